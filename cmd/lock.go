@@ -1,0 +1,96 @@
+package cmd
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// defaultLock is the file that lock writes.
+const defaultLock = "botkube-mirror.lock.json"
+
+func lockCommand(g *global) *cobra.Command {
+	var sel selectionFlags
+	var parallel int
+	c := &cobra.Command{
+		Use:   "lock --version VERSION [FILE]",
+		Short: "Resolve plugins and pin every file with its size and digest",
+		Long: `Write a lock, for a git repository: pull --lock FILE then mirrors exactly that, or
+fails. Files whose digest somebody gives are not downloaded; the others are, to
+pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
+		Example: `  botkube-mirror lock --version v1.14.0 --platform linux/amd64
+  botkube-mirror pull --lock ` + defaultLock + ` -o ./plugins`,
+		Args: maxArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			file := defaultLock
+			if len(args) > 0 {
+				file = args[0]
+			}
+			selection, err := sel.selection()
+			if err != nil {
+				return err
+			}
+			p := g.progress()
+			defer p.close()
+			s, done, err := g.session(parallel, p.observe)
+			if err != nil {
+				return err
+			}
+			defer done()
+			l, err := s.Lock(c.Context(), selection)
+			p.close()
+			if err != nil {
+				return err
+			}
+			data, err := l.Marshal()
+			if err != nil {
+				return err
+			}
+			if file == "-" {
+				_, err := g.env.Stdout.Write(data)
+				return err
+			}
+			if err := writeFile(file, data); err != nil {
+				return fault.New(fault.Usage, "writing the lock: %w", err)
+			}
+			return g.print(l, func() string { return lockSummary(file, l) })
+		},
+	}
+	sel.register(c)
+	registerParallel(c, &parallel)
+	return c
+}
+
+// writeFile replaces a file by a whole one, or leaves it as it is.
+func writeFile(file string, data []byte) error {
+	if there, err := os.ReadFile(file); err == nil && bytes.Equal(there, data) {
+		return nil
+	}
+	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), file)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return nil
+}

@@ -1,0 +1,222 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+)
+
+// progress tells of events on standard error: with a bar on a terminal, else
+// with a line for each.
+type progress struct {
+	mu      sync.Mutex
+	out     io.Writer
+	quiet   bool
+	verbose bool
+	log     *slog.Logger // for --log-format json
+	bar     *bar         // on a terminal
+}
+
+func (g *global) progress() *progress {
+	p := &progress{out: g.env.Stderr, quiet: g.quiet, verbose: g.verbose}
+	switch {
+	case g.logFormat == "json":
+		p.log = slog.New(slog.NewJSONHandler(g.env.Stderr, nil))
+	case isTerminal(g.env.Stderr) && !g.noProgress && !g.quiet:
+		p.bar = &bar{out: g.env.Stderr, received: map[string]int64{}}
+	}
+	return p
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// close takes the bar away. It may be called again.
+func (p *progress) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar != nil {
+		p.bar.clear()
+		p.bar = nil
+		p.quiet = true
+	}
+}
+
+func (p *progress) observe(e mirror.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar != nil {
+		p.bar.observe(e)
+	}
+	if p.quiet || !p.wanted(e.Kind) {
+		return
+	}
+	if p.log != nil {
+		p.log.Info(string(e.Kind), attributes(e)...)
+		return
+	}
+	if p.bar != nil {
+		p.bar.clear()
+	}
+	fmt.Fprintln(p.out, line(e))
+}
+
+// wanted reports whether an event gets a line of its own.
+func (p *progress) wanted(kind mirror.EventKind) bool {
+	switch kind {
+	case mirror.EventRetrying, mirror.EventRestarted, mirror.EventWaiting:
+		return true
+	case mirror.EventFetched, mirror.EventReused, mirror.EventResumed:
+		return p.bar == nil || p.verbose
+	case mirror.EventWritten, mirror.EventStarted, mirror.EventCompleted:
+		return p.verbose
+	case mirror.EventPlanned:
+		return p.log != nil
+	}
+	return false
+}
+
+func line(e mirror.Event) string {
+	switch e.Kind {
+	case mirror.EventRetrying:
+		return fmt.Sprintf("retrying in %s: %s", e.Wait.Round(100*time.Millisecond), e.Detail)
+	case mirror.EventRestarted:
+		return fmt.Sprintf("starting over %s: %s", e.Subject, e.Detail)
+	case mirror.EventWaiting:
+		return fmt.Sprintf("waiting for %s: %s", e.Subject, e.Detail)
+	case mirror.EventResumed:
+		return fmt.Sprintf("resuming %s after %s", e.Subject, size(e.Bytes))
+	case mirror.EventFetched, mirror.EventReused:
+		return fmt.Sprintf("%s %s (%s)", e.Kind, e.Subject, size(e.Bytes))
+	}
+	return fmt.Sprintf("%s %s", e.Kind, e.Subject)
+}
+
+func attributes(e mirror.Event) []any {
+	var attrs []any
+	if e.Subject != "" {
+		attrs = append(attrs, "subject", e.Subject)
+	}
+	switch e.Kind {
+	case mirror.EventPlanned:
+		attrs = append(attrs, "artifacts", e.Count, "bytes", e.Total)
+	case mirror.EventFetched, mirror.EventReused, mirror.EventResumed:
+		attrs = append(attrs, "bytes", e.Bytes)
+	case mirror.EventRetrying:
+		attrs = append(attrs, "waitSeconds", e.Wait.Seconds())
+	}
+	if e.Detail != "" {
+		attrs = append(attrs, "detail", e.Detail)
+	}
+	return attrs
+}
+
+func size(bytes int64) string {
+	if bytes < 0 {
+		return "size unknown"
+	}
+	return humanize.IBytes(uint64(bytes))
+}
+
+// bar is one progress bar for all downloads, with the files in flight.
+type bar struct {
+	out      io.Writer
+	bar      *progressbar.ProgressBar
+	total    int64
+	done     int64
+	received map[string]int64 // by artifact in flight
+}
+
+func (b *bar) observe(e mirror.Event) {
+	if e.Kind == mirror.EventPlanned {
+		b.start(e.Total)
+		return
+	}
+	if b.bar == nil {
+		return
+	}
+	switch e.Kind {
+	case mirror.EventStarted:
+		b.add(e.Subject, 0)
+	case mirror.EventProgress, mirror.EventResumed:
+		b.add(e.Subject, e.Bytes)
+	case mirror.EventRestarted:
+		b.add(e.Subject, -b.received[e.Subject])
+	case mirror.EventFetched, mirror.EventReused:
+		// The size may not have been known, or known wrongly.
+		b.add(e.Subject, e.Bytes-b.received[e.Subject])
+		delete(b.received, e.Subject)
+	default:
+		return
+	}
+	if b.done > b.total {
+		b.total = b.done
+		b.bar.ChangeMax64(b.total)
+	}
+	b.bar.Describe(b.inFlight())
+	b.bar.Set64(b.done)
+}
+
+func (b *bar) add(subject string, n int64) {
+	b.received[subject] += n
+	b.done += n
+}
+
+func (b *bar) start(total int64) {
+	b.total = max(total, 1)
+	b.bar = progressbar.NewOptions64(b.total,
+		progressbar.OptionSetWriter(b.out),
+		progressbar.OptionShowBytes(true),
+		progressbar.OptionShowTotalBytes(true),
+		progressbar.OptionUseIECUnits(true),
+		progressbar.OptionSetPredictTime(true),
+		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionSetWidth(20),
+		progressbar.OptionClearOnFinish(),
+	)
+}
+
+// inFlight names the files under way, as many as fit.
+func (b *bar) inFlight() string {
+	const most = 3
+	var names []string
+	for url := range b.received {
+		names = append(names, shortName(url))
+	}
+	slices.Sort(names)
+	if len(names) > most {
+		names = append(names[:most], fmt.Sprintf("%d more", len(names)-most))
+	}
+	return strings.Join(names, ", ")
+}
+
+func (b *bar) clear() {
+	if b.bar != nil {
+		b.bar.Clear()
+	}
+}
+
+// shortName is the file name of an artifact's URL.
+func shortName(url string) string {
+	source, _, _ := strings.Cut(agent.Redact(url), "?")
+	name := path.Base(source)
+	if len(name) > 24 {
+		name = name[:23] + "…"
+	}
+	return name
+}

@@ -1,0 +1,61 @@
+package cmd
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+)
+
+func pruneCommand(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:   "prune [DIR]",
+		Short: "Drop what a directory's lock no longer names; without DIR, sweep the store",
+		Long: `With DIR, remove what earlier pulls wrote to the directory and its lock no longer
+names. What pull did not write stays.
+
+Without DIR, remove from the store what no output of this machine that still
+exists is made of, and what killed runs left.`,
+		Args: maxArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			p := g.progress()
+			defer p.close()
+			var pruned mirror.Pruned
+			var err error
+			if len(args) == 1 {
+				pruned, err = mirror.PruneDir(c.Context(), args[0], p.observe)
+			} else {
+				pruned, err = g.sweepStore(c)
+			}
+			p.close()
+			if err != nil {
+				return err
+			}
+			return g.print(pruned, func() string { return pruneSummary(pruned) })
+		},
+	}
+}
+
+func (g *global) sweepStore(c *cobra.Command) (mirror.Pruned, error) {
+	s, err := g.openStore()
+	if err != nil {
+		return mirror.Pruned{}, err
+	}
+	defer s.Close()
+	return mirror.SweepStore(c.Context(), s)
+}
+
+func pruneSummary(p mirror.Pruned) string {
+	if len(p.Removed) == 0 && p.Bytes == 0 {
+		return "nothing to remove\n"
+	}
+	var out strings.Builder
+	for _, name := range p.Removed {
+		fmt.Fprintf(&out, "removed %s\n", name)
+	}
+	fmt.Fprintf(&out, "%s freed\n", humanize.IBytes(uint64(p.Bytes)))
+	return out.String()
+}

@@ -1,0 +1,205 @@
+// Package cmd is the command line: each command turns flags into one call and
+// prints what comes of it.
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+	"github.com/botkube-mirror/botkube-mirror/internal/store"
+)
+
+// Environment is what a run gets from the system.
+type Environment struct {
+	Args           []string
+	Stdout, Stderr io.Writer
+	LookupEnv      func(string) (string, bool)
+	// Version is the program's, or empty for what the build recorded.
+	Version string
+}
+
+// Run carries out a command line and returns the exit code.
+func Run(ctx context.Context, env Environment) int {
+	err := command(&env).ExecuteContext(ctx)
+	return report(env.Stderr, ctx, err)
+}
+
+// global are the flags of every command.
+type global struct {
+	env        *Environment
+	store      string
+	format     string
+	quiet      bool
+	verbose    bool
+	logFormat  string
+	noProgress bool
+}
+
+func command(env *Environment) *cobra.Command {
+	g := &global{env: env}
+	root := &cobra.Command{
+		Use:   "botkube-mirror",
+		Short: "Carry Botkube plugins, and what they need, over an air gap",
+		Long: `Botkube's agent downloads a plugin index, plugins and their dependencies every
+time it starts. botkube-mirror resolves what it will ask for, downloads and
+verifies it, and writes it so that the agent makes no call to the outside.
+
+Every flag can be given as an environment variable too: --store as
+BOTKUBE_MIRROR_STORE, and so on; several values are separated by commas.
+
+Exit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 upstream
+unreachable or missing, 4 integrity, 5 incomplete, 130 interrupted.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          noArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			if err := g.fromEnvironment(c.Flags()); err != nil {
+				return err
+			}
+			return g.check()
+		},
+	}
+	root.SetArgs(env.Args)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fault.New(fault.Usage, "%w", err).WithHint("see %s --help", c.CommandPath())
+	})
+	root.CompletionOptions.HiddenDefaultCmd = false
+	flags := root.PersistentFlags()
+	flags.StringVar(&g.store, "store", "", "directory that keeps downloads for later runs (default: botkube-mirror in the user's cache directory)")
+	flags.StringVar(&g.format, "format", "text", "form of the result on standard output: text or json")
+	flags.BoolVarP(&g.quiet, "quiet", "q", false, "say nothing but the result and errors")
+	flags.BoolVarP(&g.verbose, "verbose", "v", false, "tell of every file that is written")
+	flags.StringVar(&g.logFormat, "log-format", "text", "form of what is told on standard error: text or json")
+	flags.BoolVar(&g.noProgress, "no-progress", false, "draw no progress bar")
+	root.AddCommand(pullCommand(g), lockCommand(g), pruneCommand(g), versionCommand(g))
+	return root
+}
+
+// noArgs and maxArgs say what cobra's own validators do not: how to find out.
+func noArgs(c *cobra.Command, args []string) error { return maxArgs(0)(c, args) }
+
+func maxArgs(n int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) <= n {
+			return nil
+		}
+		if c.HasSubCommands() {
+			e := fault.New(fault.Usage, "there is no command %q", args[0])
+			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+				return e.WithHint("did you mean %s?", strings.Join(near, " or "))
+			}
+			return e.WithHint("see %s --help", c.CommandPath())
+		}
+		return fault.New(fault.Usage, "%s does not take the argument %q", c.CommandPath(), args[n]).WithHint("see %s --help", c.CommandPath())
+	}
+}
+
+// fromEnvironment sets the flags that the command line leaves open.
+func (g *global) fromEnvironment(flags *pflag.FlagSet) error {
+	var problem error
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Changed || problem != nil || f.Name == "help" {
+			return
+		}
+		name := "BOTKUBE_MIRROR_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value, ok := g.env.LookupEnv(name)
+		if !ok || value == "" {
+			return
+		}
+		values := []string{value}
+		if f.Value.Type() == "stringArray" {
+			values = strings.Split(value, ",")
+		}
+		for _, v := range values {
+			if err := flags.Set(f.Name, strings.TrimSpace(v)); err != nil {
+				problem = fault.New(fault.Usage, "environment variable %s: %w", name, err)
+			}
+		}
+	})
+	return problem
+}
+
+func (g *global) check() error {
+	if g.format != "text" && g.format != "json" {
+		return fault.New(fault.Usage, "--format %q is neither text nor json", g.format)
+	}
+	if g.logFormat != "text" && g.logFormat != "json" {
+		return fault.New(fault.Usage, "--log-format %q is neither text nor json", g.logFormat)
+	}
+	return nil
+}
+
+// openStore opens the store that the flags name.
+func (g *global) openStore() (*store.Store, error) {
+	dir := g.store
+	if dir == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return nil, fault.New(fault.Usage, "there is no cache directory for the store: %w", err).WithHint("name a directory with --store")
+		}
+		dir = filepath.Join(cache, "botkube-mirror")
+	}
+	return store.Open(dir)
+}
+
+// session opens the store and prepares the network.
+func (g *global) session(parallel int, observe func(mirror.Event)) (*mirror.Session, func(), error) {
+	if parallel < 1 || parallel > 64 {
+		return nil, nil, fault.New(fault.Usage, "--parallel %d is not between 1 and 64", parallel)
+	}
+	s, err := g.openStore()
+	if err != nil {
+		return nil, nil, err
+	}
+	return &mirror.Session{
+		Store:    s,
+		Fetch:    fetch.New(fetch.Config{Store: s, Version: programVersion(g.env.Version), Netrc: g.netrc()}),
+		Parallel: parallel,
+		Observe:  observe,
+	}, func() { s.Close() }, nil
+}
+
+// netrc returns the path of the user's netrc file.
+func (g *global) netrc() string {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = "" // then only NETRC names one
+	}
+	getenv := func(name string) string {
+		value, _ := g.env.LookupEnv(name)
+		return value
+	}
+	return fetch.NetrcPath(getenv, home)
+}
+
+// report prints an error, and returns the exit code.
+func report(w io.Writer, ctx context.Context, err error) int {
+	if err == nil {
+		return 0
+	}
+	if ctx.Err() != nil {
+		fmt.Fprintln(w, "botkube-mirror: interrupted")
+		fmt.Fprintln(w, "hint: run the same command again: it goes on with what was downloaded")
+		return int(fault.Interrupted)
+	}
+	fmt.Fprintf(w, "botkube-mirror: %v\n", err)
+	if hint := fault.HintOf(err); hint != "" {
+		for _, line := range strings.Split(hint, "\n") {
+			fmt.Fprintf(w, "hint: %s\n", line)
+		}
+	}
+	return int(fault.KindOf(err))
+}

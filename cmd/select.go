@@ -1,0 +1,76 @@
+package cmd
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+)
+
+// selectionFlags are the flags that say what is mirrored.
+type selectionFlags struct {
+	version          string
+	repositories     []string
+	plugins          []string
+	exclude          []string
+	platforms        []string
+	lock             string
+	requireChecksums bool
+}
+
+func (s *selectionFlags) register(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringVar(&s.version, "version", "", "Botkube version, for example v1.14.0, or latest; sets the default repositories")
+	flags.StringArrayVar(&s.repositories, "repository", nil, "plugin repository as `NAME=URL` of its index, or a path; replaces the defaults; repeatable")
+	flags.StringArrayVar(&s.plugins, "plugin", nil, "plugin to mirror, as `REPOSITORY/NAME[@VERSION]`; repeatable (default: all, in their newest version)")
+	flags.StringArrayVar(&s.exclude, "exclude", nil, "plugin to leave out, as `REPOSITORY/NAME`; repeatable")
+	flags.StringArrayVar(&s.platforms, "platform", nil, "platform to mirror for, as `OS/ARCH`, or all; repeatable (default: linux/amd64)")
+	flags.StringVar(&s.lock, "lock", "", "lock `FILE` to enforce: whatever differs from it is an error")
+	flags.BoolVar(&s.requireChecksums, "require-checksums", false, "refuse files that nobody vouches for")
+}
+
+// selection parses the flags.
+func (s *selectionFlags) selection() (mirror.Selection, error) {
+	sel := mirror.Selection{Version: s.version, Lock: s.lock, RequireChecksums: s.requireChecksums}
+	for _, r := range s.repositories {
+		name, url, found := strings.Cut(r, "=")
+		if !found || name == "" || url == "" {
+			return sel, fault.New(fault.Usage, "--repository %q is not of the form NAME=URL", agent.Redact(r))
+		}
+		sel.Repositories = append(sel.Repositories, agent.Repository{Name: name, URL: url})
+	}
+	var err error
+	if sel.Plugins, err = pluginKeys("plugin", s.plugins); err != nil {
+		return sel, err
+	}
+	if sel.Exclude, err = pluginKeys("exclude", s.exclude); err != nil {
+		return sel, err
+	}
+	for _, p := range s.platforms {
+		if p == "all" {
+			sel.AllPlatforms = true
+			continue
+		}
+		platform, err := agent.ParsePlatform(p)
+		if err != nil {
+			return sel, fault.New(fault.Usage, "--platform: %w", err)
+		}
+		sel.Platforms = append(sel.Platforms, platform)
+	}
+	return sel, nil
+}
+
+func pluginKeys(flag string, values []string) ([]agent.PluginKey, error) {
+	var keys []agent.PluginKey
+	for _, v := range values {
+		key, err := agent.ParsePluginKey(v)
+		if err != nil {
+			return nil, fault.New(fault.Usage, "--%s: %w", flag, err)
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}

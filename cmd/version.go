@@ -1,0 +1,37 @@
+package cmd
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+func versionCommand(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version of this program",
+		Args:  noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			v := struct {
+				Version  string `json:"version"`
+				Go       string `json:"go"`
+				Platform string `json:"platform"`
+			}{programVersion(g.env.Version), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
+			return g.print(v, func() string { return fmt.Sprintf("botkube-mirror %s (%s, %s)\n", v.Version, v.Go, v.Platform) })
+		},
+	}
+}
+
+// programVersion is the linked version, or the module's where the program was
+// built with go install.
+func programVersion(linked string) string {
+	if linked != "" {
+		return linked
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "devel"
+}

@@ -1,0 +1,119 @@
+// Package agent states the Botkube agent's contract: where it looks for
+// plugins, how it reads their URLs, and what it would do with a cache
+// directory. The authority is the agent's source, module
+// github.com/kubeshop/botkube v1.14.0, package pkg/plugin; comments name the
+// function that a fact was read in. The package does no I/O.
+package agent
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/go-version"
+)
+
+// Modes of what the mirror writes for the agent. The agent sets binaries to
+// 0755 itself (pkg/plugin/manager.go, binPerms); indexes need only be readable
+// by user 101, as which the Helm chart runs it.
+const (
+	BinaryMode    = 0o755
+	IndexMode     = 0o644
+	DirectoryMode = 0o755
+)
+
+// PluginType is the kind of a plugin: an executor runs commands, a source
+// sends events.
+type PluginType string
+
+// The plugin types that the agent knows (pkg/plugin/index.go, allKnownTypes).
+const (
+	Executor PluginType = "executor"
+	Source   PluginType = "source"
+)
+
+// Valid reports whether the agent knows the type.
+func (t PluginType) Valid() bool { return t == Executor || t == Source }
+
+// Platform is an operating system and an architecture, by Go's names.
+type Platform struct {
+	OS   string
+	Arch string
+}
+
+// ParsePlatform reads OS/ARCH.
+func ParsePlatform(s string) (Platform, error) {
+	os, arch, found := strings.Cut(s, "/")
+	p := Platform{OS: os, Arch: arch}
+	if !found || !plainName(os) || !plainName(arch) {
+		return Platform{}, fmt.Errorf("platform %q is not of the form OS/ARCH, for example linux/amd64", s)
+	}
+	return p, nil
+}
+
+// plainName reports whether s is made of the characters that Go's names of
+// operating systems and architectures have.
+func plainName(s string) bool {
+	for _, r := range s {
+		if (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 32
+}
+
+// String returns os/arch, the form of the agent's selectors
+// (pkg/plugin/store.go, mapBinaryURLs).
+func (p Platform) String() string { return p.OS + "/" + p.Arch }
+
+// Dir returns the name of the sub-directory that holds the platform where an
+// output holds several.
+func (p Platform) Dir() string { return p.OS + "-" + p.Arch }
+
+// MarshalText writes the platform as [Platform.String] does.
+func (p Platform) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads what [ParsePlatform] reads.
+func (p *Platform) UnmarshalText(text []byte) error {
+	parsed, err := ParsePlatform(string(text))
+	if err != nil {
+		return err
+	}
+	*p = parsed
+	return nil
+}
+
+// PluginKey names a plugin as the agent's configuration does:
+// REPOSITORY/NAME, or REPOSITORY/NAME@VERSION for a pinned version.
+type PluginKey struct {
+	Repository string
+	Name       string
+	// Version is empty for the newest.
+	Version string
+}
+
+// ParsePluginKey reads REPOSITORY/NAME[@VERSION]
+// (pkg/config/plugin.go, DecomposePluginKey).
+func ParsePluginKey(s string) (PluginKey, error) {
+	repository, rest, found := strings.Cut(s, "/")
+	name, ver, pinned := strings.Cut(rest, "@")
+	if !found || repository == "" || name == "" || pinned && ver == "" {
+		return PluginKey{}, fmt.Errorf("plugin %q is not of the form REPOSITORY/NAME or REPOSITORY/NAME@VERSION", s)
+	}
+	return PluginKey{Repository: repository, Name: name, Version: ver}, nil
+}
+
+func (k PluginKey) String() string {
+	if k.Version == "" {
+		return k.Repository + "/" + k.Name
+	}
+	return k.Repository + "/" + k.Name + "@" + k.Version
+}
+
+// Newer reports whether version a is newer than b by the agent's order
+// (pkg/plugin/store.go, semvVerAGreaterThanB): a version that is none is
+// neither newer nor older than any.
+func Newer(a, b string) bool {
+	va, errA := version.NewVersion(a)
+	vb, errB := version.NewVersion(b)
+	return errA == nil && errB == nil && va.GreaterThan(vb)
+}

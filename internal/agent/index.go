@@ -1,0 +1,228 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Index is a plugin repository's index as the agent reads it.
+type Index struct {
+	Entries []Entry `yaml:"entries"`
+}
+
+// Entry is one version of a plugin: the keys of an index that the agent reads
+// (pkg/plugin/index.go, IndexEntry).
+type Entry struct {
+	Name            string     `yaml:"name"`
+	Type            PluginType `yaml:"type"`
+	Version         string     `yaml:"version"`
+	URLs            []EntryURL `yaml:"urls"`
+	JSONSchema      JSONSchema `yaml:"jsonSchema"`
+	ExternalRequest struct {
+		Payload struct {
+			JSONSchema JSONSchema `yaml:"jsonSchema"`
+		} `yaml:"payload"`
+	} `yaml:"externalRequest"`
+
+	// These decide nothing here, but the agent refuses an index in which they
+	// do not decode.
+	Description      string `yaml:"description"`
+	DocumentationURL string `yaml:"documentationUrl"`
+	Recommended      bool   `yaml:"recommended"`
+}
+
+// EntryURL is an entry's binary for one platform.
+type EntryURL struct {
+	URL          string                     `yaml:"url"`
+	Checksum     string                     `yaml:"checksum"`
+	Platform     urlPlatform                `yaml:"platform"`
+	Dependencies map[string]EntryDependency `yaml:"dependencies"`
+}
+
+type urlPlatform struct {
+	OS   string `yaml:"os"`
+	Arch string `yaml:"architecture"`
+}
+
+// EntryDependency is where a dependency is downloaded from.
+type EntryDependency struct {
+	URL string `yaml:"url"`
+}
+
+// JSONSchema is a schema, inline or by reference. The agent prefers Value.
+type JSONSchema struct {
+	Value  string `yaml:"value"`
+	RefURL string `yaml:"refURL"`
+}
+
+// Build is what the agent makes of an entry's URLs for one platform
+// (pkg/plugin/store.go, mapBinaryURLs).
+type Build struct {
+	URL          string
+	Checksum     string
+	Dependencies map[string]string
+}
+
+// Build returns the entry's build for a platform. Where several URLs name the
+// platform the last one counts, and dependencies add up, as in the
+func (e *Entry) Build(p Platform) (Build, bool) {
+	b := Build{Dependencies: map[string]string{}}
+	found := false
+	for _, u := range e.URLs {
+		if u.Platform.OS != p.OS || u.Platform.Arch != p.Arch {
+			continue
+		}
+		found = true
+		b.URL, b.Checksum = u.URL, u.Checksum
+		for name, d := range u.Dependencies {
+			b.Dependencies[name] = d.URL
+		}
+	}
+	return b, found
+}
+
+// Platforms returns the platforms that the entry has a URL for, sorted.
+func (e *Entry) Platforms() []Platform {
+	var platforms []Platform
+	for _, u := range e.URLs {
+		p := Platform(u.Platform)
+		if !slices.Contains(platforms, p) {
+			platforms = append(platforms, p)
+		}
+	}
+	slices.SortFunc(platforms, func(a, b Platform) int { return strings.Compare(a.String(), b.String()) })
+	return platforms
+}
+
+// DependencyNames returns the names of the dependencies on any platform,
+// sorted. The agent looks for each of them on every platform.
+func (e *Entry) DependencyNames() []string {
+	var names []string
+	for _, u := range e.URLs {
+		for name := range u.Dependencies {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// PlatformsOf returns the platforms for which the entry lists a dependency.
+func (e *Entry) PlatformsOf(dependency string) []Platform {
+	return slices.DeleteFunc(e.Platforms(), func(p Platform) bool {
+		build, _ := e.Build(p)
+		_, listed := build.Dependencies[dependency]
+		return !listed
+	})
+}
+
+// RefURLs returns the schemas that the entry gives by reference only.
+func (e *Entry) RefURLs() []string {
+	var urls []string
+	for _, s := range []JSONSchema{e.JSONSchema, e.ExternalRequest.Payload.JSONSchema} {
+		if s.Value == "" && s.RefURL != "" {
+			urls = append(urls, s.RefURL)
+		}
+	}
+	return urls
+}
+
+// Versions returns the entries of a plugin in the agent's order, the newest
+// first (pkg/plugin/store.go, newStoreRepositories).
+func (ix *Index) Versions(t PluginType, name string) []*Entry {
+	var entries []*Entry
+	for i := range ix.Entries {
+		if e := &ix.Entries[i]; e.Type == t && e.Name == name {
+			entries = append(entries, e)
+		}
+	}
+	// The same unstable sort of the same input as the agent's, so that
+	// versions that do not compare land in the same order.
+	sort.Sort(byVersion(entries))
+	return entries
+}
+
+type byVersion []*Entry
+
+func (v byVersion) Len() int           { return len(v) }
+func (v byVersion) Swap(i, j int)      { v[i], v[j] = v[j], v[i] }
+func (v byVersion) Less(i, j int) bool { return Newer(v[i].Version, v[j].Version) }
+
+// ReadIndex decodes an index and validates it as the agent does
+// (pkg/plugin/index.go, Index.Validate): if the error is not nil, the agent
+// refuses the index as a whole. The error joins every reason, and the index
+// holds what could be decoded, or is nil.
+func ReadIndex(data []byte) (*Index, error) {
+	ix := new(Index)
+	if err := yaml.Unmarshal(data, ix); err != nil {
+		return nil, YAMLError(err)
+	}
+	return ix, ix.validate()
+}
+
+func (ix *Index) validate() error {
+	var problems []error
+	first := map[string]int{}
+	for i, e := range ix.Entries {
+		for _, err := range e.validate() {
+			problems = append(problems, fmt.Errorf("entries[%d] (%s): %w", i, e.Label(), err))
+		}
+		if e.Type == "" || e.Name == "" || e.Version == "" {
+			continue
+		}
+		key := string(e.Type) + ";" + e.Name + ";" + e.Version
+		if j, taken := first[key]; taken {
+			problems = append(problems, fmt.Errorf("entries[%d] (%s): has the same type, name and version as entries[%d]", i, e.Label(), j))
+			continue
+		}
+		first[key] = i
+	}
+	return errors.Join(problems...)
+}
+
+// Label names an entry in a message, hostile names cut short.
+func (e *Entry) Label() string {
+	return fmt.Sprintf("%.24q %.40q %.24q", string(e.Type), e.Name, e.Version)
+}
+
+func (e *Entry) validate() []error {
+	var problems []error
+	for field, value := range map[string]string{"name": e.Name, "version": e.Version, "type": string(e.Type)} {
+		if value == "" {
+			problems = append(problems, fmt.Errorf("%s is empty", field))
+		}
+	}
+	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	if e.Type != "" && !e.Type.Valid() {
+		problems = append(problems, fmt.Errorf("type %.40q is neither executor nor source", string(e.Type)))
+	}
+	if len(e.URLs) == 0 {
+		problems = append(problems, errors.New("urls is empty"))
+	}
+	for _, u := range e.URLs {
+		for _, name := range slices.Sorted(maps.Keys(u.Dependencies)) {
+			if u.Dependencies[name].URL == "" {
+				problems = append(problems, fmt.Errorf("dependency %.40q for %.20s/%.20s has no url", name, u.Platform.OS, u.Platform.Arch))
+			}
+		}
+	}
+	return problems
+}
+
+// YAMLError shortens what the YAML library says, for it repeats long values.
+func YAMLError(err error) error {
+	const most = 400
+	s := err.Error()
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return errors.New(s)
+}

@@ -1,0 +1,263 @@
+package agent
+
+import (
+	"fmt"
+	"net/url"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// ArchiveFormats are the names of go-getter's decompressors: the file name
+// extensions that make it unpack a download, and the values of its parameter
+// archive (go-getter decompress.go, LimitedDecompressors).
+var ArchiveFormats = []string{
+	"bz2", "gz", "tar", "tar.bz2", "tar.gz", "tar.xz", "tar.zst",
+	"tbz2", "tgz", "txz", "tzst", "xz", "zip", "zst",
+}
+
+// Location is a URL of a plugin or a dependency, taken apart as the agent's
+// go-getter does (go-getter client.go, Client.Get).
+type Location struct {
+	// URL is what is requested: with the forced getter of GETTER::URL, without
+	// the sub-directory and go-getter's own parameters.
+	URL string
+	// Format is one of [ArchiveFormats], or "" for a file that is used as it is.
+	Format string
+	// Subdir is the part of the archive that counts, or "". It may hold the
+	// patterns of [path.Match].
+	Subdir string
+	// Checksum is what the parameter checksum gives, or nil.
+	Checksum *Checksum
+	// ChecksumFile is the URL of the parameter checksum=file:URL, or "".
+	ChecksumFile string
+	// autoDetect says that a plugin's binary need not have the agent's name
+	// for it: see [Location.PluginMember].
+	autoDetect bool
+}
+
+// forcedGetter is go-getter's forcedRegexp (get.go).
+var forcedGetter = regexp.MustCompile(`^([A-Za-z0-9]+)::(.+)$`)
+
+// ParseLocation reads a URL of an index as the agent would. It does not resolve
+// relative ones: see [ResolveLocation].
+func ParseLocation(raw string) (Location, error) {
+	whole, err := url.Parse(raw)
+	if err != nil {
+		return Location{}, fmt.Errorf("URL %q cannot be read: %w", Redact(raw), errReason(err))
+	}
+	var l Location
+	// The agent adds its parameters to the whole, which sorts and
+	// normalises the query (pkg/plugin/downloader.go, downloadBinary).
+	whole.RawQuery = whole.Query().Encode()
+	rest := whole.String()
+	getter := ""
+	if m := forcedGetter.FindStringSubmatch(rest); m != nil {
+		getter, rest = m[1]+"::", m[2]
+	}
+	rest, l.Subdir = SplitSubdir(rest)
+	if l.Subdir != "" {
+		if l.Subdir, err = cleanSubdir(l.Subdir); err != nil {
+			return Location{}, fmt.Errorf("URL %q: %w", Redact(raw), err)
+		}
+	}
+	u, err := url.Parse(rest)
+	if err != nil {
+		return Location{}, fmt.Errorf("URL %q cannot be read: %w", Redact(raw), errReason(err))
+	}
+	q := u.Query()
+	l.Format = archiveFormat(u.Path, q.Get("archive"))
+	if err := l.setChecksum(q.Get("checksum")); err != nil {
+		return Location{}, fmt.Errorf("URL %q: %w", Redact(raw), err)
+	}
+	for _, own := range []string{"archive", "checksum", "filename"} {
+		q.Del(own)
+	}
+	u.RawQuery = q.Encode()
+	l.URL = getter + u.String()
+	l.autoDetect = formatOf(whole.Path) != ""
+	return l, nil
+}
+
+func (l *Location) setChecksum(value string) error {
+	if value == "" {
+		return nil
+	}
+	if file, ok := strings.CutPrefix(value, "file:"); ok {
+		l.ChecksumFile = file
+		return nil
+	}
+	c, err := ParseChecksum(value)
+	if err != nil {
+		return err
+	}
+	l.Checksum = &c
+	return nil
+}
+
+// archiveFormat decides how go-getter unpacks: by the parameter archive if it
+// is given, where false means not at all, else by the file name extension.
+func archiveFormat(urlPath, parameter string) string {
+	if parameter == "" {
+		return formatOf(urlPath)
+	}
+	if unpack, err := strconv.ParseBool(parameter); err == nil && !unpack {
+		return ""
+	}
+	for _, format := range ArchiveFormats {
+		if parameter == format {
+			return format
+		}
+	}
+	return ""
+}
+
+// formatOf returns the longest extension of [ArchiveFormats] that a path has.
+func formatOf(urlPath string) string {
+	longest := ""
+	for _, format := range ArchiveFormats {
+		if strings.HasSuffix(urlPath, "."+format) && len(format) > len(longest) {
+			longest = format
+		}
+	}
+	return longest
+}
+
+// SplitSubdir separates SOURCE//SUB/DIR?QUERY into SOURCE?QUERY and SUB/DIR
+// (go-getter source.go, SourceDirSubdir).
+func SplitSubdir(src string) (source, subdir string) {
+	before, query, hasQuery := strings.Cut(src, "?")
+	offset := 0
+	if i := strings.Index(before, "://"); i >= 0 {
+		offset = i + len("://")
+	}
+	i := strings.Index(before[offset:], "//")
+	if i < 0 {
+		return src, ""
+	}
+	source, subdir = before[:offset+i], before[offset+i+len("//"):]
+	// A query goes with the source only where there is a sub-directory to
+	// part it from, as in go-getter.
+	if hasQuery {
+		source += "?" + query
+	}
+	return source, subdir
+}
+
+// cleanSubdir refuses a sub-directory that leads out of the archive, as
+// go-getter does (client.go, containsDotDot).
+func cleanSubdir(subdir string) (string, error) {
+	clean := path.Clean(subdir)
+	for _, part := range strings.FieldsFunc(clean, func(r rune) bool { return r == '/' || r == '\\' }) {
+		if part == ".." {
+			return "", fmt.Errorf("sub-directory %q leads out of the archive", subdir)
+		}
+	}
+	clean = strings.TrimPrefix(clean, "/")
+	if clean == "." {
+		clean = ""
+	}
+	if _, err := path.Match(clean, ""); err != nil {
+		return "", fmt.Errorf("sub-directory %q is a malformed pattern", subdir)
+	}
+	return clean, nil
+}
+
+// Member says which file of an archive the agent uses.
+type Member struct {
+	// Dir is the directory in the archive, or ""; it may be a pattern.
+	Dir string
+	// Name is the exact file name that is looked for, or "".
+	Name string
+	// First says that, where Name is empty or absent, the first file by name
+	// counts whose name does not start with a dot and has no extension but
+	// .exe or .sh.
+	First bool
+}
+
+// PluginMember returns which file of the archive becomes the plugin's binary.
+// The agent detects it (pkg/plugin/downloader.go, getFirstFileInDirectory)
+// only where the URL as a whole ends in an archive's extension, so not behind
+// a sub-directory or with archive=FORMAT: there it wants the name of the
+// file that it writes, and fails where there is none. The mirror then falls
+// back to detection too, for nothing else could have been meant.
+func (l Location) PluginMember(binary string) Member {
+	m := Member{Dir: l.Subdir, First: true}
+	if !l.autoDetect {
+		m.Name = path.Base(binary)
+	}
+	return m
+}
+
+// DependencyMember returns which file of the archive becomes the dependency.
+func (l Location) DependencyMember(name string) Member {
+	return Member{Dir: l.Subdir, Name: name}
+}
+
+// ResolveLocation makes a URL of an index absolute: a relative one counts from
+// where the index lies. Sub-directory and parameters survive. What go-getter's
+// detectors would take for a repository or a bucket (github.com/…) stays as it is.
+func ResolveLocation(index *url.URL, raw string) (string, error) {
+	if forcedGetter.MatchString(raw) || detected(raw) {
+		return raw, nil
+	}
+	source, subdir := SplitSubdir(raw)
+	ref, err := url.Parse(source)
+	if err != nil {
+		return "", fmt.Errorf("URL %q cannot be read: %w", Redact(raw), errReason(err))
+	}
+	if ref.IsAbs() {
+		return raw, nil
+	}
+	abs := index.ResolveReference(ref)
+	// Credentials of the index's URL are the index's alone.
+	abs.User = nil
+	if subdir != "" {
+		query := abs.RawQuery
+		abs.RawQuery = ""
+		joined := abs.String() + "//" + subdir
+		if query != "" {
+			joined += "?" + query
+		}
+		return joined, nil
+	}
+	return abs.String(), nil
+}
+
+// detected reports whether one of go-getter's detectors other than the one for
+// files takes a URL without a scheme (go-getter detect.go, Detectors).
+func detected(raw string) bool {
+	for _, prefix := range []string{"github.com/", "gitlab.com/", "bitbucket.org/", "git@", "www.googleapis.com/storage/"} {
+		if strings.HasPrefix(raw, prefix) {
+			return true
+		}
+	}
+	host, _, _ := strings.Cut(raw, "/")
+	return strings.HasSuffix(host, ".amazonaws.com")
+}
+
+// Redact returns a URL without its user information, for messages and for
+// what is written down.
+func Redact(raw string) string {
+	scheme, rest, found := strings.Cut(raw, "://")
+	if !found {
+		return raw
+	}
+	authority := rest
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		authority = rest[:i]
+	}
+	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
+		rest = rest[i+1:]
+	}
+	return scheme + "://" + rest
+}
+
+// errReason drops the URL, which may hold credentials, from a url.Error.
+func errReason(err error) error {
+	if e, ok := err.(*url.Error); ok {
+		return e.Err
+	}
+	return err
+}

@@ -1,0 +1,70 @@
+package agent
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"unicode"
+)
+
+// maxName bounds the length of a file name, in bytes: the 255 of every common
+// file system, less the longest suffix that the agent adds to one while it
+// downloads (pkg/plugin/downloader.go).
+const maxName = 255 - len(".downloading")
+
+// IndexPath returns where the agent keeps a repository's index, relative to
+// its cache directory (pkg/plugin/manager.go, loadRepositoriesMetadata).
+func IndexPath(repository string) string { return repository + ".yaml" }
+
+// BinaryPath returns where the agent looks for a plugin's binary, relative to
+// its cache directory, with slashes (pkg/plugin/manager.go, loadPlugins).
+func BinaryPath(repository string, t PluginType, version, name string) string {
+	return path.Join(repository, fmt.Sprintf("%s_%s_%s", t, version, name))
+}
+
+// DependencyDir returns the directory of a binary's dependencies
+// (pkg/plugin/manager.go, dependencyDirForBin).
+func DependencyDir(binary string) string { return binary + "_deps" }
+
+// DependencyPath returns where the agent looks for a dependency of the binary
+// at a path that [BinaryPath] returned.
+func DependencyPath(binary, dependency string) string {
+	return path.Join(DependencyDir(binary), dependency)
+}
+
+// CheckName reports why a name from outside cannot be part of a path of ours:
+// a repository's, a plugin's, a version or a dependency's. The agent itself
+// joins them unchecked, so a name with a separator would leave its directory.
+func CheckName(what, name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("%s is empty", what)
+	case len(name) > maxName:
+		return fmt.Errorf("%s %q… is %d bytes long; at most %d make a file name", what, name[:32], len(name), maxName)
+	case name == "." || name == "..":
+		return fmt.Errorf("%s %q is not a file name", what, name)
+	case strings.ContainsAny(name, `/\`):
+		return fmt.Errorf("%s %q holds a path separator", what, name)
+	case strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || r == unicode.ReplacementChar }):
+		return fmt.Errorf("%s %q holds a control character", what, name)
+	}
+	return nil
+}
+
+// CheckBinaryName reports why the file name that the agent makes of a plugin's
+// type, version and name cannot be written.
+func CheckBinaryName(t PluginType, version, name string) error {
+	file := path.Base(DependencyDir(BinaryPath("r", t, version, name)))
+	if len(file) > maxName {
+		return fmt.Errorf("plugin %q with version %q makes a file name of %d bytes; at most %d can be written", clip(name), clip(version), len(file), maxName)
+	}
+	return nil
+}
+
+// clip shortens s for a message.
+func clip(s string) string {
+	if len(s) <= 40 {
+		return s
+	}
+	return s[:40] + "…"
+}

@@ -1,0 +1,26 @@
+package agent
+
+import "fmt"
+
+// Repository is a plugin repository of the agent's configuration.
+type Repository struct {
+	Name string
+	// URL is where its index lies.
+	URL string
+}
+
+// extraSince is the Botkube version from which the chart names a second
+// repository: the plugins that were Botkube Cloud's before
+// (helm/botkube/values.yaml, plugins.repositories).
+const extraSince = "v1.14.0"
+
+// DefaultRepositories returns the repositories that the Helm chart of a
+// Botkube version configures, in the order of their names.
+func DefaultRepositories(version string) []Repository {
+	const release = "https://github.com/kubeshop/%s/releases/download/%s/plugins-index.yaml"
+	repositories := []Repository{{Name: "botkube", URL: fmt.Sprintf(release, "botkube", version)}}
+	if !Newer(extraSince, version) {
+		repositories = append(repositories, Repository{Name: "botkubeExtra", URL: fmt.Sprintf(release, "botkube-plugins", version)})
+	}
+	return repositories
+}

@@ -1,0 +1,122 @@
+package archive
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/mholt/archiver/v4"
+)
+
+// layout is what a format is made of.
+type layout struct {
+	tar  bool
+	open codec
+}
+
+// codec opens a compressed stream.
+type codec func(in *bufio.Reader) (io.ReadCloser, error)
+
+// layouts holds every format of [agent.ArchiveFormats] but zip.
+var layouts = map[string]layout{
+	"bz2":     {open: openBzip2},
+	"gz":      {open: openGzip},
+	"xz":      {open: openXz},
+	"zst":     {open: openZstd},
+	"tar":     {tar: true, open: openPlain},
+	"tar.bz2": {tar: true, open: openBzip2},
+	"tar.gz":  {tar: true, open: openGzip},
+	"tar.xz":  {tar: true, open: openXz},
+	"tar.zst": {tar: true, open: openZstd},
+	"tbz2":    {tar: true, open: openBzip2},
+	"tgz":     {tar: true, open: openGzip},
+	"txz":     {tar: true, open: openXz},
+	"tzst":    {tar: true, open: openZstd},
+}
+
+func openPlain(in *bufio.Reader) (io.ReadCloser, error) { return io.NopCloser(in), nil }
+
+func openBzip2(in *bufio.Reader) (io.ReadCloser, error) { return archiver.Bz2{}.OpenReader(in) }
+
+// openXz needs no option: archiver's decoder refuses dictionaries of more than
+// 64 MiB, the largest that xz -9 makes.
+func openXz(in *bufio.Reader) (io.ReadCloser, error) { return archiver.Xz{}.OpenReader(in) }
+
+// zstdWindow is the largest that the zstd command reads unless told otherwise.
+const zstdWindow = 128 << 20
+
+// openZstd decodes on the calling goroutine: the meter is not for several.
+func openZstd(in *bufio.Reader) (io.ReadCloser, error) {
+	z := archiver.Zstd{DecoderOptions: []zstd.DOption{
+		zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(zstdWindow),
+	}}
+	return z.OpenReader(in)
+}
+
+func openGzip(in *bufio.Reader) (io.ReadCloser, error) {
+	r, err := archiver.Gz{DisableMultistream: true}.OpenReader(in)
+	if err != nil {
+		return nil, err
+	}
+	z, ok := r.(*gzip.Reader)
+	if !ok {
+		return nil, errors.New("gzip decoder cannot read several members")
+	}
+	return &gzipMembers{z, in}, nil
+}
+
+// gzipMembers reads the members of a gzip file one after the other. The decoder
+// can do so itself, but takes zeros behind the last one, which gzip ignores and
+// tape blocks end in, for a damaged member.
+type gzipMembers struct {
+	*gzip.Reader
+	in *bufio.Reader
+}
+
+var gzipMagic = []byte{0x1f, 0x8b}
+
+// errTrailing is what follows the last member and is not one.
+var errTrailing = errors.New("something follows its end")
+
+func (g *gzipMembers) Read(p []byte) (int, error) {
+	for {
+		n, err := g.Reader.Read(p)
+		if n > 0 && err == io.EOF {
+			return n, nil
+		}
+		if err != io.EOF {
+			return n, err
+		}
+		if err := g.next(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (g *gzipMembers) next() error {
+	start, err := g.in.Peek(len(gzipMagic))
+	switch {
+	case len(start) == 0:
+		return err
+	case start[0] == 0:
+		return io.EOF
+	case !bytes.Equal(start, gzipMagic):
+		return errTrailing
+	}
+	if err := g.Reset(g.in); err != nil {
+		return err
+	}
+	g.Multistream(false)
+	return nil
+}
+
+// isTrailing reports whether a stream was whole, but is followed by something
+// that is no part of it.
+func isTrailing(err error) bool {
+	return errors.Is(err, errTrailing) || errors.Is(err, zstd.ErrMagicMismatch)
+}

@@ -1,0 +1,176 @@
+package archive
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// ratioFloor is what may be unpacked from however little.
+const ratioFloor = 64 << 20
+
+// meter counts what an extraction reads and produces, and stops it.
+type meter struct {
+	// The readers and writers below have no other way to see it end.
+	ctx    context.Context
+	limits Limits
+	// size is that of the archive; read is how much of it was read.
+	size, read int64
+	// entries and declared are the number and the total size of the entries
+	// so far, by their headers.
+	entries  int
+	declared int64
+	// unpacked is how much of the decompressed stream was read.
+	unpacked int64
+	// written is how much of the wanted file was written. It exceeds what
+	// was read of the stream where the file is sparse.
+	written int64
+	// err is the reason why the extraction was stopped. Decoders may wrap or hide
+	// what they are given.
+	err error
+}
+
+// stop makes err, if it is one, the reason why the extraction ended.
+func (m *meter) stop(err error) error {
+	if m.err == nil {
+		m.err = err
+	}
+	return err
+}
+
+func (m *meter) alive() error {
+	if m.err != nil {
+		return m.err
+	}
+	return m.stop(m.ctx.Err())
+}
+
+// entry counts an entry.
+func (m *meter) entry(size int64) error {
+	if m.entries++; m.entries > m.limits.Entries {
+		return fault.New(fault.Integrity, "archive holds more than %d entries", m.limits.Entries)
+	}
+	if size < 0 || size > m.limits.UnpackedBytes-m.declared {
+		return m.tooLarge()
+	}
+	m.declared += size
+	return nil
+}
+
+// admit checks an amount of unpacked data against what it came from.
+func (m *meter) admit(unpacked, packed int64) error {
+	if unpacked > m.limits.UnpackedBytes {
+		return m.tooLarge()
+	}
+	if unpacked > ratioFloor && unpacked/m.limits.Ratio > packed {
+		return fault.New(fault.Integrity, "archive unpacks to more than %d times its size", m.limits.Ratio)
+	}
+	return nil
+}
+
+func (m *meter) tooLarge() error {
+	return fault.New(fault.Integrity, "archive unpacks to more than %s", humanize.IBytes(uint64(m.limits.UnpackedBytes)))
+}
+
+// explain turns the error of a decoder into one for people.
+func (m *meter) explain(err error) error {
+	if m.err != nil {
+		return m.err
+	}
+	if err == nil {
+		return m.ctx.Err()
+	}
+	if ctxErr := m.ctx.Err(); ctxErr != nil {
+		return ctxErr
+	}
+	if _, ok := errors.AsType[*fault.Error](err); ok {
+		return err
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return fault.New(fault.Integrity, "archive is damaged: it ends too early")
+	}
+	return fault.New(fault.Integrity, "archive is damaged, or of a kind that cannot be read: %w", err)
+}
+
+// source is the archive as it is read.
+type source struct {
+	*io.SectionReader
+	raw *countedReaderAt
+}
+
+func newSource(blob io.ReaderAt, m *meter) *source {
+	raw := &countedReaderAt{blob: blob, meter: m, budget: -1}
+	return &source{io.NewSectionReader(raw, 0, m.size), raw}
+}
+
+// buffered returns the archive as a stream that cannot be seeked: what
+// archive/tar skips by seeking is neither counted nor missed if it is not there.
+func (s *source) buffered() *bufio.Reader {
+	return bufio.NewReaderSize(struct{ io.Reader }{s.SectionReader}, copyBuffer/4)
+}
+
+type countedReaderAt struct {
+	blob  io.ReaderAt
+	meter *meter
+	// budget is how much may still be read, or -1.
+	budget int64
+}
+
+func (r *countedReaderAt) ReadAt(p []byte, off int64) (int, error) {
+	if err := r.meter.alive(); err != nil {
+		return 0, err
+	}
+	if r.budget >= 0 {
+		if r.budget -= int64(len(p)); r.budget < 0 {
+			return 0, r.meter.stop(fault.New(fault.Integrity, "archive has too large a directory"))
+		}
+	}
+	n, err := r.blob.ReadAt(p, off)
+	r.meter.read += int64(n)
+	if err != nil && err != io.EOF {
+		return n, r.meter.stop(err)
+	}
+	return n, err
+}
+
+// countedReader is the decompressed stream.
+type countedReader struct {
+	io.Reader
+	meter *meter
+}
+
+func (r *countedReader) Read(p []byte) (int, error) {
+	if err := r.meter.alive(); err != nil {
+		return 0, err
+	}
+	n, err := r.Reader.Read(p)
+	r.meter.unpacked += int64(n)
+	if limit := r.meter.admit(r.meter.unpacked, r.meter.read); limit != nil {
+		return 0, r.meter.stop(limit)
+	}
+	return n, err
+}
+
+// meteredSink hides what else a sink may be able to do, too: an os.File would
+// read by itself, with a buffer of its own.
+type meteredSink struct {
+	sink  io.Writer
+	meter *meter
+}
+
+func (w meteredSink) Write(p []byte) (int, error) {
+	if err := w.meter.alive(); err != nil {
+		return 0, err
+	}
+	w.meter.written += int64(len(p))
+	if err := w.meter.admit(w.meter.written, w.meter.read); err != nil {
+		return 0, w.meter.stop(err)
+	}
+	n, err := w.sink.Write(p)
+	return n, w.meter.stop(err)
+}

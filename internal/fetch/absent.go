@@ -1,0 +1,23 @@
+package fetch
+
+import (
+	"errors"
+	"io/fs"
+	"net/http"
+)
+
+// IsNotFound reports whether an error says that what was asked for does not
+// exist: 404 and 410 (RFC 9110, section 15.5), or a file that is not there.
+func IsNotFound(err error) bool {
+	if e, ok := errors.AsType[*statusError](err); ok {
+		return e.code == http.StatusNotFound || e.code == http.StatusGone
+	}
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// IsForbidden reports whether an error says 403, which buckets that may not be
+// listed answer for what they do not have.
+func IsForbidden(err error) bool {
+	e, ok := errors.AsType[*statusError](err)
+	return ok && e.code == http.StatusForbidden
+}

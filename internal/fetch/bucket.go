@@ -1,0 +1,120 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"syscall"
+
+	"github.com/hashicorp/go-getter"
+)
+
+// bucketGetter is one of go-getter's own getters for object stores. These
+// write a file themselves, from the first byte on and without a bound that
+// could be set; it is written beside the partial one, adopted when it is whole,
+// and hashed then. Their client libraries repeat requests that fail to begin.
+type bucketGetter struct {
+	getter.Getter
+	d   *download
+	ctx context.Context
+}
+
+// SetClient has the getter report its progress here.
+func (g *bucketGetter) SetClient(c *getter.Client) {
+	g.ctx = c.Ctx
+	own := *c
+	own.ProgressListener = &bucketProgress{g.d}
+	g.Getter.SetClient(&own)
+}
+
+// GetFile gets u; dst is the partial file.
+func (g *bucketGetter) GetFile(_ string, u *url.URL) error {
+	return g.d.retry(g.ctx, g.d.obs, nil, func() error { return g.attempt(u) })
+}
+
+func (g *bucketGetter) attempt(u *url.URL) error {
+	if g.d.in.Size() > 0 {
+		if err := g.d.restart("this kind of source cannot be resumed"); err != nil {
+			return err
+		}
+	}
+	counted := g.d.result.Transferred
+	err := g.Getter.GetFile(g.d.in.Other(), u)
+	if err != nil {
+		return bucketError(err)
+	}
+	fi, err := os.Stat(g.d.in.Other())
+	if err != nil {
+		return local(err)
+	}
+	if err := g.d.checkTotal(fi.Size()); err != nil {
+		return err
+	}
+	if err := g.d.in.Adopt(); err != nil {
+		return local(err)
+	}
+	// Not every getter reports progress.
+	if missed := fi.Size() - (g.d.result.Transferred - counted); missed > 0 {
+		g.d.result.Transferred += missed
+		g.d.obs.received(int(missed))
+	}
+	g.d.sums.reset()
+	return local(copyWithContext(g.ctx, g.d.sums, io.NewSectionReader(g.d.in.File(), 0, fi.Size())))
+}
+
+// bucketError sorts the errors of client libraries, which have repeated what
+// is worth it: only a connection that breaks in the middle is left to us.
+func bucketError(err error) error {
+	if e, ok := errors.AsType[interface {
+		error
+		HTTPStatusCode() int
+	}](err); ok {
+		status := &statusError{code: e.HTTPStatusCode(), host: "the object store"}
+		return fmt.Errorf("%w (%w)", status, urlReason(err))
+	}
+	if is[*localError](err) || is[*permanentError](err) || is[*mismatch](err) {
+		return err
+	}
+	if is[net.Error](err) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
+		return urlReason(err)
+	}
+	return permanent(urlReason(err))
+}
+
+// bucketProgress is go-getter's way to report progress.
+type bucketProgress struct{ d *download }
+
+func (p *bucketProgress) TrackProgress(_ string, _, total int64, body io.ReadCloser) io.ReadCloser {
+	if total <= 0 {
+		total = -1
+	}
+	p.d.obs.started(total)
+	return &bucketBody{ReadCloser: body, d: p.d, err: p.d.checkTotal(total)}
+}
+
+// bucketBody counts, and enforces the bound that go-getter has no setting for.
+type bucketBody struct {
+	io.ReadCloser
+	d    *download
+	size int64
+	err  error
+}
+
+func (b *bucketBody) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.size += int64(n)
+	b.d.result.Transferred += int64(n)
+	b.d.obs.received(n)
+	if b.size > b.d.max {
+		b.err = permanent(fmt.Errorf("the file has more than the %d bytes that are downloaded at most", b.d.max))
+		return n, b.err
+	}
+	return n, err
+}

@@ -1,0 +1,189 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// Doc is what came with a document.
+type Doc struct {
+	// ContentType is the response header field, or empty.
+	ContentType string
+	// FinalURL is where redirects led, without user information and query,
+	// which may be secret. Relative URLs in the document count from it.
+	FinalURL string
+}
+
+// Document returns a small document as a whole: an index, a checksum file, a
+// schema. More than max bytes are an error. The URL is http, https or file.
+func (c *Client) Document(ctx context.Context, rawURL string, max int64) ([]byte, Doc, error) {
+	return c.DocumentWith(ctx, rawURL, max, nil)
+}
+
+// DocumentWith is [Client.Document] with request header fields, which go to no
+// other host if the server redirects.
+func (c *Client) DocumentWith(ctx context.Context, rawURL string, max int64, header http.Header) ([]byte, Doc, error) {
+	var data []byte
+	var doc Doc
+	u, err := parseWebURL(rawURL)
+	if err == nil {
+		err = c.retry(ctx, Observer{}, nil, func() (err error) {
+			data, doc, err = c.readDocument(ctx, u, max, header)
+			return err
+		})
+	}
+	if err != nil {
+		return nil, Doc{}, failure("reading", rawURL, err)
+	}
+	return data, doc, nil
+}
+
+func parseWebURL(rawURL string) (*url.URL, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "it cannot be read as a URL: %w", urlReason(err))
+	}
+	switch u.Scheme {
+	case "file":
+		return u, nil
+	case "http", "https":
+		if u.Host != "" {
+			return u, nil
+		}
+	}
+	return nil, fault.New(fault.Usage, "it is not a URL that begins with https://, http:// or file://")
+}
+
+func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header http.Header) ([]byte, Doc, error) {
+	if u.Scheme == "file" {
+		f, _, err := openFile(u)
+		if err != nil {
+			return nil, Doc{}, err
+		}
+		defer f.Close()
+		data, err := readBounded(f, max)
+		return data, Doc{FinalURL: u.String()}, err
+	}
+	resp, err := c.do(ctx, http.MethodGet, u, header)
+	if err != nil {
+		return nil, Doc{}, err
+	}
+	defer resp.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, Doc{}, newStatusError(resp.Response)
+	}
+	if resp.ContentLength > max {
+		return nil, Doc{}, tooLong(max)
+	}
+	body, err := plausible(resp, false)
+	if err != nil {
+		return nil, Doc{}, err
+	}
+	data, err := readBounded(body, max)
+	return data, Doc{ContentType: resp.Header.Get("Content-Type"), FinalURL: place(resp.Request.URL)}, err
+}
+
+func readBounded(r io.Reader, max int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, max+1))
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, &truncated{int64(len(data)), -1}
+	case err != nil:
+		return nil, err
+	case int64(len(data)) > max:
+		return nil, tooLong(max)
+	}
+	return data, nil
+}
+
+func tooLong(max int64) error {
+	return permanent(fmt.Errorf("it has more than the %d bytes that are read of such a document", max))
+}
+
+// place returns a URL without anything that may be secret.
+func place(u *url.URL) string {
+	bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+	return bare.String()
+}
+
+// Size returns how many bytes a URL's content has, without downloading it; -1
+// where the source does not say. It is an error if there is no such content.
+func (c *Client) Size(ctx context.Context, rawURL string) (int64, error) {
+	size := int64(-1)
+	src, err := parseSource(rawURL)
+	if err == nil && (src.getter == "http" || src.getter == "https" || src.getter == "file") {
+		size, err = c.size(ctx, src)
+	}
+	if err != nil {
+		return 0, failure("asking for the size of", rawURL, err)
+	}
+	return size, nil
+}
+
+func (c *Client) size(ctx context.Context, src source) (size int64, err error) {
+	u, err := url.Parse(strings.TrimPrefix(src.raw, src.getter+"::"))
+	if err != nil {
+		return 0, urlReason(err)
+	}
+	if src.getter == "file" {
+		f, fi, err := openFile(u)
+		if err != nil {
+			return 0, err
+		}
+		return fi.Size(), f.Close()
+	}
+	err = c.retry(ctx, Observer{}, nil, func() (err error) {
+		size, err = c.askSize(ctx, u)
+		return err
+	})
+	return size, err
+}
+
+// askSize asks for the header fields alone, and of a server that refuses,
+// as one does whose redirects are signed for GET, for one byte.
+func (c *Client) askSize(ctx context.Context, u *url.URL) (int64, error) {
+	resp, err := c.do(ctx, http.MethodHead, u, nil)
+	if err != nil {
+		return 0, err
+	}
+	resp.Close()
+	switch {
+	case resp.StatusCode == http.StatusOK && resp.Header.Get("Content-Encoding") == "":
+		return resp.ContentLength, nil
+	case resp.StatusCode == http.StatusOK:
+		return -1, nil
+	case resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusGone:
+		return 0, newStatusError(resp.Response)
+	}
+	resp, err = c.do(ctx, http.MethodGet, u, http.Header{"Range": {"bytes=0-0"}})
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Close()
+	return rangedSize(resp.Response)
+}
+
+func rangedSize(resp *http.Response) (int64, error) {
+	field := resp.Header.Get("Content-Range")
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return resp.ContentLength, nil
+	case http.StatusPartialContent:
+		if _, _, total, ok := parseContentRange(field); ok {
+			return total, nil
+		}
+		return -1, nil
+	case http.StatusRequestedRangeNotSatisfiable:
+		if field == "bytes */0" {
+			return 0, nil
+		}
+	}
+	return 0, newStatusError(resp)
+}

@@ -1,0 +1,247 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-getter"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/store"
+)
+
+// download is one call of [Client.Blob] that goes to the source.
+type download struct {
+	*Client
+	req  Request
+	src  source
+	want expectation
+	obs  Observer
+	in   *store.Ingest
+	// sums are of what in has.
+	sums *sums
+	// record is what the store remembers of the URL, where the server is to
+	// say whether it still holds; else nil.
+	record *store.URLRecord
+	// etag and modified are those of the content that is being downloaded.
+	etag, modified string
+	// suspicious has caches on the way passed by, for they may be at fault.
+	suspicious bool
+	// same says that the record holds.
+	same bool
+	mark mark
+	// high is how far in ever got.
+	high   int64
+	result Result
+}
+
+func (c *Client) blob(ctx context.Context, req Request, obs Observer) (Result, error) {
+	src, err := parseSource(req.URL)
+	if err != nil {
+		return Result{}, err
+	}
+	want, err := expect(req)
+	if err != nil {
+		return Result{}, err
+	}
+	if r, err := c.reuseByDigest(ctx, req, src.shown, want); !errors.Is(err, errStale) {
+		return r, err
+	}
+	before, _ := c.store.URLRecord(src.shown)
+	waited := false
+	in, err := c.store.Ingest(ctx, src.shown, func() {
+		waited = true
+		obs.waiting()
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	defer in.Close()
+	if waited {
+		if r, err := c.reuseFresh(ctx, req, src, before, want); !errors.Is(err, errStale) {
+			return r, err
+		}
+	}
+	d := &download{Client: c, req: req, src: src, want: want, obs: obs, in: in, sums: newSums(want)}
+	return d.run(ctx)
+}
+
+// reuseFresh takes what somebody else downloaded while this call waited.
+func (c *Client) reuseFresh(ctx context.Context, req Request, src source, before store.URLRecord, want expectation) (Result, error) {
+	if want.vouched() {
+		return c.reuseByDigest(ctx, req, src.shown, want)
+	}
+	rec, ok := c.store.URLRecord(src.shown)
+	if !ok || rec.Seen.Equal(before.Seen) {
+		return Result{}, errStale
+	}
+	return c.reuseBlob(ctx, req, rec.SHA256, rec.Digests, want)
+}
+
+// run gets the content, unless the source says that what the store has is
+// still the same.
+func (d *download) run(ctx context.Context) (Result, error) {
+	if rec, ok := d.store.URLRecord(d.src.shown); ok && !d.want.vouched() && d.want.checkSize(rec.Size) == nil {
+		d.record = &rec
+	}
+	err := d.insist(ctx)
+	if err == nil && d.same {
+		r, err := d.reuseRecord(ctx, d.req, d.src.shown, *d.record, d.want)
+		if !errors.Is(err, errStale) {
+			return r, err
+		}
+		// What the store had turned out to be damaged.
+		d.record, d.same = nil, false
+		if err := d.insist(ctx); err != nil {
+			return Result{}, err
+		}
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	return d.finish()
+}
+
+// insist gets the content, from scratch a second time if it turns out wrong: a
+// damaged remainder of an earlier run or a stumble on the way is more likely
+// than a wrong checksum. What is wrong for good is not kept.
+func (d *download) insist(ctx context.Context) error {
+	err := d.get(ctx)
+	if wrong, ok := errors.AsType[*mismatch](err); ok {
+		d.suspicious = true
+		if err = d.restart(wrong.Error()); err == nil {
+			err = d.get(ctx)
+		}
+	}
+	if is[*mismatch](err) || is[*permanentError](err) {
+		return errors.Join(err, d.in.Discard())
+	}
+	return err
+}
+
+// get has go-getter call the getter that is responsible, which leaves the
+// content in d.in, and verifies it.
+func (d *download) get(ctx context.Context) error {
+	client := &getter.Client{
+		Ctx:  ctx,
+		Src:  d.req.URL,
+		Dst:  d.in.Path(),
+		Mode: getter.ClientModeFile,
+		// Maps of its own, for those of the package are changed by every
+		// client; and no decompressors, to keep archives as they are.
+		Getters:       d.getters(),
+		Decompressors: map[string]getter.Decompressor{},
+		Detectors:     getter.Detectors,
+	}
+	if err := client.Get(); err != nil || d.same {
+		return err
+	}
+	if err := d.want.checkSize(d.in.Size()); err != nil {
+		return err
+	}
+	if err := d.want.check(d.sums.digests()); err != nil {
+		return err
+	}
+	if d.in.Size() == 0 && !d.want.vouched() {
+		return permanent(errors.New("the file is empty"))
+	}
+	return nil
+}
+
+// finish stores what was downloaded.
+func (d *download) finish() (Result, error) {
+	r := d.result
+	r.SHA256, r.Size, r.Digests = d.sums.sha256(), d.in.Size(), d.sums.digests()
+	if err := d.in.Commit(r.SHA256, r.Size); err != nil {
+		return Result{}, local(err)
+	}
+	// A record that cannot be written only costs the next run a question.
+	_ = d.store.SetURLRecord(d.src.shown, store.URLRecord{
+		URL: d.src.shown, SHA256: r.SHA256, Size: r.Size,
+		ETag: d.etag, LastModified: d.modified, Digests: r.Digests[1:], Seen: time.Now(),
+	})
+	return r, nil
+}
+
+// restart throws away what is there.
+func (d *download) restart(reason string) error {
+	d.obs.restarted(reason)
+	d.sums.reset()
+	d.mark = mark{}
+	d.result.Resumed = 0
+	return local(d.in.Truncate(0))
+}
+
+// checkTotal refuses a size before its bytes flow.
+func (d *download) checkTotal(total int64) error {
+	if total > d.max {
+		return permanent(fmt.Errorf("the file has %d bytes; at most %d are downloaded", total, d.max))
+	}
+	if total < 0 {
+		return nil
+	}
+	return d.want.checkSize(total)
+}
+
+// take adds bytes to what is there. Total is -1 where it is unknown.
+func (d *download) take(p []byte, total int64) error {
+	d.result.Transferred += int64(len(p))
+	d.obs.received(len(p))
+	switch size := d.in.Size() + int64(len(p)); {
+	case total >= 0 && size > total:
+		return permanent(fmt.Errorf("the server sends more than the %d bytes that it announced", total))
+	case size > d.max:
+		return permanent(fmt.Errorf("the file has more than the %d bytes that are downloaded at most", d.max))
+	}
+	if _, err := d.in.Write(p); err != nil {
+		return local(err)
+	}
+	_, _ = d.sums.Write(p) // hashes do not fail
+	d.high = max(d.high, d.in.Size())
+	return d.keepUp()
+}
+
+// mark is how far the download has been secured.
+type mark struct {
+	size int64
+	at   time.Time
+}
+
+const (
+	markBytes = 8 << 20
+	markTime  = 2 * time.Second
+)
+
+// keepUp secures, now and then, what has come.
+func (d *download) keepUp() error {
+	size := d.in.Size()
+	if d.mark.at.IsZero() {
+		d.mark.at = time.Now()
+	}
+	if size-d.mark.size < markBytes && time.Since(d.mark.at) < markTime {
+		return nil
+	}
+	return d.secure()
+}
+
+// secure has the disk begin to write, so that the end need not wait for
+// everything, and vouches for what is there.
+func (d *download) secure() error {
+	size := d.in.Size()
+	if size <= d.mark.size {
+		return nil
+	}
+	startWriteback(d.in.File(), d.mark.size, size-d.mark.size)
+	d.mark = mark{size, time.Now()}
+	return local(d.in.SetCheckpoint(d.sums.sha256()))
+}
+
+var buffers = sync.Pool{New: func() any {
+	b := make([]byte, 256<<10)
+	return &b
+}}
+
+func getBuffer() *[]byte  { return buffers.Get().(*[]byte) }
+func putBuffer(b *[]byte) { buffers.Put(b) }

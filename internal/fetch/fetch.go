@@ -1,0 +1,174 @@
+// Package fetch brings the content of a URL into the store, whole and verified,
+// by the URL forms that the agent understands. It is the only importer of
+// go-getter.
+package fetch
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/store"
+)
+
+// Config says how to fetch. Only Store must be set, and only for [Client.Blob].
+type Config struct {
+	Store *store.Store
+	// HTTP replaces the transport, which has timeouts of its own, proxies by
+	// the environment, and the system's certificate authorities.
+	HTTP http.RoundTripper
+	// Version is the program's, for the User-Agent header field.
+	Version string
+	// Netrc is the path of a netrc file, or empty: see [NetrcPath].
+	Netrc string
+	// Retries is how often in a row an attempt may fail that brought next to
+	// nothing; 0 means 5, a negative number none.
+	Retries int
+	// MaxBytes bounds one artifact; 0 means 8 GiB.
+	MaxBytes int64
+	// StallTimeout is how long a connection may send nothing; 0 means 30 s.
+	StallTimeout time.Duration
+	// Backoff is the first pause before an attempt is repeated, which doubles
+	// up to 60 times itself; 0 means 500 ms.
+	Backoff time.Duration
+}
+
+// Client fetches. Its methods may be called concurrently.
+type Client struct {
+	store     *store.Store
+	http      *http.Client
+	userAgent string
+	netrc     func() (*credentials, error)
+	retries   int
+	max       int64
+	stall     time.Duration
+	backoff   time.Duration
+}
+
+// New returns a client.
+func New(cfg Config) *Client {
+	c := &Client{
+		store:     cfg.Store,
+		userAgent: "botkube-mirror/" + cmp.Or(cfg.Version, "devel"),
+		netrc:     readNetrc(cfg.Netrc),
+		retries:   max(cmp.Or(cfg.Retries, 5), 0),
+		max:       cmp.Or(cfg.MaxBytes, 8<<30),
+		stall:     cmp.Or(cfg.StallTimeout, 30*time.Second),
+		backoff:   cmp.Or(cfg.Backoff, 500*time.Millisecond),
+	}
+	transport := cfg.HTTP
+	if transport == nil {
+		transport = newTransport(c.stall)
+	}
+	c.http = &http.Client{Transport: transport, CheckRedirect: checkRedirect}
+	return c
+}
+
+// Request is what to fetch, and what it must be.
+type Request struct {
+	// URL may carry user information and a forced getter (s3::…), but no
+	// sub-directory and none of go-getter's parameters: see
+	// [agent.ParseLocation].
+	URL string
+	// Checksums must all match.
+	Checksums []agent.Checksum
+	// SHA256, where it is known, must match too.
+	SHA256 *lock.SHA256
+	// Size in bytes must match, unless it is 0 or negative: then it is unknown.
+	Size int64
+	// Source says in messages who gave checksums and size: "the index",
+	// "the lock", the URL of a checksum file.
+	Source string
+	// Verify has a blob that the store has already read and compared before
+	// it is reused. Without it, that is for whoever uses the blob.
+	Verify bool
+}
+
+// Result is what came of a request.
+type Result struct {
+	SHA256 lock.SHA256
+	// Size is in bytes.
+	Size int64
+	// Transferred is how many bytes of content came over the wire in this
+	// call, those that were thrown away included.
+	Transferred int64
+	// Reused says that the store had the content already.
+	Reused bool
+	// Resumed is how many bytes an earlier run had left, and were kept.
+	Resumed int64
+	// Digests are the sha256 and whatever else the request's checksums asked for.
+	Digests []agent.Checksum
+}
+
+// Observer is told how a request goes. It has no influence, may be zero, and
+// is called from one goroutine at a time. URLs in what it is given carry no
+// credentials.
+type Observer struct {
+	// Waiting: another run, or another part of this one, is downloading the
+	// same URL.
+	Waiting func()
+	// Started: content begins to flow; total is its size in bytes, or -1. It
+	// is called again after Restarted.
+	Started func(total int64)
+	// Resumed: the bytes before offset are here; what is Received follows them.
+	Resumed func(offset int64)
+	// Received: n more bytes.
+	Received func(n int)
+	// Retrying: an attempt failed; the next follows after a pause.
+	Retrying func(err error, pause time.Duration)
+	// Restarted: what was received is void; the count begins at zero.
+	Restarted func(reason string)
+}
+
+func (o Observer) waiting() {
+	if o.Waiting != nil {
+		o.Waiting()
+	}
+}
+
+func (o Observer) started(total int64) {
+	if o.Started != nil {
+		o.Started(total)
+	}
+}
+
+func (o Observer) resumed(offset int64) {
+	if o.Resumed != nil {
+		o.Resumed(offset)
+	}
+}
+
+func (o Observer) received(n int) {
+	if o.Received != nil {
+		o.Received(n)
+	}
+}
+
+func (o Observer) retrying(err error, pause time.Duration) {
+	if o.Retrying != nil {
+		o.Retrying(err, pause)
+	}
+}
+
+func (o Observer) restarted(reason string) {
+	if o.Restarted != nil {
+		o.Restarted(reason)
+	}
+}
+
+// Blob fetches a URL into the store and returns what it is. It is an
+// [fault.Upstream] error if the URL cannot be had, and an [fault.Integrity]
+// error if what comes is not what the request says: then nothing is kept.
+// Where the store has what is asked for, nothing is downloaded: by digest
+// without asking anybody; without a digest, after asking the server whether
+// the content is still the same.
+func (c *Client) Blob(ctx context.Context, req Request, obs Observer) (Result, error) {
+	r, err := c.blob(ctx, req, obs)
+	if err != nil {
+		return Result{}, failure("downloading", req.URL, err)
+	}
+	return r, nil
+}

@@ -1,0 +1,74 @@
+package fetch
+
+import (
+	"errors"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+
+	"github.com/bgentry/go-netrc/netrc"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// NetrcPath returns where go-getter, and so the agent, looks for a netrc file:
+// where NETRC says, or .netrc (on Windows _netrc) in the home directory.
+func NetrcPath(getenv func(string) string, home string) string {
+	if path := getenv("NETRC"); path != "" || home == "" {
+		return path
+	}
+	name := ".netrc"
+	if runtime.GOOS == "windows" {
+		name = "_netrc"
+	}
+	return filepath.Join(home, name)
+}
+
+// credentials are those of a netrc file, by host.
+type credentials struct{ netrc *netrc.Netrc }
+
+// readNetrc returns what reads a netrc file once, when it is first needed. An
+// absent file holds nothing.
+func readNetrc(path string) func() (*credentials, error) {
+	return sync.OnceValues(func() (*credentials, error) {
+		if path == "" {
+			return &credentials{}, nil
+		}
+		fi, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && fi.IsDir() {
+			return &credentials{}, nil
+		}
+		n, err := netrc.ParseFile(path)
+		if err != nil {
+			return nil, netrcError(path, err)
+		}
+		return &credentials{n}, nil
+	})
+}
+
+// netrcError leaves out what a parse error says, for it quotes the file.
+func netrcError(path string, err error) error {
+	if e, ok := errors.AsType[*netrc.Error](err); ok {
+		return fault.New(fault.Usage, "reading credentials: %s, line %d is not in the form of a netrc file", path, e.LineNum).
+			WithHint("correct the file, or name another one in NETRC")
+	}
+	return fault.New(fault.Usage, "reading credentials: %w", err).WithHint("make the file readable, or name another one in NETRC")
+}
+
+// find returns the credentials for a URL: its own, or those of the netrc file
+// for its host. The file's default entry is left alone: it would hand a
+// password to every host that an index names.
+func (c *credentials) find(u *url.URL) *url.Userinfo {
+	if u.User != nil || c.netrc == nil {
+		return u.User
+	}
+	for _, name := range []string{u.Host, u.Hostname()} {
+		if m := c.netrc.FindMachine(name); m != nil && !m.IsDefault() {
+			return url.UserPassword(m.Login, m.Password)
+		}
+	}
+	return nil
+}

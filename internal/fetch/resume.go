@@ -1,0 +1,305 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/store"
+)
+
+// getHTTP downloads from a web server, and goes on where an earlier attempt or
+// an earlier run left off as long as the server vouches for the bytes being of
+// the same version (RFC 9110, section 13.1.5).
+func (d *download) getHTTP(ctx context.Context, u *url.URL) error {
+	if err := d.recover(ctx); err != nil {
+		return err
+	}
+	if d.record != nil && d.in.Size() == 0 {
+		switch same, known := d.unchanged(ctx, u, *d.record); {
+		case same:
+			d.same = true
+			return nil
+		case known:
+			d.record = nil
+		}
+	}
+	return d.retry(ctx, d.obs, func() int64 { return d.high }, func() error { return d.attempt(ctx, u) })
+}
+
+// recover makes sure of what an earlier run left.
+//
+// A power cut may leave a file of the right size with bytes missing in the
+// middle. Where a digest will tell, that costs a download at worst; else only
+// what checkpoints vouch for is kept.
+func (d *download) recover(ctx context.Context) error {
+	size := d.in.Size()
+	if size == 0 {
+		return nil
+	}
+	points := d.in.Checkpoints()
+	keep := size
+	if !d.want.vouched() {
+		keep = 0
+		if len(points) > 0 {
+			keep = points[len(points)-1].Size
+		}
+	}
+	// Of a file that is all there, the last byte is asked for again: a server
+	// that is asked for what follows it can but answer 416.
+	if total := d.in.Origin().Total; total > 0 {
+		keep = min(keep, total-1)
+	}
+	good, err := d.rehash(ctx, points, keep)
+	if err == nil && good < keep {
+		keep = good
+		_, err = d.rehash(ctx, nil, keep)
+	}
+	if err != nil {
+		return local(fmt.Errorf("reading what an earlier run left: %w", err))
+	}
+	if keep == 0 {
+		return d.restart(fmt.Sprintf("the %d bytes that an earlier run left cannot be relied on", size))
+	}
+	d.result.Resumed, d.high, d.mark.size = keep, keep, keep
+	d.etag, d.modified = d.in.Origin().ETag, d.in.Origin().LastModified
+	return local(d.in.Truncate(keep))
+}
+
+// rehash brings the sums to the first size bytes of what is there. It returns
+// less, with the sums undefined, if it finds that only so much is good.
+func (d *download) rehash(ctx context.Context, points []store.Checkpoint, size int64) (good int64, err error) {
+	d.sums.reset()
+	at := int64(0)
+	for _, p := range points {
+		if p.Size > size {
+			break
+		}
+		if err := copyWithContext(ctx, d.sums, io.NewSectionReader(d.in.File(), at, p.Size-at)); err != nil {
+			return 0, err
+		}
+		if d.sums.sha256() != p.SHA256 {
+			return at, nil
+		}
+		at = p.Size
+	}
+	return size, copyWithContext(ctx, d.sums, io.NewSectionReader(d.in.File(), at, size-at))
+}
+
+// attempt asks once for what is missing. The URL is always the original one:
+// what it redirects to may expire.
+func (d *download) attempt(ctx context.Context, u *url.URL) error {
+	header, err := d.header()
+	if err != nil {
+		return err
+	}
+	resp, err := d.do(ctx, http.MethodGet, u, header)
+	if err != nil {
+		return err
+	}
+	defer resp.Close()
+	offset := d.in.Size()
+	switch {
+	case resp.StatusCode == http.StatusOK:
+		return d.receiveWhole(resp)
+	case resp.StatusCode == http.StatusNotModified && d.record != nil && offset == 0:
+		d.same = true
+		return nil
+	case resp.StatusCode == http.StatusPartialContent && offset > 0:
+		return d.receiveRest(ctx, u, resp)
+	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && offset > 0:
+		return d.again(ctx, u, resp, "the server has no such range")
+	}
+	return newStatusError(resp.Response)
+}
+
+// again starts over at once. It happens once at most, for the next request is
+// for the whole.
+func (d *download) again(ctx context.Context, u *url.URL, resp *response, reason string) error {
+	resp.Close()
+	if err := d.restart(reason); err != nil {
+		return err
+	}
+	return d.attempt(ctx, u)
+}
+
+// header returns what the request asks for besides the URL.
+func (d *download) header() (http.Header, error) {
+	h := http.Header{}
+	if d.suspicious {
+		h.Set("Cache-Control", "no-cache")
+	}
+	size, guard := d.in.Size(), d.in.Origin().Guard
+	if size > 0 && guard == "" {
+		if err := d.restart("the server gives nothing to tell one version of the file from another by"); err != nil {
+			return nil, err
+		}
+		size = 0
+	}
+	switch {
+	case size > 0:
+		h.Set("Range", fmt.Sprintf("bytes=%d-", size))
+		h.Set("If-Range", guard)
+	case d.record != nil && d.record.ETag != "":
+		h.Set("If-None-Match", d.record.ETag)
+	case d.record != nil && d.record.LastModified != "":
+		h.Set("If-Modified-Since", d.record.LastModified)
+	}
+	return h, nil
+}
+
+// receiveWhole takes an answer that begins with the first byte.
+func (d *download) receiveWhole(resp *response) error {
+	if d.in.Size() > 0 {
+		if err := d.restart(d.reasonForWhole(resp.Header)); err != nil {
+			return err
+		}
+	}
+	total := resp.ContentLength
+	if err := d.checkTotal(total); err != nil {
+		return err
+	}
+	var body io.Reader = resp
+	if !d.want.vouched() {
+		var err error
+		if body, err = plausible(resp, d.want.size >= 0); err != nil {
+			return err
+		}
+	}
+	d.etag, d.modified = resp.Header.Get("ETag"), resp.Header.Get("Last-Modified")
+	origin := store.Origin{
+		URL: d.src.shown, ETag: d.etag, LastModified: d.modified,
+		Guard: guard(resp.Header), Total: max(total, 0),
+	}
+	if err := d.in.SetOrigin(origin); err != nil {
+		return local(err)
+	}
+	d.obs.started(total)
+	return d.receive(body, total, total)
+}
+
+func (d *download) reasonForWhole(h http.Header) string {
+	was := d.in.Origin()
+	if etag, modified := h.Get("ETag"), h.Get("Last-Modified"); etag != was.ETag || modified != was.LastModified {
+		return "the file has changed on the server"
+	}
+	return "the server cannot send a part of the file"
+}
+
+// receiveRest takes an answer that goes on where things stand, if it does.
+func (d *download) receiveRest(ctx context.Context, u *url.URL, resp *response) error {
+	was, offset := d.in.Origin(), d.in.Size()
+	start, end, total, ok := parseContentRange(resp.Header.Get("Content-Range"))
+	length := resp.ContentLength
+	switch {
+	case !ok || start != offset || length >= 0 && length != end-start+1:
+		return d.again(ctx, u, resp, "the server sends another range than it was asked for")
+	// Not every server heeds If-Range.
+	case differ(was.ETag, resp.Header.Get("ETag")), differ(was.LastModified, resp.Header.Get("Last-Modified")),
+		was.Total > 0 && total >= 0 && total != was.Total:
+		return d.again(ctx, u, resp, "the file has changed on the server")
+	}
+	if total < 0 && was.Total > 0 {
+		total = was.Total
+	}
+	if err := d.checkTotal(total); err != nil {
+		return err
+	}
+	if d.high == offset {
+		d.obs.started(total)
+	}
+	d.obs.resumed(offset)
+	return d.receive(resp, end+1, total)
+}
+
+func differ(a, b string) bool { return a != "" && b != "" && a != b }
+
+// parseContentRange reads "bytes START-END/TOTAL" (RFC 9110, section 14.4);
+// total is -1 where it is unknown.
+func parseContentRange(s string) (start, end, total int64, ok bool) {
+	s, ok = strings.CutPrefix(s, "bytes ")
+	if !ok {
+		return 0, 0, 0, false
+	}
+	span, size, _ := strings.Cut(s, "/")
+	first, last, _ := strings.Cut(span, "-")
+	start, err1 := strconv.ParseInt(first, 10, 64)
+	end, err2 := strconv.ParseInt(last, 10, 64)
+	total, err3 := strconv.ParseInt(size, 10, 64)
+	if size == "*" {
+		total, err3 = -1, nil
+	}
+	if errors.Join(err1, err2, err3) != nil || start < 0 || end < start || total >= 0 && end >= total {
+		return 0, 0, 0, false
+	}
+	return start, end, total, true
+}
+
+// receive takes a body up to limit, of total bytes that there are; either is -1
+// where it is unknown.
+func (d *download) receive(body io.Reader, limit, total int64) error {
+	err := d.copy(body, limit)
+	if is[*localError](err) || is[*permanentError](err) {
+		return err
+	}
+	switch size := d.in.Size(); {
+	case total >= 0 && size == total, total < 0 && err == nil:
+		return nil
+	case err == nil || errors.Is(err, io.ErrUnexpectedEOF):
+		err = &truncated{size, total}
+	}
+	return errors.Join(err, d.secure())
+}
+
+// truncated is a body that ends too early.
+type truncated struct{ size, total int64 }
+
+func (e *truncated) Error() string {
+	if e.total < 0 {
+		return fmt.Sprintf("the connection ended after %d bytes, before the end of the file", e.size)
+	}
+	return fmt.Sprintf("the connection ended after %d of %d bytes", e.size, e.total)
+}
+
+func (d *download) copy(body io.Reader, limit int64) error {
+	buf := getBuffer()
+	defer putBuffer(buf)
+	for {
+		n, err := body.Read(*buf)
+		if n > 0 {
+			if err := d.take((*buf)[:n], limit); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// guard returns what If-Range may carry later: a strong entity tag, or a time
+// of change that is old enough for another change not to hide behind it
+// (RFC 9110, sections 8.8.1 and 8.8.2.2).
+func guard(h http.Header) string {
+	if strings.EqualFold(h.Get("Accept-Ranges"), "none") {
+		return ""
+	}
+	if etag := h.Get("ETag"); strings.HasPrefix(etag, `"`) {
+		return etag
+	}
+	modified, err := http.ParseTime(h.Get("Last-Modified"))
+	date, err2 := http.ParseTime(h.Get("Date"))
+	if err != nil || err2 != nil || date.Sub(modified) < time.Second {
+		return ""
+	}
+	return h.Get("Last-Modified")
+}

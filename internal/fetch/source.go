@@ -1,0 +1,97 @@
+package fetch
+
+import (
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/go-getter"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// source is a URL as go-getter takes it apart.
+type source struct {
+	// raw is what was asked for.
+	raw string
+	// shown is raw without anything secret. It names the URL in messages and
+	// in the store.
+	shown string
+	// getter is the name of the go-getter getter that is responsible.
+	getter string
+}
+
+// forced is go-getter's forcedRegexp (get.go).
+var forced = regexp.MustCompile(`^([A-Za-z0-9]+)::(.+)$`)
+
+var (
+	fileGetters  = []string{"http", "https", "file", "s3", "gcs"}
+	cloneGetters = []string{"git", "hg"}
+)
+
+// parseSource finds out which getter a URL is for, by go-getter's own
+// detectors, and refuses what is not a single file.
+func parseSource(raw string) (source, error) {
+	src := source{raw: raw, shown: show(raw)}
+	detected, err := getter.Detect(raw, "", getter.Detectors)
+	if err != nil {
+		// The error of go-getter holds the URL.
+		return src, fault.New(fault.Usage, "it is not a URL, and nothing that go-getter takes for one").
+			WithHint("relative URLs are resolved against their index before they get here")
+	}
+	rest := detected
+	if m := forced.FindStringSubmatch(detected); m != nil {
+		src.getter, rest = m[1], m[2]
+	}
+	rest, subdir := getter.SourceDirSubdir(rest)
+	u, err := url.Parse(rest)
+	if err != nil {
+		return src, fault.New(fault.Usage, "it cannot be read as a URL: %w", urlReason(err))
+	}
+	if src.getter == "" {
+		src.getter = u.Scheme
+	}
+	return src, src.check(u, subdir)
+}
+
+func (s source) check(u *url.URL, subdir string) error {
+	switch {
+	case slices.Contains(cloneGetters, s.getter):
+		return fault.New(fault.Usage, "the agent clones this with %s; the mirror carries single files only", s.getter).
+			WithHint("leave the plugin out with --exclude, or have its publisher offer an archive")
+	case !slices.Contains(fileGetters, s.getter):
+		return fault.New(fault.Usage, "downloads by %q are not supported", s.getter).
+			WithHint("supported are %s", strings.Join(fileGetters, ", "))
+	case strings.HasSuffix(u.Path, "/") || u.Path == "":
+		return fault.New(fault.Usage, "it names a directory; the mirror carries single files only").
+			WithHint("leave the plugin out with --exclude, or have its publisher offer an archive")
+	case subdir != "":
+		return fault.New(fault.Unexpected, "it names the sub-directory %q of what is to be downloaded", subdir)
+	case u.Query().Has("checksum"):
+		return fault.New(fault.Unexpected, "it has go-getter's parameter checksum, which belongs in the request")
+	case (s.getter == "http" || s.getter == "https") && u.Host == "":
+		return fault.New(fault.Usage, "it has no host")
+	}
+	return nil
+}
+
+// secretParameters are go-getter's for credentials (url.go, redactedParams).
+var secretParameters = regexp.MustCompile(`(?i)([?&](?:sshkey|aws_access_key_id|aws_access_key_secret|aws_access_token)=)[^&#]*`)
+
+// show returns a URL for messages and for the store.
+func show(raw string) string {
+	return secretParameters.ReplaceAllString(agent.Redact(raw), "${1}redacted")
+}
+
+// urlReason drops the URL, which may hold credentials, from a url.Error.
+func urlReason(err error) error {
+	for {
+		e, ok := err.(*url.Error)
+		if !ok {
+			return err
+		}
+		err = e.Err
+	}
+}

@@ -1,0 +1,79 @@
+// Package index takes a plugins-index.yaml apart for mirroring: it refuses what
+// cannot be mirrored, selects entries, and writes an index that names only
+// what was mirrored.
+package index
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+)
+
+// MaxSize bounds, in bytes, an index that is read. The official ones have less
+// than 100 KiB.
+const MaxSize = 16 << 20
+
+// Index is a plugin repository's index.
+type Index struct {
+	*agent.Index
+
+	document *yaml.Node
+}
+
+// Parse reads an index. The error joins every reason why the agent would
+// refuse it, and every name that cannot be part of a path.
+func Parse(data []byte) (*Index, error) {
+	if len(data) > MaxSize {
+		return nil, fmt.Errorf("the index has more than %d bytes", MaxSize)
+	}
+	read, err := agent.ReadIndex(data)
+	if read == nil {
+		return nil, err
+	}
+	problems := []error{err}
+	for i := range read.Entries {
+		for _, err := range checkNames(&read.Entries[i]) {
+			problems = append(problems, fmt.Errorf("entries[%d] (%s): %w", i, read.Entries[i].Label(), err))
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	ix := &Index{Index: read, document: new(yaml.Node)}
+	if err := yaml.Unmarshal(data, ix.document); err != nil {
+		return nil, agent.YAMLError(err)
+	}
+	return ix, nil
+}
+
+// checkNames reports names that the agent would take, but that would lead out
+// of its cache directory or cannot be written. Empty ones the agent reports.
+func checkNames(e *agent.Entry) []error {
+	var problems []error
+	check := func(what, name string) {
+		if name == "" {
+			return
+		}
+		if err := agent.CheckName(what, name); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	check("name", e.Name)
+	check("version", e.Version)
+	for _, name := range e.DependencyNames() {
+		if name == "" {
+			problems = append(problems, errors.New("a dependency has no name"))
+		}
+		check("dependency", name)
+	}
+	if len(problems) == 0 && e.Type.Valid() {
+		if err := agent.CheckBinaryName(e.Type, e.Version, e.Name); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	return slices.Clip(problems)
+}

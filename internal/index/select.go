@@ -1,0 +1,272 @@
+package index
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+)
+
+// Selection says what of the indexes is mirrored.
+type Selection struct {
+	// Plugins are the wanted plugins; none means all, in their newest version.
+	Plugins []agent.PluginKey
+	// Exclude are plugins to leave out, in all versions unless the key has one.
+	Exclude []agent.PluginKey
+	// Platforms are the wanted platforms. Ignored if AllPlatforms is set.
+	Platforms []agent.Platform
+	// AllPlatforms wants each platform that a selected plugin is offered for.
+	AllPlatforms bool
+}
+
+// Selected is an entry that is mirrored.
+type Selected struct {
+	Repository string
+	*agent.Entry
+	// Newest is the newest entry of the same plugin, whose dependencies the
+	// agent looks for too: often the entry itself.
+	Newest *agent.Entry
+}
+
+// Key returns the key that pins the entry.
+func (s Selected) Key() agent.PluginKey {
+	return agent.PluginKey{Repository: s.Repository, Name: s.Name, Version: s.Version}
+}
+
+// Select applies a selection to the indexes of repositories, by name. It
+// returns the entries in the order of their repository, type, name and
+// version, and the platforms. The error joins everything that the selection
+// names but the indexes lack, and every entry that could not start.
+func Select(indexes map[string]*Index, s Selection) ([]Selected, []agent.Platform, error) {
+	selected, err := selectEntries(indexes, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	platforms, err := selectPlatforms(selected, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	var problems []error
+	for _, e := range selected {
+		for _, p := range platforms {
+			if err := startable(e, p); err != nil {
+				problems = append(problems, err)
+			}
+		}
+	}
+	return selected, platforms, errors.Join(problems...)
+}
+
+func selectEntries(indexes map[string]*Index, s Selection) ([]Selected, error) {
+	var problems []error
+	var selected []Selected
+	for _, key := range s.Plugins {
+		found, err := find(indexes, key)
+		if err != nil {
+			problems = append(problems, err)
+		}
+		selected = append(selected, found...)
+	}
+	if len(s.Plugins) == 0 {
+		selected = newest(indexes)
+	}
+	for _, key := range s.Exclude {
+		if _, err := find(indexes, key); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	selected = slices.DeleteFunc(selected, func(e Selected) bool {
+		return slices.ContainsFunc(s.Exclude, func(k agent.PluginKey) bool { return covers(k, e) })
+	})
+	slices.SortFunc(selected, compareSelected)
+	selected = slices.CompactFunc(selected, func(a, b Selected) bool { return a.Entry == b.Entry })
+	if len(selected) == 0 {
+		return nil, errors.New("the selection leaves no plugin")
+	}
+	return selected, nil
+}
+
+func covers(k agent.PluginKey, e Selected) bool {
+	return k.Repository == e.Repository && k.Name == e.Name && (k.Version == "" || k.Version == e.Version)
+}
+
+func compareSelected(a, b Selected) int {
+	for _, c := range []int{strings.Compare(a.Repository, b.Repository), strings.Compare(string(a.Type), string(b.Type)), strings.Compare(a.Name, b.Name)} {
+		if c != 0 {
+			return c
+		}
+	}
+	return strings.Compare(a.Version, b.Version)
+}
+
+// newest returns the newest version of every plugin.
+func newest(indexes map[string]*Index) []Selected {
+	var selected []Selected
+	for repository, ix := range indexes {
+		seen := map[*agent.Entry]bool{}
+		for i := range ix.Entries {
+			e := ix.Versions(ix.Entries[i].Type, ix.Entries[i].Name)[0]
+			if !seen[e] {
+				seen[e] = true
+				selected = append(selected, Selected{Repository: repository, Entry: e, Newest: e})
+			}
+		}
+	}
+	return selected
+}
+
+// find returns the entries that a key names: up to two, for an executor and a
+// source may have the same name.
+func find(indexes map[string]*Index, key agent.PluginKey) ([]Selected, error) {
+	ix, found := indexes[key.Repository]
+	if !found {
+		return nil, unknown("repository", key.Repository, slices.Collect(maps.Keys(indexes)))
+	}
+	var selected []Selected
+	var versions []string
+	for _, t := range []agent.PluginType{agent.Executor, agent.Source} {
+		candidates := ix.Versions(t, key.Name)
+		for i, e := range candidates {
+			versions = append(versions, e.Version)
+			if e.Version == key.Version || key.Version == "" && i == 0 {
+				selected = append(selected, Selected{Repository: key.Repository, Entry: e, Newest: candidates[0]})
+			}
+		}
+	}
+	switch {
+	case len(selected) > 0:
+		return selected, nil
+	case len(versions) > 0:
+		return nil, unknown(fmt.Sprintf("version of %s/%s", key.Repository, key.Name), key.Version, versions)
+	default:
+		return nil, unknown("plugin in "+key.Repository, key.Name, ix.names())
+	}
+}
+
+func (ix *Index) names() []string {
+	names := make([]string, 0, len(ix.Entries))
+	for _, e := range ix.Entries {
+		names = append(names, e.Name)
+	}
+	return names
+}
+
+func selectPlatforms(selected []Selected, s Selection) ([]agent.Platform, error) {
+	offered := Offered(selected)
+	if s.AllPlatforms {
+		return offered, nil
+	}
+	names := make([]string, 0, len(offered))
+	for _, p := range offered {
+		names = append(names, p.String())
+	}
+	platforms := slices.Clone(s.Platforms)
+	slices.SortFunc(platforms, func(a, b agent.Platform) int { return strings.Compare(a.String(), b.String()) })
+	platforms = slices.Compact(platforms)
+	var problems []error
+	for _, p := range platforms {
+		if !slices.Contains(offered, p) {
+			problems = append(problems, unknown("platform", p.String(), names))
+		}
+	}
+	return platforms, errors.Join(problems...)
+}
+
+// Offered returns the platforms that at least one of the entries has a URL
+// for, sorted.
+func Offered(selected []Selected) []agent.Platform {
+	var offered []agent.Platform
+	for _, e := range selected {
+		offered = append(offered, e.Platforms()...)
+	}
+	slices.SortFunc(offered, func(a, b agent.Platform) int { return strings.Compare(a.String(), b.String()) })
+	return slices.Compact(offered)
+}
+
+// startable reports why the agent could not start an entry on a platform, even
+// online: there is no URL, or a dependency is listed for other platforms only
+// (pkg/plugin/manager.go, ensurePluginDownloaded).
+func startable(e Selected, p agent.Platform) error {
+	build, found := e.Build(p)
+	if !found || build.URL == "" {
+		return fmt.Errorf("%s (%s) cannot start on %s: its index entry has a binary for %s only; leave it out with --exclude %s/%s",
+			e.Key(), e.Type, p, join(e.Platforms()), e.Repository, e.Name)
+	}
+	for _, by := range []*agent.Entry{e.Newest, e.Entry} {
+		for _, name := range by.DependencyNames() {
+			if _, listed := e.Dependencies(p)[name]; !listed {
+				return fmt.Errorf("%s (%s) cannot start on %s: its dependency %q is listed for %s only; leave it out with --exclude %s/%s",
+					e.Key(), e.Type, p, name, join(by.PlatformsOf(name)), e.Repository, e.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// SelectedDependency is a dependency of a selected entry.
+type SelectedDependency struct {
+	URL string
+	// FromNewest says that only the newest entry lists it.
+	FromNewest bool
+}
+
+// Dependencies returns what must lie in the entry's dependency directory on a
+// platform, by name: its own dependencies, and those that only the newest
+// entry lists.
+func (s Selected) Dependencies(p agent.Platform) map[string]SelectedDependency {
+	all := map[string]SelectedDependency{}
+	newest, _ := s.Newest.Build(p)
+	for name, url := range newest.Dependencies {
+		all[name] = SelectedDependency{URL: url, FromNewest: s.Newest != s.Entry}
+	}
+	own, _ := s.Build(p)
+	for name, url := range own.Dependencies {
+		all[name] = SelectedDependency{URL: url}
+	}
+	return all
+}
+
+func join(platforms []agent.Platform) string {
+	names := make([]string, 0, len(platforms))
+	for _, p := range platforms {
+		names = append(names, p.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// unknown says that a name is not there, and what is: the nearest first.
+func unknown(what, name string, known []string) error {
+	slices.Sort(known)
+	known = slices.Compact(known)
+	slices.SortStableFunc(known, func(a, b string) int { return distance(a, name) - distance(b, name) })
+	if len(known) == 0 {
+		return fmt.Errorf("there is no %s %q, nor any other", what, name)
+	}
+	return fmt.Errorf("there is no %s %q; there is: %s", what, name, strings.Join(known, ", "))
+}
+
+// distance is Levenshtein's, in bytes.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,115 @@
+package lock
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+)
+
+// File is one binary of an agent's cache directory.
+type File struct {
+	// Path is relative to the directory, with slashes.
+	Path string
+	// Artifact is the file's upstream file.
+	Artifact Artifact
+	// Format is the archive format of the artifact, or "" where the artifact
+	// is the file itself: see [agent.Location.Format].
+	Format string
+	// Member says which file of the archive it is.
+	Member agent.Member
+	// Plugin is the plugin that needs it.
+	Plugin agent.PluginKey
+	// Dependency is the dependency's name, or "" for the plugin's own binary.
+	Dependency string
+}
+
+// Files returns the binaries of the cache directory for a platform, in the
+// order of their paths. The lock must have passed [Lock.Check].
+func (l *Lock) Files(platform agent.Platform) []File {
+	artifacts := l.byURL()
+	var files []File
+	for _, p := range l.Plugins {
+		for _, b := range p.Builds {
+			if b.Platform != platform {
+				continue
+			}
+			binary := p.Binary()
+			location, _ := agent.ParseLocation(b.URL)
+			files = append(files, File{
+				Path: binary, Artifact: artifacts[location.URL], Format: location.Format,
+				Member: location.PluginMember(binary), Plugin: p.Key(),
+			})
+			for _, d := range b.Dependencies {
+				location, _ := agent.ParseLocation(d.URL)
+				files = append(files, File{
+					Path: agent.DependencyPath(binary, d.Name), Artifact: artifacts[location.URL], Format: location.Format,
+					Member: location.DependencyMember(d.Name), Plugin: p.Key(), Dependency: d.Name,
+				})
+			}
+		}
+	}
+	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	return files
+}
+
+func (l *Lock) byURL() map[string]Artifact {
+	artifacts := make(map[string]Artifact, len(l.Artifacts))
+	for _, a := range l.Artifacts {
+		artifacts[a.URL] = a
+	}
+	return artifacts
+}
+
+// ForPlatform returns the part of the lock that one platform's directory
+// needs. Entries without a build for the platform are not in it.
+func (l *Lock) ForPlatform(platform agent.Platform) *Lock {
+	part := *l
+	part.Platforms = []agent.Platform{platform}
+	part.Repositories = slices.Clone(l.Repositories)
+	part.Plugins, part.Artifacts = nil, nil
+	used := map[string]bool{}
+	for _, p := range l.Plugins {
+		for _, b := range p.Builds {
+			if b.Platform != platform {
+				continue
+			}
+			p.Builds = []Build{b}
+			part.Plugins = append(part.Plugins, p)
+			for _, raw := range b.urls() {
+				location, _ := agent.ParseLocation(raw)
+				used[location.URL] = true
+			}
+		}
+	}
+	for _, a := range l.Artifacts {
+		if used[a.URL] {
+			part.Artifacts = append(part.Artifacts, a)
+		}
+	}
+	return &part
+}
+
+// urls returns the URLs of the build and its dependencies.
+func (b Build) urls() []string {
+	urls := []string{b.URL}
+	for _, d := range b.Dependencies {
+		urls = append(urls, d.URL)
+	}
+	return urls
+}
+
+// Blobs returns all content that the lock pins: indexes, schemas and artifacts.
+func (l *Lock) Blobs() []Blob {
+	var blobs []Blob
+	for _, r := range l.Repositories {
+		blobs = append(blobs, r.Index)
+		for _, s := range r.Schemas {
+			blobs = append(blobs, s.Blob)
+		}
+	}
+	for _, a := range l.Artifacts {
+		blobs = append(blobs, a.Blob)
+	}
+	return blobs
+}

@@ -1,0 +1,227 @@
+// Package lock is the document that pins a mirror: every file for every
+// platform, with its URL, size and digest, and the indexes that named them.
+// Whatever is written for the other side of the gap follows from it alone.
+package lock
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+)
+
+// SchemaVersion is the version of the document that this package reads and writes.
+const SchemaVersion = 1
+
+// MaxSize bounds, in bytes, a lock that is read.
+const MaxSize = 16 << 20
+
+// SHA256 is a digest. In JSON it is 64 lower-case hexadecimal digits.
+type SHA256 [sha256.Size]byte
+
+// ParseSHA256 reads 64 hexadecimal digits.
+func ParseSHA256(s string) (SHA256, error) {
+	var d SHA256
+	if len(s) != hex.EncodedLen(len(d)) {
+		return SHA256{}, fmt.Errorf("%q is not a sha256 digest of 64 hexadecimal digits", s)
+	}
+	if _, err := hex.Decode(d[:], []byte(s)); err != nil {
+		return SHA256{}, fmt.Errorf("%q is not a sha256 digest: %w", s, err)
+	}
+	return d, nil
+}
+
+// Sum returns the digest of data.
+func Sum(data []byte) SHA256 { return sha256.Sum256(data) }
+
+func (d SHA256) String() string { return hex.EncodeToString(d[:]) }
+
+// MarshalText writes hexadecimal digits.
+func (d SHA256) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads what [ParseSHA256] reads.
+func (d *SHA256) UnmarshalText(text []byte) error {
+	parsed, err := ParseSHA256(string(text))
+	if err != nil {
+		return err
+	}
+	*d = parsed
+	return nil
+}
+
+// Voucher says who vouches for an artifact's digest.
+type Voucher string
+
+// The vouchers, strongest first.
+const (
+	// ByIndex means that the index gave the checksum.
+	ByIndex Voucher = "index"
+	// ByPublisher means that a checksum file beside the artifact gave it.
+	ByPublisher Voucher = "publisher"
+	// ByLock means that an earlier lock gave it.
+	ByLock Voucher = "lock"
+	// ByNone means that nobody did: the digest was pinned on first sight.
+	ByNone Voucher = "none"
+)
+
+// Lock is the document. Its slices are sorted: repositories and documents by
+// name, plugins by repository, type, name and version, artifacts by URL.
+type Lock struct {
+	SchemaVersion int `json:"schemaVersion"`
+	// BotkubeVersion is the version whose default repositories were used, or
+	// empty where all were named.
+	BotkubeVersion string           `json:"botkubeVersion,omitempty"`
+	Platforms      []agent.Platform `json:"platforms"`
+	Repositories   []Repository     `json:"repositories"`
+	Plugins        []Plugin         `json:"plugins"`
+	Artifacts      []Artifact       `json:"artifacts"`
+}
+
+// Repository is a plugin repository and its index as upstream served it.
+type Repository struct {
+	Name string `json:"name"`
+	// URL has no user information.
+	URL   string `json:"url"`
+	Index Blob   `json:"index"`
+	// Schemas are the documents that jsonSchema.refURL of mirrored entries
+	// names, which the rewritten index holds inline.
+	Schemas []Schema `json:"schemas,omitempty"`
+}
+
+// Blob is content that the store has.
+type Blob struct {
+	// Size is in bytes.
+	Size   int64  `json:"size"`
+	SHA256 SHA256 `json:"sha256"`
+}
+
+// Schema is a document that an index refers to.
+type Schema struct {
+	URL string `json:"url"`
+	Blob
+}
+
+// Plugin is one index entry that is mirrored.
+type Plugin struct {
+	Repository string           `json:"repository"`
+	Type       agent.PluginType `json:"type"`
+	Name       string           `json:"name"`
+	Version    string           `json:"version"`
+	Builds     []Build          `json:"builds"`
+}
+
+// Key returns the plugin's key with its version.
+func (p Plugin) Key() agent.PluginKey {
+	return agent.PluginKey{Repository: p.Repository, Name: p.Name, Version: p.Version}
+}
+
+// Binary returns the path of the plugin's binary in a cache directory.
+func (p Plugin) Binary() string {
+	return agent.BinaryPath(p.Repository, p.Type, p.Version, p.Name)
+}
+
+// Build is a plugin for one platform.
+type Build struct {
+	Platform agent.Platform `json:"platform"`
+	// URL is the binary's as the agent reads it, absolute, with its
+	// sub-directory and go-getter's parameters.
+	URL          string       `json:"url"`
+	Dependencies []Dependency `json:"dependencies,omitempty"`
+}
+
+// Dependency is a program that a plugin runs.
+type Dependency struct {
+	Name string `json:"name"`
+	// URL is in the form of [Build.URL].
+	URL string `json:"url"`
+	// FromNewest says that not this entry but the newest one of the same
+	// plugin lists the dependency, which the agent looks for all the same
+	// (pkg/plugin/manager.go, loadPlugins).
+	FromNewest bool `json:"fromNewest,omitempty"`
+}
+
+// Artifact is one upstream file.
+type Artifact struct {
+	// URL is what is requested: of the URLs of builds and dependencies, the
+	// part without sub-directory and parameters.
+	URL string `json:"url"`
+	Blob
+	VerifiedBy Voucher `json:"verifiedBy"`
+	// VerifiedWith lists the checksum files of a publisher that vouch.
+	VerifiedWith []string `json:"verifiedWith,omitempty"`
+}
+
+// Sort brings the document into its one order.
+func (l *Lock) Sort() {
+	slices.SortFunc(l.Platforms, func(a, b agent.Platform) int { return strings.Compare(a.String(), b.String()) })
+	slices.SortFunc(l.Repositories, func(a, b Repository) int { return strings.Compare(a.Name, b.Name) })
+	for _, r := range l.Repositories {
+		slices.SortFunc(r.Schemas, func(a, b Schema) int { return strings.Compare(a.URL, b.URL) })
+	}
+	slices.SortFunc(l.Plugins, comparePlugins)
+	for _, p := range l.Plugins {
+		slices.SortFunc(p.Builds, func(a, b Build) int { return strings.Compare(a.Platform.String(), b.Platform.String()) })
+		for _, b := range p.Builds {
+			slices.SortFunc(b.Dependencies, func(a, b Dependency) int { return strings.Compare(a.Name, b.Name) })
+		}
+	}
+	slices.SortFunc(l.Artifacts, func(a, b Artifact) int { return strings.Compare(a.URL, b.URL) })
+	for _, a := range l.Artifacts {
+		slices.Sort(a.VerifiedWith)
+	}
+}
+
+func comparePlugins(a, b Plugin) int {
+	return cmp.Or(strings.Compare(a.Repository, b.Repository), strings.Compare(string(a.Type), string(b.Type)),
+		strings.Compare(a.Name, b.Name), strings.Compare(a.Version, b.Version))
+}
+
+// Marshal returns the document as it is written: sorted, indented, with a
+// final newline. The same lock gives the same bytes.
+func (l *Lock) Marshal() ([]byte, error) {
+	l.Sort()
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(l); err != nil {
+		return nil, fmt.Errorf("writing the lock: %w", err)
+	}
+	return buf.Bytes(), nil
+}
+
+// Parse reads a lock and checks it: see [Lock.Check]. Unknown keys are errors,
+// for they would be dropped silently.
+func Parse(data []byte) (*Lock, error) {
+	if len(data) > MaxSize {
+		return nil, fmt.Errorf("the lock has %d bytes; at most %d are read", len(data), MaxSize)
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	l := new(Lock)
+	if err := dec.Decode(l); err != nil {
+		var probe struct {
+			SchemaVersion int `json:"schemaVersion"`
+		}
+		if json.Unmarshal(data, &probe) == nil && probe.SchemaVersion > SchemaVersion {
+			return nil, fmt.Errorf("the lock has schema version %d; this program knows version %d", probe.SchemaVersion, SchemaVersion)
+		}
+		return nil, fmt.Errorf("reading the lock: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("reading the lock: something follows the document")
+	}
+	if err := l.Check(); err != nil {
+		return nil, err
+	}
+	l.Sort()
+	return l, nil
+}

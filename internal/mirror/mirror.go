@@ -1,0 +1,228 @@
+// Package mirror carries out what the commands ask for: it orders the stages,
+// bounds how much happens at a time, and tells what happens in events.
+package mirror
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-version"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
+	"github.com/botkube-mirror/botkube-mirror/internal/store"
+)
+
+// Selection says what is mirrored, as the flags of that meaning do.
+type Selection struct {
+	// Version is a Botkube version, "latest", or empty if Repositories or
+	// Lock says enough.
+	Version string
+	// Repositories replace the defaults of the version. Their URLs may be paths.
+	Repositories []agent.Repository
+	Plugins      []agent.PluginKey
+	Exclude      []agent.PluginKey
+	// Platforms defaults to linux/amd64, or to those of the lock.
+	Platforms    []agent.Platform
+	AllPlatforms bool
+	// Lock is the path of a lock to enforce, or empty.
+	Lock             string
+	RequireChecksums bool
+}
+
+// Session is the store and the network of one run.
+type Session struct {
+	Store *store.Store
+	Fetch *fetch.Client
+	// Parallel is how many artifacts are downloaded at a time; at least 1.
+	Parallel int
+	// Observe receives events, from several goroutines. It must not be nil.
+	Observe func(Event)
+}
+
+// EventKind says what happened.
+type EventKind string
+
+// The kinds of events.
+const (
+	// EventPlanned opens the downloads: Total is the sum of the known sizes, in bytes.
+	EventPlanned EventKind = "planned"
+	// EventStarted, EventProgress, EventResumed, EventRetrying, EventRestarted,
+	// EventFetched and EventReused are about one artifact.
+	EventStarted   EventKind = "started"
+	EventProgress  EventKind = "progress"
+	EventResumed   EventKind = "resumed"
+	EventRetrying  EventKind = "retrying"
+	EventRestarted EventKind = "restarted"
+	EventFetched   EventKind = "fetched"
+	EventReused    EventKind = "reused"
+	// EventWaiting is about another run that has what is needed.
+	EventWaiting EventKind = "waiting"
+	// EventWritten is about one file of an output.
+	EventWritten EventKind = "written"
+	// EventCompleted is about a whole output.
+	EventCompleted EventKind = "completed"
+)
+
+// Event is something that happened. It has no influence on what happens next.
+type Event struct {
+	Kind EventKind
+	// Subject is the artifact's URL, the output's path or the file's.
+	Subject string
+	// Bytes is how many bytes came with an EventProgress, were there already
+	// with an EventResumed, and make up the artifact with an EventFetched or
+	// EventReused.
+	Bytes int64
+	// Total is the size in bytes, or -1 where it is not known.
+	Total int64
+	// Count is the number of artifacts of an EventPlanned.
+	Count int
+	// Detail says why, in words.
+	Detail string
+	// Wait is how long an EventRetrying waits.
+	Wait time.Duration
+}
+
+// defaultPlatform is where agents usually run.
+var defaultPlatform = agent.Platform{OS: "linux", Arch: "amd64"}
+
+// resolve turns a selection into a plan.
+func (s *Session) resolve(ctx context.Context, sel Selection) (*resolve.Plan, error) {
+	req := resolve.Request{
+		Version:          sel.Version,
+		Repositories:     sel.Repositories,
+		Selection:        index.Selection{Plugins: sel.Plugins, Exclude: sel.Exclude, Platforms: sel.Platforms, AllPlatforms: sel.AllPlatforms},
+		RequireChecksums: sel.RequireChecksums,
+	}
+	if sel.Lock != "" {
+		if err := applyLock(&req, sel); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.settleVersion(ctx, &req); err != nil {
+		return nil, err
+	}
+	if len(req.Repositories) == 0 {
+		if req.Version == "" {
+			return nil, fault.New(fault.Usage, "neither a Botkube version nor a repository is given").
+				WithHint("give --version v1.14.0, --version latest, or --repository NAME=URL")
+		}
+		req.Repositories = agent.DefaultRepositories(req.Version)
+	}
+	for i, r := range req.Repositories {
+		u, err := indexURL(r.URL)
+		if err != nil {
+			return nil, err
+		}
+		req.Repositories[i].URL = u
+	}
+	if len(req.Selection.Platforms) == 0 {
+		req.Selection.Platforms = []agent.Platform{defaultPlatform}
+	}
+	resolver := resolve.Resolver{Fetch: s.Fetch, Store: s.Store}
+	return resolver.Resolve(ctx, req)
+}
+
+// applyLock reads the lock and lets it say what the selection leaves open.
+func applyLock(req *resolve.Request, sel Selection) error {
+	l, err := readLock(sel.Lock)
+	if err != nil {
+		return err
+	}
+	req.Lock = l
+	if req.Version == "" {
+		req.Version = l.BotkubeVersion
+	}
+	if len(req.Repositories) == 0 {
+		for _, r := range l.Repositories {
+			req.Repositories = append(req.Repositories, agent.Repository{Name: r.Name, URL: r.URL})
+		}
+	}
+	if len(sel.Plugins)+len(sel.Exclude) == 0 {
+		for _, p := range l.Plugins {
+			req.Selection.Plugins = append(req.Selection.Plugins, p.Key())
+		}
+	}
+	if len(sel.Platforms) == 0 && !sel.AllPlatforms {
+		req.Selection.Platforms = l.Platforms
+	}
+	return nil
+}
+
+func readLock(file string) (*lock.Lock, error) {
+	fi, err := os.Stat(file)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "reading the lock: %w", err)
+	}
+	if !fi.Mode().IsRegular() || fi.Size() > lock.MaxSize {
+		return nil, fault.New(fault.Usage, "reading the lock: %s is no regular file of at most %d bytes", file, lock.MaxSize)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "reading the lock: %w", err)
+	}
+	l, err := lock.Parse(data)
+	if err != nil {
+		return nil, fault.New(fault.Integrity, "%s: %w", file, err)
+	}
+	return l, nil
+}
+
+// latestRelease redirects to the newest release of Botkube.
+const latestRelease = "https://github.com/kubeshop/botkube/releases/latest"
+
+// settleVersion asks for the latest version, and puts a version into the form
+// of the release tags.
+func (s *Session) settleVersion(ctx context.Context, req *resolve.Request) error {
+	if req.Version == "" {
+		return nil
+	}
+	if req.Version == "latest" {
+		_, doc, err := s.Fetch.Document(ctx, latestRelease, index.MaxSize)
+		if err != nil {
+			return fmt.Errorf("asking for the latest version of Botkube: %w", err)
+		}
+		u, err := url.Parse(doc.FinalURL)
+		if err != nil || !strings.Contains(u.Path, "/releases/tag/") {
+			return fault.New(fault.Upstream, "%s does not lead to a release", latestRelease).WithHint("give the version: --version v1.14.0")
+		}
+		req.Version = path.Base(u.Path)
+	}
+	tag := "v" + strings.TrimPrefix(req.Version, "v")
+	if _, err := version.NewSemver(tag); err != nil {
+		return fault.New(fault.Usage, "%q is not a Botkube version", req.Version).WithHint("give one of the form v1.14.0, or latest")
+	}
+	req.Version = tag
+	return nil
+}
+
+// indexURL makes a URL of what names an index: a URL already, or a path.
+func indexURL(raw string) (string, error) {
+	u, err := url.Parse(raw)
+	if err == nil && len(u.Scheme) > 1 { // a single letter is a drive of Windows
+		switch u.Scheme {
+		case "http", "https", "file":
+			return raw, nil
+		}
+		return "", fault.New(fault.Usage, "the index %s has a scheme that is not http, https or file", agent.Redact(raw))
+	}
+	abs, err := filepath.Abs(raw)
+	if err != nil {
+		return "", fault.New(fault.Usage, "the index %q: %w", raw, err)
+	}
+	slashed := filepath.ToSlash(abs)
+	if !strings.HasPrefix(slashed, "/") {
+		slashed = "/" + slashed
+	}
+	return (&url.URL{Scheme: "file", Path: slashed}).String(), nil
+}

@@ -1,0 +1,56 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
+	"github.com/botkube-mirror/botkube-mirror/internal/store"
+)
+
+// Pruned is what was removed. It is printed as JSON for machines.
+type Pruned struct {
+	// Removed are paths in a directory, or digests of blobs in the store.
+	Removed []string `json:"removed"`
+	// Bytes is their size.
+	Bytes int64 `json:"bytes"`
+}
+
+// PruneDir removes what a directory's lock no longer names.
+func PruneDir(ctx context.Context, path string, observe func(Event)) (Pruned, error) {
+	pruned, err := dir.Prune(ctx, path, func(path string) {
+		observe(Event{Kind: EventWaiting, Subject: path, Detail: "another run writes it"})
+	})
+	return Pruned{Removed: pruned.Paths, Bytes: pruned.Bytes}, err
+}
+
+// SweepStore removes blobs that no output on this machine is made of, and what
+// killed runs left.
+func SweepStore(ctx context.Context, s *store.Store) (Pruned, error) {
+	needed := map[lock.SHA256]bool{}
+	err := s.Roots(func(path string, data []byte) (keep bool) {
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			return false
+		}
+		l, err := lock.Parse(data)
+		if err != nil {
+			return false
+		}
+		for _, blob := range l.Blobs() {
+			needed[blob.SHA256] = true
+		}
+		return true
+	})
+	if err != nil {
+		return Pruned{}, err
+	}
+	removed, bytes, err := s.Sweep(ctx, func(d lock.SHA256) bool { return needed[d] })
+	pruned := Pruned{Bytes: bytes}
+	for _, d := range removed {
+		pruned.Removed = append(pruned.Removed, "sha256:"+d.String())
+	}
+	return pruned, err
+}

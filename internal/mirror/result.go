@@ -1,0 +1,117 @@
+package mirror
+
+import (
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
+)
+
+// Status is what becomes of an artifact.
+type Status string
+
+// The statuses. A dry run has StatusReused for what the store has and
+// StatusMissing for what a pull would download.
+const (
+	StatusFetched Status = "fetched"
+	StatusReused  Status = "reused"
+	StatusMissing Status = "missing"
+)
+
+// Result is what a pull did. It is printed as JSON for machines.
+type Result struct {
+	BotkubeVersion string           `json:"botkubeVersion,omitempty"`
+	DryRun         bool             `json:"dryRun,omitempty"`
+	Platforms      []agent.Platform `json:"platforms"`
+	Outputs        []OutputResult   `json:"outputs,omitempty"`
+	Plugins        []lock.Plugin    `json:"plugins"`
+	Artifacts      []ArtifactResult `json:"artifacts"`
+	// FetchedBytes came over the network in this run; ReusedBytes were there.
+	FetchedBytes int64 `json:"fetchedBytes"`
+	ReusedBytes  int64 `json:"reusedBytes"`
+	// NotSelected are platforms that the plugins are also offered for.
+	NotSelected []agent.Platform `json:"platformsNotSelected,omitempty"`
+	// Mount is where the agent must see an output.
+	Mount string `json:"mount"`
+}
+
+// OutputResult is one output.
+type OutputResult struct {
+	Path string `json:"path"`
+	// Changed says whether anything was written to it.
+	Changed bool `json:"changed"`
+}
+
+// ArtifactResult is one upstream file.
+type ArtifactResult struct {
+	URL string `json:"url"`
+	// Size is in bytes, or -1 if it is not known before the download.
+	Size int64 `json:"size"`
+	// SHA256 is empty if it is not known before the download.
+	SHA256       string       `json:"sha256,omitempty"`
+	VerifiedBy   lock.Voucher `json:"verifiedBy"`
+	VerifiedWith []string     `json:"verifiedWith,omitempty"`
+	Status       Status       `json:"status"`
+	// Transferred is how many bytes came over the network.
+	Transferred int64 `json:"transferred"`
+}
+
+func newResult(plan *resolve.Plan, o PullOptions) *Result {
+	r := &Result{
+		BotkubeVersion: plan.Lock.BotkubeVersion,
+		DryRun:         o.DryRun,
+		Platforms:      plan.Lock.Platforms,
+		Plugins:        plan.Lock.Plugins,
+		NotSelected:    plan.NotSelected,
+		Mount:          o.Mount,
+	}
+	for _, target := range o.Outputs {
+		r.Outputs = append(r.Outputs, OutputResult{Path: target.Path})
+	}
+	for i, a := range plan.Lock.Artifacts {
+		known := ArtifactResult{URL: a.URL, Size: -1, VerifiedBy: a.VerifiedBy, VerifiedWith: a.VerifiedWith, Status: StatusMissing}
+		for _, c := range plan.Downloads[i].Checksums {
+			if c.Algorithm == "sha256" {
+				known.SHA256 = c.Hex
+			}
+		}
+		r.Artifacts = append(r.Artifacts, known)
+	}
+	return r
+}
+
+// fetched records what an artifact turned out to be.
+func (r *Result) fetched(i int, a lock.Artifact, f fetch.Result) {
+	out := &r.Artifacts[i]
+	out.Size, out.SHA256, out.Transferred, out.Status = a.Size, a.SHA256.String(), f.Transferred, StatusFetched
+	if f.Reused {
+		out.Status = StatusReused
+		r.ReusedBytes += a.Size
+	}
+	r.FetchedBytes += f.Transferred
+}
+
+// Dependencies counts the dependencies of the plugins, each program once for
+// each platform.
+func (r *Result) Dependencies() int {
+	seen := map[string]bool{}
+	for _, p := range r.Plugins {
+		for _, b := range p.Builds {
+			for _, d := range b.Dependencies {
+				seen[d.URL] = true
+			}
+		}
+	}
+	return len(seen)
+}
+
+// Unverified returns the URLs of the artifacts that nobody vouches for.
+func (r *Result) Unverified() []string {
+	var urls []string
+	for _, a := range r.Artifacts {
+		if a.VerifiedBy == lock.ByNone {
+			urls = append(urls, a.URL)
+		}
+	}
+	return urls
+}

@@ -1,0 +1,215 @@
+// Package dir writes a directory that an agent starts from: the layout of its
+// plugin cache, with indexes that name nothing outside of it.
+//
+// Beside what the agent reads, a directory holds .botkube-mirror:
+//
+//	lock.json     what the directory was made of
+//	SHA256SUMS    the digest of every file, for sha256sum -c
+//	superseded    paths that were written for an earlier lock, until they are pruned
+//	staging/      files on their way; only while a run writes
+//
+// Binaries are written first and indexes last, each under a temporary name that
+// is renamed when it is whole, so that an agent that runs on the directory
+// always finds a complete one. A directory for several platforms has a
+// sub-directory of this form for each, and a lock of the whole.
+package dir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/store"
+)
+
+const (
+	metaDir        = ".botkube-mirror"
+	lockPath       = metaDir + "/lock.json"
+	sumsPath       = metaDir + "/SHA256SUMS"
+	supersededPath = metaDir + "/superseded"
+	stagingDir     = metaDir + "/staging"
+
+	// maxMeta bounds, in bytes, a file of ours that is read back.
+	maxMeta = lock.MaxSize
+)
+
+// Options say how a directory is written.
+type Options struct {
+	// Mount is where the agent will see the directory: its plugins.cacheDir.
+	Mount string
+	Store *store.Store
+	// Waiting, if not nil, is called when another run has the directory.
+	Waiting func(path string)
+}
+
+// Writer writes a directory. Place may be called concurrently, between one Open
+// and one Commit.
+type Writer struct {
+	path      string
+	options   Options
+	top       *tree
+	platforms map[agent.Platform]*tree
+}
+
+// Open prepares a directory for a plan's platforms and files: it creates the
+// directory if need be, waits for another run that writes it, and sweeps what
+// a killed one left. The sizes and digests of the plan's artifacts do not matter
+// yet.
+func Open(ctx context.Context, dir string, plan *lock.Lock, o Options) (*Writer, error) {
+	if err := CheckMount(o.Mount); err != nil {
+		return nil, err
+	}
+	w := &Writer{path: dir, options: o, platforms: map[agent.Platform]*tree{}}
+	var err error
+	if w.top, err = openTree(ctx, dir, o.Waiting); err != nil {
+		return nil, err
+	}
+	for _, p := range plan.Platforms {
+		t := w.top
+		if len(plan.Platforms) > 1 {
+			if t, err = openTree(ctx, filepath.Join(dir, p.Dir()), o.Waiting); err != nil {
+				w.Close()
+				return nil, err
+			}
+		}
+		w.platforms[p] = t
+		for _, f := range layout(plan, p) {
+			t.planned[f] = true
+		}
+	}
+	return w, nil
+}
+
+// CheckMount reports why a path cannot be the agent's cache directory.
+func CheckMount(mount string) error {
+	if !path.IsAbs(mount) || path.Clean(mount) != mount {
+		return fault.New(fault.Usage, "%q is not a clean absolute path for the agent's plugins.cacheDir, for example /plugins", mount)
+	}
+	return nil
+}
+
+// layout returns the paths of all that an agent's directory holds for a
+// platform.
+func layout(l *lock.Lock, p agent.Platform) []string {
+	var paths []string
+	for _, r := range l.Repositories {
+		paths = append(paths, agent.IndexPath(r.Name))
+	}
+	for _, f := range l.Files(p) {
+		paths = append(paths, f.Path)
+	}
+	slices.Sort(paths)
+	return paths
+}
+
+// Place brings one file into the directory. The blob of its artifact must be in
+// the store. A file that is there already, byte for byte, is left alone.
+// It reports whether anything was written.
+func (w *Writer) Place(ctx context.Context, p agent.Platform, f lock.File) (bool, error) {
+	written, err := w.platforms[p].place(ctx, f, w.options.Store)
+	if err != nil {
+		return false, fmt.Errorf("writing %s: %w", filepath.Join(w.platforms[p].path, filepath.FromSlash(f.Path)), explain(err))
+	}
+	return written, nil
+}
+
+// Commit writes indexes and locks, and makes all of it durable. All files of
+// the lock must have been placed. It reports whether anything was written.
+func (w *Writer) Commit(ctx context.Context, l *lock.Lock) (bool, error) {
+	written := false
+	for _, p := range l.Platforms {
+		t := w.platforms[p]
+		changed, err := t.commit(ctx, l.ForPlatform(p), p, w.options)
+		if err != nil {
+			return false, fmt.Errorf("completing %s: %w", t.path, explain(err))
+		}
+		written = written || changed
+	}
+	if len(l.Platforms) > 1 {
+		changed, err := w.top.commitWhole(ctx, l)
+		if err != nil {
+			return false, fmt.Errorf("completing %s: %w", w.path, explain(err))
+		}
+		written = written || changed
+	}
+	return written, nil
+}
+
+// Close removes what is unfinished and lets the next run have the directory.
+func (w *Writer) Close() error {
+	var errs []error
+	for _, t := range w.platforms {
+		if t != w.top {
+			errs = append(errs, t.close())
+		}
+	}
+	return errors.Join(append(errs, w.top.close())...)
+}
+
+// explain says what to do about errors of the file system.
+func explain(err error) error {
+	var known *fault.Error
+	switch {
+	case errors.As(err, &known):
+	case errors.Is(err, fs.ErrPermission):
+		return fault.New(fault.Unexpected, "%w", err).WithHint("write to a directory that you may write to, and that holds nothing of other users")
+	case isNoSpace(err):
+		return fault.New(fault.Unexpected, "%w", err).WithHint("free some space and run the same command again: it goes on where it stopped")
+	}
+	return err
+}
+
+// ReadLock returns the lock of a directory that this package wrote.
+func ReadLock(dir string) (*lock.Lock, error) {
+	t, err := openExisting(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer t.root.Close()
+	l, err := t.readLock()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.New(fault.Usage, "%s is not a directory that pull wrote: it has no %s", dir, lockPath)
+	}
+	if err != nil {
+		return nil, fault.New(fault.Integrity, "%s: %w", filepath.Join(dir, filepath.FromSlash(lockPath)), err).
+			WithHint("run pull again to write it anew")
+	}
+	return l, nil
+}
+
+// supersededBy returns the known paths that the current ones lack.
+func supersededBy(known, current []string) []string {
+	left := slices.DeleteFunc(slices.Clone(known), func(p string) bool { return slices.Contains(current, p) })
+	slices.Sort(left)
+	return slices.Compact(left)
+}
+
+// ours reports whether a path of the list of superseded ones is of the form
+// that this package writes: REPOSITORY.yaml, REPOSITORY/BINARY or
+// REPOSITORY/BINARY_deps/DEPENDENCY. The list is read back from a disk, and
+// what it names is deleted.
+func ours(p string) bool {
+	parts := strings.Split(p, "/")
+	for _, part := range parts {
+		if agent.CheckName("path", part) != nil {
+			return false
+		}
+	}
+	switch len(parts) {
+	case 1:
+		return strings.HasSuffix(p, ".yaml") && p != ".yaml"
+	case 2:
+		return true
+	case 3:
+		return strings.HasSuffix(parts[1], agent.DependencyDir(""))
+	}
+	return false
+}

@@ -1,0 +1,207 @@
+package resolve
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+)
+
+// artifact is an upstream file while it is resolved.
+type artifact struct {
+	// url is what is requested, which may hold user information; its redacted
+	// form names the artifact.
+	url       string
+	checksums []given
+	// checksumFiles are URLs of checksum files that the index names itself.
+	checksumFiles []string
+	publishers    []string
+}
+
+// given is a checksum and who gave it.
+type given struct {
+	agent.Checksum
+	by string
+}
+
+// collection gathers plugins and artifacts.
+type collection struct {
+	plugins   []lock.Plugin
+	artifacts map[string]*artifact
+}
+
+// collect lists the files that the selected entries take.
+func collect(repositories []*repository, selected []index.Selected, platforms []agent.Platform) (*collection, error) {
+	c := &collection{artifacts: map[string]*artifact{}}
+	var problems []error
+	for _, e := range selected {
+		i := slices.IndexFunc(repositories, func(r *repository) bool { return r.Name == e.Repository })
+		plugin := lock.Plugin{Repository: e.Repository, Type: e.Type, Name: e.Name, Version: e.Version}
+		for _, p := range platforms {
+			build, err := c.build(repositories[i], e, p)
+			if err != nil {
+				problems = append(problems, fmt.Errorf("%s (%s) for %s: %w", e.Key(), e.Type, p, err))
+			}
+			plugin.Builds = append(plugin.Builds, build)
+		}
+		c.plugins = append(c.plugins, plugin)
+	}
+	if len(problems) > 0 {
+		return nil, fault.New(fault.Integrity, "%w", errors.Join(problems...)).
+			WithHint("leave a plugin out with --exclude REPOSITORY/NAME")
+	}
+	return c, nil
+}
+
+func (c *collection) build(repo *repository, e index.Selected, p agent.Platform) (lock.Build, error) {
+	upstream, _ := e.Build(p)
+	out := lock.Build{Platform: p}
+	var err error
+	if out.URL, err = c.add(repo, upstream.URL, upstream.Checksum); err != nil {
+		return out, err
+	}
+	dependencies := e.Dependencies(p)
+	for _, name := range slices.Sorted(maps.Keys(dependencies)) {
+		d := lock.Dependency{Name: name, FromNewest: dependencies[name].FromNewest}
+		if d.URL, err = c.add(repo, dependencies[name].URL, ""); err != nil {
+			return out, fmt.Errorf("dependency %q: %w", name, err)
+		}
+		out.Dependencies = append(out.Dependencies, d)
+	}
+	return out, nil
+}
+
+// add records the artifact behind a URL of an index, and returns the URL in
+// the form of [lock.Build].
+func (c *collection) add(repo *repository, raw, checksum string) (string, error) {
+	abs, err := agent.ResolveLocation(repo.url, raw)
+	if err != nil {
+		return "", err
+	}
+	location, err := agent.ParseLocation(abs)
+	if err != nil {
+		return "", err
+	}
+	a := c.artifacts[location.URL]
+	if a == nil {
+		a = &artifact{url: location.URL}
+		c.artifacts[location.URL] = a
+	}
+	if err := a.vouch(location, checksum, "the index of "+repo.Name); err != nil {
+		return "", err
+	}
+	return agent.Redact(abs), checkSource(repo.url, location, a)
+}
+
+// vouch adds the checksums that the index gives: in its key checksum and in
+// the URL. The agent lets the key win; here both count.
+func (a *artifact) vouch(location agent.Location, checksum, by string) error {
+	if file, ok := strings.CutPrefix(checksum, "file:"); ok {
+		a.checksumFiles = append(a.checksumFiles, file)
+	} else if checksum != "" {
+		parsed, err := agent.ParseChecksum(checksum)
+		if err != nil {
+			return err
+		}
+		a.checksums = append(a.checksums, given{parsed, by})
+	}
+	if location.Checksum != nil {
+		a.checksums = append(a.checksums, given{*location.Checksum, by})
+	}
+	if location.ChecksumFile != "" {
+		a.checksumFiles = append(a.checksumFiles, location.ChecksumFile)
+	}
+	return a.agree()
+}
+
+// agree reports two checksums of one kind that differ.
+func (a *artifact) agree() error {
+	seen := map[string]given{}
+	for _, g := range a.checksums {
+		if other, found := seen[g.Algorithm]; found && other.Hex != g.Hex {
+			return fault.New(fault.Integrity, "the checksums of %s disagree: %s says %s, %s says %s",
+				agent.Redact(a.url), other.by, other.Checksum, g.by, g.Checksum)
+		}
+		seen[g.Algorithm] = g
+	}
+	return nil
+}
+
+// checkSource refuses what cannot be one file, and an index from the network
+// that names a file of this machine without its checksum: whoever wrote it
+// could have any file carried into the mirror.
+func checkSource(base *url.URL, location agent.Location, a *artifact) error {
+	getter, rest, forced := strings.Cut(location.URL, "::")
+	if !forced {
+		rest = location.URL
+	}
+	u, err := url.Parse(rest)
+	if err != nil {
+		return fmt.Errorf("URL %s cannot be read", agent.Redact(rest))
+	}
+	scheme := u.Scheme
+	if forced {
+		scheme = getter
+	}
+	switch scheme {
+	case "http", "https", "s3", "gcs":
+	case "file":
+		if base.Scheme != "file" && len(a.checksums) == 0 {
+			return fmt.Errorf("an index from the network names %s, a file of this machine, and gives no checksum", agent.Redact(rest))
+		}
+	default:
+		return fmt.Errorf("%s is no file but a repository or directory that the agent would clone, which cannot be mirrored", agent.Redact(location.URL))
+	}
+	if strings.HasSuffix(u.Path, "/") {
+		return fmt.Errorf("%s names a directory, not a file", agent.Redact(location.URL))
+	}
+	return nil
+}
+
+// plan writes the collection down. Repositories of which nothing is selected
+// are left out.
+func (c *collection) plan(version string, repositories []*repository, platforms []agent.Platform) *Plan {
+	l := &lock.Lock{SchemaVersion: lock.SchemaVersion, BotkubeVersion: version, Platforms: platforms, Plugins: c.plugins}
+	for _, repo := range repositories {
+		if slices.ContainsFunc(c.plugins, func(p lock.Plugin) bool { return p.Repository == repo.Name }) {
+			l.Repositories = append(l.Repositories, repo.lock)
+		}
+	}
+	requests := map[string]fetch.Request{}
+	for _, a := range c.artifacts {
+		entry, request := a.entry()
+		l.Artifacts = append(l.Artifacts, entry)
+		requests[entry.URL] = request
+	}
+	l.Sort()
+	plan := &Plan{Lock: l}
+	for _, a := range l.Artifacts {
+		plan.Downloads = append(plan.Downloads, requests[a.URL])
+	}
+	return plan
+}
+
+// entry returns the artifact as the lock and as the download has it.
+func (a *artifact) entry() (lock.Artifact, fetch.Request) {
+	entry := lock.Artifact{URL: agent.Redact(a.url), VerifiedBy: lock.ByNone, VerifiedWith: slices.Compact(slices.Sorted(slices.Values(a.publishers)))}
+	request := fetch.Request{URL: a.url, Size: -1}
+	for _, g := range a.checksums {
+		request.Checksums = append(request.Checksums, g.Checksum)
+		request.Source = g.by
+	}
+	switch {
+	case len(a.publishers) > 0:
+		entry.VerifiedBy = lock.ByPublisher
+	case len(a.checksums) > 0:
+		entry.VerifiedBy = lock.ByIndex
+	}
+	return entry, request
+}

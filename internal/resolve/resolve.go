@@ -1,0 +1,257 @@
+// Package resolve turns plugin repositories into a plan: which entries are
+// mirrored, which files that takes, and who vouches for each of them.
+package resolve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/store"
+)
+
+// maxSchema bounds, in bytes, a JSON schema that an index refers to.
+const maxSchema = 4 << 20
+
+// lookups bounds the small documents that are requested at a time.
+const lookups = 8
+
+// Request says what is to be mirrored.
+type Request struct {
+	// Version is the Botkube version that the lock records, or empty.
+	Version      string
+	Repositories []agent.Repository
+	Selection    index.Selection
+	// RequireChecksums refuses artifacts that nobody vouches for.
+	RequireChecksums bool
+	// Lock, if not nil, is enforced: whatever differs from it is an error.
+	Lock *lock.Lock
+}
+
+// Plan is what a mirror takes.
+type Plan struct {
+	// Lock is complete but for the sizes and digests of artifacts that
+	// nobody gave: see [Plan.Complete].
+	Lock *lock.Lock
+	// Downloads has one request for each of Lock.Artifacts, in their order.
+	Downloads []fetch.Request
+	// NotSelected are platforms that the selected plugins also offer.
+	NotSelected []agent.Platform
+}
+
+// Complete records what artifact i turned out to be.
+func (p *Plan) Complete(i int, r fetch.Result) {
+	p.Lock.Artifacts[i].Blob = lock.Blob{Size: r.Size, SHA256: r.SHA256}
+}
+
+// Resolver resolves requests.
+type Resolver struct {
+	Fetch *fetch.Client
+	// Store receives the indexes and schemas as upstream served them.
+	Store *store.Store
+}
+
+// Resolve makes a plan. It requests indexes, the JSON schemas they refer to
+// and publishers' checksum files, but no artifact. Problems are reported
+// together where they do not hide each other.
+func (r *Resolver) Resolve(ctx context.Context, req Request) (*Plan, error) {
+	repositories, err := r.repositories(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	indexes := map[string]*index.Index{}
+	for _, repo := range repositories {
+		indexes[repo.Name] = repo.index
+	}
+	selected, platforms, err := index.Select(indexes, req.Selection)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "selecting plugins: %w", err)
+	}
+	collected, err := collect(repositories, selected, platforms)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.schemas(ctx, repositories, selected); err != nil {
+		return nil, err
+	}
+	if req.Lock == nil {
+		if err := r.publishers(ctx, collected.artifacts); err != nil {
+			return nil, err
+		}
+	}
+	plan := collected.plan(req.Version, repositories, platforms)
+	for _, p := range index.Offered(selected) {
+		if !slices.Contains(platforms, p) {
+			plan.NotSelected = append(plan.NotSelected, p)
+		}
+	}
+	if req.Lock != nil {
+		if err := enforce(plan, req.Lock); err != nil {
+			return nil, err
+		}
+	}
+	if req.RequireChecksums {
+		err = requireChecksums(plan.Lock)
+	}
+	return plan, err
+}
+
+// repository is a repository while it is resolved.
+type repository struct {
+	agent.Repository
+	url   *url.URL
+	index *index.Index
+	lock  lock.Repository
+}
+
+// repositories fetches and reads every index.
+func (r *Resolver) repositories(ctx context.Context, req Request) ([]*repository, error) {
+	repositories := make([]*repository, len(req.Repositories))
+	for i, repo := range req.Repositories {
+		if err := agent.CheckName("repository", repo.Name); err != nil {
+			return nil, fault.New(fault.Usage, "%w", err)
+		}
+		if slices.ContainsFunc(req.Repositories[:i], func(r agent.Repository) bool { return r.Name == repo.Name }) {
+			return nil, fault.New(fault.Usage, "repository %q is given twice", repo.Name)
+		}
+		u, err := url.Parse(repo.URL)
+		if err != nil || u.Scheme == "" {
+			return nil, fault.New(fault.Usage, "the index URL of repository %q is malformed", repo.Name)
+		}
+		repositories[i] = &repository{Repository: repo, url: u}
+	}
+	problems := make([]error, len(repositories))
+	var group errgroup.Group
+	group.SetLimit(lookups)
+	for i, repo := range repositories {
+		group.Go(func() error {
+			problems[i] = r.index(ctx, repo, req.Lock)
+			return nil
+		})
+	}
+	group.Wait()
+	return repositories, errors.Join(problems...)
+}
+
+// index fetches and reads one index. One that a lock pins is taken from the
+// store if it is there, so that a locked pull needs no upstream index.
+func (r *Resolver) index(ctx context.Context, repo *repository, pinned *lock.Lock) error {
+	repo.lock = lock.Repository{Name: repo.Name, URL: agent.Redact(repo.URL)}
+	data, err := r.indexData(ctx, repo, pinned)
+	if err != nil {
+		return fmt.Errorf("reading the index of repository %q: %w", repo.Name, err)
+	}
+	if repo.index, err = index.Parse(data); err != nil {
+		return fault.New(fault.Integrity, "the index of repository %q at %s cannot be used; the agent would refuse it as a whole, or it cannot be mirrored:\n%w",
+			repo.Name, agent.Redact(repo.URL), err)
+	}
+	sum, err := r.Store.Put(data)
+	if err != nil {
+		return err
+	}
+	repo.lock.Index = lock.Blob{Size: int64(len(data)), SHA256: sum}
+	return nil
+}
+
+func (r *Resolver) indexData(ctx context.Context, repo *repository, pinned *lock.Lock) ([]byte, error) {
+	var want *lock.Repository
+	if pinned != nil {
+		i := slices.IndexFunc(pinned.Repositories, func(p lock.Repository) bool { return p.Name == repo.Name })
+		if i >= 0 {
+			want = &pinned.Repositories[i]
+		}
+	}
+	if want != nil {
+		if _, ok := r.Store.Has(want.Index.SHA256); ok {
+			return r.Store.ReadAll(want.Index.SHA256, index.MaxSize)
+		}
+	}
+	data, _, err := r.Fetch.Document(ctx, repo.URL, index.MaxSize)
+	if err != nil {
+		return nil, err
+	}
+	if want != nil && lock.Sum(data) != want.Index.SHA256 {
+		return nil, fault.New(fault.Integrity, "%s has sha256 %s, but the lock pins %s", agent.Redact(repo.URL), lock.Sum(data), want.Index.SHA256).
+			WithHint("upstream changed the index since the lock was written: write a new one with the command lock, and look at what differs")
+	}
+	return data, nil
+}
+
+// schemas fetches the JSON schemas that selected entries give by reference.
+func (r *Resolver) schemas(ctx context.Context, repositories []*repository, selected []index.Selected) error {
+	type job struct {
+		repo *repository
+		url  string
+		blob lock.Blob
+	}
+	var jobs []*job
+	for _, repo := range repositories {
+		for _, e := range selected {
+			if e.Repository != repo.Name {
+				continue
+			}
+			for _, ref := range e.RefURLs() {
+				abs, err := agent.ResolveLocation(repo.url, ref)
+				if err != nil {
+					return fault.New(fault.Integrity, "the JSON schema of %s: %w", e.Key(), err)
+				}
+				if !slices.ContainsFunc(jobs, func(j *job) bool { return j.repo == repo && j.url == abs }) {
+					jobs = append(jobs, &job{repo: repo, url: abs})
+				}
+			}
+		}
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(lookups)
+	for _, j := range jobs {
+		group.Go(func() (err error) {
+			j.blob, err = r.schema(ctx, j.url)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		j.repo.lock.Schemas = append(j.repo.lock.Schemas, lock.Schema{URL: agent.Redact(j.url), Blob: j.blob})
+	}
+	return nil
+}
+
+func (r *Resolver) schema(ctx context.Context, url string) (lock.Blob, error) {
+	data, _, err := r.Fetch.Document(ctx, url, maxSchema)
+	if err != nil {
+		return lock.Blob{}, fmt.Errorf("reading a JSON schema: %w", err)
+	}
+	if !json.Valid(data) {
+		return lock.Blob{}, fault.New(fault.Integrity, "the JSON schema at %s is not JSON", agent.Redact(url))
+	}
+	sum, err := r.Store.Put(data)
+	return lock.Blob{Size: int64(len(data)), SHA256: sum}, err
+}
+
+// requireChecksums reports the artifacts that nobody vouches for.
+func requireChecksums(l *lock.Lock) error {
+	var urls []string
+	for _, a := range l.Artifacts {
+		if a.VerifiedBy == lock.ByNone {
+			urls = append(urls, "  "+a.URL)
+		}
+	}
+	if len(urls) == 0 {
+		return nil
+	}
+	return fault.New(fault.Integrity, "checksums are required, but nobody vouches for:\n%s", strings.Join(urls, "\n")).
+		WithHint("check these files yourself, write a lock with the command lock, and pull with --lock FILE; or leave their plugins out with --exclude")
+}

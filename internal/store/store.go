@@ -1,0 +1,295 @@
+// Package store keeps content-addressed blobs on this machine, in an OCI image
+// layout directory: what was downloaded once is there for every later run, and
+// nothing is under a digest's name that was not found to have that digest.
+//
+// A directory may be used by several processes at once. It looks like this:
+//
+//	oci-layout, index.json   make it an OCI image layout (image-spec, image-layout.md)
+//	blobs/sha256/HEX         the blobs
+//	ingest/                  downloads in progress or left by an earlier run, and locks
+//	urls/, derived/          what is remembered of URLs, and of what was made of a blob
+//	roots/                   the locks of outputs, which say what a sweep must spare
+//
+// Only blobs matter: whatever else is lost or damaged is found out again.
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+)
+
+// Store is an open store. Its methods may be called concurrently.
+type Store struct {
+	dir string
+	// run is this process's entry in the list of those who use the store.
+	run *fileLock
+	// opened is when, by the file system's clock.
+	opened time.Time
+
+	mu sync.Mutex
+	// busy has a channel for each ingest that this process holds, closed
+	// when it ends.
+	busy map[string]chan struct{}
+	// known has the sizes of the blobs that this process has hashed.
+	known map[lock.SHA256]int64
+}
+
+// Dir returns the store's directory.
+func (s *Store) Dir() string { return s.dir }
+
+// Close tells other processes that this one is done with the store. Without
+// it, the end of the process does.
+func (s *Store) Close() error { return s.run.release() }
+
+func (s *Store) blob(d lock.SHA256) string {
+	return filepath.Join(s.dir, blobsDir, d.String())
+}
+
+// Has returns the size in bytes of a blob. A blob that it finds counts as used
+// by this run, so that the [Store.Sweep] of another leaves it alone. What the
+// blob holds is not looked at: see [Store.Verify].
+func (s *Store) Has(d lock.SHA256) (size int64, ok bool) {
+	path := s.blob(d)
+	fi, err := os.Lstat(path)
+	if err != nil || !fi.Mode().IsRegular() {
+		return 0, false
+	}
+	if fi.ModTime().Before(s.opened) {
+		// The file system's clock may be ahead of this machine's.
+		used := time.Now()
+		if used.Before(s.opened) {
+			used = s.opened
+		}
+		_ = os.Chtimes(path, used, used) // a mark that cannot be set only matters to a sweep
+	}
+	return fi.Size(), true
+}
+
+// Open opens a blob to read. Its content is as good as the disk: see
+// [Store.Verify].
+func (s *Store) Open(d lock.SHA256) (*os.File, error) {
+	if _, ok := s.Has(d); !ok {
+		return nil, s.absent(d)
+	}
+	f, err := os.Open(s.blob(d))
+	if err != nil {
+		return nil, fmt.Errorf("opening a blob of the store: %w", err)
+	}
+	return f, nil
+}
+
+func (s *Store) absent(d lock.SHA256) error {
+	return fault.New(fault.Incomplete, "blob sha256:%s is not in the store %s", d, s.dir).
+		WithHint("pull again: it downloads what is missing")
+}
+
+// Verify reads a blob and compares its digest. A blob that is not what its
+// name says is removed, so that it is fetched again, and is an integrity error.
+// What this process has hashed before is not read again.
+func (s *Store) Verify(ctx context.Context, d lock.SHA256) error {
+	size, ok := s.Has(d)
+	if !ok {
+		return s.absent(d)
+	}
+	if s.isKnown(d, size) {
+		return nil
+	}
+	f, err := s.Open(d)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.CopyBuffer(h, readerWithContext{ctx, f}, make([]byte, 256<<10))
+	if err != nil {
+		return fmt.Errorf("verifying a blob of the store: %w", err)
+	}
+	if got := lock.SHA256(h.Sum(nil)); got != d {
+		f.Close() // Windows removes no open file
+		return s.spoilt(d, got)
+	}
+	s.setKnown(d, n)
+	return nil
+}
+
+// spoilt removes a blob whose content has the digest got.
+func (s *Store) spoilt(d, got lock.SHA256) error {
+	s.mu.Lock()
+	delete(s.known, d)
+	s.mu.Unlock()
+	e := fault.New(fault.Integrity, "the store %s holds damaged data: the blob that should be sha256:%s is sha256:%s", s.dir, d, got)
+	if err := os.Remove(s.blob(d)); err != nil {
+		return e.WithHint("it could not be removed (%v); remove it by hand and pull again", err)
+	}
+	return e.WithHint("it was removed; pull again to fetch it anew, and check the disk")
+}
+
+func (s *Store) isKnown(d lock.SHA256, size int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known, ok := s.known[d]
+	return ok && known == size
+}
+
+func (s *Store) setKnown(d lock.SHA256, size int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known[d] = size
+}
+
+// readerWithContext fails once ctx is done.
+type readerWithContext struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (r readerWithContext) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.r.Read(p)
+}
+
+// Put stores a small document and returns its digest. To put what is there
+// already changes nothing.
+func (s *Store) Put(data []byte) (lock.SHA256, error) {
+	d := lock.Sum(data)
+	if size, ok := s.Has(d); ok && size == int64(len(data)) {
+		if there, err := os.ReadFile(s.blob(d)); err == nil && bytes.Equal(there, data) {
+			s.setKnown(d, size)
+			return d, nil
+		}
+	}
+	if err := s.writeFile(s.blob(d), data, durable); err != nil {
+		return lock.SHA256{}, fmt.Errorf("storing sha256:%s: %w", d, explain(err))
+	}
+	s.setKnown(d, int64(len(data)))
+	return d, nil
+}
+
+// ReadAll returns a blob of at most max bytes, and compares its digest as
+// [Store.Verify] does.
+func (s *Store) ReadAll(d lock.SHA256, max int64) ([]byte, error) {
+	f, err := s.Open(d)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, max+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading a blob of the store: %w", err)
+	}
+	if int64(len(data)) > max {
+		return nil, fault.New(fault.Integrity, "blob sha256:%s has more than the %d bytes that are read of such a document", d, max)
+	}
+	if got := lock.Sum(data); got != d {
+		f.Close() // Windows removes no open file
+		return nil, s.spoilt(d, got)
+	}
+	s.setKnown(d, int64(len(data)))
+	return data, nil
+}
+
+// durability says what a written file must survive.
+type durability bool
+
+const (
+	// durable files are there after a power cut.
+	durable durability = true
+	// forgettable ones are whole or absent as long as the machine runs; after
+	// a power cut they may be damaged, which reading them must notice.
+	forgettable durability = false
+)
+
+// writeFile writes a file under a temporary name and renames it. The cleaning
+// of another process may take a temporary file that is old because its writer
+// slept: then the file is written again.
+func (s *Store) writeFile(path string, data []byte, d durability) error {
+	for attempt := 0; ; attempt++ {
+		err := s.tryWriteFile(path, data, d)
+		if attempt < 3 && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		return err
+	}
+}
+
+func (s *Store) tryWriteFile(path string, data []byte, d durability) error {
+	f, err := os.CreateTemp(filepath.Join(s.dir, ingestDir), tempPrefix+"*")
+	if err != nil {
+		return err
+	}
+	err = fill(f, data, d)
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return err
+	}
+	if d == durable {
+		return syncDir(filepath.Dir(path))
+	}
+	return nil
+}
+
+// fill writes and closes f.
+func fill(f *os.File, data []byte, d durability) error {
+	_, err := f.Write(data)
+	if err == nil {
+		err = f.Chmod(fileMode)
+	}
+	if err == nil && d == durable {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// readFile reads a file of at most max bytes; one that is longer, absent or no
+// regular file is not ok.
+func readFile(path string, max int64) (data []byte, ok bool) {
+	fi, err := os.Lstat(path)
+	if err != nil || !fi.Mode().IsRegular() || fi.Size() > max {
+		return nil, false
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, false
+	}
+	defer f.Close()
+	data, err = io.ReadAll(io.LimitReader(f, max+1))
+	return data, err == nil && int64(len(data)) <= max
+}
+
+// hashed returns the file name for a key.
+func hashed(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:])
+}
+
+// explain adds the next step to errors that a user can do something about.
+func explain(err error) error {
+	switch {
+	case isDiskFull(err):
+		return fault.New(fault.Unexpected, "%w", err).WithHint("free some space, or name a store on another disk with --store")
+	case errors.Is(err, fs.ErrPermission):
+		return fault.New(fault.Unexpected, "%w", err).WithHint("name a store that you may write to with --store")
+	}
+	return err
+}
