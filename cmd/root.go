@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,8 +31,9 @@ type Environment struct {
 
 // Run carries out a command line and returns the exit code.
 func Run(ctx context.Context, env Environment) int {
-	err := command(&env).ExecuteContext(ctx)
-	return report(env.Stderr, ctx, err)
+	g := &global{env: &env}
+	err := g.command().ExecuteContext(ctx)
+	return g.report(ctx, err)
 }
 
 // global are the flags of every command.
@@ -45,8 +47,7 @@ type global struct {
 	noProgress bool
 }
 
-func command(env *Environment) *cobra.Command {
-	g := &global{env: env}
+func (g *global) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "botkube-mirror",
 		Short: "Carry Botkube plugins, and what they need, over an air gap",
@@ -70,9 +71,9 @@ unreachable or missing, 4 integrity, 5 incomplete, 130 interrupted.`,
 			return g.check()
 		},
 	}
-	root.SetArgs(env.Args)
-	root.SetOut(env.Stdout)
-	root.SetErr(env.Stderr)
+	root.SetArgs(g.env.Args)
+	root.SetOut(g.env.Stdout)
+	root.SetErr(g.env.Stderr)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fault.New(fault.Usage, "%w", err).WithHint("see %s --help", c.CommandPath())
 	})
@@ -186,20 +187,26 @@ func (g *global) netrc() string {
 }
 
 // report prints an error, and returns the exit code.
-func report(w io.Writer, ctx context.Context, err error) int {
+func (g *global) report(ctx context.Context, err error) int {
 	if err == nil {
 		return 0
 	}
 	if ctx.Err() != nil {
-		fmt.Fprintln(w, "botkube-mirror: interrupted")
-		fmt.Fprintln(w, "hint: run the same command again: it goes on with what was downloaded")
-		return int(fault.Interrupted)
+		err = fault.New(fault.Interrupted, "interrupted").
+			WithHint("run the same command again: it goes on with what was downloaded")
 	}
-	fmt.Fprintf(w, "botkube-mirror: %v\n", err)
-	if hint := fault.HintOf(err); hint != "" {
-		for _, line := range strings.Split(hint, "\n") {
-			fmt.Fprintf(w, "hint: %s\n", line)
+	kind, hint := fault.KindOf(err), fault.HintOf(err)
+	if g.logFormat == "json" {
+		attrs := []any{"exitCode", int(kind)}
+		if hint != "" {
+			attrs = append(attrs, "hint", hint)
 		}
+		slog.New(slog.NewJSONHandler(g.env.Stderr, nil)).Error(err.Error(), attrs...)
+		return int(kind)
 	}
-	return int(fault.KindOf(err))
+	fmt.Fprintf(g.env.Stderr, "botkube-mirror: %v\n", err)
+	for line := range strings.Lines(hint) {
+		fmt.Fprintf(g.env.Stderr, "hint: %s\n", strings.TrimSuffix(line, "\n"))
+	}
+	return int(kind)
 }

@@ -147,7 +147,11 @@ func (s *Session) fill(ctx context.Context, plan *resolve.Plan, writers []*dir.W
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(result.Artifacts[b].Size, result.Artifacts[a].Size) })
 
 	var mu sync.Mutex
-	group, ctx := errgroup.WithContext(ctx)
+	var group errgroup.Group
+	// Not errgroup's own context: that has the first error as its cause, which
+	// the other downloads would take for theirs.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	downloading := make(chan struct{}, s.Parallel)
 	// Unpacking is bound by the processor, so it has a bound of its own and
 	// holds up no download.
@@ -161,25 +165,32 @@ func (s *Session) fill(ctx context.Context, plan *resolve.Plan, writers []*dir.W
 		result.Outputs[p.output].Changed = result.Outputs[p.output].Changed || written
 		return err
 	}
+	finish := func(i int) error {
+		fetched, err := s.fetch(ctx, plan.Downloads[i], false)
+		<-downloading
+		if err != nil {
+			return err
+		}
+		plan.Complete(i, fetched)
+		mu.Lock()
+		result.fetched(i, plan.Lock.Artifacts[i], fetched)
+		mu.Unlock()
+		for _, p := range needed[plan.Lock.Artifacts[i].URL] {
+			p.file.Artifact.Blob = plan.Lock.Artifacts[i].Blob
+			if err := place(p, plan.Downloads[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	for _, i := range order {
 		downloading <- struct{}{}
 		group.Go(func() error {
-			fetched, err := s.fetch(ctx, plan.Downloads[i], false)
-			<-downloading
+			err := finish(i)
 			if err != nil {
-				return err
+				cancel()
 			}
-			plan.Complete(i, fetched)
-			mu.Lock()
-			result.fetched(i, plan.Lock.Artifacts[i], fetched)
-			mu.Unlock()
-			for _, p := range needed[plan.Lock.Artifacts[i].URL] {
-				p.file.Artifact.Blob = plan.Lock.Artifacts[i].Blob
-				if err := place(p, plan.Downloads[i]); err != nil {
-					return err
-				}
-			}
-			return nil
+			return err
 		})
 	}
 	return group.Wait()

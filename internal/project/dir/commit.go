@@ -53,6 +53,7 @@ func (t *tree) commit(ctx context.Context, l *lock.Lock, p agent.Platform, o Opt
 	if err := t.writeSuperseded(supersededBy(t.superseded(), layout(l, p))); err != nil {
 		return false, err
 	}
+	t.committed = true
 	return written, t.syncDirs()
 }
 
@@ -67,6 +68,7 @@ func (t *tree) commitWhole(ctx context.Context, l *lock.Lock) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	t.committed = true
 	if err := t.root.Remove(sumsPath); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}

@@ -32,12 +32,16 @@ type tree struct {
 	// file elsewhere.
 	root *os.Root
 	lock *filelock.Lock
+	// created are the directories that this run made to have the tree.
+	created []string
 	// planned are the paths of the coming layout.
 	planned map[string]bool
 
-	staged atomic.Int64
-	begin  sync.Once
-	failed error
+	staged    atomic.Int64
+	begin     sync.Once
+	began     bool
+	failed    error
+	committed bool
 
 	mu sync.Mutex
 	// made has the digests of placed files.
@@ -50,14 +54,15 @@ func openTree(ctx context.Context, dir string, waiting func(string)) (*tree, err
 		return nil, fault.New(fault.Usage, "the output %s is a file, not a directory", dir).
 			WithHint("name a directory that does not exist yet, or one that pull wrote")
 	}
-	if err := mkdir(dir); err != nil {
+	created, err := mkdir(dir)
+	if err != nil {
 		return nil, fault.New(fault.Usage, "creating the output directory: %w", err)
 	}
 	t, err := openExisting(dir)
 	if err != nil {
 		return nil, err
 	}
-	t.planned, t.made = map[string]bool{}, map[string]lock.Blob{}
+	t.created, t.planned, t.made = created, map[string]bool{}, map[string]lock.Blob{}
 	if err := t.mkdirAll(metaDir); err != nil {
 		t.root.Close()
 		return nil, fault.New(fault.Usage, "the output directory %s cannot be written: %w", dir, err)
@@ -87,29 +92,48 @@ func openExisting(dir string) (*tree, error) {
 	return &tree{path: dir, root: root}, nil
 }
 
+// close removes what is unfinished, and a directory that was made for nothing.
 func (t *tree) close() error {
-	err := t.root.RemoveAll(stagingDir)
+	err := t.forgetUnwritten()
+	err = errors.Join(err, t.root.RemoveAll(stagingDir))
+	_ = removeEmpty(t.root, metaDir)
 	if t.lock != nil {
 		err = errors.Join(err, t.lock.Unlock())
 	}
-	return errors.Join(err, t.root.Close())
+	err = errors.Join(err, t.root.Close())
+	for _, dir := range slices.Backward(t.created) {
+		_ = os.Remove(dir) // fails if something is in it, as it should
+	}
+	return err
 }
 
-// mkdir creates a directory and its parents. The agent's user must be able to
-// read what it creates, whatever the umask.
-func mkdir(dir string) error {
-	if fi, err := os.Stat(dir); err == nil && fi.IsDir() {
+// forgetUnwritten shortens the list of superseded paths, after a run that wrote
+// but did not get to its end, to what is there.
+func (t *tree) forgetUnwritten() error {
+	if !t.began || t.committed {
 		return nil
 	}
+	return t.writeSuperseded(slices.DeleteFunc(t.superseded(), func(p string) bool {
+		_, err := t.root.Lstat(p)
+		return errors.Is(err, fs.ErrNotExist)
+	}))
+}
+
+// mkdir creates a directory and its parents, and returns those it created, the
+// outermost first. The agent's user must be able to read them, whatever the umask.
+func mkdir(dir string) (created []string, err error) {
+	if fi, err := os.Stat(dir); err == nil && fi.IsDir() {
+		return nil, nil
+	}
 	if parent := filepath.Dir(dir); parent != dir {
-		if err := mkdir(parent); err != nil {
-			return err
+		if created, err = mkdir(parent); err != nil {
+			return created, err
 		}
 	}
 	if err := os.Mkdir(dir, agent.DirectoryMode); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+		return created, err
 	}
-	return os.Chmod(dir, agent.DirectoryMode)
+	return append(created, dir), os.Chmod(dir, agent.DirectoryMode)
 }
 
 // mkdirAll is mkdir in the tree.
@@ -272,7 +296,7 @@ type stagedFile struct {
 // what the directory holds and will hold, so that nothing is forgotten if the
 // run ends here.
 func (t *tree) stage() (*stagedFile, error) {
-	t.begin.Do(func() { t.failed = t.beginWriting() })
+	t.begin.Do(func() { t.began, t.failed = true, t.beginWriting() })
 	if t.failed != nil {
 		return nil, t.failed
 	}
