@@ -90,9 +90,11 @@ func lookup(mapping *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
+
 // scalar returns a string as decoding would, or "".
 func scalar(n *yaml.Node) string {
-	if n == nil || n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+	if n == nil || n.Kind != yaml.ScalarNode || isNull(n) {
 		return ""
 	}
 	return n.Value

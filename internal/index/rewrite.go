@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"gopkg.in/yaml.v3"
 
@@ -28,6 +29,11 @@ func (ix *Index) Rewrite(replace func(*agent.Entry) (Replacement, bool)) ([]byte
 		return nil, err
 	}
 	if entries := lookup(root, "entries"); entries != nil && entries.Kind == yaml.SequenceNode {
+		// Decoding passes over what is null.
+		entries.Content = slices.DeleteFunc(entries.Content, isNull)
+		if len(entries.Content) != len(ix.Entries) {
+			return nil, fmt.Errorf("the index lists %d entries, of which %d can be read", len(entries.Content), len(ix.Entries))
+		}
 		var kept []*yaml.Node
 		for i, node := range entries.Content {
 			r, keep := replace(&ix.Entries[i])

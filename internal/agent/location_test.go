@@ -1,0 +1,151 @@
+package agent
+
+import (
+	"net/url"
+	"testing"
+)
+
+func TestParseLocation(t *testing.T) {
+	sum := "e617ea50d5b6983ed19b2d56d42339e2c169ac577b7680bd7417756a72163931"
+	sha := &Checksum{Algorithm: "sha256", Hex: sum}
+	tests := []struct {
+		raw  string
+		want Location
+	}{
+		{"https://dl.k8s.io/release/v1.28.1/bin/linux/amd64/kubectl", Location{URL: "https://dl.k8s.io/release/v1.28.1/bin/linux/amd64/kubectl"}},
+		{"https://e.com/x.tar.gz", Location{URL: "https://e.com/x.tar.gz", Format: "tar.gz", autoDetect: true}},
+		{"https://get.helm.sh/helm-v3.6.3-linux-amd64.tar.gz//linux-amd64", Location{URL: "https://get.helm.sh/helm-v3.6.3-linux-amd64.tar.gz", Format: "tar.gz", Subdir: "linux-amd64"}},
+		{"https://e.com/gh.zip//gh_2/bin?a=1&checksum=" + sum, Location{URL: "https://e.com/gh.zip?a=1", Format: "zip", Subdir: "gh_2/bin", Checksum: sha}},
+		{"https://e.com/x?checksum=sha256:" + sum, Location{URL: "https://e.com/x", Checksum: sha}},
+		{"https://e.com/x?checksum=file:https://e.com/SUMS", Location{URL: "https://e.com/x", ChecksumFile: "https://e.com/SUMS"}},
+		{"https://e.com/x.tgz?archive=false", Location{URL: "https://e.com/x.tgz", autoDetect: true}},
+		{"https://e.com/download?archive=tgz&filename=y", Location{URL: "https://e.com/download", Format: "tgz"}},
+		{"https://e.com/x.tar.gz?archive=nonsense", Location{URL: "https://e.com/x.tar.gz", autoDetect: true}},
+		{"s3::https://s3.amazonaws.com/bucket/x.tar.xz", Location{URL: "s3::https://s3.amazonaws.com/bucket/x.tar.xz", Format: "tar.xz"}},
+		{"file:///opt/x.txz//*/bin", Location{URL: "file:///opt/x.txz", Format: "txz", Subdir: "*/bin"}},
+		{"https://e.com/x.gz", Location{URL: "https://e.com/x.gz", Format: "gz", autoDetect: true}},
+		{"https://e.com/x?z=1&b=2", Location{URL: "https://e.com/x?b=2&z=1"}},
+	}
+	for _, tt := range tests {
+		got, err := ParseLocation(tt.raw)
+		if err != nil {
+			t.Errorf("ParseLocation(%q): %v", tt.raw, err)
+			continue
+		}
+		if (got.Checksum == nil) != (tt.want.Checksum == nil) || got.Checksum != nil && *got.Checksum != *tt.want.Checksum {
+			t.Errorf("ParseLocation(%q): checksum %v, want %v", tt.raw, got.Checksum, tt.want.Checksum)
+		}
+		got.Checksum, tt.want.Checksum = nil, nil
+		if got != tt.want {
+			t.Errorf("ParseLocation(%q)\n got %+v\nwant %+v", tt.raw, got, tt.want)
+		}
+	}
+}
+
+func TestParseLocationRefuses(t *testing.T) {
+	for _, raw := range []string{
+		"https://e.com/x.tar.gz//../../etc", "https://e.com/x.tar.gz//a/../..", "https://e.com/x.tgz//[",
+		"https://e.com/%zz", "https://e.com/x?checksum=sha256:00", "https://e.com/x?checksum=crc32:00000000", ":",
+	} {
+		if l, err := ParseLocation(raw); err == nil {
+			t.Errorf("ParseLocation(%q) = %+v, want an error", raw, l)
+		}
+	}
+}
+
+func TestMember(t *testing.T) {
+	const binary = "r/executor_v1_x"
+	for raw, want := range map[string]Member{
+		"https://e.com/x.tar.gz":        {First: true},
+		"https://e.com/x.tar.gz//bin":   {Dir: "bin", Name: "executor_v1_x", First: true},
+		"https://e.com/get?archive=zip": {Name: "executor_v1_x", First: true},
+	} {
+		l, err := ParseLocation(raw)
+		if got := l.PluginMember(binary); err != nil || got != want {
+			t.Errorf("%s: %+v, %v, want %+v", raw, got, err, want)
+		}
+	}
+	l, err := ParseLocation("https://e.com/x.tar.gz//bin")
+	if got, want := l.DependencyMember("jq"), (Member{Dir: "bin", Name: "jq"}); err != nil || got != want {
+		t.Errorf("%+v, %v, want %+v", got, err, want)
+	}
+}
+
+func TestResolveLocation(t *testing.T) {
+	base, err := url.Parse("https://user:secret@e.com/plugins/index.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for raw, want := range map[string]string{
+		"https://other.com/x":                "https://other.com/x",
+		"archives/x.tar.gz":                  "https://e.com/plugins/archives/x.tar.gz",
+		"../x.tar.gz//sub/dir?archive=zip":   "https://e.com/x.tar.gz//sub/dir?archive=zip",
+		"/top":                               "https://e.com/top",
+		"git::https://e.com/x.git":           "git::https://e.com/x.git",
+		"github.com/kubeshop/botkube//cmd":   "github.com/kubeshop/botkube//cmd",
+		"bucket.s3.amazonaws.com/x":          "bucket.s3.amazonaws.com/x",
+		"x?checksum=file:https://e.com//sum": "https://e.com/plugins/x?checksum=file:https://e.com//sum",
+	} {
+		if got, err := ResolveLocation(base, raw); err != nil || got != want {
+			t.Errorf("ResolveLocation(%q) = %q, %v, want %q", raw, got, err, want)
+		}
+	}
+}
+
+func TestRedact(t *testing.T) {
+	for raw, want := range map[string]string{
+		"https://user:pass@e.com/x@y":    "https://e.com/x@y",
+		"s3::https://key:secret@e.com/x": "s3::https://e.com/x",
+		"https://e.com/a?u=b@c":          "https://e.com/a?u=b@c",
+		"https://a@b@e.com/":             "https://e.com/",
+		"path/with@at":                   "path/with@at",
+	} {
+		if got := Redact(raw); got != want {
+			t.Errorf("Redact(%q) = %q, want %q", raw, got, want)
+		}
+	}
+}
+
+func TestParseChecksum(t *testing.T) {
+	for s, want := range map[string]string{
+		"D41D8CD98F00B204E9800998ECF8427E":                                        "md5:d41d8cd98f00b204e9800998ecf8427e",
+		"sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709":                           "sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709",
+		"SHA256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855": "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+	} {
+		if got, err := ParseChecksum(s); err != nil || got.String() != want {
+			t.Errorf("ParseChecksum(%q) = %v, %v", s, got, err)
+		}
+	}
+	for _, s := range []string{"", "zz", "00", "sha256:00", "sha3:00", "md5:"} {
+		if got, err := ParseChecksum(s); err == nil {
+			t.Errorf("ParseChecksum(%q) = %v, want an error", s, got)
+		}
+	}
+}
+
+func FuzzParseLocation(f *testing.F) {
+	for _, seed := range []string{
+		"https://e.com/x.tar.gz//sub/dir?checksum=sha256:00&archive=zip", "git::ssh://git@e.com/x", "file:///x.zip//*/bin",
+		"https://a:b@e.com//x//y?z=//", "x", "%", "s3::https://s3.amazonaws.com/b/k?archive=false",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		l, err := ParseLocation(raw)
+		if err != nil {
+			return
+		}
+		again, err := ParseLocation(l.URL)
+		if err != nil {
+			t.Fatalf("%q gives the URL %q, which cannot be read: %v", raw, l.URL, err)
+		}
+		if again.Checksum != nil || again.ChecksumFile != "" {
+			t.Fatalf("%q gives the URL %q, which still has parameters of go-getter", raw, l.URL)
+		}
+		for _, part := range []string{l.Subdir} {
+			if part == ".." || len(part) > 2 && (part[:3] == "../" || part[0] == '/') {
+				t.Fatalf("%q gives the sub-directory %q", raw, part)
+			}
+		}
+	})
+}
