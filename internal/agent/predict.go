@@ -152,6 +152,11 @@ func (s *simulation) loadIndex(name string, force bool) error {
 	if !served {
 		return fmt.Errorf("the index of %q cannot be had", name)
 	}
+	// The agent writes over the old index without shortening it (manager.go,
+	// fetchIndex), so the end of a longer one stays.
+	if old := s.indexes[name]; len(old) > len(data) {
+		data = slices.Concat(data, old[len(data):])
+	}
 	s.indexes[name] = data
 	return nil
 }

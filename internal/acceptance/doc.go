@@ -1,0 +1,22 @@
+// Package acceptance asks the Botkube agent itself whether what botkube-mirror writes is what it looks for.
+//
+// Run it with
+//
+//	cd internal/acceptance && go test ./...
+//
+// It builds three things: the product, from the enclosing module; the agent, which is Botkube's own plugin manager
+// behind a small main (module agent, with the versions that the Botkube release names); and two plugin programs.
+// The product pulls from a release that lives in memory ([Upstream], [PublishRelease]) under its publishers' host names,
+// reached through a proxy on loopback ([Proxy]) that writes down every request. The agent then starts from the
+// result, and every plugin runs its dependencies and says who it is.
+//
+// An agent without a network runs in one of two modes, and the test log says in which:
+//
+//   - namespace: root only. User 101 without any write permission, the cache directory mounted read-only at a
+//     path other than the one it was written to, in a network namespace that has no interface up.
+//   - proxy: everywhere else. The agent runs as the current user, and a proxy refuses and records every request.
+//
+// Where a test asks which requests the agent would have made, it is always the proxy that answers.
+//
+// Linux only: SSL_CERT_FILE, by which the children come to trust the proxy, means nothing elsewhere.
+package acceptance
