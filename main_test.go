@@ -35,6 +35,8 @@ func TestMain(m *testing.M) {
 //	flip FILE               changes the last byte of a file
 //	waitfor FILE PATTERN    waits until a file has a match
 //	mode FILE PERM          the permissions of a file must be PERM
+//
+// and the condition [root].
 func TestScript(t *testing.T) {
 	upstream, err := filepath.Abs("testdata/upstream")
 	if err != nil {
@@ -56,6 +58,12 @@ func TestScript(t *testing.T) {
 			"flip":     flip,
 			"waitfor":  waitFor,
 			"mode":     mode,
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 	})

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
@@ -182,27 +183,45 @@ func (b *bar) start(total int64) {
 	b.bar = progressbar.NewOptions64(b.total,
 		progressbar.OptionSetWriter(b.out),
 		progressbar.OptionShowBytes(true),
-		progressbar.OptionShowTotalBytes(true),
+		progressbar.OptionShowCount(),
 		progressbar.OptionUseIECUnits(true),
 		progressbar.OptionSetPredictTime(true),
 		progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionSetWidth(20),
+		progressbar.OptionSetWidth(barWidth),
 		progressbar.OptionClearOnFinish(),
 	)
 }
 
-// inFlight names the files under way, as many as fit.
+// barWidth is that of the bar proper, and barRest what the numbers beside it
+// take at the most, in columns.
+const (
+	barWidth = 12
+	barRest  = 52
+)
+
+// inFlight names the files under way, as many as fit on the line.
 func (b *bar) inFlight() string {
-	const most = 3
+	width := 80
+	if f, ok := b.out.(*os.File); ok {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
+			width = w
+		}
+	}
 	var names []string
 	for url := range b.received {
 		names = append(names, shortName(url))
 	}
 	slices.Sort(names)
-	if len(names) > most {
-		names = append(names[:most], fmt.Sprintf("%d more", len(names)-most))
+	for most := len(names); most > 0; most-- {
+		line := strings.Join(names[:most], ", ")
+		if most < len(names) {
+			line += fmt.Sprintf(", +%d", len(names)-most)
+		}
+		if utf8.RuneCountInString(line) <= width-barWidth-barRest {
+			return line
+		}
 	}
-	return strings.Join(names, ", ")
+	return fmt.Sprintf("%d files", len(names))
 }
 
 func (b *bar) clear() {

@@ -293,6 +293,8 @@ func TestAfterTheEnd(t *testing.T) {
 		{"garbage after a gzip", "tar.gz", append(compress(t, "gz", plain), "garbage"...), true},
 		{"zeros after an xz", "tar.xz", append(compress(t, "xz", plain), make([]byte, 512)...), true},
 		{"garbage after a zstd", "tar.zst", append(compress(t, "zst", plain), "garbage"...), true},
+		{"garbage after a bzip2", "tar.bz2", append(compress(t, "bz2", plain), "garbage"...), true},
+		{"zeros after a bzip2", "tar.bz2", append(compress(t, "bz2", plain), make([]byte, 512)...), true},
 		{"two members", "tar.gz", append(compress(t, "gz", plain[:700]), compress(t, "gz", plain[700:])...), true},
 		{"an empty member", "tar.gz", append(compress(t, "gz", nil), compress(t, "gz", plain)...), true},
 		{"half a member", "tar.gz", append(compress(t, "gz", plain), compress(t, "gz", plain)[:20]...), false},

@@ -3,6 +3,7 @@ package archive
 import (
 	"bufio"
 	"bytes"
+	"compress/bzip2"
 	"errors"
 	"io"
 
@@ -39,7 +40,13 @@ var layouts = map[string]layout{
 
 func openPlain(in *bufio.Reader) (io.ReadCloser, error) { return io.NopCloser(in), nil }
 
-func openBzip2(in *bufio.Reader) (io.ReadCloser, error) { return archiver.Bz2{}.OpenReader(in) }
+// openBzip2 does not use archiver's decoder, github.com/dsnet/compress. That takes a
+// million steps for every incomplete prefix tree (bzip2/prefix.go,
+// handleDegenerateCodes), of which a block of some forty bytes can hold six, so a
+// small archive could keep it busy for hours. The one of go-getter is this one.
+func openBzip2(in *bufio.Reader) (io.ReadCloser, error) {
+	return io.NopCloser(bzip2.NewReader(in)), nil
+}
 
 // openXz needs no option: archiver's decoder refuses dictionaries of more than
 // 64 MiB, the largest that xz -9 makes.
@@ -115,8 +122,11 @@ func (g *gzipMembers) next() error {
 	return nil
 }
 
+// errTrailingBzip2 is what compress/bzip2 reports of the same.
+const errTrailingBzip2 = bzip2.StructuralError("bad magic value in continuation file")
+
 // isTrailing reports whether a stream was whole, but is followed by something
 // that is no part of it.
 func isTrailing(err error) bool {
-	return errors.Is(err, errTrailing) || errors.Is(err, zstd.ErrMagicMismatch)
+	return errors.Is(err, errTrailing) || errors.Is(err, errTrailingBzip2) || errors.Is(err, zstd.ErrMagicMismatch)
 }

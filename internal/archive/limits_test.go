@@ -104,8 +104,11 @@ func TestZipHeaders(t *testing.T) {
 		{"past the end", stored(zip.FileHeader{CRC32: sum, CompressedSize64: 1 << 20, UncompressedSize64: 1 << 20}), "damaged"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, _, err := extract(test.archive, "zip", agent.Member{Name: "tool"}, archive.Limits{})
+			name, _, err := extract(test.archive, "zip", agent.Member{Name: "tool"}, archive.Limits{})
 			wantFault(t, err, test.text)
+			if name != "" {
+				t.Errorf("got name %q", name)
+			}
 		})
 	}
 	ok := stored(zip.FileHeader{CRC32: sum, CompressedSize64: size, UncompressedSize64: size})

@@ -31,7 +31,10 @@ func (x *extraction) zip() (string, error) {
 		}
 		return fs.SkipAll
 	})
-	return name, x.explain(err)
+	if err := x.explain(err); err != nil {
+		return "", err
+	}
+	return name, nil
 }
 
 // directoryBytes bounds the memory that a zip's directory can take, which is
