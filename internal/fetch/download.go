@@ -205,36 +205,43 @@ func (d *download) take(p []byte, total int64) error {
 
 // mark is how far the download has been secured.
 type mark struct {
-	size int64
-	at   time.Time
+	// size is what a checkpoint vouches for, written what the disk was told to write.
+	size, written int64
+	at            time.Time
 }
 
 const (
-	markBytes = 8 << 20
-	markTime  = 2 * time.Second
+	// A checkpoint comes after so many bytes, or after fewer when they are slow.
+	markBytes     = 1 << 20
+	markFewBytes  = 64 << 10
+	markTime      = 2 * time.Second
+	writtenAtOnce = 8 << 20
 )
 
-// keepUp secures, now and then, what has come.
+// keepUp secures, now and then, what has come, and has the disk begin to write
+// it, so that the end need not wait for everything.
 func (d *download) keepUp() error {
 	size := d.in.Size()
+	if n := size - d.mark.written; n >= writtenAtOnce {
+		startWriteback(d.in.File(), d.mark.written, n)
+		d.mark.written = size
+	}
 	if d.mark.at.IsZero() {
 		d.mark.at = time.Now()
 	}
-	if size-d.mark.size < markBytes && time.Since(d.mark.at) < markTime {
-		return nil
+	switch n := size - d.mark.size; {
+	case n >= markBytes, n >= markFewBytes && time.Since(d.mark.at) >= markTime:
+		return d.secure()
 	}
-	return d.secure()
+	return nil
 }
 
-// secure has the disk begin to write, so that the end need not wait for
-// everything, and vouches for what is there.
+// secure vouches for what is there.
 func (d *download) secure() error {
-	size := d.in.Size()
-	if size <= d.mark.size {
+	if d.in.Size() <= d.mark.size {
 		return nil
 	}
-	startWriteback(d.in.File(), d.mark.size, size-d.mark.size)
-	d.mark = mark{size, time.Now()}
+	d.mark.size, d.mark.at = d.in.Size(), time.Now()
 	return local(d.in.SetCheckpoint(d.sums.sha256()))
 }
 

@@ -67,7 +67,7 @@ func (d *download) recover(ctx context.Context) error {
 	if keep == 0 {
 		return d.restart(fmt.Sprintf("the %d bytes that an earlier run left cannot be relied on", size))
 	}
-	d.result.Resumed, d.high, d.mark.size = keep, keep, keep
+	d.result.Resumed, d.high, d.mark = keep, keep, mark{size: keep, written: keep}
 	d.etag, d.modified = d.in.Origin().ETag, d.in.Origin().LastModified
 	return local(d.in.Truncate(keep))
 }

@@ -39,14 +39,14 @@ func (c *Client) retry(ctx context.Context, obs Observer, reached func() int64, 
 		if now := reached(); now >= high+progressBytes {
 			high, failures = now, 0
 		}
+		if e, ok := errors.AsType[*statusError](err); ok && e.retryAfter > maxPause {
+			return &permanentError{fmt.Errorf("%w, and wants to be left alone for %s", err, e.retryAfter.Round(time.Second))}
+		}
 		failures++
 		if failures > c.retries || attempts == maxAttempts {
 			return gaveUp(err, attempts)
 		}
 		pause := c.pause(err, failures)
-		if pause > maxPause {
-			return &permanentError{fmt.Errorf("%w, and wants to be left alone for %s", err, pause)}
-		}
 		obs.retrying(err, pause)
 		if err := sleep(ctx, pause); err != nil {
 			return err

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
 
@@ -55,7 +56,7 @@ type Checkpoint struct {
 
 const (
 	maxMeta = 64 << 10
-	maxSums = 8 << 20
+	maxSums = 32 << 20
 )
 
 // pollInterval is how often a lock that another process holds is tried.
@@ -99,7 +100,7 @@ func (s *Store) claim(ctx context.Context, name string, waiting func()) (unlock 
 	}
 	return func() error {
 		defer done()
-		return l.release()
+		return l.Unlock()
 	}, nil
 }
 
@@ -129,9 +130,9 @@ func (s *Store) claimHere(ctx context.Context, name string, tell func()) (done f
 	}
 }
 
-func (s *Store) claimFile(ctx context.Context, path string, tell func()) (*fileLock, error) {
+func (s *Store) claimFile(ctx context.Context, path string, tell func()) (*filelock.Lock, error) {
 	for tries := 0; ; tries++ {
-		l, err := tryLockPath(path)
+		l, err := filelock.TryFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("locking %s: %w", path, err)
 		}

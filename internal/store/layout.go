@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
 
@@ -178,7 +179,7 @@ func (s *Store) register() error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.enter(), l.release())
+	return errors.Join(s.enter(), l.Unlock())
 }
 
 func (s *Store) enter() error {
@@ -189,7 +190,7 @@ func (s *Store) enter() error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	run, err := tryLockPath(f.Name())
+	run, err := filelock.TryFile(f.Name())
 	if err != nil {
 		return err
 	}
@@ -197,9 +198,9 @@ func (s *Store) enter() error {
 		// Another process is cleaning up and took the file for a stale one.
 		return s.enter()
 	}
-	fi, err := run.f.Stat()
+	fi, err := run.Stat()
 	if err != nil {
-		return errors.Join(err, run.release())
+		return errors.Join(err, run.Unlock())
 	}
 	s.run, s.opened = run, fi.ModTime()
 	return nil
@@ -220,8 +221,8 @@ func (s *Store) removeStale() {
 				_ = os.Remove(path)
 			}
 		case strings.HasSuffix(e.Name(), lockSuffix):
-			if l, err := tryLockPath(path); err == nil && l != nil {
-				_ = l.release()
+			if l, err := filelock.TryFile(path); err == nil && l != nil {
+				_ = l.Unlock()
 			}
 		}
 	}

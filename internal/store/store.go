@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
 
@@ -35,7 +36,7 @@ import (
 type Store struct {
 	dir string
 	// run is this process's entry in the list of those who use the store.
-	run *fileLock
+	run *filelock.Lock
 	// opened is when, by the file system's clock.
 	opened time.Time
 
@@ -52,7 +53,7 @@ func (s *Store) Dir() string { return s.dir }
 
 // Close tells other processes that this one is done with the store. Without
 // it, the end of the process does.
-func (s *Store) Close() error { return s.run.release() }
+func (s *Store) Close() error { return s.run.Unlock() }
 
 func (s *Store) blob(d lock.SHA256) string {
 	return filepath.Join(s.dir, blobsDir, d.String())

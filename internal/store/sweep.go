@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
 
@@ -32,7 +33,7 @@ func (s *Store) sweep(ctx context.Context, keep func(lock.SHA256) bool) (removed
 	if err != nil {
 		return nil, 0, err
 	}
-	defer func() { err = errors.Join(err, l.release()) }()
+	defer func() { err = errors.Join(err, l.Unlock()) }()
 	s.removeStale()
 	cutoff, err := s.othersSince()
 	if err != nil {
@@ -61,7 +62,7 @@ func (s *Store) othersSince() (time.Time, error) {
 	}
 	for _, e := range entries {
 		// removeStale has left only those whose process lives.
-		if !strings.HasPrefix(e.Name(), runPrefix) || e.Name() == filepath.Base(s.run.name) {
+		if !strings.HasPrefix(e.Name(), runPrefix) || e.Name() == filepath.Base(s.run.Name()) {
 			continue
 		}
 		if fi, err := e.Info(); err == nil && fi.ModTime().Before(cutoff) {
@@ -133,11 +134,11 @@ func (s *Store) sweepIngests(ctx context.Context) (bytes int64, err error) {
 
 func (s *Store) sweepIngest(name, file string) (bytes int64, err error) {
 	dir := filepath.Join(s.dir, ingestDir)
-	l, err := tryLockPath(filepath.Join(dir, name+lockSuffix))
+	l, err := filelock.TryFile(filepath.Join(dir, name+lockSuffix))
 	if err != nil || l == nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, l.release()) }()
+	defer func() { err = errors.Join(err, l.Unlock()) }()
 	path := filepath.Join(dir, file)
 	fi, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
