@@ -178,6 +178,18 @@ func TestSelection(t *testing.T) {
 	}
 }
 
+// TestLatest wants the newest release, by its name, in the lock.
+func TestLatest(t *testing.T) {
+	got := runProduct(t, startProxy(t, release(t).Latest(Version)), "lock", "--version", "latest", "--plugin", "botkube/echo",
+		"--platform", here.String(), "--store", filepath.Join(scratch, "store"), "-")
+	if got.code != 0 || !strings.Contains(got.stdout, `"botkubeVersion": "`+Version+`"`) {
+		t.Errorf("exit code %d\n%s", got.code, got.stdout)
+	}
+	if got := runProduct(t, startProxy(t, release(t)), "lock", "--version", "latest", "--store", tempDir(t), "-"); got.code != 3 {
+		t.Errorf("exit code %d where there is no release", got.code)
+	}
+}
+
 // TestThirdPartyRepository mirrors raw binaries in two versions from somebody else's host. The agent looks for the
 // newest version's dependencies, whichever version it was told to use.
 func TestThirdPartyRepository(t *testing.T) {

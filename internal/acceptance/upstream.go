@@ -22,7 +22,15 @@ type Upstream struct {
 	files map[string]file
 	// storage has the files of github.com by their path on storageHost.
 	storage map[string]file
+	// latest is the release that Latest names.
+	latest string
 }
+
+// The URL that redirects to the newest release, and the page of a release.
+const (
+	latestURL = "https://github.com/kubeshop/botkube/releases/latest"
+	tagURL    = "https://github.com/kubeshop/botkube/releases/tag/"
+)
 
 type file struct {
 	name    string
@@ -48,13 +56,20 @@ func (u *Upstream) Publish(at string, content []byte) string {
 
 // But returns a copy in which the URL has another content, or answers 404 if that is nil.
 func (u *Upstream) But(at string, content []byte) *Upstream {
-	other := &Upstream{files: maps.Clone(u.files), storage: maps.Clone(u.storage)}
+	other := &Upstream{files: maps.Clone(u.files), storage: maps.Clone(u.storage), latest: u.latest}
 	if content == nil {
 		delete(other.files, at)
 	} else {
 		other.Publish(at, content)
 	}
 	return other
+}
+
+// Latest returns a copy whose newest release is the given one.
+func (u *Upstream) Latest(version string) *Upstream {
+	other := *u
+	other.latest = version
+	return &other
 }
 
 // ServeHTTP answers HEAD, ranges and conditional requests as the real hosts do, and redirects for github.com.
@@ -70,6 +85,10 @@ func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	at := scheme + "://" + r.Host + r.URL.Path
 	f, found := u.files[at]
 	switch {
+	case u.latest != "" && at == latestURL:
+		http.Redirect(w, r, tagURL+u.latest, http.StatusFound)
+	case u.latest != "" && at == tagURL+u.latest:
+		fmt.Fprintf(w, "<!DOCTYPE html><title>Release %s</title>", u.latest)
 	case !found:
 		http.NotFound(w, r)
 	case r.Host == "github.com":

@@ -21,3 +21,7 @@ func IsForbidden(err error) bool {
 	e, ok := errors.AsType[*statusError](err)
 	return ok && e.code == http.StatusForbidden
 }
+
+// IsWebPage reports whether an error says that a server answered with a page
+// for people, as some do for every path that they do not have.
+func IsWebPage(err error) bool { return errors.Is(err, errWebPage) }

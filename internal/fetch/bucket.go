@@ -92,7 +92,7 @@ func (p *bucketProgress) TrackProgress(_ string, _, total int64, body io.ReadClo
 	if total <= 0 {
 		total = -1
 	}
-	p.d.obs.started(total)
+	p.d.begin(total)
 	return &bucketBody{ReadCloser: body, d: p.d, err: p.d.checkTotal(total)}
 }
 

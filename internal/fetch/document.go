@@ -3,11 +3,12 @@ package fetch
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/dustin/go-humanize"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
@@ -104,7 +105,32 @@ func readBounded(r io.Reader, max int64) ([]byte, error) {
 }
 
 func tooLong(max int64) error {
-	return permanent(fmt.Errorf("it has more than the %d bytes that are read of such a document", max))
+	return fault.New(fault.Integrity, "it has more than the %s that are read of such a document", humanize.IBytes(uint64(max)))
+}
+
+// Destination returns where a URL's redirects lead, in the form of
+// [Doc.FinalURL]. What is there is not read.
+func (c *Client) Destination(ctx context.Context, rawURL string) (string, error) {
+	destination := ""
+	u, err := parseWebURL(rawURL)
+	if err == nil {
+		err = c.retry(ctx, Observer{}, nil, func() error {
+			resp, err := c.do(ctx, http.MethodHead, u, nil)
+			if err != nil {
+				return err
+			}
+			resp.Close()
+			if resp.StatusCode != http.StatusOK {
+				return newStatusError(resp.Response)
+			}
+			destination = place(resp.Request.URL)
+			return nil
+		})
+	}
+	if err != nil {
+		return "", failure("following", rawURL, err)
+	}
+	return destination, nil
 }
 
 // place returns a URL without anything that may be secret.

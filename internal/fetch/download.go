@@ -32,6 +32,8 @@ type download struct {
 	// same says that the record holds.
 	same bool
 	mark mark
+	// begun says that the observer was told of the start.
+	begun bool
 	// high is how far in ever got.
 	high   int64
 	result Result
@@ -56,7 +58,7 @@ func (c *Client) blob(ctx context.Context, req Request, obs Observer) (Result, e
 		obs.waiting()
 	})
 	if err != nil {
-		return Result{}, err
+		return Result{}, local(err)
 	}
 	defer in.Close()
 	if waited {
@@ -168,6 +170,7 @@ func (d *download) finish() (Result, error) {
 // restart throws away what is there.
 func (d *download) restart(reason string) error {
 	d.obs.restarted(reason)
+	d.begun = false
 	d.sums.reset()
 	d.mark = mark{}
 	d.result.Resumed = 0
@@ -183,6 +186,14 @@ func (d *download) checkTotal(total int64) error {
 		return nil
 	}
 	return d.want.checkSize(total)
+}
+
+// begin tells of the start, once.
+func (d *download) begin(total int64) {
+	if !d.begun {
+		d.obs.started(total)
+	}
+	d.begun = true
 }
 
 // take adds bytes to what is there. Total is -1 where it is unknown.

@@ -101,7 +101,7 @@ func (d *download) copyFile(ctx context.Context, u *url.URL) error {
 		return err
 	}
 	d.etag, d.modified = "", fileTime(fi)
-	d.obs.started(fi.Size())
+	d.begin(fi.Size())
 	if err := d.copy(&contextReader{ctx, f}, -1); err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ func plausible(resp *response, sized bool) (io.Reader, error) {
 	// Where the end of the connection is the end of the body, a broken one
 	// looks the same (RFC 9112, section 6.3).
 	if !sized && resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 && resp.ProtoMajor == 1 {
-		return nil, unclear("the server does not say how long the file is, so that a part could not be told from the whole",
+		return nil, unclear(errors.New("the server does not say how long the file is, so that a part could not be told from the whole"),
 			"have the server send Content-Length, or give the file a checksum in the index")
 	}
 	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
@@ -35,14 +35,15 @@ func plausible(resp *response, sized bool) (io.Reader, error) {
 	}
 	head = head[:n]
 	if strings.HasPrefix(http.DetectContentType(head), "text/html") {
-		return nil, unclear("the server answers with a web page, not with a file",
-			"a proxy or a login page may stand in between: open the URL in a browser of this machine")
+		return nil, unclear(errWebPage, "a proxy or a login page may stand in between: open the URL in a browser of this machine")
 	}
 	return io.MultiReader(bytes.NewReader(head), resp), nil
 }
 
-func unclear(reason, hint string) error {
-	return fault.New(fault.Upstream, "%s", reason).WithHint("%s", hint)
+var errWebPage = errors.New("the server answers with a web page, not with a file")
+
+func unclear(reason error, hint string) error {
+	return fault.New(fault.Upstream, "%w", reason).WithHint("%s", hint)
 }
 
 // codings has content codings that servers name, wrongly, for files that are
@@ -67,6 +68,6 @@ func checkEncoding(resp *http.Response) error {
 			return nil
 		}
 	}
-	return unclear(fmt.Sprintf("the server compresses the file (%s) although it was asked not to", coding),
+	return unclear(fmt.Errorf("the server compresses the file (%s) although it was asked not to", coding),
 		"have it send the file as it is")
 }

@@ -180,7 +180,7 @@ func (d *download) receiveWhole(resp *response) error {
 	if err := d.in.SetOrigin(origin); err != nil {
 		return local(err)
 	}
-	d.obs.started(total)
+	d.begin(total)
 	return d.receive(body, total, total)
 }
 
@@ -211,9 +211,7 @@ func (d *download) receiveRest(ctx context.Context, u *url.URL, resp *response) 
 	if err := d.checkTotal(total); err != nil {
 		return err
 	}
-	if d.high == offset {
-		d.obs.started(total)
-	}
+	d.begin(total)
 	d.obs.resumed(offset)
 	return d.receive(resp, end+1, total)
 }

@@ -60,7 +60,7 @@ func (c *Client) reuseBlob(ctx context.Context, req Request, d lock.SHA256, know
 			if fault.KindOf(err) == fault.Integrity {
 				return Result{}, errStale // it was removed
 			}
-			return Result{}, err
+			return Result{}, local(err)
 		}
 	}
 	digests := append([]agent.Checksum{sha256Checksum(d)}, known...)
@@ -87,12 +87,12 @@ func covers(digests, wanted []agent.Checksum) bool {
 func (c *Client) hashBlob(ctx context.Context, d lock.SHA256, want expectation) ([]agent.Checksum, error) {
 	f, err := c.store.Open(d)
 	if err != nil {
-		return nil, err
+		return nil, local(err)
 	}
 	defer f.Close()
 	s := newSums(want)
 	if err := copyWithContext(ctx, s, f); err != nil {
-		return nil, fmt.Errorf("reading a blob of the store: %w", err)
+		return nil, local(fmt.Errorf("reading a blob of the store: %w", err))
 	}
 	if s.sha256() != d {
 		f.Close() // Windows removes no open file

@@ -188,11 +188,11 @@ func (s *Session) settleVersion(ctx context.Context, req *resolve.Request) error
 		return nil
 	}
 	if req.Version == "latest" {
-		_, doc, err := s.Fetch.Document(ctx, latestRelease, index.MaxSize)
+		release, err := s.Fetch.Destination(ctx, latestRelease)
 		if err != nil {
 			return fmt.Errorf("asking for the latest version of Botkube: %w", err)
 		}
-		u, err := url.Parse(doc.FinalURL)
+		u, err := url.Parse(release)
 		if err != nil || !strings.Contains(u.Path, "/releases/tag/") {
 			return fault.New(fault.Upstream, "%s does not lead to a release", latestRelease).WithHint("give the version: --version v1.14.0")
 		}

@@ -91,10 +91,16 @@ func (s *Session) keep(output string, l *lock.Lock) error {
 	return s.Store.SetRoot(abs, data)
 }
 
+// open opens the outputs, in the order of their paths, so that two runs that
+// share several do not wait for each other.
 func (s *Session) open(ctx context.Context, plan *resolve.Plan, o PullOptions) ([]*dir.Writer, error) {
-	var writers []*dir.Writer
-	for _, target := range o.Outputs {
-		w, err := dir.Open(ctx, target.Path, plan.Lock, dir.Options{
+	order, err := openingOrder(o.Outputs)
+	if err != nil {
+		return nil, err
+	}
+	writers := make([]*dir.Writer, len(o.Outputs))
+	for _, i := range order {
+		writers[i], err = dir.Open(ctx, o.Outputs[i].Path, plan.Lock, dir.Options{
 			Mount: o.Mount, Store: s.Store,
 			Waiting: func(path string) {
 				s.Observe(Event{Kind: EventWaiting, Subject: path, Detail: "another run writes it"})
@@ -104,14 +110,36 @@ func (s *Session) open(ctx context.Context, plan *resolve.Plan, o PullOptions) (
 			closeAll(writers)
 			return nil, err
 		}
-		writers = append(writers, w)
 	}
 	return writers, nil
 }
 
+// openingOrder returns the indexes of the outputs by their paths, which must differ.
+func openingOrder(outputs []Target) ([]int, error) {
+	paths := make([]string, len(outputs))
+	order := make([]int, len(outputs))
+	for i, target := range outputs {
+		abs, err := filepath.Abs(target.Path)
+		if err != nil {
+			return nil, fault.New(fault.Usage, "the output %s: %w", target.Path, err)
+		}
+		if real, err := filepath.EvalSymlinks(abs); err == nil {
+			abs = real
+		}
+		if slices.Contains(paths, abs) {
+			return nil, fault.New(fault.Usage, "the output %s is given twice", target.Path)
+		}
+		paths[i], order[i] = abs, i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(paths[a], paths[b]) })
+	return order, nil
+}
+
 func closeAll(writers []*dir.Writer) {
 	for _, w := range writers {
-		w.Close()
+		if w != nil {
+			w.Close()
+		}
 	}
 }
 
@@ -199,7 +227,7 @@ func (s *Session) fill(ctx context.Context, plan *resolve.Plan, writers []*dir.W
 // place makes one file. A blob that went bad in the store is fetched again, once.
 func (s *Session) place(ctx context.Context, p placement, download fetch.Request) (bool, error) {
 	written, err := p.writer.Place(ctx, p.platform, p.file)
-	if err != nil && ctx.Err() == nil && fault.KindOf(err) == fault.Integrity {
+	if err != nil && ctx.Err() == nil {
 		if _, ok := s.Store.Has(p.file.Artifact.SHA256); !ok {
 			s.Observe(Event{Kind: EventRestarted, Subject: agent.Redact(download.URL), Detail: "its copy in the store was damaged"})
 			if _, err := s.fetch(ctx, download, true); err != nil {
@@ -275,7 +303,7 @@ func (s *Session) size(ctx context.Context, d fetch.Request) (size int64, presen
 			}
 		}
 	}
-	if r, ok := s.Store.URLRecord(d.URL); ok && len(d.Checksums) == 0 {
+	if r, ok := s.Store.URLRecord(agent.Redact(d.URL)); ok && len(d.Checksums) == 0 {
 		return r.Size, true, nil
 	}
 	if d.Size >= 0 {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"mime"
 	"net/url"
 	"path"
 	"regexp"
@@ -73,14 +72,8 @@ func (c *checksumFiles) get(ctx context.Context, url string) ([]byte, error) {
 	}
 	c.mu.Unlock()
 	f.once.Do(func() {
-		var doc fetch.Doc
-		f.data, doc, f.err = c.fetch.Document(ctx, url, maxChecksumFile)
-		// A server that answers every path with a page of its own has no
-		// such file.
-		if media, _, _ := mime.ParseMediaType(doc.ContentType); f.err == nil && media == "text/html" {
-			f.data = nil
-		}
-		if fetch.IsNotFound(f.err) || fetch.IsForbidden(f.err) {
+		f.data, _, f.err = c.fetch.Document(ctx, url, maxChecksumFile)
+		if fetch.IsNotFound(f.err) || fetch.IsForbidden(f.err) || fetch.IsWebPage(f.err) {
 			f.data, f.err = nil, nil
 		}
 	})
