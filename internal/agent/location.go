@@ -237,9 +237,14 @@ func detected(raw string) bool {
 	return strings.HasSuffix(host, ".amazonaws.com")
 }
 
-// Redact returns a URL without its user information, for messages and for
-// what is written down.
+// secretParameters are those of go-getter that carry credentials (go-getter
+// url.go, redactedParams).
+var secretParameters = regexp.MustCompile(`(?i)([?&](?:sshkey|aws_access_key_id|aws_access_key_secret|aws_access_token)=)[^&#]*`)
+
+// Redact returns a URL without its user information and credentials in
+// parameters, for messages and for what is written down.
 func Redact(raw string) string {
+	raw = secretParameters.ReplaceAllString(raw, "${1}redacted")
 	scheme, rest, found := strings.Cut(raw, "://")
 	if !found {
 		return raw

@@ -94,11 +94,12 @@ func TestResolveLocation(t *testing.T) {
 
 func TestRedact(t *testing.T) {
 	for raw, want := range map[string]string{
-		"https://user:pass@e.com/x@y":    "https://e.com/x@y",
-		"s3::https://key:secret@e.com/x": "s3::https://e.com/x",
-		"https://e.com/a?u=b@c":          "https://e.com/a?u=b@c",
-		"https://a@b@e.com/":             "https://e.com/",
-		"path/with@at":                   "path/with@at",
+		"https://user:pass@e.com/x@y":                       "https://e.com/x@y",
+		"s3::https://key:secret@e.com/x":                    "s3::https://e.com/x",
+		"https://e.com/a?u=b@c":                             "https://e.com/a?u=b@c",
+		"https://a@b@e.com/":                                "https://e.com/",
+		"path/with@at":                                      "path/with@at",
+		"s3::https://e.com/k?aws_access_key_secret=abc&x=1": "s3::https://e.com/k?aws_access_key_secret=redacted&x=1",
 	} {
 		if got := Redact(raw); got != want {
 			t.Errorf("Redact(%q) = %q, want %q", raw, got, want)

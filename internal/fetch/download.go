@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/go-getter"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
 )
 
@@ -234,7 +235,7 @@ const (
 func (d *download) keepUp() error {
 	size := d.in.Size()
 	if n := size - d.mark.written; n >= writtenAtOnce {
-		startWriteback(d.in.File(), d.mark.written, n)
+		disk.StartWriteback(d.in.File(), d.mark.written, n)
 		d.mark.written = size
 	}
 	if d.mark.at.IsZero() {

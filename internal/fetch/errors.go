@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
@@ -122,7 +123,7 @@ func isTLS(err error) bool {
 
 // failure is the error for the user, of the right kind, with the next step.
 func failure(doing, url string, err error) error {
-	what := doing + " " + show(url)
+	what := doing + " " + agent.Redact(url)
 	if is[*fault.Error](err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%s: %w", what, err)
 	}

@@ -133,14 +133,14 @@ func TestDocument(t *testing.T) {
 		t.Errorf("%d bytes, %+v", len(got), doc)
 	}
 	_, _, err = f.client.Document(t.Context(), u.URL+"/x", 999)
-	wantFault(t, err, fault.Upstream, u.URL+"/x", "more than the 999 bytes")
+	wantFault(t, err, fault.Integrity, u.URL+"/x", "more than the 999 B")
 	u.then(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write(data[:500])
 		_ = http.NewResponseController(w).Flush()
 		_, _ = w.Write(data[500:])
 	})
 	_, _, err = f.client.Document(t.Context(), u.URL+"/x", 999)
-	wantFault(t, err, fault.Upstream, "more than the 999 bytes")
+	wantFault(t, err, fault.Integrity, "more than the 999 B")
 	u.then(u.cut(999))
 	got, _, err = f.client.Document(t.Context(), u.URL+"/x", 1000)
 	check(t, err)
@@ -168,6 +168,17 @@ func TestDocument(t *testing.T) {
 	if err == nil {
 		t.Error("too long a file was read")
 	}
+}
+
+func TestDestination(t *testing.T) {
+	other := newUpstream(t, nil)
+	u := newUpstream(t, nil, redirect(other.URL+"/z?signature=s"), status(404))
+	f := fixed(t)
+	if got, err := f.client.Destination(t.Context(), u.URL+"/x"); err != nil || got != other.URL+"/z" {
+		t.Errorf("%q, %v", got, err)
+	}
+	_, err := f.client.Destination(t.Context(), u.URL+"/x")
+	wantFault(t, err, fault.Upstream, u.URL+"/x", "404")
 }
 
 func TestDocumentHeaders(t *testing.T) {

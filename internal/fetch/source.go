@@ -34,7 +34,7 @@ var (
 // parseSource finds out which getter a URL is for, by go-getter's own
 // detectors, and refuses what is not a single file.
 func parseSource(raw string) (source, error) {
-	src := source{raw: raw, shown: show(raw)}
+	src := source{raw: raw, shown: agent.Redact(raw)}
 	detected, err := getter.Detect(raw, "", getter.Detectors)
 	if err != nil {
 		// The error of go-getter holds the URL.
@@ -75,14 +75,6 @@ func (s source) check(u *url.URL, subdir string) error {
 		return fault.New(fault.Usage, "it has no host")
 	}
 	return nil
-}
-
-// secretParameters are go-getter's for credentials (url.go, redactedParams).
-var secretParameters = regexp.MustCompile(`(?i)([?&](?:sshkey|aws_access_key_id|aws_access_key_secret|aws_access_token)=)[^&#]*`)
-
-// show returns a URL for messages and for the store.
-func show(raw string) string {
-	return secretParameters.ReplaceAllString(agent.Redact(raw), "${1}redacted")
 }
 
 // urlReason drops the URL, which may hold credentials, from a url.Error.

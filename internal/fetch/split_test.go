@@ -37,7 +37,10 @@ func FuzzSplit(f *testing.F) {
 	}
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, raw string) {
-		if strings.Contains(raw, "#") { // KNOWN
+		// The agent's own parameter comes before a fragment, and so between a
+		// sub-directory and a fragment, of which go-getter makes another URL.
+		// No index has fragments.
+		if strings.Contains(raw, "#") {
 			return
 		}
 		want, ok := goGetter(t, dir, raw)

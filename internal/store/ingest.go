@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
@@ -357,7 +358,7 @@ func (in *Ingest) commit(d lock.SHA256, size int64) error {
 	if err := os.Rename(in.Path(), to); err != nil {
 		return in.yield(d, err)
 	}
-	return syncDir(filepath.Dir(to))
+	return disk.SyncDir(filepath.Dir(to))
 }
 
 // yield drops the partial file for a blob that could not be replaced, as where

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
@@ -81,7 +82,7 @@ func openError(dir string, err error) error {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return fault.New(fault.Unexpected, "opening the store %s: %w", dir, err).
 			WithHint("the store must be readable and writable; %s", other)
-	case isDiskFull(err):
+	case disk.IsFull(err):
 		return fault.New(fault.Unexpected, "opening the store %s: %w", dir, err).WithHint("free some space, or %s", other)
 	}
 	return fault.New(fault.Unexpected, "opening the store %s: %w", dir, err).WithHint(other)

@@ -27,6 +27,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
@@ -242,7 +243,7 @@ func (s *Store) tryWriteFile(path string, data []byte, d durability) error {
 		return err
 	}
 	if d == durable {
-		return syncDir(filepath.Dir(path))
+		return disk.SyncDir(filepath.Dir(path))
 	}
 	return nil
 }
@@ -287,7 +288,7 @@ func hashed(key string) string {
 // explain adds the next step to errors that a user can do something about.
 func explain(err error) error {
 	switch {
-	case isDiskFull(err):
+	case disk.IsFull(err):
 		return fault.New(fault.Unexpected, "%w", err).WithHint("free some space, or name a store on another disk with --store")
 	case errors.Is(err, fs.ErrPermission):
 		return fault.New(fault.Unexpected, "%w", err).WithHint("name a store that you may write to with --store")

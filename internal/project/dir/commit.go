@@ -8,9 +8,11 @@ import (
 	"io/fs"
 	"net/url"
 	"path"
+	"path/filepath"
 	"slices"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/index"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
@@ -55,6 +57,22 @@ func (t *tree) commit(ctx context.Context, l *lock.Lock, p agent.Platform, o Opt
 	}
 	t.committed = true
 	return written, t.syncDirs()
+}
+
+// syncDirs makes the names of the tree's files durable.
+func (t *tree) syncDirs() error {
+	dirs := map[string]bool{".": true, metaDir: true}
+	for p := range t.made {
+		for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
+			dirs[dir] = true
+		}
+	}
+	for _, dir := range sortedKeys(dirs) {
+		if err := disk.SyncDir(filepath.Join(t.path, filepath.FromSlash(dir))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // commitWhole writes the lock of a directory for several platforms. The sums of

@@ -25,6 +25,7 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
@@ -161,7 +162,7 @@ func explain(err error) error {
 	case errors.As(err, &known):
 	case errors.Is(err, fs.ErrPermission):
 		return fault.New(fault.Unexpected, "%w", err).WithHint("write to a directory that you may write to, and that holds nothing of other users")
-	case isNoSpace(err):
+	case disk.IsFull(err):
 		return fault.New(fault.Unexpected, "%w", err).WithHint("free some space and run the same command again: it goes on where it stopped")
 	}
 	return err

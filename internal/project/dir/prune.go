@@ -10,9 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"syscall"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
@@ -171,35 +169,5 @@ func removeEmpty(root *os.Root, dir string) error {
 	}
 	return root.Remove(dir)
 }
-
-// syncDirs makes the names of the tree's files durable.
-func (t *tree) syncDirs() error {
-	if runtime.GOOS == "windows" {
-		return nil // a directory cannot be synced there
-	}
-	dirs := map[string]bool{".": true, metaDir: true}
-	for p := range t.made {
-		for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
-			dirs[dir] = true
-		}
-	}
-	for _, dir := range sortedKeys(dirs) {
-		d, err := t.root.Open(dir)
-		if err != nil {
-			return err
-		}
-		err = d.Sync()
-		d.Close()
-		// File systems that cannot sync a directory say so; there is nothing
-		// else to do there.
-		if err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
-			return err
-		}
-	}
-	return nil
-}
-
-// isNoSpace reports whether a disk or a quota is full.
-func isNoSpace(err error) bool { return errors.Is(err, syscall.ENOSPC) }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

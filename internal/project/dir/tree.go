@@ -19,6 +19,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/archive"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
@@ -250,8 +251,12 @@ func (t *tree) holds(ctx context.Context, p string, want lock.Blob, mode fs.File
 	return true, nil
 }
 
-// bufferSize is that of copies, in bytes.
-const bufferSize = 256 << 10
+const (
+	// bufferSize is that of copies, in bytes.
+	bufferSize = 256 << 10
+	// writtenAtOnce is after how many bytes the disk is told to begin.
+	writtenAtOnce = 8 << 20
+)
 
 // reader fails once its context is done.
 type reader struct {
@@ -290,6 +295,8 @@ type stagedFile struct {
 	file *os.File
 	hash hash.Hash
 	size int64
+	// written is how much the disk was told to write.
+	written int64
 }
 
 // stage creates a file under a temporary name. Before the first one, it notes
@@ -312,6 +319,10 @@ func (s *stagedFile) Write(p []byte) (int, error) {
 	n, err := s.file.Write(p)
 	s.hash.Write(p[:n])
 	s.size += int64(n)
+	if s.size-s.written >= writtenAtOnce {
+		disk.StartWriteback(s.file, s.written, s.size-s.written)
+		s.written = s.size
+	}
 	return n, err
 }
 
@@ -321,7 +332,7 @@ func (s *stagedFile) Reset() error {
 		return err
 	}
 	s.hash.Reset()
-	s.size = 0
+	s.size, s.written = 0, 0
 	return s.file.Truncate(0)
 }
 

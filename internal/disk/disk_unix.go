@@ -1,6 +1,6 @@
 //go:build !windows
 
-package store
+package disk
 
 import (
 	"errors"
@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// syncDir makes the names in a directory survive a power cut.
-func syncDir(path string) error {
+// SyncDir makes the names in a directory survive a power cut.
+func SyncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {
 		return err
@@ -23,6 +23,7 @@ func syncDir(path string) error {
 	return nil
 }
 
-func isDiskFull(err error) bool {
+// IsFull reports whether an error says that a disk or a quota is full.
+func IsFull(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }

@@ -1,4 +1,4 @@
-package fetch
+package disk
 
 import (
 	"os"
@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startWriteback has the kernel begin to write a part of a file to disk, so
+// StartWriteback has the kernel begin to write a part of a file to disk, so
 // that syncing it in the end does not wait for everything at once. It is a
 // hint: errors do not matter.
-func startWriteback(f *os.File, from, n int64) {
+func StartWriteback(f *os.File, from, n int64) {
 	_ = unix.SyncFileRange(int(f.Fd()), from, n, unix.SYNC_FILE_RANGE_WRITE)
 }
