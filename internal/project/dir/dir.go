@@ -22,7 +22,6 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
@@ -184,33 +183,4 @@ func ReadLock(dir string) (*lock.Lock, error) {
 			WithHint("run pull again to write it anew")
 	}
 	return l, nil
-}
-
-// supersededBy returns the known paths that the current ones lack.
-func supersededBy(known, current []string) []string {
-	left := slices.DeleteFunc(slices.Clone(known), func(p string) bool { return slices.Contains(current, p) })
-	slices.Sort(left)
-	return slices.Compact(left)
-}
-
-// ours reports whether a path of the list of superseded ones is of the form
-// that this package writes: REPOSITORY.yaml, REPOSITORY/BINARY or
-// REPOSITORY/BINARY_deps/DEPENDENCY. The list is read back from a disk, and
-// what it names is deleted.
-func ours(p string) bool {
-	parts := strings.Split(p, "/")
-	for _, part := range parts {
-		if agent.CheckName("path", part) != nil {
-			return false
-		}
-	}
-	switch len(parts) {
-	case 1:
-		return strings.HasSuffix(p, ".yaml") && p != ".yaml"
-	case 2:
-		return true
-	case 3:
-		return strings.HasSuffix(parts[1], agent.DependencyDir(""))
-	}
-	return false
 }
