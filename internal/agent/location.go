@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"path"
@@ -51,6 +52,7 @@ func ParseLocation(raw string) (Location, error) {
 	// The agent adds its parameters to the whole, which sorts and
 	// normalises the query (pkg/plugin/downloader.go, downloadBinary).
 	whole.RawQuery = whole.Query().Encode()
+	whole.Fragment, whole.RawFragment = "", ""
 	rest := whole.String()
 	getter := ""
 	if m := forcedGetter.FindStringSubmatch(rest); m != nil {
@@ -85,6 +87,9 @@ func (l *Location) setChecksum(value string) error {
 		return nil
 	}
 	if file, ok := strings.CutPrefix(value, "file:"); ok {
+		if file == "" {
+			return errors.New("checksum=file: names no file")
+		}
 		l.ChecksumFile = file
 		return nil
 	}

@@ -24,6 +24,7 @@ func TestParseLocation(t *testing.T) {
 		{"s3::https://s3.amazonaws.com/bucket/x.tar.xz", Location{URL: "s3::https://s3.amazonaws.com/bucket/x.tar.xz", Format: "tar.xz"}},
 		{"file:///opt/x.txz//*/bin", Location{URL: "file:///opt/x.txz", Format: "txz", Subdir: "*/bin"}},
 		{"https://e.com/x.gz", Location{URL: "https://e.com/x.gz", Format: "gz", autoDetect: true}},
+		{"https://e.com/x.zip//sub#part", Location{URL: "https://e.com/x.zip", Format: "zip", Subdir: "sub"}},
 		{"https://e.com/x?z=1&b=2", Location{URL: "https://e.com/x?b=2&z=1"}},
 	}
 	for _, tt := range tests {
@@ -45,7 +46,7 @@ func TestParseLocation(t *testing.T) {
 func TestParseLocationRefuses(t *testing.T) {
 	for _, raw := range []string{
 		"https://e.com/x.tar.gz//../../etc", "https://e.com/x.tar.gz//a/../..", "https://e.com/x.tgz//[",
-		"https://e.com/%zz", "https://e.com/x?checksum=sha256:00", "https://e.com/x?checksum=crc32:00000000", ":",
+		"https://e.com/%zz", "https://e.com/x?checksum=sha256:00", "https://e.com/x?checksum=crc32:00000000", "https://e.com/x?checksum=file:", ":",
 	} {
 		if l, err := ParseLocation(raw); err == nil {
 			t.Errorf("ParseLocation(%q) = %+v, want an error", raw, l)

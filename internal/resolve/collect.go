@@ -104,7 +104,7 @@ func (c *collection) add(repo *repository, raw, checksum string) (string, error)
 // vouch adds the checksums that the index gives: in its key checksum and in
 // the URL. The agent lets the key win; here both count.
 func (a *artifact) vouch(location agent.Location, checksum, by string) error {
-	if file, ok := strings.CutPrefix(checksum, "file:"); ok {
+	if file, ok := strings.CutPrefix(checksum, "file:"); ok && file != "" {
 		a.checksumFiles = append(a.checksumFiles, file)
 	} else if checksum != "" {
 		parsed, err := agent.ParseChecksum(checksum)
