@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command pull measures botkube-mirror pull beside the shell script that a user
 // would write for the same job, from a server on this machine. Run it with
 //
