@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
 // defaultLock is the file that lock writes.
@@ -35,15 +37,11 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 			if err != nil {
 				return err
 			}
-			p := g.progress()
-			defer p.close()
-			s, done, err := g.session(parallel, p.observe)
-			if err != nil {
+			var l *lock.Lock
+			err = g.withSession(parallel, func(s *mirror.Session) error {
+				l, err = s.Lock(c.Context(), selection)
 				return err
-			}
-			defer done()
-			l, err := s.Lock(c.Context(), selection)
-			p.close()
+			})
 			if err != nil {
 				return err
 			}

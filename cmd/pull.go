@@ -32,15 +32,11 @@ func pullCommand(g *global) *cobra.Command {
 				}
 				o.Outputs = append(o.Outputs, target)
 			}
-			p := g.progress()
-			defer p.close()
-			s, done, err := g.session(parallel, p.observe)
-			if err != nil {
+			var result *mirror.Result
+			err = g.withSession(parallel, func(s *mirror.Session) error {
+				result, err = s.Pull(c.Context(), o)
 				return err
-			}
-			defer done()
-			result, err := s.Pull(c.Context(), o)
-			p.close()
+			})
 			if err != nil {
 				return err
 			}

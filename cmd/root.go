@@ -156,21 +156,25 @@ func (g *global) openStore() (*store.Store, error) {
 	return store.Open(dir)
 }
 
-// session opens the store and prepares the network.
-func (g *global) session(parallel int, observe func(mirror.Event)) (*mirror.Session, func(), error) {
+// withSession opens the store, prepares the network and calls run, telling of
+// progress meanwhile.
+func (g *global) withSession(parallel int, run func(*mirror.Session) error) error {
 	if parallel < 1 || parallel > 64 {
-		return nil, nil, fault.New(fault.Usage, "--parallel %d is not between 1 and 64", parallel)
+		return fault.New(fault.Usage, "--parallel %d is not between 1 and 64", parallel)
 	}
 	s, err := g.openStore()
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	return &mirror.Session{
+	defer s.Close()
+	p := g.progress()
+	defer p.close()
+	return run(&mirror.Session{
 		Store:    s,
 		Fetch:    fetch.New(fetch.Config{Store: s, Version: programVersion(g.env.Version), Netrc: g.netrc()}),
 		Parallel: parallel,
-		Observe:  observe,
-	}, func() { s.Close() }, nil
+		Observe:  p.observe,
+	})
 }
 
 // netrc returns the path of the user's netrc file.
