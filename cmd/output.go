@@ -36,7 +36,7 @@ func pullSummary(r *mirror.Result) string {
 	}
 	writeVouchers(&out, r.Artifacts)
 	if len(r.NotSelected) > 0 {
-		fmt.Fprintf(&out, "also offered for %s: add --platform OS/ARCH, or --platform all\n", platforms(r.NotSelected))
+		fmt.Fprintf(&out, "some of it is also offered for %s: add --platform OS/ARCH\n", platforms(r.NotSelected))
 	}
 	for _, o := range r.Outputs {
 		if !r.DryRun {

@@ -42,9 +42,14 @@ func (g *global) progress() *progress {
 	return p
 }
 
+// isTerminal reports whether a bar can be drawn: on a terminal that has a line for it.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return false
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	return err != nil || width == 0 || width > barWidth+barRest
 }
 
 // close takes the bar away. It may be called again.
@@ -95,7 +100,7 @@ func (p *progress) wanted(kind mirror.EventKind) bool {
 func line(e mirror.Event) string {
 	switch e.Kind {
 	case mirror.EventRetrying:
-		return fmt.Sprintf("retrying in %s: %s", e.Wait.Round(100*time.Millisecond), e.Detail)
+		return fmt.Sprintf("retrying %s in %s: %s", e.Subject, e.Wait.Round(100*time.Millisecond), e.Detail)
 	case mirror.EventRestarted:
 		return fmt.Sprintf("starting over %s: %s", e.Subject, e.Detail)
 	case mirror.EventWaiting:
@@ -203,7 +208,7 @@ const (
 func (b *bar) inFlight() string {
 	width := 80
 	if f, ok := b.out.(*os.File); ok {
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
 			width = w
 		}
 	}
@@ -221,7 +226,7 @@ func (b *bar) inFlight() string {
 			return line
 		}
 	}
-	return fmt.Sprintf("%d files", len(names))
+	return count(len(names), "file")
 }
 
 func (b *bar) clear() {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -31,9 +32,23 @@ type Environment struct {
 
 // Run carries out a command line and returns the exit code.
 func Run(ctx context.Context, env Environment) int {
-	g := &global{env: &env}
+	g := &global{env: &env, logFormat: env.logFormat()}
 	err := g.command().ExecuteContext(ctx)
 	return g.report(ctx, err)
+}
+
+// logFormat finds the flag before flags are parsed, for errors of the parsing.
+func (env *Environment) logFormat() string {
+	format := "text"
+	if value, ok := env.LookupEnv("BOTKUBE_MIRROR_LOG_FORMAT"); ok && value == "json" {
+		format = value
+	}
+	for i, arg := range env.Args {
+		if arg == "--log-format=json" || arg == "--log-format" && i+1 < len(env.Args) && env.Args[i+1] == "json" {
+			format = "json"
+		}
+	}
+	return format
 }
 
 // global are the flags of every command.
@@ -83,7 +98,7 @@ unreachable or missing, 4 integrity, 5 incomplete, 130 interrupted.`,
 	flags.StringVar(&g.format, "format", "text", "form of the result on standard output: text or json")
 	flags.BoolVarP(&g.quiet, "quiet", "q", false, "say nothing but the result and errors")
 	flags.BoolVarP(&g.verbose, "verbose", "v", false, "tell of every file that is written")
-	flags.StringVar(&g.logFormat, "log-format", "text", "form of what is told on standard error: text or json")
+	flags.StringVar(&g.logFormat, "log-format", g.logFormat, "form of what is told on standard error: text or json")
 	flags.BoolVar(&g.noProgress, "no-progress", false, "draw no progress bar")
 	root.AddCommand(pullCommand(g), lockCommand(g), pruneCommand(g), versionCommand(g))
 	return root
@@ -170,8 +185,15 @@ func (g *global) withSession(parallel int, run func(*mirror.Session) error) erro
 	p := g.progress()
 	defer p.close()
 	return run(&mirror.Session{
-		Store:    s,
-		Fetch:    fetch.New(fetch.Config{Store: s, Version: programVersion(g.env.Version), Netrc: g.netrc()}),
+		Store: s,
+		Fetch: fetch.New(fetch.Config{
+			Store:   s,
+			Version: programVersion(g.env.Version),
+			Netrc:   g.netrc(),
+			Retrying: func(url string, err error, pause time.Duration) {
+				p.observe(mirror.Event{Kind: mirror.EventRetrying, Subject: url, Detail: err.Error(), Wait: pause})
+			},
+		}),
 		Parallel: parallel,
 		Observe:  p.observe,
 	})

@@ -216,8 +216,9 @@ func ResolveLocation(index *url.URL, raw string) (string, error) {
 		return raw, nil
 	}
 	abs := index.ResolveReference(ref)
-	// Credentials of the index's URL are the index's alone.
-	abs.User = nil
+	if ref.Host == "" {
+		abs.User = index.User // what lies beside the index is behind the same door
+	}
 	if subdir != "" {
 		query := abs.RawQuery
 		abs.RawQuery = ""
@@ -242,9 +243,9 @@ func detected(raw string) bool {
 	return strings.HasSuffix(host, ".amazonaws.com")
 }
 
-// secretParameters are those of go-getter that carry credentials (go-getter
-// url.go, redactedParams).
-var secretParameters = regexp.MustCompile(`(?i)([?&](?:sshkey|aws_access_key_id|aws_access_key_secret|aws_access_token)=)[^&#]*`)
+// secretParameters are those that carry credentials: go-getter's own
+// (url.go, redactedParams), those of signed URLs, and usual names of tokens.
+var secretParameters = regexp.MustCompile(`(?i)([?&](?:sshkey|aws_access_key_id|aws_access_key_secret|aws_access_token|awsaccesskeyid|x-(?:amz|goog)-(?:signature|credential|security-token)|(?:access_|auth_|private_)?token|sig|signature|password|passwd|secret|client_secret|api_?key)=)[^&#]*`)
 
 // Redact returns a URL without its user information and credentials in
 // parameters, for messages and for what is written down.

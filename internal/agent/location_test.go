@@ -79,13 +79,13 @@ func TestResolveLocation(t *testing.T) {
 	}
 	for raw, want := range map[string]string{
 		"https://other.com/x":                "https://other.com/x",
-		"archives/x.tar.gz":                  "https://e.com/plugins/archives/x.tar.gz",
-		"../x.tar.gz//sub/dir?archive=zip":   "https://e.com/x.tar.gz//sub/dir?archive=zip",
-		"/top":                               "https://e.com/top",
+		"archives/x.tar.gz":                  "https://user:secret@e.com/plugins/archives/x.tar.gz",
+		"../x.tar.gz//sub/dir?archive=zip":   "https://user:secret@e.com/x.tar.gz//sub/dir?archive=zip",
+		"/top":                               "https://user:secret@e.com/top",
 		"git::https://e.com/x.git":           "git::https://e.com/x.git",
 		"github.com/kubeshop/botkube//cmd":   "github.com/kubeshop/botkube//cmd",
 		"bucket.s3.amazonaws.com/x":          "bucket.s3.amazonaws.com/x",
-		"x?checksum=file:https://e.com//sum": "https://e.com/plugins/x?checksum=file:https://e.com//sum",
+		"x?checksum=file:https://e.com//sum": "https://user:secret@e.com/plugins/x?checksum=file:https://e.com//sum",
 	} {
 		if got, err := ResolveLocation(base, raw); err != nil || got != want {
 			t.Errorf("ResolveLocation(%q) = %q, %v, want %q", raw, got, err, want)
@@ -95,12 +95,13 @@ func TestResolveLocation(t *testing.T) {
 
 func TestRedact(t *testing.T) {
 	for raw, want := range map[string]string{
-		"https://user:pass@e.com/x@y":                       "https://e.com/x@y",
-		"s3::https://key:secret@e.com/x":                    "s3::https://e.com/x",
-		"https://e.com/a?u=b@c":                             "https://e.com/a?u=b@c",
-		"https://a@b@e.com/":                                "https://e.com/",
-		"path/with@at":                                      "path/with@at",
-		"s3::https://e.com/k?aws_access_key_secret=abc&x=1": "s3::https://e.com/k?aws_access_key_secret=redacted&x=1",
+		"https://user:pass@e.com/x@y":                              "https://e.com/x@y",
+		"s3::https://key:secret@e.com/x":                           "s3::https://e.com/x",
+		"https://e.com/a?u=b@c":                                    "https://e.com/a?u=b@c",
+		"https://a@b@e.com/":                                       "https://e.com/",
+		"https://e.com/a?x=1&X-Amz-Signature=abc&token=t&tokens=3": "https://e.com/a?x=1&X-Amz-Signature=redacted&token=redacted&tokens=3",
+		"path/with@at":                                             "path/with@at",
+		"s3::https://e.com/k?aws_access_key_secret=abc&x=1":        "s3::https://e.com/k?aws_access_key_secret=redacted&x=1",
 	} {
 		if got := Redact(raw); got != want {
 			t.Errorf("Redact(%q) = %q, want %q", raw, got, want)

@@ -43,12 +43,23 @@ func CheckName(what, name string) error {
 		return fmt.Errorf("%s %q… is %d bytes long; at most %d make a file name", what, name[:32], len(name), maxName)
 	case name == "." || name == "..":
 		return fmt.Errorf("%s %q is not a file name", what, name)
+	case strings.TrimSpace(name) != name:
+		return fmt.Errorf("%s %q begins or ends with a space", what, name)
 	case strings.ContainsAny(name, `/\`):
 		return fmt.Errorf("%s %q holds a path separator", what, name)
 	case strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || r == unicode.ReplacementChar }):
 		return fmt.Errorf("%s %q holds a control character", what, name)
 	}
 	return nil
+}
+
+// CheckRepository reports why a name cannot be a repository's, which is that of
+// a directory: those with a dot in front are for other things.
+func CheckRepository(name string) error {
+	if strings.HasPrefix(name, ".") {
+		return fmt.Errorf("repository %q begins with a dot", name)
+	}
+	return CheckName("repository", name)
 }
 
 // CheckBinaryName reports why the file name that the agent makes of a plugin's

@@ -35,7 +35,7 @@ func (c *Client) DocumentWith(ctx context.Context, rawURL string, max int64, hea
 	var doc Doc
 	u, err := parseWebURL(rawURL)
 	if err == nil {
-		err = c.retry(ctx, Observer{}, nil, func() (err error) {
+		err = c.retry(ctx, c.observer(rawURL), nil, func() (err error) {
 			data, doc, err = c.readDocument(ctx, u, max, header)
 			return err
 		})
@@ -114,7 +114,7 @@ func (c *Client) Destination(ctx context.Context, rawURL string) (string, error)
 	destination := ""
 	u, err := parseWebURL(rawURL)
 	if err == nil {
-		err = c.retry(ctx, Observer{}, nil, func() error {
+		err = c.retry(ctx, c.observer(rawURL), nil, func() error {
 			resp, err := c.do(ctx, http.MethodHead, u, nil)
 			if err != nil {
 				return err
@@ -165,7 +165,7 @@ func (c *Client) size(ctx context.Context, src source) (size int64, err error) {
 		}
 		return fi.Size(), f.Close()
 	}
-	err = c.retry(ctx, Observer{}, nil, func() (err error) {
+	err = c.retry(ctx, c.observer(src.raw), nil, func() (err error) {
 		size, err = c.askSize(ctx, u)
 		return err
 	})

@@ -169,7 +169,7 @@ func (e *statusError) hint() string {
 	case e.code == http.StatusUnauthorized || e.code == http.StatusForbidden:
 		return "credentials for the host come from the URL or from .netrc; without any, the file may be private, or gone"
 	case e.code == http.StatusNotFound || e.code == http.StatusGone:
-		return "the file is not, or no longer, there: ask whoever publishes it, or leave the plugin out with --exclude"
+		return "the file is not, or no longer, there: ask whoever publishes it; a plugin can be left out with --exclude"
 	case e.code == http.StatusTooManyRequests:
 		return "the server limits how much it gives: wait, lower --parallel, and run it again"
 	case e.transient():

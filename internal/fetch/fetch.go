@@ -31,6 +31,9 @@ type Config struct {
 	MaxBytes int64
 	// StallTimeout is how long a connection may send nothing; 0 means 30 s.
 	StallTimeout time.Duration
+	// Retrying, if not nil, is told of failed attempts at documents and sizes,
+	// from several goroutines. Downloads have an [Observer].
+	Retrying func(url string, err error, pause time.Duration)
 	// Backoff is the first pause before an attempt is repeated, which doubles
 	// up to 60 times itself; 0 means 500 ms.
 	Backoff time.Duration
@@ -46,6 +49,15 @@ type Client struct {
 	max       int64
 	stall     time.Duration
 	backoff   time.Duration
+	retrying  func(url string, err error, pause time.Duration)
+}
+
+// observer tells of attempts at a document.
+func (c *Client) observer(url string) Observer {
+	if c.retrying == nil {
+		return Observer{}
+	}
+	return Observer{Retrying: func(err error, pause time.Duration) { c.retrying(agent.Redact(url), err, pause) }}
 }
 
 // New returns a client.
@@ -54,6 +66,7 @@ func New(cfg Config) *Client {
 		store:     cfg.Store,
 		userAgent: "botkube-mirror/" + cmp.Or(cfg.Version, "devel"),
 		netrc:     readNetrc(cfg.Netrc),
+		retrying:  cfg.Retrying,
 		retries:   max(cmp.Or(cfg.Retries, 5), 0),
 		max:       cmp.Or(cfg.MaxBytes, 8<<30),
 		stall:     cmp.Or(cfg.StallTimeout, 30*time.Second),

@@ -23,7 +23,7 @@ func plausible(resp *response, sized bool) (io.Reader, error) {
 	// looks the same (RFC 9112, section 6.3).
 	if !sized && resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 && resp.ProtoMajor == 1 {
 		return nil, unclear(errors.New("the server does not say how long the file is, so that a part could not be told from the whole"),
-			"have the server send Content-Length, or give the file a checksum in the index")
+			"have the server send Content-Length or a chunked body; for a plugin or a dependency, a checksum in the index does too")
 	}
 	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
 		return resp, nil

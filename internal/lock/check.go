@@ -29,7 +29,7 @@ func (l *Lock) Check() error {
 	}
 	repositories := map[string]bool{}
 	for _, r := range l.Repositories {
-		if err := agent.CheckName("repository", r.Name); err != nil {
+		if err := agent.CheckRepository(r.Name); err != nil {
 			report("%w", err)
 		}
 		if repositories[r.Name] {
@@ -46,8 +46,8 @@ func (l *Lock) Check() error {
 			report("artifact %s stands twice", agent.Redact(a.URL))
 		}
 		artifacts[a.URL] = true
-		if a.Size < 0 {
-			report("artifact %s has a negative size", agent.Redact(a.URL))
+		if a.Size <= 0 {
+			report("artifact %s has no size", agent.Redact(a.URL))
 		}
 		if !slices.Contains([]Voucher{ByIndex, ByPublisher, ByLock, ByNone}, a.VerifiedBy) {
 			report("artifact %s is verified by %q, which means nothing", agent.Redact(a.URL), a.VerifiedBy)

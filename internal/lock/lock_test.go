@@ -80,7 +80,7 @@ func TestParseRefuses(t *testing.T) {
 		{`"linux/arm64"`, `"linux/amd64"`, "stands twice"},
 		{`"linux/arm64"`, `"linux"`, "OS/ARCH"},
 		{`"verifiedBy": "none"`, `"verifiedBy": "me"`, "means nothing"},
-		{`"size": 46`, `"size": -46`, "negative size"},
+		{`"size": 46`, `"size": -46`, "has no size"},
 		{`"url": "https://e.com/greet"`, `"url": "https://e.com/other"`, "no artifact is pinned"},
 		{`bbbb`, `bbb`, "sha256 digest"},
 		{`"name": "greet"`, `"name": "speak_deps/x"`, "path separator"},

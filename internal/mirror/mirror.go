@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -120,7 +121,7 @@ func (s *Session) resolve(ctx context.Context, sel Selection) (*resolve.Plan, er
 		req.Repositories = agent.DefaultRepositories(req.Version)
 	}
 	for i, r := range req.Repositories {
-		u, err := indexURL(r.URL)
+		u, err := indexURL(r.Name, r.URL)
 		if err != nil {
 			return nil, err
 		}
@@ -206,15 +207,21 @@ func (s *Session) settleVersion(ctx context.Context, req *resolve.Request) error
 	return nil
 }
 
+// looksLikeURL takes what begins with a scheme; a single letter is a drive of Windows.
+var looksLikeURL = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]+:`)
+
 // indexURL makes a URL of what names an index: a URL already, or a path.
-func indexURL(raw string) (string, error) {
-	u, err := url.Parse(raw)
-	if err == nil && len(u.Scheme) > 1 { // a single letter is a drive of Windows
-		switch u.Scheme {
-		case "http", "https", "file":
+//
+// What looks like a URL but is none may hold a password, so it is not shown.
+func indexURL(name, raw string) (string, error) {
+	if looksLikeURL.MatchString(raw) {
+		u, err := url.Parse(raw)
+		switch {
+		case err == nil && u.Scheme == "file" && u.Path != "", err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "":
 			return raw, nil
 		}
-		return "", fault.New(fault.Usage, "the index %s has a scheme that is not http, https or file", agent.Redact(raw))
+		return "", fault.New(fault.Usage, "the index of repository %q is not a URL of the form http://, https:// or file:///", name).
+			WithHint("a path with a colon begins with ./; characters of a password that mean something in a URL are escaped, as %%40 for @")
 	}
 	abs, err := filepath.Abs(raw)
 	if err != nil {

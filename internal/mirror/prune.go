@@ -24,7 +24,7 @@ func PruneDir(ctx context.Context, path string, observe func(Event)) (Pruned, er
 	pruned, err := dir.Prune(ctx, path, func(path string) {
 		observe(Event{Kind: EventWaiting, Subject: path, Detail: "another run writes it"})
 	})
-	return Pruned{Removed: pruned.Paths, Bytes: pruned.Bytes}, err
+	return Pruned{Removed: append([]string{}, pruned.Paths...), Bytes: pruned.Bytes}, err
 }
 
 // SweepStore removes blobs that no output on this machine is made of, and what
@@ -48,7 +48,7 @@ func SweepStore(ctx context.Context, s *store.Store) (Pruned, error) {
 		return Pruned{}, err
 	}
 	removed, bytes, err := s.Sweep(ctx, func(d lock.SHA256) bool { return needed[d] })
-	pruned := Pruned{Bytes: bytes}
+	pruned := Pruned{Removed: []string{}, Bytes: bytes}
 	for _, d := range removed {
 		pruned.Removed = append(pruned.Removed, "sha256:"+d.String())
 	}

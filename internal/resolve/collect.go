@@ -95,7 +95,7 @@ func (c *collection) add(repo *repository, raw, checksum string) (string, error)
 		a = &artifact{url: location.URL}
 		c.artifacts[location.URL] = a
 	}
-	if err := a.vouch(location, checksum, "the index of "+repo.Name); err != nil {
+	if err := a.vouch(repo, location, checksum); err != nil {
 		return "", err
 	}
 	return agent.Redact(abs), checkSource(repo.url, location, a)
@@ -103,9 +103,11 @@ func (c *collection) add(repo *repository, raw, checksum string) (string, error)
 
 // vouch adds the checksums that the index gives: in its key checksum and in
 // the URL. The agent lets the key win; here both count.
-func (a *artifact) vouch(location agent.Location, checksum, by string) error {
-	if file, ok := strings.CutPrefix(checksum, "file:"); ok && file != "" {
-		a.checksumFiles = append(a.checksumFiles, file)
+func (a *artifact) vouch(repo *repository, location agent.Location, checksum string) error {
+	by := "the index of " + repo.Name
+	var files []string
+	if file, ok := strings.CutPrefix(checksum, "file:"); ok {
+		files = append(files, file)
 	} else if checksum != "" {
 		parsed, err := agent.ParseChecksum(checksum)
 		if err != nil {
@@ -117,7 +119,17 @@ func (a *artifact) vouch(location agent.Location, checksum, by string) error {
 		a.checksums = append(a.checksums, given{*location.Checksum, by})
 	}
 	if location.ChecksumFile != "" {
-		a.checksumFiles = append(a.checksumFiles, location.ChecksumFile)
+		files = append(files, location.ChecksumFile)
+	}
+	for _, file := range files {
+		abs, err := agent.ResolveLocation(repo.url, file)
+		if err != nil {
+			return err
+		}
+		if err := checkLocal(repo.url, abs); err != nil {
+			return fmt.Errorf("its checksum file: %w", err)
+		}
+		a.checksumFiles = append(a.checksumFiles, abs)
 	}
 	return a.agree()
 }
@@ -128,16 +140,26 @@ func (a *artifact) agree() error {
 	for _, g := range a.checksums {
 		if other, found := seen[g.Algorithm]; found && other.Hex != g.Hex {
 			return fault.New(fault.Integrity, "the checksums of %s disagree: %s says %s, %s says %s",
-				agent.Redact(a.url), other.by, other.Checksum, g.by, g.Checksum)
+				agent.Redact(a.url), other.by, other.Checksum, g.by, g.Checksum).
+				WithHint("one of them is wrong: ask the publisher, or leave the plugin out with --exclude")
 		}
 		seen[g.Algorithm] = g
 	}
 	return nil
 }
 
-// checkSource refuses what cannot be one file, and an index from the network
-// that names a file of this machine without its checksum: whoever wrote it
-// could have any file carried into the mirror.
+// checkLocal refuses an index from the network that names a file of this
+// machine: whoever wrote it could have any file carried into the mirror.
+func checkLocal(base *url.URL, abs string) error {
+	if base.Scheme != "file" && strings.HasPrefix(strings.ToLower(abs), "file:") {
+		return fmt.Errorf("an index from the network names %s, a file of this machine", agent.Redact(abs))
+	}
+	return nil
+}
+
+// checkSource refuses what cannot be one file, and what [checkLocal] does
+// unless the index gives the checksum of the file, which only those know who
+// have it.
 func checkSource(base *url.URL, location agent.Location, a *artifact) error {
 	getter, rest, forced := strings.Cut(location.URL, "::")
 	if !forced {
@@ -154,8 +176,8 @@ func checkSource(base *url.URL, location agent.Location, a *artifact) error {
 	switch scheme {
 	case "http", "https", "s3", "gcs":
 	case "file":
-		if base.Scheme != "file" && len(a.checksums) == 0 {
-			return fmt.Errorf("an index from the network names %s, a file of this machine, and gives no checksum", agent.Redact(rest))
+		if err := checkLocal(base, rest); err != nil && len(a.checksums) == 0 {
+			return fmt.Errorf("%w, and gives no checksum", err)
 		}
 	default:
 		return fmt.Errorf("%s is no file but a repository or directory that the agent would clone, which cannot be mirrored", agent.Redact(location.URL))

@@ -76,6 +76,10 @@ func (r *Resolver) Resolve(ctx context.Context, req Request) (*Plan, error) {
 	}
 	selected, platforms, err := index.Select(indexes, req.Selection)
 	if err != nil {
+		if req.Lock != nil {
+			return nil, fault.New(fault.Integrity, "selecting what the lock pins: %w", err).
+				WithHint("the lock and the index do not belong together: write a new lock with the command lock")
+		}
 		return nil, fault.New(fault.Usage, "selecting plugins: %w", err)
 	}
 	collected, err := collect(repositories, selected, platforms)
@@ -119,7 +123,7 @@ type repository struct {
 func (r *Resolver) repositories(ctx context.Context, req Request) ([]*repository, error) {
 	repositories := make([]*repository, len(req.Repositories))
 	for i, repo := range req.Repositories {
-		if err := agent.CheckName("repository", repo.Name); err != nil {
+		if err := agent.CheckRepository(repo.Name); err != nil {
 			return nil, fault.New(fault.Usage, "%w", err)
 		}
 		if slices.ContainsFunc(req.Repositories[:i], func(r agent.Repository) bool { return r.Name == repo.Name }) {
@@ -154,7 +158,8 @@ func (r *Resolver) index(ctx context.Context, repo *repository, pinned *lock.Loc
 	}
 	if repo.index, err = index.Parse(data); err != nil {
 		return fault.New(fault.Integrity, "the index of repository %q at %s cannot be used; the agent would refuse it as a whole, or it cannot be mirrored:\n%w",
-			repo.Name, agent.Redact(repo.URL), err)
+			repo.Name, agent.Redact(repo.URL), err).
+			WithHint("tell its publisher; until then, name the other repositories with --repository")
 	}
 	sum, err := r.Store.Put(data)
 	if err != nil {
@@ -203,8 +208,12 @@ func (r *Resolver) schemas(ctx context.Context, repositories []*repository, sele
 			}
 			for _, ref := range e.RefURLs() {
 				abs, err := agent.ResolveLocation(repo.url, ref)
+				if err == nil {
+					err = checkLocal(repo.url, abs)
+				}
 				if err != nil {
-					return fault.New(fault.Integrity, "the JSON schema of %s: %w", e.Key(), err)
+					return fault.New(fault.Integrity, "the JSON schema of %s: %w", e.Key(), err).
+						WithHint("leave the plugin out with --exclude %s/%s", e.Repository, e.Name)
 				}
 				if !slices.ContainsFunc(jobs, func(j *job) bool { return j.repo == repo && j.url == abs }) {
 					jobs = append(jobs, &job{repo: repo, url: abs})

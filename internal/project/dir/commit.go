@@ -3,9 +3,7 @@ package dir
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"path"
 	"path/filepath"
@@ -87,8 +85,10 @@ func (t *tree) commitWhole(ctx context.Context, l *lock.Lock) (bool, error) {
 		return false, err
 	}
 	t.committed = true
-	if err := t.root.Remove(sumsPath); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false, err
+	if _, err := t.root.Lstat(sumsPath); err == nil {
+		if err := t.root.Remove(sumsPath); err != nil {
+			return false, err
+		}
 	}
 	return written, t.syncDirs()
 }

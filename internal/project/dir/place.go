@@ -9,6 +9,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/archive"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
 )
@@ -131,8 +132,17 @@ func unpack(ctx context.Context, f lock.File, s *store.Store, to *stagedFile) er
 		_, err = io.CopyBuffer(to, reader{ctx, blob}, make([]byte, bufferSize))
 		return err
 	}
-	if _, err = archive.Extract(ctx, blob, f.Format, f.Member, archive.Limits{}, to); err != nil {
-		return fmt.Errorf("unpacking %s: %w", f.Artifact.URL, err)
+	_, err = archive.Extract(ctx, blob, f.Format, f.Member, archive.Limits{}, to)
+	if err == nil {
+		return nil
 	}
-	return nil
+	err = fmt.Errorf("unpacking %s: %w", f.Artifact.URL, err)
+	if fault.KindOf(err) != fault.Integrity {
+		return err
+	}
+	hint := fmt.Sprintf("leave the plugin out with --exclude %s/%s, and tell its publisher", f.Plugin.Repository, f.Plugin.Name)
+	if held := fault.HintOf(err); held != "" {
+		hint = held + "\n" + hint
+	}
+	return fault.New(fault.Integrity, "%w", err).WithHint("%s", hint)
 }

@@ -91,8 +91,9 @@ func (t *tree) publish(s *stagedFile, p string, mode fs.FileMode) error {
 		return err
 	}
 	if fi, err := t.root.Lstat(p); err == nil && fi.IsDir() {
-		if err := t.setAside(p); err != nil {
-			return err
+		// Remove takes an empty one only.
+		if err := t.root.Remove(p); err != nil {
+			return t.inTheWay(p, "is a directory, and not empty")
 		}
 	}
 	return t.root.Rename(s.path, p)

@@ -47,11 +47,10 @@ func (t *tree) superseded() []string {
 // writeSuperseded replaces the list; an empty one is no file.
 func (t *tree) writeSuperseded(paths []string) error {
 	if len(paths) == 0 {
-		err := t.root.Remove(supersededPath)
-		if errors.Is(err, fs.ErrNotExist) {
+		if _, err := t.root.Lstat(supersededPath); errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		return err
+		return t.root.Remove(supersededPath)
 	}
 	data := []byte(strings.Join(paths, "\n") + "\n")
 	if there, err := t.readMeta(supersededPath); err == nil && bytes.Equal(there, data) {

@@ -71,7 +71,7 @@ func openTree(ctx context.Context, dir string, waiting func(string)) (*tree, err
 		t.root.Close()
 		return nil, fmt.Errorf("waiting for another run that writes %s: %w", dir, err)
 	}
-	if err := t.root.RemoveAll(stagingDir); err != nil {
+	if err := t.removeStaging(); err != nil {
 		t.close()
 		return nil, fmt.Errorf("sweeping what a killed run left: %w", err)
 	}
@@ -89,7 +89,7 @@ func openExisting(dir string) (*tree, error) {
 // close removes what is unfinished, and a directory that was made for nothing.
 func (t *tree) close() error {
 	err := t.forgetUnwritten()
-	err = errors.Join(err, t.root.RemoveAll(stagingDir))
+	err = errors.Join(err, t.removeStaging())
 	_ = removeEmpty(t.root, metaDir)
 	if t.lock != nil {
 		err = errors.Join(err, t.lock.Unlock())
@@ -99,6 +99,15 @@ func (t *tree) close() error {
 		_ = os.Remove(dir) // fails if something is in it, as it should
 	}
 	return err
+}
+
+// removeStaging leaves a directory alone that has none, for it may be on
+// read-only media.
+func (t *tree) removeStaging() error {
+	if _, err := t.root.Lstat(stagingDir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return t.root.RemoveAll(stagingDir)
 }
 
 // mkdir creates a directory and its parents, and returns those it created, the
@@ -134,10 +143,7 @@ func (t *tree) mkdirAll(dir string) error {
 		}
 		return t.root.Chmod(dir, agent.DirectoryMode)
 	case err == nil:
-		// A file or a link where a directory of ours belongs.
-		if err := t.setAside(dir); err != nil {
-			return err
-		}
+		return t.inTheWay(dir, "is not a directory")
 	}
 	if err := t.root.Mkdir(dir, agent.DirectoryMode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
@@ -145,12 +151,11 @@ func (t *tree) mkdirAll(dir string) error {
 	return t.root.Chmod(dir, agent.DirectoryMode)
 }
 
-// setAside moves what is in the way of a file of ours to where Close removes it.
-func (t *tree) setAside(p string) error {
-	if err := t.root.MkdirAll(stagingDir, agent.DirectoryMode); err != nil {
-		return err
-	}
-	return t.root.Rename(p, fmt.Sprintf("%s/%d", stagingDir, t.staged.Add(1)))
+// inTheWay refuses to take away what somebody else put where a file of ours
+// belongs.
+func (t *tree) inTheWay(p, what string) error {
+	return fault.New(fault.Usage, "%s %s", filepath.Join(t.path, filepath.FromSlash(p)), what).
+		WithHint("it was not written by pull: move it away, and run the same command again")
 }
 
 // readMeta reads a file of ours, of bounded size.
