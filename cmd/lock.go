@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -54,7 +53,7 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 				return err
 			}
 			if err := writeFile(file, data); err != nil {
-				return fault.New(fault.Usage, "writing the lock: %w", err)
+				return fmt.Errorf("writing the lock: %w", err)
 			}
 			return g.print(l, func() string { return lockSummary(file, l) })
 		},
@@ -66,8 +65,11 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 
 // writeFile replaces a file by a whole one, or leaves it as it is.
 func writeFile(file string, data []byte) error {
-	if there, err := os.ReadFile(file); err == nil && bytes.Equal(there, data) {
-		return nil
+	if real, err := filepath.EvalSymlinks(file); err == nil {
+		file = real
+	}
+	if fi, err := os.Stat(file); err == nil && !fi.Mode().IsRegular() {
+		return fault.New(fault.Usage, "%s is no regular file", file).WithHint("standard output is -")
 	}
 	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
 	if err != nil {
@@ -88,7 +90,7 @@ func writeFile(file string, data []byte) error {
 	}
 	if err != nil {
 		os.Remove(f.Name())
-		return fmt.Errorf("%s: %w", file, err)
+		return err
 	}
 	return nil
 }

@@ -159,8 +159,10 @@ func (b *bar) observe(e mirror.Event) {
 	switch e.Kind {
 	case mirror.EventStarted:
 		b.add(e.Subject, 0)
-	case mirror.EventProgress, mirror.EventResumed:
+	case mirror.EventProgress:
 		b.add(e.Subject, e.Bytes)
+	case mirror.EventResumed:
+		b.add(e.Subject, e.Bytes-b.received[e.Subject])
 	case mirror.EventRestarted:
 		b.add(e.Subject, -b.received[e.Subject])
 	case mirror.EventFetched, mirror.EventReused:

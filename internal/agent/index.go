@@ -87,11 +87,16 @@ func (e *Entry) Build(p Platform) (Build, bool) {
 	return b, found
 }
 
-// Platforms returns the platforms that the entry has a URL for, sorted.
+// Platforms returns the platforms that the entry has a URL for, sorted. What cannot be one
+// is passed over.
 func (e *Entry) Platforms() []Platform {
 	var platforms []Platform
 	for _, u := range e.URLs {
 		p := Platform(u.Platform)
+		// No agent runs on what is no platform, and its name becomes a directory's.
+		if _, err := ParsePlatform(p.String()); err != nil {
+			continue
+		}
 		if !slices.Contains(platforms, p) {
 			platforms = append(platforms, p)
 		}

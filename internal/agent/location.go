@@ -21,6 +21,9 @@ var ArchiveFormats = []string{
 // Location is a URL of a plugin or a dependency, taken apart as the agent's
 // go-getter does (go-getter client.go, Client.Get).
 type Location struct {
+	// Whole is the URL with everything that is taken apart below, in the form
+	// in which URLs are compared: parameters in order, no fragment.
+	Whole string
 	// URL is what is requested: with the forced getter of GETTER::URL, without
 	// the sub-directory and go-getter's own parameters.
 	URL string
@@ -54,6 +57,7 @@ func ParseLocation(raw string) (Location, error) {
 	whole.RawQuery = whole.Query().Encode()
 	whole.Fragment, whole.RawFragment = "", ""
 	rest := whole.String()
+	l.Whole = rest
 	getter := ""
 	if m := forcedGetter.FindStringSubmatch(rest); m != nil {
 		getter, rest = m[1]+"::", m[2]

@@ -36,7 +36,7 @@ func TestParseLocation(t *testing.T) {
 		if (got.Checksum == nil) != (tt.want.Checksum == nil) || got.Checksum != nil && *got.Checksum != *tt.want.Checksum {
 			t.Errorf("ParseLocation(%q): checksum %v, want %v", tt.raw, got.Checksum, tt.want.Checksum)
 		}
-		got.Checksum, tt.want.Checksum = nil, nil
+		got.Checksum, tt.want.Checksum, got.Whole = nil, nil, ""
 		if got != tt.want {
 			t.Errorf("ParseLocation(%q)\n got %+v\nwant %+v", tt.raw, got, tt.want)
 		}

@@ -34,6 +34,10 @@ func expandNode(n *yaml.Node, budget *int) (*yaml.Node, error) {
 	}
 	c := *n
 	c.Anchor = ""
+	if c.Style&yaml.FoldedStyle != 0 {
+		// yaml.v3 writes folded text with lines that it did not have.
+		c.Style = c.Style&^yaml.FoldedStyle | yaml.LiteralStyle
+	}
 	c.Content = make([]*yaml.Node, 0, len(n.Content))
 	for _, child := range n.Content {
 		expanded, err := expandNode(child, budget)

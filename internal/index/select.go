@@ -29,7 +29,13 @@ type Selected struct {
 	// Newest is the newest entry of the same plugin, whose dependencies the
 	// agent looks for too: often the entry itself.
 	Newest *agent.Entry
+	// newestSelected is the newest that is selected: to an agent that reads the
+	// mirror's index, it is the newest.
+	newestSelected *agent.Entry
 }
+
+// newer returns the other entries whose dependencies the agent may look for.
+func (s Selected) newer() []*agent.Entry { return []*agent.Entry{s.Newest, s.newestSelected} }
 
 // Key returns the key that pins the entry.
 func (s Selected) Key() agent.PluginKey {
@@ -89,7 +95,20 @@ func selectEntries(indexes map[string]*Index, s Selection) ([]Selected, error) {
 	if len(selected) == 0 {
 		return nil, errors.New("the selection leaves no plugin")
 	}
+	for i := range selected {
+		selected[i].newestSelected = newestSelected(indexes[selected[i].Repository], selected, selected[i])
+	}
 	return selected, nil
+}
+
+// newestSelected returns the newest of the selected entries of a plugin.
+func newestSelected(ix *Index, selected []Selected, of Selected) *agent.Entry {
+	for _, e := range ix.Versions(of.Type, of.Name) {
+		if slices.ContainsFunc(selected, func(s Selected) bool { return s.Entry == e }) {
+			return e
+		}
+	}
+	return of.Entry
 }
 
 func covers(k agent.PluginKey, e Selected) bool {
@@ -109,13 +128,19 @@ func compareSelected(a, b Selected) int {
 func newest(indexes map[string]*Index) []Selected {
 	var selected []Selected
 	for repository, ix := range indexes {
-		seen := map[*agent.Entry]bool{}
+		type plugin struct {
+			t    agent.PluginType
+			name string
+		}
+		seen := map[plugin]bool{}
 		for i := range ix.Entries {
-			e := ix.Versions(ix.Entries[i].Type, ix.Entries[i].Name)[0]
-			if !seen[e] {
-				seen[e] = true
-				selected = append(selected, Selected{Repository: repository, Entry: e, Newest: e})
+			p := plugin{ix.Entries[i].Type, ix.Entries[i].Name}
+			if seen[p] {
+				continue
 			}
+			seen[p] = true
+			e := ix.Versions(p.t, p.name)[0]
+			selected = append(selected, Selected{Repository: repository, Entry: e, Newest: e})
 		}
 	}
 	return selected
@@ -198,7 +223,7 @@ func startable(e Selected, p agent.Platform) error {
 		return fmt.Errorf("%s (%s) cannot start on %s: its index entry has a binary for %s only; leave it out with --exclude %s/%s",
 			e.Key(), e.Type, p, join(e.Platforms()), e.Repository, e.Name)
 	}
-	for _, by := range []*agent.Entry{e.Newest, e.Entry} {
+	for _, by := range append(e.newer(), e.Entry) {
 		for _, name := range by.DependencyNames() {
 			if _, listed := e.Dependencies(p)[name]; !listed {
 				return fmt.Errorf("%s (%s) cannot start on %s: its dependency %q is listed for %s only; leave it out with --exclude %s/%s",
@@ -212,18 +237,20 @@ func startable(e Selected, p agent.Platform) error {
 // SelectedDependency is a dependency of a selected entry.
 type SelectedDependency struct {
 	URL string
-	// FromNewest says that only the newest entry lists it.
+	// FromNewest says that only a newer entry lists it.
 	FromNewest bool
 }
 
 // Dependencies returns what must lie in the entry's dependency directory on a
-// platform, by name: its own dependencies, and those that only the newest
-// entry lists.
+// platform, by name: its own dependencies, and those that only a newer entry
+// lists.
 func (s Selected) Dependencies(p agent.Platform) map[string]SelectedDependency {
 	all := map[string]SelectedDependency{}
-	newest, _ := s.Newest.Build(p)
-	for name, url := range newest.Dependencies {
-		all[name] = SelectedDependency{URL: url, FromNewest: s.Newest != s.Entry}
+	for _, newer := range s.newer() {
+		build, _ := newer.Build(p)
+		for name, url := range build.Dependencies {
+			all[name] = SelectedDependency{URL: url, FromNewest: true}
+		}
 	}
 	own, _ := s.Build(p)
 	for name, url := range own.Dependencies {

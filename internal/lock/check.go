@@ -9,10 +9,23 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 )
 
-// Check reports every reason why the lock cannot be used: names that are no
-// file names, URLs that no artifact is pinned for, two files at one path.
-// A lock may come from anywhere, so nothing of it is believed before.
+// Check reports every reason why the lock cannot be used: those of
+// [Lock.CheckPlan], and artifacts without a size. A lock may come from anywhere,
+// so nothing of it is believed before.
 func (l *Lock) Check() error {
+	problems := []error{l.CheckPlan()}
+	for _, a := range l.Artifacts {
+		if a.Size <= 0 {
+			problems = append(problems, fmt.Errorf("lock: artifact %s has no size", agent.Redact(a.URL)))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// CheckPlan reports what is wrong with a lock whose artifacts are not known
+// yet: names that are no file names, URLs that no artifact is pinned for, two
+// files at one path.
+func (l *Lock) CheckPlan() error {
 	if l.SchemaVersion != SchemaVersion {
 		return fmt.Errorf("the lock has schema version %d; this program knows version %d", l.SchemaVersion, SchemaVersion)
 	}
@@ -22,10 +35,15 @@ func (l *Lock) Check() error {
 	if len(l.Platforms) == 0 {
 		report("it names no platform")
 	}
-	for i, p := range l.Platforms {
-		if slices.Contains(l.Platforms[:i], p) {
+	platforms := map[agent.Platform]bool{}
+	for _, p := range l.Platforms {
+		if _, err := agent.ParsePlatform(p.String()); err != nil {
+			report("%w", err)
+		}
+		if platforms[p] {
 			report("platform %s stands twice", p)
 		}
+		platforms[p] = true
 	}
 	repositories := map[string]bool{}
 	for _, r := range l.Repositories {
@@ -46,9 +64,6 @@ func (l *Lock) Check() error {
 			report("artifact %s stands twice", agent.Redact(a.URL))
 		}
 		artifacts[a.URL] = true
-		if a.Size <= 0 {
-			report("artifact %s has no size", agent.Redact(a.URL))
-		}
 		if !slices.Contains([]Voucher{ByIndex, ByPublisher, ByLock, ByNone}, a.VerifiedBy) {
 			report("artifact %s is verified by %q, which means nothing", agent.Redact(a.URL), a.VerifiedBy)
 		}
@@ -57,7 +72,7 @@ func (l *Lock) Check() error {
 		if !repositories[p.Repository] {
 			report("plugin %s is of a repository that the lock does not name", p.Key())
 		}
-		problems = append(problems, p.check(l.Platforms, artifacts)...)
+		problems = append(problems, p.check(platforms, artifacts)...)
 	}
 	if len(problems) == 0 {
 		problems = append(problems, checkPaths(l)...)
@@ -66,7 +81,7 @@ func (l *Lock) Check() error {
 }
 
 // check reports what is wrong with one plugin.
-func (p Plugin) check(platforms []agent.Platform, artifacts map[string]bool) []error {
+func (p Plugin) check(platforms map[agent.Platform]bool, artifacts map[string]bool) []error {
 	var problems []error
 	report := func(err error) {
 		if err != nil {
@@ -88,7 +103,7 @@ func (p Plugin) check(platforms []agent.Platform, artifacts map[string]bool) []e
 	report(agent.CheckBinaryName(p.Type, p.Version, p.Name))
 	seen := map[agent.Platform]bool{}
 	for _, b := range p.Builds {
-		if seen[b.Platform] || !slices.Contains(platforms, b.Platform) {
+		if seen[b.Platform] || !platforms[b.Platform] {
 			report(fmt.Errorf("platform %s stands twice or is not one of the lock's", b.Platform))
 		}
 		seen[b.Platform] = true

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
@@ -31,20 +32,23 @@ func PruneDir(ctx context.Context, path string, observe func(Event)) (Pruned, er
 // killed runs left.
 func SweepStore(ctx context.Context, s *store.Store) (Pruned, error) {
 	needed := map[lock.SHA256]bool{}
+	var unread []error
 	err := s.Roots(func(path string, data []byte) (keep bool) {
 		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 			return false
 		}
 		l, err := lock.Parse(data)
 		if err != nil {
-			return false
+			unread = append(unread, fault.New(fault.Integrity, "what %s is made of cannot be read: %w", path, err).
+				WithHint("pull it again, or remove it, and prune again"))
+			return true
 		}
 		for _, blob := range l.Blobs() {
 			needed[blob.SHA256] = true
 		}
 		return true
 	})
-	if err != nil {
+	if err := errors.Join(append(unread, err)...); err != nil {
 		return Pruned{}, err
 	}
 	removed, bytes, err := s.Sweep(ctx, func(d lock.SHA256) bool { return needed[d] })

@@ -64,7 +64,8 @@ func (s *Session) commit(ctx context.Context, plan *resolve.Plan, writers []*dir
 			WithHint("leave one of the plugins out with --exclude")
 	}
 	for i, w := range writers {
-		written, err := w.Commit(ctx, plan.Lock)
+		// Once it has begun, it is better brought to its end.
+		written, err := w.Commit(context.WithoutCancel(ctx), plan.Lock)
 		if err != nil {
 			return err
 		}
@@ -119,20 +120,43 @@ func openingOrder(outputs []Target) ([]int, error) {
 	paths := make([]string, len(outputs))
 	order := make([]int, len(outputs))
 	for i, target := range outputs {
-		abs, err := filepath.Abs(target.Path)
+		real, err := realPath(target.Path)
 		if err != nil {
 			return nil, fault.New(fault.Usage, "the output %s: %w", target.Path, err)
 		}
-		if real, err := filepath.EvalSymlinks(abs); err == nil {
-			abs = real
+		for j, other := range paths[:i] {
+			switch {
+			case real == other:
+				return nil, fault.New(fault.Usage, "the output %s is given twice", target.Path)
+			case within(real, other) || within(other, real):
+				return nil, fault.New(fault.Usage, "of the outputs %s and %s, one lies in the other", target.Path, outputs[j].Path)
+			}
 		}
-		if slices.Contains(paths, abs) {
-			return nil, fault.New(fault.Usage, "the output %s is given twice", target.Path)
-		}
-		paths[i], order[i] = abs, i
+		paths[i], order[i] = real, i
 	}
 	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(paths[a], paths[b]) })
 	return order, nil
+}
+
+// realPath follows the links in the part of a path that exists.
+func realPath(p string) (string, error) {
+	abs, err := filepath.Abs(p)
+	if err != nil {
+		return "", err
+	}
+	for dir, rest := abs, ""; ; dir, rest = filepath.Dir(dir), filepath.Join(filepath.Base(dir), rest) {
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			return filepath.Join(real, rest), nil
+		}
+		if dir == filepath.Dir(dir) {
+			return abs, nil
+		}
+	}
+}
+
+func within(p, dir string) bool {
+	rel, err := filepath.Rel(dir, p)
+	return err == nil && filepath.IsLocal(rel)
 }
 
 func closeAll(writers []*dir.Writer) {
@@ -175,7 +199,10 @@ func (s *Session) fill(ctx context.Context, plan *resolve.Plan, writers []*dir.W
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(result.Artifacts[b].Size, result.Artifacts[a].Size) })
 
 	var mu sync.Mutex
-	var group errgroup.Group
+	var group sync.WaitGroup
+	// The first error counts: the others may be of the cancellation that it causes.
+	var first error
+	var once sync.Once
 	// Not errgroup's own context: that has the first error as its cause, which
 	// the other downloads would take for theirs.
 	ctx, cancel := context.WithCancel(ctx)
@@ -213,15 +240,15 @@ func (s *Session) fill(ctx context.Context, plan *resolve.Plan, writers []*dir.W
 	}
 	for _, i := range order {
 		downloading <- struct{}{}
-		group.Go(func() error {
-			err := finish(i)
-			if err != nil {
+		group.Go(func() {
+			if err := finish(i); err != nil {
+				once.Do(func() { first = err })
 				cancel()
 			}
-			return err
 		})
 	}
-	return group.Wait()
+	group.Wait()
+	return first
 }
 
 // place makes one file. A blob that went bad in the store is fetched again, once.

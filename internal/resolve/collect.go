@@ -98,7 +98,7 @@ func (c *collection) add(repo *repository, raw, checksum string) (string, error)
 	if err := a.vouch(repo, location, checksum); err != nil {
 		return "", err
 	}
-	return agent.Redact(abs), checkSource(repo.url, location, a)
+	return agent.Redact(location.Whole), checkSource(repo.url, location, a)
 }
 
 // vouch adds the checksums that the index gives: in its key checksum and in
@@ -190,7 +190,7 @@ func checkSource(base *url.URL, location agent.Location, a *artifact) error {
 
 // plan writes the collection down. Repositories of which nothing is selected
 // are left out.
-func (c *collection) plan(version string, repositories []*repository, platforms []agent.Platform) *Plan {
+func (c *collection) plan(version string, repositories []*repository, platforms []agent.Platform) (*Plan, error) {
 	l := &lock.Lock{SchemaVersion: lock.SchemaVersion, BotkubeVersion: version, Platforms: platforms, Plugins: c.plugins}
 	for _, repo := range repositories {
 		if slices.ContainsFunc(c.plugins, func(p lock.Plugin) bool { return p.Repository == repo.Name }) {
@@ -200,6 +200,10 @@ func (c *collection) plan(version string, repositories []*repository, platforms 
 	requests := map[string]fetch.Request{}
 	for _, a := range c.artifacts {
 		entry, request := a.entry()
+		if other, taken := requests[entry.URL]; taken && other.URL != request.URL {
+			return nil, fault.New(fault.Integrity, "two artifacts differ only in credentials, which a lock does not hold: %s", entry.URL).
+				WithHint("leave one of their plugins out with --exclude")
+		}
 		l.Artifacts = append(l.Artifacts, entry)
 		requests[entry.URL] = request
 	}
@@ -208,7 +212,11 @@ func (c *collection) plan(version string, repositories []*repository, platforms 
 	for _, a := range l.Artifacts {
 		plan.Downloads = append(plan.Downloads, requests[a.URL])
 	}
-	return plan
+	if err := l.CheckPlan(); err != nil {
+		return nil, fault.New(fault.Integrity, "what was resolved contradicts itself: %w", err).
+			WithHint("leave one of the plugins out with --exclude")
+	}
+	return plan, nil
 }
 
 // entry returns the artifact as the lock and as the download has it.

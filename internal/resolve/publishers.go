@@ -115,9 +115,13 @@ func (c *checksumFiles) vouch(ctx context.Context, a *artifact) error {
 // take reads a checksum file for the artifact. One that is shared by many
 // files may leave the artifact out.
 func (a *artifact) take(data []byte, from string, shared bool) error {
-	u, err := url.Parse(a.url)
+	_, plain, forced := strings.Cut(a.url, "::")
+	if !forced {
+		plain = a.url
+	}
+	u, err := url.Parse(plain)
 	if err != nil {
-		return err
+		return fmt.Errorf("URL %s cannot be read", agent.Redact(a.url))
 	}
 	sum, found := findChecksum(data, path.Base(u.Path), shared)
 	switch {
@@ -194,6 +198,8 @@ func splitChecksumLine(line string) (digits, file string) {
 	if m := bsdLine.FindStringSubmatch(line); m != nil {
 		return m[2], m[1]
 	}
-	digits, file, _ = strings.Cut(line, " ")
-	return digits, strings.TrimPrefix(strings.TrimSpace(file), "*")
+	if i := strings.IndexAny(line, " \t"); i >= 0 {
+		return line[:i], strings.TrimPrefix(strings.TrimSpace(line[i:]), "*")
+	}
+	return line, ""
 }

@@ -23,6 +23,7 @@ func TestFindChecksum(t *testing.T) {
 		{"upper case", strings.ToUpper(sumA) + "\r\n", false, sumA},
 		{"with name", sumA + "  tool\n", false, sumA},
 		{"with another name, alone", sumA + "  build/out/tool-tmp\n", false, sumA},
+		{"with a tab", sumB + "\tother\n" + sumA + "\ttool\n", false, sumA},
 		{"binary mode", sumB + " *other\n" + sumA + " *tool\n", false, sumA},
 		{"with a path", sumB + "  x/other\n" + sumA + "  ./dist/tool\n", true, sumA},
 		{"BSD", "SHA256 (other) = " + sumB + "\nSHA256 (tool) = " + sumA + "\n", true, sumA},

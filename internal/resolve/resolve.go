@@ -86,7 +86,7 @@ func (r *Resolver) Resolve(ctx context.Context, req Request) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.schemas(ctx, repositories, selected); err != nil {
+	if err := r.schemas(ctx, repositories, selected, req.Lock); err != nil {
 		return nil, err
 	}
 	if req.Lock == nil {
@@ -94,7 +94,10 @@ func (r *Resolver) Resolve(ctx context.Context, req Request) (*Plan, error) {
 			return nil, err
 		}
 	}
-	plan := collected.plan(req.Version, repositories, platforms)
+	plan, err := collected.plan(req.Version, repositories, platforms)
+	if err != nil {
+		return nil, err
+	}
 	for _, p := range index.Offered(selected) {
 		if !slices.Contains(platforms, p) {
 			plan.NotSelected = append(plan.NotSelected, p)
@@ -194,7 +197,7 @@ func (r *Resolver) indexData(ctx context.Context, repo *repository, pinned *lock
 }
 
 // schemas fetches the JSON schemas that selected entries give by reference.
-func (r *Resolver) schemas(ctx context.Context, repositories []*repository, selected []index.Selected) error {
+func (r *Resolver) schemas(ctx context.Context, repositories []*repository, selected []index.Selected, pinned *lock.Lock) error {
 	type job struct {
 		repo *repository
 		url  string
@@ -225,6 +228,10 @@ func (r *Resolver) schemas(ctx context.Context, repositories []*repository, sele
 	group.SetLimit(lookups)
 	for _, j := range jobs {
 		group.Go(func() (err error) {
+			if blob, ok := r.pinnedSchema(j.repo.Name, j.url, pinned); ok {
+				j.blob = blob
+				return nil
+			}
 			j.blob, err = r.schema(ctx, j.url)
 			return err
 		})
@@ -236,6 +243,22 @@ func (r *Resolver) schemas(ctx context.Context, repositories []*repository, sele
 		j.repo.lock.Schemas = append(j.repo.lock.Schemas, lock.Schema{URL: agent.Redact(j.url), Blob: j.blob})
 	}
 	return nil
+}
+
+// pinnedSchema returns a schema that a lock pins and the store has.
+func (r *Resolver) pinnedSchema(repository, url string, pinned *lock.Lock) (lock.Blob, bool) {
+	if pinned == nil {
+		return lock.Blob{}, false
+	}
+	for _, repo := range pinned.Repositories {
+		for _, s := range repo.Schemas {
+			if repo.Name == repository && s.URL == agent.Redact(url) {
+				_, there := r.Store.Has(s.SHA256)
+				return s.Blob, there
+			}
+		}
+	}
+	return lock.Blob{}, false
 }
 
 func (r *Resolver) schema(ctx context.Context, url string) (lock.Blob, error) {
