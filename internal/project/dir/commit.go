@@ -65,6 +65,11 @@ func (t *tree) syncDirs() error {
 			dirs[dir] = true
 		}
 	}
+	for _, dir := range t.created {
+		if err := disk.SyncDir(filepath.Dir(dir)); err != nil {
+			return err
+		}
+	}
 	for _, dir := range sortedKeys(dirs) {
 		if err := disk.SyncDir(filepath.Join(t.path, filepath.FromSlash(dir))); err != nil {
 			return err
@@ -85,6 +90,9 @@ func (t *tree) commitWhole(ctx context.Context, l *lock.Lock) (bool, error) {
 		return false, err
 	}
 	t.committed = true
+	if err := t.writeSuperseded(supersededBy(t.superseded(), t.layoutOf(l))); err != nil {
+		return false, err
+	}
 	if _, err := t.root.Lstat(sumsPath); err == nil {
 		if err := t.root.Remove(sumsPath); err != nil {
 			return false, err

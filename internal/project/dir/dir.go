@@ -75,6 +75,10 @@ func Open(ctx context.Context, dir string, plan *lock.Lock, o Options) (*Writer,
 	for _, p := range plan.Platforms {
 		t := w.top
 		if len(plan.Platforms) > 1 {
+			if err := w.top.checkSubdir(p.Dir()); err != nil {
+				w.Close()
+				return nil, err
+			}
 			if t, err = openTree(ctx, filepath.Join(dir, p.Dir()), o.Waiting); err != nil {
 				w.Close()
 				return nil, err
@@ -177,6 +181,9 @@ func ReadLock(dir string) (*lock.Lock, error) {
 	l, err := t.readLock()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New(fault.Usage, "%s is not a directory that pull wrote: it has no %s", dir, lockPath)
+	}
+	if pathErr := new(fs.PathError); errors.As(err, &pathErr) {
+		return nil, fmt.Errorf("reading the lock of %s: %w", dir, explain(err))
 	}
 	if err != nil {
 		return nil, fault.New(fault.Integrity, "%s: %w", filepath.Join(dir, filepath.FromSlash(lockPath)), err).

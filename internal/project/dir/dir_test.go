@@ -171,6 +171,63 @@ func TestIncompleteRun(t *testing.T) {
 	}
 }
 
+// TestBackAfterIncompleteRun goes back to what the directory held before a run
+// that ended early: nothing has to be written but the list.
+func TestBackAfterIncompleteRun(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "plugins")
+	old := newFixture(t, "v1")
+	old.write(t, dir)
+	newFixture(t, "v2").write(t, dir, "r/executor_v2_x_deps/jq")
+	old.write(t, dir)
+	if pruned, err := Prune(context.Background(), dir, nil); err != nil || !slices.Equal(pruned.Paths, []string{"r/executor_v2_x"}) {
+		t.Errorf("pruned %v, %v", pruned.Paths, err)
+	}
+	if old.write(t, dir) {
+		t.Error("the directory is not complete")
+	}
+}
+
+// TestPruneUnfinished wants a directory whose index is older than its lock to be
+// left alone: the index still names what the lock does not.
+func TestPruneUnfinished(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "plugins")
+	newFixture(t, "v1").write(t, dir)
+	index, err := os.ReadFile(filepath.Join(dir, "r.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newFixture(t, "v2")
+	f.write(t, dir)
+	if err := os.WriteFile(filepath.Join(dir, "r.yaml"), index, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Prune(context.Background(), dir, nil); fault.KindOf(err) != fault.Incomplete {
+		t.Errorf("%v, want a refusal", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "r/executor_v1_x")); err != nil {
+		t.Error(err)
+	}
+	f.write(t, dir)
+	if _, err := Prune(context.Background(), dir, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPruneSparesOtherOutputs has an output in a sub-directory that is called
+// like a platform's, but was never part of the directory.
+func TestPruneSparesOtherOutputs(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "plugins")
+	f := newFixture(t, "v1")
+	f.write(t, dir)
+	f.write(t, filepath.Join(dir, "linux-amd64"))
+	if pruned, err := Prune(context.Background(), dir, nil); err != nil || len(pruned.Paths) > 0 {
+		t.Errorf("pruned %v, %v", pruned.Paths, err)
+	}
+	if f.write(t, filepath.Join(dir, "linux-amd64")) {
+		t.Error("the other output is not complete")
+	}
+}
+
 // TestKilled leaves what a process leaves that is killed while it stages.
 func TestKilled(t *testing.T) {
 	f, dir := newFixture(t, "v1"), filepath.Join(t.TempDir(), "plugins")
@@ -219,6 +276,7 @@ func TestOurs(t *testing.T) {
 	for p, want := range map[string]bool{
 		"r.yaml": true, "r/executor_v1_x": true, "r/executor_v1_x_deps/jq": true,
 		"": false, ".yaml": false, "r": false, "../r.yaml": false, "/r.yaml": false, "r/x/y": false, "r/x_deps/..": false,
+		"linux-amd64/": true, "linux/": false, "../x/": false, ".botkube-mirror/lock.json": false, ".botkube-mirror.yaml": false,
 		"r/x_deps/a/b": false, "r/./x": false, "r//x": false, "r\\x.yaml": false,
 	} {
 		if got := ours(p); got != want {
@@ -277,7 +335,21 @@ func TestWaiting(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want a canceled context", err)
 	}
+	// One that waits for a run that ends empty-handed, and takes the directory
+	// away again, gets a new one.
+	waiting, opened := make(chan struct{}), make(chan error)
+	go func() {
+		w, err := Open(context.Background(), dir, f.lock, Options{Mount: "/plugins", Store: f.store, Waiting: func(string) { close(waiting) }})
+		if err == nil {
+			err = w.Close()
+		}
+		opened <- err
+	}()
+	<-waiting
 	first.Close()
+	if err := <-opened; err != nil {
+		t.Error(err)
+	}
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a directory that was opened for nothing is left: %v", err)
 	}

@@ -1,6 +1,7 @@
 package dir
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,10 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
 
@@ -26,96 +30,129 @@ type Pruned struct {
 // Prune removes from a directory what was written for an earlier lock and is
 // not named by the one that is there. Files that pull did not write stay.
 func Prune(ctx context.Context, dir string, waiting func(string)) (Pruned, error) {
-	l, err := ReadLock(dir)
+	// Before a directory is locked, and for that changed, it must be one of ours.
+	if _, err := ReadLock(dir); err != nil {
+		return Pruned{}, err
+	}
+	top, err := openTree(ctx, dir, waiting)
 	if err != nil {
 		return Pruned{}, err
 	}
-	var all Pruned
-	add := func(sub string, current []string) error {
-		part, err := pruneTree(ctx, filepath.Join(dir, sub), current, waiting)
-		for _, p := range part.Paths {
-			all.Paths = append(all.Paths, path.Join(sub, p))
-		}
-		all.Bytes += part.Bytes
-		return err
+	defer top.close()
+	l, err := top.readLock()
+	if err != nil {
+		return Pruned{}, fmt.Errorf("reading the lock of %s: %w", dir, err)
 	}
-	if len(l.Platforms) == 1 {
-		err = add("", layout(l, l.Platforms[0]))
-	} else {
-		// What the directory held as one for a single platform lies beside
-		// the sub-directories.
-		err = add("", nil)
-		for _, p := range l.Platforms {
-			if err == nil {
-				err = add(p.Dir(), layout(l, p))
+	var all Pruned
+	for _, p := range supersededBy(top.superseded(), top.layoutOf(l)) {
+		if sub, ok := strings.CutSuffix(p, "/"); ok {
+			if err := all.sub(ctx, dir, sub, true, waiting); err != nil {
+				return all, err
 			}
 		}
 	}
-	for _, sub := range droppedPlatforms(dir, l) {
-		if err == nil {
-			err = add(sub, nil)
+	if len(l.Platforms) > 1 {
+		for _, p := range l.Platforms {
+			if err := all.sub(ctx, dir, p.Dir(), false, waiting); err != nil {
+				return all, err
+			}
 		}
 	}
+	part, err := top.pruneFiles(l, false)
+	all.add("", part)
 	return all, err
 }
 
-// droppedPlatforms returns the sub-directories of platforms that the lock of
-// the directory no longer has.
-func droppedPlatforms(dir string, l *lock.Lock) []string {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil
+// sub prunes the sub-directory of a platform, or removes all that pull wrote to
+// it if the platform was dropped.
+func (all *Pruned) sub(ctx context.Context, dir, sub string, dropped bool, waiting func(string)) error {
+	path := filepath.Join(dir, sub)
+	l, err := ReadLock(path)
+	if dropped && (err != nil || len(l.Platforms) != 1 || l.Platforms[0].Dir() != sub) {
+		return nil // no longer what the list names
 	}
-	var dropped []string
-	for _, e := range entries {
-		if !e.IsDir() {
-			continue
-		}
-		sub, err := ReadLock(filepath.Join(dir, e.Name()))
-		if err != nil || len(sub.Platforms) != 1 || sub.Platforms[0].Dir() != e.Name() {
-			continue
-		}
-		if len(l.Platforms) == 1 || !slices.Contains(l.Platforms, sub.Platforms[0]) {
-			dropped = append(dropped, e.Name())
-		}
-	}
-	return dropped
-}
-
-// pruneTree removes what the current layout lacks. A platform's directory that
-// has no current layout goes as a whole.
-func pruneTree(ctx context.Context, dir string, current []string, waiting func(string)) (Pruned, error) {
-	t, err := openTree(ctx, dir, waiting)
 	if err != nil {
-		return Pruned{}, err
+		return err
+	}
+	t, err := openTree(ctx, path, waiting)
+	if err != nil {
+		return err
 	}
 	defer t.close()
-	known := t.superseded()
-	whole := false
-	if l, err := t.readLock(); current == nil && err == nil && len(l.Platforms) == 1 {
-		known, whole = append(known, layout(l, l.Platforms[0])...), true
+	if l, err = t.readLock(); err != nil {
+		return fmt.Errorf("reading the lock of %s: %w", path, err)
+	}
+	part, err := t.pruneFiles(l, dropped)
+	all.add(sub, part)
+	if err == nil && dropped {
+		err = t.dissolve()
+	}
+	return err
+}
+
+func (all *Pruned) add(sub string, part Pruned) {
+	for _, p := range part.Paths {
+		all.Paths = append(all.Paths, path.Join(sub, p))
+	}
+	all.Bytes += part.Bytes
+}
+
+// pruneFiles removes the superseded files, or with whole all files.
+func (t *tree) pruneFiles(l *lock.Lock, whole bool) (Pruned, error) {
+	known, current := t.superseded(), t.layoutOf(l)
+	if whole {
+		known, current = append(known, current...), nil
+	} else if err := t.checkSettled(l); err != nil {
+		return Pruned{}, err
 	}
 	var pruned Pruned
 	for _, p := range supersededBy(known, current) {
+		if strings.HasSuffix(p, "/") {
+			continue
+		}
 		size, err := t.prune(p)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return pruned, fmt.Errorf("pruning %s: %w", dir, err)
+			return pruned, fault.New(fault.Unexpected, "pruning %s: %w", t.path, err).
+				WithHint("if a link or a file is where a directory was, move it away, and prune again")
 		}
 		pruned.Paths = append(pruned.Paths, p)
 		pruned.Bytes += size
 	}
-	if whole {
-		err = t.dissolve()
-	} else {
-		err = t.writeSuperseded(nil)
-	}
-	if err != nil {
-		return pruned, fmt.Errorf("pruning %s: %w", dir, err)
+	if err := t.writeSuperseded(nil); err != nil {
+		return pruned, fmt.Errorf("pruning %s: %w", t.path, err)
 	}
 	return pruned, nil
+}
+
+// checkSettled refuses a directory whose indexes are not those of its lock, as
+// a run leaves it that ended while it completed the directory: an index may
+// still name what the lock does not.
+func (t *tree) checkSettled(l *lock.Lock) error {
+	if len(l.Platforms) != 1 {
+		return nil
+	}
+	sums, err := t.readMeta(sumsPath)
+	settled := err == nil
+	for _, p := range slices.Concat([]string{lockPath}, indexPaths(l)) {
+		data, err := t.readMeta(p)
+		settled = settled && err == nil && bytes.Contains(sums, fmt.Appendf(nil, "%s  %s\n", lock.Sum(data), p))
+	}
+	if settled {
+		return nil
+	}
+	return fault.New(fault.Incomplete, "an update of %s is unfinished, or an index was changed", t.path).
+		WithHint("run the pull again, then prune")
+}
+
+func indexPaths(l *lock.Lock) []string {
+	var paths []string
+	for _, r := range l.Repositories {
+		paths = append(paths, agent.IndexPath(r.Name))
+	}
+	return paths
 }
 
 // prune removes one file, and the directories that it leaves empty.

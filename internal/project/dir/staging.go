@@ -34,6 +34,13 @@ func (t *tree) stage() (*stagedFile, error) {
 	if t.failed != nil {
 		return nil, t.failed
 	}
+	if err := t.root.MkdirAll(stagingDir, agent.DirectoryMode); err != nil {
+		return nil, err
+	}
+	return t.newStaged()
+}
+
+func (t *tree) newStaged() (*stagedFile, error) {
 	p := fmt.Sprintf("%s/%d", stagingDir, t.staged.Add(1))
 	f, err := t.root.OpenFile(p, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {

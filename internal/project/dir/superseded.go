@@ -8,15 +8,13 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
 
 // beginWriting creates the staging directory, and notes as superseded every
 // path that was or may from now on be written: the commit takes out those that
 // the new lock names.
 func (t *tree) beginWriting() error {
-	if err := t.root.MkdirAll(stagingDir, agent.DirectoryMode); err != nil {
-		return err
-	}
 	known := t.knownPaths()
 	for p := range t.planned {
 		known = append(known, p)
@@ -30,8 +28,8 @@ func (t *tree) beginWriting() error {
 // named stays.
 func (t *tree) knownPaths() []string {
 	var known []string
-	if l, err := t.readLock(); err == nil && len(l.Platforms) == 1 {
-		known = append(known, layout(l, l.Platforms[0])...)
+	if l, err := t.readLock(); err == nil {
+		known = append(known, t.layoutOf(l)...)
 	}
 	return append(known, t.superseded()...)
 }
@@ -56,11 +54,18 @@ func (t *tree) writeSuperseded(paths []string) error {
 	if there, err := t.readMeta(supersededPath); err == nil && bytes.Equal(there, data) {
 		return nil
 	}
-	p := stagingDir + "/superseded"
-	if err := t.root.WriteFile(p, data, agent.IndexMode); err != nil {
+	if err := t.root.MkdirAll(stagingDir, agent.DirectoryMode); err != nil {
 		return err
 	}
-	return t.root.Rename(p, supersededPath)
+	staged, err := t.newStaged()
+	if err != nil {
+		return err
+	}
+	defer staged.discard()
+	if _, err := staged.Write(data); err != nil {
+		return err
+	}
+	return t.publish(staged, supersededPath, agent.IndexMode)
 }
 
 // forgetUnwritten shortens the list of superseded paths, after a run that wrote
@@ -82,24 +87,54 @@ func supersededBy(known, current []string) []string {
 	return slices.Compact(left)
 }
 
+// layoutOf returns what a directory with a lock holds: files, or for several
+// platforms their sub-directories, with a slash at the end.
+func (t *tree) layoutOf(l *lock.Lock) []string {
+	if len(l.Platforms) == 1 {
+		return layout(l, l.Platforms[0])
+	}
+	var dirs []string
+	for _, p := range l.Platforms {
+		dirs = append(dirs, p.Dir()+"/")
+	}
+	return dirs
+}
+
 // ours reports whether a path of the list of superseded ones is of the form
-// that this package writes: REPOSITORY.yaml, REPOSITORY/BINARY or
-// REPOSITORY/BINARY_deps/DEPENDENCY. The list is read back from a disk, and
-// what it names is deleted.
+// that this package writes: REPOSITORY.yaml, REPOSITORY/BINARY,
+// REPOSITORY/BINARY_deps/DEPENDENCY, or OS-ARCH/ for a sub-directory. The list is
+// read back from a disk, and what it names is deleted.
 func ours(p string) bool {
+	if dir, ok := strings.CutSuffix(p, "/"); ok {
+		return isPlatformDir(dir)
+	}
 	parts := strings.Split(p, "/")
 	for _, part := range parts {
 		if agent.CheckName("path", part) != nil {
 			return false
 		}
 	}
+	repository := parts[0]
 	switch len(parts) {
 	case 1:
-		return strings.HasSuffix(p, ".yaml") && p != ".yaml"
+		name, ok := strings.CutSuffix(p, ".yaml")
+		repository = name
+		if !ok {
+			return false
+		}
 	case 2:
-		return true
 	case 3:
-		return strings.HasSuffix(parts[1], agent.DependencyDir(""))
+		if !strings.HasSuffix(parts[1], agent.DependencyDir("")) {
+			return false
+		}
+	default:
+		return false
 	}
-	return false
+	return agent.CheckRepository(repository) == nil
+}
+
+func isPlatformDir(dir string) bool {
+	os, arch, found := strings.Cut(dir, "-")
+	_, err := agent.ParsePlatform(os + "/" + arch)
+	return found && err == nil
 }

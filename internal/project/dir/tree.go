@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
@@ -42,40 +43,89 @@ type tree struct {
 	made map[string]lock.Blob
 }
 
-// openTree opens a directory to write, which it creates if need be.
+// openTree opens a directory to write, which it creates if need be, once no
+// other run writes it.
 func openTree(ctx context.Context, dir string, waiting func(string)) (*tree, error) {
 	if fi, err := os.Stat(dir); err == nil && !fi.IsDir() {
 		return nil, fault.New(fault.Usage, "the output %s is a file, not a directory", dir).
 			WithHint("name a directory that does not exist yet, or one that pull wrote")
-	}
-	created, err := mkdir(dir)
-	if err != nil {
-		return nil, fault.New(fault.Usage, "creating the output directory: %w", err)
-	}
-	t, err := openExisting(dir)
-	if err != nil {
-		return nil, err
-	}
-	t.created, t.planned, t.made = created, map[string]bool{}, map[string]lock.Blob{}
-	if err := t.mkdirAll(metaDir); err != nil {
-		t.root.Close()
-		return nil, fault.New(fault.Usage, "the output directory %s cannot be written: %w", dir, err)
 	}
 	tell := func() {
 		if waiting != nil {
 			waiting(dir)
 		}
 	}
-	t.lock, err = filelock.Wait(ctx, tell, func() (*filelock.Lock, error) { return filelock.TryDir(filepath.Join(dir, metaDir)) })
+	var t *tree
+	var created []string
+	held, err := filelock.Wait(ctx, tell, func() (held *filelock.Lock, err error) {
+		// The run that is waited for may remove what it created for nothing,
+		// so every try begins with the directory.
+		made, err := mkdir(dir)
+		created = append(created, made...)
+		if err == nil {
+			t, held, err = tryTree(dir)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		return held, err
+	})
 	if err != nil {
-		t.root.Close()
-		return nil, fmt.Errorf("waiting for another run that writes %s: %w", dir, err)
+		removeDirs(created)
+		return nil, explainOpening(ctx, dir, err)
 	}
+	t.lock, t.created = held, created
+	t.planned, t.made = map[string]bool{}, map[string]lock.Blob{}
 	if err := t.removeStaging(); err != nil {
 		t.close()
-		return nil, fmt.Errorf("sweeping what a killed run left: %w", err)
+		return nil, fmt.Errorf("sweeping what a killed run left: %w", explain(err))
 	}
 	return t, nil
+}
+
+func explainOpening(ctx context.Context, dir string, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("waiting for another run that writes %s: %w", dir, err)
+	case disk.IsFull(err):
+		return fmt.Errorf("opening the output directory %s: %w", dir, explain(err))
+	}
+	if _, ok := errors.AsType[*fault.Error](err); ok {
+		return err
+	}
+	return fault.New(fault.Usage, "the output directory %s cannot be written: %w", dir, err).
+		WithHint("name a directory that you may write to")
+}
+
+// sameDir compares a locked directory with the one that is there. Where a file
+// is locked in its stead, that cannot be removed under its owner.
+func sameDir(locked, there os.FileInfo) bool { return !locked.IsDir() || os.SameFile(locked, there) }
+
+// tryTree opens and locks a directory that exists. It returns nil for the lock
+// if another run has it.
+func tryTree(dir string) (*tree, *filelock.Lock, error) {
+	t, err := openExisting(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := t.mkdirAll(metaDir); err != nil {
+		t.root.Close()
+		return nil, nil, err
+	}
+	held, err := filelock.TryDir(filepath.Join(dir, metaDir))
+	if err != nil || held == nil {
+		t.root.Close()
+		return nil, nil, err
+	}
+	// What was locked may be a directory that its last owner has removed.
+	locked, err := held.Stat()
+	there, err2 := t.root.Stat(metaDir)
+	if err != nil || err2 != nil || !sameDir(locked, there) {
+		held.Unlock()
+		t.root.Close()
+		return nil, nil, nil
+	}
+	return t, held, nil
 }
 
 func openExisting(dir string) (*tree, error) {
@@ -95,10 +145,15 @@ func (t *tree) close() error {
 		err = errors.Join(err, t.lock.Unlock())
 	}
 	err = errors.Join(err, t.root.Close())
-	for _, dir := range slices.Backward(t.created) {
+	removeDirs(t.created)
+	return err
+}
+
+// removeDirs removes those of the directories in which nothing is.
+func removeDirs(dirs []string) {
+	for _, dir := range slices.Backward(dirs) {
 		_ = os.Remove(dir) // fails if something is in it, as it should
 	}
-	return err
 }
 
 // removeStaging leaves a directory alone that has none, for it may be on
@@ -149,6 +204,14 @@ func (t *tree) mkdirAll(dir string) error {
 		return err
 	}
 	return t.root.Chmod(dir, agent.DirectoryMode)
+}
+
+// checkSubdir refuses a link where the sub-directory of a platform belongs.
+func (t *tree) checkSubdir(dir string) error {
+	if fi, err := t.root.Lstat(dir); err == nil && !fi.IsDir() {
+		return t.inTheWay(dir, "is not a directory")
+	}
+	return nil
 }
 
 // inTheWay refuses to take away what somebody else put where a file of ours
