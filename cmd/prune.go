@@ -26,7 +26,11 @@ exists is made of, and what killed runs left.`,
 			var pruned mirror.Pruned
 			var err error
 			if len(args) == 1 {
-				pruned, err = mirror.PruneDir(c.Context(), args[0], p.observe)
+				target, parseErr := mirror.ParseTarget(args[0])
+				if parseErr != nil {
+					return parseErr
+				}
+				pruned, err = mirror.PruneDir(c.Context(), target.Path, p.observe)
 			} else {
 				pruned, err = g.sweepStore(c)
 			}

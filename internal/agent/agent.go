@@ -69,6 +69,9 @@ func (p Platform) String() string { return p.OS + "/" + p.Arch }
 // output holds several.
 func (p Platform) Dir() string { return p.OS + "-" + p.Arch }
 
+// ComparePlatforms orders platforms by what [Platform.String] returns.
+func ComparePlatforms(a, b Platform) int { return strings.Compare(a.String(), b.String()) }
+
 // MarshalText writes the platform as [Platform.String] does.
 func (p Platform) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 

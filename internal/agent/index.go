@@ -70,7 +70,7 @@ type Build struct {
 }
 
 // Build returns the entry's build for a platform. Where several URLs name the
-// platform the last one counts, and dependencies add up, as in the
+// platform the last one counts, and dependencies add up, as in the agent.
 func (e *Entry) Build(p Platform) (Build, bool) {
 	b := Build{Dependencies: map[string]string{}}
 	found := false
@@ -101,7 +101,7 @@ func (e *Entry) Platforms() []Platform {
 			platforms = append(platforms, p)
 		}
 	}
-	slices.SortFunc(platforms, func(a, b Platform) int { return strings.Compare(a.String(), b.String()) })
+	slices.SortFunc(platforms, ComparePlatforms)
 	return platforms
 }
 

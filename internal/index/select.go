@@ -1,6 +1,7 @@
 package index
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -116,12 +117,8 @@ func covers(k agent.PluginKey, e Selected) bool {
 }
 
 func compareSelected(a, b Selected) int {
-	for _, c := range []int{strings.Compare(a.Repository, b.Repository), strings.Compare(string(a.Type), string(b.Type)), strings.Compare(a.Name, b.Name)} {
-		if c != 0 {
-			return c
-		}
-	}
-	return strings.Compare(a.Version, b.Version)
+	return cmp.Or(strings.Compare(a.Repository, b.Repository), strings.Compare(string(a.Type), string(b.Type)),
+		strings.Compare(a.Name, b.Name), strings.Compare(a.Version, b.Version))
 }
 
 // newest returns the newest version of every plugin.
@@ -192,7 +189,7 @@ func selectPlatforms(selected []Selected, s Selection) ([]agent.Platform, error)
 		names = append(names, p.String())
 	}
 	platforms := slices.Clone(s.Platforms)
-	slices.SortFunc(platforms, func(a, b agent.Platform) int { return strings.Compare(a.String(), b.String()) })
+	slices.SortFunc(platforms, agent.ComparePlatforms)
 	platforms = slices.Compact(platforms)
 	var problems []error
 	for _, p := range platforms {
@@ -210,7 +207,7 @@ func Offered(selected []Selected) []agent.Platform {
 	for _, e := range selected {
 		offered = append(offered, e.Platforms()...)
 	}
-	slices.SortFunc(offered, func(a, b agent.Platform) int { return strings.Compare(a.String(), b.String()) })
+	slices.SortFunc(offered, agent.ComparePlatforms)
 	return slices.Compact(offered)
 }
 

@@ -24,6 +24,9 @@ const SchemaVersion = 1
 // MaxSize bounds, in bytes, a lock that is read.
 const MaxSize = 16 << 20
 
+// MaxSchema bounds, in bytes, a JSON schema that an index refers to.
+const MaxSchema = 4 << 20
+
 // SHA256 is a digest. In JSON it is 64 lower-case hexadecimal digits.
 type SHA256 [sha256.Size]byte
 
@@ -118,6 +121,11 @@ type Plugin struct {
 	Builds     []Build          `json:"builds"`
 }
 
+// Is reports whether the plugin is an entry of a repository's index.
+func (p Plugin) Is(repository string, e *agent.Entry) bool {
+	return p.Repository == repository && p.Type == e.Type && p.Name == e.Name && p.Version == e.Version
+}
+
 // Key returns the plugin's key with its version.
 func (p Plugin) Key() agent.PluginKey {
 	return agent.PluginKey{Repository: p.Repository, Name: p.Name, Version: p.Version}
@@ -161,14 +169,14 @@ type Artifact struct {
 
 // Sort brings the document into its one order.
 func (l *Lock) Sort() {
-	slices.SortFunc(l.Platforms, func(a, b agent.Platform) int { return strings.Compare(a.String(), b.String()) })
+	slices.SortFunc(l.Platforms, agent.ComparePlatforms)
 	slices.SortFunc(l.Repositories, func(a, b Repository) int { return strings.Compare(a.Name, b.Name) })
 	for _, r := range l.Repositories {
 		slices.SortFunc(r.Schemas, func(a, b Schema) int { return strings.Compare(a.URL, b.URL) })
 	}
 	slices.SortFunc(l.Plugins, comparePlugins)
 	for _, p := range l.Plugins {
-		slices.SortFunc(p.Builds, func(a, b Build) int { return strings.Compare(a.Platform.String(), b.Platform.String()) })
+		slices.SortFunc(p.Builds, func(a, b Build) int { return agent.ComparePlatforms(a.Platform, b.Platform) })
 		for _, b := range p.Builds {
 			slices.SortFunc(b.Dependencies, func(a, b Dependency) int { return strings.Compare(a.Name, b.Name) })
 		}

@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,7 +102,7 @@ var defaultPlatform = agent.Platform{OS: "linux", Arch: "amd64"}
 func (s *Session) resolve(ctx context.Context, sel Selection) (*resolve.Plan, error) {
 	req := resolve.Request{
 		Version:          sel.Version,
-		Repositories:     sel.Repositories,
+		Repositories:     slices.Clone(sel.Repositories),
 		Selection:        index.Selection{Plugins: sel.Plugins, Exclude: sel.Exclude, Platforms: sel.Platforms, AllPlatforms: sel.AllPlatforms},
 		RequireChecksums: sel.RequireChecksums,
 	}

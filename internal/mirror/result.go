@@ -91,8 +91,7 @@ func (r *Result) fetched(i int, a lock.Artifact, f fetch.Result) {
 	r.FetchedBytes += f.Transferred
 }
 
-// Dependencies counts the dependencies of the plugins, each program once for
-// each platform.
+// Dependencies counts the dependencies of the plugins, each URL once.
 func (r *Result) Dependencies() int {
 	seen := map[string]bool{}
 	for _, p := range r.Plugins {
@@ -103,15 +102,4 @@ func (r *Result) Dependencies() int {
 		}
 	}
 	return len(seen)
-}
-
-// Unverified returns the URLs of the artifacts that nobody vouches for.
-func (r *Result) Unverified() []string {
-	var urls []string
-	for _, a := range r.Artifacts {
-		if a.VerifiedBy == lock.ByNone {
-			urls = append(urls, a.URL)
-		}
-	}
-	return urls
 }

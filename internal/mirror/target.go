@@ -38,5 +38,3 @@ func unsupported(s string) error {
 	return fault.New(fault.Usage, "the output %q is not a directory, and nothing else can be written yet", s).
 		WithHint("name a directory: PATH, or dir:PATH if its name looks like something else")
 }
-
-func (t Target) String() string { return t.Path }

@@ -21,9 +21,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
 )
 
-// maxSchema bounds, in bytes, a JSON schema that an index refers to.
-const maxSchema = 4 << 20
-
 // lookups bounds the small documents that are requested at a time.
 const lookups = 8
 
@@ -262,7 +259,7 @@ func (r *Resolver) pinnedSchema(repository, url string, pinned *lock.Lock) (lock
 }
 
 func (r *Resolver) schema(ctx context.Context, url string) (lock.Blob, error) {
-	data, _, err := r.Fetch.Document(ctx, url, maxSchema)
+	data, _, err := r.Fetch.Document(ctx, url, lock.MaxSchema)
 	if err != nil {
 		return lock.Blob{}, fmt.Errorf("reading a JSON schema: %w", err)
 	}

@@ -16,9 +16,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
 )
 
-// maxSchema bounds, in bytes, a JSON schema that is written into an index.
-const maxSchema = 4 << 20
-
 // commit completes a platform's directory. The order counts: whatever comes
 // last is what an agent, a later run or a person takes as the sign that the
 // rest is there.
@@ -149,9 +146,7 @@ func (t *tree) rewrite(ix *index.Index, r lock.Repository, l *lock.Lock, p agent
 		return nil, fmt.Errorf("reading the URL of %q: %w", r.Name, err)
 	}
 	return ix.Rewrite(func(e *agent.Entry) (index.Replacement, bool) {
-		i := slices.IndexFunc(l.Plugins, func(plugin lock.Plugin) bool {
-			return plugin.Repository == r.Name && plugin.Type == e.Type && plugin.Name == e.Name && plugin.Version == e.Version
-		})
+		i := slices.IndexFunc(l.Plugins, func(p lock.Plugin) bool { return p.Is(r.Name, e) })
 		if i < 0 {
 			return index.Replacement{}, false
 		}
@@ -189,7 +184,7 @@ type texts map[string]string
 func schemaTexts(r lock.Repository, s *store.Store) (texts, error) {
 	all := texts{}
 	for _, schema := range r.Schemas {
-		data, err := s.ReadAll(schema.SHA256, maxSchema)
+		data, err := s.ReadAll(schema.SHA256, lock.MaxSchema)
 		if err != nil {
 			return nil, fmt.Errorf("reading the JSON schema %s: %w", schema.URL, err)
 		}
