@@ -321,6 +321,9 @@ func TestOpenRefuses(t *testing.T) {
 			t.Errorf("Open(%q) for %q: %v", dir, mount, err)
 		}
 	}
+	if _, err := os.Stat(file); err != nil {
+		t.Errorf("a file in the way was removed: %v", err)
+	}
 }
 
 // TestWaiting wants a second writer to wait until it is told to stop.

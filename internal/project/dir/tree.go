@@ -176,7 +176,12 @@ func mkdir(dir string) (created []string, err error) {
 			return created, err
 		}
 	}
-	if err := os.Mkdir(dir, agent.DirectoryMode); err != nil && !errors.Is(err, fs.ErrExist) {
+	err = os.Mkdir(dir, agent.DirectoryMode)
+	if errors.Is(err, fs.ErrExist) {
+		// Another run was faster, or it is a file, which the next step notices.
+		return created, nil
+	}
+	if err != nil {
 		return created, err
 	}
 	return append(created, dir), os.Chmod(dir, agent.DirectoryMode)
