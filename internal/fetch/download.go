@@ -112,6 +112,10 @@ func (d *download) run(ctx context.Context) (Result, error) {
 // than a wrong checksum. What is wrong for good is not kept.
 func (d *download) insist(ctx context.Context) error {
 	err := d.get(ctx)
+	if ctx.Err() != nil {
+		// The cause may be the failure of another download: what is here is good.
+		return err
+	}
 	if wrong, ok := errors.AsType[*mismatch](err); ok {
 		d.suspicious = true
 		if err = d.restart(wrong.Error()); err == nil {

@@ -199,14 +199,7 @@ func (s *Session) fill(ctx context.Context, plan *resolve.Plan, writers []*dir.W
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(result.Artifacts[b].Size, result.Artifacts[a].Size) })
 
 	var mu sync.Mutex
-	var group sync.WaitGroup
-	// The first error counts: the others may be of the cancellation that it causes.
-	var first error
-	var once sync.Once
-	// Not errgroup's own context: that has the first error as its cause, which
-	// the other downloads would take for theirs.
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
 	downloading := make(chan struct{}, s.Parallel)
 	// Unpacking is bound by the processor, so it has a bound of its own and
 	// holds up no download.
@@ -240,15 +233,9 @@ func (s *Session) fill(ctx context.Context, plan *resolve.Plan, writers []*dir.W
 	}
 	for _, i := range order {
 		downloading <- struct{}{}
-		group.Go(func() {
-			if err := finish(i); err != nil {
-				once.Do(func() { first = err })
-				cancel()
-			}
-		})
+		group.Go(func() error { return finish(i) })
 	}
-	group.Wait()
-	return first
+	return group.Wait()
 }
 
 // place makes one file. A blob that went bad in the store is fetched again, once.
