@@ -49,6 +49,9 @@ func openTree(ctx context.Context, dir string, waiting func(string)) (*tree, err
 	if fi, err := os.Stat(dir); err == nil && !fi.IsDir() {
 		return nil, fault.New(fault.Usage, "the output %s is a file, not a directory", dir).
 			WithHint("name a directory that does not exist yet, or one that pull wrote")
+	} else if _, lerr := os.Lstat(dir); err != nil && lerr == nil {
+		return nil, fault.New(fault.Usage, "the output %s cannot be opened: %w", dir, err).
+			WithHint("if it is a link, create the directory that it leads to")
 	}
 	tell := func() {
 		if waiting != nil {
@@ -57,6 +60,7 @@ func openTree(ctx context.Context, dir string, waiting func(string)) (*tree, err
 	}
 	var t *tree
 	var created []string
+	vanished := 0
 	held, err := filelock.Wait(ctx, tell, func() (held *filelock.Lock, err error) {
 		// The run that is waited for may remove what it created for nothing,
 		// so every try begins with the directory.
@@ -65,7 +69,8 @@ func openTree(ctx context.Context, dir string, waiting func(string)) (*tree, err
 		if err == nil {
 			t, held, err = tryTree(dir)
 		}
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) && vanished < 20 {
+			vanished++
 			return nil, nil
 		}
 		return held, err
