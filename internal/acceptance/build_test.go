@@ -67,9 +67,9 @@ func build(module, name string, packages ...string) (string, error) {
 	if err := os.Mkdir(out, 0o755); err != nil {
 		return "", err
 	}
-	cmd := exec.Command("go", append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", out + "/"}, packages...)...)
+	cmd := exec.Command("go", append([]string{"build", "-ldflags=-s -w", "-o", out + "/"}, packages...)...)
 	cmd.Dir = module
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOOS="+here.OS, "GOARCH="+here.Arch)
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOOS="+here.OS, "GOARCH="+here.Arch)
 	if log, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building %s: %w\n%s", name, err, log)
 	}
