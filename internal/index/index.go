@@ -17,6 +17,14 @@ import (
 // than 100 KiB.
 const MaxSize = 16 << 20
 
+// Bounds on what an index lists, some hundred times what the official ones do:
+// what follows compares entries with one another.
+const (
+	maxEntries = 10_000
+	// maxPerEntry bounds URLs, and dependencies over all of them, of an entry.
+	maxPerEntry = 1_000
+)
+
 // Index is a plugin repository's index.
 type Index struct {
 	*agent.Index
@@ -34,6 +42,9 @@ func Parse(data []byte) (*Index, error) {
 	if read == nil {
 		return nil, err
 	}
+	if err := checkBounds(read); err != nil {
+		return nil, err
+	}
 	problems := []error{err}
 	for i := range read.Entries {
 		for _, err := range checkNames(&read.Entries[i]) {
@@ -48,6 +59,22 @@ func Parse(data []byte) (*Index, error) {
 		return nil, agent.YAMLError(err)
 	}
 	return ix, nil
+}
+
+func checkBounds(ix *agent.Index) error {
+	if n := len(ix.Entries); n > maxEntries {
+		return fmt.Errorf("the index has %d entries; at most %d are read", n, maxEntries)
+	}
+	for i, e := range ix.Entries {
+		dependencies := 0
+		for _, u := range e.URLs {
+			dependencies += len(u.Dependencies)
+		}
+		if len(e.URLs) > maxPerEntry || dependencies > maxPerEntry {
+			return fmt.Errorf("entries[%d] (%s): has %d urls with %d dependencies; at most %d of each are read", i, e.Label(), len(e.URLs), dependencies, maxPerEntry)
+		}
+	}
+	return nil
 }
 
 // checkNames reports names that the agent would take, but that would lead out
