@@ -101,7 +101,22 @@ unreachable or missing, 4 integrity, 5 incomplete, 130 interrupted.`,
 	flags.StringVar(&g.logFormat, "log-format", g.logFormat, "form of what is told on standard error: text or json")
 	flags.BoolVar(&g.noProgress, "no-progress", false, "draw no progress bar")
 	root.AddCommand(pullCommand(g), lockCommand(g), pruneCommand(g), versionCommand(g))
+	root.InitDefaultCompletionCmd()
+	checkCompletionArgs(root)
 	return root
+}
+
+// checkCompletionArgs gives cobra's own command our errors for arguments.
+func checkCompletionArgs(root *cobra.Command) {
+	for _, c := range root.Commands() {
+		if c.Name() != "completion" {
+			continue
+		}
+		c.Args, c.RunE = noArgs, root.RunE
+		for _, shell := range c.Commands() {
+			shell.Args = noArgs
+		}
+	}
 }
 
 // noArgs and maxArgs say what cobra's own validators do not: how to find out.

@@ -28,6 +28,19 @@ func pointAway(e *agent.Entry) (Replacement, bool) {
 	return Replacement{Builds: map[agent.Platform]agent.Build{p: local}, Schemas: schemas}, true
 }
 
+func parseFile(t testing.TB, name string) *Index {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ix, err := Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ix
+}
+
 // checkRewritten reports what a rewritten index may not have changed, or has left.
 func checkRewritten(t *testing.T, before *Index, rewritten []byte) {
 	t.Helper()
@@ -66,14 +79,7 @@ func checkRewritten(t *testing.T, before *Index, rewritten []byte) {
 
 func TestRewrite(t *testing.T) {
 	for _, file := range []string{"../../testdata/upstream/plugins-index.yaml", "../../testdata/upstream/extra/plugins-index.yaml", "testdata/odd.yaml"} {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ix, err := Parse(data)
-		if err != nil {
-			t.Fatal(err)
-		}
+		ix := parseFile(t, file)
 		out, err := ix.Rewrite(pointAway)
 		if err != nil {
 			t.Fatal(err)
@@ -89,14 +95,7 @@ func TestRewrite(t *testing.T) {
 // TestRewriteKeepsOtherKeys uses an index with anchors, merge keys, comments,
 // keys that no agent knows, and a platform that stands twice.
 func TestRewriteKeepsOtherKeys(t *testing.T) {
-	data, err := os.ReadFile("testdata/odd.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ix, err := Parse(data)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ix := parseFile(t, "testdata/odd.yaml")
 	out, err := ix.Rewrite(pointAway)
 	if err != nil {
 		t.Fatal(err)
@@ -117,14 +116,7 @@ func TestRewriteKeepsOtherKeys(t *testing.T) {
 }
 
 func TestSelectReportsAllAtOnce(t *testing.T) {
-	data, err := os.ReadFile("../../testdata/upstream/plugins-index.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ix, err := Parse(data)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ix := parseFile(t, "../../testdata/upstream/plugins-index.yaml")
 	key := func(s string) agent.PluginKey {
 		k, err := agent.ParsePluginKey(s)
 		if err != nil {
@@ -132,7 +124,7 @@ func TestSelectReportsAllAtOnce(t *testing.T) {
 		}
 		return k
 	}
-	_, _, err = Select(map[string]*Index{"demo": ix}, Selection{
+	_, _, err := Select(map[string]*Index{"demo": ix}, Selection{
 		Plugins: []agent.PluginKey{key("demo/hellp"), key("demo/hello@v1.1.1"), key("nowhere/x")}, AllPlatforms: true,
 	})
 	if err == nil || len(strings.Split(err.Error(), "\n")) != 3 {
@@ -176,14 +168,7 @@ func FuzzRewrite(f *testing.F) {
 }
 
 func FuzzSelect(f *testing.F) {
-	data, err := os.ReadFile("../../testdata/upstream/plugins-index.yaml")
-	if err != nil {
-		f.Fatal(err)
-	}
-	ix, err := Parse(data)
-	if err != nil {
-		f.Fatal(err)
-	}
+	ix := parseFile(f, "../../testdata/upstream/plugins-index.yaml")
 	f.Add("demo/hello", "linux/amd64")
 	f.Add("demo/ticker@v1.0.0", "linux/arm64")
 	f.Fuzz(func(t *testing.T, plugin, platform string) {
