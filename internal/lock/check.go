@@ -64,7 +64,7 @@ func (l *Lock) CheckPlan() error {
 			report("artifact %s stands twice", agent.Redact(a.URL))
 		}
 		artifacts[a.URL] = true
-		if !slices.Contains([]Voucher{ByIndex, ByPublisher, ByLock, ByNone}, a.VerifiedBy) {
+		if !a.VerifiedBy.valid() {
 			report("artifact %s is verified by %q, which means nothing", agent.Redact(a.URL), a.VerifiedBy)
 		}
 	}
@@ -74,10 +74,66 @@ func (l *Lock) CheckPlan() error {
 		}
 		problems = append(problems, p.check(platforms, artifacts)...)
 	}
+	if l.AgentImage != nil {
+		problems = append(problems, l.AgentImage.check(platforms)...)
+	}
+	if l.Chart != nil {
+		problems = append(problems, l.Chart.check()...)
+	}
 	if len(problems) == 0 {
 		problems = append(problems, checkPaths(l)...)
 	}
 	return errors.Join(problems...)
+}
+
+// manifestTypes are the media types of manifests of an image for one platform.
+var manifestTypes = []string{
+	"application/vnd.oci.image.manifest.v1+json",
+	"application/vnd.docker.distribution.manifest.v2+json",
+}
+
+// check reports what is wrong with an image.
+func (im *Image) check(platforms map[agent.Platform]bool) []error {
+	var problems []error
+	report := func(format string, args ...any) {
+		problems = append(problems, fmt.Errorf("lock: the agent image: "+format, args...))
+	}
+	if im.Reference == "" || len(im.Manifests) == 0 {
+		report("it has no reference or no manifest")
+	}
+	seen := map[agent.Platform]bool{}
+	for _, m := range im.Manifests {
+		if seen[m.Platform] || !platforms[m.Platform] {
+			report("platform %s stands twice or is not one of the lock's", m.Platform)
+		}
+		seen[m.Platform] = true
+		if !slices.Contains(manifestTypes, m.MediaType) {
+			report("media type %q is not that of an image manifest", m.MediaType)
+		}
+		for _, b := range append([]Blob{m.Blob}, m.Blobs...) {
+			if b.Size <= 0 {
+				report("sha256:%s has no size", b.SHA256)
+			}
+		}
+	}
+	return problems
+}
+
+// check reports what is wrong with a chart.
+func (c *Chart) check() []error {
+	var problems []error
+	for _, err := range []error{agent.CheckName("chart", c.Name), agent.CheckName("chart version", c.Version)} {
+		if err != nil {
+			problems = append(problems, fmt.Errorf("lock: %w", err))
+		}
+	}
+	if c.Size <= 0 || c.URL == "" {
+		problems = append(problems, errors.New("lock: the chart has no size or no URL"))
+	}
+	if !c.VerifiedBy.valid() {
+		problems = append(problems, fmt.Errorf("lock: the chart is verified by %q, which means nothing", c.VerifiedBy))
+	}
+	return problems
 }
 
 // check reports what is wrong with one plugin.

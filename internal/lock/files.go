@@ -61,21 +61,38 @@ func (l *Lock) byURL() map[string]Artifact {
 	return artifacts
 }
 
+// PluginsOnly returns the lock without the other members of a bundle.
+func (l *Lock) PluginsOnly() *Lock {
+	part := *l
+	part.AgentImage, part.Chart = nil, nil
+	return &part
+}
+
 // ForPlatform returns the part of the lock that one platform's directory
 // needs. Entries without a build for the platform are not in it.
 func (l *Lock) ForPlatform(platform agent.Platform) *Lock {
+	return l.PluginsOnly().Subset([]agent.Platform{platform}, func(Plugin) bool { return true })
+}
+
+// Subset returns the part of the lock that is for some of its platforms and
+// plugins. Its repositories stay as they are.
+func (l *Lock) Subset(platforms []agent.Platform, keep func(Plugin) bool) *Lock {
 	part := *l
-	part.Platforms = []agent.Platform{platform}
+	part.Platforms = slices.Clone(platforms)
 	part.Repositories = slices.Clone(l.Repositories)
 	part.Plugins, part.Artifacts = nil, nil
 	used := map[string]bool{}
 	for _, p := range l.Plugins {
+		if !keep(p) {
+			continue
+		}
+		p.Builds = slices.Clone(p.Builds)
+		p.Builds = slices.DeleteFunc(p.Builds, func(b Build) bool { return !slices.Contains(platforms, b.Platform) })
+		if len(p.Builds) == 0 {
+			continue
+		}
+		part.Plugins = append(part.Plugins, p)
 		for _, b := range p.Builds {
-			if b.Platform != platform {
-				continue
-			}
-			p.Builds = []Build{b}
-			part.Plugins = append(part.Plugins, p)
 			for _, raw := range b.urls() {
 				location, _ := agent.ParseLocation(raw)
 				used[location.URL] = true
@@ -87,6 +104,16 @@ func (l *Lock) ForPlatform(platform agent.Platform) *Lock {
 			part.Artifacts = append(part.Artifacts, a)
 		}
 	}
+	if l.AgentImage != nil {
+		image := *l.AgentImage
+		image.Manifests = slices.Clone(image.Manifests)
+		image.Manifests = slices.DeleteFunc(image.Manifests, func(m ImageManifest) bool { return !slices.Contains(platforms, m.Platform) })
+		part.AgentImage = &image
+		if len(image.Manifests) == 0 {
+			part.AgentImage = nil
+		}
+	}
+	part.Sort()
 	return &part
 }
 
@@ -99,7 +126,8 @@ func (b Build) urls() []string {
 	return urls
 }
 
-// Blobs returns all content that the lock pins: indexes, schemas and artifacts.
+// Blobs returns all content that the lock pins: indexes, schemas, artifacts, and
+// what the other members of a bundle are made of. A blob may stand twice.
 func (l *Lock) Blobs() []Blob {
 	var blobs []Blob
 	for _, r := range l.Repositories {
@@ -110,6 +138,14 @@ func (l *Lock) Blobs() []Blob {
 	}
 	for _, a := range l.Artifacts {
 		blobs = append(blobs, a.Blob)
+	}
+	if l.AgentImage != nil {
+		for _, m := range l.AgentImage.Manifests {
+			blobs = append(append(blobs, m.Blob), m.Blobs...)
+		}
+	}
+	if l.Chart != nil {
+		blobs = append(blobs, l.Chart.Blob)
 	}
 	return blobs
 }

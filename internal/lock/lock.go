@@ -75,8 +75,13 @@ const (
 	ByNone Voucher = "none"
 )
 
+func (v Voucher) valid() bool {
+	return slices.Contains([]Voucher{ByIndex, ByPublisher, ByLock, ByNone}, v)
+}
+
 // Lock is the document. Its slices are sorted: repositories and documents by
-// name, plugins by repository, type, name and version, artifacts by URL.
+// name, plugins by repository, type, name and version, artifacts by URL, images
+// by platform.
 type Lock struct {
 	SchemaVersion int `json:"schemaVersion"`
 	// BotkubeVersion is the version whose default repositories were used, or
@@ -86,6 +91,9 @@ type Lock struct {
 	Repositories   []Repository     `json:"repositories"`
 	Plugins        []Plugin         `json:"plugins"`
 	Artifacts      []Artifact       `json:"artifacts"`
+	// AgentImage and Chart are members of a bundle that were asked for.
+	AgentImage *Image `json:"agentImage,omitempty"`
+	Chart      *Chart `json:"chart,omitempty"`
 }
 
 // Repository is a plugin repository and its index as upstream served it.
@@ -167,6 +175,34 @@ type Artifact struct {
 	VerifiedWith []string `json:"verifiedWith,omitempty"`
 }
 
+// Image is a container image, for some of its platforms.
+type Image struct {
+	// Reference is where it came from, with its tag: ghcr.io/kubeshop/botkube:v1.14.0.
+	Reference string          `json:"reference"`
+	Manifests []ImageManifest `json:"manifests"`
+}
+
+// ImageManifest is an image for one platform.
+type ImageManifest struct {
+	Platform agent.Platform `json:"platform"`
+	// MediaType is that of an OCI or Docker image manifest.
+	MediaType string `json:"mediaType"`
+	Blob
+	// Blobs are the configuration and the layers, in the manifest's order.
+	Blobs []Blob `json:"blobs"`
+}
+
+// Chart is a Helm chart as its repository serves it: a .tgz.
+type Chart struct {
+	Name string `json:"name"`
+	// Version is the chart's own, without a "v" where it has none.
+	Version string `json:"version"`
+	URL     string `json:"url"`
+	Blob
+	// VerifiedBy is ByIndex where the repository's index.yaml gave the digest.
+	VerifiedBy Voucher `json:"verifiedBy"`
+}
+
 // Sort brings the document into its one order.
 func (l *Lock) Sort() {
 	slices.SortFunc(l.Platforms, agent.ComparePlatforms)
@@ -184,6 +220,9 @@ func (l *Lock) Sort() {
 	slices.SortFunc(l.Artifacts, func(a, b Artifact) int { return strings.Compare(a.URL, b.URL) })
 	for _, a := range l.Artifacts {
 		slices.Sort(a.VerifiedWith)
+	}
+	if l.AgentImage != nil {
+		slices.SortFunc(l.AgentImage.Manifests, func(a, b ImageManifest) int { return agent.ComparePlatforms(a.Platform, b.Platform) })
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
 	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
 )
@@ -35,7 +36,7 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 	if len(o.Outputs) == 0 && !o.DryRun {
 		return nil, fault.New(fault.Usage, "no output is given").WithHint("name a directory with --output")
 	}
-	if err := dir.CheckMount(o.Mount); err != nil {
+	if err := cache.CheckMount(o.Mount); err != nil {
 		return nil, err
 	}
 	plan, err := s.resolve(ctx, o.Selection)
@@ -102,7 +103,7 @@ func (s *Session) open(ctx context.Context, plan *resolve.Plan, o PullOptions) (
 	writers := make([]*dir.Writer, len(o.Outputs))
 	for _, i := range order {
 		writers[i], err = dir.Open(ctx, o.Outputs[i].Path, plan.Lock, dir.Options{
-			Mount: o.Mount, Store: s.Store,
+			Mount: o.Mount, Source: cache.Upstream{Blobs: s.Store, Memory: s.Store},
 			Waiting: func(path string) {
 				s.Observe(Event{Kind: EventWaiting, Subject: path, Detail: "another run writes it"})
 			},

@@ -354,7 +354,7 @@ func (in *Ingest) commit(d lock.SHA256, size int64) error {
 	if there, ok := in.store.Has(d); ok && in.store.isKnown(d, there) {
 		return os.Remove(in.Path())
 	}
-	to := in.store.blob(d)
+	to := in.store.path(d)
 	if err := os.Rename(in.Path(), to); err != nil {
 		return in.yield(d, err)
 	}
@@ -364,7 +364,7 @@ func (in *Ingest) commit(d lock.SHA256, size int64) error {
 // yield drops the partial file for a blob that could not be replaced, as where
 // Windows has it open, if that one is good.
 func (in *Ingest) yield(d lock.SHA256, cause error) error {
-	if fi, err := os.Lstat(in.store.blob(d)); err == nil && fi.IsDir() {
+	if fi, err := os.Lstat(in.store.path(d)); err == nil && fi.IsDir() {
 		return fmt.Errorf("a directory is in the way: %w", cause)
 	}
 	if _, ok := in.store.Has(d); !ok || in.store.Verify(context.Background(), d) != nil {

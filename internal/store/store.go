@@ -27,6 +27,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
@@ -56,7 +57,7 @@ func (s *Store) Dir() string { return s.dir }
 // it, the end of the process does.
 func (s *Store) Close() error { return s.run.Unlock() }
 
-func (s *Store) blob(d lock.SHA256) string {
+func (s *Store) path(d lock.SHA256) string {
 	return filepath.Join(s.dir, blobsDir, d.String())
 }
 
@@ -64,7 +65,7 @@ func (s *Store) blob(d lock.SHA256) string {
 // by this run, so that the [Store.Sweep] of another leaves it alone. What the
 // blob holds is not looked at: see [Store.Verify].
 func (s *Store) Has(d lock.SHA256) (size int64, ok bool) {
-	path := s.blob(d)
+	path := s.path(d)
 	fi, err := os.Lstat(path)
 	if err != nil || !fi.Mode().IsRegular() {
 		return 0, false
@@ -82,11 +83,11 @@ func (s *Store) Has(d lock.SHA256) (size int64, ok bool) {
 
 // Open opens a blob to read. Its content is as good as the disk: see
 // [Store.Verify].
-func (s *Store) Open(d lock.SHA256) (*os.File, error) {
+func (s *Store) Open(d lock.SHA256) (blob.File, error) {
 	if _, ok := s.Has(d); !ok {
 		return nil, s.absent(d)
 	}
-	f, err := os.Open(s.blob(d))
+	f, err := os.Open(s.path(d))
 	if err != nil {
 		return nil, fmt.Errorf("opening a blob of the store: %w", err)
 	}
@@ -133,7 +134,7 @@ func (s *Store) spoilt(d, got lock.SHA256) error {
 	delete(s.known, d)
 	s.mu.Unlock()
 	e := fault.New(fault.Integrity, "the store %s holds damaged data: the blob that should be sha256:%s is sha256:%s", s.dir, d, got)
-	if err := os.Remove(s.blob(d)); err != nil {
+	if err := os.Remove(s.path(d)); err != nil {
 		return e.WithHint("it could not be removed (%v); remove it by hand and pull again", err)
 	}
 	return e.WithHint("it was removed; pull again to fetch it anew, and check the disk")
@@ -170,12 +171,12 @@ func (r readerWithContext) Read(p []byte) (int, error) {
 func (s *Store) Put(data []byte) (lock.SHA256, error) {
 	d := lock.Sum(data)
 	if size, ok := s.Has(d); ok && size == int64(len(data)) {
-		if there, err := os.ReadFile(s.blob(d)); err == nil && bytes.Equal(there, data) {
+		if there, err := os.ReadFile(s.path(d)); err == nil && bytes.Equal(there, data) {
 			s.setKnown(d, size)
 			return d, nil
 		}
 	}
-	if err := s.writeFile(s.blob(d), data, durable); err != nil {
+	if err := s.writeFile(s.path(d), data, durable); err != nil {
 		return lock.SHA256{}, fmt.Errorf("storing sha256:%s: %w", d, explain(err))
 	}
 	s.setKnown(d, int64(len(data)))

@@ -103,7 +103,7 @@ func (s *Store) removeBlob(d lock.SHA256) error {
 	s.mu.Lock()
 	delete(s.known, d)
 	s.mu.Unlock()
-	if err := os.Remove(s.blob(d)); !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(s.path(d)); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
@@ -177,6 +177,6 @@ func (s *Store) recordHolds(path string) bool {
 	if !ok {
 		return false
 	}
-	fi, err := os.Lstat(s.blob(r.Blob))
+	fi, err := os.Lstat(s.path(r.Blob))
 	return err == nil && fi.Mode().IsRegular()
 }

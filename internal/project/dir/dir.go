@@ -19,21 +19,19 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"path/filepath"
-	"slices"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/store"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
 )
 
 const (
-	metaDir        = ".botkube-mirror"
-	lockPath       = metaDir + "/lock.json"
-	sumsPath       = metaDir + "/SHA256SUMS"
+	metaDir        = cache.MetaDir
+	lockPath       = cache.LockPath
+	sumsPath       = cache.SumsPath
 	supersededPath = metaDir + "/superseded"
 	stagingDir     = metaDir + "/staging"
 
@@ -45,7 +43,8 @@ const (
 type Options struct {
 	// Mount is where the agent will see the directory: its plugins.cacheDir.
 	Mount string
-	Store *store.Store
+	// Source is what the files are made of.
+	Source cache.Source
 	// Waiting, if not nil, is called when another run has the directory.
 	Waiting func(path string)
 }
@@ -64,7 +63,7 @@ type Writer struct {
 // a killed one left. The sizes and digests of the plan's artifacts do not matter
 // yet.
 func Open(ctx context.Context, dir string, plan *lock.Lock, o Options) (*Writer, error) {
-	if err := CheckMount(o.Mount); err != nil {
+	if err := cache.CheckMount(o.Mount); err != nil {
 		return nil, err
 	}
 	w := &Writer{path: dir, options: o, platforms: map[agent.Platform]*tree{}}
@@ -85,40 +84,18 @@ func Open(ctx context.Context, dir string, plan *lock.Lock, o Options) (*Writer,
 			}
 		}
 		w.platforms[p] = t
-		for _, f := range layout(plan, p) {
+		for _, f := range cache.Paths(plan, p) {
 			t.planned[f] = true
 		}
 	}
 	return w, nil
 }
 
-// CheckMount reports why a path cannot be the agent's cache directory.
-func CheckMount(mount string) error {
-	if !path.IsAbs(mount) || path.Clean(mount) != mount {
-		return fault.New(fault.Usage, "%q is not a clean absolute path for the agent's plugins.cacheDir, for example /plugins", mount)
-	}
-	return nil
-}
-
-// layout returns the paths of all that an agent's directory holds for a
-// platform.
-func layout(l *lock.Lock, p agent.Platform) []string {
-	var paths []string
-	for _, r := range l.Repositories {
-		paths = append(paths, agent.IndexPath(r.Name))
-	}
-	for _, f := range l.Files(p) {
-		paths = append(paths, f.Path)
-	}
-	slices.Sort(paths)
-	return paths
-}
-
-// Place brings one file into the directory. The blob of its artifact must be in
-// the store. A file that is there already, byte for byte, is left alone.
+// Place brings one file into the directory. A file that is there already, byte
+// for byte, is left alone.
 // It reports whether anything was written.
 func (w *Writer) Place(ctx context.Context, p agent.Platform, f lock.File) (bool, error) {
-	written, err := w.platforms[p].place(ctx, f, w.options.Store)
+	written, err := w.platforms[p].place(ctx, p, f, w.options.Source)
 	if err != nil {
 		return false, fmt.Errorf("writing %s: %w", filepath.Join(w.platforms[p].path, filepath.FromSlash(f.Path)), explain(err))
 	}
@@ -138,7 +115,7 @@ func (w *Writer) Commit(ctx context.Context, l *lock.Lock) (bool, error) {
 		written = written || changed
 	}
 	if len(l.Platforms) > 1 {
-		changed, err := w.top.commitWhole(ctx, l)
+		changed, err := w.top.commitWhole(ctx, l.PluginsOnly())
 		if err != nil {
 			return false, fmt.Errorf("completing %s: %w", w.path, explain(err))
 		}

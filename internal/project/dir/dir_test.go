@@ -17,6 +17,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
 )
 
@@ -75,7 +76,7 @@ func (f *fixture) put(t *testing.T, content string) lock.Blob {
 func (f *fixture) write(t *testing.T, dir string, skip ...string) bool {
 	t.Helper()
 	ctx := context.Background()
-	w, err := Open(ctx, dir, f.lock, Options{Mount: "/plugins", Store: f.store})
+	w, err := Open(ctx, dir, f.lock, Options{Mount: "/plugins", Source: cache.Upstream{Blobs: f.store, Memory: f.store}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,12 +305,6 @@ func TestCommitNamesLocalFilesOnly(t *testing.T) {
 	}
 }
 
-func TestFileURL(t *testing.T) {
-	if got, want := fileURL("/var/lib/a b", "r/executor_v1.0+x?_y"), "file:///var/lib/a%20b/r/executor_v1.0+x%3F_y"; got != want {
-		t.Errorf("%s, want %s", got, want)
-	}
-}
-
 func TestOpenRefuses(t *testing.T) {
 	f := newFixture(t, "v1")
 	file := filepath.Join(t.TempDir(), "file")
@@ -317,7 +312,7 @@ func TestOpenRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for dir, mount := range map[string]string{file: "/plugins", filepath.Join(file, "below"): "/plugins", t.TempDir(): "plugins", filepath.Join(t.TempDir(), "x"): "/a/../b"} {
-		if _, err := Open(context.Background(), dir, f.lock, Options{Mount: mount, Store: f.store}); fault.KindOf(err) != fault.Usage {
+		if _, err := Open(context.Background(), dir, f.lock, Options{Mount: mount, Source: cache.Upstream{Blobs: f.store, Memory: f.store}}); fault.KindOf(err) != fault.Usage {
 			t.Errorf("Open(%q) for %q: %v", dir, mount, err)
 		}
 	}
@@ -329,12 +324,12 @@ func TestOpenRefuses(t *testing.T) {
 // TestWaiting wants a second writer to wait until it is told to stop.
 func TestWaiting(t *testing.T) {
 	f, dir := newFixture(t, "v1"), filepath.Join(t.TempDir(), "plugins")
-	first, err := Open(context.Background(), dir, f.lock, Options{Mount: "/plugins", Store: f.store})
+	first, err := Open(context.Background(), dir, f.lock, Options{Mount: "/plugins", Source: cache.Upstream{Blobs: f.store, Memory: f.store}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	_, err = Open(ctx, dir, f.lock, Options{Mount: "/plugins", Store: f.store, Waiting: func(string) { cancel() }})
+	_, err = Open(ctx, dir, f.lock, Options{Mount: "/plugins", Source: cache.Upstream{Blobs: f.store, Memory: f.store}, Waiting: func(string) { cancel() }})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want a canceled context", err)
 	}
@@ -342,7 +337,7 @@ func TestWaiting(t *testing.T) {
 	// away again, gets a new one.
 	waiting, opened := make(chan struct{}), make(chan error)
 	go func() {
-		w, err := Open(context.Background(), dir, f.lock, Options{Mount: "/plugins", Store: f.store, Waiting: func(string) { close(waiting) }})
+		w, err := Open(context.Background(), dir, f.lock, Options{Mount: "/plugins", Source: cache.Upstream{Blobs: f.store, Memory: f.store}, Waiting: func(string) { close(waiting) }})
 		if err == nil {
 			err = w.Close()
 		}

@@ -70,7 +70,8 @@ func (s *stagedFile) Reset() error {
 	return s.file.Truncate(0)
 }
 
-func (s *stagedFile) blob() lock.Blob {
+// Blob says what was written.
+func (s *stagedFile) Blob() lock.Blob {
 	return lock.Blob{Size: s.size, SHA256: lock.SHA256(s.hash.Sum(nil))}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
 )
 
 // beginWriting creates the staging directory, and notes as superseded every
@@ -91,7 +92,7 @@ func supersededBy(known, current []string) []string {
 // platforms their sub-directories, with a slash at the end.
 func (t *tree) layoutOf(l *lock.Lock) []string {
 	if len(l.Platforms) == 1 {
-		return layout(l, l.Platforms[0])
+		return cache.Paths(l, l.Platforms[0])
 	}
 	var dirs []string
 	for _, p := range l.Platforms {

@@ -1,0 +1,186 @@
+// Package cache is the content of an agent's plugin cache directory: which files
+// it has, and how each is made. Writing them somewhere, to a directory or into
+// the layers of an image, is for others.
+package cache
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/url"
+	"path"
+	"slices"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/archive"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+)
+
+// Paths of what a directory holds beside what the agent reads.
+const (
+	// MetaDir is the directory of everything else here.
+	MetaDir = ".botkube-mirror"
+	// LockPath is what the directory was made of.
+	LockPath = MetaDir + "/lock.json"
+	// SumsPath has the digest of every file, for sha256sum -c.
+	SumsPath = MetaDir + "/SHA256SUMS"
+)
+
+// Source is what the files of a directory are made of: upstream files, or
+// another cache directory. Its methods may be called concurrently.
+type Source interface {
+	// Known returns what a file will be, if that can be told without making it.
+	Known(p agent.Platform, f lock.File) (lock.Blob, bool)
+	// Make writes a file. What the sink received counts only if the error is nil.
+	Make(ctx context.Context, p agent.Platform, f lock.File, to Sink) error
+	// Index returns the index of a repository.
+	Index(p agent.Platform, r lock.Repository) (Index, error)
+}
+
+// Sink receives a file, and knows what it received.
+type Sink interface {
+	archive.Sink
+	Blob() lock.Blob
+}
+
+// Index is the index of a repository before it is rewritten.
+type Index struct {
+	Data []byte
+	// Schemas are the JSON schemas that the index refers to, by their
+	// absolute URLs.
+	Schemas map[string]string
+}
+
+// Document is a small file of a directory.
+type Document struct {
+	// Path is relative to the directory, with slashes.
+	Path string
+	Data []byte
+}
+
+// Paths returns the paths of all that the agent reads for a platform, sorted.
+func Paths(l *lock.Lock, p agent.Platform) []string {
+	var paths []string
+	for _, r := range l.Repositories {
+		paths = append(paths, agent.IndexPath(r.Name))
+	}
+	for _, f := range l.Files(p) {
+		paths = append(paths, f.Path)
+	}
+	slices.Sort(paths)
+	return paths
+}
+
+// CheckMount reports why a path cannot be the agent's cache directory.
+func CheckMount(mount string) error {
+	if !path.IsAbs(mount) || path.Clean(mount) != mount || mount == "/" {
+		return fault.New(fault.Usage, "%q is not a clean absolute path for the agent's plugins.cacheDir, for example /plugins", mount)
+	}
+	return nil
+}
+
+// Documents returns all files but the binaries, in the order in which they
+// must be written: whatever comes last is what an agent, a later run or a person
+// takes as the sign that the rest is there. Made says what the binaries are, by
+// path. Mount is where the agent will see the directory.
+func Documents(l *lock.Lock, p agent.Platform, mount string, made map[string]lock.Blob, src Source) ([]Document, error) {
+	l = l.ForPlatform(p)
+	indexes, err := rewriteIndexes(l, p, mount, made, src)
+	if err != nil {
+		return nil, err
+	}
+	lockData, err := l.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	digests := map[string]lock.SHA256{LockPath: lock.Sum(lockData)}
+	for _, f := range l.Files(p) {
+		digests[f.Path] = made[f.Path].SHA256
+	}
+	for _, d := range indexes {
+		digests[d.Path] = lock.Sum(d.Data)
+	}
+	return append([]Document{{SumsPath, sums(digests)}, {LockPath, lockData}}, indexes...), nil
+}
+
+// sums is the content of SHA256SUMS.
+func sums(digests map[string]lock.SHA256) []byte {
+	paths := make([]string, 0, len(digests))
+	for p := range digests {
+		paths = append(paths, p)
+	}
+	slices.Sort(paths)
+	var out bytes.Buffer
+	for _, p := range paths {
+		fmt.Fprintf(&out, "%s  %s\n", digests[p], p)
+	}
+	return out.Bytes()
+}
+
+func rewriteIndexes(l *lock.Lock, p agent.Platform, mount string, made map[string]lock.Blob, src Source) ([]Document, error) {
+	var indexes []Document
+	for _, r := range l.Repositories {
+		upstream, err := src.Index(p, r)
+		if err != nil {
+			return nil, fmt.Errorf("reading the index of %q: %w", r.Name, err)
+		}
+		ix, err := index.Parse(upstream.Data)
+		if err != nil {
+			return nil, fault.New(fault.Integrity, "reading the index of %q: %w", r.Name, err)
+		}
+		base, err := url.Parse(r.URL)
+		if err != nil {
+			return nil, fmt.Errorf("reading the URL of %q: %w", r.Name, err)
+		}
+		rewritten, err := ix.Rewrite(func(e *agent.Entry) (index.Replacement, bool) {
+			i := slices.IndexFunc(l.Plugins, func(p lock.Plugin) bool { return p.Is(r.Name, e) })
+			if i < 0 {
+				return index.Replacement{}, false
+			}
+			return index.Replacement{
+				Builds:  map[agent.Platform]agent.Build{p: localBuild(l.Plugins[i], p, mount, made)},
+				Schemas: upstream.schemasOf(e, base),
+			}, true
+		})
+		if err != nil {
+			return nil, fmt.Errorf("rewriting the index of %q: %w", r.Name, err)
+		}
+		indexes = append(indexes, Document{agent.IndexPath(r.Name), rewritten})
+	}
+	return indexes, nil
+}
+
+// localBuild is a build whose URLs are files of the directory.
+func localBuild(plugin lock.Plugin, p agent.Platform, mount string, made map[string]lock.Blob) agent.Build {
+	binary := plugin.Binary()
+	local := agent.Build{URL: fileURL(mount, binary), Checksum: made[binary].SHA256.String(), Dependencies: map[string]string{}}
+	for _, build := range plugin.Builds {
+		if build.Platform != p {
+			continue
+		}
+		for _, d := range build.Dependencies {
+			at := agent.DependencyPath(binary, d.Name)
+			local.Dependencies[d.Name] = fileURL(mount, at) + "?checksum=sha256:" + made[at].SHA256.String()
+		}
+	}
+	return local
+}
+
+// fileURL is where the agent sees a file of the directory.
+func fileURL(mount, p string) string {
+	return (&url.URL{Scheme: "file", Path: path.Join(mount, p)}).String()
+}
+
+// schemasOf returns the schemas by the URLs that an entry has.
+func (ix Index) schemasOf(e *agent.Entry, base *url.URL) map[string]string {
+	byRef := map[string]string{}
+	for _, ref := range e.RefURLs() {
+		abs, err := agent.ResolveLocation(base, ref)
+		if text, found := ix.Schemas[agent.Redact(abs)]; err == nil && found {
+			byRef[ref] = text
+		}
+	}
+	return byRef
+}

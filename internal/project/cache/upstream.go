@@ -1,0 +1,120 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/archive"
+	"github.com/botkube-mirror/botkube-mirror/internal/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+)
+
+// Upstream is a [Source]: upstream files as their publishers made them.
+type Upstream struct {
+	Blobs blob.Source
+	// Memory, if not nil, remembers what came out of archives.
+	Memory Memory
+}
+
+// Memory remembers what was made of a blob: see [store.Store.Derived].
+type Memory interface {
+	Derived(blob lock.SHA256, how string) (lock.Blob, bool)
+	SetDerived(blob lock.SHA256, how string, made lock.Blob) error
+}
+
+// Known knows raw binaries, and what Memory remembers.
+func (u Upstream) Known(_ agent.Platform, f lock.File) (lock.Blob, bool) {
+	if f.Format == "" {
+		return f.Artifact.Blob, true
+	}
+	if u.Memory == nil {
+		return lock.Blob{}, false
+	}
+	return u.Memory.Derived(f.Artifact.SHA256, how(f))
+}
+
+// how names what is taken out of an artifact.
+func how(f lock.File) string {
+	return fmt.Sprintf("%s %q %q %t", f.Format, f.Member.Dir, f.Member.Name, f.Member.First)
+}
+
+// Make verifies the artifact, and writes the binary that it is or holds.
+func (u Upstream) Make(ctx context.Context, _ agent.Platform, f lock.File, to Sink) error {
+	if err := u.Blobs.Verify(ctx, f.Artifact.SHA256); err != nil {
+		return err
+	}
+	if err := u.unpack(ctx, f, to); err != nil {
+		return err
+	}
+	if u.Memory == nil || f.Format == "" {
+		return nil
+	}
+	return u.Memory.SetDerived(f.Artifact.SHA256, how(f), to.Blob())
+}
+
+// bufferSize is that of copies, in bytes.
+const bufferSize = 256 << 10
+
+func (u Upstream) unpack(ctx context.Context, f lock.File, to Sink) error {
+	content, err := u.Blobs.Open(f.Artifact.SHA256)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	if f.Format == "" {
+		return Copy(ctx, to, content)
+	}
+	_, err = archive.Extract(ctx, content, f.Format, f.Member, archive.Limits{}, to)
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("unpacking %s: %w", f.Artifact.URL, err)
+	if fault.KindOf(err) != fault.Integrity {
+		return err
+	}
+	hint := fmt.Sprintf("leave the plugin out with --exclude %s/%s, and tell its publisher", f.Plugin.Repository, f.Plugin.Name)
+	if held := fault.HintOf(err); held != "" {
+		hint = held + "\n" + hint
+	}
+	return fault.New(fault.Integrity, "%w", err).WithHint("%s", hint)
+}
+
+// Index returns the index as upstream served it.
+func (u Upstream) Index(_ agent.Platform, r lock.Repository) (Index, error) {
+	data, err := u.Blobs.ReadAll(r.Index.SHA256, index.MaxSize)
+	if err != nil {
+		return Index{}, err
+	}
+	ix := Index{Data: data, Schemas: map[string]string{}}
+	for _, schema := range r.Schemas {
+		text, err := u.Blobs.ReadAll(schema.SHA256, lock.MaxSchema)
+		if err != nil {
+			return Index{}, fmt.Errorf("reading the JSON schema %s: %w", schema.URL, err)
+		}
+		ix.Schemas[schema.URL] = string(text)
+	}
+	return ix, nil
+}
+
+// Copy copies until ctx is done.
+func Copy(ctx context.Context, to io.Writer, from io.Reader) error {
+	_, err := io.CopyBuffer(struct{ io.Writer }{to}, reader{ctx, from}, make([]byte, bufferSize))
+	return err
+}
+
+// reader fails once its context is done.
+type reader struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r reader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
+}
