@@ -1,0 +1,192 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+)
+
+// MaxManifest bounds, in bytes, a manifest that is read. Registries take none
+// that is larger (distribution specification, "Pushing Manifests").
+const MaxManifest = 4 << 20
+
+// accepted are the manifests that are asked for.
+var accepted = []string{
+	"application/vnd.oci.image.index.v1+json",
+	"application/vnd.oci.image.manifest.v1+json",
+	"application/vnd.docker.distribution.manifest.list.v2+json",
+	"application/vnd.docker.distribution.manifest.v2+json",
+}
+
+// Manifest is a manifest as a registry has it.
+type Manifest struct {
+	// MediaType is what the document says that it is, or, where it says
+	// nothing, what the registry says. The document has a digest; the header
+	// field has none.
+	MediaType string
+	Data      []byte
+	// Digest is that of Data.
+	Digest lock.SHA256
+}
+
+// Manifest returns what has a tag or a digest (sha256:…), and compares the
+// digest. [IsNotFound] is true for the error where there is nothing.
+func (r *Repository) Manifest(ctx context.Context, tagOrDigest string) (Manifest, error) {
+	doing := "reading " + r.name.reference(tagOrDigest)
+	var m Manifest
+	err := r.client.retry(ctx, doing, nil, func() (err error) {
+		m, err = r.manifest(ctx, tagOrDigest)
+		return err
+	})
+	if err != nil {
+		return Manifest{}, r.failure(ctx, doing, err)
+	}
+	return m, nil
+}
+
+func (r *Repository) manifest(ctx context.Context, tagOrDigest string) (Manifest, error) {
+	resp, err := r.do(ctx, request{method: http.MethodGet, url: r.url("manifests", tagOrDigest), header: http.Header{"Accept": accepted}})
+	if err != nil {
+		return Manifest{}, err
+	}
+	if err := r.expect(resp, http.StatusOK); err != nil {
+		return Manifest{}, err
+	}
+	defer resp.Close()
+	data, err := io.ReadAll(io.LimitReader(resp, MaxManifest+1))
+	if err != nil {
+		return Manifest{}, err
+	}
+	if len(data) > MaxManifest {
+		return Manifest{}, permanent(fmt.Errorf("the manifest has more than the %d bytes that are read", MaxManifest))
+	}
+	m := Manifest{MediaType: mediaType(resp.Header), Data: data, Digest: lock.Sum(data)}
+	var said struct {
+		MediaType string `json:"mediaType"`
+	}
+	if json.Unmarshal(data, &said) == nil && said.MediaType != "" {
+		m.MediaType = said.MediaType
+	}
+	for _, want := range []string{tagOrDigest, resp.Header.Get("Docker-Content-Digest")} {
+		if d, err := ParseDigest(want); err == nil && d != m.Digest {
+			return Manifest{}, wrongDigest("what came", m.Digest, d)
+		}
+	}
+	return m, nil
+}
+
+// PutManifest writes a manifest under a tag or its own digest. What it names
+// must be there already.
+func (r *Repository) PutManifest(ctx context.Context, tagOrDigest, mediaType string, data []byte) error {
+	doing := "writing " + r.name.reference(tagOrDigest)
+	err := r.client.retry(ctx, doing, nil, func() error { return r.putManifest(ctx, tagOrDigest, mediaType, data) })
+	return r.failure(ctx, doing, err)
+}
+
+func (r *Repository) putManifest(ctx context.Context, tagOrDigest, mediaType string, data []byte) error {
+	resp, err := r.do(ctx, request{
+		method: http.MethodPut, url: r.url("manifests", tagOrDigest),
+		header: http.Header{"Content-Type": {mediaType}}, data: data,
+	})
+	if err != nil {
+		return err
+	}
+	if err := r.expect(resp, http.StatusCreated); err != nil {
+		return err
+	}
+	defer resp.done()
+	if d, err := ParseDigest(resp.Header.Get("Docker-Content-Digest")); err == nil && d != lock.Sum(data) {
+		return wrongDigest("what the registry received", d, lock.Sum(data))
+	}
+	return nil
+}
+
+// HasBlob returns the size of a blob, which is -1 where the registry does not say.
+func (r *Repository) HasBlob(ctx context.Context, d lock.SHA256) (size int64, ok bool, err error) {
+	doing := "looking for " + r.name.reference(digestPrefix+d.String())
+	err = r.client.retry(ctx, doing, nil, func() error {
+		size, ok, err = r.hasBlob(ctx, d)
+		return err
+	})
+	return size, ok, r.failure(ctx, doing, err)
+}
+
+func (r *Repository) hasBlob(ctx context.Context, d lock.SHA256) (size int64, ok bool, err error) {
+	resp, err := r.do(ctx, request{method: http.MethodHead, url: r.url("blobs", digestPrefix+d.String())})
+	if err != nil {
+		return 0, false, err
+	}
+	err = r.expect(resp, http.StatusOK)
+	if IsNotFound(err) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	defer resp.done()
+	size, err = strconv.ParseInt(resp.Header.Get("Content-Length"), 10, 64)
+	if err != nil {
+		size = -1
+	}
+	return size, true, nil
+}
+
+// failure returns nil for nil.
+func (r *Repository) failure(ctx context.Context, doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return r.client.failure(ctx, doing, r.name.host, err)
+}
+
+// url returns where something of the repository is. Of the scheme the
+// transport decides.
+func (r *Repository) url(kind, id string) *url.URL {
+	scheme := "https"
+	if r.client.plainHTTP {
+		scheme = "http"
+	}
+	return &url.URL{Scheme: scheme, Host: r.host, Path: "/v2/" + r.path + "/" + kind + "/" + id}
+}
+
+// reference returns a name with a tag or a digest.
+func (n Name) reference(tagOrDigest string) string {
+	if strings.Contains(tagOrDigest, ":") {
+		return n.String() + "@" + tagOrDigest
+	}
+	return n.String() + ":" + tagOrDigest
+}
+
+func mediaType(h http.Header) string {
+	t, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil {
+		return ""
+	}
+	return t
+}
+
+func setBody(req *http.Request, data []byte) {
+	if len(data) == 0 {
+		req.Body = http.NoBody // or its length would count as unknown
+		return
+	}
+	req.ContentLength = int64(len(data))
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+	req.Body, _ = req.GetBody() // it cannot fail
+}
+
+// done ends a request whose answer has nothing more to say, in a way that its
+// connection may be used again.
+func (r *response) done() {
+	_, _ = io.CopyN(io.Discard, r, maxErrorBody)
+	_ = r.Close()
+}

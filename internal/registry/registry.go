@@ -1,0 +1,219 @@
+// Package registry talks to a container registry, by the OCI distribution
+// specification 1.1, so that an interrupted upload or download goes on where it
+// stopped. The handshake is go-containerregistry's; the requests are its own.
+package registry
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// Config says how to talk to registries. It works at its zero value.
+type Config struct {
+	// PlainHTTP speaks http. Nothing else does: not even a registry on this
+	// machine is spoken to in the clear unasked.
+	PlainHTTP bool
+	// Insecure does not verify the registry's certificate.
+	Insecure bool
+	// CAFile is a PEM file of authorities that are trusted besides the
+	// system's, or empty.
+	CAFile string
+	// UserAgent is the header field's value; empty means botkube-mirror.
+	UserAgent string
+	// Keychain has the credentials; nil means docker's: the file config.json
+	// in DOCKER_CONFIG, and the helpers that it names.
+	Keychain authn.Keychain
+	// Retries is how often in a row an attempt may fail that brought next to
+	// nothing; 0 means 5, a negative number none.
+	Retries int
+	// Backoff is the first pause before an attempt is repeated, which doubles
+	// up to 60 times itself; 0 means 500 ms.
+	Backoff time.Duration
+	// StallTimeout is how long a connection may move no byte; 0 means 30 s.
+	StallTimeout time.Duration
+	// Retrying, if not nil, is told of failed attempts, from several
+	// goroutines. Subject says at what: "uploading sha256:… to HOST/PATH".
+	Retrying func(subject string, err error, pause time.Duration)
+}
+
+// Client talks to registries. Its methods may be called concurrently.
+type Client struct {
+	transport *http.Transport
+	userAgent string
+	plainHTTP bool
+	keychain  authn.Keychain
+	retries   int
+	backoff   time.Duration
+	stall     time.Duration
+	retrying  func(subject string, err error, pause time.Duration)
+
+	mu    sync.Mutex
+	known map[access]*introduction
+}
+
+// access is what a handshake is about.
+type access struct {
+	name Name
+	push bool
+}
+
+// introduction is a handshake, made by whoever holds its turn.
+type introduction struct {
+	turn chan struct{}
+	done *Repository
+}
+
+// New returns a client. It reads cfg.CAFile.
+func New(cfg Config) (*Client, error) {
+	trust, err := trusted(cfg)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{
+		userAgent: cmp.Or(cfg.UserAgent, "botkube-mirror"),
+		plainHTTP: cfg.PlainHTTP,
+		keychain:  cfg.Keychain,
+		retries:   max(cmp.Or(cfg.Retries, 5), 0),
+		backoff:   cmp.Or(cfg.Backoff, 500*time.Millisecond),
+		stall:     cmp.Or(cfg.StallTimeout, 30*time.Second),
+		retrying:  cfg.Retrying,
+		known:     make(map[access]*introduction),
+	}
+	if c.keychain == nil {
+		c.keychain = authn.DefaultKeychain
+	}
+	c.transport = newTransport(c.stall, trust)
+	return c, nil
+}
+
+// Close drops idle connections. The client may still be used.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
+
+// Repository is a repository of a registry that has been asked for access.
+// Its methods may be called concurrently.
+type Repository struct {
+	client *Client
+	name   Name
+	// host and path are as they go over the wire: docker.io is index.docker.io
+	// there, and has names of one component under library/.
+	host, path string
+	http       *http.Client
+	// anonymous says that there are no credentials for it.
+	anonymous bool
+}
+
+// Name returns what the repository is called.
+func (r *Repository) Name() Name { return r.name }
+
+// Repository asks a registry for access to a repository, to pull and, if push
+// is set, to push as well. It asks once for all calls that want the same.
+func (c *Client) Repository(ctx context.Context, n Name, push bool) (*Repository, error) {
+	key := access{n, push}
+	c.mu.Lock()
+	in := c.known[key]
+	if in == nil {
+		in = &introduction{turn: make(chan struct{}, 1)}
+		c.known[key] = in
+	}
+	c.mu.Unlock()
+	select {
+	case in.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	defer func() { <-in.turn }()
+	if in.done != nil {
+		return in.done, nil
+	}
+	doing := "asking " + n.host + " for access to " + n.path
+	var r *Repository
+	err := c.retry(ctx, doing, nil, func() (err error) {
+		r, err = c.introduce(ctx, n, push)
+		return err
+	})
+	if err != nil {
+		return nil, c.failure(ctx, doing, n.host, err)
+	}
+	in.done = r
+	return r, nil
+}
+
+// introduce makes the handshake.
+func (c *Client) introduce(ctx context.Context, n Name, push bool) (*Repository, error) {
+	repo, err := n.repository(c.plainHTTP)
+	if err != nil {
+		return nil, err
+	}
+	auth, err := authn.Resolve(ctx, c.keychain, repo)
+	if err != nil {
+		return nil, &keychainError{err}
+	}
+	scope := repo.Scope(transport.PullScope)
+	if push {
+		scope = repo.Scope(transport.PushScope)
+	}
+	r := &Repository{client: c, name: n, host: repo.RegistryStr(), path: repo.RepositoryStr(), anonymous: isAnonymous(ctx, auth)}
+	// The library reads the answer to its first question to the end, however
+	// long that takes.
+	limited, cancel := context.WithTimeoutCause(ctx, 4*c.stall, errStalled)
+	defer cancel()
+	d := &door{inner: c.transport, userAgent: c.userAgent, plainHTTP: c.plainHTTP, host: repo.RegistryStr()}
+	rt, err := transport.NewWithContext(limited, repo.Registry, auth, d, []string{scope})
+	if err != nil {
+		return nil, r.handshakeReason(ctx, limited, d, auth, err)
+	}
+	r.http = &http.Client{Transport: rt, CheckRedirect: checkRedirect}
+	return r, nil
+}
+
+func isAnonymous(ctx context.Context, auth authn.Authenticator) bool {
+	if auth == authn.Anonymous {
+		return true
+	}
+	cfg, err := authn.Authorization(ctx, auth)
+	return err == nil && (cfg == nil || *cfg == authn.AuthConfig{})
+}
+
+// handshakeReason returns why a handshake failed.
+func (r *Repository) handshakeReason(ctx, limited context.Context, d *door, auth authn.Authenticator, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if limited.Err() != nil {
+		return errStalled
+	}
+	if e, ok := errors.AsType[*transport.Error](err); ok {
+		return r.libraryStatus(e, d)
+	}
+	if errors.Is(err, errInClear) && d.failure() == nil {
+		return errInClear
+	}
+	// Of two schemes that it tried, the library tells in one line; what
+	// happened on the wire is said better.
+	if cause := d.failure(); cause != nil {
+		return plainReason(cause)
+	}
+	secrets := secretsOf(ctx, auth)
+	return permanent(errors.New(clean(hide(firstLine(err.Error()), secrets), maxMessage)))
+}
+
+// repository returns the library's notion of a name.
+func (n Name) repository(plainHTTP bool) (name.Repository, error) {
+	var opts []name.Option
+	if plainHTTP {
+		opts = append(opts, name.Insecure)
+	}
+	repo, err := name.NewRepository(n.String(), opts...)
+	if err != nil {
+		return name.Repository{}, permanent(err)
+	}
+	return repo, nil
+}
