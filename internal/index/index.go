@@ -6,6 +6,7 @@ package index
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 
 	"gopkg.in/yaml.v3"
@@ -103,4 +104,28 @@ func checkNames(e *agent.Entry) []error {
 		}
 	}
 	return slices.Clip(problems)
+}
+
+// Schemas returns the absolute URLs of the JSON schemas that those entries refer
+// to for which keep returns true. The index lies at base.
+func (ix *Index) Schemas(base string, keep func(*agent.Entry) bool) (map[string]bool, error) {
+	at, err := url.Parse(base)
+	if err != nil {
+		return nil, err
+	}
+	urls := map[string]bool{}
+	for i := range ix.Entries {
+		e := &ix.Entries[i]
+		if !keep(e) {
+			continue
+		}
+		for _, ref := range e.RefURLs() {
+			abs, err := agent.ResolveLocation(at, ref)
+			if err != nil {
+				return nil, err
+			}
+			urls[agent.Redact(abs)] = true
+		}
+	}
+	return urls, nil
 }

@@ -148,7 +148,7 @@ func newest(indexes map[string]*Index) []Selected {
 func find(indexes map[string]*Index, key agent.PluginKey) ([]Selected, error) {
 	ix, found := indexes[key.Repository]
 	if !found {
-		return nil, unknown("repository", key.Repository, slices.Collect(maps.Keys(indexes)))
+		return nil, Unknown("repository", key.Repository, slices.Collect(maps.Keys(indexes)))
 	}
 	var selected []Selected
 	var versions []string
@@ -165,9 +165,9 @@ func find(indexes map[string]*Index, key agent.PluginKey) ([]Selected, error) {
 	case len(selected) > 0:
 		return selected, nil
 	case len(versions) > 0:
-		return nil, unknown(fmt.Sprintf("version of %s/%s", key.Repository, key.Name), key.Version, versions)
+		return nil, Unknown(fmt.Sprintf("version of %s/%s", key.Repository, key.Name), key.Version, versions)
 	default:
-		return nil, unknown("plugin in "+key.Repository, key.Name, ix.names())
+		return nil, Unknown("plugin in "+key.Repository, key.Name, ix.names())
 	}
 }
 
@@ -194,7 +194,7 @@ func selectPlatforms(selected []Selected, s Selection) ([]agent.Platform, error)
 	var problems []error
 	for _, p := range platforms {
 		if !slices.Contains(offered, p) {
-			problems = append(problems, unknown("platform", p.String(), names))
+			problems = append(problems, Unknown("platform", p.String(), names))
 		}
 	}
 	return platforms, errors.Join(problems...)
@@ -264,8 +264,8 @@ func join(platforms []agent.Platform) string {
 	return strings.Join(names, ", ")
 }
 
-// unknown says that a name is not there, and what is: the nearest first.
-func unknown(what, name string, known []string) error {
+// Unknown says that a name is not there, and what is: the nearest first.
+func Unknown(what, name string, known []string) error {
 	slices.Sort(known)
 	known = slices.Compact(known)
 	slices.SortStableFunc(known, func(a, b string) int { return distance(a, name) - distance(b, name) })

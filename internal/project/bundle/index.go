@@ -1,0 +1,333 @@
+package bundle
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+)
+
+// Part is a document that [ReadIndex] asks for.
+type Part struct {
+	// MediaType is LockType for the lock, which registries keep as a blob,
+	// and else that of a manifest.
+	MediaType string
+	lock.Blob
+	// What says in messages what it is.
+	What string
+}
+
+// IsManifest reports whether the part is a manifest.
+func (p Part) IsManifest() bool { return p.MediaType != LockType }
+
+// ReadIndex reads a bundle from its image index on, wherever it lies, and
+// believes nothing in which index, manifests and lock do not agree. Read returns
+// a document; one that has more than its size in bytes need not be read further.
+// What the index holds that is no bundle is an [ErrNotBundle].
+//
+// The result opens those documents only: see [Contents.With].
+func ReadIndex(index []byte, read func(p Part) ([]byte, error)) (*Contents, error) {
+	r := &reading{read: read, contents: &Contents{
+		Index: Document{MediaType: indexType, Data: index}, made: map[lock.SHA256][]byte{},
+	}}
+	if err := r.readIndex(); err != nil {
+		return nil, err
+	}
+	if err := r.readManifests(); err != nil {
+		return nil, err
+	}
+	c := r.contents
+	c.Tag = tag(c.Lock, *r.lockSum)
+	if v, ok := r.index.Annotations[versionAnnotation]; ok && v != c.Lock.BotkubeVersion {
+		return nil, fault.New(fault.Integrity, "the image index is for version %q, the lock for %q", clip(v), c.Lock.BotkubeVersion)
+	}
+	return c, c.list()
+}
+
+// With returns the contents with a source of the blobs that are not among the
+// documents.
+func (c *Contents) With(blobs blob.Source) *Contents {
+	with := *c
+	with.blobs = blobs
+	return &with
+}
+
+// reading is one run of [ReadIndex].
+type reading struct {
+	read     func(p Part) ([]byte, error)
+	index    v1.IndexManifest
+	contents *Contents
+	// lockSum is the digest of the lock, once it is read.
+	lockSum *lock.SHA256
+	// want are the members that follow from the lock.
+	want []member
+}
+
+// member is what the lock says that a manifest is.
+type member struct {
+	name     string
+	platform *agent.Platform
+	// layers are those of a plugin manifest or a chart's.
+	layers []lock.Blob
+	image  *lock.ImageManifest
+}
+
+func (m member) String() string {
+	what := map[string]string{MemberPlugins: "the plugins' manifest", MemberAgentImage: "the agent image's manifest", MemberChart: "the chart's manifest"}[m.name]
+	if m.platform != nil {
+		what += " for " + m.platform.String()
+	}
+	return what
+}
+
+// members returns what manifests a lock's bundle has, in their order.
+func members(l *lock.Lock) []member {
+	var all []member
+	files := layers(l)
+	for _, p := range l.Platforms {
+		m := member{name: MemberPlugins, platform: &p}
+		for _, f := range files[p] {
+			m.layers = append(m.layers, f.Blob)
+		}
+		all = append(all, m)
+	}
+	if l.AgentImage != nil {
+		for _, im := range l.AgentImage.Manifests {
+			all = append(all, member{name: MemberAgentImage, platform: &im.Platform, image: &im})
+		}
+	}
+	if l.Chart != nil {
+		all = append(all, member{name: MemberChart, layers: []lock.Blob{l.Chart.Blob}})
+	}
+	return all
+}
+
+func notBundle(format string, args ...any) error {
+	return fault.New(fault.Usage, "%w: "+format, append([]any{ErrNotBundle}, args...)...)
+}
+
+// readIndex tells a bundle's index from other documents.
+func (r *reading) readIndex() error {
+	data := r.contents.Index.Data
+	if len(data) > maxDocument {
+		return fault.New(fault.Integrity, "the image index has %d bytes; at most %d are read", len(data), maxDocument)
+	}
+	// A document of another kind has other keys, so what it is comes first.
+	var probe struct {
+		MediaType    string            `json:"mediaType"`
+		ArtifactType string            `json:"artifactType"`
+		Manifests    []json.RawMessage `json:"manifests"`
+	}
+	if err := json.Unmarshal(data, &probe); err != nil {
+		return fault.New(fault.Integrity, "the image index cannot be read: %w", err)
+	}
+	if probe.ArtifactType != ArtifactType && (probe.MediaType != "" && probe.MediaType != indexType || len(probe.Manifests) == 0) {
+		return notBundle("it is of media type %q", clip(probe.MediaType))
+	}
+	if err := decode(data, &r.index); err != nil {
+		if probe.ArtifactType != ArtifactType {
+			return notBundle("its index cannot be read: %v", err)
+		}
+		return fault.New(fault.Integrity, "the image index cannot be read: %w", err)
+	}
+	ix := r.index
+	switch {
+	case ix.ArtifactType != "" && ix.ArtifactType != ArtifactType:
+		return notBundle("it is of type %q", clip(ix.ArtifactType))
+	case ix.SchemaVersion != 2 || ix.MediaType != "" && string(ix.MediaType) != indexType:
+		return fault.New(fault.Integrity, "the image index is of schema version %d and media type %q", ix.SchemaVersion, clip(string(ix.MediaType)))
+	case len(ix.Manifests) == 0 || len(ix.Manifests) > maxManifests:
+		return fault.New(fault.Integrity, "the image index names %d manifests", len(ix.Manifests))
+	}
+	return nil
+}
+
+// readManifests reads the manifests in the index's order. The first is one of
+// the plugins', whose configuration is the lock, from which follows what the
+// others must be.
+func (r *reading) readManifests() error {
+	for i, d := range r.index.Manifests {
+		if r.lockSum != nil && i >= len(r.want) {
+			return fault.New(fault.Integrity, "the image index names more manifests than follow from the lock, which are %d", len(r.want))
+		}
+		what := fmt.Sprintf("manifest %d of the image index", i+1)
+		if r.lockSum != nil {
+			what = r.want[i].String()
+		}
+		doc, err := r.readManifest(d, what)
+		if err != nil {
+			return err
+		}
+		if r.lockSum == nil {
+			if err := r.readLock(doc.Data); err != nil {
+				return err
+			}
+		}
+		want := r.want[i]
+		if err := want.checkDescriptor(d); err != nil {
+			e := fault.New(fault.Integrity, "what the image index says of %s: %w", want, err)
+			if want.image != nil {
+				return e.WithHint("was it copied with skopeo? Then copy it again with --all --preserve-digests")
+			}
+			return e
+		}
+		doc.Member, doc.Platform = want.name, want.platform
+		if doc.Blobs, err = want.check(doc, *r.lockSum); err != nil {
+			return fault.New(fault.Integrity, "%s does not match the lock: %w", want, err)
+		}
+		r.contents.Manifests = append(r.contents.Manifests, doc)
+	}
+	if have, want := len(r.index.Manifests), len(r.want); have < want {
+		return fault.New(fault.Incomplete, "the image index lacks %s", r.want[have])
+	}
+	return nil
+}
+
+// readManifest reads what a descriptor of the index names.
+func (r *reading) readManifest(d v1.Descriptor, what string) (Document, error) {
+	b, err := descriptorBlob(d)
+	if err != nil {
+		return Document{}, fault.New(fault.Integrity, "%s: %w", what, err)
+	}
+	if !d.MediaType.IsImage() {
+		if r.index.ArtifactType != ArtifactType {
+			return Document{}, notBundle("it names a %q", clip(string(d.MediaType)))
+		}
+		return Document{}, fault.New(fault.Integrity, "%s is of media type %q", what, clip(string(d.MediaType)))
+	}
+	data, err := r.part(Part{MediaType: string(d.MediaType), Blob: b, What: what}, maxDocument)
+	return Document{MediaType: string(d.MediaType), Data: data}, err
+}
+
+// part reads a document and compares its digest.
+func (r *reading) part(p Part, max int64) ([]byte, error) {
+	if p.Size > max {
+		return nil, fault.New(fault.Integrity, "%s, sha256:%s, has %d bytes; at most %d are read", p.What, p.SHA256, p.Size, max)
+	}
+	data, err := r.read(p)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", p.What, err)
+	}
+	if got := blobOf(data); got != p.Blob {
+		return nil, fault.New(fault.Integrity, "%s should be %s but is %s", p.What, describe(p.Blob), describe(got))
+	}
+	return data, nil
+}
+
+// readLock reads the configuration of the first manifest.
+func (r *reading) readLock(manifest []byte) error {
+	var m v1.Manifest
+	if err := json.Unmarshal(manifest, &m); err != nil {
+		return fault.New(fault.Integrity, "the first manifest cannot be read: %w", err)
+	}
+	if string(m.Config.MediaType) != LockType {
+		if r.index.ArtifactType != ArtifactType && m.ArtifactType != ArtifactType {
+			return notBundle("it holds an image or an artifact with a configuration of type %q", clip(string(m.Config.MediaType)))
+		}
+		return fault.New(fault.Integrity, "the configuration of the first manifest is of type %q, not a lock", clip(string(m.Config.MediaType)))
+	}
+	b, err := descriptorBlob(m.Config)
+	if err != nil {
+		return fault.New(fault.Integrity, "the first manifest: %w", err)
+	}
+	data, err := r.part(Part{MediaType: LockType, Blob: b, What: "the lock"}, lock.MaxSize)
+	if err != nil {
+		return err
+	}
+	l, err := lock.Parse(data)
+	if err != nil {
+		return fault.New(fault.Integrity, "the lock in it cannot be used: %w", err)
+	}
+	r.contents.Lock, r.lockSum, r.want = l, &b.SHA256, members(l)
+	r.contents.made[b.SHA256] = data
+	return nil
+}
+
+// checkDescriptor compares what the index says of a manifest.
+func (m member) checkDescriptor(d v1.Descriptor) error {
+	mediaType := manifestType
+	if m.image != nil {
+		mediaType = m.image.MediaType
+		if b, err := descriptorBlob(d); err != nil || b != m.image.Blob {
+			return errors.Join(err, fmt.Errorf("it is %s of %d bytes, not the lock's %s", d.Digest, d.Size, describe(m.image.Blob)))
+		}
+	}
+	if string(d.MediaType) != mediaType {
+		return fmt.Errorf("its media type is %q, not %q", clip(string(d.MediaType)), mediaType)
+	}
+	name := d.Annotations[MemberAnnotation]
+	if name == "" {
+		name = MemberPlugins
+	}
+	if name != m.name {
+		return fmt.Errorf("it is annotated as %q", clip(name))
+	}
+	have := "none"
+	if d.Platform != nil {
+		have = d.Platform.String()
+	}
+	if (m.platform == nil) != (d.Platform == nil) || m.platform != nil && !d.Platform.Equals(v1.Platform{OS: m.platform.OS, Architecture: m.platform.Arch}) {
+		return fmt.Errorf("its platform is %s", clip(have))
+	}
+	return nil
+}
+
+// check compares a manifest with the lock, and returns what it names.
+func (m member) check(doc Document, lockSum lock.SHA256) ([]lock.Blob, error) {
+	if m.image != nil {
+		return m.image.Blobs, doc.checkImage(*m.image)
+	}
+	var have v1.Manifest
+	if err := decode(doc.Data, &have); err != nil {
+		return nil, err
+	}
+	blobs, err := manifestBlobs(have)
+	if err != nil {
+		return nil, err
+	}
+	artifactType, configType, layerType := ArtifactType, LockType, FileType
+	if m.name == MemberChart {
+		artifactType, configType, layerType = "", ChartConfigType, ChartType
+	}
+	wrongType := func(d v1.Descriptor) bool { return string(d.MediaType) != layerType }
+	switch {
+	case have.SchemaVersion != 2 || have.MediaType != "" && string(have.MediaType) != manifestType:
+		return nil, fmt.Errorf("it is of schema version %d and media type %q", have.SchemaVersion, clip(string(have.MediaType)))
+	case have.ArtifactType != artifactType || string(have.Config.MediaType) != configType || slices.ContainsFunc(have.Layers, wrongType):
+		return nil, errors.New("it, its configuration or a layer is of another type")
+	case m.name == MemberPlugins && blobs[0].SHA256 != lockSum:
+		return nil, fmt.Errorf("its lock is sha256:%s, that of the first sha256:%s", blobs[0].SHA256, lockSum)
+	case !slices.Equal(blobs[1:], m.layers):
+		return nil, differentLayers(blobs[1:], m.layers)
+	}
+	return blobs, nil
+}
+
+// differentLayers says which layers a manifest has too many, too few or
+// elsewhere.
+func differentLayers(have, want []lock.Blob) error {
+	count := map[lock.Blob]int{}
+	for _, b := range have {
+		count[b]++
+	}
+	for _, b := range want {
+		if count[b]--; count[b] < 0 {
+			return fmt.Errorf("it does not name %s", describe(b))
+		}
+	}
+	maps.DeleteFunc(count, func(_ lock.Blob, n int) bool { return n == 0 })
+	for _, b := range have {
+		if count[b] > 0 {
+			return fmt.Errorf("it names %s, which the lock does not", describe(b))
+		}
+	}
+	return errors.New("its layers are in another order")
+}

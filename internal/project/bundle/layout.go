@@ -1,0 +1,489 @@
+package bundle
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+)
+
+// layoutFiles are the files of a layout in a directory. No link leads out of
+// it, and none is followed.
+type layoutFiles struct{ root *os.Root }
+
+func (l layoutFiles) Close() error { return l.root.Close() }
+
+func (l layoutFiles) small(name string) ([]byte, error) {
+	f, size, err := l.regular(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if size > maxDocument {
+		return nil, fault.New(fault.Integrity, "its %s has %d bytes; at most %d are read", name, size, maxDocument)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxDocument))
+	if err != nil {
+		return nil, fmt.Errorf("reading its %s: %w", name, err)
+	}
+	return data, nil
+}
+
+func (l layoutFiles) size(d lock.SHA256) (int64, error) {
+	fi, err := l.lstat(blobPath(d))
+	if err != nil {
+		return 0, err
+	}
+	return fi.Size(), nil
+}
+
+func (l layoutFiles) open(d lock.SHA256) (blob.File, error) {
+	f, _, err := l.regular(blobPath(d))
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func blobPath(d lock.SHA256) string { return blobsDir + "/" + d.String() }
+
+// lstat describes a file, and refuses anything else.
+func (l layoutFiles) lstat(name string) (fs.FileInfo, error) {
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		if fi, err := l.root.Lstat(dir); err == nil && !fi.IsDir() {
+			return nil, fault.New(fault.Integrity, "%s is not a directory", dir)
+		}
+	}
+	fi, err := l.root.Lstat(name)
+	if err == nil && !fi.Mode().IsRegular() {
+		err = fault.New(fault.Integrity, "%s is not a regular file", name)
+	}
+	return fi, err
+}
+
+// regular opens a file, and nothing that it was swapped for.
+func (l layoutFiles) regular(name string) (*os.File, int64, error) {
+	seen, err := l.lstat(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	f, err := l.root.Open(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	fi, err := f.Stat()
+	if err == nil && !os.SameFile(seen, fi) {
+		err = fault.New(fault.Integrity, "%s was replaced while it was opened", name)
+	}
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, fi.Size(), nil
+}
+
+const (
+	// tempPrefix begins the names of files on their way in a layout directory.
+	tempPrefix = ".botkube-mirror-tmp-"
+	// windowsLock is what filelock locks on Windows.
+	windowsLock = "writing.lock"
+)
+
+// CheckLayout reports why [WriteLayout] could not write a directory, before
+// anything is done for it. It leaves nothing behind.
+func CheckLayout(dir string) error {
+	fi, err := os.Stat(dir)
+	switch {
+	case err == nil && !fi.IsDir():
+		return fault.New(fault.Usage, "the output %s is a file, not a directory", dir).
+			WithHint("name a directory that does not exist yet, or oci-archive:%s for a bundle that is a file", dir)
+	case err != nil:
+		if _, lerr := os.Lstat(dir); lerr == nil || !errors.Is(err, fs.ErrNotExist) {
+			return fault.New(fault.Usage, "the output %s cannot be opened: %w", dir, err).
+				WithHint("if it is a link, create the directory that it leads to")
+		}
+		return checkWritable(dir)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return fault.New(fault.Usage, "opening the output directory: %w", err)
+	}
+	defer root.Close()
+	if _, err := ours(dir, layoutFiles{root}); err != nil {
+		return err
+	}
+	return checkWritable(dir)
+}
+
+// ours refuses a directory that holds anything but a bundle or the start of
+// one, and returns the contents of a bundle that can be read.
+func ours(dir string, in layoutFiles) (*Contents, error) {
+	foreign := func(format string, args ...any) error {
+		return fault.New(fault.Usage, "the output directory %s is neither empty nor a bundle: "+format, append([]any{dir}, args...)...).
+			WithHint("name a directory that does not exist yet; if this one was a bundle, remove it first")
+	}
+	names, err := in.names(".")
+	if err != nil {
+		return nil, err
+	}
+	has := map[string]bool{}
+	for _, name := range names {
+		switch {
+		case name == "blobs":
+			if unknown, err := in.unknownBlob(); err != nil || unknown != "" {
+				return nil, errors.Join(err, foreign("it has %q", unknown))
+			}
+		case name == layoutName, name == indexName, name == "lost+found", name == windowsLock, strings.HasPrefix(name, tempPrefix):
+		default:
+			return nil, foreign("it has %q", clip(name))
+		}
+		has[name] = true
+	}
+	if !has[layoutName] {
+		if has["blobs"] || has[indexName] {
+			return nil, foreign("it has no %s", layoutName)
+		}
+		return nil, nil
+	}
+	if !has[indexName] {
+		return nil, nil // what a killed run left
+	}
+	c, err := readLayout(in)
+	if errors.Is(err, ErrNotBundle) {
+		return nil, foreign("%v", err)
+	}
+	return c, nil // a damaged one is written anew
+}
+
+// names lists a directory.
+func (l layoutFiles) names(dir string) ([]string, error) {
+	d, err := l.root.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return d.Readdirnames(-1)
+}
+
+// unknownBlob returns the path of something under blobs that is no blob.
+func (l layoutFiles) unknownBlob() (string, error) {
+	for _, dir := range []string{"blobs", blobsDir} {
+		fi, err := l.root.Lstat(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", nil
+		}
+		if err != nil {
+			return "", err
+		}
+		if !fi.IsDir() {
+			return dir, nil
+		}
+		names, err := l.names(dir)
+		if err != nil {
+			return "", err
+		}
+		for _, name := range names {
+			if d, err := lock.ParseSHA256(name); (dir != "blobs" || name != "sha256") && (err != nil || d.String() != name) {
+				return dir + "/" + clip(name), nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// WriteLayout writes the bundle as a directory: blobs first, and last index.json,
+// which makes them a bundle. Blobs that are there and right are kept. A directory
+// that is neither empty nor a bundle is refused. Blobs of the bundle that was
+// there are removed in the end if this one does not name them.
+func WriteLayout(ctx context.Context, dir string, c *Contents, o Options) (changed bool, err error) {
+	if err := CheckLayout(dir); err != nil {
+		return false, err
+	}
+	held, created, err := lockDir(ctx, dir, o)
+	if err != nil {
+		removeDirs(created)
+		return false, fmt.Errorf("writing the bundle %s: %w", dir, explain(err))
+	}
+	changed, err = c.writeLayout(ctx, dir, o)
+	err = errors.Join(err, held.Unlock())
+	if err != nil {
+		removeDirs(created)
+		return changed, fmt.Errorf("writing the bundle %s: %w", dir, explain(err))
+	}
+	for _, d := range created {
+		if err := disk.SyncDir(filepath.Dir(d)); err != nil {
+			return changed, err
+		}
+	}
+	return changed, nil
+}
+
+// lockDir creates a directory if need be, once no other run writes it.
+func lockDir(ctx context.Context, dir string, o Options) (held *filelock.Lock, created []string, err error) {
+	tell := func() {
+		if o.Waiting != nil {
+			o.Waiting(dir)
+		}
+	}
+	vanished := 0
+	held, err = filelock.Wait(ctx, tell, func() (*filelock.Lock, error) {
+		made, err := mkdir(dir)
+		created = append(created, made...)
+		if err != nil {
+			return nil, err
+		}
+		l, err := filelock.TryDir(dir)
+		if err == nil && l != nil && !stillThere(l, dir) {
+			return nil, l.Unlock()
+		}
+		if errors.Is(err, fs.ErrNotExist) && vanished < 20 {
+			vanished++
+			return nil, nil
+		}
+		return l, err
+	})
+	return held, created, err
+}
+
+// stillThere reports whether what was locked is what lies at the path. Where a
+// file is locked in its stead, that cannot be removed under its owner.
+func stillThere(l *filelock.Lock, dir string) bool {
+	locked, err := l.Stat()
+	if err != nil || !locked.IsDir() {
+		return err == nil
+	}
+	there, err := os.Stat(dir)
+	return err == nil && os.SameFile(locked, there)
+}
+
+// layoutWriter writes one layout directory.
+type layoutWriter struct {
+	ctx      context.Context
+	in       layoutFiles
+	contents *Contents
+	options  Options
+	temps    atomic.Int64
+	changed  atomic.Bool
+}
+
+func (c *Contents) writeLayout(ctx context.Context, dir string, o Options) (changed bool, err error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return false, err
+	}
+	defer root.Close()
+	w := &layoutWriter{ctx: ctx, in: layoutFiles{root}, contents: c, options: o}
+	old, err := ours(dir, w.in)
+	if err != nil {
+		return false, err
+	}
+	index, err := c.indexJSON()
+	if err != nil {
+		return false, err
+	}
+	if err := w.sweep(); err != nil {
+		return false, err
+	}
+	if err := w.put(layoutName, []byte(layoutContent)); err != nil {
+		return false, err
+	}
+	for _, sub := range []string{"blobs", blobsDir} {
+		if err := root.Mkdir(sub, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
+			return false, err
+		}
+	}
+	err = w.blobs()
+	if err == nil {
+		err = w.syncDirs(dir, blobsDir, "blobs")
+	}
+	if err == nil {
+		err = w.put(indexName, index)
+	}
+	if err == nil {
+		err = w.syncDirs(dir, ".")
+	}
+	if err == nil && old != nil {
+		err = w.removeOld(old)
+	}
+	return w.changed.Load(), err
+}
+
+func (w *layoutWriter) syncDirs(dir string, subs ...string) error {
+	if !w.changed.Load() {
+		return nil
+	}
+	for _, sub := range subs {
+		if err := disk.SyncDir(filepath.Join(dir, filepath.FromSlash(sub))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweep removes what killed runs left.
+func (w *layoutWriter) sweep() error {
+	names, err := w.in.names(".")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, tempPrefix) {
+			if err := w.in.root.Remove(name); err != nil {
+				return fmt.Errorf("sweeping what a killed run left: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// blobs writes those that are not there already.
+func (w *layoutWriter) blobs() error {
+	lacking, err := w.lacking()
+	if err != nil {
+		return err
+	}
+	for _, b := range lacking {
+		if err := w.blob(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lacking returns the blobs that are absent or wrong.
+func (w *layoutWriter) lacking() ([]lock.Blob, error) {
+	all := w.contents.order()
+	has := make([]bool, len(all))
+	g, ctx := errgroup.WithContext(w.ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, b := range all {
+		g.Go(func() (err error) {
+			has[i], err = w.has(ctx, b)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	var lacking []lock.Blob
+	for i, b := range all {
+		if !has[i] {
+			lacking = append(lacking, b)
+		}
+	}
+	return lacking, nil
+}
+
+// has reports whether a blob is there and right.
+func (w *layoutWriter) has(ctx context.Context, b lock.Blob) (bool, error) {
+	f, size, err := w.in.regular(blobPath(b.SHA256))
+	if err != nil {
+		return false, w.replaceable(blobPath(b.SHA256), err)
+	}
+	defer f.Close()
+	if size != b.Size {
+		return false, nil
+	}
+	sum, err := digest(ctx, f)
+	if err != nil && ctx.Err() != nil {
+		return false, err
+	}
+	return err == nil && sum == b.SHA256, nil
+}
+
+// replaceable says of a file that could not be opened whether it may be written.
+func (w *layoutWriter) replaceable(name string, err error) error {
+	if fi, lerr := w.in.root.Lstat(name); lerr == nil && !fi.Mode().IsRegular() {
+		return fault.New(fault.Usage, "%s is not a regular file", name).WithHint("it was not written by this program: move it away")
+	}
+	return nil // writing it says what is wrong
+}
+
+// blob writes one blob under a temporary name, while it is verified.
+func (w *layoutWriter) blob(b lock.Blob) error {
+	if data, ok := w.contents.made[b.SHA256]; ok {
+		return w.write(blobPath(b.SHA256), func(f *os.File) error {
+			return w.contents.copyVerified(w.ctx, f, []segment{{data: data}}, w.options, verifiedMeanwhile)
+		})
+	}
+	return w.write(blobPath(b.SHA256), func(f *os.File) error {
+		return w.contents.copyVerified(w.ctx, f, []segment{{blob: &b}}, w.options, verifiedMeanwhile)
+	})
+}
+
+// put writes a small file that is not there already.
+func (w *layoutWriter) put(name string, data []byte) error {
+	there, err := w.in.small(name)
+	if err == nil && bytes.Equal(there, data) {
+		return nil
+	}
+	if err != nil {
+		if err := w.replaceable(name, err); err != nil {
+			return err
+		}
+	}
+	return w.write(name, func(f *os.File) error {
+		_, err := f.Write(data)
+		return err
+	})
+}
+
+// write fills a file under a temporary name, and renames it.
+func (w *layoutWriter) write(name string, fill func(f *os.File) error) error {
+	root := w.in.root
+	temp := tempPrefix + strconv.FormatInt(w.temps.Add(1), 10)
+	f, err := root.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return err
+	}
+	err = fill(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = root.Rename(temp, name)
+	}
+	if err != nil {
+		_ = root.Remove(temp)
+		return err
+	}
+	w.changed.Store(true)
+	return nil
+}
+
+// removeOld removes what only the bundle that was there had.
+func (w *layoutWriter) removeOld(old *Contents) error {
+	keep := map[lock.SHA256]bool{}
+	for _, b := range w.contents.order() {
+		keep[b.SHA256] = true
+	}
+	for _, b := range old.order() {
+		if keep[b.SHA256] {
+			continue
+		}
+		err := w.in.root.Remove(blobPath(b.SHA256))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("removing a blob of the bundle that was there: %w", err)
+		}
+	}
+	return nil
+}

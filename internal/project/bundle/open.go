@@ -1,0 +1,459 @@
+package bundle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+)
+
+// Bundle is a bundle that is read where it lies. It is a [blob.Source] of what
+// its lock names. Its methods may be called concurrently.
+type Bundle struct {
+	name     string
+	files    files
+	contents *Contents
+
+	mu sync.Mutex
+	// known are the blobs that were found to be right.
+	known map[lock.SHA256]bool
+}
+
+// files are those of an OCI image layout.
+type files interface {
+	// small returns a file that is not a blob.
+	small(name string) ([]byte, error)
+	// size returns the size of a blob; an absent one is an [fs.ErrNotExist].
+	size(d lock.SHA256) (int64, error)
+	open(d lock.SHA256) (blob.File, error)
+	Close() error
+}
+
+// Form is what a path looks like.
+type Form int
+
+// The forms that [Sniff] tells apart.
+const (
+	// NoForm is anything else, or nothing.
+	NoForm Form = iota
+	// TarForm is a file that is, or was, a tar: a compressed one too.
+	TarForm
+	// LayoutForm is a directory with an OCI image layout.
+	LayoutForm
+)
+
+// Sniff tells which form of bundle a path may be. Whether it is a bundle, [Open]
+// says, and why it is none.
+func Sniff(path string) Form {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return NoForm
+	}
+	if fi.IsDir() {
+		for _, name := range []string{layoutName, indexName} {
+			if fi, err := os.Lstat(filepath.Join(path, name)); err != nil || !fi.Mode().IsRegular() {
+				return NoForm
+			}
+		}
+		return LayoutForm
+	}
+	if !fi.Mode().IsRegular() {
+		return NoForm
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return NoForm
+	}
+	defer f.Close()
+	start := make([]byte, blockSize)
+	n, _ := io.ReadFull(f, start)
+	if start = start[:n]; isTar(start) || compression(start) != "" {
+		return TarForm
+	}
+	return NoForm
+}
+
+// Open opens a bundle that is a tar file or a layout directory. What is none is
+// an [ErrNotBundle].
+func Open(path string) (*Bundle, error) {
+	fi, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.New(fault.Usage, "there is no bundle %s: %w", path, err)
+	}
+	if err != nil {
+		return nil, fault.New(fault.Usage, "opening the bundle %s: %w", path, err)
+	}
+	if fi.IsDir() {
+		return openLayout(path)
+	}
+	if !fi.Mode().IsRegular() {
+		return nil, fault.New(fault.Usage, "%s is neither a regular file nor a directory", path).
+			WithHint("name a file, or - for standard input")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "opening the bundle %s: %w", path, err)
+	}
+	return OpenTar(f, path)
+}
+
+// OpenTar opens a bundle that is an open tar file, which the bundle closes. The
+// name is for messages.
+func OpenTar(f *os.File, name string) (*Bundle, error) {
+	fi, err := f.Stat()
+	if err == nil && !fi.Mode().IsRegular() {
+		err = fault.New(fault.Usage, "it is not a regular file")
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the bundle %s: %w", name, err), f.Close())
+	}
+	t, err := scanTar(f, fi.Size())
+	if err != nil {
+		return nil, errors.Join(describeDamage(name, err), f.Close())
+	}
+	t.closer = f
+	return open(name, t)
+}
+
+// openLayout opens a bundle that is a directory.
+func openLayout(dir string) (*Bundle, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "opening the bundle %s: %w", dir, err)
+	}
+	return open(dir, layoutFiles{root})
+}
+
+// open reads everything that can be read before the blobs are.
+func open(name string, in files) (*Bundle, error) {
+	c, err := readLayout(in)
+	if err == nil {
+		err = checkPresent(in, c)
+	}
+	if err != nil {
+		return nil, errors.Join(describeDamage(name, err), in.Close())
+	}
+	b := &Bundle{name: name, files: in, known: map[lock.SHA256]bool{}}
+	b.contents = c.With(b)
+	return b, nil
+}
+
+// describeDamage names the bundle in an error, and says what to do about it.
+func describeDamage(name string, err error) error {
+	e := fault.New(fault.KindOf(err), "the bundle %s: %w", name, err)
+	if errors.Is(err, ErrNotBundle) {
+		e = fault.New(fault.KindOf(err), "%s: %w", name, err)
+	}
+	damaged := e.Kind == fault.Integrity || e.Kind == fault.Incomplete
+	if hint := fault.HintOf(err); hint != "" || !damaged {
+		return e.WithHint("%s", hint)
+	}
+	return e.WithHint("copy %s again from where it was pulled; compare sha256sum on both sides first", filepath.Base(name))
+}
+
+// readLayout reads the two files that make a layout, and on from there.
+func readLayout(in files) (*Contents, error) {
+	data, err := in.small(layoutName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, notBundle("it has no file %s", layoutName)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var version struct {
+		Version string `json:"imageLayoutVersion"`
+	}
+	if err := decode(data, &version); err != nil {
+		return nil, fault.New(fault.Integrity, "its %s cannot be read: %w", layoutName, err)
+	}
+	if version.Version != "1.0.0" {
+		return nil, fault.New(fault.Integrity, "its %s says version %q; this program knows 1.0.0", layoutName, clip(version.Version))
+	}
+	data, err = in.small(indexName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.New(fault.Incomplete, "it has no file %s", indexName)
+	}
+	if err != nil {
+		return nil, err
+	}
+	d, others, err := bundleDescriptor(data)
+	if err != nil {
+		return nil, err
+	}
+	return readTagged(in, d, others)
+}
+
+// bundleDescriptor returns the one descriptor of index.json that may be a
+// bundle, and what else it names: oras lists the manifests of an index again.
+func bundleDescriptor(index []byte) (d v1.Descriptor, others []v1.Descriptor, err error) {
+	var ix v1.IndexManifest
+	if err := decode(index, &ix); err != nil {
+		return d, nil, fault.New(fault.Integrity, "its %s cannot be read: %w", indexName, err)
+	}
+	if ix.SchemaVersion != 2 || ix.MediaType != "" && string(ix.MediaType) != indexType {
+		return d, nil, fault.New(fault.Integrity, "its %s is of schema version %d and media type %q", indexName, ix.SchemaVersion, clip(string(ix.MediaType)))
+	}
+	if len(ix.Manifests) > maxManifests {
+		return d, nil, fault.New(fault.Integrity, "its %s names %d manifests", indexName, len(ix.Manifests))
+	}
+	found := 0
+	for _, m := range ix.Manifests {
+		if string(m.MediaType) == indexType {
+			d = m
+			found++
+		} else {
+			others = append(others, m)
+		}
+	}
+	switch {
+	case found == 0 && len(others) == 0:
+		return d, nil, notBundle("its %s names nothing", indexName)
+	case found == 0:
+		return d, nil, notBundle("its %s names a %q, not an image index", indexName, clip(string(others[0].MediaType)))
+	case found > 1:
+		return d, nil, notBundle("its %s names %d image indexes; a bundle has one", indexName, found)
+	}
+	return d, others, nil
+}
+
+// readTagged reads the bundle that a descriptor of index.json names.
+func readTagged(in files, d v1.Descriptor, others []v1.Descriptor) (*Contents, error) {
+	want, err := descriptorBlob(d)
+	if err != nil {
+		return nil, fault.New(fault.Integrity, "its %s: %w", indexName, err)
+	}
+	read := func(p Part) ([]byte, error) { return readBlob(in, p.Blob) }
+	if want.Size > maxDocument {
+		return nil, fault.New(fault.Integrity, "its image index has %d bytes; at most %d are read", want.Size, maxDocument)
+	}
+	index, err := readBlob(in, want)
+	if err != nil {
+		return nil, fmt.Errorf("reading its image index: %w", err)
+	}
+	if got := blobOf(index); got != want {
+		return nil, fault.New(fault.Integrity, "its image index should be %s but is %s", describe(want), describe(got))
+	}
+	c, err := ReadIndex(index, read)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkTag(c, d); err != nil {
+		return nil, err
+	}
+	for _, o := range others {
+		b, err := descriptorBlob(o)
+		if _, named := c.made[b.SHA256]; err != nil || !named {
+			return nil, notBundle("its %s names %s beside a bundle", indexName, clip(o.Digest.String()))
+		}
+	}
+	return c, nil
+}
+
+// checkTag compares what index.json says of the image index.
+func checkTag(c *Contents, d v1.Descriptor) error {
+	tag, tagged := d.Annotations[refNameAnnotation]
+	switch {
+	case tagged && tag != c.Tag:
+		return fault.New(fault.Integrity, "it is tagged %q, but its lock is that of %q", clip(tag), c.Tag).
+			WithHint("copy it again from where it was pulled; a tool that copies it must keep the tag %s", c.Tag)
+	case !tagged && len(d.Annotations) > 0:
+		return fault.New(fault.Integrity, "its %s annotates it, but not with %s", indexName, refNameAnnotation)
+	case d.ArtifactType != "" && d.ArtifactType != ArtifactType:
+		return fault.New(fault.Integrity, "its %s gives it the type %q", indexName, clip(d.ArtifactType))
+	}
+	return nil
+}
+
+// readBlob returns a blob of the size that it must have.
+func readBlob(in files, b lock.Blob) ([]byte, error) {
+	size, err := in.size(b.SHA256)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, missing(b.SHA256)
+	}
+	if err == nil && size != b.Size {
+		err = fault.New(fault.Integrity, "%s/%s has %d bytes, not %d", blobsDir, b.SHA256, size, b.Size)
+	}
+	if err != nil {
+		return nil, err
+	}
+	f, err := in.open(b.SHA256)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data := make([]byte, b.Size)
+	if _, err := io.ReadFull(f, data); err != nil {
+		return nil, fmt.Errorf("reading %s/%s: %w", blobsDir, b.SHA256, err)
+	}
+	return data, nil
+}
+
+func missing(d lock.SHA256) error {
+	return fault.New(fault.Incomplete, "%s/%s is missing", blobsDir, d)
+}
+
+// checkPresent looks for all blobs, without reading them.
+func checkPresent(in files, c *Contents) error {
+	for _, b := range c.Blobs {
+		size, err := in.size(b.SHA256)
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s: %w", c.What(b.SHA256), missing(b.SHA256))
+		}
+		if err == nil && size != b.Size {
+			err = fault.New(fault.Integrity, "%s/%s has %d bytes, not %d", blobsDir, b.SHA256, size, b.Size)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.What(b.SHA256), err)
+		}
+	}
+	return nil
+}
+
+// What says in messages what a blob is, and for which platforms.
+func (c *Contents) What(d lock.SHA256) string {
+	for _, m := range c.Manifests {
+		if m.Blob().SHA256 == d {
+			return "a manifest"
+		}
+	}
+	for _, r := range c.Lock.Repositories {
+		if r.Index.SHA256 == d {
+			return fmt.Sprintf("the index of %q, %s", r.Name, agent.Redact(r.URL))
+		}
+		for _, s := range r.Schemas {
+			if s.SHA256 == d {
+				return "the schema " + agent.Redact(s.URL)
+			}
+		}
+	}
+	return c.whatFile(d)
+}
+
+func (c *Contents) whatFile(d lock.SHA256) string {
+	what := ""
+	for _, a := range c.Lock.Artifacts {
+		if a.SHA256 == d {
+			what = agent.Redact(a.URL)
+			break
+		}
+	}
+	var platforms []string
+	for _, m := range c.Manifests {
+		for i, b := range m.Blobs {
+			if b.SHA256 != d {
+				continue
+			}
+			switch {
+			case what != "":
+			case m.Member == MemberAgentImage:
+				what = "a part of the agent image " + c.Lock.AgentImage.Reference
+			case m.Member == MemberChart && i == 0:
+				return "the metadata of the chart"
+			case m.Member == MemberChart:
+				return "the chart " + agent.Redact(c.Lock.Chart.URL)
+			default:
+				return "the lock"
+			}
+			if m.Platform != nil {
+				platforms = append(platforms, m.Platform.String())
+			}
+			break
+		}
+	}
+	if what == "" {
+		return "a blob"
+	}
+	if len(platforms) > 0 {
+		what += " for " + strings.Join(platforms, ", ")
+	}
+	return what
+}
+
+// Lock returns what the bundle was made of.
+func (b *Bundle) Lock() *lock.Lock { return b.contents.Lock }
+
+// Name returns the path that was opened.
+func (b *Bundle) Name() string { return b.name }
+
+// Contents returns the documents as they are in the bundle, and its blobs. They
+// may be written again while the bundle is open.
+func (b *Bundle) Contents() *Contents { return b.contents }
+
+// Close closes the bundle.
+func (b *Bundle) Close() error { return b.files.Close() }
+
+// Open opens a blob to read.
+func (b *Bundle) Open(d lock.SHA256) (blob.File, error) {
+	f, err := b.files.open(d)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = missing(d)
+	}
+	if err != nil {
+		return nil, b.fault(d, err)
+	}
+	return f, nil
+}
+
+func (b *Bundle) fault(d lock.SHA256, err error) error {
+	return describeDamage(b.name, fmt.Errorf("%s: %w", b.contents.What(d), err))
+}
+
+// Verify reads a blob and compares its digest, unless it did before.
+func (b *Bundle) Verify(ctx context.Context, d lock.SHA256) error {
+	b.mu.Lock()
+	known := b.known[d]
+	b.mu.Unlock()
+	if known {
+		return nil
+	}
+	f, err := b.Open(d)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	got, err := digest(ctx, f)
+	if err != nil {
+		return fmt.Errorf("verifying %s of the bundle %s: %w", b.contents.What(d), b.name, err)
+	}
+	return b.judge(d, got)
+}
+
+// judge compares digests and remembers a right one.
+func (b *Bundle) judge(d, got lock.SHA256) error {
+	if got != d {
+		return b.fault(d, fault.New(fault.Integrity, "%s/%s is damaged: its sha256 is %s", blobsDir, d, got))
+	}
+	b.mu.Lock()
+	b.known[d] = true
+	b.mu.Unlock()
+	return nil
+}
+
+// ReadAll returns a blob of at most max bytes, and compares its digest.
+func (b *Bundle) ReadAll(d lock.SHA256, max int64) ([]byte, error) {
+	f, err := b.Open(d)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, max+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s of the bundle %s: %w", b.contents.What(d), b.name, err)
+	}
+	if int64(len(data)) > max {
+		return nil, b.fault(d, fault.New(fault.Integrity, "%s/%s has more than the %d bytes that are read of such a document", blobsDir, d, max))
+	}
+	return data, b.judge(d, lock.Sum(data))
+}

@@ -1,0 +1,123 @@
+package bundle
+
+import (
+	"archive/tar"
+	"bytes"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+)
+
+// Whatever archiver packed the layout again, it is read.
+func TestRepacked(t *testing.T) {
+	l, m := fullWorld(t)
+	c := plan(t, l, m)
+	all := entries(t, tarOf(t, c))
+	slices.Reverse(all)
+	for i := range all {
+		all[i].Name = "./" + all[i].Name
+		all[i].Uid, all[i].Uname, all[i].Mode = 1000, "somebody", 0o600
+	}
+	all = append([]entry{{tar.Header{Typeflag: tar.TypeDir, Name: "./", Mode: 0o755}, nil}}, all...)
+	all = append(all, entry{tar.Header{Typeflag: tar.TypeReg, Name: "./._index.json"}, []byte("AppleDouble")},
+		entry{tar.Header{Typeflag: tar.TypeReg, Name: "./blobs/sha256/._x"}, []byte("AppleDouble")})
+	for name, format := range map[string]tar.Format{"USTAR": tar.FormatUSTAR, "PAX": tar.FormatPAX, "GNU": tar.FormatGNU} {
+		t.Run(name, func(t *testing.T) {
+			foreign := slices.Clone(all)
+			for i := range foreign {
+				foreign[i].Format = format
+				foreign[i].ModTime = time.Unix(1_700_000_000, 0)
+				if format == tar.FormatPAX {
+					foreign[i].ModTime = time.Unix(1_700_000_000, 5)
+				}
+			}
+			data := append(pack(t, foreign), make([]byte, 8192)...)
+			sameBundle(t, c, writeFile(t, filepath.Join(t.TempDir(), "b.tar"), data))
+		})
+	}
+	t.Run("tar", func(t *testing.T) {
+		tool(t, "tar")
+		dir := filepath.Join(t.TempDir(), "layout")
+		if _, err := WriteLayout(t.Context(), dir, c, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, format := range []string{"gnu", "pax", "ustar", "v7", "oldgnu"} {
+			file := filepath.Join(t.TempDir(), format+".tar")
+			if out, err := exec.CommandContext(t.Context(), "tar", "--format="+format, "-cf", file, "-C", dir, ".").CombinedOutput(); err != nil {
+				t.Skipf("tar: %v\n%s", err, out)
+			}
+			sameBundle(t, c, file)
+		}
+	})
+	t.Run("unpacked with tar", func(t *testing.T) {
+		tool(t, "tar")
+		dir := t.TempDir()
+		cmd := exec.CommandContext(t.Context(), "tar", "-xf", "-", "-C", dir)
+		cmd.Stdin = bytes.NewReader(tarOf(t, c))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("tar: %v\n%s", err, out)
+		}
+		sameBundle(t, c, dir)
+		if changed, err := WriteLayout(t.Context(), dir, c, Options{}); err != nil || changed {
+			t.Errorf("the layout is not the tar file's: %v, %v", changed, err)
+		}
+	})
+}
+
+// Crane reads a layout with this code.
+func TestGoContainerRegistryReadsLayouts(t *testing.T) {
+	l, m := fullWorld(t)
+	c := plan(t, l, m)
+	dir := filepath.Join(t.TempDir(), "layout")
+	if _, err := WriteLayout(t.Context(), dir, c, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	path, err := layout.FromPath(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	top, err := path.ImageIndex()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tm, err := top.IndexManifest()
+	if err != nil || len(tm.Manifests) != 1 || tm.Manifests[0].Annotations[refNameAnnotation] != c.Tag {
+		t.Fatal(tm, err)
+	}
+	ix, err := top.ImageIndex(tm.Manifests[0].Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifests, err := partial.Manifests(ix)
+	if err != nil || len(manifests) != len(c.Manifests) {
+		t.Fatal(len(manifests), err)
+	}
+	for i, d := range c.Manifests {
+		im, err := ix.Image(descriptor("", d.Blob()).Digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if raw, err := im.RawManifest(); err != nil || !bytes.Equal(raw, d.Data) {
+			t.Errorf("manifest %d: %v", i, err)
+		}
+		config, err := im.RawConfigFile()
+		if err != nil || blobOf(config) != d.Blobs[0] {
+			t.Errorf("config %d: %v", i, err)
+		}
+		layers, err := im.Layers()
+		if err != nil || len(layers) != len(d.Blobs)-1 {
+			t.Fatal(len(layers), err)
+		}
+		for j, layer := range layers {
+			size, err := layer.Size()
+			if err != nil || size != d.Blobs[j+1].Size {
+				t.Errorf("layer %d of %d: %d bytes, %v", j, i, size, err)
+			}
+		}
+	}
+}

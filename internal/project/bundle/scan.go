@@ -1,0 +1,473 @@
+package bundle
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+)
+
+const (
+	// maxExtension bounds a header that says more of the next entry.
+	maxExtension = 1 << 20
+	// maxTrailing bounds the zeros after the end marker: archivers fill up
+	// to the block of a tape.
+	maxTrailing = 4 << 20
+)
+
+// tarFiles are the files of a layout in a tar, where they lie.
+type tarFiles struct {
+	r      io.ReaderAt
+	closer io.Closer
+	blobs  map[lock.SHA256]extent
+	named  map[string]extent
+}
+
+// extent is where a file's content is.
+type extent struct{ at, size int64 }
+
+func (t *tarFiles) Close() error {
+	if t.closer == nil {
+		return nil
+	}
+	return t.closer.Close()
+}
+
+func (t *tarFiles) small(name string) ([]byte, error) {
+	e, ok := t.named[name]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	if e.size > maxDocument {
+		return nil, fault.New(fault.Integrity, "its %s has %d bytes; at most %d are read", name, e.size, maxDocument)
+	}
+	data := make([]byte, e.size)
+	if err := readAt(t.r, data, e.at); err != nil {
+		return nil, fmt.Errorf("reading its %s: %w", name, err)
+	}
+	return data, nil
+}
+
+func (t *tarFiles) size(d lock.SHA256) (int64, error) {
+	e, ok := t.blobs[d]
+	if !ok {
+		return 0, fs.ErrNotExist
+	}
+	return e.size, nil
+}
+
+func (t *tarFiles) open(d lock.SHA256) (blob.File, error) {
+	e, ok := t.blobs[d]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return section{io.NewSectionReader(t.r, e.at, e.size)}, nil
+}
+
+// section is a part of a file.
+type section struct{ *io.SectionReader }
+
+func (section) Close() error { return nil }
+
+// readAt fills data; the end of the file before that is unexpected.
+func readAt(r io.ReaderAt, data []byte, at int64) error {
+	n, err := r.ReadAt(data, at)
+	if n == len(data) {
+		return nil
+	}
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// scanner goes through a tar file. It does so itself because archive/tar tells
+// no offsets, and takes much that no writer of bundles leaves: padding that is
+// not zero, an end without its marker, sparse files.
+type scanner struct {
+	r       io.ReaderAt
+	size    int64
+	at      int64
+	out     *tarFiles
+	entries int
+	// next is what extended headers say of the next entry.
+	next extension
+	// nested is a directory in which a layout lies.
+	nested string
+}
+
+// extension is what extended headers say.
+type extension struct {
+	name *string
+	size *int64
+}
+
+// scanTar lists the files of a layout in a tar file.
+func scanTar(r io.ReaderAt, size int64) (*tarFiles, error) {
+	s := &scanner{r: r, size: size, out: &tarFiles{r: r, blobs: map[lock.SHA256]extent{}, named: map[string]extent{}}}
+	if err := s.checkStart(); err != nil {
+		return nil, err
+	}
+	for {
+		more, err := s.entry()
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			break
+		}
+	}
+	if _, ok := s.out.named[layoutName]; !ok && s.nested != "" {
+		return nil, notBundle("what it holds lies in the directory %q", clip(s.nested)).(*fault.Error).
+			WithHint("make the tar file of the directory's content: tar -cf FILE.tar -C DIRECTORY .")
+	}
+	return s.out, nil
+}
+
+// isTar reports whether data is the start of a tar file that POSIX or GNU
+// archivers made.
+func isTar(data []byte) bool {
+	return len(data) >= blockSize && bytes.HasPrefix(data[257:], []byte("ustar"))
+}
+
+// compression names the format of a compressed or zipped file.
+func compression(start []byte) string {
+	for magic, name := range map[string]string{
+		"\x1f\x8b": "gzip", "\x28\xb5\x2f\xfd": "zstd", "\xfd7zXZ\x00": "xz", "BZh": "bzip2", "PK\x03\x04": "zip", "PK\x05\x06": "zip",
+	} {
+		if bytes.HasPrefix(start, []byte(magic)) {
+			return name
+		}
+	}
+	return ""
+}
+
+// unpackers are the programs that take a compression away.
+var unpackers = map[string]string{"gzip": "gunzip", "zstd": "unzstd", "xz": "unxz", "bzip2": "bunzip2", "zip": "unzip"}
+
+func (s *scanner) checkStart() error {
+	if s.size == 0 {
+		return fault.New(fault.Integrity, "the file is empty")
+	}
+	start := make([]byte, min(s.size, blockSize))
+	if err := readAt(s.r, start, 0); err != nil {
+		return fmt.Errorf("reading the file: %w", err)
+	}
+	if format := compression(start); format != "" {
+		return notBundle("it is compressed with %s", format).(*fault.Error).
+			WithHint("unpack it first with %s", unpackers[format])
+	}
+	if len(start) < blockSize && bytes.HasPrefix([]byte(layoutName), start[:min(len(start), len(layoutName))]) {
+		return s.truncated()
+	}
+	// Archives of the seventh edition have no magic, but a right checksum.
+	if _, err := checksum(start); !isTar(start) && err != nil {
+		return notBundle("it is not a tar file")
+	}
+	return nil
+}
+
+func (s *scanner) truncated() error {
+	return fault.New(fault.Integrity, "it is truncated: it ends after %d bytes, before the end of the tar file", s.size)
+}
+
+func (s *scanner) damaged(format string, args ...any) error {
+	return fault.New(fault.Integrity, "its tar header at byte %d "+format, append([]any{s.at}, args...)...)
+}
+
+// entry reads one header and notes what it is of; it reports whether there may
+// be another.
+func (s *scanner) entry() (more bool, err error) {
+	if s.entries++; s.entries > maxEntries {
+		return false, fault.New(fault.Integrity, "it has more than %d entries", maxEntries)
+	}
+	if s.size-s.at < blockSize {
+		return false, s.truncated()
+	}
+	block := make([]byte, blockSize)
+	if err := readAt(s.r, block, s.at); err != nil {
+		return false, fmt.Errorf("reading the file: %w", err)
+	}
+	if allZero(block) {
+		return false, s.end()
+	}
+	if _, err := checksum(block); err != nil {
+		return false, s.damaged("is damaged: %w", err)
+	}
+	size, err := number(block[124:136])
+	if err != nil {
+		return false, s.damaged("has no size that can be read: %w", err)
+	}
+	kind := block[156]
+	if kind == 'x' || kind == 'g' || kind == 'L' || kind == 'K' {
+		return true, s.extended(kind, size)
+	}
+	name := headerName(block)
+	if s.next.name != nil {
+		name = *s.next.name
+	}
+	if s.next.size != nil {
+		size = *s.next.size
+	}
+	s.next = extension{}
+	if kind == 0 && strings.HasSuffix(name, "/") {
+		kind = '5'
+	}
+	return true, s.note(kind, name, size)
+}
+
+// note takes an entry in, and goes to the next.
+func (s *scanner) note(kind byte, name string, size int64) error {
+	clean, err := cleanName(name)
+	if err != nil {
+		return s.damaged("is of the entry %q, which %w", clip(name), err)
+	}
+	content := s.at + blockSize
+	switch kind {
+	case '5':
+		if size != 0 {
+			return s.damaged("is of the directory %q and has a size", clip(name))
+		}
+		s.at = content
+		return nil
+	case '0', 0:
+	default:
+		return s.damaged("is of the entry %q of type %q, which is neither a file nor a directory", clip(name), kind)
+	}
+	if err := s.skip(size); err != nil {
+		return err
+	}
+	return s.keep(clean, extent{content, size})
+}
+
+// keep notes a file of the layout.
+func (s *scanner) keep(name string, e extent) error {
+	if sum, ok := strings.CutPrefix(name, blobsDir+"/"); ok {
+		d, err := lock.ParseSHA256(sum)
+		if err != nil || d.String() != sum {
+			return nil // nothing of ours
+		}
+		if _, had := s.out.blobs[d]; had {
+			return fault.New(fault.Integrity, "it has two entries %s", name)
+		}
+		s.out.blobs[d] = e
+		return nil
+	}
+	switch name {
+	case layoutName, indexName:
+		if _, had := s.out.named[name]; had {
+			return fault.New(fault.Integrity, "it has two entries %s", name)
+		}
+		s.out.named[name] = e
+	}
+	if path.Base(name) == layoutName {
+		s.nested = path.Dir(name)
+	}
+	return nil
+}
+
+// skip goes past an entry's content and the padding after it, which must be
+// zeros.
+func (s *scanner) skip(size int64) error {
+	if size < 0 || size > maxBlob {
+		return s.damaged("gives the size %d", size)
+	}
+	end := s.at + blockSize + size
+	pad := make([]byte, padding(size))
+	if end+int64(len(pad)) > s.size {
+		return s.truncated()
+	}
+	if err := readAt(s.r, pad, end); err != nil {
+		return fmt.Errorf("reading the file: %w", err)
+	}
+	if !allZero(pad) {
+		return fault.New(fault.Integrity, "it is damaged: the padding at byte %d is not zero", end)
+	}
+	s.at = end + int64(len(pad))
+	return nil
+}
+
+// extended reads a header that says more of the next entry.
+func (s *scanner) extended(kind byte, size int64) error {
+	if size < 0 || size > maxExtension {
+		return s.damaged("is an extended one of %d bytes; at most %d are read", size, maxExtension)
+	}
+	from := s.at
+	if err := s.skip(size); err != nil {
+		return err
+	}
+	data := make([]byte, size)
+	if err := readAt(s.r, data, from+blockSize); err != nil {
+		return fmt.Errorf("reading the file: %w", err)
+	}
+	var err error
+	switch kind {
+	case 'L':
+		name := string(bytes.TrimSuffix(data, []byte{0}))
+		s.next.name = &name
+	case 'x':
+		err = s.next.read(data)
+	case 'g':
+		// It is for all entries, and must not change what they are.
+		var global extension
+		if err = global.read(data); err == nil && (global.name != nil || global.size != nil) {
+			err = errors.New("it names all entries")
+		}
+	}
+	if err != nil {
+		return fault.New(fault.Integrity, "its extended tar header at byte %d is damaged: %w", from, err)
+	}
+	return nil
+}
+
+// read takes in the records of a PAX header: "LENGTH KEY=VALUE\n".
+func (x *extension) read(data []byte) error {
+	for len(data) > 0 {
+		digits, _, found := bytes.Cut(data, []byte(" "))
+		n, err := strconv.Atoi(string(digits))
+		if !found || err != nil || n <= len(digits)+1 || n > len(data) || data[n-1] != '\n' {
+			return errors.New("a record has another length than it says")
+		}
+		key, value, found := strings.Cut(string(data[len(digits)+1:n-1]), "=")
+		data = data[n:]
+		switch {
+		case !found || key == "":
+			return errors.New("a record has no key")
+		case strings.HasPrefix(key, "GNU.sparse."):
+			return errors.New("it is of a sparse file")
+		case key == "path":
+			x.name = &value
+		case key == "size":
+			size, err := strconv.ParseInt(value, 10, 64)
+			if err != nil {
+				return err
+			}
+			x.size = &size
+		}
+	}
+	return nil
+}
+
+// end checks what follows the first block of zeros: another one, and nothing
+// but zeros.
+func (s *scanner) end() error {
+	rest := s.size - s.at
+	switch {
+	case rest < 2*blockSize:
+		return s.truncated()
+	case s.next != extension{}:
+		return fault.New(fault.Integrity, "its last tar header is of nothing")
+	case rest > maxTrailing:
+		return fault.New(fault.Integrity, "%d bytes follow the end of the tar file", rest)
+	}
+	zeros := make([]byte, rest)
+	if err := readAt(s.r, zeros, s.at); err != nil {
+		return fmt.Errorf("reading the file: %w", err)
+	}
+	if !allZero(zeros) {
+		return fault.New(fault.Integrity, "something follows the end of the tar file at byte %d", s.at)
+	}
+	return nil
+}
+
+// checksum returns a header's checksum if it is right, and written as every
+// archiver does: six octal digits, a zero, a space.
+func checksum(block []byte) (int64, error) {
+	if len(block) < blockSize {
+		return 0, errors.New("it is cut off")
+	}
+	field := block[148:156]
+	want, err := strconv.ParseUint(string(field[:6]), 8, 32)
+	if err != nil || field[6] != 0 || field[7] != ' ' {
+		return 0, fmt.Errorf("its checksum %q is not written like one", field)
+	}
+	var sum uint64
+	for i, b := range block {
+		if i >= 148 && i < 156 {
+			b = ' '
+		}
+		sum += uint64(b)
+	}
+	if sum != want {
+		return 0, errors.New("its checksum is wrong")
+	}
+	return int64(sum), nil
+}
+
+// number reads a numeric field: octal digits, or GNU's base 256.
+func number(field []byte) (int64, error) {
+	if field[0]&0x80 != 0 {
+		return base256(field)
+	}
+	digits := strings.Trim(string(field), " \x00")
+	if digits == "" {
+		return 0, nil
+	}
+	return strconv.ParseInt(digits, 8, 64)
+}
+
+func base256(field []byte) (int64, error) {
+	if field[0] != 0x80 {
+		return 0, errors.New("it is negative or too large")
+	}
+	var n int64
+	for _, b := range field[1:] {
+		if n > maxBlob {
+			return 0, errors.New("it is too large")
+		}
+		n = n<<8 | int64(b)
+	}
+	return n, nil
+}
+
+// headerName joins the two fields of a name.
+func headerName(block []byte) string {
+	name := cString(block[:100])
+	if bytes.Equal(block[257:263], []byte("ustar\x00")) {
+		if prefix := cString(block[345:500]); prefix != "" {
+			name = prefix + "/" + name
+		}
+	}
+	return name
+}
+
+func cString(field []byte) string {
+	text, _, _ := bytes.Cut(field, []byte{0})
+	return string(text)
+}
+
+// cleanName refuses names that lead out of the directory where somebody would
+// unpack the file.
+func cleanName(name string) (string, error) {
+	switch {
+	case name == "":
+		return "", errors.New("has no name")
+	case strings.HasPrefix(name, "/"):
+		return "", errors.New("is absolute")
+	case strings.ContainsAny(name, "\\\x00"):
+		return "", errors.New("has a name with a backslash or a zero in it")
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if part == ".." {
+			return "", errors.New("leads out of the file")
+		}
+	}
+	return path.Clean(name), nil
+}
+
+func allZero(data []byte) bool {
+	for _, b := range data {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
+}
