@@ -1,0 +1,182 @@
+package site
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/tree"
+)
+
+// Pruned says what [Prune] removed.
+type Pruned struct {
+	// Paths are relative to the site, with slashes.
+	Paths []string
+	// Bytes is their size.
+	Bytes int64
+}
+
+// Prune removes the upstream files that no version's lock names, such as those
+// of a version whose directory was removed, and indexes of repositories that
+// a version no longer has. It refuses to while a version is unfinished. Files
+// that pull did not write stay: a file is one of ours if its content is
+// what its directory says.
+func Prune(ctx context.Context, root string, waiting func(string)) (Pruned, error) {
+	// Before a directory is locked, and for that changed, it must be one of ours.
+	if _, err := ReadLocks(root); err != nil {
+		return Pruned{}, err
+	}
+	t, err := tree.Open(ctx, root, waiting)
+	if err != nil {
+		return Pruned{}, err
+	}
+	defer t.Close()
+	pr := &pruner{tree: t, kept: map[string]bool{}}
+	if err := pr.prune(ctx); err != nil {
+		return pr.pruned, fmt.Errorf("pruning %s: %w", root, tree.Explain(err))
+	}
+	return pr.pruned, nil
+}
+
+type pruner struct {
+	tree *tree.Tree
+	// kept are the files that a lock names, in lower case: on some systems that
+	// is no difference.
+	kept   map[string]bool
+	pruned Pruned
+}
+
+func (pr *pruner) prune(ctx context.Context) error {
+	all, err := states(pr.tree)
+	if err != nil {
+		return err
+	}
+	for _, s := range all {
+		if s.lock == nil {
+			return s.damage(pr.tree)
+		}
+		if s.ours() && !s.settled(pr.tree) {
+			return fault.New(fault.Incomplete, "an update of %s is unfinished, or an index was changed", pr.tree.At(s.tag)).
+				WithHint("run the pull again, then prune")
+		}
+		for _, a := range s.lock.Artifacts {
+			pr.kept[strings.ToLower(filePath(a))] = true
+		}
+	}
+	for _, s := range all {
+		if s.ours() {
+			if err := pr.pruneIndexes(s); err != nil {
+				return err
+			}
+		}
+	}
+	return pr.pruneFiles(ctx)
+}
+
+// pruneIndexes removes those of a version's repositories that its lock does not
+// name.
+func (pr *pruner) pruneIndexes(s *state) error {
+	named := map[string]bool{}
+	for _, r := range s.lock.Repositories {
+		named[strings.ToLower(r.Name)] = true
+	}
+	return pr.eachDir(s.tag, func(repository string) error {
+		if named[strings.ToLower(repository)] || agent.CheckRepository(repository) != nil {
+			return nil
+		}
+		p := indexPath(s.tag, repository)
+		if fi, err := pr.tree.Root.Lstat(p); err != nil || !fi.Mode().IsRegular() {
+			return nil
+		}
+		return pr.remove(p)
+	})
+}
+
+// pruneFiles removes upstream files.
+func (pr *pruner) pruneFiles(ctx context.Context) error {
+	return pr.eachDir(filesDir, func(prefix string) error {
+		if !prefixForm.MatchString(prefix) {
+			return nil
+		}
+		return pr.eachDir(path.Join(filesDir, prefix), func(digest string) error {
+			sum, err := lock.ParseSHA256(digest)
+			if err != nil || contentDir(sum) != path.Join(filesDir, prefix, digest) {
+				return nil
+			}
+			return pr.pruneContent(ctx, sum)
+		})
+	})
+}
+
+var prefixForm = regexp.MustCompile(`^[0-9a-f]{2}$`)
+
+// pruneContent removes files of one content.
+func (pr *pruner) pruneContent(ctx context.Context, sum lock.SHA256) error {
+	dir := contentDir(sum)
+	entries, err := fs.ReadDir(pr.tree.Root.FS(), dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		p := path.Join(dir, e.Name())
+		if !e.Type().IsRegular() || pr.kept[strings.ToLower(p)] {
+			continue
+		}
+		got, err := pr.tree.Sum(ctx, p)
+		if err != nil {
+			return err
+		}
+		if got != sum {
+			continue
+		}
+		if err := pr.remove(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachDir calls do with the names of the directories in one, if it is one.
+func (pr *pruner) eachDir(dir string, do func(name string) error) error {
+	if fi, err := pr.tree.Root.Lstat(dir); err != nil || !fi.IsDir() {
+		return nil
+	}
+	entries, err := fs.ReadDir(pr.tree.Root.FS(), dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		if err := do(e.Name()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove removes a file, and the directories that it leaves empty.
+func (pr *pruner) remove(p string) error {
+	fi, err := pr.tree.Root.Lstat(p)
+	if err != nil {
+		return err
+	}
+	if err := pr.tree.Root.Remove(p); err != nil {
+		return err
+	}
+	pr.pruned.Paths = append(pr.pruned.Paths, p)
+	pr.pruned.Bytes += fi.Size()
+	for parent := path.Dir(p); parent != "."; parent = path.Dir(parent) {
+		if err := pr.tree.RemoveEmpty(parent); err != nil {
+			return err
+		}
+	}
+	return nil
+}

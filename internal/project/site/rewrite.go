@@ -1,0 +1,156 @@
+package site
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
+)
+
+// rewriter makes URLs of a site of those of a lock.
+type rewriter struct {
+	base      string
+	artifacts map[string]lock.Artifact
+}
+
+func newRewriter(base string, l *lock.Lock) *rewriter {
+	r := &rewriter{base: base, artifacts: map[string]lock.Artifact{}}
+	for _, a := range l.Artifacts {
+		r.artifacts[a.URL] = a
+	}
+	return r
+}
+
+// builds returns the builds of a plugin with URLs of the site.
+func (r *rewriter) builds(p lock.Plugin) (map[agent.Platform]agent.Build, error) {
+	builds := map[agent.Platform]agent.Build{}
+	for _, b := range p.Builds {
+		u, a, err := r.location(b.URL)
+		if err != nil {
+			return nil, err
+		}
+		build := agent.Build{URL: u, Checksum: a.SHA256.String(), Dependencies: map[string]string{}}
+		for _, d := range b.Dependencies {
+			u, a, err := r.location(d.URL)
+			if err != nil {
+				return nil, fmt.Errorf("dependency %q: %w", d.Name, err)
+			}
+			build.Dependencies[d.Name] = withChecksum(u, a.SHA256)
+		}
+		builds[b.Platform] = build
+	}
+	return builds, nil
+}
+
+// withChecksum has the agent verify what it downloads.
+func withChecksum(u string, sum lock.SHA256) string {
+	separator := "?"
+	if strings.Contains(u, "?") {
+		separator = "&"
+	}
+	return u + separator + "checksum=sha256:" + sum.String()
+}
+
+// location returns the URL of a site at which the agent downloads an artifact,
+// and does with it what it would do with that of upstream.
+func (r *rewriter) location(raw string) (string, lock.Artifact, error) {
+	upstream, err := agent.ParseLocation(raw)
+	if err != nil {
+		return "", lock.Artifact{}, err
+	}
+	a, pinned := r.artifacts[upstream.URL]
+	if !pinned {
+		return "", lock.Artifact{}, fmt.Errorf("no artifact is pinned for %s", agent.Redact(raw))
+	}
+	// A slash more lets no sub-directory look like an archive that did not
+	// look like one behind a forced getter.
+	for _, end := range []string{"", "/"} {
+		u := r.base + "/" + filePath(a) + subdirOf(upstream) + end + parametersOf(upstream, a)
+		if got, err := agent.ParseLocation(u); err == nil && sameUse(got, upstream) {
+			return u, a, nil
+		}
+	}
+	return "", lock.Artifact{}, fault.New(fault.Integrity, "a site has no URL that means the same to the agent as %s", agent.Redact(raw)).
+		WithHint("leave the plugin out with --exclude, and tell its publisher")
+}
+
+// sameUse reports whether the agent unpacks two downloads in the same way.
+func sameUse(a, b agent.Location) bool {
+	return a.Format == b.Format && a.PluginMember("r/x") == b.PluginMember("r/x")
+}
+
+// subdirOf returns the part of a URL that names a sub-directory, with the two
+// slashes before it, as the agent reads it.
+func subdirOf(l agent.Location) string {
+	whole, _, _ := strings.Cut(l.Whole, "?")
+	source, _ := agent.SplitSubdir(whole)
+	return whole[len(source):]
+}
+
+// parametersOf returns go-getter's own parameter that says how to unpack, if
+// upstream's URL has it or the name of the file does not say the same.
+func parametersOf(upstream agent.Location, a lock.Artifact) string {
+	_, query, _ := strings.Cut(upstream.Whole, "?")
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return ""
+	}
+	format := q.Get("archive")
+	if format == "" && formatOf(fileName(a.URL)) != upstream.Format {
+		format = upstream.Format
+	}
+	if format == "" {
+		return ""
+	}
+	return "?archive=" + url.QueryEscape(format)
+}
+
+// rewriteIndex returns the index of a repository with exactly the plugins and
+// the platforms of a lock.
+func rewriteIndex(l *lock.Lock, r lock.Repository, upstream cache.Index, builds func(lock.Plugin) (map[agent.Platform]agent.Build, error)) ([]byte, error) {
+	ix, err := index.Parse(upstream.Data)
+	if err != nil {
+		return nil, fault.New(fault.Integrity, "reading the index of %q: %w", r.Name, err)
+	}
+	base, err := url.Parse(r.URL)
+	if err != nil {
+		return nil, fmt.Errorf("reading the URL of %q: %w", r.Name, err)
+	}
+	var problem error
+	rewritten, err := ix.Rewrite(func(e *agent.Entry) (index.Replacement, bool) {
+		i := slices.IndexFunc(l.Plugins, func(p lock.Plugin) bool { return p.Is(r.Name, e) })
+		if i < 0 || problem != nil {
+			return index.Replacement{}, false
+		}
+		made, err := builds(l.Plugins[i])
+		if err != nil {
+			problem = fmt.Errorf("plugin %s: %w", l.Plugins[i].Key(), err)
+		}
+		return index.Replacement{Builds: made, Schemas: schemasOf(upstream, e, base)}, true
+	})
+	if problem != nil {
+		err = problem
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rewriting the index of %q: %w", r.Name, err)
+	}
+	return rewritten, nil
+}
+
+// schemasOf returns the schemas by the URLs that an entry has.
+func schemasOf(ix cache.Index, e *agent.Entry, base *url.URL) map[string]string {
+	byRef := map[string]string{}
+	for _, ref := range e.RefURLs() {
+		abs, err := agent.ResolveLocation(base, ref)
+		if text, found := ix.Schemas[agent.Redact(abs)]; err == nil && found {
+			byRef[ref] = text
+		}
+	}
+	return byRef
+}

@@ -1,0 +1,268 @@
+package site
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/tree"
+)
+
+// Names of the documents of a version.
+const (
+	lockName  = "lock.json"
+	sumsName  = "SHA256SUMS"
+	indexName = "plugins-index.yaml"
+)
+
+// maxDocument bounds, in bytes, a document that is read back.
+const maxDocument = lock.MaxSize
+
+// tagForm is that of the directory of a version: what can be an OCI tag, so
+// that every form of output calls it the same.
+var tagForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+
+// Tag returns the name of a version: the Botkube version, or a part of the
+// digest of its lock.json.
+func Tag(l *lock.Lock) (string, error) {
+	if l.BotkubeVersion != "" {
+		return strings.ReplaceAll(l.BotkubeVersion, "+", "_"), nil
+	}
+	data, err := l.PluginsOnly().Marshal()
+	if err != nil {
+		return "", err
+	}
+	return "lock-" + lock.Sum(data).String()[:12], nil
+}
+
+// Version is one version of a site.
+type Version struct {
+	// Tag is the name of its directory.
+	Tag  string
+	Lock *lock.Lock
+}
+
+func indexPath(tag, repository string) string { return path.Join(tag, repository, indexName) }
+
+// checkNames refuses names in a lock that mean something else in a site.
+func checkNames(l *lock.Lock) error {
+	if l.BotkubeVersion != "" {
+		tag, err := Tag(l)
+		if err != nil {
+			return err
+		}
+		if !tagForm.MatchString(tag) || strings.EqualFold(tag, filesDir) {
+			return fault.New(fault.Usage, "the Botkube version %.80q cannot be the name of a directory of the site", l.BotkubeVersion)
+		}
+	}
+	for _, r := range l.Repositories {
+		if strings.EqualFold(r.Name, lockName) || strings.EqualFold(r.Name, sumsName) {
+			return fault.New(fault.Usage, "the repository cannot be called %q in a site, which has a file of that name", r.Name)
+		}
+	}
+	return nil
+}
+
+// documents returns all files of a version but the upstream ones, in the order
+// in which they must be written: whatever comes last is what an agent takes as
+// the sign that the rest is there.
+func documents(l *lock.Lock, tag string, o Options) ([]cache.Document, error) {
+	data, err := l.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxDocument {
+		return nil, fault.New(fault.Usage, "the lock has %d bytes; at most %d can be read back", len(data), maxDocument).
+			WithHint("mirror fewer plugins or platforms")
+	}
+	digests := map[string]lock.SHA256{lockName: lock.Sum(data)}
+	for _, a := range l.Artifacts {
+		digests["../"+filePath(a)] = a.SHA256
+	}
+	urls := newRewriter(o.BaseURL, l)
+	var indexes []cache.Document
+	for _, r := range l.Repositories {
+		upstream, err := cache.Upstream{Blobs: o.Blobs}.Index(agent.Platform{}, r)
+		if err != nil {
+			return nil, fmt.Errorf("reading the index of %q: %w", r.Name, err)
+		}
+		rewritten, err := rewriteIndex(l, r, upstream, urls.builds)
+		if err != nil {
+			return nil, err
+		}
+		digests[r.Name+"/"+indexName] = lock.Sum(rewritten)
+		indexes = append(indexes, cache.Document{Path: indexPath(tag, r.Name), Data: rewritten})
+	}
+	head := []cache.Document{{Path: path.Join(tag, sumsName), Data: sums(digests)}, {Path: path.Join(tag, lockName), Data: data}}
+	return append(head, indexes...), nil
+}
+
+// sums is the content of SHA256SUMS, with paths relative to its directory.
+func sums(digests map[string]lock.SHA256) []byte {
+	var out bytes.Buffer
+	for _, p := range slices.Sorted(maps.Keys(digests)) {
+		fmt.Fprintf(&out, "%s  %s\n", digests[p], p)
+	}
+	return out.Bytes()
+}
+
+// state is what a directory of a web root holds of a version.
+type state struct {
+	tag string
+	// sums is SHA256SUMS, if it is there and one of ours.
+	sums []byte
+	// lock is nil where err says why it cannot be read.
+	lock     *lock.Lock
+	lockData []byte
+	err      error
+}
+
+// ours reports whether the directory was written as a version.
+func (s *state) ours() bool { return s.sums != nil }
+
+func readState(t *tree.Tree, tag string) *state {
+	s := &state{tag: tag}
+	if data, err := t.Read(path.Join(tag, sumsName), maxDocument); err == nil && bytes.Contains(data, []byte("  "+lockName+"\n")) {
+		s.sums = data
+	}
+	if s.lockData, s.err = t.Read(path.Join(tag, lockName), maxDocument); s.err == nil {
+		s.lock, s.err = lock.Parse(s.lockData)
+	}
+	return s
+}
+
+// damage says why a version's lock cannot be read.
+func (s *state) damage(t *tree.Tree) error {
+	at := t.At(path.Join(s.tag, lockName))
+	const again = "run the pull again to write it anew, or remove the directory %s"
+	if errors.Is(s.err, fs.ErrNotExist) {
+		return fault.New(fault.Incomplete, "%s is missing: the version is unfinished", at).WithHint(again, t.At(s.tag))
+	}
+	if _, ok := errors.AsType[*fs.PathError](s.err); ok {
+		return fmt.Errorf("reading %s: %w", at, tree.Explain(s.err))
+	}
+	return fault.New(fault.Integrity, "%s: %w", at, s.err).WithHint(again, t.At(s.tag))
+}
+
+// settled reports whether the documents are those that SHA256SUMS names. A run
+// that ends while it completes a version leaves others: an index may then still
+// name what the lock does not.
+func (s *state) settled(t *tree.Tree) bool {
+	lists := func(p string, data []byte) bool {
+		line := fmt.Appendf(nil, "%s  %s\n", lock.Sum(data), p)
+		return bytes.HasPrefix(s.sums, line) || bytes.Contains(s.sums, append([]byte("\n"), line...))
+	}
+	if !lists(lockName, s.lockData) {
+		return false
+	}
+	for _, r := range s.lock.Repositories {
+		data, err := t.Read(indexPath(s.tag, r.Name), maxDocument)
+		if err != nil || !lists(r.Name+"/"+indexName, data) {
+			return false
+		}
+	}
+	return true
+}
+
+// states returns what the directories of a web root hold that may be versions,
+// by name.
+func states(t *tree.Tree) ([]*state, error) {
+	entries, err := fs.ReadDir(t.Root.FS(), ".")
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", t.Path, tree.Explain(err))
+	}
+	var all []*state
+	for _, e := range entries {
+		if e.IsDir() && tagForm.MatchString(e.Name()) && e.Name() != filesDir {
+			if s := readState(t, e.Name()); s.ours() || s.lock != nil {
+				all = append(all, s)
+			}
+		}
+	}
+	return all, nil
+}
+
+// checkVersion refuses a directory that somebody else wrote files to which ours
+// would replace.
+func (w *Writer) checkVersion(tag string, l *lock.Lock) error {
+	if err := w.tree.CheckDir(tag); err != nil {
+		return err
+	}
+	paths := []string{path.Join(tag, sumsName), path.Join(tag, lockName)}
+	for _, r := range l.Repositories {
+		if err := w.tree.CheckDir(path.Join(tag, r.Name)); err != nil {
+			return err
+		}
+		paths = append(paths, indexPath(tag, r.Name))
+	}
+	s := readState(w.tree, tag)
+	for _, p := range paths {
+		if err := w.tree.CheckFile(p); err != nil {
+			return err
+		}
+		if _, err := w.tree.Root.Lstat(p); err == nil && !s.ours() && s.lock == nil {
+			return w.tree.InTheWay(p, "is not of a site")
+		}
+	}
+	return nil
+}
+
+// ReadLocks returns the versions of a site, by tag. One whose first run ended
+// before it was complete is none yet.
+func ReadLocks(root string) ([]Version, error) {
+	t, err := tree.OpenExisting(root)
+	if err != nil {
+		return nil, err
+	}
+	defer t.Close()
+	all, err := states(t)
+	if err != nil {
+		return nil, err
+	}
+	var versions []Version
+	var unfinished error
+	for _, s := range all {
+		switch {
+		case !s.ours():
+		case s.lock != nil:
+			versions = append(versions, Version{Tag: s.tag, Lock: s.lock})
+		case errors.Is(s.err, fs.ErrNotExist):
+			unfinished = s.damage(t)
+		default:
+			return nil, s.damage(t)
+		}
+	}
+	if len(versions) == 0 && unfinished != nil {
+		return nil, unfinished
+	}
+	if len(versions) == 0 {
+		return nil, fault.New(fault.Usage, "%s is not a site that pull wrote: no directory in it has a %s and a %s", root, lockName, sumsName)
+	}
+	return versions, nil
+}
+
+// IsSite reports whether a directory looks like a site. Whether it can be read,
+// [ReadLocks] says.
+func IsSite(dir string) bool {
+	if fi, err := os.Stat(dir); err != nil || !fi.IsDir() {
+		return false
+	}
+	t, err := tree.OpenExisting(dir)
+	if err != nil {
+		return false
+	}
+	defer t.Close()
+	all, err := states(t)
+	return err == nil && slices.ContainsFunc(all, (*state).ours)
+}

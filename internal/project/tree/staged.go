@@ -1,0 +1,176 @@
+package tree
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+)
+
+// Staged is a file on its way, and its digest.
+type Staged struct {
+	tree *Tree
+	path string
+	file *os.File
+	hash hash.Hash
+	size int64
+	// written is how much the disk was told to write.
+	written   int64
+	published bool
+}
+
+// writtenAtOnce is after how many bytes the disk is told to begin.
+const writtenAtOnce = 8 << 20
+
+// Stage creates a file under a temporary name. It may be called concurrently.
+func (t *Tree) Stage() (*Staged, error) {
+	if err := t.Root.MkdirAll(stagingDir, agent.DirectoryMode); err != nil {
+		return nil, err
+	}
+	p := fmt.Sprintf("%s/%d", stagingDir, t.staged.Add(1))
+	f, err := t.Root.OpenFile(p, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return &Staged{tree: t, path: p, file: f, hash: sha256.New()}, nil
+}
+
+func (s *Staged) Write(p []byte) (int, error) {
+	n, err := s.file.Write(p)
+	s.hash.Write(p[:n])
+	s.size += int64(n)
+	if s.size-s.written >= writtenAtOnce {
+		disk.StartWriteback(s.file, s.written, s.size-s.written)
+		s.written = s.size
+	}
+	return n, err
+}
+
+// Reset discards what was written.
+func (s *Staged) Reset() error {
+	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	s.hash.Reset()
+	s.size, s.written = 0, 0
+	return s.file.Truncate(0)
+}
+
+// Blob says what was written.
+func (s *Staged) Blob() lock.Blob {
+	return lock.Blob{Size: s.size, SHA256: lock.SHA256(s.hash.Sum(nil))}
+}
+
+// Discard removes the file unless it was published.
+func (s *Staged) Discard() {
+	if !s.published {
+		s.file.Close()
+		s.tree.Root.Remove(s.path)
+	}
+}
+
+// Publish makes the file durable and gives it its name.
+func (s *Staged) Publish(p string, mode fs.FileMode) error {
+	if err := s.file.Chmod(mode); err != nil {
+		return err
+	}
+	if err := s.file.Sync(); err != nil {
+		return err
+	}
+	if err := s.file.Close(); err != nil {
+		return err
+	}
+	if err := s.tree.MkdirAll(path.Dir(p)); err != nil {
+		return err
+	}
+	if fi, err := s.tree.Root.Lstat(p); err == nil && fi.IsDir() {
+		// Remove takes an empty one only.
+		if err := s.tree.Root.Remove(p); err != nil {
+			return s.tree.InTheWay(p, "is a directory, and not empty")
+		}
+	}
+	err := s.tree.Root.Rename(s.path, p)
+	s.published = err == nil
+	return err
+}
+
+// Put writes a small file if it does not hold that already.
+func (t *Tree) Put(ctx context.Context, p string, data []byte, mode fs.FileMode) (bool, error) {
+	blob := lock.Blob{Size: int64(len(data)), SHA256: lock.Sum(data)}
+	if same, err := t.Holds(ctx, p, blob, mode); err != nil || same {
+		return false, err
+	}
+	staged, err := t.Stage()
+	if err != nil {
+		return false, err
+	}
+	defer staged.Discard()
+	if _, err := staged.Write(data); err != nil {
+		return false, err
+	}
+	return true, staged.Publish(p, mode)
+}
+
+// Holds reports whether a regular file with a content is at a path. If its mode
+// lacks a bit of that which is wanted, it is mended.
+func (t *Tree) Holds(ctx context.Context, p string, want lock.Blob, mode fs.FileMode) (bool, error) {
+	fi, err := t.Root.Lstat(p)
+	if err != nil || !fi.Mode().IsRegular() || fi.Size() != want.Size {
+		return false, nil
+	}
+	sum, err := t.Sum(ctx, p)
+	if err != nil {
+		return false, ctx.Err()
+	}
+	if sum != want.SHA256 {
+		return false, nil
+	}
+	if fi.Mode().Perm()&mode != mode {
+		return true, t.Root.Chmod(p, mode)
+	}
+	return true, nil
+}
+
+// Sum returns the digest of a file.
+func (t *Tree) Sum(ctx context.Context, p string) (lock.SHA256, error) {
+	f, err := t.Root.Open(p)
+	if err != nil {
+		return lock.SHA256{}, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if err := Copy(ctx, h, f); err != nil {
+		return lock.SHA256{}, err
+	}
+	return lock.SHA256(h.Sum(nil)), nil
+}
+
+// bufferSize is that of copies, in bytes.
+const bufferSize = 256 << 10
+
+// Copy copies until ctx is done.
+func Copy(ctx context.Context, to io.Writer, from io.Reader) error {
+	_, err := io.CopyBuffer(struct{ io.Writer }{to}, reader{ctx, from}, make([]byte, bufferSize))
+	return err
+}
+
+// reader fails once its context is done.
+type reader struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r reader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
+}
