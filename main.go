@@ -20,6 +20,7 @@ func main() {
 	context.AfterFunc(ctx, stop)
 	os.Exit(cmd.Run(ctx, cmd.Environment{
 		Args:      os.Args[1:],
+		Stdin:     os.Stdin,
 		Stdout:    os.Stdout,
 		Stderr:    os.Stderr,
 		LookupEnv: os.LookupEnv,

@@ -32,11 +32,23 @@ func TestMain(m *testing.M) {
 //	requests N PATTERN      the server must have had N requests that match "METHOD PATH"
 //	forget                  drops the record of requests
 //	snapshot DIR FILE       writes paths, modes, times and digests of a directory to FILE
+//	same DIR DIR            paths, modes and digests of two directories must be the same
 //	flip FILE               changes the last byte of a file
 //	waitfor FILE PATTERN    waits until a file has a match
 //	mode FILE PERM          the permissions of a file must be PERM
 //
-// and the condition [root].
+//	registry NAME [tls] [auth]
+//	                        starts a registry at $NAME, with its authority's certificate in $NAME_CA and
+//	                        docker's configuration with its password in the directory $NAME_CONFIG
+//	proxy NAME REGISTRY METHOD PATH ACTION [times=N] [at=N] [skip=N]
+//	                        stands before a registry at $NAME; requests of METHOD with PATH in them
+//	                        are answered with a status, or: cut, cutresponse, flip, drop
+//	agentimage REGISTRY/PATH:TAG PLATFORM...
+//	                        pushes an image for some platforms
+//	chart DIR VERSION [DIGEST]
+//	                        writes a chart repository with a chart of Botkube
+//
+// and the conditions [root], [registry] and [skopeo].
 func TestScript(t *testing.T) {
 	upstream, err := filepath.Abs("testdata/upstream")
 	if err != nil {
@@ -46,22 +58,33 @@ func TestScript(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("UPSTREAM", upstream)
+			env.Values[registriesKey{}] = registries{}
 			env.Setenv("BOTKUBE_MIRROR_STORE", filepath.Join(env.WorkDir, "store"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":    exits,
-			"upstream": serveUpstream,
-			"requests": requests,
-			"forget":   func(ts *testscript.TestScript, _ bool, _ []string) { recorded(ts).reset() },
-			"snapshot": snapshot,
-			"flip":     flip,
-			"waitfor":  waitFor,
-			"mode":     mode,
+			"exits":      exits,
+			"upstream":   serveUpstream,
+			"requests":   requests,
+			"forget":     func(ts *testscript.TestScript, _ bool, _ []string) { recorded(ts).reset() },
+			"snapshot":   snapshot,
+			"same":       same,
+			"flip":       flip,
+			"waitfor":    waitFor,
+			"mode":       mode,
+			"registry":   startRegistry,
+			"proxy":      startProxy,
+			"agentimage": pushAgentImage,
+			"chart":      writeChart,
 		},
 		Condition: func(cond string) (bool, error) {
-			if cond == "root" {
+			switch cond {
+			case "root":
 				return os.Geteuid() == 0, nil
+			case "registry":
+				return installed("docker-registry"), nil
+			case "skopeo":
+				return installed("skopeo"), nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
@@ -183,7 +206,13 @@ func snapshot(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: snapshot DIR FILE")
 	}
-	root := ts.MkAbs(args[0])
+	times := func(fi fs.FileInfo) string { return fi.ModTime().Format(time.RFC3339Nano) + " " }
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(listing(ts, args[0], times)), 0o644))
+}
+
+// listing lists paths, modes, digests and what more is wanted of a directory.
+func listing(ts *testscript.TestScript, dir string, more func(fs.FileInfo) string) string {
+	root := ts.MkAbs(dir)
 	var out strings.Builder
 	ts.Check(filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -202,10 +231,20 @@ func snapshot(ts *testscript.TestScript, _ bool, args []string) {
 			sum = sha256.Sum256(data)
 		}
 		rel, err := filepath.Rel(root, path)
-		fmt.Fprintf(&out, "%s %s %s %x\n", rel, fi.Mode(), fi.ModTime().Format(time.RFC3339Nano), sum)
+		fmt.Fprintf(&out, "%s %s %s%x\n", rel, fi.Mode(), more(fi), sum)
 		return err
 	}))
-	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(out.String()), 0o644))
+	return out.String()
+}
+
+func same(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: same DIR DIR")
+	}
+	none := func(fs.FileInfo) string { return "" }
+	if a, b := listing(ts, args[0], none), listing(ts, args[1], none); a != b {
+		ts.Fatalf("%s is\n%s\n%s is\n%s", args[0], a, args[1], b)
+	}
 }
 
 func flip(ts *testscript.TestScript, _ bool, args []string) {

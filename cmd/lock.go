@@ -17,6 +17,8 @@ const defaultLock = "botkube-mirror.lock.json"
 
 func lockCommand(g *global) *cobra.Command {
 	var sel selectionFlags
+	var members memberFlags
+	var reg registryFlags
 	var parallel int
 	c := &cobra.Command{
 		Use:   "lock --version VERSION [FILE]",
@@ -36,8 +38,9 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 			if err != nil {
 				return err
 			}
+			selection.Members = members.members()
 			var l *lock.Lock
-			err = g.withSession(parallel, func(s *mirror.Session) error {
+			err = g.withSession(needs{parallel: parallel, store: true, upstream: true, registry: &reg}, func(s *mirror.Session) error {
 				l, err = s.Lock(c.Context(), selection)
 				return err
 			})
@@ -59,6 +62,8 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 		},
 	}
 	sel.register(c)
+	members.register(c)
+	reg.register(c)
 	registerParallel(c, &parallel)
 	return c
 }

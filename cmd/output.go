@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
@@ -13,13 +15,17 @@ import (
 
 // print writes a result to standard output, as JSON or as text for people.
 func (g *global) print(result any, text func() string) error {
+	return g.printTo(g.env.Stdout, result, text)
+}
+
+func (g *global) printTo(w io.Writer, result any, text func() string) error {
 	if g.format == "json" {
-		enc := json.NewEncoder(g.env.Stdout)
+		enc := json.NewEncoder(w)
 		enc.SetEscapeHTML(false)
 		enc.SetIndent("", "  ")
 		return enc.Encode(result)
 	}
-	_, err := io.WriteString(g.env.Stdout, text())
+	_, err := io.WriteString(w, text())
 	return err
 }
 
@@ -35,12 +41,13 @@ func pullSummary(r *mirror.Result) string {
 		fmt.Fprintf(&out, "%s: %s downloaded, %s reused\n", count(len(r.Artifacts), "file"), size(r.FetchedBytes), size(r.ReusedBytes))
 	}
 	writeVouchers(&out, r.Artifacts)
+	writeMembers(&out, r.AgentImage, r.Chart)
 	if len(r.NotSelected) > 0 {
 		fmt.Fprintf(&out, "some of it is also offered for %s: add --platform OS/ARCH\n", platforms(r.NotSelected))
 	}
 	for _, o := range r.Outputs {
 		if !r.DryRun {
-			writeNext(&out, r, o)
+			writeNext(&out, o, r.Platforms, r.Mount)
 		}
 	}
 	return out.String()
@@ -99,6 +106,20 @@ func writeVouchers(out *strings.Builder, artifacts []mirror.ArtifactResult) {
 	}
 }
 
+// writeMembers lists what a bundle holds beside plugins.
+func writeMembers(out *strings.Builder, image *lock.Image, chart *lock.Chart) {
+	if image != nil {
+		var all []agent.Platform
+		for _, m := range image.Manifests {
+			all = append(all, m.Platform)
+		}
+		fmt.Fprintf(out, "agent image %s for %s\n", image.Reference, platforms(all))
+	}
+	if chart != nil {
+		fmt.Fprintf(out, "chart %s %s, checksum by %s\n", chart.Name, chart.Version, voucher(chart.VerifiedBy))
+	}
+}
+
 func voucher(v lock.Voucher) string {
 	switch v {
 	case lock.ByNone:
@@ -110,18 +131,76 @@ func voucher(v lock.Voucher) string {
 	}
 }
 
-// writeNext says how an output is used.
-func writeNext(out *strings.Builder, r *mirror.Result, o mirror.OutputResult) {
+// writeNext says what an output is, and how it is used.
+func writeNext(out *strings.Builder, o mirror.OutputResult, all []agent.Platform, mount string) {
 	state := "complete"
 	if !o.Changed {
 		state = "complete, and was before: nothing was written"
 	}
-	fmt.Fprintf(out, "%s is %s\n", o.Path, state)
-	what := o.Path
-	if len(r.Platforms) > 1 {
-		what = fmt.Sprintf("the sub-directory of the nodes' platform (%s/%s, …)", o.Path, r.Platforms[0].Dir())
+	name := o.Path
+	if name == "-" {
+		name = "standard output"
 	}
-	fmt.Fprintf(out, "next: copy %s to the volume that the agent mounts at %s, and set plugins.cacheDir to %s in its Helm values\n", what, r.Mount, r.Mount)
+	fmt.Fprintf(out, "%s is %s\n", name, state)
+	if o.Digest != "" {
+		fmt.Fprintf(out, "  %s %s, %s\n", o.Tag, o.Digest, size(o.Size))
+	}
+	switch o.Form {
+	case mirror.FormDir:
+		what := o.Path
+		if len(all) > 1 {
+			what = fmt.Sprintf("the sub-directory of the nodes' platform (%s/%s, …)", o.Path, all[0].Dir())
+		}
+		fmt.Fprintf(out, "next: copy %s to the volume that the agent mounts at %s, and set plugins.cacheDir to %s in its Helm values\n", what, mount, mount)
+	case mirror.FormImage:
+		writeMountOnly(out, o.MountOnly)
+		fmt.Fprintf(out, "next: load it (podman load -i %s), or copy it to a registry (skopeo copy --all oci-archive:%s docker://REGISTRY/botkube-plugins:%s)\n", o.Path, o.Path, o.Tag)
+	case mirror.FormSite:
+		fmt.Fprintf(out, "next: serve it, and set these in the agent's Helm values:\n")
+		for _, name := range slices.Sorted(maps.Keys(o.Indexes)) {
+			fmt.Fprintf(out, "  plugins.repositories.%s.url: %s\n", name, o.Indexes[name])
+		}
+	default:
+		if o.Path == "-" {
+			return
+		}
+		fmt.Fprintf(out, "next: carry it over; there, unpack it (botkube-mirror unpack %s -o DIR) or publish it (botkube-mirror push %s REGISTRY/PREFIX)\n", o.Path, o.Path)
+	}
+}
+
+// writeMountOnly says for which platforms an image has no program.
+func writeMountOnly(out *strings.Builder, all []agent.Platform) {
+	if len(all) > 0 {
+		fmt.Fprintf(out, "  to be mounted only, for %s: there is no program to fill a volume from it; give a static botkube-mirror with --seeder %s=FILE\n", platforms(all), all[0])
+	}
+}
+
+func unpackSummary(r *mirror.Unpacked) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "%s for %s, verified\n", count(len(r.Plugins), "plugin"), platforms(r.Platforms))
+	if r.FetchedBytes > 0 {
+		fmt.Fprintf(&out, "%s downloaded\n", size(r.FetchedBytes))
+	}
+	for _, o := range r.Outputs {
+		writeNext(&out, o, r.Platforms, r.Mount)
+	}
+	return out.String()
+}
+
+func pushSummary(r *mirror.Pushed) string {
+	var out strings.Builder
+	for _, p := range r.Parts {
+		state := size(p.UploadedBytes) + " uploaded"
+		if !p.Changed && p.UploadedBytes == 0 {
+			state = "was there"
+		}
+		fmt.Fprintf(&out, "%s@%s (%s, %s)\n", p.Reference, p.Digest, size(p.Size), state)
+		writeMountOnly(&out, p.MountOnly)
+	}
+	for _, part := range r.Absent {
+		fmt.Fprintf(&out, "the bundle has no %s: pull it with --with-%s\n", strings.ReplaceAll(string(part), "-", " "), part)
+	}
+	return out.String()
 }
 
 func lockSummary(file string, l *lock.Lock) string {
@@ -132,6 +211,7 @@ func lockSummary(file string, l *lock.Lock) string {
 	}
 	fmt.Fprintf(&out, "%s pins %s and %s for %s\n", file, count(len(l.Plugins), "plugin"), count(len(l.Artifacts), "file"), platforms(l.Platforms))
 	writeVouchers(&out, artifacts)
+	writeMembers(&out, l.AgentImage, l.Chart)
 	fmt.Fprintf(&out, "next: commit it, and pull with --lock %s\n", file)
 	return out.String()
 }

@@ -87,9 +87,9 @@ func (p *progress) wanted(kind mirror.EventKind) bool {
 	switch kind {
 	case mirror.EventRetrying, mirror.EventRestarted, mirror.EventWaiting:
 		return true
-	case mirror.EventFetched, mirror.EventReused, mirror.EventResumed:
+	case mirror.EventFetched, mirror.EventReused, mirror.EventResumed, mirror.EventUploaded:
 		return p.bar == nil || p.verbose
-	case mirror.EventWritten, mirror.EventStarted, mirror.EventCompleted:
+	case mirror.EventWritten, mirror.EventStarted, mirror.EventCompleted, mirror.EventUnpacked, mirror.EventUploading:
 		return p.verbose
 	case mirror.EventPlanned:
 		return p.log != nil
@@ -107,7 +107,7 @@ func line(e mirror.Event) string {
 		return fmt.Sprintf("waiting for %s: %s", e.Subject, e.Detail)
 	case mirror.EventResumed:
 		return fmt.Sprintf("resuming %s after %s", e.Subject, size(e.Bytes))
-	case mirror.EventFetched, mirror.EventReused:
+	case mirror.EventFetched, mirror.EventReused, mirror.EventUnpacked, mirror.EventUploaded:
 		return fmt.Sprintf("%s %s (%s)", e.Kind, e.Subject, size(e.Bytes))
 	}
 	return fmt.Sprintf("%s %s", e.Kind, e.Subject)
@@ -121,7 +121,7 @@ func attributes(e mirror.Event) []any {
 	switch e.Kind {
 	case mirror.EventPlanned:
 		attrs = append(attrs, "artifacts", e.Count, "bytes", e.Total)
-	case mirror.EventFetched, mirror.EventReused, mirror.EventResumed:
+	case mirror.EventFetched, mirror.EventReused, mirror.EventResumed, mirror.EventUnpacked, mirror.EventUploaded:
 		attrs = append(attrs, "bytes", e.Bytes)
 	case mirror.EventRetrying:
 		attrs = append(attrs, "waitSeconds", e.Wait.Seconds())
@@ -139,7 +139,7 @@ func size(bytes int64) string {
 	return humanize.IBytes(uint64(bytes))
 }
 
-// bar is one progress bar for all downloads, with the files in flight.
+// bar is one progress bar for all that is transferred, with the files in flight.
 type bar struct {
 	out      io.Writer
 	bar      *progressbar.ProgressBar
@@ -157,7 +157,7 @@ func (b *bar) observe(e mirror.Event) {
 		return
 	}
 	switch e.Kind {
-	case mirror.EventStarted:
+	case mirror.EventStarted, mirror.EventUploading:
 		b.add(e.Subject, 0)
 	case mirror.EventProgress:
 		b.add(e.Subject, e.Bytes)
@@ -165,7 +165,7 @@ func (b *bar) observe(e mirror.Event) {
 		b.add(e.Subject, e.Bytes-b.received[e.Subject])
 	case mirror.EventRestarted:
 		b.add(e.Subject, -b.received[e.Subject])
-	case mirror.EventFetched, mirror.EventReused:
+	case mirror.EventFetched, mirror.EventReused, mirror.EventUnpacked, mirror.EventUploaded:
 		// The size may not have been known, or known wrongly.
 		b.add(e.Subject, e.Bytes-b.received[e.Subject])
 		delete(b.received, e.Subject)

@@ -7,6 +7,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
@@ -29,6 +30,10 @@ exists is made of, and what killed runs left.`,
 				target, parseErr := mirror.ParseTarget(args[0])
 				if parseErr != nil {
 					return parseErr
+				}
+				if target.Form != mirror.FormDir {
+					return fault.New(fault.Usage, "%s is not a directory that an agent starts from, and only a directory can be pruned", target).
+						WithHint("a bundle or an image that is written again holds what its lock names, and nothing else")
 				}
 				pruned, err = mirror.PruneDir(c.Context(), target.Path, p.observe)
 			} else {

@@ -8,50 +8,52 @@ import (
 
 func pullCommand(g *global) *cobra.Command {
 	var sel selectionFlags
-	var outputs []string
-	var mount string
+	var members memberFlags
+	var write writeFlags
+	var reg registryFlags
 	var parallel int
 	var dryRun bool
 	c := &cobra.Command{
-		Use:   "pull --version VERSION --output DIR",
-		Short: "Resolve, download and verify plugins, and write a directory that the agent starts from",
-		Example: `  botkube-mirror pull --version v1.14.0 -o ./plugins
+		Use:   "pull --version VERSION --output TARGET",
+		Short: "Resolve, download and verify plugins, and write them for the other side",
+		Long: `Resolve, download and verify plugins and what they need, and write them as
+a directory that the agent starts from, as a bundle to carry over the gap, or as
+an image to mount. Several outputs are written from one download.`,
+		Example: `  botkube-mirror pull --version v1.14.0 -o bundle.tar
+  botkube-mirror pull --version v1.14.0 --platform linux/amd64 --platform linux/arm64 --with-agent-image --with-chart -o bundle.tar
   botkube-mirror pull --version v1.14.0 --plugin botkube/kubectl --plugin botkubeExtra/helm --platform linux/arm64 -o ./plugins
   botkube-mirror pull --repository internal=https://plugins.example.com/plugins-index.yaml -o ./plugins`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			o := mirror.PullOptions{Mount: mount, DryRun: dryRun}
+			o := mirror.PullOptions{DryRun: dryRun}
 			var err error
 			if o.Selection, err = sel.selection(); err != nil {
 				return err
 			}
-			for _, output := range outputs {
-				target, err := mirror.ParseTarget(output)
-				if err != nil {
-					return err
-				}
-				o.Outputs = append(o.Outputs, target)
+			o.Members = members.members()
+			if o.WriteOptions, err = write.options(g); err != nil {
+				return err
 			}
 			var result *mirror.Result
-			err = g.withSession(parallel, func(s *mirror.Session) error {
+			err = g.withSession(needs{parallel: parallel, store: true, upstream: true, registry: &reg}, func(s *mirror.Session) error {
 				result, err = s.Pull(c.Context(), o)
 				return err
 			})
 			if err != nil {
 				return err
 			}
-			return g.print(result, func() string { return pullSummary(result) })
+			return g.printTo(write.resultTo(g), result, func() string { return pullSummary(result) })
 		},
 	}
 	sel.register(c)
-	flags := c.Flags()
-	flags.StringArrayVarP(&outputs, "output", "o", nil, "`DIR` to write; several platforms get a sub-directory each; repeatable")
-	flags.StringVar(&mount, "mount", "/plugins", "where the agent will see the directory: its plugins.cacheDir")
-	flags.BoolVar(&dryRun, "dry-run", false, "print what would be downloaded, and download no artifact")
+	members.register(c)
+	write.register(c)
+	reg.register(c)
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be downloaded, and download no artifact")
 	registerParallel(c, &parallel)
 	return c
 }
 
 func registerParallel(c *cobra.Command, parallel *int) {
-	c.Flags().IntVar(parallel, "parallel", 4, "how many files to download at a time")
+	c.Flags().IntVar(parallel, "parallel", 4, "how many files to transfer at a time")
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 // Environment is what a run gets from the system.
 type Environment struct {
 	Args           []string
+	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	LookupEnv      func(string) (string, bool)
 	// Version is the program's, or empty for what the build recorded.
@@ -100,7 +102,7 @@ unreachable or missing, 4 integrity, 5 incomplete, 130 interrupted.`,
 	flags.BoolVarP(&g.verbose, "verbose", "v", false, "tell of every step")
 	flags.StringVar(&g.logFormat, "log-format", g.logFormat, "form of what is told on standard error: text or json")
 	flags.BoolVar(&g.noProgress, "no-progress", false, "draw no progress bar")
-	root.AddCommand(pullCommand(g), lockCommand(g), pruneCommand(g), versionCommand(g))
+	root.AddCommand(pullCommand(g), lockCommand(g), listCommand(g), diffCommand(g), unpackCommand(g), pushCommand(g), pruneCommand(g), versionCommand(g))
 	root.InitDefaultCompletionCmd()
 	checkCompletionArgs(root)
 	return root
@@ -135,6 +137,16 @@ func maxArgs(n int) cobra.PositionalArgs {
 			return e.WithHint("see %s --help", c.CommandPath())
 		}
 		return fault.New(fault.Usage, "%s does not take the argument %q", c.CommandPath(), args[n]).WithHint("see %s --help", c.CommandPath())
+	}
+}
+
+// exactArgs wants one argument for each name.
+func exactArgs(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) < len(names) {
+			return fault.New(fault.Usage, "%s needs the argument %s", c.CommandPath(), names[len(args)]).WithHint("see %s --help", c.CommandPath())
+		}
+		return maxArgs(len(names))(c, args)
 	}
 }
 
@@ -186,33 +198,82 @@ func (g *global) openStore() (*store.Store, error) {
 	return store.Open(dir)
 }
 
-// withSession opens the store, prepares the network and calls run, telling of
-// progress meanwhile.
-func (g *global) withSession(parallel int, run func(*mirror.Session) error) error {
-	if parallel < 1 || parallel > 64 {
-		return fault.New(fault.Usage, "--parallel %d is not between 1 and 64", parallel)
+// needs says what a command needs of a session.
+type needs struct {
+	// parallel is how many files are transferred at a time.
+	parallel int
+	// store keeps what comes over a network.
+	store bool
+	// upstream is where plugins come from.
+	upstream bool
+	// registry, if not nil, says how to talk to registries.
+	registry *registryFlags
+	// source, if not nil, says how to talk to the one that is read, where
+	// another is written.
+	source *registryFlags
+}
+
+// withSession prepares what is needed and calls run, telling of progress
+// meanwhile.
+func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
+	if n.parallel < 1 || n.parallel > 64 {
+		return fault.New(fault.Usage, "--parallel %d is not between 1 and 64", n.parallel)
 	}
-	s, err := g.openStore()
-	if err != nil {
-		return err
-	}
-	defer s.Close()
 	p := g.progress()
 	defer p.close()
-	return run(&mirror.Session{
-		Store: s,
-		Fetch: fetch.New(fetch.Config{
-			Store:   s,
-			Version: programVersion(g.env.Version),
-			Netrc:   g.netrc(),
-			Retrying: func(url string, err error, pause time.Duration) {
-				p.observe(mirror.Event{Kind: mirror.EventRetrying, Subject: url, Detail: err.Error(), Wait: pause})
-			},
-		}),
-		Parallel: parallel,
-		Observe:  p.observe,
-	})
+	session := &mirror.Session{Parallel: n.parallel, Observe: p.observe}
+	retrying := func(subject string, err error, pause time.Duration) {
+		p.observe(mirror.Event{Kind: mirror.EventRetrying, Subject: subject, Detail: err.Error(), Wait: pause})
+	}
+	if n.registry != nil {
+		client, err := n.registry.client(programVersion(g.env.Version), retrying)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		session.Registry = client
+	}
+	if n.source != nil {
+		client, err := n.source.client(programVersion(g.env.Version), retrying)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		session.Source = client
+	}
+	if n.store {
+		s, err := g.openStore()
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		session.Store = s
+	}
+	if n.upstream {
+		session.Fetch = fetch.New(fetch.Config{
+			Store: session.Store, Version: programVersion(g.env.Version), Netrc: g.netrc(), Retrying: retrying,
+		})
+	}
+	return run(session)
 }
+
+// modTime returns what SOURCE_DATE_EPOCH says
+// (https://reproducible-builds.org/specs/source-date-epoch/), or the epoch.
+func (g *global) modTime() (time.Time, error) {
+	value, ok := g.env.LookupEnv("SOURCE_DATE_EPOCH")
+	if !ok || value == "" {
+		return time.Unix(0, 0).UTC(), nil
+	}
+	seconds, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || seconds < 0 || seconds > maxTarTime {
+		return time.Time{}, fault.New(fault.Usage, "the environment variable SOURCE_DATE_EPOCH is %q, which is no number of seconds", value).
+			WithHint("set it to a Unix time, or unset it")
+	}
+	return time.Unix(seconds, 0).UTC(), nil
+}
+
+// maxTarTime is the last second that a USTAR header can name.
+const maxTarTime = 1<<33 - 1
 
 // netrc returns the path of the user's netrc file.
 func (g *global) netrc() string {

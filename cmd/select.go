@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -49,16 +50,8 @@ func (s *selectionFlags) selection() (mirror.Selection, error) {
 	if sel.Exclude, err = pluginKeys("exclude", s.exclude); err != nil {
 		return sel, err
 	}
-	for _, p := range s.platforms {
-		if p == "all" {
-			sel.AllPlatforms = true
-			continue
-		}
-		platform, err := agent.ParsePlatform(p)
-		if err != nil {
-			return sel, fault.New(fault.Usage, "--platform: %w", err)
-		}
-		sel.Platforms = append(sel.Platforms, platform)
+	if sel.Platforms, sel.AllPlatforms, err = parsePlatforms(s.platforms); err != nil {
+		return sel, err
 	}
 	return sel, nil
 }
@@ -73,4 +66,50 @@ func pluginKeys(flag string, values []string) ([]agent.PluginKey, error) {
 		keys = append(keys, key)
 	}
 	return keys, nil
+}
+
+// subsetFlags say which part of a mirror is taken.
+type subsetFlags struct {
+	plugins   []string
+	exclude   []string
+	platforms []string
+}
+
+func (s *subsetFlags) register(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringArrayVar(&s.plugins, "plugin", nil, "plugin to take, as `REPOSITORY/NAME[@VERSION]`; repeatable (default: all)")
+	flags.StringArrayVar(&s.exclude, "exclude", nil, "plugin to leave out, as `REPOSITORY/NAME`; repeatable")
+	flags.StringArrayVar(&s.platforms, "platform", nil, "platform to take, as `OS/ARCH`, or all; repeatable (default: all)")
+}
+
+func (s *subsetFlags) options() (o mirror.SubsetOptions, err error) {
+	if o.Plugins, err = pluginKeys("plugin", s.plugins); err != nil {
+		return o, err
+	}
+	if o.Exclude, err = pluginKeys("exclude", s.exclude); err != nil {
+		return o, err
+	}
+	var all bool
+	if o.Platforms, all, err = parsePlatforms(s.platforms); all {
+		o.Platforms = nil
+	}
+	return o, err
+}
+
+// parsePlatforms reads platforms, each once, and reports whether all are wanted.
+func parsePlatforms(values []string) (platforms []agent.Platform, all bool, err error) {
+	for _, v := range values {
+		if v == "all" {
+			all = true
+			continue
+		}
+		p, err := agent.ParsePlatform(v)
+		if err != nil {
+			return nil, false, fault.New(fault.Usage, "--platform: %w", err)
+		}
+		if !slices.Contains(platforms, p) {
+			platforms = append(platforms, p)
+		}
+	}
+	return platforms, all, nil
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/index"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/registry"
 	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
 )
@@ -40,13 +41,21 @@ type Selection struct {
 	// Lock is the path of a lock to enforce, or empty.
 	Lock             string
 	RequireChecksums bool
+	// Members are what a bundle holds beside plugins.
+	Members resolve.Members
+	// pluginsOnly leaves out the other members that a lock has.
+	pluginsOnly bool
 }
 
-// Session is the store and the network of one run.
+// Session is the store and the network of one run. What a command does not
+// need is nil: unpacking a file needs neither.
 type Session struct {
-	Store *store.Store
-	Fetch *fetch.Client
-	// Parallel is how many artifacts are downloaded at a time; at least 1.
+	Store    *store.Store
+	Fetch    *fetch.Client
+	Registry *registry.Client
+	// Source is for the registry that is read, if Registry is not.
+	Source *registry.Client
+	// Parallel is how many files are downloaded or uploaded at a time; at least 1.
 	Parallel int
 	// Observe receives events, from several goroutines. It must not be nil.
 	Observe func(Event)
@@ -68,6 +77,11 @@ const (
 	EventRestarted EventKind = "restarted"
 	EventFetched   EventKind = "fetched"
 	EventReused    EventKind = "reused"
+	// EventUnpacked is about an artifact of a mirror that is read.
+	EventUnpacked EventKind = "unpacked"
+	// EventUploading and EventUploaded are about a blob that goes to a registry.
+	EventUploading EventKind = "uploading"
+	EventUploaded  EventKind = "uploaded"
 	// EventWaiting is about another run that has what is needed.
 	EventWaiting EventKind = "waiting"
 	// EventWritten is about one file of an output.
@@ -105,6 +119,7 @@ func (s *Session) resolve(ctx context.Context, sel Selection) (*resolve.Plan, er
 		Repositories:     slices.Clone(sel.Repositories),
 		Selection:        index.Selection{Plugins: sel.Plugins, Exclude: sel.Exclude, Platforms: sel.Platforms, AllPlatforms: sel.AllPlatforms},
 		RequireChecksums: sel.RequireChecksums,
+		Members:          sel.Members,
 	}
 	if sel.Lock != "" {
 		if err := applyLock(&req, sel); err != nil {
@@ -131,7 +146,7 @@ func (s *Session) resolve(ctx context.Context, sel Selection) (*resolve.Plan, er
 	if len(req.Selection.Platforms) == 0 {
 		req.Selection.Platforms = []agent.Platform{defaultPlatform}
 	}
-	resolver := resolve.Resolver{Fetch: s.Fetch, Store: s.Store}
+	resolver := resolve.Resolver{Fetch: s.Fetch, Store: s.Store, Registry: s.Registry}
 	return resolver.Resolve(ctx, req)
 }
 
@@ -157,6 +172,15 @@ func applyLock(req *resolve.Request, sel Selection) error {
 	}
 	if len(sel.Platforms) == 0 && !sel.AllPlatforms {
 		req.Selection.Platforms = l.Platforms
+	}
+	if sel.pluginsOnly {
+		return nil
+	}
+	if l.AgentImage != nil && req.Members.AgentImage == "" {
+		req.Members.AgentImage = l.AgentImage.Reference
+	}
+	if l.Chart != nil && req.Members.Chart == "" {
+		req.Members.Chart = l.Chart.URL
 	}
 	return nil
 }

@@ -3,9 +3,6 @@ package mirror
 import (
 	"cmp"
 	"context"
-	"path"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"sync"
 
@@ -16,16 +13,13 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
 	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
 )
 
 // PullOptions say what [Session.Pull] does.
 type PullOptions struct {
 	Selection
-	Outputs []Target
-	// Mount is where the agent sees a directory.
-	Mount string
+	WriteOptions
 	// DryRun makes the plan only.
 	DryRun bool
 }
@@ -33,10 +27,10 @@ type PullOptions struct {
 // Pull resolves, fetches and writes. It returns what was done, or with DryRun
 // what would be.
 func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
-	if len(o.Outputs) == 0 && !o.DryRun {
-		return nil, fault.New(fault.Usage, "no output is given").WithHint("name a directory with --output")
+	if err := o.check(); err != nil && !(o.DryRun && len(o.Outputs) == 0) {
+		return nil, err
 	}
-	if err := cache.CheckMount(o.Mount); err != nil {
+	if err := o.checkMembers(); err != nil {
 		return nil, err
 	}
 	plan, err := s.resolve(ctx, o.Selection)
@@ -47,173 +41,36 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 	if err := s.probe(ctx, plan, result); err != nil || o.DryRun {
 		return result, err
 	}
-	writers, err := s.open(ctx, plan, o)
+	from := content{cache.Upstream{Blobs: s.Store, Memory: s.Store}, s.Store}
+	outputs, err := s.openOutputs(ctx, plan.Lock, from, o.WriteOptions)
 	if err != nil {
 		return nil, err
 	}
-	defer closeAll(writers)
-	if err := s.fill(ctx, plan, writers, result); err != nil {
+	defer outputs.close()
+	if err := s.fill(ctx, plan, outputs, result); err != nil {
 		return nil, err
 	}
-	return result, s.commit(ctx, plan, writers, o, result)
-}
-
-// commit completes the outputs.
-func (s *Session) commit(ctx context.Context, plan *resolve.Plan, writers []*dir.Writer, o PullOptions, result *Result) error {
 	if err := plan.Lock.Check(); err != nil {
-		return fault.New(fault.Integrity, "what was pulled contradicts itself: %w", err).
+		return nil, fault.New(fault.Integrity, "what was pulled contradicts itself: %w", err).
 			WithHint("leave one of the plugins out with --exclude")
 	}
-	for i, w := range writers {
-		// Once it has begun, it is better brought to its end.
-		written, err := w.Commit(context.WithoutCancel(ctx), plan.Lock)
-		if err != nil {
-			return err
-		}
-		result.Outputs[i].Changed = result.Outputs[i].Changed || written
-		if err := s.keep(o.Outputs[i].Path, plan.Lock); err != nil {
-			return err
-		}
-		s.Observe(Event{Kind: EventCompleted, Subject: o.Outputs[i].Path})
-	}
-	return nil
+	err = outputs.commit(ctx, plan.Lock)
+	result.Outputs = outputs.results
+	return result, err
 }
 
-// keep remembers what an output is made of, so that a sweep of the store
-// spares it as long as the output is there.
-func (s *Session) keep(output string, l *lock.Lock) error {
-	abs, err := filepath.Abs(output)
-	if err != nil {
-		return err
-	}
-	data, err := l.Marshal()
-	if err != nil {
-		return err
-	}
-	return s.Store.SetRoot(abs, data)
-}
-
-// open opens the outputs, in the order of their paths, so that two runs that
-// share several do not wait for each other.
-func (s *Session) open(ctx context.Context, plan *resolve.Plan, o PullOptions) ([]*dir.Writer, error) {
-	order, err := openingOrder(o.Outputs)
-	if err != nil {
-		return nil, err
-	}
-	writers := make([]*dir.Writer, len(o.Outputs))
-	for _, i := range order {
-		writers[i], err = dir.Open(ctx, o.Outputs[i].Path, plan.Lock, dir.Options{
-			Mount: o.Mount, Source: cache.Upstream{Blobs: s.Store, Memory: s.Store},
-			Waiting: func(path string) {
-				s.Observe(Event{Kind: EventWaiting, Subject: path, Detail: "another run writes it"})
-			},
-		})
-		if err != nil {
-			closeAll(writers)
-			return nil, err
-		}
-	}
-	return writers, nil
-}
-
-// openingOrder returns the indexes of the outputs by their paths, which must differ.
-func openingOrder(outputs []Target) ([]int, error) {
-	paths := make([]string, len(outputs))
-	order := make([]int, len(outputs))
-	for i, target := range outputs {
-		real, err := realPath(target.Path)
-		if err != nil {
-			return nil, fault.New(fault.Usage, "the output %s: %w", target.Path, err)
-		}
-		for j, other := range paths[:i] {
-			switch {
-			case real == other:
-				return nil, fault.New(fault.Usage, "the output %s is given twice", target.Path)
-			case within(real, other) || within(other, real):
-				return nil, fault.New(fault.Usage, "of the outputs %s and %s, one lies in the other", target.Path, outputs[j].Path)
-			}
-		}
-		paths[i], order[i] = real, i
-	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(paths[a], paths[b]) })
-	return order, nil
-}
-
-// realPath follows the links in the part of a path that exists.
-func realPath(p string) (string, error) {
-	abs, err := filepath.Abs(p)
-	if err != nil {
-		return "", err
-	}
-	for dir, rest := abs, ""; ; dir, rest = filepath.Dir(dir), filepath.Join(filepath.Base(dir), rest) {
-		if real, err := filepath.EvalSymlinks(dir); err == nil {
-			return filepath.Join(real, rest), nil
-		}
-		if dir == filepath.Dir(dir) {
-			return abs, nil
-		}
-	}
-}
-
-func within(p, dir string) bool {
-	rel, err := filepath.Rel(dir, p)
-	return err == nil && filepath.IsLocal(rel)
-}
-
-func closeAll(writers []*dir.Writer) {
-	for _, w := range writers {
-		if w != nil {
-			w.Close()
-		}
-	}
-}
-
-// placement is a file of an output that is made of an artifact.
-type placement struct {
-	output   int
-	writer   *dir.Writer
-	platform agent.Platform
-	file     lock.File
-}
-
-// placements lists what each artifact is needed for, by URL.
-func placements(plan *resolve.Plan, writers []*dir.Writer) map[string][]placement {
-	needed := map[string][]placement{}
-	for i, w := range writers {
-		for _, p := range plan.Lock.Platforms {
-			for _, f := range plan.Lock.Files(p) {
-				needed[f.Artifact.URL] = append(needed[f.Artifact.URL], placement{i, w, p, f})
-			}
-		}
-	}
-	return needed
-}
-
-// fill downloads every artifact and, as soon as one is there, makes the files
-// of it. The largest go first, so that the last ones are short.
-func (s *Session) fill(ctx context.Context, plan *resolve.Plan, writers []*dir.Writer, result *Result) error {
-	needed := placements(plan, writers)
+// fill downloads every artifact and, as soon as one is there, has the outputs
+// make what they need of it. The largest go first, so that the last ones are
+// short.
+func (s *Session) fill(ctx context.Context, plan *resolve.Plan, outputs *outputs, result *Result) error {
 	order := make([]int, len(plan.Downloads))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(result.Artifacts[b].Size, result.Artifacts[a].Size) })
-
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	downloading := make(chan struct{}, s.Parallel)
-	// Unpacking is bound by the processor, so it has a bound of its own and
-	// holds up no download.
-	unpacking := make(chan struct{}, runtime.GOMAXPROCS(0))
-	place := func(p placement, d fetch.Request) error {
-		unpacking <- struct{}{}
-		defer func() { <-unpacking }()
-		written, err := s.place(ctx, p, d)
-		mu.Lock()
-		defer mu.Unlock()
-		result.Outputs[p.output].Changed = result.Outputs[p.output].Changed || written
-		return err
-	}
 	finish := func(i int) error {
 		fetched, err := s.fetch(ctx, plan.Downloads[i], false)
 		<-downloading
@@ -224,37 +81,41 @@ func (s *Session) fill(ctx context.Context, plan *resolve.Plan, writers []*dir.W
 		mu.Lock()
 		result.fetched(i, plan.Lock.Artifacts[i], fetched)
 		mu.Unlock()
-		for _, p := range needed[plan.Lock.Artifacts[i].URL] {
-			p.file.Artifact.Blob = plan.Lock.Artifacts[i].Blob
-			if err := place(p, plan.Downloads[i]); err != nil {
-				return err
-			}
-		}
-		return nil
+		return s.place(ctx, outputs, plan.Lock.Artifacts[i], plan.Downloads[i])
 	}
 	for _, i := range order {
 		downloading <- struct{}{}
 		group.Go(func() error { return finish(i) })
 	}
+	for _, b := range memberBlobs(plan.Lock) {
+		downloading <- struct{}{}
+		group.Go(func() error {
+			defer func() { <-downloading }()
+			n, err := s.fetchBlob(ctx, plan.ImageSource, b)
+			mu.Lock()
+			defer mu.Unlock()
+			result.FetchedBytes += n
+			return err
+		})
+	}
 	return group.Wait()
 }
 
-// place makes one file. A blob that went bad in the store is fetched again, once.
-func (s *Session) place(ctx context.Context, p placement, download fetch.Request) (bool, error) {
-	written, err := p.writer.Place(ctx, p.platform, p.file)
-	if err != nil && ctx.Err() == nil {
-		if _, ok := s.Store.Has(p.file.Artifact.SHA256); !ok {
-			s.Observe(Event{Kind: EventRestarted, Subject: agent.Redact(download.URL), Detail: "its copy in the store was damaged"})
-			if _, err := s.fetch(ctx, download, true); err != nil {
-				return false, err
-			}
-			written, err = p.writer.Place(ctx, p.platform, p.file)
-		}
+// place has the outputs make what they need. A blob that went bad in the store
+// is fetched again, once.
+func (s *Session) place(ctx context.Context, outputs *outputs, a lock.Artifact, download fetch.Request) error {
+	err := outputs.place(ctx, a)
+	if err == nil || ctx.Err() != nil {
+		return err
 	}
-	if written {
-		s.Observe(Event{Kind: EventWritten, Subject: path.Join(p.platform.String(), p.file.Path)})
+	if _, ok := s.Store.Has(a.SHA256); ok {
+		return err
 	}
-	return written, err
+	s.Observe(Event{Kind: EventRestarted, Subject: agent.Redact(download.URL), Detail: "its copy in the store was damaged"})
+	if _, err := s.fetch(ctx, download, true); err != nil {
+		return err
+	}
+	return outputs.place(ctx, a)
 }
 
 // fetch downloads one artifact, and tells of it.

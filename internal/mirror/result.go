@@ -26,6 +26,9 @@ type Result struct {
 	Outputs        []OutputResult   `json:"outputs,omitempty"`
 	Plugins        []lock.Plugin    `json:"plugins"`
 	Artifacts      []ArtifactResult `json:"artifacts"`
+	// AgentImage and Chart are in the bundles.
+	AgentImage *lock.Image `json:"agentImage,omitempty"`
+	Chart      *lock.Chart `json:"chart,omitempty"`
 	// FetchedBytes came over the network in this run; ReusedBytes were there.
 	FetchedBytes int64 `json:"fetchedBytes"`
 	ReusedBytes  int64 `json:"reusedBytes"`
@@ -37,9 +40,19 @@ type Result struct {
 
 // OutputResult is one output.
 type OutputResult struct {
+	Form Form   `json:"form"`
 	Path string `json:"path"`
 	// Changed says whether anything was written to it.
 	Changed bool `json:"changed"`
+	// Tag and Digest are those of a bundle or an image.
+	Tag    string `json:"tag,omitempty"`
+	Digest string `json:"digest,omitempty"`
+	// Size of a bundle or an image is in bytes.
+	Size int64 `json:"size,omitempty"`
+	// MountOnly are the platforms whose image has no program to seed a volume.
+	MountOnly []agent.Platform `json:"mountOnly,omitempty"`
+	// Indexes are the URLs of a site's indexes, by repository.
+	Indexes map[string]string `json:"indexes,omitempty"`
 }
 
 // ArtifactResult is one upstream file.
@@ -63,10 +76,12 @@ func newResult(plan *resolve.Plan, o PullOptions) *Result {
 		Platforms:      plan.Lock.Platforms,
 		Plugins:        plan.Lock.Plugins,
 		NotSelected:    plan.NotSelected,
+		AgentImage:     plan.Lock.AgentImage,
+		Chart:          plan.Lock.Chart,
 		Mount:          o.Mount,
 	}
 	for _, target := range o.Outputs {
-		r.Outputs = append(r.Outputs, OutputResult{Path: target.Path})
+		r.Outputs = append(r.Outputs, OutputResult{Form: target.Form, Path: target.Path})
 	}
 	for i, a := range plan.Lock.Artifacts {
 		known := ArtifactResult{URL: a.URL, Size: -1, VerifiedBy: a.VerifiedBy, VerifiedWith: a.VerifiedWith, Status: StatusMissing}

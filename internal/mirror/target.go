@@ -6,35 +6,85 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
+// Form is what a mirror is written as. Its value is the prefix of a target.
+type Form string
+
+// The forms.
+const (
+	// FormDir is an agent's cache directory.
+	FormDir Form = "dir"
+	// FormArchive is a bundle in one tar file, or on standard output.
+	FormArchive Form = "oci-archive"
+	// FormLayout is a bundle as an OCI image layout directory.
+	FormLayout Form = "oci"
+	// FormImage is the mountable image in one tar file.
+	FormImage Form = "image"
+	// FormSite is a static web root.
+	FormSite Form = "site"
+)
+
+// forms are those that can be written.
+var forms = []Form{FormDir, FormArchive, FormLayout, FormImage, FormSite}
+
+// standardStream is the path of standard input or output.
+const standardStream = "-"
+
 // Target is where an output goes.
 type Target struct {
-	// Path is that of an agent cache directory.
+	Form Form
+	// Path is that of a file or directory, or "-" for standard output.
 	Path string
 }
 
-// otherForms are the targets of a form that this program does not write.
-var otherForms = []string{"oci:", "oci-archive:", "site:", "image:", "docker://"}
-
-// ParseTarget reads PATH or dir:PATH.
-func ParseTarget(s string) (Target, error) {
-	if dir, ok := strings.CutPrefix(s, "dir:"); ok {
-		s = dir
-	} else if s == "-" || strings.HasSuffix(s, ".tar") {
-		return Target{}, unsupported(s)
-	} else {
-		for _, form := range otherForms {
-			if strings.HasPrefix(s, form) {
-				return Target{}, unsupported(s)
-			}
-		}
+func (t Target) String() string {
+	if t.Path == standardStream {
+		return "standard output"
 	}
-	if s == "" {
-		return Target{}, fault.New(fault.Usage, "an output has no path")
-	}
-	return Target{Path: s}, nil
+	return t.Path
 }
 
-func unsupported(s string) error {
-	return fault.New(fault.Usage, "the output %q is not a directory, and nothing else can be written yet", s).
-		WithHint("name a directory: PATH, or dir:PATH if its name looks like something else")
+// isBundle reports whether the output holds upstream files as they are, and
+// with them the other members of a bundle.
+func (t Target) isBundle() bool { return t.Form == FormArchive || t.Form == FormLayout }
+
+// ParseTarget reads a form and a path, FORM:PATH. A path alone is that of a
+// bundle if it ends in .tar or is "-", else that of a directory.
+func ParseTarget(s string) (Target, error) {
+	t := Target{Form: FormDir, Path: s}
+	if form, path, found := strings.Cut(s, ":"); found && known(form) {
+		t.Form, t.Path = Form(form), path
+	} else if s == standardStream || strings.HasSuffix(s, ".tar") {
+		t.Form = FormArchive
+	}
+	switch {
+	case strings.HasPrefix(s, registryPrefix):
+		return Target{}, fault.New(fault.Usage, "the output %q is a registry", s).
+			WithHint("write a bundle, and publish it with the command push")
+	case t.Path == "":
+		return Target{}, fault.New(fault.Usage, "the output %q has no path", s)
+	case t.Path == standardStream && t.Form != FormArchive:
+		return Target{}, fault.New(fault.Usage, "the output %q: only a bundle can be written to standard output", s)
+	case t.Form == FormDir && hasSuffix(s, ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".zip"):
+		return Target{}, fault.New(fault.Usage, "the output %q looks like a compressed archive, which a bundle is not", s).
+			WithHint("name it FILE.tar: most of what is in it is compressed already; or write dir:%s if a directory is meant", s)
+	}
+	return t, nil
+}
+
+func known(form string) bool {
+	for _, f := range forms {
+		if string(f) == form {
+			return true
+		}
+	}
+	return false
+}
+
+func hasSuffix(s string, suffixes ...string) bool {
+	for _, suffix := range suffixes {
+		if strings.HasSuffix(s, suffix) {
+			return true
+		}
+	}
+	return false
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/index"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/registry"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
 )
 
@@ -30,11 +31,25 @@ type Request struct {
 	Version      string
 	Repositories []agent.Repository
 	Selection    index.Selection
+	// Members are what a bundle holds beside plugins.
+	Members Members
 	// RequireChecksums refuses artifacts that nobody vouches for.
 	RequireChecksums bool
 	// Lock, if not nil, is enforced: whatever differs from it is an error.
 	Lock *lock.Lock
 }
+
+// Members are what a bundle may hold beside plugins. A field that is empty leaves
+// that out.
+type Members struct {
+	// AgentImage is a reference, or [Default].
+	AgentImage string
+	// Chart is the URL of a chart repository, or [Default].
+	Chart string
+}
+
+// Default stands for where Botkube publishes.
+const Default = "default"
 
 // Plan is what a mirror takes.
 type Plan struct {
@@ -43,6 +58,8 @@ type Plan struct {
 	Lock *lock.Lock
 	// Downloads has one request for each of Lock.Artifacts, in their order.
 	Downloads []fetch.Request
+	// ImageSource has the blobs of Lock.AgentImage, if there is one.
+	ImageSource *registry.Repository
 	// NotSelected are platforms that the selected plugins also offer.
 	NotSelected []agent.Platform
 }
@@ -55,6 +72,8 @@ func (p *Plan) Complete(i int, r fetch.Result) {
 // Resolver resolves requests.
 type Resolver struct {
 	Fetch *fetch.Client
+	// Registry is asked for the agent's image. It may be nil if none is wanted.
+	Registry *registry.Client
 	// Store receives the indexes and schemas as upstream served them.
 	Store *store.Store
 }
@@ -102,6 +121,16 @@ func (r *Resolver) Resolve(ctx context.Context, req Request) (*Plan, error) {
 	}
 	if req.Lock != nil {
 		if err := enforce(plan, req.Lock); err != nil {
+			return nil, err
+		}
+	}
+	if req.Members.AgentImage != "" {
+		if err := r.agentImage(ctx, req, plan); err != nil {
+			return nil, err
+		}
+	}
+	if req.Members.Chart != "" {
+		if err := r.chart(ctx, req, plan); err != nil {
 			return nil, err
 		}
 	}
@@ -277,6 +306,9 @@ func requireChecksums(l *lock.Lock) error {
 		if a.VerifiedBy == lock.ByNone {
 			urls = append(urls, "  "+a.URL)
 		}
+	}
+	if l.Chart != nil && l.Chart.VerifiedBy == lock.ByNone {
+		urls = append(urls, "  "+l.Chart.URL)
 	}
 	if len(urls) == 0 {
 		return nil

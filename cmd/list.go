@@ -1,0 +1,233 @@
+package cmd
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+)
+
+func listCommand(g *global) *cobra.Command {
+	var sel selectionFlags
+	var reg registryFlags
+	var parallel int
+	c := &cobra.Command{
+		Use:   "list [TARGET | --version VERSION]",
+		Short: "Show what a mirror holds, or what upstream offers",
+		Long: `Show plugins, platforms, dependencies, sizes and who vouches for them.
+TARGET is whatever this program writes: a bundle or an image in a file, a
+directory or a registry (docker://REFERENCE), a directory that the agent starts
+from, or a lock; - is standard input. Without TARGET, show what a pull of the
+selection would download, by default for all platforms.
+
+Only documents are read. Whether the files are what they should be, verify says.`,
+		Example: `  botkube-mirror list bundle.tar
+  botkube-mirror list --version v1.14.0 --platform linux/amd64
+  botkube-mirror list docker://registry.example.com/mirror/botkube-plugins-bundle:v1.14.0 --format json`,
+		Args: func(c *cobra.Command, args []string) error {
+			if err := maxArgs(1)(c, args); err != nil || len(args) == 0 {
+				return err
+			}
+			return refuseUpstreamFlags(c, args[0])
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return listUpstream(c, g, &sel, parallel)
+			}
+			o := mirror.ListOptions{Target: args[0], Stdin: g.env.Stdin}
+			var err error
+			if o.SubsetOptions, err = sel.subset(); err != nil {
+				return err
+			}
+			var listing *mirror.Listing
+			err = g.withSession(reg.needs(parallel, args...), func(s *mirror.Session) error {
+				listing, err = s.List(c.Context(), o)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			return g.print(listing, func() string { return listSummary(listing) })
+		},
+	}
+	sel.register(c)
+	c.Flags().Lookup("plugin").Usage = "plugin to show, as `REPOSITORY/NAME[@VERSION]`; repeatable (default: all)"
+	c.Flags().Lookup("platform").Usage = "platform to show, as `OS/ARCH`, or all; repeatable (default: all)"
+	reg.register(c)
+	registerParallel(c, &parallel)
+	return c
+}
+
+// upstreamFlags are those that make no sense for what is mirrored already.
+var upstreamFlags = []string{"version", "repository", "lock", "require-checksums"}
+
+// refuseUpstreamFlags refuses a target and flags that are about upstream. The
+// environment may have them: it is that of other commands as well.
+func refuseUpstreamFlags(c *cobra.Command, target string) error {
+	for _, name := range upstreamFlags {
+		if c.Flags().Changed(name) {
+			return fault.New(fault.Usage, "both %s and --%s are given", target, name).
+				WithHint("%s TARGET shows what a mirror holds, %s --version VERSION what upstream offers", c.CommandPath(), c.CommandPath())
+		}
+	}
+	return nil
+}
+
+// subset returns which part of a mirror the flags select.
+func (s *selectionFlags) subset() (mirror.SubsetOptions, error) {
+	part := subsetFlags{plugins: s.plugins, exclude: s.exclude, platforms: s.platforms}
+	return part.options()
+}
+
+func listUpstream(c *cobra.Command, g *global, flags *selectionFlags, parallel int) error {
+	sel, err := flags.selection()
+	if err != nil {
+		return err
+	}
+	if sel.Version == "" && sel.Lock == "" && len(sel.Repositories) == 0 {
+		return fault.New(fault.Usage, "nothing is given to list").
+			WithHint("name a mirror: %s bundle.tar\nor ask what upstream offers: %s --version v1.14.0, or --repository NAME=URL", c.CommandPath(), c.CommandPath())
+	}
+	var listing *mirror.Listing
+	err = g.withSession(needs{parallel: parallel, store: true, upstream: true}, func(s *mirror.Session) error {
+		listing, err = s.ListUpstream(c.Context(), sel)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return g.print(listing, func() string { return listSummary(listing) })
+}
+
+// kindNames say what a mirror is.
+var kindNames = map[mirror.Kind]string{
+	mirror.KindBundle:    "bundle",
+	mirror.KindDirectory: "agent cache directory",
+	mirror.KindImage:     "mountable image",
+	mirror.KindSite:      "site",
+	mirror.KindLock:      "lock",
+	mirror.KindUpstream:  "upstream",
+}
+
+func listSummary(l *mirror.Listing) string {
+	var out strings.Builder
+	writeListHeader(&out, l)
+	out.WriteString("\n")
+	writeListTable(&out, l)
+	out.WriteString("\n")
+	writeListMembers(&out, l)
+	writeListTotals(&out, l)
+	return out.String()
+}
+
+func writeListHeader(out *strings.Builder, l *mirror.Listing) {
+	what := kindNames[l.Kind]
+	if l.Target != "" {
+		what = targetName(l.Target) + ": " + what
+	}
+	if l.BotkubeVersion != "" {
+		what += " of Botkube " + l.BotkubeVersion
+	}
+	fmt.Fprintf(out, "%s for %s\n", what, platforms(l.Platforms))
+	if l.Digest != "" {
+		fmt.Fprintf(out, "  digest %s\n", l.Digest)
+	}
+	if l.Tag != "" {
+		fmt.Fprintf(out, "  tag %s\n", l.Tag)
+	}
+	if l.Mount != "" {
+		fmt.Fprintf(out, "  the agent must see it at %s\n", l.Mount)
+	}
+	if len(l.MountOnly) > 0 {
+		fmt.Fprintf(out, "  to be mounted only, for %s: it has no program to fill a volume\n", platforms(l.MountOnly))
+	}
+	for _, r := range l.Repositories {
+		fmt.Fprintf(out, "  repository %s: %s\n", r.Name, r.URL)
+	}
+}
+
+// targetName is what a target is called in what is printed.
+func targetName(target string) string {
+	if target == "-" {
+		return "standard input"
+	}
+	return target
+}
+
+func writeListTable(out *strings.Builder, l *mirror.Listing) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "PLUGIN\tTYPE\tVERSION\tPLATFORM\tSIZE\tCHECKSUM BY")
+	fromNewest := false
+	for _, p := range l.Plugins {
+		for _, b := range p.Builds {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.Label(), p.Type, p.Version, b.Platform, sizeAndVoucher(b.File))
+			for _, d := range b.Dependencies {
+				name := d.Name
+				if d.FromNewest {
+					name += " *"
+					fromNewest = true
+				}
+				fmt.Fprintf(w, "  %s\tdependency\t\t%s\t%s\n", name, b.Platform, sizeAndVoucher(d.File))
+			}
+		}
+	}
+	w.Flush()
+	if fromNewest {
+		out.WriteString("* only a newer version of the plugin lists it, but the agent looks for it all the same\n")
+	}
+}
+
+func sizeAndVoucher(f mirror.ListedFile) string {
+	s := "unknown"
+	if f.Size >= 0 {
+		s = size(f.Size)
+	}
+	return s + "\t" + voucher(f.VerifiedBy)
+}
+
+func writeListMembers(out *strings.Builder, l *mirror.Listing) {
+	if im := l.AgentImage; im != nil {
+		fmt.Fprintf(out, "agent image %s, %s\n", im.Reference, size(im.Size))
+		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		for _, p := range im.Platforms {
+			fmt.Fprintf(w, "  %s\t%s\tsha256:%s\n", p.Platform, size(p.Size), p.SHA256)
+		}
+		w.Flush()
+	}
+	if c := l.Chart; c != nil {
+		fmt.Fprintf(out, "chart %s %s, %s, checksum by %s\n", c.Name, c.Version, size(c.File.Size), voucher(c.File.VerifiedBy))
+	}
+}
+
+func writeListTotals(out *strings.Builder, l *mirror.Listing) {
+	fmt.Fprintf(out, "%s, %s: %s", count(len(l.Plugins), "plugin"), count(l.Totals.Files, "file"), size(l.Totals.Bytes))
+	if l.Totals.UnknownSizes > 0 {
+		fmt.Fprintf(out, ", %d of unknown size", l.Totals.UnknownSizes)
+	}
+	if l.Totals.AllBytes > l.Totals.Bytes {
+		fmt.Fprintf(out, "; %s with all that is there", size(l.Totals.AllBytes))
+	}
+	out.WriteString("\n")
+	var artifacts []mirror.ArtifactResult
+	for _, f := range l.Files() {
+		artifacts = append(artifacts, mirror.ArtifactResult{URL: f.URL, VerifiedBy: f.VerifiedBy})
+	}
+	writeVouchers(out, artifacts)
+}
+
+// short returns the start of a digest, for people.
+func short(digest string) string {
+	algorithm, hex, found := strings.Cut(digest, ":")
+	if !found || len(hex) < 12 || algorithm != "sha256" {
+		return digest
+	}
+	return algorithm + ":" + hex[:12]
+}
+
+// voucherName is [voucher] for what stands in a difference.
+func voucherName(v string) string { return voucher(lock.Voucher(v)) }

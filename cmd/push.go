@@ -1,0 +1,89 @@
+package cmd
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+)
+
+func pushCommand(g *global) *cobra.Command {
+	var sub subsetFlags
+	var img imageFlags
+	var reg, source registryFlags
+	var skip []string
+	var force bool
+	var parallel int
+	c := &cobra.Command{
+		Use:   "push BUNDLE REGISTRY/PREFIX",
+		Short: "Publish a bundle's content in a registry",
+		Long: `Publish what a bundle holds below REGISTRY/PREFIX, tagged with the Botkube version:
+
+  PREFIX/botkube-plugins          image to mount, or to seed a volume from
+  PREFIX/botkube-plugins-bundle   the bundle itself, for unpack docker://…
+  PREFIX/botkube                  the agent's image, if the bundle has it
+  PREFIX/charts/botkube           the Helm chart, if the bundle has it
+
+BUNDLE is as for unpack. What the registry has is not sent again. Credentials are
+those of docker login.`,
+		Example: `  botkube-mirror push bundle.tar registry.example.com/mirror
+  botkube-mirror push bundle.tar registry.example.com/mirror --skip image --ca-file ca.pem
+  botkube-mirror push docker://registry.example.com/mirror/botkube-plugins-bundle:v1.14.0 other.example.com/mirror`,
+		Args: exactArgs("BUNDLE", "REGISTRY/PREFIX"),
+		RunE: func(c *cobra.Command, args []string) error {
+			o := mirror.PushOptions{Source: args[0], Prefix: args[1], Stdin: g.env.Stdin, Force: force, Mount: img.mount}
+			var err error
+			if o.SubsetOptions, err = sub.options(); err != nil {
+				return err
+			}
+			if o.Skip, err = parts(skip); err != nil {
+				return err
+			}
+			if o.Seeders, err = img.seederOptions(); err != nil {
+				return err
+			}
+			if o.ModTime, err = g.modTime(); err != nil {
+				return err
+			}
+			source = source.orElse(c, reg)
+			n := source.needs(parallel, args[0])
+			n.source, n.registry = n.registry, &reg
+			var result *mirror.Pushed
+			err = g.withSession(n, func(s *mirror.Session) error {
+				result, err = s.Push(c.Context(), o)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			return g.print(result, func() string { return pushSummary(result) })
+		},
+	}
+	sub.register(c)
+	img.register(c)
+	reg.register(c)
+	source.registerSource(c)
+	c.Flags().StringArrayVar(&skip, "skip", nil, "`PART` to leave out: image, bundle, agent-image or chart; repeatable")
+	c.Flags().BoolVar(&force, "force", false, "replace tags that have other content")
+	registerParallel(c, &parallel)
+	return c
+}
+
+func parts(names []string) ([]mirror.Part, error) {
+	var all []mirror.Part
+	for _, name := range names {
+		part := mirror.Part(name)
+		if !slices.Contains(mirror.Parts, part) {
+			var known []string
+			for _, p := range mirror.Parts {
+				known = append(known, string(p))
+			}
+			return nil, fault.New(fault.Usage, "--skip %q is none of %s", name, strings.Join(known, ", "))
+		}
+		all = append(all, part)
+	}
+	return all, nil
+}

@@ -1,0 +1,65 @@
+package cmd
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+)
+
+func unpackCommand(g *global) *cobra.Command {
+	var sub subsetFlags
+	var write writeFlags
+	var reg registryFlags
+	var parallel int
+	c := &cobra.Command{
+		Use:   "unpack BUNDLE --output TARGET",
+		Short: "Make a directory, another bundle or an image of a bundle, offline",
+		Long: `Make of a bundle what the other side needs, verifying every byte on the way.
+BUNDLE is a file, an OCI layout directory, docker://REFERENCE in a registry, or
+- for standard input; or a directory that the agent starts from, to copy it to a
+volume. Only a registry needs a network.`,
+		Example: `  botkube-mirror unpack bundle.tar -o /mnt/plugins
+  botkube-mirror unpack bundle.tar --platform linux/arm64 --plugin botkubeExtra/helm -o ./plugins
+  botkube-mirror unpack docker://registry.example.com/mirror/botkube-plugins-bundle:v1.14.0 -o ./plugins
+  ssh far cat bundle.tar | botkube-mirror unpack - -o image:image.tar`,
+		Args: exactArgs("BUNDLE"),
+		RunE: func(c *cobra.Command, args []string) error {
+			o := mirror.UnpackOptions{Source: args[0], Stdin: g.env.Stdin}
+			var err error
+			if o.SubsetOptions, err = sub.options(); err != nil {
+				return err
+			}
+			if o.WriteOptions, err = write.options(g); err != nil {
+				return err
+			}
+			var result *mirror.Unpacked
+			err = g.withSession(reg.needs(parallel, args...), func(s *mirror.Session) error {
+				result, err = s.Unpack(c.Context(), o)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			return g.printTo(write.resultTo(g), result, func() string { return unpackSummary(result) })
+		},
+	}
+	sub.register(c)
+	write.register(c)
+	reg.register(c)
+	registerParallel(c, &parallel)
+	return c
+}
+
+// needs returns what reading sources takes: a network and a store only if one
+// is in a registry.
+func (r *registryFlags) needs(parallel int, sources ...string) needs {
+	n := needs{parallel: parallel}
+	for _, source := range sources {
+		if strings.HasPrefix(source, "docker://") {
+			n.store, n.registry = true, r
+		}
+	}
+	return n
+}

@@ -1,0 +1,105 @@
+package cmd
+
+import (
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/image"
+	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
+)
+
+// writeFlags say what is written, and how.
+type writeFlags struct {
+	outputs []string
+	baseURL string
+	imageFlags
+}
+
+func (w *writeFlags) register(c *cobra.Command) {
+	c.Flags().StringArrayVarP(&w.outputs, "output", "o", nil,
+		"`TARGET` to write: DIR, bundle FILE.tar, - for a bundle on standard output, oci:DIR, image:FILE.tar, or site:DIR; repeatable")
+	c.Flags().StringVar(&w.baseURL, "base-url", "", "`URL` at which a site will be served")
+	w.imageFlags.register(c)
+}
+
+func (w *writeFlags) options(g *global) (o mirror.WriteOptions, err error) {
+	for _, output := range w.outputs {
+		target, err := mirror.ParseTarget(output)
+		if err != nil {
+			return o, err
+		}
+		if target.Path == "-" && isTerminal(g.env.Stdout) {
+			return o, fault.New(fault.Usage, "standard output is a terminal, which a bundle would only confuse").
+				WithHint("redirect it to a file or a pipe, or name a file: -o bundle.tar")
+		}
+		o.Outputs = append(o.Outputs, target)
+	}
+	o.Mount, o.BaseURL, o.Stdout = w.mount, w.baseURL, g.env.Stdout
+	if o.ModTime, err = g.modTime(); err != nil {
+		return o, err
+	}
+	o.Seeders, err = w.seederOptions()
+	return o, err
+}
+
+// resultTo returns where the result goes: to standard error if a bundle has
+// standard output.
+func (w *writeFlags) resultTo(g *global) io.Writer {
+	for _, output := range w.outputs {
+		if target, err := mirror.ParseTarget(output); err == nil && target.Path == "-" {
+			return g.env.Stderr
+		}
+	}
+	return g.env.Stdout
+}
+
+// imageFlags are about what an agent sees.
+type imageFlags struct {
+	mount   string
+	seeders []string
+}
+
+func (i *imageFlags) register(c *cobra.Command) {
+	c.Flags().StringVar(&i.mount, "mount", "/plugins", "where the agent will see a directory, or an image: its plugins.cacheDir")
+	c.Flags().StringArrayVar(&i.seeders, "seeder", nil,
+		"static botkube-mirror that an image starts to fill a volume, as `OS/ARCH=FILE`, or none; repeatable (default: this program, for its own platform)")
+}
+
+func (i *imageFlags) seederOptions() (o mirror.SeederOptions, err error) {
+	for _, s := range i.seeders {
+		if s == "none" {
+			o.None = true
+			continue
+		}
+		name, file, found := strings.Cut(s, "=")
+		platform, err := agent.ParsePlatform(name)
+		if !found || file == "" || err != nil {
+			return o, fault.New(fault.Usage, "--seeder %q is not of the form OS/ARCH=FILE", s)
+		}
+		o.Given = append(o.Given, image.Seeder{Platform: platform, Path: file})
+	}
+	if o.None && len(o.Given) > 0 {
+		return o, fault.New(fault.Usage, "--seeder none contradicts the other --seeder")
+	}
+	return o, nil
+}
+
+// memberFlags say what a bundle holds beside plugins.
+type memberFlags struct{ agentImage, chart string }
+
+func (m *memberFlags) register(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringVar(&m.agentImage, "with-agent-image", "", "put the agent's image into the bundle too, by default ghcr.io/kubeshop/botkube in the Botkube version, or `=REFERENCE`")
+	flags.StringVar(&m.chart, "with-chart", "", "put the Helm chart into the bundle too, by default from https://charts.botkube.io, or `=URL` of a chart repository")
+	flags.Lookup("with-agent-image").NoOptDefVal = resolve.Default
+	flags.Lookup("with-chart").NoOptDefVal = resolve.Default
+}
+
+func (m *memberFlags) members() resolve.Members {
+	return resolve.Members{AgentImage: m.agentImage, Chart: m.chart}
+}

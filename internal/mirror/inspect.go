@@ -1,0 +1,338 @@
+package mirror
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/image"
+	"github.com/botkube-mirror/botkube-mirror/internal/registry"
+)
+
+// Kind is what a mirror is, wherever it lies.
+type Kind string
+
+// The kinds.
+const (
+	KindBundle    Kind = "bundle"
+	KindDirectory Kind = "directory"
+	KindImage     Kind = "image"
+	KindSite      Kind = "site"
+	KindLock      Kind = "lock"
+	// KindUpstream is no mirror, but what one could be made of.
+	KindUpstream Kind = "upstream"
+)
+
+// holdsMembers reports whether there is room for the agent's image and the chart.
+func (k Kind) holdsMembers() bool { return k == KindBundle || k == KindLock || k == KindUpstream }
+
+// inspected is a mirror as its documents describe it. No plugin was read.
+type inspected struct {
+	// target is as the user wrote it.
+	target string
+	kind   Kind
+	lock   *lock.Lock
+	// tag and digest are those of a bundle or an image.
+	tag, digest string
+	// mount is where an agent sees a directory or an image. It is empty if that
+	// cannot be told.
+	mount string
+	// mountOnly are the platforms whose image has no program to seed a volume.
+	mountOnly []agent.Platform
+}
+
+const inspectHint = "name a bundle (FILE.tar or a directory), a directory or an image that pull or unpack wrote, a lock, docker://REFERENCE, or - for standard input"
+
+// inspect finds out what a target is, and reads its lock.
+func (s *Session) inspect(ctx context.Context, target string, stdin io.Reader) (*inspected, error) {
+	in, err := s.inspectAny(ctx, target, stdin)
+	if err != nil {
+		return nil, err
+	}
+	in.target = target
+	return in, nil
+}
+
+func (s *Session) inspectAny(ctx context.Context, target string, stdin io.Reader) (*inspected, error) {
+	if reference, ok := strings.CutPrefix(target, registryPrefix); ok {
+		return s.inspectRegistry(ctx, reference)
+	}
+	if target == standardStream {
+		return inspectStandardInput(ctx, stdin)
+	}
+	path := withoutForm(target)
+	fi, err := os.Stat(path)
+	if err != nil {
+		return nil, unopened(path, err)
+	}
+	switch form := bundle.Sniff(path); {
+	case form != bundle.NoForm:
+		return inspectLayout(ctx, path)
+	case fi.IsDir():
+		return inspectDir(path)
+	case !fi.Mode().IsRegular():
+		return nil, fault.New(fault.Usage, "%s is neither a regular file nor a directory", path).WithHint(inspectHint)
+	}
+	return inspectFile(path)
+}
+
+func unopened(path string, err error) error {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		err = pathErr.Err // it would name the path again
+	}
+	return fault.New(fault.Usage, "opening %s: %w", path, err).WithHint(inspectHint)
+}
+
+// inspectLayout reads a bundle or an image, in a file or a directory.
+func inspectLayout(ctx context.Context, path string) (*inspected, error) {
+	b, err := bundle.Open(path)
+	if err == nil {
+		defer b.Close()
+		return inspectedBundle(b.Contents()), nil
+	}
+	// What has a hint is not of this program, but it is clear what to do.
+	if !errors.Is(err, bundle.ErrNotBundle) || fault.HintOf(err) != "" {
+		return nil, err
+	}
+	im, err := image.Open(ctx, path)
+	if err != nil {
+		return nil, noImage(path, err)
+	}
+	return inspectedImage(im), nil
+}
+
+// noImage says what something is not that is no bundle either.
+func noImage(name string, err error) error {
+	if fault.KindOf(err) != fault.Usage {
+		return err
+	}
+	return fault.New(fault.Usage, "%s is neither a bundle nor an image that botkube-mirror wrote", name).WithHint(inspectHint)
+}
+
+func inspectedBundle(c *bundle.Contents) *inspected {
+	return &inspected{kind: KindBundle, lock: c.Lock, tag: c.Tag, digest: digestOf(c.Index.Blob())}
+}
+
+func inspectedImage(im *image.Image) *inspected {
+	in := &inspected{kind: KindImage, lock: im.Lock, tag: im.Tag, digest: digestOf(im.Top), mount: im.Mount}
+	for _, p := range im.Platforms {
+		if !p.Seeded {
+			in.mountOnly = append(in.mountOnly, p.Platform)
+		}
+	}
+	return in
+}
+
+// inspectDir reads a directory that is no layout.
+func inspectDir(path string) (*inspected, error) {
+	l, err := dir.ReadLock(path)
+	if err != nil {
+		if fault.KindOf(err) == fault.Usage && fault.HintOf(err) == "" {
+			err = fault.New(fault.Usage, "%w", err).WithHint(inspectHint)
+		}
+		return nil, err
+	}
+	return &inspected{kind: KindDirectory, lock: l, mount: mountOf(path)}, nil
+}
+
+// mountOf returns where an agent must see a directory, as its indexes have it.
+// Of a damaged directory it is not known: whether one is, verify says.
+func mountOf(path string) string {
+	d, err := dir.OpenSource(path)
+	if err != nil {
+		return ""
+	}
+	defer d.Close()
+	for _, p := range d.Lock().Platforms {
+		for _, r := range d.Lock().Repositories {
+			ix, err := d.Index(p, r)
+			if err != nil {
+				return ""
+			}
+			if mount := mountIn(ix.Data, r.Name, p); mount != "" {
+				return mount
+			}
+		}
+	}
+	return ""
+}
+
+// mountIn returns what stands before the path of a binary in an index.
+func mountIn(data []byte, repository string, p agent.Platform) string {
+	ix, err := index.Parse(data)
+	if err != nil {
+		return ""
+	}
+	for i := range ix.Entries {
+		e := &ix.Entries[i]
+		build, _ := e.Build(p)
+		u, err := url.Parse(build.URL)
+		if err != nil {
+			continue
+		}
+		if mount, ok := strings.CutSuffix(u.Path, "/"+agent.BinaryPath(repository, e.Type, e.Version, e.Name)); ok {
+			return "/" + strings.TrimPrefix(mount, "/")
+		}
+	}
+	return ""
+}
+
+// inspectFile reads a file that is no tar: a lock.
+func inspectFile(path string) (*inspected, error) {
+	start, err := startOf(path)
+	if err != nil {
+		return nil, unopened(path, err)
+	}
+	if !looksLikeLock(start) {
+		return nil, fault.New(fault.Usage, "%s is no mirror: neither a tar file nor a lock", path).WithHint(inspectHint)
+	}
+	l, err := readLock(path)
+	if err != nil {
+		return nil, noLock(err)
+	}
+	return &inspected{kind: KindLock, lock: l}, nil
+}
+
+// sniffed is how many bytes at the start of a file are looked at.
+const sniffed = 512
+
+func startOf(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, sniffed))
+}
+
+func looksLikeLock(start []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(start), []byte("{")) }
+
+// noLock says what to do about a lock that cannot be used.
+func noLock(err error) error {
+	if fault.KindOf(err) != fault.Integrity {
+		return err
+	}
+	return fault.New(fault.Integrity, "%w", err).
+		WithHint("copy the lock again, or write a new one with the command lock")
+}
+
+// inspectStandardInput reads a bundle or a lock.
+func inspectStandardInput(ctx context.Context, stdin io.Reader) (*inspected, error) {
+	start, stdin, err := peek(stdin)
+	if err != nil {
+		return nil, fmt.Errorf("reading standard input: %w", err)
+	}
+	if looksLikeLock(start) {
+		return lockFrom(stdin)
+	}
+	src, err := openStandardInput(ctx, stdin)
+	if err != nil {
+		// An image in a stream would have to be kept in a file that has a name.
+		if errors.Is(err, bundle.ErrNotBundle) && fault.HintOf(err) == "" {
+			err = fault.New(fault.Usage, "%w", err).WithHint("standard input is a bundle or a lock; an image is read from a file")
+		}
+		return nil, err
+	}
+	defer src.close()
+	b, ok := src.blobs.(*bundle.Bundle)
+	if !ok {
+		return &inspected{kind: KindBundle, lock: src.lock}, nil
+	}
+	return inspectedBundle(b.Contents()), nil
+}
+
+// peek returns how a stream starts, and the stream from there on. A file stays
+// one, so that it can be read in place.
+func peek(stdin io.Reader) ([]byte, io.Reader, error) {
+	if f, ok := stdin.(*os.File); ok {
+		if fi, err := f.Stat(); err == nil && fi.Mode().IsRegular() {
+			start := make([]byte, sniffed)
+			n, err := f.ReadAt(start, 0)
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
+			return start[:n], f, err
+		}
+	}
+	r := bufio.NewReader(stdin)
+	start, err := r.Peek(sniffed)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return start, r, err
+}
+
+// lockFrom reads a lock that nobody has opened by a name.
+func lockFrom(r io.Reader) (*inspected, error) {
+	data, err := io.ReadAll(io.LimitReader(r, lock.MaxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading standard input: %w", err)
+	}
+	l, err := lock.Parse(data)
+	if err != nil {
+		return nil, noLock(fault.New(fault.Integrity, "standard input: %w", err))
+	}
+	return &inspected{kind: KindLock, lock: l}, nil
+}
+
+// inspectRegistry reads a bundle or an image in a registry. Of an image, that
+// takes the layers with its documents.
+func (s *Session) inspectRegistry(ctx context.Context, reference string) (*inspected, error) {
+	repo, ref, err := s.pullFrom(ctx, reference)
+	if err != nil {
+		return nil, err
+	}
+	top, err := repo.Manifest(ctx, ref.Identifier())
+	if err != nil {
+		return nil, err
+	}
+	name := registryPrefix + ref.String()
+	contents, err := bundle.ReadIndex(top.Data, func(p bundle.Part) ([]byte, error) {
+		if p.IsManifest() {
+			return manifestOf(ctx, repo, p.Blob)
+		}
+		if _, err := s.fetchBlob(ctx, repo, p.Blob); err != nil {
+			return nil, err
+		}
+		return s.Store.ReadAll(p.SHA256, p.Size)
+	})
+	if err == nil {
+		return inspectedBundle(contents), nil
+	}
+	if !errors.Is(err, bundle.ErrNotBundle) {
+		return nil, fmt.Errorf("reading the bundle %s: %w", name, err)
+	}
+	im, err := image.Read(ctx, top.Data, image.Content{
+		Manifest: func(ctx context.Context, b lock.Blob) ([]byte, error) { return manifestOf(ctx, repo, b) },
+		Blob: func(ctx context.Context, b lock.Blob) (io.ReadCloser, error) {
+			if _, err := s.fetchBlob(ctx, repo, b); err != nil {
+				return nil, err
+			}
+			return s.Store.Open(b.SHA256)
+		},
+	})
+	if err != nil {
+		return nil, noImage(name, err)
+	}
+	in := inspectedImage(im)
+	in.tag = ref.Tag()
+	return in, nil
+}
+
+func manifestOf(ctx context.Context, repo *registry.Repository, b lock.Blob) ([]byte, error) {
+	m, err := repo.Manifest(ctx, digestOf(b))
+	return m.Data, err
+}

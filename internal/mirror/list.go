@@ -1,0 +1,401 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
+)
+
+// ListOptions say what [Session.List] does.
+type ListOptions struct {
+	SubsetOptions
+	// Target is a path, docker://REFERENCE, or "-" for Stdin.
+	Target string
+	Stdin  io.Reader
+}
+
+// Listing is what a mirror holds. It is printed as JSON for machines: what is
+// here stays as it is, see docs/list.md.
+type Listing struct {
+	// Target is empty for what upstream offers.
+	Target         string           `json:"target,omitempty"`
+	Kind           Kind             `json:"kind"`
+	BotkubeVersion string           `json:"botkubeVersion,omitempty"`
+	Platforms      []agent.Platform `json:"platforms"`
+	// Tag and Digest are those of a bundle or an image.
+	Tag    string `json:"tag,omitempty"`
+	Digest string `json:"digest,omitempty"`
+	// Mount is where an agent must see a directory or an image.
+	Mount string `json:"mount,omitempty"`
+	// MountOnly is as in [OutputResult].
+	MountOnly    []agent.Platform   `json:"mountOnly,omitempty"`
+	Repositories []ListedRepository `json:"repositories"`
+	Plugins      []ListedPlugin     `json:"plugins"`
+	AgentImage   *ListedImage       `json:"agentImage,omitempty"`
+	Chart        *ListedChart       `json:"chart,omitempty"`
+	Totals       ListedTotals       `json:"totals"`
+}
+
+// ListedRepository is a plugin repository.
+type ListedRepository struct {
+	Name string `json:"name"`
+	URL  string `json:"url"`
+	// Size, in bytes, and SHA256 are those of the index as upstream served it.
+	Size   int64       `json:"size"`
+	SHA256 lock.SHA256 `json:"sha256"`
+}
+
+// ListedPlugin is a version of a plugin.
+type ListedPlugin struct {
+	Repository string           `json:"repository"`
+	Type       agent.PluginType `json:"type"`
+	Name       string           `json:"name"`
+	Version    string           `json:"version"`
+	Builds     []ListedBuild    `json:"builds"`
+}
+
+// Label returns REPOSITORY/NAME.
+func (p ListedPlugin) Label() string { return p.Repository + "/" + p.Name }
+
+// ListedBuild is a plugin for one platform.
+type ListedBuild struct {
+	Platform agent.Platform `json:"platform"`
+	// URL is as in [lock.Build].
+	URL          string             `json:"url"`
+	File         ListedFile         `json:"file"`
+	Dependencies []ListedDependency `json:"dependencies"`
+}
+
+// ListedDependency is a program that a plugin runs.
+type ListedDependency struct {
+	Name string `json:"name"`
+	URL  string `json:"url"`
+	// FromNewest is as in [lock.Dependency].
+	FromNewest bool       `json:"fromNewest,omitempty"`
+	File       ListedFile `json:"file"`
+}
+
+// ListedFile is an upstream file.
+type ListedFile struct {
+	// URL is what is requested.
+	URL string `json:"url"`
+	// Size is in bytes, or -1 if it is not known before the download.
+	Size int64 `json:"size"`
+	// SHA256 is empty if it is not known before the download.
+	SHA256       string       `json:"sha256,omitempty"`
+	VerifiedBy   lock.Voucher `json:"verifiedBy"`
+	VerifiedWith []string     `json:"verifiedWith,omitempty"`
+}
+
+// ListedImage is the agent's image.
+type ListedImage struct {
+	Reference string           `json:"reference"`
+	Platforms []ListedManifest `json:"platforms"`
+	// Size is that of all blobs, each once, in bytes.
+	Size int64 `json:"size"`
+}
+
+// ListedManifest is the agent's image for one platform.
+type ListedManifest struct {
+	Platform agent.Platform `json:"platform"`
+	// SHA256 is the digest of the manifest.
+	SHA256 lock.SHA256 `json:"sha256"`
+	// Size is that of the manifest and what it names, each once, in bytes.
+	Size int64 `json:"size"`
+}
+
+// ListedChart is the Helm chart.
+type ListedChart struct {
+	Name    string     `json:"name"`
+	Version string     `json:"version"`
+	File    ListedFile `json:"file"`
+}
+
+// ListedTotals sum a listing up.
+type ListedTotals struct {
+	// Files counts the upstream files of plugins and dependencies.
+	Files int `json:"files"`
+	// Bytes is their size, the same content counted once.
+	Bytes int64 `json:"bytes"`
+	// UnknownSizes counts the files whose size is not known, which is not in Bytes.
+	UnknownSizes int `json:"unknownSizes"`
+	// VerifiedBy counts the files by who vouches for them.
+	VerifiedBy map[lock.Voucher]int `json:"verifiedBy"`
+	// AllBytes is Bytes with the agent's image and the chart.
+	AllBytes int64 `json:"allBytes"`
+}
+
+// List tells what a mirror holds, of which only documents are read.
+func (s *Session) List(ctx context.Context, o ListOptions) (*Listing, error) {
+	in, err := s.inspect(ctx, o.Target, o.Stdin)
+	if err != nil {
+		return nil, err
+	}
+	part, err := (&source{name: in.target, lock: in.lock}).subset(o.SubsetOptions)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string]ListedFile{}
+	for _, a := range part.Artifacts {
+		files[a.URL] = ListedFile{URL: a.URL, Size: a.Size, SHA256: a.SHA256.String(), VerifiedBy: a.VerifiedBy, VerifiedWith: a.VerifiedWith}
+	}
+	l := newListing(part, files)
+	l.Target, l.Kind, l.Tag, l.Digest, l.Mount = in.target, in.kind, in.tag, in.digest, in.mount
+	for _, p := range in.mountOnly {
+		if slices.Contains(l.Platforms, p) {
+			l.MountOnly = append(l.MountOnly, p)
+		}
+	}
+	return l, nil
+}
+
+// ListUpstream tells what a pull of a selection would hold. It downloads no
+// artifact. A selection that names no platform is for all; plugins are listed
+// for those platforms only that they can start on.
+func (s *Session) ListUpstream(ctx context.Context, sel Selection) (*Listing, error) {
+	if len(sel.Platforms) == 0 && sel.Lock == "" {
+		sel.AllPlatforms = true
+	}
+	plans, err := s.resolveOffered(ctx, sel)
+	if err != nil {
+		return nil, err
+	}
+	var locks []*lock.Lock
+	files := map[string]ListedFile{}
+	for _, plan := range plans {
+		locks = append(locks, plan.Lock)
+		result := newResult(plan, PullOptions{})
+		if err := s.probe(ctx, plan, result); err != nil {
+			return nil, err
+		}
+		for _, a := range result.Artifacts {
+			files[a.URL] = ListedFile{URL: a.URL, Size: a.Size, SHA256: a.SHA256, VerifiedBy: a.VerifiedBy, VerifiedWith: a.VerifiedWith}
+		}
+	}
+	l := newListing(union(locks), files)
+	l.Kind = KindUpstream
+	return l, nil
+}
+
+// newListing describes a lock, of whose artifacts more may be known than the
+// lock says, or less.
+func newListing(l *lock.Lock, files map[string]ListedFile) *Listing {
+	file := func(raw string) ListedFile {
+		location, _ := agent.ParseLocation(raw) // the lock was checked
+		return files[location.URL]
+	}
+	out := &Listing{
+		BotkubeVersion: l.BotkubeVersion, Platforms: l.Platforms,
+		Repositories: []ListedRepository{}, Plugins: []ListedPlugin{},
+	}
+	for _, r := range l.Repositories {
+		out.Repositories = append(out.Repositories, ListedRepository{Name: r.Name, URL: r.URL, Size: r.Index.Size, SHA256: r.Index.SHA256})
+	}
+	for _, p := range l.Plugins {
+		listed := ListedPlugin{Repository: p.Repository, Type: p.Type, Name: p.Name, Version: p.Version, Builds: []ListedBuild{}}
+		for _, b := range p.Builds {
+			build := ListedBuild{Platform: b.Platform, URL: b.URL, File: file(b.URL), Dependencies: []ListedDependency{}}
+			for _, d := range b.Dependencies {
+				build.Dependencies = append(build.Dependencies, ListedDependency{Name: d.Name, URL: d.URL, FromNewest: d.FromNewest, File: file(d.URL)})
+			}
+			listed.Builds = append(listed.Builds, build)
+		}
+		out.Plugins = append(out.Plugins, listed)
+	}
+	out.AgentImage = listImage(l.AgentImage)
+	if c := l.Chart; c != nil {
+		out.Chart = &ListedChart{Name: c.Name, Version: c.Version, File: ListedFile{URL: c.URL, Size: c.Size, SHA256: c.SHA256.String(), VerifiedBy: c.VerifiedBy}}
+	}
+	out.sum()
+	return out
+}
+
+func listImage(im *lock.Image) *ListedImage {
+	if im == nil {
+		return nil
+	}
+	out := &ListedImage{Reference: im.Reference, Platforms: []ListedManifest{}}
+	var all []lock.Blob
+	for _, m := range im.Manifests {
+		blobs := append([]lock.Blob{m.Blob}, m.Blobs...)
+		out.Platforms = append(out.Platforms, ListedManifest{Platform: m.Platform, SHA256: m.SHA256, Size: sizeOf(blobs)})
+		all = append(all, blobs...)
+	}
+	out.Size = sizeOf(all)
+	return out
+}
+
+// sizeOf returns the size of blobs, each once.
+func sizeOf(blobs []lock.Blob) int64 {
+	var size int64
+	seen := map[lock.SHA256]bool{}
+	for _, b := range blobs {
+		if !seen[b.SHA256] {
+			size += b.Size
+		}
+		seen[b.SHA256] = true
+	}
+	return size
+}
+
+// Files returns the upstream files of plugins and dependencies, each once, in
+// the order of their URLs.
+func (l *Listing) Files() []ListedFile {
+	all := map[string]ListedFile{}
+	for _, p := range l.Plugins {
+		for _, b := range p.Builds {
+			all[b.File.URL] = b.File
+			for _, d := range b.Dependencies {
+				all[d.File.URL] = d.File
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Values(all), func(a, b ListedFile) int { return strings.Compare(a.URL, b.URL) })
+}
+
+func (l *Listing) sum() {
+	l.Totals.VerifiedBy = map[lock.Voucher]int{}
+	seen := map[string]bool{}
+	for _, f := range l.Files() {
+		l.Totals.Files++
+		l.Totals.VerifiedBy[f.VerifiedBy]++
+		switch {
+		case f.Size < 0:
+			l.Totals.UnknownSizes++
+		case f.SHA256 == "" || !seen[f.SHA256]:
+			l.Totals.Bytes += f.Size
+		}
+		seen[f.SHA256] = true
+	}
+	l.Totals.AllBytes = l.Totals.Bytes
+	if l.AgentImage != nil {
+		l.Totals.AllBytes += l.AgentImage.Size
+	}
+	if l.Chart != nil {
+		l.Totals.AllBytes += l.Chart.File.Size
+	}
+}
+
+// resolveOffered resolves a selection. Where some of its plugins cannot start
+// on some of its platforms, which a pull refuses, it resolves the platforms
+// apart, each with the plugins that can.
+func (s *Session) resolveOffered(ctx context.Context, sel Selection) ([]*resolve.Plan, error) {
+	plan, err := s.resolve(ctx, sel)
+	if err == nil {
+		return []*resolve.Plan{plan}, nil
+	}
+	if fault.KindOf(err) != fault.Usage || sel.Lock != "" {
+		return nil, err
+	}
+	parts, partsErr := s.startable(ctx, sel)
+	if partsErr != nil || len(parts) == 0 {
+		return nil, err
+	}
+	var plans []*resolve.Plan
+	for _, part := range parts {
+		plan, err := s.resolve(ctx, part)
+		if err != nil {
+			return nil, err
+		}
+		plans = append(plans, plan)
+	}
+	return plans, nil
+}
+
+// startable takes a selection apart by what can start where. Platforms that
+// the same plugins can start on stay together.
+func (s *Session) startable(ctx context.Context, sel Selection) ([]Selection, error) {
+	indexes, err := s.indexes(ctx, sel)
+	if err != nil {
+		return nil, err
+	}
+	selected, platforms, err := index.Select(indexes, index.Selection{
+		Plugins: sel.Plugins, Exclude: sel.Exclude, Platforms: sel.Platforms, AllPlatforms: sel.AllPlatforms,
+	})
+	if len(selected) == 0 {
+		return nil, err
+	}
+	parts := map[string]*Selection{}
+	for _, p := range platforms {
+		var keys []agent.PluginKey
+		for _, e := range selected {
+			one := index.Selection{Plugins: []agent.PluginKey{e.Key()}, Platforms: []agent.Platform{p}}
+			if _, _, err := index.Select(indexes, one); err == nil && !slices.Contains(keys, e.Key()) {
+				keys = append(keys, e.Key())
+			}
+		}
+		if len(keys) == 0 {
+			continue
+		}
+		name := fmt.Sprint(keys)
+		if parts[name] == nil {
+			part := sel
+			part.Plugins, part.Exclude, part.Platforms, part.AllPlatforms = keys, nil, nil, false
+			parts[name] = &part
+		}
+		parts[name].Platforms = append(parts[name].Platforms, p)
+	}
+	var sorted []Selection
+	for _, name := range slices.Sorted(maps.Keys(parts)) {
+		sorted = append(sorted, *parts[name])
+	}
+	return sorted, nil
+}
+
+// indexes reads the indexes of a selection, by name.
+func (s *Session) indexes(ctx context.Context, sel Selection) (map[string]*index.Index, error) {
+	req := resolve.Request{Version: sel.Version, Repositories: sel.Repositories}
+	if err := s.settleVersion(ctx, &req); err != nil {
+		return nil, err
+	}
+	if len(req.Repositories) == 0 {
+		req.Repositories = agent.DefaultRepositories(req.Version)
+	}
+	indexes := map[string]*index.Index{}
+	for _, r := range req.Repositories {
+		u, err := indexURL(r.Name, r.URL)
+		if err != nil {
+			return nil, err
+		}
+		data, _, err := s.Fetch.Document(ctx, u, index.MaxSize)
+		if err != nil {
+			return nil, err
+		}
+		if indexes[r.Name], err = index.Parse(data); err != nil {
+			return nil, err
+		}
+	}
+	return indexes, nil
+}
+
+// union puts locks for different platforms together.
+func union(locks []*lock.Lock) *lock.Lock {
+	all := &lock.Lock{SchemaVersion: lock.SchemaVersion, BotkubeVersion: locks[0].BotkubeVersion}
+	for _, l := range locks {
+		all.Platforms = append(all.Platforms, l.Platforms...)
+		all.Repositories = append(all.Repositories, l.Repositories...)
+		all.Artifacts = append(all.Artifacts, l.Artifacts...)
+		for _, p := range l.Plugins {
+			i := slices.IndexFunc(all.Plugins, func(q lock.Plugin) bool { return q.Key() == p.Key() && q.Type == p.Type })
+			if i < 0 {
+				p.Builds = slices.Clone(p.Builds)
+				all.Plugins = append(all.Plugins, p)
+				continue
+			}
+			all.Plugins[i].Builds = append(all.Plugins[i].Builds, p.Builds...)
+		}
+	}
+	all.Sort()
+	all.Repositories = slices.CompactFunc(all.Repositories, func(a, b lock.Repository) bool { return a.Name == b.Name })
+	all.Artifacts = slices.CompactFunc(all.Artifacts, func(a, b lock.Artifact) bool { return a.URL == b.URL })
+	return all
+}

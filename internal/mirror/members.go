@@ -1,0 +1,68 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/registry"
+	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
+)
+
+// checkMembers refuses what no output would hold, and leaves out what a lock
+// has and no output holds.
+func (o *PullOptions) checkMembers() error {
+	if o.wantsBundle() || o.DryRun && len(o.Outputs) == 0 {
+		return nil
+	}
+	if o.Members != (resolve.Members{}) {
+		return fault.New(fault.Usage, "the agent's image and the chart can only be put into a bundle, and no output is one").
+			WithHint("add an output FILE.tar, or leave out --with-agent-image and --with-chart")
+	}
+	o.pluginsOnly = true
+	return nil
+}
+
+// memberBlobs lists what must be downloaded for the agent's image, each once.
+func memberBlobs(l *lock.Lock) []lock.Blob {
+	if l.AgentImage == nil {
+		return nil
+	}
+	var blobs []lock.Blob
+	seen := map[lock.SHA256]bool{}
+	for _, m := range l.AgentImage.Manifests {
+		for _, b := range m.Blobs {
+			if !seen[b.SHA256] {
+				blobs = append(blobs, b)
+			}
+			seen[b.SHA256] = true
+		}
+	}
+	return blobs
+}
+
+// fetchBlob brings a registry's blob into the store, and tells of it.
+func (s *Session) fetchBlob(ctx context.Context, from *registry.Repository, b lock.Blob) (transferred int64, err error) {
+	subject := fmt.Sprintf("%s@sha256:%s", from.Name(), b.SHA256)
+	s.Observe(Event{Kind: EventStarted, Subject: subject, Total: b.Size})
+	n, err := from.Fetch(ctx, b, s.Store, s.progressOf(subject, b.Size))
+	if err != nil {
+		return n, err
+	}
+	kind := EventFetched
+	if n == 0 {
+		kind = EventReused
+	}
+	s.Observe(Event{Kind: kind, Subject: subject, Bytes: b.Size, Total: b.Size})
+	return n, nil
+}
+
+// progressOf returns a function that is told how much of a blob is done.
+func (s *Session) progressOf(subject string, total int64) func(done int64) {
+	var before int64
+	return func(done int64) {
+		s.Observe(Event{Kind: EventProgress, Subject: subject, Bytes: done - before, Total: total})
+		before = done
+	}
+}

@@ -1,0 +1,405 @@
+package mirror
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/image"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
+)
+
+// WriteOptions say how outputs are written.
+type WriteOptions struct {
+	Outputs []Target
+	// Mount is where the agent sees a directory, or an image.
+	Mount string
+	// BaseURL is where a site will be served.
+	BaseURL string
+	// Seeders are the programs that an image starts, by platform.
+	Seeders SeederOptions
+	// ModTime is the time of files in archives: the epoch if it is zero.
+	ModTime time.Time
+	// Stdout receives a bundle whose path is "-".
+	Stdout io.Writer
+}
+
+// check reports what can be known to be wrong before anything is read.
+func (o WriteOptions) check() error {
+	if len(o.Outputs) == 0 {
+		return fault.New(fault.Usage, "no output is given").WithHint("name a directory, or a bundle FILE.tar, with --output")
+	}
+	if err := cache.CheckMount(o.Mount); err != nil {
+		return err
+	}
+	sites := slices.ContainsFunc(o.Outputs, func(t Target) bool { return t.Form == FormSite })
+	switch {
+	case sites && o.BaseURL == "":
+		return fault.New(fault.Usage, "a site is wanted, but not where it will be served").WithHint("give its URL: --base-url https://mirror.example.com/botkube")
+	case o.BaseURL != "" && !sites:
+		return fault.New(fault.Usage, "a base URL is given, but no output is a site").WithHint("add an output site:DIR, or leave out --base-url")
+	}
+	for _, target := range o.Outputs {
+		var err error
+		switch {
+		case target.Form == FormSite:
+			err = site.CheckBaseURL(o.BaseURL)
+		case target.Path == standardStream:
+		case target.Form == FormArchive:
+			err = bundle.CheckFile(target.Path)
+		case target.Form == FormLayout:
+			err = bundle.CheckLayout(target.Path)
+		case target.Form == FormImage:
+			err = image.CheckFile(target.Path)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err := openingOrder(o.Outputs)
+	return err
+}
+
+// wantsBundle reports whether an output can hold more than plugins.
+func (o WriteOptions) wantsBundle() bool { return slices.ContainsFunc(o.Outputs, Target.isBundle) }
+
+// content is where the bytes of a mirror come from.
+type content struct {
+	// cache makes the files of a cache directory.
+	cache cache.Source
+	// blobs has the upstream files, or is nil where only the cache is there.
+	blobs blob.Source
+}
+
+// output is one output on its way.
+type output interface {
+	// place makes what can be made of an artifact, which is there now.
+	place(ctx context.Context, a lock.Artifact) (changed bool, err error)
+	// commit completes the output. Every artifact has been placed.
+	commit(ctx context.Context, l *lock.Lock, result *OutputResult) error
+	close()
+}
+
+// outputs are all outputs of a run.
+type outputs struct {
+	session *Session
+	options WriteOptions
+	each    []output
+	results []OutputResult
+
+	mu sync.Mutex
+	// unpacking bounds what is bound by the processor, so that it has a bound
+	// of its own and holds up no download.
+	unpacking chan struct{}
+}
+
+// openOutputs opens the outputs, in the order of their paths, so that two runs
+// that share several do not wait for each other.
+func (s *Session) openOutputs(ctx context.Context, l *lock.Lock, from content, o WriteOptions) (*outputs, error) {
+	order, err := openingOrder(o.Outputs)
+	if err != nil {
+		return nil, err
+	}
+	all := &outputs{
+		session: s, options: o,
+		each: make([]output, len(o.Outputs)), results: make([]OutputResult, len(o.Outputs)),
+		unpacking: make(chan struct{}, runtime.GOMAXPROCS(0)),
+	}
+	for _, i := range order {
+		all.results[i] = OutputResult{Form: o.Outputs[i].Form, Path: o.Outputs[i].Path}
+		if all.each[i], err = s.openOutput(ctx, o.Outputs[i], l, from, o); err != nil {
+			all.close()
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func (s *Session) openOutput(ctx context.Context, target Target, l *lock.Lock, from content, o WriteOptions) (output, error) {
+	switch {
+	case target.Form == FormDir:
+		return s.openDir(ctx, target, l, from, o)
+	case from.blobs == nil:
+		return nil, fault.New(fault.Usage, "%s cannot be made of a directory: that holds no upstream files, only what was unpacked of them", target).
+			WithHint("read the bundle that the directory was made of")
+	case target.Form == FormImage:
+		return &imageOutput{s, target, from, o}, nil
+	case target.Form == FormSite:
+		w, err := site.Open(ctx, target.Path, l, site.Options{BaseURL: o.BaseURL, Blobs: from.blobs, Waiting: s.waiting})
+		if err != nil {
+			return nil, err
+		}
+		return &siteOutput{w, o.BaseURL}, nil
+	}
+	return &bundleOutput{s, target, from.blobs, o}, nil
+}
+
+func (s *Session) waiting(path string) {
+	s.Observe(Event{Kind: EventWaiting, Subject: path, Detail: "another run writes it"})
+}
+
+// place makes what outputs need of an artifact.
+func (all *outputs) place(ctx context.Context, a lock.Artifact) error {
+	for i, out := range all.each {
+		changed, err := all.placeOne(ctx, out, a)
+		if err != nil {
+			return err
+		}
+		all.mu.Lock()
+		all.results[i].Changed = all.results[i].Changed || changed
+		all.mu.Unlock()
+	}
+	return nil
+}
+
+func (all *outputs) placeOne(ctx context.Context, out output, a lock.Artifact) (bool, error) {
+	all.unpacking <- struct{}{}
+	defer func() { <-all.unpacking }()
+	return out.place(ctx, a)
+}
+
+// commit completes the outputs, in the order in which they were asked for.
+func (all *outputs) commit(ctx context.Context, l *lock.Lock) error {
+	for i, out := range all.each {
+		if err := out.commit(ctx, l, &all.results[i]); err != nil {
+			return err
+		}
+		if err := all.session.keep(all.options.Outputs[i], l); err != nil {
+			return err
+		}
+		all.session.Observe(Event{Kind: EventCompleted, Subject: all.options.Outputs[i].String()})
+	}
+	return nil
+}
+
+func (all *outputs) close() {
+	for _, out := range all.each {
+		if out != nil {
+			out.close()
+		}
+	}
+}
+
+// keep remembers what an output is made of, so that a sweep of the store
+// spares it as long as the output is there.
+func (s *Session) keep(target Target, l *lock.Lock) error {
+	if s.Store == nil || target.Path == standardStream {
+		return nil
+	}
+	abs, err := filepath.Abs(target.Path)
+	if err != nil {
+		return err
+	}
+	if !target.isBundle() {
+		l = l.PluginsOnly()
+	}
+	data, err := l.Marshal()
+	if err != nil {
+		return err
+	}
+	return s.Store.SetRoot(abs, data)
+}
+
+// dirOutput is a cache directory.
+type dirOutput struct {
+	session *Session
+	writer  *dir.Writer
+	// files are what is made of each artifact, by URL.
+	files map[string][]placement
+}
+
+// placement is a file of a directory.
+type placement struct {
+	platform agent.Platform
+	file     lock.File
+}
+
+func (s *Session) openDir(ctx context.Context, target Target, l *lock.Lock, from content, o WriteOptions) (output, error) {
+	w, err := dir.Open(ctx, target.Path, l, dir.Options{Mount: o.Mount, Source: from.cache, Waiting: s.waiting})
+	if err != nil {
+		return nil, err
+	}
+	out := &dirOutput{session: s, writer: w, files: map[string][]placement{}}
+	for _, p := range l.Platforms {
+		for _, f := range l.Files(p) {
+			out.files[f.Artifact.URL] = append(out.files[f.Artifact.URL], placement{p, f})
+		}
+	}
+	return out, nil
+}
+
+func (out *dirOutput) place(ctx context.Context, a lock.Artifact) (changed bool, err error) {
+	for _, p := range out.files[a.URL] {
+		p.file.Artifact = a
+		written, err := out.writer.Place(ctx, p.platform, p.file)
+		if err != nil {
+			return changed, err
+		}
+		if written {
+			out.session.Observe(Event{Kind: EventWritten, Subject: path.Join(p.platform.String(), p.file.Path)})
+		}
+		changed = changed || written
+	}
+	return changed, nil
+}
+
+func (out *dirOutput) commit(ctx context.Context, l *lock.Lock, result *OutputResult) error {
+	// Once it has begun, it is better brought to its end.
+	written, err := out.writer.Commit(context.WithoutCancel(ctx), l)
+	result.Changed = result.Changed || written
+	return err
+}
+
+func (out *dirOutput) close() { out.writer.Close() }
+
+// bundleOutput is a bundle.
+type bundleOutput struct {
+	session *Session
+	target  Target
+	blobs   blob.Source
+	options WriteOptions
+}
+
+// place verifies the artifact, while others are still downloaded: writing the
+// bundle need not do it again.
+func (out *bundleOutput) place(ctx context.Context, a lock.Artifact) (bool, error) {
+	return false, out.blobs.Verify(ctx, a.SHA256)
+}
+
+func (out *bundleOutput) commit(ctx context.Context, l *lock.Lock, result *OutputResult) error {
+	contents, err := bundle.Plan(ctx, l, out.blobs)
+	if err != nil {
+		return err
+	}
+	result.Tag, result.Digest, result.Size = contents.Tag, "sha256:"+contents.Index.Blob().SHA256.String(), contents.Size()
+	o := bundle.Options{ModTime: out.options.ModTime, Waiting: out.session.waiting}
+	switch {
+	case out.target.Path == standardStream:
+		result.Changed = true
+		return bundle.WriteStream(ctx, out.options.Stdout, contents, o)
+	case out.target.Form == FormArchive:
+		result.Changed, err = bundle.WriteFile(ctx, out.target.Path, contents, o)
+	default:
+		result.Changed, err = bundle.WriteLayout(ctx, out.target.Path, contents, o)
+	}
+	return err
+}
+
+func (out *bundleOutput) close() {}
+
+// imageOutput is the mountable image.
+type imageOutput struct {
+	session *Session
+	target  Target
+	from    content
+	options WriteOptions
+}
+
+func (out *imageOutput) place(ctx context.Context, a lock.Artifact) (bool, error) {
+	return false, out.from.blobs.Verify(ctx, a.SHA256)
+}
+
+func (out *imageOutput) commit(ctx context.Context, l *lock.Lock, result *OutputResult) error {
+	o, err := out.session.imageOptions(l, out.options)
+	if err != nil {
+		return err
+	}
+	written, changed, err := image.WriteFile(ctx, out.target.Path, l.PluginsOnly(), out.from.cache, o)
+	if err != nil {
+		return err
+	}
+	result.Changed = changed
+	result.describeImage(written)
+	return nil
+}
+
+func (out *imageOutput) close() {}
+
+// siteOutput is a static web root.
+type siteOutput struct {
+	*site.Writer
+	baseURL string
+}
+
+func (out *siteOutput) place(ctx context.Context, a lock.Artifact) (bool, error) {
+	return out.Place(ctx, a)
+}
+
+func (out *siteOutput) commit(ctx context.Context, l *lock.Lock, result *OutputResult) error {
+	// Once it has begun, it is better brought to its end.
+	written, err := out.Commit(context.WithoutCancel(ctx), l)
+	if err != nil {
+		return err
+	}
+	result.Changed = result.Changed || written
+	result.Indexes = map[string]string{}
+	for _, r := range l.Repositories {
+		if result.Indexes[r.Name], err = site.IndexURL(out.baseURL, l, r.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (out *siteOutput) close() { out.Close() }
+
+// openingOrder returns the indexes of the outputs by their paths, which must differ.
+func openingOrder(targets []Target) ([]int, error) {
+	paths := make([]string, len(targets))
+	order := make([]int, len(targets))
+	for i, target := range targets {
+		real, err := realPath(target.Path)
+		if err != nil {
+			return nil, fault.New(fault.Usage, "the output %s: %w", target, err)
+		}
+		if target.Path == standardStream {
+			real = standardStream
+		}
+		for j, other := range paths[:i] {
+			switch {
+			case real == other:
+				return nil, fault.New(fault.Usage, "the output %s is given twice", target)
+			case real == standardStream || other == standardStream:
+			case within(real, other) || within(other, real):
+				return nil, fault.New(fault.Usage, "of the outputs %s and %s, one lies in the other", target, targets[j])
+			}
+		}
+		paths[i], order[i] = real, i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(paths[a], paths[b]) })
+	return order, nil
+}
+
+// realPath follows the links in the part of a path that exists.
+func realPath(p string) (string, error) {
+	abs, err := filepath.Abs(p)
+	if err != nil {
+		return "", err
+	}
+	for dir, rest := abs, ""; ; dir, rest = filepath.Dir(dir), filepath.Join(filepath.Base(dir), rest) {
+		if real, err := filepath.EvalSymlinks(dir); err == nil {
+			return filepath.Join(real, rest), nil
+		}
+		if dir == filepath.Dir(dir) {
+			return abs, nil
+		}
+	}
+}
+
+func within(p, dir string) bool {
+	rel, err := filepath.Rel(dir, p)
+	return err == nil && filepath.IsLocal(rel)
+}

@@ -1,0 +1,340 @@
+package mirror
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/registry"
+)
+
+// Part is something that a push publishes.
+type Part string
+
+// The parts, by the names that flags have for them.
+const (
+	// PartImage is the mountable image, in PREFIX/botkube-plugins.
+	PartImage Part = "image"
+	// PartBundle is the bundle itself, in PREFIX/botkube-plugins-bundle.
+	PartBundle Part = "bundle"
+	// PartAgentImage is the agent's image, in PREFIX/botkube.
+	PartAgentImage Part = "agent-image"
+	// PartChart is the Helm chart, in PREFIX/charts/botkube.
+	PartChart Part = "chart"
+)
+
+// Parts lists all parts, in the order in which they are published. The bundle
+// comes last: a site that finds it finds the rest as well.
+var Parts = []Part{PartImage, PartAgentImage, PartChart, PartBundle}
+
+// repository returns where below the prefix a part is.
+func (p Part) repository() string {
+	switch p {
+	case PartImage:
+		return "botkube-plugins"
+	case PartBundle:
+		return "botkube-plugins-bundle"
+	case PartAgentImage:
+		return "botkube"
+	default:
+		return "charts/botkube"
+	}
+}
+
+// PushOptions say what [Session.Push] does.
+type PushOptions struct {
+	SubsetOptions
+	// Source is as in [UnpackOptions].
+	Source string
+	Stdin  io.Reader
+	// Prefix is HOST[:PORT][/PATH], below which the repositories are.
+	Prefix string
+	// Skip leaves parts out.
+	Skip []Part
+	// Force moves tags that have other content.
+	Force bool
+	// Mount, Seeders and ModTime are those of the mountable image.
+	Mount   string
+	Seeders SeederOptions
+	ModTime time.Time
+}
+
+// Pushed is what a push did. It is printed as JSON for machines.
+type Pushed struct {
+	Source         string       `json:"source"`
+	BotkubeVersion string       `json:"botkubeVersion,omitempty"`
+	Parts          []PushedPart `json:"parts"`
+	// UploadedBytes went over the network, what was sent again included.
+	UploadedBytes int64 `json:"uploadedBytes"`
+	// Absent are parts that the source does not have.
+	Absent []Part `json:"absent,omitempty"`
+}
+
+// PushedPart is one part in the registry.
+type PushedPart struct {
+	Part Part `json:"part"`
+	// Reference has the tag.
+	Reference string `json:"reference"`
+	Digest    string `json:"digest"`
+	// Changed says whether the tag was set: it was not there, or had other content.
+	Changed bool `json:"changed"`
+	// Size is that of all blobs, in bytes.
+	Size int64 `json:"size"`
+	// UploadedBytes is how much of it went over the network.
+	UploadedBytes int64 `json:"uploadedBytes"`
+	// MountOnly is as in [OutputResult].
+	MountOnly []agent.Platform `json:"mountOnly,omitempty"`
+}
+
+// Push publishes a bundle's content in a registry. Blobs that the registry has
+// are not sent again. A tag that has other content is an error, unless Force
+// is set, before anything is uploaded for it.
+func (s *Session) Push(ctx context.Context, o PushOptions) (*Pushed, error) {
+	src, err := s.openSource(ctx, o.Source, o.Stdin)
+	if err != nil {
+		return nil, err
+	}
+	defer src.close()
+	if src.blobs == nil {
+		return nil, fault.New(fault.Usage, "%s is a directory of unpacked plugins; only a bundle can be published", src.name).
+			WithHint("name the bundle that it was made of")
+	}
+	l, err := src.subset(o.SubsetOptions)
+	if err != nil {
+		return nil, err
+	}
+	contents, err := s.contentsOf(ctx, src, l)
+	if err != nil {
+		return nil, err
+	}
+	p := &push{session: s, options: o, src: src, lock: l, contents: contents, upstream: map[lock.SHA256]bool{}}
+	for _, b := range l.Blobs() {
+		p.upstream[b.SHA256] = true
+	}
+	result := &Pushed{Source: o.Source, BotkubeVersion: l.BotkubeVersion}
+	for _, part := range Parts {
+		switch {
+		case slices.Contains(o.Skip, part):
+		case p.has(part):
+			p.parts = append(p.parts, part)
+		default:
+			result.Absent = append(result.Absent, part)
+		}
+	}
+	if err := p.prepare(ctx); err != nil {
+		return nil, err
+	}
+	for _, part := range p.parts {
+		pushed, err := p.publish(ctx, part)
+		if err != nil {
+			return nil, fmt.Errorf("publishing %s: %w", pushed.Reference, err)
+		}
+		result.Parts = append(result.Parts, pushed)
+		result.UploadedBytes += pushed.UploadedBytes
+	}
+	return result, nil
+}
+
+// contentsOf returns the bundle of a lock whose blobs a source has.
+func (s *Session) contentsOf(ctx context.Context, src *source, l *lock.Lock) (*bundle.Contents, error) {
+	if l.Chart != nil && src.obtain != nil {
+		// What Helm wants to know of a chart is read from it.
+		if _, err := src.obtain(ctx, l.Chart.Blob); err != nil {
+			return nil, err
+		}
+	}
+	return bundle.Plan(ctx, l, src.blobs)
+}
+
+// push is one run of [Session.Push].
+type push struct {
+	session  *Session
+	options  PushOptions
+	src      *source
+	lock     *lock.Lock
+	contents *bundle.Contents
+	// upstream are the blobs that come from the source, not from here.
+	upstream map[lock.SHA256]bool
+	parts    []Part
+	// places are where the parts go.
+	places map[Part]*place
+}
+
+// place is a tag of a repository.
+type place struct {
+	repo *registry.Repository
+	tag  string
+	// there is the digest that the tag has, if it is there.
+	there  lock.SHA256
+	exists bool
+}
+
+func (p *place) String() string { return p.repo.Name().String() + ":" + p.tag }
+
+// has reports whether the tag is there and has a digest. What it names is there
+// too then, for a registry takes no manifest before that.
+func (p *place) has(digest lock.SHA256) bool { return p.exists && p.there == digest }
+
+// has reports whether the source has what a part is made of.
+func (p *push) has(part Part) bool {
+	switch part {
+	case PartAgentImage:
+		return p.lock.AgentImage != nil
+	case PartChart:
+		return p.lock.Chart != nil
+	}
+	return true
+}
+
+// tag returns the tag of a part: the Botkube version, but for a chart its own
+// version, for Helm looks for that.
+func (p *push) tag(part Part) string {
+	switch part {
+	case PartAgentImage:
+		if ref, err := registry.ParseReference(p.lock.AgentImage.Reference); err == nil && ref.Tag() != "" {
+			return ref.Tag()
+		}
+	case PartChart:
+		return strings.ReplaceAll(p.lock.Chart.Version, "+", "_")
+	}
+	return p.contents.Tag
+}
+
+// prepare asks for access to every repository, and refuses tags that have other
+// content where that can be known, before anything is uploaded.
+func (p *push) prepare(ctx context.Context) error {
+	p.places = map[Part]*place{}
+	for _, part := range p.parts {
+		name, err := registry.ParseRepository(strings.TrimSuffix(strings.TrimPrefix(p.options.Prefix, registryPrefix), "/") + "/" + part.repository())
+		if err != nil {
+			return err
+		}
+		at := &place{tag: p.tag(part)}
+		if at.repo, err = p.session.Registry.Repository(ctx, name, true); err != nil {
+			return err
+		}
+		there, err := at.repo.Manifest(ctx, at.tag)
+		switch {
+		case err == nil:
+			at.there, at.exists = there.Digest, true
+		case !registry.IsNotFound(err):
+			return err
+		}
+		p.places[part] = at
+		if part == PartImage {
+			continue // its digest is known once it is made
+		}
+		top, err := p.top(part)
+		if err != nil {
+			return err
+		}
+		if err := p.checkTag(at, top.Blob().SHA256); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkTag refuses to give a tag that is there another content.
+func (p *push) checkTag(at *place, digest lock.SHA256) error {
+	if !at.exists || at.has(digest) || p.options.Force {
+		return nil
+	}
+	return fault.New(fault.Integrity, "%s is there already, with other content: it is sha256:%s, but would be sha256:%s", at, at.there, digest).
+		WithHint("see what differs: botkube-mirror diff %s%s %s; --force replaces it", registryPrefix, at, p.src.name)
+}
+
+// top returns the document that gets the tag of a part.
+func (p *push) top(part Part) (bundle.Document, error) {
+	switch part {
+	case PartAgentImage:
+		return p.contents.AgentIndex()
+	case PartChart:
+		return p.manifests(bundle.MemberChart)[0], nil
+	}
+	return p.contents.Index, nil
+}
+
+// manifests returns the manifests of a member of the bundle.
+func (p *push) manifests(member string) []bundle.Document {
+	return slices.DeleteFunc(slices.Clone(p.contents.Manifests), func(d bundle.Document) bool { return d.Member != member })
+}
+
+func (p *push) publish(ctx context.Context, part Part) (PushedPart, error) {
+	at := p.places[part]
+	pushed := PushedPart{Part: part, Reference: at.String()}
+	if part == PartImage {
+		err := p.publishImage(ctx, at, &pushed)
+		return pushed, err
+	}
+	top, err := p.top(part)
+	if err != nil {
+		return pushed, err
+	}
+	var below []bundle.Document
+	switch part {
+	case PartBundle:
+		below = p.contents.Manifests
+	case PartAgentImage:
+		below = p.manifests(bundle.MemberAgentImage)
+	}
+	blobs := blobsOf(append(slices.Clone(below), top))
+	for _, b := range blobs {
+		pushed.Size += b.Size
+	}
+	up := &uploader{session: p.session, repo: at.repo}
+	if err := p.uploadAll(ctx, up, blobs); err != nil {
+		return pushed, err
+	}
+	for _, m := range below {
+		if at.has(top.Blob().SHA256) {
+			break
+		}
+		if err := at.repo.PutManifest(ctx, digestOf(m.Blob()), m.MediaType, m.Data); err != nil {
+			return pushed, err
+		}
+	}
+	pushed.UploadedBytes = up.sent.Load()
+	return pushed, p.setTag(ctx, at, top.MediaType, top.Data, &pushed)
+}
+
+// setTag writes the document that makes a part complete.
+func (p *push) setTag(ctx context.Context, at *place, mediaType string, data []byte, pushed *PushedPart) error {
+	digest := lock.Sum(data)
+	pushed.Digest = "sha256:" + digest.String()
+	if at.has(digest) {
+		return nil
+	}
+	pushed.Changed = true
+	if err := at.repo.PutManifest(ctx, at.tag, mediaType, data); err != nil {
+		return err
+	}
+	p.session.Observe(Event{Kind: EventCompleted, Subject: at.String()})
+	return nil
+}
+
+func digestOf(b lock.Blob) string { return "sha256:" + b.SHA256.String() }
+
+// blobsOf returns the blobs of manifests, each once, the largest first.
+func blobsOf(manifests []bundle.Document) []lock.Blob {
+	var blobs []lock.Blob
+	seen := map[lock.SHA256]bool{}
+	for _, m := range manifests {
+		for _, b := range m.Blobs {
+			if !seen[b.SHA256] {
+				blobs = append(blobs, b)
+			}
+			seen[b.SHA256] = true
+		}
+	}
+	slices.SortStableFunc(blobs, func(a, b lock.Blob) int { return cmp.Compare(b.Size, a.Size) })
+	return blobs
+}

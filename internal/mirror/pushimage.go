@@ -1,0 +1,83 @@
+package mirror
+
+import (
+	"context"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/image"
+)
+
+// publishImage makes the mountable image and uploads it as it comes.
+func (p *push) publishImage(ctx context.Context, at *place, pushed *PushedPart) error {
+	if p.src.obtain != nil {
+		if err := p.obtainArtifacts(ctx); err != nil {
+			return err
+		}
+	}
+	o, err := p.session.imageOptions(p.lock, WriteOptions{Mount: p.options.Mount, Seeders: p.options.Seeders, ModTime: p.options.ModTime})
+	if err != nil {
+		return err
+	}
+	sink := &imageSink{push: p, at: at, up: &uploader{session: p.session, repo: at.repo}, pushed: pushed}
+	made, err := image.Build(ctx, p.lock, p.src.cache, o, sink)
+	pushed.UploadedBytes = sink.up.sent.Load()
+	if err != nil {
+		return err
+	}
+	for _, platform := range made.Platforms {
+		pushed.Size += platform.Size
+		if !platform.Seeded {
+			pushed.MountOnly = append(pushed.MountOnly, platform.Platform)
+		}
+	}
+	return p.setTag(ctx, at, sink.index.MediaType, sink.index.Data, pushed)
+}
+
+func (p *push) obtainArtifacts(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(p.session.Parallel)
+	for _, a := range p.lock.Artifacts {
+		group.Go(func() error {
+			_, err := p.src.obtain(ctx, a.Blob)
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// imageSink uploads an image while it is made.
+type imageSink struct {
+	*push
+	at     *place
+	up     *uploader
+	pushed *PushedPart
+	index  image.Manifest
+}
+
+// Blob uploads a layer or a configuration that the repository lacks. If the tag
+// is there, a layer that is not says that the tag has other content.
+func (s *imageSink) Blob(ctx context.Context, b image.Blob) error {
+	if s.at.exists && !s.options.Force {
+		_, there, err := s.at.repo.HasBlob(ctx, b.SHA256)
+		if err != nil || there {
+			return err
+		}
+		return fault.New(fault.Integrity, "%s is there already, with other content: it lacks %s", s.at, digestOf(b.Blob)).
+			WithHint("the lock, the mount, the seeder or the version of this program differs: see botkube-mirror diff %s%s %s; --force replaces it", registryPrefix, s.at, s.src.name)
+	}
+	return s.up.upload(ctx, b.Blob, b.Open)
+}
+
+// Manifest uploads a manifest, and keeps the index for the end.
+func (s *imageSink) Manifest(ctx context.Context, m image.Manifest) error {
+	if m.Platform == nil {
+		s.index = m
+		return s.checkTag(s.at, m.SHA256)
+	}
+	if s.at.exists && !s.options.Force {
+		return nil // it is there, or the tag has other content
+	}
+	return s.at.repo.PutManifest(ctx, digestOf(m.Blob), m.MediaType, m.Data)
+}

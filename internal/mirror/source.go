@@ -1,0 +1,287 @@
+package mirror
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
+	"github.com/botkube-mirror/botkube-mirror/internal/registry"
+)
+
+// registryPrefix begins a target in a registry, as skopeo writes it.
+const registryPrefix = "docker://"
+
+// source is a mirror that is read.
+type source struct {
+	// name is as the user wrote it.
+	name string
+	lock *lock.Lock
+	content
+	// obtain makes a blob ready to be read, and tells how many bytes that
+	// took over a network. It is nil where all blobs are there.
+	obtain func(context.Context, lock.Blob) (int64, error)
+	close  func() error
+}
+
+// openSource opens a bundle, from a file, a layout directory, a registry or
+// standard input, or an agent's cache directory.
+func (s *Session) openSource(ctx context.Context, name string, stdin io.Reader) (*source, error) {
+	if reference, ok := strings.CutPrefix(name, registryPrefix); ok {
+		return s.openRegistry(ctx, reference)
+	}
+	if name == standardStream {
+		return openStandardInput(ctx, stdin)
+	}
+	path := withoutForm(name)
+	fi, err := os.Stat(path)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "opening %s: %w", path, err).
+			WithHint("name a bundle (FILE.tar or a directory), docker://REFERENCE for one in a registry, or - for standard input")
+	}
+	if fi.IsDir() && bundle.Sniff(path) != bundle.LayoutForm {
+		return openDirSource(path)
+	}
+	b, err := bundle.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return bundleSource(path, b), nil
+}
+
+// withoutForm takes the prefix off a path: what a source is, its content says.
+func withoutForm(name string) string {
+	if form, path, found := strings.Cut(name, ":"); found && known(form) {
+		return path
+	}
+	return name
+}
+
+func bundleSource(name string, b *bundle.Bundle) *source {
+	return &source{name: name, lock: b.Lock(), content: content{cache.Upstream{Blobs: b}, b}, close: b.Close}
+}
+
+func openDirSource(path string) (*source, error) {
+	d, err := dir.OpenSource(path)
+	if err != nil {
+		return nil, err
+	}
+	return &source{name: path, lock: d.Lock(), content: content{cache: d}, close: d.Close}, nil
+}
+
+// openStandardInput reads a bundle from standard input: in place if that is a
+// file, else from a temporary copy that has no name, for archives are not read
+// in the order in which their bytes lie.
+func openStandardInput(ctx context.Context, stdin io.Reader) (*source, error) {
+	const name = "standard input"
+	if f, ok := stdin.(*os.File); ok {
+		if fi, err := f.Stat(); err == nil && fi.Mode().IsRegular() {
+			b, err := bundle.OpenTar(f, name)
+			if err != nil {
+				return nil, err
+			}
+			return bundleSource(name, b), nil
+		}
+	}
+	f, err := disk.TempFile()
+	if err != nil {
+		return nil, spoolError(err)
+	}
+	if err := cache.Copy(ctx, f, stdin); err != nil {
+		f.Close()
+		return nil, spoolError(err)
+	}
+	b, err := bundle.OpenTar(f.File, name)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	opened := bundleSource(name, b)
+	opened.close = f.Close
+	return opened, nil
+}
+
+func spoolError(err error) error {
+	e := fault.New(fault.Unexpected, "keeping standard input in a temporary file: %w", err)
+	if disk.IsFull(err) {
+		return e.WithHint("the bundle needs room in %s: name another directory in the environment variable TMPDIR, or read it from a file, < bundle.tar", filepath.Clean(os.TempDir()))
+	}
+	return e.WithHint("name a directory that can be written to in the environment variable TMPDIR, or read the bundle from a file, < bundle.tar")
+}
+
+// openRegistry opens a bundle in a registry. Its blobs come through the store.
+func (s *Session) openRegistry(ctx context.Context, reference string) (*source, error) {
+	repo, ref, err := s.pullFrom(ctx, reference)
+	if err != nil {
+		return nil, err
+	}
+	top, err := repo.Manifest(ctx, ref.Identifier())
+	if err != nil {
+		return nil, err
+	}
+	contents, err := bundle.ReadIndex(top.Data, func(p bundle.Part) ([]byte, error) {
+		if p.IsManifest() {
+			m, err := repo.Manifest(ctx, "sha256:"+p.SHA256.String())
+			return m.Data, err
+		}
+		if _, err := s.fetchBlob(ctx, repo, p.Blob); err != nil {
+			return nil, err
+		}
+		return s.Store.ReadAll(p.SHA256, p.Size)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the bundle %s: %w", ref, err)
+	}
+	src := &source{
+		name: registryPrefix + ref.String(), lock: contents.Lock,
+		content: content{cache.Upstream{Blobs: s.Store, Memory: s.Store}, s.Store},
+		obtain:  func(ctx context.Context, b lock.Blob) (int64, error) { return s.fetchBlob(ctx, repo, b) },
+		close:   func() error { return nil },
+	}
+	return src, s.fetchDocuments(ctx, src, contents)
+}
+
+// pullFrom asks a registry for access to what a reference names.
+func (s *Session) pullFrom(ctx context.Context, reference string) (*registry.Repository, registry.Reference, error) {
+	ref, err := registry.ParseReference(reference)
+	if err != nil {
+		return nil, ref, err
+	}
+	if ref.Identifier() == "" {
+		return nil, ref, fault.New(fault.Usage, "%s%s has neither tag nor digest", registryPrefix, ref).
+			WithHint("add the Botkube version: %s%s:v1.14.0", registryPrefix, ref)
+	}
+	repo, err := cmp.Or(s.Source, s.Registry).Repository(ctx, ref.Repository(), false)
+	return repo, ref, err
+}
+
+// fetchDocuments brings into the store what is small, and of which the rest is
+// understood: indexes, schemas, and manifests, which a registry keeps apart from
+// blobs.
+func (s *Session) fetchDocuments(ctx context.Context, src *source, contents *bundle.Contents) error {
+	for _, m := range contents.Manifests {
+		if m.Member != bundle.MemberAgentImage {
+			continue
+		}
+		if _, err := s.Store.Put(m.Data); err != nil {
+			return err
+		}
+	}
+	for _, r := range src.lock.Repositories {
+		blobs := []lock.Blob{r.Index}
+		for _, schema := range r.Schemas {
+			blobs = append(blobs, schema.Blob)
+		}
+		for _, b := range blobs {
+			if _, err := src.obtain(ctx, b); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// SubsetOptions say which part of a mirror is taken. Empty means all of it.
+type SubsetOptions struct {
+	Platforms []agent.Platform
+	Plugins   []agent.PluginKey
+	Exclude   []agent.PluginKey
+}
+
+func (o SubsetOptions) all() bool {
+	return len(o.Platforms)+len(o.Plugins)+len(o.Exclude) == 0
+}
+
+// subset returns the part of a source's lock that is wanted, as a pull of that
+// part would have written it.
+func (src *source) subset(o SubsetOptions) (*lock.Lock, error) {
+	if o.all() {
+		return src.lock, nil
+	}
+	platforms := o.Platforms
+	for _, p := range platforms {
+		if !slices.Contains(src.lock.Platforms, p) {
+			return nil, fault.New(fault.Incomplete, "%s is not for %s, but for %v", src.name, p, src.lock.Platforms).
+				WithHint("pull it for that platform too, where there is internet: --platform %s", p)
+		}
+	}
+	if len(platforms) == 0 {
+		platforms = src.lock.Platforms
+	}
+	for _, key := range slices.Concat(o.Plugins, o.Exclude) {
+		if !slices.ContainsFunc(src.lock.Plugins, func(p lock.Plugin) bool { return matches(key, p) }) {
+			return nil, src.noPlugin(key)
+		}
+	}
+	part := src.lock.Subset(platforms, func(p lock.Plugin) bool {
+		named := func(keys []agent.PluginKey) bool {
+			return slices.ContainsFunc(keys, func(k agent.PluginKey) bool { return matches(k, p) })
+		}
+		return (len(o.Plugins) == 0 || named(o.Plugins)) && !named(o.Exclude)
+	})
+	if len(part.Plugins) == 0 {
+		return nil, fault.New(fault.Incomplete, "%s holds nothing of what is selected", src.name).
+			WithHint("see what it holds: botkube-mirror list %s", src.name)
+	}
+	return part, src.dropSchemas(part)
+}
+
+// matches reports whether a key names a plugin of a lock. Without a version it
+// names all that are there.
+func matches(key agent.PluginKey, p lock.Plugin) bool {
+	return key.Repository == p.Repository && key.Name == p.Name &&
+		(key.Version == "" || key.Version == p.Version)
+}
+
+// noPlugin says that a plugin is not there, and which are.
+func (src *source) noPlugin(key agent.PluginKey) error {
+	var names []string
+	for _, p := range src.lock.Plugins {
+		names = append(names, p.Key().String())
+	}
+	return fault.New(fault.Usage, "%w", index.Unknown("plugin", key.String(), names)).
+		WithHint("see what %s holds: botkube-mirror list %s", src.name, src.name)
+}
+
+// dropSchemas takes JSON schemas out of a lock that only plugins refer to
+// that are not in it.
+func (src *source) dropSchemas(l *lock.Lock) error {
+	for i, r := range l.Repositories {
+		if len(r.Schemas) == 0 || src.blobs == nil {
+			continue
+		}
+		used, err := src.schemasUsed(l, r)
+		if err != nil {
+			return fmt.Errorf("reading the index of %q: %w", r.Name, err)
+		}
+		l.Repositories[i].Schemas = slices.DeleteFunc(slices.Clone(r.Schemas), func(s lock.Schema) bool { return !used[s.URL] })
+	}
+	return nil
+}
+
+// schemasUsed returns the URLs of the schemas that the entries of a lock refer to.
+func (src *source) schemasUsed(l *lock.Lock, r lock.Repository) (map[string]bool, error) {
+	data, err := src.blobs.ReadAll(r.Index.SHA256, index.MaxSize)
+	if err != nil {
+		return nil, err
+	}
+	ix, err := index.Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	return ix.Schemas(r.URL, func(e *agent.Entry) bool {
+		return slices.ContainsFunc(l.Plugins, func(p lock.Plugin) bool { return p.Is(r.Name, e) })
+	})
+}

@@ -1,0 +1,120 @@
+package mirror
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+)
+
+// UnpackOptions say what [Session.Unpack] does.
+type UnpackOptions struct {
+	SubsetOptions
+	WriteOptions
+	// Source is a path, docker://REFERENCE, or "-" for Stdin.
+	Source string
+	Stdin  io.Reader
+}
+
+// Unpacked is what an unpack did. It is printed as JSON for machines.
+type Unpacked struct {
+	Source         string           `json:"source"`
+	BotkubeVersion string           `json:"botkubeVersion,omitempty"`
+	Platforms      []agent.Platform `json:"platforms"`
+	Outputs        []OutputResult   `json:"outputs"`
+	Plugins        []lock.Plugin    `json:"plugins"`
+	// FetchedBytes came over the network: none, unless the source is a registry.
+	FetchedBytes int64  `json:"fetchedBytes"`
+	Mount        string `json:"mount"`
+}
+
+// Unpack makes outputs of a mirror. Only a source in a registry needs a network.
+func (s *Session) Unpack(ctx context.Context, o UnpackOptions) (*Unpacked, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	src, err := s.openSource(ctx, o.Source, o.Stdin)
+	if err != nil {
+		return nil, err
+	}
+	defer src.close()
+	l, err := src.subset(o.SubsetOptions)
+	if err != nil {
+		return nil, err
+	}
+	outputs, err := s.openOutputs(ctx, l, src.content, o.WriteOptions)
+	if err != nil {
+		return nil, err
+	}
+	defer outputs.close()
+	result := &Unpacked{Source: o.Source, BotkubeVersion: l.BotkubeVersion, Platforms: l.Platforms, Plugins: l.Plugins, Mount: o.Mount}
+	if result.FetchedBytes, err = s.transfer(ctx, src, l, outputs); err != nil {
+		return nil, err
+	}
+	err = outputs.commit(ctx, l)
+	result.Outputs = outputs.results
+	return result, err
+}
+
+// transfer hands every artifact to the outputs, the largest first. It returns
+// how many bytes came over a network.
+func (s *Session) transfer(ctx context.Context, src *source, l *lock.Lock, outputs *outputs) (transferred int64, err error) {
+	artifacts := slices.Clone(l.Artifacts)
+	slices.SortStableFunc(artifacts, func(a, b lock.Artifact) int { return cmp.Compare(b.Size, a.Size) })
+	planned := Event{Kind: EventPlanned, Count: len(artifacts)}
+	for _, a := range artifacts {
+		planned.Total += a.Size
+	}
+	s.Observe(planned)
+	var mu sync.Mutex
+	obtain := func(ctx context.Context, b lock.Blob) error {
+		if src.obtain == nil {
+			return nil
+		}
+		n, err := src.obtain(ctx, b)
+		mu.Lock()
+		defer mu.Unlock()
+		transferred += n
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(s.Parallel)
+	for _, b := range otherBlobs(l, outputs.options) {
+		group.Go(func() error { return obtain(ctx, b) })
+	}
+	for _, a := range artifacts {
+		group.Go(func() error {
+			if err := obtain(ctx, a.Blob); err != nil {
+				return err
+			}
+			if err := outputs.place(ctx, a); err != nil {
+				return err
+			}
+			if src.obtain == nil {
+				s.Observe(Event{Kind: EventUnpacked, Subject: agent.Redact(a.URL), Bytes: a.Size, Total: a.Size})
+			}
+			return nil
+		})
+	}
+	err = group.Wait()
+	return transferred, err
+}
+
+// otherBlobs lists what outputs need beside artifacts, and what every source
+// has already: indexes, schemas and manifests.
+func otherBlobs(l *lock.Lock, o WriteOptions) []lock.Blob {
+	if !o.wantsBundle() {
+		return nil
+	}
+	blobs := memberBlobs(l)
+	if l.Chart != nil {
+		blobs = append(blobs, l.Chart.Blob)
+	}
+	return blobs
+}

@@ -1,0 +1,213 @@
+package resolve
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/registry"
+)
+
+// agentRepository is where the agent's image is published.
+const agentRepository = "ghcr.io/kubeshop/botkube"
+
+// Media types of indexes that an image for several platforms has: of the OCI's
+// image-spec, and of Docker's before it.
+const dockerList = "application/vnd.docker.distribution.manifest.list.v2+json"
+
+// maxLayers bounds the blobs of a manifest; overlay file systems have fewer.
+const maxLayers = 512
+
+// agentImage pins the agent's image for the platforms of a plan, and stores its
+// manifests. Its layers are for whoever fetches what the plan needs. A platform
+// that is not Linux has no image, for it has no agent.
+func (r *Resolver) agentImage(ctx context.Context, req Request, plan *Plan) error {
+	reference := req.Members.AgentImage
+	if reference == Default {
+		if req.Version == "" {
+			return fault.New(fault.Usage, "which image of the agent is wanted cannot be told without a Botkube version").
+				WithHint("give --version, or name the image: --with-agent-image=%s:v1.14.0", agentRepository)
+		}
+		reference = agentRepository + ":" + strings.ReplaceAll(req.Version, "+", "_")
+	}
+	ref, err := registry.ParseReference(reference)
+	if err != nil {
+		return err
+	}
+	if ref.Identifier() == "" {
+		return fault.New(fault.Usage, "the agent image %s has neither tag nor digest", ref).WithHint("name one: %s:v1.14.0", ref)
+	}
+	if req.Lock != nil && req.Lock.AgentImage != nil && req.Lock.AgentImage.Reference != ref.String() {
+		return fault.New(fault.Integrity, "the agent image %s is wanted, but the lock pins %s", ref, req.Lock.AgentImage.Reference).
+			WithHint("leave out --with-agent-image: the lock says which; or write a new one with the command lock")
+	}
+	var platforms []agent.Platform
+	for _, p := range plan.Lock.Platforms {
+		if p.OS == "linux" {
+			platforms = append(platforms, p)
+		}
+	}
+	if len(platforms) == 0 {
+		return fault.New(fault.Usage, "the agent has an image for Linux only, but the platforms are %v", plan.Lock.Platforms).
+			WithHint("add --platform linux/amd64, or leave out --with-agent-image")
+	}
+	if plan.ImageSource, err = r.Registry.Repository(ctx, ref.Repository(), false); err != nil {
+		return fmt.Errorf("resolving the agent image %s: %w", ref, err)
+	}
+	image := &lock.Image{Reference: ref.String()}
+	if image.Manifests, err = r.imageManifests(ctx, plan.ImageSource, ref, platforms, pinnedImage(req.Lock)); err != nil {
+		return fmt.Errorf("resolving the agent image %s: %w", ref, err)
+	}
+	plan.Lock.AgentImage = image
+	return nil
+}
+
+// pinnedImage returns the manifests that a lock pins.
+func pinnedImage(l *lock.Lock) []lock.ImageManifest {
+	if l == nil || l.AgentImage == nil {
+		return nil
+	}
+	return l.AgentImage.Manifests
+}
+
+// imageManifests returns the manifests for the platforms, of an image index or
+// of an image for one platform.
+func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository, ref registry.Reference, platforms []agent.Platform, pinned []lock.ImageManifest) ([]lock.ImageManifest, error) {
+	if len(pinned) > 0 {
+		return r.pinnedManifests(ctx, repo, platforms, pinned)
+	}
+	top, err := repo.Manifest(ctx, ref.Identifier())
+	if err != nil {
+		return nil, err
+	}
+	if top.MediaType != v1.MediaTypeImageIndex && top.MediaType != dockerList {
+		m, err := r.imageManifest(top)
+		if err == nil {
+			m.Platform, err = r.solePlatform(ctx, repo, m)
+		}
+		if err == nil && !slices.Equal(platforms, []agent.Platform{m.Platform}) {
+			err = fault.New(fault.Incomplete, "the image is for %s only, but wanted for %v", m.Platform, platforms).
+				WithHint("name an image for all the platforms, or leave out --with-agent-image")
+		}
+		return []lock.ImageManifest{m}, err
+	}
+	var index v1.Index
+	if err := json.Unmarshal(top.Data, &index); err != nil {
+		return nil, fault.New(fault.Integrity, "reading the image index: %w", err)
+	}
+	var manifests []lock.ImageManifest
+	for _, p := range platforms {
+		d, err := choose(index.Manifests, p)
+		if err != nil {
+			return nil, err
+		}
+		found, err := repo.Manifest(ctx, d.Digest.String())
+		if err != nil {
+			return nil, err
+		}
+		m, err := r.imageManifest(found)
+		if err != nil {
+			return nil, err
+		}
+		m.Platform = p
+		manifests = append(manifests, m)
+	}
+	return manifests, nil
+}
+
+// choose returns the manifest for a platform. Of several variants of an
+// architecture, the last by name counts: for arm, that is the newest.
+func choose(manifests []v1.Descriptor, want agent.Platform) (v1.Descriptor, error) {
+	var fitting []v1.Descriptor
+	var offered []string
+	for _, d := range manifests {
+		if d.Platform == nil || d.Platform.OS == "unknown" {
+			continue // an attestation
+		}
+		p := agent.Platform{OS: d.Platform.OS, Arch: d.Platform.Architecture}
+		offered = append(offered, p.String())
+		if p == want {
+			fitting = append(fitting, d)
+		}
+	}
+	if len(fitting) == 0 {
+		return v1.Descriptor{}, fault.New(fault.Incomplete, "there is no image for %s, only for %s", want, strings.Join(offered, ", ")).
+			WithHint("leave out that platform, or --with-agent-image")
+	}
+	return slices.MaxFunc(fitting, func(a, b v1.Descriptor) int { return cmp.Compare(a.Platform.Variant, b.Platform.Variant) }), nil
+}
+
+// pinnedManifests fetches the manifests that a lock pins.
+func (r *Resolver) pinnedManifests(ctx context.Context, repo *registry.Repository, platforms []agent.Platform, pinned []lock.ImageManifest) ([]lock.ImageManifest, error) {
+	var manifests []lock.ImageManifest
+	for _, p := range platforms {
+		i := slices.IndexFunc(pinned, func(m lock.ImageManifest) bool { return m.Platform == p })
+		if i < 0 {
+			return nil, fault.New(fault.Integrity, "the lock pins no image for %s", p).
+				WithHint("write a new lock with the command lock")
+		}
+		if _, ok := r.Store.Has(pinned[i].SHA256); !ok {
+			found, err := repo.Manifest(ctx, "sha256:"+pinned[i].SHA256.String())
+			if err != nil {
+				return nil, err
+			}
+			if _, err := r.Store.Put(found.Data); err != nil {
+				return nil, err
+			}
+		}
+		manifests = append(manifests, pinned[i])
+	}
+	return manifests, nil
+}
+
+// imageManifest stores a manifest and reads what it names.
+func (r *Resolver) imageManifest(found registry.Manifest) (lock.ImageManifest, error) {
+	m := lock.ImageManifest{MediaType: found.MediaType}
+	var manifest v1.Manifest
+	if err := json.Unmarshal(found.Data, &manifest); err != nil {
+		return m, fault.New(fault.Integrity, "reading the manifest: %w", err)
+	}
+	if len(manifest.Layers) > maxLayers {
+		return m, fault.New(fault.Integrity, "the manifest names %d layers; at most %d are read", len(manifest.Layers), maxLayers)
+	}
+	for _, d := range append([]v1.Descriptor{manifest.Config}, manifest.Layers...) {
+		sum, err := registry.ParseDigest(d.Digest.String())
+		if err != nil || d.Size <= 0 {
+			return m, fault.New(fault.Integrity, "the manifest names %q of %d bytes: %w", d.Digest, d.Size, err)
+		}
+		m.Blobs = append(m.Blobs, lock.Blob{Size: d.Size, SHA256: sum})
+	}
+	sum, err := r.Store.Put(found.Data)
+	m.Blob = lock.Blob{Size: int64(len(found.Data)), SHA256: sum}
+	return m, err
+}
+
+// maxConfig bounds, in bytes, the configuration of an image.
+const maxConfig = 8 << 20
+
+// solePlatform reads from an image's configuration what it is for.
+func (r *Resolver) solePlatform(ctx context.Context, repo *registry.Repository, m lock.ImageManifest) (agent.Platform, error) {
+	if m.Blobs[0].Size > maxConfig {
+		return agent.Platform{}, fault.New(fault.Integrity, "the image's configuration has %d bytes; at most %d are read", m.Blobs[0].Size, maxConfig)
+	}
+	if _, err := repo.Fetch(ctx, m.Blobs[0], r.Store, func(int64) {}); err != nil {
+		return agent.Platform{}, err
+	}
+	data, err := r.Store.ReadAll(m.Blobs[0].SHA256, maxConfig)
+	if err != nil {
+		return agent.Platform{}, err
+	}
+	var config v1.Image
+	if err := json.Unmarshal(data, &config); err != nil {
+		return agent.Platform{}, fault.New(fault.Integrity, "reading the image's configuration: %w", err)
+	}
+	return agent.ParsePlatform(config.OS + "/" + config.Architecture)
+}
