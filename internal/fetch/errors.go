@@ -124,7 +124,7 @@ func isTLS(err error) bool {
 // failure is the error for the user, of the right kind, with the next step.
 func failure(doing, url string, err error) error {
 	what := doing + " " + agent.Redact(url)
-	if is[*fault.Error](err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if is[*fault.Error](err) || errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	if is[*mismatch](err) {

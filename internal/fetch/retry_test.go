@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
 var errMoment = errors.New("a moment's error")
@@ -192,5 +194,17 @@ func TestProxySettingsAreNotQuoted(t *testing.T) {
 	// net/http reads the environment once, so the error is made here.
 	if transient(errProxySetting, 1) || hint(errProxySetting) == "" {
 		t.Error("it is not to be retried, and has a hint")
+	}
+}
+
+// A connection that cannot be made in time is the server's trouble; the error
+// of net is context.DeadlineExceeded too.
+func TestTimeoutIsUpstream(t *testing.T) {
+	_, err := (&net.Dialer{Timeout: time.Nanosecond}).Dial("tcp", "127.0.0.1:9")
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("the error of a dial in no time is %v", err)
+	}
+	if kind := fault.KindOf(failure("reading", "https://example.com/x", err)); kind != fault.Upstream {
+		t.Errorf("exit code %d, want %d", kind, fault.Upstream)
 	}
 }

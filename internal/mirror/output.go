@@ -3,6 +3,7 @@ package mirror
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"path"
 	"path/filepath"
@@ -63,7 +64,7 @@ func (o WriteOptions) check() error {
 		case target.Form == FormLayout:
 			err = bundle.CheckLayout(target.Path)
 		case target.Form == FormImage:
-			err = image.CheckFile(target.Path)
+			err = errors.Join(image.CheckMount(o.Mount), image.CheckFile(target.Path))
 		}
 		if err != nil {
 			return err

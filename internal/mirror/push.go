@@ -13,6 +13,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/image"
 	"github.com/botkube-mirror/botkube-mirror/internal/registry"
 )
 
@@ -98,6 +99,9 @@ type PushedPart struct {
 // are not sent again. A tag that has other content is an error, unless Force
 // is set, before anything is uploaded for it.
 func (s *Session) Push(ctx context.Context, o PushOptions) (*Pushed, error) {
+	if err := image.CheckMount(o.Mount); err != nil {
+		return nil, err
+	}
 	src, err := s.openSource(ctx, o.Source, o.Stdin)
 	if err != nil {
 		return nil, err

@@ -47,6 +47,9 @@ func (r Reference) Identifier() string {
 	return r.tag
 }
 
+// Tag returns the tag, or "" if there is none.
+func (r Reference) Tag() string { return r.tag }
+
 func (r Reference) String() string {
 	s := r.name.String()
 	if r.tag != "" {

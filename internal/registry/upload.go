@@ -23,8 +23,8 @@ import (
 //
 // What a registry keeps of a broken PATCH differs. Those that follow the
 // specification ("Pushing a blob in chunks") say how much, and the session goes
-// on there. The distribution registry does so from 3.0 on
-// (distribution/distribution#3755). 2.8, as Debian has it, does not: it keeps
+// on there. The distribution registry 2.8, as Debian has it, does not
+// (distribution/distribution#3755, which changes that for 3.0): it keeps
 // the bytes, but the Location that it gave holds, signed, the size before the
 // PATCH, and a request whose size is another is refused with 404
 // BLOB_UPLOAD_INVALID ("upload resumed at wrong offest" in its log). With it,
