@@ -10,7 +10,12 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/onefile"
 )
+
+// CheckFile reports early why an image cannot be written to a file. It leaves
+// nothing behind.
+func CheckFile(name string) error { return onefile.Check(name) }
 
 // WriteFile writes an image to a file, as an OCI archive. The file has its name
 // when it is whole and on disk; its directory is created if need be. A run that
@@ -20,14 +25,18 @@ func WriteFile(ctx context.Context, name string, l *lock.Lock, src cache.Source,
 	if o, err = o.withDefaults(); err != nil {
 		return nil, false, err
 	}
-	out, err := openOutput(ctx, name, o.Waiting)
+	out, err := onefile.Open(ctx, name, o.Waiting)
 	if err != nil {
 		return nil, false, err
 	}
-	if result, err = buildArchive(ctx, out.file, l, src, o); err == nil {
-		changed, err = out.publish(ctx)
+	temp, err := out.Create()
+	if err == nil {
+		result, err = buildArchive(ctx, temp, l, src, o)
 	}
-	if err = errors.Join(err, out.close()); err != nil {
+	if err == nil {
+		changed, err = out.Publish(ctx)
+	}
+	if err = errors.Join(err, out.Close()); err != nil {
 		return nil, false, fmt.Errorf("writing %s: %w", name, explainWriting(err))
 	}
 	return result, changed, nil

@@ -92,7 +92,7 @@ func TestCheckFile(t *testing.T) {
 	check(t, CheckFile(filepath.Join(dir, "new.tar")))
 	check(t, CheckFile(filepath.Join(dir, "new", "and", "new.tar")))
 	wantOnly(t, dir, "file")
-	refused := []string{"", dir, filepath.Join(dir, strings.Repeat("x", 250)), dir + "/none/", filepath.Join(file, "x.tar")}
+	refused := []string{"", dir, dir + "/none/", filepath.Join(file, "x.tar")}
 	if runtime.GOOS == "linux" {
 		refused = append(refused, "/dev/null")
 	}

@@ -18,23 +18,17 @@ import (
 // spool is content that waits on disk for its turn, under no name where the
 // system allows that, so that nothing of it outlives the process.
 type spool struct {
-	file *os.File
-	// name is that of a file to be removed when it is closed, or "".
-	name string
+	file *disk.Temp
 	hash hash.Hash
 	size int64
 }
 
 func newSpool() (*spool, error) {
-	f, err := os.CreateTemp("", "botkube-mirror-*")
+	f, err := disk.TempFile()
 	if err != nil {
 		return nil, explainSpool(err)
 	}
-	s := &spool{file: f, hash: sha256.New()}
-	if err := os.Remove(f.Name()); err != nil {
-		s.name = f.Name() // Windows removes no open file
-	}
-	return s, nil
+	return &spool{file: f, hash: sha256.New()}, nil
 }
 
 func (s *spool) Write(p []byte) (int, error) {
@@ -71,13 +65,7 @@ func (s *spool) Blob() lock.Blob {
 // content returns what was written, from its beginning.
 func (s *spool) content() blob.File { return section{io.NewSectionReader(s.file, 0, s.size)} }
 
-func (s *spool) Close() error {
-	err := s.file.Close()
-	if s.name != "" {
-		err = errors.Join(err, os.Remove(s.name))
-	}
-	return err
-}
+func (s *spool) Close() error { return s.file.Close() }
 
 // section is a part of a file, or of memory, that somebody else closes.
 type section struct{ *io.SectionReader }
