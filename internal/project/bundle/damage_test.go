@@ -351,6 +351,7 @@ func TestIndexJSON(t *testing.T) {
 		"without a tag":           {`{"schemaVersion":2,"manifests":[` + d + `}]}`, 0, ""},
 		"as oras writes it":       {`{"schemaVersion":2,"manifests":[` + d + tagged + `,` + child + `]}`, 0, ""},
 		"as containerd writes it": {`{"schemaVersion":2,"manifests":[` + d + `,"annotations":{"io.containerd.image.name":"r/b:v1.14.0","org.opencontainers.image.ref.name":"v1.14.0"}}]}`, 0, ""},
+		"as crane writes it":      {`{"schemaVersion":2,"manifests":[` + d + strings.Replace(tagged, "v1.14.0", "reg.example:5000/b:v1.14.0", 1) + `]}`, 0, ""},
 		"with white space":        {"{ \"schemaVersion\": 2,\n\"manifests\": [" + d + "}]}\n", 0, ""},
 		"two":                     {`{"schemaVersion":2,"manifests":[` + d + `},` + d + `}]}`, fault.Usage, "2 image indexes"},
 		"none":                    {`{"schemaVersion":2,"manifests":[]}`, fault.Usage, "names nothing"},
@@ -429,7 +430,7 @@ func TestHostileLayouts(t *testing.T) {
 	}
 }
 
-// shortened is a source whose blobs became shorter after they were opened.
+// failing is a source whose methods fail.
 type failing struct {
 	*memory
 	verify error

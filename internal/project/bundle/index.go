@@ -246,6 +246,10 @@ func (r *reading) readLock(manifest []byte) error {
 	if err != nil {
 		return fault.New(fault.Integrity, "the lock in it cannot be used: %w", err)
 	}
+	// This bounds what is worked out from the lock, too.
+	if have := len(r.index.Manifests); len(l.Platforms) > have {
+		return fault.New(fault.Incomplete, "the lock is for %d platforms, but the image index names %d manifests", len(l.Platforms), have)
+	}
 	r.contents.Lock, r.lockSum, r.want = l, &b.SHA256, members(l)
 	r.contents.made[b.SHA256] = data
 	return nil

@@ -265,7 +265,7 @@ func readTagged(in files, d v1.Descriptor, others []v1.Descriptor) (*Contents, e
 func checkTag(c *Contents, d v1.Descriptor) error {
 	tag, tagged := d.Annotations[refNameAnnotation]
 	switch {
-	case tagged && tag != c.Tag:
+	case tagged && !tagNames(tag, c):
 		return fault.New(fault.Integrity, "it is tagged %q, but its lock is that of %q", clip(tag), c.Tag).
 			WithHint("copy it again from where it was pulled; a tool that copies it must keep the tag %s", c.Tag)
 	case !tagged && len(d.Annotations) > 0:
@@ -274,6 +274,12 @@ func checkTag(c *Contents, d v1.Descriptor) error {
 		return fault.New(fault.Integrity, "its %s gives it the type %q", indexName, clip(d.ArtifactType))
 	}
 	return nil
+}
+
+// tagNames reports whether a tag, or the whole reference that crane and containerd
+// write in its place, is that of a bundle.
+func tagNames(ref string, c *Contents) bool {
+	return ref == c.Tag || strings.HasSuffix(ref, ":"+c.Tag) || strings.HasSuffix(ref, "@sha256:"+lock.Sum(c.Index.Data).String())
 }
 
 // readBlob returns a blob of the size that it must have.

@@ -191,8 +191,8 @@ func (c *Contents) complete() error {
 	if err != nil {
 		return err
 	}
-	if len(data) > maxDocument {
-		return fault.New(fault.Usage, "the bundle's index has %d bytes; at most %d can be read back", len(data), maxDocument)
+	if n := len(c.Manifests); n > maxManifests || len(data) > maxDocument {
+		return fault.New(fault.Usage, "the bundle's index has %d manifests in %d bytes; at most %d in %d can be read back", n, len(data), maxManifests, maxDocument)
 	}
 	c.Index = Document{MediaType: indexType, Data: data}
 	return c.list()

@@ -272,7 +272,8 @@ func TestIndexAndLockDisagree(t *testing.T) {
 			r.manifests = slices.Delete(r.manifests, 1, 2)
 			r.raw = slices.Delete(r.raw, 1, 2)
 		}, fault.Integrity, "for linux/arm64"},
-		"the chart less": {func(r *rebuilt) { r.index.Manifests = r.index.Manifests[:4] }, fault.Incomplete, "lacks the chart"},
+		"fewer than platforms": {func(r *rebuilt) { r.index.Manifests = r.index.Manifests[:1] }, fault.Incomplete, "2 platforms"},
+		"the chart less":       {func(r *rebuilt) { r.index.Manifests = r.index.Manifests[:4] }, fault.Incomplete, "lacks the chart"},
 		"one more": {func(r *rebuilt) {
 			r.index.Manifests = append(r.index.Manifests, r.index.Manifests[0])
 			r.manifests = append(r.manifests, r.manifests[0])

@@ -21,10 +21,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
 
-// memory is a source of blobs that are kept in memory, or in files of a
-// directory if that is set.
+// memory is a source of blobs that are kept in memory.
 type memory struct {
-	dir   string
 	mu    sync.Mutex
 	blobs map[lock.SHA256][]byte
 	// verified counts calls.
