@@ -17,7 +17,7 @@ func diffCommand(g *global) *cobra.Command {
 		Use:   "diff A B",
 		Short: "Show what changed between two mirrors or locks",
 		Long: `Show what changed from A to B, each whatever list shows: a bundle, a directory,
-an image, a lock, docker://REFERENCE, or - for standard input.
+a site, an image, a lock, docker://REFERENCE, or - for standard input.
 
 A file whose URL stayed the same must not change: where one did, diff says so.
 The exit code is 0, whether anything changed or not.`,
@@ -146,3 +146,15 @@ func diffSubject(d lock.Difference) string {
 	}
 	return subjectNames[d.Subject] + at
 }
+
+// short returns the start of a digest, for people.
+func short(digest string) string {
+	algorithm, hex, found := strings.Cut(digest, ":")
+	if !found || len(hex) < 12 || algorithm != "sha256" {
+		return digest
+	}
+	return algorithm + ":" + hex[:12]
+}
+
+// voucherName is [voucher] for what stands in a difference.
+func voucherName(v string) string { return voucher(lock.Voucher(v)) }

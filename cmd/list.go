@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
@@ -22,7 +21,7 @@ func listCommand(g *global) *cobra.Command {
 		Long: `Show plugins, platforms, dependencies, sizes and who vouches for them.
 TARGET is whatever this program writes: a bundle or an image in a file, a
 directory or a registry (docker://REFERENCE), a directory that the agent starts
-from, or a lock; - is standard input. Without TARGET, show what a pull of the
+from, a site or SITE/VERSION, or a lock; - is standard input. Without TARGET, show what a pull of the
 selection would download, by default for all platforms.
 
 Only documents are read. Whether the files are what they should be, verify says.`,
@@ -219,15 +218,3 @@ func writeListTotals(out *strings.Builder, l *mirror.Listing) {
 	}
 	writeVouchers(out, artifacts)
 }
-
-// short returns the start of a digest, for people.
-func short(digest string) string {
-	algorithm, hex, found := strings.Cut(digest, ":")
-	if !found || len(hex) < 12 || algorithm != "sha256" {
-		return digest
-	}
-	return algorithm + ":" + hex[:12]
-}
-
-// voucherName is [voucher] for what stands in a difference.
-func voucherName(v string) string { return voucher(lock.Voucher(v)) }

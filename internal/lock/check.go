@@ -9,6 +9,9 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 )
 
+// maxPlatforms is more than there are: Go knows some fifty.
+const maxPlatforms = 100
+
 // Check reports every reason why the lock cannot be used: those of
 // [Lock.CheckPlan], and artifacts without a size. A lock may come from anywhere,
 // so nothing of it is believed before.
@@ -32,8 +35,14 @@ func (l *Lock) CheckPlan() error {
 	var problems []error
 	report := func(format string, args ...any) { problems = append(problems, fmt.Errorf("lock: "+format, args...)) }
 
+	if tag := versionTag(l.BotkubeVersion); tag != "" && !tagForm.MatchString(tag) {
+		report("the Botkube version %q is none", l.BotkubeVersion)
+	}
 	if len(l.Platforms) == 0 {
 		report("it names no platform")
+	}
+	if len(l.Platforms) > maxPlatforms {
+		return fmt.Errorf("lock: it names %d platforms; at most %d are read", len(l.Platforms), maxPlatforms)
 	}
 	platforms := map[agent.Platform]bool{}
 	for _, p := range l.Platforms {

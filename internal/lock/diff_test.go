@@ -246,9 +246,7 @@ func made(t *testing.T, data []byte) *Lock {
 	c := &choices{data}
 	l := &Lock{SchemaVersion: SchemaVersion, BotkubeVersion: pick(c, "", "v1", "v2")}
 	all := []agent.Platform{amd64, arm64, {OS: "windows", Arch: "amd64"}}
-	for _, p := range all[:1+c.of(3)] {
-		l.Platforms = append(l.Platforms, p)
-	}
+	l.Platforms = append(l.Platforms, all[:1+c.of(3)]...)
 	urls := map[string]bool{}
 	if c.of(4) == 1 {
 		urls["https://e.com/unneeded"] = true

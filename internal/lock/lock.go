@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -230,6 +231,25 @@ func comparePlugins(a, b Plugin) int {
 	return cmp.Or(strings.Compare(a.Repository, b.Repository), strings.Compare(string(a.Type), string(b.Type)),
 		strings.Compare(a.Name, b.Name), strings.Compare(a.Version, b.Version))
 }
+
+// tagForm is what the distribution specification takes as a tag.
+var tagForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+
+// Tag returns what a mirror is called in a registry and on a site: the Botkube
+// version, with "+" written as Helm writes it in tags, or where there is none, a
+// part of the digest of what is mirrored of plugins.
+func (l *Lock) Tag() (string, error) {
+	if l.BotkubeVersion != "" {
+		return versionTag(l.BotkubeVersion), nil
+	}
+	data, err := l.PluginsOnly().Marshal()
+	if err != nil {
+		return "", err
+	}
+	return "lock-" + Sum(data).String()[:12], nil
+}
+
+func versionTag(version string) string { return strings.ReplaceAll(version, "+", "_") }
 
 // Marshal returns the document as it is written: sorted, indented, with a
 // final newline. The same lock gives the same bytes.

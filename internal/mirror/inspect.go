@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
@@ -19,6 +20,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/image"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/registry"
 )
 
@@ -45,7 +47,8 @@ type inspected struct {
 	target string
 	kind   Kind
 	lock   *lock.Lock
-	// tag and digest are those of a bundle or an image.
+	// tag is that of a bundle, an image or a version of a site; the first two
+	// have a digest.
 	tag, digest string
 	// mount is where an agent sees a directory or an image. It is empty if that
 	// cannot be told.
@@ -54,7 +57,7 @@ type inspected struct {
 	mountOnly []agent.Platform
 }
 
-const inspectHint = "name a bundle (FILE.tar or a directory), a directory or an image that pull or unpack wrote, a lock, docker://REFERENCE, or - for standard input"
+const inspectHint = "name a bundle (FILE.tar or a directory), a directory, a site or an image that pull or unpack wrote, a lock, docker://REFERENCE, or - for standard input"
 
 // inspect finds out what a target is, and reads its lock.
 func (s *Session) inspect(ctx context.Context, target string, stdin io.Reader) (*inspected, error) {
@@ -136,16 +139,43 @@ func inspectedImage(im *image.Image) *inspected {
 	return in
 }
 
-// inspectDir reads a directory that is no layout.
+// inspectDir reads a directory that is no layout: what an agent starts from, a
+// site, or a version of one.
 func inspectDir(path string) (*inspected, error) {
+	if site.IsSite(path) {
+		return inspectSite(path, "")
+	}
 	l, err := dir.ReadLock(path)
 	if err != nil {
+		if root, tag := filepath.Split(filepath.Clean(path)); site.IsSite(filepath.Clean(root)) {
+			return inspectSite(filepath.Clean(root), tag)
+		}
 		if fault.KindOf(err) == fault.Usage && fault.HintOf(err) == "" {
 			err = fault.New(fault.Usage, "%w", err).WithHint(inspectHint)
 		}
 		return nil, err
 	}
 	return &inspected{kind: KindDirectory, lock: l, mount: mountOf(path)}, nil
+}
+
+// inspectSite reads the version of a site that has a tag, or its only one.
+func inspectSite(root, tag string) (*inspected, error) {
+	versions, err := site.ReadLocks(root)
+	if err != nil {
+		return nil, err
+	}
+	var tags []string
+	for _, v := range versions {
+		if v.Tag == tag || tag == "" && len(versions) == 1 {
+			return &inspected{kind: KindSite, lock: v.Lock, tag: v.Tag}, nil
+		}
+		tags = append(tags, v.Tag)
+	}
+	hint := "name " + filepath.Join(root, tags[len(tags)-1])
+	if tag != "" {
+		return nil, fault.New(fault.Usage, "the site %s has no version %s; it has: %s", root, tag, strings.Join(tags, ", ")).WithHint("%s", hint)
+	}
+	return nil, fault.New(fault.Usage, "the site %s has several versions: %s", root, strings.Join(tags, ", ")).WithHint("%s, or another of them", hint)
 }
 
 // mountOf returns where an agent must see a directory, as its indexes have it.

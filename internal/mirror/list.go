@@ -31,7 +31,8 @@ type Listing struct {
 	Kind           Kind             `json:"kind"`
 	BotkubeVersion string           `json:"botkubeVersion,omitempty"`
 	Platforms      []agent.Platform `json:"platforms"`
-	// Tag and Digest are those of a bundle or an image.
+	// Tag is that of a bundle, an image or a version of a site; the first two
+	// have a digest.
 	Tag    string `json:"tag,omitempty"`
 	Digest string `json:"digest,omitempty"`
 	// Mount is where an agent must see a directory or an image.

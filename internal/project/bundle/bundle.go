@@ -20,7 +20,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -140,27 +139,6 @@ func (o Options) written(n int64) {
 	if o.Written != nil && n > 0 {
 		o.Written(n)
 	}
-}
-
-// Tag returns the tag of a lock's bundle: the Botkube version, in the alphabet
-// of tags as Helm writes versions in them, or a part of the lock's digest.
-func Tag(l *lock.Lock) (string, error) {
-	if l.BotkubeVersion != "" {
-		return strings.ReplaceAll(l.BotkubeVersion, "+", "_"), nil
-	}
-	data, err := l.Marshal()
-	if err != nil {
-		return "", err
-	}
-	return tag(l, lock.Sum(data)), nil
-}
-
-// tag is Tag for a lock whose document has a digest.
-func tag(l *lock.Lock, d lock.SHA256) string {
-	if l.BotkubeVersion != "" {
-		return strings.ReplaceAll(l.BotkubeVersion, "+", "_")
-	}
-	return "lock-" + d.String()[:12]
 }
 
 // explain says what to do about errors of the file system.

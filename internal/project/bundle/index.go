@@ -45,7 +45,10 @@ func ReadIndex(index []byte, read func(p Part) ([]byte, error)) (*Contents, erro
 		return nil, err
 	}
 	c := r.contents
-	c.Tag = tag(c.Lock, *r.lockSum)
+	var err error
+	if c.Tag, err = c.Lock.Tag(); err != nil {
+		return nil, err
+	}
 	if v, ok := r.index.Annotations[versionAnnotation]; ok && v != c.Lock.BotkubeVersion {
 		return nil, fault.New(fault.Integrity, "the image index is for version %q, the lock for %q", clip(v), c.Lock.BotkubeVersion)
 	}

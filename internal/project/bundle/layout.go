@@ -131,6 +131,32 @@ func CheckLayout(dir string) error {
 	return checkWritable(dir)
 }
 
+// checkWritable reports why a file could not be created in a directory, which
+// need not exist.
+func checkWritable(dir string) error {
+	for {
+		fi, err := os.Stat(dir)
+		if err == nil && !fi.IsDir() {
+			err = errors.New("it is not a directory")
+		}
+		if parent := filepath.Dir(dir); errors.Is(err, fs.ErrNotExist) && parent != dir {
+			dir = parent
+			continue
+		}
+		var f *os.File
+		if err == nil {
+			f, err = os.CreateTemp(dir, tempPrefix+"*")
+		}
+		if err != nil {
+			return fault.New(fault.Usage, "the output directory %s cannot be written: %w", dir, err).
+				WithHint("name an output that you may write to")
+		}
+		_ = f.Close()
+		_ = os.Remove(f.Name()) // another run may have swept it
+		return nil
+	}
+}
+
 // ours refuses a directory that holds anything but a bundle or the start of
 // one, and returns the contents of a bundle that can be read.
 func ours(dir string, in layoutFiles) (*Contents, error) {
@@ -217,13 +243,13 @@ func WriteLayout(ctx context.Context, dir string, c *Contents, o Options) (chang
 	}
 	held, created, err := lockDir(ctx, dir, o)
 	if err != nil {
-		removeDirs(created)
+		disk.RemoveDirs(created)
 		return false, fmt.Errorf("writing the bundle %s: %w", dir, explain(err))
 	}
 	changed, err = c.writeLayout(ctx, dir, o)
 	err = errors.Join(err, held.Unlock())
 	if err != nil {
-		removeDirs(created)
+		disk.RemoveDirs(created)
 		return changed, fmt.Errorf("writing the bundle %s: %w", dir, explain(err))
 	}
 	for _, d := range created {
@@ -243,7 +269,7 @@ func lockDir(ctx context.Context, dir string, o Options) (held *filelock.Lock, c
 	}
 	vanished := 0
 	held, err = filelock.Wait(ctx, tell, func() (*filelock.Lock, error) {
-		made, err := mkdir(dir)
+		made, err := disk.MakeDirs(dir, dirMode)
 		created = append(created, made...)
 		if err != nil {
 			return nil, err

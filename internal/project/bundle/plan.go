@@ -28,8 +28,12 @@ func Plan(ctx context.Context, l *lock.Lock, blobs blob.Source) (*Contents, erro
 		return nil, fault.New(fault.Usage, "the lock has %d bytes; at most %d can be read back", len(lockData), lock.MaxSize).
 			WithHint("bundle fewer plugins or platforms")
 	}
+	tag, err := l.Tag()
+	if err != nil {
+		return nil, err
+	}
 	c := &Contents{
-		Lock: l, Tag: tag(l, lock.Sum(lockData)), blobs: blobs,
+		Lock: l, Tag: tag, blobs: blobs,
 		made: map[lock.SHA256][]byte{lock.Sum(lockData): lockData},
 	}
 	if err := c.addPlugins(lockData); err != nil {

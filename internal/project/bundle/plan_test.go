@@ -115,21 +115,6 @@ func TestMembers(t *testing.T) {
 	}
 }
 
-func TestTag(t *testing.T) {
-	l, _ := world(t)
-	for version, want := range map[string]string{"v1.14.0": "v1.14.0", "v1.15.0-rc.1+a+b": "v1.15.0-rc.1_a_b"} {
-		l.BotkubeVersion = version
-		if got, err := Tag(l); err != nil || got != want {
-			t.Errorf("the tag of %s is %s (%v)", version, got, err)
-		}
-	}
-	l.BotkubeVersion = ""
-	data, _ := l.Marshal()
-	if got, err := Tag(l); err != nil || got != "lock-"+lock.Sum(data).String()[:12] {
-		t.Errorf("the tag of no version is %s (%v)", got, err)
-	}
-}
-
 // A bundle without a version is tagged by its lock, and read again.
 func TestWithoutVersion(t *testing.T) {
 	l, m := world(t)

@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/onefile"
 )
 
 // names lists a directory.
@@ -108,8 +108,8 @@ func TestWriteFileWaits(t *testing.T) {
 	l, m := world(t)
 	c := plan(t, l, m)
 	path := filepath.Join(t.TempDir(), "b.tar")
-	held, err := filelock.TryFile(hidden(path, lockSuffix))
-	if err != nil || held == nil {
+	held, err := onefile.Open(t.Context(), path, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -117,7 +117,7 @@ func TestWriteFileWaits(t *testing.T) {
 		t.Errorf("waiting: %v", err)
 	}
 	waited := false
-	changed, err := WriteFile(t.Context(), path, c, Options{Waiting: func(string) { waited = true; held.Unlock() }})
+	changed, err := WriteFile(t.Context(), path, c, Options{Waiting: func(string) { waited = true; held.Close() }})
 	if err != nil || !changed || !waited {
 		t.Errorf("changed %v, waited %v: %v", changed, waited, err)
 	}

@@ -34,12 +34,20 @@ func WriteFile(ctx context.Context, name string, l *lock.Lock, src cache.Source,
 		result, err = buildArchive(ctx, temp, l, src, o)
 	}
 	if err == nil {
-		changed, err = out.Publish(ctx)
+		changed, err = publish(ctx, out)
 	}
 	if err = errors.Join(err, out.Close()); err != nil {
 		return nil, false, fmt.Errorf("writing %s: %w", name, explainWriting(err))
 	}
 	return result, changed, nil
+}
+
+func publish(ctx context.Context, out *onefile.File) (changed bool, err error) {
+	same, err := out.Same(ctx)
+	if err != nil || same {
+		return false, err
+	}
+	return true, out.Publish()
 }
 
 func buildArchive(ctx context.Context, to io.Writer, l *lock.Lock, src cache.Source, o Options) (*Result, error) {

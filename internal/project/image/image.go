@@ -11,9 +11,7 @@ package image
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -93,7 +91,7 @@ type Sink interface {
 type Result struct {
 	// Index is the image's index, whose digest is that of the whole.
 	Index lock.Blob
-	// Tag is the name that the image should have: see [Tag].
+	// Tag is the name that the image should have: see [lock.Lock.Tag].
 	Tag       string
 	Platforms []Platform
 }
@@ -121,7 +119,7 @@ func Build(ctx context.Context, l *lock.Lock, src cache.Source, o Options, sink 
 	}
 	l = l.PluginsOnly()
 	l.Platforms = slices.SortedFunc(slices.Values(l.Platforms), agent.ComparePlatforms)
-	tag, err := Tag(l)
+	tag, err := l.Tag()
 	if err != nil {
 		return nil, err
 	}
@@ -138,24 +136,6 @@ func Build(ctx context.Context, l *lock.Lock, src cache.Source, o Options, sink 
 		return nil, err
 	}
 	return &Result{Index: index, Tag: tag, Platforms: b.platforms}, nil
-}
-
-// validTag is what a registry takes as a tag.
-var validTag = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
-
-// Tag returns the tag for an image of a lock: the Botkube version, or the start
-// of the lock's digest where there is none.
-func Tag(l *lock.Lock) (string, error) {
-	// A tag has no plus sign; Helm replaces it in the same way.
-	if tag := strings.ReplaceAll(l.BotkubeVersion, "+", "_"); validTag.MatchString(tag) {
-		return tag, nil
-	}
-	data, err := l.PluginsOnly().Marshal()
-	if err != nil {
-		return "", err
-	}
-	sum := lock.Sum(data)
-	return "lock-" + hex.EncodeToString(sum[:6]), nil
 }
 
 func (o Options) withDefaults() (Options, error) {

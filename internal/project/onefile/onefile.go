@@ -13,7 +13,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
@@ -135,7 +134,9 @@ func (f *File) beside(suffix string) string {
 func (f *File) claim(ctx context.Context, tell func()) error {
 	vanished := 0
 	l, err := filelock.Wait(ctx, tell, func() (*filelock.Lock, error) {
-		if err := f.mkdir(filepath.Dir(f.name)); err != nil {
+		made, err := disk.MakeDirs(filepath.Dir(f.name), 0o755)
+		f.created = append(f.created, made...)
+		if err != nil {
 			return nil, err
 		}
 		l, err := filelock.TryFile(f.beside(lockSuffix))
@@ -157,26 +158,6 @@ func (f *File) claim(ctx context.Context, tell func()) error {
 	}
 	f.lock = l
 	return f.sweep()
-}
-
-// mkdir creates a directory and its parents.
-func (f *File) mkdir(dir string) error {
-	if fi, err := os.Stat(dir); err == nil && fi.IsDir() {
-		return nil
-	}
-	if parent := filepath.Dir(dir); parent != dir {
-		if err := f.mkdir(parent); err != nil {
-			return err
-		}
-	}
-	err := os.Mkdir(dir, 0o755)
-	if errors.Is(err, fs.ErrExist) {
-		return nil // another run was faster, or it is a file, which the next step notices
-	}
-	if err == nil {
-		f.created = append(f.created, dir)
-	}
-	return err
 }
 
 // sweep removes the files of killed runs: who has the lock is the only one alive.
@@ -203,29 +184,29 @@ func (f *File) Create() (*os.File, error) {
 	return temp, err
 }
 
-// Publish makes what was written durable and gives it its name, unless a file with
-// the same bytes has it.
-func (f *File) Publish(ctx context.Context) (changed bool, err error) {
+// Publish makes what was written durable and gives it its name.
+func (f *File) Publish() error {
 	if err := f.temp.Sync(); err != nil {
-		return false, err
-	}
-	same, err := sameBytes(ctx, f.temp.Name(), f.name)
-	if err != nil || same {
-		return false, err
+		return err
 	}
 	if err := f.temp.Close(); err != nil {
-		return false, err
+		return err
 	}
 	if err := os.Rename(f.temp.Name(), f.name); err != nil {
-		return false, err
+		return err
 	}
 	f.temp = nil
 	for _, dir := range append(f.created, filepath.Dir(f.name)) {
 		if err := errors.Join(disk.SyncDir(filepath.Dir(dir)), disk.SyncDir(dir)); err != nil {
-			return true, err
+			return err
 		}
 	}
-	return true, nil
+	return nil
+}
+
+// Same reports whether the file that is there has the bytes that were written.
+func (f *File) Same(ctx context.Context) (bool, error) {
+	return sameBytes(ctx, f.temp.Name(), f.name)
 }
 
 // Close removes what was not published, and lets the next run have the file.
@@ -238,9 +219,7 @@ func (f *File) Close() error {
 	if f.lock != nil {
 		err = errors.Join(err, f.lock.Unlock())
 	}
-	for _, dir := range slices.Backward(f.created) {
-		_ = os.Remove(dir) // fails if something is in it, as it should
-	}
+	disk.RemoveDirs(f.created)
 	return err
 }
 

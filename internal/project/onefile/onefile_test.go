@@ -1,0 +1,154 @@
+package onefile
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// write writes a file and reports whether that changed it.
+func write(t *testing.T, name, content string) bool {
+	t.Helper()
+	f, err := Open(t.Context(), name, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	temp, err := f.Create()
+	if err == nil {
+		_, err = temp.WriteString(content)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	same, err := f.Same(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !same {
+		err = f.Publish()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return !same
+}
+
+func wantOnly(t *testing.T, dir string, want ...string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.Name())
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the directory has %q, want %q", got, want)
+	}
+}
+
+func TestWrite(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "a", "file")
+	for _, step := range []struct {
+		content string
+		changed bool
+	}{{"one", true}, {"one", false}, {"two", true}, {"", true}, {strings.Repeat("x", compareAtOnce+1), true}, {strings.Repeat("x", compareAtOnce) + "y", true}} {
+		if got := write(t, name, step.content); got != step.changed {
+			t.Errorf("writing %.10q: changed %t", step.content, got)
+		}
+		if data, err := os.ReadFile(name); err != nil || string(data) != step.content {
+			t.Errorf("%.10q is there (%v)", data, err)
+		}
+	}
+	wantOnly(t, filepath.Dir(name), "file")
+}
+
+// What is not published leaves what was there, and nothing else.
+func TestClose(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{filepath.Join(dir, "file"), filepath.Join(dir, "new", "file")} {
+		f, err := Open(t.Context(), name, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Create(); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	wantOnly(t, dir)
+}
+
+// The next run removes what a killed one left, of this file only.
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{".file.tmp-ABC", ".file.lock", ".other.tmp-ABC"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(dir, "file"), "x")
+	wantOnly(t, dir, ".other.tmp-ABC", "file")
+}
+
+func TestWaiting(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "file")
+	first, err := Open(t.Context(), name, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := Open(ctx, name, func(string) { cancel() }); !errors.Is(err, context.Canceled) {
+		t.Errorf("the second run: %v", err)
+	}
+	third, err := Open(t.Context(), name, func(string) { first.Close() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	third.Close()
+}
+
+func TestCheck(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{file, filepath.Join(dir, "new"), filepath.Join(dir, "a", "b", "new"), filepath.Join(dir, strings.Repeat("n", 250))} {
+		if err := Check(name); err != nil {
+			t.Errorf("Check(%q): %v", name, err)
+		}
+	}
+	refused := []string{"", dir, filepath.Join(dir, "new") + "/", filepath.Join(file, "new")}
+	if runtime.GOOS != "windows" {
+		link := filepath.Join(dir, "link")
+		if err := os.Symlink(filepath.Join(dir, "nowhere"), link); err != nil {
+			t.Fatal(err)
+		}
+		refused = append(refused, link, os.DevNull)
+	}
+	for _, name := range refused {
+		if err := Check(name); fault.KindOf(err) != fault.Usage {
+			t.Errorf("Check(%q): %v", name, err)
+		}
+		if _, err := Open(t.Context(), name, nil); fault.KindOf(err) != fault.Usage {
+			t.Errorf("Open(%q): %v", name, err)
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "a")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a check left a directory: %v", err)
+	}
+}
