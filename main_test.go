@@ -45,6 +45,9 @@ func TestMain(m *testing.M) {
 //	                        are answered with a status, or: cut, cutresponse, flip, drop
 //	agentimage REGISTRY/PATH:TAG PLATFORM...
 //	                        pushes an image for some platforms
+//	rootfs DIR ROOT         unpacks the layers of an image that skopeo copied to dir:DIR
+//	static-program FILE OS/ARCH
+//	                        writes the beginning of a program that needs no libraries
 //	chart DIR VERSION [DIGEST]
 //	                        writes a chart repository with a chart of Botkube
 //
@@ -63,19 +66,21 @@ func TestScript(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":      exits,
-			"upstream":   serveUpstream,
-			"requests":   requests,
-			"forget":     func(ts *testscript.TestScript, _ bool, _ []string) { recorded(ts).reset() },
-			"snapshot":   snapshot,
-			"same":       same,
-			"flip":       flip,
-			"waitfor":    waitFor,
-			"mode":       mode,
-			"registry":   startRegistry,
-			"proxy":      startProxy,
-			"agentimage": pushAgentImage,
-			"chart":      writeChart,
+			"exits":          exits,
+			"upstream":       serveUpstream,
+			"requests":       requests,
+			"forget":         func(ts *testscript.TestScript, _ bool, _ []string) { recorded(ts).reset() },
+			"snapshot":       snapshot,
+			"same":           same,
+			"flip":           flip,
+			"waitfor":        waitFor,
+			"mode":           mode,
+			"registry":       startRegistry,
+			"proxy":          startProxy,
+			"agentimage":     pushAgentImage,
+			"chart":          writeChart,
+			"rootfs":         flatten,
+			"static-program": writeStatic,
 		},
 		Condition: func(cond string) (bool, error) {
 			switch cond {

@@ -4,7 +4,11 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -157,4 +161,76 @@ func writeChart(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(filepath.Join(dir, file), tgz.Bytes(), 0o644))
 	index := fmt.Sprintf("apiVersion: v1\nentries:\n  botkube:\n  - name: botkube\n    version: 0.0.1\n    urls: [none.tgz]\n  - name: botkube\n    version: %s\n    urls: [%s]\n    digest: %q\n", version, file, digest)
 	ts.Check(os.WriteFile(filepath.Join(dir, "index.yaml"), []byte(index), 0o644))
+}
+
+// flatten makes of the layers that skopeo wrote to a directory (dir:) the root
+// file system that a container runtime would.
+func flatten(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: rootfs DIR ROOT")
+	}
+	from, root := ts.MkAbs(args[0]), ts.MkAbs(args[1])
+	data, err := os.ReadFile(filepath.Join(from, "manifest.json"))
+	ts.Check(err)
+	manifest, err := v1.ParseManifest(bytes.NewReader(data))
+	ts.Check(err)
+	for _, layer := range manifest.Layers {
+		f, err := os.Open(filepath.Join(from, layer.Digest.Hex))
+		ts.Check(err)
+		zr, err := gzip.NewReader(f)
+		ts.Check(err)
+		ts.Check(untar(zr, root))
+		ts.Check(f.Close())
+	}
+}
+
+func untar(r io.Reader, root string) error {
+	for tr := tar.NewReader(r); ; {
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if !filepath.IsLocal(h.Name) || h.Uid != 0 || h.Gid != 0 {
+			return fmt.Errorf("layer entry %s of %d:%d", h.Name, h.Uid, h.Gid)
+		}
+		to := filepath.Join(root, h.Name)
+		if h.Typeflag == tar.TypeDir {
+			if err := os.MkdirAll(to, 0o755); err != nil {
+				return err
+			}
+			continue
+		}
+		data, err := io.ReadAll(tr)
+		if err == nil {
+			err = os.WriteFile(to, data, 0o600)
+		}
+		if err == nil {
+			err = os.Chmod(to, h.FileInfo().Mode())
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// writeStatic writes the header of a program that needs no libraries. Package image
+// tries real ones.
+func writeStatic(ts *testscript.TestScript, _ bool, args []string) {
+	machines := map[string]elf.Machine{"linux/amd64": elf.EM_X86_64, "linux/arm64": elf.EM_AARCH64}
+	if len(args) != 2 || machines[args[1]] == 0 {
+		ts.Fatalf("usage: static-program FILE OS/ARCH")
+	}
+	header := elf.Header64{
+		Ident:   [16]byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)},
+		Type:    uint16(elf.ET_EXEC),
+		Machine: uint16(machines[args[1]]), Version: uint32(elf.EV_CURRENT),
+		Entry: 0x10000, Phoff: 64, Ehsize: 64, Phentsize: 56, Phnum: 1,
+	}
+	var program bytes.Buffer
+	ts.Check(binary.Write(&program, binary.LittleEndian, header))
+	ts.Check(binary.Write(&program, binary.LittleEndian, elf.Prog64{Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R | elf.PF_X), Vaddr: 0x10000, Filesz: 120, Memsz: 120}))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), program.Bytes(), 0o755))
 }

@@ -12,7 +12,7 @@ import (
 
 func diffCommand(g *global) *cobra.Command {
 	var reg registryFlags
-	var parallel int
+	var transfer transferFlags
 	c := &cobra.Command{
 		Use:   "diff A B",
 		Short: "Show what changed between two mirrors or locks",
@@ -27,7 +27,7 @@ The exit code is 0, whether anything changed or not.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			o := mirror.DiffOptions{A: args[0], B: args[1], Stdin: g.env.Stdin}
 			var diffed *mirror.Diffed
-			err := g.withSession(reg.needs(parallel, args...), func(s *mirror.Session) (err error) {
+			err := g.withSession(reg.needs(transfer, args...), func(s *mirror.Session) (err error) {
 				diffed, err = s.Diff(c.Context(), o)
 				return err
 			})
@@ -38,7 +38,7 @@ The exit code is 0, whether anything changed or not.`,
 		},
 	}
 	reg.register(c)
-	registerParallel(c, &parallel)
+	transfer.register(c)
 	return c
 }
 

@@ -14,7 +14,7 @@ import (
 func listCommand(g *global) *cobra.Command {
 	var sel selectionFlags
 	var reg registryFlags
-	var parallel int
+	var transfer transferFlags
 	c := &cobra.Command{
 		Use:   "list [TARGET | --version VERSION]",
 		Short: "Show what a mirror holds, or what upstream offers",
@@ -36,7 +36,7 @@ Only documents are read. Whether the files are what they should be, verify says.
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return listUpstream(c, g, &sel, parallel)
+				return listUpstream(c, g, &sel, transfer)
 			}
 			o := mirror.ListOptions{Target: args[0], Stdin: g.env.Stdin}
 			var err error
@@ -44,7 +44,7 @@ Only documents are read. Whether the files are what they should be, verify says.
 				return err
 			}
 			var listing *mirror.Listing
-			err = g.withSession(reg.needs(parallel, args...), func(s *mirror.Session) error {
+			err = g.withSession(reg.needs(transfer, args...), func(s *mirror.Session) error {
 				listing, err = s.List(c.Context(), o)
 				return err
 			})
@@ -58,7 +58,7 @@ Only documents are read. Whether the files are what they should be, verify says.
 	c.Flags().Lookup("plugin").Usage = "plugin to show, as `REPOSITORY/NAME[@VERSION]`; repeatable (default: all)"
 	c.Flags().Lookup("platform").Usage = "platform to show, as `OS/ARCH`, or all; repeatable (default: all)"
 	reg.register(c)
-	registerParallel(c, &parallel)
+	transfer.register(c)
 	return c
 }
 
@@ -83,7 +83,7 @@ func (s *selectionFlags) subset() (mirror.SubsetOptions, error) {
 	return part.options()
 }
 
-func listUpstream(c *cobra.Command, g *global, flags *selectionFlags, parallel int) error {
+func listUpstream(c *cobra.Command, g *global, flags *selectionFlags, transfer transferFlags) error {
 	sel, err := flags.selection()
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func listUpstream(c *cobra.Command, g *global, flags *selectionFlags, parallel i
 			WithHint("name a mirror: %s bundle.tar\nor ask what upstream offers: %s --version v1.14.0, or --repository NAME=URL", c.CommandPath(), c.CommandPath())
 	}
 	var listing *mirror.Listing
-	err = g.withSession(needs{parallel: parallel, store: true, upstream: true}, func(s *mirror.Session) error {
+	err = g.withSession(needs{transfer: transfer, store: true, upstream: true}, func(s *mirror.Session) error {
 		listing, err = s.ListUpstream(c.Context(), sel)
 		return err
 	})

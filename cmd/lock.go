@@ -19,7 +19,7 @@ func lockCommand(g *global) *cobra.Command {
 	var sel selectionFlags
 	var members memberFlags
 	var reg registryFlags
-	var parallel int
+	var transfer transferFlags
 	c := &cobra.Command{
 		Use:   "lock --version VERSION [FILE]",
 		Short: "Resolve plugins and pin every file with its size and digest",
@@ -40,7 +40,7 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 			}
 			selection.Members = members.members()
 			var l *lock.Lock
-			err = g.withSession(needs{parallel: parallel, store: true, upstream: true, registry: &reg}, func(s *mirror.Session) error {
+			err = g.withSession(needs{transfer: transfer, store: true, upstream: true, registry: &reg}, func(s *mirror.Session) error {
 				l, err = s.Lock(c.Context(), selection)
 				return err
 			})
@@ -64,7 +64,7 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 	sel.register(c)
 	members.register(c)
 	reg.register(c)
-	registerParallel(c, &parallel)
+	transfer.register(c)
 	return c
 }
 

@@ -11,7 +11,7 @@ func pullCommand(g *global) *cobra.Command {
 	var members memberFlags
 	var write writeFlags
 	var reg registryFlags
-	var parallel int
+	var transfer transferFlags
 	var dryRun bool
 	c := &cobra.Command{
 		Use:   "pull --version VERSION --output TARGET",
@@ -35,7 +35,7 @@ an image to mount. Several outputs are written from one download.`,
 				return err
 			}
 			var result *mirror.Result
-			err = g.withSession(needs{parallel: parallel, store: true, upstream: true, registry: &reg}, func(s *mirror.Session) error {
+			err = g.withSession(needs{transfer: transfer, store: true, upstream: true, registry: &reg}, func(s *mirror.Session) error {
 				result, err = s.Pull(c.Context(), o)
 				return err
 			})
@@ -50,10 +50,6 @@ an image to mount. Several outputs are written from one download.`,
 	write.register(c)
 	reg.register(c)
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be downloaded, and download no artifact")
-	registerParallel(c, &parallel)
+	transfer.register(c)
 	return c
-}
-
-func registerParallel(c *cobra.Command, parallel *int) {
-	c.Flags().IntVar(parallel, "parallel", 4, "how many files to transfer at a time")
 }

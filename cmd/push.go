@@ -16,7 +16,7 @@ func pushCommand(g *global) *cobra.Command {
 	var reg, source registryFlags
 	var skip []string
 	var force bool
-	var parallel int
+	var transfer transferFlags
 	c := &cobra.Command{
 		Use:   "push BUNDLE REGISTRY/PREFIX",
 		Short: "Publish a bundle's content in a registry",
@@ -49,7 +49,7 @@ those of docker login.`,
 				return err
 			}
 			source = source.orElse(c, reg)
-			n := source.needs(parallel, args[0])
+			n := source.needs(transfer, args[0])
 			n.source, n.registry = n.registry, &reg
 			var result *mirror.Pushed
 			err = g.withSession(n, func(s *mirror.Session) error {
@@ -68,7 +68,7 @@ those of docker login.`,
 	source.registerSource(c)
 	c.Flags().StringArrayVar(&skip, "skip", nil, "`PART` to leave out: image, bundle, agent-image or chart; repeatable")
 	c.Flags().BoolVar(&force, "force", false, "replace tags that have other content")
-	registerParallel(c, &parallel)
+	transfer.register(c)
 	return c
 }
 

@@ -48,9 +48,9 @@ func (r registryFlags) orElse(c *cobra.Command, other registryFlags) registryFla
 	return r
 }
 
-func (r *registryFlags) client(version string, retrying func(string, error, time.Duration)) (*registry.Client, error) {
+func (r *registryFlags) client(version string, transfer transferFlags, retrying func(string, error, time.Duration)) (*registry.Client, error) {
 	return registry.New(registry.Config{
 		PlainHTTP: r.plainHTTP, CAFile: r.caFile, Insecure: r.insecure,
-		UserAgent: "botkube-mirror/" + version, Retrying: retrying,
+		UserAgent: "botkube-mirror/" + version, Retries: transfer.attempts(), Retrying: retrying,
 	})
 }

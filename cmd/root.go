@@ -200,8 +200,7 @@ func (g *global) openStore() (*store.Store, error) {
 
 // needs says what a command needs of a session.
 type needs struct {
-	// parallel is how many files are transferred at a time.
-	parallel int
+	transfer transferFlags
 	// store keeps what comes over a network.
 	store bool
 	// upstream is where plugins come from.
@@ -216,17 +215,17 @@ type needs struct {
 // withSession prepares what is needed and calls run, telling of progress
 // meanwhile.
 func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
-	if n.parallel < 1 || n.parallel > 64 {
-		return fault.New(fault.Usage, "--parallel %d is not between 1 and 64", n.parallel)
+	if err := n.transfer.check(); err != nil {
+		return err
 	}
 	p := g.progress()
 	defer p.close()
-	session := &mirror.Session{Parallel: n.parallel, Observe: p.observe}
+	session := &mirror.Session{Parallel: n.transfer.parallel, Observe: p.observe}
 	retrying := func(subject string, err error, pause time.Duration) {
 		p.observe(mirror.Event{Kind: mirror.EventRetrying, Subject: subject, Detail: err.Error(), Wait: pause})
 	}
 	if n.registry != nil {
-		client, err := n.registry.client(programVersion(g.env.Version), retrying)
+		client, err := n.registry.client(programVersion(g.env.Version), n.transfer, retrying)
 		if err != nil {
 			return err
 		}
@@ -234,7 +233,7 @@ func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
 		session.Registry = client
 	}
 	if n.source != nil {
-		client, err := n.source.client(programVersion(g.env.Version), retrying)
+		client, err := n.source.client(programVersion(g.env.Version), n.transfer, retrying)
 		if err != nil {
 			return err
 		}
@@ -251,7 +250,7 @@ func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
 	}
 	if n.upstream {
 		session.Fetch = fetch.New(fetch.Config{
-			Store: session.Store, Version: programVersion(g.env.Version), Netrc: g.netrc(), Retrying: retrying,
+			Store: session.Store, Version: programVersion(g.env.Version), Netrc: g.netrc(), Retries: n.transfer.attempts(), Retrying: retrying,
 		})
 	}
 	return run(session)

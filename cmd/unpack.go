@@ -12,7 +12,7 @@ func unpackCommand(g *global) *cobra.Command {
 	var sub subsetFlags
 	var write writeFlags
 	var reg registryFlags
-	var parallel int
+	var transfer transferFlags
 	c := &cobra.Command{
 		Use:   "unpack BUNDLE --output TARGET",
 		Short: "Make a directory, another bundle or an image of a bundle, offline",
@@ -35,7 +35,7 @@ volume. Only a registry needs a network.`,
 				return err
 			}
 			var result *mirror.Unpacked
-			err = g.withSession(reg.needs(parallel, args...), func(s *mirror.Session) error {
+			err = g.withSession(reg.needs(transfer, args...), func(s *mirror.Session) error {
 				result, err = s.Unpack(c.Context(), o)
 				return err
 			})
@@ -48,14 +48,14 @@ volume. Only a registry needs a network.`,
 	sub.register(c)
 	write.register(c)
 	reg.register(c)
-	registerParallel(c, &parallel)
+	transfer.register(c)
 	return c
 }
 
 // needs returns what reading sources takes: a network and a store only if one
 // is in a registry.
-func (r *registryFlags) needs(parallel int, sources ...string) needs {
-	n := needs{parallel: parallel}
+func (r *registryFlags) needs(transfer transferFlags, sources ...string) needs {
+	n := needs{transfer: transfer}
 	for _, source := range sources {
 		if strings.HasPrefix(source, "docker://") {
 			n.store, n.registry = true, r
