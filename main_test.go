@@ -33,7 +33,11 @@ func TestMain(m *testing.M) {
 //	forget                  drops the record of requests
 //	snapshot DIR FILE       writes paths, modes, times and digests of a directory to FILE
 //	same DIR DIR            paths, modes and digests of two directories must be the same
+//	flip-blobs STORE SIZE...
+//	                        changes the last byte of the blobs of some sizes
 //	flip FILE               changes the last byte of a file
+//	flip-blobs STORE SIZE...
+//	                        changes the last byte of the blobs of some sizes
 //	waitfor FILE PATTERN    waits until a file has a match
 //	mode FILE PERM          the permissions of a file must be PERM
 //
@@ -73,6 +77,7 @@ func TestScript(t *testing.T) {
 			"snapshot":       snapshot,
 			"same":           same,
 			"flip":           flip,
+			"flip-blobs":     flipBlobs,
 			"waitfor":        waitFor,
 			"mode":           mode,
 			"registry":       startRegistry,
@@ -259,6 +264,26 @@ func flip(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 		data[len(data)-1] ^= 1
 		ts.Check(os.WriteFile(path, data, 0o644))
+	}
+}
+
+func flipBlobs(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: flip-blobs STORE SIZE...")
+	}
+	blobs, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "blobs", "sha256", "*"))
+	ts.Check(err)
+	for _, size := range args[1:] {
+		found := false
+		for _, blob := range blobs {
+			if fi, err := os.Stat(blob); err == nil && strconv.FormatInt(fi.Size(), 10) == size {
+				flip(ts, false, []string{blob})
+				found = true
+			}
+		}
+		if !found {
+			ts.Fatalf("no blob has %s bytes", size)
+		}
 	}
 }
 

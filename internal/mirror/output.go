@@ -172,10 +172,11 @@ func (all *outputs) placeOne(ctx context.Context, out output, a lock.Artifact) (
 	return out.place(ctx, a)
 }
 
-// commit completes the outputs, in the order in which they were asked for.
-func (all *outputs) commit(ctx context.Context, l *lock.Lock) error {
+// commit completes the outputs, in the order in which they were asked for. Repair,
+// if not nil, is asked whether it mended what an output failed for.
+func (all *outputs) commit(ctx context.Context, l *lock.Lock, repair func(context.Context) (bool, error)) error {
 	for i, out := range all.each {
-		if err := out.commit(ctx, l, &all.results[i]); err != nil {
+		if err := all.commitOne(ctx, out, l, &all.results[i], repair); err != nil {
 			return err
 		}
 		if err := all.session.keep(all.options.Outputs[i], l); err != nil {
@@ -184,6 +185,26 @@ func (all *outputs) commit(ctx context.Context, l *lock.Lock) error {
 		all.session.Observe(Event{Kind: EventCompleted, Subject: all.options.Outputs[i].String()})
 	}
 	return nil
+}
+
+func (all *outputs) commitOne(ctx context.Context, out output, l *lock.Lock, result *OutputResult, repair func(context.Context) (bool, error)) error {
+	err := out.commit(ctx, l, result)
+	// Each time a blob is mended; a disk that damages them again and again is
+	// not waited for.
+	for range l.Artifacts {
+		if err == nil || repair == nil || result.Path == standardStream || ctx.Err() != nil {
+			return err
+		}
+		mended, repairErr := repair(ctx)
+		if repairErr != nil {
+			return repairErr
+		}
+		if !mended {
+			return err
+		}
+		err = out.commit(ctx, l, result)
+	}
+	return err
 }
 
 func (all *outputs) close() {
@@ -274,9 +295,13 @@ type bundleOutput struct {
 	options WriteOptions
 }
 
-// place verifies the artifact, while others are still downloaded: writing the
-// bundle need not do it again.
+// place verifies what will be streamed, while a damaged blob can still be fetched
+// again. Otherwise that is done while the bundle is written: one blob is verified
+// while another is copied.
 func (out *bundleOutput) place(ctx context.Context, a lock.Artifact) (bool, error) {
+	if out.target.Path != standardStream {
+		return false, nil
+	}
 	return false, out.blobs.Verify(ctx, a.SHA256)
 }
 
@@ -309,9 +334,8 @@ type imageOutput struct {
 	options WriteOptions
 }
 
-func (out *imageOutput) place(ctx context.Context, a lock.Artifact) (bool, error) {
-	return false, out.from.blobs.Verify(ctx, a.SHA256)
-}
+// place does nothing: making a layer verifies what it is made of.
+func (out *imageOutput) place(context.Context, lock.Artifact) (bool, error) { return false, nil }
 
 func (out *imageOutput) commit(ctx context.Context, l *lock.Lock, result *OutputResult) error {
 	o, err := out.session.imageOptions(l, out.options)

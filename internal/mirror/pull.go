@@ -54,9 +54,41 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 		return nil, fault.New(fault.Integrity, "what was pulled contradicts itself: %w", err).
 			WithHint("leave one of the plugins out with --exclude")
 	}
-	err = outputs.commit(ctx, plan.Lock)
+	err = outputs.commit(ctx, plan.Lock, func(ctx context.Context) (bool, error) { return s.refetch(ctx, plan) })
 	result.Outputs = outputs.results
 	return result, err
+}
+
+// refetch downloads what was found damaged in the store, and so removed from it.
+// It reports whether there was anything.
+func (s *Session) refetch(ctx context.Context, plan *resolve.Plan) (bool, error) {
+	mended := false
+	for i, a := range plan.Lock.Artifacts {
+		if _, ok := s.Store.Has(a.SHA256); ok {
+			continue
+		}
+		mended = true
+		if err := s.fetchDamaged(ctx, plan.Downloads[i]); err != nil {
+			return mended, err
+		}
+	}
+	for _, b := range memberBlobs(plan.Lock) {
+		if _, ok := s.Store.Has(b.SHA256); ok {
+			continue
+		}
+		mended = true
+		if _, err := s.fetchBlob(ctx, plan.ImageSource, b); err != nil {
+			return mended, err
+		}
+	}
+	return mended, nil
+}
+
+// fetchDamaged downloads what the store had, but damaged.
+func (s *Session) fetchDamaged(ctx context.Context, download fetch.Request) error {
+	s.Observe(Event{Kind: EventRestarted, Subject: agent.Redact(download.URL), Detail: "its copy in the store was damaged"})
+	_, err := s.fetch(ctx, download, true)
+	return err
 }
 
 // fill downloads every artifact and, as soon as one is there, has the outputs
@@ -111,8 +143,7 @@ func (s *Session) place(ctx context.Context, outputs *outputs, a lock.Artifact, 
 	if _, ok := s.Store.Has(a.SHA256); ok {
 		return err
 	}
-	s.Observe(Event{Kind: EventRestarted, Subject: agent.Redact(download.URL), Detail: "its copy in the store was damaged"})
-	if _, err := s.fetch(ctx, download, true); err != nil {
+	if err := s.fetchDamaged(ctx, download); err != nil {
 		return err
 	}
 	return outputs.place(ctx, a)

@@ -57,7 +57,7 @@ func (s *Session) Unpack(ctx context.Context, o UnpackOptions) (*Unpacked, error
 	if result.FetchedBytes, err = s.transfer(ctx, src, l, outputs); err != nil {
 		return nil, err
 	}
-	err = outputs.commit(ctx, l)
+	err = outputs.commit(ctx, l, nil)
 	result.Outputs = outputs.results
 	return result, err
 }

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/registry"
 )
@@ -23,20 +25,25 @@ func (p *push) uploadAll(ctx context.Context, up *uploader, blobs []lock.Blob) e
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(p.session.Parallel)
 	for _, b := range blobs {
-		group.Go(func() error { return up.upload(ctx, b, func() (blob.File, error) { return p.openVerified(ctx, b) }) })
+		group.Go(func() error {
+			err := up.upload(ctx, b, func() (blob.File, error) { return p.open(ctx, b) })
+			if fault.KindOf(err) == fault.Integrity {
+				// What was sent was hashed on the way and not kept: the source
+				// knows better what it is, and what to copy again.
+				err = cmp.Or(p.contents.Verify(ctx, b.SHA256), err)
+			}
+			return err
+		})
 	}
 	return group.Wait()
 }
 
-// openVerified opens a blob of the bundle once it is known to be what it should.
-func (p *push) openVerified(ctx context.Context, b lock.Blob) (blob.File, error) {
+// open opens a blob of the bundle. Who reads it compares its digest.
+func (p *push) open(ctx context.Context, b lock.Blob) (blob.File, error) {
 	if p.src.obtain != nil && p.upstream[b.SHA256] {
 		if _, err := p.src.obtain(ctx, b); err != nil {
 			return nil, err
 		}
-	}
-	if err := p.contents.Verify(ctx, b.SHA256); err != nil {
-		return nil, err
 	}
 	return p.contents.Open(b.SHA256)
 }
