@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"net/url"
 	"path"
 	"slices"
@@ -14,7 +15,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/archive"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/index"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
 
@@ -102,18 +102,13 @@ func Documents(l *lock.Lock, p agent.Platform, mount string, made map[string]loc
 	for _, d := range indexes {
 		digests[d.Path] = lock.Sum(d.Data)
 	}
-	return append([]Document{{SumsPath, sums(digests)}, {LockPath, lockData}}, indexes...), nil
+	return append([]Document{{SumsPath, Sums(digests)}, {LockPath, lockData}}, indexes...), nil
 }
 
-// sums is the content of SHA256SUMS.
-func sums(digests map[string]lock.SHA256) []byte {
-	paths := make([]string, 0, len(digests))
-	for p := range digests {
-		paths = append(paths, p)
-	}
-	slices.Sort(paths)
+// Sums is the content of SHA256SUMS: digests by the paths of their files.
+func Sums(digests map[string]lock.SHA256) []byte {
 	var out bytes.Buffer
-	for _, p := range paths {
+	for _, p := range slices.Sorted(maps.Keys(digests)) {
 		fmt.Fprintf(&out, "%s  %s\n", digests[p], p)
 	}
 	return out.Bytes()
@@ -121,31 +116,17 @@ func sums(digests map[string]lock.SHA256) []byte {
 
 func rewriteIndexes(l *lock.Lock, p agent.Platform, mount string, made map[string]lock.Blob, src Source) ([]Document, error) {
 	var indexes []Document
+	builds := func(plugin lock.Plugin) (map[agent.Platform]agent.Build, error) {
+		return map[agent.Platform]agent.Build{p: localBuild(plugin, p, mount, made)}, nil
+	}
 	for _, r := range l.Repositories {
 		upstream, err := src.Index(p, r)
 		if err != nil {
 			return nil, fmt.Errorf("reading the index of %q: %w", r.Name, err)
 		}
-		ix, err := index.Parse(upstream.Data)
+		rewritten, err := Rewrite(l, r, upstream, builds)
 		if err != nil {
-			return nil, fault.New(fault.Integrity, "reading the index of %q: %w", r.Name, err)
-		}
-		base, err := url.Parse(r.URL)
-		if err != nil {
-			return nil, fmt.Errorf("reading the URL of %q: %w", r.Name, err)
-		}
-		rewritten, err := ix.Rewrite(func(e *agent.Entry) (index.Replacement, bool) {
-			i := slices.IndexFunc(l.Plugins, func(p lock.Plugin) bool { return p.Is(r.Name, e) })
-			if i < 0 {
-				return index.Replacement{}, false
-			}
-			return index.Replacement{
-				Builds:  map[agent.Platform]agent.Build{p: localBuild(l.Plugins[i], p, mount, made)},
-				Schemas: upstream.schemasOf(e, base),
-			}, true
-		})
-		if err != nil {
-			return nil, fmt.Errorf("rewriting the index of %q: %w", r.Name, err)
+			return nil, err
 		}
 		indexes = append(indexes, Document{agent.IndexPath(r.Name), rewritten})
 	}
@@ -171,16 +152,4 @@ func localBuild(plugin lock.Plugin, p agent.Platform, mount string, made map[str
 // fileURL is where the agent sees a file of the directory.
 func fileURL(mount, p string) string {
 	return (&url.URL{Scheme: "file", Path: path.Join(mount, p)}).String()
-}
-
-// schemasOf returns the schemas by the URLs that an entry has.
-func (ix Index) schemasOf(e *agent.Entry, base *url.URL) map[string]string {
-	byRef := map[string]string{}
-	for _, ref := range e.RefURLs() {
-		abs, err := agent.ResolveLocation(base, ref)
-		if text, found := ix.Schemas[agent.Redact(abs)]; err == nil && found {
-			byRef[ref] = text
-		}
-	}
-	return byRef
 }

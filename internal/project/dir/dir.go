@@ -22,10 +22,10 @@ import (
 	"path/filepath"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/tree"
 )
 
 const (
@@ -33,7 +33,6 @@ const (
 	lockPath       = cache.LockPath
 	sumsPath       = cache.SumsPath
 	supersededPath = metaDir + "/superseded"
-	stagingDir     = metaDir + "/staging"
 
 	// maxMeta bounds, in bytes, a file of ours that is read back.
 	maxMeta = lock.MaxSize
@@ -52,10 +51,9 @@ type Options struct {
 // Writer writes a directory. Place may be called concurrently, between one Open
 // and one Commit.
 type Writer struct {
-	path      string
 	options   Options
-	top       *tree
-	platforms map[agent.Platform]*tree
+	top       *directory
+	platforms map[agent.Platform]*directory
 }
 
 // Open prepares a directory for a plan's platforms and files: it creates the
@@ -66,26 +64,26 @@ func Open(ctx context.Context, dir string, plan *lock.Lock, o Options) (*Writer,
 	if err := cache.CheckMount(o.Mount); err != nil {
 		return nil, err
 	}
-	w := &Writer{path: dir, options: o, platforms: map[agent.Platform]*tree{}}
+	w := &Writer{options: o, platforms: map[agent.Platform]*directory{}}
 	var err error
-	if w.top, err = openTree(ctx, dir, o.Waiting); err != nil {
+	if w.top, err = openPlanned(ctx, dir, o.Waiting); err != nil {
 		return nil, err
 	}
 	for _, p := range plan.Platforms {
-		t := w.top
+		d := w.top
 		if len(plan.Platforms) > 1 {
-			if err := w.top.checkSubdir(p.Dir()); err != nil {
+			if err := w.top.CheckDir(p.Dir()); err != nil {
 				w.Close()
 				return nil, err
 			}
-			if t, err = openTree(ctx, filepath.Join(dir, p.Dir()), o.Waiting); err != nil {
+			if d, err = openPlanned(ctx, filepath.Join(dir, p.Dir()), o.Waiting); err != nil {
 				w.Close()
 				return nil, err
 			}
 		}
-		w.platforms[p] = t
+		w.platforms[p] = d
 		for _, f := range cache.Paths(plan, p) {
-			t.planned[f] = true
+			d.planned[f] = true
 		}
 	}
 	return w, nil
@@ -97,7 +95,7 @@ func Open(ctx context.Context, dir string, plan *lock.Lock, o Options) (*Writer,
 func (w *Writer) Place(ctx context.Context, p agent.Platform, f lock.File) (bool, error) {
 	written, err := w.platforms[p].place(ctx, p, f, w.options.Source)
 	if err != nil {
-		return false, fmt.Errorf("writing %s: %w", filepath.Join(w.platforms[p].path, filepath.FromSlash(f.Path)), explain(err))
+		return false, fmt.Errorf("writing %s: %w", w.platforms[p].At(f.Path), tree.Explain(err))
 	}
 	return written, nil
 }
@@ -107,17 +105,17 @@ func (w *Writer) Place(ctx context.Context, p agent.Platform, f lock.File) (bool
 func (w *Writer) Commit(ctx context.Context, l *lock.Lock) (bool, error) {
 	written := false
 	for _, p := range l.Platforms {
-		t := w.platforms[p]
-		changed, err := t.commit(ctx, l.ForPlatform(p), p, w.options)
+		d := w.platforms[p]
+		changed, err := d.commit(ctx, l.ForPlatform(p), p, w.options)
 		if err != nil {
-			return false, fmt.Errorf("completing %s: %w", t.path, explain(err))
+			return false, fmt.Errorf("completing %s: %w", d.Path, tree.Explain(err))
 		}
 		written = written || changed
 	}
 	if len(l.Platforms) > 1 {
 		changed, err := w.top.commitWhole(ctx, l.PluginsOnly())
 		if err != nil {
-			return false, fmt.Errorf("completing %s: %w", w.path, explain(err))
+			return false, fmt.Errorf("completing %s: %w", w.top.Path, tree.Explain(err))
 		}
 		written = written || changed
 	}
@@ -127,43 +125,30 @@ func (w *Writer) Commit(ctx context.Context, l *lock.Lock) (bool, error) {
 // Close removes what is unfinished and lets the next run have the directory.
 func (w *Writer) Close() error {
 	var errs []error
-	for _, t := range w.platforms {
-		if t != w.top {
-			errs = append(errs, t.close())
+	for _, d := range w.platforms {
+		if d != w.top {
+			errs = append(errs, d.Close())
 		}
 	}
-	return errors.Join(append(errs, w.top.close())...)
-}
-
-// explain says what to do about errors of the file system.
-func explain(err error) error {
-	var known *fault.Error
-	switch {
-	case errors.As(err, &known):
-	case errors.Is(err, fs.ErrPermission):
-		return fault.New(fault.Unexpected, "%w", err).WithHint("write to a directory that you may write to, and that holds nothing of other users")
-	case disk.IsFull(err):
-		return fault.New(fault.Unexpected, "%w", err).WithHint("free some space and run the same command again: it goes on where it stopped")
-	}
-	return err
+	return errors.Join(append(errs, w.top.Close())...)
 }
 
 // ReadLock returns the lock of a directory that this package wrote.
 func ReadLock(dir string) (*lock.Lock, error) {
-	t, err := openExisting(dir)
+	t, err := tree.OpenExisting(dir)
 	if err != nil {
 		return nil, err
 	}
-	defer t.root.Close()
-	l, err := t.readLock()
+	defer t.Close()
+	l, err := readLock(t)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New(fault.Usage, "%s is not a directory that pull wrote: it has no %s", dir, lockPath)
 	}
 	if pathErr := new(fs.PathError); errors.As(err, &pathErr) {
-		return nil, fmt.Errorf("reading the lock of %s: %w", dir, explain(err))
+		return nil, fmt.Errorf("reading the lock of %s: %w", dir, tree.Explain(err))
 	}
 	if err != nil {
-		return nil, fault.New(fault.Integrity, "%s: %w", filepath.Join(dir, filepath.FromSlash(lockPath)), err).
+		return nil, fault.New(fault.Integrity, "%s: %w", t.At(lockPath), err).
 			WithHint("run pull again to write it anew")
 	}
 	return l, nil

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
 )
 
@@ -128,7 +130,7 @@ func TestWriteTwiceWritesNothing(t *testing.T) {
 	}
 	before := readTree(t, dir)
 	want := []string{".botkube-mirror/SHA256SUMS", ".botkube-mirror/lock.json", "r.yaml", "r/executor_v1_x", "r/executor_v1_x_deps/jq"}
-	if got := sortedKeys(before); !slices.Equal(got, want) {
+	if got := slices.Sorted(maps.Keys(before)); !slices.Equal(got, want) {
 		t.Errorf("files %v, want %v", got, want)
 	}
 	if f.write(t, dir) {
@@ -157,7 +159,7 @@ func TestIncompleteRun(t *testing.T) {
 	if want := "r.yaml\nr/executor_v1_x\nr/executor_v1_x_deps/jq\nr/executor_v2_x\n"; err != nil || string(superseded) != want {
 		t.Errorf("superseded %q, %v, want %q", superseded, err, want)
 	}
-	if _, err := os.Stat(filepath.Join(dir, stagingDir)); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(dir, metaDir, "staging")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the staging directory is left: %v", err)
 	}
 
@@ -232,10 +234,10 @@ func TestPruneSparesOtherOutputs(t *testing.T) {
 // TestKilled leaves what a process leaves that is killed while it stages.
 func TestKilled(t *testing.T) {
 	f, dir := newFixture(t, "v1"), filepath.Join(t.TempDir(), "plugins")
-	if err := os.MkdirAll(filepath.Join(dir, stagingDir), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, metaDir, "staging"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string]string{stagingDir + "/1": "half", supersededPath: "r.yaml\nr/executor_v1_x\n../../etc/passwd\n/etc/passwd\n"} {
+	for name, content := range map[string]string{metaDir + "/staging/1": "half", supersededPath: "r.yaml\nr/executor_v1_x\n../../etc/passwd\n/etc/passwd\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -318,6 +320,65 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	if _, err := os.Stat(file); err != nil {
 		t.Errorf("a file in the way was removed: %v", err)
+	}
+}
+
+// TestOpenRefusesSite wants a site to stay as it is, and one beside the
+// directory not to matter.
+func TestOpenRefusesSite(t *testing.T) {
+	f, root := newFixture(t, "v1"), filepath.Join(t.TempDir(), "www")
+	w, err := site.Open(context.Background(), root, f.lock, site.Options{BaseURL: "https://mirror.example.com", Blobs: f.store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	for _, a := range f.lock.Artifacts {
+		if _, err := w.Place(context.Background(), a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.Commit(context.Background(), f.lock); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before := readTree(t, root)
+	if _, err := Open(context.Background(), root, f.lock, Options{Mount: "/plugins"}); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "is a site") {
+		t.Errorf("%v, want a refusal", err)
+	}
+	if after := readTree(t, root); !maps.Equal(after, before) {
+		t.Errorf("the site has %v, want %v", after, before)
+	}
+	if _, err := os.Stat(filepath.Join(root, metaDir)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is left: %v", metaDir, err)
+	}
+	f.write(t, filepath.Dir(root))
+}
+
+// TestNothingIsStagedUnnoted has the list of superseded paths fail: nothing may
+// be written that it does not name.
+func TestNothingIsStagedUnnoted(t *testing.T) {
+	f, dir := newFixture(t, "v1"), filepath.Join(t.TempDir(), "plugins")
+	inTheWay := filepath.Join(dir, supersededPath, "x")
+	if err := os.MkdirAll(inTheWay, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w, err := Open(context.Background(), dir, f.lock, Options{Mount: "/plugins", Source: cache.Upstream{Blobs: f.store}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	for _, file := range f.lock.Files(linux) {
+		if _, err := w.Place(context.Background(), linux, file); fault.KindOf(err) != fault.Usage {
+			t.Errorf("%s: %v, want a refusal", file.Path, err)
+		}
+	}
+	if _, err := w.platforms[linux].Put(context.Background(), lockPath, []byte("x")); fault.KindOf(err) != fault.Usage {
+		t.Errorf("%s: %v, want a refusal", lockPath, err)
+	}
+	if files := readTree(t, dir); len(files) > 0 {
+		t.Errorf("written: %v", files)
 	}
 }
 

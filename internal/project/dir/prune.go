@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -17,56 +15,58 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/tree"
 )
-
-// Pruned says what [Prune] removed.
-type Pruned struct {
-	// Paths are relative to the directory, with slashes.
-	Paths []string
-	// Bytes is their size.
-	Bytes int64
-}
 
 // Prune removes from a directory what was written for an earlier lock and is
 // not named by the one that is there. Files that pull did not write stay.
-func Prune(ctx context.Context, dir string, waiting func(string)) (Pruned, error) {
+func Prune(ctx context.Context, dir string, waiting func(string)) (tree.Pruned, error) {
+	pr := pruner{dir: dir, waiting: waiting}
+	err := pr.prune(ctx)
+	return pr.pruned, err
+}
+
+type pruner struct {
+	dir     string
+	waiting func(string)
+	pruned  tree.Pruned
+}
+
+func (pr *pruner) prune(ctx context.Context) error {
 	// Before a directory is locked, and for that changed, it must be one of ours.
-	if _, err := ReadLock(dir); err != nil {
-		return Pruned{}, err
+	if _, err := ReadLock(pr.dir); err != nil {
+		return err
 	}
-	top, err := openTree(ctx, dir, waiting)
+	top, err := openDirectory(ctx, pr.dir, pr.waiting)
 	if err != nil {
-		return Pruned{}, err
+		return err
 	}
-	defer top.close()
-	l, err := top.readLock()
+	defer top.Close()
+	l, err := readLock(top.Tree)
 	if err != nil {
-		return Pruned{}, fmt.Errorf("reading the lock of %s: %w", dir, err)
+		return fmt.Errorf("reading the lock of %s: %w", pr.dir, err)
 	}
-	var all Pruned
-	for _, p := range supersededBy(top.superseded(), top.layoutOf(l)) {
+	for _, p := range supersededBy(top.superseded(), layoutOf(l)) {
 		if sub, ok := strings.CutSuffix(p, "/"); ok {
-			if err := all.sub(ctx, dir, sub, true, waiting); err != nil {
-				return all, err
+			if err := pr.sub(ctx, sub, true); err != nil {
+				return err
 			}
 		}
 	}
 	if len(l.Platforms) > 1 {
 		for _, p := range l.Platforms {
-			if err := all.sub(ctx, dir, p.Dir(), false, waiting); err != nil {
-				return all, err
+			if err := pr.sub(ctx, p.Dir(), false); err != nil {
+				return err
 			}
 		}
 	}
-	part, err := top.pruneFiles(l, false)
-	all.add("", part)
-	return all, err
+	return pr.files(top, "", l, false)
 }
 
 // sub prunes the sub-directory of a platform, or removes all that pull wrote to
 // it if the platform was dropped.
-func (all *Pruned) sub(ctx context.Context, dir, sub string, dropped bool, waiting func(string)) error {
-	path := filepath.Join(dir, sub)
+func (pr *pruner) sub(ctx context.Context, sub string, dropped bool) error {
+	path := filepath.Join(pr.dir, sub)
 	l, err := ReadLock(path)
 	if dropped && (err != nil || len(l.Platforms) != 1 || l.Platforms[0].Dir() != sub) {
 		return nil // no longer what the list names
@@ -74,55 +74,49 @@ func (all *Pruned) sub(ctx context.Context, dir, sub string, dropped bool, waiti
 	if err != nil {
 		return err
 	}
-	t, err := openTree(ctx, path, waiting)
+	d, err := openDirectory(ctx, path, pr.waiting)
 	if err != nil {
 		return err
 	}
-	defer t.close()
-	if l, err = t.readLock(); err != nil {
+	defer d.Close()
+	if l, err = readLock(d.Tree); err != nil {
 		return fmt.Errorf("reading the lock of %s: %w", path, err)
 	}
-	part, err := t.pruneFiles(l, dropped)
-	all.add(sub, part)
-	if err == nil && dropped {
-		err = t.dissolve()
+	if err := pr.files(d, sub, l, dropped); err != nil || !dropped {
+		return err
 	}
+	return d.dissolve()
+}
+
+// files prunes the files of a directory, which is that of a platform or "".
+func (pr *pruner) files(d *directory, sub string, l *lock.Lock, whole bool) error {
+	part, err := d.prune(l, whole)
+	for _, p := range part.Paths {
+		pr.pruned.Paths = append(pr.pruned.Paths, path.Join(sub, p))
+	}
+	pr.pruned.Bytes += part.Bytes
 	return err
 }
 
-func (all *Pruned) add(sub string, part Pruned) {
-	for _, p := range part.Paths {
-		all.Paths = append(all.Paths, path.Join(sub, p))
-	}
-	all.Bytes += part.Bytes
-}
-
-// pruneFiles removes the superseded files, or with whole all files.
-func (t *tree) pruneFiles(l *lock.Lock, whole bool) (Pruned, error) {
-	known, current := t.superseded(), t.layoutOf(l)
+// prune removes the superseded files, or with whole all files.
+func (d *directory) prune(l *lock.Lock, whole bool) (pruned tree.Pruned, err error) {
+	known, current := d.superseded(), layoutOf(l)
 	if whole {
 		known, current = append(known, current...), nil
-	} else if err := t.checkSettled(l); err != nil {
-		return Pruned{}, err
+	} else if err := d.checkSettled(l); err != nil {
+		return pruned, err
 	}
-	var pruned Pruned
 	for _, p := range supersededBy(known, current) {
 		if strings.HasSuffix(p, "/") {
 			continue
 		}
-		size, err := t.prune(p)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return pruned, fault.New(fault.Unexpected, "pruning %s: %w", t.path, err).
+		if err := d.Prune(p, &pruned); err != nil {
+			return pruned, fault.New(fault.Unexpected, "pruning %s: %w", d.Path, err).
 				WithHint("if a link or a file is where a directory was, move it away, and prune again")
 		}
-		pruned.Paths = append(pruned.Paths, p)
-		pruned.Bytes += size
 	}
-	if err := t.writeSuperseded(nil); err != nil {
-		return pruned, fmt.Errorf("pruning %s: %w", t.path, err)
+	if err := d.writeSuperseded(nil); err != nil {
+		return pruned, fmt.Errorf("pruning %s: %w", d.Path, err)
 	}
 	return pruned, nil
 }
@@ -130,20 +124,20 @@ func (t *tree) pruneFiles(l *lock.Lock, whole bool) (Pruned, error) {
 // checkSettled refuses a directory whose indexes are not those of its lock, as
 // a run leaves it that ended while it completed the directory: an index may
 // still name what the lock does not.
-func (t *tree) checkSettled(l *lock.Lock) error {
+func (d *directory) checkSettled(l *lock.Lock) error {
 	if len(l.Platforms) != 1 {
 		return nil
 	}
-	sums, err := t.readMeta(sumsPath)
+	sums, err := readMeta(d.Tree, sumsPath)
 	settled := err == nil
 	for _, p := range slices.Concat([]string{lockPath}, indexPaths(l)) {
-		data, err := t.readMeta(p)
+		data, err := readMeta(d.Tree, p)
 		settled = settled && err == nil && bytes.Contains(sums, fmt.Appendf(nil, "%s  %s\n", lock.Sum(data), p))
 	}
 	if settled {
 		return nil
 	}
-	return fault.New(fault.Incomplete, "an update of %s is unfinished, or an index was changed", t.path).
+	return fault.New(fault.Incomplete, "an update of %s is unfinished, or an index was changed", d.Path).
 		WithHint("run the pull again, then prune")
 }
 
@@ -155,56 +149,20 @@ func indexPaths(l *lock.Lock) []string {
 	return paths
 }
 
-// prune removes one file, and the directories that it leaves empty.
-func (t *tree) prune(p string) (size int64, err error) {
-	fi, err := t.root.Lstat(p)
-	if err != nil {
-		return 0, err
-	}
-	if fi.IsDir() {
-		return 0, fs.ErrNotExist // never a directory of ours
-	}
-	if err := t.root.Remove(p); err != nil {
-		return 0, err
-	}
-	for parent := path.Dir(p); parent != "."; parent = path.Dir(parent) {
-		if err := removeEmpty(t.root, parent); err != nil {
-			return 0, err
-		}
-	}
-	return fi.Size(), nil
-}
-
 // dissolve removes our own files from a directory, and the directory itself if
 // nothing else is in it.
-func (t *tree) dissolve() error {
+func (d *directory) dissolve() error {
 	for _, p := range []string{sumsPath, supersededPath, lockPath} {
-		if err := t.root.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := d.Root.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	if err := removeEmpty(t.root, metaDir); err != nil {
+	if err := d.RemoveEmpty(metaDir); err != nil {
 		return err
 	}
-	err := os.Remove(t.path)
-	if entries, readErr := os.ReadDir(t.path); readErr == nil && len(entries) > 0 {
+	err := os.Remove(d.Path)
+	if entries, readErr := os.ReadDir(d.Path); readErr == nil && len(entries) > 0 {
 		return nil
 	}
 	return err
 }
-
-// removeEmpty removes a directory unless something is in it.
-func removeEmpty(root *os.Root, dir string) error {
-	d, err := root.Open(dir)
-	if err != nil {
-		return err
-	}
-	_, err = d.Readdirnames(1)
-	d.Close()
-	if !errors.Is(err, io.EOF) {
-		return err
-	}
-	return root.Remove(dir)
-}
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -12,6 +12,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/tree"
 )
 
 // Source is a directory that another one is made of: it gives binaries and
@@ -25,7 +26,7 @@ type Source struct {
 
 // sourceTree is the directory of one platform, and what should be in it.
 type sourceTree struct {
-	*tree
+	*tree.Tree
 	sums map[string]lock.SHA256
 }
 
@@ -50,13 +51,13 @@ func OpenSource(dir string) (*Source, error) {
 }
 
 func openSourceTree(dir string, want *lock.Lock) (*sourceTree, error) {
-	t, err := openExisting(dir)
+	t, err := tree.OpenExisting(dir)
 	if err != nil {
 		return nil, fault.New(fault.Incomplete, "the directory of %s is missing: %w", want.Platforms[0], err).WithHint(copyDirAgain)
 	}
-	st := &sourceTree{tree: t}
+	st := &sourceTree{Tree: t}
 	if err := st.load(want); err != nil {
-		t.root.Close()
+		t.Close()
 		return nil, err
 	}
 	return st, nil
@@ -67,7 +68,7 @@ const copyDirAgain = "copy the directory again from where it was written; sha256
 // load reads SHA256SUMS, and compares the lock with it and with the one that the
 // top of the directory has.
 func (t *sourceTree) load(want *lock.Lock) error {
-	data, err := t.readMeta(sumsPath)
+	data, err := readMeta(t.Tree, sumsPath)
 	if err != nil {
 		return t.unreadable(sumsPath, err)
 	}
@@ -76,7 +77,7 @@ func (t *sourceTree) load(want *lock.Lock) error {
 		digest, p, found := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
 		sum, err := lock.ParseSHA256(digest)
 		if !found || err != nil {
-			return fault.New(fault.Integrity, "%s is damaged: %q is not a digest and a path", t.at(sumsPath), line).WithHint(copyDirAgain)
+			return fault.New(fault.Integrity, "%s is damaged: %q is not a digest and a path", t.At(sumsPath), line).WithHint(copyDirAgain)
 		}
 		t.sums[p] = sum
 	}
@@ -89,24 +90,22 @@ func (t *sourceTree) load(want *lock.Lock) error {
 		return err
 	}
 	if string(wanted) != string(lockData) {
-		return fault.New(fault.Integrity, "%s is not that of the directory as a whole", t.at(lockPath)).WithHint(copyDirAgain)
+		return fault.New(fault.Integrity, "%s is not that of the directory as a whole", t.At(lockPath)).WithHint(copyDirAgain)
 	}
 	return nil
 }
 
-func (t *sourceTree) at(p string) string { return filepath.Join(t.path, filepath.FromSlash(p)) }
-
 // unreadable explains why a file that must be there cannot be read.
 func (t *sourceTree) unreadable(p string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return fault.New(fault.Incomplete, "%s is missing", t.at(p)).WithHint(copyDirAgain)
+		return fault.New(fault.Incomplete, "%s is missing", t.At(p)).WithHint(copyDirAgain)
 	}
-	return fmt.Errorf("reading %s: %w", t.at(p), explain(err))
+	return fmt.Errorf("reading %s: %w", t.At(p), tree.Explain(err))
 }
 
 // document reads a small file and verifies it.
 func (t *sourceTree) document(p string) ([]byte, error) {
-	data, err := t.readMeta(p)
+	data, err := readMeta(t.Tree, p)
 	if err != nil {
 		return nil, t.unreadable(p, err)
 	}
@@ -118,9 +117,9 @@ func (t *sourceTree) compare(p string, got lock.SHA256) error {
 	want, listed := t.sums[p]
 	switch {
 	case !listed:
-		return fault.New(fault.Incomplete, "%s does not name %s", t.at(sumsPath), p).WithHint(copyDirAgain)
+		return fault.New(fault.Incomplete, "%s does not name %s", t.At(sumsPath), p).WithHint(copyDirAgain)
 	case got != want:
-		return fault.New(fault.Integrity, "%s is damaged: its sha256 is %s, but SHA256SUMS says %s", t.at(p), got, want).WithHint(copyDirAgain)
+		return fault.New(fault.Integrity, "%s is damaged: its sha256 is %s, but SHA256SUMS says %s", t.At(p), got, want).WithHint(copyDirAgain)
 	}
 	return nil
 }
@@ -133,7 +132,7 @@ func (s *Source) Close() error {
 	var errs []error
 	for _, t := range s.trees {
 		if t != nil {
-			errs = append(errs, t.root.Close())
+			errs = append(errs, t.Close())
 		}
 	}
 	return errors.Join(errs...)
@@ -143,7 +142,7 @@ func (s *Source) Close() error {
 func (s *Source) Known(p agent.Platform, f lock.File) (lock.Blob, bool) {
 	t := s.trees[p]
 	sum, listed := t.sums[f.Path]
-	fi, err := t.root.Lstat(f.Path)
+	fi, err := t.Root.Lstat(f.Path)
 	if !listed || err != nil || !fi.Mode().IsRegular() {
 		return lock.Blob{}, false
 	}
@@ -153,24 +152,24 @@ func (s *Source) Known(p agent.Platform, f lock.File) (lock.Blob, bool) {
 // Make copies a file, and compares it with SHA256SUMS.
 func (s *Source) Make(ctx context.Context, p agent.Platform, f lock.File, to cache.Sink) error {
 	t := s.trees[p]
-	fi, err := t.root.Lstat(f.Path)
+	fi, err := t.Root.Lstat(f.Path)
 	if err != nil {
 		return t.unreadable(f.Path, err)
 	}
 	if !fi.Mode().IsRegular() {
-		return fault.New(fault.Integrity, "%s is no regular file", t.at(f.Path)).WithHint(copyDirAgain)
+		return fault.New(fault.Integrity, "%s is no regular file", t.At(f.Path)).WithHint(copyDirAgain)
 	}
-	from, err := t.root.Open(f.Path)
+	from, err := t.Root.Open(f.Path)
 	if err != nil {
 		return t.unreadable(f.Path, err)
 	}
 	defer from.Close()
 	if err := cache.Copy(ctx, to, from); err != nil {
-		return fmt.Errorf("copying %s: %w", t.at(f.Path), err)
+		return fmt.Errorf("copying %s: %w", t.At(f.Path), err)
 	}
 	made := to.Blob()
 	if f.Format == "" && made.SHA256 != f.Artifact.SHA256 {
-		return fault.New(fault.Integrity, "%s is damaged: its sha256 is %s, but the lock says %s", t.at(f.Path), made.SHA256, f.Artifact.SHA256).WithHint(copyDirAgain)
+		return fault.New(fault.Integrity, "%s is damaged: its sha256 is %s, but the lock says %s", t.At(f.Path), made.SHA256, f.Artifact.SHA256).WithHint(copyDirAgain)
 	}
 	return t.compare(f.Path, made.SHA256)
 }

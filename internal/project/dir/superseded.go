@@ -12,31 +12,30 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
 )
 
-// beginWriting creates the staging directory, and notes as superseded every
-// path that was or may from now on be written: the commit takes out those that
-// the new lock names.
-func (t *tree) beginWriting() error {
-	known := t.knownPaths()
-	for p := range t.planned {
+// beginWriting notes as superseded every path that was or may from now on be
+// written: the commit takes out those that the new lock names.
+func (d *directory) beginWriting() error {
+	known := d.knownPaths()
+	for p := range d.planned {
 		known = append(known, p)
 	}
 	slices.Sort(known)
-	return t.writeSuperseded(slices.Compact(known))
+	return d.writeSuperseded(slices.Compact(known))
 }
 
 // knownPaths returns the paths of the lock that is there and of the list of
 // superseded ones. Damage to either is no reason to stop: what they would have
 // named stays.
-func (t *tree) knownPaths() []string {
+func (d *directory) knownPaths() []string {
 	var known []string
-	if l, err := t.readLock(); err == nil {
-		known = append(known, t.layoutOf(l)...)
+	if l, err := readLock(d.Tree); err == nil {
+		known = append(known, layoutOf(l)...)
 	}
-	return append(known, t.superseded()...)
+	return append(known, d.superseded()...)
 }
 
-func (t *tree) superseded() []string {
-	data, err := t.readMeta(supersededPath)
+func (d *directory) superseded() []string {
+	data, err := readMeta(d.Tree, supersededPath)
 	if err != nil {
 		return nil
 	}
@@ -44,39 +43,28 @@ func (t *tree) superseded() []string {
 }
 
 // writeSuperseded replaces the list; an empty one is no file.
-func (t *tree) writeSuperseded(paths []string) error {
+func (d *directory) writeSuperseded(paths []string) error {
 	if len(paths) == 0 {
-		if _, err := t.root.Lstat(supersededPath); errors.Is(err, fs.ErrNotExist) {
+		if _, err := d.Root.Lstat(supersededPath); errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		return t.root.Remove(supersededPath)
+		return d.Root.Remove(supersededPath)
 	}
 	data := []byte(strings.Join(paths, "\n") + "\n")
-	if there, err := t.readMeta(supersededPath); err == nil && bytes.Equal(there, data) {
+	if there, err := readMeta(d.Tree, supersededPath); err == nil && bytes.Equal(there, data) {
 		return nil
 	}
-	if err := t.root.MkdirAll(stagingDir, agent.DirectoryMode); err != nil {
-		return err
-	}
-	staged, err := t.newStaged()
-	if err != nil {
-		return err
-	}
-	defer staged.discard()
-	if _, err := staged.Write(data); err != nil {
-		return err
-	}
-	return t.publish(staged, supersededPath, agent.IndexMode)
+	return d.Write(supersededPath, data, agent.IndexMode)
 }
 
 // forgetUnwritten shortens the list of superseded paths, after a run that wrote
 // but did not get to its end, to what is there.
-func (t *tree) forgetUnwritten() error {
-	if !t.began || t.committed {
+func (d *directory) forgetUnwritten() error {
+	if !d.began || d.committed {
 		return nil
 	}
-	return t.writeSuperseded(slices.DeleteFunc(t.superseded(), func(p string) bool {
-		_, err := t.root.Lstat(p)
+	return d.writeSuperseded(slices.DeleteFunc(d.superseded(), func(p string) bool {
+		_, err := d.Root.Lstat(p)
 		return errors.Is(err, fs.ErrNotExist)
 	}))
 }
@@ -90,7 +78,7 @@ func supersededBy(known, current []string) []string {
 
 // layoutOf returns what a directory with a lock holds: files, or for several
 // platforms their sub-directories, with a slash at the end.
-func (t *tree) layoutOf(l *lock.Lock) []string {
+func layoutOf(l *lock.Lock) []string {
 	if len(l.Platforms) == 1 {
 		return cache.Paths(l, l.Platforms[0])
 	}

@@ -14,27 +14,19 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/project/tree"
 )
 
-// Pruned says what [Prune] removed.
-type Pruned struct {
-	// Paths are relative to the site, with slashes.
-	Paths []string
-	// Bytes is their size.
-	Bytes int64
-}
-
 // Prune removes the upstream files that no version's lock names, such as those
 // of a version whose directory was removed, and indexes of repositories that
 // a version no longer has. It refuses to while a version is unfinished. Files
 // that pull did not write stay: a file is one of ours if its content is
 // what its directory says.
-func Prune(ctx context.Context, root string, waiting func(string)) (Pruned, error) {
+func Prune(ctx context.Context, root string, waiting func(string)) (tree.Pruned, error) {
 	// Before a directory is locked, and for that changed, it must be one of ours.
 	if _, err := ReadLocks(root); err != nil {
-		return Pruned{}, err
+		return tree.Pruned{}, err
 	}
 	t, err := tree.Open(ctx, root, waiting)
 	if err != nil {
-		return Pruned{}, err
+		return tree.Pruned{}, err
 	}
 	defer t.Close()
 	pr := &pruner{tree: t, kept: map[string]bool{}}
@@ -49,7 +41,7 @@ type pruner struct {
 	// kept are the files that a lock names, in lower case: on some systems that
 	// is no difference.
 	kept   map[string]bool
-	pruned Pruned
+	pruned tree.Pruned
 }
 
 func (pr *pruner) prune(ctx context.Context) error {
@@ -94,7 +86,7 @@ func (pr *pruner) pruneIndexes(s *state) error {
 		if fi, err := pr.tree.Root.Lstat(p); err != nil || !fi.Mode().IsRegular() {
 			return nil
 		}
-		return pr.remove(p)
+		return pr.tree.Prune(p, &pr.pruned)
 	})
 }
 
@@ -135,7 +127,7 @@ func (pr *pruner) pruneContent(ctx context.Context, sum lock.SHA256) error {
 		if got != sum {
 			continue
 		}
-		if err := pr.remove(p); err != nil {
+		if err := pr.tree.Prune(p, &pr.pruned); err != nil {
 			return err
 		}
 	}
@@ -156,25 +148,6 @@ func (pr *pruner) eachDir(dir string, do func(name string) error) error {
 			continue
 		}
 		if err := do(e.Name()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// remove removes a file, and the directories that it leaves empty.
-func (pr *pruner) remove(p string) error {
-	fi, err := pr.tree.Root.Lstat(p)
-	if err != nil {
-		return err
-	}
-	if err := pr.tree.Root.Remove(p); err != nil {
-		return err
-	}
-	pr.pruned.Paths = append(pr.pruned.Paths, p)
-	pr.pruned.Bytes += fi.Size()
-	for parent := path.Dir(p); parent != "."; parent = path.Dir(parent) {
-		if err := pr.tree.RemoveEmpty(parent); err != nil {
 			return err
 		}
 	}

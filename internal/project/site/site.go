@@ -26,6 +26,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/tree"
 )
 
@@ -132,7 +133,7 @@ func Open(ctx context.Context, root string, plan *lock.Lock, o Options) (*Writer
 // checkRoot refuses a directory that another form of output has, and what
 // somebody else put where something of ours belongs.
 func (w *Writer) checkRoot(plan *lock.Lock) error {
-	for form, sign := range map[string]string{"an agent's cache directory": tree.MetaDir + "/lock.json", "a bundle": "oci-layout"} {
+	for form, sign := range map[string]string{"an agent's cache directory": cache.LockPath, "a bundle": "oci-layout"} {
 		if _, err := w.tree.Root.Lstat(sign); err == nil {
 			return fault.New(fault.Usage, "%s is %s", w.tree.Path, form).WithHint("name another directory for the site")
 		}
@@ -184,7 +185,7 @@ func (w *Writer) place(ctx context.Context, a lock.Artifact, p string) (bool, er
 		return false, err
 	}
 	defer staged.Discard()
-	if err := tree.Copy(ctx, staged, from); err != nil {
+	if err := cache.Copy(ctx, staged, from); err != nil {
 		return false, err
 	}
 	if got := staged.Blob(); got != a.Blob {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path"
 	"regexp"
@@ -86,6 +85,7 @@ func documents(l *lock.Lock, tag string, o Options) ([]cache.Document, error) {
 		return nil, fault.New(fault.Usage, "the lock has %d bytes; at most %d can be read back", len(data), maxDocument).
 			WithHint("mirror fewer plugins or platforms")
 	}
+	// Paths are relative to the directory of the version.
 	digests := map[string]lock.SHA256{lockName: lock.Sum(data)}
 	for _, a := range l.Artifacts {
 		digests["../"+filePath(a)] = a.SHA256
@@ -97,24 +97,15 @@ func documents(l *lock.Lock, tag string, o Options) ([]cache.Document, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading the index of %q: %w", r.Name, err)
 		}
-		rewritten, err := rewriteIndex(l, r, upstream, urls.builds)
+		rewritten, err := cache.Rewrite(l, r, upstream, urls.builds)
 		if err != nil {
 			return nil, err
 		}
 		digests[r.Name+"/"+indexName] = lock.Sum(rewritten)
 		indexes = append(indexes, cache.Document{Path: indexPath(tag, r.Name), Data: rewritten})
 	}
-	head := []cache.Document{{Path: path.Join(tag, sumsName), Data: sums(digests)}, {Path: path.Join(tag, lockName), Data: data}}
+	head := []cache.Document{{Path: path.Join(tag, sumsName), Data: cache.Sums(digests)}, {Path: path.Join(tag, lockName), Data: data}}
 	return append(head, indexes...), nil
-}
-
-// sums is the content of SHA256SUMS, with paths relative to its directory.
-func sums(digests map[string]lock.SHA256) []byte {
-	var out bytes.Buffer
-	for _, p := range slices.Sorted(maps.Keys(digests)) {
-		fmt.Fprintf(&out, "%s  %s\n", digests[p], p)
-	}
-	return out.Bytes()
 }
 
 // state is what a directory of a web root holds of a version.

@@ -13,6 +13,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
 )
 
 // Staged is a file on its way, and its digest.
@@ -108,15 +109,20 @@ func (t *Tree) Put(ctx context.Context, p string, data []byte, mode fs.FileMode)
 	if same, err := t.Holds(ctx, p, blob, mode); err != nil || same {
 		return false, err
 	}
+	return true, t.Write(p, data, mode)
+}
+
+// Write writes a small file.
+func (t *Tree) Write(p string, data []byte, mode fs.FileMode) error {
 	staged, err := t.Stage()
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer staged.Discard()
 	if _, err := staged.Write(data); err != nil {
-		return false, err
+		return err
 	}
-	return true, staged.Publish(p, mode)
+	return staged.Publish(p, mode)
 }
 
 // Holds reports whether a regular file with a content is at a path. If its mode
@@ -147,30 +153,8 @@ func (t *Tree) Sum(ctx context.Context, p string) (lock.SHA256, error) {
 	}
 	defer f.Close()
 	h := sha256.New()
-	if err := Copy(ctx, h, f); err != nil {
+	if err := cache.Copy(ctx, h, f); err != nil {
 		return lock.SHA256{}, err
 	}
 	return lock.SHA256(h.Sum(nil)), nil
-}
-
-// bufferSize is that of copies, in bytes.
-const bufferSize = 256 << 10
-
-// Copy copies until ctx is done.
-func Copy(ctx context.Context, to io.Writer, from io.Reader) error {
-	_, err := io.CopyBuffer(struct{ io.Writer }{to}, reader{ctx, from}, make([]byte, bufferSize))
-	return err
-}
-
-// reader fails once its context is done.
-type reader struct {
-	ctx context.Context
-	io.Reader
-}
-
-func (r reader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.Reader.Read(p)
 }

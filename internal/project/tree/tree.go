@@ -22,11 +22,12 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
 )
 
 const (
 	// MetaDir is the directory for what is not the readers'.
-	MetaDir = ".botkube-mirror"
+	MetaDir = cache.MetaDir
 
 	stagingDir = MetaDir + "/staging"
 )
@@ -212,8 +213,10 @@ func mkdir(dir string) (created []string, err error) {
 // readable are the bits of a directory's mode that readers need.
 const readable = 0o555
 
-// MkdirAll creates a directory and its parents, which everybody can read. One
-// that is there keeps its mode if so. It refuses links.
+// MkdirAll creates a directory and its parents, which everybody can read. To
+// the mode of one that is there it adds what is missing, and takes nothing away:
+// volumes that have a group (a pod's fsGroup) depend on more bits, and only the
+// owner of a directory may change them. It refuses links.
 func (t *Tree) MkdirAll(dir string) error {
 	if dir == "." {
 		return nil
@@ -224,10 +227,7 @@ func (t *Tree) MkdirAll(dir string) error {
 	fi, err := t.Root.Lstat(dir)
 	switch {
 	case err == nil && fi.IsDir():
-		if fi.Mode().Perm()&readable == readable {
-			return nil
-		}
-		return t.Root.Chmod(dir, agent.DirectoryMode)
+		return t.mend(dir, fi.Mode())
 	case err == nil:
 		return t.InTheWay(dir, "is not a directory")
 	}
@@ -235,6 +235,18 @@ func (t *Tree) MkdirAll(dir string) error {
 		return err
 	}
 	return t.Root.Chmod(dir, agent.DirectoryMode)
+}
+
+// mend adds what is missing in the mode of a directory.
+func (t *Tree) mend(dir string, mode fs.FileMode) error {
+	if mode.Perm()&agent.DirectoryMode == agent.DirectoryMode {
+		return nil
+	}
+	err := t.Root.Chmod(dir, mode|agent.DirectoryMode)
+	if mode.Perm()&readable == readable {
+		return nil // on read-only media, perhaps, and nothing has to be written
+	}
+	return err
 }
 
 // CheckDir refuses anything but a directory, such as a link, where one of ours
@@ -280,20 +292,6 @@ func (t *Tree) Read(p string, max int64) ([]byte, error) {
 	}
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, max))
-}
-
-// RemoveEmpty removes a directory unless something is in it.
-func (t *Tree) RemoveEmpty(dir string) error {
-	d, err := t.Root.Open(dir)
-	if err != nil {
-		return err
-	}
-	_, err = d.Readdirnames(1)
-	d.Close()
-	if !errors.Is(err, io.EOF) {
-		return err
-	}
-	return t.Root.Remove(dir)
 }
 
 // SyncDirs makes the names of files durable, and those of the directories they

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -86,24 +87,71 @@ func TestMkdirAllModes(t *testing.T) {
 	dir := t.TempDir()
 	tr := open(t, dir)
 	defer tr.Close()
-	for name, mode := range map[string]fs.FileMode{"shared": 0o775, "hidden": 0o700} {
+	for name, mode := range map[string]fs.FileMode{"shared": 0o775 | fs.ModeSetgid, "hidden": 0o700 | fs.ModeSetgid, "readonly": 0o555} {
 		path := filepath.Join(dir, name)
 		if err := errors.Join(os.Mkdir(path, mode), os.Chmod(path, mode)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for name, want := range map[string]fs.FileMode{"shared": 0o775, "hidden": 0o755, "new": 0o755} {
+	for name, want := range map[string]fs.FileMode{"shared": 0o775 | fs.ModeSetgid, "hidden": 0o755 | fs.ModeSetgid, "readonly": 0o755, "new": 0o755} {
 		if err := tr.MkdirAll(name + "/below"); err != nil {
 			t.Fatal(err)
 		}
-		for _, p := range []string{name, name + "/below"} {
-			fi, err := os.Stat(filepath.Join(dir, p))
-			if p != name {
-				want = 0o755
-			}
-			if err != nil || fi.Mode().Perm() != want {
-				t.Errorf("%s has mode %v, %v, want %v", p, fi.Mode(), err, want)
-			}
+		if fi, err := os.Stat(filepath.Join(dir, name)); err != nil || fi.Mode() != want|fs.ModeDir {
+			t.Errorf("%s has mode %v, %v, want %v", name, fi.Mode(), err, want)
+		}
+		if fi, err := os.Stat(filepath.Join(dir, name, "below")); err != nil || fi.Mode().Perm() != 0o755 {
+			t.Errorf("%s/below has mode %v, %v", name, fi.Mode(), err)
+		}
+	}
+}
+
+// TestDiscardUnpublished wants nothing left of a file that did not get its name.
+func TestDiscardUnpublished(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "in/way"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	tr := open(t, dir)
+	defer tr.Close()
+	staged, err := tr.Stage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := staged.Publish("in", 0o644); fault.KindOf(err) != fault.Usage {
+		t.Errorf("%v, want a refusal", err)
+	}
+	staged.Discard()
+	if left, err := os.ReadDir(filepath.Join(dir, stagingDir)); err != nil || len(left) > 0 {
+		t.Errorf("left are %v, %v", left, err)
+	}
+}
+
+func TestPrune(t *testing.T) {
+	dir := t.TempDir()
+	for p, content := range map[string]string{"a/b/c": "four", "a/other": "", "d/x": ""} {
+		path := filepath.Join(dir, p)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tr := open(t, dir)
+	defer tr.Close()
+	var pruned Pruned
+	for _, p := range []string{"a/b/c", "d", "none/x"} {
+		if err := tr.Prune(p, &pruned); err != nil {
+			t.Error(err)
+		}
+	}
+	if !slices.Equal(pruned.Paths, []string{"a/b/c"}) || pruned.Bytes != 4 {
+		t.Errorf("pruned %+v", pruned)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "a/b")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an empty directory is left: %v", err)
+	}
+	for _, p := range []string{"a/other", "d/x"} {
+		if _, err := os.Stat(filepath.Join(dir, p)); err != nil {
+			t.Error(err)
 		}
 	}
 }

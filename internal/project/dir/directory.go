@@ -1,0 +1,104 @@
+package dir
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/tree"
+)
+
+// directory is that of one platform, or the top of those of several.
+type directory struct {
+	*tree.Tree
+	// planned are the paths of the coming layout.
+	planned map[string]bool
+
+	begin     sync.Once
+	began     bool
+	failed    error
+	committed bool
+
+	mu sync.Mutex
+	// made has the digests of placed files.
+	made map[string]lock.Blob
+}
+
+func openDirectory(ctx context.Context, path string, waiting func(string)) (*directory, error) {
+	t, err := tree.Open(ctx, path, waiting)
+	if err != nil {
+		return nil, err
+	}
+	return &directory{Tree: t, planned: map[string]bool{}, made: map[string]lock.Blob{}}, nil
+}
+
+// openPlanned opens the directory of a plan, which no other form of output may
+// have.
+func openPlanned(ctx context.Context, path string, waiting func(string)) (*directory, error) {
+	d, err := openDirectory(ctx, path, waiting)
+	if err != nil {
+		return nil, err
+	}
+	// Only now has another run that wrote a site there come to its end.
+	if site.IsSite(path) {
+		d.Close()
+		return nil, fault.New(fault.Usage, "%s is a site", path).WithHint("name another directory for the agent's cache directory")
+	}
+	return d, nil
+}
+
+// Close removes what is unfinished, and a directory that was made for nothing.
+func (d *directory) Close() error {
+	return errors.Join(d.forgetUnwritten(), d.Tree.Close())
+}
+
+// Stage creates a file under a temporary name. Before the first one, it notes
+// what the directory holds and will hold, so that nothing is forgotten if the
+// run ends here.
+func (d *directory) Stage() (*tree.Staged, error) {
+	if err := d.note(); err != nil {
+		return nil, err
+	}
+	return d.Tree.Stage()
+}
+
+// Put writes a small file if the directory does not hold that already. Like
+// [directory.Stage], it notes first.
+func (d *directory) Put(ctx context.Context, p string, data []byte) (bool, error) {
+	blob := lock.Blob{Size: int64(len(data)), SHA256: lock.Sum(data)}
+	if same, err := d.Holds(ctx, p, blob, agent.IndexMode); err != nil || same {
+		return false, err
+	}
+	if err := d.note(); err != nil {
+		return false, err
+	}
+	return true, d.Write(p, data, agent.IndexMode)
+}
+
+func (d *directory) note() error {
+	d.begin.Do(func() { d.began, d.failed = true, d.beginWriting() })
+	return d.failed
+}
+
+// syncPlaced makes the names of the directory's files durable.
+func (d *directory) syncPlaced() error {
+	return d.SyncDirs(append(slices.Collect(maps.Keys(d.made)), lockPath))
+}
+
+// readMeta reads a file of ours, of bounded size.
+func readMeta(t *tree.Tree, p string) ([]byte, error) { return t.Read(p, maxMeta) }
+
+// readLock reads the lock that is there.
+func readLock(t *tree.Tree) (*lock.Lock, error) {
+	data, err := readMeta(t, lockPath)
+	if err != nil {
+		return nil, err
+	}
+	return lock.Parse(data)
+}
