@@ -62,16 +62,17 @@ func runOnline(t *testing.T, proxy *Proxy, cfg agentConfig) agentReport {
 	return runAgent(t, cmd, cfg)
 }
 
-// runIsolated starts the agent without a network from the cache directory dir, which it sees at mount. If it starts,
-// it must leave the directory as it is.
+// runIsolated starts the agent without a network from the cache directory dir, which it sees at mount, or where it
+// lies if nothing can be mounted. If it starts, it must leave the directory as it is.
 func runIsolated(t *testing.T, dir, mount string, cfg agentConfig) agentReport {
 	t.Helper()
-	cfg.CacheDir = mount
 	before := readTree(t, dir)
 	var report agentReport
 	if isolation(t) == "namespace" {
+		cfg.CacheDir = mount
 		report = runInNamespace(t, dir, cfg)
 	} else {
+		cfg.CacheDir = dir
 		makeWritable := makeReadOnly(t, dir)
 		report, _ = runRefused(t, cfg)
 		makeWritable()

@@ -62,14 +62,14 @@ func tempDir(t *testing.T) string {
 }
 
 // build runs go build in a module's directory and returns the directory with the programs.
-func build(module, name string, packages ...string) (string, error) {
+func build(module, name string, env []string, packages ...string) (string, error) {
 	out := filepath.Join(scratch, name)
 	if err := os.Mkdir(out, 0o755); err != nil {
 		return "", err
 	}
 	cmd := exec.Command("go", append([]string{"build", "-ldflags=-s -w", "-o", out + "/"}, packages...)...)
 	cmd.Dir = module
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOOS="+here.OS, "GOARCH="+here.Arch)
+	cmd.Env = append(append(os.Environ(), "GOWORK=off", "GOOS="+here.OS, "GOARCH="+here.Arch), env...)
 	if log, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building %s: %w\n%s", name, err, log)
 	}
@@ -77,10 +77,12 @@ func build(module, name string, packages ...string) (string, error) {
 }
 
 // buildAgent builds the agent and the plugin programs.
-var buildAgent = sync.OnceValues(func() (string, error) { return build("agent", "agent", "./...") })
+var buildAgent = sync.OnceValues(func() (string, error) { return build("agent", "agent", nil, "./...") })
 
-// buildProduct builds botkube-mirror.
-var buildProduct = sync.OnceValues(func() (string, error) { return build(filepath.Join("..", ".."), "product", ".") })
+// buildProduct builds botkube-mirror as it is released: static, so that it puts itself into images.
+var buildProduct = sync.OnceValues(func() (string, error) {
+	return build(filepath.Join("..", ".."), "product", []string{"CGO_ENABLED=0"}, ".")
+})
 
 // loadPrograms reads the plugin programs.
 var loadPrograms = sync.OnceValues(func() (Programs, error) {

@@ -10,6 +10,10 @@
 // reached through a proxy on loopback ([Proxy]) that writes down every request. The agent then starts from the
 // result, and every plugin runs its dependencies and says who it is.
 //
+// The result is a directory that pull wrote, or one that a bundle became after it was carried in a file or through
+// registries, or what a runtime mounts of the image, or a volume that the image's own program filled. The registries
+// are Debian's docker-registry; without it that test is skipped, unless BOTKUBE_MIRROR_TEST_REQUIRE is 1.
+//
 // An agent without a network runs in one of two modes, and the test log says in which:
 //
 //   - namespace: root only. User 101 without any write permission, the cache directory mounted read-only at a

@@ -5,9 +5,18 @@ go 1.26.0
 
 require (
 	github.com/botkube-mirror/botkube-mirror v0.0.0
+	github.com/google/go-containerregistry v0.22.1
+	github.com/klauspost/compress v1.20.1
+	github.com/ulikunitz/xz v0.5.17
 	gopkg.in/yaml.v3 v3.0.1
 )
 
-require github.com/hashicorp/go-version v1.9.0 // indirect
+require (
+	github.com/google/go-cmp v0.7.0 // indirect
+	github.com/hashicorp/go-version v1.9.0 // indirect
+	github.com/opencontainers/go-digest v1.0.0 // indirect
+	github.com/opencontainers/image-spec v1.1.1 // indirect
+	golang.org/x/sync v0.24.0 // indirect
+)
 
 replace github.com/botkube-mirror/botkube-mirror => ../..

@@ -23,9 +23,13 @@ const enterVariable = "ACCEPTANCE_ENTER_NAMESPACE"
 
 // namespace is what a process is shut into before it becomes Command.
 type namespace struct {
-	// Source is mounted read-only at Target.
+	// Root is all that it sees of the file system, read-only; empty means everything.
+	Root string
+	// Source is mounted at Target below Root, read-only unless Writable is set.
 	Source, Target string
+	Writable       bool
 	Command        string
+	Args           []string
 }
 
 // command returns the namespace's process, not yet started: this test binary, in namespaces of its own, which drops
@@ -66,11 +70,8 @@ func (n namespace) enter() error {
 	if err := checkNoNetwork(); err != nil {
 		return err
 	}
-	if err := syscall.Mount(n.Source, n.Target, "", syscall.MS_BIND, ""); err != nil {
-		return fmt.Errorf("mounting %s: %w", n.Target, err)
-	}
-	if err := syscall.Mount("", n.Target, "", syscall.MS_REMOUNT|syscall.MS_BIND|syscall.MS_RDONLY, ""); err != nil {
-		return fmt.Errorf("making %s read-only: %w", n.Target, err)
+	if err := n.mount(); err != nil {
+		return err
 	}
 	if err := syscall.Setgroups(nil); err != nil {
 		return fmt.Errorf("dropping groups: %w", err)
@@ -81,13 +82,45 @@ func (n namespace) enter() error {
 	if err := syscall.Setuid(agentUser); err != nil {
 		return fmt.Errorf("becoming user %d: %w", agentUser, err)
 	}
-	if err := os.WriteFile(filepath.Join(n.Target, "written"), nil, 0o644); err == nil {
-		return fmt.Errorf("%s can be written to", n.Target)
-	}
 	if err := os.Unsetenv(enterVariable); err != nil {
 		return err
 	}
-	return syscall.Exec(n.Command, []string{n.Command}, os.Environ())
+	return syscall.Exec(n.Command, append([]string{n.Command}, n.Args...), os.Environ())
+}
+
+// mount makes the file system what the process is to see.
+func (n namespace) mount() error {
+	if n.Root != "" {
+		if err := bind(n.Root, n.Root, false); err != nil {
+			return err
+		}
+	}
+	if err := bind(n.Source, filepath.Join(n.Root, n.Target), n.Writable); err != nil {
+		return err
+	}
+	if n.Root == "" {
+		return nil
+	}
+	if err := syscall.Chroot(n.Root); err != nil {
+		return fmt.Errorf("entering %s: %w", n.Root, err)
+	}
+	return os.Chdir("/")
+}
+
+func bind(source, target string, writable bool) error {
+	if err := syscall.Mount(source, target, "", syscall.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mounting %s: %w", target, err)
+	}
+	if writable {
+		return nil
+	}
+	if err := syscall.Mount("", target, "", syscall.MS_REMOUNT|syscall.MS_BIND|syscall.MS_RDONLY, ""); err != nil {
+		return fmt.Errorf("making %s read-only: %w", target, err)
+	}
+	if err := os.WriteFile(filepath.Join(target, "written"), nil, 0o644); err == nil {
+		return fmt.Errorf("%s can be written to", target)
+	}
+	return nil
 }
 
 func checkNoNetwork() error {

@@ -48,7 +48,7 @@ var starts = map[string]start{
 		world: world{
 			upstream: acme(plugin{
 				kind: "executor", name: "echo", version: "v1.0.0",
-				needs: []string{"one"}, extension: ".tar.gz", beneath: "some/where",
+				needs: []string{"one"}, extension: ".tar.gz", beneath: ".tar.gz//some/where",
 			}),
 			executors: []string{"acme/echo"},
 		},

@@ -42,6 +42,18 @@ func runProduct(t *testing.T, proxy *Proxy, args ...string) outcome {
 	return outcome{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
+// runOffline runs botkube-mirror where there is no network but loopback, and wants it to come to its end without one.
+func runOffline(t *testing.T, args ...string) {
+	t.Helper()
+	down := startProxy(t, nil)
+	if got := runProduct(t, down, args...); got.code != 0 {
+		t.Fatalf("botkube-mirror %q: exit code %d", args, got.code)
+	}
+	if asked := down.Requests(); len(asked) > 0 {
+		t.Errorf("botkube-mirror %q asked for %v", args, asked)
+	}
+}
+
 // mirrored is a cache directory that the product wrote, and where the agent is to see it.
 type mirrored struct {
 	dir, mount string
@@ -108,6 +120,15 @@ func (m mirrored) remove(t *testing.T, name string) {
 func (m mirrored) start(t *testing.T, cfg agentConfig) agentReport {
 	t.Helper()
 	return runIsolated(t, m.dir, m.mount, cfg)
+}
+
+// checkStarts wants the agent to start without a network, with every plugin at work, and to ask for nothing if it has one.
+func (m mirrored) checkStarts(t *testing.T) {
+	t.Helper()
+	checkAnswers(t, everything(), m.start(t, everything()))
+	if _, asked := m.asksFor(t, everything()); len(asked) > 0 {
+		t.Errorf("the agent asked for %q", asked)
+	}
 }
 
 // asksFor returns what the agent would request, were there a network.

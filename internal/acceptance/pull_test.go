@@ -18,11 +18,7 @@ import (
 
 // TestAgentStartsFromWhatPullWrote is what the product is for.
 func TestAgentStartsFromWhatPullWrote(t *testing.T) {
-	m := pullAll(t)
-	checkAnswers(t, everything(), m.start(t, everything()))
-	if _, asked := m.asksFor(t, everything()); len(asked) > 0 {
-		t.Errorf("the agent asked for %q", asked)
-	}
+	pullAll(t).checkStarts(t)
 }
 
 // TestPullWritesWhatTheAgentWould compares with what the real manager makes of the same release.
@@ -156,10 +152,7 @@ func TestSeveralPlatforms(t *testing.T) {
 	}
 	sub := mirrored{dir: filepath.Join(m.dir, here.OS+"-"+here.Arch)}
 	sub.mount = mountFor(t, sub.dir)
-	checkAnswers(t, everything(), sub.start(t, everything()))
-	if _, asked := sub.asksFor(t, everything()); len(asked) > 0 {
-		t.Errorf("the agent asked for %q", asked)
-	}
+	sub.checkStarts(t)
 }
 
 // TestSelection wants the plugins asked for, and those only.

@@ -28,7 +28,7 @@ type plugin struct {
 	needs, needsElsewhere []string
 	// extension is that of the plugin's file; none means a raw binary.
 	extension string
-	// beneath puts every dependency into this directory of an archive.
+	// beneath puts every dependency into an archive: its extension, and after two slashes a directory in it.
 	beneath string
 }
 
@@ -50,11 +50,7 @@ func (p plugin) url(repository string, on platform) string {
 }
 
 func (p plugin) dependencyURL(repository, dependency string, on platform) string {
-	at := strings.TrimSuffix(p.url(repository, on), p.extension) + "_deps/" + dependency
-	if p.beneath != "" {
-		at += ".tar.gz//" + p.beneath
-	}
-	return at
+	return strings.TrimSuffix(p.url(repository, on), p.extension) + "_deps/" + dependency + p.beneath
 }
 
 func (p plugin) entry(repository string) entry {
@@ -146,7 +142,7 @@ func memberOf(raw string) string {
 		return "program"
 	}
 	_, subdir, _ := strings.Cut(strings.TrimPrefix(raw, at), "//")
-	return path.Join(subdir, strings.TrimSuffix(path.Base(at), ".tar.gz"))
+	return path.Join(subdir, strings.TrimSuffix(path.Base(at), archiveExtension(at)))
 }
 
 // fileNamed returns a plugin or a dependency, as the path of a URL or a file says.
