@@ -21,6 +21,9 @@ type Selection struct {
 	Platforms []agent.Platform
 	// AllPlatforms wants each platform that a selected plugin is offered for.
 	AllPlatforms bool
+	// WhereStartable takes each plugin for those of the platforms that it can
+	// start on. Without it, one that cannot start on all of them is an error.
+	WhereStartable bool
 }
 
 // Selected is an entry that is mirrored.
@@ -33,6 +36,8 @@ type Selected struct {
 	// newestSelected is the newest that is selected: to an agent that reads the
 	// mirror's index, it is the newest.
 	newestSelected *agent.Entry
+	// On are the platforms that it is mirrored for.
+	On []agent.Platform
 }
 
 // newer returns the other entries whose dependencies the agent may look for.
@@ -57,14 +62,32 @@ func Select(indexes map[string]*Index, s Selection) ([]Selected, []agent.Platfor
 		return nil, nil, err
 	}
 	var problems []error
-	for _, e := range selected {
+	for i := range selected {
 		for _, p := range platforms {
-			if err := startable(e, p); err != nil {
+			if err := startable(selected[i], p); err != nil {
 				problems = append(problems, err)
+				continue
 			}
+			selected[i].On = append(selected[i].On, p)
+		}
+	}
+	if s.WhereStartable {
+		selected, platforms = startableOnly(selected, platforms)
+		if len(selected) > 0 {
+			return selected, platforms, nil
 		}
 	}
 	return selected, platforms, errors.Join(problems...)
+}
+
+// startableOnly drops what can start on no platform, and platforms on which
+// nothing can.
+func startableOnly(selected []Selected, platforms []agent.Platform) ([]Selected, []agent.Platform) {
+	selected = slices.DeleteFunc(selected, func(e Selected) bool { return len(e.On) == 0 })
+	platforms = slices.DeleteFunc(slices.Clone(platforms), func(p agent.Platform) bool {
+		return !slices.ContainsFunc(selected, func(e Selected) bool { return slices.Contains(e.On, p) })
+	})
+	return selected, platforms
 }
 
 func selectEntries(indexes map[string]*Index, s Selection) ([]Selected, error) {

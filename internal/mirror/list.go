@@ -2,17 +2,13 @@ package mirror
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/index"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
 )
 
 // ListOptions say what [Session.List] does.
@@ -166,23 +162,20 @@ func (s *Session) ListUpstream(ctx context.Context, sel Selection) (*Listing, er
 	if len(sel.Platforms) == 0 && sel.Lock == "" {
 		sel.AllPlatforms = true
 	}
-	plans, err := s.resolveOffered(ctx, sel)
+	sel.whereStartable = sel.Lock == ""
+	plan, err := s.resolve(ctx, sel)
 	if err != nil {
 		return nil, err
 	}
-	var locks []*lock.Lock
-	files := map[string]ListedFile{}
-	for _, plan := range plans {
-		locks = append(locks, plan.Lock)
-		result := newResult(plan, PullOptions{})
-		if err := s.probe(ctx, plan, result); err != nil {
-			return nil, err
-		}
-		for _, a := range result.Artifacts {
-			files[a.URL] = ListedFile{URL: a.URL, Size: a.Size, SHA256: a.SHA256, VerifiedBy: a.VerifiedBy, VerifiedWith: a.VerifiedWith}
-		}
+	result := newResult(plan, PullOptions{})
+	if err := s.probe(ctx, plan, result); err != nil {
+		return nil, err
 	}
-	l := newListing(union(locks), files)
+	files := map[string]ListedFile{}
+	for _, a := range result.Artifacts {
+		files[a.URL] = ListedFile{URL: a.URL, Size: a.Size, SHA256: a.SHA256, VerifiedBy: a.VerifiedBy, VerifiedWith: a.VerifiedWith}
+	}
+	l := newListing(plan.Lock, files)
 	l.Kind = KindUpstream
 	return l, nil
 }
@@ -284,119 +277,4 @@ func (l *Listing) sum() {
 	if l.Chart != nil {
 		l.Totals.AllBytes += l.Chart.File.Size
 	}
-}
-
-// resolveOffered resolves a selection. Where some of its plugins cannot start
-// on some of its platforms, which a pull refuses, it resolves the platforms
-// apart, each with the plugins that can.
-func (s *Session) resolveOffered(ctx context.Context, sel Selection) ([]*resolve.Plan, error) {
-	plan, err := s.resolve(ctx, sel)
-	if err == nil {
-		return []*resolve.Plan{plan}, nil
-	}
-	if fault.KindOf(err) != fault.Usage || sel.Lock != "" {
-		return nil, err
-	}
-	parts, partsErr := s.startable(ctx, sel)
-	if partsErr != nil || len(parts) == 0 {
-		return nil, err
-	}
-	var plans []*resolve.Plan
-	for _, part := range parts {
-		plan, err := s.resolve(ctx, part)
-		if err != nil {
-			return nil, err
-		}
-		plans = append(plans, plan)
-	}
-	return plans, nil
-}
-
-// startable takes a selection apart by what can start where. Platforms that
-// the same plugins can start on stay together.
-func (s *Session) startable(ctx context.Context, sel Selection) ([]Selection, error) {
-	indexes, err := s.indexes(ctx, sel)
-	if err != nil {
-		return nil, err
-	}
-	selected, platforms, err := index.Select(indexes, index.Selection{
-		Plugins: sel.Plugins, Exclude: sel.Exclude, Platforms: sel.Platforms, AllPlatforms: sel.AllPlatforms,
-	})
-	if len(selected) == 0 {
-		return nil, err
-	}
-	parts := map[string]*Selection{}
-	for _, p := range platforms {
-		var keys []agent.PluginKey
-		for _, e := range selected {
-			one := index.Selection{Plugins: []agent.PluginKey{e.Key()}, Platforms: []agent.Platform{p}}
-			if _, _, err := index.Select(indexes, one); err == nil && !slices.Contains(keys, e.Key()) {
-				keys = append(keys, e.Key())
-			}
-		}
-		if len(keys) == 0 {
-			continue
-		}
-		name := fmt.Sprint(keys)
-		if parts[name] == nil {
-			part := sel
-			part.Plugins, part.Exclude, part.Platforms, part.AllPlatforms = keys, nil, nil, false
-			parts[name] = &part
-		}
-		parts[name].Platforms = append(parts[name].Platforms, p)
-	}
-	var sorted []Selection
-	for _, name := range slices.Sorted(maps.Keys(parts)) {
-		sorted = append(sorted, *parts[name])
-	}
-	return sorted, nil
-}
-
-// indexes reads the indexes of a selection, by name.
-func (s *Session) indexes(ctx context.Context, sel Selection) (map[string]*index.Index, error) {
-	req := resolve.Request{Version: sel.Version, Repositories: sel.Repositories}
-	if err := s.settleVersion(ctx, &req); err != nil {
-		return nil, err
-	}
-	if len(req.Repositories) == 0 {
-		req.Repositories = agent.DefaultRepositories(req.Version)
-	}
-	indexes := map[string]*index.Index{}
-	for _, r := range req.Repositories {
-		u, err := indexURL(r.Name, r.URL)
-		if err != nil {
-			return nil, err
-		}
-		data, _, err := s.Fetch.Document(ctx, u, index.MaxSize)
-		if err != nil {
-			return nil, err
-		}
-		if indexes[r.Name], err = index.Parse(data); err != nil {
-			return nil, err
-		}
-	}
-	return indexes, nil
-}
-
-// union puts locks for different platforms together.
-func union(locks []*lock.Lock) *lock.Lock {
-	all := &lock.Lock{SchemaVersion: lock.SchemaVersion, BotkubeVersion: locks[0].BotkubeVersion}
-	for _, l := range locks {
-		all.Platforms = append(all.Platforms, l.Platforms...)
-		all.Repositories = append(all.Repositories, l.Repositories...)
-		all.Artifacts = append(all.Artifacts, l.Artifacts...)
-		for _, p := range l.Plugins {
-			i := slices.IndexFunc(all.Plugins, func(q lock.Plugin) bool { return q.Key() == p.Key() && q.Type == p.Type })
-			if i < 0 {
-				p.Builds = slices.Clone(p.Builds)
-				all.Plugins = append(all.Plugins, p)
-				continue
-			}
-			all.Plugins[i].Builds = append(all.Plugins[i].Builds, p.Builds...)
-		}
-	}
-	all.Sort()
-	all.Repositories = slices.CompactFunc(all.Repositories, func(a, b lock.Repository) bool { return a.Name == b.Name })
-	all.Artifacts = slices.CompactFunc(all.Artifacts, func(a, b lock.Artifact) bool { return a.URL == b.URL })
-	return all
 }

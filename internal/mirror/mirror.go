@@ -43,6 +43,8 @@ type Selection struct {
 	RequireChecksums bool
 	// Members are what a bundle holds beside plugins.
 	Members resolve.Members
+	// whereStartable is as in [index.Selection].
+	whereStartable bool
 	// pluginsOnly leaves out the other members that a lock has.
 	pluginsOnly bool
 }
@@ -117,7 +119,7 @@ func (s *Session) resolve(ctx context.Context, sel Selection) (*resolve.Plan, er
 	req := resolve.Request{
 		Version:          sel.Version,
 		Repositories:     slices.Clone(sel.Repositories),
-		Selection:        index.Selection{Plugins: sel.Plugins, Exclude: sel.Exclude, Platforms: sel.Platforms, AllPlatforms: sel.AllPlatforms},
+		Selection:        index.Selection{Plugins: sel.Plugins, Exclude: sel.Exclude, Platforms: sel.Platforms, AllPlatforms: sel.AllPlatforms, WhereStartable: sel.whereStartable},
 		RequireChecksums: sel.RequireChecksums,
 		Members:          sel.Members,
 	}

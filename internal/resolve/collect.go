@@ -39,13 +39,13 @@ type collection struct {
 }
 
 // collect lists the files that the selected entries take.
-func collect(repositories []*repository, selected []index.Selected, platforms []agent.Platform) (*collection, error) {
+func collect(repositories []*repository, selected []index.Selected) (*collection, error) {
 	c := &collection{artifacts: map[string]*artifact{}}
 	var problems []error
 	for _, e := range selected {
 		i := slices.IndexFunc(repositories, func(r *repository) bool { return r.Name == e.Repository })
 		plugin := lock.Plugin{Repository: e.Repository, Type: e.Type, Name: e.Name, Version: e.Version}
-		for _, p := range platforms {
+		for _, p := range e.On {
 			build, err := c.build(repositories[i], e, p)
 			if err != nil {
 				problems = append(problems, fmt.Errorf("%s (%s) for %s: %w", e.Key(), e.Type, p, err))

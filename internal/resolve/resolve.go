@@ -98,7 +98,7 @@ func (r *Resolver) Resolve(ctx context.Context, req Request) (*Plan, error) {
 		}
 		return nil, fault.New(fault.Usage, "selecting plugins: %w", err)
 	}
-	collected, err := collect(repositories, selected, platforms)
+	collected, err := collect(repositories, selected)
 	if err != nil {
 		return nil, err
 	}
