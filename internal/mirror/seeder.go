@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"slices"
@@ -51,7 +52,12 @@ func (o SeederOptions) of(l *lock.Lock) ([]image.Seeder, error) {
 // imageOptions are those of an image of a lock.
 func (s *Session) imageOptions(l *lock.Lock, o WriteOptions) (image.Options, error) {
 	seeders, err := o.Seeders.of(l)
-	return image.Options{Mount: o.Mount, ModTime: o.ModTime, Seeders: seeders, Waiting: s.waiting}, err
+	return image.Options{
+		Mount: o.Mount, ModTime: o.ModTime, Seeders: seeders, Waiting: s.waiting,
+		Progress: func(p image.Progress) {
+			s.Observe(Event{Kind: EventWritten, Subject: fmt.Sprintf("%s layer %d of %d: %s", p.Platform, p.Done, p.Total, p.Layer)})
+		},
+	}, err
 }
 
 // describeImage records what an image turned out to be.
