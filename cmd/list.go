@@ -13,6 +13,7 @@ import (
 
 func listCommand(g *global) *cobra.Command {
 	var sel selectionFlags
+	var members memberFlags
 	var reg registryFlags
 	var transfer transferFlags
 	c := &cobra.Command{
@@ -24,7 +25,8 @@ directory or a registry (docker://REFERENCE), a directory that the agent starts
 from, a site or SITE/VERSION, or a lock; - is standard input. Without TARGET, show what a pull of the
 selection would download, by default for all platforms.
 
-Only documents are read. Whether the files are what they should be, verify says.`,
+Only documents are read. To compare every file of a bundle with its lock, and
+write nothing: unpack BUNDLE -o - >/dev/null`,
 		Example: `  botkube-mirror list bundle.tar
   botkube-mirror list --version v1.14.0 --platform linux/amd64
   botkube-mirror list docker://registry.example.com/mirror/botkube-plugins-bundle:v1.14.0 --format json`,
@@ -36,7 +38,7 @@ Only documents are read. Whether the files are what they should be, verify says.
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return listUpstream(c, g, &sel, transfer)
+				return listUpstream(c, g, &sel, members, needs{transfer: transfer, store: true, upstream: true, registry: &reg})
 			}
 			o := mirror.ListOptions{Target: args[0], Stdin: g.env.Stdin}
 			var err error
@@ -55,6 +57,7 @@ Only documents are read. Whether the files are what they should be, verify says.
 		},
 	}
 	sel.register(c)
+	members.registerFor(c, "show")
 	c.Flags().Lookup("plugin").Usage = "plugin to show, as `REPOSITORY/NAME[@VERSION]`; repeatable (default: all)"
 	c.Flags().Lookup("platform").Usage = "platform to show, as `OS/ARCH`, or all; repeatable (default: all)"
 	reg.register(c)
@@ -63,7 +66,7 @@ Only documents are read. Whether the files are what they should be, verify says.
 }
 
 // upstreamFlags are those that make no sense for what is mirrored already.
-var upstreamFlags = []string{"version", "repository", "lock", "require-checksums"}
+var upstreamFlags = []string{"version", "repository", "lock", "require-checksums", "with-agent-image", "with-chart"}
 
 // refuseUpstreamFlags refuses a target and flags that are about upstream. The
 // environment may have them: it is that of other commands as well.
@@ -83,7 +86,7 @@ func (s *selectionFlags) subset() (mirror.SubsetOptions, error) {
 	return part.options()
 }
 
-func listUpstream(c *cobra.Command, g *global, flags *selectionFlags, transfer transferFlags) error {
+func listUpstream(c *cobra.Command, g *global, flags *selectionFlags, members memberFlags, n needs) error {
 	sel, err := flags.selection()
 	if err != nil {
 		return err
@@ -92,8 +95,9 @@ func listUpstream(c *cobra.Command, g *global, flags *selectionFlags, transfer t
 		return fault.New(fault.Usage, "nothing is given to list").
 			WithHint("name a mirror: %s bundle.tar\nor ask what upstream offers: %s --version v1.14.0, or --repository NAME=URL", c.CommandPath(), c.CommandPath())
 	}
+	sel.Members = members.members()
 	var listing *mirror.Listing
-	err = g.withSession(needs{transfer: transfer, store: true, upstream: true}, func(s *mirror.Session) error {
+	err = g.withSession(n, func(s *mirror.Session) error {
 		listing, err = s.ListUpstream(c.Context(), sel)
 		return err
 	})

@@ -82,6 +82,9 @@ func writeDemand(out *strings.Builder, r *mirror.Result) {
 	if unknown > 0 {
 		fmt.Fprintf(out, ", %d of unknown size", unknown)
 	}
+	if r.MemberBytes > 0 {
+		fmt.Fprintf(out, "; %s of the agent image to download", size(r.MemberBytes))
+	}
 	out.WriteString("\n")
 }
 

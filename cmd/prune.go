@@ -15,8 +15,9 @@ func pruneCommand(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "prune [DIR]",
 		Short: "Drop what a directory's lock no longer names; without DIR, sweep the store",
-		Long: `With DIR, remove what earlier pulls wrote to the directory and its lock no longer
-names. What pull did not write stays.
+		Long: `With DIR, remove what earlier runs wrote to the directory and its lock no longer
+names; of a site, what no version's lock names. (A version goes away when its
+directory is removed.) What was not written by this program stays.
 
 Without DIR, remove from the store what no output of this machine that still
 exists is made of, and what killed runs left.`,
@@ -31,8 +32,8 @@ exists is made of, and what killed runs left.`,
 				if parseErr != nil {
 					return parseErr
 				}
-				if target.Form != mirror.FormDir {
-					return fault.New(fault.Usage, "%s is not a directory that an agent starts from, and only a directory can be pruned", target).
+				if target.Form != mirror.FormDir && target.Form != mirror.FormSite {
+					return fault.New(fault.Usage, "%s is neither a directory that an agent starts from nor a site, and only those can be pruned", target).
 						WithHint("a bundle or an image that is written again holds what its lock names, and nothing else")
 				}
 				pruned, err = mirror.PruneDir(c.Context(), target.Path, p.observe)

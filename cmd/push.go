@@ -48,7 +48,6 @@ those of docker login.`,
 			if o.ModTime, err = g.modTime(); err != nil {
 				return err
 			}
-			source = source.orElse(c, reg)
 			n := source.needs(transfer, args[0])
 			n.source, n.registry = n.registry, &reg
 			var result *mirror.Pushed
@@ -66,7 +65,7 @@ those of docker login.`,
 	img.register(c)
 	reg.register(c)
 	source.registerSource(c)
-	c.Flags().StringArrayVar(&skip, "skip", nil, "`PART` to leave out: image, bundle, agent-image or chart; repeatable")
+	c.Flags().StringArrayVar(&skip, "skip", nil, "`PART` to leave out: image, bundle, agent-image or chart; repeat it for several")
 	c.Flags().BoolVar(&force, "force", false, "replace tags that have other content")
 	transfer.register(c)
 	return c

@@ -294,7 +294,7 @@ func (g *global) report(ctx context.Context, err error) int {
 	}
 	if ctx.Err() != nil {
 		err = fault.New(fault.Interrupted, "interrupted").
-			WithHint("run the same command again: it goes on with what was downloaded")
+			WithHint("run the same command again: it uses what is there already")
 	}
 	kind, hint := fault.KindOf(err), fault.HintOf(err)
 	if g.logFormat == "json" {

@@ -92,10 +92,13 @@ func (i *imageFlags) seederOptions() (o mirror.SeederOptions, err error) {
 // memberFlags say what a bundle holds beside plugins.
 type memberFlags struct{ agentImage, chart string }
 
-func (m *memberFlags) register(c *cobra.Command) {
+func (m *memberFlags) register(c *cobra.Command) { m.registerFor(c, "put into the bundle") }
+
+// registerFor registers the flags of a command that does something with members.
+func (m *memberFlags) registerFor(c *cobra.Command, does string) {
 	flags := c.Flags()
-	flags.StringVar(&m.agentImage, "with-agent-image", "", "put the agent's image into the bundle too, by default ghcr.io/kubeshop/botkube in the Botkube version, or `=REFERENCE`")
-	flags.StringVar(&m.chart, "with-chart", "", "put the Helm chart into the bundle too, by default from https://charts.botkube.io, or `=URL` of a chart repository")
+	flags.StringVar(&m.agentImage, "with-agent-image", "", does+" the agent's image too: that of the Botkube version, or `=REFERENCE`")
+	flags.StringVar(&m.chart, "with-chart", "", does+" the Helm chart of the Botkube version too: from https://charts.botkube.io, or from `=URL`")
 	flags.Lookup("with-agent-image").NoOptDefVal = resolve.Default
 	flags.Lookup("with-chart").NoOptDefVal = resolve.Default
 }

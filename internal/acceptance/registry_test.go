@@ -30,7 +30,7 @@ func TestAgentStartsFromRegistry(t *testing.T) {
 	if got := digestOf(t, near, "near/botkube-plugins"); got != want {
 		t.Errorf("the image in the registry is %s, want that of the file, %s", got, want)
 	}
-	push("docker://"+near.Host+"/near"+bundle, far.Host+"/far/away", "--skip", "image")
+	push("docker://"+near.Host+"/near"+bundle, far.Host+"/far/away", "--source-plain-http", "--skip", "image")
 	near.Close()
 	m := unpack(t, "docker://"+far.Host+"/far/away"+bundle, newStore()...)
 	m.checkPulled(t)

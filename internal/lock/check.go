@@ -3,8 +3,12 @@ package lock
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"path"
 	"slices"
+	"strconv"
+	"strings"
+	"unicode"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 )
@@ -19,15 +23,15 @@ func (l *Lock) Check() error {
 	problems := []error{l.CheckPlan()}
 	for _, a := range l.Artifacts {
 		if a.Size <= 0 {
-			problems = append(problems, fmt.Errorf("lock: artifact %s has no size", agent.Redact(a.URL)))
+			problems = append(problems, fmt.Errorf("lock: artifact %s has no size", shown(a.URL)))
 		}
 	}
 	return errors.Join(problems...)
 }
 
 // CheckPlan reports what is wrong with a lock whose artifacts are not known
-// yet: names that are no file names, URLs that no artifact is pinned for, two
-// files at one path.
+// yet: names that are no file names, URLs that are none or that no artifact is
+// pinned for, two files at one path.
 func (l *Lock) CheckPlan() error {
 	if l.SchemaVersion != SchemaVersion {
 		return fmt.Errorf("the lock has schema version %d; this program knows version %d", l.SchemaVersion, SchemaVersion)
@@ -36,7 +40,7 @@ func (l *Lock) CheckPlan() error {
 	report := func(format string, args ...any) { problems = append(problems, fmt.Errorf("lock: "+format, args...)) }
 
 	if tag := versionTag(l.BotkubeVersion); tag != "" && !tagForm.MatchString(tag) {
-		report("the Botkube version %q is none", l.BotkubeVersion)
+		report("the Botkube version %.100q is none", l.BotkubeVersion)
 	}
 	if len(l.Platforms) == 0 {
 		report("it names no platform")
@@ -50,7 +54,7 @@ func (l *Lock) CheckPlan() error {
 			report("%w", err)
 		}
 		if platforms[p] {
-			report("platform %s stands twice", p)
+			report("platform %.100q stands twice", p)
 		}
 		platforms[p] = true
 	}
@@ -60,26 +64,42 @@ func (l *Lock) CheckPlan() error {
 			report("%w", err)
 		}
 		if repositories[r.Name] {
-			report("repository %q stands twice", r.Name)
+			report("repository %.100q stands twice", r.Name)
 		}
 		repositories[r.Name] = true
 		if r.Index.Size < 0 {
-			report("the index of %q has a negative size", r.Name)
+			report("the index of %.100q has a negative size", r.Name)
+		}
+		if err := checkURL(r.URL); err != nil {
+			report("the URL of repository %.100q %w", r.Name, err)
+		}
+		for _, s := range r.Schemas {
+			if err := checkURL(s.URL); err != nil {
+				report("the URL of a schema of repository %.100q %w", r.Name, err)
+			}
 		}
 	}
 	artifacts := map[string]bool{}
-	for _, a := range l.Artifacts {
+	for i, a := range l.Artifacts {
 		if artifacts[a.URL] {
-			report("artifact %s stands twice", agent.Redact(a.URL))
+			report("artifact %s stands twice", shown(a.URL))
 		}
 		artifacts[a.URL] = true
+		if err := checkURL(a.URL); err != nil {
+			report("the URL of artifacts[%d] %w", i, err)
+		}
 		if !a.VerifiedBy.valid() {
-			report("artifact %s is verified by %q, which means nothing", agent.Redact(a.URL), a.VerifiedBy)
+			report("artifact %s is verified by %.100q, which means nothing", shown(a.URL), a.VerifiedBy)
+		}
+		for _, u := range a.VerifiedWith {
+			if err := checkURL(u); err != nil {
+				report("the URL of a checksum file of artifact %s %w", shown(a.URL), err)
+			}
 		}
 	}
 	for _, p := range l.Plugins {
 		if !repositories[p.Repository] {
-			report("plugin %s is of a repository that the lock does not name", p.Key())
+			report("plugin %s is of a repository that the lock does not name", printable(p.Key().String()))
 		}
 		problems = append(problems, p.check(platforms, artifacts)...)
 	}
@@ -93,6 +113,49 @@ func (l *Lock) CheckPlan() error {
 		problems = append(problems, checkPaths(l)...)
 	}
 	return errors.Join(problems...)
+}
+
+const (
+	// maxURL bounds, in bytes, a URL: servers take no longer ones.
+	maxURL = 8 << 10
+	// maxReference bounds, in bytes, a reference of an image: a repository has
+	// at most 255, a tag 128 and a digest 71.
+	maxReference = 512
+)
+
+// checkURL reports what is wrong with a URL, without it: what cannot be taken
+// apart cannot be relieved of its password. That there is none is for others to say.
+func checkURL(raw string) error {
+	if len(raw) > maxURL {
+		return fmt.Errorf("has %d bytes; at most %d are read", len(raw), maxURL)
+	}
+	if strings.ContainsFunc(raw, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return errors.New("holds a control character")
+	}
+	if _, err := url.Parse(raw); err != nil {
+		return errors.New("is malformed")
+	}
+	return nil
+}
+
+// shown returns a URL for a message.
+func shown(raw string) string {
+	if checkURL(raw) != nil {
+		return "with a URL that is none"
+	}
+	return agent.Redact(raw)
+}
+
+// printable makes a name fit for a message, whatever it is.
+func printable(s string) string {
+	const most = 300
+	if len(s) > most {
+		s = s[:most] + "…"
+	}
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
 }
 
 // manifestTypes are the media types of manifests of an image for one platform.
@@ -110,14 +173,17 @@ func (im *Image) check(platforms map[agent.Platform]bool) []error {
 	if im.Reference == "" || len(im.Manifests) == 0 {
 		report("it has no reference or no manifest")
 	}
+	if len(im.Reference) > maxReference || strings.ContainsFunc(im.Reference, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		report("%.100q is not a reference", agent.Redact(im.Reference))
+	}
 	seen := map[agent.Platform]bool{}
 	for _, m := range im.Manifests {
 		if seen[m.Platform] || !platforms[m.Platform] {
-			report("platform %s stands twice or is not one of the lock's", m.Platform)
+			report("platform %.100q stands twice or is not one of the lock's", m.Platform)
 		}
 		seen[m.Platform] = true
 		if !slices.Contains(manifestTypes, m.MediaType) {
-			report("media type %q is not that of an image manifest", m.MediaType)
+			report("media type %.100q is not that of an image manifest", m.MediaType)
 		}
 		for _, b := range append([]Blob{m.Blob}, m.Blobs...) {
 			if b.Size <= 0 {
@@ -136,11 +202,17 @@ func (c *Chart) check() []error {
 			problems = append(problems, fmt.Errorf("lock: %w", err))
 		}
 	}
+	if len(problems) == 0 && !tagForm.MatchString(versionTag(c.Version)) {
+		problems = append(problems, fmt.Errorf("lock: the chart version %q makes no tag of a registry", c.Version))
+	}
 	if c.Size <= 0 || c.URL == "" {
 		problems = append(problems, errors.New("lock: the chart has no size or no URL"))
 	}
+	if err := checkURL(c.URL); err != nil {
+		problems = append(problems, fmt.Errorf("lock: the URL of the chart %w", err))
+	}
 	if !c.VerifiedBy.valid() {
-		problems = append(problems, fmt.Errorf("lock: the chart is verified by %q, which means nothing", c.VerifiedBy))
+		problems = append(problems, fmt.Errorf("lock: the chart is verified by %.100q, which means nothing", c.VerifiedBy))
 	}
 	return problems
 }
@@ -150,10 +222,14 @@ func (p Plugin) check(platforms map[agent.Platform]bool, artifacts map[string]bo
 	var problems []error
 	report := func(err error) {
 		if err != nil {
-			problems = append(problems, fmt.Errorf("lock: plugin %s: %w", p.Key(), err))
+			problems = append(problems, fmt.Errorf("lock: plugin %s: %w", printable(p.Key().String()), err))
 		}
 	}
-	pinned := func(raw string) {
+	pinned := func(raw string, what string) {
+		if err := checkURL(raw); err != nil {
+			report(fmt.Errorf("the URL of %s %w", what, err))
+			return
+		}
 		location, err := agent.ParseLocation(raw)
 		if err == nil && !artifacts[location.URL] {
 			err = fmt.Errorf("no artifact is pinned for %s", agent.Redact(raw))
@@ -161,7 +237,7 @@ func (p Plugin) check(platforms map[agent.Platform]bool, artifacts map[string]bo
 		report(err)
 	}
 	if !p.Type.Valid() {
-		report(fmt.Errorf("type %q is neither executor nor source", p.Type))
+		report(fmt.Errorf("type %.100q is neither executor nor source", p.Type))
 	}
 	report(agent.CheckName("name", p.Name))
 	report(agent.CheckName("version", p.Version))
@@ -169,18 +245,18 @@ func (p Plugin) check(platforms map[agent.Platform]bool, artifacts map[string]bo
 	seen := map[agent.Platform]bool{}
 	for _, b := range p.Builds {
 		if seen[b.Platform] || !platforms[b.Platform] {
-			report(fmt.Errorf("platform %s stands twice or is not one of the lock's", b.Platform))
+			report(fmt.Errorf("platform %.100q stands twice or is not one of the lock's", b.Platform))
 		}
 		seen[b.Platform] = true
-		pinned(b.URL)
+		pinned(b.URL, printable(b.Platform.String()))
 		names := map[string]bool{}
 		for _, d := range b.Dependencies {
 			report(agent.CheckName("dependency", d.Name))
 			if names[d.Name] {
-				report(fmt.Errorf("dependency %q stands twice", d.Name))
+				report(fmt.Errorf("dependency %.100q stands twice", d.Name))
 			}
 			names[d.Name] = true
-			pinned(d.URL)
+			pinned(d.URL, "dependency "+printable(d.Name))
 		}
 	}
 	return problems

@@ -70,7 +70,8 @@ const (
 	ByIndex Voucher = "index"
 	// ByPublisher means that a checksum file beside the artifact gave it.
 	ByPublisher Voucher = "publisher"
-	// ByLock means that an earlier lock gave it.
+	// ByLock means that an earlier lock gave it. A lock itself does not say so:
+	// whoever enforces it does.
 	ByLock Voucher = "lock"
 	// ByNone means that nobody did: the digest was pinned on first sight.
 	ByNone Voucher = "none"

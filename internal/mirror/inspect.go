@@ -21,7 +21,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/image"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
-	"github.com/botkube-mirror/botkube-mirror/internal/registry"
 )
 
 // Kind is what a mirror is, wherever it lies.
@@ -330,15 +329,7 @@ func (s *Session) inspectRegistry(ctx context.Context, reference string) (*inspe
 		return nil, err
 	}
 	name := registryPrefix + ref.String()
-	contents, err := bundle.ReadIndex(top.Data, func(p bundle.Part) ([]byte, error) {
-		if p.IsManifest() {
-			return manifestOf(ctx, repo, p.Blob)
-		}
-		if _, err := s.fetchBlob(ctx, repo, p.Blob); err != nil {
-			return nil, err
-		}
-		return s.Store.ReadAll(p.SHA256, p.Size)
-	})
+	contents, err := s.readBundle(ctx, repo, top)
 	if err == nil {
 		return inspectedBundle(contents), nil
 	}
@@ -360,9 +351,4 @@ func (s *Session) inspectRegistry(ctx context.Context, reference string) (*inspe
 	in := inspectedImage(im)
 	in.tag = ref.Tag()
 	return in, nil
-}
-
-func manifestOf(ctx context.Context, repo *registry.Repository, b lock.Blob) ([]byte, error) {
-	m, err := repo.Manifest(ctx, digestOf(b))
-	return m.Data, err
 }

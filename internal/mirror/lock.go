@@ -38,5 +38,5 @@ func (s *Session) Lock(ctx context.Context, sel Selection) (*lock.Lock, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	return plan.Lock, plan.Lock.Check()
+	return plan.Lock, checkResult(plan.Lock)
 }

@@ -3,8 +3,8 @@ package mirror
 import (
 	"cmp"
 	"context"
-	"errors"
 	"io"
+	"os"
 	"path"
 	"path/filepath"
 	"runtime"
@@ -53,6 +53,9 @@ func (o WriteOptions) check() error {
 	case o.BaseURL != "" && !sites:
 		return fault.New(fault.Usage, "a base URL is given, but no output is a site").WithHint("add an output site:DIR, or leave out --base-url")
 	}
+	if images := slices.ContainsFunc(o.Outputs, func(t Target) bool { return t.Form == FormImage }); !images && (o.Seeders.None || len(o.Seeders.Given) > 0) {
+		return fault.New(fault.Usage, "a seeder is given, but no output is an image").WithHint("add an output image:FILE.tar, or leave out --seeder")
+	}
 	for _, target := range o.Outputs {
 		var err error
 		switch {
@@ -60,11 +63,11 @@ func (o WriteOptions) check() error {
 			err = site.CheckBaseURL(o.BaseURL)
 		case target.Path == standardStream:
 		case target.Form == FormArchive:
-			err = bundle.CheckFile(target.Path)
+			err = cmp.Or(bundle.CheckFile(target.Path), checkReplaced(target.Path))
 		case target.Form == FormLayout:
 			err = bundle.CheckLayout(target.Path)
 		case target.Form == FormImage:
-			err = errors.Join(image.CheckMount(o.Mount), image.CheckFile(target.Path))
+			err = cmp.Or(image.CheckMount(o.Mount), image.CheckFile(target.Path), checkReplaced(target.Path))
 		}
 		if err != nil {
 			return err
@@ -72,6 +75,16 @@ func (o WriteOptions) check() error {
 	}
 	_, err := openingOrder(o.Outputs)
 	return err
+}
+
+// checkReplaced refuses to replace a file that this program cannot have written.
+func checkReplaced(path string) error {
+	fi, err := os.Stat(path)
+	if err != nil || fi.Size() == 0 || bundle.Sniff(path) == bundle.TarForm {
+		return nil
+	}
+	return fault.New(fault.Usage, "the output %s is there, and is no bundle or image", path).
+		WithHint("name another file, or remove this one")
 }
 
 // wantsBundle reports whether an output can hold more than plugins.

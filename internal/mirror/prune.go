@@ -9,6 +9,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
 )
 
@@ -20,9 +21,14 @@ type Pruned struct {
 	Bytes int64 `json:"bytes"`
 }
 
-// PruneDir removes what a directory's lock no longer names.
+// PruneDir removes what the lock of a cache directory, or of no version of a
+// site, names any longer.
 func PruneDir(ctx context.Context, path string, observe func(Event)) (Pruned, error) {
-	pruned, err := dir.Prune(ctx, path, func(path string) {
+	prune := dir.Prune
+	if site.IsSite(path) {
+		prune = site.Prune
+	}
+	pruned, err := prune(ctx, path, func(path string) {
 		observe(Event{Kind: EventWaiting, Subject: path, Detail: "another run writes it"})
 	})
 	return Pruned{Removed: append([]string{}, pruned.Paths...), Bytes: pruned.Bytes}, err

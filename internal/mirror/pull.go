@@ -50,13 +50,21 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 	if err := s.fill(ctx, plan, outputs, result); err != nil {
 		return nil, err
 	}
-	if err := plan.Lock.Check(); err != nil {
-		return nil, fault.New(fault.Integrity, "what was pulled contradicts itself: %w", err).
-			WithHint("leave one of the plugins out with --exclude")
+	if err := checkResult(plan.Lock); err != nil {
+		return nil, err
 	}
 	err = outputs.commit(ctx, plan.Lock, func(ctx context.Context) (bool, error) { return s.refetch(ctx, plan) })
 	result.Outputs = outputs.results
 	return result, err
+}
+
+// checkResult checks a lock of which everything is known now.
+func checkResult(l *lock.Lock) error {
+	if err := l.Check(); err != nil {
+		return fault.New(fault.Integrity, "what was resolved contradicts itself: %w", err).
+			WithHint("leave one of the plugins out with --exclude")
+	}
+	return nil
 }
 
 // refetch downloads what was found damaged in the store, and so removed from it.
@@ -68,9 +76,11 @@ func (s *Session) refetch(ctx context.Context, plan *resolve.Plan) (bool, error)
 			continue
 		}
 		mended = true
-		if err := s.fetchDamaged(ctx, plan.Downloads[i]); err != nil {
+		again, err := s.fetchDamaged(ctx, plan.Downloads[i])
+		if err != nil {
 			return mended, err
 		}
+		plan.Complete(i, again)
 	}
 	for _, b := range memberBlobs(plan.Lock) {
 		if _, ok := s.Store.Has(b.SHA256); ok {
@@ -85,10 +95,9 @@ func (s *Session) refetch(ctx context.Context, plan *resolve.Plan) (bool, error)
 }
 
 // fetchDamaged downloads what the store had, but damaged.
-func (s *Session) fetchDamaged(ctx context.Context, download fetch.Request) error {
+func (s *Session) fetchDamaged(ctx context.Context, download fetch.Request) (fetch.Result, error) {
 	s.Observe(Event{Kind: EventRestarted, Subject: agent.Redact(download.URL), Detail: "its copy in the store was damaged"})
-	_, err := s.fetch(ctx, download, true)
-	return err
+	return s.fetch(ctx, download, true)
 }
 
 // fill downloads every artifact and, as soon as one is there, has the outputs
@@ -110,10 +119,18 @@ func (s *Session) fill(ctx context.Context, plan *resolve.Plan, outputs *outputs
 			return err
 		}
 		plan.Complete(i, fetched)
+		mended, err := s.place(ctx, outputs, plan.Lock.Artifacts[i], plan.Downloads[i])
+		if err != nil {
+			return err
+		}
+		if mended != nil {
+			fetched = *mended
+			plan.Complete(i, fetched)
+		}
 		mu.Lock()
+		defer mu.Unlock()
 		result.fetched(i, plan.Lock.Artifacts[i], fetched)
-		mu.Unlock()
-		return s.place(ctx, outputs, plan.Lock.Artifacts[i], plan.Downloads[i])
+		return nil
 	}
 	for _, i := range order {
 		downloading <- struct{}{}
@@ -134,19 +151,22 @@ func (s *Session) fill(ctx context.Context, plan *resolve.Plan, outputs *outputs
 }
 
 // place has the outputs make what they need. A blob that went bad in the store
-// is fetched again, once.
-func (s *Session) place(ctx context.Context, outputs *outputs, a lock.Artifact, download fetch.Request) error {
-	err := outputs.place(ctx, a)
+// is fetched again, once: then it returns what came of that.
+func (s *Session) place(ctx context.Context, outputs *outputs, a lock.Artifact, download fetch.Request) (mended *fetch.Result, err error) {
+	err = outputs.place(ctx, a)
 	if err == nil || ctx.Err() != nil {
-		return err
+		return nil, err
 	}
 	if _, ok := s.Store.Has(a.SHA256); ok {
-		return err
+		return nil, err
 	}
-	if err := s.fetchDamaged(ctx, download); err != nil {
-		return err
+	again, err := s.fetchDamaged(ctx, download)
+	if err != nil {
+		return nil, err
 	}
-	return outputs.place(ctx, a)
+	// Its size may have been damaged, too.
+	a.Blob = lock.Blob{Size: again.Size, SHA256: again.SHA256}
+	return &again, outputs.place(ctx, a)
 }
 
 // fetch downloads one artifact, and tells of it.
@@ -195,6 +215,13 @@ func (s *Session) probe(ctx context.Context, plan *resolve.Plan, result *Result)
 	planned := Event{Kind: EventPlanned, Count: len(plan.Downloads)}
 	for _, a := range result.Artifacts {
 		planned.Total += max(a.Size, 0)
+	}
+	for _, b := range memberBlobs(plan.Lock) {
+		planned.Count++
+		planned.Total += b.Size
+		if _, ok := s.Store.Has(b.SHA256); !ok {
+			result.MemberBytes += b.Size
+		}
 	}
 	s.Observe(planned)
 	return nil

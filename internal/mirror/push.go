@@ -133,6 +133,9 @@ func (s *Session) Push(ctx context.Context, o PushOptions) (*Pushed, error) {
 			result.Absent = append(result.Absent, part)
 		}
 	}
+	if len(p.parts) == 0 {
+		return nil, fault.New(fault.Usage, "nothing of %s is left to publish", src.name).WithHint("skip fewer parts")
+	}
 	if err := p.prepare(ctx); err != nil {
 		return nil, err
 	}
@@ -174,6 +177,7 @@ type push struct {
 
 // place is a tag of a repository.
 type place struct {
+	part Part
 	repo *registry.Repository
 	tag  string
 	// there is the digest that the tag has, if it is there.
@@ -221,7 +225,7 @@ func (p *push) prepare(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		at := &place{tag: p.tag(part)}
+		at := &place{part: part, tag: p.tag(part)}
 		if at.repo, err = p.session.Registry.Repository(ctx, name, true); err != nil {
 			return err
 		}
@@ -253,7 +257,18 @@ func (p *push) checkTag(at *place, digest lock.SHA256) error {
 		return nil
 	}
 	return fault.New(fault.Integrity, "%s is there already, with other content: it is sha256:%s, but would be sha256:%s", at, at.there, digest).
-		WithHint("see what differs: botkube-mirror diff %s%s %s; --force replaces it", registryPrefix, at, p.src.name)
+		WithHint("%s", p.differs(at))
+}
+
+// differs says what to do about a tag that has other content.
+func (p *push) differs(at *place) string {
+	switch at.part {
+	case PartBundle:
+		return fmt.Sprintf("see what differs: botkube-mirror diff %s%s %s; --force replaces it", registryPrefix, at, p.src.name)
+	case PartImage:
+		return "the lock, the mount or the program in it differs (every version of botkube-mirror is another program); --force replaces it, --skip image leaves it as it is"
+	}
+	return fmt.Sprintf("--force replaces it, --skip %s leaves it as it is", at.part)
 }
 
 // top returns the document that gets the tag of a part.

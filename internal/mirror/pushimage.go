@@ -65,7 +65,7 @@ func (s *imageSink) Blob(ctx context.Context, b image.Blob) error {
 			return err
 		}
 		return fault.New(fault.Integrity, "%s is there already, with other content: it lacks %s", s.at, digestOf(b.Blob)).
-			WithHint("the lock, the mount, the seeder or the version of this program differs: see botkube-mirror diff %s%s %s; --force replaces it", registryPrefix, s.at, s.src.name)
+			WithHint("%s", s.differs(s.at))
 	}
 	return s.up.upload(ctx, b.Blob, b.Open)
 }

@@ -29,6 +29,8 @@ type Result struct {
 	// AgentImage and Chart are in the bundles.
 	AgentImage *lock.Image `json:"agentImage,omitempty"`
 	Chart      *lock.Chart `json:"chart,omitempty"`
+	// MemberBytes is how much of the agent's image has to be downloaded.
+	MemberBytes int64 `json:"memberBytes,omitempty"`
 	// FetchedBytes came over the network in this run; ReusedBytes were there.
 	FetchedBytes int64 `json:"fetchedBytes"`
 	ReusedBytes  int64 `json:"reusedBytes"`
@@ -85,6 +87,9 @@ func newResult(plan *resolve.Plan, o PullOptions) *Result {
 	}
 	for i, a := range plan.Lock.Artifacts {
 		known := ArtifactResult{URL: a.URL, Size: -1, VerifiedBy: a.VerifiedBy, VerifiedWith: a.VerifiedWith, Status: StatusMissing}
+		if plan.Enforced && a.VerifiedBy == lock.ByNone {
+			known.VerifiedBy = lock.ByLock
+		}
 		for _, c := range plan.Downloads[i].Checksums {
 			if c.Algorithm == "sha256" {
 				known.SHA256 = c.Hex

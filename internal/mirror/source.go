@@ -18,6 +18,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/registry"
 )
 
@@ -49,7 +50,7 @@ func (s *Session) openSource(ctx context.Context, name string, stdin io.Reader) 
 	fi, err := os.Stat(path)
 	if err != nil {
 		return nil, fault.New(fault.Usage, "opening %s: %w", path, err).
-			WithHint("name a bundle (FILE.tar or a directory), docker://REFERENCE for one in a registry, or - for standard input")
+			WithHint(sourceHint)
 	}
 	if fi.IsDir() && bundle.Sniff(path) != bundle.LayoutForm {
 		return openDirSource(path)
@@ -60,6 +61,8 @@ func (s *Session) openSource(ctx context.Context, name string, stdin io.Reader) 
 	}
 	return bundleSource(path, b), nil
 }
+
+const sourceHint = "name a bundle (FILE.tar or a directory), docker://REFERENCE for one in a registry, or - for standard input"
 
 // withoutForm takes the prefix off a path: what a source is, its content says.
 func withoutForm(name string) string {
@@ -74,7 +77,13 @@ func bundleSource(name string, b *bundle.Bundle) *source {
 }
 
 func openDirSource(path string) (*source, error) {
+	if site.IsSite(path) {
+		return nil, fault.New(fault.Usage, "%s is a site: nothing else is made of one", path).WithHint("name the bundle that it was made of")
+	}
 	d, err := dir.OpenSource(path)
+	if err != nil && fault.KindOf(err) == fault.Usage && fault.HintOf(err) == "" {
+		return nil, fault.New(fault.Usage, "%w", err).WithHint(sourceHint)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -131,16 +140,7 @@ func (s *Session) openRegistry(ctx context.Context, reference string) (*source, 
 	if err != nil {
 		return nil, err
 	}
-	contents, err := bundle.ReadIndex(top.Data, func(p bundle.Part) ([]byte, error) {
-		if p.IsManifest() {
-			m, err := repo.Manifest(ctx, "sha256:"+p.SHA256.String())
-			return m.Data, err
-		}
-		if _, err := s.fetchBlob(ctx, repo, p.Blob); err != nil {
-			return nil, err
-		}
-		return s.Store.ReadAll(p.SHA256, p.Size)
-	})
+	contents, err := s.readBundle(ctx, repo, top)
 	if err != nil {
 		return nil, fmt.Errorf("reading the bundle %s: %w", ref, err)
 	}
@@ -151,6 +151,24 @@ func (s *Session) openRegistry(ctx context.Context, reference string) (*source, 
 		close:   func() error { return nil },
 	}
 	return src, s.fetchDocuments(ctx, src, contents)
+}
+
+// readBundle reads the documents of a bundle in a registry.
+func (s *Session) readBundle(ctx context.Context, repo *registry.Repository, top registry.Manifest) (*bundle.Contents, error) {
+	return bundle.ReadIndex(top.Data, func(p bundle.Part) ([]byte, error) {
+		if p.IsManifest() {
+			return manifestOf(ctx, repo, p.Blob)
+		}
+		if _, err := s.fetchBlob(ctx, repo, p.Blob); err != nil {
+			return nil, err
+		}
+		return s.Store.ReadAll(p.SHA256, p.Size)
+	})
+}
+
+func manifestOf(ctx context.Context, repo *registry.Repository, b lock.Blob) ([]byte, error) {
+	m, err := repo.Manifest(ctx, digestOf(b))
+	return m.Data, err
 }
 
 // pullFrom asks a registry for access to what a reference names.
@@ -179,13 +197,19 @@ func (s *Session) fetchDocuments(ctx context.Context, src *source, contents *bun
 			return err
 		}
 	}
-	for _, r := range src.lock.Repositories {
-		blobs := []lock.Blob{r.Index}
-		for _, schema := range r.Schemas {
-			blobs = append(blobs, schema.Blob)
+	document := func(b lock.Blob, max int64) error {
+		if b.Size > max {
+			return fault.New(fault.Integrity, "%s names a document of %d bytes; at most %d are read", src.name, b.Size, max)
 		}
-		for _, b := range blobs {
-			if _, err := src.obtain(ctx, b); err != nil {
+		_, err := src.obtain(ctx, b)
+		return err
+	}
+	for _, r := range src.lock.Repositories {
+		if err := document(r.Index, index.MaxSize); err != nil {
+			return err
+		}
+		for _, schema := range r.Schemas {
+			if err := document(schema.Blob, lock.MaxSchema); err != nil {
 				return err
 			}
 		}
@@ -213,7 +237,7 @@ func (src *source) subset(o SubsetOptions) (*lock.Lock, error) {
 	platforms := o.Platforms
 	for _, p := range platforms {
 		if !slices.Contains(src.lock.Platforms, p) {
-			return nil, fault.New(fault.Incomplete, "%s is not for %s, but for %v", src.name, p, src.lock.Platforms).
+			return nil, fault.New(fault.Incomplete, "%s is not for %s, but for %s", src.name, p, platformNames(src.lock.Platforms)).
 				WithHint("pull it for that platform too, where there is internet: --platform %s", p)
 		}
 	}
@@ -231,11 +255,24 @@ func (src *source) subset(o SubsetOptions) (*lock.Lock, error) {
 		}
 		return (len(o.Plugins) == 0 || named(o.Plugins)) && !named(o.Exclude)
 	})
+	// A pull leaves out repositories of which nothing is wanted, too.
+	part.Repositories = slices.DeleteFunc(part.Repositories, func(r lock.Repository) bool {
+		return !slices.ContainsFunc(part.Plugins, func(p lock.Plugin) bool { return p.Repository == r.Name })
+	})
 	if len(part.Plugins) == 0 {
-		return nil, fault.New(fault.Incomplete, "%s holds nothing of what is selected", src.name).
+		return nil, fault.New(fault.Usage, "%s holds nothing of what is selected", src.name).
 			WithHint("see what it holds: botkube-mirror list %s", src.name)
 	}
 	return part, src.dropSchemas(part)
+}
+
+// platformNames lists platforms for a message.
+func platformNames(platforms []agent.Platform) string {
+	var names []string
+	for _, p := range platforms {
+		names = append(names, p.String())
+	}
+	return strings.Join(names, ", ")
 }
 
 // matches reports whether a key names a plugin of a lock. Without a version it

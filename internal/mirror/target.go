@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -51,7 +52,9 @@ func (t Target) isBundle() bool { return t.Form == FormArchive || t.Form == Form
 // bundle if it ends in .tar or is "-", else that of a directory.
 func ParseTarget(s string) (Target, error) {
 	t := Target{Form: FormDir, Path: s}
-	if form, path, found := strings.Cut(s, ":"); found && known(form) {
+	form, path, found := strings.Cut(s, ":")
+	prefixed := found && known(form)
+	if prefixed {
 		t.Form, t.Path = Form(form), path
 	} else if s == standardStream || strings.HasSuffix(s, ".tar") {
 		t.Form = FormArchive
@@ -60,16 +63,22 @@ func ParseTarget(s string) (Target, error) {
 	case strings.HasPrefix(s, registryPrefix):
 		return Target{}, fault.New(fault.Usage, "the output %q is a registry", s).
 			WithHint("write a bundle, and publish it with the command push")
+	case found && !prefixed && looksLikePrefix.MatchString(form):
+		return Target{}, fault.New(fault.Usage, "the output %q begins with a form that is not known", s).
+			WithHint("known are dir:, oci:, oci-archive:, image: and site:; if it is a name, write ./%s", s)
 	case t.Path == "":
 		return Target{}, fault.New(fault.Usage, "the output %q has no path", s)
 	case t.Path == standardStream && t.Form != FormArchive:
 		return Target{}, fault.New(fault.Usage, "the output %q: only a bundle can be written to standard output", s)
-	case t.Form == FormDir && hasSuffix(s, ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".zip"):
+	case !prefixed && t.Form == FormDir && hasSuffix(s, ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".zip"):
 		return Target{}, fault.New(fault.Usage, "the output %q looks like a compressed archive, which a bundle is not", s).
 			WithHint("name it FILE.tar: most of what is in it is compressed already; or write dir:%s if a directory is meant", s)
 	}
 	return t, nil
 }
+
+// looksLikePrefix takes a word; a single letter is a drive of Windows.
+var looksLikePrefix = regexp.MustCompile(`^[a-z][a-z-]+$`)
 
 func known(form string) bool {
 	for _, f := range forms {

@@ -185,13 +185,6 @@ func local(err error) error {
 	return &localError{err}
 }
 
-// keychainError is that the credentials could not be found out.
-type keychainError struct{ err error }
-
-func (e *keychainError) Error() string {
-	return "looking up credentials: " + clean(firstLine(e.err.Error()), maxMessage)
-}
-
 // mismatch is content that is not what its digest says.
 type mismatch struct{ reason string }
 
@@ -241,9 +234,9 @@ func (c *Client) failure(ctx context.Context, doing, host string, err error) err
 	case is[*mismatch](err):
 		return fault.New(fault.Integrity, "%s: %w", doing, err).
 			WithHint("nothing was kept; something on the way, or in the registry, alters or damages content")
-	case is[*keychainError](err):
-		return fault.New(fault.Usage, "%s: %w", doing, err).
-			WithHint("credentials are looked up as docker does, in config.json in DOCKER_CONFIG and by the helpers that it names")
+	}
+	if e, ok := errors.AsType[*keychainError](err); ok {
+		return fault.New(fault.Usage, "%s: %w", doing, err).WithHint("%s", e.hint())
 	}
 	if e, ok := errors.AsType[*localError](err); ok {
 		return fault.New(fault.Unexpected, "%s: %w", doing, e.err)
@@ -256,19 +249,19 @@ func (c *Client) failure(ctx context.Context, doing, host string, err error) err
 func (c *Client) advice(host string, err error) (fault.Kind, string) {
 	if e, ok := errors.AsType[*statusError](err); ok {
 		if c.plainHTTP && e.greeting && e.code == http.StatusBadRequest {
-			return fault.Usage, "the registry may speak https: leave out --plain-http"
+			return fault.Usage, "the registry may speak https: leave out " + c.flag + "plain-http"
 		}
 		return fault.Upstream, e.hint(host)
 	}
 	switch {
 	case errors.Is(err, http.ErrSchemeMismatch) || is[tls.RecordHeaderError](err):
-		return fault.Usage, "the registry does not speak TLS there; if it is meant to speak http, say so with --plain-http"
+		return fault.Usage, "the registry does not speak TLS there; if it is meant to speak http, say so with " + c.flag + "plain-http"
 	case is[x509.UnknownAuthorityError](err) || is[x509.SystemRootsError](err):
-		return fault.Usage, "name the authority's certificate with --ca-file; --insecure-skip-verify does without, and with no protection"
+		return fault.Usage, "name the authority's certificate with " + c.flag + "ca-file; " + c.flag + "insecure-skip-verify does without, and with no protection"
 	case isTLS(err):
-		return fault.Upstream, "is this the host's name as in its certificate, and does this machine's clock tell the right time? --insecure-skip-verify does not look"
+		return fault.Upstream, "is this the host's name as in its certificate, and does this machine's clock tell the right time? " + c.flag + "insecure-skip-verify does not look"
 	case errors.Is(err, errInClear):
-		return fault.Upstream, "correct the registry's own idea of its address; --plain-http allows http"
+		return fault.Upstream, "correct the registry's own idea of its address; " + c.flag + "plain-http allows http"
 	case is[*sessionLost](err):
 		return fault.Upstream, "does the registry have several instances? all must share their storage and their http secret"
 	case is[*redirectError](err):
@@ -298,9 +291,9 @@ func (e *statusError) hint(host string) string {
 	case e.proxy || e.code == http.StatusProxyAuthRequired:
 		return "the proxy that HTTPS_PROXY or HTTP_PROXY names refuses: it may want a user and a password in its URL, or not allow this host"
 	case e.code == http.StatusUnauthorized && e.anonymous:
-		return "no credentials are there for it: docker login " + host + " writes them to config.json in DOCKER_CONFIG"
+		return "no credentials are there for it: docker login " + host + " writes them to " + configPlace
 	case e.code == http.StatusUnauthorized:
-		return "it does not take the credentials that config.json in DOCKER_CONFIG has for it: docker login " + host + " replaces them"
+		return "it does not take the credentials that are there for it: docker login " + host + " replaces them in " + configPlace
 	case e.code == http.StatusForbidden && e.elsewhere:
 		return "the registry leads there for its content: may this machine reach that host, and does its clock tell the right time?"
 	case e.code == http.StatusForbidden:

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
 
@@ -41,6 +42,9 @@ type Manifest struct {
 // Manifest returns what has a tag or a digest (sha256:…), and compares the
 // digest. [IsNotFound] is true for the error where there is nothing.
 func (r *Repository) Manifest(ctx context.Context, tagOrDigest string) (Manifest, error) {
+	if err := r.checkIdentifier(tagOrDigest); err != nil {
+		return Manifest{}, err
+	}
 	doing := "reading " + r.name.reference(tagOrDigest)
 	var m Manifest
 	err := r.client.retry(ctx, doing, nil, func() (err error) {
@@ -51,6 +55,15 @@ func (r *Repository) Manifest(ctx context.Context, tagOrDigest string) (Manifest
 		return Manifest{}, r.failure(ctx, doing, err)
 	}
 	return m, nil
+}
+
+// checkIdentifier refuses what is neither a tag nor a digest: it would lead
+// elsewhere on the registry, or stand for content that is not compared with it.
+func (r *Repository) checkIdentifier(tagOrDigest string) error {
+	if _, err := ParseDigest(tagOrDigest); err == nil || tagForm.MatchString(tagOrDigest) {
+		return nil
+	}
+	return fault.New(fault.Integrity, "%.100q is neither a tag nor a sha256 digest of %s", tagOrDigest, r.name)
 }
 
 func (r *Repository) manifest(ctx context.Context, tagOrDigest string) (Manifest, error) {
@@ -87,6 +100,9 @@ func (r *Repository) manifest(ctx context.Context, tagOrDigest string) (Manifest
 // PutManifest writes a manifest under a tag or its own digest. What it names
 // must be there already.
 func (r *Repository) PutManifest(ctx context.Context, tagOrDigest, mediaType string, data []byte) error {
+	if err := r.checkIdentifier(tagOrDigest); err != nil {
+		return err
+	}
 	doing := "writing " + r.name.reference(tagOrDigest)
 	err := r.client.retry(ctx, doing, nil, func() error { return r.putManifest(ctx, tagOrDigest, mediaType, data) })
 	return r.failure(ctx, doing, err)

@@ -26,10 +26,13 @@ type Config struct {
 	// CAFile is a PEM file of authorities that are trusted besides the
 	// system's, or empty.
 	CAFile string
+	// FlagPrefix begins the names of the flags that hints name: "source-" makes
+	// --plain-http --source-plain-http.
+	FlagPrefix string
 	// UserAgent is the header field's value; empty means botkube-mirror.
 	UserAgent string
 	// Keychain has the credentials; nil means docker's: the file config.json
-	// in DOCKER_CONFIG, and the helpers that it names.
+	// in ~/.docker or DOCKER_CONFIG, and the helpers that it names.
 	Keychain authn.Keychain
 	// Retries is how often in a row an attempt may fail that brought next to
 	// nothing; 0 means 5, a negative number none.
@@ -44,16 +47,20 @@ type Config struct {
 	Retrying func(subject string, err error, pause time.Duration)
 }
 
+func (cfg Config) flag() string { return "--" + cfg.FlagPrefix }
+
 // Client talks to registries. Its methods may be called concurrently.
 type Client struct {
 	transport *http.Transport
 	userAgent string
 	plainHTTP bool
-	keychain  authn.Keychain
-	retries   int
-	backoff   time.Duration
-	stall     time.Duration
-	retrying  func(subject string, err error, pause time.Duration)
+	// flag begins the names of flags.
+	flag     string
+	keychain authn.Keychain
+	retries  int
+	backoff  time.Duration
+	stall    time.Duration
+	retrying func(subject string, err error, pause time.Duration)
 
 	mu    sync.Mutex
 	known map[access]*introduction
@@ -80,6 +87,7 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{
 		userAgent: cmp.Or(cfg.UserAgent, "botkube-mirror"),
 		plainHTTP: cfg.PlainHTTP,
+		flag:      cfg.flag(),
 		keychain:  cfg.Keychain,
 		retries:   max(cmp.Or(cfg.Retries, 5), 0),
 		backoff:   cmp.Or(cfg.Backoff, 500*time.Millisecond),
@@ -154,7 +162,7 @@ func (c *Client) introduce(ctx context.Context, n Name, push bool) (*Repository,
 	}
 	auth, err := authn.Resolve(ctx, c.keychain, repo)
 	if err != nil {
-		return nil, &keychainError{err}
+		return nil, newKeychainError(repo, err)
 	}
 	scope := repo.Scope(transport.PullScope)
 	if push {

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -230,7 +231,7 @@ func TestAuth(t *testing.T) {
 	for k, hint := range map[keychain]string{{}: "no credentials are there", wrong: "does not take the credentials"} {
 		r := open(t, newClient(t, registry.Config{PlainHTTP: true, Keychain: k}), reg.Host, true)
 		_, err := r.Upload(t.Context(), blob, opener(data), nil)
-		checkFails(t, err, fault.Upstream, "uploading sha256:", "401 Unauthorized", hint, "docker login "+reg.Host)
+		checkFails(t, err, fault.Upstream, "uploading sha256:", "401 Unauthorized", hint, "docker login "+reg.Host, "config.json, in ~/.docker or in the directory that DOCKER_CONFIG names")
 		_, err = r.Manifest(t.Context(), "latest")
 		checkFails(t, err, fault.Upstream, "reading "+r.Name().String()+":latest", "UNAUTHORIZED", hint)
 		if registry.IsNotFound(err) {
@@ -247,6 +248,78 @@ func TestCredentialsUnreadable(t *testing.T) {
 	check(t, err)
 	_, err = newClient(t, registry.Config{Keychain: authn.DefaultKeychain}).Repository(t.Context(), n, false)
 	checkFails(t, err, fault.Usage, "DOCKER_CONFIG")
+}
+
+// TestCredentialHelperFails has helpers that fail after they have written the
+// password.
+func TestCredentialHelperFails(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the helpers are shell scripts")
+	}
+	dir := t.TempDir()
+	t.Setenv("DOCKER_CONFIG", dir)
+	t.Setenv("HOME", dir)
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	check(t, os.MkdirAll(filepath.Join(dir, ".docker"), 0o700))
+	check(t, os.WriteFile(filepath.Join(dir, ".docker/config.json"), []byte("{}"), 0o600))
+	check(t, os.WriteFile(filepath.Join(dir, "config.json"),
+		[]byte(`{"credHelpers":{"127.0.0.1:1":"broken","127.0.0.1:2":"chatty","127.0.0.1:3":"sly","127.0.0.1:4":"absent","127.0.0.1:5":"chatty","127.0.0.1:5/x/y":"sly"}}`), 0o600))
+	for name, script := range map[string]string{
+		"broken": "printf 'the password is " + registrytest.Password + "'; exit 3",
+		"chatty": "printf '\"" + registrytest.Password + "\"'",
+		"sly":    "printf 'x, out: " + registrytest.Password + ", out: '; exit 1",
+	} {
+		check(t, os.WriteFile(filepath.Join(dir, "docker-credential-"+name), []byte("#!/bin/sh\n"+script+"\n"), 0o755))
+	}
+	for host, says := range map[string][]string{
+		"127.0.0.1:1": {"docker-credential-broken fails: exit status 3", "echo 127.0.0.1:1 | docker-credential-broken get"},
+		"127.0.0.1:2": {"docker-credential-chatty fails: its answer cannot be read", "docker-credential-chatty get"},
+		"127.0.0.1:3": {"docker-credential-sly fails: exit status 1", "docker-credential-sly get"},
+		"127.0.0.1:4": {"docker-credential-absent", "executable file not found"},
+		"127.0.0.1:5": {"docker-credential-sly or docker-credential-chatty fails: exit status 1", "echo 127.0.0.1:5 | docker-credential-chatty get"},
+	} {
+		n, err := registry.ParseRepository(host + "/x/y")
+		check(t, err)
+		_, err = newClient(t, registry.Config{Keychain: authn.DefaultKeychain}).Repository(t.Context(), n, false)
+		checkFails(t, err, fault.Usage, says...)
+	}
+}
+
+func TestFlagPrefix(t *testing.T) {
+	_, err := registry.New(registry.Config{FlagPrefix: "source-", CAFile: filepath.Join(t.TempDir(), "absent.pem")})
+	checkFails(t, err, fault.Usage, "--source-ca-file")
+	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	defer secure.Close()
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	for url, says := range map[string][]string{
+		secure.URL: {"--source-ca-file", "--source-insecure-skip-verify"},
+		plain.URL:  {"--source-plain-http"},
+	} {
+		_, host, _ := strings.Cut(url, "://")
+		n, err := registry.ParseRepository(host + "/x")
+		check(t, err)
+		_, err = newClient(t, registry.Config{FlagPrefix: "source-"}).Repository(t.Context(), n, false)
+		checkFails(t, err, fault.Usage, says...)
+	}
+}
+
+// TestIdentifiers asks for what is neither a tag nor a digest.
+func TestIdentifiers(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path != "/v2/" {
+			t.Errorf("it is asked for %s", req.URL)
+		}
+	}))
+	defer srv.Close()
+	r := plain(t, strings.TrimPrefix(srv.URL, "http://"))
+	for _, id := range []string{
+		"", "../../x/manifests/y", "sha512:" + strings.Repeat("a", 128), "sha256:" + strings.Repeat("A", 64), "sha256:aa", "a b", "-a", "tag\n", strings.Repeat("a", 129),
+	} {
+		_, err := r.Manifest(t.Context(), id)
+		checkFails(t, err, fault.Integrity, "neither a tag nor a sha256 digest")
+		checkFails(t, r.PutManifest(t.Context(), id, manifestType, []byte("{}")), fault.Integrity, "neither a tag nor a sha256 digest")
+	}
 }
 
 func TestCAFile(t *testing.T) {

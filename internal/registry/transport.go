@@ -40,7 +40,7 @@ func trusted(cfg Config) (*tls.Config, error) {
 	}
 	if err != nil {
 		return nil, fault.New(fault.Usage, "reading the certificates in %s: %w", cfg.CAFile, err).
-			WithHint("--ca-file names a PEM file")
+			WithHint("%sca-file names a PEM file", cfg.flag())
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {
@@ -48,7 +48,7 @@ func trusted(cfg Config) (*tls.Config, error) {
 	}
 	if !roots.AppendCertsFromPEM(data) {
 		return nil, fault.New(fault.Usage, "reading the certificates in %s: there is none in it", cfg.CAFile).
-			WithHint("--ca-file wants PEM, which begins with -----BEGIN CERTIFICATE-----; openssl x509 -inform der -in FILE converts what does not")
+			WithHint("%sca-file wants PEM, which begins with -----BEGIN CERTIFICATE-----; openssl x509 -inform der -in FILE converts what does not", cfg.flag())
 	}
 	trust.RootCAs = roots
 	return trust, nil

@@ -56,7 +56,7 @@ func (r *Resolver) agentImage(ctx context.Context, req Request, plan *Plan) erro
 		}
 	}
 	if len(platforms) == 0 {
-		return fault.New(fault.Usage, "the agent has an image for Linux only, but the platforms are %v", plan.Lock.Platforms).
+		return fault.New(fault.Usage, "the agent has an image for Linux only, but the platforms are %s", list(plan.Lock.Platforms)).
 			WithHint("add --platform linux/amd64, or leave out --with-agent-image")
 	}
 	if plan.ImageSource, err = r.Registry.Repository(ctx, ref.Repository(), false); err != nil {
@@ -94,7 +94,7 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 			m.Platform, err = r.solePlatform(ctx, repo, m)
 		}
 		if err == nil && !slices.Equal(platforms, []agent.Platform{m.Platform}) {
-			err = fault.New(fault.Incomplete, "the image is for %s only, but wanted for %v", m.Platform, platforms).
+			err = fault.New(fault.Incomplete, "the image is for %s only, but wanted for %s", m.Platform, list(platforms)).
 				WithHint("name an image for all the platforms, or leave out --with-agent-image")
 		}
 		return []lock.ImageManifest{m}, err
@@ -109,7 +109,11 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 		if err != nil {
 			return nil, err
 		}
-		found, err := repo.Manifest(ctx, d.Digest.String())
+		sum, err := registry.ParseDigest(d.Digest.String())
+		if err != nil {
+			return nil, fault.New(fault.Integrity, "the image index names %.80q for %s: %w", d.Digest, p, err)
+		}
+		found, err := repo.Manifest(ctx, "sha256:"+sum.String())
 		if err != nil {
 			return nil, err
 		}
@@ -127,22 +131,39 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 // architecture, the last by name counts: for arm, that is the newest.
 func choose(manifests []v1.Descriptor, want agent.Platform) (v1.Descriptor, error) {
 	var fitting []v1.Descriptor
-	var offered []string
+	var offered []agent.Platform
 	for _, d := range manifests {
 		if d.Platform == nil || d.Platform.OS == "unknown" {
 			continue // an attestation
 		}
-		p := agent.Platform{OS: d.Platform.OS, Arch: d.Platform.Architecture}
-		offered = append(offered, p.String())
+		p, err := agent.ParsePlatform(d.Platform.OS + "/" + d.Platform.Architecture)
+		if err != nil {
+			continue // not one that can be wanted
+		}
+		if !slices.Contains(offered, p) && len(offered) < maxOffered {
+			offered = append(offered, p)
+		}
 		if p == want {
 			fitting = append(fitting, d)
 		}
 	}
 	if len(fitting) == 0 {
-		return v1.Descriptor{}, fault.New(fault.Incomplete, "there is no image for %s, only for %s", want, strings.Join(offered, ", ")).
+		return v1.Descriptor{}, fault.New(fault.Incomplete, "there is no image for %s, only for %s", want, cmp.Or(list(offered), "none")).
 			WithHint("leave out that platform, or --with-agent-image")
 	}
 	return slices.MaxFunc(fitting, func(a, b v1.Descriptor) int { return cmp.Compare(a.Platform.Variant, b.Platform.Variant) }), nil
+}
+
+// maxOffered bounds the platforms that a message lists.
+const maxOffered = 20
+
+// list writes platforms for a message.
+func list(platforms []agent.Platform) string {
+	var names []string
+	for _, p := range platforms {
+		names = append(names, p.String())
+	}
+	return strings.Join(names, ", ")
 }
 
 // pinnedManifests fetches the manifests that a lock pins.
@@ -154,7 +175,7 @@ func (r *Resolver) pinnedManifests(ctx context.Context, repo *registry.Repositor
 			return nil, fault.New(fault.Integrity, "the lock pins no image for %s", p).
 				WithHint("write a new lock with the command lock")
 		}
-		if _, ok := r.Store.Has(pinned[i].SHA256); !ok {
+		if !r.stored(ctx, pinned[i].SHA256) {
 			found, err := repo.Manifest(ctx, "sha256:"+pinned[i].SHA256.String())
 			if err != nil {
 				return nil, err
@@ -180,8 +201,11 @@ func (r *Resolver) imageManifest(found registry.Manifest) (lock.ImageManifest, e
 	}
 	for _, d := range append([]v1.Descriptor{manifest.Config}, manifest.Layers...) {
 		sum, err := registry.ParseDigest(d.Digest.String())
-		if err != nil || d.Size <= 0 {
-			return m, fault.New(fault.Integrity, "the manifest names %q of %d bytes: %w", d.Digest, d.Size, err)
+		if err != nil {
+			return m, fault.New(fault.Integrity, "the manifest names %.80q: %w", d.Digest, err)
+		}
+		if d.Size <= 0 {
+			return m, fault.New(fault.Integrity, "the manifest names sha256:%s with a size of %d bytes", sum, d.Size)
 		}
 		m.Blobs = append(m.Blobs, lock.Blob{Size: d.Size, SHA256: sum})
 	}

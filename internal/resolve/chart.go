@@ -1,12 +1,13 @@
 package resolve
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
-
-	"gopkg.in/yaml.v3"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -19,53 +20,68 @@ const (
 	chartName       = "botkube"
 )
 
-const (
-	// maxChartIndex bounds, in bytes, the index.yaml of a chart repository.
-	maxChartIndex = 32 << 20
-	// maxChart bounds, in bytes, a chart: Helm itself reads no more of one in a
-	// registry (pkg/chart/loader, MaxDecompressedChartSize, is larger).
-	maxChart = 20 << 20
-)
-
-// chartIndex is what matters of a chart repository's index.yaml (Helm,
-// pkg/repo/index.go, IndexFile).
-type chartIndex struct {
-	Entries map[string][]chartVersion `yaml:"entries"`
-}
-
-type chartVersion struct {
-	Version string   `yaml:"version"`
-	URLs    []string `yaml:"urls"`
-	// Digest is a sha256 in hexadecimal digits, with or without the prefix.
-	Digest string `yaml:"digest"`
-}
+// maxChart bounds, in bytes, a chart: Helm itself reads no more of one in a
+// registry (pkg/chart/loader, MaxDecompressedChartSize, is larger).
+const maxChart = 20 << 20
 
 // chart pins the chart of the plan's Botkube version, and stores it: it is small.
+// Of a lock that pins one, it takes that, unless another repository is named:
+// then it must have the same.
 func (r *Resolver) chart(ctx context.Context, req Request, plan *Plan) error {
+	version := req.Version
+	var pinned *lock.Chart
 	if req.Lock != nil && req.Lock.Chart != nil {
-		return r.pinnedChart(ctx, req.Lock.Chart, plan)
+		pinned = req.Lock.Chart
+		if req.Members.Chart == Default || req.Members.Chart == pinned.URL {
+			return r.pinnedChart(ctx, pinned, plan)
+		}
+		version = cmp.Or(version, pinned.Version)
 	}
-	if req.Version == "" {
+	if version == "" {
 		return fault.New(fault.Usage, "which chart is wanted cannot be told without a Botkube version").WithHint("give --version")
 	}
 	base, err := chartBase(req.Members.Chart)
 	if err != nil {
 		return err
 	}
+	entry, err := r.findChart(ctx, base, version)
+	if err != nil {
+		return err
+	}
+	chart, data, err := r.fetchChart(ctx, base, entry)
+	if err != nil {
+		return err
+	}
+	if pinned != nil {
+		if chart.SHA256 != pinned.SHA256 || chart.Version != pinned.Version {
+			return fault.New(fault.Integrity, "%s is chart version %s with sha256 %s, but the lock pins version %s with sha256 %s",
+				chart.URL, chart.Version, chart.SHA256, pinned.Version, pinned.SHA256).
+				WithHint("leave out --with-chart: the lock says which; or write a new one with the command lock")
+		}
+		same := *pinned
+		chart = &same
+	}
+	plan.Lock.Chart = chart
+	_, err = r.Store.Put(data)
+	return err
+}
+
+// findChart looks a version up in the index of a chart repository.
+func (r *Resolver) findChart(ctx context.Context, base *url.URL, version string) (chartVersion, error) {
 	indexURL := base.JoinPath("index.yaml").String()
 	data, _, err := r.Fetch.Document(ctx, indexURL, maxChartIndex)
 	if err != nil {
-		return fmt.Errorf("reading the index of the chart repository: %w", err)
+		return chartVersion{}, fmt.Errorf("reading the index of the chart repository: %w", err)
 	}
-	var index chartIndex
-	if err := yaml.Unmarshal(data, &index); err != nil {
-		return fault.New(fault.Integrity, "reading the index of the chart repository %s: %w", agent.Redact(indexURL), err)
-	}
-	entry, err := index.find(req.Version)
+	versions, err := readChartIndex(data)
 	if err != nil {
-		return fmt.Errorf("the chart repository %s: %w", agent.Redact(indexURL), err)
+		return chartVersion{}, fault.New(fault.Integrity, "reading the index of the chart repository %s: %w", agent.Redact(indexURL), err)
 	}
-	return r.fetchChart(ctx, base, entry, plan)
+	entry, err := find(versions, version)
+	if err != nil {
+		return chartVersion{}, fmt.Errorf("the chart repository %s: %w", agent.Redact(indexURL), err)
+	}
+	return entry, nil
 }
 
 // chartBase reads the URL of a chart repository, or of its index.yaml.
@@ -75,7 +91,11 @@ func chartBase(raw string) (*url.URL, error) {
 	}
 	u, err := url.Parse(strings.TrimSuffix(raw, "index.yaml"))
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" {
-		return nil, fault.New(fault.Usage, "%q is not the URL of a chart repository", agent.Redact(raw)).
+		what := strconv.Quote(agent.Redact(raw))
+		if strings.Contains(raw, "@") {
+			what = "what is given" // before the @ may be a password, wherever it stands
+		}
+		return nil, fault.New(fault.Usage, "%s is not the URL of a chart repository", what).
 			WithHint("give one of the form %s", chartRepository)
 	}
 	return u, nil
@@ -83,15 +103,15 @@ func chartBase(raw string) (*url.URL, error) {
 
 // find returns the chart of a Botkube version. Charts are versioned like Botkube,
 // with and without the "v".
-func (ix chartIndex) find(version string) (chartVersion, error) {
+func find(versions []chartVersion, version string) (chartVersion, error) {
 	bare := strings.TrimPrefix(version, "v")
 	var known []string
-	for _, e := range ix.Entries[chartName] {
-		if strings.TrimPrefix(e.Version, "v") == bare {
+	for _, e := range versions {
+		if strings.TrimPrefix(e.version, "v") == bare {
 			return e, nil
 		}
-		if len(known) < 5 {
-			known = append(known, e.Version)
+		if len(known) < 5 && versionForm.MatchString(e.version) {
+			known = append(known, e.version)
 		}
 	}
 	if len(known) == 0 {
@@ -101,54 +121,60 @@ func (ix chartIndex) find(version string) (chartVersion, error) {
 		WithHint("name another repository, --with-chart=URL, or leave the chart out")
 }
 
+// versionForm is what may be shown of what an index calls a version.
+var versionForm = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$`)
+
 // fetchChart downloads a chart and compares it with its digest.
-func (r *Resolver) fetchChart(ctx context.Context, base *url.URL, e chartVersion, plan *Plan) error {
-	if len(e.URLs) == 0 {
-		return fault.New(fault.Integrity, "the chart repository gives no URL for %s %s", chartName, e.Version)
-	}
-	ref, err := url.Parse(e.URLs[0])
+func (r *Resolver) fetchChart(ctx context.Context, base *url.URL, e chartVersion) (*lock.Chart, []byte, error) {
+	u, err := e.resolve(base)
 	if err != nil {
-		return fault.New(fault.Integrity, "the chart repository gives a malformed URL for %s %s", chartName, e.Version)
+		return nil, nil, err
+	}
+	chart := &lock.Chart{Name: chartName, Version: e.version, URL: agent.Redact(u.String()), VerifiedBy: lock.ByNone}
+	data, _, err := r.Fetch.Document(ctx, u.String(), maxChart)
+	if err != nil {
+		return nil, nil, fmt.Errorf("downloading the chart: %w", err)
+	}
+	chart.Blob = lock.Blob{Size: int64(len(data)), SHA256: lock.Sum(data)}
+	if e.digest == "" {
+		return chart, data, nil
+	}
+	want, err := lock.ParseSHA256(strings.TrimPrefix(e.digest, "sha256:"))
+	if err != nil {
+		return nil, nil, fault.New(fault.Integrity, "the chart repository gives a malformed digest for %s %s: %.80q", chartName, e.version, e.digest)
+	}
+	if want != chart.SHA256 {
+		return nil, nil, fault.New(fault.Integrity, "%s has sha256 %s, but the chart repository says %s", chart.URL, chart.SHA256, want).
+			WithHint("run it again; if it stays so, tell whoever publishes the chart")
+	}
+	chart.VerifiedBy = lock.ByIndex
+	return chart, data, nil
+}
+
+// resolve returns where a chart of the repository at base is.
+func (e chartVersion) resolve(base *url.URL) (*url.URL, error) {
+	if e.url == "" {
+		return nil, fault.New(fault.Integrity, "the chart repository gives no URL for %s %s", chartName, e.version)
+	}
+	ref, err := url.Parse(e.url)
+	if err != nil {
+		return nil, fault.New(fault.Integrity, "the chart repository gives a malformed URL for %s %s", chartName, e.version)
 	}
 	if !strings.HasSuffix(base.Path, "/") {
 		base = base.JoinPath("/")
 	}
 	u := base.ResolveReference(ref)
 	if u.Scheme != "https" && u.Scheme != base.Scheme {
-		return fault.New(fault.Integrity, "the chart repository gives %s for %s %s, which is not to be trusted", agent.Redact(u.String()), chartName, e.Version)
+		return nil, fault.New(fault.Integrity, "the chart repository gives %.200q for %s %s, which is not to be trusted", agent.Redact(u.String()), chartName, e.version)
 	}
-	chart := lock.Chart{Name: chartName, Version: e.Version, URL: agent.Redact(u.String()), VerifiedBy: lock.ByNone}
-	data, _, err := r.Fetch.Document(ctx, u.String(), maxChart)
-	if err != nil {
-		return fmt.Errorf("downloading the chart: %w", err)
-	}
-	chart.Blob = lock.Blob{Size: int64(len(data)), SHA256: lock.Sum(data)}
-	if e.Digest != "" {
-		want, err := lock.ParseSHA256(strings.TrimPrefix(e.Digest, "sha256:"))
-		if err != nil {
-			return fault.New(fault.Integrity, "the chart repository gives a malformed digest for %s %s: %w", chartName, e.Version, err)
-		}
-		if want != chart.SHA256 {
-			return fault.New(fault.Integrity, "%s has sha256 %s, but the chart repository says %s", chart.URL, chart.SHA256, want).
-				WithHint("run it again; if it stays so, tell whoever publishes the chart")
-		}
-		chart.VerifiedBy = lock.ByIndex
-	}
-	if _, err := r.Store.Put(data); err != nil {
-		return err
-	}
-	plan.Lock.Chart = &chart
-	return nil
+	return u, nil
 }
 
-// pinnedChart takes the chart that a lock pins.
+// pinnedChart takes the chart that a lock pins, as the lock has it.
 func (r *Resolver) pinnedChart(ctx context.Context, pinned *lock.Chart, plan *Plan) error {
 	chart := *pinned
-	if chart.VerifiedBy == lock.ByNone {
-		chart.VerifiedBy = lock.ByLock
-	}
 	plan.Lock.Chart = &chart
-	if _, ok := r.Store.Has(chart.SHA256); ok {
+	if r.stored(ctx, chart.SHA256) {
 		return nil
 	}
 	data, _, err := r.Fetch.Document(ctx, chart.URL, maxChart)
@@ -161,4 +187,10 @@ func (r *Resolver) pinnedChart(ctx context.Context, pinned *lock.Chart, plan *Pl
 	}
 	_, err = r.Store.Put(data)
 	return err
+}
+
+// stored reports whether the store has a blob undamaged. One that is damaged is
+// no reason to give up, for it can be fetched again.
+func (r *Resolver) stored(ctx context.Context, d lock.SHA256) bool {
+	return r.Store.Verify(ctx, d) == nil
 }

@@ -22,16 +22,16 @@ func enforce(plan *Plan, pinned *lock.Lock) error {
 		byURL[a.URL] = a
 	}
 	for i := range plan.Lock.Artifacts {
+		// It stays as it is, so that what is written has the very lock that it
+		// was made of.
 		a := byURL[plan.Lock.Artifacts[i].URL]
-		if a.VerifiedBy == lock.ByNone {
-			a.VerifiedBy = lock.ByLock
-		}
 		plan.Lock.Artifacts[i] = a
 		d := &plan.Downloads[i]
 		d.Checksums = append(d.Checksums, agent.Checksum{Algorithm: "sha256", Hex: a.SHA256.String()})
 		d.Source = "the lock"
 		d.Size = a.Size
 	}
+	plan.Enforced = true
 	return nil
 }
 

@@ -58,6 +58,8 @@ type Plan struct {
 	Lock *lock.Lock
 	// Downloads has one request for each of Lock.Artifacts, in their order.
 	Downloads []fetch.Request
+	// Enforced says that an earlier lock vouches for what nobody else does.
+	Enforced bool
 	// ImageSource has the blobs of Lock.AgentImage, if there is one.
 	ImageSource *registry.Repository
 	// NotSelected are platforms that the selected plugins also offer.
@@ -134,7 +136,7 @@ func (r *Resolver) Resolve(ctx context.Context, req Request) (*Plan, error) {
 			return nil, err
 		}
 	}
-	if req.RequireChecksums {
+	if req.RequireChecksums && !plan.Enforced {
 		err = requireChecksums(plan.Lock)
 	}
 	return plan, err
@@ -309,6 +311,10 @@ func requireChecksums(l *lock.Lock) error {
 	}
 	if l.Chart != nil && l.Chart.VerifiedBy == lock.ByNone {
 		urls = append(urls, "  "+l.Chart.URL)
+	}
+	if l.AgentImage != nil && !strings.Contains(l.AgentImage.Reference, "@") {
+		// A tag may move.
+		urls = append(urls, "  "+l.AgentImage.Reference)
 	}
 	if len(urls) == 0 {
 		return nil

@@ -130,9 +130,7 @@ func (s *Store) Verify(ctx context.Context, d lock.SHA256) error {
 
 // spoilt removes a blob whose content has the digest got.
 func (s *Store) spoilt(d, got lock.SHA256) error {
-	s.mu.Lock()
-	delete(s.known, d)
-	s.mu.Unlock()
+	s.Forget(d)
 	e := fault.New(fault.Integrity, "the store %s holds damaged data: the blob that should be sha256:%s is sha256:%s", s.dir, d, got)
 	if err := os.Remove(s.path(d)); err != nil {
 		return e.WithHint("it could not be removed (%v); remove it by hand and pull again", err)
@@ -151,6 +149,13 @@ func (s *Store) setKnown(d lock.SHA256, size int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.known[d] = size
+}
+
+// Forget has the next [Store.Verify] of a blob read it, whatever was read before.
+func (s *Store) Forget(d lock.SHA256) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.known, d)
 }
 
 // readerWithContext fails once ctx is done.

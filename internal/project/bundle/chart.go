@@ -113,7 +113,7 @@ func (c *Contents) chartMetadata(ctx context.Context) (*chartMetadata, error) {
 	}
 	meta := new(chartMetadata)
 	if err := yaml.Unmarshal(text.data, meta); err != nil {
-		return nil, fault.New(fault.Integrity, "its Chart.yaml cannot be read: %w", err)
+		return nil, fault.New(fault.Integrity, "its Chart.yaml cannot be read: %s", yamlReason(err))
 	}
 	meta.sanitize()
 	if meta.Name != chart.Name || meta.Version != chart.Version {
@@ -121,6 +121,16 @@ func (c *Contents) chartMetadata(ctx context.Context) (*chartMetadata, error) {
 			clip(meta.Name), clip(meta.Version), chart.Name, chart.Version)
 	}
 	return meta, nil
+}
+
+// yamlReason returns the first thing that the YAML library finds wrong: it lists
+// every value that does not fit, and repeats what the value holds.
+func yamlReason(err error) string {
+	reason := err.Error
+	if e, ok := errors.AsType[*yaml.TypeError](err); ok && len(e.Errors) > 0 {
+		reason = func() string { return e.Errors[0] }
+	}
+	return sanitizeText(clip(reason()))
 }
 
 // escapePattern quotes the meta characters of [path.Match].

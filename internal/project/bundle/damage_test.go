@@ -27,9 +27,9 @@ import (
 func readTar(ctx context.Context, data []byte) error {
 	t, err := scanTar(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
-		return describeDamage("b.tar", err)
+		return origin{name: "b.tar"}.describe(err)
 	}
-	b, err := open("b.tar", t)
+	b, err := open(origin{name: "b.tar"}, t)
 	if err != nil {
 		return err
 	}
@@ -194,7 +194,7 @@ func TestHostileTars(t *testing.T) {
 		"missing artifact":   {without(artifact.String()), fault.Incomplete, []string{"missing", "dl.k8s.example/release/kubectl?arch=amd64 for linux/amd64", "copy b.tar again"}},
 		"missing index blob": {without(lock.Sum(c.Index.Data).String()), fault.Incomplete, []string{"image index", "missing"}},
 		"no index.json":      {without(indexName), fault.Incomplete, []string{indexName}},
-		"no oci-layout":      {without(layoutName), fault.Usage, []string{"not a bundle", layoutName}},
+		"no oci-layout":      {without(layoutName), fault.Incomplete, []string{"no file oci-layout: the copy is not complete", "copy b.tar again"}},
 		"other layout":       {replaced(layoutName, `{"imageLayoutVersion":"2.0.0"}`), fault.Integrity, []string{"2.0.0"}},
 		"damaged artifact":   {replaced(artifact.String(), strings.Repeat("x", len(m.blobs[artifact]))), fault.Integrity, []string{"kubectl", "damaged", artifact.String()}},
 		"shorter artifact":   {replaced(artifact.String(), "x"), fault.Integrity, []string{"kubectl", "has 1 bytes"}},
@@ -203,7 +203,7 @@ func TestHostileTars(t *testing.T) {
 		"escaping":           {extra(file("a/../../b"), "x"), fault.Integrity, []string{"leads out"}},
 		"absolute":           {extra(file("/etc/passwd"), "x"), fault.Integrity, []string{"absolute"}},
 		"backslash":          {extra(file(`..\b`), "x"), fault.Integrity, []string{"backslash"}},
-		"symlink":            {extra(tar.Header{Typeflag: tar.TypeSymlink, Name: "a", Linkname: "b"}, ""), fault.Integrity, []string{"neither a file nor a directory"}},
+		"symlink":            {extra(tar.Header{Typeflag: tar.TypeSymlink, Name: "a", Linkname: "b"}, ""), fault.Integrity, []string{"a symbolic link, which is neither a file nor a directory"}},
 		"hard link":          {extra(tar.Header{Typeflag: tar.TypeLink, Name: "a", Linkname: "b"}, ""), fault.Integrity, []string{"neither a file nor a directory"}},
 		"device":             {extra(tar.Header{Typeflag: tar.TypeChar, Name: "a"}, ""), fault.Integrity, []string{"neither a file nor a directory"}},
 		"fifo":               {extra(tar.Header{Typeflag: tar.TypeFifo, Name: "a"}, ""), fault.Integrity, []string{"neither a file nor a directory"}},
@@ -217,7 +217,7 @@ func TestHostileTars(t *testing.T) {
 		"huge size":          {raw("a", '0', "\x80\x00\x00\x00\x7f\xff\xff\xff\xff\xff\xff\xff"), fault.Integrity, []string{"size"}},
 		"negative size":      {raw("a", '0', "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), fault.Integrity, []string{"size"}},
 		"size beyond end":    {raw("a", '0', "77777777777"), fault.Integrity, []string{"truncated"}},
-		"size of nothing":    {raw("a", '0', "garbage"), fault.Integrity, []string{"size"}},
+		"size of nothing":    {raw("a", '0', "garbage"), fault.Integrity, []string{"size that can be read: it is not an octal number"}},
 		"directory of size":  {raw("a/", '5', "00000001000"), fault.Integrity, []string{"directory"}},
 		"long name":          {raw("a", 'L', "77777777777"), fault.Integrity, []string{"extended"}},
 		"big index.json":     {replaced(indexName, strings.Repeat(" ", maxDocument+1)), fault.Integrity, []string{"at most"}},
@@ -243,6 +243,11 @@ func TestHostileTars(t *testing.T) {
 			wantError(t, err, test.kind, append(test.says, "b.tar")...)
 			if test.kind == fault.Usage && !errors.Is(err, ErrNotBundle) {
 				t.Errorf("not an ErrNotBundle: %v", err)
+			}
+			for _, goish := range []string{"strconv", "json:", "invalid character", "type '"} {
+				if err != nil && strings.Contains(err.Error(), goish) {
+					t.Errorf("it is said with %q: %v", goish, err)
+				}
 			}
 			if test.kind == fault.Integrity && !strings.Contains(fault.HintOf(err), "sha256sum") {
 				t.Errorf("hint %q", fault.HintOf(err))
@@ -415,7 +420,16 @@ func TestHostileLayouts(t *testing.T) {
 		"a store": {func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, indexName), []byte(`{"schemaVersion":2,"manifests":[]}`), 0o644)
 		}, fault.Usage, "names nothing"},
-		"no oci-layout": {func(dir string) error { return os.Remove(filepath.Join(dir, layoutName)) }, fault.Usage, layoutName},
+		"no oci-layout": {func(dir string) error { return os.Remove(filepath.Join(dir, layoutName)) }, fault.Incomplete, "no file oci-layout: the copy is not complete"},
+		"only blobs": {func(dir string) error {
+			return errors.Join(os.Remove(filepath.Join(dir, layoutName)), os.Remove(filepath.Join(dir, indexName)))
+		}, fault.Incomplete, "copy layout again from where it was pulled, with everything in it"},
+		"only index.json": {func(dir string) error {
+			return errors.Join(os.Remove(filepath.Join(dir, layoutName)), os.RemoveAll(filepath.Join(dir, "blobs")))
+		}, fault.Incomplete, "not complete"},
+		"index.json is a directory": {func(dir string) error {
+			return errors.Join(os.Remove(filepath.Join(dir, indexName)), os.Mkdir(filepath.Join(dir, indexName), 0o755))
+		}, fault.Integrity, "index.json is not a regular file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "layout")
@@ -424,6 +438,9 @@ func TestHostileLayouts(t *testing.T) {
 			}
 			if err := test.change(dir); err != nil {
 				t.Fatal(err)
+			}
+			if Sniff(dir) != LayoutForm {
+				t.Error("it is not taken for a layout")
 			}
 			wantError(t, verifyAll(t.Context(), dir), test.kind, test.says, "layout")
 		})
@@ -480,6 +497,19 @@ func TestFailedWriting(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := plan(t, l, test.from)
 			dir := t.TempDir()
+			var out bytes.Buffer
+			if err := WriteStream(test.ctx, &out, c, Options{}); fault.KindOf(err) != test.want || err == nil {
+				t.Errorf("stream: %v", err)
+			}
+			if bytes.Contains(out.Bytes(), []byte("xxxxxxxx")) {
+				t.Error("damaged data was streamed")
+			}
+			if err := readTar(t.Context(), out.Bytes()); err == nil {
+				t.Error("a stream that failed is a bundle")
+			}
+			if name == "verifying" {
+				return // a file is compared instead
+			}
 			if _, err := WriteFile(test.ctx, filepath.Join(dir, "sub/b.tar"), c, Options{}); fault.KindOf(err) != test.want || err == nil {
 				t.Errorf("file: %v", err)
 			}
@@ -499,16 +529,6 @@ func TestFailedWriting(t *testing.T) {
 			}
 			if _, err := os.Stat(filepath.Join(layout, indexName)); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("index.json: %v", err)
-			}
-			var out bytes.Buffer
-			if err := WriteStream(test.ctx, &out, c, Options{}); fault.KindOf(err) != test.want || err == nil {
-				t.Errorf("stream: %v", err)
-			}
-			if bytes.Contains(out.Bytes(), []byte("xxxxxxxx")) {
-				t.Error("damaged data was streamed")
-			}
-			if err := readTar(t.Context(), out.Bytes()); err == nil {
-				t.Error("a stream that failed is a bundle")
 			}
 		})
 	}

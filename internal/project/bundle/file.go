@@ -10,9 +10,11 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/onefile"
 )
@@ -35,9 +37,19 @@ func WriteFile(ctx context.Context, path string, c *Contents, o Options) (change
 	}
 	changed, err = c.writeFile(ctx, out, segments, o)
 	if err = errors.Join(err, out.Close()); err != nil {
-		return false, fmt.Errorf("writing the bundle %s: %w", path, explain(err))
+		return false, fmt.Errorf("writing the bundle %s: %w", path, explain(tooLarge(err)))
 	}
 	return changed, nil
+}
+
+// tooLarge says what to do where no file may be that large: a limit of the
+// process, or FAT.
+func tooLarge(err error) error {
+	if _, known := errors.AsType[*fault.Error](err); known || !errors.Is(err, syscall.EFBIG) {
+		return err
+	}
+	return fault.New(fault.Unexpected, "%w", err).
+		WithHint("raise the limit of the size of files (ulimit -f), or write to a file system that takes larger ones; oci:DIR writes a directory of smaller files")
 }
 
 func (c *Contents) writeFile(ctx context.Context, out *onefile.File, segments []segment, o Options) (bool, error) {
@@ -49,7 +61,7 @@ func (c *Contents) writeFile(ctx context.Context, out *onefile.File, segments []
 	if err != nil {
 		return false, err
 	}
-	if err := c.copyVerified(ctx, f, segments, o, verifiedMeanwhile); err != nil {
+	if err := c.copyCompared(ctx, f, segments, o); err != nil {
 		return false, err
 	}
 	return true, out.Publish()
@@ -88,7 +100,7 @@ func holds(ctx context.Context, path string, segments []segment) (bool, error) {
 var errDiffers = errors.New("the file differs")
 
 // compare returns errDiffers if a section is not the segment.
-func (s segment) compare(ctx context.Context, section *io.SectionReader) error {
+func (s segment) compare(ctx context.Context, section io.Reader) error {
 	if s.blob != nil {
 		sum, err := digest(ctx, section)
 		if err == nil && sum != s.blob.SHA256 {

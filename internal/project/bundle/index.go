@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/blob"
@@ -17,8 +18,8 @@ import (
 
 // Part is a document that [ReadIndex] asks for.
 type Part struct {
-	// MediaType is LockType for the lock, which registries keep as a blob,
-	// and else that of a manifest.
+	// MediaType is that of a manifest, of the lock or of an image's
+	// configuration. Registries keep the latter two as blobs.
 	MediaType string
 	lock.Blob
 	// What says in messages what it is.
@@ -26,15 +27,20 @@ type Part struct {
 }
 
 // IsManifest reports whether the part is a manifest.
-func (p Part) IsManifest() bool { return p.MediaType != LockType }
+func (p Part) IsManifest() bool { return types.MediaType(p.MediaType).IsImage() }
 
 // ReadIndex reads a bundle from its image index on, wherever it lies, and
 // believes nothing in which index, manifests and lock do not agree. Read returns
 // a document; one that has more than its size in bytes need not be read further.
-// What the index holds that is no bundle is an [ErrNotBundle].
+// What the index holds that is no bundle is an [ErrNotBundle], with a hint.
 //
 // The result opens those documents only: see [Contents.With].
 func ReadIndex(index []byte, read func(p Part) ([]byte, error)) (*Contents, error) {
+	c, err := readIndex(index, read)
+	return c, advise(err)
+}
+
+func readIndex(index []byte, read func(p Part) ([]byte, error)) (*Contents, error) {
 	r := &reading{read: read, contents: &Contents{
 		Index: Document{MediaType: indexType, Data: index}, made: map[lock.SHA256][]byte{},
 	}}
@@ -113,10 +119,6 @@ func members(l *lock.Lock) []member {
 	return all
 }
 
-func notBundle(format string, args ...any) error {
-	return fault.New(fault.Usage, "%w: "+format, append([]any{ErrNotBundle}, args...)...)
-}
-
 // readIndex tells a bundle's index from other documents.
 func (r *reading) readIndex() error {
 	data := r.contents.Index.Data
@@ -128,16 +130,24 @@ func (r *reading) readIndex() error {
 		MediaType    string            `json:"mediaType"`
 		ArtifactType string            `json:"artifactType"`
 		Manifests    []json.RawMessage `json:"manifests"`
+		Config       json.RawMessage   `json:"config"`
 	}
 	if err := json.Unmarshal(data, &probe); err != nil {
-		return fault.New(fault.Integrity, "the image index cannot be read: %w", err)
+		return fault.New(fault.Integrity, "the image index cannot be read: %w", inWords(err))
 	}
-	if probe.ArtifactType != ArtifactType && (probe.MediaType != "" && probe.MediaType != indexType || len(probe.Manifests) == 0) {
-		return notBundle("it is of media type %q", clip(probe.MediaType))
+	other := probe.MediaType != "" && probe.MediaType != indexType || len(probe.Manifests) == 0
+	if other && (probe.ArtifactType != ArtifactType || probe.Config != nil) {
+		if err := foreign(data, r.part); err != nil {
+			return err
+		}
+		if probe.MediaType == "" {
+			return notBundle("it is a document of another kind")
+		}
+		return notBundle("it is a document of type %q", clip(probe.MediaType))
 	}
 	if err := decode(data, &r.index); err != nil {
 		if probe.ArtifactType != ArtifactType {
-			return notBundle("its index cannot be read: %v", err)
+			return notBundle("its index cannot be read: %w", err)
 		}
 		return fault.New(fault.Integrity, "the image index cannot be read: %w", err)
 	}
@@ -202,7 +212,7 @@ func (r *reading) readManifest(d v1.Descriptor, what string) (Document, error) {
 	}
 	if !d.MediaType.IsImage() {
 		if r.index.ArtifactType != ArtifactType {
-			return Document{}, notBundle("it names a %q", clip(string(d.MediaType)))
+			return Document{}, notBundle("its index names a document of type %q", clip(string(d.MediaType)))
 		}
 		return Document{}, fault.New(fault.Integrity, "%s is of media type %q", what, clip(string(d.MediaType)))
 	}
@@ -229,11 +239,11 @@ func (r *reading) part(p Part, max int64) ([]byte, error) {
 func (r *reading) readLock(manifest []byte) error {
 	var m v1.Manifest
 	if err := json.Unmarshal(manifest, &m); err != nil {
-		return fault.New(fault.Integrity, "the first manifest cannot be read: %w", err)
+		return fault.New(fault.Integrity, "the first manifest cannot be read: %w", inWords(err))
 	}
 	if string(m.Config.MediaType) != LockType {
 		if r.index.ArtifactType != ArtifactType && m.ArtifactType != ArtifactType {
-			return notBundle("it holds an image or an artifact with a configuration of type %q", clip(string(m.Config.MediaType)))
+			return r.foreign(manifest, string(m.Config.MediaType))
 		}
 		return fault.New(fault.Integrity, "the configuration of the first manifest is of type %q, not a lock", clip(string(m.Config.MediaType)))
 	}
@@ -256,6 +266,17 @@ func (r *reading) readLock(manifest []byte) error {
 	r.contents.Lock, r.lockSum, r.want = l, &b.SHA256, members(l)
 	r.contents.made[b.SHA256] = data
 	return nil
+}
+
+// foreign says what an index is whose first manifest is not that of a bundle.
+func (r *reading) foreign(manifest []byte, configType string) error {
+	if isOwn(r.index.Annotations) {
+		return fault.New(fault.Usage, "%w", errOwnImage)
+	}
+	if err := foreign(manifest, r.part); err != nil {
+		return err
+	}
+	return notBundle("it holds an artifact with a configuration of type %q", clip(configType))
 }
 
 // checkDescriptor compares what the index says of a manifest.

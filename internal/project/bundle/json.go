@@ -29,7 +29,7 @@ func decode(data []byte, to any) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(to); err != nil {
-		return err
+		return inWords(err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("something follows the document")
@@ -42,7 +42,30 @@ func decode(data []byte, to any) error {
 func checkKeys(data []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
-	return checkValue(dec, false, 0)
+	return inWords(checkValue(dec, false, 0))
+}
+
+// inWords says without the words of Go's what is wrong with a document.
+func inWords(err error) error {
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("it is not JSON at byte %d", e.Offset)
+	}
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		if e.Field == "" {
+			return fmt.Errorf("it is a %s, not an object", e.Value)
+		}
+		return fmt.Errorf("its %s is a %s", clip(e.Field), clip(e.Value))
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return errors.New("it ends too early")
+	}
+	if text, ok := strings.CutPrefix(err.Error(), "json: "); ok {
+		return errors.New(text)
+	}
+	return err
 }
 
 // maxDepth is more than any document of OCI's has.

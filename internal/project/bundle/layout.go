@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -46,6 +47,20 @@ func (l layoutFiles) small(name string) ([]byte, error) {
 	return data, nil
 }
 
+func (l layoutFiles) partial() bool {
+	for _, name := range []string{indexName, blobsDir} {
+		if _, err := l.root.Lstat(name); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (l layoutFiles) empty() bool {
+	names, err := l.names(".")
+	return err == nil && len(names) == 0
+}
+
 func (l layoutFiles) size(d lock.SHA256) (int64, error) {
 	fi, err := l.lstat(blobPath(d))
 	if err != nil {
@@ -72,7 +87,10 @@ func (l layoutFiles) lstat(name string) (fs.FileInfo, error) {
 		}
 	}
 	fi, err := l.root.Lstat(name)
-	if err == nil && !fi.Mode().IsRegular() {
+	if err != nil {
+		return nil, fmt.Errorf("opening its %s: %w", name, cause(err))
+	}
+	if !fi.Mode().IsRegular() {
 		err = fault.New(fault.Integrity, "%s is not a regular file", name)
 	}
 	return fi, err
@@ -86,7 +104,7 @@ func (l layoutFiles) regular(name string) (*os.File, int64, error) {
 	}
 	f, err := l.root.Open(name)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, fmt.Errorf("opening its %s: %w", name, cause(err))
 	}
 	fi, err := f.Stat()
 	if err == nil && !os.SameFile(seen, fi) {
@@ -125,7 +143,7 @@ func CheckLayout(dir string) error {
 		return fault.New(fault.Usage, "opening the output directory: %w", err)
 	}
 	defer root.Close()
-	if _, err := ours(dir, layoutFiles{root}); err != nil {
+	if err := ours(dir, layoutFiles{root}); err != nil {
 		return err
 	}
 	return checkWritable(dir)
@@ -158,43 +176,42 @@ func checkWritable(dir string) error {
 }
 
 // ours refuses a directory that holds anything but a bundle or the start of
-// one, and returns the contents of a bundle that can be read.
-func ours(dir string, in layoutFiles) (*Contents, error) {
+// one.
+func ours(dir string, in layoutFiles) error {
 	foreign := func(format string, args ...any) error {
 		return fault.New(fault.Usage, "the output directory %s is neither empty nor a bundle: "+format, append([]any{dir}, args...)...).
 			WithHint("name a directory that does not exist yet; if this one was a bundle, remove it first")
 	}
 	names, err := in.names(".")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	has := map[string]bool{}
 	for _, name := range names {
 		switch {
 		case name == "blobs":
 			if unknown, err := in.unknownBlob(); err != nil || unknown != "" {
-				return nil, errors.Join(err, foreign("it has %q", unknown))
+				return errors.Join(err, foreign("it has %q", unknown))
 			}
 		case name == layoutName, name == indexName, name == "lost+found", name == windowsLock, strings.HasPrefix(name, tempPrefix):
 		default:
-			return nil, foreign("it has %q", clip(name))
+			return foreign("it has %q", clip(name))
 		}
 		has[name] = true
 	}
 	if !has[layoutName] {
 		if has["blobs"] || has[indexName] {
-			return nil, foreign("it has no %s", layoutName)
+			return foreign("it has no %s", layoutName)
 		}
-		return nil, nil
+		return nil
 	}
 	if !has[indexName] {
-		return nil, nil // what a killed run left
+		return nil // what a killed run left
 	}
-	c, err := readLayout(in)
-	if errors.Is(err, ErrNotBundle) {
-		return nil, foreign("%v", err)
+	if _, err := readLayout(in); errors.Is(err, ErrNotBundle) {
+		return foreign("%v", err)
 	}
-	return c, nil // a damaged one is written anew
+	return nil // a damaged one is written anew
 }
 
 // names lists a directory.
@@ -235,8 +252,8 @@ func (l layoutFiles) unknownBlob() (string, error) {
 
 // WriteLayout writes the bundle as a directory: blobs first, and last index.json,
 // which makes them a bundle. Blobs that are there and right are kept. A directory
-// that is neither empty nor a bundle is refused. Blobs of the bundle that was
-// there are removed in the end if this one does not name them.
+// that is neither empty nor a bundle is refused. Blobs that this one does not name
+// are removed in the end.
 func WriteLayout(ctx context.Context, dir string, c *Contents, o Options) (changed bool, err error) {
 	if err := CheckLayout(dir); err != nil {
 		return false, err
@@ -244,13 +261,13 @@ func WriteLayout(ctx context.Context, dir string, c *Contents, o Options) (chang
 	held, created, err := lockDir(ctx, dir, o)
 	if err != nil {
 		disk.RemoveDirs(created)
-		return false, fmt.Errorf("writing the bundle %s: %w", dir, explain(err))
+		return false, fmt.Errorf("writing the bundle %s: %w", dir, explain(tooLarge(err)))
 	}
 	changed, err = c.writeLayout(ctx, dir, o)
 	err = errors.Join(err, held.Unlock())
 	if err != nil {
 		disk.RemoveDirs(created)
-		return changed, fmt.Errorf("writing the bundle %s: %w", dir, explain(err))
+		return changed, fmt.Errorf("writing the bundle %s: %w", dir, explain(tooLarge(err)))
 	}
 	for _, d := range created {
 		if err := disk.SyncDir(filepath.Dir(d)); err != nil {
@@ -314,9 +331,8 @@ func (c *Contents) writeLayout(ctx context.Context, dir string, o Options) (chan
 		return false, err
 	}
 	defer root.Close()
-	w := &layoutWriter{ctx: ctx, in: layoutFiles{root}, contents: c, options: o}
-	old, err := ours(dir, w.in)
-	if err != nil {
+	w := &layoutWriter{ctx: ctx, in: layoutFiles{root}, contents: c, options: o.oneAtATime()}
+	if err := ours(dir, w.in); err != nil {
 		return false, err
 	}
 	index, err := c.indexJSON()
@@ -344,10 +360,23 @@ func (c *Contents) writeLayout(ctx context.Context, dir string, o Options) (chan
 	if err == nil {
 		err = w.syncDirs(dir, ".")
 	}
-	if err == nil && old != nil {
-		err = w.removeOld(old)
+	if err == nil {
+		err = w.removeOthers()
 	}
 	return w.changed.Load(), err
+}
+
+// oneAtATime keeps the callers of Written apart: blobs are written side by side.
+func (o Options) oneAtATime() Options {
+	if written := o.Written; written != nil {
+		var mu sync.Mutex
+		o.Written = func(n int64) {
+			mu.Lock()
+			defer mu.Unlock()
+			written(n)
+		}
+	}
+	return o
 }
 
 func (w *layoutWriter) syncDirs(dir string, subs ...string) error {
@@ -384,12 +413,12 @@ func (w *layoutWriter) blobs() error {
 	if err != nil {
 		return err
 	}
+	g, ctx := errgroup.WithContext(w.ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, b := range lacking {
-		if err := w.blob(b); err != nil {
-			return err
-		}
+		g.Go(func() error { return w.blob(ctx, b) })
 	}
-	return nil
+	return g.Wait()
 }
 
 // lacking returns the blobs that are absent or wrong.
@@ -441,15 +470,14 @@ func (w *layoutWriter) replaceable(name string, err error) error {
 	return nil // writing it says what is wrong
 }
 
-// blob writes one blob under a temporary name, while it is verified.
-func (w *layoutWriter) blob(b lock.Blob) error {
+// blob writes one blob, and compares what was written.
+func (w *layoutWriter) blob(ctx context.Context, b lock.Blob) error {
+	s := segment{blob: &b}
 	if data, ok := w.contents.made[b.SHA256]; ok {
-		return w.write(blobPath(b.SHA256), func(f *os.File) error {
-			return w.contents.copyVerified(w.ctx, f, []segment{{data: data}}, w.options, verifiedMeanwhile)
-		})
+		s = segment{data: data}
 	}
 	return w.write(blobPath(b.SHA256), func(f *os.File) error {
-		return w.contents.copyVerified(w.ctx, f, []segment{{blob: &b}}, w.options, verifiedMeanwhile)
+		return w.contents.copyCompared(ctx, f, []segment{s}, w.options)
 	})
 }
 
@@ -496,20 +524,25 @@ func (w *layoutWriter) write(name string, fill func(f *os.File) error) error {
 	return nil
 }
 
-// removeOld removes what only the bundle that was there had.
-func (w *layoutWriter) removeOld(old *Contents) error {
-	keep := map[lock.SHA256]bool{}
+// removeOthers removes the blobs of bundles that were there before. That nothing
+// else is there was seen to in the beginning.
+func (w *layoutWriter) removeOthers() error {
+	keep := map[string]bool{}
 	for _, b := range w.contents.order() {
-		keep[b.SHA256] = true
+		keep[b.SHA256.String()] = true
 	}
-	for _, b := range old.order() {
-		if keep[b.SHA256] {
+	names, err := w.in.names(blobsDir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if keep[name] {
 			continue
 		}
-		err := w.in.root.Remove(blobPath(b.SHA256))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := w.in.root.Remove(blobsDir + "/" + name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("removing a blob of the bundle that was there: %w", err)
 		}
+		w.changed.Store(true)
 	}
 	return nil
 }

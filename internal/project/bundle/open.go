@@ -22,7 +22,7 @@ import (
 // Bundle is a bundle that is read where it lies. It is a [blob.Source] of what
 // its lock names. Its methods may be called concurrently.
 type Bundle struct {
-	name     string
+	origin   origin
 	files    files
 	contents *Contents
 
@@ -31,8 +31,40 @@ type Bundle struct {
 	known map[lock.SHA256]bool
 }
 
+// StandardInput is the name of a bundle that has none.
+const StandardInput = "standard input"
+
+// origin says in messages where a bundle is.
+type origin struct {
+	name string
+	dir  bool
+}
+
+func (o origin) String() string {
+	if o.name == StandardInput {
+		return "the bundle on standard input"
+	}
+	return "the bundle " + o.name
+}
+
+// again is the hint where a bundle is damaged or not complete.
+func (o origin) again() string {
+	switch {
+	case o.name == StandardInput:
+		return "see that what writes to standard input succeeds; else copy the bundle again from where it was pulled, and compare sha256sum on both sides"
+	case o.dir:
+		return fmt.Sprintf("copy %s again from where it was pulled, with everything in it", filepath.Base(o.name))
+	}
+	return fmt.Sprintf("copy %s again from where it was pulled; compare sha256sum on both sides first", filepath.Base(o.name))
+}
+
 // files are those of an OCI image layout.
 type files interface {
+	// partial reports whether there is anything of a layout, as where copying
+	// was stopped.
+	partial() bool
+	// empty reports whether there is nothing at all.
+	empty() bool
 	// small returns a file that is not a blob.
 	small(name string) ([]byte, error)
 	// size returns the size of a blob; an absent one is an [fs.ErrNotExist].
@@ -50,7 +82,7 @@ const (
 	NoForm Form = iota
 	// TarForm is a file that is, or was, a tar: a compressed one too.
 	TarForm
-	// LayoutForm is a directory with an OCI image layout.
+	// LayoutForm is a directory with an OCI image layout, or a part of one.
 	LayoutForm
 )
 
@@ -62,12 +94,12 @@ func Sniff(path string) Form {
 		return NoForm
 	}
 	if fi.IsDir() {
-		for _, name := range []string{layoutName, indexName} {
-			if fi, err := os.Lstat(filepath.Join(path, name)); err != nil || !fi.Mode().IsRegular() {
-				return NoForm
+		for _, name := range []string{layoutName, indexName, blobsDir} {
+			if _, err := os.Lstat(filepath.Join(path, filepath.FromSlash(name))); err == nil {
+				return LayoutForm
 			}
 		}
-		return LayoutForm
+		return NoForm
 	}
 	if !fi.Mode().IsRegular() {
 		return NoForm
@@ -86,14 +118,15 @@ func Sniff(path string) Form {
 }
 
 // Open opens a bundle that is a tar file or a layout directory. What is none is
-// an [ErrNotBundle].
+// an [ErrNotBundle]. It has a hint, unless it may be an image that this program
+// wrote: of those, and of what is none of the two, the caller knows more.
 func Open(path string) (*Bundle, error) {
 	fi, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.New(fault.Usage, "there is no bundle %s: %w", path, err)
+		return nil, fault.New(fault.Usage, "there is no bundle %s: %w", path, cause(err)).WithHint(bundleHint)
 	}
 	if err != nil {
-		return nil, fault.New(fault.Usage, "opening the bundle %s: %w", path, err)
+		return nil, unopened(path, err)
 	}
 	if fi.IsDir() {
 		return openLayout(path)
@@ -104,70 +137,91 @@ func Open(path string) (*Bundle, error) {
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fault.New(fault.Usage, "opening the bundle %s: %w", path, err)
+		return nil, unopened(path, err)
 	}
 	return OpenTar(f, path)
 }
 
+func unopened(path string, err error) error {
+	e := fault.New(fault.Usage, "opening the bundle %s: %w", path, cause(err))
+	if errors.Is(err, fs.ErrPermission) {
+		return e.WithHint("let your user read it: chmod u+rX, or chown if it is another's")
+	}
+	return e.WithHint(bundleHint)
+}
+
+// cause takes off an error of the file system what it was done with and to, which
+// the message says itself.
+func cause(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
+}
+
 // OpenTar opens a bundle that is an open tar file, which the bundle closes. The
-// name is for messages.
+// name is for messages: a path, or [StandardInput]. Errors are as [Open]'s.
 func OpenTar(f *os.File, name string) (*Bundle, error) {
+	from := origin{name: name}
 	fi, err := f.Stat()
 	if err == nil && !fi.Mode().IsRegular() {
 		err = fault.New(fault.Usage, "it is not a regular file")
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the bundle %s: %w", name, err), f.Close())
+		return nil, errors.Join(fmt.Errorf("opening %s: %w", from, err), f.Close())
 	}
 	t, err := scanTar(f, fi.Size())
 	if err != nil {
-		return nil, errors.Join(describeDamage(name, err), f.Close())
+		return nil, errors.Join(from.describe(err), f.Close())
 	}
 	t.closer = f
-	return open(name, t)
+	return open(from, t)
 }
 
 // openLayout opens a bundle that is a directory.
 func openLayout(dir string) (*Bundle, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, fault.New(fault.Usage, "opening the bundle %s: %w", dir, err)
+		return nil, unopened(dir, err)
 	}
-	return open(dir, layoutFiles{root})
+	return open(origin{dir, true}, layoutFiles{root})
 }
 
 // open reads everything that can be read before the blobs are.
-func open(name string, in files) (*Bundle, error) {
+func open(from origin, in files) (*Bundle, error) {
 	c, err := readLayout(in)
 	if err == nil {
 		err = checkPresent(in, c)
 	}
 	if err != nil {
-		return nil, errors.Join(describeDamage(name, err), in.Close())
+		return nil, errors.Join(from.describe(err), in.Close())
 	}
-	b := &Bundle{name: name, files: in, known: map[lock.SHA256]bool{}}
+	b := &Bundle{origin: from, files: in, known: map[lock.SHA256]bool{}}
 	b.contents = c.With(b)
 	return b, nil
 }
 
-// describeDamage names the bundle in an error, and says what to do about it.
-func describeDamage(name string, err error) error {
-	e := fault.New(fault.KindOf(err), "the bundle %s: %w", name, err)
-	if errors.Is(err, ErrNotBundle) {
-		e = fault.New(fault.KindOf(err), "%s: %w", name, err)
+// describe names the bundle in an error, and says what to do about it.
+func (o origin) describe(err error) error {
+	e := fault.New(fault.KindOf(err), "%s: %w", o, err)
+	hint := fault.HintOf(err)
+	switch damaged := e.Kind == fault.Integrity || e.Kind == fault.Incomplete; {
+	case errors.Is(err, ErrNotBundle):
+		e = fault.New(e.Kind, "%s: %w", o.name, err)
+	case hint != "":
+	case damaged:
+		hint = o.again()
+	case errors.Is(err, fs.ErrPermission):
+		e.Kind, hint = fault.Usage, "let your user read what is in it: chmod -R u+rX, or chown if it is another's"
 	}
-	damaged := e.Kind == fault.Integrity || e.Kind == fault.Incomplete
-	if hint := fault.HintOf(err); hint != "" || !damaged {
-		return e.WithHint("%s", hint)
-	}
-	return e.WithHint("copy %s again from where it was pulled; compare sha256sum on both sides first", filepath.Base(name))
+	return e.WithHint("%s", hint)
 }
 
 // readLayout reads the two files that make a layout, and on from there.
 func readLayout(in files) (*Contents, error) {
 	data, err := in.small(layoutName)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, notBundle("it has no file %s", layoutName)
+		return nil, noLayout(in)
 	}
 	if err != nil {
 		return nil, err
@@ -195,8 +249,20 @@ func readLayout(in files) (*Contents, error) {
 	return readTagged(in, d, others)
 }
 
+// noLayout says of what has no oci-layout whether it may have had one.
+func noLayout(in files) error {
+	switch {
+	case in.partial():
+		return fault.New(fault.Incomplete, "it has no file %s: the copy is not complete", layoutName)
+	case in.empty():
+		return notBundle("it is empty").WithHint(bundleHint)
+	}
+	return notBundle("it has no file %s", layoutName)
+}
+
 // bundleDescriptor returns the one descriptor of index.json that may be a
-// bundle, and what else it names: oras lists the manifests of an index again.
+// bundle, and what else it names: oras lists the manifests of an index again. It
+// is the zero one if only other documents are named.
 func bundleDescriptor(index []byte) (d v1.Descriptor, others []v1.Descriptor, err error) {
 	var ix v1.IndexManifest
 	if err := decode(index, &ix); err != nil {
@@ -219,9 +285,7 @@ func bundleDescriptor(index []byte) (d v1.Descriptor, others []v1.Descriptor, er
 	}
 	switch {
 	case found == 0 && len(others) == 0:
-		return d, nil, notBundle("its %s names nothing", indexName)
-	case found == 0:
-		return d, nil, notBundle("its %s names a %q, not an image index", indexName, clip(string(others[0].MediaType)))
+		return d, nil, notBundle("its %s names nothing, as that of a store", indexName).WithHint(bundleHint)
 	case found > 1:
 		return d, nil, notBundle("its %s names %d image indexes; a bundle has one", indexName, found)
 	}
@@ -230,6 +294,9 @@ func bundleDescriptor(index []byte) (d v1.Descriptor, others []v1.Descriptor, er
 
 // readTagged reads the bundle that a descriptor of index.json names.
 func readTagged(in files, d v1.Descriptor, others []v1.Descriptor) (*Contents, error) {
+	if d.MediaType == "" {
+		return nil, notIndex(in, others[0])
+	}
 	want, err := descriptorBlob(d)
 	if err != nil {
 		return nil, fault.New(fault.Integrity, "its %s: %w", indexName, err)
@@ -245,7 +312,7 @@ func readTagged(in files, d v1.Descriptor, others []v1.Descriptor) (*Contents, e
 	if got := blobOf(index); got != want {
 		return nil, fault.New(fault.Integrity, "its image index should be %s but is %s", describe(want), describe(got))
 	}
-	c, err := ReadIndex(index, read)
+	c, err := readIndex(index, read)
 	if err != nil {
 		return nil, err
 	}
@@ -259,6 +326,21 @@ func readTagged(in files, d v1.Descriptor, others []v1.Descriptor) (*Contents, e
 		}
 	}
 	return c, nil
+}
+
+// notIndex says what a layout holds that is not an image index.
+func notIndex(in files, d v1.Descriptor) error {
+	r := &reading{read: func(p Part) ([]byte, error) { return readBlob(in, p.Blob) }}
+	if b, err := descriptorBlob(d); err == nil {
+		data, err := r.part(Part{MediaType: string(d.MediaType), Blob: b, What: "what it names"}, maxDocument)
+		if err == nil {
+			err = foreign(data, r.part)
+		}
+		if errors.Is(err, ErrNotBundle) {
+			return err
+		}
+	}
+	return notBundle("its %s names a document of type %q, not an image index", indexName, clip(string(d.MediaType)))
 }
 
 // checkTag compares what index.json says of the image index.
@@ -391,7 +473,7 @@ func (c *Contents) whatFile(d lock.SHA256) string {
 func (b *Bundle) Lock() *lock.Lock { return b.contents.Lock }
 
 // Name returns the path that was opened.
-func (b *Bundle) Name() string { return b.name }
+func (b *Bundle) Name() string { return b.origin.name }
 
 // Contents returns the documents as they are in the bundle, and its blobs. They
 // may be written again while the bundle is open.
@@ -413,7 +495,14 @@ func (b *Bundle) Open(d lock.SHA256) (blob.File, error) {
 }
 
 func (b *Bundle) fault(d lock.SHA256, err error) error {
-	return describeDamage(b.name, fmt.Errorf("%s: %w", b.contents.What(d), err))
+	return b.origin.describe(fmt.Errorf("%s: %w", b.contents.What(d), err))
+}
+
+// Forget has the next [Bundle.Verify] of a blob read it, whatever was read before.
+func (b *Bundle) Forget(d lock.SHA256) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.known, d)
 }
 
 // Verify reads a blob and compares its digest, unless it did before.
@@ -431,7 +520,7 @@ func (b *Bundle) Verify(ctx context.Context, d lock.SHA256) error {
 	defer f.Close()
 	got, err := digest(ctx, f)
 	if err != nil {
-		return fmt.Errorf("verifying %s of the bundle %s: %w", b.contents.What(d), b.name, err)
+		return fmt.Errorf("verifying %s of %s: %w", b.contents.What(d), b.origin, err)
 	}
 	return b.judge(d, got)
 }
@@ -456,7 +545,7 @@ func (b *Bundle) ReadAll(d lock.SHA256, max int64) ([]byte, error) {
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, max+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading %s of the bundle %s: %w", b.contents.What(d), b.name, err)
+		return nil, fmt.Errorf("reading %s of %s: %w", b.contents.What(d), b.origin, err)
 	}
 	if int64(len(data)) > max {
 		return nil, b.fault(d, fault.New(fault.Integrity, "%s/%s has more than the %d bytes that are read of such a document", blobsDir, d, max))

@@ -202,6 +202,24 @@ func TestPlanRefuses(t *testing.T) {
 	}
 }
 
+// TestChartErrorIsShort has a Chart.yaml of which the YAML library finds a lot to
+// say, all of it under control characters.
+func TestChartErrorIsShort(t *testing.T) {
+	l, m := fullWorld(t)
+	l.Chart = addChart(m, "keywords: ["+strings.Repeat("[a],", 200_000)+"]\n", "botkube", "1.14.0")
+	_, err := Plan(t.Context(), l, m)
+	wantError(t, err, fault.Integrity, "Chart.yaml", "line 1")
+	if len(err.Error()) > 400 {
+		t.Errorf("the error has %d bytes", len(err.Error()))
+	}
+	l.Chart = addChart(m, `deprecated: "\e[31m`+strings.Repeat("x", 1000)+`"`, "botkube", "1.14.0")
+	_, err = Plan(t.Context(), l, m)
+	wantError(t, err, fault.Integrity, "Chart.yaml", "line 1")
+	if len(err.Error()) > 400 || strings.Contains(err.Error(), "\x1b") {
+		t.Errorf("%q", err.Error())
+	}
+}
+
 // rebuilt returns the parts of a bundle whose documents were changed, with
 // digests that are right again.
 type rebuilt struct {

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"archive/tar"
 	"bytes"
 	"errors"
 	"fmt"
@@ -56,6 +57,13 @@ func (t *tarFiles) small(name string) ([]byte, error) {
 	return data, nil
 }
 
+func (t *tarFiles) partial() bool {
+	_, index := t.named[indexName]
+	return index || len(t.blobs) > 0
+}
+
+func (t *tarFiles) empty() bool { return false } // such a one does not begin like a tar file
+
 func (t *tarFiles) size(d lock.SHA256) (int64, error) {
 	e, ok := t.blobs[d]
 	if !ok {
@@ -102,6 +110,10 @@ type scanner struct {
 	next extension
 	// nested is a directory in which a layout lies.
 	nested string
+	// docker says that there is what docker save describes its images in.
+	docker bool
+	// strange is of the first entry that a bundle does not have.
+	strange error
 }
 
 // extension is what extended headers say.
@@ -125,11 +137,24 @@ func scanTar(r io.ReaderAt, size int64) (*tarFiles, error) {
 			break
 		}
 	}
-	if _, ok := s.out.named[layoutName]; !ok && s.nested != "" {
-		return nil, notBundle("what it holds lies in the directory %q", clip(s.nested)).(*fault.Error).
+	return s.out, s.judge()
+}
+
+// judge says what a tar file is that has no layout, whatever else is in it.
+func (s *scanner) judge() error {
+	_, layout := s.out.named[layoutName]
+	switch {
+	case layout || s.out.partial():
+		return s.strange
+	case s.nested != "":
+		return notBundle("what it holds lies in the directory %q", clip(s.nested)).
 			WithHint("make the tar file of the directory's content: tar -cf FILE.tar -C DIRECTORY .")
+	case s.docker:
+		return notBundle("it is an image as docker save writes it").WithHint(bundleHint)
+	case s.strange != nil:
+		return notBundle("it is a tar file of something else").WithHint(bundleHint)
 	}
-	return s.out, nil
+	return nil
 }
 
 // isTar reports whether data is the start of a tar file that POSIX or GNU
@@ -162,7 +187,7 @@ func (s *scanner) checkStart() error {
 		return fmt.Errorf("reading the file: %w", err)
 	}
 	if format := compression(start); format != "" {
-		return notBundle("it is compressed with %s", format).(*fault.Error).
+		return notBundle("it is compressed with %s", format).
 			WithHint("unpack it first with %s", unpackers[format])
 	}
 	if len(start) < blockSize && bytes.HasPrefix([]byte(layoutName), start[:min(len(start), len(layoutName))]) {
@@ -170,7 +195,7 @@ func (s *scanner) checkStart() error {
 	}
 	// Archives of the seventh edition have no magic, but a right checksum.
 	if _, err := checksum(start); !isTar(start) && err != nil {
-		return notBundle("it is not a tar file")
+		return notTar(start)
 	}
 	return nil
 }
@@ -240,12 +265,35 @@ func (s *scanner) note(kind byte, name string, size int64) error {
 		return nil
 	case '0', 0:
 	default:
-		return s.damaged("is of the entry %q of type %q, which is neither a file nor a directory", clip(name), kind)
+		if s.strange == nil {
+			s.strange = s.damaged("is of the entry %q, %s, which is neither a file nor a directory", clip(name), kindName(kind))
+		}
+		if kind == tar.TypeLink || kind == tar.TypeSymlink {
+			size = 0 // some archivers give that of what it leads to
+		}
+		return s.skip(size)
 	}
 	if err := s.skip(size); err != nil {
 		return err
 	}
 	return s.keep(clean, extent{content, size})
+}
+
+// kindName says in words what kind of entry there is.
+func kindName(kind byte) string {
+	switch kind {
+	case tar.TypeLink:
+		return "a hard link"
+	case tar.TypeSymlink:
+		return "a symbolic link"
+	case tar.TypeChar, tar.TypeBlock:
+		return "a device"
+	case tar.TypeFifo:
+		return "a pipe"
+	case tar.TypeGNUSparse:
+		return "a sparse file"
+	}
+	return "of an unknown kind"
 }
 
 // keep notes a file of the layout.
@@ -267,6 +315,8 @@ func (s *scanner) keep(name string, e extent) error {
 			return fault.New(fault.Integrity, "it has two entries %s", name)
 		}
 		s.out.named[name] = e
+	case "manifest.json":
+		s.docker = true
 	}
 	if path.Base(name) == layoutName {
 		s.nested = path.Dir(name)
@@ -348,7 +398,7 @@ func (x *extension) read(data []byte) error {
 		case key == "size":
 			size, err := strconv.ParseInt(value, 10, 64)
 			if err != nil {
-				return err
+				return fmt.Errorf("the size %q is not a number that can be", clip(value))
 			}
 			x.size = &size
 		}
@@ -387,7 +437,7 @@ func checksum(block []byte) (int64, error) {
 	field := block[148:156]
 	want, err := strconv.ParseUint(string(field[:6]), 8, 32)
 	if err != nil || field[6] != 0 || field[7] != ' ' {
-		return 0, fmt.Errorf("its checksum %q is not written like one", field)
+		return 0, errors.New("its checksum is not written like one")
 	}
 	var sum uint64
 	for i, b := range block {
@@ -411,7 +461,11 @@ func number(field []byte) (int64, error) {
 	if digits == "" {
 		return 0, nil
 	}
-	return strconv.ParseInt(digits, 8, 64)
+	n, err := strconv.ParseInt(digits, 8, 64)
+	if err != nil {
+		return 0, errors.New("it is not an octal number")
+	}
+	return n, nil
 }
 
 func base256(field []byte) (int64, error) {

@@ -3,11 +3,13 @@ package bundle
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -139,27 +141,67 @@ func WriteStream(ctx context.Context, w io.Writer, c *Contents, o Options) error
 	if err != nil {
 		return err
 	}
-	if err := c.copyVerified(ctx, w, segments, o, verifiedFirst); err != nil {
-		return fmt.Errorf("writing the bundle: %w", explain(err))
+	if err := c.copyVerified(ctx, w, segments, o); err != nil {
+		return fmt.Errorf("writing the bundle: %w", explain(tooLarge(err)))
 	}
 	return nil
 }
 
-// order of verifying and copying.
-type verifying bool
+// copyCompared writes segments to a file, and compares the blobs in it with their
+// digests while the next ones are written: what counts is what the file has.
+func (c *Contents) copyCompared(ctx context.Context, f *os.File, segments []segment, o Options) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	err := func() error {
+		out := &output{ctx: ctx, w: f, options: o}
+		var at int64
+		for _, s := range segments {
+			begin := at
+			at += s.size()
+			if s.blob == nil {
+				if err := out.write(s.data); err != nil {
+					return err
+				}
+				continue
+			}
+			if err := out.copy(c, *s.blob); err != nil {
+				return err
+			}
+			g.Go(func() error { return c.compareWritten(ctx, s, io.NewSectionReader(f, begin, s.size())) })
+		}
+		return nil
+	}()
+	// The comparison says better what is wrong.
+	return cmp.Or(g.Wait(), err)
+}
 
-const (
-	// verifiedFirst blobs are verified before they are copied.
-	verifiedFirst verifying = true
-	// verifiedMeanwhile ones are verified in the end at the latest: reading
-	// twice at a time costs less than hashing in the way of writing, and a
-	// store knows most of its blobs.
-	verifiedMeanwhile verifying = false
-)
+// compareWritten says what is wrong if a section of what was written is not the
+// segment: the source, usually.
+func (c *Contents) compareWritten(ctx context.Context, s segment, section io.Reader) error {
+	err := s.compare(ctx, section)
+	if !errors.Is(err, errDiffers) {
+		return err
+	}
+	if err := c.verifySource(ctx, s.blob.SHA256); err != nil {
+		return err
+	}
+	return fault.New(fault.Integrity, "what was written of blob sha256:%s is not what was read", s.blob.SHA256).
+		WithHint("run the same command again; if it stays so, check the disk and the memory of this machine")
+}
 
-// copyVerified writes segments, and verifies blobs on the side, at most one blob
-// ahead of what is written, so that what was read is still in memory.
-func (c *Contents) copyVerified(ctx context.Context, w io.Writer, segments []segment, o Options, when verifying) error {
+// verifySource compares a blob with its digest, even if the source remembers to
+// have done so.
+func (c *Contents) verifySource(ctx context.Context, d lock.SHA256) error {
+	if f, ok := c.blobs.(interface{ Forget(lock.SHA256) }); ok {
+		f.Forget(d)
+	}
+	return c.blobs.Verify(ctx, d)
+}
+
+// copyVerified writes segments to where nothing can be taken back: each blob is
+// verified before it is copied, while the one before it is, so that what was read
+// is still in memory.
+func (c *Contents) copyVerified(ctx context.Context, w io.Writer, segments []segment, o Options) error {
 	g, ctx := errgroup.WithContext(ctx)
 	// Room for all: neither side waits for the other once that has failed.
 	verified, copied := make(chan struct{}, len(segments)), make(chan struct{}, len(segments)+1)
@@ -190,12 +232,10 @@ func (c *Contents) copyVerified(ctx context.Context, w io.Writer, segments []seg
 				}
 				continue
 			}
-			if when == verifiedFirst {
-				select {
-				case <-verified:
-				case <-ctx.Done():
-					return context.Cause(ctx)
-				}
+			select {
+			case <-verified:
+			case <-ctx.Done():
+				return context.Cause(ctx)
 			}
 			if err := out.copy(c, *s.blob); err != nil {
 				return err

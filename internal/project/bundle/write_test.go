@@ -14,9 +14,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/onefile"
+	"github.com/botkube-mirror/botkube-mirror/internal/store"
 )
 
 // names lists a directory.
@@ -271,14 +273,112 @@ func TestWriteLayoutAgain(t *testing.T) {
 	stray := writeFile(t, filepath.Join(dir, blobPath(lock.Sum([]byte("stray")))), []byte("stray"))
 	smaller, m2 := world(t)
 	write(plan(t, smaller, m2))
-	if _, err := os.Stat(stray); err != nil {
-		t.Error("a blob that no bundle named was removed")
+	if _, err := os.Stat(stray); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a blob that no bundle names: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, blobPath(l.Chart.SHA256))); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the old chart: %v", err)
 	}
 	if got := names(t, dir); !slices.Equal(got, []string{"blobs", "index.json", "oci-layout"}) {
 		t.Errorf("the layout has %q", got)
+	}
+}
+
+// A run that was killed between index.json and the removal of old blobs leaves
+// them to the next one.
+func TestWriteLayoutAfterKill(t *testing.T) {
+	l, m := world(t)
+	c := plan(t, l, m)
+	dir := filepath.Join(t.TempDir(), "layout")
+	var written int64
+	if _, err := WriteLayout(t.Context(), dir, c, Options{Written: func(n int64) { written += n }}); err != nil {
+		t.Fatal(err)
+	}
+	if written == 0 {
+		t.Error("nothing is said to be written")
+	}
+	blobs := names(t, filepath.Join(dir, blobsDir))
+	for _, old := range []string{"old", "older"} {
+		writeFile(t, filepath.Join(dir, blobPath(lock.Sum([]byte(old)))), []byte(old))
+	}
+	for _, want := range []bool{true, false} {
+		if changed, err := WriteLayout(t.Context(), dir, c, Options{}); err != nil || changed != want {
+			t.Errorf("changed %v, want %v (%v)", changed, want, err)
+		}
+		if got := names(t, filepath.Join(dir, blobsDir)); !slices.Equal(got, blobs) {
+			t.Errorf("the blobs are %q", got)
+		}
+	}
+}
+
+// What the source remembers to have verified may have changed since.
+func TestSourceChanges(t *testing.T) {
+	l, m := world(t)
+	stored := func() (blob.Source, string) {
+		s, err := store.Open(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		for _, data := range m.blobs {
+			if _, err := s.Put(data); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return s, s.Dir()
+	}
+	layout := func() (blob.Source, string) {
+		dir := filepath.Join(t.TempDir(), "source")
+		if _, err := WriteLayout(t.Context(), dir, plan(t, l, m), Options{}); err != nil {
+			t.Fatal(err)
+		}
+		b, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { b.Close() })
+		for _, x := range b.Contents().Blobs {
+			if err := b.Verify(t.Context(), x.SHA256); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return b, dir
+	}
+	writers := map[string]func(string, *Contents) (bool, error){
+		"file":   func(path string, c *Contents) (bool, error) { return WriteFile(t.Context(), path, c, Options{}) },
+		"layout": func(path string, c *Contents) (bool, error) { return WriteLayout(t.Context(), path, c, Options{}) },
+	}
+	for name, source := range map[string]func() (blob.Source, string){"a store": stored, "a bundle": layout} {
+		for form, write := range writers {
+			t.Run(name+" to a "+form, func(t *testing.T) {
+				from, at := source()
+				c := plan(t, l, from)
+				writeFile(t, filepath.Join(at, blobPath(l.Artifacts[1].SHA256)), bytes.Repeat([]byte("x"), int(l.Artifacts[1].Size)))
+				dir := t.TempDir()
+				path := filepath.Join(dir, "out")
+				_, err := write(path, c)
+				wantError(t, err, fault.Integrity, l.Artifacts[1].SHA256.String(), "damaged")
+				if _, err := Open(path); err == nil {
+					t.Error("what is left is a bundle")
+				}
+				if form == "file" {
+					if got := names(t, dir); len(got) > 0 {
+						t.Errorf("left: %q", got)
+					}
+					return
+				}
+				for _, left := range names(t, path) {
+					if left == indexName || strings.HasPrefix(left, tempPrefix) {
+						t.Errorf("left: %s", left)
+					}
+				}
+				for _, left := range names(t, filepath.Join(path, blobsDir)) {
+					if data, err := os.ReadFile(filepath.Join(path, blobsDir, left)); err != nil || lock.Sum(data).String() != left {
+						t.Errorf("blob %s is wrong (%v)", left, err)
+					}
+				}
+			})
+		}
 	}
 }
 
@@ -362,7 +462,7 @@ func TestLargeBlob(t *testing.T) {
 	if size, err := scanned.size(l.Artifacts[0].SHA256); err != nil || size != large {
 		t.Errorf("%d bytes: %v", size, err)
 	}
-	if _, err := open("large", scanned); err != nil {
+	if _, err := open(origin{name: "large"}, scanned); err != nil {
 		t.Error(err)
 	}
 }

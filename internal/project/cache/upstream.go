@@ -50,6 +50,10 @@ func (u Upstream) Make(ctx context.Context, _ agent.Platform, f lock.File, to Si
 	if err := u.unpack(ctx, f, to); err != nil {
 		return err
 	}
+	if made := to.Blob(); f.Format == "" && made != f.Artifact.Blob {
+		return fault.New(fault.Integrity, "%s changed while it was read: its sha256 was %s, and is %s", agent.Redact(f.Artifact.URL), f.Artifact.SHA256, made.SHA256).
+			WithHint("run the same command again; if it stays so, check the disk and the memory of this machine")
+	}
 	if u.Memory == nil || f.Format == "" {
 		return nil
 	}

@@ -45,6 +45,10 @@ func Check(name string) error {
 }
 
 func refuse(name string, err error) error {
+	if disk.IsFull(err) {
+		return fault.New(fault.Unexpected, "the output %s cannot be written: %w", name, err).
+			WithHint("free some space and run the same command again")
+	}
 	return fault.New(fault.Usage, "the output %s cannot be written: %w", name, err).
 		WithHint("name a file in a directory that you may write to")
 }

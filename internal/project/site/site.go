@@ -6,7 +6,7 @@
 //	{tag}/SHA256SUMS                         the digest of every file of the version, for sha256sum -c
 //	files/{first 2 digits}/{sha256}/{name}   an upstream file
 //
-// A tag is a Botkube version, or a part of the lock's digest: see [Tag]. Versions
+// A tag is a Botkube version, or a part of the lock's digest: see [lock.Lock.Tag]. Versions
 // lie side by side and share files, whose URLs tell their content, so that
 // servers and proxies may keep them for ever. Only documents ever change.
 //
@@ -100,7 +100,7 @@ func IndexURL(base string, l *lock.Lock, repository string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	tag, err := Tag(l)
+	tag, err := l.Tag()
 	if err != nil {
 		return "", err
 	}
@@ -144,7 +144,7 @@ func (w *Writer) checkRoot(plan *lock.Lock) error {
 	if plan.BotkubeVersion == "" {
 		return nil // the tag follows from digests that are not known yet
 	}
-	tag, err := Tag(plan)
+	tag, err := plan.Tag()
 	if err != nil {
 		return err
 	}
@@ -214,7 +214,7 @@ func (w *Writer) commit(ctx context.Context, l *lock.Lock) (bool, error) {
 		}
 		files = append(files, p)
 	}
-	tag, err := Tag(l)
+	tag, err := l.Tag()
 	if err != nil {
 		return false, err
 	}

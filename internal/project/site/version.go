@@ -32,19 +32,6 @@ const maxDocument = lock.MaxSize
 // that every form of output calls it the same.
 var tagForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
 
-// Tag returns the name of a version: the Botkube version, or a part of the
-// digest of its lock.json.
-func Tag(l *lock.Lock) (string, error) {
-	if l.BotkubeVersion != "" {
-		return strings.ReplaceAll(l.BotkubeVersion, "+", "_"), nil
-	}
-	data, err := l.PluginsOnly().Marshal()
-	if err != nil {
-		return "", err
-	}
-	return "lock-" + lock.Sum(data).String()[:12], nil
-}
-
 // Version is one version of a site.
 type Version struct {
 	// Tag is the name of its directory.
@@ -57,7 +44,7 @@ func indexPath(tag, repository string) string { return path.Join(tag, repository
 // checkNames refuses names in a lock that mean something else in a site.
 func checkNames(l *lock.Lock) error {
 	if l.BotkubeVersion != "" {
-		tag, err := Tag(l)
+		tag, err := l.Tag()
 		if err != nil {
 			return err
 		}
