@@ -136,8 +136,8 @@ func (r *Resolver) Resolve(ctx context.Context, req Request) (*Plan, error) {
 			return nil, err
 		}
 	}
-	if req.RequireChecksums && !plan.Enforced {
-		err = requireChecksums(plan.Lock)
+	if req.RequireChecksums {
+		err = requireChecksums(plan.Lock, req.Lock)
 	}
 	return plan, err
 }
@@ -301,18 +301,19 @@ func (r *Resolver) schema(ctx context.Context, url string) (lock.Blob, error) {
 	return lock.Blob{Size: int64(len(data)), SHA256: sum}, err
 }
 
-// requireChecksums reports the artifacts that nobody vouches for.
-func requireChecksums(l *lock.Lock) error {
+// requireChecksums reports what nobody vouches for: neither upstream nor the lock
+// that is enforced, if there is one.
+func requireChecksums(l, pinned *lock.Lock) error {
 	var urls []string
 	for _, a := range l.Artifacts {
-		if a.VerifiedBy == lock.ByNone {
+		if a.VerifiedBy == lock.ByNone && pinned == nil {
 			urls = append(urls, "  "+a.URL)
 		}
 	}
-	if l.Chart != nil && l.Chart.VerifiedBy == lock.ByNone {
+	if l.Chart != nil && l.Chart.VerifiedBy == lock.ByNone && (pinned == nil || pinned.Chart == nil) {
 		urls = append(urls, "  "+l.Chart.URL)
 	}
-	if l.AgentImage != nil && !strings.Contains(l.AgentImage.Reference, "@") {
+	if l.AgentImage != nil && !strings.Contains(l.AgentImage.Reference, "@") && (pinned == nil || pinned.AgentImage == nil) {
 		// A tag may move.
 		urls = append(urls, "  "+l.AgentImage.Reference)
 	}
