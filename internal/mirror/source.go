@@ -3,6 +3,7 @@ package mirror
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -57,9 +58,17 @@ func (s *Session) openSource(ctx context.Context, name string, stdin io.Reader) 
 	}
 	b, err := bundle.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, noBundle(err)
 	}
 	return bundleSource(path, b), nil
+}
+
+// noBundle adds the next step for what is something else than a bundle.
+func noBundle(err error) error {
+	if errors.Is(err, bundle.ErrNotBundle) && fault.HintOf(err) == "" {
+		return fault.New(fault.Usage, "%w", err).WithHint(sourceHint)
+	}
+	return err
 }
 
 const sourceHint = "name a bundle (FILE.tar or a directory), docker://REFERENCE for one in a registry, or - for standard input"
@@ -99,7 +108,7 @@ func openStandardInput(ctx context.Context, stdin io.Reader) (*source, error) {
 		if fi, err := f.Stat(); err == nil && fi.Mode().IsRegular() {
 			b, err := bundle.OpenTar(f, name)
 			if err != nil {
-				return nil, err
+				return nil, noBundle(err)
 			}
 			return bundleSource(name, b), nil
 		}
@@ -115,7 +124,7 @@ func openStandardInput(ctx context.Context, stdin io.Reader) (*source, error) {
 	b, err := bundle.OpenTar(f.File, name)
 	if err != nil {
 		f.Close()
-		return nil, err
+		return nil, noBundle(err)
 	}
 	opened := bundleSource(name, b)
 	opened.close = f.Close

@@ -131,7 +131,7 @@ type Options struct {
 	// Waiting, if not nil, is called when another run has the output.
 	Waiting func(path string)
 	// Written, if not nil, is called with the number of bytes by which the
-	// output has grown, from one goroutine.
+	// output has grown, one call at a time.
 	Written func(n int64)
 }
 

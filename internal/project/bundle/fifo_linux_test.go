@@ -1,0 +1,22 @@
+package bundle
+
+import (
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+func TestPipeInLayout(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, layoutName), []byte(layoutContent))
+	if err := syscall.Mkfifo(filepath.Join(dir, indexName), 0o644); err != nil {
+		t.Skip(err)
+	}
+	if Sniff(dir) != LayoutForm {
+		t.Error("it is not taken for a layout")
+	}
+	_, err := Open(dir)
+	wantError(t, err, fault.Integrity, "index.json is not a regular file", "copy ")
+}
