@@ -45,7 +45,8 @@ func (s *Session) openSource(ctx context.Context, name string, stdin io.Reader) 
 		return s.openRegistry(ctx, reference)
 	}
 	if name == standardStream {
-		return openStandardInput(ctx, stdin)
+		src, err := openStandardInput(ctx, stdin)
+		return src, noBundle(err)
 	}
 	path := withoutForm(name)
 	fi, err := os.Stat(path)
@@ -108,7 +109,7 @@ func openStandardInput(ctx context.Context, stdin io.Reader) (*source, error) {
 		if fi, err := f.Stat(); err == nil && fi.Mode().IsRegular() {
 			b, err := bundle.OpenTar(f, name)
 			if err != nil {
-				return nil, noBundle(err)
+				return nil, err
 			}
 			return bundleSource(name, b), nil
 		}
@@ -124,7 +125,7 @@ func openStandardInput(ctx context.Context, stdin io.Reader) (*source, error) {
 	b, err := bundle.OpenTar(f.File, name)
 	if err != nil {
 		f.Close()
-		return nil, noBundle(err)
+		return nil, err
 	}
 	opened := bundleSource(name, b)
 	opened.close = f.Close
