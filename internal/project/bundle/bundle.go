@@ -130,15 +130,6 @@ type Options struct {
 	ModTime time.Time
 	// Waiting, if not nil, is called when another run has the output.
 	Waiting func(path string)
-	// Written, if not nil, is called with the number of bytes by which the
-	// output has grown, one call at a time.
-	Written func(n int64)
-}
-
-func (o Options) written(n int64) {
-	if o.Written != nil && n > 0 {
-		o.Written(n)
-	}
 }
 
 // explain says what to do about errors of the file system.

@@ -35,7 +35,7 @@ func WriteFile(ctx context.Context, path string, c *Contents, o Options) (change
 	if err != nil {
 		return false, err
 	}
-	changed, err = c.writeFile(ctx, out, segments, o)
+	changed, err = c.writeFile(ctx, out, segments)
 	if err = errors.Join(err, out.Close()); err != nil {
 		return false, fmt.Errorf("writing the bundle %s: %w", path, explain(tooLarge(err)))
 	}
@@ -52,7 +52,7 @@ func tooLarge(err error) error {
 		WithHint("raise the limit of the size of files (ulimit -f), or write to a file system that takes larger ones; oci:DIR writes a directory of smaller files")
 }
 
-func (c *Contents) writeFile(ctx context.Context, out *onefile.File, segments []segment, o Options) (bool, error) {
+func (c *Contents) writeFile(ctx context.Context, out *onefile.File, segments []segment) (bool, error) {
 	same, err := holds(ctx, out.Name(), segments)
 	if err != nil || same {
 		return false, err
@@ -61,7 +61,7 @@ func (c *Contents) writeFile(ctx context.Context, out *onefile.File, segments []
 	if err != nil {
 		return false, err
 	}
-	if err := c.copyCompared(ctx, f, segments, o); err != nil {
+	if err := c.copyCompared(ctx, f, segments); err != nil {
 		return false, err
 	}
 	return true, out.Publish()

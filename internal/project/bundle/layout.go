@@ -13,7 +13,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -263,7 +262,7 @@ func WriteLayout(ctx context.Context, dir string, c *Contents, o Options) (chang
 		disk.RemoveDirs(created)
 		return false, fmt.Errorf("writing the bundle %s: %w", dir, explain(tooLarge(err)))
 	}
-	changed, err = c.writeLayout(ctx, dir, o)
+	changed, err = c.writeLayout(ctx, dir)
 	err = errors.Join(err, held.Unlock())
 	if err != nil {
 		disk.RemoveDirs(created)
@@ -320,18 +319,17 @@ type layoutWriter struct {
 	ctx      context.Context
 	in       layoutFiles
 	contents *Contents
-	options  Options
 	temps    atomic.Int64
 	changed  atomic.Bool
 }
 
-func (c *Contents) writeLayout(ctx context.Context, dir string, o Options) (changed bool, err error) {
+func (c *Contents) writeLayout(ctx context.Context, dir string) (changed bool, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return false, err
 	}
 	defer root.Close()
-	w := &layoutWriter{ctx: ctx, in: layoutFiles{root}, contents: c, options: o.oneAtATime()}
+	w := &layoutWriter{ctx: ctx, in: layoutFiles{root}, contents: c}
 	if err := ours(dir, w.in); err != nil {
 		return false, err
 	}
@@ -364,19 +362,6 @@ func (c *Contents) writeLayout(ctx context.Context, dir string, o Options) (chan
 		err = w.removeOthers()
 	}
 	return w.changed.Load(), err
-}
-
-// oneAtATime keeps the callers of Written apart: blobs are written side by side.
-func (o Options) oneAtATime() Options {
-	if written := o.Written; written != nil {
-		var mu sync.Mutex
-		o.Written = func(n int64) {
-			mu.Lock()
-			defer mu.Unlock()
-			written(n)
-		}
-	}
-	return o
 }
 
 func (w *layoutWriter) syncDirs(dir string, subs ...string) error {
@@ -477,7 +462,7 @@ func (w *layoutWriter) blob(ctx context.Context, b lock.Blob) error {
 		s = segment{data: data}
 	}
 	return w.write(blobPath(b.SHA256), func(f *os.File) error {
-		return w.contents.copyCompared(ctx, f, []segment{s}, w.options)
+		return w.contents.copyCompared(ctx, f, []segment{s})
 	})
 }
 

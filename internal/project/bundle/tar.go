@@ -141,7 +141,7 @@ func WriteStream(ctx context.Context, w io.Writer, c *Contents, o Options) error
 	if err != nil {
 		return err
 	}
-	if err := c.copyVerified(ctx, w, segments, o); err != nil {
+	if err := c.copyVerified(ctx, w, segments); err != nil {
 		return fmt.Errorf("writing the bundle: %w", explain(tooLarge(err)))
 	}
 	return nil
@@ -149,11 +149,11 @@ func WriteStream(ctx context.Context, w io.Writer, c *Contents, o Options) error
 
 // copyCompared writes segments to a file, and compares the blobs in it with their
 // digests while the next ones are written: what counts is what the file has.
-func (c *Contents) copyCompared(ctx context.Context, f *os.File, segments []segment, o Options) error {
+func (c *Contents) copyCompared(ctx context.Context, f *os.File, segments []segment) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	err := func() error {
-		out := &output{ctx: ctx, w: f, options: o}
+		out := &output{ctx: ctx, w: f}
 		var at int64
 		for _, s := range segments {
 			begin := at
@@ -201,7 +201,7 @@ func (c *Contents) verifySource(ctx context.Context, d lock.SHA256) error {
 // copyVerified writes segments to where nothing can be taken back: each blob is
 // verified before it is copied, while the one before it is, so that what was read
 // is still in memory.
-func (c *Contents) copyVerified(ctx context.Context, w io.Writer, segments []segment, o Options) error {
+func (c *Contents) copyVerified(ctx context.Context, w io.Writer, segments []segment) error {
 	g, ctx := errgroup.WithContext(ctx)
 	// Room for all: neither side waits for the other once that has failed.
 	verified, copied := make(chan struct{}, len(segments)), make(chan struct{}, len(segments)+1)
@@ -224,7 +224,7 @@ func (c *Contents) copyVerified(ctx context.Context, w io.Writer, segments []seg
 		return nil
 	})
 	g.Go(func() error {
-		out := &output{ctx: ctx, w: w, options: o}
+		out := &output{ctx: ctx, w: w}
 		for _, s := range segments {
 			if s.blob == nil {
 				if err := out.write(s.data); err != nil {
@@ -274,9 +274,8 @@ func checkSize(f blob.File, b lock.Blob) error {
 
 // output is what is written in turn.
 type output struct {
-	ctx     context.Context
-	w       io.Writer
-	options Options
+	ctx context.Context
+	w   io.Writer
 	// size is what was written, and begun what the disk was told to write.
 	size, begun int64
 	buf         []byte
@@ -297,7 +296,6 @@ func (o *output) grown(n int64) {
 		disk.StartWriteback(f, o.begun, o.size-o.begun)
 		o.begun = o.size
 	}
-	o.options.written(n)
 }
 
 // copy writes a blob.
