@@ -1,0 +1,72 @@
+//go:build unix
+
+package reliability
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// product is the path of the program under test.
+var product string
+
+func TestMain(m *testing.M) {
+	code, err := buildAndRun(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(code)
+}
+
+func buildAndRun(m *testing.M) (int, error) {
+	dir, err := os.MkdirTemp("", "reliability-")
+	if err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(dir)
+	product = filepath.Join(dir, "botkube-mirror")
+	build := exec.Command("go", "build", "-o", product, "github.com/botkube-mirror/botkube-mirror")
+	if out, err := build.CombinedOutput(); err != nil {
+		return 1, fmt.Errorf("building the program: %w\n%s", err, out)
+	}
+	return m.Run(), nil
+}
+
+// outcome is how a run of the program ended.
+type outcome struct {
+	// code is the exit code, or -1 after a signal.
+	code           int
+	stdout, stderr string
+}
+
+// command returns the program with arguments, as a user without any settings
+// of his own would start it.
+func command(t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
+	c := exec.Command(product, args...)
+	c.Dir = t.TempDir()
+	c.Env = []string{"HOME=" + c.Dir, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + c.Dir}
+	return c
+}
+
+// run runs the program to its end.
+func run(t testing.TB, args ...string) outcome {
+	t.Helper()
+	return finish(t, command(t, args...))
+}
+
+// finish runs a command to its end.
+func finish(t testing.TB, c *exec.Cmd) outcome {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	c.Stdout, c.Stderr = &stdout, &stderr
+	if err := c.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
+		t.Fatal(err)
+	}
+	return outcome{c.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
