@@ -119,7 +119,7 @@ type Contents struct {
 // Open opens a blob, the index or a manifest to read.
 func (c *Contents) Open(d lock.SHA256) (blob.File, error) {
 	if data, ok := c.made[d]; ok {
-		return inMemory(data), nil
+		return blob.InMemory(data), nil
 	}
 	return c.blobs.Open(d)
 }
