@@ -46,7 +46,7 @@ func (g Ground) Predict() Outlook {
 		}
 		made, err := agent.Predict(p)
 		for _, c := range made {
-			call := Call{Kind: c.Kind, Plugin: k.key, Dependency: c.Dependency, URL: agent.Redact(c.URL), Because: g.because(c, err)}
+			call := Call{Kind: c.Kind, Plugin: k.key, Dependency: c.Dependency, URL: agent.Redact(c.URL), Because: g.because(c, k.key)}
 			// The index of a repository is downloaded once, whoever needs it.
 			id := fmt.Sprintf("%s %s %q", c.Kind, c.Dependency, c.URL)
 			if calls[id] {
@@ -73,11 +73,11 @@ func (g Ground) Predict() Outlook {
 }
 
 // because says why the agent makes a call.
-func (g Ground) because(c agent.Call, failure error) string {
+func (g Ground) because(c agent.Call, key string) string {
 	switch c.Kind {
 	case agent.CallIndex:
-		if _, there := g.Indexes[c.Repository]; there && failure != nil {
-			return fmt.Sprintf("it asks for the index again, for %v", failure)
+		if _, there := g.Indexes[c.Repository]; there {
+			return fmt.Sprintf("the index that is there does not have %s as the agent needs it, so that it asks again", key)
 		}
 		return agent.IndexPath(c.Repository) + " is not there"
 	case agent.CallDependency:

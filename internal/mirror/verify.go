@@ -449,10 +449,16 @@ func differenceText(d lock.Difference) string {
 		}
 	case lock.SubjectRepository:
 		what = "repository " + d.Repository
+	case lock.SubjectPlatform:
+		return changeText(d, "platform "+d.Platform.String())
 	}
 	if d.Platform != nil {
 		what += " for " + d.Platform.String()
 	}
+	return changeText(d, what)
+}
+
+func changeText(d lock.Difference, what string) string {
 	switch d.Change {
 	case lock.Added:
 		return what + " is here, but not in what it is compared with"

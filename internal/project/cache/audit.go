@@ -262,8 +262,8 @@ func (c *comparison) indexProblems(r lock.Repository, data []byte) []string {
 		c.mount = mount
 	}
 	made := map[string]lock.Blob{}
-	for p, f := range c.Found {
-		made[p] = f.Blob
+	for p, sum := range c.indexed {
+		made[p] = lock.Blob{SHA256: sum}
 	}
 	for p, sum := range c.sums {
 		made[p] = lock.Blob{SHA256: sum}
