@@ -70,6 +70,9 @@ func (s *Store) Has(d lock.SHA256) (size int64, ok bool) {
 	if err != nil || !fi.Mode().IsRegular() {
 		return 0, false
 	}
+	if fi.Mode()&fileMode != fileMode {
+		_ = os.Chmod(path, fi.Mode()|fileMode) // opening it says what is wrong, if anything is
+	}
 	if fi.ModTime().Before(s.opened) {
 		// The file system's clock may be ahead of this machine's.
 		used := time.Now()
@@ -88,9 +91,6 @@ func (s *Store) Open(d lock.SHA256) (blob.File, error) {
 		return nil, s.absent(d)
 	}
 	f, err := os.Open(s.path(d))
-	if errors.Is(err, fs.ErrPermission) && os.Chmod(s.path(d), fileMode) == nil {
-		f, err = os.Open(s.path(d))
-	}
 	if err != nil {
 		return nil, fmt.Errorf("opening a blob of the store: %w", explain(err))
 	}
