@@ -36,6 +36,8 @@ type damage struct {
 // fileDamages are those of files.
 var fileDamages = []damage{
 	{name: "flipped", do: flip},
+	{name: "flipped in the beginning", do: func(t *testing.T, path string) string { return flipAt(t, path, 0) }},
+	{name: "flipped in the end", do: func(t *testing.T, path string) string { return flipAt(t, path, -1) }},
 	{name: "flipped at the same time", do: func(t *testing.T, path string) string {
 		fi, err := os.Stat(path)
 		check(t, err)
@@ -123,9 +125,16 @@ var dirDamages = []damage{
 }
 
 func flip(t *testing.T, path string) string {
+	fi, err := os.Stat(path)
+	check(t, err)
+	return flipAt(t, path, int(fi.Size()/2))
+}
+
+// flipAt flips a bit of a file; -1 is its last byte.
+func flipAt(t *testing.T, path string, at int) string {
 	data, err := os.ReadFile(path)
 	check(t, err)
-	data[len(data)/2] ^= 1
+	data[(at+len(data))%len(data)] ^= 1
 	check(t, os.WriteFile(path, data, 0o644))
 	return ""
 }
@@ -200,7 +209,7 @@ func newWorld(t *testing.T) *world {
 
 // pull returns the arguments that write outputs.
 func (w *world) pull(targets ...string) []string {
-	args := []string{"pull", "--store", w.store, "--repository", "demo=" + w.url + "/plugins-index.yaml"}
+	args := []string{"pull", "--store", w.store, "--repository", "demo=" + w.url + "/plugins-index.yaml", "--version", "v1.0.0"}
 	for _, target := range targets {
 		args = append(args, "-o", target)
 		if strings.HasPrefix(target, "site:") {
@@ -370,7 +379,7 @@ func TestRepair(t *testing.T) {
 						copyTree(t, good, out)
 						c := repairCase{form: f, damage: d, place: place, out: out, want: want, args: w.pull(f.prefix + out)}
 						if i%4 == 3 { // both write with the same code
-							c.args = slices.Concat([]string{"unpack", bundle}, w.pull(f.prefix + out)[5:])
+							c.args = slices.Concat([]string{"unpack", bundle}, w.pull(f.prefix + out)[7:])
 						}
 						c.test(t)
 					})

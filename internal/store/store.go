@@ -55,7 +55,11 @@ func (s *Store) Dir() string { return s.dir }
 
 // Close tells other processes that this one is done with the store. Without
 // it, the end of the process does.
-func (s *Store) Close() error { return s.run.Unlock() }
+func (s *Store) Close() error {
+	// Some may have been killed since this one began.
+	s.removeStale()
+	return s.run.Unlock()
+}
 
 func (s *Store) path(d lock.SHA256) string {
 	return filepath.Join(s.dir, blobsDir, d.String())
