@@ -10,8 +10,13 @@ import (
 type Temp struct{ *os.File }
 
 // TempFile creates a temporary file in [os.TempDir].
-func TempFile() (*Temp, error) {
-	f, err := os.CreateTemp("", "botkube-mirror-*")
+func TempFile() (*Temp, error) { return tempFile(os.TempDir(), "botkube-mirror-*") }
+
+func tempFile(dir, pattern string) (*Temp, error) {
+	if f, err := nameless(dir); err == nil {
+		return &Temp{f}, nil
+	}
+	f, err := os.CreateTemp(dir, pattern)
 	if err != nil {
 		return nil, err
 	}
@@ -31,4 +36,15 @@ func (t *Temp) Close() error {
 		_ = os.Remove(t.Name())
 	}
 	return err
+}
+
+// Probe reports why no file can be created in a directory. Pattern is what such
+// a file may be called, as for [os.CreateTemp], where it must have a name.
+func Probe(dir, pattern string) error {
+	f, err := tempFile(dir, pattern)
+	if err != nil {
+		return err
+	}
+	_ = f.Close()
+	return nil
 }

@@ -160,16 +160,13 @@ func checkWritable(dir string) error {
 			dir = parent
 			continue
 		}
-		var f *os.File
 		if err == nil {
-			f, err = os.CreateTemp(dir, tempPrefix+"*")
+			err = disk.Probe(dir, tempPrefix+"*")
 		}
 		if err != nil {
 			return fault.New(fault.Usage, "the output directory %s cannot be written: %w", dir, err).
 				WithHint("name an output that you may write to")
 		}
-		_ = f.Close()
-		_ = os.Remove(f.Name()) // another run may have swept it
 		return nil
 	}
 }

@@ -34,14 +34,14 @@ func Check(name string) error {
 		}
 		dir = parent
 	}
-	// Its name is as long as those of the files that a run needs.
-	probe, err := os.CreateTemp(dir, hidden(real)+tempSuffix+"*")
-	if err != nil {
+	// The names of the files that a run needs may be too long where its own is not.
+	if _, err := os.Lstat(filepath.Join(dir, hidden(real)+tempSuffix+rand.Text())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return refuse(name, err)
 	}
-	err = probe.Close()
-	_ = os.Remove(probe.Name()) // another run may have swept it
-	return err
+	if err := disk.Probe(dir, hidden(real)+tempSuffix+"*"); err != nil {
+		return refuse(name, err)
+	}
+	return nil
 }
 
 func refuse(name string, err error) error {
