@@ -91,8 +91,14 @@ func openError(dir string, err error) error {
 // prepare creates what is missing. The layout file comes first, so that a
 // directory of ours is never taken for somebody else's.
 func (s *Store) prepare() error {
-	if err := os.MkdirAll(s.dir, dirMode); err != nil {
+	created, err := disk.MakeDirs(s.dir, dirMode)
+	if err != nil {
 		return err
+	}
+	for _, dir := range created {
+		if err := disk.SyncDir(filepath.Dir(dir)); err != nil {
+			return err
+		}
 	}
 	if err := s.prepareLayout(); err != nil {
 		return err
@@ -112,6 +118,9 @@ func (s *Store) prepare() error {
 // makeDir creates a directory whose parent exists.
 func makeDir(path string) error {
 	err := os.Mkdir(path, dirMode)
+	if err == nil {
+		return disk.SyncDir(filepath.Dir(path))
+	}
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
