@@ -347,13 +347,13 @@ func (c *Contents) writeLayout(ctx context.Context, dir string) (changed bool, e
 	}
 	err = w.blobs()
 	if err == nil {
-		err = w.syncDirs(dir, blobsDir, "blobs")
+		err = syncDirs(dir, blobsDir, "blobs")
 	}
 	if err == nil {
 		err = w.put(indexName, index)
 	}
 	if err == nil {
-		err = w.syncDirs(dir, ".")
+		err = syncDirs(dir, ".")
 	}
 	if err == nil {
 		err = w.removeOthers()
@@ -361,10 +361,9 @@ func (c *Contents) writeLayout(ctx context.Context, dir string) (changed bool, e
 	return w.changed.Load(), err
 }
 
-func (w *layoutWriter) syncDirs(dir string, subs ...string) error {
-	if !w.changed.Load() {
-		return nil
-	}
+// syncDirs makes names durable, also those that a run has written which was
+// killed.
+func syncDirs(dir string, subs ...string) error {
 	for _, sub := range subs {
 		if err := disk.SyncDir(filepath.Join(dir, filepath.FromSlash(sub))); err != nil {
 			return err

@@ -200,6 +200,12 @@ func (f *File) Publish() error {
 		return err
 	}
 	f.temp = nil
+	return f.Keep()
+}
+
+// Keep makes it durable that the file has its name, which may be news where a run
+// was killed that had renamed it.
+func (f *File) Keep() error {
 	for _, dir := range append(f.created, filepath.Dir(f.name)) {
 		if err := errors.Join(disk.SyncDir(filepath.Dir(dir)), disk.SyncDir(dir)); err != nil {
 			return err
