@@ -7,15 +7,16 @@ import (
 
 // Temp is a temporary file that goes away when it is closed, or with its
 // process. Windows removes no open file: there, a killed process leaves it.
-// Linux, on most file systems, never gives it a name.
 type Temp struct{ *os.File }
 
 // TempFile creates a temporary file in [os.TempDir].
-func TempFile() (*Temp, error) {
-	if f, err := nameless(os.TempDir()); err == nil {
+func TempFile() (*Temp, error) { return tempFile(os.TempDir(), "botkube-mirror-*") }
+
+func tempFile(dir, pattern string) (*Temp, error) {
+	if f, err := nameless(dir); err == nil {
 		return &Temp{f}, nil
 	}
-	f, err := os.CreateTemp("", "botkube-mirror-*")
+	f, err := os.CreateTemp(dir, pattern)
 	if err != nil {
 		return nil, err
 	}
@@ -35,4 +36,15 @@ func (t *Temp) Close() error {
 		_ = os.Remove(t.Name())
 	}
 	return err
+}
+
+// Probe reports why no file can be created in a directory. Pattern is what such
+// a file may be called, as for [os.CreateTemp], where it must have a name.
+func Probe(dir, pattern string) error {
+	f, err := tempFile(dir, pattern)
+	if err != nil {
+		return err
+	}
+	_ = f.Close()
+	return nil
 }

@@ -1,13 +1,12 @@
 package disk
 
 import (
-	"io"
 	"os"
-	"runtime"
+	"path/filepath"
 	"testing"
 )
 
-func TestTempFile(t *testing.T) {
+func TestTempFileHasNoName(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
 	t.Setenv("TMP", dir)
@@ -15,24 +14,30 @@ func TestTempFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 && runtime.GOOS != "windows" {
-		t.Errorf("there are %v, %v", entries, err)
-	}
-	if _, err := f.WriteString("x"); err != nil {
+	if _, err := f.WriteString("content"); err != nil {
 		t.Fatal(err)
 	}
-	if data, err := io.ReadAll(io.NewSectionReader(f, 0, 10)); err != nil || string(data) != "x" {
-		t.Errorf("read %q, %v", data, err)
-	}
 	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	checkEmpty(t, dir)
+}
+
+func TestProbe(t *testing.T) {
+	dir := t.TempDir()
+	if err := Probe(dir, ".probe-*"); err != nil {
 		t.Error(err)
 	}
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
-		t.Errorf("left are %v, %v", entries, err)
+	checkEmpty(t, dir)
+	if err := Probe(filepath.Join(dir, "absent"), ".probe-*"); !os.IsNotExist(err) {
+		t.Errorf("a directory that is not there: %v", err)
 	}
-	t.Setenv("TMPDIR", dir+"/nowhere")
-	t.Setenv("TMP", dir+"/nowhere")
-	if _, err := TempFile(); err == nil {
-		t.Error("a file in a directory that is not there")
+}
+
+func checkEmpty(t *testing.T, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) > 0 {
+		t.Errorf("the directory has %v, %v", entries, err)
 	}
 }

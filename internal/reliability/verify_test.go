@@ -38,7 +38,7 @@ func TestVerifyFindsEveryFlippedBit(t *testing.T) {
 			if got := run(t, "verify", target); got.code != 0 {
 				t.Fatalf("exit code %d before anything was flipped\n%s%s", got.code, got.stdout, got.stderr)
 			}
-			for _, at := range places(t, target) {
+			for _, at := range bitPlaces(t, target) {
 				at.flip(t)
 				got := run(t, "verify", target)
 				if got.code != 4 && got.code != 5 {
@@ -51,21 +51,21 @@ func TestVerifyFindsEveryFlippedBit(t *testing.T) {
 }
 
 // place is a bit of a file.
-type place struct {
+type bitPlace struct {
 	path   string
 	offset int64
 	bit    byte
 }
 
-func (p place) String() string {
+func (p bitPlace) String() string {
 	return fmt.Sprintf("bit %d of byte %d of %s", p.bit, p.offset, filepath.Base(p.path))
 }
 
 // places spreads places over the files of a target: the first and the last byte
 // of each, and others at even distances.
-func places(t *testing.T, target string) []place {
+func bitPlaces(t *testing.T, target string) []bitPlace {
 	t.Helper()
-	var all []place
+	var all []bitPlace
 	var total int64
 	var files []string
 	check(t, filepath.WalkDir(target, func(path string, d fs.DirEntry, err error) error {
@@ -90,14 +90,14 @@ func places(t *testing.T, target string) []place {
 		}
 		slices.Sort(offsets)
 		for _, at := range slices.Compact(offsets) {
-			all = append(all, place{path, at, byte(at % 8)})
+			all = append(all, bitPlace{path, at, byte(at % 8)})
 		}
 	}
 	return all
 }
 
 // flip flips the bit, or flips it back.
-func (p place) flip(t *testing.T) {
+func (p bitPlace) flip(t *testing.T) {
 	t.Helper()
 	f, err := os.OpenFile(p.path, os.O_RDWR, 0)
 	check(t, err)

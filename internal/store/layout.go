@@ -94,8 +94,14 @@ var storeDirs = []string{ingestDir, blobsRoot, blobsDir, urlsDir, derivedDir, ro
 // prepare creates the directories that are missing. The first of them is one
 // that tells a store from what is somebody else's.
 func (s *Store) prepare() error {
-	if err := os.MkdirAll(s.dir, dirMode); err != nil {
+	created, err := disk.MakeDirs(s.dir, dirMode)
+	if err != nil {
 		return err
+	}
+	for _, dir := range created {
+		if err := disk.SyncDir(filepath.Dir(dir)); err != nil {
+			return err
+		}
 	}
 	if err := s.refuseForeign(); err != nil {
 		return err
@@ -112,6 +118,9 @@ func (s *Store) prepare() error {
 // a link, which would lead blobs out of the store, not what it leads to.
 func makeDir(path string) error {
 	err := os.Mkdir(path, dirMode)
+	if err == nil {
+		return disk.SyncDir(filepath.Dir(path))
+	}
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -122,10 +131,10 @@ func makeDir(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := os.Mkdir(path, dirMode); !errors.Is(err, fs.ErrExist) {
-		return err
+	if err := os.Mkdir(path, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err // or another process found the same
 	}
-	return nil // by another process, which found the same
+	return disk.SyncDir(filepath.Dir(path))
 }
 
 // mendLayout writes the files that make the directory an OCI image layout

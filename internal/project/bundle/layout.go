@@ -161,16 +161,13 @@ func checkWritable(dir string) error {
 			dir = parent
 			continue
 		}
-		var f *os.File
 		if err == nil {
-			f, err = os.CreateTemp(dir, tempPrefix+"*")
+			err = disk.Probe(dir, tempPrefix+"*")
 		}
 		if err != nil {
 			return fault.New(fault.Usage, "the output directory %s cannot be written: %w", dir, err).
 				WithHint("name an output that you may write to")
 		}
-		_ = f.Close()
-		_ = os.Remove(f.Name()) // another run may have swept it
 		return nil
 	}
 }
@@ -379,13 +376,13 @@ func (c *Contents) writeLayout(ctx context.Context, dir string, o Options) (chan
 	}
 	err = w.blobs()
 	if err == nil {
-		err = w.syncDirs(dir, blobsDir, "blobs")
+		err = syncDirs(dir, blobsDir, "blobs")
 	}
 	if err == nil {
 		err = w.put(indexName, index)
 	}
 	if err == nil {
-		err = w.syncDirs(dir, ".")
+		err = syncDirs(dir, ".")
 	}
 	if err == nil {
 		err = w.removeOthers()
@@ -393,10 +390,9 @@ func (c *Contents) writeLayout(ctx context.Context, dir string, o Options) (chan
 	return w.changed.Load(), err
 }
 
-func (w *layoutWriter) syncDirs(dir string, subs ...string) error {
-	if !w.changed.Load() {
-		return nil
-	}
+// syncDirs makes names durable, also those that a run has written which was
+// killed.
+func syncDirs(dir string, subs ...string) error {
 	for _, sub := range subs {
 		if err := disk.SyncDir(filepath.Join(dir, filepath.FromSlash(sub))); err != nil {
 			return err

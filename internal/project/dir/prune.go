@@ -106,7 +106,8 @@ func (d *directory) prune(l *lock.Lock, whole bool) (pruned tree.Pruned, err err
 	} else if err := d.checkSettled(l); err != nil {
 		return pruned, err
 	}
-	for _, p := range supersededBy(known, current) {
+	gone := supersededBy(known, current)
+	for _, p := range gone {
 		if strings.HasSuffix(p, "/") {
 			continue
 		}
@@ -115,7 +116,12 @@ func (d *directory) prune(l *lock.Lock, whole bool) (pruned tree.Pruned, err err
 				WithHint("if a link or a file is where a directory was, move it away, and prune again")
 		}
 	}
-	if err := d.writeSuperseded(nil); err != nil {
+	// What is there after all would be of nobody without the list.
+	err = d.SyncPruned(gone)
+	if err == nil {
+		err = d.writeSuperseded(nil)
+	}
+	if err != nil {
 		return pruned, fmt.Errorf("pruning %s: %w", d.Path, err)
 	}
 	return pruned, nil

@@ -34,14 +34,14 @@ func Check(name string) error {
 		}
 		dir = parent
 	}
-	// Its name is as long as those of the files that a run needs.
-	probe, err := os.CreateTemp(dir, hidden(real)+tempSuffix+"*")
-	if err != nil {
+	// The names of the files that a run needs may be too long where its own is not.
+	if _, err := os.Lstat(filepath.Join(dir, hidden(real)+tempSuffix+rand.Text())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return refuse(name, err)
 	}
-	err = probe.Close()
-	_ = os.Remove(probe.Name()) // another run may have swept it
-	return err
+	if err := disk.Probe(dir, hidden(real)+tempSuffix+"*"); err != nil {
+		return refuse(name, err)
+	}
+	return nil
 }
 
 func refuse(name string, err error) error {
@@ -181,27 +181,12 @@ func (f *File) sweep() error {
 	return nil
 }
 
-// mode is that of a file, whatever the umask: what is in it, everybody may know.
-const mode = 0o644
-
-// Create creates the temporary file that Publish gives the name.
+// Create creates the temporary file that Publish gives the name. Its mode is up
+// to the user's umask, unlike that of os.CreateTemp.
 func (f *File) Create() (*os.File, error) {
-	temp, err := os.OpenFile(f.beside(tempSuffix+rand.Text()), os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return nil, err
-	}
+	temp, err := os.OpenFile(f.beside(tempSuffix+rand.Text()), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 	f.temp = temp
-	return temp, temp.Chmod(mode)
-}
-
-// Keep mends the mode of the file that is there, which has the bytes that would
-// have been written. Bits that it has beyond are the user's.
-func (f *File) Keep() error {
-	fi, err := os.Stat(f.name)
-	if err != nil || fi.Mode()&mode == mode {
-		return err
-	}
-	return os.Chmod(f.name, fi.Mode()|mode)
+	return temp, err
 }
 
 // Publish makes what was written durable and gives it its name.
@@ -216,6 +201,27 @@ func (f *File) Publish() error {
 		return err
 	}
 	f.temp = nil
+	return f.syncName()
+}
+
+// owned are the bits that the owner of a file needs to carry it on.
+const owned = 0o600
+
+// Keep keeps the file that is there, which has the bytes that would have been
+// written: it mends its mode, and makes its name durable, which may be news where a
+// run was killed that had renamed it.
+func (f *File) Keep() error {
+	fi, err := os.Stat(f.name)
+	if err == nil && fi.Mode()&owned != owned {
+		err = os.Chmod(f.name, fi.Mode()|owned)
+	}
+	if err != nil {
+		return err
+	}
+	return f.syncName()
+}
+
+func (f *File) syncName() error {
 	for _, dir := range append(f.created, filepath.Dir(f.name)) {
 		if err := errors.Join(disk.SyncDir(filepath.Dir(dir)), disk.SyncDir(dir)); err != nil {
 			return err

@@ -101,13 +101,18 @@ func (pr *pruner) eachContent(do func(lock.SHA256) error) error {
 		if !prefixForm.MatchString(prefix) {
 			return nil
 		}
-		return pr.eachDir(path.Join(filesDir, prefix), func(digest string) error {
+		err := pr.eachDir(path.Join(filesDir, prefix), func(digest string) error {
 			sum, err := lock.ParseSHA256(digest)
 			if err != nil || contentDir(sum) != path.Join(filesDir, prefix, digest) {
 				return nil
 			}
 			return do(sum)
 		})
+		if err != nil {
+			return err
+		}
+		// A run that was killed may have left it empty.
+		return pr.tree.RemoveEmptyAbove(path.Join(filesDir, prefix, "digest"))
 	})
 }
 
@@ -136,7 +141,7 @@ func (pr *pruner) pruneContent(ctx context.Context, sum lock.SHA256) error {
 			return err
 		}
 	}
-	return nil
+	return pr.tree.RemoveEmptyAbove(path.Join(dir, "name"))
 }
 
 // eachDir calls do with the names of the directories in one, if it is one.

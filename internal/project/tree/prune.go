@@ -5,6 +5,8 @@ import (
 	"io"
 	"io/fs"
 	"path"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 )
 
 // Pruned says what was removed from a tree.
@@ -15,25 +17,58 @@ type Pruned struct {
 	Bytes int64
 }
 
-// Prune removes a file, and the directories that it leaves empty. If there is
-// none of that name, or a directory, it does nothing.
+// Prune removes a file, and the directories that it leaves empty, or that an
+// earlier run left so which was killed. Of a directory of that name nothing is
+// removed.
 func (t *Tree) Prune(p string, pruned *Pruned) error {
 	fi, err := t.Root.Lstat(p)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && fi.IsDir() {
-		return nil
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return t.RemoveEmptyAbove(p)
+	case err != nil:
 		return err
+	case fi.IsDir():
+		return nil
 	}
 	if err := t.Root.Remove(p); err != nil {
 		return err
 	}
 	pruned.Paths = append(pruned.Paths, p)
 	pruned.Bytes += fi.Size()
-	for parent := path.Dir(p); parent != "."; parent = path.Dir(parent) {
-		if err := t.RemoveEmpty(parent); err != nil {
+	return t.RemoveEmptyAbove(p)
+}
+
+// RemoveEmptyAbove removes the directories above a path in which nothing is.
+func (t *Tree) RemoveEmptyAbove(p string) error {
+	for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
+		if fi, err := t.Root.Lstat(dir); err != nil || !fi.IsDir() {
+			continue
+		}
+		if err := t.RemoveEmpty(dir); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// SyncPruned makes it durable that there is nothing at paths.
+func (t *Tree) SyncPruned(paths []string) error {
+	synced := map[string]bool{}
+	for _, p := range paths {
+		dir := path.Dir(p)
+		for dir != "." {
+			if _, err := t.Root.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+			dir = path.Dir(dir)
+		}
+		if synced[dir] {
+			continue
+		}
+		if err := disk.SyncDir(t.At(dir)); err != nil {
+			return err
+		}
+		synced[dir] = true
 	}
 	return nil
 }

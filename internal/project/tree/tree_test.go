@@ -156,6 +156,34 @@ func TestPrune(t *testing.T) {
 	}
 }
 
+// TestPruneAfterKill prunes what a run left that was killed between removing a
+// file and the directories that it was in.
+func TestPruneAfterKill(t *testing.T) {
+	dir := t.TempDir()
+	tr := open(t, dir)
+	defer tr.Close()
+	for _, p := range []string{"in/empty", "in/full/foreign"} {
+		if err := os.MkdirAll(filepath.Join(dir, p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var pruned Pruned
+	for _, p := range []string{"in/empty/file", "in/full/file", "absent/file"} {
+		if err := tr.Prune(p, &pruned); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := tr.SyncPruned([]string{"in/empty/file", "absent/file"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "in/empty")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the empty directory is left: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "in/full/foreign")); err != nil || len(pruned.Paths) > 0 {
+		t.Errorf("something else was removed: %v, %v", err, pruned.Paths)
+	}
+}
+
 func TestRead(t *testing.T) {
 	dir := t.TempDir()
 	if err := errors.Join(os.WriteFile(filepath.Join(dir, "x"), []byte("four"), 0o644), os.Mkdir(filepath.Join(dir, "d"), 0o755)); err != nil {
