@@ -38,10 +38,18 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 		return nil, err
 	}
 	result := newResult(plan, o)
-	if err := s.probe(ctx, plan, result); err != nil || o.DryRun {
-		return result, err
+	if err := s.probe(ctx, plan, result); err != nil {
+		return nil, err
 	}
 	from := content{cache.Upstream{Blobs: s.Store, Memory: s.Store}, s.Store}
+	needs := s.pullNeeds(ctx, plan, result, from, o.WriteOptions)
+	if o.DryRun {
+		result.Disk = diskUses(needs)
+		return result, nil
+	}
+	if err := checkRoom(needs); err != nil {
+		return nil, err
+	}
 	outputs, err := s.openOutputs(ctx, plan.Lock, from, o.WriteOptions)
 	if err != nil {
 		return nil, err

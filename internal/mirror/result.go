@@ -34,6 +34,8 @@ type Result struct {
 	// FetchedBytes came over the network in this run; ReusedBytes were there.
 	FetchedBytes int64 `json:"fetchedBytes"`
 	ReusedBytes  int64 `json:"reusedBytes"`
+	// Disk is what a dry run finds of the room on each file system.
+	Disk []DiskUse `json:"disk,omitempty"`
 	// NotSelected are platforms that the plugins are also offered for.
 	NotSelected []agent.Platform `json:"platformsNotSelected,omitempty"`
 	// Mount is where the agent must see an output.
