@@ -57,8 +57,11 @@ func pullSummary(r *mirror.Result) string {
 func writePlan(out *strings.Builder, r *mirror.Result) {
 	for _, a := range r.Artifacts {
 		note := ""
-		if a.Status == mirror.StatusReused {
+		switch a.Status {
+		case mirror.StatusReused:
 			note = ", in the store"
+		case mirror.StatusFailed:
+			note = ", cannot be had"
 		}
 		fmt.Fprintf(out, "%s (%s, checksum by %s%s)\n", a.URL, size(a.Size), voucher(a.VerifiedBy), note)
 	}
