@@ -213,18 +213,30 @@ func fileSize(path string) (int64, bool) {
 
 // pullNeeds says what a pull will write, and where.
 func (s *Session) pullNeeds(ctx context.Context, plan *resolve.Plan, result *Result, from content, o WriteOptions) []Need {
-	store := Need{Use: UseStore, Path: s.Store.Dir()}
 	f := s.forecast(plan, result, from)
-	seen := map[lock.SHA256]bool{}
-	for i, a := range f.lock.Artifacts {
-		if result.Artifacts[i].Status == StatusMissing && !seen[a.SHA256] {
-			store.Needed += max(a.Size-s.Store.Partial(agent.Redact(plan.Downloads[i].URL)), 0)
-			store.AtLeast = store.AtLeast || f.unknown[a.URL]
-		}
-		seen[a.SHA256] = true
-	}
+	store := s.storeNeed(plan, result, f, func(ArtifactResult) bool { return true })
 	store.Needed += s.lacking(memberBlobs(plan.Lock))
 	return append([]Need{store}, f.needs(ctx, o)...)
+}
+
+// lockNeeds says what a lock takes: the files that must be seen to be pinned.
+func (s *Session) lockNeeds(plan *resolve.Plan, result *Result) []Need {
+	return []Need{s.storeNeed(plan, result, s.forecast(plan, result, content{}), func(a ArtifactResult) bool { return !a.pinned() })}
+}
+
+// storeNeed says what the downloads of a plan take that are wanted and not there.
+func (s *Session) storeNeed(plan *resolve.Plan, result *Result, f *forecast, wanted func(ArtifactResult) bool) Need {
+	need := Need{Use: UseStore, Path: s.Store.Dir()}
+	seen := map[lock.SHA256]bool{}
+	for i, a := range f.lock.Artifacts {
+		if known := result.Artifacts[i]; known.Status != StatusMissing || seen[a.SHA256] || !wanted(known) {
+			continue
+		}
+		seen[a.SHA256] = true
+		need.Needed += max(a.Size-s.Store.Partial(agent.Redact(plan.Downloads[i].URL)), 0)
+		need.AtLeast = need.AtLeast || f.unknown[a.URL]
+	}
+	return need
 }
 
 // lacking is how much of a registry's blobs the store has not got.

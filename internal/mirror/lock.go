@@ -30,6 +30,9 @@ func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, error) {
 	if err := s.probe(ctx, plan, result, failed); err != nil {
 		return nil, err
 	}
+	if err := checkRoom(s.lockNeeds(plan, result)); err != nil {
+		return nil, err
+	}
 	if err := s.pin(ctx, plan, result, failed); err != nil {
 		return nil, err
 	}
@@ -48,7 +51,8 @@ func (s *Session) pin(ctx context.Context, plan *resolve.Plan, result *Result, f
 		if failed.has(known.URL) {
 			continue // it is known not to be there
 		}
-		if sum, err := lock.ParseSHA256(known.SHA256); err == nil && known.Size >= 0 {
+		if known.pinned() {
+			sum, _ := lock.ParseSHA256(known.SHA256) // pinned has parsed it
 			plan.Complete(i, fetch.Result{SHA256: sum, Size: known.Size})
 			continue
 		}

@@ -80,6 +80,12 @@ type ArtifactResult struct {
 	Transferred int64 `json:"transferred"`
 }
 
+// pinned reports whether all is known of a file that a lock says.
+func (a ArtifactResult) pinned() bool {
+	_, err := lock.ParseSHA256(a.SHA256)
+	return err == nil && a.Size >= 0
+}
+
 func newResult(plan *resolve.Plan, o PullOptions) *Result {
 	r := &Result{
 		BotkubeVersion: plan.Lock.BotkubeVersion,

@@ -457,6 +457,9 @@ func TestHugeUpstream(t *testing.T) {
 	got := run(t, pull...)
 	checkCode(t, got, 1)
 	checkExplained(t, got, "too little room on the disk: ", "the store "+dir, "the output "+dir, "EiB needed", "--store")
+	got = run(t, "lock", "--repository", "demo="+server.URL+"/plugins-index.yaml", "--store", filepath.Join(dir, "store"), filepath.Join(dir, "lock.json"))
+	checkCode(t, got, 1)
+	checkExplained(t, got, "too little room on the disk: the store "+dir, "1.0 EiB needed", "--store")
 	got = run(t, with(pull, "--dry-run")...)
 	checkCode(t, got, 0)
 	if !strings.Contains(got.stdout, "free, which is too little\n") {
