@@ -328,6 +328,7 @@ func (out *bundleOutput) commit(ctx context.Context, l *lock.Lock, result *Outpu
 		return err
 	}
 	result.Tag, result.Digest, result.Size = contents.Tag, "sha256:"+contents.Index.Blob().SHA256.String(), contents.Size()
+	out.session.Observe(Event{Kind: EventWriting, Subject: out.target.String(), Bytes: result.Size, Total: result.Size})
 	o := bundle.Options{ModTime: out.options.ModTime, Waiting: out.session.waiting, Displaced: out.session.displaced}
 	switch {
 	case out.target.Path == standardStream:
@@ -359,6 +360,7 @@ func (out *imageOutput) commit(ctx context.Context, l *lock.Lock, result *Output
 	if err != nil {
 		return err
 	}
+	out.session.Observe(Event{Kind: EventWriting, Subject: out.target.String(), Bytes: -1, Total: -1})
 	written, changed, err := image.WriteFile(ctx, out.target.Path, l.PluginsOnly(), out.from.cache, o)
 	if err != nil {
 		return err

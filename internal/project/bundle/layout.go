@@ -164,6 +164,10 @@ func checkWritable(dir string) error {
 		if err == nil {
 			err = disk.Probe(dir, tempPrefix+"*")
 		}
+		if disk.IsFull(err) {
+			return fault.New(fault.Unexpected, "the output directory %s cannot be written: %w", dir, err).
+				WithHint("free some space and run the same command again")
+		}
 		if err != nil {
 			return fault.New(fault.Usage, "the output directory %s cannot be written: %w", dir, err).
 				WithHint("name an output that you may write to")
