@@ -25,7 +25,7 @@ func (s *Session) Lock(ctx context.Context, sel Selection) (*lock.Lock, error) {
 	group.SetLimit(s.Parallel)
 	for i, d := range plan.Downloads {
 		known := result.Artifacts[i]
-		if sum, err := lock.ParseSHA256(known.SHA256); err == nil && known.Size >= 0 {
+		if sum, err := lock.ParseSHA256(known.SHA256); err == nil && known.Size > 0 {
 			plan.Complete(i, fetch.Result{SHA256: sum, Size: known.Size})
 			continue
 		}
