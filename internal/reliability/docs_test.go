@@ -5,6 +5,7 @@ package reliability
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -23,7 +24,7 @@ const (
 // came of it with docs/reliability.md. A table that was not run as a whole is
 // left as it is there.
 func TestMatrix(t *testing.T) {
-	tables := upstreamTables(t)
+	tables := slices.Concat(upstreamTables(t), []*table{registryTable(t)}, offlineTables())
 	complete := map[string]bool{}
 	for _, tab := range tables {
 		t.Run(tab.title, func(t *testing.T) { complete[tab.title] = tab.run(t) })

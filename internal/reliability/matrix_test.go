@@ -88,6 +88,8 @@ type table struct {
 	title   string
 	columns []string
 	rows    []*row
+	// prepare, if not nil, makes the rows, or skips the table's test.
+	prepare func(t *testing.T)
 }
 
 type row struct {
@@ -102,6 +104,9 @@ const workers = 10
 // run runs all cells as tests of the form table/fault/command, and reports
 // whether none was left out or failed.
 func (tab *table) run(t *testing.T) (complete bool) {
+	if tab.prepare != nil {
+		tab.prepare(t)
+	}
 	type job struct {
 		row    *row
 		column int
@@ -155,6 +160,27 @@ func (tab *table) markdown() string {
 		fmt.Fprintf(&b, "| %s | %s |\n", strings.Join(names[cells], ";<br>"), cells)
 	}
 	return b.String() + "\n"
+}
+
+// text is how an outcome is shown, with what there is of the output if the command fails.
+func (w want) text(kept string) string {
+	switch {
+	case w.unnoticed:
+		return "done, **unnoticed**"
+	case w.note != "":
+		return "done, " + w.note
+	case w.code == 0:
+		return fmt.Sprintf("done, %s again", w.again)
+	}
+	return fmt.Sprintf("exit %d, %s, %s again", w.code, kept, w.again)
+}
+
+// checkAgain compares how many bytes of a file of some size came more than once.
+func (w want) checkAgain(t testing.TB, bytes int64, size int) {
+	t.Helper()
+	if got := measured(bytes, size); got > w.again || got < w.again && w.again == allOfIt {
+		t.Errorf("%d bytes came again (%s), want %s", bytes, got, w.again)
+	}
 }
 
 // start runs the program to its end, which must come: a test that hangs says nothing.

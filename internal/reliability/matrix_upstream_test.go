@@ -179,15 +179,23 @@ func (w *world) fill(t testing.TB) {
 	t.Helper()
 	index := bytes.NewBufferString("entries:\n")
 	for i, r := range releases(t) {
-		archive, tool := fmt.Sprintf("/p%02d.tar.gz", i), fmt.Sprintf("/tool%02d", i)
-		w.archives.files[archive], w.tools.files[tool] = r.archive, r.tool
+		archive, tool := fmt.Sprintf("p%02d.tar.gz", i), fmt.Sprintf("tool%02d", i)
+		w.archives.files["/"+archive], w.tools.files["/"+tool] = r.archive, r.tool
 		fmt.Fprintf(index, "  - {name: p%02d, type: executor, version: v2.0.0, urls: [{url: '%s?token=%s', platform: {os: linux, architecture: amd64}, dependencies: {tool%02d: {url: '%s'}}, checksum: %s}]}\n",
-			i, w.archives.url+archive, secrets[1], i, w.tools.url+tool, sum(r.archive))
+			i, w.archives.at(archive), secrets[1], i, w.tools.at(tool), sum(r.archive))
 	}
 	w.index.files["/plugins-index.yaml"] = index.Bytes()
 	if w.place == theChecksum {
 		w.tools.files["/tool00.sha256"] = fmt.Appendln(nil, sum(releases(t)[0].tool))
 	}
+}
+
+// at returns the URL of a file, relative to the index's where the site has no own.
+func (s *site) at(name string) string {
+	if s.url == "" {
+		return name
+	}
+	return s.url + "/" + name
 }
 
 // environment says what the program is told: of whom to trust, and of a proxy.
@@ -298,11 +306,11 @@ func (c *upstreamCell) run(t *testing.T) string {
 	if c.command.check != nil {
 		c.command.check(t, w, w.output(c.command))
 	}
-	c.checkAgain(t, w, wanted)
+	wanted.checkAgain(t, w.faulty.again(w.faulty.victim), len(w.faulty.files[w.faulty.victim]))
 	if t.Failed() {
 		return ""
 	}
-	return c.text(wanted)
+	return wanted.text(c.command.kept())
 }
 
 // prepare puts an old output in place, where the command is to have one, and
@@ -312,41 +320,27 @@ func (c *upstreamCell) prepare(t testing.TB, w *world) map[string]string {
 	output := w.output(c.command)
 	check(t, os.MkdirAll(filepath.Dir(output), 0o755))
 	if c.command.old {
-		out, err := exec.Command("cp", "-a", filepath.Join(c.oldMirror, c.command.output), output).CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
+		copyAll(t, filepath.Join(c.oldMirror, c.command.output), output)
 	}
 	return snapshot(t, output)
 }
 
-func (c *upstreamCell) checkAgain(t testing.TB, w *world, wanted want) {
+func copyAll(t testing.TB, from, to string) {
 	t.Helper()
-	victim := w.faulty.victim
-	bytes := w.faulty.again(victim)
-	if got := measured(bytes, len(w.faulty.files[victim])); got > wanted.again || got < wanted.again && wanted.again == allOfIt {
-		t.Errorf("%d bytes came again (%s), want %s", bytes, got, wanted.again)
+	if out, err := exec.Command("cp", "-a", from, to).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 }
 
-// text is how the cell is shown.
-func (c *upstreamCell) text(w want) string {
+// kept is what there is of the output after a failure.
+func (c *upstreamCommand) kept() string {
 	switch {
-	case w.unnoticed:
-		return "done, **unnoticed**"
-	case w.note != "":
-		return "done, " + w.note
-	case w.code == 0:
-		return fmt.Sprintf("done, %s again", w.again)
+	case c.output == "":
+		return "nothing shown"
+	case c.old:
+		return "the old kept"
 	}
-	kept := "nothing written"
-	if c.command.old {
-		kept = "the old kept"
-	}
-	if c.command.output == "" {
-		kept = "nothing shown"
-	}
-	return fmt.Sprintf("exit %d, %s, %s again", w.code, kept, w.again)
+	return "nothing written"
 }
 
 // checkPlugins wants a directory to be what the agent starts from.
