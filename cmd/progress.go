@@ -85,7 +85,7 @@ func (p *progress) observe(e mirror.Event) {
 // wanted reports whether an event gets a line of its own.
 func (p *progress) wanted(kind mirror.EventKind) bool {
 	switch kind {
-	case mirror.EventRetrying, mirror.EventRestarted, mirror.EventWaiting:
+	case mirror.EventRetrying, mirror.EventRestarted, mirror.EventWaiting, mirror.EventDisplaced:
 		return true
 	case mirror.EventFetched, mirror.EventReused, mirror.EventResumed, mirror.EventUploaded:
 		return p.bar == nil || p.verbose
@@ -105,6 +105,8 @@ func line(e mirror.Event) string {
 		return fmt.Sprintf("starting over %s: %s", e.Subject, e.Detail)
 	case mirror.EventWaiting:
 		return fmt.Sprintf("waiting for %s: %s", e.Subject, e.Detail)
+	case mirror.EventDisplaced:
+		return fmt.Sprintf("moved %s out of the way: %s", e.Subject, e.Detail)
 	case mirror.EventResumed:
 		return fmt.Sprintf("resuming %s after %s", e.Subject, size(e.Bytes))
 	case mirror.EventFetched, mirror.EventReused, mirror.EventUnpacked, mirror.EventUploaded:

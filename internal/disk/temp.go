@@ -7,10 +7,14 @@ import (
 
 // Temp is a temporary file that goes away when it is closed, or with its
 // process. Windows removes no open file: there, a killed process leaves it.
+// Linux, on most file systems, never gives it a name.
 type Temp struct{ *os.File }
 
 // TempFile creates a temporary file in [os.TempDir].
 func TempFile() (*Temp, error) {
+	if f, err := nameless(os.TempDir()); err == nil {
+		return &Temp{f}, nil
+	}
 	f, err := os.CreateTemp("", "botkube-mirror-*")
 	if err != nil {
 		return nil, err

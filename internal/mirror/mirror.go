@@ -86,6 +86,8 @@ const (
 	EventUploaded  EventKind = "uploaded"
 	// EventWaiting is about another run that has what is needed.
 	EventWaiting EventKind = "waiting"
+	// EventDisplaced is about what was in the way of an output, and was moved.
+	EventDisplaced EventKind = "displaced"
 	// EventWritten is about one file of an output.
 	EventWritten EventKind = "written"
 	// EventCompleted is about a whole output.

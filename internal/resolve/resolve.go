@@ -214,10 +214,8 @@ func (r *Resolver) indexData(ctx context.Context, repo *repository, pinned *lock
 			want = &pinned.Repositories[i]
 		}
 	}
-	if want != nil {
-		if _, ok := r.Store.Has(want.Index.SHA256); ok {
-			return r.Store.ReadAll(want.Index.SHA256, index.MaxSize)
-		}
+	if want != nil && r.stored(ctx, want.Index.SHA256) {
+		return r.Store.ReadAll(want.Index.SHA256, index.MaxSize)
 	}
 	data, _, err := r.Fetch.Document(ctx, repo.URL, index.MaxSize)
 	if err != nil {
@@ -262,7 +260,7 @@ func (r *Resolver) schemas(ctx context.Context, repositories []*repository, sele
 	group.SetLimit(lookups)
 	for _, j := range jobs {
 		group.Go(func() (err error) {
-			if blob, ok := r.pinnedSchema(j.repo.Name, j.url, pinned); ok {
+			if blob, ok := pinnedSchema(j.repo.Name, j.url, pinned); ok && r.stored(ctx, blob.SHA256) {
 				j.blob = blob
 				return nil
 			}
@@ -279,16 +277,15 @@ func (r *Resolver) schemas(ctx context.Context, repositories []*repository, sele
 	return nil
 }
 
-// pinnedSchema returns a schema that a lock pins and the store has.
-func (r *Resolver) pinnedSchema(repository, url string, pinned *lock.Lock) (lock.Blob, bool) {
+// pinnedSchema returns a schema that a lock pins.
+func pinnedSchema(repository, url string, pinned *lock.Lock) (lock.Blob, bool) {
 	if pinned == nil {
 		return lock.Blob{}, false
 	}
 	for _, repo := range pinned.Repositories {
 		for _, s := range repo.Schemas {
 			if repo.Name == repository && s.URL == agent.Redact(url) {
-				_, there := r.Store.Has(s.SHA256)
-				return s.Blob, there
+				return s.Blob, true
 			}
 		}
 	}

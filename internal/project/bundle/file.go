@@ -54,8 +54,11 @@ func tooLarge(err error) error {
 
 func (c *Contents) writeFile(ctx context.Context, out *onefile.File, segments []segment) (bool, error) {
 	same, err := holds(ctx, out.Name(), segments)
-	if err != nil || same {
+	if err != nil {
 		return false, err
+	}
+	if same {
+		return false, out.Keep()
 	}
 	f, err := out.Create()
 	if err != nil {
@@ -71,7 +74,7 @@ func (c *Contents) writeFile(ctx context.Context, out *onefile.File, segments []
 // digests, so that the source need not be read.
 func holds(ctx context.Context, path string, segments []segment) (bool, error) {
 	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return false, nil
 	}
 	if err != nil {

@@ -44,8 +44,11 @@ func WriteFile(ctx context.Context, name string, l *lock.Lock, src cache.Source,
 
 func publish(ctx context.Context, out *onefile.File) (changed bool, err error) {
 	same, err := out.Same(ctx)
-	if err != nil || same {
+	if err != nil {
 		return false, err
+	}
+	if same {
+		return false, out.Keep()
 	}
 	return true, out.Publish()
 }

@@ -61,9 +61,10 @@ func resolve(name string) (string, error) {
 	fi, err := os.Stat(name)
 	switch {
 	case err == nil && fi.IsDir():
-		return "", fault.New(fault.Usage, "the output %s is a directory, not a file", name).WithHint("name a file in it")
+		return "", fault.New(fault.Usage, "the output %s is a directory, not a file", name).
+			WithHint("name a file in it; or, if it took the place of one, move it away and run the same command again")
 	case err == nil && !fi.Mode().IsRegular():
-		return "", fault.New(fault.Usage, "the output %s is not a regular file", name).WithHint("name another file")
+		return "", fault.New(fault.Usage, "the output %s is not a regular file", name).WithHint("name another file, or remove this one")
 	case err == nil:
 		return filepath.EvalSymlinks(name)
 	case !errors.Is(err, fs.ErrNotExist):
@@ -180,12 +181,27 @@ func (f *File) sweep() error {
 	return nil
 }
 
-// Create creates the temporary file that Publish gives the name. Its mode is up to
-// the user's umask, unlike that of os.CreateTemp.
+// mode is that of a file, whatever the umask: what is in it, everybody may know.
+const mode = 0o644
+
+// Create creates the temporary file that Publish gives the name.
 func (f *File) Create() (*os.File, error) {
-	temp, err := os.OpenFile(f.beside(tempSuffix+rand.Text()), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	temp, err := os.OpenFile(f.beside(tempSuffix+rand.Text()), os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return nil, err
+	}
 	f.temp = temp
-	return temp, err
+	return temp, temp.Chmod(mode)
+}
+
+// Keep mends the mode of the file that is there, which has the bytes that would
+// have been written. Bits that it has beyond are the user's.
+func (f *File) Keep() error {
+	fi, err := os.Stat(f.name)
+	if err != nil || fi.Mode()&mode == mode {
+		return err
+	}
+	return os.Chmod(f.name, fi.Mode()|mode)
 }
 
 // Publish makes what was written durable and gives it its name.
