@@ -80,10 +80,11 @@ type ArtifactResult struct {
 	Transferred int64 `json:"transferred"`
 }
 
-// pinned reports whether all is known of a file that a lock says.
+// pinned reports whether all is known of a file that a lock says. What is said to be
+// empty is not believed.
 func (a ArtifactResult) pinned() bool {
 	_, err := lock.ParseSHA256(a.SHA256)
-	return err == nil && a.Size >= 0
+	return err == nil && a.Size > 0
 }
 
 func newResult(plan *resolve.Plan, o PullOptions) *Result {

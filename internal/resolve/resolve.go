@@ -3,6 +3,7 @@
 package resolve
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -186,6 +187,11 @@ func (r *Resolver) index(ctx context.Context, repo *repository, pinned *lock.Loc
 	data, err := r.indexData(ctx, repo, pinned)
 	if err != nil {
 		return fmt.Errorf("reading the index of repository %q: %w", repo.Name, err)
+	}
+	// To the agent it is an index without plugins; a mirror would lack them all.
+	if len(bytes.TrimSpace(data)) == 0 {
+		return fault.New(fault.Upstream, "the index of repository %q at %s is empty", repo.Name, agent.Redact(repo.URL)).
+			WithHint("open the URL elsewhere to see whether it is so there; then tell its publisher")
 	}
 	if repo.index, err = index.Parse(data); err != nil {
 		return fault.New(fault.Integrity, "the index of repository %q at %s cannot be used; the agent would refuse it as a whole, or it cannot be mirrored:\n%w",
