@@ -15,7 +15,7 @@ import (
 // TestOrphans wants a run to sweep what killed ones left in its store and at its
 // outputs, and nothing else.
 func TestOrphans(t *testing.T) {
-	w := newWorld(t)
+	w := newReference(t)
 	for _, f := range forms {
 		t.Run(f.name, func(t *testing.T) {
 			good := filepath.Join(w.good, f.name)
@@ -65,10 +65,10 @@ func TestOrphans(t *testing.T) {
 	})
 }
 
-// TestNothingElsewhere wants a kill to leave nothing in the directory for
+// TestKillLeavesNothingElsewhere wants a kill to leave nothing in the directory for
 // temporary files, nor in the user's home.
-func TestNothingElsewhere(t *testing.T) {
-	w := newWorld(t)
+func TestKillLeavesNothingElsewhere(t *testing.T) {
+	w := newReference(t)
 	data, err := os.ReadFile(filepath.Join(w.good, "bundle.tar"))
 	check(t, err)
 	r, write, err := os.Pipe()
@@ -94,8 +94,8 @@ func TestNothingElsewhere(t *testing.T) {
 	}
 	wantEmpty(t, c.Dir)
 
-	g := newGate(t)
-	pull := start(t, (&world{url: g.url, store: filepath.Join(t.TempDir(), "store")}).pull("image:"+filepath.Join(t.TempDir(), "image.tar"))...)
+	g := newSluice(t)
+	pull := start(t, (&reference{url: g.url, store: filepath.Join(t.TempDir(), "store")}).pull("image:"+filepath.Join(t.TempDir(), "image.tar"))...)
 	g.wantStarted(t)
 	check(t, pull.Process.Kill())
 	<-pull.done
@@ -132,7 +132,7 @@ func wantEmpty(t *testing.T, dir string) {
 
 // TestUmask wants outputs to be what they are whatever the umask.
 func TestUmask(t *testing.T) {
-	w := newWorld(t)
+	w := newReference(t)
 	for _, mask := range []string{"0077", "0000", "0777"} {
 		for _, f := range forms {
 			if mask == "0777" && os.Getuid() != 0 {

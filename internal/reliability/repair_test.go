@@ -49,7 +49,6 @@ var fileDamages = []damage{
 	{name: "longer", do: func(t *testing.T, path string) string { return resize(t, path, +1) }},
 	{name: "empty", do: func(t *testing.T, path string) string { check(t, os.Truncate(path, 0)); return "" }},
 	{name: "mode 000", do: func(t *testing.T, path string) string { check(t, os.Chmod(path, 0)); return "" }},
-	{name: "mode 600", do: func(t *testing.T, path string) string { check(t, os.Chmod(path, 0o600)); return "" }},
 	{name: "mode 644", do: func(t *testing.T, path string) string { check(t, os.Chmod(path, 0o644)); return "" }},
 	{name: "deleted", do: remove},
 	{name: "link to something else", do: func(t *testing.T, path string) string {
@@ -82,6 +81,7 @@ var fileDamages = []damage{
 // unsafeModes are those that only directories mend: of a file that a user
 // names, further bits are his.
 var unsafeModes = []damage{
+	{name: "mode 600", do: func(t *testing.T, path string) string { check(t, os.Chmod(path, 0o600)); return "" }},
 	{name: "setuid", do: func(t *testing.T, path string) string {
 		fi, err := os.Stat(path)
 		check(t, err)
