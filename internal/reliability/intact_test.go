@@ -107,13 +107,13 @@ func (w workplace) runAgain(t testing.TB, when string, args []string) {
 // change is what a run makes of a place.
 type change struct{ before, after powercut.Image }
 
-// form is how one form of output is to be read.
-type form struct {
+// reading is how one form of output is to be read.
+type reading struct {
 	// index matches the files that say what is there, payload what they name.
 	index, payload *regexp.Regexp
 }
 
-var forms = []form{
+var readings = []reading{
 	{regexp.MustCompile(`^out/dir/[^/]+\.yaml$`), regexp.MustCompile(`^out/dir/[^./][^/]*/.`)},
 	{regexp.MustCompile(`^out/oci/index\.json$`), regexp.MustCompile(`^out/oci/(oci-layout$|blobs/)`)},
 	{regexp.MustCompile(`^out/site/[^/]+/[^/]+/plugins-index\.yaml$`), regexp.MustCompile(`^out/site/files/`)},
@@ -135,7 +135,7 @@ var (
 // its final name must be whole.
 func (c change) broken(left powercut.Image) []string {
 	var wrong []string
-	for _, f := range forms {
+	for _, f := range readings {
 		for _, p := range c.paths(f.index) {
 			if why := c.brokenIndex(left, f, p); why != "" {
 				wrong = append(wrong, why)
@@ -164,7 +164,7 @@ func (c change) paths(re *regexp.Regexp) []string {
 	return slices.Compact(found)
 }
 
-func (c change) brokenIndex(left powercut.Image, f form, index string) string {
+func (c change) brokenIndex(left powercut.Image, f reading, index string) string {
 	isOld, isNew := same(left, c.before, index), same(left, c.after, index)
 	if !isOld && !isNew {
 		return index + " is neither the old one nor the new one"

@@ -123,8 +123,8 @@ func (s *sender) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// again is how much of a file that was under way may be downloaded a second time.
-const again = 1 << 20
+// mayRepeat is how much of a file that was under way may be downloaded a second time.
+const mayRepeat = 1 << 20
 
 // needed returns how many bytes a run may download at most that finds an image:
 // what the store does not have yet. What was sent but had not reached the disk when
@@ -138,7 +138,7 @@ func (u *updates) needed(left powercut.Image) int64 {
 		case name == indexFile:
 			n += int64(len(data)) // it is asked for every time
 		case !there:
-			n += int64(len(data) - max(part-again, 0))
+			n += int64(len(data) - max(part-mayRepeat, 0))
 		}
 	}
 	return n

@@ -40,7 +40,7 @@ func parse(r io.Reader) ([]call, error) {
 			return p.calls, nil
 		}
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("reading the trace: %w", err) // or it ends within a line
 		}
 		p.line++
 		if err := p.take(strings.TrimSuffix(line, "\n")); err != nil {
