@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,6 +21,7 @@ func lockCommand(g *global) *cobra.Command {
 	var members memberFlags
 	var reg registryFlags
 	var transfer transferFlags
+	var keepGoing bool
 	c := &cobra.Command{
 		Use:   "lock --version VERSION [FILE]",
 		Short: "Resolve plugins and pin every file with its size and digest",
@@ -41,9 +43,14 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 			selection.Members = members.members()
 			var l *lock.Lock
 			err = g.withSession(needs{transfer: transfer, store: true, upstream: true, registry: &reg}, func(s *mirror.Session) error {
-				l, err = s.Lock(c.Context(), selection)
+				l, err = s.Lock(c.Context(), mirror.LockOptions{Selection: selection, KeepGoing: keepGoing})
 				return err
 			})
+			if incomplete, ok := errors.AsType[*mirror.Incomplete](err); ok && g.format == "json" {
+				return errors.Join(err, g.print(struct {
+					Failed []mirror.Failure `json:"failed"`
+				}{incomplete.Failures}, nil))
+			}
 			if err != nil {
 				return err
 			}
@@ -64,6 +71,7 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 	sel.register(c)
 	members.register(c)
 	reg.register(c)
+	keepGoingFlag(c, &keepGoing)
 	transfer.register(c)
 	return c
 }

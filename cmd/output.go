@@ -57,8 +57,11 @@ func pullSummary(r *mirror.Result) string {
 func writePlan(out *strings.Builder, r *mirror.Result) {
 	for _, a := range r.Artifacts {
 		note := ""
-		if a.Status == mirror.StatusReused {
+		switch a.Status {
+		case mirror.StatusReused:
 			note = ", in the store"
+		case mirror.StatusFailed:
+			note = ", cannot be had"
 		}
 		fmt.Fprintf(out, "%s (%s, checksum by %s%s)\n", a.URL, size(a.Size), voucher(a.VerifiedBy), note)
 	}
@@ -86,6 +89,31 @@ func writeDemand(out *strings.Builder, r *mirror.Result) {
 		fmt.Fprintf(out, "; %s of the agent image to download", size(r.MemberBytes))
 	}
 	out.WriteString("\n")
+	for _, u := range r.Disk {
+		writeDiskUse(out, u)
+	}
+}
+
+// writeDiskUse says what is needed of a file system.
+func writeDiskUse(out *strings.Builder, u mirror.DiskUse) {
+	free := "free space unknown"
+	if u.Free >= 0 {
+		free = size(u.Free) + " free"
+	}
+	if u.Short() {
+		free += ", which is too little"
+	}
+	fmt.Fprintf(out, "disk: %s needed, %s\n", atLeast(u.Needed, u.AtLeast), free)
+	for _, n := range u.For {
+		fmt.Fprintf(out, "  %s for %s\n", atLeast(n.Needed, n.AtLeast), n)
+	}
+}
+
+func atLeast(bytes int64, open bool) string {
+	if open {
+		return "at least " + size(bytes)
+	}
+	return size(bytes)
 }
 
 func writeVouchers(out *strings.Builder, artifacts []mirror.ArtifactResult) {

@@ -85,12 +85,15 @@ func (p *progress) observe(e mirror.Event) {
 // wanted reports whether an event gets a line of its own.
 func (p *progress) wanted(kind mirror.EventKind) bool {
 	switch kind {
-	case mirror.EventRetrying, mirror.EventRestarted, mirror.EventWaiting:
+	case mirror.EventRetrying, mirror.EventRestarted, mirror.EventWaiting, mirror.EventDisplaced, mirror.EventWriting:
 		return true
 	case mirror.EventFetched, mirror.EventReused, mirror.EventResumed, mirror.EventUploaded:
 		return p.bar == nil || p.verbose
 	case mirror.EventWritten, mirror.EventStarted, mirror.EventCompleted, mirror.EventUnpacked, mirror.EventUploading:
 		return p.verbose
+	case mirror.EventFailed:
+		// People read it in the end, with the others.
+		return p.log != nil || p.verbose
 	case mirror.EventPlanned:
 		return p.log != nil
 	}
@@ -105,8 +108,17 @@ func line(e mirror.Event) string {
 		return fmt.Sprintf("starting over %s: %s", e.Subject, e.Detail)
 	case mirror.EventWaiting:
 		return fmt.Sprintf("waiting for %s: %s", e.Subject, e.Detail)
+	case mirror.EventDisplaced:
+		return fmt.Sprintf("moved %s out of the way: %s", e.Subject, e.Detail)
 	case mirror.EventResumed:
 		return fmt.Sprintf("resuming %s after %s", e.Subject, size(e.Bytes))
+	case mirror.EventFailed:
+		return fmt.Sprintf("failed: %s", e.Detail)
+	case mirror.EventWriting:
+		if e.Bytes < 0 {
+			break
+		}
+		fallthrough
 	case mirror.EventFetched, mirror.EventReused, mirror.EventUnpacked, mirror.EventUploaded:
 		return fmt.Sprintf("%s %s (%s)", e.Kind, e.Subject, size(e.Bytes))
 	}
@@ -123,6 +135,10 @@ func attributes(e mirror.Event) []any {
 		attrs = append(attrs, "artifacts", e.Count, "bytes", e.Total)
 	case mirror.EventFetched, mirror.EventReused, mirror.EventResumed, mirror.EventUnpacked, mirror.EventUploaded:
 		attrs = append(attrs, "bytes", e.Bytes)
+	case mirror.EventWriting:
+		if e.Bytes >= 0 {
+			attrs = append(attrs, "bytes", e.Bytes)
+		}
 	case mirror.EventRetrying:
 		attrs = append(attrs, "waitSeconds", e.Wait.Seconds())
 	}
@@ -168,6 +184,9 @@ func (b *bar) observe(e mirror.Event) {
 	case mirror.EventFetched, mirror.EventReused, mirror.EventUnpacked, mirror.EventUploaded:
 		// The size may not have been known, or known wrongly.
 		b.add(e.Subject, e.Bytes-b.received[e.Subject])
+		delete(b.received, e.Subject)
+	case mirror.EventFailed:
+		b.add(e.Subject, -b.received[e.Subject])
 		delete(b.received, e.Subject)
 	default:
 		return

@@ -3,6 +3,7 @@
 package blob
 
 import (
+	"bytes"
 	"context"
 	"io"
 
@@ -28,3 +29,10 @@ type Source interface {
 	// ReadAll returns a blob of at most max bytes, verified.
 	ReadAll(d lock.SHA256, max int64) ([]byte, error)
 }
+
+// InMemory returns content that is held in memory.
+func InMemory(data []byte) File { return memory{bytes.NewReader(data)} }
+
+type memory struct{ *bytes.Reader }
+
+func (memory) Close() error { return nil }

@@ -152,7 +152,7 @@ func (d *download) get(ctx context.Context) error {
 		return err
 	}
 	if d.in.Size() == 0 && !d.want.vouched() {
-		return permanent(errors.New("the file is empty"))
+		return permanent(unclear(errors.New("the file is empty"), "open the URL elsewhere to see whether it is so there; then ask whoever publishes it"))
 	}
 	return nil
 }

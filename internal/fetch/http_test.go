@@ -608,7 +608,10 @@ func TestImplausibleAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			u := newUpstream(t, nil, test.answer)
 			f := fixed(t)
-			f.wantFault(t, fetch.Request{URL: u.URL + "/x"}, fault.Upstream, test.want)
+			err := f.wantFault(t, fetch.Request{URL: u.URL + "/x"}, fault.Upstream, test.want)
+			if fault.HintOf(err) == "" {
+				t.Error("there is no hint")
+			}
 			f.wantNothing(t)
 		})
 	}

@@ -8,6 +8,7 @@ package filelock
 
 import (
 	"context"
+	"errors"
 	"os"
 	"time"
 )
@@ -41,6 +42,10 @@ func TryFile(path string) (*Lock, error) {
 			return &Lock{f, path}, nil
 		}
 		_ = f.Close()
+		// Of a link, what is opened never is what lies there.
+		if fi, err := os.Lstat(path); err == nil && !fi.Mode().IsRegular() {
+			return nil, &os.PathError{Op: "lock", Path: path, Err: errors.New("it is not a regular file")}
+		}
 	}
 }
 

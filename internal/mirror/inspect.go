@@ -8,16 +8,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/index"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/image"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
@@ -191,29 +190,9 @@ func mountOf(path string) string {
 			if err != nil {
 				return ""
 			}
-			if mount := mountIn(ix.Data, r.Name, p); mount != "" {
+			if mount := cache.MountIn(ix.Data, r.Name, p); mount != "" {
 				return mount
 			}
-		}
-	}
-	return ""
-}
-
-// mountIn returns what stands before the path of a binary in an index.
-func mountIn(data []byte, repository string, p agent.Platform) string {
-	ix, err := index.Parse(data)
-	if err != nil {
-		return ""
-	}
-	for i := range ix.Entries {
-		e := &ix.Entries[i]
-		build, _ := e.Build(p)
-		u, err := url.Parse(build.URL)
-		if err != nil {
-			continue
-		}
-		if mount, ok := strings.CutSuffix(u.Path, "/"+agent.BinaryPath(repository, e.Type, e.Version, e.Name)); ok {
-			return "/" + strings.TrimPrefix(mount, "/")
 		}
 	}
 	return ""

@@ -168,7 +168,7 @@ func (s *Session) ListUpstream(ctx context.Context, sel Selection) (*Listing, er
 		return nil, err
 	}
 	result := newResult(plan, PullOptions{})
-	if err := s.probe(ctx, plan, result); err != nil {
+	if err := s.probe(ctx, plan, result, nil); err != nil {
 		return nil, err
 	}
 	files := map[string]ListedFile{}

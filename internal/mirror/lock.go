@@ -7,36 +7,60 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
 )
+
+// LockOptions say what [Session.Lock] does.
+type LockOptions struct {
+	Selection
+	// KeepGoing is as in [PullOptions].
+	KeepGoing bool
+}
 
 // Lock resolves a selection and pins it. Artifacts whose digest somebody gives
 // and whose size the server tells are not downloaded; the others are, into
 // the store, where a later pull finds them.
-func (s *Session) Lock(ctx context.Context, sel Selection) (*lock.Lock, error) {
-	plan, err := s.resolve(ctx, sel)
+func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, error) {
+	plan, err := s.resolve(ctx, o.Selection)
 	if err != nil {
 		return nil, err
 	}
 	result := newResult(plan, PullOptions{})
-	if err := s.probe(ctx, plan, result); err != nil {
+	failed := newFailures(o.KeepGoing)
+	if err := s.probe(ctx, plan, result, failed); err != nil {
 		return nil, err
 	}
+	if err := checkRoom(s.lockNeeds(plan, result)); err != nil {
+		return nil, err
+	}
+	if err := s.pin(ctx, plan, result, failed); err != nil {
+		return nil, err
+	}
+	if err := failed.err(plan.Lock); err != nil {
+		return nil, err
+	}
+	return plan.Lock, checkResult(plan.Lock)
+}
+
+// pin completes a plan's lock, with what is known and with what comes of downloads.
+func (s *Session) pin(ctx context.Context, plan *resolve.Plan, result *Result, failed *failures) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(s.Parallel)
 	for i, d := range plan.Downloads {
 		known := result.Artifacts[i]
-		if sum, err := lock.ParseSHA256(known.SHA256); err == nil && known.Size >= 0 {
+		if failed.has(known.URL) {
+			continue // it is known not to be there
+		}
+		if known.pinned() {
+			sum, _ := lock.ParseSHA256(known.SHA256) // pinned has parsed it
 			plan.Complete(i, fetch.Result{SHA256: sum, Size: known.Size})
 			continue
 		}
 		group.Go(func() error {
 			fetched, err := s.fetch(ctx, d, false)
 			plan.Complete(i, fetched)
-			return err
+			return failed.collect(ctx, known.URL, err)
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	return plan.Lock, checkResult(plan.Lock)
+	return group.Wait()
 }

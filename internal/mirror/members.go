@@ -42,9 +42,14 @@ func memberBlobs(l *lock.Lock) []lock.Blob {
 	return blobs
 }
 
+// blobSubject names a registry's blob.
+func blobSubject(from *registry.Repository, b lock.Blob) string {
+	return fmt.Sprintf("%s@%s", from.Name(), digestOf(b))
+}
+
 // fetchBlob brings a registry's blob into the store, and tells of it.
 func (s *Session) fetchBlob(ctx context.Context, from *registry.Repository, b lock.Blob) (transferred int64, err error) {
-	subject := fmt.Sprintf("%s@sha256:%s", from.Name(), b.SHA256)
+	subject := blobSubject(from, b)
 	s.Observe(Event{Kind: EventStarted, Subject: subject, Total: b.Size})
 	n, err := from.Fetch(ctx, b, s.Store, s.progressOf(subject, b.Size))
 	if err != nil {

@@ -71,7 +71,7 @@ const (
 	// EventPlanned opens the downloads: Total is the sum of the known sizes, in bytes.
 	EventPlanned EventKind = "planned"
 	// EventStarted, EventProgress, EventResumed, EventRetrying, EventRestarted,
-	// EventFetched and EventReused are about one artifact.
+	// EventFetched, EventReused and EventFailed are about one artifact.
 	EventStarted   EventKind = "started"
 	EventProgress  EventKind = "progress"
 	EventResumed   EventKind = "resumed"
@@ -79,6 +79,7 @@ const (
 	EventRestarted EventKind = "restarted"
 	EventFetched   EventKind = "fetched"
 	EventReused    EventKind = "reused"
+	EventFailed    EventKind = "failed"
 	// EventUnpacked is about an artifact of a mirror that is read.
 	EventUnpacked EventKind = "unpacked"
 	// EventUploading and EventUploaded are about a blob that goes to a registry.
@@ -86,6 +87,11 @@ const (
 	EventUploaded  EventKind = "uploaded"
 	// EventWaiting is about another run that has what is needed.
 	EventWaiting EventKind = "waiting"
+	// EventDisplaced is about what was in the way of an output, and was moved.
+	EventDisplaced EventKind = "displaced"
+	// EventWriting is about an output that takes a while at the end, all of which
+	// is known now.
+	EventWriting EventKind = "writing"
 	// EventWritten is about one file of an output.
 	EventWritten EventKind = "written"
 	// EventCompleted is about a whole output.

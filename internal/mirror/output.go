@@ -152,7 +152,7 @@ func (s *Session) openOutput(ctx context.Context, target Target, l *lock.Lock, f
 	case target.Form == FormImage:
 		return &imageOutput{s, target, from, o}, nil
 	case target.Form == FormSite:
-		w, err := site.Open(ctx, target.Path, l, site.Options{BaseURL: o.BaseURL, Blobs: from.blobs, Waiting: s.waiting})
+		w, err := site.Open(ctx, target.Path, l, site.Options{BaseURL: o.BaseURL, Blobs: from.blobs, Waiting: s.waiting, Displaced: s.displaced})
 		if err != nil {
 			return nil, err
 		}
@@ -163,6 +163,10 @@ func (s *Session) openOutput(ctx context.Context, target Target, l *lock.Lock, f
 
 func (s *Session) waiting(path string) {
 	s.Observe(Event{Kind: EventWaiting, Subject: path, Detail: "another run writes it"})
+}
+
+func (s *Session) displaced(path, to string) {
+	s.Observe(Event{Kind: EventDisplaced, Subject: path, Detail: "it is now " + to})
 }
 
 // place makes what outputs need of an artifact.
@@ -263,7 +267,7 @@ type placement struct {
 }
 
 func (s *Session) openDir(ctx context.Context, target Target, l *lock.Lock, from content, o WriteOptions) (output, error) {
-	w, err := dir.Open(ctx, target.Path, l, dir.Options{Mount: o.Mount, Source: from.cache, Waiting: s.waiting})
+	w, err := dir.Open(ctx, target.Path, l, dir.Options{Mount: o.Mount, Source: from.cache, Waiting: s.waiting, Displaced: s.displaced})
 	if err != nil {
 		return nil, err
 	}
@@ -324,7 +328,8 @@ func (out *bundleOutput) commit(ctx context.Context, l *lock.Lock, result *Outpu
 		return err
 	}
 	result.Tag, result.Digest, result.Size = contents.Tag, "sha256:"+contents.Index.Blob().SHA256.String(), contents.Size()
-	o := bundle.Options{ModTime: out.options.ModTime, Waiting: out.session.waiting}
+	out.session.Observe(Event{Kind: EventWriting, Subject: out.target.String(), Bytes: result.Size, Total: result.Size})
+	o := bundle.Options{ModTime: out.options.ModTime, Waiting: out.session.waiting, Displaced: out.session.displaced}
 	switch {
 	case out.target.Path == standardStream:
 		result.Changed = true
@@ -355,6 +360,7 @@ func (out *imageOutput) commit(ctx context.Context, l *lock.Lock, result *Output
 	if err != nil {
 		return err
 	}
+	out.session.Observe(Event{Kind: EventWriting, Subject: out.target.String(), Bytes: -1, Total: -1})
 	written, changed, err := image.WriteFile(ctx, out.target.Path, l.PluginsOnly(), out.from.cache, o)
 	if err != nil {
 		return err

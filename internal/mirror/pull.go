@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -22,10 +22,13 @@ type PullOptions struct {
 	WriteOptions
 	// DryRun makes the plan only.
 	DryRun bool
+	// KeepGoing downloads all that can be had after a download failed, and then
+	// fails with an [Incomplete]. No output is written.
+	KeepGoing bool
 }
 
 // Pull resolves, fetches and writes. It returns what was done, or with DryRun
-// what would be.
+// what would be. Beside an [Incomplete], too, there is a result.
 func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 	if err := o.check(); err != nil && !(o.DryRun && len(o.Outputs) == 0) {
 		return nil, err
@@ -38,17 +41,29 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 		return nil, err
 	}
 	result := newResult(plan, o)
-	if err := s.probe(ctx, plan, result); err != nil || o.DryRun {
-		return result, err
+	failed := newFailures(o.KeepGoing)
+	if err := s.probe(ctx, plan, result, failed); err != nil {
+		return nil, err
 	}
 	from := content{cache.Upstream{Blobs: s.Store, Memory: s.Store}, s.Store}
+	needs := s.pullNeeds(ctx, plan, result, from, o.WriteOptions)
+	if o.DryRun {
+		result.Disk = diskUses(needs)
+		return result, result.fail(plan.Lock, failed)
+	}
+	if err := checkRoom(needs); err != nil {
+		return nil, err
+	}
 	outputs, err := s.openOutputs(ctx, plan.Lock, from, o.WriteOptions)
 	if err != nil {
 		return nil, err
 	}
 	defer outputs.close()
-	if err := s.fill(ctx, plan, outputs, result); err != nil {
+	if err := s.fill(ctx, plan, outputs, result, failed); err != nil {
 		return nil, err
+	}
+	if err := result.fail(plan.Lock, failed); err != nil {
+		return result, err
 	}
 	if err := checkResult(plan.Lock); err != nil {
 		return nil, err
@@ -100,54 +115,125 @@ func (s *Session) fetchDamaged(ctx context.Context, download fetch.Request) (fet
 	return s.fetch(ctx, download, true)
 }
 
+// filling is one run of [Session.fill].
+type filling struct {
+	*Session
+	plan    *resolve.Plan
+	outputs *outputs
+	// failed, if not nil, collects what could not be downloaded.
+	failed *failures
+	// got has what came of each artifact, nil for what failed.
+	got []*fetch.Result
+	// downloading bounds how many downloads are under way.
+	downloading chan struct{}
+	// members is how many bytes came of the agent's image.
+	members atomic.Int64
+}
+
 // fill downloads every artifact and, as soon as one is there, has the outputs
-// make what they need of it. The largest go first, so that the last ones are
-// short.
-func (s *Session) fill(ctx context.Context, plan *resolve.Plan, outputs *outputs, result *Result) error {
-	order := make([]int, len(plan.Downloads))
+// make what they need of it. If the run goes on after failures, nothing is made
+// before all are there: an output that cannot be completed stays as it is.
+func (s *Session) fill(ctx context.Context, plan *resolve.Plan, outputs *outputs, result *Result, failed *failures) error {
+	f := &filling{
+		Session: s, plan: plan, outputs: outputs, failed: failed,
+		got: make([]*fetch.Result, len(plan.Downloads)), downloading: make(chan struct{}, s.Parallel),
+	}
+	order := largestFirst(result.Artifacts)
+	err := f.download(ctx, order)
+	if failed != nil && err == nil && failed.err(plan.Lock) == nil {
+		err = f.placeAll(ctx, order)
+	}
+	if err != nil {
+		return err
+	}
+	for i, fetched := range f.got {
+		if fetched != nil {
+			result.fetched(i, plan.Lock.Artifacts[i], *fetched)
+		}
+	}
+	result.FetchedBytes += f.members.Load()
+	return nil
+}
+
+// largestFirst returns the indexes of artifacts in the order in which they are
+// downloaded: the last ones are short.
+func largestFirst(artifacts []ArtifactResult) []int {
+	order := make([]int, len(artifacts))
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(result.Artifacts[b].Size, result.Artifacts[a].Size) })
-	var mu sync.Mutex
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(artifacts[b].Size, artifacts[a].Size) })
+	return order
+}
+
+// download downloads artifacts, and then the blobs of the agent's image.
+func (f *filling) download(ctx context.Context, order []int) error {
 	group, ctx := errgroup.WithContext(ctx)
-	downloading := make(chan struct{}, s.Parallel)
-	finish := func(i int) error {
-		fetched, err := s.fetch(ctx, plan.Downloads[i], false)
-		<-downloading
-		if err != nil {
-			return err
-		}
-		plan.Complete(i, fetched)
-		mended, err := s.place(ctx, outputs, plan.Lock.Artifacts[i], plan.Downloads[i])
-		if err != nil {
-			return err
-		}
-		if mended != nil {
-			fetched = *mended
-			plan.Complete(i, fetched)
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		result.fetched(i, plan.Lock.Artifacts[i], fetched)
-		return nil
-	}
 	for _, i := range order {
-		downloading <- struct{}{}
-		group.Go(func() error { return finish(i) })
+		if f.failed.has(f.plan.Lock.Artifacts[i].URL) {
+			continue // it is known not to be there
+		}
+		f.downloading <- struct{}{}
+		group.Go(func() error { return f.artifact(ctx, i) })
 	}
-	for _, b := range memberBlobs(plan.Lock) {
-		downloading <- struct{}{}
-		group.Go(func() error {
-			defer func() { <-downloading }()
-			n, err := s.fetchBlob(ctx, plan.ImageSource, b)
-			mu.Lock()
-			defer mu.Unlock()
-			result.FetchedBytes += n
-			return err
-		})
+	for _, b := range memberBlobs(f.plan.Lock) {
+		f.downloading <- struct{}{}
+		group.Go(func() error { return f.member(ctx, b) })
 	}
 	return group.Wait()
+}
+
+func (f *filling) artifact(ctx context.Context, i int) error {
+	fetched, err := f.fetch(ctx, f.plan.Downloads[i], false)
+	<-f.downloading
+	if err != nil {
+		return f.fail(ctx, f.plan.Lock.Artifacts[i].URL, err)
+	}
+	f.plan.Complete(i, fetched)
+	f.got[i] = &fetched
+	if f.failed != nil {
+		return nil
+	}
+	return f.placeOne(ctx, i)
+}
+
+func (f *filling) member(ctx context.Context, b lock.Blob) error {
+	n, err := f.fetchBlob(ctx, f.plan.ImageSource, b)
+	<-f.downloading
+	f.members.Add(n)
+	return f.fail(ctx, blobSubject(f.plan.ImageSource, b), err)
+}
+
+// fail tells of a failure that the run goes on after, and returns any other.
+func (f *filling) fail(ctx context.Context, url string, err error) error {
+	if err == nil {
+		return nil
+	}
+	ends := f.failed.collect(ctx, url, err)
+	if ends == nil {
+		f.Observe(Event{Kind: EventFailed, Subject: url, Detail: err.Error()})
+	}
+	return ends
+}
+
+// placeAll has the outputs make what they need of artifacts, all of which are there.
+func (f *filling) placeAll(ctx context.Context, order []int) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(f.Parallel)
+	for _, i := range order {
+		group.Go(func() error { return f.placeOne(ctx, i) })
+	}
+	return group.Wait()
+}
+
+func (f *filling) placeOne(ctx context.Context, i int) error {
+	mended, err := f.place(ctx, f.outputs, f.plan.Lock.Artifacts[i], f.plan.Downloads[i])
+	if err != nil || mended == nil {
+		return err
+	}
+	f.plan.Complete(i, *mended)
+	f.got[i] = mended
+	return nil
 }
 
 // place has the outputs make what they need. A blob that went bad in the store
@@ -192,15 +278,17 @@ func (s *Session) fetch(ctx context.Context, r fetch.Request, again bool) (fetch
 
 // probe finds out the sizes of the artifacts, from the store or by asking. That
 // a size cannot be had is no error, but that a file is not there is one: it
-// would be later.
-func (s *Session) probe(ctx context.Context, plan *resolve.Plan, result *Result) error {
+// would be later. Failed, if not nil, collects those.
+func (s *Session) probe(ctx context.Context, plan *resolve.Plan, result *Result, failed *failures) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(max(s.Parallel, 8))
 	for i, d := range plan.Downloads {
 		group.Go(func() error {
 			size, present, err := s.size(groupCtx, d)
 			if err != nil && (fetch.IsNotFound(err) || groupCtx.Err() != nil) {
-				return err
+				if err := failed.collect(groupCtx, result.Artifacts[i].URL, err); err != nil {
+					return err
+				}
 			}
 			result.Artifacts[i].Size = size
 			if present {

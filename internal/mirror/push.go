@@ -115,6 +115,9 @@ func (s *Session) Push(ctx context.Context, o PushOptions) (*Pushed, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkRoom(s.pushNeeds(src, l, o.Skip)); err != nil {
+		return nil, err
+	}
 	contents, err := s.contentsOf(ctx, src, l)
 	if err != nil {
 		return nil, err

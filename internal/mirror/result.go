@@ -1,6 +1,8 @@
 package mirror
 
 import (
+	"errors"
+
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
@@ -11,11 +13,13 @@ import (
 type Status string
 
 // The statuses. A dry run has StatusReused for what the store has and
-// StatusMissing for what a pull would download.
+// StatusMissing for what a pull would download. StatusFailed is for what could
+// not be had.
 const (
 	StatusFetched Status = "fetched"
 	StatusReused  Status = "reused"
 	StatusMissing Status = "missing"
+	StatusFailed  Status = "failed"
 )
 
 // Result is what a pull did. It is printed as JSON for machines.
@@ -34,6 +38,11 @@ type Result struct {
 	// FetchedBytes came over the network in this run; ReusedBytes were there.
 	FetchedBytes int64 `json:"fetchedBytes"`
 	ReusedBytes  int64 `json:"reusedBytes"`
+	// Failed are the files that could not be had, of a run that went on
+	// nevertheless; then no output was written.
+	Failed []Failure `json:"failed,omitempty"`
+	// Disk is what a dry run finds of the room on each file system.
+	Disk []DiskUse `json:"disk,omitempty"`
 	// NotSelected are platforms that the plugins are also offered for.
 	NotSelected []agent.Platform `json:"platformsNotSelected,omitempty"`
 	// Mount is where the agent must see an output.
@@ -69,6 +78,13 @@ type ArtifactResult struct {
 	Status       Status       `json:"status"`
 	// Transferred is how many bytes came over the network.
 	Transferred int64 `json:"transferred"`
+}
+
+// pinned reports whether all is known of a file that a lock says. What is said to be
+// empty is not believed.
+func (a ArtifactResult) pinned() bool {
+	_, err := lock.ParseSHA256(a.SHA256)
+	return err == nil && a.Size > 0
 }
 
 func newResult(plan *resolve.Plan, o PullOptions) *Result {
@@ -109,6 +125,20 @@ func (r *Result) fetched(i int, a lock.Artifact, f fetch.Result) {
 		r.ReusedBytes += a.Size
 	}
 	r.FetchedBytes += f.Transferred
+}
+
+// fail records what could not be had, if anything, and returns the error of that.
+func (r *Result) fail(l *lock.Lock, failed *failures) error {
+	err := failed.err(l)
+	if incomplete, ok := errors.AsType[*Incomplete](err); ok {
+		r.Failed = incomplete.Failures
+	}
+	for i, a := range r.Artifacts {
+		if failed.has(a.URL) {
+			r.Artifacts[i].Status = StatusFailed
+		}
+	}
+	return err
 }
 
 // Dependencies counts the dependencies of the plugins, each URL once.

@@ -100,36 +100,38 @@ func openDirSource(path string) (*source, error) {
 	return &source{name: path, lock: d.Lock(), content: content{cache: d}, close: d.Close}, nil
 }
 
-// openStandardInput reads a bundle from standard input: in place if that is a
-// file, else from a temporary copy that has no name, for archives are not read
-// in the order in which their bytes lie.
+// openStandardInput reads a bundle from standard input.
 func openStandardInput(ctx context.Context, stdin io.Reader) (*source, error) {
-	const name = "standard input"
-	if f, ok := stdin.(*os.File); ok {
-		if fi, err := f.Stat(); err == nil && fi.Mode().IsRegular() {
-			b, err := bundle.OpenTar(f, name)
-			if err != nil {
-				return nil, err
-			}
-			return bundleSource(name, b), nil
-		}
-	}
-	f, err := disk.TempFile()
+	f, done, err := seekable(ctx, stdin)
 	if err != nil {
-		return nil, spoolError(err)
-	}
-	if err := cache.Copy(ctx, f, stdin); err != nil {
-		f.Close()
-		return nil, spoolError(err)
-	}
-	b, err := bundle.OpenTar(f.File, name)
-	if err != nil {
-		f.Close()
 		return nil, err
 	}
-	opened := bundleSource(name, b)
-	opened.close = f.Close
+	b, err := bundle.OpenTar(f, bundle.StandardInput)
+	if err != nil {
+		return nil, errors.Join(err, done())
+	}
+	opened := bundleSource(bundle.StandardInput, b)
+	opened.close = done
 	return opened, nil
+}
+
+// seekable returns standard input as a file: itself if it is one, else a
+// temporary copy that has no name, for archives are not read in the order in which
+// their bytes lie. Done is called once it is read.
+func seekable(ctx context.Context, stdin io.Reader) (f *os.File, done func() error, err error) {
+	if f, ok := stdin.(*os.File); ok {
+		if fi, err := f.Stat(); err == nil && fi.Mode().IsRegular() {
+			return f, func() error { return nil }, nil
+		}
+	}
+	temp, err := disk.TempFile()
+	if err != nil {
+		return nil, nil, spoolError(err)
+	}
+	if err := cache.Copy(ctx, temp, stdin); err != nil {
+		return nil, nil, errors.Join(spoolError(err), temp.Close())
+	}
+	return temp.File, temp.Close, nil
 }
 
 func spoolError(err error) error {

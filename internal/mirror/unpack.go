@@ -48,6 +48,9 @@ func (s *Session) Unpack(ctx context.Context, o UnpackOptions) (*Unpacked, error
 	if err != nil {
 		return nil, err
 	}
+	if err := checkRoom(s.sourceNeeds(ctx, src, l, o.WriteOptions)); err != nil {
+		return nil, err
+	}
 	outputs, err := s.openOutputs(ctx, l, src.content, o.WriteOptions)
 	if err != nil {
 		return nil, err

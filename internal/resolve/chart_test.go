@@ -22,7 +22,12 @@ import (
 
 func newResolver(t *testing.T) (*Resolver, string) {
 	t.Helper()
-	dir := t.TempDir()
+	return reopened(t, t.TempDir())
+}
+
+// reopened returns a resolver with a store, as a later run has it.
+func reopened(t *testing.T, dir string) (*Resolver, string) {
+	t.Helper()
 	s, err := store.Open(dir)
 	check(t, err)
 	t.Cleanup(func() { _ = s.Close() })

@@ -3,6 +3,7 @@
 package resolve
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -187,6 +188,11 @@ func (r *Resolver) index(ctx context.Context, repo *repository, pinned *lock.Loc
 	if err != nil {
 		return fmt.Errorf("reading the index of repository %q: %w", repo.Name, err)
 	}
+	// To the agent it is an index without plugins; a mirror would lack them all.
+	if len(bytes.TrimSpace(data)) == 0 {
+		return fault.New(fault.Upstream, "the index of repository %q at %s is empty", repo.Name, agent.Redact(repo.URL)).
+			WithHint("open the URL elsewhere to see whether it is so there; then tell its publisher")
+	}
 	if repo.index, err = index.Parse(data); err != nil {
 		return fault.New(fault.Integrity, "the index of repository %q at %s cannot be used; the agent would refuse it as a whole, or it cannot be mirrored:\n%w",
 			repo.Name, agent.Redact(repo.URL), err).
@@ -208,10 +214,8 @@ func (r *Resolver) indexData(ctx context.Context, repo *repository, pinned *lock
 			want = &pinned.Repositories[i]
 		}
 	}
-	if want != nil {
-		if _, ok := r.Store.Has(want.Index.SHA256); ok {
-			return r.Store.ReadAll(want.Index.SHA256, index.MaxSize)
-		}
+	if want != nil && r.stored(ctx, want.Index.SHA256) {
+		return r.Store.ReadAll(want.Index.SHA256, index.MaxSize)
 	}
 	data, _, err := r.Fetch.Document(ctx, repo.URL, index.MaxSize)
 	if err != nil {
@@ -256,7 +260,7 @@ func (r *Resolver) schemas(ctx context.Context, repositories []*repository, sele
 	group.SetLimit(lookups)
 	for _, j := range jobs {
 		group.Go(func() (err error) {
-			if blob, ok := r.pinnedSchema(j.repo.Name, j.url, pinned); ok {
+			if blob, ok := pinnedSchema(j.repo.Name, j.url, pinned); ok && r.stored(ctx, blob.SHA256) {
 				j.blob = blob
 				return nil
 			}
@@ -273,16 +277,15 @@ func (r *Resolver) schemas(ctx context.Context, repositories []*repository, sele
 	return nil
 }
 
-// pinnedSchema returns a schema that a lock pins and the store has.
-func (r *Resolver) pinnedSchema(repository, url string, pinned *lock.Lock) (lock.Blob, bool) {
+// pinnedSchema returns a schema that a lock pins.
+func pinnedSchema(repository, url string, pinned *lock.Lock) (lock.Blob, bool) {
 	if pinned == nil {
 		return lock.Blob{}, false
 	}
 	for _, repo := range pinned.Repositories {
 		for _, s := range repo.Schemas {
 			if repo.Name == repository && s.URL == agent.Redact(url) {
-				_, there := r.Store.Has(s.SHA256)
-				return s.Blob, there
+				return s.Blob, true
 			}
 		}
 	}

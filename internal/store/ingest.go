@@ -133,6 +133,9 @@ func (s *Store) claimHere(ctx context.Context, name string, tell func()) (done f
 
 func (s *Store) claimFile(ctx context.Context, path string, tell func()) (*filelock.Lock, error) {
 	for tries := 0; ; tries++ {
+		if err := clearWay(path); err != nil {
+			return nil, err
+		}
 		l, err := filelock.TryFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("locking %s: %w", path, err)
@@ -155,13 +158,16 @@ func (s *Store) claimFile(ctx context.Context, path string, tell func()) (*filel
 // open opens what is there.
 func (in *Ingest) open() error {
 	path := in.Path()
-	if fi, err := os.Lstat(path); err == nil && !fi.Mode().IsRegular() {
-		if err := os.RemoveAll(path); err != nil {
+	for _, file := range []string{path, in.base + sumsSuffix, in.base + metaSuffix} {
+		if err := clearWay(file); err != nil {
 			return err
 		}
 	}
-	_ = os.Remove(in.Other())
+	_ = os.RemoveAll(in.Other())
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
+	if errors.Is(err, fs.ErrPermission) && os.Chmod(path, fileMode) == nil {
+		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
+	}
 	if err != nil {
 		return err
 	}
@@ -344,6 +350,9 @@ func (in *Ingest) commit(d lock.SHA256, size int64) error {
 	if fi.Size() != size {
 		return fmt.Errorf("the partial file has %d bytes, not %d", fi.Size(), size)
 	}
+	if err := in.file.Chmod(fileMode); err != nil {
+		return err
+	}
 	if err := in.file.Sync(); err != nil {
 		return err
 	}
@@ -355,7 +364,7 @@ func (in *Ingest) commit(d lock.SHA256, size int64) error {
 		return os.Remove(in.Path())
 	}
 	to := in.store.path(d)
-	if err := os.Rename(in.Path(), to); err != nil {
+	if err := rename(in.Path(), to); err != nil {
 		return in.yield(d, err)
 	}
 	return disk.SyncDir(filepath.Dir(to))
@@ -364,9 +373,6 @@ func (in *Ingest) commit(d lock.SHA256, size int64) error {
 // yield drops the partial file for a blob that could not be replaced, as where
 // Windows has it open, if that one is good.
 func (in *Ingest) yield(d lock.SHA256, cause error) error {
-	if fi, err := os.Lstat(in.store.path(d)); err == nil && fi.IsDir() {
-		return fmt.Errorf("a directory is in the way: %w", cause)
-	}
 	if _, ok := in.store.Has(d); !ok || in.store.Verify(context.Background(), d) != nil {
 		return cause
 	}
@@ -380,7 +386,7 @@ func (in *Ingest) removeNotes() {
 		in.sums = nil
 	}
 	for _, suffix := range []string{metaSuffix, sumsSuffix, otherSuffix} {
-		_ = os.Remove(in.base + suffix)
+		_ = os.RemoveAll(in.base + suffix)
 	}
 }
 
@@ -398,7 +404,7 @@ func (in *Ingest) Close() error {
 		_ = os.Remove(in.Path())
 		in.removeNotes()
 	}
-	_ = os.Remove(in.Other())
+	_ = os.RemoveAll(in.Other())
 	if in.sums != nil {
 		_ = in.sums.Close()
 	}

@@ -90,17 +90,6 @@ func TestCommitReplacesWhatNobodyVerified(t *testing.T) {
 	wantNoRests(t, s)
 }
 
-func TestCommitDoesNotReplaceADirectory(t *testing.T) {
-	s := open(t, t.TempDir())
-	d := lock.Sum([]byte("good"))
-	check(t, os.MkdirAll(filepath.Join(blob(s, d), "sub"), 0o755))
-	in := ingest(t, s, "key")
-	add(t, in, "good")
-	if err := in.Commit(d, 4); err == nil || !strings.Contains(err.Error(), "a directory is in the way") {
-		t.Errorf("error %v", err)
-	}
-}
-
 func TestDiscardLeavesNothing(t *testing.T) {
 	s := open(t, t.TempDir())
 	in := ingest(t, s, "key")

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -45,10 +46,6 @@ const (
 	indexContent  = `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`
 )
 
-// staleAfter is the age at which a temporary file cannot be in use. A writer
-// that slept for longer notices: see [Store.writeFile].
-const staleAfter = time.Hour
-
 // Open opens the store in a directory, and makes one of a directory that is
 // absent or empty.
 func Open(dir string) (*Store, error) {
@@ -65,6 +62,9 @@ func Open(dir string) (*Store, error) {
 	}
 	if err := s.register(); err != nil {
 		return nil, openError(dir, err)
+	}
+	if err := s.mendLayout(); err != nil {
+		return nil, openError(dir, errors.Join(err, s.Close()))
 	}
 	s.removeStale()
 	return s, nil
@@ -88,8 +88,11 @@ func openError(dir string, err error) error {
 	return fault.New(fault.Unexpected, "opening the store %s: %w", dir, err).WithHint(other)
 }
 
-// prepare creates what is missing. The layout file comes first, so that a
-// directory of ours is never taken for somebody else's.
+// storeDirs are the directories of a store, parents first.
+var storeDirs = []string{ingestDir, blobsRoot, blobsDir, urlsDir, derivedDir, rootsDir}
+
+// prepare creates the directories that are missing. The first of them is one
+// that tells a store from what is somebody else's.
 func (s *Store) prepare() error {
 	created, err := disk.MakeDirs(s.dir, dirMode)
 	if err != nil {
@@ -100,22 +103,19 @@ func (s *Store) prepare() error {
 			return err
 		}
 	}
-	if err := s.prepareLayout(); err != nil {
+	if err := s.refuseForeign(); err != nil {
 		return err
 	}
-	for _, sub := range []string{blobsRoot, blobsDir, ingestDir, urlsDir, derivedDir, rootsDir} {
+	for _, sub := range storeDirs {
 		if err := makeDir(filepath.Join(s.dir, sub)); err != nil {
 			return err
 		}
 	}
-	path := filepath.Join(s.dir, indexFile)
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return s.writeFile(path, []byte(indexContent), durable)
+	return nil
 }
 
-// makeDir creates a directory whose parent exists.
+// makeDir creates a directory whose parent exists. Whatever else is there goes:
+// a link, which would lead blobs out of the store, not what it leads to.
 func makeDir(path string) error {
 	err := os.Mkdir(path, dirMode)
 	if err == nil {
@@ -124,54 +124,97 @@ func makeDir(path string) error {
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	fi, err := os.Stat(path)
-	if err == nil && !fi.IsDir() {
-		err = &fs.PathError{Op: "mkdir", Path: path, Err: syscall.ENOTDIR}
+	fi, err := os.Lstat(path)
+	if err != nil || fi.IsDir() {
+		return err
 	}
-	return err
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Mkdir(path, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err // or another process found the same
+	}
+	return disk.SyncDir(filepath.Dir(path))
 }
 
-func (s *Store) prepareLayout() error {
-	path := filepath.Join(s.dir, layoutFile)
-	switch _, err := os.Lstat(path); {
-	case err == nil:
-		return checkLayout(path)
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
+// mendLayout writes the files that make the directory an OCI image layout
+// where they are absent or damaged. What another tool put into the index stays.
+func (s *Store) mendLayout() error {
+	if layoutVersion(filepath.Join(s.dir, layoutFile)) != 1 {
+		if err := s.writeFile(filepath.Join(s.dir, layoutFile), []byte(layoutContent), durable); err != nil {
+			return err
+		}
 	}
-	if err := s.refuseForeign(); err != nil {
-		return err
+	path := filepath.Join(s.dir, indexFile)
+	if data, ok := readFile(path, maxIndex); ok && isIndex(data) {
+		return nil
 	}
-	if err := makeDir(filepath.Join(s.dir, ingestDir)); err != nil {
-		return err
-	}
-	return s.writeFile(path, []byte(layoutContent), durable)
+	return s.writeFile(path, []byte(indexContent), durable)
 }
 
-func checkLayout(path string) error {
+// maxIndex bounds, in bytes, the index.json of a store.
+const maxIndex = 16 << 20
+
+func isIndex(data []byte) bool {
+	var index struct {
+		SchemaVersion int               `json:"schemaVersion"`
+		Manifests     []json.RawMessage `json:"manifests"`
+	}
+	return json.Unmarshal(data, &index) == nil && index.SchemaVersion == 2
+}
+
+// layoutVersion returns the major version that an oci-layout file names, or 0
+// if it is none.
+func layoutVersion(path string) int {
 	var layout struct {
 		Version string `json:"imageLayoutVersion"`
 	}
 	data, ok := readFile(path, 64<<10)
-	if !ok || json.Unmarshal(data, &layout) != nil || !strings.HasPrefix(layout.Version, "1.") {
-		return fault.New(fault.Usage, "%s is not that of an OCI image layout of version 1", path).
-			WithHint("name another directory with --store, or remove this one if it was a store")
+	if !ok || json.Unmarshal(data, &layout) != nil {
+		return 0
 	}
-	return nil
+	major, _, _ := strings.Cut(layout.Version, ".")
+	version, err := strconv.Atoi(major)
+	if err != nil {
+		return 0
+	}
+	return version
 }
 
-// refuseForeign refuses a directory that is not empty. The ingest directory is
-// the first thing that a store gets, and lost+found is part of a fresh volume.
+// refuseForeign refuses a directory that is somebody else's: one that is not
+// empty, has no valid oci-layout file, and not the directories of a store.
+// Lost+found is part of a fresh volume.
 func (s *Store) refuseForeign() error {
+	path := filepath.Join(s.dir, layoutFile)
+	switch version := layoutVersion(path); {
+	case version == 1:
+		return nil
+	case version > 1:
+		return fault.New(fault.Usage, "%s is not that of an OCI image layout of version 1", path).
+			WithHint("name another directory with --store")
+	}
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
 		return err
 	}
+	foreign := func(name string) error {
+		return fault.New(fault.Usage, "the directory is not empty and not a store: it has %q, but no valid %s", name, layoutFile).
+			WithHint("name an empty or absent directory with --store; if this one was a store, remove it")
+	}
+	begun, rest := false, ""
 	for _, e := range entries {
-		if name := e.Name(); name != ingestDir && name != "lost+found" {
-			return fault.New(fault.Usage, "the directory is not empty and not a store: it has %q, but no %s", name, layoutFile).
-				WithHint("name an empty or absent directory with --store")
+		switch name := e.Name(); name {
+		case ingestDir:
+			begun = true
+		case "lost+found":
+		case layoutFile, indexFile, blobsRoot, urlsDir, derivedDir, rootsDir:
+			rest = name
+		default:
+			return foreign(name)
 		}
+	}
+	if rest != "" && !begun {
+		return foreign(rest)
 	}
 	return nil
 }
@@ -216,24 +259,19 @@ func (s *Store) enter() error {
 	return nil
 }
 
-// removeStale removes what processes that were killed left behind, save their
-// downloads, which are resumed.
-func (s *Store) removeStale() {
-	entries, err := os.ReadDir(filepath.Join(s.dir, ingestDir))
-	if err != nil {
-		return
+// runOf returns which run has made a temporary file, or "".
+func runOf(name string) string {
+	rest, ok := strings.CutPrefix(name, tempPrefix)
+	run, _, named := strings.Cut(rest, "-")
+	if !ok || !named {
+		return ""
 	}
-	for _, e := range entries {
-		path := filepath.Join(s.dir, ingestDir, e.Name())
-		switch {
-		case strings.HasPrefix(e.Name(), tempPrefix):
-			if fi, err := e.Info(); err == nil && time.Since(fi.ModTime()) > staleAfter {
-				_ = os.Remove(path)
-			}
-		case strings.HasSuffix(e.Name(), lockSuffix):
-			if l, err := filelock.TryFile(path); err == nil && l != nil {
-				_ = l.Unlock()
-			}
-		}
-	}
+	return run
+}
+
+// tempName begins the names of the temporary files of this run, so that others
+// can tell whether their writer lives.
+func (s *Store) tempName() string {
+	run := strings.TrimPrefix(filepath.Base(s.run.Name()), runPrefix)
+	return tempPrefix + strings.TrimSuffix(run, lockSuffix) + "-"
 }

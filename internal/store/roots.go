@@ -7,6 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
 // root is an output and what it is made of.
@@ -42,12 +45,17 @@ func (s *Store) Roots(visit func(path string, lock []byte) (keep bool)) error {
 	if err != nil {
 		return fmt.Errorf("reading the outputs of the store: %w", explain(err))
 	}
+	var damaged []string
 	for _, e := range entries {
 		file := filepath.Join(s.dir, rootsDir, e.Name())
+		if !isHashed(strings.TrimSuffix(e.Name(), metaSuffix)) {
+			continue // no output is noted under such a name
+		}
 		var r root
 		data, ok := readFile(file, maxRoot)
-		if !ok || json.Unmarshal(data, &r) != nil {
-			return fmt.Errorf("reading the outputs of the store: %s is damaged; remove it, and pull that output again", file)
+		if !ok || json.Unmarshal(data, &r) != nil || s.rootFile(r.Path) != file {
+			damaged = append(damaged, file)
+			continue
 		}
 		if visit(r.Path, r.Lock) {
 			continue
@@ -56,5 +64,10 @@ func (s *Store) Roots(visit func(path string, lock []byte) (keep bool)) error {
 			return fmt.Errorf("forgetting the output %s: %w", r.Path, explain(err))
 		}
 	}
-	return nil
+	if len(damaged) == 0 {
+		return nil
+	}
+	return fault.New(fault.Integrity, "of some outputs the store does not know any more what they are made of, so that nothing can be removed safely: damaged are\n  %s",
+		strings.Join(damaged, "\n  ")).
+		WithHint("remove these files and prune again: that takes no output away, only what the store has of it, which its next pull downloads")
 }

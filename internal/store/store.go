@@ -55,7 +55,11 @@ func (s *Store) Dir() string { return s.dir }
 
 // Close tells other processes that this one is done with the store. Without
 // it, the end of the process does.
-func (s *Store) Close() error { return s.run.Unlock() }
+func (s *Store) Close() error {
+	// Some may have been killed since this one began.
+	s.removeStale()
+	return s.run.Unlock()
+}
 
 func (s *Store) path(d lock.SHA256) string {
 	return filepath.Join(s.dir, blobsDir, d.String())
@@ -69,6 +73,9 @@ func (s *Store) Has(d lock.SHA256) (size int64, ok bool) {
 	fi, err := os.Lstat(path)
 	if err != nil || !fi.Mode().IsRegular() {
 		return 0, false
+	}
+	if fi.Mode()&fileMode != fileMode {
+		_ = os.Chmod(path, fi.Mode()|fileMode) // opening it says what is wrong, if anything is
 	}
 	if fi.ModTime().Before(s.opened) {
 		// The file system's clock may be ahead of this machine's.
@@ -89,7 +96,7 @@ func (s *Store) Open(d lock.SHA256) (blob.File, error) {
 	}
 	f, err := os.Open(s.path(d))
 	if err != nil {
-		return nil, fmt.Errorf("opening a blob of the store: %w", err)
+		return nil, fmt.Errorf("opening a blob of the store: %w", explain(err))
 	}
 	return f, nil
 }
@@ -222,27 +229,15 @@ const (
 	forgettable durability = false
 )
 
-// writeFile writes a file under a temporary name and renames it. The cleaning
-// of another process may take a temporary file that is old because its writer
-// slept: then the file is written again.
+// writeFile writes a file under a temporary name and renames it.
 func (s *Store) writeFile(path string, data []byte, d durability) error {
-	for attempt := 0; ; attempt++ {
-		err := s.tryWriteFile(path, data, d)
-		if attempt < 3 && errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		return err
-	}
-}
-
-func (s *Store) tryWriteFile(path string, data []byte, d durability) error {
-	f, err := os.CreateTemp(filepath.Join(s.dir, ingestDir), tempPrefix+"*")
+	f, err := os.CreateTemp(filepath.Join(s.dir, ingestDir), s.tempName()+"*")
 	if err != nil {
 		return err
 	}
 	err = fill(f, data, d)
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = rename(f.Name(), path)
 	}
 	if err != nil {
 		_ = os.Remove(f.Name())
@@ -252,6 +247,15 @@ func (s *Store) tryWriteFile(path string, data []byte, d durability) error {
 		return disk.SyncDir(filepath.Dir(path))
 	}
 	return nil
+}
+
+// rename gives a file its name, and takes away what is no file there: somebody
+// else may have put a directory or a link into the store.
+func rename(from, to string) error {
+	if err := clearWay(to); err != nil {
+		return err
+	}
+	return os.Rename(from, to)
 }
 
 // fill writes and closes f.

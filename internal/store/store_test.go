@@ -60,9 +60,10 @@ func TestOpenMakesAnImageLayout(t *testing.T) {
 func TestOpenKeepsAnIndexThatIsThere(t *testing.T) {
 	dir := t.TempDir()
 	open(t, dir)
-	write(t, filepath.Join(dir, "index.json"), "another tool's")
+	const other = `{"schemaVersion": 2, "manifests": [], "annotations": {"by": "another tool"}}`
+	write(t, filepath.Join(dir, "index.json"), other)
 	open(t, dir)
-	if data, _ := os.ReadFile(filepath.Join(dir, "index.json")); string(data) != "another tool's" {
+	if data, _ := os.ReadFile(filepath.Join(dir, "index.json")); string(data) != other {
 		t.Errorf("index.json is %s", data)
 	}
 }
@@ -81,14 +82,19 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		"foreign directory": {func(t *testing.T, dir string) { write(t, dir+"/precious", "") }, fault.Usage, "not empty and not a store"},
 		"file in the way":   {func(t *testing.T, dir string) { check(t, os.Remove(dir)); write(t, dir, "") }, fault.Usage, "a file is in the way"},
-		"file for blobs": {func(t *testing.T, dir string) {
-			write(t, dir+"/oci-layout", `{"imageLayoutVersion":"1.0.0"}`)
-			write(t, dir+"/blobs", "")
-		}, fault.Usage, "a file is in the way"},
-		"damaged layout": {func(t *testing.T, dir string) { write(t, dir+"/oci-layout", "") }, fault.Usage, "not that of an OCI image layout"},
-		"later layout":   {func(t *testing.T, dir string) { write(t, dir+"/oci-layout", `{"imageLayoutVersion":"2.0.0"}`) }, fault.Usage, "version 1"},
+		"damaged layout":    {func(t *testing.T, dir string) { write(t, dir+"/oci-layout", "") }, fault.Usage, "no valid oci-layout"},
+		"damaged bundle": {func(t *testing.T, dir string) {
+			write(t, dir+"/oci-layout", "")
+			write(t, dir+"/index.json", "{}")
+			check(t, os.Mkdir(dir+"/blobs", 0o755))
+		}, fault.Usage, "no valid oci-layout"},
+		"later layout": {func(t *testing.T, dir string) { write(t, dir+"/oci-layout", `{"imageLayoutVersion":"2.0.0"}`) }, fault.Usage, "version 1"},
 		"layout is a directory": {func(t *testing.T, dir string) { check(t, os.Mkdir(dir+"/oci-layout", 0o755)) },
-			fault.Usage, "not that of an OCI image layout"},
+			fault.Usage, "no valid oci-layout"},
+		"something foreign in what may be a store": {func(t *testing.T, dir string) {
+			check(t, os.Mkdir(dir+"/ingest", 0o755))
+			write(t, dir+"/precious", "")
+		}, fault.Usage, "precious"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -308,24 +314,4 @@ func TestRecordsThatCannotBeReadCountAsNone(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestStaleTemporaries(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir)
-	old, fresh := filepath.Join(dir, "ingest", "tmp-old"), filepath.Join(dir, "ingest", "tmp-fresh")
-	write(t, old, "")
-	write(t, fresh, "")
-	past := time.Now().Add(-2 * time.Hour)
-	check(t, os.Chtimes(old, past, past))
-	open(t, dir)
-	if _, err := os.Stat(old); err == nil {
-		t.Error("the stale temporary file is still there")
-	}
-	if _, err := os.Stat(fresh); err != nil {
-		t.Error("a temporary file that may be in use was removed")
-	}
-	// A writer whose file was taken writes again.
-	_, err := s.Put([]byte("x"))
-	check(t, err)
 }

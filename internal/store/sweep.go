@@ -120,7 +120,7 @@ func (s *Store) sweepIngests(ctx context.Context) (bytes int64, err error) {
 			return bytes, err
 		}
 		name, _, _ := strings.Cut(e.Name(), ".")
-		if _, err := lock.ParseSHA256(name); err != nil || strings.HasSuffix(e.Name(), lockSuffix) {
+		if !isHashed(name) || strings.HasSuffix(e.Name(), lockSuffix) {
 			continue
 		}
 		n, err := s.sweepIngest(name, e.Name())
@@ -147,7 +147,7 @@ func (s *Store) sweepIngest(name, file string) (bytes int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return fi.Size(), os.Remove(path)
+	return fi.Size(), os.RemoveAll(path)
 }
 
 // sweepRecords removes the records whose blob is not there, and those that
@@ -165,7 +165,7 @@ func (s *Store) sweepRecords(ctx context.Context, dir string) error {
 		if s.recordHolds(path) {
 			continue
 		}
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.RemoveAll(path); err != nil {
 			return err
 		}
 	}

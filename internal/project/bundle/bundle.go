@@ -119,7 +119,7 @@ type Contents struct {
 // Open opens a blob, the index or a manifest to read.
 func (c *Contents) Open(d lock.SHA256) (blob.File, error) {
 	if data, ok := c.made[d]; ok {
-		return inMemory(data), nil
+		return blob.InMemory(data), nil
 	}
 	return c.blobs.Open(d)
 }
@@ -130,6 +130,9 @@ type Options struct {
 	ModTime time.Time
 	// Waiting, if not nil, is called when another run has the output.
 	Waiting func(path string)
+	// Displaced, if not nil, is called for what was in the way of a directory
+	// that is a bundle, with where it was and where it was moved.
+	Displaced func(path, to string)
 }
 
 // explain says what to do about errors of the file system.

@@ -74,7 +74,7 @@ func (c *Contents) writeFile(ctx context.Context, out *onefile.File, segments []
 // digests, so that the source need not be read.
 func holds(ctx context.Context, path string, segments []segment) (bool, error) {
 	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return false, nil
 	}
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/tree"
 )
 
 // layoutFiles are the files of a layout in a directory. No link leads out of
@@ -163,6 +164,10 @@ func checkWritable(dir string) error {
 		if err == nil {
 			err = disk.Probe(dir, tempPrefix+"*")
 		}
+		if disk.IsFull(err) {
+			return fault.New(fault.Unexpected, "the output directory %s cannot be written: %w", dir, err).
+				WithHint("free some space and run the same command again")
+		}
 		if err != nil {
 			return fault.New(fault.Usage, "the output directory %s cannot be written: %w", dir, err).
 				WithHint("name an output that you may write to")
@@ -185,29 +190,50 @@ func ours(dir string, in layoutFiles) error {
 	has := map[string]bool{}
 	for _, name := range names {
 		switch {
-		case name == "blobs":
-			if unknown, err := in.unknownBlob(); err != nil || unknown != "" {
-				return errors.Join(err, foreign("it has %q", unknown))
-			}
-		case name == layoutName, name == indexName, name == "lost+found", name == windowsLock, strings.HasPrefix(name, tempPrefix):
+		case name == "blobs", name == layoutName, name == indexName, name == tree.MetaDir:
+		case name == "lost+found", name == windowsLock, strings.HasPrefix(name, tempPrefix):
 		default:
 			return foreign("it has %q", clip(name))
 		}
 		has[name] = true
 	}
-	if !has[layoutName] {
-		if has["blobs"] || has[indexName] {
-			return foreign("it has no %s", layoutName)
+	written := in.namesBundle()
+	if has["blobs"] {
+		if unknown, err := in.unknownBlob(written); err != nil || unknown != "" {
+			return errors.Join(err, foreign("it has %q", unknown))
 		}
-		return nil
 	}
-	if !has[indexName] {
+	switch {
+	case written:
+		return nil // whatever became of the rest is written anew
+	case !has[layoutName] && (has["blobs"] || has[indexName] || has[tree.MetaDir]):
+		return foreign("it has no %s", layoutName)
+	case !has[layoutName] || !has[indexName]:
 		return nil // what a killed run left
 	}
 	if _, err := readLayout(in); errors.Is(err, ErrNotBundle) {
 		return foreign("%v", err)
 	}
 	return nil // a damaged one is written anew
+}
+
+// namesBundle reports whether index.json is, byte for byte, one that
+// [Contents.indexJSON] writes.
+func (l layoutFiles) namesBundle() bool {
+	data, err := l.small(indexName)
+	if err != nil {
+		return false
+	}
+	d, _, err := bundleDescriptor(data)
+	if err != nil {
+		return false
+	}
+	b, err := descriptorBlob(d)
+	if err != nil {
+		return false
+	}
+	ours, err := indexJSON(b, d.Annotations[refNameAnnotation])
+	return err == nil && bytes.Equal(data, ours)
 }
 
 // names lists a directory.
@@ -220,8 +246,9 @@ func (l layoutFiles) names(dir string) ([]string, error) {
 	return d.Readdirnames(-1)
 }
 
-// unknownBlob returns the path of something under blobs that is no blob.
-func (l layoutFiles) unknownBlob() (string, error) {
+// unknownBlob returns the path of something under blobs that is no blob. Of a
+// bundle, the directories of blobs themselves may have been replaced.
+func (l layoutFiles) unknownBlob(bundle bool) (string, error) {
 	for _, dir := range []string{"blobs", blobsDir} {
 		fi, err := l.root.Lstat(dir)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -229,6 +256,9 @@ func (l layoutFiles) unknownBlob() (string, error) {
 		}
 		if err != nil {
 			return "", err
+		}
+		if !fi.IsDir() && bundle {
+			return "", nil
 		}
 		if !fi.IsDir() {
 			return dir, nil
@@ -259,7 +289,7 @@ func WriteLayout(ctx context.Context, dir string, c *Contents, o Options) (chang
 		disk.RemoveDirs(created)
 		return false, fmt.Errorf("writing the bundle %s: %w", dir, explain(tooLarge(err)))
 	}
-	changed, err = c.writeLayout(ctx, dir)
+	changed, err = c.writeLayout(ctx, dir, o)
 	err = errors.Join(err, held.Unlock())
 	if err != nil {
 		disk.RemoveDirs(created)
@@ -284,6 +314,9 @@ func lockDir(ctx context.Context, dir string, o Options) (held *filelock.Lock, c
 	held, err = filelock.Wait(ctx, tell, func() (*filelock.Lock, error) {
 		made, err := disk.MakeDirs(dir, dirMode)
 		created = append(created, made...)
+		for _, d := range made {
+			err = errors.Join(err, os.Chmod(d, dirMode)) // whatever the umask
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -315,21 +348,23 @@ func stillThere(l *filelock.Lock, dir string) bool {
 type layoutWriter struct {
 	ctx      context.Context
 	in       layoutFiles
+	tree     *tree.Tree
 	contents *Contents
 	temps    atomic.Int64
 	changed  atomic.Bool
 }
 
-func (c *Contents) writeLayout(ctx context.Context, dir string) (changed bool, err error) {
-	root, err := os.OpenRoot(dir)
+func (c *Contents) writeLayout(ctx context.Context, dir string, o Options) (changed bool, err error) {
+	t, err := tree.OpenExisting(dir)
 	if err != nil {
 		return false, err
 	}
-	defer root.Close()
-	w := &layoutWriter{ctx: ctx, in: layoutFiles{root}, contents: c}
+	defer t.Close()
+	w := &layoutWriter{ctx: ctx, in: layoutFiles{t.Root}, tree: t, contents: c}
 	if err := ours(dir, w.in); err != nil {
 		return false, err
 	}
+	t.MayDisplace(o.Displaced)
 	index, err := c.indexJSON()
 	if err != nil {
 		return false, err
@@ -340,10 +375,8 @@ func (c *Contents) writeLayout(ctx context.Context, dir string) (changed bool, e
 	if err := w.put(layoutName, []byte(layoutContent)); err != nil {
 		return false, err
 	}
-	for _, sub := range []string{"blobs", blobsDir} {
-		if err := root.Mkdir(sub, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
-			return false, err
-		}
+	if err := t.MkdirAll(blobsDir); err != nil {
+		return false, err
 	}
 	err = w.blobs()
 	if err == nil {
@@ -380,7 +413,7 @@ func (w *layoutWriter) sweep() error {
 	}
 	for _, name := range names {
 		if strings.HasPrefix(name, tempPrefix) {
-			if err := w.in.root.Remove(name); err != nil {
+			if err := w.in.root.RemoveAll(name); err != nil {
 				return fmt.Errorf("sweeping what a killed run left: %w", err)
 			}
 		}
@@ -410,7 +443,7 @@ func (w *layoutWriter) lacking() ([]lock.Blob, error) {
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i, b := range all {
 		g.Go(func() (err error) {
-			has[i], err = w.has(ctx, b)
+			has[i], err = w.tree.Holds(ctx, blobPath(b.SHA256), b, fileMode)
 			return err
 		})
 	}
@@ -426,31 +459,6 @@ func (w *layoutWriter) lacking() ([]lock.Blob, error) {
 	return lacking, nil
 }
 
-// has reports whether a blob is there and right.
-func (w *layoutWriter) has(ctx context.Context, b lock.Blob) (bool, error) {
-	f, size, err := w.in.regular(blobPath(b.SHA256))
-	if err != nil {
-		return false, w.replaceable(blobPath(b.SHA256), err)
-	}
-	defer f.Close()
-	if size != b.Size {
-		return false, nil
-	}
-	sum, err := digest(ctx, f)
-	if err != nil && ctx.Err() != nil {
-		return false, err
-	}
-	return err == nil && sum == b.SHA256, nil
-}
-
-// replaceable says of a file that could not be opened whether it may be written.
-func (w *layoutWriter) replaceable(name string, err error) error {
-	if fi, lerr := w.in.root.Lstat(name); lerr == nil && !fi.Mode().IsRegular() {
-		return fault.New(fault.Usage, "%s is not a regular file", name).WithHint("it was not written by this program: move it away")
-	}
-	return nil // writing it says what is wrong
-}
-
 // blob writes one blob, and compares what was written.
 func (w *layoutWriter) blob(ctx context.Context, b lock.Blob) error {
 	s := segment{blob: &b}
@@ -464,14 +472,9 @@ func (w *layoutWriter) blob(ctx context.Context, b lock.Blob) error {
 
 // put writes a small file that is not there already.
 func (w *layoutWriter) put(name string, data []byte) error {
-	there, err := w.in.small(name)
-	if err == nil && bytes.Equal(there, data) {
-		return nil
-	}
-	if err != nil {
-		if err := w.replaceable(name, err); err != nil {
-			return err
-		}
+	blob := lock.Blob{Size: int64(len(data)), SHA256: lock.Sum(data)}
+	if same, err := w.tree.Holds(w.ctx, name, blob, fileMode); err != nil || same {
+		return err
 	}
 	return w.write(name, func(f *os.File) error {
 		_, err := f.Write(data)
@@ -489,10 +492,16 @@ func (w *layoutWriter) write(name string, fill func(f *os.File) error) error {
 	}
 	err = fill(f)
 	if err == nil {
+		err = f.Chmod(fileMode) // whatever the umask
+	}
+	if err == nil {
 		err = f.Sync()
 	}
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
+	}
+	if err == nil {
+		err = w.tree.MakeWay(name)
 	}
 	if err == nil {
 		err = root.Rename(temp, name)
@@ -520,7 +529,7 @@ func (w *layoutWriter) removeOthers() error {
 		if keep[name] {
 			continue
 		}
-		if err := w.in.root.Remove(blobsDir + "/" + name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := w.tree.Remove(blobsDir + "/" + name); err != nil {
 			return fmt.Errorf("removing a blob of the bundle that was there: %w", err)
 		}
 		w.changed.Store(true)

@@ -120,7 +120,16 @@ func Sniff(path string) Form {
 // Open opens a bundle that is a tar file or a layout directory. What is none is
 // an [ErrNotBundle]. It has a hint, unless it may be an image that this program
 // wrote: of those, and of what is none of the two, the caller knows more.
-func Open(path string) (*Bundle, error) {
+func Open(path string) (*Bundle, error) { return openPath(path, open) }
+
+// OpenIncomplete is [Open] for a bundle that may lack blobs, which are looked
+// for when they are read.
+func OpenIncomplete(path string) (*Bundle, error) { return openPath(path, openIncomplete) }
+
+// opener reads what can be read of a bundle before its blobs are.
+type opener func(from origin, in files) (*Bundle, error)
+
+func openPath(path string, open opener) (*Bundle, error) {
 	fi, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New(fault.Usage, "there is no bundle %s: %w", path, cause(err)).WithHint(bundleHint)
@@ -129,7 +138,7 @@ func Open(path string) (*Bundle, error) {
 		return nil, unopened(path, err)
 	}
 	if fi.IsDir() {
-		return openLayout(path)
+		return openLayout(path, open)
 	}
 	if !fi.Mode().IsRegular() {
 		return nil, fault.New(fault.Usage, "%s is neither a regular file nor a directory", path).
@@ -139,7 +148,7 @@ func Open(path string) (*Bundle, error) {
 	if err != nil {
 		return nil, unopened(path, err)
 	}
-	return OpenTar(f, path)
+	return openTar(f, path, open)
 }
 
 func unopened(path string, err error) error {
@@ -161,7 +170,14 @@ func cause(err error) error {
 
 // OpenTar opens a bundle that is an open tar file, which the bundle closes. The
 // name is for messages: a path, or [StandardInput]. Errors are as [Open]'s.
-func OpenTar(f *os.File, name string) (*Bundle, error) {
+func OpenTar(f *os.File, name string) (*Bundle, error) { return openTar(f, name, open) }
+
+// OpenIncompleteTar is to [OpenTar] what [OpenIncomplete] is to [Open].
+func OpenIncompleteTar(f *os.File, name string) (*Bundle, error) {
+	return openTar(f, name, openIncomplete)
+}
+
+func openTar(f *os.File, name string, open opener) (*Bundle, error) {
 	from := origin{name: name}
 	fi, err := f.Stat()
 	if err == nil && !fi.Mode().IsRegular() {
@@ -179,7 +195,7 @@ func OpenTar(f *os.File, name string) (*Bundle, error) {
 }
 
 // openLayout opens a bundle that is a directory.
-func openLayout(dir string) (*Bundle, error) {
+func openLayout(dir string, open opener) (*Bundle, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, unopened(dir, err)
@@ -187,12 +203,20 @@ func openLayout(dir string) (*Bundle, error) {
 	return open(origin{dir, true}, layoutFiles{root})
 }
 
-// open reads everything that can be read before the blobs are.
+// open reads everything that can be read before the blobs are, and looks for those.
 func open(from origin, in files) (*Bundle, error) {
-	c, err := readLayout(in)
+	b, err := openIncomplete(from, in)
 	if err == nil {
-		err = checkPresent(in, c)
+		err = b.checkPresent()
 	}
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+func openIncomplete(from origin, in files) (*Bundle, error) {
+	c, err := readLayout(in)
 	if err != nil {
 		return nil, errors.Join(from.describe(err), in.Close())
 	}
@@ -392,21 +416,27 @@ func missing(d lock.SHA256) error {
 	return fault.New(fault.Incomplete, "%s/%s is missing", blobsDir, d)
 }
 
-// checkPresent looks for all blobs, without reading them.
-func checkPresent(in files, c *Contents) error {
-	for _, b := range c.Blobs {
-		size, err := in.size(b.SHA256)
-		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s: %w", c.What(b.SHA256), missing(b.SHA256))
-		}
-		if err == nil && size != b.Size {
-			err = fault.New(fault.Integrity, "%s/%s has %d bytes, not %d", blobsDir, b.SHA256, size, b.Size)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", c.What(b.SHA256), err)
+// checkPresent looks for all blobs, without reading them. It closes a bundle
+// that lacks one.
+func (b *Bundle) checkPresent() error {
+	for _, blob := range b.contents.Blobs {
+		if err := b.present(blob); err != nil {
+			return errors.Join(b.fault(blob.SHA256, err), b.Close())
 		}
 	}
 	return nil
+}
+
+// present looks for a blob of a size.
+func (b *Bundle) present(blob lock.Blob) error {
+	size, err := b.files.size(blob.SHA256)
+	if errors.Is(err, fs.ErrNotExist) {
+		return missing(blob.SHA256)
+	}
+	if err == nil && size != blob.Size {
+		err = fault.New(fault.Integrity, "%s/%s has %d bytes, not %d", blobsDir, blob.SHA256, size, blob.Size)
+	}
+	return err
 }
 
 // What says in messages what a blob is, and for which platforms.

@@ -247,8 +247,12 @@ func (c *Contents) order() []lock.Blob {
 
 // indexJSON is the index.json of the layout.
 func (c *Contents) indexJSON() ([]byte, error) {
-	d := descriptor(indexType, c.Index.Blob())
-	d.Annotations = map[string]string{refNameAnnotation: c.Tag}
+	return indexJSON(c.Index.Blob(), c.Tag)
+}
+
+func indexJSON(index lock.Blob, tag string) ([]byte, error) {
+	d := descriptor(indexType, index)
+	d.Annotations = map[string]string{refNameAnnotation: tag}
 	return encode(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{d}})
 }
 

@@ -342,10 +342,3 @@ func (o *output) copyN(f blob.File, n int64) (int64, error) {
 	}
 	return done, err
 }
-
-// memoryFile is a document to read.
-type memoryFile struct{ *bytes.Reader }
-
-func inMemory(data []byte) blob.File { return memoryFile{bytes.NewReader(data)} }
-
-func (memoryFile) Close() error { return nil }

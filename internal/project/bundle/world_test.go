@@ -52,7 +52,7 @@ func (m *memory) Open(d lock.SHA256) (blob.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return inMemory(data), nil
+	return blob.InMemory(data), nil
 }
 
 func (m *memory) Verify(_ context.Context, d lock.SHA256) error {

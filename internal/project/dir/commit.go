@@ -49,10 +49,8 @@ func (d *directory) commitWhole(ctx context.Context, l *lock.Lock) (bool, error)
 	if err := d.writeSuperseded(supersededBy(d.superseded(), layoutOf(l))); err != nil {
 		return false, err
 	}
-	if _, err := d.Root.Lstat(sumsPath); err == nil {
-		if err := d.Root.Remove(sumsPath); err != nil {
-			return false, err
-		}
+	if err := d.Remove(sumsPath); err != nil {
+		return false, err
 	}
 	return written, d.syncPlaced()
 }

@@ -46,6 +46,9 @@ type Options struct {
 	Source cache.Source
 	// Waiting, if not nil, is called when another run has the directory.
 	Waiting func(path string)
+	// Displaced, if not nil, is called for what was in the way of a directory
+	// that pull wrote before, with where it was and where it was moved.
+	Displaced func(path, to string)
 }
 
 // Writer writes a directory. Place may be called concurrently, between one Open
@@ -66,17 +69,17 @@ func Open(ctx context.Context, dir string, plan *lock.Lock, o Options) (*Writer,
 	}
 	w := &Writer{options: o, platforms: map[agent.Platform]*directory{}}
 	var err error
-	if w.top, err = openPlanned(ctx, dir, o.Waiting); err != nil {
+	if w.top, err = openPlanned(ctx, dir, o); err != nil {
 		return nil, err
 	}
 	for _, p := range plan.Platforms {
 		d := w.top
 		if len(plan.Platforms) > 1 {
-			if err := w.top.CheckDir(p.Dir()); err != nil {
+			if err := w.top.ClearDir(p.Dir()); err != nil {
 				w.Close()
 				return nil, err
 			}
-			if d, err = openPlanned(ctx, filepath.Join(dir, p.Dir()), o.Waiting); err != nil {
+			if d, err = openPlanned(ctx, filepath.Join(dir, p.Dir()), o); err != nil {
 				w.Close()
 				return nil, err
 			}

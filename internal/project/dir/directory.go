@@ -40,8 +40,8 @@ func openDirectory(ctx context.Context, path string, waiting func(string)) (*dir
 
 // openPlanned opens the directory of a plan, which no other form of output may
 // have.
-func openPlanned(ctx context.Context, path string, waiting func(string)) (*directory, error) {
-	d, err := openDirectory(ctx, path, waiting)
+func openPlanned(ctx context.Context, path string, o Options) (*directory, error) {
+	d, err := openDirectory(ctx, path, o.Waiting)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,21 @@ func openPlanned(ctx context.Context, path string, waiting func(string)) (*direc
 		d.Close()
 		return nil, fault.New(fault.Usage, "%s is a site", path).WithHint("name another directory for the agent's cache directory")
 	}
+	if d.completed() {
+		d.MayDisplace(o.Displaced)
+	}
 	return d, nil
+}
+
+// completed reports whether a run has come to its end in the directory, whatever
+// became of it since.
+func (d *directory) completed() bool {
+	for _, p := range []string{lockPath, sumsPath} {
+		if _, err := d.Root.Lstat(p); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // Close removes what is unfinished, and a directory that was made for nothing.

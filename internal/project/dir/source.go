@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"path/filepath"
-	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -72,14 +72,8 @@ func (t *sourceTree) load(want *lock.Lock) error {
 	if err != nil {
 		return t.unreadable(sumsPath, err)
 	}
-	t.sums = map[string]lock.SHA256{}
-	for line := range strings.Lines(string(data)) {
-		digest, p, found := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
-		sum, err := lock.ParseSHA256(digest)
-		if !found || err != nil {
-			return fault.New(fault.Integrity, "%s is damaged: %q is not a digest and a path", t.At(sumsPath), line).WithHint(copyDirAgain)
-		}
-		t.sums[p] = sum
+	if t.sums, err = cache.ParseSums(data); err != nil {
+		return fault.New(fault.Integrity, "%s is damaged: %w", t.At(sumsPath), err).WithHint(copyDirAgain)
 	}
 	lockData, err := t.document(lockPath)
 	if err != nil {
@@ -136,6 +130,14 @@ func (s *Source) Close() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Path returns where a file of a platform is in the directory as a whole.
+func (s *Source) Path(p agent.Platform, file string) string {
+	if len(s.lock.Platforms) == 1 {
+		return file
+	}
+	return path.Join(p.Dir(), file)
 }
 
 // Known gives the digest that SHA256SUMS has.

@@ -45,10 +45,7 @@ func (d *directory) superseded() []string {
 // writeSuperseded replaces the list; an empty one is no file.
 func (d *directory) writeSuperseded(paths []string) error {
 	if len(paths) == 0 {
-		if _, err := d.Root.Lstat(supersededPath); errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return d.Root.Remove(supersededPath)
+		return d.Remove(supersededPath)
 	}
 	data := []byte(strings.Join(paths, "\n") + "\n")
 	if there, err := readMeta(d.Tree, supersededPath); err == nil && bytes.Equal(there, data) {

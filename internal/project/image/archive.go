@@ -88,7 +88,7 @@ func (a *archiveWriter) Blob(ctx context.Context, b Blob) error {
 
 // Manifest writes a manifest as the blob that it is.
 func (a *archiveWriter) Manifest(ctx context.Context, m Manifest) error {
-	return a.Blob(ctx, Blob{Blob: m.Blob, Open: func() (blob.File, error) { return inMemory(m.Data), nil }})
+	return a.Blob(ctx, Blob{Blob: m.Blob, Open: func() (blob.File, error) { return blob.InMemory(m.Data), nil }})
 }
 
 // finish writes what names the image.

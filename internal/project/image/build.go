@@ -170,7 +170,7 @@ func (b *build) putImage(ctx context.Context, p agent.Platform) error {
 	if err != nil {
 		return err
 	}
-	open := func() (blob.File, error) { return inMemory(config), nil }
+	open := func() (blob.File, error) { return blob.InMemory(config), nil }
 	if err := b.sink.Blob(ctx, Blob{MediaType: string(types.OCIConfigJSON), Blob: blobOf(config), Open: open}); err != nil {
 		return err
 	}

@@ -77,41 +77,48 @@ func Open(ctx context.Context, name string) (*Image, error) {
 }
 
 func readLayout(ctx context.Context, l layout) (*Image, error) {
-	top, err := readNamed(l, indexFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, notOurs("it is no OCI archive or layout: it has no " + indexFile)
-	}
+	top, tag, from, err := named(ctx, l)
 	if err != nil {
 		return nil, err
 	}
+	im, err := Read(ctx, top, from)
+	if err != nil {
+		return nil, err
+	}
+	im.Tag = tag
+	return im, nil
+}
+
+// named returns the document of the one image of a layout, its tag, and what
+// gives the rest.
+func named(ctx context.Context, l layout) (top []byte, tag string, from Content, err error) {
+	index, err := readNamed(l, indexFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, "", from, notOurs("it is no OCI archive or layout: it has no " + indexFile)
+	}
+	if err != nil {
+		return nil, "", from, err
+	}
 	var ix v1.IndexManifest
-	if err := json.Unmarshal(top, &ix); err != nil {
-		return nil, fault.New(fault.Integrity, "reading %s: %w", indexFile, err)
+	if err := json.Unmarshal(index, &ix); err != nil {
+		return nil, "", from, fault.New(fault.Integrity, "reading %s: %w", indexFile, err)
 	}
 	if len(ix.Manifests) != 1 {
-		return nil, notOurs(fmt.Sprintf("it holds %d images", len(ix.Manifests)))
+		return nil, "", from, notOurs(fmt.Sprintf("it holds %d images", len(ix.Manifests)))
 	}
 	b, err := blobIn(ix.Manifests[0], maxManifest)
 	if err != nil {
-		return nil, err
+		return nil, "", from, err
 	}
-	from := Content{
+	from = Content{
 		Manifest: func(_ context.Context, b lock.Blob) ([]byte, error) { return readNamed(l, blobName(b.SHA256)) },
 		Blob: func(_ context.Context, b lock.Blob) (io.ReadCloser, error) {
 			content, _, err := l.open(blobName(b.SHA256))
 			return content, err
 		},
 	}
-	data, err := from.manifest(ctx, b)
-	if err != nil {
-		return nil, err
-	}
-	im, err := Read(ctx, data, from)
-	if err != nil {
-		return nil, err
-	}
-	im.Tag = ix.Manifests[0].Annotations[refNameKey]
-	return im, nil
+	top, err = from.manifest(ctx, b)
+	return top, ix.Manifests[0].Annotations[refNameKey], from, err
 }
 
 // readNamed reads a small file of a layout.
@@ -259,44 +266,71 @@ type reading struct {
 // platform reads an image for one platform. An index says which one that is; a
 // manifest does not.
 func (r *reading) platform(ctx context.Context, said *v1.Platform, manifest []byte, from Content) error {
+	is, err := r.describe(ctx, said, manifest, from)
+	if err != nil {
+		return err
+	}
+	l, err := is.readLock(ctx, r.image.Mount, from)
+	if err != nil {
+		return err
+	}
+	r.image.Platforms, r.locks = append(r.image.Platforms, is.Platform), append(r.locks, l)
+	return nil
+}
+
+// described is an image for one platform, of which manifest and configuration
+// were read.
+type described struct {
+	Platform
+	manifest v1.Manifest
+	config   *v1.ConfigFile
+	// documents is the layer that has them.
+	documents v1.Descriptor
+}
+
+// describe reads manifest and configuration of one platform's image.
+func (r *reading) describe(ctx context.Context, said *v1.Platform, manifest []byte, from Content) (*described, error) {
 	var m v1.Manifest
 	if err := json.Unmarshal(manifest, &m); err != nil {
-		return fault.New(fault.Integrity, "reading a manifest: %w", err)
+		return nil, fault.New(fault.Integrity, "reading a manifest: %w", err)
 	}
 	if !m.Config.MediaType.IsConfig() {
-		return notOurs("it has no configuration of an image")
+		return nil, notOurs("it has no configuration of an image")
 	}
 	config, err := readConfig(ctx, m.Config, from)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if said != nil && (said.OS != config.OS || said.Architecture != config.Architecture) {
-		return fault.New(fault.Integrity, "the index says %s/%s of an image for %s/%s", said.OS, said.Architecture, config.OS, config.Architecture)
+		return nil, fault.New(fault.Integrity, "the index says %s/%s of an image for %s/%s", said.OS, said.Architecture, config.OS, config.Architecture)
 	}
 	p, err := agent.ParsePlatform(config.OS + "/" + config.Architecture)
 	if err != nil {
-		return fault.New(fault.Integrity, "%w", err)
+		return nil, fault.New(fault.Integrity, "%w", err)
 	}
 	if err := r.mountedAt(config.Config.Labels[mountKey]); err != nil {
-		return err
+		return nil, err
 	}
 	documents, err := documentsIn(m, config)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	is := Platform{Platform: p, Manifest: blobOf(manifest), Layers: len(m.Layers), Seeded: slices.Equal(config.Config.Entrypoint, []string{seederPath})}
-	if is.Size, err = sizeOf(m, manifest); err != nil {
-		return err
-	}
-	l, err := readDocuments(ctx, documents, r.image.Mount, from)
+	is := &described{manifest: m, config: config, documents: documents}
+	is.Platform = Platform{Platform: p, Manifest: blobOf(manifest), Layers: len(m.Layers), Seeded: slices.Equal(config.Config.Entrypoint, []string{seederPath})}
+	is.Size, err = sizeOf(m, manifest)
+	return is, err
+}
+
+// readLock reads the lock out of the layer of documents.
+func (is *described) readLock(ctx context.Context, mount string, from Content) (*lock.Lock, error) {
+	l, err := readDocuments(ctx, is.documents, mount, from)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if !slices.Equal(l.Platforms, []agent.Platform{p}) {
-		return fault.New(fault.Integrity, "the image for %s has a lock for %v", p, l.Platforms)
+	if !slices.Equal(l.Platforms, []agent.Platform{is.Platform.Platform}) {
+		return nil, fault.New(fault.Integrity, "the image for %s has a lock for %v", is.Platform.Platform, l.Platforms)
 	}
-	r.image.Platforms, r.locks = append(r.image.Platforms, is), append(r.locks, l)
-	return nil
+	return l, nil
 }
 
 // sizeOf returns what is transferred of an image.
@@ -366,14 +400,8 @@ func readDocuments(ctx context.Context, d v1.Descriptor, mount string, from Cont
 	}
 	var data []byte
 	err = from.blob(ctx, b, func(r io.Reader) (err error) {
-		switch d.MediaType {
-		case types.OCILayer, types.DockerLayer:
-			if r, err = gzip.NewReader(r); err != nil {
-				return unpacking(err)
-			}
-		case types.OCIUncompressedLayer, types.DockerUncompressedLayer:
-		default:
-			return fault.New(fault.Integrity, "a layer has media type %q, which is not read", d.MediaType)
+		if r, err = unpacked(d.MediaType, r); err != nil {
+			return err
 		}
 		data, err = findFile(ctx, r, maxDocuments, path.Join(mount, cache.LockPath))
 		return err
@@ -386,6 +414,21 @@ func readDocuments(ctx context.Context, d v1.Descriptor, mount string, from Cont
 		return nil, fault.New(fault.Integrity, "%w", err)
 	}
 	return l, nil
+}
+
+// unpacked returns the content of a layer as it is before it is compressed.
+func unpacked(mediaType types.MediaType, r io.Reader) (io.Reader, error) {
+	switch mediaType {
+	case types.OCILayer, types.DockerLayer:
+		gz, err := gzip.NewReader(r)
+		if err != nil {
+			return nil, unpacking(err)
+		}
+		return gz, nil
+	case types.OCIUncompressedLayer, types.DockerUncompressedLayer:
+		return r, nil
+	}
+	return nil, fault.New(fault.Integrity, "a layer has media type %q, which is not read", mediaType)
 }
 
 func unpacking(err error) error { return fault.New(fault.Integrity, "unpacking: %w", err) }

@@ -1,7 +1,6 @@
 package image
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"errors"
 	"hash"
@@ -67,12 +66,7 @@ func (s *spool) content() blob.File { return section{io.NewSectionReader(s.file,
 
 func (s *spool) Close() error { return s.file.Close() }
 
-// section is a part of a file, or of memory, that somebody else closes.
+// section is a part of a file that somebody else closes.
 type section struct{ *io.SectionReader }
 
 func (section) Close() error { return nil }
-
-// inMemory returns content that is held in memory.
-func inMemory(data []byte) blob.File {
-	return section{io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data)))}
-}

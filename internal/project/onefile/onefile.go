@@ -61,9 +61,10 @@ func resolve(name string) (string, error) {
 	fi, err := os.Stat(name)
 	switch {
 	case err == nil && fi.IsDir():
-		return "", fault.New(fault.Usage, "the output %s is a directory, not a file", name).WithHint("name a file in it")
+		return "", fault.New(fault.Usage, "the output %s is a directory, not a file", name).
+			WithHint("name a file in it; or, if it took the place of one, move it away and run the same command again")
 	case err == nil && !fi.Mode().IsRegular():
-		return "", fault.New(fault.Usage, "the output %s is not a regular file", name).WithHint("name another file")
+		return "", fault.New(fault.Usage, "the output %s is not a regular file", name).WithHint("name another file, or remove this one")
 	case err == nil:
 		return filepath.EvalSymlinks(name)
 	case !errors.Is(err, fs.ErrNotExist):
@@ -180,8 +181,8 @@ func (f *File) sweep() error {
 	return nil
 }
 
-// Create creates the temporary file that Publish gives the name. Its mode is up to
-// the user's umask, unlike that of os.CreateTemp.
+// Create creates the temporary file that Publish gives the name. Its mode is up
+// to the user's umask, unlike that of os.CreateTemp.
 func (f *File) Create() (*os.File, error) {
 	temp, err := os.OpenFile(f.beside(tempSuffix+rand.Text()), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 	f.temp = temp
@@ -200,12 +201,27 @@ func (f *File) Publish() error {
 		return err
 	}
 	f.temp = nil
-	return f.Keep()
+	return f.syncName()
 }
 
-// Keep makes it durable that the file has its name, which may be news where a run
-// was killed that had renamed it.
+// owned are the bits that the owner of a file needs to carry it on.
+const owned = 0o600
+
+// Keep keeps the file that is there, which has the bytes that would have been
+// written: it mends its mode, and makes its name durable, which may be news where a
+// run was killed that had renamed it.
 func (f *File) Keep() error {
+	fi, err := os.Stat(f.name)
+	if err == nil && fi.Mode()&owned != owned {
+		err = os.Chmod(f.name, fi.Mode()|owned)
+	}
+	if err != nil {
+		return err
+	}
+	return f.syncName()
+}
+
+func (f *File) syncName() error {
 	for _, dir := range append(f.created, filepath.Dir(f.name)) {
 		if err := errors.Join(disk.SyncDir(filepath.Dir(dir)), disk.SyncDir(dir)); err != nil {
 			return err

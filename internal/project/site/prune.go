@@ -92,6 +92,11 @@ func (pr *pruner) pruneIndexes(s *state) error {
 
 // pruneFiles removes upstream files.
 func (pr *pruner) pruneFiles(ctx context.Context) error {
+	return pr.eachContent(func(sum lock.SHA256) error { return pr.pruneContent(ctx, sum) })
+}
+
+// eachContent calls do with the contents of which there is a directory.
+func (pr *pruner) eachContent(do func(lock.SHA256) error) error {
 	return pr.eachDir(filesDir, func(prefix string) error {
 		if !prefixForm.MatchString(prefix) {
 			return nil
@@ -101,7 +106,7 @@ func (pr *pruner) pruneFiles(ctx context.Context) error {
 			if err != nil || contentDir(sum) != path.Join(filesDir, prefix, digest) {
 				return nil
 			}
-			return pr.pruneContent(ctx, sum)
+			return do(sum)
 		})
 		if err != nil {
 			return err

@@ -41,6 +41,9 @@ type Options struct {
 	Blobs blob.Source
 	// Waiting, if not nil, is called when another run has the site.
 	Waiting func(path string)
+	// Displaced, if not nil, is called for what was in the way of a site that
+	// pull wrote before, with where it was and where it was moved.
+	Displaced func(path, to string)
 }
 
 // Writer writes one version of a site. Place may be called concurrently, between
@@ -121,6 +124,9 @@ func Open(ctx context.Context, root string, plan *lock.Lock, o Options) (*Writer
 	t, err := tree.Open(ctx, root, o.Waiting)
 	if err != nil {
 		return nil, err
+	}
+	if begun(t) {
+		t.MayDisplace(o.Displaced)
 	}
 	w := &Writer{options: o, tree: t, placed: map[string]bool{}}
 	if err := w.checkRoot(plan); err != nil {

@@ -171,6 +171,22 @@ func states(t *tree.Tree) ([]*state, error) {
 	return all, nil
 }
 
+// begun reports whether a run has written to a web root: a version, or a file
+// below files that is called as only ours are.
+func begun(t *tree.Tree) bool {
+	if all, err := states(t); err == nil && slices.ContainsFunc(all, (*state).ours) {
+		return true
+	}
+	found := false
+	pr := &pruner{tree: t}
+	_ = pr.eachContent(func(sum lock.SHA256) error { // what cannot be read says nothing
+		entries, err := fs.ReadDir(t.Root.FS(), contentDir(sum))
+		found = found || err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Type().IsRegular() })
+		return nil
+	})
+	return found
+}
+
 // checkVersion refuses a directory that somebody else wrote files to which ours
 // would replace.
 func (w *Writer) checkVersion(tag string, l *lock.Lock) error {

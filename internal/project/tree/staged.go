@@ -92,11 +92,8 @@ func (s *Staged) Publish(p string, mode fs.FileMode) error {
 	if err := s.tree.MkdirAll(path.Dir(p)); err != nil {
 		return err
 	}
-	if fi, err := s.tree.Root.Lstat(p); err == nil && fi.IsDir() {
-		// Remove takes an empty one only.
-		if err := s.tree.Root.Remove(p); err != nil {
-			return s.tree.InTheWay(p, "is a directory, and not empty")
-		}
+	if err := s.tree.MakeWay(p); err != nil {
+		return err
 	}
 	err := s.tree.Root.Rename(s.path, p)
 	s.published = err == nil
@@ -125,11 +122,11 @@ func (t *Tree) Write(p string, data []byte, mode fs.FileMode) error {
 	return staged.Publish(p, mode)
 }
 
-// Holds reports whether a regular file with a content is at a path. If its mode
-// lacks a bit of that which is wanted, it is mended.
+// Holds reports whether a regular file with a content is at a path to which no
+// link leads. Modes are mended, those of the directories above it too.
 func (t *Tree) Holds(ctx context.Context, p string, want lock.Blob, mode fs.FileMode) (bool, error) {
 	fi, err := t.Root.Lstat(p)
-	if err != nil || !fi.Mode().IsRegular() || fi.Size() != want.Size {
+	if err != nil || !fi.Mode().IsRegular() || fi.Size() != want.Size || t.throughLink(p) {
 		return false, nil
 	}
 	sum, err := t.Sum(ctx, p)
@@ -139,10 +136,37 @@ func (t *Tree) Holds(ctx context.Context, p string, want lock.Blob, mode fs.File
 	if sum != want.SHA256 {
 		return false, nil
 	}
-	if fi.Mode().Perm()&mode != mode {
-		return true, t.Root.Chmod(p, mode)
+	if err := t.MkdirAll(path.Dir(p)); err != nil {
+		return false, err
 	}
-	return true, nil
+	return true, t.mendFile(p, fi.Mode(), mode)
+}
+
+// throughLink reports whether a directory of a path is none, but leads to one.
+func (t *Tree) throughLink(p string) bool {
+	for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
+		if fi, err := t.Root.Lstat(dir); err != nil || !fi.IsDir() {
+			return true
+		}
+	}
+	return false
+}
+
+// unsafe are bits of a file's mode that nobody should have set.
+const unsafe = fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky | 0o002
+
+// mendFile adds what is missing in the mode of a file, and takes away what lets
+// others write it, or have it run as somebody else, where the file system can.
+// The bits of a group stay: see [Tree.MkdirAll].
+func (t *Tree) mendFile(p string, mode, want fs.FileMode) error {
+	mended := mode&^unsafe | want
+	if mode == mended {
+		return nil
+	}
+	if err := t.Root.Chmod(p, mended); mode&want != want {
+		return err
+	}
+	return nil
 }
 
 // Sum returns the digest of a file.

@@ -16,6 +16,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
@@ -45,6 +46,11 @@ type Tree struct {
 	// created are the directories that this run made to have the tree.
 	created []string
 	staged  atomic.Int64
+	// displaced is told of what is moved aside. If it is nil, that is refused.
+	displaced func(path, to string)
+	// clearing is held by who looks at what is in the way of a directory, so that
+	// nobody moves away what another one has made there since.
+	clearing sync.Mutex
 }
 
 // Open opens a directory to write, which it creates if need be, once no other
@@ -216,7 +222,8 @@ const readable = 0o555
 // MkdirAll creates a directory and its parents, which everybody can read. To
 // the mode of one that is there it adds what is missing, and takes nothing away:
 // volumes that have a group (a pod's fsGroup) depend on more bits, and only the
-// owner of a directory may change them. It refuses links.
+// owner of a directory may change them. What is no directory, such as a link, is
+// displaced.
 func (t *Tree) MkdirAll(dir string) error {
 	if dir == "." {
 		return nil
@@ -224,12 +231,21 @@ func (t *Tree) MkdirAll(dir string) error {
 	if err := t.MkdirAll(path.Dir(dir)); err != nil {
 		return err
 	}
+	t.clearing.Lock()
+	defer t.clearing.Unlock()
+	return t.makeDir(dir)
+}
+
+// makeDir is MkdirAll where the parent is there.
+func (t *Tree) makeDir(dir string) error {
 	fi, err := t.Root.Lstat(dir)
-	switch {
-	case err == nil && fi.IsDir():
+	if err == nil && fi.IsDir() {
 		return t.mend(dir, fi.Mode())
-	case err == nil:
-		return t.InTheWay(dir, "is not a directory")
+	}
+	if err == nil {
+		if err := t.displace(dir, "is not a directory"); err != nil {
+			return err
+		}
 	}
 	if err := t.Root.Mkdir(dir, agent.DirectoryMode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
@@ -250,28 +266,21 @@ func (t *Tree) mend(dir string, mode fs.FileMode) error {
 }
 
 // CheckDir refuses anything but a directory, such as a link, where one of ours
-// is or will be.
+// is or will be, unless it may be displaced.
 func (t *Tree) CheckDir(dir string) error {
-	if fi, err := t.Root.Lstat(dir); err == nil && !fi.IsDir() {
+	if fi, err := t.Root.Lstat(dir); err == nil && !fi.IsDir() && t.displaced == nil {
 		return t.InTheWay(dir, "is not a directory")
 	}
 	return nil
 }
 
 // CheckFile refuses anything but a regular file where one of ours is or will
-// be.
+// be, unless it may be displaced.
 func (t *Tree) CheckFile(p string) error {
-	if fi, err := t.Root.Lstat(p); err == nil && !fi.Mode().IsRegular() {
+	if fi, err := t.Root.Lstat(p); err == nil && !fi.Mode().IsRegular() && t.displaced == nil {
 		return t.InTheWay(p, "is not a regular file")
 	}
 	return nil
-}
-
-// InTheWay refuses to take away what somebody else put where a file of ours
-// belongs.
-func (t *Tree) InTheWay(p, what string) error {
-	return fault.New(fault.Usage, "%s %s", t.At(p), what).
-		WithHint("it was not written by pull: move it away, and run the same command again")
 }
 
 // At returns the path of a file of the tree, as the system writes it.

@@ -34,6 +34,8 @@ const (
 	// DropResponse breaks the connection once the registry has answered,
 	// without a word of it.
 	DropResponse
+	// WholeResponse has the registry send all of it, whatever part is asked for.
+	WholeResponse
 )
 
 // Fault is what happens to requests of a method whose path and query contain
@@ -41,6 +43,8 @@ const (
 type Fault struct {
 	// Method is empty for any.
 	Method, Path string
+	// Min is the smallest body, in bytes, of a request that it happens to.
+	Min int64
 	// Skip is how many matching requests go through before it begins.
 	Skip int
 	// Times is how many it happens to; 0 stands for all.
@@ -155,11 +159,14 @@ func matches(method, path, gotMethod, gotPath string) bool {
 // ServeHTTP passes a request on, or makes trouble.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	seen := &Request{Method: req.Method, Path: req.URL.RequestURI(), Header: req.Header.Clone()}
-	f := p.note(seen)
+	f := p.note(seen, req.ContentLength)
 	if f != nil && f.Do == Answer {
 		f.answer(w)
 		p.update(func() { seen.Status = f.Status })
 		return
+	}
+	if f != nil && f.Do == WholeResponse {
+		req.Header.Del("Range")
 	}
 	req.Body = &body{ReadCloser: req.Body, proxy: p, seen: seen, fault: f, done: req.Context().Done()}
 	p.proxy.ServeHTTP(&writer{ResponseWriter: w, proxy: p, seen: seen, fault: f, done: req.Context().Done()}, req)
@@ -172,12 +179,12 @@ func (p *Proxy) update(f func()) {
 }
 
 // note remembers a request, and returns what is to happen to it.
-func (p *Proxy) note(seen *Request) *Fault {
+func (p *Proxy) note(seen *Request, size int64) *Fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.requests = append(p.requests, seen)
 	for _, f := range p.faults {
-		if f.Times < 0 || !matches(f.Method, f.Path, seen.Method, seen.Path) {
+		if f.Times < 0 || size < f.Min || !matches(f.Method, f.Path, seen.Method, seen.Path) {
 			continue
 		}
 		if f.Skip > 0 {

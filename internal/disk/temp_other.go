@@ -7,4 +7,5 @@ import (
 	"os"
 )
 
+// nameless is for Linux only.
 func nameless(string) (*os.File, error) { return nil, errors.ErrUnsupported }

@@ -1,0 +1,186 @@
+package cmd
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+)
+
+func verifyCommand(g *global) *cobra.Command {
+	var reg registryFlags
+	var transfer transferFlags
+	var o mirror.VerifyOptions
+	c := &cobra.Command{
+		Use:   "verify TARGET",
+		Short: "Check every byte of a mirror, and what an agent would do with it",
+		Long: `Check every byte of a mirror against its lock, that nothing is missing and that
+there is nothing that an agent would run unasked, that the agent takes the
+indexes, and that it would make no call to the outside. Nothing is written, and
+only a registry needs a network.
+
+TARGET is a directory that the agent starts from, a bundle (a file or a layout
+directory), an image, a site or SITE/VERSION, docker://REFERENCE in a registry,
+or - for a bundle on standard input.
+
+With --against, what is there must also be what a lock from elsewhere pins: a
+lock file, or another mirror. Against a bundle, every file of a directory is made
+again of its upstream file and compared.
+
+The exit code is 0 if all is well, 4 if something is damaged, is there unasked or
+differs, and 5 if something is only missing.`,
+		Example: `  botkube-mirror verify bundle.tar
+  botkube-mirror verify /mnt/plugins --against plugins.lock.json
+  botkube-mirror verify docker://registry.example.com/mirror/botkube-plugins:v1.14.0 --format json`,
+		Args: exactArgs("TARGET"),
+		RunE: func(c *cobra.Command, args []string) error {
+			o.Target, o.Stdin, o.ToolVersion = args[0], g.env.Stdin, programVersion(g.env.Version)
+			n := reg.needs(transfer, args[0], o.Against)
+			// What is verified in a registry is not kept.
+			n.store = strings.HasPrefix(o.Against, "docker://")
+			var found *mirror.Verification
+			err := g.withSession(n, func(s *mirror.Session) (err error) {
+				found, err = s.Verify(c.Context(), o)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			if err := g.print(found, func() string { return verifySummary(found, g.verbose) }); err != nil {
+				return err
+			}
+			return found.Failure()
+		},
+	}
+	c.Flags().StringVar(&o.Against, "against", "", "`LOCK` that the mirror must be that of: a lock file, or another mirror")
+	c.Flags().BoolVar(&o.Unpack, "unpack", false, "unpack the archives of a bundle as well, as a directory for the agent needs them; this takes longer")
+	reg.register(c)
+	transfer.register(c)
+	return c
+}
+
+func verifySummary(v *mirror.Verification, verbose bool) string {
+	var out strings.Builder
+	what := kindNames[v.Kind]
+	if v.BotkubeVersion != "" {
+		what += " of Botkube " + v.BotkubeVersion
+	}
+	fmt.Fprintf(&out, "%s: %s", targetName(v.Target), what)
+	if len(v.Platforms) > 0 {
+		fmt.Fprintf(&out, " for %s", platforms(v.Platforms))
+	}
+	out.WriteString("\n")
+	if v.Digest != "" {
+		fmt.Fprintf(&out, "  digest %s\n", v.Digest)
+	}
+	if v.Mount != "" {
+		fmt.Fprintf(&out, "  the agent must see it at %s\n", v.Mount)
+	}
+	if v.BaseURL != "" {
+		fmt.Fprintf(&out, "  it must be served at %s\n", v.BaseURL)
+	}
+	writeProblems(&out, v.Problems)
+	writeFiles(&out, v, verbose)
+	writeAgents(&out, v.Agents)
+	writeAgainst(&out, v)
+	for _, n := range v.Notes {
+		fmt.Fprintf(&out, "note: %s\n", n)
+	}
+	if v.Intact {
+		out.WriteString("intact: nothing is damaged, missing or there unasked\n")
+	}
+	return out.String()
+}
+
+func writeProblems(out *strings.Builder, problems []audit.Problem) {
+	for _, p := range problems {
+		at := p.Path
+		if at != "" {
+			at += ": "
+		}
+		fmt.Fprintf(out, "%-10s %s%s\n", strings.ToUpper(string(p.Kind)), at, p.Detail)
+	}
+}
+
+// writeFiles sums up the files, or lists them.
+func writeFiles(out *strings.Builder, v *mirror.Verification, verbose bool) {
+	intact := 0
+	for _, f := range v.Files {
+		if f.State == audit.Intact {
+			intact++
+		}
+		if verbose {
+			sum := "-"
+			if f.SHA256 != nil {
+				sum = f.SHA256.String()
+			}
+			fmt.Fprintf(out, "%s  %s (%s, %s, %s)\n", sum, f.Path, f.State, size(f.Size), f.Content)
+		}
+	}
+	fmt.Fprintf(out, "%s read: %d of %s intact\n", size(v.Bytes), intact, count(len(v.Files), "file"))
+	vouched := map[lock.Voucher]map[string]bool{}
+	for _, f := range v.Files {
+		for _, a := range f.Sources {
+			if vouched[a.VerifiedBy] == nil {
+				vouched[a.VerifiedBy] = map[string]bool{}
+			}
+			vouched[a.VerifiedBy][a.URL] = true
+		}
+	}
+	var parts []string
+	for _, by := range []lock.Voucher{lock.ByIndex, lock.ByPublisher, lock.ByLock, lock.ByNone} {
+		if n := len(vouched[by]); n > 0 {
+			parts = append(parts, fmt.Sprintf("%d by %s", n, voucher(by)))
+		}
+	}
+	if len(parts) > 0 {
+		fmt.Fprintf(out, "checksums of upstream files given: %s\n", strings.Join(parts, ", "))
+	}
+}
+
+func writeAgents(out *strings.Builder, agents []audit.Outlook) {
+	for _, o := range agents {
+		name := o.Platform.String()
+		if o.Version != "" {
+			name = o.Version + " for " + name
+		}
+		fmt.Fprintf(out, "an agent for %s, with every plugin enabled, would make %s", name, count(len(o.External), "external call"))
+		if o.FromMirror > 0 {
+			fmt.Fprintf(out, ", and %s to the mirror", count(o.FromMirror, "call"))
+		}
+		out.WriteString("\n")
+		for _, c := range o.External {
+			what := string(c.Kind)
+			if c.Dependency != "" {
+				what += " " + c.Dependency
+			}
+			fmt.Fprintf(out, "  %s: %s from %s, because %s\n", c.Plugin, what, c.URL, c.Because)
+		}
+		for _, f := range o.Failures {
+			fmt.Fprintf(out, "  it would not start %s\n", f)
+		}
+	}
+}
+
+func writeAgainst(out *strings.Builder, v *mirror.Verification) {
+	a := v.Against
+	if a == nil {
+		return
+	}
+	for _, n := range slices.Compact(a.NotCompared) {
+		fmt.Fprintf(out, "not compared: %s, which the %s cannot hold\n", subjectNames[n.Subject], kindNames[n.Kind])
+	}
+	if len(a.Differences) > 0 {
+		return // which are among the problems
+	}
+	how := ""
+	if a.Remade {
+		how = ", and every file is what is unpacked of the upstream files there"
+	}
+	fmt.Fprintf(out, "it is what %s pins%s\n", targetName(a.Target), how)
+}

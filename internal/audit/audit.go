@@ -1,0 +1,224 @@
+// Package audit is what a verification finds out about a mirror: what each file
+// should be and is, what is wrong, and what an agent would do with all of it.
+package audit
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+)
+
+// State is what was found of a file.
+type State string
+
+// The states.
+const (
+	// Intact is a file that is there, byte for byte, and can be used.
+	Intact State = "intact"
+	// Damaged is one with other bytes or of another kind or mode.
+	Damaged State = "damaged"
+	// Missing is one that should be there.
+	Missing State = "missing"
+	// Unexpected is one that nothing names and that an agent might run.
+	Unexpected State = "unexpected"
+)
+
+// Basis says which document an expected digest stands in.
+type Basis string
+
+// The bases.
+const (
+	// ByLock means that the lock pins these very bytes.
+	ByLock Basis = "lock"
+	// BySums means that the file was unpacked of one that the lock pins, or
+	// generated, and that its digest was noted then.
+	BySums Basis = "SHA256SUMS"
+	// ByIndex means that the index of a directory, which was generated, has the
+	// digest: the second best where SHA256SUMS does not.
+	ByIndex Basis = "index"
+	// ByManifest means that a document of OCI's names the file by its digest.
+	ByManifest Basis = "manifest"
+)
+
+// File is one file of a mirror.
+type File struct {
+	// Path is relative to the target, with slashes. In an image it is absolute.
+	Path string `json:"path"`
+	// Content says in words what the file is.
+	Content string `json:"content"`
+	// Platforms are those that the file is for; none where it is for all.
+	Platforms []agent.Platform `json:"platforms,omitempty"`
+	State     State            `json:"state"`
+	// Size, in bytes, and SHA256 are as found; absent if the file is, or cannot be read.
+	Size   int64        `json:"size"`
+	SHA256 *lock.SHA256 `json:"sha256,omitempty"`
+	// Expected is what SHA256 should be, where it is not.
+	Expected *lock.SHA256 `json:"expectedSHA256,omitempty"`
+	// Basis says who expects it; empty where nobody does.
+	Basis Basis `json:"basis,omitempty"`
+	// Sources are the upstream files that it is, or was unpacked of, and who
+	// vouches for them.
+	Sources []lock.Artifact `json:"sources,omitempty"`
+}
+
+// Kind is what sort of problem there is.
+type Kind string
+
+// The kinds of problems. All but KindMissing are damage.
+const (
+	KindDamaged    Kind = "damaged"
+	KindMissing    Kind = "missing"
+	KindUnexpected Kind = "unexpected"
+	// KindIndex is an index that the agent refuses, or that leads elsewhere
+	// than to the mirror.
+	KindIndex Kind = "index"
+	// KindDiffers is a difference from the lock that the mirror is compared with.
+	KindDiffers Kind = "differs"
+)
+
+// Problem is something that is wrong.
+type Problem struct {
+	Kind Kind `json:"kind"`
+	// Path is that of a file, or of what holds it; empty for the whole.
+	Path string `json:"path,omitempty"`
+	// Detail says in words what is wrong.
+	Detail string `json:"detail"`
+}
+
+// Call is a download that an agent would make.
+type Call struct {
+	Kind agent.CallKind `json:"kind"`
+	// Plugin is the key of the plugin that is behind it.
+	Plugin     string `json:"plugin"`
+	Dependency string `json:"dependency,omitempty"`
+	URL        string `json:"url"`
+	// Because says in words why it would be made.
+	Because string `json:"because"`
+}
+
+// Outlook is what an agent would do on one platform, with every plugin of the
+// mirror enabled.
+type Outlook struct {
+	Platform agent.Platform `json:"platform"`
+	// Version is that of a site that has several.
+	Version string `json:"version,omitempty"`
+	// Plugins is how many keys were tried: every plugin, and where it has
+	// several versions each of those.
+	Plugins int `json:"plugins"`
+	// External are the downloads from elsewhere than the mirror.
+	External []Call `json:"externalCalls"`
+	// FromMirror is how many downloads it would make from the mirror.
+	FromMirror int `json:"callsToMirror"`
+	// Failures say why plugins would not start.
+	Failures []string `json:"failures,omitempty"`
+}
+
+// Report gathers what is found. Its methods may be called concurrently. The
+// zero Report is empty.
+type Report struct {
+	mu       sync.Mutex
+	files    []File
+	problems []Problem
+	outlooks []Outlook
+	notes    []string
+}
+
+// Add adds a file, and, unless it is intact, a problem with it.
+func (r *Report) Add(f File, detail string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.files = append(r.files, f)
+	if f.State != Intact {
+		r.problems = append(r.problems, Problem{Kind: Kind(f.State), Path: f.Path, Detail: detail})
+	}
+}
+
+// Fail adds a problem that is not one of a single file's bytes.
+func (r *Report) Fail(p Problem) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.problems = append(r.problems, p)
+}
+
+// Expect adds what an agent would do.
+func (r *Report) Expect(o Outlook) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.outlooks = append(r.outlooks, o)
+}
+
+// Note adds something worth knowing that is no problem.
+func (r *Report) Note(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.notes = append(r.notes, text)
+}
+
+// Files returns the files in the order of their paths. One that was added for
+// several platforms, or versions, stands once.
+func (r *Report) Files() []File {
+	slices.SortStableFunc(r.files, func(a, b File) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(string(a.State), string(b.State)), strings.Compare(a.sum(), b.sum()))
+	})
+	var files []File
+	for _, f := range r.files {
+		n := len(files) - 1
+		if n < 0 || files[n].Path != f.Path || files[n].State != f.State || files[n].sum() != f.sum() {
+			files = append(files, f)
+			continue
+		}
+		files[n].Platforms = mergeSorted(files[n].Platforms, f.Platforms)
+		for _, a := range f.Sources {
+			if !slices.ContainsFunc(files[n].Sources, func(b lock.Artifact) bool { return a.URL == b.URL }) {
+				files[n].Sources = append(slices.Clone(files[n].Sources), a)
+			}
+		}
+	}
+	return files
+}
+
+// sum returns the digest that was found, or nothing.
+func (f File) sum() string {
+	if f.SHA256 == nil {
+		return ""
+	}
+	return f.SHA256.String()
+}
+
+func mergeSorted(a, b []agent.Platform) []agent.Platform {
+	all := append(slices.Clone(a), b...)
+	slices.SortFunc(all, agent.ComparePlatforms)
+	return slices.Compact(all)
+}
+
+// Problems returns the problems, each once: damage first, then in the order of
+// their paths.
+func (r *Report) Problems() []Problem {
+	slices.SortFunc(r.problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), strings.Compare(a.Path, b.Path), strings.Compare(a.Detail, b.Detail))
+	})
+	return slices.Compact(r.problems)
+}
+
+// rank is the place of a kind in the order of problems.
+func rank(k Kind) int {
+	return slices.Index([]Kind{KindDamaged, KindUnexpected, KindIndex, KindDiffers, KindMissing}, k)
+}
+
+// Outlooks returns what agents would do, in the order of versions and platforms.
+func (r *Report) Outlooks() []Outlook {
+	slices.SortFunc(r.outlooks, func(a, b Outlook) int {
+		return cmp.Or(strings.Compare(a.Version, b.Version), agent.ComparePlatforms(a.Platform, b.Platform))
+	})
+	return r.outlooks
+}
+
+// Notes returns the notes, sorted, each once.
+func (r *Report) Notes() []string {
+	slices.Sort(r.notes)
+	return slices.Compact(r.notes)
+}

@@ -1,0 +1,120 @@
+package audit
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+)
+
+// Ground is what an agent finds when it starts.
+type Ground struct {
+	Platform agent.Platform
+	// Version is as in [Outlook].
+	Version string
+	// Lock says which plugins there are to be enabled.
+	Lock *lock.Lock
+	// Files and Indexes are those of its cache directory, Upstream and URLs
+	// those of its repositories: see [agent.Prediction].
+	Files    map[string]bool
+	Indexes  map[string][]byte
+	Upstream map[string][]byte
+	URLs     map[string]string
+	// Within reports whether a URL is of the mirror.
+	Within func(url string) bool
+	// OnDisk says that the mirror is the cache directory itself: what is not
+	// there is not to be had from it either.
+	OnDisk bool
+}
+
+// Predict says what the agent would do with each of the lock's plugins. They
+// are tried one by one: the agent gives up at the first that it does not find,
+// and what becomes of the others would not be known.
+func (g Ground) Predict() Outlook {
+	o := Outlook{Platform: g.Platform, Version: g.Version, External: []Call{}}
+	calls := map[string]bool{}
+	for _, k := range keys(g.Lock, g.Platform) {
+		o.Plugins++
+		p := agent.Prediction{Files: g.Files, Indexes: g.Indexes, Upstream: g.Upstream, URLs: g.URLs, Platform: g.Platform}
+		if k.kind == agent.Executor {
+			p.Executors = []string{k.key}
+		} else {
+			p.Sources = []string{k.key}
+		}
+		made, err := agent.Predict(p)
+		for _, c := range made {
+			call := Call{Kind: c.Kind, Plugin: k.key, Dependency: c.Dependency, URL: agent.Redact(c.URL), Because: g.because(c, k.key)}
+			// The index of a repository is downloaded once, whoever needs it.
+			id := fmt.Sprintf("%s %s %q", c.Kind, c.Dependency, c.URL)
+			if calls[id] {
+				continue
+			}
+			calls[id] = true
+			switch {
+			case !g.Within(c.URL):
+				o.External = append(o.External, call)
+			case g.OnDisk:
+				o.Failures = append(o.Failures, fmt.Sprintf("%s %s: %s", k.kind, k.key, call.Because))
+			default:
+				o.FromMirror++
+			}
+		}
+		if err != nil {
+			o.Failures = append(o.Failures, fmt.Sprintf("%s %s: %v", k.kind, k.key, err))
+		}
+	}
+	slices.SortFunc(o.External, func(a, b Call) int {
+		return cmp.Or(strings.Compare(a.Plugin, b.Plugin), strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Dependency, b.Dependency))
+	})
+	return o
+}
+
+// because says why the agent makes a call.
+func (g Ground) because(c agent.Call, key string) string {
+	switch c.Kind {
+	case agent.CallIndex:
+		if _, there := g.Indexes[c.Repository]; there {
+			return fmt.Sprintf("the index that is there does not have %s as the agent needs it, so that it asks again", key)
+		}
+		return agent.IndexPath(c.Repository) + " is not there"
+	case agent.CallDependency:
+		return fmt.Sprintf("the dependency %s is not there", c.Dependency)
+	}
+	return "its binary is not there"
+}
+
+// enabled is a plugin as a configuration names it.
+type enabled struct {
+	kind agent.PluginType
+	key  string
+}
+
+// keys returns every way to enable a plugin that is for a platform: by its name,
+// and where there are several versions by each of them.
+func keys(l *lock.Lock, p agent.Platform) []enabled {
+	versions := map[enabled][]string{}
+	var names []enabled
+	for _, plugin := range l.Plugins {
+		if !slices.ContainsFunc(plugin.Builds, func(b lock.Build) bool { return b.Platform == p }) {
+			continue
+		}
+		name := enabled{plugin.Type, plugin.Repository + "/" + plugin.Name}
+		if versions[name] == nil {
+			names = append(names, name)
+		}
+		versions[name] = append(versions[name], plugin.Version)
+	}
+	var all []enabled
+	for _, name := range names {
+		all = append(all, name)
+		if len(versions[name]) > 1 {
+			for _, v := range versions[name] {
+				all = append(all, enabled{name.kind, name.key + "@" + v})
+			}
+		}
+	}
+	return all
+}

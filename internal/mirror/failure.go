@@ -1,0 +1,148 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+)
+
+// Failure is a file that could not be downloaded.
+type Failure struct {
+	// URL is that of an artifact, or REPOSITORY@DIGEST of the agent's image.
+	URL string `json:"url"`
+	// Plugins need the file: each is REPOSITORY/NAME.
+	Plugins []string `json:"plugins"`
+	Error   string   `json:"error"`
+	Hint    string   `json:"hint,omitempty"`
+	// ExitCode is that of a run which this failure would have ended.
+	ExitCode int `json:"exitCode"`
+	// Missing says that upstream does not have the file.
+	Missing bool `json:"missing,omitempty"`
+}
+
+// Incomplete is the error of a run that went on after failures.
+type Incomplete struct {
+	// Failures are sorted by their URLs.
+	Failures []Failure
+	// Files is how many there were to be had.
+	Files int
+}
+
+func (e *Incomplete) Error() string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "%d of %d files could not be had, so nothing was written:", len(e.Failures), e.Files)
+	for _, f := range e.Failures {
+		needed := strings.Join(f.Plugins, ", ")
+		if len(f.Plugins) == 0 {
+			needed = "the agent's image"
+		}
+		fmt.Fprintf(&out, "\n  %s: %s", needed, f.Error)
+	}
+	return out.String()
+}
+
+// hint is the next step: to leave out what is missing, and for the rest what
+// the failures say themselves.
+func (e *Incomplete) hint() string {
+	exclude, steps := map[string]bool{}, map[string]bool{}
+	for _, f := range e.Failures {
+		switch {
+		case f.Missing:
+			for _, p := range f.Plugins {
+				exclude["--exclude "+p] = true
+			}
+		case f.Hint != "":
+			steps[f.Hint] = true
+		}
+	}
+	lines := slices.Sorted(maps.Keys(steps))
+	if len(exclude) > 0 {
+		lines = append(lines, "upstream lacks some of it: leave that out with "+strings.Join(slices.Sorted(maps.Keys(exclude)), " "))
+	}
+	return strings.Join(append(lines, "what was downloaded is in the store: the next run fetches only the rest"), "\n")
+}
+
+// failures collects what could not be downloaded, by URL. A nil one collects
+// nothing: then the first failure ends the run.
+type failures struct {
+	mu  sync.Mutex
+	all map[string]error
+}
+
+func newFailures(keepGoing bool) *failures {
+	if !keepGoing {
+		return nil
+	}
+	return &failures{all: map[string]error{}}
+}
+
+// collect takes a failure. It returns those that end the run nevertheless, for
+// they are not about one file: this machine's, and that the run was interrupted.
+func (f *failures) collect(ctx context.Context, url string, err error) error {
+	kind := fault.KindOf(err)
+	if f == nil || err == nil || ctx.Err() != nil || kind != fault.Upstream && kind != fault.Integrity {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.all[url] = err
+	return nil
+}
+
+// has reports whether a file could not be downloaded.
+func (f *failures) has(url string) bool {
+	if f == nil {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.all[url] != nil
+}
+
+// err returns what became of a run with a lock's files, if any of them failed.
+func (f *failures) err(l *lock.Lock) error {
+	if f == nil || len(f.all) == 0 {
+		return nil
+	}
+	needed := pluginsByURL(l)
+	e := &Incomplete{Files: len(l.Artifacts) + len(memberBlobs(l))}
+	for _, url := range slices.Sorted(maps.Keys(f.all)) {
+		err := f.all[url]
+		e.Failures = append(e.Failures, Failure{
+			URL: url, Plugins: append([]string{}, needed[url]...), Error: err.Error(), Hint: fault.HintOf(err),
+			ExitCode: int(fault.KindOf(err)), Missing: fetch.IsNotFound(err),
+		})
+	}
+	return fault.New(fault.Incomplete, "%w", e).WithHint("%s", e.hint())
+}
+
+// pluginsByURL returns which plugins need an artifact, sorted.
+func pluginsByURL(l *lock.Lock) map[string][]string {
+	needed := map[string][]string{}
+	for _, p := range l.Plugins {
+		name := agent.PluginKey{Repository: p.Repository, Name: p.Name}.String()
+		for _, b := range p.Builds {
+			urls := []string{b.URL}
+			for _, d := range b.Dependencies {
+				urls = append(urls, d.URL)
+			}
+			for _, raw := range urls {
+				location, _ := agent.ParseLocation(raw) // the lock was checked
+				needed[location.URL] = append(needed[location.URL], name)
+			}
+		}
+	}
+	for url, names := range needed {
+		slices.Sort(names)
+		needed[url] = slices.Compact(names)
+	}
+	return needed
+}

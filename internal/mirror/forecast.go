@@ -1,0 +1,298 @@
+package mirror
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
+)
+
+// forecast is what can be told of the outputs before anything is downloaded.
+type forecast struct {
+	// lock has the sizes that are known, and 0 for the others. A digest that is
+	// not known is one that nothing has.
+	lock *lock.Lock
+	// unknown are the URLs of the artifacts whose sizes are not known.
+	unknown map[string]bool
+	from    content
+}
+
+// forecast takes what is known of a plan for its lock.
+func (s *Session) forecast(plan *resolve.Plan, result *Result, from content) *forecast {
+	l := *plan.Lock
+	l.Artifacts = slices.Clone(l.Artifacts)
+	f := &forecast{lock: &l, unknown: map[string]bool{}, from: from}
+	for i, known := range result.Artifacts {
+		a := &l.Artifacts[i]
+		f.unknown[a.URL] = known.Size < 0
+		a.Size, a.SHA256 = max(known.Size, 0), lock.Sum([]byte(a.URL))
+		if sum, err := lock.ParseSHA256(known.SHA256); err == nil {
+			a.SHA256 = sum
+		} else if r, ok := s.Store.URLRecord(agent.Redact(plan.Downloads[i].URL)); ok {
+			a.SHA256 = r.SHA256
+		}
+	}
+	return f
+}
+
+// needs says what the outputs will take.
+func (f *forecast) needs(ctx context.Context, o WriteOptions) []Need {
+	var needs []Need
+	images := false
+	for _, t := range o.Outputs {
+		n := Need{Use: UseOutput, Path: t.Path}
+		switch {
+		case t.Path == standardStream:
+			continue
+		case t.Form == FormDir:
+			n.Needed, n.AtLeast = f.dir(t.Path)
+		case f.from.blobs == nil:
+			continue // refused when it is opened
+		case t.Form == FormArchive:
+			n.Needed, n.AtLeast = f.archive(ctx, t.Path)
+		case t.Form == FormLayout:
+			n.Needed, n.AtLeast = f.layout(t.Path), f.guesses()
+		case t.Form == FormSite:
+			n.Needed, n.AtLeast = f.site(t.Path), f.guesses()
+		case t.Form == FormImage:
+			// The new one lies beside the old one while they are compared.
+			n.Needed, n.AtLeast, images = sum(f.layers()), true, true
+		}
+		needs = append(needs, n)
+	}
+	if images {
+		needs = append(needs, tempNeed(f.waiting()))
+	}
+	return needs
+}
+
+// guesses reports whether there is a size that is not known.
+func (f *forecast) guesses() bool {
+	return slices.ContainsFunc(f.lock.Artifacts, func(a lock.Artifact) bool { return f.unknown[a.URL] })
+}
+
+// dir is the size of the files that a cache directory lacks. Of an archive that
+// was never unpacked here, its own size stands for what is in it.
+func (f *forecast) dir(root string) (needed int64, atLeast bool) {
+	for _, p := range f.lock.Platforms {
+		dir := root
+		if len(f.lock.Platforms) > 1 {
+			dir = filepath.Join(root, p.Dir())
+		}
+		for _, file := range f.lock.Files(p) {
+			made, known := f.from.cache.Known(p, file)
+			if !known {
+				made = file.Artifact.Blob
+			}
+			known = known && !f.unknown[file.Artifact.URL]
+			there, ok := fileSize(filepath.Join(dir, filepath.FromSlash(file.Path)))
+			if ok && (there == made.Size || !known && there > made.Size) {
+				continue
+			}
+			needed += made.Size
+			atLeast = atLeast || !known
+		}
+	}
+	return needed, atLeast
+}
+
+// archive is the size of a bundle in a file, unless that is there already: a new
+// one is written beside the old one.
+func (f *forecast) archive(ctx context.Context, path string) (needed int64, atLeast bool) {
+	if f.isThere(path) {
+		return 0, false
+	}
+	contents, err := bundle.Plan(ctx, f.lock, f.from.blobs)
+	if err != nil {
+		// Something that tells of the rest is still to be fetched.
+		return sizeOf(f.lock.Blobs()), true
+	}
+	return contents.Size(), f.guesses()
+}
+
+// isThere reports whether a file is a bundle with this lock.
+func (f *forecast) isThere(path string) bool {
+	if bundle.Sniff(path) != bundle.TarForm {
+		return false
+	}
+	b, err := bundle.Open(path)
+	if err != nil {
+		return false
+	}
+	defer b.Close()
+	there, errThere := b.Lock().Marshal()
+	wanted, err := f.lock.Marshal()
+	return errThere == nil && err == nil && bytes.Equal(there, wanted)
+}
+
+// layout is the size of the blobs that a bundle in a directory lacks.
+func (f *forecast) layout(dir string) int64 {
+	return sizeOf(slices.DeleteFunc(f.lock.Blobs(), func(b lock.Blob) bool {
+		size, ok := fileSize(filepath.Join(dir, "blobs", "sha256", b.SHA256.String()))
+		return ok && size == b.Size
+	}))
+}
+
+// site is the size of the upstream files that a site lacks.
+func (f *forecast) site(root string) int64 {
+	var lacking []lock.Blob
+	for _, a := range f.lock.Artifacts {
+		hex := a.SHA256.String()
+		entries, _ := os.ReadDir(filepath.Join(root, "files", hex[:2], hex)) // none, perhaps
+		there := slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+			fi, err := e.Info()
+			return err == nil && fi.Mode().IsRegular() && fi.Size() == a.Size
+		})
+		if !there {
+			lacking = append(lacking, a.Blob)
+		}
+	}
+	return sizeOf(lacking)
+}
+
+// compressed is what a layer leaves of a program, about: one part of so many.
+const compressed = 3
+
+// layers estimates the sizes of an image's layers of files: an archive is as
+// large as a layer of what is in it, and a program is compressed.
+func (f *forecast) layers() []int64 {
+	var sizes []int64
+	for _, p := range f.lock.Platforms {
+		seen := map[string]bool{}
+		for _, file := range f.lock.Files(p) {
+			size := file.Artifact.Size
+			if file.Format == "" {
+				size /= compressed
+			}
+			if !seen[file.Artifact.URL] {
+				sizes = append(sizes, size)
+			}
+			seen[file.Artifact.URL] = true
+		}
+	}
+	return sizes
+}
+
+// maxWaiting is how many layers of an image are made at a time at the most.
+const maxWaiting = 16
+
+// waiting estimates how much of an image waits in temporary files for its turn:
+// as many layers in a row as are made at a time.
+func (f *forecast) waiting() int64 {
+	sizes := f.layers()
+	n := min(runtime.GOMAXPROCS(0), maxWaiting, len(sizes))
+	var most int64
+	for i := range len(sizes) - n + 1 {
+		most = max(most, sum(sizes[i:i+n]))
+	}
+	return most
+}
+
+func sum(sizes []int64) (total int64) {
+	for _, n := range sizes {
+		total += n
+	}
+	return total
+}
+
+// fileSize returns the size of a regular file.
+func fileSize(path string) (int64, bool) {
+	fi, err := os.Lstat(path)
+	if err != nil || !fi.Mode().IsRegular() {
+		return 0, false
+	}
+	return fi.Size(), true
+}
+
+// pullNeeds says what a pull will write, and where.
+func (s *Session) pullNeeds(ctx context.Context, plan *resolve.Plan, result *Result, from content, o WriteOptions) []Need {
+	f := s.forecast(plan, result, from)
+	store := s.storeNeed(plan, result, f, func(ArtifactResult) bool { return true })
+	store.Needed += s.lacking(memberBlobs(plan.Lock))
+	return append([]Need{store}, f.needs(ctx, o)...)
+}
+
+// lockNeeds says what a lock takes: the files that must be seen to be pinned.
+func (s *Session) lockNeeds(plan *resolve.Plan, result *Result) []Need {
+	return []Need{s.storeNeed(plan, result, s.forecast(plan, result, content{}), func(a ArtifactResult) bool { return !a.pinned() })}
+}
+
+// storeNeed says what the downloads of a plan take that are wanted and not there.
+func (s *Session) storeNeed(plan *resolve.Plan, result *Result, f *forecast, wanted func(ArtifactResult) bool) Need {
+	need := Need{Use: UseStore, Path: s.Store.Dir()}
+	seen := map[lock.SHA256]bool{}
+	for i, a := range f.lock.Artifacts {
+		if known := result.Artifacts[i]; known.Status != StatusMissing || seen[a.SHA256] || !wanted(known) {
+			continue
+		}
+		seen[a.SHA256] = true
+		need.Needed += max(a.Size-s.Store.Partial(agent.Redact(plan.Downloads[i].URL)), 0)
+		need.AtLeast = need.AtLeast || f.unknown[a.URL]
+	}
+	return need
+}
+
+// lacking is how much of a registry's blobs the store has not got.
+func (s *Session) lacking(blobs []lock.Blob) (bytes int64) {
+	seen := map[lock.SHA256]bool{}
+	for _, b := range blobs {
+		if _, there := s.Store.Has(b.SHA256); !there && !seen[b.SHA256] {
+			bytes += max(b.Size-s.Store.Partial("blob "+digestOf(b)), 0)
+		}
+		seen[b.SHA256] = true
+	}
+	return bytes
+}
+
+// sourceNeeds says what outputs of a mirror will take, and the store, if the
+// mirror is in a registry.
+func (s *Session) sourceNeeds(ctx context.Context, src *source, l *lock.Lock, o WriteOptions) []Need {
+	f := &forecast{lock: l, from: src.content}
+	needs := f.needs(ctx, o)
+	if src.obtain == nil {
+		return needs
+	}
+	var blobs []lock.Blob
+	for _, a := range l.Artifacts {
+		blobs = append(blobs, a.Blob)
+	}
+	blobs = append(blobs, otherBlobs(l, o)...)
+	return append([]Need{{Use: UseStore, Path: s.Store.Dir(), Needed: s.lacking(blobs)}}, needs...)
+}
+
+// pushNeeds says what a push keeps meanwhile: layers of the image, and what
+// comes from another registry.
+func (s *Session) pushNeeds(src *source, l *lock.Lock, skip []Part) []Need {
+	var needs []Need
+	if src.obtain != nil {
+		needs = append(needs, Need{Use: UseStore, Path: s.Store.Dir(), Needed: s.lacking(pushedBlobs(l, skip))})
+	}
+	if !slices.Contains(skip, PartImage) {
+		needs = append(needs, tempNeed((&forecast{lock: l, from: src.content}).waiting()))
+	}
+	return needs
+}
+
+// pushedBlobs lists the blobs of a source that go into the parts of a push.
+func pushedBlobs(l *lock.Lock, skip []Part) (blobs []lock.Blob) {
+	wanted := func(p Part) bool { return !slices.Contains(skip, p) || !slices.Contains(skip, PartBundle) }
+	if wanted(PartImage) {
+		for _, a := range l.Artifacts {
+			blobs = append(blobs, a.Blob)
+		}
+	}
+	if wanted(PartAgentImage) {
+		blobs = append(blobs, memberBlobs(l)...)
+	}
+	if l.Chart != nil {
+		blobs = append(blobs, l.Chart.Blob) // it is read in any case
+	}
+	return blobs
+}

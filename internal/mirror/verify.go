@@ -1,0 +1,476 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/image"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
+)
+
+// VerifyOptions say what [Session.Verify] does.
+type VerifyOptions struct {
+	// Target is a path, docker://REFERENCE, or "-" for Stdin.
+	Target string
+	Stdin  io.Reader
+	// Against is a lock, or another mirror, that the target is compared with; or empty.
+	Against string
+	// Unpack has the archives of a bundle unpacked too, as an agent's directory
+	// needs them.
+	Unpack bool
+	// ToolVersion is that of this program.
+	ToolVersion string
+}
+
+// Verification is what a mirror was found to be. It is printed as JSON for
+// machines: what is here stays as it is, see docs/verify.md.
+type Verification struct {
+	Tool   Tool   `json:"tool"`
+	Target string `json:"target"`
+	Kind   Kind   `json:"kind"`
+	// Intact says that there is no problem.
+	Intact         bool             `json:"intact"`
+	BotkubeVersion string           `json:"botkubeVersion,omitempty"`
+	Platforms      []agent.Platform `json:"platforms"`
+	// Tag is that of a bundle, an image or the version of a site.
+	Tag string `json:"tag,omitempty"`
+	// Digest identifies the target: that of the image index of a bundle or an
+	// image, of SHA256SUMS of a directory or a site.
+	Digest string `json:"digest,omitempty"`
+	// Lock is the digest of the lock, as the command lock writes it.
+	Lock string `json:"lock,omitempty"`
+	// Mount is where an agent must see a directory or an image.
+	Mount string `json:"mount,omitempty"`
+	// BaseURL is where a site must be served.
+	BaseURL string `json:"baseURL,omitempty"`
+	// Unpacked says that the archives of a bundle were unpacked as well.
+	Unpacked bool            `json:"unpacked,omitempty"`
+	Files    []audit.File    `json:"files"`
+	Problems []audit.Problem `json:"problems"`
+	// Agents are what agents would do, by platform.
+	Agents []audit.Outlook `json:"agents"`
+	// Against is what the target was compared with.
+	Against *Against `json:"against,omitempty"`
+	Notes   []string `json:"notes,omitempty"`
+	// Bytes is how much was read.
+	Bytes int64 `json:"bytes"`
+}
+
+// Tool is the program that verified.
+type Tool struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
+// Against is a lock that a target was compared with.
+type Against struct {
+	Target string `json:"target"`
+	// Lock is its digest.
+	Lock string `json:"lock"`
+	// Remade says that every file was made again of its upstream files, and compared.
+	Remade bool `json:"remade,omitempty"`
+	// Differences are from it to the target.
+	Differences []lock.Difference `json:"differences"`
+	// NotCompared are what one of the two has no room for.
+	NotCompared []NotCompared `json:"notCompared,omitempty"`
+}
+
+// Failure is the error of a mirror that is not intact, or nil: damage is of kind
+// [fault.Integrity], and what is only missing [fault.Incomplete].
+func (v *Verification) Failure() error {
+	if v.Intact {
+		return nil
+	}
+	counts := map[audit.Kind]int{}
+	kind := fault.Incomplete
+	for _, p := range v.Problems {
+		counts[p.Kind]++
+		if p.Kind != audit.KindMissing {
+			kind = fault.Integrity
+		}
+	}
+	var parts []string
+	for _, k := range []audit.Kind{audit.KindDamaged, audit.KindMissing, audit.KindUnexpected, audit.KindIndex, audit.KindDiffers} {
+		if n := counts[k]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, problemNames[k]))
+		}
+	}
+	return fault.New(kind, "%s is not intact: %s", v.name(), strings.Join(parts, ", ")).WithHint("%s", v.remedy(counts))
+}
+
+var problemNames = map[audit.Kind]string{
+	audit.KindDamaged: "damaged", audit.KindMissing: "missing", audit.KindUnexpected: "unexpected",
+	audit.KindIndex: "wrong in an index", audit.KindDiffers: "different from what it is compared with",
+}
+
+func (v *Verification) name() string {
+	if v.Target == standardStream {
+		return "standard input"
+	}
+	return v.Target
+}
+
+// remedy says what to do about a mirror that is not intact.
+func (v *Verification) remedy(counts map[audit.Kind]int) string {
+	if len(counts) == 1 && counts[audit.KindDiffers] > 0 {
+		return "it is whole, but another mirror than that of the lock: name the right lock, or get the right mirror"
+	}
+	if counts[audit.KindUnexpected] > 0 && v.Kind == KindDirectory {
+		return "look at what is there unasked, and remove it by hand: nothing else touches it\n" + v.rewrite()
+	}
+	return v.rewrite()
+}
+
+func (v *Verification) rewrite() string {
+	switch {
+	case strings.HasPrefix(v.Target, registryPrefix):
+		return "push it again with --force from the bundle, where that is intact; and ask whoever runs the registry to look at its storage"
+	case v.Kind == KindDirectory || v.Kind == KindSite:
+		return "run the unpack or the pull that wrote it again: it writes what is damaged or missing anew, and leaves the rest"
+	case v.Kind == KindImage:
+		return "write it anew of the bundle, or copy it again from where it was written"
+	}
+	return "copy it again from where it was pulled, and compare sha256sum on both sides; there, the next pull mends it"
+}
+
+// verifying is one run of [Session.Verify].
+type verifying struct {
+	*Session
+	options VerifyOptions
+	report  audit.Report
+	result  *Verification
+	lock    *lock.Lock
+	read    atomic.Int64
+	// remake makes the files of the target of the upstream files of another
+	// mirror, and compares them; nil where the target has no such files.
+	remake func(ctx context.Context, from *source) error
+}
+
+// Verify reads every byte of a mirror, and tells everything that is wrong with
+// it. An error says why that could not be found out; whether the mirror is intact,
+// [Verification.Failure] does.
+func (s *Session) Verify(ctx context.Context, o VerifyOptions) (*Verification, error) {
+	v := &verifying{Session: s, options: o, result: &Verification{
+		Tool: Tool{"botkube-mirror", o.ToolVersion}, Target: o.Target, Platforms: []agent.Platform{},
+	}}
+	if err := v.target(ctx); err != nil {
+		return nil, err
+	}
+	if o.Unpack && v.result.Kind != KindBundle {
+		return nil, fault.New(fault.Usage, "only a bundle has archives to unpack, and %s is none", v.result.name()).WithHint("leave out --unpack: what is in it is unpacked already, or never was packed")
+	}
+	if err := v.against(ctx); err != nil {
+		return nil, err
+	}
+	return v.finish()
+}
+
+func (v *verifying) finish() (*Verification, error) {
+	r := v.result
+	if v.lock != nil {
+		data, err := v.lock.Marshal()
+		if err != nil {
+			return nil, err
+		}
+		r.Lock = "sha256:" + lock.Sum(data).String()
+		r.BotkubeVersion, r.Platforms = v.lock.BotkubeVersion, v.lock.Platforms
+	}
+	r.Files, r.Problems, r.Agents, r.Notes = v.report.Files(), v.report.Problems(), v.report.Outlooks(), v.report.Notes()
+	for _, o := range r.Agents {
+		// A call to elsewhere always has a cause among the problems; should it
+		// have none, it is one.
+		if len(r.Problems) == 0 && len(o.External)+len(o.Failures) > 0 {
+			r.Problems = append(r.Problems, audit.Problem{Kind: audit.KindIndex, Detail: "an agent for " + o.Platform.String() + " would not start from it alone"})
+		}
+	}
+	r.Intact, r.Bytes = len(r.Problems) == 0, v.read.Load()
+	// To a machine, an empty list is one.
+	r.Files = append([]audit.File{}, r.Files...)
+	r.Problems = append([]audit.Problem{}, r.Problems...)
+	r.Agents = append([]audit.Outlook{}, r.Agents...)
+	return r, nil
+}
+
+// hashed counts what was read, and tells of it.
+func (v *verifying) hashed(n int64) {
+	v.read.Add(n)
+	v.Observe(Event{Kind: EventProgress, Subject: v.options.Target, Bytes: n})
+}
+
+// planned tells how much there is to be read.
+func (v *verifying) planned(total int64, files int) {
+	v.Observe(Event{Kind: EventPlanned, Count: files, Total: total})
+}
+
+// target finds out what the target is, and looks at all of it.
+func (v *verifying) target(ctx context.Context) error {
+	target := v.options.Target
+	if reference, ok := strings.CutPrefix(target, registryPrefix); ok {
+		return v.registry(ctx, reference)
+	}
+	if target == standardStream {
+		return v.standardInput(ctx)
+	}
+	path := withoutForm(target)
+	fi, err := os.Stat(path)
+	if err != nil {
+		return unopened(path, err)
+	}
+	switch form := bundle.Sniff(path); {
+	case form != bundle.NoForm:
+		return v.layout(ctx, path)
+	case fi.IsDir():
+		return v.directory(ctx, path)
+	}
+	if _, err := inspectFile(path); err != nil {
+		return err
+	}
+	return fault.New(fault.Usage, "%s is a lock, which there is nothing to verify of", path).
+		WithHint("compare a mirror with it: botkube-mirror verify MIRROR --against %s", path)
+}
+
+// layout verifies a bundle or an image, in a file or a directory.
+func (v *verifying) layout(ctx context.Context, path string) error {
+	b, err := bundle.OpenIncomplete(path)
+	if err == nil {
+		defer b.Close()
+		return v.bundle(ctx, b)
+	}
+	if !errors.Is(err, bundle.ErrNotBundle) || fault.HintOf(err) != "" {
+		return v.unreadable(KindBundle, err)
+	}
+	v.result.Kind = KindImage
+	im, err := image.AuditFile(ctx, path, runtime.GOMAXPROCS(0), &v.report, v.hashed)
+	if err != nil {
+		return v.unreadable(KindImage, noImage(path, err))
+	}
+	v.imageFound(im)
+	return nil
+}
+
+// unreadable reports a mirror of which nothing more can be found out than that
+// it is damaged.
+func (v *verifying) unreadable(kind Kind, err error) error {
+	problem := audit.Problem{Detail: err.Error()}
+	switch fault.KindOf(err) {
+	case fault.Integrity:
+		problem.Kind = audit.KindDamaged
+	case fault.Incomplete:
+		problem.Kind = audit.KindMissing
+	default:
+		return err
+	}
+	v.result.Kind = kind
+	v.report.Fail(problem)
+	return nil
+}
+
+func (v *verifying) imageFound(im *image.Image) {
+	v.lock = im.Lock
+	r := v.result
+	r.Kind, r.Tag, r.Digest, r.Mount = KindImage, im.Tag, digestOf(im.Top), im.Mount
+}
+
+func (v *verifying) standardInput(ctx context.Context) error {
+	f, done, err := seekable(ctx, v.options.Stdin)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = done() }() // nothing was written to it
+	b, err := bundle.OpenIncompleteTar(f, bundle.StandardInput)
+	if errors.Is(err, bundle.ErrNotBundle) && fault.HintOf(err) == "" {
+		err = fault.New(fault.Usage, "%w", err).WithHint("standard input is a bundle; an image is verified in a file")
+	}
+	if err != nil {
+		return v.unreadable(KindBundle, err)
+	}
+	return v.bundle(ctx, b)
+}
+
+// directory verifies a directory that is no layout: what an agent starts from, a
+// site, or a version of one.
+func (v *verifying) directory(ctx context.Context, path string) error {
+	switch root, tag := filepath.Split(filepath.Clean(path)); {
+	case dir.IsDirectory(path):
+		return v.cacheDirectory(ctx, path)
+	case site.HasVersions(path):
+		return v.site(ctx, path, "")
+	case root != "" && site.HasVersions(filepath.Clean(root)):
+		return v.site(ctx, filepath.Clean(root), tag)
+	}
+	return fault.New(fault.Usage, "%s is neither a directory that pull wrote nor a site nor a bundle", path).WithHint(inspectHint)
+}
+
+func (v *verifying) cacheDirectory(ctx context.Context, path string) error {
+	v.result.Kind = KindDirectory
+	found, err := dir.Audit(ctx, path, &v.report, v.waiting, v.hashed)
+	if err != nil {
+		return err
+	}
+	v.lock, v.result.Mount = found.Lock, found.Mount
+	if found.Lock != nil {
+		v.result.Digest = "sha256:" + found.Digest.String()
+		v.remake = func(ctx context.Context, from *source) error { return v.remakeDirectory(ctx, path, from) }
+	}
+	return nil
+}
+
+func (v *verifying) site(ctx context.Context, root, tag string) error {
+	v.result.Kind = KindSite
+	versions, err := site.Audit(ctx, root, tag, &v.report, v.waiting, v.hashed)
+	if err != nil {
+		return err
+	}
+	if len(versions) == 0 {
+		return fault.New(fault.Usage, "the site %s has no version %s", root, tag).WithHint("see what it has: botkube-mirror list %s", root)
+	}
+	v.result.BaseURL = versions[0].BaseURL
+	if len(versions) > 1 {
+		v.severalVersions(root, versions)
+		return nil
+	}
+	v.lock, v.result.Tag = versions[0].Lock, versions[0].Tag
+	if versions[0].Digest != (lock.SHA256{}) {
+		v.result.Digest = "sha256:" + versions[0].Digest.String()
+	}
+	return nil
+}
+
+// severalVersions describes a site that has no one lock.
+func (v *verifying) severalVersions(root string, versions []site.Audited) {
+	var tags []string
+	for _, version := range versions {
+		tags = append(tags, version.Tag)
+		if version.Lock != nil {
+			v.result.Platforms = append(v.result.Platforms, version.Lock.Platforms...)
+		}
+	}
+	slices.SortFunc(v.result.Platforms, agent.ComparePlatforms)
+	v.result.Platforms = slices.Compact(v.result.Platforms)
+	v.report.Note(fmt.Sprintf("the site has several versions, all of which were verified: %s", strings.Join(tags, ", ")))
+}
+
+// against compares the target with another mirror's lock.
+func (v *verifying) against(ctx context.Context) error {
+	if v.options.Against == "" {
+		return nil
+	}
+	if v.options.Against == standardStream && v.options.Target == standardStream {
+		return fault.New(fault.Usage, "standard input can be read once only").WithHint("write one of them to a file")
+	}
+	other, err := v.inspect(ctx, v.options.Against, v.options.Stdin)
+	if err != nil {
+		return err
+	}
+	if v.lock == nil && v.result.Kind == KindSite && len(v.report.Problems()) == 0 {
+		return fault.New(fault.Usage, "%s has several versions, each with a lock of its own", v.options.Target).
+			WithHint("name one of them: %s", filepath.Join(withoutForm(v.options.Target), "VERSION"))
+	}
+	if v.lock == nil {
+		return nil // which is a problem already
+	}
+	data, err := other.lock.Marshal()
+	if err != nil {
+		return err
+	}
+	compared := &Against{Target: v.options.Against, Lock: "sha256:" + lock.Sum(data).String(), Differences: []lock.Difference{}}
+	v.result.Against = compared
+	v.compare(compared, other)
+	if other.kind == KindBundle && v.remake != nil && v.options.Against != standardStream {
+		return v.compareRemade(ctx, compared)
+	}
+	return nil
+}
+
+// compare reports how the target's lock differs. A directory is for fewer
+// platforms than a lock may be, and holds no image and no chart.
+func (v *verifying) compare(compared *Against, other *inspected) {
+	theirs, ours := other.lock, v.lock
+	if !v.result.Kind.holdsMembers() || !other.kind.holdsMembers() {
+		for _, l := range []*lock.Lock{theirs, ours} {
+			compared.leaveOut(v.result.Kind, l)
+		}
+		theirs, ours = theirs.PluginsOnly(), ours.PluginsOnly()
+	}
+	if v.result.Kind == KindDirectory {
+		if part := intersect(theirs.Platforms, ours.Platforms); len(part) > 0 && len(part) < len(theirs.Platforms) {
+			v.report.Note(fmt.Sprintf("%s is also for %s, which the directory is not for", compared.Target, platformNames(without(theirs.Platforms, part))))
+			theirs = theirs.Subset(part, func(lock.Plugin) bool { return true })
+		}
+	}
+	compared.Differences = append(compared.Differences, lock.Diff(theirs, ours)...)
+	for _, d := range compared.Differences {
+		p := audit.Problem{Kind: audit.KindDiffers, Detail: differenceText(d)}
+		if d.Change == lock.Removed {
+			p.Kind = audit.KindMissing
+		}
+		v.report.Fail(p)
+	}
+}
+
+func (a *Against) leaveOut(narrow Kind, l *lock.Lock) {
+	d := Diffed{}
+	d.leaveOut(narrow, l)
+	a.NotCompared = append(a.NotCompared, d.NotCompared...)
+}
+
+func intersect(a, b []agent.Platform) []agent.Platform {
+	return slices.DeleteFunc(slices.Clone(a), func(p agent.Platform) bool { return !slices.Contains(b, p) })
+}
+
+func without(a, b []agent.Platform) []agent.Platform {
+	return slices.DeleteFunc(slices.Clone(a), func(p agent.Platform) bool { return slices.Contains(b, p) })
+}
+
+// differenceText says in words what differs.
+func differenceText(d lock.Difference) string {
+	what := string(d.Subject)
+	switch d.Subject {
+	case lock.SubjectFile:
+		what = d.URL
+	case lock.SubjectPlugin, lock.SubjectBuild, lock.SubjectDependency:
+		what = fmt.Sprintf("%s %s/%s@%s", d.Type, d.Repository, d.Name, d.Version)
+		if d.Dependency != "" {
+			what = "dependency " + d.Dependency + " of " + what
+		}
+	case lock.SubjectRepository:
+		what = "repository " + d.Repository
+	case lock.SubjectPlatform:
+		return changeText(d, "platform "+d.Platform.String())
+	}
+	if d.Platform != nil {
+		what += " for " + d.Platform.String()
+	}
+	return changeText(d, what)
+}
+
+func changeText(d lock.Difference, what string) string {
+	switch d.Change {
+	case lock.Added:
+		return what + " is here, but not in what it is compared with"
+	case lock.Removed:
+		return what + " is not here"
+	}
+	return fmt.Sprintf("%s: %s is %s, not %s", what, d.Aspect, orNothing(d.To), orNothing(d.From))
+}
+
+func orNothing(s string) string {
+	if s == "" {
+		return "nothing"
+	}
+	return s
+}

@@ -1,0 +1,152 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
+)
+
+// bundle verifies a bundle on this machine.
+func (v *verifying) bundle(ctx context.Context, b *bundle.Bundle) error {
+	c := b.Contents()
+	if err := v.contents(ctx, c, b.Check, runtime.GOMAXPROCS(0)); err != nil {
+		return err
+	}
+	v.outlooks(c.Lock, b)
+	if !v.options.Unpack {
+		return nil
+	}
+	v.result.Unpacked = true
+	return v.unpack(ctx, c.Lock, cache.Upstream{Blobs: b})
+}
+
+// contents verifies the blobs of a bundle, wherever it lies.
+func (v *verifying) contents(ctx context.Context, c *bundle.Contents, check bundle.Check, parallel int) error {
+	v.lock = c.Lock
+	r := v.result
+	r.Kind, r.Tag, r.Digest = KindBundle, c.Tag, digestOf(c.Index.Blob())
+	var total int64
+	for _, b := range c.Blobs {
+		total += b.Size
+	}
+	v.planned(total, len(c.Blobs))
+	return c.Audit(ctx, check, parallel, &v.report, v.hashed)
+}
+
+// outlooks says what agents would do with the directories that are made of a
+// bundle, for each of its platforms.
+func (v *verifying) outlooks(l *lock.Lock, blobs blob.Source) {
+	for _, p := range l.Platforms {
+		part := l.ForPlatform(p)
+		g := audit.Ground{
+			Platform: p, Lock: part, Files: map[string]bool{}, Indexes: map[string][]byte{}, URLs: map[string]string{},
+			Within: func(u string) bool { return !agent.Call{URL: u}.External() },
+		}
+		for _, f := range part.Files(p) {
+			g.Files[f.Path] = true
+		}
+		for _, r := range part.Repositories {
+			g.URLs[r.Name] = r.URL
+		}
+		// What stands in for the digests of unpacked files is not looked at.
+		documents, err := cache.Documents(part, p, defaultMount, map[string]lock.Blob{}, cache.Upstream{Blobs: blobs})
+		if err != nil {
+			if len(v.report.Problems()) == 0 {
+				v.report.Fail(audit.Problem{Kind: audit.KindIndex, Detail: fmt.Sprintf("no directory can be made of it for %s: %v", p, err)})
+			}
+			continue
+		}
+		for _, d := range documents {
+			for _, r := range part.Repositories {
+				if d.Path == agent.IndexPath(r.Name) {
+					g.Indexes[r.Name] = d.Data
+				}
+			}
+		}
+		v.report.Expect(g.Predict())
+	}
+}
+
+// defaultMount stands for where an agent will see a directory that there is not yet.
+const defaultMount = "/plugins"
+
+// unpack makes every file of the directories for a lock, and keeps none.
+func (v *verifying) unpack(ctx context.Context, l *lock.Lock, from cache.Source) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for _, p := range l.Platforms {
+		for _, f := range l.Files(p) {
+			if f.Format == "" {
+				continue // it was compared with the lock
+			}
+			group.Go(func() error {
+				_, err := cache.Digest(ctx, from, p, f)
+				return v.unpacked(p, f, err)
+			})
+		}
+	}
+	return group.Wait()
+}
+
+// unpacked reports what is wrong with an archive. What is missing or has other
+// bytes was reported before.
+func (v *verifying) unpacked(p agent.Platform, f lock.File, err error) error {
+	switch fault.KindOf(err) {
+	case fault.Integrity, fault.Incomplete:
+		v.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: f.Path, Detail: fmt.Sprintf("it cannot be unpacked for %s: %v", p, err)})
+		return nil
+	}
+	return err
+}
+
+// remakeDirectory makes each file of a directory again of a bundle, and compares
+// it with the one that is there.
+func (v *verifying) remakeDirectory(ctx context.Context, path string, from *source) error {
+	there, err := dir.OpenSource(path)
+	if err != nil {
+		return nil // why it cannot be read is among the problems
+	}
+	defer there.Close()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for _, p := range v.lock.Platforms {
+		for _, f := range v.lock.Files(p) {
+			if f.Format == "" {
+				continue
+			}
+			group.Go(func() error {
+				want, err := cache.Digest(ctx, from.cache, p, f)
+				if err != nil {
+					return err
+				}
+				if noted, ok := there.Known(p, f); ok && noted.SHA256 != want.SHA256 {
+					v.report.Fail(audit.Problem{Kind: audit.KindDiffers, Path: there.Path(p, f.Path), Detail: fmt.Sprintf("its sha256 is %s, but what is unpacked of %s has %s", noted.SHA256, agent.Redact(f.Artifact.URL), want.SHA256)})
+				}
+				return nil
+			})
+		}
+	}
+	return group.Wait()
+}
+
+// compareRemade compares the target with what is made again of a bundle.
+func (v *verifying) compareRemade(ctx context.Context, compared *Against) error {
+	from, err := v.openSource(ctx, compared.Target, nil)
+	if err != nil {
+		return err
+	}
+	defer from.close()
+	compared.Remade = true
+	return v.remake(ctx, from)
+}

@@ -1,0 +1,133 @@
+package bundle
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+)
+
+// Check reads a blob, and says what is wrong with it: nothing, or an error of
+// kind [fault.Integrity] or [fault.Incomplete]. Other errors end an audit.
+type Check func(ctx context.Context, b lock.Blob) error
+
+// Check is a [Check] of the bundle's blobs, which it reads whatever was read before.
+func (b *Bundle) Check(ctx context.Context, blob lock.Blob) error {
+	if err := b.present(blob); err != nil {
+		return err
+	}
+	f, err := b.files.open(blob.SHA256)
+	if err != nil {
+		return unreadable(err)
+	}
+	defer f.Close()
+	got, err := digest(ctx, f)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		return unreadable(err)
+	case got != blob.SHA256:
+		return fault.New(fault.Integrity, "its sha256 is %s", got)
+	}
+	return nil
+}
+
+// unreadable is the damage that a bad disk shows, or a missing right.
+func unreadable(err error) error {
+	if _, known := errors.AsType[*fault.Error](err); known {
+		return err
+	}
+	return fault.New(fault.Integrity, "it cannot be read: %w", cause(err))
+}
+
+// Audit checks every blob, as many at a time as parallel says and the largest
+// first, and reports what is wrong. Hashed, if not nil, is told of the bytes of
+// each, from several goroutines.
+func (c *Contents) Audit(ctx context.Context, check Check, parallel int, r *audit.Report, hashed func(n int64)) error {
+	for _, d := range append([]Document{c.Index}, c.Manifests...) {
+		b := d.Blob()
+		f := audit.File{Path: blobPath(b.SHA256), Content: "the image index", State: audit.Intact, Size: b.Size, SHA256: &b.SHA256, Basis: audit.ByManifest}
+		if d.Member != "" {
+			f.Content = "the manifest of " + memberName(d.Member)
+		}
+		if d.Platform != nil {
+			f.Platforms = []agent.Platform{*d.Platform}
+		}
+		r.Add(f, "") // it was compared when it was read
+	}
+	blobs := slices.Clone(c.Blobs)
+	slices.SortStableFunc(blobs, func(a, b lock.Blob) int { return cmp.Compare(b.Size, a.Size) })
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(max(parallel, 1))
+	for _, b := range blobs {
+		group.Go(func() error {
+			err := check(ctx, b)
+			if hashed != nil {
+				hashed(b.Size)
+			}
+			return c.report(r, b, err)
+		})
+	}
+	return group.Wait()
+}
+
+func memberName(member string) string {
+	switch member {
+	case MemberAgentImage:
+		return "the agent image"
+	case MemberChart:
+		return "the chart"
+	}
+	return "the plugins"
+}
+
+// report tells what was found of a blob.
+func (c *Contents) report(r *audit.Report, b lock.Blob, err error) error {
+	f := audit.File{Path: blobPath(b.SHA256), Content: c.What(b.SHA256), Platforms: c.platformsOf(b), State: audit.Intact, Size: b.Size, SHA256: &b.SHA256, Basis: audit.ByManifest}
+	if slices.Contains(c.Lock.Blobs(), b) {
+		f.Basis = audit.ByLock
+	}
+	for _, a := range c.Lock.Artifacts {
+		if a.SHA256 == b.SHA256 {
+			f.Sources = append(f.Sources, a)
+		}
+	}
+	if err == nil {
+		r.Add(f, "")
+		return nil
+	}
+	f.SHA256, f.Size, f.Expected = nil, 0, &b.SHA256
+	switch fault.KindOf(err) {
+	case fault.Integrity:
+		f.State = audit.Damaged
+	case fault.Incomplete:
+		f.State = audit.Missing
+		r.Add(f, f.Content+": it is missing")
+		return nil
+	default:
+		return err
+	}
+	r.Add(f, fmt.Sprintf("%s: %v", f.Content, err))
+	return nil
+}
+
+// platformsOf returns the platforms whose manifests name a blob.
+func (c *Contents) platformsOf(b lock.Blob) []agent.Platform {
+	var platforms []agent.Platform
+	for _, m := range c.Manifests {
+		if m.Platform != nil && slices.Contains(m.Blobs, b) && !slices.Contains(platforms, *m.Platform) {
+			platforms = append(platforms, *m.Platform)
+		}
+	}
+	slices.SortFunc(platforms, agent.ComparePlatforms)
+	return platforms
+}

@@ -1,0 +1,264 @@
+package dir
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/tree"
+)
+
+// IsDirectory reports whether a directory looks like one that this package wrote.
+func IsDirectory(dir string) bool {
+	t, err := tree.OpenExisting(dir)
+	if err != nil {
+		return false
+	}
+	defer t.Close()
+	for _, p := range []string{lockPath, sumsPath, supersededPath} {
+		if _, err := t.Root.Lstat(p); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Audited is what was found of a directory.
+type Audited struct {
+	// Lock is nil where it cannot be read, which the report says.
+	Lock *lock.Lock
+	// Mount is where the agent must see it, or empty if its indexes do not say.
+	Mount string
+	// Digest is that of the list of all files as they are, in the form of
+	// SHA256SUMS: of an intact directory for one platform it is the digest of that file.
+	Digest lock.SHA256
+}
+
+// Audit reads every file of a directory, and reports what is wrong with it. A
+// run that writes the directory is waited for. Hashed, if not nil, is told of
+// bytes that were read, from several goroutines.
+func Audit(ctx context.Context, dir string, r *audit.Report, waiting func(string), hashed func(n int64)) (*Audited, error) {
+	if err := tree.Settle(ctx, dir, waiting); err != nil {
+		return nil, err
+	}
+	a := &auditor{report: r, hashed: hashed, all: map[string]lock.SHA256{}}
+	l, err := ReadLock(dir)
+	switch {
+	case fault.KindOf(err) == fault.Usage:
+		state, detail := audit.Missing, "it is missing"
+		r.Add(audit.File{Path: lockPath, Content: "the lock", State: state, Basis: audit.BySums}, detail)
+		return &Audited{}, nil
+	case err != nil:
+		r.Add(audit.File{Path: lockPath, Content: "the lock", State: audit.Damaged, Basis: audit.BySums}, err.Error())
+		return &Audited{}, nil
+	}
+	if len(l.Platforms) == 1 {
+		err = a.platform(ctx, dir, "", l)
+	} else {
+		err = a.platforms(ctx, dir, l)
+	}
+	return &Audited{Lock: l, Mount: a.mount, Digest: lock.Sum(cache.Sums(a.all))}, err
+}
+
+// auditor is one run of [Audit].
+type auditor struct {
+	report *audit.Report
+	hashed func(int64)
+	mount  string
+	// all has the digests of all files that are there, as Audited.Digest counts them.
+	all map[string]lock.SHA256
+}
+
+// platforms audits a directory for several platforms.
+func (a *auditor) platforms(ctx context.Context, dir string, l *lock.Lock) error {
+	top, err := tree.OpenExisting(dir)
+	if err != nil {
+		return err
+	}
+	found, err := a.read(ctx, top, []string{lockPath})
+	if err := errors.Join(err, top.Close()); err != nil {
+		return err
+	}
+	if f := found[lockPath]; f.Odd == "" {
+		a.report.Add(audit.File{Path: lockPath, Content: "the lock of all platforms", State: audit.Intact, Size: f.Size, SHA256: &f.SHA256}, "")
+		a.all[lockPath] = f.SHA256
+	}
+	for _, p := range l.Platforms {
+		if err := a.platform(ctx, filepath.Join(dir, p.Dir()), p.Dir(), l.ForPlatform(p)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// platform audits the directory of one platform, which is below the whole at a
+// prefix.
+func (a *auditor) platform(ctx context.Context, dir, prefix string, l *lock.Lock) error {
+	at := func(p string) string { return path.Join(prefix, p) }
+	p := l.Platforms[0]
+	t, err := tree.OpenExisting(dir)
+	if err != nil {
+		a.report.Fail(audit.Problem{Kind: audit.KindMissing, Path: prefix, Detail: "the directory of " + p.String() + " is missing or cannot be opened"})
+		return nil
+	}
+	defer t.Close()
+	paths, err := a.list(t, l, at)
+	if err != nil {
+		return err
+	}
+	found, err := a.read(ctx, t, paths)
+	if err != nil {
+		return err
+	}
+	superseded := (&directory{Tree: t}).superseded()
+	for name, f := range found {
+		if f.Odd == "" && name != sumsPath && !slices.Contains(superseded, name) {
+			a.all[at(name)] = f.SHA256
+		}
+	}
+	for _, r := range l.Repositories {
+		a.mount = cmp.Or(a.mount, cache.MountIn(found[agent.IndexPath(r.Name)].Data, r.Name, p))
+	}
+	cache.Audited{Lock: l, Platform: p, Found: found, At: at, Superseded: superseded}.Audit(a.report)
+	return nil
+}
+
+// list returns the paths of everything that an agent might look at, and of our
+// own documents. It follows no link.
+func (a *auditor) list(t *tree.Tree, l *lock.Lock, at func(string) string) ([]string, error) {
+	var paths []string
+	for _, p := range []string{lockPath, sumsPath} {
+		if _, err := t.Root.Lstat(p); err == nil {
+			paths = append(paths, p)
+		}
+	}
+	entries, err := fs.ReadDir(t.Root.FS(), ".")
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", t.Path, tree.Explain(err))
+	}
+	for _, e := range entries {
+		isRepository := slices.ContainsFunc(l.Repositories, func(r lock.Repository) bool { return r.Name == e.Name() })
+		switch {
+		case isRepository && !e.IsDir():
+			a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at(e.Name()), Detail: "it is " + tree.KindOf(e.Type()) + ", not a directory"})
+		case isRepository:
+			paths = append(paths, a.walk(t, e.Name(), at)...)
+		case path.Ext(e.Name()) == ".yaml":
+			paths = append(paths, e.Name())
+		}
+	}
+	// A directory in the place of a file is not walked over.
+	for _, p := range cache.Paths(l, l.Platforms[0]) {
+		if fi, err := t.Root.Lstat(p); err == nil && fi.IsDir() {
+			paths = append(paths, p)
+		}
+	}
+	return paths, nil
+}
+
+// walk returns the paths of all that is no directory. A directory that an agent
+// of another user cannot read is a problem.
+func (a *auditor) walk(t *tree.Tree, repository string, at func(string) string) []string {
+	var paths []string
+	err := fs.WalkDir(t.Root.FS(), repository, func(p string, e fs.DirEntry, err error) error {
+		if err != nil {
+			a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at(p), Detail: "it cannot be read: " + reason(err)})
+			return fs.SkipDir
+		}
+		if !e.IsDir() {
+			paths = append(paths, p)
+			return nil
+		}
+		if fi, err := e.Info(); err == nil && runtime.GOOS != "windows" && fi.Mode().Perm()&readable != readable {
+			a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at(p), Detail: fmt.Sprintf("its mode is %04o, so that the agent's user cannot look into it", fi.Mode().Perm())})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil // the walk itself never fails
+	}
+	return paths
+}
+
+// readable are the bits of a directory's mode that an agent needs.
+const readable = 0o555
+
+// reason drops the path of an error, which stands beside it.
+func reason(err error) string {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err.Error()
+	}
+	return err.Error()
+}
+
+// read hashes files, the largest first, and keeps the content of documents.
+func (a *auditor) read(ctx context.Context, t *tree.Tree, paths []string) (map[string]cache.Found, error) {
+	type job struct {
+		path string
+		info fs.FileInfo
+	}
+	var jobs []job
+	found := map[string]cache.Found{}
+	for _, p := range paths {
+		fi, err := t.Root.Lstat(p)
+		if err != nil {
+			found[p] = cache.Found{Odd: "cannot be read: " + reason(err)}
+			continue
+		}
+		jobs = append(jobs, job{p, fi})
+	}
+	slices.SortStableFunc(jobs, func(x, y job) int { return cmp.Compare(y.info.Size(), x.info.Size()) })
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for _, j := range jobs {
+		group.Go(func() error {
+			f, err := a.file(ctx, t, j.path, j.info)
+			mu.Lock()
+			defer mu.Unlock()
+			found[j.path] = f
+			return err
+		})
+	}
+	return found, group.Wait()
+}
+
+// file reads one file. Only the end of ctx is an error.
+func (a *auditor) file(ctx context.Context, t *tree.Tree, p string, fi fs.FileInfo) (cache.Found, error) {
+	if !fi.Mode().IsRegular() {
+		return cache.Found{Odd: "is " + tree.KindOf(fi.Mode()) + ", not a regular file"}, nil
+	}
+	f := cache.Found{Blob: lock.Blob{Size: fi.Size()}, Mode: fi.Mode()}
+	var err error
+	if cache.IsDocument(p) {
+		if f.Data, err = t.Read(p, maxMeta); err == nil {
+			f.Blob = lock.Blob{Size: int64(len(f.Data)), SHA256: lock.Sum(f.Data)}
+		}
+	} else {
+		f.Blob, err = t.Digest(ctx, p)
+	}
+	if ctx.Err() != nil {
+		return f, context.Cause(ctx)
+	}
+	if err != nil {
+		return cache.Found{Odd: "cannot be read: " + reason(err)}, nil
+	}
+	if a.hashed != nil {
+		a.hashed(f.Size)
+	}
+	return f, nil
+}

@@ -1,0 +1,295 @@
+package image
+
+import (
+	"archive/tar"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
+)
+
+// maxLayer bounds, in bytes, what a layer unpacks to.
+const maxLayer = 16 << 30
+
+// AuditFile is [Audit] of the image in a file or a directory. What is no image
+// of this program's is an error of kind [fault.Usage].
+func AuditFile(ctx context.Context, name string, parallel int, r *audit.Report, hashed func(n int64)) (*Image, error) {
+	l, err := openLayout(name)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	defer l.Close()
+	top, tag, from, err := named(ctx, l)
+	if err != nil {
+		return nil, fmt.Errorf("reading the image %s: %w", name, err)
+	}
+	im, err := Audit(ctx, top, from, parallel, r, hashed)
+	if err != nil {
+		return nil, fmt.Errorf("reading the image %s: %w", name, err)
+	}
+	im.Tag = tag
+	return im, nil
+}
+
+// Audit reads every layer of an image, as many at a time as parallel says, and
+// reports what is wrong with it and with the cache directory in it. The image
+// that it returns has no lock where the report says that it cannot be read. Hashed,
+// if not nil, is told of the bytes of each layer, from several goroutines.
+func Audit(ctx context.Context, top []byte, from Content, parallel int, r *audit.Report, hashed func(n int64)) (*Image, error) {
+	if len(top) > maxManifest {
+		return nil, fault.New(fault.Integrity, "the index has %d bytes; at most %d are read", len(top), maxManifest)
+	}
+	a := &auditor{report: r, from: from, parallel: max(parallel, 1), hashed: hashed, reading: &reading{image: &Image{Top: blobOf(top)}}}
+	var ix v1.IndexManifest
+	if err := json.Unmarshal(top, &ix); err != nil {
+		return nil, fault.New(fault.Integrity, "reading the index: %w", err)
+	}
+	a.add(blobOf(top), "the image index", nil, nil)
+	if len(ix.Manifests) == 0 {
+		if err := a.platform(ctx, nil, top); err != nil {
+			return nil, err
+		}
+		return a.finish()
+	}
+	if len(ix.Manifests) > maxPlatforms {
+		return nil, fault.New(fault.Integrity, "the index lists %d images; at most %d are read", len(ix.Manifests), maxPlatforms)
+	}
+	for _, d := range ix.Manifests {
+		if d.Platform == nil || !d.MediaType.IsImage() {
+			return nil, notOurs("its index lists something that is no image for a platform")
+		}
+		b, err := blobIn(d, maxManifest)
+		if err != nil {
+			return nil, err
+		}
+		data, err := from.manifest(ctx, b)
+		if err == nil {
+			a.add(b, "the manifest", &agent.Platform{OS: d.Platform.OS, Arch: d.Platform.Architecture}, nil)
+			err = a.platform(ctx, d.Platform, data)
+		}
+		if err := a.tolerate(b, "the manifest", err); err != nil {
+			return nil, err
+		}
+	}
+	return a.finish()
+}
+
+// auditor is one run of [Audit].
+type auditor struct {
+	*reading
+	report   *audit.Report
+	from     Content
+	parallel int
+	hashed   func(int64)
+}
+
+// finish puts the locks together, if they are all there.
+func (a *auditor) finish() (*Image, error) {
+	if len(a.locks) == 0 {
+		return a.image, nil
+	}
+	im, err := a.reading.finish()
+	if err != nil {
+		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: cache.LockPath, Detail: err.Error()})
+		return a.image, nil
+	}
+	return im, nil
+}
+
+// add reports a blob, and what is wrong with it.
+func (a *auditor) add(b lock.Blob, what string, p *agent.Platform, err error) {
+	f := audit.File{Path: blobName(b.SHA256), Content: what, State: audit.Intact, Size: b.Size, SHA256: &b.SHA256, Basis: audit.ByManifest}
+	if p != nil {
+		f.Platforms = []agent.Platform{*p}
+	}
+	detail := ""
+	if err != nil {
+		f.State, f.SHA256, f.Size, f.Expected = audit.Damaged, nil, 0, &b.SHA256
+		if fault.KindOf(err) == fault.Incomplete {
+			f.State = audit.Missing
+		}
+		detail = fmt.Sprintf("%s: %v", what, err)
+	}
+	a.report.Add(f, detail)
+}
+
+// tolerate reports an error that is damage, and returns any other.
+func (a *auditor) tolerate(b lock.Blob, what string, err error) error {
+	switch fault.KindOf(err) {
+	case fault.Integrity, fault.Incomplete:
+		a.add(b, what, nil, err)
+		return nil
+	}
+	return err
+}
+
+// platform audits the image of one platform.
+func (a *auditor) platform(ctx context.Context, said *v1.Platform, manifest []byte) error {
+	is, err := a.describe(ctx, said, manifest, a.from)
+	if err != nil {
+		return err
+	}
+	found, err := a.layers(ctx, is)
+	if err != nil {
+		return err
+	}
+	a.image.Platforms = append(a.image.Platforms, is.Platform)
+	l, err := is.readLock(ctx, a.image.Mount, a.from)
+	if err != nil {
+		return err
+	}
+	a.locks = append(a.locks, l)
+	mount := a.image.Mount
+	cache.Audited{Lock: l, Platform: is.Platform.Platform, Found: found, At: func(p string) string { return path.Join(mount, p) }}.Audit(a.report)
+	return nil
+}
+
+// layers reads the layers of an image, and returns the files of the cache
+// directory by their paths in it.
+func (a *auditor) layers(ctx context.Context, is *described) (map[string]cache.Found, error) {
+	each := make([]map[string]cache.Found, len(is.manifest.Layers))
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(a.parallel)
+	for i, d := range is.manifest.Layers {
+		group.Go(func() error {
+			b, err := blobIn(d, maxBlob)
+			if err != nil {
+				return err
+			}
+			what := "a layer"
+			if i < len(is.config.History) && is.config.History[i].Comment != "" {
+				what = "the layer of " + is.config.History[i].Comment
+			}
+			l := &layerReader{mount: a.image.Mount, found: map[string]cache.Found{}}
+			err = a.from.blob(ctx, b, func(r io.Reader) error { return l.read(ctx, d, is.config.RootFS.DiffIDs[i], r) })
+			if a.hashed != nil {
+				a.hashed(b.Size)
+			}
+			if err := a.tolerate(b, what, err); err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				a.add(b, what, &is.Platform.Platform, nil)
+			}
+			each[i] = l.found
+			for _, p := range l.outside {
+				a.report.Fail(audit.Problem{Kind: audit.KindUnexpected, Path: p, Detail: "it lies outside of the plugins' directory in the image for " + is.Platform.Platform.String()})
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	all := map[string]cache.Found{}
+	for _, found := range each {
+		for p, f := range found {
+			if _, twice := all[p]; twice {
+				f = cache.Found{Odd: "stands in two layers"}
+			}
+			all[p] = f
+		}
+	}
+	return all, nil
+}
+
+// layerReader takes in the files of one layer.
+type layerReader struct {
+	mount string
+	found map[string]cache.Found
+	// outside are the paths of files that are not below the mount.
+	outside []string
+}
+
+// read unpacks a layer, and compares what it unpacks to with its diff ID.
+func (l *layerReader) read(ctx context.Context, d v1.Descriptor, diffID v1.Hash, from io.Reader) error {
+	content, err := unpacked(d.MediaType, from)
+	if err != nil {
+		return err
+	}
+	sum := sha256.New()
+	whole := io.TeeReader(&boundedReader{ctx: ctx, from: content, left: maxLayer}, sum)
+	for r := tar.NewReader(whole); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err == nil {
+			err = l.entry(h, r)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			return unpacking(err)
+		}
+	}
+	if err := cache.Copy(ctx, io.Discard, whole); err != nil {
+		return unpacking(err)
+	}
+	if got := hashOf(lock.SHA256(sum.Sum(nil))); got != diffID {
+		return fault.New(fault.Integrity, "it unpacks to %s, but the configuration says %s", got, diffID)
+	}
+	return nil
+}
+
+// entry takes in a file.
+func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
+	name := path.Clean("/" + h.Name)
+	rel, below := strings.CutPrefix(name, l.mount+"/")
+	if h.Typeflag == tar.TypeDir && !isWhiteout(name) {
+		return nil
+	}
+	switch {
+	case name == seederPath && h.Typeflag == tar.TypeReg:
+		return nil
+	case !below:
+		l.outside = append(l.outside, name)
+		return nil
+	case isWhiteout(name):
+		l.found[rel] = cache.Found{Odd: "removes a file of another layer"}
+		return nil
+	case h.Typeflag != tar.TypeReg:
+		l.found[rel] = cache.Found{Odd: "is no regular file"}
+		return nil
+	}
+	f := cache.Found{Mode: fs.FileMode(h.Mode).Perm()}
+	to := io.Writer(io.Discard)
+	var data strings.Builder
+	if cache.IsDocument(rel) {
+		if h.Size > lock.MaxSize {
+			l.found[rel] = cache.Found{Odd: fmt.Sprintf("has %d bytes, more than are read of a document", h.Size)}
+			return nil
+		}
+		to = &data
+	}
+	sum := sha256.New()
+	n, err := io.Copy(io.MultiWriter(to, sum), r)
+	if err != nil {
+		return err
+	}
+	f.Blob, f.Data = lock.Blob{Size: n, SHA256: lock.SHA256(sum.Sum(nil))}, []byte(data.String())
+	if _, twice := l.found[rel]; twice {
+		f = cache.Found{Odd: "stands twice in a layer"}
+	}
+	l.found[rel] = f
+	return nil
+}

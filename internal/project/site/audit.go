@@ -1,0 +1,347 @@
+package site
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"path"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/tree"
+)
+
+// Audited is a version of a site that was looked at.
+type Audited struct {
+	Tag string
+	// Lock is nil where it cannot be read, which the report says.
+	Lock *lock.Lock
+	// BaseURL is where the site must be served, by its indexes; empty if they
+	// do not say.
+	BaseURL string
+	// Digest is that of SHA256SUMS as it is; zero if it cannot be read.
+	Digest lock.SHA256
+}
+
+// HasVersions reports whether a directory has anything of a site, damaged as it
+// may be.
+func HasVersions(dir string) bool {
+	t, err := tree.OpenExisting(dir)
+	if err != nil {
+		return false
+	}
+	defer t.Close()
+	all, err := states(t)
+	return err == nil && len(all) > 0
+}
+
+// Audit reads every file of the versions of a site, or of the one with a tag,
+// and reports what is wrong. A run that writes the site is waited for. Hashed, if not
+// nil, is told of bytes that were read, from several goroutines.
+func Audit(ctx context.Context, root, tag string, r *audit.Report, waiting func(string), hashed func(n int64)) ([]Audited, error) {
+	if err := tree.Settle(ctx, root, waiting); err != nil {
+		return nil, err
+	}
+	t, err := tree.OpenExisting(root)
+	if err != nil {
+		return nil, err
+	}
+	defer t.Close()
+	all, err := states(t)
+	if err != nil {
+		return nil, err
+	}
+	if tag != "" {
+		all = slices.DeleteFunc(all, func(s *state) bool { return s.tag != tag })
+	}
+	a := &auditor{ctx: ctx, tree: t, report: r, hashed: hashed, several: len(all) > 1, files: map[string]content{}}
+	var versions []Audited
+	for _, s := range all {
+		v, err := a.version(s)
+		if err != nil {
+			return nil, err
+		}
+		versions = append(versions, v)
+	}
+	return versions, nil
+}
+
+// auditor is one run of [Audit].
+type auditor struct {
+	ctx     context.Context
+	tree    *tree.Tree
+	report  *audit.Report
+	hashed  func(int64)
+	several bool
+	// files are those that were read, which versions share.
+	files map[string]content
+}
+
+// content is what was found at a path.
+type content struct {
+	lock.Blob
+	mode fs.FileMode
+	// problem says why it cannot be served, state what that makes of it.
+	problem string
+	state   audit.State
+}
+
+func (a *auditor) version(s *state) (Audited, error) {
+	v := Audited{Tag: s.tag, Lock: s.lock}
+	lockPath := path.Join(s.tag, lockName)
+	if s.lock == nil {
+		f := audit.File{Path: lockPath, Content: "the lock", State: audit.Damaged}
+		detail := s.err.Error()
+		if errors.Is(s.err, fs.ErrNotExist) {
+			f.State, detail = audit.Missing, "it is missing"
+		}
+		a.report.Add(f, detail)
+		return v, nil
+	}
+	sums, err := a.sums(s, &v)
+	if err != nil {
+		return v, err
+	}
+	data, err := s.lock.Marshal()
+	if err != nil {
+		return v, err
+	}
+	want := lock.Sum(data)
+	if err := a.judge(lockPath, "the lock", nil, audit.ByLock, &want); err != nil {
+		return v, err
+	}
+	if err := a.artifacts(s.lock); err != nil {
+		return v, err
+	}
+	return v, a.indexes(s, sums, &v)
+}
+
+// sums reads SHA256SUMS, which must list what follows from the lock, and the
+// indexes.
+func (a *auditor) sums(s *state, v *Audited) (map[string]lock.SHA256, error) {
+	p := path.Join(s.tag, sumsName)
+	c := a.look(p)
+	f := audit.File{Path: p, Content: "the digests of all files", State: audit.Intact}
+	if c.problem != "" {
+		f.State = c.state
+		a.report.Add(f, c.problem)
+		return nil, a.ctx.Err()
+	}
+	f.Size, f.SHA256 = c.Size, &c.SHA256
+	v.Digest = c.SHA256
+	data, err := a.tree.Read(p, maxDocument)
+	var sums map[string]lock.SHA256
+	if err == nil {
+		sums, err = cache.ParseSums(data)
+	}
+	if err == nil {
+		err = checkSums(sums, s.lock)
+	}
+	detail := ""
+	if err != nil {
+		f.State, detail = audit.Damaged, err.Error()
+	}
+	a.report.Add(f, detail)
+	return sums, nil
+}
+
+func checkSums(sums map[string]lock.SHA256, l *lock.Lock) error {
+	named := 0
+	for _, artifact := range l.Artifacts {
+		if sums["../"+filePath(artifact)] != artifact.SHA256 {
+			return fmt.Errorf("it has not the digest of %s that the lock has", filePath(artifact))
+		}
+	}
+	for _, r := range l.Repositories {
+		if _, listed := sums[r.Name+"/"+indexName]; !listed {
+			return fmt.Errorf("it does not list the index of %s", r.Name)
+		}
+		named++
+	}
+	paths := map[string]bool{}
+	for _, artifact := range l.Artifacts {
+		paths[filePath(artifact)] = true
+	}
+	if _, listed := sums[lockName]; !listed || len(sums) != named+len(paths)+1 {
+		return errors.New("it does not list exactly the files that the lock names")
+	}
+	return nil
+}
+
+// artifacts reads the upstream files of a version that were not read for another.
+func (a *auditor) artifacts(l *lock.Lock) error {
+	byPath := map[string][]lock.Artifact{}
+	for _, artifact := range l.Artifacts {
+		byPath[filePath(artifact)] = append(byPath[filePath(artifact)], artifact)
+	}
+	var paths []string
+	for p := range byPath {
+		paths = append(paths, p)
+	}
+	slices.SortFunc(paths, func(x, y string) int {
+		return cmp.Or(cmp.Compare(byPath[y][0].Size, byPath[x][0].Size), strings.Compare(x, y))
+	})
+	if err := a.readAll(paths); err != nil {
+		return err
+	}
+	for _, p := range paths {
+		want := byPath[p][0].SHA256
+		if err := a.judge(p, "an upstream file", byPath[p], audit.ByLock, &want); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readAll reads files that were not read yet, as many at a time as there are
+// processors.
+func (a *auditor) readAll(paths []string) error {
+	paths = slices.DeleteFunc(slices.Clone(paths), func(p string) bool { _, known := a.files[p]; return known })
+	var mu sync.Mutex
+	group := new(errgroup.Group)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for _, p := range paths {
+		group.Go(func() error {
+			c := a.read(p)
+			mu.Lock()
+			defer mu.Unlock()
+			a.files[p] = c
+			return a.ctx.Err()
+		})
+	}
+	return group.Wait()
+}
+
+// look returns what is at a path.
+func (a *auditor) look(p string) content {
+	c, known := a.files[p]
+	if !known {
+		c = a.read(p)
+		a.files[p] = c
+	}
+	return c
+}
+
+func (a *auditor) read(p string) content {
+	fi, err := a.tree.Root.Lstat(p)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return content{problem: "it is missing", state: audit.Missing}
+	case err == nil && !fi.Mode().IsRegular():
+		return content{problem: "it is " + tree.KindOf(fi.Mode()) + ", not a regular file", state: audit.Damaged}
+	}
+	var c content
+	if err == nil {
+		c.mode = fi.Mode()
+		c.Blob, err = a.tree.Digest(a.ctx, p)
+	}
+	if err != nil {
+		return content{problem: "it cannot be read: " + err.Error(), state: audit.Damaged}
+	}
+	if a.hashed != nil {
+		a.hashed(c.Size)
+	}
+	return c
+}
+
+// judge reports a file. Only the end of the context is an error.
+func (a *auditor) judge(p, what string, sources []lock.Artifact, basis audit.Basis, want *lock.SHA256) error {
+	c := a.look(p)
+	if a.ctx.Err() != nil {
+		return context.Cause(a.ctx)
+	}
+	f := audit.File{Path: p, Content: what, State: audit.Intact, Basis: basis, Sources: sources}
+	detail := c.problem
+	if c.problem == "" {
+		f.Size, f.SHA256 = c.Size, &c.SHA256
+	}
+	switch {
+	case c.problem != "":
+		f.State = c.state
+	case want == nil:
+		f.State, f.Basis, detail = audit.Damaged, "", "nothing says what it should be, since SHA256SUMS does not"
+	case c.SHA256 != *want:
+		f.State, f.Expected = audit.Damaged, want
+		detail = fmt.Sprintf("its sha256 is %s, but %s says %s", c.SHA256, basis, want)
+	case runtime.GOOS != "windows" && c.mode.Perm()&fileMode != fileMode:
+		f.State = audit.Damaged
+		detail = fmt.Sprintf("its mode is %04o, but a web server needs %04o", c.mode.Perm(), fileMode)
+	}
+	a.report.Add(f, detail)
+	return nil
+}
+
+// indexes judges the indexes of a version, and what an agent would make of them.
+func (a *auditor) indexes(s *state, sums map[string]lock.SHA256, v *Audited) error {
+	served := map[string][]byte{}
+	for _, r := range s.lock.Repositories {
+		p := indexPath(s.tag, r.Name)
+		var want *lock.SHA256
+		if sum, listed := sums[r.Name+"/"+indexName]; listed {
+			want = &sum
+		}
+		if err := a.judge(p, "the index of "+r.Name, nil, audit.BySums, want); err != nil {
+			return err
+		}
+		data, err := a.tree.Read(p, maxDocument)
+		if err != nil {
+			continue // which was reported
+		}
+		served[r.Name] = data
+		v.BaseURL = cmp.Or(v.BaseURL, baseURLIn(data))
+		rewriter := newRewriter(v.BaseURL, s.lock)
+		for _, problem := range cache.IndexProblems(data, s.lock, r, rewriter.builds) {
+			a.report.Fail(audit.Problem{Kind: audit.KindIndex, Path: p, Detail: problem})
+		}
+	}
+	for _, p := range s.lock.Platforms {
+		a.report.Expect(a.predict(s, p, served, v.BaseURL))
+	}
+	return nil
+}
+
+// fileURL takes a URL of an upstream file apart: see [filePath].
+var fileURL = regexp.MustCompile(`^(.*)/` + filesDir + `/[0-9a-f]{2}/[0-9a-f]{64}/`)
+
+// baseURLIn returns where a site must be served, by one of its indexes.
+func baseURLIn(index []byte) string {
+	ix, err := agent.ReadIndex(index)
+	if err != nil {
+		return ""
+	}
+	for _, e := range ix.Entries {
+		for _, u := range e.URLs {
+			if m := fileURL.FindStringSubmatch(u.URL); m != nil && CheckBaseURL(m[1]) == nil {
+				return m[1]
+			}
+		}
+	}
+	return ""
+}
+
+// predict says what an agent with an empty cache would do that knows the site only.
+func (a *auditor) predict(s *state, p agent.Platform, served map[string][]byte, base string) audit.Outlook {
+	g := audit.Ground{
+		Platform: p, Lock: s.lock, Upstream: served, URLs: map[string]string{},
+		Within: func(u string) bool { return base != "" && strings.HasPrefix(u, base+"/") },
+	}
+	if a.several {
+		g.Version = s.tag
+	}
+	for _, r := range s.lock.Repositories {
+		g.URLs[r.Name] = base + (&url.URL{Path: "/" + indexPath(s.tag, r.Name)}).EscapedPath()
+	}
+	return g.Predict()
+}

@@ -1,0 +1,65 @@
+package tree
+
+import (
+	"context"
+	"crypto/sha256"
+	"io"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
+)
+
+// Settle waits until no other run writes a directory, in which it changes
+// nothing. Where directories cannot be locked, it does not wait.
+func Settle(ctx context.Context, dir string, waiting func(path string)) error {
+	tell := func() {
+		if waiting != nil {
+			waiting(dir)
+		}
+	}
+	held, err := filelock.Wait(ctx, tell, func() (*filelock.Lock, error) { return filelock.TryDir(filepath.Join(dir, MetaDir)) })
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return nil // there is no such directory, or it is not ours to lock
+	}
+	return held.Unlock()
+}
+
+// Digest returns the size and digest of a file's content.
+func (t *Tree) Digest(ctx context.Context, p string) (lock.Blob, error) {
+	f, err := t.Root.Open(p)
+	if err != nil {
+		return lock.Blob{}, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if err := cache.Copy(ctx, h, f); err != nil {
+		return lock.Blob{}, err
+	}
+	size, err := f.Seek(0, io.SeekCurrent)
+	return lock.Blob{Size: size, SHA256: lock.SHA256(h.Sum(nil))}, err
+}
+
+// KindOf says in words what a file is.
+func KindOf(mode fs.FileMode) string {
+	switch {
+	case mode.IsRegular():
+		return "a regular file"
+	case mode.IsDir():
+		return "a directory"
+	case mode&fs.ModeSymlink != 0:
+		return "a link"
+	case mode&fs.ModeNamedPipe != 0:
+		return "a named pipe"
+	case mode&fs.ModeSocket != 0:
+		return "a socket"
+	case mode&fs.ModeDevice != 0:
+		return "a device"
+	}
+	return "something else"
+}

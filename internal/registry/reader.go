@@ -1,0 +1,137 @@
+package registry
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net/http"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+)
+
+// Open gives a blob to read as the registry has it now, and stores nothing. A
+// connection that breaks is made again where it broke. Content that is not the
+// blob's is an error of kind [fault.Integrity] before the end is reached; one that the
+// registry does not have is one of kind [fault.Incomplete].
+func (r *Repository) Open(ctx context.Context, b lock.Blob) io.ReadCloser {
+	return &reader{Repository: r, ctx: ctx, blob: b, sum: sha256.New()}
+}
+
+// Check reads a blob to its end, and compares it.
+func (r *Repository) Check(ctx context.Context, b lock.Blob) error {
+	content := r.Open(ctx, b)
+	defer content.Close()
+	buf := getBuffer()
+	defer putBuffer(buf)
+	_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, content, *buf)
+	return err
+}
+
+// reader reads a blob over as many connections as it takes.
+type reader struct {
+	*Repository
+	ctx  context.Context
+	blob lock.Blob
+	// at is how much was read, sum its digest.
+	at   int64
+	sum  hash.Hash
+	resp *response
+}
+
+func (r *reader) Read(p []byte) (n int, err error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if r.at == r.blob.Size {
+		return 0, r.end()
+	}
+	id := digestPrefix + r.blob.SHA256.String()
+	doing := "reading " + r.name.reference(id)
+	err = r.client.retry(r.ctx, doing, func() int64 { return r.at }, func() error {
+		n, err = r.try(p)
+		return err
+	})
+	if IsNotFound(err) {
+		return n, fault.New(fault.Incomplete, "%s: the registry does not have it", doing)
+	}
+	return n, r.failure(r.ctx, doing, err)
+}
+
+// end compares what was read.
+func (r *reader) end() error {
+	if got := lock.SHA256(r.sum.Sum(nil)); got != r.blob.SHA256 {
+		return fault.New(fault.Integrity, "its sha256 is %s in the registry", got)
+	}
+	return io.EOF
+}
+
+// try reads once.
+func (r *reader) try(p []byte) (int, error) {
+	if r.resp == nil {
+		if err := r.connect(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := r.resp.Read(p[:min(int64(len(p)), r.blob.Size-r.at)])
+	_, _ = r.sum.Write(p[:n]) // hashes do not fail
+	r.at += int64(n)
+	if n > 0 {
+		return n, nil // an error comes again, if anything is missing then
+	}
+	r.drop()
+	if err == nil || errors.Is(err, io.EOF) {
+		err = fmt.Errorf("the registry ends the blob after %d of %d bytes: %w", r.at, r.blob.Size, io.ErrUnexpectedEOF)
+	}
+	return 0, err
+}
+
+// connect asks for what was not read yet.
+func (r *reader) connect() error {
+	q := request{method: http.MethodGet, url: r.url("blobs", digestPrefix+r.blob.SHA256.String())}
+	if r.at > 0 {
+		q.header = http.Header{"Range": {fmt.Sprintf("bytes=%d-", r.at)}}
+	}
+	resp, err := r.do(r.ctx, q)
+	if err != nil {
+		return err
+	}
+	if err := r.expect(resp, http.StatusOK, http.StatusPartialContent); err != nil {
+		return err
+	}
+	r.resp = resp
+	skip := r.at
+	if resp.StatusCode == http.StatusPartialContent {
+		var from int64
+		if _, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-", &from); err != nil || from != r.at {
+			r.drop()
+			return errBadRange
+		}
+		skip = 0
+	} else if n := resp.ContentLength; n >= 0 && n != r.blob.Size {
+		r.drop()
+		return fault.New(fault.Integrity, "it has %d bytes in the registry, not %d", n, r.blob.Size)
+	}
+	// A registry that gives no ranges begins again.
+	if _, err := io.CopyN(io.Discard, resp, skip); err != nil {
+		r.drop()
+		return err
+	}
+	return nil
+}
+
+func (r *reader) drop() {
+	if r.resp != nil {
+		_ = r.resp.Close()
+	}
+	r.resp = nil
+}
+
+// Close ends the last connection.
+func (r *reader) Close() error {
+	r.drop()
+	return nil
+}
