@@ -4,13 +4,15 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 // IsNotFound reports whether an error says that what was asked for does not
 // exist: 404 and 410 (RFC 9110, section 15.5), or a file that is not there.
 func IsNotFound(err error) bool {
-	if e, ok := errors.AsType[*statusError](err); ok {
-		return e.code == http.StatusNotFound || e.code == http.StatusGone
+	if e, ok := errors.AsType[*transfer.StatusError](err); ok {
+		return e.Code == http.StatusNotFound || e.Code == http.StatusGone
 	}
 	return errors.Is(err, fs.ErrNotExist)
 }
@@ -18,8 +20,8 @@ func IsNotFound(err error) bool {
 // IsForbidden reports whether an error says 403, which buckets that may not be
 // listed answer for what they do not have.
 func IsForbidden(err error) bool {
-	e, ok := errors.AsType[*statusError](err)
-	return ok && e.code == http.StatusForbidden
+	e, ok := errors.AsType[*transfer.StatusError](err)
+	return ok && e.Code == http.StatusForbidden
 }
 
 // IsWebPage reports whether an error says that a server answered with a page

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/hashicorp/go-getter"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 // bucketGetter is one of go-getter's own getters for object stores. These
@@ -33,7 +35,7 @@ func (g *bucketGetter) SetClient(c *getter.Client) {
 
 // GetFile gets u; dst is the partial file.
 func (g *bucketGetter) GetFile(_ string, u *url.URL) error {
-	return g.d.retry(g.ctx, g.d.obs, nil, func() error { return g.attempt(u) })
+	return g.d.retry.Do(g.ctx, g.d.obs.Retrying, nil, func() error { return g.attempt(u) })
 }
 
 func (g *bucketGetter) attempt(u *url.URL) error {
@@ -49,13 +51,13 @@ func (g *bucketGetter) attempt(u *url.URL) error {
 	}
 	fi, err := os.Stat(g.d.in.Other())
 	if err != nil {
-		return local(err)
+		return transfer.Local(err)
 	}
 	if err := g.d.checkTotal(fi.Size()); err != nil {
 		return err
 	}
 	if err := g.d.in.Adopt(); err != nil {
-		return local(err)
+		return transfer.Local(err)
 	}
 	// Not every getter reports progress.
 	if missed := fi.Size() - (g.d.result.Transferred - counted); missed > 0 {
@@ -63,7 +65,7 @@ func (g *bucketGetter) attempt(u *url.URL) error {
 		g.d.obs.received(int(missed))
 	}
 	g.d.sums.reset()
-	return local(copyWithContext(g.ctx, g.d.sums, io.NewSectionReader(g.d.in.File(), 0, fi.Size())))
+	return transfer.Local(copyWithContext(g.ctx, g.d.sums, io.NewSectionReader(g.d.in.File(), 0, fi.Size())))
 }
 
 // bucketError sorts the errors of client libraries, which have repeated what
@@ -73,16 +75,16 @@ func bucketError(err error) error {
 		error
 		HTTPStatusCode() int
 	}](err); ok {
-		status := &statusError{code: e.HTTPStatusCode(), host: "the object store"}
-		return fmt.Errorf("%w (%w)", status, urlReason(err))
+		status := &transfer.StatusError{Code: e.HTTPStatusCode(), Host: "the object store"}
+		return fmt.Errorf("%w (%w)", status, transfer.WithoutURL(err))
 	}
-	if is[*localError](err) || is[*permanentError](err) || is[*mismatch](err) {
+	if transfer.Is[*transfer.LocalError](err) || transfer.Is[*transfer.PermanentError](err) || transfer.Is[*transfer.Mismatch](err) {
 		return err
 	}
-	if is[net.Error](err) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
-		return urlReason(err)
+	if transfer.Is[net.Error](err) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
+		return transfer.WithoutURL(err)
 	}
-	return permanent(urlReason(err))
+	return transfer.Permanent(transfer.WithoutURL(err))
 }
 
 // bucketProgress is go-getter's way to report progress.
@@ -113,7 +115,7 @@ func (b *bucketBody) Read(p []byte) (int, error) {
 	b.d.result.Transferred += int64(n)
 	b.d.obs.received(n)
 	if b.size > b.d.max {
-		b.err = permanent(fmt.Errorf("the file has more than the %d bytes that are downloaded at most", b.d.max))
+		b.err = transfer.Permanent(fmt.Errorf("the file has more than the %d bytes that are downloaded at most", b.d.max))
 		return n, b.err
 	}
 	return n, err

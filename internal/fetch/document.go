@@ -11,6 +11,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 // Doc is what came with a document.
@@ -35,7 +36,7 @@ func (c *Client) DocumentWith(ctx context.Context, rawURL string, max int64, hea
 	var doc Doc
 	u, err := parseWebURL(rawURL)
 	if err == nil {
-		err = c.retry(ctx, c.observer(rawURL), nil, func() (err error) {
+		err = c.retry.Do(ctx, c.observer(rawURL).Retrying, nil, func() (err error) {
 			data, doc, err = c.readDocument(ctx, u, max, header)
 			return err
 		})
@@ -49,7 +50,7 @@ func (c *Client) DocumentWith(ctx context.Context, rawURL string, max int64, hea
 func parseWebURL(rawURL string) (*url.URL, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		return nil, fault.New(fault.Usage, "it cannot be read as a URL: %w", urlReason(err))
+		return nil, fault.New(fault.Usage, "it cannot be read as a URL: %w", transfer.WithoutURL(err))
 	}
 	switch u.Scheme {
 	case "file":
@@ -78,7 +79,7 @@ func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header
 	}
 	defer resp.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, Doc{}, newStatusError(resp.Response)
+		return nil, Doc{}, transfer.NewStatusError(resp.Response)
 	}
 	if resp.ContentLength > max {
 		return nil, Doc{}, tooLong(max)
@@ -114,14 +115,14 @@ func (c *Client) Destination(ctx context.Context, rawURL string) (string, error)
 	destination := ""
 	u, err := parseWebURL(rawURL)
 	if err == nil {
-		err = c.retry(ctx, c.observer(rawURL), nil, func() error {
+		err = c.retry.Do(ctx, c.observer(rawURL).Retrying, nil, func() error {
 			resp, err := c.do(ctx, http.MethodHead, u, nil)
 			if err != nil {
 				return err
 			}
 			resp.Close()
 			if resp.StatusCode != http.StatusOK {
-				return newStatusError(resp.Response)
+				return transfer.NewStatusError(resp.Response)
 			}
 			destination = place(resp.Request.URL)
 			return nil
@@ -156,7 +157,7 @@ func (c *Client) Size(ctx context.Context, rawURL string) (int64, error) {
 func (c *Client) size(ctx context.Context, src source) (size int64, err error) {
 	u, err := url.Parse(strings.TrimPrefix(src.raw, src.getter+"::"))
 	if err != nil {
-		return 0, urlReason(err)
+		return 0, transfer.WithoutURL(err)
 	}
 	if src.getter == "file" {
 		f, fi, err := openFile(u)
@@ -165,7 +166,7 @@ func (c *Client) size(ctx context.Context, src source) (size int64, err error) {
 		}
 		return fi.Size(), f.Close()
 	}
-	err = c.retry(ctx, c.observer(src.raw), nil, func() (err error) {
+	err = c.retry.Do(ctx, c.observer(src.raw).Retrying, nil, func() (err error) {
 		size, err = c.askSize(ctx, u)
 		return err
 	})
@@ -186,7 +187,7 @@ func (c *Client) askSize(ctx context.Context, u *url.URL) (int64, error) {
 	case resp.StatusCode == http.StatusOK:
 		return -1, nil
 	case resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusGone:
-		return 0, newStatusError(resp.Response)
+		return 0, transfer.NewStatusError(resp.Response)
 	}
 	resp, err = c.do(ctx, http.MethodGet, u, http.Header{"Range": {"bytes=0-0"}})
 	if err != nil {
@@ -211,5 +212,5 @@ func rangedSize(resp *http.Response) (int64, error) {
 			return 0, nil
 		}
 	}
-	return 0, newStatusError(resp)
+	return 0, transfer.NewStatusError(resp)
 }

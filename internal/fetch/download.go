@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/go-getter"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 // download is one call of [Client.Blob] that goes to the source.
@@ -59,7 +59,7 @@ func (c *Client) blob(ctx context.Context, req Request, obs Observer) (Result, e
 		obs.waiting()
 	})
 	if err != nil {
-		return Result{}, local(err)
+		return Result{}, transfer.Local(err)
 	}
 	defer in.Close()
 	if waited {
@@ -116,13 +116,13 @@ func (d *download) insist(ctx context.Context) error {
 		// The cause may be the failure of another download: what is here is good.
 		return err
 	}
-	if wrong, ok := errors.AsType[*mismatch](err); ok {
+	if wrong, ok := errors.AsType[*transfer.Mismatch](err); ok {
 		d.suspicious = true
 		if err = d.restart(wrong.Error()); err == nil {
 			err = d.get(ctx)
 		}
 	}
-	if is[*mismatch](err) || is[*permanentError](err) {
+	if transfer.Is[*transfer.Mismatch](err) || transfer.Is[*transfer.PermanentError](err) {
 		return errors.Join(err, d.in.Discard())
 	}
 	return err
@@ -152,7 +152,7 @@ func (d *download) get(ctx context.Context) error {
 		return err
 	}
 	if d.in.Size() == 0 && !d.want.vouched() {
-		return permanent(unclear(errors.New("the file is empty"), "open the URL elsewhere to see whether it is so there; then ask whoever publishes it"))
+		return transfer.Permanent(unclear(errors.New("the file is empty"), "open the URL elsewhere to see whether it is so there; then ask whoever publishes it"))
 	}
 	return nil
 }
@@ -169,7 +169,7 @@ func (d *download) finish() (Result, error) {
 		ETag: d.etag, LastModified: d.modified, Digests: r.Digests[1:], Seen: time.Now(),
 	})
 	if err := d.in.Commit(r.SHA256, r.Size); err != nil {
-		return Result{}, local(err)
+		return Result{}, transfer.Local(err)
 	}
 	return r, nil
 }
@@ -181,13 +181,13 @@ func (d *download) restart(reason string) error {
 	d.sums.reset()
 	d.mark = mark{}
 	d.result.Resumed = 0
-	return local(d.in.Truncate(0))
+	return transfer.Local(d.in.Truncate(0))
 }
 
 // checkTotal refuses a size before its bytes flow.
 func (d *download) checkTotal(total int64) error {
 	if total > d.max {
-		return permanent(fmt.Errorf("the file has %d bytes; at most %d are downloaded", total, d.max))
+		return transfer.Permanent(fmt.Errorf("the file has %d bytes; at most %d are downloaded", total, d.max))
 	}
 	if total < 0 {
 		return nil
@@ -209,12 +209,12 @@ func (d *download) take(p []byte, total int64) error {
 	d.obs.received(len(p))
 	switch size := d.in.Size() + int64(len(p)); {
 	case total >= 0 && size > total:
-		return permanent(fmt.Errorf("the server sends more than the %d bytes that it announced", total))
+		return transfer.Permanent(fmt.Errorf("the server sends more than the %d bytes that it announced", total))
 	case size > d.max:
-		return permanent(fmt.Errorf("the file has more than the %d bytes that are downloaded at most", d.max))
+		return transfer.Permanent(fmt.Errorf("the file has more than the %d bytes that are downloaded at most", d.max))
 	}
 	if _, err := d.in.Write(p); err != nil {
-		return local(err)
+		return transfer.Local(err)
 	}
 	_, _ = d.sums.Write(p) // hashes do not fail
 	d.high = max(d.high, d.in.Size())
@@ -260,13 +260,5 @@ func (d *download) secure() error {
 		return nil
 	}
 	d.mark.size, d.mark.at = d.in.Size(), time.Now()
-	return local(d.in.SetCheckpoint(d.sums.sha256()))
+	return transfer.Local(d.in.SetCheckpoint(d.sums.sha256()))
 }
-
-var buffers = sync.Pool{New: func() any {
-	b := make([]byte, 256<<10)
-	return &b
-}}
-
-func getBuffer() *[]byte  { return buffers.Get().(*[]byte) }
-func putBuffer(b *[]byte) { buffers.Put(b) }

@@ -15,6 +15,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 // expectation is what a request says of its content.
@@ -82,13 +83,9 @@ func (e *expectation) add(c agent.Checksum) error {
 // vouched reports whether a digest will tell right content from wrong.
 func (e expectation) vouched() bool { return len(e.checksums) > 0 }
 
-// mismatch is content that is not what was expected.
-type mismatch struct {
-	what, want, got, source string
-}
-
-func (m *mismatch) Error() string {
-	return fmt.Sprintf("%s does not match: %s expects %s, but what was downloaded has %s", m.what, m.source, m.want, m.got)
+// mismatch is the error for content that is not what was expected.
+func (e expectation) mismatch(what, want, got string) error {
+	return &transfer.Mismatch{Reason: fmt.Sprintf("%s does not match: %s expects %s, but what was downloaded has %s", what, e.source, want, got)}
 }
 
 // checkSize compares a size with the expected one.
@@ -96,7 +93,7 @@ func (e expectation) checkSize(size int64) error {
 	if e.size < 0 || e.size == size {
 		return nil
 	}
-	return &mismatch{"the size", fmt.Sprintf("%d bytes", e.size), fmt.Sprintf("%d", size), e.source}
+	return e.mismatch("the size", fmt.Sprintf("%d bytes", e.size), fmt.Sprint(size))
 }
 
 // check compares digests with the expected ones, and names all that differ.
@@ -114,7 +111,7 @@ func (e expectation) check(digests []agent.Checksum) error {
 	if len(want) == 0 {
 		return nil
 	}
-	return &mismatch{"the checksum", strings.Join(want, " and "), strings.Join(got, " and "), e.source}
+	return e.mismatch("the checksum", strings.Join(want, " and "), strings.Join(got, " and "))
 }
 
 // sums hashes what it is written, by sha256 and by what is expected besides.

@@ -12,6 +12,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 // Config says how to fetch. Only Store must be set, and only for [Client.Blob].
@@ -42,13 +43,11 @@ type Config struct {
 // Client fetches. Its methods may be called concurrently.
 type Client struct {
 	store     *store.Store
-	http      *http.Client
+	http      *transfer.Client
 	userAgent string
 	netrc     func() (*credentials, error)
-	retries   int
+	retry     transfer.Retry
 	max       int64
-	stall     time.Duration
-	backoff   time.Duration
 	retrying  func(url string, err error, pause time.Duration)
 }
 
@@ -67,16 +66,15 @@ func New(cfg Config) *Client {
 		userAgent: "botkube-mirror/" + cmp.Or(cfg.Version, "devel"),
 		netrc:     readNetrc(cfg.Netrc),
 		retrying:  cfg.Retrying,
-		retries:   max(cmp.Or(cfg.Retries, 5), 0),
+		retry:     transfer.Retry{Limit: cfg.Retries, Backoff: cfg.Backoff},
 		max:       cmp.Or(cfg.MaxBytes, 8<<30),
-		stall:     cmp.Or(cfg.StallTimeout, 30*time.Second),
-		backoff:   cmp.Or(cfg.Backoff, 500*time.Millisecond),
 	}
+	patience := transfer.Patience(cfg.StallTimeout)
 	transport := cfg.HTTP
 	if transport == nil {
-		transport = newTransport(c.stall)
+		transport = transfer.NewTransport(patience, nil)
 	}
-	c.http = &http.Client{Transport: transport, CheckRedirect: checkRedirect}
+	c.http = transfer.NewClient(transport, "the server", patience)
 	return c
 }
 
@@ -157,12 +155,6 @@ func (o Observer) resumed(offset int64) {
 func (o Observer) received(n int) {
 	if o.Received != nil {
 		o.Received(n)
-	}
-}
-
-func (o Observer) retrying(err error, pause time.Duration) {
-	if o.Retrying != nil {
-		o.Retrying(err, pause)
 	}
 }
 

@@ -79,7 +79,7 @@ func kindOf(m fs.FileMode) string {
 // getFile copies a file of this machine. What an earlier run left of it is of
 // no use: reading it again is as fast as reading what is there.
 func (d *download) getFile(ctx context.Context, u *url.URL) error {
-	err := d.retry(ctx, d.obs, nil, func() error { return d.copyFile(ctx, u) })
+	err := d.retry.Do(ctx, d.obs.Retrying, nil, func() error { return d.copyFile(ctx, u) })
 	if err != nil {
 		_ = d.in.Truncate(0) // and so is what this one leaves: the error counts
 	}

@@ -10,12 +10,13 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 // plausible returns the body of an answer, with 200, to a request for content
 // whose digest nobody gave, and refuses what would be stored as something that
 // it is not. Sized says that the size is known at least.
-func plausible(resp *response, sized bool) (io.Reader, error) {
+func plausible(resp *transfer.Response, sized bool) (io.Reader, error) {
 	if err := checkEncoding(resp.Response); err != nil {
 		return nil, err
 	}

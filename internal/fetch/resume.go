@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 // getHTTP downloads from a web server, and goes on where an earlier attempt or
@@ -30,7 +31,7 @@ func (d *download) getHTTP(ctx context.Context, u *url.URL) error {
 			d.record = nil
 		}
 	}
-	return d.retry(ctx, d.obs, func() int64 { return d.high }, func() error { return d.attempt(ctx, u) })
+	return d.retry.Do(ctx, d.obs.Retrying, func() int64 { return d.high }, func() error { return d.attempt(ctx, u) })
 }
 
 // recover makes sure of what an earlier run left.
@@ -62,14 +63,14 @@ func (d *download) recover(ctx context.Context) error {
 		_, err = d.rehash(ctx, nil, keep)
 	}
 	if err != nil {
-		return local(fmt.Errorf("reading what an earlier run left: %w", err))
+		return transfer.Local(fmt.Errorf("reading what an earlier run left: %w", err))
 	}
 	if keep == 0 {
 		return d.restart(fmt.Sprintf("the %d bytes that an earlier run left cannot be relied on", size))
 	}
 	d.result.Resumed, d.high, d.mark = keep, keep, mark{size: keep, written: keep}
 	d.etag, d.modified = d.in.Origin().ETag, d.in.Origin().LastModified
-	return local(d.in.Truncate(keep))
+	return transfer.Local(d.in.Truncate(keep))
 }
 
 // rehash brings the sums to the first size bytes of what is there. It returns
@@ -116,12 +117,12 @@ func (d *download) attempt(ctx context.Context, u *url.URL) error {
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && offset > 0:
 		return d.again(ctx, u, resp, "the server has no such range")
 	}
-	return newStatusError(resp.Response)
+	return transfer.NewStatusError(resp.Response)
 }
 
 // again starts over at once. It happens once at most, for the next request is
 // for the whole.
-func (d *download) again(ctx context.Context, u *url.URL, resp *response, reason string) error {
+func (d *download) again(ctx context.Context, u *url.URL, resp *transfer.Response, reason string) error {
 	resp.Close()
 	if err := d.restart(reason); err != nil {
 		return err
@@ -155,7 +156,7 @@ func (d *download) header() (http.Header, error) {
 }
 
 // receiveWhole takes an answer that begins with the first byte.
-func (d *download) receiveWhole(resp *response) error {
+func (d *download) receiveWhole(resp *transfer.Response) error {
 	if d.in.Size() > 0 {
 		if err := d.restart(d.reasonForWhole(resp.Header)); err != nil {
 			return err
@@ -178,7 +179,7 @@ func (d *download) receiveWhole(resp *response) error {
 		Guard: guard(resp.Header), Total: max(total, 0),
 	}
 	if err := d.in.SetOrigin(origin); err != nil {
-		return local(err)
+		return transfer.Local(err)
 	}
 	d.begin(total)
 	return d.receive(body, total, total)
@@ -193,7 +194,7 @@ func (d *download) reasonForWhole(h http.Header) string {
 }
 
 // receiveRest takes an answer that goes on where things stand, if it does.
-func (d *download) receiveRest(ctx context.Context, u *url.URL, resp *response) error {
+func (d *download) receiveRest(ctx context.Context, u *url.URL, resp *transfer.Response) error {
 	was, offset := d.in.Origin(), d.in.Size()
 	start, end, total, ok := parseContentRange(resp.Header.Get("Content-Range"))
 	length := resp.ContentLength
@@ -243,7 +244,7 @@ func parseContentRange(s string) (start, end, total int64, ok bool) {
 // where it is unknown.
 func (d *download) receive(body io.Reader, limit, total int64) error {
 	err := d.copy(body, limit)
-	if is[*localError](err) || is[*permanentError](err) {
+	if transfer.Is[*transfer.LocalError](err) || transfer.Is[*transfer.PermanentError](err) {
 		return err
 	}
 	switch size := d.in.Size(); {
@@ -266,22 +267,7 @@ func (e *truncated) Error() string {
 }
 
 func (d *download) copy(body io.Reader, limit int64) error {
-	buf := getBuffer()
-	defer putBuffer(buf)
-	for {
-		n, err := body.Read(*buf)
-		if n > 0 {
-			if err := d.take((*buf)[:n], limit); err != nil {
-				return err
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
+	return transfer.Copy(func(p []byte) error { return d.take(p, limit) }, body)
 }
 
 // guard returns what If-Range may carry later: a strong entity tag, or a time

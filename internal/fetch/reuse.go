@@ -15,6 +15,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 // errStale says that the store has nothing that may be reused.
@@ -34,7 +35,7 @@ func (c *Client) reuseByDigest(ctx context.Context, req Request, key string, wan
 		}
 		r, err := c.reuseBlob(ctx, req, rec.SHA256, rec.Digests, want)
 		// The URL has, or had, something else: what it has now decides.
-		if _, differs := errors.AsType[*mismatch](err); differs {
+		if _, differs := errors.AsType[*transfer.Mismatch](err); differs {
 			return Result{}, errStale
 		}
 		return r, err
@@ -60,7 +61,7 @@ func (c *Client) reuseBlob(ctx context.Context, req Request, d lock.SHA256, know
 			if fault.KindOf(err) == fault.Integrity {
 				return Result{}, errStale // it was removed
 			}
-			return Result{}, local(err)
+			return Result{}, transfer.Local(err)
 		}
 	}
 	digests := append([]agent.Checksum{sha256Checksum(d)}, known...)
@@ -87,12 +88,12 @@ func covers(digests, wanted []agent.Checksum) bool {
 func (c *Client) hashBlob(ctx context.Context, d lock.SHA256, want expectation) ([]agent.Checksum, error) {
 	f, err := c.store.Open(d)
 	if err != nil {
-		return nil, local(err)
+		return nil, transfer.Local(err)
 	}
 	defer f.Close()
 	s := newSums(want)
 	if err := copyWithContext(ctx, s, f); err != nil {
-		return nil, local(fmt.Errorf("reading a blob of the store: %w", err))
+		return nil, transfer.Local(fmt.Errorf("reading a blob of the store: %w", err))
 	}
 	if s.sha256() != d {
 		f.Close() // Windows removes no open file
@@ -103,23 +104,13 @@ func (c *Client) hashBlob(ctx context.Context, d lock.SHA256, want expectation) 
 
 // copyWithContext copies until ctx is done.
 func copyWithContext(ctx context.Context, w io.Writer, r io.Reader) error {
-	buf := getBuffer()
-	defer putBuffer(buf)
-	for {
+	return transfer.Copy(func(p []byte) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		n, err := r.Read(*buf)
-		if _, err := w.Write((*buf)[:n]); err != nil {
-			return err
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
+		_, err := w.Write(p)
+		return err
+	}, r)
 }
 
 // reuseRecord takes a record's blob for what the URL has now.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 // source is a URL as go-getter takes it apart.
@@ -48,7 +49,7 @@ func parseSource(raw string) (source, error) {
 	rest, subdir := getter.SourceDirSubdir(rest)
 	u, err := url.Parse(rest)
 	if err != nil {
-		return src, fault.New(fault.Usage, "it cannot be read as a URL: %w", urlReason(err))
+		return src, fault.New(fault.Usage, "it cannot be read as a URL: %w", transfer.WithoutURL(err))
 	}
 	if src.getter == "" {
 		src.getter = u.Scheme
@@ -75,15 +76,4 @@ func (s source) check(u *url.URL, subdir string) error {
 		return fault.New(fault.Usage, "it has no host")
 	}
 	return nil
-}
-
-// urlReason drops the URL, which may hold credentials, from a url.Error.
-func urlReason(err error) error {
-	for {
-		e, ok := err.(*url.Error)
-		if !ok {
-			return err
-		}
-		err = e.Err
-	}
 }

@@ -8,11 +8,11 @@ import (
 	"hash"
 	"io"
 	"net/http"
-	"sync"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 // download is one call of [Repository.Fetch] that goes to the registry.
@@ -46,7 +46,7 @@ func (r *Repository) Fetch(ctx context.Context, blob lock.Blob, s *store.Store, 
 	}
 	in, err := s.Ingest(ctx, "blob "+id, nil)
 	if err != nil {
-		return 0, r.failure(ctx, doing, local(err))
+		return 0, r.failure(ctx, doing, transfer.Local(err))
 	}
 	defer in.Close()
 	// Somebody else may have brought it while this call waited.
@@ -75,12 +75,12 @@ func isThere(ctx context.Context, blob lock.Blob, s *store.Store) (bool, error) 
 // that has something else. What is wrong for good is not kept.
 func (d *download) insist(doing string) error {
 	err := d.get(doing)
-	if is[*mismatch](err) && d.ctx.Err() == nil {
+	if transfer.Is[*transfer.Mismatch](err) && d.ctx.Err() == nil {
 		if err = d.restart(); err == nil {
 			err = d.get(doing)
 		}
 	}
-	if is[*mismatch](err) {
+	if transfer.Is[*transfer.Mismatch](err) {
 		return errors.Join(err, d.in.Discard())
 	}
 	return err
@@ -99,7 +99,7 @@ func (d *download) get(doing string) error {
 	if got := lock.SHA256(d.sum.Sum(nil)); got != d.blob.SHA256 {
 		return wrongDigest("what came", got, d.blob.SHA256)
 	}
-	return local(d.in.Commit(d.blob.SHA256, d.blob.Size))
+	return transfer.Local(d.in.Commit(d.blob.SHA256, d.blob.Size))
 }
 
 // resume hashes what is there.
@@ -108,11 +108,8 @@ func (d *download) resume() error {
 		return d.restart()
 	}
 	d.sum.Reset()
-	buf := getBuffer()
-	defer putBuffer(buf)
-	_, err := io.CopyBuffer(struct{ io.Writer }{d.sum}, io.NewSectionReader(d.in.File(), 0, d.in.Size()), *buf)
-	if err != nil {
-		return local(fmt.Errorf("reading a partial download: %w", err))
+	if err := transfer.Copy(into(d.sum), io.NewSectionReader(d.in.File(), 0, d.in.Size())); err != nil {
+		return transfer.Local(fmt.Errorf("reading a partial download: %w", err))
 	}
 	d.observe(d.in.Size())
 	return nil
@@ -122,7 +119,7 @@ func (d *download) resume() error {
 func (d *download) restart() error {
 	d.sum.Reset()
 	d.observe(0)
-	return local(d.in.Truncate(0))
+	return transfer.Local(d.in.Truncate(0))
 }
 
 // try asks for what is missing.
@@ -155,7 +152,7 @@ func (d *download) try() error {
 var errBadRange = errors.New("the registry does not give the rest of the blob")
 
 // place makes sure that an answer goes on where what is there ends.
-func (d *download) place(resp *response, offset int64) error {
+func (d *download) place(resp *transfer.Response, offset int64) error {
 	switch {
 	case resp.StatusCode == http.StatusOK && offset > 0:
 		if err := d.restart(); err != nil {
@@ -169,44 +166,39 @@ func (d *download) place(resp *response, offset int64) error {
 		}
 	}
 	if n := resp.ContentLength; n >= 0 && n != d.blob.Size-d.in.Size() {
-		return &mismatch{fmt.Sprintf("the registry has %d bytes, not %d", d.in.Size()+n, d.blob.Size)}
+		return &transfer.Mismatch{Reason: fmt.Sprintf("the registry has %d bytes, not %d", d.in.Size()+n, d.blob.Size)}
 	}
 	return nil
 }
 
 // receive takes the bytes of an answer.
-func (d *download) receive(resp *response) error {
-	buf := getBuffer()
-	defer putBuffer(buf)
-	for {
-		n, err := resp.Read(*buf)
-		d.transferred += int64(n)
-		if int64(n) > d.blob.Size-d.in.Size() {
-			return &mismatch{fmt.Sprintf("the registry sends more than the %d bytes of the blob", d.blob.Size)}
-		}
-		if n > 0 {
-			if _, err := d.in.Write((*buf)[:n]); err != nil {
-				return local(err)
-			}
-			_, _ = d.sum.Write((*buf)[:n]) // hashes do not fail
-			d.high = max(d.high, d.in.Size())
-			d.observe(d.in.Size())
-		}
-		switch {
-		case errors.Is(err, io.EOF) && d.in.Size() < d.blob.Size:
-			return fmt.Errorf("the registry ends the blob after %d of %d bytes: %w", d.in.Size(), d.blob.Size, io.ErrUnexpectedEOF)
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return err
-		}
+func (d *download) receive(resp *transfer.Response) error {
+	err := transfer.Copy(d.take, resp)
+	if err == nil && d.in.Size() < d.blob.Size {
+		return fmt.Errorf("the registry ends the blob after %d of %d bytes: %w", d.in.Size(), d.blob.Size, io.ErrUnexpectedEOF)
 	}
+	return err
 }
 
-var buffers = sync.Pool{New: func() any {
-	b := make([]byte, 256<<10)
-	return &b
-}}
+// take adds bytes to what is there.
+func (d *download) take(p []byte) error {
+	d.transferred += int64(len(p))
+	if int64(len(p)) > d.blob.Size-d.in.Size() {
+		return &transfer.Mismatch{Reason: fmt.Sprintf("the registry sends more than the %d bytes of the blob", d.blob.Size)}
+	}
+	if _, err := d.in.Write(p); err != nil {
+		return transfer.Local(err)
+	}
+	_, _ = d.sum.Write(p) // hashes do not fail
+	d.high = max(d.high, d.in.Size())
+	d.observe(d.in.Size())
+	return nil
+}
 
-func getBuffer() *[]byte  { return buffers.Get().(*[]byte) }
-func putBuffer(b *[]byte) { buffers.Put(b) }
+// into returns what adds to a hash, which does not fail.
+func into(h hash.Hash) func([]byte) error {
+	return func(p []byte) error {
+		_, err := h.Write(p)
+		return err
+	}
+}

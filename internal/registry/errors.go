@@ -3,19 +3,14 @@ package registry
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
-	"unicode"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -23,6 +18,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 const (
@@ -36,15 +32,9 @@ const (
 
 // statusError is an answer that is a refusal.
 type statusError struct {
-	code int
-	// retryAfter is how long the server asks to be left alone; 0 if it says nothing.
-	retryAfter time.Duration
-	// host answers, which a redirect may have led to.
-	host string
-	// codes are the registry's own error codes, says its own words.
+	*transfer.StatusError
+	// codes are the registry's own error codes.
 	codes []string
-	says  string
-	proxy bool
 	// anonymous says that no credentials were there to send.
 	anonymous bool
 	// elsewhere says that it is not the registry's host that answers.
@@ -53,53 +43,29 @@ type statusError struct {
 	greeting bool
 }
 
-func (e *statusError) Error() string {
-	who := e.host
-	if e.proxy {
-		who = "the proxy"
-	}
-	s := strings.TrimSpace(fmt.Sprintf("%s answers %d %s", who, e.code, http.StatusText(e.code)))
-	if e.says != "" {
-		s += " (" + e.says + ")"
-	}
-	return s
-}
+func (e *statusError) Unwrap() error { return e.StatusError }
 
 func (e *statusError) has(code transport.ErrorCode) bool {
 	return slices.Contains(e.codes, string(code))
 }
 
-// transient reports whether the same request may succeed later
-// (RFC 9110, section 15).
-func (e *statusError) transient() bool {
-	switch e.code {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return true
-	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
-		return false
-	}
-	return e.code >= 500
-}
-
 // IsNotFound reports whether a registry does not have what it was asked for.
 func IsNotFound(err error) bool {
-	e, ok := errors.AsType[*statusError](err)
-	return ok && e.code == http.StatusNotFound && !e.proxy
+	e, ok := errors.AsType[*transfer.StatusError](err)
+	return ok && e.Code == http.StatusNotFound && !e.Proxy
 }
 
 // expect returns the refusal that an answer is unless its status is one of
 // codes. It closes what it refuses.
-func (r *Repository) expect(resp *response, codes ...int) error {
+func (r *Repository) expect(resp *transfer.Response, codes ...int) error {
 	if slices.Contains(codes, resp.StatusCode) {
 		return nil
 	}
 	defer resp.Close()
 	e := &statusError{
-		code:       resp.StatusCode,
-		retryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()),
-		host:       clean(resp.Request.URL.Host, maxMessage),
-		anonymous:  r.anonymous,
-		elsewhere:  resp.Request.URL.Host != r.host,
+		StatusError: transfer.NewStatusError(resp.Response),
+		anonymous:   r.anonymous,
+		elsewhere:   resp.Request.URL.Host != r.host,
 	}
 	body, _ := io.ReadAll(io.LimitReader(resp, maxErrorBody))
 	var told struct {
@@ -109,7 +75,7 @@ func (r *Repository) expect(resp *response, codes ...int) error {
 	if json.Unmarshal(body, &told) == nil && len(told.Errors) > 0 {
 		e.diagnose(told.Errors, secrets)
 	} else if mediaType(resp.Header) == "text/plain" {
-		e.says = clean(hide(firstLine(string(body)), secrets), maxMessage)
+		e.Says = transfer.Printable(hide(firstLine(string(body)), secrets), maxMessage)
 	}
 	return e
 }
@@ -122,210 +88,136 @@ func (e *statusError) diagnose(told []transport.Diagnostic, secrets []string) {
 		if d.Message != "" {
 			s += ": " + d.Message
 		}
-		says = append(says, clean(hide(s, secrets), maxMessage))
+		says = append(says, transfer.Printable(hide(s, secrets), maxMessage))
 	}
-	e.says = strings.Join(says, "; ")
+	e.Says = strings.Join(says, "; ")
 }
 
 // libraryStatus takes over a refusal that the library met: at its first
 // question, or from the token server.
 func (r *Repository) libraryStatus(e *transport.Error, d *door) error {
-	s := &statusError{code: e.StatusCode, host: r.name.host, anonymous: r.anonymous}
+	s := &statusError{StatusError: &transfer.StatusError{Code: e.StatusCode, Host: r.name.host}, anonymous: r.anonymous}
 	var secrets []string
 	if e.Request != nil {
-		s.host = clean(e.Request.URL.Host, maxMessage)
+		s.Host = transfer.Printable(e.Request.URL.Host, maxMessage)
 		secrets = secretsIn(e.Request.Header.Get("Authorization"))
 	}
 	if d != nil {
-		s.retryAfter, s.greeting = d.pauseAsked(), true
+		s.RetryAfter, s.greeting = d.pauseAsked(), true
 	}
 	s.diagnose(e.Errors, secrets)
 	return s
 }
 
 // reason returns why a request failed.
-func (r *Repository) reason(resp *response, err error) error {
-	if resp.parent.Err() == nil {
-		if e, ok := errors.AsType[*transport.Error](err); ok {
-			return r.libraryStatus(e, nil)
-		}
+func (r *Repository) reason(err error) error {
+	if e, ok := errors.AsType[*transport.Error](err); ok {
+		return r.libraryStatus(e, nil)
 	}
-	return resp.reason(err)
+	return plainReason(err)
 }
 
-// retryAfter reads the header field (RFC 9110, section 10.2.3): seconds or a date.
-func retryAfter(value string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseInt(value, 10, 32); err == nil {
-		return time.Duration(max(seconds, 0)) * time.Second
+// plainReason returns an error without what may be secret in it.
+func plainReason(err error) error {
+	err = transfer.PlainReason(err)
+	if text := transfer.Printable(hide(firstLine(err.Error()), nil), maxMessage); text != err.Error() {
+		return &cleanError{text, err}
 	}
-	if at, err := http.ParseTime(value); err == nil {
-		return max(at.Sub(now), 0)
-	}
-	return 0
+	return err
 }
 
-// permanentError is one that no further attempt will cure.
-type permanentError struct{ err error }
-
-func (e *permanentError) Error() string { return e.err.Error() }
-func (e *permanentError) Unwrap() error { return e.err }
-
-func permanent(err error) error { return &permanentError{err} }
-
-// localError is a failure of this machine, as of its disk, not of a registry.
-type localError struct{ err error }
-
-func (e *localError) Error() string { return e.err.Error() }
-func (e *localError) Unwrap() error { return e.err }
-
-func local(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &localError{err}
+// cleanError is an error whose text quoted too much of what a server says: the
+// library's has what a token server answers in its second line.
+type cleanError struct {
+	text string
+	err  error
 }
 
-// mismatch is content that is not what its digest says.
-type mismatch struct{ reason string }
-
-func (e *mismatch) Error() string { return e.reason }
+func (e *cleanError) Error() string { return e.text }
+func (e *cleanError) Unwrap() error { return e.err }
 
 func wrongDigest(what string, got, want lock.SHA256) error {
-	return &mismatch{fmt.Sprintf("%s is sha256:%s, not sha256:%s", what, got, want)}
-}
-
-// transient reports whether another attempt may succeed. Attempts are those
-// made so far: a name that does not exist is a typing error, unless it existed
-// a moment ago.
-func transient(err error, attempts int) bool {
-	if is[*permanentError](err) || is[*localError](err) || is[*fault.Error](err) || is[*mismatch](err) || is[*redirectError](err) ||
-		is[*keychainError](err) || isTLS(err) || errors.Is(err, errProxySetting) || errors.Is(err, http.ErrSchemeMismatch) {
-		return false
-	}
-	if e, ok := errors.AsType[*statusError](err); ok {
-		return e.transient()
-	}
-	if e, ok := errors.AsType[*net.DNSError](err); ok && e.IsNotFound {
-		return attempts > 1
-	}
-	return true
-}
-
-func is[E error](err error) bool {
-	_, ok := errors.AsType[E](err)
-	return ok
-}
-
-// isTLS reports whether the other side could not prove who it is, or does not
-// speak TLS.
-func isTLS(err error) bool {
-	return is[*tls.CertificateVerificationError](err) || is[tls.RecordHeaderError](err) ||
-		is[x509.UnknownAuthorityError](err) || is[x509.HostnameError](err) || is[x509.CertificateInvalidError](err) ||
-		is[x509.SystemRootsError](err)
+	return &transfer.Mismatch{Reason: fmt.Sprintf("%s is sha256:%s, not sha256:%s", what, got, want)}
 }
 
 // failure is the error for the user, of the right kind, with the next step. A
 // connection that times out is a context.DeadlineExceeded too, to [errors.Is]
 // (net.timeoutError): only the context itself tells that it is done.
 func (c *Client) failure(ctx context.Context, doing, host string, err error) error {
-	switch {
-	case is[*fault.Error](err) || ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", doing, err)
-	case is[*mismatch](err):
-		return fault.New(fault.Integrity, "%s: %w", doing, err).
-			WithHint("nothing was kept; something on the way, or in the registry, alters or damages content")
 	}
-	if e, ok := errors.AsType[*keychainError](err); ok {
-		return fault.New(fault.Usage, "%s: %w", doing, err).WithHint("%s", e.hint())
-	}
-	if e, ok := errors.AsType[*localError](err); ok {
-		return fault.New(fault.Unexpected, "%s: %w", doing, e.err)
-	}
-	kind, hint := c.advice(host, err)
-	return fault.New(kind, "%s: %w", doing, err).WithHint("%s", hint)
+	return transfer.Failure(doing, err, "nothing was kept; something on the way, or in the registry, alters or damages content",
+		func(err error) (fault.Kind, string) { return c.advice(host, err) })
 }
 
 // advice is the next step after a registry's failure, and whose the failure is.
 func (c *Client) advice(host string, err error) (fault.Kind, string) {
+	if e, ok := errors.AsType[*keychainError](err); ok {
+		return fault.Usage, e.hint()
+	}
 	if e, ok := errors.AsType[*statusError](err); ok {
-		if c.plainHTTP && e.greeting && e.code == http.StatusBadRequest {
+		if c.plainHTTP && e.greeting && e.Code == http.StatusBadRequest {
 			return fault.Usage, "the registry may speak https: leave out " + c.flag + "plain-http"
 		}
 		return fault.Upstream, e.hint(host)
 	}
 	switch {
-	case errors.Is(err, http.ErrSchemeMismatch) || is[tls.RecordHeaderError](err):
+	case transfer.Is[*transfer.StatusError](err):
+		return fault.Upstream, transfer.HintProxyRefuses
+	case errors.Is(err, http.ErrSchemeMismatch) || transfer.Is[tls.RecordHeaderError](err):
 		return fault.Usage, "the registry does not speak TLS there; if it is meant to speak http, say so with " + c.flag + "plain-http"
-	case is[x509.UnknownAuthorityError](err) || is[x509.SystemRootsError](err):
+	case transfer.IsUnknownAuthority(err):
 		return fault.Usage, "name the authority's certificate with " + c.flag + "ca-file; " + c.flag + "insecure-skip-verify does without, and with no protection"
-	case isTLS(err):
+	case transfer.IsTLS(err):
 		return fault.Upstream, "is this the host's name as in its certificate, and does this machine's clock tell the right time? " + c.flag + "insecure-skip-verify does not look"
 	case errors.Is(err, errInClear):
 		return fault.Upstream, "correct the registry's own idea of its address; " + c.flag + "plain-http allows http"
-	case is[*sessionLost](err):
+	case transfer.Is[*sessionLost](err):
 		return fault.Upstream, "does the registry have several instances? all must share their storage and their http secret"
-	case is[*redirectError](err):
+	case transfer.Is[*transfer.RedirectError](err):
 		return fault.Upstream, "correct where the registry, or the proxy before it, leads"
-	case errors.Is(err, errProxySetting):
-		return fault.Usage, "correct HTTPS_PROXY or HTTP_PROXY"
-	case is[*permanentError](err):
+	case errors.Is(err, transfer.ErrProxySetting):
+		return fault.Usage, transfer.HintProxySetting
+	case transfer.Is[*transfer.PermanentError](err):
 		return fault.Upstream, ""
 	}
 	return fault.Upstream, c.connectionHint(err)
 }
 
 func (c *Client) connectionHint(err error) string {
-	const proxied = "is a proxy needed? it is named by HTTPS_PROXY and HTTP_PROXY, exceptions by NO_PROXY"
-	if e, ok := errors.AsType[*net.DNSError](err); ok && e.IsNotFound {
-		return "is the registry's name spelt right? " + proxied
+	if transfer.IsNoSuchHost(err) {
+		return "is the registry's name spelt right? " + transfer.HintProxy
 	}
 	const again = "run it again: what is there is not sent again; "
 	if c.plainHTTP {
-		return "is the registry up, and does it speak http there? " + again + proxied
+		return "is the registry up, and does it speak http there? " + again + transfer.HintProxy
 	}
-	return "is the registry up? " + again + proxied
+	return "is the registry up? " + again + transfer.HintProxy
 }
 
 func (e *statusError) hint(host string) string {
 	switch {
-	case e.proxy || e.code == http.StatusProxyAuthRequired:
-		return "the proxy that HTTPS_PROXY or HTTP_PROXY names refuses: it may want a user and a password in its URL, or not allow this host"
-	case e.code == http.StatusUnauthorized && e.anonymous:
+	case e.Code == http.StatusProxyAuthRequired:
+		return transfer.HintProxyRefuses
+	case e.Code == http.StatusUnauthorized && e.anonymous:
 		return "no credentials are there for it: docker login " + host + " writes them to " + configPlace
-	case e.code == http.StatusUnauthorized:
+	case e.Code == http.StatusUnauthorized:
 		return "it does not take the credentials that are there for it: docker login " + host + " replaces them in " + configPlace
-	case e.code == http.StatusForbidden && e.elsewhere:
+	case e.Code == http.StatusForbidden && e.elsewhere:
 		return "the registry leads there for its content: may this machine reach that host, and does its clock tell the right time?"
-	case e.code == http.StatusForbidden:
+	case e.Code == http.StatusForbidden:
 		return "the user lacks the right, or the project does not exist: ask whoever runs the registry"
-	case e.code == http.StatusNotFound:
+	case e.Code == http.StatusNotFound:
 		return "is the reference spelt right, and was it pushed? a registry may also hide from a user what it does not let him see: docker login " + host
-	case e.code == http.StatusRequestEntityTooLarge:
+	case e.Code == http.StatusRequestEntityTooLarge:
 		return "a proxy before the registry limits requests: have it let larger ones through (nginx: client_max_body_size 0)"
-	case e.code == http.StatusTooManyRequests:
+	case e.Code == http.StatusTooManyRequests:
 		return "the registry limits how often it is asked: wait, lower --parallel, and run it again; what it has is not sent again"
-	case e.transient():
+	case e.Transient():
 		return "the registry is in trouble: run it again later; what it has is not sent again"
 	}
 	return "the registry's log tells more"
-}
-
-// clean makes what a server says fit to be shown: one line of printable
-// characters, no more than so many.
-func clean(s string, most int) string {
-	var b strings.Builder
-	n := 0
-	for _, r := range s {
-		if n++; n > most {
-			b.WriteString("…")
-			break
-		}
-		if !unicode.IsPrint(r) {
-			r = ' '
-		}
-		b.WriteRune(r)
-	}
-	return strings.TrimSpace(b.String())
 }
 
 func firstLine(s string) string {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 // configPlace is where docker keeps credentials.
@@ -54,13 +56,13 @@ func newKeychainError(repo name.Repository, err error) *keychainError {
 		helpers = nil
 	}
 	if failed == nil && len(helpers) == 0 {
-		return &keychainError{reason: clean(text, maxMessage)}
+		return &keychainError{reason: transfer.Printable(text, maxMessage)}
 	}
 	reason := "its answer cannot be read"
 	if failed != nil {
-		reason = clean(failed[1], maxMessage)
+		reason = transfer.Printable(failed[1], maxMessage)
 		if absent := helperAbsent.FindStringSubmatch(failed[1]); absent != nil {
-			helpers = []string{clean(absent[1], maxMessage)}
+			helpers = []string{transfer.Printable(absent[1], maxMessage)}
 		}
 	}
 	if len(helpers) == 0 {
@@ -92,7 +94,7 @@ func helpersFor(repo name.Repository) []string {
 		if !ok {
 			suffix = cfg.CredsStore
 		}
-		helper := "docker-credential-" + clean(suffix, 100)
+		helper := "docker-credential-" + transfer.Printable(suffix, 100)
 		if suffix != "" && !slices.Contains(helpers, helper) {
 			helpers = append(helpers, helper)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 // MaxManifest bounds, in bytes, a manifest that is read. Registries take none
@@ -80,7 +81,7 @@ func (r *Repository) manifest(ctx context.Context, tagOrDigest string) (Manifest
 		return Manifest{}, err
 	}
 	if len(data) > MaxManifest {
-		return Manifest{}, permanent(fmt.Errorf("the manifest has more than the %d bytes that are read", MaxManifest))
+		return Manifest{}, transfer.Permanent(fmt.Errorf("the manifest has more than the %d bytes that are read", MaxManifest))
 	}
 	m := Manifest{MediaType: mediaType(resp.Header), Data: data, Digest: lock.Sum(data)}
 	var said struct {
@@ -119,7 +120,7 @@ func (r *Repository) putManifest(ctx context.Context, tagOrDigest, mediaType str
 	if err := r.expect(resp, http.StatusCreated); err != nil {
 		return err
 	}
-	defer resp.done()
+	defer done(resp)
 	if d, err := ParseDigest(resp.Header.Get("Docker-Content-Digest")); err == nil && d != lock.Sum(data) {
 		return wrongDigest("what the registry received", d, lock.Sum(data))
 	}
@@ -148,7 +149,7 @@ func (r *Repository) hasBlob(ctx context.Context, d lock.SHA256) (size int64, ok
 	if err != nil {
 		return 0, false, err
 	}
-	defer resp.done()
+	defer done(resp)
 	size, err = strconv.ParseInt(resp.Header.Get("Content-Length"), 10, 64)
 	if err != nil {
 		size = -1
@@ -202,7 +203,7 @@ func setBody(req *http.Request, data []byte) {
 
 // done ends a request whose answer has nothing more to say, in a way that its
 // connection may be used again.
-func (r *response) done() {
-	_, _ = io.CopyN(io.Discard, r, maxErrorBody)
-	_ = r.Close()
+func done(resp *transfer.Response) {
+	_, _ = io.CopyN(io.Discard, resp, maxErrorBody)
+	_ = resp.Close()
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 // Open gives a blob to read as the registry has it now, and stores nothing. A
@@ -25,10 +26,7 @@ func (r *Repository) Open(ctx context.Context, b lock.Blob) io.ReadCloser {
 func (r *Repository) Check(ctx context.Context, b lock.Blob) error {
 	content := r.Open(ctx, b)
 	defer content.Close()
-	buf := getBuffer()
-	defer putBuffer(buf)
-	_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, content, *buf)
-	return err
+	return transfer.Copy(func([]byte) error { return nil }, content)
 }
 
 // reader reads a blob over as many connections as it takes.
@@ -39,7 +37,7 @@ type reader struct {
 	// at is how much was read, sum its digest.
 	at   int64
 	sum  hash.Hash
-	resp *response
+	resp *transfer.Response
 }
 
 func (r *reader) Read(p []byte) (n int, err error) {

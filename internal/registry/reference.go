@@ -10,6 +10,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 // Name is a repository of a registry: HOST[:PORT]/PATH.
@@ -103,7 +104,7 @@ type badForm struct{ reason, hint string }
 func (e *badForm) Error() string { return e.reason }
 
 func badReference(what, s string, err error) error {
-	e := fault.New(fault.Usage, "%s %s: %w", what, strconv.Quote(clean(shown(s), maxMessage)), err)
+	e := fault.New(fault.Usage, "%s %s: %w", what, strconv.Quote(transfer.Printable(shown(s), maxMessage)), err)
 	if bad, ok := errors.AsType[*badForm](err); ok {
 		return e.WithHint("%s", bad.hint)
 	}
@@ -180,7 +181,7 @@ func badHost(s, host string, slash bool) error {
 		return &badForm{"it names no repository", formHint}
 	}
 	if pathForm.MatchString(host) && host != "localhost" {
-		return &badForm{"it names no registry", "write the registry's host before it, for example docker.io/" + clean(s, maxMessage)}
+		return &badForm{"it names no registry", "write the registry's host before it, for example docker.io/" + transfer.Printable(s, maxMessage)}
 	}
 	return &badForm{"the registry's host is malformed", formHint}
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 // Config says how to talk to registries. It works at its zero value.
@@ -57,9 +59,8 @@ type Client struct {
 	// flag begins the names of flags.
 	flag     string
 	keychain authn.Keychain
-	retries  int
-	backoff  time.Duration
 	stall    time.Duration
+	repeat   transfer.Retry
 	retrying func(subject string, err error, pause time.Duration)
 
 	mu    sync.Mutex
@@ -89,17 +90,25 @@ func New(cfg Config) (*Client, error) {
 		plainHTTP: cfg.PlainHTTP,
 		flag:      cfg.flag(),
 		keychain:  cfg.Keychain,
-		retries:   max(cmp.Or(cfg.Retries, 5), 0),
-		backoff:   cmp.Or(cfg.Backoff, 500*time.Millisecond),
-		stall:     cmp.Or(cfg.StallTimeout, 30*time.Second),
+		stall:     transfer.Patience(cfg.StallTimeout),
+		repeat:    transfer.Retry{Limit: cfg.Retries, Backoff: cfg.Backoff},
 		retrying:  cfg.Retrying,
 		known:     make(map[access]*introduction),
 	}
 	if c.keychain == nil {
 		c.keychain = authn.DefaultKeychain
 	}
-	c.transport = newTransport(c.stall, trust)
+	c.transport = transfer.NewTransport(c.stall, trust)
 	return c, nil
+}
+
+// retry calls try until it succeeds, or fails for good: see [transfer.Retry.Do].
+func (c *Client) retry(ctx context.Context, subject string, reached func() int64, try func() error) error {
+	return c.repeat.Do(ctx, func(err error, pause time.Duration) {
+		if c.retrying != nil {
+			c.retrying(subject, err, pause)
+		}
+	}, reached, try)
 }
 
 // Close drops idle connections. The client may still be used.
@@ -113,7 +122,7 @@ type Repository struct {
 	// host and path are as they go over the wire: docker.io is index.docker.io
 	// there, and has names of one component under library/.
 	host, path string
-	http       *http.Client
+	http       *transfer.Client
 	// anonymous says that there are no credentials for it.
 	anonymous bool
 }
@@ -162,7 +171,7 @@ func (c *Client) introduce(ctx context.Context, n Name, push bool) (*Repository,
 	}
 	auth, err := authn.Resolve(ctx, c.keychain, repo)
 	if err != nil {
-		return nil, newKeychainError(repo, err)
+		return nil, transfer.Permanent(newKeychainError(repo, err))
 	}
 	scope := repo.Scope(transport.PullScope)
 	if push {
@@ -171,14 +180,15 @@ func (c *Client) introduce(ctx context.Context, n Name, push bool) (*Repository,
 	r := &Repository{client: c, name: n, host: repo.RegistryStr(), path: repo.RepositoryStr(), anonymous: isAnonymous(ctx, auth)}
 	// The library reads the answer to its first question to the end, however
 	// long that takes.
-	limited, cancel := context.WithTimeoutCause(ctx, 4*c.stall, errStalled)
+	limited, cancel := context.WithTimeoutCause(ctx, 4*c.stall, transfer.ErrStalled)
 	defer cancel()
 	d := &door{inner: c.transport, userAgent: c.userAgent, plainHTTP: c.plainHTTP, host: repo.RegistryStr()}
 	rt, err := transport.NewWithContext(limited, repo.Registry, auth, d, []string{scope})
 	if err != nil {
 		return nil, r.handshakeReason(ctx, limited, d, auth, err)
 	}
-	r.http = &http.Client{Transport: rt, CheckRedirect: checkRedirect}
+	r.http = transfer.NewClient(rt, "the registry", c.stall)
+	r.http.Reason = r.reason
 	return r, nil
 }
 
@@ -196,7 +206,7 @@ func (r *Repository) handshakeReason(ctx, limited context.Context, d *door, auth
 		return context.Cause(ctx)
 	}
 	if limited.Err() != nil {
-		return errStalled
+		return transfer.ErrStalled
 	}
 	if e, ok := errors.AsType[*transport.Error](err); ok {
 		return r.libraryStatus(e, d)
@@ -210,7 +220,7 @@ func (r *Repository) handshakeReason(ctx, limited context.Context, d *door, auth
 		return plainReason(cause)
 	}
 	secrets := secretsOf(ctx, auth)
-	return permanent(errors.New(clean(hide(firstLine(err.Error()), secrets), maxMessage)))
+	return transfer.Permanent(errors.New(transfer.Printable(hide(firstLine(err.Error()), secrets), maxMessage)))
 }
 
 // repository returns the library's notion of a name.
@@ -221,7 +231,7 @@ func (n Name) repository(plainHTTP bool) (name.Repository, error) {
 	}
 	repo, err := name.NewRepository(n.String(), opts...)
 	if err != nil {
-		return name.Repository{}, permanent(err)
+		return name.Repository{}, transfer.Permanent(err)
 	}
 	return repo, nil
 }

@@ -6,20 +6,17 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/textproto"
 	"net/url"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 const (
-	maxRedirects = 10
 	// maxCAFile bounds a file of certificates.
 	maxCAFile = 16 << 20
 )
@@ -54,47 +51,6 @@ func trusted(cfg Config) (*tls.Config, error) {
 	return trust, nil
 }
 
-// newTransport returns a transport without a timeout for answers and bodies,
-// which [response] watches: how long a registry may think depends on the request.
-func newTransport(patience time.Duration, trust *tls.Config) *http.Transport {
-	return &http.Transport{
-		Proxy:                  proxy,
-		DialContext:            (&net.Dialer{Timeout: patience, KeepAlive: 15 * time.Second}).DialContext,
-		TLSClientConfig:        trust,
-		TLSHandshakeTimeout:    patience,
-		IdleConnTimeout:        90 * time.Second,
-		MaxIdleConnsPerHost:    16,
-		MaxResponseHeaderBytes: 256 << 10,
-		ForceAttemptHTTP2:      true,
-		DisableCompression:     true,
-		ReadBufferSize:         64 << 10,
-		WriteBufferSize:        64 << 10,
-		// A dropped HTTP/2 stream leaves its connection in the pool, dead or
-		// not; pings find out.
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: patience / 2, PingTimeout: patience / 2},
-		OnProxyConnectResponse: proxyAnswer,
-	}
-}
-
-// proxy hides the error of net/http, which quotes the proxy's URL with its password.
-func proxy(req *http.Request) (*url.URL, error) {
-	u, err := http.ProxyFromEnvironment(req)
-	if err != nil {
-		return nil, errProxySetting
-	}
-	return u, nil
-}
-
-var errProxySetting = errors.New("the proxy that the environment names is not a URL")
-
-// proxyAnswer gives the refusal of a proxy its status.
-func proxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
-	if resp.StatusCode == http.StatusOK {
-		return nil
-	}
-	return &statusError{code: resp.StatusCode, retryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()), proxy: true}
-}
-
 // door is what every request to a registry goes through, those of the
 // handshake included: it alone decides on the scheme, whatever a challenge, a
 // redirect or the library's heuristics for hosts that look local say.
@@ -110,7 +66,7 @@ type door struct {
 }
 
 var (
-	errInClear   = &redirectError{"the registry leads to plain http, which would send credentials and content in the clear"}
+	errInClear   = &transfer.RedirectError{Reason: "the registry leads to plain http, which would send credentials and content in the clear"}
 	errNotSpoken = errors.New("https is not spoken")
 )
 
@@ -129,7 +85,7 @@ func (d *door) RoundTrip(req *http.Request) (*http.Response, error) {
 	d.mu.Lock()
 	d.err, d.retryAfter = err, 0
 	if err == nil {
-		d.retryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
+		d.retryAfter = transfer.RetryAfter(resp.Header)
 		resp.Request = req
 	}
 	d.mu.Unlock()
@@ -160,54 +116,6 @@ func (d *door) pauseAsked() time.Duration {
 	return d.retryAfter
 }
 
-// redirectError is a redirect that is not followed.
-type redirectError struct{ reason string }
-
-func (e *redirectError) Error() string { return e.reason }
-
-// checkRedirect follows at most ten redirects, never from https to http, and
-// takes nothing but harmless header fields to another host. The library adds
-// credentials to requests to the registry's host only.
-func checkRedirect(req *http.Request, via []*http.Request) error {
-	last := via[len(via)-1].URL
-	switch {
-	case req.URL.Scheme != "http" && req.URL.Scheme != "https":
-		return &redirectError{"the registry redirects to a URL that is neither http nor https"}
-	case last.Scheme == "https" && req.URL.Scheme == "http":
-		return &redirectError{fmt.Sprintf("the registry redirects from https to plain http, at %s", clean(req.URL.Host, maxMessage))}
-	case len(via) > maxRedirects:
-		return &redirectError{fmt.Sprintf("the registry redirects more than %d times", maxRedirects)}
-	}
-	req.Header.Del("Referer")
-	if !sameOrigin(via[0].URL, req.URL) {
-		for name := range req.Header {
-			if !travels[name] {
-				req.Header.Del(name)
-			}
-		}
-		req.URL.User = nil
-	}
-	return nil
-}
-
-// travels has the header fields that may go to another host.
-var travels = map[string]bool{"Accept": true, "Accept-Encoding": true, "Range": true, "User-Agent": true}
-
-func sameOrigin(a, b *url.URL) bool {
-	return strings.EqualFold(a.Host, b.Host) && a.Scheme == b.Scheme
-}
-
-// response is an answer whose body is read under watch.
-type response struct {
-	*http.Response
-	parent, ctx context.Context
-	cancel      context.CancelCauseFunc
-	timer       *time.Timer
-	stall       time.Duration
-}
-
-var errStalled = errors.New("the connection stalls")
-
 // request is what to send.
 type request struct {
 	method string
@@ -222,33 +130,19 @@ type request struct {
 }
 
 // do sends a request and returns the answer, whatever its status.
-func (r *Repository) do(ctx context.Context, q request) (*response, error) {
-	stall := r.client.stall
-	resp := &response{parent: ctx, stall: stall}
-	resp.ctx, resp.cancel = context.WithCancelCause(ctx)
-	// Redirects, a new token, and connecting anew for each, take their time.
-	resp.timer = time.AfterFunc(max(q.patience, 4*stall), func() { resp.cancel(errStalled) })
-	req, err := q.http(resp.ctx)
-	if err == nil {
-		if q.body != nil {
-			q.body.watch(resp.timer, stall)
-		}
-		resp.Response, err = r.http.Do(req)
-	}
-	resp.timer.Stop()
+func (r *Repository) do(ctx context.Context, q request) (*transfer.Response, error) {
+	req, err := q.http(ctx)
 	if err != nil {
-		err = r.reason(resp, err)
-		_ = resp.Close()
 		return nil, err
 	}
-	return resp, nil
+	return r.http.Do(req, q.patience)
 }
 
 // http returns the request as net/http wants it.
 func (q request) http(ctx context.Context) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, q.method, q.url.String(), nil)
 	if err != nil {
-		return nil, permanent(errors.New("the registry names a URL that is none"))
+		return nil, transfer.Permanent(errors.New("the registry names a URL that is none"))
 	}
 	for name, values := range q.header {
 		req.Header[name] = values
@@ -262,69 +156,3 @@ func (q request) http(ctx context.Context) (*http.Request, error) {
 	}
 	return req, nil
 }
-
-// Read reads the body. It fails when nothing comes for a while.
-func (r *response) Read(p []byte) (int, error) {
-	// The time that the caller takes for what it has read does not count.
-	r.timer.Reset(r.stall)
-	n, err := r.Body.Read(p)
-	r.timer.Stop()
-	if err != nil {
-		err = r.reason(err)
-	}
-	return n, err
-}
-
-// Close ends the request.
-func (r *response) Close() error {
-	r.timer.Stop()
-	r.cancel(nil)
-	if r.Response == nil {
-		return nil
-	}
-	return r.Body.Close()
-}
-
-// reason returns why something failed.
-func (r *response) reason(err error) error {
-	if r.parent.Err() != nil {
-		return context.Cause(r.parent)
-	}
-	if errors.Is(context.Cause(r.ctx), errStalled) {
-		return fmt.Errorf("%w: nothing moved for %s", errStalled, r.stall)
-	}
-	return plainReason(err)
-}
-
-// plainReason returns an error without the URL, which may be that of a
-// redirect, signed.
-func plainReason(err error) error {
-	for {
-		e, ok := err.(*url.Error)
-		if !ok {
-			break
-		}
-		err = e.Err
-	}
-	if strings.HasPrefix(err.Error(), "failed to parse Location header") {
-		return &redirectError{"the registry redirects to something that is not a URL"}
-	}
-	if is[textproto.ProtocolError](err) {
-		// Its text quotes header fields.
-		return errors.New("the answer is not HTTP")
-	}
-	if text := clean(hide(firstLine(err.Error()), nil), maxMessage); text != err.Error() {
-		return &cleanError{text, err}
-	}
-	return err
-}
-
-// cleanError is an error whose text quoted too much of what a server says: the
-// library's has what a token server answers in its second line.
-type cleanError struct {
-	text string
-	err  error
-}
-
-func (e *cleanError) Error() string { return e.text }
-func (e *cleanError) Unwrap() error { return e.err }

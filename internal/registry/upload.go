@@ -17,6 +17,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 // session is one call of [Repository.Upload].
@@ -109,19 +110,19 @@ func (s *session) begin() error {
 	if err := s.expect(resp, http.StatusAccepted); err != nil {
 		return err
 	}
-	defer resp.done()
+	defer done(resp)
 	s.offset, s.resumed = 0, false
 	s.progress(0)
 	return s.follow(resp)
 }
 
 // follow takes the location from an answer.
-func (s *session) follow(resp *response) error {
+func (s *session) follow(resp *transfer.Response) error {
 	s.location = nil
 	l := resp.Header.Get("Location")
 	u, err := url.Parse(l)
 	if err != nil || l == "" {
-		return permanent(errors.New("the registry does not say where the upload goes on"))
+		return transfer.Permanent(errors.New("the registry does not say where the upload goes on"))
 	}
 	u = resp.Request.URL.ResolveReference(u)
 	u.User, u.Fragment = nil, ""
@@ -140,13 +141,13 @@ func (s *session) ask() error {
 	s.location = nil
 	err = s.expect(resp, http.StatusNoContent)
 	if err != nil {
-		if transient(err, 1) && !s.doubted {
+		if transfer.Transient(err, 1) && !s.doubted {
 			s.location, s.doubted = location, true
 			return err
 		}
 		return nil
 	}
-	defer resp.done()
+	defer done(resp)
 	offset, ok := uploadedTo(resp.Header.Get("Range"))
 	if !ok || offset > s.blob.Size {
 		return nil
@@ -182,7 +183,7 @@ func (s *session) send() error {
 		header.Set("Content-Range", fmt.Sprintf("%d-%d", s.offset, s.blob.Size-1))
 	}
 	s.fresh = false
-	resp, err := s.do(s.ctx, request{method: http.MethodPatch, url: s.location, header: header, body: body})
+	resp, err := s.do(s.ctx, request{method: http.MethodPatch, url: s.location, header: header, body: body, patience: s.client.settling()})
 	// The transport may still be reading, even after an answer.
 	sent, sum, localErr := body.stop()
 	s.sent += sent
@@ -190,7 +191,7 @@ func (s *session) send() error {
 		if err == nil {
 			_ = resp.Close()
 		}
-		return local(localErr)
+		return transfer.Local(localErr)
 	}
 	if err != nil {
 		return err
@@ -198,7 +199,7 @@ func (s *session) send() error {
 	if err := s.expect(resp, http.StatusAccepted, http.StatusNoContent); err != nil {
 		return err
 	}
-	defer resp.done()
+	defer done(resp)
 	if sent < body.size {
 		return fmt.Errorf("the registry is content with %d of %d bytes", s.offset+sent, s.blob.Size)
 	}
@@ -230,7 +231,7 @@ func (s *session) commit() error {
 	if err := s.expect(resp, http.StatusCreated); err != nil {
 		return err
 	}
-	resp.done()
+	done(resp)
 	return nil
 }
 
@@ -243,12 +244,12 @@ func (s *session) again(err error) error {
 	}
 	switch {
 	case e.has(transport.DigestInvalidErrorCode) && s.refused && !s.resumed:
-		return &mismatch{"the registry received something else: " + e.Error()}
+		return &transfer.Mismatch{Reason: "the registry received something else: " + e.Error()}
 	case e.has(transport.DigestInvalidErrorCode):
 		s.refused = true
-	case e.code == http.StatusNotFound, e.code == http.StatusRequestedRangeNotSatisfiable:
+	case e.Code == http.StatusNotFound, e.Code == http.StatusRequestedRangeNotSatisfiable:
 	case e.has(transport.BlobUploadInvalidErrorCode), e.has(transport.BlobUploadUnknownErrorCode):
-	case s.resumed && e.code == http.StatusBadRequest:
+	case s.resumed && e.Code == http.StatusBadRequest:
 	default:
 		return err
 	}
@@ -277,9 +278,6 @@ type upload struct {
 	sum        hash.Hash
 	err        error
 	progress   func(done int64)
-	timer      *time.Timer
-	stall      time.Duration
-	settling   time.Duration
 }
 
 var (
@@ -291,27 +289,18 @@ var (
 func (s *session) body() (*upload, error) {
 	f, err := s.open()
 	if err != nil {
-		return nil, local(fmt.Errorf("opening the content: %w", err))
+		return nil, transfer.Local(fmt.Errorf("opening the content: %w", err))
 	}
-	u := &upload{file: f, size: s.blob.Size - s.offset, offset: s.offset, sum: sha256.New(), progress: s.progress, settling: s.client.settling()}
-	buf := getBuffer()
-	defer putBuffer(buf)
+	u := &upload{file: f, size: s.blob.Size - s.offset, offset: s.offset, sum: sha256.New(), progress: s.progress}
 	_, err = f.Seek(0, io.SeekStart)
 	if err == nil {
-		_, err = io.CopyBuffer(struct{ io.Writer }{u.sum}, io.LimitReader(f, s.offset), *buf)
+		err = transfer.Copy(into(u.sum), io.LimitReader(f, s.offset))
 	}
 	if err != nil {
 		_ = f.Close()
-		return nil, local(fmt.Errorf("reading the content: %w", err))
+		return nil, transfer.Local(fmt.Errorf("reading the content: %w", err))
 	}
 	return u, nil
-}
-
-// watch has every read put off a timer.
-func (u *upload) watch(timer *time.Timer, stall time.Duration) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.timer, u.stall = timer, stall
 }
 
 // left returns how many bytes are to be sent.
@@ -330,11 +319,9 @@ func (u *upload) Read(p []byte) (int, error) {
 	n, err := u.file.Read(p[:min(int64(len(p)), u.size-u.sent)])
 	u.sent += int64(n)
 	_, _ = u.sum.Write(p[:n]) // hashes do not fail
-	patience := u.stall
 	if u.sent == u.size {
-		patience, err = u.settling, nil
+		err = nil
 	}
-	u.timer.Reset(patience)
 	if n > 0 {
 		u.progress(u.offset + u.sent)
 	}

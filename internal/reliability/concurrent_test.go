@@ -18,19 +18,19 @@ import (
 // patience is how long what must happen may take on a busy machine.
 const patience = 2 * time.Minute
 
-// gate is an upstream that stops in the middle of files until it is opened.
-type gate struct {
+// sluice is an upstream that stops in the middle of files until it is opened.
+type sluice struct {
 	url string
 	// started receives once for each file that is asked for.
 	started chan struct{}
 	open    chan struct{}
 }
 
-func newGate(t *testing.T) *gate {
+func newSluice(t *testing.T) *sluice {
 	t.Helper()
 	dir := t.TempDir()
 	writeUpstream(t, dir, 2, 20_000)
-	g := &gate{started: make(chan struct{}, 1000), open: make(chan struct{})}
+	g := &sluice{started: make(chan struct{}, 1000), open: make(chan struct{})}
 	files := http.FileServer(http.Dir(dir))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if base := filepath.Base(r.URL.Path); r.Method == http.MethodGet && (strings.HasSuffix(base, ".tar.gz") || base == "tool00" || base == "tool01") {
@@ -46,7 +46,7 @@ func newGate(t *testing.T) *gate {
 }
 
 // release lets everything through. It may be called again.
-func (g *gate) release() {
+func (g *sluice) release() {
 	select {
 	case <-g.open:
 	default:
@@ -54,7 +54,7 @@ func (g *gate) release() {
 	}
 }
 
-func (g *gate) wantStarted(t *testing.T) {
+func (g *sluice) wantStarted(t *testing.T) {
 	t.Helper()
 	select {
 	case <-g.started:
@@ -63,10 +63,10 @@ func (g *gate) wantStarted(t *testing.T) {
 	}
 }
 
-// halting sends the first half of a piece, and the rest when the gate is open.
+// halting sends the first half of a piece, and the rest when the sluice is open.
 type halting struct {
 	http.ResponseWriter
-	gate *gate
+	sluice *sluice
 	req  *http.Request
 }
 
@@ -80,7 +80,7 @@ func (h *halting) Write(p []byte) (int, error) {
 		f.Flush()
 	}
 	select {
-	case <-h.gate.open:
+	case <-h.sluice.open:
 	case <-h.req.Context().Done():
 		return n, h.req.Context().Err()
 	}
@@ -152,18 +152,18 @@ func (p *process) wantEnd(t *testing.T, code int) {
 }
 
 // places of one run.
-type place struct {
+type workplace struct {
 	store, dir, out string
 }
 
-func newPlace(t *testing.T, f form) place {
+func newPlace(t *testing.T, f form) workplace {
 	dir := t.TempDir()
-	return place{filepath.Join(dir, "store"), filepath.Join(dir, "outputs"), filepath.Join(dir, "outputs", f.name)}
+	return workplace{filepath.Join(dir, "store"), filepath.Join(dir, "outputs"), filepath.Join(dir, "outputs", f.name)}
 }
 
 // wantClean wants the output to be as another one, and nothing beside it or in
 // the store that was for a run only.
-func (p place) wantClean(t *testing.T, good string) {
+func (p workplace) wantClean(t *testing.T, good string) {
 	t.Helper()
 	sameTree(t, snapshot(t, p.out), snapshot(t, good))
 	for name := range snapshot(t, p.dir) {
@@ -179,8 +179,8 @@ func TestTwoAtOnce(t *testing.T) {
 	for _, f := range forms {
 		t.Run(f.name, func(t *testing.T) {
 			p := newPlace(t, f)
-			g := newGate(t)
-			w := &world{url: g.url, store: p.store}
+			g := newSluice(t)
+			w := &reference{url: g.url, store: p.store}
 			first := start(t, w.pull(f.prefix+p.out)...)
 			g.wantStarted(t)
 			second := start(t, w.pull(f.prefix+p.out)...)
@@ -201,8 +201,8 @@ func TestKilledWhileAnotherWaits(t *testing.T) {
 	for _, f := range forms {
 		t.Run(f.name, func(t *testing.T) {
 			p := newPlace(t, f)
-			g := newGate(t)
-			w := &world{url: g.url, store: p.store}
+			g := newSluice(t)
+			w := &reference{url: g.url, store: p.store}
 			first := start(t, w.pull(f.prefix+p.out)...)
 			g.wantStarted(t)
 			second := start(t, w.pull(f.prefix+p.out)...)
@@ -221,8 +221,8 @@ func TestKilledWhileAnotherWaits(t *testing.T) {
 func TestPruneMeanwhile(t *testing.T) {
 	f := forms[0]
 	p := newPlace(t, f)
-	g := newGate(t)
-	w := &world{url: g.url, store: p.store}
+	g := newSluice(t)
+	w := &reference{url: g.url, store: p.store}
 	// There is something to prune: what a first run has pulled for an output that is gone.
 	g.release()
 	wantSuccess(t, run(t, w.pull(p.out)...))
@@ -231,7 +231,7 @@ func TestPruneMeanwhile(t *testing.T) {
 	if !strings.Contains(pruned.stdout, "removed sha256:") {
 		t.Fatalf("nothing was pruned\n%s", pruned.stdout)
 	}
-	halted := newGate(t)
+	halted := newSluice(t)
 	w.url = halted.url
 	pull := start(t, w.pull(p.out)...)
 	halted.wantStarted(t)
@@ -242,7 +242,7 @@ func TestPruneMeanwhile(t *testing.T) {
 	pull.wantEnd(t, 0)
 	p.wantClean(t, undisturbed(t, f, halted))
 	// An output that a run is at.
-	second := newGate(t)
+	second := newSluice(t)
 	w.url, w.store = second.url, filepath.Join(t.TempDir(), "store")
 	pull = start(t, w.pull(p.out)...)
 	second.wantStarted(t)
@@ -257,9 +257,9 @@ func TestPruneMeanwhile(t *testing.T) {
 // TestOverlappingOutputs wants two runs that share some of their outputs, named
 // in another order, to wait for each other at most.
 func TestOverlappingOutputs(t *testing.T) {
-	g := newGate(t)
+	g := newSluice(t)
 	dir := t.TempDir()
-	w := &world{url: g.url, store: filepath.Join(dir, "store")}
+	w := &reference{url: g.url, store: filepath.Join(dir, "store")}
 	var targets, backwards []string
 	for _, f := range forms {
 		targets = append(targets, f.prefix+filepath.Join(dir, "outputs", f.name))
@@ -279,11 +279,11 @@ func TestOverlappingOutputs(t *testing.T) {
 }
 
 // undisturbed returns the output that an undisturbed run makes of an upstream.
-func undisturbed(t *testing.T, f form, g *gate) string {
+func undisturbed(t *testing.T, f form, g *sluice) string {
 	t.Helper()
 	g.release()
 	p := newPlace(t, f)
-	w := &world{url: g.url, store: p.store}
+	w := &reference{url: g.url, store: p.store}
 	wantSuccess(t, run(t, w.pull(f.prefix+p.out)...))
 	return p.out
 }

@@ -21,25 +21,25 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/reliability/powercut"
 )
 
-// workplace is a directory that has everything that runs of the program write:
+// scene is a directory that has everything that runs of the program write:
 //
 //	out/       outputs: dir, bundle.tar, oci, image.tar, site
 //	store/     the store
 //	home/      HOME, which stays as it is
 //	tmp/       TMPDIR, which stays empty
-type workplace struct{ root string }
+type scene struct{ root string }
 
-func newWorkplace(t testing.TB) workplace {
+func newScene(t testing.TB) scene {
 	t.Helper()
 	root, err := filepath.EvalSymlinks(t.TempDir())
 	check(t, err)
-	w := workplace{root}
+	w := scene{root}
 	w.clear(t)
 	return w
 }
 
 // clear makes it a place where nothing was written yet.
-func (w workplace) clear(t testing.TB) {
+func (w scene) clear(t testing.TB) {
 	t.Helper()
 	w.restore(t, bare())
 }
@@ -56,22 +56,22 @@ func withBundle(image, from powercut.Image) powercut.Image {
 	return with
 }
 
-func (w workplace) restore(t testing.TB, image powercut.Image) {
+func (w scene) restore(t testing.TB, image powercut.Image) {
 	t.Helper()
 	check(t, image.Write(w.root))
 }
 
-func (w workplace) read(t testing.TB) powercut.Image {
+func (w scene) read(t testing.TB) powercut.Image {
 	t.Helper()
 	image, err := powercut.Read(w.root)
 	check(t, err)
 	return image
 }
 
-func (w workplace) path(p string) string { return filepath.Join(w.root, filepath.FromSlash(p)) }
+func (w scene) path(p string) string { return filepath.Join(w.root, filepath.FromSlash(p)) }
 
 // command returns the program with arguments, and the store of the place.
-func (w workplace) command(args ...string) *exec.Cmd {
+func (w scene) command(args ...string) *exec.Cmd {
 	c := exec.Command(product, append(args, "--store", w.path("store"), "--quiet")...)
 	c.Dir = w.path("home")
 	c.Env = []string{"HOME=" + c.Dir, "TMPDIR=" + w.path("tmp"), "PATH=" + os.Getenv("PATH")}
@@ -79,7 +79,7 @@ func (w workplace) command(args ...string) *exec.Cmd {
 }
 
 // outputs are arguments for one output of every form.
-func (w workplace) outputs() []string {
+func (w scene) outputs() []string {
 	return []string{
 		"-o", w.path("out/dir"), "-o", w.path("out/bundle.tar"), "-o", "oci:" + w.path("out/oci"),
 		"-o", "image:" + w.path("out/image.tar"), "-o", "site:" + w.path("out/site"),
@@ -89,7 +89,7 @@ func (w workplace) outputs() []string {
 
 // runAgain runs the program to a good end. What a killed run left in the store
 // goes with that or, as is said of it, with prune.
-func (w workplace) runAgain(t testing.TB, when string, args []string) {
+func (w scene) runAgain(t testing.TB, when string, args []string) {
 	t.Helper()
 	if o := finish(t, w.command(args...)); o.code != 0 {
 		t.Errorf("%s: the next run ends with %d:\n%s", when, o.code, o.stderr)

@@ -62,7 +62,7 @@ func moment(random *rand.Rand, whole time.Duration) time.Duration {
 
 // job is work that is killed again and again before a run completes it.
 type job struct {
-	w    workplace
+	w    scene
 	args []string
 	change
 	// takes is how long an undisturbed run does, by whether downloads are slow.
@@ -72,7 +72,7 @@ type job struct {
 }
 
 // newJob has the work done undisturbed, from an image.
-func newJob(t *testing.T, w workplace, upstream *updates, before powercut.Image, args []string) *job {
+func newJob(t *testing.T, w scene, upstream *updates, before powercut.Image, args []string) *job {
 	t.Helper()
 	j := &job{w: w, args: args, takes: map[bool]time.Duration{}, upstream: upstream}
 	for _, slow := range []bool{true, false} {
@@ -146,7 +146,7 @@ func (j *job) checkCount(t *testing.T, when string, found powercut.Image) {
 
 // age has temporary files of the store seem old: what is new may be in use, and
 // is not swept.
-func (w workplace) age(t *testing.T) {
+func (w scene) age(t *testing.T) {
 	t.Helper()
 	temps, err := filepath.Glob(w.path("store/ingest/tmp-*"))
 	check(t, err)
@@ -172,7 +172,7 @@ func disturbAll(t *testing.T, random *rand.Rand, wanted int, jobs ...*job) {
 func TestKillPull(t *testing.T) {
 	wanted := kills(t, 60)
 	random := randomFrom(t)
-	w, upstream := newWorkplace(t), startUpdates(t, 300_000, 5_000_000)
+	w, upstream := newScene(t), startUpdates(t, 300_000, 5_000_000)
 	args := append([]string{"pull", "--version", "v1.0.0", "--repository", "r=" + upstream.index()}, w.outputs()...)
 	fresh := newJob(t, w, upstream, bare(), args)
 	disturbAll(t, random, wanted/2, fresh)
@@ -184,7 +184,7 @@ func TestKillPull(t *testing.T) {
 func TestKillUnpack(t *testing.T) {
 	wanted := kills(t, 25)
 	random := randomFrom(t)
-	w, upstream := newWorkplace(t), startUpdates(t, 300_000, 2_000_000)
+	w, upstream := newScene(t), startUpdates(t, 300_000, 2_000_000)
 	args := append([]string{"pull", "--version", "v1.0.0", "--repository", "r=" + upstream.index()}, w.outputs()...)
 	old := newJob(t, w, upstream, bare(), args).after
 	upstream.update()
@@ -201,7 +201,7 @@ func TestKillPush(t *testing.T) {
 	registry := registrytest.Start(t, registrytest.Options{})
 	proxy := registry.Proxy(t)
 	random := randomFrom(t)
-	w, upstream := newWorkplace(t), startUpdates(t, 300_000, 2_000_000)
+	w, upstream := newScene(t), startUpdates(t, 300_000, 2_000_000)
 	bundle := w.path("home/bundle.tar")
 	if o := finish(t, w.command("pull", "--version", "v1.0.0", "--repository", "r="+upstream.index(), "-o", bundle)); o.code != 0 {
 		t.Fatal(o.stderr)

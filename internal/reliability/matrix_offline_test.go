@@ -163,7 +163,7 @@ func (m *offline) run(t testing.TB, bundle string) outcome {
 		check(t, err)
 		cmd.Stdin = struct{ io.Reader }{bytes.NewReader(data)} // no file: a pipe
 	}
-	return start(t, cmd)
+	return within(t, cmd)
 }
 
 // bundles are a bundle in both forms, and a mirror of an earlier version.
@@ -195,7 +195,7 @@ func (c *offlineCell) run(t *testing.T) string {
 	if c.command.old {
 		copyAll(t, filepath.Join(c.bundles.oldMirror, c.command.output), m.output())
 	}
-	before := snapshot(t, m.output())
+	before := contentsOf(t, m.output())
 	bundle := c.damage(t, m.dir)
 	got := m.run(t, bundle)
 	if got.code != wanted.code {

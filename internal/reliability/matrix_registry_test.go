@@ -226,7 +226,7 @@ func (c *registryCell) run(t *testing.T) string {
 	if c.command.old {
 		copyAll(t, filepath.Join(c.registries.oldMirror, c.command.output), output)
 	}
-	before := snapshot(t, output)
+	before := contentsOf(t, output)
 	faulty := m.proxy(t, m.faults()...)
 	got := m.run(t, faulty, output, c.fault.flags)
 	proxies := []*registrytest.Proxy{faulty}
@@ -314,7 +314,7 @@ func (m *exchange) run(t testing.TB, p *registrytest.Proxy, output string, flags
 		flags = append(slices.Clone(flags), "--stall-timeout", "1s")
 	}
 	args := append(m.command.args(m, p.Host, output), "--store", filepath.Join(m.dir, "store"), "--retries", "2")
-	return start(t, command(t, append(args, flags...)...))
+	return within(t, command(t, append(args, flags...)...))
 }
 
 func (m *exchange) checkDisk(t testing.TB) {

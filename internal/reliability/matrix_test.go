@@ -184,7 +184,7 @@ func (w want) checkAgain(t testing.TB, bytes int64, size int) {
 }
 
 // start runs the program to its end, which must come: a test that hangs says nothing.
-func start(t testing.TB, c *exec.Cmd) outcome {
+func within(t testing.TB, c *exec.Cmd) outcome {
 	t.Helper()
 	watch := time.AfterFunc(2*time.Minute, func() { _ = c.Process.Kill() })
 	defer watch.Stop()
@@ -234,8 +234,8 @@ func checkTalk(t testing.TB, got outcome) {
 	}
 }
 
-// snapshot returns what a file or the files below a directory hold, by path.
-func snapshot(t testing.TB, root string) map[string]string {
+// contentsOf returns what a file or the files below a directory hold, by path.
+func contentsOf(t testing.TB, root string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -266,7 +266,7 @@ const plan = ".botkube-mirror/superseded"
 // come that no index names yet.
 func checkKept(t testing.TB, output string, before map[string]string) {
 	t.Helper()
-	after := snapshot(t, output)
+	after := contentsOf(t, output)
 	for path, was := range before {
 		if after[path] != was && !strings.HasSuffix(path, plan) {
 			t.Errorf("%s has changed", path)
@@ -285,7 +285,7 @@ var leftover = regexp.MustCompile(`tmp-|/staging/`)
 // checkTidy wants no unfinished file below a directory.
 func checkTidy(t testing.TB, dir string) {
 	t.Helper()
-	for path := range snapshot(t, dir) {
+	for path := range contentsOf(t, dir) {
 		if leftover.MatchString(strings.TrimPrefix(path, dir)) {
 			t.Errorf("%s is left", path)
 		}
@@ -295,7 +295,7 @@ func checkTidy(t testing.TB, dir string) {
 // checkStore wants every blob of a store to be what its name says.
 func checkStore(t testing.TB, dir string) {
 	t.Helper()
-	for path, digest := range snapshot(t, filepath.Join(dir, "blobs", "sha256")) {
+	for path, digest := range contentsOf(t, filepath.Join(dir, "blobs", "sha256")) {
 		if filepath.Base(path) != digest {
 			t.Errorf("%s has sha256 %s", path, digest)
 		}
@@ -305,7 +305,7 @@ func checkStore(t testing.TB, dir string) {
 // checkDone wants nothing in a store that a finished run has no use for.
 func checkDone(t testing.TB, store string) {
 	t.Helper()
-	for path := range snapshot(t, filepath.Join(store, "ingest")) {
+	for path := range contentsOf(t, filepath.Join(store, "ingest")) {
 		if strings.HasSuffix(path, ".part") {
 			t.Errorf("%s is left of a run that is done", path)
 		}

@@ -238,7 +238,7 @@ func (w *world) run(t testing.TB, c *upstreamCommand) outcome {
 	}
 	cmd := command(t, args...)
 	cmd.Env = append(cmd.Env, w.env...)
-	return start(t, cmd)
+	return within(t, cmd)
 }
 
 // about is what a message must name: the file, or the host.
@@ -322,7 +322,7 @@ func (c *upstreamCell) prepare(t testing.TB, w *world) map[string]string {
 	if c.command.old {
 		copyAll(t, filepath.Join(c.oldMirror, c.command.output), output)
 	}
-	return snapshot(t, output)
+	return contentsOf(t, output)
 }
 
 func copyAll(t testing.TB, from, to string) {

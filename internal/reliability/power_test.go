@@ -35,7 +35,7 @@ func TestPowerCut(t *testing.T) {
 		t.Skip(err)
 	}
 	random := randomFrom(t)
-	w, upstream := newWorkplace(t), startUpdates(t, 20_000, 1_200_000)
+	w, upstream := newScene(t), startUpdates(t, 20_000, 1_200_000)
 	pull := append([]string{"pull", "--version", "v1.0.0", "--repository", "r=" + upstream.index(), "--parallel", "1"}, w.outputs()...)
 
 	t.Run("pull", func(t *testing.T) { cutPower(t, w, upstream, random, pull...) })
@@ -66,7 +66,7 @@ type remains struct {
 
 // cutPower runs the program, and then what TestPowerCut describes. It leaves the
 // place as the undisturbed run did.
-func cutPower(t *testing.T, w workplace, upstream *updates, random *rand.Rand, args ...string) {
+func cutPower(t *testing.T, w scene, upstream *updates, random *rand.Rand, args ...string) {
 	t.Helper()
 	recording := record(t, w, args...)
 	undisturbed := w.read(t)
@@ -101,7 +101,7 @@ func stored(all []remains) iter.Seq[remains] {
 
 // cutPowerAgain kills the program after a rename, which is then not durable yet,
 // and takes the power away from the run that follows.
-func cutPowerAgain(t *testing.T, w workplace, did change, recording *powercut.Recording, random *rand.Rand, args ...string) {
+func cutPowerAgain(t *testing.T, w scene, did change, recording *powercut.Recording, random *rand.Rand, args ...string) {
 	t.Helper()
 	var renames []string
 	check(t, recording.Replay(func(did string, _ *powercut.Disk) error {
@@ -132,7 +132,7 @@ func cutPowerAgain(t *testing.T, w workplace, did change, recording *powercut.Re
 var errReached = errors.New("as far as is wanted")
 
 // record runs the program to a good end, and records what it does.
-func record(t *testing.T, w workplace, args ...string) *powercut.Recording {
+func record(t *testing.T, w scene, args ...string) *powercut.Recording {
 	t.Helper()
 	c := w.command(args...)
 	// One thread at a time, so that calls are in the order of their effects.

@@ -174,8 +174,8 @@ func pipe(t *testing.T, path string) string {
 	return ""
 }
 
-// world is an upstream, a store that has all of it, and outputs as they should be.
-type world struct {
+// reference is an upstream, a store that has all of it, and outputs as they should be.
+type reference struct {
 	url   string
 	store string
 	// good has an output of each form.
@@ -184,9 +184,9 @@ type world struct {
 	downloads atomic.Int64
 }
 
-func newWorld(t *testing.T) *world {
+func newReference(t *testing.T) *reference {
 	t.Helper()
-	w := &world{store: filepath.Join(t.TempDir(), "store"), good: t.TempDir()}
+	w := &reference{store: filepath.Join(t.TempDir(), "store"), good: t.TempDir()}
 	upstream := t.TempDir()
 	writeUpstream(t, upstream, 2, 20_000)
 	files := http.FileServer(http.Dir(upstream))
@@ -208,7 +208,7 @@ func newWorld(t *testing.T) *world {
 }
 
 // pull returns the arguments that write outputs.
-func (w *world) pull(targets ...string) []string {
+func (w *reference) pull(targets ...string) []string {
 	args := []string{"pull", "--store", w.store, "--repository", "demo=" + w.url + "/plugins-index.yaml", "--version", "v1.0.0"}
 	for _, target := range targets {
 		args = append(args, "-o", target)
@@ -222,7 +222,7 @@ func (w *world) pull(targets ...string) []string {
 	return args
 }
 
-func (w *world) wantPulled(t *testing.T, targets ...string) outcome {
+func (w *reference) wantPulled(t *testing.T, targets ...string) outcome {
 	t.Helper()
 	return wantSuccess(t, run(t, w.pull(targets...)...))
 }
@@ -257,7 +257,7 @@ var forms = []form{
 // places returns the paths in an output of which there is nothing of the kind
 // among those before: every directory, and of the files of one the first of each
 // mode.
-func places(t *testing.T, root string) (list []string) {
+func pathsOf(t *testing.T, root string) (list []string) {
 	t.Helper()
 	seen := map[string]bool{}
 	for p, e := range snapshot(t, root) {
@@ -356,14 +356,14 @@ func takeDisplaced(all map[string]entry) (displaced []string) {
 // TestRepair damages every kind of thing in every form of output in every way,
 // and wants the next run to mend it, without a download.
 func TestRepair(t *testing.T) {
-	w := newWorld(t)
+	w := newReference(t)
 	bundle := filepath.Join(w.good, "bundle.tar")
 	for _, f := range forms {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			good := filepath.Join(w.good, f.name)
 			want := snapshot(t, good)
-			for _, place := range places(t, good) {
+			for _, place := range pathsOf(t, good) {
 				damages := fileDamages
 				switch {
 				case want[place].mode.IsDir() && place == ".":
@@ -477,7 +477,7 @@ func copyTree(t *testing.T, from, to string) {
 // TestRepairStore damages every kind of thing in a store in every way, and
 // wants the next run to make a right output of it, and a right store.
 func TestRepairStore(t *testing.T) {
-	w := newWorld(t)
+	w := newReference(t)
 	good := filepath.Join(w.good, "plugins")
 	wantOut := snapshot(t, good)
 	// Whatever is remembered of other outputs would differ.

@@ -1,6 +1,7 @@
-package registry
+package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,13 +15,24 @@ const (
 	// maxAttempts bounds all attempts, those that brought something included.
 	maxAttempts = 1000
 	// progressBytes is what an attempt must bring not to count as failed: a
-	// line that drops every few megabytes still gets a blob across.
+	// line that drops every few megabytes still gets a file across.
 	progressBytes = 256 << 10
 )
 
-// retry calls try until it succeeds, or fails for good. Reached returns how
-// far things have come, in bytes; nil stands for all or nothing.
-func (c *Client) retry(ctx context.Context, subject string, reached func() int64, try func() error) error {
+// Retry says how attempts are repeated.
+type Retry struct {
+	// Limit is how often in a row an attempt may fail that brought next to
+	// nothing; 0 means 5, a negative number none.
+	Limit int
+	// Backoff is the first pause before an attempt is repeated, which doubles
+	// up to 60 times itself; 0 means 500 ms.
+	Backoff time.Duration
+}
+
+// Do calls try until it succeeds, or fails for good. Reached returns how far
+// things have come, in bytes; nil stands for all or nothing. Tell, if not nil,
+// is told of failures and of the pause that follows.
+func (r Retry) Do(ctx context.Context, tell func(err error, pause time.Duration), reached func() int64, try func() error) error {
 	if reached == nil {
 		reached = func() int64 { return 0 }
 	}
@@ -33,22 +45,22 @@ func (c *Client) retry(ctx context.Context, subject string, reached func() int64
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if !transient(err, attempts) {
+		if !Transient(err, attempts) {
 			return err
 		}
 		if now := reached(); now >= high+progressBytes {
 			high, failures = now, 0
 		}
-		if e, ok := errors.AsType[*statusError](err); ok && e.retryAfter > maxPause {
-			return permanent(fmt.Errorf("%w, and wants to be left alone for %s", err, e.retryAfter.Round(time.Second)))
+		if e, ok := errors.AsType[*StatusError](err); ok && e.RetryAfter > maxPause {
+			return Permanent(fmt.Errorf("%w, and wants to be left alone for %s", err, e.RetryAfter.Round(time.Second)))
 		}
 		failures++
-		if failures > c.retries || attempts == maxAttempts {
+		if failures > max(cmp.Or(r.Limit, 5), 0) || attempts == maxAttempts {
 			return gaveUp(err, attempts)
 		}
-		pause := c.pause(err, failures)
-		if c.retrying != nil {
-			c.retrying(subject, err, pause)
+		pause := r.pause(err, failures)
+		if tell != nil {
+			tell(err, pause)
 		}
 		if err := sleep(ctx, pause); err != nil {
 			return err
@@ -66,11 +78,12 @@ func gaveUp(err error, attempts int) error {
 // pause returns how long to wait after so many failures in a row: what the
 // server asks for, or twice as long each time, with up to half taken off at
 // random so that many who failed together do not return together.
-func (c *Client) pause(err error, failures int) time.Duration {
-	if e, ok := errors.AsType[*statusError](err); ok && e.retryAfter > 0 {
-		return e.retryAfter
+func (r Retry) pause(err error, failures int) time.Duration {
+	if e, ok := errors.AsType[*StatusError](err); ok && e.RetryAfter > 0 {
+		return e.RetryAfter
 	}
-	d := min(c.backoff<<min(failures-1, 10), 60*c.backoff)
+	first := cmp.Or(r.Backoff, 500*time.Millisecond)
+	d := min(first<<min(failures-1, 10), 60*first)
 	return d - rand.N(d/2+1)
 }
 

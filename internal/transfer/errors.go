@@ -1,0 +1,202 @@
+package transfer
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// StatusError is an answer that is not what was asked for.
+type StatusError struct {
+	Code int
+	// RetryAfter is how long the server asks to be left alone; 0 if it says nothing.
+	RetryAfter time.Duration
+	// Host answers, which a redirect may have led to.
+	Host string
+	// Proxy says that it is a proxy that refuses to connect.
+	Proxy bool
+	// Says is what the server says for itself, fit to be shown; or empty.
+	Says string
+}
+
+// NewStatusError returns the refusal that an answer is.
+func NewStatusError(resp *http.Response) *StatusError {
+	e := &StatusError{Code: resp.StatusCode, RetryAfter: RetryAfter(resp.Header)}
+	if resp.Request != nil {
+		e.Host = Printable(resp.Request.URL.Host, maxHost)
+	}
+	return e
+}
+
+func (e *StatusError) Error() string {
+	who := e.Host
+	if e.Proxy {
+		who = "the proxy"
+	}
+	s := strings.TrimSpace(fmt.Sprintf("%s answers %d %s", who, e.Code, http.StatusText(e.Code)))
+	if e.Says != "" {
+		s += " (" + e.Says + ")"
+	}
+	return s
+}
+
+// Transient reports whether the same request may succeed later
+// (RFC 9110, section 15).
+func (e *StatusError) Transient() bool {
+	switch e.Code {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
+		return false
+	}
+	return e.Code >= 500
+}
+
+// RetryAfter returns how long a server asks to be left alone; 0 if it says nothing.
+func RetryAfter(h http.Header) time.Duration { return retryAfter(h.Get("Retry-After"), time.Now()) }
+
+// retryAfter reads the header field (RFC 9110, section 10.2.3): seconds or a date.
+func retryAfter(value string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseInt(value, 10, 32); err == nil {
+		return time.Duration(max(seconds, 0)) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return max(at.Sub(now), 0)
+	}
+	return 0
+}
+
+// maxHost bounds what is shown of a host's name.
+const maxHost = 300
+
+// Printable makes what a server says fit to be shown: one line of printable
+// characters, no more than so many.
+func Printable(s string, most int) string {
+	var b strings.Builder
+	n := 0
+	for _, r := range s {
+		if n++; n > most {
+			b.WriteString("…")
+			break
+		}
+		if !unicode.IsPrint(r) {
+			r = ' '
+		}
+		b.WriteRune(r)
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// PermanentError is one that no further attempt will cure.
+type PermanentError struct{ err error }
+
+func (e *PermanentError) Error() string { return e.err.Error() }
+func (e *PermanentError) Unwrap() error { return e.err }
+
+// Permanent says of an error that no further attempt will cure it.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &PermanentError{err}
+}
+
+// LocalError is a failure of this machine, as of its disk, not of a server.
+type LocalError struct{ err error }
+
+func (e *LocalError) Error() string { return e.err.Error() }
+func (e *LocalError) Unwrap() error { return e.err }
+
+// Local says of an error that it is this machine's.
+func Local(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &LocalError{err}
+}
+
+// Mismatch is content that is not what it should be.
+type Mismatch struct{ Reason string }
+
+func (e *Mismatch) Error() string { return e.Reason }
+
+// RedirectError is a redirect that is not followed.
+type RedirectError struct{ Reason string }
+
+func (e *RedirectError) Error() string { return e.Reason }
+
+// ErrProxySetting hides the error of net/http, which quotes the proxy's URL
+// with its password.
+var ErrProxySetting = errors.New("the proxy that the environment names is not a URL")
+
+// Is reports whether an error is, or wraps, one of a type.
+func Is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+// IsTLS reports whether the other side could not prove who it is, or does not
+// speak TLS.
+func IsTLS(err error) bool {
+	return Is[*tls.CertificateVerificationError](err) || Is[tls.RecordHeaderError](err) ||
+		IsUnknownAuthority(err) || Is[x509.HostnameError](err) || Is[x509.CertificateInvalidError](err)
+}
+
+// IsUnknownAuthority reports whether nobody who is trusted vouches for the other side.
+func IsUnknownAuthority(err error) bool {
+	return Is[x509.UnknownAuthorityError](err) || Is[x509.SystemRootsError](err)
+}
+
+// IsNoSuchHost reports whether a name does not exist.
+func IsNoSuchHost(err error) bool {
+	e, ok := errors.AsType[*net.DNSError](err)
+	return ok && e.IsNotFound
+}
+
+// Transient reports whether another attempt may succeed. Attempts are those
+// made so far: a name that does not exist is a typing error, unless it existed
+// a moment ago.
+func Transient(err error, attempts int) bool {
+	if Is[*PermanentError](err) || Is[*LocalError](err) || Is[*fault.Error](err) || Is[*Mismatch](err) || Is[*RedirectError](err) ||
+		IsTLS(err) || errors.Is(err, ErrProxySetting) || errors.Is(err, http.ErrSchemeMismatch) {
+		return false
+	}
+	if e, ok := errors.AsType[*StatusError](err); ok {
+		return e.Transient()
+	}
+	return attempts > 1 || !IsNoSuchHost(err)
+}
+
+// Steps that help in more than one place.
+const (
+	HintProxy        = "is a proxy needed? it is named by HTTPS_PROXY and HTTP_PROXY, exceptions by NO_PROXY"
+	HintProxySetting = "correct HTTPS_PROXY or HTTP_PROXY"
+	HintProxyRefuses = "the proxy that HTTPS_PROXY or HTTP_PROXY names refuses: it may want a user and a password in its URL, or not allow this host"
+)
+
+// Failure is the error for the user, of the right kind, with the next step:
+// hint is that after a mismatch, advice tells it after a server's failure, and
+// of what kind that is.
+func Failure(doing string, err error, hint string, advice func(error) (fault.Kind, string)) error {
+	switch {
+	case Is[*fault.Error](err) || errors.Is(err, context.Canceled):
+		return fmt.Errorf("%s: %w", doing, err)
+	case Is[*Mismatch](err):
+		return fault.New(fault.Integrity, "%s: %w", doing, err).WithHint("%s", hint)
+	}
+	if e, ok := errors.AsType[*LocalError](err); ok {
+		return fault.New(fault.Unexpected, "%s: %w", doing, e.err)
+	}
+	kind, hint := advice(err)
+	return fault.New(kind, "%s: %w", doing, err).WithHint("%s", hint)
+}

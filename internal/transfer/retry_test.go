@@ -1,0 +1,147 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/url"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var errMoment = errors.New("a moment's error")
+
+// pauses returns how long retry sleeps between failures that err makes.
+func pauses(t *testing.T, r Retry, reached func() int64, fail func(attempt int) error) (all []time.Duration, err error) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		attempt := 0
+		tell := func(_ error, pause time.Duration) { all = append(all, pause) }
+		begin, slept := time.Now(), time.Duration(0)
+		err = r.Do(t.Context(), tell, reached, func() error {
+			attempt++
+			return fail(attempt)
+		})
+		for _, p := range all {
+			slept += p
+		}
+		if d := time.Since(begin); d != slept {
+			t.Errorf("slept %s, told of %s", d, slept)
+		}
+	})
+	return all, err
+}
+
+func TestBackoff(t *testing.T) {
+	all, err := pauses(t, Retry{Limit: 9}, nil, func(int) error { return errMoment })
+	if !errors.Is(err, errMoment) || len(all) != 9 {
+		t.Fatalf("%d pauses, %v", len(all), err)
+	}
+	for i, pause := range all {
+		most := min(500*time.Millisecond<<i, 30*time.Second)
+		if pause < most/2 || pause > most {
+			t.Errorf("pause %d is %s, not between %s and %s", i, pause, most/2, most)
+		}
+	}
+}
+
+func TestProgressResetsBackoff(t *testing.T) {
+	reached := int64(0)
+	all, err := pauses(t, Retry{Limit: 2}, func() int64 { return reached }, func(attempt int) error {
+		if attempt <= 100 {
+			reached += progressBytes
+		}
+		return errMoment
+	})
+	if len(all) != 101 || !errors.Is(err, errMoment) {
+		t.Fatalf("%d pauses, %v", len(all), err)
+	}
+	for i, pause := range all[:100] {
+		if pause > 500*time.Millisecond {
+			t.Errorf("pause %d is %s", i, pause)
+		}
+	}
+}
+
+func TestAttemptsAreBounded(t *testing.T) {
+	reached, attempts := int64(0), 0
+	_, err := pauses(t, Retry{}, func() int64 { return reached }, func(int) error {
+		reached += progressBytes
+		attempts++
+		return errMoment
+	})
+	if attempts != maxAttempts || err == nil {
+		t.Errorf("%d attempts, %v", attempts, err)
+	}
+}
+
+func TestRetryAfterIsHonoured(t *testing.T) {
+	wait := 4 * time.Minute
+	all, err := pauses(t, Retry{}, nil, func(attempt int) error {
+		if attempt == 1 {
+			return &StatusError{Code: 503, RetryAfter: wait}
+		}
+		return nil
+	})
+	if err != nil || len(all) != 1 || all[0] != wait {
+		t.Errorf("%v, %v", all, err)
+	}
+	all, err = pauses(t, Retry{}, nil, func(int) error { return &StatusError{Code: 503, RetryAfter: maxPause + 1} })
+	if err == nil || len(all) != 0 {
+		t.Errorf("%v, %v", all, err)
+	}
+}
+
+func TestNoRetries(t *testing.T) {
+	all, err := pauses(t, Retry{Limit: -1}, nil, func(int) error { return errMoment })
+	if !errors.Is(err, errMoment) || len(all) != 0 {
+		t.Errorf("%v, %v", all, err)
+	}
+}
+
+func TestNamesThatDoNotExist(t *testing.T) {
+	unknown := &url.Error{Err: &net.OpError{Err: &net.DNSError{IsNotFound: true}}}
+	all, err := pauses(t, Retry{}, nil, func(int) error { return unknown })
+	if err == nil || len(all) != 0 {
+		t.Errorf("a typing error: %v, %v", all, err)
+	}
+	all, err = pauses(t, Retry{}, nil, func(attempt int) error {
+		switch attempt {
+		case 1:
+			return errMoment
+		case 2:
+			return unknown
+		}
+		return nil
+	})
+	if err != nil || len(all) != 2 {
+		t.Errorf("a name that was there before: %v, %v", all, err)
+	}
+}
+
+func TestCancelledPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		begin := time.Now()
+		err := Retry{Backoff: time.Hour}.Do(ctx, nil, nil, func() error { return errMoment })
+		if d := time.Since(begin); d != 100*time.Millisecond || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("after %s: %v", d, err)
+		}
+	})
+}
+
+func TestRetryAfterField(t *testing.T) {
+	now := time.Date(2024, 1, 2, 3, 4, 5, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"": 0, "0": 0, "-5": 0, "120": 2 * time.Minute, "soon": 0, "1.5": 0,
+		"Tue, 02 Jan 2024 03:05:05 GMT": time.Minute,
+		"Tue, 02 Jan 2024 03:03:05 GMT": 0,
+		"99999999999999999999":          0,
+	} {
+		if got := retryAfter(value, now); got != want {
+			t.Errorf("%q: %s, want %s", value, got, want)
+		}
+	}
+}
