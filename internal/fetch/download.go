@@ -161,14 +161,16 @@ func (d *download) get(ctx context.Context) error {
 func (d *download) finish() (Result, error) {
 	r := d.result
 	r.SHA256, r.Size, r.Digests = d.sums.sha256(), d.in.Size(), d.sums.digests()
-	if err := d.in.Commit(r.SHA256, r.Size); err != nil {
-		return Result{}, transfer.Local(err)
-	}
-	// A record that cannot be written only costs the next run a question.
+	// A record counts once its blob is there. If it came second, a run that is
+	// killed before it would leave a blob of which nobody knows the URL. One that
+	// cannot be written only costs the next run a question.
 	_ = d.store.SetURLRecord(d.src.shown, store.URLRecord{
 		URL: d.src.shown, SHA256: r.SHA256, Size: r.Size,
 		ETag: d.etag, LastModified: d.modified, Digests: r.Digests[1:], Seen: time.Now(),
 	})
+	if err := d.in.Commit(r.SHA256, r.Size); err != nil {
+		return Result{}, transfer.Local(err)
+	}
 	return r, nil
 }
 
