@@ -1,7 +1,6 @@
 package fetch
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,23 +18,42 @@ import (
 // write a file themselves, from the first byte on and without a bound that
 // could be set; it is written beside the partial one, adopted when it is whole,
 // and hashed then. Their client libraries repeat requests that fail to begin.
+// Nothing but the growth of the file tells that something moves.
 type bucketGetter struct {
 	getter.Getter
-	d   *download
-	ctx context.Context
+	d      *download
+	client *getter.Client
 }
 
-// SetClient has the getter report its progress here.
-func (g *bucketGetter) SetClient(c *getter.Client) {
-	g.ctx = c.Ctx
-	own := *c
-	own.ProgressListener = &bucketProgress{g.d}
-	g.Getter.SetClient(&own)
-}
+// SetClient takes the context, which is go-getter's way to pass it.
+func (g *bucketGetter) SetClient(c *getter.Client) { g.client = c }
 
 // GetFile gets u; dst is the partial file.
 func (g *bucketGetter) GetFile(_ string, u *url.URL) error {
-	return g.d.retry.Do(g.ctx, g.d.obs.Retrying, nil, func() error { return g.attempt(u) })
+	return g.d.retry.Do(g.client.Ctx, g.d.obs.Retrying, nil, func() error { return g.attempt(u) })
+}
+
+// request has the getter write the file, and watches it.
+func (g *bucketGetter) request(u *url.URL) error {
+	var before int64
+	w := transfer.NewWatch(g.client.Ctx, g.d.patience, func() bool {
+		fi, err := os.Stat(g.d.in.Other())
+		if err != nil || fi.Size() <= before {
+			return false
+		}
+		before = fi.Size()
+		return true
+	})
+	defer w.Stop()
+	own := *g.client
+	own.Ctx = w.Context()
+	own.ProgressListener = &bucketProgress{g.d}
+	g.Getter.SetClient(&own)
+	err := g.Getter.GetFile(g.d.in.Other(), u)
+	if ended := w.Reason(); err != nil && ended != nil {
+		return ended
+	}
+	return bucketError(err)
 }
 
 func (g *bucketGetter) attempt(u *url.URL) error {
@@ -45,9 +63,8 @@ func (g *bucketGetter) attempt(u *url.URL) error {
 		}
 	}
 	counted := g.d.result.Transferred
-	err := g.Getter.GetFile(g.d.in.Other(), u)
-	if err != nil {
-		return bucketError(err)
+	if err := g.request(u); err != nil {
+		return err
 	}
 	fi, err := os.Stat(g.d.in.Other())
 	if err != nil {
@@ -65,12 +82,15 @@ func (g *bucketGetter) attempt(u *url.URL) error {
 		g.d.obs.received(int(missed))
 	}
 	g.d.sums.reset()
-	return transfer.Local(copyWithContext(g.ctx, g.d.sums, io.NewSectionReader(g.d.in.File(), 0, fi.Size())))
+	return transfer.Local(copyWithContext(g.client.Ctx, g.d.sums, io.NewSectionReader(g.d.in.File(), 0, fi.Size())))
 }
 
 // bucketError sorts the errors of client libraries, which have repeated what
 // is worth it: only a connection that breaks in the middle is left to us.
 func bucketError(err error) error {
+	if err == nil {
+		return nil
+	}
 	if e, ok := errors.AsType[interface {
 		error
 		HTTPStatusCode() int

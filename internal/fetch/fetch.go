@@ -47,6 +47,7 @@ type Client struct {
 	userAgent string
 	netrc     func() (*credentials, error)
 	retry     transfer.Retry
+	patience  time.Duration
 	max       int64
 	retrying  func(url string, err error, pause time.Duration)
 }
@@ -68,13 +69,13 @@ func New(cfg Config) *Client {
 		retrying:  cfg.Retrying,
 		retry:     transfer.Retry{Limit: cfg.Retries, Backoff: cfg.Backoff},
 		max:       cmp.Or(cfg.MaxBytes, 8<<30),
+		patience:  transfer.Patience(cfg.StallTimeout),
 	}
-	patience := transfer.Patience(cfg.StallTimeout)
 	transport := cfg.HTTP
 	if transport == nil {
-		transport = transfer.NewTransport(patience, nil)
+		transport = transfer.NewTransport(c.patience, nil)
 	}
-	c.http = transfer.NewClient(transport, "the server", patience)
+	c.http = transfer.NewClient(transport, "the server", c.patience)
 	return c
 }
 

@@ -178,15 +178,14 @@ func (c *Client) introduce(ctx context.Context, n Name, push bool) (*Repository,
 		scope = repo.Scope(transport.PushScope)
 	}
 	r := &Repository{client: c, name: n, host: repo.RegistryStr(), path: repo.RepositoryStr(), anonymous: isAnonymous(ctx, auth)}
-	// The library reads the answer to its first question to the end, however
-	// long that takes.
-	limited, cancel := context.WithTimeoutCause(ctx, 4*c.stall, transfer.ErrStalled)
-	defer cancel()
+	w := transfer.NewWatch(ctx, c.stall, nil)
+	defer w.Stop()
 	d := &door{inner: c.transport, userAgent: c.userAgent, plainHTTP: c.plainHTTP, host: repo.RegistryStr()}
-	rt, err := transport.NewWithContext(limited, repo.Registry, auth, d, []string{scope})
+	rt, err := transport.NewWithContext(w.Context(), repo.Registry, auth, d, []string{scope})
 	if err != nil {
-		return nil, r.handshakeReason(ctx, limited, d, auth, err)
+		return nil, r.handshakeReason(ctx, w, d, auth, err)
 	}
+	d.enter()
 	r.http = transfer.NewClient(rt, "the registry", c.stall)
 	r.http.Reason = r.reason
 	return r, nil
@@ -201,12 +200,9 @@ func isAnonymous(ctx context.Context, auth authn.Authenticator) bool {
 }
 
 // handshakeReason returns why a handshake failed.
-func (r *Repository) handshakeReason(ctx, limited context.Context, d *door, auth authn.Authenticator, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if limited.Err() != nil {
-		return transfer.ErrStalled
+func (r *Repository) handshakeReason(ctx context.Context, w *transfer.Watch, d *door, auth authn.Authenticator, err error) error {
+	if ended := w.Reason(); ended != nil {
+		return ended
 	}
 	if e, ok := errors.AsType[*transport.Error](err); ok {
 		return r.libraryStatus(e, d)
