@@ -39,6 +39,6 @@ func (r *registryFlags) registerSource(c *cobra.Command) {
 func (r *registryFlags) client(version string, transfer transferFlags, retrying func(string, error, time.Duration)) (*registry.Client, error) {
 	return registry.New(registry.Config{
 		PlainHTTP: r.plainHTTP, CAFile: r.caFile, Insecure: r.insecure, FlagPrefix: r.prefix,
-		UserAgent: "botkube-mirror/" + version, Retries: transfer.attempts(), StallTimeout: transfer.stall, Retrying: retrying,
+		UserAgent: "botkube-mirror/" + version, Retries: transfer.attempts(), StallTimeout: transfer.stall, Limit: transfer.rate.limit, Retrying: retrying,
 	})
 }

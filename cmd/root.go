@@ -250,7 +250,8 @@ func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
 	}
 	if n.upstream {
 		session.Fetch = fetch.New(fetch.Config{
-			Store: session.Store, Version: programVersion(g.env.Version), Netrc: g.netrc(), Retries: n.transfer.attempts(), StallTimeout: n.transfer.stall, Retrying: retrying,
+			Store: session.Store, Version: programVersion(g.env.Version), Netrc: g.netrc(), Retries: n.transfer.attempts(),
+			StallTimeout: n.transfer.stall, Limit: n.transfer.rate.limit, Retrying: retrying,
 		})
 	}
 	return run(session)

@@ -1,8 +1,12 @@
 package cmd
 
 import (
+	"fmt"
+	"math"
+	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -13,12 +17,14 @@ import (
 type transferFlags struct {
 	parallel, retries int
 	stall             time.Duration
+	rate              rate
 }
 
 func (t *transferFlags) register(c *cobra.Command) {
 	c.Flags().IntVar(&t.parallel, "parallel", 4, "how many files to transfer at a time")
 	c.Flags().IntVar(&t.retries, "retries", 5, "how often in a row an attempt over a network may fail before a command gives up")
-	c.Flags().DurationVar(&t.stall, "stall-timeout", transfer.DefaultPatience, "how long a connection may move nothing before it is dropped and the attempt repeated; there is no limit on the time that the whole takes")
+	c.Flags().DurationVar(&t.stall, "stall-timeout", transfer.DefaultPatience, "`DURATION` that a connection may move nothing before it is dropped and the attempt repeated, of the form 30s or 2m; there is no limit on the time that the whole takes")
+	c.Flags().Var(&t.rate, "max-rate", "`RATE` of bytes a second that all downloads and uploads together move at most, of the form 500KB or 2MiB; what gcs:: names is not slowed down (default: no limit)")
 }
 
 func (t transferFlags) check() error {
@@ -34,6 +40,31 @@ func (t transferFlags) check() error {
 	}
 	return nil
 }
+
+// rate is the value of a flag: bytes a second.
+type rate struct {
+	text string
+	// limit is nil if there is none.
+	limit *transfer.Limiter
+}
+
+func (r *rate) String() string { return r.text }
+
+// Type is what help calls the value.
+func (r *rate) Type() string { return "rate" }
+
+// Set reads a number of bytes, as people write it.
+func (r *rate) Set(text string) error {
+	n, err := humanize.ParseBytes(strings.TrimSuffix(text, "/s"))
+	if err != nil || strings.Contains(text, ",") || n < minRate || n > math.MaxInt64 {
+		return fmt.Errorf("it is not a number of bytes a second, such as 500KB, 2MiB or 1.5MB, of at least %d", minRate)
+	}
+	r.text, r.limit = text, transfer.NewLimiter(int64(n))
+	return nil
+}
+
+// minRate is a rate at which even a handshake would take seconds.
+const minRate = 1000
 
 // minStall is the shortest time after which silence means anything.
 const minStall = time.Second

@@ -47,7 +47,7 @@ func (g *bucketGetter) request(u *url.URL) error {
 	defer w.Stop()
 	own := *g.client
 	own.Ctx = w.Context()
-	own.ProgressListener = &bucketProgress{g.d}
+	own.ProgressListener = &bucketProgress{g.d, w}
 	g.Getter.SetClient(&own)
 	err := g.Getter.GetFile(g.d.in.Other(), u)
 	if ended := w.Reason(); err != nil && ended != nil {
@@ -108,29 +108,34 @@ func bucketError(err error) error {
 }
 
 // bucketProgress is go-getter's way to report progress.
-type bucketProgress struct{ d *download }
+type bucketProgress struct {
+	d     *download
+	watch *transfer.Watch
+}
 
 func (p *bucketProgress) TrackProgress(_ string, _, total int64, body io.ReadCloser) io.ReadCloser {
 	if total <= 0 {
 		total = -1
 	}
 	p.d.begin(total)
-	return &bucketBody{ReadCloser: body, d: p.d, err: p.d.checkTotal(total)}
+	return &bucketBody{ReadCloser: body, d: p.d, watch: p.watch, err: p.d.checkTotal(total)}
 }
 
-// bucketBody counts, and enforces the bound that go-getter has no setting for.
+// bucketBody counts, and enforces the bounds that go-getter has no setting for.
 type bucketBody struct {
 	io.ReadCloser
-	d    *download
-	size int64
-	err  error
+	d     *download
+	watch *transfer.Watch
+	size  int64
+	err   error
 }
 
 func (b *bucketBody) Read(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
-	n, err := b.ReadCloser.Read(p)
+	n, err := b.ReadCloser.Read(b.d.limit.Piece(p))
+	b.watch.Throttle(b.d.limit, n)
 	b.size += int64(n)
 	b.d.result.Transferred += int64(n)
 	b.d.obs.received(n)

@@ -32,6 +32,9 @@ type Config struct {
 	MaxBytes int64
 	// StallTimeout is how long a connection may send nothing; 0 means 30 s.
 	StallTimeout time.Duration
+	// Limit, if not nil, bounds the speed, together with whatever shares it;
+	// not that of a transport in HTTP, nor of gcs:: URLs.
+	Limit *transfer.Limiter
 	// Retrying, if not nil, is told of failed attempts at documents and sizes,
 	// from several goroutines. Downloads have an [Observer].
 	Retrying func(url string, err error, pause time.Duration)
@@ -48,6 +51,7 @@ type Client struct {
 	netrc     func() (*credentials, error)
 	retry     transfer.Retry
 	patience  time.Duration
+	limit     *transfer.Limiter
 	max       int64
 	retrying  func(url string, err error, pause time.Duration)
 }
@@ -70,10 +74,11 @@ func New(cfg Config) *Client {
 		retry:     transfer.Retry{Limit: cfg.Retries, Backoff: cfg.Backoff},
 		max:       cmp.Or(cfg.MaxBytes, 8<<30),
 		patience:  transfer.Patience(cfg.StallTimeout),
+		limit:     cfg.Limit,
 	}
 	transport := cfg.HTTP
 	if transport == nil {
-		transport = transfer.NewTransport(c.patience, nil)
+		transport = transfer.NewTransport(c.patience, nil, c.limit)
 	}
 	c.http = transfer.NewClient(transport, "the server", c.patience)
 	return c

@@ -44,6 +44,8 @@ type Config struct {
 	Backoff time.Duration
 	// StallTimeout is how long a connection may move no byte; 0 means 30 s.
 	StallTimeout time.Duration
+	// Limit, if not nil, bounds the speed, together with whatever shares it.
+	Limit *transfer.Limiter
 	// Retrying, if not nil, is told of failed attempts, from several
 	// goroutines. Subject says at what: "uploading sha256:… to HOST/PATH".
 	Retrying func(subject string, err error, pause time.Duration)
@@ -98,7 +100,7 @@ func New(cfg Config) (*Client, error) {
 	if c.keychain == nil {
 		c.keychain = authn.DefaultKeychain
 	}
-	c.transport = transfer.NewTransport(c.stall, trust)
+	c.transport = transfer.NewTransport(c.stall, trust, cfg.Limit)
 	return c, nil
 }
 

@@ -25,11 +25,11 @@ func Patience(set time.Duration) time.Duration { return cmp.Or(set, DefaultPatie
 
 // NewTransport returns a transport without a timeout of its own for
 // handshakes, answers and bodies, which [Watch] does better: it knows whether
-// anything moves. Trust may be nil.
-func NewTransport(patience time.Duration, trust *tls.Config) *http.Transport {
+// anything moves. Trust and limit may be nil.
+func NewTransport(patience time.Duration, trust *tls.Config, limit *Limiter) *http.Transport {
 	return &http.Transport{
 		Proxy:                  proxy,
-		DialContext:            dial(patience),
+		DialContext:            dial(patience, limit),
 		TLSClientConfig:        trust,
 		ExpectContinueTimeout:  time.Second,
 		IdleConnTimeout:        90 * time.Second,

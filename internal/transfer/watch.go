@@ -102,6 +102,15 @@ func (w *Watch) Wake() {
 	w.move()
 }
 
+// Throttle waits until n bytes may move; see [Limiter.Piece].
+func (w *Watch) Throttle(limit *Limiter, n int) {
+	if limit != nil {
+		w.Rest()
+		limit.wait(w.ctx, n)
+		w.Wake()
+	}
+}
+
 // Stop ends the request, if it has not ended.
 func (w *Watch) Stop() {
 	w.Rest()
@@ -191,6 +200,8 @@ func (w *Watch) look() {
 func (w *Watch) pardon(now time.Time) time.Duration {
 	switch {
 	case w.signs != nil && w.signs(), w.sending && w.line != nil && w.line.taken():
+		return w.patience
+	case w.line != nil && w.line.throttledSince(now.Add(-w.patience)):
 		return w.patience
 	case w.line == nil, w.shared && now.Sub(w.moved) >= starving*w.patience:
 		return 0

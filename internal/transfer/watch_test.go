@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -25,7 +26,7 @@ const (
 
 func newTestClient(t *testing.T, trust *tls.Config) *Client {
 	t.Helper()
-	transport := NewTransport(short, trust)
+	transport := NewTransport(short, trust, nil)
 	t.Cleanup(transport.CloseIdleConnections)
 	return NewClient(transport, "the server", short)
 }
@@ -292,6 +293,33 @@ func (g *gaps) Read(p []byte) (int, error) {
 	}
 	g.last = time.Now()
 	return g.Reader.Read(p)
+}
+
+// What is held back here is not the other side's silence.
+func TestThrottledIsNotStalled(t *testing.T) {
+	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
+		url, trust := serve(t, http2, func(w http.ResponseWriter, req *http.Request) {
+			if n, _ := io.Copy(io.Discard, req.Body); n == 0 {
+				_, _ = w.Write(make([]byte, 4000))
+			}
+		})
+		transport := NewTransport(short, trust, NewLimiter(40_000))
+		t.Cleanup(transport.CloseIdleConnections)
+		c := NewClient(transport, "the server", short)
+		var wg sync.WaitGroup
+		for i := range 8 {
+			req := request(t, "GET", url, nil)
+			if i%2 == 0 {
+				req = request(t, "PUT", url, bytes.NewReader(make([]byte, 4000)))
+			}
+			wg.Go(func() {
+				if _, err := read(c, req); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			})
+		}
+		wg.Wait()
+	}
 }
 
 // The time that whoever reads takes is not the other side's.
