@@ -81,8 +81,8 @@ func (g *bucketGetter) attempt(u *url.URL) error {
 		g.d.result.Transferred += missed
 		g.d.obs.received(int(missed))
 	}
-	g.d.sums.reset()
-	return transfer.Local(copyWithContext(g.client.Ctx, g.d.sums, io.NewSectionReader(g.d.in.File(), 0, fi.Size())))
+	g.d.sums.Reset()
+	return transfer.Local(transfer.CopyWithContext(g.client.Ctx, g.d.sums, io.NewSectionReader(g.d.in.File(), 0, fi.Size())))
 }
 
 // bucketError sorts the errors of client libraries, which have repeated what

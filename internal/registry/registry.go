@@ -49,6 +49,9 @@ type Config struct {
 	// Retrying, if not nil, is told of failed attempts, from several
 	// goroutines. Subject says at what: "uploading sha256:… to HOST/PATH".
 	Retrying func(subject string, err error, pause time.Duration)
+	// Waiting, if not nil, is told, from several goroutines, that another run,
+	// or another part of this one, is downloading a blob: HOST/PATH@sha256:….
+	Waiting func(subject string)
 }
 
 func (cfg Config) flag() string { return "--" + cfg.FlagPrefix }
@@ -64,6 +67,7 @@ type Client struct {
 	stall    time.Duration
 	repeat   transfer.Retry
 	retrying func(subject string, err error, pause time.Duration)
+	waiting  func(subject string)
 
 	mu    sync.Mutex
 	known map[access]*introduction
@@ -95,6 +99,7 @@ func New(cfg Config) (*Client, error) {
 		stall:     transfer.Patience(cfg.StallTimeout),
 		repeat:    transfer.Retry{Limit: cfg.Retries, Backoff: cfg.Backoff},
 		retrying:  cfg.Retrying,
+		waiting:   cfg.Waiting,
 		known:     make(map[access]*introduction),
 	}
 	if c.keychain == nil {

@@ -156,6 +156,17 @@ func PlainReason(err error) error {
 	return err
 }
 
+// CopyWithContext copies until ctx is done.
+func CopyWithContext(ctx context.Context, w io.Writer, r io.Reader) error {
+	return Copy(func(p []byte) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		_, err := w.Write(p)
+		return err
+	}, r)
+}
+
 var buffers = sync.Pool{New: func() any {
 	b := make([]byte, 256<<10)
 	return &b
