@@ -230,7 +230,9 @@ type mark struct {
 
 const (
 	// A checkpoint comes after so many bytes, or after fewer when they are slow.
-	markBytes     = 1 << 20
+	// With a piece that came after it, they are less than 1 MiB, which is what
+	// may have to be downloaded again.
+	markBytes     = 768 << 10
 	markFewBytes  = 64 << 10
 	markTime      = 2 * time.Second
 	writtenAtOnce = 8 << 20

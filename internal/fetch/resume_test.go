@@ -96,7 +96,7 @@ func TestPowerCut(t *testing.T) {
 				check(t, f.Close())
 				got := over(t, dir)
 				r := got.want(t, req, data)
-				// Checkpoints come every 1 MiB, at the end of a read.
+				// Checkpoints come at least every 1 MiB, at the end of a read.
 				if r.Resumed > int64(hole) || r.Resumed < int64(hole)-(2<<20) {
 					t.Errorf("%+v\n%s", r, got)
 				}
