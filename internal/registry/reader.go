@@ -49,9 +49,17 @@ func (r *reader) Read(p []byte) (n int, err error) {
 	}
 	id := digestPrefix + r.blob.SHA256.String()
 	doing := "reading " + r.name.reference(id)
+	// All of p is read at once: with every return, failures count anew.
+	p = p[:min(int64(len(p)), r.blob.Size-r.at)]
 	err = r.client.retry(r.ctx, doing, func() int64 { return r.at }, func() error {
-		n, err = r.try(p)
-		return err
+		for n < len(p) {
+			more, err := r.try(p[n:])
+			n += more
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if IsNotFound(err) {
 		return n, fault.New(fault.Incomplete, "%s: the registry does not have it", doing)
@@ -74,7 +82,7 @@ func (r *reader) try(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	n, err := r.resp.Read(p[:min(int64(len(p)), r.blob.Size-r.at)])
+	n, err := r.resp.Read(p)
 	_, _ = r.sum.Write(p[:n]) // hashes do not fail
 	r.at += int64(n)
 	if n > 0 {
