@@ -61,6 +61,7 @@ func TestModels(t *testing.T) {
 		Everything: "kept=old, (1more named=text",
 		Synced:     "kept=old, (1",
 		Names:      "kept=old, (1 named=",
+		Small:      "kept=old, (1more named=text",
 		Sizes:      "kept=old, (1\x00\x00\x00\x00 named=\x00\x00\x00\x00",
 	} {
 		if got := show(d.After(m, nil)); got != want {

@@ -25,13 +25,16 @@ const (
 	// Sizes is like Names, but files have their size, with zeros where they
 	// were not synced.
 	Sizes Model = "all names and sizes"
+	// Small is like Sizes, but what a file system may keep with the names, the
+	// contents of small files, survives too.
+	Small Model = "all names and small files"
 	// Random has of each directory the changes up to some one, and of each
 	// file any of the above.
 	Random Model = "a part"
 )
 
 // Models are all but Random.
-var Models = []Model{Everything, Synced, Names, Sizes}
+var Models = []Model{Everything, Synced, Names, Sizes, Small}
 
 // After returns what survives. Only [Random] needs the random numbers.
 func (d *Disk) After(m Model, random *rand.Rand) Image {
@@ -45,6 +48,8 @@ func (d *Disk) After(m Model, random *rand.Rand) Image {
 		v.entries, v.content = current, durableContent
 	case Sizes:
 		v.entries, v.content = current, zeroedContent
+	case Small:
+		v.entries, v.content = current, smallContent
 	case Random:
 		v.entries = func(n *node) map[string]*node { return someEntries(n, random) }
 		v.content = func(n *node) File { return someContent(n, random) }
@@ -95,6 +100,15 @@ func zeroedContent(n *node) File {
 		}
 	}
 	return File{n.mode, data}
+}
+
+const small = 4 << 10
+
+func smallContent(n *node) File {
+	if len(n.data) <= small {
+		return currentContent(n)
+	}
+	return zeroedContent(n)
 }
 
 func someEntries(n *node, random *rand.Rand) map[string]*node {
