@@ -82,6 +82,14 @@ func (p *progress) observe(e mirror.Event) {
 	fmt.Fprintln(p.out, line(e))
 }
 
+// retrying tells of an attempt that failed.
+func (p *progress) retrying(subject string, err error, pause time.Duration) {
+	p.observe(mirror.Event{Kind: mirror.EventRetrying, Subject: subject, Detail: err.Error(), Wait: pause})
+}
+
+// waiting tells that another run is downloading the same.
+func (p *progress) waiting(subject string) { p.observe(mirror.Waiting(subject)) }
+
 // wanted reports whether an event gets a line of its own.
 func (p *progress) wanted(kind mirror.EventKind) bool {
 	switch kind {

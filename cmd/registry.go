@@ -1,8 +1,6 @@
 package cmd
 
 import (
-	"time"
-
 	"github.com/spf13/cobra"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/registry"
@@ -36,9 +34,9 @@ func (r *registryFlags) registerSource(c *cobra.Command) {
 	r.registerAs(c, sourcePrefix, "the registry that is read (docker://)")
 }
 
-func (r *registryFlags) client(version string, transfer transferFlags, retrying func(string, error, time.Duration)) (*registry.Client, error) {
+func (r *registryFlags) client(version string, transfer transferFlags, p *progress) (*registry.Client, error) {
 	return registry.New(registry.Config{
 		PlainHTTP: r.plainHTTP, CAFile: r.caFile, Insecure: r.insecure, FlagPrefix: r.prefix,
-		UserAgent: "botkube-mirror/" + version, Retries: transfer.attempts(), Retrying: retrying,
+		UserAgent: "botkube-mirror/" + version, Retries: transfer.attempts(), StallTimeout: transfer.stall, Limit: transfer.rate.limit, Retrying: p.retrying, Waiting: p.waiting,
 	})
 }

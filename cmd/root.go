@@ -221,11 +221,8 @@ func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
 	p := g.progress()
 	defer p.close()
 	session := &mirror.Session{Parallel: n.transfer.parallel, Observe: p.observe}
-	retrying := func(subject string, err error, pause time.Duration) {
-		p.observe(mirror.Event{Kind: mirror.EventRetrying, Subject: subject, Detail: err.Error(), Wait: pause})
-	}
 	if n.registry != nil {
-		client, err := n.registry.client(programVersion(g.env.Version), n.transfer, retrying)
+		client, err := n.registry.client(programVersion(g.env.Version), n.transfer, p)
 		if err != nil {
 			return err
 		}
@@ -233,7 +230,7 @@ func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
 		session.Registry = client
 	}
 	if n.source != nil {
-		client, err := n.source.client(programVersion(g.env.Version), n.transfer, retrying)
+		client, err := n.source.client(programVersion(g.env.Version), n.transfer, p)
 		if err != nil {
 			return err
 		}
@@ -250,7 +247,8 @@ func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
 	}
 	if n.upstream {
 		session.Fetch = fetch.New(fetch.Config{
-			Store: session.Store, Version: programVersion(g.env.Version), Netrc: g.netrc(), Retries: n.transfer.attempts(), Retrying: retrying,
+			Store: session.Store, Version: programVersion(g.env.Version), Netrc: g.netrc(), Retries: n.transfer.attempts(),
+			StallTimeout: n.transfer.stall, Limit: n.transfer.rate.limit, Retrying: p.retrying,
 		})
 	}
 	return run(session)

@@ -1,17 +1,30 @@
 package cmd
 
 import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 // transferFlags say how files are moved.
-type transferFlags struct{ parallel, retries int }
+type transferFlags struct {
+	parallel, retries int
+	stall             time.Duration
+	rate              rate
+}
 
 func (t *transferFlags) register(c *cobra.Command) {
 	c.Flags().IntVar(&t.parallel, "parallel", 4, "how many files to transfer at a time")
 	c.Flags().IntVar(&t.retries, "retries", 5, "how often in a row an attempt over a network may fail before a command gives up")
+	c.Flags().DurationVar(&t.stall, "stall-timeout", transfer.DefaultPatience, "`DURATION` that a connection may move nothing before it is dropped and the attempt repeated, of the form 30s or 2m; there is no limit on the time that the whole takes")
+	c.Flags().Var(&t.rate, "max-rate", "`RATE` of bytes a second that all downloads and uploads together move at most, of the form 500KB or 2MiB; what gcs:: names is not slowed down (default: no limit)")
 }
 
 func (t transferFlags) check() error {
@@ -21,8 +34,40 @@ func (t transferFlags) check() error {
 	if t.retries < 0 || t.retries > 1000 {
 		return fault.New(fault.Usage, "--retries %d is not between 0 and 1000", t.retries)
 	}
+	if t.stall < minStall {
+		return fault.New(fault.Usage, "--stall-timeout %s is not at least %s", t.stall, minStall).
+			WithHint("30s is the default; a line that is slow but moves is never dropped")
+	}
 	return nil
 }
+
+// rate is the value of a flag: bytes a second.
+type rate struct {
+	text string
+	// limit is nil if there is none.
+	limit *transfer.Limiter
+}
+
+func (r *rate) String() string { return r.text }
+
+// Type is what help calls the value.
+func (r *rate) Type() string { return "rate" }
+
+// Set reads a number of bytes, as people write it.
+func (r *rate) Set(text string) error {
+	n, err := humanize.ParseBytes(strings.TrimSuffix(text, "/s"))
+	if err != nil || strings.Contains(text, ",") || n < minRate || n > math.MaxInt64 {
+		return fmt.Errorf("it is not a number of bytes a second, such as 500KB, 2MiB or 1.5MB, of at least %d", minRate)
+	}
+	r.text, r.limit = text, transfer.NewLimiter(int64(n))
+	return nil
+}
+
+// minRate is a rate at which even a handshake would take seconds.
+const minRate = 1000
+
+// minStall is the shortest time after which silence means anything.
+const minStall = time.Second
 
 // attempts is the number of retries as the packages below take it, for which 0
 // stands for their default.

@@ -1,7 +1,6 @@
 package fetch
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,23 +18,42 @@ import (
 // write a file themselves, from the first byte on and without a bound that
 // could be set; it is written beside the partial one, adopted when it is whole,
 // and hashed then. Their client libraries repeat requests that fail to begin.
+// Nothing but the growth of the file tells that something moves.
 type bucketGetter struct {
 	getter.Getter
-	d   *download
-	ctx context.Context
+	d      *download
+	client *getter.Client
 }
 
-// SetClient has the getter report its progress here.
-func (g *bucketGetter) SetClient(c *getter.Client) {
-	g.ctx = c.Ctx
-	own := *c
-	own.ProgressListener = &bucketProgress{g.d}
-	g.Getter.SetClient(&own)
-}
+// SetClient takes the context, which is go-getter's way to pass it.
+func (g *bucketGetter) SetClient(c *getter.Client) { g.client = c }
 
 // GetFile gets u; dst is the partial file.
 func (g *bucketGetter) GetFile(_ string, u *url.URL) error {
-	return g.d.retry.Do(g.ctx, g.d.obs.Retrying, nil, func() error { return g.attempt(u) })
+	return g.d.retry.Do(g.client.Ctx, g.d.obs.Retrying, nil, func() error { return g.attempt(u) })
+}
+
+// request has the getter write the file, and watches it.
+func (g *bucketGetter) request(u *url.URL) error {
+	var before int64
+	w := transfer.NewWatch(g.client.Ctx, g.d.patience, func() bool {
+		fi, err := os.Stat(g.d.in.Other())
+		if err != nil || fi.Size() <= before {
+			return false
+		}
+		before = fi.Size()
+		return true
+	})
+	defer w.Stop()
+	own := *g.client
+	own.Ctx = w.Context()
+	own.ProgressListener = &bucketProgress{g.d, w}
+	g.Getter.SetClient(&own)
+	err := g.Getter.GetFile(g.d.in.Other(), u)
+	if ended := w.Reason(); err != nil && ended != nil {
+		return ended
+	}
+	return bucketError(err)
 }
 
 func (g *bucketGetter) attempt(u *url.URL) error {
@@ -45,9 +63,8 @@ func (g *bucketGetter) attempt(u *url.URL) error {
 		}
 	}
 	counted := g.d.result.Transferred
-	err := g.Getter.GetFile(g.d.in.Other(), u)
-	if err != nil {
-		return bucketError(err)
+	if err := g.request(u); err != nil {
+		return err
 	}
 	fi, err := os.Stat(g.d.in.Other())
 	if err != nil {
@@ -64,13 +81,16 @@ func (g *bucketGetter) attempt(u *url.URL) error {
 		g.d.result.Transferred += missed
 		g.d.obs.received(int(missed))
 	}
-	g.d.sums.reset()
-	return transfer.Local(copyWithContext(g.ctx, g.d.sums, io.NewSectionReader(g.d.in.File(), 0, fi.Size())))
+	g.d.sums.Reset()
+	return transfer.Local(transfer.CopyWithContext(g.client.Ctx, g.d.sums, io.NewSectionReader(g.d.in.File(), 0, fi.Size())))
 }
 
 // bucketError sorts the errors of client libraries, which have repeated what
 // is worth it: only a connection that breaks in the middle is left to us.
 func bucketError(err error) error {
+	if err == nil {
+		return nil
+	}
 	if e, ok := errors.AsType[interface {
 		error
 		HTTPStatusCode() int
@@ -88,29 +108,34 @@ func bucketError(err error) error {
 }
 
 // bucketProgress is go-getter's way to report progress.
-type bucketProgress struct{ d *download }
+type bucketProgress struct {
+	d     *download
+	watch *transfer.Watch
+}
 
 func (p *bucketProgress) TrackProgress(_ string, _, total int64, body io.ReadCloser) io.ReadCloser {
 	if total <= 0 {
 		total = -1
 	}
 	p.d.begin(total)
-	return &bucketBody{ReadCloser: body, d: p.d, err: p.d.checkTotal(total)}
+	return &bucketBody{ReadCloser: body, d: p.d, watch: p.watch, err: p.d.checkTotal(total)}
 }
 
-// bucketBody counts, and enforces the bound that go-getter has no setting for.
+// bucketBody counts, and enforces the bounds that go-getter has no setting for.
 type bucketBody struct {
 	io.ReadCloser
-	d    *download
-	size int64
-	err  error
+	d     *download
+	watch *transfer.Watch
+	size  int64
+	err   error
 }
 
 func (b *bucketBody) Read(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
-	n, err := b.ReadCloser.Read(p)
+	n, err := b.ReadCloser.Read(b.d.limit.Piece(p))
+	b.watch.Throttle(b.d.limit, n)
 	b.size += int64(n)
 	b.d.result.Transferred += int64(n)
 	b.d.obs.received(n)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/hashicorp/go-getter"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
@@ -20,7 +19,7 @@ type download struct {
 	src  source
 	want expectation
 	obs  Observer
-	in   *store.Ingest
+	in   *transfer.Partial
 	// sums are of what in has.
 	sums *sums
 	// record is what the store remembers of the URL, where the server is to
@@ -32,7 +31,6 @@ type download struct {
 	suspicious bool
 	// same says that the record holds.
 	same bool
-	mark mark
 	// begun says that the observer was told of the start.
 	begun bool
 	// high is how far in ever got.
@@ -67,7 +65,8 @@ func (c *Client) blob(ctx context.Context, req Request, obs Observer) (Result, e
 			return r, err
 		}
 	}
-	d := &download{Client: c, req: req, src: src, want: want, obs: obs, in: in, sums: newSums(want)}
+	sums := newSums(want)
+	d := &download{Client: c, req: req, src: src, want: want, obs: obs, in: transfer.NewPartial(in, sums), sums: sums}
 	return d.run(ctx)
 }
 
@@ -160,15 +159,17 @@ func (d *download) get(ctx context.Context) error {
 // finish stores what was downloaded.
 func (d *download) finish() (Result, error) {
 	r := d.result
-	r.SHA256, r.Size, r.Digests = d.sums.sha256(), d.in.Size(), d.sums.digests()
-	if err := d.in.Commit(r.SHA256, r.Size); err != nil {
-		return Result{}, transfer.Local(err)
-	}
-	// A record that cannot be written only costs the next run a question.
+	r.SHA256, r.Size, r.Digests = d.sums.SHA256(), d.in.Size(), d.sums.digests()
+	// A record counts once its blob is there. If it came second, a run that is
+	// killed before it would leave a blob of which nobody knows the URL. One that
+	// cannot be written only costs the next run a question.
 	_ = d.store.SetURLRecord(d.src.shown, store.URLRecord{
 		URL: d.src.shown, SHA256: r.SHA256, Size: r.Size,
 		ETag: d.etag, LastModified: d.modified, Digests: r.Digests[1:], Seen: time.Now(),
 	})
+	if err := d.in.Commit(r.SHA256, r.Size); err != nil {
+		return Result{}, transfer.Local(err)
+	}
 	return r, nil
 }
 
@@ -176,10 +177,8 @@ func (d *download) finish() (Result, error) {
 func (d *download) restart(reason string) error {
 	d.obs.restarted(reason)
 	d.begun = false
-	d.sums.reset()
-	d.mark = mark{}
 	d.result.Resumed = 0
-	return transfer.Local(d.in.Truncate(0))
+	return d.in.Restart()
 }
 
 // checkTotal refuses a size before its bytes flow.
@@ -211,52 +210,9 @@ func (d *download) take(p []byte, total int64) error {
 	case size > d.max:
 		return transfer.Permanent(fmt.Errorf("the file has more than the %d bytes that are downloaded at most", d.max))
 	}
-	if _, err := d.in.Write(p); err != nil {
-		return transfer.Local(err)
+	if err := d.in.Add(p); err != nil {
+		return err
 	}
-	_, _ = d.sums.Write(p) // hashes do not fail
 	d.high = max(d.high, d.in.Size())
-	return d.keepUp()
-}
-
-// mark is how far the download has been secured.
-type mark struct {
-	// size is what a checkpoint vouches for, written what the disk was told to write.
-	size, written int64
-	at            time.Time
-}
-
-const (
-	// A checkpoint comes after so many bytes, or after fewer when they are slow.
-	markBytes     = 1 << 20
-	markFewBytes  = 64 << 10
-	markTime      = 2 * time.Second
-	writtenAtOnce = 8 << 20
-)
-
-// keepUp secures, now and then, what has come, and has the disk begin to write
-// it, so that the end need not wait for everything.
-func (d *download) keepUp() error {
-	size := d.in.Size()
-	if n := size - d.mark.written; n >= writtenAtOnce {
-		disk.StartWriteback(d.in.File(), d.mark.written, n)
-		d.mark.written = size
-	}
-	if d.mark.at.IsZero() {
-		d.mark.at = time.Now()
-	}
-	switch n := size - d.mark.size; {
-	case n >= markBytes, n >= markFewBytes && time.Since(d.mark.at) >= markTime:
-		return d.secure()
-	}
 	return nil
-}
-
-// secure vouches for what is there.
-func (d *download) secure() error {
-	if d.in.Size() <= d.mark.size {
-		return nil
-	}
-	d.mark.size, d.mark.at = d.in.Size(), time.Now()
-	return transfer.Local(d.in.SetCheckpoint(d.sums.sha256()))
 }

@@ -153,14 +153,15 @@ func newHash(algorithm string) hash.Hash {
 
 func (s *sums) Write(p []byte) (int, error) { return s.all.Write(p) }
 
-func (s *sums) reset() {
+// Reset forgets what was written.
+func (s *sums) Reset() {
 	for _, h := range s.hashes {
 		h.Reset()
 	}
 }
 
-// sha256 returns the digest of what was written so far.
-func (s *sums) sha256() lock.SHA256 { return lock.SHA256(s.hashes[0].Sum(nil)) }
+// SHA256 returns the digest of what was written so far.
+func (s *sums) SHA256() lock.SHA256 { return lock.SHA256(s.hashes[0].Sum(nil)) }
 
 // digests returns all digests of what was written so far, sha256 first.
 func (s *sums) digests() []agent.Checksum {

@@ -32,6 +32,9 @@ type Config struct {
 	MaxBytes int64
 	// StallTimeout is how long a connection may send nothing; 0 means 30 s.
 	StallTimeout time.Duration
+	// Limit, if not nil, bounds the speed, together with whatever shares it;
+	// not that of a transport in HTTP, nor of gcs:: URLs.
+	Limit *transfer.Limiter
 	// Retrying, if not nil, is told of failed attempts at documents and sizes,
 	// from several goroutines. Downloads have an [Observer].
 	Retrying func(url string, err error, pause time.Duration)
@@ -47,6 +50,8 @@ type Client struct {
 	userAgent string
 	netrc     func() (*credentials, error)
 	retry     transfer.Retry
+	patience  time.Duration
+	limit     *transfer.Limiter
 	max       int64
 	retrying  func(url string, err error, pause time.Duration)
 }
@@ -68,13 +73,14 @@ func New(cfg Config) *Client {
 		retrying:  cfg.Retrying,
 		retry:     transfer.Retry{Limit: cfg.Retries, Backoff: cfg.Backoff},
 		max:       cmp.Or(cfg.MaxBytes, 8<<30),
+		patience:  transfer.Patience(cfg.StallTimeout),
+		limit:     cfg.Limit,
 	}
-	patience := transfer.Patience(cfg.StallTimeout)
 	transport := cfg.HTTP
 	if transport == nil {
-		transport = transfer.NewTransport(patience, nil)
+		transport = transfer.NewTransport(c.patience, nil, c.limit)
 	}
-	c.http = transfer.NewClient(transport, "the server", patience)
+	c.http = transfer.NewClient(transport, "the server", c.patience)
 	return c
 }
 

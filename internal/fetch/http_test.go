@@ -646,8 +646,10 @@ func TestOwnTroubleIsNotTheServers(t *testing.T) {
 	u := newUpstream(t, random(10))
 	f := fixed(t)
 	url := u.URL + "/x"
-	check(t, os.Mkdir(filepath.Join(f.store.Dir(), "ingest", lock.Sum([]byte(url)).String()+".lock"), 0o755))
-	f.wantFault(t, fetch.Request{URL: url}, fault.Unexpected, url, "is a directory")
+	ingest := filepath.Join(f.store.Dir(), "ingest")
+	check(t, os.RemoveAll(ingest))
+	check(t, os.WriteFile(ingest, nil, 0o644))
+	f.wantFault(t, fetch.Request{URL: url}, fault.Unexpected, url, "not a directory")
 	if n := len(u.seen()); n != 0 {
 		t.Errorf("%d requests", n)
 	}

@@ -332,6 +332,17 @@ func TestBuckets(t *testing.T) {
 	}
 }
 
+func TestBucketStall(t *testing.T) {
+	data := random(1 << 20)
+	u := newUpstream(t, data)
+	u.then(u.stall(1000), u.stall(0))
+	f := fixed(t, impatient)
+	f.want(t, fetch.Request{URL: "s3::" + u.URL + "/bucket/x?aws_access_key_id=id&aws_access_key_secret=s&region=us-east-1"}, data)
+	if f.count("retrying") != 2 || !strings.Contains(f.String(), "stalls") {
+		t.Errorf("events:\n%s", f)
+	}
+}
+
 func TestBucketCancellation(t *testing.T) {
 	u := newUpstream(t, random(1<<20))
 	for range 10 {

@@ -35,62 +35,27 @@ func (d *download) getHTTP(ctx context.Context, u *url.URL) error {
 }
 
 // recover makes sure of what an earlier run left.
-//
-// A power cut may leave a file of the right size with bytes missing in the
-// middle. Where a digest will tell, that costs a download at worst; else only
-// what checkpoints vouch for is kept.
 func (d *download) recover(ctx context.Context) error {
 	size := d.in.Size()
 	if size == 0 {
 		return nil
 	}
-	points := d.in.Checkpoints()
-	keep := size
-	if !d.want.vouched() {
-		keep = 0
-		if len(points) > 0 {
-			keep = points[len(points)-1].Size
-		}
-	}
 	// Of a file that is all there, the last byte is asked for again: a server
 	// that is asked for what follows it can but answer 416.
+	most := size
 	if total := d.in.Origin().Total; total > 0 {
-		keep = min(keep, total-1)
+		most = min(most, total-1)
 	}
-	good, err := d.rehash(ctx, points, keep)
-	if err == nil && good < keep {
-		keep = good
-		_, err = d.rehash(ctx, nil, keep)
-	}
+	keep, err := d.in.Recover(ctx, d.want.vouched(), most)
 	if err != nil {
-		return transfer.Local(fmt.Errorf("reading what an earlier run left: %w", err))
+		return err
 	}
 	if keep == 0 {
 		return d.restart(fmt.Sprintf("the %d bytes that an earlier run left cannot be relied on", size))
 	}
-	d.result.Resumed, d.high, d.mark = keep, keep, mark{size: keep, written: keep}
+	d.result.Resumed, d.high = keep, keep
 	d.etag, d.modified = d.in.Origin().ETag, d.in.Origin().LastModified
-	return transfer.Local(d.in.Truncate(keep))
-}
-
-// rehash brings the sums to the first size bytes of what is there. It returns
-// less, with the sums undefined, if it finds that only so much is good.
-func (d *download) rehash(ctx context.Context, points []store.Checkpoint, size int64) (good int64, err error) {
-	d.sums.reset()
-	at := int64(0)
-	for _, p := range points {
-		if p.Size > size {
-			break
-		}
-		if err := copyWithContext(ctx, d.sums, io.NewSectionReader(d.in.File(), at, p.Size-at)); err != nil {
-			return 0, err
-		}
-		if d.sums.sha256() != p.SHA256 {
-			return at, nil
-		}
-		at = p.Size
-	}
-	return size, copyWithContext(ctx, d.sums, io.NewSectionReader(d.in.File(), at, size-at))
+	return nil
 }
 
 // attempt asks once for what is missing. The URL is always the original one:
@@ -253,7 +218,7 @@ func (d *download) receive(body io.Reader, limit, total int64) error {
 	case err == nil || errors.Is(err, io.ErrUnexpectedEOF):
 		err = &truncated{size, total}
 	}
-	return errors.Join(err, d.secure())
+	return errors.Join(err, d.in.Secure())
 }
 
 // truncated is a body that ends too early.

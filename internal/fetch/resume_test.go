@@ -96,8 +96,7 @@ func TestPowerCut(t *testing.T) {
 				check(t, f.Close())
 				got := over(t, dir)
 				r := got.want(t, req, data)
-				// Checkpoints come every 1 MiB, at the end of a read.
-				if r.Resumed > int64(hole) || r.Resumed < int64(hole)-(2<<20) {
+				if r.Resumed > int64(hole) || r.Resumed < int64(hole)-(1<<20) {
 					t.Errorf("%+v\n%s", r, got)
 				}
 				if hole == 0 && got.count("restarted") != 1 {
@@ -156,7 +155,7 @@ func TestSIGKILL(t *testing.T) {
 	// What had not been received, and what was after the last checkpoint.
 	again := transferred - (len(data) - int(fi.Size()))
 	t.Logf("%d bytes were transferred again", again)
-	if again < 0 || again > 2<<20 {
+	if again < 0 || again > 1<<20 {
 		t.Errorf("%d bytes were transferred again", again)
 	}
 	seen := u.seen()

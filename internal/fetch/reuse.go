@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -92,25 +91,14 @@ func (c *Client) hashBlob(ctx context.Context, d lock.SHA256, want expectation) 
 	}
 	defer f.Close()
 	s := newSums(want)
-	if err := copyWithContext(ctx, s, f); err != nil {
+	if err := transfer.CopyWithContext(ctx, s, f); err != nil {
 		return nil, transfer.Local(fmt.Errorf("reading a blob of the store: %w", err))
 	}
-	if s.sha256() != d {
+	if s.SHA256() != d {
 		f.Close() // Windows removes no open file
 		return nil, errors.Join(errStale, c.store.Verify(ctx, d))
 	}
 	return s.digests(), nil
-}
-
-// copyWithContext copies until ctx is done.
-func copyWithContext(ctx context.Context, w io.Writer, r io.Reader) error {
-	return transfer.Copy(func(p []byte) error {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		_, err := w.Write(p)
-		return err
-	}, r)
 }
 
 // reuseRecord takes a record's blob for what the URL has now.

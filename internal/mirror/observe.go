@@ -6,10 +6,16 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 )
 
+// Waiting is the event that another run, or another part of this one, is
+// downloading the same.
+func Waiting(subject string) Event {
+	return Event{Kind: EventWaiting, Subject: subject, Detail: "another download of it is under way"}
+}
+
 // observer makes events of what a download tells.
 func observer(tell func(Event)) fetch.Observer {
 	return fetch.Observer{
-		Waiting:  func() { tell(Event{Kind: EventWaiting, Detail: "another download of it is under way"}) },
+		Waiting:  func() { tell(Waiting("")) },
 		Started:  func(total int64) { tell(Event{Kind: EventStarted, Total: total}) },
 		Resumed:  func(offset int64) { tell(Event{Kind: EventResumed, Bytes: offset}) },
 		Received: func(n int) { tell(Event{Kind: EventProgress, Bytes: int64(n)}) },

@@ -20,9 +20,9 @@ type download struct {
 	*Repository
 	ctx  context.Context
 	blob lock.Blob
-	in   *store.Ingest
+	in   *transfer.Partial
 	// sum is of what in has.
-	sum hash.Hash
+	sum sum
 	// high is how far in ever got.
 	high        int64
 	transferred int64
@@ -44,7 +44,11 @@ func (r *Repository) Fetch(ctx context.Context, blob lock.Blob, s *store.Store, 
 	if there || err != nil {
 		return 0, err
 	}
-	in, err := s.Ingest(ctx, "blob "+id, nil)
+	in, err := s.Ingest(ctx, "blob "+id, func() {
+		if r.client.waiting != nil {
+			r.client.waiting(r.name.reference(id))
+		}
+	})
 	if err != nil {
 		return 0, r.failure(ctx, doing, transfer.Local(err))
 	}
@@ -53,7 +57,8 @@ func (r *Repository) Fetch(ctx context.Context, blob lock.Blob, s *store.Store, 
 	if there, err := isThere(ctx, blob, s); there || err != nil {
 		return 0, err
 	}
-	d := &download{Repository: r, ctx: ctx, blob: blob, in: in, sum: sha256.New(), observe: observe}
+	sum := sum{sha256.New()}
+	d := &download{Repository: r, ctx: ctx, blob: blob, in: transfer.NewPartial(in, sum), sum: sum, observe: observe}
 	err = d.insist(doing)
 	return d.transferred, r.failure(ctx, doing, err)
 }
@@ -96,30 +101,23 @@ func (d *download) get(doing string) error {
 	if err != nil {
 		return err
 	}
-	if got := lock.SHA256(d.sum.Sum(nil)); got != d.blob.SHA256 {
+	if got := d.sum.SHA256(); got != d.blob.SHA256 {
 		return wrongDigest("what came", got, d.blob.SHA256)
 	}
 	return transfer.Local(d.in.Commit(d.blob.SHA256, d.blob.Size))
 }
 
-// resume hashes what is there.
+// resume goes on with what is there and good.
 func (d *download) resume() error {
-	if d.in.Size() > d.blob.Size {
-		return d.restart()
-	}
-	d.sum.Reset()
-	if err := transfer.Copy(into(d.sum), io.NewSectionReader(d.in.File(), 0, d.in.Size())); err != nil {
-		return transfer.Local(fmt.Errorf("reading a partial download: %w", err))
-	}
+	_, err := d.in.Recover(d.ctx, true, d.blob.Size)
 	d.observe(d.in.Size())
-	return nil
+	return err
 }
 
 // restart throws away what is there.
 func (d *download) restart() error {
-	d.sum.Reset()
 	d.observe(0)
-	return transfer.Local(d.in.Truncate(0))
+	return d.in.Restart()
 }
 
 // try asks for what is missing.
@@ -175,9 +173,12 @@ func (d *download) place(resp *transfer.Response, offset int64) error {
 func (d *download) receive(resp *transfer.Response) error {
 	err := transfer.Copy(d.take, resp)
 	if err == nil && d.in.Size() < d.blob.Size {
-		return fmt.Errorf("the registry ends the blob after %d of %d bytes: %w", d.in.Size(), d.blob.Size, io.ErrUnexpectedEOF)
+		err = fmt.Errorf("the registry ends the blob after %d of %d bytes: %w", d.in.Size(), d.blob.Size, io.ErrUnexpectedEOF)
 	}
-	return err
+	if err != nil {
+		return errors.Join(err, d.in.Secure())
+	}
+	return nil
 }
 
 // take adds bytes to what is there.
@@ -186,19 +187,16 @@ func (d *download) take(p []byte) error {
 	if int64(len(p)) > d.blob.Size-d.in.Size() {
 		return &transfer.Mismatch{Reason: fmt.Sprintf("the registry sends more than the %d bytes of the blob", d.blob.Size)}
 	}
-	if _, err := d.in.Write(p); err != nil {
-		return transfer.Local(err)
+	if err := d.in.Add(p); err != nil {
+		return err
 	}
-	_, _ = d.sum.Write(p) // hashes do not fail
 	d.high = max(d.high, d.in.Size())
 	d.observe(d.in.Size())
 	return nil
 }
 
-// into returns what adds to a hash, which does not fail.
-func into(h hash.Hash) func([]byte) error {
-	return func(p []byte) error {
-		_, err := h.Write(p)
-		return err
-	}
-}
+// sum is a [transfer.Sums].
+type sum struct{ hash.Hash }
+
+// SHA256 returns the digest of what was written so far.
+func (s sum) SHA256() lock.SHA256 { return lock.SHA256(s.Sum(nil)) }

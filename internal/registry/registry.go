@@ -44,9 +44,14 @@ type Config struct {
 	Backoff time.Duration
 	// StallTimeout is how long a connection may move no byte; 0 means 30 s.
 	StallTimeout time.Duration
+	// Limit, if not nil, bounds the speed, together with whatever shares it.
+	Limit *transfer.Limiter
 	// Retrying, if not nil, is told of failed attempts, from several
 	// goroutines. Subject says at what: "uploading sha256:… to HOST/PATH".
 	Retrying func(subject string, err error, pause time.Duration)
+	// Waiting, if not nil, is told, from several goroutines, that another run,
+	// or another part of this one, is downloading a blob: HOST/PATH@sha256:….
+	Waiting func(subject string)
 }
 
 func (cfg Config) flag() string { return "--" + cfg.FlagPrefix }
@@ -62,6 +67,7 @@ type Client struct {
 	stall    time.Duration
 	repeat   transfer.Retry
 	retrying func(subject string, err error, pause time.Duration)
+	waiting  func(subject string)
 
 	mu    sync.Mutex
 	known map[access]*introduction
@@ -93,12 +99,13 @@ func New(cfg Config) (*Client, error) {
 		stall:     transfer.Patience(cfg.StallTimeout),
 		repeat:    transfer.Retry{Limit: cfg.Retries, Backoff: cfg.Backoff},
 		retrying:  cfg.Retrying,
+		waiting:   cfg.Waiting,
 		known:     make(map[access]*introduction),
 	}
 	if c.keychain == nil {
 		c.keychain = authn.DefaultKeychain
 	}
-	c.transport = transfer.NewTransport(c.stall, trust)
+	c.transport = transfer.NewTransport(c.stall, trust, cfg.Limit)
 	return c, nil
 }
 
@@ -178,15 +185,14 @@ func (c *Client) introduce(ctx context.Context, n Name, push bool) (*Repository,
 		scope = repo.Scope(transport.PushScope)
 	}
 	r := &Repository{client: c, name: n, host: repo.RegistryStr(), path: repo.RepositoryStr(), anonymous: isAnonymous(ctx, auth)}
-	// The library reads the answer to its first question to the end, however
-	// long that takes.
-	limited, cancel := context.WithTimeoutCause(ctx, 4*c.stall, transfer.ErrStalled)
-	defer cancel()
+	w := transfer.NewWatch(ctx, c.stall, nil)
+	defer w.Stop()
 	d := &door{inner: c.transport, userAgent: c.userAgent, plainHTTP: c.plainHTTP, host: repo.RegistryStr()}
-	rt, err := transport.NewWithContext(limited, repo.Registry, auth, d, []string{scope})
+	rt, err := transport.NewWithContext(w.Context(), repo.Registry, auth, d, []string{scope})
 	if err != nil {
-		return nil, r.handshakeReason(ctx, limited, d, auth, err)
+		return nil, r.handshakeReason(ctx, w, d, auth, err)
 	}
+	d.enter()
 	r.http = transfer.NewClient(rt, "the registry", c.stall)
 	r.http.Reason = r.reason
 	return r, nil
@@ -201,12 +207,9 @@ func isAnonymous(ctx context.Context, auth authn.Authenticator) bool {
 }
 
 // handshakeReason returns why a handshake failed.
-func (r *Repository) handshakeReason(ctx, limited context.Context, d *door, auth authn.Authenticator, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if limited.Err() != nil {
-		return transfer.ErrStalled
+func (r *Repository) handshakeReason(ctx context.Context, w *transfer.Watch, d *door, auth authn.Authenticator, err error) error {
+	if ended := w.Reason(); ended != nil {
+		return ended
 	}
 	if e, ok := errors.AsType[*transport.Error](err); ok {
 		return r.libraryStatus(e, d)

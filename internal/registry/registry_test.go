@@ -751,3 +751,67 @@ func TestRedirect(t *testing.T) {
 		t.Error("plain http was spoken")
 	}
 }
+
+// TestPowerCut has a partial blob whose middle, or end, never reached the
+// disk, though its size did: what is before it is not fetched again.
+func TestPowerCut(t *testing.T) {
+	blob, data := content(t, 20<<20)
+	var asked []string
+	r := plain(t, serve(t, func(w http.ResponseWriter, req *http.Request) {
+		asked = append(asked, req.Header.Get("Range"))
+		if len(asked)%2 == 1 {
+			w.Header().Set("Content-Length", fmt.Sprint(len(data)))
+			_, _ = w.Write(data[:18<<20])
+			panic(http.ErrAbortHandler)
+		}
+		http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(data))
+	}))
+	for _, hole := range []int64{0, 9 << 20, 18<<20 - 4096} {
+		t.Run(fmt.Sprint(hole), func(t *testing.T) {
+			asked = nil
+			s := newStore(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			_, err := r.Fetch(ctx, blob, s, func(done int64) {
+				if done == 18<<20 {
+					cancel()
+				}
+			})
+			if !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+			parts, err := filepath.Glob(filepath.Join(s.Dir(), "ingest", "*.part"))
+			check(t, err)
+			f, err := os.OpenFile(parts[0], os.O_RDWR, 0)
+			check(t, err)
+			_, err = f.WriteAt(make([]byte, 4096), hole)
+			check(t, err)
+			check(t, f.Close())
+			n, err := r.Fetch(t.Context(), blob, s, nil)
+			check(t, err)
+			if again := n - (blob.Size - hole); again < 0 || again > 1<<20 {
+				t.Errorf("%d bytes came again; asked for %q", again, asked)
+			}
+		})
+	}
+}
+
+// Whoever waits for another download of the same blob is told so.
+func TestWaiting(t *testing.T) {
+	blob, data := content(t, 1<<20)
+	told := make(chan string, 1)
+	s := newStore(t)
+	r := open(t, newClient(t, registry.Config{PlainHTTP: true, Waiting: func(subject string) { told <- subject }}),
+		serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(data) }), false)
+	in, err := s.Ingest(t.Context(), "blob sha256:"+blob.SHA256.String(), nil)
+	check(t, err)
+	done := make(chan error)
+	go func() {
+		_, err := r.Fetch(t.Context(), blob, s, nil)
+		done <- err
+	}()
+	if got := <-told; got != r.Name().String()+"@sha256:"+blob.SHA256.String() {
+		t.Error(got)
+	}
+	check(t, in.Close())
+	check(t, <-done)
+}

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -63,7 +64,13 @@ type door struct {
 	mu         sync.Mutex
 	err        error
 	retryAfter time.Duration
+	// inside says that the handshake is over.
+	inside bool
 }
+
+// maxGreeting bounds an answer of the handshake: the library reads that to its
+// first question to the end, however long it is.
+const maxGreeting = 1 << 20
 
 var (
 	errInClear   = &transfer.RedirectError{Reason: "the registry leads to plain http, which would send credentials and content in the clear"}
@@ -87,9 +94,24 @@ func (d *door) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err == nil {
 		d.retryAfter = transfer.RetryAfter(resp.Header)
 		resp.Request = req
+		if !d.inside {
+			resp.Body = bounded{io.LimitReader(resp.Body, maxGreeting), resp.Body}
+		}
 	}
 	d.mu.Unlock()
 	return resp, err
+}
+
+type bounded struct {
+	io.Reader
+	io.Closer
+}
+
+// enter ends the handshake.
+func (d *door) enter() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.inside = true
 }
 
 func (d *door) refuse(u *url.URL) error {

@@ -294,7 +294,7 @@ func (s *session) body() (*upload, error) {
 	u := &upload{file: f, size: s.blob.Size - s.offset, offset: s.offset, sum: sha256.New(), progress: s.progress}
 	_, err = f.Seek(0, io.SeekStart)
 	if err == nil {
-		err = transfer.Copy(into(u.sum), io.LimitReader(f, s.offset))
+		err = transfer.CopyWithContext(s.ctx, u.sum, io.LimitReader(f, s.offset))
 	}
 	if err != nil {
 		_ = f.Close()

@@ -67,7 +67,7 @@ func (g *sluice) wantStarted(t *testing.T) {
 type halting struct {
 	http.ResponseWriter
 	sluice *sluice
-	req  *http.Request
+	req    *http.Request
 }
 
 func (h *halting) Write(p []byte) (int, error) {

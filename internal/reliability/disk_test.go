@@ -18,6 +18,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/registry/registrytest"
 )
 
 // chunk is the size of each file of an upstream here: the disks of these tests
@@ -387,6 +389,53 @@ func TestTooLittleRoom(t *testing.T) {
 			checkExplained(t, got, "too little room on the disk: the output "+disk, "MiB needed, 768 KiB free")
 			checkEmpty(t, disk)
 		})
+	}
+}
+
+// TestTooLittleRoomForTemporaryFiles knows about how much of an image waits.
+func TestTooLittleRoomForTemporaryFiles(t *testing.T) {
+	u := serveDiskUpstream(t, false)
+	disk, dir := smallDisk(t, chunk/8), t.TempDir()
+	bundle := filepath.Join(dir, "bundle.tar")
+	store := []string{"--repository", u.repository, "--store", filepath.Join(dir, "store")}
+	checkCode(t, run(t, with(store, "pull", "-o", bundle)...), 0)
+	for _, args := range [][]string{
+		with(store, with(diskForms[3].args(dir), "pull")...),
+		with(diskForms[3].args(dir), "unpack", bundle),
+		{"push", bundle, "127.0.0.1:1/nobody/is/asked"},
+	} {
+		c := command(t, args...)
+		c.Env = append(c.Env, "TMPDIR="+disk)
+		got := finish(t, c)
+		checkCode(t, got, 1)
+		checkExplained(t, got, "too little room on the disk: temporary files in "+disk+": at least ", " needed, 32 KiB free", "TMPDIR")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "image.tar")); err == nil {
+		t.Error("there is an image")
+	}
+}
+
+// TestTooLittleRoomForRegistry reads a bundle in a registry, which comes
+// through the store.
+func TestTooLittleRoomForRegistry(t *testing.T) {
+	disk, dir := smallDisk(t, 2*chunk), t.TempDir()
+	registry := registrytest.Start(t, registrytest.Options{})
+	u := serveDiskUpstream(t, false)
+	bundle := filepath.Join(dir, "bundle.tar")
+	checkCode(t, run(t, "pull", "--repository", u.repository, "--store", filepath.Join(dir, "store"), "-o", bundle), 0)
+	got := run(t, "push", bundle, registry.Host+"/mirror", "--plain-http", "--skip", "image")
+	checkCode(t, got, 0)
+	reference, _, _ := strings.Cut(got.stdout, "@")
+	for _, args := range [][]string{
+		{"unpack", "docker://" + reference, "--plain-http", "-o", filepath.Join(dir, "plugins")},
+		{"push", "docker://" + reference, "127.0.0.1:1/nobody/is/asked", "--source-plain-http"},
+	} {
+		got := run(t, with(args, "--store", filepath.Join(disk, "store"))...)
+		checkCode(t, got, 1)
+		checkExplained(t, got, "too little room on the disk: the store "+disk, "1.5 MiB needed, ", "--store")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "plugins")); err == nil {
+		t.Error("there is an output")
 	}
 }
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -181,42 +182,46 @@ func layoutVersion(path string) int {
 	return version
 }
 
-// refuseForeign refuses a directory that is somebody else's: one that is not
-// empty, has no valid oci-layout file, and not the directories of a store.
-// Lost+found is part of a fresh volume.
+// refuseForeign refuses a directory that is somebody else's. A store has
+// directories that no other layout has, even where its oci-layout is damaged.
 func (s *Store) refuseForeign() error {
-	path := filepath.Join(s.dir, layoutFile)
-	switch version := layoutVersion(path); {
-	case version == 1:
-		return nil
-	case version > 1:
-		return fault.New(fault.Usage, "%s is not that of an OCI image layout of version 1", path).
+	version := layoutVersion(filepath.Join(s.dir, layoutFile))
+	if version > 1 {
+		return fault.New(fault.Usage, "%s is not that of an OCI image layout of version 1", filepath.Join(s.dir, layoutFile)).
 			WithHint("name another directory with --store")
 	}
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
 		return err
 	}
-	foreign := func(name string) error {
-		return fault.New(fault.Usage, "the directory is not empty and not a store: it has %q, but no valid %s", name, layoutFile).
-			WithHint("name an empty or absent directory with --store; if this one was a store, remove it")
-	}
-	begun, rest := false, ""
+	begun, rest, foreign := false, "", ""
 	for _, e := range entries {
 		switch name := e.Name(); name {
-		case ingestDir:
+		case ingestDir, urlsDir, derivedDir, rootsDir:
 			begun = true
-		case "lost+found":
-		case layoutFile, indexFile, blobsRoot, urlsDir, derivedDir, rootsDir:
+		case layoutFile, indexFile, blobsRoot:
 			rest = name
+		case "lost+found": // part of a fresh volume
 		default:
-			return foreign(name)
+			foreign = name
 		}
 	}
-	if rest != "" && !begun {
-		return foreign(rest)
+	const other = "name an empty or absent directory with --store"
+	switch {
+	case version == 1 && !begun && s.hasBlobs():
+		return fault.New(fault.Usage, "the directory is an OCI image layout with blobs, but not a store").WithHint(other)
+	case version == 1:
+		return nil
+	case foreign == "" && (begun || rest == ""):
+		return nil
 	}
-	return nil
+	return fault.New(fault.Usage, "the directory is not empty and not a store: it has %q, but no valid %s", cmp.Or(foreign, rest), layoutFile).
+		WithHint(other + "; if this one was a store, remove it")
+}
+
+func (s *Store) hasBlobs() bool {
+	entries, err := os.ReadDir(filepath.Join(s.dir, blobsDir))
+	return err == nil && len(entries) > 0
 }
 
 // sweepLock is held by who sweeps, and by who joins those who use the store,

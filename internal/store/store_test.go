@@ -88,6 +88,12 @@ func TestOpenRefuses(t *testing.T) {
 			write(t, dir+"/index.json", "{}")
 			check(t, os.Mkdir(dir+"/blobs", 0o755))
 		}, fault.Usage, "no valid oci-layout"},
+		"bundle": {func(t *testing.T, dir string) {
+			write(t, dir+"/oci-layout", `{"imageLayoutVersion":"1.0.0"}`)
+			write(t, dir+"/index.json", `{"schemaVersion":2,"manifests":[]}`)
+			check(t, os.MkdirAll(dir+"/blobs/sha256", 0o755))
+			write(t, dir+"/blobs/sha256/"+lock.Sum(nil).String(), "")
+		}, fault.Usage, "not a store"},
 		"later layout": {func(t *testing.T, dir string) { write(t, dir+"/oci-layout", `{"imageLayoutVersion":"2.0.0"}`) }, fault.Usage, "version 1"},
 		"layout is a directory": {func(t *testing.T, dir string) { check(t, os.Mkdir(dir+"/oci-layout", 0o755)) },
 			fault.Usage, "no valid oci-layout"},

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -24,14 +23,14 @@ const DefaultPatience = 30 * time.Second
 // Patience returns a setting, or the default for 0.
 func Patience(set time.Duration) time.Duration { return cmp.Or(set, DefaultPatience) }
 
-// NewTransport returns a transport without a timeout for handshakes, answers
-// and bodies, which [Client] watches. Trust may be nil.
-func NewTransport(patience time.Duration, trust *tls.Config) *http.Transport {
+// NewTransport returns a transport without a timeout of its own for
+// handshakes, answers and bodies, which [Watch] does better: it knows whether
+// anything moves. Trust and limit may be nil.
+func NewTransport(patience time.Duration, trust *tls.Config, limit *Limiter) *http.Transport {
 	return &http.Transport{
 		Proxy:                  proxy,
-		DialContext:            (&net.Dialer{Timeout: patience, KeepAlive: 15 * time.Second}).DialContext,
+		DialContext:            dial(patience, limit),
 		TLSClientConfig:        trust,
-		TLSHandshakeTimeout:    patience,
 		ExpectContinueTimeout:  time.Second,
 		IdleConnTimeout:        90 * time.Second,
 		MaxIdleConnsPerHost:    16,
@@ -40,9 +39,6 @@ func NewTransport(patience time.Duration, trust *tls.Config) *http.Transport {
 		DisableCompression:     true,
 		ReadBufferSize:         64 << 10,
 		WriteBufferSize:        64 << 10,
-		// A dropped HTTP/2 stream leaves its connection in the pool, dead or
-		// not; pings find out.
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: patience / 2, PingTimeout: patience / 2},
 		OnProxyConnectResponse: proxyAnswer,
 	}
 }
@@ -158,6 +154,17 @@ func PlainReason(err error) error {
 		return errors.New("the answer is not HTTP")
 	}
 	return err
+}
+
+// CopyWithContext copies until ctx is done.
+func CopyWithContext(ctx context.Context, w io.Writer, r io.Reader) error {
+	return Copy(func(p []byte) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		_, err := w.Write(p)
+		return err
+	}, r)
 }
 
 var buffers = sync.Pool{New: func() any {

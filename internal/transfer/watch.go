@@ -2,72 +2,260 @@ package transfer
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptrace"
+	"sync"
 	"time"
 )
 
 // ErrStalled is that nothing moves.
 var ErrStalled = errors.New("the connection stalls")
 
+// starving is by how much longer one of several requests that share a
+// connection may get nothing while others do.
+const starving = 10
+
+// Watch ends a request in which nothing moves for a while. How long the whole
+// takes is of no concern to it.
+type Watch struct {
+	parent, ctx context.Context
+	cancel      context.CancelCauseFunc
+	signs       func() bool
+
+	mu    sync.Mutex
+	timer *time.Timer
+	// patience is how long nothing may move now, answering what it is once
+	// the request is sent.
+	patience, answering time.Duration
+	// moved is when something last did.
+	moved   time.Time
+	resting bool
+	// line is the connection, if it is one of ours, or that in the making. It
+	// is shared if others may use it at the same time.
+	line              *line
+	connected, shared bool
+	// sending says that the request has a body.
+	sending bool
+}
+
+// NewWatch begins to watch. Signs, if not nil, reports whether something has
+// moved since it was last asked that nobody told of.
+func NewWatch(ctx context.Context, patience time.Duration, signs func() bool) *Watch {
+	w := &Watch{parent: ctx, signs: signs, patience: patience, answering: patience, moved: time.Now()}
+	w.ctx, w.cancel = context.WithCancelCause(ctx)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer = time.AfterFunc(patience, w.look)
+	return w
+}
+
+type watchKey struct{}
+
+// Context is for the requests that are watched: it is done when nothing moves.
+func (w *Watch) Context() context.Context {
+	moved := w.Moved
+	return httptrace.WithClientTrace(context.WithValue(w.ctx, watchKey{}, w), &httptrace.ClientTrace{
+		GetConn:              func(string) { w.connect(nil) },
+		DNSDone:              func(httptrace.DNSDoneInfo) { moved() },
+		ConnectStart:         func(string, string) { moved() },
+		ConnectDone:          func(string, string, error) { moved() },
+		TLSHandshakeStart:    moved,
+		TLSHandshakeDone:     func(tls.ConnectionState, error) { moved() },
+		GotConn:              func(info httptrace.GotConnInfo) { w.connect(info.Conn) },
+		WroteRequest:         func(httptrace.WroteRequestInfo) { w.asked() },
+		GotFirstResponseByte: moved,
+	})
+}
+
+// Moved puts off the end.
+func (w *Watch) Moved() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.move()
+}
+
+func (w *Watch) move() {
+	w.moved = time.Now()
+	if !w.resting {
+		w.timer.Reset(w.patience)
+	}
+}
+
+// Rest stops the clock: what follows is not the other side's time.
+func (w *Watch) Rest() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.resting = true
+	w.timer.Stop()
+}
+
+// Wake has the clock go on.
+func (w *Watch) Wake() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.resting = false
+	w.move()
+}
+
+// Throttle waits until n bytes may move; see [Limiter.Piece].
+func (w *Watch) Throttle(limit *Limiter, n int) {
+	if limit != nil {
+		w.Rest()
+		limit.wait(w.ctx, n)
+		w.Wake()
+	}
+}
+
+// Stop ends the request, if it has not ended.
+func (w *Watch) Stop() {
+	w.Rest()
+	w.cancel(nil)
+}
+
+// Reason returns why a request ended, if it is the watch that ended it, or
+// whoever asked for it; else nil.
+func (w *Watch) Reason() error {
+	if w.parent.Err() != nil {
+		return context.Cause(w.parent)
+	}
+	if cause := context.Cause(w.ctx); errors.Is(cause, ErrStalled) {
+		return cause
+	}
+	return nil
+}
+
+// connect is told which connection the request goes over; nil before there is one.
+func (w *Watch) connect(conn net.Conn) {
+	l, shared := lineOf(conn)
+	if l != nil {
+		l.established()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.line, w.shared, w.connected = l, shared, conn != nil
+	w.move()
+}
+
+// dialled is told of a connection in the making. The request may have got
+// another one meanwhile.
+func (w *Watch) dialled(l *line) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.connected {
+		w.line = l
+	}
+}
+
+// sent is told that the system has taken a piece of the request's body.
+func (w *Watch) sent() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sending = true
+	if w.line != nil {
+		w.line.taken()
+	}
+	w.move()
+}
+
+// asked is told that the system has taken the request.
+func (w *Watch) asked() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.patience = w.answering
+	w.move()
+}
+
+// answered is told that the body of the answer begins.
+func (w *Watch) answered(patience time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.patience, w.answering, w.sending = patience, patience, false
+}
+
+// look ends the request unless there are signs of life.
+func (w *Watch) look() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	if w.resting || now.Sub(w.moved) < w.patience {
+		return // something moved in the last moment, and has set the timer
+	}
+	if more := w.pardon(now); more > 0 {
+		w.timer.Reset(more)
+		return
+	}
+	// One that others share may be fine, but for this request.
+	if w.line != nil && now.Sub(w.line.lastRead()) >= w.patience {
+		_ = w.line.Close()
+	}
+	w.cancel(fmt.Errorf("%w: nothing moved for %s", ErrStalled, w.patience))
+}
+
+// pardon returns how long there is to wait yet; 0 if there are no signs of life.
+func (w *Watch) pardon(now time.Time) time.Duration {
+	switch {
+	case w.signs != nil && w.signs(), w.sending && w.line != nil && w.line.taken():
+		return w.patience
+	case w.line != nil && w.line.throttledSince(now.Add(-w.patience)):
+		return w.patience
+	case w.line == nil, w.shared && now.Sub(w.moved) >= starving*w.patience:
+		return 0
+	}
+	return max(w.patience-now.Sub(w.line.lastRead()), 0)
+}
+
 // Response is an answer whose body is read under watch.
 type Response struct {
 	*http.Response
-	client      *Client
-	parent, ctx context.Context
-	cancel      context.CancelCauseFunc
-	timer       *time.Timer
+	client *Client
+	watch  *Watch
 }
 
 // Do sends a request and returns the answer, whatever its status. Answering is
 // how long the other side may take to answer once it has the whole request; 0
 // stands for the usual patience.
 func (c *Client) Do(req *http.Request, answering time.Duration) (*Response, error) {
-	r := &Response{client: c, parent: req.Context()}
-	r.ctx, r.cancel = context.WithCancelCause(r.parent)
-	// Redirects, and connecting anew for each, take their time.
-	r.timer = time.AfterFunc(max(answering, 4*c.patience), func() { r.cancel(ErrStalled) })
-	req = req.WithContext(r.ctx)
+	r := &Response{client: c, watch: NewWatch(req.Context(), c.patience, nil)}
+	r.watch.answering = max(answering, c.patience)
+	req = req.WithContext(r.watch.Context())
 	if req.Body != nil && req.Body != http.NoBody {
-		req.Body = &sentBody{req.Body, r, req.ContentLength, max(answering, c.patience)}
+		req.Body = &sentBody{req.Body, r.watch}
 	}
 	var err error
 	r.Response, err = c.http.Do(req)
-	r.timer.Stop()
+	r.watch.Rest()
 	if err != nil {
 		err = r.reason(err)
-		_ = r.Close()
+		r.watch.Stop()
 		return nil, err
 	}
+	r.watch.answered(c.patience)
 	return r, nil
 }
 
-// sentBody has every read of a request's body put off the timer.
+// sentBody tells of every read of a request's body.
 type sentBody struct {
 	io.ReadCloser
-	r         *Response
-	left      int64
-	answering time.Duration
+	watch *Watch
 }
 
 func (b *sentBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	patience := b.r.client.patience
-	if b.left -= int64(n); b.left == 0 {
-		patience = b.answering
-	}
-	b.r.timer.Reset(patience)
+	b.watch.sent()
 	return n, err
 }
 
 // Read reads the body. It fails when nothing comes for a while.
 func (r *Response) Read(p []byte) (int, error) {
 	// The time that the caller takes for what it has read does not count.
-	r.timer.Reset(r.client.patience)
+	r.watch.Wake()
 	n, err := r.Body.Read(p)
-	r.timer.Stop()
+	r.watch.Rest()
 	if err != nil {
 		err = r.reason(err)
 	}
@@ -76,20 +264,13 @@ func (r *Response) Read(p []byte) (int, error) {
 
 // Close ends the request.
 func (r *Response) Close() error {
-	r.timer.Stop()
-	r.cancel(nil)
-	if r.Response == nil {
-		return nil
-	}
+	r.watch.Stop()
 	return r.Body.Close()
 }
 
 func (r *Response) reason(err error) error {
-	if r.parent.Err() != nil {
-		return context.Cause(r.parent)
-	}
-	if errors.Is(context.Cause(r.ctx), ErrStalled) {
-		return fmt.Errorf("%w: nothing moved for %s", ErrStalled, r.client.patience)
+	if ended := r.watch.Reason(); ended != nil {
+		return ended
 	}
 	return r.client.reason(err)
 }

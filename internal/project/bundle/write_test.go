@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -389,6 +390,8 @@ func TestForeignLayouts(t *testing.T) {
 		"an image":         {layoutName: layoutContent, indexName: image, blobPath(lock.Sum([]byte("{}"))): "{}"},
 		"a store":          {layoutName: layoutContent, indexName: `{"schemaVersion":2,"manifests":[]}`},
 		"a file beside":    {layoutName: layoutContent, "notes.txt": ""},
+		"a moved file":     {".botkube-mirror/displaced/1/x": ""},
+		"a foreign index":  {indexName: strings.Replace(image, manifestType, indexType, 1), "blobs": ""},
 		"a strange blob":   {layoutName: layoutContent, "blobs/sha256/notes.txt": ""},
 		"another digest":   {layoutName: layoutContent, "blobs/sha512/x": ""},
 		"only index.json":  {indexName: image},
@@ -487,4 +490,45 @@ func (v *virtual) ReadAt(p []byte, at int64) (int, error) {
 		from += s.size()
 	}
 	return len(p), nil
+}
+
+// What is in the way in a layout is moved aside, and does not matter to who reads
+// or writes it from then on.
+func TestWriteLayoutDisplaces(t *testing.T) {
+	l, m := world(t)
+	c := plan(t, l, m)
+	dir := filepath.Join(t.TempDir(), "layout")
+	var told []string
+	o := Options{Displaced: func(path, to string) { told = append(told, path, to) }}
+	write := func(want bool) {
+		t.Helper()
+		told = nil
+		if changed, err := WriteLayout(t.Context(), dir, c, o); err != nil || changed != want {
+			t.Fatalf("changed %t, %v", changed, err)
+		}
+		sameBundle(t, c, dir)
+	}
+	write(true)
+	blob, stray := filepath.Join(dir, blobPath(l.Artifacts[0].SHA256)), filepath.Join(dir, blobPath(lock.Sum([]byte("stray"))))
+	for n, damage := range []func() error{
+		func() error {
+			return errors.Join(os.Remove(blob), os.MkdirAll(filepath.Join(blob, "precious"), 0o755))
+		},
+		func() error { return os.MkdirAll(filepath.Join(stray, "precious"), 0o755) },
+		func() error {
+			return errors.Join(os.RemoveAll(filepath.Join(dir, "blobs")), os.WriteFile(filepath.Join(dir, "blobs"), []byte("precious"), 0o644))
+		},
+	} {
+		if err := damage(); err != nil {
+			t.Fatal(err)
+		}
+		write(true)
+		if len(told) != 2 || told[1] != filepath.Join(dir, ".botkube-mirror/displaced", strconv.Itoa(n+1), filepath.Base(told[0])) {
+			t.Errorf("told %q", told)
+		}
+		write(false)
+	}
+	if data, err := os.ReadFile(filepath.Join(dir, ".botkube-mirror/displaced/3/blobs")); err != nil || string(data) != "precious" {
+		t.Errorf("what was moved is %q, %v", data, err)
+	}
 }

@@ -204,22 +204,10 @@ func (f *File) Publish() error {
 	return f.syncName()
 }
 
-// owned are the bits that the owner of a file needs to carry it on.
-const owned = 0o600
-
 // Keep keeps the file that is there, which has the bytes that would have been
-// written: it mends its mode, and makes its name durable, which may be news where a
-// run was killed that had renamed it.
-func (f *File) Keep() error {
-	fi, err := os.Stat(f.name)
-	if err == nil && fi.Mode()&owned != owned {
-		err = os.Chmod(f.name, fi.Mode()|owned)
-	}
-	if err != nil {
-		return err
-	}
-	return f.syncName()
-}
+// written. That it has its name may be news to the disk, where a run was killed that
+// had renamed it.
+func (f *File) Keep() error { return f.syncName() }
 
 func (f *File) syncName() error {
 	for _, dir := range append(f.created, filepath.Dir(f.name)) {
@@ -230,8 +218,15 @@ func (f *File) syncName() error {
 	return nil
 }
 
-// Same reports whether the file that is there has the bytes that were written.
+// owned are the bits that the owner of a file needs to carry it on.
+const owned = 0o600
+
+// Same reports whether the file that is there has the bytes that were written,
+// and can be used.
 func (f *File) Same(ctx context.Context) (bool, error) {
+	if fi, err := os.Stat(f.name); err == nil && fi.Mode()&owned != owned {
+		return false, nil
+	}
 	return sameBytes(ctx, f.temp.Name(), f.name)
 }
 

@@ -152,3 +152,46 @@ func TestCheck(t *testing.T) {
 		t.Errorf("a check left a directory: %v", err)
 	}
 }
+
+// TestMode wants a file to have its mode, and one that is right otherwise to be
+// given what it lacks.
+func TestMode(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("modes are not those of Unix")
+	}
+	name := filepath.Join(t.TempDir(), "file")
+	write(t, name, "x")
+	for before, want := range map[fs.FileMode]fs.FileMode{0o644: 0o644, 0: 0o644, 0o600: 0o644, 0o755: 0o755, 0o664: 0o664} {
+		if err := os.Chmod(name, before); err != nil {
+			t.Fatal(err)
+		}
+		f, err := Open(t.Context(), name, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(f.Keep(), f.Close()); err != nil {
+			t.Error(err)
+		}
+		if fi, err := os.Stat(name); err != nil || fi.Mode() != want {
+			t.Errorf("%v became %v (%v), want %v", before, fi.Mode(), err, want)
+		}
+	}
+}
+
+// TestLinkForALock wants what is no lock not to be waited for, nor followed.
+func TestLinkForALock(t *testing.T) {
+	dir, outside := t.TempDir(), filepath.Join(t.TempDir(), "outside")
+	if err := os.Symlink(outside, filepath.Join(dir, ".file.lock")); err != nil {
+		t.Skip(err)
+	}
+	if err := os.WriteFile(outside, []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(t.Context(), filepath.Join(dir, "file"), nil)
+	if fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), ".file.lock") {
+		t.Errorf("%v, want a refusal", err)
+	}
+	if data, err := os.ReadFile(outside); err != nil || string(data) != "x" {
+		t.Errorf("outside is %q, %v", data, err)
+	}
+}

@@ -89,11 +89,15 @@ func (t *Tree) leadsToDir(p string) bool {
 	return err == nil && fi.IsDir()
 }
 
-// ClearDir displaces what is no directory, such as a link, where one of ours
-// will be.
+// ClearDir is [Tree.MkdirAll] for who creates the directory himself, if there is
+// none.
 func (t *Tree) ClearDir(dir string) error {
-	if fi, err := t.Root.Lstat(dir); err != nil || fi.IsDir() {
-		return nil
+	fi, err := t.Root.Lstat(dir)
+	switch {
+	case err != nil:
+		return nil // creating it says what is wrong, if anything is
+	case fi.IsDir():
+		return t.mend(dir, fi.Mode())
 	}
 	return t.displace(dir, "is not a directory")
 }

@@ -1,0 +1,145 @@
+package transfer
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// line is a network connection that knows what moves on it, below TLS and
+// HTTP/2: a handshake, header fields, a frame of which some came.
+type line struct {
+	net.Conn
+	patience time.Duration
+	limit    *Limiter
+	// closed is done once the line is closed.
+	closed context.Context
+	close  context.CancelFunc
+	// read is when something last came, and throttled when it was last kept
+	// waiting here, in Unix nanoseconds; throttling is how many wait now.
+	read, throttled atomic.Int64
+	throttling      atomic.Int32
+
+	mu   sync.Mutex
+	open bool
+	// acked is how much [line.taken] last saw acknowledged.
+	acked uint64
+}
+
+// dial returns a function that dials for http.Transport, and tells the watch
+// of the request that it is for.
+func dial(patience time.Duration, limit *Limiter) func(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer := &net.Dialer{Timeout: patience, KeepAlive: 15 * time.Second}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dialer.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		l := newLine(conn, patience, limit)
+		if w, ok := ctx.Value(watchKey{}).(*Watch); ok {
+			w.dialled(l)
+		}
+		return l, nil
+	}
+}
+
+func newLine(conn net.Conn, patience time.Duration, limit *Limiter) *line {
+	l := &line{Conn: conn, patience: patience, limit: limit}
+	l.closed, l.close = context.WithCancel(context.Background())
+	l.read.Store(time.Now().UnixNano())
+	return l
+}
+
+// lineOf returns the line that a connection of http.Transport is over, nil if
+// it is not one of ours, and whether several requests may share it.
+func lineOf(conn net.Conn) (l *line, shared bool) {
+	if t, ok := conn.(*tls.Conn); ok {
+		shared = t.ConnectionState().NegotiatedProtocol == "h2"
+	}
+	for {
+		switch c := conn.(type) {
+		case *line:
+			return c, shared
+		case interface{ NetConn() net.Conn }:
+			conn = c.NetConn()
+		default:
+			return nil, shared
+		}
+	}
+}
+
+// established ends the handshake. Until then every read has a deadline, lest
+// it go on for ever when the request that it is for is gone.
+func (l *line) established() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.open {
+		l.open = true
+		_ = l.SetReadDeadline(time.Time{})
+	}
+}
+
+func (l *line) Read(p []byte) (int, error) {
+	l.mu.Lock()
+	if !l.open {
+		_ = l.SetReadDeadline(time.Now().Add(2 * l.patience))
+	}
+	l.mu.Unlock()
+	n, err := l.Conn.Read(l.limit.Piece(p))
+	if n > 0 {
+		l.throttle(n)
+		l.read.Store(time.Now().UnixNano())
+	}
+	return n, err
+}
+
+func (l *line) Write(p []byte) (n int, err error) {
+	for len(p) > n && err == nil {
+		var m int
+		piece := l.limit.Piece(p[n:])
+		l.throttle(len(piece))
+		m, err = l.Conn.Write(piece)
+		n += m
+	}
+	return n, err
+}
+
+func (l *line) Close() error {
+	l.close()
+	return l.Conn.Close()
+}
+
+// throttle waits until so many bytes may move.
+func (l *line) throttle(n int) {
+	if l.limit != nil {
+		l.throttling.Add(1)
+		l.limit.wait(l.closed, n)
+		l.throttled.Store(time.Now().UnixNano())
+		l.throttling.Add(-1)
+	}
+}
+
+func (l *line) lastRead() time.Time { return time.Unix(0, l.read.Load()) }
+
+// throttledSince reports whether the line was kept waiting here after a time.
+func (l *line) throttledSince(t time.Time) bool {
+	return l.throttling.Load() > 0 || l.throttled.Load() > t.UnixNano()
+}
+
+// taken reports whether the other side has taken something since it was last
+// asked. The system takes megabytes at once, which a slow line needs minutes
+// for, without a sign of it in between.
+func (l *line) taken() bool {
+	acked, ok := acknowledged(l.Conn)
+	if !ok {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := l.acked
+	l.acked = acked
+	return acked > before
+}

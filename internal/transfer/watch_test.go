@@ -1,0 +1,348 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// short is a patience that tests can afford, pace one that is well within it.
+const (
+	short = 400 * time.Millisecond
+	pace  = 20 * time.Millisecond
+)
+
+func newTestClient(t *testing.T, trust *tls.Config) *Client {
+	t.Helper()
+	transport := NewTransport(short, trust, nil)
+	t.Cleanup(transport.CloseIdleConnections)
+	return NewClient(transport, "the server", short)
+}
+
+// serve serves over TLS, by HTTP/2 if that is wanted.
+func serve(t *testing.T, http2 bool, h http.HandlerFunc) (url string, trust *tls.Config) {
+	t.Helper()
+	s := httptest.NewUnstartedServer(h)
+	s.EnableHTTP2 = http2
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Certificate())
+	return s.URL, &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+}
+
+func request(t *testing.T, method, url string, body io.Reader) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return req
+}
+
+// read does a request and reads the answer.
+func read(c *Client, req *http.Request) (string, error) {
+	resp, err := c.Do(req, 0)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Close()
+	data, err := io.ReadAll(resp)
+	return string(data), err
+}
+
+// drip passes what comes on a byte at a time.
+func drip(t *testing.T, to string, up, down time.Duration) (address string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	pass := func(dst, src net.Conn, pause time.Duration) {
+		defer dst.Close()
+		buf := make([]byte, 64)
+		for {
+			n, err := src.Read(buf)
+			for i := range n {
+				_, _ = dst.Write(buf[i : i+1])
+				time.Sleep(pause)
+			}
+			if err != nil {
+				return
+			}
+		}
+	}
+	go func() {
+		for {
+			in, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", to)
+			if err != nil {
+				_ = in.Close()
+				return
+			}
+			go pass(out, in, up)
+			go pass(in, out, down)
+		}
+	}()
+	return ln.Addr().String()
+}
+
+// Of a line that gives a byte now and then, neither the handshake nor the
+// header fields nor the body take too long, though each takes longer than the
+// patience that there is.
+func TestSlowIsNotStalled(t *testing.T) {
+	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url, trust := serve(t, http2, func(w http.ResponseWriter, req *http.Request) {
+				_, _ = io.WriteString(w, req.Proto+strings.Repeat(" body", 40))
+			})
+			slow := "https://" + drip(t, strings.TrimPrefix(url, "https://"), 0, time.Millisecond)
+			c := newTestClient(t, trust)
+			begun := time.Now()
+			got, err := read(c, request(t, "GET", slow, nil))
+			if err != nil || !strings.HasPrefix(got, name) {
+				t.Errorf("%q, %v after %s", got, err, time.Since(begun))
+			}
+			t.Logf("%s", time.Since(begun))
+		})
+	}
+}
+
+// Silence is noticed wherever it falls.
+func TestStalls(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	end := make(chan struct{})
+	defer close(end)
+	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
+		var mute atomic.Bool
+		url, trust := serve(t, http2, func(w http.ResponseWriter, req *http.Request) {
+			switch req.URL.Path {
+			case "/body":
+				_, _ = io.WriteString(w, "some")
+				_ = http.NewResponseController(w).Flush()
+			case "/upload":
+				_, _ = io.ReadFull(req.Body, make([]byte, 10))
+			}
+			if mute.Load() {
+				select {
+				case <-req.Context().Done():
+				case <-end:
+				}
+			}
+		})
+		mute.Store(true)
+		c := newTestClient(t, trust)
+		for path, body := range map[string]io.Reader{"/header": nil, "/body": nil, "/upload": bytes.NewReader(make([]byte, 32<<20))} {
+			method := "GET"
+			if body != nil {
+				method = "PUT"
+			}
+			if _, err := read(c, request(t, method, url+path, body)); !errors.Is(err, ErrStalled) || !Transient(err, 1) {
+				t.Errorf("%s %s: %v", name, path, err)
+			}
+		}
+		// The connection that said nothing is not asked again.
+		mute.Store(false)
+		if _, err := read(c, request(t, "GET", url, nil)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := read(c, request(t, "GET", "https://"+silent.Addr().String(), nil)); !errors.Is(err, ErrStalled) {
+			t.Errorf("handshake: %v", err)
+		}
+	}
+}
+
+// A line may be cut under an HTTP/2 connection without a word: the next
+// attempt must not be made over the same one.
+func TestDeadConnectionIsNotUsedAgain(t *testing.T) {
+	url, trust := serve(t, true, func(w http.ResponseWriter, req *http.Request) { _, _ = io.WriteString(w, "x") })
+	var dead atomic.Bool
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		for {
+			in, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", strings.TrimPrefix(url, "https://"))
+			if err != nil {
+				return
+			}
+			mortal := !dead.Load()
+			go func() { _, _ = io.Copy(out, in); _ = out.Close() }()
+			go func() {
+				defer in.Close()
+				buf := make([]byte, 1024)
+				for {
+					n, err := out.Read(buf)
+					if err != nil {
+						return
+					}
+					if !mortal || !dead.Load() {
+						_, _ = in.Write(buf[:n])
+					}
+				}
+			}()
+		}
+	}()
+	c := newTestClient(t, trust)
+	through := "https://" + ln.Addr().String()
+	if _, err := read(c, request(t, "GET", through, nil)); err != nil {
+		t.Fatal(err)
+	}
+	dead.Store(true)
+	if _, err := read(c, request(t, "GET", through, nil)); !errors.Is(err, ErrStalled) {
+		t.Fatal(err)
+	}
+	if _, err := read(c, request(t, "GET", through, nil)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// One of two streams of a connection is starved by the other, for longer than
+// a connection may be silent, and comes to its end.
+func TestStreamsThatShareALine(t *testing.T) {
+	url, trust := serve(t, true, func(w http.ResponseWriter, req *http.Request) {
+		flush := func(s string) { _, _ = io.WriteString(w, s); _ = http.NewResponseController(w).Flush() }
+		flush("a")
+		for range 3 * short / pace {
+			time.Sleep(pace)
+			if req.URL.Path == "/busy" {
+				flush("x")
+			}
+		}
+		flush("z")
+	})
+	c := newTestClient(t, trust)
+	busy := make(chan error)
+	go func() {
+		_, err := read(c, request(t, "GET", url+"/busy", nil))
+		busy <- err
+	}()
+	got, err := read(c, request(t, "GET", url+"/starved", nil))
+	if err := errors.Join(err, <-busy); err != nil || got != "az" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// What the system has taken of an upload, a slow line needs long for.
+func TestSlowUpload(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells what was acknowledged")
+	}
+	size := 10 << 20
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		n, buf := 0, make([]byte, 64<<10)
+		for {
+			m, err := req.Body.Read(buf)
+			n += m
+			if err != nil {
+				break
+			}
+			time.Sleep(time.Duration(m) * 5 * time.Second / time.Duration(size))
+		}
+		if n != size {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+	}))
+	defer s.Close()
+	body := &gaps{Reader: bytes.NewReader(make([]byte, size))}
+	if _, err := read(newTestClient(t, nil), request(t, "PUT", s.URL, body)); err != nil {
+		t.Error(err)
+	}
+	if body.longest < short {
+		t.Skipf("the system never let a read wait for longer than %s", body.longest)
+	}
+}
+
+// gaps notes how long there was between reads.
+type gaps struct {
+	io.Reader
+	last    time.Time
+	longest time.Duration
+}
+
+func (g *gaps) Read(p []byte) (int, error) {
+	if !g.last.IsZero() {
+		g.longest = max(g.longest, time.Since(g.last))
+	}
+	g.last = time.Now()
+	return g.Reader.Read(p)
+}
+
+// What is held back here is not the other side's silence.
+func TestThrottledIsNotStalled(t *testing.T) {
+	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
+		url, trust := serve(t, http2, func(w http.ResponseWriter, req *http.Request) {
+			if n, _ := io.Copy(io.Discard, req.Body); n == 0 {
+				_, _ = w.Write(make([]byte, 4000))
+			}
+		})
+		transport := NewTransport(short, trust, NewLimiter(40_000))
+		t.Cleanup(transport.CloseIdleConnections)
+		c := NewClient(transport, "the server", short)
+		var wg sync.WaitGroup
+		for i := range 8 {
+			req := request(t, "GET", url, nil)
+			if i%2 == 0 {
+				req = request(t, "PUT", url, bytes.NewReader(make([]byte, 4000)))
+			}
+			wg.Go(func() {
+				if _, err := read(c, req); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+}
+
+// The time that whoever reads takes is not the other side's.
+func TestRest(t *testing.T) {
+	url, trust := serve(t, false, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1<<20)) })
+	resp, err := newTestClient(t, trust).Do(request(t, "GET", url, nil), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Close()
+	time.Sleep(2 * short)
+	if n, err := io.Copy(io.Discard, resp); n != 1<<20 || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}
+
+func TestWatchGivesTheParentsReason(t *testing.T) {
+	parent, cancel := context.WithCancelCause(t.Context())
+	w := NewWatch(parent, time.Hour, nil)
+	defer w.Stop()
+	cause := errors.New("why")
+	cancel(cause)
+	if got := w.Reason(); got != cause {
+		t.Error(got)
+	}
+}
