@@ -236,11 +236,21 @@ func (v *verifying) target(ctx context.Context) error {
 	case fi.IsDir():
 		return v.directory(ctx, path)
 	}
-	if _, err := inspectFile(path); err != nil {
-		return err
+	return v.file(ctx, path)
+}
+
+// file verifies a file that does not begin like a tar: a bundle, of which too
+// little is left to tell, or no mirror.
+func (v *verifying) file(ctx context.Context, path string) error {
+	start, err := startOf(path)
+	if err != nil {
+		return unopened(path, err)
 	}
-	return fault.New(fault.Usage, "%s is a lock, which there is nothing to verify of", path).
-		WithHint("compare a mirror with it: botkube-mirror verify MIRROR --against %s", path)
+	if looksLikeLock(start) {
+		return fault.New(fault.Usage, "%s is a lock, which there is nothing to verify of", path).
+			WithHint("compare a mirror with it: botkube-mirror verify MIRROR --against %s", path)
+	}
+	return v.layout(ctx, path)
 }
 
 // layout verifies a bundle or an image, in a file or a directory.
