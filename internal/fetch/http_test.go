@@ -643,8 +643,8 @@ func TestOwnTroubleIsNotTheServers(t *testing.T) {
 	u := newUpstream(t, random(10))
 	f := fixed(t)
 	url := u.URL + "/x"
-	check(t, os.Mkdir(filepath.Join(f.store.Dir(), "ingest", lock.Sum([]byte(url)).String()+".lock"), 0o755))
-	f.wantFault(t, fetch.Request{URL: url}, fault.Unexpected, url, "is a directory")
+	check(t, os.RemoveAll(filepath.Join(f.store.Dir(), "ingest")))
+	f.wantFault(t, fetch.Request{URL: url}, fault.Unexpected, url, "ingest")
 	if n := len(u.seen()); n != 0 {
 		t.Errorf("%d requests", n)
 	}
