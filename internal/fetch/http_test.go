@@ -706,10 +706,8 @@ func TestOwnTroubleIsNotTheServers(t *testing.T) {
 	u := newUpstream(t, random(10))
 	f := fixed(t)
 	url := u.URL + "/x"
-	ingest := filepath.Join(f.store.Dir(), "ingest")
-	check(t, os.RemoveAll(ingest))
-	check(t, os.WriteFile(ingest, nil, 0o644))
-	f.wantFault(t, fetch.Request{URL: url}, fault.Unexpected, url, "not a directory")
+	check(t, os.RemoveAll(filepath.Join(f.store.Dir(), "ingest")))
+	f.wantFault(t, fetch.Request{URL: url}, fault.Unexpected, url, "ingest")
 	if n := len(u.seen()); n != 0 {
 		t.Errorf("%d requests", n)
 	}

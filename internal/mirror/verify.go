@@ -235,6 +235,8 @@ func (v *verifying) target(ctx context.Context) error {
 		return v.layout(ctx, path)
 	case fi.IsDir():
 		return v.directory(ctx, path)
+	case !fi.Mode().IsRegular():
+		return fault.New(fault.Usage, "%s is neither a regular file nor a directory", path).WithHint(inspectHint)
 	}
 	return v.file(ctx, path)
 }
