@@ -105,6 +105,17 @@ var upstreamFaults = []*fault{
 		want: done(allOfIt),
 	},
 	{
+		name: "the connection drops, and the server tells no version of the file", downloads: true, places: downloaded,
+		answer: func(a *answer) {
+			a.etag = ""
+			if a.get() && a.n == 0 {
+				a.drop(middle(a))
+			}
+			a.right()
+		},
+		want: done(nothing), except: map[string]want{"dependency": done(allOfIt)},
+	},
+	{
 		name: "the file changes while the connection is down", downloads: true, places: downloaded, delivers: reversed,
 		answer: func(a *answer) {
 			if a.get() && a.n == 0 {

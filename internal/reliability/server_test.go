@@ -186,7 +186,9 @@ type answer struct {
 
 // right answers as a good server does.
 func (a *answer) right() {
-	a.Header().Set("ETag", a.etag)
+	if a.etag != "" {
+		a.Header().Set("ETag", a.etag)
+	}
 	a.Header().Set("Content-Type", "application/octet-stream")
 	http.ServeContent(a, a.request, "", time.Time{}, bytes.NewReader(a.data))
 }
