@@ -2,4 +2,4 @@
 
 package reliability
 
-const racing = false
+const raceEnabled = false

@@ -2,4 +2,4 @@
 
 package reliability
 
-const racing = true
+const raceEnabled = true

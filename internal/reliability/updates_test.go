@@ -23,7 +23,7 @@ import (
 // wanted, or in vain: the race detector sees only the test itself, and slows it down.
 func skipLong(t *testing.T) {
 	t.Helper()
-	if testing.Short() || racing {
+	if testing.Short() || raceEnabled {
 		t.Skip("it runs the program many times")
 	}
 }
