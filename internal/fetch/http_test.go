@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -228,6 +229,65 @@ func TestUnguardedRestStartsOver(t *testing.T) {
 				t.Errorf("events:\n%s", f)
 			}
 		})
+	}
+}
+
+// Where a digest is known, a server need not vouch for the rest; what does not
+// fit is found out.
+func TestDigestGuards(t *testing.T) {
+	data := random(1 << 20)
+	u := newUpstream(t, data)
+	u.etag, u.modified = "", time.Time{}
+	u.then(u.cut(1000))
+	f := fixed(t)
+	req := fetch.Request{URL: u.URL + "/x", Checksums: sha256Of(data)}
+	if r := f.want(t, req, data); r.Transferred != int64(len(data)) || f.count("restarted") != 0 {
+		t.Errorf("%+v\n%s", r, f)
+	}
+	if seen := u.seen(); seen[1].Header.Get("Range") != "bytes=1000-" || seen[1].Header.Get("If-Range") != "" {
+		t.Errorf("%v", seen[1].Header)
+	}
+	other := slices.Clone(data)
+	other[0] ^= 1
+	u.data = other
+	u.then(u.cut(1000), func(w http.ResponseWriter, r *http.Request) {
+		u.mu.Lock()
+		u.data = data
+		u.mu.Unlock()
+		u.right(w, r)
+	})
+	f = fixed(t)
+	if r := f.want(t, req, data); r.Transferred != 2*int64(len(data)) || f.count("restarted: the checksum does not match") != 1 {
+		t.Errorf("%+v\n%s", r, f)
+	}
+}
+
+// reset breaks the connection after n bytes of the body, without taking leave.
+func (u *upstream) reset(n int) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		u.right(&limited{ResponseWriter: w, left: n, end: func() {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				panic(err)
+			}
+			_ = conn.(*net.TCPConn).SetLinger(0)
+			_ = conn.Close()
+			panic(http.ErrAbortHandler)
+		}}, r)
+	}
+}
+
+func TestReset(t *testing.T) {
+	data := random(1 << 20)
+	for name, checksums := range map[string][]agent.Checksum{"vouched for": sha256Of(data), "not vouched for": nil} {
+		u := newUpstream(t, data)
+		u.then(u.reset(0), u.reset(300_000), u.reset(600_000))
+		f := fixed(t)
+		r := f.want(t, fetch.Request{URL: u.URL + "/x", Checksums: checksums}, data)
+		// What was on its way when the connection was reset is lost.
+		if f.count("retrying") != 3 || f.count("restarted") != 0 || r.Transferred != int64(len(data)) {
+			t.Errorf("%s: %+v\n%s", name, r, f)
+		}
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 
 // getHTTP downloads from a web server, and goes on where an earlier attempt or
 // an earlier run left off as long as the server vouches for the bytes being of
-// the same version (RFC 9110, section 13.1.5).
+// the same version (RFC 9110, section 13.1.5), or a digest of the whole does.
 func (d *download) getHTTP(ctx context.Context, u *url.URL) error {
 	if err := d.recover(ctx); err != nil {
 		return err
@@ -102,7 +102,8 @@ func (d *download) header() (http.Header, error) {
 		h.Set("Cache-Control", "no-cache")
 	}
 	size, guard := d.in.Size(), d.in.Origin().Guard
-	if size > 0 && guard == "" {
+	// Where a digest will tell, it takes the place of the server's word.
+	if size > 0 && guard == "" && !d.want.vouched() {
 		if err := d.restart("the server gives nothing to tell one version of the file from another by"); err != nil {
 			return nil, err
 		}
@@ -111,7 +112,9 @@ func (d *download) header() (http.Header, error) {
 	switch {
 	case size > 0:
 		h.Set("Range", fmt.Sprintf("bytes=%d-", size))
-		h.Set("If-Range", guard)
+		if guard != "" {
+			h.Set("If-Range", guard)
+		}
 	case d.record != nil && d.record.ETag != "":
 		h.Set("If-None-Match", d.record.ETag)
 	case d.record != nil && d.record.LastModified != "":

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -814,4 +815,116 @@ func TestWaiting(t *testing.T) {
 	}
 	check(t, in.Close())
 	check(t, <-done)
+}
+
+// secure runs a registry that is whatever a handler makes of it, over HTTP/2.
+func secure(t testing.TB, h http.HandlerFunc) (host, caFile string) {
+	t.Helper()
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.ProtoMajor != 2 {
+			t.Errorf("%s %s over %s", req.Method, req.URL, req.Proto)
+		}
+		if req.URL.Path != "/v2/" {
+			h(w, req)
+		}
+	}))
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	caFile = filepath.Join(t.TempDir(), "ca.pem")
+	check(t, os.WriteFile(caFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600))
+	return strings.TrimPrefix(srv.URL, "https://"), caFile
+}
+
+// Over HTTP/2, too, a transfer that breaks or stalls goes on.
+func TestHTTP2(t *testing.T) {
+	blob, data := content(t, 8<<20)
+	const cut, stall = 3 << 20, 5 << 20
+	var gets, patches int
+	var stored []byte
+	host, caFile := secure(t, func(w http.ResponseWriter, req *http.Request) {
+		switch req.Method {
+		case http.MethodGet:
+			gets++
+			end := map[int]int{1: cut, 2: stall}[gets]
+			if end == 0 {
+				http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(data))
+				return
+			}
+			from := map[int]int{2: cut}[gets]
+			if from > 0 {
+				w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(data)-1, len(data)))
+				w.WriteHeader(http.StatusPartialContent)
+			}
+			_, _ = w.Write(data[from:end])
+			_ = http.NewResponseController(w).Flush()
+			if end == stall {
+				<-req.Context().Done()
+			}
+			panic(http.ErrAbortHandler)
+		case http.MethodPost:
+			w.Header().Set("Location", "/upload")
+			w.WriteHeader(http.StatusAccepted)
+		case http.MethodPatch:
+			if patches++; patches == 1 {
+				_, _ = io.ReadFull(req.Body, make([]byte, 1000))
+				<-req.Context().Done()
+				return
+			}
+			stored, _ = io.ReadAll(req.Body)
+			w.Header().Set("Location", "/upload")
+			w.WriteHeader(http.StatusAccepted)
+		case http.MethodPut:
+			w.WriteHeader(http.StatusCreated)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+		}
+	})
+	r := open(t, newClient(t, registry.Config{CAFile: caFile, StallTimeout: 300 * time.Millisecond}), host, true)
+	if n := pull(t, r, blob, data); n != blob.Size || gets != 3 {
+		t.Errorf("%d bytes came, in %d requests", n, gets)
+	}
+	_, err := r.Upload(t.Context(), blob, opener(data), nil)
+	check(t, err)
+	if patches != 2 || !bytes.Equal(stored, data) {
+		t.Errorf("%d attempts, %d bytes", patches, len(stored))
+	}
+}
+
+// A line that brings a little at a time is not cut, however long the whole takes.
+func TestSlowDownload(t *testing.T) {
+	blob, data := content(t, 30)
+	var n int
+	r := open(t, newClient(t, registry.Config{PlainHTTP: true, StallTimeout: 300 * time.Millisecond}), serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		n++
+		for i := range data {
+			_, _ = w.Write(data[i : i+1])
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(30 * time.Millisecond)
+		}
+	}), false)
+	if pull(t, r, blob, data); n != 1 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+// A connection that is reset in the middle of an answer costs what was on its way.
+func TestDownloadReset(t *testing.T) {
+	blob, data := content(t, 1<<20)
+	var n int
+	r := plain(t, serve(t, func(w http.ResponseWriter, req *http.Request) {
+		if n++; n > 1 {
+			http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(data))
+			return
+		}
+		w.Header().Set("Content-Length", fmt.Sprint(len(data)))
+		_, _ = w.Write(data[:300_000])
+		conn, _, err := http.NewResponseController(w).Hijack()
+		check(t, err)
+		_ = conn.(*net.TCPConn).SetLinger(0)
+		_ = conn.Close()
+	}))
+	if got := pull(t, r, blob, data); got != blob.Size || n != 2 {
+		t.Errorf("%d bytes came, in %d requests", got, n)
+	}
 }

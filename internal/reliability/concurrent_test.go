@@ -196,6 +196,28 @@ func TestTwoAtOnce(t *testing.T) {
 	}
 }
 
+// TestManyAtOnce wants runs to get along that nobody makes meet, or keeps from it.
+func TestManyAtOnce(t *testing.T) {
+	for _, f := range forms {
+		t.Run(f.name, func(t *testing.T) {
+			g := newSluice(t)
+			good := undisturbed(t, f, g)
+			for range 3 {
+				p := newPlace(t, f)
+				w := &reference{url: g.url, store: p.store}
+				var all []*process
+				for range 4 {
+					all = append(all, start(t, w.pull(f.prefix+p.out)...))
+				}
+				for _, run := range all {
+					run.wantEnd(t, 0)
+				}
+				p.wantClean(t, good)
+			}
+		})
+	}
+}
+
 // TestKilledWhileAnotherWaits wants who waited to go on where the killed run was.
 func TestKilledWhileAnotherWaits(t *testing.T) {
 	for _, f := range forms {

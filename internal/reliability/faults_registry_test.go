@@ -49,7 +49,7 @@ var registryFaults = []*registryFault{
 	},
 	{
 		name: "the connection drops every time", faults: cut(1000, 0), want: fails(3, "gave up after", nothing),
-		except: map[string]want{"push": fails(3, "gave up after", aPart)},
+		except: map[string]want{"push": fails(3, "gave up after", aPart), "verify docker://": fails(3, "gave up after", aPart)},
 	},
 	{
 		name: "the connection drops, and the registry sends no ranges", reads: true,
@@ -69,11 +69,16 @@ var registryFaults = []*registryFault{
 	{name: "503 every time", faults: answers("/v2/", http.StatusServiceUnavailable, 0), want: fails(3, "503 Service Unavailable", nothing)},
 	{name: "401", faults: answers("/v2/", http.StatusUnauthorized, 0, "WWW-Authenticate", `Basic realm="registry"`), want: fails(3, "401 Unauthorized", nothing)},
 	{name: "403", faults: answers("/v2/", http.StatusForbidden, 0), want: fails(3, "403 Forbidden", nothing)},
-	{name: "a blob is missing", reads: true, faults: answers("", http.StatusNotFound, 0), want: fails(3, "404 Not Found", nothing)},
+	{
+		name: "a blob is missing", reads: true, faults: answers("", http.StatusNotFound, 0), want: fails(3, "404 Not Found", nothing),
+		except: map[string]want{"verify docker://": fails(5, "missing", nothing)},
+	},
 	{name: "a manifest is missing", reads: true, faults: answers("/manifests/", http.StatusNotFound, 0), want: fails(3, "404 Not Found", nothing)},
 	{
 		name: "a blob is damaged once", reads: true,
 		faults: []registrytest.Fault{{Do: registrytest.FlipResponse, At: middleOf, Times: 1}}, want: done(allOfIt),
+		// It looks once at what the registry gives.
+		except: map[string]want{"verify docker://": fails(4, "in the registry", allOfIt)},
 	},
 	{
 		name: "a blob is damaged every time", reads: true,

@@ -49,8 +49,11 @@ func dropAt(at func(*answer) int) func(*answer) { return func(a *answer) { a.dro
 
 // documents says of small files, which are not resumed, how that ends.
 func documents(w want) map[string]want {
-	return map[string]want{"index": w, "checksum": w}
+	return map[string]want{"index": w, "checksum": w, "chart": w}
 }
+
+// wrongChart is how it ends if a chart is not what its repository says.
+func wrongChart(a again) want { return fails(4, "but the chart repository says", a) }
 
 // unsized are outcomes for list, which can do without a size.
 var unsized = map[string]want{"archive/list": unknownSize, "dependency/list": unknownSize}
@@ -188,7 +191,7 @@ var upstreamFaults = []*fault{
 	{
 		name: "damaged once", downloads: true, answer: once((*answer).corrupt), delivers: damagedTool, want: done(allOfIt),
 		except: and(documents(unnoticed), map[string]want{
-			"dependency":                unnoticed,
+			"dependency": unnoticed, "chart": wrongChart(allOfIt),
 			"index/pull to a directory": wrongSum("the index of a"), "index/pull to a file": wrongSum("the index of a"),
 			"checksum/pull to a directory": wrongSum("tool00.sha256"), "checksum/pull to a file": wrongSum("tool00.sha256"),
 		}),
@@ -196,7 +199,7 @@ var upstreamFaults = []*fault{
 	{
 		name: "damaged every time", downloads: true, answer: always((*answer).corrupt), delivers: damagedTool, want: fails(4, "does not match", allOfIt),
 		except: and(documents(unnoticed), map[string]want{
-			"dependency":                unnoticed,
+			"dependency": unnoticed, "chart": wrongChart(allOfIt),
 			"index/pull to a directory": wrongSum("the index of a"), "index/pull to a file": wrongSum("the index of a"),
 			"checksum/pull to a directory": wrongSum("tool00.sha256"), "checksum/pull to a file": wrongSum("tool00.sha256"),
 		}),
@@ -204,7 +207,7 @@ var upstreamFaults = []*fault{
 	{
 		name: "Content-Length is too short", downloads: true, delivers: func(data []byte) []byte { return data[:short(data)] },
 		answer: always(func(a *answer) { a.raw(fmt.Sprintf("Content-Length: %d", short(a.data)), a.data) }),
-		want:   fails(4, "", allOfIt), except: map[string]want{"dependency": unnoticed, "index": fails(4, "cannot be used", allOfIt), "checksum": fails(4, "gives no checksum", allOfIt)},
+		want:   fails(4, "", allOfIt), except: map[string]want{"dependency": unnoticed, "chart": wrongChart(allOfIt), "index": fails(4, "cannot be used", allOfIt), "checksum": fails(4, "gives no checksum", allOfIt)},
 	},
 	{
 		name: "Content-Length is too long", downloads: true,
@@ -223,12 +226,12 @@ var upstreamFaults = []*fault{
 			a.data = compressed(a.data)
 			a.whole()
 		},
-		want: fails(3, "compresses the file", aPart), except: and(documents(fails(3, "compresses the file", allOfIt)), map[string]want{"archive": fails(4, "does not match", allOfIt)}),
+		want: fails(3, "compresses the file", aPart), except: and(documents(fails(3, "compresses the file", allOfIt)), map[string]want{"chart": wrongChart(allOfIt), "archive": fails(4, "does not match", allOfIt)}),
 	},
 	{
 		name: "an empty file", answer: func(a *answer) { a.data = nil; a.whole() }, want: fails(3, "empty", nothing),
 		except: map[string]want{
-			"archive": fails(4, "does not match", nothing), "checksum": fails(4, "gives no checksum", nothing),
+			"chart": wrongChart(nothing), "archive": fails(4, "does not match", nothing), "checksum": fails(4, "gives no checksum", nothing),
 			"archive/list": done(nothing), "dependency/list": done(nothing),
 		},
 	},

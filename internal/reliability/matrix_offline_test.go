@@ -59,6 +59,7 @@ var offlineCommands = []*offlineCommand{
 			return []string{"push", bundle, m.registry.host() + "/mirror", "--plain-http", "--skip", "image"}
 		},
 	},
+	{name: "verify", args: func(_ *offline, bundle string) []string { return []string{"verify", bundle} }},
 	{name: "list", kept: "nothing shown", args: func(_ *offline, bundle string) []string { return []string{"list", bundle} }},
 	{name: "diff", kept: "nothing shown", args: func(m *offline, bundle string) []string { return []string{"diff", bundle, m.good} }},
 }
@@ -224,7 +225,7 @@ func (c *offlineCell) run(t *testing.T) string {
 	case wanted.code == 0:
 		return "done"
 	}
-	return fmt.Sprintf("exit %d, %s", wanted.code, c.command.kept)
+	return strings.TrimSuffix(fmt.Sprintf("exit %d, %s", wanted.code, c.command.kept), ", ")
 }
 
 // about is what a message must name.

@@ -83,6 +83,13 @@ var registryCommands = []*registryCommand{
 		blob: func(r *registries) blobRef { return r.lock },
 	},
 	{
+		name: "verify docker://",
+		args: func(_ *exchange, host, _ string) []string {
+			return []string{"verify", "docker://" + host + "/" + bundleRepository + ":" + tag}
+		},
+		blob: func(r *registries) blobRef { return r.archive },
+	},
+	{
 		name: "pull --with-agent-image", output: "bundle.tar", kept: "nothing written",
 		args: func(m *exchange, host, output string) []string {
 			return []string{"pull", "--version", tag, "--repository", "a=" + m.registries.index, "-o", output,

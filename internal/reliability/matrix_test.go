@@ -172,7 +172,10 @@ func (w want) text(kept string) string {
 	case w.code == 0:
 		return fmt.Sprintf("done, %s again", w.again)
 	}
-	return fmt.Sprintf("exit %d, %s, %s again", w.code, kept, w.again)
+	if kept != "" {
+		kept += ", "
+	}
+	return fmt.Sprintf("exit %d, %s%s again", w.code, kept, w.again)
 }
 
 // checkAgain compares how many bytes of a file of some size came more than once.
@@ -183,7 +186,7 @@ func (w want) checkAgain(t testing.TB, bytes int64, size int) {
 	}
 }
 
-// start runs the program to its end, which must come: a test that hangs says nothing.
+// within runs the program to its end, which must come: a test that hangs says nothing.
 func within(t testing.TB, c *exec.Cmd) outcome {
 	t.Helper()
 	watch := time.AfterFunc(2*time.Minute, func() { _ = c.Process.Kill() })
@@ -211,7 +214,8 @@ func checkMessage(t testing.TB, got outcome, texts ...string) {
 		}
 	}
 	for _, text := range texts {
-		if !strings.Contains(message, text) {
+		// What verify finds is its result.
+		if !strings.Contains(message+got.stdout, text) {
 			t.Errorf("the message does not say %q: %q", text, message)
 		}
 	}

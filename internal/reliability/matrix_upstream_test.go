@@ -35,9 +35,16 @@ const (
 	theArchive    place = "archive"    // the index has its checksum
 	theDependency place = "dependency" // nobody vouches for it
 	theChecksum   place = "checksum"   // the publisher's, of the dependency
+	theChart      place = "chart"      // its repository has its digest
 )
 
-var places = []place{theIndex, theArchive, theDependency, theChecksum}
+var places = []place{theIndex, theArchive, theDependency, theChecksum, theChart}
+
+// victims are the files at the places.
+var victims = map[place]string{
+	theIndex: "/plugins-index.yaml", theArchive: "/p00.tar.gz", theDependency: "/tool00",
+	theChecksum: "/tool00.sha256", theChart: "/botkube-v1.14.0.tgz",
+}
 
 // placeTitles are the headings of the tables.
 var placeTitles = map[place]string{
@@ -45,6 +52,7 @@ var placeTitles = map[place]string{
 	theArchive:    "Around a plugin whose checksum is in the index",
 	theDependency: "Around a dependency that nobody vouches for",
 	theChecksum:   "Around a publisher's checksum file",
+	theChart:      "Around the Helm chart",
 }
 
 // fault is something that goes wrong on the way to a file.
@@ -93,11 +101,13 @@ type upstreamCommand struct {
 	old    bool
 	// downloads are the files that it downloads; of others it asks for the size.
 	downloads []place
+	// chart says that it is about the chart, alone.
+	chart bool
 	// check looks at a finished output.
 	check func(t testing.TB, w *world, output string)
 }
 
-var everything = []place{theIndex, theArchive, theDependency, theChecksum}
+var everything = []place{theIndex, theArchive, theDependency, theChecksum, theChart}
 
 var upstreamCommands = []*upstreamCommand{
 	{name: "pull to a directory", args: []string{"pull", "-o"}, output: "plugins", old: true, downloads: everything, check: checkPlugins},
@@ -105,6 +115,7 @@ var upstreamCommands = []*upstreamCommand{
 	{name: "lock", args: []string{"lock"}, output: "botkube-mirror.lock.json", old: true,
 		downloads: []place{theIndex, theDependency, theChecksum}, check: checkLock},
 	{name: "list", args: []string{"list"}, downloads: []place{theIndex, theChecksum}},
+	{name: "pull --with-chart", args: []string{"pull", "-o"}, output: "bundle.tar", downloads: everything, check: checkBundle, chart: true},
 }
 
 // plugins is how many the matrix's upstream has. Trouble is around the first,
@@ -141,8 +152,8 @@ func releases(t testing.TB) [plugins]release {
 type world struct {
 	fault *fault
 	place place
-	// index, archives and tools are its sites, faulty is the one in trouble.
-	index, archives, tools, faulty *site
+	// index, archives, tools and charts are its sites, faulty is the one in trouble.
+	index, archives, tools, charts, faulty *site
 	// dir is where everything is written.
 	dir string
 	env []string
@@ -155,13 +166,10 @@ type world struct {
 func newWorld(t testing.TB, f *fault, p place) *world {
 	t.Helper()
 	w := &world{fault: f, place: p, dir: t.TempDir()}
-	victims := map[place]string{
-		theIndex: "/plugins-index.yaml", theArchive: "/p00.tar.gz", theDependency: "/tool00", theChecksum: "/tool00.sha256",
-	}
 	for _, s := range []struct {
 		site   **site
 		places []place
-	}{{&w.index, []place{theIndex}}, {&w.archives, []place{theArchive}}, {&w.tools, []place{theDependency, theChecksum}}} {
+	}{{&w.index, []place{theIndex}}, {&w.archives, []place{theArchive}}, {&w.tools, []place{theDependency, theChecksum}}, {&w.charts, []place{theChart}}} {
 		if slices.Contains(s.places, p) {
 			*s.site = startSite(t, f, victims[p])
 			w.faulty = *s.site
@@ -185,9 +193,19 @@ func (w *world) fill(t testing.TB) {
 			i, w.archives.at(archive), secrets[1], i, w.tools.at(tool), sum(r.archive))
 	}
 	w.index.files["/plugins-index.yaml"] = index.Bytes()
+	if w.charts != nil {
+		w.charts.files[victims[theChart]] = chart(t)
+		w.charts.files["/index.yaml"] = fmt.Appendf(nil, "entries: {botkube: [{name: botkube, version: v1.14.0, digest: %s, urls: [botkube-v1.14.0.tgz]}]}\n", sum(chart(t)))
+	}
 	if w.place == theChecksum {
 		w.tools.files["/tool00.sha256"] = fmt.Appendln(nil, sum(releases(t)[0].tool))
 	}
+}
+
+// chart returns a chart of Botkube.
+func chart(t testing.TB) []byte {
+	t.Helper()
+	return pack(t, "botkube/Chart.yaml", []byte("apiVersion: v2\nname: botkube\nversion: v1.14.0\n"))
 }
 
 // at returns the URL of a file, relative to the index's where the site has no own.
@@ -233,6 +251,9 @@ func (w *world) run(t testing.TB, c *upstreamCommand) outcome {
 	check(t, err)
 	u.User = url.UserPassword("robot", secrets[0])
 	args = append(args, "--repository", "a="+u.String()+"/plugins-index.yaml", "--store", w.store(), "--retries", "2")
+	if c.chart {
+		args = append(args, "--version", tag, "--with-chart="+w.charts.url)
+	}
 	if w.fault.stall {
 		args = append(args, "--stall-timeout", "1s")
 	}
@@ -373,6 +394,9 @@ func checkBundle(t testing.TB, w *world, file string) {
 	for i, r := range releases(t) {
 		wanted = append(wanted, sum(r.archive), sum(w.tool(t, i)))
 	}
+	if w.place == theChart {
+		wanted = append(wanted, sum(chart(t)))
+	}
 	checkTar(t, file, wanted...)
 }
 
@@ -414,7 +438,8 @@ func upstreamTables(t testing.TB) []*table {
 	stall, old := hasStallTimeout(t), oldMirror(t)
 	for _, p := range places {
 		tab := &table{title: placeTitles[p]}
-		for _, c := range upstreamCommands {
+		commands := slices.DeleteFunc(slices.Clone(upstreamCommands), func(c *upstreamCommand) bool { return c.chart != (p == theChart) })
+		for _, c := range commands {
 			tab.columns = append(tab.columns, c.name)
 		}
 		for _, f := range upstreamFaults {
@@ -422,7 +447,7 @@ func upstreamTables(t testing.TB) []*table {
 				continue
 			}
 			r := &row{name: f.name}
-			for _, c := range upstreamCommands {
+			for _, c := range commands {
 				if f.downloads && !slices.Contains(c.downloads, p) {
 					r.cells = append(r.cells, nil)
 					continue

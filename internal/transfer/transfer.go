@@ -1,5 +1,6 @@
 // Package transfer is what every transfer over HTTP has in common, whoever is
-// at the other end: patience, repetition, and what failures mean.
+// at the other end: how patient it is, how fast, how it is repeated and resumed,
+// and what its failures mean.
 package transfer
 
 import (

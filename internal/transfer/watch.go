@@ -29,9 +29,9 @@ type Watch struct {
 
 	mu    sync.Mutex
 	timer *time.Timer
-	// patience is how long nothing may move now, answering what it is once
-	// the request is sent.
-	patience, answering time.Duration
+	// patience is how long nothing may move now: usual, or, once the request
+	// is sent, answering.
+	patience, usual, answering time.Duration
 	// moved is when something last did.
 	moved   time.Time
 	resting bool
@@ -46,7 +46,7 @@ type Watch struct {
 // NewWatch begins to watch. Signs, if not nil, reports whether something has
 // moved since it was last asked that nobody told of.
 func NewWatch(ctx context.Context, patience time.Duration, signs func() bool) *Watch {
-	w := &Watch{parent: ctx, signs: signs, patience: patience, answering: patience, moved: time.Now()}
+	w := &Watch{parent: ctx, signs: signs, patience: patience, usual: patience, answering: patience, moved: time.Now()}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -138,6 +138,7 @@ func (w *Watch) connect(conn net.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.line, w.shared, w.connected = l, shared, conn != nil
+	w.patience = w.usual // a redirect, or a new token, may have come between
 	w.move()
 }
 
@@ -171,10 +172,10 @@ func (w *Watch) asked() {
 }
 
 // answered is told that the body of the answer begins.
-func (w *Watch) answered(patience time.Duration) {
+func (w *Watch) answered() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.patience, w.answering, w.sending = patience, patience, false
+	w.patience, w.answering, w.sending = w.usual, w.usual, false
 }
 
 // look ends the request unless there are signs of life.
@@ -234,7 +235,7 @@ func (c *Client) Do(req *http.Request, answering time.Duration) (*Response, erro
 		r.watch.Stop()
 		return nil, err
 	}
-	r.watch.answered(c.patience)
+	r.watch.answered()
 	return r, nil
 }
 

@@ -20,7 +20,7 @@ import (
 
 // short is a patience that tests can afford, pace one that is well within it.
 const (
-	short = 400 * time.Millisecond
+	short = 500 * time.Millisecond
 	pace  = 20 * time.Millisecond
 )
 
@@ -127,6 +127,7 @@ func TestSlowIsNotStalled(t *testing.T) {
 
 // Silence is noticed wherever it falls.
 func TestStalls(t *testing.T) {
+	t.Parallel()
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -176,6 +177,7 @@ func TestStalls(t *testing.T) {
 // A line may be cut under an HTTP/2 connection without a word: the next
 // attempt must not be made over the same one.
 func TestDeadConnectionIsNotUsedAgain(t *testing.T) {
+	t.Parallel()
 	url, trust := serve(t, true, func(w http.ResponseWriter, req *http.Request) { _, _ = io.WriteString(w, "x") })
 	var dead atomic.Bool
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -227,6 +229,7 @@ func TestDeadConnectionIsNotUsedAgain(t *testing.T) {
 // One of two streams of a connection is starved by the other, for longer than
 // a connection may be silent, and comes to its end.
 func TestStreamsThatShareALine(t *testing.T) {
+	t.Parallel()
 	url, trust := serve(t, true, func(w http.ResponseWriter, req *http.Request) {
 		flush := func(s string) { _, _ = io.WriteString(w, s); _ = http.NewResponseController(w).Flush() }
 		flush("a")
@@ -252,6 +255,7 @@ func TestStreamsThatShareALine(t *testing.T) {
 
 // What the system has taken of an upload, a slow line needs long for.
 func TestSlowUpload(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells what was acknowledged")
 	}
@@ -297,6 +301,7 @@ func (g *gaps) Read(p []byte) (int, error) {
 
 // What is held back here is not the other side's silence.
 func TestThrottledIsNotStalled(t *testing.T) {
+	t.Parallel()
 	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		url, trust := serve(t, http2, func(w http.ResponseWriter, req *http.Request) {
 			if n, _ := io.Copy(io.Discard, req.Body); n == 0 {
@@ -324,6 +329,7 @@ func TestThrottledIsNotStalled(t *testing.T) {
 
 // The time that whoever reads takes is not the other side's.
 func TestRest(t *testing.T) {
+	t.Parallel()
 	url, trust := serve(t, false, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1<<20)) })
 	resp, err := newTestClient(t, trust).Do(request(t, "GET", url, nil), 0)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
 )
 
 // Check reads a blob, and says what is wrong with it: nothing, or an error of
@@ -24,7 +25,7 @@ func (b *Bundle) Check(ctx context.Context, blob lock.Blob) error {
 	if err := b.present(blob); err != nil {
 		return err
 	}
-	f, err := b.files.open(blob.SHA256)
+	f, err := b.files.Open(blob.SHA256)
 	if err != nil {
 		return unreadable(err)
 	}
@@ -55,7 +56,7 @@ func unreadable(err error) error {
 func (c *Contents) Audit(ctx context.Context, check Check, parallel int, r *audit.Report, hashed func(n int64)) error {
 	for _, d := range append([]Document{c.Index}, c.Manifests...) {
 		b := d.Blob()
-		f := audit.File{Path: blobPath(b.SHA256), Content: "the image index", State: audit.Intact, Size: b.Size, SHA256: &b.SHA256, Basis: audit.ByManifest}
+		f := audit.File{Path: layout.BlobPath(b.SHA256), Content: "the image index", State: audit.Intact, Size: b.Size, SHA256: &b.SHA256, Basis: audit.ByManifest}
 		if d.Member != "" {
 			f.Content = "the manifest of " + memberName(d.Member)
 		}
@@ -92,7 +93,7 @@ func memberName(member string) string {
 
 // report tells what was found of a blob.
 func (c *Contents) report(r *audit.Report, b lock.Blob, err error) error {
-	f := audit.File{Path: blobPath(b.SHA256), Content: c.What(b.SHA256), Platforms: c.platformsOf(b), State: audit.Intact, Size: b.Size, SHA256: &b.SHA256, Basis: audit.ByManifest}
+	f := audit.File{Path: layout.BlobPath(b.SHA256), Content: c.What(b.SHA256), Platforms: c.platformsOf(b), State: audit.Intact, Size: b.Size, SHA256: &b.SHA256, Basis: audit.ByManifest}
 	if slices.Contains(c.Lock.Blobs(), b) {
 		f.Basis = audit.ByLock
 	}

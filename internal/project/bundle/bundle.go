@@ -29,6 +29,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
 )
 
 // Types of what a bundle consists of.
@@ -61,8 +62,7 @@ const (
 
 // Bounds on what is read.
 const (
-	maxDocument = 4 << 20
-	maxEntries  = 200_000
+	maxDocument = layout.MaxDocument
 	// maxManifests is far more than there are platforms.
 	maxManifests = 1000
 )

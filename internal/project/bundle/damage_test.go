@@ -15,19 +15,21 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
 )
 
 // readTar opens a tar file in memory, and verifies all of it.
 func readTar(ctx context.Context, data []byte) error {
-	t, err := scanTar(bytes.NewReader(data), int64(len(data)))
+	t, err := layout.ScanTar(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
-		return origin{name: "b.tar"}.describe(err)
+		return origin{name: "b.tar"}.describe(notLayout(err))
 	}
 	b, err := open(origin{name: "b.tar"}, t)
 	if err != nil {
@@ -49,15 +51,17 @@ func TestEveryFlippedBitIsNoticed(t *testing.T) {
 	if err := readTar(t.Context(), good); err != nil {
 		t.Fatal(err)
 	}
-	scanned, err := scanTar(bytes.NewReader(good), int64(len(good)))
+	segments, err := plan(t, l, m).segments(time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	sample := make([]bool, len(good))
-	for _, e := range scanned.blobs {
-		for i := e.at; i < e.at+e.size; i++ {
-			sample[i] = true
+	at := int64(0)
+	for _, s := range segments {
+		for i := at; i < at+s.size(); i++ {
+			sample[i] = s.blob != nil
 		}
+		at += s.size()
 	}
 	step := 1
 	if testing.Short() || raceEnabled {
@@ -224,7 +228,7 @@ func TestHostileTars(t *testing.T) {
 		"empty index.json":   {replaced(indexName, ""), fault.Integrity, []string{indexName}},
 		"trailing garbage":   {append(bytes.Clone(good), append(make([]byte, 511), 'x')...), fault.Integrity, []string{"follows the end"}},
 		"second tar":         {append(bytes.Clone(good), good...), fault.Integrity, []string{"follows the end"}},
-		"long trailing":      {append(bytes.Clone(good), make([]byte, maxTrailing)...), fault.Integrity, []string{"follow the end"}},
+		"long trailing":      {append(bytes.Clone(good), make([]byte, 4<<20)...), fault.Integrity, []string{"follow the end"}},
 		"one zero block":     {good[:len(good)-blockSize], fault.Integrity, []string{"truncated"}},
 		"empty":              {nil, fault.Integrity, []string{"empty"}},
 		"a tar of nothing":   {make([]byte, 1024), fault.Usage, []string{"not a bundle"}},
@@ -296,7 +300,7 @@ func TestTooManyEntries(t *testing.T) {
 	h[156] = '5'
 	copy(h[257:], "ustar\x0000")
 	seal(h)
-	_, err := scanTar(repeated{h}, maxEntries*4*blockSize)
+	_, err := layout.ScanTar(repeated{h}, 4*200_000*blockSize)
 	wantError(t, err, fault.Integrity, "more than 200000 entries")
 }
 
@@ -395,7 +399,7 @@ func TestIndexJSON(t *testing.T) {
 func TestHostileLayouts(t *testing.T) {
 	l, m := world(t)
 	c := plan(t, l, m)
-	at := blobPath(l.Artifacts[0].SHA256)
+	at := layout.BlobPath(l.Artifacts[0].SHA256)
 	for name, test := range map[string]struct {
 		change func(dir string) error
 		kind   fault.Kind

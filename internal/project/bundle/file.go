@@ -53,12 +53,14 @@ func tooLarge(err error) error {
 }
 
 func (c *Contents) writeFile(ctx context.Context, out *onefile.File, segments []segment) (bool, error) {
-	same, err := holds(ctx, out.Name(), segments)
-	if err != nil {
-		return false, err
-	}
-	if same {
-		return false, out.Keep()
+	if out.Usable() {
+		same, err := holds(ctx, out.Name(), segments)
+		if err != nil {
+			return false, err
+		}
+		if same {
+			return false, out.Keep()
+		}
 	}
 	f, err := out.Create()
 	if err != nil {

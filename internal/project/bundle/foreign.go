@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
 )
 
 const bundleHint = "name a bundle: FILE.tar or a directory that pull wrote, docker://REFERENCE for one in a registry, or - for standard input"
@@ -110,6 +111,20 @@ func isOwn(annotations map[string]string) bool {
 	return false
 }
 
+// notLayout says what a file is that holds no layout.
+func notLayout(err error) error {
+	e, ok := errors.AsType[*layout.Foreign](err)
+	switch {
+	case !ok:
+		return err
+	case e.Start != nil:
+		return notTar(e.Start)
+	case e.Next != "":
+		return notBundle("%s", e.Reason).WithHint("%s", e.Next)
+	}
+	return notBundle("%s", e.Reason).WithHint(bundleHint)
+}
+
 // notTar says what a file is that is no tar file, by its start.
 func notTar(start []byte) error {
 	text := bytes.ToLower(bytes.TrimLeft(bytes.TrimPrefix(start, []byte("\ufeff")), " \t\r\n"))
@@ -123,7 +138,7 @@ func notTar(start []byte) error {
 	}
 	what := "it is not a tar file"
 	switch {
-	case allZero(start):
+	case len(bytes.Trim(start, "\x00")) == 0:
 		what = "it begins with nothing but zeros"
 	case has("<!doctype html", "<html"):
 		what = "it is a web page, of a proxy or a login perhaps"

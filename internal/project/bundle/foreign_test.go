@@ -12,6 +12,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
 )
 
 // What is handed over for a bundle, and is none.
@@ -134,7 +135,7 @@ func TestForeignDocuments(t *testing.T) {
 			{tar.Header{Typeflag: tar.TypeReg, Name: indexName}, []byte(index(indexType, manifestType, m.put(labelled), ""))},
 		}
 		for _, b := range []lock.Blob{config, m.put(labelled)} {
-			all = append(all, entry{tar.Header{Typeflag: tar.TypeReg, Name: blobPath(b.SHA256)}, m.blobs[b.SHA256]})
+			all = append(all, entry{tar.Header{Typeflag: tar.TypeReg, Name: layout.BlobPath(b.SHA256)}, m.blobs[b.SHA256]})
 		}
 		_, err := Open(writeFile(t, filepath.Join(t.TempDir(), "x.tar"), pack(t, all)))
 		wantError(t, err, fault.Usage, "x.tar: not a bundle", "makes of a bundle")
@@ -226,7 +227,7 @@ func TestSkopeoDockerArchive(t *testing.T) {
 		{tar.Header{Typeflag: tar.TypeReg, Name: indexName}, fmt.Appendf(nil, `{"schemaVersion":2,"manifests":[{"mediaType":%q,"digest":"sha256:%s","size":%d}]}`, manifestType, im.SHA256, im.Size)},
 	}
 	for d, data := range m.blobs {
-		all = append(all, entry{tar.Header{Typeflag: tar.TypeReg, Name: blobPath(d), Mode: 0o644}, data})
+		all = append(all, entry{tar.Header{Typeflag: tar.TypeReg, Name: layout.BlobPath(d), Mode: 0o644}, data})
 	}
 	dir := t.TempDir()
 	from, to := writeFile(t, filepath.Join(dir, "oci.tar"), pack(t, all)), filepath.Join(dir, "docker.tar")

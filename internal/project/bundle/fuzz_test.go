@@ -6,6 +6,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
 )
 
 // What is taken for a bundle is whole: it can be written again, and read.
@@ -19,7 +20,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(append(paxHeader("10 path=x\n"), good...))
 	f.Add(pack(f, entries(f, good)[:3]))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		files, err := scanTar(bytes.NewReader(data), int64(len(data)))
+		files, err := layout.ScanTar(bytes.NewReader(data), int64(len(data)))
 		if err != nil {
 			return
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
 )
 
 // Part is a document that [ReadIndex] asks for.
@@ -133,7 +134,7 @@ func (r *reading) readIndex() error {
 		Config       json.RawMessage   `json:"config"`
 	}
 	if err := json.Unmarshal(data, &probe); err != nil {
-		return fault.New(fault.Integrity, "the image index cannot be read: %w", inWords(err))
+		return fault.New(fault.Integrity, "the image index cannot be read: %w", layout.InWords(err))
 	}
 	other := probe.MediaType != "" && probe.MediaType != indexType || len(probe.Manifests) == 0
 	if other && (probe.ArtifactType != ArtifactType || probe.Config != nil) {
@@ -145,7 +146,7 @@ func (r *reading) readIndex() error {
 		}
 		return notBundle("it is a document of type %q", clip(probe.MediaType))
 	}
-	if err := decode(data, &r.index); err != nil {
+	if err := layout.Decode(data, &r.index); err != nil {
 		if probe.ArtifactType != ArtifactType {
 			return notBundle("its index cannot be read: %w", err)
 		}
@@ -239,7 +240,7 @@ func (r *reading) part(p Part, max int64) ([]byte, error) {
 func (r *reading) readLock(manifest []byte) error {
 	var m v1.Manifest
 	if err := json.Unmarshal(manifest, &m); err != nil {
-		return fault.New(fault.Integrity, "the first manifest cannot be read: %w", inWords(err))
+		return fault.New(fault.Integrity, "the first manifest cannot be read: %w", layout.InWords(err))
 	}
 	if string(m.Config.MediaType) != LockType {
 		if r.index.ArtifactType != ArtifactType && m.ArtifactType != ArtifactType {
@@ -314,7 +315,7 @@ func (m member) check(doc Document, lockSum lock.SHA256) ([]lock.Blob, error) {
 		return m.image.Blobs, doc.checkImage(*m.image)
 	}
 	var have v1.Manifest
-	if err := decode(doc.Data, &have); err != nil {
+	if err := layout.Decode(doc.Data, &have); err != nil {
 		return nil, err
 	}
 	blobs, err := manifestBlobs(have)

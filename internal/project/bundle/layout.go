@@ -5,10 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -17,104 +15,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/tree"
 )
-
-// layoutFiles are the files of a layout in a directory. No link leads out of
-// it, and none is followed.
-type layoutFiles struct{ root *os.Root }
-
-func (l layoutFiles) Close() error { return l.root.Close() }
-
-func (l layoutFiles) small(name string) ([]byte, error) {
-	f, size, err := l.regular(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if size > maxDocument {
-		return nil, fault.New(fault.Integrity, "its %s has %d bytes; at most %d are read", name, size, maxDocument)
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxDocument))
-	if err != nil {
-		return nil, fmt.Errorf("reading its %s: %w", name, err)
-	}
-	return data, nil
-}
-
-func (l layoutFiles) partial() bool {
-	for _, name := range []string{indexName, blobsDir} {
-		if _, err := l.root.Lstat(name); err == nil {
-			return true
-		}
-	}
-	return false
-}
-
-func (l layoutFiles) empty() bool {
-	names, err := l.names(".")
-	return err == nil && len(names) == 0
-}
-
-func (l layoutFiles) size(d lock.SHA256) (int64, error) {
-	fi, err := l.lstat(blobPath(d))
-	if err != nil {
-		return 0, err
-	}
-	return fi.Size(), nil
-}
-
-func (l layoutFiles) open(d lock.SHA256) (blob.File, error) {
-	f, _, err := l.regular(blobPath(d))
-	if err != nil {
-		return nil, err
-	}
-	return f, nil
-}
-
-func blobPath(d lock.SHA256) string { return blobsDir + "/" + d.String() }
-
-// lstat describes a file, and refuses anything else.
-func (l layoutFiles) lstat(name string) (fs.FileInfo, error) {
-	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
-		if fi, err := l.root.Lstat(dir); err == nil && !fi.IsDir() {
-			return nil, fault.New(fault.Integrity, "%s is not a directory", dir)
-		}
-	}
-	fi, err := l.root.Lstat(name)
-	if err != nil {
-		return nil, fmt.Errorf("opening its %s: %w", name, cause(err))
-	}
-	if !fi.Mode().IsRegular() {
-		err = fault.New(fault.Integrity, "%s is not a regular file", name)
-	}
-	return fi, err
-}
-
-// regular opens a file, and nothing that it was swapped for.
-func (l layoutFiles) regular(name string) (*os.File, int64, error) {
-	seen, err := l.lstat(name)
-	if err != nil {
-		return nil, 0, err
-	}
-	f, err := l.root.Open(name)
-	if err != nil {
-		return nil, 0, fmt.Errorf("opening its %s: %w", name, cause(err))
-	}
-	fi, err := f.Stat()
-	if err == nil && !os.SameFile(seen, fi) {
-		err = fault.New(fault.Integrity, "%s was replaced while it was opened", name)
-	}
-	if err != nil {
-		return nil, 0, errors.Join(err, f.Close())
-	}
-	return f, fi.Size(), nil
-}
 
 const (
 	// tempPrefix begins the names of files on their way in a layout directory.
@@ -143,7 +50,7 @@ func CheckLayout(dir string) error {
 		return fault.New(fault.Usage, "opening the output directory: %w", err)
 	}
 	defer root.Close()
-	if err := ours(dir, layoutFiles{root}); err != nil {
+	if err := ours(dir, layout.Dir{Root: root}); err != nil {
 		return err
 	}
 	return checkWritable(dir)
@@ -178,12 +85,12 @@ func checkWritable(dir string) error {
 
 // ours refuses a directory that holds anything but a bundle or the start of
 // one.
-func ours(dir string, in layoutFiles) error {
+func ours(dir string, in layout.Dir) error {
 	foreign := func(format string, args ...any) error {
 		return fault.New(fault.Usage, "the output directory %s is neither empty nor a bundle: "+format, append([]any{dir}, args...)...).
 			WithHint("name a directory that does not exist yet; if this one was a bundle, remove it first")
 	}
-	names, err := in.names(".")
+	names, err := in.Names(".")
 	if err != nil {
 		return err
 	}
@@ -197,9 +104,9 @@ func ours(dir string, in layoutFiles) error {
 		}
 		has[name] = true
 	}
-	written := in.namesBundle()
+	written := namesBundle(in)
 	if has["blobs"] {
-		if unknown, err := in.unknownBlob(written); err != nil || unknown != "" {
+		if unknown, err := unknownBlob(in, written); err != nil || unknown != "" {
 			return errors.Join(err, foreign("it has %q", unknown))
 		}
 	}
@@ -219,8 +126,8 @@ func ours(dir string, in layoutFiles) error {
 
 // namesBundle reports whether index.json is, byte for byte, one that
 // [Contents.indexJSON] writes.
-func (l layoutFiles) namesBundle() bool {
-	data, err := l.small(indexName)
+func namesBundle(l layout.Dir) bool {
+	data, err := l.Small(indexName)
 	if err != nil {
 		return false
 	}
@@ -236,21 +143,11 @@ func (l layoutFiles) namesBundle() bool {
 	return err == nil && bytes.Equal(data, ours)
 }
 
-// names lists a directory.
-func (l layoutFiles) names(dir string) ([]string, error) {
-	d, err := l.root.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	return d.Readdirnames(-1)
-}
-
 // unknownBlob returns the path of something under blobs that is no blob. Of a
 // bundle, the directories of blobs themselves may have been replaced.
-func (l layoutFiles) unknownBlob(bundle bool) (string, error) {
+func unknownBlob(l layout.Dir, bundle bool) (string, error) {
 	for _, dir := range []string{"blobs", blobsDir} {
-		fi, err := l.root.Lstat(dir)
+		fi, err := l.Root.Lstat(dir)
 		if errors.Is(err, fs.ErrNotExist) {
 			return "", nil
 		}
@@ -263,7 +160,7 @@ func (l layoutFiles) unknownBlob(bundle bool) (string, error) {
 		if !fi.IsDir() {
 			return dir, nil
 		}
-		names, err := l.names(dir)
+		names, err := l.Names(dir)
 		if err != nil {
 			return "", err
 		}
@@ -347,7 +244,7 @@ func stillThere(l *filelock.Lock, dir string) bool {
 // layoutWriter writes one layout directory.
 type layoutWriter struct {
 	ctx      context.Context
-	in       layoutFiles
+	in       layout.Dir
 	tree     *tree.Tree
 	contents *Contents
 	temps    atomic.Int64
@@ -360,7 +257,7 @@ func (c *Contents) writeLayout(ctx context.Context, dir string, o Options) (chan
 		return false, err
 	}
 	defer t.Close()
-	w := &layoutWriter{ctx: ctx, in: layoutFiles{t.Root}, tree: t, contents: c}
+	w := &layoutWriter{ctx: ctx, in: layout.Dir{Root: t.Root}, tree: t, contents: c}
 	if err := ours(dir, w.in); err != nil {
 		return false, err
 	}
@@ -407,13 +304,13 @@ func syncDirs(dir string, subs ...string) error {
 
 // sweep removes what killed runs left.
 func (w *layoutWriter) sweep() error {
-	names, err := w.in.names(".")
+	names, err := w.in.Names(".")
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
 		if strings.HasPrefix(name, tempPrefix) {
-			if err := w.in.root.RemoveAll(name); err != nil {
+			if err := w.in.Root.RemoveAll(name); err != nil {
 				return fmt.Errorf("sweeping what a killed run left: %w", err)
 			}
 		}
@@ -443,7 +340,7 @@ func (w *layoutWriter) lacking() ([]lock.Blob, error) {
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i, b := range all {
 		g.Go(func() (err error) {
-			has[i], err = w.tree.Holds(ctx, blobPath(b.SHA256), b, fileMode)
+			has[i], err = w.tree.Holds(ctx, layout.BlobPath(b.SHA256), b, fileMode)
 			return err
 		})
 	}
@@ -465,7 +362,7 @@ func (w *layoutWriter) blob(ctx context.Context, b lock.Blob) error {
 	if data, ok := w.contents.made[b.SHA256]; ok {
 		s = segment{data: data}
 	}
-	return w.write(blobPath(b.SHA256), func(f *os.File) error {
+	return w.write(layout.BlobPath(b.SHA256), func(f *os.File) error {
 		return w.contents.copyCompared(ctx, f, []segment{s})
 	})
 }
@@ -484,7 +381,7 @@ func (w *layoutWriter) put(name string, data []byte) error {
 
 // write fills a file under a temporary name, and renames it.
 func (w *layoutWriter) write(name string, fill func(f *os.File) error) error {
-	root := w.in.root
+	root := w.in.Root
 	temp := tempPrefix + strconv.FormatInt(w.temps.Add(1), 10)
 	f, err := root.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
 	if err != nil {
@@ -521,7 +418,7 @@ func (w *layoutWriter) removeOthers() error {
 	for _, b := range w.contents.order() {
 		keep[b.SHA256.String()] = true
 	}
-	names, err := w.in.names(blobsDir)
+	names, err := w.in.Names(blobsDir)
 	if err != nil {
 		return err
 	}

@@ -17,13 +17,14 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
 )
 
 // Bundle is a bundle that is read where it lies. It is a [blob.Source] of what
 // its lock names. Its methods may be called concurrently.
 type Bundle struct {
 	origin   origin
-	files    files
+	files    layout.Files
 	contents *Contents
 
 	mu sync.Mutex
@@ -56,21 +57,6 @@ func (o origin) again() string {
 		return fmt.Sprintf("copy %s again from where it was pulled, with everything in it", filepath.Base(o.name))
 	}
 	return fmt.Sprintf("copy %s again from where it was pulled; compare sha256sum on both sides first", filepath.Base(o.name))
-}
-
-// files are those of an OCI image layout.
-type files interface {
-	// partial reports whether there is anything of a layout, as where copying
-	// was stopped.
-	partial() bool
-	// empty reports whether there is nothing at all.
-	empty() bool
-	// small returns a file that is not a blob.
-	small(name string) ([]byte, error)
-	// size returns the size of a blob; an absent one is an [fs.ErrNotExist].
-	size(d lock.SHA256) (int64, error)
-	open(d lock.SHA256) (blob.File, error)
-	Close() error
 }
 
 // Form is what a path looks like.
@@ -109,9 +95,9 @@ func Sniff(path string) Form {
 		return NoForm
 	}
 	defer f.Close()
-	start := make([]byte, blockSize)
+	start := make([]byte, layout.BlockSize)
 	n, _ := io.ReadFull(f, start)
-	if start = start[:n]; isTar(start) || compression(start) != "" {
+	if start = start[:n]; layout.IsTar(start) || layout.Compression(start) != "" {
 		return TarForm
 	}
 	return NoForm
@@ -127,7 +113,7 @@ func Open(path string) (*Bundle, error) { return openPath(path, open) }
 func OpenIncomplete(path string) (*Bundle, error) { return openPath(path, openIncomplete) }
 
 // opener reads what can be read of a bundle before its blobs are.
-type opener func(from origin, in files) (*Bundle, error)
+type opener func(from origin, in layout.Files) (*Bundle, error)
 
 func openPath(path string, open opener) (*Bundle, error) {
 	fi, err := os.Stat(path)
@@ -186,11 +172,11 @@ func openTar(f *os.File, name string, open opener) (*Bundle, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening %s: %w", from, err), f.Close())
 	}
-	t, err := scanTar(f, fi.Size())
+	t, err := layout.ScanTar(f, fi.Size())
 	if err != nil {
-		return nil, errors.Join(from.describe(err), f.Close())
+		return nil, errors.Join(from.describe(notLayout(err)), f.Close())
 	}
-	t.closer = f
+	t.Closer = f
 	return open(from, t)
 }
 
@@ -200,11 +186,11 @@ func openLayout(dir string, open opener) (*Bundle, error) {
 	if err != nil {
 		return nil, unopened(dir, err)
 	}
-	return open(origin{dir, true}, layoutFiles{root})
+	return open(origin{dir, true}, layout.Dir{Root: root})
 }
 
 // open reads everything that can be read before the blobs are, and looks for those.
-func open(from origin, in files) (*Bundle, error) {
+func open(from origin, in layout.Files) (*Bundle, error) {
 	b, err := openIncomplete(from, in)
 	if err == nil {
 		err = b.checkPresent()
@@ -215,7 +201,7 @@ func open(from origin, in files) (*Bundle, error) {
 	return b, nil
 }
 
-func openIncomplete(from origin, in files) (*Bundle, error) {
+func openIncomplete(from origin, in layout.Files) (*Bundle, error) {
 	c, err := readLayout(in)
 	if err != nil {
 		return nil, errors.Join(from.describe(err), in.Close())
@@ -242,8 +228,8 @@ func (o origin) describe(err error) error {
 }
 
 // readLayout reads the two files that make a layout, and on from there.
-func readLayout(in files) (*Contents, error) {
-	data, err := in.small(layoutName)
+func readLayout(in layout.Files) (*Contents, error) {
+	data, err := in.Small(layoutName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, noLayout(in)
 	}
@@ -253,13 +239,13 @@ func readLayout(in files) (*Contents, error) {
 	var version struct {
 		Version string `json:"imageLayoutVersion"`
 	}
-	if err := decode(data, &version); err != nil {
+	if err := layout.Decode(data, &version); err != nil {
 		return nil, fault.New(fault.Integrity, "its %s cannot be read: %w", layoutName, err)
 	}
 	if version.Version != "1.0.0" {
 		return nil, fault.New(fault.Integrity, "its %s says version %q; this program knows 1.0.0", layoutName, clip(version.Version))
 	}
-	data, err = in.small(indexName)
+	data, err = in.Small(indexName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New(fault.Incomplete, "it has no file %s", indexName)
 	}
@@ -274,11 +260,11 @@ func readLayout(in files) (*Contents, error) {
 }
 
 // noLayout says of what has no oci-layout whether it may have had one.
-func noLayout(in files) error {
+func noLayout(in layout.Files) error {
 	switch {
-	case in.partial():
+	case in.Partial():
 		return fault.New(fault.Incomplete, "it has no file %s: the copy is not complete", layoutName)
-	case in.empty():
+	case in.Empty():
 		return notBundle("it is empty").WithHint(bundleHint)
 	}
 	return notBundle("it has no file %s", layoutName)
@@ -289,7 +275,7 @@ func noLayout(in files) error {
 // is the zero one if only other documents are named.
 func bundleDescriptor(index []byte) (d v1.Descriptor, others []v1.Descriptor, err error) {
 	var ix v1.IndexManifest
-	if err := decode(index, &ix); err != nil {
+	if err := layout.Decode(index, &ix); err != nil {
 		return d, nil, fault.New(fault.Integrity, "its %s cannot be read: %w", indexName, err)
 	}
 	if ix.SchemaVersion != 2 || ix.MediaType != "" && string(ix.MediaType) != indexType {
@@ -317,7 +303,7 @@ func bundleDescriptor(index []byte) (d v1.Descriptor, others []v1.Descriptor, er
 }
 
 // readTagged reads the bundle that a descriptor of index.json names.
-func readTagged(in files, d v1.Descriptor, others []v1.Descriptor) (*Contents, error) {
+func readTagged(in layout.Files, d v1.Descriptor, others []v1.Descriptor) (*Contents, error) {
 	if d.MediaType == "" {
 		return nil, notIndex(in, others[0])
 	}
@@ -353,7 +339,7 @@ func readTagged(in files, d v1.Descriptor, others []v1.Descriptor) (*Contents, e
 }
 
 // notIndex says what a layout holds that is not an image index.
-func notIndex(in files, d v1.Descriptor) error {
+func notIndex(in layout.Files, d v1.Descriptor) error {
 	r := &reading{read: func(p Part) ([]byte, error) { return readBlob(in, p.Blob) }}
 	if b, err := descriptorBlob(d); err == nil {
 		data, err := r.part(Part{MediaType: string(d.MediaType), Blob: b, What: "what it names"}, maxDocument)
@@ -389,8 +375,8 @@ func tagNames(ref string, c *Contents) bool {
 }
 
 // readBlob returns a blob of the size that it must have.
-func readBlob(in files, b lock.Blob) ([]byte, error) {
-	size, err := in.size(b.SHA256)
+func readBlob(in layout.Files, b lock.Blob) ([]byte, error) {
+	size, err := in.Size(b.SHA256)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, missing(b.SHA256)
 	}
@@ -400,7 +386,7 @@ func readBlob(in files, b lock.Blob) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := in.open(b.SHA256)
+	f, err := in.Open(b.SHA256)
 	if err != nil {
 		return nil, err
 	}
@@ -429,7 +415,7 @@ func (b *Bundle) checkPresent() error {
 
 // present looks for a blob of a size.
 func (b *Bundle) present(blob lock.Blob) error {
-	size, err := b.files.size(blob.SHA256)
+	size, err := b.files.Size(blob.SHA256)
 	if errors.Is(err, fs.ErrNotExist) {
 		return missing(blob.SHA256)
 	}
@@ -514,7 +500,7 @@ func (b *Bundle) Close() error { return b.files.Close() }
 
 // Open opens a blob to read.
 func (b *Bundle) Open(d lock.SHA256) (blob.File, error) {
-	f, err := b.files.open(d)
+	f, err := b.files.Open(d)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = missing(d)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
 )
 
 // Plan returns the contents of a lock's bundle, whose blobs a source has. Of
@@ -285,9 +286,6 @@ func manifestBlobs(m v1.Manifest) ([]lock.Blob, error) {
 	return blobs, nil
 }
 
-// maxBlob bounds the size of a blob, so that sums of sizes cannot overflow.
-const maxBlob = 1 << 42
-
 func descriptorBlob(d v1.Descriptor) (lock.Blob, error) {
 	if d.Digest.Algorithm != "sha256" || strings.ToLower(d.Digest.Hex) != d.Digest.Hex {
 		return lock.Blob{}, fmt.Errorf("the digest %q is not a sha256", clip(d.Digest.String()))
@@ -296,7 +294,7 @@ func descriptorBlob(d v1.Descriptor) (lock.Blob, error) {
 	if err != nil {
 		return lock.Blob{}, err
 	}
-	if d.Size < 0 || d.Size > maxBlob {
+	if d.Size < 0 || d.Size > layout.MaxBlob {
 		return lock.Blob{}, fmt.Errorf("the size %d of sha256:%s is not plausible", d.Size, sum)
 	}
 	return lock.Blob{Size: d.Size, SHA256: sum}, nil

@@ -18,15 +18,16 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
 )
 
 const (
-	layoutName    = "oci-layout"
-	indexName     = "index.json"
-	blobsDir      = "blobs/sha256"
+	layoutName    = layout.FileName
+	indexName     = layout.IndexName
+	blobsDir      = layout.BlobsDir
 	layoutContent = `{"imageLayoutVersion":"1.0.0"}`
 
-	blockSize = 512
+	blockSize = layout.BlockSize
 	fileMode  = 0o644
 	dirMode   = 0o755
 

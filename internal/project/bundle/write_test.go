@@ -18,6 +18,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/onefile"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
 )
@@ -244,8 +245,8 @@ func TestWriteLayoutAgain(t *testing.T) {
 	if write(c) {
 		t.Error("the same is written again")
 	}
-	path := filepath.Join(dir, blobPath(l.Artifacts[0].SHA256))
-	kept := filepath.Join(dir, blobPath(l.Artifacts[1].SHA256))
+	path := filepath.Join(dir, layout.BlobPath(l.Artifacts[0].SHA256))
+	kept := filepath.Join(dir, layout.BlobPath(l.Artifacts[1].SHA256))
 	before, _ := os.Stat(kept)
 	writeFile(t, path, bytes.Repeat([]byte("x"), int(l.Artifacts[0].Size)))
 	if !write(c) {
@@ -259,7 +260,7 @@ func TestWriteLayoutAgain(t *testing.T) {
 		t.Error("a missing blob stays so")
 	}
 	// A damaged document, so that the old bundle cannot be read.
-	writeFile(t, filepath.Join(dir, blobPath(lock.Sum(c.Index.Data))), []byte("damaged"))
+	writeFile(t, filepath.Join(dir, layout.BlobPath(lock.Sum(c.Index.Data))), []byte("damaged"))
 	if !write(c) {
 		t.Error("a damaged index is kept")
 	}
@@ -273,13 +274,13 @@ func TestWriteLayoutAgain(t *testing.T) {
 	if !os.SameFile(before, after) {
 		t.Error("a right blob was written again")
 	}
-	stray := writeFile(t, filepath.Join(dir, blobPath(lock.Sum([]byte("stray")))), []byte("stray"))
+	stray := writeFile(t, filepath.Join(dir, layout.BlobPath(lock.Sum([]byte("stray")))), []byte("stray"))
 	smaller, m2 := world(t)
 	write(plan(t, smaller, m2))
 	if _, err := os.Stat(stray); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a blob that no bundle names: %v", err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, blobPath(l.Chart.SHA256))); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(dir, layout.BlobPath(l.Chart.SHA256))); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the old chart: %v", err)
 	}
 	if got := names(t, dir); !slices.Equal(got, []string{"blobs", "index.json", "oci-layout"}) {
@@ -298,7 +299,7 @@ func TestWriteLayoutAfterKill(t *testing.T) {
 	}
 	blobs := names(t, filepath.Join(dir, blobsDir))
 	for _, old := range []string{"old", "older"} {
-		writeFile(t, filepath.Join(dir, blobPath(lock.Sum([]byte(old)))), []byte(old))
+		writeFile(t, filepath.Join(dir, layout.BlobPath(lock.Sum([]byte(old)))), []byte(old))
 	}
 	for _, want := range []bool{true, false} {
 		if changed, err := WriteLayout(t.Context(), dir, c, Options{}); err != nil || changed != want {
@@ -326,7 +327,7 @@ func TestSourceChanges(t *testing.T) {
 		}
 		return s, s.Dir()
 	}
-	layout := func() (blob.Source, string) {
+	inLayout := func() (blob.Source, string) {
 		dir := filepath.Join(t.TempDir(), "source")
 		if _, err := WriteLayout(t.Context(), dir, plan(t, l, m), Options{}); err != nil {
 			t.Fatal(err)
@@ -347,12 +348,12 @@ func TestSourceChanges(t *testing.T) {
 		"file":   func(path string, c *Contents) (bool, error) { return WriteFile(t.Context(), path, c, Options{}) },
 		"layout": func(path string, c *Contents) (bool, error) { return WriteLayout(t.Context(), path, c, Options{}) },
 	}
-	for name, source := range map[string]func() (blob.Source, string){"a store": stored, "a bundle": layout} {
+	for name, source := range map[string]func() (blob.Source, string){"a store": stored, "a bundle": inLayout} {
 		for form, write := range writers {
 			t.Run(name+" to a "+form, func(t *testing.T) {
 				from, at := source()
 				c := plan(t, l, from)
-				writeFile(t, filepath.Join(at, blobPath(l.Artifacts[1].SHA256)), bytes.Repeat([]byte("x"), int(l.Artifacts[1].Size)))
+				writeFile(t, filepath.Join(at, layout.BlobPath(l.Artifacts[1].SHA256)), bytes.Repeat([]byte("x"), int(l.Artifacts[1].Size)))
 				dir := t.TempDir()
 				path := filepath.Join(dir, "out")
 				_, err := write(path, c)
@@ -387,7 +388,7 @@ func TestForeignLayouts(t *testing.T) {
 	c := plan(t, l, m)
 	image := `{"schemaVersion":2,"manifests":[{"mediaType":"` + manifestType + `","size":2,"digest":"sha256:` + lock.Sum([]byte("{}")).String() + `"}]}`
 	for name, files := range map[string]map[string]string{
-		"an image":         {layoutName: layoutContent, indexName: image, blobPath(lock.Sum([]byte("{}"))): "{}"},
+		"an image":         {layoutName: layoutContent, indexName: image, layout.BlobPath(lock.Sum([]byte("{}"))): "{}"},
 		"a store":          {layoutName: layoutContent, indexName: `{"schemaVersion":2,"manifests":[]}`},
 		"a file beside":    {layoutName: layoutContent, "notes.txt": ""},
 		"a moved file":     {".botkube-mirror/displaced/1/x": ""},
@@ -395,7 +396,7 @@ func TestForeignLayouts(t *testing.T) {
 		"a strange blob":   {layoutName: layoutContent, "blobs/sha256/notes.txt": ""},
 		"another digest":   {layoutName: layoutContent, "blobs/sha512/x": ""},
 		"only index.json":  {indexName: image},
-		"only blobs":       {blobPath(lock.Sum([]byte("{}"))): "{}"},
+		"only blobs":       {layout.BlobPath(lock.Sum([]byte("{}"))): "{}"},
 		"blobs is no dir":  {layoutName: layoutContent, "blobs": ""},
 		"sha256 is no dir": {layoutName: layoutContent, "blobs/sha256": ""},
 	} {
@@ -456,11 +457,11 @@ func TestLargeBlob(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := &virtual{c: c, segments: segments}
-	scanned, err := scanTar(v, sizeOf(segments))
+	scanned, err := layout.ScanTar(v, sizeOf(segments))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if size, err := scanned.size(l.Artifacts[0].SHA256); err != nil || size != large {
+	if size, err := scanned.Size(l.Artifacts[0].SHA256); err != nil || size != large {
 		t.Errorf("%d bytes: %v", size, err)
 	}
 	if _, err := open(origin{name: "large"}, scanned); err != nil {
@@ -509,7 +510,7 @@ func TestWriteLayoutDisplaces(t *testing.T) {
 		sameBundle(t, c, dir)
 	}
 	write(true)
-	blob, stray := filepath.Join(dir, blobPath(l.Artifacts[0].SHA256)), filepath.Join(dir, blobPath(lock.Sum([]byte("stray"))))
+	blob, stray := filepath.Join(dir, layout.BlobPath(l.Artifacts[0].SHA256)), filepath.Join(dir, layout.BlobPath(lock.Sum([]byte("stray"))))
 	for n, damage := range []func() error{
 		func() error {
 			return errors.Join(os.Remove(blob), os.MkdirAll(filepath.Join(blob, "precious"), 0o755))

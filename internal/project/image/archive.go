@@ -4,12 +4,9 @@ import (
 	"archive/tar"
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -19,15 +16,16 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
 )
 
 // Names in an OCI image layout, which an OCI archive is a tar of (image-spec,
 // image-layout.md).
 const (
-	layoutFile    = "oci-layout"
+	layoutFile    = layout.FileName
 	layoutContent = `{"imageLayoutVersion":"1.0.0"}`
-	indexFile     = "index.json"
-	blobsDir      = "blobs/sha256"
+	indexFile     = layout.IndexName
+	blobsDir      = layout.BlobsDir
 
 	refNameKey = "org.opencontainers.image.ref.name"
 	// imageNameKey is what Docker, containerd and Podman name a loaded image by.
@@ -80,7 +78,7 @@ func (a *archiveWriter) Blob(ctx context.Context, b Blob) error {
 		return err
 	}
 	defer content.Close()
-	if err := a.begin(blobName(b.SHA256), b.Size); err != nil {
+	if err := a.begin(layout.BlobPath(b.SHA256), b.Size); err != nil {
 		return err
 	}
 	return cache.Copy(ctx, a.tar, content)
@@ -105,17 +103,8 @@ func (a *archiveWriter) finish(r *Result) error {
 	return a.tar.Close()
 }
 
-func blobName(d lock.SHA256) string { return blobsDir + "/" + d.String() }
-
-// layout is an OCI image layout to read.
-type layout interface {
-	// open opens a file by its name in the layout, and says how long it is.
-	open(name string) (content io.ReadCloser, size int64, err error)
-	io.Closer
-}
-
 // openLayout opens the OCI layout that is an archive or a directory.
-func openLayout(name string) (layout, error) {
+func openLayout(name string) (layout.Files, error) {
 	fi, err := os.Stat(name)
 	if err != nil {
 		return nil, fault.New(fault.Usage, "opening the image: %w", err)
@@ -125,7 +114,7 @@ func openLayout(name string) (layout, error) {
 		if err != nil {
 			return nil, fault.New(fault.Usage, "opening the image: %w", err)
 		}
-		return layoutDir{root}, nil
+		return layout.Dir{Root: root}, nil
 	}
 	if !fi.Mode().IsRegular() {
 		return nil, fault.New(fault.Usage, "%s is neither a file nor a directory", name)
@@ -134,84 +123,13 @@ func openLayout(name string) (layout, error) {
 	if err != nil {
 		return nil, fault.New(fault.Usage, "opening the image: %w", err)
 	}
-	entries, err := scan(f)
+	archive, err := layout.ScanTar(f, fi.Size())
+	if e, ok := errors.AsType[*layout.Foreign](err); ok {
+		err = notOurs(e.Error())
+	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return layoutArchive{f, entries}, nil
-}
-
-// layoutDir is a layout that is a directory.
-type layoutDir struct{ *os.Root }
-
-func (d layoutDir) open(name string) (io.ReadCloser, int64, error) {
-	name = filepath.FromSlash(name)
-	// Opening a pipe would wait for who writes it.
-	if fi, err := d.Stat(name); err != nil {
-		return nil, 0, err
-	} else if !fi.Mode().IsRegular() {
-		return nil, 0, fault.New(fault.Integrity, "%s is not a regular file", name)
-	}
-	f, err := d.Open(name)
-	if err != nil {
-		return nil, 0, err
-	}
-	fi, err := f.Stat()
-	if err != nil {
-		return nil, 0, errors.Join(err, f.Close())
-	}
-	return f, fi.Size(), nil
-}
-
-// layoutArchive is a layout that is an archive.
-type layoutArchive struct {
-	file    *os.File
-	entries map[string]entry
-}
-
-func (a layoutArchive) open(name string) (io.ReadCloser, int64, error) {
-	e, found := a.entries[name]
-	if !found {
-		return nil, 0, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
-	}
-	return section{io.NewSectionReader(a.file, e.offset, e.size)}, e.size, nil
-}
-
-func (a layoutArchive) Close() error { return a.file.Close() }
-
-// entry is where a file lies in an archive.
-type entry struct{ offset, size int64 }
-
-// maxEntries bounds how many files of an archive are looked at: an image has a
-// hundred blobs for each platform.
-const maxEntries = 100_000
-
-// scan finds the files of an archive that is not compressed.
-func scan(archive io.ReadSeeker) (map[string]entry, error) {
-	entries := map[string]entry{}
-	for r := tar.NewReader(archive); ; {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return entries, nil
-		}
-		if err != nil {
-			return nil, fault.New(fault.Integrity, "reading the archive: %w", err)
-		}
-		if h.Typeflag != tar.TypeReg {
-			continue
-		}
-		name := path.Clean(h.Name)
-		if _, twice := entries[name]; twice {
-			return nil, fault.New(fault.Integrity, "the archive holds %q twice", name)
-		}
-		if len(entries) == maxEntries {
-			return nil, fault.New(fault.Integrity, "the archive holds more than %d files", maxEntries)
-		}
-		// The reader reads no further than it must.
-		offset, err := archive.Seek(0, io.SeekCurrent)
-		if err != nil {
-			return nil, err
-		}
-		entries[name] = entry{offset, h.Size}
-	}
+	archive.Closer = f
+	return archive, nil
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
 )
 
 // maxLayer bounds, in bytes, what a layer unpacks to.
@@ -43,6 +44,20 @@ func AuditFile(ctx context.Context, name string, parallel int, r *audit.Report, 
 		return nil, fmt.Errorf("reading the image %s: %w", name, err)
 	}
 	im.Tag = tag
+	if im.Lock == nil {
+		return im, nil // its tag follows from the lock
+	}
+	want, err := im.Lock.Tag()
+	if err != nil {
+		return nil, err
+	}
+	index, err := l.Small(indexFile)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkIndex(index, im.Top, want); err != nil {
+		r.Fail(audit.Problem{Kind: audit.KindDamaged, Path: indexFile, Detail: err.Error()})
+	}
 	return im, nil
 }
 
@@ -113,7 +128,7 @@ func (a *auditor) finish() (*Image, error) {
 
 // add reports a blob, and what is wrong with it.
 func (a *auditor) add(b lock.Blob, what string, p *agent.Platform, err error) {
-	f := audit.File{Path: blobName(b.SHA256), Content: what, State: audit.Intact, Size: b.Size, SHA256: &b.SHA256, Basis: audit.ByManifest}
+	f := audit.File{Path: layout.BlobPath(b.SHA256), Content: what, State: audit.Intact, Size: b.Size, SHA256: &b.SHA256, Basis: audit.ByManifest}
 	if p != nil {
 		f.Platforms = []agent.Platform{*p}
 	}

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -22,6 +23,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
 )
 
 // Bounds of what is read.
@@ -76,7 +78,7 @@ func Open(ctx context.Context, name string) (*Image, error) {
 	return im, nil
 }
 
-func readLayout(ctx context.Context, l layout) (*Image, error) {
+func readLayout(ctx context.Context, l layout.Files) (*Image, error) {
 	top, tag, from, err := named(ctx, l)
 	if err != nil {
 		return nil, err
@@ -91,8 +93,8 @@ func readLayout(ctx context.Context, l layout) (*Image, error) {
 
 // named returns the document of the one image of a layout, its tag, and what
 // gives the rest.
-func named(ctx context.Context, l layout) (top []byte, tag string, from Content, err error) {
-	index, err := readNamed(l, indexFile)
+func named(ctx context.Context, l layout.Files) (top []byte, tag string, from Content, err error) {
+	index, err := l.Small(indexFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, "", from, notOurs("it is no OCI archive or layout: it has no " + indexFile)
 	}
@@ -111,29 +113,55 @@ func named(ctx context.Context, l layout) (top []byte, tag string, from Content,
 		return nil, "", from, err
 	}
 	from = Content{
-		Manifest: func(_ context.Context, b lock.Blob) ([]byte, error) { return readNamed(l, blobName(b.SHA256)) },
-		Blob: func(_ context.Context, b lock.Blob) (io.ReadCloser, error) {
-			content, _, err := l.open(blobName(b.SHA256))
-			return content, err
-		},
+		Manifest: func(_ context.Context, b lock.Blob) ([]byte, error) { return readManifest(l, b.SHA256) },
+		Blob:     func(_ context.Context, b lock.Blob) (io.ReadCloser, error) { return l.Open(b.SHA256) },
 	}
 	top, err = from.manifest(ctx, b)
 	return top, ix.Manifests[0].Annotations[refNameKey], from, err
 }
 
-// readNamed reads a small file of a layout.
-func readNamed(l layout, name string) ([]byte, error) {
-	content, size, err := l.open(name)
+// checkIndex reports why index.json is not one that this program or a tool that
+// copies images writes for an image with a tag.
+func checkIndex(data []byte, top lock.Blob, tag string) error {
+	var ix v1.IndexManifest
+	if err := layout.Decode(data, &ix); err != nil {
+		return err
+	}
+	if len(ix.Manifests) != 1 {
+		return fmt.Errorf("it names %d images", len(ix.Manifests))
+	}
+	d := ix.Manifests[0]
+	if ix.SchemaVersion != 2 || ix.MediaType != "" && ix.MediaType != types.OCIImageIndex || !d.MediaType.IsIndex() && !d.MediaType.IsImage() {
+		return errors.New("it is of another schema version or media type")
+	}
+	for key, value := range d.Annotations {
+		switch {
+		case key == refNameKey && (value == tag || strings.HasSuffix(value, ":"+tag) || strings.HasSuffix(value, "@sha256:"+top.SHA256.String())):
+		case key == imageNameKey && strings.HasSuffix(value, ":"+tag):
+		default:
+			return fmt.Errorf("it has the annotation %.100q with the value %.100q", key, value)
+		}
+	}
+	return nil
+}
+
+// readManifest reads a manifest of a layout, whose digest is not compared.
+func readManifest(l layout.Files, d lock.SHA256) ([]byte, error) {
+	size, err := l.Size(d)
+	if err != nil {
+		return nil, err
+	}
+	if size > maxManifest {
+		return nil, fault.New(fault.Integrity, "%s has %d bytes; at most %d are read", layout.BlobPath(d), size, maxManifest)
+	}
+	content, err := l.Open(d)
 	if err != nil {
 		return nil, err
 	}
 	defer content.Close()
-	if size > maxManifest {
-		return nil, fault.New(fault.Integrity, "%s has %d bytes; at most %d are read", name, size, maxManifest)
-	}
 	data, err := io.ReadAll(io.LimitReader(content, maxManifest))
 	if err != nil {
-		return nil, fault.New(fault.Integrity, "reading %s: %w", name, err)
+		return nil, fault.New(fault.Integrity, "reading %s: %w", layout.BlobPath(d), err)
 	}
 	return data, nil
 }

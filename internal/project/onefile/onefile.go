@@ -221,10 +221,16 @@ func (f *File) syncName() error {
 // owned are the bits that the owner of a file needs to carry it on.
 const owned = 0o600
 
-// Same reports whether the file that is there has the bytes that were written,
-// and can be used.
+// Usable reports whether there is a file that its owner may read and replace.
+// Further bits of its mode are the user's.
+func (f *File) Usable() bool {
+	fi, err := os.Stat(f.name)
+	return err == nil && fi.Mode()&owned == owned
+}
+
+// Same reports whether the file that is there has the bytes that were written.
 func (f *File) Same(ctx context.Context) (bool, error) {
-	if fi, err := os.Stat(f.name); err == nil && fi.Mode()&owned != owned {
+	if !f.Usable() {
 		return false, nil
 	}
 	return sameBytes(ctx, f.temp.Name(), f.name)

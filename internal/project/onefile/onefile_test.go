@@ -153,27 +153,27 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestMode wants a file to have its mode, and one that is right otherwise to be
-// given what it lacks.
-func TestMode(t *testing.T) {
+// TestUsable wants a file that its owner cannot read and write to be written
+// anew, and its other bits to be left to the user.
+func TestUsable(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("modes are not those of Unix")
 	}
 	name := filepath.Join(t.TempDir(), "file")
 	write(t, name, "x")
-	for before, want := range map[fs.FileMode]fs.FileMode{0o644: 0o644, 0: 0o644, 0o600: 0o644, 0o755: 0o755, 0o664: 0o664} {
-		if err := os.Chmod(name, before); err != nil {
+	for mode, want := range map[fs.FileMode]bool{0o644: true, 0o600: true, 0o755: true, 0: false, 0o400: false, 0o044: false} {
+		if err := os.Chmod(name, mode); err != nil {
 			t.Fatal(err)
 		}
 		f, err := Open(t.Context(), name, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(f.Keep(), f.Close()); err != nil {
-			t.Error(err)
+		if f.Usable() != want {
+			t.Errorf("a file of mode %04o: usable %v", mode, !want)
 		}
-		if fi, err := os.Stat(name); err != nil || fi.Mode() != want {
-			t.Errorf("%v became %v (%v), want %v", before, fi.Mode(), err, want)
+		if err := f.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package bundle
+package layout
 
 import (
 	"bytes"
@@ -19,17 +19,17 @@ var documentKeys = []string{
 	"imageLayoutVersion",
 }
 
-// decode reads a document of OCI's exactly: no key stands twice, none is
+// Decode reads a document of OCI's exactly: no key stands twice, none is
 // unknown, and none differs from a known one in its case, all of which
 // encoding/json would take or pass over.
-func decode(data []byte, to any) error {
+func Decode(data []byte, to any) error {
 	if err := checkKeys(data); err != nil {
 		return err
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(to); err != nil {
-		return inWords(err)
+		return InWords(err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("something follows the document")
@@ -42,11 +42,11 @@ func decode(data []byte, to any) error {
 func checkKeys(data []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
-	return inWords(checkValue(dec, false, 0))
+	return InWords(checkValue(dec, false, 0))
 }
 
-// inWords says without the words of Go's what is wrong with a document.
-func inWords(err error) error {
+// InWords says without the words of Go's what is wrong with a document.
+func InWords(err error) error {
 	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("it is not JSON at byte %d", e.Offset)
 	}

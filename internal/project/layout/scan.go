@@ -1,4 +1,4 @@
-package bundle
+package layout
 
 import (
 	"archive/tar"
@@ -24,10 +24,11 @@ const (
 	maxTrailing = 4 << 20
 )
 
-// tarFiles are the files of a layout in a tar, where they lie.
-type tarFiles struct {
-	r      io.ReaderAt
-	closer io.Closer
+// Tar are the files of a layout in a tar, where they lie.
+type Tar struct {
+	r io.ReaderAt
+	// Closer, if not nil, is closed with the files.
+	Closer io.Closer
 	blobs  map[lock.SHA256]extent
 	named  map[string]extent
 }
@@ -35,20 +36,20 @@ type tarFiles struct {
 // extent is where a file's content is.
 type extent struct{ at, size int64 }
 
-func (t *tarFiles) Close() error {
-	if t.closer == nil {
+func (t *Tar) Close() error {
+	if t.Closer == nil {
 		return nil
 	}
-	return t.closer.Close()
+	return t.Closer.Close()
 }
 
-func (t *tarFiles) small(name string) ([]byte, error) {
+func (t *Tar) Small(name string) ([]byte, error) {
 	e, ok := t.named[name]
 	if !ok {
 		return nil, fs.ErrNotExist
 	}
-	if e.size > maxDocument {
-		return nil, fault.New(fault.Integrity, "its %s has %d bytes; at most %d are read", name, e.size, maxDocument)
+	if e.size > MaxDocument {
+		return nil, fault.New(fault.Integrity, "its %s has %d bytes; at most %d are read", name, e.size, MaxDocument)
 	}
 	data := make([]byte, e.size)
 	if err := readAt(t.r, data, e.at); err != nil {
@@ -57,14 +58,14 @@ func (t *tarFiles) small(name string) ([]byte, error) {
 	return data, nil
 }
 
-func (t *tarFiles) partial() bool {
-	_, index := t.named[indexName]
+func (t *Tar) Partial() bool {
+	_, index := t.named[IndexName]
 	return index || len(t.blobs) > 0
 }
 
-func (t *tarFiles) empty() bool { return false } // such a one does not begin like a tar file
+func (t *Tar) Empty() bool { return false } // such a one does not begin like a tar file
 
-func (t *tarFiles) size(d lock.SHA256) (int64, error) {
+func (t *Tar) Size(d lock.SHA256) (int64, error) {
 	e, ok := t.blobs[d]
 	if !ok {
 		return 0, fs.ErrNotExist
@@ -72,7 +73,7 @@ func (t *tarFiles) size(d lock.SHA256) (int64, error) {
 	return e.size, nil
 }
 
-func (t *tarFiles) open(d lock.SHA256) (blob.File, error) {
+func (t *Tar) Open(d lock.SHA256) (blob.File, error) {
 	e, ok := t.blobs[d]
 	if !ok {
 		return nil, fs.ErrNotExist
@@ -104,7 +105,7 @@ type scanner struct {
 	r       io.ReaderAt
 	size    int64
 	at      int64
-	out     *tarFiles
+	out     *Tar
 	entries int
 	// next is what extended headers say of the next entry.
 	next extension
@@ -122,9 +123,9 @@ type extension struct {
 	size *int64
 }
 
-// scanTar lists the files of a layout in a tar file.
-func scanTar(r io.ReaderAt, size int64) (*tarFiles, error) {
-	s := &scanner{r: r, size: size, out: &tarFiles{r: r, blobs: map[lock.SHA256]extent{}, named: map[string]extent{}}}
+// ScanTar lists the files of a layout in a tar file.
+func ScanTar(r io.ReaderAt, size int64) (*Tar, error) {
+	s := &scanner{r: r, size: size, out: &Tar{r: r, blobs: map[lock.SHA256]extent{}, named: map[string]extent{}}}
 	if err := s.checkStart(); err != nil {
 		return nil, err
 	}
@@ -142,29 +143,28 @@ func scanTar(r io.ReaderAt, size int64) (*tarFiles, error) {
 
 // judge says what a tar file is that has no layout, whatever else is in it.
 func (s *scanner) judge() error {
-	_, layout := s.out.named[layoutName]
+	_, layout := s.out.named[FileName]
 	switch {
-	case layout || s.out.partial():
+	case layout || s.out.Partial():
 		return s.strange
 	case s.nested != "":
-		return notBundle("what it holds lies in the directory %q", clip(s.nested)).
-			WithHint("make the tar file of the directory's content: tar -cf FILE.tar -C DIRECTORY .")
+		return foreign("what it holds lies in the directory %q", clip(s.nested)).hint("make the tar file of the directory's content: tar -cf FILE.tar -C DIRECTORY .")
 	case s.docker:
-		return notBundle("it is an image as docker save writes it").WithHint(bundleHint)
+		return foreign("it is an image as docker save writes it")
 	case s.strange != nil:
-		return notBundle("it is a tar file of something else").WithHint(bundleHint)
+		return foreign("it is a tar file of something else")
 	}
 	return nil
 }
 
-// isTar reports whether data is the start of a tar file that POSIX or GNU
+// IsTar reports whether data is the start of a tar file that POSIX or GNU
 // archivers made.
-func isTar(data []byte) bool {
-	return len(data) >= blockSize && bytes.HasPrefix(data[257:], []byte("ustar"))
+func IsTar(data []byte) bool {
+	return len(data) >= BlockSize && bytes.HasPrefix(data[257:], []byte("ustar"))
 }
 
-// compression names the format of a compressed or zipped file.
-func compression(start []byte) string {
+// Compression names the format of a compressed or zipped file.
+func Compression(start []byte) string {
 	for magic, name := range map[string]string{
 		"\x1f\x8b": "gzip", "\x28\xb5\x2f\xfd": "zstd", "\xfd7zXZ\x00": "xz", "BZh": "bzip2", "PK\x03\x04": "zip", "PK\x05\x06": "zip",
 	} {
@@ -182,20 +182,19 @@ func (s *scanner) checkStart() error {
 	if s.size == 0 {
 		return fault.New(fault.Integrity, "the file is empty")
 	}
-	start := make([]byte, min(s.size, blockSize))
+	start := make([]byte, min(s.size, BlockSize))
 	if err := readAt(s.r, start, 0); err != nil {
 		return fmt.Errorf("reading the file: %w", err)
 	}
-	if format := compression(start); format != "" {
-		return notBundle("it is compressed with %s", format).
-			WithHint("unpack it first with %s", unpackers[format])
+	if format := Compression(start); format != "" {
+		return foreign("it is compressed with %s", format).hint("unpack it first with " + unpackers[format])
 	}
-	if len(start) < blockSize && bytes.HasPrefix([]byte(layoutName), start[:min(len(start), len(layoutName))]) {
+	if len(start) < BlockSize && bytes.HasPrefix([]byte(FileName), start[:min(len(start), len(FileName))]) {
 		return s.truncated()
 	}
 	// Archives of the seventh edition have no magic, but a right checksum.
-	if _, err := checksum(start); !isTar(start) && err != nil {
-		return notTar(start)
+	if _, err := checksum(start); !IsTar(start) && err != nil {
+		return &Foreign{Start: start}
 	}
 	return nil
 }
@@ -214,10 +213,10 @@ func (s *scanner) entry() (more bool, err error) {
 	if s.entries++; s.entries > maxEntries {
 		return false, fault.New(fault.Integrity, "it has more than %d entries", maxEntries)
 	}
-	if s.size-s.at < blockSize {
+	if s.size-s.at < BlockSize {
 		return false, s.truncated()
 	}
-	block := make([]byte, blockSize)
+	block := make([]byte, BlockSize)
 	if err := readAt(s.r, block, s.at); err != nil {
 		return false, fmt.Errorf("reading the file: %w", err)
 	}
@@ -255,7 +254,7 @@ func (s *scanner) note(kind byte, name string, size int64) error {
 	if err != nil {
 		return s.damaged("is of the entry %q, which %w", clip(name), err)
 	}
-	content := s.at + blockSize
+	content := s.at + BlockSize
 	switch kind {
 	case '5':
 		if size != 0 {
@@ -298,7 +297,7 @@ func kindName(kind byte) string {
 
 // keep notes a file of the layout.
 func (s *scanner) keep(name string, e extent) error {
-	if sum, ok := strings.CutPrefix(name, blobsDir+"/"); ok {
+	if sum, ok := strings.CutPrefix(name, BlobsDir+"/"); ok {
 		d, err := lock.ParseSHA256(sum)
 		if err != nil || d.String() != sum {
 			return nil // nothing of ours
@@ -310,7 +309,7 @@ func (s *scanner) keep(name string, e extent) error {
 		return nil
 	}
 	switch name {
-	case layoutName, indexName:
+	case FileName, IndexName:
 		if _, had := s.out.named[name]; had {
 			return fault.New(fault.Integrity, "it has two entries %s", name)
 		}
@@ -318,7 +317,7 @@ func (s *scanner) keep(name string, e extent) error {
 	case "manifest.json":
 		s.docker = true
 	}
-	if path.Base(name) == layoutName {
+	if path.Base(name) == FileName {
 		s.nested = path.Dir(name)
 	}
 	return nil
@@ -327,10 +326,10 @@ func (s *scanner) keep(name string, e extent) error {
 // skip goes past an entry's content and the padding after it, which must be
 // zeros.
 func (s *scanner) skip(size int64) error {
-	if size < 0 || size > maxBlob {
+	if size < 0 || size > MaxBlob {
 		return s.damaged("gives the size %d", size)
 	}
-	end := s.at + blockSize + size
+	end := s.at + BlockSize + size
 	pad := make([]byte, padding(size))
 	if end+int64(len(pad)) > s.size {
 		return s.truncated()
@@ -355,7 +354,7 @@ func (s *scanner) extended(kind byte, size int64) error {
 		return err
 	}
 	data := make([]byte, size)
-	if err := readAt(s.r, data, from+blockSize); err != nil {
+	if err := readAt(s.r, data, from+BlockSize); err != nil {
 		return fmt.Errorf("reading the file: %w", err)
 	}
 	var err error
@@ -411,7 +410,7 @@ func (x *extension) read(data []byte) error {
 func (s *scanner) end() error {
 	rest := s.size - s.at
 	switch {
-	case rest < 2*blockSize:
+	case rest < 2*BlockSize:
 		return s.truncated()
 	case s.next != extension{}:
 		return fault.New(fault.Integrity, "its last tar header is of nothing")
@@ -431,7 +430,7 @@ func (s *scanner) end() error {
 // checksum returns a header's checksum if it is right, and written as every
 // archiver does: six octal digits, a zero, a space.
 func checksum(block []byte) (int64, error) {
-	if len(block) < blockSize {
+	if len(block) < BlockSize {
 		return 0, errors.New("it is cut off")
 	}
 	field := block[148:156]
@@ -474,7 +473,7 @@ func base256(field []byte) (int64, error) {
 	}
 	var n int64
 	for _, b := range field[1:] {
-		if n > maxBlob {
+		if n > MaxBlob {
 			return 0, errors.New("it is too large")
 		}
 		n = n<<8 | int64(b)
