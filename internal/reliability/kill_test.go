@@ -26,9 +26,7 @@ const killsEnv = "BOTKUBE_MIRROR_KILLS"
 // kills returns a part of them, in percent.
 func kills(t *testing.T, percent int) int {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("it kills the program many times")
-	}
+	skipLong(t)
 	all := 40
 	if s := os.Getenv(killsEnv); s != "" {
 		var err error

@@ -24,9 +24,7 @@ const cutsEnv = "BOTKUBE_MIRROR_POWER_CUTS"
 // every change, and looks at what may then be on the disk: an old output or a
 // new one, and from there, one more run leads to what an undisturbed run does.
 func TestPowerCut(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it runs the program many times")
-	}
+	skipLong(t)
 	if err := powercut.Usable(); err != nil {
 		if os.Getenv(registrytest.RequireEnv) == "1" {
 			t.Fatal(err)

@@ -52,6 +52,8 @@ func TestModels(t *testing.T) {
 		`1 write(3, ` + str("text") + `, 4) = 4`,
 		`1 renameat(4, ` + str("new") + `, AT_FDCWD, ` + str("/d/named") + `) = 0`,
 		`1 unlinkat(4, ` + str("kept") + `, 0) = -1 EACCES (Permission denied)`,
+		`2 ???( <unfinished ...>`,
+		`2 +++ exited with 0 +++`,
 	}, "\n")
 	d, err := replay(t, trace)
 	if err != nil {
@@ -92,6 +94,7 @@ func TestRefused(t *testing.T) {
 		"another process":     `1 clone(child_stack=NULL, flags=SIGCHLD) = 77`,
 		"what was not there":  `1 unlinkat(AT_FDCWD, ` + str("/d/absent") + `, 0) = 0`,
 		"control of a file":   create + `1 ioctl(3, FICLONE, 4) = 0`,
+		"unseen call":         `1 ???( <unfinished ...>` + "\n" + `1 <... write resumed>) = 1`,
 		"rest without a head": `1 <... write resumed>) = 1`,
 	} {
 		if _, err := replay(t, trace); err == nil {

@@ -25,14 +25,17 @@ type call struct {
 var (
 	beginning = regexp.MustCompile(`^(\d+) +(\w+)\(`)
 	resuming  = regexp.MustCompile(`^(\d+) +<\.\.\. (\w+) resumed>`)
-	remark    = regexp.MustCompile(`^\d+ +(---|\+\+\+) `)
+	// dying is of a thread that ended, with the process, before strace could see
+	// what it called.
+	dying  = regexp.MustCompile(`^(\d+) +\?\?\?\( <unfinished \.\.\.>$`)
+	remark = regexp.MustCompile(`^\d+ +(---|\+\+\+) `)
 )
 
 const unfinished = " <unfinished ...>"
 
 // parse reads what strace -f -xx wrote.
 func parse(r io.Reader) ([]call, error) {
-	p := &parser{begun: map[string]string{}}
+	p := &parser{begun: map[string]string{}, dead: map[string]bool{}}
 	lines := bufio.NewReaderSize(r, 1<<20)
 	for {
 		line, err := lines.ReadString('\n')
@@ -54,11 +57,19 @@ type parser struct {
 	line  int
 	// begun has the calls that threads are in.
 	begun map[string]string
+	dead  map[string]bool
 }
 
 func (p *parser) take(line string) error {
 	if remark.MatchString(line) {
 		return nil
+	}
+	if m := dying.FindStringSubmatch(line); m != nil {
+		p.dead[m[1]] = true
+		return nil
+	}
+	if thread, _, _ := strings.Cut(line, " "); p.dead[thread] {
+		return fmt.Errorf("a thread goes on of which a call is not known")
 	}
 	if m := resuming.FindStringSubmatch(line); m != nil {
 		head, ok := p.begun[m[1]]
