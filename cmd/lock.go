@@ -1,16 +1,15 @@
 package cmd
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/onefile"
 )
 
 // defaultLock is the file that lock writes.
@@ -62,7 +61,7 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 				_, err := g.env.Stdout.Write(data)
 				return err
 			}
-			if err := writeFile(file, data); err != nil {
+			if err := writeFile(c.Context(), file, data); err != nil {
 				return fmt.Errorf("writing the lock: %w", err)
 			}
 			return g.print(l, func() string { return lockSummary(file, l) })
@@ -77,33 +76,17 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 }
 
 // writeFile replaces a file by a whole one, or leaves it as it is.
-func writeFile(file string, data []byte) error {
-	if real, err := filepath.EvalSymlinks(file); err == nil {
-		file = real
-	}
-	if fi, err := os.Stat(file); err == nil && !fi.Mode().IsRegular() {
-		return fault.New(fault.Usage, "%s is no regular file", file).WithHint("standard output is -")
-	}
-	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
+func writeFile(ctx context.Context, name string, data []byte) error {
+	file, err := onefile.Open(ctx, name, nil)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
+	f, err := file.Create()
 	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
+		_, err = f.Write(data)
 	}
 	if err == nil {
-		err = os.Rename(f.Name(), file)
+		err = file.Publish()
 	}
-	if err != nil {
-		os.Remove(f.Name())
-		return err
-	}
-	return nil
+	return errors.Join(err, file.Close())
 }

@@ -293,6 +293,8 @@ func (s *Session) probe(ctx context.Context, plan *resolve.Plan, result *Result,
 			result.Artifacts[i].Size = size
 			if present {
 				result.Artifacts[i].Status = StatusReused
+			} else if err == nil {
+				expectSize(&plan.Downloads[i], size)
 			}
 			return nil
 		})
@@ -313,6 +315,14 @@ func (s *Session) probe(ctx context.Context, plan *resolve.Plan, result *Result,
 	}
 	s.Observe(planned)
 	return nil
+}
+
+// expectSize has a download that nobody gives a checksum of be as long as the
+// server says, for a body that ends early may look whole.
+func expectSize(d *fetch.Request, size int64) {
+	if len(d.Checksums) == 0 && d.SHA256 == nil && d.Size <= 0 && size > 0 {
+		d.Size, d.Source = size, "the server, which was asked for the size before,"
+	}
 }
 
 // size returns the size of a download in bytes, or -1, and whether the store

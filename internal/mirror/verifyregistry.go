@@ -77,9 +77,16 @@ func readAll(ctx context.Context, repo *registry.Repository, b lock.Blob, max in
 	if b.Size > max {
 		return nil, fault.New(fault.Integrity, "sha256:%s has %d bytes; at most %d are read of such a document", b.SHA256, b.Size, max)
 	}
-	content := repo.Open(ctx, b)
-	defer content.Close()
-	return io.ReadAll(content)
+	read := func() ([]byte, error) {
+		content := repo.Open(ctx, b)
+		defer content.Close()
+		return io.ReadAll(content)
+	}
+	data, err := read()
+	if fault.KindOf(err) == fault.Integrity && ctx.Err() == nil {
+		return read() // as [registry.Repository.Check] does
+	}
+	return data, err
 }
 
 // remoteDocuments is a [blob.Source] of the indexes and schemas of a bundle in a

@@ -22,8 +22,17 @@ func (r *Repository) Open(ctx context.Context, b lock.Blob) io.ReadCloser {
 	return &reader{Repository: r, ctx: ctx, blob: b, sum: sha256.New()}
 }
 
-// Check reads a blob to its end, and compares it.
+// Check reads a blob to its end, and compares it: a second time if it is wrong,
+// for what is damaged on the way is not damaged in the registry.
 func (r *Repository) Check(ctx context.Context, b lock.Blob) error {
+	err := r.check(ctx, b)
+	if fault.KindOf(err) == fault.Integrity && ctx.Err() == nil {
+		err = r.check(ctx, b)
+	}
+	return err
+}
+
+func (r *Repository) check(ctx context.Context, b lock.Blob) error {
 	content := r.Open(ctx, b)
 	defer content.Close()
 	return transfer.Copy(func([]byte) error { return nil }, content)
