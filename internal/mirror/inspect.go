@@ -198,13 +198,17 @@ func mountOf(path string) string {
 	return ""
 }
 
-// inspectFile reads a file that is no tar: a lock.
+// inspectFile reads a file that does not begin like a tar: a lock.
 func inspectFile(path string) (*inspected, error) {
 	start, err := startOf(path)
 	if err != nil {
 		return nil, unopened(path, err)
 	}
 	if !looksLikeLock(start) {
+		// It may be what is left of a bundle.
+		if _, err := bundle.Open(path); fault.KindOf(err) != fault.Usage {
+			return nil, err
+		}
 		return nil, fault.New(fault.Usage, "%s is no mirror: neither a tar file nor a lock", path).WithHint(inspectHint)
 	}
 	l, err := readLock(path)

@@ -18,9 +18,6 @@ func unread(commands ...string) map[string]want {
 	return except
 }
 
-// noMirror is how it ends for commands that read other things than bundles, too.
-var noMirror = map[string]want{"list": fails(2, "is no mirror", nothing), "diff": fails(2, "is no mirror", nothing), "verify": fails(2, "is no mirror", nothing)}
-
 // keep returns a bundle that was cut off.
 func keep(length func(b *bundleTar) int) func(*bundleTar) []byte {
 	return func(b *bundleTar) []byte { return b.data[:length(b)] }
@@ -52,8 +49,8 @@ func longer(data []byte) []byte       { return append(data, 0) }
 func nothingOf([]byte) []byte         { return []byte{} }
 
 var offlineFaults = []*offlineFault{
-	{name: "it is empty", tar: keep(func(*bundleTar) int { return 0 }), want: fails(4, "is empty", nothing), except: noMirror},
-	{name: "it ends in its first header", tar: keep(func(*bundleTar) int { return 100 }), want: fails(4, "truncated", nothing), except: noMirror},
+	{name: "it is empty", tar: keep(func(*bundleTar) int { return 0 }), want: fails(4, "is empty", nothing)},
+	{name: "it ends in its first header", tar: keep(func(*bundleTar) int { return 100 }), want: fails(4, "truncated", nothing)},
 	{name: "it ends in the middle", tar: keep(func(b *bundleTar) int { return len(b.data) / 2 }), want: fails(4, "truncated", nothing)},
 	{name: "the last byte is missing", tar: keep(func(b *bundleTar) int { return len(b.data) - 1 }), want: fails(4, "truncated", nothing)},
 	{name: "the end of the archive is missing", tar: keep(func(b *bundleTar) int { return len(b.data) - 1024 }), want: fails(4, "truncated", nothing)},

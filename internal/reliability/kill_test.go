@@ -27,7 +27,10 @@ const killsEnv = "BOTKUBE_MIRROR_KILLS"
 func kills(t *testing.T, percent int) int {
 	t.Helper()
 	skipLong(t)
-	all := 40
+	all := 10
+	if thorough {
+		all = 40
+	}
 	if s := os.Getenv(killsEnv); s != "" {
 		var err error
 		all, err = strconv.Atoi(s)
