@@ -25,8 +25,7 @@ directory or a registry (docker://REFERENCE), a directory that the agent starts
 from, a site or SITE/VERSION, or a lock; - is standard input. Without TARGET, show what a pull of the
 selection would download, by default for all platforms.
 
-Only documents are read. To compare every file of a bundle with its lock, and
-write nothing: unpack BUNDLE -o - >/dev/null`,
+Only documents are read. To compare every file with the lock: verify TARGET`,
 		Example: `  botkube-mirror list bundle.tar
   botkube-mirror list --version v1.14.0 --platform linux/amd64
   botkube-mirror list docker://registry.example.com/mirror/botkube-plugins-bundle:v1.14.0 --format json`,

@@ -96,12 +96,18 @@ type content struct {
 	cache cache.Source
 	// blobs has the upstream files, or is nil where only the cache is there.
 	blobs blob.Source
+	// untried says that nobody has unpacked the archives yet.
+	untried bool
+}
+
+// placer makes what can be made of an artifact, which is there now.
+type placer interface {
+	place(ctx context.Context, a lock.Artifact) (changed bool, err error)
 }
 
 // output is one output on its way.
 type output interface {
-	// place makes what can be made of an artifact, which is there now.
-	place(ctx context.Context, a lock.Artifact) (changed bool, err error)
+	placer
 	// commit completes the output. Every artifact has been placed.
 	commit(ctx context.Context, l *lock.Lock, result *OutputResult) error
 	close()
@@ -113,6 +119,8 @@ type outputs struct {
 	options WriteOptions
 	each    []output
 	results []OutputResult
+	// trial is nil where an output unpacks everything anyway.
+	trial *trial
 
 	mu sync.Mutex
 	// unpacking bounds what is bound by the processor, so that it has a bound
@@ -131,6 +139,9 @@ func (s *Session) openOutputs(ctx context.Context, l *lock.Lock, from content, o
 		session: s, options: o,
 		each: make([]output, len(o.Outputs)), results: make([]OutputResult, len(o.Outputs)),
 		unpacking: make(chan struct{}, runtime.GOMAXPROCS(0)),
+	}
+	if from.untried && !slices.ContainsFunc(o.Outputs, Target.isUnpacked) {
+		all.trial = &trial{from.cache, placements(l)}
 	}
 	for _, i := range order {
 		all.results[i] = OutputResult{Form: o.Outputs[i].Form, Path: o.Outputs[i].Path}
@@ -171,6 +182,11 @@ func (s *Session) displaced(path, to string) {
 
 // place makes what outputs need of an artifact.
 func (all *outputs) place(ctx context.Context, a lock.Artifact) error {
+	if all.trial != nil {
+		if _, err := all.placeOne(ctx, all.trial, a); err != nil {
+			return err
+		}
+	}
 	for i, out := range all.each {
 		changed, err := all.placeOne(ctx, out, a)
 		if err != nil {
@@ -183,7 +199,7 @@ func (all *outputs) place(ctx context.Context, a lock.Artifact) error {
 	return nil
 }
 
-func (all *outputs) placeOne(ctx context.Context, out output, a lock.Artifact) (bool, error) {
+func (all *outputs) placeOne(ctx context.Context, out placer, a lock.Artifact) (bool, error) {
 	all.unpacking <- struct{}{}
 	defer func() { <-all.unpacking }()
 	return out.place(ctx, a)
@@ -271,13 +287,40 @@ func (s *Session) openDir(ctx context.Context, target Target, l *lock.Lock, from
 	if err != nil {
 		return nil, err
 	}
-	out := &dirOutput{session: s, writer: w, files: map[string][]placement{}}
+	return &dirOutput{session: s, writer: w, files: placements(l)}, nil
+}
+
+// placements returns the files of all directories for a lock, by the URL of what
+// they are made of.
+func placements(l *lock.Lock) map[string][]placement {
+	files := map[string][]placement{}
 	for _, p := range l.Platforms {
 		for _, f := range l.Files(p) {
-			out.files[f.Artifact.URL] = append(out.files[f.Artifact.URL], placement{p, f})
+			files[f.Artifact.URL] = append(files[f.Artifact.URL], placement{p, f})
 		}
 	}
-	return out, nil
+	return files
+}
+
+// trial unpacks archives that outputs pass on as they are, and keeps nothing: one
+// that does not hold what the agent needs of it would be found out on the other
+// side of the gap. What came of one is remembered, so it happens once.
+type trial struct {
+	source cache.Source
+	files  map[string][]placement
+}
+
+func (t *trial) place(ctx context.Context, a lock.Artifact) (bool, error) {
+	for _, p := range t.files[a.URL] {
+		p.file.Artifact = a
+		if _, known := t.source.Known(p.platform, p.file); known {
+			continue
+		}
+		if _, err := cache.Digest(ctx, t.source, p.platform, p.file); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 func (out *dirOutput) place(ctx context.Context, a lock.Artifact) (changed bool, err error) {

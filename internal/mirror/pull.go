@@ -45,7 +45,7 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 	if err := s.probe(ctx, plan, result, failed); err != nil {
 		return nil, err
 	}
-	from := content{cache.Upstream{Blobs: s.Store, Memory: s.Store}, s.Store}
+	from := content{cache: cache.Upstream{Blobs: s.Store, Memory: s.Store}, blobs: s.Store, untried: true}
 	needs := s.pullNeeds(ctx, plan, result, from, o.WriteOptions)
 	if o.DryRun {
 		result.Disk = diskUses(needs)

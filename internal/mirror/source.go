@@ -83,7 +83,7 @@ func withoutForm(name string) string {
 }
 
 func bundleSource(name string, b *bundle.Bundle) *source {
-	return &source{name: name, lock: b.Lock(), content: content{cache.Upstream{Blobs: b}, b}, close: b.Close}
+	return &source{name: name, lock: b.Lock(), content: content{cache: cache.Upstream{Blobs: b}, blobs: b}, close: b.Close}
 }
 
 func openDirSource(path string) (*source, error) {
@@ -158,7 +158,7 @@ func (s *Session) openRegistry(ctx context.Context, reference string) (*source, 
 	}
 	src := &source{
 		name: registryPrefix + ref.String(), lock: contents.Lock,
-		content: content{cache.Upstream{Blobs: s.Store, Memory: s.Store}, s.Store},
+		content: content{cache: cache.Upstream{Blobs: s.Store, Memory: s.Store}, blobs: s.Store},
 		obtain:  func(ctx context.Context, b lock.Blob) (int64, error) { return s.fetchBlob(ctx, repo, b) },
 		close:   func() error { return nil },
 	}

@@ -48,6 +48,9 @@ func (t Target) String() string {
 // with them the other members of a bundle.
 func (t Target) isBundle() bool { return t.Form == FormArchive || t.Form == FormLayout }
 
+// isUnpacked reports whether archives are unpacked for the output.
+func (t Target) isUnpacked() bool { return t.Form == FormDir || t.Form == FormImage }
+
 // ParseTarget reads a form and a path, FORM:PATH. A path alone is that of a
 // bundle if it ends in .tar or is "-", else that of a directory.
 func ParseTarget(s string) (Target, error) {

@@ -3,8 +3,8 @@
 package reliability
 
 import (
-	"io/fs"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
