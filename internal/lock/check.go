@@ -36,83 +36,103 @@ func (l *Lock) CheckPlan() error {
 	if l.SchemaVersion != SchemaVersion {
 		return fmt.Errorf("the lock has schema version %d; this program knows version %d", l.SchemaVersion, SchemaVersion)
 	}
-	var problems []error
-	report := func(format string, args ...any) { problems = append(problems, fmt.Errorf("lock: "+format, args...)) }
-
-	if tag := versionTag(l.BotkubeVersion); tag != "" && !tagForm.MatchString(tag) {
-		report("the Botkube version %.100q is none", l.BotkubeVersion)
-	}
-	if len(l.Platforms) == 0 {
-		report("it names no platform")
-	}
 	if len(l.Platforms) > maxPlatforms {
 		return fmt.Errorf("lock: it names %d platforms; at most %d are read", len(l.Platforms), maxPlatforms)
 	}
-	platforms := map[agent.Platform]bool{}
-	for _, p := range l.Platforms {
-		if _, err := agent.ParsePlatform(p.String()); err != nil {
-			report("%w", err)
-		}
-		if platforms[p] {
-			report("platform %.100q stands twice", p)
-		}
-		platforms[p] = true
+	c := &checking{platforms: map[agent.Platform]bool{}, repositories: map[string]bool{}, artifacts: map[string]bool{}}
+	if tag := versionTag(l.BotkubeVersion); tag != "" && !tagForm.MatchString(tag) {
+		c.report("the Botkube version %.100q is none", l.BotkubeVersion)
 	}
-	repositories := map[string]bool{}
+	c.checkPlatforms(l.Platforms)
 	for _, r := range l.Repositories {
-		if err := agent.CheckRepository(r.Name); err != nil {
-			report("%w", err)
-		}
-		if repositories[r.Name] {
-			report("repository %.100q stands twice", r.Name)
-		}
-		repositories[r.Name] = true
-		if r.Index.Size < 0 {
-			report("the index of %.100q has a negative size", r.Name)
-		}
-		if err := checkURL(r.URL); err != nil {
-			report("the URL of repository %.100q %w", r.Name, err)
-		}
-		for _, s := range r.Schemas {
-			if err := checkURL(s.URL); err != nil {
-				report("the URL of a schema of repository %.100q %w", r.Name, err)
-			}
-		}
+		c.checkRepository(r)
 	}
-	artifacts := map[string]bool{}
 	for i, a := range l.Artifacts {
-		if artifacts[a.URL] {
-			report("artifact %s stands twice", shown(a.URL))
-		}
-		artifacts[a.URL] = true
-		if err := checkURL(a.URL); err != nil {
-			report("the URL of artifacts[%d] %w", i, err)
-		}
-		if !a.VerifiedBy.valid() {
-			report("artifact %s is verified by %.100q, which means nothing", shown(a.URL), a.VerifiedBy)
-		}
-		for _, u := range a.VerifiedWith {
-			if err := checkURL(u); err != nil {
-				report("the URL of a checksum file of artifact %s %w", shown(a.URL), err)
-			}
-		}
+		c.checkArtifact(i, a)
 	}
 	for _, p := range l.Plugins {
-		if !repositories[p.Repository] {
-			report("plugin %s is of a repository that the lock does not name", printable(p.Key().String()))
+		if !c.repositories[p.Repository] {
+			c.report("plugin %s is of a repository that the lock does not name", printable(p.Key().String()))
 		}
-		problems = append(problems, p.check(platforms, artifacts)...)
+		c.problems = append(c.problems, p.check(c.platforms, c.artifacts)...)
 	}
 	if l.AgentImage != nil {
-		problems = append(problems, l.AgentImage.check(platforms)...)
+		c.problems = append(c.problems, l.AgentImage.check(c.platforms)...)
 	}
 	if l.Chart != nil {
-		problems = append(problems, l.Chart.check()...)
+		c.problems = append(c.problems, l.Chart.check()...)
 	}
-	if len(problems) == 0 {
-		problems = append(problems, checkPaths(l)...)
+	if len(c.problems) == 0 {
+		c.problems = checkPaths(l)
 	}
-	return errors.Join(problems...)
+	return errors.Join(c.problems...)
+}
+
+// checking is one run of [Lock.CheckPlan], and what it has met so far.
+type checking struct {
+	problems     []error
+	platforms    map[agent.Platform]bool
+	repositories map[string]bool
+	// artifacts are by URL.
+	artifacts map[string]bool
+}
+
+func (c *checking) report(format string, args ...any) {
+	c.problems = append(c.problems, fmt.Errorf("lock: "+format, args...))
+}
+
+func (c *checking) checkPlatforms(platforms []agent.Platform) {
+	if len(platforms) == 0 {
+		c.report("it names no platform")
+	}
+	for _, p := range platforms {
+		if _, err := agent.ParsePlatform(p.String()); err != nil {
+			c.report("%w", err)
+		}
+		if c.platforms[p] {
+			c.report("platform %.100q stands twice", p)
+		}
+		c.platforms[p] = true
+	}
+}
+
+func (c *checking) checkRepository(r Repository) {
+	if err := agent.CheckRepository(r.Name); err != nil {
+		c.report("%w", err)
+	}
+	if c.repositories[r.Name] {
+		c.report("repository %.100q stands twice", r.Name)
+	}
+	c.repositories[r.Name] = true
+	if r.Index.Size < 0 {
+		c.report("the index of %.100q has a negative size", r.Name)
+	}
+	if err := checkURL(r.URL); err != nil {
+		c.report("the URL of repository %.100q %w", r.Name, err)
+	}
+	for _, s := range r.Schemas {
+		if err := checkURL(s.URL); err != nil {
+			c.report("the URL of a schema of repository %.100q %w", r.Name, err)
+		}
+	}
+}
+
+func (c *checking) checkArtifact(i int, a Artifact) {
+	if c.artifacts[a.URL] {
+		c.report("artifact %s stands twice", shown(a.URL))
+	}
+	c.artifacts[a.URL] = true
+	if err := checkURL(a.URL); err != nil {
+		c.report("the URL of artifacts[%d] %w", i, err)
+	}
+	if !a.VerifiedBy.valid() {
+		c.report("artifact %s is verified by %.100q, which means nothing", shown(a.URL), a.VerifiedBy)
+	}
+	for _, u := range a.VerifiedWith {
+		if err := checkURL(u); err != nil {
+			c.report("the URL of a checksum file of artifact %s %w", shown(a.URL), err)
+		}
+	}
 }
 
 const (
