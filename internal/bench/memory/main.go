@@ -11,6 +11,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 
@@ -55,13 +56,27 @@ func run(ctx context.Context, dir, binary string, shape plugins.Shape) error {
 	if err := product("unpack", "unpack", bundle, "-o", unpacked, "-q"); err != nil {
 		return err
 	}
+	if err := product("verify of the directory", "verify", unpacked, "--against", bundle); err != nil {
+		return err
+	}
 	if err := os.RemoveAll(unpacked); err != nil {
+		return err
+	}
+	listed, err := measure.Run(ctx, dir, binary, "list", bundle, "--format", "json")
+	if err != nil {
+		return err
+	}
+	var listing struct{ Tag string }
+	if err := json.Unmarshal(listed.Output, &listing); err != nil {
 		return err
 	}
 	return registry.With(ctx, filepath.Join(dir, "registry"), func(host string) error {
 		if err := product("push of the bundle", "push", bundle, host+"/bench", "--plain-http", "--skip", "image", "-q"); err != nil {
 			return err
 		}
-		return product("push of the image", "push", bundle, host+"/bench", "--plain-http", "--skip", "bundle", "-q")
+		if err := product("push of the image", "push", bundle, host+"/bench", "--plain-http", "--skip", "bundle", "-q"); err != nil {
+			return err
+		}
+		return product("verify of the image", "verify", "docker://"+host+"/bench/botkube-plugins:"+listing.Tag, "--plain-http")
 	})
 }
