@@ -179,7 +179,7 @@ func writeAgainst(out *strings.Builder, v *mirror.Verification) {
 		return // which are among the problems
 	}
 	how := ""
-	if a.Remade {
+	if differs := func(p audit.Problem) bool { return p.Kind == audit.KindDiffers }; a.Remade && !slices.ContainsFunc(v.Problems, differs) {
 		how = ", and every file is what is unpacked of the upstream files there"
 	}
 	fmt.Fprintf(out, "it is what %s pins%s\n", targetName(a.Target), how)
