@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
 
@@ -26,6 +27,18 @@ const (
 	// Unexpected is one that nothing names and that an agent might run.
 	Unexpected State = "unexpected"
 )
+
+// StateOf returns what an error of reading a file makes of it: [Damaged] or
+// [Missing]. Of any other error, ok is false: it says nothing of the file.
+func StateOf(err error) (s State, ok bool) {
+	switch fault.KindOf(err) {
+	case fault.Integrity:
+		return Damaged, true
+	case fault.Incomplete:
+		return Missing, true
+	}
+	return "", false
+}
 
 // Basis says which document an expected digest stands in.
 type Basis string
