@@ -291,17 +291,12 @@ func (v *verifying) layout(ctx context.Context, path string) error {
 // unreadable reports a mirror of which nothing more can be found out than that
 // it is damaged.
 func (v *verifying) unreadable(kind Kind, err error) error {
-	problem := audit.Problem{Detail: err.Error()}
-	switch fault.KindOf(err) {
-	case fault.Integrity:
-		problem.Kind = audit.KindDamaged
-	case fault.Incomplete:
-		problem.Kind = audit.KindMissing
-	default:
+	state, ok := audit.StateOf(err)
+	if !ok {
 		return err
 	}
 	v.result.Kind = kind
-	v.report.Fail(problem)
+	v.report.Fail(audit.Problem{Kind: audit.Kind(state), Detail: err.Error()})
 	return nil
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/blob"
-	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
@@ -99,15 +98,14 @@ func (v *verifying) unpack(ctx context.Context, l *lock.Lock, from cache.Source)
 	return group.Wait()
 }
 
-// unpacked reports what is wrong with an archive. What is missing or has other
-// bytes was reported before.
+// unpacked reports what is wrong with an archive.
 func (v *verifying) unpacked(p agent.Platform, f lock.File, err error) error {
-	switch fault.KindOf(err) {
-	case fault.Integrity, fault.Incomplete:
-		v.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: f.Path, Detail: fmt.Sprintf("it cannot be unpacked for %s: %v", p, err)})
-		return nil
+	state, ok := audit.StateOf(err)
+	if !ok {
+		return err
 	}
-	return err
+	v.report.Fail(audit.Problem{Kind: audit.Kind(state), Path: f.Path, Detail: fmt.Sprintf("it cannot be unpacked for %s: %v", p, err)})
+	return nil
 }
 
 // remakeDirectory makes each file of a directory again of a bundle, and compares
