@@ -94,6 +94,7 @@ func TestScript(t *testing.T) {
 			"snapshot":       snapshot,
 			"same":           same,
 			"flip":           flip,
+			"forge":          forge,
 			"flip-blobs":     flipBlobs,
 			"waitfor":        waitFor,
 			"mode":           mode,
@@ -282,6 +283,32 @@ func flip(ts *testscript.TestScript, _ bool, args []string) {
 		data[len(data)-1] ^= 1
 		ts.Check(os.WriteFile(path, data, 0o644))
 	}
+}
+
+// forge alters a file of a cache directory, and then its index and SHA256SUMS, so
+// that they fit.
+func forge(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: forge DIR INDEX FILE")
+	}
+	at := func(name string) string { return filepath.Join(ts.MkAbs(args[0]), filepath.FromSlash(name)) }
+	read := func(name string) []byte {
+		data, err := os.ReadFile(at(name))
+		ts.Check(err)
+		return data
+	}
+	sum := func(name string) []byte { return fmt.Appendf(nil, "%x", sha256.Sum256(read(name))) }
+	file, index, sums := args[2], args[1], ".botkube-mirror/SHA256SUMS"
+	replace := func(in string, old, to []byte) {
+		ts.Check(os.WriteFile(at(in), bytes.ReplaceAll(read(in), old, to), 0o644))
+	}
+	oldFile, oldIndex := sum(file), sum(index)
+	data := read(file)
+	data[len(data)-1] ^= 1
+	ts.Check(os.WriteFile(at(file), data, 0o755))
+	replace(index, oldFile, sum(file))
+	replace(sums, oldFile, sum(file))
+	replace(sums, oldIndex, sum(index))
 }
 
 func flipBlobs(ts *testscript.TestScript, _ bool, args []string) {

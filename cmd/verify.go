@@ -3,7 +3,9 @@ package cmd
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -79,22 +81,36 @@ func verifySummary(v *mirror.Verification, verbose bool) string {
 		fmt.Fprintf(&out, "  digest %s\n", v.Digest)
 	}
 	if v.Mount != "" {
-		fmt.Fprintf(&out, "  the agent must see it at %s\n", v.Mount)
+		fmt.Fprintf(&out, "  the agent must see it at %s\n", oneLine(v.Mount))
 	}
 	if v.BaseURL != "" {
-		fmt.Fprintf(&out, "  it must be served at %s\n", v.BaseURL)
+		fmt.Fprintf(&out, "  it must be served at %s\n", oneLine(v.BaseURL))
 	}
 	writeProblems(&out, v.Problems)
 	writeFiles(&out, v, verbose)
 	writeAgents(&out, v.Agents)
 	writeAgainst(&out, v)
 	for _, n := range v.Notes {
-		fmt.Fprintf(&out, "note: %s\n", n)
+		fmt.Fprintf(&out, "note: %s\n", oneLine(n))
 	}
 	if v.Intact {
 		out.WriteString("intact: nothing is damaged, missing or there unasked\n")
 	}
 	return out.String()
+}
+
+// oneLine makes what a mirror says, such as the name of a file that lies in it, fit
+// to be shown: it ends no line, and does nothing to a terminal.
+func oneLine(s string) string {
+	var b strings.Builder
+	for _, r := range strings.ReplaceAll(s, "\n", "; ") {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		}
+	}
+	return b.String()
 }
 
 func writeProblems(out *strings.Builder, problems []audit.Problem) {
@@ -103,7 +119,7 @@ func writeProblems(out *strings.Builder, problems []audit.Problem) {
 		if at != "" {
 			at += ": "
 		}
-		fmt.Fprintf(out, "%-10s %s%s\n", strings.ToUpper(string(p.Kind)), at, p.Detail)
+		fmt.Fprintf(out, "%-10s %s\n", strings.ToUpper(string(p.Kind)), oneLine(at+p.Detail))
 	}
 }
 
@@ -119,7 +135,7 @@ func writeFiles(out *strings.Builder, v *mirror.Verification, verbose bool) {
 			if f.SHA256 != nil {
 				sum = f.SHA256.String()
 			}
-			fmt.Fprintf(out, "%s  %s (%s, %s, %s)\n", sum, f.Path, f.State, size(f.Size), f.Content)
+			fmt.Fprintf(out, "%s  %s (%s, %s, %s)\n", sum, oneLine(f.Path), f.State, size(f.Size), oneLine(f.Content))
 		}
 	}
 	fmt.Fprintf(out, "%s read: %d of %s intact\n", size(v.Bytes), intact, count(len(v.Files), "file"))
@@ -159,10 +175,10 @@ func writeAgents(out *strings.Builder, agents []audit.Outlook) {
 			if c.Dependency != "" {
 				what += " " + c.Dependency
 			}
-			fmt.Fprintf(out, "  %s: %s from %s, because %s\n", c.Plugin, what, c.URL, c.Because)
+			fmt.Fprintf(out, "  %s\n", oneLine(fmt.Sprintf("%s: %s from %s, because %s", c.Plugin, what, c.URL, c.Because)))
 		}
 		for _, f := range o.Failures {
-			fmt.Fprintf(out, "  it would not start %s\n", f)
+			fmt.Fprintf(out, "  it would not start %s\n", oneLine(f))
 		}
 	}
 }
@@ -179,7 +195,7 @@ func writeAgainst(out *strings.Builder, v *mirror.Verification) {
 		return // which are among the problems
 	}
 	how := ""
-	if a.Remade {
+	if differs := func(p audit.Problem) bool { return p.Kind == audit.KindDiffers }; a.Remade && !slices.ContainsFunc(v.Problems, differs) {
 		how = ", and every file is what is unpacked of the upstream files there"
 	}
 	fmt.Fprintf(out, "it is what %s pins%s\n", targetName(a.Target), how)

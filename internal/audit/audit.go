@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
 
@@ -26,6 +27,18 @@ const (
 	// Unexpected is one that nothing names and that an agent might run.
 	Unexpected State = "unexpected"
 )
+
+// StateOf returns what an error of reading a file makes of it: [Damaged] or
+// [Missing]. Of any other error, ok is false: it says nothing of the file.
+func StateOf(err error) (s State, ok bool) {
+	switch fault.KindOf(err) {
+	case fault.Integrity:
+		return Damaged, true
+	case fault.Incomplete:
+		return Missing, true
+	}
+	return "", false
+}
 
 // Basis says which document an expected digest stands in.
 type Basis string
@@ -158,25 +171,26 @@ func (r *Report) Note(text string) {
 	r.notes = append(r.notes, text)
 }
 
-// Files returns the files in the order of their paths. One that was added for
-// several platforms, or versions, stands once.
+// Files returns the files in the order of their paths, whatever the order in which
+// they were added. One that was added for several platforms, or versions, stands
+// once.
 func (r *Report) Files() []File {
-	slices.SortStableFunc(r.files, func(a, b File) int {
-		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(string(a.State), string(b.State)), strings.Compare(a.sum(), b.sum()))
+	r.mu.Lock()
+	all := slices.Clone(r.files)
+	r.mu.Unlock()
+	slices.SortStableFunc(all, func(a, b File) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(string(a.State), string(b.State)), strings.Compare(a.sum(), b.sum()),
+			strings.Compare(a.expected(), b.expected()), strings.Compare(string(a.Basis), string(b.Basis)), strings.Compare(a.Content, b.Content))
 	})
 	var files []File
-	for _, f := range r.files {
+	for _, f := range all {
 		n := len(files) - 1
 		if n < 0 || files[n].Path != f.Path || files[n].State != f.State || files[n].sum() != f.sum() {
 			files = append(files, f)
 			continue
 		}
-		files[n].Platforms = mergeSorted(files[n].Platforms, f.Platforms)
-		for _, a := range f.Sources {
-			if !slices.ContainsFunc(files[n].Sources, func(b lock.Artifact) bool { return a.URL == b.URL }) {
-				files[n].Sources = append(slices.Clone(files[n].Sources), a)
-			}
-		}
+		files[n].Platforms = mergeSorted(files[n].Platforms, f.Platforms, agent.ComparePlatforms)
+		files[n].Sources = mergeSorted(files[n].Sources, f.Sources, func(a, b lock.Artifact) int { return strings.Compare(a.URL, b.URL) })
 	}
 	return files
 }
@@ -189,19 +203,31 @@ func (f File) sum() string {
 	return f.SHA256.String()
 }
 
-func mergeSorted(a, b []agent.Platform) []agent.Platform {
-	all := append(slices.Clone(a), b...)
-	slices.SortFunc(all, agent.ComparePlatforms)
-	return slices.Compact(all)
+// expected returns the digest that should have been found, or nothing.
+func (f File) expected() string {
+	if f.Expected == nil {
+		return ""
+	}
+	return f.Expected.String()
+}
+
+// mergeSorted returns what is in a or b, each once.
+func mergeSorted[E any](a, b []E, compare func(x, y E) int) []E {
+	all := slices.Concat(a, b)
+	slices.SortFunc(all, compare)
+	return slices.CompactFunc(all, func(x, y E) bool { return compare(x, y) == 0 })
 }
 
 // Problems returns the problems, each once: damage first, then in the order of
 // their paths.
 func (r *Report) Problems() []Problem {
-	slices.SortFunc(r.problems, func(a, b Problem) int {
+	r.mu.Lock()
+	all := slices.Clone(r.problems)
+	r.mu.Unlock()
+	slices.SortFunc(all, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), strings.Compare(a.Path, b.Path), strings.Compare(a.Detail, b.Detail))
 	})
-	return slices.Compact(r.problems)
+	return slices.Compact(all)
 }
 
 // rank is the place of a kind in the order of problems.
@@ -211,14 +237,20 @@ func rank(k Kind) int {
 
 // Outlooks returns what agents would do, in the order of versions and platforms.
 func (r *Report) Outlooks() []Outlook {
-	slices.SortFunc(r.outlooks, func(a, b Outlook) int {
+	r.mu.Lock()
+	all := slices.Clone(r.outlooks)
+	r.mu.Unlock()
+	slices.SortFunc(all, func(a, b Outlook) int {
 		return cmp.Or(strings.Compare(a.Version, b.Version), agent.ComparePlatforms(a.Platform, b.Platform))
 	})
-	return r.outlooks
+	return all
 }
 
 // Notes returns the notes, sorted, each once.
 func (r *Report) Notes() []string {
-	slices.Sort(r.notes)
-	return slices.Compact(r.notes)
+	r.mu.Lock()
+	all := slices.Clone(r.notes)
+	r.mu.Unlock()
+	slices.Sort(all)
+	return slices.Compact(all)
 }

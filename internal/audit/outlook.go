@@ -67,7 +67,7 @@ func (g Ground) Predict() Outlook {
 		}
 	}
 	slices.SortFunc(o.External, func(a, b Call) int {
-		return cmp.Or(strings.Compare(a.Plugin, b.Plugin), strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Dependency, b.Dependency))
+		return cmp.Or(strings.Compare(a.Plugin, b.Plugin), strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Dependency, b.Dependency), strings.Compare(a.URL, b.URL))
 	})
 	return o
 }

@@ -81,7 +81,8 @@ type Against struct {
 	Target string `json:"target"`
 	// Lock is its digest.
 	Lock string `json:"lock"`
-	// Remade says that every file was made again of its upstream files, and compared.
+	// Remade says that every unpacked file was made again of its upstream file, and
+	// compared.
 	Remade bool `json:"remade,omitempty"`
 	// Differences are from it to the target.
 	Differences []lock.Difference `json:"differences"`
@@ -156,8 +157,9 @@ type verifying struct {
 	lock    *lock.Lock
 	read    atomic.Int64
 	// remake makes the files of the target of the upstream files of another
-	// mirror, and compares them; nil where the target has no such files.
-	remake func(ctx context.Context, from *source) error
+	// mirror, and compares them; nil where the target has no such files. It
+	// reports whether those were all.
+	remake func(ctx context.Context, from *source) (all bool, err error)
 }
 
 // Verify reads every byte of a mirror, and tells everything that is wrong with
@@ -167,16 +169,26 @@ func (s *Session) Verify(ctx context.Context, o VerifyOptions) (*Verification, e
 	v := &verifying{Session: s, options: o, result: &Verification{
 		Tool: Tool{"botkube-mirror", o.ToolVersion}, Target: o.Target, Platforms: []agent.Platform{},
 	}}
+	other, err := v.other(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if err := v.target(ctx); err != nil {
 		return nil, err
 	}
-	if o.Unpack && v.result.Kind != KindBundle {
-		return nil, fault.New(fault.Usage, "only a bundle has archives to unpack, and %s is none", v.result.name()).WithHint("leave out --unpack: what is in it is unpacked already, or never was packed")
-	}
-	if err := v.against(ctx); err != nil {
+	if err := v.against(ctx, other); err != nil {
 		return nil, err
 	}
 	return v.finish()
+}
+
+// is settles what the target is.
+func (v *verifying) is(kind Kind) error {
+	v.result.Kind = kind
+	if v.options.Unpack && kind != KindBundle {
+		return fault.New(fault.Usage, "only a bundle has archives to unpack, and %s is none", v.result.name()).WithHint("leave out --unpack: what is in it is unpacked already, or never was packed")
+	}
+	return nil
 }
 
 func (v *verifying) finish() (*Verification, error) {
@@ -265,7 +277,9 @@ func (v *verifying) layout(ctx context.Context, path string) error {
 	if !errors.Is(err, bundle.ErrNotBundle) || fault.HintOf(err) != "" {
 		return v.unreadable(KindBundle, err)
 	}
-	v.result.Kind = KindImage
+	if err := v.is(KindImage); err != nil {
+		return err
+	}
 	im, err := image.AuditFile(ctx, path, runtime.GOMAXPROCS(0), &v.report, v.hashed)
 	if err != nil {
 		return v.unreadable(KindImage, noImage(path, err))
@@ -277,17 +291,12 @@ func (v *verifying) layout(ctx context.Context, path string) error {
 // unreadable reports a mirror of which nothing more can be found out than that
 // it is damaged.
 func (v *verifying) unreadable(kind Kind, err error) error {
-	problem := audit.Problem{Detail: err.Error()}
-	switch fault.KindOf(err) {
-	case fault.Integrity:
-		problem.Kind = audit.KindDamaged
-	case fault.Incomplete:
-		problem.Kind = audit.KindMissing
-	default:
+	state, ok := audit.StateOf(err)
+	if !ok {
 		return err
 	}
 	v.result.Kind = kind
-	v.report.Fail(problem)
+	v.report.Fail(audit.Problem{Kind: audit.Kind(state), Detail: err.Error()})
 	return nil
 }
 
@@ -328,7 +337,9 @@ func (v *verifying) directory(ctx context.Context, path string) error {
 }
 
 func (v *verifying) cacheDirectory(ctx context.Context, path string) error {
-	v.result.Kind = KindDirectory
+	if err := v.is(KindDirectory); err != nil {
+		return err
+	}
 	found, err := dir.Audit(ctx, path, &v.report, v.waiting, v.hashed)
 	if err != nil {
 		return err
@@ -336,13 +347,15 @@ func (v *verifying) cacheDirectory(ctx context.Context, path string) error {
 	v.lock, v.result.Mount = found.Lock, found.Mount
 	if found.Lock != nil {
 		v.result.Digest = "sha256:" + found.Digest.String()
-		v.remake = func(ctx context.Context, from *source) error { return v.remakeDirectory(ctx, path, from) }
+		v.remake = func(ctx context.Context, from *source) (bool, error) { return v.remakeDirectory(ctx, path, from) }
 	}
 	return nil
 }
 
 func (v *verifying) site(ctx context.Context, root, tag string) error {
-	v.result.Kind = KindSite
+	if err := v.is(KindSite); err != nil {
+		return err
+	}
 	versions, err := site.Audit(ctx, root, tag, &v.report, v.waiting, v.hashed)
 	if err != nil {
 		return err
@@ -376,17 +389,22 @@ func (v *verifying) severalVersions(root string, versions []site.Audited) {
 	v.report.Note(fmt.Sprintf("the site has several versions, all of which were verified: %s", strings.Join(tags, ", ")))
 }
 
-// against compares the target with another mirror's lock.
-func (v *verifying) against(ctx context.Context) error {
+// other opens what the target is compared with, before all of the target is read
+// in vain.
+func (v *verifying) other(ctx context.Context) (*inspected, error) {
 	if v.options.Against == "" {
-		return nil
+		return nil, nil
 	}
 	if v.options.Against == standardStream && v.options.Target == standardStream {
-		return fault.New(fault.Usage, "standard input can be read once only").WithHint("write one of them to a file")
+		return nil, fault.New(fault.Usage, "standard input can be read once only").WithHint("write one of them to a file")
 	}
-	other, err := v.inspect(ctx, v.options.Against, v.options.Stdin)
-	if err != nil {
-		return err
+	return v.inspect(ctx, v.options.Against, v.options.Stdin)
+}
+
+// against compares the target with another mirror's lock, if there is one.
+func (v *verifying) against(ctx context.Context, other *inspected) error {
+	if other == nil {
+		return nil
 	}
 	if v.lock == nil && v.result.Kind == KindSite && len(v.report.Problems()) == 0 {
 		return fault.New(fault.Usage, "%s has several versions, each with a lock of its own", v.options.Target).

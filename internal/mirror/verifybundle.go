@@ -10,7 +10,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/blob"
-	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
@@ -99,45 +98,63 @@ func (v *verifying) unpack(ctx context.Context, l *lock.Lock, from cache.Source)
 	return group.Wait()
 }
 
-// unpacked reports what is wrong with an archive. What is missing or has other
-// bytes was reported before.
+// unpacked reports what is wrong with an archive.
 func (v *verifying) unpacked(p agent.Platform, f lock.File, err error) error {
-	switch fault.KindOf(err) {
-	case fault.Integrity, fault.Incomplete:
-		v.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: f.Path, Detail: fmt.Sprintf("it cannot be unpacked for %s: %v", p, err)})
-		return nil
+	state, ok := audit.StateOf(err)
+	if !ok {
+		return err
 	}
-	return err
+	v.report.Fail(audit.Problem{Kind: audit.Kind(state), Path: f.Path, Detail: fmt.Sprintf("it cannot be unpacked for %s: %v", p, err)})
+	return nil
 }
 
 // remakeDirectory makes each file of a directory again of a bundle, and compares
-// it with the one that is there.
-func (v *verifying) remakeDirectory(ctx context.Context, path string, from *source) error {
+// it with the one that is there. All is false where a file could not be: the bundle
+// has not what it is made of, or it is among the problems already.
+func (v *verifying) remakeDirectory(ctx context.Context, path string, from *source) (all bool, err error) {
 	there, err := dir.OpenSource(path)
 	if err != nil {
-		return nil // why it cannot be read is among the problems
+		return false, nil // why it cannot be read is among the problems
 	}
 	defer there.Close()
+	has := map[lock.SHA256]bool{}
+	for _, a := range from.lock.Artifacts {
+		has[a.SHA256] = true
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
+	all = true
 	for _, p := range v.lock.Platforms {
 		for _, f := range v.lock.Files(p) {
 			if f.Format == "" {
 				continue
 			}
-			group.Go(func() error {
-				want, err := cache.Digest(ctx, from.cache, p, f)
-				if err != nil {
-					return err
-				}
-				if noted, ok := there.Known(p, f); ok && noted.SHA256 != want.SHA256 {
-					v.report.Fail(audit.Problem{Kind: audit.KindDiffers, Path: there.Path(p, f.Path), Detail: fmt.Sprintf("its sha256 is %s, but what is unpacked of %s has %s", noted.SHA256, agent.Redact(f.Artifact.URL), want.SHA256)})
-				}
-				return nil
-			})
+			noted, known := there.Known(p, f)
+			if !known || !has[f.Artifact.SHA256] {
+				all = false
+				continue
+			}
+			group.Go(func() error { return v.remakeFile(ctx, from, p, f, there.Path(p, f.Path), noted.SHA256) })
 		}
 	}
-	return group.Wait()
+	return all, group.Wait()
+}
+
+// remakeFile makes a file again, and compares its digest.
+func (v *verifying) remakeFile(ctx context.Context, from *source, p agent.Platform, f lock.File, at string, noted lock.SHA256) error {
+	if from.obtain != nil {
+		if _, err := from.obtain(ctx, f.Artifact.Blob); err != nil {
+			return err
+		}
+	}
+	want, err := cache.Digest(ctx, from.cache, p, f)
+	if err != nil {
+		return err
+	}
+	if noted != want.SHA256 {
+		v.report.Fail(audit.Problem{Kind: audit.KindDiffers, Path: at, Detail: fmt.Sprintf("its sha256 is %s, but what is unpacked of %s has %s", noted, agent.Redact(f.Artifact.URL), want.SHA256)})
+	}
+	return nil
 }
 
 // compareRemade compares the target with what is made again of a bundle.
@@ -147,6 +164,6 @@ func (v *verifying) compareRemade(ctx context.Context, compared *Against) error 
 		return err
 	}
 	defer from.close()
-	compared.Remade = true
-	return v.remake(ctx, from)
+	compared.Remade, err = v.remake(ctx, from)
+	return err
 }

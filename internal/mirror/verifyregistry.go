@@ -38,6 +38,9 @@ func (v *verifying) registry(ctx context.Context, reference string) error {
 	case !errors.Is(err, bundle.ErrNotBundle):
 		return v.unreadable(KindBundle, fmt.Errorf("reading the bundle %s%s: %w", registryPrefix, ref, absent(err)))
 	}
+	if err := v.is(KindImage); err != nil {
+		return err
+	}
 	im, err := image.Audit(ctx, top.Data, image.Content{
 		Manifest: func(ctx context.Context, b lock.Blob) ([]byte, error) {
 			data, err := manifestOf(ctx, repo, b)

@@ -47,21 +47,23 @@ type reader struct {
 	at   int64
 	sum  hash.Hash
 	resp *transfer.Response
+	// whole says that the registry gives no ranges.
+	whole bool
+	// ended is what every further read returns.
+	ended error
 }
 
 func (r *reader) Read(p []byte) (n int, err error) {
-	if len(p) == 0 {
-		return 0, nil
-	}
-	if r.at == r.blob.Size {
-		return 0, r.end()
+	if len(p) == 0 || r.ended != nil {
+		return 0, r.ended
 	}
 	id := digestPrefix + r.blob.SHA256.String()
 	doing := "reading " + r.name.reference(id)
 	// All of p is read at once: with every return, failures count anew.
 	p = p[:min(int64(len(p)), r.blob.Size-r.at)]
 	err = r.client.retry(r.ctx, doing, func() int64 { return r.at }, func() error {
-		for n < len(p) {
+		// Of a blob of no bytes, too, it is asked whether it is there.
+		for first := true; first || n < len(p); first = false {
 			more, err := r.try(p[n:])
 			n += more
 			if err != nil {
@@ -73,11 +75,21 @@ func (r *reader) Read(p []byte) (n int, err error) {
 	if IsNotFound(err) {
 		return n, fault.New(fault.Incomplete, "%s: the registry does not have it", doing)
 	}
+	if err == nil && r.at == r.blob.Size {
+		r.ended = r.end()
+		return n, r.ended
+	}
 	return n, r.failure(r.ctx, doing, err)
 }
 
-// end compares what was read.
+// end compares what was read, when it is as much as the blob has.
 func (r *reader) end() error {
+	var more [1]byte
+	n, _ := r.resp.Read(more[:]) // an answer that breaks now has given everything
+	r.drop()
+	if n > 0 {
+		return fault.New(fault.Integrity, "it has more than the %d bytes of the blob in the registry", r.blob.Size)
+	}
 	if got := lock.SHA256(r.sum.Sum(nil)); got != r.blob.SHA256 {
 		return fault.New(fault.Integrity, "its sha256 is %s in the registry", got)
 	}
@@ -91,6 +103,9 @@ func (r *reader) try(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+	if len(p) == 0 {
+		return 0, nil
+	}
 	n, err := r.resp.Read(p)
 	_, _ = r.sum.Write(p[:n]) // hashes do not fail
 	r.at += int64(n)
@@ -99,7 +114,7 @@ func (r *reader) try(p []byte) (int, error) {
 	}
 	r.drop()
 	if err == nil || errors.Is(err, io.EOF) {
-		err = fmt.Errorf("the registry ends the blob after %d of %d bytes: %w", r.at, r.blob.Size, io.ErrUnexpectedEOF)
+		err = r.endsAt(r.at)
 	}
 	return 0, err
 }
@@ -107,35 +122,59 @@ func (r *reader) try(p []byte) (int, error) {
 // connect asks for what was not read yet.
 func (r *reader) connect() error {
 	q := request{method: http.MethodGet, url: r.url("blobs", digestPrefix+r.blob.SHA256.String())}
-	if r.at > 0 {
+	ranged := r.at > 0 && !r.whole
+	if ranged {
 		q.header = http.Header{"Range": {fmt.Sprintf("bytes=%d-", r.at)}}
 	}
 	resp, err := r.do(r.ctx, q)
 	if err != nil {
 		return err
 	}
+	if ranged && (resp.StatusCode == http.StatusRequestedRangeNotSatisfiable || resp.StatusCode == http.StatusPartialContent && !r.goesOn(resp)) {
+		r.whole = true
+		_ = resp.Close()
+		return r.connect() // once, for now everything is asked for
+	}
 	if err := r.expect(resp, http.StatusOK, http.StatusPartialContent); err != nil {
 		return err
 	}
 	r.resp = resp
-	skip := r.at
-	if resp.StatusCode == http.StatusPartialContent {
-		var from int64
-		if _, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-", &from); err != nil || from != r.at {
-			r.drop()
-			return errBadRange
-		}
-		skip = 0
-	} else if n := resp.ContentLength; n >= 0 && n != r.blob.Size {
-		r.drop()
-		return fault.New(fault.Integrity, "it has %d bytes in the registry, not %d", n, r.blob.Size)
-	}
-	// A registry that gives no ranges begins again.
-	if _, err := io.CopyN(io.Discard, resp, skip); err != nil {
+	if err := r.skip(resp); err != nil {
 		r.drop()
 		return err
 	}
 	return nil
+}
+
+// goesOn reports whether a part of the blob begins where the last one ended.
+func (r *reader) goesOn(resp *transfer.Response) bool {
+	var from int64
+	_, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-", &from)
+	return err == nil && from == r.at
+}
+
+// skip reads an answer up to where the last one ended: a registry that gives no
+// ranges begins again.
+func (r *reader) skip(resp *transfer.Response) error {
+	if resp.StatusCode == http.StatusPartialContent {
+		if !r.goesOn(resp) {
+			return errBadRange
+		}
+		return nil
+	}
+	if n := resp.ContentLength; n >= 0 && n != r.blob.Size {
+		return fault.New(fault.Integrity, "it has %d bytes in the registry, not %d", n, r.blob.Size)
+	}
+	n, err := io.CopyN(io.Discard, resp, r.at)
+	if err == io.EOF {
+		err = r.endsAt(n)
+	}
+	return err
+}
+
+// endsAt is the error of an answer that is too short.
+func (r *reader) endsAt(n int64) error {
+	return fmt.Errorf("the registry ends the blob after %d of %d bytes: %w", n, r.blob.Size, io.ErrUnexpectedEOF)
 }
 
 func (r *reader) drop() {

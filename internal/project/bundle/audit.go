@@ -65,17 +65,32 @@ func (c *Contents) Audit(ctx context.Context, check Check, parallel int, r *audi
 		}
 		r.Add(f, "") // it was compared when it was read
 	}
+	pinned := map[lock.Blob]bool{}
+	for _, b := range c.Lock.Blobs() {
+		pinned[b] = true
+	}
+	sources := map[lock.SHA256][]lock.Artifact{}
+	for _, a := range c.Lock.Artifacts {
+		sources[a.SHA256] = append(sources[a.SHA256], a)
+	}
 	blobs := slices.Clone(c.Blobs)
 	slices.SortStableFunc(blobs, func(a, b lock.Blob) int { return cmp.Compare(b.Size, a.Size) })
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(parallel, 1))
 	for _, b := range blobs {
 		group.Go(func() error {
+			f := audit.File{
+				Path: layout.BlobPath(b.SHA256), Content: c.What(b.SHA256), Platforms: c.platformsOf(b), State: audit.Intact,
+				Size: b.Size, SHA256: &b.SHA256, Basis: audit.ByManifest, Sources: sources[b.SHA256],
+			}
+			if pinned[b] {
+				f.Basis = audit.ByLock
+			}
 			err := check(ctx, b)
-			if hashed != nil {
+			if hashed != nil && fault.KindOf(err) != fault.Incomplete {
 				hashed(b.Size)
 			}
-			return c.report(r, b, err)
+			return report(r, f, err)
 		})
 	}
 	return group.Wait()
@@ -91,33 +106,22 @@ func memberName(member string) string {
 	return "the plugins"
 }
 
-// report tells what was found of a blob.
-func (c *Contents) report(r *audit.Report, b lock.Blob, err error) error {
-	f := audit.File{Path: layout.BlobPath(b.SHA256), Content: c.What(b.SHA256), Platforms: c.platformsOf(b), State: audit.Intact, Size: b.Size, SHA256: &b.SHA256, Basis: audit.ByManifest}
-	if slices.Contains(c.Lock.Blobs(), b) {
-		f.Basis = audit.ByLock
-	}
-	for _, a := range c.Lock.Artifacts {
-		if a.SHA256 == b.SHA256 {
-			f.Sources = append(f.Sources, a)
-		}
-	}
+// report tells what was found of a blob. An error that is no damage is returned.
+func report(r *audit.Report, f audit.File, err error) error {
 	if err == nil {
 		r.Add(f, "")
 		return nil
 	}
-	f.SHA256, f.Size, f.Expected = nil, 0, &b.SHA256
-	switch fault.KindOf(err) {
-	case fault.Integrity:
-		f.State = audit.Damaged
-	case fault.Incomplete:
-		f.State = audit.Missing
-		r.Add(f, f.Content+": it is missing")
-		return nil
-	default:
+	state, ok := audit.StateOf(err)
+	if !ok {
 		return err
 	}
-	r.Add(f, fmt.Sprintf("%s: %v", f.Content, err))
+	detail := fmt.Sprintf("%s: %v", f.Content, err)
+	if state == audit.Missing {
+		detail = f.Content + ": it is missing"
+	}
+	f.State, f.Expected, f.SHA256, f.Size = state, f.SHA256, nil, 0
+	r.Add(f, detail)
 	return nil
 }
 

@@ -163,6 +163,9 @@ func (c *comparison) readLock() {
 	}
 	f, want, detail := c.file(LockPath, "the lock", audit.BySums), lock.Sum(data), ""
 	noted, found := c.noted(LockPath), c.Found[LockPath]
+	if noted == nil {
+		f.Basis = "" // that SHA256SUMS says nothing was reported
+	}
 	switch {
 	case found.Odd != "" || f.SHA256 == nil:
 	case found.SHA256 != want:
@@ -201,11 +204,6 @@ func (c *comparison) readChecksums() {
 	}
 }
 
-// wrongSums reports a digest that a right file does not have.
-func (c *comparison) wrongSums(p string) {
-	c.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: c.At(SumsPath), Detail: fmt.Sprintf("its digest of %s is not that file's, which is as the lock says", c.At(p))})
-}
-
 func (c *comparison) binaries() {
 	for _, f := range c.Lock.Files(c.Platform) {
 		content := "plugin " + f.Plugin.String()
@@ -215,21 +213,19 @@ func (c *comparison) binaries() {
 		file := c.file(f.Path, content, audit.BySums)
 		file.Sources = []lock.Artifact{f.Artifact}
 		want, detail := c.noted(f.Path), ""
-		if sum, indexed := c.indexed[f.Path]; want == nil && indexed {
-			want, file.Basis = &sum, audit.ByIndex
-		}
-		found, there := c.Found[f.Path]
-		switch {
-		case f.Format == "":
+		if f.Format == "" {
 			file.Basis = audit.ByLock
-			if there && found.Blob == f.Artifact.Blob && want != nil && *want != found.SHA256 {
-				c.wrongSums(f.Path)
+			if want != nil && *want != f.Artifact.SHA256 {
+				c.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: c.At(SumsPath), Detail: fmt.Sprintf("its digest of %s is not the lock's", c.At(f.Path))})
 			}
 			want = &f.Artifact.SHA256
-			if there && found.SHA256 == *want && found.Size != f.Artifact.Size {
+			if found := c.Found[f.Path]; found.SHA256 == *want && found.Size != f.Artifact.Size {
 				file.State, detail = audit.Damaged, fmt.Sprintf("it has %d bytes, but the lock says %d", found.Size, f.Artifact.Size)
 			}
-		case want == nil:
+		} else if sum, indexed := c.indexed[f.Path]; want == nil && indexed {
+			want, file.Basis = &sum, audit.ByIndex
+		}
+		if want == nil {
 			file.Basis, file.State, detail = "", audit.Damaged, "neither SHA256SUMS nor the index says what it should be"
 		}
 		c.judge(file, f.Path, agent.BinaryMode, want, detail)
@@ -262,11 +258,15 @@ func (c *comparison) indexProblems(r lock.Repository, data []byte) []string {
 		c.mount = mount
 	}
 	made := map[string]lock.Blob{}
-	for p, sum := range c.indexed {
-		made[p] = lock.Blob{SHA256: sum}
+	for _, sums := range []map[string]lock.SHA256{c.indexed, c.sums} {
+		for p, sum := range sums {
+			made[p] = lock.Blob{SHA256: sum}
+		}
 	}
-	for p, sum := range c.sums {
-		made[p] = lock.Blob{SHA256: sum}
+	for _, f := range c.Lock.Files(c.Platform) {
+		if f.Format == "" {
+			made[f.Path] = f.Artifact.Blob
+		}
 	}
 	at := cmp.Or(c.mount, "/plugins")
 	problems := IndexProblems(data, c.Lock, r, func(p lock.Plugin) (map[agent.Platform]agent.Build, error) {

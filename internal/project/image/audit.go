@@ -2,16 +2,16 @@ package image
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"path"
 	"strings"
-	"sync"
+	"sync/atomic"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
@@ -24,8 +24,14 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
 )
 
-// maxLayer bounds, in bytes, what a layer unpacks to.
-const maxLayer = 16 << 30
+const (
+	// maxLayer bounds, in bytes, what a layer unpacks to.
+	maxLayer = 16 << 30
+	// maxFiles bounds the entries of all layers of an image.
+	maxFiles = 200_000
+	// maxContent bounds what is said of a layer: its image says it.
+	maxContent = 300
+)
 
 // AuditFile is [Audit] of the image in a file or a directory. What is no image
 // of this program's is an error of kind [fault.Usage].
@@ -66,38 +72,20 @@ func AuditFile(ctx context.Context, name string, parallel int, r *audit.Report, 
 // that it returns has no lock where the report says that it cannot be read. Hashed,
 // if not nil, is told of the bytes of each layer, from several goroutines.
 func Audit(ctx context.Context, top []byte, from Content, parallel int, r *audit.Report, hashed func(n int64)) (*Image, error) {
-	if len(top) > maxManifest {
-		return nil, fault.New(fault.Integrity, "the index has %d bytes; at most %d are read", len(top), maxManifest)
+	manifests, err := manifestsIn(top)
+	if err != nil {
+		return nil, err
 	}
 	a := &auditor{report: r, from: from, parallel: max(parallel, 1), hashed: hashed, reading: &reading{image: &Image{Top: blobOf(top)}}}
-	var ix v1.IndexManifest
-	if err := json.Unmarshal(top, &ix); err != nil {
-		return nil, fault.New(fault.Integrity, "reading the index: %w", err)
-	}
 	a.add(blobOf(top), "the image index", nil, nil)
-	if len(ix.Manifests) == 0 {
+	if len(manifests) == 0 {
 		if err := a.platform(ctx, nil, top); err != nil {
 			return nil, err
 		}
 		return a.finish()
 	}
-	if len(ix.Manifests) > maxPlatforms {
-		return nil, fault.New(fault.Integrity, "the index lists %d images; at most %d are read", len(ix.Manifests), maxPlatforms)
-	}
-	for _, d := range ix.Manifests {
-		if d.Platform == nil || !d.MediaType.IsImage() {
-			return nil, notOurs("its index lists something that is no image for a platform")
-		}
-		b, err := blobIn(d, maxManifest)
-		if err != nil {
-			return nil, err
-		}
-		data, err := from.manifest(ctx, b)
-		if err == nil {
-			a.add(b, "the manifest", &agent.Platform{OS: d.Platform.OS, Arch: d.Platform.Architecture}, nil)
-			err = a.platform(ctx, d.Platform, data)
-		}
-		if err := a.tolerate(b, "the manifest", err); err != nil {
+	for _, d := range manifests {
+		if err := a.manifest(ctx, d); err != nil {
 			return nil, err
 		}
 	}
@@ -126,35 +114,62 @@ func (a *auditor) finish() (*Image, error) {
 	return im, nil
 }
 
-// add reports a blob, and what is wrong with it.
-func (a *auditor) add(b lock.Blob, what string, p *agent.Platform, err error) {
+// add reports a blob, and what is wrong with it. An error that is no damage is
+// returned.
+func (a *auditor) add(b lock.Blob, what string, p *agent.Platform, err error) error {
 	f := audit.File{Path: layout.BlobPath(b.SHA256), Content: what, State: audit.Intact, Size: b.Size, SHA256: &b.SHA256, Basis: audit.ByManifest}
 	if p != nil {
 		f.Platforms = []agent.Platform{*p}
 	}
-	detail := ""
-	if err != nil {
-		f.State, f.SHA256, f.Size, f.Expected = audit.Damaged, nil, 0, &b.SHA256
-		if fault.KindOf(err) == fault.Incomplete {
-			f.State = audit.Missing
-		}
-		detail = fmt.Sprintf("%s: %v", what, err)
-	}
-	a.report.Add(f, detail)
-}
-
-// tolerate reports an error that is damage, and returns any other.
-func (a *auditor) tolerate(b lock.Blob, what string, err error) error {
-	switch fault.KindOf(err) {
-	case fault.Integrity, fault.Incomplete:
-		a.add(b, what, nil, err)
+	if err == nil {
+		a.report.Add(f, "")
 		return nil
 	}
-	return err
+	state, ok := audit.StateOf(err)
+	if !ok {
+		return err
+	}
+	f.State, f.SHA256, f.Size, f.Expected = state, nil, 0, &b.SHA256
+	a.report.Add(f, fmt.Sprintf("%s: %v", what, err))
+	return nil
+}
+
+// manifest audits what the index names.
+func (a *auditor) manifest(ctx context.Context, d v1.Descriptor) error {
+	b, err := blobIn(d, maxManifest)
+	if err != nil {
+		return err
+	}
+	p, err := agent.ParsePlatform(d.Platform.OS + "/" + d.Platform.Architecture)
+	if err != nil {
+		return fault.New(fault.Integrity, "%w", err)
+	}
+	data, err := a.from.manifest(ctx, b)
+	if addErr := a.add(b, "the manifest", &p, err); err != nil {
+		return addErr
+	}
+	return a.platform(ctx, d.Platform, data)
 }
 
 // platform audits the image of one platform.
 func (a *auditor) platform(ctx context.Context, said *v1.Platform, manifest []byte) error {
+	err := a.contents(ctx, said, manifest)
+	state, ok := audit.StateOf(err)
+	if !ok {
+		return err
+	}
+	detail := err.Error()
+	if said != nil {
+		detail = fmt.Sprintf("the image for %s/%s: %v", said.OS, said.Architecture, err)
+	}
+	// The manifest itself is what it should be.
+	a.report.Fail(audit.Problem{Kind: audit.Kind(state), Path: layout.BlobPath(blobOf(manifest).SHA256), Detail: detail})
+	return nil
+}
+
+// contents audits what a manifest names. Of damage that leaves nothing more to be
+// found out, it returns the error.
+func (a *auditor) contents(ctx context.Context, said *v1.Platform, manifest []byte) error {
 	is, err := a.describe(ctx, said, manifest, a.from)
 	if err != nil {
 		return err
@@ -178,37 +193,13 @@ func (a *auditor) platform(ctx context.Context, said *v1.Platform, manifest []by
 // directory by their paths in it.
 func (a *auditor) layers(ctx context.Context, is *described) (map[string]cache.Found, error) {
 	each := make([]map[string]cache.Found, len(is.manifest.Layers))
-	var mu sync.Mutex
+	taken := new(taken)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(a.parallel)
-	for i, d := range is.manifest.Layers {
-		group.Go(func() error {
-			b, err := blobIn(d, maxBlob)
-			if err != nil {
-				return err
-			}
-			what := "a layer"
-			if i < len(is.config.History) && is.config.History[i].Comment != "" {
-				what = "the layer of " + is.config.History[i].Comment
-			}
-			l := &layerReader{mount: a.image.Mount, found: map[string]cache.Found{}}
-			err = a.from.blob(ctx, b, func(r io.Reader) error { return l.read(ctx, d, is.config.RootFS.DiffIDs[i], r) })
-			if a.hashed != nil {
-				a.hashed(b.Size)
-			}
-			if err := a.tolerate(b, what, err); err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if err == nil {
-				a.add(b, what, &is.Platform.Platform, nil)
-			}
-			each[i] = l.found
-			for _, p := range l.outside {
-				a.report.Fail(audit.Problem{Kind: audit.KindUnexpected, Path: p, Detail: "it lies outside of the plugins' directory in the image for " + is.Platform.Platform.String()})
-			}
-			return nil
+	for i := range is.manifest.Layers {
+		group.Go(func() (err error) {
+			each[i], err = a.layer(ctx, is, i, taken)
+			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -226,9 +217,43 @@ func (a *auditor) layers(ctx context.Context, is *described) (map[string]cache.F
 	return all, nil
 }
 
+// layer reads one layer: a second time if it is wrong, for what is damaged on the
+// way from a registry is not damaged there.
+func (a *auditor) layer(ctx context.Context, is *described, i int, taken *taken) (map[string]cache.Found, error) {
+	d := is.manifest.Layers[i]
+	b, err := blobIn(d, maxBlob)
+	if err != nil {
+		return nil, err
+	}
+	what := "a layer"
+	if i < len(is.config.History) && is.config.History[i].Comment != "" {
+		what = fmt.Sprintf("the layer of %.*s", maxContent, is.config.History[i].Comment)
+	}
+	var l *layerReader
+	read := func() error {
+		l = &layerReader{mount: a.image.Mount, taken: taken, found: map[string]cache.Found{}}
+		return a.from.blob(ctx, b, func(r io.Reader) error { return l.read(ctx, d, is.config.RootFS.DiffIDs[i], r) })
+	}
+	if err = read(); fault.KindOf(err) == fault.Integrity && !errors.Is(err, errTooMuch) && ctx.Err() == nil {
+		err = read()
+	}
+	if a.hashed != nil && fault.KindOf(err) != fault.Incomplete {
+		a.hashed(b.Size)
+	}
+	for _, p := range l.outside {
+		a.report.Fail(audit.Problem{Kind: audit.KindUnexpected, Path: p, Detail: "it lies outside of the plugins' directory in the image for " + is.Platform.Platform.String()})
+	}
+	return l.found, a.add(b, what, &is.Platform.Platform, err)
+}
+
+// taken is what is kept in memory of the layers of an image, which must be no more
+// than one of ours can need.
+type taken struct{ entries, documents atomic.Int64 }
+
 // layerReader takes in the files of one layer.
 type layerReader struct {
 	mount string
+	taken *taken
 	found map[string]cache.Found
 	// outside are the paths of files that are not below the mount.
 	outside []string
@@ -268,6 +293,9 @@ func (l *layerReader) read(ctx context.Context, d v1.Descriptor, diffID v1.Hash,
 
 // entry takes in a file.
 func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
+	if l.taken.entries.Add(1) > maxFiles {
+		return errTooMuch
+	}
 	name := path.Clean("/" + h.Name)
 	rel, below := strings.CutPrefix(name, l.mount+"/")
 	if h.Typeflag == tar.TypeDir && !isWhiteout(name) {
@@ -287,21 +315,24 @@ func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
 		return nil
 	}
 	f := cache.Found{Mode: fs.FileMode(h.Mode).Perm()}
-	to := io.Writer(io.Discard)
-	var data strings.Builder
+	var data bytes.Buffer
+	sum := sha256.New()
+	to := io.Writer(sum)
 	if cache.IsDocument(rel) {
 		if h.Size > lock.MaxSize {
 			l.found[rel] = cache.Found{Odd: fmt.Sprintf("has %d bytes, more than are read of a document", h.Size)}
 			return nil
 		}
-		to = &data
+		if l.taken.documents.Add(h.Size) > maxDocuments {
+			return errTooMuch
+		}
+		to = io.MultiWriter(&data, sum)
 	}
-	sum := sha256.New()
-	n, err := io.Copy(io.MultiWriter(to, sum), r)
+	n, err := io.Copy(to, r)
 	if err != nil {
 		return err
 	}
-	f.Blob, f.Data = lock.Blob{Size: n, SHA256: lock.SHA256(sum.Sum(nil))}, []byte(data.String())
+	f.Blob, f.Data = lock.Blob{Size: n, SHA256: lock.SHA256(sum.Sum(nil))}, data.Bytes()
 	if _, twice := l.found[rel]; twice {
 		f = cache.Found{Odd: "stands twice in a layer"}
 	}

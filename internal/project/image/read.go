@@ -175,27 +175,18 @@ func notOurs(why string) error {
 // Read reads an image: its index, or the manifest of one for a single platform,
 // is what the caller has found it by.
 func Read(ctx context.Context, top []byte, from Content) (*Image, error) {
-	if len(top) > maxManifest {
-		return nil, fault.New(fault.Integrity, "the index has %d bytes; at most %d are read", len(top), maxManifest)
-	}
-	var ix v1.IndexManifest
-	if err := json.Unmarshal(top, &ix); err != nil {
-		return nil, fault.New(fault.Integrity, "reading the index: %w", err)
+	manifests, err := manifestsIn(top)
+	if err != nil {
+		return nil, err
 	}
 	r := &reading{image: &Image{Top: blobOf(top)}}
-	if len(ix.Manifests) == 0 {
+	if len(manifests) == 0 {
 		if err := r.platform(ctx, nil, top, from); err != nil {
 			return nil, err
 		}
 		return r.finish()
 	}
-	if len(ix.Manifests) > maxPlatforms {
-		return nil, fault.New(fault.Integrity, "the index lists %d images; at most %d are read", len(ix.Manifests), maxPlatforms)
-	}
-	for _, d := range ix.Manifests {
-		if d.Platform == nil || !d.MediaType.IsImage() {
-			return nil, notOurs("its index lists something that is no image for a platform")
-		}
+	for _, d := range manifests {
 		b, err := blobIn(d, maxManifest)
 		if err != nil {
 			return nil, err
@@ -209,6 +200,27 @@ func Read(ctx context.Context, top []byte, from Content) (*Image, error) {
 		}
 	}
 	return r.finish()
+}
+
+// manifestsIn returns what an index names, each for a platform: nothing if it is
+// the manifest of one image itself.
+func manifestsIn(top []byte) ([]v1.Descriptor, error) {
+	if len(top) > maxManifest {
+		return nil, fault.New(fault.Integrity, "the index has %d bytes; at most %d are read", len(top), maxManifest)
+	}
+	var ix v1.IndexManifest
+	if err := json.Unmarshal(top, &ix); err != nil {
+		return nil, fault.New(fault.Integrity, "reading the index: %w", err)
+	}
+	if len(ix.Manifests) > maxPlatforms {
+		return nil, fault.New(fault.Integrity, "the index lists %d images; at most %d are read", len(ix.Manifests), maxPlatforms)
+	}
+	for _, d := range ix.Manifests {
+		if d.Platform == nil || !d.MediaType.IsImage() {
+			return nil, notOurs("its index lists something that is no image for a platform")
+		}
+	}
+	return ix.Manifests, nil
 }
 
 // blobIn returns what a descriptor describes, which has at most max bytes.

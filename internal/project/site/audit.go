@@ -1,11 +1,13 @@
 package site
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"path"
 	"regexp"
@@ -33,18 +35,6 @@ type Audited struct {
 	BaseURL string
 	// Digest is that of SHA256SUMS as it is; zero if it cannot be read.
 	Digest lock.SHA256
-}
-
-// HasVersions reports whether a directory has anything of a site, damaged as it
-// may be.
-func HasVersions(dir string) bool {
-	t, err := tree.OpenExisting(dir)
-	if err != nil {
-		return false
-	}
-	defer t.Close()
-	all, err := states(t)
-	return err == nil && len(all) > 0
 }
 
 // Audit reads every file of the versions of a site, or of the one with a tag,
@@ -110,11 +100,11 @@ func (a *auditor) version(s *state) (Audited, error) {
 		a.report.Add(f, detail)
 		return v, nil
 	}
-	sums, err := a.sums(s, &v)
+	data, err := s.lock.Marshal()
 	if err != nil {
 		return v, err
 	}
-	data, err := s.lock.Marshal()
+	sums, err := a.sums(s, data, &v)
 	if err != nil {
 		return v, err
 	}
@@ -128,26 +118,29 @@ func (a *auditor) version(s *state) (Audited, error) {
 	return v, a.indexes(s, sums, &v)
 }
 
-// sums reads SHA256SUMS, which must list what follows from the lock, and the
-// indexes.
-func (a *auditor) sums(s *state, v *Audited) (map[string]lock.SHA256, error) {
+// sums reads SHA256SUMS, which must list what follows from the lock, of which data
+// is the document, and the indexes.
+func (a *auditor) sums(s *state, data []byte, v *Audited) (map[string]lock.SHA256, error) {
 	p := path.Join(s.tag, sumsName)
 	c := a.look(p)
+	if a.ctx.Err() != nil {
+		return nil, context.Cause(a.ctx)
+	}
 	f := audit.File{Path: p, Content: "the digests of all files", State: audit.Intact}
 	if c.problem != "" {
 		f.State = c.state
 		a.report.Add(f, c.problem)
-		return nil, a.ctx.Err()
+		return nil, nil
 	}
 	f.Size, f.SHA256 = c.Size, &c.SHA256
 	v.Digest = c.SHA256
-	data, err := a.tree.Read(p, maxDocument)
 	var sums map[string]lock.SHA256
+	list, err := a.tree.Read(p, maxDocument)
 	if err == nil {
-		sums, err = cache.ParseSums(data)
+		sums, err = cache.ParseSums(list)
 	}
 	if err == nil {
-		err = checkSums(sums, s.lock)
+		err = checkSums(list, sums, pinned(s.lock, data), s.lock.Repositories)
 	}
 	detail := ""
 	if err != nil {
@@ -157,25 +150,20 @@ func (a *auditor) sums(s *state, v *Audited) (map[string]lock.SHA256, error) {
 	return sums, nil
 }
 
-func checkSums(sums map[string]lock.SHA256, l *lock.Lock) error {
-	named := 0
-	for _, artifact := range l.Artifacts {
-		if sums["../"+filePath(artifact)] != artifact.SHA256 {
-			return fmt.Errorf("it has not the digest of %s that the lock has", filePath(artifact))
+// checkSums compares what SHA256SUMS lists with the digests that follow from the lock.
+func checkSums(list []byte, sums, want map[string]lock.SHA256, repositories []lock.Repository) error {
+	for _, p := range slices.Sorted(maps.Keys(want)) {
+		if sums[p] != want[p] {
+			return fmt.Errorf("it has not the digest of %s that follows from the lock", p)
 		}
 	}
-	for _, r := range l.Repositories {
+	for _, r := range repositories {
 		if _, listed := sums[r.Name+"/"+indexName]; !listed {
 			return fmt.Errorf("it does not list the index of %s", r.Name)
 		}
-		named++
 	}
-	paths := map[string]bool{}
-	for _, artifact := range l.Artifacts {
-		paths[filePath(artifact)] = true
-	}
-	if _, listed := sums[lockName]; !listed || len(sums) != named+len(paths)+1 {
-		return errors.New("it does not list exactly the files that the lock names")
+	if len(sums) != len(want)+len(repositories) || !bytes.Equal(list, cache.Sums(sums)) {
+		return errors.New("it does not list exactly the files that the lock names, in their order")
 	}
 	return nil
 }
@@ -186,10 +174,7 @@ func (a *auditor) artifacts(l *lock.Lock) error {
 	for _, artifact := range l.Artifacts {
 		byPath[filePath(artifact)] = append(byPath[filePath(artifact)], artifact)
 	}
-	var paths []string
-	for p := range byPath {
-		paths = append(paths, p)
-	}
+	paths := slices.Collect(maps.Keys(byPath))
 	slices.SortFunc(paths, func(x, y string) int {
 		return cmp.Or(cmp.Compare(byPath[y][0].Size, byPath[x][0].Size), strings.Compare(x, y))
 	})
@@ -218,7 +203,7 @@ func (a *auditor) readAll(paths []string) error {
 			mu.Lock()
 			defer mu.Unlock()
 			a.files[p] = c
-			return a.ctx.Err()
+			return context.Cause(a.ctx)
 		})
 	}
 	return group.Wait()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -72,11 +71,7 @@ func documents(l *lock.Lock, tag string, o Options) ([]cache.Document, error) {
 		return nil, fault.New(fault.Usage, "the lock has %d bytes; at most %d can be read back", len(data), maxDocument).
 			WithHint("mirror fewer plugins or platforms")
 	}
-	// Paths are relative to the directory of the version.
-	digests := map[string]lock.SHA256{lockName: lock.Sum(data)}
-	for _, a := range l.Artifacts {
-		digests["../"+filePath(a)] = a.SHA256
-	}
+	digests := pinned(l, data)
 	urls := newRewriter(o.BaseURL, l)
 	var indexes []cache.Document
 	for _, r := range l.Repositories {
@@ -93,6 +88,16 @@ func documents(l *lock.Lock, tag string, o Options) ([]cache.Document, error) {
 	}
 	head := []cache.Document{{Path: path.Join(tag, sumsName), Data: cache.Sums(digests)}, {Path: path.Join(tag, lockName), Data: data}}
 	return append(head, indexes...), nil
+}
+
+// pinned returns the digests of a version's files that follow from its lock: of all
+// but the indexes. Paths are relative to the directory of the version.
+func pinned(l *lock.Lock, data []byte) map[string]lock.SHA256 {
+	digests := map[string]lock.SHA256{lockName: lock.Sum(data)}
+	for _, a := range l.Artifacts {
+		digests["../"+filePath(a)] = a.SHA256
+	}
+	return digests
 }
 
 // state is what a directory of a web root holds of a version.
@@ -249,14 +254,22 @@ func ReadLocks(root string) ([]Version, error) {
 // IsSite reports whether a directory looks like a site. Whether it can be read,
 // [ReadLocks] says.
 func IsSite(dir string) bool {
-	if fi, err := os.Stat(dir); err != nil || !fi.IsDir() {
-		return false
-	}
+	return holds(dir, (*state).ours)
+}
+
+// HasVersions reports whether a directory has anything of a site, damaged as it
+// may be.
+func HasVersions(dir string) bool {
+	return holds(dir, func(*state) bool { return true })
+}
+
+// holds reports whether a directory has a version of some kind.
+func holds(dir string, which func(*state) bool) bool {
 	t, err := tree.OpenExisting(dir)
 	if err != nil {
 		return false
 	}
 	defer t.Close()
 	all, err := states(t)
-	return err == nil && slices.ContainsFunc(all, (*state).ours)
+	return err == nil && slices.ContainsFunc(all, which)
 }

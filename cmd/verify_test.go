@@ -1,0 +1,32 @@
+package cmd
+
+import (
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+)
+
+// TestVerifySummaryIsText wants what lies in a mirror, and what it says of itself,
+// neither to control a terminal nor to pass for a line of the summary.
+func TestVerifySummaryIsText(t *testing.T) {
+	const bad = "a\x1b[2J\r\u202e\u0085b\nintact: c"
+	v := &mirror.Verification{
+		Target: "mirror", Kind: mirror.KindImage, Mount: bad, BaseURL: bad,
+		Files:    []audit.File{{Path: bad, Content: bad, State: audit.Intact}},
+		Problems: []audit.Problem{{Kind: audit.KindUnexpected, Path: bad, Detail: bad}},
+		Agents:   []audit.Outlook{{External: []audit.Call{{Plugin: bad, Dependency: bad, URL: bad, Because: bad}}, Failures: []string{bad}}},
+		Notes:    []string{bad},
+	}
+	text := verifySummary(v, true)
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "intact: ") || strings.ContainsFunc(strings.TrimSuffix(line, "\n"), func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Errorf("%q", line)
+		}
+	}
+	if n := strings.Count(text, `a\x1b[2J\r\u202e\u0085b; intact: c`); n != 12 {
+		t.Errorf("%d of 12 are shown:\n%s", n, text)
+	}
+}
