@@ -112,6 +112,11 @@ func (v *Verification) Failure() error {
 	return fault.New(kind, "%s is not intact: %s", v.name(), strings.Join(parts, ", ")).WithHint("%s", v.remedy(counts))
 }
 
+// Altered reports whether a file is not what is made again of its upstream files.
+func (v *Verification) Altered() bool {
+	return slices.ContainsFunc(v.Problems, func(p audit.Problem) bool { return p.Kind == audit.KindDiffers && p.Path != "" })
+}
+
 var problemNames = map[audit.Kind]string{
 	audit.KindDamaged: "damaged", audit.KindMissing: "missing", audit.KindUnexpected: "unexpected",
 	audit.KindIndex: "wrong in an index", audit.KindDiffers: "different from what it is compared with",
@@ -126,7 +131,10 @@ func (v *Verification) name() string {
 
 // remedy says what to do about a mirror that is not intact.
 func (v *Verification) remedy(counts map[audit.Kind]int) string {
-	if len(counts) == 1 && counts[audit.KindDiffers] > 0 {
+	if v.Altered() {
+		return "what is written beside these files agrees with them, or is gone, and yet they are not what was carried over: find out who altered them before anything runs them\n" + v.rewrite()
+	}
+	if v.Against != nil && len(v.Problems) == len(v.Against.Differences) {
 		return "it is whole, but another mirror than that of the lock: name the right lock, or get the right mirror"
 	}
 	if counts[audit.KindUnexpected] > 0 && v.Kind == KindDirectory {
@@ -336,7 +344,7 @@ func (v *verifying) cacheDirectory(ctx context.Context, path string) error {
 	v.lock, v.result.Mount = found.Lock, found.Mount
 	if found.Lock != nil {
 		v.result.Digest = "sha256:" + found.Digest.String()
-		v.remake = func(ctx context.Context, from *source) error { return v.remakeDirectory(ctx, path, from) }
+		v.remake = v.remakeDirectory
 	}
 	return nil
 }
@@ -476,6 +484,14 @@ func changeText(d lock.Difference, what string) string {
 		return what + " is here, but not in what it is compared with"
 	case lock.Removed:
 		return what + " is not here"
+	}
+	switch {
+	case d.Aspect == lock.AspectSchemas:
+		return what + ": its index refers to other JSON schemas"
+	case d.Aspect == lock.AspectFromNewest && d.To == "yes":
+		return what + ": only a newer version of the plugin lists it, not this one"
+	case d.Aspect == lock.AspectFromNewest:
+		return what + ": this version of the plugin lists it, not only a newer one"
 	}
 	return fmt.Sprintf("%s: %s is %s, not %s", what, d.Aspect, orNothing(d.To), orNothing(d.From))
 }

@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"fmt"
+	"path"
 	"runtime"
 
 	"golang.org/x/sync/errgroup"
@@ -14,7 +15,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
 )
 
 // bundle verifies a bundle on this machine.
@@ -112,12 +112,15 @@ func (v *verifying) unpacked(p agent.Platform, f lock.File, err error) error {
 
 // remakeDirectory makes each file of a directory again of a bundle, and compares
 // it with the one that is there.
-func (v *verifying) remakeDirectory(ctx context.Context, path string, from *source) error {
-	there, err := dir.OpenSource(path)
-	if err != nil {
-		return nil // why it cannot be read is among the problems
+func (v *verifying) remakeDirectory(ctx context.Context, from *source) error {
+	// What was found, not what SHA256SUMS says: that may be damaged, or gone. What
+	// is known to be damaged was reported.
+	found := map[string]lock.SHA256{}
+	for _, f := range v.report.Files() {
+		if f.State == audit.Intact && f.SHA256 != nil {
+			found[f.Path] = *f.SHA256
+		}
 	}
-	defer there.Close()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for _, p := range v.lock.Platforms {
@@ -130,8 +133,12 @@ func (v *verifying) remakeDirectory(ctx context.Context, path string, from *sour
 				if err != nil {
 					return err
 				}
-				if noted, ok := there.Known(p, f); ok && noted.SHA256 != want.SHA256 {
-					v.report.Fail(audit.Problem{Kind: audit.KindDiffers, Path: there.Path(p, f.Path), Detail: fmt.Sprintf("its sha256 is %s, but what is unpacked of %s has %s", noted.SHA256, agent.Redact(f.Artifact.URL), want.SHA256)})
+				at := f.Path
+				if len(v.lock.Platforms) > 1 {
+					at = path.Join(p.Dir(), at)
+				}
+				if have, ok := found[at]; ok && have != want.SHA256 {
+					v.report.Fail(audit.Problem{Kind: audit.KindDiffers, Path: at, Detail: fmt.Sprintf("its sha256 is %s, but what is unpacked of %s has %s", have, agent.Redact(f.Artifact.URL), want.SHA256)})
 				}
 				return nil
 			})
