@@ -372,9 +372,12 @@ func (v *verifying) site(ctx context.Context, root, tag string) error {
 
 // severalVersions describes a site that has no one lock.
 func (v *verifying) severalVersions(root string, versions []site.Audited) {
-	var tags []string
+	var tags, served []string
 	for _, version := range versions {
 		tags = append(tags, version.Tag)
+		if version.BaseURL != "" && version.BaseURL != v.result.BaseURL {
+			served = append(served, fmt.Sprintf("%s at %s", version.Tag, version.BaseURL))
+		}
 		if version.Lock != nil {
 			v.result.Platforms = append(v.result.Platforms, version.Lock.Platforms...)
 		}
@@ -382,6 +385,9 @@ func (v *verifying) severalVersions(root string, versions []site.Audited) {
 	slices.SortFunc(v.result.Platforms, agent.ComparePlatforms)
 	v.result.Platforms = slices.Compact(v.result.Platforms)
 	v.report.Note(fmt.Sprintf("the site has several versions, all of which were verified: %s", strings.Join(tags, ", ")))
+	if len(served) > 0 {
+		v.report.Note(fmt.Sprintf("not every version must be served at %s: %s", v.result.BaseURL, strings.Join(served, ", ")))
+	}
 }
 
 // against compares the target with another mirror's lock.

@@ -125,6 +125,7 @@ func (a *auditor) version(s *state) (Audited, error) {
 	if err := a.artifacts(s.lock); err != nil {
 		return v, err
 	}
+	a.directories(s)
 	return v, a.indexes(s, sums, &v)
 }
 
@@ -204,6 +205,33 @@ func (a *auditor) artifacts(l *lock.Lock) error {
 	}
 	return nil
 }
+
+// directories judges the modes of what the files of a version lie in.
+func (a *auditor) directories(s *state) {
+	if runtime.GOOS == "windows" {
+		return
+	}
+	all := map[string]bool{}
+	note := func(p string) {
+		for d := path.Dir(p); d != "."; d = path.Dir(d) {
+			all[d] = true
+		}
+	}
+	for _, artifact := range s.lock.Artifacts {
+		note(filePath(artifact))
+	}
+	for _, r := range s.lock.Repositories {
+		note(indexPath(s.tag, r.Name))
+	}
+	for d := range all {
+		if fi, err := a.tree.Root.Lstat(d); err == nil && fi.IsDir() && fi.Mode().Perm()&searchable != searchable {
+			a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: d, Detail: fmt.Sprintf("its mode is %04o, so that a web server cannot look into it", fi.Mode().Perm())})
+		}
+	}
+}
+
+// searchable are the bits of a directory's mode that a web server needs.
+const searchable = 0o555
 
 // readAll reads files that were not read yet, as many at a time as there are
 // processors.
