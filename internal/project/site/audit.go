@@ -63,7 +63,11 @@ func Audit(ctx context.Context, root, tag string, r *audit.Report, waiting func(
 	if err != nil {
 		return nil, err
 	}
-	if tag != "" {
+	if tag == "" {
+		for _, name := range unread(t) {
+			r.Note(fmt.Sprintf("%s may not be read, and was not looked at: if it is a version, verify it as a user who may", name))
+		}
+	} else {
 		all = slices.DeleteFunc(all, func(s *state) bool { return s.tag != tag })
 	}
 	a := &auditor{ctx: ctx, tree: t, report: r, hashed: hashed, several: len(all) > 1, files: map[string]content{}}
