@@ -121,12 +121,16 @@ func (v *verifying) remakeDirectory(ctx context.Context, from *source) error {
 			found[f.Path] = *f.SHA256
 		}
 	}
+	pinned := map[lock.SHA256]bool{}
+	for _, a := range from.lock.Artifacts {
+		pinned[a.SHA256] = true
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for _, p := range v.lock.Platforms {
 		for _, f := range v.lock.Files(p) {
-			if f.Format == "" {
-				continue
+			if f.Format == "" || !pinned[f.Artifact.SHA256] {
+				continue // what only one of the two has is a difference already
 			}
 			group.Go(func() error {
 				want, err := cache.Digest(ctx, from.cache, p, f)
