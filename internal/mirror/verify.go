@@ -146,7 +146,7 @@ func (v *Verification) remedy(counts map[audit.Kind]int) string {
 func (v *Verification) rewrite() string {
 	switch {
 	case strings.HasPrefix(v.Target, registryPrefix):
-		return "push it again with --force from the bundle, where that is intact; and ask whoever runs the registry to look at its storage"
+		return "push it again with --force from the bundle, where that is intact, and ask whoever runs the registry to look at its storage: a registry may keep what it has under a digest, damaged as it is, until that is removed there"
 	case v.Kind == KindDirectory || v.Kind == KindSite:
 		return "run the unpack or the pull that wrote it again: it writes what is damaged or missing anew, and leaves the rest"
 	case v.Kind == KindImage:
