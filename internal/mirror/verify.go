@@ -303,6 +303,9 @@ func (v *verifying) imageFound(im *image.Image) {
 	v.lock = im.Lock
 	r := v.result
 	r.Kind, r.Tag, r.Digest, r.Mount = KindImage, im.Tag, digestOf(im.Top), im.Mount
+	v.remake = func(ctx context.Context, from *source) error {
+		return v.remakeFiles(ctx, from, func(_ agent.Platform, file string) string { return im.Mount + "/" + file })
+	}
 }
 
 func (v *verifying) standardInput(ctx context.Context) error {
@@ -344,7 +347,14 @@ func (v *verifying) cacheDirectory(ctx context.Context, path string) error {
 	v.lock, v.result.Mount = found.Lock, found.Mount
 	if found.Lock != nil {
 		v.result.Digest = "sha256:" + found.Digest.String()
-		v.remake = v.remakeDirectory
+		v.remake = func(ctx context.Context, from *source) error {
+			return v.remakeFiles(ctx, from, func(p agent.Platform, file string) string {
+				if len(found.Lock.Platforms) > 1 {
+					return p.Dir() + "/" + file
+				}
+				return file
+			})
+		}
 	}
 	return nil
 }

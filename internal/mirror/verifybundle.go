@@ -3,7 +3,6 @@ package mirror
 import (
 	"context"
 	"fmt"
-	"path"
 	"runtime"
 
 	"golang.org/x/sync/errgroup"
@@ -110,15 +109,22 @@ func (v *verifying) unpacked(p agent.Platform, f lock.File, err error) error {
 	return err
 }
 
-// remakeDirectory makes each file of a directory again of a bundle, and compares
-// it with the one that is there.
-func (v *verifying) remakeDirectory(ctx context.Context, from *source) error {
+// remakeFiles makes each unpacked file of a directory, or of that in an image,
+// again of a bundle, and compares it with the one that is there. At says where a
+// file of a platform is in the target.
+func (v *verifying) remakeFiles(ctx context.Context, from *source, at func(agent.Platform, string) string) error {
+	type key struct {
+		platform agent.Platform
+		path     string
+	}
 	// What was found, not what SHA256SUMS says: that may be damaged, or gone. What
 	// is known to be damaged was reported.
-	found := map[string]lock.SHA256{}
+	found := map[key]lock.SHA256{}
 	for _, f := range v.report.Files() {
-		if f.State == audit.Intact && f.SHA256 != nil {
-			found[f.Path] = *f.SHA256
+		for _, p := range f.Platforms {
+			if f.State == audit.Intact && f.SHA256 != nil {
+				found[key{p, f.Path}] = *f.SHA256
+			}
 		}
 	}
 	pinned := map[lock.SHA256]bool{}
@@ -137,12 +143,9 @@ func (v *verifying) remakeDirectory(ctx context.Context, from *source) error {
 				if err != nil {
 					return err
 				}
-				at := f.Path
-				if len(v.lock.Platforms) > 1 {
-					at = path.Join(p.Dir(), at)
-				}
-				if have, ok := found[at]; ok && have != want.SHA256 {
-					v.report.Fail(audit.Problem{Kind: audit.KindDiffers, Path: at, Detail: fmt.Sprintf("its sha256 is %s, but what is unpacked of %s has %s", have, agent.Redact(f.Artifact.URL), want.SHA256)})
+				k := key{p, at(p, f.Path)}
+				if have, ok := found[k]; ok && have != want.SHA256 {
+					v.report.Fail(audit.Problem{Kind: audit.KindDiffers, Path: k.path, Detail: fmt.Sprintf("its sha256 is %s, but what is unpacked of %s has %s", have, agent.Redact(f.Artifact.URL), want.SHA256)})
 				}
 				return nil
 			})
