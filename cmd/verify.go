@@ -195,7 +195,10 @@ func writeAgainst(out *strings.Builder, v *mirror.Verification) {
 		return // which are among the problems
 	}
 	how := ""
-	if differs := func(p audit.Problem) bool { return p.Kind == audit.KindDiffers }; a.Remade && !slices.ContainsFunc(v.Problems, differs) {
+	switch {
+	case v.Altered():
+		how = ", but not every file is what is unpacked of the upstream files there"
+	case a.Remade && v.Intact:
 		how = ", and every file is what is unpacked of the upstream files there"
 	}
 	fmt.Fprintf(out, "it is what %s pins%s\n", targetName(a.Target), how)

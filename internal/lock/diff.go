@@ -162,11 +162,42 @@ func (d *differ) repositories() {
 		default:
 			d.compare(about.of(AspectURL), a.URL, b.URL)
 			d.compareBlobs(about.of(AspectIndex), a.Index, b.Index)
-			if !slices.Equal(a.Schemas, b.Schemas) {
+			if !d.sameSchemas(*a, *b) {
 				d.add(Changed, about.of(AspectSchemas))
 			}
 		}
 	})
+}
+
+// sameSchemas compares the schemas that an index refers to. They come and go with
+// the plugins that refer to them, which are differences of their own.
+func (d *differ) sameSchemas(a, b Repository) bool {
+	byURL := func(r Repository) map[string]Schema {
+		return keyed(r.Schemas, func(s Schema) string { return s.URL })
+	}
+	same, both := true, 0
+	pairs(byURL(a), byURL(b), strings.Compare, func(_ string, a, b *Schema) {
+		if a != nil && b != nil {
+			same = same && *a == *b
+			both++
+		}
+	})
+	return same && (both == len(a.Schemas) && both == len(b.Schemas) || d.otherPlugins(a.Name))
+}
+
+// otherPlugins reports whether the two locks have other plugins of a repository.
+func (d *differ) otherPlugins(repository string) bool {
+	of := func(l *Lock) []string {
+		var names []string
+		for _, p := range l.Plugins {
+			if p.Repository == repository {
+				names = append(names, string(p.Type)+" "+p.Key().String())
+			}
+		}
+		slices.Sort(names)
+		return slices.Compact(names)
+	}
+	return !slices.Equal(of(d.a), of(d.b))
 }
 
 // pluginID is what stays the same of a plugin from one version to the next.

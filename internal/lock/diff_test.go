@@ -86,6 +86,10 @@ func TestDiff(t *testing.T) {
 			"changed repository schemas demo"}},
 		{"a plugin less", func(l *Lock) { l.Plugins, l.Artifacts = nil, nil }, []string{
 			"removed plugin demo/hello@v1.0.0"}},
+		{"a plugin less, with the schemas that it refers to", func(l *Lock) {
+			l.Plugins, l.Artifacts, l.Repositories[0].Schemas = nil, nil, nil
+		}, []string{
+			"removed plugin demo/hello@v1.0.0"}},
 		{"a new version, whose URLs are new of course", func(l *Lock) {
 			hello(l).Version = "v1.1.0"
 			hello(l).Builds[0].URL = "https://e.com/hello-1.1.0.tar.gz"

@@ -113,6 +113,11 @@ func (v *Verification) Failure() error {
 	return fault.New(kind, "%s is not intact: %s", v.name(), strings.Join(parts, ", ")).WithHint("%s", v.remedy(counts))
 }
 
+// Altered reports whether a file is not what is made again of its upstream files.
+func (v *Verification) Altered() bool {
+	return slices.ContainsFunc(v.Problems, func(p audit.Problem) bool { return p.Kind == audit.KindDiffers && p.Path != "" })
+}
+
 var problemNames = map[audit.Kind]string{
 	audit.KindDamaged: "damaged", audit.KindMissing: "missing", audit.KindUnexpected: "unexpected",
 	audit.KindIndex: "wrong in an index", audit.KindDiffers: "different from what it is compared with",
@@ -127,7 +132,10 @@ func (v *Verification) name() string {
 
 // remedy says what to do about a mirror that is not intact.
 func (v *Verification) remedy(counts map[audit.Kind]int) string {
-	if len(counts) == 1 && counts[audit.KindDiffers] > 0 {
+	if v.Altered() {
+		return "what is written beside these files agrees with them, or is gone, and yet they are not what was carried over: find out who altered them before anything runs them\n" + v.rewrite()
+	}
+	if v.Against != nil && len(v.Problems) == len(v.Against.Differences) {
 		return "it is whole, but another mirror than that of the lock: name the right lock, or get the right mirror"
 	}
 	if counts[audit.KindUnexpected] > 0 && v.Kind == KindDirectory {
@@ -139,7 +147,7 @@ func (v *Verification) remedy(counts map[audit.Kind]int) string {
 func (v *Verification) rewrite() string {
 	switch {
 	case strings.HasPrefix(v.Target, registryPrefix):
-		return "push it again with --force from the bundle, where that is intact; and ask whoever runs the registry to look at its storage"
+		return "push it again with --force from the bundle, where that is intact, and ask whoever runs the registry to look at its storage: a registry may keep what it has under a digest, damaged as it is, until that is removed there"
 	case v.Kind == KindDirectory || v.Kind == KindSite:
 		return "run the unpack or the pull that wrote it again: it writes what is damaged or missing anew, and leaves the rest"
 	case v.Kind == KindImage:
@@ -304,6 +312,9 @@ func (v *verifying) imageFound(im *image.Image) {
 	v.lock = im.Lock
 	r := v.result
 	r.Kind, r.Tag, r.Digest, r.Mount = KindImage, im.Tag, digestOf(im.Top), im.Mount
+	v.remake = func(ctx context.Context, from *source) (bool, error) {
+		return v.remakeFiles(ctx, from, func(_ agent.Platform, file string) string { return im.Mount + "/" + file })
+	}
 }
 
 func (v *verifying) standardInput(ctx context.Context) error {
@@ -347,7 +358,14 @@ func (v *verifying) cacheDirectory(ctx context.Context, path string) error {
 	v.lock, v.result.Mount = found.Lock, found.Mount
 	if found.Lock != nil {
 		v.result.Digest = "sha256:" + found.Digest.String()
-		v.remake = func(ctx context.Context, from *source) (bool, error) { return v.remakeDirectory(ctx, path, from) }
+		v.remake = func(ctx context.Context, from *source) (bool, error) {
+			return v.remakeFiles(ctx, from, func(p agent.Platform, file string) string {
+				if len(found.Lock.Platforms) > 1 {
+					return p.Dir() + "/" + file
+				}
+				return file
+			})
+		}
 	}
 	return nil
 }
@@ -377,9 +395,12 @@ func (v *verifying) site(ctx context.Context, root, tag string) error {
 
 // severalVersions describes a site that has no one lock.
 func (v *verifying) severalVersions(root string, versions []site.Audited) {
-	var tags []string
+	var tags, served []string
 	for _, version := range versions {
 		tags = append(tags, version.Tag)
+		if version.BaseURL != "" && version.BaseURL != v.result.BaseURL {
+			served = append(served, fmt.Sprintf("%s at %s", version.Tag, version.BaseURL))
+		}
 		if version.Lock != nil {
 			v.result.Platforms = append(v.result.Platforms, version.Lock.Platforms...)
 		}
@@ -387,6 +408,9 @@ func (v *verifying) severalVersions(root string, versions []site.Audited) {
 	slices.SortFunc(v.result.Platforms, agent.ComparePlatforms)
 	v.result.Platforms = slices.Compact(v.result.Platforms)
 	v.report.Note(fmt.Sprintf("the site has several versions, all of which were verified: %s", strings.Join(tags, ", ")))
+	if len(served) > 0 {
+		v.report.Note(fmt.Sprintf("not every version must be served at %s: %s", v.result.BaseURL, strings.Join(served, ", ")))
+	}
 }
 
 // other opens what the target is compared with, before all of the target is read
@@ -494,6 +518,14 @@ func changeText(d lock.Difference, what string) string {
 		return what + " is here, but not in what it is compared with"
 	case lock.Removed:
 		return what + " is not here"
+	}
+	switch {
+	case d.Aspect == lock.AspectSchemas:
+		return what + ": its index refers to other JSON schemas"
+	case d.Aspect == lock.AspectFromNewest && d.To == "yes":
+		return what + ": only a newer version of the plugin lists it, not this one"
+	case d.Aspect == lock.AspectFromNewest:
+		return what + ": this version of the plugin lists it, not only a newer one"
 	}
 	return fmt.Sprintf("%s: %s is %s, not %s", what, d.Aspect, orNothing(d.To), orNothing(d.From))
 }

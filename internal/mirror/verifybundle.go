@@ -13,7 +13,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
 )
 
 // bundle verifies a bundle on this machine.
@@ -108,18 +107,28 @@ func (v *verifying) unpacked(p agent.Platform, f lock.File, err error) error {
 	return nil
 }
 
-// remakeDirectory makes each file of a directory again of a bundle, and compares
-// it with the one that is there. All is false where a file could not be: the bundle
-// has not what it is made of, or it is among the problems already.
-func (v *verifying) remakeDirectory(ctx context.Context, path string, from *source) (all bool, err error) {
-	there, err := dir.OpenSource(path)
-	if err != nil {
-		return false, nil // why it cannot be read is among the problems
+// remakeFiles makes each unpacked file of a directory, or of that in an image,
+// again of a bundle, and compares it with the one that is there. At says where a
+// file of a platform is in the target. All is false where a file could not be
+// compared: the bundle has not what it is made of, or it is among the problems already.
+func (v *verifying) remakeFiles(ctx context.Context, from *source, at func(agent.Platform, string) string) (all bool, err error) {
+	type key struct {
+		platform agent.Platform
+		path     string
 	}
-	defer there.Close()
-	has := map[lock.SHA256]bool{}
+	// What was found, not what SHA256SUMS says: that may be damaged, or gone. What
+	// is known to be damaged was reported.
+	found := map[key]lock.SHA256{}
+	for _, f := range v.report.Files() {
+		for _, p := range f.Platforms {
+			if f.State == audit.Intact && f.SHA256 != nil {
+				found[key{p, f.Path}] = *f.SHA256
+			}
+		}
+	}
+	pinned := map[lock.SHA256]bool{}
 	for _, a := range from.lock.Artifacts {
-		has[a.SHA256] = true
+		pinned[a.SHA256] = true
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
@@ -127,21 +136,22 @@ func (v *verifying) remakeDirectory(ctx context.Context, path string, from *sour
 	for _, p := range v.lock.Platforms {
 		for _, f := range v.lock.Files(p) {
 			if f.Format == "" {
+				continue // it was compared with the lock
+			}
+			k := key{p, at(p, f.Path)}
+			have, ok := found[k]
+			if !ok || !pinned[f.Artifact.SHA256] {
+				all = false // what only one of the two has is a difference already
 				continue
 			}
-			noted, known := there.Known(p, f)
-			if !known || !has[f.Artifact.SHA256] {
-				all = false
-				continue
-			}
-			group.Go(func() error { return v.remakeFile(ctx, from, p, f, there.Path(p, f.Path), noted.SHA256) })
+			group.Go(func() error { return v.remakeFile(ctx, from, p, f, k.path, have) })
 		}
 	}
 	return all, group.Wait()
 }
 
 // remakeFile makes a file again, and compares its digest.
-func (v *verifying) remakeFile(ctx context.Context, from *source, p agent.Platform, f lock.File, at string, noted lock.SHA256) error {
+func (v *verifying) remakeFile(ctx context.Context, from *source, p agent.Platform, f lock.File, at string, have lock.SHA256) error {
 	if from.obtain != nil {
 		if _, err := from.obtain(ctx, f.Artifact.Blob); err != nil {
 			return err
@@ -151,8 +161,8 @@ func (v *verifying) remakeFile(ctx context.Context, from *source, p agent.Platfo
 	if err != nil {
 		return err
 	}
-	if noted != want.SHA256 {
-		v.report.Fail(audit.Problem{Kind: audit.KindDiffers, Path: at, Detail: fmt.Sprintf("its sha256 is %s, but what is unpacked of %s has %s", noted, agent.Redact(f.Artifact.URL), want.SHA256)})
+	if have != want.SHA256 {
+		v.report.Fail(audit.Problem{Kind: audit.KindDiffers, Path: at, Detail: fmt.Sprintf("its sha256 is %s, but what is unpacked of %s has %s", have, agent.Redact(f.Artifact.URL), want.SHA256)})
 	}
 	return nil
 }

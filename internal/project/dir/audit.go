@@ -116,6 +116,10 @@ func (a *auditor) platform(ctx context.Context, dir, prefix string, l *lock.Lock
 		return nil
 	}
 	defer t.Close()
+	// The mode of the whole is that of the volume, or of who made the directory.
+	if fi, err := t.Root.Lstat("."); err == nil && prefix != "" {
+		a.enterable(prefix, fi)
+	}
 	paths, err := a.list(t, l, at)
 	if err != nil {
 		return err
@@ -183,8 +187,8 @@ func (a *auditor) walk(t *tree.Tree, repository string, at func(string) string) 
 			paths = append(paths, p)
 			return nil
 		}
-		if fi, err := e.Info(); err == nil && runtime.GOOS != "windows" && fi.Mode().Perm()&readable != readable {
-			a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at(p), Detail: fmt.Sprintf("its mode is %04o, so that the agent's user cannot look into it", fi.Mode().Perm())})
+		if fi, err := e.Info(); err == nil {
+			a.enterable(at(p), fi)
 		}
 		return nil
 	})
@@ -192,6 +196,13 @@ func (a *auditor) walk(t *tree.Tree, repository string, at func(string) string) 
 		return nil // the walk itself never fails
 	}
 	return paths
+}
+
+// enterable reports a directory that an agent of another user cannot read.
+func (a *auditor) enterable(at string, fi fs.FileInfo) {
+	if runtime.GOOS != "windows" && fi.Mode().Perm()&readable != readable {
+		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at, Detail: fmt.Sprintf("its mode is %04o, so that the agent's user cannot look into it", fi.Mode().Perm())})
+	}
 }
 
 // readable are the bits of a directory's mode that an agent needs.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"path/filepath"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
@@ -130,14 +129,6 @@ func (s *Source) Close() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// Path returns where a file of a platform is in the directory as a whole.
-func (s *Source) Path(p agent.Platform, file string) string {
-	if len(s.lock.Platforms) == 1 {
-		return file
-	}
-	return path.Join(p.Dir(), file)
 }
 
 // Known gives the digest that SHA256SUMS has.

@@ -53,7 +53,11 @@ func Audit(ctx context.Context, root, tag string, r *audit.Report, waiting func(
 	if err != nil {
 		return nil, err
 	}
-	if tag != "" {
+	if tag == "" {
+		for _, name := range unread(t) {
+			r.Note(fmt.Sprintf("%s may not be read, and was not looked at: if it is a version, verify it as a user who may", name))
+		}
+	} else {
 		all = slices.DeleteFunc(all, func(s *state) bool { return s.tag != tag })
 	}
 	a := &auditor{ctx: ctx, tree: t, report: r, hashed: hashed, several: len(all) > 1, files: map[string]content{}}
@@ -115,6 +119,7 @@ func (a *auditor) version(s *state) (Audited, error) {
 	if err := a.artifacts(s.lock); err != nil {
 		return v, err
 	}
+	a.directories(s)
 	return v, a.indexes(s, sums, &v)
 }
 
@@ -189,6 +194,33 @@ func (a *auditor) artifacts(l *lock.Lock) error {
 	}
 	return nil
 }
+
+// directories judges the modes of what the files of a version lie in.
+func (a *auditor) directories(s *state) {
+	if runtime.GOOS == "windows" {
+		return
+	}
+	all := map[string]bool{}
+	note := func(p string) {
+		for d := path.Dir(p); d != "."; d = path.Dir(d) {
+			all[d] = true
+		}
+	}
+	for _, artifact := range s.lock.Artifacts {
+		note(filePath(artifact))
+	}
+	for _, r := range s.lock.Repositories {
+		note(indexPath(s.tag, r.Name))
+	}
+	for d := range all {
+		if fi, err := a.tree.Root.Lstat(d); err == nil && fi.IsDir() && fi.Mode().Perm()&searchable != searchable {
+			a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: d, Detail: fmt.Sprintf("its mode is %04o, so that a web server cannot look into it", fi.Mode().Perm())})
+		}
+	}
+}
+
+// searchable are the bits of a directory's mode that a web server needs.
+const searchable = 0o555
 
 // readAll reads files that were not read yet, as many at a time as there are
 // processors.

@@ -49,6 +49,9 @@ func (pr *pruner) prune(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if names := unread(pr.tree); len(names) > 0 {
+		return fmt.Errorf("%s may not be read, and may be a version whose files would be removed", strings.Join(names, ", "))
+	}
 	for _, s := range all {
 		if s.lock == nil {
 			return s.damage(pr.tree)

@@ -176,6 +176,25 @@ func states(t *tree.Tree) ([]*state, error) {
 	return all, nil
 }
 
+// unread returns the names of directories that may be versions, which cannot be
+// told because they may not be read.
+func unread(t *tree.Tree) []string {
+	entries, err := fs.ReadDir(t.Root.FS(), ".")
+	if err != nil {
+		return nil // as states does, which says so
+	}
+	var names []string
+	for _, e := range entries {
+		if !e.IsDir() || !tagForm.MatchString(e.Name()) || e.Name() == filesDir {
+			continue
+		}
+		if s := readState(t, e.Name()); !s.ours() && errors.Is(s.err, fs.ErrPermission) {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
 // begun reports whether a run has written to a web root: a version, or a file
 // below files that is called as only ours are.
 func begun(t *tree.Tree) bool {
