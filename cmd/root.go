@@ -250,6 +250,7 @@ func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
 			Store: session.Store, Version: programVersion(g.env.Version), Netrc: g.netrc(), Retries: n.transfer.attempts(),
 			StallTimeout: n.transfer.stall, Limit: n.transfer.rate.limit, Retrying: p.retrying,
 		})
+		defer session.Fetch.Close()
 	}
 	return run(session)
 }
