@@ -296,17 +296,18 @@ func (g *global) report(ctx context.Context, err error) int {
 			WithHint("run the same command again: it uses what is there already")
 	}
 	kind, hint := fault.KindOf(err), fault.HintOf(err)
+	text := clipped(err.Error())
 	if g.logFormat == "json" {
 		attrs := []any{"exitCode", int(kind)}
 		if hint != "" {
 			attrs = append(attrs, "hint", hint)
 		}
-		slog.New(slog.NewJSONHandler(g.env.Stderr, nil)).Error(err.Error(), attrs...)
+		slog.New(slog.NewJSONHandler(g.env.Stderr, nil)).Error(text, attrs...)
 		return int(kind)
 	}
-	fmt.Fprintf(g.env.Stderr, "botkube-mirror: %v\n", err)
-	for line := range strings.Lines(hint) {
-		fmt.Fprintf(g.env.Stderr, "hint: %s\n", strings.TrimSuffix(line, "\n"))
+	fmt.Fprintf(g.env.Stderr, "botkube-mirror: %s\n", tame(text))
+	for line := range strings.Lines(clipped(hint)) {
+		fmt.Fprintf(g.env.Stderr, "hint: %s\n", tameName(strings.TrimSuffix(line, "\n")))
 	}
 	return int(kind)
 }

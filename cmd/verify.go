@@ -79,10 +79,10 @@ func verifySummary(v *mirror.Verification, verbose bool) string {
 		fmt.Fprintf(&out, "  digest %s\n", v.Digest)
 	}
 	if v.Mount != "" {
-		fmt.Fprintf(&out, "  the agent must see it at %s\n", v.Mount)
+		fmt.Fprintf(&out, "  the agent must see it at %s\n", tameName(v.Mount))
 	}
 	if v.BaseURL != "" {
-		fmt.Fprintf(&out, "  it must be served at %s\n", v.BaseURL)
+		fmt.Fprintf(&out, "  it must be served at %s\n", tameName(v.BaseURL))
 	}
 	writeProblems(&out, v.Problems)
 	writeFiles(&out, v, verbose)
@@ -99,11 +99,11 @@ func verifySummary(v *mirror.Verification, verbose bool) string {
 
 func writeProblems(out *strings.Builder, problems []audit.Problem) {
 	for _, p := range problems {
-		at := p.Path
+		at := tameName(p.Path)
 		if at != "" {
 			at += ": "
 		}
-		fmt.Fprintf(out, "%-10s %s%s\n", strings.ToUpper(string(p.Kind)), at, p.Detail)
+		fmt.Fprintf(out, "%-10s %s%s\n", strings.ToUpper(string(p.Kind)), at, clipped(p.Detail))
 	}
 }
 
@@ -119,7 +119,7 @@ func writeFiles(out *strings.Builder, v *mirror.Verification, verbose bool) {
 			if f.SHA256 != nil {
 				sum = f.SHA256.String()
 			}
-			fmt.Fprintf(out, "%s  %s (%s, %s, %s)\n", sum, f.Path, f.State, size(f.Size), f.Content)
+			fmt.Fprintf(out, "%s  %s (%s, %s, %s)\n", sum, tameName(f.Path), f.State, size(f.Size), tameName(f.Content))
 		}
 	}
 	fmt.Fprintf(out, "%s read: %d of %s intact\n", size(v.Bytes), intact, count(len(v.Files), "file"))
@@ -159,10 +159,10 @@ func writeAgents(out *strings.Builder, agents []audit.Outlook) {
 			if c.Dependency != "" {
 				what += " " + c.Dependency
 			}
-			fmt.Fprintf(out, "  %s: %s from %s, because %s\n", c.Plugin, what, c.URL, c.Because)
+			fmt.Fprintf(out, "  %s: %s from %s, because %s\n", tameName(c.Plugin), tameName(what), tameName(c.URL), tameName(c.Because))
 		}
 		for _, f := range o.Failures {
-			fmt.Fprintf(out, "  it would not start %s\n", f)
+			fmt.Fprintf(out, "  it would not start %s\n", clipped(f))
 		}
 	}
 }
