@@ -12,6 +12,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"unicode"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
@@ -87,6 +88,9 @@ func Audit(ctx context.Context, top []byte, from Content, parallel int, r *audit
 	for _, d := range ix.Manifests {
 		if d.Platform == nil || !d.MediaType.IsImage() {
 			return nil, notOurs("its index lists something that is no image for a platform")
+		}
+		if err := checkPlatform(*d.Platform); err != nil {
+			return nil, err
 		}
 		b, err := blobIn(d, maxManifest)
 		if err != nil {
@@ -189,7 +193,7 @@ func (a *auditor) layers(ctx context.Context, is *described) (map[string]cache.F
 			}
 			what := "a layer"
 			if i < len(is.config.History) && is.config.History[i].Comment != "" {
-				what = "the layer of " + is.config.History[i].Comment
+				what = "the layer of " + printable(is.config.History[i].Comment)
 			}
 			l := &layerReader{mount: a.image.Mount, found: map[string]cache.Found{}}
 			err = a.from.blob(ctx, b, func(r io.Reader) error { return l.read(ctx, d, is.config.RootFS.DiffIDs[i], r) })
@@ -224,6 +228,14 @@ func (a *auditor) layers(ctx context.Context, is *described) (map[string]cache.F
 		}
 	}
 	return all, nil
+}
+
+// printable returns what an image says of itself as it fits a message.
+func printable(s string) string {
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		return fmt.Sprintf("%.100q", s)
+	}
+	return s
 }
 
 // layerReader takes in the files of one layer.
@@ -284,6 +296,9 @@ func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
 		return nil
 	case h.Typeflag != tar.TypeReg:
 		l.found[rel] = cache.Found{Odd: "is no regular file"}
+		return nil
+	case h.Mode&0o7000 != 0:
+		l.found[rel] = cache.Found{Odd: "runs as whoever owns it: it has the set-user-ID, the set-group-ID or the sticky bit"}
 		return nil
 	}
 	f := cache.Found{Mode: fs.FileMode(h.Mode).Perm()}

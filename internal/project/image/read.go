@@ -196,6 +196,9 @@ func Read(ctx context.Context, top []byte, from Content) (*Image, error) {
 		if d.Platform == nil || !d.MediaType.IsImage() {
 			return nil, notOurs("its index lists something that is no image for a platform")
 		}
+		if err := checkPlatform(*d.Platform); err != nil {
+			return nil, err
+		}
 		b, err := blobIn(d, maxManifest)
 		if err != nil {
 			return nil, err
@@ -209,6 +212,14 @@ func Read(ctx context.Context, top []byte, from Content) (*Image, error) {
 		}
 	}
 	return r.finish()
+}
+
+// checkPlatform refuses a platform that is none, before messages name it.
+func checkPlatform(p v1.Platform) error {
+	if _, err := agent.ParsePlatform(p.OS + "/" + p.Architecture); err != nil {
+		return fault.New(fault.Integrity, "the index lists an image for a platform that is none: %w", err)
+	}
+	return nil
 }
 
 // blobIn returns what a descriptor describes, which has at most max bytes.
