@@ -3,8 +3,10 @@
 package reliability
 
 import (
+	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -488,7 +490,87 @@ func TestHostileBundles(t *testing.T) {
 			wantCalm(t, c.run(t, "list", bundle))
 			wantVerdict(t, c.run(t, "verify", bundle), s, harmlessBundles)
 			wantVerdict(t, c.run(t, append([]string{"unpack", bundle}, c.everyForm()...)...), s, harmlessBundles)
+			// What is wrong with a tar file alone is not wrong with a directory.
+			if dir := c.path("layout"); !strings.HasPrefix(s.name, "tar-") && expand(t, s.read(t), dir) {
+				wantVerdict(t, c.run(t, "verify", dir), s, harmlessBundles)
+				wantVerdict(t, c.run(t, "unpack", dir, "-o", c.output("from-layout.tar")), s, harmlessBundles)
+			}
 		})
+	}
+}
+
+// expand makes a layout directory of a tar file whose entries are nothing but
+// files, each once, as they would lie in a directory.
+func expand(t testing.TB, data []byte, dir string) bool {
+	t.Helper()
+	files := map[string][]byte{}
+	for r := tar.NewReader(bytes.NewReader(data)); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil || h.Typeflag != tar.TypeReg || !filepath.IsLocal(h.Name) || files[path.Clean(h.Name)] != nil {
+			return false
+		}
+		content, err := io.ReadAll(r)
+		if err != nil {
+			return false
+		}
+		files[path.Clean(h.Name)] = append([]byte{}, content...)
+	}
+	for name, content := range files {
+		writeFile(t, filepath.Join(dir, filepath.FromSlash(name)), content)
+	}
+	return true
+}
+
+// TestHostileBundlesAreNotPushed wants nothing of a specimen to be published.
+func TestHostileBundlesAreNotPushed(t *testing.T) {
+	t.Parallel()
+	registry := registrytest.Start(t, registrytest.Options{})
+	for _, s := range specimens(t, "bundles", 20, "good") {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			c := newCage(t)
+			bundle := c.path("bundle.tar")
+			writeFile(t, bundle, s.read(t))
+			got := c.run(t, "push", bundle, registry.Host+"/"+strings.ToLower(s.name), "--plain-http", "--seeder", "none")
+			wantVerdict(t, got, s, harmlessBundles)
+			tags := filepath.Join(registry.Dir, "storage", "docker/registry/v2/repositories", strings.ToLower(s.name), "botkube-plugins-bundle", "_manifests", "tags")
+			if _, err := os.Stat(tags); (err == nil) != (got.code == 0) {
+				t.Errorf("exit code %d, and of its tags: %v", got.code, err)
+			}
+		})
+	}
+}
+
+// TestNamesInDirectories plants files with names that a terminal would obey where
+// verify looks.
+func TestNamesInDirectories(t *testing.T) {
+	t.Parallel()
+	c := newCage(t)
+	bundle := c.path("bundle.tar")
+	writeFile(t, bundle, specimen{file: "good.tar", path: filepath.Join(hostile, "bundles", "good.tar.gz")}.read(t))
+	wantSuccess(t, c.run(t, append([]string{"unpack", bundle}, c.everyForm()...)...))
+	for _, dir := range []string{"plugins/x", "plugins", "site/files", "site", "oci/blobs/sha256", "oci"} {
+		for i, name := range []string{"\x1b[31mred\x1b]0;title\x07", "a\nbotkube-mirror: all is well", "not UTF-8 \xff\x9b"} {
+			name += []string{"", ".yaml"}[i%2]
+			if err := os.WriteFile(filepath.Join(c.output(dir), name), nil, 0o755); err != nil {
+				t.Skip(err) // some file systems take no such names
+			}
+		}
+	}
+	found := 0
+	for _, target := range []string{"plugins", "site", "oci"} {
+		for _, args := range [][]string{{"verify"}, {"verify", "--verbose"}, {"list"}} {
+			if got := c.run(t, append(args, c.output(target))...); strings.Contains(got.stdout, `\x1b[31mred`) {
+				found++
+			}
+		}
+		c.run(t, "diff", c.output(target), bundle)
+	}
+	if found == 0 {
+		t.Error("nothing tells of the files")
 	}
 }
 
