@@ -25,7 +25,7 @@ func (g *global) printTo(w io.Writer, result any, text func() string) error {
 		enc.SetIndent("", "  ")
 		return enc.Encode(result)
 	}
-	_, err := io.WriteString(w, text())
+	_, err := io.WriteString(w, tame(text()))
 	return err
 }
 

@@ -79,7 +79,7 @@ func (p *progress) observe(e mirror.Event) {
 	if p.bar != nil {
 		p.bar.clear()
 	}
-	fmt.Fprintln(p.out, line(e))
+	fmt.Fprintln(p.out, tame(clipped(line(e))))
 }
 
 // retrying tells of an attempt that failed.
@@ -203,7 +203,7 @@ func (b *bar) observe(e mirror.Event) {
 		b.total = b.done
 		b.bar.ChangeMax64(b.total)
 	}
-	b.bar.Describe(b.inFlight())
+	b.bar.Describe(tameName(b.inFlight()))
 	b.bar.Set64(b.done)
 }
 

@@ -250,6 +250,7 @@ func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
 			Store: session.Store, Version: programVersion(g.env.Version), Netrc: g.netrc(), Retries: n.transfer.attempts(),
 			StallTimeout: n.transfer.stall, Limit: n.transfer.rate.limit, Retrying: p.retrying,
 		})
+		defer session.Fetch.Close()
 	}
 	return run(session)
 }
@@ -295,17 +296,18 @@ func (g *global) report(ctx context.Context, err error) int {
 			WithHint("run the same command again: it uses what is there already")
 	}
 	kind, hint := fault.KindOf(err), fault.HintOf(err)
+	text := clipped(err.Error())
 	if g.logFormat == "json" {
 		attrs := []any{"exitCode", int(kind)}
 		if hint != "" {
 			attrs = append(attrs, "hint", hint)
 		}
-		slog.New(slog.NewJSONHandler(g.env.Stderr, nil)).Error(err.Error(), attrs...)
+		slog.New(slog.NewJSONHandler(g.env.Stderr, nil)).Error(text, attrs...)
 		return int(kind)
 	}
-	fmt.Fprintf(g.env.Stderr, "botkube-mirror: %v\n", err)
-	for line := range strings.Lines(hint) {
-		fmt.Fprintf(g.env.Stderr, "hint: %s\n", strings.TrimSuffix(line, "\n"))
+	fmt.Fprintf(g.env.Stderr, "botkube-mirror: %s\n", tame(text))
+	for line := range strings.Lines(clipped(hint)) {
+		fmt.Fprintf(g.env.Stderr, "hint: %s\n", tameName(strings.TrimSuffix(line, "\n")))
 	}
 	return int(kind)
 }

@@ -3,9 +3,7 @@ package cmd
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -81,10 +79,10 @@ func verifySummary(v *mirror.Verification, verbose bool) string {
 		fmt.Fprintf(&out, "  digest %s\n", v.Digest)
 	}
 	if v.Mount != "" {
-		fmt.Fprintf(&out, "  the agent must see it at %s\n", oneLine(v.Mount))
+		fmt.Fprintf(&out, "  the agent must see it at %s\n", tameName(v.Mount))
 	}
 	if v.BaseURL != "" {
-		fmt.Fprintf(&out, "  it must be served at %s\n", oneLine(v.BaseURL))
+		fmt.Fprintf(&out, "  it must be served at %s\n", tameName(v.BaseURL))
 	}
 	writeProblems(&out, v.Problems)
 	writeFiles(&out, v, verbose)
@@ -99,27 +97,13 @@ func verifySummary(v *mirror.Verification, verbose bool) string {
 	return out.String()
 }
 
-// oneLine makes what a mirror says, such as the name of a file that lies in it, fit
-// to be shown: it ends no line, and does nothing to a terminal.
-func oneLine(s string) string {
-	var b strings.Builder
-	for _, r := range strings.ReplaceAll(s, "\n", "; ") {
-		if unicode.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
-		}
-	}
-	return b.String()
-}
-
 func writeProblems(out *strings.Builder, problems []audit.Problem) {
 	for _, p := range problems {
-		at := p.Path
+		at := tameName(p.Path)
 		if at != "" {
 			at += ": "
 		}
-		fmt.Fprintf(out, "%-10s %s\n", strings.ToUpper(string(p.Kind)), oneLine(at+p.Detail))
+		fmt.Fprintf(out, "%-10s %s%s\n", strings.ToUpper(string(p.Kind)), at, oneLine(p.Detail))
 	}
 }
 
@@ -135,7 +119,7 @@ func writeFiles(out *strings.Builder, v *mirror.Verification, verbose bool) {
 			if f.SHA256 != nil {
 				sum = f.SHA256.String()
 			}
-			fmt.Fprintf(out, "%s  %s (%s, %s, %s)\n", sum, oneLine(f.Path), f.State, size(f.Size), oneLine(f.Content))
+			fmt.Fprintf(out, "%s  %s (%s, %s, %s)\n", sum, tameName(f.Path), f.State, size(f.Size), tameName(f.Content))
 		}
 	}
 	fmt.Fprintf(out, "%s read: %d of %s intact\n", size(v.Bytes), intact, count(len(v.Files), "file"))
@@ -175,7 +159,7 @@ func writeAgents(out *strings.Builder, agents []audit.Outlook) {
 			if c.Dependency != "" {
 				what += " " + c.Dependency
 			}
-			fmt.Fprintf(out, "  %s\n", oneLine(fmt.Sprintf("%s: %s from %s, because %s", c.Plugin, what, c.URL, c.Because)))
+			fmt.Fprintf(out, "  %s: %s from %s, because %s\n", tameName(c.Plugin), tameName(what), tameName(c.URL), tameName(c.Because))
 		}
 		for _, f := range o.Failures {
 			fmt.Fprintf(out, "  it would not start %s\n", oneLine(f))

@@ -26,7 +26,7 @@ func TestVerifySummaryIsText(t *testing.T) {
 			t.Errorf("%q", line)
 		}
 	}
-	if n := strings.Count(text, `a\x1b[2J\r\u202e\u0085b; intact: c`); n != 12 {
+	if n := strings.Count(text, `a\x1b[2J\x0d\u202e\u0085b`); n != 12 {
 		t.Errorf("%d of 12 are shown:\n%s", n, text)
 	}
 }

@@ -166,8 +166,18 @@ func (v byVersion) Less(i, j int) bool { return Newer(v[i].Version, v[j].Version
 // refuses the index as a whole. The error joins every reason, and the index
 // holds what could be decoded, or is nil.
 func ReadIndex(data []byte) (*Index, error) {
+	if n := YAMLMarks(data); n > maxMarks {
+		return nil, fmt.Errorf("the index may have more than the %d values that are read", maxMarks)
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(data, &document); err != nil {
+		return nil, YAMLError(err)
+	}
+	if err := checkKeys(&document); err != nil {
+		return nil, err
+	}
 	ix := new(Index)
-	if err := yaml.Unmarshal(data, ix); err != nil {
+	if err := document.Decode(ix); err != nil {
 		return nil, YAMLError(err)
 	}
 	return ix, ix.validate()
@@ -220,14 +230,4 @@ func (e *Entry) validate() []error {
 		}
 	}
 	return problems
-}
-
-// YAMLError shortens what the YAML library says, for it repeats long values.
-func YAMLError(err error) error {
-	const most = 400
-	s := err.Error()
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return errors.New(s)
 }

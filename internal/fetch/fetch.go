@@ -54,6 +54,8 @@ type Client struct {
 	limit     *transfer.Limiter
 	max       int64
 	retrying  func(url string, err error, pause time.Duration)
+	// close is nil where the transport is somebody else's.
+	close func()
 }
 
 // observer tells of attempts at a document.
@@ -78,10 +80,18 @@ func New(cfg Config) *Client {
 	}
 	transport := cfg.HTTP
 	if transport == nil {
-		transport = transfer.NewTransport(c.patience, nil, c.limit)
+		own := transfer.NewTransport(c.patience, nil, c.limit)
+		transport, c.close = own, own.CloseIdleConnections
 	}
 	c.http = transfer.NewClient(transport, "the server", c.patience)
 	return c
+}
+
+// Close closes connections that are kept for further requests.
+func (c *Client) Close() {
+	if c.close != nil {
+		c.close()
+	}
 }
 
 // Request is what to fetch, and what it must be.

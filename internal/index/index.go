@@ -59,6 +59,10 @@ func Parse(data []byte) (*Index, error) {
 	if err := yaml.Unmarshal(data, ix.document); err != nil {
 		return nil, agent.YAMLError(err)
 	}
+	// Found when it is rewritten, this would end a run that has done all else.
+	if _, err := expand(ix.document); err != nil {
+		return nil, err
+	}
 	return ix, nil
 }
 

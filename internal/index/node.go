@@ -69,12 +69,17 @@ func writeOutMerges(mapping *yaml.Node) {
 		}
 	}
 	mapping.Content = own
+	has := map[string]bool{}
+	for i := 0; i+1 < len(own); i += 2 {
+		has[own[i].Value] = true
+	}
 	for _, source := range merged {
 		if source.Kind != yaml.MappingNode {
 			continue
 		}
 		for i := 0; i+1 < len(source.Content); i += 2 {
-			if lookup(mapping, source.Content[i].Value) == nil {
+			if key := source.Content[i].Value; !has[key] {
+				has[key] = true
 				mapping.Content = append(mapping.Content, source.Content[i], source.Content[i+1])
 			}
 		}

@@ -16,6 +16,9 @@ import (
 // maxPlatforms is more than there are: Go knows some fifty.
 const maxPlatforms = 100
 
+// maxBlob bounds, in bytes, a file, so that sums of sizes cannot overflow.
+const maxBlob = 1 << 42
+
 // Check reports every reason why the lock cannot be used: those of
 // [Lock.CheckPlan], and artifacts without a size. A lock may come from anywhere,
 // so nothing of it is believed before.
@@ -24,6 +27,9 @@ func (l *Lock) Check() error {
 	for _, a := range l.Artifacts {
 		if a.Size <= 0 {
 			problems = append(problems, fmt.Errorf("lock: artifact %s has no size", shown(a.URL)))
+		}
+		if a.Size > maxBlob {
+			problems = append(problems, fmt.Errorf("lock: artifact %s has %d bytes; at most %d can be mirrored", shown(a.URL), a.Size, int64(maxBlob)))
 		}
 	}
 	return errors.Join(problems...)
@@ -106,6 +112,9 @@ func (c *checking) checkRepository(r Repository) {
 	c.repositories[r.Name] = true
 	if r.Index.Size < 0 {
 		c.report("the index of %.100q has a negative size", r.Name)
+	}
+	if r.Index.Size > maxBlob {
+		c.report("the index of %.100q has %d bytes", r.Name, r.Index.Size)
 	}
 	if err := checkURL(r.URL); err != nil {
 		c.report("the URL of repository %.100q %w", r.Name, err)
@@ -206,8 +215,8 @@ func (im *Image) check(platforms map[agent.Platform]bool) []error {
 			report("media type %.100q is not that of an image manifest", m.MediaType)
 		}
 		for _, b := range append([]Blob{m.Blob}, m.Blobs...) {
-			if b.Size <= 0 {
-				report("sha256:%s has no size", b.SHA256)
+			if b.Size <= 0 || b.Size > maxBlob {
+				report("sha256:%s has no size that can be", b.SHA256)
 			}
 		}
 	}

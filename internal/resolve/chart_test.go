@@ -14,6 +14,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
@@ -175,7 +176,7 @@ func FuzzCountMarks(f *testing.F) {
 		if yaml.Unmarshal(data, &n) != nil {
 			return
 		}
-		if nodes, marks := count(&n), countMarks(data); nodes > 3*marks+3 {
+		if nodes, marks := count(&n), agent.YAMLMarks(data); nodes > 3*marks+3 {
 			t.Errorf("%d nodes, %d marks", nodes, marks)
 		}
 	})

@@ -12,9 +12,8 @@ import (
 const (
 	// maxChartIndex bounds, in bytes, the index.yaml of a chart repository.
 	maxChartIndex = 8 << 20
-	// maxMarks bounds the characters in it that may begin a value. A value
-	// takes two hundred bytes of memory, but as few as two in the document.
-	// Helm's own have one for every thirty bytes.
+	// maxMarks bounds the characters in it that may begin a value: see
+	// [agent.YAMLMarks]. Helm's own have one for every thirty bytes.
 	maxMarks = 1 << 18
 )
 
@@ -32,7 +31,7 @@ type chartVersion struct {
 // index.yaml. It takes the document apart itself: decoding compares each key of
 // a mapping with every other, and describes each value that does not fit.
 func readChartIndex(data []byte) ([]chartVersion, error) {
-	if n := countMarks(data); n > maxMarks {
+	if n := agent.YAMLMarks(data); n > maxMarks {
 		return nil, fmt.Errorf("it may have more than the %d values that are read", maxMarks)
 	}
 	var document yaml.Node
@@ -65,24 +64,6 @@ func readChartIndex(data []byte) ([]chartVersion, error) {
 		versions = append(versions, v)
 	}
 	return versions, nil
-}
-
-// countMarks counts what may begin a value of a YAML document, at least one for
-// every three of them: they follow brackets, commas, colons, and hyphens and
-// question marks before a space.
-func countMarks(data []byte) (n int) {
-	for i, c := range data {
-		switch c {
-		case '[', '{', ',', ':':
-			n++
-		case '-', '?':
-			// The next line may be far, and in UTF-16, or behind a break of Unicode's.
-			if i+1 == len(data) || data[i+1] <= ' ' || data[i+1] >= 0x80 {
-				n++
-			}
-		}
-	}
-	return n
 }
 
 // value returns what a mapping has under a key, or nil. Aliases are not

@@ -152,9 +152,13 @@ func (a *artifact) agree() error {
 // machine: whoever wrote it could have any file carried into the mirror.
 func checkLocal(base *url.URL, abs string) error {
 	if base.Scheme != "file" && strings.HasPrefix(strings.ToLower(abs), "file:") {
-		return fmt.Errorf("an index from the network names %s, a file of this machine", agent.Redact(abs))
+		return localError(abs)
 	}
 	return nil
+}
+
+func localError(raw string) error {
+	return fmt.Errorf("an index from the network names %s, a file of this machine", agent.Redact(raw))
 }
 
 // checkSource refuses what cannot be one file, and what [checkLocal] does
@@ -176,8 +180,9 @@ func checkSource(base *url.URL, location agent.Location, a *artifact) error {
 	switch scheme {
 	case "http", "https", "s3", "gcs":
 	case "file":
-		if err := checkLocal(base, rest); err != nil && len(a.checksums) == 0 {
-			return fmt.Errorf("%w, and gives no checksum", err)
+		// By the scheme, not by how rest begins: file::/PATH has none.
+		if base.Scheme != "file" && len(a.checksums) == 0 {
+			return fmt.Errorf("%w, and gives no checksum", localError(location.URL))
 		}
 	default:
 		return fmt.Errorf("%s is no file but a repository or directory that the agent would clone, which cannot be mirrored", agent.Redact(location.URL))

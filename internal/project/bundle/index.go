@@ -304,7 +304,7 @@ func (m member) checkDescriptor(d v1.Descriptor) error {
 		have = d.Platform.String()
 	}
 	if (m.platform == nil) != (d.Platform == nil) || m.platform != nil && !d.Platform.Equals(v1.Platform{OS: m.platform.OS, Architecture: m.platform.Arch}) {
-		return fmt.Errorf("its platform is %s", clip(have))
+		return fmt.Errorf("its platform is %q", clip(have))
 	}
 	return nil
 }

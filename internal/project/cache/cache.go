@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"path"
 	"slices"
+	"strings"
+	"unicode"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/archive"
@@ -77,6 +79,10 @@ func Paths(l *lock.Lock, p agent.Platform) []string {
 func CheckMount(mount string) error {
 	if !path.IsAbs(mount) || path.Clean(mount) != mount || mount == "/" {
 		return fault.New(fault.Usage, "%q is not a clean absolute path for the agent's plugins.cacheDir, for example /plugins", mount)
+	}
+	// PATH_MAX of Linux. Names that a person cannot read help nobody but a trickster.
+	if len(mount) > 4095 || strings.ContainsFunc(mount, unicode.IsControl) {
+		return fault.New(fault.Usage, "%.100q is too long, or has control characters, for the agent's plugins.cacheDir", mount)
 	}
 	return nil
 }

@@ -35,10 +35,10 @@ func Rewrite(l *lock.Lock, r lock.Repository, upstream Index, builds func(lock.P
 		return index.Replacement{Builds: made, Schemas: upstream.schemasOf(e, base)}, true
 	})
 	if problem != nil {
-		err = problem
+		return nil, fmt.Errorf("rewriting the index of %q: %w", r.Name, problem)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("rewriting the index of %q: %w", r.Name, err)
+		return nil, fault.New(fault.Integrity, "rewriting the index of %q: %w", r.Name, err)
 	}
 	return rewritten, nil
 }

@@ -313,6 +313,9 @@ func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
 	case h.Typeflag != tar.TypeReg:
 		l.found[rel] = cache.Found{Odd: "is no regular file"}
 		return nil
+	case h.Mode&0o7000 != 0:
+		l.found[rel] = cache.Found{Odd: "runs as whoever owns it: it has the set-user-ID, the set-group-ID or the sticky bit"}
+		return nil
 	}
 	f := cache.Found{Mode: fs.FileMode(h.Mode).Perm()}
 	var data bytes.Buffer

@@ -219,6 +219,10 @@ func manifestsIn(top []byte) ([]v1.Descriptor, error) {
 		if d.Platform == nil || !d.MediaType.IsImage() {
 			return nil, notOurs("its index lists something that is no image for a platform")
 		}
+		// Before messages name it.
+		if _, err := agent.ParsePlatform(d.Platform.OS + "/" + d.Platform.Architecture); err != nil {
+			return nil, fault.New(fault.Integrity, "the index lists an image for a platform that is none: %w", err)
+		}
 	}
 	return ix.Manifests, nil
 }

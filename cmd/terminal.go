@@ -1,0 +1,72 @@
+package cmd
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// tame returns text as it can be shown on a terminal. Names, tags and what
+// servers say come from outside: what a terminal would obey, or what makes it
+// show something in another order than it is in, is written out. Lines stay.
+func tame(text string) string {
+	return written(text, func(r rune) bool { return r == '\n' || r == '\t' })
+}
+
+// tameName is [tame] for what is to stay in its line.
+func tameName(name string) string { return written(name, func(rune) bool { return false }) }
+
+func written(text string, kept func(rune) bool) string {
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return unruly(r) && !kept(r) }) {
+		return text
+	}
+	var out strings.Builder
+	for len(text) > 0 {
+		r, n := utf8.DecodeRuneInString(text)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&out, `\x%02x`, text[0])
+		case r == '\n' && !kept(r):
+			out.WriteString(`\n`)
+		case unruly(r) && !kept(r) && r < utf8.RuneSelf:
+			fmt.Fprintf(&out, `\x%02x`, r)
+		case unruly(r) && !kept(r):
+			fmt.Fprintf(&out, `\u%04x`, r)
+		default:
+			out.WriteString(text[:n])
+		}
+		text = text[n:]
+	}
+	return out.String()
+}
+
+func unruly(r rune) bool {
+	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
+}
+
+// Bounds of an error that is shown: it may list everything that is wrong with a
+// document of somebody who wrote ten thousand things wrong.
+const (
+	mostLines  = 20
+	mostInLine = 1000
+)
+
+// clipped returns the beginning of a long text.
+func clipped(text string) string {
+	lines := strings.Split(text, "\n")
+	if more := len(lines) - mostLines; more > 0 {
+		lines = append(lines[:mostLines], fmt.Sprintf("and %s", plural(more, "more line", "more lines")))
+	}
+	for i, line := range lines {
+		if len(line) > mostInLine {
+			lines[i] = strings.ToValidUTF8(line[:mostInLine], "") + "…"
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// oneLine returns a text of several lines, or of none that can be shown, as one.
+func oneLine(text string) string {
+	return tameName(strings.ReplaceAll(clipped(strings.TrimSpace(text)), "\n", "; "))
+}

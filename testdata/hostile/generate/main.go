@@ -1,0 +1,102 @@
+// Command generate writes files that mean no good: archives, indexes, locks,
+// bundles and images, for package reliability to feed to the program. From the
+// root of the repository:
+//
+//	go run ./testdata/hostile/generate [DIR]
+//
+// It always writes the same bytes. What is large and dull is written through
+// gzip, with .gz at the end of its name, which tests take away again. Nothing in
+// it does harm: what would be written elsewhere is empty or a greeting.
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+func main() {
+	dir := filepath.Join("testdata", "hostile")
+	if len(os.Args) > 1 {
+		dir = os.Args[1]
+	}
+	if err := run(dir); err != nil {
+		fmt.Fprintln(os.Stderr, "generate:", err)
+		os.Exit(1)
+	}
+}
+
+func run(dir string) error {
+	t := tree{}
+	t.archives()
+	t.indexes()
+	t.locks()
+	t.bundles()
+	t.images()
+	return t.write(dir)
+}
+
+// tree is the corpus: content by slash-separated path.
+type tree map[string][]byte
+
+// plain bounds, in bytes, what is written as it is.
+const plain = 2 << 10
+
+// add puts a file in; archives stay what they are.
+func (t tree) add(name string, content []byte) {
+	if len(content) > plain {
+		name, content = name+".gz", gzipped(content)
+	}
+	t.keep(name, content)
+}
+
+// keep puts a file in as it is.
+func (t tree) keep(name string, content []byte) {
+	if _, twice := t[name]; twice || len(content) > 64<<10 {
+		panic(fmt.Sprintf("%s stands twice, or has %d bytes, which is too much", name, len(content)))
+	}
+	t[name] = content
+}
+
+// write replaces what an earlier run wrote, so that no stale file stays.
+func (t tree) write(dir string) error {
+	for _, own := range []string{"archives", "bundles", "images", "indexes", "locks"} {
+		if err := os.RemoveAll(filepath.Join(dir, own)); err != nil {
+			return err
+		}
+	}
+	for name, content := range t {
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gzipped compresses with a library of a fixed version: Go's own may write other
+// bytes tomorrow.
+func gzipped(content []byte) []byte {
+	var out bytes.Buffer
+	w := must(gzip.NewWriterLevel(&out, gzip.BestCompression))
+	_ = must(w.Write(content))
+	check(w.Close())
+	return out.Bytes()
+}
+
+func must[T any](v T, err error) T {
+	check(err)
+	return v
+}
+
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
