@@ -3,7 +3,9 @@ package cmd
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -99,12 +101,21 @@ func verifySummary(v *mirror.Verification, verbose bool) string {
 
 func writeProblems(out *strings.Builder, problems []audit.Problem) {
 	for _, p := range problems {
-		at := p.Path
+		at := printable(p.Path)
 		if at != "" {
 			at += ": "
 		}
-		fmt.Fprintf(out, "%-10s %s%s\n", strings.ToUpper(string(p.Kind)), at, p.Detail)
+		fmt.Fprintf(out, "%-10s %s%s\n", strings.ToUpper(string(p.Kind)), at, printable(p.Detail))
 	}
+}
+
+// printable quotes what would break a line or command a terminal: anybody may have
+// called a file so.
+func printable(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
 }
 
 // writeFiles sums up the files, or lists them.
@@ -119,7 +130,7 @@ func writeFiles(out *strings.Builder, v *mirror.Verification, verbose bool) {
 			if f.SHA256 != nil {
 				sum = f.SHA256.String()
 			}
-			fmt.Fprintf(out, "%s  %s (%s, %s, %s)\n", sum, f.Path, f.State, size(f.Size), f.Content)
+			fmt.Fprintf(out, "%s  %s (%s, %s, %s)\n", sum, printable(f.Path), f.State, size(f.Size), f.Content)
 		}
 	}
 	fmt.Fprintf(out, "%s read: %d of %s intact\n", size(v.Bytes), intact, count(len(v.Files), "file"))
