@@ -343,6 +343,8 @@ func (v *verifying) directory(ctx context.Context, path string) error {
 		return v.site(ctx, path, "")
 	case root != "" && site.HasVersions(filepath.Clean(root)):
 		return v.site(ctx, filepath.Clean(root), tag)
+	case dir.MayBeDirectory(path):
+		return v.cacheDirectory(ctx, path)
 	}
 	return fault.New(fault.Usage, "%s is neither a directory that pull wrote nor a site nor a bundle", path).WithHint(inspectHint)
 }

@@ -132,12 +132,16 @@ func (c *comparison) judge(f audit.File, p string, mode fs.FileMode, want *lock.
 	case want != nil && *want != found.SHA256:
 		f.State, f.Expected = audit.Damaged, want
 		detail = fmt.Sprintf("its sha256 is %s, but %s says %s", found.SHA256, basisName(f.Basis), want)
-	case runtime.GOOS != "windows" && found.Mode.Perm()&mode != mode:
+	case runtime.GOOS != "windows" && found.Mode.Perm()&(mode&^writable) != mode&^writable:
 		f.State = audit.Damaged
-		detail = fmt.Sprintf("its mode is %04o, but the agent needs %04o", found.Mode.Perm(), mode)
+		detail = fmt.Sprintf("its mode is %04o, but an agent of any user needs %04o", found.Mode.Perm(), mode&^writable)
 	}
 	c.report.Add(f, detail)
 }
+
+// writable are the bits of a mode that nobody needs to read or to run a file:
+// media that cannot be written to lack them.
+const writable = 0o222
 
 func basisName(b audit.Basis) string {
 	if b == audit.BySums {

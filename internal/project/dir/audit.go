@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"runtime"
@@ -35,6 +36,18 @@ func IsDirectory(dir string) bool {
 		}
 	}
 	return false
+}
+
+// MayBeDirectory reports whether a directory has what is left of one that this
+// package wrote: it lost all that tells, or that may not be looked at.
+func MayBeDirectory(dir string) bool {
+	t, err := tree.OpenExisting(dir)
+	if err != nil {
+		return false
+	}
+	defer t.Close()
+	fi, err := t.Root.Lstat(cache.MetaDir)
+	return err == nil && fi.IsDir()
 }
 
 // Audited is what was found of a directory.
@@ -110,6 +123,10 @@ func (a *auditor) platforms(ctx context.Context, dir string, l *lock.Lock) error
 func (a *auditor) platform(ctx context.Context, dir, prefix string, l *lock.Lock) error {
 	at := func(p string) string { return path.Join(prefix, p) }
 	p := l.Platforms[0]
+	if fi, err := os.Lstat(dir); err == nil && prefix != "" && !fi.IsDir() {
+		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: prefix, Detail: "it is " + tree.KindOf(fi.Mode()) + ", not a directory"})
+		return nil
+	}
 	t, err := tree.OpenExisting(dir)
 	if err != nil {
 		a.report.Fail(audit.Problem{Kind: audit.KindMissing, Path: prefix, Detail: "the directory of " + p.String() + " is missing or cannot be opened"})
