@@ -140,10 +140,10 @@ func writeListHeader(out *strings.Builder, l *mirror.Listing) {
 		fmt.Fprintf(out, "  digest %s\n", l.Digest)
 	}
 	if l.Tag != "" {
-		fmt.Fprintf(out, "  tag %s\n", l.Tag)
+		fmt.Fprintf(out, "  tag %s\n", oneLine(l.Tag))
 	}
 	if l.Mount != "" {
-		fmt.Fprintf(out, "  the agent must see it at %s\n", l.Mount)
+		fmt.Fprintf(out, "  the agent must see it at %s\n", oneLine(l.Mount))
 	}
 	if len(l.MountOnly) > 0 {
 		fmt.Fprintf(out, "  to be mounted only, for %s: it has no program to fill a volume\n", platforms(l.MountOnly))

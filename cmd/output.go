@@ -6,7 +6,9 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
@@ -262,4 +264,18 @@ func plural(n int, one, many string) string {
 		return fmt.Sprintf("%d %s", n, one)
 	}
 	return fmt.Sprintf("%d %s", n, many)
+}
+
+// oneLine makes what a mirror says, such as the name of a file that lies in it, fit
+// to be shown: it ends no line, and does nothing to a terminal.
+func oneLine(s string) string {
+	var b strings.Builder
+	for _, r := range strings.ReplaceAll(s, "\n", "; ") {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		}
+	}
+	return b.String()
 }

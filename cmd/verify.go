@@ -3,9 +3,7 @@ package cmd
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -97,20 +95,6 @@ func verifySummary(v *mirror.Verification, verbose bool) string {
 		out.WriteString("intact: nothing is damaged, missing or there unasked\n")
 	}
 	return out.String()
-}
-
-// oneLine makes what a mirror says, such as the name of a file that lies in it, fit
-// to be shown: it ends no line, and does nothing to a terminal.
-func oneLine(s string) string {
-	var b strings.Builder
-	for _, r := range strings.ReplaceAll(s, "\n", "; ") {
-		if unicode.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
-		}
-	}
-	return b.String()
 }
 
 func writeProblems(out *strings.Builder, problems []audit.Problem) {
