@@ -9,9 +9,9 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
-// TestVerifySummaryIsText wants what lies in a mirror, and what it says of itself,
-// neither to control a terminal nor to pass for a line of the summary.
-func TestVerifySummaryIsText(t *testing.T) {
+// TestSummariesAreText wants what lies in a mirror, and what it says of itself,
+// neither to control a terminal nor to pass for a line of ours.
+func TestSummariesAreText(t *testing.T) {
 	const bad = "a\x1b[2J\r\u202e\u0085b\nintact: c"
 	v := &mirror.Verification{
 		Target: "mirror", Kind: mirror.KindImage, Mount: bad, BaseURL: bad,
@@ -20,13 +20,20 @@ func TestVerifySummaryIsText(t *testing.T) {
 		Agents:   []audit.Outlook{{External: []audit.Call{{Plugin: bad, Dependency: bad, URL: bad, Because: bad}}, Failures: []string{bad}}},
 		Notes:    []string{bad},
 	}
-	text := verifySummary(v, true)
+	text := verifySummary(v, true) + listSummaryOf(bad)
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, "intact: ") || strings.ContainsFunc(strings.TrimSuffix(line, "\n"), func(r rune) bool { return !unicode.IsPrint(r) }) {
 			t.Errorf("%q", line)
 		}
 	}
-	if n := strings.Count(text, `a\x1b[2J\x0d\u202e\u0085b`); n != 12 {
-		t.Errorf("%d of 12 are shown:\n%s", n, text)
+	if n := strings.Count(text, `a\x1b[2J\x0d\u202e\u0085b`); n != 14 {
+		t.Errorf("%d of 14 are shown:\n%s", n, text)
 	}
+}
+
+// listSummaryOf is what list says of an image with a tag and a mount.
+func listSummaryOf(said string) string {
+	var out strings.Builder
+	writeListHeader(&out, &mirror.Listing{Kind: mirror.KindImage, Tag: said, Mount: said})
+	return out.String()
 }

@@ -5,12 +5,14 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/image"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
 )
 
@@ -135,7 +137,7 @@ func (f *forecast) isThere(path string) bool {
 // layout is the size of the blobs that a bundle in a directory lacks.
 func (f *forecast) layout(dir string) int64 {
 	return sizeOf(slices.DeleteFunc(f.lock.Blobs(), func(b lock.Blob) bool {
-		size, ok := fileSize(filepath.Join(dir, "blobs", "sha256", b.SHA256.String()))
+		size, ok := fileSize(filepath.Join(dir, filepath.FromSlash(layout.BlobPath(b.SHA256))))
 		return ok && size == b.Size
 	}))
 }
@@ -144,13 +146,7 @@ func (f *forecast) layout(dir string) int64 {
 func (f *forecast) site(root string) int64 {
 	var lacking []lock.Blob
 	for _, a := range f.lock.Artifacts {
-		hex := a.SHA256.String()
-		entries, _ := os.ReadDir(filepath.Join(root, "files", hex[:2], hex)) // none, perhaps
-		there := slices.ContainsFunc(entries, func(e os.DirEntry) bool {
-			fi, err := e.Info()
-			return err == nil && fi.Mode().IsRegular() && fi.Size() == a.Size
-		})
-		if !there {
+		if size, ok := fileSize(filepath.Join(root, filepath.FromSlash(site.FilePath(a)))); !ok || size != a.Size {
 			lacking = append(lacking, a.Blob)
 		}
 	}
@@ -180,14 +176,11 @@ func (f *forecast) layers() []int64 {
 	return sizes
 }
 
-// maxWaiting is how many layers of an image are made at a time at the most.
-const maxWaiting = 16
-
 // waiting estimates how much of an image waits in temporary files for its turn:
 // as many layers in a row as are made at a time.
 func (f *forecast) waiting() int64 {
 	sizes := f.layers()
-	n := min(runtime.GOMAXPROCS(0), maxWaiting, len(sizes))
+	n := min(image.DefaultParallel(), len(sizes))
 	var most int64
 	for i := range len(sizes) - n + 1 {
 		most = max(most, sum(sizes[i:i+n]))

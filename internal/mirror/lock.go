@@ -58,8 +58,11 @@ func (s *Session) pin(ctx context.Context, plan *resolve.Plan, result *Result, f
 		}
 		group.Go(func() error {
 			fetched, err := s.fetch(ctx, d, false)
+			if err != nil {
+				return failed.collect(ctx, known.URL, err)
+			}
 			plan.Complete(i, fetched)
-			return failed.collect(ctx, known.URL, err)
+			return nil
 		})
 	}
 	return group.Wait()

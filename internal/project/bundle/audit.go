@@ -47,7 +47,7 @@ func unreadable(err error) error {
 	if _, known := errors.AsType[*fault.Error](err); known {
 		return err
 	}
-	return fault.New(fault.Integrity, "it cannot be read: %w", cause(err))
+	return fault.New(fault.Integrity, "it cannot be read: %w", layout.Cause(err))
 }
 
 // Audit checks every blob, as many at a time as parallel says and the largest

@@ -17,6 +17,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/archive"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
 )
 
 // maxChartMetadata bounds, in bytes, a Chart.yaml.
@@ -118,7 +119,7 @@ func (c *Contents) chartMetadata(ctx context.Context) (*chartMetadata, error) {
 	meta.sanitize()
 	if meta.Name != chart.Name || meta.Version != chart.Version {
 		return nil, fault.New(fault.Integrity, "its Chart.yaml is that of %q %q, not of %q %q as the lock says",
-			clip(meta.Name), clip(meta.Version), chart.Name, chart.Version)
+			layout.Clip(meta.Name), layout.Clip(meta.Version), chart.Name, chart.Version)
 	}
 	return meta, nil
 }
@@ -130,7 +131,7 @@ func yamlReason(err error) string {
 	if e, ok := errors.AsType[*yaml.TypeError](err); ok && len(e.Errors) > 0 {
 		reason = func() string { return e.Errors[0] }
 	}
-	return sanitizeText(clip(reason()))
+	return sanitizeText(layout.Clip(reason()))
 }
 
 // escapePattern quotes the meta characters of [path.Match].

@@ -74,7 +74,7 @@ func foreign(data []byte, read func(p Part, max int64) ([]byte, error)) error {
 		if what == "" {
 			what = config
 		}
-		return notBundle("it is an artifact of type %q", clip(what))
+		return notBundle("it is an artifact of type %q", layout.Clip(what))
 	case len(doc.Manifests) > 0 && (doc.MediaType == "" || doc.MediaType.IsIndex()):
 		return notBundle("it is an ordinary image, for several platforms")
 	case doc.SchemaVersion == 1:

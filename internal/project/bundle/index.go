@@ -57,7 +57,7 @@ func readIndex(index []byte, read func(p Part) ([]byte, error)) (*Contents, erro
 		return nil, err
 	}
 	if v, ok := r.index.Annotations[versionAnnotation]; ok && v != c.Lock.BotkubeVersion {
-		return nil, fault.New(fault.Integrity, "the image index is for version %q, the lock for %q", clip(v), c.Lock.BotkubeVersion)
+		return nil, fault.New(fault.Integrity, "the image index is for version %q, the lock for %q", layout.Clip(v), c.Lock.BotkubeVersion)
 	}
 	return c, c.list()
 }
@@ -144,7 +144,7 @@ func (r *reading) readIndex() error {
 		if probe.MediaType == "" {
 			return notBundle("it is a document of another kind")
 		}
-		return notBundle("it is a document of type %q", clip(probe.MediaType))
+		return notBundle("it is a document of type %q", layout.Clip(probe.MediaType))
 	}
 	if err := layout.Decode(data, &r.index); err != nil {
 		if probe.ArtifactType != ArtifactType {
@@ -155,9 +155,9 @@ func (r *reading) readIndex() error {
 	ix := r.index
 	switch {
 	case ix.ArtifactType != "" && ix.ArtifactType != ArtifactType:
-		return notBundle("it is of type %q", clip(ix.ArtifactType))
+		return notBundle("it is of type %q", layout.Clip(ix.ArtifactType))
 	case ix.SchemaVersion != 2 || ix.MediaType != "" && string(ix.MediaType) != indexType:
-		return fault.New(fault.Integrity, "the image index is of schema version %d and media type %q", ix.SchemaVersion, clip(string(ix.MediaType)))
+		return fault.New(fault.Integrity, "the image index is of schema version %d and media type %q", ix.SchemaVersion, layout.Clip(string(ix.MediaType)))
 	case len(ix.Manifests) == 0 || len(ix.Manifests) > maxManifests:
 		return fault.New(fault.Integrity, "the image index names %d manifests", len(ix.Manifests))
 	}
@@ -213,9 +213,9 @@ func (r *reading) readManifest(d v1.Descriptor, what string) (Document, error) {
 	}
 	if !d.MediaType.IsImage() {
 		if r.index.ArtifactType != ArtifactType {
-			return Document{}, notBundle("its index names a document of type %q", clip(string(d.MediaType)))
+			return Document{}, notBundle("its index names a document of type %q", layout.Clip(string(d.MediaType)))
 		}
-		return Document{}, fault.New(fault.Integrity, "%s is of media type %q", what, clip(string(d.MediaType)))
+		return Document{}, fault.New(fault.Integrity, "%s is of media type %q", what, layout.Clip(string(d.MediaType)))
 	}
 	data, err := r.part(Part{MediaType: string(d.MediaType), Blob: b, What: what}, maxDocument)
 	return Document{MediaType: string(d.MediaType), Data: data}, err
@@ -246,7 +246,7 @@ func (r *reading) readLock(manifest []byte) error {
 		if r.index.ArtifactType != ArtifactType && m.ArtifactType != ArtifactType {
 			return r.foreign(manifest, string(m.Config.MediaType))
 		}
-		return fault.New(fault.Integrity, "the configuration of the first manifest is of type %q, not a lock", clip(string(m.Config.MediaType)))
+		return fault.New(fault.Integrity, "the configuration of the first manifest is of type %q, not a lock", layout.Clip(string(m.Config.MediaType)))
 	}
 	b, err := descriptorBlob(m.Config)
 	if err != nil {
@@ -277,7 +277,7 @@ func (r *reading) foreign(manifest []byte, configType string) error {
 	if err := foreign(manifest, r.part); err != nil {
 		return err
 	}
-	return notBundle("it holds an artifact with a configuration of type %q", clip(configType))
+	return notBundle("it holds an artifact with a configuration of type %q", layout.Clip(configType))
 }
 
 // checkDescriptor compares what the index says of a manifest.
@@ -290,21 +290,21 @@ func (m member) checkDescriptor(d v1.Descriptor) error {
 		}
 	}
 	if string(d.MediaType) != mediaType {
-		return fmt.Errorf("its media type is %q, not %q", clip(string(d.MediaType)), mediaType)
+		return fmt.Errorf("its media type is %q, not %q", layout.Clip(string(d.MediaType)), mediaType)
 	}
 	name := d.Annotations[MemberAnnotation]
 	if name == "" {
 		name = MemberPlugins
 	}
 	if name != m.name {
-		return fmt.Errorf("it is annotated as %q", clip(name))
+		return fmt.Errorf("it is annotated as %q", layout.Clip(name))
 	}
 	have := "none"
 	if d.Platform != nil {
 		have = d.Platform.String()
 	}
 	if (m.platform == nil) != (d.Platform == nil) || m.platform != nil && !d.Platform.Equals(v1.Platform{OS: m.platform.OS, Architecture: m.platform.Arch}) {
-		return fmt.Errorf("its platform is %q", clip(have))
+		return fmt.Errorf("its platform is %q", layout.Clip(have))
 	}
 	return nil
 }
@@ -329,7 +329,7 @@ func (m member) check(doc Document, lockSum lock.SHA256) ([]lock.Blob, error) {
 	wrongType := func(d v1.Descriptor) bool { return string(d.MediaType) != layerType }
 	switch {
 	case have.SchemaVersion != 2 || have.MediaType != "" && string(have.MediaType) != manifestType:
-		return nil, fmt.Errorf("it is of schema version %d and media type %q", have.SchemaVersion, clip(string(have.MediaType)))
+		return nil, fmt.Errorf("it is of schema version %d and media type %q", have.SchemaVersion, layout.Clip(string(have.MediaType)))
 	case have.ArtifactType != artifactType || string(have.Config.MediaType) != configType || slices.ContainsFunc(have.Layers, wrongType):
 		return nil, errors.New("it, its configuration or a layer is of another type")
 	case m.name == MemberPlugins && blobs[0].SHA256 != lockSum:

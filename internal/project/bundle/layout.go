@@ -100,7 +100,7 @@ func ours(dir string, in layout.Dir) error {
 		case name == "blobs", name == layoutName, name == indexName, name == tree.MetaDir:
 		case name == "lost+found", name == windowsLock, strings.HasPrefix(name, tempPrefix):
 		default:
-			return foreign("it has %q", clip(name))
+			return foreign("it has %q", layout.Clip(name))
 		}
 		has[name] = true
 	}
@@ -166,7 +166,7 @@ func unknownBlob(l layout.Dir, bundle bool) (string, error) {
 		}
 		for _, name := range names {
 			if d, err := lock.ParseSHA256(name); (dir != "blobs" || name != "sha256") && (err != nil || d.String() != name) {
-				return dir + "/" + clip(name), nil
+				return dir + "/" + layout.Clip(name), nil
 			}
 		}
 	}

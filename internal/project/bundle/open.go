@@ -118,7 +118,7 @@ type opener func(from origin, in layout.Files) (*Bundle, error)
 func openPath(path string, open opener) (*Bundle, error) {
 	fi, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.New(fault.Usage, "there is no bundle %s: %w", path, cause(err)).WithHint(bundleHint)
+		return nil, fault.New(fault.Usage, "there is no bundle %s: %w", path, layout.Cause(err)).WithHint(bundleHint)
 	}
 	if err != nil {
 		return nil, unopened(path, err)
@@ -138,20 +138,11 @@ func openPath(path string, open opener) (*Bundle, error) {
 }
 
 func unopened(path string, err error) error {
-	e := fault.New(fault.Usage, "opening the bundle %s: %w", path, cause(err))
+	e := fault.New(fault.Usage, "opening the bundle %s: %w", path, layout.Cause(err))
 	if errors.Is(err, fs.ErrPermission) {
 		return e.WithHint("let your user read it: chmod u+rX, or chown if it is another's")
 	}
 	return e.WithHint(bundleHint)
-}
-
-// cause takes off an error of the file system what it was done with and to, which
-// the message says itself.
-func cause(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
-	}
-	return err
 }
 
 // OpenTar opens a bundle that is an open tar file, which the bundle closes. The
@@ -243,7 +234,7 @@ func readLayout(in layout.Files) (*Contents, error) {
 		return nil, fault.New(fault.Integrity, "its %s cannot be read: %w", layoutName, err)
 	}
 	if version.Version != "1.0.0" {
-		return nil, fault.New(fault.Integrity, "its %s says version %q; this program knows 1.0.0", layoutName, clip(version.Version))
+		return nil, fault.New(fault.Integrity, "its %s says version %q; this program knows 1.0.0", layoutName, layout.Clip(version.Version))
 	}
 	data, err = in.Small(indexName)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -279,7 +270,7 @@ func bundleDescriptor(index []byte) (d v1.Descriptor, others []v1.Descriptor, er
 		return d, nil, fault.New(fault.Integrity, "its %s cannot be read: %w", indexName, err)
 	}
 	if ix.SchemaVersion != 2 || ix.MediaType != "" && string(ix.MediaType) != indexType {
-		return d, nil, fault.New(fault.Integrity, "its %s is of schema version %d and media type %q", indexName, ix.SchemaVersion, clip(string(ix.MediaType)))
+		return d, nil, fault.New(fault.Integrity, "its %s is of schema version %d and media type %q", indexName, ix.SchemaVersion, layout.Clip(string(ix.MediaType)))
 	}
 	if len(ix.Manifests) > maxManifests {
 		return d, nil, fault.New(fault.Integrity, "its %s names %d manifests", indexName, len(ix.Manifests))
@@ -332,7 +323,7 @@ func readTagged(in layout.Files, d v1.Descriptor, others []v1.Descriptor) (*Cont
 	for _, o := range others {
 		b, err := descriptorBlob(o)
 		if _, named := c.made[b.SHA256]; err != nil || !named {
-			return nil, notBundle("its %s names %s beside a bundle", indexName, clip(o.Digest.String()))
+			return nil, notBundle("its %s names %s beside a bundle", indexName, layout.Clip(o.Digest.String()))
 		}
 	}
 	return c, nil
@@ -350,7 +341,7 @@ func notIndex(in layout.Files, d v1.Descriptor) error {
 			return err
 		}
 	}
-	return notBundle("its %s names a document of type %q, not an image index", indexName, clip(string(d.MediaType)))
+	return notBundle("its %s names a document of type %q, not an image index", indexName, layout.Clip(string(d.MediaType)))
 }
 
 // checkTag compares what index.json says of the image index.
@@ -358,12 +349,12 @@ func checkTag(c *Contents, d v1.Descriptor) error {
 	tag, tagged := d.Annotations[refNameAnnotation]
 	switch {
 	case tagged && !tagNames(tag, c):
-		return fault.New(fault.Integrity, "it is tagged %q, but its lock is that of %q", clip(tag), c.Tag).
+		return fault.New(fault.Integrity, "it is tagged %q, but its lock is that of %q", layout.Clip(tag), c.Tag).
 			WithHint("copy it again from where it was pulled; a tool that copies it must keep the tag %s", c.Tag)
 	case !tagged && len(d.Annotations) > 0:
 		return fault.New(fault.Integrity, "its %s annotates it, but not with %s", indexName, refNameAnnotation)
 	case d.ArtifactType != "" && d.ArtifactType != ArtifactType:
-		return fault.New(fault.Integrity, "its %s gives it the type %q", indexName, clip(d.ArtifactType))
+		return fault.New(fault.Integrity, "its %s gives it the type %q", indexName, layout.Clip(d.ArtifactType))
 	}
 	return nil
 }

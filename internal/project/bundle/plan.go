@@ -288,7 +288,7 @@ func manifestBlobs(m v1.Manifest) ([]lock.Blob, error) {
 
 func descriptorBlob(d v1.Descriptor) (lock.Blob, error) {
 	if d.Digest.Algorithm != "sha256" || strings.ToLower(d.Digest.Hex) != d.Digest.Hex {
-		return lock.Blob{}, fmt.Errorf("the digest %q is not a sha256", clip(d.Digest.String()))
+		return lock.Blob{}, fmt.Errorf("the digest %q is not a sha256", layout.Clip(d.Digest.String()))
 	}
 	sum, err := lock.ParseSHA256(d.Digest.Hex)
 	if err != nil {
@@ -298,12 +298,4 @@ func descriptorBlob(d v1.Descriptor) (lock.Blob, error) {
 		return lock.Blob{}, fmt.Errorf("the size %d of sha256:%s is not plausible", d.Size, sum)
 	}
 	return lock.Blob{Size: d.Size, SHA256: sum}, nil
-}
-
-// clip shortens what comes from outside for a message.
-func clip(s string) string {
-	if len(s) > 100 {
-		return s[:100] + "…"
-	}
-	return s
 }

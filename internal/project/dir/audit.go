@@ -70,13 +70,12 @@ func Audit(ctx context.Context, dir string, r *audit.Report, waiting func(string
 	}
 	a := &auditor{report: r, hashed: hashed, all: map[string]lock.SHA256{}}
 	l, err := ReadLock(dir)
-	switch {
-	case fault.KindOf(err) == fault.Usage:
-		state, detail := audit.Missing, "it is missing"
-		r.Add(audit.File{Path: lockPath, Content: "the lock", State: state, Basis: audit.BySums}, detail)
-		return &Audited{}, nil
-	case err != nil:
-		r.Add(audit.File{Path: lockPath, Content: "the lock", State: audit.Damaged, Basis: audit.BySums}, err.Error())
+	if err != nil {
+		f, detail := audit.File{Path: lockPath, Content: "the lock", State: audit.Damaged}, err.Error()
+		if fault.KindOf(err) == fault.Usage {
+			f.State, detail = audit.Missing, "it is missing"
+		}
+		r.Add(f, detail)
 		return &Audited{}, nil
 	}
 	if len(l.Platforms) == 1 {
@@ -102,8 +101,9 @@ func (a *auditor) platforms(ctx context.Context, dir string, l *lock.Lock) error
 	if err != nil {
 		return err
 	}
+	defer top.Close()
 	found, err := a.read(ctx, top, []string{lockPath})
-	if err := errors.Join(err, top.Close()); err != nil {
+	if err != nil {
 		return err
 	}
 	if f := found[lockPath]; f.Odd == "" {
@@ -111,6 +111,16 @@ func (a *auditor) platforms(ctx context.Context, dir string, l *lock.Lock) error
 		a.all[lockPath] = f.SHA256
 	}
 	for _, p := range l.Platforms {
+		// A link may lead to what is not copied with the directory.
+		fi, err := top.Root.Lstat(p.Dir())
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			a.report.Fail(audit.Problem{Kind: audit.KindMissing, Path: p.Dir(), Detail: "the directory of " + p.String() + " is missing"})
+			continue
+		case err == nil && !fi.IsDir():
+			a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: p.Dir(), Detail: "it is " + tree.KindOf(fi.Mode()) + ", not a directory"})
+			continue
+		}
 		if err := a.platform(ctx, filepath.Join(dir, p.Dir()), p.Dir(), l.ForPlatform(p)); err != nil {
 			return err
 		}
@@ -129,7 +139,7 @@ func (a *auditor) platform(ctx context.Context, dir, prefix string, l *lock.Lock
 	}
 	t, err := tree.OpenExisting(dir)
 	if err != nil {
-		a.report.Fail(audit.Problem{Kind: audit.KindMissing, Path: prefix, Detail: "the directory of " + p.String() + " is missing or cannot be opened"})
+		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: prefix, Detail: "it cannot be opened: " + reason(err)})
 		return nil
 	}
 	defer t.Close()

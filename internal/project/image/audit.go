@@ -84,8 +84,8 @@ func Audit(ctx context.Context, top []byte, from Content, parallel int, r *audit
 		}
 		return a.finish()
 	}
-	for _, d := range manifests {
-		if err := a.manifest(ctx, d); err != nil {
+	for _, m := range manifests {
+		if err := a.manifest(ctx, m); err != nil {
 			return nil, err
 		}
 	}
@@ -135,24 +135,16 @@ func (a *auditor) add(b lock.Blob, what string, p *agent.Platform, err error) er
 }
 
 // manifest audits what the index names.
-func (a *auditor) manifest(ctx context.Context, d v1.Descriptor) error {
-	b, err := blobIn(d, maxManifest)
-	if err != nil {
-		return err
-	}
-	p, err := agent.ParsePlatform(d.Platform.OS + "/" + d.Platform.Architecture)
-	if err != nil {
-		return fault.New(fault.Integrity, "%w", err)
-	}
-	data, err := a.from.manifest(ctx, b)
-	if addErr := a.add(b, "the manifest", &p, err); err != nil {
+func (a *auditor) manifest(ctx context.Context, m namedManifest) error {
+	data, err := a.from.manifest(ctx, m.Blob)
+	if addErr := a.add(m.Blob, "the manifest", &m.platform, err); err != nil {
 		return addErr
 	}
-	return a.platform(ctx, d.Platform, data)
+	return a.platform(ctx, &m.platform, data)
 }
 
 // platform audits the image of one platform.
-func (a *auditor) platform(ctx context.Context, said *v1.Platform, manifest []byte) error {
+func (a *auditor) platform(ctx context.Context, said *agent.Platform, manifest []byte) error {
 	err := a.contents(ctx, said, manifest)
 	state, ok := audit.StateOf(err)
 	if !ok {
@@ -160,7 +152,7 @@ func (a *auditor) platform(ctx context.Context, said *v1.Platform, manifest []by
 	}
 	detail := err.Error()
 	if said != nil {
-		detail = fmt.Sprintf("the image for %s/%s: %v", said.OS, said.Architecture, err)
+		detail = fmt.Sprintf("the image for %s: %v", said, err)
 	}
 	// The manifest itself is what it should be.
 	a.report.Fail(audit.Problem{Kind: audit.Kind(state), Path: layout.BlobPath(blobOf(manifest).SHA256), Detail: detail})
@@ -169,7 +161,7 @@ func (a *auditor) platform(ctx context.Context, said *v1.Platform, manifest []by
 
 // contents audits what a manifest names. Of damage that leaves nothing more to be
 // found out, it returns the error.
-func (a *auditor) contents(ctx context.Context, said *v1.Platform, manifest []byte) error {
+func (a *auditor) contents(ctx context.Context, said *agent.Platform, manifest []byte) error {
 	is, err := a.describe(ctx, said, manifest, a.from)
 	if err != nil {
 		return err

@@ -21,11 +21,13 @@ import (
 // takes some 125 layers in all.
 const maxFileLayers = 100
 
-// maxDefaultParallel bounds how many layers are made at a time unless more are
-// asked for: each takes some 2 MiB of memory, and room for a layer on disk.
+// maxDefaultParallel bounds [DefaultParallel]: each layer takes some 2 MiB of
+// memory, and room on a disk.
 const maxDefaultParallel = 16
 
-func defaultParallel() int { return min(runtime.GOMAXPROCS(0), maxDefaultParallel) }
+// DefaultParallel is how many layers are made at a time unless something else is
+// asked for.
+func DefaultParallel() int { return min(runtime.GOMAXPROCS(0), maxDefaultParallel) }
 
 // content says what a layer holds. It is an annotation of the layer.
 type content string

@@ -150,7 +150,7 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	o.ModTime = o.ModTime.UTC().Truncate(time.Second)
 	if o.Parallel < 1 {
-		o.Parallel = defaultParallel()
+		o.Parallel = DefaultParallel()
 	}
 	return o, nil
 }

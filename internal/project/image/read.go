@@ -186,25 +186,27 @@ func Read(ctx context.Context, top []byte, from Content) (*Image, error) {
 		}
 		return r.finish()
 	}
-	for _, d := range manifests {
-		b, err := blobIn(d, maxManifest)
-		if err != nil {
-			return nil, err
-		}
-		data, err := from.manifest(ctx, b)
+	for _, m := range manifests {
+		data, err := from.manifest(ctx, m.Blob)
 		if err == nil {
-			err = r.platform(ctx, d.Platform, data, from)
+			err = r.platform(ctx, &m.platform, data, from)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading the image for %s/%s: %w", d.Platform.OS, d.Platform.Architecture, err)
+			return nil, fmt.Errorf("reading the image for %s: %w", m.platform, err)
 		}
 	}
 	return r.finish()
 }
 
-// manifestsIn returns what an index names, each for a platform: nothing if it is
-// the manifest of one image itself.
-func manifestsIn(top []byte) ([]v1.Descriptor, error) {
+// namedManifest is one that an index names.
+type namedManifest struct {
+	lock.Blob
+	platform agent.Platform
+}
+
+// manifestsIn returns what an index names: nothing if it is the manifest of one
+// image itself.
+func manifestsIn(top []byte) ([]namedManifest, error) {
 	if len(top) > maxManifest {
 		return nil, fault.New(fault.Integrity, "the index has %d bytes; at most %d are read", len(top), maxManifest)
 	}
@@ -215,16 +217,31 @@ func manifestsIn(top []byte) ([]v1.Descriptor, error) {
 	if len(ix.Manifests) > maxPlatforms {
 		return nil, fault.New(fault.Integrity, "the index lists %d images; at most %d are read", len(ix.Manifests), maxPlatforms)
 	}
+	var manifests []namedManifest
 	for _, d := range ix.Manifests {
 		if d.Platform == nil || !d.MediaType.IsImage() {
 			return nil, notOurs("its index lists something that is no image for a platform")
 		}
-		// Before messages name it.
-		if _, err := agent.ParsePlatform(d.Platform.OS + "/" + d.Platform.Architecture); err != nil {
-			return nil, fault.New(fault.Integrity, "the index lists an image for a platform that is none: %w", err)
+		b, err := blobIn(d, maxManifest)
+		if err != nil {
+			return nil, err
 		}
+		p, err := platformOf(d.Platform.OS, d.Platform.Architecture)
+		if err != nil {
+			return nil, err
+		}
+		manifests = append(manifests, namedManifest{b, p})
 	}
-	return ix.Manifests, nil
+	return manifests, nil
+}
+
+// platformOf returns the platform that a document says.
+func platformOf(os, arch string) (agent.Platform, error) {
+	p, err := agent.ParsePlatform(os + "/" + arch)
+	if err != nil {
+		return p, fault.New(fault.Integrity, "%w", err)
+	}
+	return p, nil
 }
 
 // blobIn returns what a descriptor describes, which has at most max bytes.
@@ -309,7 +326,7 @@ type reading struct {
 
 // platform reads an image for one platform. An index says which one that is; a
 // manifest does not.
-func (r *reading) platform(ctx context.Context, said *v1.Platform, manifest []byte, from Content) error {
+func (r *reading) platform(ctx context.Context, said *agent.Platform, manifest []byte, from Content) error {
 	is, err := r.describe(ctx, said, manifest, from)
 	if err != nil {
 		return err
@@ -333,7 +350,7 @@ type described struct {
 }
 
 // describe reads manifest and configuration of one platform's image.
-func (r *reading) describe(ctx context.Context, said *v1.Platform, manifest []byte, from Content) (*described, error) {
+func (r *reading) describe(ctx context.Context, said *agent.Platform, manifest []byte, from Content) (*described, error) {
 	var m v1.Manifest
 	if err := json.Unmarshal(manifest, &m); err != nil {
 		return nil, fault.New(fault.Integrity, "reading a manifest: %w", err)
@@ -345,12 +362,12 @@ func (r *reading) describe(ctx context.Context, said *v1.Platform, manifest []by
 	if err != nil {
 		return nil, err
 	}
-	if said != nil && (said.OS != config.OS || said.Architecture != config.Architecture) {
-		return nil, fault.New(fault.Integrity, "the index says %s/%s of an image for %s/%s", said.OS, said.Architecture, config.OS, config.Architecture)
-	}
-	p, err := agent.ParsePlatform(config.OS + "/" + config.Architecture)
+	p, err := platformOf(config.OS, config.Architecture)
 	if err != nil {
-		return nil, fault.New(fault.Integrity, "%w", err)
+		return nil, err
+	}
+	if said != nil && *said != p {
+		return nil, fault.New(fault.Integrity, "the index says %s of an image for %s", said, p)
 	}
 	if err := r.mountedAt(config.Config.Labels[mountKey]); err != nil {
 		return nil, err

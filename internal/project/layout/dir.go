@@ -77,7 +77,7 @@ func (l Dir) lstat(name string) (fs.FileInfo, error) {
 	}
 	fi, err := l.Root.Lstat(name)
 	if err != nil {
-		return nil, fmt.Errorf("opening its %s: %w", name, cause(err))
+		return nil, fmt.Errorf("opening its %s: %w", name, Cause(err))
 	}
 	if !fi.Mode().IsRegular() {
 		err = fault.New(fault.Integrity, "%s is not a regular file", name)
@@ -93,7 +93,7 @@ func (l Dir) regular(name string) (*os.File, int64, error) {
 	}
 	f, err := l.Root.Open(name)
 	if err != nil {
-		return nil, 0, fmt.Errorf("opening its %s: %w", name, cause(err))
+		return nil, 0, fmt.Errorf("opening its %s: %w", name, Cause(err))
 	}
 	fi, err := f.Stat()
 	if err == nil && !os.SameFile(seen, fi) {

@@ -54,7 +54,7 @@ func InWords(err error) error {
 		if e.Field == "" {
 			return fmt.Errorf("it is a %s, not an object", e.Value)
 		}
-		return fmt.Errorf("its %s is a %s", clip(e.Field), clip(e.Value))
+		return fmt.Errorf("its %s is a %s", Clip(e.Field), Clip(e.Value))
 	}
 	switch {
 	case err == nil:
@@ -115,12 +115,12 @@ func checkObject(dec *json.Decoder, free bool, depth int) error {
 			return errors.New("a key is no string")
 		}
 		if seen[key] {
-			return fmt.Errorf("the key %q stands twice", clip(key))
+			return fmt.Errorf("the key %q stands twice", Clip(key))
 		}
 		seen[key] = true
 		folded := func(known string) bool { return strings.EqualFold(known, key) }
 		if !free && !slices.Contains(documentKeys, key) && slices.ContainsFunc(documentKeys, folded) {
-			return fmt.Errorf("the key %q is not written like that", clip(key))
+			return fmt.Errorf("the key %q is not written like that", Clip(key))
 		}
 		if err := checkValue(dec, free || key == "annotations", depth+1); err != nil {
 			return err

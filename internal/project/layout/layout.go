@@ -75,17 +75,17 @@ func (e *Foreign) hint(next string) *Foreign {
 	return e
 }
 
-// cause takes off an error of the file system what it was done with and to, which
+// Cause takes off an error of the file system what it was done with and to, which
 // the message says itself.
-func cause(err error) error {
+func Cause(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
 	}
 	return err
 }
 
-// clip shortens what comes from outside for a message.
-func clip(s string) string {
+// Clip shortens what comes from outside for a message.
+func Clip(s string) string {
 	if len(s) > 100 {
 		return s[:100] + "…"
 	}

@@ -148,7 +148,7 @@ func (s *scanner) judge() error {
 	case layout || s.out.Partial():
 		return s.strange
 	case s.nested != "":
-		return foreign("what it holds lies in the directory %q", clip(s.nested)).hint("make the tar file of the directory's content: tar -cf FILE.tar -C DIRECTORY .")
+		return foreign("what it holds lies in the directory %q", Clip(s.nested)).hint("make the tar file of the directory's content: tar -cf FILE.tar -C DIRECTORY .")
 	case s.docker:
 		return foreign("it is an image as docker save writes it")
 	case s.strange != nil:
@@ -252,20 +252,20 @@ func (s *scanner) entry() (more bool, err error) {
 func (s *scanner) note(kind byte, name string, size int64) error {
 	clean, err := cleanName(name)
 	if err != nil {
-		return s.damaged("is of the entry %q, which %w", clip(name), err)
+		return s.damaged("is of the entry %q, which %w", Clip(name), err)
 	}
 	content := s.at + BlockSize
 	switch kind {
 	case '5':
 		if size != 0 {
-			return s.damaged("is of the directory %q and has a size", clip(name))
+			return s.damaged("is of the directory %q and has a size", Clip(name))
 		}
 		s.at = content
 		return nil
 	case '0', 0:
 	default:
 		if s.strange == nil {
-			s.strange = s.damaged("is of the entry %q, %s, which is neither a file nor a directory", clip(name), kindName(kind))
+			s.strange = s.damaged("is of the entry %q, %s, which is neither a file nor a directory", Clip(name), kindName(kind))
 		}
 		if kind == tar.TypeLink || kind == tar.TypeSymlink {
 			size = 0 // some archivers give that of what it leads to
@@ -397,7 +397,7 @@ func (x *extension) read(data []byte) error {
 		case key == "size":
 			size, err := strconv.ParseInt(value, 10, 64)
 			if err != nil {
-				return fmt.Errorf("the size %q is not a number that can be", clip(value))
+				return fmt.Errorf("the size %q is not a number that can be", Clip(value))
 			}
 			x.size = &size
 		}

@@ -177,7 +177,7 @@ func checkSums(list []byte, sums, want map[string]lock.SHA256, repositories []lo
 func (a *auditor) artifacts(l *lock.Lock) error {
 	byPath := map[string][]lock.Artifact{}
 	for _, artifact := range l.Artifacts {
-		byPath[filePath(artifact)] = append(byPath[filePath(artifact)], artifact)
+		byPath[FilePath(artifact)] = append(byPath[FilePath(artifact)], artifact)
 	}
 	paths := slices.Collect(maps.Keys(byPath))
 	slices.SortFunc(paths, func(x, y string) int {
@@ -207,7 +207,7 @@ func (a *auditor) directories(s *state) {
 		}
 	}
 	for _, artifact := range s.lock.Artifacts {
-		note(filePath(artifact))
+		note(FilePath(artifact))
 	}
 	for _, r := range s.lock.Repositories {
 		note(indexPath(s.tag, r.Name))
@@ -332,7 +332,7 @@ func (a *auditor) indexes(s *state, sums map[string]lock.SHA256, v *Audited) err
 	return nil
 }
 
-// fileURL takes a URL of an upstream file apart: see [filePath].
+// fileURL takes a URL of an upstream file apart: see [FilePath].
 var fileURL = regexp.MustCompile(`^(.*)/` + filesDir + `/[0-9a-f]{2}/[0-9a-f]{64}/`)
 
 // baseURLIn returns where a site must be served, by one of its indexes.

@@ -16,7 +16,7 @@ func TestAudit(t *testing.T) {
 	jq := func(f *fixture) string {
 		for _, a := range f.lock.Artifacts {
 			if strings.Contains(a.URL, "jq") {
-				return filePath(a)
+				return FilePath(a)
 			}
 		}
 		t.Fatal("the fixture has no jq")

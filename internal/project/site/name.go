@@ -15,9 +15,9 @@ const filesDir = "files"
 // maxName bounds the name of a file, in bytes.
 const maxName = 150
 
-// filePath returns where an artifact lies in a site. The name at its end is for
+// FilePath returns where an artifact lies in a site. The name at its end is for
 // people, and for go-getter, which unpacks by it.
-func filePath(a lock.Artifact) string {
+func FilePath(a lock.Artifact) string {
 	return path.Join(contentDir(a.SHA256), fileName(a.URL))
 }
 

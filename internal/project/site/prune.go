@@ -61,7 +61,7 @@ func (pr *pruner) prune(ctx context.Context) error {
 				WithHint("run the pull again, then prune")
 		}
 		for _, a := range s.lock.Artifacts {
-			pr.kept[strings.ToLower(filePath(a))] = true
+			pr.kept[strings.ToLower(FilePath(a))] = true
 		}
 	}
 	for _, s := range all {
@@ -133,11 +133,11 @@ func (pr *pruner) pruneContent(ctx context.Context, sum lock.SHA256) error {
 		if !e.Type().IsRegular() || pr.kept[strings.ToLower(p)] {
 			continue
 		}
-		got, err := pr.tree.Sum(ctx, p)
+		got, err := pr.tree.Digest(ctx, p)
 		if err != nil {
 			return err
 		}
-		if got != sum {
+		if got.SHA256 != sum {
 			continue
 		}
 		if err := pr.tree.Prune(p, &pr.pruned); err != nil {

@@ -68,7 +68,7 @@ func (r *rewriter) location(raw string) (string, lock.Artifact, error) {
 	// A slash more lets no sub-directory look like an archive that did not
 	// look like one behind a forced getter.
 	for _, end := range []string{"", "/"} {
-		u := r.base + "/" + filePath(a) + subdirOf(upstream) + end + parametersOf(upstream, a)
+		u := r.base + "/" + FilePath(a) + subdirOf(upstream) + end + parametersOf(upstream, a)
 		if got, err := agent.ParseLocation(u); err == nil && sameUse(got, upstream) {
 			return u, a, nil
 		}

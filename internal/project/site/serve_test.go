@@ -210,7 +210,7 @@ func TestServe(t *testing.T) {
 	// What was changed on the way the agent refuses.
 	first, _ := served.Entries[0].Build(linux)
 	for _, a := range f.lock.Artifacts {
-		path := filepath.Join(root, filePath(a))
+		path := filepath.Join(root, FilePath(a))
 		if err := os.WriteFile(path, []byte("changed"), 0o644); err != nil {
 			t.Fatal(err)
 		}

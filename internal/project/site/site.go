@@ -160,7 +160,7 @@ func (w *Writer) checkRoot(plan *lock.Lock) error {
 // Place brings one upstream file into the site. A file that is there already,
 // byte for byte, is left alone. It reports whether anything was written.
 func (w *Writer) Place(ctx context.Context, a lock.Artifact) (bool, error) {
-	p := filePath(a)
+	p := FilePath(a)
 	written, err := w.place(ctx, a, p)
 	if err != nil {
 		return false, fmt.Errorf("writing %s: %w", w.tree.At(p), tree.Explain(err))
@@ -214,7 +214,7 @@ func (w *Writer) Commit(ctx context.Context, l *lock.Lock) (bool, error) {
 func (w *Writer) commit(ctx context.Context, l *lock.Lock) (bool, error) {
 	files := make([]string, 0, len(l.Artifacts))
 	for _, a := range l.Artifacts {
-		p := filePath(a)
+		p := FilePath(a)
 		if !w.placed[p] {
 			return false, fault.New(fault.Incomplete, "%s was not placed", p)
 		}

@@ -207,7 +207,7 @@ func TestWriteTwiceWritesNothing(t *testing.T) {
 	before := readTree(t, root)
 	want := []string{"v1/SHA256SUMS", "v1/lock.json", "v1/r/plugins-index.yaml"}
 	for _, a := range f.lock.Artifacts {
-		want = append(want, filePath(a))
+		want = append(want, FilePath(a))
 	}
 	slices.Sort(want)
 	got := slices.Sorted(maps.Keys(before))
@@ -231,7 +231,7 @@ func TestModes(t *testing.T) {
 	}
 	f, root := newFixture(t, "v1"), filepath.Join(t.TempDir(), "www")
 	f.write(t, root)
-	hidden := filepath.Join(root, filePath(f.lock.Artifacts[0]))
+	hidden := filepath.Join(root, FilePath(f.lock.Artifacts[0]))
 	if err := os.Chmod(hidden, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +275,7 @@ func TestIndex(t *testing.T) {
 	for _, a := range f.lock.Artifacts {
 		artifacts[a.URL] = a
 	}
-	at := func(url, rest string) string { return baseURL1 + "/" + filePath(artifacts[url]) + rest }
+	at := func(url, rest string) string { return baseURL1 + "/" + FilePath(artifacts[url]) + rest }
 	for _, tt := range []struct {
 		platform       agent.Platform
 		url, jq, after string
@@ -480,7 +480,7 @@ func TestPruneSparesWhatIsNotOurs(t *testing.T) {
 	kept, dropped := f.lock.Artifacts[0], gone.lock.Artifacts[2]
 	foreign := []string{
 		"index.html", "files/notes", "files/ab/notes", "files/AB/x", "v1/notes", "v1/s/notes",
-		"files/ab/" + strings.Repeat("ab", 32) + "/sidecar", filepath.Dir(filePath(kept)) + "/x.gz", filepath.Dir(filePath(dropped)) + "/x.gz",
+		"files/ab/" + strings.Repeat("ab", 32) + "/sidecar", filepath.Dir(FilePath(kept)) + "/x.gz", filepath.Dir(FilePath(dropped)) + "/x.gz",
 		"other/lock.json", "other/SHA256SUMS", ".git/lock.json", "charts/index.yaml",
 	}
 	if runtime.GOOS == "linux" {
@@ -505,7 +505,7 @@ func TestPruneSparesWhatIsNotOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	pruned, err := Prune(context.Background(), root, nil)
-	if want := []string{filePath(gone.lock.Artifacts[1]), filePath(dropped)}; err != nil || len(pruned.Paths) != 2 {
+	if want := []string{FilePath(gone.lock.Artifacts[1]), FilePath(dropped)}; err != nil || len(pruned.Paths) != 2 {
 		t.Errorf("pruned %v, %v, want %v", pruned, err, want)
 	}
 	for _, p := range foreign {
@@ -526,14 +526,14 @@ func TestPruneOtherNames(t *testing.T) {
 	f.write(t, root)
 	a := f.lock.Artifacts[0]
 	a.URL = "https://e.com/old-name.zip"
-	writeFile(t, filepath.Join(root, filePath(a)), readFile(t, filepath.Join(root, filePath(f.lock.Artifacts[0]))))
+	writeFile(t, filepath.Join(root, FilePath(a)), readFile(t, filepath.Join(root, FilePath(f.lock.Artifacts[0]))))
 	copied := newFixture(t, "v3")
 	copied.write(t, root)
 	if err := os.Remove(filepath.Join(root, "v3", sumsName)); err != nil {
 		t.Fatal(err)
 	}
 	pruned, err := Prune(context.Background(), root, nil)
-	if err != nil || !slices.Equal(pruned.Paths, []string{filePath(a)}) {
+	if err != nil || !slices.Equal(pruned.Paths, []string{FilePath(a)}) {
 		t.Errorf("pruned %v, %v", pruned, err)
 	}
 	if f.write(t, root) {
@@ -692,7 +692,7 @@ func TestLinks(t *testing.T) {
 	}
 	f := newFixture(t, "v1")
 	a := f.lock.Artifacts[0]
-	for _, p := range []string{"files", "v1", "v1/r", "v1/lock.json", "v1/r/plugins-index.yaml", filepath.Dir(filepath.Dir(filePath(a))), filepath.Dir(filePath(a)), filePath(a), tree.MetaDir} {
+	for _, p := range []string{"files", "v1", "v1/r", "v1/lock.json", "v1/r/plugins-index.yaml", filepath.Dir(filepath.Dir(FilePath(a))), filepath.Dir(FilePath(a)), FilePath(a), tree.MetaDir} {
 		outside, root := t.TempDir(), t.TempDir()
 		writeFile(t, filepath.Join(outside, "x"), "")
 		link := filepath.Join(root, p)

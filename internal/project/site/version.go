@@ -95,7 +95,7 @@ func documents(l *lock.Lock, tag string, o Options) ([]cache.Document, error) {
 func pinned(l *lock.Lock, data []byte) map[string]lock.SHA256 {
 	digests := map[string]lock.SHA256{lockName: lock.Sum(data)}
 	for _, a := range l.Artifacts {
-		digests["../"+filePath(a)] = a.SHA256
+		digests["../"+FilePath(a)] = a.SHA256
 	}
 	return digests
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
 )
 
 // Staged is a file on its way, and its digest.
@@ -129,11 +128,11 @@ func (t *Tree) Holds(ctx context.Context, p string, want lock.Blob, mode fs.File
 	if err != nil || !fi.Mode().IsRegular() || fi.Size() != want.Size || t.throughLink(p) {
 		return false, nil
 	}
-	sum, err := t.Sum(ctx, p)
+	got, err := t.Digest(ctx, p)
 	if err != nil {
 		return false, ctx.Err()
 	}
-	if sum != want.SHA256 {
+	if got != want {
 		return false, nil
 	}
 	if err := t.MkdirAll(path.Dir(p)); err != nil {
@@ -167,18 +166,4 @@ func (t *Tree) mendFile(p string, mode, want fs.FileMode) error {
 		return err
 	}
 	return nil
-}
-
-// Sum returns the digest of a file.
-func (t *Tree) Sum(ctx context.Context, p string) (lock.SHA256, error) {
-	f, err := t.Root.Open(p)
-	if err != nil {
-		return lock.SHA256{}, err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if err := cache.Copy(ctx, h, f); err != nil {
-		return lock.SHA256{}, err
-	}
-	return lock.SHA256(h.Sum(nil)), nil
 }
