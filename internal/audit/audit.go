@@ -201,7 +201,8 @@ func (r *Report) Problems() []Problem {
 	slices.SortFunc(r.problems, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), strings.Compare(a.Path, b.Path), strings.Compare(a.Detail, b.Detail))
 	})
-	return slices.Compact(r.problems)
+	r.problems = slices.Compact(r.problems)
+	return r.problems
 }
 
 // rank is the place of a kind in the order of problems.
@@ -220,5 +221,6 @@ func (r *Report) Outlooks() []Outlook {
 // Notes returns the notes, sorted, each once.
 func (r *Report) Notes() []string {
 	slices.Sort(r.notes)
-	return slices.Compact(r.notes)
+	r.notes = slices.Compact(r.notes)
+	return r.notes
 }
