@@ -437,7 +437,8 @@ func (v *verifying) against(ctx context.Context, other *inspected) error {
 			WithHint("name one of them: %s", filepath.Join(withoutForm(v.options.Target), "VERSION"))
 	}
 	if v.lock == nil {
-		return nil // which is a problem already
+		v.report.Note(fmt.Sprintf("it was not compared with %s: it has no one lock that can be read", v.options.Against))
+		return nil // why is a problem already
 	}
 	data, err := other.lock.Marshal()
 	if err != nil {

@@ -95,7 +95,7 @@ func TestAuditModes(t *testing.T) {
 	f.write(t, root)
 	for p, detail := range map[string]string{
 		"r":                    "its mode is 0700, so that the agent's user cannot look into it",
-		"r/executor_v1_x":      "its mode is 0700, but the agent needs 0755",
+		"r/executor_v1_x":      "its mode is 0700, but an agent of any user needs 0555",
 		"r/executor_v1_x_deps": "its mode is 0700, so that the agent's user cannot look into it",
 	} {
 		if err := os.Chmod(filepath.Join(root, filepath.FromSlash(p)), 0o700); err != nil {

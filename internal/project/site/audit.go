@@ -219,8 +219,8 @@ func (a *auditor) directories(s *state) {
 	}
 }
 
-// served are the bits of a file's mode that a web server needs.
-const served = 0o444
+// legible are the bits of a file's mode that a web server needs.
+const legible = 0o444
 
 // searchable are the bits of a directory's mode that a web server needs.
 const searchable = 0o555
@@ -295,9 +295,9 @@ func (a *auditor) judge(p, what string, sources []lock.Artifact, basis audit.Bas
 	case c.SHA256 != *want:
 		f.State, f.Expected = audit.Damaged, want
 		detail = fmt.Sprintf("its sha256 is %s, but %s says %s", c.SHA256, basis, want)
-	case runtime.GOOS != "windows" && c.mode.Perm()&served != served:
+	case runtime.GOOS != "windows" && c.mode.Perm()&legible != legible:
 		f.State = audit.Damaged
-		detail = fmt.Sprintf("its mode is %04o, but a web server of any user needs %04o", c.mode.Perm(), served)
+		detail = fmt.Sprintf("its mode is %04o, but a web server of any user needs %04o", c.mode.Perm(), legible)
 	}
 	a.report.Add(f, detail)
 	return nil

@@ -168,12 +168,25 @@ func states(t *tree.Tree) ([]*state, error) {
 	var all []*state
 	for _, e := range entries {
 		if e.IsDir() && tagForm.MatchString(e.Name()) && e.Name() != filesDir {
-			if s := readState(t, e.Name()); s.ours() || s.lock != nil {
+			if s := readState(t, e.Name()); s.ours() || s.lock != nil || served(t, e.Name()) {
 				all = append(all, s)
 			}
 		}
 	}
 	return all, nil
+}
+
+// served reports whether a directory has an index that only we write: one that
+// names files of a site. It is a version then, even if it lost all else.
+func served(t *tree.Tree, tag string) bool {
+	repositories, err := fs.ReadDir(t.Root.FS(), tag)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(repositories, func(e fs.DirEntry) bool {
+		data, err := t.Read(indexPath(tag, e.Name()), maxDocument)
+		return err == nil && baseURLIn(data) != ""
+	})
 }
 
 // unread returns the names of directories that may be versions, which cannot be
