@@ -91,7 +91,10 @@ func verifySummary(v *mirror.Verification, verbose bool) string {
 	for _, n := range v.Notes {
 		fmt.Fprintf(&out, "note: %s\n", oneLine(n))
 	}
-	if v.Intact {
+	switch {
+	case v.Intact && v.Unverified > 0:
+		fmt.Fprintf(&out, "intact, but for %s of earlier versions that nobody looked at; prune removes them\n", count(v.Unverified, "file"))
+	case v.Intact:
 		out.WriteString("intact: nothing is damaged, missing or there unasked\n")
 	}
 	return out.String()

@@ -138,6 +138,7 @@ type Report struct {
 	problems []Problem
 	outlooks []Outlook
 	notes    []string
+	left     int
 }
 
 // Add adds a file, and, unless it is intact, a problem with it.
@@ -162,6 +163,21 @@ func (r *Report) Expect(o Outlook) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.outlooks = append(r.outlooks, o)
+}
+
+// Leave counts files that were not looked at: what an earlier version left, and an
+// agent that asks for that version would run.
+func (r *Report) Leave(files int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.left += files
+}
+
+// Left returns how many files were not looked at.
+func (r *Report) Left() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.left
 }
 
 // Note adds something worth knowing that is no problem.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -65,7 +66,9 @@ type Verification struct {
 	Agents []audit.Outlook `json:"agents"`
 	// Against is what the target was compared with.
 	Against *Against `json:"against,omitempty"`
-	Notes   []string `json:"notes,omitempty"`
+	// Unverified counts the files of earlier versions that were not looked at.
+	Unverified int      `json:"unverified,omitempty"`
+	Notes      []string `json:"notes,omitempty"`
 	// Bytes is how much was read.
 	Bytes int64 `json:"bytes"`
 }
@@ -137,6 +140,9 @@ func (v *Verification) remedy(counts map[audit.Kind]int) string {
 	}
 	if v.Against != nil && len(v.Problems) == len(v.Against.Differences) {
 		return "it is whole, but another mirror than that of the lock: name the right lock, or get the right mirror"
+	}
+	if slices.ContainsFunc(v.Problems, func(p audit.Problem) bool { return strings.HasSuffix(p.Detail, fs.ErrPermission.Error()) }) {
+		return "run it as a user who may read all of it: what cannot be read may be right"
 	}
 	if counts[audit.KindUnexpected] > 0 && v.Kind == KindDirectory {
 		return "look at what is there unasked, and remove it by hand: nothing else touches it\n" + v.rewrite()
@@ -210,6 +216,7 @@ func (v *verifying) finish() (*Verification, error) {
 		r.BotkubeVersion, r.Platforms = v.lock.BotkubeVersion, v.lock.Platforms
 	}
 	r.Files, r.Problems, r.Agents, r.Notes = v.report.Files(), v.report.Problems(), v.report.Outlooks(), v.report.Notes()
+	r.Unverified = v.report.Left()
 	for _, o := range r.Agents {
 		// A call to elsewhere always has a cause among the problems; should it
 		// have none, it is one.
@@ -349,9 +356,20 @@ func (v *verifying) directory(ctx context.Context, path string) error {
 	return fault.New(fault.Usage, "%s is neither a directory that pull wrote nor a site nor a bundle", path).WithHint(inspectHint)
 }
 
+// sizes sums up the upstream files of a lock: about what there is to be read.
+func sizes(l *lock.Lock) (total int64) {
+	for _, a := range l.Artifacts {
+		total += a.Size
+	}
+	return total
+}
+
 func (v *verifying) cacheDirectory(ctx context.Context, path string) error {
 	if err := v.is(KindDirectory); err != nil {
 		return err
+	}
+	if l, err := dir.ReadLock(path); err == nil {
+		v.planned(sizes(l), len(l.Artifacts))
 	}
 	found, err := dir.Audit(ctx, path, &v.report, v.waiting, v.hashed)
 	if err != nil {

@@ -132,6 +132,8 @@ func (c *comparison) judge(f audit.File, p string, mode fs.FileMode, want *lock.
 	case want != nil && *want != found.SHA256:
 		f.State, f.Expected = audit.Damaged, want
 		detail = fmt.Sprintf("its sha256 is %s, but %s says %s", found.SHA256, basisName(f.Basis), want)
+	case found.Mode&fs.ModeSetuid != 0:
+		f.State, detail = audit.Damaged, "it has the set-user-ID bit, which pull never sets"
 	case runtime.GOOS != "windows" && found.Mode.Perm()&(mode&^writable) != mode&^writable:
 		f.State = audit.Damaged
 		detail = fmt.Sprintf("its mode is %04o, but an agent of any user needs %04o", found.Mode.Perm(), mode&^writable)
@@ -430,9 +432,7 @@ func (c *comparison) unexpected() {
 		}
 		c.report.Add(f, detail)
 	}
-	if earlier > 0 {
-		c.report.Note(fmt.Sprintf("files of earlier versions that were not looked at: %d for %s; prune removes them", earlier, c.Platform))
-	}
+	c.report.Leave(earlier)
 }
 
 // predict says what the agent would do.
