@@ -126,10 +126,16 @@ func (b *bundleTar) flipIn(name string) []byte {
 	return b.flip(m.start + m.size/2)
 }
 
-// flipAfter returns the bundle with a bit changed after a text in a member.
+// flipAfter returns the bundle with a bit changed of the hexadecimal digit after a
+// text in a member, so that it still is one.
 func (b *bundleTar) flipAfter(name, text string) []byte {
 	m := b.member(name)
-	return b.flip(m.start + bytes.Index(b.data[m.start:m.start+m.size], []byte(text)) + len(text))
+	at := m.start + bytes.Index(b.data[m.start:m.start+m.size], []byte(text)) + len(text)
+	data := b.flip(at)
+	if !strings.ContainsRune("0123456789abcdef", rune(data[at])) {
+		data[at] = b.data[at] ^ 2 // 'a' or 'f'
+	}
+	return data
 }
 
 // offline is a command that reads a damaged bundle.
