@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -153,6 +154,10 @@ func PlainReason(err error) error {
 	if Is[textproto.ProtocolError](err) {
 		// Its text quotes header fields.
 		return errors.New("the answer is not HTTP")
+	}
+	if errors.Is(err, net.ErrClosed) {
+		// The transport has closed it, for the other side had.
+		return errors.New("the other side closed the connection")
 	}
 	return err
 }
