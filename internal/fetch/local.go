@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
@@ -23,7 +24,7 @@ func openFile(u *url.URL) (*os.File, os.FileInfo, error) {
 		return nil, nil, fileError(err)
 	}
 	if !fi.Mode().IsRegular() {
-		return nil, nil, fault.New(fault.Upstream, "it is no regular file but %s", kindOf(fi.Mode())).
+		return nil, nil, fault.New(fault.Upstream, "it is no regular file but %s", disk.KindOf(fi.Mode())).
 			WithHint("only files can be mirrored, not directories or devices")
 	}
 	f, err := os.Open(path)
@@ -60,20 +61,6 @@ func fileError(err error) error {
 		return e.WithHint("it is not, or no longer, there: check the path, or leave the plugin out with --exclude")
 	}
 	return e.WithHint("make the file readable for the user that this runs as")
-}
-
-func kindOf(m fs.FileMode) string {
-	switch {
-	case m.IsDir():
-		return "a directory"
-	case m&fs.ModeNamedPipe != 0:
-		return "a named pipe"
-	case m&fs.ModeSocket != 0:
-		return "a socket"
-	case m&fs.ModeDevice != 0:
-		return "a device"
-	}
-	return "something else"
 }
 
 // getFile copies a file of this machine. What an earlier run left of it is of

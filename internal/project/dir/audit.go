@@ -17,6 +17,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
@@ -118,7 +119,7 @@ func (a *auditor) platforms(ctx context.Context, dir string, l *lock.Lock) error
 			a.report.Fail(audit.Problem{Kind: audit.KindMissing, Path: p.Dir(), Detail: "the directory of " + p.String() + " is missing"})
 			continue
 		case err == nil && !fi.IsDir():
-			a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: p.Dir(), Detail: "it is " + tree.KindOf(fi.Mode()) + ", not a directory"})
+			a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: p.Dir(), Detail: "it is " + disk.KindOf(fi.Mode()) + ", not a directory"})
 			continue
 		}
 		if err := a.platform(ctx, filepath.Join(dir, p.Dir()), p.Dir(), l.ForPlatform(p)); err != nil {
@@ -134,7 +135,7 @@ func (a *auditor) platform(ctx context.Context, dir, prefix string, l *lock.Lock
 	at := func(p string) string { return path.Join(prefix, p) }
 	p := l.Platforms[0]
 	if fi, err := os.Lstat(dir); err == nil && prefix != "" && !fi.IsDir() {
-		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: prefix, Detail: "it is " + tree.KindOf(fi.Mode()) + ", not a directory"})
+		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: prefix, Detail: "it is " + disk.KindOf(fi.Mode()) + ", not a directory"})
 		return nil
 	}
 	t, err := tree.OpenExisting(dir)
@@ -185,7 +186,7 @@ func (a *auditor) list(t *tree.Tree, l *lock.Lock, at func(string) string) ([]st
 		isRepository := slices.ContainsFunc(l.Repositories, func(r lock.Repository) bool { return r.Name == e.Name() })
 		switch {
 		case isRepository && !e.IsDir():
-			a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at(e.Name()), Detail: "it is " + tree.KindOf(e.Type()) + ", not a directory"})
+			a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at(e.Name()), Detail: "it is " + disk.KindOf(e.Type()) + ", not a directory"})
 		case isRepository:
 			paths = append(paths, a.walk(t, e.Name(), at)...)
 		case path.Ext(e.Name()) == ".yaml":
@@ -278,7 +279,7 @@ func (a *auditor) read(ctx context.Context, t *tree.Tree, paths []string) (map[s
 // file reads one file. Only the end of ctx is an error.
 func (a *auditor) file(ctx context.Context, t *tree.Tree, p string, fi fs.FileInfo) (cache.Found, error) {
 	if !fi.Mode().IsRegular() {
-		return cache.Found{Odd: "is " + tree.KindOf(fi.Mode()) + ", not a regular file"}, nil
+		return cache.Found{Odd: "is " + disk.KindOf(fi.Mode()) + ", not a regular file"}, nil
 	}
 	f := cache.Found{Blob: lock.Blob{Size: fi.Size()}, Mode: fi.Mode()}
 	var err error

@@ -20,6 +20,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/tree"
@@ -260,7 +261,7 @@ func (a *auditor) read(p string) content {
 	case errors.Is(err, fs.ErrNotExist):
 		return content{problem: "it is missing", state: audit.Missing}
 	case err == nil && !fi.Mode().IsRegular():
-		return content{problem: "it is " + tree.KindOf(fi.Mode()) + ", not a regular file", state: audit.Damaged}
+		return content{problem: "it is " + disk.KindOf(fi.Mode()) + ", not a regular file", state: audit.Damaged}
 	}
 	var c content
 	if err == nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"io"
-	"io/fs"
 	"path/filepath"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
@@ -43,23 +42,4 @@ func (t *Tree) Digest(ctx context.Context, p string) (lock.Blob, error) {
 	}
 	size, err := f.Seek(0, io.SeekCurrent)
 	return lock.Blob{Size: size, SHA256: lock.SHA256(h.Sum(nil))}, err
-}
-
-// KindOf says in words what a file is.
-func KindOf(mode fs.FileMode) string {
-	switch {
-	case mode.IsRegular():
-		return "a regular file"
-	case mode.IsDir():
-		return "a directory"
-	case mode&fs.ModeSymlink != 0:
-		return "a link"
-	case mode&fs.ModeNamedPipe != 0:
-		return "a named pipe"
-	case mode&fs.ModeSocket != 0:
-		return "a socket"
-	case mode&fs.ModeDevice != 0:
-		return "a device"
-	}
-	return "something else"
 }
