@@ -189,7 +189,7 @@ func (c *Client) connectionHint(err error) string {
 	if transfer.IsNoSuchHost(err) {
 		return "is the registry's name spelt right? " + transfer.HintProxy
 	}
-	const again = "run it again: what is there is not sent again; "
+	const again = "run it again when it is; "
 	if c.plainHTTP {
 		return "is the registry up, and does it speak http there? " + again + transfer.HintProxy
 	}
@@ -213,9 +213,9 @@ func (e *statusError) hint(host string) string {
 	case e.Code == http.StatusRequestEntityTooLarge:
 		return "a proxy before the registry limits requests: have it let larger ones through (nginx: client_max_body_size 0)"
 	case e.Code == http.StatusTooManyRequests:
-		return "the registry limits how often it is asked: wait, lower --parallel, and run it again; what it has is not sent again"
+		return "the registry limits how often it is asked: wait, lower --parallel, and run it again"
 	case e.Transient():
-		return "the registry is in trouble: run it again later; what it has is not sent again"
+		return "the registry is in trouble: run it again later"
 	}
 	return "the registry's log tells more"
 }

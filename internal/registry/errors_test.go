@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 // A dial that times out is context.DeadlineExceeded to errors.Is, but no end of
@@ -25,6 +26,19 @@ func TestTimeoutIsUpstream(t *testing.T) {
 	c := new(Client)
 	if got := c.failure(t.Context(), "x", "h", err); fault.KindOf(got) != fault.Upstream || fault.HintOf(got) == "" {
 		t.Error(got)
+	}
+}
+
+// Who reads from a registry sends nothing: the next step must suit him, too.
+func TestHintsSuitReaders(t *testing.T) {
+	hints := []string{new(Client).connectionHint(errors.New("x")), (&Client{plainHTTP: true}).connectionHint(errors.New("x"))}
+	for _, code := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
+		hints = append(hints, (&statusError{StatusError: &transfer.StatusError{Code: code}}).hint("h"))
+	}
+	for _, hint := range hints {
+		if !strings.Contains(hint, "run it again") || strings.Contains(hint, "sent") {
+			t.Error(hint)
+		}
 	}
 }
 
