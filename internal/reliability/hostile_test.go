@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -159,9 +160,12 @@ func (c cage) run(t testing.TB, args ...string) outcome {
 }
 
 // unpublished reports whether a path is one that a run which fails may leave: in
-// a directory for an agent, files that no index names yet, and that the next run
-// finds.
+// a directory for an agent and in a site, files that no index names yet, and that
+// the next run finds.
 func (c cage) unpublished(name string) bool {
+	if rel, in := strings.CutPrefix(name, c.output("site")); in {
+		return rel == "" || rel == "/files" || contentAddressed.MatchString(rel) && !leftover.MatchString(rel)
+	}
 	rel, in := strings.CutPrefix(name, c.output("plugins"))
 	switch {
 	case !in || leftover.MatchString(rel) || path.Ext(rel) == ".yaml":
@@ -171,6 +175,10 @@ func (c cage) unpublished(name string) bool {
 	}
 	return true
 }
+
+// contentAddressed is a path in a site that is called by the digest of its content,
+// or a directory on the way there.
+var contentAddressed = regexp.MustCompile(`^/files/[0-9a-f]{2}(/[0-9a-f]{64}(/[^/]+)?)?$`)
 
 // look describes everything in the cage but the store.
 func (c cage) look(t testing.TB) map[string]string {

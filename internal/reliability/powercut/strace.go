@@ -27,7 +27,9 @@ var (
 	resuming  = regexp.MustCompile(`^(\d+) +<\.\.\. (\w+) resumed>`)
 	// dying is of a thread that ended, with the process, before strace could see
 	// what it called.
-	dying  = regexp.MustCompile(`^(\d+) +\?\?\?\( <unfinished \.\.\.>$`)
+	dying = regexp.MustCompile(`^(\d+) +\?\?\?\( <unfinished \.\.\.>$`)
+	// dead is the end of such a call, which strace sees now and then.
+	dead   = regexp.MustCompile(`^(\d+) +<\.\.\. \?\?\? resumed>\) += \?$`)
 	remark = regexp.MustCompile(`^\d+ +(---|\+\+\+) `)
 )
 
@@ -69,6 +71,9 @@ func (p *parser) take(line string) error {
 		return nil
 	}
 	if thread, _, _ := strings.Cut(line, " "); p.dead[thread] {
+		if dead.MatchString(line) {
+			return nil
+		}
 		return fmt.Errorf("a thread goes on of which a call is not known")
 	}
 	if m := resuming.FindStringSubmatch(line); m != nil {
