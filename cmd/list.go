@@ -65,7 +65,7 @@ Only documents are read. To compare every file with the lock: verify TARGET`,
 }
 
 // upstreamFlags are those that make no sense for what is mirrored already.
-var upstreamFlags = []string{"version", "repository", "lock", "require-checksums", "with-agent-image", "with-chart"}
+var upstreamFlags = []string{"version", "repository", "values", "lock", "require-checksums", "with-agent-image", "with-chart"}
 
 // refuseUpstreamFlags refuses a target and flags that are about upstream. The
 // environment may have them: it is that of other commands as well.
@@ -90,7 +90,7 @@ func listUpstream(c *cobra.Command, g *global, flags *selectionFlags, members me
 	if err != nil {
 		return err
 	}
-	if sel.Version == "" && sel.Lock == "" && len(sel.Repositories) == 0 {
+	if sel.Version == "" && sel.Lock == "" && len(sel.Repositories)+len(sel.Values) == 0 {
 		return fault.New(fault.Usage, "nothing is given to list").
 			WithHint("name a mirror: %s bundle.tar\nor ask what upstream offers: %s --version v1.14.0, or --repository NAME=URL", c.CommandPath(), c.CommandPath())
 	}

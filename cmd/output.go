@@ -34,6 +34,7 @@ func pullSummary(r *mirror.Result) string {
 	if r.DryRun {
 		writePlan(&out, r)
 	}
+	writeConfigured(&out, r.Values)
 	fmt.Fprintf(&out, "%s, %s for %s\n", count(len(r.Plugins), "plugin"), plural(r.Dependencies(), "dependency", "dependencies"), platforms(r.Platforms))
 	if r.DryRun {
 		writeDemand(&out, r)
@@ -51,6 +52,19 @@ func pullSummary(r *mirror.Result) string {
 		}
 	}
 	return out.String()
+}
+
+// writeConfigured says what values files leave out.
+func writeConfigured(out *strings.Builder, c *mirror.Configured) {
+	if c == nil {
+		return
+	}
+	for _, l := range c.LeftOut {
+		fmt.Fprintf(out, "left out: %s %s in group %s, because %s\n", l.Type, tameName(l.Key), tameName(l.Group), tameName(l.Reason))
+	}
+	for _, n := range c.Notes {
+		fmt.Fprintf(out, "note: %s\n", oneLine(n))
+	}
 }
 
 // writePlan lists what a pull would download.

@@ -15,6 +15,7 @@ import (
 type selectionFlags struct {
 	version          string
 	repositories     []string
+	values           []string
 	plugins          []string
 	exclude          []string
 	platforms        []string
@@ -26,7 +27,8 @@ func (s *selectionFlags) register(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&s.version, "version", "", "Botkube version, for example v1.14.0, or latest; sets the default repositories")
 	flags.StringArrayVar(&s.repositories, "repository", nil, "plugin repository as `NAME=URL` of its index, or a path; replaces the defaults; repeatable")
-	flags.StringArrayVar(&s.plugins, "plugin", nil, "plugin to mirror, as `REPOSITORY/NAME[@VERSION]`; repeatable (default: all, in their newest version)")
+	flags.StringArrayVar(&s.values, "values", nil, "values `FILE` of Botkube's Helm chart, or objects that it rendered: mirror what an agent with these starts, from the repositories that they name; repeatable, later ones over earlier")
+	flags.StringArrayVar(&s.plugins, "plugin", nil, "plugin to mirror, as `REPOSITORY/NAME[@VERSION]`, beside those of --values; repeatable (default: all, in their newest version)")
 	flags.StringArrayVar(&s.exclude, "exclude", nil, "plugin to leave out, as `REPOSITORY/NAME`; repeatable")
 	flags.StringArrayVar(&s.platforms, "platform", nil, "platform to mirror for, as `OS/ARCH`, or all; repeatable (default: linux/amd64)")
 	flags.StringVar(&s.lock, "lock", "", "lock `FILE` to enforce: whatever differs from it is an error")
@@ -35,7 +37,7 @@ func (s *selectionFlags) register(c *cobra.Command) {
 
 // selection parses the flags.
 func (s *selectionFlags) selection() (mirror.Selection, error) {
-	sel := mirror.Selection{Version: s.version, Lock: s.lock, RequireChecksums: s.requireChecksums}
+	sel := mirror.Selection{Version: s.version, Lock: s.lock, RequireChecksums: s.requireChecksums, Values: s.values}
 	for _, r := range s.repositories {
 		name, url, found := strings.Cut(r, "=")
 		if !found || name == "" || url == "" {

@@ -13,8 +13,12 @@ import (
 
 // Selection says what of the indexes is mirrored.
 type Selection struct {
-	// Plugins are the wanted plugins; none means all, in their newest version.
+	// Plugins are the wanted plugins, whatever their type.
 	Plugins []agent.PluginKey
+	// Executors and Sources are wanted plugins of these types. If no plugin is
+	// named at all, all are wanted, in their newest version.
+	Executors []agent.PluginKey
+	Sources   []agent.PluginKey
 	// Exclude are plugins to leave out, in all versions unless the key has one.
 	Exclude []agent.PluginKey
 	// Platforms are the wanted platforms. Ignored if AllPlatforms is set.
@@ -93,18 +97,23 @@ func startableOnly(selected []Selected, platforms []agent.Platform) ([]Selected,
 func selectEntries(indexes map[string]*Index, s Selection) ([]Selected, error) {
 	var problems []error
 	var selected []Selected
-	for _, key := range s.Plugins {
-		found, err := find(indexes, key)
-		if err != nil {
-			problems = append(problems, err)
+	for _, wanted := range []struct {
+		keys  []agent.PluginKey
+		types []agent.PluginType
+	}{{s.Plugins, anyType}, {s.Executors, anyType[:1]}, {s.Sources, anyType[1:]}} {
+		for _, key := range wanted.keys {
+			found, err := find(indexes, key, wanted.types)
+			if err != nil {
+				problems = append(problems, err)
+			}
+			selected = append(selected, found...)
 		}
-		selected = append(selected, found...)
 	}
-	if len(s.Plugins) == 0 {
+	if len(s.Plugins)+len(s.Executors)+len(s.Sources) == 0 {
 		selected = newest(indexes)
 	}
 	for _, key := range s.Exclude {
-		if _, err := find(indexes, key); err != nil {
+		if _, err := find(indexes, key, anyType); err != nil {
 			problems = append(problems, err)
 		}
 	}
@@ -166,16 +175,19 @@ func newest(indexes map[string]*Index) []Selected {
 	return selected
 }
 
-// find returns the entries that a key names: up to two, for an executor and a
-// source may have the same name.
-func find(indexes map[string]*Index, key agent.PluginKey) ([]Selected, error) {
+// anyType are the types of plugins.
+var anyType = []agent.PluginType{agent.Executor, agent.Source}
+
+// find returns the entries of some types that a key names: up to two, for an
+// executor and a source may have the same name.
+func find(indexes map[string]*Index, key agent.PluginKey, types []agent.PluginType) ([]Selected, error) {
 	ix, found := indexes[key.Repository]
 	if !found {
 		return nil, Unknown("repository", key.Repository, slices.Collect(maps.Keys(indexes)))
 	}
 	var selected []Selected
 	var versions []string
-	for _, t := range []agent.PluginType{agent.Executor, agent.Source} {
+	for _, t := range types {
 		candidates := ix.Versions(t, key.Name)
 		for i, e := range candidates {
 			versions = append(versions, e.Version)
@@ -190,14 +202,21 @@ func find(indexes map[string]*Index, key agent.PluginKey) ([]Selected, error) {
 	case len(versions) > 0:
 		return nil, Unknown(fmt.Sprintf("version of %s/%s", key.Repository, key.Name), key.Version, versions)
 	default:
-		return nil, Unknown("plugin in "+key.Repository, key.Name, ix.names())
+		what := "plugin"
+		if len(types) == 1 {
+			what = string(types[0])
+		}
+		return nil, Unknown(what+" in "+key.Repository, key.Name, ix.names(types))
 	}
 }
 
-func (ix *Index) names() []string {
+// names returns the names of the entries of some types.
+func (ix *Index) names(types []agent.PluginType) []string {
 	names := make([]string, 0, len(ix.Entries))
 	for _, e := range ix.Entries {
-		names = append(names, e.Name)
+		if slices.Contains(types, e.Type) {
+			names = append(names, e.Name)
+		}
 	}
 	return names
 }

@@ -163,7 +163,7 @@ func (s *Session) ListUpstream(ctx context.Context, sel Selection) (*Listing, er
 		sel.AllPlatforms = true
 	}
 	sel.whereStartable = sel.Lock == ""
-	plan, err := s.resolve(ctx, sel)
+	plan, _, err := s.resolve(ctx, sel)
 	if err != nil {
 		return nil, err
 	}

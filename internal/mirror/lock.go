@@ -21,7 +21,7 @@ type LockOptions struct {
 // and whose size the server tells are not downloaded; the others are, into
 // the store, where a later pull finds them.
 func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, error) {
-	plan, err := s.resolve(ctx, o.Selection)
+	plan, _, err := s.resolve(ctx, o.Selection)
 	if err != nil {
 		return nil, err
 	}

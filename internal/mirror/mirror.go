@@ -33,8 +33,12 @@ type Selection struct {
 	Version string
 	// Repositories replace the defaults of the version. Their URLs may be paths.
 	Repositories []agent.Repository
-	Plugins      []agent.PluginKey
-	Exclude      []agent.PluginKey
+	// Values are the paths of values files, or of what the chart rendered of them,
+	// that say which plugins an agent starts, and where it takes them from.
+	Values []string
+	// Plugins are mirrored too, or, without Values, alone.
+	Plugins []agent.PluginKey
+	Exclude []agent.PluginKey
 	// Platforms defaults to linux/amd64, or to those of the lock.
 	Platforms    []agent.Platform
 	AllPlatforms bool
@@ -120,8 +124,20 @@ type Event struct {
 // defaultPlatform is where agents usually run.
 var defaultPlatform = agent.Platform{OS: "linux", Arch: "amd64"}
 
-// resolve turns a selection into a plan.
-func (s *Session) resolve(ctx context.Context, sel Selection) (*resolve.Plan, error) {
+// resolve turns a selection into a plan. Configured is what its values come to, or
+// nil if it has none.
+func (s *Session) resolve(ctx context.Context, sel Selection) (*resolve.Plan, *Configured, error) {
+	req, configured, err := s.request(ctx, sel)
+	if err != nil {
+		return nil, nil, err
+	}
+	resolver := resolve.Resolver{Fetch: s.Fetch, Store: s.Store, Registry: s.Registry}
+	plan, err := resolver.Resolve(ctx, *req)
+	return plan, configured, err
+}
+
+// request says what a selection asks for.
+func (s *Session) request(ctx context.Context, sel Selection) (*resolve.Request, *Configured, error) {
 	req := resolve.Request{
 		Version:          sel.Version,
 		Repositories:     slices.Clone(sel.Repositories),
@@ -131,15 +147,22 @@ func (s *Session) resolve(ctx context.Context, sel Selection) (*resolve.Plan, er
 	}
 	if sel.Lock != "" {
 		if err := applyLock(&req, sel); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if err := s.settleVersion(ctx, &req); err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	var configured *Configured
+	if len(sel.Values) > 0 {
+		var err error
+		if configured, err = applyValues(&req, sel); err != nil {
+			return nil, nil, err
+		}
 	}
 	if len(req.Repositories) == 0 {
 		if req.Version == "" {
-			return nil, fault.New(fault.Usage, "neither a Botkube version nor a repository is given").
+			return nil, nil, fault.New(fault.Usage, "neither a Botkube version nor a repository is given").
 				WithHint("give --version v1.14.0, --version latest, or --repository NAME=URL")
 		}
 		req.Repositories = agent.DefaultRepositories(req.Version)
@@ -147,15 +170,14 @@ func (s *Session) resolve(ctx context.Context, sel Selection) (*resolve.Plan, er
 	for i, r := range req.Repositories {
 		u, err := indexURL(r.Name, r.URL)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		req.Repositories[i].URL = u
 	}
 	if len(req.Selection.Platforms) == 0 {
 		req.Selection.Platforms = []agent.Platform{defaultPlatform}
 	}
-	resolver := resolve.Resolver{Fetch: s.Fetch, Store: s.Store, Registry: s.Registry}
-	return resolver.Resolve(ctx, req)
+	return &req, configured, nil
 }
 
 // applyLock reads the lock and lets it say what the selection leaves open.
@@ -173,7 +195,7 @@ func applyLock(req *resolve.Request, sel Selection) error {
 			req.Repositories = append(req.Repositories, agent.Repository{Name: r.Name, URL: r.URL})
 		}
 	}
-	if len(sel.Plugins)+len(sel.Exclude) == 0 {
+	if len(sel.Plugins)+len(sel.Exclude)+len(sel.Values) == 0 {
 		for _, p := range l.Plugins {
 			req.Selection.Plugins = append(req.Selection.Plugins, p.Key())
 		}

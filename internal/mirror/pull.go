@@ -36,11 +36,12 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 	if err := o.checkMembers(); err != nil {
 		return nil, err
 	}
-	plan, err := s.resolve(ctx, o.Selection)
+	plan, configured, err := s.resolve(ctx, o.Selection)
 	if err != nil {
 		return nil, err
 	}
 	result := newResult(plan, o)
+	result.Values = configured
 	failed := newFailures(o.KeepGoing)
 	if err := s.probe(ctx, plan, result, failed); err != nil {
 		return nil, err

@@ -43,6 +43,8 @@ type Result struct {
 	Failed []Failure `json:"failed,omitempty"`
 	// Disk is what a dry run finds of the room on each file system.
 	Disk []DiskUse `json:"disk,omitempty"`
+	// Values is what the values files have the agent do, if there are any.
+	Values *Configured `json:"values,omitempty"`
 	// NotSelected are platforms that the plugins are also offered for.
 	NotSelected []agent.Platform `json:"platformsNotSelected,omitempty"`
 	// Mount is where the agent must see an output.

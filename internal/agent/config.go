@@ -1,0 +1,292 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/go-viper/mapstructure/v2"
+	"golang.org/x/text/cases"
+	"golang.org/x/text/language"
+	"gopkg.in/yaml.v3"
+)
+
+// Config is the part of the agent's configuration that decides what it downloads
+// and whom it calls (pkg/config/config.go, Config). Tokens and passwords are not
+// in it.
+type Config struct {
+	Actions        map[string]Action
+	Sources        map[string]PluginGroup
+	Executors      map[string]PluginGroup
+	Communications map[string]Communications
+	Plugins        PluginManagement
+	Analytics      struct{ Disable bool }
+	Settings       struct{ UpgradeNotifier bool }
+}
+
+// Action is an automation.
+type Action struct {
+	Enabled  bool
+	Bindings Bindings
+}
+
+// Bindings name groups of plugins.
+type Bindings struct {
+	Sources   []string
+	Executors []string
+}
+
+// PluginGroup is a group of executors or sources, which are bound by its name.
+type PluginGroup struct {
+	// DisplayName is here so that it is not taken for a plugin.
+	DisplayName string
+	// Plugins are by their keys.
+	Plugins map[string]ConfiguredPlugin `mapstructure:",remain"`
+}
+
+// ConfiguredPlugin is a plugin as a group configures it.
+type ConfiguredPlugin struct {
+	Enabled bool
+	// Config is the plugin's own configuration.
+	Config any
+}
+
+// Communications is a group of chat platforms and sinks.
+type Communications struct {
+	SocketSlack   ChatPlatform
+	CloudSlack    ChatPlatform
+	Mattermost    ChatPlatform
+	Discord       ChatPlatform
+	CloudTeams    CloudTeams
+	Webhook       Sink
+	Elasticsearch Elasticsearch
+	PagerDuty     PagerDuty
+	// Slack and Teams are those of agents before v1.9.0.
+	Slack ChatPlatform
+	Teams Sink
+}
+
+// ChatPlatform is a platform with channels. What differs between platforms is
+// empty where they do not have it.
+type ChatPlatform struct {
+	Enabled  bool
+	Channels map[string]Channel
+	// URL is Mattermost's server.
+	URL string
+	// Server is that of Botkube Cloud.
+	Server struct{ URL string }
+}
+
+// Channel is a channel of a chat platform.
+type Channel struct{ Bindings Bindings }
+
+// CloudTeams is Microsoft Teams by way of Botkube Cloud.
+type CloudTeams struct {
+	Enabled bool
+	Server  struct{ URL string }
+	Teams   []struct{ Channels map[string]Channel }
+}
+
+// Sink is a webhook; the Teams of old agents has the same shape.
+type Sink struct {
+	Enabled  bool
+	URL      string
+	Bindings Bindings
+}
+
+// Elasticsearch is a sink with an index for each of its bindings.
+type Elasticsearch struct {
+	Enabled bool
+	Server  string
+	Indices map[string]struct{ Bindings Bindings }
+}
+
+// PagerDuty is a sink.
+type PagerDuty struct {
+	Enabled             bool
+	Bindings            Bindings
+	V2EventsAPIBasePath string
+}
+
+// PluginManagement says where plugins come from, and where they are kept.
+type PluginManagement struct {
+	CacheDir     string
+	Repositories map[string]ConfiguredRepository
+}
+
+// ConfiguredRepository is a plugin repository. Header values may be Go templates
+// over the agent's identity in Botkube Cloud.
+type ConfiguredRepository struct {
+	URL     string
+	Headers map[string]string
+}
+
+// MaxConfig bounds, in bytes, a configuration document that is read.
+const MaxConfig = 4 << 20
+
+// defaultCacheDir is that of an agent whose configuration names none
+// (pkg/config/default.yaml).
+const defaultCacheDir = "/tmp"
+
+// environmentPrefix begins the names of the environment variables that the agent
+// takes for configuration.
+const environmentPrefix = "BOTKUBE_"
+
+// ReadConfig reads configuration documents as the agent does: each over those
+// before, and over all of them the environment (pkg/config/config.go,
+// LoadWithDefaults). The error says why the agent would refuse them.
+func ReadConfig(documents []map[string]any, environment map[string]string) (*Config, error) {
+	merged := map[string]any{}
+	for _, d := range documents {
+		merge(d, merged)
+	}
+	merge(fromEnvironment(environment), merged)
+	c := new(Config)
+	c.Plugins.CacheDir = defaultCacheDir
+	if err := decode(merged, c); err != nil {
+		return nil, fmt.Errorf("the agent would refuse the configuration: %w", shortened(err))
+	}
+	return c, nil
+}
+
+// decode reads maps into structures with the agent's leniency: keys match in any
+// case, "true" is true, and "a,b" is a list.
+func decode(from, to any) error {
+	d, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
+		Result: to, WeaklyTypedInput: true, Squash: true,
+		DecodeHook: mapstructure.StringToSliceHookFunc(","),
+	})
+	if err != nil {
+		return err
+	}
+	return d.Decode(from)
+}
+
+// shortened says what is wrong with the first few values, without those: they may
+// be secret.
+func shortened(err error) error {
+	const most = 3
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return valueless(err)
+	}
+	var problems []error
+	for i, e := range joined.Unwrap() {
+		if i == most {
+			problems = append(problems, fmt.Errorf("and %d more", len(joined.Unwrap())-most))
+			break
+		}
+		problems = append(problems, valueless(e))
+	}
+	return errors.Join(problems...)
+}
+
+func valueless(err error) error {
+	e, ok := errors.AsType[*mapstructure.DecodeError](err)
+	if !ok {
+		return errors.New("a value is of the wrong kind")
+	}
+	return fmt.Errorf("%.200q is of the wrong kind", e.Name())
+}
+
+// ParseConfig reads one YAML document of a configuration.
+func ParseConfig(data []byte) (map[string]any, error) {
+	if len(data) > MaxConfig {
+		return nil, fmt.Errorf("it has %d bytes; at most %d are read", len(data), MaxConfig)
+	}
+	if n := YAMLMarks(data); n > maxMarks {
+		return nil, fmt.Errorf("it may have more than the %d values that are read", maxMarks)
+	}
+	var document map[string]any
+	if err := yaml.Unmarshal(data, &document); err != nil {
+		return nil, YAMLError(err)
+	}
+	stringKeys(document)
+	return document, nil
+}
+
+// stringKeys makes strings of keys that are none, as koanf does (maps/maps.go,
+// IntfaceKeysToStrings).
+func stringKeys(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		for k, inner := range v {
+			v[k] = stringKeys(inner)
+		}
+	case map[any]any:
+		converted := make(map[string]any, len(v))
+		for k, inner := range v {
+			converted[fmt.Sprint(k)] = stringKeys(inner)
+		}
+		return converted
+	case []any:
+		for i, inner := range v {
+			v[i] = stringKeys(inner)
+		}
+	}
+	return value
+}
+
+// merge lays a map over another, as koanf does (maps/maps.go, Merge): maps are
+// merged, and everything else is replaced.
+func merge(over, under map[string]any) {
+	for k, value := range over {
+		inner, isMap := value.(map[string]any)
+		below, both := under[k].(map[string]any)
+		if isMap && both {
+			merge(inner, below)
+			continue
+		}
+		under[k] = clone(value)
+	}
+}
+
+// clone copies maps, so that what is merged into them later does not change the
+// document that they came from.
+func clone(value any) any {
+	m, ok := value.(map[string]any)
+	if !ok {
+		return value
+	}
+	copied := make(map[string]any, len(m))
+	for k, v := range m {
+		copied[k] = clone(v)
+	}
+	return copied
+}
+
+// fromEnvironment makes a document of environment variables.
+func fromEnvironment(environment map[string]string) map[string]any {
+	document := map[string]any{}
+	for _, name := range slices.Sorted(maps.Keys(environment)) {
+		if !strings.HasPrefix(name, environmentPrefix) {
+			continue
+		}
+		keys := strings.Split(environmentKey(name), ".")
+		at := document
+		for _, k := range keys[:len(keys)-1] {
+			next, ok := at[k].(map[string]any)
+			if !ok {
+				next = map[string]any{}
+				at[k] = next
+			}
+			at = next
+		}
+		at[keys[len(keys)-1]] = environment[name]
+	}
+	return document
+}
+
+// environmentKey is normalizeConfigEnvName: one underscore goes down a level, and
+// two begin a word within a key.
+func environmentKey(name string) string {
+	words := strings.Split(strings.TrimPrefix(name, environmentPrefix), "__")
+	title := cases.Title(language.AmericanEnglish)
+	key := strings.ToLower(words[0])
+	for _, w := range words[1:] {
+		key += title.String(strings.ToLower(w))
+	}
+	return strings.ReplaceAll(key, "_", ".")
+}

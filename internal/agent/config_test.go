@@ -1,0 +1,198 @@
+package agent
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func config(t *testing.T, environment map[string]string, texts ...string) *Config {
+	t.Helper()
+	var documents []map[string]any
+	for _, text := range texts {
+		d, err := ParseConfig([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents = append(documents, d)
+	}
+	c, err := ReadConfig(documents, environment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+const everything = `
+executors:
+  tools:
+    displayName: Tools
+    botkube/kubectl: {enabled: true}
+    botkube/helm: {enabled: false}
+  other:
+    botkube/kubectl: {enabled: "true"}
+    botkube/flux@v1.2.0: {enabled: true}
+  unbound:
+    botkube/gh: {enabled: true}
+sources:
+  events:
+    botkube/kubernetes: {enabled: 1}
+  sunk:
+    x/prometheus: {enabled: true}
+  idle:
+    x/keptn: {enabled: true}
+actions:
+  on: {enabled: true, bindings: {executors: [other]}}
+  off: {enabled: false, bindings: {sources: [idle]}}
+communications:
+  c:
+    mattermost:
+      enabled: true
+      url: https://user:pass@chat.example.com/path?token=x
+      channels:
+        a: {bindings: {executors: tools, sources: [events]}}
+    cloudTeams:
+      enabled: false
+      teams: [{channels: {b: {bindings: {sources: [idle], executors: [tools]}}}}]
+    webhook:
+      enabled: true
+      url: http://hook.tools.svc:8080/s3cret
+      bindings: {sources: [sunk], executors: [unbound]}
+`
+
+func TestEnabled(t *testing.T) {
+	e := config(t, nil, everything).Enabled("")
+	if got, want := fmt.Sprint(e.Executors), "[{botkube/flux@v1.2.0 [other]} {botkube/kubectl [other tools]}]"; got != want {
+		t.Errorf("executors %s, want %s", got, want)
+	}
+	if got, want := fmt.Sprint(e.Sources), "[{botkube/kubernetes [events]} {x/prometheus [sunk]}]"; got != want {
+		t.Errorf("sources %s, want %s", got, want)
+	}
+	want := []LeftOut{
+		{Executor, "botkube/gh", "unbound", "no channel, sink or action binds its group"},
+		{Executor, "botkube/helm", "tools", "it is not enabled"},
+		{Source, "x/keptn", "idle", "its group is bound only by what is not enabled: communications.c.cloudTeams, actions.off"},
+	}
+	if !reflect.DeepEqual(e.LeftOut, want) {
+		t.Errorf("left out %v, want %v", e.LeftOut, want)
+	}
+}
+
+// TestNothingEnabled has lists, which is what null is not to who reads JSON.
+func TestNothingEnabled(t *testing.T) {
+	data, err := json.Marshal(config(t, nil, "{}").Enabled(""))
+	if err != nil || string(data) != `{"executors":[],"sources":[],"leftOut":[]}` {
+		t.Errorf("%s, %v", data, err)
+	}
+}
+
+func TestReadConfig(t *testing.T) {
+	c := config(t, map[string]string{
+		"BOTKUBE_PLUGINS_CACHE__DIR":         "/from/environment",
+		"BOTKUBE_SETTINGS_UPGRADE__NOTIFIER": "true",
+		"ANALYTICS_DISABLE":                  "true",
+	}, "plugins: {cacheDir: /one, repositories: {a: {url: u, headers: {k: v}}}}\nactions: {x: {enabled: true}}", "PLUGINS: {}\nactions: {x: {bindings: {sources: [s]}}}\nanalytics: {disable: false}")
+	if c.Plugins.CacheDir != "/from/environment" || !c.Settings.UpgradeNotifier || c.Analytics.Disable {
+		t.Errorf("the environment is not what counts: %+v", c)
+	}
+	if a := c.Actions["x"]; !a.Enabled || len(a.Bindings.Sources) != 1 || c.Plugins.Repositories["a"].Headers["k"] != "v" {
+		t.Errorf("documents are not merged: %+v", c)
+	}
+	if got := config(t, nil, "{}").Plugins.CacheDir; got != "/tmp" {
+		t.Errorf("the agent's own cache directory is %q", got)
+	}
+}
+
+// TestReadConfigKeepsDocuments has a document read twice come to the same.
+func TestReadConfigKeepsDocuments(t *testing.T) {
+	one, err := ParseConfig([]byte("actions: {x: {enabled: false}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	over, err := ParseConfig([]byte("actions: {x: {enabled: true}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadConfig([]map[string]any{one, over}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := ReadConfig([]map[string]any{one}, nil); err != nil || c.Actions["x"].Enabled {
+		t.Errorf("a later document changed an earlier one: %+v, %v", c, err)
+	}
+}
+
+func TestConfigRefused(t *testing.T) {
+	document, err := ParseConfig([]byte("executors: {g: {a/b: {enabled: s3cret}}}\ncommunications: [s3cret]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = ReadConfig([]map[string]any{document}, nil)
+	if err == nil || !strings.Contains(err.Error(), "Enabled") || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestEgress(t *testing.T) {
+	c := config(t, nil, everything, "analytics: {disable: true}\nsettings: {upgradeNotifier: true}")
+	want := []Egress{
+		{"https://api.github.com", "the check for a newer version", "settings.upgradeNotifier", "settings.upgradeNotifier: false", false},
+		{"https://chat.example.com", "Mattermost", "communications.c.mattermost.enabled", "", false},
+		{"http://hook.tools.svc:8080", "a webhook", "communications.c.webhook.enabled", "", true},
+	}
+	if got := c.Egress(""); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+	if got := config(t, nil, "{}").Egress(""); len(got) != 1 || got[0].Destination != "https://api.segment.io" {
+		t.Errorf("of an agent without configuration: %+v", got)
+	}
+}
+
+func TestInCluster(t *testing.T) {
+	for url, want := range map[string]bool{
+		"http://mattermost:8065": true, "http://a.b.svc": true, "https://a.b.svc.cluster.local.": true, "a.b.svc:443": true, "http://127.0.0.1:1": true,
+		"http://chat.example.com": false, "http://10.0.0.1": false, "": false, "http://evil.com/.svc": false, "https://a.svc.example.com": false,
+	} {
+		if got := InCluster(url); got != want {
+			t.Errorf("%q: %t", url, got)
+		}
+	}
+}
+
+func TestTemplates(t *testing.T) {
+	c := config(t, nil, `
+executors:
+  a:
+    x/exec: {enabled: true, config: {templates: [{ref: one}, {ref: two}, {ref: one}]}}
+  b:
+    x/exec: {enabled: true, config: {tmpDir: /elsewhere}}
+    y/exec@v1: {enabled: true, config: {templates: {ref: single}}}
+  c:
+    z/exec: {enabled: false, config: {templates: [{ref: no}]}}
+    x/execute: {enabled: true}
+actions: {all: {enabled: true, bindings: {executors: [a, b, c]}}}
+`)
+	got, err := c.Templates("")
+	want := []TemplateSources{
+		{Key: "x/exec", Group: "a", Refs: []string{"one", "two"}},
+		{Key: "x/exec", Group: "b", Dir: "/elsewhere"},
+		{Key: "y/exec@v1", Group: "b", Refs: []string{"single"}},
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func FuzzParseConfig(f *testing.F) {
+	f.Add([]byte(everything))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		d, err := ParseConfig(data)
+		if err != nil {
+			return
+		}
+		if c, err := ReadConfig([]map[string]any{d}, nil); err == nil {
+			c.Enabled("")
+		}
+	})
+}

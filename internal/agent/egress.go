@@ -1,0 +1,80 @@
+package agent
+
+import (
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// Egress is a call that an agent makes while it runs, once its plugins are there.
+type Egress struct {
+	// Destination is whom it calls: scheme and host, for what follows may be secret.
+	Destination string `json:"destination"`
+	// Purpose says in words what for.
+	Purpose string `json:"purpose"`
+	// Setting is the value that has it call.
+	Setting string `json:"setting"`
+	// Stop is the value that stops it, as KEY: VALUE; empty where it is what the
+	// agent is for.
+	Stop string `json:"stop,omitempty"`
+	// InCluster says that the destination is by its name a service of the cluster.
+	InCluster bool `json:"inCluster,omitempty"`
+}
+
+// Egress returns the calls that an agent makes while it runs: those that values
+// stop, and chat platforms and sinks. The version is as in [Config.Enabled].
+// Plugins make their own calls besides, which depend on what they are asked.
+func (c *Config) Egress(version string) []Egress {
+	calls := []Egress{}
+	if !c.Analytics.Disable {
+		// internal/analytics/segment_reporter.go
+		calls = append(calls, Egress{Destination: "https://api.segment.io", Purpose: "analytics", Setting: "analytics.disable", Stop: "analytics.disable: true"})
+	}
+	if c.Settings.UpgradeNotifier {
+		// cmd/botkube-agent/main.go, and pkg/controller/upgrade.go
+		calls = append(calls, Egress{Destination: "https://api.github.com", Purpose: "the check for a newer version", Setting: "settings.upgradeNotifier", Stop: "settings.upgradeNotifier: false"})
+	}
+	for _, p := range c.platforms(version) {
+		if p.enabled {
+			calls = append(calls, Egress{Destination: p.destination, Purpose: p.purpose, Setting: p.setting + ".enabled", InCluster: InCluster(p.destination)})
+		}
+	}
+	return calls
+}
+
+// origin returns the scheme and host of a URL, or the host of what has no scheme.
+func origin(raw string) string {
+	if raw == "" {
+		return ""
+	}
+	with := raw
+	if !strings.Contains(raw, "://") {
+		with = "//" + raw
+	}
+	u, err := url.Parse(with)
+	if err != nil || u.Host == "" {
+		return "an address that is no URL"
+	}
+	if u.Scheme == "" {
+		return u.Host
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// InCluster reports whether the host of a URL is by its name a service of the
+// cluster that the agent runs in (Kubernetes, DNS for Services and Pods), or the
+// agent's own machine.
+func InCluster(raw string) bool {
+	if !strings.Contains(raw, "://") {
+		raw = "//" + raw
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Hostname() == "" {
+		return false
+	}
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.IsLoopback()
+	}
+	return !strings.Contains(host, ".") || strings.HasSuffix(host, ".svc") || strings.HasSuffix(host, ".cluster.local")
+}

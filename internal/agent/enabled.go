@@ -1,0 +1,206 @@
+package agent
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Enablement is which of the configured plugins the agent starts.
+type Enablement struct {
+	Executors []EnabledPlugin `json:"executors"`
+	Sources   []EnabledPlugin `json:"sources"`
+	LeftOut   []LeftOut       `json:"leftOut"`
+}
+
+// EnabledPlugin is a plugin that the agent starts.
+type EnabledPlugin struct {
+	// Key is as the configuration has it.
+	Key string `json:"key"`
+	// Groups are those that enable it and are bound, sorted.
+	Groups []string `json:"groups"`
+}
+
+// LeftOut is a configured plugin that the agent does not start for a group.
+type LeftOut struct {
+	Type  PluginType `json:"type"`
+	Key   string     `json:"key"`
+	Group string     `json:"group"`
+	// Reason says in words why.
+	Reason string `json:"reason"`
+}
+
+// Keys returns the keys of plugins.
+func Keys(plugins []EnabledPlugin) []string {
+	var keys []string
+	for _, p := range plugins {
+		keys = append(keys, p.Key)
+	}
+	return keys
+}
+
+// Enabled says which plugins the agent starts: those that are enabled in a group
+// that a channel of an enabled platform, or an enabled action, binds
+// (pkg/plugin/collector.go, GetAllEnabledAndUsedPlugins). The version is the
+// agent's, or empty for the newest.
+func (c *Config) Enabled(version string) Enablement {
+	executors, sources := c.bound(version)
+	e := Enablement{Executors: []EnabledPlugin{}, Sources: []EnabledPlugin{}, LeftOut: []LeftOut{}}
+	var out []LeftOut
+	e.Executors, out = enabledIn(Executor, c.Executors, executors)
+	e.LeftOut = append(e.LeftOut, out...)
+	e.Sources, out = enabledIn(Source, c.Sources, sources)
+	e.LeftOut = append(e.LeftOut, out...)
+	return e
+}
+
+// enabledIn picks the plugins of one type.
+func enabledIn(t PluginType, groups map[string]PluginGroup, bound map[string]*binding) ([]EnabledPlugin, []LeftOut) {
+	by := map[string][]string{}
+	out := []LeftOut{}
+	for _, group := range slices.Sorted(maps.Keys(groups)) {
+		for _, key := range slices.Sorted(maps.Keys(groups[group].Plugins)) {
+			if why := bound[group].whyNot(groups[group].Plugins[key]); why != "" {
+				out = append(out, LeftOut{Type: t, Key: key, Group: group, Reason: why})
+				continue
+			}
+			by[key] = append(by[key], group)
+		}
+	}
+	enabled := []EnabledPlugin{}
+	for _, key := range slices.Sorted(maps.Keys(by)) {
+		enabled = append(enabled, EnabledPlugin{Key: key, Groups: by[key]})
+	}
+	// What another group enables is not left out.
+	out = slices.DeleteFunc(out, func(l LeftOut) bool { return by[l.Key] != nil })
+	slices.SortStableFunc(out, func(a, b LeftOut) int { return cmp.Compare(a.Key, b.Key) })
+	return enabled, out
+}
+
+// binding is by what a group is bound.
+type binding struct {
+	// enabled is whether anything of it is enabled.
+	enabled bool
+	// disabled are the settings of what is not.
+	disabled []string
+}
+
+// whyNot says why the agent does not start a plugin of the group, or nothing.
+func (b *binding) whyNot(p ConfiguredPlugin) string {
+	switch {
+	case !p.Enabled:
+		return "it is not enabled"
+	case b == nil:
+		return "no channel, sink or action binds its group"
+	case !b.enabled:
+		return "its group is bound only by what is not enabled: " + strings.Join(b.disabled, ", ")
+	}
+	return ""
+}
+
+// bound returns the groups that are bound, by their names.
+func (c *Config) bound(version string) (executors, sources map[string]*binding) {
+	executors, sources = map[string]*binding{}, map[string]*binding{}
+	bind := func(to map[string]*binding, groups []string, enabled bool, setting string) {
+		for _, g := range groups {
+			if to[g] == nil {
+				to[g] = &binding{}
+			}
+			to[g].enabled = to[g].enabled || enabled
+			if !enabled && !slices.Contains(to[g].disabled, setting) {
+				to[g].disabled = append(to[g].disabled, setting)
+			}
+		}
+	}
+	for _, p := range c.platforms(version) {
+		for _, b := range p.bindings {
+			bind(executors, b.Executors, p.enabled, p.setting)
+			bind(sources, b.Sources, p.enabled, p.setting)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Actions)) {
+		a := c.Actions[name]
+		bind(executors, a.Bindings.Executors, a.Enabled, "actions."+name)
+		bind(sources, a.Bindings.Sources, a.Enabled, "actions."+name)
+	}
+	return executors, sources
+}
+
+// platform is a chat platform or a sink of a configuration.
+type platform struct {
+	// setting is where the configuration has it.
+	setting  string
+	enabled  bool
+	bindings []Bindings
+	// purpose and destination say whom the agent talks to, by it.
+	purpose     string
+	destination string
+}
+
+// withoutSlack is the first version without the platforms slack and teams.
+const withoutSlack = "v1.9.0"
+
+// platforms returns the chat platforms and sinks, in order.
+func (c *Config) platforms(version string) []platform {
+	var all []platform
+	for _, name := range slices.Sorted(maps.Keys(c.Communications)) {
+		g := c.Communications[name]
+		of := g.all()
+		if version != "" && Newer(withoutSlack, version) {
+			of = append(of, g.old()...)
+		}
+		for _, p := range of {
+			p.setting = fmt.Sprintf("communications.%s.%s", name, p.setting)
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// Where the agent finds platforms that have no address of their own to configure
+// (pkg/bot, pkg/sink, and the libraries that those use).
+const (
+	slackDestination     = "https://slack.com and wss://*.slack.com"
+	discordDestination   = "https://discord.com and wss://gateway.discord.gg"
+	pagerDutyDestination = "https://events.pagerduty.com"
+	teamsDestination     = "https://*.botframework.com"
+)
+
+func (g Communications) all() []platform {
+	var teams, indices []Bindings
+	for _, t := range g.CloudTeams.Teams {
+		teams = append(teams, channelBindings(t.Channels)...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(g.Elasticsearch.Indices)) {
+		indices = append(indices, Bindings{Sources: g.Elasticsearch.Indices[name].Bindings.Sources})
+	}
+	sink := func(b Bindings) []Bindings { return []Bindings{{Sources: b.Sources}} }
+	return []platform{
+		{"socketSlack", g.SocketSlack.Enabled, channelBindings(g.SocketSlack.Channels), "Slack", slackDestination},
+		{"cloudSlack", g.CloudSlack.Enabled, channelBindings(g.CloudSlack.Channels), "Slack by way of Botkube Cloud", origin(g.CloudSlack.Server.URL)},
+		{"mattermost", g.Mattermost.Enabled, channelBindings(g.Mattermost.Channels), "Mattermost", origin(g.Mattermost.URL)},
+		{"cloudTeams", g.CloudTeams.Enabled, teams, "Microsoft Teams by way of Botkube Cloud", origin(g.CloudTeams.Server.URL)},
+		{"discord", g.Discord.Enabled, channelBindings(g.Discord.Channels), "Discord", discordDestination},
+		{"webhook", g.Webhook.Enabled, sink(g.Webhook.Bindings), "a webhook", origin(g.Webhook.URL)},
+		{"elasticsearch", g.Elasticsearch.Enabled, indices, "Elasticsearch", origin(g.Elasticsearch.Server)},
+		{"pagerDuty", g.PagerDuty.Enabled, sink(g.PagerDuty.Bindings), "PagerDuty", cmp.Or(origin(g.PagerDuty.V2EventsAPIBasePath), pagerDutyDestination)},
+	}
+}
+
+// old returns the platforms that only old agents have.
+func (g Communications) old() []platform {
+	return []platform{
+		{"slack", g.Slack.Enabled, channelBindings(g.Slack.Channels), "Slack", slackDestination},
+		{"teams", g.Teams.Enabled, []Bindings{g.Teams.Bindings}, "Microsoft Teams", teamsDestination},
+	}
+}
+
+func channelBindings(channels map[string]Channel) []Bindings {
+	var all []Bindings
+	for _, name := range slices.Sorted(maps.Keys(channels)) {
+		all = append(all, channels[name].Bindings)
+	}
+	return all
+}

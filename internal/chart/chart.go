@@ -1,0 +1,242 @@
+// Package chart reads what a person gives Botkube's Helm chart: values files,
+// laid over the chart's own as Helm does, or the objects that the chart rendered;
+// and makes the agent's configuration of them. It does no I/O.
+package chart
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+)
+
+// File is a file that a person gives.
+type File struct {
+	// Name is for messages.
+	Name string
+	Data []byte
+}
+
+// Values are what files come to.
+type Values struct {
+	// Config is the agent's configuration.
+	Config *agent.Config
+	// Merged are the Helm values over the chart's defaults; nil where the files
+	// are rendered objects, which hold no values.
+	Merged map[string]any
+	// Given are the Helm values without the chart's defaults; nil like Merged.
+	Given map[string]any
+	// Cloud is where the agent gets its configuration from instead, or empty: see
+	// [Values.Remote].
+	Cloud string
+	// Image is what the cluster pulls, as far as the values say.
+	Image string
+	// Notes are what a person should know of how the files were read.
+	Notes []string
+}
+
+// Remote reports whether the agent would get its configuration from Botkube Cloud,
+// so that these values decide nothing (internal/remote/config.go, GetConfig).
+func (v *Values) Remote() bool { return v.Cloud != "" }
+
+// Read reads files in the order in which they are given to Helm. The version is
+// the chart's, of the form v1.14.0, whose defaults the files are laid over; for
+// rendered objects it may be empty.
+func Read(version string, files []File) (*Values, error) {
+	var rendered objects
+	var given []map[string]any
+	for _, f := range files {
+		if len(f.Data) > agent.MaxConfig {
+			return nil, fmt.Errorf("%s: it has %d bytes; at most %d are read", f.Name, len(f.Data), agent.MaxConfig)
+		}
+		isObjects, err := rendered.read(f)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Name, err)
+		}
+		if isObjects {
+			continue
+		}
+		values, err := parse(f.Data)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Name, err)
+		}
+		given = append(given, values)
+	}
+	if rendered.global() {
+		if len(given) > 0 {
+			return nil, errors.New("some files are Helm values, and others hold the configuration that the chart rendered of values: which of them counts cannot be told")
+		}
+		return rendered.values()
+	}
+	return overDefaults(version, given, &rendered)
+}
+
+// parse reads a values file as Helm does: YAML 1.1, so that yes is true.
+func parse(data []byte) (map[string]any, error) {
+	if n := agent.YAMLMarks(data); n > maxMarks {
+		return nil, fmt.Errorf("it may have more than the %d values that are read", maxMarks)
+	}
+	values := map[string]any{}
+	if err := yaml.Unmarshal(data, &values); err != nil {
+		return nil, agent.YAMLError(unwrapped(err))
+	}
+	return values, nil
+}
+
+// maxMarks bounds what is read: see [agent.YAMLMarks]. The chart's own values file
+// has some 1500.
+const maxMarks = 1 << 18
+
+// unwrapped drops what the library says of JSON, which is none of the user's.
+func unwrapped(err error) error {
+	text := strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")
+	if rest, ok := strings.CutPrefix(text, "error unmarshaling JSON: "); ok {
+		_ = rest // it may quote values
+		return errors.New("it is not a mapping of values")
+	}
+	return errors.New(text)
+}
+
+// overDefaults makes the configuration of Helm values.
+func overDefaults(version string, given []map[string]any, rendered *objects) (*Values, error) {
+	defaults, note, err := Defaults(version)
+	if err != nil {
+		return nil, err
+	}
+	user := map[string]any{}
+	for _, g := range given {
+		user = mergeFiles(user, g)
+	}
+	v := &Values{Given: user, Merged: coalesce(defaults, user)}
+	if note != "" {
+		v.Notes = append(v.Notes, note)
+	}
+	document, err := render(v.Merged, rendered)
+	if err != nil {
+		return nil, err
+	}
+	environment := environmentOf(v.Merged["extraEnv"])
+	v.Cloud, v.Image = cloudOf(v.Merged), imageOf(v.Merged)
+	documents := slices.Concat([]map[string]any{document}, rendered.documents, rendered.special)
+	v.Config, err = agent.ReadConfig(documents, environment)
+	return v, err
+}
+
+// sections are what the chart puts into the configuration of the agent
+// (helm/botkube/templates/global-config.yaml and communicationsecret.yaml).
+var sections = []string{"executors", "aliases", "actions", "settings", "sources", "configWatcher", "plugins", "analytics", "communications"}
+
+// render makes of values the documents that the chart makes of them.
+func render(merged map[string]any, rendered *objects) (map[string]any, error) {
+	document := map[string]any{}
+	for _, section := range sections {
+		if value, ok := merged[section]; ok {
+			document[section] = value
+		}
+	}
+	secret, _ := merged["existingCommunicationsSecretName"].(string)
+	if secret == "" {
+		return document, nil
+	}
+	if !rendered.has(communicationsKey) {
+		return nil, &MissingSecret{Name: secret}
+	}
+	delete(document, "communications")
+	return document, nil
+}
+
+// MissingSecret says that the platforms are configured in a Secret that was not given.
+type MissingSecret struct{ Name string }
+
+func (e *MissingSecret) Error() string {
+	return fmt.Sprintf("the chat platforms are in the Secret %q (existingCommunicationsSecretName), which is not given, so that nobody can tell which plugins are bound", e.Name)
+}
+
+// mergeFiles lays a values file over those before (Helm, pkg/cli/values/options.go,
+// mergeMaps).
+func mergeFiles(under, over map[string]any) map[string]any {
+	out := maps.Clone(under)
+	for k, v := range over {
+		if inner, ok := v.(map[string]any); ok {
+			if below, ok := out[k].(map[string]any); ok {
+				out[k] = mergeFiles(below, inner)
+				continue
+			}
+		}
+		out[k] = v
+	}
+	return out
+}
+
+// coalesce lays values over a chart's defaults (Helm,
+// pkg/chart/common/util/coalesce.go): null removes a default, and of a mapping and
+// something else the user's counts.
+func coalesce(defaults, user map[string]any) map[string]any {
+	out := maps.Clone(user)
+	for k, standard := range defaults {
+		value, given := out[k]
+		below, isMap := standard.(map[string]any)
+		switch above, both := value.(map[string]any); {
+		case !given:
+			out[k] = standard
+		case value == nil:
+			delete(out, k)
+		case both && isMap:
+			out[k] = coalesce(below, above)
+		}
+	}
+	return out
+}
+
+// environmentOf returns what extraEnv gives the agent in clear.
+func environmentOf(extra any) map[string]string {
+	environment := map[string]string{}
+	list, _ := extra.([]any)
+	for _, item := range list {
+		variable, _ := item.(map[string]any)
+		name, _ := variable["name"].(string)
+		value, ok := variable["value"].(string)
+		if name != "" && ok {
+			environment[name] = value
+		}
+	}
+	return environment
+}
+
+// cloudOf returns where Botkube Cloud is asked for the configuration, if the values
+// say so (helm/botkube/templates/_helpers.tpl, botkube.remoteConfigEnabled).
+func cloudOf(merged map[string]any) string {
+	config, _ := merged["config"].(map[string]any)
+	provider, _ := config["provider"].(map[string]any)
+	if identifier, _ := provider["identifier"].(string); identifier == "" {
+		return ""
+	}
+	endpoint, _ := provider["endpoint"].(string)
+	if endpoint == "" {
+		endpoint = "https://api.botkube.io/graphql"
+	}
+	return endpoint
+}
+
+func imageOf(merged map[string]any) string {
+	image, _ := merged["image"].(map[string]any)
+	var parts []string
+	for _, k := range []string{"registry", "repository"} {
+		if s, _ := image[k].(string); s != "" {
+			parts = append(parts, s)
+		}
+	}
+	tag, _ := image["tag"].(string)
+	if len(parts) == 0 || tag == "" {
+		return ""
+	}
+	return strings.Join(parts, "/") + ":" + tag
+}
+
+// sortedKeys returns the keys of a map, sorted.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,216 @@
+package chart
+
+import (
+	"encoding/base64"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+)
+
+func read(t *testing.T, version string, texts ...string) *Values {
+	t.Helper()
+	v, err := Read(version, files(texts))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func files(texts []string) []File {
+	var all []File
+	for _, text := range texts {
+		all = append(all, File{Name: "values.yaml", Data: []byte(text)})
+	}
+	return all
+}
+
+// started lists what an agent starts.
+func started(v *Values) string {
+	e := v.Config.Enabled("")
+	return strings.Join(append(agent.Keys(e.Executors), agent.Keys(e.Sources)...), " ")
+}
+
+const slack = "communications: {default-group: {socketSlack: {enabled: true}}}\n"
+
+func TestReadValues(t *testing.T) {
+	for name, test := range map[string]struct {
+		version string
+		texts   []string
+		want    string
+	}{
+		"defaults of the chart": {"v1.14.0", []string{"{}"}, ""},
+		"empty file":            {"v1.14.0", []string{""}, ""},
+		"a platform is enabled": {"v1.14.0", []string{slack}, "botkubeExtra/helm botkube/kubernetes"},
+		"in an older version":   {"v1.8.0", []string{slack}, "botkube/kubernetes"},
+		"with a patch version":  {"v1.9.3", []string{slack}, "botkube/kubernetes"},
+		"YAML 1.1 is what Helm reads": {"v1.14.0", []string{slack, "executors: {k8s-default-tools: {botkube/kubectl: {enabled: yes}}}"},
+			"botkube/kubectl botkubeExtra/helm botkube/kubernetes"},
+		"a later file wins": {"v1.14.0", []string{slack, "communications: {default-group: {socketSlack: {enabled: false}}}"}, ""},
+		"lists are replaced": {"v1.14.0", []string{slack, "communications: {default-group: {socketSlack: {channels: {default: {bindings: {executors: [], sources: [k8s-err-events]}}}}}}"},
+			"botkube/kubernetes"},
+		"null removes a default": {"v1.14.0", []string{slack, "executors: {k8s-default-tools: null}"}, "botkube/kubernetes"},
+		"null removes a plugin":  {"v1.14.0", []string{slack, "executors: {k8s-default-tools: {botkubeExtra/helm: }}"}, "botkube/kubernetes"},
+		"null and then a value": {"v1.14.0", []string{slack, "executors: {k8s-default-tools: null}", "executors: {k8s-default-tools: {a/b: {enabled: true}}}"},
+			"a/b botkubeExtra/helm botkube/kubernetes"},
+		"an action binds": {"v1.14.0", []string{"actions: {show-logs-on-error: {enabled: true}}"}, "botkubeExtra/helm botkube/kubernetes"},
+		"the environment counts": {"v1.14.0", []string{"extraEnv: [{name: BOTKUBE_COMMUNICATIONS_DEFAULT-GROUP_SOCKET__SLACK_ENABLED, value: \"true\"}]"},
+			"botkubeExtra/helm botkube/kubernetes"},
+		"platforms of old agents": {"v1.8.0", []string{"communications: {default-group: {slack: {enabled: true}}}"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := started(read(t, test.version, test.texts...)); got != test.want {
+				t.Errorf("it starts %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestOldPlatforms(t *testing.T) {
+	v := read(t, "v1.8.0", "communications: {default-group: {slack: {enabled: true}}}")
+	if got := agent.Keys(v.Config.Enabled("v1.8.0").Sources); !reflect.DeepEqual(got, []string{"botkube/kubernetes"}) {
+		t.Errorf("with slack, an agent v1.8.0 starts %q", got)
+	}
+	if got := v.Config.Enabled("v1.9.0").Sources; len(got) > 0 {
+		t.Errorf("with slack, an agent v1.9.0 starts %q", got)
+	}
+}
+
+func TestRepositories(t *testing.T) {
+	for version, want := range map[string]map[string]string{
+		"v1.8.0": {"botkube": "https://github.com/kubeshop/botkube/releases/download/v1.8.0/plugins-index.yaml"},
+		"v1.14.0": {
+			"botkube":      "https://github.com/kubeshop/botkube/releases/download/v1.14.0/plugins-index.yaml",
+			"botkubeExtra": "https://github.com/kubeshop/botkube-plugins/releases/download/v1.14.0/plugins-index.yaml",
+		},
+	} {
+		got := map[string]string{}
+		for name, r := range read(t, version, "{}").Config.Plugins.Repositories {
+			got[name] = r.URL
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("the chart %s has the repositories %v", version, got)
+		}
+	}
+}
+
+// objectsOf is what a chart renders for an agent.
+func objectsOf(global, communications string) string {
+	indent := func(s string) string { return "    " + strings.ReplaceAll(strings.TrimSpace(s), "\n", "\n    ") }
+	return "# Source: botkube/templates/global-config.yaml\n---\napiVersion: v1\nkind: ConfigMap\ndata:\n  global_config.yaml: |\n" + indent(global) +
+		"\n---\n# nothing\n---\napiVersion: v1\nkind: Secret\nstringData:\n  comm_config.yaml: |\n" + indent(communications) + "\n"
+}
+
+const (
+	global         = "executors:\n  g:\n    botkube/kubectl: {enabled: true}\nplugins:\n  cacheDir: /plugins\n"
+	communications = "communications:\n  c:\n    discord:\n      enabled: true\n      channels: {x: {id: '1', bindings: {executors: [g]}}}\n"
+)
+
+func TestReadObjects(t *testing.T) {
+	encoded := base64.StdEncoding.EncodeToString([]byte(communications))
+	for name, texts := range map[string][]string{
+		"helm template": {objectsOf(global, communications)},
+		"a list": {"apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: ConfigMap\n  data: {global_config.yaml: " + quoted(global) +
+			"}\n- apiVersion: v1\n  kind: Secret\n  data: {comm_config.yaml: " + encoded + "}\n"},
+		"two files": {"apiVersion: v1\nkind: Secret\ndata: {comm_config.yaml: " + encoded + ", other: '%%%'}\n",
+			"apiVersion: v1\nkind: ConfigMap\ndata: {global_config.yaml: " + quoted(global) + "}\n"},
+	} {
+		v := read(t, "", texts...)
+		if got := started(v); got != "botkube/kubectl" || v.Config.Plugins.CacheDir != "/plugins" || v.Merged != nil {
+			t.Errorf("%s: it starts %q with its cache in %s", name, got, v.Config.Plugins.CacheDir)
+		}
+	}
+	state := "---\napiVersion: v1\nkind: ConfigMap\ndata:\n  _runtime_state.yaml: |\n    actions: {a: {enabled: true}}\n"
+	withAction := global + "actions: {a: {enabled: false, bindings: {executors: [h]}}}\nsources: {}\n"
+	withAction = strings.Replace(withAction, "executors:\n", "executors:\n  h: {x/y: {enabled: true}}\n", 1)
+	if got := started(read(t, "", state+objectsOf(withAction, communications))); got != "botkube/kubectl x/y" {
+		t.Errorf("with the state that the agent kept it starts %q", got)
+	}
+	deployment := "---\napiVersion: apps/v1\nkind: Deployment\nspec: {template: {spec: {containers: [{image: a/b:c, env: [" +
+		"{name: BOTKUBE_CONFIG_PATHS, value: x}, {name: BOTKUBE_PLUGINS_CACHE__DIR, value: /elsewhere}, {name: TOKEN, valueFrom: {}}]}]}}}\n"
+	if v := read(t, "", objectsOf(global, communications)+deployment); v.Config.Plugins.CacheDir != "/elsewhere" || v.Image != "a/b:c" {
+		t.Errorf("of the Deployment, there is %q and %q", v.Config.Plugins.CacheDir, v.Image)
+	}
+}
+
+func quoted(s string) string { return `"` + strings.ReplaceAll(s, "\n", `\n`) + `"` }
+
+func TestSecretBesideValues(t *testing.T) {
+	values := "existingCommunicationsSecretName: platforms\nexecutors: {g: {a/b: {enabled: true}}}\n"
+	_, err := Read("v1.14.0", files([]string{values}))
+	if missing, ok := errors.AsType[*MissingSecret](err); !ok || missing.Name != "platforms" {
+		t.Fatalf("without the Secret: %v", err)
+	}
+	secret := "apiVersion: v1\nkind: Secret\nstringData: {comm_config.yaml: " + quoted(communications) + "}\n"
+	if got := started(read(t, "v1.14.0", values, secret)); got != "a/b" {
+		t.Errorf("with the Secret it starts %q", got)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for name, test := range map[string]struct {
+		version string
+		texts   []string
+		want    string
+	}{
+		"no version":            {"", []string{"{}"}, "version is not known"},
+		"a version before":      {"v0.18.0", []string{"{}"}, "known from v1.0.0 on"},
+		"no YAML":               {"v1.14.0", []string{"a: [b"}, "values.yaml"},
+		"no mapping":            {"v1.14.0", []string{"- a"}, "not a mapping"},
+		"a word for a number":   {"v1.14.0", []string{"executors: {g: {a/b: {enabled: perhaps}}}"}, "would refuse"},
+		"objects and values":    {"v1.14.0", []string{objectsOf(global, communications), "a: b"}, "cannot be told"},
+		"values among objects":  {"v1.14.0", []string{objectsOf(global, communications) + "---\na: b\n"}, "files of their own"},
+		"twice":                 {"", []string{objectsOf(global, communications), objectsOf(global, communications)}, "twice"},
+		"no platforms":          {"", []string{"apiVersion: v1\nkind: ConfigMap\ndata: {global_config.yaml: \"a: b\"}\n"}, "comm_config.yaml"},
+		"garbled configuration": {"", []string{"apiVersion: v1\nkind: ConfigMap\ndata: {global_config.yaml: \"a: [\"}\n"}, "global_config.yaml"},
+		"too many values":       {"v1.14.0", []string{"a: [" + strings.Repeat("b,", maxMarks) + "]"}, "may have more"},
+		"too long":              {"v1.14.0", []string{"#" + strings.Repeat("x", agent.MaxConfig)}, "bytes"},
+	} {
+		_, err := Read(test.version, files(test.texts))
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", name, err, test.want)
+		}
+	}
+	_, err := Read("v1.14.0", files([]string{"communications: {g: {socketSlack: {enabled: s3cret}}}"}))
+	if err == nil || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("a value is shown: %v", err)
+	}
+}
+
+func TestCloud(t *testing.T) {
+	if v := read(t, "v1.14.0", "config: {provider: {identifier: x, apiKey: s3cret}}"); !v.Remote() || v.Cloud != "https://api.botkube.io/graphql" {
+		t.Errorf("Cloud is %q", v.Cloud)
+	}
+	if v := read(t, "v1.14.0", "config: {provider: {apiKey: s3cret}}"); v.Remote() {
+		t.Error("without an identifier, Cloud is asked")
+	}
+}
+
+func TestLaterVersion(t *testing.T) {
+	if v := read(t, "v1.15.0", slack); len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "v1.14.0") {
+		t.Errorf("of a later version's defaults: %q", v.Notes)
+	}
+	for _, version := range []string{"v1.14.0", "v1.14.7", "v1.14.1-rc.1", "v1.2.5"} {
+		if v := read(t, version, slack); len(v.Notes) > 0 {
+			t.Errorf("of %s: %q", version, v.Notes)
+		}
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add("v1.14.0", []byte(slack))
+	f.Add("", []byte(objectsOf(global, communications)))
+	f.Fuzz(func(t *testing.T, version string, data []byte) {
+		v, err := Read(version, []File{{"values.yaml", data}})
+		if err != nil {
+			return
+		}
+		v.Config.Enabled(version)
+		v.Config.Egress(version)
+		if _, err := v.Config.Templates(version); err != nil {
+			return
+		}
+	})
+}

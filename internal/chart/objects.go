@@ -1,0 +1,233 @@
+package chart
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+)
+
+// ErrNoVersion says that Helm values were given, but no version of the chart.
+var ErrNoVersion = errors.New("the values are laid over the defaults of the chart, and its version is not known")
+
+// Names of what the chart renders for the agent (helm/botkube/templates).
+const (
+	globalKey         = "global_config.yaml"
+	communicationsKey = "comm_config.yaml"
+)
+
+// maxObjects bounds the objects that are read: a chart renders some twenty.
+const maxObjects = 10000
+
+// objects are Kubernetes objects that hold an agent's configuration.
+type objects struct {
+	// keys are the documents that were found, and documents what is in them, the
+	// special ones last (internal/config/fs_provider.go, sortCfgFiles).
+	keys      []string
+	documents []map[string]any
+	special   []map[string]any
+	// environment is the container's.
+	environment map[string]string
+	image       string
+	cloud       string
+}
+
+func (o *objects) has(key string) bool {
+	for _, k := range o.keys {
+		if k == key {
+			return true
+		}
+	}
+	return false
+}
+
+// global reports whether the configuration as a whole was found.
+func (o *objects) global() bool { return o.has(globalKey) }
+
+// object is what matters of a Kubernetes object.
+type object struct {
+	APIVersion string            `yaml:"apiVersion"`
+	Kind       string            `yaml:"kind"`
+	Items      []object          `yaml:"items"`
+	Data       map[string]string `yaml:"data"`
+	StringData map[string]string `yaml:"stringData"`
+	Spec       struct {
+		Template struct {
+			Spec struct {
+				Containers []struct {
+					Image string     `yaml:"image"`
+					Env   []variable `yaml:"env"`
+				} `yaml:"containers"`
+			} `yaml:"spec"`
+		} `yaml:"template"`
+	} `yaml:"spec"`
+}
+
+type variable struct {
+	Name  string `yaml:"name"`
+	Value string `yaml:"value"`
+}
+
+// read takes what a file has of an agent's configuration, and reports whether it
+// is of Kubernetes objects rather than values.
+func (o *objects) read(f File) (bool, error) {
+	if n := agent.YAMLMarks(f.Data); n > maxMarks {
+		return false, fmt.Errorf("it may have more than the %d values that are read", maxMarks)
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(f.Data))
+	found := false
+	for n := 0; ; n++ {
+		var node yaml.Node
+		if err := decoder.Decode(&node); errors.Is(err, io.EOF) {
+			return found, nil
+		} else if err != nil && found {
+			return true, agent.YAMLError(err)
+		} else if err != nil {
+			return false, nil // what a values file has wrong, the reader of those says
+		}
+		if n == maxObjects {
+			return false, fmt.Errorf("it has more than the %d objects that are read", maxObjects)
+		}
+		if isEmpty(&node) {
+			continue
+		}
+		if !isObject(&node) {
+			if found || n > 0 {
+				return false, errors.New("it has several documents, not all of which are Kubernetes objects: give Helm values in files of their own")
+			}
+			continue
+		}
+		found = true
+		if err := o.take(&node); err != nil {
+			return true, err
+		}
+	}
+}
+
+// isEmpty reports whether there is nothing in a document but comments.
+func isEmpty(document *yaml.Node) bool {
+	return len(document.Content) == 0 || len(document.Content) == 1 && document.Content[0].Tag == "!!null"
+}
+
+// isObject reports whether a document is a Kubernetes object.
+func isObject(document *yaml.Node) bool {
+	var head struct {
+		APIVersion string `yaml:"apiVersion"`
+		Kind       string `yaml:"kind"`
+	}
+	return document.Decode(&head) == nil && head.APIVersion != "" && head.Kind != ""
+}
+
+func (o *objects) take(document *yaml.Node) error {
+	var head struct {
+		Kind  string      `yaml:"kind"`
+		Items []yaml.Node `yaml:"items"`
+	}
+	if err := document.Decode(&head); err != nil {
+		return agent.YAMLError(err)
+	}
+	switch head.Kind {
+	case "List", "ConfigMapList", "SecretList":
+		for i := range head.Items {
+			if err := o.take(&head.Items[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	case "ConfigMap", "Secret", "Deployment":
+		var obj object
+		if err := document.Decode(&obj); err != nil {
+			return agent.YAMLError(err)
+		}
+		return o.takeOne(obj)
+	}
+	return nil
+}
+
+func (o *objects) takeOne(obj object) error {
+	if obj.Kind == "Deployment" {
+		o.takeDeployment(obj)
+		return nil
+	}
+	for _, key := range sortedKeys(obj.Data) {
+		text := obj.Data[key]
+		if obj.Kind == "Secret" {
+			decoded, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+			if err != nil {
+				if key != communicationsKey {
+					continue
+				}
+				return fmt.Errorf("%s of the Secret is not base64", key)
+			}
+			text = string(decoded)
+		}
+		if err := o.takeDocument(key, text); err != nil {
+			return err
+		}
+	}
+	for _, key := range sortedKeys(obj.StringData) {
+		if err := o.takeDocument(key, obj.StringData[key]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeDocument takes a configuration document; files with an underscore in front
+// are the state that the agent keeps.
+func (o *objects) takeDocument(key, text string) error {
+	special := strings.HasPrefix(key, "_") && strings.HasSuffix(key, ".yaml")
+	if key != globalKey && key != communicationsKey && !special {
+		return nil
+	}
+	if o.has(key) {
+		return fmt.Errorf("%s stands in it, or in another file, twice: give the objects of one release", key)
+	}
+	document, err := agent.ParseConfig([]byte(text))
+	if err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	o.keys = append(o.keys, key)
+	switch {
+	case special:
+		o.special = append(o.special, document)
+	case key == globalKey:
+		o.documents = append([]map[string]any{document}, o.documents...)
+	default:
+		o.documents = append(o.documents, document)
+	}
+	return nil
+}
+
+// takeDeployment takes the environment of the agent's container, by the variable
+// that only it has.
+func (o *objects) takeDeployment(d object) {
+	for _, c := range d.Spec.Template.Spec.Containers {
+		environment := map[string]string{}
+		for _, v := range c.Env {
+			environment[v.Name] = v.Value
+		}
+		if _, is := environment["BOTKUBE_CONFIG_PATHS"]; !is && environment["CONFIG_PROVIDER_ENDPOINT"] == "" {
+			continue
+		}
+		o.environment, o.image = environment, c.Image
+		if environment["CONFIG_PROVIDER_IDENTIFIER"] != "" {
+			o.cloud = environment["CONFIG_PROVIDER_ENDPOINT"]
+		}
+	}
+}
+
+// values returns what the objects come to.
+func (o *objects) values() (*Values, error) {
+	if !o.has(communicationsKey) {
+		return nil, errors.New("there is the ConfigMap with the configuration, but not the Secret with the chat platforms (comm_config.yaml), without which nobody can tell which plugins are bound")
+	}
+	config, err := agent.ReadConfig(append(o.documents, o.special...), o.environment)
+	return &Values{Config: config, Cloud: o.cloud, Image: o.image}, err
+}

@@ -1,0 +1,145 @@
+package mirror
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/chart"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
+)
+
+// Configured is what values files have an agent do. It is printed as JSON for
+// machines.
+type Configured struct {
+	agent.Enablement
+	// Notes are what a person should know of how the files were read.
+	Notes  []string `json:"notes,omitempty"`
+	values *chart.Values
+}
+
+// readValues reads values files, for an agent of a version of the form v1.14.0 or
+// empty.
+func readValues(version string, names []string) (*Configured, error) {
+	var files []chart.File
+	for _, name := range names {
+		data, err := readSmall(name)
+		if err != nil {
+			return nil, fault.New(fault.Usage, "reading values: %w", err)
+		}
+		files = append(files, chart.File{Name: name, Data: data})
+	}
+	values, err := chart.Read(version, files)
+	if err != nil {
+		return nil, valuesError(err)
+	}
+	if values.Remote() {
+		return nil, fault.New(fault.Usage, "reading values: config.provider.identifier is set, so that the agent gets its configuration from Botkube Cloud at %s, and starts what that says", agent.Redact(values.Cloud)).
+			WithHint("an agent that makes no call to the outside has it empty, and is configured by its values; until then, name the plugins with --plugin")
+	}
+	return &Configured{Enablement: values.Config.Enabled(version), Notes: values.Notes, values: values}, nil
+}
+
+// readSmall reads a regular file of at most the size of a configuration.
+func readSmall(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if fi, err := f.Stat(); err != nil {
+		return nil, err
+	} else if fi.IsDir() {
+		return nil, fmt.Errorf("%s is a directory", name)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, agent.MaxConfig+1))
+	if err == nil && len(data) > agent.MaxConfig {
+		err = fmt.Errorf("%s has more than the %d bytes that are read", name, agent.MaxConfig)
+	}
+	return data, err
+}
+
+// valuesError adds the next step.
+func valuesError(err error) error {
+	wrapped := fault.New(fault.Usage, "reading values: %w", err)
+	if secret, ok := errors.AsType[*chart.MissingSecret](err); ok {
+		return wrapped.WithHint("give it too: kubectl get secret %s -o yaml > platforms.yaml, and --values platforms.yaml", secret.Name)
+	}
+	if errors.Is(err, chart.ErrNoVersion) {
+		return wrapped.WithHint("give it: --version v1.14.0; or give what helm template renders, which needs none")
+	}
+	return wrapped
+}
+
+// applyValues lets values files say what is mirrored: what an agent with them
+// starts, of the repositories that it takes them from.
+func applyValues(req *resolve.Request, sel Selection) (*Configured, error) {
+	c, err := readValues(req.Version, sel.Values)
+	if err != nil {
+		return nil, err
+	}
+	if len(c.Executors)+len(c.Sources)+len(sel.Plugins) == 0 {
+		return nil, fault.New(fault.Usage, "with these values, an agent starts no plugin%s", c.reasons()).
+			WithHint("enable a plugin, and bind its group to a channel of a platform that is enabled; or name plugins with --plugin")
+	}
+	s := &req.Selection
+	s.Plugins = slices.Clone(sel.Plugins)
+	if s.Executors, err = pluginKeys(agent.Executor, c.Executors); err != nil {
+		return nil, err
+	}
+	if s.Sources, err = pluginKeys(agent.Source, c.Sources); err != nil {
+		return nil, err
+	}
+	return c, c.applyRepositories(req)
+}
+
+// reasons lists what is left out.
+func (c *Configured) reasons() string {
+	var out strings.Builder
+	for _, l := range c.LeftOut {
+		fmt.Fprintf(&out, "\n  %s %s in group %s: %s", l.Type, l.Key, l.Group, l.Reason)
+	}
+	if out.Len() == 0 {
+		return ""
+	}
+	return ":" + out.String()
+}
+
+// pluginKeys parses the keys of plugins that an agent starts.
+func pluginKeys(t agent.PluginType, enabled []agent.EnabledPlugin) ([]agent.PluginKey, error) {
+	var keys []agent.PluginKey
+	for _, p := range enabled {
+		key, err := agent.ParsePluginKey(strings.TrimSuffix(p.Key, "@"))
+		if err != nil {
+			return nil, fault.New(fault.Usage, "the %s in group %s: %w", t, strings.Join(p.Groups, ", "), err).
+				WithHint("correct the key in the values: an agent refuses a configuration that has it")
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+// applyRepositories takes the repositories that are needed from the values, but for
+// those that are given otherwise.
+func (c *Configured) applyRepositories(req *resolve.Request) error {
+	configured := c.values.Config.Plugins.Repositories
+	for _, key := range slices.Concat(req.Selection.Executors, req.Selection.Sources, req.Selection.Plugins) {
+		name := key.Repository
+		if slices.ContainsFunc(req.Repositories, func(r agent.Repository) bool { return r.Name == name }) {
+			continue
+		}
+		r, found := configured[name]
+		if !found || r.URL == "" {
+			return fault.New(fault.Usage, "plugin %s: %w", key, index.Unknown("repository", name, c.values.Config.RepositoryNames())).
+				WithHint("configure plugins.repositories.%s.url in the values, or give --repository %s=URL", name, name)
+		}
+		req.Repositories = append(req.Repositories, agent.Repository{Name: name, URL: r.URL})
+	}
+	return nil
+}
