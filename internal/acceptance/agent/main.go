@@ -1,7 +1,8 @@
 // Command agent is the Botkube agent reduced to what reads the cache directory: it starts the real plugin
 // manager, asks every enabled plugin one question, and reports what it heard.
 //
-// It reads a Config as JSON from standard input and writes a Report as JSON to standard output; the manager's
+// With the argument enabled it only says which plugins each of the configurations on standard input has it start.
+// Otherwise it reads a Config as JSON from standard input and writes a Report as JSON to standard output; the manager's
 // log goes to standard error. The exit code is 0 whenever a report was written, also when the manager did not start.
 package main
 
@@ -54,7 +55,11 @@ func main() {
 	stdout := os.Stdout
 	// The manager gives plugins loggers that write to standard output, which is the report's alone.
 	os.Stdout = os.Stderr
-	if err := run(stdout); err != nil {
+	carryOut := run
+	if len(os.Args) > 1 && os.Args[1] == "enabled" {
+		carryOut = func(stdout io.Writer) error { return enabled(os.Stdin, stdout) }
+	}
+	if err := carryOut(stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -1,0 +1,351 @@
+//go:build linux
+
+package acceptance
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+	helmchart "helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/cli/values"
+	"helm.sh/helm/v3/pkg/engine"
+	"helm.sh/helm/v3/pkg/getter"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/chart"
+)
+
+// configuration and enabledPlugins are what program agent reads and writes.
+type configuration struct {
+	Documents   [][]byte          `json:"documents"`
+	Environment map[string]string `json:"environment"`
+}
+
+type enabledPlugins struct {
+	Error     string   `json:"error"`
+	Executors []string `json:"executors"`
+	Sources   []string `json:"sources"`
+}
+
+// loadBotkubeChart reads Botkube's real chart, which is in the module of the agent.
+var loadBotkubeChart = sync.OnceValues(func() (*helmchart.Chart, error) {
+	cmd := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/kubeshop/botkube")
+	cmd.Dir = "agent"
+	dir, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("looking for the chart: %w", err)
+	}
+	return loader.LoadDir(filepath.Join(strings.TrimSpace(string(dir)), "helm", "botkube"))
+})
+
+// renderChart has Helm render Botkube's chart with values files, as helm template -f … does. It returns the objects
+// by their template.
+func renderChart(t *testing.T, files ...[]byte) map[string]string {
+	t.Helper()
+	c, err := loadBotkubeChart()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	var options values.Options
+	for i, data := range files {
+		name := filepath.Join(dir, fmt.Sprintf("%d.yaml", i))
+		writeFile(t, name, data)
+		options.ValueFiles = append(options.ValueFiles, name)
+	}
+	merged, err := options.MergeValues(getter.Providers{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := chartutil.ToRenderValues(c, merged, chartutil.ReleaseOptions{Name: "botkube", Namespace: "botkube"}, chartutil.DefaultCapabilities)
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects, err := engine.Render(c, all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+// configurationOf takes out of rendered objects what the agent's container sees.
+func configurationOf(t *testing.T, objects map[string]string) configuration {
+	t.Helper()
+	found := map[string]string{}
+	c := configuration{Environment: map[string]string{}}
+	for _, name := range slices.Sorted(maps.Keys(objects)) {
+		decoder := yaml.NewDecoder(strings.NewReader(objects[name]))
+		for {
+			var o struct {
+				Kind             string
+				Data, StringData map[string]string `yaml:",omitempty"`
+				String           map[string]string `yaml:"stringData"`
+				Spec             struct {
+					Template struct {
+						Spec struct {
+							Containers []struct {
+								Env []struct{ Name, Value string }
+							}
+						}
+					}
+				}
+			}
+			if decoder.Decode(&o) != nil {
+				break
+			}
+			maps.Copy(found, o.Data)
+			maps.Copy(found, o.String)
+			for _, container := range o.Spec.Template.Spec.Containers {
+				for _, v := range container.Env {
+					c.Environment[v.Name] = v.Value
+				}
+			}
+		}
+	}
+	for _, path := range strings.Split(c.Environment["BOTKUBE_CONFIG_PATHS"], ",") {
+		text, ok := found[filepath.Base(path)]
+		if !ok {
+			t.Fatalf("the agent would read %s, which nothing renders", path)
+		}
+		c.Documents = append(c.Documents, []byte(text))
+	}
+	return c
+}
+
+// askCollector has the agent say which plugins it starts with each configuration.
+func askCollector(t *testing.T, configurations []configuration) []enabledPlugins {
+	t.Helper()
+	var in bytes.Buffer
+	for _, c := range configurations {
+		check(t, json.NewEncoder(&in).Encode(c))
+	}
+	cmd := exec.Command(agentProgram(t), "enabled")
+	cmd.Stdin = &in
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answers []enabledPlugins
+	for decoder := json.NewDecoder(bytes.NewReader(out)); decoder.More(); {
+		var a enabledPlugins
+		check(t, decoder.Decode(&a))
+		answers = append(answers, a)
+	}
+	if len(answers) != len(configurations) {
+		t.Fatalf("of %d configurations, the agent answered %d", len(configurations), len(answers))
+	}
+	return answers
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestEnabledAsCollector generates values files, has Helm render Botkube's chart with them and Botkube's own code
+// say what it starts, and compares that with what we read out of the values, and out of what was rendered.
+func TestEnabledAsCollector(t *testing.T) {
+	t.Parallel()
+	const tries = 100
+	random := rand.New(rand.NewPCG(5, 14))
+	var files [][]chart.File
+	var configurations []configuration
+	var rendered []chart.File
+	for range tries {
+		var given []chart.File
+		var data [][]byte
+		for i := range 1 + random.IntN(3) {
+			text, err := yaml.Marshal(randomValues(random))
+			check(t, err)
+			given = append(given, chart.File{Name: fmt.Sprintf("%d.yaml", i), Data: text})
+			data = append(data, text)
+		}
+		objects := renderChart(t, data...)
+		files = append(files, given)
+		configurations = append(configurations, configurationOf(t, objects))
+		var all strings.Builder
+		for _, name := range slices.Sorted(maps.Keys(objects)) {
+			fmt.Fprintf(&all, "---\n# Source: %s\n%s\n", name, objects[name])
+		}
+		rendered = append(rendered, chart.File{Name: "rendered.yaml", Data: []byte(all.String())})
+	}
+	taken, plugins := 0, 0
+	for i, want := range askCollector(t, configurations) {
+		ofValues, err := chart.Read(Version, files[i])
+		ofObjects, errObjects := chart.Read("", rendered[i:i+1])
+		if want.Error != "" {
+			continue // of a configuration that the agent refuses, nothing is said here
+		}
+		taken++
+		plugins += len(want.Executors) + len(want.Sources)
+		if err != nil || errObjects != nil {
+			t.Fatalf("what the agent takes is refused: %v, %v\n%s", err, errObjects, files[i][0].Data)
+		}
+		for what, v := range map[string]*chart.Values{"values": ofValues, "rendered objects": ofObjects} {
+			e := v.Config.Enabled("")
+			executors, sources := agent.Keys(e.Executors), agent.Keys(e.Sources)
+			if !slices.Equal(executors, want.Executors) || !slices.Equal(sources, want.Sources) {
+				t.Errorf("of %s we read %v and %v, but the agent starts %v and %v", what, executors, sources, want.Executors, want.Sources)
+				for _, f := range files[i] {
+					t.Logf("%s:\n%s", f.Name, f.Data)
+				}
+			}
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	if taken < tries/3 || plugins < tries {
+		t.Errorf("of %d configurations the agent took %d, with %d plugins: the test says little", tries, taken, plugins)
+	}
+	t.Logf("%d of %d configurations were taken, with %d plugins", taken, tries, plugins)
+}
+
+// randomValues are values that enable, disable, bind and take away at random.
+func randomValues(r *rand.Rand) map[string]any {
+	groups := []string{"k8s-default-tools", "one", "two"}
+	sourceGroups := []string{"k8s-err-events", "k8s-recommendation-events", "three", "four"}
+	v := map[string]any{"executors": map[string]any{}, "sources": map[string]any{}}
+	for _, of := range []struct {
+		section string
+		groups  []string
+		plugins []string
+	}{
+		{"executors", groups, []string{"botkube/kubectl", "botkubeExtra/helm", "x/tool@v1.2.0"}},
+		{"sources", sourceGroups, []string{"botkube/kubernetes", "x/prometheus", "x/kept@"}},
+	} {
+		section := v[of.section].(map[string]any)
+		for _, g := range of.groups {
+			group := map[string]any{"displayName": g}
+			for _, p := range of.plugins {
+				if r.IntN(2) == 0 {
+					group[p] = map[string]any{"enabled": randomTruth(r), "context": rights}
+				}
+				if r.IntN(12) == 0 {
+					group[p] = nil // takes away what the chart, or a file before, has
+				}
+			}
+			section[g] = group
+		}
+	}
+	v["communications"] = map[string]any{"default-group": randomPlatforms(r, groups, sourceGroups)}
+	v["actions"] = map[string]any{"mine": map[string]any{"enabled": randomTruth(r), "command": "x", "bindings": randomBindings(r, groups, sourceGroups)}}
+	if r.IntN(6) == 0 {
+		v["extraEnv"] = []any{map[string]any{"name": "BOTKUBE_ACTIONS_MINE_ENABLED", "value": fmt.Sprint(r.IntN(2) == 0)}}
+	}
+	return v
+}
+
+// rights are those of the chart's own plugins: the agent refuses to bind the same plugin with different ones.
+var rights = map[string]any{"rbac": map[string]any{"group": map[string]any{
+	"type": "Static", "prefix": "", "static": map[string]any{"values": []string{"botkube-plugins-default"}},
+}}}
+
+// randomTruth is true or false, in the ways in which the agent takes it.
+func randomTruth(r *rand.Rand) any {
+	return []any{true, true, true, false, "true", "false", 1, 0, "T"}[r.IntN(9)]
+}
+
+func randomBindings(r *rand.Rand, executors, sources []string) map[string]any {
+	some := func(of []string) any {
+		var picked []string
+		for _, g := range of {
+			if r.IntN(3) == 0 {
+				picked = append(picked, g)
+			}
+		}
+		if r.IntN(8) == 0 {
+			return strings.Join(picked, ",")
+		}
+		return picked
+	}
+	return map[string]any{"executors": some(executors), "sources": some(sources)}
+}
+
+func randomPlatforms(r *rand.Rand, executors, sources []string) map[string]any {
+	channels := func(id string) map[string]any {
+		return map[string]any{"default": map[string]any{"name": "general", "id": id, "bindings": randomBindings(r, executors, sources)}}
+	}
+	sink := func() map[string]any {
+		return map[string]any{"sources": randomBindings(r, nil, sources)["sources"]}
+	}
+	all := map[string]map[string]any{
+		"socketSlack":   {"botToken": "xoxb-1", "appToken": "xapp-1", "channels": channels("")},
+		"cloudSlack":    {"token": "x", "channels": channels("")},
+		"mattermost":    {"url": "https://chat.example.com", "token": "x", "team": "x", "channels": channels("")},
+		"discord":       {"token": "x", "botID": "1", "channels": channels("123456789012345678")},
+		"cloudTeams":    {"botName": "x", "teams": []any{map[string]any{"id": "x", "channels": channels("x")}}},
+		"webhook":       {"url": "https://hook.example.com", "bindings": sink()},
+		"elasticsearch": {"server": "x", "indices": map[string]any{"i": map[string]any{"name": "i", "bindings": sink()}}},
+		"pagerDuty":     {"integrationKey": "x", "bindings": sink()},
+	}
+	v := map[string]any{}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if r.IntN(3) == 0 {
+			continue
+		}
+		all[name]["enabled"] = r.IntN(3) == 0
+		if r.IntN(4) == 0 {
+			all[name] = map[string]any{"enabled": r.IntN(2) == 0}
+		}
+		v[name] = all[name]
+	}
+	return v
+}
+
+// TestChartDefaults compares what we know of the chart's own values with the chart.
+func TestChartDefaults(t *testing.T) {
+	t.Parallel()
+	c, err := loadBotkubeChart()
+	check(t, err)
+	known, note, err := chart.Defaults(Version)
+	if err != nil || note != "" {
+		t.Fatal(err, note)
+	}
+	wantWithin(t, "", known, c.Values)
+	all, err := yaml.Marshal(c.Values)
+	check(t, err)
+	// All of the chart's values, laid over what we know of them, are no other configuration than those.
+	ours, err := chart.Read(Version, []chart.File{{Name: "ours", Data: []byte("{}")}})
+	check(t, err)
+	theirs, err := chart.Read(Version, []chart.File{{Name: "theirs", Data: all}})
+	check(t, err)
+	left := func(v *chart.Values) string { return fmt.Sprint(v.Config.Enabled(""), v.Config.Egress("")) }
+	if left(ours) != left(theirs) {
+		t.Errorf("of what we know follows\n%s\nof the chart itself\n%s", left(ours), left(theirs))
+	}
+}
+
+// wantWithin wants each value that we know to be the chart's.
+func wantWithin(t *testing.T, at string, known, real any) {
+	t.Helper()
+	m, ok := known.(map[string]any)
+	if !ok {
+		if a, b := fmt.Sprint(known), fmt.Sprint(real); a != b {
+			t.Errorf("%s is %s, not %s", at, b, a)
+		}
+		return
+	}
+	inner, ok := real.(map[string]any)
+	if !ok {
+		t.Errorf("the chart has no mapping at %s", at)
+		return
+	}
+	for k, v := range m {
+		wantWithin(t, at+"."+k, v, inner[k])
+	}
+}
