@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
@@ -32,10 +33,14 @@ With --against, what is there must also be what a lock from elsewhere pins: a
 lock file, or another mirror. Against a bundle, every file of a directory is made
 again of its upstream file and compared.
 
+With --values, an agent with these Helm values must find all that it starts in the
+mirror, and make no call that a value would stop.
+
 The exit code is 0 if all is well, 4 if something is damaged, is there unasked or
-differs, and 5 if something is only missing.`,
+differs, and 5 if something is only missing, or set otherwise in the values.`,
 		Example: `  botkube-mirror verify bundle.tar
   botkube-mirror verify /mnt/plugins --against plugins.lock.json
+  botkube-mirror verify /mnt/plugins --values values.yaml --values offline.yaml
   botkube-mirror verify docker://registry.example.com/mirror/botkube-plugins:v1.14.0 --format json`,
 		Args: exactArgs("TARGET"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -58,6 +63,8 @@ differs, and 5 if something is only missing.`,
 		},
 	}
 	c.Flags().StringVar(&o.Against, "against", "", "`LOCK` that the mirror must be that of: a lock file, or another mirror")
+	c.Flags().StringArrayVar(&o.Values, "values", nil, "values `FILE` of Botkube's Helm chart, or objects that it rendered: whether an agent with these would start from the mirror alone, and whom it would call; repeatable, later ones over earlier")
+	c.Flags().StringVar(&o.Version, "version", "", "version of the chart that the values are for, where the mirror does not say")
 	c.Flags().BoolVar(&o.Unpack, "unpack", false, "unpack the archives of a bundle as well, as a directory for the agent needs them; this takes longer")
 	reg.register(c)
 	transfer.register(c)
@@ -88,6 +95,7 @@ func verifySummary(v *mirror.Verification, verbose bool) string {
 	writeFiles(&out, v, verbose)
 	writeAgents(&out, v.Agents)
 	writeAgainst(&out, v)
+	writeCheckedValues(&out, v.Values)
 	for _, n := range v.Notes {
 		fmt.Fprintf(&out, "note: %s\n", oneLine(n))
 	}
@@ -167,6 +175,39 @@ func writeAgents(out *strings.Builder, agents []audit.Outlook) {
 		for _, f := range o.Failures {
 			fmt.Fprintf(out, "  it would not start %s\n", oneLine(f))
 		}
+	}
+}
+
+// writeCheckedValues says what an agent with the values would do.
+func writeCheckedValues(out *strings.Builder, c *mirror.CheckedValues) {
+	if c == nil {
+		return
+	}
+	fmt.Fprintf(out, "an agent with these values starts %s and %s\n", count(len(c.Executors), "executor"), count(len(c.Sources), "source"))
+	for _, of := range []struct {
+		kind    string
+		plugins []agent.EnabledPlugin
+	}{{"executor", c.Executors}, {"source", c.Sources}} {
+		for _, p := range of.plugins {
+			fmt.Fprintf(out, "  %s %s (%s)\n", of.kind, tameName(p.Key), tameName(strings.Join(p.Groups, ", ")))
+		}
+	}
+	writeConfigured(out, c.Configured)
+	for _, e := range c.Egress {
+		who, note := "it calls", ""
+		if e.ByNode {
+			who = "its node calls"
+		}
+		switch {
+		case e.InCluster:
+			note = ", within the cluster"
+		case e.Stop != "":
+			note = "; what stops it: " + e.Stop
+		}
+		fmt.Fprintf(out, "%s %s for %s (%s)%s\n", who, tameName(e.Destination), tameName(e.Purpose), tameName(e.Setting), tameName(note))
+	}
+	if c.Alone {
+		out.WriteString("it starts from the mirror alone\n")
 	}
 }
 

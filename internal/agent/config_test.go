@@ -93,7 +93,7 @@ func TestReadConfig(t *testing.T) {
 		"BOTKUBE_PLUGINS_CACHE__DIR":         "/from/environment",
 		"BOTKUBE_SETTINGS_UPGRADE__NOTIFIER": "true",
 		"ANALYTICS_DISABLE":                  "true",
-	}, "plugins: {cacheDir: /one, repositories: {a: {url: u, headers: {k: v}}}}\nactions: {x: {enabled: true}}", "PLUGINS: {}\nactions: {x: {bindings: {sources: [s]}}}\nanalytics: {disable: false}")
+	}, "plugins: {cacheDir: /one, repositories: {a: {url: u, headers: {k: v}}}}\nactions: {x: {enabled: true}}", "actions: {x: {bindings: {sources: [s]}}}\nanalytics: {disable: false}")
 	if c.Plugins.CacheDir != "/from/environment" || !c.Settings.UpgradeNotifier || c.Analytics.Disable {
 		t.Errorf("the environment is not what counts: %+v", c)
 	}
@@ -137,9 +137,9 @@ func TestConfigRefused(t *testing.T) {
 func TestEgress(t *testing.T) {
 	c := config(t, nil, everything, "analytics: {disable: true}\nsettings: {upgradeNotifier: true}")
 	want := []Egress{
-		{"https://api.github.com", "the check for a newer version", "settings.upgradeNotifier", "settings.upgradeNotifier: false", false},
-		{"https://chat.example.com", "Mattermost", "communications.c.mattermost.enabled", "", false},
-		{"http://hook.tools.svc:8080", "a webhook", "communications.c.webhook.enabled", "", true},
+		{"https://api.github.com", "the check for a newer version", "settings.upgradeNotifier", "settings.upgradeNotifier: false", false, false},
+		{"https://chat.example.com", "Mattermost", "communications.c.mattermost.enabled", "", false, false},
+		{"http://hook.tools.svc:8080", "a webhook", "communications.c.webhook.enabled", "", true, false},
 	}
 	if got := c.Egress(""); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v", got)

@@ -19,6 +19,8 @@ type Egress struct {
 	Stop string `json:"stop,omitempty"`
 	// InCluster says that the destination is by its name a service of the cluster.
 	InCluster bool `json:"inCluster,omitempty"`
+	// ByNode says that not the agent calls, but the node that it runs on.
+	ByNode bool `json:"byNode,omitempty"`
 }
 
 // Egress returns the calls that an agent makes while it runs: those that values

@@ -95,9 +95,18 @@ func (b *binding) whyNot(p ConfiguredPlugin) string {
 	case b == nil:
 		return "no channel, sink or action binds its group"
 	case !b.enabled:
-		return "its group is bound only by what is not enabled: " + strings.Join(b.disabled, ", ")
+		return "its group is bound only by what is not enabled: " + some(b.disabled)
 	}
 	return ""
+}
+
+// some lists the first few settings.
+func some(settings []string) string {
+	const most = 2
+	if len(settings) <= most+1 {
+		return strings.Join(settings, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(settings[:most], ", "), len(settings)-most)
 }
 
 // bound returns the groups that are bound, by their names.

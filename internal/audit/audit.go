@@ -81,7 +81,7 @@ type File struct {
 // Kind is what sort of problem there is.
 type Kind string
 
-// The kinds of problems. All but KindMissing are damage.
+// The kinds of problems. All but KindMissing and KindSetting are damage.
 const (
 	KindDamaged    Kind = "damaged"
 	KindMissing    Kind = "missing"
@@ -91,12 +91,16 @@ const (
 	KindIndex Kind = "index"
 	// KindDiffers is a difference from the lock that the mirror is compared with.
 	KindDiffers Kind = "differs"
+	// KindSetting is a value that has an agent call elsewhere, or look elsewhere
+	// than at the mirror. It is no damage.
+	KindSetting Kind = "setting"
 )
 
 // Problem is something that is wrong.
 type Problem struct {
 	Kind Kind `json:"kind"`
-	// Path is that of a file, or of what holds it; empty for the whole.
+	// Path is that of a file, of what holds it, or the name of a setting; empty for
+	// the whole.
 	Path string `json:"path,omitempty"`
 	// Detail says in words what is wrong.
 	Detail string `json:"detail"`
@@ -137,6 +141,7 @@ type Report struct {
 	files    []File
 	problems []Problem
 	outlooks []Outlook
+	grounds  []Ground
 	notes    []string
 	left     int
 }
@@ -158,11 +163,24 @@ func (r *Report) Fail(p Problem) {
 	r.problems = append(r.problems, p)
 }
 
-// Expect adds what an agent would do.
-func (r *Report) Expect(o Outlook) {
+// Expect adds what an agent would find, and so do.
+func (r *Report) Expect(g Ground) {
+	o := g.Predict()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.outlooks = append(r.outlooks, o)
+	r.grounds = append(r.grounds, g)
+}
+
+// Grounds returns what agents would find, in the order of versions and platforms.
+func (r *Report) Grounds() []Ground {
+	r.mu.Lock()
+	all := slices.Clone(r.grounds)
+	r.mu.Unlock()
+	slices.SortFunc(all, func(a, b Ground) int {
+		return cmp.Or(strings.Compare(a.Version, b.Version), agent.ComparePlatforms(a.Platform, b.Platform))
+	})
+	return all
 }
 
 // Leave counts files that were not looked at: what an earlier version left, and an
@@ -248,7 +266,7 @@ func (r *Report) Problems() []Problem {
 
 // rank is the place of a kind in the order of problems.
 func rank(k Kind) int {
-	return slices.Index([]Kind{KindDamaged, KindUnexpected, KindIndex, KindDiffers, KindMissing}, k)
+	return slices.Index([]Kind{KindDamaged, KindUnexpected, KindIndex, KindDiffers, KindSetting, KindMissing}, k)
 }
 
 // Outlooks returns what agents would do, in the order of versions and platforms.

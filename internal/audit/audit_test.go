@@ -108,8 +108,9 @@ func TestNotesAndOutlooks(t *testing.T) {
 	for _, text := range []string{"b", "a", "b"} {
 		r.Note(text)
 	}
-	for _, o := range []Outlook{{Platform: arm64, Version: "v2"}, {Platform: arm64, Version: "v1"}, {Platform: amd64, Version: "v2"}} {
-		r.Expect(o)
+	for _, g := range []Ground{{Platform: arm64, Version: "v2"}, {Platform: arm64, Version: "v1"}, {Platform: amd64, Version: "v2"}} {
+		g.Lock = new(lock.Lock)
+		r.Expect(g)
 	}
 	for range 2 {
 		if got := r.Notes(); !slices.Equal(got, []string{"a", "b"}) {
@@ -118,6 +119,11 @@ func TestNotesAndOutlooks(t *testing.T) {
 		var order []string
 		for _, o := range r.Outlooks() {
 			order = append(order, o.Version+" "+o.Platform.String())
+		}
+		for i, g := range r.Grounds() {
+			if got := g.Version + " " + g.Platform.String(); got != order[i] {
+				t.Errorf("ground %d is %s, not %s", i, got, order[i])
+			}
 		}
 		if !slices.Equal(order, []string{"v1 linux/arm64", "v2 linux/amd64", "v2 linux/arm64"}) {
 			t.Errorf("%q", order)

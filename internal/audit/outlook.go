@@ -38,13 +38,7 @@ func (g Ground) Predict() Outlook {
 	calls := map[string]bool{}
 	for _, k := range keys(g.Lock, g.Platform) {
 		o.Plugins++
-		p := agent.Prediction{Files: g.Files, Indexes: g.Indexes, Upstream: g.Upstream, URLs: g.URLs, Platform: g.Platform}
-		if k.kind == agent.Executor {
-			p.Executors = []string{k.key}
-		} else {
-			p.Sources = []string{k.key}
-		}
-		made, err := agent.Predict(p)
+		made, err := g.predict(k)
 		for _, c := range made {
 			call := Call{Kind: c.Kind, Plugin: k.key, Dependency: c.Dependency, URL: agent.Redact(c.URL), Because: g.because(c, k.key)}
 			// The index of a repository is downloaded once, whoever needs it.
@@ -70,6 +64,29 @@ func (g Ground) Predict() Outlook {
 		return cmp.Or(strings.Compare(a.Plugin, b.Plugin), strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Dependency, b.Dependency), strings.Compare(a.URL, b.URL))
 	})
 	return o
+}
+
+// predict says what the agent would do with one plugin.
+func (g Ground) predict(k enabled) ([]agent.Call, error) {
+	p := agent.Prediction{Files: g.Files, Indexes: g.Indexes, Upstream: g.Upstream, URLs: g.URLs, Platform: g.Platform}
+	if k.kind == agent.Executor {
+		p.Executors = []string{k.key}
+	} else {
+		p.Sources = []string{k.key}
+	}
+	return agent.Predict(p)
+}
+
+// PredictOne says what an agent would do with one plugin, by its key in a
+// configuration: the downloads from elsewhere, and why it would not start.
+func (g Ground) PredictOne(t agent.PluginType, key string) (external []Call, err error) {
+	made, err := g.predict(enabled{t, key})
+	for _, c := range made {
+		if !g.Within(c.URL) {
+			external = append(external, Call{Kind: c.Kind, Plugin: key, Dependency: c.Dependency, URL: agent.Redact(c.URL), Because: g.because(c, key)})
+		}
+	}
+	return external, err
 }
 
 // because says why the agent makes a call.

@@ -188,6 +188,13 @@ func TestCloud(t *testing.T) {
 	}
 }
 
+func TestNewest(t *testing.T) {
+	known, err := knownDefaults()
+	if err != nil || tag(known[len(known)-1]) != Newest {
+		t.Errorf("the newest is %v, %v", known, err)
+	}
+}
+
 func TestLaterVersion(t *testing.T) {
 	if v := read(t, "v1.15.0", slack); len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "v1.14.0") {
 		t.Errorf("of a later version's defaults: %q", v.Notes)

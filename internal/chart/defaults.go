@@ -18,6 +18,9 @@ import (
 //go:embed defaults/*.yaml
 var defaults embed.FS
 
+// Newest is the newest version whose defaults are known.
+const Newest = "v1.14.0"
+
 // Defaults returns the chart's own values for a version of the form v1.14.0, as far
 // as they decide anything here. The note says if they are those of another version.
 func Defaults(v string) (values map[string]any, note string, err error) {

@@ -33,6 +33,11 @@ type VerifyOptions struct {
 	// Unpack has the archives of a bundle unpacked too, as an agent's directory
 	// needs them.
 	Unpack bool
+	// Values are as in [Selection]: whether an agent with these would start from
+	// the target alone.
+	Values []string
+	// Version is that of the chart that the values are for, where the lock has none.
+	Version string
 	// ToolVersion is that of this program.
 	ToolVersion string
 }
@@ -66,6 +71,8 @@ type Verification struct {
 	Agents []audit.Outlook `json:"agents"`
 	// Against is what the target was compared with.
 	Against *Against `json:"against,omitempty"`
+	// Values is what an agent with given values would do.
+	Values *CheckedValues `json:"values,omitempty"`
 	// Unverified counts the files of earlier versions that were not looked at.
 	Unverified int      `json:"unverified,omitempty"`
 	Notes      []string `json:"notes,omitempty"`
@@ -103,17 +110,21 @@ func (v *Verification) Failure() error {
 	kind := fault.Incomplete
 	for _, p := range v.Problems {
 		counts[p.Kind]++
-		if p.Kind != audit.KindMissing {
+		if p.Kind != audit.KindMissing && p.Kind != audit.KindSetting {
 			kind = fault.Integrity
 		}
 	}
 	var parts []string
-	for _, k := range []audit.Kind{audit.KindDamaged, audit.KindMissing, audit.KindUnexpected, audit.KindIndex, audit.KindDiffers} {
+	for _, k := range []audit.Kind{audit.KindDamaged, audit.KindMissing, audit.KindUnexpected, audit.KindIndex, audit.KindDiffers, audit.KindSetting} {
 		if n := counts[k]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, problemNames[k]))
 		}
 	}
-	return fault.New(kind, "%s is not intact: %s", v.name(), strings.Join(parts, ", ")).WithHint("%s", v.remedy(counts))
+	found := "is not intact"
+	if v.Values != nil && len(v.Problems) == v.Values.problems {
+		found = "is intact, but an agent with these values would not start from it alone"
+	}
+	return fault.New(kind, "%s %s: %s", v.name(), found, strings.Join(parts, ", ")).WithHint("%s", v.remedy(counts))
 }
 
 // Altered reports whether a file is not what is made again of its upstream files.
@@ -123,7 +134,7 @@ func (v *Verification) Altered() bool {
 
 var problemNames = map[audit.Kind]string{
 	audit.KindDamaged: "damaged", audit.KindMissing: "missing", audit.KindUnexpected: "unexpected",
-	audit.KindIndex: "wrong in an index", audit.KindDiffers: "different from what it is compared with",
+	audit.KindSetting: "wrong in the values", audit.KindIndex: "wrong in an index", audit.KindDiffers: "different from what it is compared with",
 }
 
 func (v *Verification) name() string {
@@ -137,6 +148,9 @@ func (v *Verification) name() string {
 func (v *Verification) remedy(counts map[audit.Kind]int) string {
 	if v.Altered() {
 		return "what is written beside these files agrees with them, or is gone, and yet they are not what was carried over: find out who altered them before anything runs them\n" + v.rewrite()
+	}
+	if v.Values != nil && len(v.Problems) == v.Values.problems {
+		return v.Values.remedy(v.Target)
 	}
 	if v.Against != nil && len(v.Problems) == len(v.Against.Differences) {
 		return "it is whole, but another mirror than that of the lock: name the right lock, or get the right mirror"
@@ -183,6 +197,9 @@ func (s *Session) Verify(ctx context.Context, o VerifyOptions) (*Verification, e
 	v := &verifying{Session: s, options: o, result: &Verification{
 		Tool: Tool{"botkube-mirror", o.ToolVersion}, Target: o.Target, Platforms: []agent.Platform{},
 	}}
+	if err := v.tryValues(); err != nil {
+		return nil, err
+	}
 	other, err := v.other(ctx)
 	if err != nil {
 		return nil, err
@@ -191,6 +208,9 @@ func (s *Session) Verify(ctx context.Context, o VerifyOptions) (*Verification, e
 		return nil, err
 	}
 	if err := v.against(ctx, other); err != nil {
+		return nil, err
+	}
+	if err := v.values(); err != nil {
 		return nil, err
 	}
 	return v.finish()

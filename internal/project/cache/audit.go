@@ -450,5 +450,5 @@ func (c *comparison) predict() {
 			g.Indexes[r.Name] = f.Data
 		}
 	}
-	c.report.Expect(g.Predict())
+	c.report.Expect(g)
 }

@@ -328,7 +328,7 @@ func (a *auditor) indexes(s *state, sums map[string]lock.SHA256, v *Audited) err
 		}
 	}
 	for _, p := range s.lock.Platforms {
-		a.report.Expect(a.predict(s, p, served, v.BaseURL))
+		a.report.Expect(a.ground(s, p, served, v.BaseURL))
 	}
 	return nil
 }
@@ -352,8 +352,8 @@ func baseURLIn(index []byte) string {
 	return ""
 }
 
-// predict says what an agent with an empty cache would do that knows the site only.
-func (a *auditor) predict(s *state, p agent.Platform, served map[string][]byte, base string) audit.Outlook {
+// ground is what an agent with an empty cache finds that knows the site only.
+func (a *auditor) ground(s *state, p agent.Platform, served map[string][]byte, base string) audit.Ground {
 	g := audit.Ground{
 		Platform: p, Lock: s.lock, Upstream: served, URLs: map[string]string{},
 		Within: func(u string) bool { return base != "" && strings.HasPrefix(u, base+"/") },
@@ -364,5 +364,5 @@ func (a *auditor) predict(s *state, p agent.Platform, served map[string][]byte, 
 	for _, r := range s.lock.Repositories {
 		g.URLs[r.Name] = base + (&url.URL{Path: "/" + indexPath(s.tag, r.Name)}).EscapedPath()
 	}
-	return g.Predict()
+	return g
 }

@@ -1,0 +1,233 @@
+package mirror
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/chart"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+)
+
+// CheckedValues is what an agent with given values would do with a mirror. It is
+// printed as JSON for machines.
+type CheckedValues struct {
+	*Configured
+	// Alone says that it would start from the mirror, and call nobody that a value
+	// would stop it from calling.
+	Alone bool `json:"alone"`
+	// External are the downloads from elsewhere, at its start.
+	External []audit.Call `json:"externalCalls"`
+	// Egress are the calls that it makes while it runs.
+	Egress []agent.Egress `json:"egress"`
+
+	// problems counts those that the values have, and missing those of them that
+	// are plugins.
+	problems, missing int
+}
+
+// remedy says what to do about values that do not go with a mirror.
+func (c *CheckedValues) remedy(target string) string {
+	var steps []string
+	if c.missing > 0 {
+		steps = append(steps, "mirror what these values enable: pull with the same --values, where there is internet; or disable it in the values")
+	}
+	if c.problems > c.missing {
+		steps = append(steps, fmt.Sprintf("lay over the values what this prints: botkube-mirror values %s", target))
+	}
+	return strings.Join(steps, "\n")
+}
+
+// tryValues reads the values before anything else is, for they may be wrong, and to
+// verify may take long.
+func (v *verifying) tryValues() error {
+	if len(v.options.Values) == 0 {
+		return nil
+	}
+	_, err := readValues(cmp.Or(v.options.Version, chart.Newest), v.options.Values)
+	return err
+}
+
+// values says what an agent with the values would do.
+func (v *verifying) values() error {
+	if len(v.options.Values) == 0 {
+		return nil
+	}
+	if v.lock == nil && v.result.Kind == KindSite {
+		return fault.New(fault.Usage, "%s has several versions, and an agent starts from one", v.result.name()).
+			WithHint("name it: botkube-mirror verify %s/VERSION --values …", v.options.Target)
+	}
+	version := v.options.Version
+	if version == "" && v.lock != nil {
+		version = v.lock.BotkubeVersion
+	}
+	configured, err := readValues(version, v.options.Values)
+	if err != nil {
+		return err
+	}
+	c := &checkingValues{
+		verifying: v, version: version, config: configured.values.Config,
+		result: &CheckedValues{Configured: configured, External: []audit.Call{}, Egress: []agent.Egress{}},
+	}
+	c.check()
+	v.result.Values = c.result
+	return nil
+}
+
+// checkingValues is one run of [verifying.values].
+type checkingValues struct {
+	*verifying
+	version string
+	config  *agent.Config
+	result  *CheckedValues
+}
+
+func (c *checkingValues) fail(kind audit.Kind, path, format string, args ...any) {
+	c.result.problems++
+	if kind == audit.KindMissing {
+		c.result.missing++
+	}
+	c.report.Fail(audit.Problem{Kind: kind, Path: path, Detail: fmt.Sprintf(format, args...)})
+}
+
+func (c *checkingValues) check() {
+	intact := len(c.report.Problems()) == 0
+	if len(c.result.Executors)+len(c.result.Sources) == 0 {
+		c.report.Note("with these values, an agent starts no plugin")
+	}
+	for _, g := range c.report.Grounds() {
+		c.plugins(g)
+	}
+	c.settings()
+	c.result.Egress = append(c.config.Egress(c.version), c.imagePull()...)
+	for _, e := range c.result.Egress {
+		if e.Stop != "" && !e.ByNode {
+			c.fail(audit.KindSetting, e.Setting, "the agent would call %s for %s: set %s", e.Destination, e.Purpose, e.Stop)
+		}
+	}
+	c.result.Alone = intact && c.result.problems == 0
+}
+
+// imagePull is how the agent's image gets to a node.
+func (c *checkingValues) imagePull() []agent.Egress {
+	image := c.result.values.Image
+	if image == "" {
+		return nil
+	}
+	host, _, _ := strings.Cut(image, "/")
+	return []agent.Egress{{
+		Destination: host, Purpose: "pulling the image " + image, Setting: "image", ByNode: true,
+		InCluster: agent.InCluster(host), Stop: "image.registry and image.repository, if that registry is not to be reached",
+	}}
+}
+
+// plugins says which plugins an agent on a platform would not have, or would
+// download from elsewhere.
+func (c *checkingValues) plugins(g audit.Ground) {
+	configured := map[string]string{}
+	for name, r := range c.config.Plugins.Repositories {
+		configured[name] = r.URL
+	}
+	// What a site's indexes must be called is checked as a setting. Here it is
+	// what would be found there.
+	if c.verifying.result.Kind != KindSite {
+		g.URLs = configured
+	}
+	for _, of := range []struct {
+		kind    agent.PluginType
+		plugins []agent.EnabledPlugin
+	}{{agent.Executor, c.result.Executors}, {agent.Source, c.result.Sources}} {
+		for _, p := range of.plugins {
+			c.plugin(g, of.kind, p, configured)
+		}
+	}
+}
+
+func (c *checkingValues) plugin(g audit.Ground, t agent.PluginType, p agent.EnabledPlugin, configured map[string]string) {
+	what := fmt.Sprintf("%s %s, which group %s enables", t, p.Key, strings.Join(p.Groups, " and "))
+	key, err := agent.ParsePluginKey(strings.TrimSuffix(p.Key, "@"))
+	if err != nil {
+		c.fail(audit.KindSetting, string(t)+"s."+p.Groups[0], "%v: an agent refuses a configuration that has it", err)
+		return
+	}
+	if _, there := configured[key.Repository]; !there {
+		c.fail(audit.KindSetting, "plugins.repositories."+key.Repository, "the repository is not configured, but for %s", what)
+		return
+	}
+	if missing := notMirrored(g.Lock, t, key, g.Platform); missing != "" {
+		c.fail(audit.KindMissing, "", "%s: %s; an agent would start over, and ask for %s", what, missing, agent.Redact(configured[key.Repository]))
+		return
+	}
+	calls, err := g.PredictOne(t, p.Key)
+	c.result.External = append(c.result.External, calls...)
+	if err != nil || len(calls) > 0 {
+		// Of a mirror that is not intact, the files that are missing stand among
+		// the problems; this is what it comes to.
+		detail := "it would be downloaded from elsewhere"
+		if err != nil {
+			detail = err.Error()
+		}
+		c.fail(audit.KindMissing, "", "%s, would not start on %s from the mirror alone: %s", what, g.Platform, detail)
+	}
+}
+
+// notMirrored says what of a plugin a lock does not have, or nothing.
+func notMirrored(l *lock.Lock, t agent.PluginType, key agent.PluginKey, p agent.Platform) string {
+	var versions []string
+	var platforms []agent.Platform
+	for _, plugin := range l.Plugins {
+		if plugin.Repository != key.Repository || plugin.Type != t || plugin.Name != key.Name {
+			continue
+		}
+		versions = append(versions, plugin.Version)
+		if key.Version != "" && plugin.Version != key.Version {
+			continue
+		}
+		for _, b := range plugin.Builds {
+			platforms = append(platforms, b.Platform)
+		}
+	}
+	switch {
+	case len(versions) == 0:
+		return "it is not in the mirror"
+	case len(platforms) == 0:
+		return "the mirror has it as " + strings.Join(versions, " and ")
+	case !slices.Contains(platforms, p):
+		return fmt.Sprintf("the mirror does not have it for %s, but for %s", p, platformNames(platforms))
+	}
+	return ""
+}
+
+// settings says which values lead elsewhere than to the mirror.
+func (c *checkingValues) settings() {
+	r := c.verifying.result
+	switch {
+	case r.Kind == KindSite:
+		c.repositoryURLs()
+	case r.Mount != "" && c.config.Plugins.CacheDir != r.Mount:
+		c.fail(audit.KindSetting, "plugins.cacheDir", "it is %q, but the indexes of the mirror name files below %s", c.config.Plugins.CacheDir, r.Mount)
+	case r.Mount == "":
+		c.report.Note("where an agent would see what is made of it, nobody can tell yet: verify that with --values, too")
+	}
+}
+
+// repositoryURLs wants the repositories of enabled plugins to be those of the site.
+func (c *checkingValues) repositoryURLs() {
+	needed := map[string]bool{}
+	for _, p := range slices.Concat(c.result.Executors, c.result.Sources) {
+		name, _, _ := strings.Cut(p.Key, "/")
+		needed[name] = true
+	}
+	for _, g := range c.report.Grounds()[:min(1, len(c.report.Grounds()))] {
+		for _, name := range c.config.RepositoryNames() {
+			want, mirrored := g.URLs[name]
+			if have := c.config.Plugins.Repositories[name].URL; needed[name] && mirrored && have != want {
+				c.fail(audit.KindSetting, "plugins.repositories."+name+".url", "it is %s, and the mirror's index is at %s", agent.Redact(have), want)
+			}
+		}
+	}
+}
