@@ -61,12 +61,12 @@ func document(data []byte) (*yaml.Node, *Problem) {
 	if err := decoder.Decode(&first); errors.Is(err, io.EOF) {
 		return nil, &Problem{Text: "the file says nothing"}
 	} else if err != nil {
-		return nil, syntax(err)
+		return nil, syntax(data, err)
 	}
 	if err := decoder.Decode(&second); err == nil {
 		return nil, &Problem{Line: second.Line, Column: second.Column, Text: "a second YAML document begins here, but a file has one only"}
 	} else if !errors.Is(err, io.EOF) {
-		return nil, syntax(err)
+		return nil, syntax(data, err)
 	}
 	if len(first.Content) != 1 {
 		return nil, &Problem{Text: "the file says nothing"}
@@ -79,19 +79,6 @@ func document(data []byte) (*yaml.Node, *Problem) {
 		return nil, &Problem{Line: top.Line, Column: top.Column, Text: "expected a mapping of keys to values"}
 	}
 	return top, nil
-}
-
-// yamlError is how the YAML library words an error with a line.
-var yamlError = regexp.MustCompile(`(?s)^yaml: line (\d+): (.*)$`)
-
-func syntax(err error) *Problem {
-	text := agent.YAMLError(err).Error()
-	if found := yamlError.FindStringSubmatch(text); found != nil {
-		if line, err := strconv.Atoi(found[1]); err == nil {
-			return &Problem{Line: line, Text: "it is no YAML: " + found[2]}
-		}
-	}
-	return &Problem{Text: "it is no YAML: " + strings.TrimPrefix(text, "yaml: ")}
 }
 
 // reader collects what a file says, and what is wrong with it.
