@@ -302,6 +302,20 @@ func effective(t *testing.T, name string, says map[string]string) string {
 	return pull.Flags().Lookup(name).Value.String()
 }
 
+func TestSeparated(t *testing.T) {
+	for value, want := range map[string][]string{
+		"a": {"a"}, "a,b": {"a", "b"}, "a\nb,c": {"a", "b,c"}, "a,b\n": {"a", "b"}, "\na,b\nc,d\n": {"a,b", "c,d"},
+	} {
+		got := separated(value)
+		for i := range got {
+			got[i] = strings.TrimSpace(got[i]) // as who sets the flags does
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", value, got, want)
+		}
+	}
+}
+
 // TestSchemaDescribesTheDefaults looks at a few with the eyes of an editor.
 func TestSchemaDescribesTheDefaults(t *testing.T) {
 	data, err := os.ReadFile(schemaFile)
