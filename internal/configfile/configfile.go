@@ -59,7 +59,7 @@ type Shape struct {
 	Least, Most int
 	// Number is whether a text may be a plain number too, without quotes.
 	Number bool
-	// Joins lets a value be a mapping too: of its names to texts, with the first
+	// Joins lets a key of which there may be many be a mapping too: of its names to texts, with the first
 	// of Joins between the two in what the flag takes; or to further mappings, for
 	// which the second stands.
 	Joins []string

@@ -43,7 +43,7 @@ func Parse(data []byte, g Grammar) (*File, []Problem) {
 	}
 	r.mapping(top, r.top)
 	slices.SortStableFunc(r.problems, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Text, b.Text))
 	})
 	return r.file, slices.Compact(r.problems)
 }
@@ -86,9 +86,12 @@ type reader struct {
 	file     *File
 	problems []Problem
 	patterns map[string]*regexp.Regexp
+	// failures counts all problems, those beyond the bound too.
+	failures int
 }
 
 func (r *reader) problem(n *yaml.Node, format string, args ...any) {
+	r.failures++
 	if len(r.problems) < maxProblems {
 		r.problems = append(r.problems, Problem{Line: n.Line, Column: n.Column, Text: fmt.Sprintf(format, args...)})
 	}
@@ -204,7 +207,7 @@ func quoted(name string) string {
 
 // values reads what stands at a key, in the form in which its flag takes it.
 func (r *reader) values(k *Key, n *yaml.Node) (values []string, ok bool) {
-	before := len(r.problems)
+	before := r.failures
 	switch {
 	case n.Kind == yaml.SequenceNode && k.Many:
 		if len(n.Content) > maxItems {
@@ -214,12 +217,12 @@ func (r *reader) values(k *Key, n *yaml.Node) (values []string, ok bool) {
 		for _, item := range n.Content {
 			values = append(values, r.value(k, resolved(item)))
 		}
-	case n.Kind == yaml.MappingNode && len(k.Joins) > 0:
+	case n.Kind == yaml.MappingNode && k.Many && len(k.Joins) > 0:
 		values = r.joined(k, k.Joins, "", n)
 	default:
 		values = []string{r.value(k, n)}
 	}
-	return values, len(r.problems) == before
+	return values, r.failures == before
 }
 
 // joined reads a mapping as what the flag takes.
@@ -316,13 +319,18 @@ func (r *reader) suited(k *Key, n *yaml.Node, value string) string {
 	case k.Check != nil:
 		if err := k.Check(value); err != nil {
 			why := ""
-			if k.Type == Text && k.Expects == "" && !strings.Contains(err.Error(), value) {
+			if k.Type == Text && k.Expects == "" && !repeats(err.Error(), value) {
 				why = ": " + err.Error()
 			}
 			r.problem(n, "%s: expected %s%s", k.Name, k.expects(), why)
 		}
 	}
 	return value
+}
+
+// repeats reports whether a text has a value in it, as it is or quoted.
+func repeats(text, value string) bool {
+	return strings.Contains(text, value) || strings.Contains(text, strings.Trim(strconv.Quote(value), `"`))
 }
 
 func (r *reader) matches(pattern, value string) bool {

@@ -50,6 +50,7 @@ func (c *Command) schema() object {
 		properties[k.Name] = k.described(k.Usage)
 	}
 	return object{
+		"title":                "section " + c.Name,
 		"type":                 "object",
 		"description":          fmt.Sprintf("settings for the command %s alone: %s", c.Name, c.Summary),
 		"properties":           properties,
