@@ -1,6 +1,7 @@
 package configfile
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -346,4 +347,32 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("it is taken, but: %v", err)
 		}
 	})
+}
+
+// TestSchemaOfWhatCommandsSayDifferently looks at a key at the top.
+func TestSchemaOfWhatCommandsSayDifferently(t *testing.T) {
+	key := func(name, usage, standard string) Key { return Key{Name: name, Usage: usage, Default: standard} }
+	data, err := Schema("test", Grammar{Commands: []Command{
+		{Name: "a", Keys: []Key{key("mount", "where", "/x"), key("store", "dir", "s"), key("plugin", "take", "p")}},
+		{Name: "b", Keys: []Key{key("mount", "where", ""), key("store", "dir", "s"), key("plugin", "show", "p")}},
+		{Name: "c", Keys: []Key{key("store", "dir", "s"), key("plugin", "take", "p")}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema struct {
+		Properties map[string]struct{ Default, Description string }
+	}
+	if err := json.Unmarshal(data, &schema); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]struct{ Default, Description string }{
+		"mount":  {"", "a, b: where"},
+		"store":  {"s", "dir"},
+		"plugin": {"p", "a, c: take\nb: show"},
+	} {
+		if got := schema.Properties[name]; got != want {
+			t.Errorf("%s: %+v, want %+v", name, got, want)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -47,7 +48,12 @@ func (c *Command) schema() object {
 	properties := object{}
 	for i := range c.Keys {
 		k := &c.Keys[i]
-		properties[k.Name] = k.described(k.Usage)
+		s := k.schema()
+		s["description"] = k.Usage
+		if value := k.standard(); value != nil {
+			s["default"] = value
+		}
+		properties[k.Name] = s
 	}
 	return object{
 		"title":                "section " + c.Name,
@@ -60,15 +66,28 @@ func (c *Command) schema() object {
 
 // commonSchema describes a key at the top, which must suit every command.
 func (g Grammar) commonSchema(name string) object {
-	variants, usage := g.variants(name), g.commonUsage(name)
-	if len(variants) == 1 {
-		return variants[0].described(usage)
+	variants := g.variants(name)
+	s := variants[0].schema()
+	if len(variants) > 1 {
+		var all []any
+		for _, k := range variants {
+			all = append(all, k.schema())
+		}
+		s = object{"allOf": all}
 	}
-	var all []any
-	for _, k := range variants {
-		all = append(all, k.schema())
+	s["description"] = g.commonUsage(name)
+	if value := variants[0].standard(); value != nil && g.sameDefault(name) {
+		s["default"] = value
 	}
-	return object{"allOf": all, "description": usage}
+	return s
+}
+
+// sameDefault reports whether all commands that have a key agree on its default.
+func (g Grammar) sameDefault(name string) bool {
+	owners := g.owners(name)
+	return !slices.ContainsFunc(owners, func(c string) bool {
+		return g.command(c).key(name).Default != g.command(owners[0]).key(name).Default
+	})
 }
 
 // commonUsage says what a key does, for each group of commands where it does
@@ -93,23 +112,19 @@ func (g Grammar) commonUsage(name string) string {
 	return strings.Join(usages, "\n")
 }
 
-func (k *Key) described(usage string) object {
-	s := k.schema()
-	s["description"] = usage
-	if k.Many || k.Default == "" {
-		return s
-	}
-	var value any = k.Default
-	switch k.Type {
-	case Bool:
-		value = k.Default == "true"
-	case Int:
+// standard returns the default of a key, or nil where there is none to speak of.
+func (k *Key) standard() any {
+	switch {
+	case k.Many || k.Default == "":
+		return nil
+	case k.Type == Bool:
+		return k.Default == "true"
+	case k.Type == Int:
 		if n, err := strconv.Atoi(k.Default); err == nil {
-			value = n
+			return n
 		}
 	}
-	s["default"] = value
-	return s
+	return k.Default
 }
 
 // schema describes the values of a key.
