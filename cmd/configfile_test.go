@@ -70,7 +70,7 @@ func compiledSchema(t *testing.T) *jsonschema.Schema {
 	return s
 }
 
-// TestSchemaAndProgramAgree has the example, and files that are right and wrong,
+// TestSchemaAndProgramAgree has the examples, and files that are right and wrong,
 // judged by both.
 func TestSchemaAndProgramAgree(t *testing.T) {
 	schema, grammar := compiledSchema(t), testGrammar()
@@ -78,8 +78,17 @@ func TestSchemaAndProgramAgree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	page, err := os.ReadFile("../docs/config.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, excerpt, _ := strings.Cut(string(page), "```yaml\n")
+	excerpt, _, found := strings.Cut(excerpt, "```\n")
+	if !found {
+		t.Fatal("the documentation has no example")
+	}
 	good := []string{
-		string(example),
+		string(example), excerpt,
 		"platform: all", "platform: 'linux/amd64, linux/arm64'", "platform: [linux/amd64, all]", "plugin: a/b@v1.0.0+x", "exclude: [a/b, c/d]",
 		"repository: {a: 'https://example.com/x?y=z'}", "repository: [a=x]", "repository: {}", "retries: 0", "parallel: 64", "stall-timeout: 1m30s",
 		"max-rate: 500KB", "max-rate: 1000", "max-rate: 1.5 MB", "max-rate: 2mib/s", "max-rate: 2GiB", "version: latest", "version: {format: json}", "lock: x.json", "lock: {platform: all}",
