@@ -57,6 +57,7 @@ func TestMain(m *testing.M) {
 //	                        changes the last byte of the blobs of some sizes
 //	waitfor FILE PATTERN    waits until a file has a match
 //	mode FILE PERM          the permissions of a file must be PERM
+//	expand FROM TO          copies a file, with the environment variables in it replaced
 //
 //	registry NAME [tls] [auth]
 //	                        starts a registry at $NAME, with its authority's certificate in $NAME_CA and
@@ -98,6 +99,7 @@ func TestScript(t *testing.T) {
 			"flip-blobs":     flipBlobs,
 			"waitfor":        waitFor,
 			"mode":           mode,
+			"expand":         expand,
 			"registry":       startRegistry,
 			"proxy":          startProxy,
 			"agentimage":     pushAgentImage,
@@ -357,6 +359,14 @@ func mode(ts *testscript.TestScript, neg bool, args []string) {
 	if got := fmt.Sprintf("%04o", fi.Mode().Perm()); (got == args[1]) == neg {
 		ts.Fatalf("mode of %s is %s", args[0], got)
 	}
+}
+
+func expand(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: expand FROM TO")
+	}
+	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o644))
 }
 
 // installed reports whether a program is there. Where all must be, it says so

@@ -13,15 +13,16 @@ import (
 
 // importers says who alone may import a library: what it gives us is in one place.
 var importers = map[string][]string{
-	"github.com/hashicorp/go-getter":                             {"internal/fetch"},
-	"github.com/mholt/archiver":                                  {"internal/archive"},
-	"github.com/google/go-containerregistry":                     {"internal/project/bundle", "internal/project/image", "internal/registry"},
-	"github.com/spf13/cobra":                                     {"cmd"},
-	"github.com/schollz/progressbar":                             {"cmd"},
-	"github.com/botkube-mirror/botkube-mirror/cmd":               {"."},
-	"github.com/botkube-mirror/botkube-mirror/internal/mirror":   {"cmd"},
-	"github.com/botkube-mirror/botkube-mirror/internal/resolve":  {"cmd", "internal/mirror"},
-	"github.com/botkube-mirror/botkube-mirror/internal/transfer": {"cmd", "internal/fetch", "internal/registry"},
+	"github.com/hashicorp/go-getter":                               {"internal/fetch"},
+	"github.com/mholt/archiver":                                    {"internal/archive"},
+	"github.com/google/go-containerregistry":                       {"internal/project/bundle", "internal/project/image", "internal/registry"},
+	"github.com/spf13/cobra":                                       {"cmd"},
+	"github.com/schollz/progressbar":                               {"cmd"},
+	"github.com/botkube-mirror/botkube-mirror/cmd":                 {"."},
+	"github.com/botkube-mirror/botkube-mirror/internal/mirror":     {"cmd"},
+	"github.com/botkube-mirror/botkube-mirror/internal/resolve":    {"cmd", "internal/mirror"},
+	"github.com/botkube-mirror/botkube-mirror/internal/configfile": {"cmd"},
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer":   {"cmd", "internal/fetch", "internal/registry"},
 }
 
 // TestImports keeps the structure that docs/architecture.md describes.

@@ -57,8 +57,8 @@ Only documents are read. To compare every file with the lock: verify TARGET`,
 	}
 	sel.register(c)
 	members.registerFor(c, "show")
-	c.Flags().Lookup("plugin").Usage = "plugin to show, as `REPOSITORY/NAME[@VERSION]`; repeatable (default: all)"
-	c.Flags().Lookup("platform").Usage = "platform to show, as `OS/ARCH`, or all; repeatable (default: all)"
+	c.Flags().Lookup("plugin").Usage = "plugin to show, as `REPOSITORY/NAME[@VERSION]`; repeatable, or several with commas (default: all)"
+	c.Flags().Lookup("platform").Usage = "platform to show, as `OS/ARCH`, or all; repeatable, or several with commas (default: all)"
 	reg.register(c)
 	transfer.register(c)
 	return c

@@ -65,7 +65,7 @@ those of docker login.`,
 	img.register(c)
 	reg.register(c)
 	source.registerSource(c)
-	c.Flags().StringArrayVar(&skip, "skip", nil, "`PART` to leave out: image, bundle, agent-image or chart; repeat it for several")
+	c.Flags().StringArrayVar(&skip, "skip", nil, "`PART` to leave out: image, bundle, agent-image or chart; repeatable, or several with commas")
 	c.Flags().BoolVar(&force, "force", false, "replace tags that have other content")
 	transfer.register(c)
 	return c
@@ -73,7 +73,7 @@ those of docker login.`,
 
 func parts(names []string) ([]mirror.Part, error) {
 	var all []mirror.Part
-	for _, name := range names {
+	for _, name := range commaSeparated(names) {
 		part := mirror.Part(name)
 		if !slices.Contains(mirror.Parts, part) {
 			var known []string

@@ -39,7 +39,8 @@ func Run(ctx context.Context, env Environment) int {
 	return g.report(ctx, err)
 }
 
-// logFormat finds the flag before flags are parsed, for errors of the parsing.
+// logFormat finds the flag before flags are parsed, for errors of the parsing. The
+// configuration file is not looked into for that: which it is, only the parsing tells.
 func (env *Environment) logFormat() string {
 	format := "text"
 	if value, ok := env.LookupEnv("BOTKUBE_MIRROR_LOG_FORMAT"); ok && value == "json" {
@@ -56,6 +57,7 @@ func (env *Environment) logFormat() string {
 // global are the flags of every command.
 type global struct {
 	env        *Environment
+	file       string
 	store      string
 	format     string
 	quiet      bool
@@ -73,7 +75,10 @@ time it starts. botkube-mirror resolves what it will ask for, downloads and
 verifies it, and writes it so that the agent makes no call to the outside.
 
 Every flag can be given as an environment variable too: --store as
-BOTKUBE_MIRROR_STORE, and so on; several values are separated by commas.
+BOTKUBE_MIRROR_STORE, and so on; several values are separated by commas, or by
+line breaks if there are any. And as a key of the configuration file that --file
+names: store: DIRECTORY, and so on. A flag wins over the environment, and that
+over the file.
 
 Exit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 upstream
 unreachable or missing, 4 integrity, 5 incomplete, 130 interrupted.`,
@@ -83,6 +88,9 @@ unreachable or missing, 4 integrity, 5 incomplete, 130 interrupted.`,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
 			if err := g.fromEnvironment(c.Flags()); err != nil {
+				return err
+			}
+			if err := g.fromFile(c); err != nil {
 				return err
 			}
 			return g.check()
@@ -96,13 +104,14 @@ unreachable or missing, 4 integrity, 5 incomplete, 130 interrupted.`,
 	})
 	root.CompletionOptions.HiddenDefaultCmd = false
 	flags := root.PersistentFlags()
+	flags.StringVarP(&g.file, "file", "f", "", "configuration `FILE` in YAML, with what flags say; what flags or the environment say wins (default: none)")
 	flags.StringVar(&g.store, "store", "", "directory that keeps downloads for later runs (default: botkube-mirror in the user's cache directory)")
 	flags.StringVar(&g.format, "format", "text", "form of the result on standard output: text or json")
 	flags.BoolVarP(&g.quiet, "quiet", "q", false, "say nothing but the result and errors")
 	flags.BoolVarP(&g.verbose, "verbose", "v", false, "tell of every step")
 	flags.StringVar(&g.logFormat, "log-format", g.logFormat, "form of what is told on standard error: text or json")
 	flags.BoolVar(&g.noProgress, "no-progress", false, "draw no progress bar")
-	root.AddCommand(pullCommand(g), lockCommand(g), listCommand(g), diffCommand(g), unpackCommand(g), pushCommand(g), verifyCommand(g), pruneCommand(g), versionCommand(g))
+	root.AddCommand(pullCommand(g), lockCommand(g), listCommand(g), diffCommand(g), unpackCommand(g), pushCommand(g), verifyCommand(g), pruneCommand(g), schemaCommand(g), versionCommand(g))
 	root.InitDefaultCompletionCmd()
 	checkCompletionArgs(root)
 	return root
@@ -163,8 +172,8 @@ func (g *global) fromEnvironment(flags *pflag.FlagSet) error {
 			return
 		}
 		values := []string{value}
-		if f.Value.Type() == "stringArray" {
-			values = strings.Split(value, ",")
+		if _, many := f.Value.(pflag.SliceValue); many {
+			values = separated(value)
 		}
 		for _, v := range values {
 			if err := flags.Set(f.Name, strings.TrimSpace(v)); err != nil {
@@ -173,6 +182,15 @@ func (g *global) fromEnvironment(flags *pflag.FlagSet) error {
 		}
 	})
 	return problem
+}
+
+// separated returns the values that one environment variable holds. Line breaks,
+// where there are any, separate values that have commas of their own.
+func separated(value string) []string {
+	if text := strings.TrimSpace(value); strings.Contains(text, "\n") {
+		return strings.Split(text, "\n")
+	}
+	return strings.Split(value, ",")
 }
 
 func (g *global) check() error {

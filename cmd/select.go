@@ -28,9 +28,9 @@ func (s *selectionFlags) register(c *cobra.Command) {
 	flags.StringVar(&s.version, "version", "", "Botkube version, for example v1.14.0, or latest; sets the default repositories")
 	flags.StringArrayVar(&s.repositories, "repository", nil, "plugin repository as `NAME=URL` of its index, or a path; replaces the defaults; repeatable")
 	flags.StringArrayVar(&s.values, "values", nil, "values `FILE` of Botkube's Helm chart, or objects that it rendered: mirror what an agent with these starts, from the repositories that they name; repeatable, later ones over earlier")
-	flags.StringArrayVar(&s.plugins, "plugin", nil, "plugin to mirror, as `REPOSITORY/NAME[@VERSION]`, beside those of --values; repeatable (default: all, in their newest version)")
-	flags.StringArrayVar(&s.exclude, "exclude", nil, "plugin to leave out, as `REPOSITORY/NAME`; repeatable")
-	flags.StringArrayVar(&s.platforms, "platform", nil, "platform to mirror for, as `OS/ARCH`, or all; repeatable (default: linux/amd64)")
+	flags.StringArrayVar(&s.plugins, "plugin", nil, "plugin to mirror, as `REPOSITORY/NAME[@VERSION]`, beside those of --values; repeatable, or several with commas (default: all, in their newest version)")
+	flags.StringArrayVar(&s.exclude, "exclude", nil, "plugin to leave out, as `REPOSITORY/NAME`; repeatable, or several with commas")
+	flags.StringArrayVar(&s.platforms, "platform", nil, "platform to mirror for, as `OS/ARCH`, or all; repeatable, or several with commas (default: linux/amd64)")
 	flags.StringVar(&s.lock, "lock", "", "lock `FILE` to enforce: whatever differs from it is an error")
 	flags.BoolVar(&s.requireChecksums, "require-checksums", false, "refuse files that nobody vouches for")
 }
@@ -60,7 +60,7 @@ func (s *selectionFlags) selection() (mirror.Selection, error) {
 
 func pluginKeys(flag string, values []string) ([]agent.PluginKey, error) {
 	var keys []agent.PluginKey
-	for _, v := range values {
+	for _, v := range commaSeparated(values) {
 		key, err := agent.ParsePluginKey(v)
 		if err != nil {
 			return nil, fault.New(fault.Usage, "--%s: %w", flag, err)
@@ -79,9 +79,9 @@ type subsetFlags struct {
 
 func (s *subsetFlags) register(c *cobra.Command) {
 	flags := c.Flags()
-	flags.StringArrayVar(&s.plugins, "plugin", nil, "plugin to take, as `REPOSITORY/NAME[@VERSION]`; repeatable (default: all)")
-	flags.StringArrayVar(&s.exclude, "exclude", nil, "plugin to leave out, as `REPOSITORY/NAME`; repeatable")
-	flags.StringArrayVar(&s.platforms, "platform", nil, "platform to take, as `OS/ARCH`, or all; repeatable (default: all)")
+	flags.StringArrayVar(&s.plugins, "plugin", nil, "plugin to take, as `REPOSITORY/NAME[@VERSION]`; repeatable, or several with commas (default: all)")
+	flags.StringArrayVar(&s.exclude, "exclude", nil, "plugin to leave out, as `REPOSITORY/NAME`; repeatable, or several with commas")
+	flags.StringArrayVar(&s.platforms, "platform", nil, "platform to take, as `OS/ARCH`, or all; repeatable, or several with commas (default: all)")
 }
 
 func (s *subsetFlags) options() (o mirror.SubsetOptions, err error) {
@@ -100,7 +100,7 @@ func (s *subsetFlags) options() (o mirror.SubsetOptions, err error) {
 
 // parsePlatforms reads platforms, each once, and reports whether all are wanted.
 func parsePlatforms(values []string) (platforms []agent.Platform, all bool, err error) {
-	for _, v := range values {
+	for _, v := range commaSeparated(values) {
 		if v == "all" {
 			all = true
 			continue
@@ -114,4 +114,16 @@ func parsePlatforms(values []string) (platforms []agent.Platform, all bool, err 
 		}
 	}
 	return platforms, all, nil
+}
+
+// commaSeparated takes apart values of a flag that hold several. It is for what
+// never has a comma in itself, unlike paths and URLs.
+func commaSeparated(values []string) []string {
+	var all []string
+	for _, v := range values {
+		for part := range strings.SplitSeq(v, ",") {
+			all = append(all, strings.TrimSpace(part))
+		}
+	}
+	return all
 }

@@ -132,17 +132,6 @@ func TestSelectReportsAllAtOnce(t *testing.T) {
 	}
 }
 
-func TestDistance(t *testing.T) {
-	for _, tt := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"abc", "", 3}, {"", "abc", 3}, {"kitten", "sitting", 3}, {"linux/amd64", "linux/amd46", 2}} {
-		if got := distance(tt.a, tt.b); got != tt.want {
-			t.Errorf("distance(%q, %q) = %d, want %d", tt.a, tt.b, got, tt.want)
-		}
-	}
-}
-
 func FuzzRewrite(f *testing.F) {
 	for _, file := range []string{"../../testdata/upstream/extra/plugins-index.yaml", "testdata/odd.yaml"} {
 		data, err := os.ReadFile(file)

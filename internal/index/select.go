@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
 )
 
 // Selection says what of the indexes is mirrored.
@@ -310,29 +311,9 @@ func join(platforms []agent.Platform) string {
 func Unknown(what, name string, known []string) error {
 	slices.Sort(known)
 	known = slices.Compact(known)
-	slices.SortStableFunc(known, func(a, b string) int { return distance(a, name) - distance(b, name) })
+	slices.SortStableFunc(known, func(a, b string) int { return spelling.Distance(a, name) - spelling.Distance(b, name) })
 	if len(known) == 0 {
 		return fmt.Errorf("there is no %s %q, nor any other", what, name)
 	}
 	return fmt.Errorf("there is no %s %q; there is: %s", what, name, strings.Join(known, ", "))
-}
-
-// distance is Levenshtein's, in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }

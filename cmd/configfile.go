@@ -1,0 +1,181 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/configfile"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// shapes narrow down what a configuration file may say for a flag, beyond what the
+// type of the flag says. A flag that is not here is a key all the same. What holds
+// for one command only is under COMMAND/FLAG.
+var shapes = map[string]configfile.Shape{
+	"exclude":    {Expects: "REPOSITORY/NAME", Pattern: several(`[^/,]+/[^/,]+`)},
+	"format":     {Enum: []string{"text", "json"}},
+	"log-format": {Enum: []string{"text", "json"}},
+	"max-rate":   {Expects: "bytes a second, such as 500KB or 2MiB, of at least 1000", Pattern: `^[0-9]+(\.[0-9]+)? *([kKmMgGtT][iI]?)?[bB]?(/s)?$`, Number: true},
+	"parallel":   {Least: 1, Most: 64},
+	"platform":   {Expects: "OS/ARCH or all", Pattern: several(`(all|[a-z0-9_]+/[a-z0-9_]+)`)},
+	"plugin":     {Expects: "REPOSITORY/NAME or REPOSITORY/NAME@VERSION", Pattern: several(`[^/,]+/[^/,]+`)},
+	"repository": {Expects: "NAME=URL, or a mapping of names to URLs", Pattern: `^[^=]+=.+$`, Joins: []string{"="}},
+	"retries":    {Least: 0, Most: 1000},
+	"seeder":     {Expects: "OS/ARCH=FILE or none, or a mapping of platforms to files", Pattern: `^(none|[a-z0-9_]+/[a-z0-9_]+=.+)$`, Joins: []string{"="}},
+	"skip":       {Expects: "image, bundle, agent-image or chart", Pattern: several(`(image|bundle|agent-image|chart)`)},
+}
+
+// several is the pattern of one or more of something, with commas between them.
+func several(one string) string { return "^ *" + one + "( *, *" + one + ")* *$" }
+
+// durations are what [time.ParseDuration] takes, less signs and 0 without a unit.
+var durations = configfile.Shape{Expects: "a duration such as 30s or 2m", Pattern: `^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$`}
+
+// unsettable are flags that no file can have: it would ask for something else than
+// the command, or name itself.
+var unsettable = []string{"help", "file"}
+
+// configurable reports whether a command takes settings from a file. Those that do
+// not are of use where a file is wrong.
+func configurable(c *cobra.Command) bool {
+	return c.HasParent() && !c.Parent().HasParent() && !c.Hidden && !slices.Contains([]string{"completion", "help", "schema"}, c.Name())
+}
+
+// grammar is what a configuration file may say: the flags of the commands. They are
+// those of another program, so that values can be tried.
+func (g *global) grammar() configfile.Grammar {
+	var grammar configfile.Grammar
+	for _, c := range (&global{env: g.env, logFormat: "text"}).command().Commands() {
+		if !configurable(c) {
+			continue
+		}
+		command := configfile.Command{Name: c.Name(), Summary: c.Short}
+		c.LocalFlags() // adds those that all commands have
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if !slices.Contains(unsettable, f.Name) {
+				command.Keys = append(command.Keys, keyOf(c.Name(), f))
+			}
+		})
+		grammar.Commands = append(grammar.Commands, command)
+	}
+	return grammar
+}
+
+func keyOf(command string, f *pflag.Flag) configfile.Key {
+	_, usage := pflag.UnquoteUsage(f)
+	_, many := f.Value.(pflag.SliceValue)
+	k := configfile.Key{Name: f.Name, Usage: usage, Many: many, Shape: shapeOf(command, f), Check: f.Value.Set}
+	switch name := f.Value.Type(); {
+	case name == "bool":
+		k.Type = configfile.Bool
+	case strings.HasPrefix(name, "int"), strings.HasPrefix(name, "uint"), name == "count":
+		k.Type = configfile.Int
+	default:
+		k.Bare = f.NoOptDefVal
+	}
+	if !many {
+		k.Default = f.DefValue
+	}
+	return k
+}
+
+func shapeOf(command string, f *pflag.Flag) configfile.Shape {
+	if s, ok := shapes[command+"/"+f.Name]; ok {
+		return s
+	}
+	if s, ok := shapes[f.Name]; ok {
+		return s
+	}
+	if f.Value.Type() == "duration" {
+		return durations
+	}
+	return configfile.Shape{}
+}
+
+// fromFile sets the flags that neither the command line nor the environment has
+// set, as the configuration file says.
+func (g *global) fromFile(c *cobra.Command) error {
+	if g.file == "" || !configurable(c) {
+		return nil
+	}
+	data, err := readConfigFile(g.file)
+	if err != nil {
+		return err
+	}
+	file, problems := configfile.Parse(data, g.grammar())
+	for _, s := range file.Settings(c.Name()) {
+		// With problems, it is for the form in which they are told.
+		if err := assign(c.Flags().Lookup(s.Name), s.Values); err != nil {
+			problems = append(problems, configfile.Problem{Line: s.Line, Column: s.Column, Text: s.Name + ": it cannot be set"})
+		}
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	lines := []string{"the configuration file cannot be used:"}
+	for _, p := range problems {
+		lines = append(lines, p.In(tameName(g.file)))
+	}
+	return fault.New(fault.Usage, "%w", errors.New(strings.Join(lines, "\n"))).
+		WithHint("keys are flags without their dashes, and commands; arguments such as TARGET belong on the command line\nbotkube-mirror schema prints a JSON Schema for editors")
+}
+
+// assign gives a flag its values, in the place of what is its default.
+func assign(f *pflag.Flag, values []string) error {
+	if f == nil || f.Changed {
+		return nil
+	}
+	f.Changed = true
+	if many, ok := f.Value.(pflag.SliceValue); ok {
+		return many.Replace(values)
+	}
+	return f.Value.Set(values[0])
+}
+
+// readConfigFile reads a regular file, or what a link leads to: Kubernetes mounts
+// files as links.
+func readConfigFile(name string) ([]byte, error) {
+	data, err := readRegular(name, configfile.MaxSize)
+	if err == nil {
+		return data, nil
+	}
+	e := fault.New(fault.Usage, "reading the configuration file %s: %w", name, err)
+	if name == "-" {
+		return nil, e.WithHint("standard input may be a bundle, so the configuration file must be a file")
+	}
+	return nil, e.WithHint("name a file with --file, or unset BOTKUBE_MIRROR_FILE")
+}
+
+// readRegular reads a file, and a byte more than a bound if it is larger.
+func readRegular(name string, bound int64) ([]byte, error) {
+	// Opening a pipe would wait for somebody to write to it.
+	fi, err := os.Stat(name)
+	if err != nil {
+		return nil, plainError(err)
+	}
+	if !fi.Mode().IsRegular() {
+		return nil, fmt.Errorf("it is %s, not a regular file", disk.KindOf(fi.Mode()))
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, plainError(err)
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, bound+1))
+}
+
+// plainError leaves out the path, which the message has already.
+func plainError(err error) error {
+	if e, ok := errors.AsType[*os.PathError](err); ok {
+		return e.Err
+	}
+	return err
+}

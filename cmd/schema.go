@@ -1,0 +1,30 @@
+package cmd
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/configfile"
+)
+
+const schemaTitle = "Configuration file of botkube-mirror"
+
+func schemaCommand(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of the configuration file",
+		Long: `Print the JSON Schema (draft 7) of the file that --file names. With it, editors
+complete keys, show what they do, and mark mistakes.`,
+		Example: `  botkube-mirror schema > botkube-mirror.schema.json
+  # and in the first line of botkube-mirror.yaml, for editors with the YAML language server:
+  # yaml-language-server: $schema=botkube-mirror.schema.json`,
+		Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			schema, err := configfile.Schema(schemaTitle, g.grammar())
+			if err != nil {
+				return err
+			}
+			_, err = g.env.Stdout.Write(schema)
+			return err
+		},
+	}
+}

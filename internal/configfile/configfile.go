@@ -1,0 +1,181 @@
+// Package configfile reads a YAML file that says what flags say, by a
+// description of the flags from which it also makes the JSON Schema of such files.
+package configfile
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Grammar is what a file may say: keys that commands have, at its top for every
+// command that has them, or in a section that is called as the command.
+type Grammar struct {
+	Commands []Command
+}
+
+// Command is a command that takes settings from a file.
+type Command struct {
+	Name, Summary string
+	Keys          []Key
+}
+
+// Key is a setting, and called as its flag.
+type Key struct {
+	Name, Usage string
+	Type        Type
+	// Many is whether it may be given several times, and so be a list.
+	Many bool
+	// Bare is what true stands for where a flag may be given without a value.
+	// Then false stands for Default.
+	Bare    string
+	Default string
+	Shape
+	// Check, if not nil, has the last word on a value. What its error says is
+	// repeated where Expects says nothing, unless the value is in it.
+	Check func(value string) error
+}
+
+// Type is what a value must be in YAML.
+type Type int
+
+// The types of values.
+const (
+	Text Type = iota
+	Bool
+	Int
+)
+
+// Shape narrows down what a value may be. Its zero value narrows nothing down.
+type Shape struct {
+	// Expects says in words what a value must be.
+	Expects string
+	// Enum lists all values there are.
+	Enum []string
+	// Pattern is a regular expression as both Go and JSON Schema have them.
+	Pattern string
+	// Least and Most bound an integer, if Most is not 0.
+	Least, Most int
+	// Number is whether a text may be a plain number too, without quotes.
+	Number bool
+	// Joins lets a key of which there may be many be a mapping too: of its names to texts, with the first
+	// of Joins between the two in what the flag takes; or to further mappings, for
+	// which the second stands.
+	Joins []string
+}
+
+// File is what a file says.
+type File struct {
+	common   map[string]Setting
+	sections map[string]map[string]Setting
+	grammar  Grammar
+}
+
+// Setting is what a file says of one key.
+type Setting struct {
+	Name string
+	// Values has one value, or any number of a key of which there may be many.
+	Values []string
+	// Line and Column are where the value begins, counted from 1.
+	Line, Column int
+}
+
+// Settings returns what holds for a command, by name: what its section says, and
+// beside that what the top says and the command has.
+func (f *File) Settings(command string) []Setting {
+	found := map[string]Setting{}
+	if c := f.grammar.command(command); c != nil {
+		for _, k := range c.Keys {
+			if s, ok := f.common[k.Name]; ok {
+				found[k.Name] = s
+			}
+		}
+	}
+	maps.Copy(found, f.sections[command])
+	return slices.SortedFunc(maps.Values(found), func(a, b Setting) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// Problem is a mistake in a file.
+type Problem struct {
+	// Line and Column are counted from 1, and 0 where there is none to name.
+	Line, Column int
+	Text         string
+}
+
+// In returns the problem with its place in a file of a name, as compilers write
+// it and editors read it.
+func (p Problem) In(file string) string {
+	switch {
+	case p.Line == 0:
+		return fmt.Sprintf("%s: %s", file, p.Text)
+	case p.Column == 0:
+		return fmt.Sprintf("%s:%d: %s", file, p.Line, p.Text)
+	}
+	return fmt.Sprintf("%s:%d:%d: %s", file, p.Line, p.Column, p.Text)
+}
+
+func (g Grammar) command(name string) *Command {
+	for i := range g.Commands {
+		if g.Commands[i].Name == name {
+			return &g.Commands[i]
+		}
+	}
+	return nil
+}
+
+func (c *Command) key(name string) *Key {
+	for i := range c.Keys {
+		if c.Keys[i].Name == name {
+			return &c.Keys[i]
+		}
+	}
+	return nil
+}
+
+// owners returns the commands that have a key.
+func (g Grammar) owners(key string) (commands []string) {
+	for i := range g.Commands {
+		if g.Commands[i].key(key) != nil {
+			commands = append(commands, g.Commands[i].Name)
+		}
+	}
+	return commands
+}
+
+// variants returns the keys of a name, of those that say the same of a value the
+// first only. A value at the top must suit them all.
+func (g Grammar) variants(name string) (keys []*Key) {
+	for i := range g.Commands {
+		k := g.Commands[i].key(name)
+		if k != nil && !slices.ContainsFunc(keys, func(other *Key) bool { return k.alike(other) }) {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+// alike reports whether a value that suits one key suits the other.
+func (k *Key) alike(other *Key) bool {
+	return k.Type == other.Type && k.Many == other.Many && k.Bare == other.Bare &&
+		slices.Equal(k.Enum, other.Enum) && k.Pattern == other.Pattern && k.Least == other.Least && k.Most == other.Most &&
+		k.Number == other.Number && slices.Equal(k.Joins, other.Joins)
+}
+
+// names returns the names of all keys, in order.
+func (g Grammar) names() []string {
+	var all []string
+	for _, c := range g.Commands {
+		all = append(all, c.names()...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (c *Command) names() []string {
+	var all []string
+	for _, k := range c.Keys {
+		all = append(all, k.Name)
+	}
+	return all
+}

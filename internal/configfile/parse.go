@@ -1,0 +1,350 @@
+package configfile
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
+)
+
+const (
+	// MaxSize bounds a file.
+	MaxSize = 1 << 18
+	// maxMarks bounds the values of a file, by [agent.YAMLMarks].
+	maxMarks = 1 << 15
+	// maxItems bounds a list or a mapping: with an alias, a few bytes may name one.
+	maxItems = 1000
+	// maxProblems bounds those that are told.
+	maxProblems = 100
+)
+
+// Parse reads a file. Of one with problems, what could be read is returned all
+// the same, unless it is no YAML mapping at all. Problems never hold values, which
+// may be secrets.
+func Parse(data []byte, g Grammar) (*File, []Problem) {
+	r := &reader{
+		file:     &File{common: map[string]Setting{}, sections: map[string]map[string]Setting{}, grammar: g},
+		patterns: map[string]*regexp.Regexp{},
+	}
+	top, problem := document(data)
+	if problem != nil {
+		return r.file, []Problem{*problem}
+	}
+	r.mapping(top, r.top)
+	slices.SortStableFunc(r.problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Text, b.Text))
+	})
+	return r.file, slices.Compact(r.problems)
+}
+
+// document returns the mapping that a file consists of.
+func document(data []byte) (*yaml.Node, *Problem) {
+	if len(data) > MaxSize {
+		return nil, &Problem{Text: fmt.Sprintf("the file has more than the %d bytes that are read", MaxSize)}
+	}
+	if agent.YAMLMarks(data) > maxMarks {
+		return nil, &Problem{Text: fmt.Sprintf("the file may have more than the %d values that are read", maxMarks)}
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	var first, second yaml.Node
+	if err := decoder.Decode(&first); errors.Is(err, io.EOF) {
+		return nil, &Problem{Text: "the file says nothing"}
+	} else if err != nil {
+		return nil, syntax(data, err)
+	}
+	if err := decoder.Decode(&second); err == nil {
+		return nil, &Problem{Line: second.Line, Column: second.Column, Text: "a second YAML document begins here, but a file has one only"}
+	} else if !errors.Is(err, io.EOF) {
+		return nil, syntax(data, err)
+	}
+	if len(first.Content) != 1 {
+		return nil, &Problem{Text: "the file says nothing"}
+	}
+	top := first.Content[0]
+	if top.Kind == yaml.ScalarNode && top.ShortTag() == "!!null" {
+		return nil, &Problem{Text: "the file says nothing"}
+	}
+	if top.Kind != yaml.MappingNode {
+		return nil, &Problem{Line: top.Line, Column: top.Column, Text: "expected a mapping of keys to values"}
+	}
+	return top, nil
+}
+
+// reader collects what a file says, and what is wrong with it.
+type reader struct {
+	file     *File
+	problems []Problem
+	patterns map[string]*regexp.Regexp
+	// failures counts all problems, those beyond the bound too.
+	failures int
+}
+
+func (r *reader) problem(n *yaml.Node, format string, args ...any) {
+	r.failures++
+	if len(r.problems) < maxProblems {
+		r.problems = append(r.problems, Problem{Line: n.Line, Column: n.Column, Text: fmt.Sprintf(format, args...)})
+	}
+}
+
+// resolved returns what an alias stands for, at the place of the alias.
+func resolved(n *yaml.Node) *yaml.Node {
+	if n.Kind != yaml.AliasNode || n.Alias == nil {
+		return n
+	}
+	target := *n.Alias
+	target.Line, target.Column = n.Line, n.Column
+	return &target
+}
+
+// mapping calls each for the keys of a mapping, which must be texts, each once.
+func (r *reader) mapping(n *yaml.Node, each func(name string, key, value *yaml.Node)) {
+	first := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], resolved(n.Content[i+1])
+		switch {
+		case i/2 >= maxItems:
+			r.problem(key, "more than the %d keys of a mapping that are read", maxItems)
+			return
+		case key.Tag == "!!merge":
+			r.problem(key, "merge keys (<<) are not read; what stands at the top of the file holds for every command")
+		case key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str":
+			r.problem(key, "expected a key that is a text")
+		case first[key.Value] > 0:
+			r.problem(key, "the key %s stands in line %d already", quoted(key.Value), first[key.Value])
+		default:
+			first[key.Value] = key.Line
+			each(key.Value, key, value)
+		}
+	}
+}
+
+// top reads what stands at the top of a file. A few commands are called as a flag
+// is: then a mapping is a section, and anything else a value.
+func (r *reader) top(name string, key, value *yaml.Node) {
+	g := r.file.grammar
+	command, variants := g.command(name), g.variants(name)
+	switch {
+	case command != nil && (len(variants) == 0 || value.Kind == yaml.MappingNode):
+		r.section(command, value)
+	case len(variants) > 0:
+		r.common(variants, value)
+	default:
+		known := g.names()
+		for _, c := range g.Commands {
+			known = append(known, c.Name)
+		}
+		r.problem(key, "there is no key %s%s", quoted(name), meant(name, known))
+	}
+}
+
+func (r *reader) common(variants []*Key, value *yaml.Node) {
+	for i := len(variants) - 1; i >= 0; i-- {
+		if values, ok := r.values(variants[i], value); ok && i == 0 {
+			r.file.common[variants[0].Name] = Setting{variants[0].Name, values, value.Line, value.Column}
+		}
+	}
+}
+
+func (r *reader) section(c *Command, n *yaml.Node) {
+	if n.Kind != yaml.MappingNode {
+		r.problem(n, "%s: expected a mapping of settings for the command %s", c.Name, c.Name)
+		return
+	}
+	found := map[string]Setting{}
+	r.mapping(n, func(name string, key, value *yaml.Node) {
+		k := c.key(name)
+		if k == nil {
+			r.problem(key, "the command %s has no key %s%s", c.Name, quoted(name), r.elsewhere(c, name))
+			return
+		}
+		if values, ok := r.values(k, value); ok {
+			found[name] = Setting{name, values, value.Line, value.Column}
+		}
+	})
+	r.file.sections[c.Name] = found
+}
+
+// elsewhere says which commands have a key that one lacks, or what may be meant.
+func (r *reader) elsewhere(c *Command, name string) string {
+	owners := r.file.grammar.owners(name)
+	if len(owners) == 0 {
+		return meant(name, c.names())
+	}
+	verb := "have"
+	if len(owners) == 1 {
+		verb = "has"
+	}
+	return fmt.Sprintf(", which %s %s", strings.Join(owners, ", "), verb)
+}
+
+func meant(name string, known []string) string {
+	if nearest := spelling.Nearest(name, known); nearest != "" && len(name) <= maxName {
+		return fmt.Sprintf("; did you mean %s?", nearest)
+	}
+	return ""
+}
+
+// maxName bounds a key that is shown.
+const maxName = 60
+
+func quoted(name string) string {
+	if len(name) > maxName {
+		name = strings.ToValidUTF8(name[:maxName], "") + "…"
+	}
+	return strconv.Quote(name)
+}
+
+// values reads what stands at a key, in the form in which its flag takes it.
+func (r *reader) values(k *Key, n *yaml.Node) (values []string, ok bool) {
+	before := r.failures
+	switch {
+	case n.Kind == yaml.SequenceNode && k.Many:
+		if len(n.Content) > maxItems {
+			r.problem(n, "%s: more than the %d items of a list that are read", k.Name, maxItems)
+			return nil, false
+		}
+		for _, item := range n.Content {
+			values = append(values, r.value(k, resolved(item)))
+		}
+	case n.Kind == yaml.MappingNode && k.Many && len(k.Joins) > 0:
+		values = r.joined(k, k.Joins, "", n)
+	default:
+		values = []string{r.value(k, n)}
+	}
+	return values, r.failures == before
+}
+
+// joined reads a mapping as what the flag takes.
+func (r *reader) joined(k *Key, joins []string, prefix string, n *yaml.Node) (values []string) {
+	if len(joins) == 0 {
+		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
+			r.problem(n, "%s: expected a text%s", k.Name, unquoted(n))
+			return nil
+		}
+		return []string{r.suited(k, n, prefix+n.Value)}
+	}
+	if n.Kind != yaml.MappingNode {
+		r.problem(n, "%s: expected a mapping of names to texts", k.Name)
+		return nil
+	}
+	r.mapping(n, func(name string, key, value *yaml.Node) {
+		if name == "" || strings.Contains(name, joins[0]) {
+			r.problem(key, "%s: expected a name without %s", k.Name, joins[0])
+			return
+		}
+		values = append(values, r.joined(k, joins[1:], prefix+name+joins[0], value)...)
+	})
+	return values
+}
+
+// integer is a number that every version of YAML reads alike.
+var integer = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
+
+// value reads one value.
+func (r *reader) value(k *Key, n *yaml.Node) string {
+	tag := n.ShortTag()
+	switch {
+	case n.Kind != yaml.ScalarNode:
+	case k.Type == Bool && tag == "!!bool":
+		return strings.ToLower(n.Value)
+	case k.Type == Int && tag == "!!int" && integer.MatchString(n.Value):
+		return r.suited(k, n, n.Value)
+	case k.Type == Text && tag == "!!bool" && k.Bare != "":
+		if strings.EqualFold(n.Value, "true") {
+			return k.Bare
+		}
+		return k.Default
+	case k.Type == Text && (tag == "!!str" || k.Number && tag == "!!int" && integer.MatchString(n.Value)):
+		return r.suited(k, n, n.Value)
+	}
+	hint := ""
+	if k.Type == Text && k.Pattern == "" && len(k.Enum) == 0 {
+		hint = unquoted(n)
+	}
+	r.problem(n, "%s: expected %s%s", k.Name, k.expects(), hint)
+	return ""
+}
+
+// unquoted says what helps where YAML takes a text for something else.
+func unquoted(n *yaml.Node) string {
+	if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" {
+		return ""
+	}
+	return "; put it in quotes, since YAML takes it for something else"
+}
+
+func (k *Key) expects() string {
+	var what string
+	switch {
+	case k.Expects != "":
+		what = k.Expects
+	case len(k.Enum) > 0:
+		what = strings.Join(k.Enum, " or ")
+	case k.Type == Bool:
+		what = "true or false"
+	case k.Type == Int && k.Most != 0:
+		what = fmt.Sprintf("a whole number from %d to %d", k.Least, k.Most)
+	case k.Type == Int:
+		what = "a whole number"
+	default:
+		what = "a text"
+	}
+	if k.Bare != "" {
+		what += ", true or false"
+	}
+	if k.Many {
+		what += ", or a list of such"
+	}
+	return what
+}
+
+// suited returns a value that is of the right type, and says if it does not suit.
+func (r *reader) suited(k *Key, n *yaml.Node, value string) string {
+	switch {
+	case strings.ContainsFunc(value, unicode.IsControl):
+		r.problem(n, "%s: expected %s, without line breaks or other control characters", k.Name, k.expects())
+	case len(k.Enum) > 0 && !slices.Contains(k.Enum, value), k.Pattern != "" && !r.matches(k.Pattern, value), !k.within(value):
+		r.problem(n, "%s: expected %s", k.Name, k.expects())
+	case k.Check != nil:
+		if err := k.Check(value); err != nil {
+			why := ""
+			if k.Type == Text && k.Expects == "" && !repeats(err.Error(), value) {
+				why = ": " + err.Error()
+			}
+			r.problem(n, "%s: expected %s%s", k.Name, k.expects(), why)
+		}
+	}
+	return value
+}
+
+// repeats reports whether a text has a value in it, as it is or quoted.
+func repeats(text, value string) bool {
+	return strings.Contains(text, value) || strings.Contains(text, strings.Trim(strconv.Quote(value), `"`))
+}
+
+func (r *reader) matches(pattern, value string) bool {
+	if r.patterns[pattern] == nil {
+		r.patterns[pattern] = regexp.MustCompile(pattern)
+	}
+	return r.patterns[pattern].MatchString(value)
+}
+
+// within reports whether an integer is in its bounds.
+func (k *Key) within(value string) bool {
+	if k.Type != Int || k.Most == 0 {
+		return true
+	}
+	n, err := strconv.Atoi(value)
+	return err == nil && n >= k.Least && n <= k.Most
+}
