@@ -252,21 +252,61 @@ func detected(raw string) bool {
 var secretParameters = regexp.MustCompile(`(?i)([?&](?:sshkey|aws_access_key_id|aws_access_key_secret|aws_access_token|awsaccesskeyid|x-(?:amz|goog)-(?:signature|credential|security-token)|(?:access_|auth_|private_)?token|sig|signature|password|passwd|secret|client_secret|api_?key)=)[^&#]*`)
 
 // Redact returns a URL without its user information and credentials in
-// parameters, for messages and for what is written down.
+// parameters, for messages and for what is written down. So it does with URLs
+// in parameters.
 func Redact(raw string) string {
-	raw = secretParameters.ReplaceAllString(raw, "${1}redacted")
 	scheme, rest, found := strings.Cut(raw, "://")
+	if found {
+		raw = scheme + "://" + rest[credentialsEnd(rest):]
+	}
+	raw = secretParameters.ReplaceAllString(raw, "${1}redacted")
+	before, query, found := strings.Cut(raw, "?")
 	if !found {
 		return raw
 	}
+	parameters := strings.Split(query, "&")
+	for i, p := range parameters {
+		parameters[i] = redactNested(p)
+	}
+	return before + "?" + strings.Join(parameters, "&")
+}
+
+// credentialsEnd returns where the user information of a URL ends, of which the
+// scheme is cut off. A password with a slash in it, which should have been
+// escaped, ends what looks like the host too early: at a port that is none.
+func credentialsEnd(rest string) int {
 	authority := rest
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
 		authority = rest[:i]
 	}
 	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
-		rest = rest[i+1:]
+		return i + 1
 	}
-	return scheme + "://" + rest
+	_, port, _ := strings.Cut(authority[strings.LastIndexByte(authority, ']')+1:], ":")
+	if strings.Trim(port, "0123456789") != "" {
+		return strings.LastIndexByte(rest, '@') + 1
+	}
+	return 0
+}
+
+// redactNested redacts a URL that is the value of a parameter: checksum=file:URL.
+func redactNested(parameter string) string {
+	name, value, _ := strings.Cut(parameter, "=")
+	plain, err := url.QueryUnescape(value)
+	if err != nil {
+		plain = value
+	}
+	if !strings.Contains(plain, "://") {
+		return parameter
+	}
+	redacted := Redact(plain)
+	switch redacted {
+	case plain:
+		return parameter
+	case Redact(value): // it was not escaped
+		return name + "=" + redacted
+	}
+	return name + "=" + url.QueryEscape(redacted)
 }
 
 // errReason drops the URL, which may hold credentials, from a url.Error.

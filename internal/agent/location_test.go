@@ -102,9 +102,27 @@ func TestRedact(t *testing.T) {
 		"https://e.com/a?x=1&X-Amz-Signature=abc&token=t&tokens=3": "https://e.com/a?x=1&X-Amz-Signature=redacted&token=redacted&tokens=3",
 		"path/with@at":                                             "path/with@at",
 		"s3::https://e.com/k?aws_access_key_secret=abc&x=1":        "s3::https://e.com/k?aws_access_key_secret=redacted&x=1",
+		// What is not escaped ends the host too early.
+		"https://user:pa/ss@e.com/x":         "https://e.com/x",
+		"https://user:pa?ss@e.com/x":         "https://e.com/x",
+		"https://user:pa#s@s@e.com/x":        "https://e.com/x",
+		"https://user:1/2@e.com:80/x":        "https://user:1/2@e.com:80/x", // is the path of a host
+		"https://e.com:8443/@scope/x":        "https://e.com:8443/@scope/x",
+		"https://[::1]:8443/@scope/x":        "https://[::1]:8443/@scope/x",
+		"https://[::1]/@scope/x":             "https://[::1]/@scope/x",
+		"https://user:pa/ss@e.com/x?token=t": "https://e.com/x?token=redacted",
+		// URLs in parameters.
+		"https://e.com/x?checksum=file:https://user:pass@e.com/s&a=1":                "https://e.com/x?checksum=file:https://e.com/s&a=1",
+		"https://e.com/x?a=1&checksum=file%3Ahttps%3A%2F%2Fuser%3Apass%40e.com%2Fs":  "https://e.com/x?a=1&checksum=file%3Ahttps%3A%2F%2Fe.com%2Fs",
+		"https://e.com/x?checksum=file%3Ahttps%3A%2F%2Fe.com%2Fs%3Ftoken%3Dt&b=%2f+": "https://e.com/x?checksum=file%3Ahttps%3A%2F%2Fe.com%2Fs%3Ftoken%3Dredacted&b=%2f+",
+		"https://e.com/x?u=https://e.com/%zz":                                        "https://e.com/x?u=https://e.com/%zz",
 	} {
-		if got := Redact(raw); got != want {
+		got := Redact(raw)
+		if got != want {
 			t.Errorf("Redact(%q) = %q, want %q", raw, got, want)
+		}
+		if again := Redact(got); again != got {
+			t.Errorf("Redact(%q) = %q", got, again)
 		}
 	}
 }
