@@ -4,6 +4,7 @@ package cmd
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -28,6 +29,8 @@ type Environment struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	LookupEnv      func(string) (string, bool)
+	// Environ are all settings, each NAME=VALUE, in which misspelt names are looked for.
+	Environ []string
 	// Version is the program's, or empty for what the build recorded.
 	Version string
 }
@@ -87,6 +90,9 @@ unreachable or missing, 4 integrity, 5 incomplete, 130 interrupted.`,
 		Args:          noArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			if err := g.checkEnvironment(c.Root()); err != nil {
+				return err
+			}
 			if err := g.fromEnvironment(c.Flags()); err != nil {
 				return err
 			}
@@ -166,7 +172,7 @@ func (g *global) fromEnvironment(flags *pflag.FlagSet) error {
 		if f.Changed || problem != nil || f.Name == "help" {
 			return
 		}
-		name := "BOTKUBE_MIRROR_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		name := envName(f.Name)
 		value, ok := g.env.LookupEnv(name)
 		if !ok || value == "" {
 			return
@@ -221,7 +227,7 @@ type needs struct {
 	transfer transferFlags
 	// store keeps what comes over a network.
 	store bool
-	// upstream is where plugins come from.
+	// upstream is where plugins come from. Whom to trust there is as for the registry.
 	upstream bool
 	// registry, if not nil, says how to talk to registries.
 	registry *registryFlags
@@ -239,21 +245,22 @@ func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
 	p := g.progress()
 	defer p.close()
 	session := &mirror.Session{Parallel: n.transfer.parallel, Observe: p.observe}
+	var trust *tls.Config
 	if n.registry != nil {
-		client, err := n.registry.client(programVersion(g.env.Version), n.transfer, p)
-		if err != nil {
+		var err error
+		if trust, err = n.registry.identity().TLS(); err != nil {
 			return err
 		}
-		defer client.Close()
-		session.Registry = client
+		session.Registry = n.registry.client(trust, programVersion(g.env.Version), n.transfer, p)
+		defer session.Registry.Close()
 	}
 	if n.source != nil {
-		client, err := n.source.client(programVersion(g.env.Version), n.transfer, p)
+		trust, err := n.source.identity().TLS()
 		if err != nil {
 			return err
 		}
-		defer client.Close()
-		session.Source = client
+		session.Source = n.source.client(trust, programVersion(g.env.Version), n.transfer, p)
+		defer session.Source.Close()
 	}
 	if n.store {
 		s, err := g.openStore()
@@ -266,7 +273,7 @@ func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
 	if n.upstream {
 		session.Fetch = fetch.New(fetch.Config{
 			Store: session.Store, Version: programVersion(g.env.Version), Netrc: g.netrc(), Retries: n.transfer.attempts(),
-			StallTimeout: n.transfer.stall, Limit: n.transfer.rate.limit, Retrying: p.retrying,
+			TLS: trust, StallTimeout: n.transfer.stall, Limit: n.transfer.rate.limit, Retrying: p.retrying,
 		})
 		defer session.Fetch.Close()
 	}

@@ -29,8 +29,8 @@ func (c *Client) Document(ctx context.Context, rawURL string, max int64) ([]byte
 	return c.DocumentWith(ctx, rawURL, max, nil)
 }
 
-// DocumentWith is [Client.Document] with request header fields, which go to no
-// other host if the server redirects.
+// DocumentWith is [Client.Document] with request header fields that prove who
+// asks: they go over TLS only, and to no other host if the server redirects.
 func (c *Client) DocumentWith(ctx context.Context, rawURL string, max int64, header http.Header) ([]byte, Doc, error) {
 	var data []byte
 	var doc Doc
@@ -65,6 +65,9 @@ func parseWebURL(rawURL string) (*url.URL, error) {
 
 func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header http.Header) ([]byte, Doc, error) {
 	if u.Scheme == "file" {
+		if len(header) > 0 {
+			return nil, Doc{}, fault.New(fault.Usage, "it is a file, which no header fields are sent to").WithHint("leave out --header")
+		}
 		f, _, err := openFile(u)
 		if err != nil {
 			return nil, Doc{}, err
@@ -72,6 +75,10 @@ func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header
 		defer f.Close()
 		data, err := readBounded(f, max)
 		return data, Doc{FinalURL: u.String()}, err
+	}
+	if len(header) > 0 && u.Scheme != "https" {
+		return nil, Doc{}, fault.New(fault.Usage, "its header fields would go over plain http, where anybody on the way reads them").
+			WithHint("write https://; --ca-file names the certificate of an authority that is not the system's")
 	}
 	resp, err := c.do(ctx, http.MethodGet, u, header)
 	if err != nil {

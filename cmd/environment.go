@@ -1,0 +1,68 @@
+package cmd
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
+)
+
+// envPrefix begins the names of our environment variables.
+const envPrefix = "BOTKUBE_MIRROR_"
+
+// envName returns the environment variable that stands for a flag.
+func envName(flag string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// serviceVariable matches what Kubernetes tells a pod of a Service whose name
+// begins with botkube-mirror (pkg/kubelet/envvars): that is not meant for us.
+var serviceVariable = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?)$`)
+
+// checkEnvironment refuses variables of ours that stand for no flag of any command:
+// whoever set one believes that it has an effect.
+func (g *global) checkEnvironment(root *cobra.Command) error {
+	known := flagVariables(root)
+	for _, setting := range g.env.Environ {
+		name, value, _ := strings.Cut(setting, "=")
+		if !strings.HasPrefix(name, envPrefix) || value == "" || slices.Contains(known, name) || serviceVariable.MatchString(name) || g.isReferred(name) {
+			continue
+		}
+		e := fault.New(fault.Usage, "the environment variable %s stands for no flag of any command", name)
+		if nearest := spelling.Nearest(name, known); nearest != "" {
+			return e.WithHint("did you mean %s? if it is not for this program, give it another name", nearest)
+		}
+		return e.WithHint("unset it; if it is not for this program, give it another name")
+	}
+	return nil
+}
+
+// flagVariables returns the variables of the flags of all commands.
+func flagVariables(root *cobra.Command) []string {
+	var known []string
+	add := func(f *pflag.Flag) { known = append(known, envName(f.Name)) }
+	root.PersistentFlags().VisitAll(add)
+	for _, c := range root.Commands() {
+		c.Flags().VisitAll(add)
+		for _, sub := range c.Commands() {
+			sub.Flags().VisitAll(add)
+		}
+	}
+	return known
+}
+
+// isReferred reports whether a header's value is in the variable.
+func (g *global) isReferred(name string) bool {
+	headers, _ := g.env.LookupEnv(envName("header"))
+	for _, arg := range append(strings.FieldsFunc(headers, func(r rune) bool { return r == ',' || r == '\n' }), g.env.Args...) {
+		if strings.HasSuffix(strings.TrimSpace(arg), "="+fromVariable+name) {
+			return true
+		}
+	}
+	return false
+}
