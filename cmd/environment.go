@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -65,4 +66,28 @@ func (g *global) isReferred(name string) bool {
 		}
 	}
 	return false
+}
+
+// proxyVariables are those that net/http reads.
+var proxyVariables = []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"}
+
+// checkProxies refuses settings that net/http would pass over, to go the direct way
+// (golang.org/x/net/http/httpproxy, config.init). They may hold a password, and are
+// not quoted.
+func (g *global) checkProxies() error {
+	for _, name := range proxyVariables {
+		value, _ := g.env.LookupEnv(name)
+		if value == "" {
+			continue
+		}
+		if !strings.Contains(value, "://") {
+			value = "http://" + value
+		}
+		u, err := url.Parse(value)
+		if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
+			return fault.New(fault.Usage, "the environment variable %s does not name a proxy", name).
+				WithHint("it is of the form http://HOST:PORT or http://USER:PASSWORD@HOST:PORT; characters of a password that mean something in a URL are escaped, as %%40 for @")
+		}
+	}
+	return nil
 }

@@ -242,6 +242,11 @@ func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
 	if err := n.transfer.check(); err != nil {
 		return err
 	}
+	if n.upstream || n.registry != nil || n.source != nil {
+		if err := g.checkProxies(); err != nil {
+			return err
+		}
+	}
 	p := g.progress()
 	defer p.close()
 	session := &mirror.Session{Parallel: n.transfer.parallel, Observe: p.observe}
