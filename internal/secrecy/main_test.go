@@ -8,6 +8,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	// So that a result that go test has in its cache is that of the same program.
+	_ "github.com/botkube-mirror/botkube-mirror/cmd"
 )
 
 // product is the path of the program under test.
