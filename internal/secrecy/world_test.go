@@ -83,7 +83,7 @@ func newWorld(t *testing.T) *world {
 	w.trouble.Store(none)
 	for _, s := range []struct{ name, user string }{
 		{"header", ""}, {"wrong header", ""}, {"user information", "urluser"}, {"netrc", "netrcuser"}, {"proxy", "proxyuser"},
-		{"signature", ""}, {"other parameter", ""}, {"docker login", "dockeruser"}, {"registry token", ""}, {"wrong login", "dockeruser"},
+		{"signature", ""}, {"other parameter", ""}, {"docker login", "dockeruser"}, {"registry token", ""}, {"wrong login", "dockeruser"}, {"bot token", ""},
 	} {
 		w.secrets[s.name] = newSecret(s.name, s.user, fmt.Sprintf("s3cr3t%016x", rand.Uint64()))
 	}
@@ -315,6 +315,7 @@ func (w *world) writeInputs() {
 	write("netrc", "machine "+machine+" login netrcuser password "+w.value("netrc")+"\n", 0o600)
 	write("garbled.netrc", "machine "+machine+" login netrcuser password x "+w.value("netrc")+"\n", 0o600)
 	write("ca.pem", string(w.authority.PEM()), 0o600)
+	write("values.yaml", fmt.Sprintf(values, indexName, w.value("header"), w.value("bot token")), 0o600)
 	cert, key := w.authority.Client("joe", -time.Hour, time.Hour)
 	write("client.pem", string(cert), 0o600)
 	write("client.key", string(key), 0o600)
@@ -340,6 +341,15 @@ func (w *world) writeInputs() {
 		}, ","),
 	}
 }
+
+// values are of Botkube's Helm chart.
+const values = `
+plugins: {repositories: {cloud: {url: "https://%s/plugins-index.yaml", headers: {X-API-Key: %s}}}}
+executors: {k8s-default-tools: null, tools: {cloud/plugin: {enabled: true}}}
+communications:
+  default-group:
+    socketSlack: {enabled: true, botToken: %s, channels: {default: {bindings: {executors: [tools], sources: []}}}}
+`
 
 // withUser returns a URL with user and password.
 func (w *world) withUser(url string) string {
