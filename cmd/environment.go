@@ -86,7 +86,7 @@ func (g *global) checkProxies() error {
 		u, err := url.Parse(value)
 		if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
 			return fault.New(fault.Usage, "the environment variable %s does not name a proxy", name).
-				WithHint("it is of the form http://HOST:PORT or http://USER:PASSWORD@HOST:PORT; characters of a password that mean something in a URL are escaped, as %%40 for @")
+				WithHint("it is of the form http://HOST:PORT, with USER:PASSWORD@ before HOST if need be; characters of a password that mean something in a URL are escaped, as %%40 for @")
 		}
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
@@ -316,7 +317,8 @@ func (g *global) netrc() string {
 	return fetch.NetrcPath(getenv, home)
 }
 
-// report prints an error, and returns the exit code.
+// report prints an error, and returns the exit code. A URL that was given where none
+// belongs is quoted by whoever refuses it: so URLs are redacted here once more.
 func (g *global) report(ctx context.Context, err error) int {
 	if err == nil {
 		return 0
@@ -325,8 +327,8 @@ func (g *global) report(ctx context.Context, err error) int {
 		err = fault.New(fault.Interrupted, "interrupted").
 			WithHint("run the same command again: it uses what is there already")
 	}
-	kind, hint := fault.KindOf(err), fault.HintOf(err)
-	text := clipped(err.Error())
+	kind, hint := fault.KindOf(err), agent.RedactURLs(fault.HintOf(err))
+	text := clipped(agent.RedactURLs(err.Error()))
 	if g.logFormat == "json" {
 		attrs := []any{"exitCode", int(kind)}
 		if hint != "" {

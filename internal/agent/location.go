@@ -49,7 +49,7 @@ var forcedGetter = regexp.MustCompile(`^([A-Za-z0-9]+)::(.+)$`)
 func ParseLocation(raw string) (Location, error) {
 	whole, err := url.Parse(raw)
 	if err != nil {
-		return Location{}, fmt.Errorf("URL %q cannot be read: %w", Redact(raw), errReason(err))
+		return Location{}, fmt.Errorf("URL %q cannot be read: %w", Redact(raw), errReason(raw, err))
 	}
 	var l Location
 	// The agent adds its parameters to the whole, which sorts and
@@ -70,7 +70,7 @@ func ParseLocation(raw string) (Location, error) {
 	}
 	u, err := url.Parse(rest)
 	if err != nil {
-		return Location{}, fmt.Errorf("URL %q cannot be read: %w", Redact(raw), errReason(err))
+		return Location{}, fmt.Errorf("URL %q cannot be read: %w", Redact(raw), errReason(raw, err))
 	}
 	q := u.Query()
 	l.Format = archiveFormat(u.Path, q.Get("archive"))
@@ -214,7 +214,7 @@ func ResolveLocation(index *url.URL, raw string) (string, error) {
 	source, subdir := SplitSubdir(raw)
 	ref, err := url.Parse(source)
 	if err != nil {
-		return "", fmt.Errorf("URL %q cannot be read: %w", Redact(raw), errReason(err))
+		return "", fmt.Errorf("URL %q cannot be read: %w", Redact(raw), errReason(raw, err))
 	}
 	if ref.IsAbs() {
 		return raw, nil
@@ -271,6 +271,17 @@ func Redact(raw string) string {
 	return before + "?" + strings.Join(parameters, "&")
 }
 
+// urls finds URLs in a text.
+var urls = regexp.MustCompile(`[^\s:]+://\S+`)
+
+// RedactURLs redacts every URL in a text.
+func RedactURLs(text string) string {
+	if !strings.Contains(text, "://") {
+		return text
+	}
+	return urls.ReplaceAllStringFunc(text, Redact)
+}
+
 // credentialsEnd returns where the user information of a URL ends, of which the
 // scheme is cut off. A password with a slash in it, which should have been
 // escaped, ends what looks like the host too early: at a port that is none.
@@ -309,8 +320,12 @@ func redactNested(parameter string) string {
 	return name + "=" + url.QueryEscape(redacted)
 }
 
-// errReason drops the URL, which may hold credentials, from a url.Error.
-func errReason(err error) error {
+// errReason drops the URL, which may hold credentials, from a url.Error. The
+// reason quotes a part of it: that with a password in it, if one is not escaped.
+func errReason(raw string, err error) error {
+	if strings.Contains(raw, "@") {
+		return errors.New("characters of a user or a password that mean something in a URL have to be escaped, as %40 for @")
+	}
 	if e, ok := err.(*url.Error); ok {
 		return e.Err
 	}

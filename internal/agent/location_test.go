@@ -2,6 +2,7 @@ package agent
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -123,6 +124,31 @@ func TestRedact(t *testing.T) {
 		}
 		if again := Redact(got); again != got {
 			t.Errorf("Redact(%q) = %q", got, again)
+		}
+	}
+}
+
+func TestRedactURLs(t *testing.T) {
+	for text, want := range map[string]string{
+		"no URL":                                 "no URL",
+		`asking "https://u:p@e.com/x":	no`:       `asking "https://e.com/x":	no`,
+		"https://u:p@e.com\nhttp://t@e.com/?a=b": "https://e.com\nhttp://e.com/?a=b",
+		"x=https://u:p@e.com, s3::https://u:p@e.com and u@e.com": "x=https://e.com, s3::https://e.com and u@e.com",
+	} {
+		if got := RedactURLs(text); got != want {
+			t.Errorf("RedactURLs(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestUnreadableURLs(t *testing.T) {
+	for _, raw := range []string{"https://u:s3cret/x@e.com/y", "https://u:s3c%ret@e.com/y", "https://s3cret@e.com:port/y"} {
+		_, err := ParseLocation(raw)
+		_, err2 := ResolveLocation(&url.URL{Scheme: "https", Host: "e.com"}, raw)
+		for _, err := range []error{err, err2} {
+			if err == nil || strings.Contains(err.Error(), "s3c") {
+				t.Errorf("%s: %v", raw, err)
+			}
 		}
 	}
 }

@@ -50,7 +50,8 @@ func (c *Client) DocumentWith(ctx context.Context, rawURL string, max int64, hea
 func parseWebURL(rawURL string) (*url.URL, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		return nil, fault.New(fault.Usage, "it cannot be read as a URL: %w", transfer.WithoutURL(err))
+		// The reason quotes a part of it, in which a password may be.
+		return nil, fault.New(fault.Usage, "it cannot be read as a URL")
 	}
 	switch u.Scheme {
 	case "file":

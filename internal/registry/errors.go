@@ -235,13 +235,7 @@ func hide(s string, secrets []string) string {
 			s = strings.ReplaceAll(s, secret, "redacted")
 		}
 	}
-	words := strings.Split(s, " ")
-	for i, w := range words {
-		if strings.Contains(w, "://") {
-			words[i] = agent.Redact(w)
-		}
-	}
-	return strings.Join(words, " ")
+	return agent.RedactURLs(s)
 }
 
 // secretsIn returns what must not be shown of the header field Authorization.
