@@ -60,6 +60,8 @@ func TestSecrets(t *testing.T) {
 		{"push", run{args: append([]string{"push", path("bundle.tar"), w.registryHost() + "/mirror", "-v", "--seeder", "none"}, trust...)}},
 		{"push that is denied", run{args: append([]string{"push", path("bundle.tar"), w.registryHost() + "/denied", "-v", "--seeder", "none", "--retries", "0"}, trust...), code: 3, says: "403"}},
 		{"list what was pushed", run{args: append([]string{"list", "docker://" + w.registryHost() + "/mirror/botkube-plugins-bundle:v1.0.0"}, trust...)}},
+		{"configuration file", run{args: append([]string{"pull", "-f", w.input("config.yaml"), "--retries", "0", "-v", "-o", path("none")}, trust...), code: 3, says: "X-API-Key was sent"}},
+		{"configuration file alone", run{args: append([]string{"pull", "-f", w.input("config.yaml"), "--retries", "0", "-v", "-o", path("none")}, trust...), env: []string{"BOTKUBE_MIRROR_REPOSITORY="}, code: 2, says: "no repository \"cloud\""}},
 		{"values", run{args: append([]string{"pull", "--version", "v1.14.0", "--values", w.input("values.yaml"), "-v", "--store", path("s4"), "-o", path("valued")}, trust...), env: []string{"BOTKUBE_MIRROR_REPOSITORY="}}},
 		{"values in JSON", run{args: append([]string{"pull", "--version", "v1.14.0", "--values", w.input("values.yaml"), "--dry-run", "--format", "json", "--store", path("s5")}, trust...), env: []string{"BOTKUBE_MIRROR_REPOSITORY="}}},
 		{"values verified", run{args: []string{"verify", path("valued"), "--values", w.input("values.yaml"), "--format", "json"}, code: 5, says: "wrong in the values"}},

@@ -315,6 +315,7 @@ func (w *world) writeInputs() {
 	write("netrc", "machine "+machine+" login netrcuser password "+w.value("netrc")+"\n", 0o600)
 	write("garbled.netrc", "machine "+machine+" login netrcuser password x "+w.value("netrc")+"\n", 0o600)
 	write("ca.pem", string(w.authority.PEM()), 0o600)
+	write("config.yaml", fmt.Sprintf("header: {cloud: {X-API-Key: %s}}\nrepository: {basic: '%s'}\n", w.value("wrong header"), w.withUser("https://127.0.0.1:1/x.yaml")), 0o600)
 	write("values.yaml", fmt.Sprintf(values, indexName, w.value("header"), w.value("bot token")), 0o600)
 	cert, key := w.authority.Client("joe", -time.Hour, time.Hour)
 	write("client.pem", string(cert), 0o600)
