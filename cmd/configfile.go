@@ -22,6 +22,7 @@ import (
 var shapes = map[string]configfile.Shape{
 	"exclude":    {Expects: "REPOSITORY/NAME", Pattern: several(`[^/,]+/[^/,]+`)},
 	"format":     {Enum: []string{"text", "json"}},
+	"header":     {Expects: "NAME:KEY=VALUE, or a mapping of repositories to mappings of header fields to values", Pattern: `^.+:[^:=]+=.+$`, Joins: []string{":", "="}},
 	"log-format": {Enum: []string{"text", "json"}},
 	"max-rate":   {Expects: "bytes a second, such as 500KB or 2MiB, of at least 1000", Pattern: `^[0-9]+(\.[0-9]+)? *([kKmMgGtT][iI]?)?[bB]?(/s)?$`, Number: true},
 	"parallel":   {Least: 1, Most: 64},

@@ -65,7 +65,7 @@ Only documents are read. To compare every file with the lock: verify TARGET`,
 }
 
 // upstreamFlags are those that make no sense for what is mirrored already.
-var upstreamFlags = []string{"version", "repository", "values", "lock", "require-checksums", "with-agent-image", "with-chart"}
+var upstreamFlags = []string{"version", "repository", "header", "values", "lock", "require-checksums", "with-agent-image", "with-chart"}
 
 // refuseUpstreamFlags refuses a target and flags that are about upstream. The
 // environment may have them: it is that of other commands as well.
@@ -86,7 +86,7 @@ func (s *selectionFlags) subset() (mirror.SubsetOptions, error) {
 }
 
 func listUpstream(c *cobra.Command, g *global, flags *selectionFlags, members memberFlags, n needs) error {
-	sel, err := flags.selection()
+	sel, err := flags.selection(g)
 	if err != nil {
 		return err
 	}

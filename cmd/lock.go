@@ -35,7 +35,7 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 			if len(args) > 0 {
 				file = args[0]
 			}
-			selection, err := sel.selection()
+			selection, err := sel.selection(g)
 			if err != nil {
 				return err
 			}

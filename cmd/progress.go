@@ -64,6 +64,7 @@ func (p *progress) close() {
 }
 
 func (p *progress) observe(e mirror.Event) {
+	e.Detail = agent.RedactURLs(e.Detail)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.bar != nil {

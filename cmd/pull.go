@@ -32,7 +32,7 @@ It begins only if the disks have room for the downloads and the outputs; see
 		RunE: func(c *cobra.Command, _ []string) error {
 			o := mirror.PullOptions{DryRun: dryRun, KeepGoing: keepGoing}
 			var err error
-			if o.Selection, err = sel.selection(); err != nil {
+			if o.Selection, err = sel.selection(g); err != nil {
 				return err
 			}
 			o.Members = members.members()

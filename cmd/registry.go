@@ -1,28 +1,36 @@
 package cmd
 
 import (
+	"crypto/tls"
+
 	"github.com/spf13/cobra"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/registry"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
-// registryFlags say how to talk to registries.
+// registryFlags say how to talk to registries; whom to trust, and who this side
+// is, they say of upstream, too.
 type registryFlags struct {
 	// prefix begins the names of the flags.
-	prefix    string
-	plainHTTP bool
-	caFile    string
-	insecure  bool
+	prefix                string
+	plainHTTP             bool
+	insecure              bool
+	caFiles               []string
+	clientCert, clientKey string
 }
 
-func (r *registryFlags) register(c *cobra.Command) { r.registerAs(c, "", "the registry") }
+func (r *registryFlags) register(c *cobra.Command) { r.registerAs(c, "", "the registry", "") }
 
 // registerAs registers the flags with a prefix, for the registry that is named.
-func (r *registryFlags) registerAs(c *cobra.Command, prefix, which string) {
+// Where says of flags that are not about registries alone where they count.
+func (r *registryFlags) registerAs(c *cobra.Command, prefix, which, where string) {
 	r.prefix = prefix
 	flags := c.Flags()
 	flags.BoolVar(&r.plainHTTP, prefix+"plain-http", false, "speak http to "+which)
-	flags.StringVar(&r.caFile, prefix+"ca-file", "", "`FILE` of authorities in PEM form that may sign the certificate of "+which+", beside the system's")
+	flags.StringArrayVar(&r.caFiles, prefix+"ca-file", nil, "`FILE` of authorities in PEM form to trust beside the system's"+where+"; repeatable")
+	flags.StringVar(&r.clientCert, prefix+"client-cert", "", "`FILE` of a certificate in PEM form, for servers that ask who this is"+where)
+	flags.StringVar(&r.clientKey, prefix+"client-key", "", "`FILE` of the certificate's private key in PEM form")
 	flags.BoolVar(&r.insecure, prefix+"insecure-skip-verify", false, "do not verify the certificate of "+which)
 }
 
@@ -31,12 +39,17 @@ const sourcePrefix = "source-"
 
 // registerSource registers the flags of the registry that a push reads from.
 func (r *registryFlags) registerSource(c *cobra.Command) {
-	r.registerAs(c, sourcePrefix, "the registry that is read (docker://)")
+	const which = "the registry that is read (docker://)"
+	r.registerAs(c, sourcePrefix, which, ", for "+which)
 }
 
-func (r *registryFlags) client(version string, transfer transferFlags, p *progress) (*registry.Client, error) {
+func (r *registryFlags) identity() transfer.Identity {
+	return transfer.Identity{CAFiles: r.caFiles, CertFile: r.clientCert, KeyFile: r.clientKey, FlagPrefix: r.prefix}
+}
+
+func (r *registryFlags) client(trust *tls.Config, version string, transfer transferFlags, p *progress) *registry.Client {
 	return registry.New(registry.Config{
-		PlainHTTP: r.plainHTTP, CAFile: r.caFile, Insecure: r.insecure, FlagPrefix: r.prefix,
+		PlainHTTP: r.plainHTTP, TLS: trust, Insecure: r.insecure, FlagPrefix: r.prefix,
 		UserAgent: "botkube-mirror/" + version, Retries: transfer.attempts(), StallTimeout: transfer.stall, Limit: transfer.rate.limit, Retrying: p.retrying, Waiting: p.waiting,
 	})
 }

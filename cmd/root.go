@@ -4,6 +4,7 @@ package cmd
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
@@ -28,6 +30,8 @@ type Environment struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	LookupEnv      func(string) (string, bool)
+	// Environ are all settings, each NAME=VALUE, in which misspelt names are looked for.
+	Environ []string
 	// Version is the program's, or empty for what the build recorded.
 	Version string
 }
@@ -87,6 +91,9 @@ unreachable or missing, 4 integrity, 5 incomplete, 130 interrupted.`,
 		Args:          noArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			if err := g.checkEnvironment(c.Root()); err != nil {
+				return err
+			}
 			if err := g.fromEnvironment(c.Flags()); err != nil {
 				return err
 			}
@@ -166,7 +173,7 @@ func (g *global) fromEnvironment(flags *pflag.FlagSet) error {
 		if f.Changed || problem != nil || f.Name == "help" {
 			return
 		}
-		name := "BOTKUBE_MIRROR_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		name := envName(f.Name)
 		value, ok := g.env.LookupEnv(name)
 		if !ok || value == "" {
 			return
@@ -221,7 +228,7 @@ type needs struct {
 	transfer transferFlags
 	// store keeps what comes over a network.
 	store bool
-	// upstream is where plugins come from.
+	// upstream is where plugins come from. Whom to trust there is as for the registry.
 	upstream bool
 	// registry, if not nil, says how to talk to registries.
 	registry *registryFlags
@@ -236,24 +243,30 @@ func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
 	if err := n.transfer.check(); err != nil {
 		return err
 	}
+	if n.upstream || n.registry != nil || n.source != nil {
+		if err := g.checkProxies(); err != nil {
+			return err
+		}
+	}
 	p := g.progress()
 	defer p.close()
 	session := &mirror.Session{Parallel: n.transfer.parallel, Observe: p.observe}
+	var trust *tls.Config
 	if n.registry != nil {
-		client, err := n.registry.client(programVersion(g.env.Version), n.transfer, p)
-		if err != nil {
+		var err error
+		if trust, err = n.registry.identity().TLS(); err != nil {
 			return err
 		}
-		defer client.Close()
-		session.Registry = client
+		session.Registry = n.registry.client(trust, programVersion(g.env.Version), n.transfer, p)
+		defer session.Registry.Close()
 	}
 	if n.source != nil {
-		client, err := n.source.client(programVersion(g.env.Version), n.transfer, p)
+		trust, err := n.source.identity().TLS()
 		if err != nil {
 			return err
 		}
-		defer client.Close()
-		session.Source = client
+		session.Source = n.source.client(trust, programVersion(g.env.Version), n.transfer, p)
+		defer session.Source.Close()
 	}
 	if n.store {
 		s, err := g.openStore()
@@ -266,7 +279,7 @@ func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
 	if n.upstream {
 		session.Fetch = fetch.New(fetch.Config{
 			Store: session.Store, Version: programVersion(g.env.Version), Netrc: g.netrc(), Retries: n.transfer.attempts(),
-			StallTimeout: n.transfer.stall, Limit: n.transfer.rate.limit, Retrying: p.retrying,
+			TLS: trust, StallTimeout: n.transfer.stall, Limit: n.transfer.rate.limit, Retrying: p.retrying,
 		})
 		defer session.Fetch.Close()
 	}
@@ -304,7 +317,8 @@ func (g *global) netrc() string {
 	return fetch.NetrcPath(getenv, home)
 }
 
-// report prints an error, and returns the exit code.
+// report prints an error, and returns the exit code. A URL that was given where none
+// belongs is quoted by whoever refuses it: so URLs are redacted here once more.
 func (g *global) report(ctx context.Context, err error) int {
 	if err == nil {
 		return 0
@@ -313,8 +327,8 @@ func (g *global) report(ctx context.Context, err error) int {
 		err = fault.New(fault.Interrupted, "interrupted").
 			WithHint("run the same command again: it uses what is there already")
 	}
-	kind, hint := fault.KindOf(err), fault.HintOf(err)
-	text := clipped(err.Error())
+	kind, hint := fault.KindOf(err), agent.RedactURLs(fault.HintOf(err))
+	text := clipped(agent.RedactURLs(err.Error()))
 	if g.logFormat == "json" {
 		attrs := []any{"exitCode", int(kind)}
 		if hint != "" {

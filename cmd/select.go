@@ -16,6 +16,7 @@ type selectionFlags struct {
 	version          string
 	repositories     []string
 	values           []string
+	headers          []string
 	plugins          []string
 	exclude          []string
 	platforms        []string
@@ -28,6 +29,7 @@ func (s *selectionFlags) register(c *cobra.Command) {
 	flags.StringVar(&s.version, "version", "", "Botkube version, for example v1.14.0, or latest; sets the default repositories")
 	flags.StringArrayVar(&s.repositories, "repository", nil, "plugin repository as `NAME=URL` of its index, or a path; replaces the defaults; repeatable")
 	flags.StringArrayVar(&s.values, "values", nil, "values `FILE` of Botkube's Helm chart, or objects that it rendered: mirror what an agent with these starts, from the repositories that they name; repeatable, later ones over earlier")
+	flags.StringArrayVar(&s.headers, "header", nil, "header field for the request of a repository's index, as `NAME:KEY=VALUE`; env:VARIABLE as VALUE takes it from the environment, which keeps a secret off the command line; repeatable")
 	flags.StringArrayVar(&s.plugins, "plugin", nil, "plugin to mirror, as `REPOSITORY/NAME[@VERSION]`, beside those of --values; repeatable, or several with commas (default: all, in their newest version)")
 	flags.StringArrayVar(&s.exclude, "exclude", nil, "plugin to leave out, as `REPOSITORY/NAME`; repeatable, or several with commas")
 	flags.StringArrayVar(&s.platforms, "platform", nil, "platform to mirror for, as `OS/ARCH`, or all; repeatable, or several with commas (default: linux/amd64)")
@@ -36,7 +38,7 @@ func (s *selectionFlags) register(c *cobra.Command) {
 }
 
 // selection parses the flags.
-func (s *selectionFlags) selection() (mirror.Selection, error) {
+func (s *selectionFlags) selection(g *global) (mirror.Selection, error) {
 	sel := mirror.Selection{Version: s.version, Lock: s.lock, RequireChecksums: s.requireChecksums, Values: s.values}
 	for _, r := range s.repositories {
 		name, url, found := strings.Cut(r, "=")
@@ -46,6 +48,9 @@ func (s *selectionFlags) selection() (mirror.Selection, error) {
 		sel.Repositories = append(sel.Repositories, agent.Repository{Name: name, URL: url})
 	}
 	var err error
+	if sel.Headers, err = g.headers(s.headers); err != nil {
+		return sel, err
+	}
 	if sel.Plugins, err = pluginKeys("plugin", s.plugins); err != nil {
 		return sel, err
 	}

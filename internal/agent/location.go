@@ -49,7 +49,7 @@ var forcedGetter = regexp.MustCompile(`^([A-Za-z0-9]+)::(.+)$`)
 func ParseLocation(raw string) (Location, error) {
 	whole, err := url.Parse(raw)
 	if err != nil {
-		return Location{}, fmt.Errorf("URL %q cannot be read: %w", Redact(raw), errReason(err))
+		return Location{}, fmt.Errorf("URL %q cannot be read: %w", Redact(raw), errReason(raw, err))
 	}
 	var l Location
 	// The agent adds its parameters to the whole, which sorts and
@@ -70,7 +70,7 @@ func ParseLocation(raw string) (Location, error) {
 	}
 	u, err := url.Parse(rest)
 	if err != nil {
-		return Location{}, fmt.Errorf("URL %q cannot be read: %w", Redact(raw), errReason(err))
+		return Location{}, fmt.Errorf("URL %q cannot be read: %w", Redact(raw), errReason(raw, err))
 	}
 	q := u.Query()
 	l.Format = archiveFormat(u.Path, q.Get("archive"))
@@ -214,7 +214,7 @@ func ResolveLocation(index *url.URL, raw string) (string, error) {
 	source, subdir := SplitSubdir(raw)
 	ref, err := url.Parse(source)
 	if err != nil {
-		return "", fmt.Errorf("URL %q cannot be read: %w", Redact(raw), errReason(err))
+		return "", fmt.Errorf("URL %q cannot be read: %w", Redact(raw), errReason(raw, err))
 	}
 	if ref.IsAbs() {
 		return raw, nil
@@ -252,25 +252,80 @@ func detected(raw string) bool {
 var secretParameters = regexp.MustCompile(`(?i)([?&](?:sshkey|aws_access_key_id|aws_access_key_secret|aws_access_token|awsaccesskeyid|x-(?:amz|goog)-(?:signature|credential|security-token)|(?:access_|auth_|private_)?token|sig|signature|password|passwd|secret|client_secret|api_?key)=)[^&#]*`)
 
 // Redact returns a URL without its user information and credentials in
-// parameters, for messages and for what is written down.
+// parameters, for messages and for what is written down. So it does with URLs
+// in parameters.
 func Redact(raw string) string {
-	raw = secretParameters.ReplaceAllString(raw, "${1}redacted")
 	scheme, rest, found := strings.Cut(raw, "://")
+	if found {
+		raw = scheme + "://" + rest[credentialsEnd(rest):]
+	}
+	raw = secretParameters.ReplaceAllString(raw, "${1}redacted")
+	before, query, found := strings.Cut(raw, "?")
 	if !found {
 		return raw
 	}
+	parameters := strings.Split(query, "&")
+	for i, p := range parameters {
+		parameters[i] = redactNested(p)
+	}
+	return before + "?" + strings.Join(parameters, "&")
+}
+
+// urls finds URLs in a text.
+var urls = regexp.MustCompile(`[^\s:]+://\S+`)
+
+// RedactURLs redacts every URL in a text.
+func RedactURLs(text string) string {
+	if !strings.Contains(text, "://") {
+		return text
+	}
+	return urls.ReplaceAllStringFunc(text, Redact)
+}
+
+// credentialsEnd returns where the user information of a URL ends, of which the
+// scheme is cut off. A password with a slash in it, which should have been
+// escaped, ends what looks like the host too early: at a port that is none.
+func credentialsEnd(rest string) int {
 	authority := rest
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
 		authority = rest[:i]
 	}
 	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
-		rest = rest[i+1:]
+		return i + 1
 	}
-	return scheme + "://" + rest
+	_, port, _ := strings.Cut(authority[strings.LastIndexByte(authority, ']')+1:], ":")
+	if strings.Trim(port, "0123456789") != "" {
+		return strings.LastIndexByte(rest, '@') + 1
+	}
+	return 0
 }
 
-// errReason drops the URL, which may hold credentials, from a url.Error.
-func errReason(err error) error {
+// redactNested redacts a URL that is the value of a parameter: checksum=file:URL.
+func redactNested(parameter string) string {
+	name, value, _ := strings.Cut(parameter, "=")
+	plain, err := url.QueryUnescape(value)
+	if err != nil {
+		plain = value
+	}
+	if !strings.Contains(plain, "://") {
+		return parameter
+	}
+	redacted := Redact(plain)
+	switch redacted {
+	case plain:
+		return parameter
+	case Redact(value): // it was not escaped
+		return name + "=" + redacted
+	}
+	return name + "=" + url.QueryEscape(redacted)
+}
+
+// errReason drops the URL, which may hold credentials, from a url.Error. The
+// reason quotes a part of it: that with a password in it, if one is not escaped.
+func errReason(raw string, err error) error {
+	if strings.Contains(raw, "@") {
+		return errors.New("characters of a user or a password that mean something in a URL have to be escaped, as %40 for @")
+	}
 	if e, ok := err.(*url.Error); ok {
 		return e.Err
 	}

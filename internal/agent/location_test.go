@@ -2,6 +2,7 @@ package agent
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -102,9 +103,52 @@ func TestRedact(t *testing.T) {
 		"https://e.com/a?x=1&X-Amz-Signature=abc&token=t&tokens=3": "https://e.com/a?x=1&X-Amz-Signature=redacted&token=redacted&tokens=3",
 		"path/with@at":                                             "path/with@at",
 		"s3::https://e.com/k?aws_access_key_secret=abc&x=1":        "s3::https://e.com/k?aws_access_key_secret=redacted&x=1",
+		// What is not escaped ends the host too early.
+		"https://user:pa/ss@e.com/x":         "https://e.com/x",
+		"https://user:pa?ss@e.com/x":         "https://e.com/x",
+		"https://user:pa#s@s@e.com/x":        "https://e.com/x",
+		"https://user:1/2@e.com:80/x":        "https://user:1/2@e.com:80/x", // is the path of a host
+		"https://e.com:8443/@scope/x":        "https://e.com:8443/@scope/x",
+		"https://[::1]:8443/@scope/x":        "https://[::1]:8443/@scope/x",
+		"https://[::1]/@scope/x":             "https://[::1]/@scope/x",
+		"https://user:pa/ss@e.com/x?token=t": "https://e.com/x?token=redacted",
+		// URLs in parameters.
+		"https://e.com/x?checksum=file:https://user:pass@e.com/s&a=1":                "https://e.com/x?checksum=file:https://e.com/s&a=1",
+		"https://e.com/x?a=1&checksum=file%3Ahttps%3A%2F%2Fuser%3Apass%40e.com%2Fs":  "https://e.com/x?a=1&checksum=file%3Ahttps%3A%2F%2Fe.com%2Fs",
+		"https://e.com/x?checksum=file%3Ahttps%3A%2F%2Fe.com%2Fs%3Ftoken%3Dt&b=%2f+": "https://e.com/x?checksum=file%3Ahttps%3A%2F%2Fe.com%2Fs%3Ftoken%3Dredacted&b=%2f+",
+		"https://e.com/x?u=https://e.com/%zz":                                        "https://e.com/x?u=https://e.com/%zz",
 	} {
-		if got := Redact(raw); got != want {
+		got := Redact(raw)
+		if got != want {
 			t.Errorf("Redact(%q) = %q, want %q", raw, got, want)
+		}
+		if again := Redact(got); again != got {
+			t.Errorf("Redact(%q) = %q", got, again)
+		}
+	}
+}
+
+func TestRedactURLs(t *testing.T) {
+	for text, want := range map[string]string{
+		"no URL":                                 "no URL",
+		`asking "https://u:p@e.com/x":	no`:       `asking "https://e.com/x":	no`,
+		"https://u:p@e.com\nhttp://t@e.com/?a=b": "https://e.com\nhttp://e.com/?a=b",
+		"x=https://u:p@e.com, s3::https://u:p@e.com and u@e.com": "x=https://e.com, s3::https://e.com and u@e.com",
+	} {
+		if got := RedactURLs(text); got != want {
+			t.Errorf("RedactURLs(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestUnreadableURLs(t *testing.T) {
+	for _, raw := range []string{"https://u:s3cret/x@e.com/y", "https://u:s3c%ret@e.com/y", "https://s3cret@e.com:port/y"} {
+		_, err := ParseLocation(raw)
+		_, err2 := ResolveLocation(&url.URL{Scheme: "https", Host: "e.com"}, raw)
+		for _, err := range []error{err, err2} {
+			if err == nil || strings.Contains(err.Error(), "s3c") {
+				t.Errorf("%s: %v", raw, err)
+			}
 		}
 	}
 }

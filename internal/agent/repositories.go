@@ -7,6 +7,10 @@ type Repository struct {
 	Name string
 	// URL is where its index lies.
 	URL string
+	// Headers are header fields of the request for the index, of which the
+	// values may be templates over the agent's identity in Botkube Cloud
+	// (pkg/plugin/manager.go, renderPluginIndexHeaders). Downloads have none.
+	Headers map[string]string
 }
 
 // extraSince is the Botkube version from which the chart names a second

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
+	"net/url"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
@@ -12,7 +13,7 @@ import (
 // exist: 404 and 410 (RFC 9110, section 15.5), or a file that is not there.
 func IsNotFound(err error) bool {
 	if e, ok := errors.AsType[*transfer.StatusError](err); ok {
-		return e.Code == http.StatusNotFound || e.Code == http.StatusGone
+		return !e.Proxy && (e.Code == http.StatusNotFound || e.Code == http.StatusGone)
 	}
 	return errors.Is(err, fs.ErrNotExist)
 }
@@ -21,7 +22,14 @@ func IsNotFound(err error) bool {
 // listed answer for what they do not have.
 func IsForbidden(err error) bool {
 	e, ok := errors.AsType[*transfer.StatusError](err)
-	return ok && e.Code == http.StatusForbidden
+	return ok && !e.Proxy && e.Code == http.StatusForbidden
+}
+
+// IsUnwelcome reports whether an error says that the host of a URL itself, and not
+// one to which it redirects, wants to know who asks, or lets only others in.
+func IsUnwelcome(err error, u *url.URL) bool {
+	e, ok := errors.AsType[*transfer.StatusError](err)
+	return ok && !e.Proxy && (e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden) && e.Host == u.Host
 }
 
 // IsWebPage reports whether an error says that a server answered with a page

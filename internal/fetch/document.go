@@ -29,8 +29,8 @@ func (c *Client) Document(ctx context.Context, rawURL string, max int64) ([]byte
 	return c.DocumentWith(ctx, rawURL, max, nil)
 }
 
-// DocumentWith is [Client.Document] with request header fields, which go to no
-// other host if the server redirects.
+// DocumentWith is [Client.Document] with request header fields that prove who
+// asks: they go over TLS only, and to no other host if the server redirects.
 func (c *Client) DocumentWith(ctx context.Context, rawURL string, max int64, header http.Header) ([]byte, Doc, error) {
 	var data []byte
 	var doc Doc
@@ -50,7 +50,8 @@ func (c *Client) DocumentWith(ctx context.Context, rawURL string, max int64, hea
 func parseWebURL(rawURL string) (*url.URL, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		return nil, fault.New(fault.Usage, "it cannot be read as a URL: %w", transfer.WithoutURL(err))
+		// The reason quotes a part of it, in which a password may be.
+		return nil, fault.New(fault.Usage, "it cannot be read as a URL")
 	}
 	switch u.Scheme {
 	case "file":
@@ -65,6 +66,9 @@ func parseWebURL(rawURL string) (*url.URL, error) {
 
 func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header http.Header) ([]byte, Doc, error) {
 	if u.Scheme == "file" {
+		if len(header) > 0 {
+			return nil, Doc{}, fault.New(fault.Usage, "it is a file, which no header fields are sent to").WithHint("leave out --header")
+		}
 		f, _, err := openFile(u)
 		if err != nil {
 			return nil, Doc{}, err
@@ -72,6 +76,10 @@ func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header
 		defer f.Close()
 		data, err := readBounded(f, max)
 		return data, Doc{FinalURL: u.String()}, err
+	}
+	if len(header) > 0 && u.Scheme != "https" {
+		return nil, Doc{}, fault.New(fault.Usage, "its header fields would go over plain http, where anybody on the way reads them").
+			WithHint("write https://; --ca-file names the certificate of an authority that is not the system's")
 	}
 	resp, err := c.do(ctx, http.MethodGet, u, header)
 	if err != nil {

@@ -26,9 +26,11 @@ func hint(err error) string {
 	case transfer.Is[*transfer.RedirectError](err):
 		return "the URL may have moved: open it elsewhere to see where it leads"
 	case transfer.IsUnknownAuthority(err):
-		return "does a proxy open TLS here, or is the authority a private one? SSL_CERT_FILE names its certificate"
+		return "does a proxy open TLS here, or is the authority a private one? --ca-file names its certificate"
 	case transfer.Is[tls.RecordHeaderError](err) || errors.Is(err, http.ErrSchemeMismatch):
 		return "the server does not speak TLS on that port: is it http, or is a proxy needed (HTTPS_PROXY)?"
+	case transfer.IsClientRefused(err):
+		return "the server may want to know who asks: --client-cert and --client-key name a certificate of an authority that it trusts"
 	case transfer.IsTLS(err):
 		return "is this the right host, and does this machine's clock tell the right time?"
 	case errors.Is(err, transfer.ErrProxySetting):
@@ -46,7 +48,7 @@ func statusHint(e *transfer.StatusError) string {
 	case e.Proxy || e.Code == http.StatusProxyAuthRequired:
 		return transfer.HintProxyRefuses
 	case e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden:
-		return "credentials for the host come from the URL or from .netrc; without any, the file may be private, or gone"
+		return "credentials for the host come from the URL or from .netrc (--header is for indexes only); without any, the file may be private, or gone"
 	case e.Code == http.StatusNotFound || e.Code == http.StatusGone:
 		return "the file is not, or no longer, there: ask whoever publishes it; a plugin can be left out with --exclude"
 	case e.Code == http.StatusTooManyRequests:

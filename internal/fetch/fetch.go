@@ -6,6 +6,7 @@ package fetch
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"net/http"
 	"time"
 
@@ -19,8 +20,10 @@ import (
 type Config struct {
 	Store *store.Store
 	// HTTP replaces the transport, which has timeouts of its own, proxies by
-	// the environment, and the system's certificate authorities.
+	// the environment, and trusts whom TLS says.
 	HTTP http.RoundTripper
+	// TLS, if not nil, says whom to trust, and who this side is: see [transfer.Identity].
+	TLS *tls.Config
 	// Version is the program's, for the User-Agent header field.
 	Version string
 	// Netrc is the path of a netrc file, or empty: see [NetrcPath].
@@ -80,7 +83,7 @@ func New(cfg Config) *Client {
 	}
 	transport := cfg.HTTP
 	if transport == nil {
-		own := transfer.NewTransport(c.patience, nil, c.limit)
+		own := transfer.NewTransport(c.patience, cfg.TLS, c.limit)
 		transport, c.close = own, own.CloseIdleConnections
 	}
 	c.http = transfer.NewClient(transport, "the server", c.patience)

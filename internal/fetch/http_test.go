@@ -5,9 +5,12 @@ import (
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha512"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -475,7 +478,7 @@ func TestConnectionRefused(t *testing.T) {
 	addr := l.Addr().String()
 	check(t, l.Close())
 	f := fixed(t, func(cfg *fetch.Config) { cfg.Retries = 2 })
-	err = f.wantFault(t, fetch.Request{URL: "http://user:secret@" + addr + "/x"}, fault.Upstream, "http://"+addr+"/x", "gave up after 3 attempts", "refused")
+	err = f.wantFault(t, fetch.Request{URL: "https://user:secret@" + addr + "/x"}, fault.Upstream, "https://"+addr+"/x", "gave up after 3 attempts", "refused")
 	if strings.Contains(err.Error()+f.String(), "secret") {
 		t.Errorf("%v\n%s", err, f)
 	}
@@ -499,7 +502,7 @@ func TestTLS(t *testing.T) {
 	u.StartTLS()
 	f := fixed(t)
 	err := f.wantFault(t, fetch.Request{URL: u.URL + "/x"}, fault.Upstream, "certificate")
-	if f.count("retrying") != 0 || !strings.Contains(fault.HintOf(err), "SSL_CERT_FILE") {
+	if f.count("retrying") != 0 || !strings.Contains(fault.HintOf(err), "--ca-file") {
 		t.Errorf("%v\n%s\n%s", err, fault.HintOf(err), f)
 	}
 	f = fixed(t, func(cfg *fetch.Config) { cfg.HTTP = u.Client().Transport })
@@ -537,14 +540,13 @@ func TestOwnTransport(t *testing.T) {
 
 func TestRedirects(t *testing.T) {
 	data := random(1 << 20)
-	target := newUpstream(t, data)
-	u := newUpstream(t, nil)
+	target, u := secureUpstream(t, data), secureUpstream(t, nil)
 	signed := target.URL + "/object?signature=topsecret"
-	for range 4 {
+	for range 10 {
 		u.then(redirect(signed))
 	}
 	target.then(target.cut(1000))
-	f := fixed(t)
+	f := fixed(t, u.trusted)
 	r := f.want(t, fetch.Request{URL: strings.Replace(u.URL, "//", "//user:password@", 1) + "/x?token=t"}, data)
 	if r.Transferred != int64(len(data)) {
 		t.Errorf("%+v", r)
@@ -558,12 +560,12 @@ func TestRedirects(t *testing.T) {
 		}
 	}
 	target.then(status(403))
-	err := f.wantFault(t, fetch.Request{URL: u.URL + "/y"}, fault.Upstream, u.URL+"/y", strings.TrimPrefix(target.URL, "http://")+" answers 403")
+	err := f.wantFault(t, fetch.Request{URL: u.URL + "/y"}, fault.Upstream, u.URL+"/y", strings.TrimPrefix(target.URL, "https://")+" answers 403")
 	if text := err.Error() + fault.HintOf(err) + f.String(); strings.Contains(text, "topsecret") {
 		t.Error(text)
 	}
 	target.Close()
-	err = f.wantFault(t, fetch.Request{URL: u.URL + "/z"}, fault.Upstream)
+	err = f.wantFault(t, fetch.Request{URL: u.URL + "/z"}, fault.Upstream, u.URL+"/z", "at "+strings.TrimPrefix(target.URL, "https://")+", to which it redirects", "refused")
 	if text := err.Error() + fault.HintOf(err) + f.String(); strings.Contains(text, "topsecret") {
 		t.Error(text)
 	}
@@ -571,14 +573,98 @@ func TestRedirects(t *testing.T) {
 
 func TestCredentialsStayOnTheHost(t *testing.T) {
 	data := random(10)
-	u := newUpstream(t, data)
-	u.then(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, u.URL+"/y", http.StatusFound) })
-	f := fixed(t)
+	u := secureUpstream(t, data)
+	u.then(redirect(u.URL + "/y"))
+	f := fixed(t, u.trusted)
 	f.want(t, fetch.Request{URL: strings.Replace(u.URL, "//", "//user:p%40ss@", 1) + "/x"}, data)
 	for _, r := range u.seen() {
 		if name, password, _ := r.BasicAuth(); name != "user" || password != "p@ss" {
 			t.Errorf("%s: %q %q", r.URL, name, password)
 		}
+	}
+}
+
+// TestHeadersStayOnTheHost sends header fields with a document, and looks who gets
+// them: the host alone, and not even that once it was left.
+func TestHeadersStayOnTheHost(t *testing.T) {
+	u, other := secureUpstream(t, []byte("hello")), secureUpstream(t, []byte("hello"))
+	read := func(url string) error {
+		header := http.Header{"X-Api-Key": {"topsecret"}, "Authorization": {"Bearer topsecret"}, "Cookie": {"topsecret"}}
+		data, _, err := fixed(t, u.trusted).client.DocumentWith(t.Context(), url, 100, header)
+		if err == nil && string(data) != "hello" {
+			t.Errorf("%s: %q", url, data)
+		}
+		return err
+	}
+	keyed := func(requests []*http.Request) (n int) {
+		for _, r := range requests {
+			if strings.Contains(fmt.Sprint(r.Header), "topsecret") {
+				n++
+			}
+		}
+		return n
+	}
+	u.then(redirect(u.URL + "/y"))
+	check(t, read(u.URL+"/x"))
+	if n := keyed(u.seen()); n != 2 {
+		t.Errorf("the host got them %d times", n)
+	}
+	u.then(redirect(other.URL + "/y"))
+	check(t, read(u.URL+"/x"))
+	if n := keyed(other.seen()); n != 0 {
+		t.Error("another host got them")
+	}
+	u.seen()
+	u.then(redirect(other.URL + "/y"))
+	other.then(redirect(u.URL + "/z"))
+	check(t, read(u.URL+"/x"))
+	if n := keyed(u.seen()); n != 1 {
+		t.Errorf("the host got them %d times, though another one chose the path", n)
+	}
+
+	plain := newUpstream(t, []byte("hello"))
+	wantFault(t, read(plain.URL+"/x"), fault.Usage, plain.URL+"/x", "plain http")
+	u.then(redirect(plain.URL + "/x"))
+	wantFault(t, read(u.URL+"/x"), fault.Upstream, "from https to plain http")
+	if len(plain.seen()) != 0 {
+		t.Error("a request was made")
+	}
+	wantFault(t, read("file:///etc/hosts"), fault.Usage, "it is a file")
+}
+
+func TestCredentialsInClear(t *testing.T) {
+	u := newUpstream(t, random(10))
+	host := strings.TrimPrefix(u.URL, "http://")
+	netrc := filepath.Join(t.TempDir(), "netrc")
+	check(t, os.WriteFile(netrc, []byte("machine "+host+" login joe password topsecret\n"), 0o600))
+	for url, file := range map[string]string{"http://user:topsecret@" + host + "/x": "", u.URL + "/x": netrc} {
+		f := fixed(t, func(cfg *fetch.Config) { cfg.Netrc = file })
+		err := f.wantFault(t, fetch.Request{URL: url}, fault.Usage, u.URL+"/x", "credentials for "+host+" would go over plain http")
+		_, _, err2 := f.client.Document(t.Context(), url, 100)
+		wantFault(t, err2, fault.Usage, "would go over plain http")
+		_, err3 := f.client.Size(t.Context(), url)
+		wantFault(t, err3, fault.Usage, "would go over plain http")
+		if text := errors.Join(err, err2, err3).Error() + fault.HintOf(err) + f.String(); strings.Contains(text, "topsecret") {
+			t.Error(text)
+		}
+	}
+	if len(u.seen()) != 0 {
+		t.Error("a request was made")
+	}
+}
+
+func TestClientCertificateWanted(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		s := httptest.NewUnstartedServer(http.NotFoundHandler())
+		s.Config.ErrorLog = log.New(io.Discard, "", 0)
+		s.TLS = &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, MaxVersion: version}
+		s.StartTLS()
+		f := fixed(t, func(cfg *fetch.Config) { cfg.HTTP = s.Client().Transport })
+		err := f.wantFault(t, fetch.Request{URL: s.URL + "/x"}, fault.Upstream, "remote error: tls: ")
+		if f.count("retrying") != 0 || !strings.Contains(fault.HintOf(err), "--client-cert") {
+			t.Errorf("%v\n%s\n%s", err, fault.HintOf(err), f)
+		}
+		s.Close()
 	}
 }
 

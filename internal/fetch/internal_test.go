@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"testing"
 	"time"
 
@@ -56,6 +57,24 @@ func TestProxySettingsAreNotQuoted(t *testing.T) {
 	// net/http reads the environment once, so the error is made here.
 	if transfer.Transient(transfer.ErrProxySetting, 1) || hint(transfer.ErrProxySetting) == "" {
 		t.Error("it is not to be retried, and has a hint")
+	}
+}
+
+// A proxy that refuses knows nothing of the file.
+func TestProxyIsNotTheServer(t *testing.T) {
+	at := &url.URL{Scheme: "https", Host: "example.com"}
+	for code, is := range map[int]func(error) bool{
+		http.StatusNotFound: IsNotFound, http.StatusGone: IsNotFound, http.StatusForbidden: IsForbidden,
+		http.StatusUnauthorized: func(err error) bool { return IsUnwelcome(err, at) },
+	} {
+		server := &transfer.StatusError{Code: code, Host: at.Host}
+		proxy := &transfer.StatusError{Code: code, Host: at.Host, Proxy: true}
+		if !is(server) || is(proxy) {
+			t.Errorf("%d: the server's %t, the proxy's %t", code, is(server), is(proxy))
+		}
+	}
+	if IsUnwelcome(&transfer.StatusError{Code: http.StatusUnauthorized, Host: "elsewhere.example.com"}, at) {
+		t.Error("another host's is taken for the server's")
 	}
 }
 

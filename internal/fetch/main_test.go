@@ -94,6 +94,17 @@ func newUpstream(t testing.TB, data []byte, answers ...http.HandlerFunc) *upstre
 	return u
 }
 
+// secureUpstream is one with TLS, whose certificate all of them share.
+func secureUpstream(t testing.TB, data []byte) *upstream {
+	t.Helper()
+	u := unstarted(t, data)
+	u.StartTLS()
+	return u
+}
+
+// trusted has a client trust it.
+func (u *upstream) trusted(cfg *fetch.Config) { cfg.HTTP = u.Client().Transport }
+
 func unstarted(t testing.TB, data []byte, answers ...http.HandlerFunc) *upstream {
 	u := &upstream{data: data, etag: `"v1"`, modified: modified, answers: answers}
 	u.Server = httptest.NewUnstartedServer(u)

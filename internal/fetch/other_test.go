@@ -182,11 +182,10 @@ func TestDestination(t *testing.T) {
 }
 
 func TestDocumentHeaders(t *testing.T) {
-	other := newUpstream(t, []byte("document"))
-	u := newUpstream(t, []byte("document"))
+	other, u := secureUpstream(t, []byte("document")), secureUpstream(t, []byte("document"))
 	u.then(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/y", http.StatusFound) }, redirect(other.URL+"/z?signature=s"))
 	header := http.Header{"private-token": {"topsecret"}, "Authorization": {"Bearer topsecret"}}
-	_, doc, err := fixed(t).client.DocumentWith(t.Context(), u.URL+"/x", 100, header)
+	_, doc, err := fixed(t, u.trusted).client.DocumentWith(t.Context(), u.URL+"/x", 100, header)
 	check(t, err)
 	if doc.FinalURL != other.URL+"/z" {
 		t.Errorf("%+v", doc)
@@ -245,16 +244,19 @@ func TestSize(t *testing.T) {
 
 func TestNetrc(t *testing.T) {
 	data := random(10)
-	u := newUpstream(t, data)
+	u := secureUpstream(t, data)
 	path := filepath.Join(t.TempDir(), "netrc")
-	withNetrc := func(cfg *fetch.Config) { cfg.Netrc = path }
+	withNetrc := func(cfg *fetch.Config) {
+		u.trusted(cfg)
+		cfg.Netrc = path
+	}
 	sent := func(url string) string {
 		t.Helper()
 		fixed(t, withNetrc).want(t, fetch.Request{URL: url}, data)
 		user, password, _ := u.seen()[0].BasicAuth()
 		return user + ":" + password
 	}
-	host := strings.TrimPrefix(u.URL, "http://")
+	host := strings.TrimPrefix(u.URL, "https://")
 	if got := sent(u.URL + "/x"); got != ":" {
 		t.Errorf("without a file: %q", got)
 	}

@@ -193,8 +193,8 @@ func TestOneDownloadForManyWhoAsk(t *testing.T) {
 }
 
 func TestCredentialsAreNotWrittenDown(t *testing.T) {
-	u := newUpstream(t, random(1<<20))
-	f := fixed(t, func(cfg *fetch.Config) { cfg.Retries = -1 })
+	u := secureUpstream(t, random(1<<20))
+	f := fixed(t, u.trusted, func(cfg *fetch.Config) { cfg.Retries = -1 })
 	url := strings.Replace(u.URL, "//", "//user:topsecret@", 1) + "/x"
 	look := func() {
 		t.Helper()

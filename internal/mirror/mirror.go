@@ -36,6 +36,8 @@ type Selection struct {
 	// Values are the paths of values files, or of what the chart rendered of them,
 	// that say which plugins an agent starts, and where it takes them from.
 	Values []string
+	// Headers are for the requests of the repositories' indexes.
+	Headers []Header
 	// Plugins are mirrored too, or, without Values, alone.
 	Plugins []agent.PluginKey
 	Exclude []agent.PluginKey
@@ -166,6 +168,9 @@ func (s *Session) request(ctx context.Context, sel Selection) (*resolve.Request,
 				WithHint("give --version v1.14.0, --version latest, or --repository NAME=URL")
 		}
 		req.Repositories = agent.DefaultRepositories(req.Version)
+	}
+	if err := addHeaders(req.Repositories, sel.Headers); err != nil {
+		return nil, nil, err
 	}
 	for i, r := range req.Repositories {
 		u, err := indexURL(r.Name, r.URL)

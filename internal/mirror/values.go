@@ -126,20 +126,24 @@ func pluginKeys(t agent.PluginType, enabled []agent.EnabledPlugin) ([]agent.Plug
 }
 
 // applyRepositories takes the repositories that are needed from the values, but for
-// those that are given otherwise.
+// those that are given otherwise. Header fields are for the URL that they are
+// configured with.
 func (c *Configured) applyRepositories(req *resolve.Request) error {
 	configured := c.values.Config.Plugins.Repositories
 	for _, key := range slices.Concat(req.Selection.Executors, req.Selection.Sources, req.Selection.Plugins) {
 		name := key.Repository
-		if slices.ContainsFunc(req.Repositories, func(r agent.Repository) bool { return r.Name == name }) {
+		r, found := configured[name]
+		if i := slices.IndexFunc(req.Repositories, func(r agent.Repository) bool { return r.Name == name }); i >= 0 {
+			if found && req.Repositories[i].URL == agent.Redact(r.URL) {
+				req.Repositories[i].Headers = r.Headers
+			}
 			continue
 		}
-		r, found := configured[name]
 		if !found || r.URL == "" {
 			return fault.New(fault.Usage, "plugin %s: %w", key, index.Unknown("repository", name, c.values.Config.RepositoryNames())).
 				WithHint("configure plugins.repositories.%s.url in the values, or give --repository %s=URL", name, name)
 		}
-		req.Repositories = append(req.Repositories, agent.Repository{Name: name, URL: r.URL})
+		req.Repositories = append(req.Repositories, agent.Repository{Name: name, URL: r.URL, Headers: r.Headers})
 	}
 	return nil
 }

@@ -169,6 +169,8 @@ func (c *Client) advice(host string, err error) (fault.Kind, string) {
 		return fault.Usage, "the registry does not speak TLS there; if it is meant to speak http, say so with " + c.flag + "plain-http"
 	case transfer.IsUnknownAuthority(err):
 		return fault.Usage, "name the authority's certificate with " + c.flag + "ca-file; " + c.flag + "insecure-skip-verify does without, and with no protection"
+	case transfer.IsClientRefused(err):
+		return fault.Usage, "the registry wants to know who asks: " + c.flag + "client-cert and " + c.flag + "client-key name a certificate of an authority that it trusts"
 	case transfer.IsTLS(err):
 		return fault.Upstream, "is this the host's name as in its certificate, and does this machine's clock tell the right time? " + c.flag + "insecure-skip-verify does not look"
 	case errors.Is(err, errInClear):
@@ -233,13 +235,7 @@ func hide(s string, secrets []string) string {
 			s = strings.ReplaceAll(s, secret, "redacted")
 		}
 	}
-	words := strings.Split(s, " ")
-	for i, w := range words {
-		if strings.Contains(w, "://") {
-			words[i] = agent.Redact(w)
-		}
-	}
-	return strings.Join(words, " ")
+	return agent.RedactURLs(s)
 }
 
 // secretsIn returns what must not be shown of the header field Authorization.

@@ -6,6 +6,7 @@ package registry
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"sync"
@@ -25,9 +26,8 @@ type Config struct {
 	PlainHTTP bool
 	// Insecure does not verify the registry's certificate.
 	Insecure bool
-	// CAFile is a PEM file of authorities that are trusted besides the
-	// system's, or empty.
-	CAFile string
+	// TLS, if not nil, says whom to trust: see [transfer.Identity].
+	TLS *tls.Config
 	// FlagPrefix begins the names of the flags that hints name: "source-" makes
 	// --plain-http --source-plain-http.
 	FlagPrefix string
@@ -85,12 +85,8 @@ type introduction struct {
 	done *Repository
 }
 
-// New returns a client. It reads cfg.CAFile.
-func New(cfg Config) (*Client, error) {
-	trust, err := trusted(cfg)
-	if err != nil {
-		return nil, err
-	}
+// New returns a client.
+func New(cfg Config) *Client {
 	c := &Client{
 		userAgent: cmp.Or(cfg.UserAgent, "botkube-mirror"),
 		plainHTTP: cfg.PlainHTTP,
@@ -105,8 +101,18 @@ func New(cfg Config) (*Client, error) {
 	if c.keychain == nil {
 		c.keychain = authn.DefaultKeychain
 	}
-	c.transport = transfer.NewTransport(c.stall, trust, cfg.Limit)
-	return c, nil
+	c.transport = transfer.NewTransport(c.stall, trust(cfg), cfg.Limit)
+	return c
+}
+
+// trust returns whom to believe.
+func trust(cfg Config) *tls.Config {
+	t := &tls.Config{MinVersion: tls.VersionTLS12}
+	if cfg.TLS != nil {
+		t = cfg.TLS.Clone()
+	}
+	t.InsecureSkipVerify = cfg.Insecure //nolint:gosec // the user asked for it
+	return t
 }
 
 // retry calls try until it succeeds, or fails for good: see [transfer.Retry.Do].

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/registry"
 	"github.com/botkube-mirror/botkube-mirror/internal/registry/registrytest"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 const manifestType = "application/vnd.oci.image.manifest.v1+json"
@@ -52,8 +54,7 @@ func newClient(t testing.TB, cfg registry.Config) *registry.Client {
 	if cfg.StallTimeout == 0 {
 		cfg.StallTimeout = 10 * time.Second
 	}
-	c, err := registry.New(cfg)
-	check(t, err)
+	c := registry.New(cfg)
 	t.Cleanup(c.Close)
 	return c
 }
@@ -209,7 +210,7 @@ func TestRelativeLocations(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	reg := registrytest.Start(t, registrytest.Options{TLS: true, Auth: true})
-	roundTrip(t, open(t, newClient(t, registry.Config{CAFile: reg.CAFile, Keychain: login}), reg.Host, true))
+	roundTrip(t, open(t, newClient(t, registry.Config{TLS: trusting(t, reg.CAFile), Keychain: login}), reg.Host, true))
 	roundTrip(t, open(t, newClient(t, registry.Config{Insecure: true, Keychain: login}), reg.Host, true))
 
 	n, err := registry.ParseRepository(reg.Host + "/x")
@@ -287,8 +288,6 @@ func TestCredentialHelperFails(t *testing.T) {
 }
 
 func TestFlagPrefix(t *testing.T) {
-	_, err := registry.New(registry.Config{FlagPrefix: "source-", CAFile: filepath.Join(t.TempDir(), "absent.pem")})
-	checkFails(t, err, fault.Usage, "--source-ca-file")
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
 	defer secure.Close()
 	plain := httptest.NewServer(http.NotFoundHandler())
@@ -323,13 +322,12 @@ func TestIdentifiers(t *testing.T) {
 	}
 }
 
-func TestCAFile(t *testing.T) {
-	_, err := registry.New(registry.Config{CAFile: filepath.Join(t.TempDir(), "absent.pem")})
-	checkFails(t, err, fault.Usage, "absent.pem", "--ca-file")
-	empty := filepath.Join(t.TempDir(), "empty.pem")
-	check(t, os.WriteFile(empty, []byte("none"), 0o600))
-	_, err = registry.New(registry.Config{CAFile: empty})
-	checkFails(t, err, fault.Usage, "there is none in it")
+// trusting reads the certificate of an authority.
+func trusting(t *testing.T, caFile string) *tls.Config {
+	t.Helper()
+	cfg, err := transfer.Identity{CAFiles: []string{caFile}}.TLS()
+	check(t, err)
+	return cfg
 }
 
 func TestUnreachable(t *testing.T) {
@@ -729,7 +727,7 @@ func TestRedirect(t *testing.T) {
 	secure := registrytest.Start(t, registrytest.Options{TLS: true})
 	for _, f := range []registrytest.Fault{redirect(elsewhere.URL), {Method: "POST", Status: 202, Header: http.Header{"Location": {elsewhere.URL}}}} {
 		p := secure.Proxy(t, f)
-		r := open(t, newClient(t, registry.Config{CAFile: secure.CAFile}), p.Host, true)
+		r := open(t, newClient(t, registry.Config{TLS: trusting(t, secure.CAFile)}), p.Host, true)
 		_, err := r.Fetch(t.Context(), blob, newStore(t), nil)
 		says := "redirects from https to plain http"
 		if f.Method == "POST" {
@@ -746,7 +744,7 @@ func TestRedirect(t *testing.T) {
 	n, err := registry.ParseRepository(p.Host + "/x")
 	check(t, err)
 	seen = nil
-	_, err = newClient(t, registry.Config{CAFile: secure.CAFile, Keychain: login}).Repository(t.Context(), n, false)
+	_, err = newClient(t, registry.Config{TLS: trusting(t, secure.CAFile), Keychain: login}).Repository(t.Context(), n, false)
 	checkFails(t, err, fault.Upstream, "plain http")
 	if seen != nil {
 		t.Error("plain http was spoken")
@@ -880,7 +878,7 @@ func TestHTTP2(t *testing.T) {
 			w.WriteHeader(http.StatusNotFound)
 		}
 	})
-	r := open(t, newClient(t, registry.Config{CAFile: caFile, StallTimeout: 300 * time.Millisecond}), host, true)
+	r := open(t, newClient(t, registry.Config{TLS: trusting(t, caFile), StallTimeout: 300 * time.Millisecond}), host, true)
 	if n := pull(t, r, blob, data); n != blob.Size || gets != 3 {
 		t.Errorf("%d bytes came, in %d requests", n, gets)
 	}

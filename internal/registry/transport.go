@@ -2,55 +2,15 @@ package registry
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"sync"
 	"time"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
-
-const (
-	// maxCAFile bounds a file of certificates.
-	maxCAFile = 16 << 20
-)
-
-// trusted returns whom to believe.
-func trusted(cfg Config) (*tls.Config, error) {
-	trust := &tls.Config{InsecureSkipVerify: cfg.Insecure, MinVersion: tls.VersionTLS12} //nolint:gosec // the user asked for it
-	if cfg.CAFile == "" {
-		return trust, nil
-	}
-	fi, err := os.Stat(cfg.CAFile)
-	if err == nil && fi.Size() > maxCAFile {
-		err = fmt.Errorf("it has %d bytes; at most %d are read", fi.Size(), maxCAFile)
-	}
-	var data []byte
-	if err == nil {
-		data, err = os.ReadFile(cfg.CAFile)
-	}
-	if err != nil {
-		return nil, fault.New(fault.Usage, "reading the certificates in %s: %w", cfg.CAFile, err).
-			WithHint("%sca-file names a PEM file", cfg.flag())
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	if !roots.AppendCertsFromPEM(data) {
-		return nil, fault.New(fault.Usage, "reading the certificates in %s: there is none in it", cfg.CAFile).
-			WithHint("%sca-file wants PEM, which begins with -----BEGIN CERTIFICATE-----; openssl x509 -inform der -in FILE converts what does not", cfg.flag())
-	}
-	trust.RootCAs = roots
-	return trust, nil
-}
 
 // door is what every request to a registry goes through, those of the
 // handshake included: it alone decides on the scheme, whatever a challenge, a

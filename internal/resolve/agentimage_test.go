@@ -55,7 +55,7 @@ func newHub(t *testing.T, r *Resolver) *hub {
 	t.Cleanup(srv.Close)
 	h.host = strings.TrimPrefix(srv.URL, "http://")
 	var err error
-	r.Registry, err = registry.New(registry.Config{PlainHTTP: true, Keychain: nobody{}, Retries: -1, StallTimeout: 10 * time.Second})
+	r.Registry = registry.New(registry.Config{PlainHTTP: true, Keychain: nobody{}, Retries: -1, StallTimeout: 10 * time.Second})
 	check(t, err)
 	t.Cleanup(r.Registry.Close)
 	return h

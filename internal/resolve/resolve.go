@@ -186,7 +186,7 @@ func (r *Resolver) index(ctx context.Context, repo *repository, pinned *lock.Loc
 	repo.lock = lock.Repository{Name: repo.Name, URL: agent.Redact(repo.URL)}
 	data, err := r.indexData(ctx, repo, pinned)
 	if err != nil {
-		return fmt.Errorf("reading the index of repository %q: %w", repo.Name, err)
+		return indexError(repo, err)
 	}
 	// To the agent it is an index without plugins; a mirror would lack them all.
 	if len(bytes.TrimSpace(data)) == 0 {
@@ -217,7 +217,11 @@ func (r *Resolver) indexData(ctx context.Context, repo *repository, pinned *lock
 	if want != nil && r.stored(ctx, want.Index.SHA256) {
 		return r.Store.ReadAll(want.Index.SHA256, index.MaxSize)
 	}
-	data, _, err := r.Fetch.Document(ctx, repo.URL, index.MaxSize)
+	header, err := header(repo.Repository)
+	if err != nil {
+		return nil, err
+	}
+	data, _, err := r.Fetch.DocumentWith(ctx, repo.URL, index.MaxSize, header)
 	if err != nil {
 		return nil, err
 	}

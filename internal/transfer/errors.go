@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -157,6 +158,21 @@ func IsUnknownAuthority(err error) bool {
 	return Is[x509.UnknownAuthorityError](err) || Is[x509.SystemRootsError](err)
 }
 
+// refusals are the alerts (RFC 8446, section 6.2) by which servers refuse a
+// client's certificate, or that there is none, as crypto/tls words them. Before
+// TLS 1.3, handshake_failure was the usual one.
+var refusals = []string{
+	"certificate required", "bad certificate", "unknown certificate authority", "unknown certificate", "expired certificate",
+	"revoked certificate", "unsupported certificate", "access denied", "handshake failure",
+}
+
+// IsClientRefused reports whether a server wants to know who this side is, and
+// was not told, or does not like it.
+func IsClientRefused(err error) bool {
+	e, ok := errors.AsType[*net.OpError](err)
+	return ok && e.Op == "remote error" && slices.ContainsFunc(refusals, func(alert string) bool { return e.Err.Error() == "tls: "+alert })
+}
+
 // IsNoSuchHost reports whether a name does not exist.
 func IsNoSuchHost(err error) bool {
 	e, ok := errors.AsType[*net.DNSError](err)
@@ -168,7 +184,7 @@ func IsNoSuchHost(err error) bool {
 // a moment ago.
 func Transient(err error, attempts int) bool {
 	if Is[*PermanentError](err) || Is[*LocalError](err) || Is[*fault.Error](err) || Is[*Mismatch](err) || Is[*RedirectError](err) ||
-		IsTLS(err) || errors.Is(err, ErrProxySetting) || errors.Is(err, http.ErrSchemeMismatch) {
+		IsTLS(err) || IsClientRefused(err) || errors.Is(err, ErrProxySetting) || errors.Is(err, http.ErrSchemeMismatch) {
 		return false
 	}
 	if e, ok := errors.AsType[*StatusError](err); ok {

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -82,7 +83,7 @@ func NewClient(transport http.RoundTripper, who string, patience time.Duration) 
 const maxRedirects = 10
 
 // checkRedirect follows at most ten redirects, never from https to http, and
-// takes nothing but harmless header fields to another host. net/http strips
+// takes nothing but harmless header fields to another host, or back from one. net/http strips
 // only the fields that it knows, and only across domains, not ports; and its
 // Referer holds the query of the URL before.
 func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
@@ -104,7 +105,9 @@ func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
 		}
 	}
 	req.Header.Del("Referer")
-	if !sameOrigin(via[0].URL, req.URL) {
+	// Whoever sent us away may name any path of the first host, too.
+	astray := slices.ContainsFunc(via, func(r *http.Request) bool { return !sameOrigin(via[0].URL, r.URL) })
+	if astray || !sameOrigin(via[0].URL, req.URL) {
 		for name := range req.Header {
 			if !travels[name] {
 				req.Header.Del(name)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"sync"
 	"time"
 )
@@ -215,6 +216,8 @@ type Response struct {
 	*http.Response
 	client *Client
 	watch  *Watch
+	// asked is the URL of the request; that of Response may be a redirect's.
+	asked *url.URL
 }
 
 // Do sends a request and returns the answer, whatever its status. Answering is
@@ -231,12 +234,31 @@ func (c *Client) Do(req *http.Request, answering time.Duration) (*Response, erro
 	r.Response, err = c.http.Do(req)
 	r.watch.Rest()
 	if err != nil {
-		err = r.reason(err)
+		err = led(req.URL, failedAt(err), r.reason(err))
 		r.watch.Stop()
 		return nil, err
 	}
+	r.asked = req.URL
 	r.watch.answered()
 	return r, nil
+}
+
+// failedAt returns the URL, perhaps a redirect's, at which a request failed; or nil.
+func failedAt(err error) *url.URL {
+	e, ok := errors.AsType[*url.Error](err)
+	if !ok {
+		return nil
+	}
+	at, _ := url.Parse(e.URL)
+	return at
+}
+
+// led says of a failure at another host than that which was asked which one it is.
+func led(asked, at *url.URL, err error) error {
+	if at == nil || asked.Host == at.Host || Is[*RedirectError](err) || Is[*StatusError](err) {
+		return err
+	}
+	return fmt.Errorf("at %s, to which it redirects: %w", Printable(at.Host, maxHost), err)
 }
 
 // sentBody tells of every read of a request's body.
@@ -258,7 +280,9 @@ func (r *Response) Read(p []byte) (int, error) {
 	n, err := r.Body.Read(p)
 	r.watch.Rest()
 	if err != nil {
-		err = r.reason(err)
+		if err = r.reason(err); err != io.EOF {
+			err = led(r.asked, r.Request.URL, err)
+		}
 	}
 	return n, err
 }

@@ -1,0 +1,174 @@
+package transfer
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// maxPEM bounds, in bytes, a file of certificates or a key.
+const maxPEM = 16 << 20
+
+// Identity says who vouches for servers, and who this side is to them. It works
+// at its zero value: then the system's authorities do, and this side is nobody.
+type Identity struct {
+	// CAFiles are PEM files of authorities that are trusted besides the system's.
+	CAFiles []string
+	// CertFile and KeyFile are PEM files of a certificate, with those between it
+	// and its authority, and of its private key; or both empty. It is shown to a
+	// server that asks for one, and takes one of its authority (RFC 8446, section
+	// 4.4.2.3): what it says of this side, but not its key.
+	CertFile, KeyFile string
+	// FlagPrefix begins the names of the flags that hints name: "source-" makes
+	// --ca-file --source-ca-file.
+	FlagPrefix string
+}
+
+func (id Identity) flag(name string) string { return "--" + id.FlagPrefix + name }
+
+// TLS reads the files.
+func (id Identity) TLS() (*tls.Config, error) {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if len(id.CAFiles) > 0 {
+		roots, err := x509.SystemCertPool()
+		if err != nil {
+			roots = x509.NewCertPool()
+		}
+		for _, file := range id.CAFiles {
+			if err := id.addAuthorities(roots, file); err != nil {
+				return nil, err
+			}
+		}
+		cfg.RootCAs = roots
+	}
+	if id.CertFile == "" && id.KeyFile == "" {
+		return cfg, nil
+	}
+	cert, err := id.certificate()
+	if err != nil {
+		return nil, err
+	}
+	cfg.Certificates = []tls.Certificate{*cert}
+	return cfg, nil
+}
+
+// addAuthorities adds a file's certificates, all of them: one that is passed over
+// would come back as an authority that nobody knows.
+func (id Identity) addAuthorities(roots *x509.CertPool, file string) error {
+	wrong := func(format string, args ...any) error {
+		return fault.New(fault.Usage, "reading the certificates in %s: %w", file, fmt.Errorf(format, args...)).
+			WithHint("%s wants PEM, which begins with -----BEGIN CERTIFICATE-----; openssl x509 -inform der -in FILE converts what does not", id.flag("ca-file"))
+	}
+	data, err := readPEM(file)
+	if err != nil {
+		return fault.New(fault.Usage, "reading the certificates in %s: %w", file, err).WithHint("%s names a PEM file", id.flag("ca-file"))
+	}
+	begun, n := strings.Count(string(data), "-----BEGIN CERTIFICATE-----"), 0
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		n++
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return wrong("number %d of them is damaged: %w", n, err)
+		}
+		roots.AddCert(cert)
+	}
+	switch {
+	case begun == 0 && n == 0:
+		return wrong("there is none in it")
+	case n < begun:
+		return wrong("one of them is damaged: of %d that begin, %d can be read", begun, n)
+	}
+	return nil
+}
+
+// certificate reads this side's certificate and its key.
+func (id Identity) certificate() (*tls.Certificate, error) {
+	certFlag, keyFlag := id.flag("client-cert"), id.flag("client-key")
+	if id.KeyFile == "" || id.CertFile == "" {
+		given, missing := certFlag, keyFlag
+		if id.CertFile == "" {
+			given, missing = keyFlag, certFlag
+		}
+		return nil, fault.New(fault.Usage, "%s is given without %s", given, missing).WithHint("a certificate and its private key go together; both may be in one file, which is then named twice")
+	}
+	certPEM, err := readPEM(id.CertFile)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "reading the client certificate in %s: %w", id.CertFile, err).WithHint("%s names a PEM file", certFlag)
+	}
+	keyPEM, err := readPEM(id.KeyFile)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "reading the private key in %s: %w", id.KeyFile, err).WithHint("%s names a PEM file", keyFlag)
+	}
+	if isEncrypted(keyPEM) {
+		return nil, fault.New(fault.Usage, "the private key in %s is encrypted", id.KeyFile).
+			WithHint("openssl pkey -in FILE -out PLAIN decrypts it: keep that file where only you may read it")
+	}
+	cert, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "the client certificate in %s and the private key in %s cannot be used: %s",
+			id.CertFile, id.KeyFile, strings.TrimPrefix(err.Error(), "tls: ")).
+			WithHint("%s wants the certificate, %s the private key that belongs to it, both in PEM", certFlag, keyFlag)
+	}
+	return &cert, id.checkTime(cert.Leaf, time.Now())
+}
+
+func (id Identity) checkTime(cert *x509.Certificate, now time.Time) error {
+	const form = "2006-01-02 15:04 MST"
+	switch {
+	case now.After(cert.NotAfter):
+		return fault.New(fault.Usage, "the client certificate in %s expired at %s", id.CertFile, cert.NotAfter.UTC().Format(form)).
+			WithHint("have it renewed, and name the new one; or does this machine's clock tell the wrong time?")
+	case now.Before(cert.NotBefore):
+		return fault.New(fault.Usage, "the client certificate in %s is not valid before %s", id.CertFile, cert.NotBefore.UTC().Format(form)).
+			WithHint("does this machine's clock tell the right time?")
+	}
+	return nil
+}
+
+// isEncrypted reports whether a key needs a password (RFC 1421, section 4.6.1.1,
+// and RFC 7468, section 11).
+func isEncrypted(data []byte) bool {
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
+			return true
+		}
+	}
+	return false
+}
+
+// readPEM reads a file, which may be a pipe: <(vault read …).
+func readPEM(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, reasonOf(err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxPEM+1))
+	if err != nil {
+		return nil, reasonOf(err)
+	}
+	if len(data) > maxPEM {
+		return nil, fmt.Errorf("it has more than the %d bytes that are read", maxPEM)
+	}
+	return data, nil
+}
+
+// reasonOf leaves out the path, which the message has already.
+func reasonOf(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
+}

@@ -1,0 +1,112 @@
+package transfer
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer/tlstest"
+)
+
+func write(t *testing.T, data []byte) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "some.pem")
+	check(t, os.WriteFile(file, data, 0o600))
+	return file
+}
+
+func TestIdentityErrors(t *testing.T) {
+	a := tlstest.NewAuthority("authority")
+	ca := a.PEM()
+	cert, key := a.Client("joe", -time.Hour, time.Hour)
+	_, otherKey := a.Client("joe", -time.Hour, time.Hour)
+	old, oldKey := a.Client("joe", -2*time.Hour, -time.Hour)
+	early, earlyKey := a.Client("joe", time.Hour, 2*time.Hour)
+	damaged := slices.Clone(ca)
+	damaged[len(damaged)/2] = '!'
+	authorities := func(data []byte) Identity { return Identity{CAFiles: []string{write(t, ca), write(t, data)}} }
+	pair := func(cert, key []byte) Identity { return Identity{CertFile: write(t, cert), KeyFile: write(t, key)} }
+	for name, test := range map[string]struct {
+		id         Identity
+		says, hint string
+	}{
+		"no CA file":         {Identity{CAFiles: []string{"absent.pem"}}, "reading the certificates in absent.pem: no such file", "--ca-file"},
+		"prefix":             {Identity{CAFiles: []string{"absent.pem"}, FlagPrefix: "source-"}, "absent.pem", "--source-ca-file"},
+		"CA is a directory":  {Identity{CAFiles: []string{t.TempDir()}}, "is a directory", "--ca-file"},
+		"empty CA file":      {authorities(nil), "there is none in it", "BEGIN CERTIFICATE"},
+		"CA in DER":          {authorities(a.Cert.Raw), "there is none in it", "openssl x509 -inform der"},
+		"key for CA":         {authorities(key), "there is none in it", "--ca-file"},
+		"no certificate":     {authorities(tlstest.Encode("CERTIFICATE", []byte("x"))), "number 1 of them is damaged", "--ca-file"},
+		"second CA damaged":  {authorities(append(slices.Clone(ca), damaged...)), "one of them is damaged: of 2 that begin, 1 can be read", "--ca-file"},
+		"CA cut":             {authorities(ca[:len(ca)-10]), "one of them is damaged", "--ca-file"},
+		"CA too long":        {authorities(make([]byte, maxPEM+1)), "it has more than", "--ca-file"},
+		"no key":             {Identity{CertFile: write(t, cert)}, "--client-cert is given without --client-key", "private key"},
+		"no cert":            {Identity{KeyFile: write(t, key)}, "--client-key is given without --client-cert", "private key"},
+		"absent certificate": {Identity{CertFile: "absent.pem", KeyFile: write(t, key)}, "reading the client certificate in absent.pem: no such file", "--client-cert"},
+		"absent key":         {Identity{CertFile: write(t, cert), KeyFile: "absent.pem"}, "reading the private key in absent.pem: no such file", "--client-key"},
+		"another's key":      {pair(cert, otherKey), "private key does not match public key", "that belongs to it"},
+		"swapped":            {pair(key, cert), "cannot be used", "--client-cert wants the certificate"},
+		"garbled":            {pair(cert, []byte("-----BEGIN")), "cannot be used", "PEM"},
+		"encrypted":          {pair(cert, tlstest.Encode("ENCRYPTED PRIVATE KEY", []byte("x"))), "is encrypted", "openssl pkey"},
+		"encrypted, old":     {pair(cert, []byte("-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAA==\n-----END EC PRIVATE KEY-----\n")), "is encrypted", "openssl pkey"},
+		"expired":            {pair(old, oldKey), "expired at ", "renewed"},
+		"not yet valid":      {pair(early, earlyKey), "is not valid before ", "clock"},
+	} {
+		_, err := test.id.TLS()
+		if err == nil {
+			t.Errorf("%s: no error", name)
+			continue
+		}
+		if fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), test.says) || !strings.Contains(fault.HintOf(err), test.hint) {
+			t.Errorf("%s: %d: %v\n%s", name, fault.KindOf(err), err, fault.HintOf(err))
+		}
+	}
+}
+
+// TestIdentity has a client with a certificate talk to servers that want one of
+// its authority, of another authority, and none.
+func TestIdentity(t *testing.T) {
+	own, other := tlstest.NewAuthority("own"), tlstest.NewAuthority("other")
+	cert, key := own.Client("joe", -time.Hour, time.Hour)
+	var shown string
+	serve := func(of *tlstest.Authority, want tls.ClientAuthType) *httptest.Server {
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+			shown = ""
+			for _, c := range req.TLS.PeerCertificates {
+				shown = c.Subject.CommonName
+			}
+		}))
+		s.TLS = &tls.Config{ClientAuth: want, ClientCAs: x509.NewCertPool()}
+		s.TLS.ClientCAs.AddCert(of.Cert)
+		s.StartTLS()
+		t.Cleanup(s.Close)
+		return s
+	}
+	wanted, otherwise, none := serve(own, tls.RequireAndVerifyClientCert), serve(other, tls.VerifyClientCertIfGiven), serve(own, tls.NoClientCert)
+	// Both in one file, and authorities in two, between other text.
+	both := write(t, append(slices.Clone(cert), key...))
+	cas := []string{
+		write(t, append([]byte("a comment\n"), own.PEM()...)),
+		write(t, append(other.PEM(), tlstest.Encode("CERTIFICATE", wanted.Certificate().Raw)...)),
+	}
+	trust, err := Identity{CAFiles: cas, CertFile: both, KeyFile: both}.TLS()
+	check(t, err)
+	c := newTestClient(t, trust)
+	for s, want := range map[*httptest.Server]string{wanted: "joe", otherwise: "", none: ""} {
+		if _, err := read(c, request(t, http.MethodGet, s.URL, nil)); err != nil || shown != want {
+			t.Errorf("shown to %v: %q, not %q, %v", s.TLS.ClientAuth, shown, want, err)
+		}
+	}
+	_, err = read(newTestClient(t, &tls.Config{MinVersion: tls.VersionTLS12}), request(t, http.MethodGet, none.URL, nil))
+	if !IsUnknownAuthority(err) {
+		t.Errorf("without --ca-file: %v", err)
+	}
+}
