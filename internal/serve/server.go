@@ -1,0 +1,79 @@
+package serve
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Limits on clients. None is on the time that a download takes: see [patientConn].
+const (
+	headerPatience = 10 * time.Second
+	idlePatience   = 2 * time.Minute
+	maxHeader      = 16 << 10
+)
+
+// RunOptions say how a handler is run.
+type RunOptions struct {
+	// Certificate, if not nil, has requests come over TLS.
+	Certificate *Certificate
+	// ShutdownTimeout is how long requests may go on once the context is done.
+	ShutdownTimeout time.Duration
+}
+
+// Run answers requests until ctx is done, and then those that have begun.
+//
+// There is no HTTP/2: the agent gains nothing by it, and a client that reads
+// nothing of one of many streams cannot be told from one that is slow.
+func (h *Handler) Run(ctx context.Context, l net.Listener, o RunOptions) error {
+	l = patientListener{l}
+	if o.Certificate != nil {
+		l = tls.NewListener(l, &tls.Config{
+			MinVersion: tls.VersionTLS12, GetCertificate: o.Certificate.get, NextProtos: []string{"http/1.1"},
+		})
+	}
+	server := &http.Server{
+		Handler: h, ReadHeaderTimeout: headerPatience, IdleTimeout: idlePatience, MaxHeaderBytes: maxHeader,
+		ErrorLog: log.New(problems(h.options.Problem), "", 0),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("accepting connections: %w", err)
+	case <-ctx.Done():
+	}
+	return h.shutdown(context.WithoutCancel(ctx), server, o.ShutdownTimeout)
+}
+
+func (h *Handler) shutdown(ctx context.Context, server *http.Server, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := server.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		if n := h.running.Load(); n > 0 {
+			h.options.Problem(fmt.Errorf("stopping: %d requests were not answered to their end within %s, and are cut", n, patience))
+		}
+		return server.Close()
+	}
+	return err
+}
+
+// problems makes errors of what net/http logs: connections that fail before
+// there is a request. Who only looks whether the port is open, and closes it
+// again, is no news.
+type problems func(error)
+
+func (p problems) Write(line []byte) (int, error) {
+	text := strings.TrimSpace(string(line))
+	if !strings.HasPrefix(text, "http: TLS handshake error") || !strings.HasSuffix(text, ": EOF") {
+		p(errors.New(text))
+	}
+	return len(line), nil
+}
