@@ -48,7 +48,8 @@ type Serving struct {
 	// BaseURL is what the URLs of indexes begin with: the one that was given, or
 	// that of the address. It is empty where the address is that of every
 	// interface.
-	BaseURL  string          `json:"baseURL,omitempty"`
+	BaseURL string `json:"baseURL,omitempty"`
+	// Versions are in order, the newest first.
 	Versions []ServedVersion `json:"versions"`
 	// Ignored are files and directories in a directory of bundles that are none.
 	Ignored []string `json:"ignored,omitempty"`
@@ -100,12 +101,14 @@ func (s *Session) Serve(ctx context.Context, o ServeOptions) error {
 	if serving.Versions, err = served.describe(serving.BaseURL); err != nil {
 		return err
 	}
+	handling := serve.Options{BaseURL: strings.TrimSuffix(o.BaseURL, "/"), TLS: scheme == "https", Access: o.Access, Problem: o.Problem}
+	for _, v := range served.versions {
+		handling.Versions = append(handling.Versions, v.Version)
+	}
 	// Files are read until the last request was answered.
 	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	handler, err := serve.New(reading, serve.Options{
-		Versions: served.versions, BaseURL: strings.TrimSuffix(o.BaseURL, "/"), TLS: scheme == "https", Access: o.Access, Problem: o.Problem,
-	}, cmp.Or(serving.BaseURL, anyBase))
+	handler, err := serve.New(reading, handling, cmp.Or(serving.BaseURL, anyBase))
 	if err != nil {
 		return err
 	}
@@ -121,9 +124,9 @@ const anyBase = "http://host"
 // describe tells of the versions, whose indexes have URLs if base is not empty.
 func (s *served) describe(base string) ([]ServedVersion, error) {
 	var all []ServedVersion
-	for i, v := range s.versions {
+	for _, v := range s.versions {
 		d := ServedVersion{
-			Tag: v.Tag, Source: s.sources[i], BotkubeVersion: v.Lock.BotkubeVersion, Platforms: v.Lock.Platforms,
+			Tag: v.Tag, Source: v.source, BotkubeVersion: v.Lock.BotkubeVersion, Platforms: v.Lock.Platforms,
 			Paths: map[string]string{},
 		}
 		if base != "" {

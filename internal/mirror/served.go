@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"github.com/hashicorp/go-version"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/blob"
@@ -29,11 +33,32 @@ const servedHint = "name a bundle (FILE.tar or a layout directory), a directory 
 // served is a mirror that is served.
 type served struct {
 	kind     Kind
-	versions []serve.Version
-	// sources are the paths of the versions.
-	sources []string
-	ignored []string
-	closers []io.Closer
+	versions []servedVersion
+	ignored  []string
+	closers  []io.Closer
+}
+
+// servedVersion is a version, and the path of where it is.
+type servedVersion struct {
+	serve.Version
+	source string
+}
+
+// sort puts the newest version first, and what is none by its name last.
+func (s *served) sort() {
+	slices.SortStableFunc(s.versions, func(a, b servedVersion) int {
+		x, errX := version.NewVersion(a.Lock.BotkubeVersion)
+		y, errY := version.NewVersion(b.Lock.BotkubeVersion)
+		switch {
+		case errX == nil && errY == nil:
+			return cmp.Or(y.Compare(x), strings.Compare(a.Tag, b.Tag))
+		case errX == nil:
+			return -1
+		case errY == nil:
+			return 1
+		}
+		return strings.Compare(a.Tag, b.Tag)
+	})
 }
 
 func (s *served) close() {
@@ -70,6 +95,7 @@ func (s *Session) openServed(ctx context.Context, target string) (*served, error
 		out.close()
 		return nil, err
 	}
+	out.sort()
 	return out, nil
 }
 
@@ -112,11 +138,10 @@ func (s *Session) addSite(ctx context.Context, out *served, root, tag string) er
 	}
 	out.closers = append(out.closers, src)
 	for _, v := range src.Versions() {
-		out.versions = append(out.versions, serve.Version{
+		out.versions = append(out.versions, servedVersion{source: filepath.Join(root, v.Tag), Version: serve.Version{
 			Tag: v.Tag, Lock: v.Lock, Indexes: v,
 			Open: func(f site.File) (serve.File, error) { return v.Open(f) },
-		})
-		out.sources = append(out.sources, filepath.Join(root, v.Tag))
+		}})
 	}
 	return nil
 }
@@ -162,9 +187,9 @@ func (out *served) addBundle(path string) error {
 	if err != nil {
 		return err
 	}
-	for i, v := range out.versions {
+	for _, v := range out.versions {
 		if v.Tag == tag {
-			return fault.New(fault.Usage, "%s and %s are both of version %s", out.sources[i], path, tag).
+			return fault.New(fault.Usage, "%s and %s are both of version %s", v.source, path, tag).
 				WithHint("leave one of them out; for several platforms, pull one bundle: --platform linux/amd64 --platform linux/arm64")
 		}
 	}
@@ -172,11 +197,10 @@ func (out *served) addBundle(path string) error {
 	if err != nil {
 		return err
 	}
-	out.versions = append(out.versions, serve.Version{
+	out.versions = append(out.versions, servedVersion{source: path, Version: serve.Version{
 		Tag: tag, Lock: l, Indexes: indexes,
 		Open: func(f site.File) (serve.File, error) { return open(f.SHA256) },
-	})
-	out.sources = append(out.sources, path)
+	}})
 	return nil
 }
 
