@@ -2,12 +2,14 @@ package serve
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -118,7 +120,7 @@ func (h *Handler) base(r *http.Request) (string, error) {
 // hostForm is a name or an IPv4 address, or an IPv6 address in brackets, and
 // perhaps a port (RFC 3986, section 3.2.2), of the characters that names have in
 // practice.
-var hostForm = regexp.MustCompile(`^(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?|\[([0-9A-Fa-f:.]+)\])(?::[0-9]{1,5})?$`)
+var hostForm = regexp.MustCompile(`^(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{1,5}))?$`)
 
 // maxHost bounds, in bytes, a host with its port: a name has at most 253
 // (RFC 1035, section 2.3.4).
@@ -128,6 +130,9 @@ func checkHost(host string) error {
 	m := hostForm.FindStringSubmatch(host)
 	if m == nil || len(host) > maxHost || strings.Contains(host, "..") {
 		return fault.New(fault.Usage, "the request names no host that URLs could begin with")
+	}
+	if _, err := strconv.ParseUint(cmp.Or(m[2], "0"), 10, 16); err != nil {
+		return fault.New(fault.Usage, "the request names a port that there is not")
 	}
 	if m[1] == "" {
 		return nil

@@ -129,7 +129,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	h.running.Add(1)
 	defer h.running.Add(-1)
-	out := &response{ResponseWriter: w}
+	out := &response{ResponseWriter: w, head: r.Method == http.MethodHead}
 	defer func() { h.options.Access(h.access(out, r, began)) }()
 	if r.ContentLength != 0 {
 		// The server reads what is left of a body before the next request.
@@ -180,6 +180,8 @@ func health(w http.ResponseWriter, r *http.Request) {
 // piece is looked at that is sent.
 type response struct {
 	http.ResponseWriter
+	// head says that nothing of a body is sent.
+	head   bool
 	status int
 	bytes  int64
 }
@@ -196,7 +198,9 @@ func (w *response) Write(p []byte) (int, error) {
 		w.status = http.StatusOK
 	}
 	n, err := w.ResponseWriter.Write(p)
-	w.bytes += int64(n)
+	if !w.head {
+		w.bytes += int64(n)
+	}
 	return n, err
 }
 
