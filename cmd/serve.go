@@ -77,13 +77,13 @@ func (g *global) serve(c *cobra.Command, o mirror.ServeOptions) error {
 	if g.logFormat == "json" {
 		log.json = slog.New(slog.NewJSONHandler(g.env.Stderr, nil))
 	}
-	o.Access, o.Problem = log.access, log.problem
+	o.Access, o.Refused, o.Problem = log.access, log.refused, log.problem
 	o.Started = func(s *mirror.Serving) error {
 		return g.print(s, func() string { return servingSummary(s) })
 	}
-	return g.withSession(needs{transfer: transferFlags{parallel: 1, stall: minStall}}, func(s *mirror.Session) error {
-		return s.Serve(c.Context(), o)
-	})
+	p := g.progress()
+	defer p.close()
+	return (&mirror.Session{Parallel: 1, Observe: p.observe}).Serve(c.Context(), o)
 }
 
 func servingSummary(s *mirror.Serving) string {
@@ -143,6 +143,13 @@ func field(text string) string {
 		text = strings.ToValidUTF8(text[:mostOfField], "") + "…"
 	}
 	return tameName(text)
+}
+
+// refused tells of a connection that came to no request.
+func (l *serverLog) refused(err error) {
+	if !l.quiet {
+		l.problem(err)
+	}
 }
 
 // problem tells of what is wrong, which -q does not silence.

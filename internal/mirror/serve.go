@@ -31,9 +31,19 @@ type ServeOptions struct {
 	ShutdownTimeout time.Duration
 	// Started is called once connections are accepted.
 	Started func(*Serving) error
-	// Access and Problem are as in [serve.Options].
+	// Access, Refused and Problem are as in [serve.Options].
 	Access  func(serve.Access)
+	Refused func(error)
 	Problem func(error)
+}
+
+func (o ServeOptions) base() string { return strings.TrimSuffix(o.BaseURL, "/") }
+
+func (o ServeOptions) scheme() string {
+	if o.TLSCert != "" {
+		return "https"
+	}
+	return "http"
 }
 
 // Serving is what is served. It is printed as JSON for machines: what is here
@@ -75,10 +85,8 @@ func (s *Session) Serve(ctx context.Context, o ServeOptions) error {
 			return err
 		}
 	}
-	scheme := "http"
 	run := serve.RunOptions{ShutdownTimeout: o.ShutdownTimeout}
 	if o.TLSCert != "" {
-		scheme = "https"
 		var err error
 		if run.Certificate, err = serve.LoadCertificate(o.TLSCert, o.TLSKey, o.Problem); err != nil {
 			return err
@@ -94,21 +102,14 @@ func (s *Session) Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	defer l.Close()
-	serving := &Serving{
-		Target: o.Target, Kind: served.kind, Address: l.Addr().String(), Scheme: scheme, Ignored: served.ignored,
-		BaseURL: cmp.Or(strings.TrimSuffix(o.BaseURL, "/"), baseOf(scheme, l.Addr().String())),
-	}
-	if serving.Versions, err = served.describe(serving.BaseURL); err != nil {
+	serving, err := served.describe(o, l.Addr().String())
+	if err != nil {
 		return err
-	}
-	handling := serve.Options{BaseURL: strings.TrimSuffix(o.BaseURL, "/"), TLS: scheme == "https", Access: o.Access, Problem: o.Problem}
-	for _, v := range served.versions {
-		handling.Versions = append(handling.Versions, v.Version)
 	}
 	// Files are read until the last request was answered.
 	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	handler, err := serve.New(reading, handling, cmp.Or(serving.BaseURL, anyBase))
+	handler, err := served.handler(reading, o, cmp.Or(serving.BaseURL, anyBase))
 	if err != nil {
 		return err
 	}
@@ -118,33 +119,53 @@ func (s *Session) Serve(ctx context.Context, o ServeOptions) error {
 	return handler.Run(ctx, l, run)
 }
 
+func (s *served) handler(ctx context.Context, o ServeOptions, example string) (*serve.Handler, error) {
+	handling := serve.Options{BaseURL: o.base(), TLS: o.scheme() == "https", Access: o.Access, Refused: o.Refused, Problem: o.Problem}
+	for _, v := range s.versions {
+		handling.Versions = append(handling.Versions, v.Version)
+	}
+	return serve.New(ctx, handling, example)
+}
+
 // anyBase stands for a base URL that nobody knows yet.
 const anyBase = "http://host"
 
-// describe tells of the versions, whose indexes have URLs if base is not empty.
-func (s *served) describe(base string) ([]ServedVersion, error) {
-	var all []ServedVersion
-	for _, v := range s.versions {
-		d := ServedVersion{
-			Tag: v.Tag, Source: v.source, BotkubeVersion: v.Lock.BotkubeVersion, Platforms: v.Lock.Platforms,
-			Paths: map[string]string{},
-		}
-		if base != "" {
-			d.Indexes = map[string]string{}
-		}
-		for _, r := range v.Lock.Repositories {
-			at, err := site.IndexURL(cmp.Or(base, anyBase), v.Lock, r.Name)
-			if err != nil {
-				return nil, err
-			}
-			d.Paths[r.Name] = strings.TrimPrefix(at, cmp.Or(base, anyBase))
-			if base != "" {
-				d.Indexes[r.Name] = at
-			}
-		}
-		all = append(all, d)
+// describe tells what is served at an address.
+func (s *served) describe(o ServeOptions, address string) (*Serving, error) {
+	serving := &Serving{
+		Target: o.Target, Kind: s.kind, Address: address, Scheme: o.scheme(), Ignored: s.ignored,
+		BaseURL: cmp.Or(o.base(), baseOf(o.scheme(), address)),
 	}
-	return all, nil
+	for _, v := range s.versions {
+		d, err := v.describe(serving.BaseURL)
+		if err != nil {
+			return nil, err
+		}
+		serving.Versions = append(serving.Versions, d)
+	}
+	return serving, nil
+}
+
+// describe tells of a version, whose indexes have URLs if base is not empty.
+func (v servedVersion) describe(base string) (ServedVersion, error) {
+	d := ServedVersion{
+		Tag: v.Tag, Source: v.source, BotkubeVersion: v.Lock.BotkubeVersion, Platforms: v.Lock.Platforms,
+		Paths: map[string]string{},
+	}
+	if base != "" {
+		d.Indexes = map[string]string{}
+	}
+	for _, r := range v.Lock.Repositories {
+		at, err := site.IndexURL(cmp.Or(base, anyBase), v.Lock, r.Name)
+		if err != nil {
+			return d, err
+		}
+		d.Paths[r.Name] = strings.TrimPrefix(at, cmp.Or(base, anyBase))
+		if base != "" {
+			d.Indexes[r.Name] = at
+		}
+	}
+	return d, nil
 }
 
 const listenHint = "name it as HOST:PORT, for example 127.0.0.1:8080, or :8080 for every interface"

@@ -62,6 +62,9 @@ func (c *Certificate) load() error {
 			WithHint("name PEM files: the server's certificate, followed by those between it and its authority, and the private key of the first")
 	}
 	c.current = &pair
+	if end := pair.Leaf.NotAfter; time.Now().After(end) {
+		c.problem(fmt.Errorf("the certificate %s has expired: it was valid until %s", c.certFile, end.UTC().Format(time.RFC3339)))
+	}
 	return nil
 }
 

@@ -46,9 +46,11 @@ type Options struct {
 	BaseURL string
 	// TLS says that requests come over it, where there is no BaseURL.
 	TLS bool
-	// Access is told of every request that was answered, Problem of what is
-	// wrong with the content. Neither may be nil; both are called concurrently.
+	// Access is told of every request that was answered, Refused of connections
+	// that came to no request, Problem of what is wrong here. None may be nil; all
+	// are called concurrently.
 	Access  func(Access)
+	Refused func(error)
 	Problem func(error)
 }
 

@@ -40,7 +40,7 @@ func (h *Handler) Run(ctx context.Context, l net.Listener, o RunOptions) error {
 	}
 	server := &http.Server{
 		Handler: h, ReadHeaderTimeout: headerPatience, IdleTimeout: idlePatience, MaxHeaderBytes: maxHeader,
-		ErrorLog: log.New(problems(h.options.Problem), "", 0),
+		ErrorLog: log.New(serverLog{h.options.Refused, h.options.Problem}, "", 0),
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
@@ -65,15 +65,17 @@ func (h *Handler) shutdown(ctx context.Context, server *http.Server, patience ti
 	return err
 }
 
-// problems makes errors of what net/http logs: connections that fail before
-// there is a request. Who only looks whether the port is open, and closes it
-// again, is no news.
-type problems func(error)
+// serverLog takes what net/http logs: connections that came to no request, and
+// panics. Who only looks whether the port is open, and closes it again, is no news.
+type serverLog struct{ refused, problem func(error) }
 
-func (p problems) Write(line []byte) (int, error) {
+func (l serverLog) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))
-	if !strings.HasPrefix(text, "http: TLS handshake error") || !strings.HasSuffix(text, ": EOF") {
-		p(errors.New(text))
+	switch handshake := strings.HasPrefix(text, "http: TLS handshake error"); {
+	case !handshake:
+		l.problem(errors.New(text))
+	case !strings.HasSuffix(text, ": EOF"):
+		l.refused(errors.New(strings.TrimPrefix(text, "http: ")))
 	}
 	return len(line), nil
 }

@@ -197,13 +197,18 @@ func TestPatience(t *testing.T) {
 // pair writes a certificate of a name, and its key, which replace what is there.
 func pair(t *testing.T, dir, name string) (certFile, keyFile string, pool *x509.CertPool) {
 	t.Helper()
+	return pairUntil(t, dir, name, time.Now().Add(time.Hour))
+}
+
+func pairUntil(t *testing.T, dir, name string, end time.Time) (certFile, keyFile string, pool *x509.CertPool) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{"mirror"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		NotBefore: end.Add(-2 * time.Hour), NotAfter: end,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -269,8 +274,11 @@ func TestTLS(t *testing.T) {
 	if err != nil || resp.StatusCode != 200 || resp.ProtoMajor != 1 {
 		t.Fatal(resp, err)
 	}
-	if _, err := get(pool, func(c *tls.Config) { c.MaxVersion = tls.VersionTLS11 }); err == nil {
+	if _, err := get(pool, func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }); err == nil {
 		t.Error("TLS 1.1 is spoken")
+	}
+	if _, err := get(x509.NewCertPool(), nil); err == nil {
+		t.Error("whoever trusts nobody is served")
 	}
 	newCert, newKey, newPool := pair(t, dir, "second")
 	rename(t, newCert, certFile)
@@ -291,6 +299,18 @@ func TestTLS(t *testing.T) {
 	}
 	if _, err := get(newPool, nil); err != nil || strings.Count(w.told(), "the certificate is not renewed") != 2 {
 		t.Errorf("once it is gone: %v, problems: %s", err, w.told())
+	}
+	// What clients do is no problem of the server's, which notices it in its own time.
+	refused := func() int {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return len(w.refused)
+	}
+	for deadline := time.Now().Add(30 * time.Second); refused() < 2 && time.Now().Before(deadline); {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if told := w.told(); refused() != 2 || strings.Count(told, "\n") != 2 {
+		t.Errorf("%d connections refused, problems: %s", refused(), told)
 	}
 	// Whoever speaks HTTP there is told so.
 	if got := ask(t, "GET", r.url+"/"); got.status != http.StatusBadRequest {
@@ -322,5 +342,17 @@ func TestLoadCertificate(t *testing.T) {
 				t.Errorf("%v, want %s", err, test.err)
 			}
 		})
+	}
+}
+
+// TestExpired has nobody wonder why agents refuse a certificate.
+func TestExpired(t *testing.T) {
+	w := newWorld(t, "binary", "tool")
+	cert, key, _ := pairUntil(t, t.TempDir(), "old", time.Now().Add(-time.Minute))
+	if _, err := LoadCertificate(cert, key, w.options().Problem); err != nil {
+		t.Fatal(err)
+	}
+	if told := w.told(); !strings.Contains(told, "old.crt has expired") {
+		t.Errorf("problems: %q", told)
 	}
 }

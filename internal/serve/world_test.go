@@ -30,9 +30,9 @@ type world struct {
 	// opened counts how often a file was opened.
 	mu     sync.Mutex
 	opened int
-	// problems and accesses are what a handler told.
-	problems []error
-	accesses []Access
+	// problems, refused and accesses are what a handler told.
+	problems, refused []error
+	accesses          []Access
 }
 
 const (
@@ -117,6 +117,11 @@ func (w *world) options() Options {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.accesses = append(w.accesses, a)
+		},
+		Refused: func(err error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.refused = append(w.refused, err)
 		},
 		Problem: func(err error) {
 			w.mu.Lock()
