@@ -88,10 +88,6 @@ func (g *global) serve(c *cobra.Command, o mirror.ServeOptions) error {
 
 func servingSummary(s *mirror.Serving) string {
 	var out strings.Builder
-	base := s.BaseURL
-	if base == "" {
-		base = s.Scheme + "://HOST" + s.Address[strings.LastIndexByte(s.Address, ':'):]
-	}
 	fmt.Fprintf(&out, "serving %s (%s) at %s\n", s.Target, kindNames[s.Kind], s.Address)
 	for _, path := range s.Ignored {
 		fmt.Fprintf(&out, "note: %s is no bundle, and left out\n", tameName(path))
@@ -100,7 +96,11 @@ func servingSummary(s *mirror.Serving) string {
 	for _, v := range s.Versions {
 		fmt.Fprintf(&out, "%s for %s\n", v.Tag, platforms(v.Platforms))
 		for _, name := range slices.Sorted(maps.Keys(v.Paths)) {
-			fmt.Fprintf(&out, "  plugins.repositories.%s.url: %s%s\n", name, base, v.Paths[name])
+			at := v.Indexes[name]
+			if at == "" {
+				at = s.Scheme + "://HOST" + s.Address[strings.LastIndexByte(s.Address, ':'):] + v.Paths[name]
+			}
+			fmt.Fprintf(&out, "  plugins.repositories.%s.url: %s\n", name, at)
 		}
 	}
 	if s.BaseURL == "" {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/serve"
 )
@@ -148,24 +149,30 @@ func (s *served) describe(o ServeOptions, address string) (*Serving, error) {
 
 // describe tells of a version, whose indexes have URLs if base is not empty.
 func (v servedVersion) describe(base string) (ServedVersion, error) {
-	d := ServedVersion{
-		Tag: v.Tag, Source: v.source, BotkubeVersion: v.Lock.BotkubeVersion, Platforms: v.Lock.Platforms,
-		Paths: map[string]string{},
+	d := ServedVersion{Tag: v.Tag, Source: v.source, BotkubeVersion: v.Lock.BotkubeVersion, Platforms: v.Lock.Platforms}
+	at, err := indexURLs(anyBase, v.Lock)
+	if err != nil {
+		return d, err
+	}
+	d.Paths = map[string]string{}
+	for name, u := range at {
+		d.Paths[name] = strings.TrimPrefix(u, anyBase)
 	}
 	if base != "" {
-		d.Indexes = map[string]string{}
+		d.Indexes, err = indexURLs(base, v.Lock)
 	}
-	for _, r := range v.Lock.Repositories {
-		at, err := site.IndexURL(cmp.Or(base, anyBase), v.Lock, r.Name)
-		if err != nil {
-			return d, err
-		}
-		d.Paths[r.Name] = strings.TrimPrefix(at, cmp.Or(base, anyBase))
-		if base != "" {
-			d.Indexes[r.Name] = at
+	return d, err
+}
+
+func indexURLs(base string, l *lock.Lock) (map[string]string, error) {
+	urls := map[string]string{}
+	for _, r := range l.Repositories {
+		var err error
+		if urls[r.Name], err = site.IndexURL(base, l, r.Name); err != nil {
+			return nil, err
 		}
 	}
-	return d, nil
+	return urls, nil
 }
 
 const listenHint = "name it as HOST:PORT, for example 127.0.0.1:8080, or :8080 for every interface"
