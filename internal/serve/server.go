@@ -56,14 +56,22 @@ func (h *Handler) shutdown(ctx context.Context, server *http.Server, patience ti
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	err := server.Shutdown(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
-		if n := h.running.Load(); n > 0 {
-			h.options.Problem(fmt.Errorf("stopping: %d requests were not answered to their end within %s, and are cut", n, patience))
-		}
-		return server.Close()
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if n := h.running.Load(); n > 0 {
+		h.options.Problem(fmt.Errorf("stopping: requests that did not end within %s are cut: %d", patience, n))
+	}
+	err = server.Close()
+	// What they read is closed next.
+	for deadline := time.Now().Add(cutPatience); h.running.Load() > 0 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
 	}
 	return err
 }
+
+// cutPatience is how long a request may take to notice that its connection is cut.
+const cutPatience = 2 * time.Second
 
 // serverLog takes what net/http logs: connections that came to no request, and
 // panics. Who only looks whether the port is open, and closes it again, is no news.

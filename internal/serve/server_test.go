@@ -104,7 +104,7 @@ func TestStop(t *testing.T) {
 			}
 			told := w.told()
 			if !test.whole {
-				if !strings.Contains(told, "1 requests were not answered to their end") {
+				if !strings.Contains(told, " are cut: 1\n") {
 					t.Errorf("problems: %q", told)
 				}
 				return
