@@ -38,6 +38,7 @@ type patientConn struct {
 // which a slow line needs minutes for, so what counts, where it is known, is what
 // was acknowledged.
 func (c *patientConn) Write(p []byte) (n int, err error) {
+	c.taken() // what was taken before does not count
 	for {
 		if err := c.SetWriteDeadline(time.Now().Add(c.patience)); err != nil {
 			return n, err
