@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"debug/elf"
 	"encoding/binary"
 	"errors"
@@ -58,6 +60,10 @@ func TestMain(m *testing.M) {
 //	waitfor FILE PATTERN    waits until a file has a match
 //	mode FILE PERM          the permissions of a file must be PERM
 //	expand FROM TO          copies a file, with the environment variables in it replaced
+//	url FILE NAME           puts the first URL in a file at $NAME, and what is before its path at $NAME_HOST
+//	get STATUS URL FILE [FIELD: VALUE]...
+//	                        writes what comes of a GET to FILE; certificates of $CA are trusted
+//	certificate DIR         writes the certificate of loopback to DIR/cert.pem, key.pem and ca.pem
 //
 //	registry NAME [tls] [auth]
 //	                        starts a registry at $NAME, with its authority's certificate in $NAME_CA and
@@ -108,6 +114,9 @@ func TestScript(t *testing.T) {
 			"waitfor":        waitFor,
 			"mode":           mode,
 			"expand":         expand,
+			"url":            urlIn,
+			"get":            get,
+			"certificate":    writeCertificate,
 			"registry":       startRegistry,
 			"proxy":          startProxy,
 			"agentimage":     pushAgentImage,
@@ -382,6 +391,58 @@ func expand(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o644))
+}
+
+// urlForm is a URL in what is printed.
+var urlForm = regexp.MustCompile(`https?://[^\s"]+`)
+
+func urlIn(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: url FILE NAME")
+	}
+	found := urlForm.FindString(ts.ReadFile(args[0]))
+	if found == "" {
+		ts.Fatalf("%s has no URL", args[0])
+	}
+	ts.Setenv(args[1], found)
+	scheme, rest, _ := strings.Cut(found, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	ts.Setenv(args[1]+"_HOST", scheme+"://"+host)
+}
+
+func get(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 3 {
+		ts.Fatalf("usage: get STATUS URL FILE [FIELD: VALUE]...")
+	}
+	req, err := http.NewRequest(http.MethodGet, args[1], nil)
+	ts.Check(err)
+	for _, field := range args[3:] {
+		name, value, _ := strings.Cut(field, ": ")
+		req.Header.Set(name, value)
+		req.Host = req.Header.Get("Host")
+	}
+	roots := x509.NewCertPool()
+	if ca := ts.Getenv("CA"); ca != "" {
+		roots.AppendCertsFromPEM([]byte(ts.ReadFile(ca)))
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true, DisableCompression: true}
+	resp, err := transport.RoundTrip(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), data, 0o644))
+	if strconv.Itoa(resp.StatusCode) != args[0] {
+		ts.Fatalf("%s, not %s\n%s", resp.Status, args[0], data)
+	}
+}
+
+func writeCertificate(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: certificate DIR")
+	}
+	ts.Check(os.MkdirAll(ts.MkAbs(args[0]), 0o755))
+	ts.Check(registrytest.WriteCertificate(ts.MkAbs(args[0])))
 }
 
 // installed reports whether a program is there. Where all must be, it says so

@@ -22,7 +22,8 @@ var importers = map[string][]string{
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror":     {"cmd"},
 	"github.com/botkube-mirror/botkube-mirror/internal/resolve":    {"cmd", "internal/mirror"},
 	"github.com/botkube-mirror/botkube-mirror/internal/configfile": {"cmd"},
-	"github.com/botkube-mirror/botkube-mirror/internal/transfer":   {"cmd", "internal/fetch", "internal/registry"},
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer":   {"cmd", "internal/fetch", "internal/registry", "internal/serve"},
+	"github.com/botkube-mirror/botkube-mirror/internal/serve":      {"cmd", "internal/mirror"},
 }
 
 // TestImports keeps the structure that docs/architecture.md describes.

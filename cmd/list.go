@@ -112,6 +112,7 @@ var kindNames = map[mirror.Kind]string{
 	mirror.KindDirectory: "agent cache directory",
 	mirror.KindImage:     "mountable image",
 	mirror.KindSite:      "site",
+	mirror.KindBundles:   "directory of bundles",
 	mirror.KindLock:      "lock",
 	mirror.KindUpstream:  "upstream",
 }

@@ -118,7 +118,7 @@ unreachable or missing, 4 integrity, 5 incomplete, 130 interrupted.`,
 	flags.BoolVarP(&g.verbose, "verbose", "v", false, "tell of every step")
 	flags.StringVar(&g.logFormat, "log-format", g.logFormat, "form of what is told on standard error: text or json")
 	flags.BoolVar(&g.noProgress, "no-progress", false, "draw no progress bar")
-	root.AddCommand(pullCommand(g), lockCommand(g), listCommand(g), diffCommand(g), unpackCommand(g), pushCommand(g), verifyCommand(g), pruneCommand(g), schemaCommand(g), versionCommand(g))
+	root.AddCommand(pullCommand(g), lockCommand(g), listCommand(g), diffCommand(g), unpackCommand(g), pushCommand(g), verifyCommand(g), serveCommand(g), pruneCommand(g), schemaCommand(g), versionCommand(g))
 	root.InitDefaultCompletionCmd()
 	checkCompletionArgs(root)
 	return root

@@ -10,6 +10,8 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 )
@@ -65,6 +67,29 @@ func (a *authority) issue(hello *tls.ClientHelloInfo) (*tls.Certificate, error) 
 	}
 	a.leaves[host] = &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: a.key}
 	return a.leaves[host], nil
+}
+
+// issueFile writes the certificate of a host, and its key, to {host}.crt and {host}.key in a directory, where
+// everybody can read them, and returns their path without the extension.
+func (a *authority) issueFile(dir, host string) (string, error) {
+	leaf, err := a.issue(&tls.ClientHelloInfo{ServerName: host})
+	if err != nil {
+		return "", err
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(leaf.PrivateKey)
+	if err != nil {
+		return "", fmt.Errorf("writing key: %w", err)
+	}
+	at := filepath.Join(dir, host)
+	for extension, block := range map[string]*pem.Block{
+		".crt": {Type: "CERTIFICATE", Bytes: leaf.Certificate[0]},
+		".key": {Type: "PRIVATE KEY", Bytes: key},
+	} {
+		if err := os.WriteFile(at+extension, pem.EncodeToMemory(block), 0o644); err != nil {
+			return "", err
+		}
+	}
+	return at, nil
 }
 
 func certificate(name string) *x509.Certificate {

@@ -14,6 +14,10 @@
 // registries, or what a runtime mounts of the image, or a volume that the image's own program filled. The registries
 // are Debian's docker-registry; without it that test is skipped, unless BOTKUBE_MIRROR_TEST_REQUIRE is 1.
 //
+// Or the product serves what it wrote, in each form that it can, to an agent whose cache directory is empty. The two share
+// a network namespace in which loopback is all there is, or the proxy refuses everything else; the server's log has all
+// calls that the agent made.
+//
 // An agent without a network runs in one of two modes, and the test log says in which:
 //
 //   - namespace: root only. User 101 without any write permission, the cache directory mounted read-only at a

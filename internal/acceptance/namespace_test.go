@@ -9,10 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // agentUser is the user and group as which the Helm chart runs the agent.
@@ -25,11 +28,15 @@ const enterVariable = "ACCEPTANCE_ENTER_NAMESPACE"
 type namespace struct {
 	// Root is all that it sees of the file system, read-only; empty means everything.
 	Root string
-	// Source is mounted at Target below Root, read-only unless Writable is set.
+	// Source, unless it is empty, is mounted at Target below Root, read-only unless Writable is set.
 	Source, Target string
 	Writable       bool
-	Command        string
-	Args           []string
+	// Loopback leaves it 127.0.0.1 for a network.
+	Loopback bool
+	// Beside is the process whose network it shares, instead of having one of its own.
+	Beside  int
+	Command string
+	Args    []string
 }
 
 // command returns the namespace's process, not yet started: this test binary, in namespaces of its own, which drops
@@ -45,7 +52,10 @@ func (n namespace) command() (*exec.Cmd, error) {
 	}
 	cmd := exec.Command(self)
 	cmd.Env = []string{enterVariable + "=" + string(spec)}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	if n.Beside == 0 {
+		cmd.SysProcAttr.Unshareflags |= syscall.CLONE_NEWNET
+	}
 	return cmd, nil
 }
 
@@ -67,7 +77,7 @@ func enterNamespace() bool {
 
 // enter returns only if it could not.
 func (n namespace) enter() error {
-	if err := checkNoNetwork(); err != nil {
+	if err := n.network(); err != nil {
 		return err
 	}
 	if err := n.mount(); err != nil {
@@ -88,6 +98,46 @@ func (n namespace) enter() error {
 	return syscall.Exec(n.Command, append([]string{n.Command}, n.Args...), os.Environ())
 }
 
+// network gives the process loopback, or another's network, or nothing. The thread that has it must be the one that
+// becomes the command.
+func (n namespace) network() error {
+	if !n.Loopback && n.Beside == 0 {
+		return checkNetwork(0)
+	}
+	runtime.LockOSThread()
+	if n.Beside != 0 {
+		if err := join(n.Beside); err != nil {
+			return fmt.Errorf("joining the network of process %d: %w", n.Beside, err)
+		}
+	} else if err := raiseLoopback(); err != nil {
+		return fmt.Errorf("raising loopback: %w", err)
+	}
+	return checkNetwork(net.FlagLoopback)
+}
+
+func join(pid int) error {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return unix.Setns(int(f.Fd()), unix.CLONE_NEWNET)
+}
+
+func raiseLoopback() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	request, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	request.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, request)
+}
+
 // mount makes the file system what the process is to see.
 func (n namespace) mount() error {
 	if n.Root != "" {
@@ -95,8 +145,10 @@ func (n namespace) mount() error {
 			return err
 		}
 	}
-	if err := bind(n.Source, filepath.Join(n.Root, n.Target), n.Writable); err != nil {
-		return err
+	if n.Source != "" {
+		if err := bind(n.Source, filepath.Join(n.Root, n.Target), n.Writable); err != nil {
+			return err
+		}
 	}
 	if n.Root == "" {
 		return nil
@@ -123,13 +175,14 @@ func bind(source, target string, writable bool) error {
 	return nil
 }
 
-func checkNoNetwork() error {
+// checkNetwork wants no interface to be up but those that have a flag.
+func checkNetwork(but net.Flags) error {
 	interfaces, err := net.Interfaces()
 	if err != nil {
 		return err
 	}
 	for _, i := range interfaces {
-		if i.Flags&net.FlagUp != 0 {
+		if i.Flags&net.FlagUp != 0 && i.Flags&but == 0 {
 			return fmt.Errorf("interface %s is up", i.Name)
 		}
 	}

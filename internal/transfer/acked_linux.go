@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// acknowledged returns how many bytes the other side has acknowledged (tcp(7), TCP_INFO).
-func acknowledged(conn net.Conn) (n uint64, ok bool) {
+// Acknowledged returns how many bytes the other side has acknowledged (tcp(7), TCP_INFO).
+func Acknowledged(conn net.Conn) (n uint64, ok bool) {
 	c, isSocket := conn.(syscall.Conn)
 	if !isSocket {
 		return 0, false

@@ -4,6 +4,6 @@ package transfer
 
 import "net"
 
-// acknowledged returns how many bytes the other side has acknowledged, which
+// Acknowledged returns how many bytes the other side has acknowledged, which
 // is not known here.
-func acknowledged(net.Conn) (n uint64, ok bool) { return 0, false }
+func Acknowledged(net.Conn) (n uint64, ok bool) { return 0, false }

@@ -133,7 +133,7 @@ func (l *line) throttledSince(t time.Time) bool {
 // asked. The system takes megabytes at once, which a slow line needs minutes
 // for, without a sign of it in between.
 func (l *line) taken() bool {
-	acked, ok := acknowledged(l.Conn)
+	acked, ok := Acknowledged(l.Conn)
 	if !ok {
 		return false
 	}

@@ -3,6 +3,7 @@ package site
 import (
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
@@ -19,6 +20,24 @@ const maxName = 150
 // people, and for go-getter, which unpacks by it.
 func FilePath(a lock.Artifact) string {
 	return path.Join(contentDir(a.SHA256), fileName(a.URL))
+}
+
+// File is an upstream file of a version.
+type File struct {
+	// Path is relative to the root of the site, with slashes.
+	Path string
+	lock.Blob
+}
+
+// Files returns the upstream files that a version consists of, each path once,
+// in the order of their paths.
+func Files(l *lock.Lock) []File {
+	var files []File
+	for _, a := range l.Artifacts {
+		files = append(files, File{Path: FilePath(a), Blob: a.Blob})
+	}
+	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	return slices.Compact(files)
 }
 
 // contentDir is the directory of all files with a content.

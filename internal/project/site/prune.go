@@ -60,8 +60,8 @@ func (pr *pruner) prune(ctx context.Context) error {
 			return fault.New(fault.Incomplete, "an update of %s is unfinished, or an index was changed", pr.tree.At(s.tag)).
 				WithHint("run the pull again, then prune")
 		}
-		for _, a := range s.lock.Artifacts {
-			pr.kept[strings.ToLower(FilePath(a))] = true
+		for _, f := range Files(s.lock) {
+			pr.kept[strings.ToLower(f.Path)] = true
 		}
 	}
 	for _, s := range all {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
 )
 
@@ -168,13 +170,14 @@ func TestServe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.Close()
-	if _, err := f.place(w); err != nil {
+	_, err = f.place(w)
+	if err == nil {
+		_, err = w.Commit(context.Background(), f.lock)
+	}
+	if err := errors.Join(err, w.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Commit(context.Background(), f.lock); err != nil {
-		t.Fatal(err)
-	}
+	f.checkRebased(t, root)
 	at, err := IndexURL(base, f.lock, "r")
 	if err != nil {
 		t.Fatal(err)
@@ -234,4 +237,31 @@ func fetch(t *testing.T, u string) string {
 		t.Fatalf("%s: %s, %v", u, resp.Status, err)
 	}
 	return string(data)
+}
+
+// checkRebased makes the documents of a site for another base URL, and wants those that are made of upstream's.
+func (f *fixture) checkRebased(t *testing.T, root string) {
+	t.Helper()
+	s, err := OpenSource(context.Background(), root, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, v := range s.Versions() {
+		for _, base := range []string{baseURL1, "http://[fd00::1]:8080", "https://other.example.com/a/b"} {
+			want, err := Documents(f.lock, base, cache.Upstream{Blobs: f.store})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := Documents(v.Lock, base, v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range want {
+				if got[i].Path != want[i].Path || string(got[i].Data) != string(want[i].Data) {
+					t.Errorf("%s for %s is\n%s\nwant\n%s", got[i].Path, base, got[i].Data, want[i].Data)
+				}
+			}
+		}
+	}
 }

@@ -212,13 +212,12 @@ func (w *Writer) Commit(ctx context.Context, l *lock.Lock) (bool, error) {
 }
 
 func (w *Writer) commit(ctx context.Context, l *lock.Lock) (bool, error) {
-	files := make([]string, 0, len(l.Artifacts))
-	for _, a := range l.Artifacts {
-		p := FilePath(a)
-		if !w.placed[p] {
-			return false, fault.New(fault.Incomplete, "%s was not placed", p)
+	var files []string
+	for _, f := range Files(l) {
+		if !w.placed[f.Path] {
+			return false, fault.New(fault.Incomplete, "%s was not placed", f.Path)
 		}
-		files = append(files, p)
+		files = append(files, f.Path)
 	}
 	tag, err := l.Tag()
 	if err != nil {
@@ -227,7 +226,7 @@ func (w *Writer) commit(ctx context.Context, l *lock.Lock) (bool, error) {
 	if err := w.checkVersion(tag, l); err != nil {
 		return false, err
 	}
-	documents, err := documents(l, tag, w.options)
+	documents, err := Documents(l, w.options.BaseURL, cache.Upstream{Blobs: w.options.Blobs})
 	if err != nil {
 		return false, err
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/tree"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
 )
@@ -374,7 +375,7 @@ func TestKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			fmt.Fprint(staged, "half")
-			docs, err := documents(f.lock, "v1", w.options)
+			docs, err := Documents(f.lock, w.options.BaseURL, cache.Upstream{Blobs: w.options.Blobs})
 			if err != nil {
 				t.Fatal(err)
 			}

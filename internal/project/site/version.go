@@ -59,10 +59,23 @@ func checkNames(l *lock.Lock) error {
 	return nil
 }
 
-// documents returns all files of a version but the upstream ones, in the order
-// in which they must be written: whatever comes last is what an agent takes as
-// the sign that the rest is there.
-func documents(l *lock.Lock, tag string, o Options) ([]cache.Document, error) {
+// Documents returns all files of a version but the upstream ones, for a base URL,
+// in the order in which they must be written: whatever comes last is what an
+// agent takes as the sign that the rest is there. Upstream has the indexes, which
+// may be those of a site: URLs in them do not matter.
+func Documents(l *lock.Lock, base string, upstream Indexes) ([]cache.Document, error) {
+	base, err := baseURL(base)
+	if err != nil {
+		return nil, err
+	}
+	l = l.PluginsOnly()
+	if err := checkNames(l); err != nil {
+		return nil, err
+	}
+	tag, err := l.Tag()
+	if err != nil {
+		return nil, err
+	}
 	data, err := l.Marshal()
 	if err != nil {
 		return nil, err
@@ -72,14 +85,14 @@ func documents(l *lock.Lock, tag string, o Options) ([]cache.Document, error) {
 			WithHint("mirror fewer plugins or platforms")
 	}
 	digests := pinned(l, data)
-	urls := newRewriter(o.BaseURL, l)
+	urls := newRewriter(base, l)
 	var indexes []cache.Document
 	for _, r := range l.Repositories {
-		upstream, err := cache.Upstream{Blobs: o.Blobs}.Index(agent.Platform{}, r)
+		ix, err := upstream.Index(agent.Platform{}, r)
 		if err != nil {
 			return nil, fmt.Errorf("reading the index of %q: %w", r.Name, err)
 		}
-		rewritten, err := cache.Rewrite(l, r, upstream, urls.builds)
+		rewritten, err := cache.Rewrite(l, r, ix, urls.builds)
 		if err != nil {
 			return nil, err
 		}
@@ -90,12 +103,18 @@ func documents(l *lock.Lock, tag string, o Options) ([]cache.Document, error) {
 	return append(head, indexes...), nil
 }
 
+// Indexes has the indexes of repositories. A [cache.Source] is one; the platform
+// is of no concern to a site, whose indexes are for all.
+type Indexes interface {
+	Index(p agent.Platform, r lock.Repository) (cache.Index, error)
+}
+
 // pinned returns the digests of a version's files that follow from its lock: of all
 // but the indexes. Paths are relative to the directory of the version.
 func pinned(l *lock.Lock, data []byte) map[string]lock.SHA256 {
 	digests := map[string]lock.SHA256{lockName: lock.Sum(data)}
-	for _, a := range l.Artifacts {
-		digests["../"+FilePath(a)] = a.SHA256
+	for _, f := range Files(l) {
+		digests["../"+f.Path] = f.SHA256
 	}
 	return digests
 }
@@ -142,20 +161,23 @@ func (s *state) damage(t *tree.Tree) error {
 // that ends while it completes a version leaves others: an index may then still
 // name what the lock does not.
 func (s *state) settled(t *tree.Tree) bool {
-	lists := func(p string, data []byte) bool {
-		line := fmt.Appendf(nil, "%s  %s\n", lock.Sum(data), p)
-		return bytes.HasPrefix(s.sums, line) || bytes.Contains(s.sums, append([]byte("\n"), line...))
-	}
-	if !lists(lockName, s.lockData) {
+	if !s.lists(lockName, s.lockData) {
 		return false
 	}
 	for _, r := range s.lock.Repositories {
 		data, err := t.Read(indexPath(s.tag, r.Name), maxDocument)
-		if err != nil || !lists(r.Name+"/"+indexName, data) {
+		if err != nil || !s.lists(r.Name+"/"+indexName, data) {
 			return false
 		}
 	}
 	return true
+}
+
+// lists reports whether SHA256SUMS has the digest of what is at a path, which is
+// relative to the directory of the version.
+func (s *state) lists(p string, data []byte) bool {
+	line := fmt.Appendf(nil, "%s  %s\n", lock.Sum(data), p)
+	return bytes.HasPrefix(s.sums, line) || bytes.Contains(s.sums, append([]byte("\n"), line...))
 }
 
 // states returns what the directories of a web root hold that may be versions,

@@ -1,0 +1,172 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+	"github.com/botkube-mirror/botkube-mirror/internal/serve"
+)
+
+func serveCommand(g *global) *cobra.Command {
+	var o mirror.ServeOptions
+	c := &cobra.Command{
+		Use:   "serve TARGET",
+		Short: "Serve a bundle or a site to agents over HTTP(S)",
+		Long: `Serve what agents with an empty cache download: indexes that name files of this
+server only, and the files as their publishers made them. The URLs are those of a
+site (pull -o site:DIR), so the one can stand in for the other.
+
+TARGET is a bundle (a file or a layout directory), a directory with several of
+them, one for each version, a site, or SITE/VERSION. It is read when the server
+starts; restart it to serve what changed.
+
+URLs in indexes begin with --base-url or, without it, with the host that the
+agent asked. Give it where a proxy ends TLS or goes by another name: what proxies
+say in X-Forwarded-Host and the like is not believed.
+
+A file is compared with its digest before it is served for the first time, and
+again when it was changed since. Standard error has a line for each request; -q
+leaves them out. /healthz is answered with 200.
+
+SIGTERM and SIGINT end it: downloads that have begun may come to their end, then
+the exit code is 0. A second signal kills.`,
+		Example: `  botkube-mirror serve bundle.tar --listen :8080
+  botkube-mirror serve /srv/bundles --listen :8443 --tls-cert tls.crt --tls-key tls.key
+  botkube-mirror serve /srv/www --base-url https://mirror.example.com/botkube`,
+		Args: exactArgs("TARGET"),
+		RunE: func(c *cobra.Command, args []string) error {
+			o.Target = args[0]
+			if err := checkServe(o); err != nil {
+				return err
+			}
+			return g.serve(c, o)
+		},
+	}
+	c.Flags().StringVar(&o.Listen, "listen", "127.0.0.1:8080", "`HOST:PORT` to accept connections at; without a host, at every interface; port 0 is one that is free")
+	c.Flags().StringVar(&o.BaseURL, "base-url", "", "`URL` at which agents reach the server, if that is not the host that they ask")
+	c.Flags().StringVar(&o.TLSCert, "tls-cert", "", "`FILE` of the certificate in PEM, with those between it and its authority; it is read again when it changes")
+	c.Flags().StringVar(&o.TLSKey, "tls-key", "", "`FILE` of the certificate's private key in PEM")
+	c.Flags().DurationVar(&o.ShutdownTimeout, "shutdown-timeout", 30*time.Second, "`DURATION` that downloads may go on once the server is told to end, of the form 30s or 2m")
+	return c
+}
+
+func checkServe(o mirror.ServeOptions) error {
+	switch {
+	case o.TLSCert != "" && o.TLSKey == "":
+		return fault.New(fault.Usage, "--tls-cert has no --tls-key").WithHint("name the file of the certificate's private key: --tls-key FILE")
+	case o.TLSKey != "" && o.TLSCert == "":
+		return fault.New(fault.Usage, "--tls-key has no --tls-cert").WithHint("name the file of the certificate: --tls-cert FILE")
+	case o.ShutdownTimeout < 0:
+		return fault.New(fault.Usage, "--shutdown-timeout %s is negative", o.ShutdownTimeout).WithHint("0 cuts downloads at once; 30s is the default")
+	}
+	return nil
+}
+
+func (g *global) serve(c *cobra.Command, o mirror.ServeOptions) error {
+	log := &serverLog{out: g.env.Stderr, quiet: g.quiet, probes: g.verbose}
+	if g.logFormat == "json" {
+		log.json = slog.New(slog.NewJSONHandler(g.env.Stderr, nil))
+	}
+	o.Access, o.Refused, o.Problem = log.access, log.refused, log.problem
+	o.Started = func(s *mirror.Serving) error {
+		return g.print(s, func() string { return servingSummary(s) })
+	}
+	p := g.progress()
+	defer p.close()
+	return (&mirror.Session{Parallel: 1, Observe: p.observe}).Serve(c.Context(), o)
+}
+
+func servingSummary(s *mirror.Serving) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "serving %s (%s) at %s\n", s.Target, kindNames[s.Kind], s.Address)
+	for _, path := range s.Ignored {
+		fmt.Fprintf(&out, "note: %s is no bundle, and left out\n", tameName(path))
+	}
+	out.WriteString("in the agent's Helm values, set those of one version:\n")
+	for _, v := range s.Versions {
+		fmt.Fprintf(&out, "%s for %s\n", v.Tag, platforms(v.Platforms))
+		for _, name := range slices.Sorted(maps.Keys(v.Paths)) {
+			at := v.Indexes[name]
+			if at == "" {
+				at = s.Scheme + "://HOST" + s.Address[strings.LastIndexByte(s.Address, ':'):] + v.Paths[name]
+			}
+			fmt.Fprintf(&out, "  plugins.repositories.%s.url: %s\n", name, at)
+		}
+	}
+	if s.BaseURL == "" {
+		out.WriteString("HOST is what agents call this machine\n")
+	}
+	return out.String()
+}
+
+// serverLog tells of requests and problems on standard error.
+type serverLog struct {
+	mu     sync.Mutex
+	out    io.Writer
+	quiet  bool
+	probes bool
+	json   *slog.Logger // for --log-format json
+}
+
+// mostOfField bounds what is shown of what a client says, in bytes.
+const mostOfField = 300
+
+func (l *serverLog) access(a serve.Access) {
+	if l.quiet || a.Probe && !l.probes {
+		return
+	}
+	method, path, userAgent := field(a.Method), field(a.Path), field(a.UserAgent)
+	if l.json != nil {
+		l.json.Info("request", "method", method, "path", path, "status", a.Status, "bytes", a.Bytes,
+			"seconds", a.Duration.Seconds(), "remote", a.Remote, "userAgent", userAgent)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintf(l.out, "%s %s %s %s %d %d %.3fs %q\n",
+		a.Began.UTC().Format("2006-01-02T15:04:05.000Z"), a.Remote, method, path, a.Status, a.Bytes, a.Duration.Seconds(), userAgent)
+}
+
+// field returns what a client said, as far as it is shown.
+func field(text string) string {
+	if len(text) > mostOfField {
+		text = strings.ToValidUTF8(text[:mostOfField], "") + "…"
+	}
+	return tameName(text)
+}
+
+// refused tells of a connection that came to no request.
+func (l *serverLog) refused(err error) {
+	if !l.quiet {
+		l.problem(err)
+	}
+}
+
+// problem tells of what is wrong, which -q does not silence.
+func (l *serverLog) problem(err error) {
+	text := oneLine(err.Error())
+	if l.json != nil {
+		var attrs []any
+		if hint := fault.HintOf(err); hint != "" {
+			attrs = append(attrs, "hint", hint)
+		}
+		l.json.Error(text, attrs...)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintf(l.out, "botkube-mirror: %s\n", text)
+	if hint := fault.HintOf(err); hint != "" {
+		fmt.Fprintf(l.out, "hint: %s\n", oneLine(hint))
+	}
+}

@@ -1,0 +1,123 @@
+package serve
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// Certificate is a server's, with its key, in files that are read again when they
+// change, so that a renewal needs no restart.
+type Certificate struct {
+	certFile, keyFile string
+	problem           func(error)
+
+	mu      sync.Mutex
+	current *tls.Certificate
+	looked  time.Time
+	// told is the last problem, which is told of once.
+	told string
+	// seen describes the files that were last read.
+	seen [2]fs.FileInfo
+}
+
+// lookInterval is how long files are not looked at again.
+const lookInterval = time.Second
+
+// maxPEM bounds, in bytes, a file of a certificate or a key.
+const maxPEM = 1 << 20
+
+// LoadCertificate reads a certificate and its key in PEM. Problem is told of
+// later ones that cannot be used; until they can, the last one is.
+func LoadCertificate(certFile, keyFile string, problem func(error)) (*Certificate, error) {
+	c := &Certificate{certFile: certFile, keyFile: keyFile, problem: problem}
+	if err := c.load(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Certificate) load() error {
+	seen, err := c.describe()
+	if err != nil {
+		return err
+	}
+	c.seen = seen
+	cert, err := readPEM(c.certFile)
+	if err != nil {
+		return err
+	}
+	key, err := readPEM(c.keyFile)
+	if err != nil {
+		return err
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return fault.New(fault.Usage, "using the certificate %s with the key %s: %w", c.certFile, c.keyFile, err).
+			WithHint("name PEM files: the server's certificate, followed by those between it and its authority, and the private key of the first")
+	}
+	c.current = &pair
+	if end := pair.Leaf.NotAfter; time.Now().After(end) {
+		c.problem(fmt.Errorf("the certificate %s has expired: it was valid until %s", c.certFile, end.UTC().Format(time.RFC3339)))
+	}
+	return nil
+}
+
+func (c *Certificate) describe() (seen [2]fs.FileInfo, err error) {
+	for i, name := range []string{c.certFile, c.keyFile} {
+		if seen[i], err = os.Stat(name); err != nil {
+			return seen, fault.New(fault.Usage, "looking for the certificate and its key: %w", err)
+		}
+		if !seen[i].Mode().IsRegular() || seen[i].Size() > maxPEM {
+			return seen, fault.New(fault.Usage, "%s is no regular file of at most %d bytes", name, maxPEM)
+		}
+	}
+	return seen, nil
+}
+
+func readPEM(name string) ([]byte, error) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "reading the certificate and its key: %w", err)
+	}
+	return data, nil
+}
+
+// get is for [tls.Config.GetCertificate].
+func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := time.Now(); now.Sub(c.looked) >= lookInterval {
+		c.looked = now
+		c.tell(c.renew())
+	}
+	return c.current, nil
+}
+
+func (c *Certificate) tell(err error) {
+	if err == nil {
+		c.told = ""
+		return
+	}
+	if text := err.Error(); text != c.told {
+		c.told = text
+		c.problem(fmt.Errorf("the certificate is not renewed: %w", err))
+	}
+}
+
+// renew reads files that are others than those that were last read.
+func (c *Certificate) renew() error {
+	seen, err := c.describe()
+	if err != nil {
+		return err
+	}
+	if same(seen[0], c.seen[0]) && same(seen[1], c.seen[1]) {
+		return nil
+	}
+	return c.load()
+}

@@ -1,0 +1,169 @@
+package serve
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
+)
+
+// TestDamaged has a file that is served be damaged, replaced and lost.
+func TestDamaged(t *testing.T) {
+	w := newWorld(t, "binary", "tool")
+	at := w.serve(t, nil) + "/" + w.binary.Path
+	steps := []struct {
+		what    string
+		do      func()
+		status  int
+		problem string
+	}{
+		{"damaged", func() { w.write(t, w.binary.Path, "bin4ry") }, 500, "it is damaged: it has 6 bytes with the sha256 "},
+		{"still damaged", func() {}, 500, "it is damaged"},
+		{"replaced by the right one", func() { w.write(t, w.binary.Path, "binary") }, 200, ""},
+		{"still right", func() {}, 200, ""},
+		{"replaced by one of the same size and time", func() { w.write(t, w.binary.Path, "bin4ry") }, 500, "it is damaged"},
+		{"changed in place", func() {
+			w.write(t, w.binary.Path, "binary")
+			if got := ask(t, "GET", at); got.status != 200 {
+				t.Errorf("%d before it is changed", got.status)
+			}
+			if err := os.WriteFile(filepath.Join(w.dir, w.binary.Path), []byte("bin4ry"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}, 500, "it is damaged"},
+		{"longer", func() { w.write(t, w.binary.Path, "binary and more") }, 500, "it has 15 bytes"},
+		{"lost", func() { os.Remove(filepath.Join(w.dir, w.binary.Path)) }, 500, "no such file"},
+		{"back again", func() { w.write(t, w.binary.Path, "binary") }, 200, ""},
+	}
+	for _, step := range steps {
+		t.Run(step.what, func(t *testing.T) {
+			step.do()
+			for _, method := range []string{http.MethodGet, http.MethodHead} {
+				before := w.told()
+				got := ask(t, method, at, "Range", "bytes=0-3")
+				if step.status == 200 {
+					if got.status != http.StatusPartialContent || method == "GET" && got.body != "bina" {
+						t.Errorf("%s: %d %q", method, got.status, got.body)
+					}
+					continue
+				}
+				told := strings.TrimPrefix(w.told(), before)
+				if got.status != step.status || got.header.Get("ETag") != "" || strings.Contains(got.body, "bin4") || !strings.Contains(told, step.problem) {
+					t.Errorf("%s: %d %q, problem %q", method, got.status, got.body, told)
+				}
+			}
+		})
+	}
+	if got := ask(t, "GET", strings.Replace(at, w.binary.Path, w.dependency.Path, 1)); got.status != 200 || got.body != "tool" {
+		t.Errorf("another file: %d %q", got.status, got.body)
+	}
+}
+
+// TestReadOnce wants a file to be compared with its digest once, and one that may still change every time.
+func TestReadOnce(t *testing.T) {
+	w := newWorld(t, "binary", "tool")
+	at := w.serve(t, nil) + "/" + w.binary.Path
+	opened := func() int {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.opened
+	}
+	for want := 2; want < 6; want++ {
+		if got := ask(t, "GET", at); got.status != 200 || opened() != want {
+			t.Fatalf("%d, opened %d times, not %d", got.status, opened(), want)
+		}
+	}
+	now := time.Now().Add(time.Hour)
+	if err := os.Chtimes(filepath.Join(w.dir, w.binary.Path), now, now); err != nil {
+		t.Fatal(err)
+	}
+	before := opened()
+	for range 3 {
+		ask(t, "GET", at)
+	}
+	if n := opened() - before; n != 6 {
+		t.Errorf("opened %d times for 3 requests while it may change, not 6", n)
+	}
+}
+
+// TestChangedWhileSent changes a file in the middle of a download, which must not come to what looks like its end.
+func TestChangedWhileSent(t *testing.T) {
+	content := strings.Repeat("0123456789abcdef", 4<<20)
+	w := newWorld(t, content, "tool")
+	resp, err := http.Get(w.serve(t, nil) + "/" + w.binary.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.CopyN(io.Discard, resp.Body, 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(filepath.Join(w.dir, w.binary.Path), os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteAt([]byte("changed"), int64(len(content)-100))
+	}
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest, err := io.ReadAll(resp.Body)
+	if err == nil || strings.Contains(string(rest), "changed") {
+		t.Errorf("%d bytes, %v", len(rest), err)
+	}
+	if told := w.told(); !strings.Contains(told, "it was changed while it was sent") {
+		t.Errorf("problems: %s", told)
+	}
+}
+
+// TestUnreadable has a file fail in the middle, as a disk does.
+func TestUnreadable(t *testing.T) {
+	content := strings.Repeat("x", 1<<20)
+	w := newWorld(t, content, "tool")
+	failing := false
+	w.version.Open = func(f site.File) (File, error) {
+		file, err := w.open(f)
+		if failing {
+			file = &broken{File: file, after: 100 << 10}
+		}
+		return file, err
+	}
+	at := w.serve(t, nil) + "/" + w.binary.Path
+	if got := ask(t, "GET", at); got.status != 200 || got.err != nil {
+		t.Fatal(got.status, got.err)
+	}
+	failing = true
+	if got := ask(t, "GET", at); got.status != 200 || got.err == nil || len(got.body) >= len(content) {
+		t.Errorf("%d, %d bytes, %v", got.status, len(got.body), got.err)
+	}
+	if told := w.told(); !strings.Contains(told, "input/output error") {
+		t.Errorf("problems: %s", told)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if last := w.accesses[len(w.accesses)-1]; last.Status != 200 || last.Bytes >= int64(len(content)) {
+		t.Errorf("logged as %+v", last)
+	}
+}
+
+// broken fails after so many bytes.
+type broken struct {
+	File
+	after int
+}
+
+func (b *broken) Read(p []byte) (int, error) {
+	if b.after <= 0 {
+		return 0, errors.New("input/output error")
+	}
+	n, err := b.File.Read(p[:min(len(p), b.after)])
+	b.after -= n
+	return n, err
+}

@@ -1,0 +1,218 @@
+// Package serve answers agents over HTTP with what a site consists of, in
+// whichever form it lies there.
+//
+// What can be asked for is what locks name, and nothing else: see package site.
+// No byte of a file leaves before the file was found to be what its lock says.
+package serve
+
+import (
+	"context"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
+)
+
+// Version is one version of what is served.
+type Version struct {
+	// Tag is that of the lock: see [lock.Lock.Tag].
+	Tag  string
+	Lock *lock.Lock
+	// Indexes are rewritten for every base URL anew.
+	Indexes site.Indexes
+	// Open opens an upstream file of the version. It is called concurrently.
+	Open func(site.File) (File, error)
+}
+
+// File is an open file that tells by its description whether it is still what it
+// was. An [os.File] is one.
+type File interface {
+	blob.File
+	Stat() (fs.FileInfo, error)
+}
+
+// Options say what is served, and how.
+type Options struct {
+	// Versions have different tags.
+	Versions []Version
+	// BaseURL is what URLs in indexes begin with, or empty for the host that
+	// each request names.
+	BaseURL string
+	// TLS says that requests come over it, where there is no BaseURL.
+	TLS bool
+	// Access is told of every request that was answered, Refused of connections
+	// that came to no request, Problem of what is wrong here. None may be nil; all
+	// are called concurrently.
+	Access  func(Access)
+	Refused func(error)
+	Problem func(error)
+}
+
+// Access is a request that was answered.
+type Access struct {
+	Began    time.Time
+	Duration time.Duration
+	// Remote is the address of the connection.
+	Remote string
+	Method string
+	// Path is escaped, as in a URL, without the query, which may hold secrets.
+	Path string
+	// Status is 0 if the connection was cut before there was one.
+	Status int
+	// Bytes is how much of a body was written.
+	Bytes     int64
+	UserAgent string
+	// Probe says that the request was for [HealthPath].
+	Probe bool
+}
+
+// HealthPath is answered with 200.
+const HealthPath = "/" + healthRoute
+
+const healthRoute = "healthz"
+
+// Handler is an [http.Handler] of the versions.
+type Handler struct {
+	options Options
+	// prefix is the path of the base URL.
+	prefix   string
+	routes   map[string]route
+	editions editions
+	keeper   *keeper
+	running  atomic.Int64
+}
+
+// route answers a GET or HEAD of one path.
+type route func(http.ResponseWriter, *http.Request)
+
+// New returns a handler. Until ctx is done, files are read that are asked for
+// the first time. Example is a base URL for which the indexes are made at once,
+// so that one that cannot be is an error now.
+func New(ctx context.Context, o Options, example string) (*Handler, error) {
+	h := &Handler{options: o, routes: map[string]route{}, keeper: newKeeper(ctx)}
+	if o.BaseURL != "" {
+		example = o.BaseURL
+		u, err := url.Parse(o.BaseURL)
+		if err != nil {
+			return nil, err
+		}
+		h.prefix = strings.TrimSuffix(u.Path, "/")
+	}
+	h.routes[""] = h.overview
+	h.routes[healthRoute] = health
+	for i := range o.Versions {
+		v := &o.Versions[i]
+		documents, err := h.editions.of(v, example)
+		if err != nil {
+			return nil, err
+		}
+		for p := range documents {
+			h.routes[p] = func(w http.ResponseWriter, r *http.Request) { h.document(w, r, v, p) }
+		}
+		for _, f := range site.Files(v.Lock) {
+			h.routes[f.Path] = func(w http.ResponseWriter, r *http.Request) { h.file(w, r, v, f) }
+		}
+	}
+	return h, nil
+}
+
+// bodyPatience is how long a body may take that nobody wants, before the
+// connection is closed.
+const bodyPatience = 5 * time.Second
+
+// ServeHTTP answers a request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	h.running.Add(1)
+	defer h.running.Add(-1)
+	out := &response{ResponseWriter: w, head: r.Method == http.MethodHead}
+	defer func() { h.options.Access(h.access(out, r, began)) }()
+	if r.ContentLength != 0 {
+		// The server reads what is left of a body before the next request.
+		_ = http.NewResponseController(w).SetReadDeadline(began.Add(bodyPatience))
+	}
+	h.answer(out, r)
+}
+
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		refuse(w, http.StatusMethodNotAllowed, "files can only be read")
+		return
+	}
+	found := h.find(r.URL.Path)
+	if found == nil {
+		refuse(w, http.StatusNotFound, "there is no such file")
+		return
+	}
+	found(w, r)
+}
+
+// find returns the route of a path. A proxy may pass on the path of the base URL,
+// or take it away.
+func (h *Handler) find(p string) route {
+	if rest, ok := strings.CutPrefix(p, h.prefix+"/"); ok && h.routes[rest] != nil {
+		return h.routes[rest]
+	}
+	rest, ok := strings.CutPrefix(p, "/")
+	if !ok {
+		return nil
+	}
+	return h.routes[rest]
+}
+
+// refuse answers with an error, which is not to be kept by anybody.
+func refuse(w http.ResponseWriter, status int, why string) {
+	w.Header().Set("Cache-Control", "no-store")
+	http.Error(w, why, status)
+}
+
+func health(w http.ResponseWriter, r *http.Request) {
+	writeText(w, r, "ok\n")
+}
+
+// response knows what was answered. It hides [io.ReaderFrom], so that every
+// piece is looked at that is sent.
+type response struct {
+	http.ResponseWriter
+	// head says that nothing of a body is sent.
+	head   bool
+	status int
+	bytes  int64
+}
+
+func (w *response) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(p)
+	if !w.head {
+		w.bytes += int64(n)
+	}
+	return n, err
+}
+
+// Unwrap is for [http.ResponseController].
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (h *Handler) access(w *response, r *http.Request, began time.Time) Access {
+	return Access{
+		Began: began, Duration: time.Since(began), Remote: r.RemoteAddr, Method: r.Method, Path: r.URL.EscapedPath(),
+		Status: w.status, Bytes: w.bytes, UserAgent: r.UserAgent(),
+		Probe: r.URL.Path == HealthPath || r.URL.Path == h.prefix+HealthPath,
+	}
+}

@@ -1,0 +1,358 @@
+package serve
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// running is a handler at work.
+type running struct {
+	url  string
+	stop context.CancelFunc
+	// ended has what Run returned.
+	ended chan error
+}
+
+func (w *world) run(t *testing.T, o RunOptions) *running {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	r := &running{url: "http://" + l.Addr().String(), stop: stop, ended: make(chan error, 1)}
+	h := w.handler(t, nil)
+	go func() { r.ended <- h.Run(ctx, l, o) }()
+	t.Cleanup(stop)
+	return r
+}
+
+// begin begins a download, and stops reading in the middle of it.
+func begin(t *testing.T, at string) *http.Response {
+	t.Helper()
+	resp, err := http.Get(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { resp.Body.Close() })
+	if _, err := io.CopyN(io.Discard, resp.Body, 1<<10); err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
+// waitRefused waits until nobody accepts connections.
+func waitRefused(t *testing.T, at string) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(at, "http://"))
+		if err != nil {
+			return
+		}
+		conn.Close()
+		if time.Now().After(deadline) {
+			t.Fatal("connections are accepted")
+		}
+	}
+}
+
+// TestStop tells a server to end in the middle of a download.
+func TestStop(t *testing.T) {
+	content := strings.Repeat("0123456789abcdef", 2<<20)
+	tests := map[string]struct {
+		patience time.Duration
+		whole    bool
+	}{
+		"the download comes to its end": {time.Minute, true},
+		"it takes too long":             {50 * time.Millisecond, false},
+		"it is not waited for":          {0, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, content, "tool")
+			r := w.run(t, RunOptions{ShutdownTimeout: test.patience})
+			resp := begin(t, r.url+"/"+w.binary.Path)
+			r.stop()
+			waitRefused(t, r.url)
+			if !test.whole {
+				// The rest is read only when it is too late.
+				if err := <-r.ended; err != nil {
+					t.Error(err)
+				}
+			}
+			rest, err := io.ReadAll(resp.Body)
+			if whole := err == nil && len(rest) == len(content)-1<<10; whole != test.whole {
+				t.Errorf("%d bytes more, %v", len(rest), err)
+			}
+			told := w.told()
+			if !test.whole {
+				if !strings.Contains(told, " are cut: 1\n") {
+					t.Errorf("problems: %q", told)
+				}
+				return
+			}
+			if err := <-r.ended; err != nil || told != "" {
+				t.Errorf("%v, problems: %q", err, told)
+			}
+		})
+	}
+}
+
+// TestListenerFails has a listener that ends by itself be an error.
+func TestListenerFails(t *testing.T) {
+	w := newWorld(t, "binary", "tool")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	if err := w.handler(t, nil).Run(t.Context(), l, RunOptions{}); err == nil {
+		t.Error("no error")
+	}
+}
+
+// TestBodies sends bodies that nobody wants, and wants the next request to be answered all the same.
+func TestBodies(t *testing.T) {
+	w := newWorld(t, "binary", "tool")
+	r := w.run(t, RunOptions{})
+	for _, size := range []int{1, 1 << 20} {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			req, err := http.NewRequest(method, r.url+HealthPath, bytes.NewReader(make([]byte, size)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp, err := http.DefaultTransport.RoundTrip(req); err == nil {
+				resp.Body.Close()
+			}
+			if got := ask(t, "GET", r.url+HealthPath); got.status != 200 {
+				t.Errorf("after %s of %d bytes: %d", method, size, got.status)
+			}
+		}
+	}
+}
+
+// TestPatience sends to clients that read slowly, and to those that do not read.
+func TestPatience(t *testing.T) {
+	const size = 16 << 20
+	send := func(patience time.Duration, read func(net.Conn)) (int, error) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		go func() {
+			conn, err := net.Dial("tcp", l.Addr().String())
+			if err == nil {
+				read(conn)
+				conn.Close()
+			}
+		}()
+		conn, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		return (&patientConn{Conn: conn, patience: patience}).Write(make([]byte, size))
+	}
+	t.Run("slow", func(t *testing.T) {
+		n, err := send(time.Second, func(conn net.Conn) {
+			for piece := make([]byte, 128<<10); ; time.Sleep(20 * time.Millisecond) {
+				if _, err := conn.Read(piece); err != nil {
+					return
+				}
+			}
+		})
+		if n != size || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+	})
+	t.Run("still", func(t *testing.T) {
+		ended := make(chan struct{})
+		defer close(ended)
+		n, err := send(100*time.Millisecond, func(net.Conn) { <-ended })
+		if n == size || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+	})
+}
+
+// pair writes a certificate of a name, and its key, which replace what is there.
+func pair(t *testing.T, dir, name string) (certFile, keyFile string, pool *x509.CertPool) {
+	t.Helper()
+	return pairUntil(t, dir, name, time.Now().Add(time.Hour))
+}
+
+func pairUntil(t *testing.T, dir, name string, end time.Time) (certFile, keyFile string, pool *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{"mirror"},
+		NotBefore: end.Add(-2 * time.Hour), NotAfter: end,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool = x509.NewCertPool()
+	pool.AddCert(cert)
+	certFile, keyFile = filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key")
+	writePEM(t, certFile, "CERTIFICATE", der)
+	writePEM(t, keyFile, "PRIVATE KEY", keyDER)
+	return certFile, keyFile, pool
+}
+
+func writePEM(t *testing.T, at, kind string, der []byte) {
+	t.Helper()
+	if err := os.WriteFile(at, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func rename(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTLS renews a certificate under a running server, in the two steps that it takes.
+func TestTLS(t *testing.T) {
+	dir := t.TempDir()
+	certFile, keyFile, pool := pair(t, dir, "first")
+	w := newWorld(t, "binary", "tool")
+	c, err := LoadCertificate(certFile, keyFile, w.options().Problem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := w.run(t, RunOptions{Certificate: c, ShutdownTimeout: time.Minute})
+	get := func(pool *x509.CertPool, change func(*tls.Config)) (*http.Response, error) {
+		config := &tls.Config{RootCAs: pool, ServerName: "mirror"}
+		if change != nil {
+			change(config)
+		}
+		// What was looked at may have changed since.
+		c.mu.Lock()
+		c.looked = time.Time{}
+		c.mu.Unlock()
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true, ForceAttemptHTTP2: true}}
+		resp, err := client.Get(strings.Replace(r.url, "http:", "https:", 1) + "/" + w.binary.Path)
+		if err == nil {
+			resp.Body.Close()
+		}
+		return resp, err
+	}
+	resp, err := get(pool, nil)
+	if err != nil || resp.StatusCode != 200 || resp.ProtoMajor != 1 {
+		t.Fatal(resp, err)
+	}
+	if _, err := get(pool, func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }); err == nil {
+		t.Error("TLS 1.1 is spoken")
+	}
+	if _, err := get(x509.NewCertPool(), nil); err == nil {
+		t.Error("whoever trusts nobody is served")
+	}
+	newCert, newKey, newPool := pair(t, dir, "second")
+	rename(t, newCert, certFile)
+	for range 2 {
+		if _, err := get(pool, nil); err != nil {
+			t.Errorf("while only the certificate is new: %v", err)
+		}
+	}
+	if told := w.told(); strings.Count(told, "the certificate is not renewed") != 1 {
+		t.Errorf("problems: %s", told)
+	}
+	rename(t, newKey, keyFile)
+	if _, err := get(newPool, nil); err != nil {
+		t.Errorf("once both are new: %v", err)
+	}
+	if err := os.Remove(certFile); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := get(newPool, nil); err != nil || strings.Count(w.told(), "the certificate is not renewed") != 2 {
+		t.Errorf("once it is gone: %v, problems: %s", err, w.told())
+	}
+	// What clients do is no problem of the server's, which notices it in its own time.
+	refused := func() int {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return len(w.refused)
+	}
+	for deadline := time.Now().Add(30 * time.Second); refused() < 2 && time.Now().Before(deadline); {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if told := w.told(); refused() != 2 || strings.Count(told, "\n") != 2 {
+		t.Errorf("%d connections refused, problems: %s", refused(), told)
+	}
+	// Whoever speaks HTTP there is told so.
+	if got := ask(t, "GET", r.url+"/"); got.status != http.StatusBadRequest {
+		t.Errorf("plain HTTP: %d", got.status)
+	}
+}
+
+func TestLoadCertificate(t *testing.T) {
+	dir := t.TempDir()
+	cert, key, _ := pair(t, dir, "one")
+	otherCert, otherKey, _ := pair(t, dir, "other")
+	empty := filepath.Join(dir, "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct{ cert, key, err string }{
+		"the key of another":     {cert, otherKey, "does not match"},
+		"a certificate as a key": {cert, otherCert, "found a certificate rather than a key"},
+		"a key as a certificate": {key, key, "may have been switched"},
+		"no certificate":         {filepath.Join(dir, "none"), key, "none: no such file"},
+		"no key":                 {cert, filepath.Join(dir, "none"), "none: no such file"},
+		"a directory":            {dir, key, "no regular file"},
+		"an empty file":          {empty, key, "empty"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := LoadCertificate(test.cert, test.key, nil)
+			if err == nil || !strings.Contains(fmt.Sprint(err), test.err) {
+				t.Errorf("%v, want %s", err, test.err)
+			}
+		})
+	}
+}
+
+// TestExpired has nobody wonder why agents refuse a certificate.
+func TestExpired(t *testing.T) {
+	w := newWorld(t, "binary", "tool")
+	cert, key, _ := pairUntil(t, t.TempDir(), "old", time.Now().Add(-time.Minute))
+	if _, err := LoadCertificate(cert, key, w.options().Problem); err != nil {
+		t.Fatal(err)
+	}
+	if told := w.told(); !strings.Contains(told, "old.crt has expired") {
+		t.Errorf("problems: %q", told)
+	}
+}

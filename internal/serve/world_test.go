@@ -1,0 +1,195 @@
+package serve
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
+)
+
+var linux = agent.Platform{OS: "linux", Arch: "amd64"}
+
+// world is a version whose files lie in a directory, as in a site.
+type world struct {
+	dir     string
+	version Version
+	// binary and dependency are its files.
+	binary, dependency site.File
+	// opened counts how often a file was opened.
+	mu     sync.Mutex
+	opened int
+	// problems, refused and accesses are what a handler told.
+	problems, refused []error
+	accesses          []Access
+}
+
+const (
+	binaryURL     = "https://plugins.example.com/executor_echo.tar.gz"
+	dependencyURL = "https://tools.example.com/tool"
+	indexURL      = "https://plugins.example.com/plugins-index.yaml"
+)
+
+// upstreamIndex is a [site.Indexes].
+type upstreamIndex string
+
+func (ix upstreamIndex) Index(agent.Platform, lock.Repository) (cache.Index, error) {
+	return cache.Index{Data: []byte(ix)}, nil
+}
+
+func newWorld(t *testing.T, binary, dependency string) *world {
+	t.Helper()
+	w := &world{dir: t.TempDir()}
+	index := fmt.Sprintf("entries:\n  - {name: echo, type: executor, version: v1, urls: [{url: %q, platform: {os: linux, architecture: amd64}, dependencies: {tool: {url: %q}}}]}\n", binaryURL, dependencyURL)
+	l := &lock.Lock{
+		SchemaVersion: lock.SchemaVersion, BotkubeVersion: "v1.14.0", Platforms: []agent.Platform{linux},
+		Repositories: []lock.Repository{{Name: "demo", URL: indexURL, Index: blobOf(index)}},
+		Plugins: []lock.Plugin{{Repository: "demo", Type: agent.Executor, Name: "echo", Version: "v1", Builds: []lock.Build{
+			{Platform: linux, URL: binaryURL, Dependencies: []lock.Dependency{{Name: "tool", URL: dependencyURL}}},
+		}}},
+		Artifacts: []lock.Artifact{
+			{URL: binaryURL, Blob: blobOf(binary), VerifiedBy: lock.ByNone},
+			{URL: dependencyURL, Blob: blobOf(dependency), VerifiedBy: lock.ByNone},
+		},
+	}
+	if err := l.Check(); err != nil {
+		t.Fatal(err)
+	}
+	w.binary = site.File{Path: site.FilePath(l.Artifacts[0]), Blob: l.Artifacts[0].Blob}
+	w.dependency = site.File{Path: site.FilePath(l.Artifacts[1]), Blob: l.Artifacts[1].Blob}
+	w.write(t, w.binary.Path, binary)
+	w.write(t, w.dependency.Path, dependency)
+	w.version = Version{Tag: "v1.14.0", Lock: l, Indexes: upstreamIndex(index), Open: w.open}
+	return w
+}
+
+func blobOf(content string) lock.Blob {
+	return lock.Blob{Size: int64(len(content)), SHA256: lock.Sum([]byte(content))}
+}
+
+// write replaces a file by one that was last changed so long ago that its description can be trusted.
+func (w *world) write(t *testing.T, path, content string) {
+	t.Helper()
+	at := filepath.Join(w.dir, filepath.FromSlash(path))
+	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	temp := at + ".new"
+	old := time.Now().Add(-time.Hour)
+	err := os.WriteFile(temp, []byte(content), 0o644)
+	if err == nil {
+		err = os.Chtimes(temp, old, old)
+	}
+	if err == nil {
+		err = os.Rename(temp, at)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) open(f site.File) (File, error) {
+	w.mu.Lock()
+	w.opened++
+	w.mu.Unlock()
+	file, err := os.Open(filepath.Join(w.dir, filepath.FromSlash(f.Path)))
+	if err != nil {
+		return nil, err
+	}
+	return file, nil
+}
+
+func (w *world) options() Options {
+	return Options{
+		Versions: []Version{w.version},
+		Access: func(a Access) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.accesses = append(w.accesses, a)
+		},
+		Refused: func(err error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.refused = append(w.refused, err)
+		},
+		Problem: func(err error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.problems = append(w.problems, err)
+		},
+	}
+}
+
+// told returns the problems that a handler told of so far, a line each.
+func (w *world) told() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out strings.Builder
+	for _, err := range w.problems {
+		fmt.Fprintln(&out, err)
+	}
+	return out.String()
+}
+
+func (w *world) handler(t *testing.T, change func(*Options)) *Handler {
+	t.Helper()
+	o := w.options()
+	if change != nil {
+		change(&o)
+	}
+	h, err := New(t.Context(), o, "http://example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// serve starts a server, whose URL it returns.
+func (w *world) serve(t *testing.T, change func(*Options)) string {
+	t.Helper()
+	server := httptest.NewServer(w.handler(t, change))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// answer is what came of a request.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+	// err is that of reading the body.
+	err error
+}
+
+// ask sends a request with header fields, of which Host is the host.
+func ask(t *testing.T, method, at string, header ...string) answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), method, at, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		if header[i] == "Host" {
+			req.Host = header[i+1]
+		}
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return answer{resp.StatusCode, resp.Header, string(body), err}
+}
