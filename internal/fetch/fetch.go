@@ -112,6 +112,12 @@ type Request struct {
 	// Source says in messages who gave checksums and size: "the index",
 	// "the lock", the URL of a checksum file.
 	Source string
+	// Tree, unless it is empty, says that the URL is that of a directory: what is
+	// stored, and what all of the above is about, is an archive of its files, a
+	// tar. The URL, in the form that [Locate] returns, then has its
+	// sub-directory and parameters. Of what nobody gave a digest of, nothing is
+	// reused.
+	Tree lock.Tree
 	// Verify has a blob that the store has already read and compared before
 	// it is reused. Without it, that is for whoever uses the blob.
 	Verify bool
@@ -131,6 +137,8 @@ type Result struct {
 	Resumed int64
 	// Digests are the sha256 and whatever else the request's checksums asked for.
 	Digests []agent.Checksum
+	// Files are those of a [lock.TreeYAML] that was downloaded, not reused.
+	Files []lock.TemplateFile
 }
 
 // Observer is told how a request goes. It has no influence, may be zero, and

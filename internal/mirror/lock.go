@@ -25,8 +25,11 @@ func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	result := newResult(plan, PullOptions{})
 	failed := newFailures(o.KeepGoing)
+	if _, err := s.fetchTemplates(ctx, plan, failed); err != nil {
+		return nil, err
+	}
+	result := newResult(plan, PullOptions{})
 	if err := s.probe(ctx, plan, result, failed); err != nil {
 		return nil, err
 	}

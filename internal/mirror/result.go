@@ -47,6 +47,9 @@ type Result struct {
 	Values *Configured `json:"values,omitempty"`
 	// NotSelected are platforms that the plugins are also offered for.
 	NotSelected []agent.Platform `json:"platformsNotSelected,omitempty"`
+	// LocalTemplates are sources of templates that are not mirrored: paths in the
+	// agent's container.
+	LocalTemplates []resolve.LocalTemplates `json:"templatesNotMirrored,omitempty"`
 	// Mount is where the agent must see an output.
 	Mount string `json:"mount"`
 }
@@ -96,6 +99,7 @@ func newResult(plan *resolve.Plan, o PullOptions) *Result {
 		Platforms:      plan.Lock.Platforms,
 		Plugins:        plan.Lock.Plugins,
 		NotSelected:    plan.NotSelected,
+		LocalTemplates: plan.LocalTemplates,
 		AgentImage:     plan.Lock.AgentImage,
 		Chart:          plan.Lock.Chart,
 		Mount:          o.Mount,

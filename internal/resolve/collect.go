@@ -24,6 +24,8 @@ type artifact struct {
 	// checksumFiles are URLs of checksum files that the index names itself.
 	checksumFiles []string
 	publishers    []string
+	// tree is as in [lock.Artifact].
+	tree lock.Tree
 }
 
 // given is a checksum and who gave it.
@@ -36,6 +38,7 @@ type given struct {
 type collection struct {
 	plugins   []lock.Plugin
 	artifacts map[string]*artifact
+	local     []LocalTemplates
 }
 
 // collect lists the files that the selected entries take.
@@ -94,6 +97,9 @@ func (c *collection) add(repo *repository, raw, checksum string) (string, error)
 	if a == nil {
 		a = &artifact{url: location.URL}
 		c.artifacts[location.URL] = a
+	}
+	if err := a.is(""); err != nil {
+		return "", err
 	}
 	if err := a.vouch(repo, location, checksum); err != nil {
 		return "", err
@@ -213,7 +219,7 @@ func (c *collection) plan(version string, repositories []*repository, platforms 
 		requests[entry.URL] = request
 	}
 	l.Sort()
-	plan := &Plan{Lock: l}
+	plan := &Plan{Lock: l, LocalTemplates: c.local}
 	for _, a := range l.Artifacts {
 		plan.Downloads = append(plan.Downloads, requests[a.URL])
 	}
@@ -226,8 +232,8 @@ func (c *collection) plan(version string, repositories []*repository, platforms 
 
 // entry returns the artifact as the lock and as the download has it.
 func (a *artifact) entry() (lock.Artifact, fetch.Request) {
-	entry := lock.Artifact{URL: agent.Redact(a.url), VerifiedBy: lock.ByNone, VerifiedWith: slices.Compact(slices.Sorted(slices.Values(a.publishers)))}
-	request := fetch.Request{URL: a.url, Size: -1}
+	entry := lock.Artifact{URL: agent.Redact(a.url), Tree: a.tree, VerifiedBy: lock.ByNone, VerifiedWith: slices.Compact(slices.Sorted(slices.Values(a.publishers)))}
+	request := fetch.Request{URL: a.url, Tree: a.tree, Size: -1}
 	for _, g := range a.checksums {
 		request.Checksums = append(request.Checksums, g.Checksum)
 		request.Source = g.by

@@ -271,7 +271,7 @@ func TestGroup(t *testing.T) {
 		for i := range files {
 			files[i].Path = strconv.Itoa(i)
 		}
-		groups := group(files, maxFileLayers)
+		groups := group(units(files), maxFileLayers)
 		if !reflect.DeepEqual(slices.Concat(groups...), slices.Clip(files)) && n > 0 {
 			t.Errorf("of %d files, the groups hold others", n)
 		}

@@ -1,0 +1,161 @@
+package resolve
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+)
+
+// Templates say which sources of templates are mirrored for the executor exec,
+// which downloads them at its first command.
+type Templates struct {
+	// None leaves them all out.
+	None bool
+	// Configured are those that the agent's configuration gives, by plugin: they
+	// take the place of the default. A plugin that is not among the keys has the
+	// default; one with no source has none.
+	Configured map[agent.PluginKey][]string
+	// Add are more of them.
+	Add []string
+}
+
+// configured returns what the configuration gives for an entry.
+func (t Templates) configured(e index.Selected) (refs []string, found bool) {
+	for key, more := range t.Configured {
+		if key.Repository == e.Repository && key.Name == e.Name && (key.Version == "" || key.Version == e.Version) {
+			refs, found = append(refs, more...), true
+		}
+	}
+	slices.Sort(refs)
+	return refs, found
+}
+
+// defaultTemplates returns the source that exec uses where none is configured: by
+// its schema, which has it in every official version, or by the rule for those.
+func defaultTemplates(e index.Selected) []string {
+	ref := e.DefaultTemplates()
+	official := slices.ContainsFunc(agent.DefaultRepositories(e.Version), func(r agent.Repository) bool { return r.Name == e.Repository })
+	if ref == "" && e.IsExec() && official {
+		ref = agent.DefaultTemplates(e.Version)
+	}
+	if ref == "" {
+		return nil
+	}
+	return []string{ref}
+}
+
+// LocalTemplates is a source of templates that is not mirrored, for it is a path
+// in the agent's container.
+type LocalTemplates struct {
+	Plugin agent.PluginKey `json:"plugin"`
+	Ref    string          `json:"ref"`
+}
+
+// templates adds the sources of templates of the selected entries to the plugins.
+func (c *collection) templates(selected []index.Selected, t Templates, pinned *lock.Lock) error {
+	if t.None {
+		return nil
+	}
+	used := false
+	for i, e := range selected {
+		if !e.IsExec() {
+			continue
+		}
+		used = true
+		refs, configured := t.configured(e)
+		if !configured && pinned != nil && len(t.Add) == 0 {
+			c.pinnedTemplates(i, e, pinned)
+			continue
+		}
+		if !configured {
+			refs = defaultTemplates(e)
+		}
+		for _, ref := range slices.Concat(refs, t.Add) {
+			if err := c.template(i, ref); err != nil {
+				return fmt.Errorf("the templates %s of %s: %w", agent.Redact(ref), e.Key(), err)
+			}
+		}
+	}
+	if !used && len(t.Add) > 0 {
+		return fault.New(fault.Usage, "templates are given, but the executor exec is not among the plugins").
+			WithHint("add it with --plugin, or leave out --exec-template")
+	}
+	return nil
+}
+
+// template adds a source of templates to a plugin.
+func (c *collection) template(plugin int, ref string) error {
+	p := &c.plugins[plugin]
+	located, local, err := fetch.Locate(ref)
+	if err != nil {
+		return err
+	}
+	if local {
+		c.local = append(c.local, LocalTemplates{Plugin: p.Key(), Ref: agent.Redact(ref)})
+		return nil
+	}
+	location, err := agent.ParseLocation(located)
+	if err != nil {
+		return fault.New(fault.Usage, "%w", err)
+	}
+	t := lock.Template{Ref: agent.Redact(ref), Directory: agent.TemplateDirectory(ref), URL: agent.Redact(location.Whole)}
+	if slices.ContainsFunc(p.Templates, func(other lock.Template) bool { return other.Directory == t.Directory }) {
+		return nil
+	}
+	p.Templates = append(p.Templates, t)
+	return c.tree(location.Whole, lock.TreeYAML)
+}
+
+// tree records an artifact that is made of a directory.
+func (c *collection) tree(url string, kind lock.Tree) error {
+	a := c.artifacts[url]
+	if a == nil {
+		a = &artifact{url: url, tree: kind}
+		c.artifacts[url] = a
+	}
+	return a.is(kind)
+}
+
+// is reports an artifact that is wanted in two forms.
+func (a *artifact) is(kind lock.Tree) error {
+	if a.tree != kind {
+		return fault.New(fault.Integrity, "%s is both a file and a directory, or a directory of which different files are wanted", agent.Redact(a.url)).
+			WithHint("leave one of the plugins out with --exclude, or the templates with --no-exec-templates")
+	}
+	return nil
+}
+
+// pinnedTemplates takes over what a lock has for an entry.
+func (c *collection) pinnedTemplates(plugin int, e index.Selected, pinned *lock.Lock) {
+	for _, p := range pinned.Plugins {
+		if !p.Is(e.Repository, e.Entry) {
+			continue
+		}
+		for _, t := range p.Templates {
+			c.plugins[plugin].Templates = append(c.plugins[plugin].Templates, t)
+			if c.artifacts[t.URL] == nil {
+				c.artifacts[t.URL] = &artifact{url: t.URL, tree: lock.TreeYAML}
+			}
+		}
+	}
+}
+
+// adoptTemplates gives sources of templates the files that a lock pins.
+func adoptTemplates(got, pinned *lock.Lock) {
+	files := map[string][]lock.TemplateFile{}
+	for _, p := range pinned.Plugins {
+		for _, t := range p.Templates {
+			files[t.URL] = t.Files
+		}
+	}
+	for _, p := range got.Plugins {
+		for i, t := range p.Templates {
+			p.Templates[i].Files = files[t.URL]
+		}
+	}
+}
