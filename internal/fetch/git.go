@@ -66,7 +66,7 @@ func (g *gitGetter) get(ctx context.Context, dst string, u *url.URL) error {
 	program, err := exec.LookPath("git")
 	if err != nil {
 		return fault.New(fault.Usage, "it is a git repository, and there is no program git here").
-			WithHint("install git; if these are templates of exec that nobody needs, leave them out with --no-exec-templates")
+			WithHint("install git, which the agent's image has, too")
 	}
 	w, err := g.workTree(program, dst, u)
 	if err != nil {

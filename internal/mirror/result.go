@@ -6,6 +6,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
 )
 
@@ -69,6 +70,8 @@ type OutputResult struct {
 	MountOnly []agent.Platform `json:"mountOnly,omitempty"`
 	// Indexes are the URLs of a site's indexes, by repository.
 	Indexes map[string]string `json:"indexes,omitempty"`
+	// Templates are the URLs of a site's templates.
+	Templates []site.Template `json:"templates,omitempty"`
 }
 
 // ArtifactResult is one upstream file.

@@ -2,13 +2,25 @@ package mirror
 
 import (
 	"context"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
 )
+
+// dispensable adds to an error how to do without templates.
+func dispensable(err error) error {
+	const without = "--no-exec-templates leaves them out, but where exec can neither find nor download them, each of its commands fails"
+	kind, hint := fault.KindOf(err), fault.HintOf(err)
+	if kind == fault.Unexpected || strings.Contains(hint, "--no-exec-templates") {
+		return err
+	}
+	return fault.New(kind, "%w", err).WithHint("%s", strings.TrimPrefix(hint+"\n"+without, "\n"))
+}
 
 // fetchTemplates downloads templates whose files are not known yet, into the
 // store, and completes the plan with them: which files a directory has follows
@@ -23,7 +35,7 @@ func (s *Session) fetchTemplates(ctx context.Context, plan *resolve.Plan, failed
 		group.Go(func() error {
 			r, err := s.fetch(ctx, plan.Downloads[i], false)
 			if err != nil {
-				return failed.collect(ctx, plan.Lock.Artifacts[i].URL, err)
+				return failed.collect(ctx, plan.Lock.Artifacts[i].URL, dispensable(err))
 			}
 			mu.Lock()
 			defer mu.Unlock()

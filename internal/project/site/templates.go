@@ -10,13 +10,13 @@ import (
 // Template is a source of templates that a site serves.
 type Template struct {
 	// Plugin is the executor that reads it, with its version.
-	Plugin agent.PluginKey
+	Plugin agent.PluginKey `json:"plugin"`
 	// Ref is the source of which it is the content: see [lock.Template].
-	Ref string
+	Ref string `json:"ref"`
 	// URL is to stand in the executor's configuration in the place of Ref, as
 	// one of its templates[].ref. An agent with an empty cache then downloads
 	// the templates from the site, and compares their digest.
-	URL string
+	URL string `json:"url"`
 }
 
 // Templates returns the sources of templates that a site of a lock serves, in the
