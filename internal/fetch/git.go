@@ -261,13 +261,7 @@ func (w *workTree) git(ctx context.Context, args ...string) (string, error) {
 	}
 	cmd := exec.CommandContext(ctx, w.program, append(options, args...)...)
 	cmd.Env = w.environment(cmd.Environ())
-	// Asked kindly, it ends those that it started.
-	cmd.Cancel = func() error {
-		if cmd.Process.Signal(os.Interrupt) != nil {
-			return cmd.Process.Kill()
-		}
-		return nil
-	}
+	endWithChildren(cmd)
 	cmd.WaitDelay = 5 * time.Second
 	var stdout, stderr tail
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
