@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -35,10 +36,10 @@ func TemplatePath(binary, directory, file string) string {
 	return path.Join(DependencyDir(binary), directory, file)
 }
 
-// DefaultTemplates returns the source of templates that exec of a Botkube version
+// defaultTemplates returns the source of templates that exec of a Botkube version
 // uses where none is configured (cmd/executor/exec/main.go,
 // getDefaultTemplateSource), or "" for a version that has none.
-func DefaultTemplates(version string) string {
+func defaultTemplates(version string) string {
 	const source = "github.com/kubeshop/botkube//cmd/executor/exec/templates?ref="
 	switch {
 	case Newer("v1.2.0", version):
@@ -52,13 +53,21 @@ func DefaultTemplates(version string) string {
 // IsExec reports whether an entry is the executor that downloads templates.
 func (e *Entry) IsExec() bool { return e.Type == Executor && e.Name == execName }
 
-// DefaultTemplates returns the source of templates that an executor uses where
-// none is configured, by the JSON schema of its configuration: exec's own, or one
-// that is built like it. It returns "" for every other plugin.
-func (e *Entry) DefaultTemplates() string {
+// DefaultTemplates returns the source of templates that exec uses where none is
+// configured: by the JSON schema of its configuration, which has it in every
+// official version, or by the rule for those. It returns "" for every other plugin.
+func (e *Entry) DefaultTemplates(repository string) string {
 	if !e.IsExec() {
 		return ""
 	}
+	official := slices.ContainsFunc(DefaultRepositories(e.Version), func(r Repository) bool { return r.Name == repository })
+	if ref := e.templatesInSchema(); ref != "" || !official {
+		return ref
+	}
+	return defaultTemplates(e.Version)
+}
+
+func (e *Entry) templatesInSchema() string {
 	var schema struct {
 		Properties struct {
 			Templates struct {

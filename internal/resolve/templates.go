@@ -17,36 +17,39 @@ type Templates struct {
 	// None leaves them all out.
 	None bool
 	// Configured are those that the agent's configuration gives, by plugin: they
-	// take the place of the default. A plugin that is not among the keys has the
-	// default; one with no source has none.
+	// take the place of the default, for which an empty one stands. A plugin that
+	// is not among the keys has the default.
 	Configured map[agent.PluginKey][]string
 	// Add are more of them.
 	Add []string
 }
 
-// configured returns what the configuration gives for an entry.
-func (t Templates) configured(e index.Selected) (refs []string, found bool) {
+// of returns the sources for an entry, and whether the configuration names it.
+func (t Templates) of(e index.Selected) (refs []string, configured bool) {
 	for key, more := range t.Configured {
-		if key.Repository == e.Repository && key.Name == e.Name && (key.Version == "" || key.Version == e.Version) {
-			refs, found = append(refs, more...), true
+		if key.Repository != e.Repository || key.Name != e.Name || key.Version != "" && key.Version != e.Version {
+			continue
+		}
+		configured = true
+		for _, ref := range more {
+			if ref == "" {
+				refs = append(refs, defaultTemplates(e)...)
+			} else {
+				refs = append(refs, ref)
+			}
 		}
 	}
-	slices.Sort(refs)
-	return refs, found
+	if !configured {
+		refs = defaultTemplates(e)
+	}
+	return append(refs, t.Add...), configured
 }
 
-// defaultTemplates returns the source that exec uses where none is configured: by
-// its schema, which has it in every official version, or by the rule for those.
 func defaultTemplates(e index.Selected) []string {
-	ref := e.DefaultTemplates()
-	official := slices.ContainsFunc(agent.DefaultRepositories(e.Version), func(r agent.Repository) bool { return r.Name == e.Repository })
-	if ref == "" && e.IsExec() && official {
-		ref = agent.DefaultTemplates(e.Version)
+	if ref := e.DefaultTemplates(e.Repository); ref != "" {
+		return []string{ref}
 	}
-	if ref == "" {
-		return nil
-	}
-	return []string{ref}
+	return nil
 }
 
 // LocalTemplates is a source of templates that is not mirrored, for it is a path
@@ -67,15 +70,12 @@ func (c *collection) templates(selected []index.Selected, t Templates, pinned *l
 			continue
 		}
 		used = true
-		refs, configured := t.configured(e)
+		refs, configured := t.of(e)
 		if !configured && pinned != nil && len(t.Add) == 0 {
 			c.pinnedTemplates(i, e, pinned)
 			continue
 		}
-		if !configured {
-			refs = defaultTemplates(e)
-		}
-		for _, ref := range slices.Concat(refs, t.Add) {
+		for _, ref := range refs {
 			if err := c.template(i, ref); err != nil {
 				return fmt.Errorf("the templates %s of %s: %w", agent.Redact(ref), e.Key(), err)
 			}
