@@ -101,7 +101,8 @@ func (s treeSource) check(u *url.URL) error {
 	return nil
 }
 
-// tree gets a directory, and stores it as one archive.
+// tree gets a directory, and stores it as one archive. Nothing tells whether it is
+// still what it was but to get it again.
 func (c *Client) tree(ctx context.Context, req Request, want expectation, obs Observer) (Result, error) {
 	src, err := parseTree(req.URL)
 	if err != nil {
@@ -174,7 +175,7 @@ func (w partialWriter) Write(p []byte) (int, error) {
 func (c *Client) directory(ctx context.Context, src treeSource, dir string, obs Observer) (*os.Root, error) {
 	top := filepath.Join(dir, "tree")
 	var err error
-	if src.Format == "" || src.getter == "git" {
+	if src.Format == "" || src.Clone {
 		err = c.getDirectory(ctx, src.URL, top, obs)
 	} else {
 		err = c.unpack(ctx, src, dir, top, obs)

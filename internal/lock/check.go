@@ -279,7 +279,8 @@ func (p Plugin) check(platforms map[agent.Platform]bool, artifacts map[string]Tr
 		}
 		location, err := agent.ParseLocation(raw)
 		if err == nil {
-			if tree, pinned := artifacts[location.URL]; !pinned || tree != "" {
+			tree, pinned := artifacts[location.URL]
+			if !pinned || tree == TreeYAML || (tree == TreeAll) != location.Clone {
 				err = fmt.Errorf("no artifact is pinned for %s", agent.Redact(raw))
 			}
 		}

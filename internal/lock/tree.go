@@ -25,7 +25,7 @@ const (
 func (t Tree) valid() bool { return t == "" || t == TreeYAML || t == TreeAll }
 
 // TreeFormat is the archive format of every tree.
-const TreeFormat = "tar"
+const TreeFormat = agent.CloneFormat
 
 // Files names what the tree holds, for messages.
 func (t Tree) Files() string {

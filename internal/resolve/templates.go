@@ -138,11 +138,26 @@ func (c *collection) pinnedTemplates(plugin int, e index.Selected, pinned *lock.
 		}
 		for _, t := range p.Templates {
 			c.plugins[plugin].Templates = append(c.plugins[plugin].Templates, t)
-			if c.artifacts[t.URL] == nil {
-				c.artifacts[t.URL] = &artifact{url: t.URL, tree: lock.TreeYAML}
+			if u := pinnedURL(t); c.artifacts[u] == nil {
+				c.artifacts[u] = &artifact{url: u, tree: lock.TreeYAML}
 			}
 		}
 	}
+}
+
+// pinnedURL returns where the templates of a lock come from. What the lock holds
+// lacks a user's name, unless the source as it was configured has none that is
+// taken off.
+func pinnedURL(t lock.Template) string {
+	located, _, err := fetch.Locate(t.Ref)
+	if err != nil || agent.TemplateDirectory(t.Ref) != t.Directory {
+		return t.URL
+	}
+	location, err := agent.ParseLocation(located)
+	if err != nil || agent.Redact(location.Whole) != t.URL {
+		return t.URL
+	}
+	return location.Whole
 }
 
 // adoptTemplates gives sources of templates the files that a lock pins.

@@ -20,7 +20,7 @@ const maxName = 150
 // people, and for go-getter, which unpacks by it.
 func FilePath(a lock.Artifact) string {
 	name := fileName(a.URL)
-	if a.Tree != "" {
+	if a.Tree == lock.TreeYAML {
 		name += "." + lock.TreeFormat
 	}
 	return path.Join(contentDir(a.SHA256), name)
