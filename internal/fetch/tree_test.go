@@ -480,3 +480,29 @@ func TestTreeAndFile(t *testing.T) {
 	f.wantTree(t, templates(req.URL), map[string]string{"a.yaml": "a"})
 	f.want(t, req, data)
 }
+
+// TestBucketsOfTemplates has go-getter's own getter list an object store's directory.
+func TestBucketsOfTemplates(t *testing.T) {
+	keys := []string{"t/a.yaml", "t/b/b.yaml", "t/c.txt"}
+	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if key, found := strings.CutPrefix(r.URL.Path, "/bucket/"); found && key != "" {
+			_, _ = io.WriteString(w, key)
+			return
+		}
+		fmt.Fprint(w, `<?xml version="1.0"?><ListBucketResult><Name>bucket</Name><IsTruncated>false</IsTruncated>`)
+		for _, key := range keys {
+			fmt.Fprintf(w, "<Contents><Key>%s</Key><Size>%d</Size></Contents>", key, len(key))
+		}
+		fmt.Fprint(w, "</ListBucketResult>")
+	}))
+	defer store.Close()
+	req := templates("s3::" + store.URL + "/bucket/t?aws_access_key_id=id&aws_access_key_secret=topsecret&region=us-east-1")
+	fixed(t).wantTree(t, req, map[string]string{"a.yaml": "t/a.yaml", "b/b.yaml": "t/b/b.yaml"})
+	keys = append(keys, "t/../../x.yaml")
+	f := fixed(t)
+	err := f.wantFault(t, req, fault.Upstream, "path traversal")
+	if strings.Contains(err.Error(), "topsecret") {
+		t.Error(err)
+	}
+	f.wantNothing(t)
+}

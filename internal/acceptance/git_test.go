@@ -27,13 +27,14 @@ const defaultTemplates = "github.com/kubeshop/botkube//cmd/executor/exec/templat
 // buildExec builds exec's way to its templates.
 var buildExec = sync.OnceValues(func() (string, error) { return build("exec", "exec", nil, ".") })
 
-// execWorld is a git server in the place of github.com, a repository of plugins with exec, and what runs with them.
-type execWorld struct {
+// gitWorld is a git server in the place of github.com, a repository of plugins, and what runs with them.
+type gitWorld struct {
+	*gittest.Server
 	dir string
 	env []string
 }
 
-func newExecWorld(t *testing.T) execWorld {
+func newGitWorld(t *testing.T) gitWorld {
 	t.Helper()
 	if !gittest.Installed() {
 		if os.Getenv("BOTKUBE_MIRROR_TEST_REQUIRE") == "1" {
@@ -41,42 +42,37 @@ func newExecWorld(t *testing.T) execWorld {
 		}
 		t.Skip("there is no git that can serve")
 	}
-	w := execWorld{dir: tempDir(t)}
+	w := gitWorld{dir: tempDir(t)}
 	root := filepath.Join(w.dir, "git")
 	if err := os.Mkdir(root, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	server, err := gittest.Start(root)
-	must(t, server, err)
-	t.Cleanup(server.Close)
-	repository, err := server.Create("kubeshop/botkube.git")
-	must(t, repository, err)
-	for name, content := range map[string]string{
-		"helm.yaml":      "templates:\n  - type: parser:table:space\n    trigger: {command: {prefix: helm list}}\n",
-		"more/flux.yaml": "templates:\n  - type: wrapper\n    trigger: {command: {prefix: flux}}\n  - type: tutorial\n",
-		"README.md":      "templates: [no]\n",
-	} {
-		if err := repository.Write("cmd/executor/exec/templates/"+name, content); err != nil {
-			t.Fatal(err)
-		}
-	}
-	_, err = repository.Commit()
-	must(t, repository, err)
-	if err := repository.Point("refs/heads/release-1.8"); err != nil {
-		t.Fatal(err)
-	}
-	config := fmt.Sprintf("[url %q]\n\tinsteadOf = https://github.com/\n", server.URL+"/")
-	schema := fmt.Sprintf(`{"properties": {"templates": {"items": {"properties": {"ref": {"default": %q}}}}}}`, defaultTemplates)
+	w.Server = must(t, server, err)
+	t.Cleanup(w.Close)
+	config := fmt.Sprintf("[url %q]\n\tinsteadOf = https://github.com/\n", w.URL+"/")
 	w.write(t, "gitconfig", config)
-	w.write(t, "program", "exec")
-	w.write(t, "index.yaml", string(index{Entries: []entry{{
-		Name: "exec", Type: "executor", Version: Version, URLs: []entryURL{{URL: "program", Platform: here}}, JSONSchema: entrySchema{Value: schema},
-	}}}.marshal()))
 	w.env = append(os.Environ(), "GIT_CONFIG_GLOBAL="+filepath.Join(w.dir, "gitconfig"), "HOME="+w.dir)
 	return w
 }
 
-func (w execWorld) write(t *testing.T, name, content string) {
+// commit has a repository hold files, as its branch main and at a ref.
+func (w gitWorld) commit(t *testing.T, name, ref string, files map[string]string) {
+	t.Helper()
+	repository, err := w.Create(name)
+	must(t, repository, err)
+	for name, content := range files {
+		if err := repository.Write(name, content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err = repository.Commit(); err == nil {
+		err = repository.Point(ref)
+	}
+	must(t, repository, err)
+}
+
+func (w gitWorld) write(t *testing.T, name, content string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(w.dir, name), []byte(content), 0o644); err != nil {
 		t.Fatal(err)
@@ -84,7 +80,7 @@ func (w execWorld) write(t *testing.T, name, content string) {
 }
 
 // mirror pulls to the outputs, and returns what it says of them.
-func (w execWorld) mirror(t *testing.T, args ...string) (result struct {
+func (w gitWorld) mirror(t *testing.T, args ...string) (result struct {
 	Outputs []struct {
 		Form      string
 		Templates []struct{ Plugin, Ref, URL string }
@@ -108,7 +104,7 @@ func (w execWorld) mirror(t *testing.T, args ...string) (result struct {
 }
 
 // templates runs what exec runs before a command, without git unless that is wanted, and returns the templates.
-func (w execWorld) templates(t *testing.T, git bool, deps string, refs ...string) (string, error) {
+func (w gitWorld) templates(t *testing.T, git bool, deps string, refs ...string) (string, error) {
 	t.Helper()
 	programs, err := buildExec()
 	must(t, programs, err)
@@ -129,7 +125,18 @@ func (w execWorld) templates(t *testing.T, git bool, deps string, refs ...string
 // TestExecFindsTemplates has exec's own code look for its templates in what the product wrote, without git; and where
 // it has to download them, do so from a site alone.
 func TestExecFindsTemplates(t *testing.T) {
-	w := newExecWorld(t)
+	w := newGitWorld(t)
+	const dir = "cmd/executor/exec/templates/"
+	w.commit(t, "kubeshop/botkube.git", "refs/heads/release-1.8", map[string]string{
+		dir + "helm.yaml":      "templates:\n  - type: parser:table:space\n    trigger: {command: {prefix: helm list}}\n",
+		dir + "more/flux.yaml": "templates:\n  - type: wrapper\n    trigger: {command: {prefix: flux}}\n  - type: tutorial\n",
+		dir + "README.md":      "templates: [no]\n",
+	})
+	schema := fmt.Sprintf(`{"properties": {"templates": {"items": {"properties": {"ref": {"default": %q}}}}}}`, defaultTemplates)
+	w.write(t, "program", "exec")
+	w.write(t, "index.yaml", string(index{Entries: []entry{{
+		Name: "exec", Type: "executor", Version: Version, URLs: []entryURL{{URL: "program", Platform: here}}, JSONSchema: entrySchema{Value: schema},
+	}}}.marshal()))
 	cloned := filepath.Join(w.dir, "cloned")
 	want, err := w.templates(t, true, cloned, defaultTemplates)
 	if err != nil || !strings.Contains(want, "helm list") || !strings.Contains(want, "tutorial") || strings.Contains(want, "no") {
@@ -188,4 +195,47 @@ func TestExecFindsTemplates(t *testing.T) {
 			t.Errorf("of an altered archive, exec reads %s, %v", got, err)
 		}
 	})
+}
+
+// TestAgentStartsFromWhatWasCloned: plugins and dependencies that an index has in git repositories are the files of
+// those, in a directory and downloaded from a site. That the agent of this suite cannot clone itself is due to the
+// go-getter that it is built with: see TestAgentIsBuiltAsReleased.
+func TestAgentStartsFromWhatWasCloned(t *testing.T) {
+	w := newGitWorld(t)
+	programs, err := loadPrograms()
+	must(t, programs, err)
+	w.commit(t, "acme/plugins.git", "refs/tags/v1", map[string]string{
+		"dist/README.md": "plugins", "dist/executor_v1.0.0_echo": string(programs.Stamped("executor", "cloned", here)),
+	})
+	w.commit(t, "acme/tools.git", "refs/heads/stable", map[string]string{"linux/greet": "#!/bin/sh\necho hello\n"})
+	w.write(t, "index.yaml", string(index{Entries: []entry{{Name: "echo", Type: "executor", Version: "v1.0.0", URLs: []entryURL{{
+		URL: "git::https://github.com/acme/plugins.git//dist?ref=v1", Platform: here,
+		Dependencies: map[string]entryDependency{"greet": {"github.com/acme/tools//linux?ref=stable"}},
+	}}}}}.marshal()))
+	site := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(w.dir, "site"))))
+	defer site.Close()
+	m := mirrored{dir: filepath.Join(w.dir, "plugins")}
+	m.mount = mountFor(t, m.dir)
+	w.mirror(t, "-o", m.dir, "--mount", m.mount, "-o", "site:site", "--base-url", site.URL)
+
+	key := "botkubeExtra/echo"
+	want := description{Stamp: "cloned", Dependencies: map[string]string{"greet": "hello"}}
+	cfg := agentConfig{Repositories: repositories(map[string]string{"botkubeExtra": "https://plugins.example.com/index.yaml"}), Executors: []string{key}}
+	report := m.start(t, cfg)
+	checkAnswer(t, key, report.Executors[key], want)
+
+	indexes, err := filepath.Glob(filepath.Join(w.dir, "site", "*", "botkubeExtra", "plugins-index.yaml"))
+	if err != nil || len(indexes) != 1 {
+		t.Fatalf("%q, %v", indexes, err)
+	}
+	rel, err := filepath.Rel(filepath.Join(w.dir, "site"), indexes[0])
+	must(t, rel, err)
+	cfg.Repositories = repositories(map[string]string{"botkubeExtra": site.URL + "/" + filepath.ToSlash(rel)})
+	cfg.CacheDir = tempDir(t)
+	down := startProxy(t, nil)
+	report = runOnline(t, down, cfg)
+	checkAnswer(t, key, report.Executors[key], want)
+	if asked := down.Fetched(); len(asked) > 0 {
+		t.Errorf("the agent asked for %q", asked)
+	}
 }
