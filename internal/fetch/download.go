@@ -142,7 +142,7 @@ func (d *download) get(ctx context.Context) error {
 		// client; and no decompressors, to keep archives as they are.
 		Getters:       d.getters(),
 		Decompressors: map[string]getter.Decompressor{},
-		Detectors:     getter.Detectors,
+		Detectors:     detectors,
 	}
 	if err := client.Get(); err != nil || d.same {
 		return err

@@ -34,7 +34,7 @@ const (
 // git::https://github.com/…, for example. Local reports whether it names files of
 // whoever reads it.
 func Locate(raw string) (located string, local bool, err error) {
-	located, err = getter.Detect(raw, "", getter.Detectors)
+	located, err = getter.Detect(raw, "", detectors)
 	if err != nil {
 		// Only a path that is relative to somebody's directory is taken for
 		// nothing at all. The error of go-getter holds the URL.
@@ -219,7 +219,7 @@ func (c *Client) getDirectory(ctx context.Context, src, top string, obs Observer
 			"gcs": new(getter.GCSGetter),
 		},
 		Decompressors: map[string]getter.Decompressor{},
-		Detectors:     getter.Detectors,
+		Detectors:     detectors,
 	}
 	err := client.Get()
 	if cause := context.Cause(ctx); err != nil && cause != nil {

@@ -31,6 +31,7 @@ func TestLocate(t *testing.T) {
 		{raw: "github.com/kubeshop/botkube//cmd/executor/exec/templates?ref=release-1.8", want: "git::https://github.com/kubeshop/botkube.git//cmd/executor/exec/templates?ref=release-1.8"},
 		{raw: "github.com/kubeshop/botkube/cmd", want: "git::https://github.com/kubeshop/botkube.git//cmd"},
 		{raw: "git@github.com:kubeshop/botkube.git//cmd?ref=main", want: "git::ssh://git@github.com/kubeshop/botkube.git//cmd?ref=main"},
+		{raw: "bitbucket.org/owner/name//x?ref=main", want: "git::https://bitbucket.org/owner/name.git//x?ref=main"},
 		{raw: "git::https://host/x.git//y", want: "git::https://host/x.git//y"},
 		{raw: "https://host/x.tar.gz//y", want: "https://host/x.tar.gz//y"},
 		{raw: "/config/templates", want: "file:///config/templates", local: true},

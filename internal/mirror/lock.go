@@ -26,8 +26,12 @@ func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, error) {
 		return nil, err
 	}
 	failed := newFailures(o.KeepGoing)
-	if _, err := s.fetchTemplates(ctx, plan, failed); err != nil {
+	early, err := s.fetchTemplates(ctx, plan, failed)
+	if err != nil {
 		return nil, err
+	}
+	for i, r := range early {
+		s.tellFetched(plan.Lock.Artifacts[i].URL, r)
 	}
 	result := newResult(plan, PullOptions{})
 	if err := s.probe(ctx, plan, result, failed); err != nil {

@@ -195,7 +195,9 @@ func (f *filling) download(ctx context.Context, order []int) error {
 func (f *filling) artifact(ctx context.Context, i int) error {
 	fetched, there := f.early[i]
 	var err error
-	if !there {
+	if there {
+		f.tellFetched(f.plan.Lock.Artifacts[i].URL, fetched)
+	} else {
 		fetched, err = f.fetch(ctx, f.plan.Downloads[i], false)
 	}
 	<-f.downloading
@@ -279,14 +281,19 @@ func (s *Session) fetch(ctx context.Context, r fetch.Request, again bool) (fetch
 	if err != nil {
 		return result, err
 	}
-	kind := EventFetched
-	if result.Reused {
-		kind = EventReused
-	}
 	if !again {
-		tell(Event{Kind: kind, Bytes: result.Size, Total: result.Size})
+		s.tellFetched(url, result)
 	}
 	return result, nil
+}
+
+// tellFetched tells of a download that came to its end.
+func (s *Session) tellFetched(url string, r fetch.Result) {
+	kind := EventFetched
+	if r.Reused {
+		kind = EventReused
+	}
+	s.Observe(Event{Kind: kind, Subject: url, Bytes: r.Size, Total: r.Size})
 }
 
 // probe finds out the sizes of the artifacts, from the store or by asking. That

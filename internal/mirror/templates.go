@@ -31,7 +31,8 @@ func dispensable(err error) error {
 
 // fetchTemplates downloads templates whose files are not known yet, into the
 // store, and completes the plan with them: which files a directory has follows
-// from it. It returns what came of the artifacts, by their indexes. Failed, if not
+// from it. It returns what came of the artifacts, by their indexes, of which it does
+// not tell that they came to their end. Failed, if not
 // nil, collects what could not be downloaded.
 func (s *Session) fetchTemplates(ctx context.Context, plan *resolve.Plan, failed *failures) (map[int]fetch.Result, error) {
 	var mu sync.Mutex
@@ -40,7 +41,7 @@ func (s *Session) fetchTemplates(ctx context.Context, plan *resolve.Plan, failed
 	group.SetLimit(s.Parallel)
 	for _, i := range plan.OpenTemplates() {
 		group.Go(func() error {
-			r, err := s.fetch(ctx, plan.Downloads[i], false)
+			r, err := s.fetch(ctx, plan.Downloads[i], true)
 			if err != nil {
 				return failed.collect(ctx, plan.Lock.Artifacts[i].URL, dispensable(err))
 			}
