@@ -95,6 +95,9 @@ func (g *gitGetter) workTree(program, dst string, u *url.URL) (*workTree, error)
 	if !slices.Contains(gitSchemes, u.Scheme) {
 		return nil, fault.New(fault.Usage, "git does not fetch by %q here", u.Scheme).WithHint("supported are %s", strings.Join(gitSchemes, ", "))
 	}
+	if u.Host == "" || strings.HasPrefix(u.Host, "-") {
+		return nil, fault.New(fault.Usage, "it has no host, or one that is none") // to ssh, it would be an option
+	}
 	remote, q := *u, u.Query()
 	w := &workTree{program: program, dir: dst, ref: q.Get("ref"), lowSpeed: max(int(g.fetch.patience/time.Second), 1)}
 	if err := checkRef(w.ref); err != nil {
@@ -226,7 +229,7 @@ func (e *gitError) Error() string { return e.said }
 func (e *gitError) noShallow() bool { return strings.Contains(e.said, "shallow") }
 
 // passing are what git says of failures that another attempt may not meet.
-var passing = regexp.MustCompile(`(?i)could not resolve host|couldn't connect|failed to connect|connection (?:reset|refused|timed out|was aborted)|timed out|early EOF|RPC failed|unexpected disconnect|hung up unexpectedly|returned error: (?:5\d\d|429)|transfer closed|empty reply`)
+var passing = regexp.MustCompile(`(?i)couldn't connect|failed to connect|connection (?:reset|refused|timed out|was aborted)|timed out|early EOF|RPC failed|unexpected disconnect|hung up unexpectedly|returned error: (?:5\d\d|429)|transfer closed|empty reply`)
 
 // explain says what a failure to fetch means to the user.
 func (w *workTree) explain(err error) error {
@@ -240,6 +243,8 @@ func (w *workTree) explain(err error) error {
 	case strings.Contains(e.said, "could not read Username"), strings.Contains(e.said, "Authentication failed"), strings.Contains(e.said, "terminal prompts disabled"):
 		return fault.New(fault.Upstream, "git: %w", err).
 			WithHint("it does not exist, or it is private: credentials come from the URL, from .netrc or from git's own helpers")
+	case strings.Contains(e.said, "Could not resolve host"):
+		return fault.New(fault.Upstream, "git: %w", err).WithHint("is the host's name spelt right? %s", transfer.HintProxy)
 	case strings.Contains(e.said, "not allowed"):
 		return fault.New(fault.Usage, "git: %w", err).WithHint("git fetches by %s only", strings.Join(gitSchemes, ", "))
 	case passing.MatchString(e.said):

@@ -227,6 +227,9 @@ func checkClone(u *url.URL) error {
 	if u.Scheme == "" || u.Scheme == "file" {
 		return fmt.Errorf("%s is a repository of this machine; the mirror clones by https, http, ssh and git", agent.Redact(u.String()))
 	}
+	if u.Host == "" || strings.HasPrefix(u.Host, "-") {
+		return fmt.Errorf("%s names no host", agent.Redact(u.String()))
+	}
 	return nil
 }
 
