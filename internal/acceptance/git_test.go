@@ -36,12 +36,7 @@ type gitWorld struct {
 
 func newGitWorld(t *testing.T) gitWorld {
 	t.Helper()
-	if !gittest.Installed() {
-		if os.Getenv("BOTKUBE_MIRROR_TEST_REQUIRE") == "1" {
-			t.Fatal("there is no git that can serve")
-		}
-		t.Skip("there is no git that can serve")
-	}
+	gittest.Need(t)
 	w := gitWorld{dir: tempDir(t)}
 	root := filepath.Join(w.dir, "git")
 	if err := os.Mkdir(root, 0o755); err != nil {

@@ -245,6 +245,8 @@ func (w *workTree) explain(err error) error {
 			WithHint("it does not exist, or it is private: credentials come from the URL, from .netrc or from git's own helpers")
 	case strings.Contains(e.said, "Could not resolve host"):
 		return fault.New(fault.Upstream, "git: %w", err).WithHint("is the host's name spelt right? %s", transfer.HintProxy)
+	case strings.Contains(e.said, "certificate"):
+		return fault.New(fault.Upstream, "git: %w", err).WithHint("does a proxy open TLS here, or is the authority a private one? SSL_CERT_FILE names its certificate, to git as well")
 	case strings.Contains(e.said, "not allowed"):
 		return fault.New(fault.Usage, "git: %w", err).WithHint("git fetches by %s only", strings.Join(gitSchemes, ", "))
 	case passing.MatchString(e.said):
@@ -342,6 +344,9 @@ func (w *workTree) environment(env []string) []string {
 	})
 	env = append(env, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "GCM_INTERACTIVE=never",
 		"GIT_ALLOW_PROTOCOL="+strings.Join(gitSchemes, ":"))
+	if file := lookup(env, "SSL_CERT_FILE"); file != "" && lookup(env, "GIT_SSL_CAINFO") == "" {
+		env = append(env, "GIT_SSL_CAINFO="+file) // git's libraries do not all know the other
+	}
 	if w.sshKey != nil {
 		command := lookup(env, "GIT_SSH_COMMAND")
 		if command == "" {

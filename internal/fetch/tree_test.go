@@ -5,10 +5,13 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -51,9 +54,7 @@ func TestLocate(t *testing.T) {
 // gitServer has a repository kubeshop/botkube.git, with templates in t.
 func gitServer(t *testing.T, more map[string]string) (*gittest.Server, *gittest.Repository, string) {
 	t.Helper()
-	if !gittest.Installed() {
-		t.Skip("there is no git that can serve")
-	}
+	gittest.Need(t)
 	t.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
 	s, err := gittest.Start(t.TempDir())
 	check(t, err)
@@ -509,4 +510,25 @@ func TestBucketsOfTemplates(t *testing.T) {
 		t.Error(err)
 	}
 	f.wantNothing(t)
+}
+
+// TestGitTrustsWhomWeTrust: who SSL_CERT_FILE has this program trust, git trusts too.
+func TestGitTrustsWhomWeTrust(t *testing.T) {
+	s, _, _ := gitServer(t, nil)
+	target, err := url.Parse(s.URL)
+	check(t, err)
+	private := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(target))
+	private.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that the client ends
+	private.StartTLS()
+	defer private.Close()
+	req := templates("git::" + private.URL + "/kubeshop/botkube.git//t")
+	err = fixed(t).wantFault(t, req, fault.Upstream, "certificate")
+	if !strings.Contains(fault.HintOf(err), "SSL_CERT_FILE") {
+		t.Error(fault.HintOf(err))
+	}
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	check(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: private.Certificate().Raw}), 0o600))
+	t.Setenv("GIT_SSL_CAINFO", "") // this machine may have it
+	t.Setenv("SSL_CERT_FILE", ca)
+	fixed(t).wantTree(t, req, map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
 }

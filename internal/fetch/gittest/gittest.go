@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"testing"
 )
 
 // Server serves the bare repositories of a directory: at /NAME as git does
@@ -34,6 +35,19 @@ func Installed() bool {
 	}
 	_, err = os.Stat(backend)
 	return err == nil
+}
+
+// Need skips a test where there is no git that can serve, or fails it where
+// everything must be tried.
+func Need(t testing.TB) {
+	t.Helper()
+	switch {
+	case Installed():
+	case os.Getenv("BOTKUBE_MIRROR_TEST_REQUIRE") == "1":
+		t.Fatal("there is no git that can serve")
+	default:
+		t.Skip("there is no git that can serve")
+	}
 }
 
 func backend() (string, error) {
