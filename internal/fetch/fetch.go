@@ -24,6 +24,8 @@ type Config struct {
 	HTTP http.RoundTripper
 	// TLS, if not nil, says whom to trust, and who this side is: see [transfer.Identity].
 	TLS *tls.Config
+	// Identity is what TLS was made of: git reads the files itself.
+	Identity transfer.Identity
 	// Version is the program's, for the User-Agent header field.
 	Version string
 	// Netrc is the path of a netrc file, or empty: see [NetrcPath].
@@ -57,6 +59,7 @@ type Client struct {
 	limit     *transfer.Limiter
 	max       int64
 	retrying  func(url string, err error, pause time.Duration)
+	identity  transfer.Identity
 	// close is nil where the transport is somebody else's.
 	close func()
 }
@@ -80,6 +83,7 @@ func New(cfg Config) *Client {
 		max:       cmp.Or(cfg.MaxBytes, 8<<30),
 		patience:  transfer.Patience(cfg.StallTimeout),
 		limit:     cfg.Limit,
+		identity:  cfg.Identity,
 	}
 	transport := cfg.HTTP
 	if transport == nil {

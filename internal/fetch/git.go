@@ -87,6 +87,8 @@ type workTree struct {
 	sshKey  []byte
 	user    *url.Userinfo
 	host    string
+	// identity has the files by which sides of TLS are known.
+	identity transfer.Identity
 	// lowSpeed is how many seconds a connection may bring nothing.
 	lowSpeed int
 }
@@ -99,7 +101,7 @@ func (g *gitGetter) workTree(program, dst string, u *url.URL) (*workTree, error)
 		return nil, fault.New(fault.Usage, "it has no host, or one that is none") // to ssh, it would be an option
 	}
 	remote, q := *u, u.Query()
-	w := &workTree{program: program, dir: dst, ref: q.Get("ref"), lowSpeed: max(int(g.fetch.patience/time.Second), 1)}
+	w := &workTree{program: program, dir: dst, ref: q.Get("ref"), identity: g.fetch.identity, lowSpeed: max(int(g.fetch.patience/time.Second), 1)}
 	if err := checkRef(w.ref); err != nil {
 		return nil, err
 	}
@@ -158,8 +160,40 @@ func (w *workTree) prepare(ctx context.Context) error {
 	if err == nil && w.sshKey != nil {
 		err = os.WriteFile(w.keyFile(), w.sshKey, 0o600)
 	}
+	if err == nil && len(w.identity.CAFiles) > 0 {
+		err = w.writeAuthorities()
+	}
 	return transfer.Local(err)
 }
+
+// systemAuthorities are where systems have a file of the authorities that they trust
+// (GOROOT/src/crypto/x509/root_linux.go and others).
+var systemAuthorities = []string{
+	"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/pki/tls/cacert.pem",
+	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem", "/usr/local/etc/ssl/cert.pem",
+}
+
+// writeAuthorities writes the one file that git takes, with those that are trusted
+// besides the system's.
+func (w *workTree) writeAuthorities() error {
+	var all []byte
+	for _, file := range append([]string{os.Getenv("SSL_CERT_FILE")}, systemAuthorities...) {
+		if data, err := os.ReadFile(file); err == nil {
+			all = append(data, '\n')
+			break
+		}
+	}
+	for _, file := range w.identity.CAFiles {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		all = append(append(all, data...), '\n')
+	}
+	return os.WriteFile(w.authoritiesFile(), all, 0o600)
+}
+
+func (w *workTree) authoritiesFile() string { return filepath.Join(w.dir, ".git", "authorities.pem") }
 
 func (w *workTree) keyFile() string { return filepath.Join(w.dir, ".git", "key") }
 
@@ -246,7 +280,7 @@ func (w *workTree) explain(err error) error {
 	case strings.Contains(e.said, "Could not resolve host"):
 		return fault.New(fault.Upstream, "git: %w", err).WithHint("is the host's name spelt right? %s", transfer.HintProxy)
 	case strings.Contains(e.said, "certificate"):
-		return fault.New(fault.Upstream, "git: %w", err).WithHint("does a proxy open TLS here, or is the authority a private one? SSL_CERT_FILE names its certificate, to git as well")
+		return fault.New(fault.Upstream, "git: %w", err).WithHint("does a proxy open TLS here, or is the authority a private one? --ca-file names its certificate")
 	case strings.Contains(e.said, "not allowed"):
 		return fault.New(fault.Usage, "git: %w", err).WithHint("git fetches by %s only", strings.Join(gitSchemes, ", "))
 	case passing.MatchString(e.said):
@@ -344,9 +378,7 @@ func (w *workTree) environment(env []string) []string {
 	})
 	env = append(env, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "GCM_INTERACTIVE=never",
 		"GIT_ALLOW_PROTOCOL="+strings.Join(gitSchemes, ":"))
-	if file := lookup(env, "SSL_CERT_FILE"); file != "" && lookup(env, "GIT_SSL_CAINFO") == "" {
-		env = append(env, "GIT_SSL_CAINFO="+file) // git's libraries do not all know the other
-	}
+	env = append(env, w.tls(env)...)
 	if w.sshKey != nil {
 		command := lookup(env, "GIT_SSH_COMMAND")
 		if command == "" {
@@ -367,6 +399,29 @@ func (w *workTree) environment(env []string) []string {
 	key := "credential." + w.host + ".helper"
 	env = append(env, userVariable+"="+w.user.Username(), passwordVariable+"="+password)
 	return withConfig(env, [2]string{key, ""}, [2]string{key, credentialHelper})
+}
+
+// tls has git trust whom this program trusts, and show who this side is.
+func (w *workTree) tls(env []string) []string {
+	var more []string
+	switch file := lookup(env, "SSL_CERT_FILE"); {
+	case len(w.identity.CAFiles) > 0:
+		more = append(more, "GIT_SSL_CAINFO="+w.authoritiesFile())
+	case file != "" && lookup(env, "GIT_SSL_CAINFO") == "":
+		more = append(more, "GIT_SSL_CAINFO="+file) // git's libraries do not all know the other
+	}
+	if w.identity.CertFile != "" {
+		more = append(more, "GIT_SSL_CERT="+absolute(w.identity.CertFile), "GIT_SSL_KEY="+absolute(w.identity.KeyFile))
+	}
+	return more
+}
+
+// absolute makes a path mean the same in git's directory.
+func absolute(file string) string {
+	if abs, err := filepath.Abs(file); err == nil {
+		return abs
+	}
+	return file
 }
 
 // withConfig adds to the configuration that the environment has (git-config(1),

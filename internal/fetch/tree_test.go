@@ -24,6 +24,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch/gittest"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer/tlstest"
 )
 
 func TestLocate(t *testing.T) {
@@ -512,7 +514,7 @@ func TestBucketsOfTemplates(t *testing.T) {
 	f.wantNothing(t)
 }
 
-// TestGitTrustsWhomWeTrust: who SSL_CERT_FILE has this program trust, git trusts too.
+// TestGitTrustsWhomWeTrust: who --ca-file or SSL_CERT_FILE has this program trust, git trusts too.
 func TestGitTrustsWhomWeTrust(t *testing.T) {
 	s, _, _ := gitServer(t, nil)
 	target, err := url.Parse(s.URL)
@@ -523,12 +525,36 @@ func TestGitTrustsWhomWeTrust(t *testing.T) {
 	defer private.Close()
 	req := templates("git::" + private.URL + "/kubeshop/botkube.git//t")
 	err = fixed(t).wantFault(t, req, fault.Upstream, "certificate")
-	if !strings.Contains(fault.HintOf(err), "SSL_CERT_FILE") {
+	if !strings.Contains(fault.HintOf(err), "--ca-file") {
 		t.Error(fault.HintOf(err))
 	}
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	check(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: private.Certificate().Raw}), 0o600))
+	fixed(t, func(cfg *fetch.Config) { cfg.Identity.CAFiles = []string{ca} }).wantTree(t, req, map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
 	t.Setenv("GIT_SSL_CAINFO", "") // this machine may have it
 	t.Setenv("SSL_CERT_FILE", ca)
 	fixed(t).wantTree(t, req, map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
+}
+
+// TestGitShowsCertificate: a server that asks who this is gets what --client-cert names.
+func TestGitShowsCertificate(t *testing.T) {
+	s, _, _ := gitServer(t, nil)
+	target, err := url.Parse(s.URL)
+	check(t, err)
+	authority := tlstest.NewAuthority("test")
+	asking := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(target))
+	asking.Config.ErrorLog = log.New(io.Discard, "", 0)
+	asking.TLS = authority.Asking()
+	asking.StartTLS()
+	defer asking.Close()
+	dir := t.TempDir()
+	certPEM, keyPEM := authority.Client("joe", -time.Hour, time.Hour)
+	id := transfer.Identity{CAFiles: []string{dir + "/ca"}, CertFile: dir + "/cert", KeyFile: dir + "/key"}
+	for name, data := range map[string][]byte{"ca": authority.PEM(), "cert": certPEM, "key": keyPEM} {
+		check(t, os.WriteFile(filepath.Join(dir, name), data, 0o600))
+	}
+	req := templates("git::" + asking.URL + "/kubeshop/botkube.git//t")
+	fixed(t, func(cfg *fetch.Config) { cfg.Identity = id }).wantTree(t, req, map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
+	id.CertFile, id.KeyFile = "", ""
+	fixed(t, func(cfg *fetch.Config) { cfg.Identity, cfg.Retries = id, -1 }).wantFault(t, req, fault.Upstream, "git: ")
 }
