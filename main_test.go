@@ -33,6 +33,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/fetch/gittest"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/registry/registrytest"
 
@@ -74,6 +75,8 @@ func TestMain(m *testing.M) {
 //	agentimage REGISTRY/PATH:TAG PLATFORM...
 //	                        pushes an image for some platforms
 //	rootfs DIR ROOT         unpacks the layers of an image that skopeo copied to dir:DIR
+//	git NAME DIR REF        commits a directory to the repository NAME of a git server, which then has REF,
+//	                        and has git ask it in the place of https://github.com
 //	static-program FILE OS/ARCH
 //	                        writes the beginning of a program that needs no libraries
 //	chart DIR VERSION [DIGEST]
@@ -86,7 +89,7 @@ func TestMain(m *testing.M) {
 //	                        old.key have expired, those of stranger are of another authority
 //	httpproxy               starts a proxy at $PROXY ($PROXY_HOST without user and password), which alone knows $INDEX_NAME
 //
-// and the conditions [root], [registry] and [skopeo].
+// and the conditions [root], [registry], [skopeo] and [git].
 func TestScript(t *testing.T) {
 	upstream, err := filepath.Abs("testdata/upstream")
 	if err != nil {
@@ -98,6 +101,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("UPSTREAM", upstream)
 			env.Values[registriesKey{}] = registries{}
 			env.Values[cloudKey{}] = new(cloud)
+			env.Values[gitServerKey{}] = &gitServer{}
 			env.Setenv("BOTKUBE_MIRROR_STORE", filepath.Join(env.WorkDir, "store"))
 			return nil
 		},
@@ -122,6 +126,7 @@ func TestScript(t *testing.T) {
 			"agentimage":     pushAgentImage,
 			"chart":          writeChart,
 			"rootfs":         flatten,
+			"git":            commitToGit,
 			"static-program": writeStatic,
 			"cloud":          startCloud,
 			"keyless":        keyless,
@@ -136,6 +141,8 @@ func TestScript(t *testing.T) {
 				return installed("docker-registry"), nil
 			case "skopeo":
 				return installed("skopeo"), nil
+			case "git":
+				return gittest.Installed() || os.Getenv(registrytest.RequireEnv) == "1", nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
@@ -450,6 +457,60 @@ func writeCertificate(ts *testscript.TestScript, _ bool, args []string) {
 func installed(program string) bool {
 	_, err := exec.LookPath(program)
 	return err == nil || os.Getenv(registrytest.RequireEnv) == "1"
+}
+
+// gitServer is that of a script, with its repositories by name.
+type gitServer struct {
+	*gittest.Server
+	repositories map[string]*gittest.Repository
+}
+
+// gitServerKey is the key of a script's server.
+type gitServerKey struct{}
+
+func commitToGit(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: git NAME DIR REF")
+	}
+	server := ts.Value(gitServerKey{}).(*gitServer)
+	if server.Server == nil {
+		startGit(ts, server)
+	}
+	repository := server.repositories[args[0]]
+	var err error
+	if repository == nil {
+		repository, err = server.Create(args[0])
+		ts.Check(err)
+		server.repositories[args[0]] = repository
+	}
+	dir := ts.MkAbs(args[1])
+	ts.Check(filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		ts.Check(err)
+		data, err := os.ReadFile(path)
+		ts.Check(err)
+		return repository.Write(rel, string(data))
+	}))
+	commit, err := repository.Commit()
+	ts.Check(err)
+	ts.Check(repository.Point(args[2]))
+	ts.Setenv("COMMIT", commit)
+}
+
+func startGit(ts *testscript.TestScript, server *gitServer) {
+	root := ts.MkAbs(".git-server")
+	ts.Check(os.MkdirAll(root, 0o755))
+	s, err := gittest.Start(root)
+	ts.Check(err)
+	ts.Defer(s.Close)
+	config := ts.MkAbs(".gitconfig")
+	ts.Check(os.WriteFile(config, fmt.Appendf(nil, "[url %q]\n\tinsteadOf = https://github.com/\n", s.URL+"/"), 0o644))
+	ts.Setenv("GIT_CONFIG_GLOBAL", config)
+	ts.Setenv("GIT_URL", s.URL)
+	server.Server, server.repositories = s, map[string]*gittest.Repository{}
 }
 
 // registries are those of a script, by name.

@@ -99,6 +99,7 @@ var aspectNames = map[lock.Aspect]string{
 	lock.AspectIndex:        "index ",
 	lock.AspectVerifiedWith: "checksum by the publisher, in ",
 	lock.AspectName:         "name ",
+	lock.AspectFile:         "",
 }
 
 // contentName says what stayed the same while the content changed.
@@ -141,6 +142,12 @@ func diffSubject(d lock.Difference) string {
 		return plugin + at
 	case lock.SubjectDependency:
 		return fmt.Sprintf("%s%s: dependency %s", plugin, at, d.Dependency)
+	case lock.SubjectTemplates:
+		source := fmt.Sprintf("%s: templates %s", plugin, d.Source)
+		if d.Path != "" {
+			source += ": " + tameName(d.Path)
+		}
+		return source
 	case lock.SubjectFile:
 		return d.URL
 	}

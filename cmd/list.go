@@ -65,7 +65,7 @@ Only documents are read. To compare every file with the lock: verify TARGET`,
 }
 
 // upstreamFlags are those that make no sense for what is mirrored already.
-var upstreamFlags = []string{"version", "repository", "header", "values", "lock", "require-checksums", "with-agent-image", "with-chart"}
+var upstreamFlags = []string{"version", "repository", "header", "values", "lock", "require-checksums", "exec-template", "no-exec-templates", "with-agent-image", "with-chart"}
 
 // refuseUpstreamFlags refuses a target and flags that are about upstream. The
 // environment may have them: it is that of other commands as well.
@@ -177,6 +177,9 @@ func writeListTable(out *strings.Builder, l *mirror.Listing) {
 				}
 				fmt.Fprintf(w, "  %s\tdependency\t\t%s\t%s\n", name, b.Platform, sizeAndVoucher(d.File))
 			}
+		}
+		for _, t := range p.Templates {
+			fmt.Fprintf(w, "  %s\ttemplates\t\tall\t%s\n", t.Ref, sizeAndVoucher(t.File))
 		}
 	}
 	w.Flush()

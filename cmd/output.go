@@ -46,6 +46,9 @@ func pullSummary(r *mirror.Result) string {
 	if len(r.NotSelected) > 0 {
 		fmt.Fprintf(&out, "some of it is also offered for %s: add --platform OS/ARCH\n", platforms(r.NotSelected))
 	}
+	for _, t := range r.LocalTemplates {
+		fmt.Fprintf(&out, "templates %s of %s are in the agent's container, and not mirrored\n", t.Ref, t.Plugin)
+	}
 	for _, o := range r.Outputs {
 		if !r.DryRun {
 			writeNext(&out, o, r.Platforms, r.Mount)
@@ -204,6 +207,9 @@ func writeNext(out *strings.Builder, o mirror.OutputResult, all []agent.Platform
 		fmt.Fprintf(out, "next: serve it, and set these in the agent's Helm values:\n")
 		for _, name := range slices.Sorted(maps.Keys(o.Indexes)) {
 			fmt.Fprintf(out, "  plugins.repositories.%s.url: %s\n", name, o.Indexes[name])
+		}
+		for _, t := range o.Templates {
+			fmt.Fprintf(out, "  templates[].ref of %s/%s, in place of %s: %s\n", t.Plugin.Repository, t.Plugin.Name, t.Ref, t.URL)
 		}
 	default:
 		if o.Path == "-" {

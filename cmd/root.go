@@ -22,6 +22,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 // Environment is what a run gets from the system.
@@ -277,9 +278,13 @@ func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
 		session.Store = s
 	}
 	if n.upstream {
+		var identity transfer.Identity
+		if n.registry != nil {
+			identity = n.registry.identity()
+		}
 		session.Fetch = fetch.New(fetch.Config{
 			Store: session.Store, Version: programVersion(g.env.Version), Netrc: g.netrc(), Retries: n.transfer.attempts(),
-			TLS: trust, StallTimeout: n.transfer.stall, Limit: n.transfer.rate.limit, Retrying: p.retrying,
+			TLS: trust, Identity: identity, StallTimeout: n.transfer.stall, Limit: n.transfer.rate.limit, Retrying: p.retrying,
 		})
 		defer session.Fetch.Close()
 	}

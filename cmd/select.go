@@ -22,6 +22,8 @@ type selectionFlags struct {
 	platforms        []string
 	lock             string
 	requireChecksums bool
+	templates        []string
+	noTemplates      bool
 }
 
 func (s *selectionFlags) register(c *cobra.Command) {
@@ -35,11 +37,19 @@ func (s *selectionFlags) register(c *cobra.Command) {
 	flags.StringArrayVar(&s.platforms, "platform", nil, "platform to mirror for, as `OS/ARCH`, or all; repeatable, or several with commas (default: linux/amd64)")
 	flags.StringVar(&s.lock, "lock", "", "lock `FILE` to enforce: whatever differs from it is an error")
 	flags.BoolVar(&s.requireChecksums, "require-checksums", false, "refuse files that nobody vouches for")
+	flags.StringArrayVar(&s.templates, "exec-template", nil, "source of templates, as `REF` in the configuration of the executor exec, to mirror beside its default; repeatable")
+	flags.BoolVar(&s.noTemplates, "no-exec-templates", false, "do not mirror the templates of the executor exec")
 }
 
 // selection parses the flags.
 func (s *selectionFlags) selection(g *global) (mirror.Selection, error) {
-	sel := mirror.Selection{Version: s.version, Lock: s.lock, RequireChecksums: s.requireChecksums, Values: s.values}
+	sel := mirror.Selection{
+		Version: s.version, Lock: s.lock, RequireChecksums: s.requireChecksums, Values: s.values,
+		ExecTemplates: s.templates, NoExecTemplates: s.noTemplates,
+	}
+	if s.noTemplates && len(s.templates) > 0 {
+		return sel, fault.New(fault.Usage, "--exec-template and --no-exec-templates contradict each other")
+	}
 	for _, r := range s.repositories {
 		name, url, found := strings.Cut(r, "=")
 		if !found || name == "" || url == "" {

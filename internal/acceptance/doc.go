@@ -4,8 +4,9 @@
 //
 //	cd internal/acceptance && go test ./...
 //
-// It builds three things: the product, from the enclosing module; the agent, which is Botkube's own plugin manager
-// behind a small main (module agent, with the versions that the Botkube release names); and two plugin programs.
+// It builds four things: the product, from the enclosing module; the agent, which is Botkube's own plugin manager
+// behind a small main (module agent, with the versions that the Botkube release names); two plugin programs; and exec's own code that
+// reads templates (module exec, of a Botkube release whose source holds that plugin).
 // The product pulls from a release that lives in memory ([Upstream], [PublishRelease]) under its publishers' host names,
 // reached through a proxy on loopback ([Proxy]) that writes down every request. The agent then starts from the
 // result, and every plugin runs its dependencies and says who it is.
@@ -17,6 +18,9 @@
 // Or the product serves what it wrote, in each form that it can, to an agent whose cache directory is empty. The two share
 // a network namespace in which loopback is all there is, or the proxy refuses everything else; the server's log has all
 // calls that the agent made.
+//
+// Exec's code looks for templates in a directory, and downloads them from a site; the repository that they come from
+// is served by git.
 //
 // An agent without a network runs in one of two modes, and the test log says in which:
 //

@@ -18,7 +18,8 @@ type outcome struct {
 	stdout, stderr string
 }
 
-// runProduct runs botkube-mirror as a user would, with the proxy's network.
+// runProduct runs botkube-mirror as a user would, with the proxy's network. The release has no repository of git, so
+// it goes without the templates of exec, of which TestExecFindsTemplates is.
 func runProduct(t *testing.T, proxy *Proxy, args ...string) outcome {
 	t.Helper()
 	programs, err := buildProduct()
@@ -26,7 +27,7 @@ func runProduct(t *testing.T, proxy *Proxy, args ...string) outcome {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(filepath.Join(programs, "botkube-mirror"), args...)
-	cmd.Env = proxyEnv(t, proxy)
+	cmd.Env = append(proxyEnv(t, proxy), "BOTKUBE_MIRROR_NO_EXEC_TEMPLATES=true")
 	cmd.Dir = tempDir(t)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

@@ -112,6 +112,9 @@ func (k PluginKey) String() string {
 	return k.Repository + "/" + k.Name + "@" + k.Version
 }
 
+// MarshalText writes the key as [PluginKey.String] does.
+func (k PluginKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
 // Newer reports whether version a is newer than b by the agent's order
 // (pkg/plugin/store.go, semvVerAGreaterThanB): a version that is none is
 // neither newer nor older than any.

@@ -29,6 +29,10 @@ type Location struct {
 	URL string
 	// Format is one of [ArchiveFormats], or "" for a file that is used as it is.
 	Format string
+	// Clone says that the URL is that of a git repository, of which the agent
+	// has the files in a directory, as if it had unpacked them. Format is then
+	// [CloneFormat], for a mirror makes an archive of them.
+	Clone bool
 	// Subdir is the part of the archive that counts, or "". It may hold the
 	// patterns of [path.Match].
 	Subdir string
@@ -40,6 +44,9 @@ type Location struct {
 	// for it: see [Location.PluginMember].
 	autoDetect bool
 }
+
+// CloneFormat is the format of an archive that stands for a repository.
+const CloneFormat = "tar"
 
 // forcedGetter is go-getter's forcedRegexp (get.go).
 var forcedGetter = regexp.MustCompile(`^([A-Za-z0-9]+)::(.+)$`)
@@ -73,6 +80,7 @@ func ParseLocation(raw string) (Location, error) {
 		return Location{}, fmt.Errorf("URL %q cannot be read: %w", Redact(raw), errReason(raw, err))
 	}
 	q := u.Query()
+	asArchive := q.Has("archive")
 	l.Format = archiveFormat(u.Path, q.Get("archive"))
 	if err := l.setChecksum(q.Get("checksum")); err != nil {
 		return Location{}, fmt.Errorf("URL %q: %w", Redact(raw), err)
@@ -83,7 +91,24 @@ func ParseLocation(raw string) (Location, error) {
 	u.RawQuery = q.Encode()
 	l.URL = getter + u.String()
 	l.autoDetect = formatOf(whole.Path) != ""
-	return l, nil
+	if getter != "git::" {
+		return l, nil
+	}
+	return l, l.clone(asArchive)
+}
+
+// clone says that the location is a repository's. A file of one, which go-getter
+// takes from a clone and then unpacks (get_git.go, GetFile), is not supported, and
+// of a checksum the agent's go-getter makes an error (client.go, Client.Get).
+func (l *Location) clone(asArchive bool) error {
+	switch {
+	case l.Format != "" || asArchive:
+		return fmt.Errorf("URL %q names an archive in a git repository, which is not supported", Redact(l.Whole))
+	case l.Checksum != nil || l.ChecksumFile != "":
+		return fmt.Errorf("URL %q has a checksum, and a git repository can have none", Redact(l.Whole))
+	}
+	l.Clone, l.Format = true, CloneFormat
+	return nil
 }
 
 func (l *Location) setChecksum(value string) error {

@@ -26,6 +26,8 @@ func TestParseLocation(t *testing.T) {
 		{"file:///opt/x.txz//*/bin", Location{URL: "file:///opt/x.txz", Format: "txz", Subdir: "*/bin"}},
 		{"https://e.com/x.gz", Location{URL: "https://e.com/x.gz", Format: "gz", autoDetect: true}},
 		{"https://e.com/x.zip//sub#part", Location{URL: "https://e.com/x.zip", Format: "zip", Subdir: "sub"}},
+		{"git::https://e.com/x.git//sub?ref=v1", Location{URL: "git::https://e.com/x.git?ref=v1", Format: "tar", Subdir: "sub", Clone: true}},
+		{"git::ssh://git@e.com/x?filename=y", Location{URL: "git::ssh://git@e.com/x", Format: "tar", Clone: true}},
 		{"https://e.com/x?z=1&b=2", Location{URL: "https://e.com/x?b=2&z=1"}},
 	}
 	for _, tt := range tests {
@@ -47,6 +49,7 @@ func TestParseLocation(t *testing.T) {
 func TestParseLocationRefuses(t *testing.T) {
 	for _, raw := range []string{
 		"https://e.com/x.tar.gz//../../etc", "https://e.com/x.tar.gz//a/../..", "https://e.com/x.tgz//[",
+		"git::https://e.com/x.git/y.zip", "git::https://e.com/x.git?archive=tar.gz", "git::https://e.com/x.git?checksum=sha256:" + strings.Repeat("0", 64),
 		"https://e.com/%zz", "https://e.com/x?checksum=sha256:00", "https://e.com/x?checksum=crc32:00000000", "https://e.com/x?checksum=file:", ":",
 	} {
 		if l, err := ParseLocation(raw); err == nil {
@@ -61,6 +64,7 @@ func TestMember(t *testing.T) {
 		"https://e.com/x.tar.gz":        {First: true},
 		"https://e.com/x.tar.gz//bin":   {Dir: "bin", Name: "executor_v1_x", First: true},
 		"https://e.com/get?archive=zip": {Name: "executor_v1_x", First: true},
+		"git::https://e.com/x.git//bin": {Dir: "bin", Name: "executor_v1_x", First: true},
 	} {
 		l, err := ParseLocation(raw)
 		if got := l.PluginMember(binary); err != nil || got != want {

@@ -39,11 +39,14 @@ type download struct {
 }
 
 func (c *Client) blob(ctx context.Context, req Request, obs Observer) (Result, error) {
-	src, err := parseSource(req.URL)
+	want, err := expect(req)
 	if err != nil {
 		return Result{}, err
 	}
-	want, err := expect(req)
+	if req.Tree != "" {
+		return c.tree(ctx, req, want, obs)
+	}
+	src, err := parseSource(req.URL)
 	if err != nil {
 		return Result{}, err
 	}
@@ -139,7 +142,7 @@ func (d *download) get(ctx context.Context) error {
 		// client; and no decompressors, to keep archives as they are.
 		Getters:       d.getters(),
 		Decompressors: map[string]getter.Decompressor{},
-		Detectors:     getter.Detectors,
+		Detectors:     detectors,
 	}
 	if err := client.Get(); err != nil || d.same {
 		return err

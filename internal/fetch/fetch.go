@@ -24,6 +24,8 @@ type Config struct {
 	HTTP http.RoundTripper
 	// TLS, if not nil, says whom to trust, and who this side is: see [transfer.Identity].
 	TLS *tls.Config
+	// Identity is what TLS was made of: git reads the files itself.
+	Identity transfer.Identity
 	// Version is the program's, for the User-Agent header field.
 	Version string
 	// Netrc is the path of a netrc file, or empty: see [NetrcPath].
@@ -57,6 +59,7 @@ type Client struct {
 	limit     *transfer.Limiter
 	max       int64
 	retrying  func(url string, err error, pause time.Duration)
+	identity  transfer.Identity
 	// close is nil where the transport is somebody else's.
 	close func()
 }
@@ -80,6 +83,7 @@ func New(cfg Config) *Client {
 		max:       cmp.Or(cfg.MaxBytes, 8<<30),
 		patience:  transfer.Patience(cfg.StallTimeout),
 		limit:     cfg.Limit,
+		identity:  cfg.Identity,
 	}
 	transport := cfg.HTTP
 	if transport == nil {
@@ -112,6 +116,12 @@ type Request struct {
 	// Source says in messages who gave checksums and size: "the index",
 	// "the lock", the URL of a checksum file.
 	Source string
+	// Tree, unless it is empty, says that the URL is that of a directory: what is
+	// stored, and what all of the above is about, is an archive of its files, a
+	// tar. The URL, in the form that [Locate] returns, then has its
+	// sub-directory and parameters. Of what nobody gave a digest of, nothing is
+	// reused.
+	Tree lock.Tree
 	// Verify has a blob that the store has already read and compared before
 	// it is reused. Without it, that is for whoever uses the blob.
 	Verify bool
@@ -131,6 +141,8 @@ type Result struct {
 	Resumed int64
 	// Digests are the sha256 and whatever else the request's checksums asked for.
 	Digests []agent.Checksum
+	// Files are those of a [lock.TreeYAML] that was downloaded, not reused.
+	Files []lock.TemplateFile
 }
 
 // Observer is told how a request goes. It has no influence, may be zero, and

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"errors"
 	"net/url"
 	"regexp"
 	"slices"
@@ -32,11 +33,37 @@ var (
 	cloneGetters = []string{"git", "hg"}
 )
 
+// detectors are go-getter's (detect.go, Detectors), but for one.
+var detectors = []getter.Detector{
+	new(getter.GitHubDetector), new(getter.GitLabDetector), new(getter.GitDetector), new(bitbucketDetector),
+	new(getter.S3Detector), new(getter.GCSDetector), new(getter.FileDetector),
+}
+
+// bitbucketDetector stands in for go-getter's BitBucketDetector, which asks
+// api.bitbucket.org whether a repository is one of git or Mercurial, whoever wants to
+// know what a URL means. Since 2020 all are git's.
+type bitbucketDetector struct{}
+
+// Detect reads bitbucket.org/OWNER/NAME.
+func (*bitbucketDetector) Detect(src, _ string) (string, bool, error) {
+	if !strings.HasPrefix(src, "bitbucket.org/") {
+		return "", false, nil
+	}
+	u, err := url.Parse("https://" + src)
+	if err != nil {
+		return "", true, errors.New("malformed")
+	}
+	if !strings.HasSuffix(u.Path, ".git") {
+		u.Path += ".git"
+	}
+	return "git::" + u.String(), true, nil
+}
+
 // parseSource finds out which getter a URL is for, by go-getter's own
 // detectors, and refuses what is not a single file.
 func parseSource(raw string) (source, error) {
 	src := source{raw: raw, shown: agent.Redact(raw)}
-	detected, err := getter.Detect(raw, "", getter.Detectors)
+	detected, err := getter.Detect(raw, "", detectors)
 	if err != nil {
 		// The error of go-getter holds the URL.
 		return src, fault.New(fault.Usage, "it is not a URL, and nothing that go-getter takes for one").

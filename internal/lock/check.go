@@ -24,6 +24,13 @@ const maxBlob = 1 << 42
 // so nothing of it is believed before.
 func (l *Lock) Check() error {
 	problems := []error{l.CheckPlan()}
+	for _, p := range l.Plugins {
+		for _, t := range p.Templates {
+			if len(t.Files) == 0 {
+				problems = append(problems, fmt.Errorf("lock: plugin %s: templates %s have no files", printable(p.Key().String()), shown(t.Ref)))
+			}
+		}
+	}
 	for _, a := range l.Artifacts {
 		if a.Size <= 0 {
 			problems = append(problems, fmt.Errorf("lock: artifact %s has no size", shown(a.URL)))
@@ -45,7 +52,7 @@ func (l *Lock) CheckPlan() error {
 	if len(l.Platforms) > maxPlatforms {
 		return fmt.Errorf("lock: it names %d platforms; at most %d are read", len(l.Platforms), maxPlatforms)
 	}
-	c := &checking{platforms: map[agent.Platform]bool{}, repositories: map[string]bool{}, artifacts: map[string]bool{}}
+	c := &checking{platforms: map[agent.Platform]bool{}, repositories: map[string]bool{}, artifacts: map[string]Tree{}}
 	if tag := versionTag(l.BotkubeVersion); tag != "" && !tagForm.MatchString(tag) {
 		c.report("the Botkube version %.100q is none", l.BotkubeVersion)
 	}
@@ -80,7 +87,7 @@ type checking struct {
 	platforms    map[agent.Platform]bool
 	repositories map[string]bool
 	// artifacts are by URL.
-	artifacts map[string]bool
+	artifacts map[string]Tree
 }
 
 func (c *checking) report(format string, args ...any) {
@@ -127,10 +134,13 @@ func (c *checking) checkRepository(r Repository) {
 }
 
 func (c *checking) checkArtifact(i int, a Artifact) {
-	if c.artifacts[a.URL] {
+	if _, twice := c.artifacts[a.URL]; twice {
 		c.report("artifact %s stands twice", shown(a.URL))
 	}
-	c.artifacts[a.URL] = true
+	c.artifacts[a.URL] = a.Tree
+	if !a.Tree.valid() {
+		c.report("artifact %s is a tree of %.100q, which means nothing", shown(a.URL), a.Tree)
+	}
 	if err := checkURL(a.URL); err != nil {
 		c.report("the URL of artifacts[%d] %w", i, err)
 	}
@@ -155,14 +165,22 @@ const (
 // checkURL reports what is wrong with a URL, without it: what cannot be taken
 // apart cannot be relieved of its password. That there is none is for others to say.
 func checkURL(raw string) error {
+	if err := checkText(raw); err != nil {
+		return err
+	}
+	if _, err := url.Parse(raw); err != nil {
+		return errors.New("is malformed")
+	}
+	return nil
+}
+
+// checkText reports what is wrong with what may be no URL.
+func checkText(raw string) error {
 	if len(raw) > maxURL {
 		return fmt.Errorf("has %d bytes; at most %d are read", len(raw), maxURL)
 	}
 	if strings.ContainsFunc(raw, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return errors.New("holds a control character")
-	}
-	if _, err := url.Parse(raw); err != nil {
-		return errors.New("is malformed")
 	}
 	return nil
 }
@@ -247,7 +265,7 @@ func (c *Chart) check() []error {
 }
 
 // check reports what is wrong with one plugin.
-func (p Plugin) check(platforms map[agent.Platform]bool, artifacts map[string]bool) []error {
+func (p Plugin) check(platforms map[agent.Platform]bool, artifacts map[string]Tree) []error {
 	var problems []error
 	report := func(err error) {
 		if err != nil {
@@ -260,8 +278,11 @@ func (p Plugin) check(platforms map[agent.Platform]bool, artifacts map[string]bo
 			return
 		}
 		location, err := agent.ParseLocation(raw)
-		if err == nil && !artifacts[location.URL] {
-			err = fmt.Errorf("no artifact is pinned for %s", agent.Redact(raw))
+		if err == nil {
+			tree, pinned := artifacts[location.URL]
+			if !pinned || tree == TreeYAML || (tree == TreeAll) != location.Clone {
+				err = fmt.Errorf("no artifact is pinned for %s", agent.Redact(raw))
+			}
 		}
 		report(err)
 	}
@@ -287,6 +308,9 @@ func (p Plugin) check(platforms map[agent.Platform]bool, artifacts map[string]bo
 			names[d.Name] = true
 			pinned(d.URL, "dependency "+printable(d.Name))
 		}
+	}
+	for _, err := range p.checkTemplates(artifacts) {
+		report(err)
 	}
 	return problems
 }

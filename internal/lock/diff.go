@@ -32,6 +32,8 @@ const (
 	// SubjectBuild is a plugin for one platform.
 	SubjectBuild      Subject = "build"
 	SubjectDependency Subject = "dependency"
+	// SubjectTemplates is a source of templates of a plugin, or a file of it.
+	SubjectTemplates Subject = "templates"
 	// SubjectFile is an upstream file, whoever needs it.
 	SubjectFile       Subject = "file"
 	SubjectAgentImage Subject = "agentImage"
@@ -56,6 +58,9 @@ const (
 	// its URL, its reference or its version stayed as it was. That should not
 	// happen: upstream replaced what it had published, or somebody else did.
 	AspectContent Aspect = "content"
+	// AspectFile is the content of a file of templates, whose URL often is that
+	// of a branch, which moves.
+	AspectFile Aspect = "file"
 	// AspectVerifiedBy is who vouches for a file, AspectVerifiedWith with what.
 	AspectVerifiedBy   Aspect = "verifiedBy"
 	AspectVerifiedWith Aspect = "verifiedWith"
@@ -83,6 +88,9 @@ type Difference struct {
 	Dependency string           `json:"dependency,omitempty"`
 	// URL is that of the file.
 	URL string `json:"url,omitempty"`
+	// Source is a source of templates, Path that of a file of it.
+	Source string `json:"source,omitempty"`
+	Path   string `json:"path,omitempty"`
 	// From and To are the two values of the aspect; of something added only To
 	// is set, of something removed only From.
 	From string `json:"from,omitempty"`
@@ -280,6 +288,47 @@ func (d *differ) plugin(a, b Plugin) {
 			d.dependencies(about, *buildA, *buildB)
 		}
 	})
+	d.templates(a, b)
+}
+
+func (d *differ) templates(a, b Plugin) {
+	byDirectory := func(p Plugin) map[string]Template {
+		return keyed(p.Templates, func(t Template) string { return t.Directory })
+	}
+	pairs(byDirectory(a), byDirectory(b), strings.Compare, func(_ string, from, to *Template) {
+		about := b.difference(SubjectTemplates)
+		switch {
+		case to == nil:
+			about.Source = from.Ref
+			d.add(Removed, about)
+		case from == nil:
+			about.Source = to.Ref
+			d.add(Added, about)
+		default:
+			about.Source = to.Ref
+			d.templateFiles(about, *from, *to)
+		}
+	})
+}
+
+func (d *differ) templateFiles(about Difference, a, b Template) {
+	byPath := func(t Template) map[string]TemplateFile {
+		return keyed(t.Files, func(f TemplateFile) string { return f.Path })
+	}
+	pairs(byPath(a), byPath(b), strings.Compare, func(path string, from, to *TemplateFile) {
+		about := about
+		about.Path = path
+		switch {
+		case to == nil:
+			about.From = digest(from.Blob)
+			d.add(Removed, about)
+		case from == nil:
+			about.To = digest(to.Blob)
+			d.add(Added, about)
+		default:
+			d.compareBlobs(about.of(AspectFile), from.Blob, to.Blob)
+		}
+	})
 }
 
 func (d *differ) dependencies(about Difference, a, b Build) {
@@ -344,7 +393,9 @@ func (d *differ) files() {
 			about.To = digest(b.Blob)
 			d.add(Added, about)
 		case a != nil && b != nil:
-			d.compareBlobs(about.of(AspectContent), a.Blob, b.Blob)
+			if a.Tree != TreeYAML || b.Tree != TreeYAML { // of those, the files were compared
+				d.compareBlobs(about.of(AspectContent), a.Blob, b.Blob)
+			}
 			d.compare(about.of(AspectVerifiedBy), string(a.VerifiedBy), string(b.VerifiedBy))
 			if a.VerifiedBy == b.VerifiedBy {
 				d.compare(about.of(AspectVerifiedWith), strings.Join(a.VerifiedWith, " "), strings.Join(b.VerifiedWith, " "))
@@ -363,6 +414,9 @@ func (l *Lock) needed() map[string]bool {
 					needed[location.URL] = true
 				}
 			}
+		}
+		for _, t := range p.Templates {
+			needed[t.URL] = true
 		}
 	}
 	return needed

@@ -1,13 +1,16 @@
 package lock
 
 import (
+	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 )
 
-// File is one binary of an agent's cache directory.
+// File is one file of an agent's cache directory: a binary, or one of the
+// templates that exec reads.
 type File struct {
 	// Path is relative to the directory, with slashes.
 	Path string
@@ -22,9 +25,44 @@ type File struct {
 	Plugin agent.PluginKey
 	// Dependency is the dependency's name, or "" for the plugin's own binary.
 	Dependency string
+	// Template is the source of templates that the file is of, or "".
+	Template string
+	// content is what a file of templates is.
+	content Blob
 }
 
-// Files returns the binaries of the cache directory for a platform, in the
+// Pinned returns what the file must be, if the lock says that: it does of what
+// is not unpacked, and of templates.
+func (f File) Pinned() (Blob, bool) {
+	switch {
+	case f.Template != "":
+		return f.content, true
+	case f.Format == "":
+		return f.Artifact.Blob, true
+	}
+	return Blob{}, false
+}
+
+// Mode is that of the file in a cache directory.
+func (f File) Mode() fs.FileMode {
+	if f.Template != "" {
+		return agent.IndexMode
+	}
+	return agent.BinaryMode
+}
+
+// What names the file in messages.
+func (f File) What() string {
+	switch {
+	case f.Template != "":
+		return fmt.Sprintf("templates %s of plugin %s", f.Template, f.Plugin)
+	case f.Dependency != "":
+		return fmt.Sprintf("dependency %s of plugin %s", f.Dependency, f.Plugin)
+	}
+	return "plugin " + f.Plugin.String()
+}
+
+// Files returns the files of the cache directory for a platform, in the
 // order of their paths. The lock must have passed [Lock.Check].
 func (l *Lock) Files(platform agent.Platform) []File {
 	artifacts := l.byURL()
@@ -47,6 +85,7 @@ func (l *Lock) Files(platform agent.Platform) []File {
 					Member: location.DependencyMember(d.Name), Plugin: p.Key(), Dependency: d.Name,
 				})
 			}
+			files = append(files, p.templateFiles(artifacts)...)
 		}
 	}
 	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
@@ -97,6 +136,9 @@ func (l *Lock) Subset(platforms []agent.Platform, keep func(Plugin) bool) *Lock 
 				location, _ := agent.ParseLocation(raw)
 				used[location.URL] = true
 			}
+		}
+		for _, t := range p.Templates {
+			used[t.URL] = true
 		}
 	}
 	for _, a := range l.Artifacts {

@@ -129,6 +129,9 @@ type Plugin struct {
 	Name       string           `json:"name"`
 	Version    string           `json:"version"`
 	Builds     []Build          `json:"builds"`
+	// Templates are sources of templates that the plugin reads, the same on
+	// every platform. Only exec has any.
+	Templates []Template `json:"templates,omitempty"`
 }
 
 // Is reports whether the plugin is an entry of a repository's index.
@@ -169,8 +172,11 @@ type Dependency struct {
 // Artifact is one upstream file.
 type Artifact struct {
 	// URL is what is requested: of the URLs of builds and dependencies, the
-	// part without sub-directory and parameters.
+	// part without sub-directory and parameters; of templates, all of it.
 	URL string `json:"url"`
+	// Tree says that the artifact is no file of a publisher but an archive, a
+	// tar, that was made of a directory at the URL.
+	Tree Tree `json:"tree,omitempty"`
 	Blob
 	VerifiedBy Voucher `json:"verifiedBy"`
 	// VerifiedWith lists the checksum files of a publisher that vouch.
@@ -218,6 +224,7 @@ func (l *Lock) Sort() {
 		for _, b := range p.Builds {
 			slices.SortFunc(b.Dependencies, func(a, b Dependency) int { return strings.Compare(a.Name, b.Name) })
 		}
+		p.sortTemplates()
 	}
 	slices.SortFunc(l.Artifacts, func(a, b Artifact) int { return strings.Compare(a.URL, b.URL) })
 	for _, a := range l.Artifacts {

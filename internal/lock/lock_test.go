@@ -119,6 +119,11 @@ func TestCheckFindsClashes(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(sample(f))
+	templates, err := withTemplates(f).Marshal()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(templates)
 	f.Add([]byte(`{"schemaVersion":1,"platforms":["linux/amd64"],"repositories":[],"plugins":[],"artifacts":[]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		l, err := Parse(data)

@@ -139,6 +139,9 @@ func pluginsByURL(l *lock.Lock) map[string][]string {
 				needed[location.URL] = append(needed[location.URL], name)
 			}
 		}
+		for _, t := range p.Templates {
+			needed[t.URL] = append(needed[t.URL], name)
+		}
 	}
 	for url, names := range needed {
 		slices.Sort(names)

@@ -58,6 +58,8 @@ type ListedPlugin struct {
 	Name       string           `json:"name"`
 	Version    string           `json:"version"`
 	Builds     []ListedBuild    `json:"builds"`
+	// Templates are the sources of templates that the plugin reads.
+	Templates []ListedTemplates `json:"templates,omitempty"`
 }
 
 // Label returns REPOSITORY/NAME.
@@ -79,6 +81,17 @@ type ListedDependency struct {
 	// FromNewest is as in [lock.Dependency].
 	FromNewest bool       `json:"fromNewest,omitempty"`
 	File       ListedFile `json:"file"`
+}
+
+// ListedTemplates is a source of templates.
+type ListedTemplates struct {
+	// Ref and Directory are as in [lock.Template].
+	Ref       string `json:"ref"`
+	Directory string `json:"directory"`
+	// Files are what it has; none if they are not known before the download.
+	Files []lock.TemplateFile `json:"files"`
+	// File is the archive that was made of them.
+	File ListedFile `json:"file"`
 }
 
 // ListedFile is an upstream file.
@@ -203,6 +216,9 @@ func newListing(l *lock.Lock, files map[string]ListedFile) *Listing {
 			}
 			listed.Builds = append(listed.Builds, build)
 		}
+		for _, t := range p.Templates {
+			listed.Templates = append(listed.Templates, ListedTemplates{Ref: t.Ref, Directory: t.Directory, Files: append([]lock.TemplateFile{}, t.Files...), File: files[t.URL]})
+		}
 		out.Plugins = append(out.Plugins, listed)
 	}
 	out.AgentImage = listImage(l.AgentImage)
@@ -251,6 +267,9 @@ func (l *Listing) Files() []ListedFile {
 			for _, d := range b.Dependencies {
 				all[d.File.URL] = d.File
 			}
+		}
+		for _, t := range p.Templates {
+			all[t.File.URL] = t.File
 		}
 	}
 	return slices.SortedFunc(maps.Values(all), func(a, b ListedFile) int { return strings.Compare(a.URL, b.URL) })

@@ -25,8 +25,15 @@ func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	result := newResult(plan, PullOptions{})
 	failed := newFailures(o.KeepGoing)
+	early, err := s.fetchTemplates(ctx, plan, failed)
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range early {
+		s.tellFetched(plan.Lock.Artifacts[i].URL, r)
+	}
+	result := newResult(plan, PullOptions{})
 	if err := s.probe(ctx, plan, result, failed); err != nil {
 		return nil, err
 	}

@@ -49,6 +49,10 @@ type Selection struct {
 	RequireChecksums bool
 	// Members are what a bundle holds beside plugins.
 	Members resolve.Members
+	// ExecTemplates are sources of templates for the executor exec beside its own.
+	ExecTemplates []string
+	// NoExecTemplates leaves all of them out.
+	NoExecTemplates bool
 	// whereStartable is as in [index.Selection].
 	whereStartable bool
 	// pluginsOnly leaves out the other members that a lock has.
@@ -146,6 +150,7 @@ func (s *Session) request(ctx context.Context, sel Selection) (*resolve.Request,
 		Selection:        index.Selection{Plugins: sel.Plugins, Exclude: sel.Exclude, Platforms: sel.Platforms, AllPlatforms: sel.AllPlatforms, WhereStartable: sel.whereStartable},
 		RequireChecksums: sel.RequireChecksums,
 		Members:          sel.Members,
+		Templates:        resolve.Templates{None: sel.NoExecTemplates, Add: sel.ExecTemplates},
 	}
 	if sel.Lock != "" {
 		if err := applyLock(&req, sel); err != nil {

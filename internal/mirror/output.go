@@ -432,6 +432,9 @@ func (out *siteOutput) commit(ctx context.Context, l *lock.Lock, result *OutputR
 		return err
 	}
 	result.Changed = result.Changed || written
+	if result.Templates, err = site.Templates(out.baseURL, l); err != nil {
+		return err
+	}
 	result.Indexes = map[string]string{}
 	for _, r := range l.Repositories {
 		if result.Indexes[r.Name], err = site.IndexURL(out.baseURL, l, r.Name); err != nil {

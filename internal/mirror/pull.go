@@ -40,9 +40,15 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	failed := newFailures(o.KeepGoing)
+	early := map[int]fetch.Result{}
+	if !o.DryRun {
+		if early, err = s.fetchTemplates(ctx, plan, failed); err != nil {
+			return nil, err
+		}
+	}
 	result := newResult(plan, o)
 	result.Values = configured
-	failed := newFailures(o.KeepGoing)
 	if err := s.probe(ctx, plan, result, failed); err != nil {
 		return nil, err
 	}
@@ -60,7 +66,7 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 		return nil, err
 	}
 	defer outputs.close()
-	if err := s.fill(ctx, plan, outputs, result, failed); err != nil {
+	if err := s.fill(ctx, plan, early, outputs, result, failed); err != nil {
 		return nil, err
 	}
 	if err := result.fail(plan.Lock, failed); err != nil {
@@ -119,7 +125,9 @@ func (s *Session) fetchDamaged(ctx context.Context, download fetch.Request) (fet
 // filling is one run of [Session.fill].
 type filling struct {
 	*Session
-	plan    *resolve.Plan
+	plan *resolve.Plan
+	// early has what was downloaded to make the plan complete.
+	early   map[int]fetch.Result
 	outputs *outputs
 	// failed, if not nil, collects what could not be downloaded.
 	failed *failures
@@ -134,9 +142,9 @@ type filling struct {
 // fill downloads every artifact and, as soon as one is there, has the outputs
 // make what they need of it. If the run goes on after failures, nothing is made
 // before all are there: an output that cannot be completed stays as it is.
-func (s *Session) fill(ctx context.Context, plan *resolve.Plan, outputs *outputs, result *Result, failed *failures) error {
+func (s *Session) fill(ctx context.Context, plan *resolve.Plan, early map[int]fetch.Result, outputs *outputs, result *Result, failed *failures) error {
 	f := &filling{
-		Session: s, plan: plan, outputs: outputs, failed: failed,
+		Session: s, plan: plan, early: early, outputs: outputs, failed: failed,
 		got: make([]*fetch.Result, len(plan.Downloads)), downloading: make(chan struct{}, s.Parallel),
 	}
 	order := largestFirst(result.Artifacts)
@@ -185,7 +193,13 @@ func (f *filling) download(ctx context.Context, order []int) error {
 }
 
 func (f *filling) artifact(ctx context.Context, i int) error {
-	fetched, err := f.fetch(ctx, f.plan.Downloads[i], false)
+	fetched, there := f.early[i]
+	var err error
+	if there {
+		f.tellFetched(f.plan.Lock.Artifacts[i].URL, fetched)
+	} else {
+		fetched, err = f.fetch(ctx, f.plan.Downloads[i], false)
+	}
 	<-f.downloading
 	if err != nil {
 		return f.fail(ctx, f.plan.Lock.Artifacts[i].URL, err)
@@ -267,14 +281,19 @@ func (s *Session) fetch(ctx context.Context, r fetch.Request, again bool) (fetch
 	if err != nil {
 		return result, err
 	}
-	kind := EventFetched
-	if result.Reused {
-		kind = EventReused
-	}
 	if !again {
-		tell(Event{Kind: kind, Bytes: result.Size, Total: result.Size})
+		s.tellFetched(url, result)
 	}
 	return result, nil
+}
+
+// tellFetched tells of a download that came to its end.
+func (s *Session) tellFetched(url string, r fetch.Result) {
+	kind := EventFetched
+	if r.Reused {
+		kind = EventReused
+	}
+	s.Observe(Event{Kind: kind, Subject: url, Bytes: r.Size, Total: r.Size})
 }
 
 // probe finds out the sizes of the artifacts, from the store or by asking. That
@@ -336,10 +355,10 @@ func (s *Session) size(ctx context.Context, d fetch.Request) (size int64, presen
 			}
 		}
 	}
-	if r, ok := s.Store.URLRecord(agent.Redact(d.URL)); ok && len(d.Checksums) == 0 {
+	if r, ok := s.Store.URLRecord(agent.Redact(d.URL)); ok && len(d.Checksums) == 0 && d.Tree == "" {
 		return r.Size, true, nil
 	}
-	if d.Size >= 0 {
+	if d.Size >= 0 || d.Tree != "" {
 		return d.Size, false, nil
 	}
 	size, err = s.Fetch.Size(ctx, d.URL)

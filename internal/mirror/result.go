@@ -6,6 +6,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
 )
 
@@ -47,6 +48,9 @@ type Result struct {
 	Values *Configured `json:"values,omitempty"`
 	// NotSelected are platforms that the plugins are also offered for.
 	NotSelected []agent.Platform `json:"platformsNotSelected,omitempty"`
+	// LocalTemplates are sources of templates that are not mirrored: paths in the
+	// agent's container.
+	LocalTemplates []resolve.LocalTemplates `json:"templatesNotMirrored,omitempty"`
 	// Mount is where the agent must see an output.
 	Mount string `json:"mount"`
 }
@@ -66,6 +70,8 @@ type OutputResult struct {
 	MountOnly []agent.Platform `json:"mountOnly,omitempty"`
 	// Indexes are the URLs of a site's indexes, by repository.
 	Indexes map[string]string `json:"indexes,omitempty"`
+	// Templates are the URLs of a site's templates.
+	Templates []site.Template `json:"templates,omitempty"`
 }
 
 // ArtifactResult is one upstream file.
@@ -96,6 +102,7 @@ func newResult(plan *resolve.Plan, o PullOptions) *Result {
 		Platforms:      plan.Lock.Platforms,
 		Plugins:        plan.Lock.Plugins,
 		NotSelected:    plan.NotSelected,
+		LocalTemplates: plan.LocalTemplates,
 		AgentImage:     plan.Lock.AgentImage,
 		Chart:          plan.Lock.Chart,
 		Mount:          o.Mount,

@@ -96,6 +96,9 @@ func applyValues(req *resolve.Request, sel Selection) (*Configured, error) {
 	if s.Sources, err = pluginKeys(agent.Source, c.Sources); err != nil {
 		return nil, err
 	}
+	if req.Templates.Configured, err = c.templates(req.Version); err != nil {
+		return nil, err
+	}
 	return c, c.applyRepositories(req)
 }
 

@@ -85,7 +85,7 @@ func (v *verifying) unpack(ctx context.Context, l *lock.Lock, from cache.Source)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for _, p := range l.Platforms {
 		for _, f := range l.Files(p) {
-			if f.Format == "" {
+			if _, pinned := f.Pinned(); pinned {
 				continue // it was compared with the lock
 			}
 			group.Go(func() error {
@@ -135,7 +135,7 @@ func (v *verifying) remakeFiles(ctx context.Context, from *source, at func(agent
 	all = true
 	for _, p := range v.lock.Platforms {
 		for _, f := range v.lock.Files(p) {
-			if f.Format == "" {
+			if _, pinned := f.Pinned(); pinned {
 				continue // it was compared with the lock
 			}
 			k := key{p, at(p, f.Path)}

@@ -102,6 +102,9 @@ func (c *checkingValues) check() {
 	for _, g := range c.report.Grounds() {
 		c.plugins(g)
 	}
+	if grounds := c.report.Grounds(); len(grounds) > 0 {
+		c.templates(grounds[0]) // they are the same on every platform
+	}
 	c.settings()
 	c.result.Egress = append(c.config.Egress(c.version), c.imagePull()...)
 	for _, e := range c.result.Egress {

@@ -24,6 +24,8 @@ type artifact struct {
 	// checksumFiles are URLs of checksum files that the index names itself.
 	checksumFiles []string
 	publishers    []string
+	// tree is as in [lock.Artifact].
+	tree lock.Tree
 }
 
 // given is a checksum and who gave it.
@@ -36,6 +38,7 @@ type given struct {
 type collection struct {
 	plugins   []lock.Plugin
 	artifacts map[string]*artifact
+	local     []LocalTemplates
 }
 
 // collect lists the files that the selected entries take.
@@ -82,23 +85,43 @@ func (c *collection) build(repo *repository, e index.Selected, p agent.Platform)
 // add records the artifact behind a URL of an index, and returns the URL in
 // the form of [lock.Build].
 func (c *collection) add(repo *repository, raw, checksum string) (string, error) {
-	abs, err := agent.ResolveLocation(repo.url, raw)
+	location, err := locate(repo.url, raw)
 	if err != nil {
 		return "", err
 	}
-	location, err := agent.ParseLocation(abs)
-	if err != nil {
-		return "", err
+	if location.Clone && checksum != "" {
+		return "", fmt.Errorf("the index gives a checksum for %s, and a git repository can have none: the agent refuses that", agent.Redact(raw))
+	}
+	kind := lock.Tree("")
+	if location.Clone {
+		kind = lock.TreeAll
 	}
 	a := c.artifacts[location.URL]
 	if a == nil {
-		a = &artifact{url: location.URL}
+		a = &artifact{url: location.URL, tree: kind}
 		c.artifacts[location.URL] = a
+	}
+	if err := a.is(kind); err != nil {
+		return "", err
 	}
 	if err := a.vouch(repo, location, checksum); err != nil {
 		return "", err
 	}
 	return agent.Redact(location.Whole), checkSource(repo.url, location, a)
+}
+
+// locate reads a URL of an index that lies at base.
+func locate(base *url.URL, raw string) (agent.Location, error) {
+	abs, err := agent.ResolveLocation(base, raw)
+	if err != nil {
+		return agent.Location{}, err
+	}
+	// Of what go-getter's detectors change, the agent decides by what it was how
+	// to unpack it; that does not matter for a repository.
+	if located, _, err := fetch.Locate(abs); err == nil && strings.HasPrefix(located, "git::") {
+		abs = located
+	}
+	return agent.ParseLocation(abs)
 }
 
 // vouch adds the checksums that the index gives: in its key checksum and in
@@ -165,9 +188,13 @@ func localError(raw string) error {
 // unless the index gives the checksum of the file, which only those know who
 // have it.
 func checkSource(base *url.URL, location agent.Location, a *artifact) error {
-	getter, rest, forced := strings.Cut(location.URL, "::")
+	located, _, err := fetch.Locate(location.URL)
+	if err != nil || located == "" {
+		return fmt.Errorf("%s is nothing that an agent could download", agent.Redact(location.URL))
+	}
+	getter, rest, forced := strings.Cut(located, "::")
 	if !forced {
-		rest = location.URL
+		rest = located
 	}
 	u, err := url.Parse(rest)
 	if err != nil {
@@ -178,6 +205,8 @@ func checkSource(base *url.URL, location agent.Location, a *artifact) error {
 		scheme = getter
 	}
 	switch scheme {
+	case "git":
+		return checkClone(u)
 	case "http", "https", "s3", "gcs":
 	case "file":
 		// By the scheme, not by how rest begins: file::/PATH has none.
@@ -185,10 +214,21 @@ func checkSource(base *url.URL, location agent.Location, a *artifact) error {
 			return fmt.Errorf("%w, and gives no checksum", localError(location.URL))
 		}
 	default:
-		return fmt.Errorf("%s is no file but a repository or directory that the agent would clone, which cannot be mirrored", agent.Redact(location.URL))
+		return fmt.Errorf("%s is to be downloaded by %q, which is not supported", agent.Redact(location.URL), scheme)
 	}
 	if strings.HasSuffix(u.Path, "/") {
 		return fmt.Errorf("%s names a directory, not a file", agent.Redact(location.URL))
+	}
+	return nil
+}
+
+// checkClone refuses repositories of this machine.
+func checkClone(u *url.URL) error {
+	if u.Scheme == "" || u.Scheme == "file" {
+		return fmt.Errorf("%s is a repository of this machine; the mirror clones by https, http, ssh and git", agent.Redact(u.String()))
+	}
+	if u.Host == "" || strings.HasPrefix(u.Host, "-") {
+		return fmt.Errorf("%s names no host", agent.Redact(u.String()))
 	}
 	return nil
 }
@@ -213,7 +253,7 @@ func (c *collection) plan(version string, repositories []*repository, platforms 
 		requests[entry.URL] = request
 	}
 	l.Sort()
-	plan := &Plan{Lock: l}
+	plan := &Plan{Lock: l, LocalTemplates: c.local}
 	for _, a := range l.Artifacts {
 		plan.Downloads = append(plan.Downloads, requests[a.URL])
 	}
@@ -226,8 +266,8 @@ func (c *collection) plan(version string, repositories []*repository, platforms 
 
 // entry returns the artifact as the lock and as the download has it.
 func (a *artifact) entry() (lock.Artifact, fetch.Request) {
-	entry := lock.Artifact{URL: agent.Redact(a.url), VerifiedBy: lock.ByNone, VerifiedWith: slices.Compact(slices.Sorted(slices.Values(a.publishers)))}
-	request := fetch.Request{URL: a.url, Size: -1}
+	entry := lock.Artifact{URL: agent.Redact(a.url), Tree: a.tree, VerifiedBy: lock.ByNone, VerifiedWith: slices.Compact(slices.Sorted(slices.Values(a.publishers)))}
+	request := fetch.Request{URL: a.url, Tree: a.tree, Size: -1}
 	for _, g := range a.checksums {
 		request.Checksums = append(request.Checksums, g.Checksum)
 		request.Source = g.by

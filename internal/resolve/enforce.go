@@ -13,6 +13,7 @@ import (
 
 // enforce holds a plan against a lock, and takes over what the lock pins.
 func enforce(plan *Plan, pinned *lock.Lock) error {
+	adoptTemplates(plan.Lock, pinned)
 	if err := differences(plan.Lock, pinned); err != nil {
 		return fault.New(fault.Integrity, "what was resolved is not what the lock pins:\n%w", err).
 			WithHint("select what the lock holds (without --plugin, --exclude, --platform and --repository, it selects itself), or write a new one with the command lock")

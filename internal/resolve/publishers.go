@@ -32,6 +32,9 @@ func (r *Resolver) publishers(ctx context.Context, artifacts map[string]*artifac
 	var group errgroup.Group
 	group.SetLimit(lookups)
 	for _, a := range artifacts {
+		if a.tree != "" {
+			continue // whoever publishes a directory does not know our archive of it
+		}
 		group.Go(func() error {
 			if err := files.vouch(ctx, a); err != nil {
 				mu.Lock()

@@ -34,6 +34,8 @@ type Request struct {
 	Selection    index.Selection
 	// Members are what a bundle holds beside plugins.
 	Members Members
+	// Templates are those of the executor exec.
+	Templates Templates
 	// RequireChecksums refuses artifacts that nobody vouches for.
 	RequireChecksums bool
 	// Lock, if not nil, is enforced: whatever differs from it is an error.
@@ -65,11 +67,46 @@ type Plan struct {
 	ImageSource *registry.Repository
 	// NotSelected are platforms that the selected plugins also offer.
 	NotSelected []agent.Platform
+	// LocalTemplates are not mirrored.
+	LocalTemplates []LocalTemplates
 }
 
 // Complete records what artifact i turned out to be.
 func (p *Plan) Complete(i int, r fetch.Result) {
 	p.Lock.Artifacts[i].Blob = lock.Blob{Size: r.Size, SHA256: r.SHA256}
+}
+
+// CompleteTemplates records what the templates of artifact i turned out to be.
+// From then on, nothing else will do.
+func (p *Plan) CompleteTemplates(i int, r fetch.Result) {
+	p.Complete(i, r)
+	d := &p.Downloads[i]
+	d.Checksums, d.Size, d.Source = r.Digests, r.Size, "what was downloaded before"
+	for _, plugin := range p.Lock.Plugins {
+		for j, t := range plugin.Templates {
+			if t.URL == p.Lock.Artifacts[i].URL {
+				plugin.Templates[j].Files = r.Files
+			}
+		}
+	}
+}
+
+// OpenTemplates returns the indexes of the artifacts that have templates of which
+// the files are not known yet.
+func (p *Plan) OpenTemplates() []int {
+	open := map[string]bool{}
+	for _, plugin := range p.Lock.Plugins {
+		for _, t := range plugin.Templates {
+			open[t.URL] = open[t.URL] || len(t.Files) == 0
+		}
+	}
+	var indexes []int
+	for i, a := range p.Lock.Artifacts {
+		if open[a.URL] {
+			indexes = append(indexes, i)
+		}
+	}
+	return indexes
 }
 
 // Resolver resolves requests.
@@ -103,6 +140,9 @@ func (r *Resolver) Resolve(ctx context.Context, req Request) (*Plan, error) {
 	}
 	collected, err := collect(repositories, selected)
 	if err != nil {
+		return nil, err
+	}
+	if err := collected.templates(selected, req.Templates, req.Lock); err != nil {
 		return nil, err
 	}
 	if err := r.schemas(ctx, repositories, selected, req.Lock); err != nil {
@@ -312,9 +352,14 @@ func (r *Resolver) schema(ctx context.Context, url string) (lock.Blob, error) {
 // that is enforced, if there is one.
 func requireChecksums(l, pinned *lock.Lock) error {
 	var urls []string
+	instead := ""
 	for _, a := range l.Artifacts {
-		if a.VerifiedBy == lock.ByNone && pinned == nil {
-			urls = append(urls, "  "+a.URL)
+		if a.VerifiedBy != lock.ByNone || pinned != nil {
+			continue
+		}
+		urls = append(urls, "  "+a.URL)
+		if a.Tree == lock.TreeYAML {
+			instead = ", and templates with --no-exec-templates"
 		}
 	}
 	if l.Chart != nil && l.Chart.VerifiedBy == lock.ByNone && (pinned == nil || pinned.Chart == nil) {
@@ -328,5 +373,5 @@ func requireChecksums(l, pinned *lock.Lock) error {
 		return nil
 	}
 	return fault.New(fault.Integrity, "checksums are required, but nobody vouches for:\n%s", strings.Join(urls, "\n")).
-		WithHint("check these files yourself, write a lock with the command lock, and pull with --lock FILE; or leave their plugins out with --exclude")
+		WithHint("check these files yourself, write a lock with the command lock, and pull with --lock FILE; or leave their plugins out with --exclude%s", instead)
 }

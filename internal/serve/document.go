@@ -161,6 +161,14 @@ func (h *Handler) overview(w http.ResponseWriter, r *http.Request) {
 			}
 			fmt.Fprintf(&out, "  plugins.repositories.%s.url: %s\n", repository.Name, at)
 		}
+		templates, err := site.Templates(base, v.Lock)
+		if err != nil {
+			h.fail(w, err)
+			return
+		}
+		for _, t := range templates {
+			fmt.Fprintf(&out, "  templates[].ref of %s/%s, in place of %s: %s\n", t.Plugin.Repository, t.Plugin.Name, t.Ref, t.URL)
+		}
 	}
 	writeText(w, r, out.String())
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -319,5 +320,27 @@ func TestRecordsThatCannotBeReadCountAsNone(t *testing.T) {
 				t.Errorf("got %+v", r)
 			}
 		})
+	}
+}
+
+// TestTempDir wants what a run unpacks on its way to a blob to be there as long as
+// the run, and to go with it.
+func TestTempDir(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	made, err := s.TempDir()
+	check(t, err)
+	write(t, filepath.Join(made, "x"), "x")
+	dead := filepath.Join(dir, "ingest", "tmp-1234-1")
+	check(t, os.MkdirAll(filepath.Join(dead, "objects"), 0o755))
+	write(t, filepath.Join(dead, "objects", "x"), "x")
+	check(t, os.Chmod(filepath.Join(dead, "objects", "x"), 0o444))
+	other := open(t, dir)
+	check(t, other.Close())
+	if _, err := os.Lstat(filepath.Join(made, "x")); err != nil || filepath.Dir(made) != filepath.Join(dir, "ingest") {
+		t.Errorf("%s: %v", made, err)
+	}
+	if _, err := os.Lstat(dead); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what a run left that is no more: %v", err)
 	}
 }

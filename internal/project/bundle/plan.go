@@ -83,7 +83,7 @@ func layers(l *lock.Lock) map[agent.Platform][]titled {
 	common = distinct(common)
 	all := slices.Clone(common)
 	for _, a := range l.Artifacts {
-		all = append(all, titled{url: a.URL, Blob: a.Blob})
+		all = append(all, titled{url: a.URL, tree: a.Tree, Blob: a.Blob})
 	}
 	nameAll(all)
 	titles := map[string]string{}
@@ -94,7 +94,7 @@ func layers(l *lock.Lock) map[agent.Platform][]titled {
 	for _, p := range l.Platforms {
 		files := slices.Clone(common)
 		for _, a := range l.PluginsOnly().Subset([]agent.Platform{p}, func(lock.Plugin) bool { return true }).Artifacts {
-			files = append(files, titled{url: a.URL, Blob: a.Blob})
+			files = append(files, titled{url: a.URL, tree: a.Tree, Blob: a.Blob})
 		}
 		for i := range files {
 			files[i].title = titles[files[i].key()]

@@ -15,7 +15,8 @@ const maxSegment = 150
 
 // titled is an upstream file and the name that it is given back by.
 type titled struct {
-	url string
+	url  string
+	tree lock.Tree
 	lock.Blob
 	title string
 }
@@ -34,6 +35,9 @@ func nameAll(files []titled) {
 	for i, f := range files {
 		var query bool
 		bases[i], query = baseTitle(f.url)
+		if f.tree != "" {
+			bases[i] += "." + lock.TreeFormat
+		}
 		if query {
 			levels[i] = 1
 		}

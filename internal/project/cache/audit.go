@@ -212,21 +212,17 @@ func (c *comparison) readChecksums() {
 
 func (c *comparison) binaries() {
 	for _, f := range c.Lock.Files(c.Platform) {
-		content := "plugin " + f.Plugin.String()
-		if f.Dependency != "" {
-			content = fmt.Sprintf("dependency %s of plugin %s", f.Dependency, f.Plugin)
-		}
-		file := c.file(f.Path, content, audit.BySums)
+		file := c.file(f.Path, f.What(), audit.BySums)
 		file.Sources = []lock.Artifact{f.Artifact}
 		want, detail := c.noted(f.Path), ""
-		if f.Format == "" {
+		if pinned, ok := f.Pinned(); ok {
 			file.Basis = audit.ByLock
-			if want != nil && *want != f.Artifact.SHA256 {
+			if want != nil && *want != pinned.SHA256 {
 				c.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: c.At(SumsPath), Detail: fmt.Sprintf("its digest of %s is not the lock's", c.At(f.Path))})
 			}
-			want = &f.Artifact.SHA256
-			if found := c.Found[f.Path]; found.SHA256 == *want && found.Size != f.Artifact.Size {
-				file.State, detail = audit.Damaged, fmt.Sprintf("it has %d bytes, but the lock says %d", found.Size, f.Artifact.Size)
+			want = &pinned.SHA256
+			if found := c.Found[f.Path]; found.SHA256 == *want && found.Size != pinned.Size {
+				file.State, detail = audit.Damaged, fmt.Sprintf("it has %d bytes, but the lock says %d", found.Size, pinned.Size)
 			}
 		} else if sum, indexed := c.indexed[f.Path]; want == nil && indexed {
 			want, file.Basis = &sum, audit.ByIndex
@@ -234,7 +230,7 @@ func (c *comparison) binaries() {
 		if want == nil {
 			file.Basis, file.State, detail = "", audit.Damaged, "neither SHA256SUMS nor the index says what it should be"
 		}
-		c.judge(file, f.Path, agent.BinaryMode, want, detail)
+		c.judge(file, f.Path, f.Mode(), want, detail)
 	}
 }
 
@@ -270,8 +266,8 @@ func (c *comparison) indexProblems(r lock.Repository, data []byte) []string {
 		}
 	}
 	for _, f := range c.Lock.Files(c.Platform) {
-		if f.Format == "" {
-			made[f.Path] = f.Artifact.Blob
+		if pinned, ok := f.Pinned(); ok {
+			made[f.Path] = pinned
 		}
 	}
 	at := cmp.Or(c.mount, "/plugins")

@@ -26,10 +26,10 @@ type Memory interface {
 	SetDerived(blob lock.SHA256, how string, made lock.Blob) error
 }
 
-// Known knows raw binaries, and what Memory remembers.
+// Known knows what the lock pins, and what Memory remembers.
 func (u Upstream) Known(_ agent.Platform, f lock.File) (lock.Blob, bool) {
-	if f.Format == "" {
-		return f.Artifact.Blob, true
+	if pinned, ok := f.Pinned(); ok {
+		return pinned, true
 	}
 	if u.Memory == nil {
 		return lock.Blob{}, false
@@ -50,11 +50,16 @@ func (u Upstream) Make(ctx context.Context, _ agent.Platform, f lock.File, to Si
 	if err := u.unpack(ctx, f, to); err != nil {
 		return err
 	}
-	if made := to.Blob(); f.Format == "" && made != f.Artifact.Blob {
-		return fault.New(fault.Integrity, "%s changed while it was read: its sha256 was %s, and is %s", agent.Redact(f.Artifact.URL), f.Artifact.SHA256, made.SHA256).
+	made := to.Blob()
+	pinned, ok := f.Pinned()
+	switch {
+	case ok && made != pinned && f.Template != "":
+		return fault.New(fault.Integrity, "%s of %s has the sha256 %s, but the lock says %s", f.Member.Name, agent.Redact(f.Artifact.URL), made.SHA256, pinned.SHA256).
+			WithHint("the lock contradicts itself: write a new one with the command lock")
+	case ok && made != pinned:
+		return fault.New(fault.Integrity, "%s changed while it was read: its sha256 was %s, and is %s", agent.Redact(f.Artifact.URL), pinned.SHA256, made.SHA256).
 			WithHint("run the same command again; if it stays so, check the disk and the memory of this machine")
-	}
-	if u.Memory == nil || f.Format == "" {
+	case ok || u.Memory == nil:
 		return nil
 	}
 	return u.Memory.SetDerived(f.Artifact.SHA256, how(f), to.Blob())

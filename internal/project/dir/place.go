@@ -11,7 +11,7 @@ import (
 // place brings one file to its path.
 func (d *directory) place(ctx context.Context, p agent.Platform, f lock.File, src cache.Source) (bool, error) {
 	if known, ok := src.Known(p, f); ok {
-		same, err := d.Holds(ctx, f.Path, known, agent.BinaryMode)
+		same, err := d.Holds(ctx, f.Path, known, f.Mode())
 		if same {
 			d.record(f.Path, known)
 		}
@@ -30,9 +30,9 @@ func (d *directory) place(ctx context.Context, p agent.Platform, f lock.File, sr
 	made := staged.Blob()
 	// What extraction gives was perhaps not known: now it is, and the file may
 	// be right after all.
-	same, err := d.Holds(ctx, f.Path, made, agent.BinaryMode)
+	same, err := d.Holds(ctx, f.Path, made, f.Mode())
 	if err == nil && !same {
-		err = staged.Publish(f.Path, agent.BinaryMode)
+		err = staged.Publish(f.Path, f.Mode())
 	}
 	if err == nil {
 		d.record(f.Path, made)

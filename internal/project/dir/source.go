@@ -161,8 +161,8 @@ func (s *Source) Make(ctx context.Context, p agent.Platform, f lock.File, to cac
 		return fmt.Errorf("copying %s: %w", t.At(f.Path), err)
 	}
 	made := to.Blob()
-	if f.Format == "" && made.SHA256 != f.Artifact.SHA256 {
-		return fault.New(fault.Integrity, "%s is damaged: its sha256 is %s, but the lock says %s", t.At(f.Path), made.SHA256, f.Artifact.SHA256).WithHint(copyDirAgain)
+	if pinned, ok := f.Pinned(); ok && made.SHA256 != pinned.SHA256 {
+		return fault.New(fault.Integrity, "%s is damaged: its sha256 is %s, but the lock says %s", t.At(f.Path), made.SHA256, pinned.SHA256).WithHint(copyDirAgain)
 	}
 	return t.compare(f.Path, made.SHA256)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"runtime"
+	"slices"
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -65,7 +66,7 @@ func plan(l *lock.Lock, o Options) ([]job, error) {
 					WithHint("leave the plugin out with --exclude %s/%s, and tell its publisher", f.Plugin.Repository, f.Plugin.Name)
 			}
 		}
-		for _, files := range group(files, maxFileLayers) {
+		for _, files := range group(units(files), maxFileLayers) {
 			jobs = append(jobs, job{platform: p, content: contentFiles, files: files, what: nameFiles(o.Mount, files)})
 		}
 		jobs = append(jobs, job{platform: p, content: contentDocuments, what: path.Join(o.Mount, cache.MetaDir) + " and the indexes"})
@@ -77,12 +78,26 @@ func plan(l *lock.Lock, o Options) ([]job, error) {
 	return jobs, nil
 }
 
-// group divides files into at most n runs of about the same length.
-func group(files []lock.File, n int) [][]lock.File {
-	n = min(n, len(files))
+// units divides files, in the order of their paths, into what shares a layer in any
+// case: the small files of one source of templates.
+func units(files []lock.File) [][]lock.File {
+	var units [][]lock.File
+	for _, f := range files {
+		if n := len(units); n > 0 && f.Template != "" && units[n-1][0].Template == f.Template && units[n-1][0].Plugin == f.Plugin {
+			units[n-1] = append(units[n-1], f)
+			continue
+		}
+		units = append(units, []lock.File{f})
+	}
+	return units
+}
+
+// group divides units into at most n runs of about the same length.
+func group(units [][]lock.File, n int) [][]lock.File {
+	n = min(n, len(units))
 	groups := make([][]lock.File, n)
 	for i := range groups {
-		groups[i] = files[i*len(files)/n : (i+1)*len(files)/n]
+		groups[i] = slices.Concat(units[i*len(units)/n : (i+1)*len(units)/n]...)
 	}
 	return groups
 }

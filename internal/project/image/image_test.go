@@ -265,13 +265,26 @@ func TestManyFiles(t *testing.T) {
 	}
 }
 
+// TestUnits: the small files of a source of templates share a layer.
+func TestUnits(t *testing.T) {
+	file := func(path, template string) lock.File { return lock.File{Path: path, Template: template} }
+	files := []lock.File{file("a", ""), file("a_deps/x/1", "x"), file("a_deps/x/2", "x"), file("a_deps/y/1", "y"), file("b", ""), file("c", "")}
+	var got []int
+	for _, u := range units(files) {
+		got = append(got, len(u))
+	}
+	if !slices.Equal(got, []int{1, 2, 1, 1, 1}) || !reflect.DeepEqual(slices.Concat(units(files)...), files) {
+		t.Errorf("%v", got)
+	}
+}
+
 func TestGroup(t *testing.T) {
 	for n := 0; n < 500; n += 7 {
 		files := make([]lock.File, n)
 		for i := range files {
 			files[i].Path = strconv.Itoa(i)
 		}
-		groups := group(files, maxFileLayers)
+		groups := group(units(files), maxFileLayers)
 		if !reflect.DeepEqual(slices.Concat(groups...), slices.Clip(files)) && n > 0 {
 			t.Errorf("of %d files, the groups hold others", n)
 		}

@@ -167,7 +167,7 @@ func (b *build) stream(ctx context.Context, w *layerWriter, name string, p agent
 	if expected.Size < 0 {
 		return lock.Blob{}, errGuess
 	}
-	if err := w.begin(name, agent.BinaryMode, expected.Size); err != nil {
+	if err := w.begin(name, f.Mode(), expected.Size); err != nil {
 		return lock.Blob{}, err
 	}
 	to := &entrySink{to: w.tar, hash: sha256.New(), expected: expected.Size}
@@ -188,7 +188,7 @@ func (b *build) spooled(ctx context.Context, w *layerWriter, name string, p agen
 	if err := b.source.Make(ctx, p, f, s); err != nil {
 		return lock.Blob{}, err
 	}
-	return s.Blob(), w.copy(ctx, name, agent.BinaryMode, s.size, s.content())
+	return s.Blob(), w.copy(ctx, name, f.Mode(), s.size, s.content())
 }
 
 // errGuess says that a file cannot be written as it comes.

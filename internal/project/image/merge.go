@@ -22,7 +22,9 @@ func merge(locks []*lock.Lock) (*lock.Lock, error) {
 		for _, p := range l.Plugins {
 			key := fmt.Sprintf("%q %q %q %q", p.Repository, p.Type, p.Name, p.Version)
 			if plugins[key] == nil {
-				plugins[key] = &lock.Plugin{Repository: p.Repository, Type: p.Type, Name: p.Name, Version: p.Version}
+				plugins[key] = &lock.Plugin{Repository: p.Repository, Type: p.Type, Name: p.Name, Version: p.Version, Templates: p.Templates}
+			} else if !reflect.DeepEqual(plugins[key].Templates, p.Templates) {
+				return nil, fmt.Errorf("plugin %s has other templates for another platform", p.Key())
 			}
 			plugins[key].Builds = append(plugins[key].Builds, p.Builds...)
 		}

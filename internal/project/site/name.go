@@ -19,7 +19,11 @@ const maxName = 150
 // FilePath returns where an artifact lies in a site. The name at its end is for
 // people, and for go-getter, which unpacks by it.
 func FilePath(a lock.Artifact) string {
-	return path.Join(contentDir(a.SHA256), fileName(a.URL))
+	name := fileName(a.URL)
+	if a.Tree == lock.TreeYAML {
+		name += "." + lock.TreeFormat
+	}
+	return path.Join(contentDir(a.SHA256), name)
 }
 
 // File is an upstream file of a version.

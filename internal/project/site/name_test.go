@@ -176,3 +176,28 @@ func TestIndexURL(t *testing.T) {
 		t.Errorf("%s, %v", got, err)
 	}
 }
+
+func TestTemplates(t *testing.T) {
+	const u = "git::https://github.com/kubeshop/botkube.git//cmd/executor/exec/templates?ref=release-1.8"
+	key := agent.PluginKey{Repository: "r", Name: "exec", Version: "v1"}
+	l := &lock.Lock{
+		Plugins: []lock.Plugin{{
+			Repository: key.Repository, Type: agent.Executor, Name: key.Name, Version: key.Version,
+			Templates: []lock.Template{{Ref: "github.com/kubeshop/botkube//cmd", URL: u}},
+		}},
+		Artifacts: []lock.Artifact{{URL: u, Tree: lock.TreeYAML, Blob: lock.Blob{Size: 1, SHA256: sum}}},
+	}
+	got, err := Templates("https://e.com/m/", l)
+	want := "https://e.com/m/" + contentDir(sum) + "/templates.tar?checksum=sha256:" + sum.String()
+	if err != nil || len(got) != 1 || got[0] != (Template{Plugin: key, Ref: "github.com/kubeshop/botkube//cmd", URL: want}) {
+		t.Errorf("%+v, %v, want %s", got, err, want)
+	}
+	// To go-getter it is an archive, with nothing else to be taken of it.
+	location, err := agent.ParseLocation(want)
+	if err != nil || location.Format != "tar" || location.Subdir != "" || location.Checksum == nil {
+		t.Errorf("%+v, %v", location, err)
+	}
+	if _, err := Templates("e.com", l); err == nil {
+		t.Error("a base URL that is none was taken")
+	}
+}

@@ -1,0 +1,88 @@
+package agent
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"path"
+	"slices"
+	"strings"
+)
+
+// TemplateExt is the extension of the files that exec reads of a source of
+// templates (botkube-plugins, internal/executor/x/getter/load.go, Load).
+const TemplateExt = ".yaml"
+
+// TemplateDirectory returns the name of the directory, among the dependencies of
+// exec, that has the content of a source of templates. Exec downloads nothing
+// that it has a directory for (botkube-plugins,
+// internal/executor/x/getter/download.go, EnsureDownloaded). The source counts as
+// it is configured, to the letter.
+func TemplateDirectory(ref string) string {
+	sum := sha256.Sum256([]byte(ref))
+	return base64.URLEncoding.EncodeToString(sum[:])
+}
+
+// IsTemplateDirectory reports whether [TemplateDirectory] can have returned a name.
+func IsTemplateDirectory(name string) bool {
+	sum, err := base64.URLEncoding.Strict().DecodeString(name)
+	return err == nil && len(sum) == sha256.Size && !strings.ContainsAny(name, "\r\n")
+}
+
+// TemplatePath returns where exec, whose binary is at a path that [BinaryPath]
+// returned, reads a file of a source of templates. It looks into its own
+// directory of dependencies (pkg/plugin/tmp_dir.go, TmpDir.Get).
+func TemplatePath(binary, directory, file string) string {
+	return path.Join(DependencyDir(binary), directory, file)
+}
+
+// defaultTemplates returns the source of templates that exec of a Botkube version
+// uses where none is configured (cmd/executor/exec/main.go,
+// getDefaultTemplateSource), or "" for a version that has none.
+func defaultTemplates(version string) string {
+	const source = "github.com/kubeshop/botkube//cmd/executor/exec/templates?ref="
+	switch {
+	case Newer("v1.2.0", version):
+		return "" // there was no exec
+	case Newer(version, "v1.8.0"):
+		return source + "release-1.8"
+	}
+	return source + version
+}
+
+// IsExec reports whether an entry is the executor that downloads templates.
+func (e *Entry) IsExec() bool { return e.Type == Executor && e.Name == execName }
+
+// DefaultTemplates returns the source of templates that exec uses where none is
+// configured: by the JSON schema of its configuration, which has it in every
+// official version, or by the rule for those. It returns "" for every other plugin.
+func (e *Entry) DefaultTemplates(repository string) string {
+	if !e.IsExec() {
+		return ""
+	}
+	official := slices.ContainsFunc(DefaultRepositories(e.Version), func(r Repository) bool { return r.Name == repository })
+	if ref := e.templatesInSchema(); ref != "" || !official {
+		return ref
+	}
+	return defaultTemplates(e.Version)
+}
+
+func (e *Entry) templatesInSchema() string {
+	var schema struct {
+		Properties struct {
+			Templates struct {
+				Items struct {
+					Properties struct {
+						Ref struct {
+							Default string `json:"default"`
+						} `json:"ref"`
+					} `json:"properties"`
+				} `json:"items"`
+			} `json:"templates"`
+		} `json:"properties"`
+	}
+	if json.Unmarshal([]byte(e.JSONSchema.Value), &schema) != nil {
+		return ""
+	}
+	return schema.Properties.Templates.Items.Properties.Ref.Default
+}

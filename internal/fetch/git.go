@@ -1,0 +1,446 @@
+package fetch
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-getter"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
+)
+
+// gitGetter is go-getter's extension point, [getter.Getter], over the program git.
+//
+// It stands in for go-getter's own GitGetter, which has the URL, and a password
+// in it, among the arguments of a process that everybody may list, clones all
+// history, lets git ask questions and tells of nothing that goes wrong but with
+// all that git says. What the URL says means the same: ref is a branch, a tag or a
+// commit, sshkey a key. Sub-modules are not fetched.
+type gitGetter struct {
+	fetch  *Client
+	obs    Observer
+	client *getter.Client
+	// err is what Get returned, without what go-getter wraps around it.
+	err error
+}
+
+// SetClient takes the context, which is go-getter's way to pass it.
+func (g *gitGetter) SetClient(c *getter.Client) { g.client = c }
+
+// ClientMode says that every URL is a directory's.
+func (g *gitGetter) ClientMode(*url.URL) (getter.ClientMode, error) {
+	return getter.ClientModeDir, nil
+}
+
+// GetFile is for files, which are not cloned.
+func (g *gitGetter) GetFile(string, *url.URL) error {
+	return errors.New("single files are not cloned")
+}
+
+// gitSchemes are the transports that are used, also after redirects, and
+// whatever the user's configuration makes of a URL. Not among them are ext, which
+// runs programs, and file.
+var gitSchemes = []string{"http", "https", "ssh", "git"}
+
+// Get brings what the URL names to a directory.
+func (g *gitGetter) Get(dst string, u *url.URL) error {
+	g.err = g.get(g.client.Ctx, dst, u)
+	return g.err
+}
+
+func (g *gitGetter) get(ctx context.Context, dst string, u *url.URL) error {
+	program, err := exec.LookPath("git")
+	if err != nil {
+		return fault.New(fault.Usage, "it is a git repository, and there is no program git here").
+			WithHint("install git, which the agent's image has, too")
+	}
+	w, err := g.workTree(program, dst, u)
+	if err != nil {
+		return err
+	}
+	if err := w.prepare(ctx); err != nil {
+		return err
+	}
+	return g.fetch.retry.Do(ctx, g.obs.Retrying, nil, func() error { return w.checkOut(ctx) })
+}
+
+// workTree is a repository that is fetched.
+type workTree struct {
+	program string
+	dir     string
+	remote  string
+	ref     string
+	sshKey  []byte
+	user    *url.Userinfo
+	host    string
+	// identity has the files by which sides of TLS are known.
+	identity transfer.Identity
+	// lowSpeed is how many seconds a connection may bring nothing.
+	lowSpeed int
+}
+
+func (g *gitGetter) workTree(program, dst string, u *url.URL) (*workTree, error) {
+	if !slices.Contains(gitSchemes, u.Scheme) {
+		return nil, fault.New(fault.Usage, "git does not fetch by %q here", u.Scheme).WithHint("supported are %s", strings.Join(gitSchemes, ", "))
+	}
+	if u.Host == "" || strings.HasPrefix(u.Host, "-") {
+		return nil, fault.New(fault.Usage, "it has no host, or one that is none") // to ssh, it would be an option
+	}
+	remote, q := *u, u.Query()
+	w := &workTree{program: program, dir: dst, ref: q.Get("ref"), identity: g.fetch.identity, lowSpeed: max(int(g.fetch.patience/time.Second), 1)}
+	if err := checkRef(w.ref); err != nil {
+		return nil, err
+	}
+	if key := q.Get("sshkey"); key != "" {
+		var err error
+		if w.sshKey, err = base64.StdEncoding.DecodeString(key); err != nil {
+			return nil, fault.New(fault.Usage, "its parameter sshkey is not base64")
+		}
+	}
+	for _, own := range []string{"ref", "sshkey", "depth"} {
+		q.Del(own)
+	}
+	remote.RawQuery = q.Encode()
+	if u.Scheme == "http" || u.Scheme == "https" {
+		netrc, err := g.fetch.netrc()
+		if err != nil {
+			return nil, err
+		}
+		w.user = netrc.find(u)
+		remote.User = nil
+		w.host = u.Scheme + "://" + u.Host
+	}
+	w.remote = remote.String()
+	return w, nil
+}
+
+// checkRef refuses what git would take for something else than a name
+// (git-check-ref-format(1)).
+func checkRef(ref string) error {
+	if strings.HasPrefix(ref, "-") || strings.HasPrefix(ref, "+") || strings.ContainsAny(ref, " ~^:?*[\\\x7f") ||
+		strings.ContainsFunc(ref, func(r rune) bool { return r < ' ' }) || len(ref) > 1000 {
+		return fault.New(fault.Usage, "its parameter ref, %.80q, is no branch, tag or commit", ref)
+	}
+	return nil
+}
+
+// prepare makes an empty repository. That the remote stands in a file keeps it
+// off the list of processes, and no template and no attribute of the repository has
+// git run a program: the files come as they were committed.
+func (w *workTree) prepare(ctx context.Context) error {
+	if _, err := w.git(ctx, "init", "--quiet", "--template=", w.dir); err != nil {
+		return err
+	}
+	meta := filepath.Join(w.dir, ".git")
+	config := fmt.Sprintf("[remote \"origin\"]\n\turl = %s\n", quoteConfig(w.remote))
+	f, err := os.OpenFile(filepath.Join(meta, "config"), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return transfer.Local(err)
+	}
+	_, err = f.WriteString(config)
+	if err = errors.Join(err, f.Close(), os.MkdirAll(filepath.Join(meta, "info"), 0o700)); err != nil {
+		return transfer.Local(err)
+	}
+	attributes := "* -text -eol -ident -filter -working-tree-encoding\n"
+	err = os.WriteFile(filepath.Join(meta, "info", "attributes"), []byte(attributes), 0o600)
+	if err == nil && w.sshKey != nil {
+		err = os.WriteFile(w.keyFile(), w.sshKey, 0o600)
+	}
+	if err == nil && len(w.identity.CAFiles) > 0 {
+		err = w.writeAuthorities()
+	}
+	return transfer.Local(err)
+}
+
+// systemAuthorities are where systems have a file of the authorities that they trust
+// (GOROOT/src/crypto/x509/root_linux.go and others).
+var systemAuthorities = []string{
+	"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/pki/tls/cacert.pem",
+	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem", "/usr/local/etc/ssl/cert.pem",
+}
+
+// writeAuthorities writes the one file that git takes, with those that are trusted
+// besides the system's.
+func (w *workTree) writeAuthorities() error {
+	var all []byte
+	for _, file := range append([]string{os.Getenv("SSL_CERT_FILE")}, systemAuthorities...) {
+		if data, err := os.ReadFile(file); err == nil {
+			all = append(data, '\n')
+			break
+		}
+	}
+	for _, file := range w.identity.CAFiles {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		all = append(append(all, data...), '\n')
+	}
+	return os.WriteFile(w.authoritiesFile(), all, 0o600)
+}
+
+func (w *workTree) authoritiesFile() string { return filepath.Join(w.dir, ".git", "authorities.pem") }
+
+func (w *workTree) keyFile() string { return filepath.Join(w.dir, ".git", "key") }
+
+// quoteConfig writes a value of git's configuration (git-config(1), Syntax).
+func quoteConfig(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\t", `\t`).Replace(s) + `"`
+}
+
+// commit is what may be an abbreviated or whole name of a commit, which not every
+// server gives by its name.
+var commit = regexp.MustCompile(`^[0-9a-fA-F]{7,64}$`)
+
+// checkOut fetches as little as the server lets, and writes the files.
+func (w *workTree) checkOut(ctx context.Context) error {
+	wanted := w.ref
+	if wanted == "" {
+		wanted = "HEAD"
+	}
+	_, err := w.git(ctx, "fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "origin", wanted)
+	if e, ok := errors.AsType[*gitError](err); ok && (e.noShallow() || commit.MatchString(w.ref)) && ctx.Err() == nil {
+		return w.checkOutAll(ctx)
+	}
+	if err != nil {
+		return w.explain(err)
+	}
+	return w.writeFiles(ctx, "FETCH_HEAD")
+}
+
+// checkOutAll fetches everything: from a server that only has files, and for a
+// commit that only its history tells.
+func (w *workTree) checkOutAll(ctx context.Context) error {
+	fetch := []string{"fetch", "--quiet", "--no-recurse-submodules", "origin"}
+	if w.ref == "" {
+		if _, err := w.git(ctx, append(fetch, "HEAD")...); err != nil {
+			return w.explain(err)
+		}
+		return w.writeFiles(ctx, "FETCH_HEAD")
+	}
+	if _, err := w.git(ctx, append(fetch, "+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")...); err != nil {
+		return w.explain(err)
+	}
+	// The order is go-getter's (get_git.go, resolveCheckoutRef).
+	for _, name := range []string{w.ref, "refs/remotes/origin/" + w.ref} {
+		out, err := w.git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}")
+		if err == nil {
+			return w.writeFiles(ctx, strings.TrimSpace(out))
+		}
+	}
+	return w.noRef()
+}
+
+func (w *workTree) noRef() error {
+	return fault.New(fault.Upstream, "the repository has no branch, tag or commit %q", w.ref).
+		WithHint("is the part after ref= right? it may have been removed")
+}
+
+func (w *workTree) writeFiles(ctx context.Context, commit string) error {
+	_, err := w.git(ctx, "checkout", "--quiet", "--force", "--detach", commit)
+	return transfer.Local(err)
+}
+
+// gitError is a failure of git, and what it said.
+type gitError struct{ said string }
+
+func (e *gitError) Error() string { return e.said }
+
+func (e *gitError) noShallow() bool { return strings.Contains(e.said, "shallow") }
+
+// passing are what git says of failures that another attempt may not meet.
+var passing = regexp.MustCompile(`(?i)couldn't connect|failed to connect|connection (?:reset|refused|timed out|was aborted)|timed out|early EOF|RPC failed|unexpected disconnect|hung up unexpectedly|returned error: (?:5\d\d|429)|transfer closed|empty reply`)
+
+// explain says what a failure to fetch means to the user.
+func (w *workTree) explain(err error) error {
+	e, ok := errors.AsType[*gitError](err)
+	if !ok {
+		return err
+	}
+	switch {
+	case strings.Contains(e.said, "couldn't find remote ref"):
+		return w.noRef()
+	case strings.Contains(e.said, "could not read Username"), strings.Contains(e.said, "Authentication failed"), strings.Contains(e.said, "terminal prompts disabled"):
+		return fault.New(fault.Upstream, "git: %w", err).
+			WithHint("it does not exist, or it is private: credentials come from the URL, from .netrc or from git's own helpers")
+	case strings.Contains(e.said, "Could not resolve host"):
+		return fault.New(fault.Upstream, "git: %w", err).WithHint("is the host's name spelt right? %s", transfer.HintProxy)
+	case strings.Contains(e.said, "certificate"):
+		return fault.New(fault.Upstream, "git: %w", err).WithHint("does a proxy open TLS here, or is the authority a private one? --ca-file names its certificate")
+	case strings.Contains(e.said, "not allowed"):
+		return fault.New(fault.Usage, "git: %w", err).WithHint("git fetches by %s only", strings.Join(gitSchemes, ", "))
+	case passing.MatchString(e.said):
+		return fmt.Errorf("git: %w", err)
+	}
+	return transfer.Permanent(fmt.Errorf("git: %w", err))
+}
+
+// git runs git in the repository.
+func (w *workTree) git(ctx context.Context, args ...string) (string, error) {
+	options := []string{
+		// Hooks of the user's configuration may be paths in the repository.
+		"-c", "core.hooksPath=" + os.DevNull, "-c", "core.fsmonitor=false", "-c", "core.symlinks=true",
+		"-c", "advice.detachedHead=false", "-c", "gc.auto=0", "-c", "maintenance.auto=false",
+		"-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=" + strconv.Itoa(w.lowSpeed),
+	}
+	if args[0] != "init" {
+		options = append(options, "-C", w.dir)
+	}
+	cmd := exec.CommandContext(ctx, w.program, append(options, args...)...)
+	cmd.Env = w.environment(cmd.Environ())
+	endWithChildren(cmd)
+	cmd.WaitDelay = 5 * time.Second
+	var stdout, stderr tail
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	switch {
+	case err == nil:
+		return stdout.String(), nil
+	case ctx.Err() != nil:
+		return "", context.Cause(ctx)
+	case transfer.Is[*exec.ExitError](err):
+		return "", &gitError{w.tidy(stderr.String(), err)}
+	}
+	return "", transfer.Local(fmt.Errorf("running git: %w", err))
+}
+
+// tail keeps the end of what is written.
+type tail struct{ bytes.Buffer }
+
+func (t *tail) Write(p []byte) (int, error) {
+	const most = 16 << 10
+	t.Buffer.Write(p)
+	if n := t.Len() - most; n > 0 {
+		t.Next(n)
+	}
+	return len(p), nil
+}
+
+// tidy makes one line, without secrets, of what git says.
+func (w *workTree) tidy(said string, err error) string {
+	var lines []string
+	for line := range strings.Lines(said) {
+		line = strings.TrimSpace(line)
+		for _, prefix := range []string{"fatal: ", "error: ", "remote: "} {
+			line = strings.TrimPrefix(line, prefix)
+		}
+		if line != "" && !strings.HasPrefix(line, "hint:") && !strings.HasPrefix(line, "warning:") {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) == 0 {
+		return err.Error()
+	}
+	words := strings.Split(transfer.Printable(strings.Join(lines, "; "), 500), " ")
+	for i, word := range words {
+		words[i] = agent.Redact(word)
+	}
+	s := strings.ReplaceAll(strings.Join(words, " "), w.dir, "…")
+	if password, ok := w.user.Password(); ok && password != "" {
+		s = strings.ReplaceAll(s, password, "redacted")
+	}
+	return s
+}
+
+// ours are variables that would have git work in another repository.
+var ours = []string{"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_TEMPLATE_DIR", "GIT_CEILING_DIRECTORIES"}
+
+// Variables by which credentials reach git's helper: unlike arguments, they are
+// for nobody else to read.
+const (
+	userVariable     = "BOTKUBE_MIRROR_GIT_USER"
+	passwordVariable = "BOTKUBE_MIRROR_GIT_PASSWORD"
+)
+
+// credentialHelper answers git's question (gitcredentials(7)).
+const credentialHelper = `!f() { test "$1" = get && printf 'username=%s\npassword=%s\n' "$` + userVariable + `" "$` + passwordVariable + `"; }; f`
+
+// environment returns what git runs with: it asks nobody, and uses the user's
+// configuration and proxies.
+func (w *workTree) environment(env []string) []string {
+	env = slices.DeleteFunc(slices.Clone(env), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains(ours, name)
+	})
+	env = append(env, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "GCM_INTERACTIVE=never",
+		"GIT_ALLOW_PROTOCOL="+strings.Join(gitSchemes, ":"))
+	env = append(env, w.tls(env)...)
+	if w.sshKey != nil {
+		command := lookup(env, "GIT_SSH_COMMAND")
+		if command == "" {
+			command = "ssh -oBatchMode=yes"
+		}
+		env = append(env, "GIT_SSH_COMMAND="+command+" -i '"+strings.ReplaceAll(filepath.ToSlash(w.keyFile()), "'", `'\''`)+"'")
+	} else if lookup(env, "GIT_SSH_COMMAND") == "" && lookup(env, "GIT_SSH") == "" && strings.HasPrefix(w.remote, "ssh:") {
+		env = append(env, "GIT_SSH_COMMAND=ssh -oBatchMode=yes")
+	}
+	if w.user == nil {
+		return env
+	}
+	password, _ := w.user.Password()
+	if strings.ContainsAny(w.user.Username()+password, "\r\n\x00") {
+		return env
+	}
+	// By host, so that none to which the server redirects gets them.
+	key := "credential." + w.host + ".helper"
+	env = append(env, userVariable+"="+w.user.Username(), passwordVariable+"="+password)
+	return withConfig(env, [2]string{key, ""}, [2]string{key, credentialHelper})
+}
+
+// tls has git trust whom this program trusts, and show who this side is.
+func (w *workTree) tls(env []string) []string {
+	var more []string
+	switch file := lookup(env, "SSL_CERT_FILE"); {
+	case len(w.identity.CAFiles) > 0:
+		more = append(more, "GIT_SSL_CAINFO="+w.authoritiesFile())
+	case file != "" && lookup(env, "GIT_SSL_CAINFO") == "":
+		more = append(more, "GIT_SSL_CAINFO="+file) // git's libraries do not all know the other
+	}
+	if w.identity.CertFile != "" {
+		more = append(more, "GIT_SSL_CERT="+absolute(w.identity.CertFile), "GIT_SSL_KEY="+absolute(w.identity.KeyFile))
+	}
+	return more
+}
+
+// absolute makes a path mean the same in git's directory.
+func absolute(file string) string {
+	if abs, err := filepath.Abs(file); err == nil {
+		return abs
+	}
+	return file
+}
+
+// withConfig adds to the configuration that the environment has (git-config(1),
+// GIT_CONFIG_COUNT).
+func withConfig(env []string, settings ...[2]string) []string {
+	n, _ := strconv.Atoi(lookup(env, "GIT_CONFIG_COUNT"))
+	for _, s := range settings {
+		env = append(env, fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", n, s[0]), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", n, s[1]))
+		n++
+	}
+	return append(env, fmt.Sprintf("GIT_CONFIG_COUNT=%d", n))
+}
+
+// lookup returns the last value of a variable, which is the one that counts.
+func lookup(env []string, name string) string {
+	for _, v := range slices.Backward(env) {
+		if value, found := strings.CutPrefix(v, name+"="); found {
+			return value
+		}
+	}
+	return ""
+}

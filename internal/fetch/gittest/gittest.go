@@ -1,0 +1,183 @@
+// Package gittest serves real git repositories over HTTP, for tests.
+package gittest
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cgi"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Server serves the bare repositories of a directory: at /NAME as git does
+// itself, and at /dumb/NAME as files.
+type Server struct {
+	*httptest.Server
+	root string
+
+	mu       sync.Mutex
+	requests []*http.Request
+	user     string
+	password string
+}
+
+// Installed reports whether there is a git that can serve.
+func Installed() bool {
+	backend, err := backend()
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(backend)
+	return err == nil
+}
+
+// Need skips a test where there is no git that can serve, or fails it where
+// everything must be tried.
+func Need(t testing.TB) {
+	t.Helper()
+	switch {
+	case Installed():
+	case os.Getenv("BOTKUBE_MIRROR_TEST_REQUIRE") == "1":
+		t.Fatal("there is no git that can serve")
+	default:
+		t.Skip("there is no git that can serve")
+	}
+}
+
+func backend() (string, error) {
+	out, err := exec.Command("git", "--exec-path").Output()
+	return filepath.Join(strings.TrimSpace(string(out)), "git-http-backend"), err
+}
+
+// Start serves the repositories that will be in a directory.
+func Start(root string) (*Server, error) {
+	program, err := backend()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{root: root}
+	smart := &cgi.Handler{Path: program, Env: []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_GLOBAL=" + os.DevNull}, Stderr: io.Discard}
+	dumb := http.StripPrefix("/dumb", http.FileServer(http.Dir(root)))
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.admit(w, r) {
+			return
+		}
+		if strings.HasPrefix(r.URL.Path, "/dumb/") {
+			dumb.ServeHTTP(w, r)
+			return
+		}
+		smart.ServeHTTP(w, r)
+	}))
+	return s, nil
+}
+
+// Protect has the server want a user and a password.
+func (s *Server) Protect(user, password string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.user, s.password = user, password
+}
+
+func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = append(s.requests, r.Clone(r.Context()))
+	user, password, _ := r.BasicAuth()
+	if s.user == user && s.password == password || s.user == "" {
+		return true
+	}
+	w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
+	w.WriteHeader(http.StatusUnauthorized)
+	return false
+}
+
+// Seen returns the requests so far, and forgets them.
+func (s *Server) Seen() []*http.Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := s.requests
+	s.requests = nil
+	return seen
+}
+
+// Repository is one that a server has.
+type Repository struct {
+	bare, work string
+}
+
+// Create makes a repository without a commit.
+func (s *Server) Create(name string) (*Repository, error) {
+	r := &Repository{bare: filepath.Join(s.root, filepath.FromSlash(name)), work: filepath.Join(s.root, ".work", filepath.FromSlash(name))}
+	for _, args := range [][]string{
+		{"init", "--quiet", "--bare", "--initial-branch=main", r.bare},
+		{"-C", r.bare, "config", "uploadpack.allowAnySHA1InWant", "true"},
+		{"clone", "--quiet", r.bare, r.work},
+	} {
+		if _, err := run(args...); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// Write changes a file of the work tree; a name that ends in "@" is that of a link,
+// and the content where it leads.
+func (r *Repository) Write(name, content string) error {
+	link := strings.HasSuffix(name, "@")
+	p := filepath.Join(r.work, filepath.FromSlash(strings.TrimSuffix(name, "@")))
+	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+		return err
+	}
+	if link {
+		return os.Symlink(content, p)
+	}
+	return os.WriteFile(p, []byte(content), 0o644)
+}
+
+// Commit commits the work tree, and makes that the server's branch main. It
+// returns the name of the commit.
+func (r *Repository) Commit() (string, error) {
+	for _, args := range [][]string{
+		{"add", "--all", "--force"},
+		{"commit", "--quiet", "--allow-empty", "--message=change"},
+		{"push", "--quiet", "origin", "HEAD:refs/heads/main"},
+	} {
+		if _, err := run(append([]string{"-C", r.work}, args...)...); err != nil {
+			return "", err
+		}
+	}
+	commit, err := run("-C", r.work, "rev-parse", "HEAD")
+	if err == nil {
+		_, err = run("-C", r.bare, "update-server-info")
+	}
+	return strings.TrimSpace(commit), err
+}
+
+// Point lets a ref, as refs/heads/x or refs/tags/x, be the last commit.
+func (r *Repository) Point(ref string) error {
+	if _, err := run("-C", r.work, "push", "--quiet", "--force", "origin", "HEAD:"+ref); err != nil {
+		return err
+	}
+	_, err := run("-C", r.bare, "update-server-info")
+	return err
+}
+
+// run runs git, whatever the user has configured.
+func run(args ...string) (string, error) {
+	cmd := exec.Command("git", append([]string{"-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "core.autocrlf=false", "-c", "protocol.file.allow=always"}, args...)...)
+	cmd.Env = append(cmd.Environ(), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1",
+		"GIT_AUTHOR_DATE=2023-04-05T06:07:08Z", "GIT_COMMITTER_DATE=2023-04-05T06:07:08Z")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("git %s: %w: %s", strings.Join(args, " "), err, stderr.String())
+	}
+	return string(out), nil
+}

@@ -1,0 +1,560 @@
+package fetch_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/fetch/gittest"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer/tlstest"
+)
+
+func TestLocate(t *testing.T) {
+	tests := []struct {
+		raw, want string
+		local     bool
+	}{
+		{raw: "github.com/kubeshop/botkube//cmd/executor/exec/templates?ref=release-1.8", want: "git::https://github.com/kubeshop/botkube.git//cmd/executor/exec/templates?ref=release-1.8"},
+		{raw: "github.com/kubeshop/botkube/cmd", want: "git::https://github.com/kubeshop/botkube.git//cmd"},
+		{raw: "git@github.com:kubeshop/botkube.git//cmd?ref=main", want: "git::ssh://git@github.com/kubeshop/botkube.git//cmd?ref=main"},
+		{raw: "bitbucket.org/owner/name//x?ref=main", want: "git::https://bitbucket.org/owner/name.git//x?ref=main"},
+		{raw: "git::https://host/x.git//y", want: "git::https://host/x.git//y"},
+		{raw: "https://host/x.tar.gz//y", want: "https://host/x.tar.gz//y"},
+		{raw: "/config/templates", want: "file:///config/templates", local: true},
+		{raw: "file:///config/templates", want: "file:///config/templates", local: true},
+		{raw: "./templates", local: true},
+		{raw: "git::file:///srv/x.git", want: "git::file:///srv/x.git", local: true},
+		{raw: "git::/srv/x.git", want: "git::file:///srv/x.git", local: true},
+	}
+	for _, test := range tests {
+		got, local, err := fetch.Locate(test.raw)
+		if err != nil || got != test.want || local != test.local {
+			t.Errorf("%s is %q, %t, %v", test.raw, got, local, err)
+		}
+	}
+}
+
+// gitServer has a repository kubeshop/botkube.git, with templates in t.
+func gitServer(t *testing.T, more map[string]string) (*gittest.Server, *gittest.Repository, string) {
+	t.Helper()
+	gittest.Need(t)
+	t.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
+	s, err := gittest.Start(t.TempDir())
+	check(t, err)
+	t.Cleanup(s.Close)
+	r, err := s.Create("kubeshop/botkube.git")
+	check(t, err)
+	for name, content := range map[string]string{"t/b.yaml": "b", "t/a/a.yaml": "a", "t/README.md": "no", "other/o.yaml": "o"} {
+		check(t, r.Write(name, content))
+	}
+	for name, content := range more {
+		check(t, r.Write(name, content))
+	}
+	commit, err := r.Commit()
+	check(t, err)
+	return s, r, commit
+}
+
+func templates(u string) fetch.Request { return fetch.Request{URL: u, Tree: lock.TreeYAML} }
+
+// contents returns the files of a tree in the store.
+func (f *fixture) contents(t testing.TB, r fetch.Result) map[string]string {
+	t.Helper()
+	data, err := f.store.ReadAll(r.SHA256, 1<<30)
+	check(t, err)
+	files := map[string]string{}
+	for tr := tar.NewReader(bytes.NewReader(data)); ; {
+		h, err := tr.Next()
+		if err == io.EOF {
+			return files
+		}
+		check(t, err)
+		content, err := io.ReadAll(tr)
+		check(t, err)
+		if h.Typeflag != tar.TypeReg || h.ModTime.Unix() != 0 || h.Uname != "" {
+			t.Errorf("%+v", h)
+		}
+		files[h.Name] = string(content)
+	}
+}
+
+// wantTree fetches a tree and compares its files.
+func (f *fixture) wantTree(t testing.TB, req fetch.Request, want map[string]string) fetch.Result {
+	t.Helper()
+	r, err := f.blob(t, req)
+	if err != nil {
+		t.Fatalf("%v\n%s\n%s", err, fault.HintOf(err), f)
+	}
+	got := f.contents(t, r)
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	for _, file := range r.Files {
+		if content := want[file.Path]; file.Blob != (lock.Blob{Size: int64(len(content)), SHA256: lock.Sum([]byte(content))}) {
+			t.Errorf("%+v", file)
+		}
+	}
+	if req.Tree == lock.TreeYAML && len(r.Files) != len(want) {
+		t.Errorf("%d files, want %d", len(r.Files), len(want))
+	}
+	f.wantNoRests(t)
+	return r
+}
+
+// wantNoRests checks that nothing but blobs is left.
+func (f *fixture) wantNoRests(t testing.TB) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(f.store.Dir(), "ingest"))
+	check(t, err)
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), "run-") {
+			t.Errorf("%s was left", e.Name())
+		}
+	}
+}
+
+func TestGit(t *testing.T) {
+	s, r, first := gitServer(t, nil)
+	check(t, r.Point("refs/heads/release-1.8"))
+	check(t, r.Point("refs/tags/v1"))
+	check(t, r.Write("t/b.yaml", "new"))
+	_, err := r.Commit()
+	check(t, err)
+	old, now := map[string]string{"a/a.yaml": "a", "b.yaml": "b"}, map[string]string{"a/a.yaml": "a", "b.yaml": "new"}
+	tests := map[string]struct {
+		query string
+		want  map[string]string
+	}{
+		"default branch": {"", now},
+		"branch":         {"?ref=release-1.8", old},
+		"tag":            {"?ref=v1", old},
+		"full ref":       {"?ref=refs%2Fheads%2Frelease-1.8", old},
+		"commit":         {"?ref=" + first, old},
+		"short commit":   {"?ref=" + first[:9], old},
+		"depth":          {"?depth=1&ref=release-1.8", old},
+	}
+	digests := map[lock.SHA256]bool{}
+	for name, test := range tests {
+		for _, base := range []string{s.URL, s.URL + "/dumb"} {
+			if strings.HasSuffix(base, "dumb") && name == "full ref" {
+				continue
+			}
+			t.Run(name+strings.TrimPrefix(base, s.URL), func(t *testing.T) {
+				f := fixed(t)
+				got := f.wantTree(t, templates("git::"+base+"/kubeshop/botkube.git//t"+test.query), test.want)
+				digests[got.SHA256] = true
+				if got.Reused || got.Transferred != got.Size {
+					t.Errorf("%+v", got)
+				}
+			})
+		}
+	}
+	if len(digests) != 2 {
+		t.Errorf("two contents made %d archives", len(digests))
+	}
+}
+
+func TestGitWholeTree(t *testing.T) {
+	s, _, _ := gitServer(t, map[string]string{".hidden": "h"})
+	u := "git::" + s.URL + "/kubeshop/botkube.git"
+	fixed(t).wantTree(t, fetch.Request{URL: u, Tree: lock.TreeAll}, map[string]string{
+		".hidden": "h", "t/b.yaml": "b", "t/a/a.yaml": "a", "t/README.md": "no", "other/o.yaml": "o",
+	})
+	fixed(t).wantTree(t, templates(u+"//*/a"), map[string]string{"a.yaml": "a"})
+}
+
+// TestGitFilesAsCommitted: neither the repository nor what the user configured has
+// git change files or run anything.
+func TestGitFilesAsCommitted(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the configuration names shell commands")
+	}
+	ran := filepath.Join(t.TempDir(), "ran")
+	s, _, _ := gitServer(t, map[string]string{
+		".gitattributes": "*.yaml filter=evil text eol=crlf ident\n", "t/b.yaml": "$Id$\nb\n",
+		"hooks/post-checkout": "#!/bin/sh\ntouch " + ran + "\n",
+	})
+	config := filepath.Join(t.TempDir(), "config")
+	check(t, os.WriteFile(config, []byte("[core]\n\thooksPath = hooks\n\tautocrlf = true\n[filter \"evil\"]\n\tsmudge = touch "+ran+"; cat\n\trequired = true\n"), 0o600))
+	t.Setenv("GIT_CONFIG_GLOBAL", config)
+	t.Setenv("GIT_DIR", t.TempDir()) // as in a hook
+	fixed(t).wantTree(t, templates("git::"+s.URL+"/kubeshop/botkube.git//t"), map[string]string{"a/a.yaml": "a", "b.yaml": "$Id$\nb\n"})
+	if _, err := os.Lstat(ran); err == nil {
+		t.Error("git ran a program")
+	}
+}
+
+func TestGitLinks(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("links take privileges")
+	}
+	outside := filepath.Join(t.TempDir(), "secret.yaml")
+	check(t, os.WriteFile(outside, []byte("secret"), 0o600))
+	tests := map[string]struct {
+		name, to string
+		wrong    bool
+	}{
+		"to a file":              {"t/l.yaml@", "a/a.yaml", false},
+		"another kind of file":   {"t/l@", "README.md", false},
+		"to a file of this host": {"t/l.yaml@", outside, true},
+		"out of the directory":   {"t/l.yaml@", "../other/o.yaml", true},
+		"to nothing":             {"t/l.yaml@", "absent.yaml", true},
+		"to a directory":         {"t/l@", "a", true},
+		"into git":               {"t/l.yaml@", "../.git/config", true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			s, _, _ := gitServer(t, map[string]string{test.name: test.to})
+			req := templates("git::" + s.URL + "/kubeshop/botkube.git//t")
+			if test.wrong {
+				f := fixed(t)
+				f.wantFault(t, req, fault.Upstream, "is a link")
+				f.wantNothing(t)
+				return
+			}
+			want := map[string]string{"a/a.yaml": "a", "b.yaml": "b"}
+			if strings.HasSuffix(test.to, ".yaml") {
+				want["l.yaml"] = "a"
+			}
+			fixed(t).wantTree(t, req, want)
+		})
+	}
+}
+
+func TestGitRefusals(t *testing.T) {
+	s, _, _ := gitServer(t, map[string]string{
+		"big/x.yaml": strings.Repeat("x", 1<<20+1), "none/x.txt": "", "odd/a\\b.yaml": "",
+	})
+	base := s.URL + "/kubeshop/botkube.git"
+	tests := map[string]struct {
+		url  string
+		kind fault.Kind
+		want string
+	}{
+		"no such branch":     {"git::" + base + "//t?ref=nowhere", fault.Upstream, `no branch, tag or commit "nowhere"`},
+		"no such commit":     {"git::" + base + "//t?ref=0123456789abcdef", fault.Upstream, `no branch, tag or commit "0123456789abcdef"`},
+		"no such repository": {"git::" + s.URL + "/absent.git//t", fault.Upstream, "not found"},
+		"no such host":       {"git::http://nowhere.invalid/x.git", fault.Upstream, "Could not resolve host"},
+		"no such directory":  {"git::" + base + "//nowhere", fault.Upstream, `0 of its directories are called "nowhere"`},
+		"two directories":    {"git::" + base + "//*", fault.Upstream, "not one"},
+		"a file":             {"git::" + base + "//t/b.yaml", fault.Upstream, "not one of its directories"},
+		"out of it":          {"git::" + base + "//../x", fault.Usage, "leads out"},
+		"no templates":       {"git::" + base + "//none", fault.Upstream, "no .yaml files"},
+		"too large":          {"git::" + base + "//big", fault.Integrity, "at most 1048576"},
+		"a name":             {"git::" + base + "//odd", fault.Upstream, "path separator"},
+		"a host":             {"git::ssh://-oProxyCommand=x/y", fault.Usage, "no host"},
+		"no host":            {"git::ssh:///x/y", fault.Usage, "no host"},
+		"an option":          {"git::" + base + "//t?ref=--upload-pack=x", fault.Usage, "no branch"},
+		"a refspec":          {"git::" + base + "//t?ref=a:b", fault.Usage, "no branch"},
+		"a program":          {"git::ext::sh -c true", fault.Usage, "git does not fetch by"},
+		"a program, too":     {"git::ext://x/y", fault.Usage, `by "ext"`},
+		"local":              {"git::file:///x", fault.Usage, "names files of whoever"},
+		"hg":                 {"hg::https://host/x", fault.Usage, `"hg"`},
+		"a page":             {"https://host/x", fault.Usage, "neither a repository nor an archive"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := fixed(t)
+			err := f.wantFault(t, templates(test.url), test.kind, test.want)
+			if f.count("retrying") > 0 {
+				t.Errorf("it was tried again: %v", err)
+			}
+			f.wantNothing(t)
+		})
+	}
+}
+
+// TestGitLocalByConfiguration: what the user configured of URLs counts, but not for
+// transports that are not used.
+func TestGitLocalByConfiguration(t *testing.T) {
+	s, _, _ := gitServer(t, nil)
+	config := filepath.Join(t.TempDir(), "config")
+	t.Setenv("GIT_CONFIG_GLOBAL", config)
+	check(t, os.WriteFile(config, []byte("[url \""+s.URL+"/\"]\n\tinsteadOf = https://github.com/\n"), 0o600))
+	u, _, err := fetch.Locate("github.com/kubeshop/botkube//t?ref=main")
+	check(t, err)
+	fixed(t).wantTree(t, templates(u), map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
+	check(t, os.WriteFile(config, []byte("[url \"file:///\"]\n\tinsteadOf = https://github.com/\n"), 0o600))
+	fixed(t).wantFault(t, templates(u), fault.Usage, "not allowed")
+}
+
+func TestGitCredentials(t *testing.T) {
+	const token = "s3cr3t-t0ken"
+	trace := filepath.Join(t.TempDir(), "trace")
+	s, _, _ := gitServer(t, nil)
+	s.Protect("me", token)
+	t.Setenv("GIT_TRACE", trace) // lists the arguments of every program that git runs
+	at := func(user string) string {
+		return "git::" + strings.Replace(s.URL, "http://", "http://"+user, 1) + "/kubeshop/botkube.git//t"
+	}
+	fixed(t).wantTree(t, templates(at("me:"+token+"@")), map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
+	host, err := url.Parse(s.URL)
+	check(t, err)
+	netrc := filepath.Join(t.TempDir(), "netrc")
+	check(t, os.WriteFile(netrc, []byte("machine "+host.Host+" login me password "+token+"\n"), 0o600))
+	fixed(t, func(cfg *fetch.Config) { cfg.Netrc = netrc }).wantTree(t, templates(at("")), map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
+
+	f := fixed(t)
+	f.wantFault(t, templates(at("")), fault.Upstream, "git: ")
+	err = f.wantFault(t, templates(at("me:wrong-"+token+"@")), fault.Upstream, "git: ")
+	if strings.Contains(err.Error()+fault.HintOf(err)+f.String(), token) {
+		t.Errorf("%v\n%s", err, f)
+	}
+	said, err := os.ReadFile(trace)
+	check(t, err)
+	if !strings.Contains(string(said), "remote-http") || strings.Contains(string(said), token) {
+		t.Errorf("git's programs were run with:\n%s", said)
+	}
+}
+
+// TestGitCredentialsStay: a server that redirects hands on nobody's password.
+func TestGitCredentialsStay(t *testing.T) {
+	s, _, _ := gitServer(t, nil)
+	s.Protect("me", "other")
+	first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, _, ok := r.BasicAuth(); !ok {
+			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		http.Redirect(w, r, s.URL+r.URL.Path+"?"+r.URL.RawQuery, http.StatusFound)
+	}))
+	defer first.Close()
+	// Another name of this machine, for hosts are told apart without ports.
+	from := strings.Replace(first.URL, "127.0.0.1", "me:secret@localhost", 1)
+	fixed(t).wantFault(t, templates("git::"+from+"/kubeshop/botkube.git//t"), fault.Upstream, "git: ")
+	seen := s.Seen()
+	for _, r := range seen {
+		if r.Header.Get("Authorization") != "" {
+			t.Errorf("%s got %s", r.URL, r.Header.Get("Authorization"))
+		}
+	}
+	if len(seen) == 0 {
+		t.Error("the redirect was not followed")
+	}
+}
+
+func TestGitRetries(t *testing.T) {
+	s, _, _ := gitServer(t, nil)
+	target, err := url.Parse(s.URL)
+	check(t, err)
+	failures := 2
+	stumbling := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if failures--; failures >= 0 {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		http.Redirect(w, r, target.String()+r.URL.Path+"?"+r.URL.RawQuery, http.StatusFound)
+	}))
+	defer stumbling.Close()
+	f := fixed(t)
+	f.wantTree(t, templates("git::"+stumbling.URL+"/kubeshop/botkube.git//t"), map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
+	if f.count("retrying") != 2 {
+		t.Errorf("%s", f)
+	}
+}
+
+func TestGitIsInterrupted(t *testing.T) {
+	gitServer(t, nil)
+	asked, gone := make(chan struct{}, 10), make(chan struct{}, 10)
+	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-r.Context().Done()
+		gone <- struct{}{}
+	}))
+	defer hanging.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-asked
+		cancel()
+	}()
+	f := fixed(t)
+	_, err := f.client.Blob(ctx, templates("git::"+hanging.URL+"/x.git"), f.observer())
+	if err == nil || ctx.Err() == nil {
+		t.Errorf("%v", err)
+	}
+	f.wantNothing(t)
+	if runtime.GOOS != "windows" {
+		<-gone // with the process that asked
+	}
+}
+
+func TestGitStalls(t *testing.T) {
+	gitServer(t, nil)
+	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer hanging.Close()
+	f := fixed(t, func(cfg *fetch.Config) { cfg.StallTimeout, cfg.Retries = time.Second, -1 })
+	f.wantFault(t, templates("git::"+hanging.URL+"/x.git"), fault.Upstream, "git: ")
+}
+
+func TestPinnedTreeNeedsNoGit(t *testing.T) {
+	s, r, _ := gitServer(t, nil)
+	f := fixed(t)
+	req := templates("git::" + s.URL + "/kubeshop/botkube.git//t?ref=main")
+	got := f.wantTree(t, req, map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
+	check(t, r.Write("t/b.yaml", "moved"))
+	_, err := r.Commit()
+	check(t, err)
+	pinned := req
+	pinned.SHA256, pinned.Source = &got.SHA256, "the lock"
+	other := fixed(t)
+	err = other.wantFault(t, pinned, fault.Integrity, "is not what it was", "the lock expects")
+	if !strings.Contains(fault.HintOf(err), "has moved") {
+		t.Error(fault.HintOf(err))
+	}
+	other.wantNothing(t)
+	t.Setenv("PATH", t.TempDir())
+	if again, err := f.blob(t, pinned); err != nil || !again.Reused || again.SHA256 != got.SHA256 {
+		t.Errorf("%+v, %v", again, err)
+	}
+	err = fixed(t).wantFault(t, req, fault.Usage, "no program git")
+	if !strings.Contains(fault.HintOf(err), "install git") {
+		t.Error(fault.HintOf(err))
+	}
+}
+
+func tarGz(t *testing.T, files map[string]string) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	zw := gzip.NewWriter(&out)
+	tw := tar.NewWriter(zw)
+	for name, content := range files {
+		h := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(content))}
+		if to, link := strings.CutPrefix(content, "-> "); link {
+			h.Typeflag, h.Linkname, h.Size, content = tar.TypeSymlink, to, 0, ""
+		}
+		check(t, tw.WriteHeader(h))
+		_, err := io.WriteString(tw, content)
+		check(t, err)
+	}
+	check(t, tw.Close())
+	check(t, zw.Close())
+	return out.Bytes()
+}
+
+func TestArchivesOfTemplates(t *testing.T) {
+	data := tarGz(t, map[string]string{"x/t/a.yaml": "a", "x/t/b/b.yaml": "b", "x/t/c.txt": "c", "x/o.yaml": "o"})
+	u := newUpstream(t, data)
+	want := map[string]string{"a.yaml": "a", "b/b.yaml": "b"}
+	f := fixed(t)
+	first := f.wantTree(t, templates(u.URL+"/t.tar.gz//x/t"), want)
+	sum := lock.Sum(data).String()
+	for _, form := range []string{"/t.tar.gz//*/t", "/t//x/t?archive=tar.gz", "/t.tar.gz//x/t?checksum=sha256:" + sum, "/t.tar.gz//x/t?checksum=" + sum} {
+		if r := f.wantTree(t, templates(u.URL+form), want); r.SHA256 != first.SHA256 {
+			t.Errorf("%s makes another archive", form)
+		}
+	}
+	f.wantFault(t, templates(u.URL+"/t.tar.gz//x/t?checksum=sha256:"+strings.Repeat("0", 64)), fault.Integrity, "the URL expects")
+	f.wantFault(t, templates(u.URL+"/t.tar.gz//x/t?checksum=file:x"), fault.Usage, "file of checksums")
+	f.wantFault(t, templates(u.URL+"/t.zip//x/t"), fault.Integrity, "cannot be unpacked")
+	u.then(status(404))
+	fixed(t).wantFault(t, templates(u.URL+"/absent.tar.gz"), fault.Upstream, "404")
+	for _, hostile := range []map[string]string{{"../x.yaml": "x"}, {"a.yaml": "-> /etc/passwd"}} {
+		u := newUpstream(t, tarGz(t, hostile))
+		f := fixed(t)
+		r, err := f.blob(t, templates(u.URL+"/t.tar.gz"))
+		if err == nil && fmt.Sprint(f.contents(t, r)) != "map[a.yaml:]" {
+			t.Errorf("%v makes %v", hostile, f.contents(t, r))
+		}
+	}
+}
+
+// TestTreeAndFile: what a URL gives as a directory is not what it gives as a file.
+func TestTreeAndFile(t *testing.T) {
+	data := tarGz(t, map[string]string{"a.yaml": "a"})
+	u := newUpstream(t, data)
+	f := fixed(t)
+	req := fetch.Request{URL: u.URL + "/t.tar.gz"}
+	f.wantTree(t, templates(req.URL), map[string]string{"a.yaml": "a"})
+	f.want(t, req, data)
+}
+
+// TestBucketsOfTemplates has go-getter's own getter list an object store's directory.
+func TestBucketsOfTemplates(t *testing.T) {
+	keys := []string{"t/a.yaml", "t/b/b.yaml", "t/c.txt"}
+	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if key, found := strings.CutPrefix(r.URL.Path, "/bucket/"); found && key != "" {
+			_, _ = io.WriteString(w, key)
+			return
+		}
+		fmt.Fprint(w, `<?xml version="1.0"?><ListBucketResult><Name>bucket</Name><IsTruncated>false</IsTruncated>`)
+		for _, key := range keys {
+			fmt.Fprintf(w, "<Contents><Key>%s</Key><Size>%d</Size></Contents>", key, len(key))
+		}
+		fmt.Fprint(w, "</ListBucketResult>")
+	}))
+	defer store.Close()
+	req := templates("s3::" + store.URL + "/bucket/t?aws_access_key_id=id&aws_access_key_secret=topsecret&region=us-east-1")
+	fixed(t).wantTree(t, req, map[string]string{"a.yaml": "t/a.yaml", "b/b.yaml": "t/b/b.yaml"})
+	keys = append(keys, "t/../../x.yaml")
+	f := fixed(t)
+	err := f.wantFault(t, req, fault.Upstream, "path traversal")
+	if strings.Contains(err.Error(), "topsecret") {
+		t.Error(err)
+	}
+	f.wantNothing(t)
+}
+
+// TestGitTrustsWhomWeTrust: who --ca-file or SSL_CERT_FILE has this program trust, git trusts too.
+func TestGitTrustsWhomWeTrust(t *testing.T) {
+	s, _, _ := gitServer(t, nil)
+	target, err := url.Parse(s.URL)
+	check(t, err)
+	private := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(target))
+	private.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that the client ends
+	private.StartTLS()
+	defer private.Close()
+	req := templates("git::" + private.URL + "/kubeshop/botkube.git//t")
+	err = fixed(t).wantFault(t, req, fault.Upstream, "certificate")
+	if !strings.Contains(fault.HintOf(err), "--ca-file") {
+		t.Error(fault.HintOf(err))
+	}
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	check(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: private.Certificate().Raw}), 0o600))
+	fixed(t, func(cfg *fetch.Config) { cfg.Identity.CAFiles = []string{ca} }).wantTree(t, req, map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
+	t.Setenv("GIT_SSL_CAINFO", "") // this machine may have it
+	t.Setenv("SSL_CERT_FILE", ca)
+	fixed(t).wantTree(t, req, map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
+}
+
+// TestGitShowsCertificate: a server that asks who this is gets what --client-cert names.
+func TestGitShowsCertificate(t *testing.T) {
+	s, _, _ := gitServer(t, nil)
+	target, err := url.Parse(s.URL)
+	check(t, err)
+	authority := tlstest.NewAuthority("test")
+	asking := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(target))
+	asking.Config.ErrorLog = log.New(io.Discard, "", 0)
+	asking.TLS = authority.Asking()
+	asking.StartTLS()
+	defer asking.Close()
+	dir := t.TempDir()
+	certPEM, keyPEM := authority.Client("joe", -time.Hour, time.Hour)
+	id := transfer.Identity{CAFiles: []string{dir + "/ca"}, CertFile: dir + "/cert", KeyFile: dir + "/key"}
+	for name, data := range map[string][]byte{"ca": authority.PEM(), "cert": certPEM, "key": keyPEM} {
+		check(t, os.WriteFile(filepath.Join(dir, name), data, 0o600))
+	}
+	req := templates("git::" + asking.URL + "/kubeshop/botkube.git//t")
+	fixed(t, func(cfg *fetch.Config) { cfg.Identity = id }).wantTree(t, req, map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
+	id.CertFile, id.KeyFile = "", ""
+	fixed(t, func(cfg *fetch.Config) { cfg.Identity, cfg.Retries = id, -1 }).wantFault(t, req, fault.Upstream, "git: ")
+}

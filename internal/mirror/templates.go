@@ -1,0 +1,169 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
+)
+
+// dispensable adds to an error how to do without templates.
+func dispensable(err error) error {
+	const without = "--no-exec-templates leaves them out, but where exec can neither find nor download them, each of its commands fails"
+	kind, hint := fault.KindOf(err), fault.HintOf(err)
+	if kind == fault.Unexpected || strings.Contains(hint, "--no-exec-templates") {
+		return err
+	}
+	return fault.New(kind, "%w", err).WithHint("%s", strings.TrimPrefix(hint+"\n"+without, "\n"))
+}
+
+// fetchTemplates downloads templates whose files are not known yet, into the
+// store, and completes the plan with them: which files a directory has follows
+// from it. It returns what came of the artifacts, by their indexes, of which it does
+// not tell that they came to their end. Failed, if not
+// nil, collects what could not be downloaded.
+func (s *Session) fetchTemplates(ctx context.Context, plan *resolve.Plan, failed *failures) (map[int]fetch.Result, error) {
+	var mu sync.Mutex
+	got := map[int]fetch.Result{}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(s.Parallel)
+	for _, i := range plan.OpenTemplates() {
+		group.Go(func() error {
+			r, err := s.fetch(ctx, plan.Downloads[i], true)
+			if err != nil {
+				return failed.collect(ctx, plan.Lock.Artifacts[i].URL, dispensable(err))
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			got[i] = r
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	for i, r := range got {
+		plan.CompleteTemplates(i, r)
+	}
+	return got, nil
+}
+
+// templates returns the sources of templates that the values give, as
+// [resolve.Templates] has them.
+func (c *Configured) templates(version string) (map[agent.PluginKey][]string, error) {
+	sources, err := c.values.Config.Templates(version)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "reading values: the configuration of exec: %w", err)
+	}
+	all := map[agent.PluginKey][]string{}
+	for _, s := range sources {
+		key, err := agent.ParsePluginKey(strings.TrimSuffix(s.Key, "@"))
+		if err != nil {
+			return nil, fault.New(fault.Usage, "reading values: %w", err)
+		}
+		if s.Dir != "" {
+			c.Notes = append(c.Notes, fmt.Sprintf("%s in group %s keeps its templates in %s (tmpDir), where no mirror can put them: leave that out", s.Key, s.Group, s.Dir))
+		}
+		if len(s.Refs) == 0 {
+			s.Refs = []string{""}
+		}
+		all[key] = append(all[key], s.Refs...)
+	}
+	return all, nil
+}
+
+// templates says which templates an agent would download from elsewhere at the
+// first command of exec.
+func (c *checkingValues) templates(g audit.Ground) {
+	sources, err := c.result.Configured.templates(c.version)
+	if err != nil {
+		c.fail(audit.KindSetting, "executors", "%v", err)
+		return
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(sources), func(a, b agent.PluginKey) int { return strings.Compare(a.String(), b.String()) }) {
+		plugin, byDefault := execOf(g, key)
+		if plugin == nil {
+			continue // that it is not there was reported
+		}
+		refs := slices.Clone(sources[key])
+		slices.Sort(refs)
+		for _, ref := range slices.Compact(refs) {
+			if ref == "" {
+				ref = byDefault
+			}
+			c.template(*plugin, ref)
+		}
+	}
+}
+
+// execOf returns the plugin of a mirror that an agent takes a key for, and its
+// default source of templates.
+func execOf(g audit.Ground, key agent.PluginKey) (plugin *lock.Plugin, byDefault string) {
+	data := g.Indexes[key.Repository]
+	if data == nil {
+		data = g.Upstream[key.Repository]
+	}
+	ix, err := agent.ReadIndex(data)
+	if err != nil {
+		return nil, ""
+	}
+	for _, e := range ix.Versions(agent.Executor, key.Name) {
+		if key.Version != "" && key.Version != e.Version {
+			continue
+		}
+		i := slices.IndexFunc(g.Lock.Plugins, func(p lock.Plugin) bool { return p.Is(key.Repository, e) })
+		if i < 0 {
+			return nil, ""
+		}
+		return &g.Lock.Plugins[i], e.DefaultTemplates(key.Repository)
+	}
+	return nil, ""
+}
+
+// template checks one source of templates of a plugin.
+func (c *checkingValues) template(p lock.Plugin, ref string) {
+	_, local, err := fetch.Locate(ref)
+	if ref == "" || local || err != nil {
+		return // exec has none, or it is in the agent's container
+	}
+	directory := agent.TemplateDirectory(ref)
+	i := slices.IndexFunc(p.Templates, func(t lock.Template) bool { return t.Directory == directory })
+	if c.verifying.result.Kind == KindSite {
+		c.templateOfSite(p, i, ref)
+		return
+	}
+	if i < 0 {
+		c.fail(audit.KindMissing, "", "the templates %s of %s are not in the mirror: exec would download them at its first command", agent.Redact(ref), p.Key())
+	}
+}
+
+// templateOfSite wants a source of templates to be one of the site's: an agent with
+// an empty cache directory downloads what is configured.
+func (c *checkingValues) templateOfSite(p lock.Plugin, mirrored int, ref string) {
+	served, err := site.Templates(c.verifying.result.BaseURL, c.lock)
+	if err != nil {
+		return // without a base URL, the indexes are damaged, which was reported
+	}
+	served = slices.DeleteFunc(served, func(t site.Template) bool { return t.Plugin != p.Key() })
+	if slices.ContainsFunc(served, func(t site.Template) bool { return t.URL == ref }) {
+		return
+	}
+	if mirrored < 0 {
+		c.fail(audit.KindMissing, "", "the templates %s of %s are not in the mirror: exec would download them at its first command", agent.Redact(ref), p.Key())
+		return
+	}
+	i := slices.IndexFunc(served, func(t site.Template) bool { return t.Ref == p.Templates[mirrored].Ref })
+	c.fail(audit.KindSetting, "executors.*."+p.Repository+"/"+p.Name+".config.templates", "exec would download %s at its first command: configure the ref %s in its place", agent.Redact(ref), served[i].URL)
+}
