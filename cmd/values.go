@@ -18,6 +18,8 @@ type valuesFlags struct {
 	pullSecrets                       []string
 	policy                            bool
 	apiServers, allow                 []string
+	values                            []string
+	version                           string
 }
 
 func valuesCommand(g *global) *cobra.Command {
@@ -76,6 +78,8 @@ out, --format manifests gives plain objects for those without Helm.`,
 
 func (v *valuesFlags) register(c *cobra.Command) {
 	flags := c.Flags()
+	flags.StringArrayVar(&v.values, "values", nil, "your own Helm values, a `FILE`; their lists are carried over, and the NetworkPolicy allows what they need in the cluster; repeatable, as for helm")
+	flags.StringVar(&v.version, "version", "", "Botkube version, for a mirror that does not say it")
 	flags.StringVar(&v.claim, "pvc", "", "`NAME` of the PersistentVolumeClaim with the agent's cache directory")
 	flags.StringVar(&v.subPath, "sub-path", "", "`PATH` of the directory in the claim (default: linux-amd64 and the like if the mirror is for several platforms, else the volume itself)")
 	flags.StringVar(&v.seedFrom, "seed-from", "", "`IMAGE` from which a Job fills the claim, which is made if it is not there")
@@ -100,7 +104,7 @@ func (v *valuesFlags) options(c *cobra.Command) (o mirror.ValuesOptions, err err
 	}
 	o = mirror.ValuesOptions{
 		Claim: v.claim, SeedFrom: v.seedFrom, Storage: v.storage, StorageClass: v.storageClass, AccessMode: v.accessMode,
-		Image: v.image, BaseURL: v.baseURL, Mount: v.mount, Registry: v.registry, PullSecrets: v.pullSecrets, Policy: v.policy,
+		Image: v.image, BaseURL: v.baseURL, Values: v.values, Version: v.version, Mount: v.mount, Registry: v.registry, PullSecrets: v.pullSecrets, Policy: v.policy,
 	}
 	if v.seedFrom != "" && v.claim == "" {
 		o.Claim = "botkube-plugins"

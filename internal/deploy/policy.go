@@ -127,6 +127,9 @@ func (o *Options) destinationRules() (rules []any, unnamed []string) {
 	for _, d := range all {
 		host, port := hostPort(d.URL)
 		key := net.JoinHostPort(host, strconv.Itoa(port))
+		if host == "" {
+			key = d.URL
+		}
 		if loopback(host) || slices.Contains(done, key) {
 			continue
 		}

@@ -44,6 +44,11 @@ type ValuesOptions struct {
 	// Policy adds a NetworkPolicy.
 	Policy            bool
 	APIServers, Allow []deploy.Network
+	// Values are the paths of the user's own values files, over which what is
+	// printed is given to Helm.
+	Values []string
+	// Version is the Botkube version for a mirror that does not say it.
+	Version string
 	// Manifests gives plain objects rather than Helm values.
 	Manifests bool
 }
@@ -90,7 +95,7 @@ func (o *ValuesOptions) deployment(in *inspected) (*deploy.Options, error) {
 		return nil, err
 	}
 	d := &deploy.Options{
-		Target: in.name(), BotkubeVersion: in.lock.BotkubeVersion, LockDigest: "sha256:" + lock.Sum(data).String(),
+		Target: in.name(), BotkubeVersion: cmp.Or(in.lock.BotkubeVersion, o.Version), LockDigest: "sha256:" + lock.Sum(data).String(),
 		PullSecrets: o.PullSecrets,
 	}
 	if d.Platforms, err = o.platforms(in); err != nil {
@@ -102,7 +107,7 @@ func (o *ValuesOptions) deployment(in *inspected) (*deploy.Options, error) {
 	if err := o.deliver(d, in); err != nil {
 		return nil, err
 	}
-	if err := o.repositories(d, in); err != nil {
+	if err := repositories(d, in); err != nil {
 		return nil, err
 	}
 	if d.AgentImage, err = o.agentImage(in); err != nil {
@@ -111,7 +116,62 @@ func (o *ValuesOptions) deployment(in *inspected) (*deploy.Options, error) {
 	if o.Policy {
 		d.Policy = &deploy.Policy{APIServers: o.APIServers, Allow: o.Allow}
 	}
-	return d, nil
+	return d, o.user(d, in)
+}
+
+// user takes into account what the user's own values say.
+func (o *ValuesOptions) user(d *deploy.Options, in *inspected) error {
+	if len(o.Values) == 0 {
+		d.Absent = notMirrored(in, defaultNames(d.BotkubeVersion), nil)
+		return nil
+	}
+	c, err := readValues(d.BotkubeVersion, o.Values)
+	if err != nil {
+		return err
+	}
+	if c.values.Merged == nil && !o.Manifests {
+		return fault.New(fault.Usage, "the files that --values names are what a chart rendered, and Helm takes values").
+			WithHint("give the values themselves; or --format manifests, for those without Helm")
+	}
+	d.User = c.values.Merged
+	d.Absent = notMirrored(in, c.values.Config.RepositoryNames(), slices.Concat(agent.Keys(c.Executors), agent.Keys(c.Sources)))
+	if d.Policy == nil {
+		return nil
+	}
+	for _, e := range c.values.Config.Egress(d.BotkubeVersion) {
+		if e.Stop == "" { // the values stop the others
+			d.Policy.Destinations = append(d.Policy.Destinations, deploy.Destination{URL: e.Destination, What: e.Purpose, InCluster: e.InCluster})
+		}
+	}
+	return nil
+}
+
+// notMirrored returns which repositories are configured and not mirrored, and which
+// enabled plugins would come from them.
+func notMirrored(in *inspected, configured, enabled []string) []deploy.Absent {
+	var all []deploy.Absent
+	for _, name := range configured {
+		if slices.ContainsFunc(in.lock.Repositories, func(r lock.Repository) bool { return r.Name == name }) {
+			continue
+		}
+		a := deploy.Absent{Name: name}
+		for _, key := range enabled {
+			if strings.HasPrefix(key, name+"/") && !slices.Contains(a.Plugins, key) {
+				a.Plugins = append(a.Plugins, key)
+			}
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+// defaultNames returns the repositories of a chart.
+func defaultNames(version string) []string {
+	var names []string
+	for _, r := range agent.DefaultRepositories(version) {
+		names = append(names, r.Name)
+	}
+	return names
 }
 
 // name is what a target is called in a sentence.
@@ -219,8 +279,7 @@ func imageReference(flag, raw string) (string, error) {
 }
 
 // repositories says where the agent finds indexes.
-func (o *ValuesOptions) repositories(d *deploy.Options, in *inspected) error {
-	var names []string
+func repositories(d *deploy.Options, in *inspected) error {
 	for _, r := range in.lock.Repositories {
 		u := nowhere(r.Name)
 		if d.Site != nil {
@@ -230,12 +289,6 @@ func (o *ValuesOptions) repositories(d *deploy.Options, in *inspected) error {
 			}
 		}
 		d.Repositories = append(d.Repositories, agent.Repository{Name: r.Name, URL: u})
-		names = append(names, r.Name)
-	}
-	for _, r := range agent.DefaultRepositories(in.lock.BotkubeVersion) {
-		if !slices.Contains(names, r.Name) {
-			d.Absent = append(d.Absent, deploy.Absent{Name: r.Name})
-		}
 	}
 	return nil
 }
@@ -260,10 +313,13 @@ func (o *ValuesOptions) agentImage(in *inspected) (*deploy.AgentImage, error) {
 		return nil, fault.New(fault.Usage, "%s does not have the agent's image, so push did not put it below %s", in.name(), o.Registry).
 			WithHint("pull it with --with-agent-image, and push that; or leave out --registry")
 	}
-	tag := cmp.Or(agentImageTag(in.lock), in.lock.BotkubeVersion)
+	tag := cmp.Or(agentImageTag(in.lock), in.lock.BotkubeVersion, o.Version)
 	if tag == "" {
 		return nil, fault.New(fault.Usage, "%s does not say for which version of Botkube it is, and so not what the agent's image is tagged with", in.name()).
 			WithHint("name the bundle that was pushed, or leave out --registry, and set image.tag yourself")
+	}
+	if _, err := registry.ParseReference(name.String() + ":" + tag); err != nil {
+		return nil, err
 	}
 	return &deploy.AgentImage{Registry: name.Host(), Repository: name.Path(), Tag: tag}, nil
 }
