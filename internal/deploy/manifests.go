@@ -46,7 +46,7 @@ func Manifests(o Options) (*Rendering, error) {
 func (o *Options) manifestsHeader() []string {
 	return []string{
 		"What an agent needs that is not installed by Helm, to start from " + o.Target + " without a call to the outside:",
-		"  kubectl apply --server-side --field-manager botkube-mirror --namespace NAMESPACE --filename THIS",
+		"  kubectl apply --server-side --force-conflicts --field-manager botkube-mirror --namespace NAMESPACE --filename THIS",
 		"Helm users: leave out --format manifests.",
 		"",
 	}
