@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/deploy"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -20,6 +21,16 @@ type valuesFlags struct {
 	apiServers, allow                 []string
 	values                            []string
 	version                           string
+	// onLine are the flags of the command line. What the environment or a file
+	// says of others may be meant for other commands.
+	onLine map[string]bool
+}
+
+// changed returns the flags that are set.
+func changed(c *cobra.Command) map[string]bool {
+	set := map[string]bool{}
+	c.Flags().Visit(func(f *pflag.Flag) { set[f.Name] = true })
+	return set
 }
 
 func valuesCommand(g *global) *cobra.Command {
@@ -48,7 +59,10 @@ out, --format manifests gives plain objects for those without Helm.`,
   botkube-mirror values bundle.tar --seed-from registry.example.com/mirror/botkube-plugins:v1.14.0 --platform linux/amd64 --registry registry.example.com/mirror
   helm upgrade --install botkube ./botkube-v1.14.0.tgz --values yours.yaml --values mirror.yaml`,
 		Annotations: map[string]string{formatsKey: "manifests"},
-		Args:        exactArgs("TARGET"),
+		Args: func(c *cobra.Command, args []string) error {
+			flags.onLine = changed(c)
+			return exactArgs("TARGET")(c, args)
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			o, err := flags.options(c)
 			if err != nil {
@@ -88,7 +102,7 @@ func (v *valuesFlags) register(c *cobra.Command) {
 	flags.StringVar(&v.accessMode, "access-mode", "ReadWriteOnce", "access mode of the claim that is made: ReadWriteOnce or ReadWriteMany")
 	flags.StringVar(&v.image, "image", "", "`IMAGE` to mount: the one that push published, or that was made with -o image:")
 	flags.StringVar(&v.baseURL, "base-url", "", "`URL` at which a site is served")
-	flags.StringVar(&v.mount, "mount", "", "where the agent is to see the mirror (default: what it was written for, or /plugins)")
+	flags.StringVar(&v.mount, "mount", "/plugins", "where the agent is to see the mirror, if that does not say what it was written for")
 	flags.StringArrayVar(&v.platforms, "platform", nil, "platform of the nodes that the agent runs on, as `OS/ARCH`; repeatable (default: all of the mirror)")
 	flags.StringVar(&v.registry, "registry", "", "`REGISTRY/PREFIX` that push was given, to take the agent's image from there")
 	flags.StringArrayVar(&v.pullSecrets, "pull-secret", nil, "`NAME` of a secret with which images are pulled; repeatable")
@@ -102,12 +116,16 @@ func (v *valuesFlags) options(c *cobra.Command) (o mirror.ValuesOptions, err err
 	if err := v.check(c); err != nil {
 		return o, err
 	}
+	v.choose()
 	o = mirror.ValuesOptions{
 		Claim: v.claim, SeedFrom: v.seedFrom, Storage: v.storage, StorageClass: v.storageClass, AccessMode: v.accessMode,
 		Image: v.image, BaseURL: v.baseURL, Values: v.values, Version: v.version, Mount: v.mount, Registry: v.registry, PullSecrets: v.pullSecrets, Policy: v.policy,
 	}
 	if v.seedFrom != "" && v.claim == "" {
 		o.Claim = "botkube-plugins"
+	}
+	if v.onLine["mount"] {
+		o.Mount = v.mount
 	}
 	if c.Flags().Changed("sub-path") {
 		o.SubPath = &v.subPath
@@ -135,13 +153,30 @@ func (v *valuesFlags) check(c *cobra.Command) error {
 	}
 	for _, n := range needs {
 		for _, name := range n.flags {
-			if !n.given && c.Flags().Changed(name) {
+			if !n.given && v.onLine[name] {
 				return fault.New(fault.Usage, "--%s says something about %s, which is not given", name, n.needed).
 					WithHint("see %s --help", c.CommandPath())
 			}
 		}
 	}
 	return nil
+}
+
+// choose has the way for files to come to the agent that the command line names
+// win over others.
+func (v *valuesFlags) choose() {
+	ways := map[string]*string{"pvc": &v.claim, "seed-from": &v.seedFrom, "image": &v.image, "base-url": &v.baseURL}
+	named := false
+	for name := range ways {
+		named = named || v.onLine[name]
+	}
+	for name, value := range ways {
+		// A claim without --seed-from and with are two ways, but belong together.
+		of := v.onLine[name] || name == "pvc" && v.onLine["seed-from"] || name == "seed-from" && v.onLine["pvc"]
+		if named && !of {
+			*value = ""
+		}
+	}
 }
 
 func networks(flag string, values []string) ([]deploy.Network, error) {

@@ -24,7 +24,9 @@ type Options struct {
 	Repositories []agent.Repository
 	// Absent are repositories that the chart or the user's values configure and
 	// that are not mirrored.
-	Absent []Absent
+	Absent []string
+	// Missing are plugins that the user's values enable and that are not mirrored.
+	Missing []string
 
 	// Mount is the agent's cache directory. With a site, it is Botkube's own.
 	Mount string
@@ -41,13 +43,6 @@ type Options struct {
 	Policy *Policy
 	// User has the user's own Helm values, merged; nil where they are not known.
 	User map[string]any
-}
-
-// Absent is a repository that is configured but not mirrored.
-type Absent struct {
-	Name string
-	// Plugins are the enabled plugins that name it.
-	Plugins []string
 }
 
 // Claim is a PersistentVolumeClaim with the agent's cache directory in it.

@@ -61,16 +61,25 @@ func (o *Options) header() []string {
 		lines = append(lines, "Lists take the place of yours. If you set "+strings.Join(lists, ", ")+", have them",
 			"carried over: botkube-mirror values … --values yours.yaml")
 	}
-	if o.Site != nil && o.Site.Written != "" {
-		lines = append(lines, "NOTE: the files of the site name "+o.Site.Written+": either it is served by botkube-mirror serve --base-url, or it must be written anew.")
-	}
-	for _, a := range o.Absent {
-		if len(a.Plugins) > 0 {
-			lines = append(lines, fmt.Sprintf("WARNING: your values enable %s, which is not mirrored: the agent will not start until it is, or is disabled.",
-				strings.Join(a.Plugins, ", ")))
-		}
+	for _, n := range o.Notes() {
+		lines = append(lines, "NOTE: "+n)
 	}
 	return lines
+}
+
+// Notes are what a person must know of what is rendered, a sentence each.
+func (o *Options) Notes() []string {
+	var notes []string
+	if o.Site != nil && o.Site.Written != "" {
+		notes = append(notes, "the indexes of the site name files at "+o.Site.Written+": serve them by botkube-mirror serve --base-url, or write the site anew")
+	}
+	if len(o.Missing) > 0 {
+		notes = append(notes, "your values enable what is not mirrored, and with which the agent does not start: "+strings.Join(o.Missing, ", "))
+	}
+	if o.Policy != nil && o.User == nil {
+		notes = append(notes, "without --values it is not known which chat platform the NetworkPolicy has to allow")
+	}
+	return notes
 }
 
 // setPlugins says where the agent looks for plugins.
@@ -87,12 +96,12 @@ func (o *Options) setPlugins(v object) {
 		}
 		repositories.set(r.Name, entry)
 	}
-	for i, a := range o.Absent {
+	for i, name := range o.Absent {
 		var why []string
 		if i == 0 {
 			why = []string{"not mirrored: so the agent refuses a plugin of it at once, rather than try to reach the internet"}
 		}
-		repositories.set(a.Name, nil, why...)
+		repositories.set(name, nil, why...)
 	}
 	urls := []string{"indexes come from the volume; an agent that does not find one there asks a host that cannot exist"}
 	if o.Site != nil {

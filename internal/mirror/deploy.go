@@ -34,8 +34,9 @@ type ValuesOptions struct {
 	Image string
 	// BaseURL is that of a site.
 	BaseURL string
-	// Mount is empty for that of the mirror.
-	Mount string
+	// Mount is empty for that of the mirror, and Assumed that of a mirror that
+	// does not say it.
+	Mount, Assumed string
 	// Platforms are those of the nodes; none are all that the mirror is for.
 	Platforms []agent.Platform
 	// Registry is the prefix that a push was given, or empty.
@@ -66,6 +67,9 @@ func (s *Session) Values(ctx context.Context, o ValuesOptions) (*deploy.Renderin
 	d, err := o.deployment(in)
 	if err != nil {
 		return nil, err
+	}
+	for _, n := range d.Notes() {
+		s.Observe(Event{Kind: EventNote, Detail: n})
 	}
 	if o.Manifests {
 		return deploy.Manifests(*d)
@@ -122,7 +126,7 @@ func (o *ValuesOptions) deployment(in *inspected) (*deploy.Options, error) {
 // user takes into account what the user's own values say.
 func (o *ValuesOptions) user(d *deploy.Options, in *inspected) error {
 	if len(o.Values) == 0 {
-		d.Absent = notMirrored(in, defaultNames(d.BotkubeVersion), nil)
+		d.Absent = unmirrored(in.lock, defaultNames(d.BotkubeVersion))
 		return nil
 	}
 	c, err := readValues(d.BotkubeVersion, o.Values)
@@ -134,7 +138,8 @@ func (o *ValuesOptions) user(d *deploy.Options, in *inspected) error {
 			WithHint("give the values themselves; or --format manifests, for those without Helm")
 	}
 	d.User = c.values.Merged
-	d.Absent = notMirrored(in, c.values.Config.RepositoryNames(), slices.Concat(agent.Keys(c.Executors), agent.Keys(c.Sources)))
+	d.Absent = unmirrored(in.lock, c.values.Config.RepositoryNames())
+	d.Missing = missingPlugins(in.lock, d.Platforms, c)
 	if d.Policy == nil {
 		return nil
 	}
@@ -146,23 +151,27 @@ func (o *ValuesOptions) user(d *deploy.Options, in *inspected) error {
 	return nil
 }
 
-// notMirrored returns which repositories are configured and not mirrored, and which
-// enabled plugins would come from them.
-func notMirrored(in *inspected, configured, enabled []string) []deploy.Absent {
-	var all []deploy.Absent
-	for _, name := range configured {
-		if slices.ContainsFunc(in.lock.Repositories, func(r lock.Repository) bool { return r.Name == name }) {
-			continue
-		}
-		a := deploy.Absent{Name: name}
-		for _, key := range enabled {
-			if strings.HasPrefix(key, name+"/") && !slices.Contains(a.Plugins, key) {
-				a.Plugins = append(a.Plugins, key)
+// unmirrored returns which repositories are not mirrored.
+func unmirrored(l *lock.Lock, configured []string) []string {
+	return slices.DeleteFunc(slices.Clone(configured), func(name string) bool {
+		return slices.ContainsFunc(l.Repositories, func(r lock.Repository) bool { return r.Name == name })
+	})
+}
+
+// missingPlugins returns which plugins the agent would start that are not mirrored.
+func missingPlugins(l *lock.Lock, platforms []agent.Platform, c *Configured) []string {
+	var missing []string
+	for t, enabled := range map[agent.PluginType][]agent.EnabledPlugin{agent.Executor: c.Executors, agent.Source: c.Sources} {
+		for _, p := range enabled {
+			key, err := agent.ParsePluginKey(strings.TrimSuffix(p.Key, "@"))
+			lacks := func(on agent.Platform) bool { return notMirrored(l, t, key, on) != "" }
+			if err != nil || slices.ContainsFunc(platforms, lacks) {
+				missing = append(missing, p.Key)
 			}
 		}
-		all = append(all, a)
 	}
-	return all
+	slices.Sort(missing)
+	return slices.Compact(missing)
 }
 
 // defaultNames returns the repositories of a chart.
@@ -207,7 +216,7 @@ func (o *ValuesOptions) mountOf(in *inspected) (string, error) {
 		return "", fault.New(fault.Usage, "the indexes of %s were written for %s, and --mount %s is another place", in.name(), in.mount, o.Mount).
 			WithHint("leave out --mount, or write it anew: botkube-mirror unpack … --mount %s", o.Mount)
 	}
-	mount := cmp.Or(o.Mount, in.mount, defaultMount)
+	mount := cmp.Or(o.Mount, in.mount, o.Assumed)
 	return mount, cache.CheckMount(mount)
 }
 

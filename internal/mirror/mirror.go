@@ -99,6 +99,8 @@ const (
 	EventWaiting EventKind = "waiting"
 	// EventDisplaced is about what was in the way of an output, and was moved.
 	EventDisplaced EventKind = "displaced"
+	// EventNote is about something that a person should know of the result.
+	EventNote EventKind = "note"
 	// EventWriting is about an output that takes a while at the end, all of which
 	// is known now.
 	EventWriting EventKind = "writing"
