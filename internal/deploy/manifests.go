@@ -68,6 +68,10 @@ func (o *Options) patchHeader() []string {
 func (o *Options) config() (object, error) {
 	c := newObject()
 	o.setPlugins(c)
+	for _, name := range o.Absent {
+		// There is no taking away from a configuration, but an empty URL is none.
+		object{c.get("plugins", "repositories")}.replace(name, labels("url", ""))
+	}
 	o.setTemplates(c)
 	c.set("analytics", newObject().set("disable", true))
 	c.set("settings", newObject().set("upgradeNotifier", false))

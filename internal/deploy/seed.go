@@ -82,7 +82,7 @@ func (o *Options) job(annotations object) object {
 // seedPod is what the Pod Security Standard "restricted" lets run.
 func (o *Options) seedPod() object {
 	pod := newObject().
-		set("restartPolicy", "OnFailure").
+		set("restartPolicy", "Never", "a pod that failed stays, with its log").
 		set("automountServiceAccountToken", false, "it asks Kubernetes for nothing").
 		set("enableServiceLinks", false).
 		set("securityContext", newObject().

@@ -138,7 +138,11 @@ func (o *ValuesOptions) user(d *deploy.Options, in *inspected) error {
 			WithHint("give the values themselves; or --format manifests, for those without Helm")
 	}
 	d.User = c.values.Merged
-	d.Absent = unmirrored(in.lock, c.values.Config.RepositoryNames())
+	// The chart's too, even if the values take them away: they may have these in
+	// them from an earlier time.
+	configured := append(c.values.Config.RepositoryNames(), defaultNames(d.BotkubeVersion)...)
+	slices.Sort(configured)
+	d.Absent = unmirrored(in.lock, slices.Compact(configured))
 	d.Missing = missingPlugins(in.lock, d.Platforms, c)
 	if d.Policy == nil {
 		return nil
