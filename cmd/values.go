@@ -119,7 +119,7 @@ func (v *valuesFlags) options(c *cobra.Command) (o mirror.ValuesOptions, err err
 	v.choose()
 	o = mirror.ValuesOptions{
 		Claim: v.claim, SeedFrom: v.seedFrom, Storage: v.storage, StorageClass: v.storageClass, AccessMode: v.accessMode,
-		Image: v.image, BaseURL: v.baseURL, Values: v.values, Version: v.version, Mount: v.mount, Registry: v.registry, PullSecrets: v.pullSecrets, Policy: v.policy,
+		Image: v.image, BaseURL: v.baseURL, Values: v.values, Version: v.version, Assumed: v.mount, Registry: v.registry, PullSecrets: v.pullSecrets, Policy: v.policy,
 	}
 	if v.seedFrom != "" && v.claim == "" {
 		o.Claim = "botkube-plugins"

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -378,4 +379,50 @@ func checkEnabled(t *testing.T, report agentReport, want enabledPlugins) {
 		t.Fatal("nothing is enabled: the test says nothing")
 	}
 	checkAnswers(t, agentConfig{Executors: want.Executors, Sources: want.Sources}, report)
+}
+
+// TestRenderedJobSeedsVolume runs the Job that the chart renders, as a node would: the image's program with the Job's
+// arguments, as the agent's user, with nothing to write to but the volume. The agent starts from that volume, with
+// what the chart rendered beside the Job.
+func TestRenderedJobSeedsVolume(t *testing.T) {
+	t.Parallel()
+	if err := namespacesWork(); err != nil {
+		t.Skipf("the image's program cannot be given a root of its own: %v", err)
+	}
+	m := mirrored{dir: tempDir(t), mount: pullAll(t).mount}
+	file := filepath.Join(tempDir(t), "image.tar")
+	runOffline(t, "unpack", bundleAll(t), "-o", "image:"+file, "--mount", m.mount)
+	text := usersValues["slack"]
+	values := printValues(t, "values", file, "--seed-from", "registry.example/mirror/botkube-plugins:v1.14.0", "--values", valuesFile(t, text))
+	pod := podOf(named(t, renderedObjects(t, []byte(text), values), "Job botkube-plugins-seed"))
+	security := pod.at("spec", "securityContext").(map[string]any)
+	if security["runAsUser"] != agentUser || security["runAsGroup"] != agentUser || security["runAsNonRoot"] != true {
+		t.Fatalf("the Job runs as %v", security)
+	}
+	image := openImage(t, file).here(t)
+	config, err := image.ConfigFile()
+	entrypoint := must(t, config, err).Config.Entrypoint
+	seedFrom(t, flatten(t, image), pod.objects("spec", "containers")[0], entrypoint, m)
+	rendered := configurationOf(t, renderChart(t, []byte(text), values))
+	checkEnabled(t, m.start(t, agentConfig{Rendered: &rendered}), askCollector(t, []configuration{rendered})[0])
+}
+
+// seedFrom runs a container whose only volume is m.
+func seedFrom(t *testing.T, root string, container manifest, entrypoint []string, m mirrored) {
+	t.Helper()
+	volume := container.objects("volumeMounts")[0].text("mountPath")
+	if err := os.Mkdir(filepath.Join(root, volume), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(m.dir, agentUser, agentUser); err != nil {
+		t.Fatal(err)
+	}
+	args := slices.Clone(entrypoint[1:])
+	for _, a := range container.at("args").([]any) {
+		args = append(args, a.(string))
+	}
+	cmd, err := namespace{Root: root, Source: m.dir, Target: volume, Writable: true, Command: entrypoint[0], Args: args}.command()
+	if out, err := must(t, cmd, err).CombinedOutput(); err != nil {
+		t.Fatalf("%q: %v\n%s", args, err, out)
+	}
 }
