@@ -124,11 +124,7 @@ func (o *Options) patch() object {
 		pod.set("nodeSelector", nodeSelector(p), "the mirror is for this platform only")
 	}
 	if len(o.PullSecrets) > 0 {
-		var secrets []any
-		for _, name := range o.PullSecrets {
-			secrets = append(secrets, labels("name", name))
-		}
-		pod.set("imagePullSecrets", list(secrets...))
+		pod.set("imagePullSecrets", names(nodeOf(o.PullSecrets)))
 	}
 	pod.set("containers", list(container)).set("volumes", volumes)
 	template := newObject().

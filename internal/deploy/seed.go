@@ -1,6 +1,12 @@
 package deploy
 
-import "strconv"
+import (
+	"maps"
+	"slices"
+	"strconv"
+
+	"gopkg.in/yaml.v3"
+)
 
 // jobSuffix makes the name of the Job of that of the claim.
 const jobSuffix = "-seed"
@@ -92,20 +98,40 @@ func (o *Options) seedPod() object {
 			set("fsGroup", agentUser, "has the volume belong to this group, if its driver can").
 			set("fsGroupChangePolicy", "OnRootMismatch").
 			set("seccompProfile", labels("type", "RuntimeDefault")))
-	if p, one := o.platform(); one {
-		pod.set("nodeSelector", nodeSelector(p), "the image's files for this platform are copied")
-	}
+	pod.set("nodeSelector", o.seedNodes(), "the image's files for this platform are copied")
 	pod.set("affinity", beside(), "a volume that one node can attach is attached where the agent runs")
-	if len(o.PullSecrets) > 0 {
-		var secrets []any
-		for _, name := range o.PullSecrets {
-			secrets = append(secrets, labels("name", name))
-		}
-		pod.set("imagePullSecrets", list(secrets...))
+	tolerations := o.userList("tolerations")
+	pod.setUnless(tolerations == nil, "tolerations", tolerations, "those of your values, so that it can go where the agent goes")
+	if secrets := o.carryNames(); len(secrets.Content) > 0 {
+		pod.set("imagePullSecrets", names(secrets))
 	}
 	return pod.
 		set("containers", list(o.seedContainer())).
 		set("volumes", list(newObject().set("name", volumeName).set("persistentVolumeClaim", labels("claimName", o.Claim.Name))))
+}
+
+// seedNodes are those of the agent: of the platform, and as the user's values say.
+func (o *Options) seedNodes() object {
+	selector := newObject()
+	if p, one := o.platform(); one {
+		selector = nodeSelector(p)
+	}
+	theirs, _ := o.userValue("nodeSelector").(map[string]any)
+	for _, key := range slices.Sorted(maps.Keys(theirs)) {
+		if value, ok := theirs[key].(string); ok && selector.get(key) == nil {
+			selector.set(key, value)
+		}
+	}
+	return selector
+}
+
+// names makes objects with names of names.
+func names(all *yaml.Node) *yaml.Node {
+	out := list()
+	for _, n := range all.Content {
+		out.Content = append(out.Content, newObject().set("name", n).node)
+	}
+	return out
 }
 
 func (o *Options) seedContainer() object {

@@ -101,9 +101,20 @@ func (o *Options) userHeaders(repository string) bool {
 	return ok && len(headers) > 0
 }
 
+// checkSecretNames reports a pull secret of the user's that is no name.
+func (o *Options) checkSecretNames() error {
+	for _, n := range o.carryNames().Content {
+		if n.Kind != yaml.ScalarNode {
+			return fault.New(fault.Usage, "your values have something else than names in image.pullSecrets, which the chart cannot take").
+				WithHint("write names: pullSecrets: [regcred]")
+		}
+	}
+	return nil
+}
+
 // checkUser reports why the user's own values do not go with a mirror.
 func (o *Options) checkUser() error {
-	for _, key := range append(o.lists(), "extraVolumeMounts") {
+	for _, key := range append(o.lists(), "extraVolumeMounts", "image.pullSecrets", "tolerations") {
 		switch v := o.userValue(strings.Split(key, ".")...).(type) {
 		case nil, []any:
 		default:
@@ -113,6 +124,9 @@ func (o *Options) checkUser() error {
 	if id, _ := o.userValue("config", "provider", "identifier").(string); id != "" {
 		return fault.New(fault.Usage, "your values set config.provider.identifier: the agent takes its configuration from Botkube Cloud, and ignores what is in Helm values").
 			WithHint("for an agent that starts offline, take the configuration into the values, and leave config.provider empty")
+	}
+	if err := o.checkSecretNames(); err != nil {
+		return err
 	}
 	return o.checkMounts()
 }
