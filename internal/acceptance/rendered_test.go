@@ -426,3 +426,28 @@ func seedFrom(t *testing.T, root string, container manifest, entrypoint []string
 		t.Fatalf("%q: %v\n%s", args, err, out)
 	}
 }
+
+// TestAgentRefusesWhatIsNotMirrored has values enable a plugin of a repository that is not mirrored: no object names that
+// any more, and the agent gives up at once, without a call.
+func TestAgentRefusesWhatIsNotMirrored(t *testing.T) {
+	t.Parallel()
+	m := mirrored{dir: filepath.Join(tempDir(t), "kubectl")}
+	m.mount = mountFor(t, m.dir)
+	runOffline(t, "unpack", bundleAll(t), "-o", m.dir, "--mount", m.mount, "--plugin", "botkube/kubectl")
+	text := usersValues["slack"]
+	got := runProduct(t, startProxy(t, nil), "values", m.dir, "--pvc", "plugins", "--values", valuesFile(t, text))
+	if want := "botkube/kubernetes, botkubeExtra/helm"; got.code != 0 || !strings.Contains(got.stderr, want) {
+		t.Errorf("exit code %d, and noted is %q, want %q", got.code, got.stderr, want)
+	}
+	objects := renderChart(t, []byte(text), []byte(got.stdout))
+	for name, object := range objects {
+		if strings.Contains(object, "github.com/kubeshop/botkube-plugins/releases") {
+			t.Errorf("%s names the repository", name)
+		}
+	}
+	rendered := configurationOf(t, objects)
+	report, asked := m.asksFor(t, agentConfig{Rendered: &rendered})
+	if want := `repository "botkubeExtra" is not defined`; !strings.Contains(report.Error, want) || len(asked) > 0 {
+		t.Errorf("the agent says %q, want %q; it asked for %q", report.Error, want, asked)
+	}
+}
