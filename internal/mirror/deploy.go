@@ -98,8 +98,14 @@ func (o *ValuesOptions) deployment(in *inspected) (*deploy.Options, error) {
 	if err != nil {
 		return nil, err
 	}
+	version := in.lock.BotkubeVersion
+	if version == "" && o.Version != "" {
+		if version, err = releaseTag(o.Version); err != nil {
+			return nil, err
+		}
+	}
 	d := &deploy.Options{
-		Target: in.name(), BotkubeVersion: cmp.Or(in.lock.BotkubeVersion, o.Version), LockDigest: "sha256:" + lock.Sum(data).String(),
+		Target: in.name(), BotkubeVersion: version, LockDigest: "sha256:" + lock.Sum(data).String(),
 		PullSecrets: o.PullSecrets,
 	}
 	if d.Platforms, err = o.platforms(in); err != nil {
@@ -114,7 +120,7 @@ func (o *ValuesOptions) deployment(in *inspected) (*deploy.Options, error) {
 	if err := repositories(d, in); err != nil {
 		return nil, err
 	}
-	if d.AgentImage, err = o.agentImage(in); err != nil {
+	if d.AgentImage, err = o.agentImage(in, version); err != nil {
 		return nil, err
 	}
 	if o.Policy {
@@ -314,7 +320,7 @@ func nowhere(repository string) string {
 }
 
 // agentImage returns where a push put the agent's image.
-func (o *ValuesOptions) agentImage(in *inspected) (*deploy.AgentImage, error) {
+func (o *ValuesOptions) agentImage(in *inspected, version string) (*deploy.AgentImage, error) {
 	if o.Registry == "" {
 		return nil, nil
 	}
@@ -326,7 +332,7 @@ func (o *ValuesOptions) agentImage(in *inspected) (*deploy.AgentImage, error) {
 		return nil, fault.New(fault.Usage, "%s does not have the agent's image, so push did not put it below %s", in.name(), o.Registry).
 			WithHint("pull it with --with-agent-image, and push that; or leave out --registry")
 	}
-	tag := cmp.Or(agentImageTag(in.lock), in.lock.BotkubeVersion, o.Version)
+	tag := cmp.Or(agentImageTag(in.lock), version)
 	if tag == "" {
 		return nil, fault.New(fault.Usage, "%s does not say for which version of Botkube it is, and so not what the agent's image is tagged with", in.name()).
 			WithHint("name the bundle that was pushed, or leave out --registry, and set image.tag yourself")
