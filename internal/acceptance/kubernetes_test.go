@@ -147,7 +147,7 @@ func TestManifestsConfigureAgent(t *testing.T) {
 }
 
 // TestHelmUpgradesSeededAgent has Helm itself install Botkube without a mirror on a real API server, upgrade it with
-// our values, upgrade that, and uninstall it. A claim that is there is never touched, and a Job comes before the agent.
+// our values, upgrade that, uninstall it, and install it anew. A claim that is there is never touched, and a Job comes before the agent.
 func TestHelmUpgradesSeededAgent(t *testing.T) {
 	s := requireAPIServer(t)
 	namespace := s.namespace(t, "helm", "privileged")
@@ -166,13 +166,9 @@ func TestHelmUpgradesSeededAgent(t *testing.T) {
 	claims, jobs := s.resource(t, claim, namespace), s.resource(t, job, namespace)
 	var first, last manifest
 	for _, image := range []string{"registry.example/mirror/botkube-plugins:v1.14.0", "registry.example/mirror/botkube-plugins:v1.14.1", "registry.example/mirror/botkube-plugins:v1.14.1"} {
-		var values map[string]any
-		if err := yaml.Unmarshal(printValues(t, "values", unpackAll(t), "--seed-from", image), &values); err != nil {
-			t.Fatal(err)
-		}
 		upgrade := action.NewUpgrade(config)
 		upgrade.Namespace, upgrade.Timeout = namespace, time.Minute
-		if _, err := upgrade.Run("botkube", chart, values); err != nil {
+		if _, err := upgrade.Run("botkube", chart, seededValues(t, "--seed-from", image)); err != nil {
 			t.Fatal(err)
 		}
 		bound, seeded := get(t, claims, "botkube-plugins"), get(t, jobs, "botkube-plugins-seed")
@@ -193,9 +189,31 @@ func TestHelmUpgradesSeededAgent(t *testing.T) {
 	if _, err := action.NewUninstall(config).Run("botkube"); err != nil {
 		t.Fatal(err)
 	}
-	if got := get(t, claims, "botkube-plugins"); got.at("metadata", "deletionTimestamp") != nil {
-		t.Error("uninstalling Botkube deletes the claim")
+	for _, name := range []string{"botkube-plugins", "another"} {
+		install := action.NewInstall(config)
+		install.ReleaseName, install.Namespace, install.Timeout = "botkube", namespace, time.Minute
+		if _, err := install.Run(chart, seededValues(t, "--seed-from", "registry.example/mirror/botkube-plugins:v1.14.1", "--pvc", name)); err != nil {
+			t.Fatalf("installing with the claim %s: %v", name, err)
+		}
+		got := get(t, claims, name)
+		if name == "botkube-plugins" && (got.at("metadata", "deletionTimestamp") != nil || got.text("metadata", "uid") != first.text("metadata", "uid")) {
+			t.Error("uninstalling or installing Botkube deleted the claim")
+		}
+		get(t, jobs, name+"-seed")
+		if _, err := action.NewUninstall(config).Run("botkube"); err != nil {
+			t.Fatal(err)
+		}
 	}
+}
+
+// seededValues are what values prints.
+func seededValues(t *testing.T, flags ...string) map[string]any {
+	t.Helper()
+	var values map[string]any
+	if err := yaml.Unmarshal(printValues(t, append([]string{"values", unpackAll(t)}, flags...)...), &values); err != nil {
+		t.Fatal(err)
+	}
+	return values
 }
 
 func get(t *testing.T, in dynamic.ResourceInterface, name string) manifest {

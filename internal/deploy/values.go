@@ -106,6 +106,9 @@ func (o *Options) setPlugins(v object) {
 	urls := []string{"indexes come from the volume; an agent that does not find one there asks a host that cannot exist"}
 	if o.Site != nil {
 		urls = []string{"the mirror's own indexes, which name nothing but files of the mirror"}
+		if strings.HasPrefix(o.Site.BaseURL, "https:") {
+			urls = append(urls, "If only your own authority vouches for it, give that to the agent: ssl.enabled, and ssl.existingSecretName")
+		}
 	}
 	v.set("plugins", newObject().set("cacheDir", o.cacheDir(), where...).set("repositories", repositories, urls...))
 }
