@@ -76,7 +76,7 @@ var startAPIServer = sync.OnceValues(func() (*apiServer, error) {
 		return nil, err
 	}
 	etcd, peer := "http://127.0.0.1:"+ports[0], "http://127.0.0.1:"+ports[1]
-	if err := startServer(dir, "etcd", "--data-dir", filepath.Join(dir, "etcd"), "--listen-client-urls", etcd, "--advertise-client-urls", etcd,
+	if err := startProcess(dir, "etcd", "--data-dir", filepath.Join(dir, "etcd"), "--listen-client-urls", etcd, "--advertise-client-urls", etcd,
 		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer); err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ var startAPIServer = sync.OnceValues(func() (*apiServer, error) {
 		return nil, err
 	}
 	// Without a controller, there are no service accounts for pods to be of.
-	if err := startServer(dir, program, "--etcd-servers", etcd, "--cert-dir", filepath.Join(dir, "certs"), "--bind-address", "127.0.0.1", "--secure-port", ports[2],
+	if err := startProcess(dir, program, "--etcd-servers", etcd, "--cert-dir", filepath.Join(dir, "certs"), "--bind-address", "127.0.0.1", "--secure-port", ports[2],
 		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", key, "--service-account-signing-key-file", key,
 		"--token-auth-file", tokens, "--authorization-mode", "RBAC", "--service-cluster-ip-range", "10.96.0.0/16", "--disable-admission-plugins", "ServiceAccount"); err != nil {
 		return nil, err
@@ -118,8 +118,8 @@ func freePorts(n int) ([]string, error) {
 	return ports, nil
 }
 
-// startServer starts a program that runs until the tests are over. Its log is beside its data.
-func startServer(dir, program string, args ...string) error {
+// startProcess starts a program that runs until the tests are over. Its log is beside its data.
+func startProcess(dir, program string, args ...string) error {
 	log, err := os.Create(filepath.Join(dir, filepath.Base(program)+".log"))
 	if err != nil {
 		return err

@@ -451,3 +451,20 @@ func TestAgentRefusesWhatIsNotMirrored(t *testing.T) {
 		t.Errorf("the agent says %q, want %q; it asked for %q", report.Error, want, asked)
 	}
 }
+
+// TestAgentDownloadsFromServerByRenderedConfiguration is the same with botkube-mirror serve, in a network where there
+// is nothing else.
+func TestAgentDownloadsFromServerByRenderedConfiguration(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, bundleAll(t))
+	base, _, found := strings.Cut(s.indexes["botkube"], "/"+Version+"/")
+	if !found {
+		t.Fatalf("the server has the index of botkube at %q", s.indexes["botkube"])
+	}
+	text := usersValues["slack"]
+	rendered := configurationOf(t, renderChart(t, []byte(text), printValues(t, "values", bundleAll(t), "--base-url", base, "--values", valuesFile(t, text))))
+	checkEnabled(t, s.startAgent(t, agentConfig{Rendered: &rendered}), askCollector(t, []configuration{rendered})[0])
+	if len(s.calls(t)) == 0 {
+		t.Error("the agent downloaded nothing")
+	}
+}
