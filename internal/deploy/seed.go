@@ -50,7 +50,7 @@ func (o *Options) claim(annotations object) object {
 // Job needs it. A hook is not upgraded but created, which fails where it is there,
 // or deleted before, which must not happen to a volume in use. So the template
 // looks for it, and where it is, the hook has no event, and Helm leaves it out
-// (helm.sh/helm/v3 pkg/releaseutil/manifest_sorter.go).
+// (helm.sh/helm/v3 pkg/releaseutil/manifest_sorter.go, and v4 pkg/release/v1/util).
 func (o *Options) claimHook() object {
 	annotations := newObject().
 		set("helm.sh/hook", `{{ if not (lookup "v1" "PersistentVolumeClaim" .Release.Namespace "`+o.Claim.Name+`") }}pre-install,pre-upgrade{{ end }}`,
