@@ -150,6 +150,11 @@ func (o *ValuesOptions) user(d *deploy.Options, in *inspected) error {
 	slices.Sort(configured)
 	d.Absent = unmirrored(in.lock, slices.Compact(configured))
 	d.Missing = missingPlugins(in.lock, d.Platforms, c)
+	if d.Site != nil {
+		if d.Site.Templates, err = servedTemplates(d, in.lock, c); err != nil {
+			return err
+		}
+	}
 	if d.Policy == nil {
 		return nil
 	}
@@ -182,6 +187,67 @@ func missingPlugins(l *lock.Lock, platforms []agent.Platform, c *Configured) []s
 	}
 	slices.Sort(missing)
 	return slices.Compact(missing)
+}
+
+// servedTemplates has exec take from a site what the site has of the templates that
+// the user's values have it download. In a volume, they lie where exec looks first.
+func servedTemplates(d *deploy.Options, l *lock.Lock, c *Configured) ([]deploy.Templates, error) {
+	sources, err := c.values.Config.Templates(d.BotkubeVersion)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "reading values: the configuration of exec: %w", err)
+	}
+	served, err := site.Templates(d.Site.BaseURL, l)
+	if err != nil {
+		return nil, err
+	}
+	var all []deploy.Templates
+	for _, s := range sources {
+		p := newestOf(l, agent.Executor, s.Key)
+		if p == nil {
+			continue // which is noted
+		}
+		refs := s.Refs
+		if len(refs) == 0 {
+			e := agent.Entry{Type: p.Type, Name: p.Name, Version: p.Version}
+			refs = []string{e.DefaultTemplates(p.Repository)}
+		}
+		t := deploy.Templates{Group: s.Group, Plugin: s.Key}
+		changed := false
+		for _, ref := range refs {
+			at := servedAt(served, p, ref)
+			t.URLs = append(t.URLs, cmp.Or(at, ref))
+			changed = changed || at != ""
+		}
+		if changed {
+			all = append(all, t)
+		}
+	}
+	return all, nil
+}
+
+// newestOf returns the plugin of a lock that an agent takes a key for, or nil.
+func newestOf(l *lock.Lock, t agent.PluginType, key string) (newest *lock.Plugin) {
+	k, err := agent.ParsePluginKey(strings.TrimSuffix(key, "@"))
+	if err != nil {
+		return nil
+	}
+	for i, p := range l.Plugins {
+		if p.Type == t && matches(k, p) && (newest == nil || agent.Newer(p.Version, newest.Version)) {
+			newest = &l.Plugins[i]
+		}
+	}
+	return newest
+}
+
+// servedAt returns where a site has a source of templates of a plugin, or "".
+func servedAt(served []site.Template, p *lock.Plugin, ref string) string {
+	i := slices.IndexFunc(p.Templates, func(t lock.Template) bool { return t.Directory == agent.TemplateDirectory(ref) })
+	for _, s := range served {
+		if s.Plugin == p.Key() && (i >= 0 && s.Ref == p.Templates[i].Ref || s.URL == ref) {
+			return s.URL
+		}
+	}
+	return ""
 }
 
 // defaultNames returns the repositories of a chart.
