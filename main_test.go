@@ -56,6 +56,7 @@ func TestMain(m *testing.M) {
 //	flip-blobs STORE SIZE...
 //	                        changes the last byte of the blobs of some sizes
 //	flip FILE               changes the last byte of a file
+//	cmpline FILE FILE       two files must be the same but for their first line
 //	flip-blobs STORE SIZE...
 //	                        changes the last byte of the blobs of some sizes
 //	waitfor FILE PATTERN    waits until a file has a match
@@ -113,6 +114,7 @@ func TestScript(t *testing.T) {
 			"snapshot":       snapshot,
 			"same":           same,
 			"flip":           flip,
+			"cmpline":        compareLines,
 			"forge":          forge,
 			"flip-blobs":     flipBlobs,
 			"waitfor":        waitFor,
@@ -304,6 +306,17 @@ func same(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	none := func(fs.FileInfo) string { return "" }
 	if a, b := listing(ts, args[0], none), listing(ts, args[1], none); a != b {
+		ts.Fatalf("%s is\n%s\n%s is\n%s", args[0], a, args[1], b)
+	}
+}
+
+func compareLines(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: cmpline FILE FILE")
+	}
+	_, a, _ := strings.Cut(ts.ReadFile(args[0]), "\n")
+	_, b, _ := strings.Cut(ts.ReadFile(args[1]), "\n")
+	if a == "" || a != b {
 		ts.Fatalf("%s is\n%s\n%s is\n%s", args[0], a, args[1], b)
 	}
 }

@@ -32,6 +32,10 @@ var shapes = map[string]configfile.Shape{
 	"retries":    {Least: 0, Most: 1000},
 	"seeder":     {Expects: "OS/ARCH=FILE or none, or a mapping of platforms to files", Pattern: `^(none|[a-z0-9_]+/[a-z0-9_]+=.+)$`, Joins: []string{"="}},
 	"skip":       {Expects: "image, bundle, agent-image or chart", Pattern: several(`(image|bundle|agent-image|chart)`)},
+
+	// Of values.
+	"access-mode":   {Enum: []string{"ReadWriteOnce", "ReadWriteMany"}},
+	"values/format": {Enum: []string{"text", "json", "manifests"}},
 }
 
 // several is the pattern of one or more of something, with commas between them.

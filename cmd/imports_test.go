@@ -24,6 +24,7 @@ var importers = map[string][]string{
 	"github.com/botkube-mirror/botkube-mirror/internal/configfile": {"cmd"},
 	"github.com/botkube-mirror/botkube-mirror/internal/transfer":   {"cmd", "internal/fetch", "internal/registry", "internal/serve"},
 	"github.com/botkube-mirror/botkube-mirror/internal/serve":      {"cmd", "internal/mirror"},
+	"github.com/botkube-mirror/botkube-mirror/internal/deploy":     {"cmd", "internal/mirror"},
 }
 
 // TestImports keeps the structure that docs/architecture.md describes.

@@ -94,7 +94,7 @@ func (p *progress) waiting(subject string) { p.observe(mirror.Waiting(subject)) 
 // wanted reports whether an event gets a line of its own.
 func (p *progress) wanted(kind mirror.EventKind) bool {
 	switch kind {
-	case mirror.EventRetrying, mirror.EventRestarted, mirror.EventWaiting, mirror.EventDisplaced, mirror.EventWriting:
+	case mirror.EventRetrying, mirror.EventRestarted, mirror.EventWaiting, mirror.EventDisplaced, mirror.EventWriting, mirror.EventNote:
 		return true
 	case mirror.EventFetched, mirror.EventReused, mirror.EventResumed, mirror.EventUploaded:
 		return p.bar == nil || p.verbose
@@ -121,6 +121,8 @@ func line(e mirror.Event) string {
 		return fmt.Sprintf("moved %s out of the way: %s", e.Subject, e.Detail)
 	case mirror.EventResumed:
 		return fmt.Sprintf("resuming %s after %s", e.Subject, size(e.Bytes))
+	case mirror.EventNote:
+		return "note: " + e.Detail
 	case mirror.EventFailed:
 		return fmt.Sprintf("failed: %s", e.Detail)
 	case mirror.EventWriting:

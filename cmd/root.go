@@ -101,7 +101,7 @@ unreachable or missing, 4 integrity, 5 incomplete, 130 interrupted.`,
 			if err := g.fromFile(c); err != nil {
 				return err
 			}
-			return g.check()
+			return g.check(c)
 		},
 	}
 	root.SetArgs(g.env.Args)
@@ -114,12 +114,12 @@ unreachable or missing, 4 integrity, 5 incomplete, 130 interrupted.`,
 	flags := root.PersistentFlags()
 	flags.StringVarP(&g.file, "file", "f", "", "configuration `FILE` in YAML, with what flags say; what flags or the environment say wins (default: none)")
 	flags.StringVar(&g.store, "store", "", "directory that keeps downloads for later runs (default: botkube-mirror in the user's cache directory)")
-	flags.StringVar(&g.format, "format", "text", "form of the result on standard output: text or json")
+	flags.StringVar(&g.format, "format", "text", "form of the result on standard output: text or json; for values, manifests too")
 	flags.BoolVarP(&g.quiet, "quiet", "q", false, "say nothing but the result and errors")
 	flags.BoolVarP(&g.verbose, "verbose", "v", false, "tell of every step")
 	flags.StringVar(&g.logFormat, "log-format", g.logFormat, "form of what is told on standard error: text or json")
 	flags.BoolVar(&g.noProgress, "no-progress", false, "draw no progress bar")
-	root.AddCommand(pullCommand(g), lockCommand(g), listCommand(g), diffCommand(g), unpackCommand(g), pushCommand(g), verifyCommand(g), serveCommand(g), pruneCommand(g), schemaCommand(g), versionCommand(g))
+	root.AddCommand(pullCommand(g), lockCommand(g), listCommand(g), diffCommand(g), unpackCommand(g), pushCommand(g), verifyCommand(g), serveCommand(g), valuesCommand(g), pruneCommand(g), schemaCommand(g), versionCommand(g))
 	root.InitDefaultCompletionCmd()
 	checkCompletionArgs(root)
 	return root
@@ -201,9 +201,16 @@ func separated(value string) []string {
 	return strings.Split(value, ",")
 }
 
-func (g *global) check() error {
-	if g.format != "text" && g.format != "json" {
-		return fault.New(fault.Usage, "--format %q is neither text nor json", g.format)
+// formatsKey annotates a command with the forms of its result beside text and json.
+const formatsKey = "formats"
+
+func (g *global) check(c *cobra.Command) error {
+	if more := c.Annotations[formatsKey]; g.format != "text" && g.format != "json" && (more == "" || g.format != more) {
+		names := "neither text nor json"
+		if more != "" {
+			names = "none of text, json and " + more
+		}
+		return fault.New(fault.Usage, "--format %q is %s", g.format, names)
 	}
 	if g.logFormat != "text" && g.logFormat != "json" {
 		return fault.New(fault.Usage, "--log-format %q is neither text nor json", g.logFormat)

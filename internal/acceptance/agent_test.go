@@ -18,6 +18,7 @@ import (
 
 // agentConfig and agentReport are what program agent reads and writes.
 type agentConfig struct {
+	Rendered     *configuration             `json:"rendered,omitempty"`
 	CacheDir     string                     `json:"cacheDir"`
 	Repositories map[string]agentRepository `json:"repositories"`
 	Executors    []string                   `json:"executors"`

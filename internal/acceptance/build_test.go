@@ -33,6 +33,7 @@ func runIn(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	scratch = dir
+	defer func() { stopAPIServer() }()
 	return m.Run()
 }
 

@@ -30,5 +30,9 @@
 //
 // Where a test asks which requests the agent would have made, it is always the proxy that answers.
 //
+// Helm renders Botkube's own chart with what the product's values are, and the agent starts with the configuration that
+// comes of it. A Kubernetes API server (module kubernetes), with Debian's etcd and nothing else behind it, judges the
+// objects, and Helm installs and upgrades on it.
+//
 // Linux only: SSL_CERT_FILE, by which the children come to trust the proxy, means nothing elsewhere.
 package acceptance

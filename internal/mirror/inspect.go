@@ -51,6 +51,8 @@ type inspected struct {
 	// mount is where an agent sees a directory or an image. It is empty if that
 	// cannot be told.
 	mount string
+	// baseURL is where a site is served, by its indexes.
+	baseURL string
 	// mountOnly are the platforms whose image has no program to seed a volume.
 	mountOnly []agent.Platform
 }
@@ -165,7 +167,7 @@ func inspectSite(root, tag string) (*inspected, error) {
 	var tags []string
 	for _, v := range versions {
 		if v.Tag == tag || tag == "" && len(versions) == 1 {
-			return &inspected{kind: KindSite, lock: v.Lock, tag: v.Tag}, nil
+			return &inspected{kind: KindSite, lock: v.Lock, tag: v.Tag, baseURL: site.BaseURL(root, v)}, nil
 		}
 		tags = append(tags, v.Tag)
 	}

@@ -99,6 +99,8 @@ const (
 	EventWaiting EventKind = "waiting"
 	// EventDisplaced is about what was in the way of an output, and was moved.
 	EventDisplaced EventKind = "displaced"
+	// EventNote is about something that a person should know of the result.
+	EventNote EventKind = "note"
 	// EventWriting is about an output that takes a while at the end, all of which
 	// is known now.
 	EventWriting EventKind = "writing"
@@ -264,12 +266,18 @@ func (s *Session) settleVersion(ctx context.Context, req *resolve.Request) error
 		}
 		req.Version = path.Base(u.Path)
 	}
-	tag := "v" + strings.TrimPrefix(req.Version, "v")
+	var err error
+	req.Version, err = releaseTag(req.Version)
+	return err
+}
+
+// releaseTag puts a version into the form of the release tags.
+func releaseTag(given string) (string, error) {
+	tag := "v" + strings.TrimPrefix(given, "v")
 	if _, err := version.NewSemver(tag); err != nil {
-		return fault.New(fault.Usage, "%q is not a Botkube version", req.Version).WithHint("give one of the form v1.14.0, or latest")
+		return "", fault.New(fault.Usage, "%.80q is not a Botkube version", given).WithHint("give one of the form v1.14.0, or latest where it can be asked for")
 	}
-	req.Version = tag
-	return nil
+	return tag, nil
 }
 
 // looksLikeURL takes what begins with a scheme; a single letter is a drive of Windows.

@@ -210,8 +210,8 @@ func (p *push) has(part Part) bool {
 func (p *push) tag(part Part) string {
 	switch part {
 	case PartAgentImage:
-		if ref, err := registry.ParseReference(p.lock.AgentImage.Reference); err == nil && ref.Tag() != "" {
-			return ref.Tag()
+		if tag := agentImageTag(p.lock); tag != "" {
+			return tag
 		}
 	case PartChart:
 		return strings.ReplaceAll(p.lock.Chart.Version, "+", "_")
@@ -219,12 +219,29 @@ func (p *push) tag(part Part) string {
 	return p.contents.Tag
 }
 
+// agentImageTag returns the tag that the agent's image had upstream, if it had one.
+func agentImageTag(l *lock.Lock) string {
+	if l.AgentImage == nil {
+		return ""
+	}
+	ref, err := registry.ParseReference(l.AgentImage.Reference)
+	if err != nil {
+		return ""
+	}
+	return ref.Tag()
+}
+
+// below returns where a part is below a prefix that the user gave.
+func (p Part) below(prefix string) (registry.Name, error) {
+	return registry.ParseRepository(strings.TrimSuffix(strings.TrimPrefix(prefix, registryPrefix), "/") + "/" + p.repository())
+}
+
 // prepare asks for access to every repository, and refuses tags that have other
 // content where that can be known, before anything is uploaded.
 func (p *push) prepare(ctx context.Context) error {
 	p.places = map[Part]*place{}
 	for _, part := range p.parts {
-		name, err := registry.ParseRepository(strings.TrimSuffix(strings.TrimPrefix(p.options.Prefix, registryPrefix), "/") + "/" + part.repository())
+		name, err := part.below(p.options.Prefix)
 		if err != nil {
 			return err
 		}

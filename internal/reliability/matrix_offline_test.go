@@ -62,6 +62,7 @@ var offlineCommands = []*offlineCommand{
 	{name: "verify", args: func(_ *offline, bundle string) []string { return []string{"verify", bundle} }},
 	{name: "list", kept: "nothing shown", args: func(_ *offline, bundle string) []string { return []string{"list", bundle} }},
 	{name: "diff", kept: "nothing shown", args: func(m *offline, bundle string) []string { return []string{"diff", bundle, m.good} }},
+	{name: "values", kept: "nothing shown", args: func(_ *offline, bundle string) []string { return []string{"values", bundle, "--pvc", "plugins"} }},
 }
 
 // bundleTar is a bundle in a tar, and where things are in it.

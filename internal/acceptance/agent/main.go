@@ -23,6 +23,9 @@ import (
 
 // Config is the part of the agent's configuration that decides what it looks for.
 type Config struct {
+	// Rendered is what the chart gives the agent. With it, it says what the rest does, but for CacheDir, which
+	// stands in for its own if it is given.
+	Rendered     *Configuration        `json:"rendered,omitempty"`
 	CacheDir     string                `json:"cacheDir"`
 	Repositories map[string]Repository `json:"repositories"`
 	Executors    []string              `json:"executors"`
@@ -70,9 +73,39 @@ func run(stdout io.Writer) error {
 	if err := json.NewDecoder(os.Stdin).Decode(&cfg); err != nil {
 		return fmt.Errorf("reading configuration: %w", err)
 	}
+	if err := cfg.load(); err != nil {
+		return json.NewEncoder(stdout).Encode(Report{Error: err.Error()})
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return json.NewEncoder(stdout).Encode(report(ctx, cfg))
+}
+
+// load has Botkube read what the chart rendered, and find out what is enabled (cmd/botkube-agent/main.go).
+func (cfg *Config) load() error {
+	if cfg.Rendered == nil {
+		return nil
+	}
+	for name, value := range cfg.Rendered.Environment {
+		if err := os.Setenv(name, value); err != nil {
+			return err
+		}
+	}
+	loaded, _, err := config.LoadWithDefaults(cfg.Rendered.Documents)
+	if err != nil {
+		return fmt.Errorf("loading configuration: %w", err)
+	}
+	log := logrus.New()
+	log.SetOutput(os.Stderr)
+	cfg.Executors, cfg.Sources = plugin.NewCollector(log).GetAllEnabledAndUsedPlugins(loaded)
+	if cfg.CacheDir == "" {
+		cfg.CacheDir = loaded.Plugins.CacheDir
+	}
+	cfg.Repositories = map[string]Repository{}
+	for name, r := range loaded.Plugins.Repositories {
+		cfg.Repositories[name] = Repository{URL: r.URL, Headers: r.Headers}
+	}
+	return nil
 }
 
 func report(ctx context.Context, cfg Config) Report {

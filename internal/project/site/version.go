@@ -305,6 +305,24 @@ func ReadLocks(root string) ([]Version, error) {
 	return versions, nil
 }
 
+// BaseURL returns where a version of a site must be served, by its indexes, or ""
+// where they do not say: they name no file of a site, or cannot be read.
+func BaseURL(root string, v Version) string {
+	t, err := tree.OpenExisting(root)
+	if err != nil {
+		return ""
+	}
+	defer t.Close()
+	for _, r := range v.Lock.Repositories {
+		if data, err := t.Read(indexPath(v.Tag, r.Name), maxDocument); err == nil {
+			if base := baseURLIn(data); base != "" {
+				return base
+			}
+		}
+	}
+	return ""
+}
+
 // IsSite reports whether a directory looks like a site. Whether it can be read,
 // [ReadLocks] says.
 func IsSite(dir string) bool {

@@ -1,0 +1,192 @@
+package cmd
+
+import (
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/deploy"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+)
+
+// valuesFlags are the flags of the command values.
+type valuesFlags struct {
+	claim, subPath, seedFrom          string
+	storage, storageClass, accessMode string
+	image, baseURL, mount             string
+	platforms                         []string
+	registry                          string
+	pullSecrets                       []string
+	policy                            bool
+	apiServers, allow                 []string
+	values                            []string
+	version                           string
+	// onLine are the flags of the command line. What the environment or a file
+	// says of others may be meant for other commands.
+	onLine map[string]bool
+}
+
+// changed returns the flags that are set.
+func changed(c *cobra.Command) map[string]bool {
+	set := map[string]bool{}
+	c.Flags().Visit(func(f *pflag.Flag) { set[f.Name] = true })
+	return set
+}
+
+func valuesCommand(g *global) *cobra.Command {
+	var flags valuesFlags
+	var reg registryFlags
+	var transfer transferFlags
+	c := &cobra.Command{
+		Use:   "values TARGET",
+		Short: "Print Helm values that make the agent start from a mirror",
+		Long: `Print Helm values to layer over your own, so that the agent starts from a mirror
+and calls nothing outside. TARGET is whatever this program writes, as for list.
+
+The files come to the agent in one of four ways:
+
+  --pvc NAME          in a PersistentVolumeClaim that holds them
+  --seed-from IMAGE   in a claim that is made if need be, and that a Job fills
+                      from the image that push published, before Helm starts
+                      the agent; --pvc NAME names it (botkube-plugins)
+  --image IMAGE       in that image itself, mounted (Kubernetes 1.35 and later)
+  --base-url URL      from a site, or botkube-mirror serve
+
+Comments in the output say why each value is there. --format json leaves them
+out, --format manifests gives plain objects for those without Helm.`,
+		Example: `  botkube-mirror values bundle.tar --image registry.example.com/mirror/botkube-plugins:v1.14.0 > mirror.yaml
+  botkube-mirror values ./plugins --pvc botkube-plugins --network-policy > mirror.yaml
+  botkube-mirror values bundle.tar --seed-from registry.example.com/mirror/botkube-plugins:v1.14.0 --platform linux/amd64 --registry registry.example.com/mirror
+  helm upgrade --install botkube ./botkube-v1.14.0.tgz --values yours.yaml --values mirror.yaml`,
+		Annotations: map[string]string{formatsKey: "manifests"},
+		Args: func(c *cobra.Command, args []string) error {
+			flags.onLine = changed(c)
+			return exactArgs("TARGET")(c, args)
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			o, err := flags.options(c)
+			if err != nil {
+				return err
+			}
+			o.Target, o.Stdin, o.Manifests = args[0], g.env.Stdin, g.format == "manifests"
+			var made *deploy.Rendering
+			err = g.withSession(reg.needs(transfer, args...), func(s *mirror.Session) error {
+				made, err = s.Values(c.Context(), o)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			text, err := made.YAML()
+			if err != nil {
+				return err
+			}
+			return g.print(made, func() string { return string(text) })
+		},
+	}
+	flags.register(c)
+	reg.register(c)
+	transfer.register(c)
+	return c
+}
+
+func (v *valuesFlags) register(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringArrayVar(&v.values, "values", nil, "your own Helm values, a `FILE`; their lists are carried over, and the NetworkPolicy allows what they need in the cluster; repeatable, as for helm")
+	flags.StringVar(&v.version, "version", "", "Botkube version, for a mirror that does not say it")
+	flags.StringVar(&v.claim, "pvc", "", "`NAME` of the PersistentVolumeClaim with the agent's cache directory")
+	flags.StringVar(&v.subPath, "sub-path", "", "`PATH` of the directory in the claim (default: linux-amd64 and the like if the mirror is for several platforms, else the volume itself)")
+	flags.StringVar(&v.seedFrom, "seed-from", "", "`IMAGE` from which a Job fills the claim, which is made if it is not there")
+	flags.StringVar(&v.storage, "storage-size", "", "`SIZE` of the claim that is made, for example 5Gi (default: by the size of what is mirrored)")
+	flags.StringVar(&v.storageClass, "storage-class", "", "storage class of the claim that is made (default: the cluster's)")
+	flags.StringVar(&v.accessMode, "access-mode", "ReadWriteOnce", "access mode of the claim that is made: ReadWriteOnce or ReadWriteMany")
+	flags.StringVar(&v.image, "image", "", "`IMAGE` to mount: the one that push published, or that was made with -o image:")
+	flags.StringVar(&v.baseURL, "base-url", "", "`URL` at which a site is served")
+	flags.StringVar(&v.mount, "mount", "/plugins", "where the agent is to see the mirror, if that does not say what it was written for")
+	flags.StringArrayVar(&v.platforms, "platform", nil, "platform of the nodes that the agent runs on, as `OS/ARCH`; repeatable (default: all of the mirror)")
+	flags.StringVar(&v.registry, "registry", "", "`REGISTRY/PREFIX` that push was given, to take the agent's image from there")
+	flags.StringArrayVar(&v.pullSecrets, "pull-secret", nil, "`NAME` of a secret with which images are pulled; repeatable")
+	flags.BoolVar(&v.policy, "network-policy", false, "add a NetworkPolicy that denies the agent all but DNS, the API server and what it needs in the cluster")
+	flags.StringArrayVar(&v.apiServers, "api-server", nil, "where the API server is, for the NetworkPolicy, as `CIDR[:PORT]`; repeatable (default: private addresses, ports 443 and 6443)")
+	flags.StringArrayVar(&v.allow, "allow", nil, "what else the NetworkPolicy allows, as `CIDR[:PORT]`; repeatable")
+}
+
+// options parses the flags.
+func (v *valuesFlags) options(c *cobra.Command) (o mirror.ValuesOptions, err error) {
+	if err := v.check(c); err != nil {
+		return o, err
+	}
+	v.choose()
+	o = mirror.ValuesOptions{
+		Claim: v.claim, SeedFrom: v.seedFrom, Storage: v.storage, StorageClass: v.storageClass, AccessMode: v.accessMode,
+		Image: v.image, BaseURL: v.baseURL, Values: v.values, Version: v.version, Assumed: v.mount, Registry: v.registry, PullSecrets: v.pullSecrets, Policy: v.policy,
+	}
+	if v.seedFrom != "" && v.claim == "" {
+		o.Claim = "botkube-plugins"
+	}
+	if v.onLine["mount"] {
+		o.Mount = v.mount
+	}
+	if c.Flags().Changed("sub-path") {
+		o.SubPath = &v.subPath
+	}
+	if o.Platforms, _, err = parsePlatforms(v.platforms); err != nil {
+		return o, err
+	}
+	if o.APIServers, err = networks("api-server", v.apiServers); err != nil {
+		return o, err
+	}
+	o.Allow, err = networks("allow", v.allow)
+	return o, err
+}
+
+// check refuses flags that say something about what is not asked for.
+func (v *valuesFlags) check(c *cobra.Command) error {
+	needs := []struct {
+		needed string
+		given  bool
+		flags  []string
+	}{
+		{"--seed-from", v.seedFrom != "", []string{"storage-size", "storage-class", "access-mode"}},
+		{"--pvc or --seed-from", v.claim != "" || v.seedFrom != "", []string{"sub-path"}},
+		{"--network-policy", v.policy, []string{"api-server", "allow"}},
+	}
+	for _, n := range needs {
+		for _, name := range n.flags {
+			if !n.given && v.onLine[name] {
+				return fault.New(fault.Usage, "--%s says something about %s, which is not given", name, n.needed).
+					WithHint("see %s --help", c.CommandPath())
+			}
+		}
+	}
+	return nil
+}
+
+// choose has the way for files to come to the agent that the command line names
+// win over others.
+func (v *valuesFlags) choose() {
+	ways := map[string]*string{"pvc": &v.claim, "seed-from": &v.seedFrom, "image": &v.image, "base-url": &v.baseURL}
+	named := false
+	for name := range ways {
+		named = named || v.onLine[name]
+	}
+	for name, value := range ways {
+		// A claim without --seed-from and with are two ways, but belong together.
+		of := v.onLine[name] || name == "pvc" && v.onLine["seed-from"] || name == "seed-from" && v.onLine["pvc"]
+		if named && !of {
+			*value = ""
+		}
+	}
+}
+
+func networks(flag string, values []string) ([]deploy.Network, error) {
+	var all []deploy.Network
+	for _, v := range values {
+		n, err := deploy.ParseNetwork(v)
+		if err != nil {
+			return nil, fault.New(fault.Usage, "--%s: %w", flag, err)
+		}
+		all = append(all, n)
+	}
+	return all, nil
+}

@@ -1,0 +1,128 @@
+// Package deploy makes the Helm values, and the Kubernetes objects, with which
+// an agent starts from a mirror. It does no I/O.
+//
+// What it says about the chart was read in module github.com/kubeshop/botkube
+// v1.14.0, helm/botkube; comments name the file.
+package deploy
+
+import (
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+)
+
+// Options say what an agent is to be configured for. What [Options.Check] lets
+// pass can be rendered.
+type Options struct {
+	// Target is what the user calls the mirror, for comments.
+	Target string
+	// BotkubeVersion is empty where the mirror does not say.
+	BotkubeVersion string
+	// LockDigest identifies what is mirrored: a pod starts anew when it changes.
+	LockDigest string
+	// Platforms are those of the nodes that the agent can run on.
+	Platforms []agent.Platform
+	// Repositories are the mirrored ones, each with the URL for its index.
+	Repositories []agent.Repository
+	// Absent are repositories that the chart or the user's values configure and
+	// that are not mirrored.
+	Absent []string
+	// Missing are plugins that the user's values enable and that are not mirrored.
+	Missing []string
+
+	// Mount is the agent's cache directory. With a site, it is Botkube's own.
+	Mount string
+	// Exactly one of Claim, Image and Site is how files come to the agent.
+	Claim *Claim
+	Image *ImageVolume
+	Site  *Site
+
+	// AgentImage is nil where the agent's image stays where it is.
+	AgentImage *AgentImage
+	// PullSecrets are names of secrets of type kubernetes.io/dockerconfigjson.
+	PullSecrets []string
+	// Policy is nil for no NetworkPolicy.
+	Policy *Policy
+	// User has the user's own Helm values, merged; nil where they are not known.
+	User map[string]any
+}
+
+// Claim is a PersistentVolumeClaim with the agent's cache directory in it.
+type Claim struct {
+	Name string
+	// SubPath is where in the volume the directory for the platform is.
+	SubPath string
+	// Seed is nil for a claim that exists, and holds the directory.
+	Seed *Seed
+}
+
+// Seed fills a claim.
+type Seed struct {
+	// Image is one that push or unpack wrote, with a program in it.
+	Image string
+	// Storage, StorageClass and AccessMode are those of the claim. No class is
+	// the cluster's default.
+	Storage, StorageClass, AccessMode string
+}
+
+// ImageVolume is an image that is mounted.
+type ImageVolume struct {
+	Reference string
+	// Path is where the image has the directory.
+	Path string
+}
+
+// Site is a web root.
+type Site struct {
+	BaseURL string
+	// Written is the base URL that the site's indexes were written for, where
+	// that is another.
+	Written string
+	// Templates are exec's template sources, which it would clone otherwise.
+	Templates []Templates
+}
+
+// Templates are the template sources of one exec plugin.
+type Templates struct {
+	// Group and Plugin are its keys in executors.
+	Group, Plugin string
+	URLs          []string
+}
+
+// AgentImage is the agent's image as the chart puts it together.
+type AgentImage struct{ Registry, Repository, Tag string }
+
+// Names of what the values add.
+const (
+	volumeName     = "botkube-plugins"
+	policyName     = "botkube-offline"
+	configName     = "botkube-offline-config"
+	annotationLock = "mirror.botkube.io/lock"
+	managedBy      = "botkube-mirror"
+)
+
+// agentUser is the user and the group that the chart runs the agent as
+// (values.yaml, securityContext).
+const agentUser = 101
+
+// SiteCacheDir is where an agent that downloads keeps what it gets: the chart
+// mounts an emptyDir there, and the rest of the file system is read-only
+// (templates/deployment.yaml).
+const SiteCacheDir = "/tmp"
+
+// agentLabels are those of the agent's pods (templates/deployment.yaml).
+var agentLabels = []string{"app", "botkube", "component", "controller"}
+
+// platform returns the one platform that nodes must have, if it is one.
+func (o *Options) platform() (agent.Platform, bool) {
+	if len(o.Platforms) != 1 {
+		return agent.Platform{}, false
+	}
+	return o.Platforms[0], true
+}
+
+// seeded returns how the claim is filled, or nil.
+func (o *Options) seeded() *Seed {
+	if o.Claim == nil {
+		return nil
+	}
+	return o.Claim.Seed
+}

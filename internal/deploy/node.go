@@ -1,0 +1,184 @@
+package deploy
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"gopkg.in/yaml.v3"
+)
+
+// object is a mapping under construction, whose keys stand in the order in which
+// they were set.
+type object struct{ node *yaml.Node }
+
+func newObject() object { return object{&yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}} }
+
+// set adds a key with a value and, if it is not empty, a comment above it.
+func (o object) set(key string, value any, comment ...string) object {
+	k := scalar(key)
+	k.HeadComment = comments(comment)
+	o.node.Content = append(o.node.Content, k, nodeOf(value))
+	return o
+}
+
+// setUnless adds a key unless the value is missing.
+func (o object) setUnless(missing bool, key string, value any, comment ...string) object {
+	if missing {
+		return o
+	}
+	return o.set(key, value, comment...)
+}
+
+// replace gives a key another value.
+func (o object) replace(key string, value object) {
+	for i := 0; i+1 < len(o.node.Content); i += 2 {
+		if o.node.Content[i].Value == key {
+			o.node.Content[i+1] = value.node
+		}
+	}
+}
+
+// get returns the value of a key, or nil.
+func (o object) get(keys ...string) *yaml.Node {
+	n := o.node
+	for _, key := range keys {
+		n = valueOf(n, key)
+	}
+	return n
+}
+
+func valueOf(n *yaml.Node, key string) *yaml.Node {
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// labels is a mapping of keys and values that alternate.
+func labels(pairs ...string) object {
+	o := newObject()
+	for i := 0; i+1 < len(pairs); i += 2 {
+		o.set(pairs[i], pairs[i+1])
+	}
+	return o
+}
+
+// list is a sequence of values.
+func list(values ...any) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+	for _, v := range values {
+		n.Content = append(n.Content, nodeOf(v))
+	}
+	return n
+}
+
+// commented puts a comment above an element of a list.
+func commented(value any, comment ...string) *yaml.Node {
+	n := nodeOf(value)
+	n.HeadComment = comments(comment)
+	return n
+}
+
+func nodeOf(value any) *yaml.Node {
+	switch v := value.(type) {
+	case *yaml.Node:
+		return v
+	case object:
+		return v.node
+	case []string:
+		n := list()
+		for _, s := range v {
+			n.Content = append(n.Content, scalar(s))
+		}
+		return n
+	case string:
+		return scalar(v)
+	case int:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(v)}
+	case bool:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(v)}
+	case nil:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}
+	default:
+		n := new(yaml.Node)
+		if err := n.Encode(v); err != nil {
+			panic(fmt.Sprintf("deploy: %T is no value: %v", v, err)) // a defect of this package
+		}
+		return n
+	}
+}
+
+// plainForm has strings that need no quotes, unless they are one of words, which
+// Helm's YAML 1.1 takes for something else.
+var (
+	plainForm = regexp.MustCompile(`^[A-Za-z./][A-Za-z0-9./:_@-]*[A-Za-z0-9/]$`)
+	words     = regexp.MustCompile(`^(?i:yes|no|on|off|true|false|null)$`)
+)
+
+// scalar is a string that no reader takes for anything else.
+func scalar(s string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
+	if !plainForm.MatchString(s) || words.MatchString(s) {
+		n.Style = yaml.DoubleQuotedStyle
+	}
+	return n
+}
+
+// comments makes a comment of lines. What is in them may come from outside.
+func comments(lines []string) string {
+	var out []string
+	for _, line := range lines {
+		for part := range strings.SplitSeq(line, "\n") {
+			if part = printable(part); part == "" {
+				out = append(out, "#")
+			} else {
+				out = append(out, "# "+part)
+			}
+		}
+	}
+	return strings.Join(out, "\n")
+}
+
+// printable leaves of a text what keeps its place on a line.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// marshal writes documents, each below a comment.
+func marshal(documents ...document) ([]byte, error) {
+	var buf bytes.Buffer
+	for i, d := range documents {
+		if i > 0 {
+			buf.WriteString("---\n")
+		}
+		if len(d.comment) > 0 {
+			buf.WriteString(comments(d.comment) + "\n")
+		}
+		enc := yaml.NewEncoder(&buf)
+		enc.SetIndent(2)
+		if err := enc.Encode(d.body.node); err != nil {
+			return nil, fmt.Errorf("writing YAML: %w", err)
+		}
+	}
+	return buf.Bytes(), nil
+}
+
+// document is one YAML document.
+type document struct {
+	comment []string
+	body    object
+}

@@ -1,0 +1,151 @@
+package deploy
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// lists returns the lists of the values that the user may have too.
+func (o *Options) lists() []string {
+	var all []string
+	if o.Site == nil {
+		all = append(all, "extraVolumes", "extraVolumeMounts")
+	}
+	if o.seeded() != nil || o.Policy != nil {
+		all = append(all, "extraObjects")
+	}
+	if len(o.PullSecrets) > 0 {
+		all = append(all, "image.pullSecrets")
+	}
+	return all
+}
+
+// withYours adds to a comment what is known of the user's own list.
+func (o *Options) withYours(comment ...string) []string {
+	if o.User == nil {
+		return comment
+	}
+	return append(comment, "with those of your values, whose place a list takes")
+}
+
+// carry returns the user's list with what is ours behind it. What is ours already,
+// by same, is replaced: the user's values may have these in them.
+func (o *Options) carry(key string, same func(a, b *yaml.Node) bool, ours ...any) *yaml.Node {
+	out := list()
+	all := list(ours...)
+	if theirs := o.userList(key); theirs != nil {
+		for _, item := range theirs.Content {
+			if !slices.ContainsFunc(all.Content, func(n *yaml.Node) bool { return same(n, item) }) {
+				out.Content = append(out.Content, item)
+			}
+		}
+	}
+	out.Content = append(out.Content, all.Content...)
+	return out
+}
+
+// carryNames returns the names of the pull secrets, the user's first.
+func (o *Options) carryNames() *yaml.Node {
+	return o.carry("image.pullSecrets", func(a, b *yaml.Node) bool { return a.Value == b.Value }, anys(o.PullSecrets)...)
+}
+
+func anys(names []string) []any {
+	var all []any
+	for _, name := range names {
+		all = append(all, name)
+	}
+	return all
+}
+
+func sameName(a, b *yaml.Node) bool {
+	n, m := valueOf(a, "name"), valueOf(b, "name")
+	return n != nil && m != nil && n.Value == m.Value
+}
+
+func sameObject(a, b *yaml.Node) bool {
+	kind, other := valueOf(a, "kind"), valueOf(b, "kind")
+	return kind != nil && other != nil && kind.Value == other.Value && sameName(valueOf(a, "metadata"), valueOf(b, "metadata"))
+}
+
+// userValue returns what the user's values have at a path of keys, or nil.
+func (o *Options) userValue(keys ...string) any {
+	var at any = o.User
+	for _, key := range keys {
+		m, ok := at.(map[string]any)
+		if !ok {
+			return nil
+		}
+		at = m[key]
+	}
+	return at
+}
+
+// userList returns a list of the user's values, or nil.
+func (o *Options) userList(key string) *yaml.Node {
+	items, ok := o.userValue(strings.Split(key, ".")...).([]any)
+	if !ok || len(items) == 0 {
+		return nil
+	}
+	return nodeOf(items)
+}
+
+// userHeaders reports whether the user's values have headers for a repository.
+func (o *Options) userHeaders(repository string) bool {
+	headers, ok := o.userValue("plugins", "repositories", repository, "headers").(map[string]any)
+	return ok && len(headers) > 0
+}
+
+// checkSecretNames reports a pull secret of the user's that is no name.
+func (o *Options) checkSecretNames() error {
+	for _, n := range o.carryNames().Content {
+		if n.Kind != yaml.ScalarNode {
+			return fault.New(fault.Usage, "your values have something else than names in image.pullSecrets, which the chart cannot take").
+				WithHint("write names: pullSecrets: [regcred]")
+		}
+	}
+	return nil
+}
+
+// checkUser reports why the user's own values do not go with a mirror.
+func (o *Options) checkUser() error {
+	for _, key := range append(o.lists(), "extraVolumeMounts", "image.pullSecrets", "tolerations") {
+		switch v := o.userValue(strings.Split(key, ".")...).(type) {
+		case nil, []any:
+		default:
+			return fault.New(fault.Usage, "your values have %s as a %T, and the chart wants a list", key, v)
+		}
+	}
+	if id, _ := o.userValue("config", "provider", "identifier").(string); id != "" {
+		return fault.New(fault.Usage, "your values set config.provider.identifier: the agent takes its configuration from Botkube Cloud, and ignores what is in Helm values").
+			WithHint("for an agent that starts offline, take the configuration into the values, and leave config.provider empty")
+	}
+	if err := o.checkSecretNames(); err != nil {
+		return err
+	}
+	return o.checkMounts()
+}
+
+// checkMounts refuses a mount of the user's where ours must be.
+func (o *Options) checkMounts() error {
+	mounts := o.userList("extraVolumeMounts")
+	if o.Site != nil || mounts == nil {
+		return nil
+	}
+	for _, m := range mounts.Content {
+		name, at := valueOf(m, "name"), valueOf(m, "mountPath")
+		if name == nil || at == nil || name.Value == volumeName {
+			continue
+		}
+		if taken := path.Clean(at.Value); taken == o.Mount || strings.HasPrefix(taken, o.Mount+"/") {
+			return fault.New(fault.Usage, "your values mount the volume %.80q at %.200q, where the agent is to see the mirror", name.Value, at.Value).
+				WithHint("%s", fmt.Sprintf("mount it elsewhere, or write the mirror for another path than %s: --mount PATH", o.Mount))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,203 @@
+package deploy
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+)
+
+// Rendering is what comes of options.
+type Rendering struct{ documents []document }
+
+// YAML returns the documents with comments. The same options give the same bytes.
+func (r *Rendering) YAML() ([]byte, error) { return marshal(r.documents...) }
+
+// MarshalJSON writes one document as it is, several as a list of Kubernetes; there is no room for comments.
+func (r *Rendering) MarshalJSON() ([]byte, error) {
+	var all []any
+	for _, d := range r.documents {
+		var v any
+		if err := d.body.node.Decode(&v); err != nil {
+			return nil, fmt.Errorf("writing JSON: %w", err)
+		}
+		all = append(all, v)
+	}
+	if len(all) == 1 {
+		return json.Marshal(all[0])
+	}
+	return json.Marshal(map[string]any{"apiVersion": "v1", "kind": "List", "items": all})
+}
+
+// Values returns the Helm values to layer over the user's own.
+func Values(o Options) (*Rendering, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	v := newObject()
+	o.setPlugins(v)
+	o.setTemplates(v)
+	o.setQuiet(v)
+	o.setVolume(v)
+	o.setNodes(v)
+	o.setAgentImage(v)
+	o.setObjects(v)
+	v.set("extraAnnotations", labels(annotationLock, o.LockDigest),
+		"of the pod: it starts anew when another mirror takes the place of this one")
+	return &Rendering{[]document{{o.header(), v}}}, nil
+}
+
+func (o *Options) header() []string {
+	of := "Botkube"
+	if o.BotkubeVersion != "" {
+		of += " " + o.BotkubeVersion
+	}
+	lines := []string{
+		fmt.Sprintf("Helm values with which %s starts from %s, without a call to the outside.", of, o.Target),
+		"Give them after your own: helm upgrade --install botkube CHART --values yours.yaml --values THIS",
+	}
+	if lists := o.lists(); o.User == nil && len(lists) > 0 {
+		lines = append(lines, "Lists take the place of yours. If you set "+strings.Join(lists, ", ")+", have them",
+			"carried over: botkube-mirror values … --values yours.yaml")
+	}
+	for _, n := range o.Notes() {
+		lines = append(lines, "NOTE: "+n)
+	}
+	return lines
+}
+
+// Notes are what a person must know of what is rendered, a sentence each.
+func (o *Options) Notes() []string {
+	var notes []string
+	if o.Site != nil && o.Site.Written != "" {
+		notes = append(notes, "the indexes of the site name files at "+o.Site.Written+": serve them by botkube-mirror serve --base-url, or write the site anew")
+	}
+	if len(o.Missing) > 0 {
+		notes = append(notes, "your values enable what is not mirrored, and with which the agent does not start: "+strings.Join(o.Missing, ", "))
+	}
+	if o.Policy != nil && o.User == nil {
+		notes = append(notes, "without --values it is not known which chat platform the NetworkPolicy has to allow")
+	}
+	return notes
+}
+
+// setPlugins says where the agent looks for plugins.
+func (o *Options) setPlugins(v object) {
+	where := []string{"where the volume below is mounted; the chart has something else at /tmp already"}
+	if o.Site != nil {
+		where = []string{"downloads go to the chart's own emptyDir: nothing else in the pod can be written to"}
+	}
+	repositories := newObject()
+	for _, r := range o.Repositories {
+		entry := newObject().set("url", r.URL)
+		if o.userHeaders(r.Name) {
+			entry.set("headers", nil, "yours are for upstream, and would go to whoever answers at this URL")
+		}
+		repositories.set(r.Name, entry)
+	}
+	for i, name := range o.Absent {
+		var why []string
+		if i == 0 {
+			why = []string{"not mirrored: so the agent refuses a plugin of it at once, rather than try to reach the internet"}
+		}
+		repositories.set(name, nil, why...)
+	}
+	urls := []string{"indexes come from the volume; an agent that does not find one there asks a host that cannot exist"}
+	if o.Site != nil {
+		urls = []string{"the mirror's own indexes, which name nothing but files of the mirror"}
+		if strings.HasPrefix(o.Site.BaseURL, "https:") {
+			urls = append(urls, "If only your own authority vouches for it, give that to the agent: ssl.enabled, and ssl.existingSecretName")
+		}
+	}
+	v.set("plugins", newObject().set("cacheDir", o.cacheDir(), where...).set("repositories", repositories, urls...))
+}
+
+func (o *Options) cacheDir() string {
+	if o.Site != nil {
+		return SiteCacheDir
+	}
+	return o.Mount
+}
+
+// setTemplates has exec plugins take their templates from a site. In a volume,
+// they are where exec looks first.
+func (o *Options) setTemplates(v object) {
+	if o.Site == nil || len(o.Site.Templates) == 0 {
+		return
+	}
+	groups := newObject()
+	for _, t := range o.Site.Templates {
+		var refs []any
+		for _, u := range t.URLs {
+			refs = append(refs, labels("ref", u))
+		}
+		plugin := newObject().set("config", newObject().set("templates", list(refs...), "exec would clone them from GitHub"))
+		if group := valueOf(groups.node, t.Group); group != nil {
+			object{group}.set(t.Plugin, plugin)
+			continue
+		}
+		groups.set(t.Group, newObject().set(t.Plugin, plugin))
+	}
+	v.set("executors", groups)
+}
+
+// setQuiet stops the calls that have nothing to do with plugins.
+func (o *Options) setQuiet(v object) {
+	v.set("analytics", newObject().set("disable", true, "no report to api.segment.io"))
+	v.set("settings", newObject().set("upgradeNotifier", false, "no question to api.github.com whether there is a newer release"))
+	v.set("config", newObject().set("provider", newObject().
+		set("endpoint", "", "of Botkube Cloud: without an identifier it is not asked; empty, it is not named either")))
+}
+
+// setNodes keeps the agent on nodes that can run what is there.
+func (o *Options) setNodes(v object) {
+	p, one := o.platform()
+	if !one {
+		return
+	}
+	v.set("nodeSelector", nodeSelector(p), "the mirror is for this platform only")
+}
+
+// nodeSelector has the labels that every kubelet gives its node.
+func nodeSelector(p agent.Platform) object {
+	return labels("kubernetes.io/os", p.OS, "kubernetes.io/arch", p.Arch)
+}
+
+// setAgentImage has the kubelet pull the agent's image from where push put it.
+func (o *Options) setAgentImage(v object) {
+	image := newObject()
+	if a := o.AgentImage; a != nil {
+		image.set("registry", a.Registry, "where push put the agent's image").set("repository", a.Repository).set("tag", a.Tag)
+	}
+	if len(o.PullSecrets) > 0 {
+		image.set("pullSecrets", o.carryNames(), o.withYours("with which the kubelet pulls the agent's image, and mounts images")...)
+	}
+	if len(image.node.Content) > 0 {
+		v.set("image", image)
+	}
+}
+
+// setVolume mounts the mirror.
+func (o *Options) setVolume(v object) {
+	volume, mount := o.volume()
+	if o.Site != nil {
+		return
+	}
+	v.set("extraVolumes", o.carry("extraVolumes", sameName, volume), o.withYours()...)
+	v.set("extraVolumeMounts", o.carry("extraVolumeMounts", sameName, mount), o.withYours()...)
+}
+
+// setObjects adds objects beside the agent.
+func (o *Options) setObjects(v object) {
+	var objects []any
+	if o.seeded() != nil {
+		objects = append(objects, o.claimHook(), o.jobHook())
+	}
+	if o.Policy != nil {
+		objects = append(objects, o.policy())
+	}
+	if len(objects) > 0 {
+		v.set("extraObjects", o.carry("extraObjects", sameObject, objects...), o.withYours()...)
+	}
+}

@@ -1,0 +1,410 @@
+package mirror
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/deploy"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/registry"
+)
+
+// ValuesOptions say what [Session.Values] makes. Of Claim, Image and BaseURL, one is
+// how files come to the agent; with a site, BaseURL may be left to its indexes.
+type ValuesOptions struct {
+	// Target is as in [ListOptions].
+	Target string
+	Stdin  io.Reader
+	// Claim is the name of a PersistentVolumeClaim, and SubPath where in it the
+	// directory is; nil is what unpack would have made.
+	Claim   string
+	SubPath *string
+	// SeedFrom is the image that fills the claim, which is made then with Storage
+	// (empty: by the size of what is mirrored), StorageClass and AccessMode.
+	SeedFrom, Storage, StorageClass, AccessMode string
+	// Image is the image to mount.
+	Image string
+	// BaseURL is that of a site.
+	BaseURL string
+	// Mount is empty for that of the mirror, and Assumed that of a mirror that
+	// does not say it.
+	Mount, Assumed string
+	// Platforms are those of the nodes; none are all that the mirror is for.
+	Platforms []agent.Platform
+	// Registry is the prefix that a push was given, or empty.
+	Registry    string
+	PullSecrets []string
+	// Policy adds a NetworkPolicy.
+	Policy            bool
+	APIServers, Allow []deploy.Network
+	// Values are the paths of the user's own values files, over which what is
+	// printed is given to Helm.
+	Values []string
+	// Version is the Botkube version for a mirror that does not say it.
+	Version string
+	// Manifests gives plain objects rather than Helm values.
+	Manifests bool
+}
+
+// Values returns the Helm values, or the Kubernetes objects, with which an agent
+// starts from a mirror, of which only documents are read.
+func (s *Session) Values(ctx context.Context, o ValuesOptions) (*deploy.Rendering, error) {
+	if err := o.checkDelivery(); err != nil {
+		return nil, err
+	}
+	in, err := s.inspect(ctx, o.Target, o.Stdin)
+	if err != nil {
+		return nil, err
+	}
+	d, err := o.deployment(in)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range d.Notes() {
+		s.Observe(Event{Kind: EventNote, Detail: n})
+	}
+	if o.Manifests {
+		return deploy.Manifests(*d)
+	}
+	return deploy.Values(*d)
+}
+
+// checkDelivery wants at most one way for files to come to the agent.
+func (o *ValuesOptions) checkDelivery() error {
+	ways := 0
+	for _, given := range []bool{o.Claim != "", o.Image != "", o.BaseURL != ""} {
+		if given {
+			ways++
+		}
+	}
+	if ways > 1 {
+		return fault.New(fault.Usage, "files come to the agent in one way: a volume (--pvc), an image (--image) or a site (--base-url), and several are given").
+			WithHint("leave out all but one")
+	}
+	return nil
+}
+
+// deployment settles what the agent is configured for.
+func (o *ValuesOptions) deployment(in *inspected) (*deploy.Options, error) {
+	data, err := in.lock.PluginsOnly().Marshal()
+	if err != nil {
+		return nil, err
+	}
+	version := in.lock.BotkubeVersion
+	if version == "" && o.Version != "" {
+		if version, err = releaseTag(o.Version); err != nil {
+			return nil, err
+		}
+	}
+	d := &deploy.Options{
+		Target: in.name(), BotkubeVersion: version, LockDigest: "sha256:" + lock.Sum(data).String(),
+		PullSecrets: o.PullSecrets,
+	}
+	if d.Platforms, err = o.platforms(in); err != nil {
+		return nil, err
+	}
+	if d.Mount, err = o.mountOf(in); err != nil {
+		return nil, err
+	}
+	if err := o.deliver(d, in); err != nil {
+		return nil, err
+	}
+	if err := repositories(d, in); err != nil {
+		return nil, err
+	}
+	if d.AgentImage, err = o.agentImage(in, version); err != nil {
+		return nil, err
+	}
+	if o.Policy {
+		d.Policy = &deploy.Policy{APIServers: o.APIServers, Allow: o.Allow}
+	}
+	return d, o.user(d, in)
+}
+
+// user takes into account what the user's own values say.
+func (o *ValuesOptions) user(d *deploy.Options, in *inspected) error {
+	if len(o.Values) == 0 {
+		d.Absent = unmirrored(in.lock, defaultNames(d.BotkubeVersion))
+		return nil
+	}
+	c, err := readValues(d.BotkubeVersion, o.Values)
+	if err != nil {
+		return err
+	}
+	if c.values.Merged == nil && !o.Manifests {
+		return fault.New(fault.Usage, "the files that --values names are what a chart rendered, and Helm takes values").
+			WithHint("give the values themselves; or --format manifests, for those without Helm")
+	}
+	d.User = c.values.Merged
+	// The chart's too, even if the values take them away: they may have these in
+	// them from an earlier time.
+	configured := append(c.values.Config.RepositoryNames(), defaultNames(d.BotkubeVersion)...)
+	slices.Sort(configured)
+	d.Absent = unmirrored(in.lock, slices.Compact(configured))
+	d.Missing = missingPlugins(in.lock, d.Platforms, c)
+	if d.Site != nil {
+		if d.Site.Templates, err = servedTemplates(d, in.lock, c); err != nil {
+			return err
+		}
+	}
+	if d.Policy == nil {
+		return nil
+	}
+	for _, e := range c.values.Config.Egress(d.BotkubeVersion) {
+		if e.Stop == "" { // the values stop the others
+			d.Policy.Destinations = append(d.Policy.Destinations, deploy.Destination{URL: e.Destination, What: e.Purpose, InCluster: e.InCluster})
+		}
+	}
+	return nil
+}
+
+// unmirrored returns which repositories are not mirrored.
+func unmirrored(l *lock.Lock, configured []string) []string {
+	return slices.DeleteFunc(slices.Clone(configured), func(name string) bool {
+		return slices.ContainsFunc(l.Repositories, func(r lock.Repository) bool { return r.Name == name })
+	})
+}
+
+// missingPlugins returns which plugins the agent would start that are not mirrored.
+func missingPlugins(l *lock.Lock, platforms []agent.Platform, c *Configured) []string {
+	var missing []string
+	for t, enabled := range map[agent.PluginType][]agent.EnabledPlugin{agent.Executor: c.Executors, agent.Source: c.Sources} {
+		for _, p := range enabled {
+			key, err := agent.ParsePluginKey(strings.TrimSuffix(p.Key, "@"))
+			lacks := func(on agent.Platform) bool { return notMirrored(l, t, key, on) != "" }
+			if err != nil || slices.ContainsFunc(platforms, lacks) {
+				missing = append(missing, p.Key)
+			}
+		}
+	}
+	slices.Sort(missing)
+	return slices.Compact(missing)
+}
+
+// servedTemplates has exec take from a site what the site has of the templates that
+// the user's values have it download. In a volume, they lie where exec looks first.
+func servedTemplates(d *deploy.Options, l *lock.Lock, c *Configured) ([]deploy.Templates, error) {
+	sources, err := c.values.Config.Templates(d.BotkubeVersion)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "reading values: the configuration of exec: %w", err)
+	}
+	served, err := site.Templates(d.Site.BaseURL, l)
+	if err != nil {
+		return nil, err
+	}
+	var all []deploy.Templates
+	for _, s := range sources {
+		p := newestOf(l, agent.Executor, s.Key)
+		if p == nil {
+			continue // which is noted
+		}
+		refs := s.Refs
+		if len(refs) == 0 {
+			e := agent.Entry{Type: p.Type, Name: p.Name, Version: p.Version}
+			refs = []string{e.DefaultTemplates(p.Repository)}
+		}
+		t := deploy.Templates{Group: s.Group, Plugin: s.Key}
+		changed := false
+		for _, ref := range refs {
+			at := servedAt(served, p, ref)
+			t.URLs = append(t.URLs, cmp.Or(at, ref))
+			changed = changed || at != ""
+		}
+		if changed {
+			all = append(all, t)
+		}
+	}
+	return all, nil
+}
+
+// newestOf returns the plugin of a lock that an agent takes a key for, or nil.
+func newestOf(l *lock.Lock, t agent.PluginType, key string) (newest *lock.Plugin) {
+	k, err := agent.ParsePluginKey(strings.TrimSuffix(key, "@"))
+	if err != nil {
+		return nil
+	}
+	for i, p := range l.Plugins {
+		if p.Type == t && matches(k, p) && (newest == nil || agent.Newer(p.Version, newest.Version)) {
+			newest = &l.Plugins[i]
+		}
+	}
+	return newest
+}
+
+// servedAt returns where a site has a source of templates of a plugin, or "".
+func servedAt(served []site.Template, p *lock.Plugin, ref string) string {
+	i := slices.IndexFunc(p.Templates, func(t lock.Template) bool { return t.Directory == agent.TemplateDirectory(ref) })
+	for _, s := range served {
+		if s.Plugin == p.Key() && (i >= 0 && s.Ref == p.Templates[i].Ref || s.URL == ref) {
+			return s.URL
+		}
+	}
+	return ""
+}
+
+// defaultNames returns the repositories of a chart.
+func defaultNames(version string) []string {
+	var names []string
+	for _, r := range agent.DefaultRepositories(version) {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
+// name is what a target is called in a sentence.
+func (in *inspected) name() string {
+	if in.target == standardStream {
+		return "standard input"
+	}
+	return agent.Redact(in.target)
+}
+
+// platforms returns those of the nodes that the agent may run on.
+func (o *ValuesOptions) platforms(in *inspected) ([]agent.Platform, error) {
+	for _, p := range o.Platforms {
+		if !slices.Contains(in.lock.Platforms, p) {
+			return nil, fault.New(fault.Usage, "%s is not for %s, but for %s", in.name(), p, platformNames(in.lock.Platforms)).
+				WithHint("pull it for that platform too, where there is internet: --platform %s", p)
+		}
+	}
+	all := deploy.KubernetesPlatforms(o.Platforms)
+	if len(o.Platforms) == 0 {
+		all = deploy.KubernetesPlatforms(in.lock.Platforms)
+	}
+	if len(all) == 0 {
+		return nil, fault.New(fault.Usage, "%s is for %s, and Botkube's agent runs on Linux nodes", in.name(), platformNames(in.lock.Platforms)).
+			WithHint("pull it for linux/amd64 or linux/arm64")
+	}
+	return all, nil
+}
+
+// mountOf returns where the agent is to see the mirror.
+func (o *ValuesOptions) mountOf(in *inspected) (string, error) {
+	if in.mount != "" && o.Mount != "" && o.Mount != in.mount {
+		return "", fault.New(fault.Usage, "the indexes of %s were written for %s, and --mount %s is another place", in.name(), in.mount, o.Mount).
+			WithHint("leave out --mount, or write it anew: botkube-mirror unpack … --mount %s", o.Mount)
+	}
+	mount := cmp.Or(o.Mount, in.mount, o.Assumed)
+	return mount, cache.CheckMount(mount)
+}
+
+// deliver settles how files come to the agent.
+func (o *ValuesOptions) deliver(d *deploy.Options, in *inspected) (err error) {
+	base := o.BaseURL
+	if o.Claim == "" && o.Image == "" && base == "" {
+		base = in.baseURL
+	}
+	switch {
+	case o.Claim != "":
+		d.Claim, err = o.claim(d, in)
+	case o.Image != "":
+		d.Image = &deploy.ImageVolume{Path: strings.TrimPrefix(d.Mount, "/")}
+		d.Image.Reference, err = imageReference("--image", o.Image)
+	case base != "":
+		d.Site = &deploy.Site{BaseURL: strings.TrimSuffix(base, "/")}
+		if in.baseURL != "" && in.baseURL != d.Site.BaseURL {
+			d.Site.Written = in.baseURL
+		}
+		return site.CheckBaseURL(base)
+	default:
+		return fault.New(fault.Usage, "it is not said how the files come to the agent").
+			WithHint("in a volume that holds them: --pvc NAME\nin a volume that a Job fills: --seed-from IMAGE\nin an image that is mounted: --image IMAGE\nfrom a site: --base-url URL")
+	}
+	return err
+}
+
+func (o *ValuesOptions) claim(d *deploy.Options, in *inspected) (*deploy.Claim, error) {
+	c := &deploy.Claim{Name: o.Claim}
+	if o.SeedFrom != "" {
+		reference, err := imageReference("--seed-from", o.SeedFrom)
+		if err != nil {
+			return nil, err
+		}
+		storage := o.Storage
+		if storage == "" {
+			storage = deploy.StorageFor(sizes(in.lock.Subset(d.Platforms, func(lock.Plugin) bool { return true })))
+		}
+		c.Seed = &deploy.Seed{Image: reference, Storage: storage, StorageClass: o.StorageClass, AccessMode: o.AccessMode}
+		for _, p := range in.mountOnly {
+			if slices.Contains(d.Platforms, p) {
+				return nil, fault.New(fault.Usage, "%s has no program for %s, so no Job can fill a volume from it", in.name(), p).
+					WithHint("write the image with one: --seeder %s=FILE, or mount it: --image", p)
+			}
+		}
+	}
+	switch {
+	case o.SubPath != nil:
+		c.SubPath = *o.SubPath
+	case c.Seed == nil && len(d.Platforms) == 1 && len(in.lock.Platforms) > 1:
+		// A directory for several platforms has one for each in it.
+		c.SubPath = d.Platforms[0].Dir()
+	}
+	return c, nil
+}
+
+// imageReference reads the reference of an image that a kubelet can pull.
+func imageReference(flag, raw string) (string, error) {
+	ref, err := registry.ParseReference(strings.TrimPrefix(raw, registryPrefix))
+	if err != nil {
+		return "", err
+	}
+	if ref.Identifier() == "" {
+		return "", fault.New(fault.Usage, "%s %s has neither tag nor digest", flag, ref).
+			WithHint("add what push printed, for example %s:v1.14.0", ref)
+	}
+	return ref.String(), nil
+}
+
+// repositories says where the agent finds indexes.
+func repositories(d *deploy.Options, in *inspected) error {
+	for _, r := range in.lock.Repositories {
+		u := nowhere(r.Name)
+		if d.Site != nil {
+			var err error
+			if u, err = site.IndexURL(d.Site.BaseURL, in.lock, r.Name); err != nil {
+				return err
+			}
+		}
+		d.Repositories = append(d.Repositories, agent.Repository{Name: r.Name, URL: u})
+	}
+	return nil
+}
+
+// nowhere returns a URL for an index that is on disk. There must be one, and it
+// must be http (pkg/plugin/manager.go, fetchIndex); the top-level domain invalid
+// has no hosts (RFC 6761, 6.4).
+func nowhere(repository string) string {
+	return (&url.URL{Scheme: "http", Host: "mirror.invalid", Path: "/" + repository + "/plugins-index.yaml"}).String()
+}
+
+// agentImage returns where a push put the agent's image.
+func (o *ValuesOptions) agentImage(in *inspected, version string) (*deploy.AgentImage, error) {
+	if o.Registry == "" {
+		return nil, nil
+	}
+	name, err := PartAgentImage.below(o.Registry)
+	if err != nil {
+		return nil, err
+	}
+	if in.lock.AgentImage == nil && in.kind.holdsMembers() {
+		return nil, fault.New(fault.Usage, "%s does not have the agent's image, so push did not put it below %s", in.name(), o.Registry).
+			WithHint("pull it with --with-agent-image, and push that; or leave out --registry")
+	}
+	tag := cmp.Or(agentImageTag(in.lock), version)
+	if tag == "" {
+		return nil, fault.New(fault.Usage, "%s does not say for which version of Botkube it is, and so not what the agent's image is tagged with", in.name()).
+			WithHint("name the bundle that was pushed, or leave out --registry, and set image.tag yourself")
+	}
+	if _, err := registry.ParseReference(name.String() + ":" + tag); err != nil {
+		return nil, err
+	}
+	return &deploy.AgentImage{Registry: name.Host(), Repository: name.Path(), Tag: tag}, nil
+}
