@@ -199,8 +199,15 @@ func ParseConfig(data []byte) (map[string]any, error) {
 	if n := YAMLMarks(data); n > maxMarks {
 		return nil, fmt.Errorf("it may have more than the %d values that are read", maxMarks)
 	}
+	var node yaml.Node
+	if err := yaml.Unmarshal(data, &node); err != nil {
+		return nil, YAMLError(err)
+	}
+	if err := CheckKeys(&node); err != nil {
+		return nil, err
+	}
 	var document map[string]any
-	if err := yaml.Unmarshal(data, &document); err != nil {
+	if err := node.Decode(&document); err != nil {
 		return nil, YAMLError(err)
 	}
 	stringKeys(document)

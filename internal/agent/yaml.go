@@ -41,10 +41,10 @@ func YAMLMarks(data []byte) (n int) {
 	return n
 }
 
-// checkKeys refuses what would keep the decoder busy for hours or fill the
+// CheckKeys refuses what would keep the decoder busy for hours or fill the
 // memory: it compares each key of a mapping with every other, and describes each
 // pair of the same, so that one key written 20 000 times, in 60 KB, takes 20 GB.
-func checkKeys(document *yaml.Node) error {
+func CheckKeys(document *yaml.Node) error {
 	return new(keyCount).count(document)
 }
 
