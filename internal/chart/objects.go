@@ -2,6 +2,7 @@ package chart
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -32,6 +33,10 @@ type objects struct {
 	keys      []string
 	documents []map[string]any
 	special   []map[string]any
+	// found says that there are objects at all.
+	found bool
+	// secret is the name of the Secret that has the chat platforms.
+	secret string
 	// environment is the container's.
 	environment map[string]string
 	image       string
@@ -52,9 +57,10 @@ func (o *objects) global() bool { return o.has(globalKey) }
 
 // object is what matters of a Kubernetes object.
 type object struct {
-	APIVersion string            `yaml:"apiVersion"`
-	Kind       string            `yaml:"kind"`
-	Items      []object          `yaml:"items"`
+	Kind     string `yaml:"kind"`
+	Metadata struct {
+		Name string `yaml:"name"`
+	} `yaml:"metadata"`
 	Data       map[string]string `yaml:"data"`
 	StringData map[string]string `yaml:"stringData"`
 	Spec       struct {
@@ -72,6 +78,8 @@ type object struct {
 type variable struct {
 	Name  string `yaml:"name"`
 	Value string `yaml:"value"`
+	// ValueFrom says that the value is elsewhere.
+	ValueFrom yaml.Node `yaml:"valueFrom"`
 }
 
 // read takes what a file has of an agent's configuration, and reports whether it
@@ -81,7 +89,7 @@ func (o *objects) read(f File) (bool, error) {
 		return false, fmt.Errorf("it may have more than the %d values that are read", maxMarks)
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(f.Data))
-	found := false
+	found, others := false, false
 	for n := 0; ; n++ {
 		var node yaml.Node
 		if err := decoder.Decode(&node); errors.Is(err, io.EOF) {
@@ -97,13 +105,18 @@ func (o *objects) read(f File) (bool, error) {
 		if isEmpty(&node) {
 			continue
 		}
-		if !isObject(&node) {
-			if found || n > 0 {
-				return false, errors.New("it has several documents, not all of which are Kubernetes objects: give Helm values in files of their own")
-			}
+		if err := agent.CheckKeys(&node); err != nil {
+			return false, err
+		}
+		is := isObject(&node)
+		found, others = found || is, others || !is
+		if others && (found || n > 0) {
+			return false, errors.New("it has several documents, not all of which are Kubernetes objects: give Helm values in files of their own")
+		}
+		if !is {
 			continue
 		}
-		found = true
+		o.found = true
 		if err := o.take(&node); err != nil {
 			return true, err
 		}
@@ -167,21 +180,21 @@ func (o *objects) takeOne(obj object) error {
 			}
 			text = string(decoded)
 		}
-		if err := o.takeDocument(key, text); err != nil {
+		if err := o.takeDocument(obj.Metadata.Name, key, text); err != nil {
 			return err
 		}
 	}
 	for _, key := range sortedKeys(obj.StringData) {
-		if err := o.takeDocument(key, obj.StringData[key]); err != nil {
+		if err := o.takeDocument(obj.Metadata.Name, key, obj.StringData[key]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// takeDocument takes a configuration document; files with an underscore in front
-// are the state that the agent keeps.
-func (o *objects) takeDocument(key, text string) error {
+// takeDocument takes a configuration document of an object that is called name;
+// files with an underscore in front are the state that the agent keeps.
+func (o *objects) takeDocument(name, key, text string) error {
 	special := strings.HasPrefix(key, "_") && strings.HasSuffix(key, ".yaml")
 	if key != globalKey && key != communicationsKey && !special {
 		return nil
@@ -200,7 +213,7 @@ func (o *objects) takeDocument(key, text string) error {
 	case key == globalKey:
 		o.documents = append([]map[string]any{document}, o.documents...)
 	default:
-		o.documents = append(o.documents, document)
+		o.documents, o.secret = append(o.documents, document), name
 	}
 	return nil
 }
@@ -209,16 +222,19 @@ func (o *objects) takeDocument(key, text string) error {
 // that only it has.
 func (o *objects) takeDeployment(d object) {
 	for _, c := range d.Spec.Template.Spec.Containers {
-		environment := map[string]string{}
+		environment, remote := map[string]string{}, false
 		for _, v := range c.Env {
-			environment[v.Name] = v.Value
+			remote = remote || v.Name == identifierVariable && (v.Value != "" || !v.ValueFrom.IsZero())
+			if v.ValueFrom.IsZero() {
+				environment[v.Name] = v.Value
+			}
 		}
 		if _, is := environment["BOTKUBE_CONFIG_PATHS"]; !is && environment["CONFIG_PROVIDER_ENDPOINT"] == "" {
 			continue
 		}
 		o.environment, o.image = environment, c.Image
-		if environment["CONFIG_PROVIDER_IDENTIFIER"] != "" {
-			o.cloud = environment["CONFIG_PROVIDER_ENDPOINT"]
+		if remote {
+			o.cloud = cmp.Or(environment["CONFIG_PROVIDER_ENDPOINT"], cloudEndpoint)
 		}
 	}
 }
