@@ -100,7 +100,9 @@ type Sink struct {
 type Elasticsearch struct {
 	Enabled bool
 	Server  string
-	Indices map[string]struct{ Bindings Bindings }
+	// AWSSigning has it ask Amazon for credentials.
+	AWSSigning struct{ Enabled bool }
+	Indices    map[string]struct{ Bindings Bindings }
 }
 
 // PagerDuty is a sink.
