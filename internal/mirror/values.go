@@ -146,15 +146,19 @@ func pluginKeys(t agent.PluginType, enabled []agent.EnabledPlugin) ([]agent.Plug
 
 // applyRepositories takes the repositories that are needed from the values, but for
 // those that are given otherwise. Header fields are for the URL that they are
-// configured with.
+// configured with, and so are the credentials in it, which a lock does not have.
 func (c *Configured) applyRepositories(req *resolve.Request) error {
 	configured := c.values.Config.Plugins.Repositories
 	for _, key := range slices.Concat(req.Selection.Executors, req.Selection.Sources, req.Selection.Plugins) {
 		name := key.Repository
 		r, found := configured[name]
 		if i := slices.IndexFunc(req.Repositories, func(r agent.Repository) bool { return r.Name == name }); i >= 0 {
-			if found && req.Repositories[i].URL == agent.Redact(r.URL) {
-				req.Repositories[i].Headers = r.Headers
+			have := &req.Repositories[i]
+			if found && agent.Redact(have.URL) == agent.Redact(r.URL) {
+				have.Headers = r.Headers
+				if have.URL == agent.Redact(have.URL) {
+					have.URL = r.URL
+				}
 			}
 			continue
 		}
