@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -57,8 +56,23 @@ func (v *verifying) tryValues() (err error) {
 	if v.valuesFiles, err = valuesFiles(v.options.Values); err != nil {
 		return err
 	}
-	_, err = parseValues(cmp.Or(v.options.Version, chart.Newest), v.valuesFiles)
+	_, err = parseValues(chart.Newest, v.valuesFiles)
 	return err
+}
+
+// chartVersion is that of the mirror, or else what the options say.
+func (v *verifying) chartVersion() string {
+	given := v.options.Version
+	if given != "" && given[0] >= '0' && given[0] <= '9' {
+		given = "v" + given
+	}
+	if v.lock == nil || v.lock.BotkubeVersion == "" {
+		return given
+	}
+	if of := v.lock.BotkubeVersion; given != "" && given != of {
+		v.report.Note(fmt.Sprintf("the mirror is of %s, so that the values are judged by that chart, not by that of %s", of, given))
+	}
+	return v.lock.BotkubeVersion
 }
 
 // values says what an agent with the values would do.
@@ -70,10 +84,7 @@ func (v *verifying) values() error {
 		return fault.New(fault.Usage, "%s has several versions, and an agent starts from one", v.result.name()).
 			WithHint("name it: botkube-mirror verify %s/VERSION --values …", v.options.Target)
 	}
-	version := v.options.Version
-	if version == "" && v.lock != nil {
-		version = v.lock.BotkubeVersion
-	}
+	version := v.chartVersion()
 	configured, err := parseValues(version, v.valuesFiles)
 	if err != nil {
 		return err
