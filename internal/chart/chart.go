@@ -37,6 +37,8 @@ type Values struct {
 	Cloud string
 	// Image is what the cluster pulls, as far as the values say.
 	Image string
+	// Mounts are nil where the files do not say what the agent sees.
+	Mounts Mounts
 	// Notes are what a person should know of how the files were read.
 	Notes []string
 }
@@ -131,7 +133,7 @@ func overDefaults(version string, given []map[string]any, rendered *objects) (*V
 		return nil, err
 	}
 	environment := environmentOf(v.Merged["extraEnv"])
-	v.Cloud, v.Image = cloudOf(v.Merged), imageOf(v.Merged)
+	v.Cloud, v.Image, v.Mounts = cloudOf(v.Merged), imageOf(v.Merged), mountsOf(v.Merged)
 	documents := slices.Concat([]map[string]any{document}, rendered.documents, rendered.special)
 	v.Config, err = agent.ReadConfig(documents, environment)
 	return v, err
@@ -216,9 +218,7 @@ func coalesce(defaults, user map[string]any) map[string]any {
 // environmentOf returns what extraEnv gives the agent in clear.
 func environmentOf(extra any) map[string]string {
 	environment := map[string]string{}
-	list, _ := extra.([]any)
-	for _, item := range list {
-		variable, _ := item.(map[string]any)
+	for _, variable := range mappings(extra) {
 		name, _ := variable["name"].(string)
 		value, ok := variable["value"].(string)
 		if name != "" && ok {
@@ -250,9 +250,7 @@ const identifierVariable = "CONFIG_PROVIDER_IDENTIFIER"
 
 // identified reports whether extraEnv sets the variable, perhaps from a Secret.
 func identified(extra any) bool {
-	list, _ := extra.([]any)
-	return slices.ContainsFunc(list, func(item any) bool {
-		variable, _ := item.(map[string]any)
+	return slices.ContainsFunc(mappings(extra), func(variable map[string]any) bool {
 		value, _ := variable["value"].(string)
 		return variable["name"] == identifierVariable && (value != "" || variable["valueFrom"] != nil)
 	})

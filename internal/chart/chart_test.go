@@ -218,6 +218,44 @@ func TestCloud(t *testing.T) {
 	}
 }
 
+func TestMounts(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		want bool
+	}{
+		"nothing":          {"{}", false},
+		"a claim":          {"{extraVolumes: [{name: a, persistentVolumeClaim: {}}], extraVolumeMounts: [{name: a, mountPath: /srv/plugins/}]}", true},
+		"above":            {"{extraVolumes: [{name: a, persistentVolumeClaim: {}}], extraVolumeMounts: [{name: a, mountPath: /srv, subPath: x}]}", true},
+		"below":            {"{extraVolumes: [{name: a, persistentVolumeClaim: {}}], extraVolumeMounts: [{name: a, mountPath: /srv/plugins/x}]}", false},
+		"beside":           {"{extraVolumes: [{name: a, persistentVolumeClaim: {}}], extraVolumeMounts: [{name: a, mountPath: /srv/plugin}]}", false},
+		"an empty one":     {"{extraVolumes: [{name: a, emptyDir: {}}], extraVolumeMounts: [{name: a, mountPath: /srv/plugins}]}", false},
+		"within an empty":  {"{extraVolumes: [{name: a, emptyDir: {}}, {name: b}], extraVolumeMounts: [{name: a, mountPath: /srv}, {name: b, mountPath: /srv/plugins}]}", true},
+		"other kinds":      {"{extraVolumes: {a: b}, extraVolumeMounts: [c, {name: 1, mountPath: 2}]}", false},
+		"relative, no end": {"{extraVolumeMounts: [{name: a, mountPath: srv/plugins}, {name: a, mountPath: ..}]}", false},
+	} {
+		if got := read(t, "v1.14.0", test.text).Mounts.Fill("/srv/plugins"); got != test.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+	deployment := func(spec string) string {
+		return objectsOf(global, communications) + "---\napiVersion: apps/v1\nkind: Deployment\nspec: {template: {spec: {" + spec +
+			", containers: [{name: other, volumeMounts: []}, {env: [{name: BOTKUBE_CONFIG_PATHS}], volumeMounts: [{name: a, mountPath: /srv}]}]}}}\n"
+	}
+	for spec, want := range map[string]bool{
+		"volumes: [{name: a, image: {reference: x}}]":               true,
+		"volumes: [{name: a, emptyDir: {}}]":                        false,
+		"volumes: [{name: a, emptyDir: {}}], initContainers: [{}]":  true,
+		"volumes: [{name: b, emptyDir: {}}, {name: a, secret: {}}]": true,
+	} {
+		if got := read(t, "", deployment(spec)).Mounts.Fill("/srv/plugins"); got != want {
+			t.Errorf("%s: %t", spec, got)
+		}
+	}
+	if read(t, "", objectsOf(global, communications)).Mounts != nil {
+		t.Error("mounts are known without a Deployment")
+	}
+}
+
 func TestVariableFromElsewhere(t *testing.T) {
 	deployment := "---\napiVersion: apps/v1\nkind: Deployment\nspec: {template: {spec: {containers: [{env: [{name: BOTKUBE_CONFIG_PATHS, value: x}, " +
 		"{name: BOTKUBE_COMMUNICATIONS_C_DISCORD_ENABLED, valueFrom: {configMapKeyRef: {name: a, key: b}}}]}]}}}\n"

@@ -39,6 +39,7 @@ type objects struct {
 	secret string
 	// environment is the container's.
 	environment map[string]string
+	mounts      Mounts
 	image       string
 	cloud       string
 }
@@ -66,13 +67,24 @@ type object struct {
 	Spec       struct {
 		Template struct {
 			Spec struct {
-				Containers []struct {
-					Image string     `yaml:"image"`
-					Env   []variable `yaml:"env"`
-				} `yaml:"containers"`
+				Containers     []container `yaml:"containers"`
+				InitContainers []container `yaml:"initContainers"`
+				Volumes        []struct {
+					Name     string    `yaml:"name"`
+					EmptyDir yaml.Node `yaml:"emptyDir"`
+				} `yaml:"volumes"`
 			} `yaml:"spec"`
 		} `yaml:"template"`
 	} `yaml:"spec"`
+}
+
+type container struct {
+	Image        string     `yaml:"image"`
+	Env          []variable `yaml:"env"`
+	VolumeMounts []struct {
+		Name      string `yaml:"name"`
+		MountPath string `yaml:"mountPath"`
+	} `yaml:"volumeMounts"`
 }
 
 type variable struct {
@@ -232,11 +244,26 @@ func (o *objects) takeDeployment(d object) {
 		if _, is := environment["BOTKUBE_CONFIG_PATHS"]; !is && environment["CONFIG_PROVIDER_ENDPOINT"] == "" {
 			continue
 		}
-		o.environment, o.image = environment, c.Image
+		o.environment, o.image, o.mounts = environment, c.Image, d.mounts(c)
 		if remote {
 			o.cloud = cmp.Or(environment["CONFIG_PROVIDER_ENDPOINT"], cloudEndpoint)
 		}
 	}
+}
+
+// mounts returns what a container sees when it starts. What others that ran before
+// it may have filled is not empty.
+func (d object) mounts(c container) Mounts {
+	spec := d.Spec.Template.Spec
+	empty := map[string]bool{}
+	for _, v := range spec.Volumes {
+		empty[v.Name] = !v.EmptyDir.IsZero() && len(spec.InitContainers) == 0
+	}
+	m := Mounts{}
+	for _, v := range c.VolumeMounts {
+		m.add(v.MountPath, !empty[v.Name])
+	}
+	return m
 }
 
 // values returns what the objects come to.
@@ -245,5 +272,5 @@ func (o *objects) values() (*Values, error) {
 		return nil, errors.New("there is the ConfigMap with the configuration, but not the Secret with the chat platforms (comm_config.yaml), without which nobody can tell which plugins are bound")
 	}
 	config, err := agent.ReadConfig(append(o.documents, o.special...), o.environment)
-	return &Values{Config: config, Cloud: o.cloud, Image: o.image}, err
+	return &Values{Config: config, Cloud: o.cloud, Image: o.image, Mounts: o.mounts}, err
 }
