@@ -232,14 +232,24 @@ func (c *checkingValues) settings() {
 	switch {
 	case r.Kind == KindSite:
 		c.repositoryURLs()
-	case r.Mount != "" && path.Clean(c.config.Plugins.CacheDir) != path.Clean(r.Mount):
-		c.fail(audit.KindSetting, "plugins.cacheDir", "it is %q, but the indexes of the mirror name files below %s", c.config.Plugins.CacheDir, r.Mount)
-	case r.Mount != "" && c.result.values.Mounts == nil:
-		c.report.Note(fmt.Sprintf("whether an agent sees something at %s is in its Deployment: give that, too", r.Mount))
-	case r.Mount != "" && !c.result.values.Mounts.Fill(r.Mount):
-		c.fail(audit.KindSetting, "extraVolumeMounts", "no volume is mounted at %s, or an empty one, so that an agent would find nothing there, and download all that it starts", r.Mount)
 	case r.Mount == "":
 		c.report.Note("where an agent would see what is made of it, nobody can tell yet: verify that with --values, too")
+	default:
+		c.mount(r.Mount)
+	}
+}
+
+// mount wants the agent to see the mirror where it was made for.
+func (c *checkingValues) mount(dir string) {
+	if path.Clean(c.config.Plugins.CacheDir) != path.Clean(dir) {
+		c.fail(audit.KindSetting, "plugins.cacheDir", "it is %q, but the indexes of the mirror name files below %s", c.config.Plugins.CacheDir, dir)
+	}
+	mounts := c.result.values.Mounts
+	switch {
+	case mounts == nil:
+		c.report.Note(fmt.Sprintf("whether an agent sees something at %s is in its Deployment: give that, too", dir))
+	case !mounts.Fill(dir):
+		c.fail(audit.KindSetting, "extraVolumeMounts", "no volume is mounted at %s, or an empty one, so that an agent would find nothing there, and download all that it starts", dir)
 	}
 }
 
