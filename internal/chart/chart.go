@@ -124,6 +124,9 @@ func overDefaults(version string, given []map[string]any, rendered *objects) (*V
 	for _, g := range given {
 		user = mergeFiles(user, g)
 	}
+	if isWithin(user) {
+		return nil, fmt.Errorf("the values are those of a chart that has Botkube's within it: give a file of what is below their key %q", chartName)
+	}
 	v := &Values{Given: user, Merged: coalesce(defaults, user)}
 	if note != "" {
 		v.Notes = append(v.Notes, note)
@@ -142,6 +145,17 @@ func overDefaults(version string, given []map[string]any, rendered *objects) (*V
 // sections are what the chart puts into the configuration of the agent
 // (helm/botkube/templates/global-config.yaml and communicationsecret.yaml).
 var sections = []string{"executors", "aliases", "actions", "settings", "sources", "configWatcher", "plugins", "analytics", "communications"}
+
+// chartName is under what another chart has the values of Botkube's, unless it
+// gives that an alias.
+const chartName = "botkube"
+
+// isWithin reports whether values are those of a chart around Botkube's, which to
+// Botkube's say nothing.
+func isWithin(user map[string]any) bool {
+	inner, _ := user[chartName].(map[string]any)
+	return slices.ContainsFunc(sections, func(s string) bool { _, has := inner[s]; return has })
+}
 
 // render makes of values the documents that the chart makes of them.
 func render(merged map[string]any, rendered *objects) (map[string]any, error) {
