@@ -194,9 +194,17 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, test.want)
 		}
 	}
-	_, err := Read("v1.14.0", files([]string{"communications: {g: {socketSlack: {enabled: s3cret}}}"}))
-	if err == nil || strings.Contains(err.Error(), "s3cret") {
-		t.Errorf("a value is shown: %v", err)
+	for _, text := range []string{
+		"communications: {g: {socketSlack: {enabled: s3cret}}}",
+		"a: !!int s3cret",
+		"a: *s3cret",
+		"apiVersion: v1\nkind: Secret\ndata: s3cret\nstringData: \"s3cr`\\n\"",
+		"apiVersion: v1\nkind: Secret\nstringData: {comm_config.yaml: s3cret}\n",
+		objectsOf(global, "a: !!float s3cret"),
+	} {
+		if _, err := Read("v1.14.0", files([]string{text})); err == nil || strings.Contains(err.Error(), "s3cr") {
+			t.Errorf("of %q, a value is shown: %v", text, err)
+		}
 	}
 }
 
