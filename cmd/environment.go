@@ -35,7 +35,7 @@ func (g *global) checkEnvironment(root *cobra.Command) error {
 			continue
 		}
 		e := fault.New(fault.Usage, "the environment variable %s stands for no flag of any command", name)
-		if nearest := spelling.Nearest(name, known); nearest != "" {
+		if nearest := nearestVariable(name, known); nearest != "" {
 			return e.WithHint("did you mean %s? if it is not for this program, give it another name", nearest)
 		}
 		return e.WithHint("unset it; if it is not for this program, give it another name")
@@ -43,10 +43,26 @@ func (g *global) checkEnvironment(root *cobra.Command) error {
 	return nil
 }
 
+// nearestVariable compares names by what is not the same in all of them.
+func nearestVariable(name string, known []string) string {
+	var flags []string
+	for _, k := range known {
+		flags = append(flags, strings.TrimPrefix(k, envPrefix))
+	}
+	if nearest := spelling.Nearest(strings.TrimPrefix(name, envPrefix), flags); nearest != "" {
+		return envPrefix + nearest
+	}
+	return ""
+}
+
 // flagVariables returns the variables of the flags of all commands.
 func flagVariables(root *cobra.Command) []string {
 	var known []string
-	add := func(f *pflag.Flag) { known = append(known, envName(f.Name)) }
+	add := func(f *pflag.Flag) {
+		if f.Name != "help" { // which no variable asks for
+			known = append(known, envName(f.Name))
+		}
+	}
 	root.PersistentFlags().VisitAll(add)
 	for _, c := range root.Commands() {
 		c.Flags().VisitAll(add)

@@ -125,6 +125,7 @@ func listSummary(l *mirror.Listing) string {
 	out.WriteString("\n")
 	writeListMembers(&out, l)
 	writeListTotals(&out, l)
+	writeConfigured(&out, l.Values)
 	return out.String()
 }
 

@@ -41,8 +41,9 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 			}
 			selection.Members = members.members()
 			var l *lock.Lock
+			var configured *mirror.Configured
 			err = g.withSession(needs{transfer: transfer, store: true, upstream: true, registry: &reg}, func(s *mirror.Session) error {
-				l, err = s.Lock(c.Context(), mirror.LockOptions{Selection: selection, KeepGoing: keepGoing})
+				l, configured, err = s.Lock(c.Context(), mirror.LockOptions{Selection: selection, KeepGoing: keepGoing})
 				return err
 			})
 			if incomplete, ok := errors.AsType[*mirror.Incomplete](err); ok && g.format == "json" {
@@ -64,7 +65,7 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 			if err := writeFile(c.Context(), file, data); err != nil {
 				return fmt.Errorf("writing the lock: %w", err)
 			}
-			return g.print(l, func() string { return lockSummary(file, l) })
+			return g.print(l, func() string { return lockSummary(file, l, configured) })
 		},
 	}
 	sel.register(c)

@@ -254,8 +254,9 @@ func pushSummary(r *mirror.Pushed) string {
 	return out.String()
 }
 
-func lockSummary(file string, l *lock.Lock) string {
+func lockSummary(file string, l *lock.Lock, configured *mirror.Configured) string {
 	var out strings.Builder
+	writeConfigured(&out, configured)
 	var artifacts []mirror.ArtifactResult
 	for _, a := range l.Artifacts {
 		artifacts = append(artifacts, mirror.ArtifactResult{URL: a.URL, VerifiedBy: a.VerifiedBy})

@@ -100,7 +100,9 @@ type Sink struct {
 type Elasticsearch struct {
 	Enabled bool
 	Server  string
-	Indices map[string]struct{ Bindings Bindings }
+	// AWSSigning has it ask Amazon for credentials.
+	AWSSigning struct{ Enabled bool }
+	Indices    map[string]struct{ Bindings Bindings }
 }
 
 // PagerDuty is a sink.
@@ -199,8 +201,15 @@ func ParseConfig(data []byte) (map[string]any, error) {
 	if n := YAMLMarks(data); n > maxMarks {
 		return nil, fmt.Errorf("it may have more than the %d values that are read", maxMarks)
 	}
+	var node yaml.Node
+	if err := yaml.Unmarshal(data, &node); err != nil {
+		return nil, YAMLError(err)
+	}
+	if err := CheckKeys(&node); err != nil {
+		return nil, err
+	}
 	var document map[string]any
-	if err := yaml.Unmarshal(data, &document); err != nil {
+	if err := node.Decode(&document); err != nil {
 		return nil, YAMLError(err)
 	}
 	stringKeys(document)

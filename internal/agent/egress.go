@@ -1,8 +1,10 @@
 package agent
 
 import (
+	"maps"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -41,8 +43,18 @@ func (c *Config) Egress(version string) []Egress {
 			calls = append(calls, Egress{Destination: p.destination, Purpose: p.purpose, Setting: p.setting + ".enabled", InCluster: InCluster(p.destination)})
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Communications)) {
+		if e := c.Communications[name].Elasticsearch; e.Enabled && e.AWSSigning.Enabled {
+			// pkg/sink/elasticsearch.go, NewElasticsearch
+			calls = append(calls, Egress{Destination: signingDestination, Purpose: "credentials for Elasticsearch", Setting: "communications." + name + ".elasticsearch.awsSigning.enabled"})
+		}
+	}
 	return calls
 }
+
+// signingDestination is where credentials of a role come from. Those of a machine
+// come from the machine.
+const signingDestination = "https://sts.amazonaws.com"
 
 // origin returns the scheme and host of a URL, or the host of what has no scheme.
 func origin(raw string) string {

@@ -173,7 +173,7 @@ func ReadIndex(data []byte) (*Index, error) {
 	if err := yaml.Unmarshal(data, &document); err != nil {
 		return nil, YAMLError(err)
 	}
-	if err := checkKeys(&document); err != nil {
+	if err := CheckKeys(&document); err != nil {
 		return nil, err
 	}
 	ix := new(Index)

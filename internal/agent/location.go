@@ -304,7 +304,11 @@ func RedactURLs(text string) string {
 	if !strings.Contains(text, "://") {
 		return text
 	}
-	return urls.ReplaceAllStringFunc(text, Redact)
+	return urls.ReplaceAllStringFunc(text, func(raw string) string {
+		// What ends a URL in a sentence is not the end of a secret.
+		bare := strings.TrimRight(raw, `:;,.)"'`)
+		return Redact(bare) + raw[len(bare):]
+	})
 }
 
 // credentialsEnd returns where the user information of a URL ends, of which the

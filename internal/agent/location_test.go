@@ -134,9 +134,10 @@ func TestRedact(t *testing.T) {
 
 func TestRedactURLs(t *testing.T) {
 	for text, want := range map[string]string{
-		"no URL":                                 "no URL",
-		`asking "https://u:p@e.com/x":	no`:       `asking "https://e.com/x":	no`,
-		"https://u:p@e.com\nhttp://t@e.com/?a=b": "https://e.com\nhttp://e.com/?a=b",
+		"no URL":                                                 "no URL",
+		`asking "https://u:p@e.com/x":	no`:                       `asking "https://e.com/x":	no`,
+		"https://u:p@e.com\nhttp://t@e.com/?a=b":                 "https://e.com\nhttp://e.com/?a=b",
+		`at https://e.com/?token=s3cret: "no"`:                   `at https://e.com/?token=redacted: "no"`,
 		"x=https://u:p@e.com, s3::https://u:p@e.com and u@e.com": "x=https://e.com, s3::https://e.com and u@e.com",
 	} {
 		if got := RedactURLs(text); got != want {

@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -41,10 +42,10 @@ func YAMLMarks(data []byte) (n int) {
 	return n
 }
 
-// checkKeys refuses what would keep the decoder busy for hours or fill the
+// CheckKeys refuses what would keep the decoder busy for hours or fill the
 // memory: it compares each key of a mapping with every other, and describes each
 // pair of the same, so that one key written 20 000 times, in 60 KB, takes 20 GB.
-func checkKeys(document *yaml.Node) error {
+func CheckKeys(document *yaml.Node) error {
 	return new(keyCount).count(document)
 }
 
@@ -84,10 +85,19 @@ func (c *keyCount) mapping(n *yaml.Node) error {
 	return nil
 }
 
-// YAMLError shortens what the YAML library says, for it repeats long values.
+// quotedValue matches what the YAML library quotes of a value, which may be secret
+// (yaml.v3 v3.0.1, decode.go, decoder.terror, and resolve.go, resolve).
+var quotedValue = regexp.MustCompile("(?s) `.*?` (into|as a) ")
+
+// unknownAnchor is what it says of a text, such as a password, that begins with an
+// asterisk.
+var unknownAnchor = regexp.MustCompile(`(?s)unknown anchor '.*' referenced`)
+
+// YAMLError shortens what the YAML library says, and leaves out values.
 func YAMLError(err error) error {
 	const most = 400
-	s := err.Error()
+	s := quotedValue.ReplaceAllString(err.Error(), " $1 ")
+	s = unknownAnchor.ReplaceAllString(s, "no anchor has the name of an alias; a text that begins with * must be in quotes")
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}

@@ -4,6 +4,7 @@
 package chart
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -36,12 +37,14 @@ type Values struct {
 	Cloud string
 	// Image is what the cluster pulls, as far as the values say.
 	Image string
+	// Mounts are nil where the files do not say what the agent sees.
+	Mounts Mounts
 	// Notes are what a person should know of how the files were read.
 	Notes []string
 }
 
 // Remote reports whether the agent would get its configuration from Botkube Cloud,
-// so that these values decide nothing (internal/remote/config.go, GetConfig).
+// so that these values decide nothing (internal/config/remote/config.go, GetConfig).
 func (v *Values) Remote() bool { return v.Cloud != "" }
 
 // Read reads files in the order in which they are given to Helm. The version is
@@ -67,14 +70,23 @@ func Read(version string, files []File) (*Values, error) {
 		}
 		given = append(given, values)
 	}
-	if rendered.global() {
-		if len(given) > 0 {
-			return nil, errors.New("some files are Helm values, and others hold the configuration that the chart rendered of values: which of them counts cannot be told")
-		}
+	switch {
+	case rendered.global() && len(given) > 0:
+		return nil, errors.New("some files are Helm values, and others hold the configuration that the chart rendered of values: which of them counts cannot be told")
+	case rendered.global():
 		return rendered.values()
+	case rendered.cloud != "":
+		// For Botkube Cloud, the chart renders no configuration.
+		return &Values{Config: new(agent.Config), Cloud: rendered.cloud, Image: rendered.image}, nil
+	case rendered.found && len(given) == 0:
+		return nil, ErrNoConfiguration
 	}
 	return overDefaults(version, given, &rendered)
 }
+
+// ErrNoConfiguration says that objects were given, but neither the agent's
+// configuration nor Helm values.
+var ErrNoConfiguration = errors.New("of the Kubernetes objects that are given, none has the agent's configuration (" + globalKey + ")")
 
 // parse reads a values file as Helm does: YAML 1.1, so that yes is true.
 func parse(data []byte) (map[string]any, error) {
@@ -112,6 +124,9 @@ func overDefaults(version string, given []map[string]any, rendered *objects) (*V
 	for _, g := range given {
 		user = mergeFiles(user, g)
 	}
+	if isWithin(user) {
+		return nil, fmt.Errorf("the values are those of a chart that has Botkube's within it: give a file of what is below their key %q", chartName)
+	}
 	v := &Values{Given: user, Merged: coalesce(defaults, user)}
 	if note != "" {
 		v.Notes = append(v.Notes, note)
@@ -121,7 +136,7 @@ func overDefaults(version string, given []map[string]any, rendered *objects) (*V
 		return nil, err
 	}
 	environment := environmentOf(v.Merged["extraEnv"])
-	v.Cloud, v.Image = cloudOf(v.Merged), imageOf(v.Merged)
+	v.Cloud, v.Image, v.Mounts = cloudOf(v.Merged), imageOf(v.Merged), mountsOf(v.Merged)
 	documents := slices.Concat([]map[string]any{document}, rendered.documents, rendered.special)
 	v.Config, err = agent.ReadConfig(documents, environment)
 	return v, err
@@ -130,6 +145,17 @@ func overDefaults(version string, given []map[string]any, rendered *objects) (*V
 // sections are what the chart puts into the configuration of the agent
 // (helm/botkube/templates/global-config.yaml and communicationsecret.yaml).
 var sections = []string{"executors", "aliases", "actions", "settings", "sources", "configWatcher", "plugins", "analytics", "communications"}
+
+// chartName is under what another chart has the values of Botkube's, unless it
+// gives that an alias.
+const chartName = "botkube"
+
+// isWithin reports whether values are those of a chart around Botkube's, which to
+// Botkube's say nothing.
+func isWithin(user map[string]any) bool {
+	inner, _ := user[chartName].(map[string]any)
+	return slices.ContainsFunc(sections, func(s string) bool { _, has := inner[s]; return has })
+}
 
 // render makes of values the documents that the chart makes of them.
 func render(merged map[string]any, rendered *objects) (map[string]any, error) {
@@ -140,21 +166,31 @@ func render(merged map[string]any, rendered *objects) (map[string]any, error) {
 		}
 	}
 	secret, _ := merged["existingCommunicationsSecretName"].(string)
-	if secret == "" {
+	given := rendered.has(communicationsKey)
+	switch {
+	case secret == "" && given:
+		return nil, fmt.Errorf("a Secret with chat platforms (%s) is given, which no agent reads unless existingCommunicationsSecretName names it in the values", communicationsKey)
+	case secret == "":
 		return document, nil
-	}
-	if !rendered.has(communicationsKey) {
+	case !given:
 		return nil, &MissingSecret{Name: secret}
+	case rendered.secret != "" && rendered.secret != secret:
+		return nil, &MissingSecret{Name: secret, Given: rendered.secret}
 	}
 	delete(document, "communications")
 	return document, nil
 }
 
-// MissingSecret says that the platforms are configured in a Secret that was not given.
-type MissingSecret struct{ Name string }
+// MissingSecret says that the platforms are configured in a Secret that was not
+// given, though perhaps another one was.
+type MissingSecret struct{ Name, Given string }
 
 func (e *MissingSecret) Error() string {
-	return fmt.Sprintf("the chat platforms are in the Secret %q (existingCommunicationsSecretName), which is not given, so that nobody can tell which plugins are bound", e.Name)
+	instead := ""
+	if e.Given != "" {
+		instead = fmt.Sprintf(" but for another one, %.80q,", e.Given)
+	}
+	return fmt.Sprintf("the chat platforms are in the Secret %.80q (existingCommunicationsSecretName), which is not given,%s so that nobody can tell which plugins are bound", e.Name, instead)
 }
 
 // mergeFiles lays a values file over those before (Helm, pkg/cli/values/options.go,
@@ -196,9 +232,7 @@ func coalesce(defaults, user map[string]any) map[string]any {
 // environmentOf returns what extraEnv gives the agent in clear.
 func environmentOf(extra any) map[string]string {
 	environment := map[string]string{}
-	list, _ := extra.([]any)
-	for _, item := range list {
-		variable, _ := item.(map[string]any)
+	for _, variable := range mappings(extra) {
 		name, _ := variable["name"].(string)
 		value, ok := variable["value"].(string)
 		if name != "" && ok {
@@ -209,18 +243,31 @@ func environmentOf(extra any) map[string]string {
 }
 
 // cloudOf returns where Botkube Cloud is asked for the configuration, if the values
-// say so (helm/botkube/templates/_helpers.tpl, botkube.remoteConfigEnabled).
+// say so (helm/botkube/templates/_helpers.tpl, botkube.remoteConfigEnabled, and
+// deployment.yaml).
 func cloudOf(merged map[string]any) string {
 	config, _ := merged["config"].(map[string]any)
 	provider, _ := config["provider"].(map[string]any)
-	if identifier, _ := provider["identifier"].(string); identifier == "" {
+	if identifier, _ := provider["identifier"].(string); identifier == "" && !identified(merged["extraEnv"]) {
 		return ""
 	}
 	endpoint, _ := provider["endpoint"].(string)
-	if endpoint == "" {
-		endpoint = "https://api.botkube.io/graphql"
-	}
-	return endpoint
+	return cmp.Or(endpoint, cloudEndpoint)
+}
+
+// cloudEndpoint is that of the chart's own values.
+const cloudEndpoint = "https://api.botkube.io/graphql"
+
+// identifierVariable has an agent ask Botkube Cloud for its configuration, whoever
+// sets it (internal/config/remote/config.go, IsEnabled).
+const identifierVariable = "CONFIG_PROVIDER_IDENTIFIER"
+
+// identified reports whether extraEnv sets the variable, perhaps from a Secret.
+func identified(extra any) bool {
+	return slices.ContainsFunc(mappings(extra), func(variable map[string]any) bool {
+		value, _ := variable["value"].(string)
+		return variable["name"] == identifierVariable && (value != "" || variable["valueFrom"] != nil)
+	})
 }
 
 func imageOf(merged map[string]any) string {

@@ -3,6 +3,7 @@ package chart
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -143,9 +144,27 @@ func TestSecretBesideValues(t *testing.T) {
 	if missing, ok := errors.AsType[*MissingSecret](err); !ok || missing.Name != "platforms" {
 		t.Fatalf("without the Secret: %v", err)
 	}
-	secret := "apiVersion: v1\nkind: Secret\nstringData: {comm_config.yaml: " + quoted(communications) + "}\n"
+	secret := "apiVersion: v1\nkind: Secret\nmetadata: {name: platforms}\nstringData: {comm_config.yaml: " + quoted(communications) + "}\n"
 	if got := started(read(t, "v1.14.0", values, secret)); got != "a/b" {
 		t.Errorf("with the Secret it starts %q", got)
+	}
+	_, err = Read("v1.14.0", files([]string{values, strings.Replace(secret, "name: platforms", "name: another", 1)}))
+	if missing, ok := errors.AsType[*MissingSecret](err); !ok || missing.Given != "another" {
+		t.Errorf("with another Secret: %v", err)
+	}
+	if _, err = Read("v1.14.0", files([]string{slack, secret})); err == nil || !strings.Contains(err.Error(), "existingCommunicationsSecretName") {
+		t.Errorf("with a Secret that the values do not name: %v", err)
+	}
+}
+
+func TestObjectsWithoutConfiguration(t *testing.T) {
+	for name, text := range map[string]string{
+		"a Secret":             "apiVersion: v1\nkind: Secret\nstringData: {comm_config.yaml: " + quoted(communications) + "}\n",
+		"an object of another": "apiVersion: v1\nkind: Service\n",
+	} {
+		if _, err := Read("v1.14.0", files([]string{text})); !errors.Is(err, ErrNoConfiguration) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
@@ -162,9 +181,11 @@ func TestRefused(t *testing.T) {
 		"a word for a number":   {"v1.14.0", []string{"executors: {g: {a/b: {enabled: perhaps}}}"}, "would refuse"},
 		"objects and values":    {"v1.14.0", []string{objectsOf(global, communications), "a: b"}, "cannot be told"},
 		"values among objects":  {"v1.14.0", []string{objectsOf(global, communications) + "---\na: b\n"}, "files of their own"},
+		"values before objects": {"v1.14.0", []string{slack + "---\napiVersion: v1\nkind: Secret\n"}, "files of their own"},
 		"twice":                 {"", []string{objectsOf(global, communications), objectsOf(global, communications)}, "twice"},
 		"no platforms":          {"", []string{"apiVersion: v1\nkind: ConfigMap\ndata: {global_config.yaml: \"a: b\"}\n"}, "comm_config.yaml"},
 		"garbled configuration": {"", []string{"apiVersion: v1\nkind: ConfigMap\ndata: {global_config.yaml: \"a: [\"}\n"}, "global_config.yaml"},
+		"of a chart around it":  {"v1.14.0", []string{"botkube: {" + strings.TrimSpace(slack) + "}"}, "below their key \"botkube\""},
 		"too many values":       {"v1.14.0", []string{"a: [" + strings.Repeat("b,", maxMarks) + "]"}, "may have more"},
 		"too long":              {"v1.14.0", []string{"#" + strings.Repeat("x", agent.MaxConfig)}, "bytes"},
 	} {
@@ -173,9 +194,17 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, test.want)
 		}
 	}
-	_, err := Read("v1.14.0", files([]string{"communications: {g: {socketSlack: {enabled: s3cret}}}"}))
-	if err == nil || strings.Contains(err.Error(), "s3cret") {
-		t.Errorf("a value is shown: %v", err)
+	for _, text := range []string{
+		"communications: {g: {socketSlack: {enabled: s3cret}}}",
+		"a: !!int s3cret",
+		"a: *s3cret",
+		"apiVersion: v1\nkind: Secret\ndata: s3cret\nstringData: \"s3cr`\\n\"",
+		"apiVersion: v1\nkind: Secret\nstringData: {comm_config.yaml: s3cret}\n",
+		objectsOf(global, "a: !!float s3cret"),
+	} {
+		if _, err := Read("v1.14.0", files([]string{text})); err == nil || strings.Contains(err.Error(), "s3cr") {
+			t.Errorf("of %q, a value is shown: %v", text, err)
+		}
 	}
 }
 
@@ -185,6 +214,78 @@ func TestCloud(t *testing.T) {
 	}
 	if v := read(t, "v1.14.0", "config: {provider: {apiKey: s3cret}}"); v.Remote() {
 		t.Error("without an identifier, Cloud is asked")
+	}
+	for _, variable := range []string{"{name: CONFIG_PROVIDER_IDENTIFIER, value: x}", "{name: CONFIG_PROVIDER_IDENTIFIER, valueFrom: {secretKeyRef: {name: x, key: y}}}"} {
+		if v := read(t, "v1.14.0", "extraEnv: ["+variable+"]"); !v.Remote() {
+			t.Errorf("with %s in extraEnv, Cloud is not asked", variable)
+		}
+		deployment := "apiVersion: apps/v1\nkind: Deployment\nspec: {template: {spec: {containers: [{env: [" +
+			"{name: CONFIG_PROVIDER_ENDPOINT, value: https://cloud.example.com}, " + variable + "]}]}}}\n"
+		if v := read(t, "", deployment); v.Cloud != "https://cloud.example.com" {
+			t.Errorf("of a Deployment with %s, Cloud is %q", variable, v.Cloud)
+		}
+	}
+}
+
+func TestMounts(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		want bool
+	}{
+		"nothing":          {"{}", false},
+		"a claim":          {"{extraVolumes: [{name: a, persistentVolumeClaim: {}}], extraVolumeMounts: [{name: a, mountPath: /srv/plugins/}]}", true},
+		"above":            {"{extraVolumes: [{name: a, persistentVolumeClaim: {}}], extraVolumeMounts: [{name: a, mountPath: /srv, subPath: x}]}", true},
+		"below":            {"{extraVolumes: [{name: a, persistentVolumeClaim: {}}], extraVolumeMounts: [{name: a, mountPath: /srv/plugins/x}]}", false},
+		"beside":           {"{extraVolumes: [{name: a, persistentVolumeClaim: {}}], extraVolumeMounts: [{name: a, mountPath: /srv/plugin}]}", false},
+		"an empty one":     {"{extraVolumes: [{name: a, emptyDir: {}}], extraVolumeMounts: [{name: a, mountPath: /srv/plugins}]}", false},
+		"within an empty":  {"{extraVolumes: [{name: a, emptyDir: {}}, {name: b}], extraVolumeMounts: [{name: a, mountPath: /srv}, {name: b, mountPath: /srv/plugins}]}", true},
+		"other kinds":      {"{extraVolumes: {a: b}, extraVolumeMounts: [c, {name: 1, mountPath: 2}]}", false},
+		"relative, no end": {"{extraVolumeMounts: [{name: a, mountPath: srv/plugins}, {name: a, mountPath: ..}]}", false},
+	} {
+		if got := read(t, "v1.14.0", test.text).Mounts.Fill("/srv/plugins"); got != test.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+	deployment := func(spec string) string {
+		return objectsOf(global, communications) + "---\napiVersion: apps/v1\nkind: Deployment\nspec: {template: {spec: {" + spec +
+			", containers: [{name: other, volumeMounts: []}, {env: [{name: BOTKUBE_CONFIG_PATHS}], volumeMounts: [{name: a, mountPath: /srv}]}]}}}\n"
+	}
+	for spec, want := range map[string]bool{
+		"volumes: [{name: a, image: {reference: x}}]":               true,
+		"volumes: [{name: a, emptyDir: {}}]":                        false,
+		"volumes: [{name: a, emptyDir: {}}], initContainers: [{}]":  true,
+		"volumes: [{name: b, emptyDir: {}}, {name: a, secret: {}}]": true,
+	} {
+		if got := read(t, "", deployment(spec)).Mounts.Fill("/srv/plugins"); got != want {
+			t.Errorf("%s: %t", spec, got)
+		}
+	}
+	if read(t, "", objectsOf(global, communications)).Mounts != nil {
+		t.Error("mounts are known without a Deployment")
+	}
+}
+
+func TestVariableFromElsewhere(t *testing.T) {
+	deployment := "---\napiVersion: apps/v1\nkind: Deployment\nspec: {template: {spec: {containers: [{env: [{name: BOTKUBE_CONFIG_PATHS, value: x}, " +
+		"{name: BOTKUBE_COMMUNICATIONS_C_DISCORD_ENABLED, valueFrom: {configMapKeyRef: {name: a, key: b}}}]}]}}}\n"
+	if got := started(read(t, "", objectsOf(global, communications)+deployment)); got != "botkube/kubectl" {
+		t.Errorf("with a variable that says nobody knows what, it starts %q", got)
+	}
+}
+
+// TestManyKeys has the YAML library compare keys with each other, and describe
+// those that stand twice.
+func TestManyKeys(t *testing.T) {
+	var different strings.Builder
+	for i := range 30000 {
+		fmt.Fprintf(&different, "a%d:\n", i)
+	}
+	for name, text := range map[string]string{"the same": strings.Repeat("a:\n", 5000), "different ones": different.String()} {
+		for where, file := range map[string]string{"values": text, "configuration": objectsOf(text, communications)} {
+			if _, err := Read("v1.14.0", files([]string{file})); err == nil || !strings.Contains(err.Error(), " keys") {
+				t.Errorf("%s, %s: the error is %.100q", where, name, fmt.Sprint(err))
+			}
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package chart
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -32,8 +33,13 @@ type objects struct {
 	keys      []string
 	documents []map[string]any
 	special   []map[string]any
+	// found says that there are objects at all.
+	found bool
+	// secret is the name of the Secret that has the chat platforms.
+	secret string
 	// environment is the container's.
 	environment map[string]string
+	mounts      Mounts
 	image       string
 	cloud       string
 }
@@ -52,26 +58,40 @@ func (o *objects) global() bool { return o.has(globalKey) }
 
 // object is what matters of a Kubernetes object.
 type object struct {
-	APIVersion string            `yaml:"apiVersion"`
-	Kind       string            `yaml:"kind"`
-	Items      []object          `yaml:"items"`
+	Kind     string `yaml:"kind"`
+	Metadata struct {
+		Name string `yaml:"name"`
+	} `yaml:"metadata"`
 	Data       map[string]string `yaml:"data"`
 	StringData map[string]string `yaml:"stringData"`
 	Spec       struct {
 		Template struct {
 			Spec struct {
-				Containers []struct {
-					Image string     `yaml:"image"`
-					Env   []variable `yaml:"env"`
-				} `yaml:"containers"`
+				Containers     []container `yaml:"containers"`
+				InitContainers []container `yaml:"initContainers"`
+				Volumes        []struct {
+					Name     string    `yaml:"name"`
+					EmptyDir yaml.Node `yaml:"emptyDir"`
+				} `yaml:"volumes"`
 			} `yaml:"spec"`
 		} `yaml:"template"`
 	} `yaml:"spec"`
 }
 
+type container struct {
+	Image        string     `yaml:"image"`
+	Env          []variable `yaml:"env"`
+	VolumeMounts []struct {
+		Name      string `yaml:"name"`
+		MountPath string `yaml:"mountPath"`
+	} `yaml:"volumeMounts"`
+}
+
 type variable struct {
 	Name  string `yaml:"name"`
 	Value string `yaml:"value"`
+	// ValueFrom says that the value is elsewhere.
+	ValueFrom yaml.Node `yaml:"valueFrom"`
 }
 
 // read takes what a file has of an agent's configuration, and reports whether it
@@ -81,7 +101,7 @@ func (o *objects) read(f File) (bool, error) {
 		return false, fmt.Errorf("it may have more than the %d values that are read", maxMarks)
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(f.Data))
-	found := false
+	found, others := false, false
 	for n := 0; ; n++ {
 		var node yaml.Node
 		if err := decoder.Decode(&node); errors.Is(err, io.EOF) {
@@ -97,13 +117,18 @@ func (o *objects) read(f File) (bool, error) {
 		if isEmpty(&node) {
 			continue
 		}
-		if !isObject(&node) {
-			if found || n > 0 {
-				return false, errors.New("it has several documents, not all of which are Kubernetes objects: give Helm values in files of their own")
-			}
+		if err := agent.CheckKeys(&node); err != nil {
+			return false, err
+		}
+		is := isObject(&node)
+		found, others = found || is, others || !is
+		if others && (found || n > 0) {
+			return false, errors.New("it has several documents, not all of which are Kubernetes objects: give Helm values in files of their own")
+		}
+		if !is {
 			continue
 		}
-		found = true
+		o.found = true
 		if err := o.take(&node); err != nil {
 			return true, err
 		}
@@ -167,21 +192,21 @@ func (o *objects) takeOne(obj object) error {
 			}
 			text = string(decoded)
 		}
-		if err := o.takeDocument(key, text); err != nil {
+		if err := o.takeDocument(obj.Metadata.Name, key, text); err != nil {
 			return err
 		}
 	}
 	for _, key := range sortedKeys(obj.StringData) {
-		if err := o.takeDocument(key, obj.StringData[key]); err != nil {
+		if err := o.takeDocument(obj.Metadata.Name, key, obj.StringData[key]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// takeDocument takes a configuration document; files with an underscore in front
-// are the state that the agent keeps.
-func (o *objects) takeDocument(key, text string) error {
+// takeDocument takes a configuration document of an object that is called name;
+// files with an underscore in front are the state that the agent keeps.
+func (o *objects) takeDocument(name, key, text string) error {
 	special := strings.HasPrefix(key, "_") && strings.HasSuffix(key, ".yaml")
 	if key != globalKey && key != communicationsKey && !special {
 		return nil
@@ -200,7 +225,7 @@ func (o *objects) takeDocument(key, text string) error {
 	case key == globalKey:
 		o.documents = append([]map[string]any{document}, o.documents...)
 	default:
-		o.documents = append(o.documents, document)
+		o.documents, o.secret = append(o.documents, document), name
 	}
 	return nil
 }
@@ -209,18 +234,36 @@ func (o *objects) takeDocument(key, text string) error {
 // that only it has.
 func (o *objects) takeDeployment(d object) {
 	for _, c := range d.Spec.Template.Spec.Containers {
-		environment := map[string]string{}
+		environment, remote := map[string]string{}, false
 		for _, v := range c.Env {
-			environment[v.Name] = v.Value
+			remote = remote || v.Name == identifierVariable && (v.Value != "" || !v.ValueFrom.IsZero())
+			if v.ValueFrom.IsZero() {
+				environment[v.Name] = v.Value
+			}
 		}
 		if _, is := environment["BOTKUBE_CONFIG_PATHS"]; !is && environment["CONFIG_PROVIDER_ENDPOINT"] == "" {
 			continue
 		}
-		o.environment, o.image = environment, c.Image
-		if environment["CONFIG_PROVIDER_IDENTIFIER"] != "" {
-			o.cloud = environment["CONFIG_PROVIDER_ENDPOINT"]
+		o.environment, o.image, o.mounts = environment, c.Image, d.mounts(c)
+		if remote {
+			o.cloud = cmp.Or(environment["CONFIG_PROVIDER_ENDPOINT"], cloudEndpoint)
 		}
 	}
+}
+
+// mounts returns what a container sees when it starts. What others that ran before
+// it may have filled is not empty.
+func (d object) mounts(c container) Mounts {
+	spec := d.Spec.Template.Spec
+	empty := map[string]bool{}
+	for _, v := range spec.Volumes {
+		empty[v.Name] = !v.EmptyDir.IsZero() && len(spec.InitContainers) == 0
+	}
+	m := Mounts{}
+	for _, v := range c.VolumeMounts {
+		m.add(v.MountPath, !empty[v.Name])
+	}
+	return m
 }
 
 // values returns what the objects come to.
@@ -229,5 +272,5 @@ func (o *objects) values() (*Values, error) {
 		return nil, errors.New("there is the ConfigMap with the configuration, but not the Secret with the chat platforms (comm_config.yaml), without which nobody can tell which plugins are bound")
 	}
 	config, err := agent.ReadConfig(append(o.documents, o.special...), o.environment)
-	return &Values{Config: config, Cloud: o.cloud, Image: o.image}, err
+	return &Values{Config: config, Cloud: o.cloud, Image: o.image, Mounts: o.mounts}, err
 }

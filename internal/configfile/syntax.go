@@ -14,7 +14,7 @@ import (
 // How the YAML library words its errors.
 var (
 	errorInLine   = regexp.MustCompile(`(?s)^yaml: line (\d+): (.*)$`)
-	unknownAnchor = regexp.MustCompile(`(?s)^unknown anchor '(.*)' referenced$`)
+	unknownAnchor = regexp.MustCompile(`(?s)^yaml: unknown anchor '(.*)' referenced$`)
 )
 
 // syntax says why a file is no YAML, and where.
@@ -25,9 +25,7 @@ func syntax(data []byte, err error) *Problem {
 		if line, err = strconv.Atoi(found[1]); err == nil && fromParser(why) {
 			line++
 		}
-	} else if found := unknownAnchor.FindStringSubmatch(why); found != nil {
-		// What follows the asterisk may be a secret.
-		why = "no anchor has the name of an alias; a text that begins with * must be in quotes"
+	} else if found := unknownAnchor.FindStringSubmatch(err.Error()); found != nil {
 		line = lineAt(data, bytes.Index(data, []byte("*"+found[1])))
 	} else {
 		line = lineAt(data, unreadable(data))

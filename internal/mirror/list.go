@@ -40,6 +40,8 @@ type Listing struct {
 	AgentImage   *ListedImage       `json:"agentImage,omitempty"`
 	Chart        *ListedChart       `json:"chart,omitempty"`
 	Totals       ListedTotals       `json:"totals"`
+	// Values is as in [Result].
+	Values *Configured `json:"values,omitempty"`
 }
 
 // ListedRepository is a plugin repository.
@@ -176,7 +178,7 @@ func (s *Session) ListUpstream(ctx context.Context, sel Selection) (*Listing, er
 		sel.AllPlatforms = true
 	}
 	sel.whereStartable = sel.Lock == ""
-	plan, _, err := s.resolve(ctx, sel)
+	plan, configured, err := s.resolve(ctx, sel)
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +191,7 @@ func (s *Session) ListUpstream(ctx context.Context, sel Selection) (*Listing, er
 		files[a.URL] = ListedFile{URL: a.URL, Size: a.Size, SHA256: a.SHA256, VerifiedBy: a.VerifiedBy, VerifiedWith: a.VerifiedWith}
 	}
 	l := newListing(plan.Lock, files)
-	l.Kind = KindUpstream
+	l.Kind, l.Values = KindUpstream, configured
 	return l, nil
 }
 

@@ -19,34 +19,35 @@ type LockOptions struct {
 
 // Lock resolves a selection and pins it. Artifacts whose digest somebody gives
 // and whose size the server tells are not downloaded; the others are, into
-// the store, where a later pull finds them.
-func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, error) {
-	plan, _, err := s.resolve(ctx, o.Selection)
+// the store, where a later pull finds them. Configured is what the values come to,
+// or nil if there are none.
+func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, *Configured, error) {
+	plan, configured, err := s.resolve(ctx, o.Selection)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	failed := newFailures(o.KeepGoing)
 	early, err := s.fetchTemplates(ctx, plan, failed)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for i, r := range early {
 		s.tellFetched(plan.Lock.Artifacts[i].URL, r)
 	}
 	result := newResult(plan, PullOptions{})
 	if err := s.probe(ctx, plan, result, failed); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := checkRoom(s.lockNeeds(plan, result)); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := s.pin(ctx, plan, result, failed); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := failed.err(plan.Lock); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return plan.Lock, checkResult(plan.Lock)
+	return plan.Lock, configured, checkResult(plan.Lock)
 }
 
 // pin completes a plan's lock, with what is known and with what comes of downloads.

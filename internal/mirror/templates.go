@@ -92,6 +92,7 @@ func (c *checkingValues) templates(g audit.Ground) {
 		c.fail(audit.KindSetting, "executors", "%v", err)
 		return
 	}
+	c.templateDirectories()
 	for _, key := range slices.SortedFunc(maps.Keys(sources), func(a, b agent.PluginKey) int { return strings.Compare(a.String(), b.String()) }) {
 		plugin, byDefault := execOf(g, key)
 		if plugin == nil {
@@ -104,6 +105,24 @@ func (c *checkingValues) templates(g audit.Ground) {
 				ref = byDefault
 			}
 			c.template(*plugin, ref)
+		}
+	}
+}
+
+// templateDirectories wants exec to look for templates where a mirror has them. Of a
+// site it downloads them, whatever the directory.
+func (c *checkingValues) templateDirectories() {
+	sources, err := c.config.Templates(c.version)
+	if err != nil || c.verifying.result.Kind == KindSite {
+		return // an error was reported
+	}
+	for _, s := range sources {
+		downloads := len(s.Refs) == 0 || slices.ContainsFunc(s.Refs, func(ref string) bool {
+			_, local, err := fetch.Locate(ref)
+			return !local && err == nil
+		})
+		if s.Dir != "" && downloads {
+			c.fail(audit.KindSetting, "executors."+s.Group+"."+s.Key+".config.tmpDir", "it is %q, where exec would download its templates to at its first command: leave it out", s.Dir)
 		}
 	}
 }

@@ -27,6 +27,15 @@ type Configured struct {
 // readValues reads values files, for an agent of a version of the form v1.14.0 or
 // empty.
 func readValues(version string, names []string) (*Configured, error) {
+	files, err := valuesFiles(names)
+	if err != nil {
+		return nil, err
+	}
+	return parseValues(version, files)
+}
+
+// valuesFiles reads files, which may be pipes, and so can be read once only.
+func valuesFiles(names []string) ([]chart.File, error) {
 	var files []chart.File
 	for _, name := range names {
 		data, err := readSmall(name)
@@ -35,18 +44,22 @@ func readValues(version string, names []string) (*Configured, error) {
 		}
 		files = append(files, chart.File{Name: name, Data: data})
 	}
+	return files, nil
+}
+
+func parseValues(version string, files []chart.File) (*Configured, error) {
 	values, err := chart.Read(version, files)
 	if err != nil {
 		return nil, valuesError(err)
 	}
 	if values.Remote() {
-		return nil, fault.New(fault.Usage, "reading values: config.provider.identifier is set, so that the agent gets its configuration from Botkube Cloud at %s, and starts what that says", agent.Redact(values.Cloud)).
-			WithHint("an agent that makes no call to the outside has it empty, and is configured by its values; until then, name the plugins with --plugin")
+		return nil, fault.New(fault.Usage, "reading values: config.provider.identifier, or the variable CONFIG_PROVIDER_IDENTIFIER, is set, so that the agent gets its configuration from Botkube Cloud at %s, and starts what that says", agent.Redact(values.Cloud)).
+			WithHint("an agent that makes no call to the outside has it empty, and is configured by its values; to mirror for one that has not, pull with --plugin in the place of --values")
 	}
 	return &Configured{Enablement: values.Config.Enabled(version), Notes: values.Notes, values: values}, nil
 }
 
-// readSmall reads a regular file of at most the size of a configuration.
+// readSmall reads a file, or a pipe, of at most the size of a configuration.
 func readSmall(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -70,6 +83,9 @@ func valuesError(err error) error {
 	wrapped := fault.New(fault.Usage, "reading values: %w", err)
 	if secret, ok := errors.AsType[*chart.MissingSecret](err); ok {
 		return wrapped.WithHint("give it too: kubectl get secret %s -o yaml > platforms.yaml, and --values platforms.yaml", secret.Name)
+	}
+	if errors.Is(err, chart.ErrNoConfiguration) {
+		return wrapped.WithHint("give all of what helm template renders, or of kubectl get configmap,secret,deployment -o yaml in the agent's namespace; or give Helm values too")
 	}
 	if errors.Is(err, chart.ErrNoVersion) {
 		return wrapped.WithHint("give it: --version v1.14.0; or give what helm template renders, which needs none")
@@ -130,15 +146,19 @@ func pluginKeys(t agent.PluginType, enabled []agent.EnabledPlugin) ([]agent.Plug
 
 // applyRepositories takes the repositories that are needed from the values, but for
 // those that are given otherwise. Header fields are for the URL that they are
-// configured with.
+// configured with, and so are the credentials in it, which a lock does not have.
 func (c *Configured) applyRepositories(req *resolve.Request) error {
 	configured := c.values.Config.Plugins.Repositories
 	for _, key := range slices.Concat(req.Selection.Executors, req.Selection.Sources, req.Selection.Plugins) {
 		name := key.Repository
 		r, found := configured[name]
 		if i := slices.IndexFunc(req.Repositories, func(r agent.Repository) bool { return r.Name == name }); i >= 0 {
-			if found && req.Repositories[i].URL == agent.Redact(r.URL) {
-				req.Repositories[i].Headers = r.Headers
+			have := &req.Repositories[i]
+			if found && agent.Redact(have.URL) == agent.Redact(r.URL) {
+				have.Headers = r.Headers
+				if have.URL == agent.Redact(have.URL) {
+					have.URL = r.URL
+				}
 			}
 			continue
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/chart"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
@@ -121,7 +122,7 @@ func (v *Verification) Failure() error {
 		}
 	}
 	found := "is not intact"
-	if v.Values != nil && len(v.Problems) == v.Values.problems {
+	if v.Values != nil && len(v.Problems) == len(v.Values.problems) {
 		found = "is intact, but an agent with these values would not start from it alone"
 	}
 	return fault.New(kind, "%s %s: %s", v.name(), found, strings.Join(parts, ", ")).WithHint("%s", v.remedy(counts))
@@ -149,7 +150,7 @@ func (v *Verification) remedy(counts map[audit.Kind]int) string {
 	if v.Altered() {
 		return "what is written beside these files agrees with them, or is gone, and yet they are not what was carried over: find out who altered them before anything runs them\n" + v.rewrite()
 	}
-	if v.Values != nil && len(v.Problems) == v.Values.problems {
+	if v.Values != nil && len(v.Problems) == len(v.Values.problems) {
 		return v.Values.remedy(v.Target)
 	}
 	if v.Against != nil && len(v.Problems) == len(v.Against.Differences) {
@@ -183,7 +184,9 @@ type verifying struct {
 	report  audit.Report
 	result  *Verification
 	lock    *lock.Lock
-	read    atomic.Int64
+	// valuesFiles are what the options name.
+	valuesFiles []chart.File
+	read        atomic.Int64
 	// remake makes the files of the target of the upstream files of another
 	// mirror, and compares them; nil where the target has no such files. It
 	// reports whether those were all.

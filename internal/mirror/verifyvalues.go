@@ -1,8 +1,8 @@
 package mirror
 
 import (
-	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -25,18 +25,23 @@ type CheckedValues struct {
 	// Egress are the calls that it makes while it runs.
 	Egress []agent.Egress `json:"egress"`
 
-	// problems counts those that the values have, and missing those of them that
-	// are plugins.
-	problems, missing int
+	// problems are those that the values have, each once.
+	problems []audit.Problem
 }
 
 // remedy says what to do about values that do not go with a mirror.
 func (c *CheckedValues) remedy(target string) string {
 	var steps []string
-	if c.missing > 0 {
+	missing := 0
+	for _, p := range c.problems {
+		if p.Kind == audit.KindMissing {
+			missing++
+		}
+	}
+	if missing > 0 {
 		steps = append(steps, "mirror what these values enable: pull with the same --values, where there is internet; or disable it in the values")
 	}
-	if c.problems > c.missing {
+	if len(c.problems) > missing {
 		steps = append(steps, fmt.Sprintf("lay over the values what this prints: botkube-mirror values %s", target))
 	}
 	return strings.Join(steps, "\n")
@@ -44,12 +49,30 @@ func (c *CheckedValues) remedy(target string) string {
 
 // tryValues reads the values before anything else is, for they may be wrong, and to
 // verify may take long.
-func (v *verifying) tryValues() error {
+func (v *verifying) tryValues() (err error) {
 	if len(v.options.Values) == 0 {
 		return nil
 	}
-	_, err := readValues(cmp.Or(v.options.Version, chart.Newest), v.options.Values)
+	if v.valuesFiles, err = valuesFiles(v.options.Values); err != nil {
+		return err
+	}
+	_, err = parseValues(chart.Newest, v.valuesFiles)
 	return err
+}
+
+// chartVersion is that of the mirror, or else what the options say.
+func (v *verifying) chartVersion() string {
+	given := v.options.Version
+	if given != "" && given[0] >= '0' && given[0] <= '9' {
+		given = "v" + given
+	}
+	if v.lock == nil || v.lock.BotkubeVersion == "" {
+		return given
+	}
+	if of := v.lock.BotkubeVersion; given != "" && given != of {
+		v.report.Note(fmt.Sprintf("the mirror is of %s, so that the values are judged by that chart, not by that of %s", of, given))
+	}
+	return v.lock.BotkubeVersion
 }
 
 // values says what an agent with the values would do.
@@ -61,11 +84,8 @@ func (v *verifying) values() error {
 		return fault.New(fault.Usage, "%s has several versions, and an agent starts from one", v.result.name()).
 			WithHint("name it: botkube-mirror verify %s/VERSION --values …", v.options.Target)
 	}
-	version := v.options.Version
-	if version == "" && v.lock != nil {
-		version = v.lock.BotkubeVersion
-	}
-	configured, err := readValues(version, v.options.Values)
+	version := v.chartVersion()
+	configured, err := parseValues(version, v.valuesFiles)
 	if err != nil {
 		return err
 	}
@@ -87,11 +107,12 @@ type checkingValues struct {
 }
 
 func (c *checkingValues) fail(kind audit.Kind, path, format string, args ...any) {
-	c.result.problems++
-	if kind == audit.KindMissing {
-		c.result.missing++
+	p := audit.Problem{Kind: kind, Path: path, Detail: fmt.Sprintf(format, args...)}
+	if slices.Contains(c.result.problems, p) {
+		return // it is the same on several platforms
 	}
-	c.report.Fail(audit.Problem{Kind: kind, Path: path, Detail: fmt.Sprintf(format, args...)})
+	c.result.problems = append(c.result.problems, p)
+	c.report.Fail(p)
 }
 
 func (c *checkingValues) check() {
@@ -112,7 +133,7 @@ func (c *checkingValues) check() {
 			c.fail(audit.KindSetting, e.Setting, "the agent would call %s for %s: set %s", e.Destination, e.Purpose, e.Stop)
 		}
 	}
-	c.result.Alone = intact && c.result.problems == 0
+	c.result.Alone = intact && len(c.result.problems) == 0
 }
 
 // imagePull is how the agent's image gets to a node.
@@ -211,10 +232,24 @@ func (c *checkingValues) settings() {
 	switch {
 	case r.Kind == KindSite:
 		c.repositoryURLs()
-	case r.Mount != "" && c.config.Plugins.CacheDir != r.Mount:
-		c.fail(audit.KindSetting, "plugins.cacheDir", "it is %q, but the indexes of the mirror name files below %s", c.config.Plugins.CacheDir, r.Mount)
 	case r.Mount == "":
 		c.report.Note("where an agent would see what is made of it, nobody can tell yet: verify that with --values, too")
+	default:
+		c.mount(r.Mount)
+	}
+}
+
+// mount wants the agent to see the mirror where it was made for.
+func (c *checkingValues) mount(dir string) {
+	if path.Clean(c.config.Plugins.CacheDir) != path.Clean(dir) {
+		c.fail(audit.KindSetting, "plugins.cacheDir", "it is %q, but the indexes of the mirror name files below %s", c.config.Plugins.CacheDir, dir)
+	}
+	mounts := c.result.values.Mounts
+	switch {
+	case mounts == nil:
+		c.report.Note(fmt.Sprintf("whether an agent sees something at %s is in its Deployment: give that, too", dir))
+	case !mounts.Fill(dir):
+		c.fail(audit.KindSetting, "extraVolumeMounts", "no volume is mounted at %s, or an empty one, so that an agent would find nothing there, and download all that it starts", dir)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
 // Certificate is a server's, with its key, in files that are read again when they
@@ -54,6 +55,9 @@ func (c *Certificate) load() error {
 	}
 	key, err := readPEM(c.keyFile)
 	if err != nil {
+		return err
+	}
+	if err := transfer.CheckKey(c.keyFile, key); err != nil {
 		return err
 	}
 	pair, err := tls.X509KeyPair(cert, key)

@@ -326,7 +326,12 @@ func TestLoadCertificate(t *testing.T) {
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	encrypted := filepath.Join(dir, "encrypted")
+	if err := os.WriteFile(encrypted, pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("x")}), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	tests := map[string]struct{ cert, key, err string }{
+		"an encrypted key":       {cert, encrypted, "is encrypted"},
 		"the key of another":     {cert, otherKey, "does not match"},
 		"a certificate as a key": {cert, otherCert, "found a certificate rather than a key"},
 		"a key as a certificate": {key, key, "may have been switched"},

@@ -111,9 +111,8 @@ func (id Identity) certificate() (*tls.Certificate, error) {
 	if err != nil {
 		return nil, fault.New(fault.Usage, "reading the private key in %s: %w", id.KeyFile, err).WithHint("%s names a PEM file", keyFlag)
 	}
-	if isEncrypted(keyPEM) {
-		return nil, fault.New(fault.Usage, "the private key in %s is encrypted", id.KeyFile).
-			WithHint("openssl pkey -in FILE -out PLAIN decrypts it: keep that file where only you may read it")
+	if err := CheckKey(id.KeyFile, keyPEM); err != nil {
+		return nil, err
 	}
 	cert, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
@@ -137,15 +136,17 @@ func (id Identity) checkTime(cert *x509.Certificate, now time.Time) error {
 	return nil
 }
 
-// isEncrypted reports whether a key needs a password (RFC 1421, section 4.6.1.1,
-// and RFC 7468, section 11).
-func isEncrypted(data []byte) bool {
+// CheckKey refuses a private key, read from a file, that needs a password
+// (RFC 1421, section 4.6.1.1, and RFC 7468, section 11), of which crypto/tls says
+// only that it cannot be parsed.
+func CheckKey(file string, data []byte) error {
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
-			return true
+			return fault.New(fault.Usage, "the private key in %s is encrypted", file).
+				WithHint("openssl pkey -in FILE -out PLAIN decrypts it: keep that file where only you may read it")
 		}
 	}
-	return false
+	return nil
 }
 
 // readPEM reads a file, which may be a pipe: <(vault read …).

@@ -1,0 +1,58 @@
+package chart
+
+import (
+	"path"
+	"strings"
+)
+
+// Mounts are the paths at which an agent sees volumes, and whether there can be
+// something in them when it starts. Those that the chart always has are empty, or
+// none of ours, and may be missing.
+type Mounts map[string]bool
+
+// Fill reports whether there can be something in a directory when an agent starts.
+func (m Mounts) Fill(dir string) bool {
+	for at := path.Clean(dir); ; at = path.Dir(at) {
+		if filled, is := m[at]; is {
+			return filled
+		}
+		if at == path.Dir(at) {
+			return false
+		}
+	}
+}
+
+func (m Mounts) add(at string, filled bool) {
+	if strings.HasPrefix(at, "/") {
+		m[path.Clean(at)] = filled
+	}
+}
+
+// mountsOf returns what extraVolumes and extraVolumeMounts say
+// (helm/botkube/templates/deployment.yaml).
+func mountsOf(merged map[string]any) Mounts {
+	empty := map[string]bool{}
+	for _, v := range mappings(merged["extraVolumes"]) {
+		name, _ := v["name"].(string)
+		_, empty[name] = v["emptyDir"]
+	}
+	m := Mounts{}
+	for _, v := range mappings(merged["extraVolumeMounts"]) {
+		name, _ := v["name"].(string)
+		at, _ := v["mountPath"].(string)
+		m.add(at, !empty[name])
+	}
+	return m
+}
+
+// mappings returns those of a list.
+func mappings(list any) []map[string]any {
+	items, _ := list.([]any)
+	var all []map[string]any
+	for _, item := range items {
+		if m, ok := item.(map[string]any); ok {
+			all = append(all, m)
+		}
+	}
+	return all
+}

@@ -1,0 +1,38 @@
+package mirror
+
+import (
+	"testing"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/chart"
+	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
+)
+
+// TestApplyRepositories has repositories that are given otherwise, for example by a
+// lock, which has no credentials.
+func TestApplyRepositories(t *testing.T) {
+	const configured = "https://user:s3cret@example.com/index.yaml?token=s3cret"
+	for given, want := range map[string]agent.Repository{
+		"":                       {URL: configured, Headers: map[string]string{"X-Key": "k3y"}},
+		agent.Redact(configured): {URL: configured, Headers: map[string]string{"X-Key": "k3y"}},
+		configured:               {URL: configured, Headers: map[string]string{"X-Key": "k3y"}},
+		"https://other:pw@example.com/index.yaml?token=redacted": {URL: "https://other:pw@example.com/index.yaml?token=redacted", Headers: map[string]string{"X-Key": "k3y"}},
+		"https://example.org/index.yaml":                         {URL: "https://example.org/index.yaml"},
+	} {
+		var c Configured
+		c.values = &chart.Values{Config: &agent.Config{Plugins: agent.PluginManagement{Repositories: map[string]agent.ConfiguredRepository{
+			"private": {URL: configured, Headers: map[string]string{"X-Key": "k3y"}},
+		}}}}
+		req := resolve.Request{}
+		req.Selection.Plugins = []agent.PluginKey{{Repository: "private", Name: "x"}}
+		if given != "" {
+			req.Repositories = []agent.Repository{{Name: "private", URL: given}}
+		}
+		if err := c.applyRepositories(&req); err != nil {
+			t.Fatal(err)
+		}
+		if got := req.Repositories; len(got) != 1 || got[0].URL != want.URL || len(got[0].Headers) != len(want.Headers) {
+			t.Errorf("given %q, it is %+v", given, got)
+		}
+	}
+}
