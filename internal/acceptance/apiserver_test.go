@@ -50,7 +50,7 @@ var buildAPIServer = sync.OnceValues(func() (string, error) {
 func requireAPIServer(t *testing.T) *apiServer {
 	t.Helper()
 	if _, err := exec.LookPath("etcd"); err != nil {
-		if os.Getenv("BOTKUBE_MIRROR_TEST_REQUIRE") == "1" {
+		if os.Getenv("MIRROR_TEST_REQUIRE") == "1" {
 			t.Fatal("etcd is not installed")
 		}
 		t.Skip("etcd is not installed (Debian: etcd-server)")

@@ -13,7 +13,7 @@
 //
 // The result is a directory that pull wrote, or one that a bundle became after it was carried in a file or through
 // registries, or what a runtime mounts of the image, or a volume that the image's own program filled. The registries
-// are Debian's docker-registry; without it that test is skipped, unless BOTKUBE_MIRROR_TEST_REQUIRE is 1.
+// are Debian's docker-registry; without it that test is skipped, unless MIRROR_TEST_REQUIRE is 1.
 //
 // Or the product serves what it wrote, in each form that it can, to an agent whose cache directory is empty. The two share
 // a network namespace in which loopback is all there is, or the proxy refuses everything else; the server's log has all

@@ -31,7 +31,7 @@ func requireRoot(t *testing.T) {
 	t.Helper()
 	switch {
 	case os.Geteuid() == 0:
-	case os.Getenv("BOTKUBE_MIRROR_TEST_REQUIRE") == "1":
+	case os.Getenv("MIRROR_TEST_REQUIRE") == "1":
 		t.Fatal("only root can mount a small disk")
 	default:
 		t.Skip("only root can mount a small disk")

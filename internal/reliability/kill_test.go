@@ -21,7 +21,7 @@ import (
 )
 
 // killsEnv is how many runs are killed in all.
-const killsEnv = "BOTKUBE_MIRROR_KILLS"
+const killsEnv = "MIRROR_TEST_KILLS"
 
 // kills returns a part of them, in percent.
 func kills(t *testing.T, percent int) int {

@@ -18,7 +18,7 @@ import (
 
 // cutsEnv is after how many power cuts of each scenario the program is run
 // again, or "all".
-const cutsEnv = "BOTKUBE_MIRROR_POWER_CUTS"
+const cutsEnv = "MIRROR_TEST_POWER_CUTS"
 
 // TestPowerCut records what real runs do to files, takes the power away after
 // every change, and looks at what may then be on the disk: an old output or a

@@ -29,7 +29,7 @@ func skipLong(t *testing.T) {
 }
 
 // seedEnv sets what the tests draw at random. Each prints what it draws from.
-const seedEnv = "BOTKUBE_MIRROR_SEED"
+const seedEnv = "MIRROR_TEST_SEED"
 
 func randomFrom(t *testing.T) *rand.Rand {
 	t.Helper()

@@ -43,7 +43,7 @@ func Need(t testing.TB) {
 	t.Helper()
 	switch {
 	case Installed():
-	case os.Getenv("BOTKUBE_MIRROR_TEST_REQUIRE") == "1":
+	case os.Getenv("MIRROR_TEST_REQUIRE") == "1":
 		t.Fatal("there is no git that can serve")
 	default:
 		t.Skip("there is no git that can serve")

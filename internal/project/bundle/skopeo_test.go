@@ -16,7 +16,7 @@ func tool(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		if os.Getenv("BOTKUBE_MIRROR_TEST_REQUIRE") == "1" {
+		if os.Getenv("MIRROR_TEST_REQUIRE") == "1" {
 			t.Fatalf("%s is required: %v", name, err)
 		}
 		t.Skipf("%s is not installed", name)

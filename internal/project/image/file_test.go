@@ -193,7 +193,7 @@ func TestNoRoomForLayers(t *testing.T) {
 func skopeo(t *testing.T, args ...string) []byte {
 	t.Helper()
 	path, err := exec.LookPath("skopeo")
-	if err != nil && os.Getenv("BOTKUBE_MIRROR_TEST_REQUIRE") == "1" {
+	if err != nil && os.Getenv("MIRROR_TEST_REQUIRE") == "1" {
 		t.Fatal(err)
 	} else if err != nil {
 		t.Skip(err)

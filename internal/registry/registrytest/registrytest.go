@@ -19,7 +19,7 @@ import (
 
 // RequireEnv is the environment variable that makes tests fail rather than
 // skip where the registry is not installed. CI sets it to 1.
-const RequireEnv = "BOTKUBE_MIRROR_TEST_REQUIRE"
+const RequireEnv = "MIRROR_TEST_REQUIRE"
 
 // The user of a registry with [Options.Auth].
 const (
