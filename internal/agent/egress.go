@@ -56,8 +56,8 @@ func (c *Config) Egress(version string) []Egress {
 // come from the machine.
 const signingDestination = "https://sts.amazonaws.com"
 
-// origin returns the scheme and host of a URL, or the host of what has no scheme.
-func origin(raw string) string {
+// Origin returns the scheme and host of a URL, or the host of what has no scheme.
+func Origin(raw string) string {
 	if raw == "" {
 		return ""
 	}

@@ -188,13 +188,13 @@ func (g Communications) all() []platform {
 	sink := func(b Bindings) []Bindings { return []Bindings{{Sources: b.Sources}} }
 	return []platform{
 		{"socketSlack", g.SocketSlack.Enabled, channelBindings(g.SocketSlack.Channels), "Slack", slackDestination},
-		{"cloudSlack", g.CloudSlack.Enabled, channelBindings(g.CloudSlack.Channels), "Slack by way of Botkube Cloud", origin(g.CloudSlack.Server.URL)},
-		{"mattermost", g.Mattermost.Enabled, channelBindings(g.Mattermost.Channels), "Mattermost", origin(g.Mattermost.URL)},
-		{"cloudTeams", g.CloudTeams.Enabled, teams, "Microsoft Teams by way of Botkube Cloud", origin(g.CloudTeams.Server.URL)},
+		{"cloudSlack", g.CloudSlack.Enabled, channelBindings(g.CloudSlack.Channels), "Slack by way of Botkube Cloud", Origin(g.CloudSlack.Server.URL)},
+		{"mattermost", g.Mattermost.Enabled, channelBindings(g.Mattermost.Channels), "Mattermost", Origin(g.Mattermost.URL)},
+		{"cloudTeams", g.CloudTeams.Enabled, teams, "Microsoft Teams by way of Botkube Cloud", Origin(g.CloudTeams.Server.URL)},
 		{"discord", g.Discord.Enabled, channelBindings(g.Discord.Channels), "Discord", discordDestination},
-		{"webhook", g.Webhook.Enabled, sink(g.Webhook.Bindings), "a webhook", origin(g.Webhook.URL)},
-		{"elasticsearch", g.Elasticsearch.Enabled, indices, "Elasticsearch", origin(g.Elasticsearch.Server)},
-		{"pagerDuty", g.PagerDuty.Enabled, sink(g.PagerDuty.Bindings), "PagerDuty", cmp.Or(origin(g.PagerDuty.V2EventsAPIBasePath), pagerDutyDestination)},
+		{"webhook", g.Webhook.Enabled, sink(g.Webhook.Bindings), "a webhook", Origin(g.Webhook.URL)},
+		{"elasticsearch", g.Elasticsearch.Enabled, indices, "Elasticsearch", Origin(g.Elasticsearch.Server)},
+		{"pagerDuty", g.PagerDuty.Enabled, sink(g.PagerDuty.Bindings), "PagerDuty", cmp.Or(Origin(g.PagerDuty.V2EventsAPIBasePath), pagerDutyDestination)},
 	}
 }
 

@@ -25,13 +25,18 @@ type Configured struct {
 }
 
 // readValues reads values files, for an agent of a version of the form v1.14.0 or
-// empty.
+// empty. They must say what it starts: Botkube Cloud must not.
 func readValues(version string, names []string) (*Configured, error) {
 	files, err := valuesFiles(names)
 	if err != nil {
 		return nil, err
 	}
-	return parseValues(version, files)
+	c, err := parseValues(version, files)
+	if err == nil && c.values.Remote() {
+		return nil, fault.New(fault.Usage, "reading values: config.provider.identifier, or the variable CONFIG_PROVIDER_IDENTIFIER, is set, so that the agent gets its configuration from Botkube Cloud at %s, and starts what that says", agent.Redact(c.values.Cloud)).
+			WithHint("an agent that makes no call to the outside has it empty, and is configured by its values; to mirror for one that has not, pull with --plugin in the place of --values")
+	}
+	return c, err
 }
 
 // valuesFiles reads files, which may be pipes, and so can be read once only.
@@ -47,14 +52,11 @@ func valuesFiles(names []string) ([]chart.File, error) {
 	return files, nil
 }
 
+// parseValues reads what files say, also of an agent that Botkube Cloud configures.
 func parseValues(version string, files []chart.File) (*Configured, error) {
 	values, err := chart.Read(version, files)
 	if err != nil {
 		return nil, valuesError(err)
-	}
-	if values.Remote() {
-		return nil, fault.New(fault.Usage, "reading values: config.provider.identifier, or the variable CONFIG_PROVIDER_IDENTIFIER, is set, so that the agent gets its configuration from Botkube Cloud at %s, and starts what that says", agent.Redact(values.Cloud)).
-			WithHint("an agent that makes no call to the outside has it empty, and is configured by its values; to mirror for one that has not, pull with --plugin in the place of --values")
 	}
 	return &Configured{Enablement: values.Config.Enabled(version), Notes: values.Notes, values: values}, nil
 }

@@ -127,13 +127,24 @@ func (c *checkingValues) check() {
 		c.templates(grounds[0]) // they are the same on every platform
 	}
 	c.settings()
-	c.result.Egress = append(c.config.Egress(c.version), c.imagePull()...)
+	c.result.Egress = slices.Concat(c.cloud(), c.config.Egress(c.version), c.imagePull())
 	for _, e := range c.result.Egress {
 		if e.Stop != "" && !e.ByNode {
 			c.fail(audit.KindSetting, e.Setting, "the agent would call %s for %s: set %s", e.Destination, e.Purpose, e.Stop)
 		}
 	}
 	c.result.Alone = intact && len(c.result.problems) == 0
+}
+
+// cloud is Botkube Cloud, if the agent gets its configuration from there.
+func (c *checkingValues) cloud() []agent.Egress {
+	if !c.result.values.Remote() {
+		return nil
+	}
+	return []agent.Egress{{
+		Destination: agent.Origin(c.result.values.Cloud), Purpose: "its configuration from Botkube Cloud, which then decides what it starts in the place of these values",
+		Setting: "config.provider.identifier", Stop: `config.provider.identifier: ""`,
+	}}
 }
 
 // imagePull is how the agent's image gets to a node.
