@@ -120,7 +120,9 @@ func (g *gitGetter) workTree(program, dst string, u *url.URL) (*workTree, error)
 		if err != nil {
 			return nil, err
 		}
-		w.user = netrc.find(u)
+		if w.user = netrc.find(u); w.user != nil && u.Scheme != "https" {
+			return nil, inClear(u)
+		}
 		remote.User = nil
 		w.host = u.Scheme + "://" + u.Host
 	}

@@ -297,25 +297,47 @@ func TestGitLocalByConfiguration(t *testing.T) {
 	fixed(t).wantFault(t, templates(u), fault.Usage, "not allowed")
 }
 
+// behindTLS serves what a server serves over TLS, too, and returns a client's trust in it.
+func behindTLS(t *testing.T, s *gittest.Server) (base string, trust func(*fetch.Config)) {
+	t.Helper()
+	target, err := url.Parse(s.URL)
+	check(t, err)
+	private := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(target))
+	private.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that the client ends
+	private.StartTLS()
+	t.Cleanup(private.Close)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	check(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: private.Certificate().Raw}), 0o600))
+	return private.URL, func(cfg *fetch.Config) { cfg.Identity.CAFiles = []string{ca} }
+}
+
+// netrcFor writes a netrc file for the host of a URL.
+func netrcFor(t *testing.T, base, user, password string) string {
+	t.Helper()
+	host, err := url.Parse(base)
+	check(t, err)
+	netrc := filepath.Join(t.TempDir(), "netrc")
+	check(t, os.WriteFile(netrc, []byte("machine "+host.Host+" login "+user+" password "+password+"\n"), 0o600))
+	return netrc
+}
+
 func TestGitCredentials(t *testing.T) {
 	const token = "s3cr3t-t0ken"
 	trace := filepath.Join(t.TempDir(), "trace")
 	s, _, _ := gitServer(t, nil)
 	s.Protect("me", token)
+	base, trust := behindTLS(t, s)
 	t.Setenv("GIT_TRACE", trace) // lists the arguments of every program that git runs
 	at := func(user string) string {
-		return "git::" + strings.Replace(s.URL, "http://", "http://"+user, 1) + "/kubeshop/botkube.git//t"
+		return "git::" + strings.Replace(base, "://", "://"+user, 1) + "/kubeshop/botkube.git//t"
 	}
-	fixed(t).wantTree(t, templates(at("me:"+token+"@")), map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
-	host, err := url.Parse(s.URL)
-	check(t, err)
-	netrc := filepath.Join(t.TempDir(), "netrc")
-	check(t, os.WriteFile(netrc, []byte("machine "+host.Host+" login me password "+token+"\n"), 0o600))
-	fixed(t, func(cfg *fetch.Config) { cfg.Netrc = netrc }).wantTree(t, templates(at("")), map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
+	fixed(t, trust).wantTree(t, templates(at("me:"+token+"@")), map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
+	netrc := netrcFor(t, base, "me", token)
+	fixed(t, trust, func(cfg *fetch.Config) { cfg.Netrc = netrc }).wantTree(t, templates(at("")), map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
 
-	f := fixed(t)
+	f := fixed(t, trust)
 	f.wantFault(t, templates(at("")), fault.Upstream, "git: ")
-	err = f.wantFault(t, templates(at("me:wrong-"+token+"@")), fault.Upstream, "git: ")
+	err := f.wantFault(t, templates(at("me:wrong-"+token+"@")), fault.Upstream, "git: ")
 	if strings.Contains(err.Error()+fault.HintOf(err)+f.String(), token) {
 		t.Errorf("%v\n%s", err, f)
 	}
@@ -326,11 +348,25 @@ func TestGitCredentials(t *testing.T) {
 	}
 }
 
+// TestGitCredentialsInClear: git gets no credentials for a transfer that anybody can read.
+func TestGitCredentialsInClear(t *testing.T) {
+	s, _, _ := gitServer(t, nil)
+	s.Protect("me", "secret")
+	repository := s.URL + "/kubeshop/botkube.git//t"
+	fixed(t).wantFault(t, templates("git::"+strings.Replace(repository, "://", "://me:secret@", 1)), fault.Usage, "would go over plain http")
+	netrc := netrcFor(t, s.URL, "me", "secret")
+	fixed(t, func(cfg *fetch.Config) { cfg.Netrc = netrc }).wantFault(t, templates("git::"+repository), fault.Usage, "would go over plain http")
+	if seen := s.Seen(); len(seen) > 0 {
+		t.Errorf("it was asked %d times", len(seen))
+	}
+}
+
 // TestGitCredentialsStay: a server that redirects hands on nobody's password.
 func TestGitCredentialsStay(t *testing.T) {
 	s, _, _ := gitServer(t, nil)
 	s.Protect("me", "other")
-	first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	authority := tlstest.NewAuthority("test")
+	first := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, _, ok := r.BasicAuth(); !ok {
 			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
 			w.WriteHeader(http.StatusUnauthorized)
@@ -338,10 +374,15 @@ func TestGitCredentialsStay(t *testing.T) {
 		}
 		http.Redirect(w, r, s.URL+r.URL.Path+"?"+r.URL.RawQuery, http.StatusFound)
 	}))
+	first.TLS = authority.Server("localhost")
+	first.StartTLS()
 	defer first.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	check(t, os.WriteFile(ca, authority.PEM(), 0o600))
 	// Another name of this machine, for hosts are told apart without ports.
 	from := strings.Replace(first.URL, "127.0.0.1", "me:secret@localhost", 1)
-	fixed(t).wantFault(t, templates("git::"+from+"/kubeshop/botkube.git//t"), fault.Upstream, "git: ")
+	f := fixed(t, func(cfg *fetch.Config) { cfg.Identity.CAFiles = []string{ca} })
+	f.wantFault(t, templates("git::"+from+"/kubeshop/botkube.git//t"), fault.Upstream, "git: ")
 	seen := s.Seen()
 	for _, r := range seen {
 		if r.Header.Get("Authorization") != "" {
@@ -517,22 +558,17 @@ func TestBucketsOfTemplates(t *testing.T) {
 // TestGitTrustsWhomWeTrust: who --ca-file or SSL_CERT_FILE has this program trust, git trusts too.
 func TestGitTrustsWhomWeTrust(t *testing.T) {
 	s, _, _ := gitServer(t, nil)
-	target, err := url.Parse(s.URL)
-	check(t, err)
-	private := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(target))
-	private.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that the client ends
-	private.StartTLS()
-	defer private.Close()
-	req := templates("git::" + private.URL + "/kubeshop/botkube.git//t")
-	err = fixed(t).wantFault(t, req, fault.Upstream, "certificate")
+	base, trust := behindTLS(t, s)
+	req := templates("git::" + base + "/kubeshop/botkube.git//t")
+	err := fixed(t).wantFault(t, req, fault.Upstream, "certificate")
 	if !strings.Contains(fault.HintOf(err), "--ca-file") {
 		t.Error(fault.HintOf(err))
 	}
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	check(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: private.Certificate().Raw}), 0o600))
-	fixed(t, func(cfg *fetch.Config) { cfg.Identity.CAFiles = []string{ca} }).wantTree(t, req, map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
+	var cfg fetch.Config
+	trust(&cfg)
+	fixed(t, trust).wantTree(t, req, map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
 	t.Setenv("GIT_SSL_CAINFO", "") // this machine may have it
-	t.Setenv("SSL_CERT_FILE", ca)
+	t.Setenv("SSL_CERT_FILE", cfg.Identity.CAFiles[0])
 	fixed(t).wantTree(t, req, map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
 }
 
