@@ -91,9 +91,7 @@ func (o *Options) setPlugins(v object) {
 	repositories := newObject()
 	for _, r := range o.Repositories {
 		entry := newObject().set("url", r.URL)
-		if o.userHeaders(r.Name) {
-			entry.set("headers", nil, "yours are for upstream, and would go to whoever answers at this URL")
-		}
+		entry.setUnless(!o.mayHaveHeaders(r.Name), "headers", nil, "yours are for upstream, and would go to whoever answers at this URL")
 		repositories.set(r.Name, entry)
 	}
 	for i, name := range o.Absent {
