@@ -76,7 +76,10 @@ func (o *Options) Notes() []string {
 	if len(o.Missing) > 0 {
 		notes = append(notes, "your values enable what is not mirrored, and with which the agent does not start: "+strings.Join(o.Missing, ", "))
 	}
-	if o.Policy != nil && o.User == nil {
+	if o.Site != nil && o.Site.Unasked {
+		notes = append(notes, "exec clones its templates from GitHub unless its configuration names those of the site, which takes --values with your own")
+	}
+	if o.Policy != nil && !o.Configured {
 		notes = append(notes, "without --values it is not known which chat platform the NetworkPolicy has to allow")
 	}
 	return notes

@@ -133,6 +133,9 @@ func (o *ValuesOptions) deployment(in *inspected) (*deploy.Options, error) {
 func (o *ValuesOptions) user(d *deploy.Options, in *inspected) error {
 	if len(o.Values) == 0 {
 		d.Absent = unmirrored(in.lock, defaultNames(d.BotkubeVersion))
+		if d.Site != nil {
+			d.Site.Unasked = slices.ContainsFunc(in.lock.Plugins, func(p lock.Plugin) bool { return len(p.Templates) > 0 })
+		}
 		return nil
 	}
 	c, err := readValues(d.BotkubeVersion, o.Values)
@@ -143,7 +146,7 @@ func (o *ValuesOptions) user(d *deploy.Options, in *inspected) error {
 		return fault.New(fault.Usage, "the files that --values names are what a chart rendered, and Helm takes values").
 			WithHint("give the values themselves; or --format manifests, for those without Helm")
 	}
-	d.User = c.values.Merged
+	d.Configured, d.User = true, c.values.Merged
 	// The chart's too, even if the values take them away: they may have these in
 	// them from an earlier time.
 	configured := append(c.values.Config.RepositoryNames(), defaultNames(d.BotkubeVersion)...)
@@ -206,14 +209,9 @@ func servedTemplates(d *deploy.Options, l *lock.Lock, c *Configured) ([]deploy.T
 		if p == nil {
 			continue // which is noted
 		}
-		refs := s.Refs
-		if len(refs) == 0 {
-			e := agent.Entry{Type: p.Type, Name: p.Name, Version: p.Version}
-			refs = []string{e.DefaultTemplates(p.Repository)}
-		}
 		t := deploy.Templates{Group: s.Group, Plugin: s.Key}
 		changed := false
-		for _, ref := range refs {
+		for _, ref := range refsOf(p, s.Refs) {
 			at := servedAt(served, p, ref)
 			t.URLs = append(t.URLs, cmp.Or(at, ref))
 			changed = changed || at != ""
@@ -223,6 +221,26 @@ func servedTemplates(d *deploy.Options, l *lock.Lock, c *Configured) ([]deploy.T
 		}
 	}
 	return all, nil
+}
+
+// refsOf returns the sources of templates that an exec plugin reads: the configured
+// ones, or its default. Where only the index had said which that is, it is among what
+// was mirrored.
+func refsOf(p *lock.Plugin, configured []string) []string {
+	if len(configured) > 0 {
+		return configured
+	}
+	e := agent.Entry{Type: p.Type, Name: p.Name, Version: p.Version}
+	if ref := e.DefaultTemplates(p.Repository); ref != "" {
+		return []string{ref}
+	}
+	var refs []string
+	for _, t := range p.Templates {
+		if agent.TemplateDirectory(t.Ref) == t.Directory { // nothing was redacted
+			refs = append(refs, t.Ref)
+		}
+	}
+	return refs
 }
 
 // newestOf returns the plugin of a lock that an agent takes a key for, or nil.
