@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -75,6 +76,9 @@ func (g *gitGetter) get(ctx context.Context, dst string, u *url.URL) error {
 	if err := w.prepare(ctx); err != nil {
 		return err
 	}
+	if w.ssh, err = w.sshCommand(ctx); err != nil {
+		return err
+	}
 	return g.fetch.retry.Do(ctx, g.obs.Retrying, nil, func() error { return w.checkOut(ctx) })
 }
 
@@ -91,6 +95,8 @@ type workTree struct {
 	identity transfer.Identity
 	// lowSpeed is how many seconds a connection may bring nothing.
 	lowSpeed int
+	// ssh is the command that stands in for the user's, who has none.
+	ssh string
 }
 
 func (g *gitGetter) workTree(program, dst string, u *url.URL) (*workTree, error) {
@@ -291,6 +297,25 @@ func (w *workTree) explain(err error) error {
 	return transfer.Permanent(fmt.Errorf("git: %w", err))
 }
 
+// sshCommand returns a command that asks nobody, and that ends when the other side
+// is silent, unless the user says what to run: a variable would win over the
+// configuration (git-config(1), core.sshCommand). The configuration may also turn
+// another transport into ssh.
+func (w *workTree) sshCommand(ctx context.Context) (string, error) {
+	env := os.Environ()
+	if lookup(env, "GIT_SSH_COMMAND") != "" || lookup(env, "GIT_SSH") != "" {
+		return "", nil
+	}
+	configured, err := w.git(ctx, "config", "--get", "core.sshCommand")
+	if err != nil && !transfer.Is[*gitError](err) { // there is none
+		return "", err
+	}
+	if strings.TrimSpace(configured) != "" {
+		return "", nil
+	}
+	return fmt.Sprintf("ssh -oBatchMode=yes -oConnectTimeout=%d -oServerAliveInterval=%[1]d -oServerAliveCountMax=1", w.lowSpeed), nil
+}
+
 // git runs git in the repository.
 func (w *workTree) git(ctx context.Context, args ...string) (string, error) {
 	options := []string{
@@ -358,8 +383,13 @@ func (w *workTree) tidy(said string, err error) string {
 	return s
 }
 
-// ours are variables that would have git work in another repository.
-var ours = []string{"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_TEMPLATE_DIR", "GIT_CEILING_DIRECTORIES"}
+// ours are variables that would have git work in another repository
+// (git rev-parse --local-env-vars), or in one of another kind.
+var ours = []string{
+	"GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR",
+	"GIT_NAMESPACE", "GIT_TEMPLATE_DIR", "GIT_CEILING_DIRECTORIES", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_REPLACE_REF_BASE", "GIT_NO_REPLACE_OBJECTS",
+	"GIT_PREFIX", "GIT_CONFIG", "GIT_DEFAULT_HASH", "GIT_DEFAULT_REF_FORMAT", "GIT_ATTR_SOURCE",
+}
 
 // Variables by which credentials reach git's helper: unlike arguments, they are
 // for nobody else to read.
@@ -381,14 +411,13 @@ func (w *workTree) environment(env []string) []string {
 	env = append(env, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "GCM_INTERACTIVE=never",
 		"GIT_ALLOW_PROTOCOL="+strings.Join(gitSchemes, ":"))
 	env = append(env, w.tls(env)...)
+	if w.ssh != "" {
+		env = append(env, "GIT_SSH_COMMAND="+w.ssh)
+	}
 	if w.sshKey != nil {
-		command := lookup(env, "GIT_SSH_COMMAND")
-		if command == "" {
-			command = "ssh -oBatchMode=yes"
-		}
+		// As go-getter does (get_git.go, setupGitEnv): the key comes on top.
+		command := cmp.Or(lookup(env, "GIT_SSH_COMMAND"), "ssh")
 		env = append(env, "GIT_SSH_COMMAND="+command+" -i '"+strings.ReplaceAll(filepath.ToSlash(w.keyFile()), "'", `'\''`)+"'")
-	} else if lookup(env, "GIT_SSH_COMMAND") == "" && lookup(env, "GIT_SSH") == "" && strings.HasPrefix(w.remote, "ssh:") {
-		env = append(env, "GIT_SSH_COMMAND=ssh -oBatchMode=yes")
 	}
 	if w.user == nil {
 		return env

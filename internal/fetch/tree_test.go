@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -15,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -392,6 +394,56 @@ func TestGitCredentialsStay(t *testing.T) {
 	if len(seen) == 0 {
 		t.Error("the redirect was not followed")
 	}
+}
+
+// TestGitOverSSH: ssh asks nobody and does not wait for ever, unless the user says what is run.
+func TestGitOverSSH(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no sh")
+	}
+	gitServer(t, nil)
+	dir := t.TempDir()
+	for _, name := range []string{"ssh", "mine"} {
+		check(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\necho "+name+" $* >"+dir+"/said\nexit 255\n"), 0o755))
+	}
+	config := filepath.Join(dir, "config")
+	const ours = "-oBatchMode=yes -oConnectTimeout=7 -oServerAliveInterval=7 -oServerAliveCountMax=1 "
+	tests := map[string]struct{ url, config, variable, want string }{
+		"nothing said":   {url: "git::ssh://git@host.invalid/x.git", want: "^ssh " + ours},
+		"a key":          {url: "git::ssh://git@host.invalid/x.git?sshkey=a2V5", want: "^ssh " + ours + "-i .*/key .*git@host.invalid"},
+		"configured":     {url: "git::ssh://git@host.invalid/x.git", config: "[core]\n\tsshCommand = mine -x\n", want: "^mine -x .*git@host.invalid"},
+		"a variable":     {url: "git::ssh://git@host.invalid/x.git", variable: "mine -y", want: "^mine -y .*git@host.invalid"},
+		"by rewriting":   {url: "git::https://host.invalid/x.git", config: "[url \"ssh://git@host.invalid/\"]\n\tinsteadOf = https://host.invalid/\n", want: "^ssh " + ours},
+		"a user and key": {url: "git::ssh://git@host.invalid/x.git?sshkey=a2V5", variable: "mine", want: "^mine -i .*/key "},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+			t.Setenv("GIT_CONFIG_GLOBAL", config)
+			if test.variable != "" {
+				t.Setenv("GIT_SSH_COMMAND", test.variable)
+			}
+			t.Setenv("GIT_SSH_VARIANT", "ssh")
+			check(t, errors.Join(os.WriteFile(config, []byte(test.config), 0o600), os.WriteFile(filepath.Join(dir, "said"), nil, 0o600)))
+			f := fixed(t, func(cfg *fetch.Config) { cfg.StallTimeout, cfg.Retries = 7*time.Second, -1 })
+			f.wantFault(t, templates(test.url), fault.Upstream, "git: ")
+			said, err := os.ReadFile(filepath.Join(dir, "said"))
+			check(t, err)
+			if !regexp.MustCompile(test.want).Match(said) {
+				t.Errorf("it was %s, want %s", said, test.want)
+			}
+			f.wantNothing(t)
+		})
+	}
+}
+
+// TestGitIsItsOwn: what the environment says of another repository is not this one's.
+func TestGitIsItsOwn(t *testing.T) {
+	s, _, _ := gitServer(t, nil)
+	t.Setenv("GIT_DIR", filepath.Join(t.TempDir(), "another"))
+	t.Setenv("GIT_SHALLOW_FILE", filepath.Join(t.TempDir(), "none"))
+	t.Setenv("GIT_DEFAULT_HASH", "sha256")
+	fixed(t).wantTree(t, templates("git::"+s.URL+"/kubeshop/botkube.git//t"), map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
 }
 
 func TestGitRetries(t *testing.T) {
