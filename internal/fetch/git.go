@@ -154,24 +154,55 @@ func (w *workTree) prepare(ctx context.Context) error {
 		return err
 	}
 	meta := filepath.Join(w.dir, ".git")
-	config := fmt.Sprintf("[remote \"origin\"]\n\turl = %s\n", quoteConfig(w.remote))
-	f, err := os.OpenFile(filepath.Join(meta, "config"), os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
-		return transfer.Local(err)
-	}
-	_, err = f.WriteString(config)
-	if err = errors.Join(err, f.Close(), os.MkdirAll(filepath.Join(meta, "info"), 0o700)); err != nil {
+	if err := errors.Join(w.includeRemote(), w.writeRemote(w.remote), os.MkdirAll(filepath.Join(meta, "info"), 0o700)); err != nil {
 		return transfer.Local(err)
 	}
 	attributes := "* -text -eol -ident -filter -working-tree-encoding\n"
-	err = os.WriteFile(filepath.Join(meta, "info", "attributes"), []byte(attributes), 0o600)
+	err := os.WriteFile(filepath.Join(meta, "info", "attributes"), []byte(attributes), 0o600)
 	if err == nil && w.sshKey != nil {
 		err = os.WriteFile(w.keyFile(), w.sshKey, 0o600)
 	}
 	if err == nil && len(w.identity.CAFiles) > 0 {
 		err = w.writeAuthorities()
 	}
-	return transfer.Local(err)
+	if err != nil {
+		return transfer.Local(err)
+	}
+	return w.disarm(ctx)
+}
+
+// writeRemote says where the repository comes from.
+func (w *workTree) writeRemote(u string) error {
+	return os.WriteFile(filepath.Join(w.dir, ".git", "remote"), fmt.Appendf(nil, "[remote \"origin\"]\n\turl = %s\n", quoteConfig(u)), 0o600)
+}
+
+// includeRemote has git read what writeRemote writes.
+func (w *workTree) includeRemote() error {
+	f, err := os.OpenFile(filepath.Join(w.dir, ".git", "config"), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("[include]\n\tpath = remote\n")
+	return errors.Join(err, f.Close())
+}
+
+// nobody has git and curl look for no credentials where they would go in clear: in
+// helpers, and in the default entry of ~/.netrc.
+var nobody = url.UserPassword("anonymous", "anonymous")
+
+// disarm sees to it that plain http gets no credentials, also where the user's
+// configuration makes it of another URL.
+func (w *workTree) disarm(ctx context.Context) error {
+	out, err := w.git(ctx, "ls-remote", "--get-url", "origin")
+	if err != nil {
+		return err
+	}
+	u, err := url.Parse(strings.TrimSpace(out))
+	if err != nil || u.Scheme != "http" || u.User != nil {
+		return nil
+	}
+	u.User = nobody
+	return transfer.Local(w.writeRemote(u.String()))
 }
 
 // systemAuthorities are where systems have a file of the authorities that they trust

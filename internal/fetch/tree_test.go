@@ -361,6 +361,25 @@ func TestGitCredentialsInClear(t *testing.T) {
 	if seen := s.Seen(); len(seen) > 0 {
 		t.Errorf("it was asked %d times", len(seen))
 	}
+	// What git and curl know by themselves.
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	check(t, os.WriteFile(filepath.Join(home, ".netrc"), []byte("default login me password secret\n"), 0o600))
+	config := filepath.Join(home, "config")
+	t.Setenv("GIT_CONFIG_GLOBAL", config)
+	check(t, os.WriteFile(config, []byte("[url \""+s.URL+"/\"]\n\tinsteadOf = https://rewritten.invalid/\n[credential]\n\thelper = \"!echo username=me; echo password=secret; :\"\n"), 0o600))
+	for _, u := range []string{"git::" + repository, "git::https://rewritten.invalid/kubeshop/botkube.git//t"} {
+		fixed(t).wantFault(t, templates(u), fault.Upstream, "Authentication failed")
+	}
+	seen := s.Seen()
+	for _, r := range seen {
+		if user, _, _ := r.BasicAuth(); user == "me" {
+			t.Error("credentials went over plain http")
+		}
+	}
+	if len(seen) == 0 {
+		t.Error("it was not asked")
+	}
 }
 
 // TestGitCredentialsStay: a server that redirects hands on nobody's password.
