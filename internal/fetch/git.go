@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"os/exec"
@@ -290,8 +291,32 @@ func (w *workTree) noRef() error {
 }
 
 func (w *workTree) writeFiles(ctx context.Context, commit string) error {
+	if err := w.count(ctx, commit); err != nil {
+		return err
+	}
 	_, err := w.git(ctx, "checkout", "--quiet", "--force", "--detach", commit)
 	return transfer.Local(err)
+}
+
+// count refuses a commit of too many files. A few trees that hold each other many
+// times over make any number of them, of which git would have a list in memory.
+func (w *workTree) count(ctx context.Context, commit string) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	return w.run(ctx, &counter{left: maxTreeEntries, end: cancel}, "ls-tree", "-r", "-z", "--name-only", commit)
+}
+
+// counter ends a context when more NULs were written than are left.
+type counter struct {
+	left int
+	end  context.CancelCauseFunc
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	if c.left -= bytes.Count(p, []byte{0}); c.left < 0 {
+		c.end(fault.New(fault.Integrity, "it has more than %d files", maxTreeEntries))
+	}
+	return len(p), nil
 }
 
 // gitError is a failure of git, and what it said.
@@ -347,8 +372,14 @@ func (w *workTree) sshCommand(ctx context.Context) (string, error) {
 	return fmt.Sprintf("ssh -oBatchMode=yes -oConnectTimeout=%d -oServerAliveInterval=%[1]d -oServerAliveCountMax=1", w.lowSpeed), nil
 }
 
-// git runs git in the repository.
+// git runs git in the repository, and returns what it writes.
 func (w *workTree) git(ctx context.Context, args ...string) (string, error) {
+	var stdout tail
+	err := w.run(ctx, &stdout, args...)
+	return stdout.String(), err
+}
+
+func (w *workTree) run(ctx context.Context, stdout io.Writer, args ...string) error {
 	options := []string{
 		// Hooks of the user's configuration may be paths in the repository.
 		"-c", "core.hooksPath=" + os.DevNull, "-c", "core.fsmonitor=false", "-c", "core.symlinks=true",
@@ -362,18 +393,18 @@ func (w *workTree) git(ctx context.Context, args ...string) (string, error) {
 	cmd.Env = w.environment(cmd.Environ())
 	endWithChildren(cmd)
 	cmd.WaitDelay = 5 * time.Second
-	var stdout, stderr tail
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	var stderr tail
+	cmd.Stdout, cmd.Stderr = stdout, &stderr
 	err := cmd.Run()
 	switch {
-	case err == nil:
-		return stdout.String(), nil
 	case ctx.Err() != nil:
-		return "", context.Cause(ctx)
+		return context.Cause(ctx)
+	case err == nil:
+		return nil
 	case transfer.Is[*exec.ExitError](err):
-		return "", &gitError{w.tidy(stderr.String(), err)}
+		return &gitError{w.tidy(stderr.String(), err)}
 	}
-	return "", transfer.Local(fmt.Errorf("running git: %w", err))
+	return transfer.Local(fmt.Errorf("running git: %w", err))
 }
 
 // tail keeps the end of what is written.

@@ -465,6 +465,20 @@ func TestGitIsItsOwn(t *testing.T) {
 	fixed(t).wantTree(t, templates("git::"+s.URL+"/kubeshop/botkube.git//t"), map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
 }
 
+// TestGitBomb: what unpacks to more files than anybody can count is not unpacked.
+func TestGitBomb(t *testing.T) {
+	s, r, _ := gitServer(t, nil)
+	check(t, r.Nest("refs/heads/few", 10, 2))
+	check(t, r.Nest("refs/heads/many", 100, 6))
+	base := "git::" + s.URL + "/kubeshop/botkube.git?ref="
+	if got, err := fixed(t).blob(t, templates(base+"few")); err != nil || len(got.Files) != 100 {
+		t.Errorf("%d files, %v", len(got.Files), err)
+	}
+	f := fixed(t)
+	f.wantFault(t, templates(base+"many"), fault.Integrity, "more than 100000 files")
+	f.wantNothing(t)
+}
+
 func TestGitRetries(t *testing.T) {
 	s, _, _ := gitServer(t, nil)
 	target, err := url.Parse(s.URL)
