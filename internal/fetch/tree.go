@@ -294,12 +294,29 @@ func (c *Client) unpack(ctx context.Context, src treeSource, dir, top string, ob
 		return transfer.Local(err)
 	}
 	decompressor := getter.LimitedDecompressors(maxTreeEntries, maxTreeBytes)[src.Format]
-	if err := decompressor.Decompress(top, archive, true, 0); err != nil {
+	err = decompressor.Decompress(top, archive, true, 0)
+	openUp(top)
+	if err != nil {
 		// Its messages name the copy.
 		reason := strings.ReplaceAll(err.Error(), archive, "the archive")
 		return fault.New(fault.Integrity, "it cannot be unpacked: %s", reason).WithHint("tell its publisher")
 	}
 	return nil
+}
+
+// openUp takes back the modes that an archive gives its files, of which none counts:
+// what may not be read is wanted, and what may not be written would stay.
+func openUp(dir string) {
+	_ = filepath.WalkDir(dir, func(name string, d fs.DirEntry, _ error) error {
+		switch {
+		case d == nil:
+		case d.IsDir():
+			_ = os.Chmod(name, 0o700) // before it is read
+		case d.Type().IsRegular():
+			_ = os.Chmod(name, 0o600)
+		}
+		return nil
+	})
 }
 
 func copyTo(ctx context.Context, name string, from io.Reader) error {

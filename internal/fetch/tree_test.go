@@ -604,6 +604,29 @@ func TestArchivesOfTemplates(t *testing.T) {
 	}
 }
 
+// TestArchiveOfClosedDirectories: modes in an archive keep nothing from being read or
+// removed.
+func TestArchiveOfClosedDirectories(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root may do everything")
+	}
+	var archive bytes.Buffer
+	tw := tar.NewWriter(&archive)
+	for _, h := range []tar.Header{
+		{Typeflag: tar.TypeDir, Name: "closed/", Mode: 0},
+		{Typeflag: tar.TypeReg, Name: "closed/a.yaml", Mode: 0, Size: 1},
+		{Typeflag: tar.TypeDir, Name: "fixed/", Mode: 0o555},
+		{Typeflag: tar.TypeReg, Name: "fixed/b.yaml", Mode: 0o444, Size: 1},
+	} {
+		check(t, tw.WriteHeader(&h))
+		_, err := io.WriteString(tw, strings.Repeat("x", int(h.Size)))
+		check(t, err)
+	}
+	check(t, tw.Close())
+	u := newUpstream(t, archive.Bytes())
+	fixed(t).wantTree(t, templates(u.URL+"/t.tar"), map[string]string{"closed/a.yaml": "x", "fixed/b.yaml": "x"})
+}
+
 // TestTreeAndFile: what a URL gives as a directory is not what it gives as a file.
 func TestTreeAndFile(t *testing.T) {
 	data := tarGz(t, map[string]string{"a.yaml": "a"})
