@@ -27,6 +27,9 @@ type Options struct {
 	Absent []string
 	// Missing are plugins that the user's values enable and that are not mirrored.
 	Missing []string
+	// Cloned are sources of templates that the user's values have exec download, and
+	// that are not mirrored.
+	Cloned []string
 
 	// Mount is the agent's cache directory. With a site, it is Botkube's own.
 	Mount string

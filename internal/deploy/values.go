@@ -76,6 +76,9 @@ func (o *Options) Notes() []string {
 	if len(o.Missing) > 0 {
 		notes = append(notes, "your values enable what is not mirrored, and with which the agent does not start: "+strings.Join(o.Missing, ", "))
 	}
+	if len(o.Cloned) > 0 {
+		notes = append(notes, "your values have exec download templates that are not mirrored, and without which its commands fail: "+strings.Join(o.Cloned, ", "))
+	}
 	if o.Site != nil && o.Site.Unasked {
 		notes = append(notes, "exec clones its templates from GitHub unless its configuration names those of the site, which takes --values with your own")
 	}

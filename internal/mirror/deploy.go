@@ -11,6 +11,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/deploy"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
@@ -153,10 +154,13 @@ func (o *ValuesOptions) user(d *deploy.Options, in *inspected) error {
 	slices.Sort(configured)
 	d.Absent = unmirrored(in.lock, slices.Compact(configured))
 	d.Missing = missingPlugins(in.lock, d.Platforms, c)
+	templates, unmirrored, err := servedTemplates(d, in.lock, c)
+	if err != nil {
+		return err
+	}
+	d.Cloned = unmirrored
 	if d.Site != nil {
-		if d.Site.Templates, err = servedTemplates(d, in.lock, c); err != nil {
-			return err
-		}
+		d.Site.Templates = templates
 	}
 	if d.Policy == nil {
 		return nil
@@ -194,16 +198,18 @@ func missingPlugins(l *lock.Lock, platforms []agent.Platform, c *Configured) []s
 
 // servedTemplates has exec take from a site what the site has of the templates that
 // the user's values have it download. In a volume, they lie where exec looks first.
-func servedTemplates(d *deploy.Options, l *lock.Lock, c *Configured) ([]deploy.Templates, error) {
+// Unmirrored are those that it would download from elsewhere.
+func servedTemplates(d *deploy.Options, l *lock.Lock, c *Configured) (set []deploy.Templates, unmirrored []string, err error) {
 	sources, err := c.values.Config.Templates(d.BotkubeVersion)
 	if err != nil {
-		return nil, fault.New(fault.Usage, "reading values: the configuration of exec: %w", err)
+		return nil, nil, fault.New(fault.Usage, "reading values: the configuration of exec: %w", err)
 	}
-	served, err := site.Templates(d.Site.BaseURL, l)
-	if err != nil {
-		return nil, err
+	var served []site.Template
+	if d.Site != nil {
+		if served, err = site.Templates(d.Site.BaseURL, l); err != nil {
+			return nil, nil, err
+		}
 	}
-	var all []deploy.Templates
 	for _, s := range sources {
 		p := newestOf(l, agent.Executor, s.Key)
 		if p == nil {
@@ -215,12 +221,23 @@ func servedTemplates(d *deploy.Options, l *lock.Lock, c *Configured) ([]deploy.T
 			at := servedAt(served, p, ref)
 			t.URLs = append(t.URLs, cmp.Or(at, ref))
 			changed = changed || at != ""
+			if at == "" && !mirrorsTemplates(p, ref) {
+				unmirrored = append(unmirrored, agent.Redact(ref))
+			}
 		}
 		if changed {
-			all = append(all, t)
+			set = append(set, t)
 		}
 	}
-	return all, nil
+	slices.Sort(unmirrored)
+	return set, slices.Compact(unmirrored), nil
+}
+
+// mirrorsTemplates reports whether exec finds a source of templates of a plugin in a
+// mirror, or in its own container.
+func mirrorsTemplates(p *lock.Plugin, ref string) bool {
+	_, local, err := fetch.Locate(ref)
+	return err == nil && local || slices.ContainsFunc(p.Templates, func(t lock.Template) bool { return t.Directory == agent.TemplateDirectory(ref) })
 }
 
 // refsOf returns the sources of templates that an exec plugin reads: the configured
