@@ -207,6 +207,11 @@ func (c *Client) getDirectory(ctx context.Context, src, top string, obs Observer
 	defer cancel(nil)
 	defer watchSize(ctx, top, min(maxTreeBytes, c.max), cancel)()
 	git := &gitGetter{fetch: c, obs: obs}
+	if name, _ := splitForced(src); name != "git" { // which looks after that itself
+		w := transfer.NewWatch(ctx, c.patience, growth(top))
+		defer w.Stop()
+		ctx = w.Context()
+	}
 	client := &getter.Client{
 		Ctx:  ctx,
 		Src:  src,
@@ -255,6 +260,17 @@ func watchSize(ctx context.Context, dir string, most int64, end context.CancelCa
 	return func() {
 		close(done)
 		<-stopped
+	}
+}
+
+// growth returns what reports whether a directory has grown since it was last asked.
+func growth(dir string) func() bool {
+	var before int64
+	return func() bool {
+		size := sizeOf(dir)
+		grew := size > before
+		before = size
+		return grew
 	}
 }
 

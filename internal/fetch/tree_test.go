@@ -663,6 +663,15 @@ func TestBucketsOfTemplates(t *testing.T) {
 	f.wantNothing(t)
 }
 
+// TestBucketOfTemplatesStalls: a store that does not answer is not waited for.
+func TestBucketOfTemplatesStalls(t *testing.T) {
+	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer hanging.Close()
+	f := fixed(t, func(cfg *fetch.Config) { cfg.StallTimeout, cfg.Retries = time.Second, -1 })
+	f.wantFault(t, templates("s3::"+hanging.URL+"/bucket/t?aws_access_key_id=id&aws_access_key_secret=x&region=us-east-1"), fault.Upstream, "")
+	f.wantNothing(t)
+}
+
 // TestGitTrustsWhomWeTrust: who --ca-file or SSL_CERT_FILE has this program trust, git trusts too.
 func TestGitTrustsWhomWeTrust(t *testing.T) {
 	s, _, _ := gitServer(t, nil)
