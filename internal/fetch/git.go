@@ -143,9 +143,9 @@ func checkRef(ref string) error {
 	return nil
 }
 
-// prepare makes an empty repository. That the remote stands in a file keeps it
-// off the list of processes, and no template and no attribute of the repository has
-// git run a program: the files come as they were committed.
+// prepare makes an empty repository. The remote stands in a file; git has it among
+// the arguments of its helpers, so it has no password. No template and no attribute
+// of the repository has git run a program: the files come as they were committed.
 func (w *workTree) prepare(ctx context.Context) error {
 	if _, err := w.git(ctx, "init", "--quiet", "--template=", w.dir); err != nil {
 		return err
