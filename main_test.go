@@ -8,11 +8,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"debug/elf"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -36,6 +39,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch/gittest"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/registry/registrytest"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer/tlstest"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -57,8 +61,6 @@ func TestMain(m *testing.M) {
 //	                        changes the last byte of the blobs of some sizes
 //	flip FILE               changes the last byte of a file
 //	cmpline FILE FILE       two files must be the same but for their first line
-//	flip-blobs STORE SIZE...
-//	                        changes the last byte of the blobs of some sizes
 //	waitfor FILE PATTERN    waits until a file has a match
 //	mode FILE PERM          the permissions of a file must be PERM
 //	expand FROM TO          copies a file, with the environment variables in it replaced
@@ -724,3 +726,204 @@ func writeStatic(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(binary.Write(&program, binary.LittleEndian, elf.Prog64{Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R | elf.PF_X), Vaddr: 0x10000, Filesz: 120, Memsz: 120}))
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), program.Bytes(), 0o755))
 }
+
+// indexName is a host's name that only a proxy resolves (RFC 6761, section 6.2).
+const indexName = "index.example.test"
+
+// privateAuthority is that of every server of the scripts.
+var privateAuthority = sync.OnceValue(func() *tlstest.Authority { return tlstest.NewAuthority("script authority") })
+
+// apiKey is what the imitated Botkube Cloud wants to see.
+const apiKey = "k3y-that-nobody-may-see"
+
+// writeAuthority sets $CA.
+func writeAuthority(ts *testscript.TestScript) {
+	file := filepath.Join(ts.Getenv("WORK"), "ca.pem")
+	ts.Check(os.WriteFile(file, privateAuthority().PEM(), 0o644))
+	ts.Setenv("CA", file)
+}
+
+func startTLS(ts *testscript.TestScript, h http.Handler) *httptest.Server {
+	s := httptest.NewUnstartedServer(h)
+	s.TLS = privateAuthority().Server(indexName)
+	s.Config.ErrorLog = silent
+	s.StartTLS()
+	ts.Defer(s.Close)
+	return s
+}
+
+// cloud imitates Botkube Cloud: one host has the index, the other the archives.
+type cloud struct {
+	index, archives *httptest.Server
+	document        string
+	mu              sync.Mutex
+	// seen are the header fields and URLs of requests that are no business of the key.
+	seen []string
+}
+
+// cloudKey is the key of a script's cloud.
+type cloudKey struct{}
+
+func startCloud(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: cloud")
+	}
+	c := ts.Value(cloudKey{}).(*cloud)
+	files := http.FileServer(http.Dir(ts.Getenv("UPSTREAM")))
+	c.archives = startTLS(ts, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		c.note(req)
+		if req.URL.Path == "/absolute.yaml" {
+			_, _ = io.WriteString(w, c.document)
+			return
+		}
+		files.ServeHTTP(w, req)
+	}))
+	c.index = startTLS(ts, http.HandlerFunc(c.serveIndex))
+	document, err := os.ReadFile(filepath.Join(ts.Getenv("UPSTREAM"), "plugins-index.yaml"))
+	ts.Check(err)
+	// Archives come from the other host, dependencies by way of a redirect to it.
+	c.document = strings.NewReplacer(
+		"url: archives/", "url: "+c.archives.URL+"/archives/",
+		"url: dependencies/", "url: "+c.index.URL+"/lead/dependencies/",
+		"refURL: ", "refURL: "+c.archives.URL+"/",
+	).Replace(string(document))
+	ts.Setenv("CLOUD", c.index.URL)
+	ts.Setenv("ARCHIVES", c.archives.URL)
+	ts.Setenv("KEY", apiKey)
+	writeAuthority(ts)
+}
+
+func (c *cloud) note(req *http.Request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seen = append(c.seen, fmt.Sprint(req.Method, " ", req.URL, " ", req.Header))
+}
+
+func (c *cloud) serveIndex(w http.ResponseWriter, req *http.Request) {
+	if path, found := strings.CutPrefix(req.URL.Path, "/lead"); found {
+		c.note(req)
+		http.Redirect(w, req, c.archives.URL+path+"?X-Goog-Signature=s1gned", http.StatusFound)
+		return
+	}
+	switch {
+	case req.Header.Get("X-API-Key") == "":
+		http.Error(w, "who are you?", http.StatusUnauthorized)
+	case req.Header.Get("X-API-Key") != apiKey:
+		http.Error(w, "no: "+req.Header.Get("X-API-Key"), http.StatusForbidden)
+	case req.URL.Path == "/elsewhere.yaml":
+		http.Redirect(w, req, c.archives.URL+"/absolute.yaml", http.StatusTemporaryRedirect)
+	case req.URL.Path == "/moved.yaml":
+		http.Redirect(w, req, "/plugins-index.yaml", http.StatusTemporaryRedirect)
+	case req.URL.Path == "/insecure.yaml":
+		http.Redirect(w, req, strings.Replace(c.archives.URL, "https:", "http:", 1)+"/plugins-index.yaml", http.StatusFound)
+	default:
+		_, _ = io.WriteString(w, c.document)
+	}
+}
+
+// keyless wants that the key went with requests for the index only, and that others
+// were made.
+func keyless(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: keyless")
+	}
+	c := ts.Value(cloudKey{}).(*cloud)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.seen) == 0 {
+		ts.Fatalf("no requests were made for archives")
+	}
+	for _, request := range c.seen {
+		if strings.Contains(request, apiKey) {
+			ts.Fatalf("the key went with %s", request)
+		}
+	}
+	c.seen = nil
+}
+
+// serveAsking serves $UPSTREAM over TLS to whom has a certificate, of which there are some.
+func serveAsking(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: asking")
+	}
+	a := privateAuthority()
+	s := httptest.NewUnstartedServer(http.FileServer(http.Dir(ts.Getenv("UPSTREAM"))))
+	s.TLS, s.Config.ErrorLog = a.Asking(), silent
+	s.StartTLS()
+	ts.Defer(s.Close)
+	ts.Setenv("ASKING", s.URL)
+	writeAuthority(ts)
+	write := func(name string, data []byte) { ts.Check(os.WriteFile(ts.MkAbs(name), data, 0o600)) }
+	for name, made := range map[string]struct {
+		by    *tlstest.Authority
+		until time.Duration
+	}{"joe": {a, time.Hour}, "old": {a, -time.Hour}, "stranger": {tlstest.NewAuthority("another"), time.Hour}} {
+		cert, key := made.by.Client(name, -2*time.Hour, made.until)
+		write(name+".pem", cert)
+		write(name+".key", key)
+	}
+}
+
+// proxyUser and proxyPassword are those that the proxy wants.
+const proxyUser, proxyPassword = "proxyuser", "pr0xypassword"
+
+// startHTTPProxy starts a proxy at $PROXY, with user and password in the URL, and at
+// $PROXY_HOST, without. It alone knows $INDEX_NAME, which leads to $UPSTREAM. Its
+// requests are recorded at $URL.
+func startHTTPProxy(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: httpproxy")
+	}
+	files := http.FileServer(http.Dir(ts.Getenv("UPSTREAM")))
+	secure, plain := startTLS(ts, files), httptest.NewServer(files)
+	ts.Defer(plain.Close)
+	r := new(recorder)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Header.Get("Proxy-Authorization") != "Basic "+base64.StdEncoding.EncodeToString([]byte(proxyUser+":"+proxyPassword)) {
+			w.WriteHeader(http.StatusProxyAuthRequired)
+			return
+		}
+		r.mu.Lock()
+		r.requests = append(r.requests, req.Method+" "+req.RequestURI)
+		r.mu.Unlock()
+		switch {
+		case strings.HasPrefix(req.RequestURI, "refused."):
+			w.WriteHeader(http.StatusForbidden)
+		case req.Method == http.MethodConnect:
+			tunnel(w, secure.Listener.Addr().String())
+		default:
+			files.ServeHTTP(w, req)
+		}
+	}))
+	ts.Defer(proxy.Close)
+	host := strings.TrimPrefix(proxy.URL, "http://")
+	ts.Setenv("PROXY", "http://"+proxyUser+":"+proxyPassword+"@"+host)
+	ts.Setenv("PROXY_HOST", host)
+	ts.Setenv("INDEX_NAME", indexName)
+	ts.Setenv("URL", proxy.URL)
+	recorders.Store(proxy.URL, r)
+	writeAuthority(ts)
+}
+
+// tunnel connects a client of a proxy to a server (RFC 9110, section 9.3.6).
+func tunnel(w http.ResponseWriter, to string) {
+	server, err := net.Dial("tcp", to)
+	if err != nil {
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	w.WriteHeader(http.StatusOK)
+	client, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	go func() {
+		_, _ = io.Copy(server, buffered)
+		_ = server.Close()
+	}()
+	_, _ = io.Copy(client, server)
+	_ = client.Close()
+}
+
+// silent is for servers whose clients misbehave.
+var silent = log.New(io.Discard, "", 0)

@@ -27,6 +27,9 @@ type Options struct {
 	Absent []string
 	// Missing are plugins that the user's values enable and that are not mirrored.
 	Missing []string
+	// Cloned are sources of templates that the user's values have exec download, and
+	// that are not mirrored.
+	Cloned []string
 
 	// Mount is the agent's cache directory. With a site, it is Botkube's own.
 	Mount string
@@ -41,6 +44,9 @@ type Options struct {
 	PullSecrets []string
 	// Policy is nil for no NetworkPolicy.
 	Policy *Policy
+	// Configured says that the agent's configuration is known: Missing, templates
+	// and destinations are by it.
+	Configured bool
 	// User has the user's own Helm values, merged; nil where they are not known.
 	User map[string]any
 }
@@ -78,6 +84,9 @@ type Site struct {
 	Written string
 	// Templates are exec's template sources, which it would clone otherwise.
 	Templates []Templates
+	// Unasked says that the site has templates, and that it is not known where exec
+	// is configured.
+	Unasked bool
 }
 
 // Templates are the template sources of one exec plugin.

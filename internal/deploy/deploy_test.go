@@ -74,6 +74,7 @@ func everything(o Options) Options {
 			{URL: "https://hooks.example.com", What: "a webhook"},
 		},
 	}
+	o.Configured = true
 	o.User = map[string]any{
 		"extraVolumes":      []any{map[string]any{"name": "ca", "configMap": map[string]any{"name": "ca"}}, map[string]any{"name": volumeName, "emptyDir": map[string]any{}}},
 		"extraVolumeMounts": []any{map[string]any{"name": "ca", "mountPath": "/company"}},

@@ -64,41 +64,23 @@ func (o *Options) patchHeader() []string {
 	return lines
 }
 
-// config is the part of the agent's configuration that the values set.
+// config is the part of the agent's configuration that the values set. What is null
+// takes the place of what was read before, as it does in Helm.
 func (o *Options) config() (object, error) {
 	c := newObject()
 	o.setPlugins(c)
-	for _, name := range o.Absent {
-		// There is no taking away from a configuration, but an empty URL is none.
-		object{c.get("plugins", "repositories")}.replace(name, labels("url", ""))
-	}
 	o.setTemplates(c)
 	c.set("analytics", newObject().set("disable", true))
 	c.set("settings", newObject().set("upgradeNotifier", false))
 	var text bytes.Buffer
 	enc := yaml.NewEncoder(&text)
 	enc.SetIndent(2)
-	if err := enc.Encode(withoutNulls(c.node)); err != nil {
+	if err := enc.Encode(c.node); err != nil {
 		return c, fmt.Errorf("writing YAML: %w", err)
 	}
 	content := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.LiteralStyle, Value: text.String()}
 	return newObject().set("apiVersion", "v1").set("kind", "ConfigMap").set("metadata", metadata(configName)).
 		set("data", newObject().set(configFile, content)), nil
-}
-
-// withoutNulls drops what is only there to take something from a chart's defaults.
-func withoutNulls(n *yaml.Node) *yaml.Node {
-	if n.Kind != yaml.MappingNode {
-		return n
-	}
-	var kept []*yaml.Node
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if v := n.Content[i+1]; v.Tag != "!!null" {
-			kept = append(kept, n.Content[i], withoutNulls(v))
-		}
-	}
-	n.Content = kept
-	return n
 }
 
 // patch is what a Deployment needs, without what is there. Kubernetes merges

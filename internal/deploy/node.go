@@ -33,15 +33,6 @@ func (o object) setUnless(missing bool, key string, value any, comment ...string
 	return o.set(key, value, comment...)
 }
 
-// replace gives a key another value.
-func (o object) replace(key string, value object) {
-	for i := 0; i+1 < len(o.node.Content); i += 2 {
-		if o.node.Content[i].Value == key {
-			o.node.Content[i+1] = value.node
-		}
-	}
-}
-
 // get returns the value of a key, or nil.
 func (o object) get(keys ...string) *yaml.Node {
 	n := o.node

@@ -95,8 +95,12 @@ func (o *Options) userList(key string) *yaml.Node {
 	return nodeOf(items)
 }
 
-// userHeaders reports whether the user's values have headers for a repository.
-func (o *Options) userHeaders(repository string) bool {
+// mayHaveHeaders reports whether the agent's configuration has headers for a
+// repository, as far as it is known.
+func (o *Options) mayHaveHeaders(repository string) bool {
+	if o.User == nil {
+		return true
+	}
 	headers, ok := o.userValue("plugins", "repositories", repository, "headers").(map[string]any)
 	return ok && len(headers) > 0
 }

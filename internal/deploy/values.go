@@ -76,7 +76,13 @@ func (o *Options) Notes() []string {
 	if len(o.Missing) > 0 {
 		notes = append(notes, "your values enable what is not mirrored, and with which the agent does not start: "+strings.Join(o.Missing, ", "))
 	}
-	if o.Policy != nil && o.User == nil {
+	if len(o.Cloned) > 0 {
+		notes = append(notes, "your values have exec download templates that are not mirrored, and without which its commands fail: "+strings.Join(o.Cloned, ", "))
+	}
+	if o.Site != nil && o.Site.Unasked {
+		notes = append(notes, "exec clones its templates from GitHub unless its configuration names those of the site, which takes --values with your own")
+	}
+	if o.Policy != nil && !o.Configured {
 		notes = append(notes, "without --values it is not known which chat platform the NetworkPolicy has to allow")
 	}
 	return notes
@@ -91,9 +97,7 @@ func (o *Options) setPlugins(v object) {
 	repositories := newObject()
 	for _, r := range o.Repositories {
 		entry := newObject().set("url", r.URL)
-		if o.userHeaders(r.Name) {
-			entry.set("headers", nil, "yours are for upstream, and would go to whoever answers at this URL")
-		}
+		entry.setUnless(!o.mayHaveHeaders(r.Name), "headers", nil, "yours are for upstream, and would go to whoever answers at this URL")
 		repositories.set(r.Name, entry)
 	}
 	for i, name := range o.Absent {

@@ -12,13 +12,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/go-getter"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
@@ -75,6 +73,9 @@ func (g *gitGetter) get(ctx context.Context, dst string, u *url.URL) error {
 	if err := w.prepare(ctx); err != nil {
 		return err
 	}
+	if w.ssh, err = w.sshCommand(ctx); err != nil {
+		return err
+	}
 	return g.fetch.retry.Do(ctx, g.obs.Retrying, nil, func() error { return w.checkOut(ctx) })
 }
 
@@ -91,6 +92,8 @@ type workTree struct {
 	identity transfer.Identity
 	// lowSpeed is how many seconds a connection may bring nothing.
 	lowSpeed int
+	// ssh is the command that stands in for the user's, who has none.
+	ssh string
 }
 
 func (g *gitGetter) workTree(program, dst string, u *url.URL) (*workTree, error) {
@@ -120,7 +123,9 @@ func (g *gitGetter) workTree(program, dst string, u *url.URL) (*workTree, error)
 		if err != nil {
 			return nil, err
 		}
-		w.user = netrc.find(u)
+		if w.user = netrc.find(u); w.user != nil && u.Scheme != "https" {
+			return nil, inClear(u)
+		}
 		remote.User = nil
 		w.host = u.Scheme + "://" + u.Host
 	}
@@ -138,32 +143,63 @@ func checkRef(ref string) error {
 	return nil
 }
 
-// prepare makes an empty repository. That the remote stands in a file keeps it
-// off the list of processes, and no template and no attribute of the repository has
-// git run a program: the files come as they were committed.
+// prepare makes an empty repository. The remote stands in a file; git has it among
+// the arguments of its helpers, so it has no password. No template and no attribute
+// of the repository has git run a program: the files come as they were committed.
 func (w *workTree) prepare(ctx context.Context) error {
 	if _, err := w.git(ctx, "init", "--quiet", "--template=", w.dir); err != nil {
 		return err
 	}
 	meta := filepath.Join(w.dir, ".git")
-	config := fmt.Sprintf("[remote \"origin\"]\n\turl = %s\n", quoteConfig(w.remote))
-	f, err := os.OpenFile(filepath.Join(meta, "config"), os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
-		return transfer.Local(err)
-	}
-	_, err = f.WriteString(config)
-	if err = errors.Join(err, f.Close(), os.MkdirAll(filepath.Join(meta, "info"), 0o700)); err != nil {
+	if err := errors.Join(w.includeRemote(), w.writeRemote(w.remote), os.MkdirAll(filepath.Join(meta, "info"), 0o700)); err != nil {
 		return transfer.Local(err)
 	}
 	attributes := "* -text -eol -ident -filter -working-tree-encoding\n"
-	err = os.WriteFile(filepath.Join(meta, "info", "attributes"), []byte(attributes), 0o600)
+	err := os.WriteFile(filepath.Join(meta, "info", "attributes"), []byte(attributes), 0o600)
 	if err == nil && w.sshKey != nil {
 		err = os.WriteFile(w.keyFile(), w.sshKey, 0o600)
 	}
 	if err == nil && len(w.identity.CAFiles) > 0 {
 		err = w.writeAuthorities()
 	}
-	return transfer.Local(err)
+	if err != nil {
+		return transfer.Local(err)
+	}
+	return w.disarm(ctx)
+}
+
+// writeRemote says where the repository comes from.
+func (w *workTree) writeRemote(u string) error {
+	return os.WriteFile(filepath.Join(w.dir, ".git", "remote"), fmt.Appendf(nil, "[remote \"origin\"]\n\turl = %s\n", quoteConfig(u)), 0o600)
+}
+
+// includeRemote has git read what writeRemote writes.
+func (w *workTree) includeRemote() error {
+	f, err := os.OpenFile(filepath.Join(w.dir, ".git", "config"), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("[include]\n\tpath = remote\n")
+	return errors.Join(err, f.Close())
+}
+
+// nobody has git and curl look for no credentials where they would go in clear: in
+// helpers, and in the default entry of ~/.netrc.
+var nobody = url.UserPassword("anonymous", "anonymous")
+
+// disarm sees to it that plain http gets no credentials, also where the user's
+// configuration makes it of another URL.
+func (w *workTree) disarm(ctx context.Context) error {
+	out, err := w.git(ctx, "ls-remote", "--get-url", "origin")
+	if err != nil {
+		return err
+	}
+	u, err := url.Parse(strings.TrimSpace(out))
+	if err != nil || u.Scheme != "http" || u.User != nil {
+		return nil
+	}
+	u.User = nobody
+	return transfer.Local(w.writeRemote(u.String()))
 }
 
 // systemAuthorities are where systems have a file of the authorities that they trust
@@ -251,8 +287,32 @@ func (w *workTree) noRef() error {
 }
 
 func (w *workTree) writeFiles(ctx context.Context, commit string) error {
+	if err := w.count(ctx, commit); err != nil {
+		return err
+	}
 	_, err := w.git(ctx, "checkout", "--quiet", "--force", "--detach", commit)
 	return transfer.Local(err)
+}
+
+// count refuses a commit of too many files. A few trees that hold each other many
+// times over make any number of them, of which git would have a list in memory.
+func (w *workTree) count(ctx context.Context, commit string) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	return w.run(ctx, &counter{left: maxTreeEntries, end: cancel}, "ls-tree", "-r", "-z", "--name-only", commit)
+}
+
+// counter ends a context when more NULs were written than are left.
+type counter struct {
+	left int
+	end  context.CancelCauseFunc
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	if c.left -= bytes.Count(p, []byte{0}); c.left < 0 {
+		c.end(fault.New(fault.Integrity, "it has more than %d files", maxTreeEntries))
+	}
+	return len(p), nil
 }
 
 // gitError is a failure of git, and what it said.
@@ -289,158 +349,21 @@ func (w *workTree) explain(err error) error {
 	return transfer.Permanent(fmt.Errorf("git: %w", err))
 }
 
-// git runs git in the repository.
-func (w *workTree) git(ctx context.Context, args ...string) (string, error) {
-	options := []string{
-		// Hooks of the user's configuration may be paths in the repository.
-		"-c", "core.hooksPath=" + os.DevNull, "-c", "core.fsmonitor=false", "-c", "core.symlinks=true",
-		"-c", "advice.detachedHead=false", "-c", "gc.auto=0", "-c", "maintenance.auto=false",
-		"-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=" + strconv.Itoa(w.lowSpeed),
+// sshCommand returns a command that asks nobody, and that ends when the other side
+// is silent, unless the user says what to run: a variable would win over the
+// configuration (git-config(1), core.sshCommand). The configuration may also turn
+// another transport into ssh.
+func (w *workTree) sshCommand(ctx context.Context) (string, error) {
+	env := os.Environ()
+	if lookup(env, "GIT_SSH_COMMAND") != "" || lookup(env, "GIT_SSH") != "" {
+		return "", nil
 	}
-	if args[0] != "init" {
-		options = append(options, "-C", w.dir)
+	configured, err := w.git(ctx, "config", "--get", "core.sshCommand")
+	if err != nil && !transfer.Is[*gitError](err) { // there is none
+		return "", err
 	}
-	cmd := exec.CommandContext(ctx, w.program, append(options, args...)...)
-	cmd.Env = w.environment(cmd.Environ())
-	endWithChildren(cmd)
-	cmd.WaitDelay = 5 * time.Second
-	var stdout, stderr tail
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
-	switch {
-	case err == nil:
-		return stdout.String(), nil
-	case ctx.Err() != nil:
-		return "", context.Cause(ctx)
-	case transfer.Is[*exec.ExitError](err):
-		return "", &gitError{w.tidy(stderr.String(), err)}
+	if strings.TrimSpace(configured) != "" {
+		return "", nil
 	}
-	return "", transfer.Local(fmt.Errorf("running git: %w", err))
-}
-
-// tail keeps the end of what is written.
-type tail struct{ bytes.Buffer }
-
-func (t *tail) Write(p []byte) (int, error) {
-	const most = 16 << 10
-	t.Buffer.Write(p)
-	if n := t.Len() - most; n > 0 {
-		t.Next(n)
-	}
-	return len(p), nil
-}
-
-// tidy makes one line, without secrets, of what git says.
-func (w *workTree) tidy(said string, err error) string {
-	var lines []string
-	for line := range strings.Lines(said) {
-		line = strings.TrimSpace(line)
-		for _, prefix := range []string{"fatal: ", "error: ", "remote: "} {
-			line = strings.TrimPrefix(line, prefix)
-		}
-		if line != "" && !strings.HasPrefix(line, "hint:") && !strings.HasPrefix(line, "warning:") {
-			lines = append(lines, line)
-		}
-	}
-	if len(lines) == 0 {
-		return err.Error()
-	}
-	words := strings.Split(transfer.Printable(strings.Join(lines, "; "), 500), " ")
-	for i, word := range words {
-		words[i] = agent.Redact(word)
-	}
-	s := strings.ReplaceAll(strings.Join(words, " "), w.dir, "…")
-	if password, ok := w.user.Password(); ok && password != "" {
-		s = strings.ReplaceAll(s, password, "redacted")
-	}
-	return s
-}
-
-// ours are variables that would have git work in another repository.
-var ours = []string{"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_TEMPLATE_DIR", "GIT_CEILING_DIRECTORIES"}
-
-// Variables by which credentials reach git's helper: unlike arguments, they are
-// for nobody else to read.
-const (
-	userVariable     = "BOTKUBE_MIRROR_GIT_USER"
-	passwordVariable = "BOTKUBE_MIRROR_GIT_PASSWORD"
-)
-
-// credentialHelper answers git's question (gitcredentials(7)).
-const credentialHelper = `!f() { test "$1" = get && printf 'username=%s\npassword=%s\n' "$` + userVariable + `" "$` + passwordVariable + `"; }; f`
-
-// environment returns what git runs with: it asks nobody, and uses the user's
-// configuration and proxies.
-func (w *workTree) environment(env []string) []string {
-	env = slices.DeleteFunc(slices.Clone(env), func(v string) bool {
-		name, _, _ := strings.Cut(v, "=")
-		return slices.Contains(ours, name)
-	})
-	env = append(env, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "GCM_INTERACTIVE=never",
-		"GIT_ALLOW_PROTOCOL="+strings.Join(gitSchemes, ":"))
-	env = append(env, w.tls(env)...)
-	if w.sshKey != nil {
-		command := lookup(env, "GIT_SSH_COMMAND")
-		if command == "" {
-			command = "ssh -oBatchMode=yes"
-		}
-		env = append(env, "GIT_SSH_COMMAND="+command+" -i '"+strings.ReplaceAll(filepath.ToSlash(w.keyFile()), "'", `'\''`)+"'")
-	} else if lookup(env, "GIT_SSH_COMMAND") == "" && lookup(env, "GIT_SSH") == "" && strings.HasPrefix(w.remote, "ssh:") {
-		env = append(env, "GIT_SSH_COMMAND=ssh -oBatchMode=yes")
-	}
-	if w.user == nil {
-		return env
-	}
-	password, _ := w.user.Password()
-	if strings.ContainsAny(w.user.Username()+password, "\r\n\x00") {
-		return env
-	}
-	// By host, so that none to which the server redirects gets them.
-	key := "credential." + w.host + ".helper"
-	env = append(env, userVariable+"="+w.user.Username(), passwordVariable+"="+password)
-	return withConfig(env, [2]string{key, ""}, [2]string{key, credentialHelper})
-}
-
-// tls has git trust whom this program trusts, and show who this side is.
-func (w *workTree) tls(env []string) []string {
-	var more []string
-	switch file := lookup(env, "SSL_CERT_FILE"); {
-	case len(w.identity.CAFiles) > 0:
-		more = append(more, "GIT_SSL_CAINFO="+w.authoritiesFile())
-	case file != "" && lookup(env, "GIT_SSL_CAINFO") == "":
-		more = append(more, "GIT_SSL_CAINFO="+file) // git's libraries do not all know the other
-	}
-	if w.identity.CertFile != "" {
-		more = append(more, "GIT_SSL_CERT="+absolute(w.identity.CertFile), "GIT_SSL_KEY="+absolute(w.identity.KeyFile))
-	}
-	return more
-}
-
-// absolute makes a path mean the same in git's directory.
-func absolute(file string) string {
-	if abs, err := filepath.Abs(file); err == nil {
-		return abs
-	}
-	return file
-}
-
-// withConfig adds to the configuration that the environment has (git-config(1),
-// GIT_CONFIG_COUNT).
-func withConfig(env []string, settings ...[2]string) []string {
-	n, _ := strconv.Atoi(lookup(env, "GIT_CONFIG_COUNT"))
-	for _, s := range settings {
-		env = append(env, fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", n, s[0]), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", n, s[1]))
-		n++
-	}
-	return append(env, fmt.Sprintf("GIT_CONFIG_COUNT=%d", n))
-}
-
-// lookup returns the last value of a variable, which is the one that counts.
-func lookup(env []string, name string) string {
-	for _, v := range slices.Backward(env) {
-		if value, found := strings.CutPrefix(v, name+"="); found {
-			return value
-		}
-	}
-	return ""
+	return fmt.Sprintf("ssh -oBatchMode=yes -oConnectTimeout=%d -oServerAliveInterval=%[1]d -oServerAliveCountMax=1", w.lowSpeed), nil
 }

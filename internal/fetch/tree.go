@@ -207,6 +207,11 @@ func (c *Client) getDirectory(ctx context.Context, src, top string, obs Observer
 	defer cancel(nil)
 	defer watchSize(ctx, top, min(maxTreeBytes, c.max), cancel)()
 	git := &gitGetter{fetch: c, obs: obs}
+	if name, _ := splitForced(src); name != "git" { // which looks after that itself
+		w := transfer.NewWatch(ctx, c.patience, growth(top))
+		defer w.Stop()
+		ctx = w.Context()
+	}
 	client := &getter.Client{
 		Ctx:  ctx,
 		Src:  src,
@@ -258,6 +263,17 @@ func watchSize(ctx context.Context, dir string, most int64, end context.CancelCa
 	}
 }
 
+// growth returns what reports whether a directory has grown since it was last asked.
+func growth(dir string) func() bool {
+	var before int64
+	return func() bool {
+		size := sizeOf(dir)
+		grew := size > before
+		before = size
+		return grew
+	}
+}
+
 func sizeOf(dir string) (size int64) {
 	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -294,12 +310,29 @@ func (c *Client) unpack(ctx context.Context, src treeSource, dir, top string, ob
 		return transfer.Local(err)
 	}
 	decompressor := getter.LimitedDecompressors(maxTreeEntries, maxTreeBytes)[src.Format]
-	if err := decompressor.Decompress(top, archive, true, 0); err != nil {
+	err = decompressor.Decompress(top, archive, true, 0)
+	openUp(top)
+	if err != nil {
 		// Its messages name the copy.
 		reason := strings.ReplaceAll(err.Error(), archive, "the archive")
 		return fault.New(fault.Integrity, "it cannot be unpacked: %s", reason).WithHint("tell its publisher")
 	}
 	return nil
+}
+
+// openUp takes back the modes that an archive gives its files, of which none counts:
+// what may not be read is wanted, and what may not be written would stay.
+func openUp(dir string) {
+	_ = filepath.WalkDir(dir, func(name string, d fs.DirEntry, _ error) error {
+		switch {
+		case d == nil:
+		case d.IsDir():
+			_ = os.Chmod(name, 0o700) // before it is read
+		case d.Type().IsRegular():
+			_ = os.Chmod(name, 0o600)
+		}
+		return nil
+	})
 }
 
 func copyTo(ctx context.Context, name string, from io.Reader) error {

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -15,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -297,25 +299,47 @@ func TestGitLocalByConfiguration(t *testing.T) {
 	fixed(t).wantFault(t, templates(u), fault.Usage, "not allowed")
 }
 
+// behindTLS serves what a server serves over TLS, too, and returns a client's trust in it.
+func behindTLS(t *testing.T, s *gittest.Server) (base string, trust func(*fetch.Config)) {
+	t.Helper()
+	target, err := url.Parse(s.URL)
+	check(t, err)
+	private := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(target))
+	private.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that the client ends
+	private.StartTLS()
+	t.Cleanup(private.Close)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	check(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: private.Certificate().Raw}), 0o600))
+	return private.URL, func(cfg *fetch.Config) { cfg.Identity.CAFiles = []string{ca} }
+}
+
+// netrcFor writes a netrc file for the host of a URL.
+func netrcFor(t *testing.T, base, user, password string) string {
+	t.Helper()
+	host, err := url.Parse(base)
+	check(t, err)
+	netrc := filepath.Join(t.TempDir(), "netrc")
+	check(t, os.WriteFile(netrc, []byte("machine "+host.Host+" login "+user+" password "+password+"\n"), 0o600))
+	return netrc
+}
+
 func TestGitCredentials(t *testing.T) {
 	const token = "s3cr3t-t0ken"
 	trace := filepath.Join(t.TempDir(), "trace")
 	s, _, _ := gitServer(t, nil)
 	s.Protect("me", token)
+	base, trust := behindTLS(t, s)
 	t.Setenv("GIT_TRACE", trace) // lists the arguments of every program that git runs
 	at := func(user string) string {
-		return "git::" + strings.Replace(s.URL, "http://", "http://"+user, 1) + "/kubeshop/botkube.git//t"
+		return "git::" + strings.Replace(base, "://", "://"+user, 1) + "/kubeshop/botkube.git//t"
 	}
-	fixed(t).wantTree(t, templates(at("me:"+token+"@")), map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
-	host, err := url.Parse(s.URL)
-	check(t, err)
-	netrc := filepath.Join(t.TempDir(), "netrc")
-	check(t, os.WriteFile(netrc, []byte("machine "+host.Host+" login me password "+token+"\n"), 0o600))
-	fixed(t, func(cfg *fetch.Config) { cfg.Netrc = netrc }).wantTree(t, templates(at("")), map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
+	fixed(t, trust).wantTree(t, templates(at("me:"+token+"@")), map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
+	netrc := netrcFor(t, base, "me", token)
+	fixed(t, trust, func(cfg *fetch.Config) { cfg.Netrc = netrc }).wantTree(t, templates(at("")), map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
 
-	f := fixed(t)
+	f := fixed(t, trust)
 	f.wantFault(t, templates(at("")), fault.Upstream, "git: ")
-	err = f.wantFault(t, templates(at("me:wrong-"+token+"@")), fault.Upstream, "git: ")
+	err := f.wantFault(t, templates(at("me:wrong-"+token+"@")), fault.Upstream, "git: ")
 	if strings.Contains(err.Error()+fault.HintOf(err)+f.String(), token) {
 		t.Errorf("%v\n%s", err, f)
 	}
@@ -326,11 +350,44 @@ func TestGitCredentials(t *testing.T) {
 	}
 }
 
+// TestGitCredentialsInClear: git gets no credentials for a transfer that anybody can read.
+func TestGitCredentialsInClear(t *testing.T) {
+	s, _, _ := gitServer(t, nil)
+	s.Protect("me", "secret")
+	repository := s.URL + "/kubeshop/botkube.git//t"
+	fixed(t).wantFault(t, templates("git::"+strings.Replace(repository, "://", "://me:secret@", 1)), fault.Usage, "would go over plain http")
+	netrc := netrcFor(t, s.URL, "me", "secret")
+	fixed(t, func(cfg *fetch.Config) { cfg.Netrc = netrc }).wantFault(t, templates("git::"+repository), fault.Usage, "would go over plain http")
+	if seen := s.Seen(); len(seen) > 0 {
+		t.Errorf("it was asked %d times", len(seen))
+	}
+	// What git and curl know by themselves.
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	check(t, os.WriteFile(filepath.Join(home, ".netrc"), []byte("default login me password secret\n"), 0o600))
+	config := filepath.Join(home, "config")
+	t.Setenv("GIT_CONFIG_GLOBAL", config)
+	check(t, os.WriteFile(config, []byte("[url \""+s.URL+"/\"]\n\tinsteadOf = https://rewritten.invalid/\n[credential]\n\thelper = \"!echo username=me; echo password=secret; :\"\n"), 0o600))
+	for _, u := range []string{"git::" + repository, "git::https://rewritten.invalid/kubeshop/botkube.git//t"} {
+		fixed(t).wantFault(t, templates(u), fault.Upstream, "Authentication failed")
+	}
+	seen := s.Seen()
+	for _, r := range seen {
+		if user, _, _ := r.BasicAuth(); user == "me" {
+			t.Error("credentials went over plain http")
+		}
+	}
+	if len(seen) == 0 {
+		t.Error("it was not asked")
+	}
+}
+
 // TestGitCredentialsStay: a server that redirects hands on nobody's password.
 func TestGitCredentialsStay(t *testing.T) {
 	s, _, _ := gitServer(t, nil)
 	s.Protect("me", "other")
-	first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	authority := tlstest.NewAuthority("test")
+	first := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, _, ok := r.BasicAuth(); !ok {
 			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
 			w.WriteHeader(http.StatusUnauthorized)
@@ -338,10 +395,15 @@ func TestGitCredentialsStay(t *testing.T) {
 		}
 		http.Redirect(w, r, s.URL+r.URL.Path+"?"+r.URL.RawQuery, http.StatusFound)
 	}))
+	first.TLS = authority.Server("localhost")
+	first.StartTLS()
 	defer first.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	check(t, os.WriteFile(ca, authority.PEM(), 0o600))
 	// Another name of this machine, for hosts are told apart without ports.
 	from := strings.Replace(first.URL, "127.0.0.1", "me:secret@localhost", 1)
-	fixed(t).wantFault(t, templates("git::"+from+"/kubeshop/botkube.git//t"), fault.Upstream, "git: ")
+	f := fixed(t, func(cfg *fetch.Config) { cfg.Identity.CAFiles = []string{ca} })
+	f.wantFault(t, templates("git::"+from+"/kubeshop/botkube.git//t"), fault.Upstream, "git: ")
 	seen := s.Seen()
 	for _, r := range seen {
 		if r.Header.Get("Authorization") != "" {
@@ -351,6 +413,70 @@ func TestGitCredentialsStay(t *testing.T) {
 	if len(seen) == 0 {
 		t.Error("the redirect was not followed")
 	}
+}
+
+// TestGitOverSSH: ssh asks nobody and does not wait for ever, unless the user says what is run.
+func TestGitOverSSH(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no sh")
+	}
+	gitServer(t, nil)
+	dir := t.TempDir()
+	for _, name := range []string{"ssh", "mine"} {
+		check(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\necho "+name+" $* >"+dir+"/said\nexit 255\n"), 0o755))
+	}
+	config := filepath.Join(dir, "config")
+	const ours = "-oBatchMode=yes -oConnectTimeout=7 -oServerAliveInterval=7 -oServerAliveCountMax=1 "
+	tests := map[string]struct{ url, config, variable, want string }{
+		"nothing said":   {url: "git::ssh://git@host.invalid/x.git", want: "^ssh " + ours},
+		"a key":          {url: "git::ssh://git@host.invalid/x.git?sshkey=a2V5", want: "^ssh " + ours + "-i .*/key .*git@host.invalid"},
+		"configured":     {url: "git::ssh://git@host.invalid/x.git", config: "[core]\n\tsshCommand = mine -x\n", want: "^mine -x .*git@host.invalid"},
+		"a variable":     {url: "git::ssh://git@host.invalid/x.git", variable: "mine -y", want: "^mine -y .*git@host.invalid"},
+		"by rewriting":   {url: "git::https://host.invalid/x.git", config: "[url \"ssh://git@host.invalid/\"]\n\tinsteadOf = https://host.invalid/\n", want: "^ssh " + ours},
+		"a user and key": {url: "git::ssh://git@host.invalid/x.git?sshkey=a2V5", variable: "mine", want: "^mine -i .*/key "},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+			t.Setenv("GIT_CONFIG_GLOBAL", config)
+			if test.variable != "" {
+				t.Setenv("GIT_SSH_COMMAND", test.variable)
+			}
+			t.Setenv("GIT_SSH_VARIANT", "ssh")
+			check(t, errors.Join(os.WriteFile(config, []byte(test.config), 0o600), os.WriteFile(filepath.Join(dir, "said"), nil, 0o600)))
+			f := fixed(t, func(cfg *fetch.Config) { cfg.StallTimeout, cfg.Retries = 7*time.Second, -1 })
+			f.wantFault(t, templates(test.url), fault.Upstream, "git: ")
+			said, err := os.ReadFile(filepath.Join(dir, "said"))
+			check(t, err)
+			if !regexp.MustCompile(test.want).Match(said) {
+				t.Errorf("it was %s, want %s", said, test.want)
+			}
+			f.wantNothing(t)
+		})
+	}
+}
+
+// TestGitIsItsOwn: what the environment says of another repository is not this one's.
+func TestGitIsItsOwn(t *testing.T) {
+	s, _, _ := gitServer(t, nil)
+	t.Setenv("GIT_DIR", filepath.Join(t.TempDir(), "another"))
+	t.Setenv("GIT_SHALLOW_FILE", filepath.Join(t.TempDir(), "none"))
+	t.Setenv("GIT_DEFAULT_HASH", "sha256")
+	fixed(t).wantTree(t, templates("git::"+s.URL+"/kubeshop/botkube.git//t"), map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
+}
+
+// TestGitBomb: what unpacks to more files than anybody can count is not unpacked.
+func TestGitBomb(t *testing.T) {
+	s, r, _ := gitServer(t, nil)
+	check(t, r.Nest("refs/heads/few", 10, 2))
+	check(t, r.Nest("refs/heads/many", 100, 6))
+	base := "git::" + s.URL + "/kubeshop/botkube.git?ref="
+	if got, err := fixed(t).blob(t, templates(base+"few")); err != nil || len(got.Files) != 100 {
+		t.Errorf("%d files, %v", len(got.Files), err)
+	}
+	f := fixed(t)
+	f.wantFault(t, templates(base+"many"), fault.Integrity, "more than 100000 files")
+	f.wantNothing(t)
 }
 
 func TestGitRetries(t *testing.T) {
@@ -478,6 +604,29 @@ func TestArchivesOfTemplates(t *testing.T) {
 	}
 }
 
+// TestArchiveOfClosedDirectories: modes in an archive keep nothing from being read or
+// removed.
+func TestArchiveOfClosedDirectories(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root may do everything")
+	}
+	var archive bytes.Buffer
+	tw := tar.NewWriter(&archive)
+	for _, h := range []tar.Header{
+		{Typeflag: tar.TypeDir, Name: "closed/", Mode: 0},
+		{Typeflag: tar.TypeReg, Name: "closed/a.yaml", Mode: 0, Size: 1},
+		{Typeflag: tar.TypeDir, Name: "fixed/", Mode: 0o555},
+		{Typeflag: tar.TypeReg, Name: "fixed/b.yaml", Mode: 0o444, Size: 1},
+	} {
+		check(t, tw.WriteHeader(&h))
+		_, err := io.WriteString(tw, strings.Repeat("x", int(h.Size)))
+		check(t, err)
+	}
+	check(t, tw.Close())
+	u := newUpstream(t, archive.Bytes())
+	fixed(t).wantTree(t, templates(u.URL+"/t.tar"), map[string]string{"closed/a.yaml": "x", "fixed/b.yaml": "x"})
+}
+
 // TestTreeAndFile: what a URL gives as a directory is not what it gives as a file.
 func TestTreeAndFile(t *testing.T) {
 	data := tarGz(t, map[string]string{"a.yaml": "a"})
@@ -514,25 +663,29 @@ func TestBucketsOfTemplates(t *testing.T) {
 	f.wantNothing(t)
 }
 
+// TestBucketOfTemplatesStalls: a store that does not answer is not waited for.
+func TestBucketOfTemplatesStalls(t *testing.T) {
+	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer hanging.Close()
+	f := fixed(t, func(cfg *fetch.Config) { cfg.StallTimeout, cfg.Retries = time.Second, -1 })
+	f.wantFault(t, templates("s3::"+hanging.URL+"/bucket/t?aws_access_key_id=id&aws_access_key_secret=x&region=us-east-1"), fault.Upstream, "")
+	f.wantNothing(t)
+}
+
 // TestGitTrustsWhomWeTrust: who --ca-file or SSL_CERT_FILE has this program trust, git trusts too.
 func TestGitTrustsWhomWeTrust(t *testing.T) {
 	s, _, _ := gitServer(t, nil)
-	target, err := url.Parse(s.URL)
-	check(t, err)
-	private := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(target))
-	private.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that the client ends
-	private.StartTLS()
-	defer private.Close()
-	req := templates("git::" + private.URL + "/kubeshop/botkube.git//t")
-	err = fixed(t).wantFault(t, req, fault.Upstream, "certificate")
+	base, trust := behindTLS(t, s)
+	req := templates("git::" + base + "/kubeshop/botkube.git//t")
+	err := fixed(t).wantFault(t, req, fault.Upstream, "certificate")
 	if !strings.Contains(fault.HintOf(err), "--ca-file") {
 		t.Error(fault.HintOf(err))
 	}
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	check(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: private.Certificate().Raw}), 0o600))
-	fixed(t, func(cfg *fetch.Config) { cfg.Identity.CAFiles = []string{ca} }).wantTree(t, req, map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
+	var cfg fetch.Config
+	trust(&cfg)
+	fixed(t, trust).wantTree(t, req, map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
 	t.Setenv("GIT_SSL_CAINFO", "") // this machine may have it
-	t.Setenv("SSL_CERT_FILE", ca)
+	t.Setenv("SSL_CERT_FILE", cfg.Identity.CAFiles[0])
 	fixed(t).wantTree(t, req, map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/deploy"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
@@ -133,6 +134,9 @@ func (o *ValuesOptions) deployment(in *inspected) (*deploy.Options, error) {
 func (o *ValuesOptions) user(d *deploy.Options, in *inspected) error {
 	if len(o.Values) == 0 {
 		d.Absent = unmirrored(in.lock, defaultNames(d.BotkubeVersion))
+		if d.Site != nil {
+			d.Site.Unasked = slices.ContainsFunc(in.lock.Plugins, func(p lock.Plugin) bool { return len(p.Templates) > 0 })
+		}
 		return nil
 	}
 	c, err := readValues(d.BotkubeVersion, o.Values)
@@ -143,17 +147,20 @@ func (o *ValuesOptions) user(d *deploy.Options, in *inspected) error {
 		return fault.New(fault.Usage, "the files that --values names are what a chart rendered, and Helm takes values").
 			WithHint("give the values themselves; or --format manifests, for those without Helm")
 	}
-	d.User = c.values.Merged
+	d.Configured, d.User = true, c.values.Merged
 	// The chart's too, even if the values take them away: they may have these in
 	// them from an earlier time.
 	configured := append(c.values.Config.RepositoryNames(), defaultNames(d.BotkubeVersion)...)
 	slices.Sort(configured)
 	d.Absent = unmirrored(in.lock, slices.Compact(configured))
 	d.Missing = missingPlugins(in.lock, d.Platforms, c)
+	templates, unmirrored, err := servedTemplates(d, in.lock, c)
+	if err != nil {
+		return err
+	}
+	d.Cloned = unmirrored
 	if d.Site != nil {
-		if d.Site.Templates, err = servedTemplates(d, in.lock, c); err != nil {
-			return err
-		}
+		d.Site.Templates = templates
 	}
 	if d.Policy == nil {
 		return nil
@@ -191,38 +198,66 @@ func missingPlugins(l *lock.Lock, platforms []agent.Platform, c *Configured) []s
 
 // servedTemplates has exec take from a site what the site has of the templates that
 // the user's values have it download. In a volume, they lie where exec looks first.
-func servedTemplates(d *deploy.Options, l *lock.Lock, c *Configured) ([]deploy.Templates, error) {
+// Unmirrored are those that it would download from elsewhere.
+func servedTemplates(d *deploy.Options, l *lock.Lock, c *Configured) (set []deploy.Templates, unmirrored []string, err error) {
 	sources, err := c.values.Config.Templates(d.BotkubeVersion)
 	if err != nil {
-		return nil, fault.New(fault.Usage, "reading values: the configuration of exec: %w", err)
+		return nil, nil, fault.New(fault.Usage, "reading values: the configuration of exec: %w", err)
 	}
-	served, err := site.Templates(d.Site.BaseURL, l)
-	if err != nil {
-		return nil, err
+	var served []site.Template
+	if d.Site != nil {
+		if served, err = site.Templates(d.Site.BaseURL, l); err != nil {
+			return nil, nil, err
+		}
 	}
-	var all []deploy.Templates
 	for _, s := range sources {
 		p := newestOf(l, agent.Executor, s.Key)
 		if p == nil {
 			continue // which is noted
 		}
-		refs := s.Refs
-		if len(refs) == 0 {
-			e := agent.Entry{Type: p.Type, Name: p.Name, Version: p.Version}
-			refs = []string{e.DefaultTemplates(p.Repository)}
-		}
 		t := deploy.Templates{Group: s.Group, Plugin: s.Key}
 		changed := false
-		for _, ref := range refs {
+		for _, ref := range refsOf(p, s.Refs) {
 			at := servedAt(served, p, ref)
 			t.URLs = append(t.URLs, cmp.Or(at, ref))
 			changed = changed || at != ""
+			if at == "" && !mirrorsTemplates(p, ref) {
+				unmirrored = append(unmirrored, agent.Redact(ref))
+			}
 		}
 		if changed {
-			all = append(all, t)
+			set = append(set, t)
 		}
 	}
-	return all, nil
+	slices.Sort(unmirrored)
+	return set, slices.Compact(unmirrored), nil
+}
+
+// mirrorsTemplates reports whether exec finds a source of templates of a plugin in a
+// mirror, or in its own container.
+func mirrorsTemplates(p *lock.Plugin, ref string) bool {
+	_, local, err := fetch.Locate(ref)
+	return err == nil && local || slices.ContainsFunc(p.Templates, func(t lock.Template) bool { return t.Directory == agent.TemplateDirectory(ref) })
+}
+
+// refsOf returns the sources of templates that an exec plugin reads: the configured
+// ones, or its default. Where only the index had said which that is, it is among what
+// was mirrored.
+func refsOf(p *lock.Plugin, configured []string) []string {
+	if len(configured) > 0 {
+		return configured
+	}
+	e := agent.Entry{Type: p.Type, Name: p.Name, Version: p.Version}
+	if ref := e.DefaultTemplates(p.Repository); ref != "" {
+		return []string{ref}
+	}
+	var refs []string
+	for _, t := range p.Templates {
+		if agent.TemplateDirectory(t.Ref) == t.Directory { // nothing was redacted
+			refs = append(refs, t.Ref)
+		}
+	}
+	return refs
 }
 
 // newestOf returns the plugin of a lock that an agent takes a key for, or nil.

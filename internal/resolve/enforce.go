@@ -16,7 +16,7 @@ func enforce(plan *Plan, pinned *lock.Lock) error {
 	adoptTemplates(plan.Lock, pinned)
 	if err := differences(plan.Lock, pinned); err != nil {
 		return fault.New(fault.Integrity, "what was resolved is not what the lock pins:\n%w", err).
-			WithHint("select what the lock holds (without --plugin, --exclude, --platform and --repository, it selects itself), or write a new one with the command lock")
+			WithHint("select what the lock holds (without --plugin, --exclude, --platform, --repository and flags about templates, it selects itself), or write a new one with the command lock")
 	}
 	byURL := map[string]lock.Artifact{}
 	for _, a := range pinned.Artifacts {

@@ -65,6 +65,14 @@ func TestSecrets(t *testing.T) {
 		{"values", run{args: append([]string{"pull", "--version", "v1.14.0", "--values", w.input("values.yaml"), "-v", "--store", path("s4"), "-o", path("valued")}, trust...), env: []string{"BOTKUBE_MIRROR_REPOSITORY="}}},
 		{"values in JSON", run{args: append([]string{"pull", "--version", "v1.14.0", "--values", w.input("values.yaml"), "--dry-run", "--format", "json", "--store", path("s5")}, trust...), env: []string{"BOTKUBE_MIRROR_REPOSITORY="}}},
 		{"values verified", run{args: []string{"verify", path("valued"), "--values", w.input("values.yaml"), "--format", "json"}, code: 5, says: "wrong in the values"}},
+		{"values printed", run{args: []string{"values", path("valued"), "--pvc", "plugins", "--network-policy", "--values", w.input("values.yaml"), "-v"}}},
+		{"values printed, as manifests", run{args: []string{"values", path("valued"), "--seed-from", "registry.example.test/m/p:v1", "--format", "manifests", "--values", w.input("values.yaml"), "--log-format", "json"}}},
+		{"values printed, of a registry", run{args: append([]string{"values", "docker://" + w.registryHost() + "/mirror/botkube-plugins-bundle:v1.0.0", "--base-url", "https://mirror.example.com", "--format", "json"}, trust...)}},
+		{"values with Cloud", run{args: []string{"values", path("valued"), "--pvc", "plugins", "--values", w.input("values.yaml"), "--values", w.input("cloud.yaml")}, code: 2, says: "Botkube Cloud"}},
+		{"values with a list that is none", run{args: []string{"values", path("valued"), "--pvc", "plugins", "--values", w.input("nolist.yaml")}, code: 2, says: "wants a list"}},
+		{"values for an image with a user", run{args: []string{"values", path("valued")}, env: []string{"BOTKUBE_MIRROR_IMAGE=urluser:" + w.value("user information") + "@registry.example.test/p:v1"}, code: 2, says: "credentials do not belong"}},
+		{"values for a site with a user", run{args: []string{"values", path("site")}, env: []string{"BOTKUBE_MIRROR_BASE_URL=" + w.withUser("https://mirror.example.test")}, code: 2, says: "base URL holds a user name"}},
+		{"serve with a key that is none", run{args: []string{"serve", path("bundle.tar"), "--tls-cert", w.input("client.pem"), "--tls-key", w.input("config.yaml")}, code: 2, says: "with the key"}},
 		{"prune", run{args: []string{"prune", "-v"}}},
 	}
 	for _, r := range runs {
@@ -81,6 +89,9 @@ func TestSecrets(t *testing.T) {
 		})
 	}
 	w.t = t
+	for _, format := range []string{"text", "json"} {
+		w.serve("serve", path("bundle.tar"), "--listen", "127.0.0.1:0", "--tls-cert", w.input("client.pem"), "--tls-key", w.input("client.key"), "-v", "--log-format", format)
+	}
 	for name := range w.secrets {
 		// Those two are nobody's business.
 		if name != "private key" && name != "bot token" && !w.met[name] {

@@ -317,6 +317,8 @@ func (w *world) writeInputs() {
 	write("ca.pem", string(w.authority.PEM()), 0o600)
 	write("config.yaml", fmt.Sprintf("header: {cloud: {X-API-Key: %s}}\nrepository: {basic: '%s'}\n", w.value("wrong header"), w.withUser("https://127.0.0.1:1/x.yaml")), 0o600)
 	write("values.yaml", fmt.Sprintf(values, indexName, w.value("header"), w.value("bot token")), 0o600)
+	write("cloud.yaml", "config: {provider: {identifier: x, apiKey: "+w.value("header")+"}}\n", 0o600)
+	write("nolist.yaml", "extraVolumes: {token: "+w.value("bot token")+"}\n", 0o600)
 	cert, key := w.authority.Client("joe", -time.Hour, time.Hour)
 	write("client.pem", string(cert), 0o600)
 	write("client.key", string(key), 0o600)

@@ -159,6 +159,28 @@ func (r *Repository) Commit() (string, error) {
 	return strings.TrimSpace(commit), err
 }
 
+// Nest lets a ref be a commit of width to the power of depth files: a tree holds the
+// one below it many times.
+func (r *Repository) Nest(ref string, width, depth int) error {
+	hash, err := run("-C", r.work, "rev-parse", "HEAD:t/b.yaml")
+	entry := "100644 blob"
+	for level := 0; err == nil && level < depth; level++ {
+		var list strings.Builder
+		for i := range width {
+			fmt.Fprintf(&list, "%s %s\t%03d.yaml\n", entry, strings.TrimSpace(hash), i)
+		}
+		hash, err = feed(list.String(), "-C", r.work, "mktree")
+		entry = "040000 tree"
+	}
+	if err == nil {
+		hash, err = run("-C", r.work, "commit-tree", "-m", "nested", strings.TrimSpace(hash))
+	}
+	if err == nil {
+		_, err = run("-C", r.work, "push", "--quiet", "--force", "origin", strings.TrimSpace(hash)+":"+ref)
+	}
+	return err
+}
+
 // Point lets a ref, as refs/heads/x or refs/tags/x, be the last commit.
 func (r *Repository) Point(ref string) error {
 	if _, err := run("-C", r.work, "push", "--quiet", "--force", "origin", "HEAD:"+ref); err != nil {
@@ -169,12 +191,15 @@ func (r *Repository) Point(ref string) error {
 }
 
 // run runs git, whatever the user has configured.
-func run(args ...string) (string, error) {
+func run(args ...string) (string, error) { return feed("", args...) }
+
+// feed is run with something to read.
+func feed(stdin string, args ...string) (string, error) {
 	cmd := exec.Command("git", append([]string{"-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "core.autocrlf=false", "-c", "protocol.file.allow=always"}, args...)...)
 	cmd.Env = append(cmd.Environ(), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1",
 		"GIT_AUTHOR_DATE=2023-04-05T06:07:08Z", "GIT_COMMITTER_DATE=2023-04-05T06:07:08Z")
 	var stderr strings.Builder
-	cmd.Stderr = &stderr
+	cmd.Stdin, cmd.Stderr = strings.NewReader(stdin), &stderr
 	out, err := cmd.Output()
 	if err != nil {
 		return "", fmt.Errorf("git %s: %w: %s", strings.Join(args, " "), err, stderr.String())

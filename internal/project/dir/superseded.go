@@ -88,8 +88,8 @@ func layoutOf(l *lock.Lock) []string {
 
 // ours reports whether a path of the list of superseded ones is of the form
 // that this package writes: REPOSITORY.yaml, REPOSITORY/BINARY,
-// REPOSITORY/BINARY_deps/DEPENDENCY, or OS-ARCH/ for a sub-directory. The list is
-// read back from a disk, and what it names is deleted.
+// REPOSITORY/BINARY_deps/DEPENDENCY, a file of templates in a directory of these,
+// or OS-ARCH/ for a sub-directory. The list is read back from a disk, and what it names is deleted.
 func ours(p string) bool {
 	if dir, ok := strings.CutSuffix(p, "/"); ok {
 		return isPlatformDir(dir)
@@ -109,14 +109,18 @@ func ours(p string) bool {
 			return false
 		}
 	case 2:
-	case 3:
-		if !strings.HasSuffix(parts[1], agent.DependencyDir("")) {
+	default:
+		if !strings.HasSuffix(parts[1], agent.DependencyDir("")) || len(parts) > 3 && !isTemplate(parts[2:]) {
 			return false
 		}
-	default:
-		return false
 	}
 	return agent.CheckRepository(repository) == nil
+}
+
+// isTemplate reports whether a path below the dependencies of exec is that of a file of
+// templates.
+func isTemplate(parts []string) bool {
+	return agent.IsTemplateDirectory(parts[0]) && lock.CheckTemplatePath(strings.Join(parts[1:], "/")) == nil
 }
 
 func isPlatformDir(dir string) bool {
