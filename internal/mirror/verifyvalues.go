@@ -9,8 +9,10 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/chart"
+	"github.com/botkube-mirror/botkube-mirror/internal/deploy"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
 )
 
 // CheckedValues is what an agent with given values would do with a mirror. It is
@@ -42,7 +44,7 @@ func (c *CheckedValues) remedy(target string) string {
 		steps = append(steps, "mirror what these values enable: pull with the same --values, where there is internet; or disable it in the values")
 	}
 	if len(c.problems) > missing {
-		steps = append(steps, fmt.Sprintf("lay over the values what this prints: botkube-mirror values %s", target))
+		steps = append(steps, fmt.Sprintf("lay over your values what this prints: botkube-mirror values %s --values YOURS.yaml, with --pvc, --seed-from, --image or --base-url", target))
 	}
 	return strings.Join(steps, "\n")
 }
@@ -93,9 +95,44 @@ func (v *verifying) values() error {
 		verifying: v, version: version, config: configured.values.Config,
 		result: &CheckedValues{Configured: configured, External: []audit.Call{}, Egress: []agent.Egress{}},
 	}
+	if c.base = v.result.BaseURL; v.result.Kind == KindBundle {
+		c.base = c.servedBelow()
+	}
 	c.check()
 	v.result.Values = c.result
 	return nil
+}
+
+// servedBelow returns where the values have an agent download the files of a bundle,
+// or "": as from a site of it, or from a server (see serve), whose paths are those
+// of a site.
+func (c *checkingValues) servedBelow() string {
+	if c.lock == nil {
+		return ""
+	}
+	const anywhere = "http://mirror.invalid"
+	for _, name := range c.neededRepositories() {
+		url, err := site.IndexURL(anywhere, c.lock, name)
+		if err != nil {
+			continue
+		}
+		base, found := strings.CutSuffix(c.config.Plugins.Repositories[name].URL, strings.TrimPrefix(url, anywhere))
+		if found && site.CheckBaseURL(base) == nil && base != anywhere {
+			return base
+		}
+	}
+	return ""
+}
+
+// neededRepositories are those of enabled plugins, in order.
+func (c *checkingValues) neededRepositories() []string {
+	var names []string
+	for _, p := range slices.Concat(c.result.Executors, c.result.Sources) {
+		name, _, _ := strings.Cut(p.Key, "/")
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // checkingValues is one run of [verifying.values].
@@ -104,6 +141,9 @@ type checkingValues struct {
 	version string
 	config  *agent.Config
 	result  *CheckedValues
+	// base is where the mirror is served, if the agent downloads it: that of a
+	// site, or that of which the values take a bundle for. See [servedBelow].
+	base string
 }
 
 func (c *checkingValues) fail(kind audit.Kind, path, format string, args ...any) {
@@ -240,13 +280,20 @@ func notMirrored(l *lock.Lock, t agent.PluginType, key agent.PluginKey, p agent.
 // settings says which values lead elsewhere than to the mirror.
 func (c *checkingValues) settings() {
 	r := c.verifying.result
+	dir := c.config.Plugins.CacheDir
 	switch {
 	case r.Kind == KindSite:
 		c.repositoryURLs()
-	case r.Mount == "":
-		c.report.Note("where an agent would see what is made of it, nobody can tell yet: verify that with --values, too")
-	default:
+	case c.base != "":
+		c.repositoryURLs()
+		c.report.Note(fmt.Sprintf("it is taken that %s serves what is in the bundle: a site of it, or botkube-mirror serve", c.base))
+	case r.Mount != "":
 		c.mount(r.Mount)
+	case dir == deploy.SiteCacheDir:
+		c.fail(audit.KindSetting, "plugins.cacheDir", "it is %q, where the chart mounts an empty directory: the agent would find nothing there, and ask for its repositories", dir)
+	default:
+		c.mount(dir)
+		c.report.Note(fmt.Sprintf("it is taken that the agent sees at %s what is made of the bundle: verify that with --values, too", dir))
 	}
 }
 
@@ -266,17 +313,15 @@ func (c *checkingValues) mount(dir string) {
 
 // repositoryURLs wants the repositories of enabled plugins to be those of the site.
 func (c *checkingValues) repositoryURLs() {
-	needed := map[string]bool{}
-	for _, p := range slices.Concat(c.result.Executors, c.result.Sources) {
-		name, _, _ := strings.Cut(p.Key, "/")
-		needed[name] = true
-	}
-	for _, g := range c.report.Grounds()[:min(1, len(c.report.Grounds()))] {
-		for _, name := range c.config.RepositoryNames() {
-			want, mirrored := g.URLs[name]
-			if have := c.config.Plugins.Repositories[name].URL; needed[name] && mirrored && have != want {
-				c.fail(audit.KindSetting, "plugins.repositories."+name+".url", "it is %s, and the mirror's index is at %s", agent.Redact(have), want)
-			}
+	for _, name := range c.neededRepositories() {
+		have, configured := c.config.Plugins.Repositories[name]
+		mirrored := slices.ContainsFunc(c.lock.Repositories, func(r lock.Repository) bool { return r.Name == name })
+		if !configured || !mirrored {
+			continue // which was reported
+		}
+		want, err := site.IndexURL(c.base, c.lock, name)
+		if err == nil && have.URL != want { // without a base URL, the indexes are damaged, which was reported
+			c.fail(audit.KindSetting, "plugins.repositories."+name+".url", "it is %s, and the mirror's index is at %s", agent.Redact(have.URL), want)
 		}
 	}
 }
