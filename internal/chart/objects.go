@@ -272,5 +272,5 @@ func (o *objects) values() (*Values, error) {
 		return nil, errors.New("there is the ConfigMap with the configuration, but not the Secret with the chat platforms (comm_config.yaml), without which nobody can tell which plugins are bound")
 	}
 	config, err := agent.ReadConfig(append(o.documents, o.special...), o.environment)
-	return &Values{Config: config, Cloud: o.cloud, Image: o.image, Mounts: o.mounts}, err
+	return &Values{Config: config, Cloud: o.cloud, Image: o.image, Environment: o.environment, Mounts: o.mounts}, err
 }

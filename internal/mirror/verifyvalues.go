@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -29,6 +30,8 @@ type CheckedValues struct {
 
 	// problems are those that the values have, each once.
 	problems []audit.Problem
+	// variables are those of the environment that problems come from.
+	variables []string
 }
 
 // remedy says what to do about values that do not go with a mirror.
@@ -43,7 +46,10 @@ func (c *CheckedValues) remedy(target string) string {
 	if missing > 0 {
 		steps = append(steps, "mirror what these values enable: pull with the same --values, where there is internet; or disable it in the values")
 	}
-	if len(c.problems) > missing {
+	if len(c.variables) > 0 {
+		steps = append(steps, "take out of the agent's environment (extraEnv), which wins over all values: "+strings.Join(c.variables, ", "))
+	}
+	if len(c.problems) > missing+len(c.variables) {
 		steps = append(steps, fmt.Sprintf("lay over your values what this prints: botkube-mirror values %s --values YOURS.yaml, with --pvc, --seed-from, --image or --base-url", target))
 	}
 	return strings.Join(steps, "\n")
@@ -148,11 +154,29 @@ type checkingValues struct {
 
 func (c *checkingValues) fail(kind audit.Kind, path, format string, args ...any) {
 	p := audit.Problem{Kind: kind, Path: path, Detail: fmt.Sprintf(format, args...)}
+	variable := c.variable(path)
+	if variable != "" {
+		p.Detail += "; the variable " + variable + " says so"
+	}
 	if slices.Contains(c.result.problems, p) {
 		return // it is the same on several platforms
 	}
+	if variable != "" {
+		c.result.variables = append(c.result.variables, variable)
+	}
 	c.result.problems = append(c.result.problems, p)
 	c.report.Fail(p)
+}
+
+// variable returns the environment variable that a value of the configuration comes
+// from, or "".
+func (c *checkingValues) variable(value string) string {
+	for _, name := range slices.Sorted(maps.Keys(c.result.values.Environment)) {
+		if key, ok := agent.EnvironmentKey(name); ok && key == value {
+			return name
+		}
+	}
+	return ""
 }
 
 func (c *checkingValues) check() {
