@@ -49,5 +49,8 @@ func indexError(repo *repository, err error) error {
 		return e.WithHint("%s was sent, which is not what the host wants: is the value right, and not expired?",
 			strings.Join(slices.Sorted(maps.Keys(repo.Headers)), ", "))
 	}
+	if repo.url.User != nil {
+		return e.WithHint("the user and the password in the URL were sent, which is not what the host wants: are they right, and not expired?")
+	}
 	return e.WithHint("show who asks: with a header field, --header %s:KEY=env:VARIABLE\nor with a line of .netrc: machine %s login USER password PASSWORD", repo.Name, repo.url.Host)
 }
