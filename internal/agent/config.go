@@ -190,7 +190,8 @@ func valueless(err error) error {
 	if !ok {
 		return errors.New("a value is of the wrong kind")
 	}
-	return fmt.Errorf("%.200q is of the wrong kind", e.Name())
+	// The library does not look into keys that it takes for anything.
+	return fmt.Errorf("%.200q is of the wrong kind", strings.ReplaceAll(e.Name(), "<interface {} Value>", "…"))
 }
 
 // ParseConfig reads one YAML document of a configuration.

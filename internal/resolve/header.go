@@ -41,6 +41,13 @@ func variable(name, template string) string {
 // indexError says of an index that cannot be had how one shows who asks.
 func indexError(repo *repository, err error) error {
 	err = fmt.Errorf("reading the index of repository %q: %w", repo.Name, err)
+	if fetch.IsNotFound(err) {
+		step := "is the URL right, and is there such a version? those of Botkube are at https://github.com/kubeshop/botkube/releases"
+		if repo.url.Scheme == "file" {
+			step = "check the path"
+		}
+		return fault.New(fault.KindOf(err), "%w", err).WithHint("%s", step)
+	}
 	if !fetch.IsUnwelcome(err, repo.url) {
 		return err
 	}
