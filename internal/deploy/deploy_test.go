@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -340,5 +341,20 @@ func TestComments(t *testing.T) {
 	}
 	if bytes.ContainsRune(text, '\x1b') {
 		t.Error("a control character is printed")
+	}
+}
+
+// TestDeniedIsTold wants nobody to find out by a silent agent what a policy denies.
+func TestDeniedIsTold(t *testing.T) {
+	o := base()
+	o.Configured, o.User = true, map[string]any{}
+	o.Policy = &Policy{Destinations: []Destination{{URL: "https://chat.example", What: "chat"}, {URL: "http://prometheus.monitoring.svc:9090", InCluster: true}}}
+	const want = "the agent will not reach chat: https://chat.example: give the addresses"
+	if got := strings.Join(o.Notes(), "\n"); !strings.Contains(got, want) || strings.Contains(got, "prometheus") {
+		t.Errorf("the notes are %q", got)
+	}
+	o.Policy.Allow = []Network{{Prefix: netip.MustParsePrefix("10.0.0.1/32")}}
+	if got := o.Notes(); len(got) > 0 {
+		t.Errorf("with an address given, the notes are %q", got)
 	}
 }

@@ -72,6 +72,9 @@ func (s *Session) Values(ctx context.Context, o ValuesOptions) (*deploy.Renderin
 	for _, n := range d.Notes() {
 		s.Observe(Event{Kind: EventNote, Detail: n})
 	}
+	if o.Registry == "" && in.lock.AgentImage != nil {
+		s.Observe(Event{Kind: EventNote, Detail: "the mirror has the agent's image too, which the nodes still pull from elsewhere: --registry REGISTRY/PREFIX has them take it from where push put it"})
+	}
 	if o.Manifests {
 		return deploy.Manifests(*d)
 	}
