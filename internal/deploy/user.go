@@ -124,7 +124,7 @@ func (o *Options) checkUser() error {
 		switch v := o.userValue(strings.Split(key, ".")...).(type) {
 		case nil, []any:
 		default:
-			return fault.New(fault.Usage, "your values have %s as a %T, and the chart wants a list", key, v)
+			return fault.New(fault.Usage, "your values have %s as %s, and the chart wants a list", key, kindOf(v))
 		}
 	}
 	if id, _ := o.userValue("config", "provider", "identifier").(string); id != "" {
@@ -135,6 +135,17 @@ func (o *Options) checkUser() error {
 		return err
 	}
 	return o.checkMounts()
+}
+
+// kindOf is what people call a value that is no list.
+func kindOf(v any) string {
+	switch v.(type) {
+	case map[string]any:
+		return "a mapping"
+	case string:
+		return "a text"
+	}
+	return "something else"
 }
 
 // checkMounts refuses a mount of the user's where ours must be.

@@ -258,7 +258,11 @@ func (c *checkingValues) plugin(g audit.Ground, t agent.PluginType, p agent.Enab
 		return
 	}
 	if missing := notMirrored(g.Lock, t, key, g.Platform); missing != "" {
-		c.fail(audit.KindMissing, "", "%s: %s; an agent would start over, and ask for %s", what, missing, agent.Redact(configured[key.Repository]))
+		then := "an agent would start over, and ask for " + agent.Redact(configured[key.Repository])
+		if configured[key.Repository] == "" {
+			then = "an agent would not start" // there is nowhere to ask
+		}
+		c.fail(audit.KindMissing, "", "%s: %s; %s", what, missing, then)
 		return
 	}
 	calls, err := g.PredictOne(t, p.Key)
