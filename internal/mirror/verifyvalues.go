@@ -341,6 +341,9 @@ func (c *checkingValues) mount(dir string) {
 
 // repositoryURLs wants the repositories of enabled plugins to be those of the site.
 func (c *checkingValues) repositoryURLs() {
+	if variable := agent.ProxyVariable(c.result.values.Environment, c.base); variable != "" {
+		c.report.Note(fmt.Sprintf("the agent would ask for the mirror through the proxy that %s in its environment names; with the mirror's host in NO_PROXY, it asks directly", variable))
+	}
 	for _, name := range c.neededRepositories() {
 		have, configured := c.config.Plugins.Repositories[name]
 		mirrored := slices.ContainsFunc(c.lock.Repositories, func(r lock.Repository) bool { return r.Name == name })
