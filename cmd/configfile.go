@@ -129,8 +129,21 @@ func (g *global) fromFile(c *cobra.Command) error {
 	for _, p := range problems {
 		lines = append(lines, p.In(tameName(g.file)))
 	}
-	return fault.New(fault.Usage, "%w", errors.New(strings.Join(lines, "\n"))).
-		WithHint("keys are flags without their dashes, and commands; arguments such as TARGET belong on the command line\nbotkube-mirror schema prints a JSON Schema for editors")
+	hint := "keys are flags without their dashes, and commands; arguments such as TARGET belong on the command line\nbotkube-mirror schema prints a JSON Schema for editors"
+	if isHelmValues(problems) {
+		hint = "it looks like Helm values, for which the flag is --values: -f is the configuration file here, not as for helm"
+	}
+	return fault.New(fault.Usage, "%w", errors.New(strings.Join(lines, "\n"))).WithHint("%s", hint)
+}
+
+// isHelmValues reports whether what is wrong with a file is that it has keys of
+// Botkube's chart.
+func isHelmValues(problems []configfile.Problem) bool {
+	return slices.ContainsFunc(problems, func(p configfile.Problem) bool {
+		return slices.ContainsFunc([]string{"communications", "executors", "sources"}, func(key string) bool {
+			return strings.HasPrefix(p.Text, fmt.Sprintf("there is no key %q", key))
+		})
+	})
 }
 
 // assign gives a flag its values, in the place of what is its default.

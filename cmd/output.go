@@ -199,12 +199,12 @@ func writeNext(out *strings.Builder, o mirror.OutputResult, all []agent.Platform
 		if len(all) > 1 {
 			what = fmt.Sprintf("the sub-directory of the nodes' platform (%s/%s, …)", o.Path, all[0].Dir())
 		}
-		fmt.Fprintf(out, "next: copy %s to the volume that the agent mounts at %s, and set plugins.cacheDir to %s in its Helm values\n", what, mount, mount)
+		fmt.Fprintf(out, "next: copy %s to the volume that the agent mounts at %s; the Helm values for it: botkube-mirror values %s --pvc NAME --values YOURS.yaml\n", what, mount, o.Path)
 	case mirror.FormImage:
 		writeMountOnly(out, o.MountOnly)
-		fmt.Fprintf(out, "next: load it (podman load -i %s), or copy it to a registry (skopeo copy --all oci-archive:%s docker://REGISTRY/botkube-plugins:%s)\n", o.Path, o.Path, o.Tag)
+		fmt.Fprintf(out, "next: load it (podman load -i %s), or copy it to a registry (skopeo copy --all oci-archive:%s docker://REGISTRY/botkube-plugins:%s); the Helm values to mount it: botkube-mirror values %s --image REGISTRY/botkube-plugins:%s --values YOURS.yaml\n", o.Path, o.Path, o.Tag, o.Path, o.Tag)
 	case mirror.FormSite:
-		fmt.Fprintf(out, "next: serve it, and set these in the agent's Helm values:\n")
+		fmt.Fprintf(out, "next: serve it, and have the agent ask for it; botkube-mirror values %s --values YOURS.yaml prints the Helm values, among them\n", o.Path)
 		for _, name := range slices.Sorted(maps.Keys(o.Indexes)) {
 			fmt.Fprintf(out, "  plugins.repositories.%s.url: %s\n", name, o.Indexes[name])
 		}
@@ -238,7 +238,7 @@ func unpackSummary(r *mirror.Unpacked) string {
 	return out.String()
 }
 
-func pushSummary(r *mirror.Pushed) string {
+func pushSummary(r *mirror.Pushed, o mirror.PushOptions) string {
 	var out strings.Builder
 	for _, p := range r.Parts {
 		state := size(p.UploadedBytes) + " uploaded"
@@ -251,7 +251,35 @@ func pushSummary(r *mirror.Pushed) string {
 	for _, part := range r.Absent {
 		fmt.Fprintf(&out, "the bundle has no %s: pull it with --with-%s\n", strings.ReplaceAll(string(part), "-", " "), part)
 	}
+	writeMounting(&out, r, o)
 	return out.String()
+}
+
+// writeMounting says how an agent gets at an image that was pushed.
+func writeMounting(out *strings.Builder, r *mirror.Pushed, o mirror.PushOptions) {
+	of := func(p mirror.Part) string {
+		i := slices.IndexFunc(r.Parts, func(pushed mirror.PushedPart) bool { return pushed.Part == p })
+		if i < 0 {
+			return ""
+		}
+		return r.Parts[i].Reference
+	}
+	image := of(mirror.PartImage)
+	if image == "" {
+		return
+	}
+	target := o.Source
+	if target == "-" {
+		target = "docker://" + image // what came from there is gone
+	}
+	command := "botkube-mirror values " + target + " --image " + image
+	if o.Mount != defaultMount {
+		command += " --mount " + o.Mount
+	}
+	if of(mirror.PartAgentImage) != "" {
+		command += " --registry " + o.Prefix
+	}
+	fmt.Fprintf(out, "next: print the Helm values to mount it: %s --values YOURS.yaml\n  or to fill a volume from it: --seed-from in the place of --image\n", command)
 }
 
 func lockSummary(file string, l *lock.Lock, configured *mirror.Configured) string {

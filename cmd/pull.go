@@ -19,14 +19,21 @@ func pullCommand(g *global) *cobra.Command {
 		Use:   "pull --version VERSION --output TARGET",
 		Short: "Resolve, download and verify plugins, and write them for the other side",
 		Long: `Resolve, download and verify plugins and what they need, and write them as
-a directory that the agent starts from, as a bundle to carry over the gap, or as
-an image to mount. Several outputs are written from one download.
+a directory that the agent starts from, as a bundle to carry over the gap, as an
+image to mount, or as a web root to serve. Several outputs are written from one
+download.
+
+All plugins of the repositories are mirrored, or what --plugin names, or what an
+agent with the Helm values of --values would start. What those leave out is told,
+with the reason.
 
 It begins only if the disks have room for the downloads and the outputs; see
 --dry-run. The first download that fails ends it, unless --keep-going is given.`,
 		Example: `  botkube-mirror pull --version v1.14.0 -o bundle.tar
   botkube-mirror pull --version v1.14.0 --platform linux/amd64 --platform linux/arm64 --with-agent-image --with-chart -o bundle.tar
   botkube-mirror pull --version v1.14.0 --plugin botkube/kubectl --plugin botkubeExtra/helm --platform linux/arm64 -o ./plugins
+  botkube-mirror pull --version v1.14.0 --values values.yaml -o bundle.tar
+  botkube-mirror pull --version v1.14.0 -o site:/srv/www --base-url https://mirror.example.com/botkube
   botkube-mirror pull --repository internal=https://plugins.example.com/plugins-index.yaml -o ./plugins`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -58,7 +58,7 @@ those of docker login.`,
 			if err != nil {
 				return err
 			}
-			return g.print(result, func() string { return pushSummary(result) })
+			return g.print(result, func() string { return pushSummary(result, o) })
 		},
 	}
 	sub.register(c)

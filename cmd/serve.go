@@ -92,16 +92,21 @@ func servingSummary(s *mirror.Serving) string {
 	for _, path := range s.Ignored {
 		fmt.Fprintf(&out, "note: %s is no bundle, and left out\n", tameName(path))
 	}
+	base := s.BaseURL
+	if base == "" {
+		base = s.Scheme + "://HOST" + s.Address[strings.LastIndexByte(s.Address, ':'):]
+	}
 	out.WriteString("in the agent's Helm values, set those of one version:\n")
 	for _, v := range s.Versions {
 		fmt.Fprintf(&out, "%s for %s\n", v.Tag, platforms(v.Platforms))
 		for _, name := range slices.Sorted(maps.Keys(v.Paths)) {
 			at := v.Indexes[name]
 			if at == "" {
-				at = s.Scheme + "://HOST" + s.Address[strings.LastIndexByte(s.Address, ':'):] + v.Paths[name]
+				at = base + v.Paths[name]
 			}
 			fmt.Fprintf(&out, "  plugins.repositories.%s.url: %s\n", name, at)
 		}
+		fmt.Fprintf(&out, "  these, and the others that it needs: botkube-mirror values %s --base-url %s --values YOURS.yaml\n", tameName(v.Source), base)
 	}
 	if s.BaseURL == "" {
 		out.WriteString("HOST is what agents call this machine\n")

@@ -102,7 +102,7 @@ func (v *valuesFlags) register(c *cobra.Command) {
 	flags.StringVar(&v.accessMode, "access-mode", "ReadWriteOnce", "access mode of the claim that is made: ReadWriteOnce or ReadWriteMany")
 	flags.StringVar(&v.image, "image", "", "`IMAGE` to mount: the one that push published, or that was made with -o image:")
 	flags.StringVar(&v.baseURL, "base-url", "", "`URL` at which a site is served")
-	flags.StringVar(&v.mount, "mount", "/plugins", "where the agent is to see the mirror, if that does not say what it was written for")
+	flags.StringVar(&v.mount, "mount", defaultMount, "where the agent is to see the mirror, if that does not say what it was written for")
 	flags.StringArrayVar(&v.platforms, "platform", nil, "platform of the nodes that the agent runs on, as `OS/ARCH`; repeatable (default: all of the mirror)")
 	flags.StringVar(&v.registry, "registry", "", "`REGISTRY/PREFIX` that push was given, to take the agent's image from there")
 	flags.StringArrayVar(&v.pullSecrets, "pull-secret", nil, "`NAME` of a secret with which images are pulled; repeatable")

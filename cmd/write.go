@@ -58,6 +58,9 @@ func (w *writeFlags) resultTo(g *global) io.Writer {
 	return g.env.Stdout
 }
 
+// defaultMount is where an agent sees a mirror unless it is said.
+const defaultMount = "/plugins"
+
 // imageFlags are about what an agent sees.
 type imageFlags struct {
 	mount   string
@@ -65,7 +68,7 @@ type imageFlags struct {
 }
 
 func (i *imageFlags) register(c *cobra.Command) {
-	c.Flags().StringVar(&i.mount, "mount", "/plugins", "where the agent will see a directory, or an image: its plugins.cacheDir")
+	c.Flags().StringVar(&i.mount, "mount", defaultMount, "where the agent will see a directory, or an image: its plugins.cacheDir")
 	c.Flags().StringArrayVar(&i.seeders, "seeder", nil,
 		"static botkube-mirror that an image starts to fill a volume, as `OS/ARCH=FILE`, or none; repeatable (default: this program, for its own platform)")
 }

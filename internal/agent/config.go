@@ -190,7 +190,8 @@ func valueless(err error) error {
 	if !ok {
 		return errors.New("a value is of the wrong kind")
 	}
-	return fmt.Errorf("%.200q is of the wrong kind", e.Name())
+	// The library does not look into keys that it takes for anything.
+	return fmt.Errorf("%.200q is of the wrong kind", strings.ReplaceAll(e.Name(), "<interface {} Value>", "…"))
 }
 
 // ParseConfig reads one YAML document of a configuration.
@@ -270,10 +271,11 @@ func clone(value any) any {
 func fromEnvironment(environment map[string]string) map[string]any {
 	document := map[string]any{}
 	for _, name := range slices.Sorted(maps.Keys(environment)) {
-		if !strings.HasPrefix(name, environmentPrefix) {
+		key, ok := EnvironmentKey(name)
+		if !ok {
 			continue
 		}
-		keys := strings.Split(environmentKey(name), ".")
+		keys := strings.Split(key, ".")
 		at := document
 		for _, k := range keys[:len(keys)-1] {
 			next, ok := at[k].(map[string]any)
@@ -288,14 +290,19 @@ func fromEnvironment(environment map[string]string) map[string]any {
 	return document
 }
 
-// environmentKey is normalizeConfigEnvName: one underscore goes down a level, and
+// EnvironmentKey returns which value of the configuration, of the form
+// plugins.cacheDir, an environment variable takes the place of, if it is of those that
+// the agent reads. It is normalizeConfigEnvName: one underscore goes down a level, and
 // two begin a word within a key.
-func environmentKey(name string) string {
+func EnvironmentKey(name string) (string, bool) {
+	if !strings.HasPrefix(name, environmentPrefix) {
+		return "", false
+	}
 	words := strings.Split(strings.TrimPrefix(name, environmentPrefix), "__")
 	title := cases.Title(language.AmericanEnglish)
 	key := strings.ToLower(words[0])
 	for _, w := range words[1:] {
 		key += title.String(strings.ToLower(w))
 	}
-	return strings.ReplaceAll(key, "_", ".")
+	return strings.ReplaceAll(key, "_", "."), true
 }

@@ -37,6 +37,8 @@ type Values struct {
 	Cloud string
 	// Image is what the cluster pulls, as far as the values say.
 	Image string
+	// Environment is that of the agent's container, as far as it is written out.
+	Environment map[string]string
 	// Mounts are nil where the files do not say what the agent sees.
 	Mounts Mounts
 	// Notes are what a person should know of how the files were read.
@@ -136,7 +138,8 @@ func overDefaults(version string, given []map[string]any, rendered *objects) (*V
 		return nil, err
 	}
 	environment := environmentOf(v.Merged["extraEnv"])
-	v.Cloud, v.Image, v.Mounts = cloudOf(v.Merged), imageOf(v.Merged), mountsOf(v.Merged)
+	v.Cloud, v.Image = cloudOf(v.Merged), imageOf(v.Merged)
+	v.Environment, v.Mounts = environment, mountsOf(v.Merged)
 	documents := slices.Concat([]map[string]any{document}, rendered.documents, rendered.special)
 	v.Config, err = agent.ReadConfig(documents, environment)
 	return v, err

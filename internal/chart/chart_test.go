@@ -136,6 +136,26 @@ func TestReadObjects(t *testing.T) {
 	}
 }
 
+// TestObjectsLaidOver reads what `values --format manifests` prints over what the chart
+// rendered: a file of the agent's, and a part of its Deployment.
+func TestObjectsLaidOver(t *testing.T) {
+	const deployment = "---\napiVersion: apps/v1\nkind: Deployment\nspec: {template: {spec: {containers: [{%s}]}}}\n"
+	chart := fmt.Sprintf(deployment, "image: a/b:c, volumeMounts: [{mountPath: /tmp}], env: [{name: BOTKUBE_CONFIG_PATHS, value: /config/global_config.yaml}, {name: BOTKUBE_SETTINGS_CLUSTER__NAME, value: x}]")
+	file := "---\napiVersion: v1\nkind: ConfigMap\ndata: {mirror.yaml: " + quoted("plugins: {cacheDir: /mirror}\n") + "}\n"
+	over := file + fmt.Sprintf(deployment, "volumeMounts: [{mountPath: /mirror}], env: [{name: BOTKUBE_CONFIG_PATHS, value: '/config/global_config.yaml,/mirror-config/mirror.yaml'}]")
+
+	v := read(t, "", objectsOf(global, communications)+chart, over)
+	if v.Config.Plugins.CacheDir != "/mirror" || v.Image != "a/b:c" || v.Environment["BOTKUBE_SETTINGS_CLUSTER__NAME"] != "x" || !v.Mounts.Fill("/mirror") {
+		t.Errorf("it comes to %+v", v)
+	}
+	if v := read(t, "", objectsOf(global, communications)+chart, file); v.Config.Plugins.CacheDir != "/plugins" {
+		t.Errorf("a file that the agent is not told to read says that its cache is in %s", v.Config.Plugins.CacheDir)
+	}
+	if _, err := Read("", []File{{Name: "a", Data: []byte(objectsOf(global, communications) + file + over)}}); err == nil || !strings.Contains(err.Error(), "mirror.yaml, which the agent reads, is in several objects") {
+		t.Errorf("of a file that is there twice: %v", err)
+	}
+}
+
 func quoted(s string) string { return `"` + strings.ReplaceAll(s, "\n", `\n`) + `"` }
 
 func TestSecretBesideValues(t *testing.T) {

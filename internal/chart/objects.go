@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"path"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -37,6 +39,9 @@ type objects struct {
 	found bool
 	// secret is the name of the Secret that has the chat platforms.
 	secret string
+	// others are texts that are a part of the configuration if the agent is told
+	// to read files that are called so.
+	others map[string][]string
 	// environment is the container's.
 	environment map[string]string
 	mounts      Mounts
@@ -209,6 +214,10 @@ func (o *objects) takeOne(obj object) error {
 func (o *objects) takeDocument(name, key, text string) error {
 	special := strings.HasPrefix(key, "_") && strings.HasSuffix(key, ".yaml")
 	if key != globalKey && key != communicationsKey && !special {
+		if o.others == nil {
+			o.others = map[string][]string{}
+		}
+		o.others[key] = append(o.others[key], text)
 		return nil
 	}
 	if o.has(key) {
@@ -230,8 +239,35 @@ func (o *objects) takeDocument(name, key, text string) error {
 	return nil
 }
 
+// addOthers takes the files that the agent is told to read beside the chart's, such
+// as that of `values --format manifests`. The chart's come first, for that is how it
+// names them.
+func (o *objects) addOthers() error {
+	for _, file := range strings.Split(o.environment[configPaths], ",") {
+		key := path.Base(file)
+		texts := o.others[key]
+		if len(texts) == 0 {
+			continue
+		}
+		if len(texts) > 1 {
+			return fmt.Errorf("%s, which the agent reads, is in several objects: give those of one release", key)
+		}
+		document, err := agent.ParseConfig([]byte(texts[0]))
+		if err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		o.documents = append(o.documents, document)
+	}
+	return nil
+}
+
+// configPaths is the variable that says which files the agent reads
+// (templates/deployment.yaml).
+const configPaths = "BOTKUBE_CONFIG_PATHS"
+
 // takeDeployment takes the environment of the agent's container, by the variable
-// that only it has.
+// that only it has. What is a part of a Deployment goes over what was read before, as
+// Kubernetes merges it.
 func (o *objects) takeDeployment(d object) {
 	for _, c := range d.Spec.Template.Spec.Containers {
 		environment, remote := map[string]string{}, false
@@ -241,10 +277,15 @@ func (o *objects) takeDeployment(d object) {
 				environment[v.Name] = v.Value
 			}
 		}
-		if _, is := environment["BOTKUBE_CONFIG_PATHS"]; !is && environment["CONFIG_PROVIDER_ENDPOINT"] == "" {
+		if _, is := environment[configPaths]; !is && environment["CONFIG_PROVIDER_ENDPOINT"] == "" {
 			continue
 		}
-		o.environment, o.image, o.mounts = environment, c.Image, d.mounts(c)
+		if o.environment == nil {
+			o.environment, o.mounts = map[string]string{}, Mounts{}
+		}
+		maps.Copy(o.environment, environment)
+		maps.Copy(o.mounts, d.mounts(c))
+		o.image = cmp.Or(c.Image, o.image)
 		if remote {
 			o.cloud = cmp.Or(environment["CONFIG_PROVIDER_ENDPOINT"], cloudEndpoint)
 		}
@@ -271,6 +312,9 @@ func (o *objects) values() (*Values, error) {
 	if !o.has(communicationsKey) {
 		return nil, errors.New("there is the ConfigMap with the configuration, but not the Secret with the chat platforms (comm_config.yaml), without which nobody can tell which plugins are bound")
 	}
+	if err := o.addOthers(); err != nil {
+		return nil, err
+	}
 	config, err := agent.ReadConfig(append(o.documents, o.special...), o.environment)
-	return &Values{Config: config, Cloud: o.cloud, Image: o.image, Mounts: o.mounts}, err
+	return &Values{Config: config, Cloud: o.cloud, Image: o.image, Environment: o.environment, Mounts: o.mounts}, err
 }

@@ -35,7 +35,7 @@ var chartMounts = []string{
 
 // Check reports why options cannot be rendered.
 func (o *Options) Check() error {
-	for _, check := range []func() error{o.checkMount, o.checkPlatforms, o.checkClaim, o.checkSecrets, o.checkPolicy, o.checkUser} {
+	for _, check := range []func() error{o.checkMount, o.checkPlatforms, o.checkClaim, o.checkSecrets, o.checkPolicy, o.checkUser, o.checkEnvironment} {
 		if err := check(); err != nil {
 			return err
 		}

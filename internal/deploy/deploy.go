@@ -49,6 +49,8 @@ type Options struct {
 	Configured bool
 	// User has the user's own Helm values, merged; nil where they are not known.
 	User map[string]any
+	// Environment is what the user's values give the agent's container.
+	Environment map[string]string
 }
 
 // Claim is a PersistentVolumeClaim with the agent's cache directory in it.

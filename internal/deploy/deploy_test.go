@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -172,6 +173,15 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+// TestVariablesThatAgree are no reason to refuse anything.
+func TestVariablesThatAgree(t *testing.T) {
+	o := base()
+	o.Environment = map[string]string{"BOTKUBE_PLUGINS_CACHE__DIR": o.Mount, "BOTKUBE_ANALYTICS_DISABLE": "true", "BOTKUBE_SETTINGS_CLUSTER__NAME": "x", "HTTPS_PROXY": "x"}
+	if _, err := Values(o); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(*Options)
@@ -196,7 +206,12 @@ func TestRefused(t *testing.T) {
 		"an access mode":                  {func(o *Options) { *o = withSeed(*o); o.Claim.Seed.AccessMode = "ReadOnlyMany" }, "--access-mode"},
 		"a secret's name":                 {func(o *Options) { o.PullSecrets = []string{"a_b"} }, "--pull-secret"},
 		"a site without address":          {func(o *Options) { *o = withSite(base()); o.Site.BaseURL = "https://m.example"; o.Policy = &Policy{} }, "cannot allow https://m.example by its name"},
-		"a list that is none":             {func(o *Options) { o.User = map[string]any{"extraVolumes": "x"} }, "extraVolumes"},
+		"a variable for the directory":    {func(o *Options) { o.Environment = map[string]string{"BOTKUBE_PLUGINS_CACHE__DIR": "/x"} }, "the variable BOTKUBE_PLUGINS_CACHE__DIR in extraEnv of your values wins over plugins.cacheDir"},
+		"a variable for a repository": {func(o *Options) {
+			o.Environment = map[string]string{"BOTKUBE_PLUGINS_REPOSITORIES_BOTKUBE_URL": "https://x.example"}
+		}, "wins over plugins.repositories.botkube.url"},
+		"a variable for analytics": {func(o *Options) { o.Environment = map[string]string{"BOTKUBE_ANALYTICS_DISABLE": "false"} }, "wins over analytics.disable"},
+		"a list that is none":      {func(o *Options) { o.User = map[string]any{"extraVolumes": "x"} }, "extraVolumes"},
 		"a pull secret that is no name": {func(o *Options) {
 			o.User = map[string]any{"image": map[string]any{"pullSecrets": []any{map[string]any{"name": "x"}}}}
 		}, "image.pullSecrets"},
@@ -326,5 +341,20 @@ func TestComments(t *testing.T) {
 	}
 	if bytes.ContainsRune(text, '\x1b') {
 		t.Error("a control character is printed")
+	}
+}
+
+// TestDeniedIsTold wants nobody to find out by a silent agent what a policy denies.
+func TestDeniedIsTold(t *testing.T) {
+	o := base()
+	o.Configured, o.User = true, map[string]any{}
+	o.Policy = &Policy{Destinations: []Destination{{URL: "https://chat.example", What: "chat"}, {URL: "http://prometheus.monitoring.svc:9090", InCluster: true}}}
+	const want = "the agent will not reach chat: https://chat.example: give the addresses"
+	if got := strings.Join(o.Notes(), "\n"); !strings.Contains(got, want) || strings.Contains(got, "prometheus") {
+		t.Errorf("the notes are %q", got)
+	}
+	o.Policy.Allow = []Network{{Prefix: netip.MustParsePrefix("10.0.0.1/32")}}
+	if got := o.Notes(); len(got) > 0 {
+		t.Errorf("with an address given, the notes are %q", got)
 	}
 }

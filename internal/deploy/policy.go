@@ -143,6 +143,17 @@ func (o *Options) destinationRules() (rules []any, unnamed []string) {
 	return rules, unnamed
 }
 
+// denied are the destinations that a policy cannot name, unless addresses were given,
+// which may be theirs.
+func (o *Options) denied() []string {
+	if o.Policy == nil || len(o.Policy.Allow) > 0 {
+		return nil
+	}
+	_, unnamed := o.destinationRules()
+	slices.Sort(unnamed)
+	return unnamed
+}
+
 // loopback reports whether a host is the pod itself, which no policy is about.
 func loopback(host string) bool {
 	ip, err := netip.ParseAddr(host)

@@ -2,12 +2,14 @@ package deploy
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
@@ -122,7 +124,7 @@ func (o *Options) checkUser() error {
 		switch v := o.userValue(strings.Split(key, ".")...).(type) {
 		case nil, []any:
 		default:
-			return fault.New(fault.Usage, "your values have %s as a %T, and the chart wants a list", key, v)
+			return fault.New(fault.Usage, "your values have %s as %s, and the chart wants a list", key, kindOf(v))
 		}
 	}
 	if id, _ := o.userValue("config", "provider", "identifier").(string); id != "" {
@@ -133,6 +135,17 @@ func (o *Options) checkUser() error {
 		return err
 	}
 	return o.checkMounts()
+}
+
+// kindOf is what people call a value that is no list.
+func kindOf(v any) string {
+	switch v.(type) {
+	case map[string]any:
+		return "a mapping"
+	case string:
+		return "a text"
+	}
+	return "something else"
 }
 
 // checkMounts refuses a mount of the user's where ours must be.
@@ -149,6 +162,25 @@ func (o *Options) checkMounts() error {
 		if taken := path.Clean(at.Value); taken == o.Mount || strings.HasPrefix(taken, o.Mount+"/") {
 			return fault.New(fault.Usage, "your values mount the volume %.80q at %.200q, where the agent is to see the mirror", name.Value, at.Value).
 				WithHint("%s", fmt.Sprintf("mount it elsewhere, or write the mirror for another path than %s: --mount PATH", o.Mount))
+		}
+	}
+	return nil
+}
+
+// checkEnvironment refuses variables that win over values of ours: the agent takes
+// its environment over all files (pkg/config/config.go, LoadWithDefaults).
+func (o *Options) checkEnvironment() error {
+	ours := map[string]string{
+		"plugins.cacheDir": o.Mount, "analytics.disable": "true", "settings.upgradeNotifier": "false",
+	}
+	for _, r := range o.Repositories {
+		ours["plugins.repositories."+r.Name+".url"] = r.URL
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.Environment)) {
+		key, _ := agent.EnvironmentKey(name)
+		if want, set := ours[key]; set && o.Environment[name] != want {
+			return fault.New(fault.Usage, "the variable %s in extraEnv of your values wins over %s, which the agent needs to be another", name, key).
+				WithHint("take it out of extraEnv")
 		}
 	}
 	return nil

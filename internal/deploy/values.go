@@ -73,6 +73,11 @@ func (o *Options) Notes() []string {
 	if o.Site != nil && o.Site.Written != "" {
 		notes = append(notes, "the indexes of the site name files at "+o.Site.Written+": serve them by botkube-mirror serve --base-url, or write the site anew")
 	}
+	if o.Site != nil {
+		if variable := agent.ProxyVariable(o.Environment, o.Site.BaseURL); variable != "" {
+			notes = append(notes, "the agent would ask for the mirror through the proxy that "+variable+" in extraEnv of your values names; with the mirror's host in NO_PROXY, it asks directly")
+		}
+	}
 	if len(o.Missing) > 0 {
 		notes = append(notes, "your values enable what is not mirrored, and with which the agent does not start: "+strings.Join(o.Missing, ", "))
 	}
@@ -84,6 +89,9 @@ func (o *Options) Notes() []string {
 	}
 	if o.Policy != nil && !o.Configured {
 		notes = append(notes, "without --values it is not known which chat platform the NetworkPolicy has to allow")
+	}
+	if denied := o.denied(); len(denied) > 0 {
+		notes = append(notes, "the NetworkPolicy denies what it cannot allow by a name, so the agent will not reach "+strings.Join(denied, ", ")+": give the addresses, or a gateway's, with --allow")
 	}
 	return notes
 }

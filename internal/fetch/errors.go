@@ -35,6 +35,8 @@ func hint(err error) string {
 		return "is this the right host, and does this machine's clock tell the right time?"
 	case errors.Is(err, transfer.ErrProxySetting):
 		return transfer.HintProxySetting
+	case transfer.IsProxyAway(err):
+		return transfer.HintProxyAway
 	case transfer.IsNoSuchHost(err):
 		return "is the host's name spelt right? " + transfer.HintProxy
 	case transfer.Is[*transfer.PermanentError](err):

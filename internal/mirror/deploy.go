@@ -72,6 +72,9 @@ func (s *Session) Values(ctx context.Context, o ValuesOptions) (*deploy.Renderin
 	for _, n := range d.Notes() {
 		s.Observe(Event{Kind: EventNote, Detail: n})
 	}
+	if o.Registry == "" && in.lock.AgentImage != nil {
+		s.Observe(Event{Kind: EventNote, Detail: "the mirror has the agent's image too, which the nodes still pull from elsewhere: --registry REGISTRY/PREFIX has them take it from where push put it"})
+	}
 	if o.Manifests {
 		return deploy.Manifests(*d)
 	}
@@ -147,7 +150,7 @@ func (o *ValuesOptions) user(d *deploy.Options, in *inspected) error {
 		return fault.New(fault.Usage, "the files that --values names are what a chart rendered, and Helm takes values").
 			WithHint("give the values themselves; or --format manifests, for those without Helm")
 	}
-	d.Configured, d.User = true, c.values.Merged
+	d.Configured, d.User, d.Environment = true, c.values.Merged, c.values.Environment
 	// The chart's too, even if the values take them away: they may have these in
 	// them from an earlier time.
 	configured := append(c.values.Config.RepositoryNames(), defaultNames(d.BotkubeVersion)...)

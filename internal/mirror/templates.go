@@ -159,7 +159,7 @@ func (c *checkingValues) template(p lock.Plugin, ref string) {
 	}
 	directory := agent.TemplateDirectory(ref)
 	i := slices.IndexFunc(p.Templates, func(t lock.Template) bool { return t.Directory == directory })
-	if c.verifying.result.Kind == KindSite {
+	if c.verifying.result.Kind == KindSite || c.base != "" {
 		c.templateOfSite(p, i, ref)
 		return
 	}
@@ -171,7 +171,7 @@ func (c *checkingValues) template(p lock.Plugin, ref string) {
 // templateOfSite wants a source of templates to be one of the site's: an agent with
 // an empty cache directory downloads what is configured.
 func (c *checkingValues) templateOfSite(p lock.Plugin, mirrored int, ref string) {
-	served, err := site.Templates(c.verifying.result.BaseURL, c.lock)
+	served, err := site.Templates(c.base, c.lock)
 	if err != nil {
 		return // without a base URL, the indexes are damaged, which was reported
 	}

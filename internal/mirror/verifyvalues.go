@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -9,8 +10,10 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/chart"
+	"github.com/botkube-mirror/botkube-mirror/internal/deploy"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
 )
 
 // CheckedValues is what an agent with given values would do with a mirror. It is
@@ -27,6 +30,8 @@ type CheckedValues struct {
 
 	// problems are those that the values have, each once.
 	problems []audit.Problem
+	// variables are those of the environment that problems come from.
+	variables []string
 }
 
 // remedy says what to do about values that do not go with a mirror.
@@ -41,8 +46,11 @@ func (c *CheckedValues) remedy(target string) string {
 	if missing > 0 {
 		steps = append(steps, "mirror what these values enable: pull with the same --values, where there is internet; or disable it in the values")
 	}
-	if len(c.problems) > missing {
-		steps = append(steps, fmt.Sprintf("lay over the values what this prints: botkube-mirror values %s", target))
+	if len(c.variables) > 0 {
+		steps = append(steps, "take out of the agent's environment (extraEnv), which wins over all values: "+strings.Join(c.variables, ", "))
+	}
+	if len(c.problems) > missing+len(c.variables) {
+		steps = append(steps, fmt.Sprintf("lay over your values what this prints: botkube-mirror values %s --values YOURS.yaml, with --pvc, --seed-from, --image or --base-url", target))
 	}
 	return strings.Join(steps, "\n")
 }
@@ -93,9 +101,44 @@ func (v *verifying) values() error {
 		verifying: v, version: version, config: configured.values.Config,
 		result: &CheckedValues{Configured: configured, External: []audit.Call{}, Egress: []agent.Egress{}},
 	}
+	if c.base = v.result.BaseURL; v.result.Kind == KindBundle {
+		c.base = c.servedBelow()
+	}
 	c.check()
 	v.result.Values = c.result
 	return nil
+}
+
+// servedBelow returns where the values have an agent download the files of a bundle,
+// or "": as from a site of it, or from a server (see serve), whose paths are those
+// of a site.
+func (c *checkingValues) servedBelow() string {
+	if c.lock == nil {
+		return ""
+	}
+	const anywhere = "http://mirror.invalid"
+	for _, name := range c.neededRepositories() {
+		url, err := site.IndexURL(anywhere, c.lock, name)
+		if err != nil {
+			continue
+		}
+		base, found := strings.CutSuffix(c.config.Plugins.Repositories[name].URL, strings.TrimPrefix(url, anywhere))
+		if found && site.CheckBaseURL(base) == nil && base != anywhere {
+			return base
+		}
+	}
+	return ""
+}
+
+// neededRepositories are those of enabled plugins, in order.
+func (c *checkingValues) neededRepositories() []string {
+	var names []string
+	for _, p := range slices.Concat(c.result.Executors, c.result.Sources) {
+		name, _, _ := strings.Cut(p.Key, "/")
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // checkingValues is one run of [verifying.values].
@@ -104,15 +147,36 @@ type checkingValues struct {
 	version string
 	config  *agent.Config
 	result  *CheckedValues
+	// base is where the mirror is served, if the agent downloads it: that of a
+	// site, or that of which the values take a bundle for. See [servedBelow].
+	base string
 }
 
 func (c *checkingValues) fail(kind audit.Kind, path, format string, args ...any) {
 	p := audit.Problem{Kind: kind, Path: path, Detail: fmt.Sprintf(format, args...)}
+	variable := c.variable(path)
+	if variable != "" {
+		p.Detail += "; the variable " + variable + " says so"
+	}
 	if slices.Contains(c.result.problems, p) {
 		return // it is the same on several platforms
 	}
+	if variable != "" {
+		c.result.variables = append(c.result.variables, variable)
+	}
 	c.result.problems = append(c.result.problems, p)
 	c.report.Fail(p)
+}
+
+// variable returns the environment variable that a value of the configuration comes
+// from, or "".
+func (c *checkingValues) variable(value string) string {
+	for _, name := range slices.Sorted(maps.Keys(c.result.values.Environment)) {
+		if key, ok := agent.EnvironmentKey(name); ok && key == value {
+			return name
+		}
+	}
+	return ""
 }
 
 func (c *checkingValues) check() {
@@ -194,7 +258,11 @@ func (c *checkingValues) plugin(g audit.Ground, t agent.PluginType, p agent.Enab
 		return
 	}
 	if missing := notMirrored(g.Lock, t, key, g.Platform); missing != "" {
-		c.fail(audit.KindMissing, "", "%s: %s; an agent would start over, and ask for %s", what, missing, agent.Redact(configured[key.Repository]))
+		then := "an agent would start over, and ask for " + agent.Redact(configured[key.Repository])
+		if configured[key.Repository] == "" {
+			then = "an agent would not start" // there is nowhere to ask
+		}
+		c.fail(audit.KindMissing, "", "%s: %s; %s", what, missing, then)
 		return
 	}
 	calls, err := g.PredictOne(t, p.Key)
@@ -240,13 +308,20 @@ func notMirrored(l *lock.Lock, t agent.PluginType, key agent.PluginKey, p agent.
 // settings says which values lead elsewhere than to the mirror.
 func (c *checkingValues) settings() {
 	r := c.verifying.result
+	dir := c.config.Plugins.CacheDir
 	switch {
 	case r.Kind == KindSite:
 		c.repositoryURLs()
-	case r.Mount == "":
-		c.report.Note("where an agent would see what is made of it, nobody can tell yet: verify that with --values, too")
-	default:
+	case c.base != "":
+		c.repositoryURLs()
+		c.report.Note(fmt.Sprintf("it is taken that %s serves what is in the bundle: a site of it, or botkube-mirror serve", c.base))
+	case r.Mount != "":
 		c.mount(r.Mount)
+	case dir == deploy.SiteCacheDir:
+		c.fail(audit.KindSetting, "plugins.cacheDir", "it is %q, where the chart mounts an empty directory: the agent would find nothing there, and ask for its repositories", dir)
+	default:
+		c.mount(dir)
+		c.report.Note(fmt.Sprintf("it is taken that the agent sees at %s what is made of the bundle: verify that with --values, too", dir))
 	}
 }
 
@@ -266,17 +341,18 @@ func (c *checkingValues) mount(dir string) {
 
 // repositoryURLs wants the repositories of enabled plugins to be those of the site.
 func (c *checkingValues) repositoryURLs() {
-	needed := map[string]bool{}
-	for _, p := range slices.Concat(c.result.Executors, c.result.Sources) {
-		name, _, _ := strings.Cut(p.Key, "/")
-		needed[name] = true
+	if variable := agent.ProxyVariable(c.result.values.Environment, c.base); variable != "" {
+		c.report.Note(fmt.Sprintf("the agent would ask for the mirror through the proxy that %s in its environment names; with the mirror's host in NO_PROXY, it asks directly", variable))
 	}
-	for _, g := range c.report.Grounds()[:min(1, len(c.report.Grounds()))] {
-		for _, name := range c.config.RepositoryNames() {
-			want, mirrored := g.URLs[name]
-			if have := c.config.Plugins.Repositories[name].URL; needed[name] && mirrored && have != want {
-				c.fail(audit.KindSetting, "plugins.repositories."+name+".url", "it is %s, and the mirror's index is at %s", agent.Redact(have), want)
-			}
+	for _, name := range c.neededRepositories() {
+		have, configured := c.config.Plugins.Repositories[name]
+		mirrored := slices.ContainsFunc(c.lock.Repositories, func(r lock.Repository) bool { return r.Name == name })
+		if !configured || !mirrored {
+			continue // which was reported
+		}
+		want, err := site.IndexURL(c.base, c.lock, name)
+		if err == nil && have.URL != want { // without a base URL, the indexes are damaged, which was reported
+			c.fail(audit.KindSetting, "plugins.repositories."+name+".url", "it is %s, and the mirror's index is at %s", agent.Redact(have.URL), want)
 		}
 	}
 }

@@ -188,6 +188,9 @@ func (c *Client) advice(host string, err error) (fault.Kind, string) {
 }
 
 func (c *Client) connectionHint(err error) string {
+	if transfer.IsProxyAway(err) {
+		return transfer.HintProxyAway
+	}
 	if transfer.IsNoSuchHost(err) {
 		return "is the registry's name spelt right? " + transfer.HintProxy
 	}
