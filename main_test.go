@@ -106,6 +106,9 @@ func TestScript(t *testing.T) {
 			env.Values[cloudKey{}] = new(cloud)
 			env.Values[gitServerKey{}] = &gitServer{}
 			env.Setenv("BOTKUBE_MIRROR_STORE", filepath.Join(env.WorkDir, "store"))
+			// With the race detector, each of hundreds of runs would wait a second
+			// before it ends.
+			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
