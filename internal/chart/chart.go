@@ -109,8 +109,8 @@ const maxMarks = 1 << 18
 // unwrapped drops what the library says of JSON, which is none of the user's.
 func unwrapped(err error) error {
 	text := strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")
-	if rest, ok := strings.CutPrefix(text, "error unmarshaling JSON: "); ok {
-		_ = rest // it may quote values
+	if strings.HasPrefix(text, "error unmarshaling JSON: ") {
+		// What follows may quote values.
 		return errors.New("it is not a mapping of values")
 	}
 	return errors.New(text)

@@ -37,6 +37,9 @@ type CheckedValues struct {
 // remedy says what to do about values that do not go with a mirror.
 func (c *CheckedValues) remedy(target string) string {
 	var steps []string
+	if c.values.Remote() {
+		steps = append(steps, `configure the agent by its values: set config.provider.identifier: "" in yours, for until then Botkube Cloud decides what it starts`)
+	}
 	missing := 0
 	for _, p := range c.problems {
 		if p.Kind == audit.KindMissing {
