@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	// So that a result that go test has in its cache is that of the same program.
+	_ "github.com/botkube-mirror/botkube-mirror/cmd"
 	"github.com/botkube-mirror/botkube-mirror/internal/registry/registrytest"
 )
 
