@@ -197,7 +197,7 @@ func TestEnabledAsCollector(t *testing.T) {
 		}
 		for what, v := range map[string]*chart.Values{"values": ofValues, "rendered objects": ofObjects} {
 			e := v.Config.Enabled("")
-			executors, sources := agent.Keys(e.Executors), agent.Keys(e.Sources)
+			executors, sources := pluginKeys(e.Executors), pluginKeys(e.Sources)
 			if !slices.Equal(executors, want.Executors) || !slices.Equal(sources, want.Sources) {
 				t.Errorf("of %s we read %v and %v, but the agent starts %v and %v", what, executors, sources, want.Executors, want.Sources)
 				for _, f := range files[i] {
@@ -348,4 +348,13 @@ func wantWithin(t *testing.T, at string, known, real any) {
 	for k, v := range m {
 		wantWithin(t, at+"."+k, v, inner[k])
 	}
+}
+
+// pluginKeys returns the keys of plugins.
+func pluginKeys(plugins []agent.EnabledPlugin) []string {
+	var all []string
+	for _, p := range plugins {
+		all = append(all, p.Key)
+	}
+	return all
 }

@@ -32,15 +32,6 @@ type LeftOut struct {
 	Reason string `json:"reason"`
 }
 
-// Keys returns the keys of plugins.
-func Keys(plugins []EnabledPlugin) []string {
-	var keys []string
-	for _, p := range plugins {
-		keys = append(keys, p.Key)
-	}
-	return keys
-}
-
 // Enabled says which plugins the agent starts: those that are enabled in a group
 // that a channel of an enabled platform, or an enabled action, binds
 // (pkg/plugin/collector.go, GetAllEnabledAndUsedPlugins). The version is the

@@ -31,7 +31,7 @@ func files(texts []string) []File {
 // started lists what an agent starts.
 func started(v *Values) string {
 	e := v.Config.Enabled("")
-	return strings.Join(append(agent.Keys(e.Executors), agent.Keys(e.Sources)...), " ")
+	return strings.Join(append(keys(e.Executors), keys(e.Sources)...), " ")
 }
 
 const slack = "communications: {default-group: {socketSlack: {enabled: true}}}\n"
@@ -71,7 +71,7 @@ func TestReadValues(t *testing.T) {
 
 func TestOldPlatforms(t *testing.T) {
 	v := read(t, "v1.8.0", "communications: {default-group: {slack: {enabled: true}}}")
-	if got := agent.Keys(v.Config.Enabled("v1.8.0").Sources); !reflect.DeepEqual(got, []string{"botkube/kubernetes"}) {
+	if got := keys(v.Config.Enabled("v1.8.0").Sources); !reflect.DeepEqual(got, []string{"botkube/kubernetes"}) {
 		t.Errorf("with slack, an agent v1.8.0 starts %q", got)
 	}
 	if got := v.Config.Enabled("v1.9.0").Sources; len(got) > 0 {
@@ -341,4 +341,13 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 	})
+}
+
+// keys returns the keys of plugins.
+func keys(plugins []agent.EnabledPlugin) []string {
+	var all []string
+	for _, p := range plugins {
+		all = append(all, p.Key)
+	}
+	return all
 }
