@@ -283,9 +283,24 @@ func checkComplete(t *testing.T, registry *registrytest.Registry, repository, di
 	}
 }
 
-var errAbsent = errors.New("it is not there")
+var (
+	errAbsent = errors.New("it is not there")
+	errServer = errors.New("the registry answers with status 500")
+)
 
+// ask asks again for a while after a status 500: the registry goes on with a
+// request whose sender was killed, and it writes the file that has a tag's
+// digest in place, so that whoever reads it meanwhile may find it empty.
 func ask(registry *registrytest.Registry, method, path string) (http.Header, []byte, error) {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		header, data, err := askOnce(registry, method, path)
+		if !errors.Is(err, errServer) || time.Now().After(deadline) {
+			return header, data, err
+		}
+	}
+}
+
+func askOnce(registry *registrytest.Registry, method, path string) (http.Header, []byte, error) {
 	req, err := http.NewRequest(method, registry.URL+"/v2/"+path, nil)
 	if err != nil {
 		return nil, nil, err
@@ -302,6 +317,8 @@ func ask(registry *registrytest.Registry, method, path string) (http.Header, []b
 		return resp.Header, data, err
 	case http.StatusNotFound:
 		return nil, nil, fmt.Errorf("%s: %w", path, errAbsent)
+	case http.StatusInternalServerError:
+		return nil, nil, fmt.Errorf("%s: %w", path, errServer)
 	}
 	return nil, nil, fmt.Errorf("%s: %s", path, resp.Status)
 }
