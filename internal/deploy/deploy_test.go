@@ -175,10 +175,11 @@ func TestJSON(t *testing.T) {
 
 // TestVariablesThatAgree are no reason to refuse anything.
 func TestVariablesThatAgree(t *testing.T) {
-	o := base()
-	o.Environment = map[string]string{"BOTKUBE_PLUGINS_CACHE__DIR": o.Mount, "BOTKUBE_ANALYTICS_DISABLE": "true", "BOTKUBE_SETTINGS_CLUSTER__NAME": "x", "HTTPS_PROXY": "x"}
-	if _, err := Values(o); err != nil {
-		t.Error(err)
+	for _, o := range []Options{withClaim(base()), withSite(base())} {
+		o.Environment = map[string]string{"BOTKUBE_PLUGINS_CACHE__DIR": o.cacheDir(), "BOTKUBE_ANALYTICS_DISABLE": "true", "BOTKUBE_SETTINGS_CLUSTER__NAME": "x", "HTTPS_PROXY": "x"}
+		if _, err := Values(o); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

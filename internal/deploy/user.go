@@ -171,7 +171,7 @@ func (o *Options) checkMounts() error {
 // its environment over all files (pkg/config/config.go, LoadWithDefaults).
 func (o *Options) checkEnvironment() error {
 	ours := map[string]string{
-		"plugins.cacheDir": o.Mount, "analytics.disable": "true", "settings.upgradeNotifier": "false",
+		"plugins.cacheDir": o.cacheDir(), "analytics.disable": "true", "settings.upgradeNotifier": "false",
 	}
 	for _, r := range o.Repositories {
 		ours["plugins.repositories."+r.Name+".url"] = r.URL
