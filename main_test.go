@@ -126,6 +126,7 @@ func TestScript(t *testing.T) {
 			"mode":           mode,
 			"expand":         expand,
 			"url":            urlIn,
+			"find":           find,
 			"get":            get,
 			"certificate":    writeCertificate,
 			"registry":       startRegistry,
@@ -416,6 +417,18 @@ func expand(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o644))
+}
+
+// find sets a variable to what the group of a pattern matches in a file.
+func find(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: find FILE PATTERN NAME")
+	}
+	found := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile(args[0]))
+	if len(found) != 2 {
+		ts.Fatalf("%s does not have %s", args[0], args[1])
+	}
+	ts.Setenv(args[2], found[1])
 }
 
 // urlForm is a URL in what is printed.

@@ -35,7 +35,7 @@ var shapes = map[string]configfile.Shape{
 
 	// Of values.
 	"access-mode":   {Enum: []string{"ReadWriteOnce", "ReadWriteMany"}},
-	"values/format": {Enum: []string{"text", "json", "manifests"}},
+	"values/format": {Enum: []string{"text", "json", "manifests", "patch"}},
 }
 
 // several is the pattern of one or more of something, with commas between them.

@@ -179,8 +179,8 @@ func voucher(v lock.Voucher) string {
 	}
 }
 
-// writeNext says what an output is, and how it is used.
-func writeNext(out *strings.Builder, o mirror.OutputResult, all []agent.Platform, mount string) {
+// writeState says what an output is.
+func writeState(out *strings.Builder, o mirror.OutputResult) {
 	state := "complete"
 	if !o.Changed {
 		state = "complete, and was before: nothing was written"
@@ -193,6 +193,11 @@ func writeNext(out *strings.Builder, o mirror.OutputResult, all []agent.Platform
 	if o.Digest != "" {
 		fmt.Fprintf(out, "  %s %s, %s\n", o.Tag, o.Digest, size(o.Size))
 	}
+}
+
+// writeNext says what an output is, and how it is used.
+func writeNext(out *strings.Builder, o mirror.OutputResult, all []agent.Platform, mount string) {
+	writeState(out, o)
 	switch o.Form {
 	case mirror.FormDir:
 		what := o.Path
@@ -233,6 +238,10 @@ func unpackSummary(r *mirror.Unpacked) string {
 		fmt.Fprintf(&out, "%s downloaded\n", size(r.FetchedBytes))
 	}
 	for _, o := range r.Outputs {
+		if r.Copied && o.Form == mirror.FormDir {
+			writeState(&out, o) // it is on its volume
+			continue
+		}
 		writeNext(&out, o, r.Platforms, r.Mount)
 	}
 	return out.String()
@@ -257,17 +266,15 @@ func pushSummary(r *mirror.Pushed, o mirror.PushOptions) string {
 
 // writeMounting says how an agent gets at an image that was pushed.
 func writeMounting(out *strings.Builder, r *mirror.Pushed, o mirror.PushOptions) {
-	of := func(p mirror.Part) string {
-		i := slices.IndexFunc(r.Parts, func(pushed mirror.PushedPart) bool { return pushed.Part == p })
-		if i < 0 {
-			return ""
-		}
-		return r.Parts[i].Reference
+	of := func(p mirror.Part) int {
+		return slices.IndexFunc(r.Parts, func(pushed mirror.PushedPart) bool { return pushed.Part == p })
 	}
-	image := of(mirror.PartImage)
-	if image == "" {
+	i := of(mirror.PartImage)
+	if i < 0 {
 		return
 	}
+	// A node that has pulled a tag does not notice when it is moved.
+	image := r.Parts[i].Reference + "@" + r.Parts[i].Digest
 	target := o.Source
 	if target == "-" {
 		target = "docker://" + image // what came from there is gone
@@ -276,7 +283,7 @@ func writeMounting(out *strings.Builder, r *mirror.Pushed, o mirror.PushOptions)
 	if o.Mount != defaultMount {
 		command += " --mount " + o.Mount
 	}
-	if of(mirror.PartAgentImage) != "" {
+	if of(mirror.PartAgentImage) >= 0 {
 		command += " --registry " + o.Prefix
 	}
 	fmt.Fprintf(out, "next: print the Helm values to mount it: %s --values YOURS.yaml\n  or to fill a volume from it: --seed-from in the place of --image\n", command)

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -114,7 +115,7 @@ unreachable or missing, 4 integrity, 5 incomplete, 130 interrupted.`,
 	flags := root.PersistentFlags()
 	flags.StringVarP(&g.file, "file", "f", "", "configuration `FILE` in YAML, with what flags say; what flags or the environment say wins (default: none)")
 	flags.StringVar(&g.store, "store", "", "directory that keeps downloads for later runs (default: botkube-mirror in the user's cache directory)")
-	flags.StringVar(&g.format, "format", "text", "form of the result on standard output: text or json; for values, manifests too")
+	flags.StringVar(&g.format, "format", "text", "form of the result on standard output: text or json; for values, manifests and patch too")
 	flags.BoolVarP(&g.quiet, "quiet", "q", false, "say nothing but the result and errors")
 	flags.BoolVarP(&g.verbose, "verbose", "v", false, "tell of every step")
 	flags.StringVar(&g.logFormat, "log-format", g.logFormat, "form of what is told on standard error: text or json")
@@ -201,16 +202,17 @@ func separated(value string) []string {
 	return strings.Split(value, ",")
 }
 
-// formatsKey annotates a command with the forms of its result beside text and json.
+// formatsKey annotates a command with the forms of its result beside text and json,
+// with commas between them.
 const formatsKey = "formats"
 
 func (g *global) check(c *cobra.Command) error {
-	if more := c.Annotations[formatsKey]; g.format != "text" && g.format != "json" && (more == "" || g.format != more) {
-		names := "neither text nor json"
-		if more != "" {
-			names = "none of text, json and " + more
-		}
-		return fault.New(fault.Usage, "--format %q is %s", g.format, names)
+	forms := []string{"text", "json"}
+	if more := c.Annotations[formatsKey]; more != "" {
+		forms = append(forms, strings.Split(more, ",")...)
+	}
+	if !slices.Contains(forms, g.format) {
+		return fault.New(fault.Usage, "--format %q is none of %s", g.format, strings.Join(forms, ", "))
 	}
 	if g.logFormat != "text" && g.logFormat != "json" {
 		return fault.New(fault.Usage, "--log-format %q is neither text nor json", g.logFormat)

@@ -5,6 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
@@ -13,6 +15,7 @@ func unpackCommand(g *global) *cobra.Command {
 	var write writeFlags
 	var reg registryFlags
 	var transfer transferFlags
+	var digest string
 	c := &cobra.Command{
 		Use:   "unpack BUNDLE --output TARGET",
 		Short: "Make a directory, another bundle or an image of a bundle, offline",
@@ -28,6 +31,9 @@ volume. Only a registry needs a network.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			o := mirror.UnpackOptions{Source: args[0], Stdin: g.env.Stdin}
 			var err error
+			if o.LockDigest, err = lockDigest(digest); err != nil {
+				return err
+			}
 			if o.SubsetOptions, err = sub.options(); err != nil {
 				return err
 			}
@@ -45,11 +51,25 @@ volume. Only a registry needs a network.`,
 			return g.printTo(write.resultTo(g), result, func() string { return unpackSummary(result) })
 		},
 	}
+	c.Flags().StringVar(&digest, "lock-digest", "", "`DIGEST` (sha256:…) that the lock must have: whatever has another is an error, and nothing is written")
 	sub.register(c)
 	write.register(c)
 	reg.register(c)
 	transfer.register(c)
 	return c
+}
+
+// lockDigest reads --lock-digest; nil is none.
+func lockDigest(s string) (*lock.SHA256, error) {
+	if s == "" {
+		return nil, nil
+	}
+	hex, ok := strings.CutPrefix(s, "sha256:")
+	d, err := lock.ParseSHA256(hex)
+	if !ok || err != nil {
+		return nil, fault.New(fault.Usage, "--lock-digest %.80q is no digest", s).WithHint("write sha256: and 64 hexadecimal digits, as values prints them")
+	}
+	return &d, nil
 }
 
 // needs returns what reading sources takes: a network and a store only if one

@@ -52,13 +52,14 @@ The files come to the agent in one of four ways:
   --image IMAGE       in that image itself, mounted (Kubernetes 1.35 and later)
   --base-url URL      from a site, or botkube-mirror serve
 
-Comments in the output say why each value is there. --format json leaves them
-out, --format manifests gives plain objects for those without Helm.`,
+Comments in the output say why each value is there; --format json leaves them
+out. For those without Helm, --format manifests gives plain objects to apply, and
+--format patch what changes in the agent's Deployment.`,
 		Example: `  botkube-mirror values bundle.tar --image registry.example.com/mirror/botkube-plugins:v1.14.0 > mirror.yaml
   botkube-mirror values ./plugins --pvc botkube-plugins --network-policy > mirror.yaml
   botkube-mirror values bundle.tar --seed-from registry.example.com/mirror/botkube-plugins:v1.14.0 --platform linux/amd64 --registry registry.example.com/mirror
   helm upgrade --install botkube ./botkube-v1.14.0.tgz --values yours.yaml --values mirror.yaml`,
-		Annotations: map[string]string{formatsKey: "manifests"},
+		Annotations: map[string]string{formatsKey: "manifests,patch"},
 		Args: func(c *cobra.Command, args []string) error {
 			flags.onLine = changed(c)
 			return exactArgs("TARGET")(c, args)
@@ -68,7 +69,7 @@ out, --format manifests gives plain objects for those without Helm.`,
 			if err != nil {
 				return err
 			}
-			o.Target, o.Stdin, o.Manifests = args[0], g.env.Stdin, g.format == "manifests"
+			o.Target, o.Stdin, o.Form = args[0], g.env.Stdin, mirror.ValuesForm(g.format)
 			var made *deploy.Rendering
 			err = g.withSession(reg.needs(transfer, args...), func(s *mirror.Session) error {
 				made, err = s.Values(c.Context(), o)

@@ -212,6 +212,18 @@ func (s *apiServer) dryRun(t *testing.T, m manifest, namespace string) error {
 	return err
 }
 
+// patch patches an object as kubectl patch does.
+func (s *apiServer) patch(t *testing.T, m manifest, namespace string) (manifest, error) {
+	t.Helper()
+	data, err := (&unstructured.Unstructured{Object: jsonOf(t, m)}).MarshalJSON()
+	got, err := s.resource(t, m, namespace).Patch(t.Context(), m.text("metadata", "name"), types.StrategicMergePatchType, must(t, data, err),
+		metav1.PatchOptions{FieldManager: "kubectl-patch", FieldValidation: metav1.FieldValidationStrict})
+	if err != nil {
+		return nil, err
+	}
+	return got.Object, nil
+}
+
 // apply applies an object as kubectl apply --server-side --force-conflicts does.
 func (s *apiServer) apply(t *testing.T, m manifest, namespace string) (manifest, error) {
 	t.Helper()

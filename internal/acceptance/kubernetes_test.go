@@ -83,49 +83,70 @@ func TestAPIServerRefuses(t *testing.T) {
 	t.Fatal("there is no Job")
 }
 
-// TestManifestsApply applies, on the server's side, what --format manifests prints, over an agent that is there.
-func TestManifestsApply(t *testing.T) {
+// TestManifestsAndPatch applies what --format manifests prints, and patches with --format patch an agent that is there:
+// one that came by kubectl apply, whose Deployment is to be changed by nothing but a patch. From one way for files to
+// come to the agent, it goes on to the next, each twice.
+func TestManifestsAndPatch(t *testing.T) {
 	s := requireAPIServer(t)
-	for way, flags := range deliveries {
-		t.Run(way, func(t *testing.T) {
-			namespace := s.namespace(t, "manifests-"+way, "privileged")
-			for _, m := range renderedObjects(t) {
-				if m.text("kind") == "Deployment" {
-					if _, err := s.resource(t, m, namespace).Create(t.Context(), &unstructured.Unstructured{Object: jsonOf(t, m)}, metav1.CreateOptions{FieldManager: "helm"}); err != nil {
-						t.Fatal(err)
-					}
+	namespace := s.namespace(t, "manifests", "privileged")
+	for _, m := range renderedObjects(t) {
+		if m.text("kind") == "Deployment" {
+			if _, err := s.resource(t, m, namespace).Create(t.Context(), &unstructured.Unstructured{Object: jsonOf(t, m)}, metav1.CreateOptions{FieldManager: "kubectl-client-side-apply"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	job := s.resource(t, manifest{"apiVersion": "batch/v1", "kind": "Job"}, namespace)
+	for _, way := range []string{"site", "image", "seed", "pvc", "image", "pvc"} {
+		args := slices.Concat([]string{"values", unpackAll(t), "--network-policy"}, deliveries[way])
+		for range 2 {
+			for _, m := range readManifests(t, printValues(t, append(args, "--format", "manifests")...)) {
+				if m.text("kind") == "Job" {
+					_ = job.Delete(t.Context(), m.text("metadata", "name"), metav1.DeleteOptions{}) // it is not there at first
+				}
+				if _, err := s.apply(t, m, namespace); err != nil {
+					t.Fatalf("%s: %s: %v", way, m.name(), err)
 				}
 			}
-			args := slices.Concat([]string{"values", unpackAll(t), "--format", "manifests", "--network-policy"}, flags)
-			var deployment manifest
-			for _, m := range readManifests(t, printValues(t, args...)) {
-				got, err := s.apply(t, m, namespace)
-				if err != nil {
-					t.Fatalf("%s: %v", m.name(), err)
-				}
-				if m.text("kind") == "Deployment" {
-					deployment = got
-				}
+			patches := readManifests(t, printValues(t, append(args, "--format", "patch")...))
+			if len(patches) != 1 {
+				t.Fatalf("%s: there are %d patches", way, len(patches))
+			}
+			deployment, err := s.patch(t, patches[0], namespace)
+			if err != nil {
+				t.Fatalf("%s: %v", way, err)
 			}
 			checkMounted(t, deployment, way)
-		})
+		}
 	}
 }
 
-// checkMounted wants what was there and what was applied to be in one Deployment.
+// checkMounted wants what was there and what was applied to be in one Deployment, and nothing of another way.
 func checkMounted(t *testing.T, deployment manifest, way string) {
 	t.Helper()
 	pod := podOf(deployment)
 	container := pod.objects("spec", "containers")[0]
-	mounts := map[string]bool{}
+	mounts := map[string]manifest{}
 	for _, m := range container.objects("volumeMounts") {
-		mounts[m.text("mountPath")] = true
+		mounts[m.text("mountPath")] = m
 	}
-	if !mounts["/tmp"] || !mounts["/mirror-config"] || mounts["/plugins"] != (way != "site") {
-		t.Errorf("there is mounted: %v", mounts)
+	if mounts["/tmp"] == nil || mounts["/mirror-config"] == nil || (mounts["/plugins"] != nil) != (way != "site") {
+		t.Errorf("%s: there is mounted: %v", way, mounts)
 	}
 	if len(pod.objects("spec", "containers")) != 1 || container.text("image") == "" {
-		t.Errorf("the containers are %v", pod.objects("spec", "containers"))
+		t.Errorf("%s: the containers are %v", way, pod.objects("spec", "containers"))
+	}
+	if way == "site" {
+		return
+	}
+	if got, want := mounts["/plugins"].text("subPath"), map[string]string{"image": "plugins"}[way]; got != want {
+		t.Errorf("%s: of the volume, %q is mounted, want %q", way, got, want)
+	}
+	kind := map[bool]string{true: "image", false: "persistentVolumeClaim"}[way == "image"]
+	for _, v := range pod.objects("spec", "volumes") {
+		if v.text("name") == "botkube-plugins" && (len(v) != 2 || v.at(kind) == nil) {
+			t.Errorf("%s: the volume is %v", way, v)
+		}
 	}
 }
 

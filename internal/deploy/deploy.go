@@ -6,6 +6,8 @@
 package deploy
 
 import (
+	"strings"
+
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 )
 
@@ -69,6 +71,9 @@ type Seed struct {
 	// Storage, StorageClass and AccessMode are those of the claim. No class is
 	// the cluster's default.
 	Storage, StorageClass, AccessMode string
+	// LockDigest is that of the lock that the image must have for the platform: it
+	// may be another mirror by now that is called so.
+	LockDigest string
 }
 
 // ImageVolume is an image that is mounted.
@@ -128,6 +133,21 @@ func (o *Options) platform() (agent.Platform, bool) {
 		return agent.Platform{}, false
 	}
 	return o.Platforms[0], true
+}
+
+// byTag returns the image that files come from, if it is named by nothing but a tag.
+func (o *Options) byTag() string {
+	image := ""
+	if s := o.seeded(); s != nil {
+		image = s.Image
+	}
+	if o.Image != nil {
+		image = o.Image.Reference
+	}
+	if strings.Contains(image, "@") {
+		return ""
+	}
+	return image
 }
 
 // seeded returns how the claim is filled, or nil.

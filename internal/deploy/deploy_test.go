@@ -40,7 +40,7 @@ func withClaim(o Options) Options {
 }
 
 func withSeed(o Options) Options {
-	o.Claim = &Claim{Name: "plugins", Seed: &Seed{Image: "r.example/m/botkube-plugins:v1.14.0", Storage: "5Gi", StorageClass: "fast", AccessMode: "ReadWriteOnce"}}
+	o.Claim = &Claim{Name: "plugins", Seed: &Seed{Image: "r.example/m/botkube-plugins:v1.14.0", Storage: "5Gi", StorageClass: "fast", AccessMode: "ReadWriteOnce", LockDigest: "sha256:" + strings.Repeat("1", 64)}}
 	return o
 }
 
@@ -110,6 +110,9 @@ func TestGolden(t *testing.T) {
 		"site-everything":  {everything(withSite(base())), Values},
 		"manifests-seed":   {everything(withSeed(base())), Manifests},
 		"manifests-site":   {everything(withSite(base())), Manifests},
+		"patch-pvc":        {everything(withClaim(base())), Patch},
+		"patch-image":      {withImage(base()), Patch},
+		"patch-site":       {withSite(base()), Patch},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := render(t, test.render, test.options)
@@ -227,8 +230,10 @@ func TestRefused(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) || fault.KindOf(err) != fault.Usage {
 				t.Errorf("%v, want %q", err, test.want)
 			}
-			if _, ofManifests := Manifests(o); (ofManifests == nil) != (err == nil) {
-				t.Errorf("as manifests: %v", ofManifests)
+			for form, render := range map[string]func(Options) (*Rendering, error){"manifests": Manifests, "a patch": Patch} {
+				if _, ofForm := render(o); (ofForm == nil) != (err == nil) {
+					t.Errorf("as %s: %v", form, ofForm)
+				}
 			}
 		})
 	}

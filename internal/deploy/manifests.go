@@ -18,8 +18,7 @@ const (
 )
 
 // Manifests returns plain objects for an agent that is there already, and was not
-// installed by Helm: what the values have it do, and a part of its Deployment to
-// apply over it.
+// installed by Helm. Its Deployment uses them once it has the [Patch].
 func Manifests(o Options) (*Rendering, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
@@ -38,30 +37,38 @@ func Manifests(o Options) (*Rendering, error) {
 	if err != nil {
 		return nil, err
 	}
-	all = append(all, document{[]string{"a file that the agent reads over its configuration"}, config}, document{o.patchHeader(), o.patch()})
+	all = append(all, document{[]string{"a file that the agent reads over its configuration"}, config})
 	all[0].comment = slices.Concat(o.manifestsHeader(), all[0].comment)
 	return &Rendering{all}, nil
 }
 
 func (o *Options) manifestsHeader() []string {
-	return []string{
-		"What an agent needs that is not installed by Helm, to start from " + o.Target + " without a call to the outside:",
-		"  kubectl apply --server-side --force-conflicts --field-manager botkube-mirror --namespace NAMESPACE --filename THIS",
-		"Helm users: leave out --format manifests.",
-		"",
-	}
-}
-
-func (o *Options) patchHeader() []string {
 	lines := []string{
-		"A part of the agent's Deployment: apply it over the one that is there, on the server's side as above, or as",
-		"  kubectl patch deployment botkube --patch-file",
+		"What an agent needs that is not installed by Helm, to start from " + o.Target + " without a call to the outside:",
+		"  kubectl apply --namespace NAMESPACE --filename THIS",
 	}
 	if o.seeded() != nil {
-		lines = append(lines, "The agent must not start before the Job is done: kubectl wait --for condition=complete job/"+jobName(o.Claim)+" --timeout 30m,",
-			"or let it be restarted until then.")
+		lines = append(lines, "  kubectl wait --namespace NAMESPACE --for condition=complete job/"+jobName(o.Claim)+" --timeout 30m")
 	}
-	return lines
+	lines = append(lines, "Then change its Deployment: the same command with --format patch says how.", "Helm users: leave out --format.")
+	for _, n := range o.Notes() {
+		lines = append(lines, "NOTE: "+n)
+	}
+	return append(lines, "")
+}
+
+// Patch returns what changes in the Deployment of an agent that was not installed by
+// Helm, as a strategic merge patch. To apply it would take from a Deployment what is
+// not in it, if that was applied by kubectl before (kubectl, pkg/cmd/apply/apply.go,
+// migrateToSSAIfNecessary).
+func Patch(o Options) (*Rendering, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	return &Rendering{[]document{{[]string{
+		"What changes in the agent's Deployment, once it can find what --format manifests prints:",
+		"  kubectl patch deployment botkube --namespace NAMESPACE --patch-file THIS",
+	}, o.patch()}}}, nil
 }
 
 // config is the part of the agent's configuration that the values set. What is null
@@ -84,12 +91,17 @@ func (o *Options) config() (object, error) {
 }
 
 // patch is what a Deployment needs, without what is there. Kubernetes merges
-// containers, volumes and variables by their names.
+// containers, volumes and variables by their names, and mounts by their paths. What
+// an earlier patch set for another way is taken away.
 func (o *Options) patch() object {
 	mounts := list(newObject().set("name", configName).set("mountPath", configMount).set("readOnly", true))
 	volumes := list(newObject().set("name", configName).set("configMap", labels("name", configName)))
 	if o.Site == nil {
 		volume, mount := o.volume()
+		for _, key := range []string{"image", "persistentVolumeClaim"} {
+			volume.setUnless(volume.get(key) != nil, key, nil)
+		}
+		mount.setUnless(mount.get("subPath") != nil, "subPath", nil)
 		volumes.Content = append(volumes.Content, volume.node)
 		mounts.Content = append(mounts.Content, mount.node)
 	}
@@ -99,7 +111,7 @@ func (o *Options) patch() object {
 	}
 	container.
 		set("env", list(newObject().set("name", "BOTKUBE_CONFIG_PATHS").
-			set("value", fmt.Sprintf(configPaths, configMount+"/"+configFile), "the chart's, with that of the ConfigMap above; if yours differ, add it to yours"))).
+			set("value", fmt.Sprintf(configPaths, configMount+"/"+configFile), "the chart's, with that of the ConfigMap; if yours differ, add it to yours"))).
 		set("volumeMounts", mounts)
 	pod := newObject()
 	if p, one := o.platform(); one {
@@ -110,7 +122,7 @@ func (o *Options) patch() object {
 	}
 	pod.set("containers", list(container)).set("volumes", volumes)
 	template := newObject().
-		set("metadata", newObject().set("annotations", labels(annotationLock, o.LockDigest))).
+		set("metadata", newObject().set("annotations", labels(annotationLock, o.LockDigest), "it starts anew when another mirror takes the place of this one")).
 		set("spec", pod)
 	return newObject().set("apiVersion", "apps/v1").set("kind", "Deployment").
 		set("metadata", newObject().set("name", "botkube", "yours, if it is called otherwise")).

@@ -141,7 +141,8 @@ func (o *Options) seedContainer() object {
 		set("name", "seed").
 		set("image", o.Claim.Seed.Image, "its entry point is botkube-mirror").
 		set("imagePullPolicy", "IfNotPresent").
-		set("args", []string{"unpack", o.Mount, "--output", seedVolume, "--mount", o.Mount, "--no-progress"}).
+		set("args", []string{"unpack", o.Mount, "--output", seedVolume, "--mount", o.Mount, "--lock-digest", o.Claim.Seed.LockDigest, "--no-progress"},
+			"an image with another mirror in it, such as one that the node had before a tag was moved, is an error").
 		set("securityContext", newObject().
 			set("allowPrivilegeEscalation", false).
 			set("readOnlyRootFilesystem", true).

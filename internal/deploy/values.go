@@ -78,6 +78,9 @@ func (o *Options) Notes() []string {
 			notes = append(notes, "the agent would ask for the mirror through the proxy that "+variable+" in extraEnv of your values names; with the mirror's host in NO_PROXY, it asks directly")
 		}
 	}
+	if image := o.byTag(); image != "" {
+		notes = append(notes, image+" is named by a tag, and a node that has pulled it does not notice when the tag is moved to another mirror: name the digest, too, which push printed: "+image+"@sha256:…")
+	}
 	if len(o.Missing) > 0 {
 		notes = append(notes, "your values enable what is not mirrored, and with which the agent does not start: "+strings.Join(o.Missing, ", "))
 	}

@@ -12,8 +12,7 @@ func (o *Options) volume() (volume, mount object) {
 		volume.set("persistentVolumeClaim", labels("claimName", o.Claim.Name))
 		mount.setUnless(o.Claim.SubPath == "", "subPath", o.Claim.SubPath, "the directory for the platform of the nodes")
 	case o.Image != nil:
-		volume.set("image", newObject().set("reference", o.Image.Reference).set("pullPolicy", "IfNotPresent",
-			"a tag that is moved later is not noticed; a digest is what it is"),
+		volume.set("image", newObject().set("reference", o.Image.Reference).set("pullPolicy", "IfNotPresent"),
 			"needs Kubernetes 1.35, where image volumes are on by default (1.36: stable), and a runtime that has them.",
 			"1.33 and 1.34 have them behind the feature gate ImageVolume of the API server and the kubelet.")
 		mount.setUnless(o.Image.Path == "", "subPath", o.Image.Path, "where the image has it")

@@ -250,11 +250,18 @@ func (l *Lock) Tag() (string, error) {
 	if l.BotkubeVersion != "" {
 		return versionTag(l.BotkubeVersion), nil
 	}
-	data, err := l.PluginsOnly().Marshal()
+	digest, err := l.Digest()
 	if err != nil {
 		return "", err
 	}
-	return "lock-" + Sum(data).String()[:12], nil
+	return "lock-" + digest.String()[:12], nil
+}
+
+// Digest identifies what is mirrored of plugins: it is that of [Lock.PluginsOnly] as
+// it is written, and so that of the lock.json in a directory.
+func (l *Lock) Digest() (SHA256, error) {
+	data, err := l.PluginsOnly().Marshal()
+	return Sum(data), err
 }
 
 func versionTag(version string) string { return strings.ReplaceAll(version, "+", "_") }

@@ -51,9 +51,21 @@ type ValuesOptions struct {
 	Values []string
 	// Version is the Botkube version for a mirror that does not say it.
 	Version string
-	// Manifests gives plain objects rather than Helm values.
-	Manifests bool
+	// Form is what is made; Helm values, unless it says otherwise.
+	Form ValuesForm
 }
+
+// ValuesForm is what an agent is configured with.
+type ValuesForm string
+
+// What is for agents that are not installed by Helm.
+const (
+	ValuesManifests ValuesForm = "manifests"
+	ValuesPatch     ValuesForm = "patch"
+)
+
+// plain reports whether no Helm is needed.
+func (f ValuesForm) plain() bool { return f == ValuesManifests || f == ValuesPatch }
 
 // Values returns the Helm values, or the Kubernetes objects, with which an agent
 // starts from a mirror, of which only documents are read.
@@ -75,8 +87,11 @@ func (s *Session) Values(ctx context.Context, o ValuesOptions) (*deploy.Renderin
 	if o.Registry == "" && in.lock.AgentImage != nil {
 		s.Observe(Event{Kind: EventNote, Detail: "the mirror has the agent's image too, which the nodes still pull from elsewhere: --registry REGISTRY/PREFIX has them take it from where push put it"})
 	}
-	if o.Manifests {
+	switch o.Form {
+	case ValuesManifests:
 		return deploy.Manifests(*d)
+	case ValuesPatch:
+		return deploy.Patch(*d)
 	}
 	return deploy.Values(*d)
 }
@@ -98,7 +113,7 @@ func (o *ValuesOptions) checkDelivery() error {
 
 // deployment settles what the agent is configured for.
 func (o *ValuesOptions) deployment(in *inspected) (*deploy.Options, error) {
-	data, err := in.lock.PluginsOnly().Marshal()
+	digest, err := in.lock.Digest()
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +124,7 @@ func (o *ValuesOptions) deployment(in *inspected) (*deploy.Options, error) {
 		}
 	}
 	d := &deploy.Options{
-		Target: in.name(), BotkubeVersion: version, LockDigest: "sha256:" + lock.Sum(data).String(),
+		Target: in.name(), BotkubeVersion: version, LockDigest: "sha256:" + digest.String(),
 		PullSecrets: o.PullSecrets,
 	}
 	if d.Platforms, err = o.platforms(in); err != nil {
@@ -146,7 +161,7 @@ func (o *ValuesOptions) user(d *deploy.Options, in *inspected) error {
 	if err != nil {
 		return err
 	}
-	if c.values.Merged == nil && !o.Manifests {
+	if c.values.Merged == nil && !o.Form.plain() {
 		return fault.New(fault.Usage, "the files that --values names are what a chart rendered, and Helm takes values").
 			WithHint("give the values themselves; or --format manifests, for those without Helm")
 	}
@@ -345,7 +360,7 @@ func (o *ValuesOptions) deliver(d *deploy.Options, in *inspected) (err error) {
 		d.Claim, err = o.claim(d, in)
 	case o.Image != "":
 		d.Image = &deploy.ImageVolume{Path: strings.TrimPrefix(d.Mount, "/")}
-		d.Image.Reference, err = imageReference("--image", o.Image)
+		d.Image.Reference, err = in.imageReference("--image", o.Image)
 	case base != "":
 		d.Site = &deploy.Site{BaseURL: strings.TrimSuffix(base, "/")}
 		if in.baseURL != "" && in.baseURL != d.Site.BaseURL {
@@ -362,20 +377,9 @@ func (o *ValuesOptions) deliver(d *deploy.Options, in *inspected) (err error) {
 func (o *ValuesOptions) claim(d *deploy.Options, in *inspected) (*deploy.Claim, error) {
 	c := &deploy.Claim{Name: o.Claim}
 	if o.SeedFrom != "" {
-		reference, err := imageReference("--seed-from", o.SeedFrom)
-		if err != nil {
+		var err error
+		if c.Seed, err = o.seed(d, in); err != nil {
 			return nil, err
-		}
-		storage := o.Storage
-		if storage == "" {
-			storage = deploy.StorageFor(sizes(in.lock.Subset(d.Platforms, func(lock.Plugin) bool { return true })))
-		}
-		c.Seed = &deploy.Seed{Image: reference, Storage: storage, StorageClass: o.StorageClass, AccessMode: o.AccessMode}
-		for _, p := range in.mountOnly {
-			if slices.Contains(d.Platforms, p) {
-				return nil, fault.New(fault.Usage, "%s has no program for %s, so no Job can fill a volume from it", in.name(), p).
-					WithHint("write the image with one: --seeder %s=FILE, or mount it: --image", p)
-			}
 		}
 	}
 	switch {
@@ -388,8 +392,30 @@ func (o *ValuesOptions) claim(d *deploy.Options, in *inspected) (*deploy.Claim, 
 	return c, nil
 }
 
-// imageReference reads the reference of an image that a kubelet can pull.
-func imageReference(flag, raw string) (string, error) {
+// seed says how a Job fills the claim.
+func (o *ValuesOptions) seed(d *deploy.Options, in *inspected) (*deploy.Seed, error) {
+	for _, p := range in.mountOnly {
+		if slices.Contains(d.Platforms, p) {
+			return nil, fault.New(fault.Usage, "%s has no program for %s, so no Job can fill a volume from it", in.name(), p).
+				WithHint("write the image with one: --seeder %s=FILE, or mount it: --image", p)
+		}
+	}
+	part := in.lock.Subset(d.Platforms, func(lock.Plugin) bool { return true })
+	digest, err := part.Digest()
+	if err != nil {
+		return nil, err
+	}
+	s := &deploy.Seed{
+		Storage: cmp.Or(o.Storage, deploy.StorageFor(sizes(part))), StorageClass: o.StorageClass, AccessMode: o.AccessMode,
+		LockDigest: "sha256:" + digest.String(),
+	}
+	s.Image, err = in.imageReference("--seed-from", o.SeedFrom)
+	return s, err
+}
+
+// imageReference reads the reference of an image that a kubelet can pull. Of the
+// image that is read itself, it is known which digest the tag has.
+func (in *inspected) imageReference(flag, raw string) (string, error) {
 	ref, err := registry.ParseReference(strings.TrimPrefix(raw, registryPrefix))
 	if err != nil {
 		return "", err
@@ -397,6 +423,9 @@ func imageReference(flag, raw string) (string, error) {
 	if ref.Identifier() == "" {
 		return "", fault.New(fault.Usage, "%s %s has neither tag nor digest", flag, ref).
 			WithHint("add what push printed, for example %s:v1.14.0", ref)
+	}
+	if in.kind == KindImage && in.target == registryPrefix+ref.String() && ref.Identifier() == ref.Tag() {
+		return ref.String() + "@" + in.digest, nil
 	}
 	return ref.String(), nil
 }

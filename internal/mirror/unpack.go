@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
 
@@ -20,6 +21,22 @@ type UnpackOptions struct {
 	// Source is a path, docker://REFERENCE, or "-" for Stdin.
 	Source string
 	Stdin  io.Reader
+	// LockDigest is that of the lock that is expected; nil is any. See
+	// [lock.Lock.Digest].
+	LockDigest *lock.SHA256
+}
+
+// checkLock refuses a lock that is not the one that is expected.
+func (o *UnpackOptions) checkLock(name string, l *lock.Lock) error {
+	if o.LockDigest == nil {
+		return nil
+	}
+	digest, err := l.Digest()
+	if err != nil || digest == *o.LockDigest {
+		return err
+	}
+	return fault.New(fault.Integrity, "%s has another mirror than the one that is expected: its lock has sha256:%s, not sha256:%s", name, digest, o.LockDigest).
+		WithHint("if it is an image whose tag was moved, a node may still have what the tag named before: name the image by the digest that push printed\nif it is the right one, print the Helm values anew, for this mirror")
 }
 
 // Unpacked is what an unpack did. It is printed as JSON for machines.
@@ -32,6 +49,9 @@ type Unpacked struct {
 	// FetchedBytes came over the network: none, unless the source is a registry.
 	FetchedBytes int64  `json:"fetchedBytes"`
 	Mount        string `json:"mount"`
+	// Copied says that the source was a directory itself, such as that of an image
+	// from which a volume is filled.
+	Copied bool `json:"-"`
 }
 
 // Unpack makes outputs of a mirror. Only a source in a registry needs a network.
@@ -48,6 +68,9 @@ func (s *Session) Unpack(ctx context.Context, o UnpackOptions) (*Unpacked, error
 	if err != nil {
 		return nil, err
 	}
+	if err := o.checkLock(src.name, l); err != nil {
+		return nil, err
+	}
 	if err := checkRoom(s.sourceNeeds(ctx, src, l, o.WriteOptions)); err != nil {
 		return nil, err
 	}
@@ -56,7 +79,7 @@ func (s *Session) Unpack(ctx context.Context, o UnpackOptions) (*Unpacked, error
 		return nil, err
 	}
 	defer outputs.close()
-	result := &Unpacked{Source: o.Source, BotkubeVersion: l.BotkubeVersion, Platforms: l.Platforms, Plugins: l.Plugins, Mount: o.Mount}
+	result := &Unpacked{Source: o.Source, BotkubeVersion: l.BotkubeVersion, Platforms: l.Platforms, Plugins: l.Plugins, Mount: o.Mount, Copied: src.blobs == nil}
 	if result.FetchedBytes, err = s.transfer(ctx, src, l, outputs); err != nil {
 		return nil, err
 	}

@@ -118,7 +118,15 @@ func explainOpening(ctx context.Context, dir string, err error) error {
 		return err
 	}
 	return fault.New(fault.Usage, "the output directory %s cannot be written: %w", dir, err).
-		WithHint("name a directory that you may write to")
+		WithHint("name a directory that you may write to%s", runningAs())
+}
+
+// runningAs says which user this is, whom nobody chose by hand in a container.
+func runningAs() string {
+	if os.Getuid() < 0 {
+		return "" // Windows
+	}
+	return fmt.Sprintf(", as user %d of group %d", os.Getuid(), os.Getgid())
 }
 
 // Explain says what to do about errors of the file system.
