@@ -90,6 +90,9 @@ func (o *Options) Notes() []string {
 	if o.Policy != nil && !o.Configured {
 		notes = append(notes, "without --values it is not known which chat platform the NetworkPolicy has to allow")
 	}
+	if o.Policy != nil && len(o.Policy.Unknown) > 0 {
+		notes = append(notes, "whom plugins call that are not Botkube's own is not known, and the NetworkPolicy denies it unless --allow has it: "+strings.Join(o.Policy.Unknown, ", "))
+	}
 	if denied := o.denied(); len(denied) > 0 {
 		notes = append(notes, "the NetworkPolicy denies what it cannot allow by a name, so the agent will not reach "+strings.Join(denied, ", ")+": give the addresses, or a gateway's, with --allow")
 	}
