@@ -31,6 +31,9 @@ type Egress struct {
 	OnRequest bool `json:"onRequest,omitempty"`
 	// Proxy is the variable that names the proxy through which it calls, or empty.
 	Proxy string `json:"proxy,omitempty"`
+
+	// direct says that no proxy is asked.
+	direct bool
 }
 
 // Egress returns the calls that an agent makes while it runs: those that values
@@ -52,9 +55,15 @@ func (c *Config) Egress(version string) []Egress {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Communications)) {
-		if e := c.Communications[name].Elasticsearch; e.Enabled && e.AWSSigning.Enabled {
-			// pkg/sink/elasticsearch.go, NewElasticsearch
-			calls = append(calls, Egress{Destination: signingDestination, Purpose: "credentials for Elasticsearch", Setting: "communications." + name + ".elasticsearch.awsSigning.enabled"})
+		// pkg/sink/elasticsearch.go, NewElasticsearch
+		setting := "communications." + name + ".elasticsearch."
+		switch e := c.Communications[name].Elasticsearch; {
+		case !e.Enabled:
+		case e.AWSSigning.Enabled:
+			calls = append(calls, Egress{Destination: signingDestination, Purpose: "credentials for Elasticsearch", Setting: setting + "awsSigning.enabled"})
+		case e.SkipTLSVerify:
+			i := slices.IndexFunc(calls, func(e Egress) bool { return e.Setting == setting+"enabled" })
+			calls[i].direct = true
 		}
 	}
 	return calls

@@ -74,4 +74,10 @@ func TestEgressProxyVariable(t *testing.T) {
 	if got := (Egress{Destination: "ghcr.io", ByNode: true}).ProxyVariable(environment); got != "" {
 		t.Errorf("a node has the proxy %q of the agent", got)
 	}
+	for settings, want := range map[string]string{"": "HTTPS_PROXY", "skipTLSVerify: true, ": "", "skipTLSVerify: true, awsSigning: {enabled: true}, ": "HTTPS_PROXY"} {
+		calls := config(t, nil, "analytics: {disable: true}\ncommunications: {c: {elasticsearch: {"+settings+"enabled: true, server: https://search.example}}}").Egress("")
+		if got := calls[0].ProxyVariable(environment); got != want {
+			t.Errorf("%sto Elasticsearch: %q, want %q", settings, got, want)
+		}
+	}
 }

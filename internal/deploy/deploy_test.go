@@ -407,6 +407,24 @@ func TestPolicyOfProxy(t *testing.T) {
 	}
 }
 
+// TestProxyFromSecret wants to be told of a proxy that the values do not name.
+func TestProxyFromSecret(t *testing.T) {
+	o := withClaim(base())
+	o.Configured, o.Policy = true, &Policy{}
+	from := map[string]any{"secretKeyRef": map[string]any{"name": "proxy", "key": "url"}}
+	o.User = map[string]any{"extraEnv": []any{
+		map[string]any{"name": "https_proxy", "valueFrom": from}, map[string]any{"name": "OTHER", "valueFrom": from}, map[string]any{"name": "HTTP_PROXY", "value": "http://proxy.svc"}, "odd",
+	}}
+	const want = "the NetworkPolicy denies the proxies that https_proxy in extraEnv of your values name"
+	if got := strings.Join(o.Notes(), "\n"); !strings.Contains(got, want) {
+		t.Errorf("the notes are %q", got)
+	}
+	o.Policy.Allow = []Network{network("192.0.2.9")}
+	if got := o.Notes(); len(got) > 0 {
+		t.Errorf("with an address given, the notes are %q", got)
+	}
+}
+
 func TestPolicyOfPlugins(t *testing.T) {
 	o := withClaim(base())
 	o.Configured, o.User = true, map[string]any{}

@@ -165,6 +165,23 @@ func (o *Options) denied() []string {
 	return unnamed
 }
 
+// hiddenProxies are the variables of the user's extraEnv that name proxies which are
+// not in the values, but in a Secret or the like; none where addresses were given.
+func (o *Options) hiddenProxies() []string {
+	all := o.userList("extraEnv")
+	if all == nil || o.Policy == nil || len(o.Policy.Allow) > 0 {
+		return nil
+	}
+	var names []string
+	for _, v := range all.Content {
+		name := valueOf(v, "name")
+		if name != nil && valueOf(v, "valueFrom") != nil && slices.Contains([]string{"HTTP_PROXY", "HTTPS_PROXY"}, strings.ToUpper(name.Value)) {
+			names = append(names, name.Value)
+		}
+	}
+	return names
+}
+
 // loopback reports whether a host is the pod itself, which no policy is about.
 func loopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
