@@ -206,7 +206,7 @@ func (c *checkingValues) check() {
 		c.report.Note("whom plugins call that are not Botkube's own is not known: " + strings.Join(found.Unknown, ", "))
 	}
 	if len(found.Clouded) > 0 {
-		c.report.Note("before v1.14.0, these do nothing without Botkube Cloud but say so: " + strings.Join(found.Clouded, ", "))
+		c.report.Note(cloudedNote(found.Clouded))
 	}
 	for _, e := range c.result.Egress {
 		if e.Stop != "" && !e.ByNode {
@@ -240,6 +240,10 @@ func (c *Configured) egress(botkube string, l *lock.Lock) agent.PluginEgress {
 	}
 	found.Calls = append(found.Calls, agent.ProxyEgress(c.values.Environment)...)
 	return found
+}
+
+func cloudedNote(plugins []string) string {
+	return "before v1.14.0, these do nothing without Botkube Cloud but say so: " + strings.Join(plugins, ", ")
 }
 
 // cloud is Botkube Cloud, if the agent gets its configuration from there.
