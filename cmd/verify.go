@@ -194,21 +194,48 @@ func writeCheckedValues(out *strings.Builder, c *mirror.CheckedValues) {
 	}
 	writeConfigured(out, c.Configured)
 	for _, e := range c.Egress {
-		who, note := "it calls", ""
-		if e.ByNode {
-			who = "its node calls"
-		}
-		switch {
-		case e.InCluster:
-			note = ", within the cluster"
-		case e.Stop != "":
-			note = "; what stops it: " + e.Stop
-		}
-		fmt.Fprintf(out, "%s %s for %s (%s)%s\n", who, tameName(e.Destination), tameName(e.Purpose), tameName(e.Setting), tameName(note))
+		out.WriteString(egressLine(e))
 	}
 	if c.Alone {
-		out.WriteString("it starts from the mirror alone\n")
+		fmt.Fprintf(out, "it starts from the mirror alone%s\n", afterwards(c))
 	}
+}
+
+// egressLine words a call that is made while an agent runs.
+func egressLine(e agent.Egress) string {
+	who, note := "it calls", ""
+	switch {
+	case e.ByNode:
+		who = "its node calls"
+	case e.Plugin != "":
+		who = e.Plugin + " calls"
+	}
+	if e.OnRequest {
+		note = ", on request"
+	}
+	if e.Proxy != "" {
+		note += ", through the proxy of " + e.Proxy
+	}
+	switch {
+	case e.InCluster:
+		note += ", within the cluster"
+	case e.Stop != "":
+		note += "; what stops it: " + e.Stop
+	}
+	return fmt.Sprintf("%s %s for %s (%s)%s\n", tameName(who), tameName(e.Destination), tameName(e.Purpose), tameName(e.Setting), tameName(note))
+}
+
+// afterwards says what is known of whom an agent calls once it has started.
+func afterwards(c *mirror.CheckedValues) string {
+	switch calls := slices.ContainsFunc(c.Egress, func(e agent.Egress) bool { return !e.ByNode }); {
+	case calls && len(c.Unknown) > 0:
+		return "; whom it calls then, besides the API server, is above, but for plugins that are not Botkube's own"
+	case calls:
+		return "; whom it calls then, besides the API server, is above"
+	case len(c.Unknown) > 0:
+		return "; then, it calls the API server, and whom plugins call that are not Botkube's own"
+	}
+	return "; then, it calls nobody but the API server"
 }
 
 func writeAgainst(out *strings.Builder, v *mirror.Verification) {

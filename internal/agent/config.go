@@ -102,7 +102,9 @@ type Elasticsearch struct {
 	Server  string
 	// AWSSigning has it ask Amazon for credentials.
 	AWSSigning struct{ Enabled bool }
-	Indices    map[string]struct{ Bindings Bindings }
+	// SkipTLSVerify has it know no proxy, too, unless it signs.
+	SkipTLSVerify bool
+	Indices       map[string]struct{ Bindings Bindings }
 }
 
 // PagerDuty is a sink.

@@ -137,9 +137,9 @@ func TestConfigRefused(t *testing.T) {
 func TestEgress(t *testing.T) {
 	c := config(t, nil, everything, "analytics: {disable: true}\nsettings: {upgradeNotifier: true}")
 	want := []Egress{
-		{"https://api.github.com", "the check for a newer version", "settings.upgradeNotifier", "settings.upgradeNotifier: false", false, false},
-		{"https://chat.example.com", "Mattermost", "communications.c.mattermost.enabled", "", false, false},
-		{"http://hook.tools.svc:8080", "a webhook", "communications.c.webhook.enabled", "", true, false},
+		{Destination: "https://api.github.com", Purpose: "the check for a newer version", Setting: "settings.upgradeNotifier", Stop: "settings.upgradeNotifier: false"},
+		{Destination: "https://chat.example.com", Purpose: "Mattermost", Setting: "communications.c.mattermost.enabled"},
+		{Destination: "http://hook.tools.svc:8080", Purpose: "a webhook", Setting: "communications.c.webhook.enabled", InCluster: true},
 	}
 	if got := c.Egress(""); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v", got)

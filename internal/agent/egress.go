@@ -8,9 +8,12 @@ import (
 	"strings"
 )
 
-// Egress is a call that an agent makes while it runs, once its plugins are there.
+// Egress is a call that an agent, or a plugin of its, makes while it runs.
 type Egress struct {
-	// Destination is whom it calls: scheme and host, for what follows may be secret.
+	// Plugin is the key of the plugin that calls, or empty for the agent itself.
+	Plugin string `json:"plugin,omitempty"`
+	// Destination is whom it calls: scheme and host, for what follows may be secret;
+	// several of these; [Commanded] or [OwnService].
 	Destination string `json:"destination"`
 	// Purpose says in words what for.
 	Purpose string `json:"purpose"`
@@ -23,11 +26,19 @@ type Egress struct {
 	InCluster bool `json:"inCluster,omitempty"`
 	// ByNode says that not the agent calls, but the node that it runs on.
 	ByNode bool `json:"byNode,omitempty"`
+	// OnRequest says that it calls when somebody gives a command or asks something, and
+	// not by itself.
+	OnRequest bool `json:"onRequest,omitempty"`
+	// Proxy is the variable that names the proxy through which it calls, or empty.
+	Proxy string `json:"proxy,omitempty"`
+
+	// direct says that no proxy is asked.
+	direct bool
 }
 
 // Egress returns the calls that an agent makes while it runs: those that values
 // stop, and chat platforms and sinks. The version is as in [Config.Enabled].
-// Plugins make their own calls besides, which depend on what they are asked.
+// Plugins make calls besides: see [Config.PluginEgress].
 func (c *Config) Egress(version string) []Egress {
 	calls := []Egress{}
 	if !c.Analytics.Disable {
@@ -44,9 +55,15 @@ func (c *Config) Egress(version string) []Egress {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Communications)) {
-		if e := c.Communications[name].Elasticsearch; e.Enabled && e.AWSSigning.Enabled {
-			// pkg/sink/elasticsearch.go, NewElasticsearch
-			calls = append(calls, Egress{Destination: signingDestination, Purpose: "credentials for Elasticsearch", Setting: "communications." + name + ".elasticsearch.awsSigning.enabled"})
+		// pkg/sink/elasticsearch.go, NewElasticsearch
+		setting := "communications." + name + ".elasticsearch."
+		switch e := c.Communications[name].Elasticsearch; {
+		case !e.Enabled:
+		case e.AWSSigning.Enabled:
+			calls = append(calls, Egress{Destination: signingDestination, Purpose: "credentials for Elasticsearch", Setting: setting + "awsSigning.enabled"})
+		case e.SkipTLSVerify:
+			i := slices.IndexFunc(calls, func(e Egress) bool { return e.Setting == setting+"enabled" })
+			calls[i].direct = true
 		}
 	}
 	return calls
@@ -55,6 +72,9 @@ func (c *Config) Egress(version string) []Egress {
 // signingDestination is where credentials of a role come from. Those of a machine
 // come from the machine.
 const signingDestination = "https://sts.amazonaws.com"
+
+// noURL stands for what is configured as an address, and is none.
+const noURL = "an address that is no URL"
 
 // Origin returns the scheme and host of a URL, or the host of what has no scheme.
 func Origin(raw string) string {
@@ -67,7 +87,7 @@ func Origin(raw string) string {
 	}
 	u, err := url.Parse(with)
 	if err != nil || u.Host == "" {
-		return "an address that is no URL"
+		return noURL
 	}
 	if u.Scheme == "" {
 		return u.Host

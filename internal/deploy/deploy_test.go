@@ -364,3 +364,96 @@ func TestDeniedIsTold(t *testing.T) {
 		t.Errorf("with an address given, the notes are %q", got)
 	}
 }
+
+// proxied has an agent that asks for everything outside through a proxy.
+func proxied(proxy string, more ...Destination) Options {
+	o := withSite(base())
+	o.Site = &Site{BaseURL: "https://mirror.example.com"}
+	o.Configured, o.User = true, map[string]any{}
+	o.Environment = map[string]string{"HTTPS_PROXY": "http://user:s3cret@" + proxy, "NO_PROXY": ".svc"}
+	o.Policy = &Policy{Destinations: append(more,
+		Destination{URL: "https://slack.com and wss://*.slack.com", What: "Slack", Proxied: true},
+		Destination{URL: "http://" + proxy, What: "what goes through a proxy", InCluster: agent.InCluster(proxy)})}
+	return o
+}
+
+// TestPolicyOfProxy wants the way to a proxy, and no more for what lies behind it.
+func TestPolicyOfProxy(t *testing.T) {
+	for name, test := range map[string]struct {
+		proxy, want string
+		// denied is what the notes name, and refused why there is no policy.
+		denied, refused string
+	}{
+		"a Service":   {proxy: "squid.infra.svc:3128", want: "kubernetes.io/metadata.name: infra"},
+		"an address":  {proxy: "192.0.2.7:3128", want: "port: 3128"},
+		"beside it":   {proxy: "127.0.0.1:3128"},
+		"a host name": {proxy: "proxy.example:3128", denied: "what goes through a proxy: http://proxy.example:3128", refused: "cannot allow http://proxy.example:3128 by its name, so the agent could not reach the mirror"},
+	} {
+		o := proxied(test.proxy)
+		notes := strings.Join(o.Notes(), "\n")
+		if strings.Contains(notes, "NetworkPolicy denies") != (test.denied != "") || !strings.Contains(notes, test.denied) || strings.Contains(notes, "Slack") {
+			t.Errorf("%s: the notes are %q", name, notes)
+		}
+		if err := o.Check(); test.refused != "" {
+			if err == nil || !strings.Contains(err.Error(), test.refused) {
+				t.Errorf("%s: %v", name, err)
+			}
+			o.Policy.Allow = []Network{network("192.0.2.9:3128")}
+		}
+		text := string(render(t, Values, o))
+		if !strings.Contains(text, test.want) || strings.Contains(text, "Slack") || strings.Contains(text, "s3cret") {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+	// What is not asked for through the proxy needs an address as before.
+	o := proxied("squid.infra.svc:3128", Destination{URL: "https://direct.example", What: "a webhook"})
+	if notes := strings.Join(o.Notes(), "\n"); !strings.Contains(notes, "will not reach a webhook: https://direct.example: give") {
+		t.Errorf("the notes are %q", notes)
+	}
+}
+
+// TestProxyFromSecret wants to be told of a proxy that the values do not name.
+func TestProxyFromSecret(t *testing.T) {
+	o := withClaim(base())
+	o.Configured, o.Policy = true, &Policy{}
+	from := map[string]any{"secretKeyRef": map[string]any{"name": "proxy", "key": "url"}}
+	o.User = map[string]any{"extraEnv": []any{
+		map[string]any{"name": "https_proxy", "valueFrom": from}, map[string]any{"name": "OTHER", "valueFrom": from}, map[string]any{"name": "HTTP_PROXY", "value": "http://proxy.svc"}, "odd",
+	}}
+	const want = "the NetworkPolicy denies the proxies that https_proxy in extraEnv of your values name"
+	if got := strings.Join(o.Notes(), "\n"); !strings.Contains(got, want) {
+		t.Errorf("the notes are %q", got)
+	}
+	o.Policy.Allow = []Network{network("192.0.2.9")}
+	if got := o.Notes(); len(got) > 0 {
+		t.Errorf("with an address given, the notes are %q", got)
+	}
+}
+
+func TestPolicyOfPlugins(t *testing.T) {
+	o := withClaim(base())
+	o.Configured, o.User = true, map[string]any{}
+	o.Policy = &Policy{
+		Destinations: []Destination{{URL: agent.OwnService, What: "o/ai for ai-brain", InCluster: true}, {URL: "http://prometheus.monitoring.svc:9090", What: "o/prometheus for alerts", InCluster: true}},
+		Unknown:      []string{"demo/hello"},
+	}
+	const want = `
+        # o/ai for ai-brain: the agent's own Service
+        - to:
+            - podSelector:
+                matchLabels:
+                  app: botkube
+                  component: controller
+        # o/prometheus for alerts: http://prometheus.monitoring.svc:9090
+        - to:
+            - namespaceSelector:
+                matchLabels:
+                  kubernetes.io/metadata.name: monitoring
+`
+	if text := string(render(t, Values, o)); !strings.Contains(text, want) {
+		t.Error(text)
+	}
+	if notes := strings.Join(o.Notes(), "\n"); !strings.Contains(notes, "unless --allow has it: demo/hello") || strings.Contains(notes, "will not reach") {
+		t.Errorf("the notes are %q", notes)
+	}
+}

@@ -20,18 +20,24 @@ type Policy struct {
 	APIServers []Network
 	// Allow is what else may be called.
 	Allow []Network
-	// Destinations are what the agent's configuration has it call.
+	// Destinations are what the agent's configuration has it and its plugins call,
+	// proxies included.
 	Destinations []Destination
+	// Unknown are plugins of which it is not known whom they call.
+	Unknown []string
 }
 
 // Destination is something that the agent calls.
 type Destination struct {
-	// URL is one, or a host with or without a port.
+	// URL is one, or a host with or without a port, or [agent.OwnService].
 	URL string
 	// What says what for.
 	What string
 	// InCluster says that it is known to be a Service.
 	InCluster bool
+	// Proxied says that it is reached through a proxy, which has a destination of its
+	// own.
+	Proxied bool
 }
 
 // Network is some addresses, and a TCP port of theirs or 0 for all.
@@ -94,10 +100,14 @@ func (o *Options) checkPolicy() error {
 	if o.Policy == nil || o.Site == nil || len(o.Policy.Allow) > 0 {
 		return nil
 	}
-	if _, ok := ruleFor(Destination{URL: o.Site.BaseURL}); ok {
+	to := agent.Redact(o.Site.BaseURL)
+	if proxy := agent.Proxy(o.Environment, o.Site.BaseURL); proxy != "" {
+		to = proxy
+	}
+	if _, ok := ruleFor(Destination{URL: to}); ok {
 		return nil
 	}
-	return fault.New(fault.Usage, "a NetworkPolicy cannot allow %s by its name, so the agent could not reach the mirror", agent.Redact(o.Site.BaseURL)).
+	return fault.New(fault.Usage, "a NetworkPolicy cannot allow %s by its name, so the agent could not reach the mirror", to).
 		WithHint("give its address: --allow ADDRESS:PORT")
 }
 
@@ -121,7 +131,8 @@ func (o *Options) policy() object {
 func (o *Options) destinationRules() (rules []any, unnamed []string) {
 	all := o.Policy.Destinations
 	if o.Site != nil {
-		all = append([]Destination{{URL: o.Site.BaseURL, What: "the mirror"}}, all...)
+		proxied := agent.ProxyVariable(o.Environment, o.Site.BaseURL) != ""
+		all = append([]Destination{{URL: o.Site.BaseURL, What: "the mirror", Proxied: proxied}}, all...)
 	}
 	var done []string
 	for _, d := range all {
@@ -136,7 +147,7 @@ func (o *Options) destinationRules() (rules []any, unnamed []string) {
 		done = append(done, key)
 		if rule, ok := ruleFor(d); ok {
 			rules = append(rules, commented(rule, shown(d)))
-		} else {
+		} else if !d.Proxied {
 			unnamed = append(unnamed, shown(d))
 		}
 	}
@@ -152,6 +163,23 @@ func (o *Options) denied() []string {
 	_, unnamed := o.destinationRules()
 	slices.Sort(unnamed)
 	return unnamed
+}
+
+// hiddenProxies are the variables of the user's extraEnv that name proxies which are
+// not in the values, but in a Secret or the like; none where addresses were given.
+func (o *Options) hiddenProxies() []string {
+	all := o.userList("extraEnv")
+	if all == nil || o.Policy == nil || len(o.Policy.Allow) > 0 {
+		return nil
+	}
+	var names []string
+	for _, v := range all.Content {
+		name := valueOf(v, "name")
+		if name != nil && valueOf(v, "valueFrom") != nil && slices.Contains([]string{"HTTP_PROXY", "HTTPS_PROXY"}, strings.ToUpper(name.Value)) {
+			names = append(names, name.Value)
+		}
+	}
+	return names
 }
 
 // loopback reports whether a host is the pod itself, which no policy is about.
@@ -247,6 +275,9 @@ func namespace(name string) object {
 // ruleFor returns the rule that allows a destination, if labels or addresses can
 // say where it is. A Service's own port is of no use: a policy sees the pod's.
 func ruleFor(d Destination) (object, bool) {
+	if d.URL == agent.OwnService {
+		return newObject().set("to", list(newObject().set("podSelector", newObject().set("matchLabels", labels(agentLabels...))))), true
+	}
 	host, port := hostPort(d.URL)
 	if ip, err := netip.ParseAddr(host); err == nil && ip.Zone() == "" {
 		ip = ip.Unmap()

@@ -91,7 +91,13 @@ func (o *Options) Notes() []string {
 		notes = append(notes, "exec clones its templates from GitHub unless its configuration names those of the site, which takes --values with your own")
 	}
 	if o.Policy != nil && !o.Configured {
-		notes = append(notes, "without --values it is not known which chat platform the NetworkPolicy has to allow")
+		notes = append(notes, "without --values it is not known which chat platform the NetworkPolicy has to allow, nor what plugins call")
+	}
+	if hidden := o.hiddenProxies(); len(hidden) > 0 {
+		notes = append(notes, "the NetworkPolicy denies the proxies that "+strings.Join(hidden, " and ")+" in extraEnv of your values name, for their values are elsewhere: give the addresses with --allow")
+	}
+	if o.Policy != nil && len(o.Policy.Unknown) > 0 {
+		notes = append(notes, "whom plugins call that are not Botkube's own is not known, and the NetworkPolicy denies it unless --allow has it: "+strings.Join(o.Policy.Unknown, ", "))
 	}
 	if denied := o.denied(); len(denied) > 0 {
 		notes = append(notes, "the NetworkPolicy denies what it cannot allow by a name, so the agent will not reach "+strings.Join(denied, ", ")+": give the addresses, or a gateway's, with --allow")

@@ -183,10 +183,17 @@ func (o *ValuesOptions) user(d *deploy.Options, in *inspected) error {
 	if d.Policy == nil {
 		return nil
 	}
-	for _, e := range c.values.Config.Egress(d.BotkubeVersion) {
-		if e.Stop == "" { // the values stop the others
-			d.Policy.Destinations = append(d.Policy.Destinations, deploy.Destination{URL: e.Destination, What: e.Purpose, InCluster: e.InCluster})
+	found := c.egress(d.BotkubeVersion, in.lock)
+	d.Policy.Unknown = found.Unknown
+	for _, e := range found.Calls {
+		if e.Stop != "" || e.Destination == agent.Commanded {
+			continue // the values stop it, or nothing can be said about it
 		}
+		what := e.Purpose
+		if e.Plugin != "" {
+			what = e.Plugin + " for " + e.Purpose
+		}
+		d.Policy.Destinations = append(d.Policy.Destinations, deploy.Destination{URL: e.Destination, What: what, InCluster: e.InCluster, Proxied: e.Proxy != ""})
 	}
 	return nil
 }

@@ -117,6 +117,9 @@ func applyValues(req *resolve.Request, sel Selection) (*Configured, error) {
 	if req.Templates.Configured, err = c.templates(req.Version); err != nil {
 		return nil, err
 	}
+	if found := c.egress(req.Version, nil); len(found.Clouded) > 0 {
+		c.Notes = append(c.Notes, cloudedNote(found.Clouded))
+	}
 	return c, c.applyRepositories(req)
 }
 

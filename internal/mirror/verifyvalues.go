@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path"
@@ -21,12 +22,17 @@ import (
 type CheckedValues struct {
 	*Configured
 	// Alone says that it would start from the mirror, and call nobody that a value
-	// would stop it from calling.
+	// would stop it from calling. What it and its plugins call while they run, because
+	// that is what they are for, does not count: that is Egress.
 	Alone bool `json:"alone"`
 	// External are the downloads from elsewhere, at its start.
 	External []audit.Call `json:"externalCalls"`
-	// Egress are the calls that it makes while it runs.
+	// Egress are the calls that it and its plugins make while they run, but for those
+	// to the API server.
 	Egress []agent.Egress `json:"egress"`
+	// Unknown are the plugins of which it is not known whom they call: those that are
+	// not Botkube's own.
+	Unknown []string `json:"unknownEgress,omitempty"`
 
 	// problems are those that the values have, each once.
 	problems []audit.Problem
@@ -194,13 +200,50 @@ func (c *checkingValues) check() {
 		c.templates(grounds[0]) // they are the same on every platform
 	}
 	c.settings()
-	c.result.Egress = slices.Concat(c.cloud(), c.config.Egress(c.version), c.imagePull())
+	found := c.result.egress(c.version, c.lock)
+	c.result.Egress, c.result.Unknown = slices.Concat(c.cloud(), found.Calls, c.imagePull()), found.Unknown
+	if len(found.Unknown) > 0 {
+		c.report.Note("whom plugins call that are not Botkube's own is not known: " + strings.Join(found.Unknown, ", "))
+	}
+	if len(found.Clouded) > 0 {
+		c.report.Note(cloudedNote(found.Clouded))
+	}
 	for _, e := range c.result.Egress {
 		if e.Stop != "" && !e.ByNode {
 			c.fail(audit.KindSetting, e.Setting, "the agent would call %s for %s: set %s", e.Destination, e.Purpose, e.Stop)
 		}
 	}
 	c.result.Alone = intact && len(c.result.problems) == 0
+}
+
+// egress returns the calls that an agent makes while it runs, and what is known of
+// those of its plugins.
+func (c *Configured) egress(botkube string, l *lock.Lock) agent.PluginEgress {
+	if l == nil {
+		l = new(lock.Lock)
+	}
+	found := c.values.Config.PluginEgress(botkube, func(t agent.PluginType, key agent.PluginKey) (string, bool) {
+		r := agent.Repository{Name: key.Repository, URL: c.values.Config.Plugins.Repositories[key.Repository].URL}
+		// Values for a mirror have another URL; the lock has that of upstream.
+		if i := slices.IndexFunc(l.Repositories, func(r lock.Repository) bool { return r.Name == key.Repository }); i >= 0 {
+			r.URL = l.Repositories[i].URL
+		}
+		version := cmp.Or(key.Version, botkube)
+		if p := newestOf(l, t, key.String()); p != nil {
+			version = p.Version
+		}
+		return version, r.Official()
+	})
+	found.Calls = slices.Concat(c.values.Config.Egress(botkube), found.Calls)
+	for i, e := range found.Calls {
+		found.Calls[i].Proxy = e.ProxyVariable(c.values.Environment)
+	}
+	found.Calls = append(found.Calls, agent.ProxyEgress(c.values.Environment)...)
+	return found
+}
+
+func cloudedNote(plugins []string) string {
+	return "before v1.14.0, these do nothing without Botkube Cloud but say so: " + strings.Join(plugins, ", ")
 }
 
 // cloud is Botkube Cloud, if the agent gets its configuration from there.

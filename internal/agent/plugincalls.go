@@ -1,0 +1,261 @@
+package agent
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Destinations that are no URL.
+const (
+	// Commanded is what somebody names who gives a plugin a command.
+	Commanded = "what its commands name"
+	// OwnService is that in front of the agent's own pod.
+	OwnService = "the agent's own Service"
+)
+
+// pluginCall is something that an official plugin calls, besides the API server.
+type pluginCall struct {
+	purpose string
+	// key is the value below the plugin's config that decides of it, or empty.
+	key string
+	// to returns whom it calls, or "" for nobody.
+	to func(*callSettings) string
+	// onRequest says that it calls when somebody gives it a command or asks it
+	// something, and not by itself.
+	onRequest bool
+}
+
+// callSettings are those of plugins' settings that decide whom they call. A plugin
+// reads its own as [decode] does (pkg/plugin/config.go, mergeConfigs).
+type callSettings struct {
+	URL    string
+	GitHub struct {
+		BaseURL    string
+		Repository string
+		Auth       struct{ App struct{ ID string } }
+	}
+	APIBaseURL      string
+	OpenAIBaseURL   string
+	HoneycombAPIKey string
+}
+
+// always is for what no value decides.
+func always(destination string) func(*callSettings) string {
+	return func(*callSettings) string { return destination }
+}
+
+const (
+	gitHubAPI = "https://api.github.com"
+	// gitHub is where git and downloads go, too.
+	gitHub = "https://api.github.com and https://github.com"
+)
+
+// officialCalls has what each official plugin calls besides the API server, but for
+// versions that are [clouded]. It was read in the plugins' sources: up to v1.8.0 all,
+// and kubernetes, cm-watcher, kubectl and echo since, are in
+// github.com/kubeshop/botkube, the others in github.com/kubeshop/botkube-plugins.
+// Those with an empty list use the API server alone, or nothing (echo). What
+// prometheus, keptn and github-events of v1.14.0 call was seen when they ran, too.
+var officialCalls = map[PluginType]map[string][]pluginCall{
+	Source: {
+		"kubernetes": {}, // internal/source/kubernetes
+		"cm-watcher": {}, // cmd/source/cm-watcher/main.go
+		// internal/source/argocd/setup_notifications.go: it has Argo CD call the
+		// agent, by a ConfigMap.
+		"argocd": {},
+		// internal/source/prometheus/source.go, consumeAlerts: every five seconds
+		"prometheus": {{purpose: "alerts", key: "url", to: func(s *callSettings) string { return Origin(s.URL) }}},
+		// internal/source/keptn/source.go, consumeEvents: every five seconds
+		"keptn": {{purpose: "events", key: "url", to: func(s *callSettings) string { return Origin(s.URL) }}},
+		// internal/source/github_events/config.go, MergeConfigs, and gh/client.go: a
+		// GitHub App's token comes from github.com whatever baseUrl is.
+		"github-events": {
+			{purpose: "events of repositories", key: "github.baseUrl", to: func(s *callSettings) string { return cmp.Or(Origin(s.GitHub.BaseURL), gitHubAPI) }},
+			{purpose: "its token as a GitHub App", key: "github.auth.app.id", to: gitHubApp},
+		},
+		// internal/source/ai-brain: config.go, assistant.go, kubescape_tools.go, and
+		// internal/otelx/otel.go, whose endpoint is that of
+		// honeycomb-opentelemetry-go v0.9.0. Kubescape v3.0.11: core/core/scan.go,
+		// pkg/imagescan/imagescan.go, kubescape/backend v0.0.20
+		// pkg/versioncheck and kubescape/regolibrary v2.0.1 gitregostore.
+		"ai-brain": {
+			{purpose: "answers", key: "openAIBaseURL", to: func(s *callSettings) string { return Origin(s.OpenAIBaseURL) }, onRequest: true},
+			{purpose: "traces of its work", key: "honeycombAPIKey", to: honeycomb},
+			{purpose: "scans by Kubescape", to: always("https://github.com and https://version-check.ks-services.co and https://toolbox-data.anchore.io"), onRequest: true},
+		},
+	},
+	Executor: {
+		"echo":        {}, // cmd/executor/echo/main.go
+		"thread-mate": {}, // internal/executor/thread-mate/cm_sync.go: a ConfigMap
+		// internal/executor/kubectl/commands.go: create and apply take URLs.
+		"kubectl": {{purpose: "manifests by URL", to: always(Commanded), onRequest: true}},
+		// internal/executor/helm/install.go, Help: repositories cannot be added.
+		"helm": {{purpose: "charts by URL or --repo", to: always(Commanded), onRequest: true}},
+		// cmd/executor/exec/main.go, Execute: install runs eget v1.3.3 (dl.go,
+		// find.go), and run whatever it installed. Templates are not here, but checked.
+		"exec": {
+			{purpose: "releases that exec install names", to: always(gitHub), onRequest: true},
+			{purpose: "downloads by URL and the programs that it runs", to: always(Commanded), onRequest: true},
+		},
+		// internal/executor/flux: diff_cmd.go, gh_cmd.go, executor.go
+		"flux": {
+			{purpose: "pull requests", to: always(gitHub), onRequest: true},
+			{purpose: "the flux program", to: always(Commanded), onRequest: true},
+		},
+		// cmd/executor/gh/main.go, createGitHubIssue
+		"gh": {{purpose: "issues", key: "github.repository", to: func(s *callSettings) string { return gitHubOf(s.GitHub.Repository) }, onRequest: true}},
+		// internal/executor/doctor/executor.go, getGptClient; the key is there from
+		// v1.5.0 on.
+		"doctor": {{purpose: "answers", key: "apiBaseUrl", to: func(s *callSettings) string { return cmp.Or(Origin(s.APIBaseURL), openAI) }, onRequest: true}},
+		// cmd/executor/ai/main.go, Execute: the incoming webhook of the agent, behind
+		// which ai-brain is.
+		"ai": {{purpose: "ai-brain", to: always(OwnService), onRequest: true}},
+	},
+}
+
+const openAI = "https://api.openai.com"
+
+func gitHubApp(s *callSettings) string {
+	if id := s.GitHub.Auth.App.ID; id == "" || id == "0" {
+		return ""
+	}
+	return gitHubAPI
+}
+
+func honeycomb(s *callSettings) string {
+	if s.HoneycombAPIKey == "" {
+		return ""
+	}
+	return "https://api.honeycomb.io"
+}
+
+// gitHubOf returns the API that gh calls for a repository: [HOST/]OWNER/REPO, or a
+// URL (cli/cli, internal/ghrepo/repo.go, FromFullName, and
+// internal/ghinstance/host.go, RESTPrefix).
+func gitHubOf(repository string) string {
+	host := ""
+	switch parts := strings.Split(repository, "/"); {
+	case strings.Contains(repository, "://"):
+		_, host, _ = strings.Cut(Origin(repository), "://")
+	case strings.HasPrefix(repository, "git@"):
+		host, _, _ = strings.Cut(strings.TrimPrefix(repository, "git@"), ":")
+	case len(parts) == 3:
+		host = parts[0]
+	}
+	host = strings.TrimPrefix(strings.ToLower(host), "www.")
+	if host == "" || host == "github.com" || strings.HasSuffix(host, ".github.com") {
+		return gitHubAPI
+	}
+	return Origin("https://" + host)
+}
+
+// officialIndexes begin the URLs of indexes of Botkube's own plugins: releases of
+// both repositories, and what Botkube Cloud serves.
+var officialIndexes = []string{
+	"https://github.com/kubeshop/botkube/releases/", "https://github.com/kubeshop/botkube-plugins/releases/", "https://api.botkube.io/",
+}
+
+// Official reports whether a repository is taken for one of Botkube's own: by the
+// name that the chart gives it, or by its index.
+func (r Repository) Official() bool {
+	named := slices.ContainsFunc(DefaultRepositories(extraSince), func(d Repository) bool { return d.Name == r.Name })
+	return named || slices.ContainsFunc(officialIndexes, func(begin string) bool { return strings.HasPrefix(r.URL, begin) })
+}
+
+// PluginEgress is what is known of the calls of the plugins that an agent starts.
+type PluginEgress struct {
+	// Calls are made by themselves or on request. The API server, which most plugins
+	// use, is not among them.
+	Calls []Egress
+	// Unknown are the keys of plugins that are not Botkube's own.
+	Unknown []string
+	// Clouded are the keys of plugins that do nothing without Botkube Cloud.
+	Clouded []string
+}
+
+// Officials says whether a plugin is one of Botkube's own, by its repository, and in
+// which version the agent starts it.
+type Officials func(PluginType, PluginKey) (version string, own bool)
+
+// PluginEgress returns what the plugins that the agent starts call. The version is as
+// in [Config.Enabled].
+func (c *Config) PluginEgress(version string, officials Officials) PluginEgress {
+	var out PluginEgress
+	enabled := c.Enabled(version)
+	for _, of := range []struct {
+		kind    PluginType
+		plugins []EnabledPlugin
+		groups  map[string]PluginGroup
+	}{{Executor, enabled.Executors, c.Executors}, {Source, enabled.Sources, c.Sources}} {
+		for _, p := range of.plugins {
+			key, err := splitKey(p.Key)
+			if err != nil {
+				continue // the agent refuses it
+			}
+			known, is := officialCalls[of.kind][key.Name]
+			configured := configuredPlugin{of.kind, p, of.groups}
+			switch version, own := officials(of.kind, key); {
+			case !is || !own:
+				out.Unknown = append(out.Unknown, p.Key)
+			case clouded(key.Name, version):
+				out.Clouded = append(out.Clouded, p.Key)
+			default:
+				out.Calls = append(out.Calls, configured.calls(known)...)
+			}
+		}
+	}
+	out.Unknown = slices.Compact(slices.Sorted(slices.Values(out.Unknown)))
+	out.Clouded = slices.Compact(slices.Sorted(slices.Values(out.Clouded)))
+	return out
+}
+
+// clouded reports whether a version of an official plugin does nothing without
+// Botkube Cloud: those that were the Cloud's, until v1.14.0 (botkube-plugins,
+// internal/auth at v1.9.0 to v1.13.0).
+func clouded(name, version string) bool {
+	free := []string{"kubernetes", "cm-watcher", "kubectl", "echo", "thread-mate"}
+	return !slices.Contains(free, name) && version != "" && !Newer("v1.9.0", version) && Newer("v1.14.0", version)
+}
+
+// configuredPlugin is a plugin with the groups that configure it.
+type configuredPlugin struct {
+	kind   PluginType
+	plugin EnabledPlugin
+	groups map[string]PluginGroup
+}
+
+// calls returns what the plugin calls, each once.
+func (p configuredPlugin) calls(known []pluginCall) []Egress {
+	var calls []Egress
+	for _, call := range known {
+		for _, group := range p.plugin.Groups {
+			e := p.call(call, group)
+			same := func(other Egress) bool {
+				return other.Destination == e.Destination && (other.Purpose == e.Purpose || e.Destination == gitHubAPI)
+			}
+			if e.Destination != "" && !slices.ContainsFunc(calls, same) {
+				calls = append(calls, e)
+			}
+		}
+	}
+	return calls
+}
+
+// call returns one call of the plugin as a group configures it.
+func (p configuredPlugin) call(call pluginCall, group string) Egress {
+	var s callSettings
+	// What is of the wrong kind, the plugin refuses itself.
+	_ = decode(p.groups[group].Plugins[p.plugin.Key].Config, &s)
+	key := "enabled"
+	if call.key != "" {
+		key = "config." + call.key
+	}
+	to := call.to(&s)
+	return Egress{
+		Plugin: p.plugin.Key, Destination: to, Purpose: call.purpose,
+		Setting:   fmt.Sprintf("%ss.%s.%s.%s", p.kind, group, p.plugin.Key, key),
+		InCluster: to == OwnService || strings.Contains(to, "://") && InCluster(to), OnRequest: call.onRequest,
+	}
+}
