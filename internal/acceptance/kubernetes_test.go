@@ -4,7 +4,9 @@ package acceptance
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
@@ -100,6 +102,7 @@ func TestManifestsAndPatch(t *testing.T) {
 	for _, way := range []string{"site", "image", "seed", "pvc", "image", "pvc"} {
 		args := slices.Concat([]string{"values", unpackAll(t), "--network-policy"}, deliveries[way])
 		for range 2 {
+			config := ""
 			for _, m := range readManifests(t, printValues(t, append(args, "--format", "manifests")...)) {
 				if m.text("kind") == "Job" {
 					_ = job.Delete(t.Context(), m.text("metadata", "name"), metav1.DeleteOptions{}) // it is not there at first
@@ -107,6 +110,7 @@ func TestManifestsAndPatch(t *testing.T) {
 				if _, err := s.apply(t, m, namespace); err != nil {
 					t.Fatalf("%s: %s: %v", way, m.name(), err)
 				}
+				config += m.text("data", "mirror.yaml")
 			}
 			patches := readManifests(t, printValues(t, append(args, "--format", "patch")...))
 			if len(patches) != 1 {
@@ -117,6 +121,11 @@ func TestManifestsAndPatch(t *testing.T) {
 				t.Fatalf("%s: %v", way, err)
 			}
 			checkMounted(t, deployment, way)
+			// An agent reads its configuration when it starts: it must start anew.
+			annotation := deployment.text("spec", "template", "metadata", "annotations", "mirror.botkube.io/config")
+			if want := fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(config))); annotation != want {
+				t.Errorf("%s: the pod is annotated with %q, want %s", way, annotation, want)
+			}
 		}
 	}
 }

@@ -112,7 +112,9 @@ const (
 	policyName     = "botkube-offline"
 	configName     = "botkube-offline-config"
 	annotationLock = "mirror.botkube.io/lock"
-	managedBy      = "botkube-mirror"
+	// annotationConfig has the digest of the configuration file that is added.
+	annotationConfig = "mirror.botkube.io/config"
+	managedBy        = "botkube-mirror"
 )
 
 // agentUser is the user and the group that the chart runs the agent as

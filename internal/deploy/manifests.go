@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 
@@ -37,7 +38,7 @@ func Manifests(o Options) (*Rendering, error) {
 	if err != nil {
 		return nil, err
 	}
-	all = append(all, document{[]string{"a file that the agent reads over its configuration"}, config})
+	all = append(all, document{[]string{"a file that the agent reads over its configuration"}, configMap(config)})
 	all[0].comment = slices.Concat(o.manifestsHeader(), all[0].comment)
 	return &Rendering{all}, nil
 }
@@ -65,15 +66,19 @@ func Patch(o Options) (*Rendering, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
+	config, err := o.config()
+	if err != nil {
+		return nil, err
+	}
 	return &Rendering{[]document{{[]string{
 		"What changes in the agent's Deployment, once it can find what --format manifests prints:",
 		"  kubectl patch deployment botkube --namespace NAMESPACE --patch-file THIS",
-	}, o.patch()}}}, nil
+	}, o.patch(config)}}}, nil
 }
 
 // config is the part of the agent's configuration that the values set. What is null
 // takes the place of what was read before, as it does in Helm.
-func (o *Options) config() (object, error) {
+func (o *Options) config() (string, error) {
 	c := newObject()
 	o.setPlugins(c)
 	o.setTemplates(c)
@@ -83,17 +88,22 @@ func (o *Options) config() (object, error) {
 	enc := yaml.NewEncoder(&text)
 	enc.SetIndent(2)
 	if err := enc.Encode(c.node); err != nil {
-		return c, fmt.Errorf("writing YAML: %w", err)
+		return "", fmt.Errorf("writing YAML: %w", err)
 	}
-	content := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.LiteralStyle, Value: text.String()}
+	return text.String(), nil
+}
+
+// configMap holds that part.
+func configMap(config string) object {
+	content := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.LiteralStyle, Value: config}
 	return newObject().set("apiVersion", "v1").set("kind", "ConfigMap").set("metadata", metadata(configName)).
-		set("data", newObject().set(configFile, content)), nil
+		set("data", newObject().set(configFile, content))
 }
 
 // patch is what a Deployment needs, without what is there. Kubernetes merges
 // containers, volumes and variables by their names, and mounts by their paths. What
 // an earlier patch set for another way is taken away.
-func (o *Options) patch() object {
+func (o *Options) patch(config string) object {
 	mounts := list(newObject().set("name", configName).set("mountPath", configMount).set("readOnly", true))
 	volumes := list(newObject().set("name", configName).set("configMap", labels("name", configName)))
 	if o.Site == nil {
@@ -122,7 +132,8 @@ func (o *Options) patch() object {
 	}
 	pod.set("containers", list(container)).set("volumes", volumes)
 	template := newObject().
-		set("metadata", newObject().set("annotations", labels(annotationLock, o.LockDigest), "it starts anew when another mirror takes the place of this one")).
+		set("metadata", newObject().set("annotations", labels(annotationLock, o.LockDigest, annotationConfig, fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(config)))),
+			"it starts anew when another mirror, or another configuration, takes the place of this one")).
 		set("spec", pod)
 	return newObject().set("apiVersion", "apps/v1").set("kind", "Deployment").
 		set("metadata", newObject().set("name", "botkube", "yours, if it is called otherwise")).
