@@ -147,6 +147,9 @@ func TestEgress(t *testing.T) {
 	if got := config(t, nil, "{}").Egress(""); len(got) != 1 || got[0].Destination != "https://api.segment.io" {
 		t.Errorf("of an agent without configuration: %+v", got)
 	}
+	if got := config(t, nil, "analytics: {disable: true}\ncommunications: {c: {webhook: {enabled: true}}}").Egress(""); len(got) != 1 || got[0].Destination != noAddress {
+		t.Errorf("of an agent with a webhook without address: %+v", got)
+	}
 	signing := "analytics: {disable: true}\ncommunications: {c: {elasticsearch: {enabled: true, server: https://es, awsSigning: {enabled: true}}}, d: {elasticsearch: {awsSigning: {enabled: true}}}}\n"
 	if got := config(t, nil, signing).Egress(""); len(got) != 2 || got[1].Destination != "https://sts.amazonaws.com" || got[1].Setting != "communications.c.elasticsearch.awsSigning.enabled" {
 		t.Errorf("of an agent that signs requests: %+v", got)

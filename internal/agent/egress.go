@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"net/url"
@@ -51,7 +52,7 @@ func (c *Config) Egress(version string) []Egress {
 	}
 	for _, p := range c.platforms(version) {
 		if p.enabled {
-			calls = append(calls, Egress{Destination: p.destination, Purpose: p.purpose, Setting: p.setting + ".enabled", InCluster: InCluster(p.destination)})
+			calls = append(calls, Egress{Destination: cmp.Or(p.destination, noAddress), Purpose: p.purpose, Setting: p.setting + ".enabled", InCluster: InCluster(p.destination)})
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Communications)) {
@@ -73,8 +74,11 @@ func (c *Config) Egress(version string) []Egress {
 // come from the machine.
 const signingDestination = "https://sts.amazonaws.com"
 
-// noURL stands for what is configured as an address, and is none.
-const noURL = "an address that is no URL"
+// These stand for what is configured as an address, and is none.
+const (
+	noURL     = "an address that is no URL"
+	noAddress = "an address that is not given"
+)
 
 // Origin returns the scheme and host of a URL, or the host of what has no scheme.
 func Origin(raw string) string {

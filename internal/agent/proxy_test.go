@@ -66,6 +66,7 @@ func TestEgressProxyVariable(t *testing.T) {
 		Commanded:                                          "",
 		OwnService:                                         "",
 		noURL:                                              "",
+		noAddress:                                          "",
 	} {
 		if got := (Egress{Destination: destination}).ProxyVariable(environment); got != want {
 			t.Errorf("%s: %q, want %q", destination, got, want)
