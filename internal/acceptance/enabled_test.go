@@ -5,11 +5,13 @@ package acceptance
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -54,10 +56,16 @@ var loadBotkubeChart = sync.OnceValues(func() (*helmchart.Chart, error) {
 // by their template.
 func renderChart(t *testing.T, files ...[]byte) map[string]string {
 	t.Helper()
+	objects, err := tryChart(t, files...)
+	check(t, err)
+	return objects
+}
+
+// tryChart is [renderChart] of what Helm may refuse.
+func tryChart(t *testing.T, files ...[]byte) (map[string]string, error) {
+	t.Helper()
 	c, err := loadBotkubeChart()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	dir := t.TempDir()
 	var options values.Options
 	for i, data := range files {
@@ -66,18 +74,10 @@ func renderChart(t *testing.T, files ...[]byte) map[string]string {
 		options.ValueFiles = append(options.ValueFiles, name)
 	}
 	merged, err := options.MergeValues(getter.Providers{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	all, err := chartutil.ToRenderValues(c, merged, chartutil.ReleaseOptions{Name: "botkube", Namespace: "botkube"}, chartutil.DefaultCapabilities)
-	if err != nil {
-		t.Fatal(err)
-	}
-	objects, err := engine.Render(c, all)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return objects
+	check(t, err)
+	return engine.Render(c, all)
 }
 
 // configurationOf takes out of rendered objects what the agent's container sees.
@@ -156,27 +156,29 @@ func check(t *testing.T, err error) {
 	}
 }
 
+// How many configurations TestEnabledAsCollector generates, and which.
+var (
+	configurations    = flag.Int("configurations", 120, "how many generated `configurations` the agent is asked about")
+	configurationSeed = flag.Uint64("seed", 14, "what generated configurations come of")
+)
+
 // TestEnabledAsCollector generates values files, has Helm render Botkube's chart with them and Botkube's own code
-// say what it starts, and compares that with what we read out of the values, and out of what was rendered.
+// say whether it takes them, and what it starts, and compares that with what we read out of the values, and out of
+// what was rendered.
 func TestEnabledAsCollector(t *testing.T) {
 	t.Parallel()
-	const tries = 100
-	random := rand.New(rand.NewPCG(5, 14))
+	random := rand.New(rand.NewPCG(5, *configurationSeed))
 	var files [][]chart.File
-	var configurations []configuration
+	var given []configuration
 	var rendered []chart.File
-	for range tries {
-		var given []chart.File
-		var data [][]byte
-		for i := range 1 + random.IntN(3) {
-			text, err := yaml.Marshal(randomValues(random))
-			check(t, err)
-			given = append(given, chart.File{Name: fmt.Sprintf("%d.yaml", i), Data: text})
-			data = append(data, text)
+	for len(given) < *configurations {
+		texts := randomFiles(t, random)
+		objects, err := tryChart(t, texts...)
+		if err != nil {
+			continue // Helm makes nothing of it that an agent could judge
 		}
-		objects := renderChart(t, data...)
-		files = append(files, given)
-		configurations = append(configurations, configurationOf(t, objects))
+		given = append(given, configurationOf(t, objects))
+		files = append(files, valuesOf(texts))
 		var all strings.Builder
 		for _, name := range slices.Sorted(maps.Keys(objects)) {
 			fmt.Fprintf(&all, "---\n# Source: %s\n%s\n", name, objects[name])
@@ -184,35 +186,86 @@ func TestEnabledAsCollector(t *testing.T) {
 		rendered = append(rendered, chart.File{Name: "rendered.yaml", Data: []byte(all.String())})
 	}
 	taken, plugins := 0, 0
-	for i, want := range askCollector(t, configurations) {
-		ofValues, err := chart.Read(Version, files[i])
-		ofObjects, errObjects := chart.Read("", rendered[i:i+1])
-		if want.Error != "" {
-			continue // of a configuration that the agent refuses, nothing is said here
-		}
-		taken++
-		plugins += len(want.Executors) + len(want.Sources)
-		if err != nil || errObjects != nil {
-			t.Fatalf("what the agent takes is refused: %v, %v\n%s", err, errObjects, files[i][0].Data)
-		}
-		for what, v := range map[string]*chart.Values{"values": ofValues, "rendered objects": ofObjects} {
-			e := v.Config.Enabled("")
-			executors, sources := pluginKeys(e.Executors), pluginKeys(e.Sources)
-			if !slices.Equal(executors, want.Executors) || !slices.Equal(sources, want.Sources) {
-				t.Errorf("of %s we read %v and %v, but the agent starts %v and %v", what, executors, sources, want.Executors, want.Sources)
+	reasons := map[string]int{}
+	for i, want := range askCollector(t, given) {
+		for what, read := range map[string]func() (*chart.Values, error){
+			"values":           func() (*chart.Values, error) { return chart.Read(Version, files[i]) },
+			"rendered objects": func() (*chart.Values, error) { return chart.Read("", rendered[i:i+1]) },
+		} {
+			v, err := read()
+			if problem := judgedOtherwise(v, err, want); problem != "" {
+				t.Errorf("of %s, %s", what, problem)
 				for _, f := range files[i] {
 					t.Logf("%s:\n%s", f.Name, f.Data)
 				}
+				return
 			}
 		}
-		if t.Failed() {
-			return
+		for _, tag := range refusalTags.FindAllString(want.Error, -1) {
+			reasons[tag]++
+		}
+		if want.Error == "" {
+			taken++
+			plugins += len(want.Executors) + len(want.Sources)
 		}
 	}
-	if taken < tries/3 || plugins < tries {
-		t.Errorf("of %d configurations the agent took %d, with %d plugins: the test says little", tries, taken, plugins)
+	t.Logf("of %d configurations, %d were taken, with %d plugins; the others were refused for %v", *configurations, taken, plugins, reasons)
+	if taken < *configurations/2 || plugins < *configurations || *configurations-taken < *configurations/5 || len(reasons) < 7 {
+		t.Error("the test says little")
 	}
-	t.Logf("%d of %d configurations were taken, with %d plugins", taken, tries, plugins)
+}
+
+// judgedOtherwise says how what we make of a configuration is not what the agent makes of it, or nothing.
+func judgedOtherwise(v *chart.Values, err error, want enabledPlugins) string {
+	refusals := []string{}
+	if err != nil {
+		refusals = append(refusals, err.Error())
+	} else {
+		for _, r := range v.Refusals(Version) {
+			refusals = append(refusals, r.String())
+		}
+	}
+	switch {
+	case want.Error != "" && len(refusals) == 0:
+		return "we find nothing wrong, but the agent refuses it: " + want.Error
+	case want.Error == "" && len(refusals) > 0:
+		return "we refuse what the agent takes: " + strings.Join(refusals, "; ")
+	case want.Error != "":
+		return ""
+	}
+	e := v.Config.Enabled(Version)
+	executors, sources := pluginKeys(e.Executors), pluginKeys(e.Sources)
+	if !slices.Equal(executors, want.Executors) || !slices.Equal(sources, want.Sources) {
+		return fmt.Sprintf("we read %v and %v, but the agent starts %v and %v", executors, sources, want.Executors, want.Sources)
+	}
+	return ""
+}
+
+// refusalTags match what the agent says of each of its rules.
+var refusalTags = regexp.MustCompile(`binding not defined|already bound|already defined|required \{repo_name\}|different RBAC|'ChannelName' RBAC|is a required field|must contain at least|Command prefix|error\(s\) decoding`)
+
+func valuesOf(texts [][]byte) []chart.File {
+	var files []chart.File
+	for i, text := range texts {
+		files = append(files, chart.File{Name: fmt.Sprintf("%d.yaml", i), Data: text})
+	}
+	return files
+}
+
+// randomFiles are values in up to three files, in some of which there are mistakes.
+func randomFiles(t *testing.T, r *rand.Rand) [][]byte {
+	t.Helper()
+	var texts [][]byte
+	for range 1 + r.IntN(3) {
+		v := randomValues(r)
+		for r.IntN(4) == 0 {
+			makeMistake(r, v)
+		}
+		text, err := yaml.Marshal(v)
+		check(t, err)
+		texts = append(texts, text)
+	}
+	return texts
 }
 
 // randomValues are values that enable, disable, bind and take away at random.
@@ -233,7 +286,7 @@ func randomValues(r *rand.Rand) map[string]any {
 			group := map[string]any{"displayName": g}
 			for _, p := range of.plugins {
 				if r.IntN(2) == 0 {
-					group[p] = map[string]any{"enabled": randomTruth(r), "context": rights}
+					group[p] = map[string]any{"enabled": randomTruth(r), "context": rights()}
 				}
 				if r.IntN(12) == 0 {
 					group[p] = nil // takes away what the chart, or a file before, has
@@ -251,9 +304,11 @@ func randomValues(r *rand.Rand) map[string]any {
 }
 
 // rights are those of the chart's own plugins: the agent refuses to bind the same plugin with different ones.
-var rights = map[string]any{"rbac": map[string]any{"group": map[string]any{
-	"type": "Static", "prefix": "", "static": map[string]any{"values": []string{"botkube-plugins-default"}},
-}}}
+func rights() map[string]any {
+	return map[string]any{"rbac": map[string]any{"group": map[string]any{
+		"type": "Static", "prefix": "", "static": map[string]any{"values": []string{"botkube-plugins-default"}},
+	}}}
+}
 
 // randomTruth is true or false, in the ways in which the agent takes it.
 func randomTruth(r *rand.Rand) any {
@@ -299,12 +354,80 @@ func randomPlatforms(r *rand.Rand, executors, sources []string) map[string]any {
 			continue
 		}
 		all[name]["enabled"] = r.IntN(3) == 0
-		if r.IntN(4) == 0 {
-			all[name] = map[string]any{"enabled": r.IntN(2) == 0}
+		if name != "cloudSlack" && name != "cloudTeams" && r.IntN(4) == 0 {
+			// The rest is that of another file, or the chart's; but for what is missing of credentials, nothing is said.
+			all[name] = map[string]any{"enabled": all[name]["enabled"], "botToken": "xoxb-1", "appToken": "xapp-1", "integrationKey": "x"}
 		}
 		v[name] = all[name]
 	}
 	return v
+}
+
+// makeMistake changes values in a way that the agent refuses, if it comes to bear.
+func makeMistake(r *rand.Rand, v map[string]any) {
+	within := func(m map[string]any, keys ...string) map[string]any {
+		for _, k := range keys {
+			inner, ok := m[k].(map[string]any)
+			if !ok {
+				inner = map[string]any{}
+				m[k] = inner
+			}
+			m = inner
+		}
+		return m
+	}
+	executors, sources := within(v, "executors"), within(v, "sources")
+	platforms := within(v, "communications", "default-group")
+	one, two, three := within(executors, "one"), within(executors, "two"), within(sources, "three")
+	chat := within(platforms, []string{"mattermost", "discord", "socketSlack", "cloudSlack"}[r.IntN(4)])
+	plugin := func() map[string]any { return map[string]any{"enabled": randomTruth(r), "context": rights()} }
+	mistakes := []func(){
+		func() { within(chat, "channels", "default", "bindings")["executors"] = []string{"one", "nowhere"} },
+		func() { within(platforms, "webhook", "bindings")["sources"] = []string{"nowhere"} },
+		func() { within(v, "actions", "mine", "bindings")["sources"] = "three,nowhere" },
+		func() { delete(executors, "two") },
+		func() { executors["k8s-default-tools"] = nil },
+		func() { sources["k8s-err-events"] = nil },
+		func() { one["other/kubectl"] = plugin() },
+		func() { three["botkube/kubernetes@v1.0.0"] = plugin() },
+		func() { two["x/tool@v1.3.0"] = plugin() },
+		func() { one["kubectl"] = plugin() },
+		func() { three["/kubernetes"] = plugin() },
+		func() { two["x/@v1"] = plugin() },
+		func() {
+			one["botkube/kubectl"] = map[string]any{"enabled": true, "context": map[string]any{"rbac": nil}}
+		},
+		func() { three["botkube/kubernetes"] = map[string]any{"enabled": true, "context": map[string]any{}} },
+		func() { within(one, "x/tool@v1.2.0", "context", "rbac", "group", "static")["values"] = []string{} },
+		func() { within(two, "x/tool@v1.2.0", "context", "rbac", "group")["type"] = "ChannelName" },
+		func() { within(v, "actions", "mine")["command"] = []any{nil, ""}[r.IntN(2)] },
+		func() {
+			within(v, "aliases")["a"] = map[string]any{"command": []string{"", "nothing here", "tool", "help me"}[r.IntN(4)]}
+		},
+		func() { within(chat, "channels")["default"] = nil },
+		func() {
+			within(chat, "channels", "default")["name"], within(chat, "channels", "default")["id"] = "", ""
+		},
+		func() { chat["channels"] = nil },
+		func() { within(platforms, "elasticsearch")["indices"] = map[string]any{"default": nil, "i": nil} },
+		func() { within(platforms, "elasticsearch")["indices"] = nil },
+		func() { within(platforms, "cloudTeams")["teams"] = []any{nil, []any{}, ""}[r.IntN(3)] },
+		func() { within(v, "communications")["default-group"] = nil },
+		func() { within(v, "settings", "log")["disableColors"] = []any{"perhaps", "t", 0, ""}[r.IntN(4)] },
+		func() { within(v, "settings")["informersResyncPeriod"] = []any{"30", 30, "5m"}[r.IntN(3)] },
+		func() { within(v, "configWatcher", "remote")["pollInterval"] = []any{"soon", "15s"}[r.IntN(2)] },
+		func() { within(v, "plugins")["healthCheckInterval"] = []any{"10", "10s"}[r.IntN(2)] },
+		func() {
+			within(chat, "channels", "default", "notification")["disabled"] = []any{"no", "false"}[r.IntN(2)]
+		},
+		func() {
+			within(platforms, "cloudSlack", "server", "tls")["caCertificate"] = []any{"abc", "1,2", []int{1}}[r.IntN(3)]
+		},
+		func() {
+			within(chat, "channels", "default")[[]string{"name", "id"}[r.IntN(2)]] = map[string]any{"of": "it"}
+		},
+	}
+	mistakes[r.IntN(len(mistakes))]()
 }
 
 // TestChartDefaults compares what we know of the chart's own values with the chart.
@@ -324,7 +447,9 @@ func TestChartDefaults(t *testing.T) {
 	check(t, err)
 	theirs, err := chart.Read(Version, []chart.File{{Name: "theirs", Data: all}})
 	check(t, err)
-	left := func(v *chart.Values) string { return fmt.Sprint(v.Config.Enabled(""), v.Config.Egress("")) }
+	left := func(v *chart.Values) string {
+		return fmt.Sprint(v.Config.Enabled(""), v.Config.Egress(""), v.Refusals(""))
+	}
 	if left(ours) != left(theirs) {
 		t.Errorf("of what we know follows\n%s\nof the chart itself\n%s", left(ours), left(theirs))
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -20,17 +21,25 @@ type Config struct {
 	Actions        map[string]Action
 	Sources        map[string]PluginGroup
 	Executors      map[string]PluginGroup
+	Aliases        map[string]Alias
 	Communications map[string]Communications
 	Plugins        PluginManagement
 	Analytics      struct{ Disable bool }
 	Settings       struct{ UpgradeNotifier bool }
+
+	// wrongKinds are the values beside these of which the agent can make nothing.
+	wrongKinds []string
 }
 
 // Action is an automation.
 type Action struct {
 	Enabled  bool
+	Command  string
 	Bindings Bindings
 }
+
+// Alias is a short form of a command.
+type Alias struct{ Command string }
 
 // Bindings name groups of plugins.
 type Bindings struct {
@@ -50,7 +59,28 @@ type PluginGroup struct {
 type ConfiguredPlugin struct {
 	Enabled bool
 	// Config is the plugin's own configuration.
-	Config any
+	Config  any
+	Context PluginContext
+}
+
+// PluginContext is what a plugin is given beside its configuration.
+type PluginContext struct {
+	// RBAC is nil where a plugin gets no rights.
+	RBAC *PluginRights
+}
+
+// PluginRights say as whom a plugin talks to Kubernetes.
+type PluginRights struct {
+	User struct {
+		Type   string
+		Static struct{ Value string }
+		Prefix string
+	}
+	Group struct {
+		Type   string
+		Static struct{ Values []string }
+		Prefix string
+	}
 }
 
 // Communications is a group of chat platforms and sinks.
@@ -79,8 +109,12 @@ type ChatPlatform struct {
 	Server struct{ URL string }
 }
 
-// Channel is a channel of a chat platform.
-type Channel struct{ Bindings Bindings }
+// Channel is a channel of a chat platform, which knows it by its name or by its ID; the
+// other one may be anything.
+type Channel struct {
+	Name, ID any
+	Bindings Bindings
+}
 
 // CloudTeams is Microsoft Teams by way of Botkube Cloud.
 type CloudTeams struct {
@@ -152,6 +186,7 @@ func ReadConfig(documents []map[string]any, environment map[string]string) (*Con
 	if err := decode(merged, c); err != nil {
 		return nil, fmt.Errorf("the agent would refuse the configuration: %w", shortened(err))
 	}
+	c.wrongKinds = wrongKinds(merged)
 	return c, nil
 }
 
@@ -160,7 +195,7 @@ func ReadConfig(documents []map[string]any, environment map[string]string) (*Con
 func decode(from, to any) error {
 	d, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
 		Result: to, WeaklyTypedInput: true, Squash: true,
-		DecodeHook: mapstructure.StringToSliceHookFunc(","),
+		DecodeHook: mapstructure.ComposeDecodeHookFunc(mapstructure.StringToTimeDurationHookFunc(), mapstructure.DecodeHookFuncKind(splitList)),
 	})
 	if err != nil {
 		return err
@@ -168,32 +203,53 @@ func decode(from, to any) error {
 	return d.Decode(from)
 }
 
+// splitList makes a list of a text wherever there should be one, as the agent's version
+// of the library does (mapstructure v1.5.0, StringToSliceHookFunc).
+func splitList(from, to reflect.Kind, data any) (any, error) {
+	if from != reflect.String || to != reflect.Slice {
+		return data, nil
+	}
+	text := reflect.ValueOf(data).String()
+	if text == "" {
+		return []string{}, nil
+	}
+	return strings.Split(text, ","), nil
+}
+
 // shortened says what is wrong with the first few values, without those: they may
 // be secret.
 func shortened(err error) error {
 	const most = 3
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return valueless(err)
+	names := undecoded(err)
+	if len(names) == 0 {
+		return errors.New("a value is of the wrong kind")
 	}
 	var problems []error
-	for i, e := range joined.Unwrap() {
-		if i == most {
-			problems = append(problems, fmt.Errorf("and %d more", len(joined.Unwrap())-most))
-			break
-		}
-		problems = append(problems, valueless(e))
+	for _, name := range names[:min(len(names), most)] {
+		// The library does not look into keys that it takes for anything.
+		problems = append(problems, fmt.Errorf("%.200q is of the wrong kind", strings.ReplaceAll(name, "<interface {} Value>", "…")))
+	}
+	if len(names) > most {
+		problems = append(problems, fmt.Errorf("and %d more", len(names)-most))
 	}
 	return errors.Join(problems...)
 }
 
-func valueless(err error) error {
-	e, ok := errors.AsType[*mapstructure.DecodeError](err)
-	if !ok {
-		return errors.New("a value is of the wrong kind")
+// undecoded returns what the library calls the values that it cannot decode, sorted.
+func undecoded(err error) []string {
+	var several interface{ Unwrap() []error }
+	var names []string
+	if e, ok := err.(*mapstructure.DecodeError); ok {
+		names = append(names, e.Name())
+	} else if errors.As(err, &several) {
+		for _, e := range several.Unwrap() {
+			names = append(names, undecoded(e)...)
+		}
+	} else if e, ok := errors.AsType[*mapstructure.DecodeError](err); ok {
+		names = append(names, e.Name())
 	}
-	// The library does not look into keys that it takes for anything.
-	return fmt.Errorf("%.200q is of the wrong kind", strings.ReplaceAll(e.Name(), "<interface {} Value>", "…"))
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // ParseConfig reads one YAML document of a configuration.

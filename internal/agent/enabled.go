@@ -133,30 +133,59 @@ type platform struct {
 	// setting is where the configuration has it.
 	setting  string
 	enabled  bool
-	bindings []Bindings
+	bindings []placedBindings
 	// purpose and destination say whom the agent talks to, by it.
 	purpose     string
 	destination string
 }
 
-// withoutSlack is the first version without the platforms slack and teams.
-const withoutSlack = "v1.9.0"
+// placedBindings are bindings, and where a platform has them.
+type placedBindings struct {
+	setting string
+	Bindings
+}
 
-// platforms returns the chat platforms and sinks, in order.
+// Since which version agents have a platform, and until before which one, where that
+// is not all versions (pkg/config/config.go, Communications, at the tags).
+var (
+	platformSince = map[string]string{"cloudSlack": "v1.1.0", "cloudTeams": "v1.6.0", "pagerDuty": "v1.12.0"}
+	platformUntil = map[string]string{"slack": "v1.9.0", "teams": "v1.9.0"}
+)
+
+// hasPlatform reports whether agents of a version have a platform; the others pass
+// over what is configured for it.
+func hasPlatform(version, name string) bool {
+	until, ended := platformUntil[name]
+	return since(version, platformSince[name]) && !(ended && since(version, until))
+}
+
+// since reports whether a version is not older than another one. Empty, it is the
+// newest.
+func since(version, first string) bool {
+	return version == "" || !Newer(first, version)
+}
+
+// platforms returns the chat platforms and sinks that agents of the version have, in
+// order.
 func (c *Config) platforms(version string) []platform {
 	var all []platform
 	for _, name := range slices.Sorted(maps.Keys(c.Communications)) {
-		g := c.Communications[name]
-		of := g.all()
-		if version != "" && Newer(withoutSlack, version) {
-			of = append(of, g.old()...)
-		}
-		for _, p := range of {
-			p.setting = fmt.Sprintf("communications.%s.%s", name, p.setting)
-			all = append(all, p)
+		for _, p := range c.Communications[name].all() {
+			if hasPlatform(version, p.setting) {
+				all = append(all, p.below("communications."+name))
+			}
 		}
 	}
 	return all
+}
+
+// below returns a platform as one of a group.
+func (p platform) below(group string) platform {
+	p.setting = group + "." + p.setting
+	for i := range p.bindings {
+		p.bindings[i].setting = p.setting + "." + p.bindings[i].setting
+	}
+	return p
 }
 
 // Where the agent finds platforms that have no address of their own to configure
@@ -169,38 +198,36 @@ const (
 )
 
 func (g Communications) all() []platform {
-	var teams, indices []Bindings
-	for _, t := range g.CloudTeams.Teams {
-		teams = append(teams, channelBindings(t.Channels)...)
+	var teams, indices []placedBindings
+	for i, t := range g.CloudTeams.Teams {
+		teams = append(teams, channelBindings(fmt.Sprintf("teams.%d.channels", i), t.Channels)...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(g.Elasticsearch.Indices)) {
-		indices = append(indices, Bindings{Sources: g.Elasticsearch.Indices[name].Bindings.Sources})
+		indices = append(indices, sinkBindings("indices."+name+".bindings", g.Elasticsearch.Indices[name].Bindings)...)
 	}
-	sink := func(b Bindings) []Bindings { return []Bindings{{Sources: b.Sources}} }
 	return []platform{
-		{"socketSlack", g.SocketSlack.Enabled, channelBindings(g.SocketSlack.Channels), "Slack", slackDestination},
-		{"cloudSlack", g.CloudSlack.Enabled, channelBindings(g.CloudSlack.Channels), "Slack by way of Botkube Cloud", Origin(g.CloudSlack.Server.URL)},
-		{"mattermost", g.Mattermost.Enabled, channelBindings(g.Mattermost.Channels), "Mattermost", Origin(g.Mattermost.URL)},
+		{"socketSlack", g.SocketSlack.Enabled, channelBindings("channels", g.SocketSlack.Channels), "Slack", slackDestination},
+		{"cloudSlack", g.CloudSlack.Enabled, channelBindings("channels", g.CloudSlack.Channels), "Slack by way of Botkube Cloud", Origin(g.CloudSlack.Server.URL)},
+		{"mattermost", g.Mattermost.Enabled, channelBindings("channels", g.Mattermost.Channels), "Mattermost", Origin(g.Mattermost.URL)},
 		{"cloudTeams", g.CloudTeams.Enabled, teams, "Microsoft Teams by way of Botkube Cloud", Origin(g.CloudTeams.Server.URL)},
-		{"discord", g.Discord.Enabled, channelBindings(g.Discord.Channels), "Discord", discordDestination},
-		{"webhook", g.Webhook.Enabled, sink(g.Webhook.Bindings), "a webhook", Origin(g.Webhook.URL)},
+		{"discord", g.Discord.Enabled, channelBindings("channels", g.Discord.Channels), "Discord", discordDestination},
+		{"webhook", g.Webhook.Enabled, sinkBindings("bindings", g.Webhook.Bindings), "a webhook", Origin(g.Webhook.URL)},
 		{"elasticsearch", g.Elasticsearch.Enabled, indices, "Elasticsearch", Origin(g.Elasticsearch.Server)},
-		{"pagerDuty", g.PagerDuty.Enabled, sink(g.PagerDuty.Bindings), "PagerDuty", cmp.Or(Origin(g.PagerDuty.V2EventsAPIBasePath), pagerDutyDestination)},
+		{"pagerDuty", g.PagerDuty.Enabled, sinkBindings("bindings", g.PagerDuty.Bindings), "PagerDuty", cmp.Or(Origin(g.PagerDuty.V2EventsAPIBasePath), pagerDutyDestination)},
+		{"slack", g.Slack.Enabled, channelBindings("channels", g.Slack.Channels), "Slack", slackDestination},
+		{"teams", g.Teams.Enabled, []placedBindings{{"bindings", g.Teams.Bindings}}, "Microsoft Teams", teamsDestination},
 	}
 }
 
-// old returns the platforms that only old agents have.
-func (g Communications) old() []platform {
-	return []platform{
-		{"slack", g.Slack.Enabled, channelBindings(g.Slack.Channels), "Slack", slackDestination},
-		{"teams", g.Teams.Enabled, []Bindings{g.Teams.Bindings}, "Microsoft Teams", teamsDestination},
-	}
-}
-
-func channelBindings(channels map[string]Channel) []Bindings {
-	var all []Bindings
+func channelBindings(at string, channels map[string]Channel) []placedBindings {
+	var all []placedBindings
 	for _, name := range slices.Sorted(maps.Keys(channels)) {
-		all = append(all, channels[name].Bindings)
+		all = append(all, placedBindings{at + "." + name + ".bindings", channels[name].Bindings})
 	}
 	return all
+}
+
+// sinkBindings are those of a sink, which runs no commands.
+func sinkBindings(at string, b Bindings) []placedBindings {
+	return []placedBindings{{at, Bindings{Sources: b.Sources}}}
 }

@@ -39,10 +39,16 @@ type Values struct {
 	Image string
 	// Environment is that of the agent's container, as far as it is written out.
 	Environment map[string]string
+	// Withheld are the variables of that environment whose values are elsewhere, such
+	// as in a Secret.
+	Withheld []string
 	// Mounts are nil where the files do not say what the agent sees.
 	Mounts Mounts
 	// Notes are what a person should know of how the files were read.
 	Notes []string
+
+	// broken are values of which the chart makes what no agent can read.
+	broken []agent.Refusal
 }
 
 // Remote reports whether the agent would get its configuration from Botkube Cloud,
@@ -137,10 +143,12 @@ func overDefaults(version string, given []map[string]any, rendered *objects) (*V
 	if err != nil {
 		return nil, err
 	}
-	environment := environmentOf(v.Merged["extraEnv"])
+	environment, withheld := environmentOf(v.Merged["extraEnv"])
 	v.Cloud, v.Image = cloudOf(v.Merged), imageOf(v.Merged)
-	v.Environment, v.Mounts = environment, mountsOf(v.Merged)
-	documents := slices.Concat([]map[string]any{document}, rendered.documents, rendered.special)
+	v.Environment, v.Withheld, v.Mounts = environment, withheld, mountsOf(v.Merged)
+	kept := stateOf(version, v.Merged, rendered.platforms())
+	documents := slices.Concat([]map[string]any{document}, rendered.documents, kept.documents(), rendered.special)
+	v.broken = kept.broken
 	v.Config, err = agent.ReadConfig(documents, environment)
 	return v, err
 }
@@ -168,6 +176,7 @@ func render(merged map[string]any, rendered *objects) (map[string]any, error) {
 			document[section] = value
 		}
 	}
+	document["plugins"] = managed(document["plugins"])
 	secret, _ := merged["existingCommunicationsSecretName"].(string)
 	given := rendered.has(communicationsKey)
 	switch {
@@ -182,6 +191,21 @@ func render(merged map[string]any, rendered *objects) (map[string]any, error) {
 	}
 	delete(document, "communications")
 	return document, nil
+}
+
+// managed returns the section of plugins with what the chart writes into it without
+// quotes as the agent then reads it: of a text, it may become a number, which is a
+// duration.
+func managed(section any) any {
+	const interval = "healthCheckInterval"
+	text, ok := mapping(section)[interval].(string)
+	var value any
+	if !ok || yaml.Unmarshal([]byte(text), &value) != nil {
+		return section
+	}
+	written := maps.Clone(mapping(section))
+	written[interval] = value
+	return written
 }
 
 // MissingSecret says that the platforms are configured in a Secret that was not
@@ -232,17 +256,22 @@ func coalesce(defaults, user map[string]any) map[string]any {
 	return out
 }
 
-// environmentOf returns what extraEnv gives the agent in clear.
-func environmentOf(extra any) map[string]string {
-	environment := map[string]string{}
+// environmentOf returns what extraEnv gives the agent in clear, and the names of what it
+// gives it from elsewhere.
+func environmentOf(extra any) (environment map[string]string, withheld []string) {
+	environment = map[string]string{}
 	for _, variable := range mappings(extra) {
 		name, _ := variable["name"].(string)
 		value, ok := variable["value"].(string)
-		if name != "" && ok {
+		switch {
+		case name == "":
+		case ok:
 			environment[name] = value
+		case variable["valueFrom"] != nil:
+			withheld = append(withheld, name)
 		}
 	}
-	return environment
+	return environment, withheld
 }
 
 // cloudOf returns where Botkube Cloud is asked for the configuration, if the values

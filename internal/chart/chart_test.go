@@ -215,7 +215,7 @@ func TestRefused(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"communications: {g: {socketSlack: {enabled: s3cret}}}",
+		"communications: {default-group: {socketSlack: {enabled: s3cret}}}",
 		"a: !!int s3cret",
 		"a: *s3cret",
 		"apiVersion: v1\nkind: Secret\ndata: s3cret\nstringData: \"s3cr`\\n\"",

@@ -42,8 +42,9 @@ type objects struct {
 	// others are texts that are a part of the configuration if the agent is told
 	// to read files that are called so.
 	others map[string][]string
-	// environment is the container's.
+	// environment is the container's, and withheld what it has of that from elsewhere.
 	environment map[string]string
+	withheld    []string
 	mounts      Mounts
 	image       string
 	cloud       string
@@ -56,6 +57,16 @@ func (o *objects) has(key string) bool {
 		}
 	}
 	return false
+}
+
+// platforms is the document with the chat platforms that a Secret has, or nil.
+func (o *objects) platforms() map[string]any {
+	for _, d := range o.documents {
+		if d["communications"] != nil {
+			return d
+		}
+	}
+	return nil
 }
 
 // global reports whether the configuration as a whole was found.
@@ -270,11 +281,13 @@ const configPaths = "BOTKUBE_CONFIG_PATHS"
 // Kubernetes merges it.
 func (o *objects) takeDeployment(d object) {
 	for _, c := range d.Spec.Template.Spec.Containers {
-		environment, remote := map[string]string{}, false
+		environment, withheld, remote := map[string]string{}, []string(nil), false
 		for _, v := range c.Env {
 			remote = remote || v.Name == identifierVariable && (v.Value != "" || !v.ValueFrom.IsZero())
 			if v.ValueFrom.IsZero() {
 				environment[v.Name] = v.Value
+			} else {
+				withheld = append(withheld, v.Name)
 			}
 		}
 		if _, is := environment[configPaths]; !is && environment["CONFIG_PROVIDER_ENDPOINT"] == "" {
@@ -284,6 +297,7 @@ func (o *objects) takeDeployment(d object) {
 			o.environment, o.mounts = map[string]string{}, Mounts{}
 		}
 		maps.Copy(o.environment, environment)
+		o.withheld = append(o.withheld, withheld...)
 		maps.Copy(o.mounts, d.mounts(c))
 		o.image = cmp.Or(c.Image, o.image)
 		if remote {
@@ -316,5 +330,5 @@ func (o *objects) values() (*Values, error) {
 		return nil, err
 	}
 	config, err := agent.ReadConfig(append(o.documents, o.special...), o.environment)
-	return &Values{Config: config, Cloud: o.cloud, Image: o.image, Environment: o.environment, Mounts: o.mounts}, err
+	return &Values{Config: config, Cloud: o.cloud, Image: o.image, Environment: o.environment, Withheld: o.withheld, Mounts: o.mounts}, err
 }

@@ -22,21 +22,54 @@ type Configured struct {
 	// Notes are what a person should know of how the files were read.
 	Notes  []string `json:"notes,omitempty"`
 	values *chart.Values
+	// refusals are why the agent would not take the configuration.
+	refusals []agent.Refusal
 }
 
 // readValues reads values files, for an agent of a version of the form v1.14.0 or
-// empty. They must say what it starts: Botkube Cloud must not.
+// empty. They must say what it starts: Botkube Cloud must not, and it must take them.
 func readValues(version string, names []string) (*Configured, error) {
 	files, err := valuesFiles(names)
 	if err != nil {
 		return nil, err
 	}
 	c, err := parseValues(version, files)
-	if err == nil && c.values.Remote() {
+	if err != nil {
+		return nil, err
+	}
+	if c.values.Remote() {
 		return nil, fault.New(fault.Usage, "reading values: config.provider.identifier, or the variable CONFIG_PROVIDER_IDENTIFIER, is set, so that the agent gets its configuration from Botkube Cloud at %s, and starts what that says", agent.Redact(c.values.Cloud)).
 			WithHint("an agent that makes no call to the outside has it empty, and is configured by its values; to mirror for one that has not, pull with --plugin in the place of --values")
 	}
-	return c, err
+	return c, c.refused(version)
+}
+
+// maxRefusals bounds those that are told: one mistake may have many.
+const maxRefusals = 50
+
+// refused is the error of values with which an agent does not start.
+func (c *Configured) refused(version string) error {
+	if len(c.refusals) == 0 {
+		return nil
+	}
+	var out strings.Builder
+	for i, r := range c.refusals {
+		if i == maxRefusals {
+			fmt.Fprintf(&out, "\n  and %d more", len(c.refusals)-i)
+			break
+		}
+		fmt.Fprintf(&out, "\n  %s", r)
+	}
+	return fault.New(fault.Usage, "with these values, %s would refuse its configuration, and not start:%s", agentOf(version), &out).
+		WithHint("correct them, also where nothing is enabled, for the agent looks there too; what is missing may be in another file that Helm is given: name all of them, in its order\nto mirror without them, name plugins: --plugin in the place of --values")
+}
+
+// agentOf is what an agent of a version, which may not be known, is called.
+func agentOf(version string) string {
+	if version == "" {
+		return "an agent"
+	}
+	return "an agent " + version
 }
 
 // valuesFiles reads files, which may be pipes, and so can be read once only.
@@ -58,7 +91,20 @@ func parseValues(version string, files []chart.File) (*Configured, error) {
 	if err != nil {
 		return nil, valuesError(err)
 	}
-	return &Configured{Enablement: values.Config.Enabled(version), Notes: values.Notes, values: values}, nil
+	c := &Configured{Enablement: values.Config.Enabled(version), Notes: values.Notes, values: values}
+	c.judge(version)
+	return c, nil
+}
+
+// judge finds out why the agent would not take the configuration.
+func (c *Configured) judge(version string) {
+	for _, r := range c.values.Refusals(version) {
+		if r.Variable == "" {
+			c.refusals = append(c.refusals, r)
+			continue
+		}
+		c.Notes = append(c.Notes, fmt.Sprintf("unless the variable %s, whose value is not given, has it otherwise, the agent refuses its configuration: %s", r.Variable, r))
+	}
 }
 
 // readSmall reads a file, or a pipe, of at most the size of a configuration.

@@ -34,8 +34,10 @@ type CheckedValues struct {
 	// not Botkube's own.
 	Unknown []string `json:"unknownEgress,omitempty"`
 
-	// problems are those that the values have, each once.
+	// problems are those that the values have, each once; refused counts those for
+	// which the agent would not take them, and which no variable comes into.
 	problems []audit.Problem
+	refused  int
 	// variables are those of the environment that problems come from.
 	variables []string
 }
@@ -55,10 +57,13 @@ func (c *CheckedValues) remedy(target string) string {
 	if missing > 0 {
 		steps = append(steps, "mirror what these values enable: pull with the same --values, where there is internet; or disable it in the values")
 	}
+	if len(c.refusals) > 0 {
+		steps = append(steps, "correct what the agent refuses in your values, also where nothing is enabled, for it looks there too")
+	}
 	if len(c.variables) > 0 {
 		steps = append(steps, "take out of the agent's environment (extraEnv), which wins over all values: "+strings.Join(c.variables, ", "))
 	}
-	if len(c.problems) > missing+len(c.variables) {
+	if len(c.problems) > missing+len(c.variables)+c.refused {
 		steps = append(steps, fmt.Sprintf("lay over your values what this prints: botkube-mirror values %s --values YOURS.yaml, with --pvc, --seed-from, --image or --base-url", target))
 	}
 	return strings.Join(steps, "\n")
@@ -199,6 +204,7 @@ func (c *checkingValues) check() {
 	if grounds := c.report.Grounds(); len(grounds) > 0 {
 		c.templates(grounds[0]) // they are the same on every platform
 	}
+	c.refusals()
 	c.settings()
 	found := c.result.egress(c.version, c.lock)
 	c.result.Egress, c.result.Unknown = slices.Concat(c.cloud(), found.Calls, c.imagePull()), found.Unknown
@@ -244,6 +250,19 @@ func (c *Configured) egress(botkube string, l *lock.Lock) agent.PluginEgress {
 
 func cloudedNote(plugins []string) string {
 	return "before v1.14.0, these do nothing without Botkube Cloud but say so: " + strings.Join(plugins, ", ")
+}
+
+// refusals says why the agent would not take its configuration.
+func (c *checkingValues) refusals() {
+	problems, variables := len(c.result.problems), len(c.result.variables)
+	for i, r := range c.result.refusals {
+		if i == maxRefusals {
+			c.fail(audit.KindSetting, "", "%d more, for which %s would refuse its configuration", len(c.result.refusals)-i, agentOf(c.version))
+			break
+		}
+		c.fail(audit.KindSetting, r.Setting, "%s: %s would refuse its configuration", r.Reason, agentOf(c.version))
+	}
+	c.result.refused = len(c.result.problems) - problems - (len(c.result.variables) - variables)
 }
 
 // cloud is Botkube Cloud, if the agent gets its configuration from there.
@@ -296,8 +315,7 @@ func (c *checkingValues) plugin(g audit.Ground, t agent.PluginType, p agent.Enab
 	what := fmt.Sprintf("%s %s, which group %s enables", t, p.Key, strings.Join(p.Groups, " and "))
 	key, err := agent.ParsePluginKey(strings.TrimSuffix(p.Key, "@"))
 	if err != nil {
-		c.fail(audit.KindSetting, string(t)+"s."+p.Groups[0], "%v: an agent refuses a configuration that has it", err)
-		return
+		return // which is a reason for the agent to refuse the values
 	}
 	if _, there := configured[key.Repository]; !there {
 		c.fail(audit.KindSetting, "plugins.repositories."+key.Repository, "the repository is not configured, but for %s", what)

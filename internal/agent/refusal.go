@@ -1,0 +1,343 @@
+package agent
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Refusal is a reason for which the agent does not take its configuration, and so
+// does not start.
+type Refusal struct {
+	// Setting is what is wrong.
+	Setting string
+	// Reason says in words why.
+	Reason string
+	// Variable is one of the environment whose value is not known, and with which it
+	// may be otherwise; empty if it is certain.
+	Variable string
+
+	// of are the settings that it comes of.
+	of []string
+}
+
+func (r Refusal) String() string { return r.Setting + ": " + r.Reason }
+
+// Refusals returns each reason for which an agent of a version would refuse the
+// configuration, sorted. The version is as in [Config.Enabled]; withheld are the
+// variables of its environment whose values are not known. The rules are those of
+// pkg/config/validator.go and plugin.go, and of the fields' tags in config.go, at the
+// tags v1.0.0 to v1.14.0. What the agent only warns of is none.
+//
+// Nothing is said of tokens and keys: Slack's, which must be there and begin with
+// xoxb- and xapp-, and PagerDuty's integrationKey, which must be there. They are kept
+// out of values files, and come by helm --set, by variables or by what alters objects
+// on their way to the cluster, so that none that is missing here is missing there.
+func (c *Config) Refusals(version string, withheld []string) []Refusal {
+	r := &refusing{Config: c, version: version}
+	for _, setting := range c.wrongKinds {
+		if readKind(version, setting) {
+			r.add(setting, nil, "the value is of the wrong kind")
+		}
+	}
+	r.groups("sources", c.Sources)
+	r.groups("executors", c.Executors)
+	r.displayNames()
+	r.aliases()
+	r.actions()
+	r.platforms()
+	slices.SortFunc(r.found, func(a, b Refusal) int {
+		return cmp.Or(cmp.Compare(a.Setting, b.Setting), cmp.Compare(a.Reason, b.Reason))
+	})
+	for i := range r.found {
+		r.found[i].Variable = r.found[i].decidedBy(withheld)
+	}
+	return r.found
+}
+
+// decidedBy returns which of some variables may have it otherwise, or "".
+func (r Refusal) decidedBy(withheld []string) string {
+	for _, name := range slices.Sorted(slices.Values(withheld)) {
+		key, ok := EnvironmentKey(name)
+		if ok && slices.ContainsFunc(append(r.of, r.Setting), func(s string) bool { return overlap(s, key) }) {
+			return name
+		}
+	}
+	return ""
+}
+
+// overlap reports whether of two settings one is a part of the other. Fields of the
+// agent's configuration match in any case.
+func overlap(a, b string) bool {
+	a, b = strings.ToLower(a)+".", strings.ToLower(b)+"."
+	return strings.HasPrefix(a, b) || strings.HasPrefix(b, a)
+}
+
+// refusing is one run of [Config.Refusals].
+type refusing struct {
+	*Config
+	version string
+	found   []Refusal
+}
+
+func (r *refusing) add(setting string, of []string, format string, args ...any) {
+	r.found = append(r.found, Refusal{Setting: setting, Reason: fmt.Sprintf(format, args...), of: of})
+}
+
+// groups judges groups by themselves, bound or not (plugin.go, validatePlugins).
+func (r *refusing) groups(section string, groups map[string]PluginGroup) {
+	for name, g := range groups {
+		at := section + "." + name
+		for key, p := range g.Plugins {
+			if _, ok := keyParts(key); p.Enabled && !ok {
+				r.add(at+"."+key, nil, "the key of an enabled plugin is not of the form REPOSITORY/NAME or REPOSITORY/NAME@VERSION")
+			}
+		}
+		for _, several := range conflicts(groups, []string{name}) {
+			r.add(at, nil, "of the plugins that it enables, several have the same name: %s", several)
+		}
+	}
+}
+
+// withDisplayName is the first version in which groups of executors have a display
+// name; before, it is taken for a plugin (config.go, Executors).
+const withDisplayName = "v1.8.0"
+
+func (r *refusing) displayNames() {
+	for name, g := range r.Executors {
+		if g.DisplayName != "" && !since(r.version, withDisplayName) {
+			r.add("executors."+name+".displayName", nil, "agents before %s take it for a plugin", withDisplayName)
+		}
+	}
+}
+
+// ownCommands are those of the agent itself (pkg/execute/command/verb.go, AllVerbs).
+var ownCommands = []string{"ping", "help", "version", "feedback", "list", "enable", "disable", "edit", "status", "show"}
+
+// aliases wants each to be one of a command that there is, enabled or not
+// (aliasesStructValidator).
+func (r *refusing) aliases() {
+	commands := slices.Clone(ownCommands)
+	for _, g := range r.Executors {
+		for key := range g.Plugins {
+			commands = append(commands, executorName(key))
+		}
+	}
+	for name, a := range r.Aliases {
+		command, _, _ := strings.Cut(a.Command, " ")
+		at := "aliases." + name + ".command"
+		switch {
+		case a.Command == "":
+			r.add(at, nil, "it is empty")
+		case !slices.Contains(commands, command):
+			r.add(at, []string{"executors"}, "it begins with %q, and there is no such executor, enabled or not", clip(command))
+		}
+	}
+}
+
+// executorName returns the command of an executor (plugin.go, ExecutorNameForKey).
+func executorName(key string) string {
+	repository, name, found := strings.Cut(key, "/")
+	if !found {
+		return repository
+	}
+	name, _, _ = strings.Cut(name, "@")
+	return name
+}
+
+// withActionRights is the first version that judges the rights of executors that
+// actions bind (validateActionExecutors).
+const withActionRights = "v1.1.0"
+
+func (r *refusing) actions() {
+	for name, a := range r.Actions {
+		at := "actions." + name
+		if a.Enabled && a.Command == "" {
+			r.add(at+".command", []string{at + ".enabled"}, "it is empty, and the action is enabled")
+		}
+		r.bindings(at+".bindings", a.Bindings)
+		if !since(r.version, withActionRights) {
+			continue
+		}
+		for _, group := range unique(a.Bindings.Executors) {
+			for key, p := range r.Executors[group].Plugins {
+				if rights := p.Context.RBAC; p.Enabled && rights != nil && rights.Group.Type == "ChannelName" {
+					r.add(at+".bindings.executors", []string{"executors." + group}, "%s of group %s has the rights of a channel (context.rbac.group.type: ChannelName), and an action has none", key, group)
+				}
+			}
+		}
+	}
+}
+
+// platforms judges what is configured of platforms, and what they bind, which counts
+// whether they are enabled or not.
+func (r *refusing) platforms() {
+	if len(r.Communications) == 0 {
+		r.add("communications", nil, "there is no group of chat platforms")
+	}
+	for _, p := range r.Config.platforms(r.version) {
+		for _, b := range p.bindings {
+			r.bindings(b.setting, b.Bindings)
+		}
+	}
+	for name, g := range r.Communications {
+		at := "communications." + name + "."
+		r.channels(at+"socketSlack", g.SocketSlack, "name")
+		r.channels(at+"mattermost", g.Mattermost, "name")
+		r.channels(at+"discord", g.Discord, "id")
+		if hasPlatform(r.version, "cloudSlack") {
+			r.channels(at+"cloudSlack", g.CloudSlack, "name")
+		}
+		r.parts(at+"elasticsearch", "indices", g.Elasticsearch.Enabled && g.Elasticsearch.Indices == nil)
+		r.parts(at+"cloudTeams", "teams", g.CloudTeams.Enabled && g.CloudTeams.Teams == nil && hasPlatform(r.version, "cloudTeams"))
+		r.parts(at+"slack", "channels", g.Slack.Enabled && g.Slack.Channels == nil && hasPlatform(r.version, "slack"))
+	}
+}
+
+// parts says that an enabled platform lacks what it consists of (the tags required_if
+// in config.go, for which an empty mapping is one).
+func (r *refusing) parts(at, what string, lacks bool) {
+	if lacks {
+		r.add(at+"."+what, []string{at + ".enabled"}, "there are none, and %s is enabled", at[strings.LastIndex(at, ".")+1:])
+	}
+}
+
+// withChannels is the first version that looks at channels themselves
+// (validateChannels).
+const withChannels = "v1.2.0"
+
+func (r *refusing) channels(at string, p ChatPlatform, identifier string) {
+	looks := since(r.version, withChannels)
+	r.parts(at, "channels", p.Enabled && (p.Channels == nil || looks && len(p.Channels) == 0))
+	if !p.Enabled || !looks {
+		return
+	}
+	for name, channel := range p.Channels {
+		known := channel.Name
+		if identifier == "id" {
+			known = channel.ID
+		}
+		if known == nil || known == "" {
+			r.add(at+".channels."+name+"."+identifier, []string{at + ".enabled"}, "it is empty, and %s is enabled", at[strings.LastIndex(at, ".")+1:])
+		}
+	}
+}
+
+// bindings wants what is bound to be there, and to go together.
+func (r *refusing) bindings(at string, b Bindings) {
+	r.bound(at+".executors", "executors", r.Executors, b.Executors)
+	r.bound(at+".sources", "sources", r.Sources, b.Sources)
+}
+
+// bound judges the groups of a section that are bound together (validateSourceBindings
+// and validateExecutorBindings).
+func (r *refusing) bound(at, section string, groups map[string]PluginGroup, names []string) {
+	names = unique(names)
+	var of, absent, absentOf []string
+	for _, name := range names {
+		of = append(of, section+"."+name)
+		if _, there := groups[name]; !there {
+			absent, absentOf = append(absent, clip(name)), append(absentOf, section+"."+name)
+		}
+	}
+	if len(absent) > 0 {
+		r.add(at, absentOf, "it binds what is no group of %s: %s", section, some(absent))
+	}
+	for _, several := range conflicts(groups, names) {
+		if several.group == "" { // else it is said of the group
+			r.add(at, of, "of the plugins that it binds, several have the same name: %s", several)
+		}
+	}
+	r.rights(at, of, groups, names)
+}
+
+// rights wants a plugin to have the same in all groups that are bound together
+// (validatePluginRBAC).
+func (r *refusing) rights(at string, of []string, groups map[string]PluginGroup, names []string) {
+	first := map[string]string{}
+	for _, name := range names {
+		for key, p := range groups[name].Plugins {
+			if !p.Enabled {
+				continue
+			}
+			other, before := first[key]
+			if !before {
+				first[key] = name
+				continue
+			}
+			if !reflect.DeepEqual(groups[other].Plugins[key].Context.RBAC, p.Context.RBAC) {
+				r.add(at, of, "it binds %s of groups %s and %s, where it has different rights (context.rbac)", key, other, name)
+			}
+		}
+	}
+}
+
+// conflict is of enabled plugins with the same name.
+type conflict struct {
+	// plugins are the keys, each with its group.
+	plugins []string
+	// group is that of all of them, or "" if there are several.
+	group string
+}
+
+func (c conflict) String() string {
+	return strings.Join(c.plugins, ", ") + "; together, there may be but one repository and one version of each"
+}
+
+// conflicts returns which of the enabled plugins of groups cannot be bound together: of
+// each name, the agent takes one repository and one version (plugin.go,
+// validateBoundPlugins).
+func conflicts(groups map[string]PluginGroup, names []string) []conflict {
+	type entry struct {
+		PluginKey
+		group, key string
+	}
+	byName := map[string][]entry{}
+	for _, name := range names {
+		for _, key := range slices.Sorted(maps.Keys(groups[name].Plugins)) {
+			if k, ok := keyParts(key); ok && groups[name].Plugins[key].Enabled {
+				byName[k.Name] = append(byName[k.Name], entry{k, name, key})
+			}
+		}
+	}
+	var found []conflict
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		entries := byName[name]
+		if !slices.ContainsFunc(entries, func(e entry) bool { return e.PluginKey != entries[0].PluginKey }) {
+			continue
+		}
+		c := conflict{group: entries[0].group}
+		for _, e := range entries {
+			c.plugins = append(c.plugins, e.key+" of group "+e.group)
+			if e.group != c.group {
+				c.group = ""
+			}
+		}
+		found = append(found, c)
+	}
+	return found
+}
+
+// keyParts reads a plugin's key as the agent does, which takes an empty version for
+// none (plugin.go, DecomposePluginKey).
+func keyParts(key string) (PluginKey, bool) {
+	repository, rest, found := strings.Cut(key, "/")
+	name, version, _ := strings.Cut(rest, "@")
+	return PluginKey{Repository: repository, Name: name, Version: version}, found && repository != "" && name != ""
+}
+
+// unique returns names in their order, each once.
+func unique(names []string) []string {
+	var once []string
+	seen := map[string]bool{}
+	for _, n := range names {
+		if !seen[n] {
+			once = append(once, n)
+		}
+		seen[n] = true
+	}
+	return once
+}
