@@ -97,7 +97,7 @@ func (r *refusing) groups(section string, groups map[string]PluginGroup) {
 			}
 		}
 		for _, several := range conflicts(groups, []string{name}) {
-			r.add(at, nil, "of the plugins that it enables, several have the same name: %s", several)
+			r.add(at, nil, "it enables plugins of the same name: %s", several)
 		}
 	}
 }
@@ -248,7 +248,7 @@ func (r *refusing) bound(at, section string, groups map[string]PluginGroup, name
 	}
 	for _, several := range conflicts(groups, names) {
 		if several.group == "" { // else it is said of the group
-			r.add(at, of, "of the plugins that it binds, several have the same name: %s", several)
+			r.add(at, of, "it binds plugins of the same name: %s", several)
 		}
 	}
 	r.rights(at, of, groups, names)
@@ -277,44 +277,50 @@ func (r *refusing) rights(at string, of []string, groups map[string]PluginGroup,
 
 // conflict is of enabled plugins with the same name.
 type conflict struct {
-	// plugins are the keys, each with its group.
-	plugins []string
+	// plugins are their keys, each with its group.
+	plugins []groupedKey
 	// group is that of all of them, or "" if there are several.
 	group string
 }
 
+type groupedKey struct {
+	PluginKey
+	key, group string
+}
+
 func (c conflict) String() string {
-	return strings.Join(c.plugins, ", ") + "; together, there may be but one repository and one version of each"
+	var all []string
+	for _, p := range c.plugins {
+		if c.group != "" {
+			all = append(all, p.key)
+			continue
+		}
+		all = append(all, p.key+" of group "+p.group)
+	}
+	return some(all) + "; they must be of one repository, and of one version"
 }
 
 // conflicts returns which of the enabled plugins of groups cannot be bound together: of
 // each name, the agent takes one repository and one version (plugin.go,
 // validateBoundPlugins).
 func conflicts(groups map[string]PluginGroup, names []string) []conflict {
-	type entry struct {
-		PluginKey
-		group, key string
-	}
-	byName := map[string][]entry{}
+	byName := map[string][]groupedKey{}
 	for _, name := range names {
 		for _, key := range slices.Sorted(maps.Keys(groups[name].Plugins)) {
 			if k, ok := keyParts(key); ok && groups[name].Plugins[key].Enabled {
-				byName[k.Name] = append(byName[k.Name], entry{k, name, key})
+				byName[k.Name] = append(byName[k.Name], groupedKey{k, key, name})
 			}
 		}
 	}
 	var found []conflict
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
-		entries := byName[name]
-		if !slices.ContainsFunc(entries, func(e entry) bool { return e.PluginKey != entries[0].PluginKey }) {
+		of := byName[name]
+		if !slices.ContainsFunc(of, func(k groupedKey) bool { return k.PluginKey != of[0].PluginKey }) {
 			continue
 		}
-		c := conflict{group: entries[0].group}
-		for _, e := range entries {
-			c.plugins = append(c.plugins, e.key+" of group "+e.group)
-			if e.group != c.group {
-				c.group = ""
-			}
+		c := conflict{plugins: of, group: of[0].group}
+		if slices.ContainsFunc(of, func(k groupedKey) bool { return k.group != c.group }) {
+			c.group = ""
 		}
 		found = append(found, c)
 	}

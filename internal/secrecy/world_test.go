@@ -348,7 +348,7 @@ func (w *world) writeInputs() {
 // values are of Botkube's Helm chart.
 const values = `
 plugins: {repositories: {cloud: {url: "https://%s/plugins-index.yaml", headers: {X-API-Key: %s}}}}
-executors: {k8s-default-tools: null, tools: {cloud/plugin: {enabled: true}}}
+executors: {tools: {cloud/plugin: {enabled: true}}}
 communications:
   default-group:
     socketSlack: {enabled: true, botToken: %s, channels: {default: {bindings: {executors: [tools], sources: []}}}}
