@@ -183,7 +183,11 @@ func writeCheckedValues(out *strings.Builder, c *mirror.CheckedValues) {
 	if c == nil {
 		return
 	}
-	fmt.Fprintf(out, "an agent with these values starts %s and %s\n", count(len(c.Executors), "executor"), count(len(c.Sources), "source"))
+	starts := "starts"
+	if c.Refused {
+		starts = "does not start at all; if it took them, it would start"
+	}
+	fmt.Fprintf(out, "an agent with these values %s %s and %s\n", starts, count(len(c.Executors), "executor"), count(len(c.Sources), "source"))
 	for _, of := range []struct {
 		kind    string
 		plugins []agent.EnabledPlugin

@@ -25,6 +25,9 @@ type CheckedValues struct {
 	// would stop it from calling. What it and its plugins call while they run, because
 	// that is what they are for, does not count: that is Egress.
 	Alone bool `json:"alone"`
+	// Refused says that the agent would refuse its configuration, for reasons that are
+	// among the problems.
+	Refused bool `json:"refused"`
 	// External are the downloads from elsewhere, at its start.
 	External []audit.Call `json:"externalCalls"`
 	// Egress are the calls that it and its plugins make while they run, but for those
@@ -34,10 +37,11 @@ type CheckedValues struct {
 	// not Botkube's own.
 	Unknown []string `json:"unknownEgress,omitempty"`
 
-	// problems are those that the values have, each once; refused counts those for
-	// which the agent would not take them, and which no variable comes into.
+	// problems are those that the values have, each once.
 	problems []audit.Problem
-	refused  int
+	// refusedByValues counts those for which the agent would refuse them, and which no variable
+	// comes into.
+	refusedByValues int
 	// variables are those of the environment that problems come from.
 	variables []string
 }
@@ -58,12 +62,12 @@ func (c *CheckedValues) remedy(target string) string {
 		steps = append(steps, "mirror what these values enable: pull with the same --values, where there is internet; or disable it in the values")
 	}
 	if len(c.refusals) > 0 {
-		steps = append(steps, "correct what the agent refuses in your values, also where nothing is enabled, for it looks there too")
+		steps = append(steps, "correct in your values what the agent refuses, also where nothing is enabled, for it looks there too")
 	}
 	if len(c.variables) > 0 {
 		steps = append(steps, "take out of the agent's environment (extraEnv), which wins over all values: "+strings.Join(c.variables, ", "))
 	}
-	if len(c.problems) > missing+len(c.variables)+c.refused {
+	if len(c.problems) > missing+len(c.variables)+c.refusedByValues {
 		steps = append(steps, fmt.Sprintf("lay over your values what this prints: botkube-mirror values %s --values YOURS.yaml, with --pvc, --seed-from, --image or --base-url", target))
 	}
 	return strings.Join(steps, "\n")
@@ -262,7 +266,8 @@ func (c *checkingValues) refusals() {
 		}
 		c.fail(audit.KindSetting, r.Setting, "%s: %s would refuse its configuration", r.Reason, agentOf(c.version))
 	}
-	c.result.refused = len(c.result.problems) - problems - (len(c.result.variables) - variables)
+	c.result.Refused = len(c.result.refusals) > 0
+	c.result.refusedByValues = len(c.result.problems) - problems - (len(c.result.variables) - variables)
 }
 
 // cloud is Botkube Cloud, if the agent gets its configuration from there.
