@@ -36,6 +36,10 @@ type settingKinds struct {
 		DisableColors bool   `mapstructure:"disableColors"`
 		Formatter     string `mapstructure:"formatter"`
 	} `mapstructure:"log"`
+	LifecycleServer struct {
+		Enabled bool `mapstructure:"enabled"`
+		Port    int  `mapstructure:"port"`
+	} `mapstructure:"lifecycleServer"`
 	InformersResyncPeriod   time.Duration `mapstructure:"informersResyncPeriod"`
 	Kubeconfig              string        `mapstructure:"kubeconfig"`
 	SACredentialsPathPrefix string        `mapstructure:"saCredentialsPathPrefix"`
@@ -59,7 +63,9 @@ type watcherKinds struct {
 	InCluster struct {
 		InformerResyncPeriod time.Duration `mapstructure:"informerResyncPeriod"`
 	} `mapstructure:"inCluster"`
-	Deployment resourceKind `mapstructure:"deployment"`
+	InitialSyncTimeout time.Duration `mapstructure:"initialSyncTimeout"`
+	TmpDir             string        `mapstructure:"tmpDir"`
+	Deployment         resourceKind  `mapstructure:"deployment"`
 }
 
 type managementKinds struct {
@@ -122,6 +128,17 @@ type platformKinds struct {
 		} `mapstructure:"indices"`
 		LogLevel string `mapstructure:"logLevel"`
 	} `mapstructure:"elasticsearch"`
+	Slack struct {
+		Channels map[string]channelKinds `mapstructure:"channels"`
+		Token    string                  `mapstructure:"token"`
+	} `mapstructure:"slack"`
+	Teams struct {
+		BotName     string `mapstructure:"botName"`
+		AppID       string `mapstructure:"appID"`
+		AppPassword string `mapstructure:"appPassword"`
+		Port        string `mapstructure:"port"`
+		MessagePath string `mapstructure:"messagePath"`
+	} `mapstructure:"teams"`
 	PagerDuty struct {
 		IntegrationKey string `mapstructure:"integrationKey"`
 	} `mapstructure:"pagerDuty"`
@@ -164,7 +181,14 @@ type serverKinds struct {
 	} `mapstructure:"tls"`
 }
 
-// kindSince is since which version agents read values that they pass over before.
+// Since which version agents read values that they pass over before, and until before
+// which one those that they pass over later.
+var kindUntil = map[string]string{
+	"settings.lifecycleServer":         "v1.9.0",
+	"configWatcher.initialSyncTimeout": "v1.5.0",
+	"configWatcher.tmpDir":             "v1.5.0",
+}
+
 var kindSince = map[string]string{
 	"settings.saCredentialsPathPrefix": "v1.1.0",
 	"settings.log.formatter":           "v1.2.0",
@@ -180,9 +204,14 @@ var kindSince = map[string]string{
 
 // readKind reports whether agents of a version read a value at all.
 func readKind(version, setting string) bool {
-	at := "." + setting + "."
+	within := func(part string) bool { return strings.Contains("."+setting+".", "."+part+".") }
 	for part, first := range kindSince {
-		if strings.Contains(at, "."+part+".") && !since(version, first) {
+		if within(part) && !since(version, first) {
+			return false
+		}
+	}
+	for part, without := range kindUntil {
+		if within(part) && since(version, without) {
 			return false
 		}
 	}

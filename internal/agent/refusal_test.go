@@ -139,6 +139,8 @@ func TestRefusalsByVersion(t *testing.T) {
 		"cloud's teams":                   {"communications: {c: {cloudTeams: {enabled: true}}}", "v1.5.0", "v1.6.0"},
 		"pagerDuty that binds nothing":    {"communications: {c: {pagerDuty: {bindings: {sources: [gone]}}}}", "v1.11.0", "v1.12.0"},
 		"settings that came later":        {"plugins: {incomingWebhook: {enabled: perhaps}}", "v1.3.0", "v1.4.0"},
+		"settings that went":              {"settings: {lifecycleServer: {port: none}}", "v1.9.0", "v1.8.0"},
+		"platforms that went":             {"communications: {c: {teams: {port: []}}}", "v1.9.0", "v1.8.0"},
 		"platforms that came later":       {"communications: {c: {cloudTeams: {botName: {}}}}", "v1.5.0", "v1.6.0"},
 	} {
 		t.Run(name, func(t *testing.T) {
