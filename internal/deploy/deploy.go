@@ -27,6 +27,8 @@ type Options struct {
 	// Absent are repositories that the chart or the user's values configure and
 	// that are not mirrored.
 	Absent []string
+	// Read are notes on how the user's values were read.
+	Read []string
 	// Missing are plugins that the user's values enable and that are not mirrored.
 	Missing []string
 	// Cloned are sources of templates that the user's values have exec download, and

@@ -3,6 +3,7 @@ package deploy
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
@@ -69,7 +70,7 @@ func (o *Options) header() []string {
 
 // Notes are what a person must know of what is rendered, a sentence each.
 func (o *Options) Notes() []string {
-	var notes []string
+	notes := slices.Clone(o.Read)
 	if o.Site != nil && o.Site.Written != "" {
 		notes = append(notes, "the indexes of the site name files at "+o.Site.Written+": serve them by botkube-mirror serve --base-url, or write the site anew")
 	}

@@ -165,7 +165,7 @@ func (o *ValuesOptions) user(d *deploy.Options, in *inspected) error {
 		return fault.New(fault.Usage, "the files that --values names are what a chart rendered, and Helm takes values").
 			WithHint("give the values themselves; or --format manifests, for those without Helm")
 	}
-	d.Configured, d.User, d.Environment = true, c.values.Merged, c.values.Environment
+	d.Configured, d.User, d.Environment, d.Read = true, c.values.Merged, c.values.Environment, c.Notes
 	// The chart's too, even if the values take them away: they may have these in
 	// them from an earlier time.
 	configured := append(c.values.Config.RepositoryNames(), defaultNames(d.BotkubeVersion)...)
