@@ -342,7 +342,7 @@ func TestSchemaDescribesTheDefaults(t *testing.T) {
 	if err := json.Unmarshal(data, &schema); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]any{"parallel": 4.0, "stall-timeout": "30s", "mount": "/plugins", "quiet": false, "format": "text", "log-format": "text", "store": nil} {
+	for name, want := range map[string]any{"parallel": 4.0, "stall-timeout": "30s", "listen": "127.0.0.1:8080", "mount": nil /* verify has none */, "quiet": false, "format": "text", "log-format": "text", "store": nil} {
 		if got := schema.Properties[name].Default; got != want {
 			t.Errorf("the default of %s is %v, not %v", name, got, want)
 		}

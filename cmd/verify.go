@@ -33,6 +33,10 @@ With --against, what is there must also be what a lock from elsewhere pins: a
 lock file, or another mirror. Against a bundle, every file of a directory is made
 again of its upstream file and compared.
 
+Its indexes must name the place where agents find it, if that is given: --base-url
+for a site, --mount for a directory or an image. Without these, the place that they
+name is believed, and printed.
+
 With --values, an agent with these Helm values must find all that it starts in the
 mirror, and make no call that a value would stop.
 
@@ -41,6 +45,7 @@ differs, and 5 if something is only missing, or set otherwise in the values.`,
 		Example: `  botkube-mirror verify bundle.tar
   botkube-mirror verify /mnt/plugins --against plugins.lock.json
   botkube-mirror verify /mnt/plugins --values values.yaml --values offline.yaml
+  botkube-mirror verify /srv/www --base-url https://mirror.example.com/botkube
   botkube-mirror verify docker://registry.example.com/mirror/botkube-plugins:v1.14.0 --format json`,
 		Args: exactArgs("TARGET"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -64,6 +69,9 @@ differs, and 5 if something is only missing, or set otherwise in the values.`,
 	}
 	c.Flags().StringVar(&o.Against, "against", "", "`LOCK` that the mirror must be that of: a lock file, or another mirror")
 	c.Flags().StringArrayVar(&o.Values, "values", nil, "values `FILE` of Botkube's Helm chart, or objects that it rendered: whether an agent with these would start from the mirror alone, and whom it would call; repeatable, later ones over earlier")
+	c.Flags().StringVar(&o.BaseURL, "base-url", "", "`URL` at which a site is served, which its indexes must name; with --values, also that of what is in a bundle")
+	c.Flags().BoolVar(&o.Served, "served", false, "it is botkube-mirror serve that answers at --base-url, so that what the indexes of a site name does not matter")
+	c.Flags().StringVar(&o.Mount, "mount", "", "`PATH` at which the agent sees a directory or an image, which its indexes must name; with --values, also what is made of a bundle")
 	c.Flags().StringVar(&o.Version, "version", "", "version of the chart that the values are for, where the mirror does not say")
 	c.Flags().BoolVar(&o.Unpack, "unpack", false, "unpack the archives of a bundle as well, as a directory for the agent needs them; this takes longer")
 	reg.register(c)

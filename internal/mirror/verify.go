@@ -39,6 +39,7 @@ type VerifyOptions struct {
 	Values []string
 	// Version is that of the chart that the values are for, where the lock has none.
 	Version string
+	Place
 	// ToolVersion is that of this program.
 	ToolVersion string
 }
@@ -79,6 +80,9 @@ type Verification struct {
 	Notes      []string `json:"notes,omitempty"`
 	// Bytes is how much was read.
 	Bytes int64 `json:"bytes"`
+
+	// place is the one that was given, if the mirror is written for another.
+	place *Place
 }
 
 // Tool is the program that verified.
@@ -153,6 +157,9 @@ func (v *Verification) remedy(counts map[audit.Kind]int) string {
 	if v.Values != nil && len(v.Problems) == len(v.Values.problems) {
 		return v.Values.remedy(v.Target)
 	}
+	if v.onlyMisplaced() {
+		return v.relocate()
+	}
 	if v.Against != nil && len(v.Problems) == len(v.Against.Differences) {
 		return "it is whole, but another mirror than that of the lock: name the right lock, or get the right mirror"
 	}
@@ -184,6 +191,8 @@ type verifying struct {
 	report  audit.Report
 	result  *Verification
 	lock    *lock.Lock
+	// misplaced says that it is written for another place than the one that is given.
+	misplaced bool
 	// valuesFiles are what the options name.
 	valuesFiles []chart.File
 	read        atomic.Int64
@@ -200,6 +209,9 @@ func (s *Session) Verify(ctx context.Context, o VerifyOptions) (*Verification, e
 	v := &verifying{Session: s, options: o, result: &Verification{
 		Tool: Tool{"botkube-mirror", o.ToolVersion}, Target: o.Target, Platforms: []agent.Platform{},
 	}}
+	if err := v.options.check(); err != nil {
+		return nil, err
+	}
 	if err := v.tryValues(); err != nil {
 		return nil, err
 	}
@@ -210,6 +222,7 @@ func (s *Session) Verify(ctx context.Context, o VerifyOptions) (*Verification, e
 	if err := v.target(ctx); err != nil {
 		return nil, err
 	}
+	v.located()
 	if err := v.against(ctx, other); err != nil {
 		return nil, err
 	}
@@ -225,7 +238,7 @@ func (v *verifying) is(kind Kind) error {
 	if v.options.Unpack && kind != KindBundle {
 		return fault.New(fault.Usage, "only a bundle has archives to unpack, and %s is none", v.result.name()).WithHint("leave out --unpack: what is in it is unpacked already, or never was packed")
 	}
-	return nil
+	return v.isServable(kind)
 }
 
 func (v *verifying) finish() (*Verification, error) {
@@ -248,6 +261,9 @@ func (v *verifying) finish() (*Verification, error) {
 		}
 	}
 	r.Intact, r.Bytes = len(r.Problems) == 0, v.read.Load()
+	if v.misplaced {
+		r.place = &v.options.Place
+	}
 	// To a machine, an empty list is one.
 	r.Files = append([]audit.File{}, r.Files...)
 	r.Problems = append([]audit.Problem{}, r.Problems...)
@@ -394,7 +410,7 @@ func (v *verifying) cacheDirectory(ctx context.Context, path string) error {
 	if l, err := dir.ReadLock(path); err == nil {
 		v.planned(sizes(l), len(l.Artifacts))
 	}
-	found, err := dir.Audit(ctx, path, &v.report, v.waiting, v.hashed)
+	found, err := dir.Audit(ctx, path, &v.report, dir.AuditOptions{Mount: v.options.Mount, Waiting: v.waiting, Hashed: v.hashed})
 	if err != nil {
 		return err
 	}
@@ -417,14 +433,18 @@ func (v *verifying) site(ctx context.Context, root, tag string) error {
 	if err := v.is(KindSite); err != nil {
 		return err
 	}
-	versions, err := site.Audit(ctx, root, tag, &v.report, v.waiting, v.hashed)
+	o := site.AuditOptions{Tag: tag, Waiting: v.waiting, Hashed: v.hashed}
+	if !v.options.Served {
+		o.BaseURL = v.options.BaseURL
+	}
+	versions, err := site.Audit(ctx, root, &v.report, o)
 	if err != nil {
 		return err
 	}
 	if len(versions) == 0 {
 		return fault.New(fault.Usage, "the site %s has no version %s", root, tag).WithHint("see what it has: botkube-mirror list %s", root)
 	}
-	v.result.BaseURL = versions[0].BaseURL
+	v.writtenFor(versions)
 	if len(versions) > 1 {
 		v.severalVersions(root, versions)
 		return nil
@@ -441,7 +461,7 @@ func (v *verifying) severalVersions(root string, versions []site.Audited) {
 	var tags, served []string
 	for _, version := range versions {
 		tags = append(tags, version.Tag)
-		if version.BaseURL != "" && version.BaseURL != v.result.BaseURL {
+		if version.BaseURL != "" && version.BaseURL != v.result.BaseURL && !v.options.Served {
 			served = append(served, fmt.Sprintf("%s at %s", version.Tag, version.BaseURL))
 		}
 		if version.Lock != nil {

@@ -42,6 +42,9 @@ type CheckedValues struct {
 	// refusedByValues counts those for which the agent would refuse them, and which no variable
 	// comes into.
 	refusedByValues int
+	// elsewhere is where the values have an agent look for a site that is written
+	// for another place.
+	elsewhere string
 	// variables are those of the environment that problems come from.
 	variables []string
 }
@@ -69,6 +72,9 @@ func (c *CheckedValues) remedy(target string) string {
 	}
 	if len(c.problems) > missing+len(c.variables)+c.refusedByValues {
 		steps = append(steps, fmt.Sprintf("lay over your values what this prints: botkube-mirror values %s --values YOURS.yaml, with --pvc, --seed-from, --image or --base-url", target))
+	}
+	if c.elsewhere != "" {
+		steps = append(steps, "or, if botkube-mirror serve answers at the URL of the values, which writes the indexes for it, say so: --served --base-url "+c.elsewhere)
 	}
 	return strings.Join(steps, "\n")
 }
@@ -119,17 +125,35 @@ func (v *verifying) values() error {
 		verifying: v, version: version, config: configured.values.Config,
 		result: &CheckedValues{Configured: configured, External: []audit.Call{}, Egress: []agent.Egress{}},
 	}
-	if c.base = v.result.BaseURL; v.result.Kind == KindBundle {
-		c.base = c.servedBelow()
-	}
+	c.base = c.servedAt()
 	c.check()
 	v.result.Values = c.result
 	return nil
 }
 
-// servedBelow returns where the values have an agent download the files of a bundle,
-// or "": as from a site of it, or from a server (see serve), whose paths are those
-// of a site.
+// servedAt returns where agents download the mirror from, or "" if they mount it.
+// The options may have both, from a configuration file: of a bundle, either can be
+// made, and the values choose.
+func (c *checkingValues) servedAt() string {
+	o := c.options
+	switch c.verifying.result.Kind {
+	case KindSite:
+		return cmp.Or(o.BaseURL, c.verifying.result.BaseURL)
+	case KindBundle:
+		at := c.servedBelow()
+		switch {
+		case o.BaseURL == "" && o.Mount == "":
+			return at
+		case o.Mount == "" || o.Served || at == o.BaseURL:
+			return o.BaseURL
+		}
+	}
+	return ""
+}
+
+// servedBelow returns where the values have an agent download the files of a bundle
+// or a site, or "": as from a site of it, or from a server (see serve), whose paths
+// are those of a site.
 func (c *checkingValues) servedBelow() string {
 	if c.lock == nil {
 		return ""
@@ -377,15 +401,15 @@ func notMirrored(l *lock.Lock, t agent.PluginType, key agent.PluginKey, p agent.
 // settings says which values lead elsewhere than to the mirror.
 func (c *checkingValues) settings() {
 	r := c.verifying.result
-	dir := c.config.Plugins.CacheDir
+	dir, given := c.config.Plugins.CacheDir, c.options.Place
 	switch {
-	case r.Kind == KindSite:
+	case r.Kind == KindSite || c.base != "" && given.BaseURL != "":
 		c.repositoryURLs()
 	case c.base != "":
 		c.repositoryURLs()
 		c.report.Note(fmt.Sprintf("it is taken that %s serves what is in the bundle: a site of it, or botkube-mirror serve", c.base))
-	case r.Mount != "":
-		c.mount(r.Mount)
+	case r.Mount+given.Mount != "":
+		c.mount(cmp.Or(given.Mount, r.Mount))
 	case dir == deploy.SiteCacheDir:
 		c.fail(audit.KindSetting, "plugins.cacheDir", "it is %q, where the chart mounts an empty directory: the agent would find nothing there, and ask for its repositories", dir)
 	default:
@@ -397,7 +421,11 @@ func (c *checkingValues) settings() {
 // mount wants the agent to see the mirror where it was made for.
 func (c *checkingValues) mount(dir string) {
 	if path.Clean(c.config.Plugins.CacheDir) != path.Clean(dir) {
-		c.fail(audit.KindSetting, "plugins.cacheDir", "it is %q, but the indexes of the mirror name files below %s", c.config.Plugins.CacheDir, dir)
+		why := "the indexes of the mirror name files below"
+		if c.options.Mount != "" {
+			why = "the agent is to see the mirror at"
+		}
+		c.fail(audit.KindSetting, "plugins.cacheDir", "it is %q, but %s %s", c.config.Plugins.CacheDir, why, dir)
 	}
 	mounts := c.result.values.Mounts
 	switch {
@@ -422,6 +450,9 @@ func (c *checkingValues) repositoryURLs() {
 		want, err := site.IndexURL(c.base, c.lock, name)
 		if err == nil && have.URL != want { // without a base URL, the indexes are damaged, which was reported
 			c.fail(audit.KindSetting, "plugins.repositories."+name+".url", "it is %s, and the mirror's index is at %s", agent.Redact(have.URL), want)
+			if at := c.servedBelow(); c.verifying.result.Kind == KindSite && at != c.base {
+				c.result.elsewhere = at
+			}
 		}
 	}
 }

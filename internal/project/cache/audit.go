@@ -47,6 +47,9 @@ type Audited struct {
 	At func(path string) string
 	// Superseded are paths that an earlier lock named, until they are pruned.
 	Superseded []string
+	// Mount is where the agent sees the directory; empty to take that from the
+	// indexes.
+	Mount string
 }
 
 // Audit finds out everything that is wrong with a cache directory, and what an
@@ -276,6 +279,9 @@ func (c *comparison) indexProblems(r lock.Repository, data []byte) []string {
 	})
 	if mount != c.mount && mount != "" {
 		problems = append(problems, fmt.Sprintf("it is for a directory at %s, another index for one at %s", mount, c.mount))
+	}
+	if mount != "" && c.Mount != "" && mount != c.Mount {
+		problems = append(problems, fmt.Sprintf("it names files below %s, but the agent sees the directory at %s", mount, c.Mount))
 	}
 	return problems
 }

@@ -205,6 +205,9 @@ func TestAudit(t *testing.T) {
 		}, []string{"index demo.yaml which the lock does not"}},
 		{"an index with one plugin less", func(_ *testing.T, d *demo) { d.put("demo.yaml", "entries: []\n"); d.resum() },
 			[]string{"index demo.yaml it lacks executor demo/raw@v1.0.0", "index demo.yaml it lacks source demo/gz@v1.0.0"}},
+		{"nothing, where the agent sees it", func(_ *testing.T, d *demo) { d.Mount = "/plugins" }, nil},
+		{"nothing, but the agent sees it elsewhere", func(_ *testing.T, d *demo) { d.Mount = "/other" },
+			[]string{"index demo.yaml it names files below /plugins, but the agent sees the directory at /other"}},
 		{"an index for another platform too", func(t *testing.T, d *demo) {
 			d.edit(t, "demo.yaml", "urls:\n", "urls:\n        - {url: \"https://evil.example.com/\", platform: {os: linux, architecture: arm64}}\n")
 			d.resum()

@@ -62,14 +62,24 @@ type Audited struct {
 	Digest lock.SHA256
 }
 
+// AuditOptions are those of [Audit].
+type AuditOptions struct {
+	// Mount is where the agent must see the directory, or empty to take that from
+	// its indexes.
+	Mount string
+	// Waiting is as in [Options].
+	Waiting func(string)
+	// Hashed, if not nil, is told of bytes that were read, from several goroutines.
+	Hashed func(n int64)
+}
+
 // Audit reads every file of a directory, and reports what is wrong with it. A
-// run that writes the directory is waited for. Hashed, if not nil, is told of
-// bytes that were read, from several goroutines.
-func Audit(ctx context.Context, dir string, r *audit.Report, waiting func(string), hashed func(n int64)) (*Audited, error) {
-	if err := tree.Settle(ctx, dir, waiting); err != nil {
+// run that writes the directory is waited for.
+func Audit(ctx context.Context, dir string, r *audit.Report, o AuditOptions) (*Audited, error) {
+	if err := tree.Settle(ctx, dir, o.Waiting); err != nil {
 		return nil, err
 	}
-	a := &auditor{report: r, hashed: hashed, all: map[string]lock.SHA256{}}
+	a := &auditor{AuditOptions: o, report: r, all: map[string]lock.SHA256{}}
 	l, err := ReadLock(dir)
 	if err != nil {
 		f, detail := audit.File{Path: lockPath, Content: "the lock", State: audit.Damaged}, err.Error()
@@ -89,9 +99,10 @@ func Audit(ctx context.Context, dir string, r *audit.Report, waiting func(string
 
 // auditor is one run of [Audit].
 type auditor struct {
+	AuditOptions
 	report *audit.Report
-	hashed func(int64)
-	mount  string
+	// mount is where the agent must see the directory, by its indexes.
+	mount string
 	// all has the digests of all files that are there, as Audited.Digest counts them.
 	all map[string]lock.SHA256
 }
@@ -165,7 +176,7 @@ func (a *auditor) platform(ctx context.Context, dir, prefix string, l *lock.Lock
 	for _, r := range l.Repositories {
 		a.mount = cmp.Or(a.mount, cache.MountIn(found[agent.IndexPath(r.Name)].Data, r.Name, p))
 	}
-	cache.Audited{Lock: l, Platform: p, Found: found, At: at, Superseded: superseded}.Audit(a.report)
+	cache.Audited{Lock: l, Platform: p, Found: found, At: at, Superseded: superseded, Mount: a.Mount}.Audit(a.report)
 	return nil
 }
 
@@ -296,8 +307,8 @@ func (a *auditor) file(ctx context.Context, t *tree.Tree, p string, fi fs.FileIn
 	if err != nil {
 		return cache.Found{Odd: "cannot be read: " + reason(err)}, nil
 	}
-	if a.hashed != nil {
-		a.hashed(f.Size)
+	if a.Hashed != nil {
+		a.Hashed(f.Size)
 	}
 	return f, nil
 }

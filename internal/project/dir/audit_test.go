@@ -66,13 +66,13 @@ func TestAudit(t *testing.T) {
 			root := filepath.Join(t.TempDir(), "plugins")
 			c.of.write(t, root)
 			var r audit.Report
-			found, err := Audit(context.Background(), root, &r, nil, nil)
+			found, err := Audit(context.Background(), root, &r, AuditOptions{})
 			if err != nil || len(r.Problems()) > 0 || found.Lock == nil {
 				t.Fatalf("%v, %+v", err, r.Problems())
 			}
 			replace(t, filepath.Join(root, filepath.FromSlash(c.path)), c.with)
 			r = audit.Report{}
-			if _, err := Audit(context.Background(), root, &r, nil, nil); err != nil || len(r.Problems()) == 0 {
+			if _, err := Audit(context.Background(), root, &r, AuditOptions{}); err != nil || len(r.Problems()) == 0 {
 				t.Fatalf("%v, %+v", err, r.Problems())
 			}
 			got := r.Problems()[0]
@@ -102,7 +102,7 @@ func TestAuditModes(t *testing.T) {
 			t.Fatal(err)
 		}
 		var r audit.Report
-		if _, err := Audit(context.Background(), root, &r, nil, nil); err != nil {
+		if _, err := Audit(context.Background(), root, &r, AuditOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		if want := (audit.Problem{Kind: audit.KindDamaged, Path: p, Detail: detail}); len(r.Problems()) != 1 || r.Problems()[0] != want {
@@ -118,7 +118,7 @@ func TestAuditModes(t *testing.T) {
 func TestAuditDigest(t *testing.T) {
 	f, root := newFixture(t, "v1"), filepath.Join(t.TempDir(), "plugins")
 	f.write(t, root)
-	found, err := Audit(context.Background(), root, new(audit.Report), nil, nil)
+	found, err := Audit(context.Background(), root, new(audit.Report), AuditOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,5 +128,21 @@ func TestAuditDigest(t *testing.T) {
 	}
 	if found.Digest != lock.Sum(data) || found.Mount != "/plugins" {
 		t.Errorf("%+v", found)
+	}
+}
+
+// TestAuditMount wants the indexes to be held against where the agent sees the
+// directory.
+func TestAuditMount(t *testing.T) {
+	f, root := newFixture(t, "v1"), filepath.Join(t.TempDir(), "plugins")
+	f.write(t, root)
+	for mount, problems := range map[string]int{"": 0, "/plugins": 0, "/other": 1} {
+		var r audit.Report
+		if _, err := Audit(context.Background(), root, &r, AuditOptions{Mount: mount}); err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Problems()) != problems || problems > 0 && (r.Problems()[0].Path != "r.yaml" || r.Problems()[0].Kind != audit.KindIndex) {
+			t.Errorf("%q: %+v", mount, r.Problems())
+		}
 	}
 }

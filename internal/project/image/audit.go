@@ -178,7 +178,7 @@ func (a *auditor) contents(ctx context.Context, said *agent.Platform, manifest [
 	}
 	a.locks = append(a.locks, l)
 	mount := a.image.Mount
-	cache.Audited{Lock: l, Platform: is.Platform.Platform, Found: found, At: func(p string) string { return path.Join(mount, p) }}.Audit(a.report)
+	cache.Audited{Lock: l, Platform: is.Platform.Platform, Found: found, Mount: mount, At: func(p string) string { return path.Join(mount, p) }}.Audit(a.report)
 	return nil
 }
 

@@ -138,6 +138,11 @@ func TestAudit(t *testing.T) {
 		}, func(p *parts) []string {
 			return []string{"damaged " + at(p.manifest.Layers[0]) + " it holds too much"}
 		}},
+		{"an index for another place", func(p *parts) {
+			p.putLayer(t, 1, bytes.ReplaceAll(p.documents, []byte("file:///plugins/"), []byte("file:///plugin2/")))
+		}, func(*parts) []string {
+			return []string{"index /plugins/r.yaml it names files below /plugin2, but the agent sees the directory at /plugins"}
+		}},
 		{"no lock", func(p *parts) { p.putLayer(t, 1, tarOf(t, "plugins/r.yaml", "y")) },
 			func(p *parts) []string {
 				return []string{"missing " + at(p.index.Manifests[0]) + " it has no /plugins/.botkube-mirror/lock.json"}

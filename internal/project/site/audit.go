@@ -38,11 +38,23 @@ type Audited struct {
 	Digest lock.SHA256
 }
 
-// Audit reads every file of the versions of a site, or of the one with a tag,
-// and reports what is wrong. A run that writes the site is waited for. Hashed, if not
-// nil, is told of bytes that were read, from several goroutines.
-func Audit(ctx context.Context, root, tag string, r *audit.Report, waiting func(string), hashed func(n int64)) ([]Audited, error) {
-	if err := tree.Settle(ctx, root, waiting); err != nil {
+// AuditOptions are those of [Audit].
+type AuditOptions struct {
+	// Tag is that of the version to look at; empty for all.
+	Tag string
+	// BaseURL is where the site must be served, or empty to take that from its
+	// indexes.
+	BaseURL string
+	// Waiting is as in [Options].
+	Waiting func(string)
+	// Hashed, if not nil, is told of bytes that were read, from several goroutines.
+	Hashed func(n int64)
+}
+
+// Audit reads every file of the versions of a site, and reports what is wrong. A
+// run that writes the site is waited for.
+func Audit(ctx context.Context, root string, r *audit.Report, o AuditOptions) ([]Audited, error) {
+	if err := tree.Settle(ctx, root, o.Waiting); err != nil {
 		return nil, err
 	}
 	t, err := tree.OpenExisting(root)
@@ -54,14 +66,14 @@ func Audit(ctx context.Context, root, tag string, r *audit.Report, waiting func(
 	if err != nil {
 		return nil, err
 	}
-	if tag == "" {
+	if o.Tag == "" {
 		for _, name := range unread(t) {
 			r.Note(fmt.Sprintf("%s may not be read, and was not looked at: if it is a version, verify it as a user who may", name))
 		}
 	} else {
-		all = slices.DeleteFunc(all, func(s *state) bool { return s.tag != tag })
+		all = slices.DeleteFunc(all, func(s *state) bool { return s.tag != o.Tag })
 	}
-	a := &auditor{ctx: ctx, tree: t, report: r, hashed: hashed, several: len(all) > 1, files: map[string]content{}}
+	a := &auditor{AuditOptions: o, ctx: ctx, tree: t, report: r, several: len(all) > 1, files: map[string]content{}}
 	var versions []Audited
 	for _, s := range all {
 		v, err := a.version(s)
@@ -75,10 +87,10 @@ func Audit(ctx context.Context, root, tag string, r *audit.Report, waiting func(
 
 // auditor is one run of [Audit].
 type auditor struct {
+	AuditOptions
 	ctx     context.Context
 	tree    *tree.Tree
 	report  *audit.Report
-	hashed  func(int64)
 	several bool
 	// files are those that were read, which versions share.
 	files map[string]content
@@ -271,8 +283,8 @@ func (a *auditor) read(p string) content {
 	if err != nil {
 		return content{problem: "it cannot be read: " + err.Error(), state: audit.Damaged}
 	}
-	if a.hashed != nil {
-		a.hashed(c.Size)
+	if a.Hashed != nil {
+		a.Hashed(c.Size)
 	}
 	return c
 }
@@ -321,14 +333,18 @@ func (a *auditor) indexes(s *state, sums map[string]lock.SHA256, v *Audited) err
 			continue // which was reported
 		}
 		served[r.Name] = data
-		v.BaseURL = cmp.Or(v.BaseURL, baseURLIn(data))
+		base := baseURLIn(data)
+		v.BaseURL = cmp.Or(v.BaseURL, base)
 		rewriter := newRewriter(v.BaseURL, s.lock)
 		for _, problem := range cache.IndexProblems(data, s.lock, r, rewriter.builds) {
 			a.report.Fail(audit.Problem{Kind: audit.KindIndex, Path: p, Detail: problem})
 		}
+		if base != "" && a.BaseURL != "" && base != a.BaseURL {
+			a.report.Fail(audit.Problem{Kind: audit.KindIndex, Path: p, Detail: fmt.Sprintf("it names files below %s, but the site is served at %s", base, a.BaseURL)})
+		}
 	}
 	for _, p := range s.lock.Platforms {
-		a.report.Expect(a.ground(s, p, served, v.BaseURL))
+		a.report.Expect(a.ground(s, p, served, cmp.Or(a.BaseURL, v.BaseURL)))
 	}
 	return nil
 }

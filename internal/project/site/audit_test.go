@@ -90,7 +90,7 @@ func TestAudit(t *testing.T) {
 				c.change(t, filepath.Join(root, filepath.FromSlash(c.path)))
 			}
 			var r audit.Report
-			if _, err := Audit(context.Background(), root, "", &r, nil, nil); err != nil {
+			if _, err := Audit(context.Background(), root, &r, AuditOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			problems := r.Problems()
@@ -116,7 +116,7 @@ func TestAuditVersions(t *testing.T) {
 	two.write(t, root)
 	var r audit.Report
 	var read atomic.Int64
-	found, err := Audit(context.Background(), root, "", &r, nil, func(int64) { read.Add(1) })
+	found, err := Audit(context.Background(), root, &r, AuditOptions{Hashed: func(int64) { read.Add(1) }})
 	if err != nil || len(found) != 2 || found[0].Tag != "v1" || found[1].Tag != "v2" || found[0].BaseURL != baseURL1 {
 		t.Fatalf("%+v, %v", found, err)
 	}
@@ -138,16 +138,42 @@ func TestAuditVersions(t *testing.T) {
 			t.Errorf("%+v", o)
 		}
 	}
-	if only, err := Audit(context.Background(), root, "v2", &audit.Report{}, nil, nil); err != nil || len(only) != 1 || only[0].Tag != "v2" {
+	if only, err := Audit(context.Background(), root, &audit.Report{}, AuditOptions{Tag: "v2"}); err != nil || len(only) != 1 || only[0].Tag != "v2" {
 		t.Errorf("%+v, %v", only, err)
 	}
-	if none, err := Audit(context.Background(), root, "v3", &audit.Report{}, nil, nil); err != nil || len(none) != 0 {
+	if none, err := Audit(context.Background(), root, &audit.Report{}, AuditOptions{Tag: "v3"}); err != nil || len(none) != 0 {
 		t.Errorf("%+v, %v", none, err)
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	why := context.DeadlineExceeded
 	cancel(why)
-	if _, err := Audit(ctx, root, "", &audit.Report{}, nil, nil); err != why {
+	if _, err := Audit(ctx, root, &audit.Report{}, AuditOptions{}); err != why {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestAuditBaseURL wants indexes that agree with each other to be held against where
+// the site is served.
+func TestAuditBaseURL(t *testing.T) {
+	root := t.TempDir()
+	newFixture(t, "v1").write(t, root)
+	for base, external := range map[string]bool{"": false, baseURL1: false, "https://other.example.com": true} {
+		var r audit.Report
+		found, err := Audit(context.Background(), root, &r, AuditOptions{BaseURL: base})
+		if err != nil || len(found) != 1 || found[0].BaseURL != baseURL1 {
+			t.Fatalf("%q: %+v, %v", base, found, err)
+		}
+		var want []audit.Problem
+		if external {
+			want = []audit.Problem{{Kind: audit.KindIndex, Path: "v1/r/plugins-index.yaml", Detail: "it names files below " + baseURL1 + ", but the site is served at " + base}}
+		}
+		if !slices.Equal(r.Problems(), want) {
+			t.Errorf("%q: %+v", base, r.Problems())
+		}
+		for _, o := range r.Outlooks() {
+			if external != (len(o.External) > 0) || o.FromMirror == 0 {
+				t.Errorf("%q: %+v", base, o)
+			}
+		}
 	}
 }

@@ -1,0 +1,109 @@
+package mirror
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
+)
+
+// Place is where agents find a mirror, if that is not to be taken from its indexes
+// or, for a bundle, from the values.
+type Place struct {
+	// BaseURL is where a site, or what is in a bundle, is served.
+	BaseURL string
+	// Served says that it is [Session.Serve] that does so, which writes indexes for
+	// the base URL: what those of a site say does not matter.
+	Served bool
+	// Mount is where agents see a directory, an image, or what is made of a bundle.
+	Mount string
+}
+
+func (p *Place) check() error {
+	p.BaseURL = strings.TrimSuffix(p.BaseURL, "/")
+	if p.BaseURL == "" && p.Served {
+		return fault.New(fault.Usage, "it is not said where the mirror is served").
+			WithHint("give the URL at which agents reach the server: --base-url URL")
+	}
+	if p.BaseURL != "" {
+		if err := site.CheckBaseURL(p.BaseURL); err != nil {
+			return err
+		}
+	}
+	if p.Mount == "" {
+		return nil
+	}
+	return cache.CheckMount(p.Mount)
+}
+
+// isServable wants a mirror that is said to be served to be one that can be.
+func (v *verifying) isServable(kind Kind) error {
+	if v.options.Served && kind != KindBundle && kind != KindSite {
+		return fault.New(fault.Usage, "%s has no upstream files that could be served", v.result.name()).
+			WithHint("leave out --served: agents mount what is in it")
+	}
+	return nil
+}
+
+// located compares the place that a mirror is written for with the one that is given.
+func (v *verifying) located() {
+	r, o := v.result, v.options
+	servable := r.Kind == KindBundle || r.Kind == KindSite
+	switch {
+	case o.BaseURL != "" && !servable:
+		v.report.Note("nothing of it is served, so that --base-url was not looked at")
+	case o.Mount != "" && r.Kind == KindSite:
+		v.report.Note("an agent sees nothing of it in its file system, so that --mount was not looked at")
+	case r.Kind == KindBundle && o.BaseURL+o.Mount != "" && len(o.Values) == 0:
+		v.report.Note("a bundle is written for no place, so that --base-url and --mount count only with --values")
+	}
+	// The indexes of a directory were compared with it.
+	if r.Kind == KindImage && o.Mount != "" && r.Mount != "" && r.Mount != o.Mount {
+		v.report.Fail(audit.Problem{Kind: audit.KindIndex, Detail: fmt.Sprintf("its indexes name files below %s, but the agent sees it at %s", r.Mount, o.Mount)})
+	}
+	v.misplaced = v.misplaced || r.Kind != KindSite && o.Mount != "" && r.Mount != "" && r.Mount != o.Mount
+}
+
+// writtenFor settles where a site must be served.
+func (v *verifying) writtenFor(versions []site.Audited) {
+	v.result.BaseURL = versions[0].BaseURL
+	if v.options.BaseURL == "" {
+		return
+	}
+	if v.options.Served {
+		v.result.BaseURL = v.options.BaseURL
+		return
+	}
+	v.misplaced = slices.ContainsFunc(versions, func(version site.Audited) bool {
+		return version.BaseURL != "" && version.BaseURL != v.options.BaseURL
+	})
+}
+
+// onlyMisplaced reports whether nothing is wrong but that the mirror is written for
+// another place, or with the values.
+func (v *Verification) onlyMisplaced() bool {
+	ofValues := 0
+	if v.Values != nil {
+		ofValues = len(v.Values.problems)
+	}
+	indexes := 0
+	for _, p := range v.Problems {
+		if p.Kind == audit.KindIndex {
+			indexes++
+		}
+	}
+	return v.place != nil && indexes > 0 && indexes+ofValues == len(v.Problems)
+}
+
+// relocate says what to do about a mirror that is written for another place.
+func (v *Verification) relocate() string {
+	if v.Kind == KindSite {
+		return fmt.Sprintf("write it for there: botkube-mirror unpack BUNDLE -o site:DIR --base-url %s\n"+
+			"or, if botkube-mirror serve answers there, which writes the indexes anew, say so: --served", v.place.BaseURL)
+	}
+	return fmt.Sprintf("have the agent see it at %s (plugins.cacheDir, and where the volume is mounted), or write it for %[2]s: unpack, or push, with --mount %[2]s", v.Mount, v.place.Mount)
+}
