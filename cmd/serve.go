@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -105,6 +106,9 @@ func servingSummary(s *mirror.Serving) string {
 				at = base + v.Paths[name]
 			}
 			fmt.Fprintf(&out, "  plugins.repositories.%s.url: %s\n", name, at)
+		}
+		for _, t := range v.Templates {
+			fmt.Fprintf(&out, "  templates[].ref of %s/%s, in place of %s: %s\n", t.Plugin.Repository, t.Plugin.Name, t.Ref, cmp.Or(t.URL, base+t.Path))
 		}
 		fmt.Fprintf(&out, "  these, and the others that it needs: botkube-mirror values %s --base-url %s --values YOURS.yaml\n", tameName(v.Source), base)
 	}

@@ -77,6 +77,19 @@ type ServedVersion struct {
 	Paths map[string]string `json:"paths"`
 	// Indexes are their URLs, if there is a base URL.
 	Indexes map[string]string `json:"indexes,omitempty"`
+	// Templates are those of exec, which downloads what its configuration names.
+	Templates []ServedTemplates `json:"templates,omitempty"`
+}
+
+// ServedTemplates are the templates of a source that exec can take from the server.
+type ServedTemplates struct {
+	Plugin agent.PluginKey `json:"plugin"`
+	// Ref is what would be configured without a mirror.
+	Ref string `json:"ref"`
+	// Path is below the base URL; it has the digest, which exec compares.
+	Path string `json:"path"`
+	// URL is what to configure, if there is a base URL.
+	URL string `json:"url,omitempty"`
 }
 
 // Serve answers agents over HTTP until ctx is done.
@@ -159,9 +172,30 @@ func (v servedVersion) describe(base string) (ServedVersion, error) {
 		d.Paths[name] = strings.TrimPrefix(u, anyBase)
 	}
 	if base != "" {
-		d.Indexes, err = indexURLs(base, v.Lock)
+		if d.Indexes, err = indexURLs(base, v.Lock); err != nil {
+			return d, err
+		}
 	}
+	d.Templates, err = servedTemplatesOf(v.Lock, base)
 	return d, err
+}
+
+// servedTemplatesOf returns the templates of a version, which have URLs if base is
+// not empty.
+func servedTemplatesOf(l *lock.Lock, base string) ([]ServedTemplates, error) {
+	templates, err := site.Templates(anyBase, l)
+	if err != nil {
+		return nil, err
+	}
+	var all []ServedTemplates
+	for _, t := range templates {
+		s := ServedTemplates{Plugin: t.Plugin, Ref: t.Ref, Path: strings.TrimPrefix(t.URL, anyBase)}
+		if base != "" {
+			s.URL = base + s.Path
+		}
+		all = append(all, s)
+	}
+	return all, nil
 }
 
 func indexURLs(base string, l *lock.Lock) (map[string]string, error) {

@@ -179,10 +179,13 @@ func (c *checkingValues) templateOfSite(p lock.Plugin, mirrored int, ref string)
 	if slices.ContainsFunc(served, func(t site.Template) bool { return t.URL == ref }) {
 		return
 	}
-	if mirrored < 0 {
+	i := slices.IndexFunc(served, func(t site.Template) bool {
+		elsewhere := strings.HasSuffix(ref, strings.TrimPrefix(t.URL, c.base)) // the path has the digest
+		return elsewhere || mirrored >= 0 && t.Ref == p.Templates[mirrored].Ref
+	})
+	if i < 0 {
 		c.fail(audit.KindMissing, "", "the templates %s of %s are not in the mirror: exec would download them at its first command", agent.Redact(ref), p.Key())
 		return
 	}
-	i := slices.IndexFunc(served, func(t site.Template) bool { return t.Ref == p.Templates[mirrored].Ref })
 	c.fail(audit.KindSetting, "executors.*."+p.Repository+"/"+p.Name+".config.templates", "exec would download %s at its first command: configure the ref %s in its place", agent.Redact(ref), served[i].URL)
 }
