@@ -3,6 +3,7 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"crypto/sha256"
 	"crypto/tls"
@@ -78,8 +79,10 @@ func TestMain(m *testing.M) {
 //	agentimage REGISTRY/PATH:TAG PLATFORM...
 //	                        pushes an image for some platforms
 //	rootfs DIR ROOT         unpacks the layers of an image that skopeo copied to dir:DIR
-//	git NAME DIR REF        commits a directory to the repository NAME of a git server, which then has REF,
-//	                        and has git ask it in the place of https://github.com
+//	git NAME DIR REF [PATH=NAME]...
+//	                        commits a directory to the repository NAME of a git server, which then has REF,
+//	                        and has git ask it in the place of https://github.com; at PATH, the last commit
+//	                        of another repository, or one that is nowhere, is a submodule; a file NAME@ is a link
 //	static-program FILE OS/ARCH
 //	                        writes the beginning of a program that needs no libraries
 //	chart DIR VERSION [DIGEST]
@@ -494,14 +497,15 @@ func installed(program string) bool {
 type gitServer struct {
 	*gittest.Server
 	repositories map[string]*gittest.Repository
+	commits      map[string]string
 }
 
 // gitServerKey is the key of a script's server.
 type gitServerKey struct{}
 
 func commitToGit(ts *testscript.TestScript, _ bool, args []string) {
-	if len(args) != 3 {
-		ts.Fatalf("usage: git NAME DIR REF")
+	if len(args) < 3 {
+		ts.Fatalf("usage: git NAME DIR REF [PATH=NAME]...")
 	}
 	server := ts.Value(gitServerKey{}).(*gitServer)
 	if server.Server == nil {
@@ -523,10 +527,18 @@ func commitToGit(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 		data, err := os.ReadFile(path)
 		ts.Check(err)
+		if strings.HasSuffix(rel, "@") {
+			data = bytes.TrimSpace(data)
+		}
 		return repository.Write(rel, string(data))
 	}))
+	for _, module := range args[3:] {
+		path, name, _ := strings.Cut(module, "=")
+		ts.Check(repository.Include(path, "https://github.com/"+name, cmp.Or(server.commits[name], strings.Repeat("ab", 20))))
+	}
 	commit, err := repository.Commit()
 	ts.Check(err)
+	server.commits[args[0]] = commit
 	ts.Check(repository.Point(args[2]))
 	ts.Setenv("COMMIT", commit)
 }
@@ -541,7 +553,7 @@ func startGit(ts *testscript.TestScript, server *gitServer) {
 	ts.Check(os.WriteFile(config, fmt.Appendf(nil, "[url %q]\n\tinsteadOf = https://github.com/\n", s.URL+"/"), 0o644))
 	ts.Setenv("GIT_CONFIG_GLOBAL", config)
 	ts.Setenv("GIT_URL", s.URL)
-	server.Server, server.repositories = s, map[string]*gittest.Repository{}
+	server.Server, server.repositories, server.commits = s, map[string]*gittest.Repository{}, map[string]string{}
 }
 
 // registries are those of a script, by name.

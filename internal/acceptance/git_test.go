@@ -5,6 +5,7 @@ package acceptance
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -52,19 +53,19 @@ func newGitWorld(t *testing.T) gitWorld {
 }
 
 // commit has a repository hold files, as its branch main and at a ref.
-func (w gitWorld) commit(t *testing.T, name, ref string, files map[string]string) {
+func (w gitWorld) commit(t *testing.T, name, ref string, files map[string]string) (r *gittest.Repository, commit string) {
 	t.Helper()
-	repository, err := w.Create(name)
-	must(t, repository, err)
+	r, err := w.Create(name)
+	must(t, r, err)
 	for name, content := range files {
-		if err := repository.Write(name, content); err != nil {
+		if err := r.Write(name, content); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err = repository.Commit(); err == nil {
-		err = repository.Point(ref)
+	if commit, err = r.Commit(); err == nil {
+		err = r.Point(ref)
 	}
-	must(t, repository, err)
+	return must(t, r, err), commit
 }
 
 func (w gitWorld) write(t *testing.T, name, content string) {
@@ -122,11 +123,21 @@ func (w gitWorld) templates(t *testing.T, git bool, deps string, refs ...string)
 func TestExecFindsTemplates(t *testing.T) {
 	w := newGitWorld(t)
 	const dir = "cmd/executor/exec/templates/"
-	w.commit(t, "kubeshop/botkube.git", "refs/heads/release-1.8", map[string]string{
+	const ref = "refs/heads/release-1.8"
+	repository, _ := w.commit(t, "kubeshop/botkube.git", ref, map[string]string{
 		dir + "helm.yaml":      "templates:\n  - type: parser:table:space\n    trigger: {command: {prefix: helm list}}\n",
 		dir + "more/flux.yaml": "templates:\n  - type: wrapper\n    trigger: {command: {prefix: flux}}\n  - type: tutorial\n",
 		dir + "README.md":      "templates: [no]\n",
+		// Links are followed where a sub-directory is copied, and submodules fetched.
+		dir + "linked.yaml@": "../../../../linked.yaml",
+		"linked.yaml":        "templates:\n  - type: linked\n",
 	})
+	_, more := w.commit(t, "kubeshop/more.git", ref, map[string]string{"more.yaml": "templates:\n  - type: included\n"})
+	commit, err := "", repository.Include(dir+"sub", "../more.git", more)
+	if err == nil {
+		commit, err = repository.Commit()
+	}
+	must(t, commit, errors.Join(err, repository.Point(ref)))
 	schema := fmt.Sprintf(`{"properties": {"templates": {"items": {"properties": {"ref": {"default": %q}}}}}}`, defaultTemplates)
 	w.write(t, "program", "exec")
 	w.write(t, "index.yaml", string(index{Entries: []entry{{
@@ -134,7 +145,7 @@ func TestExecFindsTemplates(t *testing.T) {
 	}}}.marshal()))
 	cloned := filepath.Join(w.dir, "cloned")
 	want, err := w.templates(t, true, cloned, defaultTemplates)
-	if err != nil || !strings.Contains(want, "helm list") || !strings.Contains(want, "tutorial") || strings.Contains(want, "no") {
+	if err != nil || !strings.Contains(want, "helm list") || !strings.Contains(want, "tutorial") || !strings.Contains(want, "linked") || !strings.Contains(want, "included") || strings.Contains(want, "no") {
 		t.Fatalf("online, exec reads %s, %v", want, err)
 	}
 	if got, err := w.templates(t, false, filepath.Join(w.dir, "empty"), defaultTemplates); err == nil {

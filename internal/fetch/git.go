@@ -1,7 +1,6 @@
 package fetch
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -27,11 +26,14 @@ import (
 // in it, among the arguments of a process that everybody may list, clones all
 // history, lets git ask questions and tells of nothing that goes wrong but with
 // all that git says. What the URL says means the same: ref is a branch, a tag or a
-// commit, sshkey a key. Sub-modules are not fetched.
+// commit, sshkey a key.
 type gitGetter struct {
-	fetch  *Client
-	obs    Observer
-	client *getter.Client
+	fetch   *Client
+	obs     Observer
+	client  *getter.Client
+	program string
+	// files and modules were fetched so far.
+	files, modules int
 	// err is what Get returned, without what go-getter wraps around it.
 	err error
 }
@@ -61,12 +63,18 @@ func (g *gitGetter) Get(dst string, u *url.URL) error {
 }
 
 func (g *gitGetter) get(ctx context.Context, dst string, u *url.URL) error {
-	program, err := exec.LookPath("git")
-	if err != nil {
+	var err error
+	if g.program, err = exec.LookPath("git"); err != nil {
 		return fault.New(fault.Usage, "it is a git repository, and there is no program git here").
 			WithHint("install git, which the agent's image has, too")
 	}
-	w, err := g.workTree(program, dst, u)
+	return g.clone(ctx, dst, u, 0)
+}
+
+// clone brings a repository to a directory, with those that belong into it. What git
+// keeps beside the files goes: links may lead there, and a key may be in it.
+func (g *gitGetter) clone(ctx context.Context, dst string, u *url.URL, depth int) error {
+	w, err := g.workTree(dst, u)
 	if err != nil {
 		return err
 	}
@@ -76,7 +84,14 @@ func (g *gitGetter) get(ctx context.Context, dst string, u *url.URL) error {
 	if w.ssh, err = w.sshCommand(ctx); err != nil {
 		return err
 	}
-	return g.fetch.retry.Do(ctx, g.obs.Retrying, nil, func() error { return w.checkOut(ctx) })
+	if err := g.fetch.retry.Do(ctx, g.obs.Retrying, nil, func() error { return w.checkOut(ctx) }); err != nil {
+		return err
+	}
+	g.files += w.files
+	if err := g.submodules(ctx, w, u, depth); err != nil {
+		return err
+	}
+	return transfer.Local(os.RemoveAll(filepath.Join(dst, ".git")))
 }
 
 // workTree is a repository that is fetched.
@@ -94,9 +109,16 @@ type workTree struct {
 	lowSpeed int
 	// ssh is the command that stands in for the user's, who has none.
 	ssh string
+	// most is how many files there may be; files is how many there are, and modules
+	// are those that are in other repositories.
+	most    int
+	files   int
+	modules []submodule
+	// commit is the one that was checked out.
+	commit string
 }
 
-func (g *gitGetter) workTree(program, dst string, u *url.URL) (*workTree, error) {
+func (g *gitGetter) workTree(dst string, u *url.URL) (*workTree, error) {
 	if !slices.Contains(gitSchemes, u.Scheme) {
 		return nil, fault.New(fault.Usage, "git does not fetch by %q here", u.Scheme).WithHint("supported are %s", strings.Join(gitSchemes, ", "))
 	}
@@ -104,7 +126,10 @@ func (g *gitGetter) workTree(program, dst string, u *url.URL) (*workTree, error)
 		return nil, fault.New(fault.Usage, "it has no host, or one that is none") // to ssh, it would be an option
 	}
 	remote, q := *u, u.Query()
-	w := &workTree{program: program, dir: dst, ref: q.Get("ref"), identity: g.fetch.identity, lowSpeed: max(int(g.fetch.patience/time.Second), 1)}
+	w := &workTree{
+		program: g.program, dir: dst, ref: q.Get("ref"), most: maxTreeEntries - g.files, identity: g.fetch.identity,
+		lowSpeed: max(int(g.fetch.patience/time.Second), 1),
+	}
 	if err := checkRef(w.ref); err != nil {
 		return nil, err
 	}
@@ -287,32 +312,24 @@ func (w *workTree) noRef() error {
 }
 
 func (w *workTree) writeFiles(ctx context.Context, commit string) error {
-	if err := w.count(ctx, commit); err != nil {
+	if err := w.list(ctx, commit); err != nil {
 		return err
 	}
+	w.commit = commit
 	_, err := w.git(ctx, "checkout", "--quiet", "--force", "--detach", commit)
 	return transfer.Local(err)
 }
 
-// count refuses a commit of too many files. A few trees that hold each other many
-// times over make any number of them, of which git would have a list in memory.
-func (w *workTree) count(ctx context.Context, commit string) error {
+// list looks at what a commit has, and refuses too many files. A few trees that hold
+// each other many times over make any number of them, of which git would have a list
+// in memory.
+func (w *workTree) list(ctx context.Context, commit string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	return w.run(ctx, &counter{left: maxTreeEntries, end: cancel}, "ls-tree", "-r", "-z", "--name-only", commit)
-}
-
-// counter ends a context when more NULs were written than are left.
-type counter struct {
-	left int
-	end  context.CancelCauseFunc
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	if c.left -= bytes.Count(p, []byte{0}); c.left < 0 {
-		c.end(fault.New(fault.Integrity, "it has more than %d files", maxTreeEntries))
-	}
-	return len(p), nil
+	l := &treeList{left: w.most, end: cancel}
+	err := w.run(ctx, l, "ls-tree", "-r", "-z", commit)
+	w.files, w.modules = w.most-l.left, l.modules
+	return err
 }
 
 // gitError is a failure of git, and what it said.

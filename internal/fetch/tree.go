@@ -126,7 +126,7 @@ func (c *Client) tree(ctx context.Context, req Request, want expectation, obs Ob
 	}
 	defer os.RemoveAll(dir)
 	obs.started(-1)
-	top, err := c.directory(ctx, src, dir, obs)
+	from, err := c.directory(ctx, src, dir, obs)
 	if err != nil {
 		return Result{}, err
 	}
@@ -135,7 +135,8 @@ func (c *Client) tree(ctx context.Context, req Request, want expectation, obs Ob
 	if err := out.Restart(); err != nil {
 		return Result{}, err
 	}
-	files, err := pack(ctx, top, req.Tree, partialWriter{out})
+	defer from.top.Close()
+	files, err := pack(ctx, from, req.Tree, partialWriter{out})
 	if err != nil {
 		return Result{}, errors.Join(err, out.Discard())
 	}
@@ -169,10 +170,16 @@ func (w partialWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// directory is a directory within what a source gave, as "." or a path.
+type directory struct {
+	top *os.Root
+	at  string
+}
+
 // directory brings what a source names to a directory below dir, and opens it.
 // What the source says of sub-directories is done here rather than by
 // go-getter, which would copy everything once more, outside of the store.
-func (c *Client) directory(ctx context.Context, src treeSource, dir string, obs Observer) (*os.Root, error) {
+func (c *Client) directory(ctx context.Context, src treeSource, dir string, obs Observer) (directory, error) {
 	top := filepath.Join(dir, "tree")
 	var err error
 	if src.Format == "" || src.Clone {
@@ -181,24 +188,34 @@ func (c *Client) directory(ctx context.Context, src treeSource, dir string, obs 
 		err = c.unpack(ctx, src, dir, top, obs)
 	}
 	if err != nil {
-		return nil, err
+		return directory{}, err
 	}
 	root, err := os.OpenRoot(top)
-	if err != nil || src.Subdir == "" {
-		return root, transfer.Local(err)
+	if err != nil {
+		return directory{}, transfer.Local(err)
 	}
-	defer root.Close()
-	matches, err := fs.Glob(root.FS(), src.Subdir)
+	if src.Subdir == "" {
+		return directory{root, "."}, nil
+	}
+	at, err := subdirectory(root, src.Subdir)
+	if err != nil {
+		return directory{}, errors.Join(err, root.Close())
+	}
+	return directory{root, at}, nil
+}
+
+// subdirectory returns the one directory that a pattern is for.
+func subdirectory(root *os.Root, pattern string) (string, error) {
+	matches, err := fs.Glob(root.FS(), pattern)
 	if err != nil || len(matches) != 1 {
-		return nil, fault.New(fault.Upstream, "%d of its directories are called %q, not one", len(matches), src.Subdir).
+		return "", fault.New(fault.Upstream, "%d of its directories are called %q, not one", len(matches), pattern).
 			WithHint("is the part after // right? what is wanted may have been moved")
 	}
 	// It may be a link, but to no place outside.
-	sub, err := root.OpenRoot(matches[0])
-	if err != nil {
-		return nil, fault.New(fault.Upstream, "%q is not one of its directories", matches[0])
+	if fi, err := root.Stat(matches[0]); err != nil || !fi.IsDir() {
+		return "", fault.New(fault.Upstream, "%q is not one of its directories", matches[0])
 	}
-	return sub, nil
+	return matches[0], nil
 }
 
 // getDirectory has go-getter fill a directory that is not there yet.
@@ -344,13 +361,11 @@ func copyTo(ctx context.Context, name string, from io.Reader) error {
 }
 
 // pack writes the files of a directory to an archive whose bytes follow from
-// their names and contents alone, and returns what they are. It closes the
-// directory.
-func pack(ctx context.Context, dir *os.Root, kind lock.Tree, to io.Writer) ([]lock.TemplateFile, error) {
-	defer dir.Close()
-	p := &packing{ctx: ctx, dir: dir, kind: kind, tar: tar.NewWriter(to)}
+// their names and contents alone, and returns what they are.
+func pack(ctx context.Context, from directory, kind lock.Tree, to io.Writer) ([]lock.TemplateFile, error) {
+	p := &packing{ctx: ctx, from: from, kind: kind, tar: tar.NewWriter(to)}
 	// In the order of the names.
-	if err := fs.WalkDir(dir.FS(), ".", p.visit); err != nil {
+	if err := p.walk(from.at, "."); err != nil {
 		return nil, err
 	}
 	if len(p.files) == 0 {
@@ -362,7 +377,7 @@ func pack(ctx context.Context, dir *os.Root, kind lock.Tree, to io.Writer) ([]lo
 // packing is one run of [pack].
 type packing struct {
 	ctx   context.Context
-	dir   *os.Root
+	from  directory
 	kind  lock.Tree
 	tar   *tar.Writer
 	seen  int
@@ -370,7 +385,20 @@ type packing struct {
 	bytes int64
 }
 
-func (p *packing) visit(name string, d fs.DirEntry, err error) error {
+// walk packs what is in a directory below a name. Beyond a link to a directory, no
+// other is followed: they might lead in a circle.
+func (p *packing) walk(dir, below string) error {
+	return fs.WalkDir(p.from.top.FS(), dir, func(at string, d fs.DirEntry, err error) error {
+		name := path.Join(below, strings.TrimPrefix(strings.TrimPrefix(at, dir), "/"))
+		if dir == "." {
+			name = path.Join(below, at)
+		}
+		return p.visit(at, name, d, err, below != ".")
+	})
+}
+
+// visit packs what lies at a path of the source, by its name in the archive.
+func (p *packing) visit(at, name string, d fs.DirEntry, err error, linked bool) error {
 	if err != nil {
 		return transfer.Local(err)
 	}
@@ -386,11 +414,13 @@ func (p *packing) visit(name string, d fs.DirEntry, err error) error {
 	if d.IsDir() {
 		return nil
 	}
-	wanted, err := p.wanted(name, d)
-	if err != nil || !wanted {
-		return err
+	if d.Type()&fs.ModeSymlink != 0 {
+		return p.link(at, name, linked)
 	}
-	return p.add(name)
+	if !d.Type().IsRegular() || p.kind != lock.TreeAll && path.Ext(name) != agent.TemplateExt {
+		return nil
+	}
+	return p.add(at, name)
 }
 
 func skip(d fs.DirEntry) error {
@@ -400,30 +430,27 @@ func skip(d fs.DirEntry) error {
 	return nil
 }
 
-// wanted reports whether something that is no directory belongs into the archive.
-// Links count where a plugin would follow them, and then for what they lead to,
-// but never to a place outside, for that is no part of the source.
-func (p *packing) wanted(name string, d fs.DirEntry) (bool, error) {
-	link := d.Type()&fs.ModeSymlink != 0
-	if p.kind == lock.TreeAll {
-		return d.Type().IsRegular(), nil
+// link packs what a link leads to, as go-getter does where it copies a sub-directory
+// (copy_dir.go), but never from a place outside, for that is no part of the source.
+// Nobody asks for all files of a repository. So of these, what leads nowhere is left
+// out, and an error for who asks for it; and a directory may be asked for by the name
+// of a link.
+func (p *packing) link(at, name string, linked bool) error {
+	fi, err := p.from.top.Stat(at)
+	switch all := p.kind == lock.TreeAll; {
+	case err == nil && fi.Mode().IsRegular() && (all || path.Ext(name) == agent.TemplateExt):
+		return p.add(at, name)
+	case err == nil && fi.IsDir() && all && !linked:
+		return p.walk(at, name)
+	case all || err == nil && !fi.IsDir():
+		return nil
 	}
-	if !link {
-		return d.Type().IsRegular() && path.Ext(name) == agent.TemplateExt, nil
-	}
-	fi, err := p.dir.Stat(name)
-	switch {
-	case err == nil && !fi.IsDir() && path.Ext(name) != agent.TemplateExt:
-		return false, nil
-	case err == nil && fi.Mode().IsRegular():
-		return true, nil
-	}
-	return false, fault.New(fault.Upstream, "%q in it is a link to a directory, to nothing, or to what is not in it", name).
-		WithHint("links to files of the same directory are followed, no others")
+	return fault.New(fault.Upstream, "%q in it is a link to a directory, to nothing, or to what is not in its repository or archive", name).
+		WithHint("links to files are followed, no others")
 }
 
-func (p *packing) add(name string) error {
-	f, err := p.dir.Open(name)
+func (p *packing) add(at, name string) error {
+	f, err := p.from.top.Open(at)
 	if err != nil {
 		return transfer.Local(err)
 	}

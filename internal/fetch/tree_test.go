@@ -218,7 +218,8 @@ func TestGitLinks(t *testing.T) {
 		"to a file":              {"t/l.yaml@", "a/a.yaml", false},
 		"another kind of file":   {"t/l@", "README.md", false},
 		"to a file of this host": {"t/l.yaml@", outside, true},
-		"out of the directory":   {"t/l.yaml@", "../other/o.yaml", true},
+		"out of the directory":   {"t/l.yaml@", "../other/o.yaml", false},
+		"out of the repository":  {"t/l.yaml@", "../../o.yaml", true},
 		"to nothing":             {"t/l.yaml@", "absent.yaml", true},
 		"to a directory":         {"t/l@", "a", true},
 		"into git":               {"t/l.yaml@", "../.git/config", true},
@@ -235,11 +236,129 @@ func TestGitLinks(t *testing.T) {
 			}
 			want := map[string]string{"a/a.yaml": "a", "b.yaml": "b"}
 			if strings.HasSuffix(test.to, ".yaml") {
-				want["l.yaml"] = "a"
+				want["l.yaml"] = strings.TrimSuffix(filepath.Base(test.to), ".yaml")
 			}
 			fixed(t).wantTree(t, req, want)
 		})
 	}
+}
+
+// TestGitLinksOfWholeTree: what a link leads to is there by its name, as far as it is
+// of the repository, and nothing that git keeps beside.
+func TestGitLinksOfWholeTree(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("links take privileges")
+	}
+	s, _, _ := gitServer(t, map[string]string{
+		"file@": "t/b.yaml", "latest@": "t/a", "t/a/circle@": "../..", "t/a/up@": "../../other/o.yaml", "again@": "latest",
+		"config@": ".git/config", "outside@": "/etc/passwd", "absent@": "nowhere", "self@": "self",
+	})
+	u := "git::" + s.URL + "/kubeshop/botkube.git"
+	want := map[string]string{
+		"t/b.yaml": "b", "t/a/a.yaml": "a", "t/README.md": "no", "other/o.yaml": "o", "t/a/up": "o",
+		"file": "b", "latest/a.yaml": "a", "latest/up": "o", "again/a.yaml": "a", "again/up": "o",
+	}
+	for name, content := range want {
+		if below, in := strings.CutPrefix(name, "t/"); in && !strings.Contains(name, "circle") {
+			want["t/a/circle/t/"+below] = content
+		}
+	}
+	for name, content := range map[string]string{"other/o.yaml": "o", "file": "b"} {
+		want["t/a/circle/"+name] = content
+	}
+	fixed(t).wantTree(t, fetch.Request{URL: u, Tree: lock.TreeAll}, want)
+	f := fixed(t)
+	f.wantFault(t, templates(u), fault.Upstream, "is a link")
+}
+
+func TestGitSubmodules(t *testing.T) {
+	s, r, _ := gitServer(t, nil)
+	inner, err := s.Create("kubeshop/inner.git")
+	check(t, err)
+	check(t, inner.Write("c.yaml", "c"))
+	innermost, err := inner.Commit()
+	check(t, err)
+	middle, err := s.Create("else/where.git")
+	check(t, err)
+	check(t, middle.Write("d.yaml", "d"))
+	check(t, middle.Include("in", "../../kubeshop/inner.git/", innermost))
+	pinned, err := middle.Commit()
+	check(t, err)
+	check(t, middle.Write("d.yaml", "later"))
+	_, err = middle.Commit()
+	check(t, err)
+	check(t, r.Include("t/sub", s.URL+"/else/where.git", pinned))
+	check(t, r.Include("t/near", "./../inner.git", innermost))
+	_, err = r.Commit()
+	check(t, err)
+	want := map[string]string{"a/a.yaml": "a", "b.yaml": "b", "sub/d.yaml": "d", "sub/in/c.yaml": "c", "near/c.yaml": "c"}
+	u := "git::" + s.URL + "/kubeshop/botkube.git"
+	fixed(t).wantTree(t, templates(u+"//t"), want)
+	fixed(t).wantTree(t, templates(u+"//t/sub"), map[string]string{"d.yaml": "d", "in/c.yaml": "c"})
+	fixed(t).wantTree(t, templates("git::"+s.URL+"/dumb/kubeshop/botkube.git//t/near"), map[string]string{"c.yaml": "c"})
+}
+
+func TestGitSubmoduleRefusals(t *testing.T) {
+	const absent = "0123456789012345678901234567890123456789"
+	s, _, _ := gitServer(t, nil)
+	for name, test := range map[string]struct {
+		url  string
+		kind fault.Kind
+		want string
+	}{
+		"no URL":               {"", fault.Upstream, `its submodule "t/sub": its .gitmodules has no URL for it`},
+		"no such repository":   {"../absent.git", fault.Upstream, "/kubeshop/absent.git: git: "},
+		"no such commit":       {"../botkube.git", fault.Upstream, `no branch, tag or commit "` + absent},
+		"out of the server":    {"../../../../x.git", fault.Upstream, "leads out of the server"},
+		"of this machine":      {"/srv/x.git", fault.Usage, "its URL is one of whoever reads it: /srv/x.git"},
+		"a file of this":       {"file:///srv/x.git", fault.Usage, "its URL is one of whoever reads it"},
+		"a directory, to git":  {"github.com/x/y", fault.Usage, "its URL is one of whoever reads it"},
+		"a program":            {"ext::sh -c x% y", fault.Usage, "its URL"},
+		"an option":            {"ssh://-oProxyCommand=x/y", fault.Usage, "it has no host, or one that is none"},
+		"with a password":      {"http://user:s3cret@127.0.0.1:1/x.git", fault.Usage, "plain http"},
+		"nobody answers there": {"http://127.0.0.1:1/x.git", fault.Upstream, "http://127.0.0.1:1/x.git: gave up after"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := s.Create("kubeshop/" + strings.NewReplacer(" ", "", ",", "").Replace(name) + ".git")
+			check(t, err)
+			check(t, r.Write("t/b.yaml", "b"))
+			check(t, r.Include("t/sub", test.url, absent))
+			_, err = r.Commit()
+			check(t, err)
+			f := fixed(t)
+			err = f.wantFault(t, templates("git::"+s.URL+"/kubeshop/"+strings.NewReplacer(" ", "", ",", "").Replace(name)+".git//t"), test.kind, test.want)
+			if strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("%v", err)
+			}
+			f.wantNothing(t)
+		})
+	}
+}
+
+// TestGitSubmoduleBounds includes a repository in itself, over and over.
+func TestGitSubmoduleBounds(t *testing.T) {
+	s, r, commit := gitServer(t, nil)
+	req := templates("git::" + s.URL + "/kubeshop/botkube.git//t/s/t")
+	for i := range 12 {
+		check(t, r.Include("t/s", "../botkube.git", commit))
+		var err error
+		commit, err = r.Commit()
+		check(t, err)
+		if i == 1 {
+			fixed(t).wantTree(t, req, map[string]string{
+				"a/a.yaml": "a", "b.yaml": "b", "s/t/a/a.yaml": "a", "s/t/b.yaml": "b", "s/other/o.yaml": "o",
+			})
+		}
+	}
+	fixed(t).wantFault(t, req, fault.Integrity, "more than 10 deep")
+	wide, err := s.Create("kubeshop/wide.git")
+	check(t, err)
+	for i := range 101 {
+		check(t, wide.Include(fmt.Sprintf("%d", i), "", commit))
+	}
+	_, err = wide.Commit()
+	check(t, err)
+	fixed(t).wantFault(t, templates("git::"+s.URL+"/kubeshop/wide.git"), fault.Integrity, "it has more than 100 submodules")
 }
 
 func TestGitRefusals(t *testing.T) {
@@ -326,20 +445,24 @@ func netrcFor(t *testing.T, base, user, password string) string {
 func TestGitCredentials(t *testing.T) {
 	const token = "s3cr3t-t0ken"
 	trace := filepath.Join(t.TempDir(), "trace")
-	s, _, _ := gitServer(t, nil)
+	s, r, commit := gitServer(t, nil)
+	check(t, r.Include("t/sub", "../botkube.git", commit)) // whose URL is relative to what has the user
+	_, err := r.Commit()
+	check(t, err)
+	want := map[string]string{"a/a.yaml": "a", "b.yaml": "b", "sub/t/a/a.yaml": "a", "sub/t/b.yaml": "b", "sub/other/o.yaml": "o"}
 	s.Protect("me", token)
 	base, trust := behindTLS(t, s)
 	t.Setenv("GIT_TRACE", trace) // lists the arguments of every program that git runs
 	at := func(user string) string {
 		return "git::" + strings.Replace(base, "://", "://"+user, 1) + "/kubeshop/botkube.git//t"
 	}
-	fixed(t, trust).wantTree(t, templates(at("me:"+token+"@")), map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
+	fixed(t, trust).wantTree(t, templates(at("me:"+token+"@")), want)
 	netrc := netrcFor(t, base, "me", token)
-	fixed(t, trust, func(cfg *fetch.Config) { cfg.Netrc = netrc }).wantTree(t, templates(at("")), map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
+	fixed(t, trust, func(cfg *fetch.Config) { cfg.Netrc = netrc }).wantTree(t, templates(at("")), want)
 
 	f := fixed(t, trust)
 	f.wantFault(t, templates(at("")), fault.Upstream, "git: ")
-	err := f.wantFault(t, templates(at("me:wrong-"+token+"@")), fault.Upstream, "git: ")
+	err = f.wantFault(t, templates(at("me:wrong-"+token+"@")), fault.Upstream, "git: ")
 	if strings.Contains(err.Error()+fault.HintOf(err)+f.String(), token) {
 		t.Errorf("%v\n%s", err, f)
 	}

@@ -140,6 +140,24 @@ func (r *Repository) Write(name, content string) error {
 	return os.WriteFile(p, []byte(content), 0o644)
 }
 
+// Include makes a commit of another repository a submodule, whose URL .gitmodules
+// has unless it is empty.
+func (r *Repository) Include(name, url, commit string) error {
+	if err := os.MkdirAll(filepath.Join(r.work, filepath.FromSlash(name)), 0o755); err != nil {
+		return err
+	}
+	if _, err := run("-C", r.work, "update-index", "--add", "--cacheinfo", "160000,"+commit+","+name); err != nil || url == "" {
+		return err
+	}
+	settings := filepath.Join(r.work, ".gitmodules")
+	for key, value := range map[string]string{"path": name, "url": url} {
+		if _, err := run("config", "--file", settings, "submodule.of."+name+"."+key, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Commit commits the work tree, and makes that the server's branch main. It
 // returns the name of the commit.
 func (r *Repository) Commit() (string, error) {
