@@ -14,6 +14,8 @@ import (
 // importers says who alone may import a library: what it gives us is in one place.
 var importers = map[string][]string{
 	"github.com/hashicorp/go-getter":                               {"internal/fetch"},
+	"github.com/aws":                                               {"internal/fetch"},
+	"cloud.google.com/go":                                          {"internal/fetch"},
 	"github.com/mholt/archiver":                                    {"internal/archive"},
 	"github.com/google/go-containerregistry":                       {"internal/project/bundle", "internal/project/image", "internal/registry"},
 	"github.com/spf13/cobra":                                       {"cmd"},

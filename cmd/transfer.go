@@ -24,7 +24,7 @@ func (t *transferFlags) register(c *cobra.Command) {
 	c.Flags().IntVar(&t.parallel, "parallel", 4, "how many files to transfer at a time")
 	c.Flags().IntVar(&t.retries, "retries", 5, "how often in a row an attempt over a network may fail before a command gives up")
 	c.Flags().DurationVar(&t.stall, "stall-timeout", transfer.DefaultPatience, "`DURATION` that a connection may move nothing before it is dropped and the attempt repeated, of the form 30s or 2m; there is no limit on the time that the whole takes")
-	c.Flags().Var(&t.rate, "max-rate", "`RATE` of bytes a second that all downloads and uploads together move at most, of the form 500KB or 2MiB; what gcs:: names is not slowed down (default: no limit)")
+	c.Flags().Var(&t.rate, "max-rate", "`RATE` of bytes a second that all downloads and uploads together move at most, of the form 500KB or 2MiB (default: no limit)")
 }
 
 func (t transferFlags) check() error {

@@ -1,24 +1,27 @@
 package fetch
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/hashicorp/go-getter"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
-// bucketGetter is one of go-getter's own getters for object stores. These
-// write a file themselves, from the first byte on and without a bound that
-// could be set; it is written beside the partial one, adopted when it is whole,
-// and hashed then. Their client libraries repeat requests that fail to begin.
-// Nothing but the growth of the file tells that something moves.
+// bucketGetter is one of the getters for object stores, for a file: it is written
+// beside the partial one, adopted when it is whole, and hashed then. Their client
+// libraries repeat requests that fail to begin. Nothing but the growth of the file
+// tells that something moves.
 type bucketGetter struct {
 	getter.Getter
 	d      *download
@@ -47,9 +50,10 @@ func (g *bucketGetter) request(u *url.URL) error {
 	defer w.Stop()
 	own := *g.client
 	own.Ctx = w.Context()
-	own.ProgressListener = &bucketProgress{g.d, w}
+	own.ProgressListener = &bucketProgress{g.d}
 	g.Getter.SetClient(&own)
 	err := g.Getter.GetFile(g.d.in.Other(), u)
+	w.Rest() // the connection is closed before the watch says why
 	if ended := w.Reason(); err != nil && ended != nil {
 		return ended
 	}
@@ -62,7 +66,6 @@ func (g *bucketGetter) attempt(u *url.URL) error {
 			return err
 		}
 	}
-	counted := g.d.result.Transferred
 	if err := g.request(u); err != nil {
 		return err
 	}
@@ -76,14 +79,47 @@ func (g *bucketGetter) attempt(u *url.URL) error {
 	if err := g.d.in.Adopt(); err != nil {
 		return transfer.Local(err)
 	}
-	// Not every getter reports progress.
-	if missed := fi.Size() - (g.d.result.Transferred - counted); missed > 0 {
-		g.d.result.Transferred += missed
-		g.d.obs.received(int(missed))
-	}
 	g.d.sums.Reset()
 	return transfer.Local(transfer.CopyWithContext(g.client.Ctx, g.d.sums, io.NewSectionReader(g.d.in.File(), 0, fi.Size())))
 }
+
+// writeObject writes what comes of an object to a file, under the eyes of who
+// listens.
+func writeObject(c *getter.Client, dst, name string, size int64, body io.ReadCloser) error {
+	if c.ProgressListener != nil {
+		body = c.ProgressListener.TrackProgress(name, 0, size, body)
+	}
+	defer body.Close()
+	f, err := os.OpenFile(dst, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return transfer.Local(err)
+	}
+	err = transfer.Copy(func(p []byte) error {
+		if c.Ctx.Err() != nil {
+			return context.Cause(c.Ctx)
+		}
+		_, err := f.Write(p)
+		return transfer.Local(err)
+	}, body)
+	return errors.Join(err, transfer.Local(f.Close()))
+}
+
+// objectFile returns where in a directory an object belongs whose key begins with
+// that of the directory; or "" if it stands for a directory itself.
+func objectFile(dirKey, key, dir string) (string, error) {
+	if strings.HasSuffix(key, "/") {
+		return "", nil
+	}
+	rel, err := filepath.Rel(dirKey, key)
+	if err != nil || !filepath.IsLocal(rel) {
+		return "", transfer.Permanent(fmt.Errorf("the key %.200q leads out of the directory", key))
+	}
+	to := filepath.Join(dir, rel)
+	return to, transfer.Local(os.MkdirAll(filepath.Dir(to), 0o700))
+}
+
+// objectStore is what messages call the other side of a client library.
+const objectStore = "the object store"
 
 // bucketError sorts the errors of client libraries, which have repeated what
 // is worth it: only a connection that breaks in the middle is left to us.
@@ -94,9 +130,12 @@ func bucketError(err error) error {
 	if e, ok := errors.AsType[interface {
 		error
 		HTTPStatusCode() int
-	}](err); ok {
-		status := &transfer.StatusError{Code: e.HTTPStatusCode(), Host: "the object store"}
+	}](err); ok && e.HTTPStatusCode() != 0 { // else there was no answer
+		status := &transfer.StatusError{Code: e.HTTPStatusCode(), Host: objectStore}
 		return fmt.Errorf("%w (%w)", status, transfer.WithoutURL(err))
+	}
+	if e, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
+		err = e.Err // the rest counts attempts, and has an empty answer
 	}
 	if transfer.Is[*transfer.LocalError](err) || transfer.Is[*transfer.PermanentError](err) || transfer.Is[*transfer.Mismatch](err) {
 		return err
@@ -109,8 +148,7 @@ func bucketError(err error) error {
 
 // bucketProgress is go-getter's way to report progress.
 type bucketProgress struct {
-	d     *download
-	watch *transfer.Watch
+	d *download
 }
 
 func (p *bucketProgress) TrackProgress(_ string, _, total int64, body io.ReadCloser) io.ReadCloser {
@@ -118,24 +156,22 @@ func (p *bucketProgress) TrackProgress(_ string, _, total int64, body io.ReadClo
 		total = -1
 	}
 	p.d.begin(total)
-	return &bucketBody{ReadCloser: body, d: p.d, watch: p.watch, err: p.d.checkTotal(total)}
+	return &bucketBody{ReadCloser: body, d: p.d, err: p.d.checkTotal(total)}
 }
 
 // bucketBody counts, and enforces the bounds that go-getter has no setting for.
 type bucketBody struct {
 	io.ReadCloser
-	d     *download
-	watch *transfer.Watch
-	size  int64
-	err   error
+	d    *download
+	size int64
+	err  error
 }
 
 func (b *bucketBody) Read(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
-	n, err := b.ReadCloser.Read(b.d.limit.Piece(p))
-	b.watch.Throttle(b.d.limit, n)
+	n, err := b.ReadCloser.Read(p)
 	b.size += int64(n)
 	b.d.result.Transferred += int64(n)
 	b.d.obs.received(n)

@@ -38,7 +38,7 @@ type Config struct {
 	// StallTimeout is how long a connection may send nothing; 0 means 30 s.
 	StallTimeout time.Duration
 	// Limit, if not nil, bounds the speed, together with whatever shares it;
-	// not that of a transport in HTTP, nor of gcs:: URLs.
+	// not that of a transport in HTTP.
 	Limit *transfer.Limiter
 	// Retrying, if not nil, is told of failed attempts at documents and sizes,
 	// from several goroutines. Downloads have an [Observer].
@@ -56,12 +56,11 @@ type Client struct {
 	netrc     func() (*credentials, error)
 	retry     transfer.Retry
 	patience  time.Duration
-	limit     *transfer.Limiter
 	max       int64
 	retrying  func(url string, err error, pause time.Duration)
 	identity  transfer.Identity
-	// close is nil where the transport is somebody else's.
-	close func()
+	// transport is the one that is ours, also where it is not used for HTTP.
+	transport *http.Transport
 }
 
 // observer tells of attempts at a document.
@@ -82,24 +81,19 @@ func New(cfg Config) *Client {
 		retry:     transfer.Retry{Limit: cfg.Retries, Backoff: cfg.Backoff},
 		max:       cmp.Or(cfg.MaxBytes, 8<<30),
 		patience:  transfer.Patience(cfg.StallTimeout),
-		limit:     cfg.Limit,
 		identity:  cfg.Identity,
 	}
+	c.transport = transfer.NewTransport(c.patience, cfg.TLS, cfg.Limit)
 	transport := cfg.HTTP
 	if transport == nil {
-		own := transfer.NewTransport(c.patience, cfg.TLS, c.limit)
-		transport, c.close = own, own.CloseIdleConnections
+		transport = c.transport
 	}
 	c.http = transfer.NewClient(transport, "the server", c.patience)
 	return c
 }
 
 // Close closes connections that are kept for further requests.
-func (c *Client) Close() {
-	if c.close != nil {
-		c.close()
-	}
-}
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 // Request is what to fetch, and what it must be.
 type Request struct {

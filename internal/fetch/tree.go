@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -223,11 +224,12 @@ func (c *Client) getDirectory(ctx context.Context, src, top string, obs Observer
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer watchSize(ctx, top, min(maxTreeBytes, c.max), cancel)()
-	git := &gitGetter{fetch: c, obs: obs}
+	git, s3, gcs := &gitGetter{fetch: c, obs: obs}, &s3Getter{fetch: c}, &gcsGetter{fetch: c}
+	rest := func() {}
 	if name, _ := splitForced(src); name != "git" { // which looks after that itself
 		w := transfer.NewWatch(ctx, c.patience, growth(top))
 		defer w.Stop()
-		ctx = w.Context()
+		ctx, rest = w.Context(), w.Rest
 	}
 	client := &getter.Client{
 		Ctx:  ctx,
@@ -237,20 +239,21 @@ func (c *Client) getDirectory(ctx context.Context, src, top string, obs Observer
 		// As in download.get.
 		Getters: map[string]getter.Getter{
 			"git": git,
-			"s3":  new(getter.S3Getter),
-			"gcs": new(getter.GCSGetter),
+			"s3":  s3,
+			"gcs": gcs,
 		},
 		Decompressors: map[string]getter.Decompressor{},
 		Detectors:     detectors,
 	}
 	err := client.Get()
+	rest() // the connection is closed before the watch says why
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause
 	}
 	if git.err != nil {
 		return git.err
 	}
-	return bucketError(err)
+	return bucketError(cmp.Or(s3.err, gcs.err, err))
 }
 
 // watchSize ends a context when a directory has become too large, of which no

@@ -779,7 +779,7 @@ func TestBucketsOfTemplates(t *testing.T) {
 	fixed(t).wantTree(t, req, map[string]string{"a.yaml": "t/a.yaml", "b/b.yaml": "t/b/b.yaml"})
 	keys = append(keys, "t/../../x.yaml")
 	f := fixed(t)
-	err := f.wantFault(t, req, fault.Upstream, "path traversal")
+	err := f.wantFault(t, req, fault.Upstream, "leads out of the directory")
 	if strings.Contains(err.Error(), "topsecret") {
 		t.Error(err)
 	}

@@ -103,15 +103,6 @@ func (w *Watch) Wake() {
 	w.move()
 }
 
-// Throttle waits until n bytes may move; see [Limiter.Piece].
-func (w *Watch) Throttle(limit *Limiter, n int) {
-	if limit != nil {
-		w.Rest()
-		limit.wait(w.ctx, n)
-		w.Wake()
-	}
-}
-
 // Stop ends the request, if it has not ended.
 func (w *Watch) Stop() {
 	w.Rest()
