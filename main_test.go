@@ -52,7 +52,9 @@ func TestMain(m *testing.M) {
 // program as a user would. Beside testscript's own commands they have:
 //
 //	exits CODE COMMAND...   runs a command that must exit with a code
-//	upstream DIR [DELAY]    serves a directory over HTTP at $URL, with DELAY before each piece of 1 KiB
+//	upstream DIR [DELAY]    serves a directory over HTTP at $URL, with DELAY after each piece of 1 KiB
+//	upstream DIR held       sends 24 KiB of each file at first, and the rest once it is released
+//	release                 lets go what is held
 //	requests N[+] PATTERN   the server must have had N requests, or as many and more, that match "METHOD PATH"
 //	forget                  drops the record of requests
 //	snapshot DIR FILE       writes paths, modes, times and digests of a directory to FILE
@@ -105,6 +107,7 @@ func TestScript(t *testing.T) {
 			env.Values[registriesKey{}] = registries{}
 			env.Values[cloudKey{}] = new(cloud)
 			env.Values[gitServerKey{}] = &gitServer{}
+			env.Values[heldKey{}] = new(held)
 			env.Setenv("BOTKUBE_MIRROR_STORE", filepath.Join(env.WorkDir, "store"))
 			// With the race detector, each of hundreds of runs would wait a second
 			// before it ends.
@@ -114,6 +117,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":          exits,
 			"upstream":       serveUpstream,
+			"release":        release,
 			"requests":       requests,
 			"forget":         func(ts *testscript.TestScript, _ bool, _ []string) { recorded(ts).reset() },
 			"snapshot":       snapshot,
@@ -198,13 +202,20 @@ func recorded(ts *testscript.TestScript) *recorder {
 
 func serveUpstream(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) < 1 {
-		ts.Fatalf("usage: upstream DIR [DELAY]")
+		ts.Fatalf("usage: upstream DIR [DELAY|held]")
 	}
-	var delay time.Duration
-	if len(args) > 1 {
-		var err error
-		delay, err = time.ParseDuration(args[1])
+	slow := func(w http.ResponseWriter, _ *http.Request) http.ResponseWriter { return w }
+	switch {
+	case len(args) > 1 && args[1] == "held":
+		released := make(chan struct{})
+		ts.Value(heldKey{}).(*held).released = released
+		slow = func(w http.ResponseWriter, req *http.Request) http.ResponseWriter {
+			return &holdingWriter{w, req, released, 24 << 10}
+		}
+	case len(args) > 1:
+		delay, err := time.ParseDuration(args[1])
 		ts.Check(err)
+		slow = func(w http.ResponseWriter, req *http.Request) http.ResponseWriter { return slowWriter{w, delay, req} }
 	}
 	r := new(recorder)
 	files := http.FileServer(http.Dir(ts.MkAbs(args[0])))
@@ -212,14 +223,46 @@ func serveUpstream(ts *testscript.TestScript, _ bool, args []string) {
 		r.mu.Lock()
 		r.requests = append(r.requests, req.Method+" "+req.URL.Path)
 		r.mu.Unlock()
-		if delay > 0 {
-			w = slowWriter{w, delay, req}
-		}
-		files.ServeHTTP(w, req)
+		files.ServeHTTP(slow(w, req), req)
 	}))
 	ts.Defer(server.Close)
 	ts.Setenv("URL", server.URL)
 	recorders.Store(server.URL, r)
+}
+
+// held is what the last upstream holds back.
+type held struct{ released chan struct{} }
+
+// heldKey is the key of what is held in a script.
+type heldKey struct{}
+
+func release(ts *testscript.TestScript, _ bool, _ []string) {
+	close(ts.Value(heldKey{}).(*held).released)
+}
+
+// holdingWriter sends so much, and the rest when it is released, or nothing once
+// the client is gone.
+type holdingWriter struct {
+	http.ResponseWriter
+	req      *http.Request
+	released <-chan struct{}
+	left     int
+}
+
+func (w *holdingWriter) Write(p []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(p[:min(len(p), w.left)])
+	w.left -= n
+	if err != nil || n == len(p) {
+		return n, err
+	}
+	w.ResponseWriter.(http.Flusher).Flush()
+	select {
+	case <-w.released:
+	case <-w.req.Context().Done():
+		return n, w.req.Context().Err()
+	}
+	m, err := w.ResponseWriter.Write(p[n:])
+	return n + m, err
 }
 
 // slowWriter sends a piece at a time, until the client is gone.
@@ -389,7 +432,7 @@ func waitFor(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	pattern, err := regexp.Compile(args[1])
 	ts.Check(err)
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		data, _ := os.ReadFile(ts.MkAbs(args[0]))
 		if pattern.Match(data) {
 			return
