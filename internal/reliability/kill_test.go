@@ -158,6 +158,7 @@ func disturbAll(t *testing.T, random *rand.Rand, wanted int, jobs ...*job) {
 
 // TestKillPull kills pulls, of something new and of an update.
 func TestKillPull(t *testing.T) {
+	t.Parallel()
 	wanted := kills(t, 60)
 	random := randomFrom(t)
 	w, upstream := newScene(t), startUpdates(t, 300_000, 5_000_000)
@@ -170,6 +171,7 @@ func TestKillPull(t *testing.T) {
 
 // TestKillUnpack kills runs that unpack, to nothing and over something older.
 func TestKillUnpack(t *testing.T) {
+	t.Parallel()
 	wanted := kills(t, 25)
 	random := randomFrom(t)
 	w, upstream := newScene(t), startUpdates(t, 300_000, 2_000_000)
@@ -185,6 +187,7 @@ func TestKillUnpack(t *testing.T) {
 // TestKillPush kills pushes to a real registry. In the end, it has what an
 // undisturbed push gives it, and nothing is sent another time.
 func TestKillPush(t *testing.T) {
+	t.Parallel()
 	wanted := kills(t, 15)
 	registry := registrytest.Start(t, registrytest.Options{})
 	proxy := registry.Proxy(t)

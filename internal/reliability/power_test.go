@@ -24,6 +24,7 @@ const cutsEnv = "MIRROR_TEST_POWER_CUTS"
 // every change, and looks at what may then be on the disk: an old output or a
 // new one, and from there, one more run leads to what an undisturbed run does.
 func TestPowerCut(t *testing.T) {
+	t.Parallel()
 	skipLong(t)
 	if err := powercut.Usable(); err != nil {
 		if os.Getenv(registrytest.RequireEnv) == "1" {
