@@ -18,7 +18,7 @@ var importers = map[string][]string{
 	"github.com/google/go-containerregistry":                       {"internal/project/bundle", "internal/project/image", "internal/registry"},
 	"github.com/spf13/cobra":                                       {"cmd"},
 	"github.com/schollz/progressbar":                               {"cmd"},
-	"github.com/botkube-mirror/botkube-mirror/cmd":                 {"."},
+	"github.com/botkube-mirror/botkube-mirror/cmd":                 {".", "internal/programtest"},
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror":     {"cmd"},
 	"github.com/botkube-mirror/botkube-mirror/internal/resolve":    {"cmd", "internal/mirror"},
 	"github.com/botkube-mirror/botkube-mirror/internal/configfile": {"cmd"},
