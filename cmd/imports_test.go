@@ -22,7 +22,7 @@ var importers = map[string][]string{
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror":     {"cmd"},
 	"github.com/botkube-mirror/botkube-mirror/internal/resolve":    {"cmd", "internal/mirror"},
 	"github.com/botkube-mirror/botkube-mirror/internal/configfile": {"cmd"},
-	"github.com/botkube-mirror/botkube-mirror/internal/transfer":   {"cmd", "internal/fetch", "internal/registry", "internal/serve"},
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer":   {"cmd", "internal/fetch", "internal/registry", "internal/registry/registrytest", "internal/serve"},
 	"github.com/botkube-mirror/botkube-mirror/internal/serve":      {"cmd", "internal/mirror"},
 	"github.com/botkube-mirror/botkube-mirror/internal/deploy":     {"cmd", "internal/mirror"},
 }

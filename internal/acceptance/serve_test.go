@@ -214,10 +214,7 @@ func TestAgentStartsFromServer(t *testing.T) {
 func TestAgentStartsFromServerOverTLS(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
-	ca, err := newAuthority()
-	if err != nil {
-		t.Fatal(err)
-	}
+	ca := newAuthority()
 	leaf, err := ca.issueFile(dir, "localhost")
 	if err != nil {
 		t.Fatal(err)

@@ -220,7 +220,7 @@ func (s *site) at(name string) string {
 func (w *world) environment(t testing.TB) {
 	if w.fault.over != plainHTTP {
 		file := filepath.Join(w.dir, "authority.pem")
-		writeFile(t, file, authority().pem())
+		writeFile(t, file, authority().PEM())
 		w.env = append(w.env, "SSL_CERT_FILE="+file)
 	}
 	if w.fault.host == "" {
