@@ -15,14 +15,14 @@ import (
 var importers = map[string][]string{
 	"github.com/hashicorp/go-getter":                               {"internal/fetch"},
 	"github.com/mholt/archiver":                                    {"internal/archive"},
-	"github.com/google/go-containerregistry":                       {"internal/project/bundle", "internal/project/image", "internal/registry"},
+	"github.com/google/go-containerregistry":                       {"internal/project/bundle", "internal/project/image", "internal/registry", "internal/scripttest"},
 	"github.com/spf13/cobra":                                       {"cmd"},
 	"github.com/schollz/progressbar":                               {"cmd"},
 	"github.com/botkube-mirror/botkube-mirror/cmd":                 {".", "internal/programtest"},
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror":     {"cmd"},
 	"github.com/botkube-mirror/botkube-mirror/internal/resolve":    {"cmd", "internal/mirror"},
 	"github.com/botkube-mirror/botkube-mirror/internal/configfile": {"cmd"},
-	"github.com/botkube-mirror/botkube-mirror/internal/transfer":   {"cmd", "internal/fetch", "internal/registry", "internal/registry/registrytest", "internal/serve"},
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer":   {"cmd", "internal/fetch", "internal/registry", "internal/registry/registrytest", "internal/scripttest", "internal/serve"},
 	"github.com/botkube-mirror/botkube-mirror/internal/serve":      {"cmd", "internal/mirror"},
 	"github.com/botkube-mirror/botkube-mirror/internal/deploy":     {"cmd", "internal/mirror"},
 }
