@@ -10,11 +10,14 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -100,22 +103,22 @@ var startAPIServer = sync.OnceValues(func() (*apiServer, error) {
 	return s, s.wait()
 })
 
-// freePorts returns ports that nobody listened on just now.
+// freePorts returns ports that nobody listened on just now, and that the system gives nobody who does not ask for
+// them (net.ipv4.ip_local_port_range of Linux): the other tests make connections by the hundred meanwhile.
 func freePorts(n int) ([]string, error) {
 	var ports []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 1000 {
+		port := strconv.Itoa(20000 + mathrand.IntN(12000))
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port))
 		if err != nil {
-			return nil, err
+			continue
 		}
 		defer l.Close()
-		_, port, err := net.SplitHostPort(l.Addr().String())
-		if err != nil {
-			return nil, err
+		if ports = append(ports, port); len(ports) == n {
+			return ports, nil
 		}
-		ports = append(ports, port)
 	}
-	return ports, nil
+	return nil, errors.New("no port is free")
 }
 
 // startProcess starts a program that runs until the tests are over. Its log is beside its data.
@@ -159,7 +162,7 @@ func (s *apiServer) wait() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	for {
 		_, err := client.RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)

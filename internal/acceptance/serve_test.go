@@ -101,7 +101,7 @@ func (s *server) stop(t *testing.T) {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Error(err)
 	}
-	killed := time.AfterFunc(time.Minute, func() { _ = s.cmd.Process.Kill() })
+	killed := time.AfterFunc(5*time.Minute, func() { _ = s.cmd.Process.Kill() })
 	defer killed.Stop()
 	<-s.done
 	if err := s.cmd.Wait(); err != nil {
@@ -214,10 +214,7 @@ func TestAgentStartsFromServer(t *testing.T) {
 func TestAgentStartsFromServerOverTLS(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
-	ca, err := newAuthority()
-	if err != nil {
-		t.Fatal(err)
-	}
+	ca := newAuthority()
 	leaf, err := ca.issueFile(dir, "localhost")
 	if err != nil {
 		t.Fatal(err)

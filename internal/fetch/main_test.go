@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 // settle waits until no more goroutines run than before, give or take those
 // of the object stores' client libraries.
 func settle(before int) bool {
-	for range 100 {
+	for range 1200 {
 		if runtime.NumGoroutine() <= before+lingering {
 			return true
 		}
@@ -273,6 +273,13 @@ func (e *events) count(prefix string) (n int) {
 	return n
 }
 
+// stalled reports whether attempts stalled so often, and none failed for another
+// reason. On a busy machine more may: the server has to wait, too.
+func (e *events) stalled(times int) bool {
+	n := e.count("retrying")
+	return n >= times && strings.Count(e.String(), "the connection stalls") == n
+}
+
 func (e *events) observer() fetch.Observer {
 	return fetch.Observer{
 		Waiting:   func() { e.add("waiting") },
@@ -315,7 +322,9 @@ func over(t testing.TB, dir string, change ...func(*fetch.Config)) *fixture {
 	return &fixture{&events{}, s, fetch.New(cfg)}
 }
 
-func impatient(cfg *fetch.Config) { cfg.StallTimeout = 100 * time.Millisecond }
+// impatient has stalls noticed soon, and any number of those forgiven that only a
+// busy machine makes.
+func impatient(cfg *fetch.Config) { cfg.StallTimeout, cfg.Retries = 200*time.Millisecond, 100 }
 
 func (f *fixture) blob(t testing.TB, req fetch.Request) (fetch.Result, error) {
 	t.Helper()

@@ -340,7 +340,7 @@ func TestBucketStall(t *testing.T) {
 	u.then(u.stall(1000), u.stall(0))
 	f := fixed(t, impatient)
 	f.want(t, fetch.Request{URL: "s3::" + u.URL + "/bucket/x?aws_access_key_id=id&aws_access_key_secret=s&region=us-east-1"}, data)
-	if f.count("retrying") != 2 || !strings.Contains(f.String(), "stalls") {
+	if !f.stalled(2) {
 		t.Errorf("events:\n%s", f)
 	}
 }

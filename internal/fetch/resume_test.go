@@ -178,7 +178,7 @@ func download(t *testing.T, dir, url string) *exec.Cmd {
 
 func waitForPartial(t *testing.T, dir string, size int64) (path string) {
 	t.Helper()
-	for range 1000 {
+	for range 12000 {
 		parts, err := filepath.Glob(filepath.Join(dir, "ingest", "*.part"))
 		check(t, err)
 		if len(parts) == 1 {

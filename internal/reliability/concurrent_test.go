@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long what must happen may take on a busy machine.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // sluice is an upstream that stops in the middle of files until it is opened.
 type sluice struct {
@@ -176,6 +176,7 @@ func (p workplace) wantClean(t *testing.T, good string) {
 
 // TestTwoAtOnce wants two runs that do the very same to get along.
 func TestTwoAtOnce(t *testing.T) {
+	t.Parallel()
 	for _, f := range forms {
 		t.Run(f.name, func(t *testing.T) {
 			p := newPlace(t, f)
@@ -198,6 +199,7 @@ func TestTwoAtOnce(t *testing.T) {
 
 // TestManyAtOnce wants runs to get along that nobody makes meet, or keeps from it.
 func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
 	for _, f := range forms {
 		t.Run(f.name, func(t *testing.T) {
 			g := newSluice(t)
@@ -220,6 +222,7 @@ func TestManyAtOnce(t *testing.T) {
 
 // TestKilledWhileAnotherWaits wants who waited to go on where the killed run was.
 func TestKilledWhileAnotherWaits(t *testing.T) {
+	t.Parallel()
 	for _, f := range forms {
 		t.Run(f.name, func(t *testing.T) {
 			p := newPlace(t, f)
@@ -241,6 +244,7 @@ func TestKilledWhileAnotherWaits(t *testing.T) {
 // TestPruneMeanwhile wants a prune of the store to take nothing away from a run
 // that is under way, and one of an output to wait.
 func TestPruneMeanwhile(t *testing.T) {
+	t.Parallel()
 	f := forms[0]
 	p := newPlace(t, f)
 	g := newSluice(t)
@@ -279,6 +283,7 @@ func TestPruneMeanwhile(t *testing.T) {
 // TestOverlappingOutputs wants two runs that share some of their outputs, named
 // in another order, to wait for each other at most.
 func TestOverlappingOutputs(t *testing.T) {
+	t.Parallel()
 	g := newSluice(t)
 	dir := t.TempDir()
 	w := &reference{url: g.url, store: filepath.Join(dir, "store")}

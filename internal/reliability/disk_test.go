@@ -199,6 +199,7 @@ func with(args []string, more ...string) []string { return slices.Concat(args, m
 // TestDiskFullUnderStore has the disk of the store become full while files come
 // whose sizes nobody knew. What came is kept for the next run.
 func TestDiskFullUnderStore(t *testing.T) {
+	t.Parallel()
 	disk := smallDisk(t, 4*chunk)
 	u := serveDiskUpstream(t, true)
 	out := t.TempDir()
@@ -231,6 +232,7 @@ func TestDiskFullUnderStore(t *testing.T) {
 // TestDiskFullUnderOutput has the disk of an output become full while it is
 // written. What was there before stays as it is.
 func TestDiskFullUnderOutput(t *testing.T) {
+	t.Parallel()
 	u := serveDiskUpstream(t, true)
 	for _, form := range diskForms {
 		t.Run(form.name, func(t *testing.T) {
@@ -357,6 +359,7 @@ func checkEmpty(t *testing.T, dir string) {
 // TestTooLittleRoom has runs know beforehand that a disk is too small: they
 // download nothing, and write nothing.
 func TestTooLittleRoom(t *testing.T) {
+	t.Parallel()
 	u := serveDiskUpstream(t, false)
 	for _, form := range diskForms {
 		t.Run(form.name, func(t *testing.T) {
@@ -522,6 +525,7 @@ func TestHugeUpstream(t *testing.T) {
 // TestReadOnlySources reads a bundle, a layout and a cache directory from media
 // that cannot be written.
 func TestReadOnlySources(t *testing.T) {
+	t.Parallel()
 	u := serveDiskUpstream(t, false)
 	disk, dir := smallDisk(t, 40*chunk), t.TempDir()
 	for _, form := range diskForms {
@@ -607,6 +611,7 @@ func TestReadOnlyDirectories(t *testing.T) {
 // TestNothingElsewhere runs everything with nothing but the store, the output
 // and TMPDIR to write to: the home and the working directory are read-only.
 func TestNothingElsewhere(t *testing.T) {
+	t.Parallel()
 	u := serveDiskUpstream(t, false)
 	closed, store, out, temp := publicDir(t, 0o555), publicDir(t, 0o755), publicDir(t, 0o755), publicDir(t, 0o755)
 	nobody := func(temp string, args ...string) outcome {
@@ -640,6 +645,7 @@ func tarOf(dir string, form diskForm) string {
 // TestSeveralDisks has the store, each output and temporary files on disks of
 // their own: a file can only be renamed within one.
 func TestSeveralDisks(t *testing.T) {
+	t.Parallel()
 	u := serveDiskUpstream(t, false)
 	store, temp := smallDisk(t, 20*chunk), smallDisk(t, 20*chunk)
 	for _, form := range diskForms {

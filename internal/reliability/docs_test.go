@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -24,11 +25,22 @@ const (
 // came of it with docs/reliability.md. A table that was not run as a whole is
 // left as it is there.
 func TestMatrix(t *testing.T) {
+	t.Parallel()
 	tables := slices.Concat(upstreamTables(t), []*table{registryTable(t)}, offlineTables())
 	complete := map[string]bool{}
+	var mu sync.Mutex
+	var group sync.WaitGroup
 	for _, tab := range tables {
-		t.Run(tab.title, func(t *testing.T) { complete[tab.title] = tab.run(t) })
+		group.Go(func() {
+			t.Run(tab.title, func(t *testing.T) {
+				whole := tab.run(t)
+				mu.Lock()
+				defer mu.Unlock()
+				complete[tab.title] = whole
+			})
+		})
 	}
+	group.Wait()
 	before, matrix, after := splitDocs(t)
 	documented := sections(matrix)
 	var now strings.Builder

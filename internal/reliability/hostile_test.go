@@ -34,6 +34,7 @@ var hostile = filepath.Join("..", "..", "testdata", "hostile")
 // TestHostileIsGenerated fails when testdata/hostile is not what its generator
 // writes.
 func TestHostileIsGenerated(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("compiles the generator")
 	}
@@ -242,7 +243,7 @@ func watched(t testing.TB, c *exec.Cmd) outcome {
 	check(t, c.Start())
 	done, peak := make(chan struct{}), make(chan int64)
 	go func() { peak <- watchMemory(c.Process.Pid, done) }()
-	watch := time.AfterFunc(2*time.Minute, func() { _ = c.Process.Kill() })
+	watch := time.AfterFunc(patience, func() { _ = c.Process.Kill() })
 	err := c.Wait()
 	watch.Stop()
 	close(done)

@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/reliability/powercut"
@@ -122,24 +123,42 @@ type change struct{ before, after powercut.Image }
 // reading is how one form of output is to be read.
 type reading struct {
 	// index matches the files that say what is there, payload what they name.
-	index, payload *regexp.Regexp
+	index, payload *pattern
+}
+
+// pattern is matched with the same few paths thousands of times.
+type pattern struct {
+	*regexp.Regexp
+	known sync.Map
+}
+
+func newPattern(text string) *pattern { return &pattern{Regexp: regexp.MustCompile(text)} }
+
+// MatchString is that of a regular expression, which remembers.
+func (p *pattern) MatchString(s string) bool {
+	if found, ok := p.known.Load(s); ok {
+		return found.(bool)
+	}
+	found := p.Regexp.MatchString(s)
+	p.known.Store(s, found)
+	return found
 }
 
 var readings = []reading{
-	{regexp.MustCompile(`^out/dir/[^/]+\.yaml$`), regexp.MustCompile(`^out/dir/[^./][^/]*/.`)},
-	{regexp.MustCompile(`^out/oci/index\.json$`), regexp.MustCompile(`^out/oci/(oci-layout$|blobs/)`)},
-	{regexp.MustCompile(`^out/site/[^/]+/[^/]+/plugins-index\.yaml$`), regexp.MustCompile(`^out/site/files/`)},
-	{regexp.MustCompile(`^out/[^./][^/]*\.tar$`), regexp.MustCompile(`^$`)},
+	{newPattern(`^out/dir/[^/]+\.yaml$`), newPattern(`^out/dir/[^./][^/]*/.`)},
+	{newPattern(`^out/oci/index\.json$`), newPattern(`^out/oci/(oci-layout$|blobs/)`)},
+	{newPattern(`^out/site/[^/]+/[^/]+/plugins-index\.yaml$`), newPattern(`^out/site/files/`)},
+	{newPattern(`^out/[^./][^/]*\.tar$`), newPattern(`^$`)},
 }
 
 var (
 	// onTheWay matches what a run needs for itself, and the next one sweeps.
-	onTheWay = regexp.MustCompile(`^out/(dir|site)/\.botkube-mirror/staging/|^out/(oci/)?\.botkube-mirror-tmp-[^/]*$|^out/\.[^/]+\.tar\.(lock|tmp-[^/]*)$|^store/ingest/|^tmp/botkube-mirror-[^/]*$`)
+	onTheWay = newPattern(`^out/(dir|site)/\.botkube-mirror/staging/|^out/(oci/)?\.botkube-mirror-tmp-[^/]*$|^out/\.[^/]+\.tar\.(lock|tmp-[^/]*)$|^store/ingest/|^tmp/botkube-mirror-[^/]*$`)
 	// forgettable matches what may be damaged by a power cut.
-	forgettable = regexp.MustCompile(`^store/(urls|derived)/`)
+	forgettable = newPattern(`^store/(urls|derived)/`)
 	aBlob       = regexp.MustCompile(`^store/blobs/sha256/([0-9a-f]{64})$`)
 	// superseded is written more than once by a run.
-	superseded = regexp.MustCompile(`/\.botkube-mirror/superseded$`)
+	superseded = newPattern(`/\.botkube-mirror/superseded$`)
 )
 
 // broken says what is wrong with what an interrupted run left: every output
@@ -163,7 +182,7 @@ func (c change) broken(left powercut.Image) []string {
 }
 
 // paths returns those of before and after that match.
-func (c change) paths(re *regexp.Regexp) []string {
+func (c change) paths(re *pattern) []string {
 	var found []string
 	for _, image := range []powercut.Image{c.before, c.after} {
 		for p := range image {
@@ -208,7 +227,7 @@ func same(a, b powercut.Image, p string) bool {
 }
 
 // lacking returns the first matching path of wanted at which something else is left.
-func lacking(left, wanted powercut.Image, payload *regexp.Regexp) string {
+func lacking(left, wanted powercut.Image, payload *pattern) string {
 	for _, p := range slices.Sorted(maps.Keys(wanted)) {
 		if payload.MatchString(p) && !same(left, wanted, p) {
 			return p

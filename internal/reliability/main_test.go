@@ -8,11 +8,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 
-	// So that a result that go test has in its cache is that of the same program.
-	_ "github.com/botkube-mirror/botkube-mirror/cmd"
+	"github.com/botkube-mirror/botkube-mirror/internal/programtest"
 	"github.com/botkube-mirror/botkube-mirror/internal/registry/registrytest"
 )
 
@@ -33,25 +31,7 @@ func TestMain(m *testing.M) {
 		fmt.Println("left out: the program under test is another process")
 		return
 	}
-	code, err := buildAndRun(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	}
-	os.Exit(code)
-}
-
-func buildAndRun(m *testing.M) (int, error) {
-	dir, err := os.MkdirTemp("", "reliability-")
-	if err != nil {
-		return 1, err
-	}
-	defer os.RemoveAll(dir)
-	product = filepath.Join(dir, "botkube-mirror")
-	build := exec.Command("go", "build", "-o", product, "github.com/botkube-mirror/botkube-mirror")
-	if out, err := build.CombinedOutput(); err != nil {
-		return 1, fmt.Errorf("building the program: %w\n%s", err, out)
-	}
-	return m.Run(), nil
+	programtest.Main(m, &product)
 }
 
 // outcome is how a run of the program ended.

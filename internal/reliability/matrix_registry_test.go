@@ -318,7 +318,7 @@ func (m *exchange) run(t testing.TB, p *registrytest.Proxy, output string, flags
 		}
 	}
 	if m.fault.stall {
-		flags = append(slices.Clone(flags), "--stall-timeout", "1s")
+		flags = append(slices.Clone(flags), "--stall-timeout", stallTimeout)
 	}
 	args := append(m.command.args(m, p.Host, output), "--store", filepath.Join(m.dir, "store"), "--retries", "2")
 	return within(t, command(t, append(args, flags...)...))

@@ -98,8 +98,8 @@ type row struct {
 	texts []string
 }
 
-// workers is how many cells run at a time: most of them wait.
-const workers = 10
+// slots is how many cells of all tables run at a time: most of them wait.
+var slots = make(chan struct{}, 10)
 
 // run runs all cells as tests of the form table/fault/command, and reports
 // whether none was left out or failed.
@@ -107,25 +107,17 @@ func (tab *table) run(t *testing.T) (complete bool) {
 	if tab.prepare != nil {
 		tab.prepare(t)
 	}
-	type job struct {
-		row    *row
-		column int
-	}
-	jobs := make(chan job)
 	var group sync.WaitGroup
 	var mu sync.Mutex
 	complete = true
-	for range workers {
-		group.Go(func() {
-			for j := range jobs {
-				text := ""
-				t.Run(j.row.name+"/"+tab.columns[j.column], func(t *testing.T) { text = j.row.cells[j.column].run(t) })
-				mu.Lock()
-				j.row.texts[j.column] = text
-				complete = complete && text != ""
-				mu.Unlock()
-			}
-		})
+	run := func(r *row, column int) {
+		defer func() { <-slots }()
+		text := ""
+		t.Run(r.name+"/"+tab.columns[column], func(t *testing.T) { text = r.cells[column].run(t) })
+		mu.Lock()
+		defer mu.Unlock()
+		r.texts[column] = text
+		complete = complete && text != ""
 	}
 	n := 0
 	for _, r := range tab.rows {
@@ -141,10 +133,10 @@ func (tab *table) run(t *testing.T) (complete bool) {
 				mu.Unlock()
 				continue
 			}
-			jobs <- job{r, i}
+			slots <- struct{}{}
+			group.Go(func() { run(r, i) })
 		}
 	}
-	close(jobs)
 	group.Wait()
 	return complete
 }
@@ -196,7 +188,7 @@ func (w want) checkAgain(t testing.TB, bytes int64, size int) {
 // within runs the program to its end, which must come: a test that hangs says nothing.
 func within(t testing.TB, c *exec.Cmd) outcome {
 	t.Helper()
-	watch := time.AfterFunc(2*time.Minute, func() { _ = c.Process.Kill() })
+	watch := time.AfterFunc(patience, func() { _ = c.Process.Kill() })
 	defer watch.Stop()
 	return finish(t, c)
 }

@@ -220,7 +220,7 @@ func (s *site) at(name string) string {
 func (w *world) environment(t testing.TB) {
 	if w.fault.over != plainHTTP {
 		file := filepath.Join(w.dir, "authority.pem")
-		writeFile(t, file, authority().pem())
+		writeFile(t, file, authority().PEM())
 		w.env = append(w.env, "SSL_CERT_FILE="+file)
 	}
 	if w.fault.host == "" {
@@ -257,7 +257,7 @@ func (w *world) run(t testing.TB, c *upstreamCommand) outcome {
 		args = append(args, "--version", tag, "--with-chart="+w.charts.url)
 	}
 	if w.fault.stall {
-		args = append(args, "--stall-timeout", "1s")
+		args = append(args, "--stall-timeout", stallTimeout)
 	}
 	cmd := command(t, args...)
 	cmd.Env = append(cmd.Env, w.env...)
@@ -428,6 +428,10 @@ func compressed(data []byte) []byte {
 	}
 	return b.Bytes()
 }
+
+// stallTimeout is how long the program waits where that must be told. On a busy
+// machine, what does not stall may be silent for a second or two.
+const stallTimeout = "4s"
 
 // hasStallTimeout reports whether the program can be told how long to wait.
 func hasStallTimeout(t testing.TB) bool {

@@ -16,6 +16,7 @@ import (
 // TestOrphans wants a run to sweep what killed ones left in its store and at its
 // outputs, and nothing else.
 func TestOrphans(t *testing.T) {
+	t.Parallel()
 	w := newReference(t)
 	for _, f := range forms {
 		t.Run(f.name, func(t *testing.T) {
@@ -69,6 +70,7 @@ func TestOrphans(t *testing.T) {
 // TestKillLeavesNothingElsewhere wants a kill to leave nothing in the directory for
 // temporary files, nor in the user's home.
 func TestKillLeavesNothingElsewhere(t *testing.T) {
+	t.Parallel()
 	w := newReference(t)
 	data, err := os.ReadFile(filepath.Join(w.good, "bundle.tar"))
 	check(t, err)
@@ -133,6 +135,7 @@ func wantEmpty(t *testing.T, dir string) {
 
 // TestUmask wants outputs to be what they are whatever the umask.
 func TestUmask(t *testing.T) {
+	t.Parallel()
 	w := newReference(t)
 	for _, mask := range []string{"0077", "0000", "0777"} {
 		for _, f := range forms {

@@ -24,6 +24,7 @@ const cutsEnv = "MIRROR_TEST_POWER_CUTS"
 // every change, and looks at what may then be on the disk: an old output or a
 // new one, and from there, one more run leads to what an undisturbed run does.
 func TestPowerCut(t *testing.T) {
+	t.Parallel()
 	skipLong(t)
 	if err := powercut.Usable(); err != nil {
 		if os.Getenv(registrytest.RequireEnv) == "1" {
@@ -78,9 +79,9 @@ func cutPower(t *testing.T, w scene, upstream *updates, random *rand.Rand, args 
 			continue
 		}
 		w.restore(t, r.left)
-		upstream.sent.Store(0)
+		upstream.downloaded(t)
 		got := w.runAgain(t, "after "+r.when, args)
-		if sent, most := upstream.sent.Load(), upstream.needed(r.left); r.model == powercut.Everything && sent > most {
+		if sent, most := upstream.downloaded(t), upstream.needed(r.left); r.model == powercut.Everything && sent > most {
 			t.Errorf("after %s: the next run downloads %d bytes, of which %d were needed", r.when, sent, most)
 		}
 		if r.model != powercut.Everything {

@@ -381,6 +381,7 @@ func takeDisplaced(all map[string]entry) (displaced []string) {
 // TestRepair damages every kind of thing in every form of output in every way,
 // and wants the next run to mend it, without a download.
 func TestRepair(t *testing.T) {
+	t.Parallel()
 	w := newReference(t)
 	bundle := filepath.Join(w.good, "bundle.tar")
 	for _, f := range append(slices.Clone(forms), platforms) {

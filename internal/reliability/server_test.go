@@ -29,6 +29,8 @@ type site struct {
 	victim string
 
 	port net.Listener
+	// busy is held for reading by each request that is being answered.
+	busy sync.RWMutex
 	mu   sync.Mutex
 	// files are by path.
 	files    map[string][]byte
@@ -121,8 +123,11 @@ func (s *site) heal() {
 	s.healed = true
 }
 
-// again returns how many bytes of a file were sent more than once.
+// again returns how many bytes of a file were sent more than once. Nobody must be
+// asking any longer: what was sent is accounted for a little later.
 func (s *site) again(file string) int64 {
+	s.busy.Lock()
+	defer s.busy.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var total int64
@@ -147,6 +152,8 @@ func (s *site) asked(file string) int {
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.busy.RLock()
+	defer s.busy.RUnlock()
 	s.mu.Lock()
 	data, found := s.files[r.URL.Path]
 	a := &answer{ResponseWriter: w, request: r, site: s, data: data, etag: etag(data), left: -1, n: s.requests[r.Method+" "+r.URL.Path]}
@@ -284,11 +291,11 @@ func (a *answer) stall(n int) {
 
 // slow answers rightly, with pauses that together are longer than any may be.
 func (a *answer) slow() {
-	pauses := 8
+	pauses := 12
 	a.every = func() {
 		if pauses > 0 {
 			_ = http.NewResponseController(a.ResponseWriter).Flush()
-			time.Sleep(200 * time.Millisecond)
+			time.Sleep(400 * time.Millisecond)
 		}
 		pauses--
 	}

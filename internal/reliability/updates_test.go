@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -50,8 +51,36 @@ type updates struct {
 	isUpdated    atomic.Bool
 	// slow has every file come in pieces, with a pause after each.
 	slow atomic.Bool
-	// sent counts the bytes of files.
+	// open counts connections, and sent the bytes of files.
+	open atomic.Int64
 	sent atomic.Int64
+}
+
+// downloaded returns how many bytes of files were sent since it was last asked. The
+// program must have ended; but the server may not have noticed yet, or not even
+// accepted its last connections, which come before one that is made now.
+func (u *updates) downloaded(t testing.TB) int64 {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(u.URL + "/last")
+	check(t, err)
+	check(t, resp.Body.Close())
+	for deadline := time.Now().Add(patience); u.open.Load() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("connections stay open")
+		}
+	}
+	return u.sent.Swap(0)
+}
+
+// count is for http.Server.
+func (u *updates) count(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		u.open.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		u.open.Add(-1)
+	}
 }
 
 // startUpdates serves two plugins and what they depend on, one of which is large
@@ -72,7 +101,9 @@ func startUpdates(t testing.TB, size, large int) *updates {
 	is[1] = bytes.Replace(is[1], []byte("v1.0.0"), []byte("v1.1.0"), 1)
 	is[2] = was[2]
 	u.updated[indexFile] = bytes.Join(is, nil)
-	u.Server = httptest.NewServer(u)
+	u.Server = httptest.NewUnstartedServer(u)
+	u.Config.ConnState = u.count
+	u.Start()
 	t.Cleanup(u.Close)
 	return u
 }

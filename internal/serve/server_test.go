@@ -3,17 +3,11 @@ package serve
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -21,6 +15,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer/busytest"
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer/tlstest"
 )
 
 // running is a handler at work.
@@ -173,16 +170,19 @@ func TestPatience(t *testing.T) {
 		return (&patientConn{Conn: conn, patience: patience}).Write(make([]byte, size))
 	}
 	t.Run("slow", func(t *testing.T) {
-		n, err := send(time.Second, func(conn net.Conn) {
-			for piece := make([]byte, 128<<10); ; time.Sleep(20 * time.Millisecond) {
-				if _, err := conn.Read(piece); err != nil {
-					return
+		busytest.Try(t, func(patience time.Duration) error {
+			n, err := send(patience, func(conn net.Conn) {
+				for piece := make([]byte, 128<<10); ; time.Sleep(patience / 40) {
+					if _, err := conn.Read(piece); err != nil {
+						return
+					}
 				}
+			})
+			if err == nil && n != size {
+				err = fmt.Errorf("%d bytes came", n)
 			}
+			return err
 		})
-		if n != size || err != nil {
-			t.Errorf("%d bytes, %v", n, err)
-		}
 	})
 	t.Run("still", func(t *testing.T) {
 		ended := make(chan struct{})
@@ -194,47 +194,23 @@ func TestPatience(t *testing.T) {
 	})
 }
 
-// pair writes a certificate of a name, and its key, which replace what is there.
+// pair writes a certificate of an authority of its own, and its key, to files of a name.
 func pair(t *testing.T, dir, name string) (certFile, keyFile string, pool *x509.CertPool) {
 	t.Helper()
-	return pairUntil(t, dir, name, time.Now().Add(time.Hour))
+	return pairUntil(t, dir, name, time.Hour)
 }
 
-func pairUntil(t *testing.T, dir, name string, end time.Time) (certFile, keyFile string, pool *x509.CertPool) {
+func pairUntil(t *testing.T, dir, name string, until time.Duration) (certFile, keyFile string, pool *x509.CertPool) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{"mirror"},
-		NotBefore: end.Add(-2 * time.Hour), NotAfter: end,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool = x509.NewCertPool()
-	pool.AddCert(cert)
+	a := tlstest.NewAuthority(name)
+	cert, key := a.Site(-2*time.Hour, until, "mirror")
 	certFile, keyFile = filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key")
-	writePEM(t, certFile, "CERTIFICATE", der)
-	writePEM(t, keyFile, "PRIVATE KEY", keyDER)
-	return certFile, keyFile, pool
-}
-
-func writePEM(t *testing.T, at, kind string, der []byte) {
-	t.Helper()
-	if err := os.WriteFile(at, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
+	for at, data := range map[string][]byte{certFile: cert, keyFile: key} {
+		if err := os.WriteFile(at, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
+	return certFile, keyFile, a.Pool()
 }
 
 func rename(t *testing.T, from, to string) {
@@ -327,7 +303,7 @@ func TestLoadCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	encrypted := filepath.Join(dir, "encrypted")
-	if err := os.WriteFile(encrypted, pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("x")}), 0o600); err != nil {
+	if err := os.WriteFile(encrypted, tlstest.Encode("ENCRYPTED PRIVATE KEY", []byte("x")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	tests := map[string]struct{ cert, key, err string }{
@@ -353,7 +329,7 @@ func TestLoadCertificate(t *testing.T) {
 // TestExpired has nobody wonder why agents refuse a certificate.
 func TestExpired(t *testing.T) {
 	w := newWorld(t, "binary", "tool")
-	cert, key, _ := pairUntil(t, t.TempDir(), "old", time.Now().Add(-time.Minute))
+	cert, key, _ := pairUntil(t, t.TempDir(), "old", -time.Minute)
 	if _, err := LoadCertificate(cert, key, w.options().Problem); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -16,19 +17,21 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-)
 
-// short is a patience that tests can afford, pace one that is well within it.
-const (
-	short = 500 * time.Millisecond
-	pace  = 20 * time.Millisecond
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer/busytest"
 )
 
 func newTestClient(t *testing.T, trust *tls.Config) *Client {
 	t.Helper()
-	transport := NewTransport(short, trust, nil)
+	return newHastyClient(t, trust, nil, time.Minute)
+}
+
+// newHastyClient returns one whose patience a test can exhaust.
+func newHastyClient(t *testing.T, trust *tls.Config, limit *Limiter, patience time.Duration) *Client {
+	t.Helper()
+	transport := NewTransport(patience, trust, limit)
 	t.Cleanup(transport.CloseIdleConnections)
-	return NewClient(transport, "the server", short)
+	return NewClient(transport, "the server", patience)
 }
 
 // serve serves over TLS, by HTTP/2 if that is wanted.
@@ -63,8 +66,8 @@ func read(c *Client, req *http.Request) (string, error) {
 	return string(data), err
 }
 
-// drip passes what comes on a byte at a time.
-func drip(t *testing.T, to string, up, down time.Duration) (address string) {
+// drip passes what comes on, to the client a byte at a time.
+func drip(t *testing.T, to string, pause time.Duration) (address string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -96,8 +99,8 @@ func drip(t *testing.T, to string, up, down time.Duration) (address string) {
 				_ = in.Close()
 				return
 			}
-			go pass(out, in, up)
-			go pass(in, out, down)
+			go pass(out, in, 0)
+			go pass(in, out, pause)
 		}
 	}()
 	return ln.Addr().String()
@@ -113,71 +116,82 @@ func TestSlowIsNotStalled(t *testing.T) {
 			url, trust := serve(t, http2, func(w http.ResponseWriter, req *http.Request) {
 				_, _ = io.WriteString(w, req.Proto+strings.Repeat(" body", 40))
 			})
-			slow := "https://" + drip(t, strings.TrimPrefix(url, "https://"), 0, time.Millisecond)
-			c := newTestClient(t, trust)
-			begun := time.Now()
-			got, err := read(c, request(t, "GET", slow, nil))
-			if err != nil || !strings.HasPrefix(got, name) {
-				t.Errorf("%q, %v after %s", got, err, time.Since(begun))
-			}
-			t.Logf("%s", time.Since(begun))
+			busytest.Try(t, func(patience time.Duration) error {
+				// The handshake alone has more than a thousand bytes.
+				slow := "https://" + drip(t, strings.TrimPrefix(url, "https://"), patience/500)
+				got, err := read(newHastyClient(t, trust, nil, patience), request(t, "GET", slow, nil))
+				if err == nil && !strings.HasPrefix(got, name) {
+					err = fmt.Errorf("it is %q", got)
+				}
+				return err
+			})
 		})
 	}
 }
 
 // Silence is noticed wherever it falls.
 func TestStalls(t *testing.T) {
-	t.Parallel()
-	silent, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			busytest.Try(t, func(patience time.Duration) error { return stalls(t, http2, patience) })
+		})
 	}
-	defer silent.Close()
+	t.Run("handshake", func(t *testing.T) {
+		t.Parallel()
+		silent, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer silent.Close()
+		c := newHastyClient(t, nil, nil, 500*time.Millisecond)
+		if _, err := read(c, request(t, "GET", "https://"+silent.Addr().String(), nil)); !errors.Is(err, ErrStalled) {
+			t.Error(err)
+		}
+	})
+}
+
+// stalls asks a server that falls silent, and then speaks again.
+func stalls(t *testing.T, http2 bool, patience time.Duration) error {
 	end := make(chan struct{})
 	defer close(end)
-	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
-		var mute atomic.Bool
-		url, trust := serve(t, http2, func(w http.ResponseWriter, req *http.Request) {
-			switch req.URL.Path {
-			case "/body":
-				_, _ = io.WriteString(w, "some")
-				_ = http.NewResponseController(w).Flush()
-			case "/upload":
-				_, _ = io.ReadFull(req.Body, make([]byte, 10))
-			}
-			if mute.Load() {
-				select {
-				case <-req.Context().Done():
-				case <-end:
-				}
-			}
-		})
-		mute.Store(true)
-		c := newTestClient(t, trust)
-		for path, body := range map[string]io.Reader{"/header": nil, "/body": nil, "/upload": bytes.NewReader(make([]byte, 32<<20))} {
-			method := "GET"
-			if body != nil {
-				method = "PUT"
-			}
-			_, err := read(c, request(t, method, url+path, body))
-			// The connection that was silent before may be chosen again before it
-			// is found closed: then the attempt is repeated, as it would be.
-			for try := 0; try < 2 && body == nil && !errors.Is(err, ErrStalled) && Transient(err, 1); try++ {
-				_, err = read(c, request(t, method, url+path, nil))
-			}
-			if !errors.Is(err, ErrStalled) || !Transient(err, 1) {
-				t.Errorf("%s %s: %v", name, path, err)
+	var mute atomic.Bool
+	url, trust := serve(t, http2, func(w http.ResponseWriter, req *http.Request) {
+		switch req.URL.Path {
+		case "/body":
+			_, _ = io.WriteString(w, "some")
+			_ = http.NewResponseController(w).Flush()
+		case "/upload":
+			_, _ = io.ReadFull(req.Body, make([]byte, 10))
+		}
+		if mute.Load() {
+			select {
+			case <-req.Context().Done():
+			case <-end:
 			}
 		}
-		// The connection that said nothing is not asked again.
-		mute.Store(false)
-		if _, err := read(c, request(t, "GET", url, nil)); err != nil {
-			t.Errorf("%s: %v", name, err)
+	})
+	mute.Store(true)
+	c := newHastyClient(t, trust, nil, patience)
+	for path, body := range map[string]io.Reader{"/header": nil, "/body": nil, "/upload": bytes.NewReader(make([]byte, 32<<20))} {
+		method := "GET"
+		if body != nil {
+			method = "PUT"
 		}
-		if _, err := read(c, request(t, "GET", "https://"+silent.Addr().String(), nil)); !errors.Is(err, ErrStalled) {
-			t.Errorf("handshake: %v", err)
+		_, err := read(c, request(t, method, url+path, body))
+		// The connection that was silent before may be chosen again before it
+		// is found closed: then the attempt is repeated, as it would be.
+		for try := 0; try < 2 && body == nil && !errors.Is(err, ErrStalled) && Transient(err, 1); try++ {
+			_, err = read(c, request(t, method, url+path, nil))
+		}
+		if !errors.Is(err, ErrStalled) || !Transient(err, 1) {
+			return fmt.Errorf("%s is no stall: %w", path, err)
 		}
 	}
+	// The connection that said nothing is not asked again.
+	mute.Store(false)
+	_, err := read(c, request(t, "GET", url, nil))
+	return err
 }
 
 // A line may be cut under an HTTP/2 connection without a word: the next
@@ -185,50 +199,64 @@ func TestStalls(t *testing.T) {
 func TestDeadConnectionIsNotUsedAgain(t *testing.T) {
 	t.Parallel()
 	url, trust := serve(t, true, func(w http.ResponseWriter, req *http.Request) { _, _ = io.WriteString(w, "x") })
-	var dead atomic.Bool
+	m := newMortal(t, strings.TrimPrefix(url, "https://"))
+	busytest.Try(t, func(patience time.Duration) error {
+		m.dead.Store(false)
+		c := newHastyClient(t, trust, nil, patience)
+		if _, err := read(c, request(t, "GET", m.url, nil)); err != nil {
+			return err
+		}
+		m.dead.Store(true)
+		if _, err := read(c, request(t, "GET", m.url, nil)); !errors.Is(err, ErrStalled) {
+			return fmt.Errorf("over the dead connection: %w", err)
+		}
+		_, err := read(c, request(t, "GET", m.url, nil))
+		return err
+	})
+}
+
+// mortal passes on connections, of which those die without a word that were made before.
+type mortal struct {
+	url  string
+	dead atomic.Bool
+}
+
+func newMortal(t *testing.T, to string) *mortal {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
+	t.Cleanup(func() { _ = ln.Close() })
+	m := &mortal{url: "https://" + ln.Addr().String()}
 	go func() {
 		for {
 			in, err := ln.Accept()
 			if err != nil {
 				return
 			}
-			out, err := net.Dial("tcp", strings.TrimPrefix(url, "https://"))
+			out, err := net.Dial("tcp", to)
 			if err != nil {
 				return
 			}
-			mortal := !dead.Load()
-			go func() { _, _ = io.Copy(out, in); _ = out.Close() }()
-			go func() {
-				defer in.Close()
-				buf := make([]byte, 1024)
-				for {
-					n, err := out.Read(buf)
-					if err != nil {
-						return
-					}
-					if !mortal || !dead.Load() {
-						_, _ = in.Write(buf[:n])
-					}
-				}
-			}()
+			go m.pass(in, out, !m.dead.Load())
 		}
 	}()
-	c := newTestClient(t, trust)
-	through := "https://" + ln.Addr().String()
-	if _, err := read(c, request(t, "GET", through, nil)); err != nil {
-		t.Fatal(err)
-	}
-	dead.Store(true)
-	if _, err := read(c, request(t, "GET", through, nil)); !errors.Is(err, ErrStalled) {
-		t.Fatal(err)
-	}
-	if _, err := read(c, request(t, "GET", through, nil)); err != nil {
-		t.Fatal(err)
+	return m
+}
+
+func (m *mortal) pass(in, out net.Conn, dies bool) {
+	go func() { _, _ = io.Copy(out, in); _ = out.Close() }()
+	defer in.Close()
+	buf := make([]byte, 1024)
+	for {
+		n, err := out.Read(buf)
+		if err != nil {
+			return
+		}
+		if !dies || !m.dead.Load() {
+			_, _ = in.Write(buf[:n])
+		}
 	}
 }
 
@@ -236,27 +264,31 @@ func TestDeadConnectionIsNotUsedAgain(t *testing.T) {
 // a connection may be silent, and comes to its end.
 func TestStreamsThatShareALine(t *testing.T) {
 	t.Parallel()
-	url, trust := serve(t, true, func(w http.ResponseWriter, req *http.Request) {
-		flush := func(s string) { _, _ = io.WriteString(w, s); _ = http.NewResponseController(w).Flush() }
-		flush("a")
-		for range 3 * short / pace {
-			time.Sleep(pace)
-			if req.URL.Path == "/busy" {
-				flush("x")
+	busytest.Try(t, func(patience time.Duration) error {
+		const pieces = 75
+		url, trust := serve(t, true, func(w http.ResponseWriter, req *http.Request) {
+			flush := func(s string) { _, _ = io.WriteString(w, s); _ = http.NewResponseController(w).Flush() }
+			flush("a")
+			for range pieces {
+				time.Sleep(3 * patience / pieces)
+				if req.URL.Path == "/busy" {
+					flush("x")
+				}
 			}
+			flush("z")
+		})
+		c := newHastyClient(t, trust, nil, patience)
+		busy := make(chan error)
+		go func() {
+			_, err := read(c, request(t, "GET", url+"/busy", nil))
+			busy <- err
+		}()
+		got, err := read(c, request(t, "GET", url+"/starved", nil))
+		if err == nil && got != "az" {
+			err = fmt.Errorf("it is %q", got)
 		}
-		flush("z")
+		return errors.Join(err, <-busy)
 	})
-	c := newTestClient(t, trust)
-	busy := make(chan error)
-	go func() {
-		_, err := read(c, request(t, "GET", url+"/busy", nil))
-		busy <- err
-	}()
-	got, err := read(c, request(t, "GET", url+"/starved", nil))
-	if err := errors.Join(err, <-busy); err != nil || got != "az" {
-		t.Errorf("%q, %v", got, err)
-	}
 }
 
 // What the system has taken of an upload, a slow line needs long for.
@@ -265,29 +297,30 @@ func TestSlowUpload(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells what was acknowledged")
 	}
-	size := 10 << 20
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		n, buf := 0, make([]byte, 64<<10)
-		for {
-			m, err := req.Body.Read(buf)
-			n += m
-			if err != nil {
-				break
+	busytest.Try(t, func(patience time.Duration) error {
+		size := 10 << 20
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			n, buf := 0, make([]byte, 64<<10)
+			for {
+				m, err := req.Body.Read(buf)
+				n += m
+				if err != nil {
+					break
+				}
+				time.Sleep(time.Duration(m) * 10 * patience / time.Duration(size))
 			}
-			time.Sleep(time.Duration(m) * 5 * time.Second / time.Duration(size))
+			if n != size {
+				w.WriteHeader(http.StatusBadRequest)
+			}
+		}))
+		defer s.Close()
+		body := &gaps{Reader: bytes.NewReader(make([]byte, size))}
+		_, err := read(newHastyClient(t, nil, nil, patience), request(t, "PUT", s.URL, body))
+		if err == nil && body.longest < patience {
+			t.Skipf("the system never let a read wait for longer than %s", body.longest)
 		}
-		if n != size {
-			w.WriteHeader(http.StatusBadRequest)
-		}
-	}))
-	defer s.Close()
-	body := &gaps{Reader: bytes.NewReader(make([]byte, size))}
-	if _, err := read(newTestClient(t, nil), request(t, "PUT", s.URL, body)); err != nil {
-		t.Error(err)
-	}
-	if body.longest < short {
-		t.Skipf("the system never let a read wait for longer than %s", body.longest)
-	}
+		return err
+	})
 }
 
 // gaps notes how long there was between reads.
@@ -307,29 +340,31 @@ func (g *gaps) Read(p []byte) (int, error) {
 
 // What is held back here is not the other side's silence.
 func TestThrottledIsNotStalled(t *testing.T) {
-	t.Parallel()
 	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
-		url, trust := serve(t, http2, func(w http.ResponseWriter, req *http.Request) {
-			if n, _ := io.Copy(io.Discard, req.Body); n == 0 {
-				_, _ = w.Write(make([]byte, 4000))
-			}
-		})
-		transport := NewTransport(short, trust, NewLimiter(40_000))
-		t.Cleanup(transport.CloseIdleConnections)
-		c := NewClient(transport, "the server", short)
-		var wg sync.WaitGroup
-		for i := range 8 {
-			req := request(t, "GET", url, nil)
-			if i%2 == 0 {
-				req = request(t, "PUT", url, bytes.NewReader(make([]byte, 4000)))
-			}
-			wg.Go(func() {
-				if _, err := read(c, req); err != nil {
-					t.Errorf("%s: %v", name, err)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url, trust := serve(t, http2, func(w http.ResponseWriter, req *http.Request) {
+				if n, _ := io.Copy(io.Discard, req.Body); n == 0 {
+					_, _ = w.Write(make([]byte, 4000))
 				}
 			})
-		}
-		wg.Wait()
+			busytest.Try(t, func(patience time.Duration) error {
+				// All together take longer than anybody is patient.
+				perSecond := int64(20_000 * float64(time.Second) / float64(patience))
+				c := newHastyClient(t, trust, NewLimiter(perSecond), patience)
+				errs := make([]error, 8)
+				var wg sync.WaitGroup
+				for i := range errs {
+					req := request(t, "GET", url, nil)
+					if i%2 == 0 {
+						req = request(t, "PUT", url, bytes.NewReader(make([]byte, 4000)))
+					}
+					wg.Go(func() { _, errs[i] = read(c, req) })
+				}
+				wg.Wait()
+				return errors.Join(errs...)
+			})
+		})
 	}
 }
 
@@ -337,15 +372,19 @@ func TestThrottledIsNotStalled(t *testing.T) {
 func TestRest(t *testing.T) {
 	t.Parallel()
 	url, trust := serve(t, false, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1<<20)) })
-	resp, err := newTestClient(t, trust).Do(request(t, "GET", url, nil), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Close()
-	time.Sleep(2 * short)
-	if n, err := io.Copy(io.Discard, resp); n != 1<<20 || err != nil {
-		t.Errorf("%d bytes, %v", n, err)
-	}
+	busytest.Try(t, func(patience time.Duration) error {
+		resp, err := newHastyClient(t, trust, nil, patience).Do(request(t, "GET", url, nil), 0)
+		if err != nil {
+			return err
+		}
+		defer resp.Close()
+		time.Sleep(2 * patience)
+		n, err := io.Copy(io.Discard, resp)
+		if err == nil && n != 1<<20 {
+			err = fmt.Errorf("%d bytes came", n)
+		}
+		return err
+	})
 }
 
 func TestWatchGivesTheParentsReason(t *testing.T) {

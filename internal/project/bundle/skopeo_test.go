@@ -2,12 +2,12 @@ package bundle
 
 import (
 	"bytes"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/registry/registrytest"
 )
 
 // tool returns the path of a program, without which the test is skipped, or
@@ -16,7 +16,7 @@ func tool(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		if os.Getenv("MIRROR_TEST_REQUIRE") == "1" {
+		if os.Getenv(registrytest.RequireEnv) == "1" {
 			t.Fatalf("%s is required: %v", name, err)
 		}
 		t.Skipf("%s is not installed", name)
@@ -33,38 +33,6 @@ func skopeo(t *testing.T, args ...string) []byte {
 		t.Fatalf("skopeo %q: %v\n%s", args, err, stderr.Bytes())
 	}
 	return out.Bytes()
-}
-
-// registry runs a registry on this machine, and returns its address.
-func registry(t *testing.T) string {
-	t.Helper()
-	program := tool(t, "docker-registry")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
-	dir := t.TempDir()
-	config := writeFile(t, filepath.Join(dir, "config.yml"), []byte("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: "+dir+"}}\nhttp: {addr: "+addr+"}\n"))
-	cmd := exec.Command(program, "serve", config)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		conn, err := net.Dial("tcp", addr)
-		if err == nil {
-			conn.Close()
-			return addr
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the registry does not answer: %v", err)
-		}
-	}
 }
 
 // Skopeo reads every form, and what it writes is read.
@@ -103,7 +71,7 @@ func TestSkopeo(t *testing.T) {
 		}
 	}
 	t.Run("registry", func(t *testing.T) {
-		remote := "docker://" + registry(t) + "/mirror/botkube:" + c.Tag
+		remote := "docker://" + registrytest.Start(t, registrytest.Options{}).Host + "/mirror/botkube:" + c.Tag
 		skopeo(t, "copy", "--all", "--preserve-digests", "--dest-tls-verify=false", "oci-archive:"+file, remote)
 		if raw := skopeo(t, "inspect", "--raw", "--tls-verify=false", remote); !bytes.Equal(raw, c.Index.Data) {
 			t.Errorf("skopeo inspect --raw: %s", raw)

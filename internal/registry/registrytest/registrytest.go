@@ -121,7 +121,7 @@ func StartRegistry(dir string, o Options) (*Registry, error) {
 func (r *Registry) await() error {
 	select {
 	case r.Host = <-r.out.found:
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		return fmt.Errorf("docker-registry does not listen; it says:\n%s", r.Log())
 	}
 	r.URL = r.scheme() + "://" + r.Host

@@ -15,9 +15,12 @@ import (
 // call is a system call. It is where it ended in the order of calls; a close is
 // where it began, for from then on another thread may be given the number.
 type call struct {
-	line   int
-	name   string
-	args   []string
+	line int
+	name string
+	args []string
+	// texts are the string arguments that were decoded: a recording is replayed
+	// again and again.
+	texts  map[int]string
 	result int64
 	failed bool
 }
@@ -113,7 +116,7 @@ func (p *parser) add(text string) error {
 		return fmt.Errorf("it has no result")
 	}
 	end := ends[len(ends)-1]
-	c := call{line: p.line, name: name, args: split(rest[:end[0]])}
+	c := call{line: p.line, name: name, args: split(rest[:end[0]]), texts: map[int]string{}}
 	if result := rest[end[2]:end[3]]; result == "?" {
 		c.failed = true // the process ended in it, or it is made again
 	} else {
@@ -152,6 +155,9 @@ func split(args string) []string {
 
 // text returns a string argument.
 func (c call) text(i int) (string, error) {
+	if text, ok := c.texts[i]; ok {
+		return text, nil
+	}
 	arg, err := c.arg(i)
 	if err != nil {
 		return "", err
@@ -160,6 +166,9 @@ func (c call) text(i int) (string, error) {
 		return "", fmt.Errorf("%.80q is no whole string", arg)
 	}
 	data, err := hex.DecodeString(strings.ReplaceAll(arg[1:len(arg)-1], `\x`, ""))
+	if err == nil {
+		c.texts[i] = string(data)
+	}
 	return string(data), err
 }
 

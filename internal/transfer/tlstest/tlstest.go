@@ -39,21 +39,40 @@ func (a *Authority) PEM() []byte { return Encode("CERTIFICATE", a.Cert.Raw) }
 
 // Server returns the settings of a server at loopback that may go by some names.
 func (a *Authority) Server(names ...string) *tls.Config {
-	certPEM, keyPEM := a.issue(&x509.Certificate{
-		Subject:  pkix.Name{CommonName: "server"},
-		DNSNames: names, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: a.Cert.NotBefore, NotAfter: a.Cert.NotAfter,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	})
+	certPEM, keyPEM := a.Site(-time.Hour, time.Hour, append(names, "127.0.0.1", "::1")...)
 	return &tls.Config{Certificates: []tls.Certificate{must(tls.X509KeyPair(certPEM, keyPEM))}, MinVersion: tls.VersionTLS12}
+}
+
+// Site returns the certificate and the key of a server by its names and addresses,
+// valid from and until so long after now.
+func (a *Authority) Site(from, until time.Duration, hosts ...string) (certPEM, keyPEM []byte) {
+	template := &x509.Certificate{
+		Subject:   pkix.Name{CommonName: "server"},
+		NotBefore: time.Now().Add(from), NotAfter: time.Now().Add(until),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+			continue
+		}
+		template.DNSNames = append(template.DNSNames, host)
+	}
+	return a.issue(template)
+}
+
+// Pool returns whom to trust who trusts nobody but the authority.
+func (a *Authority) Pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.Cert)
+	return pool
 }
 
 // Asking returns settings as of [Authority.Server] of a server that lets in only
 // who has a certificate of the authority.
 func (a *Authority) Asking(names ...string) *tls.Config {
 	cfg := a.Server(names...)
-	cfg.ClientAuth, cfg.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
-	cfg.ClientCAs.AddCert(a.Cert)
+	cfg.ClientAuth, cfg.ClientCAs = tls.RequireAndVerifyClientCert, a.Pool()
 	return cfg
 }
 
