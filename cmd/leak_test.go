@@ -177,7 +177,7 @@ func steady() held {
 // settled waits until no more is held than before, or gives up: what is on its way
 // out takes a moment.
 func settled(before held) held {
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		now := holds()
 		if now.goroutines <= before.goroutines && now.descriptors <= before.descriptors || time.Now().After(deadline) {
 			return now
