@@ -18,6 +18,22 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
+// objectGetter is what the getters for object stores have in common.
+type objectGetter struct {
+	fetch  *Client
+	client *getter.Client
+	// err is what Get returned, without what go-getter wraps around it.
+	err error
+}
+
+// SetClient takes the context, which is go-getter's way to pass it.
+func (g *objectGetter) SetClient(c *getter.Client) { g.client = c }
+
+// ClientMode is not asked: what is wanted is known.
+func (g *objectGetter) ClientMode(*url.URL) (getter.ClientMode, error) {
+	return getter.ClientModeFile, nil
+}
+
 // bucketGetter is one of the getters for object stores, for a file: it is written
 // beside the partial one, adopted when it is whole, and hashed then. Their client
 // libraries repeat requests that fail to begin. Nothing but the growth of the file

@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"cloud.google.com/go/storage"
-	"github.com/hashicorp/go-getter"
 	"golang.org/x/oauth2"
 	"google.golang.org/api/iterator"
 	"google.golang.org/api/option"
@@ -21,24 +20,11 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
-// gcsGetter is go-getter's extension point, [getter.Getter], over Google's SDK.
+// gcsGetter is go-getter's extension point, getter.Getter, over Google's SDK.
 //
 // It stands in for go-getter's own GCSGetter, for the reasons of [s3Getter]. What the
 // URL says means the same (get_gcs.go).
-type gcsGetter struct {
-	fetch  *Client
-	client *getter.Client
-	// err is what Get returned, without what go-getter wraps around it.
-	err error
-}
-
-// SetClient takes the context, which is go-getter's way to pass it.
-func (g *gcsGetter) SetClient(c *getter.Client) { g.client = c }
-
-// ClientMode is not asked: what is wanted is known.
-func (g *gcsGetter) ClientMode(*url.URL) (getter.ClientMode, error) {
-	return getter.ClientModeFile, nil
-}
+type gcsGetter struct{ objectGetter }
 
 // gcsPlace is what a URL names. Generation is 0 for the newest.
 type gcsPlace struct {

@@ -67,7 +67,7 @@ func TestGCSTrustsWhomWeTrust(t *testing.T) {
 		c.transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, s.Listener.Addr().String())
 		}
-		return &gcsGetter{fetch: c, client: &getter.Client{Ctx: t.Context()}}
+		return &gcsGetter{objectGetter{fetch: c, client: &getter.Client{Ctx: t.Context()}}}
 	}
 	get := func(g *gcsGetter, object string) (string, error) {
 		dst := filepath.Join(t.TempDir(), "x")

@@ -15,8 +15,8 @@ func (d *download) getters() map[string]getter.Getter {
 		"http":  web,
 		"https": web,
 		"file":  &streamGetter{get: d.getFile},
-		"s3":    &bucketGetter{Getter: &s3Getter{fetch: d.Client}, d: d},
-		"gcs":   &bucketGetter{Getter: &gcsGetter{fetch: d.Client}, d: d},
+		"s3":    &bucketGetter{Getter: &s3Getter{objectGetter{fetch: d.Client}}, d: d},
+		"gcs":   &bucketGetter{Getter: &gcsGetter{objectGetter{fetch: d.Client}}, d: d},
 	}
 }
 

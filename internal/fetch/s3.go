@@ -15,30 +15,16 @@ import (
 	awscredentials "github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/hashicorp/aws-sdk-go-base/v2/endpoints"
-	"github.com/hashicorp/go-getter"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
-// s3Getter is go-getter's extension point, [getter.Getter], over the AWS SDK.
+// s3Getter is go-getter's extension point, getter.Getter, over the AWS SDK.
 //
 // It stands in for go-getter's own S3Getter, whose client for HTTP is out of reach:
 // that trusts nobody but the system's authorities, or those of AWS_CA_BUNDLE, shows
 // no certificate, and knows no limit. What the URL says means the same (get_s3.go).
-type s3Getter struct {
-	fetch  *Client
-	client *getter.Client
-	// err is what Get returned, without what go-getter wraps around it.
-	err error
-}
-
-// SetClient takes the context, which is go-getter's way to pass it.
-func (g *s3Getter) SetClient(c *getter.Client) { g.client = c }
-
-// ClientMode is not asked: what is wanted is known.
-func (g *s3Getter) ClientMode(*url.URL) (getter.ClientMode, error) {
-	return getter.ClientModeFile, nil
-}
+type s3Getter struct{ objectGetter }
 
 // s3Place is what a URL names. Endpoint is empty for AWS itself.
 type s3Place struct{ endpoint, region, bucket, key, version string }

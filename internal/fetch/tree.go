@@ -224,7 +224,7 @@ func (c *Client) getDirectory(ctx context.Context, src, top string, obs Observer
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer watchSize(ctx, top, min(maxTreeBytes, c.max), cancel)()
-	git, s3, gcs := &gitGetter{fetch: c, obs: obs}, &s3Getter{fetch: c}, &gcsGetter{fetch: c}
+	git, s3, gcs := &gitGetter{fetch: c, obs: obs}, &s3Getter{objectGetter{fetch: c}}, &gcsGetter{objectGetter{fetch: c}}
 	rest := func() {}
 	if name, _ := splitForced(src); name != "git" { // which looks after that itself
 		w := transfer.NewWatch(ctx, c.patience, growth(top))
