@@ -35,8 +35,8 @@ type Values struct {
 	// Cloud is where the agent gets its configuration from instead, or empty: see
 	// [Values.Remote].
 	Cloud string
-	// Image is what the cluster pulls, as far as the values say.
-	Image string
+	// Pulls are the images that nodes pull, as far as the values say.
+	Pulls []Pull
 	// Environment is that of the agent's container, as far as it is written out.
 	Environment map[string]string
 	// Withheld are the variables of that environment whose values are elsewhere, such
@@ -85,7 +85,7 @@ func Read(version string, files []File) (*Values, error) {
 		return rendered.values()
 	case rendered.cloud != "":
 		// For Botkube Cloud, the chart renders no configuration.
-		return &Values{Config: new(agent.Config), Cloud: rendered.cloud, Image: rendered.image}, nil
+		return &Values{Config: new(agent.Config), Cloud: rendered.cloud, Pulls: rendered.pulls.all()}, nil
 	case rendered.found && len(given) == 0:
 		return nil, ErrNoConfiguration
 	}
@@ -144,7 +144,7 @@ func overDefaults(version string, given []map[string]any, rendered *objects) (*V
 		return nil, err
 	}
 	environment, withheld := environmentOf(v.Merged["extraEnv"])
-	v.Cloud, v.Image = cloudOf(v.Merged), imageOf(v.Merged)
+	v.Cloud, v.Pulls = cloudOf(v.Merged), pullsOf(v.Merged)
 	v.Environment, v.Withheld, v.Mounts = environment, withheld, mountsOf(v.Merged)
 	kept := stateOf(version, v.Merged, rendered.platforms())
 	documents := slices.Concat([]map[string]any{document}, rendered.documents, kept.documents(), rendered.special)
@@ -300,21 +300,6 @@ func identified(extra any) bool {
 		value, _ := variable["value"].(string)
 		return variable["name"] == identifierVariable && (value != "" || variable["valueFrom"] != nil)
 	})
-}
-
-func imageOf(merged map[string]any) string {
-	image, _ := merged["image"].(map[string]any)
-	var parts []string
-	for _, k := range []string{"registry", "repository"} {
-		if s, _ := image[k].(string); s != "" {
-			parts = append(parts, s)
-		}
-	}
-	tag, _ := image["tag"].(string)
-	if len(parts) == 0 || tag == "" {
-		return ""
-	}
-	return strings.Join(parts, "/") + ":" + tag
 }
 
 // sortedKeys returns the keys of a map, sorted.

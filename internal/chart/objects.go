@@ -46,7 +46,7 @@ type objects struct {
 	environment map[string]string
 	withheld    []string
 	mounts      Mounts
-	image       string
+	pulls       pulls
 	cloud       string
 }
 
@@ -88,6 +88,9 @@ type object struct {
 				Volumes        []struct {
 					Name     string    `yaml:"name"`
 					EmptyDir yaml.Node `yaml:"emptyDir"`
+					Image    struct {
+						Reference string `yaml:"reference"`
+					} `yaml:"image"`
 				} `yaml:"volumes"`
 			} `yaml:"spec"`
 		} `yaml:"template"`
@@ -181,7 +184,7 @@ func (o *objects) take(document *yaml.Node) error {
 			}
 		}
 		return nil
-	case "ConfigMap", "Secret", "Deployment":
+	case "ConfigMap", "Secret", "Deployment", "Job":
 		var obj object
 		if err := document.Decode(&obj); err != nil {
 			return agent.YAMLError(err)
@@ -192,8 +195,14 @@ func (o *objects) take(document *yaml.Node) error {
 }
 
 func (o *objects) takeOne(obj object) error {
-	if obj.Kind == "Deployment" {
+	switch obj.Kind {
+	case "Deployment":
 		o.takeDeployment(obj)
+		return nil
+	case "Job":
+		for _, c := range obj.Spec.Template.Spec.Containers {
+			o.pulls.jobs = append(o.pulls.jobs, c.Image)
+		}
 		return nil
 	}
 	for _, key := range sortedKeys(obj.Data) {
@@ -299,10 +308,22 @@ func (o *objects) takeDeployment(d object) {
 		maps.Copy(o.environment, environment)
 		o.withheld = append(o.withheld, withheld...)
 		maps.Copy(o.mounts, d.mounts(c))
-		o.image = cmp.Or(c.Image, o.image)
+		o.pulls.agent = cmp.Or(c.Image, o.pulls.agent)
+		o.takeMounted(d)
 		if remote {
 			o.cloud = cmp.Or(environment["CONFIG_PROVIDER_ENDPOINT"], cloudEndpoint)
 		}
+	}
+}
+
+// takeMounted takes the images that are mounted. A patch makes an image of a volume, or
+// something else of an image.
+func (o *objects) takeMounted(d object) {
+	if o.pulls.mounted == nil {
+		o.pulls.mounted = map[string]string{}
+	}
+	for _, v := range d.Spec.Template.Spec.Volumes {
+		o.pulls.mounted[v.Name] = v.Image.Reference
 	}
 }
 
@@ -330,5 +351,5 @@ func (o *objects) values() (*Values, error) {
 		return nil, err
 	}
 	config, err := agent.ReadConfig(append(o.documents, o.special...), o.environment)
-	return &Values{Config: config, Cloud: o.cloud, Image: o.image, Environment: o.environment, Withheld: o.withheld, Mounts: o.mounts}, err
+	return &Values{Config: config, Cloud: o.cloud, Pulls: o.pulls.all(), Environment: o.environment, Withheld: o.withheld, Mounts: o.mounts}, err
 }

@@ -235,7 +235,7 @@ func (c *checkingValues) check() {
 	c.refusals()
 	c.settings()
 	found := c.result.egress(c.version, c.lock)
-	c.result.Egress, c.result.Unknown = slices.Concat(c.cloud(), found.Calls, c.imagePull()), found.Unknown
+	c.result.Egress, c.result.Unknown = slices.Concat(c.cloud(), found.Calls, c.imagePulls()), found.Unknown
 	if len(found.Unknown) > 0 {
 		c.report.Note("whom plugins call that are not Botkube's own is not known: " + strings.Join(found.Unknown, ", "))
 	}
@@ -305,17 +305,18 @@ func (c *checkingValues) cloud() []agent.Egress {
 	}}
 }
 
-// imagePull is how the agent's image gets to a node.
-func (c *checkingValues) imagePull() []agent.Egress {
-	image := c.result.values.Image
-	if image == "" {
-		return nil
+// imagePulls are how images get to a node.
+func (c *checkingValues) imagePulls() []agent.Egress {
+	var calls []agent.Egress
+	for _, p := range c.result.values.Pulls {
+		host, _, _ := strings.Cut(p.Image, "/")
+		e := agent.Egress{Destination: host, Purpose: "pulling the image " + p.Image, Setting: p.Setting, ByNode: true, InCluster: agent.InCluster(host)}
+		if p.Setting == "image" {
+			e.Stop = "image.registry and image.repository, if that registry is not to be reached"
+		}
+		calls = append(calls, e)
 	}
-	host, _, _ := strings.Cut(image, "/")
-	return []agent.Egress{{
-		Destination: host, Purpose: "pulling the image " + image, Setting: "image", ByNode: true,
-		InCluster: agent.InCluster(host), Stop: "image.registry and image.repository, if that registry is not to be reached",
-	}}
+	return calls
 }
 
 // plugins says which plugins an agent on a platform would not have, or would

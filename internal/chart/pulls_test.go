@@ -1,0 +1,31 @@
+package chart
+
+import (
+	"reflect"
+	"testing"
+)
+
+func TestPulls(t *testing.T) {
+	const job = "{apiVersion: batch/v1, kind: Job, spec: {template: {spec: {containers: [{image: r.example/seed:v1}]}}}}"
+	values := `
+image: {registry: r.example, repository: botkube, tag: v1.14.0}
+extraVolumes: [{name: a, image: {reference: "r.example/p@sha256:00"}}, {name: b, image: {reference: "r.example/p@sha256:00"}}, {name: c, emptyDir: {}}, x]
+extraObjects: [` + job + `, {kind: Job}, {kind: Pod, spec: {template: {spec: {containers: [{image: z}]}}}}]
+`
+	want := []Pull{{"r.example/botkube:v1.14.0", "image"}, {"r.example/p@sha256:00", "extraVolumes"}, {"r.example/seed:v1", "extraObjects"}}
+	if got := read(t, "v1.14.0", values).Pulls; !reflect.DeepEqual(got, want) {
+		t.Errorf("of values: %v", got)
+	}
+
+	deployment := func(volumes string) string {
+		return "---\nkind: Deployment\napiVersion: apps/v1\nspec: {template: {spec: {volumes: [" + volumes + "], containers: [{image: r.example/botkube:v1.14.0, env: [{name: BOTKUBE_CONFIG_PATHS, value: x}]}]}}}\n"
+	}
+	objects := objectsOf(global, communications) + deployment(`{name: a, image: {reference: "r.example/p@sha256:00"}}`) + "---\n" + job + "\n"
+	if got := read(t, "", objects).Pulls; !reflect.DeepEqual(got, want) {
+		t.Errorf("of objects: %v", got)
+	}
+	patch := deployment("{name: a, image: null, persistentVolumeClaim: {claimName: x}}")
+	if got := read(t, "", objects, patch).Pulls; !reflect.DeepEqual(got, []Pull{want[0], want[2]}) {
+		t.Errorf("of objects with a patch over them: %v", got)
+	}
+}
