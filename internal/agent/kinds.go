@@ -88,10 +88,15 @@ type platformKinds struct {
 		AppToken string                  `mapstructure:"appToken"`
 	} `mapstructure:"socketSlack"`
 	CloudSlack struct {
-		Channels map[string]channelKinds `mapstructure:"channels"`
-		Token    string                  `mapstructure:"token"`
-		BotID    string                  `mapstructure:"botID"`
-		Server   serverKinds             `mapstructure:"server"`
+		Channels map[string]struct {
+			channelKinds `mapstructure:",squash"`
+			ChannelID    string  `mapstructure:"channelID"`
+			Alias        *string `mapstructure:"alias"`
+		} `mapstructure:"channels"`
+		Token                           string      `mapstructure:"token"`
+		BotID                           string      `mapstructure:"botID"`
+		Server                          serverKinds `mapstructure:"server"`
+		ExecutionEventStreamingDisabled bool        `mapstructure:"executionEventStreamingDisabled"`
 	} `mapstructure:"cloudSlack"`
 	Mattermost struct {
 		Channels map[string]channelKinds `mapstructure:"channels"`
@@ -165,8 +170,9 @@ type channelKinds struct {
 		Users struct {
 			Exclude []string `mapstructure:"exclude"`
 		} `mapstructure:"users"`
-		Command   string   `mapstructure:"command"`
-		Executors []string `mapstructure:"executors"`
+		Command                 string   `mapstructure:"command"`
+		Executors               []string `mapstructure:"executors"`
+		ProcessedEmojiIndicator *string  `mapstructure:"processedEmojiIndicator"`
 	} `mapstructure:"messageTriggers"`
 }
 
@@ -200,6 +206,11 @@ var kindSince = map[string]string{
 	"messageTriggers":                  "v1.6.0",
 	"server.disableTransportSecurity":  "v1.7.0",
 	"server.tls":                       "v1.7.0",
+
+	"cloudSlack.executionEventStreamingDisabled": "v1.3.0",
+	// Of a channel of cloudSlack.
+	"channelID": "v1.13.0",
+	"alias":     "v1.13.0",
 }
 
 // readKind reports whether agents of a version read a value at all.

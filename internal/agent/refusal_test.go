@@ -97,6 +97,9 @@ func TestRefusals(t *testing.T) {
 		"a number of things": {"settings: {metricsPort: 2112, informersResyncPeriod: 30}\nplugins: {incomingWebhook: {port: '2115'}}", nil},
 		"a mapping for a secret": {"communications: {c: {discord: {token: {s3cret: s3cret}, channels: {x: {id: {}}}}}}",
 			[]string{"communications.c.discord.channels.x.id: the value", "communications.c.discord.token: the value"}},
+		"of a channel of the cloud": {"communications: {c: {cloudSlack: {channels: {x: {channelID: {}, alias: [], name: {}, messageTriggers: [{processedEmojiIndicator: {}}]}}}}}", []string{
+			"communications.c.cloudSlack.channels.x.alias: the value", "communications.c.cloudSlack.channels.x.channelID: the value",
+			"communications.c.cloudSlack.channels.x.messageTriggers.0.processedEmojiIndicator: the value", "communications.c.cloudSlack.channels.x.name: the value"}},
 		"what the agent does not read": {"communications: {c: {discord: {channels: {x: {name: {}}}}, slack: {enabled: true}}}\nsettings: {other: {}}", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -141,6 +144,8 @@ func TestRefusalsByVersion(t *testing.T) {
 		"settings that came later":        {"plugins: {incomingWebhook: {enabled: perhaps}}", "v1.3.0", "v1.4.0"},
 		"settings that went":              {"settings: {lifecycleServer: {port: none}}", "v1.9.0", "v1.8.0"},
 		"platforms that went":             {"communications: {c: {teams: {port: []}}}", "v1.9.0", "v1.8.0"},
+		"channels that got more":          {"communications: {c: {cloudSlack: {channels: {x: {channelID: {}}}}}}", "v1.12.0", "v1.13.0"},
+		"streams that came later":         {"communications: {c: {cloudSlack: {executionEventStreamingDisabled: perhaps}}}", "v1.2.0", "v1.3.0"},
 		"platforms that came later":       {"communications: {c: {cloudTeams: {botName: {}}}}", "v1.5.0", "v1.6.0"},
 	} {
 		t.Run(name, func(t *testing.T) {
