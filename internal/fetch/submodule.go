@@ -140,6 +140,7 @@ func (w *workTree) moduleSettings(ctx context.Context) (map[string]map[string]st
 		return nil, err
 	} // else there is none, or none that git can read: then no submodule has a URL
 	byName := map[string]map[string]string{}
+	var withPath []string
 	for record := range strings.SplitSeq(out.String(), "\x00") {
 		key, value, _ := strings.Cut(record, "\n")
 		name, setting := strings.TrimPrefix(key, "submodule."), ""
@@ -150,10 +151,13 @@ func (w *workTree) moduleSettings(ctx context.Context) (map[string]map[string]st
 			byName[name] = map[string]string{}
 		}
 		byName[name][setting] = value
+		if setting == "path" {
+			withPath = append(withPath, name)
+		}
 	}
 	settings := map[string]map[string]string{}
-	for _, s := range byName {
-		settings[strings.TrimSuffix(s["path"], "/")] = s
+	for _, name := range withPath { // of two with the same path, the later one counts, as to git
+		settings[strings.TrimSuffix(byName[name]["path"], "/")] = byName[name]
 	}
 	return settings, nil
 }

@@ -298,6 +298,20 @@ func TestGitSubmodules(t *testing.T) {
 	fixed(t).wantTree(t, templates("git::"+s.URL+"/dumb/kubeshop/botkube.git//t/near"), map[string]string{"c.yaml": "c"})
 }
 
+// TestGitSubmoduleTwice has .gitmodules name a path twice: git takes the later one.
+func TestGitSubmoduleTwice(t *testing.T) {
+	s, r, commit := gitServer(t, nil)
+	settings := ""
+	for i := range 8 {
+		settings += fmt.Sprintf("[submodule \"%d\"]\n\tpath = s\n\turl = ../absent%[1]d.git\n", i)
+	}
+	check(t, r.Write(".gitmodules", settings))
+	check(t, r.Include("s", "../botkube.git", commit))
+	_, err := r.Commit()
+	check(t, err)
+	fixed(t).wantTree(t, templates("git::"+s.URL+"/kubeshop/botkube.git//s/t"), map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
+}
+
 func TestGitSubmoduleRefusals(t *testing.T) {
 	const absent = "0123456789012345678901234567890123456789"
 	s, _, _ := gitServer(t, nil)
