@@ -121,9 +121,10 @@ func writeObject(c *getter.Client, dst, name string, size int64, body io.ReadClo
 }
 
 // objectFile returns where in a directory an object belongs whose key begins with
-// that of the directory; or "" if it stands for a directory itself.
+// that of the directory; or "" if it stands for a directory itself, or is none of the
+// directory, as t-old/a is none of t.
 func objectFile(dirKey, key, dir string) (string, error) {
-	if strings.HasSuffix(key, "/") {
+	if strings.HasSuffix(key, "/") || !strings.HasPrefix(key, strings.TrimSuffix(dirKey, "/")+"/") {
 		return "", nil
 	}
 	rel, err := filepath.Rel(dirKey, key)

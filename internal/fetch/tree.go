@@ -192,6 +192,10 @@ func (c *Client) directory(ctx context.Context, src treeSource, dir string, obs 
 		return directory{}, err
 	}
 	root, err := os.OpenRoot(top)
+	if errors.Is(err, fs.ErrNotExist) { // an object store has no directories but in the names of objects
+		return directory{}, fault.New(fault.Upstream, "there is nothing in it").
+			WithHint("is the directory's name right? what is wanted may have been moved")
+	}
 	if err != nil {
 		return directory{}, transfer.Local(err)
 	}

@@ -791,6 +791,8 @@ func TestBucketsOfTemplates(t *testing.T) {
 	defer store.Close()
 	req := templates("s3::" + store.URL + "/bucket/t?aws_access_key_id=id&aws_access_key_secret=topsecret&region=us-east-1")
 	fixed(t).wantTree(t, req, map[string]string{"a.yaml": "t/a.yaml", "b/b.yaml": "t/b/b.yaml"})
+	keys = append(keys, "t", "t-old/a.yaml", "t.yaml") // are no part of it
+	fixed(t).wantTree(t, req, map[string]string{"a.yaml": "t/a.yaml", "b/b.yaml": "t/b/b.yaml"})
 	keys = append(keys, "t/../../x.yaml")
 	f := fixed(t)
 	err := f.wantFault(t, req, fault.Upstream, "leads out of the directory")
@@ -798,6 +800,8 @@ func TestBucketsOfTemplates(t *testing.T) {
 		t.Error(err)
 	}
 	f.wantNothing(t)
+	keys = []string{"t/", "t"}
+	f.wantFault(t, req, fault.Upstream, "there is nothing in it")
 }
 
 // TestBucketOfTemplatesStalls: a store that does not answer is not waited for.
