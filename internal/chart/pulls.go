@@ -14,6 +14,17 @@ type Pull struct {
 	Setting string
 }
 
+// Registry returns the host that the image is pulled from: what stands before the
+// first slash, unless that is a part of a name at Docker Hub
+// (github.com/distribution/reference, normalize.go, splitDockerDomain).
+func (p Pull) Registry() string {
+	host, _, found := strings.Cut(p.Image, "/")
+	if !found || !strings.ContainsAny(host, ".:") && host != "localhost" && strings.ToLower(host) == host {
+		return "docker.io"
+	}
+	return host
+}
+
 // pullsOf returns what nodes pull by Helm values: the agent's image, images that are
 // mounted, and those of Jobs, each once.
 func pullsOf(merged map[string]any) []Pull {

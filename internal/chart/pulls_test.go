@@ -29,3 +29,14 @@ extraObjects: [` + job + `, {kind: Job}, {kind: Pod, spec: {template: {spec: {co
 		t.Errorf("of objects with a patch over them: %v", got)
 	}
 }
+
+func TestPullRegistry(t *testing.T) {
+	for image, want := range map[string]string{
+		"ghcr.io/kubeshop/botkube:v1": "ghcr.io", "registry:5000/x": "registry:5000", "localhost/x@sha256:0": "localhost",
+		"busybox": "docker.io", "busybox:1": "docker.io", "busybox:1.36@sha256:0": "docker.io", "corp/tool": "docker.io", "REGISTRY/x": "REGISTRY",
+	} {
+		if got := (Pull{Image: image}).Registry(); got != want {
+			t.Errorf("%s is pulled from %s, want %s", image, got, want)
+		}
+	}
+}

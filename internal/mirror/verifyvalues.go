@@ -214,7 +214,7 @@ func (c *checkingValues) fail(kind audit.Kind, path, format string, args ...any)
 // from, or "".
 func (c *checkingValues) variable(value string) string {
 	for _, name := range slices.Sorted(maps.Keys(c.result.values.Environment)) {
-		if key, ok := agent.EnvironmentKey(name); ok && key == value {
+		if key, ok := agent.EnvironmentKey(name); ok && key == value && value != "" {
 			return name
 		}
 	}
@@ -309,7 +309,7 @@ func (c *checkingValues) cloud() []agent.Egress {
 func (c *checkingValues) imagePulls() []agent.Egress {
 	var calls []agent.Egress
 	for _, p := range c.result.values.Pulls {
-		host, _, _ := strings.Cut(p.Image, "/")
+		host := p.Registry()
 		e := agent.Egress{Destination: host, Purpose: "pulling the image " + p.Image, Setting: p.Setting, ByNode: true, InCluster: agent.InCluster(host)}
 		if p.Setting == "image" {
 			e.Stop = "image.registry and image.repository, if that registry is not to be reached"
