@@ -6,14 +6,17 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 
+	"cloud.google.com/go/storage"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/hashicorp/go-getter"
+	"google.golang.org/api/googleapi"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
@@ -135,8 +138,11 @@ func objectFile(dirKey, key, dir string) (string, error) {
 	return to, transfer.Local(os.MkdirAll(filepath.Dir(to), 0o700))
 }
 
-// objectStore is what messages call the other side of a client library.
-const objectStore = "the object store"
+// What messages call the other sides of client libraries.
+const (
+	objectStore = "the object store"
+	googleStore = "Google Cloud Storage"
+)
 
 // bucketError sorts the errors of client libraries, which have repeated what
 // is worth it: only a connection that breaks in the middle is left to us.
@@ -150,6 +156,12 @@ func bucketError(err error) error {
 	}](err); ok && e.HTTPStatusCode() != 0 { // else there was no answer
 		status := &transfer.StatusError{Code: e.HTTPStatusCode(), Host: objectStore}
 		return fmt.Errorf("%w (%w)", status, transfer.WithoutURL(err))
+	}
+	if errors.Is(err, storage.ErrObjectNotExist) || errors.Is(err, storage.ErrBucketNotExist) {
+		return &transfer.StatusError{Code: http.StatusNotFound, Host: googleStore}
+	}
+	if e, ok := errors.AsType[*googleapi.Error](err); ok { // whose text may be the page that a server answers with
+		return &transfer.StatusError{Code: e.Code, Host: googleStore, Says: transfer.Printable(e.Message, 300)}
 	}
 	if e, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
 		err = e.Err // the rest counts attempts, and has an empty answer

@@ -51,6 +51,8 @@ func statusHint(e *transfer.StatusError) string {
 		return transfer.HintProxyRefuses
 	case e.Host == objectStore && (e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden):
 		return "credentials come from the URL, or from where AWS's tools have them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile; without any, the file may be private, or gone"
+	case e.Host == googleStore && (e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden):
+		return "credentials come from where Google's tools have them: GOOGLE_APPLICATION_CREDENTIALS, or gcloud auth application-default login; or from GOOGLE_OAUTH_ACCESS_TOKEN; without any, the file may be private, or gone"
 	case e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden:
 		return "credentials for the host come from the URL or from .netrc (--header is for indexes only); without any, the file may be private, or gone"
 	case e.Code == http.StatusNotFound || e.Code == http.StatusGone:

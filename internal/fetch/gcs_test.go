@@ -35,6 +35,8 @@ func google(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, `{"access_token": "tok", "token_type": "Bearer", "expires_in": 3600}`)
 	case r.Host != "storage.googleapis.com" || !token:
 		w.WriteHeader(http.StatusForbidden)
+	case path == "/bucket/absent":
+		http.NotFound(w, r)
 	case path == "/bucket/away":
 		http.Redirect(w, r, "https://oauth2.googleapis.com/x", http.StatusFound)
 	case path == "/storage/v1/b/bucket/o":
@@ -92,9 +94,17 @@ func TestGCSTrustsWhomWeTrust(t *testing.T) {
 	if _, err := get(as(known), "away"); err == nil || !strings.Contains(err.Error(), "302") {
 		t.Errorf("a redirect to another host: %v", err)
 	}
+	if _, err := get(as(known), "absent"); err == nil || !strings.Contains(fault.HintOf(err), "no longer, there") {
+		t.Errorf("an object that is not there: %v; %s", err, fault.HintOf(err))
+	}
 	_, err := get(as(transfer.Identity{CertFile: known.CertFile, KeyFile: known.KeyFile}), "t/a.yaml")
 	if !strings.Contains(fault.HintOf(err), "--ca-file") || fault.KindOf(err) != fault.Upstream {
 		t.Errorf("an unknown authority: %v; %s", err, fault.HintOf(err))
+	}
+	t.Setenv("GOOGLE_OAUTH_ACCESS_TOKEN", "other")
+	_, err = get(as(known), "t/a.yaml")
+	if !strings.Contains(err.Error(), "403") || !strings.Contains(fault.HintOf(err), "GOOGLE_APPLICATION_CREDENTIALS") || fault.KindOf(err) != fault.Upstream {
+		t.Errorf("with a token that does not do: %v; %s", err, fault.HintOf(err))
 	}
 	must(t, os.Unsetenv("GOOGLE_OAUTH_ACCESS_TOKEN"))
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", dir+"/account")
