@@ -172,9 +172,12 @@ const defaultCacheDir = "/tmp"
 // takes for configuration.
 const environmentPrefix = "BOTKUBE_"
 
+// ErrRefused is of a configuration of which the agent could make nothing.
+var ErrRefused = errors.New("the agent would refuse the configuration")
+
 // ReadConfig reads configuration documents as the agent does: each over those
 // before, and over all of them the environment (pkg/config/config.go,
-// LoadWithDefaults). The error says why the agent would refuse them.
+// LoadWithDefaults). The error is [ErrRefused], and says why.
 func ReadConfig(documents []map[string]any, environment map[string]string) (*Config, error) {
 	merged := map[string]any{}
 	for _, d := range documents {
@@ -184,7 +187,7 @@ func ReadConfig(documents []map[string]any, environment map[string]string) (*Con
 	c := new(Config)
 	c.Plugins.CacheDir = defaultCacheDir
 	if err := decode(merged, c); err != nil {
-		return nil, fmt.Errorf("the agent would refuse the configuration: %w", shortened(err))
+		return nil, fmt.Errorf("%w: %w", ErrRefused, shortened(err))
 	}
 	c.wrongKinds = wrongKinds(merged)
 	return c, nil

@@ -135,6 +135,9 @@ func valuesError(err error) error {
 	if errors.Is(err, chart.ErrNoConfiguration) {
 		return wrapped.WithHint("give all of what helm template renders, or of kubectl get configmap,secret,deployment -o yaml in the agent's namespace; or give Helm values too")
 	}
+	if errors.Is(err, agent.ErrRefused) {
+		return wrapped.WithHint("correct it in the values, or in the variables (extraEnv) that win over them")
+	}
 	if errors.Is(err, chart.ErrNoVersion) {
 		return wrapped.WithHint("give it: --version v1.14.0; or give what helm template renders, which needs none")
 	}
