@@ -58,7 +58,7 @@ func (c *Configured) refused(version string) error {
 			fmt.Fprintf(&out, "\n  and %d more", len(c.refusals)-i)
 			break
 		}
-		fmt.Fprintf(&out, "\n  %s", r)
+		fmt.Fprintf(&out, "\n  %s", strings.ReplaceAll(r.String(), "\n", `\n`)) // names are whatever the values have
 	}
 	return fault.New(fault.Usage, "with these values, %s would refuse its configuration, and not start:%s", agentOf(version), &out).
 		WithHint("correct them, also where nothing is enabled, for the agent looks there too; what is missing may be in another file that Helm is given: name all of them, in its order\nto mirror without them, name plugins: --plugin in the place of --values")
