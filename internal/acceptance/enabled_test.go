@@ -424,6 +424,12 @@ func makeMistake(r *rand.Rand, v map[string]any) {
 			within(platforms, "cloudSlack", "server", "tls")["caCertificate"] = []any{"abc", "1,2", []int{1}}[r.IntN(3)]
 		},
 		func() {
+			within(platforms, "cloudSlack", "channels", "default")[[]string{"channelID", "alias"}[r.IntN(2)]] = []any{1, []any{}}[r.IntN(2)]
+		},
+		func() {
+			within(platforms, "cloudSlack")["executionEventStreamingDisabled"] = []any{"perhaps", "false"}[r.IntN(2)]
+		},
+		func() {
 			within(chat, "channels", "default")[[]string{"name", "id"}[r.IntN(2)]] = map[string]any{"of": "it"}
 		},
 	}
