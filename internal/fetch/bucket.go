@@ -10,12 +10,15 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
 	"cloud.google.com/go/storage"
+	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/hashicorp/go-getter"
+	"golang.org/x/oauth2"
 	"google.golang.org/api/googleapi"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
@@ -150,18 +153,8 @@ func bucketError(err error) error {
 	if err == nil {
 		return nil
 	}
-	if e, ok := errors.AsType[interface {
-		error
-		HTTPStatusCode() int
-	}](err); ok && e.HTTPStatusCode() != 0 { // else there was no answer
-		status := &transfer.StatusError{Code: e.HTTPStatusCode(), Host: objectStore}
-		return fmt.Errorf("%w (%w)", status, transfer.WithoutURL(err))
-	}
-	if errors.Is(err, storage.ErrObjectNotExist) || errors.Is(err, storage.ErrBucketNotExist) {
-		return &transfer.StatusError{Code: http.StatusNotFound, Host: googleStore}
-	}
-	if e, ok := errors.AsType[*googleapi.Error](err); ok { // whose text may be the page that a server answers with
-		return &transfer.StatusError{Code: e.Code, Host: googleStore, Says: transfer.Printable(e.Message, 300)}
+	if status := refusalOf(err); status != nil {
+		return status
 	}
 	if e, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
 		err = e.Err // the rest counts attempts, and has an empty answer
@@ -173,6 +166,39 @@ func bucketError(err error) error {
 		return transfer.WithoutURL(err)
 	}
 	return transfer.Permanent(transfer.WithoutURL(err))
+}
+
+// refusalOf returns what an object store answered in the place of what was asked for,
+// or nil. Its messages are not quoted: it has been shown credentials.
+func refusalOf(err error) *transfer.StatusError {
+	if errors.Is(err, storage.ErrObjectNotExist) || errors.Is(err, storage.ErrBucketNotExist) {
+		return &transfer.StatusError{Code: http.StatusNotFound, Host: googleStore}
+	}
+	if e, ok := errors.AsType[*googleapi.Error](err); ok {
+		return &transfer.StatusError{Code: e.Code, Host: googleStore}
+	}
+	if e, ok := errors.AsType[*oauth2.RetrieveError](err); ok && e.Response != nil {
+		return &transfer.StatusError{Code: e.Response.StatusCode, Host: googleStore}
+	}
+	e, ok := errors.AsType[interface {
+		error
+		HTTPStatusCode() int
+	}](err)
+	if !ok || e.HTTPStatusCode() < http.StatusMultipleChoices { // 0: there was no answer
+		return nil
+	}
+	status := &transfer.StatusError{Code: e.HTTPStatusCode(), Host: objectStore}
+	if e, ok := errors.AsType[smithy.APIError](err); ok && slices.Contains(s3Codes, e.ErrorCode()) {
+		status.Says = e.ErrorCode()
+	}
+	return status
+}
+
+// s3Codes tell refusals apart that have the same status (Amazon S3 API Reference,
+// List of error codes).
+var s3Codes = []string{
+	"AccessDenied", "AllAccessDisabled", "AuthorizationHeaderMalformed", "ExpiredToken", "InvalidAccessKeyId", "InvalidObjectState", "InvalidToken",
+	"NoSuchBucket", "NoSuchKey", "NoSuchVersion", "PermanentRedirect", "RequestTimeTooSkewed", "SignatureDoesNotMatch", "TemporaryRedirect",
 }
 
 // bucketProgress is go-getter's way to report progress.

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-getter"
+	"golang.org/x/oauth2"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
@@ -39,8 +40,14 @@ func google(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 	case path == "/bucket/away":
 		http.Redirect(w, r, "https://oauth2.googleapis.com/x", http.StatusFound)
+	case path == "/storage/v1/b/bucket/o" && r.URL.Query().Get("prefix") == "private":
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"error": {"code": 403, "message": "of `+r.Header.Get("Authorization")+`", "errors": [{"reason": "forbidden"}]}}`)
 	case path == "/storage/v1/b/bucket/o":
 		_ = json.NewEncoder(w).Encode(map[string]any{"items": []map[string]string{{"name": "t/a.yaml"}, {"name": "t/"}, {"name": "t/b/b.yaml"}}})
+	case path == "/bucket/private":
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, "of "+r.Header.Get("Authorization"))
 	default:
 		_, _ = io.WriteString(w, strings.TrimPrefix(path, "/bucket/")+r.URL.Query().Get("generation"))
 	}
@@ -96,6 +103,13 @@ func TestGCSTrustsWhomWeTrust(t *testing.T) {
 	}
 	if _, err := get(as(known), "absent"); err == nil || !strings.Contains(fault.HintOf(err), "no longer, there") {
 		t.Errorf("an object that is not there: %v; %s", err, fault.HintOf(err))
+	}
+	_, object := get(as(known), "private")
+	directory := failure("downloading", "gcs::", bucketError(as(known).Get(filepath.Join(dir, "private"), gcsURL(t, "private"))))
+	for kind, err := range map[string]error{"an object": object, "a directory": directory} {
+		if err == nil || !strings.Contains(err.Error(), "answers 403 Forbidden") || strings.Contains(err.Error(), "tok") || !strings.Contains(fault.HintOf(err), "GOOGLE_") {
+			t.Errorf("%s that may not be read: %v; %s", kind, err, fault.HintOf(err))
+		}
 	}
 	_, err := get(as(transfer.Identity{CertFile: known.CertFile, KeyFile: known.KeyFile}), "t/a.yaml")
 	if !strings.Contains(fault.HintOf(err), "--ca-file") || fault.KindOf(err) != fault.Upstream {
@@ -155,5 +169,15 @@ func TestParseGCS(t *testing.T) {
 		if got, err := parseGCS(u); (err == nil) != (want != gcsPlace{}) || err == nil && got != want {
 			t.Errorf("%s: %+v, %v", raw, got, err)
 		}
+	}
+}
+
+// TestTokenRefused: who gives out tokens has been shown what stands for the account.
+func TestTokenRefused(t *testing.T) {
+	err := bucketError(&url.Error{Op: "Get", URL: "https://storage.googleapis.com/x", Err: &oauth2.RetrieveError{
+		Response: &http.Response{StatusCode: http.StatusUnauthorized, Status: "401 Unauthorized"}, Body: []byte("assertion secret"),
+	}})
+	if !strings.Contains(err.Error(), "answers 401") || strings.Contains(err.Error(), "secret") {
+		t.Error(err)
 	}
 }

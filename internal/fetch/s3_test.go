@@ -28,6 +28,7 @@ func s3Server(t *testing.T, keys ...string) (base string, files map[string]strin
 		switch {
 		case !strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 Credential=id/") || !strings.Contains(r.Header.Get("Authorization"), "/eu-x/s3/"):
 			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprintf(w, "<Error><Code>AccessDenied</Code><Message>of %s</Message></Error>", r.Header.Get("Authorization"))
 		case key == "away":
 			http.Redirect(w, r, "https://localhost:"+r.Host[strings.LastIndexByte(r.Host, ':')+1:]+"/bucket/x", http.StatusTemporaryRedirect)
 		case found && key != "":
@@ -68,9 +69,12 @@ func TestS3TrustsWhomWeTrust(t *testing.T) {
 	fixed(t, as(known)).want(t, fetch.Request{URL: object.URL + "&version=7"}, []byte("t/a.yaml7"))
 	fixed(t, as(known)).wantTree(t, dir, map[string]string{"a.yaml": "t/a.yaml", "b/b.yaml": "t/b/b.yaml"})
 	fixed(t, as(known)).wantFault(t, fetch.Request{URL: "s3::" + base + "/bucket/away" + user}, fault.Upstream, "307")
-	err := fixed(t, as(known)).wantFault(t, fetch.Request{URL: strings.Replace(object.URL, "key_id=id", "key_id=other", 1)}, fault.Upstream, "403")
+	err := fixed(t, as(known)).wantFault(t, fetch.Request{URL: strings.Replace(object.URL, "key_id=id", "key_id=other", 1)}, fault.Upstream, "403", "AccessDenied")
 	if !strings.Contains(fault.HintOf(err), "AWS_ACCESS_KEY_ID") {
 		t.Error(fault.HintOf(err))
+	}
+	if strings.Contains(err.Error(), "other") {
+		t.Errorf("it quotes what the store says, which has been shown the credentials: %v", err)
 	}
 	for name, c := range map[string]struct {
 		id   transfer.Identity
