@@ -129,6 +129,12 @@ func TestReadObjects(t *testing.T) {
 	if got := started(read(t, "", state+objectsOf(withAction, communications))); got != "botkube/kubectl x/y" {
 		t.Errorf("with the state that the agent kept it starts %q", got)
 	}
+	for platforms, notes := range map[string]int{"": 1, "{}": 0, "{c: {}}": 0} {
+		state := "---\napiVersion: v1\nkind: ConfigMap\ndata:\n  _runtime_state.yaml: |\n    communications: " + platforms + "\n"
+		if v := read(t, "", objectsOf(global, communications)+state); len(v.Notes) != notes || (started(v) == "") != (notes > 0) {
+			t.Errorf("with a state whose platforms are %q it starts %q, and notes are %q", platforms, started(v), v.Notes)
+		}
+	}
 	deployment := "---\napiVersion: apps/v1\nkind: Deployment\nspec: {template: {spec: {containers: [{image: a/b:c, env: [" +
 		"{name: BOTKUBE_CONFIG_PATHS, value: x}, {name: BOTKUBE_PLUGINS_CACHE__DIR, value: /elsewhere}, {name: TOKEN, valueFrom: {}}]}]}}}\n"
 	if v := read(t, "", objectsOf(global, communications)+deployment); v.Config.Plugins.CacheDir != "/elsewhere" || !reflect.DeepEqual(v.Pulls, []Pull{{"a/b:c", "image"}}) {

@@ -345,11 +345,27 @@ func (d object) mounts(c container) Mounts {
 // values returns what the objects come to.
 func (o *objects) values() (*Values, error) {
 	if !o.has(communicationsKey) {
-		return nil, errors.New("there is the ConfigMap with the configuration, but not the Secret with the chat platforms (comm_config.yaml), without which nobody can tell which plugins are bound")
+		return nil, ErrNoPlatforms
 	}
 	if err := o.addOthers(); err != nil {
 		return nil, err
 	}
 	config, err := agent.ReadConfig(append(o.documents, o.special...), o.environment)
-	return &Values{Config: config, Cloud: o.cloud, Pulls: o.pulls.all(), Environment: o.environment, Withheld: o.withheld, Mounts: o.mounts}, err
+	return &Values{Config: config, Cloud: o.cloud, Pulls: o.pulls.all(), Environment: o.environment, Withheld: o.withheld, Mounts: o.mounts, Notes: o.notes()}, err
+}
+
+// ErrNoPlatforms says that the agent's configuration was given without its chat
+// platforms.
+var ErrNoPlatforms = errors.New("there is the ConfigMap with the configuration, but not the Secret with the chat platforms (" + communicationsKey + "), without which nobody can tell which plugins are bound")
+
+// notes tell of a state that takes the chat platforms away. The chart copies them into
+// it from the Secret as the cluster has it, where helm template does not look
+// (templates/persistent-config.yaml).
+func (o *objects) notes() []string {
+	for _, d := range o.special {
+		if platforms, is := d["communications"]; is && platforms == nil && o.platforms() != nil {
+			return []string{"the state that was rendered has no chat platforms, which takes away those of the Secret: helm template renders it so with existingCommunicationsSecretName, because it does not look into the cluster; give the Helm values and the Secret, or what kubectl get has, in the place of it"}
+		}
+	}
+	return nil
 }

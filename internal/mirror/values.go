@@ -132,6 +132,9 @@ func valuesError(err error) error {
 	if secret, ok := errors.AsType[*chart.MissingSecret](err); ok {
 		return wrapped.WithHint("give it too: kubectl get secret %s -o yaml > platforms.yaml, and --values platforms.yaml", secret.Name)
 	}
+	if errors.Is(err, chart.ErrNoPlatforms) {
+		return wrapped.WithHint("give it too: kubectl get secret NAME -o yaml > platforms.yaml, and --values platforms.yaml; the chart calls it botkube-communication-secret, unless existingCommunicationsSecretName names another")
+	}
 	if errors.Is(err, chart.ErrNoConfiguration) {
 		return wrapped.WithHint("give all of what helm template renders, or of kubectl get configmap,secret,deployment -o yaml in the agent's namespace; or give Helm values too")
 	}
@@ -153,7 +156,7 @@ func applyValues(req *resolve.Request, sel Selection) (*Configured, error) {
 	}
 	if len(c.Executors)+len(c.Sources)+len(sel.Plugins) == 0 {
 		return nil, fault.New(fault.Usage, "with these values, an agent starts no plugin%s", c.reasons()).
-			WithHint("enable a plugin, and bind its group to a channel of a platform that is enabled; or name plugins with --plugin")
+			WithHint("%s", strings.Join(append(slices.Clone(c.Notes), "enable a plugin, and bind its group to a channel of a platform that is enabled; or name plugins with --plugin"), "\n"))
 	}
 	s := &req.Selection
 	s.Plugins = slices.Clone(sel.Plugins)
