@@ -26,12 +26,17 @@ type UnpackOptions struct {
 	LockDigest *lock.SHA256
 }
 
-// checkLock refuses a lock that is not the one that is expected.
-func (o *UnpackOptions) checkLock(name string, l *lock.Lock) error {
+// checkLock refuses a source whose lock is not the one that is expected. That may be
+// the lock of the whole, or of the part that is taken: either says what comes of it.
+func (o *UnpackOptions) checkLock(name string, whole, part *lock.Lock) error {
 	if o.LockDigest == nil {
 		return nil
 	}
-	digest, err := l.Digest()
+	taken, err := part.Digest()
+	if err != nil || taken == *o.LockDigest {
+		return err
+	}
+	digest, err := whole.Digest()
 	if err != nil || digest == *o.LockDigest {
 		return err
 	}
@@ -68,7 +73,7 @@ func (s *Session) Unpack(ctx context.Context, o UnpackOptions) (*Unpacked, error
 	if err != nil {
 		return nil, err
 	}
-	if err := o.checkLock(src.name, l); err != nil {
+	if err := o.checkLock(src.name, src.lock, l); err != nil {
 		return nil, err
 	}
 	if err := checkRoom(s.sourceNeeds(ctx, src, l, o.WriteOptions)); err != nil {
