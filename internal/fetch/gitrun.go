@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,7 +70,7 @@ func (t *tail) Write(p []byte) (int, error) {
 // tidy makes one line, without secrets, of what git says.
 func (w *workTree) tidy(said string, err error) string {
 	var lines []string
-	for line := range strings.Lines(said) {
+	for line := range strings.Lines(w.hide(said)) {
 		line = strings.TrimSpace(line)
 		for _, prefix := range []string{"fatal: ", "error: ", "remote: "} {
 			line = strings.TrimPrefix(line, prefix)
@@ -84,11 +86,23 @@ func (w *workTree) tidy(said string, err error) string {
 	for i, word := range words {
 		words[i] = agent.Redact(word)
 	}
-	s := strings.ReplaceAll(strings.Join(words, " "), w.dir, "…")
-	if password, ok := w.user.Password(); ok && password != "" {
-		s = strings.ReplaceAll(s, password, "redacted")
+	return strings.ReplaceAll(strings.Join(words, " "), w.dir, "…")
+}
+
+// hide takes out credentials, which a server may say back as it was sent them.
+func (w *workTree) hide(said string) string {
+	user := w.user.Username()
+	password, _ := w.user.Password()
+	secrets := []string{strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(user+":"+password)), "="), password, url.QueryEscape(password), url.PathEscape(password)}
+	if password == "" || password == "x-oauth-basic" { // as a token is given that needs no name
+		secrets = append(secrets, user)
 	}
-	return s
+	for _, secret := range secrets {
+		if w.user != nil && secret != "" {
+			said = strings.ReplaceAll(said, secret, "redacted")
+		}
+	}
+	return said
 }
 
 // ours are variables that would have git work in another repository

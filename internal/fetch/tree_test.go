@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -549,6 +550,36 @@ func TestGitCredentialsStay(t *testing.T) {
 	}
 	if len(seen) == 0 {
 		t.Error("the redirect was not followed")
+	}
+}
+
+// TestGitCredentialsSaidBack: a server may say back what it was sent, at any length.
+func TestGitCredentialsSaidBack(t *testing.T) {
+	authority := tlstest.NewAuthority("test")
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, ok := r.BasicAuth()
+		if !ok {
+			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain")
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = fmt.Fprintf(w, "denied: %s, %s, %s, %s, %s", r.Header.Get("Authorization"), user, password, url.QueryEscape(password), strings.Repeat(" ", 300)+strings.Repeat(password, 10))
+	}))
+	s.TLS = authority.Server("localhost")
+	s.StartTLS()
+	defer s.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	check(t, os.WriteFile(ca, authority.PEM(), 0o600))
+	for _, user := range []string{"me:s3cr3t+t0ken", "s3cr3t+t0ken", "s3cr3t+t0ken:x-oauth-basic"} {
+		f := fixed(t, func(cfg *fetch.Config) { cfg.Identity.CAFiles = []string{ca} })
+		err := f.wantFault(t, templates("git::"+strings.Replace(s.URL, "127.0.0.1", user+"@localhost", 1)+"/x.git//t"), fault.Upstream, "git: denied: ")
+		name, password, _ := strings.Cut(user, ":")
+		sent := base64.StdEncoding.EncodeToString([]byte(name + ":" + password))
+		if said := err.Error() + f.String(); strings.Contains(said, "s3cr3t") || strings.Contains(said, sent) {
+			t.Errorf("as %s: %s", user, said)
+		}
 	}
 }
 
