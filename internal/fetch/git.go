@@ -342,6 +342,10 @@ func (e *gitError) noShallow() bool { return strings.Contains(e.said, "shallow")
 // passing are what git says of failures that another attempt may not meet.
 var passing = regexp.MustCompile(`(?i)couldn't connect|failed to connect|connection (?:reset|refused|timed out|was aborted)|timed out|early EOF|RPC failed|unexpected disconnect|hung up unexpectedly|returned error: (?:5\d\d|429)|transfer closed|empty reply`)
 
+// refusing are what git, servers of its protocol and ssh say to those who may not read a
+// repository, or of one that is not there.
+var refusing = regexp.MustCompile(`could not read Username|Authentication failed|terminal prompts disabled|returned error: 40[134]|repository .*not found|remote error: access denied|Permission denied`)
+
 // explain says what a failure to fetch means to the user.
 func (w *workTree) explain(err error) error {
 	e, ok := errors.AsType[*gitError](err)
@@ -351,9 +355,9 @@ func (w *workTree) explain(err error) error {
 	switch {
 	case strings.Contains(e.said, "couldn't find remote ref"):
 		return w.noRef()
-	case strings.Contains(e.said, "could not read Username"), strings.Contains(e.said, "Authentication failed"), strings.Contains(e.said, "terminal prompts disabled"):
+	case refusing.MatchString(e.said):
 		return fault.New(fault.Upstream, "git: %w", err).
-			WithHint("it does not exist, or it is private: credentials come from the URL, from .netrc or from git's own helpers")
+			WithHint("it does not exist, or it is private: credentials come from the URL, from .netrc or from git's own helpers; over ssh, from its agent")
 	case strings.Contains(e.said, "Could not resolve host"):
 		return fault.New(fault.Upstream, "git: %w", err).WithHint("is the host's name spelt right? %s", transfer.HintProxy)
 	case strings.Contains(e.said, "certificate"):

@@ -69,17 +69,21 @@ func (t *tail) Write(p []byte) (int, error) {
 
 // tidy makes one line, without secrets, of what git says.
 func (w *workTree) tidy(said string, err error) string {
-	var lines []string
+	var lines, remote []string // what the server says may be long, and comes last
 	for line := range strings.Lines(w.hide(said)) {
 		line = strings.TrimSpace(line)
+		to := &lines
+		if strings.HasPrefix(line, "remote: ") {
+			to = &remote
+		}
 		for _, prefix := range []string{"fatal: ", "error: ", "remote: "} {
 			line = strings.TrimPrefix(line, prefix)
 		}
 		if line != "" && !strings.HasPrefix(line, "hint:") && !strings.HasPrefix(line, "warning:") {
-			lines = append(lines, line)
+			*to = append(*to, line)
 		}
 	}
-	if len(lines) == 0 {
+	if lines = append(lines, remote...); len(lines) == 0 {
 		return err.Error()
 	}
 	words := strings.Split(transfer.Printable(strings.Join(lines, "; "), 500), " ")

@@ -574,7 +574,10 @@ func TestGitCredentialsSaidBack(t *testing.T) {
 	check(t, os.WriteFile(ca, authority.PEM(), 0o600))
 	for _, user := range []string{"me:s3cr3t+t0ken", "s3cr3t+t0ken", "s3cr3t+t0ken:x-oauth-basic"} {
 		f := fixed(t, func(cfg *fetch.Config) { cfg.Identity.CAFiles = []string{ca} })
-		err := f.wantFault(t, templates("git::"+strings.Replace(s.URL, "127.0.0.1", user+"@localhost", 1)+"/x.git//t"), fault.Upstream, "git: denied: ")
+		err := f.wantFault(t, templates("git::"+strings.Replace(s.URL, "127.0.0.1", user+"@localhost", 1)+"/x.git//t"), fault.Upstream, "returned error: 403", "; denied: ")
+		if hint := fault.HintOf(err); !strings.Contains(hint, ".netrc") {
+			t.Errorf("the hint is %q", hint)
+		}
 		name, password, _ := strings.Cut(user, ":")
 		sent := base64.StdEncoding.EncodeToString([]byte(name + ":" + password))
 		if said := err.Error() + f.String(); strings.Contains(said, "s3cr3t") || strings.Contains(said, sent) {
