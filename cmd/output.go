@@ -200,16 +200,17 @@ func writeNext(out *strings.Builder, o mirror.OutputResult, all []agent.Platform
 	writeState(out, o)
 	switch o.Form {
 	case mirror.FormDir:
-		what := o.Path
+		what, which := o.Path, ""
 		if len(all) > 1 {
+			which = " --platform OS/ARCH"
 			what = fmt.Sprintf("the sub-directory of the nodes' platform (%s/%s, …)", o.Path, all[0].Dir())
 		}
-		fmt.Fprintf(out, "next: copy %s to the volume that the agent mounts at %s; the Helm values for it: botkube-mirror values %s --pvc NAME --values YOURS.yaml\n", what, mount, o.Path)
+		fmt.Fprintf(out, "next: copy %s to the volume that the agent mounts at %s; the Helm values for it: botkube-mirror values %s --pvc NAME%s --values YOURS.yaml\n", what, mount, o.Path, which)
 	case mirror.FormImage:
 		writeMountOnly(out, o.MountOnly)
 		fmt.Fprintf(out, "next: load it (podman load -i %s), or copy it to a registry (skopeo copy --all oci-archive:%s docker://REGISTRY/botkube-plugins:%s); the Helm values to mount it: botkube-mirror values %s --image REGISTRY/botkube-plugins:%s --values YOURS.yaml\n", o.Path, o.Path, o.Tag, o.Path, o.Tag)
 	case mirror.FormSite:
-		fmt.Fprintf(out, "next: serve it, and have the agent ask for it; botkube-mirror values %s --values YOURS.yaml prints the Helm values, among them\n", o.Path)
+		fmt.Fprintf(out, "next: serve it, and have the agent ask for it; botkube-mirror values %s/%s --values YOURS.yaml prints the Helm values, among them\n", o.Path, o.Tag)
 		for _, name := range slices.Sorted(maps.Keys(o.Indexes)) {
 			fmt.Fprintf(out, "  plugins.repositories.%s.url: %s\n", name, o.Indexes[name])
 		}

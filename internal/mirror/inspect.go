@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
@@ -164,6 +165,9 @@ func inspectSite(root, tag string) (*inspected, error) {
 	if err != nil {
 		return nil, err
 	}
+	slices.SortStableFunc(versions, func(a, b site.Version) int {
+		return compareVersions(a.Lock.BotkubeVersion, a.Tag, b.Lock.BotkubeVersion, b.Tag)
+	})
 	var tags []string
 	for _, v := range versions {
 		if v.Tag == tag || tag == "" && len(versions) == 1 {
@@ -171,7 +175,7 @@ func inspectSite(root, tag string) (*inspected, error) {
 		}
 		tags = append(tags, v.Tag)
 	}
-	hint := "name " + filepath.Join(root, tags[len(tags)-1])
+	hint := "name " + filepath.Join(root, tags[0])
 	if tag != "" {
 		return nil, fault.New(fault.Usage, "the site %s has no version %s; it has: %s", root, tag, strings.Join(tags, ", ")).WithHint("%s", hint)
 	}

@@ -432,6 +432,9 @@ func (out *siteOutput) commit(ctx context.Context, l *lock.Lock, result *OutputR
 		return err
 	}
 	result.Changed = result.Changed || written
+	if result.Tag, err = l.Tag(); err != nil {
+		return err
+	}
 	if result.Templates, err = site.Templates(out.baseURL, l); err != nil {
 		return err
 	}

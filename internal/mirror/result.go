@@ -61,7 +61,7 @@ type OutputResult struct {
 	Path string `json:"path"`
 	// Changed says whether anything was written to it.
 	Changed bool `json:"changed"`
-	// Tag and Digest are those of a bundle or an image.
+	// Tag and Digest are those of a bundle or an image; a site has the former.
 	Tag    string `json:"tag,omitempty"`
 	Digest string `json:"digest,omitempty"`
 	// Size of a bundle or an image is in bytes.

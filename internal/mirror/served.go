@@ -47,18 +47,24 @@ type servedVersion struct {
 // sort puts the newest version first, and what is none by its name last.
 func (s *served) sort() {
 	slices.SortStableFunc(s.versions, func(a, b servedVersion) int {
-		x, errX := version.NewVersion(a.Lock.BotkubeVersion)
-		y, errY := version.NewVersion(b.Lock.BotkubeVersion)
-		switch {
-		case errX == nil && errY == nil:
-			return cmp.Or(y.Compare(x), strings.Compare(a.Tag, b.Tag))
-		case errX == nil:
-			return -1
-		case errY == nil:
-			return 1
-		}
-		return strings.Compare(a.Tag, b.Tag)
+		return compareVersions(a.Lock.BotkubeVersion, a.Tag, b.Lock.BotkubeVersion, b.Tag)
 	})
+}
+
+// compareVersions orders mirrors by their Botkube versions, the newest first, and those
+// that have none by their tags, last.
+func compareVersions(a, tagA, b, tagB string) int {
+	x, errX := version.NewVersion(a)
+	y, errY := version.NewVersion(b)
+	switch {
+	case errX == nil && errY == nil:
+		return cmp.Or(y.Compare(x), strings.Compare(tagA, tagB))
+	case errX == nil:
+		return -1
+	case errY == nil:
+		return 1
+	}
+	return strings.Compare(tagA, tagB)
 }
 
 func (s *served) close() {
