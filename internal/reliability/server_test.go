@@ -398,13 +398,13 @@ func (g *gate) tunnel(w http.ResponseWriter) {
 	}
 	defer there.Close()
 	w.WriteHeader(http.StatusOK)
-	here, _, err := http.NewResponseController(w).Hijack()
+	here, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return
 	}
 	defer here.Close()
 	go func() {
-		_, _ = io.Copy(there, here)
+		_, _ = io.Copy(there, buffered) // the server may have read of what follows
 		_ = there.Close()
 	}()
 	_, _ = io.Copy(here, there)
