@@ -45,9 +45,13 @@ func parseGCS(u *url.URL) (p gcsPlace, err error) {
 	return p, err
 }
 
-// open returns a client, with the credentials that go-getter takes or the SDK finds,
-// over our connections.
-func (g *gcsGetter) open() (*storage.Client, error) {
+// open reads a URL, and returns a client with the credentials that go-getter takes or
+// the SDK finds, over our connections.
+func (g *gcsGetter) open(u *url.URL) (gcsPlace, *storage.Client, error) {
+	place, err := parseGCS(u)
+	if err != nil {
+		return place, nil, err
+	}
 	base := g.fetch.transport
 	ctx := context.WithValue(g.client.Ctx, oauth2.HTTPClient, &http.Client{Transport: base}) // for tokens
 	options := []option.ClientOption{option.WithScopes(storage.ScopeReadOnly)}
@@ -59,9 +63,10 @@ func (g *gcsGetter) open() (*storage.Client, error) {
 	}
 	signed, err := apihttp.NewTransport(ctx, base, options...)
 	if err != nil {
-		return nil, err
+		return place, nil, err
 	}
-	return storage.NewClient(ctx, option.WithHTTPClient(&http.Client{Transport: signed, CheckRedirect: stay}))
+	client, err := storage.NewClient(ctx, option.WithHTTPClient(&http.Client{Transport: signed, CheckRedirect: stay}))
+	return place, client, err
 }
 
 // stay follows no redirect to another host: the transport would show the token there.
@@ -74,11 +79,7 @@ func stay(req *http.Request, via []*http.Request) error {
 
 // GetFile writes an object to a file.
 func (g *gcsGetter) GetFile(dst string, u *url.URL) error {
-	place, err := parseGCS(u)
-	if err != nil {
-		return err
-	}
-	client, err := g.open()
+	place, client, err := g.open(u)
 	if err != nil {
 		return err
 	}
@@ -105,11 +106,7 @@ func (g *gcsGetter) Get(dst string, u *url.URL) error {
 }
 
 func (g *gcsGetter) get(dst string, u *url.URL) error {
-	place, err := parseGCS(u)
-	if err != nil {
-		return err
-	}
-	client, err := g.open()
+	place, client, err := g.open(u)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer/proxytest"
 )
 
 // site is a web server that makes trouble around one file until it is healed,
@@ -384,28 +386,8 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Proxy-Authenticate", `Basic realm="proxy"`)
 		w.WriteHeader(http.StatusProxyAuthRequired)
 	case r.Method == http.MethodConnect:
-		g.tunnel(w)
+		proxytest.Tunnel(w, g.site.port.Addr().String())
 	default:
 		g.site.ServeHTTP(w, r)
 	}
-}
-
-func (g *gate) tunnel(w http.ResponseWriter) {
-	there, err := net.Dial("tcp", g.site.port.Addr().String())
-	if err != nil {
-		w.WriteHeader(http.StatusBadGateway)
-		return
-	}
-	defer there.Close()
-	w.WriteHeader(http.StatusOK)
-	here, buffered, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return
-	}
-	defer here.Close()
-	go func() {
-		_, _ = io.Copy(there, buffered) // the server may have read of what follows
-		_ = there.Close()
-	}()
-	_, _ = io.Copy(here, there)
 }

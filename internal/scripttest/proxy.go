@@ -2,13 +2,13 @@ package scripttest
 
 import (
 	"encoding/base64"
-	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer/proxytest"
 )
 
 // proxyUser and proxyPassword are those that the proxy wants.
@@ -37,7 +37,7 @@ func startHTTPProxy(ts *testscript.TestScript, neg bool, args []string) {
 		case strings.HasPrefix(req.RequestURI, "refused."):
 			w.WriteHeader(http.StatusForbidden)
 		case req.Method == http.MethodConnect:
-			tunnel(w, secure.Listener.Addr().String())
+			proxytest.Tunnel(w, secure.Listener.Addr().String())
 		default:
 			files.ServeHTTP(w, req)
 		}
@@ -50,24 +50,4 @@ func startHTTPProxy(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("URL", proxy.URL)
 	recorders.Store(proxy.URL, r)
 	writeAuthority(ts)
-}
-
-// tunnel connects a client of a proxy to a server (RFC 9110, section 9.3.6).
-func tunnel(w http.ResponseWriter, to string) {
-	server, err := net.Dial("tcp", to)
-	if err != nil {
-		w.WriteHeader(http.StatusBadGateway)
-		return
-	}
-	w.WriteHeader(http.StatusOK)
-	client, buffered, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		panic(err)
-	}
-	go func() {
-		_, _ = io.Copy(server, buffered)
-		_ = server.Close()
-	}()
-	_, _ = io.Copy(client, server)
-	_ = client.Close()
 }

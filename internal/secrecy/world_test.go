@@ -14,7 +14,6 @@ import (
 	"io"
 	"log"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -35,6 +34,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/transfer/proxytest"
 	"github.com/botkube-mirror/botkube-mirror/internal/transfer/tlstest"
 )
 
@@ -245,22 +245,11 @@ func (w *world) serveProxy(rw http.ResponseWriter, req *http.Request) {
 		refuse(rw, req, http.StatusProxyAuthRequired)
 		return
 	}
-	server, err := net.Dial("tcp", w.index.Listener.Addr().String())
-	if err != nil || req.Method != http.MethodConnect {
+	if req.Method != http.MethodConnect {
 		refuse(rw, req, http.StatusBadGateway)
 		return
 	}
-	rw.WriteHeader(http.StatusOK)
-	client, buffered, err := http.NewResponseController(rw).Hijack()
-	if err != nil {
-		panic(err)
-	}
-	go func() {
-		_, _ = io.Copy(server, buffered)
-		_ = server.Close()
-	}()
-	_, _ = io.Copy(client, server)
-	_ = client.Close()
+	proxytest.Tunnel(rw, w.index.Listener.Addr().String())
 }
 
 // startRegistry starts a registry that gives tokens (distribution specification,
