@@ -303,7 +303,7 @@ func (m member) checkDescriptor(d v1.Descriptor) error {
 	if d.Platform != nil {
 		have = d.Platform.String()
 	}
-	if (m.platform == nil) != (d.Platform == nil) || m.platform != nil && !d.Platform.Equals(v1.Platform{OS: m.platform.OS, Architecture: m.platform.Arch}) {
+	if d.Platform == nil || !d.Platform.Equals(*indexPlatform(m.platform)) {
 		return fmt.Errorf("its platform is %q", layout.Clip(have))
 	}
 	return nil

@@ -187,9 +187,7 @@ func (c *Contents) complete() error {
 		if m.Member != MemberPlugins {
 			d.Annotations = map[string]string{MemberAnnotation: m.Member}
 		}
-		if m.Platform != nil {
-			d.Platform = &v1.Platform{OS: m.Platform.OS, Architecture: m.Platform.Arch}
-		}
+		d.Platform = indexPlatform(m.Platform)
 		ix.Manifests = append(ix.Manifests, d)
 	}
 	data, err := encode(ix)
@@ -201,6 +199,17 @@ func (c *Contents) complete() error {
 	}
 	c.Index = Document{MediaType: indexType, Data: data}
 	return c.list()
+}
+
+// indexPlatform is what an index says of a manifest for a platform, nil for one that
+// runs on none. That one has a platform too, the one that buildx gives to what is
+// not to be run: hauler's store info crashes on a descriptor without one
+// (hauler v2.0, cmd/hauler/cli/store/info.go), and no engine picks this one.
+func indexPlatform(p *agent.Platform) *v1.Platform {
+	if p == nil {
+		return &v1.Platform{OS: "unknown", Architecture: "unknown"}
+	}
+	return &v1.Platform{OS: p.OS, Architecture: p.Arch}
 }
 
 // list notes the documents, and the blobs that the manifests name.

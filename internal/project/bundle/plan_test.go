@@ -71,7 +71,7 @@ func TestMembers(t *testing.T) {
 	want := []string{
 		"plugins linux/amd64 " + manifestType + " ", "plugins linux/arm64 " + manifestType + " ",
 		"agent-image linux/amd64 " + docker + " agent-image", "agent-image linux/arm64 " + docker + " agent-image",
-		"chart - " + manifestType + " chart",
+		"chart unknown/unknown " + manifestType + " chart",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("members:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
