@@ -182,11 +182,11 @@ func TestShapes(t *testing.T) {
 		}
 	}
 	for n := range 2000 {
-		tf := transferFlags{parallel: n, stall: minStall}
+		tf := transferFlags{parallel: n, stall: minStall, maxWait: 1}
 		if s := shapes["parallel"]; (tf.check() == nil) != (n >= s.Least && n <= s.Most) {
 			t.Errorf("--parallel %d: %v", n, tf.check())
 		}
-		tf = transferFlags{parallel: 1, retries: n, stall: minStall}
+		tf = transferFlags{parallel: 1, retries: n, stall: minStall, maxWait: 1}
 		if s := shapes["retries"]; (tf.check() == nil) != (n >= s.Least && n <= s.Most) {
 			t.Errorf("--retries %d: %v", n, tf.check())
 		}

@@ -50,6 +50,6 @@ func (r *registryFlags) identity() transfer.Identity {
 func (r *registryFlags) client(trust *tls.Config, version string, transfer transferFlags, p *progress) *registry.Client {
 	return registry.New(registry.Config{
 		PlainHTTP: r.plainHTTP, TLS: trust, Insecure: r.insecure, FlagPrefix: r.prefix,
-		UserAgent: "botkube-mirror/" + version, Retries: transfer.attempts(), StallTimeout: transfer.stall, Limit: transfer.rate.limit, Retrying: p.retrying, Waiting: p.waiting,
+		UserAgent: "botkube-mirror/" + version, Retries: transfer.attempts(), StallTimeout: transfer.stall, MaxWait: transfer.maxWait, Limit: transfer.rate.limit, Retrying: p.retrying, Waiting: p.waiting,
 	})
 }

@@ -293,7 +293,7 @@ func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
 		}
 		session.Fetch = fetch.New(fetch.Config{
 			Store: session.Store, Version: programVersion(g.env.Version), Netrc: g.netrc(), Retries: n.transfer.attempts(),
-			TLS: trust, Identity: identity, StallTimeout: n.transfer.stall, Limit: n.transfer.rate.limit, Retrying: p.retrying,
+			TLS: trust, Identity: identity, StallTimeout: n.transfer.stall, MaxWait: n.transfer.maxWait, Limit: n.transfer.rate.limit, Retrying: p.retrying,
 		})
 		defer session.Fetch.Close()
 	}

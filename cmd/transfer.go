@@ -16,13 +16,14 @@ import (
 // transferFlags say how files are moved.
 type transferFlags struct {
 	parallel, retries int
-	stall             time.Duration
+	stall, maxWait    time.Duration
 	rate              rate
 }
 
 func (t *transferFlags) register(c *cobra.Command) {
 	c.Flags().IntVar(&t.parallel, "parallel", 4, "how many files to transfer at a time")
-	c.Flags().IntVar(&t.retries, "retries", 5, "how often in a row an attempt over a network may fail before a command gives up")
+	c.Flags().IntVar(&t.retries, "retries", transfer.DefaultRetries, "how often in a row an attempt over a network may fail before a command gives up; the pauses between take one to two minutes by default")
+	c.Flags().DurationVar(&t.maxWait, "max-wait", transfer.DefaultMaxWait, "longest `DURATION` for which a server may ask to be left alone, as after a rate limit; a command gives up at once if a server asks for more")
 	c.Flags().DurationVar(&t.stall, "stall-timeout", transfer.DefaultPatience, "`DURATION` that a connection may move nothing before it is dropped and the attempt repeated, of the form 30s or 2m; there is no limit on the time that the whole takes")
 	c.Flags().Var(&t.rate, "max-rate", "`RATE` of bytes a second that all downloads and uploads together move at most, of the form 500KB or 2MiB (default: no limit)")
 }
@@ -37,6 +38,10 @@ func (t transferFlags) check() error {
 	if t.stall < minStall {
 		return fault.New(fault.Usage, "--stall-timeout %s is not at least %s", t.stall, minStall).
 			WithHint("30s is the default; a line that is slow but moves is never dropped")
+	}
+	if t.maxWait <= 0 {
+		return fault.New(fault.Usage, "--max-wait %s is not more than 0", t.maxWait).
+			WithHint("5m is the default; --retries 0 waits for nothing")
 	}
 	return nil
 }

@@ -19,17 +19,21 @@ func IsNotFound(err error) bool {
 }
 
 // IsForbidden reports whether an error says 403, which buckets that may not be
-// listed answer for what they do not have.
+// listed answer for what they do not have; but not a rate limit.
 func IsForbidden(err error) bool {
 	e, ok := errors.AsType[*transfer.StatusError](err)
-	return ok && !e.Proxy && e.Code == http.StatusForbidden
+	return ok && !e.Proxy && !e.Reached && e.Code == http.StatusForbidden
 }
+
+// IsRateLimit reports whether an error says that a server was asked too often,
+// which tells nothing of what it has.
+func IsRateLimit(err error) bool { return transfer.IsRateLimit(err) }
 
 // IsUnwelcome reports whether an error says that the host of a URL itself, and not
 // one to which it redirects, wants to know who asks, or lets only others in.
 func IsUnwelcome(err error, u *url.URL) bool {
 	e, ok := errors.AsType[*transfer.StatusError](err)
-	return ok && !e.Proxy && (e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden) && e.Host == u.Host
+	return ok && !e.Proxy && !e.Reached && (e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden) && e.Host == u.Host
 }
 
 // IsWebPage reports whether an error says that a server answered with a page

@@ -175,10 +175,14 @@ func refusalOf(err error) *transfer.StatusError {
 		return &transfer.StatusError{Code: http.StatusNotFound, Host: googleStore}
 	}
 	if e, ok := errors.AsType[*googleapi.Error](err); ok {
-		return &transfer.StatusError{Code: e.Code, Host: googleStore}
+		status := transfer.NewRefusal(googleStore, e.Code, e.Header)
+		for _, item := range e.Errors {
+			status.Told("", item.Reason)
+		}
+		return status
 	}
 	if e, ok := errors.AsType[*oauth2.RetrieveError](err); ok && e.Response != nil {
-		return &transfer.StatusError{Code: e.Response.StatusCode, Host: googleStore}
+		return transfer.NewRefusal(googleStore, e.Response.StatusCode, e.Response.Header)
 	}
 	e, ok := errors.AsType[interface {
 		error
@@ -187,9 +191,16 @@ func refusalOf(err error) *transfer.StatusError {
 	if !ok || e.HTTPStatusCode() < http.StatusMultipleChoices { // 0: there was no answer
 		return nil
 	}
-	status := &transfer.StatusError{Code: e.HTTPStatusCode(), Host: objectStore}
-	if e, ok := errors.AsType[smithy.APIError](err); ok && slices.Contains(s3Codes, e.ErrorCode()) {
-		status.Says = e.ErrorCode()
+	var header http.Header
+	if e, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && e.Response != nil {
+		header = e.Response.Header
+	}
+	status := transfer.NewRefusal(objectStore, e.HTTPStatusCode(), header)
+	if e, ok := errors.AsType[smithy.APIError](err); ok {
+		if slices.Contains(s3Codes, e.ErrorCode()) {
+			status.Says = e.ErrorCode()
+		}
+		status.Told("", e.ErrorCode())
 	}
 	return status
 }
@@ -198,7 +209,7 @@ func refusalOf(err error) *transfer.StatusError {
 // List of error codes).
 var s3Codes = []string{
 	"AccessDenied", "AllAccessDisabled", "AuthorizationHeaderMalformed", "ExpiredToken", "InvalidAccessKeyId", "InvalidObjectState", "InvalidToken",
-	"NoSuchBucket", "NoSuchKey", "NoSuchVersion", "PermanentRedirect", "RequestTimeTooSkewed", "SignatureDoesNotMatch", "TemporaryRedirect",
+	"NoSuchBucket", "NoSuchKey", "NoSuchVersion", "PermanentRedirect", "RequestTimeTooSkewed", "SignatureDoesNotMatch", "SlowDown", "TemporaryRedirect",
 }
 
 // bucketProgress is go-getter's way to report progress.

@@ -87,7 +87,7 @@ func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header
 	}
 	defer resp.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, Doc{}, transfer.NewStatusError(resp.Response)
+		return nil, Doc{}, resp.Refusal()
 	}
 	if resp.ContentLength > max {
 		return nil, Doc{}, tooLong(max)
@@ -130,7 +130,7 @@ func (c *Client) Destination(ctx context.Context, rawURL string) (string, error)
 			}
 			resp.Close()
 			if resp.StatusCode != http.StatusOK {
-				return transfer.NewStatusError(resp.Response)
+				return resp.Refusal()
 			}
 			destination = place(resp.Request.URL)
 			return nil
@@ -195,17 +195,17 @@ func (c *Client) askSize(ctx context.Context, u *url.URL) (int64, error) {
 	case resp.StatusCode == http.StatusOK:
 		return -1, nil
 	case resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusGone:
-		return 0, transfer.NewStatusError(resp.Response)
+		return 0, resp.Refusal()
 	}
 	resp, err = c.do(ctx, http.MethodGet, u, http.Header{"Range": {"bytes=0-0"}})
 	if err != nil {
 		return 0, err
 	}
 	defer resp.Close()
-	return rangedSize(resp.Response)
+	return rangedSize(resp)
 }
 
-func rangedSize(resp *http.Response) (int64, error) {
+func rangedSize(resp *transfer.Response) (int64, error) {
 	field := resp.Header.Get("Content-Range")
 	switch resp.StatusCode {
 	case http.StatusOK:
@@ -220,5 +220,5 @@ func rangedSize(resp *http.Response) (int64, error) {
 			return 0, nil
 		}
 	}
-	return 0, transfer.NewStatusError(resp)
+	return 0, resp.Refusal()
 }

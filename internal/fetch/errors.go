@@ -47,6 +47,8 @@ func hint(err error) string {
 
 func statusHint(e *transfer.StatusError) string {
 	switch {
+	case e.RateLimit.Hint() != "":
+		return e.RateLimit.Hint()
 	case e.Proxy || e.Code == http.StatusProxyAuthRequired:
 		return transfer.HintProxyRefuses
 	case e.Host == objectStore && (e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden):
@@ -57,8 +59,6 @@ func statusHint(e *transfer.StatusError) string {
 		return "credentials for the host come from the URL or from .netrc (--header is for indexes only); without any, the file may be private, or gone"
 	case e.Code == http.StatusNotFound || e.Code == http.StatusGone:
 		return "the file is not, or no longer, there: ask whoever publishes it; a plugin can be left out with --exclude"
-	case e.Code == http.StatusTooManyRequests:
-		return "the server limits how much it gives: wait, lower --parallel, and run it again"
 	case e.Transient():
 		return "the server is in trouble: run it again later; it goes on where it was"
 	}

@@ -31,8 +31,11 @@ type Config struct {
 	// Netrc is the path of a netrc file, or empty: see [NetrcPath].
 	Netrc string
 	// Retries is how often in a row an attempt may fail that brought next to
-	// nothing; 0 means 5, a negative number none.
+	// nothing; 0 means [transfer.DefaultRetries], a negative number none.
 	Retries int
+	// MaxWait is how long a server may ask to be left alone; 0 means
+	// [transfer.DefaultMaxWait].
+	MaxWait time.Duration
 	// MaxBytes bounds one artifact; 0 means 8 GiB.
 	MaxBytes int64
 	// StallTimeout is how long a connection may send nothing; 0 means 30 s.
@@ -78,7 +81,7 @@ func New(cfg Config) *Client {
 		userAgent: "botkube-mirror/" + cmp.Or(cfg.Version, "devel"),
 		netrc:     readNetrc(cfg.Netrc),
 		retrying:  cfg.Retrying,
-		retry:     transfer.Retry{Limit: cfg.Retries, Backoff: cfg.Backoff},
+		retry:     transfer.Retry{Limit: cfg.Retries, Backoff: cfg.Backoff, MaxWait: cfg.MaxWait},
 		max:       cmp.Or(cfg.MaxBytes, 8<<30),
 		patience:  transfer.Patience(cfg.StallTimeout),
 		identity:  cfg.Identity,

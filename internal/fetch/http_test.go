@@ -436,10 +436,58 @@ func TestRetryAfter(t *testing.T) {
 	for _, value := range []string{"3600", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)} {
 		u = newUpstream(t, data, status(503, "Retry-After", value))
 		f = fixed(t)
-		f.wantFault(t, fetch.Request{URL: u.URL + "/x"}, fault.Upstream, "503", "left alone for")
-		if n := len(u.seen()); n != 1 {
-			t.Errorf("%d requests", n)
+		err := f.wantFault(t, fetch.Request{URL: u.URL + "/x"}, fault.Upstream, "503", "left alone for")
+		if n := len(u.seen()); n != 1 || !strings.Contains(fault.HintOf(err), "--max-wait 6") {
+			t.Errorf("%d requests, %s", n, fault.HintOf(err))
 		}
+	}
+}
+
+func TestRateLimit(t *testing.T) {
+	data := random(10)
+	limited := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"message":"You have exceeded a secondary rate limit."}`)
+	}
+	gone := fmt.Sprint(time.Now().Add(-time.Minute).Unix())
+	for name, answer := range map[string]http.HandlerFunc{
+		"GitHub's 403":             status(403, "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", gone),
+		"a 403 that asks to wait":  status(403, "Retry-After", "1"),
+		"a 403 with words":         limited,
+		"an object store's 503":    status(503),
+		"a 403 that is a 429 else": status(429, "RateLimit-Remaining", "0"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u := newUpstream(t, data, answer, answer)
+			f := fixed(t)
+			f.want(t, fetch.Request{URL: u.URL + "/x"}, data)
+			if n := len(u.seen()); n != 3 || f.count("retrying") != 2 {
+				t.Errorf("%d requests\n%s", n, f)
+			}
+			// A size is asked for by HEAD, whose answer has no words.
+			u.then(answer, answer)
+			size, err := f.client.Size(t.Context(), u.URL+"/x")
+			check(t, err)
+			if size != int64(len(data)) {
+				t.Error(size)
+			}
+		})
+	}
+	u := newUpstream(t, data, limited, limited, limited)
+	f := fixed(t, func(cfg *fetch.Config) { cfg.Retries = 2 })
+	err := f.wantFault(t, fetch.Request{URL: u.URL + "/x"}, fault.Upstream, "gave up after 3 attempts", "403 Forbidden: rate limit")
+	if !fetch.IsRateLimit(err) || fetch.IsForbidden(err) || !strings.Contains(fault.HintOf(err), "limits how often") {
+		t.Errorf("%v\n%s", err, fault.HintOf(err))
+	}
+	f.wantNothing(t)
+	at := time.Now().Add(time.Hour)
+	u = newUpstream(t, data, status(403, "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", fmt.Sprint(at.Unix())))
+	f = fixed(t)
+	err = f.wantFault(t, fetch.Request{URL: u.URL + "/x"}, fault.Upstream, "rate limit, which ends at "+at.UTC().Format("2006-01-02 15:"), "left alone for")
+	if n := len(u.seen()); n != 1 {
+		t.Errorf("%d requests", n)
 	}
 }
 
@@ -538,7 +586,7 @@ func TestRedirects(t *testing.T) {
 	data := random(1 << 20)
 	target, u := secureUpstream(t, data), secureUpstream(t, nil)
 	signed := target.URL + "/object?signature=topsecret"
-	for range 10 {
+	for range 20 {
 		u.then(redirect(signed))
 	}
 	target.then(target.cut(1000))

@@ -82,7 +82,7 @@ func (d *download) attempt(ctx context.Context, u *url.URL) error {
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && offset > 0:
 		return d.again(ctx, u, resp, "the server has no such range")
 	}
-	return transfer.NewStatusError(resp.Response)
+	return resp.Refusal()
 }
 
 // again starts over at once. It happens once at most, for the next request is

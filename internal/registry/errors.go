@@ -68,6 +68,7 @@ func (r *Repository) expect(resp *transfer.Response, codes ...int) error {
 		elsewhere:   resp.Request.URL.Host != r.host,
 	}
 	body, _ := io.ReadAll(io.LimitReader(resp, maxErrorBody))
+	e.Told(resp.Header.Get("Content-Type"), string(body))
 	var told struct {
 		Errors []transport.Diagnostic `json:"errors"`
 	}
@@ -103,9 +104,10 @@ func (r *Repository) libraryStatus(e *transport.Error, d *door) error {
 		secrets = secretsIn(e.Request.Header.Get("Authorization"))
 	}
 	if d != nil {
-		s.RetryAfter, s.greeting = d.pauseAsked(), true
+		s.RateLimit, s.greeting = d.lastLimit(), true
 	}
 	s.diagnose(e.Errors, secrets)
+	s.Told("", s.Says)
 	return s
 }
 
@@ -203,6 +205,8 @@ func (c *Client) connectionHint(err error) string {
 
 func (e *statusError) hint(host string) string {
 	switch {
+	case e.RateLimit.Hint() != "":
+		return e.RateLimit.Hint()
 	case e.Code == http.StatusProxyAuthRequired:
 		return transfer.HintProxyRefuses
 	case e.Code == http.StatusUnauthorized && e.anonymous:
@@ -217,8 +221,6 @@ func (e *statusError) hint(host string) string {
 		return "is the reference spelt right, and was it pushed? a registry may also hide from a user what it does not let him see: docker login " + host
 	case e.Code == http.StatusRequestEntityTooLarge:
 		return "a proxy before the registry limits requests: have it let larger ones through (nginx: client_max_body_size 0)"
-	case e.Code == http.StatusTooManyRequests:
-		return "the registry limits how often it is asked: wait, lower --parallel, and run it again"
 	case e.Transient():
 		return "the registry is in trouble: run it again later"
 	}

@@ -37,8 +37,11 @@ type Config struct {
 	// in ~/.docker or DOCKER_CONFIG, and the helpers that it names.
 	Keychain authn.Keychain
 	// Retries is how often in a row an attempt may fail that brought next to
-	// nothing; 0 means 5, a negative number none.
+	// nothing; 0 means [transfer.DefaultRetries], a negative number none.
 	Retries int
+	// MaxWait is how long a registry may ask to be left alone; 0 means
+	// [transfer.DefaultMaxWait].
+	MaxWait time.Duration
 	// Backoff is the first pause before an attempt is repeated, which doubles
 	// up to 60 times itself; 0 means 500 ms.
 	Backoff time.Duration
@@ -93,7 +96,7 @@ func New(cfg Config) *Client {
 		flag:      cfg.flag(),
 		keychain:  cfg.Keychain,
 		stall:     transfer.Patience(cfg.StallTimeout),
-		repeat:    transfer.Retry{Limit: cfg.Retries, Backoff: cfg.Backoff},
+		repeat:    transfer.Retry{Limit: cfg.Retries, Backoff: cfg.Backoff, MaxWait: cfg.MaxWait},
 		retrying:  cfg.Retrying,
 		waiting:   cfg.Waiting,
 		known:     make(map[access]*introduction),

@@ -21,9 +21,9 @@ type door struct {
 	plainHTTP bool
 	host      string
 
-	mu         sync.Mutex
-	err        error
-	retryAfter time.Duration
+	mu    sync.Mutex
+	err   error
+	limit transfer.RateLimit
 	// inside says that the handshake is over.
 	inside bool
 }
@@ -50,9 +50,9 @@ func (d *door) RoundTrip(req *http.Request) (*http.Response, error) {
 	sent.Header.Set("User-Agent", d.userAgent)
 	resp, err := d.inner.RoundTrip(&sent)
 	d.mu.Lock()
-	d.err, d.retryAfter = err, 0
+	d.err, d.limit = err, transfer.RateLimit{}
 	if err == nil {
-		d.retryAfter = transfer.RetryAfter(resp.Header)
+		d.limit = transfer.NewStatusError(resp).RateLimit
 		resp.Request = req
 		if !d.inside {
 			resp.Body = bounded{io.LimitReader(resp.Body, maxGreeting), resp.Body}
@@ -91,11 +91,11 @@ func (d *door) failure() error {
 	return d.err
 }
 
-// pauseAsked returns how long the last answer asks to be left alone.
-func (d *door) pauseAsked() time.Duration {
+// lastLimit returns what the last answer says of when to come back.
+func (d *door) lastLimit() transfer.RateLimit {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.retryAfter
+	return d.limit
 }
 
 // request is what to send.

@@ -81,6 +81,7 @@ func Run(t *testing.T, testdata string) {
 			env.Values[cloudKey{}] = new(cloud)
 			env.Values[gitServerKey{}] = &gitServer{}
 			env.Values[heldKey{}] = new(held)
+			env.Values[answersKey{}] = new(answers)
 			env.Setenv("BOTKUBE_MIRROR_STORE", filepath.Join(env.WorkDir, "store"))
 			// With the race detector, each of hundreds of runs would wait a second
 			// before it ends.
@@ -90,6 +91,7 @@ func Run(t *testing.T, testdata string) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":          exits,
 			"upstream":       serveUpstream,
+			"answers":        setAnswers,
 			"release":        release,
 			"requests":       requests,
 			"forget":         func(ts *testscript.TestScript, _ bool, _ []string) { recorded(ts).reset() },

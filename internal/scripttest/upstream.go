@@ -53,11 +53,14 @@ func serveUpstream(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	r := new(recorder)
 	files := http.FileServer(http.Dir(ts.MkAbs(args[0])))
+	instead := ts.Value(answersKey{}).(*answers)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		r.mu.Lock()
 		r.requests = append(r.requests, req.Method+" "+req.URL.Path)
 		r.mu.Unlock()
-		files.ServeHTTP(slow(w, req), req)
+		if !instead.give(w, req) {
+			files.ServeHTTP(slow(w, req), req)
+		}
 	}))
 	ts.Defer(server.Close)
 	ts.Setenv("URL", server.URL)

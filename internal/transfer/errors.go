@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -20,8 +19,8 @@ import (
 // StatusError is an answer that is not what was asked for.
 type StatusError struct {
 	Code int
-	// RetryAfter is how long the server asks to be left alone; 0 if it says nothing.
-	RetryAfter time.Duration
+	// RateLimit is what the answer says of when to come back.
+	RateLimit
 	// Host answers, which a redirect may have led to.
 	Host string
 	// Proxy says that it is a proxy that refuses to connect.
@@ -30,13 +29,20 @@ type StatusError struct {
 	Says string
 }
 
-// NewStatusError returns the refusal that an answer is.
+// NewStatusError returns the refusal that an answer is, by its header fields:
+// see [Response.Refusal].
 func NewStatusError(resp *http.Response) *StatusError {
-	e := &StatusError{Code: resp.StatusCode, RetryAfter: RetryAfter(resp.Header)}
+	host := ""
 	if resp.Request != nil {
-		e.Host = Printable(resp.Request.URL.Host, maxHost)
+		host = Printable(resp.Request.URL.Host, maxHost)
 	}
-	return e
+	return NewRefusal(host, resp.StatusCode, resp.Header)
+}
+
+// NewRefusal is [NewStatusError] for an answer that a client library has taken
+// apart.
+func NewRefusal(host string, code int, header http.Header) *StatusError {
+	return &StatusError{Code: code, Host: host, RateLimit: newRateLimit(code, header, time.Now())}
 }
 
 func (e *StatusError) Error() string {
@@ -47,6 +53,9 @@ func (e *StatusError) Error() string {
 	s := strings.TrimSpace(fmt.Sprintf("%s answers %d %s", who, e.Code, http.StatusText(e.Code)))
 	if e.Says != "" {
 		s += " (" + e.Says + ")"
+	}
+	if e.Reached {
+		s += ": " + e.RateLimit.String()
 	}
 	return s
 }
@@ -61,6 +70,9 @@ func IsProxyAway(err error) bool {
 // Transient reports whether the same request may succeed later
 // (RFC 9110, section 15).
 func (e *StatusError) Transient() bool {
+	if e.Reached {
+		return true
+	}
 	switch e.Code {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
 		return true
@@ -68,20 +80,6 @@ func (e *StatusError) Transient() bool {
 		return false
 	}
 	return e.Code >= 500
-}
-
-// RetryAfter returns how long a server asks to be left alone; 0 if it says nothing.
-func RetryAfter(h http.Header) time.Duration { return retryAfter(h.Get("Retry-After"), time.Now()) }
-
-// retryAfter reads the header field (RFC 9110, section 10.2.3): seconds or a date.
-func retryAfter(value string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseInt(value, 10, 32); err == nil {
-		return time.Duration(max(seconds, 0)) * time.Second
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return max(at.Sub(now), 0)
-	}
-	return 0
 }
 
 // maxHost bounds what is shown of a host's name.

@@ -10,8 +10,11 @@ import (
 )
 
 const (
-	// maxPause is how long a server may ask to be left alone.
-	maxPause = 5 * time.Minute
+	// DefaultRetries is how often in a row an attempt may fail. The pauses
+	// between take one to two minutes: a server that restarts is back by then.
+	DefaultRetries = 9
+	// DefaultMaxWait is how long a server may ask to be left alone.
+	DefaultMaxWait = 5 * time.Minute
 	// maxAttempts bounds all attempts, those that brought something included.
 	maxAttempts = 1000
 	// progressBytes is what an attempt must bring not to count as failed: a
@@ -22,16 +25,20 @@ const (
 // Retry says how attempts are repeated.
 type Retry struct {
 	// Limit is how often in a row an attempt may fail that brought next to
-	// nothing; 0 means 5, a negative number none.
+	// nothing; 0 means [DefaultRetries], a negative number none.
 	Limit int
 	// Backoff is the first pause before an attempt is repeated, which doubles
 	// up to 60 times itself; 0 means 500 ms.
 	Backoff time.Duration
+	// MaxWait is how long a server may ask to be left alone; 0 means
+	// [DefaultMaxWait]. One that asks for more is left alone for good.
+	MaxWait time.Duration
 }
 
 // Do calls try until it succeeds, or fails for good. Reached returns how far
 // things have come, in bytes; nil stands for all or nothing. Tell, if not nil,
-// is told of failures and of the pause that follows.
+// is told of failures, with how long attempts will go on, and of the pause that
+// follows.
 func (r Retry) Do(ctx context.Context, tell func(err error, pause time.Duration), reached func() int64, try func() error) error {
 	if reached == nil {
 		reached = func() int64 { return 0 }
@@ -51,21 +58,32 @@ func (r Retry) Do(ctx context.Context, tell func(err error, pause time.Duration)
 		if now := reached(); now >= high+progressBytes {
 			high, failures = now, 0
 		}
-		if e, ok := errors.AsType[*StatusError](err); ok && e.RetryAfter > maxPause {
-			return Permanent(fmt.Errorf("%w, and wants to be left alone for %s", err, e.RetryAfter.Round(time.Second)))
-		}
-		failures++
-		if failures > max(cmp.Or(r.Limit, 5), 0) || attempts == maxAttempts {
+		if failures++; failures > r.limit() || attempts == maxAttempts {
 			return gaveUp(err, attempts)
+		}
+		if e, ok := errors.AsType[*StatusError](err); ok && e.RetryAfter > cmp.Or(r.MaxWait, DefaultMaxWait) {
+			e.declined = true
+			return Permanent(fmt.Errorf("%w, and wants to be left alone for %s", err, e.RetryAfter.Round(time.Second)))
 		}
 		pause := r.pause(err, failures)
 		if tell != nil {
-			tell(err, pause)
+			tell(r.outlook(err, failures, pause), pause)
 		}
 		if err := sleep(ctx, pause); err != nil {
 			return err
 		}
 	}
+}
+
+// limit returns how many failures in a row are borne.
+func (r Retry) limit() int { return max(cmp.Or(r.Limit, DefaultRetries), 0) }
+
+// outlook says with a failure how long attempts will go on.
+func (r Retry) outlook(err error, failures int, pause time.Duration) error {
+	for n := failures + 1; n <= r.limit(); n++ {
+		pause += r.backoff(n)
+	}
+	return fmt.Errorf("%w (attempt %d of %d; goes on for some %s)", err, failures, r.limit()+1, pause.Round(time.Second))
 }
 
 func gaveUp(err error, attempts int) error {
@@ -75,16 +93,31 @@ func gaveUp(err error, attempts int) error {
 	return fmt.Errorf("gave up after %d attempts: %w", attempts, err)
 }
 
+// quietly is by how much longer than usual the first pause is after a limit
+// that counts all questions: a minute, as GitHub asks for (docs.github.com,
+// Best practices for using the REST API).
+const quietly = 120
+
 // pause returns how long to wait after so many failures in a row: what the
 // server asks for, or twice as long each time, with up to half taken off at
 // random so that many who failed together do not return together.
 func (r Retry) pause(err error, failures int) time.Duration {
-	if e, ok := errors.AsType[*StatusError](err); ok && e.RetryAfter > 0 {
-		return e.RetryAfter
+	if e, ok := errors.AsType[*StatusError](err); ok {
+		switch {
+		case e.RetryAfter > 0:
+			return e.RetryAfter
+		case e.quiet:
+			return quietly * r.backoff(1)
+		}
 	}
-	first := cmp.Or(r.Backoff, 500*time.Millisecond)
-	d := min(first<<min(failures-1, 10), 60*first)
+	d := r.backoff(failures)
 	return d - rand.N(d/2+1)
+}
+
+// backoff returns the longest pause after so many failures in a row.
+func (r Retry) backoff(failures int) time.Duration {
+	first := cmp.Or(r.Backoff, 500*time.Millisecond)
+	return min(first<<min(failures-1, 10), 60*first)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/url"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,6 +47,34 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
+// A server that restarts is back within a minute.
+func TestDefaultPatience(t *testing.T) {
+	all, err := pauses(t, Retry{}, nil, func(int) error { return errMoment })
+	sum := time.Duration(0)
+	for _, pause := range all {
+		sum += pause
+	}
+	if err == nil || len(all) != DefaultRetries || sum < time.Minute || sum > 3*time.Minute {
+		t.Errorf("%d pauses, %s: %v", len(all), sum, err)
+	}
+}
+
+func TestOutlook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		tell := func(err error, pause time.Duration) {
+			if !errors.Is(err, errMoment) {
+				t.Error(err)
+			}
+			told = append(told, err.Error())
+		}
+		_ = Retry{Limit: 2, Backoff: 10 * time.Second}.Do(t.Context(), tell, nil, func() error { return errMoment })
+		if len(told) != 2 || !strings.Contains(told[0], "a moment's error (attempt 1 of 3; goes on for some ") || !strings.Contains(told[1], "attempt 2 of 3") {
+			t.Errorf("%q", told)
+		}
+	})
+}
+
 func TestProgressResetsBackoff(t *testing.T) {
 	reached := int64(0)
 	all, err := pauses(t, Retry{Limit: 2}, func() int64 { return reached }, func(attempt int) error {
@@ -80,15 +109,25 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	wait := 4 * time.Minute
 	all, err := pauses(t, Retry{}, nil, func(attempt int) error {
 		if attempt == 1 {
-			return &StatusError{Code: 503, RetryAfter: wait}
+			return &StatusError{Code: 503, RateLimit: RateLimit{RetryAfter: wait}}
 		}
 		return nil
 	})
 	if err != nil || len(all) != 1 || all[0] != wait {
 		t.Errorf("%v, %v", all, err)
 	}
-	all, err = pauses(t, Retry{}, nil, func(int) error { return &StatusError{Code: 503, RetryAfter: maxPause + 1} })
+	long := func(attempt int) error {
+		if attempt == 1 {
+			return &StatusError{Code: 503, RateLimit: RateLimit{RetryAfter: DefaultMaxWait + 1}}
+		}
+		return nil
+	}
+	all, err = pauses(t, Retry{}, nil, long)
 	if err == nil || len(all) != 0 {
+		t.Errorf("%v, %v", all, err)
+	}
+	all, err = pauses(t, Retry{MaxWait: time.Hour}, nil, long)
+	if err != nil || len(all) != 1 || all[0] != DefaultMaxWait+1 {
 		t.Errorf("%v, %v", all, err)
 	}
 }
@@ -130,18 +169,4 @@ func TestCancelledPause(t *testing.T) {
 			t.Errorf("after %s: %v", d, err)
 		}
 	})
-}
-
-func TestRetryAfterField(t *testing.T) {
-	now := time.Date(2024, 1, 2, 3, 4, 5, 0, time.UTC)
-	for value, want := range map[string]time.Duration{
-		"": 0, "0": 0, "-5": 0, "120": 2 * time.Minute, "soon": 0, "1.5": 0,
-		"Tue, 02 Jan 2024 03:05:05 GMT": time.Minute,
-		"Tue, 02 Jan 2024 03:03:05 GMT": 0,
-		"99999999999999999999":          0,
-	} {
-		if got := retryAfter(value, now); got != want {
-			t.Errorf("%q: %s, want %s", value, got, want)
-		}
-	}
 }
