@@ -9,8 +9,12 @@ package filelock
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 )
 
 // pollInterval is how often a lock that somebody holds is tried again.
@@ -19,15 +23,35 @@ const pollInterval = 100 * time.Millisecond
 // Lock is an exclusive lock.
 type Lock struct {
 	f *os.File
-	// remove is the file that exists only to be locked, or "".
-	remove string
+	// release does what is to be done before the lock is let go.
+	release func()
 }
 
 // TryFile locks a file that exists only to be locked, and creates it if need
 // be. It returns nil if somebody holds the lock.
 func TryFile(path string) (*Lock, error) {
+	root, err := disk.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	l, err := TryFileIn(root, filepath.Base(path))
+	if err != nil || l == nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	remove := l.release
+	l.release = func() { remove(); _ = root.Close() }
+	return l, nil
+}
+
+// TryFileIn is [TryFile] for a file below a root, which must stay open as long as
+// the lock is held. It is an error if the path is that of anything but a regular
+// file, such as a link.
+func TryFileIn(root *os.Root, name string) (*Lock, error) {
 	for {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+		if _, err := disk.StatRegular(root, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, &os.PathError{Op: "lock", Path: filepath.Join(root.Name(), name), Err: err}
+		}
+		f, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE|disk.NoWait, 0o644)
 		if err != nil {
 			return nil, err
 		}
@@ -38,24 +62,37 @@ func TryFile(path string) (*Lock, error) {
 		}
 		// Who held the lock removes the file before letting go: what was
 		// opened may not be what lies there now.
-		if current(f, path) {
-			return &Lock{f, path}, nil
+		if current(f, root, name) {
+			return &Lock{f, func() { _ = root.Remove(name) }}, nil
 		}
 		_ = f.Close()
-		// Of a link, what is opened never is what lies there.
-		if fi, err := os.Lstat(path); err == nil && !fi.Mode().IsRegular() {
-			return nil, &os.PathError{Op: "lock", Path: path, Err: errors.New("it is not a regular file")}
-		}
 	}
 }
 
-func current(f *os.File, path string) bool {
+func current(f *os.File, root *os.Root, name string) bool {
 	held, err := f.Stat()
 	if err != nil {
 		return false
 	}
-	there, err := os.Lstat(path)
+	there, err := root.Lstat(name)
 	return err == nil && os.SameFile(held, there)
+}
+
+// TryDir locks a directory, in which nothing is written for that. It returns nil
+// if somebody holds the lock. Network file systems that lock no directories let
+// everybody in.
+func TryDir(path string) (*Lock, error) {
+	root, err := disk.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	l, err := TryDirIn(root, ".")
+	if err != nil || l == nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	release := l.release
+	l.release = func() { release(); _ = root.Close() }
+	return l, nil
 }
 
 // Name returns the path of the locked file.
@@ -70,9 +107,7 @@ func (l *Lock) Unlock() error {
 	if l.f == nil {
 		return nil
 	}
-	if l.remove != "" {
-		_ = os.Remove(l.remove)
-	}
+	l.release()
 	err := l.f.Close()
 	l.f = nil
 	return err

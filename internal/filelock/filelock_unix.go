@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 )
 
 // tryLock locks by open file, not by process, so it keeps goroutines apart too.
@@ -24,13 +26,18 @@ func tryLock(f *os.File) (bool, error) {
 	}
 }
 
-// TryDir locks a directory, in which nothing is written for that. It returns
-// nil if somebody holds the lock. Network file systems that lock no directories
-// let everybody in.
-func TryDir(path string) (*Lock, error) {
-	f, err := os.Open(path)
+// TryDirIn is [TryDir] for a directory below a root, which must stay open as long
+// as the lock is held. It locks no directory to which a link leads.
+func TryDirIn(root *os.Root, name string) (*Lock, error) {
+	f, err := root.OpenFile(name, os.O_RDONLY|unix.O_DIRECTORY|disk.NoWait, 0)
 	if err != nil {
 		return nil, err
+	}
+	switch there, err := root.Lstat(name); {
+	case err != nil:
+		return nil, errors.Join(err, f.Close())
+	case !there.IsDir():
+		return nil, errors.Join(&os.PathError{Op: "lock", Path: f.Name(), Err: unix.ENOTDIR}, f.Close())
 	}
 	locked, err := tryLock(f)
 	if errors.Is(err, unix.EBADF) || errors.Is(err, unix.ENOLCK) || errors.Is(err, unix.ENOTSUP) || errors.Is(err, unix.EINVAL) {
@@ -40,5 +47,5 @@ func TryDir(path string) (*Lock, error) {
 		_ = f.Close()
 		return nil, err
 	}
-	return &Lock{f: f}, nil
+	return &Lock{f, func() {}}, nil
 }

@@ -20,5 +20,8 @@ func tryLock(f *os.File) (bool, error) {
 	return false, &os.PathError{Op: "lock", Path: f.Name(), Err: err}
 }
 
-// TryDir locks a directory. Windows locks files only, so one is created in it.
-func TryDir(path string) (*Lock, error) { return TryFile(filepath.Join(path, "writing.lock")) }
+// TryDirIn locks a directory below a root. Windows locks files only, so one is
+// created in it.
+func TryDirIn(root *os.Root, name string) (*Lock, error) {
+	return TryFileIn(root, filepath.Join(name, "writing.lock"))
+}

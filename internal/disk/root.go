@@ -1,0 +1,91 @@
+package disk
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// OpenDir opens a directory below a root, and neither what a link leads to nor what
+// took its place meanwhile. An absent one is an [fs.ErrNotExist]; anything else
+// than a directory is of kind [fault.Integrity].
+func OpenDir(root *os.Root, name string) (*os.Root, error) {
+	if err := CheckAbove(root, name); err != nil {
+		return nil, err
+	}
+	seen, err := root.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !seen.IsDir() {
+		return nil, fault.New(fault.Integrity, "it is %s, not a directory", KindOf(seen.Mode()))
+	}
+	// Opening NAME/. never waits for a pipe, as opening NAME would.
+	sub, err := root.OpenRoot(name + "/.")
+	if err != nil {
+		return nil, err
+	}
+	fi, err := sub.Stat(".")
+	if err == nil && !os.SameFile(seen, fi) {
+		err = errReplaced
+	}
+	if err != nil {
+		return nil, errors.Join(err, sub.Close())
+	}
+	return sub, nil
+}
+
+var errReplaced = fault.New(fault.Integrity, "it was replaced while it was opened")
+
+// OpenRegular opens a regular file below a root to read, and neither what a link
+// leads to, nor a pipe, which would wait for a writer, nor what took its place
+// meanwhile. An absent one is an [fs.ErrNotExist]; anything else than a regular
+// file is of kind [fault.Integrity].
+func OpenRegular(root *os.Root, name string) (*os.File, error) {
+	seen, err := StatRegular(root, name)
+	if err != nil {
+		return nil, err
+	}
+	f, err := root.OpenFile(name, os.O_RDONLY|NoWait, 0)
+	if err != nil {
+		return nil, err
+	}
+	fi, err := f.Stat()
+	if err == nil && !os.SameFile(seen, fi) {
+		err = errReplaced
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// StatRegular describes a regular file below a root. Its errors are those of
+// [OpenRegular].
+func StatRegular(root *os.Root, name string) (fs.FileInfo, error) {
+	if err := CheckAbove(root, name); err != nil {
+		return nil, err
+	}
+	fi, err := root.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !fi.Mode().IsRegular() {
+		return nil, fault.New(fault.Integrity, "it is %s, not a regular file", KindOf(fi.Mode()))
+	}
+	return fi, nil
+}
+
+// CheckAbove refuses a path below a root if something above it is no directory,
+// such as a link. What is absent is no error.
+func CheckAbove(root *os.Root, name string) error {
+	for dir := path.Dir(path.Clean(name)); dir != "." && dir != "/"; dir = path.Dir(dir) {
+		if fi, err := root.Lstat(dir); err == nil && !fi.IsDir() {
+			return fault.New(fault.Integrity, "%s is %s, not a directory", dir, KindOf(fi.Mode()))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package filelock
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+)
+
+// TestNothingElseIsLocked wants neither a link followed, which would create a file
+// elsewhere, nor anything else than a regular file taken for a lock.
+func TestNothingElseIsLocked(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("links need privileges")
+	}
+	dir, outside := t.TempDir(), t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "real"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, to := range map[string]string{"out": filepath.Join(outside, "new"), "in": "real/new", "dir": outside, "here": "real"} {
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	root, err := disk.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	for _, name := range []string{"out", "in", "real"} {
+		if l, err := TryFile(filepath.Join(dir, name)); err == nil {
+			t.Errorf("%s was locked: %v", name, l)
+		}
+	}
+	for _, name := range []string{"dir", "here", "out"} {
+		if l, err := TryDirIn(root, name); err == nil {
+			t.Errorf("the directory %s was locked: %v", name, l)
+		}
+	}
+	for _, made := range []string{filepath.Join(outside, "new"), filepath.Join(dir, "real/new")} {
+		if _, err := os.Lstat(made); err == nil {
+			t.Errorf("%s was created", made)
+		}
+	}
+}
+
+// TestExclusive wants one holder of a lock at a time, of files and of directories,
+// and nothing left of a file that existed only to be locked.
+func TestExclusive(t *testing.T) {
+	dir := t.TempDir()
+	for name, try := range map[string]func() (*Lock, error){
+		"file":      func() (*Lock, error) { return TryFile(filepath.Join(dir, "x.lock")) },
+		"directory": func() (*Lock, error) { return TryDir(dir) },
+	} {
+		first, err := try()
+		if err != nil || first == nil {
+			t.Fatalf("%s: %v, %v", name, first, err)
+		}
+		if second, err := try(); err != nil || second != nil {
+			t.Errorf("%s: a second one got it: %v, %v", name, second, err)
+		}
+		if err := first.Unlock(); err != nil {
+			t.Error(err)
+		}
+		again, err := try()
+		if err != nil || again == nil {
+			t.Fatalf("%s: after the first one: %v, %v", name, again, err)
+		}
+		if err := again.Unlock(); err != nil {
+			t.Error(err)
+		}
+	}
+	if left, err := os.ReadDir(dir); runtime.GOOS != "windows" && (err != nil || len(left) > 0) {
+		t.Errorf("left are %v, %v", left, err)
+	}
+}
