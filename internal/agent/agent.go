@@ -14,11 +14,18 @@ import (
 
 // Modes of what the mirror writes for the agent. The agent sets binaries to
 // 0755 itself (pkg/plugin/manager.go, binPerms); indexes need only be readable
-// by user 101, as which the Helm chart runs it.
+// by [User].
 const (
 	BinaryMode    = 0o755
 	IndexMode     = 0o644
 	DirectoryMode = 0o755
+)
+
+// User and Group are those as which the Helm chart runs the agent (helm/botkube/values.yaml,
+// securityContext.runAsUser and runAsGroup).
+const (
+	User  = 101
+	Group = 101
 )
 
 // PluginType is the kind of a plugin: an executor runs commands, a source

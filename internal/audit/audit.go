@@ -4,6 +4,7 @@ package audit
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -143,6 +144,7 @@ type Report struct {
 	outlooks []Outlook
 	grounds  []Ground
 	notes    []string
+	exposed  []string
 	left     int
 }
 
@@ -203,6 +205,14 @@ func (r *Report) Note(text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.notes = append(r.notes, text)
+}
+
+// Expose adds a file that every user may change. An agent starts from it all the
+// same, and some file systems know no other modes, so it is noted.
+func (r *Report) Expose(path string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.exposed = append(r.exposed, path)
 }
 
 // Files returns the files in the order of their paths, whatever the order in which
@@ -284,6 +294,10 @@ func (r *Report) Outlooks() []Outlook {
 func (r *Report) Notes() []string {
 	r.mu.Lock()
 	all := slices.Clone(r.notes)
+	if n := len(r.exposed); n > 0 {
+		all = append(all, fmt.Sprintf("every user may change %d of the files, for example %s: the next pull or unpack takes that right away if the file system lets it",
+			n, slices.Min(r.exposed)))
+	}
 	r.mu.Unlock()
 	slices.Sort(all)
 	return slices.Compact(all)

@@ -119,10 +119,6 @@ const (
 	managedBy        = "botkube-mirror"
 )
 
-// agentUser is the user and the group that the chart runs the agent as
-// (values.yaml, securityContext).
-const agentUser = 101
-
 // SiteCacheDir is where an agent that downloads keeps what it gets: the chart
 // mounts an emptyDir there, and the rest of the file system is read-only
 // (templates/deployment.yaml).

@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 )
 
 // jobSuffix makes the name of the Job of that of the claim.
@@ -93,9 +95,9 @@ func (o *Options) seedPod() object {
 		set("enableServiceLinks", false).
 		set("securityContext", newObject().
 			set("runAsNonRoot", true).
-			set("runAsUser", agentUser, "the agent's user: it can read what this one writes").
-			set("runAsGroup", agentUser).
-			set("fsGroup", agentUser, "has the volume belong to this group, if its driver can").
+			set("runAsUser", agent.User, "the agent's user: it can read what this one writes").
+			set("runAsGroup", agent.Group).
+			set("fsGroup", agent.Group, "has the volume belong to this group, if its driver can").
 			set("fsGroupChangePolicy", "OnRootMismatch").
 			set("seccompProfile", labels("type", "RuntimeDefault")))
 	pod.set("nodeSelector", o.seedNodes(), "the image's files for this platform are copied")

@@ -30,6 +30,26 @@ func MakeDirs(dir string, mode fs.FileMode) (created []string, err error) {
 	return append(created, dir), nil
 }
 
+// MakeDirsFor is [MakeDirs] for a reader: what is created has the mode, whatever
+// the umask. The error is a [ModeError] if the file system sees to it that the
+// reader cannot use a directory.
+func MakeDirsFor(dir string, mode fs.FileMode, r Reader) (created []string, err error) {
+	created, err = MakeDirs(dir, mode)
+	for _, d := range created {
+		err = errors.Join(err, setDirMode(d, mode, r))
+	}
+	return created, err
+}
+
+func setDirMode(dir string, mode fs.FileMode, r Reader) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return SetMode(d, dir, mode, r)
+}
+
 // RemoveDirs removes those of the directories, the outermost first, in which
 // nothing is.
 func RemoveDirs(dirs []string) {

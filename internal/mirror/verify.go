@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -392,7 +393,9 @@ func (v *verifying) directory(ctx context.Context, path string) error {
 	case dir.MayBeDirectory(path):
 		return v.cacheDirectory(ctx, path)
 	}
-	return fault.New(fault.Usage, "%s is neither a directory that pull wrote nor a site nor a bundle", path).WithHint(inspectHint)
+	_, err := dir.ReadLock(path) // says what is missing, if it may be a copy
+	return fault.New(fault.Usage, "%s is neither a directory that pull wrote nor a site nor a bundle", path).
+		WithHint("%s", cmp.Or(fault.HintOf(err), inspectHint))
 }
 
 // sizes sums up the upstream files of a lock: about what there is to be read.

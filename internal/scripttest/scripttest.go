@@ -66,7 +66,9 @@ import (
 //	                        old.key have expired, those of stranger are of another authority
 //	httpproxy               starts a proxy at $PROXY ($PROXY_HOST without user and password), which alone knows $INDEX_NAME
 //
-// and the conditions [root], [registry], [skopeo] and [git].
+//	volume DIR OPTION...    mounts an empty directory whose modes and owners bindfs makes up by its options
+//
+// and the conditions [root], [registry], [skopeo], [bindfs] and [git].
 func Run(t *testing.T, testdata string) {
 	t.Helper()
 	upstream, err := filepath.Abs(filepath.Join(testdata, "upstream"))
@@ -119,6 +121,7 @@ func Run(t *testing.T, testdata string) {
 			"keyless":        keyless,
 			"asking":         serveAsking,
 			"httpproxy":      startHTTPProxy,
+			"volume":         mountBindfs,
 		},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
@@ -128,6 +131,8 @@ func Run(t *testing.T, testdata string) {
 				return installed("docker-registry"), nil
 			case "skopeo":
 				return installed("skopeo"), nil
+			case "bindfs":
+				return canBind(), nil
 			case "git":
 				return gittest.Installed() || os.Getenv(registrytest.RequireEnv) == "1", nil
 			}

@@ -350,7 +350,7 @@ func (in *Ingest) commit(d lock.SHA256, size int64) error {
 	if fi.Size() != size {
 		return fmt.Errorf("the partial file has %d bytes, not %d", fi.Size(), size)
 	}
-	if err := in.file.Chmod(fileMode); err != nil {
+	if err := disk.SetMode(in.file, in.file.Name(), fileMode, disk.Self()); err != nil {
 		return err
 	}
 	if err := in.file.Sync(); err != nil {

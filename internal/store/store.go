@@ -262,7 +262,7 @@ func rename(from, to string) error {
 func fill(f *os.File, data []byte, d durability) error {
 	_, err := f.Write(data)
 	if err == nil {
-		err = f.Chmod(fileMode)
+		err = disk.SetMode(f, f.Name(), fileMode, disk.Self())
 	}
 	if err == nil && d == durable {
 		err = f.Sync()

@@ -209,11 +209,8 @@ func lockDir(ctx context.Context, dir string, o Options) (held *filelock.Lock, c
 	}
 	vanished := 0
 	held, err = filelock.Wait(ctx, tell, func() (*filelock.Lock, error) {
-		made, err := disk.MakeDirs(dir, dirMode)
+		made, err := disk.MakeDirsFor(dir, dirMode, disk.Self())
 		created = append(created, made...)
-		for _, d := range made {
-			err = errors.Join(err, os.Chmod(d, dirMode)) // whatever the umask
-		}
 		if err != nil {
 			return nil, err
 		}
@@ -389,7 +386,7 @@ func (w *layoutWriter) write(name string, fill func(f *os.File) error) error {
 	}
 	err = fill(f)
 	if err == nil {
-		err = f.Chmod(fileMode) // whatever the umask
+		err = disk.SetMode(f, w.tree.At(name), fileMode, disk.Self())
 	}
 	if err == nil {
 		err = f.Sync()

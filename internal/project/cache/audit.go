@@ -9,19 +9,19 @@ import (
 	"net/url"
 	"path"
 	"reflect"
-	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
 
 // Found is a file of a cache directory as it was found.
 type Found struct {
 	lock.Blob
-	Mode fs.FileMode
+	disk.Access
 	// Odd says in words why it cannot be used: it is a link, or cannot be read.
 	// The rest is not known then.
 	Odd string
@@ -119,8 +119,11 @@ func (c *comparison) readSums() {
 		}
 		c.sums = sums
 	}
-	c.judge(f, SumsPath, agent.IndexMode, nil, detail)
+	c.judge(f, SumsPath, ownMode, nil, detail)
 }
+
+// ownMode is what must be granted of a file of [MetaDir]: the agent reads none.
+const ownMode = 0
 
 // judge completes what is known of a file, and reports it. Want is nil where
 // nothing says what the digest should be.
@@ -135,18 +138,18 @@ func (c *comparison) judge(f audit.File, p string, mode fs.FileMode, want *lock.
 	case want != nil && *want != found.SHA256:
 		f.State, f.Expected = audit.Damaged, want
 		detail = fmt.Sprintf("its sha256 is %s, but %s says %s", found.SHA256, basisName(f.Basis), want)
-	case found.Mode&fs.ModeSetuid != 0:
-		f.State, detail = audit.Damaged, "it has the set-user-ID bit, which pull never sets"
-	case runtime.GOOS != "windows" && found.Mode.Perm()&(mode&^writable) != mode&^writable:
-		f.State = audit.Damaged
-		detail = fmt.Sprintf("its mode is %04o, but an agent of any user needs %04o", found.Mode.Perm(), mode&^writable)
+	case found.Privileged():
+		f.State, detail = audit.Damaged, "it has the set-user-ID or the set-group-ID bit, which pull never sets"
+	default:
+		if detail = found.Lacking(Reader, mode); detail != "" {
+			f.State = audit.Damaged
+		}
+	}
+	if f.State == audit.Intact && found.Exposed() {
+		c.report.Expose(f.Path)
 	}
 	c.report.Add(f, detail)
 }
-
-// writable are the bits of a mode that nobody needs to read or to run a file:
-// media that cannot be written to lack them.
-const writable = 0o222
 
 func basisName(b audit.Basis) string {
 	if b == audit.BySums {
@@ -184,7 +187,7 @@ func (c *comparison) readLock() {
 		f.State, f.Expected = audit.Damaged, noted
 		detail = "it and SHA256SUMS do not agree: one of the two is damaged"
 	}
-	c.judge(f, LockPath, agent.IndexMode, nil, detail)
+	c.judge(f, LockPath, ownMode, nil, detail)
 }
 
 // readChecksums reads the digests that indexes have of what they name.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
 
@@ -94,7 +95,7 @@ func newDemo(t *testing.T) *demo {
 }
 
 func (d *demo) put(p, text string) {
-	d.Found[p] = Found{Blob: blobOf(text), Mode: 0o755, Data: []byte(text)}
+	d.Found[p] = Found{Blob: blobOf(text), Access: disk.Access{Mode: 0o755, User: -1, Group: -1}, Data: []byte(text)}
 }
 
 // edit changes the text of a document.

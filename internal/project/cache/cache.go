@@ -16,6 +16,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/archive"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
@@ -29,6 +30,10 @@ const (
 	// SumsPath has the digest of every file, for sha256sum -c.
 	SumsPath = MetaDir + "/SHA256SUMS"
 )
+
+// Reader is who must be able to use a cache directory: the agent as its chart
+// runs it.
+var Reader = disk.Reader{User: agent.User, Group: agent.Group}
 
 // Source is what the files of a directory are made of: upstream files, or
 // another cache directory. Its methods may be called concurrently.

@@ -237,15 +237,12 @@ func (a *auditor) walk(t *tree.Tree, repository string, at func(string) string) 
 	return paths
 }
 
-// enterable reports a directory that an agent of another user cannot read.
+// enterable reports a directory that the agent cannot read.
 func (a *auditor) enterable(at string, fi fs.FileInfo) {
-	if runtime.GOOS != "windows" && fi.Mode().Perm()&readable != readable {
-		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at, Detail: fmt.Sprintf("its mode is %04o, so that the agent's user cannot look into it", fi.Mode().Perm())})
+	if lacking := disk.AccessOf(fi).Lacking(cache.Reader, agent.DirectoryMode); lacking != "" {
+		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at, Detail: lacking})
 	}
 }
-
-// readable are the bits of a directory's mode that an agent needs.
-const readable = 0o555
 
 // reason drops the path of an error, which stands beside it.
 func reason(err error) string {
@@ -292,7 +289,7 @@ func (a *auditor) file(ctx context.Context, t *tree.Tree, p string, fi fs.FileIn
 	if !fi.Mode().IsRegular() {
 		return cache.Found{Odd: "is " + disk.KindOf(fi.Mode()) + ", not a regular file"}, nil
 	}
-	f := cache.Found{Blob: lock.Blob{Size: fi.Size()}, Mode: fi.Mode()}
+	f := cache.Found{Blob: lock.Blob{Size: fi.Size()}, Access: disk.AccessOf(fi)}
 	var err error
 	if cache.IsDocument(p) {
 		if f.Data, err = t.Read(p, maxMeta); err == nil {

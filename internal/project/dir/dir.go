@@ -20,6 +20,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -145,7 +147,11 @@ func ReadLock(dir string) (*lock.Lock, error) {
 	defer t.Close()
 	l, err := readLock(t)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.New(fault.Usage, "%s is not a directory that pull wrote: it has no %s", dir, lockPath)
+		err := fault.New(fault.Usage, "%s is not a directory that pull wrote: it has no %s", dir, lockPath)
+		if looksCopied(t) {
+			err = err.WithHint("if it is a copy, copy %s as well: cp -r DIR/. %s", cache.MetaDir, dir)
+		}
+		return nil, err
 	}
 	if pathErr := new(fs.PathError); errors.As(err, &pathErr) {
 		return nil, fmt.Errorf("reading the lock of %s: %w", dir, tree.Explain(err))
@@ -155,4 +161,27 @@ func ReadLock(dir string) (*lock.Lock, error) {
 			WithHint("run pull again to write it anew")
 	}
 	return l, nil
+}
+
+// looksCopied reports whether a directory without a lock has an index that an
+// agent takes, and beside it the directory of that repository: cp -r DIR/* leaves
+// out what begins with a dot.
+func looksCopied(t *tree.Tree) bool {
+	entries, err := fs.ReadDir(t.Root.FS(), ".")
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		name, isIndex := strings.CutSuffix(e.Name(), ".yaml")
+		fi, err := t.Root.Lstat(name)
+		if !isIndex || err != nil || !fi.IsDir() {
+			return false
+		}
+		data, err := t.Read(e.Name(), maxMeta)
+		if err != nil {
+			return false
+		}
+		_, err = agent.ReadIndex(data)
+		return err == nil
+	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/tree"
 )
@@ -31,7 +32,7 @@ type directory struct {
 }
 
 func openDirectory(ctx context.Context, path string, waiting func(string)) (*directory, error) {
-	t, err := tree.Open(ctx, path, waiting)
+	t, err := tree.Open(ctx, path, cache.Reader, waiting)
 	if err != nil {
 		return nil, err
 	}

@@ -9,8 +9,12 @@ import (
 )
 
 // place brings one file to its path.
-func (d *directory) place(ctx context.Context, p agent.Platform, f lock.File, src cache.Source) (bool, error) {
-	if known, ok := src.Known(p, f); ok {
+func (d *directory) place(ctx context.Context, p agent.Platform, f lock.File, src cache.Source) (changed bool, err error) {
+	known, ok, err := d.expected(ctx, p, f, src)
+	if err != nil {
+		return false, err
+	}
+	if ok {
 		same, err := d.Holds(ctx, f.Path, known, f.Mode())
 		if same {
 			d.record(f.Path, known)
@@ -27,17 +31,25 @@ func (d *directory) place(ctx context.Context, p agent.Platform, f lock.File, sr
 	if err := src.Make(ctx, p, f, staged); err != nil {
 		return false, err
 	}
-	made := staged.Blob()
-	// What extraction gives was perhaps not known: now it is, and the file may
-	// be right after all.
-	same, err := d.Holds(ctx, f.Path, made, f.Mode())
-	if err == nil && !same {
-		err = staged.Publish(f.Path, f.Mode())
+	if err := staged.Publish(f.Path, f.Mode()); err != nil {
+		return false, err
 	}
-	if err == nil {
-		d.record(f.Path, made)
+	d.record(f.Path, staged.Blob())
+	return true, nil
+}
+
+// expected returns what a file will be, if there is something to compare with
+// it. A file of an archive that this machine never unpacked is unpacked to
+// nowhere: a copy of a directory may be right, and belong to another user.
+func (d *directory) expected(ctx context.Context, p agent.Platform, f lock.File, src cache.Source) (lock.Blob, bool, error) {
+	if known, ok := src.Known(p, f); ok {
+		return known, true, nil
 	}
-	return !same, err
+	if fi, err := d.Root.Lstat(f.Path); err != nil || !fi.Mode().IsRegular() {
+		return lock.Blob{}, false, nil
+	}
+	made, err := cache.Digest(ctx, src, p, f)
+	return made, err == nil, err
 }
 
 func (d *directory) record(p string, made lock.Blob) {

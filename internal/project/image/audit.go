@@ -18,6 +18,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
@@ -310,7 +311,7 @@ func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
 		l.found[rel] = cache.Found{Odd: "runs as whoever owns it: it has the set-user-ID, the set-group-ID or the sticky bit"}
 		return nil
 	}
-	f := cache.Found{Mode: fs.FileMode(h.Mode).Perm()}
+	f := cache.Found{Access: disk.Access{Mode: fs.FileMode(h.Mode).Perm(), User: h.Uid, Group: h.Gid}}
 	var data bytes.Buffer
 	sum := sha256.New()
 	to := io.Writer(sum)

@@ -99,7 +99,7 @@ type auditor struct {
 // content is what was found at a path.
 type content struct {
 	lock.Blob
-	mode fs.FileMode
+	disk.Access
 	// problem says why it cannot be served, state what that makes of it.
 	problem string
 	state   audit.State
@@ -210,9 +210,6 @@ func (a *auditor) artifacts(l *lock.Lock) error {
 
 // directories judges the modes of what the files of a version lie in.
 func (a *auditor) directories(s *state) {
-	if runtime.GOOS == "windows" {
-		return
-	}
 	all := map[string]bool{}
 	note := func(p string) {
 		for d := path.Dir(p); d != "."; d = path.Dir(d) {
@@ -226,17 +223,15 @@ func (a *auditor) directories(s *state) {
 		note(indexPath(s.tag, r.Name))
 	}
 	for d := range all {
-		if fi, err := a.tree.Root.Lstat(d); err == nil && fi.IsDir() && fi.Mode().Perm()&searchable != searchable {
-			a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: d, Detail: fmt.Sprintf("its mode is %04o, so that a web server cannot look into it", fi.Mode().Perm())})
+		fi, err := a.tree.Root.Lstat(d)
+		if err != nil || !fi.IsDir() {
+			continue
+		}
+		if lacking := disk.AccessOf(fi).Lacking(disk.Anyone, agent.DirectoryMode); lacking != "" {
+			a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: d, Detail: lacking})
 		}
 	}
 }
-
-// legible are the bits of a file's mode that a web server needs.
-const legible = 0o444
-
-// searchable are the bits of a directory's mode that a web server needs.
-const searchable = 0o555
 
 // readAll reads files that were not read yet, as many at a time as there are
 // processors.
@@ -277,7 +272,7 @@ func (a *auditor) read(p string) content {
 	}
 	var c content
 	if err == nil {
-		c.mode = fi.Mode()
+		c.Access = disk.AccessOf(fi)
 		c.Blob, err = a.tree.Digest(a.ctx, p)
 	}
 	if err != nil {
@@ -308,9 +303,15 @@ func (a *auditor) judge(p, what string, sources []lock.Artifact, basis audit.Bas
 	case c.SHA256 != *want:
 		f.State, f.Expected = audit.Damaged, want
 		detail = fmt.Sprintf("its sha256 is %s, but %s says %s", c.SHA256, basis, want)
-	case runtime.GOOS != "windows" && c.mode.Perm()&legible != legible:
-		f.State = audit.Damaged
-		detail = fmt.Sprintf("its mode is %04o, but a web server of any user needs %04o", c.mode.Perm(), legible)
+	case c.Privileged():
+		f.State, detail = audit.Damaged, "it has the set-user-ID or the set-group-ID bit, which pull never sets"
+	default:
+		if detail = c.Lacking(disk.Anyone, agent.IndexMode); detail != "" {
+			f.State = audit.Damaged
+		}
+	}
+	if f.State == audit.Intact && c.Exposed() {
+		a.report.Expose(p)
 	}
 	a.report.Add(f, detail)
 	return nil

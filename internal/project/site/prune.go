@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/tree"
@@ -24,7 +25,7 @@ func Prune(ctx context.Context, root string, waiting func(string)) (tree.Pruned,
 	if _, err := ReadLocks(root); err != nil {
 		return tree.Pruned{}, err
 	}
-	t, err := tree.Open(ctx, root, waiting)
+	t, err := tree.Open(ctx, root, disk.Anyone, waiting)
 	if err != nil {
 		return tree.Pruned{}, err
 	}

@@ -24,6 +24,7 @@ import (
 	"sync"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
@@ -121,7 +122,7 @@ func Open(ctx context.Context, root string, plan *lock.Lock, o Options) (*Writer
 	if err := checkNames(plan); err != nil {
 		return nil, err
 	}
-	t, err := tree.Open(ctx, root, o.Waiting)
+	t, err := tree.Open(ctx, root, disk.Anyone, o.Waiting)
 	if err != nil {
 		return nil, err
 	}

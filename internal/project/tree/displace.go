@@ -97,7 +97,7 @@ func (t *Tree) ClearDir(dir string) error {
 	case err != nil:
 		return nil // creating it says what is wrong, if anything is
 	case fi.IsDir():
-		return t.mend(dir, fi.Mode())
+		return t.mend(dir, fi)
 	}
 	return t.displace(dir, "is not a directory")
 }

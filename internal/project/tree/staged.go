@@ -79,7 +79,7 @@ func (s *Staged) Discard() {
 
 // Publish makes the file durable and gives it its name.
 func (s *Staged) Publish(p string, mode fs.FileMode) error {
-	if err := s.file.Chmod(mode); err != nil {
+	if err := disk.SetMode(s.file, s.tree.At(p), mode, s.tree.reader); err != nil {
 		return err
 	}
 	if err := s.file.Sync(); err != nil {
@@ -138,7 +138,7 @@ func (t *Tree) Holds(ctx context.Context, p string, want lock.Blob, mode fs.File
 	if err := t.MkdirAll(path.Dir(p)); err != nil {
 		return false, err
 	}
-	return true, t.mendFile(p, fi.Mode(), mode)
+	return true, t.mendFile(p, fi, mode)
 }
 
 // throughLink reports whether a directory of a path is none, but leads to one.
@@ -151,19 +151,13 @@ func (t *Tree) throughLink(p string) bool {
 	return false
 }
 
-// unsafe are bits of a file's mode that nobody should have set.
-const unsafe = fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky | 0o002
-
 // mendFile adds what is missing in the mode of a file, and takes away what lets
 // others write it, or have it run as somebody else, where the file system can.
 // The bits of a group stay: see [Tree.MkdirAll].
-func (t *Tree) mendFile(p string, mode, want fs.FileMode) error {
-	mended := mode&^unsafe | want
-	if mode == mended {
+func (t *Tree) mendFile(p string, fi fs.FileInfo, want fs.FileMode) error {
+	mended := disk.Mended(fi.Mode(), want)
+	if fi.Mode() == mended {
 		return nil
 	}
-	if err := t.Root.Chmod(p, mended); mode&want != want {
-		return err
-	}
-	return nil
+	return disk.Chmod(t.Root, p, mended, t.reader)
 }

@@ -42,7 +42,9 @@ type Tree struct {
 	// file elsewhere.
 	Root *os.Root
 
-	lock *filelock.Lock
+	// reader is who must be able to use what is written.
+	reader disk.Reader
+	lock   *filelock.Lock
 	// created are the directories that this run made to have the tree.
 	created []string
 	staged  atomic.Int64
@@ -54,9 +56,10 @@ type Tree struct {
 }
 
 // Open opens a directory to write, which it creates if need be, once no other
-// run writes it, and sweeps what a killed one left. Waiting, if not nil, is
-// called when another run has the directory.
-func Open(ctx context.Context, dir string, waiting func(path string)) (*Tree, error) {
+// run writes it, and sweeps what a killed one left. Reader is who must be able to
+// use what is written. Waiting, if not nil, is called when another run has the
+// directory.
+func Open(ctx context.Context, dir string, reader disk.Reader, waiting func(path string)) (*Tree, error) {
 	if fi, err := os.Stat(dir); err == nil && !fi.IsDir() {
 		return nil, fault.New(fault.Usage, "the output %s is a file, not a directory", dir).
 			WithHint("name a directory that does not exist yet, or one that pull wrote")
@@ -75,10 +78,10 @@ func Open(ctx context.Context, dir string, waiting func(path string)) (*Tree, er
 	held, err := filelock.Wait(ctx, tell, func() (held *filelock.Lock, err error) {
 		// The run that is waited for may remove what it created for nothing,
 		// so every try begins with the directory.
-		made, err := mkdir(dir)
+		made, err := disk.MakeDirsFor(dir, agent.DirectoryMode, reader)
 		created = append(created, made...)
 		if err == nil {
-			t, held, err = tryTree(dir)
+			t, held, err = tryTree(dir, reader)
 		}
 		if errors.Is(err, fs.ErrNotExist) && vanished < 20 {
 			vanished++
@@ -87,7 +90,7 @@ func Open(ctx context.Context, dir string, waiting func(path string)) (*Tree, er
 		return held, err
 	})
 	if err != nil {
-		removeDirs(created)
+		disk.RemoveDirs(created)
 		return nil, explainOpening(ctx, dir, err)
 	}
 	t.lock, t.created = held, created
@@ -98,13 +101,14 @@ func Open(ctx context.Context, dir string, waiting func(path string)) (*Tree, er
 	return t, nil
 }
 
-// OpenExisting opens a directory to read.
+// OpenExisting opens a directory to read, or to write what nobody but this user
+// must be able to use.
 func OpenExisting(dir string) (*Tree, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fault.New(fault.Usage, "opening the directory: %w", err)
 	}
-	return &Tree{Path: dir, Root: root}, nil
+	return &Tree{Path: dir, Root: root, reader: disk.Self()}, nil
 }
 
 func explainOpening(ctx context.Context, dir string, err error) error {
@@ -112,6 +116,9 @@ func explainOpening(ctx context.Context, dir string, err error) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("waiting for another run that writes %s: %w", dir, err)
 	case disk.IsFull(err):
+		return fmt.Errorf("opening the output directory %s: %w", dir, Explain(err))
+	}
+	if _, ok := errors.AsType[*disk.ModeError](err); ok {
 		return fmt.Errorf("opening the output directory %s: %w", dir, Explain(err))
 	}
 	if _, ok := errors.AsType[*fault.Error](err); ok {
@@ -134,7 +141,12 @@ func Explain(err error) error {
 	if _, known := errors.AsType[*fault.Error](err); known {
 		return err
 	}
+	mode, isMode := errors.AsType[*disk.ModeError](err)
 	switch {
+	case isMode && mode.Err == nil:
+		return fault.New(fault.Unexpected, "%w", err).WithHint("mount the volume with options that give its files mode 0755 (SMB and Azure Files: file_mode=0755,dir_mode=0755), or write to a volume that keeps modes")
+	case isMode:
+		return fault.New(fault.Unexpected, "%w", err).WithHint("run as the user who owns the files; on SMB and Azure Files, mount the volume with file_mode=0755,dir_mode=0755")
 	case errors.Is(err, fs.ErrPermission):
 		return fault.New(fault.Unexpected, "%w", err).WithHint("write to a directory that you may write to, and that holds nothing of other users")
 	case disk.IsFull(err):
@@ -145,11 +157,12 @@ func Explain(err error) error {
 
 // tryTree opens and locks a directory that exists. It returns nil for the lock
 // if another run has it.
-func tryTree(dir string) (*Tree, *filelock.Lock, error) {
+func tryTree(dir string, reader disk.Reader) (*Tree, *filelock.Lock, error) {
 	t, err := OpenExisting(dir)
 	if err != nil {
 		return nil, nil, err
 	}
+	t.reader = reader
 	if err := t.MkdirAll(MetaDir); err != nil {
 		t.Root.Close()
 		return nil, nil, err
@@ -182,15 +195,8 @@ func (t *Tree) Close() error {
 	err := t.removeStaging()
 	_ = t.RemoveEmpty(MetaDir)
 	err = errors.Join(err, t.lock.Unlock(), t.Root.Close())
-	removeDirs(t.created)
+	disk.RemoveDirs(t.created)
 	return err
-}
-
-// removeDirs removes those of the directories in which nothing is.
-func removeDirs(dirs []string) {
-	for _, dir := range slices.Backward(dirs) {
-		_ = os.Remove(dir) // fails if something is in it, as it should
-	}
 }
 
 // removeStaging leaves a directory alone that has none, for it may be on
@@ -201,31 +207,6 @@ func (t *Tree) removeStaging() error {
 	}
 	return t.Root.RemoveAll(stagingDir)
 }
-
-// mkdir creates a directory and its parents, and returns those it created, the
-// outermost first. The agent's user must be able to read them, whatever the umask.
-func mkdir(dir string) (created []string, err error) {
-	if fi, err := os.Stat(dir); err == nil && fi.IsDir() {
-		return nil, nil
-	}
-	if parent := filepath.Dir(dir); parent != dir {
-		if created, err = mkdir(parent); err != nil {
-			return created, err
-		}
-	}
-	err = os.Mkdir(dir, agent.DirectoryMode)
-	if errors.Is(err, fs.ErrExist) {
-		// Another run was faster, or it is a file, which the next step notices.
-		return created, nil
-	}
-	if err != nil {
-		return created, err
-	}
-	return append(created, dir), os.Chmod(dir, agent.DirectoryMode)
-}
-
-// readable are the bits of a directory's mode that readers need.
-const readable = 0o555
 
 // MkdirAll creates a directory and its parents, which everybody can read. To
 // the mode of one that is there it adds what is missing, and takes nothing away:
@@ -248,7 +229,7 @@ func (t *Tree) MkdirAll(dir string) error {
 func (t *Tree) makeDir(dir string) error {
 	fi, err := t.Root.Lstat(dir)
 	if err == nil && fi.IsDir() {
-		return t.mend(dir, fi.Mode())
+		return t.mend(dir, fi)
 	}
 	if err == nil {
 		if err := t.displace(dir, "is not a directory"); err != nil {
@@ -258,19 +239,15 @@ func (t *Tree) makeDir(dir string) error {
 	if err := t.Root.Mkdir(dir, agent.DirectoryMode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return t.Root.Chmod(dir, agent.DirectoryMode)
+	return disk.Chmod(t.Root, dir, agent.DirectoryMode, t.reader)
 }
 
 // mend adds what is missing in the mode of a directory.
-func (t *Tree) mend(dir string, mode fs.FileMode) error {
-	if mode.Perm()&agent.DirectoryMode == agent.DirectoryMode {
+func (t *Tree) mend(dir string, fi fs.FileInfo) error {
+	if fi.Mode().Perm()&agent.DirectoryMode == agent.DirectoryMode {
 		return nil
 	}
-	err := t.Root.Chmod(dir, mode|agent.DirectoryMode)
-	if mode.Perm()&readable == readable {
-		return nil // on read-only media, perhaps, and nothing has to be written
-	}
-	return err
+	return disk.Chmod(t.Root, dir, fi.Mode()|agent.DirectoryMode, t.reader)
 }
 
 // CheckDir refuses anything but a directory, such as a link, where one of ours

@@ -10,13 +10,14 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
 
 func open(t *testing.T, dir string) *Tree {
 	t.Helper()
-	tr, err := Open(context.Background(), dir, nil)
+	tr, err := Open(context.Background(), dir, disk.Anyone, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
