@@ -25,6 +25,7 @@ var shapes = map[string]configfile.Shape{
 	"header":     {Expects: "NAME:KEY=VALUE, or a mapping of repositories to mappings of header fields to values", Pattern: `^.+:[^:=]+=.+$`, Joins: []string{":", "="}},
 	"log-format": {Enum: []string{"text", "json"}},
 	"max-rate":   {Expects: "bytes a second, such as 500KB or 2MiB, of at least 1000", Pattern: `^[0-9]+(\.[0-9]+)? *([kKmMgGtT][iI]?)?[bB]?(/s)?$`, Number: true},
+	"max-size":   {Expects: "bytes, such as 500MB or 2GiB", Pattern: `^[0-9]+(\.[0-9]+)? *([kKmMgGtT][iI]?)?[bB]?$`, Number: true},
 	"parallel":   {Least: 1, Most: 64},
 	"platform":   {Expects: "OS/ARCH or all", Pattern: several(`(all|[a-z0-9_]+/[a-z0-9_]+)`)},
 	"plugin":     {Expects: "REPOSITORY/NAME or REPOSITORY/NAME@VERSION", Pattern: several(`[^/,]+/[^/,]+`)},

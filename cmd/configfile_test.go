@@ -79,7 +79,7 @@ func TestSchemaAndProgramAgree(t *testing.T) {
 		string(example), excerpt,
 		"platform: all", "platform: 'linux/amd64, linux/arm64'", "platform: [linux/amd64, all]", "plugin: a/b@v1.0.0+x", "exclude: [a/b, c/d]",
 		"repository: {a: 'https://example.com/x?y=z'}", "repository: [a=x]", "repository: {}", "retries: 0", "parallel: 64", "stall-timeout: 1m30s",
-		"max-rate: 500KB", "max-rate: 1000", "max-rate: 1.5 MB", "max-rate: 2mib/s", "max-rate: 2GiB", "version: latest", "version: {format: json}", "lock: x.json", "lock: {platform: all}",
+		"max-rate: 500KB", "max-rate: 1000", "max-rate: 1.5 MB", "max-rate: 2mib/s", "max-rate: 2GiB", "max-size: 2GiB", "max-size: 5000", "version: latest", "version: {format: json}", "lock: x.json", "lock: {platform: all}",
 		"list: {plugin: a/b}", "push: {skip: [image, chart], source-plain-http: true}", "pull: {seeder: none}", "pull: {seeder: {linux/arm64: x}}",
 		"pull: {with-chart: false, with-agent-image: 'example.com/x:y'}", "prune: {store: x}", "quiet: true",
 		"header: 'a:K=env:V'", "header: {a: {K: 'env:V', L: v}, b: {K: v}}", "header: ['a:K=v', 'b:K=v']", "ca-file: [a, b]",
@@ -87,7 +87,7 @@ func TestSchemaAndProgramAgree(t *testing.T) {
 	bad := []string{
 		"[]", "x", "file: x", "help: true", "platfrom: x", "platform: linux", "platform: 5", "platform: [[all]]", "platform: linux/AMD64", "plugin: kubectl", "plugin: a/b/c", "plugin: [null]", "exclude: ','",
 		"repository: a", "repository: [{a: b}]", "repository: {a: {b: c}}", "repository: {a=b: c}", "retries: -1", "retries: '5'", "retries: 1001", "retries: 1.5", "parallel: 0", "parallel: 65", "parallel: true",
-		"stall-timeout: 30", "stall-timeout: soon", "stall-timeout: -5s", "max-rate: fast", "max-rate: true", "max-rate: '1,000'", "version: 1.14", "version: [v1.14.0]", "version: {output: x}", "lock: {output: x}", "lock: [x]", "lock: null",
+		"stall-timeout: 30", "stall-timeout: soon", "stall-timeout: -5s", "max-rate: fast", "max-rate: true", "max-rate: '1,000'", "max-size: huge", "max-size: '1,000'", "version: 1.14", "version: [v1.14.0]", "version: {output: x}", "lock: {output: x}", "lock: [x]", "lock: null",
 		"list: {output: x}", "verify: x", "verify: null", "push: {skip: agent}", "pull: {seeder: x}", "pull: {with-chart: 5}", "quiet: yes", "quiet: 1", "format: yaml", "format: {a: b}", "schema: {}", "completion: {}", "bash: {}",
 		"pull: {pull: {}}", "pull: {file: x}", "store: {}", "target: x", "header: K=v", "header: a", "header: {a: v}", "header: {a: {K: [v]}}",
 	}
@@ -143,7 +143,7 @@ func TestEveryFlagIsAKey(t *testing.T) {
 // valueFor returns a value that a flag takes.
 func valueFor(f *pflag.Flag) any {
 	samples := map[string]any{
-		"platform": "linux/arm64", "plugin": "a/b", "exclude": "a/b", "repository": "a=b", "header": "a:K=v", "seeder": "linux/arm64=x", "skip": "chart", "max-rate": "2MiB",
+		"platform": "linux/arm64", "plugin": "a/b", "exclude": "a/b", "repository": "a=b", "header": "a:K=v", "seeder": "linux/arm64=x", "skip": "chart", "max-rate": "2MiB", "max-size": "2GiB",
 	}
 	if v, ok := samples[f.Name]; ok {
 		return v

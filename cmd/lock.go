@@ -20,6 +20,7 @@ func lockCommand(g *global) *cobra.Command {
 	var members memberFlags
 	var reg registryFlags
 	var transfer transferFlags
+	var download downloadFlags
 	var keepGoing bool
 	c := &cobra.Command{
 		Use:   "lock --version VERSION [FILE]",
@@ -42,7 +43,7 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 			selection.Members = members.members()
 			var l *lock.Lock
 			var configured *mirror.Configured
-			err = g.withSession(needs{transfer: transfer, store: true, upstream: true, registry: &reg}, func(s *mirror.Session) error {
+			err = g.withSession(needs{transfer: transfer, download: download, store: true, upstream: true, registry: &reg}, func(s *mirror.Session) error {
 				l, configured, err = s.Lock(c.Context(), mirror.LockOptions{Selection: selection, KeepGoing: keepGoing})
 				return err
 			})
@@ -73,6 +74,7 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 	reg.register(c)
 	keepGoingFlag(c, &keepGoing)
 	transfer.register(c)
+	download.register(c)
 	return c
 }
 

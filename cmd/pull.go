@@ -14,6 +14,7 @@ func pullCommand(g *global) *cobra.Command {
 	var write writeFlags
 	var reg registryFlags
 	var transfer transferFlags
+	var download downloadFlags
 	var dryRun, keepGoing bool
 	c := &cobra.Command{
 		Use:   "pull --version VERSION --output TARGET",
@@ -47,7 +48,7 @@ It begins only if the disks have room for the downloads and the outputs; see
 				return err
 			}
 			var result *mirror.Result
-			err = g.withSession(needs{transfer: transfer, store: true, upstream: true, registry: &reg}, func(s *mirror.Session) error {
+			err = g.withSession(needs{transfer: transfer, download: download, store: true, upstream: true, registry: &reg}, func(s *mirror.Session) error {
 				result, err = s.Pull(c.Context(), o)
 				return err
 			})
@@ -64,6 +65,7 @@ It begins only if the disks have room for the downloads and the outputs; see
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be downloaded and what room that takes, and download no artifact")
 	keepGoingFlag(c, &keepGoing)
 	transfer.register(c)
+	download.register(c)
 	return c
 }
 

@@ -236,6 +236,8 @@ func (g *global) openStore() (*store.Store, error) {
 // needs says what a command needs of a session.
 type needs struct {
 	transfer transferFlags
+	// download is for upstream.
+	download downloadFlags
 	// store keeps what comes over a network.
 	store bool
 	// upstream is where plugins come from. Whom to trust there is as for the registry.
@@ -292,7 +294,7 @@ func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
 			identity = n.registry.identity()
 		}
 		session.Fetch = fetch.New(fetch.Config{
-			Store: session.Store, Version: programVersion(g.env.Version), Netrc: g.netrc(), Retries: n.transfer.attempts(),
+			Store: session.Store, Version: programVersion(g.env.Version), Netrc: g.netrc(), MaxBytes: n.download.maxSize.bytes, Retries: n.transfer.attempts(),
 			TLS: trust, Identity: identity, StallTimeout: n.transfer.stall, MaxWait: n.transfer.maxWait, Limit: n.transfer.rate.limit, Retrying: p.retrying,
 		})
 		defer session.Fetch.Close()

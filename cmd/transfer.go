@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
@@ -66,6 +68,35 @@ func (r *rate) Set(text string) error {
 	}
 	r.text, r.limit = text, transfer.NewLimiter(int64(n))
 	return nil
+}
+
+// fileSize is the value of a flag: bytes of a file.
+type fileSize struct {
+	text  string
+	bytes int64
+}
+
+func (f *fileSize) String() string { return f.text }
+
+// Type is what help calls the value.
+func (f *fileSize) Type() string { return "size" }
+
+// Set reads a number of bytes, as people write it.
+func (f *fileSize) Set(text string) error {
+	n, err := humanize.ParseBytes(text)
+	if err != nil || strings.Contains(text, ",") || n < 1 || n > math.MaxInt64 {
+		return errors.New("it is not a number of bytes, such as 500MB or 2GiB")
+	}
+	f.text, f.bytes = text, int64(n)
+	return nil
+}
+
+// downloadFlags bound what is downloaded of plugins.
+type downloadFlags struct{ maxSize fileSize }
+
+func (d *downloadFlags) register(c *cobra.Command) {
+	d.maxSize = fileSize{"1GiB", fetch.DefaultMaxBytes}
+	c.Flags().Var(&d.maxSize, "max-size", "most that one file may have, as a `SIZE` of the form 500MB or 2GiB: a larger one is not downloaded")
 }
 
 // minRate is a rate at which even a handshake would take seconds.

@@ -29,6 +29,10 @@ func IsForbidden(err error) bool {
 // which tells nothing of what it has.
 func IsRateLimit(err error) bool { return transfer.IsRateLimit(err) }
 
+// IsTooLarge reports whether an error says that a file has more bytes than are
+// downloaded.
+func IsTooLarge(err error) bool { return transfer.Is[*largeError](err) }
+
 // IsUnwelcome reports whether an error says that the host of a URL itself, and not
 // one to which it redirects, wants to know who asks, or lets only others in.
 func IsUnwelcome(err error, u *url.URL) bool {

@@ -242,7 +242,7 @@ func (b *bucketBody) Read(p []byte) (int, error) {
 	b.d.result.Transferred += int64(n)
 	b.d.obs.received(n)
 	if b.size > b.d.max {
-		b.err = transfer.Permanent(fmt.Errorf("the file has more than the %d bytes that are downloaded at most", b.d.max))
+		b.err = tooLarge(-1, b.d.max)
 		return n, b.err
 	}
 	return n, err

@@ -149,12 +149,16 @@ func place(u *url.URL) string {
 }
 
 // Size returns how many bytes a URL's content has, without downloading it; -1
-// where the source does not say. It is an error if there is no such content.
+// where the source does not say. It is an error if there is no such content, or
+// more of it than is downloaded.
 func (c *Client) Size(ctx context.Context, rawURL string) (int64, error) {
 	size := int64(-1)
 	src, err := parseSource(rawURL)
 	if err == nil && (src.getter == "http" || src.getter == "https" || src.getter == "file") {
 		size, err = c.size(ctx, src)
+	}
+	if err == nil && size > c.max {
+		err = tooLarge(size, c.max)
 	}
 	if err != nil {
 		return 0, failure("asking for the size of", rawURL, err)

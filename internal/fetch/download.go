@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/go-getter"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
@@ -124,7 +125,9 @@ func (d *download) insist(ctx context.Context) error {
 			err = d.get(ctx)
 		}
 	}
-	if transfer.Is[*transfer.Mismatch](err) || transfer.Is[*transfer.PermanentError](err) {
+	// What fills the disk, and nobody knows how long it is, may have no end.
+	endless := disk.IsFull(err) && d.in.Origin().Total == 0
+	if endless || transfer.Is[*transfer.Mismatch](err) || transfer.Is[*transfer.PermanentError](err) {
 		return errors.Join(err, d.in.Discard())
 	}
 	return err
@@ -187,7 +190,7 @@ func (d *download) restart(reason string) error {
 // checkTotal refuses a size before its bytes flow.
 func (d *download) checkTotal(total int64) error {
 	if total > d.max {
-		return transfer.Permanent(fmt.Errorf("the file has %d bytes; at most %d are downloaded", total, d.max))
+		return tooLarge(total, d.max)
 	}
 	if total < 0 {
 		return nil
@@ -211,7 +214,7 @@ func (d *download) take(p []byte, total int64) error {
 	case total >= 0 && size > total:
 		return transfer.Permanent(fmt.Errorf("the server sends more than the %d bytes that it announced", total))
 	case size > d.max:
-		return transfer.Permanent(fmt.Errorf("the file has more than the %d bytes that are downloaded at most", d.max))
+		return tooLarge(-1, d.max)
 	}
 	if err := d.in.Add(p); err != nil {
 		return err

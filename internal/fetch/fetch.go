@@ -36,7 +36,7 @@ type Config struct {
 	// MaxWait is how long a server may ask to be left alone; 0 means
 	// [transfer.DefaultMaxWait].
 	MaxWait time.Duration
-	// MaxBytes bounds one artifact; 0 means 8 GiB.
+	// MaxBytes bounds one artifact; 0 means [DefaultMaxBytes].
 	MaxBytes int64
 	// StallTimeout is how long a connection may send nothing; 0 means 30 s.
 	StallTimeout time.Duration
@@ -50,6 +50,10 @@ type Config struct {
 	// up to 60 times itself; 0 means 500 ms.
 	Backoff time.Duration
 }
+
+// DefaultMaxBytes bounds one artifact: several times the largest that Botkube's own
+// plugins need. An index from elsewhere may lead to a body that never ends.
+const DefaultMaxBytes = 1 << 30
 
 // Client fetches. Its methods may be called concurrently.
 type Client struct {
@@ -82,7 +86,7 @@ func New(cfg Config) *Client {
 		netrc:     readNetrc(cfg.Netrc),
 		retrying:  cfg.Retrying,
 		retry:     transfer.Retry{Limit: cfg.Retries, Backoff: cfg.Backoff, MaxWait: cfg.MaxWait},
-		max:       cmp.Or(cfg.MaxBytes, 8<<30),
+		max:       cmp.Or(cfg.MaxBytes, DefaultMaxBytes),
 		patience:  transfer.Patience(cfg.StallTimeout),
 		identity:  cfg.Identity,
 	}

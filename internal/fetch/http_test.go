@@ -105,13 +105,46 @@ func TestSizes(t *testing.T) {
 	f = fixed(t, func(cfg *fetch.Config) { cfg.MaxBytes = 999 })
 	f.wantFault(t, fetch.Request{URL: u.URL + "/x"}, fault.Upstream, "1000", "999")
 	f.wantNothing(t)
+	if _, err := f.client.Size(t.Context(), u.URL+"/x"); !fetch.IsTooLarge(err) || fault.HintOf(err) != "if it is meant to be so large, raise the bound: --max-size 1GiB" {
+		t.Errorf("%v: %s", err, fault.HintOf(err))
+	}
 	u.then(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write(data[:500])
 		_ = http.NewResponseController(w).Flush() // chunked: no length
 		_, _ = w.Write(data[500:])
 	})
-	f.wantFault(t, fetch.Request{URL: u.URL + "/x"}, fault.Upstream, "more than the 999 bytes")
+	err := f.wantFault(t, fetch.Request{URL: u.URL + "/x", SHA256: &sum}, fault.Upstream, "more than the 999 bytes that are downloaded of one file")
+	if !strings.Contains(fault.HintOf(err), "--max-size 1GiB") {
+		t.Error(fault.HintOf(err))
+	}
 	f.wantNothing(t)
+}
+
+// A server that says nothing of a length, and does not end, fills no disk: neither
+// while it sends nor once it was refused.
+func TestEndless(t *testing.T) {
+	sum := lock.Sum(nil)
+	const most = 300 << 10
+	endless := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"e"`)
+		if r.Method == http.MethodHead {
+			return
+		}
+		for r.Context().Err() == nil {
+			_, _ = w.Write(make([]byte, 64<<10))
+		}
+	}
+	u := newUpstream(t, nil)
+	f := fixed(t, func(cfg *fetch.Config) { cfg.MaxBytes = most })
+	for range 2 {
+		u.then(status(503), endless, endless)
+		f.wantFault(t, fetch.Request{URL: u.URL + "/x", SHA256: &sum}, fault.Upstream, "downloaded of one file")
+		f.wantNothing(t)
+		if f.received > most+2*(256<<10) {
+			t.Errorf("%d bytes were taken", f.received)
+		}
+		f.received = 0
+	}
 }
 
 func TestCorruption(t *testing.T) {

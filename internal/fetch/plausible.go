@@ -43,6 +43,24 @@ func plausible(resp *transfer.Response, sized bool) (io.Reader, error) {
 
 var errWebPage = errors.New("the server answers with a web page, not with a file")
 
+// largeError is a file of more bytes than are downloaded. Size is -1 where it is
+// not known.
+type largeError struct{ size, most int64 }
+
+func (e *largeError) Error() string {
+	if e.size < 0 {
+		return fmt.Sprintf("it has more than the %d bytes that are downloaded of one file", e.most)
+	}
+	return fmt.Sprintf("it has %d bytes, more than the %d that are downloaded of one file", e.size, e.most)
+}
+
+func tooLarge(size, most int64) error {
+	const gib = 1 << 30
+	raised := max(size, 2*most)
+	return transfer.Permanent(unclear(&largeError{size, most},
+		fmt.Sprintf("if it is meant to be so large, raise the bound: --max-size %dGiB", (raised+gib-1)/gib)))
+}
+
 func unclear(reason error, hint string) error {
 	return fault.New(fault.Upstream, "%w", reason).WithHint("%s", hint)
 }

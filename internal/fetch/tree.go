@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"net/url"
@@ -276,7 +275,7 @@ func watchSize(ctx context.Context, dir string, most int64, end context.CancelCa
 				return
 			case <-tick.C:
 				if sizeOf(dir) > most {
-					end(transfer.Permanent(fmt.Errorf("it has more than the %d bytes that are downloaded at most", most)))
+					end(tooLarge(-1, most))
 				}
 			}
 		}

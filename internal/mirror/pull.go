@@ -297,15 +297,15 @@ func (s *Session) tellFetched(url string, r fetch.Result) {
 }
 
 // probe finds out the sizes of the artifacts, from the store or by asking. That
-// a size cannot be had is no error, but that a file is not there is one: it
-// would be later. Failed, if not nil, collects those.
+// a size cannot be had is no error, but that a file is not there or is too large
+// is one: it would be later. Failed, if not nil, collects those.
 func (s *Session) probe(ctx context.Context, plan *resolve.Plan, result *Result, failed *failures) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(max(s.Parallel, 8))
 	for i, d := range plan.Downloads {
 		group.Go(func() error {
 			size, present, err := s.size(groupCtx, d)
-			if err != nil && (fetch.IsNotFound(err) || groupCtx.Err() != nil) {
+			if err != nil && (fetch.IsNotFound(err) || fetch.IsTooLarge(err) || groupCtx.Err() != nil) {
 				if err := failed.collect(groupCtx, result.Artifacts[i].URL, err); err != nil {
 					return err
 				}

@@ -197,12 +197,21 @@ func checkExplained(t *testing.T, got outcome, parts ...string) {
 func with(args []string, more ...string) []string { return slices.Concat(args, more) }
 
 // TestDiskFullUnderStore has the disk of the store become full while files come
-// whose sizes nobody knew. What came is kept for the next run.
+// whose sizes nobody knew. What came as a whole is kept for the next run; the rest
+// of what may have no end is not.
 func TestDiskFullUnderStore(t *testing.T) {
 	t.Parallel()
 	disk := smallDisk(t, 4*chunk)
 	u := serveDiskUpstream(t, true)
 	out := t.TempDir()
+	first := filepath.Join(disk, "first")
+	checkCode(t, run(t, with(diskForms[0].args(out), "pull", "--repository", u.repository, "--store", first, "--parallel", "1")...), 1)
+	for name := range filesBelow(t, filepath.Join(first, "ingest")) {
+		if strings.HasSuffix(name, ".part") {
+			t.Errorf("the store keeps ingest/%s", name)
+		}
+	}
+	check(t, os.RemoveAll(first))
 	for _, form := range diskForms {
 		pull := with(form.args(out), "pull", "--repository", u.repository, "--store", filepath.Join(disk, "store"))
 		for range 2 {
@@ -506,10 +515,17 @@ func TestHugeUpstream(t *testing.T) {
 	t.Cleanup(server.Close)
 	dir := t.TempDir()
 	pull := []string{"pull", "--repository", "demo=" + server.URL + "/plugins-index.yaml", "--store", filepath.Join(dir, "store"), "-o", filepath.Join(dir, "plugins")}
+	for _, more := range [][]string{nil, {"--dry-run"}} {
+		got := run(t, with(pull, more...)...)
+		checkCode(t, got, 3)
+		checkExplained(t, got, "it has 1152921504606846976 bytes, more than the 1073741824 that are downloaded of one file", "--max-size 1073741824GiB")
+	}
+	const bound = "--max-size=1073741824GiB"
+	pull = append(pull, bound)
 	got := run(t, pull...)
 	checkCode(t, got, 1)
 	checkExplained(t, got, "too little room on the disk: ", "the store "+dir, "the output "+dir, "EiB needed", "--store")
-	got = run(t, "lock", "--repository", "demo="+server.URL+"/plugins-index.yaml", "--store", filepath.Join(dir, "store"), filepath.Join(dir, "lock.json"))
+	got = run(t, "lock", bound, "--repository", "demo="+server.URL+"/plugins-index.yaml", "--store", filepath.Join(dir, "store"), filepath.Join(dir, "lock.json"))
 	checkCode(t, got, 1)
 	checkExplained(t, got, "too little room on the disk: the store "+dir, "1.0 EiB needed", "--store")
 	got = run(t, with(pull, "--dry-run")...)
