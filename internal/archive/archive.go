@@ -3,11 +3,11 @@
 // Which file that is, and which archives hold it, follows from what the agent
 // does: its go-getter unpacks the whole archive to a directory, and the agent
 // then takes a file of that directory. The package comes to the same file in one
-// pass, without unpacking anything else, and refuses what no honest archive
-// holds: see [Extract].
+// pass, without unpacking anything else: see [Extract].
 package archive
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -16,14 +16,17 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// Limits bounds what an archive can make us do. A field that is zero has the
+// Limits bounds the work that an archive can make. A field that is zero has the
 // value of [DefaultLimits].
 type Limits struct {
-	// Entries is how many entries an archive may have.
+	// Entries is how many entries of an archive are looked at.
 	Entries int
-	// UnpackedBytes is how much an archive may hold when it is unpacked:
-	// every entry counts, whether it is wanted or not, and so do the holes
-	// of sparse files.
+	// DirectoryBytes is how much is read of a zip's directory, which is kept
+	// in memory: some ten times as much.
+	DirectoryBytes int64
+	// UnpackedBytes bounds the decompressed stream of a tar, whether an entry
+	// of it is wanted or not, and the wanted file with the holes of a sparse
+	// one. Of a zip, nothing else is decompressed.
 	UnpackedBytes int64
 	// Ratio is how many times its size an archive may unpack to. It applies to
 	// what is more than 64 MiB when unpacked.
@@ -34,18 +37,13 @@ type Limits struct {
 // Those unpack to three to five times their size, text to some twenty. Deflate cannot
 // exceed 1032:1, so a ratio near that would never refuse a gzip; bzip2, xz and
 // zstd reach many thousands.
-var DefaultLimits = Limits{Entries: 20_000, UnpackedBytes: 4 << 30, Ratio: 200}
+var DefaultLimits = Limits{Entries: 1_000_000, DirectoryBytes: 16 << 20, UnpackedBytes: 4 << 30, Ratio: 200}
 
 func (l Limits) withDefaults() Limits {
-	if l.Entries == 0 {
-		l.Entries = DefaultLimits.Entries
-	}
-	if l.UnpackedBytes == 0 {
-		l.UnpackedBytes = DefaultLimits.UnpackedBytes
-	}
-	if l.Ratio == 0 {
-		l.Ratio = DefaultLimits.Ratio
-	}
+	l.Entries = cmp.Or(l.Entries, DefaultLimits.Entries)
+	l.DirectoryBytes = cmp.Or(l.DirectoryBytes, DefaultLimits.DirectoryBytes)
+	l.UnpackedBytes = cmp.Or(l.UnpackedBytes, DefaultLimits.UnpackedBytes)
+	l.Ratio = cmp.Or(l.Ratio, DefaultLimits.Ratio)
 	return l
 }
 
@@ -75,36 +73,31 @@ type Blob interface {
 // [path/filepath.Glob]. Of several entries with one name the last counts.
 //
 // An archive that breaks the limits, is damaged or lacks the file is an error of
-// kind [fault.Integrity], and so is one with entries that name a place outside
-// it, or with anything but files, directories and links. Links that stay inside
-// are skipped; go-getter makes empty files of them, so it is an error if the
-// agent would take one.
+// kind [fault.Integrity], and so is one with ".." in a name, which go-getter
+// refuses as a whole. Whatever else an entry is that nobody wants, it is passed
+// over, and nothing follows it. The wanted file must be a regular one with a
+// relative name that a terminal can show. Of a link, go-getter makes an empty
+// file, so it is an error if the agent would take one.
+//
+// xz and zstd may need a window of [MostWindow] in memory. One archive at a time
+// has more than 64 MiB.
 func Extract(ctx context.Context, blob Blob, format string, want agent.Member, limits Limits, sink Sink) (name string, err error) {
-	size, err := blob.Seek(0, io.SeekEnd)
-	if err != nil {
-		return "", fmt.Errorf("measuring the archive: %w", err)
+	x := &extraction{ctx: ctx, blob: blob, want: want, limits: limits.withDefaults(), sink: sink, window: usualWindow}
+	name, err = x.run(format)
+	if !isWindowError(err) {
+		return name, err
 	}
-	pick, err := newSelection(want)
-	if err != nil {
+	select {
+	case largeWindow <- struct{}{}:
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	defer func() { <-largeWindow }()
+	if err := x.discard(); err != nil {
 		return "", err
 	}
-	m := &meter{ctx: ctx, limits: limits.withDefaults(), size: size}
-	if size == 0 {
-		// To the zstd decoder that is a whole archive.
-		return "", m.explain(io.ErrUnexpectedEOF)
-	}
-	x := &extraction{meter: m, src: newSource(blob, m), pick: pick, sink: sink, buf: make([]byte, copyBuffer)}
-	if format == "zip" {
-		return x.zip()
-	}
-	l, known := layouts[format]
-	if !known {
-		return "", fmt.Errorf("archive format %q is unknown", format)
-	}
-	if !l.tar && want.Dir != "" {
-		return "", fault.New(fault.Integrity, "a single file in %s has no directory %q", format, want.Dir)
-	}
-	return x.stream(l)
+	x.window = MostWindow
+	return x.run(format)
 }
 
 // copyBuffer is the size of the one buffer that all content passes through.
@@ -113,17 +106,51 @@ const copyBuffer = 256 << 10
 // extraction is one run of [Extract].
 type extraction struct {
 	*meter
-	src  *source
-	pick *selection
-	sink Sink
-	buf  []byte
+	ctx    context.Context
+	blob   Blob
+	want   agent.Member
+	limits Limits
+	sink   Sink
+	// window is the largest of xz and zstd, in bytes.
+	window uint32
+	src    *source
+	pick   *selection
+	buf    []byte
 	// dirty says that sink holds a file that may yet be superseded.
 	dirty bool
 }
 
+// run reads the archive from its beginning.
+func (x *extraction) run(format string) (string, error) {
+	size, err := x.blob.Seek(0, io.SeekEnd)
+	if err != nil {
+		return "", fmt.Errorf("measuring the archive: %w", err)
+	}
+	if x.pick, err = newSelection(x.want); err != nil {
+		return "", err
+	}
+	x.meter = &meter{ctx: x.ctx, limits: x.limits, size: size}
+	if size == 0 {
+		// To the zstd decoder that is a whole archive.
+		return "", x.explain(io.ErrUnexpectedEOF)
+	}
+	x.src, x.buf = newSource(x.blob, x.meter), make([]byte, copyBuffer)
+	if format == "zip" {
+		return x.zip()
+	}
+	l, known := layouts[format]
+	if !known {
+		return "", fmt.Errorf("archive format %q is unknown", format)
+	}
+	if !l.tar && x.want.Dir != "" {
+		return "", fault.New(fault.Integrity, "a single file in %s has no directory %q", format, x.want.Dir)
+	}
+	return x.stream(l)
+}
+
 // stream extracts from everything but a zip.
 func (x *extraction) stream(l layout) (string, error) {
-	unpacked, err := l.open(x.src.buffered())
+	unpacked, err := l.open(x.src.buffered(), x.window)
 	if err != nil {
 		return "", x.explain(err)
 	}
@@ -137,25 +164,37 @@ func (x *extraction) stream(l layout) (string, error) {
 
 // replace writes an entry to the sink, in place of an earlier one.
 func (x *extraction) replace(e entry) error {
-	if x.dirty {
-		if err := x.sink.Reset(); err != nil {
-			return fmt.Errorf("discarding a superseded file: %w", err)
-		}
-		x.dirty = false
+	if err := x.discard(); err != nil {
+		return err
 	}
-	if e.kind != regular {
+	if e.problem != nil {
 		return nil
+	}
+	if err := x.admit(e.size, x.size); err != nil {
+		return err
 	}
 	content, err := e.open()
 	if err != nil {
 		return x.explain(err)
 	}
 	defer content.Close()
-	x.dirty = true
 	return x.copy(content)
 }
 
+// discard empties the sink.
+func (x *extraction) discard() error {
+	if !x.dirty {
+		return nil
+	}
+	if err := x.sink.Reset(); err != nil {
+		return fmt.Errorf("discarding a superseded file: %w", err)
+	}
+	x.dirty = false
+	return nil
+}
+
 func (x *extraction) copy(content io.Reader) error {
+	x.dirty = true
 	x.written = 0
 	_, err := io.CopyBuffer(meteredSink{x.sink, x.meter}, content, x.buf)
 	return x.explain(err)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -164,47 +165,54 @@ func TestNotFound(t *testing.T) {
 	}
 }
 
-func TestHostileEntries(t *testing.T) {
-	for _, test := range []struct {
-		name string
-		item item
-		text string
-	}{
-		{"dot dot", file("../tool", "x"), `"../tool" leads out of the archive`},
-		{"dot dot inside", file("a/../tool", "x"), "leads out of the archive"},
-		{"dot dot at the end", dir("a/.."), "leads out of the archive"},
-		{"dot dot with backslashes", file(`a\..\..\tool`, "x"), "leads out of the archive"},
-		{"absolute", file("/etc/passwd", "x"), `"/etc/passwd" has an absolute name`},
-		{"absolute with a backslash", file(`\etc`, "x"), "has an absolute name"},
-		{"absolute with a drive", file(`C:\tool`, "x"), "has an absolute name"},
-		{"escape sequence", file("a\x1b[2Jb", "x"), `"a\x1b[2Jb" has control characters`},
-		{"line feed", file("a\nb", "x"), `"a\nb" has control characters`},
-		{"C1 control", file("a\u009bb", "x"), "has control characters"},
-		{"long name", file(strings.Repeat("n", 5000), "x"), `has too long a name`},
-		{"no name", file("./.", "x"), "without a name"},
-		{"link out", symlink("l", "../x"), `"l" is a link to "../x", outside the archive`},
-		{"link out of a directory", symlink("d/l", "../../x"), "outside the archive"},
-		{"link out with backslashes", symlink("l", `..\x`), "outside the archive"},
-		{"absolute link", symlink("l", "/etc/passwd"), "outside the archive"},
-		{"link with a drive", symlink("l", `c:\x`), "outside the archive"},
-		{"hard link out", hardlink("d/l", "../x"), "outside the archive"},
-		{"absolute hard link", hardlink("l", "/x"), "outside the archive"},
-		{"wanted link", symlink("tool", "good"), `"tool" is a link, not a regular file`},
-		{"wanted hard link", hardlink("tool", "good"), "is a link, not a regular file"},
-		{"long link", symlink("l", strings.Repeat("n/", 3000)), "is a link to too long a name"},
-		{"character device", item{name: "dev", kind: tar.TypeChar}, `"dev" is no file, directory or link`},
-		{"block device", item{name: "dev", kind: tar.TypeBlock}, "is no file, directory or link"},
-		{"fifo", item{name: "pipe", kind: tar.TypeFifo}, "is no file, directory or link"},
-	} {
+// oddEntries are those that no honest archive has, or that a file system or a
+// terminal may choke on. Each is called by what is wrong with it.
+var oddEntries = []struct {
+	name string
+	item item
+}{
+	{"has an absolute name", file("/etc/passwd", "x")},
+	{"has an absolute name", file(`\etc`, "x")},
+	{"has an absolute name", file(`C:\tool`, "x")},
+	{"has an absolute name", file("//server/share", "x")},
+	{"has control characters in its name", file("a\x1b[2Jb", "x")},
+	{"has control characters in its name", file("a\nb", "x")},
+	{"has control characters in its name", file("a\rb", "x")},
+	{"has control characters in its name", file("a\u009bb", "x")},
+	{"has too long a name", file(strings.Repeat("n", 5000), "x")},
+	{"is a link, not a regular file", symlink("l", "../x")},
+	{"is a link, not a regular file", symlink("d/l", "../../x")},
+	{"is a link, not a regular file", symlink("l", `..\x`)},
+	{"is a link, not a regular file", symlink("l", "/etc/passwd")},
+	{"is a link, not a regular file", symlink("l", `c:\x`)},
+	{"is a link, not a regular file", symlink("l", strings.Repeat("n/", 3000))},
+	{"is a link, not a regular file", symlink("l", "tool")},
+	{"is a link, not a regular file", hardlink("l", "tool")},
+	{"is a link, not a regular file", hardlink("d/l", "../x")},
+	{"is a link, not a regular file", hardlink("l", "/x")},
+	{"is no file, directory or link", item{name: "dev", kind: tar.TypeChar}},
+	{"is no file, directory or link", item{name: "dev", kind: tar.TypeBlock}},
+	{"is no file, directory or link", item{name: "pipe", kind: tar.TypeFifo}},
+}
+
+// TestOddEntries wants them to be passed over where nobody asks for them, and to
+// be refused where the agent would take them.
+func TestOddEntries(t *testing.T) {
+	for i, test := range oddEntries {
 		for _, format := range formats(true, true, false) {
 			if format == "zip" && test.item.kind == tar.TypeLink {
 				continue
 			}
-			t.Run(test.name+"/"+format, func(t *testing.T) {
-				// The wanted file precedes: what comes later must count.
-				b := pack(t, format, file("good", "g"), file("tool", "t"), test.item)
-				name, _, err := extract(b, format, agent.Member{Name: "tool"}, archive.Limits{})
-				wantFault(t, err, test.text)
+			t.Run(fmt.Sprintf("%d %s/%s", i, test.name, format), func(t *testing.T) {
+				for _, items := range [][]item{{test.item, file("tool", "t")}, {file("tool", "t"), test.item}} {
+					name, body, err := extract(pack(t, format, items...), format, agent.Member{Name: "tool"}, archive.Limits{})
+					if err != nil || name != "tool" || body != "t" {
+						t.Errorf("got %q, %q, %v", name, body, err)
+					}
+				}
+				want := agent.Member{Dir: path.Dir(strings.TrimLeft(test.item.name, "/")), Name: path.Base(test.item.name)}
+				name, _, err := extract(pack(t, format, file("tool", "t"), test.item), format, want, archive.Limits{})
+				wantFault(t, err, test.name)
 				if err == nil || name != "" {
 					t.Fatalf("got name %q", name)
 				}
@@ -212,6 +220,50 @@ func TestHostileEntries(t *testing.T) {
 					t.Errorf("unsuited for a terminal: %q", err)
 				}
 			})
+		}
+	}
+}
+
+// TestNamesThatLeadOut are refused wherever they stand, as the agent does.
+func TestNamesThatLeadOut(t *testing.T) {
+	for _, item := range []item{
+		file("../tool", "x"), file("a/../tool", "x"), dir("a/.."), file(`a\..\..\tool`, "x"), symlink("../l", "tool"),
+	} {
+		for _, format := range formats(true, true, false) {
+			b := pack(t, format, file("tool", "t"), item)
+			name, _, err := extract(b, format, agent.Member{Name: "tool"}, archive.Limits{})
+			wantFault(t, err, "leads out of the archive")
+			if name != "" {
+				t.Errorf("got name %q", name)
+			}
+		}
+	}
+}
+
+// TestNamelessEntries are none that can be asked for.
+func TestNamelessEntries(t *testing.T) {
+	for _, format := range formats(true, true, false) {
+		for _, odd := range []string{"./.", "."} {
+			b := pack(t, format, file("tool", "t"), file(odd, ""))
+			if _, body, err := extract(b, format, agent.Member{First: true}, archive.Limits{}); body != "t" || err != nil {
+				t.Errorf("%s with %q: got %q, %v", format, odd, body, err)
+			}
+		}
+	}
+}
+
+// TestManyEntries has more than any limit on names that are kept would allow.
+func TestManyEntries(t *testing.T) {
+	items := []item{file("tool", "t")}
+	for i := range 60_000 {
+		items = append(items, file(fmt.Sprintf("share/doc/%d", i), ""))
+	}
+	for _, format := range []string{"tar.gz", "zip"} {
+		b := pack(t, format, items...)
+		for _, want := range []agent.Member{{Name: "tool"}, {First: true}} {
+			if _, body, err := extract(b, format, want, archive.Limits{}); body != "t" || err != nil {
+				t.Errorf("%s: got %q, %v", format, body, err)
+			}
 		}
 	}
 }
@@ -367,13 +419,14 @@ func TestCancel(t *testing.T) {
 	for _, format := range agent.ArchiveFormats {
 		archives[format] = pack(t, format, file("a", big))
 	}
+	boundless := archive.Limits{Ratio: 1 << 40}
 	for name, b := range archives {
 		t.Run(name, func(t *testing.T) {
 			format := strings.Replace(name, "sparse", "tar", 1)
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
 			sink := &canceller{cancel: cancel}
-			_, err := archive.Extract(ctx, bytes.NewReader(b), format, agent.Member{First: true}, archive.Limits{}, sink)
+			_, err := archive.Extract(ctx, bytes.NewReader(b), format, agent.Member{First: true}, boundless, sink)
 			if !errors.Is(err, context.Canceled) || fault.KindOf(err) == fault.Integrity {
 				t.Errorf("got %v", err)
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/mholt/archiver/v4"
+	"github.com/therootcompany/xz"
 )
 
 // layout is what a format is made of.
@@ -18,8 +19,8 @@ type layout struct {
 	open codec
 }
 
-// codec opens a compressed stream.
-type codec func(in *bufio.Reader) (io.ReadCloser, error)
+// codec opens a compressed stream whose window has at most so many bytes.
+type codec func(in *bufio.Reader, window uint32) (io.ReadCloser, error)
 
 // layouts holds every format of [agent.ArchiveFormats] but zip.
 var layouts = map[string]layout{
@@ -38,34 +39,54 @@ var layouts = map[string]layout{
 	"tzst":    {tar: true, open: openZstd},
 }
 
-func openPlain(in *bufio.Reader) (io.ReadCloser, error) { return io.NopCloser(in), nil }
+func openPlain(in *bufio.Reader, _ uint32) (io.ReadCloser, error) { return io.NopCloser(in), nil }
 
 // openBzip2 does not use archiver's decoder, github.com/dsnet/compress. That takes a
 // million steps for every incomplete prefix tree (bzip2/prefix.go,
 // handleDegenerateCodes), of which a block of some forty bytes can hold six, so a
 // small archive could keep it busy for hours. The one of go-getter is this one.
-func openBzip2(in *bufio.Reader) (io.ReadCloser, error) {
+func openBzip2(in *bufio.Reader, _ uint32) (io.ReadCloser, error) {
 	return io.NopCloser(bzip2.NewReader(in)), nil
 }
 
-// openXz needs no option: archiver's decoder refuses dictionaries of more than
-// 64 MiB, the largest that xz -9 makes.
-func openXz(in *bufio.Reader) (io.ReadCloser, error) { return archiver.Xz{}.OpenReader(in) }
+// MostWindow is the largest window of xz and zstd that is decoded, in bytes. It is
+// the largest of go-getter's zstd decoder; its xz decoder takes as much as an
+// archive asks for, up to 4 GiB.
+const MostWindow = 512 << 20
 
-// zstdWindow is the largest that the zstd command reads unless told otherwise.
-const zstdWindow = 128 << 20
+// usualWindow is the window that every archive may have, in bytes: the largest
+// that xz -9 makes.
+const usualWindow = 64 << 20
+
+// largeWindow is held by the one extraction that may have more than usualWindow.
+var largeWindow = make(chan struct{}, 1)
+
+// isWindowError reports whether a decoder would need a larger window.
+func isWindowError(err error) bool {
+	return errors.Is(err, xz.ErrMemlimit) || errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded)
+}
+
+// openXz uses archiver's decoder, but not by archiver, which has no option for
+// the window.
+func openXz(in *bufio.Reader, window uint32) (io.ReadCloser, error) {
+	r, err := xz.NewReader(in, window)
+	if err != nil {
+		return nil, err
+	}
+	return io.NopCloser(r), nil
+}
 
 // openZstd decodes on the calling goroutine: the meter is not for several.
-func openZstd(in *bufio.Reader) (io.ReadCloser, error) {
+func openZstd(in *bufio.Reader, window uint32) (io.ReadCloser, error) {
 	z := archiver.Zstd{DecoderOptions: []zstd.DOption{
 		zstd.WithDecoderConcurrency(1),
 		zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxWindow(zstdWindow),
+		zstd.WithDecoderMaxWindow(uint64(window)),
 	}}
 	return z.OpenReader(in)
 }
 
-func openGzip(in *bufio.Reader) (io.ReadCloser, error) {
+func openGzip(in *bufio.Reader, _ uint32) (io.ReadCloser, error) {
 	r, err := archiver.Gz{DisableMultistream: true}.OpenReader(in)
 	if err != nil {
 		return nil, err

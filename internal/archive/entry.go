@@ -1,8 +1,6 @@
 package archive
 
 import (
-	"archive/tar"
-	"io"
 	"io/fs"
 	"path"
 	"strconv"
@@ -14,12 +12,19 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// entry is an entry of an archive that was found to be harmless.
+// entry is an entry of an archive.
 type entry struct {
-	// name is clean: "kubectl", not "./kubectl".
-	name string
-	kind kind
-	open func() (fs.File, error)
+	// raw is the name as the archive has it; name is what go-getter makes of it
+	// in the directory that it unpacks to: "kubectl", for "./kubectl" and
+	// "/kubectl".
+	raw, name string
+	kind      kind
+	// size is in bytes, as the header says.
+	size int64
+	// problem is why the entry must not be taken, if it must not. It matters for
+	// the wanted file alone.
+	problem error
+	open    func() (fs.File, error)
 }
 
 type kind int
@@ -27,73 +32,68 @@ type kind int
 const (
 	regular kind = iota
 	directory
-	symlink
-	hardlink
-	special
+	other
 )
 
-// entry checks and counts an entry.
-func (x *extraction) entry(f archiver.FileInfo) (entry, error) {
-	e := entry{kind: kindOf(f), open: f.Open}
-	var size int64
-	if e.kind == regular {
-		size = f.Size()
-	}
-	if err := x.meter.entry(size); err != nil {
-		return entry{}, err
-	}
-	var err error
-	if e.name, err = cleanName(f.NameInArchive); err != nil {
-		return entry{}, err
-	}
-	switch e.kind {
-	case regular:
-		if e.name == "." {
-			return entry{}, fault.New(fault.Integrity, "archive holds a file without a name")
-		}
-	case symlink, hardlink:
-		return e, x.checkLink(e, f)
-	case special:
-		return entry{}, fault.New(fault.Integrity, "archive entry %s is no file, directory or link", quote(e.name))
-	}
-	return e, nil
-}
-
-func kindOf(f archiver.FileInfo) kind {
-	if h, ok := f.Header.(*tar.Header); ok && h.Typeflag == tar.TypeLink {
-		return hardlink
-	}
-	switch mode := f.Mode(); {
-	case mode&fs.ModeSymlink != 0:
-		return symlink
-	case mode.IsDir():
-		return directory
-	case mode.IsRegular():
-		return regular
-	default:
-		return special
-	}
-}
-
-// maxName is the longest name of an entry: Linux has no longer paths.
+// maxName is the longest name of an entry that is taken, in bytes: Linux has no
+// longer paths.
 const maxName = 4096
 
-// cleanName returns the name that an entry has once it is unpacked.
-func cleanName(raw string) (string, error) {
-	var problem string
+// newEntry judges an entry by its name and its mode.
+func newEntry(f archiver.FileInfo) entry {
+	raw := f.NameInArchive
+	e := entry{raw: raw, name: path.Clean(strings.TrimLeft(raw, "/")), size: f.Size(), open: f.Open}
+	switch mode := f.Mode(); {
+	case mode.IsDir():
+		e.kind = directory
+	case mode&fs.ModeSymlink != 0:
+		e.forbid(errLink(raw))
+	case !mode.IsRegular():
+		e.kind = other
+		e.forbid(fault.New(fault.Integrity, "archive entry %s is no file, directory or link", quote(raw)))
+	}
+	if problem := nameProblem(raw); problem != "" {
+		e.forbid(fault.New(fault.Integrity, "archive entry %s %s", quote(raw), problem))
+	}
+	return e
+}
+
+// forbid says why the entry must not be taken, unless that is known.
+func (e *entry) forbid(problem error) {
+	if e.problem == nil {
+		e.problem = problem
+	}
+}
+
+func errLink(raw string) error {
+	return fault.New(fault.Integrity, "archive entry %s is a link, not a regular file", quote(raw)).
+		WithHint("the agent makes an empty file of a link, and cannot run it")
+}
+
+// consider counts an entry, and reports whether it is the best so far.
+func (x *extraction) consider(e entry) (bool, error) {
+	if err := x.meter.entry(); err != nil {
+		return false, err
+	}
+	if hasDotDot(e.raw) {
+		return false, fault.New(fault.Integrity, "archive entry %s leads out of the archive", quote(e.raw)).
+			WithHint("the agent refuses every archive with .. in a name")
+	}
+	return x.pick.offer(e)
+}
+
+// nameProblem says why a file of that name is not taken, or "".
+func nameProblem(raw string) string {
 	switch {
 	case len(raw) > maxName:
-		problem = "has too long a name"
+		return "has too long a name"
 	case strings.ContainsFunc(raw, unicode.IsControl):
-		problem = "has control characters in its name"
+		return "has control characters in its name"
 	case isAbsolute(raw):
-		problem = "has an absolute name"
-	case hasDotDot(raw):
-		problem = "leads out of the archive"
+		return "has an absolute name"
 	default:
-		return path.Clean(raw), nil
+		return ""
 	}
-	return "", fault.New(fault.Integrity, "archive entry %s %s", quote(raw), problem)
 }
 
 func isSlash(r rune) bool { return r == '/' || r == '\\' }
@@ -101,6 +101,9 @@ func isSlash(r rune) bool { return r == '/' || r == '\\' }
 // hasDotDot refuses names like a/../b, too, as go-getter does (decompress.go,
 // containsDotDot).
 func hasDotDot(name string) bool {
+	if !strings.Contains(name, "..") {
+		return false
+	}
 	for part := range strings.FieldsFuncSeq(name, isSlash) {
 		if part == ".." {
 			return true
@@ -115,41 +118,6 @@ func isAbsolute(name string) bool {
 		return true
 	}
 	return name != "" && isSlash(rune(name[0]))
-}
-
-// checkLink refuses a link that leaves the archive. Nothing would follow it
-// here, but whoever made it meant no good.
-func (x *extraction) checkLink(e entry, f archiver.FileInfo) error {
-	target := f.LinkTarget
-	if target == "" {
-		var err error
-		if target, err = x.zipLinkTarget(f); err != nil {
-			return err
-		}
-	}
-	if len(target) > maxName {
-		return fault.New(fault.Integrity, "archive entry %s is a link to too long a name", quote(e.name))
-	}
-	from := "."
-	if e.kind == symlink {
-		from = path.Dir(e.name)
-	}
-	to := path.Join(from, strings.ReplaceAll(target, `\`, "/"))
-	if isAbsolute(target) || to == ".." || strings.HasPrefix(to, "../") {
-		return fault.New(fault.Integrity, "archive entry %s is a link to %s, outside the archive", quote(e.name), quote(target))
-	}
-	return nil
-}
-
-// zipLinkTarget reads where a link points to: in a zip that is its content.
-func (x *extraction) zipLinkTarget(f archiver.FileInfo) (string, error) {
-	content, err := f.Open()
-	if err != nil {
-		return "", x.explain(err)
-	}
-	defer content.Close()
-	target, err := io.ReadAll(io.LimitReader(content, maxName+1))
-	return string(target), x.explain(err)
 }
 
 // quote returns a name from an archive so that it can be shown on a terminal.

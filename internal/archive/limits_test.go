@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"hash/crc32"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,8 +26,15 @@ func TestLimits(t *testing.T) {
 			if body != "1" || err != nil {
 				t.Errorf("got %q, %v", body, err)
 			}
-			_, _, err = extract(b, format, want, archive.Limits{UnpackedBytes: 79 << 10})
-			wantFault(t, err, "archive unpacks to more than 79 KiB")
+			if format != "zip" { // of which nothing else is unpacked
+				_, _, err = extract(b, format, want, archive.Limits{UnpackedBytes: 79 << 10})
+				wantFault(t, err, "archive unpacks to more than 79 KiB")
+			}
+			_, body, err = extract(b, format, agent.Member{Name: "b"}, archive.Limits{UnpackedBytes: 39 << 10})
+			wantFault(t, err, "archive unpacks to more than 39 KiB")
+			if format == "zip" && body != "" {
+				t.Errorf("%d bytes were written", len(body))
+			}
 			_, _, err = extract(b, format, want, archive.Limits{Entries: 2})
 			wantFault(t, err, "archive holds more than 2 entries")
 		})
@@ -55,7 +63,7 @@ func TestBombs(t *testing.T) {
 		{"tar.zst", "tar.zst", compress(t, "zst", tarOfZeros), false},
 		{"zip", "zip", packZip(t, []item{file("tool", string(zeros))}), false},
 		{"sparse", "tar", sparseTar("tool", 100<<20), false},
-		{"sparse, skipped", "tar", sparseTar("other", 100<<20), false},
+		{"sparse, skipped", "tar", append(packTar(t, []item{file("tool", "t")})[:1024], sparseTar("other", 7<<30)...), true},
 		{"very sparse", "tar", sparseTar("tool", 7<<30), false},
 		{"nested", "gz", nested, true},
 		{"plain", "tar", tarOfZeros, true},
@@ -74,11 +82,38 @@ func TestBombs(t *testing.T) {
 	}
 }
 
-// TestBombElsewhere is a zip whose wanted file is harmless.
+// TestBombElsewhere is a zip whose wanted file is harmless: nothing else of it is
+// unpacked.
 func TestBombElsewhere(t *testing.T) {
 	b := packZip(t, []item{file("tool", "t"), file("other", string(make([]byte, 80<<20)))})
-	_, _, err := extract(b, "zip", agent.Member{Name: "tool"}, archive.Limits{})
-	wantFault(t, err, "more than 200 times its size")
+	if _, body, err := extract(b, "zip", agent.Member{Name: "tool"}, archive.Limits{}); body != "t" || err != nil {
+		t.Errorf("got %q, %v", body, err)
+	}
+}
+
+// TestUnreadableElsewhere is a zip of which the wanted file can be read.
+func TestUnreadableElsewhere(t *testing.T) {
+	for _, odd := range []zip.FileHeader{
+		{Name: "secret", Flags: 1, CompressedSize64: 7, UncompressedSize64: 7},
+		{Name: "packed", Method: 93, CompressedSize64: 7, UncompressedSize64: 7},
+		{Name: "wrong", CRC32: 1, CompressedSize64: 7, UncompressedSize64: 7},
+		{Name: "enormous", CompressedSize64: 7, UncompressedSize64: 1 << 63},
+	} {
+		var out bytes.Buffer
+		w := zip.NewWriter(&out)
+		member, err := w.Create("tool")
+		check(t, err)
+		_, err = member.Write([]byte("t"))
+		check(t, err)
+		member, err = w.CreateRaw(&odd)
+		check(t, err)
+		_, err = member.Write([]byte("content"))
+		check(t, err)
+		check(t, w.Close())
+		if _, body, err := extract(out.Bytes(), "zip", agent.Member{Name: "tool"}, archive.Limits{}); body != "t" || err != nil {
+			t.Errorf("%s: got %q, %v", odd.Name, body, err)
+		}
+	}
 }
 
 func TestZipHeaders(t *testing.T) {
@@ -140,34 +175,67 @@ func TestZipDirectory(t *testing.T) {
 	}
 }
 
-// TestDictionaries has what the xz and zstd commands make of "hi" with
-// the window in question.
+// xzOfHi returns what the xz command makes of "hi" with a dictionary whose size is
+// encoded as this (xz file format, section 5.3.1).
+func xzOfHi(tb testing.TB, dictionary byte) []byte {
+	tb.Helper()
+	b, err := hex.DecodeString("fd377a585a000004e6d6b446020021011c00000010cf58cc01000268690a0000fb7be8e82a58434f00011b030b2fb9101fb6f37d010000000004595a")
+	check(tb, err)
+	header := b[12:20]
+	header[4] = dictionary
+	binary.LittleEndian.PutUint32(b[20:], crc32.ChecksumIEEE(header))
+	return b
+}
+
+// zstdOfHi returns what the zstd command makes of "hi" with a window of 2^(10+log) bytes.
+func zstdOfHi(log byte) []byte {
+	return []byte{0x28, 0xb5, 0x2f, 0xfd, 0x04, log << 3, 0x19, 0, 0, 'h', 'i', '\n', '4', '=', 'P', 0x92}
+}
+
 func TestDictionaries(t *testing.T) {
 	for _, test := range []struct {
-		name, format, archive string
-		ok                    bool
+		name, format string
+		archive      []byte
+		ok           bool
 	}{
-		{"64 MiB", "xz", "fd377a585a000004e6d6b446020021011c00000010cf58cc01000268690a0000fb7be8e82a58434f00011b030b2fb9101fb6f37d010000000004595a", true},
-		{"128 MiB", "xz", "fd377a585a000004e6d6b446020021011e0000009b07516601000268690a0000fb7be8e82a58434f00011b030b2fb9101fb6f37d010000000004595a", false},
-		{"128 MiB", "zst", "28b52ffd048819000068690a343d5092", true},
-		{"2 GiB", "zst", "28b52ffd04a819000068690a343d5092", false},
-		{"2 GiB in one segment", "zst", "28b52ffda0000000801900006869", false},
+		{"64 MiB", "xz", xzOfHi(t, 28), true},
+		{"96 MiB", "xz", xzOfHi(t, 29), true},
+		{"128 MiB", "xz", xzOfHi(t, 30), true},
+		{"512 MiB", "xz", xzOfHi(t, 34), true},
+		{"768 MiB", "xz", xzOfHi(t, 35), false},
+		{"4 GiB", "xz", xzOfHi(t, 40), false},
+		{"128 MiB", "zst", zstdOfHi(17), true},
+		{"256 MiB", "zst", zstdOfHi(18), true},
+		{"512 MiB", "zst", zstdOfHi(19), true},
+		{"1 GiB", "zst", zstdOfHi(20), false},
+		{"2 GiB in one segment", "zst", []byte("\x28\xb5\x2f\xfd\xa0\x00\x00\x00\x80\x19\x00\x00hi"), false},
 	} {
 		t.Run(test.name+"/"+test.format, func(t *testing.T) {
-			b, err := hex.DecodeString(test.archive)
-			check(t, err)
 			used := allocated(func() {
-				_, body, err := extract(b, test.format, agent.Member{}, archive.Limits{})
+				_, body, err := extract(test.archive, test.format, agent.Member{}, archive.Limits{})
 				if !test.ok {
-					wantFault(t, err, "cannot be read")
+					wantFault(t, err, "archive cannot be read: it needs more than 512 MiB of memory")
 				} else if err != nil || body != "hi\n" {
 					t.Errorf("got %q, %v", body, err)
 				}
 			})
-			if used > 140<<20 || !test.ok && used > 16<<20 {
+			if used > archive.MostWindow+64<<20 || !test.ok && used > 16<<20 {
 				t.Errorf("%d bytes were allocated", used)
 			}
 		})
+	}
+}
+
+// TestLargerWindowOnTheWay is a stream whose second part needs more than the first,
+// when the wanted file was begun already.
+func TestLargerWindowOnTheWay(t *testing.T) {
+	plain := packTar(t, []item{file("tool", strings.Repeat("0123456789", 500_000)+"hi\n")})
+	end := 512 + 5_000_000
+	for format, hi := range map[string][]byte{"xz": xzOfHi(t, 29), "zst": zstdOfHi(18)} {
+		b := slices.Concat(compress(t, format, plain[:end]), hi, compress(t, format, plain[end+3:]))
+		if _, body, err := extract(b, "tar."+format, agent.Member{Name: "tool"}, archive.Limits{}); len(body) != 5_000_003 || err != nil {
+			t.Errorf("%s: got %d bytes, %v", format, len(body), err)
+		}
 	}
 }
 

@@ -21,10 +21,8 @@ type meter struct {
 	limits Limits
 	// size is that of the archive; read is how much of it was read.
 	size, read int64
-	// entries and declared are the number and the total size of the entries
-	// so far, by their headers.
-	entries  int
-	declared int64
+	// entries is the number of entries so far.
+	entries int
 	// unpacked is how much of the decompressed stream was read.
 	unpacked int64
 	// written is how much of the wanted file was written. It exceeds what
@@ -51,20 +49,19 @@ func (m *meter) alive() error {
 }
 
 // entry counts an entry.
-func (m *meter) entry(size int64) error {
+func (m *meter) entry() error {
+	if err := m.alive(); err != nil {
+		return err
+	}
 	if m.entries++; m.entries > m.limits.Entries {
 		return fault.New(fault.Integrity, "archive holds more than %d entries", m.limits.Entries)
 	}
-	if size < 0 || size > m.limits.UnpackedBytes-m.declared {
-		return m.tooLarge()
-	}
-	m.declared += size
 	return nil
 }
 
 // admit checks an amount of unpacked data against what it came from.
 func (m *meter) admit(unpacked, packed int64) error {
-	if unpacked > m.limits.UnpackedBytes {
+	if unpacked < 0 || unpacked > m.limits.UnpackedBytes {
 		return m.tooLarge()
 	}
 	if unpacked > ratioFloor && unpacked/m.limits.Ratio > packed {
@@ -90,6 +87,9 @@ func (m *meter) explain(err error) error {
 	}
 	if _, ok := errors.AsType[*fault.Error](err); ok {
 		return err
+	}
+	if isWindowError(err) {
+		return fault.New(fault.Integrity, "archive cannot be read: it needs more than %s of memory: %w", humanize.IBytes(MostWindow), err)
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return fault.New(fault.Integrity, "archive is damaged: it ends too early")

@@ -42,7 +42,7 @@ func newSelection(want agent.Member) (*selection, error) {
 // offer reports whether an entry supersedes what was selected before.
 func (s *selection) offer(e entry) (bool, error) {
 	base, err := s.baseIn(e)
-	if err != nil || e.kind == directory {
+	if err != nil || e.kind == directory || e.name == "." {
 		return false, err
 	}
 	if base == "" {
@@ -115,8 +115,8 @@ func (s *selection) result() (string, error) {
 	if !s.found {
 		return "", s.notFound()
 	}
-	if s.best.kind != regular {
-		return "", fault.New(fault.Integrity, "archive entry %s is a link, not a regular file", quote(s.best.name))
+	if s.best.problem != nil {
+		return "", s.best.problem
 	}
 	return s.best.name, nil
 }

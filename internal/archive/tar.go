@@ -1,15 +1,18 @@
 package archive
 
 import (
+	"archive/tar"
 	"context"
 	"io"
 
 	"github.com/mholt/archiver/v4"
 )
 
+// tar offers every entry to the selection. Archiver passes over what only
+// describes others, as go-getter does (decompress_tar.go, untar).
 func (x *extraction) tar(stream io.Reader) (string, error) {
 	err := archiver.Tar{}.Extract(x.ctx, stream, func(_ context.Context, f archiver.FileInfo) error {
-		return x.stop(x.visitTar(f))
+		return x.stop(x.visit(tarEntry(f)))
 	})
 	if err == nil {
 		err = x.drain(stream)
@@ -17,15 +20,20 @@ func (x *extraction) tar(stream io.Reader) (string, error) {
 	if err := x.explain(err); err != nil {
 		return "", err
 	}
-	return x.chosen()
+	return x.pick.result()
 }
 
-func (x *extraction) visitTar(f archiver.FileInfo) error {
-	e, err := x.entry(f)
-	if err != nil {
-		return err
+func tarEntry(f archiver.FileInfo) entry {
+	e := newEntry(f)
+	if h, ok := f.Header.(*tar.Header); ok && h.Typeflag == tar.TypeLink {
+		e.forbid(errLink(e.raw))
 	}
-	take, err := x.pick.offer(e)
+	return e
+}
+
+// visit counts an entry of a tar, and takes it if it is the best so far.
+func (x *extraction) visit(e entry) error {
+	take, err := x.consider(e)
 	if err != nil || !take {
 		return err
 	}
@@ -41,12 +49,4 @@ func (x *extraction) drain(stream io.Reader) error {
 		return nil
 	}
 	return err
-}
-
-// chosen returns the name of the file that was selected, now that all entries are known.
-func (x *extraction) chosen() (string, error) {
-	if err := x.admit(x.declared, x.size); err != nil {
-		return "", err
-	}
-	return x.pick.result()
 }
