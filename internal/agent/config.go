@@ -168,9 +168,9 @@ const MaxConfig = 4 << 20
 // (pkg/config/default.yaml).
 const defaultCacheDir = "/tmp"
 
-// environmentPrefix begins the names of the environment variables that the agent
+// EnvironmentPrefix begins the names of the environment variables that the agent
 // takes for configuration.
-const environmentPrefix = "BOTKUBE_"
+const EnvironmentPrefix = "BOTKUBE_"
 
 // ErrRefused is of a configuration of which the agent could make nothing.
 var ErrRefused = errors.New("the agent would refuse the configuration")
@@ -356,10 +356,10 @@ func fromEnvironment(environment map[string]string) map[string]any {
 // the agent reads. It is normalizeConfigEnvName: one underscore goes down a level, and
 // two begin a word within a key.
 func EnvironmentKey(name string) (string, bool) {
-	if !strings.HasPrefix(name, environmentPrefix) {
+	if !strings.HasPrefix(name, EnvironmentPrefix) {
 		return "", false
 	}
-	words := strings.Split(strings.TrimPrefix(name, environmentPrefix), "__")
+	words := strings.Split(strings.TrimPrefix(name, EnvironmentPrefix), "__")
 	title := cases.Title(language.AmericanEnglish)
 	key := strings.ToLower(words[0])
 	for _, w := range words[1:] {

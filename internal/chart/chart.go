@@ -9,11 +9,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"sigs.k8s.io/yaml"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/gitops"
+	"github.com/botkube-mirror/botkube-mirror/internal/helmvalues"
 )
 
 // File is a file that a person gives.
@@ -44,6 +45,9 @@ type Values struct {
 	Withheld []string
 	// Mounts are nil where the files do not say what the agent sees.
 	Mounts Mounts
+	// Said is the version of the chart, of the form v1.14.0, that the files say, or empty;
+	// Tag is that of the agent, where the tag of its image is given and says one.
+	Said, Tag string
 	// Notes are what a person should know of how the files were read.
 	Notes []string
 
@@ -56,86 +60,59 @@ type Values struct {
 func (v *Values) Remote() bool { return v.Cloud != "" }
 
 // Read reads files in the order in which they are given to Helm. The version is
-// the chart's, of the form v1.14.0, whose defaults the files are laid over; for
-// rendered objects it may be empty.
+// the chart's, of the form v1.14.0, whose defaults the files are laid over; empty, it is
+// the one that they say.
 func Read(version string, files []File) (*Values, error) {
-	var rendered objects
-	var given []map[string]any
-	for _, f := range files {
-		if len(f.Data) > agent.MaxConfig {
-			return nil, fmt.Errorf("%s: it has %d bytes; at most %d are read", f.Name, len(f.Data), agent.MaxConfig)
-		}
-		isObjects, err := rendered.read(f)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", f.Name, err)
-		}
-		if isObjects {
-			continue
-		}
-		values, err := parse(f.Data)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", f.Name, err)
-		}
-		given = append(given, values)
+	in, err := readFiles(files)
+	if err != nil {
+		return nil, err
 	}
+	layers, err := in.layers()
+	if err != nil {
+		return nil, err
+	}
+	rendered := &in.objects
 	switch {
-	case rendered.global() && len(given) > 0:
+	case rendered.rendered() && len(layers) > 0:
 		return nil, errors.New("some files are Helm values, and others hold the configuration that the chart rendered of values: which of them counts cannot be told")
 	case rendered.global():
 		return rendered.values()
 	case rendered.cloud != "":
 		// For Botkube Cloud, the chart renders no configuration.
-		return &Values{Config: new(agent.Config), Cloud: rendered.cloud, Pulls: rendered.pulls.all()}, nil
-	case rendered.found && len(given) == 0:
+		return &Values{Config: new(agent.Config), Cloud: rendered.cloud, Pulls: rendered.pulls.all(), Said: rendered.said(), Tag: imageVersion(rendered.pulls.agent)}, nil
+	}
+	if err := cmp.Or(gitops.CheckKinds(rendered.all), in.unreadValues()); err != nil {
+		return nil, err
+	}
+	if len(rendered.all) > 0 && len(layers) == 0 {
 		return nil, ErrNoConfiguration
 	}
-	return overDefaults(version, given, &rendered)
+	return in.overDefaults(version, layers)
 }
 
 // ErrNoConfiguration says that objects were given, but neither the agent's
 // configuration nor Helm values.
 var ErrNoConfiguration = errors.New("of the Kubernetes objects that are given, none has the agent's configuration (" + globalKey + ")")
 
-// parse reads a values file as Helm does: YAML 1.1, so that yes is true.
-func parse(data []byte) (map[string]any, error) {
-	if n := agent.YAMLMarks(data); n > maxMarks {
-		return nil, fmt.Errorf("it may have more than the %d values that are read", maxMarks)
-	}
-	values := map[string]any{}
-	if err := yaml.Unmarshal(data, &values); err != nil {
-		return nil, agent.YAMLError(unwrapped(err))
-	}
-	return values, nil
-}
-
-// maxMarks bounds what is read: see [agent.YAMLMarks]. The chart's own values file
-// has some 1500.
-const maxMarks = 1 << 18
-
-// unwrapped drops what the library says of JSON, which is none of the user's.
-func unwrapped(err error) error {
-	text := strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")
-	if strings.HasPrefix(text, "error unmarshaling JSON: ") {
-		// What follows may quote values.
-		return errors.New("it is not a mapping of values")
-	}
-	return errors.New(text)
-}
-
 // overDefaults makes the configuration of Helm values.
-func overDefaults(version string, given []map[string]any, rendered *objects) (*Values, error) {
+func (in *given) overDefaults(version string, layers []map[string]any) (*Values, error) {
+	rendered := &in.objects
+	version, err := in.version(version)
+	if err != nil {
+		return nil, err
+	}
 	defaults, note, err := Defaults(version)
 	if err != nil {
 		return nil, err
 	}
 	user := map[string]any{}
-	for _, g := range given {
-		user = mergeFiles(user, g)
+	for _, l := range layers {
+		user = helmvalues.Merge(user, l)
 	}
 	if isWithin(user) {
 		return nil, fmt.Errorf("the values are those of a chart that has Botkube's within it: give a file of what is below their key %q", chartName)
 	}
-	v := &Values{Given: user, Merged: coalesce(defaults, user)}
+	v := &Values{Given: user, Merged: helmvalues.Coalesce(defaults, user), Notes: in.notes()}
 	if note != "" {
 		v.Notes = append(v.Notes, note)
 	}
@@ -143,9 +120,11 @@ func overDefaults(version string, given []map[string]any, rendered *objects) (*V
 	if err != nil {
 		return nil, err
 	}
-	environment, withheld := environmentOf(v.Merged["extraEnv"])
-	v.Cloud, v.Pulls = cloudOf(v.Merged), pullsOf(v.Merged)
+	environment, withheld := rendered.takeExtra(v.Merged)
 	v.Environment, v.Withheld, v.Mounts = environment, withheld, mountsOf(v.Merged)
+	v.Pulls = pullsOf(v.Merged)
+	v.Cloud, v.Said = v.cloud(), in.said()
+	v.Tag = imageVersion(":" + tagOf(v.Given))
 	kept := stateOf(version, v.Merged, rendered.platforms())
 	documents := slices.Concat([]map[string]any{document}, rendered.documents, kept.documents(), rendered.special)
 	v.broken = kept.broken
@@ -220,67 +199,12 @@ func (e *MissingSecret) Error() string {
 	return fmt.Sprintf("the chat platforms are in the Secret %.80q (existingCommunicationsSecretName), which is not given,%s so that nobody can tell which plugins are bound", e.Name, instead)
 }
 
-// mergeFiles lays a values file over those before (Helm, pkg/cli/values/options.go,
-// mergeMaps).
-func mergeFiles(under, over map[string]any) map[string]any {
-	out := maps.Clone(under)
-	for k, v := range over {
-		if inner, ok := v.(map[string]any); ok {
-			if below, ok := out[k].(map[string]any); ok {
-				out[k] = mergeFiles(below, inner)
-				continue
-			}
-		}
-		out[k] = v
-	}
-	return out
-}
-
-// coalesce lays values over a chart's defaults (Helm,
-// pkg/chart/common/util/coalesce.go): null removes a default, and of a mapping and
-// something else the user's counts.
-func coalesce(defaults, user map[string]any) map[string]any {
-	out := maps.Clone(user)
-	for k, standard := range defaults {
-		value, given := out[k]
-		below, isMap := standard.(map[string]any)
-		switch above, both := value.(map[string]any); {
-		case !given:
-			out[k] = standard
-		case value == nil:
-			delete(out, k)
-		case both && isMap:
-			out[k] = coalesce(below, above)
-		}
-	}
-	return out
-}
-
-// environmentOf returns what extraEnv gives the agent in clear, and the names of what it
-// gives it from elsewhere.
-func environmentOf(extra any) (environment map[string]string, withheld []string) {
-	environment = map[string]string{}
-	for _, variable := range mappings(extra) {
-		name, _ := variable["name"].(string)
-		value, ok := variable["value"].(string)
-		switch {
-		case name == "":
-		case ok:
-			environment[name] = value
-		case variable["valueFrom"] != nil:
-			withheld = append(withheld, name)
-		}
-	}
-	return environment, withheld
-}
-
-// cloudOf returns where Botkube Cloud is asked for the configuration, if the values
+// cloud returns where Botkube Cloud is asked for the configuration, if the values
 // say so (helm/botkube/templates/_helpers.tpl, botkube.remoteConfigEnabled, and
-// deployment.yaml).
-func cloudOf(merged map[string]any) string {
-	config, _ := merged["config"].(map[string]any)
-	provider, _ := config["provider"].(map[string]any)
-	if identifier, _ := provider["identifier"].(string); identifier == "" && !identified(merged["extraEnv"]) {
+// deployment.yaml): the chart tests for what is not empty, whatever it is.
+func (v *Values) cloud() string {
+	provider := mapping(mapping(v.Merged["config"])["provider"])
+	if !helmvalues.True(provider["identifier"]) && v.Environment[identifierVariable] == "" && !slices.Contains(v.Withheld, identifierVariable) {
 		return ""
 	}
 	endpoint, _ := provider["endpoint"].(string)
@@ -293,14 +217,3 @@ const cloudEndpoint = "https://api.botkube.io/graphql"
 // identifierVariable has an agent ask Botkube Cloud for its configuration, whoever
 // sets it (internal/config/remote/config.go, IsEnabled).
 const identifierVariable = "CONFIG_PROVIDER_IDENTIFIER"
-
-// identified reports whether extraEnv sets the variable, perhaps from a Secret.
-func identified(extra any) bool {
-	return slices.ContainsFunc(mappings(extra), func(variable map[string]any) bool {
-		value, _ := variable["value"].(string)
-		return variable["name"] == identifierVariable && (value != "" || variable["valueFrom"] != nil)
-	})
-}
-
-// sortedKeys returns the keys of a map, sorted.
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/helmvalues"
 )
 
 func read(t *testing.T, version string, texts ...string) *Values {
@@ -200,7 +201,7 @@ func TestRefused(t *testing.T) {
 		texts   []string
 		want    string
 	}{
-		"no version":            {"", []string{"{}"}, "version is not known"},
+		"no version":            {"", []string{"{}"}, "version of Botkube is not known"},
 		"a version before":      {"v0.18.0", []string{"{}"}, "known from v1.0.0 on"},
 		"no YAML":               {"v1.14.0", []string{"a: [b"}, "values.yaml"},
 		"no mapping":            {"v1.14.0", []string{"- a"}, "not a mapping"},
@@ -212,7 +213,7 @@ func TestRefused(t *testing.T) {
 		"no platforms":          {"", []string{"apiVersion: v1\nkind: ConfigMap\ndata: {global_config.yaml: \"a: b\"}\n"}, "comm_config.yaml"},
 		"garbled configuration": {"", []string{"apiVersion: v1\nkind: ConfigMap\ndata: {global_config.yaml: \"a: [\"}\n"}, "global_config.yaml"},
 		"of a chart around it":  {"v1.14.0", []string{"botkube: {" + strings.TrimSpace(slack) + "}"}, "below their key \"botkube\""},
-		"too many values":       {"v1.14.0", []string{"a: [" + strings.Repeat("b,", maxMarks) + "]"}, "may have more"},
+		"too many values":       {"v1.14.0", []string{"a: [" + strings.Repeat("b,", helmvalues.MaxMarks) + "]"}, "may have more"},
 		"too long":              {"v1.14.0", []string{"#" + strings.Repeat("x", agent.MaxConfig)}, "bytes"},
 	} {
 		_, err := Read(test.version, files(test.texts))
@@ -241,7 +242,7 @@ func TestCloud(t *testing.T) {
 	if v := read(t, "v1.14.0", "config: {provider: {apiKey: s3cret}}"); v.Remote() {
 		t.Error("without an identifier, Cloud is asked")
 	}
-	for _, variable := range []string{"{name: CONFIG_PROVIDER_IDENTIFIER, value: x}", "{name: CONFIG_PROVIDER_IDENTIFIER, valueFrom: {secretKeyRef: {name: x, key: y}}}"} {
+	for _, variable := range []string{"{name: CONFIG_PROVIDER_IDENTIFIER, value: x}", "{name: CONFIG_PROVIDER_IDENTIFIER, valueFrom: {secretKeyRef: {name: x, key: id}}}"} {
 		if v := read(t, "v1.14.0", "extraEnv: ["+variable+"]"); !v.Remote() {
 			t.Errorf("with %s in extraEnv, Cloud is not asked", variable)
 		}

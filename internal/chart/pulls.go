@@ -1,9 +1,13 @@
 package chart
 
 import (
+	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/helmvalues"
 )
 
 // Pull is an image that nodes pull for the agent.
@@ -28,7 +32,7 @@ func (p Pull) Registry() string {
 // pullsOf returns what nodes pull by Helm values: the agent's image, images that are
 // mounted, and those of Jobs, each once.
 func pullsOf(merged map[string]any) []Pull {
-	p := &pulls{agent: imageOf(merged), mounted: map[string]string{}}
+	p := &pulls{agent: imageOf(merged), mounted: map[string]string{}, beside: watcherOf(merged)}
 	for _, v := range mappings(merged["extraVolumes"]) {
 		name, _ := v["name"].(string)
 		p.mounted[name], _ = mapping(v["image"])["reference"].(string)
@@ -46,6 +50,41 @@ func pullsOf(merged map[string]any) []Pull {
 	return p.all()
 }
 
+// watcherName is what charts up to v1.4.1 call their second container.
+const watcherName = "cfg-watcher"
+
+// besideSetting is the value that a container beside the agent's comes of.
+func besideSetting(name string) string {
+	if name == watcherName {
+		return watcherSetting
+	}
+	return "the container " + name
+}
+
+// watcherSetting is the value that has charts up to v1.4.1 run a second container.
+const watcherSetting = "configWatcher.enabled"
+
+// watcherOf returns the image of the second container that charts up to v1.4.1 run
+// (helm/botkube/templates/deployment.yaml, cfg-watcher).
+func watcherOf(merged map[string]any) []Pull {
+	watcher := mapping(merged["configWatcher"])
+	if !helmvalues.True(watcher["enabled"]) {
+		return nil
+	}
+	return []Pull{{imageOf(watcher), watcherSetting}}
+}
+
+// imageTag matches the tag of a reference that is a version.
+var imageTag = regexp.MustCompile(`:v?([0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?)(@|$)`)
+
+// imageVersion returns the version that the tag of an image says, or "".
+func imageVersion(image string) string {
+	if m := imageTag.FindStringSubmatch(image); m != nil {
+		return "v" + m[1]
+	}
+	return ""
+}
+
 func imageOf(merged map[string]any) string {
 	image, _ := merged["image"].(map[string]any)
 	var parts []string
@@ -54,11 +93,22 @@ func imageOf(merged map[string]any) string {
 			parts = append(parts, s)
 		}
 	}
-	tag, _ := image["tag"].(string)
+	tag := tagOf(merged)
 	if len(parts) == 0 || tag == "" {
 		return ""
 	}
 	return strings.Join(parts, "/") + ":" + tag
+}
+
+// tagOf returns the tag of an image, as the chart writes it: a number may be one.
+func tagOf(values map[string]any) string {
+	switch tag := mapping(values["image"])["tag"].(type) {
+	case string:
+		return tag
+	case float64, int64:
+		return fmt.Sprint(tag)
+	}
+	return ""
 }
 
 // pulls are images as they are found.
@@ -67,10 +117,12 @@ type pulls struct {
 	// mounted are by the names of their volumes; empty for one that is no image.
 	mounted map[string]string
 	jobs    []string
+	// beside are those of the other containers of the agent's pod.
+	beside []Pull
 }
 
 func (p *pulls) all() []Pull {
-	found := []Pull{{p.agent, "image"}}
+	found := append([]Pull{{p.agent, "image"}}, p.beside...)
 	for _, name := range slices.Sorted(maps.Keys(p.mounted)) {
 		found = append(found, Pull{p.mounted[name], "extraVolumes"})
 	}

@@ -161,6 +161,7 @@ func (o *ValuesOptions) user(d *deploy.Options, in *inspected) error {
 	if err != nil {
 		return err
 	}
+	d.BotkubeVersion = c.version
 	if c.values.Merged == nil && !o.Form.plain() {
 		return fault.New(fault.Usage, "the files that --values names are what a chart rendered, and Helm takes values").
 			WithHint("give the values themselves; or --format manifests, for those without Helm")

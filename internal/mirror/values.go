@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -22,12 +23,16 @@ type Configured struct {
 	// Notes are what a person should know of how the files were read.
 	Notes  []string `json:"notes,omitempty"`
 	values *chart.Values
+	// version is the chart's, and agent the agent's, which is another where the values
+	// say so.
+	version, agent string
 	// refusals are why the agent would not take the configuration.
 	refusals []agent.Refusal
 }
 
-// readValues reads values files, for an agent of a version of the form v1.14.0 or
-// empty. They must say what it starts: Botkube Cloud must not, and it must take them.
+// readValues reads values files, for an agent of a version of the form v1.14.0; empty,
+// it is the one that they say. They must say what it starts: Botkube Cloud must not, and
+// it must take them.
 func readValues(version string, names []string) (*Configured, error) {
 	files, err := valuesFiles(names)
 	if err != nil {
@@ -41,14 +46,14 @@ func readValues(version string, names []string) (*Configured, error) {
 		return nil, fault.New(fault.Usage, "reading values: config.provider.identifier, or the variable CONFIG_PROVIDER_IDENTIFIER, is set, so that the agent gets its configuration from Botkube Cloud at %s, and starts what that says", agent.Redact(c.values.Cloud)).
 			WithHint("an agent that makes no call to the outside has it empty, and is configured by its values; to mirror for one that has not, pull with --plugin in the place of --values")
 	}
-	return c, c.refused(version)
+	return c, c.refused()
 }
 
 // maxRefusals bounds those that are told: one mistake may have many.
 const maxRefusals = 50
 
 // refused is the error of values with which an agent does not start.
-func (c *Configured) refused(version string) error {
+func (c *Configured) refused() error {
 	if len(c.refusals) == 0 {
 		return nil
 	}
@@ -60,7 +65,7 @@ func (c *Configured) refused(version string) error {
 		}
 		fmt.Fprintf(&out, "\n  %s", strings.ReplaceAll(r.String(), "\n", `\n`)) // names are whatever the values have
 	}
-	return fault.New(fault.Usage, "with these values, %s would refuse its configuration, and not start:%s", agentOf(version), &out).
+	return fault.New(fault.Usage, "with these values, %s would refuse its configuration, and not start:%s", agentOf(c.agent), &out).
 		WithHint("correct them, also where nothing is enabled, for the agent looks there too; what is missing may be in another file that Helm is given: name all of them, in its order\nto mirror without them, name plugins: --plugin in the place of --values")
 }
 
@@ -91,9 +96,25 @@ func parseValues(version string, files []chart.File) (*Configured, error) {
 	if err != nil {
 		return nil, valuesError(err)
 	}
-	c := &Configured{Enablement: values.Config.Enabled(version), Notes: values.Notes, values: values}
-	c.judge(version)
+	c := &Configured{Notes: values.Notes, values: values, version: cmp.Or(version, values.Said)}
+	if c.version == "" {
+		return nil, valuesError(chart.ErrNoVersion)
+	}
+	c.agent = cmp.Or(values.Tag, c.version)
+	c.Enablement = values.Config.Enabled(c.agent)
+	c.compareVersions()
+	c.judge(c.agent)
 	return c, nil
+}
+
+// compareVersions tells of files that say another version than the one that counts.
+func (c *Configured) compareVersions() {
+	if said := c.values.Said; said != "" && said != c.version {
+		c.Notes = append(c.Notes, fmt.Sprintf("the values are for the chart %s, and are read as for %s", said, c.version))
+	}
+	if c.agent != c.version {
+		c.Notes = append(c.Notes, fmt.Sprintf("image.tag in the values has the agent %s run, with the chart %s", c.agent, c.version))
+	}
 }
 
 // judge finds out why the agent would not take the configuration.
@@ -142,7 +163,7 @@ func valuesError(err error) error {
 		return wrapped.WithHint("correct it in the values, or in the variables (extraEnv) that win over them")
 	}
 	if errors.Is(err, chart.ErrNoVersion) {
-		return wrapped.WithHint("give it: --version v1.14.0; or give what helm template renders, which needs none")
+		return wrapped.WithHint("give it: --version v1.14.0; or give what helm template renders, whose labels say it")
 	}
 	return wrapped
 }
@@ -154,6 +175,7 @@ func applyValues(req *resolve.Request, sel Selection) (*Configured, error) {
 	if err != nil {
 		return nil, err
 	}
+	req.Version = c.version
 	if len(c.Executors)+len(c.Sources)+len(sel.Plugins) == 0 {
 		return nil, fault.New(fault.Usage, "with these values, an agent starts no plugin%s", c.reasons()).
 			WithHint("%s", strings.Join(append(slices.Clone(c.Notes), "enable a plugin, and bind its group to a channel of a platform that is enabled; or name plugins with --plugin"), "\n"))

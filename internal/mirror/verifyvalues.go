@@ -116,19 +116,32 @@ func (v *verifying) values() error {
 		return fault.New(fault.Usage, "%s has several versions, and an agent starts from one", v.result.name()).
 			WithHint("name it: botkube-mirror verify %s/VERSION --values …", v.options.Target)
 	}
-	version := v.chartVersion()
-	configured, err := parseValues(version, v.valuesFiles)
+	configured, err := v.readValues()
 	if err != nil {
 		return err
 	}
 	c := &checkingValues{
-		verifying: v, version: version, config: configured.values.Config,
+		verifying: v, version: configured.agent, config: configured.values.Config,
 		result: &CheckedValues{Configured: configured, External: []audit.Call{}, Egress: []agent.Egress{}},
 	}
 	c.base = c.servedAt()
 	c.check()
 	v.result.Values = c.result
 	return nil
+}
+
+// readValues reads the values for the version that they say, or else that of the mirror:
+// what a document installs is what runs, unless the options say that it does not.
+func (v *verifying) readValues() (*Configured, error) {
+	mirrored := v.chartVersion()
+	c, err := parseValues(mirrored, v.valuesFiles)
+	if err != nil || v.options.Version != "" || c.values.Said == "" || c.values.Said == mirrored {
+		return c, err
+	}
+	if mirrored != "" {
+		v.report.Note(fmt.Sprintf("the mirror is of %s, and what the values say is for %s: they are judged as for that", mirrored, c.values.Said))
+	}
+	return parseValues(c.values.Said, v.valuesFiles)
 }
 
 // servedAt returns where agents download the mirror from, or "" if they mount it.

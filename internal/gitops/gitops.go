@@ -1,0 +1,142 @@
+// Package gitops reads the Helm values that Flux's and Argo CD's documents hold, and
+// names the documents that hold values in ways that are not read. It does no I/O.
+package gitops
+
+import (
+	"cmp"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/manifest"
+)
+
+// File is a file that a person gives.
+type File struct {
+	Name string
+	Data []byte
+	// Used says that a document names the file, and so has a place for what it says.
+	Used bool
+}
+
+// Release is the installation of Botkube's chart that a document describes.
+type Release struct {
+	Object *manifest.Object
+	// Version is the chart's, of the form v1.14.0; empty where the document does not
+	// say exactly one. Said is what it says instead.
+	Version, Said string
+	// Values are the Helm values, without the chart's own.
+	Values map[string]any
+	// Notes are what a person should know of how the document was read.
+	Notes []string
+}
+
+// described is what a document says of a release before its values are read.
+type described struct {
+	object *manifest.Object
+	// chart is the chart's name or path; empty where it is not given.
+	chart string
+	// said is the version as it is written.
+	said   string
+	values func(*given) (map[string]any, error)
+}
+
+// isBotkube reports whether the chart is by its name Botkube's.
+func (d *described) isBotkube() bool {
+	return strings.Contains(strings.ToLower(path.Base(d.chart)), "botkube")
+}
+
+// given is what is at hand when a release is read.
+type given struct {
+	objects []*manifest.Object
+	files   []*File
+	notes   []string
+}
+
+// chartName is what messages call the chart of a release.
+const chartName = "Botkube"
+
+// Find returns the release of Botkube's chart among some objects, or nil if there is no
+// release at all. Files are those that documents may name. What SOPS has encrypted is an
+// error; for what else is not read, see [CheckKinds].
+func Find(objects []*manifest.Object, files []*File) (*Release, error) {
+	g := &given{objects: objects, files: files}
+	if err := checkEncrypted(objects); err != nil {
+		return nil, err
+	}
+	var all []*described
+	for _, o := range objects {
+		found, err := describe(o, g)
+		if err := cmp.Or(o.Mistake(), err); err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	d, err := g.choose(all)
+	if d == nil || err != nil {
+		return nil, err
+	}
+	values, err := d.values(g)
+	if err := cmp.Or(d.object.Mistake(), err); err != nil {
+		return nil, err
+	}
+	r := &Release{Object: d.object, Said: d.said, Values: values, Notes: g.notes}
+	r.Version = exactVersion(d.said)
+	return r, nil
+}
+
+// describe returns the releases that an object describes.
+func describe(o *manifest.Object, g *given) ([]*described, error) {
+	switch {
+	case isFlux(o):
+		return describeFlux(o, g)
+	case isArgo(o):
+		return describeArgo(o)
+	}
+	return nil, nil
+}
+
+// IsRelease reports whether an object describes how a chart is installed.
+func IsRelease(o *manifest.Object) bool { return isFlux(o) || isArgo(o) }
+
+// choose picks the release of Botkube's chart.
+func (g *given) choose(all []*described) (*described, error) {
+	candidates := slices.DeleteFunc(slices.Clone(all), func(d *described) bool { return !d.isBotkube() })
+	if len(candidates) == 0 {
+		candidates = slices.DeleteFunc(slices.Clone(all), func(d *described) bool { return d.chart != "" })
+	}
+	switch {
+	case len(all) == 0:
+		return nil, nil
+	case len(candidates) == 0:
+		return nil, fault.New(fault.Usage, "%w", all[0].object.Errorf("it is of the chart %.200q, and nothing that is given is of Botkube's", all[0].chart)).
+			WithHint("give the document of Botkube; of a chart that has Botkube's within it, give what it renders, or a file of the values for Botkube alone")
+	case len(candidates) > 1:
+		a, b := candidates[0].object, candidates[1].object
+		return nil, fault.New(fault.Usage, "%w", b.Errorf("it installs %s, and so does %s in %s: which of them counts cannot be told", chartName, a, a.File)).
+			WithHint("give one; of overlays, give what they come to: kustomize build DIR > built.yaml, and --values built.yaml")
+	}
+	for _, d := range all {
+		if d != candidates[0] {
+			g.note("%s in %s is left out: it is not of Botkube's chart", d.object, d.object.File)
+		}
+	}
+	if candidates[0].chart == "" {
+		g.note("which chart %s installs is not given, and is taken to be Botkube's", candidates[0].object)
+	}
+	return candidates[0], nil
+}
+
+// exact is one version, as a chart has it.
+var exact = regexp.MustCompile(`^=?\s*v?([0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?)([+_][0-9A-Za-z.-]+)?$`)
+
+// exactVersion returns a version of the form v1.14.0, or "" for a range, or for none.
+func exactVersion(said string) string {
+	m := exact.FindStringSubmatch(strings.TrimSpace(said))
+	if m == nil {
+		return ""
+	}
+	return "v" + m[1]
+}
