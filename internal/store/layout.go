@@ -77,6 +77,9 @@ func openError(dir string, err error) error {
 		return fmt.Errorf("opening the store %s: %w", dir, err)
 	}
 	const other = "name another directory with --store"
+	if hint := disk.Unfit(err, "name a store on a local disk with --store"); hint != "" {
+		return fault.New(fault.Unexpected, "opening the store %s: %w", dir, err).WithHint("%s", hint)
+	}
 	switch {
 	case errors.Is(err, syscall.ENOTDIR):
 		return fault.New(fault.Usage, "opening the store %s: a file is in the way: %w", dir, err).WithHint(other)

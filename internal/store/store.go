@@ -297,6 +297,9 @@ func hashed(key string) string {
 
 // explain adds the next step to errors that a user can do something about.
 func explain(err error) error {
+	if hint := disk.Unfit(err, "name a store on a local disk with --store"); hint != "" {
+		return fault.New(fault.Unexpected, "%w", err).WithHint("%s", hint)
+	}
 	switch {
 	case disk.IsFull(err):
 		return fault.New(fault.Unexpected, "%w", err).WithHint("free some space, or name a store on another disk with --store")

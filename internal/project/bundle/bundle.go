@@ -140,6 +140,9 @@ func explain(err error) error {
 	if _, known := errors.AsType[*fault.Error](err); known {
 		return err
 	}
+	if hint := disk.Unfit(err, "write to another disk, or to a directory (-o oci:DIR), whose files are smaller"); hint != "" {
+		return fault.New(fault.Unexpected, "%w", err).WithHint("%s", hint)
+	}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return fault.New(fault.Usage, "%w", err).WithHint("name an output that you may write to")

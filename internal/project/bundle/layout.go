@@ -98,7 +98,7 @@ func ours(dir string, in layout.Dir) error {
 	for _, name := range names {
 		switch {
 		case name == "blobs", name == layoutName, name == indexName, name == tree.MetaDir:
-		case name == "lost+found", name == windowsLock, strings.HasPrefix(name, tempPrefix):
+		case name == "lost+found", name == windowsLock, strings.HasPrefix(name, tempPrefix), disk.IsLeftover(name):
 		default:
 			return foreign("it has %q", layout.Clip(name))
 		}

@@ -418,8 +418,7 @@ func (c *comparison) unexpected() {
 		if _, named := slices.BinarySearch(wanted, p); named || strings.HasPrefix(p, MetaDir+"/") {
 			continue
 		}
-		// NFS keeps what was replaced while an agent runs it, and nobody calls it so.
-		if strings.HasPrefix(path.Base(p), ".nfs") {
+		if disk.IsLeftover(path.Base(p)) {
 			continue
 		}
 		if slices.Contains(c.Superseded, p) && c.Found[p].Odd == "" {

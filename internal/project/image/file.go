@@ -67,8 +67,14 @@ func buildArchive(ctx context.Context, to io.Writer, l *lock.Lock, src cache.Sou
 
 // explainWriting says what to do about errors of the disk.
 func explainWriting(err error) error {
-	if _, known := errors.AsType[*fault.Error](err); !known && disk.IsFull(err) {
+	if _, known := errors.AsType[*fault.Error](err); known {
+		return err
+	}
+	if disk.IsFull(err) {
 		return fault.New(fault.Unexpected, "%w", err).WithHint("free some space, or write to another disk")
+	}
+	if hint := disk.Unfit(err, "write to another disk"); hint != "" {
+		return fault.New(fault.Unexpected, "%w", err).WithHint("%s", hint)
 	}
 	return err
 }

@@ -141,6 +141,9 @@ func Explain(err error) error {
 	if _, known := errors.AsType[*fault.Error](err); known {
 		return err
 	}
+	if hint := disk.Unfit(err, "write to a local disk"); hint != "" {
+		return fault.New(fault.Unexpected, "%w", err).WithHint("%s", hint)
+	}
 	mode, isMode := errors.AsType[*disk.ModeError](err)
 	switch {
 	case isMode && mode.Err == nil:

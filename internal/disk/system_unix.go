@@ -18,3 +18,7 @@ func ownerOf(fi fs.FileInfo) (user, group int) {
 }
 
 func isReadOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
+
+// isTooLarge reports whether a file system, or a limit on this process, takes no
+// files of a size.
+func isTooLarge(err error) bool { return errors.Is(err, syscall.EFBIG) }

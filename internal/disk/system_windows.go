@@ -1,0 +1,17 @@
+package disk
+
+import (
+	"errors"
+	"io/fs"
+
+	"golang.org/x/sys/windows"
+)
+
+// ownerOf knows no numbers.
+func ownerOf(fs.FileInfo) (user, group int) { return -1, -1 }
+
+// isReadOnly is for systems with modes.
+func isReadOnly(error) bool { return false }
+
+// isTooLarge reports whether a file system takes no files of a size.
+func isTooLarge(err error) bool { return errors.Is(err, windows.ERROR_FILE_TOO_LARGE) }
