@@ -11,15 +11,36 @@ import (
 // MakeDirs creates a directory and its parents, and returns those it created,
 // the outermost first. Their mode is up to the user's umask.
 func MakeDirs(dir string, mode fs.FileMode) (created []string, err error) {
+	return makeDirs(dir, mode, func(*os.Root, string) error { return nil })
+}
+
+// MakeDirsFor is [MakeDirs] for a reader: what is created has the mode, whatever
+// the umask. The error is a [ModeError] if the file system sees to it that the
+// reader cannot use a directory.
+func MakeDirsFor(dir string, mode fs.FileMode, r Reader) (created []string, err error) {
+	return makeDirs(dir, mode, func(parent *os.Root, name string) error { return Chmod(parent, name, mode, r) })
+}
+
+// makeDirs calls made for each directory that it created. Like the directory, made
+// is below its parent, which was opened: a link in the place of what was just
+// created leads nowhere else.
+func makeDirs(dir string, mode fs.FileMode, made func(parent *os.Root, name string) error) (created []string, err error) {
 	if fi, err := os.Stat(dir); err == nil && fi.IsDir() {
 		return nil, nil
 	}
-	if parent := filepath.Dir(dir); parent != dir {
-		if created, err = MakeDirs(parent, mode); err != nil {
+	parent := filepath.Dir(dir)
+	if parent != dir {
+		if created, err = makeDirs(parent, mode, made); err != nil {
 			return created, err
 		}
 	}
-	err = os.Mkdir(dir, mode)
+	root, err := OpenRoot(parent)
+	if err != nil {
+		return created, err
+	}
+	defer root.Close()
+	name := filepath.Base(dir)
+	err = root.Mkdir(name, mode)
 	if errors.Is(err, fs.ErrExist) {
 		// Another run was faster, or it is a file, which the next step notices.
 		return created, nil
@@ -27,27 +48,7 @@ func MakeDirs(dir string, mode fs.FileMode) (created []string, err error) {
 	if err != nil {
 		return created, err
 	}
-	return append(created, dir), nil
-}
-
-// MakeDirsFor is [MakeDirs] for a reader: what is created has the mode, whatever
-// the umask. The error is a [ModeError] if the file system sees to it that the
-// reader cannot use a directory.
-func MakeDirsFor(dir string, mode fs.FileMode, r Reader) (created []string, err error) {
-	created, err = MakeDirs(dir, mode)
-	for _, d := range created {
-		err = errors.Join(err, setDirMode(d, mode, r))
-	}
-	return created, err
-}
-
-func setDirMode(dir string, mode fs.FileMode, r Reader) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return SetMode(d, dir, mode, r)
+	return append(created, dir), made(root, name)
 }
 
 // RemoveDirs removes those of the directories, the outermost first, in which

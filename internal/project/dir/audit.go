@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -47,8 +45,8 @@ func MayBeDirectory(dir string) bool {
 		return false
 	}
 	defer t.Close()
-	fi, err := t.Root.Lstat(cache.MetaDir)
-	return err == nil && fi.IsDir()
+	_, err = t.Root.Lstat(cache.MetaDir)
+	return err == nil
 }
 
 // Audited is what was found of a directory.
@@ -80,7 +78,12 @@ func Audit(ctx context.Context, dir string, r *audit.Report, o AuditOptions) (*A
 		return nil, err
 	}
 	a := &auditor{AuditOptions: o, report: r, all: map[string]lock.SHA256{}}
-	l, err := ReadLock(dir)
+	t, err := tree.OpenExisting(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer t.Close()
+	l, err := lockOf(t)
 	if err != nil {
 		f, detail := audit.File{Path: lockPath, Content: "the lock", State: audit.Damaged}, err.Error()
 		if fault.KindOf(err) == fault.Usage {
@@ -90,9 +93,9 @@ func Audit(ctx context.Context, dir string, r *audit.Report, o AuditOptions) (*A
 		return &Audited{}, nil
 	}
 	if len(l.Platforms) == 1 {
-		err = a.platform(ctx, dir, "", l)
+		err = a.platform(ctx, t, "", l)
 	} else {
-		err = a.platforms(ctx, dir, l)
+		err = a.platforms(ctx, t, l)
 	}
 	return &Audited{Lock: l, Mount: a.mount, Digest: lock.Sum(cache.Sums(a.all))}, err
 }
@@ -108,12 +111,7 @@ type auditor struct {
 }
 
 // platforms audits a directory for several platforms.
-func (a *auditor) platforms(ctx context.Context, dir string, l *lock.Lock) error {
-	top, err := tree.OpenExisting(dir)
-	if err != nil {
-		return err
-	}
-	defer top.Close()
+func (a *auditor) platforms(ctx context.Context, top *tree.Tree, l *lock.Lock) error {
 	found, err := a.read(ctx, top, []string{lockPath})
 	if err != nil {
 		return err
@@ -122,39 +120,49 @@ func (a *auditor) platforms(ctx context.Context, dir string, l *lock.Lock) error
 		a.report.Add(audit.File{Path: lockPath, Content: "the lock of all platforms", State: audit.Intact, Size: f.Size, SHA256: &f.SHA256}, "")
 		a.all[lockPath] = f.SHA256
 	}
+	a.superseded(top, "")
 	for _, p := range l.Platforms {
-		// A link may lead to what is not copied with the directory.
-		fi, err := top.Root.Lstat(p.Dir())
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			a.report.Fail(audit.Problem{Kind: audit.KindMissing, Path: p.Dir(), Detail: "the directory of " + p.String() + " is missing"})
-			continue
-		case err == nil && !fi.IsDir():
-			a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: p.Dir(), Detail: "it is " + disk.KindOf(fi.Mode()) + ", not a directory"})
-			continue
-		}
-		if err := a.platform(ctx, filepath.Join(dir, p.Dir()), p.Dir(), l.ForPlatform(p)); err != nil {
+		if err := a.sub(ctx, top, p, l.ForPlatform(p)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// platform audits the directory of one platform, which is below the whole at a
-// prefix.
-func (a *auditor) platform(ctx context.Context, dir, prefix string, l *lock.Lock) error {
-	at := func(p string) string { return path.Join(prefix, p) }
-	p := l.Platforms[0]
-	if fi, err := os.Lstat(dir); err == nil && prefix != "" && !fi.IsDir() {
-		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: prefix, Detail: "it is " + disk.KindOf(fi.Mode()) + ", not a directory"})
+// sub audits the directory of one of several platforms. A link in its place may
+// lead to what is not copied with the whole.
+func (a *auditor) sub(ctx context.Context, top *tree.Tree, p agent.Platform, l *lock.Lock) error {
+	t, err := top.Sub(p.Dir())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		a.report.Fail(audit.Problem{Kind: audit.KindMissing, Path: p.Dir(), Detail: "the directory of " + p.String() + " is missing"})
 		return nil
-	}
-	t, err := tree.OpenExisting(dir)
-	if err != nil {
-		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: prefix, Detail: "it cannot be opened: " + reason(err)})
+	case fault.KindOf(err) == fault.Integrity:
+		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: p.Dir(), Detail: err.Error()})
+		return nil
+	case err != nil:
+		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: p.Dir(), Detail: "it cannot be opened: " + reason(err)})
 		return nil
 	}
 	defer t.Close()
+	return a.platform(ctx, t, p.Dir(), l)
+}
+
+// superseded returns the paths that a list names as superseded. One that cannot be
+// read is a problem: prune would not know what to remove.
+func (a *auditor) superseded(t *tree.Tree, prefix string) []string {
+	paths, err := newDirectory(t).listed()
+	if err != nil {
+		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: path.Join(prefix, supersededPath), Detail: err.Error()})
+	}
+	return paths
+}
+
+// platform audits the directory of one platform, which is below the whole at a
+// prefix.
+func (a *auditor) platform(ctx context.Context, t *tree.Tree, prefix string, l *lock.Lock) error {
+	at := func(p string) string { return path.Join(prefix, p) }
+	p := l.Platforms[0]
 	// The mode of the whole is that of the volume, or of who made the directory.
 	if fi, err := t.Root.Lstat("."); err == nil && prefix != "" {
 		a.enterable(prefix, fi)
@@ -167,7 +175,7 @@ func (a *auditor) platform(ctx context.Context, dir, prefix string, l *lock.Lock
 	if err != nil {
 		return err
 	}
-	superseded := (&directory{Tree: t}).superseded()
+	superseded := a.superseded(t, prefix)
 	for name, f := range found {
 		if f.Odd == "" && name != sumsPath && !slices.Contains(superseded, name) {
 			a.all[at(name)] = f.SHA256

@@ -19,7 +19,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -71,17 +70,15 @@ func Open(ctx context.Context, dir string, plan *lock.Lock, o Options) (*Writer,
 	}
 	w := &Writer{options: o, platforms: map[agent.Platform]*directory{}}
 	var err error
-	if w.top, err = openPlanned(ctx, dir, o); err != nil {
+	open := func(name string) (*tree.Tree, error) { return tree.Open(ctx, name, cache.Reader, o.Waiting) }
+	if w.top, err = openPlanned(dir, open, o); err != nil {
 		return nil, err
 	}
+	below := func(name string) (*tree.Tree, error) { return w.top.OpenSub(ctx, name, o.Waiting) }
 	for _, p := range plan.Platforms {
 		d := w.top
 		if len(plan.Platforms) > 1 {
-			if err := w.top.ClearDir(p.Dir()); err != nil {
-				w.Close()
-				return nil, err
-			}
-			if d, err = openPlanned(ctx, filepath.Join(dir, p.Dir()), o); err != nil {
+			if d, err = openPlanned(p.Dir(), below, o); err != nil {
 				w.Close()
 				return nil, err
 			}
@@ -145,16 +142,21 @@ func ReadLock(dir string) (*lock.Lock, error) {
 		return nil, err
 	}
 	defer t.Close()
+	return lockOf(t)
+}
+
+// lockOf returns the lock of a directory that is open, which must be there.
+func lockOf(t *tree.Tree) (*lock.Lock, error) {
 	l, err := readLock(t)
 	if errors.Is(err, fs.ErrNotExist) {
-		err := fault.New(fault.Usage, "%s is not a directory that pull wrote: it has no %s", dir, lockPath)
+		err := fault.New(fault.Usage, "%s is not a directory that pull wrote: it has no %s", t.Path, lockPath)
 		if looksCopied(t) {
-			err = err.WithHint("if it is a copy, copy %s as well: cp -r DIR/. %s", cache.MetaDir, dir)
+			err = err.WithHint("if it is a copy, copy %s as well: cp -r DIR/. %s", cache.MetaDir, t.Path)
 		}
 		return nil, err
 	}
 	if pathErr := new(fs.PathError); errors.As(err, &pathErr) {
-		return nil, fmt.Errorf("reading the lock of %s: %w", dir, tree.Explain(err))
+		return nil, fmt.Errorf("reading the lock of %s: %w", t.Path, tree.Explain(err))
 	}
 	if err != nil {
 		return nil, fault.New(fault.Integrity, "%s: %w", t.At(lockPath), err).

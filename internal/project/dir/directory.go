@@ -10,7 +10,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/tree"
 )
@@ -31,25 +30,22 @@ type directory struct {
 	made map[string]lock.Blob
 }
 
-func openDirectory(ctx context.Context, path string, waiting func(string)) (*directory, error) {
-	t, err := tree.Open(ctx, path, cache.Reader, waiting)
-	if err != nil {
-		return nil, err
-	}
-	return &directory{Tree: t, planned: map[string]bool{}, made: map[string]lock.Blob{}}, nil
+func newDirectory(t *tree.Tree) *directory {
+	return &directory{Tree: t, planned: map[string]bool{}, made: map[string]lock.Blob{}}
 }
 
 // openPlanned opens the directory of a plan, which no other form of output may
 // have.
-func openPlanned(ctx context.Context, path string, o Options) (*directory, error) {
-	d, err := openDirectory(ctx, path, o.Waiting)
+func openPlanned(name string, open func(name string) (*tree.Tree, error), o Options) (*directory, error) {
+	t, err := open(name)
 	if err != nil {
 		return nil, err
 	}
+	d := newDirectory(t)
 	// Only now has another run that wrote a site there come to its end.
-	if site.IsSite(path) {
+	if site.InTree(t) {
 		d.Close()
-		return nil, fault.New(fault.Usage, "%s is a site", path).WithHint("name another directory for the agent's cache directory")
+		return nil, fault.New(fault.Usage, "%s is a site", t.Path).WithHint("name another directory for the agent's cache directory")
 	}
 	if d.completed() {
 		d.MayDisplace(o.Displaced)

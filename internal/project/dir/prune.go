@@ -6,15 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/tree"
 )
 
@@ -29,6 +28,7 @@ func Prune(ctx context.Context, dir string, waiting func(string)) (tree.Pruned, 
 type pruner struct {
 	dir     string
 	waiting func(string)
+	top     *directory
 	pruned  tree.Pruned
 }
 
@@ -37,55 +37,95 @@ func (pr *pruner) prune(ctx context.Context) error {
 	if _, err := ReadLock(pr.dir); err != nil {
 		return err
 	}
-	top, err := openDirectory(ctx, pr.dir, pr.waiting)
+	t, err := tree.Open(ctx, pr.dir, cache.Reader, pr.waiting)
 	if err != nil {
 		return err
 	}
-	defer top.Close()
-	l, err := readLock(top.Tree)
+	pr.top = newDirectory(t)
+	defer pr.top.Close()
+	l, err := lockOf(t)
 	if err != nil {
-		return fmt.Errorf("reading the lock of %s: %w", pr.dir, err)
+		return err
 	}
-	for _, p := range supersededBy(top.superseded(), layoutOf(l)) {
+	known, err := pr.top.listed()
+	if err != nil {
+		return err
+	}
+	for _, p := range supersededBy(known, layoutOf(l)) {
 		if sub, ok := strings.CutSuffix(p, "/"); ok {
-			if err := pr.sub(ctx, sub, true); err != nil {
+			if err := pr.dropped(ctx, sub); err != nil {
 				return err
 			}
 		}
 	}
 	if len(l.Platforms) > 1 {
 		for _, p := range l.Platforms {
-			if err := pr.sub(ctx, p.Dir(), false); err != nil {
+			if err := pr.sub(ctx, p.Dir()); err != nil {
 				return err
 			}
 		}
 	}
-	return pr.files(top, "", l, false)
+	return pr.files(pr.top, "", l, false)
 }
 
-// sub prunes the sub-directory of a platform, or removes all that pull wrote to
-// it if the platform was dropped.
-func (pr *pruner) sub(ctx context.Context, sub string, dropped bool) error {
-	path := filepath.Join(pr.dir, sub)
-	l, err := ReadLock(path)
-	if dropped && (err != nil || len(l.Platforms) != 1 || l.Platforms[0].Dir() != sub) {
-		return nil // no longer what the list names
-	}
-	if err != nil {
-		return err
-	}
-	d, err := openDirectory(ctx, path, pr.waiting)
+// sub prunes the sub-directory of a platform.
+func (pr *pruner) sub(ctx context.Context, sub string) error {
+	d, l, err := pr.open(ctx, sub)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	if l, err = readLock(d.Tree); err != nil {
-		return fmt.Errorf("reading the lock of %s: %w", path, err)
+	return pr.files(d, sub, l, false)
+}
+
+// dropped removes all that pull wrote to the sub-directory of a platform that was
+// dropped. What is no longer what the list names stays, but a link in its place is
+// an error: it may lead to another mirror.
+func (pr *pruner) dropped(ctx context.Context, sub string) error {
+	t, err := pr.top.Sub(sub)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	if err := pr.files(d, sub, l, dropped); err != nil || !dropped {
+	if err != nil {
+		return tree.Refused(pr.top.At(sub), err)
+	}
+	l, err := readLock(t)
+	t.Close()
+	if err != nil || len(l.Platforms) != 1 || l.Platforms[0].Dir() != sub {
+		return nil
+	}
+	d, l, err := pr.open(ctx, sub)
+	if err != nil {
 		return err
 	}
-	return d.dissolve()
+	defer d.Close()
+	if err := pr.files(d, sub, l, true); err != nil {
+		return err
+	}
+	return pr.dissolve(d, sub)
+}
+
+// open opens the sub-directory of a platform to prune it, and its lock. Like the
+// top, it must have one before it is locked.
+func (pr *pruner) open(ctx context.Context, sub string) (*directory, *lock.Lock, error) {
+	t, err := pr.top.Sub(sub)
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening the directory of a platform: %w", tree.Refused(pr.top.At(sub), err))
+	}
+	_, err = lockOf(t)
+	t.Close()
+	if err != nil {
+		return nil, nil, err
+	}
+	if t, err = pr.top.OpenSub(ctx, sub, pr.waiting); err != nil {
+		return nil, nil, err
+	}
+	d := newDirectory(t)
+	l, err := lockOf(t)
+	if err != nil {
+		return nil, nil, errors.Join(err, d.Close())
+	}
+	return d, l, nil
 }
 
 // files prunes the files of a directory, which is that of a platform or "".
@@ -100,7 +140,11 @@ func (pr *pruner) files(d *directory, sub string, l *lock.Lock, whole bool) erro
 
 // prune removes the superseded files, or with whole all files.
 func (d *directory) prune(l *lock.Lock, whole bool) (pruned tree.Pruned, err error) {
-	known, current := d.superseded(), layoutOf(l)
+	known, err := d.listed()
+	if err != nil {
+		return pruned, err
+	}
+	current := layoutOf(l)
 	if whole {
 		known, current = append(known, current...), nil
 	} else if err := d.checkSettled(l); err != nil {
@@ -112,7 +156,7 @@ func (d *directory) prune(l *lock.Lock, whole bool) (pruned tree.Pruned, err err
 			continue
 		}
 		if err := d.Prune(p, &pruned); err != nil {
-			return pruned, fault.New(fault.Unexpected, "pruning %s: %w", d.Path, err).
+			return pruned, fault.New(fault.KindOf(err), "pruning %s: %w", d.Path, err).
 				WithHint("if a link or a file is where a directory was, move it away, and prune again")
 		}
 	}
@@ -155,9 +199,9 @@ func indexPaths(l *lock.Lock) []string {
 	return paths
 }
 
-// dissolve removes our own files from a directory, and the directory itself if
-// nothing else is in it.
-func (d *directory) dissolve() error {
+// dissolve removes our own files from a sub-directory, and the sub-directory itself
+// if nothing else is in it.
+func (pr *pruner) dissolve(d *directory, sub string) error {
 	for _, p := range []string{sumsPath, supersededPath, lockPath} {
 		if err := d.Root.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -166,9 +210,5 @@ func (d *directory) dissolve() error {
 	if err := d.RemoveEmpty(metaDir); err != nil {
 		return err
 	}
-	err := os.Remove(d.Path)
-	if entries, readErr := os.ReadDir(d.Path); readErr == nil && len(entries) > 0 {
-		return nil
-	}
-	return err
+	return pr.top.RemoveEmpty(sub)
 }

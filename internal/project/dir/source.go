@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
@@ -18,7 +18,8 @@ import (
 // indexes as they are, and compares them with the directory's SHA256SUMS. It is a
 // [cache.Source].
 type Source struct {
-	path  string
+	// top is the directory as a whole.
+	top   *tree.Tree
 	lock  *lock.Lock
 	trees map[agent.Platform]*sourceTree
 }
@@ -31,35 +32,43 @@ type sourceTree struct {
 
 // OpenSource opens a directory that this package wrote, to read it.
 func OpenSource(dir string) (*Source, error) {
-	l, err := ReadLock(dir)
+	top, err := tree.OpenExisting(dir)
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{path: dir, lock: l, trees: map[agent.Platform]*sourceTree{}}
-	for _, p := range l.Platforms {
-		path := dir
-		if len(l.Platforms) > 1 {
-			path = filepath.Join(dir, p.Dir())
-		}
-		if s.trees[p], err = openSourceTree(path, l.ForPlatform(p)); err != nil {
-			s.Close()
-			return nil, err
-		}
+	s := &Source{top: top, trees: map[agent.Platform]*sourceTree{}}
+	if err := s.open(); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func openSourceTree(dir string, want *lock.Lock) (*sourceTree, error) {
-	t, err := tree.OpenExisting(dir)
-	if err != nil {
-		return nil, fault.New(fault.Incomplete, "the directory of %s is missing: %w", want.Platforms[0], err).WithHint(copyDirAgain)
+// open opens the directories of all platforms.
+func (s *Source) open() (err error) {
+	if s.lock, err = lockOf(s.top); err != nil {
+		return err
 	}
-	st := &sourceTree{Tree: t}
-	if err := st.load(want); err != nil {
-		t.Close()
-		return nil, err
+	for _, p := range s.lock.Platforms {
+		st := &sourceTree{Tree: s.top}
+		if len(s.lock.Platforms) > 1 {
+			if st.Tree, err = s.top.Sub(p.Dir()); err != nil {
+				return s.noDirectory(p, err)
+			}
+		}
+		s.trees[p] = st
+		if err := st.load(s.lock.ForPlatform(p)); err != nil {
+			return err
+		}
 	}
-	return st, nil
+	return nil
+}
+
+// noDirectory says why the directory of a platform cannot be opened.
+func (s *Source) noDirectory(p agent.Platform, err error) error {
+	if fault.KindOf(err) == fault.Integrity {
+		return fault.New(fault.Integrity, "%s: %w", s.top.At(p.Dir()), err).WithHint(copyDirAgain)
+	}
+	return fault.New(fault.Incomplete, "the directory of %s is missing: %w", p, err).WithHint(copyDirAgain)
 }
 
 const copyDirAgain = "copy the directory again from where it was written; sha256sum -c .botkube-mirror/SHA256SUMS in it tells what is damaged"
@@ -93,6 +102,9 @@ func (t *sourceTree) unreadable(p string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return fault.New(fault.Incomplete, "%s is missing", t.At(p)).WithHint(copyDirAgain)
 	}
+	if fault.KindOf(err) == fault.Integrity {
+		return fault.New(fault.Integrity, "%s is damaged: %w", t.At(p), err).WithHint(copyDirAgain)
+	}
 	return fmt.Errorf("reading %s: %w", t.At(p), tree.Explain(err))
 }
 
@@ -122,9 +134,9 @@ func (s *Source) Lock() *lock.Lock { return s.lock }
 
 // Close closes the directory.
 func (s *Source) Close() error {
-	var errs []error
+	errs := []error{s.top.Close()}
 	for _, t := range s.trees {
-		if t != nil {
+		if t.Tree != s.top {
 			errs = append(errs, t.Close())
 		}
 	}
@@ -135,8 +147,8 @@ func (s *Source) Close() error {
 func (s *Source) Known(p agent.Platform, f lock.File) (lock.Blob, bool) {
 	t := s.trees[p]
 	sum, listed := t.sums[f.Path]
-	fi, err := t.Root.Lstat(f.Path)
-	if !listed || err != nil || !fi.Mode().IsRegular() {
+	fi, err := disk.StatRegular(t.Root, f.Path)
+	if !listed || err != nil {
 		return lock.Blob{}, false
 	}
 	return lock.Blob{Size: fi.Size(), SHA256: sum}, true
@@ -145,14 +157,7 @@ func (s *Source) Known(p agent.Platform, f lock.File) (lock.Blob, bool) {
 // Make copies a file, and compares it with SHA256SUMS.
 func (s *Source) Make(ctx context.Context, p agent.Platform, f lock.File, to cache.Sink) error {
 	t := s.trees[p]
-	fi, err := t.Root.Lstat(f.Path)
-	if err != nil {
-		return t.unreadable(f.Path, err)
-	}
-	if !fi.Mode().IsRegular() {
-		return fault.New(fault.Integrity, "%s is no regular file", t.At(f.Path)).WithHint(copyDirAgain)
-	}
-	from, err := t.Root.Open(f.Path)
+	from, err := disk.OpenRegular(t.Root, f.Path)
 	if err != nil {
 		return t.unreadable(f.Path, err)
 	}

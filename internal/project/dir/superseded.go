@@ -3,13 +3,16 @@ package dir
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/tree"
 )
 
 // beginWriting notes as superseded every path that was or may from now on be
@@ -34,11 +37,32 @@ func (d *directory) knownPaths() []string {
 	return append(known, d.superseded()...)
 }
 
+// superseded returns the paths of the list, or none where it cannot be read.
 func (d *directory) superseded() []string {
-	data, err := readMeta(d.Tree, supersededPath)
+	paths, err := d.listed()
 	if err != nil {
 		return nil
 	}
+	return paths
+}
+
+// listed returns the paths of the list of superseded ones, which may be absent.
+func (d *directory) listed() ([]string, error) {
+	data, err := readMeta(d.Tree, supersededPath)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case fault.KindOf(err) == fault.Integrity:
+		return nil, fault.New(fault.Integrity, "%s: %w", d.At(supersededPath), err).
+			WithHint("run pull again to write it anew")
+	case err != nil:
+		return nil, fmt.Errorf("reading %s: %w", d.At(supersededPath), tree.Explain(err))
+	}
+	return listedIn(data), nil
+}
+
+// listedIn returns those paths of a list that this package may have written.
+func listedIn(data []byte) []string {
 	return slices.DeleteFunc(strings.Split(string(data), "\n"), func(p string) bool { return !ours(p) })
 }
 

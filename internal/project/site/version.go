@@ -329,6 +329,11 @@ func IsSite(dir string) bool {
 	return holds(dir, (*state).ours)
 }
 
+// InTree is [IsSite] for a directory that is open.
+func InTree(t *tree.Tree) bool {
+	return treeHolds(t, (*state).ours)
+}
+
 // HasVersions reports whether a directory has anything of a site, damaged as it
 // may be.
 func HasVersions(dir string) bool {
@@ -342,6 +347,10 @@ func holds(dir string, which func(*state) bool) bool {
 		return false
 	}
 	defer t.Close()
+	return treeHolds(t, which)
+}
+
+func treeHolds(t *tree.Tree, which func(*state) bool) bool {
 	all, err := states(t)
 	return err == nil && slices.ContainsFunc(all, which)
 }

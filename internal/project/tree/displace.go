@@ -84,22 +84,11 @@ func (t *Tree) MakeWay(p string) error {
 	return nil
 }
 
+// leadsToDir asks where a link leads, out of the tree too. The answer decides no
+// more than whether the link itself is replaced: nothing is opened.
 func (t *Tree) leadsToDir(p string) bool {
 	fi, err := os.Stat(t.At(p))
 	return err == nil && fi.IsDir()
-}
-
-// ClearDir is [Tree.MkdirAll] for who creates the directory himself, if there is
-// none.
-func (t *Tree) ClearDir(dir string) error {
-	fi, err := t.Root.Lstat(dir)
-	switch {
-	case err != nil:
-		return nil // creating it says what is wrong, if anything is
-	case fi.IsDir():
-		return t.mend(dir, fi)
-	}
-	return t.displace(dir, "is not a directory")
 }
 
 // Remove removes a file of ours, or what took its place as [Staged.Publish]

@@ -4,8 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"io"
-	"path/filepath"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
@@ -19,7 +19,12 @@ func Settle(ctx context.Context, dir string, waiting func(path string)) error {
 			waiting(dir)
 		}
 	}
-	held, err := filelock.Wait(ctx, tell, func() (*filelock.Lock, error) { return filelock.TryDir(filepath.Join(dir, MetaDir)) })
+	root, err := disk.OpenRoot(dir)
+	if err != nil {
+		return nil // opening it to read says what is wrong
+	}
+	defer root.Close()
+	held, err := filelock.Wait(ctx, tell, func() (*filelock.Lock, error) { return filelock.TryDirIn(root, MetaDir) })
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -31,7 +36,7 @@ func Settle(ctx context.Context, dir string, waiting func(path string)) error {
 
 // Digest returns the size and digest of a file's content.
 func (t *Tree) Digest(ctx context.Context, p string) (lock.Blob, error) {
-	f, err := t.Root.Open(p)
+	f, err := disk.OpenRegular(t.Root, p)
 	if err != nil {
 		return lock.Blob{}, err
 	}

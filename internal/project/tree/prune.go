@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"os"
 	"path"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
@@ -19,8 +20,11 @@ type Pruned struct {
 
 // Prune removes a file, and the directories that it leaves empty, or that an
 // earlier run left so which was killed. Of a directory of that name nothing is
-// removed.
+// removed, and no link above it is followed.
 func (t *Tree) Prune(p string, pruned *Pruned) error {
+	if err := disk.CheckAbove(t.Root, p); err != nil {
+		return err
+	}
 	fi, err := t.Root.Lstat(p)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -65,7 +69,7 @@ func (t *Tree) SyncPruned(paths []string) error {
 		if synced[dir] {
 			continue
 		}
-		if err := disk.SyncDir(t.At(dir)); err != nil {
+		if err := disk.SyncDirIn(t.Root, dir); err != nil {
 			return err
 		}
 		synced[dir] = true
@@ -75,14 +79,28 @@ func (t *Tree) SyncPruned(paths []string) error {
 
 // RemoveEmpty removes a directory unless something is in it.
 func (t *Tree) RemoveEmpty(dir string) error {
-	d, err := t.Root.Open(dir)
+	sub, err := disk.OpenDir(t.Root, dir)
 	if err != nil {
 		return err
 	}
-	_, err = d.Readdirnames(1)
-	d.Close()
-	if !errors.Is(err, io.EOF) {
+	names, err := readNames(sub, 1)
+	sub.Close()
+	if err != nil || len(names) > 0 {
 		return err
 	}
 	return t.Root.Remove(dir)
+}
+
+// readNames returns up to max names of what is in a directory.
+func readNames(dir *os.Root, max int) ([]string, error) {
+	d, err := dir.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(max)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return names, err
 }

@@ -124,8 +124,8 @@ func (t *Tree) Write(p string, data []byte, mode fs.FileMode) error {
 // Holds reports whether a regular file with a content is at a path to which no
 // link leads. Modes are mended, those of the directories above it too.
 func (t *Tree) Holds(ctx context.Context, p string, want lock.Blob, mode fs.FileMode) (bool, error) {
-	fi, err := t.Root.Lstat(p)
-	if err != nil || !fi.Mode().IsRegular() || fi.Size() != want.Size || t.throughLink(p) {
+	fi, err := disk.StatRegular(t.Root, p)
+	if err != nil || fi.Size() != want.Size {
 		return false, nil
 	}
 	got, err := t.Digest(ctx, p)
@@ -139,16 +139,6 @@ func (t *Tree) Holds(ctx context.Context, p string, want lock.Blob, mode fs.File
 		return false, err
 	}
 	return true, t.mendFile(p, fi, mode)
-}
-
-// throughLink reports whether a directory of a path is none, but leads to one.
-func (t *Tree) throughLink(p string) bool {
-	for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
-		if fi, err := t.Root.Lstat(dir); err != nil || !fi.IsDir() {
-			return true
-		}
-	}
-	return false
 }
 
 // mendFile adds what is missing in the mode of a file, and takes away what lets

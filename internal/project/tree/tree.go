@@ -36,10 +36,11 @@ const (
 // Tree is a directory that one run writes, or reads. Paths in it are relative,
 // with slashes.
 type Tree struct {
-	// Path is where the directory is.
+	// Path is where the directory is, for messages.
 	Path string
 	// Root confines every access, so that no link in the directory leads a
-	// file elsewhere.
+	// file elsewhere. Whatever becomes of the path meanwhile, it stays the
+	// directory that was opened.
 	Root *os.Root
 
 	// reader is who must be able to use what is written.
@@ -47,7 +48,12 @@ type Tree struct {
 	lock   *filelock.Lock
 	// created are the directories that this run made to have the tree.
 	created []string
-	staged  atomic.Int64
+	// above is the tree in which this one is called name, or nil.
+	above *Tree
+	name  string
+	// made says that this run created the tree in the one above.
+	made   bool
+	staged atomic.Int64
 	// displaced is told of what is moved aside. If it is nil, that is refused.
 	displaced func(path, to string)
 	// clearing is held by who looks at what is in the way of a directory, so that
@@ -67,21 +73,46 @@ func Open(ctx context.Context, dir string, reader disk.Reader, waiting func(path
 		return nil, fault.New(fault.Usage, "the output %s cannot be opened: %w", dir, err).
 			WithHint("if it is a link, create the directory that it leads to")
 	}
+	t := &Tree{Path: dir, reader: reader}
+	return t, t.claim(ctx, waiting, func() (*os.Root, error) {
+		made, err := disk.MakeDirsFor(dir, agent.DirectoryMode, reader)
+		t.created = append(t.created, made...)
+		if err != nil {
+			return nil, err
+		}
+		return disk.OpenRoot(dir)
+	})
+}
+
+// OpenSub is [Open] for a directory in a tree that is open to write. What is there
+// and is no directory is displaced, or refused.
+func (t *Tree) OpenSub(ctx context.Context, name string, waiting func(path string)) (*Tree, error) {
+	sub := &Tree{Path: t.At(name), reader: t.reader, above: t, name: name}
+	return sub, sub.claim(ctx, waiting, func() (*os.Root, error) {
+		_, err := t.Root.Lstat(name)
+		sub.made = sub.made || errors.Is(err, fs.ErrNotExist)
+		if err := t.MkdirAll(name); err != nil {
+			return nil, err
+		}
+		root, err := disk.OpenDir(t.Root, name)
+		return root, Refused(sub.Path, err)
+	})
+}
+
+// claim locks the tree that open opens, once no other run has it.
+func (t *Tree) claim(ctx context.Context, waiting func(path string), open func() (*os.Root, error)) error {
 	tell := func() {
 		if waiting != nil {
-			waiting(dir)
+			waiting(t.Path)
 		}
 	}
-	var t *Tree
-	var created []string
 	vanished := 0
 	held, err := filelock.Wait(ctx, tell, func() (held *filelock.Lock, err error) {
 		// The run that is waited for may remove what it created for nothing,
 		// so every try begins with the directory.
-		made, err := disk.MakeDirsFor(dir, agent.DirectoryMode, reader)
-		created = append(created, made...)
+		t.Root, err = open()
 		if err == nil {
-			t, held, err = tryTree(dir, reader)
+			held, err = t.tryLock()
 		}
 		if errors.Is(err, fs.ErrNotExist) && vanished < 20 {
 			vanished++
@@ -90,25 +121,44 @@ func Open(ctx context.Context, dir string, reader disk.Reader, waiting func(path
 		return held, err
 	})
 	if err != nil {
-		disk.RemoveDirs(created)
-		return nil, explainOpening(ctx, dir, err)
+		t.removeCreated()
+		return explainOpening(ctx, t.Path, err)
 	}
-	t.lock, t.created = held, created
+	t.lock = held
 	if err := t.removeStaging(); err != nil {
 		t.Close()
-		return nil, fmt.Errorf("sweeping what a killed run left: %w", Explain(err))
+		return fmt.Errorf("sweeping what a killed run left: %w", Explain(err))
 	}
-	return t, nil
+	return nil
 }
 
 // OpenExisting opens a directory to read, or to write what nobody but this user
 // must be able to use.
 func OpenExisting(dir string) (*Tree, error) {
-	root, err := os.OpenRoot(dir)
+	root, err := disk.OpenRoot(dir)
 	if err != nil {
 		return nil, fault.New(fault.Usage, "opening the directory: %w", err)
 	}
 	return &Tree{Path: dir, Root: root, reader: disk.Self()}, nil
+}
+
+// Sub opens a directory in the tree to read. An absent one is an [fs.ErrNotExist];
+// anything but a directory is of kind [fault.Integrity].
+func (t *Tree) Sub(name string) (*Tree, error) {
+	root, err := disk.OpenDir(t.Root, name)
+	if err != nil {
+		return nil, err
+	}
+	return &Tree{Path: t.At(name), Root: root, reader: t.reader}, nil
+}
+
+// Refused names what is in the place of a directory, and says what to do.
+func Refused(path string, err error) error {
+	if fault.KindOf(err) != fault.Integrity {
+		return err
+	}
+	return fault.New(fault.Integrity, "%s: %w", path, err).
+		WithHint("nothing that leads elsewhere is followed: remove what is there, and run the same command again")
 }
 
 func explainOpening(ctx context.Context, dir string, err error) error {
@@ -158,32 +208,29 @@ func Explain(err error) error {
 	return err
 }
 
-// tryTree opens and locks a directory that exists. It returns nil for the lock
-// if another run has it.
-func tryTree(dir string, reader disk.Reader) (*Tree, *filelock.Lock, error) {
-	t, err := OpenExisting(dir)
-	if err != nil {
-		return nil, nil, err
-	}
-	t.reader = reader
+// tryLock locks a directory that was just opened. It returns nil, and the
+// directory is closed, if another run has it.
+func (t *Tree) tryLock() (held *filelock.Lock, err error) {
+	defer func() {
+		if held == nil {
+			t.Root.Close()
+		}
+	}()
 	if err := t.MkdirAll(MetaDir); err != nil {
-		t.Root.Close()
-		return nil, nil, err
+		return nil, err
 	}
-	held, err := filelock.TryDir(filepath.Join(dir, MetaDir))
+	held, err = filelock.TryDirIn(t.Root, MetaDir)
 	if err != nil || held == nil {
-		t.Root.Close()
-		return nil, nil, err
+		return nil, err
 	}
 	// What was locked may be a directory that its last owner has removed.
 	locked, err := held.Stat()
-	there, err2 := t.Root.Stat(MetaDir)
+	there, err2 := t.Root.Lstat(MetaDir)
 	if err != nil || err2 != nil || !sameDir(locked, there) {
 		held.Unlock()
-		t.Root.Close()
-		return nil, nil, nil
+		return nil, nil
 	}
-	return t, held, nil
+	return held, nil
 }
 
 // sameDir compares a locked directory with the one that is there. Where a file
@@ -198,8 +245,17 @@ func (t *Tree) Close() error {
 	err := t.removeStaging()
 	_ = t.RemoveEmpty(MetaDir)
 	err = errors.Join(err, t.lock.Unlock(), t.Root.Close())
-	disk.RemoveDirs(t.created)
+	t.removeCreated()
 	return err
+}
+
+// removeCreated removes those of the directories that this run made to have the
+// tree in which nothing is.
+func (t *Tree) removeCreated() {
+	if t.made {
+		_ = t.above.RemoveEmpty(t.name)
+	}
+	disk.RemoveDirs(t.created)
 }
 
 // removeStaging leaves a directory alone that has none, for it may be on
@@ -274,21 +330,19 @@ func (t *Tree) CheckFile(p string) error {
 // At returns the path of a file of the tree, as the system writes it.
 func (t *Tree) At(p string) string { return filepath.Join(t.Path, filepath.FromSlash(p)) }
 
-// Read reads a regular file of at most max bytes.
+// Read reads a regular file of at most max bytes. An absent one is an
+// [fs.ErrNotExist]; anything else than such a file is of kind [fault.Integrity].
 func (t *Tree) Read(p string, max int64) ([]byte, error) {
-	fi, err := t.Root.Lstat(p)
-	if err != nil {
-		return nil, err
-	}
-	if !fi.Mode().IsRegular() || fi.Size() > max {
-		return nil, fmt.Errorf("%s is no regular file of at most %d bytes", p, max)
-	}
-	f, err := t.Root.Open(p)
+	f, err := disk.OpenRegular(t.Root, p)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, max))
+	data, err := io.ReadAll(io.LimitReader(f, max+1))
+	if err == nil && int64(len(data)) > max {
+		return nil, fault.New(fault.Integrity, "it has more than the %d bytes that are read of it", max)
+	}
+	return data, err
 }
 
 // SyncDirs makes the names of files durable, and those of the directories they
@@ -305,9 +359,14 @@ func (t *Tree) SyncDirs(files []string) error {
 			return err
 		}
 	}
+	if t.made {
+		if err := disk.SyncDirIn(t.above.Root, "."); err != nil {
+			return err
+		}
+	}
 	slices.Sort(dirs)
 	for _, dir := range slices.Compact(dirs) {
-		if err := disk.SyncDir(t.At(dir)); err != nil {
+		if err := disk.SyncDirIn(t.Root, dir); err != nil {
 			return err
 		}
 	}
