@@ -77,14 +77,18 @@ func (s *Session) inspectAny(ctx context.Context, target string, stdin io.Reader
 	if target == standardStream {
 		return inspectStandardInput(ctx, stdin)
 	}
-	path := withoutForm(target)
+	at, err := locate(target)
+	if err != nil {
+		return nil, err
+	}
+	path := at.path
 	fi, err := os.Stat(path)
 	if err != nil {
 		return nil, unopened(path, err)
 	}
 	switch form := bundle.Sniff(path); {
 	case form != bundle.NoForm:
-		return inspectLayout(ctx, path)
+		return inspectLayout(ctx, at)
 	case fi.IsDir():
 		return inspectDir(path)
 	case !fi.Mode().IsRegular():
@@ -101,27 +105,44 @@ func unopened(path string, err error) error {
 }
 
 // inspectLayout reads a bundle or an image, in a file or a directory.
-func inspectLayout(ctx context.Context, path string) (*inspected, error) {
-	b, err := bundle.Open(path)
+func inspectLayout(ctx context.Context, at located) (*inspected, error) {
+	b, err := at.openBundle(bundle.OpenNamed)
 	if err == nil {
 		defer b.Close()
 		return inspectedBundle(b.Contents()), nil
 	}
-	// What has a hint is not of this program, but it is clear what to do.
-	if !errors.Is(err, bundle.ErrNotBundle) || fault.HintOf(err) != "" {
+	if !maybeImage(err) {
 		return nil, err
 	}
-	im, err := image.Open(ctx, path)
-	if err != nil {
-		return nil, noImage(path, err)
+	im, imageErr := image.Open(ctx, at.path, at.name)
+	if imageErr != nil {
+		return nil, noImage(at.path, err, imageErr)
 	}
 	return inspectedImage(im), nil
 }
 
-// noImage says what something is not that is no bundle either.
-func noImage(name string, err error) error {
-	if fault.KindOf(err) != fault.Usage {
-		return err
+// openBundle opens the bundle of a target, unless that says that it is an image.
+func (at located) openBundle(open func(path, name string) (*bundle.Bundle, error)) (*bundle.Bundle, error) {
+	if at.form == FormImage {
+		return nil, bundle.ErrNotBundle
+	}
+	return open(at.path, at.name)
+}
+
+// maybeImage reports whether what is no bundle may be an image. What has a hint is
+// not of this program, but it is clear what to do.
+func maybeImage(err error) bool {
+	return errors.Is(err, bundle.ErrNotBundle) && fault.HintOf(err) == ""
+}
+
+// noImage says what something is that is neither bundle nor image, by what was
+// found when it was read as each.
+func noImage(name string, asBundle, asImage error) error {
+	if errors.Is(asBundle, bundle.ErrPart) {
+		return fault.New(fault.Usage, "%s: %w", name, asBundle).WithHint("%s", fault.HintOf(asBundle))
+	}
+	if fault.KindOf(asImage) != fault.Usage || errors.Is(asImage, image.ErrChoice) {
+		return asImage
 	}
 	return fault.New(fault.Usage, "%s is neither a bundle nor an image that botkube-mirror wrote", name).WithHint(inspectHint)
 }
@@ -325,7 +346,7 @@ func (s *Session) inspectRegistry(ctx context.Context, reference string) (*inspe
 	if !errors.Is(err, bundle.ErrNotBundle) {
 		return nil, fmt.Errorf("reading the bundle %s: %w", name, err)
 	}
-	im, err := image.Read(ctx, top.Data, image.Content{
+	im, imageErr := image.Read(ctx, top.Data, image.Content{
 		Manifest: func(ctx context.Context, b lock.Blob) ([]byte, error) { return manifestOf(ctx, repo, b) },
 		Blob: func(ctx context.Context, b lock.Blob) (io.ReadCloser, error) {
 			if _, err := s.fetchBlob(ctx, repo, b); err != nil {
@@ -334,8 +355,8 @@ func (s *Session) inspectRegistry(ctx context.Context, reference string) (*inspe
 			return s.Store.Open(b.SHA256)
 		},
 	})
-	if err != nil {
-		return nil, noImage(name, err)
+	if imageErr != nil {
+		return nil, noImage(name, err, imageErr)
 	}
 	in := inspectedImage(im)
 	in.tag = ref.Tag()

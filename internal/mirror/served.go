@@ -82,7 +82,11 @@ func (s *Session) openServed(ctx context.Context, target string) (*served, error
 	case target == standardStream:
 		return nil, fault.New(fault.Usage, "standard input cannot be served").WithHint(servedHint)
 	}
-	path := withoutForm(target)
+	at, err := locate(target)
+	if err != nil {
+		return nil, err
+	}
+	path := at.path
 	fi, err := os.Stat(path)
 	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		return nil, fault.New(fault.Usage, "opening %s: %w", path, pathErr.Err).WithHint(servedHint)
@@ -92,7 +96,7 @@ func (s *Session) openServed(ctx context.Context, target string) (*served, error
 		err = s.openServedDir(ctx, out, path)
 	} else {
 		out.kind = KindBundle
-		err = out.addBundle(path)
+		err = out.addBundle(path, at.name)
 		if errors.Is(err, bundle.ErrNotBundle) {
 			err = s.notServed(ctx, path, err)
 		}
@@ -169,7 +173,7 @@ func (out *served) addBundles(path string) error {
 			out.ignored = append(out.ignored, at)
 			continue
 		}
-		err := out.addBundle(at)
+		err := out.addBundle(at, "")
 		if errors.Is(err, bundle.ErrNotBundle) {
 			out.ignored = append(out.ignored, at)
 		} else if err != nil {
@@ -182,8 +186,8 @@ func (out *served) addBundles(path string) error {
 	return nil
 }
 
-func (out *served) addBundle(path string) error {
-	b, open, err := openServedBundle(path)
+func (out *served) addBundle(path, name string) error {
+	b, open, err := openServedBundle(path, name)
 	if err != nil {
 		return err
 	}
@@ -211,9 +215,9 @@ func (out *served) addBundle(path string) error {
 }
 
 // openServedBundle opens a bundle whose blobs tell whether they are what they were.
-func openServedBundle(path string) (*bundle.Bundle, func(lock.SHA256) (serve.File, error), error) {
+func openServedBundle(path, name string) (*bundle.Bundle, func(lock.SHA256) (serve.File, error), error) {
 	if bundle.Sniff(path) != bundle.TarForm {
-		b, err := bundle.Open(path)
+		b, err := bundle.OpenNamed(path, name)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -223,7 +227,7 @@ func openServedBundle(path string) (*bundle.Bundle, func(lock.SHA256) (serve.Fil
 	if err != nil {
 		return nil, nil, fault.New(fault.Usage, "opening the bundle: %w", err)
 	}
-	b, err := bundle.OpenTar(f, path)
+	b, err := bundle.OpenTar(f, path, name)
 	if err != nil {
 		return nil, nil, err
 	}

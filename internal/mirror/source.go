@@ -48,20 +48,23 @@ func (s *Session) openSource(ctx context.Context, name string, stdin io.Reader) 
 		src, err := openStandardInput(ctx, stdin)
 		return src, noBundle(err)
 	}
-	path := withoutForm(name)
-	fi, err := os.Stat(path)
+	at, err := locate(name)
 	if err != nil {
-		return nil, fault.New(fault.Usage, "opening %s: %w", path, err).
+		return nil, err
+	}
+	fi, err := os.Stat(at.path)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "opening %s: %w", at.path, err).
 			WithHint(sourceHint)
 	}
-	if fi.IsDir() && bundle.Sniff(path) != bundle.LayoutForm {
-		return openDirSource(path)
+	if fi.IsDir() && bundle.Sniff(at.path) != bundle.LayoutForm {
+		return openDirSource(at.path)
 	}
-	b, err := bundle.Open(path)
+	b, err := bundle.OpenNamed(at.path, at.name)
 	if err != nil {
 		return nil, noBundle(err)
 	}
-	return bundleSource(path, b), nil
+	return bundleSource(at.path, b), nil
 }
 
 // noBundle adds the next step for what is something else than a bundle.
@@ -73,14 +76,6 @@ func noBundle(err error) error {
 }
 
 const sourceHint = "name a bundle (FILE.tar or a directory), docker://REFERENCE for one in a registry, or - for standard input"
-
-// withoutForm takes the prefix off a path: what a source is, its content says.
-func withoutForm(name string) string {
-	if form, path, found := strings.Cut(name, ":"); found && known(form) {
-		return path
-	}
-	return name
-}
 
 func bundleSource(name string, b *bundle.Bundle) *source {
 	return &source{name: name, lock: b.Lock(), content: content{cache: cache.Upstream{Blobs: b}, blobs: b}, close: b.Close}
@@ -106,7 +101,7 @@ func openStandardInput(ctx context.Context, stdin io.Reader) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := bundle.OpenTar(f, bundle.StandardInput)
+	b, err := bundle.OpenTar(f, bundle.StandardInput, "")
 	if err != nil {
 		return nil, errors.Join(err, done())
 	}

@@ -1,10 +1,12 @@
 package mirror
 
 import (
+	"os"
 	"regexp"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
 )
 
 // Form is what a mirror is written as. Its value is the prefix of a target.
@@ -78,6 +80,50 @@ func ParseTarget(s string) (Target, error) {
 			WithHint("name it FILE.tar: most of what is in it is compressed already; or write dir:%s if a directory is meant", s)
 	}
 	return t, nil
+}
+
+// located is a mirror on this machine that is read.
+type located struct {
+	// form is what the target begins with, if anything: only an image: says more
+	// than the content does.
+	form Form
+	path string
+	// name is that of a document in a layout, where one is given: a tag, or
+	// sha256:DIGEST.
+	name string
+}
+
+// locate reads the target of a command that reads it: PATH or FORM:PATH, and for
+// what lies in an OCI layout FORM:PATH:TAG, as skopeo has it, or
+// FORM:PATH@sha256:DIGEST, as oras has it. A path that is there is taken as it is.
+func locate(target string) (located, error) {
+	at := located{path: target}
+	if form, path, found := strings.Cut(target, ":"); found && known(form) {
+		at.form, at.path = Form(form), path
+	}
+	switch at.form {
+	case FormLayout, FormArchive, FormImage:
+		at.path, at.name = splitName(at.path)
+	}
+	if at.name != "" && bundle.Sniff(at.path) == bundle.NoForm {
+		return at, fault.New(fault.Usage, "%s is no OCI layout, in which something could be named %q", at.path, at.name).
+			WithHint(sourceHint)
+	}
+	return at, nil
+}
+
+// splitName takes a name off the longest path that is there.
+func splitName(path string) (at, name string) {
+	exists := func(path string) bool {
+		_, err := os.Lstat(path)
+		return err == nil
+	}
+	for i := len(path) - 2; i > 0 && !exists(path); i-- {
+		if (path[i] == ':' || path[i] == '@') && exists(path[:i]) {
+			return path[:i], path[i+1:]
+		}
+	}
+	return path, ""
 }
 
 // looksLikePrefix takes a word; a single letter is a drive of Windows.

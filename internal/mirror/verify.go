@@ -22,6 +22,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/image"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
 )
 
@@ -292,14 +293,18 @@ func (v *verifying) target(ctx context.Context) error {
 	if target == standardStream {
 		return v.standardInput(ctx)
 	}
-	path := withoutForm(target)
+	at, err := locate(target)
+	if err != nil {
+		return err
+	}
+	path := at.path
 	fi, err := os.Stat(path)
 	if err != nil {
 		return unopened(path, err)
 	}
 	switch form := bundle.Sniff(path); {
 	case form != bundle.NoForm:
-		return v.layout(ctx, path)
+		return v.layout(ctx, at)
 	case fi.IsDir():
 		return v.directory(ctx, path)
 	case !fi.Mode().IsRegular():
@@ -319,28 +324,51 @@ func (v *verifying) file(ctx context.Context, path string) error {
 		return fault.New(fault.Usage, "%s is a lock, which there is nothing to verify of", path).
 			WithHint("compare a mirror with it: botkube-mirror verify MIRROR --against %s", path)
 	}
-	return v.layout(ctx, path)
+	return v.layout(ctx, located{path: path})
 }
 
 // layout verifies a bundle or an image, in a file or a directory.
-func (v *verifying) layout(ctx context.Context, path string) error {
-	b, err := bundle.OpenIncomplete(path)
+func (v *verifying) layout(ctx context.Context, at located) error {
+	b, err := at.openBundle(bundle.OpenIncomplete)
 	if err == nil {
 		defer b.Close()
+		v.named(b.Contents().Tag, b.Names(), b.Beside())
 		return v.bundle(ctx, b)
 	}
-	if !errors.Is(err, bundle.ErrNotBundle) || fault.HintOf(err) != "" {
+	if !maybeImage(err) {
 		return v.unreadable(KindBundle, err)
 	}
 	if err := v.is(KindImage); err != nil {
 		return err
 	}
-	im, err := image.AuditFile(ctx, path, runtime.GOMAXPROCS(0), &v.report, v.hashed)
-	if err != nil {
-		return v.unreadable(KindImage, noImage(path, err))
+	im, imageErr := image.AuditFile(ctx, at.path, at.name, runtime.GOMAXPROCS(0), &v.report, v.hashed)
+	if imageErr != nil {
+		return v.unreadable(KindImage, noImage(at.path, err, imageErr))
 	}
+	v.named(im.Tag, im.Names, im.Beside)
 	v.imageFound(im)
 	return nil
+}
+
+// besideTold is how many documents are told of that lie beside a mirror.
+const besideTold = 8
+
+// named notes what other tools made of the index.json of a layout: the tags that a
+// mirror has there, if its own is not among them, and the documents beside it.
+func (v *verifying) named(tag string, names []string, beside []layout.Named) {
+	if own := (layout.Named{Names: names}); len(names) > 1 || len(names) > 0 && !own.Answers(tag) {
+		v.report.Note(fmt.Sprintf("index.json calls it %s", layout.Clip(strings.Join(names, ", "))))
+	}
+	var told []string
+	for _, n := range beside[:min(len(beside), besideTold)] {
+		told = append(told, n.String())
+	}
+	if len(beside) > besideTold {
+		told = append(told, fmt.Sprintf("and %d more", len(beside)-besideTold))
+	}
+	if len(told) > 0 {
+		v.report.Note("index.json also names what is not part of it, and was not verified: " + strings.Join(told, "; "))
+	}
 }
 
 // unreadable reports a mirror of which nothing more can be found out than that
@@ -370,13 +398,14 @@ func (v *verifying) standardInput(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = done() }() // nothing was written to it
-	b, err := bundle.OpenIncompleteTar(f, bundle.StandardInput)
+	b, err := bundle.OpenIncompleteTar(f, bundle.StandardInput, "")
 	if errors.Is(err, bundle.ErrNotBundle) && fault.HintOf(err) == "" {
 		err = fault.New(fault.Usage, "%w", err).WithHint("standard input is a bundle; an image is verified in a file")
 	}
 	if err != nil {
 		return v.unreadable(KindBundle, err)
 	}
+	v.named(b.Contents().Tag, b.Names(), b.Beside())
 	return v.bundle(ctx, b)
 }
 
@@ -498,7 +527,7 @@ func (v *verifying) against(ctx context.Context, other *inspected) error {
 	}
 	if v.lock == nil && v.result.Kind == KindSite && len(v.report.Problems()) == 0 {
 		return fault.New(fault.Usage, "%s has several versions, each with a lock of its own", v.options.Target).
-			WithHint("name one of them: %s", filepath.Join(withoutForm(v.options.Target), "VERSION"))
+			WithHint("name one of them: %s", filepath.Join(strings.TrimPrefix(v.options.Target, string(FormSite)+":"), "VERSION"))
 	}
 	if v.lock == nil {
 		v.report.Note(fmt.Sprintf("it was not compared with %s: it has no one lock that can be read", v.options.Against))

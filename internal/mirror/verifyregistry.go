@@ -41,15 +41,15 @@ func (v *verifying) registry(ctx context.Context, reference string) error {
 	if err := v.is(KindImage); err != nil {
 		return err
 	}
-	im, err := image.Audit(ctx, top.Data, image.Content{
+	im, imageErr := image.Audit(ctx, top.Data, image.Content{
 		Manifest: func(ctx context.Context, b lock.Blob) ([]byte, error) {
 			data, err := manifestOf(ctx, repo, b)
 			return data, absent(err)
 		},
 		Blob: func(ctx context.Context, b lock.Blob) (io.ReadCloser, error) { return repo.Open(ctx, b), nil },
 	}, v.Parallel, &v.report, v.hashed)
-	if err != nil {
-		return v.unreadable(KindImage, noImage(registryPrefix+ref.String(), err))
+	if imageErr != nil {
+		return v.unreadable(KindImage, noImage(registryPrefix+ref.String(), err, imageErr))
 	}
 	im.Tag = ref.Tag()
 	v.imageFound(im)

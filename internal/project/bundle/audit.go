@@ -55,6 +55,9 @@ func unreadable(err error) error {
 // each, from several goroutines.
 func (c *Contents) Audit(ctx context.Context, check Check, parallel int, r *audit.Report, hashed func(n int64)) error {
 	for _, d := range append([]Document{c.Index}, c.Manifests...) {
+		if c.alone && d.Member == "" {
+			continue // it is not there
+		}
 		b := d.Blob()
 		f := audit.File{Path: layout.BlobPath(b.SHA256), Content: "the image index", State: audit.Intact, Size: b.Size, SHA256: &b.SHA256, Basis: audit.ByManifest}
 		if d.Member != "" {

@@ -111,6 +111,8 @@ type Contents struct {
 	// and the parts of the other members.
 	Blobs []lock.Blob
 
+	// alone says that the manifest was read without an index, which was made here.
+	alone bool
 	// made has what was generated, or read already, by digest.
 	made  map[lock.SHA256][]byte
 	blobs blob.Source

@@ -19,6 +19,13 @@ const bundleHint = "name a bundle: FILE.tar or a directory that pull wrote, dock
 // errOwnImage is an [ErrNotBundle], too.
 var errOwnImage = fmt.Errorf("%w: it is the image that botkube-mirror makes of a bundle, to be mounted", ErrNotBundle)
 
+// ErrPart is an [ErrNotBundle] of which more than one platform, or another member,
+// was left behind.
+var ErrPart = fmt.Errorf("%w: it is a part of one", ErrNotBundle)
+
+// wholeHint is for who has copied a part of a bundle only.
+const wholeHint = "copy the whole bundle: skopeo copy --all --preserve-digests, or oras cp, crane copy and regctl image copy without --platform"
+
 // ownPrefix begins the annotations and labels of images that this program
 // makes, MemberAnnotation apart, which only bundles have.
 const ownPrefix = "io.botkube.mirror."
@@ -56,8 +63,7 @@ func foreign(data []byte, read func(p Part, max int64) ([]byte, error)) error {
 	config := string(doc.Config.MediaType)
 	switch {
 	case config == LockType:
-		return notBundle("it is a part of one, for one platform only").
-			WithHint("copy the whole bundle: with skopeo, copy --all --preserve-digests")
+		return fault.New(fault.Usage, "%w, for one platform only", ErrPart).WithHint("%s", wholeHint)
 	case doc.ArtifactType == ArtifactType:
 		return nil
 	case isOwn(doc.Annotations):

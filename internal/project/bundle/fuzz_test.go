@@ -24,7 +24,7 @@ func FuzzOpen(f *testing.F) {
 		if err != nil {
 			return
 		}
-		b, err := open(origin{name: "fuzz"}, files)
+		b, err := open(origin{name: "fuzz"}, files, "")
 		if err != nil {
 			if k := fault.KindOf(err); k == fault.Unexpected {
 				t.Errorf("kind %d: %v", k, err)

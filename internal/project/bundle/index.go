@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -45,6 +46,9 @@ func readIndex(index []byte, read func(p Part) ([]byte, error)) (*Contents, erro
 	r := &reading{read: read, contents: &Contents{
 		Index: Document{MediaType: indexType, Data: index}, made: map[lock.SHA256][]byte{},
 	}}
+	if isManifestOfLock(index) {
+		return r.readAlone(index)
+	}
 	if err := r.readIndex(); err != nil {
 		return nil, err
 	}
@@ -60,6 +64,61 @@ func readIndex(index []byte, read func(p Part) ([]byte, error)) (*Contents, erro
 		return nil, fault.New(fault.Integrity, "the image index is for version %q, the lock for %q", layout.Clip(v), c.Lock.BotkubeVersion)
 	}
 	return c, c.list()
+}
+
+// isManifestOfLock reports whether a document is the manifest of a bundle's
+// plugins, without the index that names it.
+func isManifestOfLock(data []byte) bool {
+	var probe struct {
+		Config struct {
+			MediaType string `json:"mediaType"`
+		} `json:"config"`
+	}
+	return json.Unmarshal(data, &probe) == nil && probe.Config.MediaType == LockType
+}
+
+// readAlone reads a bundle that was copied without its index, as tools do that pick
+// a platform: skopeo copy without --all, oras cp --platform. Where the lock is for
+// that platform only, nothing is missing: the index follows from the lock.
+func (r *reading) readAlone(manifest []byte) (*Contents, error) {
+	c := r.contents
+	// There is one manifest, which says whether the lock may be for more.
+	r.index.Manifests, r.index.ArtifactType = make([]v1.Descriptor, maxManifests), ArtifactType
+	if err := r.readLock(manifest); err != nil {
+		return nil, err
+	}
+	if len(r.want) != 1 {
+		return nil, r.onePart(manifest)
+	}
+	doc := Document{MediaType: manifestType, Data: manifest, Member: r.want[0].name, Platform: r.want[0].platform}
+	var err error
+	if doc.Blobs, err = r.want[0].check(doc, *r.lockSum); err != nil {
+		return nil, fault.New(fault.Integrity, "%s does not match the lock: %w", r.want[0], err)
+	}
+	c.Manifests = []Document{doc}
+	if c.Tag, err = c.Lock.Tag(); err != nil {
+		return nil, err
+	}
+	c.alone = true
+	return c, c.complete()
+}
+
+// onePart says which part of a bundle a manifest is.
+func (r *reading) onePart(manifest []byte) error {
+	what := "the plugins' manifest"
+	for _, m := range r.want {
+		if _, err := m.check(Document{MediaType: manifestType, Data: manifest}, *r.lockSum); m.name == MemberPlugins && err == nil {
+			what = m.String()
+			break
+		}
+	}
+	var rest []string
+	for _, m := range r.want {
+		if m.String() != what {
+			rest = append(rest, m.String())
+		}
+	}
+	return fault.New(fault.Usage, "%w: it has %s, but not %s", ErrPart, what, strings.Join(rest, ", ")).WithHint("%s", wholeHint)
 }
 
 // With returns the contents with a source of the blobs that are not among the
@@ -184,6 +243,9 @@ func (r *reading) readManifests() error {
 			if err := r.readLock(doc.Data); err != nil {
 				return err
 			}
+			if err := r.checkMembers(); err != nil {
+				return err
+			}
 		}
 		want := r.want[i]
 		if err := want.checkDescriptor(d); err != nil {
@@ -201,6 +263,16 @@ func (r *reading) readManifests() error {
 	}
 	if have, want := len(r.index.Manifests), len(r.want); have < want {
 		return fault.New(fault.Incomplete, "the image index lacks %s", r.want[have])
+	}
+	return nil
+}
+
+// checkMembers says which manifest an index lacks that was filtered by platforms.
+func (r *reading) checkMembers() error {
+	for _, m := range r.want {
+		if len(r.index.Manifests) < len(r.want) && !slices.ContainsFunc(r.index.Manifests, m.isDescribed) {
+			return fault.New(fault.Incomplete, "the image index lacks %s: it was copied for some platforms only", m).WithHint("%s", wholeHint)
+		}
 	}
 	return nil
 }
@@ -238,15 +310,9 @@ func (r *reading) part(p Part, max int64) ([]byte, error) {
 
 // readLock reads the configuration of the first manifest.
 func (r *reading) readLock(manifest []byte) error {
-	var m v1.Manifest
-	if err := json.Unmarshal(manifest, &m); err != nil {
-		return fault.New(fault.Integrity, "the first manifest cannot be read: %w", layout.InWords(err))
-	}
-	if string(m.Config.MediaType) != LockType {
-		if r.index.ArtifactType != ArtifactType && m.ArtifactType != ArtifactType {
-			return r.foreign(manifest, string(m.Config.MediaType))
-		}
-		return fault.New(fault.Integrity, "the configuration of the first manifest is of type %q, not a lock", layout.Clip(string(m.Config.MediaType)))
+	m, err := r.lockedBy(manifest)
+	if err != nil {
+		return err
 	}
 	b, err := descriptorBlob(m.Config)
 	if err != nil {
@@ -267,6 +333,20 @@ func (r *reading) readLock(manifest []byte) error {
 	r.contents.Lock, r.lockSum, r.want = l, &b.SHA256, members(l)
 	r.contents.made[b.SHA256] = data
 	return nil
+}
+
+// lockedBy returns a manifest whose configuration is a lock.
+func (r *reading) lockedBy(manifest []byte) (m v1.Manifest, err error) {
+	if err := json.Unmarshal(manifest, &m); err != nil {
+		return m, fault.New(fault.Integrity, "the first manifest cannot be read: %w", layout.InWords(err))
+	}
+	switch {
+	case string(m.Config.MediaType) == LockType:
+		return m, nil
+	case r.index.ArtifactType != ArtifactType && m.ArtifactType != ArtifactType:
+		return m, r.foreign(manifest, string(m.Config.MediaType))
+	}
+	return m, fault.New(fault.Integrity, "the configuration of the first manifest is of type %q, not a lock", layout.Clip(string(m.Config.MediaType)))
 }
 
 // foreign says what an index is whose first manifest is not that of a bundle.
@@ -292,21 +372,30 @@ func (m member) checkDescriptor(d v1.Descriptor) error {
 	if string(d.MediaType) != mediaType {
 		return fmt.Errorf("its media type is %q, not %q", layout.Clip(string(d.MediaType)), mediaType)
 	}
-	name := d.Annotations[MemberAnnotation]
-	if name == "" {
-		name = MemberPlugins
-	}
-	if name != m.name {
+	if name := memberOf(d); name != m.name {
 		return fmt.Errorf("it is annotated as %q", layout.Clip(name))
 	}
-	have := "none"
-	if d.Platform != nil {
-		have = d.Platform.String()
-	}
-	if d.Platform == nil || !d.Platform.Equals(*indexPlatform(m.platform)) {
+	if !m.isDescribed(d) {
+		have := "none"
+		if d.Platform != nil {
+			have = d.Platform.String()
+		}
 		return fmt.Errorf("its platform is %q", layout.Clip(have))
 	}
 	return nil
+}
+
+// memberOf returns which member of a bundle a descriptor in the index is of.
+func memberOf(d v1.Descriptor) string {
+	if name := d.Annotations[MemberAnnotation]; name != "" {
+		return name
+	}
+	return MemberPlugins
+}
+
+// isDescribed reports whether a descriptor has the member's name and platform.
+func (m member) isDescribed(d v1.Descriptor) bool {
+	return memberOf(d) == m.name && d.Platform != nil && d.Platform.Equals(*indexPlatform(m.platform))
 }
 
 // check compares a manifest with the lock, and returns what it names.

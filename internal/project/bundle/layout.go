@@ -26,6 +26,8 @@ import (
 const (
 	// tempPrefix begins the names of files on their way in a layout directory.
 	tempPrefix = ".botkube-mirror-tmp-"
+	// orasDir is what oras leaves, empty, in a layout that it writes.
+	orasDir = "ingest"
 	// windowsLock is what filelock locks on Windows.
 	windowsLock = "writing.lock"
 )
@@ -99,6 +101,10 @@ func ours(dir string, in layout.Dir) error {
 		switch {
 		case name == "blobs", name == layoutName, name == indexName, name == tree.MetaDir:
 		case name == "lost+found", name == windowsLock, strings.HasPrefix(name, tempPrefix), disk.IsLeftover(name):
+		case name == orasDir:
+			if left, err := in.Names(name); err != nil || len(left) > 0 {
+				return foreign("it has %q, which is not empty", name)
+			}
 		default:
 			return foreign("it has %q", layout.Clip(name))
 		}
@@ -118,10 +124,46 @@ func ours(dir string, in layout.Dir) error {
 	case !has[layoutName] || !has[indexName]:
 		return nil // what a killed run left
 	}
-	if _, err := readLayout(in); errors.Is(err, ErrNotBundle) {
+	err = onlyBundle(dir, in)
+	if errors.Is(err, ErrNotBundle) {
 		return foreign("%v", err)
 	}
-	return nil // a damaged one is written anew
+	return err
+}
+
+// onlyBundle refuses a layout that holds anything beside a bundle, which writing it
+// would take away: other tools put it there. A damaged bundle is written anew. What
+// has no bundle is an [ErrNotBundle].
+func onlyBundle(dir string, in layout.Dir) error {
+	more := func(what string) error {
+		return fault.New(fault.Usage, "the output directory %s holds more than a bundle that botkube-mirror wrote: %s", dir, what).
+			WithHint("name a directory that does not exist yet, and copy the bundle from there; to write here, remove the directory first")
+	}
+	all, err := layout.ReadIndex(in)
+	if err != nil {
+		return nil
+	}
+	chosen, err := choose(in, "")
+	if err != nil {
+		_, unread := errors.AsType[*layout.Unread](err)
+		switch {
+		case unread && len(all) == 1:
+			return nil
+		case len(all) == 0 || errors.Is(err, ErrNotBundle):
+			return origin{name: dir, dir: true}.choice(err)
+		}
+		return more(err.Error())
+	}
+	if len(chosen.Beside) > 0 {
+		return more(fmt.Sprintf("its %s also names %s", indexName, chosen.Beside[0]))
+	}
+	c, err := readIndex(chosen.Data, partsIn(in))
+	for _, name := range chosen.Names {
+		if err == nil && !(layout.Named{Names: []string{name}}).Answers(c.Tag) || err != nil && len(chosen.Names) > 1 {
+			return more(fmt.Sprintf("its %s has the tag %q", indexName, layout.Clip(name)))
+		}
+	}
+	return nil
 }
 
 // namesBundle reports whether index.json is, byte for byte, one that
@@ -131,15 +173,11 @@ func namesBundle(l layout.Dir) bool {
 	if err != nil {
 		return false
 	}
-	d, _, err := bundleDescriptor(data)
-	if err != nil {
+	all, err := layout.ReadIndex(l)
+	if err != nil || len(all) != 1 || len(all[0].Names) != 1 {
 		return false
 	}
-	b, err := descriptorBlob(d)
-	if err != nil {
-		return false
-	}
-	ours, err := indexJSON(b, d.Annotations[refNameAnnotation])
+	ours, err := indexJSON(all[0].Blob, all[0].Names[0])
 	return err == nil && bytes.Equal(data, ours)
 }
 

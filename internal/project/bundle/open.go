@@ -11,8 +11,6 @@ import (
 	"strings"
 	"sync"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -26,6 +24,9 @@ type Bundle struct {
 	origin   origin
 	files    layout.Files
 	contents *Contents
+	// names are those in index.json, beside what else that names.
+	names  []string
+	beside []layout.Named
 
 	mu sync.Mutex
 	// known are the blobs that were found to be right.
@@ -106,16 +107,21 @@ func Sniff(path string) Form {
 // Open opens a bundle that is a tar file or a layout directory. What is none is
 // an [ErrNotBundle]. It has a hint, unless it may be an image that this program
 // wrote: of those, and of what is none of the two, the caller knows more.
-func Open(path string) (*Bundle, error) { return openPath(path, open) }
+func Open(path string) (*Bundle, error) { return OpenNamed(path, "") }
 
-// OpenIncomplete is [Open] for a bundle that may lack blobs, which are looked
+// OpenNamed is [Open] for the bundle that has a name in its layout, a tag or
+// sha256:DIGEST, for there may be several. Any will do for the empty one, if it is
+// the only bundle.
+func OpenNamed(path, name string) (*Bundle, error) { return openPath(path, name, open) }
+
+// OpenIncomplete is [OpenNamed] for a bundle that may lack blobs, which are looked
 // for when they are read.
-func OpenIncomplete(path string) (*Bundle, error) { return openPath(path, openIncomplete) }
+func OpenIncomplete(path, name string) (*Bundle, error) { return openPath(path, name, openIncomplete) }
 
 // opener reads what can be read of a bundle before its blobs are.
-type opener func(from origin, in layout.Files) (*Bundle, error)
+type opener func(from origin, in layout.Files, name string) (*Bundle, error)
 
-func openPath(path string, open opener) (*Bundle, error) {
+func openPath(path, name string, open opener) (*Bundle, error) {
 	fi, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New(fault.Usage, "there is no bundle %s: %w", path, layout.Cause(err)).WithHint(bundleHint)
@@ -124,7 +130,7 @@ func openPath(path string, open opener) (*Bundle, error) {
 		return nil, unopened(path, err)
 	}
 	if fi.IsDir() {
-		return openLayout(path, open)
+		return openLayout(path, name, open)
 	}
 	if !fi.Mode().IsRegular() {
 		return nil, fault.New(fault.Usage, "%s is neither a regular file nor a directory", path).
@@ -134,7 +140,7 @@ func openPath(path string, open opener) (*Bundle, error) {
 	if err != nil {
 		return nil, unopened(path, err)
 	}
-	return openTar(f, path, open)
+	return openTar(f, path, name, open)
 }
 
 func unopened(path string, err error) error {
@@ -146,16 +152,17 @@ func unopened(path string, err error) error {
 }
 
 // OpenTar opens a bundle that is an open tar file, which the bundle closes. The
-// name is for messages: a path, or [StandardInput]. Errors are as [Open]'s.
-func OpenTar(f *os.File, name string) (*Bundle, error) { return openTar(f, name, open) }
+// path is for messages, and may be [StandardInput]. Name and errors are as
+// [OpenNamed]'s.
+func OpenTar(f *os.File, path, name string) (*Bundle, error) { return openTar(f, path, name, open) }
 
-// OpenIncompleteTar is to [OpenTar] what [OpenIncomplete] is to [Open].
-func OpenIncompleteTar(f *os.File, name string) (*Bundle, error) {
-	return openTar(f, name, openIncomplete)
+// OpenIncompleteTar is to [OpenTar] what [OpenIncomplete] is to [OpenNamed].
+func OpenIncompleteTar(f *os.File, path, name string) (*Bundle, error) {
+	return openTar(f, path, name, openIncomplete)
 }
 
-func openTar(f *os.File, name string, open opener) (*Bundle, error) {
-	from := origin{name: name}
+func openTar(f *os.File, path, name string, open opener) (*Bundle, error) {
+	from := origin{name: path}
 	fi, err := f.Stat()
 	if err == nil && !fi.Mode().IsRegular() {
 		err = fault.New(fault.Usage, "it is not a regular file")
@@ -168,21 +175,21 @@ func openTar(f *os.File, name string, open opener) (*Bundle, error) {
 		return nil, errors.Join(from.describe(notLayout(err)), f.Close())
 	}
 	t.Closer = f
-	return open(from, t)
+	return open(from, t, name)
 }
 
 // openLayout opens a bundle that is a directory.
-func openLayout(dir string, open opener) (*Bundle, error) {
+func openLayout(dir, name string, open opener) (*Bundle, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, unopened(dir, err)
 	}
-	return open(origin{dir, true}, layout.Dir{Root: root})
+	return open(origin{dir, true}, layout.Dir{Root: root}, name)
 }
 
 // open reads everything that can be read before the blobs are, and looks for those.
-func open(from origin, in layout.Files) (*Bundle, error) {
-	b, err := openIncomplete(from, in)
+func open(from origin, in layout.Files, name string) (*Bundle, error) {
+	b, err := openIncomplete(from, in, name)
 	if err == nil {
 		err = b.checkPresent()
 	}
@@ -192,13 +199,13 @@ func open(from origin, in layout.Files) (*Bundle, error) {
 	return b, nil
 }
 
-func openIncomplete(from origin, in layout.Files) (*Bundle, error) {
-	c, err := readLayout(in)
+func openIncomplete(from origin, in layout.Files, name string) (*Bundle, error) {
+	found, err := readLayout(in, name)
 	if err != nil {
-		return nil, errors.Join(from.describe(err), in.Close())
+		return nil, errors.Join(from.describe(from.choice(err)), in.Close())
 	}
-	b := &Bundle{origin: from, files: in, known: map[lock.SHA256]bool{}}
-	b.contents = c.With(b)
+	b := &Bundle{origin: from, files: in, names: found.names, beside: found.beside, known: map[lock.SHA256]bool{}}
+	b.contents = found.contents.With(b)
 	return b, nil
 }
 
@@ -218,36 +225,117 @@ func (o origin) describe(err error) error {
 	return e.WithHint("%s", hint)
 }
 
-// readLayout reads the two files that make a layout, and on from there.
-func readLayout(in layout.Files) (*Contents, error) {
-	data, err := in.Small(layoutName)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, noLayout(in)
+// choice says of a layout in which no bundle could be chosen how to choose one.
+func (o origin) choice(err error) error {
+	address := func(n layout.Named) string {
+		if o.name == StandardInput {
+			return "write it to a file, and name " + layout.Address("FILE", false, n)
+		}
+		return "name " + layout.Address(o.name, o.dir, n)
 	}
+	if e, ok := errors.AsType[*layout.Several](err); ok {
+		return fault.New(fault.Usage, "it holds %d bundles: %w", len(e.Documents), err).WithHint("%s, or another of them", address(e.Documents[0]))
+	}
+	if e, ok := errors.AsType[*layout.Absent](err); ok {
+		if len(e.Has) == 0 {
+			return notBundle("%w, as that of a store", err).WithHint(bundleHint)
+		}
+		return fault.New(fault.Usage, "%w", err).WithHint("%s, or another of them", address(e.Has[0]))
+	}
+	if e, ok := errors.AsType[*layout.Unread](err); ok && e.Found {
+		return fault.New(fault.KindOf(err), "beside a bundle, its %s names %s, which cannot be read: %w", indexName, e.Named, err)
+	}
+	return err
+}
+
+// found is a bundle in a layout.
+type found struct {
+	contents *Contents
+	names    []string
+	beside   []layout.Named
+}
+
+// readLayout reads the two files that make a layout, and the bundle in it that has
+// a name, or the only one.
+func readLayout(in layout.Files, name string) (*found, error) {
+	if err := checkLayoutFile(in); err != nil {
+		return nil, err
+	}
+	chosen, err := choose(in, name)
 	if err != nil {
 		return nil, err
+	}
+	c, err := readIndex(chosen.Data, partsIn(in))
+	if err != nil {
+		return nil, err
+	}
+	return &found{c, chosen.Names, chosen.Beside}, nil
+}
+
+// checkLayoutFile reads oci-layout. Hauler's stores have none, and nothing is lost
+// without it, so it is missed only where there is no index.json either.
+func checkLayoutFile(in layout.Files) error {
+	data, err := in.Small(layoutName)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := in.Small(indexName); errors.Is(err, fs.ErrNotExist) {
+			return noLayout(in)
+		}
+		return nil
+	}
+	if err != nil {
+		return err
 	}
 	var version struct {
 		Version string `json:"imageLayoutVersion"`
 	}
 	if err := layout.Decode(data, &version); err != nil {
-		return nil, fault.New(fault.Integrity, "its %s cannot be read: %w", layoutName, err)
+		return fault.New(fault.Integrity, "its %s cannot be read: %w", layoutName, err)
 	}
 	if version.Version != "1.0.0" {
-		return nil, fault.New(fault.Integrity, "its %s says version %q; this program knows 1.0.0", layoutName, layout.Clip(version.Version))
+		return fault.New(fault.Integrity, "its %s says version %q; this program knows 1.0.0", layoutName, layout.Clip(version.Version))
 	}
-	data, err = in.Small(indexName)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.New(fault.Incomplete, "it has no file %s", indexName)
+	return nil
+}
+
+// partsIn reads the documents of a bundle in a layout.
+func partsIn(in layout.Files) func(p Part) ([]byte, error) {
+	return func(p Part) ([]byte, error) { return layout.ReadBlob(in, p.Blob) }
+}
+
+// choose finds the image index of the bundle in a layout that has a name, or of the
+// only one.
+func choose(in layout.Files, name string) (*layout.Chosen, error) {
+	return layout.Choose(in, name, layout.Kind{Other: ErrNotBundle, Is: func(n layout.Named, data []byte) error {
+		return isBundle(n, data, partsIn(in))
+	}})
+}
+
+// isBundle is nil for the index of a bundle, which may be damaged behind it, an
+// [ErrNotBundle] for what is something else.
+func isBundle(n layout.Named, data []byte, read func(p Part) ([]byte, error)) error {
+	r := &reading{read: read, contents: &Contents{Index: Document{MediaType: indexType, Data: data}}}
+	if isManifestOfLock(data) {
+		_, err := readIndex(data, read)
+		return err
 	}
-	if err != nil {
-		return nil, err
+	if n.MediaType != indexType {
+		if err := foreign(data, r.part); err != nil {
+			return err
+		}
+		return notBundle("its %s names a document of type %q, not an image index", indexName, layout.Clip(n.MediaType))
 	}
-	d, others, err := bundleDescriptor(data)
-	if err != nil {
-		return nil, err
+	if err := r.readIndex(); err != nil || r.index.ArtifactType == ArtifactType {
+		return err
 	}
-	return readTagged(in, d, others)
+	first, err := r.readManifest(r.index.Manifests[0], "the first manifest")
+	if err == nil {
+		_, err = r.lockedBy(first.Data)
+	}
+	if err != nil && !errors.Is(err, ErrNotBundle) {
+		// Nothing else says that it is one.
+		return fault.New(fault.KindOf(err), "%w: %w", ErrNotBundle, err)
+	}
+	return err
 }
 
 // noLayout says of what has no oci-layout whether it may have had one.
@@ -259,138 +347,6 @@ func noLayout(in layout.Files) error {
 		return notBundle("it is empty").WithHint(bundleHint)
 	}
 	return notBundle("it has no file %s", layoutName)
-}
-
-// bundleDescriptor returns the one descriptor of index.json that may be a
-// bundle, and what else it names: oras lists the manifests of an index again. It
-// is the zero one if only other documents are named.
-func bundleDescriptor(index []byte) (d v1.Descriptor, others []v1.Descriptor, err error) {
-	var ix v1.IndexManifest
-	if err := layout.Decode(index, &ix); err != nil {
-		return d, nil, fault.New(fault.Integrity, "its %s cannot be read: %w", indexName, err)
-	}
-	if ix.SchemaVersion != 2 || ix.MediaType != "" && string(ix.MediaType) != indexType {
-		return d, nil, fault.New(fault.Integrity, "its %s is of schema version %d and media type %q", indexName, ix.SchemaVersion, layout.Clip(string(ix.MediaType)))
-	}
-	if len(ix.Manifests) > maxManifests {
-		return d, nil, fault.New(fault.Integrity, "its %s names %d manifests", indexName, len(ix.Manifests))
-	}
-	found := 0
-	for _, m := range ix.Manifests {
-		if string(m.MediaType) == indexType {
-			d = m
-			found++
-		} else {
-			others = append(others, m)
-		}
-	}
-	switch {
-	case found == 0 && len(others) == 0:
-		return d, nil, notBundle("its %s names nothing, as that of a store", indexName).WithHint(bundleHint)
-	case found > 1:
-		return d, nil, notBundle("its %s names %d image indexes; a bundle has one", indexName, found)
-	}
-	return d, others, nil
-}
-
-// readTagged reads the bundle that a descriptor of index.json names.
-func readTagged(in layout.Files, d v1.Descriptor, others []v1.Descriptor) (*Contents, error) {
-	if d.MediaType == "" {
-		return nil, notIndex(in, others[0])
-	}
-	want, err := descriptorBlob(d)
-	if err != nil {
-		return nil, fault.New(fault.Integrity, "its %s: %w", indexName, err)
-	}
-	read := func(p Part) ([]byte, error) { return readBlob(in, p.Blob) }
-	if want.Size > maxDocument {
-		return nil, fault.New(fault.Integrity, "its image index has %d bytes; at most %d are read", want.Size, maxDocument)
-	}
-	index, err := readBlob(in, want)
-	if err != nil {
-		return nil, fmt.Errorf("reading its image index: %w", err)
-	}
-	if got := blobOf(index); got != want {
-		return nil, fault.New(fault.Integrity, "its image index should be %s but is %s", describe(want), describe(got))
-	}
-	c, err := readIndex(index, read)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkTag(c, d); err != nil {
-		return nil, err
-	}
-	for _, o := range others {
-		b, err := descriptorBlob(o)
-		if _, named := c.made[b.SHA256]; err != nil || !named {
-			return nil, notBundle("its %s names %s beside a bundle", indexName, layout.Clip(o.Digest.String()))
-		}
-	}
-	return c, nil
-}
-
-// notIndex says what a layout holds that is not an image index.
-func notIndex(in layout.Files, d v1.Descriptor) error {
-	r := &reading{read: func(p Part) ([]byte, error) { return readBlob(in, p.Blob) }}
-	if b, err := descriptorBlob(d); err == nil {
-		data, err := r.part(Part{MediaType: string(d.MediaType), Blob: b, What: "what it names"}, maxDocument)
-		if err == nil {
-			err = foreign(data, r.part)
-		}
-		if errors.Is(err, ErrNotBundle) {
-			return err
-		}
-	}
-	return notBundle("its %s names a document of type %q, not an image index", indexName, layout.Clip(string(d.MediaType)))
-}
-
-// checkTag compares what index.json says of the image index.
-func checkTag(c *Contents, d v1.Descriptor) error {
-	tag, tagged := d.Annotations[refNameAnnotation]
-	switch {
-	case tagged && !tagNames(tag, c):
-		return fault.New(fault.Integrity, "it is tagged %q, but its lock is that of %q", layout.Clip(tag), c.Tag).
-			WithHint("copy it again from where it was pulled; a tool that copies it must keep the tag %s", c.Tag)
-	case !tagged && len(d.Annotations) > 0:
-		return fault.New(fault.Integrity, "its %s annotates it, but not with %s", indexName, refNameAnnotation)
-	case d.ArtifactType != "" && d.ArtifactType != ArtifactType:
-		return fault.New(fault.Integrity, "its %s gives it the type %q", indexName, layout.Clip(d.ArtifactType))
-	}
-	return nil
-}
-
-// tagNames reports whether a tag, or the whole reference that crane and containerd
-// write in its place, is that of a bundle.
-func tagNames(ref string, c *Contents) bool {
-	return ref == c.Tag || strings.HasSuffix(ref, ":"+c.Tag) || strings.HasSuffix(ref, "@sha256:"+lock.Sum(c.Index.Data).String())
-}
-
-// readBlob returns a blob of the size that it must have.
-func readBlob(in layout.Files, b lock.Blob) ([]byte, error) {
-	size, err := in.Size(b.SHA256)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, missing(b.SHA256)
-	}
-	if err == nil && size != b.Size {
-		err = fault.New(fault.Integrity, "%s/%s has %d bytes, not %d", blobsDir, b.SHA256, size, b.Size)
-	}
-	if err != nil {
-		return nil, err
-	}
-	f, err := in.Open(b.SHA256)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data := make([]byte, b.Size)
-	if _, err := io.ReadFull(f, data); err != nil {
-		return nil, fmt.Errorf("reading %s/%s: %w", blobsDir, b.SHA256, err)
-	}
-	return data, nil
-}
-
-func missing(d lock.SHA256) error {
-	return fault.New(fault.Incomplete, "%s/%s is missing", blobsDir, d)
 }
 
 // checkPresent looks for all blobs, without reading them. It closes a bundle
@@ -408,7 +364,7 @@ func (b *Bundle) checkPresent() error {
 func (b *Bundle) present(blob lock.Blob) error {
 	size, err := b.files.Size(blob.SHA256)
 	if errors.Is(err, fs.ErrNotExist) {
-		return missing(blob.SHA256)
+		return layout.Missing(blob.SHA256)
 	}
 	if err == nil && size != blob.Size {
 		err = fault.New(fault.Integrity, "%s/%s has %d bytes, not %d", blobsDir, blob.SHA256, size, blob.Size)
@@ -482,6 +438,12 @@ func (b *Bundle) Lock() *lock.Lock { return b.contents.Lock }
 // Name returns the path that was opened.
 func (b *Bundle) Name() string { return b.origin.name }
 
+// Names returns the tags and references that the bundle has in its layout.
+func (b *Bundle) Names() []string { return b.names }
+
+// Beside returns what index.json names that is no part of the bundle.
+func (b *Bundle) Beside() []layout.Named { return b.beside }
+
 // Contents returns the documents as they are in the bundle, and its blobs. They
 // may be written again while the bundle is open.
 func (b *Bundle) Contents() *Contents { return b.contents }
@@ -493,7 +455,7 @@ func (b *Bundle) Close() error { return b.files.Close() }
 func (b *Bundle) Open(d lock.SHA256) (blob.File, error) {
 	f, err := b.files.Open(d)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = missing(d)
+		err = layout.Missing(d)
 	}
 	if err != nil {
 		return nil, b.fault(d, err)

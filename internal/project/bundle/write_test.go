@@ -464,7 +464,7 @@ func TestLargeBlob(t *testing.T) {
 	if size, err := scanned.Size(l.Artifacts[0].SHA256); err != nil || size != large {
 		t.Errorf("%d bytes: %v", size, err)
 	}
-	if _, err := open(origin{name: "large"}, scanned); err != nil {
+	if _, err := open(origin{name: "large"}, scanned, ""); err != nil {
 		t.Error(err)
 	}
 }

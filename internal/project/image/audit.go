@@ -34,38 +34,23 @@ const (
 	maxContent = 300
 )
 
-// AuditFile is [Audit] of the image in a file or a directory. What is no image
-// of this program's is an error of kind [fault.Usage].
-func AuditFile(ctx context.Context, name string, parallel int, r *audit.Report, hashed func(n int64)) (*Image, error) {
-	l, err := openLayout(name)
+// AuditFile is [Audit] of an image in a file or a directory, which is chosen as
+// [Open] does. What is no image of this program's is an error of kind [fault.Usage].
+func AuditFile(ctx context.Context, path, name string, parallel int, r *audit.Report, hashed func(n int64)) (*Image, error) {
+	l, err := openLayout(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
+		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	defer l.Close()
-	top, tag, from, err := named(ctx, l)
+	top, from, err := choose(ctx, l, path, name)
 	if err != nil {
-		return nil, fmt.Errorf("reading the image %s: %w", name, err)
+		return nil, fmt.Errorf("reading the image %s: %w", path, err)
 	}
-	im, err := Audit(ctx, top, from, parallel, r, hashed)
+	im, err := Audit(ctx, top.Data, from, parallel, r, hashed)
 	if err != nil {
-		return nil, fmt.Errorf("reading the image %s: %w", name, err)
+		return nil, fmt.Errorf("reading the image %s: %w", path, err)
 	}
-	im.Tag = tag
-	if im.Lock == nil {
-		return im, nil // its tag follows from the lock
-	}
-	want, err := im.Lock.Tag()
-	if err != nil {
-		return nil, err
-	}
-	index, err := l.Small(indexFile)
-	if err != nil {
-		return nil, err
-	}
-	// The tag follows from the locks of all platforms.
-	if err := checkIndex(index, im.Top, want); err != nil && len(r.Problems()) == 0 {
-		r.Fail(audit.Problem{Kind: audit.KindDamaged, Path: indexFile, Detail: err.Error()})
-	}
+	im.found(top)
 	return im, nil
 }
 

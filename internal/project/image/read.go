@@ -13,7 +13,6 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -46,6 +45,9 @@ type Image struct {
 	Top lock.Blob
 	// Tag is empty where the image was not found by one.
 	Tag string
+	// Names are what the image is called in its layout, beside what else that names.
+	Names  []string
+	Beside []layout.Named
 	// Mount is where the directory is in the image, and where it belongs in
 	// the agent's container.
 	Mount string
@@ -63,84 +65,86 @@ type Content struct {
 	Blob func(ctx context.Context, b lock.Blob) (io.ReadCloser, error)
 }
 
-// Open reads an image in a file or a directory: an OCI archive or layout that
-// holds one image.
-func Open(ctx context.Context, name string) (*Image, error) {
-	l, err := openLayout(name)
+// Open reads an image in a file or a directory: an OCI archive or layout. Of several
+// images it takes the one that has a name there, a tag or sha256:DIGEST; without one,
+// it must hold one image of plugins only.
+func Open(ctx context.Context, path, name string) (*Image, error) {
+	l, err := openLayout(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
+		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	defer l.Close()
-	im, err := readLayout(ctx, l)
+	top, from, err := choose(ctx, l, path, name)
 	if err != nil {
-		return nil, fmt.Errorf("reading the image %s: %w", name, err)
+		return nil, fmt.Errorf("reading the image %s: %w", path, err)
 	}
+	im, err := Read(ctx, top.Data, from)
+	if err != nil {
+		return nil, fmt.Errorf("reading the image %s: %w", path, err)
+	}
+	im.found(top)
 	return im, nil
 }
 
-func readLayout(ctx context.Context, l layout.Files) (*Image, error) {
-	top, tag, from, err := named(ctx, l)
-	if err != nil {
-		return nil, err
+// found notes how a layout names an image, and what else it holds.
+func (im *Image) found(top *layout.Chosen) {
+	im.Names, im.Beside = top.Names, top.Beside
+	if len(top.Names) > 0 {
+		im.Tag = top.Names[0]
 	}
-	im, err := Read(ctx, top, from)
-	if err != nil {
-		return nil, err
+	if im.Lock == nil {
+		return
 	}
-	im.Tag = tag
-	return im, nil
+	if tag, err := im.Lock.Tag(); err == nil && top.Answers(tag) {
+		im.Tag = tag
+	}
 }
 
-// named returns the document of the one image of a layout, its tag, and what
-// gives the rest.
-func named(ctx context.Context, l layout.Files) (top []byte, tag string, from Content, err error) {
-	index, err := l.Small(indexFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, "", from, notOurs("it is no OCI archive or layout: it has no " + indexFile)
+// choose returns the image of a layout that has a name, or the only one, and what
+// gives its parts.
+func choose(ctx context.Context, l layout.Files, path, name string) (*layout.Chosen, Content, error) {
+	if _, err := l.Small(indexFile); errors.Is(err, fs.ErrNotExist) {
+		return nil, Content{}, notOurs("it is no OCI archive or layout: it has no " + indexFile)
 	}
-	if err != nil {
-		return nil, "", from, err
-	}
-	var ix v1.IndexManifest
-	if err := json.Unmarshal(index, &ix); err != nil {
-		return nil, "", from, fault.New(fault.Integrity, "reading %s: %w", indexFile, err)
-	}
-	if len(ix.Manifests) != 1 {
-		return nil, "", from, notOurs(fmt.Sprintf("it holds %d images", len(ix.Manifests)))
-	}
-	b, err := blobIn(ix.Manifests[0], maxManifest)
-	if err != nil {
-		return nil, "", from, err
-	}
-	from = Content{
+	from := Content{
 		Manifest: func(_ context.Context, b lock.Blob) ([]byte, error) { return readManifest(l, b.SHA256) },
 		Blob:     func(_ context.Context, b lock.Blob) (io.ReadCloser, error) { return l.Open(b.SHA256) },
 	}
-	top, err = from.manifest(ctx, b)
-	return top, ix.Manifests[0].Annotations[refNameKey], from, err
+	top, err := layout.Choose(l, name, layout.Kind{Other: errNotOurs, Is: func(_ layout.Named, data []byte) error {
+		return isImage(ctx, data, from)
+	}})
+	_, dir := l.(layout.Dir)
+	if e, ok := errors.AsType[*layout.Several](err); ok {
+		err = fault.New(fault.Usage, "%w: it holds %d images of plugins: %w", ErrChoice, len(e.Documents), err).
+			WithHint("name %s, or another of them", layout.Address(path, dir, e.Documents[0]))
+	}
+	if e, ok := errors.AsType[*layout.Absent](err); ok && len(e.Has) > 0 {
+		err = fault.New(fault.Usage, "%w: %w", ErrChoice, err).WithHint("name %s, or another of them", layout.Address(path, dir, e.Has[0]))
+	} else if ok {
+		err = notOurs(err.Error())
+	}
+	if err != nil {
+		return nil, from, err
+	}
+	return top, from, nil
 }
 
-// checkIndex reports why index.json is not one that this program or a tool that
-// copies images writes for an image with a tag.
-func checkIndex(data []byte, top lock.Blob, tag string) error {
-	var ix v1.IndexManifest
-	if err := layout.Decode(data, &ix); err != nil {
+// isImage is nil for the index or manifest of an image of plugins, which may be
+// damaged behind it, an errNotOurs for what is something else.
+func isImage(ctx context.Context, top []byte, from Content) error {
+	manifests, err := manifestsIn(top)
+	if err != nil {
 		return err
 	}
-	if len(ix.Manifests) != 1 {
-		return fmt.Errorf("it names %d images", len(ix.Manifests))
-	}
-	d := ix.Manifests[0]
-	if ix.SchemaVersion != 2 || ix.MediaType != "" && ix.MediaType != types.OCIImageIndex || !d.MediaType.IsIndex() && !d.MediaType.IsImage() {
-		return errors.New("it is of another schema version or media type")
-	}
-	for key, value := range d.Annotations {
-		switch {
-		case key == refNameKey && (value == tag || strings.HasSuffix(value, ":"+tag) || strings.HasSuffix(value, "@sha256:"+top.SHA256.String())):
-		case key == imageNameKey && strings.HasSuffix(value, ":"+tag):
-		default:
-			return fmt.Errorf("it has the annotation %.100q with the value %.100q", key, value)
+	first := top
+	if len(manifests) > 0 {
+		if first, err = from.manifest(ctx, manifests[0].Blob); err != nil {
+			return nil // it may be one
 		}
+	}
+	r := &reading{image: new(Image)}
+	if _, err := r.describe(ctx, nil, first, from); errors.Is(err, errNotOurs) {
+		return err
 	}
 	return nil
 }
@@ -166,9 +170,16 @@ func readManifest(l layout.Files, d lock.SHA256) ([]byte, error) {
 	return data, nil
 }
 
+// ErrChoice says that a layout has not exactly one image of those that could be
+// meant.
+var ErrChoice = errors.New("it is not clear which image is meant")
+
+// errNotOurs says of an image that it was not made by [Build].
+var errNotOurs = errors.New("this is not an image of plugins")
+
 // notOurs refuses an image that was not made by [Build].
 func notOurs(why string) error {
-	return fault.New(fault.Usage, "this is not an image of plugins: %s", why).
+	return fault.New(fault.Usage, "%w: %s", errNotOurs, why).
 		WithHint("name an image that pull, unpack or push wrote")
 }
 

@@ -31,9 +31,9 @@ func TestReadBack(t *testing.T) {
 		name := filepath.Join(t.TempDir(), "image.tar")
 		check(t, os.WriteFile(name, data, 0o644))
 		for _, name := range []string{name, unpack(t, data)} {
-			im, err := Open(context.Background(), name)
+			im, err := Open(context.Background(), name, "")
 			check(t, err)
-			want := &Image{Top: result.Index, Tag: "v1.14.0", Mount: "/some/where", Lock: f.lock, Platforms: result.Platforms}
+			want := &Image{Top: result.Index, Tag: "v1.14.0", Names: []string{"v1.14.0"}, Mount: "/some/where", Lock: f.lock, Platforms: result.Platforms}
 			if asJSON(t, im) != asJSON(t, want) {
 				t.Errorf("read %s, want %s", asJSON(t, im), asJSON(t, want))
 			}
@@ -285,7 +285,7 @@ func TestOpenRefuses(t *testing.T) {
 		put("text", []byte(strings.Repeat("text ", 500))):                                         fault.Usage,
 		put("other.tar", tarOf(t, "x", "y")):                                                      fault.Usage,
 		put("twice.tar", tarOf(t, indexFile, top(d), "./"+indexFile, top(d))):                     fault.Integrity,
-		put("two.tar", tarOf(t, indexFile, top(d, d))):                                            fault.Usage,
+		put("two.tar", tarOf(t, indexFile, top(d, d))):                                            fault.Incomplete,
 		put("json.tar", tarOf(t, indexFile, "{")):                                                 fault.Integrity,
 		put("missing.tar", tarOf(t, indexFile, top(d))):                                           fault.Incomplete,
 		put("huge.tar", tarOf(t, indexFile, strings.Repeat(" ", maxManifest+1))):                  fault.Integrity,
@@ -293,7 +293,7 @@ func TestOpenRefuses(t *testing.T) {
 		filepath.Dir(put("layout/oci-layout", nil)):                                               fault.Usage,
 		filepath.Dir(filepath.Dir(put("layout2/index.json/x", nil))):                              fault.Integrity,
 	} {
-		if _, err := Open(context.Background(), name); fault.KindOf(err) != want {
+		if _, err := Open(context.Background(), name, ""); fault.KindOf(err) != want {
 			t.Errorf("%s: %v, want kind %d", name, err, want)
 		}
 	}
