@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"io"
@@ -92,7 +93,13 @@ func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header
 	if resp.ContentLength > max {
 		return nil, Doc{}, tooLong(max)
 	}
-	body, err := plausible(resp, false)
+	body, undone, err := decode(resp)
+	if errors.Is(err, gzip.ErrHeader) {
+		err = errMiscoded
+	}
+	if err == nil {
+		body, err = plausible(resp, body, undone, false)
+	}
 	if err != nil {
 		return nil, Doc{}, err
 	}
@@ -194,7 +201,7 @@ func (c *Client) askSize(ctx context.Context, u *url.URL) (int64, error) {
 	}
 	resp.Close()
 	switch {
-	case resp.StatusCode == http.StatusOK && resp.Header.Get("Content-Encoding") == "":
+	case resp.StatusCode == http.StatusOK && transfer.CodingOf(resp.Response).SizeCounts():
 		return resp.ContentLength, nil
 	case resp.StatusCode == http.StatusOK:
 		return -1, nil
@@ -211,11 +218,15 @@ func (c *Client) askSize(ctx context.Context, u *url.URL) (int64, error) {
 
 func rangedSize(resp *transfer.Response) (int64, error) {
 	field := resp.Header.Get("Content-Range")
+	counts := transfer.CodingOf(resp.Response).SizeCounts()
 	switch resp.StatusCode {
 	case http.StatusOK:
+		if !counts {
+			return -1, nil
+		}
 		return resp.ContentLength, nil
 	case http.StatusPartialContent:
-		if _, _, total, ok := parseContentRange(field); ok {
+		if _, _, total, ok := parseContentRange(field); ok && counts {
 			return total, nil
 		}
 		return -1, nil

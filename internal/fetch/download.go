@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,8 @@ type download struct {
 	record *store.URLRecord
 	// etag and modified are those of the content that is being downloaded.
 	etag, modified string
+	// coding is what the server names for the content that is being downloaded.
+	coding string
 	// suspicious has caches on the way passed by, for they may be at fault.
 	suspicious bool
 	// same says that the record holds.
@@ -150,16 +153,22 @@ func (d *download) get(ctx context.Context) error {
 	if err := client.Get(); err != nil || d.same {
 		return err
 	}
-	if err := d.want.checkSize(d.in.Size()); err != nil {
-		return err
-	}
-	if err := d.want.check(d.sums.digests()); err != nil {
-		return err
+	if err := cmp.Or(d.want.checkSize(d.in.Size()), d.want.check(d.sums.digests())); err != nil {
+		return d.withCoding(err)
 	}
 	if d.in.Size() == 0 && !d.want.vouched() {
 		return transfer.Permanent(unclear(errors.New("the file is empty"), "open the URL elsewhere to see whether it is so there; then ask whoever publishes it"))
 	}
 	return nil
+}
+
+// withCoding says of content that is not what it should be how the server coded it.
+func (d *download) withCoding(err error) error {
+	e, ok := errors.AsType[*transfer.Mismatch](err)
+	if !ok || d.coding == "" {
+		return err
+	}
+	return &transfer.Mismatch{Reason: fmt.Sprintf("%s; the server says of it Content-Encoding: %s", e.Reason, d.coding)}
 }
 
 // finish stores what was downloaded.

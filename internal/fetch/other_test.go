@@ -48,7 +48,7 @@ func TestFiles(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	fixed(t).wantFault(t, fetch.Request{URL: url, Checksums: sha256Of(nil)}, fault.Integrity, lock.Sum(data).String())
-	fixed(t, func(cfg *fetch.Config) { cfg.MaxBytes = 1000 }).wantFault(t, fetch.Request{URL: url}, fault.Upstream, "at most 1000")
+	fixed(t, func(cfg *fetch.Config) { cfg.MaxBytes = 1000 }).wantFault(t, fetch.Request{URL: url}, fault.Upstream, "more than the 1000")
 	if size, err := f.client.Size(t.Context(), url); err != nil || size != int64(len(data)) {
 		t.Errorf("size %d, %v", size, err)
 	}

@@ -6,31 +6,31 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
-// plausible returns the body of an answer, with 200, to a request for content
-// whose digest nobody gave, and refuses what would be stored as something that
-// it is not. Sized says that the size is known at least.
-func plausible(resp *transfer.Response, sized bool) (io.Reader, error) {
-	if err := checkEncoding(resp.Response); err != nil {
-		return nil, err
+// plausible returns a body, of an answer with 200 to a request for content whose
+// digest nobody gave, and refuses what would be stored as something that it is not.
+// Sized says that the size is known at least.
+func plausible(resp *transfer.Response, body io.Reader, undone, sized bool) (io.Reader, error) {
+	if coding := transfer.CodingOf(resp.Response); coding.Compressed && !undone && resp.ContentLength != 0 {
+		return nil, unclear(fmt.Errorf("the server compresses the file (%s) although it was asked not to", coding.Named),
+			"have it send the file as it is")
 	}
 	// Where the end of the connection is the end of the body, a broken one
 	// looks the same (RFC 9112, section 6.3).
-	if !sized && resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 && resp.ProtoMajor == 1 {
+	if !sized && !undone && resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 && resp.ProtoMajor == 1 {
 		return nil, unclear(errors.New("the server does not say how long the file is, so that a part could not be told from the whole"),
 			"have the server send Content-Length or a chunked body; for a plugin or a dependency, a checksum in the index does too")
 	}
 	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
-		return resp, nil
+		return body, nil
 	}
 	head := make([]byte, 512)
-	n, err := io.ReadFull(resp, head)
+	n, err := io.ReadFull(body, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
 	}
@@ -38,8 +38,20 @@ func plausible(resp *transfer.Response, sized bool) (io.Reader, error) {
 	if strings.HasPrefix(http.DetectContentType(head), "text/html") {
 		return nil, unclear(errWebPage, "a proxy or a login page may stand in between: open the URL in a browser of this machine")
 	}
-	return io.MultiReader(bytes.NewReader(head), resp), nil
+	return io.MultiReader(bytes.NewReader(head), body), nil
 }
+
+// decode undoes the coding of an answer.
+func decode(resp *transfer.Response) (body io.Reader, undone bool, err error) {
+	body, undone, err = resp.Decode(transfer.CodingOf(resp.Response))
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = &truncated{0, -1}
+	}
+	return body, undone, err
+}
+
+// errMiscoded says that a body is not coded as its server says. The agent refuses it.
+var errMiscoded = unclear(errors.New("the server says that it compresses the file (gzip), which it does not"), "have it leave out Content-Encoding")
 
 var errWebPage = errors.New("the server answers with a web page, not with a file")
 
@@ -63,30 +75,4 @@ func tooLarge(size, most int64) error {
 
 func unclear(reason error, hint string) error {
 	return fault.New(fault.Upstream, "%w", reason).WithHint("%s", hint)
-}
-
-// codings has content codings that servers name, wrongly, for files that are
-// compressed themselves (RFC 9110, section 8.4.1).
-var codings = map[string][]string{
-	"gzip": {".gz", ".tgz"}, "x-gzip": {".gz", ".tgz"},
-	"bzip2": {".bz2", ".tbz2"}, "x-bzip2": {".bz2", ".tbz2"},
-	"xz": {".xz", ".txz"}, "x-xz": {".xz", ".txz"},
-	"zstd": {".zst", ".tzst"},
-}
-
-// checkEncoding refuses content that a server compresses although it was asked
-// not to.
-func checkEncoding(resp *http.Response) error {
-	coding := strings.ToLower(resp.Header.Get("Content-Encoding"))
-	if coding == "" || coding == "identity" {
-		return nil
-	}
-	ext := path.Ext(resp.Request.URL.Path)
-	for _, own := range codings[coding] {
-		if ext == own {
-			return nil
-		}
-	}
-	return unclear(fmt.Errorf("the server compresses the file (%s) although it was asked not to", coding),
-		"have it send the file as it is")
 }

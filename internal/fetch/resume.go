@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -101,10 +102,18 @@ func (d *download) header() (http.Header, error) {
 	if d.suspicious {
 		h.Set("Cache-Control", "no-cache")
 	}
-	size, guard := d.in.Size(), d.in.Origin().Guard
+	size, origin := d.in.Size(), d.in.Origin()
+	guard, void := origin.Guard, ""
+	switch {
+	case size == 0:
+	case origin.Decoded:
+		void = "the server compresses the file"
 	// Where a digest will tell, it takes the place of the server's word.
-	if size > 0 && guard == "" && !d.want.vouched() {
-		if err := d.restart("the server gives nothing to tell one version of the file from another by"); err != nil {
+	case guard == "" && !d.want.vouched():
+		void = "the server gives nothing to tell one version of the file from another by"
+	}
+	if void != "" {
+		if err := d.restart(void); err != nil {
 			return nil, err
 		}
 		size = 0
@@ -130,21 +139,31 @@ func (d *download) receiveWhole(resp *transfer.Response) error {
 			return err
 		}
 	}
-	total := resp.ContentLength
-	if err := d.checkTotal(total); err != nil {
+	d.coding = transfer.CodingOf(resp.Response).Named
+	body, undone, err := decode(resp)
+	switch {
+	case errors.Is(err, gzip.ErrHeader) && d.want.vouched(): // a digest tells
+	case errors.Is(err, gzip.ErrHeader):
+		return errMiscoded
+	case err != nil:
 		return err
 	}
-	var body io.Reader = resp
+	total := resp.ContentLength
+	if undone {
+		total = -1
+	}
+	if err := d.checkTotal(total); err != nil {
+		return d.withCoding(err)
+	}
 	if !d.want.vouched() {
-		var err error
-		if body, err = plausible(resp, d.want.size >= 0); err != nil {
+		if body, err = plausible(resp, body, undone, d.want.size >= 0); err != nil {
 			return err
 		}
 	}
 	d.etag, d.modified = resp.Header.Get("ETag"), resp.Header.Get("Last-Modified")
 	origin := store.Origin{
 		URL: d.src.shown, ETag: d.etag, LastModified: d.modified,
-		Guard: guard(resp.Header), Total: max(total, 0),
+		Guard: guard(resp.Header), Decoded: undone, Total: max(total, 0),
 	}
 	if err := d.in.SetOrigin(origin); err != nil {
 		return transfer.Local(err)
@@ -167,6 +186,8 @@ func (d *download) receiveRest(ctx context.Context, u *url.URL, resp *transfer.R
 	start, end, total, ok := parseContentRange(resp.Header.Get("Content-Range"))
 	length := resp.ContentLength
 	switch {
+	case transfer.CodingOf(resp.Response).Compressed:
+		return d.again(ctx, u, resp, "the server compresses a part of the file")
 	case !ok || start != offset || length >= 0 && length != end-start+1:
 		return d.again(ctx, u, resp, "the server sends another range than it was asked for")
 	// Not every server heeds If-Range.

@@ -122,7 +122,7 @@ func (c *Client) unchanged(ctx context.Context, u *url.URL, rec store.URLRecord)
 		return false, false
 	}
 	defer resp.Close()
-	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Encoding") != "" {
+	if resp.StatusCode != http.StatusOK || !transfer.CodingOf(resp.Response).SizeCounts() {
 		return false, false
 	}
 	return matches(rec, resp.Header, resp.ContentLength), true

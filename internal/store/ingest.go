@@ -43,6 +43,9 @@ type Origin struct {
 	// Guard is what If-Range may carry to get the rest of the same bytes and
 	// nothing else; empty where the server gave nothing of the kind.
 	Guard string `json:"guard,omitempty"`
+	// Decoded says that these are not the bytes that the server sent, which so
+	// has no rest of them.
+	Decoded bool `json:"decoded,omitempty"`
 	// Total is the size in bytes of the whole; 0 where it is unknown.
 	Total int64 `json:"total,omitempty"`
 }

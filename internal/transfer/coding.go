@@ -1,0 +1,118 @@
+package transfer
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+)
+
+// compressions are the content codings (RFC 9110, section 8.4.1) that make other
+// bytes of a file, with the extensions of files that are so compressed
+// themselves, for which servers name the coding wrongly. Whatever else servers
+// name, as aws-chunked, binary or utf-8, changes nothing.
+var compressions = map[string][]string{
+	"gzip": {".gz", ".tgz"}, "x-gzip": {".gz", ".tgz"},
+	"bzip2": {".bz2", ".tbz2"}, "x-bzip2": {".bz2", ".tbz2"},
+	"xz": {".xz", ".txz"}, "x-xz": {".xz", ".txz"},
+	"zstd": {".zst", ".tzst"},
+	"br":   {".br"}, "deflate": nil, "compress": {".Z"}, "x-compress": {".Z"},
+}
+
+// Coding is what an answer says of how its body is coded.
+type Coding struct {
+	// Named is the header field Content-Encoding, fit to be shown; or empty.
+	Named string
+	// Compressed says that the body is not the file: the server compresses it.
+	Compressed bool
+	// gzip says that it is by the only coding that is undone.
+	gzip bool
+	// packed says that the file itself is so compressed, by its name.
+	packed bool
+}
+
+// CodingOf reads the header fields of an answer.
+func CodingOf(resp *http.Response) Coding {
+	named := strings.ToLower(strings.Join(resp.Header.Values("Content-Encoding"), ", "))
+	c := Coding{Named: Printable(named, 60), gzip: named == "gzip"}
+	for one := range strings.SplitSeq(named, ",") {
+		extensions, compressed := compressions[strings.TrimSpace(one)]
+		switch {
+		case !compressed:
+		case hasExtension(resp, extensions):
+			c.packed = true
+		default:
+			c.Compressed = true
+		}
+	}
+	return c
+}
+
+// hasExtension reports whether the URL of an answer, or one that it redirected from,
+// has one of some extensions.
+func hasExtension(resp *http.Response, extensions []string) bool {
+	for ; resp != nil; resp = resp.Request.Response {
+		if slices.Contains(extensions, path.Ext(resp.Request.URL.Path)) {
+			return true
+		}
+	}
+	return false
+}
+
+// SizeCounts reports whether the length of a body is that of the file.
+func (c Coding) SizeCounts() bool { return !c.Compressed && !c.gzip }
+
+// Decode returns the body without the coding gzip, if the server names it, as
+// Go's client does for the agent, whatever it was asked for; a coding of any
+// other name, as x-gzip, is left alone (net/http, Transport.roundTrip). Undone says
+// that there was one to undo.
+//
+// A file that is called .gz, and that what is undone is not, is named wrongly: the
+// agent could not unpack what its client makes of it, but the file is whole.
+func (r *Response) Decode(c Coding) (body io.Reader, undone bool, err error) {
+	if !c.gzip {
+		return r, false, nil
+	}
+	raw := &recording{Reader: r}
+	zr, err := gzip.NewReader(raw)
+	if err == io.EOF || err == gzip.ErrHeader && c.packed {
+		return raw.again(), false, nil
+	}
+	if err != nil {
+		return raw.again(), false, err
+	}
+	head := make([]byte, 2)
+	n, err := io.ReadFull(zr, head)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return raw.again(), false, err
+	}
+	if c.packed && !bytes.Equal(head[:n], []byte{0x1f, 0x8b}) {
+		return raw.again(), false, nil
+	}
+	raw.end()
+	return io.MultiReader(bytes.NewReader(head[:n]), zr), true, nil
+}
+
+// recording remembers what was read.
+type recording struct {
+	io.Reader
+	seen  []byte
+	ended bool
+}
+
+func (r *recording) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if !r.ended {
+		r.seen = append(r.seen, p[:n]...)
+	}
+	return n, err
+}
+
+// again returns a reader that begins with what was read.
+func (r *recording) again() io.Reader { return io.MultiReader(bytes.NewReader(r.seen), r.Reader) }
+
+// end forgets what was read, and remembers no more.
+func (r *recording) end() { r.seen, r.ended = nil, true }
