@@ -262,7 +262,21 @@ func pushSummary(r *mirror.Pushed, o mirror.PushOptions) string {
 		fmt.Fprintf(&out, "the bundle has no %s: pull it with --with-%s\n", strings.ReplaceAll(string(part), "-", " "), part)
 	}
 	writeMounting(&out, r, o)
+	writeInstalling(&out, r)
 	return out.String()
+}
+
+// writeInstalling says how Helm gets at a chart that was pushed: it wants the
+// version, of which + is _ in the tag.
+func writeInstalling(out *strings.Builder, r *mirror.Pushed) {
+	for _, p := range r.Parts {
+		if p.Part != mirror.PartChart {
+			continue
+		}
+		i := strings.LastIndex(p.Reference, ":")
+		fmt.Fprintf(out, "next: install the chart with them: helm upgrade --install botkube oci://%s --version %s --values YOURS.yaml --values MIRROR.yaml\n",
+			p.Reference[:i], strings.ReplaceAll(p.Reference[i+1:], "_", "+"))
+	}
 }
 
 // writeMounting says how an agent gets at an image that was pushed.

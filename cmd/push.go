@@ -15,6 +15,7 @@ func pushCommand(g *global) *cobra.Command {
 	var img imageFlags
 	var reg, source registryFlags
 	var skip []string
+	var chartPath string
 	var force bool
 	var transfer transferFlags
 	c := &cobra.Command{
@@ -25,7 +26,7 @@ func pushCommand(g *global) *cobra.Command {
   PREFIX/botkube-plugins          image to mount, or to seed a volume from
   PREFIX/botkube-plugins-bundle   the bundle itself, for unpack docker://…
   PREFIX/botkube                  the agent's image, if the bundle has it
-  PREFIX/charts/botkube           the Helm chart, if the bundle has it
+  PREFIX/charts/botkube           the Helm chart, if the bundle has it; see --chart-path
 
 BUNDLE is as for unpack. What the registry has is not sent again. Credentials are
 those of docker login.`,
@@ -34,7 +35,7 @@ those of docker login.`,
   botkube-mirror push docker://registry.example.com/mirror/botkube-plugins-bundle:v1.14.0 other.example.com/mirror`,
 		Args: exactArgs("BUNDLE", "REGISTRY/PREFIX"),
 		RunE: func(c *cobra.Command, args []string) error {
-			o := mirror.PushOptions{Source: args[0], Prefix: args[1], Stdin: g.env.Stdin, Force: force, Mount: img.mount}
+			o := mirror.PushOptions{Source: args[0], Prefix: args[1], ChartPath: chartPath, Stdin: g.env.Stdin, Force: force, Mount: img.mount}
 			var err error
 			if o.SubsetOptions, err = sub.options(); err != nil {
 				return err
@@ -66,6 +67,7 @@ those of docker login.`,
 	reg.register(c)
 	source.registerSource(c)
 	c.Flags().StringArrayVar(&skip, "skip", nil, "`PART` to leave out: image, bundle, agent-image or chart; repeatable, or several with commas")
+	c.Flags().StringVar(&chartPath, "chart-path", mirror.DefaultChartPath, "`PATH` below PREFIX of the Helm chart; for registries whose names have two levels only: botkube-chart")
 	c.Flags().BoolVar(&force, "force", false, "replace tags that have other content")
 	transfer.register(c)
 	return c

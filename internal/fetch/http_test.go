@@ -642,7 +642,7 @@ func TestRedirects(t *testing.T) {
 		t.Error(text)
 	}
 	target.Close()
-	err = f.wantFault(t, fetch.Request{URL: u.URL + "/z"}, fault.Upstream, u.URL+"/z", "at "+strings.TrimPrefix(target.URL, "https://")+", to which it redirects", "refused")
+	err = f.wantFault(t, fetch.Request{URL: u.URL + "/z"}, fault.Upstream, u.URL+"/z", "at "+strings.TrimPrefix(target.URL, "https://")+", to which it leads", "refused")
 	if text := err.Error() + fault.HintOf(err) + f.String(); strings.Contains(text, "topsecret") {
 		t.Error(text)
 	}

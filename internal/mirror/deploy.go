@@ -465,7 +465,7 @@ func (o *ValuesOptions) agentImage(in *inspected, version string) (*deploy.Agent
 	if o.Registry == "" {
 		return nil, nil
 	}
-	name, err := PartAgentImage.below(o.Registry)
+	name, err := belowPrefix(o.Registry, PushOptions{}.path(PartAgentImage))
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,8 @@ const (
 	PartBundle Part = "bundle"
 	// PartAgentImage is the agent's image, in PREFIX/botkube.
 	PartAgentImage Part = "agent-image"
-	// PartChart is the Helm chart, in PREFIX/charts/botkube.
+	// PartChart is the Helm chart, in PREFIX/charts/botkube, or where
+	// [PushOptions.ChartPath] has it.
 	PartChart Part = "chart"
 )
 
@@ -36,19 +37,8 @@ const (
 // comes last: a site that finds it finds the rest as well.
 var Parts = []Part{PartImage, PartAgentImage, PartChart, PartBundle}
 
-// repository returns where below the prefix a part is.
-func (p Part) repository() string {
-	switch p {
-	case PartImage:
-		return "botkube-plugins"
-	case PartBundle:
-		return "botkube-plugins-bundle"
-	case PartAgentImage:
-		return "botkube"
-	default:
-		return "charts/botkube"
-	}
-}
+// DefaultChartPath is where below PREFIX the chart is, unless told otherwise.
+const DefaultChartPath = "charts/botkube"
 
 // PushOptions say what [Session.Push] does.
 type PushOptions struct {
@@ -58,6 +48,8 @@ type PushOptions struct {
 	Stdin  io.Reader
 	// Prefix is HOST[:PORT][/PATH], below which the repositories are.
 	Prefix string
+	// ChartPath is where below the prefix the chart is; empty means [DefaultChartPath].
+	ChartPath string
 	// Skip leaves parts out.
 	Skip []Part
 	// Force moves tags that have other content.
@@ -142,12 +134,10 @@ func (s *Session) Push(ctx context.Context, o PushOptions) (*Pushed, error) {
 	if err := p.prepare(ctx); err != nil {
 		return nil, err
 	}
-	for _, part := range p.parts {
-		pushed, err := p.publish(ctx, part)
-		if err != nil {
-			return nil, fmt.Errorf("publishing %s: %w", pushed.Reference, err)
-		}
-		result.Parts = append(result.Parts, pushed)
+	if result.Parts, err = p.publish(ctx); err != nil {
+		return nil, err
+	}
+	for _, pushed := range result.Parts {
 		result.UploadedBytes += pushed.UploadedBytes
 	}
 	return result, nil
@@ -186,6 +176,8 @@ type place struct {
 	// there is the digest that the tag has, if it is there.
 	there  lock.SHA256
 	exists bool
+	// top is the document that gets the tag; of the image, once it is made.
+	top bundle.Document
 }
 
 func (p *place) String() string { return p.repo.Name().String() + ":" + p.tag }
@@ -231,46 +223,6 @@ func agentImageTag(l *lock.Lock) string {
 	return ref.Tag()
 }
 
-// below returns where a part is below a prefix that the user gave.
-func (p Part) below(prefix string) (registry.Name, error) {
-	return registry.ParseRepository(strings.TrimSuffix(strings.TrimPrefix(prefix, registryPrefix), "/") + "/" + p.repository())
-}
-
-// prepare asks for access to every repository, and refuses tags that have other
-// content where that can be known, before anything is uploaded.
-func (p *push) prepare(ctx context.Context) error {
-	p.places = map[Part]*place{}
-	for _, part := range p.parts {
-		name, err := part.below(p.options.Prefix)
-		if err != nil {
-			return err
-		}
-		at := &place{part: part, tag: p.tag(part)}
-		if at.repo, err = p.session.Registry.Repository(ctx, name, true); err != nil {
-			return err
-		}
-		there, err := at.repo.Manifest(ctx, at.tag)
-		switch {
-		case err == nil:
-			at.there, at.exists = there.Digest, true
-		case !registry.IsNotFound(err):
-			return err
-		}
-		p.places[part] = at
-		if part == PartImage {
-			continue // its digest is known once it is made
-		}
-		top, err := p.top(part)
-		if err != nil {
-			return err
-		}
-		if err := p.checkTag(at, top.Blob().SHA256); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // checkTag refuses to give a tag that is there another content.
 func (p *push) checkTag(at *place, digest lock.SHA256) error {
 	if !at.exists || at.has(digest) || p.options.Force {
@@ -307,15 +259,39 @@ func (p *push) manifests(member string) []bundle.Document {
 	return slices.DeleteFunc(slices.Clone(p.contents.Manifests), func(d bundle.Document) bool { return d.Member != member })
 }
 
-func (p *push) publish(ctx context.Context, part Part) (PushedPart, error) {
+// publish uploads all parts, and then gives each its tag: what the registry
+// refuses of any part, it refuses before there is a tag of any.
+func (p *push) publish(ctx context.Context) ([]PushedPart, error) {
+	var parts []PushedPart
+	for _, part := range p.parts {
+		pushed, err := p.upload(ctx, part)
+		if err != nil {
+			return nil, p.publishing(part, err)
+		}
+		parts = append(parts, pushed)
+	}
+	for i, part := range p.parts {
+		at := p.places[part]
+		digest := lock.Sum(at.top.Data)
+		parts[i].Digest = "sha256:" + digest.String()
+		if at.has(digest) {
+			continue
+		}
+		parts[i].Changed = true
+		if err := at.repo.PutManifest(ctx, at.tag, at.top.MediaType, at.top.Data); err != nil {
+			return nil, p.publishing(part, err)
+		}
+		p.session.Observe(Event{Kind: EventCompleted, Subject: at.String()})
+	}
+	return parts, nil
+}
+
+// upload brings everything of a part to the registry but its tag.
+func (p *push) upload(ctx context.Context, part Part) (PushedPart, error) {
 	at := p.places[part]
 	pushed := PushedPart{Part: part, Reference: at.String()}
 	if part == PartImage {
-		err := p.publishImage(ctx, at, &pushed)
-		return pushed, err
-	}
-	top, err := p.top(part)
-	if err != nil {
+		err := p.uploadImage(ctx, at, &pushed)
 		return pushed, err
 	}
 	var below []bundle.Document
@@ -325,7 +301,7 @@ func (p *push) publish(ctx context.Context, part Part) (PushedPart, error) {
 	case PartAgentImage:
 		below = p.manifests(bundle.MemberAgentImage)
 	}
-	blobs := blobsOf(append(slices.Clone(below), top))
+	blobs := blobsOf(append(slices.Clone(below), at.top))
 	for _, b := range blobs {
 		pushed.Size += b.Size
 	}
@@ -333,31 +309,16 @@ func (p *push) publish(ctx context.Context, part Part) (PushedPart, error) {
 	if err := p.uploadAll(ctx, up, blobs); err != nil {
 		return pushed, err
 	}
-	for _, m := range below {
-		if at.has(top.Blob().SHA256) {
-			break
-		}
+	pushed.UploadedBytes = up.sent.Load()
+	if at.has(at.top.Blob().SHA256) {
+		return pushed, nil
+	}
+	for _, m := range append(below, at.top) {
 		if err := at.repo.PutManifest(ctx, digestOf(m.Blob()), m.MediaType, m.Data); err != nil {
 			return pushed, err
 		}
 	}
-	pushed.UploadedBytes = up.sent.Load()
-	return pushed, p.setTag(ctx, at, top.MediaType, top.Data, &pushed)
-}
-
-// setTag writes the document that makes a part complete.
-func (p *push) setTag(ctx context.Context, at *place, mediaType string, data []byte, pushed *PushedPart) error {
-	digest := lock.Sum(data)
-	pushed.Digest = "sha256:" + digest.String()
-	if at.has(digest) {
-		return nil
-	}
-	pushed.Changed = true
-	if err := at.repo.PutManifest(ctx, at.tag, mediaType, data); err != nil {
-		return err
-	}
-	p.session.Observe(Event{Kind: EventCompleted, Subject: at.String()})
-	return nil
+	return pushed, nil
 }
 
 func digestOf(b lock.Blob) string { return "sha256:" + b.SHA256.String() }

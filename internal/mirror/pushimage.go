@@ -6,11 +6,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/image"
 )
 
-// publishImage makes the mountable image and uploads it as it comes.
-func (p *push) publishImage(ctx context.Context, at *place, pushed *PushedPart) error {
+// uploadImage makes the mountable image and uploads it as it comes.
+func (p *push) uploadImage(ctx context.Context, at *place, pushed *PushedPart) error {
 	if p.src.obtain != nil {
 		if err := p.obtainArtifacts(ctx); err != nil {
 			return err
@@ -20,7 +21,7 @@ func (p *push) publishImage(ctx context.Context, at *place, pushed *PushedPart) 
 	if err != nil {
 		return err
 	}
-	sink := &imageSink{push: p, at: at, up: &uploader{session: p.session, repo: at.repo}, pushed: pushed}
+	sink := &imageSink{push: p, at: at, up: &uploader{session: p.session, repo: at.repo}}
 	made, err := image.Build(ctx, p.lock, p.src.cache, o, sink)
 	pushed.UploadedBytes = sink.up.sent.Load()
 	if err != nil {
@@ -32,7 +33,7 @@ func (p *push) publishImage(ctx context.Context, at *place, pushed *PushedPart) 
 			pushed.MountOnly = append(pushed.MountOnly, platform.Platform)
 		}
 	}
-	return p.setTag(ctx, at, sink.index.MediaType, sink.index.Data, pushed)
+	return nil
 }
 
 func (p *push) obtainArtifacts(ctx context.Context) error {
@@ -50,10 +51,8 @@ func (p *push) obtainArtifacts(ctx context.Context) error {
 // imageSink uploads an image while it is made.
 type imageSink struct {
 	*push
-	at     *place
-	up     *uploader
-	pushed *PushedPart
-	index  image.Manifest
+	at *place
+	up *uploader
 }
 
 // Blob uploads a layer or a configuration that the repository lacks. If the tag
@@ -70,11 +69,13 @@ func (s *imageSink) Blob(ctx context.Context, b image.Blob) error {
 	return s.up.upload(ctx, b.Blob, b.Open)
 }
 
-// Manifest uploads a manifest, and keeps the index for the end.
+// Manifest uploads a manifest. The index, which comes last, gets the tag later.
 func (s *imageSink) Manifest(ctx context.Context, m image.Manifest) error {
 	if m.Platform == nil {
-		s.index = m
-		return s.checkTag(s.at, m.SHA256)
+		s.at.top = bundle.Document{MediaType: m.MediaType, Data: m.Data}
+		if err := s.checkTag(s.at, m.SHA256); err != nil {
+			return err
+		}
 	}
 	if s.at.exists && !s.options.Force {
 		return nil // it is there, or the tag has other content

@@ -7,9 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -30,91 +28,13 @@ const (
 	maxDiagnostics = 3
 )
 
-// statusError is an answer that is a refusal.
-type statusError struct {
-	*transfer.StatusError
-	// codes are the registry's own error codes.
-	codes []string
-	// anonymous says that no credentials were there to send.
-	anonymous bool
-	// elsewhere says that it is not the registry's host that answers.
-	elsewhere bool
-	// greeting says that it is the answer to the first question.
-	greeting bool
-}
-
-func (e *statusError) Unwrap() error { return e.StatusError }
-
-func (e *statusError) has(code transport.ErrorCode) bool {
-	return slices.Contains(e.codes, string(code))
-}
-
-// IsNotFound reports whether a registry does not have what it was asked for.
-func IsNotFound(err error) bool {
-	e, ok := errors.AsType[*transfer.StatusError](err)
-	return ok && e.Code == http.StatusNotFound && !e.Proxy
-}
-
-// expect returns the refusal that an answer is unless its status is one of
-// codes. It closes what it refuses.
-func (r *Repository) expect(resp *transfer.Response, codes ...int) error {
-	if slices.Contains(codes, resp.StatusCode) {
-		return nil
-	}
-	defer resp.Close()
-	e := &statusError{
-		StatusError: transfer.NewStatusError(resp.Response),
-		anonymous:   r.anonymous,
-		elsewhere:   resp.Request.URL.Host != r.host,
-	}
-	body, _ := io.ReadAll(io.LimitReader(resp, maxErrorBody))
-	e.Told(resp.Header.Get("Content-Type"), string(body))
-	var told struct {
-		Errors []transport.Diagnostic `json:"errors"`
-	}
-	secrets := secretsIn(resp.Request.Header.Get("Authorization"))
-	if json.Unmarshal(body, &told) == nil && len(told.Errors) > 0 {
-		e.diagnose(told.Errors, secrets)
-	} else if mediaType(resp.Header) == "text/plain" {
-		e.Says = transfer.Printable(hide(firstLine(string(body)), secrets), maxMessage)
-	}
-	return e
-}
-
-func (e *statusError) diagnose(told []transport.Diagnostic, secrets []string) {
-	var says []string
-	for _, d := range told[:min(len(told), maxDiagnostics)] {
-		e.codes = append(e.codes, string(d.Code))
-		s := string(d.Code)
-		if d.Message != "" {
-			s += ": " + d.Message
-		}
-		says = append(says, transfer.Printable(hide(s, secrets), maxMessage))
-	}
-	e.Says = strings.Join(says, "; ")
-}
-
-// libraryStatus takes over a refusal that the library met: at its first
-// question, or from the token server.
-func (r *Repository) libraryStatus(e *transport.Error, d *door) error {
-	s := &statusError{StatusError: &transfer.StatusError{Code: e.StatusCode, Host: r.name.host}, anonymous: r.anonymous}
-	var secrets []string
-	if e.Request != nil {
-		s.Host = transfer.Printable(e.Request.URL.Host, maxMessage)
-		secrets = secretsIn(e.Request.Header.Get("Authorization"))
-	}
-	if d != nil {
-		s.RateLimit, s.greeting = d.lastLimit(), true
-	}
-	s.diagnose(e.Errors, secrets)
-	s.Told("", s.Says)
-	return s
-}
-
 // reason returns why a request failed.
 func (r *Repository) reason(err error) error {
 	if e, ok := errors.AsType[*transport.Error](err); ok {
-		return r.libraryStatus(e, nil)
+		return r.libraryStatus(e, answer{})
+	}
+	if transfer.Is[*json.SyntaxError](err) {
+		return transfer.Permanent(&noTokenError{reason: "the token server's answer is no JSON"})
 	}
 	return plainReason(err)
 }
@@ -159,12 +79,22 @@ func (c *Client) advice(host string, err error) (fault.Kind, string) {
 		return fault.Usage, e.hint()
 	}
 	if e, ok := errors.AsType[*statusError](err); ok {
-		if c.plainHTTP && e.greeting && e.Code == http.StatusBadRequest {
+		if c.plainHTTP && e.stage == stageGreeting && e.Code == http.StatusBadRequest {
 			return fault.Usage, "the registry may speak https: leave out " + c.flag + "plain-http"
 		}
 		return fault.Upstream, e.hint(host)
 	}
 	switch {
+	case transfer.Is[*strayError](err):
+		return fault.Upstream, "something before the registry answers in its place, such as a load balancer or a gateway: run it again; if it stays, ask whoever runs that"
+	case transfer.Is[*unstoredError](err):
+		return fault.Upstream, "the registry says that all is well, but does not keep it: its log tells more; see too that no cache stands before it"
+	case transfer.Is[*noTokenError](err):
+		return fault.Upstream, hintRealm
+	case transfer.Is[*unspokenError](err):
+		return fault.Upstream, "only user and password (Basic) and tokens (Bearer) are spoken: have the registry offer one of these, perhaps for a robot account, or at another port"
+	case transfer.Is[*notRegistryError](err):
+		return fault.Upstream, hintNoRegistry(host)
 	case transfer.Is[*transfer.StatusError](err):
 		return fault.Upstream, transfer.HintProxyRefuses
 	case errors.Is(err, http.ErrSchemeMismatch) || transfer.Is[tls.RecordHeaderError](err):
@@ -176,7 +106,7 @@ func (c *Client) advice(host string, err error) (fault.Kind, string) {
 	case transfer.IsTLS(err):
 		return fault.Upstream, "is this the host's name as in its certificate, and does this machine's clock tell the right time? " + c.flag + "insecure-skip-verify does not look"
 	case errors.Is(err, errInClear):
-		return fault.Upstream, "correct the registry's own idea of its address; " + c.flag + "plain-http allows http"
+		return fault.Upstream, "correct the registry's own idea of its address, or of its token server's; " + c.flag + "plain-http allows http"
 	case transfer.Is[*sessionLost](err):
 		return fault.Upstream, "does the registry have several instances? all must share their storage and their http secret"
 	case transfer.Is[*transfer.RedirectError](err):
@@ -193,6 +123,9 @@ func (c *Client) connectionHint(err error) string {
 	if transfer.IsProxyAway(err) {
 		return transfer.HintProxyAway
 	}
+	if e, ok := errors.AsType[*transfer.LedError](err); ok {
+		return "the registry leads to " + transfer.Printable(e.Host, maxMessage) + ": if this machine cannot reach that, correct the address there, or have the registry pass content on itself; " + transfer.HintProxy
+	}
 	if transfer.IsNoSuchHost(err) {
 		return "is the registry's name spelt right? " + transfer.HintProxy
 	}
@@ -201,30 +134,6 @@ func (c *Client) connectionHint(err error) string {
 		return "is the registry up, and does it speak http there? " + again + transfer.HintProxy
 	}
 	return "is the registry up? " + again + transfer.HintProxy
-}
-
-func (e *statusError) hint(host string) string {
-	switch {
-	case e.RateLimit.Hint() != "":
-		return e.RateLimit.Hint()
-	case e.Code == http.StatusProxyAuthRequired:
-		return transfer.HintProxyRefuses
-	case e.Code == http.StatusUnauthorized && e.anonymous:
-		return "no credentials are there for it: docker login " + host + " writes them to " + configPlace
-	case e.Code == http.StatusUnauthorized:
-		return "it does not take the credentials that are there for it: docker login " + host + " replaces them in " + configPlace
-	case e.Code == http.StatusForbidden && e.elsewhere:
-		return "the registry leads there for its content: may this machine reach that host, and does its clock tell the right time?"
-	case e.Code == http.StatusForbidden:
-		return "the user lacks the right, or the project does not exist: ask whoever runs the registry"
-	case e.Code == http.StatusNotFound:
-		return "is the reference spelt right, and was it pushed? a registry may also hide from a user what it does not let him see: docker login " + host
-	case e.Code == http.StatusRequestEntityTooLarge:
-		return "a proxy before the registry limits requests: have it let larger ones through (nginx: client_max_body_size 0)"
-	case e.Transient():
-		return "the registry is in trouble: run it again later"
-	}
-	return "the registry's log tells more"
 }
 
 func firstLine(s string) string {

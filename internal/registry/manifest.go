@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -117,14 +118,25 @@ func (r *Repository) putManifest(ctx context.Context, tagOrDigest, mediaType str
 	if err != nil {
 		return err
 	}
-	if err := r.expect(resp, http.StatusCreated); err != nil {
+	if err := r.expect(resp, stored...); err != nil {
 		return err
 	}
-	defer done(resp)
-	if d, err := ParseDigest(resp.Header.Get("Docker-Content-Digest")); err == nil && d != lock.Sum(data) {
-		return wrongDigest("what the registry received", d, lock.Sum(data))
+	done(resp)
+	sum := lock.Sum(data)
+	if d, err := ParseDigest(resp.Header.Get("Docker-Content-Digest")); err == nil && d != sum {
+		return wrongDigest("what the registry received", d, sum)
 	}
-	return nil
+	if resp.StatusCode == http.StatusCreated {
+		return nil
+	}
+	there, err := r.manifest(ctx, tagOrDigest)
+	switch {
+	case IsNotFound(err):
+		return &unstoredError{resp.StatusCode}
+	case err == nil && there.Digest != sum:
+		return wrongDigest("what the registry has now", there.Digest, sum)
+	}
+	return err
 }
 
 // HasBlob returns the size of a blob, which is -1 where the registry does not say.
@@ -138,23 +150,48 @@ func (r *Repository) HasBlob(ctx context.Context, d lock.SHA256) (size int64, ok
 }
 
 func (r *Repository) hasBlob(ctx context.Context, d lock.SHA256) (size int64, ok bool, err error) {
-	resp, err := r.do(ctx, request{method: http.MethodHead, url: r.url("blobs", digestPrefix+d.String())})
-	if err != nil {
-		return 0, false, err
+	q := request{method: http.MethodHead, url: r.url("blobs", digestPrefix+d.String())}
+	resp, err := r.ask(ctx, q)
+	if e, ok := errors.AsType[*statusError](err); ok && !e.page && takesNoHead[e.Code] {
+		q.method, q.header = http.MethodGet, http.Header{"Range": {"bytes=0-0"}}
+		resp, err = r.ask(ctx, q)
 	}
-	err = r.expect(resp, http.StatusOK)
 	if IsNotFound(err) {
 		return 0, false, nil
 	}
 	if err != nil {
 		return 0, false, err
 	}
-	defer done(resp)
-	size, err = strconv.ParseInt(resp.Header.Get("Content-Length"), 10, 64)
+	defer resp.Close()
+	return sizeOf(resp), true, nil
+}
+
+// takesNoHead has the answers of what stands before a registry and lets no HEAD
+// pass, while it lets GET pass.
+var takesNoHead = map[int]bool{
+	http.StatusUnauthorized: true, http.StatusForbidden: true, http.StatusMethodNotAllowed: true, http.StatusNotImplemented: true,
+}
+
+func (r *Repository) ask(ctx context.Context, q request) (*transfer.Response, error) {
+	resp, err := r.do(ctx, q)
 	if err != nil {
-		size = -1
+		return nil, err
 	}
-	return size, true, nil
+	return resp, r.expect(resp, http.StatusOK, http.StatusPartialContent)
+}
+
+// sizeOf returns how many bytes a blob has of which an answer tells, or has the
+// first; -1 where it does not say.
+func sizeOf(resp *transfer.Response) int64 {
+	text := resp.Header.Get("Content-Length")
+	if resp.StatusCode == http.StatusPartialContent {
+		_, text, _ = strings.Cut(resp.Header.Get("Content-Range"), "/")
+	}
+	size, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return -1
+	}
+	return size
 }
 
 // failure returns nil for nil.

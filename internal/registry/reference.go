@@ -214,3 +214,10 @@ func ParseDigest(s string) (lock.SHA256, error) {
 	}
 	return d, nil
 }
+
+// dockerHub has the hosts of Docker Hub: it is called docker.io, keeps
+// credentials as index.docker.io, and listens at registry-1.docker.io.
+var dockerHub = map[string]bool{"docker.io": true, "index.docker.io": true, "registry-1.docker.io": true, "registry.hub.docker.com": true}
+
+// IsDockerHub reports whether the registry is Docker Hub.
+func (n Name) IsDockerHub() bool { return dockerHub[n.host] }

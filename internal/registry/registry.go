@@ -9,6 +9,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
+	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -141,6 +144,11 @@ type Repository struct {
 	http       *transfer.Client
 	// anonymous says that there are no credentials for it.
 	anonymous bool
+	// admitted says that a token server gave a token for the credentials.
+	admitted bool
+	// page says that a web page was the answer to the first question.
+	page   bool
+	manner manner
 }
 
 // Name returns what the repository is called.
@@ -201,6 +209,9 @@ func (c *Client) introduce(ctx context.Context, n Name, push bool) (*Repository,
 	if err != nil {
 		return nil, r.handshakeReason(ctx, w, d, auth, err)
 	}
+	if err := r.greeted(d); err != nil {
+		return nil, err
+	}
 	d.enter()
 	r.http = transfer.NewClient(rt, "the registry", c.stall)
 	r.http.Reason = r.reason
@@ -220,19 +231,56 @@ func (r *Repository) handshakeReason(ctx context.Context, w *transfer.Watch, d *
 	if ended := w.Reason(); ended != nil {
 		return ended
 	}
+	greeting, last := d.answers()
 	if e, ok := errors.AsType[*transport.Error](err); ok {
-		return r.libraryStatus(e, d)
+		return r.libraryStatus(e, last)
 	}
-	if errors.Is(err, errInClear) && d.failure() == nil {
-		return errInClear
+	if refused := d.turnedAway(); errors.Is(refused, errInClear) && d.failure() == nil {
+		return refused
 	}
 	// Of two schemes that it tried, the library tells in one line; what
 	// happened on the wire is said better.
 	if cause := d.failure(); cause != nil {
-		return plainReason(cause)
+		return r.ledTo(err, plainReason(cause))
+	}
+	if greeting.code == http.StatusUnauthorized && last.code == http.StatusOK {
+		return transfer.Permanent(&noTokenError{host: last.host, page: last.page})
 	}
 	secrets := secretsOf(ctx, auth)
-	return transfer.Permanent(errors.New(transfer.Printable(hide(firstLine(err.Error()), secrets), maxMessage)))
+	text := transfer.Printable(hide(firstLine(err.Error()), secrets), maxMessage)
+	if strings.Contains(text, "www-authenticate") {
+		return transfer.Permanent(&noTokenError{reason: text})
+	}
+	return transfer.Permanent(errors.New(text))
+}
+
+// ledTo says of a failure of the handshake at which host it was, if that is
+// not the registry.
+func (r *Repository) ledTo(err, cause error) error {
+	e, ok := errors.AsType[*url.Error](err)
+	if !ok {
+		return cause
+	}
+	at, _ := url.Parse(e.URL)
+	if at == nil || at.Host == r.host {
+		return cause
+	}
+	return &transfer.LedError{Host: at.Host, Err: cause}
+}
+
+// greeted takes from the answer to the first question what the library passes over.
+func (r *Repository) greeted(d *door) error {
+	greeting, _ := d.answers()
+	r.page = greeting.page && greeting.code == http.StatusOK
+	known := func(scheme string) bool {
+		return strings.EqualFold(scheme, "basic") || strings.EqualFold(scheme, "bearer")
+	}
+	bearer := slices.ContainsFunc(greeting.offers, func(scheme string) bool { return strings.EqualFold(scheme, "bearer") })
+	r.admitted = bearer && !r.anonymous
+	if len(greeting.offers) > 0 && !slices.ContainsFunc(greeting.offers, known) {
+		return transfer.Permanent(&unspokenError{greeting.host, greeting.offers})
+	}
+	return nil
 }
 
 // repository returns the library's notion of a name.

@@ -1,8 +1,10 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -21,11 +23,26 @@ type door struct {
 	plainHTTP bool
 	host      string
 
-	mu    sync.Mutex
-	err   error
-	limit transfer.RateLimit
+	mu  sync.Mutex
+	err error
+	// refused is why the first request was not sent that was not.
+	refused error
+	last    answer
+	// greeting is the answer to the first question.
+	greeting answer
 	// inside says that the handshake is over.
 	inside bool
+}
+
+// answer is what is remembered of an answer.
+type answer struct {
+	host  string
+	code  int
+	limit transfer.RateLimit
+	// page says that it is a web page.
+	page bool
+	// offers are the schemes by which a registry lets itself be told who asks.
+	offers []string
 }
 
 // maxGreeting bounds an answer of the handshake: the library reads that to its
@@ -40,6 +57,9 @@ var (
 // RoundTrip sends a request as http.Transport does.
 func (d *door) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := d.refuse(req.URL); err != nil {
+		d.mu.Lock()
+		d.refused = cmp.Or(d.refused, err)
+		d.mu.Unlock()
 		if req.Body != nil {
 			_ = req.Body.Close()
 		}
@@ -50,17 +70,27 @@ func (d *door) RoundTrip(req *http.Request) (*http.Response, error) {
 	sent.Header.Set("User-Agent", d.userAgent)
 	resp, err := d.inner.RoundTrip(&sent)
 	d.mu.Lock()
-	d.err, d.limit = err, transfer.RateLimit{}
-	if err == nil {
-		d.limit = transfer.NewStatusError(resp).RateLimit
-		resp.Request = req
-		if !d.inside {
-			resp.Body = bounded{io.LimitReader(resp.Body, maxGreeting), resp.Body}
-		}
+	defer d.mu.Unlock()
+	d.err, d.last = err, answer{}
+	if err != nil {
+		return resp, err
 	}
-	d.mu.Unlock()
+	d.last = answer{transfer.Printable(req.URL.Host, maxMessage), resp.StatusCode, transfer.NewStatusError(resp).RateLimit, isPage(resp.Header), nil}
+	if resp.StatusCode == http.StatusUnauthorized {
+		d.last.offers = schemes(resp.Header)
+		sortChallenges(resp.Header)
+	}
+	if d.greeting.code == 0 {
+		d.greeting = d.last
+	}
+	resp.Request = req
+	if !d.inside {
+		resp.Body = bounded{io.LimitReader(resp.Body, maxGreeting), resp.Body}
+	}
 	return resp, err
 }
+
+func isPage(h http.Header) bool { return mediaType(h) == "text/html" }
 
 type bounded struct {
 	io.Reader
@@ -81,7 +111,7 @@ func (d *door) refuse(u *url.URL) error {
 	case u.Scheme == "https", u.Scheme == "http" && d.plainHTTP:
 		return nil
 	}
-	return errInClear
+	return fmt.Errorf("%w, at %s", errInClear, transfer.Printable(u.Host, maxMessage))
 }
 
 // failure returns why the last request failed.
@@ -91,11 +121,18 @@ func (d *door) failure() error {
 	return d.err
 }
 
-// lastLimit returns what the last answer says of when to come back.
-func (d *door) lastLimit() transfer.RateLimit {
+// turnedAway returns why the first request was not sent that was not.
+func (d *door) turnedAway() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.limit
+	return d.refused
+}
+
+// answers returns the answer to the first question, and the last one.
+func (d *door) answers() (greeting, last answer) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.greeting, d.last
 }
 
 // request is what to send.
@@ -117,7 +154,11 @@ func (r *Repository) do(ctx context.Context, q request) (*transfer.Response, err
 	if err != nil {
 		return nil, err
 	}
-	return r.http.Do(req, q.patience)
+	resp, err := r.http.Do(req, q.patience)
+	if err != nil && q.url.Host != r.host && !transfer.Is[*transfer.RedirectError](err) {
+		err = &transfer.LedError{Host: q.url.Host, Err: err}
+	}
+	return resp, err
 }
 
 // http returns the request as net/http wants it.

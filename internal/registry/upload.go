@@ -9,8 +9,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -50,8 +52,25 @@ type session struct {
 	doubted bool
 	// refused says that the registry found the digest wrong before.
 	refused bool
-	sent    int64
+	// kept is the digest of the first offset bytes, if they were sent here.
+	kept hash.Hash
+	// least is the smallest piece that the registry takes, in bytes.
+	least int64
+	sent  int64
 }
+
+// manner is how a repository takes uploads, as refusals have told so far.
+type manner struct {
+	// piece is how many bytes one request may bring; 0 stands for any number.
+	piece atomic.Int64
+	// whole says that it takes a blob only in the request that ends the upload.
+	whole atomic.Bool
+}
+
+// pieces are the sizes, in bytes, that are tried one after the other where
+// something refuses a request for its size. nginx lets 1 MiB pass unless told
+// otherwise, Cloudflare 100 MB.
+var pieces = []int64{64 << 20, 16 << 20, 4 << 20, 1 << 20, 512 << 10}
 
 // Upload brings a blob into the repository, unless it is there already. An
 // upload that breaks goes on where the registry says that it stopped, or begins
@@ -69,18 +88,66 @@ func (r *Repository) Upload(ctx context.Context, blob lock.Blob, open func() (io
 	return s.sent, r.failure(ctx, doing, err)
 }
 
+// CheckPush asks whether the repository takes uploads: it has one begun, and
+// given up at once. [RefusalOf] says of the error why it does not.
+func (r *Repository) CheckPush(ctx context.Context) error {
+	doing := "asking to push to " + r.name.String()
+	s := &session{Repository: r, ctx: ctx, progress: func(int64) {}}
+	err := r.client.retry(ctx, doing, nil, s.begin)
+	if err != nil {
+		return r.failure(ctx, doing, err)
+	}
+	// Registries sweep what is left open; not all of them can give it up.
+	if resp, err := s.do(ctx, request{method: http.MethodDelete, url: s.location}); err == nil {
+		done(resp)
+	}
+	return nil
+}
+
 // try brings the upload to its end.
 func (s *session) try() error {
 	there, err := s.prepare()
 	if there || err != nil {
 		return err
 	}
-	if s.offset < s.blob.Size {
-		if err := s.send(); err != nil {
+	for s.offset < s.blob.Size && !s.manner.whole.Load() {
+		if err := s.send(); err != nil && !s.adapt(err) {
 			return s.again(err)
 		}
 	}
 	return s.again(s.commit())
+}
+
+// adapt takes from a refusal how the registry, or what stands before it, wants
+// uploads, and reports whether there is another way.
+func (s *session) adapt(err error) bool {
+	e, ok := errors.AsType[*statusError](err)
+	if !ok || s.location == nil {
+		return false
+	}
+	switch {
+	case e.Code == http.StatusRequestEntityTooLarge:
+		tried := s.part()
+		for _, piece := range pieces {
+			if piece < tried && piece >= s.least {
+				s.manner.piece.Store(piece)
+				return true
+			}
+		}
+	case s.offset == 0 && (e.Code == http.StatusMethodNotAllowed || e.Code == http.StatusNotImplemented || e.has(transport.UnsupportedErrorCode)):
+		s.manner.whole.Store(true)
+		return true
+	}
+	return false
+}
+
+// part returns how many bytes the next request brings.
+func (s *session) part() int64 {
+	left := s.blob.Size - s.offset
+	if piece := s.manner.piece.Load(); piece > 0 {
+		return min(left, max(piece, s.least))
+	}
+	return left
 }
 
 // prepare finds out where to go on.
@@ -107,14 +174,19 @@ func (s *session) begin() error {
 	if err != nil {
 		return err
 	}
-	if err := s.expect(resp, http.StatusAccepted); err != nil {
+	if err := s.expect(resp, stored...); err != nil {
 		return err
 	}
 	defer done(resp)
-	s.offset, s.resumed = 0, false
+	s.offset, s.resumed, s.kept = 0, false, nil
+	s.least, _ = strconv.ParseInt(resp.Header.Get("OCI-Chunk-Min-Length"), 10, 64)
 	s.progress(0)
 	return s.follow(resp)
 }
+
+// stored are the answers by which registries say that they have taken what they
+// were sent. The specification has 201 or 202, depending on the request.
+var stored = []int{http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNoContent}
 
 // follow takes the location from an answer.
 func (s *session) follow(resp *transfer.Response) error {
@@ -124,10 +196,23 @@ func (s *session) follow(resp *transfer.Response) error {
 	if err != nil || l == "" {
 		return transfer.Permanent(errors.New("the registry does not say where the upload goes on"))
 	}
-	u = resp.Request.URL.ResolveReference(u)
+	asked := resp.Request.URL
+	u = asked.ResolveReference(u)
 	u.User, u.Fragment = nil, ""
+	if s.isOwn(u, asked) {
+		u.Scheme, u.Host = asked.Scheme, asked.Host
+	}
 	s.location, s.fresh = u, true
 	return nil
+}
+
+// isOwn reports whether a location is on the registry that was asked, whatever
+// host, port or scheme it has. Behind a proxy, a registry may take itself for
+// http://inner:5000, or lose the port. What follows goes to the host that
+// answered, so nothing is sent where the user did not name. A location of another form is
+// followed as it is, over https and without credentials.
+func (s *session) isOwn(u, asked *url.URL) bool {
+	return u.Hostname() == asked.Hostname() && u.Port() == "" || strings.HasPrefix(u.Path, "/v2/"+s.path+"/blobs/uploads/")
 }
 
 // ask has the registry say how much it has. With one that cannot, the session
@@ -157,7 +242,7 @@ func (s *session) ask() error {
 	} else if err := s.follow(resp); err != nil {
 		return err
 	}
-	s.offset, s.fresh, s.resumed, s.doubted = offset, true, true, false
+	s.offset, s.fresh, s.resumed, s.doubted, s.kept = offset, true, true, false, nil
 	s.high = max(s.high, offset)
 	s.progress(offset)
 	return nil
@@ -172,18 +257,40 @@ func uploadedTo(value string) (offset int64, ok bool) {
 	return last + 1, n == 1 && err == nil && last > 0
 }
 
-// send streams what is missing.
+// send brings the next piece.
 func (s *session) send() error {
-	body, err := s.body()
+	size := s.part()
+	header := http.Header{"Content-Type": {"application/octet-stream"}}
+	if size < s.blob.Size {
+		header.Set("Content-Range", fmt.Sprintf("%d-%d", s.offset, s.offset+size-1))
+	}
+	resp, err := s.stream(request{method: http.MethodPatch, url: s.location, header: header}, size)
 	if err != nil {
 		return err
 	}
-	header := http.Header{"Content-Type": {"application/octet-stream"}}
-	if s.offset > 0 {
-		header.Set("Content-Range", fmt.Sprintf("%d-%d", s.offset, s.blob.Size-1))
-	}
+	defer done(resp)
+	return s.follow(resp)
+}
+
+// stream sends a request with so many bytes of the blob, from where the registry
+// has it, and returns the answer if that is that all is well.
+func (s *session) stream(q request, size int64) (*transfer.Response, error) {
 	s.fresh = false
-	resp, err := s.do(s.ctx, request{method: http.MethodPatch, url: s.location, header: header, body: body, patience: s.client.settling()})
+	q.patience = s.client.settling()
+	if size == 0 {
+		q.data = []byte{}
+		resp, err := s.do(s.ctx, q)
+		if err == nil {
+			err = s.expect(resp, stored...)
+		}
+		return resp, err
+	}
+	body, err := s.body(size)
+	if err != nil {
+		return nil, err
+	}
+	q.body = body
+	resp, err := s.do(s.ctx, q)
 	// The transport may still be reading, even after an answer.
 	sent, sum, localErr := body.stop()
 	s.sent += sent
@@ -191,48 +298,57 @@ func (s *session) send() error {
 		if err == nil {
 			_ = resp.Close()
 		}
-		return transfer.Local(localErr)
+		return nil, transfer.Local(localErr)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := s.expect(resp, http.StatusAccepted, http.StatusNoContent); err != nil {
-		return err
+	if err := s.expect(resp, stored...); err != nil {
+		return nil, err
 	}
-	defer done(resp)
-	if sent < body.size {
-		return fmt.Errorf("the registry is content with %d of %d bytes", s.offset+sent, s.blob.Size)
+	if sent < size {
+		done(resp)
+		return nil, fmt.Errorf("the registry is content with %d of %d bytes", s.offset+sent, s.blob.Size)
 	}
-	if sum != s.blob.SHA256 {
-		return fault.New(fault.Integrity, "the content to send is sha256:%s", sum).
+	if s.offset+sent == s.blob.Size && sum != s.blob.SHA256 {
+		done(resp)
+		return nil, fault.New(fault.Integrity, "the content to send is sha256:%s", sum).
 			WithHint("it was altered or damaged here; verify it, and pull it again")
 	}
-	if err := s.follow(resp); err != nil {
-		return err
-	}
-	s.offset = s.blob.Size
+	s.offset, s.kept = s.offset+sent, body.sum
 	s.high = max(s.high, s.offset)
-	return nil
+	return resp, nil
 }
 
-// commit closes the session: the registry compares the digest.
+// commit closes the session: the registry compares the digest. What it does not
+// have yet goes along.
 func (s *session) commit() error {
 	u := *s.location
 	// What else is in the query may be signed as it is.
 	u.RawQuery = strings.TrimPrefix(u.RawQuery+"&digest="+url.QueryEscape(digestPrefix+s.blob.SHA256.String()), "&")
-	s.fresh = false
-	resp, err := s.do(s.ctx, request{
-		method: http.MethodPut, url: &u, data: []byte{}, patience: s.client.settling(),
-		header: http.Header{"Content-Type": {"application/octet-stream"}},
-	})
+	resp, err := s.stream(request{
+		method: http.MethodPut, url: &u, header: http.Header{"Content-Type": {"application/octet-stream"}},
+	}, s.blob.Size-s.offset)
 	if err != nil {
 		return err
 	}
-	if err := s.expect(resp, http.StatusCreated); err != nil {
-		return err
-	}
 	done(resp)
-	return nil
+	if resp.StatusCode == http.StatusCreated {
+		return nil
+	}
+	_, there, err := s.hasBlob(s.ctx, s.blob.SHA256)
+	if err == nil && !there {
+		return &unstoredError{resp.StatusCode}
+	}
+	return err
+}
+
+// unstoredError is that a registry does not have what it seemed to have taken.
+// It may take a while.
+type unstoredError struct{ code int }
+
+func (e *unstoredError) Error() string {
+	return fmt.Sprintf("the registry answers %d %s, but does not have it", e.code, http.StatusText(e.code))
 }
 
 // again decides what a failure within a session means. A session that the
@@ -285,16 +401,25 @@ var (
 	errShort    = errors.New("the content is shorter than it should be")
 )
 
-// body opens the content, and hashes what the registry has of it.
-func (s *session) body() (*upload, error) {
+// body opens the content, of which so many bytes are to be sent, and hashes what
+// the registry has of it.
+func (s *session) body(size int64) (*upload, error) {
 	f, err := s.open()
 	if err != nil {
 		return nil, transfer.Local(fmt.Errorf("opening the content: %w", err))
 	}
-	u := &upload{file: f, size: s.blob.Size - s.offset, offset: s.offset, sum: sha256.New(), progress: s.progress}
-	_, err = f.Seek(0, io.SeekStart)
+	u := &upload{file: f, size: size, offset: s.offset, sum: sha256.New(), progress: s.progress}
+	hashed := int64(0)
+	if known, ok := s.kept.(hash.Cloner); ok {
+		if u.sum, err = known.Clone(); err == nil {
+			hashed = s.offset
+		}
+	}
 	if err == nil {
-		err = transfer.CopyWithContext(s.ctx, u.sum, io.LimitReader(f, s.offset))
+		_, err = f.Seek(hashed, io.SeekStart)
+	}
+	if err == nil {
+		err = transfer.CopyWithContext(s.ctx, u.sum, io.LimitReader(f, s.offset-hashed))
 	}
 	if err != nil {
 		_ = f.Close()

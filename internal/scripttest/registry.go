@@ -95,6 +95,25 @@ func startProxy(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], p.Host)
 }
 
+// startLike starts a proxy before a registry that has it behave like another one.
+func startLike(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: like NAME REGISTRY HABIT")
+	}
+	r := ts.Value(registriesKey{}).(registries)[args[1]]
+	faults, known := registrytest.Habits[args[2]]
+	if r == nil || !known {
+		ts.Fatalf("there is no registry %s, or no habit %s", args[1], args[2])
+	}
+	p, err := r.StartProxy(faults...)
+	ts.Check(err)
+	dir := ts.MkAbs(".docker-" + args[0])
+	ts.Check(os.MkdirAll(dir, 0o755))
+	ts.Check(registrytest.WriteDockerConfig(dir, registrytest.User, registrytest.Password, p.Host))
+	ts.Setenv(args[0], p.Host)
+	ts.Setenv(args[0]+"_CONFIG", dir)
+}
+
 // pushAgentImage pushes an image of random layers, which are the same in every
 // run, with an attestation beside them as buildx makes one.
 func pushAgentImage(ts *testscript.TestScript, _ bool, args []string) {

@@ -112,6 +112,7 @@ func Run(t *testing.T, testdata string) {
 			"certificate":    writeCertificate,
 			"registry":       startRegistry,
 			"proxy":          startProxy,
+			"like":           startLike,
 			"agentimage":     pushAgentImage,
 			"chart":          writeChart,
 			"rootfs":         flatten,

@@ -249,8 +249,21 @@ func led(asked, at *url.URL, err error) error {
 	if at == nil || asked.Host == at.Host || Is[*RedirectError](err) || Is[*StatusError](err) {
 		return err
 	}
-	return fmt.Errorf("at %s, to which it redirects: %w", Printable(at.Host, maxHost), err)
+	return &LedError{at.Host, err}
 }
+
+// LedError is a failure at another host than that which was asked, which led there.
+type LedError struct {
+	Host string
+	Err  error
+}
+
+func (e *LedError) Error() string {
+	return fmt.Sprintf("at %s, to which it leads: %s", Printable(e.Host, maxHost), e.Err)
+}
+
+// Unwrap returns the failure.
+func (e *LedError) Unwrap() error { return e.Err }
 
 // sentBody tells of every read of a request's body.
 type sentBody struct {

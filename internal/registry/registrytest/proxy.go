@@ -1,6 +1,8 @@
 package registrytest
 
 import (
+	"bytes"
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -36,6 +38,9 @@ const (
 	DropResponse
 	// WholeResponse has the registry send all of it, whatever part is asked for.
 	WholeResponse
+	// Alter gives an answer that is no refusal another Status, unless that is 0,
+	// and other header fields: those of Header, where no value takes a field away.
+	Alter
 )
 
 // Fault is what happens to requests of a method whose path and query contain
@@ -43,6 +48,11 @@ const (
 type Fault struct {
 	// Method is empty for any.
 	Method, Path string
+	// Unless is the header field Authorization of requests to which it does not
+	// happen; those that have none are not spared.
+	Unless string
+	// Sending is what the body of the request of a manifest contains.
+	Sending string
 	// Min is the smallest body, in bytes, of a request that it happens to.
 	Min int64
 	// Skip is how many matching requests go through before it begins.
@@ -52,6 +62,10 @@ type Fault struct {
 	Do    Action
 	At    int64
 
+	// Status, Header and Body are those of the answer. In values of Header and in
+	// Body, $URL stands for the proxy's URL, $HOST for its host with the port,
+	// $BAREHOST for that without it, and $LOCATION for the path and the query of
+	// the registry's own Location.
 	Status int
 	Header http.Header
 	Body   string
@@ -159,9 +173,9 @@ func matches(method, path, gotMethod, gotPath string) bool {
 // ServeHTTP passes a request on, or makes trouble.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	seen := &Request{Method: req.Method, Path: req.URL.RequestURI(), Header: req.Header.Clone()}
-	f := p.note(seen, req.ContentLength)
+	f := p.note(seen, req.ContentLength, manifestIn(req))
 	if f != nil && f.Do == Answer {
-		f.answer(w)
+		f.answer(w, p.names(""))
 		p.update(func() { seen.Status = f.Status })
 		return
 	}
@@ -178,13 +192,41 @@ func (p *Proxy) update(f func()) {
 	f()
 }
 
+// maxManifest bounds a manifest that is looked into.
+const maxManifest = 4 << 20
+
+// manifestIn returns the manifest that a request brings, if it brings one.
+func manifestIn(req *http.Request) string {
+	if req.Method != http.MethodPut || !strings.Contains(req.URL.Path, "/manifests/") {
+		return ""
+	}
+	data, _ := io.ReadAll(io.LimitReader(req.Body, maxManifest))
+	req.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(data), req.Body), req.Body}
+	return string(data)
+}
+
+// names returns what stands for what in an answer.
+func (p *Proxy) names(location string) *strings.Replacer {
+	bare, _, _ := net.SplitHostPort(p.Host)
+	if u, err := url.Parse(location); err == nil {
+		location = u.RequestURI()
+	}
+	return strings.NewReplacer("$URL", p.URL, "$HOST", p.Host, "$BAREHOST", bare, "$LOCATION", location)
+}
+
 // note remembers a request, and returns what is to happen to it.
-func (p *Proxy) note(seen *Request, size int64) *Fault {
+func (p *Proxy) note(seen *Request, size int64, manifest string) *Fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.requests = append(p.requests, seen)
 	for _, f := range p.faults {
-		if f.Times < 0 || size < f.Min || !matches(f.Method, f.Path, seen.Method, seen.Path) {
+		if f.Times < 0 || size < f.Min || !matches(f.Method, f.Path, seen.Method, seen.Path) || !strings.Contains(manifest, f.Sending) {
+			continue
+		}
+		if f.Unless != "" && seen.Header.Get("Authorization") == f.Unless {
 			continue
 		}
 		if f.Skip > 0 {
@@ -201,12 +243,21 @@ func (p *Proxy) note(seen *Request, size int64) *Fault {
 	return nil
 }
 
-func (f *Fault) answer(w http.ResponseWriter) {
-	for name, values := range f.Header {
-		w.Header()[http.CanonicalHeaderKey(name)] = values
-	}
+func (f *Fault) answer(w http.ResponseWriter, names *strings.Replacer) {
+	f.dress(w.Header(), names)
 	w.WriteHeader(f.Status)
-	_, _ = io.WriteString(w, f.Body)
+	_, _ = names.WriteString(w, f.Body)
+}
+
+// dress gives an answer its header fields.
+func (f *Fault) dress(h http.Header, names *strings.Replacer) {
+	for name, values := range f.Header {
+		name = http.CanonicalHeaderKey(name)
+		h.Del(name)
+		for _, value := range values {
+			h.Add(name, names.Replace(value))
+		}
+	}
 }
 
 // body is what a client sends.
@@ -261,6 +312,10 @@ func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *writer) WriteHeader(status int) {
 	if w.fault != nil && w.fault.Do == DropResponse {
 		panic(http.ErrAbortHandler)
+	}
+	if f := w.fault; f != nil && f.Do == Alter && status < 300 {
+		f.dress(w.Header(), w.proxy.names(w.Header().Get("Location")))
+		status = cmp.Or(f.Status, status)
 	}
 	w.proxy.update(func() { w.seen.Status = status })
 	w.ResponseWriter.WriteHeader(status)
