@@ -23,6 +23,7 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
@@ -135,14 +136,55 @@ func (w *Writer) Close() error {
 	return errors.Join(append(errs, w.top.Close())...)
 }
 
-// ReadLock returns the lock of a directory that this package wrote.
+// ReadLock returns the lock of a directory that this package wrote. It is an error
+// of kind [fault.Integrity] if something else than a regular file is where one of
+// the directory's documents belongs; what they hold is not read.
 func ReadLock(dir string) (*lock.Lock, error) {
 	t, err := tree.OpenExisting(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer t.Close()
-	return lockOf(t)
+	l, err := lockOf(t)
+	if err != nil {
+		return nil, err
+	}
+	return l, checkDocuments(t, l)
+}
+
+// checkDocuments refuses anything but a regular file in the place of a document.
+func checkDocuments(t *tree.Tree, l *lock.Lock) error {
+	if len(l.Platforms) == 1 {
+		return checkRegular(t, append([]string{sumsPath, supersededPath}, indexPaths(l)...))
+	}
+	for _, p := range l.Platforms {
+		sub, err := t.Sub(p.Dir())
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return damaged(t.At(p.Dir()), err)
+		}
+		err = checkRegular(sub, append([]string{lockPath, sumsPath, supersededPath}, indexPaths(l.ForPlatform(p))...))
+		if err := errors.Join(err, sub.Close()); err != nil {
+			return err
+		}
+	}
+	return checkRegular(t, []string{supersededPath})
+}
+
+func checkRegular(t *tree.Tree, paths []string) error {
+	for _, p := range paths {
+		if _, err := disk.StatRegular(t.Root, p); fault.KindOf(err) == fault.Integrity {
+			return damaged(t.At(p), err)
+		}
+	}
+	return nil
+}
+
+// damaged says what to do about a document that is damaged.
+func damaged(path string, err error) error {
+	return fault.New(fault.Integrity, "%s: %w", path, err).WithHint("run pull again to write it anew")
 }
 
 // lockOf returns the lock of a directory that is open, which must be there.
@@ -159,8 +201,7 @@ func lockOf(t *tree.Tree) (*lock.Lock, error) {
 		return nil, fmt.Errorf("reading the lock of %s: %w", t.Path, tree.Explain(err))
 	}
 	if err != nil {
-		return nil, fault.New(fault.Integrity, "%s: %w", t.At(lockPath), err).
-			WithHint("run pull again to write it anew")
+		return nil, damaged(t.At(lockPath), err)
 	}
 	return l, nil
 }

@@ -53,8 +53,7 @@ func (d *directory) listed() ([]string, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case fault.KindOf(err) == fault.Integrity:
-		return nil, fault.New(fault.Integrity, "%s: %w", d.At(supersededPath), err).
-			WithHint("run pull again to write it anew")
+		return nil, damaged(d.At(supersededPath), err)
 	case err != nil:
 		return nil, fmt.Errorf("reading %s: %w", d.At(supersededPath), tree.Explain(err))
 	}

@@ -2,6 +2,7 @@ package site
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -53,9 +54,16 @@ func (pr *pruner) prune(ctx context.Context) error {
 	if names := unread(pr.tree); len(names) > 0 {
 		return fmt.Errorf("%s may not be read, and may be a version whose files would be removed", strings.Join(names, ", "))
 	}
+	if names := linked(pr.tree); len(names) > 0 {
+		return fault.New(fault.Integrity, "a link is not followed, and may lead to a version whose files would be removed: %s", strings.Join(names, ", ")).
+			WithHint("remove the link; or move the version to its place")
+	}
 	for _, s := range all {
 		if s.lock == nil {
 			return s.damage(pr.tree)
+		}
+		if err := s.checkDocuments(pr.tree); err != nil {
+			return err
 		}
 		if s.ours() && !s.settled(pr.tree) {
 			return fault.New(fault.Incomplete, "an update of %s is unfinished, or an index was changed", pr.tree.At(s.tag)).
@@ -148,12 +156,19 @@ func (pr *pruner) pruneContent(ctx context.Context, sum lock.SHA256) error {
 	return pr.tree.RemoveEmptyAbove(path.Join(dir, "name"))
 }
 
-// eachDir calls do with the names of the directories in one, if it is one.
+// eachDir calls do with the names of the directories in one, which may be absent.
 func (pr *pruner) eachDir(dir string, do func(name string) error) error {
-	if fi, err := pr.tree.Root.Lstat(dir); err != nil || !fi.IsDir() {
+	sub, err := disk.OpenDir(pr.tree.Root, dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil
+	case fault.KindOf(err) == fault.Integrity:
+		return fault.New(fault.Integrity, "%s: %w", pr.tree.At(dir), err).WithHint("move it away, and prune again")
+	case err != nil:
+		return err
 	}
-	entries, err := fs.ReadDir(pr.tree.Root.FS(), dir)
+	defer sub.Close()
+	entries, err := fs.ReadDir(sub.FS(), ".")
 	if err != nil {
 		return err
 	}

@@ -119,7 +119,7 @@ func (v *SourceVersion) Index(_ agent.Platform, r lock.Repository) (cache.Index,
 // Open opens a file of the version. What it holds was not looked at.
 func (v *SourceVersion) Open(f File) (*os.File, error) {
 	t := v.source.tree
-	file, err := openRegular(t.Root, f.Path)
+	file, err := disk.OpenRegular(t.Root, f.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fault.New(fault.Incomplete, "%s is missing", t.At(f.Path))
@@ -127,29 +127,4 @@ func (v *SourceVersion) Open(f File) (*os.File, error) {
 		return nil, fmt.Errorf("opening %s: %w", t.At(f.Path), err)
 	}
 	return file, nil
-}
-
-// openRegular opens a regular file, and neither what a link leads to nor a pipe,
-// which would not open before somebody writes to it.
-func openRegular(root *os.Root, p string) (*os.File, error) {
-	seen, err := root.Lstat(p)
-	if err != nil {
-		return nil, err
-	}
-	if !seen.Mode().IsRegular() {
-		return nil, fault.New(fault.Integrity, "it is %s, not a regular file", disk.KindOf(seen.Mode()))
-	}
-	f, err := root.Open(p)
-	if err != nil {
-		return nil, err
-	}
-	fi, err := f.Stat()
-	if err == nil && !os.SameFile(seen, fi) {
-		err = fault.New(fault.Integrity, "it was replaced while it was opened")
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
 }

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
@@ -124,6 +126,8 @@ type state struct {
 	tag string
 	// sums is SHA256SUMS, if it is there and one of ours.
 	sums []byte
+	// odd says why what is in the place of SHA256SUMS beside a lock is none.
+	odd error
 	// lock is nil where err says why it cannot be read.
 	lock     *lock.Lock
 	lockData []byte
@@ -131,17 +135,42 @@ type state struct {
 }
 
 // ours reports whether the directory was written as a version.
-func (s *state) ours() bool { return s.sums != nil }
+func (s *state) ours() bool { return s.sums != nil || s.odd != nil }
 
 func readState(t *tree.Tree, tag string) *state {
 	s := &state{tag: tag}
-	if data, err := t.Read(path.Join(tag, sumsName), maxDocument); err == nil && bytes.Contains(data, []byte("  "+lockName+"\n")) {
+	data, err := t.Read(path.Join(tag, sumsName), maxDocument)
+	if err == nil && bytes.Contains(data, []byte("  "+lockName+"\n")) {
 		s.sums = data
 	}
 	if s.lockData, s.err = t.Read(path.Join(tag, lockName), maxDocument); s.err == nil {
 		s.lock, s.err = lock.Parse(s.lockData)
 	}
+	if s.lock != nil && fault.KindOf(err) == fault.Integrity {
+		s.odd = err
+	}
 	return s
+}
+
+// checkDocuments refuses anything but a regular file in the place of a document of a version
+// that has a lock. What the documents hold is not read.
+func (s *state) checkDocuments(t *tree.Tree) error {
+	if s.odd != nil {
+		return damaged(t, path.Join(s.tag, sumsName), s.odd)
+	}
+	for _, r := range s.lock.Repositories {
+		p := indexPath(s.tag, r.Name)
+		if _, err := disk.StatRegular(t.Root, p); fault.KindOf(err) == fault.Integrity {
+			return damaged(t, p, err)
+		}
+	}
+	return nil
+}
+
+// damaged says what to do about a document of a version that is none.
+func damaged(t *tree.Tree, p string, err error) error {
+	return fault.New(fault.Integrity, "%s: %w", t.At(p), err).
+		WithHint("run the pull again to write it anew, or remove the directory of the version")
 }
 
 // damage says why a version's lock cannot be read.
@@ -214,16 +243,41 @@ func served(t *tree.Tree, tag string) bool {
 // unread returns the names of directories that may be versions, which cannot be
 // told because they may not be read.
 func unread(t *tree.Tree) []string {
+	return mayBeVersions(t, func(e fs.DirEntry) bool {
+		if !e.IsDir() {
+			return false
+		}
+		s := readState(t, e.Name())
+		return !s.ours() && errors.Is(s.err, fs.ErrPermission)
+	})
+}
+
+// linked returns the names of links that may lead to versions elsewhere, which are
+// not read. One to a directory beside it is another name of that.
+func linked(t *tree.Tree) []string {
+	return mayBeVersions(t, func(e fs.DirEntry) bool {
+		if e.Type()&fs.ModeSymlink == 0 {
+			return false
+		}
+		to, err := t.Root.Readlink(e.Name())
+		if err == nil && filepath.IsLocal(to) && filepath.Base(to) == filepath.Clean(to) {
+			return false
+		}
+		fi, err := t.Root.Stat(e.Name())
+		return err == nil && fi.IsDir() || err != nil && !errors.Is(err, fs.ErrNotExist)
+	})
+}
+
+// mayBeVersions returns the names of entries of a web root that have the form of a
+// version's, and more.
+func mayBeVersions(t *tree.Tree, more func(fs.DirEntry) bool) []string {
 	entries, err := fs.ReadDir(t.Root.FS(), ".")
 	if err != nil {
 		return nil // as states does, which says so
 	}
 	var names []string
 	for _, e := range entries {
-		if !e.IsDir() || !tagForm.MatchString(e.Name()) || e.Name() == filesDir {
-			continue
-		}
-		if s := readState(t, e.Name()); !s.ours() && errors.Is(s.err, fs.ErrPermission) {
+		if tagForm.MatchString(e.Name()) && e.Name() != filesDir && more(e) {
 			names = append(names, e.Name())
 		}
 	}
@@ -289,6 +343,9 @@ func ReadLocks(root string) ([]Version, error) {
 		switch {
 		case !s.ours():
 		case s.lock != nil:
+			if err := s.checkDocuments(t); err != nil {
+				return nil, err
+			}
 			versions = append(versions, Version{Tag: s.tag, Lock: s.lock})
 		case errors.Is(s.err, fs.ErrNotExist):
 			unfinished = s.damage(t)
