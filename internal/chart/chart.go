@@ -48,6 +48,8 @@ type Values struct {
 	// Said is the version of the chart, of the form v1.14.0, that the files say, or empty;
 	// Tag is that of the agent, where the tag of its image is given and says one.
 	Said, Tag string
+	// ImageTag is the tag of the agent's image, where the values or objects give one.
+	ImageTag string
 	// Notes are what a person should know of how the files were read.
 	Notes []string
 
@@ -122,9 +124,10 @@ func (in *given) overDefaults(version string, layers []map[string]any) (*Values,
 	}
 	environment, withheld := rendered.takeExtra(v.Merged)
 	v.Environment, v.Withheld, v.Mounts = environment, withheld, mountsOf(v.Merged)
-	v.Pulls = pullsOf(v.Merged)
+	v.Pulls = pullsOf(version, v.Merged)
 	v.Cloud, v.Said = v.cloud(), in.said()
-	v.Tag = imageVersion(":" + tagOf(v.Given))
+	v.ImageTag = tagOf(v.Given)
+	v.Tag = imageVersion(":" + v.ImageTag)
 	kept := stateOf(version, v.Merged, rendered.platforms())
 	documents := slices.Concat([]map[string]any{document}, rendered.documents, kept.documents(), rendered.special)
 	v.broken = kept.broken

@@ -138,7 +138,7 @@ func TestReadObjects(t *testing.T) {
 	}
 	deployment := "---\napiVersion: apps/v1\nkind: Deployment\nspec: {template: {spec: {containers: [{image: a/b:c, env: [" +
 		"{name: BOTKUBE_CONFIG_PATHS, value: x}, {name: BOTKUBE_PLUGINS_CACHE__DIR, value: /elsewhere}, {name: TOKEN, valueFrom: {}}]}]}}}\n"
-	if v := read(t, "", objectsOf(global, communications)+deployment); v.Config.Plugins.CacheDir != "/elsewhere" || !reflect.DeepEqual(v.Pulls, []Pull{{"a/b:c", "image"}}) {
+	if v := read(t, "", objectsOf(global, communications)+deployment); v.Config.Plugins.CacheDir != "/elsewhere" || !reflect.DeepEqual(v.Pulls, []Pull{{"a/b:c", "image", agentStop}}) {
 		t.Errorf("of the Deployment, there is %q and %q", v.Config.Plugins.CacheDir, v.Pulls)
 	}
 }
@@ -152,7 +152,7 @@ func TestObjectsLaidOver(t *testing.T) {
 	over := file + fmt.Sprintf(deployment, "volumeMounts: [{mountPath: /mirror}], env: [{name: BOTKUBE_CONFIG_PATHS, value: '/config/global_config.yaml,/mirror-config/mirror.yaml'}]")
 
 	v := read(t, "", objectsOf(global, communications)+chart, over)
-	if v.Config.Plugins.CacheDir != "/mirror" || !reflect.DeepEqual(v.Pulls, []Pull{{"a/b:c", "image"}}) || v.Environment["BOTKUBE_SETTINGS_CLUSTER__NAME"] != "x" || !v.Mounts.Fill("/mirror") {
+	if v.Config.Plugins.CacheDir != "/mirror" || !reflect.DeepEqual(v.Pulls, []Pull{{"a/b:c", "image", agentStop}}) || v.Environment["BOTKUBE_SETTINGS_CLUSTER__NAME"] != "x" || !v.Mounts.Fill("/mirror") {
 		t.Errorf("it comes to %+v", v)
 	}
 	if v := read(t, "", objectsOf(global, communications)+chart, file); v.Config.Plugins.CacheDir != "/plugins" {

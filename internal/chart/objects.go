@@ -186,7 +186,7 @@ func (o *objects) takeDeployment(d *manifest.Object) {
 		o.version = cmp.Or(chartLabel(d), o.version)
 		o.pulls.agent = cmp.Or(c.At("image").Text(), o.pulls.agent)
 		for _, beside := range slices.Concat(containers[:i], containers[i+1:], pod.At("initContainers").Items()) {
-			o.pulls.beside = append(o.pulls.beside, Pull{beside.At("image").Text(), besideSetting(beside.At("name").Text())})
+			o.pulls.beside = append(o.pulls.beside, besidePull(beside.At("name").Text(), beside.At("image").Text()))
 		}
 		o.takeMounted(pod)
 		if found.environment[identifierVariable] != "" || slices.Contains(found.withheld, identifierVariable) {
@@ -242,7 +242,7 @@ func (o *objects) values() (*Values, error) {
 		return nil, err
 	}
 	config, err := agent.ReadConfig(append(o.documents, o.special...), o.environment)
-	return &Values{Config: config, Cloud: o.cloud, Pulls: o.pulls.all(), Environment: o.environment, Withheld: o.withheld, Mounts: o.mounts, Notes: o.notes(), Said: o.said(), Tag: imageVersion(o.pulls.agent)}, err
+	return &Values{Config: config, Cloud: o.cloud, Pulls: o.pulls.all(), Environment: o.environment, Withheld: o.withheld, Mounts: o.mounts, Notes: o.notes(), Said: o.said(), Tag: imageVersion(o.pulls.agent), ImageTag: tagIn(o.pulls.agent)}, err
 }
 
 // ErrNoPlatforms says that the agent's configuration was given without its chat

@@ -16,6 +16,8 @@ type Pull struct {
 	Image string
 	// Setting is the value that names it.
 	Setting string
+	// Stop is the value that has nodes pull it from elsewhere, or not at all.
+	Stop string
 }
 
 // Registry returns the host that the image is pulled from: what stands before the
@@ -29,10 +31,10 @@ func (p Pull) Registry() string {
 	return host
 }
 
-// pullsOf returns what nodes pull by Helm values: the agent's image, images that are
-// mounted, and those of Jobs, each once.
-func pullsOf(merged map[string]any) []Pull {
-	p := &pulls{agent: imageOf(merged), mounted: map[string]string{}, beside: watcherOf(merged)}
+// pullsOf returns what nodes pull by Helm values: the agent's image, that of the second
+// container of old charts, images that are mounted, and those of Jobs, each once.
+func pullsOf(version string, merged map[string]any) []Pull {
+	p := &pulls{agent: imageOf(merged), mounted: map[string]string{}, beside: watcherOf(version, merged)}
 	for _, v := range mappings(merged["extraVolumes"]) {
 		name, _ := v["name"].(string)
 		p.mounted[name], _ = mapping(v["image"])["reference"].(string)
@@ -53,25 +55,37 @@ func pullsOf(merged map[string]any) []Pull {
 // watcherName is what charts up to v1.4.1 call their second container.
 const watcherName = "cfg-watcher"
 
-// besideSetting is the value that a container beside the agent's comes of.
-func besideSetting(name string) string {
+// besidePull is the image of a container beside the agent's.
+func besidePull(name, image string) Pull {
 	if name == watcherName {
-		return watcherSetting
+		return Pull{image, WatcherSetting, watcherStop}
 	}
-	return "the container " + name
+	return Pull{image, "the container " + name, ""}
 }
 
-// watcherSetting is the value that has charts up to v1.4.1 run a second container.
-const watcherSetting = "configWatcher.enabled"
+// agentStop and watcherStop say what to do about images of the chart.
+const (
+	agentStop   = "image.registry and image.repository, if that registry is not to be reached"
+	watcherStop = WatcherSetting + ": false"
+)
 
-// watcherOf returns the image of the second container that charts up to v1.4.1 run
-// (helm/botkube/templates/deployment.yaml, cfg-watcher).
-func watcherOf(merged map[string]any) []Pull {
+// withoutWatcher is the first version of the chart that has no second container.
+const withoutWatcher = "v1.5.0"
+
+// HasWatcher reports whether the chart of a version runs a second container, unless its
+// values say otherwise (helm/botkube/templates/deployment.yaml, cfg-watcher).
+func HasWatcher(version string) bool { return before(version, withoutWatcher) }
+
+// WatcherSetting is the value that has charts up to v1.4.1 run a second container.
+const WatcherSetting = "configWatcher.enabled"
+
+// watcherOf returns the image of the second container.
+func watcherOf(version string, merged map[string]any) []Pull {
 	watcher := mapping(merged["configWatcher"])
-	if !helmvalues.True(watcher["enabled"]) {
+	if !HasWatcher(version) || !helmvalues.True(watcher["enabled"]) || helmvalues.True(mapping(mapping(merged["config"])["provider"])["identifier"]) {
 		return nil
 	}
-	return []Pull{{imageOf(watcher), watcherSetting}}
+	return []Pull{{imageOf(watcher), WatcherSetting, watcherStop}}
 }
 
 // imageTag matches the tag of a reference that is a version.
@@ -81,6 +95,15 @@ var imageTag = regexp.MustCompile(`:v?([0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?)
 func imageVersion(image string) string {
 	if m := imageTag.FindStringSubmatch(image); m != nil {
 		return "v" + m[1]
+	}
+	return ""
+}
+
+// tagIn returns the tag that a reference has, or "".
+func tagIn(image string) string {
+	name, _, _ := strings.Cut(image, "@")
+	if i := strings.LastIndexAny(name, ":/"); i >= 0 && name[i] == ':' {
+		return name[i+1:]
 	}
 	return ""
 }
@@ -122,12 +145,12 @@ type pulls struct {
 }
 
 func (p *pulls) all() []Pull {
-	found := append([]Pull{{p.agent, "image"}}, p.beside...)
+	found := append([]Pull{{p.agent, "image", agentStop}}, p.beside...)
 	for _, name := range slices.Sorted(maps.Keys(p.mounted)) {
-		found = append(found, Pull{p.mounted[name], "extraVolumes"})
+		found = append(found, Pull{p.mounted[name], "extraVolumes", ""})
 	}
 	for _, image := range p.jobs {
-		found = append(found, Pull{image, "extraObjects"})
+		found = append(found, Pull{image, "extraObjects", ""})
 	}
 	var once []Pull
 	for _, f := range found {

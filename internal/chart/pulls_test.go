@@ -12,7 +12,7 @@ image: {registry: r.example, repository: botkube, tag: v1.14.0}
 extraVolumes: [{name: a, image: {reference: "r.example/p@sha256:00"}}, {name: b, image: {reference: "r.example/p@sha256:00"}}, {name: c, emptyDir: {}}, x]
 extraObjects: [` + job + `, {kind: Job}, {kind: Pod, spec: {template: {spec: {containers: [{image: z}]}}}}]
 `
-	want := []Pull{{"r.example/botkube:v1.14.0", "image"}, {"r.example/p@sha256:00", "extraVolumes"}, {"r.example/seed:v1", "extraObjects"}}
+	want := []Pull{{"r.example/botkube:v1.14.0", "image", agentStop}, {"r.example/p@sha256:00", "extraVolumes", ""}, {"r.example/seed:v1", "extraObjects", ""}}
 	if got := read(t, "v1.14.0", values).Pulls; !reflect.DeepEqual(got, want) {
 		t.Errorf("of values: %v", got)
 	}

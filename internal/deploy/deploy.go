@@ -42,6 +42,9 @@ type Options struct {
 	Image *ImageVolume
 	Site  *Site
 
+	// Watcher says that the chart runs a second container, which watches the
+	// configuration, of an image that is not mirrored.
+	Watcher bool
 	// AgentImage is nil where the agent's image stays where it is.
 	AgentImage *AgentImage
 	// PullSecrets are names of secrets of type kubernetes.io/dockerconfigjson.

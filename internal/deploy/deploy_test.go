@@ -15,6 +15,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/helmvalues"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -236,6 +237,60 @@ func TestRefused(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestMountedAlready has the user's values mount the mirror as it should be.
+func TestMountedAlready(t *testing.T) {
+	own := func(volume, mount string) map[string]any {
+		values, err := helmvalues.Parse([]byte("extraVolumes: [{name: mine, " + volume + "}]\nextraVolumeMounts: [{name: mine, mountPath: /plugins/" + mount + "}]"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return values
+	}
+	claim, image := withClaim(base()), withImage(base())
+	right := "persistentVolumeClaim: {claimName: " + claim.Claim.Name + "}"
+	for name, test := range map[string]struct {
+		options Options
+		user    map[string]any
+		ok      bool
+	}{
+		"the claim":         {claim, own(right, ", subPath: "+claim.Claim.SubPath), true},
+		"another claim":     {claim, own("persistentVolumeClaim: {claimName: other}", ""), false},
+		"another directory": {claim, own(right, ", subPath: other"), false},
+		"something else":    {claim, own("emptyDir: {}", ""), false},
+		"the image":         {image, own("image: {reference: '"+image.Image.Reference+"'}", ", subPath: "+image.Image.Path), true},
+		"another image":     {image, own("image: {reference: x}", ", subPath: "+image.Image.Path), false},
+	} {
+		test.options.User = test.user
+		made, err := Values(test.options)
+		if (err == nil) != test.ok {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if err == nil {
+			if text, _ := made.YAML(); strings.Contains(string(text), "extraVolume") {
+				t.Errorf("%s: it is mounted twice:\n%s", name, text)
+			}
+		}
+	}
+}
+
+// TestWatcher leaves out the second container of old charts.
+func TestWatcher(t *testing.T) {
+	o := withClaim(base())
+	o.Watcher = true
+	for want, render := range map[string]func(Options) (*Rendering, error){
+		"configWatcher:\n": Values, "configWatcher:\n      ": Manifests, "- name: cfg-watcher\n          \"$patch\": delete": Patch,
+	} {
+		made, err := render(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, _ := made.YAML(); !strings.Contains(string(text), want) {
+			t.Errorf("there is no %q in\n%s", want, text)
+		}
 	}
 }
 

@@ -84,6 +84,7 @@ func (o *Options) config() (string, error) {
 	o.setTemplates(c)
 	c.set("analytics", newObject().set("disable", true))
 	c.set("settings", newObject().set("upgradeNotifier", false))
+	o.setWatcher(c)
 	var text bytes.Buffer
 	enc := yaml.NewEncoder(&text)
 	enc.SetIndent(2)
@@ -130,7 +131,11 @@ func (o *Options) patch(config string) object {
 	if len(o.PullSecrets) > 0 {
 		pod.set("imagePullSecrets", names(nodeOf(o.PullSecrets)))
 	}
-	pod.set("containers", list(container)).set("volumes", volumes)
+	containers := list(container)
+	if o.Watcher {
+		containers.Content = append(containers.Content, labels("name", "cfg-watcher", "$patch", "delete").node)
+	}
+	pod.set("containers", containers).set("volumes", volumes)
 	template := newObject().
 		set("metadata", newObject().set("annotations", labels(annotationLock, o.LockDigest, annotationConfig, fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(config)))),
 			"it starts anew when another mirror, or another configuration, takes the place of this one")).

@@ -11,6 +11,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/helmvalues"
 )
 
 // lists returns the lists of the values that the user may have too.
@@ -127,7 +128,7 @@ func (o *Options) checkUser() error {
 			return fault.New(fault.Usage, "your values have %s as %s, and the chart wants a list", key, kindOf(v))
 		}
 	}
-	if id, _ := o.userValue("config", "provider", "identifier").(string); id != "" {
+	if helmvalues.True(o.userValue("config", "provider", "identifier")) {
 		return fault.New(fault.Usage, "your values set config.provider.identifier: the agent takes its configuration from Botkube Cloud, and ignores what is in Helm values").
 			WithHint("for an agent that starts offline, take the configuration into the values, and leave config.provider empty")
 	}
@@ -148,10 +149,51 @@ func kindOf(v any) string {
 	return "something else"
 }
 
-// checkMounts refuses a mount of the user's where ours must be.
+// mountsMirror reports whether the user's values mount the mirror already, as it would be
+// mounted here but for the name of the volume.
+func (o *Options) mountsMirror(volume, mount object) bool {
+	volumes, mounts := o.userList("extraVolumes"), o.userList("extraVolumeMounts")
+	if volumes == nil || mounts == nil {
+		return false
+	}
+	for _, m := range mounts.Content {
+		if textOf(m, "name") == volumeName || path.Clean(textOf(m, "mountPath")) != o.Mount || path.Clean("/"+textOf(m, "subPath")) != path.Clean("/"+textOf(mount.node, "subPath")) || valueOf(m, "subPathExpr") != nil {
+			continue
+		}
+		for _, v := range volumes.Content {
+			if textOf(v, "name") == textOf(m, "name") && sameSource(v, volume.node) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sameSource reports whether two volumes are of the same claim, or of the same image.
+func sameSource(a, b *yaml.Node) bool {
+	for kind, key := range map[string]string{"persistentVolumeClaim": "claimName", "image": "reference"} {
+		if of := textOf(valueOf(b, kind), key); of != "" {
+			return textOf(valueOf(a, kind), key) == of
+		}
+	}
+	return false
+}
+
+// textOf returns the text of a key, or "".
+func textOf(n *yaml.Node, key string) string {
+	if v := valueOf(n, key); v != nil && v.Tag != "!!null" {
+		return v.Value
+	}
+	return ""
+}
+
+// checkMounts refuses a mount of the user's where ours must be, unless it is the same.
 func (o *Options) checkMounts() error {
 	mounts := o.userList("extraVolumeMounts")
 	if o.Site != nil || mounts == nil {
+		return nil
+	}
+	if volume, mount := o.volume(); o.mountsMirror(volume, mount) {
 		return nil
 	}
 	for _, m := range mounts.Content {

@@ -168,8 +168,16 @@ func (o *Options) setTemplates(v object) {
 func (o *Options) setQuiet(v object) {
 	v.set("analytics", newObject().set("disable", true, "no report to api.segment.io"))
 	v.set("settings", newObject().set("upgradeNotifier", false, "no question to api.github.com whether there is a newer release"))
+	o.setWatcher(v)
 	v.set("config", newObject().set("provider", newObject().
 		set("endpoint", "", "of Botkube Cloud: without an identifier it is not asked; empty, it is not named either")))
+}
+
+// setWatcher leaves out the second container of old charts.
+func (o *Options) setWatcher(v object) {
+	if o.Watcher {
+		v.set("configWatcher", newObject().set("enabled", false), "no second container, whose image nodes would pull from ghcr.io: after a change of the", "configuration by a command, start the agent anew yourself")
+	}
 }
 
 // setNodes keeps the agent on nodes that can run what is there.
@@ -203,7 +211,7 @@ func (o *Options) setAgentImage(v object) {
 // setVolume mounts the mirror.
 func (o *Options) setVolume(v object) {
 	volume, mount := o.volume()
-	if o.Site != nil {
+	if o.Site != nil || o.mountsMirror(volume, mount) {
 		return
 	}
 	v.set("extraVolumes", o.carry("extraVolumes", sameName, volume), o.withYours()...)

@@ -3,12 +3,14 @@ package mirror
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/chart"
 	"github.com/botkube-mirror/botkube-mirror/internal/deploy"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
@@ -142,6 +144,7 @@ func (o *ValuesOptions) deployment(in *inspected) (*deploy.Options, error) {
 	if d.AgentImage, err = o.agentImage(in, version); err != nil {
 		return nil, err
 	}
+	d.Watcher = chart.HasWatcher(version)
 	if o.Policy {
 		d.Policy = &deploy.Policy{APIServers: o.APIServers, Allow: o.Allow}
 	}
@@ -166,6 +169,10 @@ func (o *ValuesOptions) user(d *deploy.Options, in *inspected) error {
 		return fault.New(fault.Usage, "the files that --values names are what a chart rendered, and Helm takes values").
 			WithHint("give the values themselves; or --format manifests, for those without Helm")
 	}
+	if tag := c.values.ImageTag; tag != "" && d.AgentImage != nil && tag != d.AgentImage.Tag {
+		c.Notes = append(c.Notes, fmt.Sprintf("your values have the tag %.128q of the agent's image, and push put it there as %q, which is what counts here", tag, d.AgentImage.Tag))
+	}
+	d.Watcher = chart.HasWatcher(c.version)
 	d.Configured, d.User, d.Environment, d.Read = true, c.values.Merged, c.values.Environment, c.Notes
 	// The chart's too, even if the values take them away: they may have these in
 	// them from an earlier time.

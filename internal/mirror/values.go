@@ -176,6 +176,7 @@ func applyValues(req *resolve.Request, sel Selection) (*Configured, error) {
 		return nil, err
 	}
 	req.Version = c.version
+	c.applyImages(req)
 	if len(c.Executors)+len(c.Sources)+len(sel.Plugins) == 0 {
 		return nil, fault.New(fault.Usage, "with these values, an agent starts no plugin%s", c.reasons()).
 			WithHint("%s", strings.Join(append(slices.Clone(c.Notes), "enable a plugin, and bind its group to a channel of a platform that is enabled; or name plugins with --plugin"), "\n"))
@@ -195,6 +196,23 @@ func applyValues(req *resolve.Request, sel Selection) (*Configured, error) {
 		c.Notes = append(c.Notes, cloudedNote(found.Clouded))
 	}
 	return c, c.applyRepositories(req)
+}
+
+// applyImages has the agent's image be the one that the values name, as far as Botkube
+// publishes it; what they have nodes pull besides is told.
+func (c *Configured) applyImages(req *resolve.Request) {
+	if req.Members.AgentImage == "" {
+		return
+	}
+	for _, p := range c.values.Pulls {
+		switch {
+		case p.Setting == chart.WatcherSetting:
+			c.Notes = append(c.Notes, fmt.Sprintf("the chart %s runs a second container of the image %s, which is not mirrored: what the command values prints leaves it out", c.version, p.Image))
+		case p.Setting == "image" && req.Members.AgentImage == resolve.Default && !resolve.IsAgentImage(p.Image):
+			c.Notes = append(c.Notes, fmt.Sprintf("the values have nodes pull the agent's image %s, and Botkube's own is mirrored: --with-agent-image=%s mirrors that", p.Image, p.Image))
+		}
+	}
+	req.Members.AgentTag = c.values.ImageTag
 }
 
 // reasons lists what is left out.

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
@@ -33,6 +34,27 @@ func TestApplyRepositories(t *testing.T) {
 		}
 		if got := req.Repositories; len(got) != 1 || got[0].URL != want.URL || len(got[0].Headers) != len(want.Headers) {
 			t.Errorf("given %q, it is %+v", given, got)
+		}
+	}
+}
+
+// TestApplyImages has the values say the tag of the agent's image, and not where it is
+// pulled from.
+func TestApplyImages(t *testing.T) {
+	for text, want := range map[string]struct{ version, tag, note string }{
+		"{}":                            {"v1.14.0", "", ""},
+		"image: {tag: v1.13.0}":         {"v1.14.0", "v1.13.0", "image.tag in the values"},
+		"image: {registry: r.example}":  {"v1.14.0", "", "--with-agent-image=r.example/kubeshop/botkube:v1.14.0 mirrors that"},
+		"configWatcher: {enabled: yes}": {"v1.4.1", "", "k8s-sidecar:in-cluster-config, which is not mirrored"},
+	} {
+		c, err := parseValues(want.version, []chart.File{{Name: "values.yaml", Data: []byte(text)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		req := resolve.Request{Members: resolve.Members{AgentImage: resolve.Default}}
+		c.applyImages(&req)
+		if req.Members.AgentTag != want.tag || (want.note == "") != (len(c.Notes) == 0) || len(c.Notes) > 0 && !strings.Contains(c.Notes[0], want.note) {
+			t.Errorf("%s: the tag %q, notes %q", text, req.Members.AgentTag, c.Notes)
 		}
 	}
 }

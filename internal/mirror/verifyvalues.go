@@ -323,11 +323,7 @@ func (c *checkingValues) imagePulls() []agent.Egress {
 	var calls []agent.Egress
 	for _, p := range c.result.values.Pulls {
 		host := p.Registry()
-		e := agent.Egress{Destination: host, Purpose: "pulling the image " + p.Image, Setting: p.Setting, ByNode: true, InCluster: agent.InCluster(host)}
-		if p.Setting == "image" {
-			e.Stop = "image.registry and image.repository, if that registry is not to be reached"
-		}
-		calls = append(calls, e)
+		calls = append(calls, agent.Egress{Destination: host, Purpose: "pulling the image " + p.Image, Setting: p.Setting, Stop: p.Stop, ByNode: true, InCluster: agent.InCluster(host)})
 	}
 	return calls
 }

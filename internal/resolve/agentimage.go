@@ -19,6 +19,11 @@ import (
 // agentRepository is where the agent's image is published.
 const agentRepository = "ghcr.io/kubeshop/botkube"
 
+// IsAgentImage reports whether a reference is of the image that Botkube publishes.
+func IsAgentImage(reference string) bool {
+	return strings.HasPrefix(reference, agentRepository+":") || strings.HasPrefix(reference, agentRepository+"@")
+}
+
 // Media types of indexes that an image for several platforms has: of the OCI's
 // image-spec, and of Docker's before it.
 const dockerList = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -32,11 +37,11 @@ const maxLayers = 512
 func (r *Resolver) agentImage(ctx context.Context, req Request, plan *Plan) error {
 	reference := req.Members.AgentImage
 	if reference == Default {
-		if req.Version == "" {
+		if req.Version == "" && req.Members.AgentTag == "" {
 			return fault.New(fault.Usage, "which image of the agent is wanted cannot be told without a Botkube version").
 				WithHint("give --version, or name the image: --with-agent-image=%s:v1.14.0", agentRepository)
 		}
-		reference = agentRepository + ":" + strings.ReplaceAll(req.Version, "+", "_")
+		reference = agentRepository + ":" + cmp.Or(req.Members.AgentTag, strings.ReplaceAll(req.Version, "+", "_"))
 	}
 	ref, err := registry.ParseReference(reference)
 	if err != nil {

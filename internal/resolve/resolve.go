@@ -47,6 +47,8 @@ type Request struct {
 type Members struct {
 	// AgentImage is a reference, or [Default].
 	AgentImage string
+	// AgentTag is the tag of the default image, where it is another than the version's.
+	AgentTag string
 	// Chart is the URL of a chart repository, or [Default].
 	Chart string
 }
