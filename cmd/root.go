@@ -62,14 +62,16 @@ func (env *Environment) logFormat() string {
 
 // global are the flags of every command.
 type global struct {
-	env        *Environment
-	file       string
-	store      string
-	format     string
-	quiet      bool
-	verbose    bool
-	logFormat  string
-	noProgress bool
+	env   *Environment
+	file  string
+	store string
+	// sharedStore is for a store that others may write to.
+	sharedStore bool
+	format      string
+	quiet       bool
+	verbose     bool
+	logFormat   string
+	noProgress  bool
 }
 
 func (g *global) command() *cobra.Command {
@@ -115,6 +117,7 @@ unreachable or missing, 4 integrity, 5 incomplete, 130 interrupted.`,
 	flags := root.PersistentFlags()
 	flags.StringVarP(&g.file, "file", "f", "", "configuration `FILE` in YAML, with what flags say; what flags or the environment say wins (default: none)")
 	flags.StringVar(&g.store, "store", "", "directory that keeps downloads for later runs (default: botkube-mirror in the user's cache directory)")
+	flags.BoolVar(&g.sharedStore, "shared-store", false, "use a store that other users may write to: hash every blob before each use, and believe nothing else in it")
 	flags.StringVar(&g.format, "format", "text", "form of the result on standard output: text or json; for values, manifests and patch too")
 	flags.BoolVarP(&g.quiet, "quiet", "q", false, "say nothing but the result and errors")
 	flags.BoolVarP(&g.verbose, "verbose", "v", false, "tell of every step")
@@ -229,6 +232,9 @@ func (g *global) openStore() (*store.Store, error) {
 			return nil, fault.New(fault.Usage, "there is no cache directory for the store: %w", err).WithHint("name a directory with --store")
 		}
 		dir = filepath.Join(cache, "botkube-mirror")
+	}
+	if g.sharedStore {
+		return store.OpenShared(dir)
 	}
 	return store.Open(dir)
 }

@@ -86,7 +86,7 @@ func (c *Client) reuseFresh(ctx context.Context, req Request, src source, before
 	if !ok || rec.Seen.Equal(before.Seen) {
 		return Result{}, errStale
 	}
-	return c.reuseBlob(ctx, req, rec.SHA256, rec.Digests, want)
+	return c.reuseBlob(ctx, req, rec.SHA256, want)
 }
 
 // run gets the content, unless the source says that what the store has is
@@ -180,7 +180,7 @@ func (d *download) finish() (Result, error) {
 	// cannot be written only costs the next run a question.
 	_ = d.store.SetURLRecord(d.src.shown, store.URLRecord{
 		URL: d.src.shown, SHA256: r.SHA256, Size: r.Size,
-		ETag: d.etag, LastModified: d.modified, Digests: r.Digests[1:], Seen: time.Now(),
+		ETag: d.etag, LastModified: d.modified, Seen: time.Now(),
 	})
 	if err := d.in.Commit(r.SHA256, r.Size); err != nil {
 		return Result{}, transfer.Local(err)

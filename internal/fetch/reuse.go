@@ -32,7 +32,7 @@ func (c *Client) reuseByDigest(ctx context.Context, req Request, key string, wan
 		if !ok {
 			return Result{}, errStale
 		}
-		r, err := c.reuseBlob(ctx, req, rec.SHA256, rec.Digests, want)
+		r, err := c.reuseBlob(ctx, req, rec.SHA256, want)
 		// The URL has, or had, something else: what it has now decides.
 		if _, differs := errors.AsType[*transfer.Mismatch](err); differs {
 			return Result{}, errStale
@@ -42,17 +42,16 @@ func (c *Client) reuseByDigest(ctx context.Context, req Request, key string, wan
 	if _, ok := c.store.Has(*want.sha256); !ok {
 		return Result{}, errStale
 	}
-	var known []agent.Checksum
-	if rec, ok := c.store.URLRecord(key); ok && rec.SHA256 == *want.sha256 {
-		known = rec.Digests
-	}
-	return c.reuseBlob(ctx, req, *want.sha256, known, want)
+	return c.reuseBlob(ctx, req, *want.sha256, want)
 }
 
-// reuseBlob reuses a blob that has the expected sha256, if there is one. Other
-// digests are taken from known, or the blob is read.
-func (c *Client) reuseBlob(ctx context.Context, req Request, d lock.SHA256, known []agent.Checksum, want expectation) (Result, error) {
+// reuseBlob reuses a blob that has the expected sha256, if there is one. For other
+// digests it is read: what a record says of them is no checksum.
+func (c *Client) reuseBlob(ctx context.Context, req Request, d lock.SHA256, want expectation) (Result, error) {
 	size, _ := c.store.Has(d)
+	if size > c.max {
+		return Result{}, errStale // no download made it so long
+	}
 	read := req.Verify || want.checkSize(size) != nil
 	if read {
 		// Either the blob is damaged or the expected size is wrong.
@@ -63,7 +62,7 @@ func (c *Client) reuseBlob(ctx context.Context, req Request, d lock.SHA256, know
 			return Result{}, transfer.Local(err)
 		}
 	}
-	digests := append([]agent.Checksum{sha256Checksum(d)}, known...)
+	digests := []agent.Checksum{sha256Checksum(d)}
 	if !covers(digests, want.checksums) {
 		var err error
 		if digests, err = c.hashBlob(ctx, d, want); err != nil {
@@ -103,7 +102,7 @@ func (c *Client) hashBlob(ctx context.Context, d lock.SHA256, want expectation) 
 
 // reuseRecord takes a record's blob for what the URL has now.
 func (c *Client) reuseRecord(ctx context.Context, req Request, key string, rec store.URLRecord, want expectation) (Result, error) {
-	r, err := c.reuseBlob(ctx, req, rec.SHA256, rec.Digests, want)
+	r, err := c.reuseBlob(ctx, req, rec.SHA256, want)
 	if err != nil {
 		return Result{}, err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/store"
 )
 
 func (f *fixture) wantReused(t *testing.T, req fetch.Request, data []byte) {
@@ -72,6 +73,22 @@ func TestReuseByAnotherDigest(t *testing.T) {
 	fresh := random(1001)
 	u.data = fresh
 	f.want(t, fetch.Request{URL: u.URL + "/x", Checksums: []agent.Checksum{sha512Of(fresh)}}, fresh)
+}
+
+// TestARecordOutranksNoChecksum has what is remembered of a URL name another blob.
+func TestARecordOutranksNoChecksum(t *testing.T) {
+	data := random(1000)
+	altered := append([]byte("altered"), data[7:]...)
+	u := newUpstream(t, data)
+	f := fixed(t)
+	req := fetch.Request{URL: u.URL + "/x", Checksums: []agent.Checksum{sha512Of(data)}}
+	f.want(t, req, data)
+	d, err := f.store.Put(altered)
+	check(t, err)
+	check(t, f.store.SetURLRecord(req.URL, store.URLRecord{URL: req.URL, SHA256: d, Size: 1000}))
+	if r := f.want(t, req, data); r.Reused {
+		t.Error("what the record names was reused")
+	}
 }
 
 func TestDamagedBlobsAreFetchedAnew(t *testing.T) {

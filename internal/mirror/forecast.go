@@ -89,7 +89,7 @@ func (f *forecast) dir(root string) (needed int64, atLeast bool) {
 			dir = filepath.Join(root, p.Dir())
 		}
 		for _, file := range f.lock.Files(p) {
-			made, known := f.from.cache.Known(p, file)
+			made, known := f.from.cache.Expected(p, file)
 			if !known {
 				made = file.Artifact.Blob
 			}

@@ -313,7 +313,7 @@ type trial struct {
 func (t *trial) place(ctx context.Context, a lock.Artifact) (bool, error) {
 	for _, p := range t.files[a.URL] {
 		p.file.Artifact = a
-		if _, known := t.source.Known(p.platform, p.file); known {
+		if _, known := t.source.Expected(p.platform, p.file); known {
 			continue
 		}
 		if _, err := cache.Digest(ctx, t.source, p.platform, p.file); err != nil {

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,12 +26,14 @@ import (
 // An Ingest is for one goroutine.
 type Ingest struct {
 	store  *Store
-	base   string // path without suffix
+	base   string // path in the store, without suffix
 	file   *os.File
 	size   int64
 	origin Origin
 	sums   *os.File // checkpoints, opened when the first is written
-	unlock func() error
+	// outside is where [Ingest.Other] is, if that is not in the store.
+	outside string
+	unlock  func() error
 }
 
 // Origin is what the partial bytes are a part of, so that the rest may be asked for.
@@ -76,7 +79,7 @@ func (s *Store) Ingest(ctx context.Context, key string, waiting func()) (*Ingest
 	if err != nil {
 		return nil, fmt.Errorf("waiting for the download that is in progress: %w", err)
 	}
-	in := &Ingest{store: s, base: filepath.Join(s.dir, ingestDir, name), unlock: unlock}
+	in := &Ingest{store: s, base: ingestDir + "/" + name, unlock: unlock}
 	if err := in.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening a partial download: %w", explain(err)), unlock())
 	}
@@ -97,7 +100,7 @@ func (s *Store) claim(ctx context.Context, name string, waiting func()) (unlock 
 	if done == nil {
 		return nil, context.Cause(ctx)
 	}
-	l, err := s.claimFile(ctx, filepath.Join(s.dir, ingestDir, name+lockSuffix), tell)
+	l, err := s.claimFile(ctx, ingestDir+"/"+name+lockSuffix, tell)
 	if err != nil {
 		done()
 		return nil, err
@@ -136,12 +139,12 @@ func (s *Store) claimHere(ctx context.Context, name string, tell func()) (done f
 
 func (s *Store) claimFile(ctx context.Context, path string, tell func()) (*filelock.Lock, error) {
 	for tries := 0; ; tries++ {
-		if err := clearWay(path); err != nil {
+		if err := s.clearWay(path); err != nil {
 			return nil, err
 		}
-		l, err := filelock.TryFile(path)
+		l, err := filelock.TryFileIn(s.root, path)
 		if err != nil {
-			return nil, fmt.Errorf("locking %s: %w", path, err)
+			return nil, fmt.Errorf("locking %s: %w", s.at(path), err)
 		}
 		if l != nil {
 			return l, nil
@@ -160,16 +163,16 @@ func (s *Store) claimFile(ctx context.Context, path string, tell func()) (*filel
 
 // open opens what is there.
 func (in *Ingest) open() error {
-	path := in.Path()
-	for _, file := range []string{path, in.base + sumsSuffix, in.base + metaSuffix} {
-		if err := clearWay(file); err != nil {
+	part, root := in.part(), in.store.root
+	for _, file := range []string{part, in.base + sumsSuffix, in.base + metaSuffix} {
+		if err := in.store.clearWay(file); err != nil {
 			return err
 		}
 	}
-	_ = os.RemoveAll(in.Other())
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
-	if errors.Is(err, fs.ErrPermission) && os.Chmod(path, fileMode) == nil {
-		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
+	in.removeOther()
+	f, err := root.OpenFile(part, os.O_RDWR|os.O_CREATE, fileMode)
+	if errors.Is(err, fs.ErrPermission) && root.Chmod(part, fileMode) == nil {
+		f, err = root.OpenFile(part, os.O_RDWR|os.O_CREATE, fileMode)
 	}
 	if err != nil {
 		return err
@@ -178,13 +181,13 @@ func (in *Ingest) open() error {
 	if in.size, err = f.Seek(0, io.SeekEnd); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	in.origin = readOrigin(in.base + metaSuffix)
+	in.origin = in.store.readOrigin(in.base + metaSuffix)
 	return nil
 }
 
-func readOrigin(path string) Origin {
+func (s *Store) readOrigin(name string) Origin {
 	var o Origin
-	data, ok := readFile(path, maxMeta)
+	data, ok := s.recall(name, maxMeta)
 	if !ok || json.Unmarshal(data, &o) != nil || o.Total < 0 || !isHeaderValue(o.ETag, o.LastModified, o.Guard) {
 		return Origin{}
 	}
@@ -206,7 +209,10 @@ func isHeaderValue(values ...string) bool {
 func (in *Ingest) File() *os.File { return in.file }
 
 // Path is where the partial file is.
-func (in *Ingest) Path() string { return in.base + partSuffix }
+func (in *Ingest) Path() string { return in.store.at(in.part()) }
+
+// part is the partial file in the store.
+func (in *Ingest) part() string { return in.base + partSuffix }
 
 // Size is how many bytes are there.
 func (in *Ingest) Size() int64 { return in.size }
@@ -264,7 +270,7 @@ func (in *Ingest) originID() string {
 // is right.
 func (in *Ingest) SetCheckpoint(sum lock.SHA256) error {
 	if in.sums == nil {
-		f, err := os.OpenFile(in.base+sumsSuffix, os.O_WRONLY|os.O_CREATE|os.O_APPEND, fileMode)
+		f, err := in.store.root.OpenFile(in.base+sumsSuffix, os.O_WRONLY|os.O_CREATE|os.O_APPEND, fileMode)
 		if err != nil {
 			return fmt.Errorf("recording a partial download: %w", explain(err))
 		}
@@ -277,9 +283,9 @@ func (in *Ingest) SetCheckpoint(sum lock.SHA256) error {
 }
 
 // Checkpoints returns what was recorded for the present origin, by ascending
-// size, up to the size that is there.
+// size, up to the size that is there. What others may have written does not count.
 func (in *Ingest) Checkpoints() []Checkpoint {
-	data, ok := readFile(in.base+sumsSuffix, maxSums)
+	data, ok := in.store.recall(in.base+sumsSuffix, maxSums)
 	if !ok {
 		return nil
 	}
@@ -312,25 +318,61 @@ func parseCheckpoint(line, id []byte) (Checkpoint, bool) {
 	return Checkpoint{Size: size, SHA256: sum}, err == nil
 }
 
-// Other is a path beside the partial file for code that insists on writing a
-// file itself. What is there goes with the Ingest unless it is adopted.
-func (in *Ingest) Other() string { return in.base + otherSuffix }
+// Other is a path for code that insists on writing a file itself. What is there
+// goes with the Ingest unless it is adopted. If others may write to the store, it is
+// outside of it, under a name that nobody can guess.
+func (in *Ingest) Other() string {
+	if in.store.believed {
+		return in.store.at(in.base + otherSuffix)
+	}
+	if in.outside == "" {
+		in.outside = filepath.Join(os.TempDir(), "botkube-mirror-"+rand.Text())
+	}
+	return in.outside
+}
+
+func (in *Ingest) removeOther() {
+	_ = in.store.root.RemoveAll(in.base + otherSuffix)
+	if in.outside != "" {
+		_ = os.Remove(in.outside)
+	}
+}
 
 // Adopt makes the file at [Ingest.Other] the partial file.
 func (in *Ingest) Adopt() error {
-	if fi, err := os.Lstat(in.Other()); err != nil || !fi.Mode().IsRegular() {
+	if in.outside != "" {
+		if err := in.adoptOutside(); err != nil {
+			return fmt.Errorf("adopting a download: %w", explain(err))
+		}
+		return nil
+	}
+	if fi, err := in.store.root.Lstat(in.base + otherSuffix); err != nil || !fi.Mode().IsRegular() {
 		return fmt.Errorf("adopting a download: it left no regular file")
 	}
 	if err := in.file.Close(); err != nil {
 		return fmt.Errorf("adopting a download: %w", err)
 	}
-	if err := os.Rename(in.Other(), in.Path()); err != nil {
+	if err := in.store.root.Rename(in.base+otherSuffix, in.part()); err != nil {
 		return fmt.Errorf("adopting a download: %w", err)
 	}
 	if err := in.open(); err != nil {
 		return fmt.Errorf("adopting a download: %w", err)
 	}
 	return nil
+}
+
+func (in *Ingest) adoptOutside() error {
+	defer in.removeOther()
+	from, err := os.Open(in.outside)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	if err := in.Truncate(0); err != nil {
+		return err
+	}
+	in.size, err = io.Copy(in.file, from)
+	return err
 }
 
 // Commit makes the partial file the blob d, which the caller has found it to
@@ -363,14 +405,13 @@ func (in *Ingest) commit(d lock.SHA256, size int64) error {
 		return err
 	}
 	// A blob that is there stays if this process knows it to be good.
-	if there, ok := in.store.Has(d); ok && in.store.isKnown(d, there) {
-		return os.Remove(in.Path())
+	if there, ok := in.store.lookUp(d); ok && in.store.trusts(there) && in.store.isKnown(d, there.Size()) {
+		return in.store.root.Remove(in.part())
 	}
-	to := in.store.path(d)
-	if err := rename(in.Path(), to); err != nil {
+	if err := in.store.rename(in.part(), in.store.path(d)); err != nil {
 		return in.yield(d, err)
 	}
-	return disk.SyncDir(filepath.Dir(to))
+	return disk.SyncDirIn(in.store.root, blobsDir)
 }
 
 // yield drops the partial file for a blob that could not be replaced, as where
@@ -379,7 +420,7 @@ func (in *Ingest) yield(d lock.SHA256, cause error) error {
 	if _, ok := in.store.Has(d); !ok || in.store.Verify(context.Background(), d) != nil {
 		return cause
 	}
-	return os.Remove(in.Path())
+	return in.store.root.Remove(in.part())
 }
 
 // removeNotes removes what lies beside the partial file.
@@ -388,9 +429,10 @@ func (in *Ingest) removeNotes() {
 		_ = in.sums.Close()
 		in.sums = nil
 	}
-	for _, suffix := range []string{metaSuffix, sumsSuffix, otherSuffix} {
-		_ = os.RemoveAll(in.base + suffix)
+	for _, suffix := range []string{metaSuffix, sumsSuffix} {
+		_ = in.store.root.RemoveAll(in.base + suffix)
 	}
+	in.removeOther()
 }
 
 // Close lets others go on with what is there. It may be called twice, and
@@ -404,10 +446,10 @@ func (in *Ingest) Close() error {
 		err = nil
 	}
 	if in.size == 0 {
-		_ = os.Remove(in.Path())
+		_ = in.store.root.Remove(in.part())
 		in.removeNotes()
 	}
-	_ = os.RemoveAll(in.Other())
+	in.removeOther()
 	if in.sums != nil {
 		_ = in.sums.Close()
 	}
@@ -425,7 +467,7 @@ func (in *Ingest) Discard() error {
 	}
 	// Windows removes no open file.
 	_ = in.file.Close()
-	err := os.Remove(in.Path())
+	err := in.store.root.Remove(in.part())
 	in.removeNotes()
 	if closeErr := in.Close(); err == nil {
 		err = closeErr

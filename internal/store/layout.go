@@ -3,11 +3,13 @@ package store
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -48,8 +50,15 @@ const (
 )
 
 // Open opens the store in a directory, and makes one of a directory that is
-// absent or empty.
-func Open(dir string) (*Store, error) {
+// absent or empty. One that another user owns or that every user may write to is
+// refused.
+func Open(dir string) (*Store, error) { return open(dir, false) }
+
+// OpenShared is [Open] for a store that others may write to. Nothing that it
+// remembers counts, and every blob is hashed before each use.
+func OpenShared(dir string) (*Store, error) { return open(dir, true) }
+
+func open(dir string, shared bool) (*Store, error) {
 	if dir == "" {
 		return nil, fault.New(fault.Usage, "opening the store: no directory is named").WithHint("name one with --store")
 	}
@@ -57,12 +66,12 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store %s: %w", dir, err)
 	}
-	s := &Store{dir: abs, busy: map[string]chan struct{}{}, known: map[lock.SHA256]int64{}}
-	if err := s.prepare(); err != nil {
-		return nil, openError(dir, err)
+	s := &Store{dir: abs, believed: true, busy: map[string]chan struct{}{}, known: map[lock.SHA256]int64{}}
+	if err := s.prepare(shared); err != nil {
+		return nil, openError(dir, errors.Join(err, s.closeRoot()))
 	}
 	if err := s.register(); err != nil {
-		return nil, openError(dir, err)
+		return nil, openError(dir, errors.Join(err, s.closeRoot()))
 	}
 	if err := s.mendLayout(); err != nil {
 		return nil, openError(dir, errors.Join(err, s.Close()))
@@ -97,7 +106,7 @@ var storeDirs = []string{ingestDir, blobsRoot, blobsDir, urlsDir, derivedDir, ro
 
 // prepare creates the directories that are missing. The first of them is one
 // that tells a store from what is somebody else's.
-func (s *Store) prepare() error {
+func (s *Store) prepare(shared bool) error {
 	created, err := disk.MakeDirs(s.dir, dirMode)
 	if err != nil {
 		return err
@@ -107,53 +116,69 @@ func (s *Store) prepare() error {
 			return err
 		}
 	}
+	if fi, err := os.Stat(s.dir); err == nil && !fi.IsDir() {
+		return &fs.PathError{Op: "open", Path: s.dir, Err: syscall.ENOTDIR}
+	}
+	if s.root, err = disk.OpenRoot(s.dir); err != nil {
+		return err
+	}
 	if err := s.refuseForeign(); err != nil {
 		return err
 	}
+	// Before anything is written, and once all is there.
+	if err := s.checkAccess(shared); err != nil {
+		return err
+	}
 	for _, sub := range storeDirs {
-		if err := makeDir(filepath.Join(s.dir, sub)); err != nil {
+		if err := s.makeDir(sub); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.checkAccess(shared)
+}
+
+func (s *Store) closeRoot() error {
+	if s.root == nil {
+		return nil
+	}
+	return s.root.Close()
 }
 
 // makeDir creates a directory whose parent exists. Whatever else is there goes:
 // a link, which would lead blobs out of the store, not what it leads to.
-func makeDir(path string) error {
-	err := os.Mkdir(path, dirMode)
+func (s *Store) makeDir(name string) error {
+	err := s.root.Mkdir(name, dirMode)
 	if err == nil {
-		return disk.SyncDir(filepath.Dir(path))
+		return disk.SyncDirIn(s.root, path.Dir(name))
 	}
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	fi, err := os.Lstat(path)
+	fi, err := s.root.Lstat(name)
 	if err != nil || fi.IsDir() {
 		return err
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := s.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := os.Mkdir(path, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := s.root.Mkdir(name, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err // or another process found the same
 	}
-	return disk.SyncDir(filepath.Dir(path))
+	return disk.SyncDirIn(s.root, path.Dir(name))
 }
 
 // mendLayout writes the files that make the directory an OCI image layout
 // where they are absent or damaged. What another tool put into the index stays.
 func (s *Store) mendLayout() error {
-	if layoutVersion(filepath.Join(s.dir, layoutFile)) != 1 {
-		if err := s.writeFile(filepath.Join(s.dir, layoutFile), []byte(layoutContent), durable); err != nil {
+	if s.layoutVersion() != 1 {
+		if err := s.writeFile(layoutFile, []byte(layoutContent), durable); err != nil {
 			return err
 		}
 	}
-	path := filepath.Join(s.dir, indexFile)
-	if data, ok := readFile(path, maxIndex); ok && isIndex(data) {
+	if data, ok := s.readFile(indexFile, maxIndex); ok && isIndex(data) {
 		return nil
 	}
-	return s.writeFile(path, []byte(indexContent), durable)
+	return s.writeFile(indexFile, []byte(indexContent), durable)
 }
 
 // maxIndex bounds, in bytes, the index.json of a store.
@@ -167,13 +192,13 @@ func isIndex(data []byte) bool {
 	return json.Unmarshal(data, &index) == nil && index.SchemaVersion == 2
 }
 
-// layoutVersion returns the major version that an oci-layout file names, or 0
+// layoutVersion returns the major version that the oci-layout file names, or 0
 // if it is none.
-func layoutVersion(path string) int {
+func (s *Store) layoutVersion() int {
 	var layout struct {
 		Version string `json:"imageLayoutVersion"`
 	}
-	data, ok := readFile(path, 64<<10)
+	data, ok := s.readFile(layoutFile, 64<<10)
 	if !ok || json.Unmarshal(data, &layout) != nil {
 		return 0
 	}
@@ -188,12 +213,12 @@ func layoutVersion(path string) int {
 // refuseForeign refuses a directory that is somebody else's. A store has
 // directories that no other layout has, even where its oci-layout is damaged.
 func (s *Store) refuseForeign() error {
-	version := layoutVersion(filepath.Join(s.dir, layoutFile))
+	version := s.layoutVersion()
 	if version > 1 {
-		return fault.New(fault.Usage, "%s is not that of an OCI image layout of version 1", filepath.Join(s.dir, layoutFile)).
+		return fault.New(fault.Usage, "%s is not that of an OCI image layout of version 1", s.at(layoutFile)).
 			WithHint("name another directory with --store")
 	}
-	entries, err := os.ReadDir(s.dir)
+	entries, err := s.entries(".")
 	if err != nil {
 		return err
 	}
@@ -223,9 +248,12 @@ func (s *Store) refuseForeign() error {
 }
 
 func (s *Store) hasBlobs() bool {
-	entries, err := os.ReadDir(filepath.Join(s.dir, blobsDir))
+	entries, err := s.entries(blobsDir)
 	return err == nil && len(entries) > 0
 }
+
+// entries lists a directory of the store, by name.
+func (s *Store) entries(dir string) ([]fs.DirEntry, error) { return fs.ReadDir(s.root.FS(), dir) }
 
 // sweepLock is held by who sweeps, and by who joins those who use the store,
 // so that a sweep knows them all.
@@ -236,7 +264,7 @@ func (s *Store) register() error {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), time.Minute,
 		fault.New(fault.Unexpected, "another run is sweeping it").WithHint("try again when that run is done"))
 	defer cancel()
-	l, err := s.claimFile(ctx, filepath.Join(s.dir, ingestDir, sweepLock), func() {})
+	l, err := s.claimFile(ctx, ingestDir+"/"+sweepLock, func() {})
 	if err != nil {
 		return err
 	}
@@ -244,14 +272,8 @@ func (s *Store) register() error {
 }
 
 func (s *Store) enter() error {
-	f, err := os.CreateTemp(filepath.Join(s.dir, ingestDir), runPrefix+"*"+lockSuffix)
-	if err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	run, err := filelock.TryFile(f.Name())
+	name := rand.Text()
+	run, err := filelock.TryFileIn(s.root, ingestDir+"/"+runPrefix+name+lockSuffix)
 	if err != nil {
 		return err
 	}
@@ -263,7 +285,7 @@ func (s *Store) enter() error {
 	if err != nil {
 		return errors.Join(err, run.Unlock())
 	}
-	s.run, s.opened = run, fi.ModTime()
+	s.run, s.runName, s.opened = run, name, fi.ModTime()
 	return nil
 }
 
@@ -277,9 +299,8 @@ func runOf(name string) string {
 	return run
 }
 
-// tempName begins the names of the temporary files of this run, so that others
-// can tell whether their writer lives.
+// tempName names a temporary file of this run, so that others can tell whether its
+// writer lives.
 func (s *Store) tempName() string {
-	run := strings.TrimPrefix(filepath.Base(s.run.Name()), runPrefix)
-	return tempPrefix + strings.TrimSuffix(run, lockSuffix) + "-"
+	return fmt.Sprintf("%s/%s%s-%d", ingestDir, tempPrefix, s.runName, s.temps.Add(1))
 }

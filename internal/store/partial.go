@@ -1,14 +1,9 @@
 package store
 
-import (
-	"os"
-	"path/filepath"
-)
-
 // Partial returns how many bytes of a blob are there that an [Store.Ingest] of
 // the key would go on with, or write over.
 func (s *Store) Partial(key string) int64 {
-	fi, err := os.Lstat(filepath.Join(s.dir, ingestDir, hashed(key)+partSuffix))
+	fi, err := s.root.Lstat(ingestDir + "/" + hashed(key) + partSuffix)
 	if err != nil || !fi.Mode().IsRegular() {
 		return 0
 	}

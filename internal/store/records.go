@@ -3,10 +3,8 @@ package store
 import (
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"time"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
 
@@ -22,14 +20,12 @@ type URLRecord struct {
 	// received. For a file, LastModified is its time in RFC 3339 format.
 	ETag         string `json:"etag,omitempty"`
 	LastModified string `json:"lastModified,omitempty"`
-	// Digests are others that the content was found to have.
-	Digests []agent.Checksum `json:"digests,omitempty"`
 	// Seen is when the record was last found to be true.
 	Seen time.Time `json:"seen"`
 }
 
 // URLRecord returns what is remembered of a URL whose blob is there. A record
-// that cannot be read counts as none.
+// that cannot be read, or that others may have written, counts as none.
 func (s *Store) URLRecord(url string) (URLRecord, bool) {
 	var r URLRecord
 	if !s.readRecord(urlsDir, url, &r) || !r.valid() {
@@ -42,11 +38,6 @@ func (s *Store) URLRecord(url string) (URLRecord, bool) {
 }
 
 func (r URLRecord) valid() bool {
-	for _, c := range r.Digests {
-		if parsed, err := agent.ParseChecksum(c.String()); err != nil || parsed != c {
-			return false
-		}
-	}
 	return r.Size >= 0 && isHeaderValue(r.ETag, r.LastModified)
 }
 
@@ -81,12 +72,12 @@ type record struct {
 }
 
 func (s *Store) readRecord(dir, key string, value any) bool {
-	r, ok := readRecordFile(filepath.Join(s.dir, dir, hashed(key)+metaSuffix))
+	r, ok := s.readRecordFile(dir + "/" + hashed(key) + metaSuffix)
 	return ok && r.Key == key && json.Unmarshal(r.Value, value) == nil
 }
 
-func readRecordFile(path string) (r record, ok bool) {
-	data, ok := readFile(path, maxMeta)
+func (s *Store) readRecordFile(name string) (r record, ok bool) {
+	data, ok := s.recall(name, maxMeta)
 	return r, ok && json.Unmarshal(data, &r) == nil
 }
 
@@ -97,7 +88,7 @@ func (s *Store) writeRecord(dir, key string, blob lock.SHA256, value any) error 
 	}
 	data, err := json.Marshal(record{Key: key, Blob: blob, Value: v})
 	if err == nil {
-		err = s.writeFile(filepath.Join(s.dir, dir, hashed(key)+metaSuffix), data, forgettable)
+		err = s.writeFile(dir+"/"+hashed(key)+metaSuffix, data, forgettable)
 	}
 	if err != nil {
 		return fmt.Errorf("writing a record of the store: %w", explain(err))

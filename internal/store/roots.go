@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -34,33 +32,33 @@ func (s *Store) SetRoot(path string, lock []byte) error {
 }
 
 func (s *Store) rootFile(path string) string {
-	return filepath.Join(s.dir, rootsDir, hashed(path)+metaSuffix)
+	return rootsDir + "/" + hashed(path) + metaSuffix
 }
 
 // Roots calls visit for each output with its lock, and forgets those for
 // which it returns false. What cannot be read is an error, for a sweep that
 // does not know an output would take its blobs.
 func (s *Store) Roots(visit func(path string, lock []byte) (keep bool)) error {
-	entries, err := os.ReadDir(filepath.Join(s.dir, rootsDir))
+	entries, err := s.entries(rootsDir)
 	if err != nil {
 		return fmt.Errorf("reading the outputs of the store: %w", explain(err))
 	}
 	var damaged []string
 	for _, e := range entries {
-		file := filepath.Join(s.dir, rootsDir, e.Name())
+		file := rootsDir + "/" + e.Name()
 		if !isHashed(strings.TrimSuffix(e.Name(), metaSuffix)) {
 			continue // no output is noted under such a name
 		}
 		var r root
-		data, ok := readFile(file, maxRoot)
+		data, ok := s.readFile(file, maxRoot)
 		if !ok || json.Unmarshal(data, &r) != nil || s.rootFile(r.Path) != file {
-			damaged = append(damaged, file)
+			damaged = append(damaged, s.at(file))
 			continue
 		}
 		if visit(r.Path, r.Lock) {
 			continue
 		}
-		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.root.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("forgetting the output %s: %w", r.Path, explain(err))
 		}
 	}

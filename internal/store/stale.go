@@ -2,8 +2,6 @@ package store
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
@@ -13,7 +11,7 @@ import (
 // removeStale removes what processes that were killed left behind, save their
 // downloads, which are resumed. What cannot be removed is left to a later run.
 func (s *Store) removeStale() {
-	entries, err := os.ReadDir(filepath.Join(s.dir, ingestDir))
+	entries, err := s.entries(ingestDir)
 	if err != nil {
 		return
 	}
@@ -44,17 +42,17 @@ func (s *Store) removeStaleTemp(name string, dead map[string]bool) {
 			return
 		}
 	}
-	_ = os.RemoveAll(filepath.Join(s.dir, ingestDir, name))
+	_ = s.root.RemoveAll(ingestDir + "/" + name)
 }
 
 // unlessHeld does something while it holds a lock, or nothing if somebody else
 // does.
 func (s *Store) unlessHeld(name string, do func() error) error {
-	path := filepath.Join(s.dir, ingestDir, name)
-	if err := clearWay(path); err != nil {
+	file := ingestDir + "/" + name
+	if err := s.clearWay(file); err != nil {
 		return err
 	}
-	l, err := filelock.TryFile(path)
+	l, err := filelock.TryFileIn(s.root, file)
 	if err != nil || l == nil {
 		return err
 	}
@@ -70,23 +68,23 @@ func isHashed(name string) bool {
 // removeRests removes what is of no use to whoever goes on with an ingest: what
 // was not adopted, and notes on a partial file without a byte.
 func (s *Store) removeRests(name string) error {
-	base := filepath.Join(s.dir, ingestDir, name)
+	base := ingestDir + "/" + name
 	useless := []string{otherSuffix}
-	if fi, err := os.Lstat(base + partSuffix); err != nil || !fi.Mode().IsRegular() || fi.Size() == 0 {
+	if fi, err := s.root.Lstat(base + partSuffix); err != nil || !fi.Mode().IsRegular() || fi.Size() == 0 {
 		useless = append(useless, partSuffix, metaSuffix, sumsSuffix)
 	}
 	var errs []error
 	for _, suffix := range useless {
-		errs = append(errs, os.RemoveAll(base+suffix))
+		errs = append(errs, s.root.RemoveAll(base+suffix))
 	}
 	return errors.Join(errs...)
 }
 
 // clearWay removes what is no regular file where one of the store's is or will
 // be: nobody else may keep anything in a store. Of a link, it is the link.
-func clearWay(path string) error {
-	if fi, err := os.Lstat(path); err != nil || fi.Mode().IsRegular() {
+func (s *Store) clearWay(name string) error {
+	if fi, err := s.root.Lstat(name); err != nil || fi.Mode().IsRegular() {
 		return nil // opening it says what is wrong, if anything is
 	}
-	return os.RemoveAll(path)
+	return s.root.RemoveAll(name)
 }

@@ -23,8 +23,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/blob"
@@ -37,10 +39,21 @@ import (
 // Store is an open store. Its methods may be called concurrently.
 type Store struct {
 	dir string
+	// root is the directory. Everything in it is reached through it, so that
+	// nobody who exchanges a directory for a link leads this process elsewhere.
+	root *os.Root
+	// believed says that nobody else may write to the store. Else, records do not
+	// count, and every blob is hashed before each use.
+	believed bool
 	// run is this process's entry in the list of those who use the store.
 	run *filelock.Lock
+	// runName is what its name has that others have not.
+	runName string
 	// opened is when, by the file system's clock.
 	opened time.Time
+
+	// temps counts temporary files.
+	temps atomic.Int64
 
 	mu sync.Mutex
 	// busy has a channel for each ingest that this process holds, closed
@@ -58,24 +71,37 @@ func (s *Store) Dir() string { return s.dir }
 func (s *Store) Close() error {
 	// Some may have been killed since this one began.
 	s.removeStale()
-	return s.run.Unlock()
+	return errors.Join(s.run.Unlock(), s.root.Close())
 }
 
+// path returns where in the store a blob is.
 func (s *Store) path(d lock.SHA256) string {
-	return filepath.Join(s.dir, blobsDir, d.String())
+	return blobsDir + "/" + d.String()
 }
+
+// at returns the path of a file of the store, as the system writes it.
+func (s *Store) at(name string) string { return filepath.Join(s.dir, filepath.FromSlash(name)) }
 
 // Has returns the size in bytes of a blob. A blob that it finds counts as used
 // by this run, so that the [Store.Sweep] of another leaves it alone. What the
 // blob holds is not looked at: see [Store.Verify].
 func (s *Store) Has(d lock.SHA256) (size int64, ok bool) {
-	path := s.path(d)
-	fi, err := os.Lstat(path)
-	if err != nil || !fi.Mode().IsRegular() {
+	fi, ok := s.lookUp(d)
+	if !ok {
 		return 0, false
 	}
+	return fi.Size(), true
+}
+
+// lookUp describes a blob, and marks it as used.
+func (s *Store) lookUp(d lock.SHA256) (fi fs.FileInfo, ok bool) {
+	path := s.path(d)
+	fi, err := s.root.Lstat(path)
+	if err != nil || !fi.Mode().IsRegular() {
+		return nil, false
+	}
 	if fi.Mode()&fileMode != fileMode {
-		_ = os.Chmod(path, fi.Mode()|fileMode) // opening it says what is wrong, if anything is
+		_ = s.root.Chmod(path, fi.Mode()|fileMode) // opening it says what is wrong, if anything is
 	}
 	if fi.ModTime().Before(s.opened) {
 		// The file system's clock may be ahead of this machine's.
@@ -83,22 +109,86 @@ func (s *Store) Has(d lock.SHA256) (size int64, ok bool) {
 		if used.Before(s.opened) {
 			used = s.opened
 		}
-		_ = os.Chtimes(path, used, used) // a mark that cannot be set only matters to a sweep
+		_ = s.root.Chtimes(path, used, used) // a mark that cannot be set only matters to a sweep
 	}
-	return fi.Size(), true
+	return fi, true
 }
 
 // Open opens a blob to read. Its content is as good as the disk: see
-// [Store.Verify].
+// [Store.Verify]. One that others may change is hashed here, and if they may do so
+// while it is read, what is opened is a copy.
 func (s *Store) Open(d lock.SHA256) (blob.File, error) {
-	if _, ok := s.Has(d); !ok {
+	f, err := s.open(d)
+	if err != nil {
+		return nil, err
+	}
+	fi, err := f.Stat()
+	switch {
+	case err != nil:
+	case s.trusts(fi):
+		return f, nil
+	case accessTo(fi) != exclusive:
+		return s.copyOf(d, f)
+	default:
+		err = s.compare(context.Background(), d, f, io.Discard)
+	}
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// open opens the file of a blob.
+func (s *Store) open(d lock.SHA256) (*os.File, error) {
+	if _, ok := s.lookUp(d); !ok {
 		return nil, s.absent(d)
 	}
-	f, err := os.Open(s.path(d))
+	f, err := disk.OpenRegular(s.root, s.path(d))
 	if err != nil {
 		return nil, fmt.Errorf("opening a blob of the store: %w", explain(err))
 	}
 	return f, nil
+}
+
+// copyOf copies a blob to where nobody else may write, compares it, and closes it.
+func (s *Store) copyOf(d lock.SHA256, f *os.File) (blob.File, error) {
+	defer f.Close()
+	private, err := disk.TempFile()
+	if err == nil {
+		err = s.compare(context.Background(), d, f, private)
+	}
+	if err == nil {
+		_, err = private.Seek(0, io.SeekStart)
+	}
+	if err == nil {
+		return private, nil
+	}
+	if private != nil {
+		private.Close()
+	}
+	if disk.IsFull(err) {
+		err = fault.New(fault.Unexpected, "copying a blob of a store that others may write to: %w", err).
+			WithHint("free some space in %s, or name another directory in the environment variable TMPDIR", filepath.Clean(os.TempDir()))
+	}
+	return nil, err
+}
+
+// compare reads a blob, copies it, and compares its digest. One that differs is
+// removed.
+func (s *Store) compare(ctx context.Context, d lock.SHA256, f *os.File, to io.Writer) error {
+	h := sha256.New()
+	if _, err := io.CopyBuffer(io.MultiWriter(h, to), readerWithContext{ctx, f}, make([]byte, 256<<10)); err != nil {
+		return fmt.Errorf("verifying a blob of the store: %w", err)
+	}
+	if got := lock.SHA256(h.Sum(nil)); got != d {
+		f.Close() // Windows removes no open file
+		return s.spoilt(d, got)
+	}
+	return nil
 }
 
 func (s *Store) absent(d lock.SHA256) error {
@@ -110,28 +200,22 @@ func (s *Store) absent(d lock.SHA256) error {
 // name says is removed, so that it is fetched again, and is an integrity error.
 // What this process has hashed before is not read again.
 func (s *Store) Verify(ctx context.Context, d lock.SHA256) error {
-	size, ok := s.Has(d)
+	fi, ok := s.lookUp(d)
 	if !ok {
 		return s.absent(d)
 	}
-	if s.isKnown(d, size) {
+	if s.trusts(fi) && s.isKnown(d, fi.Size()) {
 		return nil
 	}
-	f, err := s.Open(d)
+	f, err := s.open(d)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	h := sha256.New()
-	n, err := io.CopyBuffer(h, readerWithContext{ctx, f}, make([]byte, 256<<10))
-	if err != nil {
-		return fmt.Errorf("verifying a blob of the store: %w", err)
+	if err := s.compare(ctx, d, f, io.Discard); err != nil {
+		return err
 	}
-	if got := lock.SHA256(h.Sum(nil)); got != d {
-		f.Close() // Windows removes no open file
-		return s.spoilt(d, got)
-	}
-	s.setKnown(d, n)
+	s.setKnown(d, fi.Size())
 	return nil
 }
 
@@ -139,7 +223,7 @@ func (s *Store) Verify(ctx context.Context, d lock.SHA256) error {
 func (s *Store) spoilt(d, got lock.SHA256) error {
 	s.Forget(d)
 	e := fault.New(fault.Integrity, "the store %s holds damaged data: the blob that should be sha256:%s is sha256:%s", s.dir, d, got)
-	if err := os.Remove(s.path(d)); err != nil {
+	if err := s.root.Remove(s.path(d)); err != nil {
 		return e.WithHint("it could not be removed (%v); remove it by hand and pull again", err)
 	}
 	return e.WithHint("it was removed; pull again to fetch it anew, and check the disk")
@@ -183,7 +267,7 @@ func (r readerWithContext) Read(p []byte) (int, error) {
 func (s *Store) Put(data []byte) (lock.SHA256, error) {
 	d := lock.Sum(data)
 	if size, ok := s.Has(d); ok && size == int64(len(data)) {
-		if there, err := os.ReadFile(s.path(d)); err == nil && bytes.Equal(there, data) {
+		if there, ok := s.readFile(s.path(d), size); ok && bytes.Equal(there, data) {
 			s.setKnown(d, size)
 			return d, nil
 		}
@@ -198,7 +282,7 @@ func (s *Store) Put(data []byte) (lock.SHA256, error) {
 // ReadAll returns a blob of at most max bytes, and compares its digest as
 // [Store.Verify] does.
 func (s *Store) ReadAll(d lock.SHA256, max int64) ([]byte, error) {
-	f, err := s.Open(d)
+	f, err := s.open(d)
 	if err != nil {
 		return nil, err
 	}
@@ -230,32 +314,33 @@ const (
 )
 
 // writeFile writes a file under a temporary name and renames it.
-func (s *Store) writeFile(path string, data []byte, d durability) error {
-	f, err := os.CreateTemp(filepath.Join(s.dir, ingestDir), s.tempName()+"*")
+func (s *Store) writeFile(name string, data []byte, d durability) error {
+	temp := s.tempName()
+	f, err := s.root.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	err = fill(f, data, d)
 	if err == nil {
-		err = rename(f.Name(), path)
+		err = s.rename(temp, name)
 	}
 	if err != nil {
-		_ = os.Remove(f.Name())
+		_ = s.root.Remove(temp)
 		return err
 	}
 	if d == durable {
-		return disk.SyncDir(filepath.Dir(path))
+		return disk.SyncDirIn(s.root, path.Dir(name))
 	}
 	return nil
 }
 
 // rename gives a file its name, and takes away what is no file there: somebody
 // else may have put a directory or a link into the store.
-func rename(from, to string) error {
-	if err := clearWay(to); err != nil {
+func (s *Store) rename(from, to string) error {
+	if err := s.clearWay(to); err != nil {
 		return err
 	}
-	return os.Rename(from, to)
+	return s.root.Rename(from, to)
 }
 
 // fill writes and closes f.
@@ -275,18 +360,29 @@ func fill(f *os.File, data []byte, d durability) error {
 
 // readFile reads a file of at most max bytes; one that is longer, absent or no
 // regular file is not ok.
-func readFile(path string, max int64) (data []byte, ok bool) {
-	fi, err := os.Lstat(path)
-	if err != nil || !fi.Mode().IsRegular() || fi.Size() > max {
-		return nil, false
-	}
-	f, err := os.Open(path)
+func (s *Store) readFile(name string, max int64) (data []byte, ok bool) {
+	data, _, ok = s.readWhole(name, max)
+	return data, ok
+}
+
+// recall reads a file of what the store remembers: one that nobody else may have
+// written.
+func (s *Store) recall(name string, max int64) (data []byte, ok bool) {
+	data, fi, ok := s.readWhole(name, max)
+	return data, ok && s.trusts(fi)
+}
+
+func (s *Store) readWhole(name string, max int64) (data []byte, fi fs.FileInfo, ok bool) {
+	f, err := disk.OpenRegular(s.root, name)
 	if err != nil {
-		return nil, false
+		return nil, nil, false
 	}
 	defer f.Close()
+	if fi, err = f.Stat(); err != nil || fi.Size() > max {
+		return nil, nil, false
+	}
 	data, err = io.ReadAll(io.LimitReader(f, max+1))
-	return data, err == nil && int64(len(data)) <= max
+	return data, fi, err == nil && int64(len(data)) <= max
 }
 
 // hashed returns the file name for a key.

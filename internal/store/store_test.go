@@ -8,12 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
@@ -264,11 +262,11 @@ func TestRecords(t *testing.T) {
 	check(t, err)
 	want := store.URLRecord{
 		URL: "https://example.com/x", SHA256: d, Size: 7, ETag: `"v1"`, LastModified: "then",
-		Digests: []agent.Checksum{{Algorithm: "md5", Hex: strings.Repeat("0", 32)}}, Seen: time.Now().UTC(),
+		Seen: time.Now().UTC(),
 	}
 	check(t, s.SetURLRecord(want.URL, want))
 	got, ok := s.URLRecord(want.URL)
-	if !ok || got.ETag != want.ETag || got.SHA256 != d || !got.Seen.Equal(want.Seen) || !slices.Equal(got.Digests, want.Digests) {
+	if !ok || got.ETag != want.ETag || got.SHA256 != d || !got.Seen.Equal(want.Seen) {
 		t.Errorf("got %+v, %t", got, ok)
 	}
 	if _, ok := s.URLRecord("https://example.com/y"); ok {
@@ -299,7 +297,6 @@ func TestRecordsThatCannotBeReadCountAsNone(t *testing.T) {
 		"other key":   `{"key":"other","value":` + good + `}}`,
 		"wrong size":  frame + strings.Replace(good, "7", "8", 1) + `}}`,
 		"header":      frame + good + `,"etag":"a\r\nb"}}`,
-		"digest":      frame + good + `,"digests":[{"Algorithm":"md5","Hex":"zz"}]}}`,
 		"bad sha256":  frame + `{"sha256":"00","size":7}}`,
 		"too long":    frame + good + `,"etag":"` + strings.Repeat("a", 70<<10) + `"}}`,
 		"not json":    "\x00\x00\x00\x00",

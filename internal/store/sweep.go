@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -29,7 +27,7 @@ func (s *Store) Sweep(ctx context.Context, keep func(lock.SHA256) bool) (removed
 }
 
 func (s *Store) sweep(ctx context.Context, keep func(lock.SHA256) bool) (removed []lock.SHA256, bytes int64, err error) {
-	l, err := s.claimFile(ctx, filepath.Join(s.dir, ingestDir, sweepLock), func() {})
+	l, err := s.claimFile(ctx, ingestDir+"/"+sweepLock, func() {})
 	if err != nil {
 		return nil, 0, err
 	}
@@ -56,13 +54,13 @@ func (s *Store) sweep(ctx context.Context, keep func(lock.SHA256) bool) (removed
 // opened the store; if there is none, a time after all.
 func (s *Store) othersSince() (time.Time, error) {
 	cutoff := time.Unix(1<<40, 0)
-	entries, err := os.ReadDir(filepath.Join(s.dir, ingestDir))
+	entries, err := s.entries(ingestDir)
 	if err != nil {
 		return cutoff, err
 	}
 	for _, e := range entries {
 		// removeStale has left only those whose process lives.
-		if !strings.HasPrefix(e.Name(), runPrefix) || e.Name() == filepath.Base(s.run.Name()) {
+		if !strings.HasPrefix(e.Name(), runPrefix) || e.Name() == runPrefix+s.runName+lockSuffix {
 			continue
 		}
 		if fi, err := e.Info(); err == nil && fi.ModTime().Before(cutoff) {
@@ -73,7 +71,7 @@ func (s *Store) othersSince() (time.Time, error) {
 }
 
 func (s *Store) sweepBlobs(ctx context.Context, keep func(lock.SHA256) bool, cutoff time.Time) (removed []lock.SHA256, bytes int64, err error) {
-	entries, err := os.ReadDir(filepath.Join(s.dir, blobsDir))
+	entries, err := s.entries(blobsDir)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -103,7 +101,7 @@ func (s *Store) removeBlob(d lock.SHA256) error {
 	s.mu.Lock()
 	delete(s.known, d)
 	s.mu.Unlock()
-	if err := os.Remove(s.path(d)); !errors.Is(err, fs.ErrNotExist) {
+	if err := s.root.Remove(s.path(d)); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
@@ -111,7 +109,7 @@ func (s *Store) removeBlob(d lock.SHA256) error {
 
 // sweepIngests removes the downloads that nobody is at: those whose lock is free.
 func (s *Store) sweepIngests(ctx context.Context) (bytes int64, err error) {
-	entries, err := os.ReadDir(filepath.Join(s.dir, ingestDir))
+	entries, err := s.entries(ingestDir)
 	if err != nil {
 		return 0, err
 	}
@@ -133,27 +131,26 @@ func (s *Store) sweepIngests(ctx context.Context) (bytes int64, err error) {
 }
 
 func (s *Store) sweepIngest(name, file string) (bytes int64, err error) {
-	dir := filepath.Join(s.dir, ingestDir)
-	l, err := filelock.TryFile(filepath.Join(dir, name+lockSuffix))
+	l, err := filelock.TryFileIn(s.root, ingestDir+"/"+name+lockSuffix)
 	if err != nil || l == nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, l.Unlock()) }()
-	path := filepath.Join(dir, file)
-	fi, err := os.Lstat(path)
+	path := ingestDir + "/" + file
+	fi, err := s.root.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
 	if err != nil {
 		return 0, err
 	}
-	return fi.Size(), os.RemoveAll(path)
+	return fi.Size(), s.root.RemoveAll(path)
 }
 
 // sweepRecords removes the records whose blob is not there, and those that
 // cannot be read.
 func (s *Store) sweepRecords(ctx context.Context, dir string) error {
-	entries, err := os.ReadDir(filepath.Join(s.dir, dir))
+	entries, err := s.entries(dir)
 	if err != nil {
 		return err
 	}
@@ -161,11 +158,11 @@ func (s *Store) sweepRecords(ctx context.Context, dir string) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		path := filepath.Join(s.dir, dir, e.Name())
+		path := dir + "/" + e.Name()
 		if s.recordHolds(path) {
 			continue
 		}
-		if err := os.RemoveAll(path); err != nil {
+		if err := s.root.RemoveAll(path); err != nil {
 			return err
 		}
 	}
@@ -173,10 +170,10 @@ func (s *Store) sweepRecords(ctx context.Context, dir string) error {
 }
 
 func (s *Store) recordHolds(path string) bool {
-	r, ok := readRecordFile(path)
+	r, ok := s.readRecordFile(path)
 	if !ok {
 		return false
 	}
-	fi, err := os.Lstat(s.path(r.Blob))
+	fi, err := s.root.Lstat(s.path(r.Blob))
 	return err == nil && fi.Mode().IsRegular()
 }

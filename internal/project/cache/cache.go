@@ -38,8 +38,11 @@ var Reader = disk.Reader{User: agent.User, Group: agent.Group}
 // Source is what the files of a directory are made of: upstream files, or
 // another cache directory. Its methods may be called concurrently.
 type Source interface {
-	// Known returns what a file will be, if that can be told without making it.
+	// Known returns what a file must be, if that can be told without making it.
 	Known(p agent.Platform, f lock.File) (lock.Blob, bool)
+	// Expected returns what a file will be unless somebody altered what is
+	// remembered: enough for forecasts, and never for a file to count as right.
+	Expected(p agent.Platform, f lock.File) (lock.Blob, bool)
 	// Make writes a file. What the sink received counts only if the error is nil.
 	Make(ctx context.Context, p agent.Platform, f lock.File, to Sink) error
 	// Index returns the index of a repository.

@@ -26,8 +26,11 @@ type Memory interface {
 	SetDerived(blob lock.SHA256, how string, made lock.Blob) error
 }
 
-// Known knows what the lock pins, and what Memory remembers.
-func (u Upstream) Known(_ agent.Platform, f lock.File) (lock.Blob, bool) {
+// Known knows what the lock pins.
+func (Upstream) Known(_ agent.Platform, f lock.File) (lock.Blob, bool) { return f.Pinned() }
+
+// Expected knows what Memory remembers, too.
+func (u Upstream) Expected(_ agent.Platform, f lock.File) (lock.Blob, bool) {
 	if pinned, ok := f.Pinned(); ok {
 		return pinned, true
 	}
@@ -62,7 +65,10 @@ func (u Upstream) Make(ctx context.Context, _ agent.Platform, f lock.File, to Si
 	case ok || u.Memory == nil:
 		return nil
 	}
-	return u.Memory.SetDerived(f.Artifact.SHA256, how(f), to.Blob())
+	if known, ok := u.Memory.Derived(f.Artifact.SHA256, how(f)); ok && known == made {
+		return nil
+	}
+	return u.Memory.SetDerived(f.Artifact.SHA256, how(f), made)
 }
 
 // bufferSize is that of copies, in bytes.
