@@ -345,7 +345,13 @@ func (v *verifying) layout(ctx context.Context, at located) error {
 	if imageErr != nil {
 		return v.unreadable(KindImage, noImage(at.path, err, imageErr))
 	}
-	v.named(im.Tag, im.Names, im.Beside)
+	tag := ""
+	if im.Lock != nil {
+		if tag, err = im.Lock.Tag(); err != nil {
+			return err
+		}
+	}
+	v.named(tag, im.Names, im.Beside)
 	v.imageFound(im)
 	return nil
 }

@@ -564,9 +564,11 @@ var harmlessBundles = map[string]string{
 	"config-urls.tar":           "they are not followed",
 	"good.tar":                  "it is good",
 	"index-data.tar":            "it is not read",
+	"index-unknown-key.tar":     "in index.json, OCI has readers pass over it",
 	"index-urls.tar":            "they are not followed",
 	"layer-data.tar":            "it is not read",
 	"layer-urls.tar":            "they are not followed",
+	"layout-missing.tar":        "hauler writes no oci-layout",
 	"manifest-data.tar":         "it is not read",
 	"manifest-subject.tar":      "nothing follows it",
 	"manifest-title-escape.tar": "titles are for other tools",
@@ -708,5 +710,6 @@ var harmlessImages = map[string]string{
 	"manifest-key-other-case.tar": "encoding/json takes the last, as engines do",
 	"manifest-unknown-key.tar":    "engines may add some",
 	"manifest-urls.tar":           "they are not followed",
+	"tag-other.tar":               "a copy may have any tag",
 	"mount-etc-throughout.tar":    "where it is mounted is for a person to say",
 }

@@ -128,6 +128,15 @@ func wrapped(w *copied) string {
 	return fmt.Sprintf(`{"mediaType":%q,"digest":"sha256:%s","size":%d`, indexType, b.SHA256, b.Size)
 }
 
+// Names are shown, and typed.
+func TestOddNames(t *testing.T) {
+	w := newCopied(t)
+	for _, name := range []string{`a\nb`, `\u001b[31mred`, strings.Repeat("t", 2000)} {
+		_, err := Open(w.write(t, `BUNDLE,NAME"`+name+`"}}`))
+		wantError(t, err, fault.Integrity, "its index.json names a document", "which no tool does")
+	}
+}
+
 // Of several bundles, the name chooses.
 func TestChosenByName(t *testing.T) {
 	w := newCopied(t)

@@ -9,11 +9,16 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
+
+// maxName bounds, in bytes, the name of a document: a reference has a host of at
+// most 255, a path of at most 255 and a tag of at most 128.
+const maxName = 1024
 
 // maxNamed bounds the documents that an index of a layout names.
 const maxNamed = 1000
@@ -114,7 +119,18 @@ func ReadIndex(in Files) ([]Named, error) {
 	if len(ix.Manifests) > maxNamed {
 		return nil, fault.New(fault.Integrity, "its %s names %d manifests; at most %d are read", IndexName, len(ix.Manifests), maxNamed)
 	}
-	return merged(ix.Manifests), nil
+	all := merged(ix.Manifests)
+	for _, n := range all {
+		if i := slices.IndexFunc(n.Names, isOdd); i >= 0 {
+			return nil, fault.New(fault.Integrity, "its %s names a document %q, which no tool does", IndexName, Clip(n.Names[i]))
+		}
+	}
+	return all, nil
+}
+
+// isOdd reports whether a name is none that can be typed.
+func isOdd(name string) bool {
+	return len(name) > maxName || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // merged puts descriptors of one document together.
