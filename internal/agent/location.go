@@ -51,6 +51,15 @@ const CloneFormat = "tar"
 // forcedGetter is go-getter's forcedRegexp (get.go).
 var forcedGetter = regexp.MustCompile(`^([A-Za-z0-9]+)::(.+)$`)
 
+// SplitGetter takes the getter that a URL forces off it: GETTER::URL. Any other ::
+// is a part of the URL, as in the address [::1].
+func SplitGetter(raw string) (getter, rest string) {
+	if m := forcedGetter.FindStringSubmatch(raw); m != nil {
+		return m[1], m[2]
+	}
+	return "", raw
+}
+
 // ParseLocation reads a URL of an index as the agent would. It does not resolve
 // relative ones: see [ResolveLocation].
 func ParseLocation(raw string) (Location, error) {
@@ -63,11 +72,10 @@ func ParseLocation(raw string) (Location, error) {
 	// normalises the query (pkg/plugin/downloader.go, downloadBinary).
 	whole.RawQuery = whole.Query().Encode()
 	whole.Fragment, whole.RawFragment = "", ""
-	rest := whole.String()
-	l.Whole = rest
-	getter := ""
-	if m := forcedGetter.FindStringSubmatch(rest); m != nil {
-		getter, rest = m[1]+"::", m[2]
+	l.Whole = whole.String()
+	getter, rest := SplitGetter(l.Whole)
+	if getter != "" {
+		getter += "::"
 	}
 	rest, l.Subdir = SplitSubdir(rest)
 	if l.Subdir != "" {
@@ -233,7 +241,7 @@ func (l Location) DependencyMember(name string) Member {
 // where the index lies. Sub-directory and parameters survive. What go-getter's
 // detectors would take for a repository or a bucket (github.com/…) stays as it is.
 func ResolveLocation(index *url.URL, raw string) (string, error) {
-	if forcedGetter.MatchString(raw) || detected(raw) {
+	if getter, _ := SplitGetter(raw); getter != "" || detected(raw) {
 		return raw, nil
 	}
 	source, subdir := SplitSubdir(raw)

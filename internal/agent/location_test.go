@@ -201,3 +201,48 @@ func FuzzParseLocation(f *testing.F) {
 		}
 	})
 }
+
+// Only letters and digits at the beginning name a getter.
+func TestSplitGetter(t *testing.T) {
+	for raw, want := range map[string][2]string{
+		"http://[::1]:8080/x.tar.gz":       {"", "http://[::1]:8080/x.tar.gz"},
+		"https://h/a::b/x":                 {"", "https://h/a::b/x"},
+		"https://h/x?y=a::b":               {"", "https://h/x?y=a::b"},
+		"s3::https://h/b/k":                {"s3", "https://h/b/k"},
+		"git::https://[::1]/r.git":         {"git", "https://[::1]/r.git"},
+		"http::http://[fe80::1%25eth0]/x":  {"http", "http://[fe80::1%25eth0]/x"},
+		"::x":                              {"", "::x"},
+		"a-b::x":                           {"", "a-b::x"},
+		"[::1]:8080/x":                     {"", "[::1]:8080/x"},
+		"user@host::path":                  {"", "user@host::path"},
+		"https://h/a::b/x.tar.gz//c::d/?e": {"", "https://h/a::b/x.tar.gz//c::d/?e"},
+	} {
+		if getter, rest := SplitGetter(raw); getter != want[0] || rest != want[1] {
+			t.Errorf("%s: %q, %q", raw, getter, rest)
+		}
+	}
+}
+
+func TestAddressesInLocations(t *testing.T) {
+	for raw, want := range map[string]Location{
+		"http://[::1]:8080/x.tar.gz":              {URL: "http://[::1]:8080/x.tar.gz", Format: "tar.gz"},
+		"http://[fe80::1%25eth0]:8080/a::b/x.zip": {URL: "http://[fe80::1%25eth0]:8080/a::b/x.zip", Format: "zip"},
+		"http://[::1]/a::b/x.tgz//c::d":           {URL: "http://[::1]/a::b/x.tgz", Format: "tgz", Subdir: "c::d"},
+		"s3::http://[::1]:9000/b/k.tar.xz":        {URL: "s3::http://[::1]:9000/b/k.tar.xz", Format: "tar.xz"},
+	} {
+		got, err := ParseLocation(raw)
+		if err != nil || got.URL != want.URL || got.Format != want.Format || got.Subdir != want.Subdir {
+			t.Errorf("%s: %+v, %v", raw, got, err)
+		}
+	}
+	index, _ := url.Parse("http://[::1]:8080/a::b/index.yaml")
+	for raw, want := range map[string]string{
+		"x.tar.gz":            "http://[::1]:8080/a::b/x.tar.gz",
+		"c/d::e.tar.gz":       "http://[::1]:8080/a::b/c/d::e.tar.gz",
+		"/x.tar.gz//sub::dir": "http://[::1]:8080/x.tar.gz//sub::dir",
+	} {
+		if got, err := ResolveLocation(index, raw); err != nil || got != want {
+			t.Errorf("%s: %s, %v", raw, got, err)
+		}
+	}
+}

@@ -3,7 +3,6 @@ package fetch
 import (
 	"errors"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -24,9 +23,6 @@ type source struct {
 	// getter is the name of the go-getter getter that is responsible.
 	getter string
 }
-
-// forced is go-getter's forcedRegexp (get.go).
-var forced = regexp.MustCompile(`^([A-Za-z0-9]+)::(.+)$`)
 
 var (
 	fileGetters  = []string{"http", "https", "file", "s3", "gcs"}
@@ -69,10 +65,8 @@ func parseSource(raw string) (source, error) {
 		return src, fault.New(fault.Usage, "it is not a URL, and nothing that go-getter takes for one").
 			WithHint("relative URLs are resolved against their index before they get here")
 	}
-	rest := detected
-	if m := forced.FindStringSubmatch(detected); m != nil {
-		src.getter, rest = m[1], m[2]
-	}
+	var rest string
+	src.getter, rest = agent.SplitGetter(detected)
 	rest, subdir := getter.SourceDirSubdir(rest)
 	u, err := url.Parse(rest)
 	if err != nil {

@@ -196,7 +196,7 @@ func moduleURL(raw string, of *url.URL) (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
-	name, rest := splitForced(located)
+	name, rest := agent.SplitGetter(located)
 	u, err := url.Parse(rest)
 	// To git, github.com/… is a directory.
 	scp := name == "git" && u != nil && u.Scheme == "ssh"

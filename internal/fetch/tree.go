@@ -40,7 +40,7 @@ func Locate(raw string) (located string, local bool, err error) {
 		// nothing at all. The error of go-getter holds the URL.
 		return "", true, nil
 	}
-	name, rest := splitForced(located)
+	name, rest := agent.SplitGetter(located)
 	u, err := url.Parse(rest)
 	if err != nil {
 		return "", false, fault.New(fault.Usage, "%s cannot be read as a URL: %w", agent.Redact(raw), transfer.WithoutURL(err))
@@ -50,14 +50,6 @@ func Locate(raw string) (located string, local bool, err error) {
 	}
 	// git::file:///… and git::/… are local, too.
 	return located, name == "file" || u.Scheme == "file" || u.Scheme == "", nil
-}
-
-// splitForced takes the getter that a URL forces off it.
-func splitForced(raw string) (name, rest string) {
-	if m := forced.FindStringSubmatch(raw); m != nil {
-		return m[1], m[2]
-	}
-	return "", raw
 }
 
 // treeSource is a URL of a directory.
@@ -75,7 +67,7 @@ func parseTree(raw string) (treeSource, error) {
 	if src.Location, err = agent.ParseLocation(raw); err != nil {
 		return src, fault.New(fault.Usage, "%w", err)
 	}
-	name, rest := splitForced(src.URL)
+	name, rest := agent.SplitGetter(src.URL)
 	u, err := url.Parse(rest)
 	if err != nil {
 		return src, fault.New(fault.Usage, "it cannot be read as a URL: %w", transfer.WithoutURL(err))
@@ -229,7 +221,7 @@ func (c *Client) getDirectory(ctx context.Context, src, top string, obs Observer
 	defer watchSize(ctx, top, min(maxTreeBytes, c.max), cancel)()
 	git, s3, gcs := &gitGetter{fetch: c, obs: obs}, &s3Getter{objectGetter{fetch: c}}, &gcsGetter{objectGetter{fetch: c}}
 	rest := func() {}
-	if name, _ := splitForced(src); name != "git" { // which looks after that itself
+	if name, _ := agent.SplitGetter(src); name != "git" { // which looks after that itself
 		w := transfer.NewWatch(ctx, c.patience, growth(top))
 		defer w.Stop()
 		ctx, rest = w.Context(), w.Rest

@@ -209,7 +209,7 @@ func indexURLs(base string, l *lock.Lock) (map[string]string, error) {
 	return urls, nil
 }
 
-const listenHint = "name it as HOST:PORT, for example 127.0.0.1:8080, or :8080 for every interface"
+const listenHint = "name it as HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080, or :8080 for every interface"
 
 // listen accepts connections at an address.
 func listen(ctx context.Context, address string) (net.Listener, error) {

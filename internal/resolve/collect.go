@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -192,18 +193,12 @@ func checkSource(base *url.URL, location agent.Location, a *artifact) error {
 	if err != nil || located == "" {
 		return fmt.Errorf("%s is nothing that an agent could download", agent.Redact(location.URL))
 	}
-	getter, rest, forced := strings.Cut(located, "::")
-	if !forced {
-		rest = located
-	}
+	getter, rest := agent.SplitGetter(located)
 	u, err := url.Parse(rest)
 	if err != nil {
 		return fmt.Errorf("URL %s cannot be read", agent.Redact(rest))
 	}
-	scheme := u.Scheme
-	if forced {
-		scheme = getter
-	}
+	scheme := cmp.Or(getter, u.Scheme)
 	switch scheme {
 	case "git":
 		return checkClone(u)

@@ -118,10 +118,7 @@ func (c *checksumFiles) vouch(ctx context.Context, a *artifact) error {
 // take reads a checksum file for the artifact. One that is shared by many
 // files may leave the artifact out.
 func (a *artifact) take(data []byte, from string, shared bool) error {
-	_, plain, forced := strings.Cut(a.url, "::")
-	if !forced {
-		plain = a.url
-	}
+	_, plain := agent.SplitGetter(a.url)
 	u, err := url.Parse(plain)
 	if err != nil {
 		return fmt.Errorf("URL %s cannot be read", agent.Redact(a.url))

@@ -2,8 +2,10 @@
 package scripttest
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -128,6 +130,8 @@ func Run(t *testing.T, testdata string) {
 			switch cond {
 			case "root":
 				return os.Geteuid() == 0, nil
+			case "ipv6":
+				return hasIPv6(), nil
 			case "registry":
 				return installed("docker-registry"), nil
 			case "skopeo":
@@ -164,4 +168,10 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 func installed(program string) bool {
 	_, err := exec.LookPath(program)
 	return err == nil || os.Getenv(registrytest.RequireEnv) == "1"
+}
+
+// hasIPv6 reports whether this machine has the address ::1.
+func hasIPv6() bool {
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp6", "[::1]:0")
+	return err == nil && l.Close() == nil
 }

@@ -1,6 +1,8 @@
 package scripttest
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -36,10 +38,13 @@ func recorded(ts *testscript.TestScript) *recorder {
 
 func serveUpstream(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) < 1 {
-		ts.Fatalf("usage: upstream DIR [DELAY|held]")
+		ts.Fatalf("usage: upstream DIR [DELAY|held|ipv6]")
 	}
+	network, address := "tcp4", "127.0.0.1:0"
 	slow := func(w http.ResponseWriter, _ *http.Request) http.ResponseWriter { return w }
 	switch {
+	case len(args) > 1 && args[1] == "ipv6":
+		network, address = "tcp6", "[::1]:0"
 	case len(args) > 1 && args[1] == "held":
 		released := make(chan struct{})
 		ts.Value(heldKey{}).(*held).released = released
@@ -54,7 +59,7 @@ func serveUpstream(ts *testscript.TestScript, _ bool, args []string) {
 	r := new(recorder)
 	files := http.FileServer(http.Dir(ts.MkAbs(args[0])))
 	instead := ts.Value(answersKey{}).(*answers)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		r.mu.Lock()
 		r.requests = append(r.requests, req.Method+" "+req.URL.Path)
 		r.mu.Unlock()
@@ -62,6 +67,11 @@ func serveUpstream(ts *testscript.TestScript, _ bool, args []string) {
 			files.ServeHTTP(slow(w, req), req)
 		}
 	}))
+	l, err := new(net.ListenConfig).Listen(context.Background(), network, address)
+	ts.Check(err)
+	_ = server.Listener.Close()
+	server.Listener = l
+	server.Start()
 	ts.Defer(server.Close)
 	ts.Setenv("URL", server.URL)
 	recorders.Store(server.URL, r)

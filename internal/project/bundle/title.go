@@ -106,9 +106,7 @@ func splitExtension(title string) (stem, ext string) {
 // machine's directories, of users and of parameters; query reports whether the
 // URL has any of the latter.
 func baseTitle(raw string) (title string, query bool) {
-	if i := strings.Index(raw, "::"); i > 0 && !strings.ContainsAny(raw[:i], "/?#") {
-		raw = raw[i+2:]
-	}
+	_, raw = agent.SplitGetter(raw)
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || u.Scheme == "file" {
 		return localTitle(raw), false
