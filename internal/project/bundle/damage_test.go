@@ -244,7 +244,7 @@ func TestHostileTars(t *testing.T) {
 		"zstd":               {append([]byte("\x28\xb5\x2f\xfd"), make([]byte, 1000)...), fault.Usage, []string{"unzstd"}},
 		"text":               {[]byte(strings.Repeat("no tar ", 1000)), fault.Usage, []string{"not a tar"}},
 		"short text":         {[]byte("hello"), fault.Usage, []string{"not a tar"}},
-		"in a directory":     {inDirectory(t, all), fault.Usage, []string{"layout", "tar -cf"}},
+		"in directories":     {inDirectories(t, all), fault.Usage, []string{"in directories: a, b", "tar -cf"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := readTar(t.Context(), test.data)
@@ -291,11 +291,14 @@ func extendedHeader(kind byte, records string) []byte {
 	return h
 }
 
-func inDirectory(t *testing.T, all []entry) []byte {
+func inDirectories(t *testing.T, all []entry) []byte {
 	t.Helper()
-	moved := slices.Clone(all)
-	for i := range moved {
-		moved[i].Name = "layout/" + moved[i].Name
+	var moved []entry
+	for _, dir := range []string{"a/", "b/"} {
+		for _, e := range all {
+			e.Name = dir + e.Name
+			moved = append(moved, e)
+		}
 	}
 	return pack(t, moved)
 }

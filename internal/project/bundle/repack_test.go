@@ -3,9 +3,12 @@ package bundle
 import (
 	"archive/tar"
 	"bytes"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,6 +57,40 @@ func TestRepacked(t *testing.T) {
 			sameBundle(t, c, file)
 		}
 	})
+	t.Run("by the directory's name", func(t *testing.T) {
+		tool(t, "tar")
+		parent := t.TempDir()
+		if _, err := WriteLayout(t.Context(), filepath.Join(parent, "layout"), c, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"-C", parent, "layout"}, {"-C", "/", strings.TrimPrefix(parent, "/") + "/layout"}} {
+			file := filepath.Join(t.TempDir(), "b.tar")
+			if out, err := exec.CommandContext(t.Context(), "tar", append([]string{"-cf", file}, args...)...).CombinedOutput(); err != nil {
+				t.Fatalf("tar: %v\n%s", err, out)
+			}
+			sameBundle(t, c, file)
+		}
+	})
+	// How archivers write the checksum of a header.
+	for name, form := range map[string]string{"Rust": "%07o\x00", "node": "%06o \x00"} {
+		t.Run(name, func(t *testing.T) {
+			data := tarOf(t, c)
+			for at := 0; data[at] != 0; {
+				sum := 0
+				copy(data[at+148:at+156], "        ")
+				for _, b := range data[at : at+blockSize] {
+					sum += int(b)
+				}
+				copy(data[at+148:at+156], fmt.Sprintf(form, sum))
+				size, err := strconv.ParseInt(strings.TrimRight(string(data[at+124:at+136]), " \x00"), 8, 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				at += blockSize + int(size+padding(size))
+			}
+			sameBundle(t, c, writeFile(t, filepath.Join(t.TempDir(), "b.tar"), data))
+		})
+	}
 	t.Run("unpacked with tar", func(t *testing.T) {
 		tool(t, "tar")
 		dir := t.TempDir()

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -109,8 +111,8 @@ type scanner struct {
 	entries int
 	// next is what extended headers say of the next entry.
 	next extension
-	// nested is a directory in which a layout lies.
-	nested string
+	// nested are the layouts in directories, by their paths.
+	nested map[string]*Tar
 	// docker says that there is what docker save describes its images in.
 	docker bool
 	// strange is of the first entry that a bundle does not have.
@@ -125,7 +127,7 @@ type extension struct {
 
 // ScanTar lists the files of a layout in a tar file.
 func ScanTar(r io.ReaderAt, size int64) (*Tar, error) {
-	s := &scanner{r: r, size: size, out: &Tar{r: r, blobs: map[lock.SHA256]extent{}, named: map[string]extent{}}}
+	s := &scanner{r: r, size: size, out: newTar(r), nested: map[string]*Tar{}}
 	if err := s.checkStart(); err != nil {
 		return nil, err
 	}
@@ -138,7 +140,33 @@ func ScanTar(r io.ReaderAt, size int64) (*Tar, error) {
 			break
 		}
 	}
+	if in := s.inDirectory(); in != nil {
+		return in, s.strange
+	}
 	return s.out, s.judge()
+}
+
+func newTar(r io.ReaderAt) *Tar {
+	return &Tar{r: r, blobs: map[lock.SHA256]extent{}, named: map[string]extent{}}
+}
+
+// inDirectory returns the one layout that lies in a directory, as archivers pack it
+// that are given the directory by its name.
+func (s *scanner) inDirectory() *Tar {
+	if _, layout := s.out.named[FileName]; layout || s.out.Partial() || s.docker {
+		return nil
+	}
+	var found *Tar
+	for _, t := range s.nested {
+		if _, names := t.named[IndexName]; !names {
+			continue
+		}
+		if found != nil {
+			return nil
+		}
+		found = t
+	}
+	return found
 }
 
 // judge says what a tar file is that has no layout, whatever else is in it.
@@ -147,8 +175,8 @@ func (s *scanner) judge() error {
 	switch {
 	case layout || s.out.Partial():
 		return s.strange
-	case s.nested != "":
-		return foreign("what it holds lies in the directory %q", Clip(s.nested)).hint("make the tar file of the directory's content: tar -cf FILE.tar -C DIRECTORY .")
+	case len(s.nested) > 0:
+		return foreign("what it holds lies in directories: %s", Clip(strings.Join(slices.Sorted(maps.Keys(s.nested)), ", "))).hint("make a tar file of one directory's content: tar -cf FILE.tar -C DIRECTORY .")
 	case s.docker:
 		return foreign("it is an image as docker save writes it")
 	case s.strange != nil:
@@ -297,30 +325,57 @@ func kindName(kind byte) string {
 
 // keep notes a file of the layout.
 func (s *scanner) keep(name string, e extent) error {
+	if name == "manifest.json" {
+		s.docker = true
+	}
+	t, name := s.layoutOf(name)
+	if t == nil {
+		return nil // nothing of ours
+	}
 	if sum, ok := strings.CutPrefix(name, BlobsDir+"/"); ok {
 		d, err := lock.ParseSHA256(sum)
 		if err != nil || d.String() != sum {
 			return nil // nothing of ours
 		}
-		if _, had := s.out.blobs[d]; had {
+		if _, had := t.blobs[d]; had {
 			return fault.New(fault.Integrity, "it has two entries %s", name)
 		}
-		s.out.blobs[d] = e
+		t.blobs[d] = e
 		return nil
 	}
-	switch name {
-	case FileName, IndexName:
-		if _, had := s.out.named[name]; had {
-			return fault.New(fault.Integrity, "it has two entries %s", name)
-		}
-		s.out.named[name] = e
-	case "manifest.json":
-		s.docker = true
+	if _, had := t.named[name]; had {
+		return fault.New(fault.Integrity, "it has two entries %s", name)
 	}
-	if path.Base(name) == FileName {
-		s.nested = path.Dir(name)
-	}
+	t.named[name] = e
 	return nil
+}
+
+// maxNested and maxNestedPath bound the directories in which layouts are looked
+// for, and the length of their paths in bytes.
+const maxNested, maxNestedPath = 16, 1024
+
+// layoutOf returns the layout to which an entry belongs, and its name in that; nil
+// for what belongs to none.
+func (s *scanner) layoutOf(name string) (t *Tar, in string) {
+	dir, base := path.Split(name)
+	switch {
+	case strings.HasSuffix(dir, BlobsDir+"/"):
+		dir, base = strings.TrimSuffix(dir, BlobsDir+"/"), BlobsDir+"/"+base
+	case base != FileName && base != IndexName:
+		return nil, ""
+	}
+	switch {
+	case dir == "":
+		return s.out, base
+	case !strings.HasSuffix(dir, "/") || len(dir) > maxNestedPath:
+		return nil, ""
+	}
+	t = s.nested[path.Clean(dir)]
+	if t == nil && len(s.nested) < maxNested {
+		t = newTar(s.r)
+		s.nested[path.Clean(dir)] = t
+	}
+	return t, base
 }
 
 // skip goes past an entry's content and the padding after it, which must be
@@ -427,15 +482,24 @@ func (s *scanner) end() error {
 	return nil
 }
 
-// checksum returns a header's checksum if it is right, and written as every
-// archiver does: six octal digits, a zero, a space.
+// checksum returns a header's checksum if it is right, and written as archivers do:
+// in six octal digits, a zero and a space; in seven and a zero (Rust's tar); or in six,
+// a space and a zero (node's tar).
 func checksum(block []byte) (int64, error) {
 	if len(block) < BlockSize {
 		return 0, errors.New("it is cut off")
 	}
 	field := block[148:156]
-	want, err := strconv.ParseUint(string(field[:6]), 8, 32)
-	if err != nil || field[6] != 0 || field[7] != ' ' {
+	digits := field[:6]
+	switch end := string(field[6:]); {
+	case end == "\x00 ", end == " \x00":
+	case field[7] == 0:
+		digits = field[:7]
+	default:
+		return 0, errors.New("its checksum is not written like one")
+	}
+	want, err := strconv.ParseUint(string(digits), 8, 32)
+	if err != nil {
 		return 0, errors.New("its checksum is not written like one")
 	}
 	var sum uint64
