@@ -41,10 +41,14 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 				return err
 			}
 			selection.Members = members.members()
+			replaces := file
+			if file == "-" {
+				replaces = ""
+			}
 			var l *lock.Lock
 			var configured *mirror.Configured
 			err = g.withSession(needs{transfer: transfer, download: download, store: true, upstream: true, registry: &reg}, func(s *mirror.Session) error {
-				l, configured, err = s.Lock(c.Context(), mirror.LockOptions{Selection: selection, KeepGoing: keepGoing})
+				l, configured, err = s.Lock(c.Context(), mirror.LockOptions{Selection: selection, KeepGoing: keepGoing, Replaces: replaces})
 				return err
 			})
 			if incomplete, ok := errors.AsType[*mirror.Incomplete](err); ok && g.format == "json" {

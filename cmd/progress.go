@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -70,11 +71,15 @@ func (p *progress) observe(e mirror.Event) {
 	if p.bar != nil {
 		p.bar.observe(e)
 	}
-	if p.quiet || !p.wanted(e.Kind) {
+	if p.quiet && e.Kind != mirror.EventWarning || !p.wanted(e.Kind) {
 		return
 	}
 	if p.log != nil {
-		p.log.Info(string(e.Kind), attributes(e)...)
+		level := slog.LevelInfo
+		if e.Kind == mirror.EventWarning {
+			level = slog.LevelWarn
+		}
+		p.log.Log(context.Background(), level, string(e.Kind), attributes(e)...)
 		return
 	}
 	if p.bar != nil {
@@ -94,7 +99,7 @@ func (p *progress) waiting(subject string) { p.observe(mirror.Waiting(subject)) 
 // wanted reports whether an event gets a line of its own.
 func (p *progress) wanted(kind mirror.EventKind) bool {
 	switch kind {
-	case mirror.EventRetrying, mirror.EventRestarted, mirror.EventWaiting, mirror.EventDisplaced, mirror.EventWriting, mirror.EventNote:
+	case mirror.EventRetrying, mirror.EventRestarted, mirror.EventWaiting, mirror.EventDisplaced, mirror.EventWriting, mirror.EventNote, mirror.EventWarning:
 		return true
 	case mirror.EventFetched, mirror.EventReused, mirror.EventResumed, mirror.EventUploaded:
 		return p.bar == nil || p.verbose
@@ -121,8 +126,8 @@ func line(e mirror.Event) string {
 		return fmt.Sprintf("moved %s out of the way: %s", e.Subject, e.Detail)
 	case mirror.EventResumed:
 		return fmt.Sprintf("resuming %s after %s", e.Subject, size(e.Bytes))
-	case mirror.EventNote:
-		return "note: " + e.Detail
+	case mirror.EventNote, mirror.EventWarning:
+		return string(e.Kind) + ": " + e.Detail
 	case mirror.EventFailed:
 		return fmt.Sprintf("failed: %s", e.Detail)
 	case mirror.EventWriting:

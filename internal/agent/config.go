@@ -12,6 +12,8 @@ import (
 	"golang.org/x/text/cases"
 	"golang.org/x/text/language"
 	"gopkg.in/yaml.v3"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
 
 // Config is the part of the agent's configuration that decides what it downloads
@@ -265,14 +267,14 @@ func ParseConfig(data []byte) (map[string]any, error) {
 	}
 	var node yaml.Node
 	if err := yaml.Unmarshal(data, &node); err != nil {
-		return nil, YAMLError(err)
+		return nil, legible.YAMLError(err)
 	}
 	if err := CheckKeys(&node); err != nil {
 		return nil, err
 	}
 	var document map[string]any
 	if err := node.Decode(&document); err != nil {
-		return nil, YAMLError(err)
+		return nil, legible.YAMLError(err)
 	}
 	stringKeys(document)
 	return document, nil

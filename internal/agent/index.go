@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
 
 // Index is a plugin repository's index as the agent reads it.
@@ -36,6 +38,10 @@ type Entry struct {
 	DocumentationURL string `yaml:"documentationUrl"`
 	Recommended      bool   `yaml:"recommended"`
 }
+
+// UnmarshalYAML reads the type as the text that it is, so that what is none is
+// described as such.
+func (t *PluginType) UnmarshalYAML(n *yaml.Node) error { return n.Decode((*string)(t)) }
 
 // EntryURL is an entry's binary for one platform.
 type EntryURL struct {
@@ -171,14 +177,14 @@ func ReadIndex(data []byte) (*Index, error) {
 	}
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
-		return nil, YAMLError(err)
+		return nil, legible.YAMLError(err)
 	}
 	if err := CheckKeys(&document); err != nil {
 		return nil, err
 	}
 	ix := new(Index)
 	if err := document.Decode(ix); err != nil {
-		return nil, YAMLError(err)
+		return nil, legible.YAMLError(err)
 	}
 	return ix, ix.validate()
 }

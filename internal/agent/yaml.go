@@ -3,8 +3,6 @@ package agent
 import (
 	"errors"
 	"fmt"
-	"regexp"
-	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -83,23 +81,4 @@ func (c *keyCount) mapping(n *yaml.Node) error {
 		return errors.New("yaml: too many keys, or too many that stand twice")
 	}
 	return nil
-}
-
-// quotedValue matches what the YAML library quotes of a value, which may be secret
-// (yaml.v3 v3.0.1, decode.go, decoder.terror, and resolve.go, resolve).
-var quotedValue = regexp.MustCompile("(?s) `.*?` (into|as a) ")
-
-// unknownAnchor is what it says of a text, such as a password, that begins with an
-// asterisk.
-var unknownAnchor = regexp.MustCompile(`(?s)unknown anchor '.*' referenced`)
-
-// YAMLError shortens what the YAML library says, and leaves out values.
-func YAMLError(err error) error {
-	const most = 400
-	s := quotedValue.ReplaceAllString(err.Error(), " $1 ")
-	s = unknownAnchor.ReplaceAllString(s, "no anchor has the name of an alias; a text that begins with * must be in quotes")
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return errors.New(s)
 }

@@ -15,6 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
 )
 
@@ -37,6 +38,13 @@ func Parse(data []byte, g Grammar) (*File, []Problem) {
 		file:     &File{common: map[string]Setting{}, sections: map[string]map[string]Setting{}, grammar: g},
 		patterns: map[string]*regexp.Regexp{},
 	}
+	if len(data) > MaxSize {
+		return r.file, []Problem{{Text: fmt.Sprintf("the file has more than the %d bytes that are read", MaxSize)}}
+	}
+	data, err := legible.Text(data)
+	if err != nil {
+		return r.file, []Problem{{Text: err.Error()}}
+	}
 	top, problem := document(data)
 	if problem != nil {
 		return r.file, []Problem{*problem}
@@ -50,9 +58,6 @@ func Parse(data []byte, g Grammar) (*File, []Problem) {
 
 // document returns the mapping that a file consists of.
 func document(data []byte) (*yaml.Node, *Problem) {
-	if len(data) > MaxSize {
-		return nil, &Problem{Text: fmt.Sprintf("the file has more than the %d bytes that are read", MaxSize)}
-	}
 	if agent.YAMLMarks(data) > maxMarks {
 		return nil, &Problem{Text: fmt.Sprintf("the file may have more than the %d values that are read", maxMarks)}
 	}

@@ -8,19 +8,19 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
 
 // How the YAML library words its errors.
 var (
-	errorInLine   = regexp.MustCompile(`(?s)^yaml: line (\d+): (.*)$`)
+	errorInLine   = regexp.MustCompile(`(?s)^line (\d+): (.*)$`)
 	unknownAnchor = regexp.MustCompile(`(?s)^yaml: unknown anchor '(.*)' referenced$`)
 )
 
 // syntax says why a file is no YAML, and where.
 func syntax(data []byte, err error) *Problem {
-	why, line := strings.TrimPrefix(agent.YAMLError(err).Error(), "yaml: "), 0
-	if found := errorInLine.FindStringSubmatch(agent.YAMLError(err).Error()); found != nil {
+	why, line := strings.TrimPrefix(legible.YAMLError(err).Error(), "yaml: "), 0
+	if found := errorInLine.FindStringSubmatch(why); found != nil {
 		why = found[2]
 		if line, err = strconv.Atoi(found[1]); err == nil && fromParser(why) {
 			line++

@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -121,7 +122,7 @@ func readBounded(r io.Reader, max int64) ([]byte, error) {
 }
 
 func tooLong(max int64) error {
-	return fault.New(fault.Integrity, "it has more than the %s that are read of such a document", humanize.IBytes(uint64(max)))
+	return fault.New(fault.Integrity, "%w", &unusable{fmt.Errorf("it has more than the %s that are read of such a document", humanize.IBytes(uint64(max)))})
 }
 
 // Destination returns where a URL's redirects lead, in the form of

@@ -449,8 +449,8 @@ func TestPermanentAnswers(t *testing.T) {
 			if fault.HintOf(err) == "" {
 				t.Error("no hint")
 			}
-			if fetch.IsNotFound(err) != (code == 404 || code == 410) || fetch.IsForbidden(err) != (code == 403) {
-				t.Errorf("not found: %t, forbidden: %t", fetch.IsNotFound(err), fetch.IsForbidden(err))
+			if fetch.IsNotFound(err) != (code == 404 || code == 410) || fetch.Absence(err) == "" != (code >= 500) {
+				t.Errorf("not found: %t, absence: %q", fetch.IsNotFound(err), fetch.Absence(err))
 			}
 			f.wantNothing(t)
 		})
@@ -511,7 +511,7 @@ func TestRateLimit(t *testing.T) {
 	u := newUpstream(t, data, limited, limited, limited)
 	f := fixed(t, func(cfg *fetch.Config) { cfg.Retries = 2 })
 	err := f.wantFault(t, fetch.Request{URL: u.URL + "/x"}, fault.Upstream, "gave up after 3 attempts", "403 Forbidden: rate limit")
-	if !fetch.IsRateLimit(err) || fetch.IsForbidden(err) || !strings.Contains(fault.HintOf(err), "limits how often") {
+	if !fetch.IsRateLimit(err) || fetch.Absence(err) != "" || !strings.Contains(fault.HintOf(err), "limits how often") {
 		t.Errorf("%v\n%s", err, fault.HintOf(err))
 	}
 	f.wantNothing(t)

@@ -3,6 +3,7 @@ package fetch
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -60,11 +61,37 @@ func TestProxySettingsAreNotQuoted(t *testing.T) {
 	}
 }
 
+// TestAbsence has what says that a file is not there, and what says nothing of it.
+func TestAbsence(t *testing.T) {
+	for want, errs := range map[bool][]error{
+		true: {
+			&transfer.StatusError{Code: 400}, &transfer.StatusError{Code: 401}, &transfer.StatusError{Code: 403}, &transfer.StatusError{Code: 404},
+			&transfer.StatusError{Code: 405}, &transfer.StatusError{Code: 409}, &transfer.StatusError{Code: 410}, &transfer.StatusError{Code: 204},
+			&transfer.StatusError{Code: 301}, &transfer.RedirectError{Reason: "the server redirects in a circle"}, errWebPage, fs.ErrNotExist,
+		},
+		false: {
+			nil, &transfer.StatusError{Code: 407}, &transfer.StatusError{Code: 408}, &transfer.StatusError{Code: 425}, &transfer.StatusError{Code: 429},
+			&transfer.StatusError{Code: 500}, &transfer.StatusError{Code: 501}, &transfer.StatusError{Code: 502}, &transfer.StatusError{Code: 503},
+			&transfer.StatusError{Code: 404, Proxy: true}, errors.New("connection refused"), transfer.ErrStalled, tooLong(1),
+		},
+	} {
+		for _, err := range errs {
+			if got := Absence(err); (got != "") != want {
+				t.Errorf("%v: %q", err, got)
+			}
+			if err != nil && (Absence(failure("reading", "https://example.com", err)) != "") != want {
+				t.Errorf("%v is not known in an error for the user", err)
+			}
+		}
+	}
+}
+
 // A proxy that refuses knows nothing of the file.
 func TestProxyIsNotTheServer(t *testing.T) {
 	at := &url.URL{Scheme: "https", Host: "example.com"}
+	absent := func(err error) bool { return Absence(err) != "" }
 	for code, is := range map[int]func(error) bool{
-		http.StatusNotFound: IsNotFound, http.StatusGone: IsNotFound, http.StatusForbidden: IsForbidden,
+		http.StatusNotFound: IsNotFound, http.StatusGone: IsNotFound, http.StatusForbidden: absent, http.StatusMethodNotAllowed: absent,
 		http.StatusUnauthorized: func(err error) bool { return IsUnwelcome(err, at) },
 	} {
 		server := &transfer.StatusError{Code: code, Host: at.Host}

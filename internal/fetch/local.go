@@ -24,7 +24,7 @@ func openFile(u *url.URL) (*os.File, os.FileInfo, error) {
 		return nil, nil, fileError(err)
 	}
 	if !fi.Mode().IsRegular() {
-		return nil, nil, fault.New(fault.Upstream, "it is no regular file but %s", disk.KindOf(fi.Mode())).
+		return nil, nil, fault.New(fault.Upstream, "%w", &unusable{fmt.Errorf("it is no regular file but %s", disk.KindOf(fi.Mode()))}).
 			WithHint("only files can be mirrored, not directories or devices")
 	}
 	f, err := os.Open(path)
@@ -56,7 +56,7 @@ func fileError(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		reason = e.Err
 	}
-	e := fault.New(fault.Upstream, "the file cannot be read: %w", reason)
+	e := fault.New(fault.Upstream, "%w", &unusable{fmt.Errorf("the file cannot be read: %w", reason)})
 	if errors.Is(err, fs.ErrNotExist) {
 		return e.WithHint("it is not, or no longer, there: check the path, or leave the plugin out with --exclude")
 	}

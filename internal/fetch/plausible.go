@@ -74,5 +74,5 @@ func tooLarge(size, most int64) error {
 }
 
 func unclear(reason error, hint string) error {
-	return fault.New(fault.Upstream, "%w", reason).WithHint("%s", hint)
+	return fault.New(fault.Upstream, "%w", &unusable{reason}).WithHint("%s", hint)
 }

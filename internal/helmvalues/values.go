@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
 
 // MaxMarks bounds what is read of a document: see [agent.YAMLMarks]. The chart's own
@@ -23,7 +24,7 @@ func Parse(data []byte) (map[string]any, error) {
 	}
 	values := map[string]any{}
 	if err := yaml.Unmarshal(data, &values); err != nil {
-		return nil, agent.YAMLError(unwrapped(err))
+		return nil, legible.YAMLError(unwrapped(err))
 	}
 	return values, nil
 }

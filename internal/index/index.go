@@ -12,6 +12,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
 
 // MaxSize bounds, in bytes, an index that is read. The official ones have less
@@ -57,7 +58,7 @@ func Parse(data []byte) (*Index, error) {
 	}
 	ix := &Index{Index: read, document: new(yaml.Node)}
 	if err := yaml.Unmarshal(data, ix.document); err != nil {
-		return nil, agent.YAMLError(err)
+		return nil, legible.YAMLError(err)
 	}
 	// Found when it is rewritten, this would end a run that has done all else.
 	if _, err := expand(ix.document); err != nil {

@@ -117,6 +117,20 @@ func Diff(a, b *Lock) []Difference {
 	return d.found
 }
 
+// LostVouchers returns the artifacts of a lock that upstream vouches for, by its index
+// or a checksum file, and that nobody vouches for in another one. It may be a plan,
+// without digests.
+func (l *Lock) LostVouchers(now *Lock) (lost []Artifact) {
+	after := now.byURL()
+	for _, a := range l.Artifacts {
+		b, there := after[a.URL]
+		if there && b.VerifiedBy == ByNone && (a.VerifiedBy == ByIndex || a.VerifiedBy == ByPublisher) {
+			lost = append(lost, a)
+		}
+	}
+	return lost
+}
+
 // differ is one run of [Diff].
 type differ struct {
 	a, b                   *Lock

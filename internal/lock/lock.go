@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
 
 // SchemaVersion is the version of the document that this package reads and writes.
@@ -38,7 +39,7 @@ func ParseSHA256(s string) (SHA256, error) {
 		return SHA256{}, fmt.Errorf("%q is not a sha256 digest of 64 hexadecimal digits", s)
 	}
 	if _, err := hex.Decode(d[:], []byte(s)); err != nil {
-		return SHA256{}, fmt.Errorf("%q is not a sha256 digest: %w", s, err)
+		return SHA256{}, fmt.Errorf("%q is not a sha256 digest of 64 hexadecimal digits", s)
 	}
 	return d, nil
 }
@@ -286,6 +287,10 @@ func Parse(data []byte) (*Lock, error) {
 	if len(data) > MaxSize {
 		return nil, fmt.Errorf("the lock has %d bytes; at most %d are read", len(data), MaxSize)
 	}
+	data, err := legible.Text(data)
+	if err != nil {
+		return nil, fmt.Errorf("reading the lock: %w", err)
+	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	l := new(Lock)
@@ -296,7 +301,7 @@ func Parse(data []byte) (*Lock, error) {
 		if json.Unmarshal(data, &probe) == nil && probe.SchemaVersion > SchemaVersion {
 			return nil, fmt.Errorf("the lock has schema version %d; this program knows version %d", probe.SchemaVersion, SchemaVersion)
 		}
-		return nil, fmt.Errorf("reading the lock: %w", err)
+		return nil, fmt.Errorf("reading the lock: %w", legible.JSONError(data, err))
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("reading the lock: something follows the document")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/helmvalues"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
 
 // maxObjects bounds the objects of a file: a chart renders some twenty.
@@ -69,7 +70,7 @@ func Read(file string, data []byte) ([]*Object, error) {
 		if err := decoder.Decode(&node); errors.Is(err, io.EOF) {
 			return r.objects, nil
 		} else if err != nil && len(r.objects) > 0 {
-			return nil, fmt.Errorf("%s: %w", file, agent.YAMLError(err))
+			return nil, fmt.Errorf("%s: %w", file, legible.YAMLError(err))
 		} else if err != nil {
 			return nil, nil // what a values file has wrong, the reader of those says
 		}
@@ -125,7 +126,7 @@ func (r *reading) document(node *yaml.Node) error {
 func (r *reading) object(node *yaml.Node) error {
 	data, err := yaml.Marshal(node)
 	if err != nil {
-		return fmt.Errorf("%s: %w", r.file, agent.YAMLError(err))
+		return fmt.Errorf("%s: %w", r.file, legible.YAMLError(err))
 	}
 	body, err := helmvalues.Parse(data)
 	if err != nil {

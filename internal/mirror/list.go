@@ -178,6 +178,7 @@ func (s *Session) ListUpstream(ctx context.Context, sel Selection) (*Listing, er
 		sel.AllPlatforms = true
 	}
 	sel.whereStartable = sel.Lock == ""
+	sel.pin = true // nothing is made of a listing
 	plan, configured, err := s.resolve(ctx, sel)
 	if err != nil {
 		return nil, err

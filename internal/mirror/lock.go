@@ -2,9 +2,12 @@ package mirror
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
@@ -15,6 +18,9 @@ type LockOptions struct {
 	Selection
 	// KeepGoing is as in [PullOptions].
 	KeepGoing bool
+	// Replaces is the path of the lock that the new one will take the place of, if
+	// there is one.
+	Replaces string
 }
 
 // Lock resolves a selection and pins it. Artifacts whose digest somebody gives
@@ -22,8 +28,12 @@ type LockOptions struct {
 // the store, where a later pull finds them. Configured is what the values come to,
 // or nil if there are none.
 func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, *Configured, error) {
+	o.Selection.pin = true
 	plan, configured, err := s.resolve(ctx, o.Selection)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.compareVouchers(plan, o.Replaces); err != nil {
 		return nil, nil, err
 	}
 	failed := newFailures(o.KeepGoing)
@@ -48,6 +58,39 @@ func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, *Configu
 		return nil, nil, err
 	}
 	return plan.Lock, configured, checkResult(plan.Lock)
+}
+
+// compareVouchers tells of files that upstream vouched for when the lock was written
+// that is about to be replaced, and that nobody vouches for now. That nobody knows
+// is an error: a server that is down must not make an unchecked file of a checked one.
+func (s *Session) compareVouchers(plan *resolve.Plan, replaces string) error {
+	before, err := readLock(replaces)
+	if replaces == "" || err != nil {
+		return nil // what is no lock had no vouchers
+	}
+	var unknown []string
+	for _, lost := range before.LostVouchers(plan.Lock) {
+		switch {
+		case plan.Unasked[lost.URL]:
+			unknown = append(unknown, "  "+lost.URL)
+		default:
+			s.warn(lostVoucher(replaces, lost))
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	return fault.New(fault.Upstream, "%s has checksums of publishers that cannot be asked for now:\n%s", replaces, strings.Join(unknown, "\n")).
+		WithHint("run it again later; to pin these files without a checksum all the same, write another file and compare the two with the command diff")
+}
+
+// lostVoucher says of a file of an earlier lock that nobody vouches for it any more.
+func lostVoucher(before string, a lock.Artifact) string {
+	by := "the index"
+	if a.VerifiedBy == lock.ByPublisher {
+		by = strings.Join(a.VerifiedWith, " and ")
+	}
+	return fmt.Sprintf("nobody vouches for %s any more: in %s, its checksum was that of %s", a.URL, before, by)
 }
 
 // pin completes a plan's lock, with what is known and with what comes of downloads.

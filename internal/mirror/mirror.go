@@ -55,6 +55,8 @@ type Selection struct {
 	NoExecTemplates bool
 	// whereStartable is as in [index.Selection].
 	whereStartable bool
+	// pin is as in [resolve.Request].
+	pin bool
 	// pluginsOnly leaves out the other members that a lock has.
 	pluginsOnly bool
 }
@@ -99,8 +101,10 @@ const (
 	EventWaiting EventKind = "waiting"
 	// EventDisplaced is about what was in the way of an output, and was moved.
 	EventDisplaced EventKind = "displaced"
-	// EventNote is about something that a person should know of the result.
-	EventNote EventKind = "note"
+	// EventNote is about something that a person should know of the result,
+	// EventWarning about something that may be wrong with it.
+	EventNote    EventKind = "note"
+	EventWarning EventKind = "warning"
 	// EventWriting is about an output that takes a while at the end, all of which
 	// is known now.
 	EventWriting EventKind = "writing"
@@ -139,10 +143,15 @@ func (s *Session) resolve(ctx context.Context, sel Selection) (*resolve.Plan, *C
 	if err != nil {
 		return nil, nil, err
 	}
-	resolver := resolve.Resolver{Fetch: s.Fetch, Store: s.Store, Registry: s.Registry}
+	resolver := resolve.Resolver{
+		Fetch: s.Fetch, Store: s.Store, Registry: s.Registry,
+		Note: func(text string) { s.Observe(Event{Kind: EventNote, Detail: text}) }, Warn: s.warn,
+	}
 	plan, err := resolver.Resolve(ctx, *req)
 	return plan, configured, err
 }
+
+func (s *Session) warn(text string) { s.Observe(Event{Kind: EventWarning, Detail: text}) }
 
 // request says what a selection asks for.
 func (s *Session) request(ctx context.Context, sel Selection) (*resolve.Request, *Configured, error) {
@@ -151,6 +160,7 @@ func (s *Session) request(ctx context.Context, sel Selection) (*resolve.Request,
 		Repositories:     slices.Clone(sel.Repositories),
 		Selection:        index.Selection{Plugins: sel.Plugins, Exclude: sel.Exclude, Platforms: sel.Platforms, AllPlatforms: sel.AllPlatforms, WhereStartable: sel.whereStartable},
 		RequireChecksums: sel.RequireChecksums,
+		Pin:              sel.pin,
 		Members:          sel.Members,
 		Templates:        resolve.Templates{None: sel.NoExecTemplates, Add: sel.ExecTemplates},
 	}

@@ -3,6 +3,7 @@ package mirror
 import (
 	"cmp"
 	"context"
+	"path/filepath"
 	"slices"
 	"sync/atomic"
 
@@ -38,6 +39,9 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 	}
 	plan, configured, err := s.resolve(ctx, o.Selection)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.compareWritten(plan, o.Outputs); err != nil {
 		return nil, err
 	}
 	failed := newFailures(o.KeepGoing)
@@ -78,6 +82,23 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 	err = outputs.commit(ctx, plan.Lock, func(ctx context.Context) (bool, error) { return s.refetch(ctx, plan) })
 	result.Outputs = outputs.results
 	return result, err
+}
+
+// compareWritten is [Session.compareVouchers] for the directories that a pull
+// updates. A lock that is enforced vouches itself.
+func (s *Session) compareWritten(plan *resolve.Plan, outputs []Target) error {
+	if plan.Enforced {
+		return nil
+	}
+	for _, o := range outputs {
+		if o.Form != FormDir {
+			continue
+		}
+		if err := s.compareVouchers(plan, filepath.Join(o.Path, filepath.FromSlash(cache.LockPath))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkResult checks a lock of which everything is known now.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/registry"
 )
@@ -106,7 +107,7 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 	}
 	var index v1.Index
 	if err := json.Unmarshal(top.Data, &index); err != nil {
-		return nil, fault.New(fault.Integrity, "reading the image index: %w", err)
+		return nil, fault.New(fault.Integrity, "reading the image index: %w", legible.JSONError(top.Data, err))
 	}
 	var manifests []lock.ImageManifest
 	for _, p := range platforms {
@@ -199,7 +200,7 @@ func (r *Resolver) imageManifest(found registry.Manifest) (lock.ImageManifest, e
 	m := lock.ImageManifest{MediaType: found.MediaType}
 	var manifest v1.Manifest
 	if err := json.Unmarshal(found.Data, &manifest); err != nil {
-		return m, fault.New(fault.Integrity, "reading the manifest: %w", err)
+		return m, fault.New(fault.Integrity, "reading the manifest: %w", legible.JSONError(found.Data, err))
 	}
 	if len(manifest.Layers) > maxLayers {
 		return m, fault.New(fault.Integrity, "the manifest names %d layers; at most %d are read", len(manifest.Layers), maxLayers)
@@ -236,7 +237,7 @@ func (r *Resolver) solePlatform(ctx context.Context, repo *registry.Repository, 
 	}
 	var config v1.Image
 	if err := json.Unmarshal(data, &config); err != nil {
-		return agent.Platform{}, fault.New(fault.Integrity, "reading the image's configuration: %w", err)
+		return agent.Platform{}, fault.New(fault.Integrity, "reading the image's configuration: %w", legible.JSONError(data, err))
 	}
 	return agent.ParsePlatform(config.OS + "/" + config.Architecture)
 }

@@ -7,6 +7,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
 
 const (
@@ -36,7 +37,7 @@ func readChartIndex(data []byte) ([]chartVersion, error) {
 	}
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
-		return nil, agent.YAMLError(err)
+		return nil, legible.YAMLError(err)
 	}
 	if len(document.Content) == 0 {
 		return nil, errors.New("it is empty")

@@ -25,6 +25,12 @@ type artifact struct {
 	// checksumFiles are URLs of checksum files that the index names itself.
 	checksumFiles []string
 	publishers    []string
+	// answers say, of places where no checksum file is, what was answered there.
+	answers []string
+	// troubles say which checksum files cannot be read or asked for, and why.
+	troubles []string
+	// unasked says that nobody knows whether there is a checksum file.
+	unasked bool
 	// tree is as in [lock.Artifact].
 	tree lock.Tree
 }
@@ -248,7 +254,10 @@ func (c *collection) plan(version string, repositories []*repository, platforms 
 		requests[entry.URL] = request
 	}
 	l.Sort()
-	plan := &Plan{Lock: l, LocalTemplates: c.local}
+	plan := &Plan{Lock: l, LocalTemplates: c.local, Troubles: map[string][]string{}, Unasked: map[string]bool{}}
+	for _, a := range c.artifacts {
+		plan.Troubles[agent.Redact(a.url)], plan.Unasked[agent.Redact(a.url)] = a.troubles, a.unasked && len(a.checksums) == 0
+	}
 	for _, a := range l.Artifacts {
 		plan.Downloads = append(plan.Downloads, requests[a.URL])
 	}

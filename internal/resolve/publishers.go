@@ -1,23 +1,26 @@
 package resolve
 
 import (
-	"bufio"
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/sumfile"
 )
 
 // maxChecksumFile bounds, in bytes, a checksum file.
@@ -25,8 +28,8 @@ const maxChecksumFile = 4 << 20
 
 // publishers looks up the checksum files that publishers put beside artifacts
 // that the index gives no checksum for. All that exist must agree.
-func (r *Resolver) publishers(ctx context.Context, artifacts map[string]*artifact) error {
-	files := checksumFiles{fetch: r.Fetch, files: map[string]*checksumFile{}}
+func (r *Resolver) publishers(ctx context.Context, artifacts map[string]*artifact, pin bool) error {
+	files := checksumFiles{fetch: r.Fetch, files: map[string]*checksumFile{}, pin: pin}
 	var problems []error
 	var mu sync.Mutex
 	var group errgroup.Group
@@ -49,24 +52,54 @@ func (r *Resolver) publishers(ctx context.Context, artifacts map[string]*artifac
 		return err
 	}
 	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return errors.Join(problems...)
+	if err := errors.Join(problems...); err != nil {
+		return err
+	}
+	r.remarkOn(artifacts)
+	return nil
+}
+
+// remarkOn tells what is odd about checksum files, and of artifacts that nobody
+// vouches for, what was asked and answered.
+func (r *Resolver) remarkOn(artifacts map[string]*artifact) {
+	told := map[string]bool{}
+	for _, url := range slices.Sorted(maps.Keys(artifacts)) {
+		a := artifacts[url]
+		for _, trouble := range a.troubles {
+			if !told[trouble] {
+				r.warn(trouble)
+			}
+			told[trouble] = true
+		}
+		if len(a.checksums) == 0 && len(a.answers) > 0 {
+			r.note(fmt.Sprintf("no checksum file for %s: %s", agent.Redact(url), strings.Join(a.answers, "; ")))
+		}
+	}
 }
 
 // checksumFiles requests each checksum file once: a release has one for all
 // of its files.
 type checksumFiles struct {
 	fetch *fetch.Client
+	// pin has what cannot be asked for be a warning, not an error.
+	pin   bool
 	mu    sync.Mutex
 	files map[string]*checksumFile
 }
 
+// checksumFile is what came of the request for one.
 type checksumFile struct {
 	once sync.Once
 	data []byte
-	err  error
+	// absent is the answer that says that there is none.
+	absent string
+	// broken is why one that is there cannot be read.
+	broken error
+	// err is why it is not known whether there is one.
+	err error
 }
 
-func (c *checksumFiles) get(ctx context.Context, url string) ([]byte, error) {
+func (c *checksumFiles) get(ctx context.Context, url string) *checksumFile {
 	c.mu.Lock()
 	f := c.files[url]
 	if f == nil {
@@ -75,44 +108,136 @@ func (c *checksumFiles) get(ctx context.Context, url string) ([]byte, error) {
 	}
 	c.mu.Unlock()
 	f.once.Do(func() {
-		f.data, _, f.err = c.fetch.Document(ctx, url, maxChecksumFile)
-		if fetch.IsNotFound(f.err) || fetch.IsForbidden(f.err) || fetch.IsWebPage(f.err) {
-			f.data, f.err = nil, nil
+		data, _, err := c.fetch.Document(ctx, url, maxChecksumFile)
+		switch absent := fetch.Absence(err); {
+		case err == nil:
+			f.data = data
+		case absent != "":
+			f.absent = absent
+		case fetch.IsUnusable(err):
+			f.broken = err
+		default:
+			f.err = err
 		}
 	})
-	return f.data, f.err
+	return f
 }
 
 // vouch completes the checksums of an artifact.
 func (c *checksumFiles) vouch(ctx context.Context, a *artifact) error {
 	for _, file := range a.checksumFiles {
-		data, err := c.get(ctx, file)
-		if err == nil && data == nil {
-			err = fault.New(fault.Upstream, "it is not there")
-		}
-		if err != nil {
-			return fmt.Errorf("reading the checksum file %s that the index names: %w", agent.Redact(file), err)
-		}
-		if err := a.take(data, file, false); err != nil {
+		if err := c.named(ctx, a, file); err != nil {
 			return err
 		}
 	}
-	if len(a.checksums) > 0 {
+	if len(a.checksums) > 0 || len(a.checksumFiles) > 0 {
 		return a.agree()
 	}
 	for _, beside := range besides(a.url) {
-		data, err := c.get(ctx, beside.url)
-		if err != nil {
-			return fmt.Errorf("looking for the checksum of %s: %w", agent.Redact(a.url), err)
-		}
-		if data == nil {
-			continue
-		}
-		if err := a.take(data, beside.url, beside.shared); err != nil {
+		if err := c.guess(ctx, a, beside); err != nil {
 			return err
 		}
 	}
 	return a.agree()
+}
+
+// named reads a checksum file that the index names. The agent goes nowhere without
+// it.
+func (c *checksumFiles) named(ctx context.Context, a *artifact, file string) error {
+	f := c.get(ctx, file)
+	err := cmp.Or(f.broken, f.err)
+	if err == nil && f.absent != "" {
+		err = fault.New(fault.Upstream, "%s", f.absent)
+	}
+	if err == nil {
+		if err = a.take(f.data, file, false); err != nil {
+			err = fault.New(fault.Integrity, "%w", err)
+		}
+	}
+	return c.failed(a, file, true, err)
+}
+
+// guess reads a checksum file that may be there. That there is none, and that one
+// cannot be read, is not the end; that nobody knows whether there is one would turn
+// a checked file into an unchecked one.
+func (c *checksumFiles) guess(ctx context.Context, a *artifact, at beside) error {
+	f := c.get(ctx, at.url)
+	shown := agent.Redact(at.url)
+	switch {
+	case f.err != nil:
+		return c.failed(a, at.url, false, f.err)
+	case f.broken != nil:
+		a.trouble("the checksum file %s cannot be read: %w", shown, f.broken)
+		return nil
+	case f.absent != "":
+		a.answers = append(a.answers, shown+" "+f.absent)
+		return nil
+	}
+	err := a.take(f.data, at.url, at.shared)
+	if none, ok := errors.AsType[*sumfile.NoneError](err); ok {
+		a.answers = append(a.answers, shown+" is "+none.What+excerpt(f.data, none.What))
+		return nil
+	}
+	switch {
+	case errors.Is(err, sumfile.ErrNotListed):
+		a.answers = append(a.answers, shown+" does not list it")
+	case err != nil:
+		a.trouble("the checksum file %s cannot be read: %w", shown, err)
+	}
+	return nil
+}
+
+// failed is about a checksum file that must be there, or of which nobody knows
+// whether it is.
+func (c *checksumFiles) failed(a *artifact, file string, named bool, err error) error {
+	if err == nil {
+		return nil
+	}
+	doing := "looking for a checksum of %s at %s: %w"
+	if named {
+		doing = "reading the checksum file of %s that the index names, %s: %w"
+	}
+	err = fault.New(fault.KindOf(err), doing, agent.Redact(a.url), agent.Redact(file), err).
+		WithHint("%s", strings.TrimSpace(fault.HintOf(err)+"\n"+lockInstead))
+	if !c.pin {
+		return err
+	}
+	a.unasked = !named
+	a.trouble("%w", err)
+	return nil
+}
+
+// lockInstead is the way out if a checksum file stays as it is.
+const lockInstead = "if it stays so, the command lock, with the same flags, pins the files as they are, and pull --lock FILE mirrors what it pinned"
+
+// trouble notes what is wrong with a checksum file.
+func (a *artifact) trouble(format string, args ...any) {
+	a.troubles = append(a.troubles, fmt.Errorf(format, args...).Error())
+}
+
+// excerpt quotes the first line of a text that is no checksum file.
+func excerpt(data []byte, what string) string {
+	text, err := legible.Text(data)
+	if what != legible.PlainText || err != nil {
+		return ""
+	}
+	first, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	return fmt.Sprintf(" (%q)", printable(first, 60))
+}
+
+// printable makes what a server says fit to be shown: one line, of at most so many
+// characters.
+func printable(s string, most int) string {
+	runes := []rune(strings.ToValidUTF8(s, "\ufffd"))
+	if len(runes) > most {
+		runes = append(runes[:most], '…')
+	}
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, string(runes))
 }
 
 // take reads a checksum file for the artifact. One that is shared by many
@@ -123,15 +248,14 @@ func (a *artifact) take(data []byte, from string, shared bool) error {
 	if err != nil {
 		return fmt.Errorf("URL %s cannot be read", agent.Redact(a.url))
 	}
-	sum, found := findChecksum(data, path.Base(u.Path), shared)
-	switch {
-	case found:
-		a.checksums = append(a.checksums, given{sum, agent.Redact(from)})
-		a.publishers = append(a.publishers, agent.Redact(from))
-	case !shared:
-		return fault.New(fault.Integrity, "%s gives no checksum for %s", agent.Redact(from), path.Base(u.Path)).
-			WithHint("the publisher's checksum file is damaged or of a form that is not known; a lock can vouch instead: --lock FILE")
+	found, err := sumfile.Find(data, u.Path, shared)
+	if err != nil {
+		return err
 	}
+	for _, sum := range found {
+		a.checksums = append(a.checksums, given{sum, agent.Redact(from)})
+	}
+	a.publishers = append(a.publishers, agent.Redact(from))
 	return nil
 }
 
@@ -165,41 +289,4 @@ func besides(artifact string) []beside {
 		all = append(all, beside{url: at(m[1] + "_checksums.txt"), shared: true})
 	}
 	return all
-}
-
-// bsdLine is the form that BSD's tools and sha256sum --tag write.
-var bsdLine = regexp.MustCompile(`^SHA(?:256|512) \((.+)\) = ([0-9A-Fa-f]+)$`)
-
-// findChecksum finds the sha256 or sha512 digest of a file in a checksum file:
-// lines of a digest and a name, or a single digest with any name or none if the
-// file is about one artifact only.
-func findChecksum(data []byte, name string, shared bool) (agent.Checksum, bool) {
-	var sums []agent.Checksum
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	lines.Buffer(nil, maxChecksumFile)
-	for lines.Scan() {
-		digits, file := splitChecksumLine(strings.TrimSpace(lines.Text()))
-		sum, err := agent.ParseChecksum(digits)
-		if err != nil || sum.Algorithm != "sha256" && sum.Algorithm != "sha512" {
-			continue
-		}
-		if file != "" && path.Base(strings.ReplaceAll(file, `\`, "/")) == name {
-			return sum, true
-		}
-		sums = append(sums, sum)
-	}
-	if !shared && len(sums) == 1 {
-		return sums[0], true
-	}
-	return agent.Checksum{}, false
-}
-
-func splitChecksumLine(line string) (digits, file string) {
-	if m := bsdLine.FindStringSubmatch(line); m != nil {
-		return m[2], m[1]
-	}
-	if i := strings.IndexAny(line, " \t"); i >= 0 {
-		return line[:i], strings.TrimPrefix(strings.TrimSpace(line[i:]), "*")
-	}
-	return line, ""
 }

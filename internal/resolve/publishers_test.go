@@ -2,45 +2,8 @@ package resolve
 
 import (
 	"slices"
-	"strings"
 	"testing"
 )
-
-const (
-	sumA = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-	sumB = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-)
-
-func TestFindChecksum(t *testing.T) {
-	tests := []struct {
-		name   string
-		data   string
-		shared bool
-		want   string
-	}{
-		{"bare", sumA, false, sumA},
-		{"bare with newline", sumA + "\n", false, sumA},
-		{"upper case", strings.ToUpper(sumA) + "\r\n", false, sumA},
-		{"with name", sumA + "  tool\n", false, sumA},
-		{"with another name, alone", sumA + "  build/out/tool-tmp\n", false, sumA},
-		{"with a tab", sumB + "\tother\n" + sumA + "\ttool\n", false, sumA},
-		{"binary mode", sumB + " *other\n" + sumA + " *tool\n", false, sumA},
-		{"with a path", sumB + "  x/other\n" + sumA + "  ./dist/tool\n", true, sumA},
-		{"BSD", "SHA256 (other) = " + sumB + "\nSHA256 (tool) = " + sumA + "\n", true, sumA},
-		{"several without the name", sumA + "  x\n" + sumB + "  y\n", false, ""},
-		{"shared without the name", sumA + "  x\n", true, ""},
-		{"bare in a shared file", sumA + "\n", true, ""},
-		{"md5", "d41d8cd98f00b204e9800998ecf8427e  tool\n", false, ""},
-		{"no checksum", "404 page not found\n", false, ""},
-		{"empty", "", false, ""},
-	}
-	for _, tt := range tests {
-		got, found := findChecksum([]byte(tt.data), "tool", tt.shared)
-		if found != (tt.want != "") || got.Hex != tt.want {
-			t.Errorf("%s: %v %v, want %q", tt.name, got, found, tt.want)
-		}
-	}
-}
 
 // TestBesides has the dependencies of Botkube v1.14.0, and where their
 // publishers put checksums.

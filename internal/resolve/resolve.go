@@ -40,6 +40,9 @@ type Request struct {
 	RequireChecksums bool
 	// Lock, if not nil, is enforced: whatever differs from it is an error.
 	Lock *lock.Lock
+	// Pin has a checksum file that must be there and is not, and one that cannot be
+	// asked for, be a warning: a person will look at what is pinned without it.
+	Pin bool
 }
 
 // Members are what a bundle may hold beside plugins. A field that is empty leaves
@@ -71,6 +74,11 @@ type Plan struct {
 	NotSelected []agent.Platform
 	// LocalTemplates are not mirrored.
 	LocalTemplates []LocalTemplates
+	// Troubles has, by the URL of an artifact, what is wrong with its checksum files.
+	Troubles map[string][]string
+	// Unasked has the URLs of artifacts of which nobody knows whether there is a
+	// checksum file.
+	Unasked map[string]bool
 }
 
 // Complete records what artifact i turned out to be.
@@ -118,6 +126,21 @@ type Resolver struct {
 	Registry *registry.Client
 	// Store receives the indexes and schemas as upstream served them.
 	Store *store.Store
+	// Note is told what a person may want to know, Warn what may be wrong; nil for
+	// nobody.
+	Note, Warn func(string)
+}
+
+func (r *Resolver) note(text string) {
+	if r.Note != nil {
+		r.Note(text)
+	}
+}
+
+func (r *Resolver) warn(text string) {
+	if r.Warn != nil {
+		r.Warn(text)
+	}
 }
 
 // Resolve makes a plan. It requests indexes, the JSON schemas they refer to
@@ -151,7 +174,7 @@ func (r *Resolver) Resolve(ctx context.Context, req Request) (*Plan, error) {
 		return nil, err
 	}
 	if req.Lock == nil {
-		if err := r.publishers(ctx, collected.artifacts); err != nil {
+		if err := r.publishers(ctx, collected.artifacts, req.Pin); err != nil {
 			return nil, err
 		}
 	}
@@ -180,7 +203,7 @@ func (r *Resolver) Resolve(ctx context.Context, req Request) (*Plan, error) {
 		}
 	}
 	if req.RequireChecksums {
-		err = requireChecksums(plan.Lock, req.Lock)
+		err = requireChecksums(plan, req.Lock)
 	}
 	return plan, err
 }
@@ -352,7 +375,8 @@ func (r *Resolver) schema(ctx context.Context, url string) (lock.Blob, error) {
 
 // requireChecksums reports what nobody vouches for: neither upstream nor the lock
 // that is enforced, if there is one.
-func requireChecksums(l, pinned *lock.Lock) error {
+func requireChecksums(plan *Plan, pinned *lock.Lock) error {
+	l := plan.Lock
 	var urls []string
 	instead := ""
 	for _, a := range l.Artifacts {
@@ -360,6 +384,9 @@ func requireChecksums(l, pinned *lock.Lock) error {
 			continue
 		}
 		urls = append(urls, "  "+a.URL)
+		for _, trouble := range plan.Troubles[a.URL] {
+			urls = append(urls, "    "+trouble)
+		}
 		if a.Tree == lock.TreeYAML {
 			instead = ", and templates with --no-exec-templates"
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/archive"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
 )
@@ -114,7 +115,9 @@ func (c *Contents) chartMetadata(ctx context.Context) (*chartMetadata, error) {
 	}
 	meta := new(chartMetadata)
 	if err := yaml.Unmarshal(text.data, meta); err != nil {
-		return nil, fault.New(fault.Integrity, "its Chart.yaml cannot be read: %s", yamlReason(err))
+		// The first of what may be very many.
+		reason, _, _ := strings.Cut(legible.YAMLError(err).Error(), "\n")
+		return nil, fault.New(fault.Integrity, "its Chart.yaml cannot be read: %s", sanitizeText(layout.Clip(reason)))
 	}
 	meta.sanitize()
 	if meta.Name != chart.Name || meta.Version != chart.Version {
@@ -122,16 +125,6 @@ func (c *Contents) chartMetadata(ctx context.Context) (*chartMetadata, error) {
 			layout.Clip(meta.Name), layout.Clip(meta.Version), chart.Name, chart.Version)
 	}
 	return meta, nil
-}
-
-// yamlReason returns the first thing that the YAML library finds wrong: it lists
-// every value that does not fit, and repeats what the value holds.
-func yamlReason(err error) string {
-	reason := err.Error
-	if e, ok := errors.AsType[*yaml.TypeError](err); ok && len(e.Errors) > 0 {
-		reason = func() string { return e.Errors[0] }
-	}
-	return sanitizeText(layout.Clip(reason()))
 }
 
 // escapePattern quotes the meta characters of [path.Match].

@@ -14,6 +14,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
 )
@@ -193,7 +194,7 @@ func (r *reading) readIndex() error {
 		Config       json.RawMessage   `json:"config"`
 	}
 	if err := json.Unmarshal(data, &probe); err != nil {
-		return fault.New(fault.Integrity, "the image index cannot be read: %w", layout.InWords(err))
+		return fault.New(fault.Integrity, "the image index cannot be read: %w", legible.JSONError(data, err))
 	}
 	other := probe.MediaType != "" && probe.MediaType != indexType || len(probe.Manifests) == 0
 	if other && (probe.ArtifactType != ArtifactType || probe.Config != nil) {
@@ -338,7 +339,7 @@ func (r *reading) readLock(manifest []byte) error {
 // lockedBy returns a manifest whose configuration is a lock.
 func (r *reading) lockedBy(manifest []byte) (m v1.Manifest, err error) {
 	if err := json.Unmarshal(manifest, &m); err != nil {
-		return m, fault.New(fault.Integrity, "the first manifest cannot be read: %w", layout.InWords(err))
+		return m, fault.New(fault.Integrity, "the first manifest cannot be read: %w", legible.JSONError(manifest, err))
 	}
 	switch {
 	case string(m.Config.MediaType) == LockType:

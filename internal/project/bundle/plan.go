@@ -14,6 +14,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
 )
@@ -146,7 +147,7 @@ func (d Document) checkImage(want lock.ImageManifest) error {
 	}
 	var m v1.Manifest
 	if err := json.Unmarshal(d.Data, &m); err != nil {
-		return fault.New(fault.Integrity, "the manifest sha256:%s cannot be read: %w", want.SHA256, err)
+		return fault.New(fault.Integrity, "the manifest sha256:%s cannot be read: %w", want.SHA256, legible.JSONError(d.Data, err))
 	}
 	named, err := manifestBlobs(m)
 	if err == nil && !slices.Equal(named, want.Blobs) {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
@@ -223,7 +224,7 @@ func manifestsIn(top []byte) ([]namedManifest, error) {
 	}
 	var ix v1.IndexManifest
 	if err := json.Unmarshal(top, &ix); err != nil {
-		return nil, fault.New(fault.Integrity, "reading the index: %w", err)
+		return nil, fault.New(fault.Integrity, "reading the index: %w", legible.JSONError(top, err))
 	}
 	if len(ix.Manifests) > maxPlatforms {
 		return nil, fault.New(fault.Integrity, "the index lists %d images; at most %d are read", len(ix.Manifests), maxPlatforms)
@@ -364,7 +365,7 @@ type described struct {
 func (r *reading) describe(ctx context.Context, said *agent.Platform, manifest []byte, from Content) (*described, error) {
 	var m v1.Manifest
 	if err := json.Unmarshal(manifest, &m); err != nil {
-		return nil, fault.New(fault.Integrity, "reading a manifest: %w", err)
+		return nil, fault.New(fault.Integrity, "reading a manifest: %w", legible.JSONError(manifest, err))
 	}
 	if !m.Config.MediaType.IsConfig() {
 		return nil, notOurs("it has no configuration of an image")
@@ -430,7 +431,7 @@ func readConfig(ctx context.Context, d v1.Descriptor, from Content) (*v1.ConfigF
 			return fmt.Errorf("reading the configuration: %w", err)
 		}
 		if err := json.Unmarshal(data, &config); err != nil {
-			return fault.New(fault.Integrity, "reading the configuration: %w", err)
+			return fault.New(fault.Integrity, "reading the configuration: %w", legible.JSONError(data, err))
 		}
 		return nil
 	})

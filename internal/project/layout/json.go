@@ -8,6 +8,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
 
 // The keys of OCI's documents (image-spec v1.1), for checks that
@@ -29,7 +31,7 @@ func Decode(data []byte, to any) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(to); err != nil {
-		return InWords(err)
+		return legible.JSONError(data, err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("something follows the document")
@@ -42,30 +44,7 @@ func Decode(data []byte, to any) error {
 func checkKeys(data []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
-	return InWords(checkValue(dec, false, 0))
-}
-
-// InWords says without the words of Go's what is wrong with a document.
-func InWords(err error) error {
-	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return fmt.Errorf("it is not JSON at byte %d", e.Offset)
-	}
-	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		if e.Field == "" {
-			return fmt.Errorf("it is a %s, not an object", e.Value)
-		}
-		return fmt.Errorf("its %s is a %s", Clip(e.Field), Clip(e.Value))
-	}
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return errors.New("it ends too early")
-	}
-	if text, ok := strings.CutPrefix(err.Error(), "json: "); ok {
-		return errors.New(text)
-	}
-	return err
+	return legible.JSONError(data, checkValue(dec, false, 0))
 }
 
 // maxDepth is more than any document of OCI's has.

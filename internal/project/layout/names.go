@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
 
@@ -108,7 +109,7 @@ func ReadIndex(in Files) ([]Named, error) {
 		err = errors.New("it is not UTF-8")
 	}
 	if err == nil {
-		err = InWords(json.Unmarshal(data, &ix))
+		err = legible.JSONError(data, json.Unmarshal(data, &ix))
 	}
 	if err != nil {
 		return nil, fault.New(fault.Integrity, "its %s cannot be read: %w", IndexName, err)

@@ -1,0 +1,87 @@
+// Package legible knows what people hand over as a text: in which encoding it
+// is, what it is if it is not what it should be, and what a decoder has against
+// it, in words. It does no I/O, and every reader of such files uses it.
+package legible
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// The byte order marks of encodings (Unicode 16, section 23.8).
+var (
+	markUTF8    = []byte{0xEF, 0xBB, 0xBF}
+	markUTF16LE = []byte{0xFF, 0xFE}
+	markUTF16BE = []byte{0xFE, 0xFF}
+	markUTF32LE = []byte{0xFF, 0xFE, 0, 0}
+	markUTF32BE = []byte{0, 0, 0xFE, 0xFF}
+)
+
+// ErrEncoding says that a document is in UTF-32, or in UTF-16 that is damaged.
+var ErrEncoding = errors.New("its encoding cannot be read: save it as UTF-8")
+
+// Text returns a document in UTF-8, without a byte order mark and with lines that
+// end in a line feed alone, whatever an editor or PowerShell of Windows made of
+// it: UTF-8 or UTF-16 with a mark, UTF-16 without one, CR LF. Anything else
+// comes back as it is. The error is [ErrEncoding].
+func Text(data []byte) ([]byte, error) {
+	switch {
+	case isUTF32(data):
+		return nil, ErrEncoding
+	case bytes.HasPrefix(data, markUTF8):
+		data = data[len(markUTF8):]
+	case bytes.HasPrefix(data, markUTF16LE):
+		return fromUTF16(data[len(markUTF16LE):], binary.LittleEndian)
+	case bytes.HasPrefix(data, markUTF16BE):
+		return fromUTF16(data[len(markUTF16BE):], binary.BigEndian)
+	case zerosAt(data, 1):
+		return fromUTF16(data, binary.LittleEndian)
+	case zerosAt(data, 0):
+		return fromUTF16(data, binary.BigEndian)
+	}
+	return bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), nil
+}
+
+// isUTF32 reports whether a document begins with the mark of UTF-32. In UTF-16, the
+// same bytes would begin a text with a zero character.
+func isUTF32(data []byte) bool {
+	return bytes.HasPrefix(data, markUTF32LE) || bytes.HasPrefix(data, markUTF32BE)
+}
+
+// zerosAt reports whether data begins like ASCII in UTF-16: of the first pairs,
+// all have a zero at one place, and none at the other.
+func zerosAt(data []byte, place int) bool {
+	const pairs = 8
+	if len(data) < 4 || len(data)%2 != 0 {
+		return false
+	}
+	for i := 0; i+1 < min(len(data), 2*pairs); i += 2 {
+		if data[i+place] != 0 || data[i+1-place] == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func fromUTF16(data []byte, order binary.ByteOrder) ([]byte, error) {
+	if len(data)%2 != 0 {
+		return nil, ErrEncoding
+	}
+	out := make([]byte, 0, len(data))
+	for i := 0; i < len(data); i += 2 {
+		r := rune(order.Uint16(data[i:]))
+		if utf16.IsSurrogate(r) {
+			if i += 2; i >= len(data) {
+				return nil, ErrEncoding
+			}
+			if r = utf16.DecodeRune(r, rune(order.Uint16(data[i:]))); r == utf8.RuneError {
+				return nil, ErrEncoding
+			}
+		}
+		out = utf8.AppendRune(out, r)
+	}
+	return bytes.ReplaceAll(out, []byte("\r\n"), []byte("\n")), nil
+}
