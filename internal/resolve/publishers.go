@@ -71,7 +71,7 @@ func (r *Resolver) remarkOn(artifacts map[string]*artifact) {
 			}
 			told[trouble] = true
 		}
-		if len(a.checksums) == 0 && len(a.answers) > 0 {
+		if len(a.checksums) == 0 && len(a.troubles) == 0 && len(a.answers) > 0 {
 			r.note(fmt.Sprintf("no checksum file for %s: %s", agent.Redact(url), strings.Join(a.answers, "; ")))
 		}
 	}

@@ -180,6 +180,8 @@ func (c *contents) add(algorithm, digits, name string, exact bool) {
 		}
 		name = strings.TrimPrefix(strings.ReplaceAll(name, `\`, "/"), "./")
 		c.sums = append(c.sums, sum{agent.Checksum{Algorithm: sha, Hex: strings.ToLower(digits)}, name, exact})
+	case algorithm == "" && exact:
+		// The number of a request, or whatever else a server says.
 	case algorithm == "" && slices.Contains([]int{32, 40, 56, 96}, size):
 		c.weak = true
 	default:

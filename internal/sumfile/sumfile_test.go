@@ -181,6 +181,7 @@ var none = map[string]string{
 	`[]`:     "JSON",
 	"<?xml version=\"1.0\"?><Error><Code>NoSuchKey</Code></Error>": "an XML document",
 	"\x1f\x8b\x08\x00": "gzip-compressed data",
+	`{"error": "not found", "traceId": "` + md5 + `"}`:                  "JSON",
 	"request 5f2b9e3c-1d2a-4c3b-9e8f-0a1b2c3d4e5f failed\nDate: 2026\n": "text",
 }
 
