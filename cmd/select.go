@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -16,6 +17,7 @@ type selectionFlags struct {
 	version          string
 	repositories     []string
 	values           []string
+	allEnabled       bool
 	headers          []string
 	plugins          []string
 	exclude          []string
@@ -30,7 +32,8 @@ func (s *selectionFlags) register(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&s.version, "version", "", "Botkube version, for example v1.14.0, or latest; sets the default repositories")
 	flags.StringArrayVar(&s.repositories, "repository", nil, "plugin repository as `NAME=URL` of its index, or a path; replaces the defaults; repeatable")
-	flags.StringArrayVar(&s.values, "values", nil, "values `FILE` of Botkube's Helm chart, or objects that it rendered: mirror what an agent with these starts, from the repositories that they name; repeatable, later ones over earlier")
+	flags.StringArrayVar(&s.values, "values", nil, "values `FILE` of Botkube's Helm chart, a document of Flux or Argo CD that has them, or objects that the chart rendered: mirror what an agent with these starts, from the repositories that they name; repeatable, later ones over earlier")
+	allEnabledFlag(flags, &s.allEnabled)
 	flags.StringArrayVar(&s.headers, "header", nil, "header field for the request of a repository's index, as `NAME:KEY=VALUE`; env:VARIABLE as VALUE takes it from the environment, which keeps a secret off the command line; repeatable")
 	flags.StringArrayVar(&s.plugins, "plugin", nil, "plugin to mirror, as `REPOSITORY/NAME[@VERSION]`, beside those of --values; repeatable, or several with commas (default: all, in their newest version)")
 	flags.StringArrayVar(&s.exclude, "exclude", nil, "plugin to leave out, as `REPOSITORY/NAME`; repeatable, or several with commas")
@@ -44,11 +47,14 @@ func (s *selectionFlags) register(c *cobra.Command) {
 // selection parses the flags.
 func (s *selectionFlags) selection(g *global) (mirror.Selection, error) {
 	sel := mirror.Selection{
-		Version: s.version, Lock: s.lock, RequireChecksums: s.requireChecksums, Values: s.values,
+		Version: s.version, Lock: s.lock, RequireChecksums: s.requireChecksums, Values: s.values, AllEnabled: s.allEnabled,
 		ExecTemplates: s.templates, NoExecTemplates: s.noTemplates,
 	}
 	if s.noTemplates && len(s.templates) > 0 {
 		return sel, fault.New(fault.Usage, "--exec-template and --no-exec-templates contradict each other")
+	}
+	if err := checkAllEnabled(s.allEnabled, s.values); err != nil {
+		return sel, err
 	}
 	for _, r := range s.repositories {
 		name, url, found := strings.Cut(r, "=")
@@ -71,6 +77,20 @@ func (s *selectionFlags) selection(g *global) (mirror.Selection, error) {
 		return sel, err
 	}
 	return sel, nil
+}
+
+// allEnabledFlag adds a flag to those that go with --values.
+func allEnabledFlag(flags *pflag.FlagSet, to *bool) {
+	flags.BoolVar(to, "all-enabled", false, "count every plugin that --values enable, whether a channel or an action binds its group or not; for values whose chat platforms are in a Secret that is not at hand")
+}
+
+// checkAllEnabled refuses the flag without values.
+func checkAllEnabled(given bool, values []string) error {
+	if given && len(values) == 0 {
+		return fault.New(fault.Usage, "--all-enabled says something about --values, which is not given").
+			WithHint("without --values, every plugin is taken anyway; else name the values: --values FILE")
+	}
+	return nil
 }
 
 func pluginKeys(flag string, values []string) ([]agent.PluginKey, error) {

@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"cmp"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -20,6 +22,7 @@ type valuesFlags struct {
 	policy                            bool
 	apiServers, allow                 []string
 	values                            []string
+	allEnabled                        bool
 	version                           string
 	// onLine are the flags of the command line. What the environment or a file
 	// says of others may be meant for other commands.
@@ -94,6 +97,7 @@ out. For those without Helm, --format manifests gives plain objects to apply, an
 func (v *valuesFlags) register(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringArrayVar(&v.values, "values", nil, "your own Helm values, a `FILE`; their lists are carried over, and the NetworkPolicy allows what they need in the cluster; repeatable, as for helm")
+	allEnabledFlag(flags, &v.allEnabled)
 	flags.StringVar(&v.version, "version", "", "Botkube version, for a mirror that does not say it")
 	flags.StringVar(&v.claim, "pvc", "", "`NAME` of the PersistentVolumeClaim with the agent's cache directory")
 	flags.StringVar(&v.subPath, "sub-path", "", "`PATH` of the directory in the claim (default: linux-amd64 and the like if the mirror is for several platforms, else the volume itself)")
@@ -114,13 +118,13 @@ func (v *valuesFlags) register(c *cobra.Command) {
 
 // options parses the flags.
 func (v *valuesFlags) options(c *cobra.Command) (o mirror.ValuesOptions, err error) {
-	if err := v.check(c); err != nil {
+	if err := cmp.Or(v.check(c), checkAllEnabled(v.allEnabled, v.values)); err != nil {
 		return o, err
 	}
 	v.choose()
 	o = mirror.ValuesOptions{
 		Claim: v.claim, SeedFrom: v.seedFrom, Storage: v.storage, StorageClass: v.storageClass, AccessMode: v.accessMode,
-		Image: v.image, BaseURL: v.baseURL, Values: v.values, Version: v.version, Assumed: v.mount, Registry: v.registry, PullSecrets: v.pullSecrets, Policy: v.policy,
+		Image: v.image, BaseURL: v.baseURL, Values: v.values, AllEnabled: v.allEnabled, Version: v.version, Assumed: v.mount, Registry: v.registry, PullSecrets: v.pullSecrets, Policy: v.policy,
 	}
 	if v.seedFrom != "" && v.claim == "" {
 		o.Claim = "botkube-plugins"

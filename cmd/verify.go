@@ -52,6 +52,9 @@ differs, and 5 if something is only missing, or set otherwise in the values.`,
 			o.Target, o.Stdin, o.ToolVersion = args[0], g.env.Stdin, programVersion(g.env.Version)
 			n := reg.needs(transfer, args[0], o.Against)
 			// What is verified in a registry is not kept.
+			if err := checkAllEnabled(o.AllEnabled, o.Values); err != nil {
+				return err
+			}
 			n.store = strings.HasPrefix(o.Against, "docker://")
 			var found *mirror.Verification
 			err := g.withSession(n, func(s *mirror.Session) (err error) {
@@ -68,7 +71,8 @@ differs, and 5 if something is only missing, or set otherwise in the values.`,
 		},
 	}
 	c.Flags().StringVar(&o.Against, "against", "", "`LOCK` that the mirror must be that of: a lock file, or another mirror")
-	c.Flags().StringArrayVar(&o.Values, "values", nil, "values `FILE` of Botkube's Helm chart, or objects that it rendered: whether an agent with these would start from the mirror alone, and whom it would call; repeatable, later ones over earlier")
+	c.Flags().StringArrayVar(&o.Values, "values", nil, "values `FILE` of Botkube's Helm chart, a document of Flux or Argo CD that has them, or objects that the chart rendered: whether an agent with these would start from the mirror alone, and whom it would call; repeatable, later ones over earlier")
+	allEnabledFlag(c.Flags(), &o.AllEnabled)
 	c.Flags().StringVar(&o.BaseURL, "base-url", "", "`URL` at which a site is served, which its indexes must name; with --values, also that of what is in a bundle")
 	c.Flags().BoolVar(&o.Served, "served", false, "it is botkube-mirror serve that answers at --base-url, so that what the indexes of a site name does not matter")
 	c.Flags().StringVar(&o.Mount, "mount", "", "`PATH` at which the agent sees a directory or an image, which its indexes must name; with --values, also what is made of a bundle")

@@ -8,12 +8,12 @@ import (
 
 func TestDefaultRepositories(t *testing.T) {
 	const extra = "https://github.com/kubeshop/botkube-plugins/releases/download/"
-	for version, want := range map[string]int{"v1.0.0": 1, "v1.13.0": 1, "v1.14.0-rc.1": 1, "v1.14.0": 2, "v1.15.2": 2, "v2.0.0": 2} {
+	for version, want := range map[string]int{"v1.0.0": 1, "v1.13.0": 1, "v1.14.0-rc.1": 2, "v1.13.0-rc.1": 1, "v1.14.0": 2, "v1.15.2": 2, "v2.0.0": 2} {
 		got := DefaultRepositories(version)
 		if len(got) != want || got[0].Name != "botkube" || got[0].URL != "https://github.com/kubeshop/botkube/releases/download/"+version+"/plugins-index.yaml" {
 			t.Errorf("DefaultRepositories(%q) = %v", version, got)
 		}
-		if len(got) == 2 && (got[1].Name != "botkubeExtra" || got[1].URL != extra+version+"/plugins-index.yaml") {
+		if len(got) == 2 && (got[1].Name != "botkubeExtra" || got[1].URL != extra+Core(version)+"/plugins-index.yaml") {
 			t.Errorf("DefaultRepositories(%q)[1] = %v", version, got[1])
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -77,6 +78,32 @@ func TestEnabled(t *testing.T) {
 	}
 	if !reflect.DeepEqual(e.LeftOut, want) {
 		t.Errorf("left out %v, want %v", e.LeftOut, want)
+	}
+}
+
+// TestPrerelease has a pre-release have what its release has.
+func TestPrerelease(t *testing.T) {
+	for version, want := range map[string]bool{"v1.12.0-rc.1": true, "v1.12.0": true, "v1.11.0": false, "": true} {
+		if slices.Contains(PlatformNames(version), "pagerDuty") != want {
+			t.Errorf("%s has %v", version, PlatformNames(version))
+		}
+	}
+	for version, want := range map[string]string{"v1.14.0-rc.1": "v1.14.0", "v1.14.0": "v1.14.0", "1.2.3-a": "v1.2.3", "mine": "mine", "": ""} {
+		if got := Core(version); got != want {
+			t.Errorf("the core of %q is %q", version, got)
+		}
+	}
+}
+
+// TestBindAll has everything that is enabled start, and nothing else change.
+func TestBindAll(t *testing.T) {
+	c := config(t, nil, everything)
+	e := c.BindAll().Enabled("")
+	if got, want := fmt.Sprint(e.Executors, e.Sources), "[{botkube/flux@v1.2.0 [other]} {botkube/gh [unbound]} {botkube/kubectl [other tools]}] [{botkube/kubernetes [events]} {x/keptn [idle]} {x/prometheus [sunk]}]"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if len(c.Actions) != 2 {
+		t.Error("it changes the configuration itself")
 	}
 }
 

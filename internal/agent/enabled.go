@@ -47,6 +47,37 @@ func (c *Config) Enabled(version string) Enablement {
 	return e
 }
 
+// everyGroup is the action by which [Config.BindAll] binds groups. No configuration has
+// one that is called so.
+const everyGroup = "\x00all"
+
+// BindAll returns the configuration with every group bound, so that an agent with it
+// starts whatever is enabled.
+func (c *Config) BindAll() *Config {
+	bound := *c
+	bound.Actions = maps.Clone(c.Actions)
+	if bound.Actions == nil {
+		bound.Actions = map[string]Action{}
+	}
+	bound.Actions[everyGroup] = Action{Enabled: true, Bindings: Bindings{
+		Sources:   slices.Sorted(maps.Keys(c.Sources)),
+		Executors: slices.Sorted(maps.Keys(c.Executors)),
+	}}
+	return &bound
+}
+
+// PlatformNames returns the platforms that agents of a version have, sorted.
+func PlatformNames(version string) []string {
+	var names []string
+	for _, p := range (Communications{}).all() {
+		if hasPlatform(version, p.setting) {
+			names = append(names, p.setting)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // enabledIn picks the plugins of one type.
 func enabledIn(t PluginType, groups map[string]PluginGroup, bound map[string]*binding) ([]EnabledPlugin, []LeftOut) {
 	by := map[string][]string{}
@@ -160,9 +191,9 @@ func hasPlatform(version, name string) bool {
 }
 
 // since reports whether a version is not older than another one. Empty, it is the
-// newest.
+// newest; and a pre-release has what its release has.
 func since(version, first string) bool {
-	return version == "" || !Newer(first, version)
+	return version == "" || !Newer(first, Core(version))
 }
 
 // platforms returns the chat platforms and sinks that agents of the version have, in

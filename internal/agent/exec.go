@@ -42,7 +42,7 @@ func TemplatePath(binary, directory, file string) string {
 func defaultTemplates(version string) string {
 	const source = "github.com/kubeshop/botkube//cmd/executor/exec/templates?ref="
 	switch {
-	case Newer("v1.2.0", version):
+	case !since(version, "v1.2.0"):
 		return "" // there was no exec
 	case Newer(version, "v1.8.0"):
 		return source + "release-1.8"

@@ -216,7 +216,7 @@ func (c *Config) PluginEgress(version string, officials Officials) PluginEgress 
 // internal/auth at v1.9.0 to v1.13.0).
 func clouded(name, version string) bool {
 	free := []string{"kubernetes", "cm-watcher", "kubectl", "echo", "thread-mate"}
-	return !slices.Contains(free, name) && version != "" && !Newer("v1.9.0", version) && Newer("v1.14.0", version)
+	return !slices.Contains(free, name) && version != "" && since(version, "v1.9.0") && !since(version, "v1.14.0")
 }
 
 // configuredPlugin is a plugin with the groups that configure it.

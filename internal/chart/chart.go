@@ -50,6 +50,8 @@ type Values struct {
 	Said, Tag string
 	// ImageTag is the tag of the agent's image, where the values or objects give one.
 	ImageTag string
+	// Communications are the groups of chat platforms, as they are configured.
+	Communications map[string]any
 	// Notes are what a person should know of how the files were read.
 	Notes []string
 
@@ -64,11 +66,18 @@ func (v *Values) Remote() bool { return v.Cloud != "" }
 // Read reads files in the order in which they are given to Helm. The version is
 // the chart's, of the form v1.14.0, whose defaults the files are laid over; empty, it is
 // the one that they say.
-func Read(version string, files []File) (*Values, error) {
+func Read(version string, files []File) (*Values, error) { return readAll(version, files, false) }
+
+// ReadUnbound is as [Read], but goes without the Secret with the chat platforms, if that
+// is not given: then nothing that a platform binds is known.
+func ReadUnbound(version string, files []File) (*Values, error) { return readAll(version, files, true) }
+
+func readAll(version string, files []File, unbound bool) (*Values, error) {
 	in, err := readFiles(files)
 	if err != nil {
 		return nil, err
 	}
+	in.objects.unbound = unbound
 	layers, err := in.layers()
 	if err != nil {
 		return nil, err
@@ -126,6 +135,10 @@ func (in *given) overDefaults(version string, layers []map[string]any) (*Values,
 	v.Environment, v.Withheld, v.Mounts = environment, withheld, mountsOf(v.Merged)
 	v.Pulls = pullsOf(version, v.Merged)
 	v.Cloud, v.Said = v.cloud(), in.said()
+	v.Communications = mapping(document["communications"])
+	if document["communications"] == nil {
+		v.Communications = mapping(rendered.platforms()["communications"])
+	}
 	v.ImageTag = tagOf(v.Given)
 	v.Tag = imageVersion(":" + v.ImageTag)
 	kept := stateOf(version, v.Merged, rendered.platforms())
@@ -166,6 +179,7 @@ func render(merged map[string]any, rendered *objects) (map[string]any, error) {
 		return nil, fmt.Errorf("a Secret with chat platforms (%s) is given, which no agent reads unless existingCommunicationsSecretName names it in the values", communicationsKey)
 	case secret == "":
 		return document, nil
+	case !given && rendered.unbound:
 	case !given:
 		return nil, &MissingSecret{Name: secret}
 	case rendered.secret != "" && rendered.secret != secret:

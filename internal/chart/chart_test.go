@@ -83,6 +83,10 @@ func TestOldPlatforms(t *testing.T) {
 func TestRepositories(t *testing.T) {
 	for version, want := range map[string]map[string]string{
 		"v1.8.0": {"botkube": "https://github.com/kubeshop/botkube/releases/download/v1.8.0/plugins-index.yaml"},
+		"v1.14.0-rc.1": {
+			"botkube":      "https://github.com/kubeshop/botkube/releases/download/v1.14.0-rc.1/plugins-index.yaml",
+			"botkubeExtra": "https://github.com/kubeshop/botkube-plugins/releases/download/v1.14.0/plugins-index.yaml",
+		},
 		"v1.14.0": {
 			"botkube":      "https://github.com/kubeshop/botkube/releases/download/v1.14.0/plugins-index.yaml",
 			"botkubeExtra": "https://github.com/kubeshop/botkube-plugins/releases/download/v1.14.0/plugins-index.yaml",

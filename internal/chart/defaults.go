@@ -9,10 +9,13 @@ import (
 
 	"github.com/hashicorp/go-version"
 	"sigs.k8s.io/yaml"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 )
 
 // defaults has what decides of the chart's values.yaml, one file for each version
-// in which that changed; {version} stands for the chart's version. They are cut
+// in which that changed; {version} stands for the chart's version, and {release} for that
+// without what marks a pre-release. They are cut
 // from helm/botkube/values.yaml at the tags of github.com/kubeshop/botkube.
 //
 //go:embed defaults/*.yaml
@@ -51,7 +54,7 @@ func Defaults(v string) (values map[string]any, note string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	err = yaml.Unmarshal([]byte(strings.ReplaceAll(string(data), "{version}", v)), &values)
+	err = yaml.Unmarshal([]byte(strings.NewReplacer("{version}", v, "{release}", agent.Core(v)).Replace(string(data))), &values)
 	return values, note, err
 }
 

@@ -32,6 +32,8 @@ type objects struct {
 	keys      []string
 	documents []map[string]any
 	special   []map[string]any
+	// unbound says that the Secret with the chat platforms may be missing.
+	unbound bool
 	// secret is the name of the Secret that has the chat platforms.
 	secret string
 	// others are texts that are a part of the configuration if the agent is told
@@ -235,14 +237,14 @@ func mountsIn(pod, c manifest.Field) Mounts {
 
 // values returns what the objects come to.
 func (o *objects) values() (*Values, error) {
-	if !o.has(communicationsKey) {
+	if !o.has(communicationsKey) && !o.unbound {
 		return nil, ErrNoPlatforms
 	}
 	if err := o.addOthers(); err != nil {
 		return nil, err
 	}
 	config, err := agent.ReadConfig(append(o.documents, o.special...), o.environment)
-	return &Values{Config: config, Cloud: o.cloud, Pulls: o.pulls.all(), Environment: o.environment, Withheld: o.withheld, Mounts: o.mounts, Notes: o.notes(), Said: o.said(), Tag: imageVersion(o.pulls.agent), ImageTag: tagIn(o.pulls.agent)}, err
+	return &Values{Config: config, Communications: mapping(o.platforms()["communications"]), Cloud: o.cloud, Pulls: o.pulls.all(), Environment: o.environment, Withheld: o.withheld, Mounts: o.mounts, Notes: o.notes(), Said: o.said(), Tag: imageVersion(o.pulls.agent), ImageTag: tagIn(o.pulls.agent)}, err
 }
 
 // ErrNoPlatforms says that the agent's configuration was given without its chat

@@ -110,7 +110,7 @@ func mapping(value any) map[string]any {
 
 // before reports whether a version is older than another one.
 func before(v, first string) bool {
-	a, errA := version.NewVersion(v)
+	a, errA := version.NewVersion(agent.Core(v)) // a pre-release has what its release has
 	b, errB := version.NewVersion(first)
 	return errA == nil && errB == nil && a.LessThan(b)
 }

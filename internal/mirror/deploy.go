@@ -51,6 +51,8 @@ type ValuesOptions struct {
 	// Values are the paths of the user's own values files, over which what is
 	// printed is given to Helm.
 	Values []string
+	// AllEnabled is as in [Selection].
+	AllEnabled bool
 	// Version is the Botkube version for a mirror that does not say it.
 	Version string
 	// Form is what is made; Helm values, unless it says otherwise.
@@ -160,7 +162,7 @@ func (o *ValuesOptions) user(d *deploy.Options, in *inspected) error {
 		}
 		return nil
 	}
-	c, err := readValues(d.BotkubeVersion, o.Values)
+	c, err := readValues(d.BotkubeVersion, o.Values, o.AllEnabled)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,9 @@ type Selection struct {
 	// Values are the paths of values files, or of what the chart rendered of them,
 	// that say which plugins an agent starts, and where it takes them from.
 	Values []string
+	// AllEnabled has every plugin count that Values enable, whether something binds it
+	// or not.
+	AllEnabled bool
 	// Headers are for the requests of the repositories' indexes.
 	Headers []Header
 	// Plugins are mirrored too, or, without Values, alone.

@@ -14,6 +14,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/index"
 	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
+	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
 )
 
 // Configured is what values files have an agent do. It is printed as JSON for
@@ -33,12 +34,12 @@ type Configured struct {
 // readValues reads values files, for an agent of a version of the form v1.14.0; empty,
 // it is the one that they say. They must say what it starts: Botkube Cloud must not, and
 // it must take them.
-func readValues(version string, names []string) (*Configured, error) {
+func readValues(version string, names []string, allEnabled bool) (*Configured, error) {
 	files, err := valuesFiles(names)
 	if err != nil {
 		return nil, err
 	}
-	c, err := parseValues(version, files)
+	c, err := parseValues(version, files, allEnabled)
 	if err != nil {
 		return nil, err
 	}
@@ -90,9 +91,14 @@ func valuesFiles(names []string) ([]chart.File, error) {
 	return files, nil
 }
 
-// parseValues reads what files say, also of an agent that Botkube Cloud configures.
-func parseValues(version string, files []chart.File) (*Configured, error) {
-	values, err := chart.Read(version, files)
+// parseValues reads what files say, also of an agent that Botkube Cloud configures. All
+// that is enabled may count, bound or not; then the chat platforms may be missing.
+func parseValues(version string, files []chart.File, allEnabled bool) (*Configured, error) {
+	read := chart.Read
+	if allEnabled {
+		read = chart.ReadUnbound
+	}
+	values, err := read(version, files)
 	if err != nil {
 		return nil, valuesError(err)
 	}
@@ -101,10 +107,27 @@ func parseValues(version string, files []chart.File) (*Configured, error) {
 		return nil, valuesError(chart.ErrNoVersion)
 	}
 	c.agent = cmp.Or(values.Tag, c.version)
-	c.Enablement = values.Config.Enabled(c.agent)
 	c.compareVersions()
-	c.judge(c.agent)
+	c.unknownPlatforms()
+	c.judge(c.agent, allEnabled)
+	if allEnabled {
+		values.Config = values.Config.BindAll()
+	}
+	c.Enablement = values.Config.Enabled(c.agent)
 	return c, nil
+}
+
+// unknownPlatforms tells of chat platforms that the agent passes over.
+func (c *Configured) unknownPlatforms() {
+	known := agent.PlatformNames(c.agent)
+	for _, setting := range c.values.UnknownPlatforms(c.agent) {
+		name := setting[strings.LastIndex(setting, ".")+1:]
+		meant := ""
+		if near := spelling.Nearest(name, known); near != "" {
+			meant = fmt.Sprintf("; %s may be meant", near)
+		}
+		c.Notes = append(c.Notes, fmt.Sprintf("%.200q: %s has no such chat platform, and passes over it, with what it binds%s; there are %s", setting, agentOf(c.agent), meant, strings.Join(known, ", ")))
+	}
 }
 
 // compareVersions tells of files that say another version than the one that counts.
@@ -117,9 +140,13 @@ func (c *Configured) compareVersions() {
 	}
 }
 
-// judge finds out why the agent would not take the configuration.
-func (c *Configured) judge(version string) {
+// judge finds out why the agent would not take the configuration. Chat platforms that are
+// not given are no reason.
+func (c *Configured) judge(version string, unbound bool) {
 	for _, r := range c.values.Refusals(version) {
+		if unbound && strings.HasPrefix(r.Setting, "communications") {
+			continue
+		}
 		if r.Variable == "" {
 			c.refusals = append(c.refusals, r)
 			continue
@@ -147,14 +174,17 @@ func readSmall(name string) ([]byte, error) {
 	return data, err
 }
 
+// withoutPlatforms is what to do where a Secret is not at hand.
+const withoutPlatforms = "without it, --all-enabled takes every plugin that the values enable, bound or not"
+
 // valuesError adds the next step.
 func valuesError(err error) error {
 	wrapped := fault.New(fault.Usage, "reading values: %w", err)
 	if secret, ok := errors.AsType[*chart.MissingSecret](err); ok {
-		return wrapped.WithHint("give it too: kubectl get secret %s -o yaml > platforms.yaml, and --values platforms.yaml", secret.Name)
+		return wrapped.WithHint("give it too: kubectl get secret %s -o yaml > platforms.yaml, and --values platforms.yaml\n%s", secret.Name, withoutPlatforms)
 	}
 	if errors.Is(err, chart.ErrNoPlatforms) {
-		return wrapped.WithHint("give it too: kubectl get secret NAME -o yaml > platforms.yaml, and --values platforms.yaml; the chart calls it botkube-communication-secret, unless existingCommunicationsSecretName names another")
+		return wrapped.WithHint("give it too: kubectl get secret NAME -o yaml > platforms.yaml, and --values platforms.yaml; the chart calls it botkube-communication-secret, unless existingCommunicationsSecretName names another\n" + withoutPlatforms)
 	}
 	if errors.Is(err, chart.ErrNoConfiguration) {
 		return wrapped.WithHint("give all of what helm template renders, or of kubectl get configmap,secret,deployment -o yaml in the agent's namespace; or give Helm values too")
@@ -171,7 +201,10 @@ func valuesError(err error) error {
 // applyValues lets values files say what is mirrored: what an agent with them
 // starts, of the repositories that it takes them from.
 func applyValues(req *resolve.Request, sel Selection) (*Configured, error) {
-	c, err := readValues(req.Version, sel.Values)
+	c, err := readValues(req.Version, sel.Values, sel.AllEnabled)
+	if _, missing := errors.AsType[*chart.MissingSecret](err); missing || errors.Is(err, chart.ErrNoPlatforms) {
+		return nil, fault.New(fault.Usage, "%w", err).WithHint("%s\nor name plugins: --plugin REPOSITORY/NAME in the place of --values", fault.HintOf(err))
+	}
 	if err != nil {
 		return nil, err
 	}

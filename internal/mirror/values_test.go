@@ -47,7 +47,7 @@ func TestApplyImages(t *testing.T) {
 		"image: {registry: r.example}":  {"v1.14.0", "", "--with-agent-image=r.example/kubeshop/botkube:v1.14.0 mirrors that"},
 		"configWatcher: {enabled: yes}": {"v1.4.1", "", "k8s-sidecar:in-cluster-config, which is not mirrored"},
 	} {
-		c, err := parseValues(want.version, []chart.File{{Name: "values.yaml", Data: []byte(text)}})
+		c, err := parseValues(want.version, []chart.File{{Name: "values.yaml", Data: []byte(text)}}, false)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -39,6 +39,8 @@ type VerifyOptions struct {
 	// Values are as in [Selection]: whether an agent with these would start from
 	// the target alone.
 	Values []string
+	// AllEnabled is as in [Selection].
+	AllEnabled bool
 	// Version is that of the chart that the values are for, where the lock has none.
 	Version string
 	Place

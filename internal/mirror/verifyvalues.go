@@ -88,7 +88,7 @@ func (v *verifying) tryValues() (err error) {
 	if v.valuesFiles, err = valuesFiles(v.options.Values); err != nil {
 		return err
 	}
-	_, err = parseValues(chart.Newest, v.valuesFiles)
+	_, err = parseValues(chart.Newest, v.valuesFiles, v.options.AllEnabled)
 	return err
 }
 
@@ -134,14 +134,14 @@ func (v *verifying) values() error {
 // what a document installs is what runs, unless the options say that it does not.
 func (v *verifying) readValues() (*Configured, error) {
 	mirrored := v.chartVersion()
-	c, err := parseValues(mirrored, v.valuesFiles)
+	c, err := parseValues(mirrored, v.valuesFiles, v.options.AllEnabled)
 	if err != nil || v.options.Version != "" || c.values.Said == "" || c.values.Said == mirrored {
 		return c, err
 	}
 	if mirrored != "" {
 		v.report.Note(fmt.Sprintf("the mirror is of %s, and what the values say is for %s: they are judged as for that", mirrored, c.values.Said))
 	}
-	return parseValues(c.values.Said, v.valuesFiles)
+	return parseValues(c.values.Said, v.valuesFiles, v.options.AllEnabled)
 }
 
 // servedAt returns where agents download the mirror from, or "" if they mount it.
