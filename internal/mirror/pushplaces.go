@@ -167,6 +167,8 @@ func hintRefused(refused []refusedPlace, of int) string {
 	switch {
 	case len(refused) == 1 && of > 1 && first.part == PartChart && strings.Count(first.name.Path(), "/") > 1 && kind != registry.RefusedQuota:
 		return "some registries have names of two levels only, or want every repository created first: create " + first.name.Path() + " there, or choose another place; " + hintChartPath
+	case (kind == registry.RefusedRepository || kind == registry.RefusedAccess) && !strings.Contains(first.name.Path(), "/") && ecrRegion(first.name.Host()) == "":
+		return "many registries want a project, an organisation or a user before the name: push to " + first.name.Host() + "/PROJECT; if it wants none, create the repositories first, or ask for the right to push"
 	case kind != registry.RefusedRepository:
 		return fault.HintOf(first.err)
 	}

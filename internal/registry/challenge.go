@@ -1,7 +1,10 @@
 package registry
 
 import (
+	"net"
 	"net/http"
+	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -70,6 +73,34 @@ func sortChallenges(h http.Header) {
 			}
 		}
 	}
+}
+
+// realmField is the parameter with the token server's URL.
+var realmField = regexp.MustCompile(`(?i)\brealm="([^"]*)"`)
+
+// moveRealm puts a token server at the registry's own IP address, but at another
+// port, where the library wants it: at the registry's port. It returns where it
+// really is; nil if nothing was changed. GitLab and Harbor without names are such; the library
+// refuses every other private address, against forged requests, though this one
+// is the user's own.
+func moveRealm(h http.Header, host string) *url.URL {
+	fields := h.Values("WWW-Authenticate")
+	for i, field := range fields {
+		m := realmField.FindStringSubmatchIndex(field)
+		if m == nil {
+			continue
+		}
+		u, err := url.Parse(field[m[2]:m[3]])
+		asked := url.URL{Host: host}
+		if err != nil || u.Host == host || u.Hostname() != asked.Hostname() || net.ParseIP(u.Hostname()) == nil || u.Path == "/v2/" {
+			continue
+		}
+		at := *u
+		u.Host = host
+		fields[i] = field[:m[2]] + u.String() + field[m[3]:]
+		return &at
+	}
+	return nil
 }
 
 // schemes returns the names of what an answer offers.

@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,6 +17,115 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
+
+// nearest is a keychain that looks for the credentials of a repository under all
+// names that tools give them.
+type nearest struct{ authn.Keychain }
+
+// Resolve implements [authn.Keychain].
+func (k nearest) Resolve(target authn.Resource) (authn.Authenticator, error) {
+	return k.ResolveContext(context.Background(), target)
+}
+
+// ResolveContext implements [authn.ContextKeychain]. Podman and skopeo keep
+// credentials of a part of a registry (containers-auth.json(5)), and call Docker Hub
+// docker.io. The library knows neither, and takes those of any part for the whole.
+func (k nearest) ResolveContext(ctx context.Context, target authn.Resource) (authn.Authenticator, error) {
+	docker, podman := readDockerConfig(), readAuths(podmanFile())
+	for _, key := range namesOf(target) {
+		entry, there := docker.Auths[key]
+		if _, helped := docker.CredHelpers[key]; helped || there && docker.CredsStore != "" {
+			found, err := authn.Resolve(ctx, k.Keychain, called(key))
+			if err != nil || found != authn.Anonymous {
+				return found, err
+			}
+		}
+		for _, l := range []login{entry, podman[key]} {
+			if cfg, ok := l.config(); ok {
+				return authn.FromConfig(cfg), nil
+			}
+		}
+	}
+	if docker.CredsStore == "" && (hasPart(docker.Auths, target) || hasPart(podman, target)) {
+		return authn.Anonymous, nil
+	}
+	return authn.Resolve(ctx, k.Keychain, target)
+}
+
+// hasPart reports whether there are credentials of a part of a registry only.
+func hasPart(auths map[string]login, target authn.Resource) bool {
+	for key := range auths {
+		if strings.HasPrefix(key, target.RegistryStr()+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// called is what a keychain is asked for by its name alone.
+type called string
+
+func (c called) String() string      { return string(c) }
+func (c called) RegistryStr() string { return string(c) }
+
+// namesOf returns what the credentials of a repository may be called, the nearest
+// first.
+func namesOf(target authn.Resource) (names []string) {
+	registry := target.RegistryStr()
+	hosts := []string{registry}
+	if dockerHub[registry] {
+		hosts = []string{"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com", authn.DefaultAuthKey}
+	}
+	for path := strings.TrimPrefix(target.String(), registry); path != ""; path = path[:strings.LastIndexByte(path, '/')] {
+		for _, host := range hosts {
+			names = append(names, host+path)
+		}
+	}
+	names = append(names, hosts...)
+	for _, scheme := range []string{"https://", "http://"} {
+		for _, end := range []string{"", "/", "/v1/", "/v2/"} {
+			names = append(names, scheme+registry+end)
+		}
+	}
+	return names
+}
+
+// login is an entry of a file with credentials.
+type login struct {
+	Auth          string `json:"auth"`
+	Username      string `json:"username"`
+	Password      string `json:"password"`
+	IdentityToken string `json:"identitytoken"`
+	RegistryToken string `json:"registrytoken"`
+}
+
+func (l login) config() (cfg authn.AuthConfig, ok bool) {
+	cfg = authn.AuthConfig{Username: l.Username, Password: l.Password, IdentityToken: l.IdentityToken, RegistryToken: l.RegistryToken}
+	if pair, err := base64.StdEncoding.DecodeString(l.Auth); err == nil && len(pair) > 0 {
+		cfg.Username, cfg.Password, _ = strings.Cut(string(pair), ":")
+	}
+	return cfg, cfg != authn.AuthConfig{}
+}
+
+// readAuths returns the entries of a file; none, if it cannot be read.
+func readAuths(file string) map[string]login {
+	var cfg dockerConfig
+	if !readJSON(file, &cfg) {
+		return nil
+	}
+	return cfg.Auths
+}
+
+// podmanFile returns where podman keeps credentials.
+func podmanFile() string {
+	if file := os.Getenv("REGISTRY_AUTH_FILE"); file != "" {
+		return file
+	}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		return filepath.Join(dir, "containers", "auth.json")
+	}
+	return ""
+}
 
 // configPlace is where docker keeps credentials.
 const configPlace = "config.json, in ~/.docker or in the directory that DOCKER_CONFIG names"
@@ -102,28 +213,42 @@ func helpersFor(repo name.Repository) []string {
 	return helpers
 }
 
-// dockerConfig is what docker's configuration says of helpers.
+// dockerConfig is what docker's configuration says of credentials.
 type dockerConfig struct {
+	Auths       map[string]login  `json:"auths"`
 	CredsStore  string            `json:"credsStore"`
 	CredHelpers map[string]string `json:"credHelpers"`
 }
 
 func readDockerConfig() (cfg dockerConfig) {
+	if !readJSON(dockerConfigFile(), &cfg) {
+		return dockerConfig{}
+	}
+	return cfg
+}
+
+// dockerConfigFile returns where docker's configuration is, or "".
+func dockerConfigFile() string {
 	dir := os.Getenv("DOCKER_CONFIG")
 	if dir == "" {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return cfg
+			return ""
 		}
 		dir = filepath.Join(home, ".docker")
 	}
-	f, err := os.Open(filepath.Join(dir, "config.json"))
+	return filepath.Join(dir, "config.json")
+}
+
+// readJSON reports whether a file could be read.
+func readJSON(file string, into any) bool {
+	f, err := os.Open(file)
 	if err != nil {
-		return cfg
+		return false
 	}
 	defer f.Close()
-	if json.NewDecoder(io.LimitReader(f, maxDockerConfig)).Decode(&cfg) != nil {
-		return dockerConfig{}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return false
 	}
-	return cfg
+	return json.NewDecoder(io.LimitReader(f, maxDockerConfig)).Decode(into) == nil
 }

@@ -1,10 +1,14 @@
 package registry_test
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/registry"
 	"github.com/botkube-mirror/botkube-mirror/internal/registry/registrytest"
 )
 
@@ -92,4 +96,33 @@ func TestUploadLocation(t *testing.T) {
 	if strings.Contains(fault.HintOf(err), "spelt") {
 		t.Error("it blames the registry's name")
 	}
+}
+
+// A token server at the registry's own address, but at another port, is asked,
+// though the address is a private one.
+func TestTokenAtAnotherPort(t *testing.T) {
+	asked := 0
+	tokens := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		asked++
+		user, password, _ := req.BasicAuth()
+		if req.URL.Path != "/jwt/auth" || req.URL.Query().Get("service") != "x" || user != registrytest.User || password != registrytest.Password {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, _ = io.WriteString(w, `{"token":"t"}`)
+	}))
+	defer tokens.Close()
+	reg := registrytest.Start(t, registrytest.Options{})
+	p := reg.Proxy(t, registrytest.Fault{Path: "/v2/", Unless: "Bearer t", Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="` + tokens.URL + `/jwt/auth",service="x"`}}})
+	r := open(t, newClient(t, registry.Config{PlainHTTP: true, Keychain: login}), p.Host, true)
+	blob, data := content(t, 1000)
+	_, err := r.Upload(t.Context(), blob, opener(data), nil)
+	check(t, err)
+	if asked == 0 {
+		t.Error("the token server was not asked")
+	}
+	n, err := registry.ParseRepository(p.Host + "/x")
+	check(t, err)
+	_, err = newClient(t, registry.Config{PlainHTTP: true}).Repository(t.Context(), n, true)
+	checkFails(t, err, fault.Upstream, "the token server "+strings.TrimPrefix(tokens.URL, "http://")+" answers 401")
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -177,6 +178,7 @@ func (r *Repository) libraryStatus(e *transport.Error, last answer) error {
 			s.stage = stageGreeting
 		}
 	}
+	s.Host = cmp.Or(last.host, s.Host)
 	s.diagnose(e.Errors, secrets)
 	s.Told("", s.Says)
 	return s

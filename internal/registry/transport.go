@@ -30,6 +30,8 @@ type door struct {
 	last    answer
 	// greeting is the answer to the first question.
 	greeting answer
+	// realm is where the token server is, if the library was told another place.
+	realm *url.URL
 	// inside says that the handshake is over.
 	inside bool
 }
@@ -68,6 +70,7 @@ func (d *door) RoundTrip(req *http.Request) (*http.Response, error) {
 	sent := *req // the request is the caller's, and a retry may go another way
 	sent.Header = req.Header.Clone()
 	sent.Header.Set("User-Agent", d.userAgent)
+	sent.URL = d.place(req.URL)
 	resp, err := d.inner.RoundTrip(&sent)
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -75,10 +78,11 @@ func (d *door) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return resp, err
 	}
-	d.last = answer{transfer.Printable(req.URL.Host, maxMessage), resp.StatusCode, transfer.NewStatusError(resp).RateLimit, isPage(resp.Header), nil}
+	d.last = answer{transfer.Printable(sent.URL.Host, maxMessage), resp.StatusCode, transfer.NewStatusError(resp).RateLimit, isPage(resp.Header), nil}
 	if resp.StatusCode == http.StatusUnauthorized {
 		d.last.offers = schemes(resp.Header)
 		sortChallenges(resp.Header)
+		d.realm = cmp.Or(d.realm, moveRealm(resp.Header, d.host))
 	}
 	if d.greeting.code == 0 {
 		d.greeting = d.last
@@ -88,6 +92,18 @@ func (d *door) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp.Body = bounded{io.LimitReader(resp.Body, maxGreeting), resp.Body}
 	}
 	return resp, err
+}
+
+// place returns where a request goes: see [moveRealm].
+func (d *door) place(u *url.URL) *url.URL {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.realm == nil || u.Host != d.host || u.Path != d.realm.Path {
+		return u
+	}
+	at := *u
+	at.Scheme, at.Host = d.realm.Scheme, d.realm.Host
+	return &at
 }
 
 func isPage(h http.Header) bool { return mediaType(h) == "text/html" }

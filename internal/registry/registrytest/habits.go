@@ -35,7 +35,7 @@ var Habits = map[string][]Fault{
 	"ecr":     {refusal("", "/v2/mirror/", 404, "NAME_UNKNOWN", "The repository with name 'mirror' does not exist in the registry with id '123456789012'")},
 	"ecrsome": {refusal("POST", "/charts/botkube/", 404, "NAME_UNKNOWN", "The repository does not exist"), refusal("POST", "/botkube-plugins-bundle/", 404, "NAME_UNKNOWN", "The repository does not exist")},
 	"harbor":  {refusal("POST", "/uploads/", 404, "NOT_FOUND", "project mirror not found")},
-	"noorg":   {refusal("POST", "/uploads/", 401, "UNAUTHORIZED", "access to the requested resource is not authorized")},
+	"noorg":   {{Path: "/token", Status: 200, Body: `{"token":"t0ken-of-a-test"}`}, tokens(), refusal("POST", "/uploads/", 401, "UNAUTHORIZED", "access to the requested resource is not authorized")},
 	"gitlab":  {tokens(), {Path: "/token", Status: 403, Body: `{"errors":[{"code":"DENIED","message":"access forbidden"}]}`}},
 	// Two levels of names: Docker Hub, Quay before 3.6 (quay/quay).
 	"twolevels": {refusal("POST", "/charts/botkube/", 404, "NAME_INVALID", "invalid repository name")},
@@ -61,12 +61,12 @@ var Habits = map[string][]Fault{
 	"tokenempty":    {tokens(), {Path: "/token", Status: 200, Body: `{}`}},
 	"tokenclear":    {{Path: "/v2/", Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="http://auth.invalid/token",service="x"`}}}},
 	"tokenaway":     {{Path: "/v2/", Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="https://auth.invalid/token",service="x"`}}}},
-	"token":         {tokens(), {Path: "/token", Status: 200, Body: `{"token":"t"}`}},
-	"accesstoken":   {tokens(), {Path: "/token", Status: 200, Body: `{"access_token":"t","expires_in":0}`}},
+	"token":         {tokens(), {Path: "/token", Status: 200, Body: `{"token":"t0ken-of-a-test"}`}},
+	"accesstoken":   {tokens(), {Path: "/token", Status: 200, Body: `{"access_token":"t0ken-of-a-test","expires_in":0}`}},
 	// ACR gives an identity token at login, which is exchanged by POST.
-	"identity": {tokens(), {Method: "POST", Path: "/token", Status: 200, Body: `{"access_token":"t"}`}, {Path: "/token", Status: 401}},
+	"identity": {tokens(), {Method: "POST", Path: "/token", Status: 200, Body: `{"access_token":"t0ken-of-a-test"}`}, {Path: "/token", Status: 401}},
 	"scope": {
-		{Path: "/token", Status: 200, Body: `{"token":"t"}`}, tokens(),
+		{Path: "/token", Status: 200, Body: `{"token":"t0ken-of-a-test"}`}, tokens(),
 		{Method: "POST", Path: "/uploads/", Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="$URL/token",service="x",error="insufficient_scope"`}}, Body: `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`},
 	},
 	// Ways to say who asks. Artifactory and Nexus offer both, IIS Negotiate.
@@ -75,12 +75,12 @@ var Habits = map[string][]Fault{
 		{Path: "/v2/", Unless: Basic, Status: 401, Header: http.Header{"Www-Authenticate": {`Negotiate, Basic realm="x, y"`}}},
 	},
 	"both": {
-		{Path: "/token", Status: 200, Body: `{"token":"t"}`},
-		{Path: "/v2/", Unless: "Bearer t", Status: 401, Header: http.Header{"Www-Authenticate": {`Basic realm="x"`, `Bearer realm="$URL/token",service="x"`}}},
+		{Path: "/token", Status: 200, Body: `{"token":"t0ken-of-a-test"}`},
+		{Path: "/v2/", Unless: "Bearer t0ken-of-a-test", Status: 401, Header: http.Header{"Www-Authenticate": {`Basic realm="x"`, `Bearer realm="$URL/token",service="x"`}}},
 	},
 	"bothinone": {
-		{Path: "/token", Status: 200, Body: `{"token":"t"}`},
-		{Path: "/v2/", Unless: "Bearer t", Status: 401, Header: http.Header{"Www-Authenticate": {`Basic realm="x", Bearer realm="$URL/token",service="x"`}}},
+		{Path: "/token", Status: 200, Body: `{"token":"t0ken-of-a-test"}`},
+		{Path: "/v2/", Unless: "Bearer t0ken-of-a-test", Status: 401, Header: http.Header{"Www-Authenticate": {`Basic realm="x", Bearer realm="$URL/token",service="x"`}}},
 	},
 
 	// Places that are none.
@@ -141,7 +141,7 @@ func located(location string) Fault {
 	return headed("", "/blobs/uploads/", "Location", location)
 }
 
-// tokens wants the token t, which the proxy itself gives at /token.
+// tokens wants a token, which the proxy itself gives at /token.
 func tokens() Fault {
-	return Fault{Path: "/v2/", Unless: "Bearer t", Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="$URL/token",service="x"`}}}
+	return Fault{Path: "/v2/", Unless: "Bearer t0ken-of-a-test", Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="$URL/token",service="x"`}}}
 }

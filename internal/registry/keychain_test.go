@@ -1,0 +1,79 @@
+package registry
+
+import (
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+)
+
+// Credentials are found by every name that docker, podman and skopeo give them.
+func TestCredentialNames(t *testing.T) {
+	const repository = "registry.example/mirror/sub/botkube"
+	for _, test := range []struct{ docker, podman, name, want string }{
+		{"registry.example=host", "", repository, "host"},
+		{"https://registry.example=url", "", repository, "url"},
+		{"registry.example=host registry.example/mirror/sub/botkube=whole", "", repository, "whole"},
+		{"registry.example/mirror=part", "", repository, "part"},
+		{"registry.example/mirror=part registry.example/mirror/sub=nearer", "", repository, "nearer"},
+		{"registry.example/mirro=other registry.example:5000=port", "", repository, ""},
+		{"", "registry.example/mirror=part registry.example=host", repository, "part"},
+		{"other.example=other", "registry.example=host", repository, "host"},
+		{"registry.example=docker", "registry.example=podman", repository, "docker"},
+		{"https://index.docker.io/v1/=hub", "", "docker.io/acme/x", "hub"},
+		{"https://index.docker.io/v1/=hub", "", "index.docker.io/acme/x", "hub"},
+		{"https://index.docker.io/v1/=hub", "", "registry-1.docker.io/acme/x", "hub"},
+		{"docker.io=hub", "", "docker.io/acme/x", "hub"},
+		{"", "docker.io/acme=acme docker.io=hub", "docker.io/acme/x", "acme"},
+		{"", "docker.io/acme=acme docker.io=hub", "docker.io/other/x", "hub"},
+		{"docker.io=hub", "", repository, ""},
+	} {
+		dir := t.TempDir()
+		t.Setenv("HOME", dir)
+		t.Setenv("DOCKER_CONFIG", dir)
+		t.Setenv("XDG_RUNTIME_DIR", dir)
+		t.Setenv("XDG_CONFIG_HOME", dir)
+		t.Setenv("REGISTRY_AUTH_FILE", "")
+		writeAuths(t, filepath.Join(dir, "config.json"), test.docker)
+		writeAuths(t, filepath.Join(dir, "containers", "auth.json"), test.podman)
+		n, err := ParseRepository(test.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		repo, err := n.repository(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, err := nearest{authn.DefaultKeychain}.Resolve(repo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := found.Authorization()
+		if err != nil || cfg.Username != test.want || test.want != "" && cfg.Password != "pass:word" {
+			t.Errorf("%+v: %q, %v", test, cfg.Username, err)
+		}
+	}
+}
+
+// writeAuths writes a file with NAME=USER entries, if there are any.
+func writeAuths(t *testing.T, file, entries string) {
+	t.Helper()
+	var all []string
+	for _, entry := range strings.Fields(entries) {
+		name, user, _ := strings.Cut(entry, "=")
+		all = append(all, fmt.Sprintf("%q: {%q: %q}", name, "auth", base64.StdEncoding.EncodeToString([]byte(user+":pass:word"))))
+	}
+	if len(all) == 0 {
+		return
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(`{"auths": {`+strings.Join(all, ", ")+`}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
