@@ -106,7 +106,7 @@ func unopened(path string, err error) error {
 
 // inspectLayout reads a bundle or an image, in a file or a directory.
 func inspectLayout(ctx context.Context, at located) (*inspected, error) {
-	b, err := at.openBundle(bundle.OpenNamed)
+	b, err := at.openBundle(ctx, false)
 	if err == nil {
 		defer b.Close()
 		return inspectedBundle(b.Contents()), nil
@@ -119,14 +119,6 @@ func inspectLayout(ctx context.Context, at located) (*inspected, error) {
 		return nil, noImage(at.path, err, imageErr)
 	}
 	return inspectedImage(im), nil
-}
-
-// openBundle opens the bundle of a target, unless that says that it is an image.
-func (at located) openBundle(open func(path, name string) (*bundle.Bundle, error)) (*bundle.Bundle, error) {
-	if at.form == FormImage {
-		return nil, bundle.ErrNotBundle
-	}
-	return open(at.path, at.name)
 }
 
 // maybeImage reports whether what is no bundle may be an image. What has a hint is

@@ -60,11 +60,14 @@ func (s *Session) openSource(ctx context.Context, name string, stdin io.Reader) 
 	if fi.IsDir() && bundle.Sniff(at.path) != bundle.LayoutForm {
 		return openDirSource(at.path)
 	}
-	b, err := bundle.OpenNamed(at.path, at.name)
+	at.form = "" // what is no bundle is told for what it is
+	b, err := at.openBundle(ctx, false)
 	if err != nil {
 		return nil, noBundle(err)
 	}
-	return bundleSource(at.path, b), nil
+	src := bundleSource(at.path, b.Bundle)
+	src.close = b.Close
+	return src, nil
 }
 
 // noBundle adds the next step for what is something else than a bundle.

@@ -331,11 +331,11 @@ func (v *verifying) file(ctx context.Context, path string) error {
 
 // layout verifies a bundle or an image, in a file or a directory.
 func (v *verifying) layout(ctx context.Context, at located) error {
-	b, err := at.openBundle(bundle.OpenIncomplete)
+	b, err := at.openBundle(ctx, true)
 	if err == nil {
 		defer b.Close()
 		v.named(b.Contents().Tag, b.Names(), b.Beside())
-		return v.bundle(ctx, b)
+		return v.bundle(ctx, b.Bundle)
 	}
 	if !maybeImage(err) {
 		return v.unreadable(KindBundle, err)
