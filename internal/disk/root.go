@@ -73,10 +73,7 @@ func StatRegular(root *os.Root, name string) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !fi.Mode().IsRegular() {
-		return nil, fault.New(fault.Integrity, "it is %s, not a regular file", KindOf(fi.Mode()))
-	}
-	return fi, nil
+	return fi, notRegular(fi)
 }
 
 // CheckAbove refuses a path below a root if something above it is no directory,
@@ -88,4 +85,35 @@ func CheckAbove(root *os.Root, name string) error {
 		}
 	}
 	return nil
+}
+
+// Open opens a regular file to read, by a path that may lead through links. Like
+// [OpenRegular] it never waits for a pipe, and anything else than a regular file is
+// of kind [fault.Integrity].
+func Open(path string) (*os.File, fs.FileInfo, error) {
+	// A look first: to open some devices has effects.
+	if fi, err := os.Stat(path); err != nil {
+		return nil, nil, err
+	} else if err := notRegular(fi); err != nil {
+		return nil, nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|NoWait, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	fi, err := f.Stat()
+	if err == nil {
+		err = notRegular(fi)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return f, fi, nil
+}
+
+func notRegular(fi fs.FileInfo) error {
+	if fi.Mode().IsRegular() {
+		return nil
+	}
+	return fault.New(fault.Integrity, "it is %s, not a regular file", KindOf(fi.Mode()))
 }

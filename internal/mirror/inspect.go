@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
@@ -241,7 +242,7 @@ func inspectFile(path string) (*inspected, error) {
 const sniffed = 512
 
 func startOf(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, _, err := disk.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -5,8 +5,8 @@ package mirror
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/url"
-	"os"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/go-version"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/index"
@@ -241,14 +242,10 @@ func applyLock(req *resolve.Request, sel Selection) error {
 }
 
 func readLock(file string) (*lock.Lock, error) {
-	fi, err := os.Stat(file)
-	if err != nil {
-		return nil, fault.New(fault.Usage, "reading the lock: %w", err)
+	data, err := readRegular(file, lock.MaxSize)
+	if fault.KindOf(err) == fault.Integrity {
+		return nil, fault.New(fault.Integrity, "reading the lock: %s: %w", file, err).WithHint("name the file that pull, lock or list wrote")
 	}
-	if !fi.Mode().IsRegular() || fi.Size() > lock.MaxSize {
-		return nil, fault.New(fault.Usage, "reading the lock: %s is no regular file of at most %d bytes", file, lock.MaxSize)
-	}
-	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fault.New(fault.Usage, "reading the lock: %w", err)
 	}
@@ -257,6 +254,20 @@ func readLock(file string) (*lock.Lock, error) {
 		return nil, fault.New(fault.Integrity, "%s: %w", file, err)
 	}
 	return l, nil
+}
+
+// readRegular reads a regular file of at most max bytes. Anything else is of kind
+// [fault.Integrity].
+func readRegular(file string, max int64) ([]byte, error) {
+	f, fi, err := disk.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if fi.Size() > max {
+		return nil, fault.New(fault.Integrity, "it has %d bytes; at most %d are read", fi.Size(), max)
+	}
+	return io.ReadAll(io.LimitReader(f, max))
 }
 
 // latestRelease redirects to the newest release of Botkube.

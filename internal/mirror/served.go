@@ -16,6 +16,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
@@ -223,7 +224,7 @@ func openServedBundle(path, name string) (*bundle.Bundle, func(lock.SHA256) (ser
 		}
 		return b, func(d lock.SHA256) (serve.File, error) { return layoutBlob(b, d) }, nil
 	}
-	f, err := os.Open(path)
+	f, _, err := disk.Open(path)
 	if err != nil {
 		return nil, nil, fault.New(fault.Usage, "opening the bundle: %w", err)
 	}

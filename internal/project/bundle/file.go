@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"runtime"
 	"syscall"
@@ -53,14 +52,12 @@ func tooLarge(err error) error {
 }
 
 func (c *Contents) writeFile(ctx context.Context, out *onefile.File, segments []segment) (bool, error) {
-	if out.Usable() {
-		same, err := holds(ctx, out.Name(), segments)
-		if err != nil {
-			return false, err
-		}
-		if same {
-			return false, out.Keep()
-		}
+	same, err := isThere(ctx, out, segments)
+	if err != nil {
+		return false, err
+	}
+	if same {
+		return false, out.Keep()
 	}
 	f, err := out.Create()
 	if err != nil {
@@ -72,17 +69,20 @@ func (c *Contents) writeFile(ctx context.Context, out *onefile.File, segments []
 	return true, out.Publish()
 }
 
+// isThere reports whether the file that is there already has the bytes of the
+// segments.
+func isThere(ctx context.Context, out *onefile.File, segments []segment) (bool, error) {
+	there, err := out.OpenUsable()
+	if err != nil || there == nil {
+		return false, err
+	}
+	defer there.Close()
+	return holds(ctx, there, segments)
+}
+
 // holds reports whether a file has the bytes of the segments: blobs by their
 // digests, so that the source need not be read.
-func holds(ctx context.Context, path string, segments []segment) (bool, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("comparing with what is there: %w", err)
-	}
-	defer f.Close()
+func holds(ctx context.Context, f *os.File, segments []segment) (bool, error) {
 	fi, err := f.Stat()
 	if err != nil || fi.Size() != sizeOf(segments) {
 		return false, err

@@ -47,7 +47,7 @@ func CheckLayout(dir string) error {
 		}
 		return checkWritable(dir)
 	}
-	root, err := os.OpenRoot(dir)
+	root, err := disk.OpenRoot(dir)
 	if err != nil {
 		return fault.New(fault.Usage, "opening the output directory: %w", err)
 	}
@@ -219,13 +219,13 @@ func WriteLayout(ctx context.Context, dir string, c *Contents, o Options) (chang
 	if err := CheckLayout(dir); err != nil {
 		return false, err
 	}
-	held, created, err := lockDir(ctx, dir, o)
+	t, held, created, err := claimLayout(ctx, dir, o)
 	if err != nil {
 		disk.RemoveDirs(created)
 		return false, fmt.Errorf("writing the bundle %s: %w", dir, explain(tooLarge(err)))
 	}
-	changed, err = c.writeLayout(ctx, dir, o)
-	err = errors.Join(err, held.Unlock())
+	changed, err = c.writeLayout(ctx, t, o)
+	err = errors.Join(err, held.Unlock(), t.Close())
 	if err != nil {
 		disk.RemoveDirs(created)
 		return changed, fmt.Errorf("writing the bundle %s: %w", dir, explain(tooLarge(err)))
@@ -238,23 +238,20 @@ func WriteLayout(ctx context.Context, dir string, c *Contents, o Options) (chang
 	return changed, nil
 }
 
-// lockDir creates a directory if need be, once no other run writes it.
-func lockDir(ctx context.Context, dir string, o Options) (held *filelock.Lock, created []string, err error) {
+// claimLayout opens a directory, which it creates if need be, and locks it, once no
+// other run writes it.
+func claimLayout(ctx context.Context, dir string, o Options) (t *tree.Tree, held *filelock.Lock, created []string, err error) {
 	tell := func() {
 		if o.Waiting != nil {
 			o.Waiting(dir)
 		}
 	}
 	vanished := 0
-	held, err = filelock.Wait(ctx, tell, func() (*filelock.Lock, error) {
+	held, err = filelock.Wait(ctx, tell, func() (l *filelock.Lock, err error) {
 		made, err := disk.MakeDirsFor(dir, dirMode, disk.Self())
 		created = append(created, made...)
-		if err != nil {
-			return nil, err
-		}
-		l, err := filelock.TryDir(dir)
-		if err == nil && l != nil && !stillThere(l, dir) {
-			return nil, l.Unlock()
+		if err == nil {
+			t, l, err = tryLayout(dir)
 		}
 		if errors.Is(err, fs.ErrNotExist) && vanished < 20 {
 			vanished++
@@ -262,7 +259,24 @@ func lockDir(ctx context.Context, dir string, o Options) (held *filelock.Lock, c
 		}
 		return l, err
 	})
-	return held, created, err
+	return t, held, created, err
+}
+
+// tryLayout opens a directory that is there, and locks it. It returns nil if another
+// run has it.
+func tryLayout(dir string) (*tree.Tree, *filelock.Lock, error) {
+	t, err := tree.OpenExisting(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := filelock.TryDirIn(t.Root, ".")
+	if err == nil && l != nil && stillThere(l, dir) {
+		return t, l, nil
+	}
+	if l != nil {
+		err = l.Unlock()
+	}
+	return nil, nil, errors.Join(err, t.Close())
 }
 
 // stillThere reports whether what was locked is what lies at the path. Where a
@@ -286,14 +300,9 @@ type layoutWriter struct {
 	changed  atomic.Bool
 }
 
-func (c *Contents) writeLayout(ctx context.Context, dir string, o Options) (changed bool, err error) {
-	t, err := tree.OpenExisting(dir)
-	if err != nil {
-		return false, err
-	}
-	defer t.Close()
+func (c *Contents) writeLayout(ctx context.Context, t *tree.Tree, o Options) (changed bool, err error) {
 	w := &layoutWriter{ctx: ctx, in: layout.Dir{Root: t.Root}, tree: t, contents: c}
-	if err := ours(dir, w.in); err != nil {
+	if err := ours(t.Path, w.in); err != nil {
 		return false, err
 	}
 	t.MayDisplace(o.Displaced)
@@ -312,13 +321,13 @@ func (c *Contents) writeLayout(ctx context.Context, dir string, o Options) (chan
 	}
 	err = w.blobs()
 	if err == nil {
-		err = syncDirs(dir, blobsDir, "blobs")
+		err = syncDirs(t, blobsDir, "blobs")
 	}
 	if err == nil {
 		err = w.put(indexName, index)
 	}
 	if err == nil {
-		err = syncDirs(dir, ".")
+		err = syncDirs(t, ".")
 	}
 	if err == nil {
 		err = w.removeOthers()
@@ -328,9 +337,9 @@ func (c *Contents) writeLayout(ctx context.Context, dir string, o Options) (chan
 
 // syncDirs makes names durable, also those that a run has written which was
 // killed.
-func syncDirs(dir string, subs ...string) error {
+func syncDirs(t *tree.Tree, subs ...string) error {
 	for _, sub := range subs {
-		if err := disk.SyncDir(filepath.Join(dir, filepath.FromSlash(sub))); err != nil {
+		if err := disk.SyncDirIn(t.Root, sub); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
@@ -91,7 +92,7 @@ func Sniff(path string) Form {
 	if !fi.Mode().IsRegular() {
 		return NoForm
 	}
-	f, err := os.Open(path)
+	f, _, err := disk.Open(path)
 	if err != nil {
 		return NoForm
 	}
@@ -136,7 +137,7 @@ func openPath(path, name string, open opener) (*Bundle, error) {
 		return nil, fault.New(fault.Usage, "%s is neither a regular file nor a directory", path).
 			WithHint("name a file, or - for standard input")
 	}
-	f, err := os.Open(path)
+	f, _, err := disk.Open(path)
 	if err != nil {
 		return nil, unopened(path, err)
 	}
@@ -180,7 +181,7 @@ func openTar(f *os.File, path, name string, open opener) (*Bundle, error) {
 
 // openLayout opens a bundle that is a directory.
 func openLayout(dir, name string, open opener) (*Bundle, error) {
-	root, err := os.OpenRoot(dir)
+	root, err := disk.OpenRoot(dir)
 	if err != nil {
 		return nil, unopened(dir, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
@@ -110,7 +111,7 @@ func openLayout(name string) (layout.Files, error) {
 		return nil, fault.New(fault.Usage, "opening the image: %w", err)
 	}
 	if fi.IsDir() {
-		root, err := os.OpenRoot(name)
+		root, err := disk.OpenRoot(name)
 		if err != nil {
 			return nil, fault.New(fault.Usage, "opening the image: %w", err)
 		}
@@ -119,7 +120,7 @@ func openLayout(name string) (layout.Files, error) {
 	if !fi.Mode().IsRegular() {
 		return nil, fault.New(fault.Usage, "%s is neither a file nor a directory", name)
 	}
-	f, err := os.Open(name)
+	f, fi, err := disk.Open(name)
 	if err != nil {
 		return nil, fault.New(fault.Usage, "opening the image: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"path"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
@@ -91,7 +92,7 @@ func (l Dir) regular(name string) (*os.File, int64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	f, err := l.Root.Open(name)
+	f, err := l.Root.OpenFile(name, os.O_RDONLY|disk.NoWait, 0)
 	if err != nil {
 		return nil, 0, fmt.Errorf("opening its %s: %w", name, Cause(err))
 	}
@@ -107,7 +108,12 @@ func (l Dir) regular(name string) (*os.File, int64, error) {
 
 // Names lists a directory.
 func (l Dir) Names(dir string) ([]string, error) {
-	d, err := l.Root.Open(dir)
+	sub, err := disk.OpenDir(l.Root, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer sub.Close()
+	d, err := sub.Open(".")
 	if err != nil {
 		return nil, err
 	}

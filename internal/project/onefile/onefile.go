@@ -96,12 +96,16 @@ func hidden(name string) string {
 // File is a file on its way, which one run at a time writes.
 type File struct {
 	name string
+	// root is the directory that the file is in, whatever becomes of its path.
+	root *os.Root
 	// lock is nil where the file system has no locks.
 	lock *filelock.Lock
 	// created are the directories that were made for the file.
 	created []string
 	// temp is nil before it was created and once it was published.
 	temp *os.File
+	// tempName is what it is called in the directory.
+	tempName string
 }
 
 // Open waits until no other run writes the file, and sweeps what killed ones
@@ -128,23 +132,16 @@ func Open(ctx context.Context, name string, waiting func(string)) (*File, error)
 	return nil, refuse(name, err)
 }
 
-// Name returns the path of the file, or of what it is a link to.
-func (f *File) Name() string { return f.name }
+// base is what the file is called in its directory.
+func (f *File) base() string { return filepath.Base(f.name) }
 
-// beside returns the path of a file that belongs to writing this one.
-func (f *File) beside(suffix string) string {
-	return filepath.Join(filepath.Dir(f.name), hidden(f.name)+suffix)
-}
+// beside is what a file that belongs to writing this one is called.
+func (f *File) beside(suffix string) string { return hidden(f.name) + suffix }
 
 func (f *File) claim(ctx context.Context, tell func()) error {
 	vanished := 0
 	l, err := filelock.Wait(ctx, tell, func() (*filelock.Lock, error) {
-		made, err := disk.MakeDirs(filepath.Dir(f.name), 0o755)
-		f.created = append(f.created, made...)
-		if err != nil {
-			return nil, err
-		}
-		l, err := filelock.TryFile(f.beside(lockSuffix))
+		l, err := f.try()
 		// The run that is waited for may remove a directory that it created
 		// for nothing.
 		if errors.Is(err, fs.ErrNotExist) && vanished < 20 {
@@ -155,7 +152,7 @@ func (f *File) claim(ctx context.Context, tell func()) error {
 	})
 	if errors.Is(err, errors.ErrUnsupported) {
 		// Temporary names keep runs apart all the same, but none can be swept.
-		_ = os.Remove(f.beside(lockSuffix))
+		_ = f.root.Remove(f.beside(lockSuffix))
 		return nil
 	}
 	if err != nil {
@@ -165,15 +162,33 @@ func (f *File) claim(ctx context.Context, tell func()) error {
 	return f.sweep()
 }
 
+// try opens the directory, which it creates if need be, and tries the lock.
+func (f *File) try() (*filelock.Lock, error) {
+	dir := filepath.Dir(f.name)
+	made, err := disk.MakeDirs(dir, 0o755)
+	f.created = append(f.created, made...)
+	if err != nil {
+		return nil, err
+	}
+	if f.root != nil {
+		_ = f.root.Close()
+	}
+	if f.root, err = disk.OpenRoot(dir); err != nil {
+		f.root = nil
+		return nil, err
+	}
+	return filelock.TryFileIn(f.root, f.beside(lockSuffix))
+}
+
 // sweep removes the files of killed runs: who has the lock is the only one alive.
 func (f *File) sweep() error {
-	entries, err := os.ReadDir(filepath.Dir(f.name))
+	entries, err := fs.ReadDir(f.root.FS(), ".")
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), hidden(f.name)+tempSuffix) && e.Type().IsRegular() {
-			if err := os.Remove(filepath.Join(filepath.Dir(f.name), e.Name())); err != nil {
+			if err := f.root.Remove(e.Name()); err != nil {
 				return err
 			}
 		}
@@ -184,7 +199,8 @@ func (f *File) sweep() error {
 // Create creates the temporary file that Publish gives the name. Its mode is up
 // to the user's umask, unlike that of os.CreateTemp.
 func (f *File) Create() (*os.File, error) {
-	temp, err := os.OpenFile(f.beside(tempSuffix+rand.Text()), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	f.tempName = f.beside(tempSuffix + rand.Text())
+	temp, err := f.root.OpenFile(f.tempName, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 	f.temp = temp
 	return temp, err
 }
@@ -197,7 +213,7 @@ func (f *File) Publish() error {
 	if err := f.temp.Close(); err != nil {
 		return err
 	}
-	if err := os.Rename(f.temp.Name(), f.name); err != nil {
+	if err := f.root.Rename(f.tempName, f.base()); err != nil {
 		return err
 	}
 	f.temp = nil
@@ -210,30 +226,47 @@ func (f *File) Publish() error {
 func (f *File) Keep() error { return f.syncName() }
 
 func (f *File) syncName() error {
-	for _, dir := range append(f.created, filepath.Dir(f.name)) {
+	for _, dir := range f.created {
 		if err := errors.Join(disk.SyncDir(filepath.Dir(dir)), disk.SyncDir(dir)); err != nil {
 			return err
 		}
 	}
-	return nil
+	return errors.Join(disk.SyncDir(filepath.Dir(filepath.Dir(f.name))), disk.SyncDirIn(f.root, "."))
 }
 
 // owned are the bits that the owner of a file needs to carry it on.
 const owned = 0o600
 
-// Usable reports whether there is a file that its owner may read and replace.
-// Further bits of its mode are the user's.
-func (f *File) Usable() bool {
-	fi, err := os.Stat(f.name)
-	return err == nil && fi.Mode()&owned == owned
+// OpenUsable opens the file that is there to compare with it. It returns nil if
+// there is none that its owner may read and replace. Further bits of its mode are
+// the user's.
+func (f *File) OpenUsable() (*os.File, error) {
+	there, err := disk.OpenRegular(f.root, f.base())
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("comparing with what is there: %s: %w", f.name, err)
+	}
+	if fi, err := there.Stat(); err != nil || fi.Mode()&owned != owned {
+		return nil, errors.Join(err, there.Close())
+	}
+	return there, nil
 }
 
 // Same reports whether the file that is there has the bytes that were written.
 func (f *File) Same(ctx context.Context) (bool, error) {
-	if !f.Usable() {
-		return false, nil
+	there, err := f.OpenUsable()
+	if err != nil || there == nil {
+		return false, err
 	}
-	return sameBytes(ctx, f.temp.Name(), f.name)
+	defer there.Close()
+	written, errW := f.temp.Stat()
+	fi, errT := there.Stat()
+	if err := errors.Join(errW, errT); err != nil || written.Size() != fi.Size() {
+		return false, err
+	}
+	return compare(ctx, io.NewSectionReader(f.temp, 0, written.Size()), there)
 }
 
 // Close removes what was not published, and lets the next run have the file.
@@ -241,34 +274,16 @@ func (f *File) Close() error {
 	var err error
 	if f.temp != nil {
 		_ = f.temp.Close() // Publish may have closed it
-		err = os.Remove(f.temp.Name())
+		err = f.root.Remove(f.tempName)
 	}
 	if f.lock != nil {
 		err = errors.Join(err, f.lock.Unlock())
 	}
+	if f.root != nil {
+		err = errors.Join(err, f.root.Close())
+	}
 	disk.RemoveDirs(f.created)
 	return err
-}
-
-// sameBytes reports whether two files hold the same. One that cannot be read
-// does not.
-func sameBytes(ctx context.Context, a, b string) (bool, error) {
-	fa, err := os.Open(a)
-	if err != nil {
-		return false, err
-	}
-	defer fa.Close()
-	fb, err := os.Open(b)
-	if err != nil {
-		return false, nil
-	}
-	defer fb.Close()
-	sa, errA := fa.Stat()
-	sb, errB := fb.Stat()
-	if errA != nil || errB != nil || sa.Size() != sb.Size() {
-		return false, errA
-	}
-	return compare(ctx, fa, fb)
 }
 
 // compareAtOnce is how many bytes are compared between two looks at the context.

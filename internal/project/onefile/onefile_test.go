@@ -169,8 +169,12 @@ func TestUsable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f.Usable() != want {
-			t.Errorf("a file of mode %04o: usable %v", mode, !want)
+		there, err := f.OpenUsable()
+		if err != nil || (there != nil) != want {
+			t.Errorf("a file of mode %04o: usable %v, %v", mode, !want, err)
+		}
+		if there != nil {
+			there.Close()
 		}
 		if err := f.Close(); err != nil {
 			t.Error(err)
