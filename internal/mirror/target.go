@@ -1,7 +1,9 @@
 package mirror
 
 import (
+	"bytes"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -105,11 +107,22 @@ func locate(target string) (located, error) {
 	case FormLayout, FormArchive, FormImage:
 		at.path, at.name = splitName(at.path)
 	}
+	if isSkopeoDir(at.path) {
+		return at, fault.New(fault.Usage, "%s is what skopeo writes to dir:, which has no index of what is in it", at.path).
+			WithHint("write a layout of it: skopeo copy --all --preserve-digests dir:%s oci-archive:bundle.tar", at.path)
+	}
 	if at.name != "" && bundle.Sniff(at.path) == bundle.NoForm {
 		return at, fault.New(fault.Usage, "%s is no OCI layout, in which something could be named %q", at.path, at.name).
 			WithHint(sourceHint)
 	}
 	return at, nil
+}
+
+// isSkopeoDir reports whether a directory is one of skopeo's transport dir: (containers/image,
+// directory/directory_dest.go).
+func isSkopeoDir(dir string) bool {
+	start, err := startOf(filepath.Join(dir, "version"))
+	return err == nil && bytes.HasPrefix(start, []byte("Directory Transport Version: "))
 }
 
 // splitName takes a name off the longest path that is there.

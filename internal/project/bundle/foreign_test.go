@@ -42,8 +42,8 @@ func TestForeignFiles(t *testing.T) {
 		data []byte
 		says []string
 	}{
-		"docker save":       {pack(t, []entry{file("a.tar", "layer"), link("b/layer.tar", "../a.tar"), file("b/VERSION", "1.0"), file("manifest.json", "[]"), file("repositories", "{}")}), []string{"an image as docker save writes it", "name a bundle: "}},
-		"without links":     {pack(t, []entry{file("a/layer.tar", "layer"), file("manifest.json", "[]")}), []string{"as docker save writes it", "name a bundle: "}},
+		"docker save":       {pack(t, []entry{file("a.tar", "layer"), link("b/layer.tar", "../a.tar"), file("b/VERSION", "1.0"), file("manifest.json", "[]"), file("repositories", "{}")}), []string{"an image as docker save writes it", "crane pull --format=oci"}},
+		"without links":     {pack(t, []entry{file("a/layer.tar", "layer"), file("manifest.json", "[]")}), []string{"as docker save writes it", "crane pull --format=oci"}},
 		"some tar file":     {pack(t, []entry{file("a", "a"), link("b", "a")}), []string{"a tar file of something else", "name a bundle: "}},
 		"an empty tar file": {make([]byte, 10240), []string{"nothing but zeros", "name a bundle: "}},
 		"a lock":            {locked, []string{"it is a lock", "name a bundle: ", "pull --lock"}},
@@ -234,5 +234,5 @@ func TestSkopeoDockerArchive(t *testing.T) {
 	from, to := writeFile(t, filepath.Join(dir, "oci.tar"), pack(t, all)), filepath.Join(dir, "docker.tar")
 	skopeo(t, "copy", "oci-archive:"+from, "docker-archive:"+to+":a/b:c")
 	_, err := Open(to)
-	wantError(t, err, fault.Usage, "an image as docker save writes it", "name a bundle: ")
+	wantError(t, err, fault.Usage, "an image as docker save writes it", "crane pull --format=oci")
 }

@@ -28,7 +28,8 @@ func TestRepacked(t *testing.T) {
 	}
 	all = append([]entry{{tar.Header{Typeflag: tar.TypeDir, Name: "./", Mode: 0o755}, nil}}, all...)
 	all = append(all, entry{tar.Header{Typeflag: tar.TypeReg, Name: "./._index.json"}, []byte("AppleDouble")},
-		entry{tar.Header{Typeflag: tar.TypeReg, Name: "./blobs/sha256/._x"}, []byte("AppleDouble")})
+		entry{tar.Header{Typeflag: tar.TypeReg, Name: "./blobs/sha256/._x"}, []byte("AppleDouble")},
+		entry{tar.Header{Typeflag: tar.TypeReg, Name: "./manifest.json"}, []byte("[]")}) // as ctr images export adds
 	for name, format := range map[string]tar.Format{"USTAR": tar.FormatUSTAR, "PAX": tar.FormatPAX, "GNU": tar.FormatGNU} {
 		t.Run(name, func(t *testing.T) {
 			foreign := slices.Clone(all)

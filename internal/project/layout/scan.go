@@ -178,7 +178,7 @@ func (s *scanner) judge() error {
 	case len(s.nested) > 0:
 		return foreign("what it holds lies in directories: %s", Clip(strings.Join(slices.Sorted(maps.Keys(s.nested)), ", "))).hint("make a tar file of one directory's content: tar -cf FILE.tar -C DIRECTORY .")
 	case s.docker:
-		return foreign("it is an image as docker save writes it")
+		return foreign("it is an image as docker save writes it").hint("save it as an OCI layout: skopeo copy --all --preserve-digests … oci-archive:FILE, or crane pull --format=oci")
 	case s.strange != nil:
 		return foreign("it is a tar file of something else")
 	}
