@@ -153,7 +153,8 @@ func (d *download) get(ctx context.Context) error {
 	if err := client.Get(); err != nil || d.same {
 		return err
 	}
-	if err := cmp.Or(d.want.checkSize(d.in.Size()), d.want.check(d.sums.digests())); err != nil {
+	err := cmp.Or(d.want.checkSize(d.in.Size()), d.want.check(d.sums.digests()))
+	if err := d.checkContent(err); err != nil {
 		return d.withCoding(err)
 	}
 	if d.in.Size() == 0 && !d.want.vouched() {

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
@@ -26,16 +29,14 @@ func plausible(resp *transfer.Response, body io.Reader, undone, sized bool) (io.
 		return nil, unclear(errors.New("the server does not say how long the file is, so that a part could not be told from the whole"),
 			"have the server send Content-Length or a chunked body; for a plugin or a dependency, a checksum in the index does too")
 	}
-	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
-		return body, nil
-	}
-	head := make([]byte, 512)
+	head := make([]byte, legible.Sniffed)
 	n, err := io.ReadFull(body, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
 	}
 	head = head[:n]
-	if strings.HasPrefix(http.DetectContentType(head), "text/html") {
+	declared := strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html")
+	if declared && strings.HasPrefix(http.DetectContentType(head), "text/html") || legible.Kind(head) == legible.WebPage {
 		return nil, unclear(errWebPage, "a proxy or a login page may stand in between: open the URL in a browser of this machine")
 	}
 	return io.MultiReader(bytes.NewReader(head), body), nil
@@ -64,6 +65,35 @@ func (e *largeError) Error() string {
 		return fmt.Sprintf("it has more than the %d bytes that are downloaded of one file", e.most)
 	}
 	return fmt.Sprintf("it has %d bytes, more than the %d that are downloaded of one file", e.size, e.most)
+}
+
+// HintLFS is what to do about a file of Git LFS.
+const HintLFS = "Git LFS keeps the file elsewhere: give the URL of the file itself (GitHub has it at media.githubusercontent.com/media/OWNER/REPOSITORY/REF/PATH), or in a repository of this machine, run git lfs pull"
+
+// checkContent refuses what no publisher means to publish, whatever its digest: the
+// file that Git has in the place of one of Git LFS. Of content that does not match, it
+// says what it is, if that is plain to see.
+func (d *download) checkContent(mismatch error) error {
+	kind := legible.Kind(d.head())
+	if kind == legible.LFSPointer {
+		return transfer.Permanent(unclear(errors.New("the file is "+kind), HintLFS))
+	}
+	e, ok := errors.AsType[*transfer.Mismatch](mismatch)
+	if !ok || !slices.Contains([]string{legible.WebPage, legible.JSON, legible.XML}, kind) {
+		return mismatch
+	}
+	return &transfer.Mismatch{Reason: fmt.Sprintf("%s; what came is %s", e.Reason, kind)}
+}
+
+// head returns how the content begins, as far as it can be read.
+func (d *download) head() []byte {
+	f, err := os.Open(d.in.Path())
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	head, _ := io.ReadAll(io.LimitReader(f, legible.Sniffed))
+	return head
 }
 
 func tooLarge(size, most int64) error {

@@ -34,13 +34,33 @@ type Index struct {
 	document *yaml.Node
 }
 
-// Parse reads an index. The error joins every reason why the agent would
-// refuse it, and every name that cannot be part of a path.
+// NoneError says that a document is no index, and what it is instead.
+type NoneError struct{ What string }
+
+func (e *NoneError) Error() string { return "it is no plugin index but " + e.What }
+
+// ErrNoEntries says that an index lists nothing. To the agent it is one without
+// plugins; a mirror would lack them all.
+var ErrNoEntries = errors.New("it has no entries")
+
+// Parse reads an index. The error is a [NoneError] or [ErrNoEntries], or it joins
+// every reason why the agent would refuse the index, and every name that cannot be
+// part of a path.
 func Parse(data []byte) (*Index, error) {
 	if len(data) > MaxSize {
 		return nil, fmt.Errorf("the index has more than %d bytes", MaxSize)
 	}
+	switch kind := legible.Kind(data); kind {
+	case legible.PlainText, legible.OtherText, legible.Undecodable, legible.JSON:
+	default:
+		return nil, &NoneError{kind}
+	}
 	read, err := agent.ReadIndex(data)
+	if read == nil || len(read.Entries) == 0 {
+		if none := otherwise(data, read); none != nil {
+			return nil, none
+		}
+	}
 	if read == nil {
 		return nil, err
 	}
@@ -65,6 +85,36 @@ func Parse(data []byte) (*Index, error) {
 		return nil, err
 	}
 	return ix, nil
+}
+
+// otherwise says what a document is instead of an index that lists something; nil
+// if it is one.
+func otherwise(data []byte, ix *agent.Index) error {
+	var document yaml.Node
+	// What decodes is bounded; what does not decode may be anything.
+	if ix == nil && len(data) > 64<<10 || yaml.Unmarshal(data, &document) != nil || len(document.Content) == 0 {
+		return nil
+	}
+	what, top := "YAML", document.Content[0]
+	if legible.Kind(data) == legible.JSON {
+		what = legible.JSON
+	}
+	entries := lookup(top, "entries")
+	switch {
+	case top.Kind == yaml.ScalarNode && isNull(top):
+		return &NoneError{legible.Empty}
+	case top.Kind == yaml.ScalarNode:
+		return &NoneError{legible.PlainText}
+	case top.Kind == yaml.MappingNode && entries == nil:
+		return &NoneError{what + " without the key entries"}
+	case top.Kind != yaml.MappingNode:
+		return &NoneError{what + " without the key entries: a list"}
+	case entries.Kind == yaml.MappingNode && lookup(top, "apiVersion") != nil:
+		return &NoneError{"the index of a Helm chart repository"}
+	case ix != nil && len(ix.Entries) == 0:
+		return ErrNoEntries
+	}
+	return nil
 }
 
 func checkBounds(ix *agent.Index) error {

@@ -13,6 +13,7 @@ const (
 	WebPage    = "a web page"
 	LFSPointer = "a Git LFS pointer, which stands for a file that is stored elsewhere"
 	JSON       = "JSON"
+	XML        = "an XML document"
 	PEM        = "a PEM file"
 	Binary     = "binary data"
 	// PlainText is text of which nothing more is to be said; OtherText is in an
@@ -68,7 +69,7 @@ func Kind(data []byte) string {
 	case isWebPage(trimmed):
 		return WebPage
 	case bytes.HasPrefix(trimmed, []byte("<?xml")):
-		return "an XML document"
+		return XML
 	case (trimmed[0] == '{' || trimmed[0] == '[') && json.Valid(trimmed):
 		return JSON
 	case bytes.ContainsFunc(text, isBinary):

@@ -3,7 +3,6 @@
 package resolve
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +17,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/registry"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
@@ -253,15 +253,8 @@ func (r *Resolver) index(ctx context.Context, repo *repository, pinned *lock.Loc
 	if err != nil {
 		return indexError(repo, err)
 	}
-	// To the agent it is an index without plugins; a mirror would lack them all.
-	if len(bytes.TrimSpace(data)) == 0 {
-		return fault.New(fault.Upstream, "the index of repository %q at %s is empty", repo.Name, agent.Redact(repo.URL)).
-			WithHint("open the URL elsewhere to see whether it is so there; then tell its publisher")
-	}
 	if repo.index, err = index.Parse(data); err != nil {
-		return fault.New(fault.Integrity, "the index of repository %q at %s cannot be used; the agent would refuse it as a whole, or it cannot be mirrored:\n%w",
-			repo.Name, agent.Redact(repo.URL), err).
-			WithHint("tell its publisher; until then, name the other repositories with --repository")
+		return unusableIndex(repo, err)
 	}
 	sum, err := r.Store.Put(data)
 	if err != nil {
@@ -269,6 +262,28 @@ func (r *Resolver) index(ctx context.Context, repo *repository, pinned *lock.Loc
 	}
 	repo.lock.Index = lock.Blob{Size: int64(len(data)), SHA256: sum}
 	return nil
+}
+
+// unusableIndex says why nothing can be made of an index.
+func unusableIndex(repo *repository, err error) error {
+	what := fmt.Sprintf("the index of repository %q at %s", repo.Name, agent.Redact(repo.URL))
+	none, isNone := errors.AsType[*index.NoneError](err)
+	switch {
+	case isNone && none.What == legible.Empty:
+		err = fault.New(fault.Upstream, "%s is empty", what)
+	case isNone:
+		err = fault.New(fault.Integrity, "%s is no plugin index but %s", what, none.What)
+	case errors.Is(err, index.ErrNoEntries):
+		err = fault.New(fault.Upstream, "%s has no entries", what)
+	default:
+		return fault.New(fault.Integrity, "%s cannot be used; the agent would refuse it as a whole, or it cannot be mirrored:\n%w", what, err).
+			WithHint("tell its publisher; until then, name the other repositories with --repository")
+	}
+	hint := "open the URL elsewhere to see whether it is so there; then tell its publisher"
+	if isNone && none.What == legible.LFSPointer {
+		hint = fetch.HintLFS
+	}
+	return fault.New(fault.KindOf(err), "%w", err).WithHint("%s", hint)
 }
 
 func (r *Resolver) indexData(ctx context.Context, repo *repository, pinned *lock.Lock) ([]byte, error) {
