@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"net/url"
 	"regexp"
 	"slices"
@@ -106,4 +107,23 @@ func (g *global) checkProxies() error {
 		}
 	}
 	return nil
+}
+
+// How libraries word that a value is not of a flag's type.
+var (
+	notNumber   = regexp.MustCompile(`strconv\.Parse(?:Int|Uint|Float): parsing ".*": (?:invalid syntax|value out of range)$`)
+	notBool     = regexp.MustCompile(`strconv\.ParseBool: parsing ".*": invalid syntax$`)
+	notDuration = regexp.MustCompile(`time: (?:invalid duration|missing unit in duration|unknown unit ".*" in duration) ".*"$`)
+)
+
+// flagError says without the words of Go's what is wrong with a flag's value.
+func flagError(err error) error {
+	text := err.Error()
+	text = notNumber.ReplaceAllLiteralString(text, "it is not a whole number")
+	text = notBool.ReplaceAllLiteralString(text, "it is neither true nor false")
+	text = notDuration.ReplaceAllLiteralString(text, "it is not "+durations.Expects)
+	if text == err.Error() {
+		return err
+	}
+	return errors.New(text)
 }

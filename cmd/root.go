@@ -111,7 +111,7 @@ unreachable or missing, 4 integrity, 5 incomplete, 130 interrupted.`,
 	root.SetOut(g.env.Stdout)
 	root.SetErr(g.env.Stderr)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return fault.New(fault.Usage, "%w", err).WithHint("see %s --help", c.CommandPath())
+		return fault.New(fault.Usage, "%w", flagError(err)).WithHint("see %s --help", c.CommandPath())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = false
 	flags := root.PersistentFlags()
@@ -189,7 +189,7 @@ func (g *global) fromEnvironment(flags *pflag.FlagSet) error {
 		}
 		for _, v := range values {
 			if err := flags.Set(f.Name, strings.TrimSpace(v)); err != nil {
-				problem = fault.New(fault.Usage, "environment variable %s: %w", name, err)
+				problem = fault.New(fault.Usage, "environment variable %s: %w", name, flagError(err))
 			}
 		}
 	})
