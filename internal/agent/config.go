@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/go-viper/mapstructure/v2"
 	"golang.org/x/text/cases"
@@ -232,12 +234,43 @@ func shortened(err error) error {
 	var problems []error
 	for _, name := range names[:min(len(names), most)] {
 		// The library does not look into keys that it takes for anything.
-		problems = append(problems, fmt.Errorf("%.200q is of the wrong kind", strings.ReplaceAll(name, "<interface {} Value>", "…")))
+		problems = append(problems, fmt.Errorf("%.200q is of the wrong kind", settingOf(name)))
 	}
 	if len(names) > most {
 		problems = append(problems, fmt.Errorf("and %d more", len(names)-most))
 	}
 	return errors.Join(problems...)
+}
+
+// step matches a part of what the library calls a value: a field, or a key in brackets.
+var step = regexp.MustCompile(`\[([^\]]*)\]|[^.\[\]]+`)
+
+// settingOf returns where a configuration has what the library calls
+// Executors[tools].Enabled: executors.tools.enabled. The library does not look into keys
+// that it takes for anything.
+func settingOf(name string) string {
+	var parts []string
+	for _, m := range step.FindAllStringSubmatch(strings.ReplaceAll(name, "<interface {} Value>", "…"), -1) {
+		if strings.HasPrefix(m[0], "[") {
+			parts = append(parts, m[1])
+			continue
+		}
+		parts = append(parts, keyOf(m[0]))
+	}
+	return strings.Join(parts, ".")
+}
+
+// keyOf returns how a configuration writes a field: its first word in small letters.
+func keyOf(field string) string {
+	runes := []rune(field)
+	for i, r := range runes {
+		last := i+1 == len(runes)
+		if !unicode.IsUpper(r) || i > 0 && !last && unicode.IsLower(runes[i+1]) {
+			break
+		}
+		runes[i] = unicode.ToLower(r)
+	}
+	return string(runes)
 }
 
 // undecoded returns what the library calls the values that it cannot decode, sorted.

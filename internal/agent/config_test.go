@@ -156,8 +156,19 @@ func TestConfigRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = ReadConfig([]map[string]any{document}, nil)
-	if err == nil || !strings.Contains(err.Error(), "Enabled") || strings.Contains(err.Error(), "s3cret") {
+	if err == nil || !strings.Contains(err.Error(), `"executors.g.….enabled" is of the wrong kind`) || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestSettingOf(t *testing.T) {
+	for in, want := range map[string]string{
+		"Executors[g].Plugins[a/b].Enabled": "executors.g.plugins.a/b.enabled", "Communications[x.y].SocketSlack.Enabled": "communications.x.y.socketSlack.enabled",
+		"Plugins.Repositories[a].URL": "plugins.repositories.a.url", "AWSSigning": "awsSigning", "ID": "id", "": "", "Sources[<interface {} Value>]": "sources.…",
+	} {
+		if got := settingOf(in); got != want {
+			t.Errorf("%s: %s, want %s", in, got, want)
+		}
 	}
 }
 

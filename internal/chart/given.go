@@ -42,10 +42,11 @@ func (in *given) readFile(f File) error {
 	if len(f.Data) > agent.MaxConfig {
 		return fmt.Errorf("%s: it has %d bytes; at most %d are read", f.Name, len(f.Data), agent.MaxConfig)
 	}
-	if err := gitops.CheckFile(f.Name, f.Data); err != nil {
+	text, err := gitops.Text(f.Name, f.Data)
+	if err != nil {
 		return err
 	}
-	found, err := manifest.Read(f.Name, f.Data)
+	found, err := manifest.Read(f.Name, text)
 	if err != nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func (in *given) readFile(f File) error {
 		in.objects.all = append(in.objects.all, found...)
 		return nil
 	}
-	file := &gitops.File{Name: f.Name, Data: f.Data}
+	file := &gitops.File{Name: f.Name, Data: text}
 	in.order, in.plain = append(in.order, file), append(in.plain, file)
 	return nil
 }

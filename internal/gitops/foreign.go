@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/manifest"
 )
 
@@ -17,17 +18,25 @@ var encryptedFiles = []struct{ begin, what, then string }{
 	{"-----BEGIN AGE ENCRYPTED FILE-----", "is encrypted by age", "age --decrypt -i KEY %s > values.yaml"},
 	{"age-encryption.org/", "is encrypted by age", "age --decrypt -i KEY %s > values.yaml"},
 	{"-----BEGIN PGP MESSAGE-----", "is encrypted by PGP", "gpg --decrypt %s > values.yaml"},
-	{"version https://git-lfs.github.com/spec/", "is a pointer of Git LFS, not the file itself", "git lfs pull, and give %s again"},
 }
 
-// CheckFile refuses a file that has no values before it is decrypted or fetched.
-func CheckFile(name string, data []byte) error {
+// Text returns what a file says, in UTF-8. What has no values before it is decrypted or
+// fetched, and what is no text, is an error.
+func Text(name string, data []byte) ([]byte, error) {
 	for _, e := range encryptedFiles {
 		if bytes.HasPrefix(data, []byte(e.begin)) {
-			return fault.New(fault.Usage, "%s %s", name, e.what).WithHint(e.then, name)
+			return nil, fault.New(fault.Usage, "%s %s", name, e.what).WithHint(e.then, name)
 		}
 	}
-	return nil
+	switch kind := legible.Kind(data); kind {
+	case legible.PlainText, legible.JSON, legible.Empty:
+		return legible.Text(data)
+	case legible.LFSPointer:
+		return nil, fault.New(fault.Usage, "%s is %s", name, kind).WithHint("git lfs pull, and give it again")
+	default:
+		return nil, fault.New(fault.Usage, "%s is %s, and neither Helm values nor a Kubernetes object", name, kind).
+			WithHint("give values, a document of Flux or Argo CD that has them, or what helm template renders")
+	}
 }
 
 // encrypted reports whether a mapping is a document of SOPS (getsops/sops, README,

@@ -215,10 +215,16 @@ func TestSealedBesideItsSecret(t *testing.T) {
 func TestOtherFiles(t *testing.T) {
 	for begin, want := range map[string]string{
 		"$ANSIBLE_VAULT;1.1;AES256\n6162": "Ansible Vault", "\x00GITCRYPT\x00\x01": "git-crypt", "-----BEGIN AGE ENCRYPTED FILE-----\n": "age",
-		"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n": "Git LFS",
+		"version https://git-lfs.github.com/spec/v1\noid sha256:" + strings.Repeat("0", 64) + "\nsize 1\n": "Git LFS",
+		"\x1f\x8b\x08\x00": "gzip", "<!DOCTYPE html><html><body>Sign in</body></html>": "web page", "a: \xe4\n": "UTF-8",
 	} {
-		if err := CheckFile("v.yaml", []byte(begin)); err == nil || !strings.Contains(err.Error(), want) || fault.HintOf(err) == "" {
+		if _, err := Text("v.yaml", []byte(begin)); err == nil || !strings.Contains(err.Error(), want) || fault.HintOf(err) == "" {
 			t.Errorf("%q: %v", begin, err)
+		}
+	}
+	for in, want := range map[string]string{"\xef\xbb\xbfa: 1\r\n": "a: 1\n", "\xff\xfea\x00:\x00 \x001\x00": "a: 1", "": ""} {
+		if got, err := Text("v.yaml", []byte(in)); err != nil || string(got) != want {
+			t.Errorf("%q: %q, %v", in, got, err)
 		}
 	}
 	for text, want := range map[string]string{
