@@ -182,7 +182,7 @@ func (s *setter) item(list []any, depth int) ([]any, error) {
 
 // afterIndex reads what is put at an index where something was, or nothing.
 func (s *setter) afterIndex(old any, depth int) (any, error) {
-	if s.done() {
+	if rest := string(s.in[s.at:]); rest == "" || rest == `\` {
 		return nil, errors.New("an index has no value")
 	}
 	next := s.in[s.at]
