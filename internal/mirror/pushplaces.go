@@ -169,7 +169,11 @@ func hintRefused(refused []refusedPlace, of int) string {
 		return "some registries have names of two levels only, or want every repository created first: create " + first.name.Path() + " there, or choose another place; " + hintChartPath
 	case (kind == registry.RefusedRepository || kind == registry.RefusedAccess) && !strings.Contains(first.name.Path(), "/") && ecrRegion(first.name.Host()) == "":
 		return "many registries want a project, an organisation or a user before the name: push to " + first.name.Host() + "/PROJECT; if it wants none, create the repositories first, or ask for the right to push"
-	case kind != registry.RefusedRepository:
+	case kind != registry.RefusedRepository && kind != registry.RefusedAccess:
+		return fault.HintOf(first.err)
+	case strings.Count(first.name.Path(), "/") > 1 && first.part != PartChart && ecrRegion(first.name.Host()) == "":
+		return "is the project there, and may the user push to it? some registries have names of two levels only: there, PREFIX is HOST/PROJECT, and --chart-path names the chart's repository"
+	case kind == registry.RefusedAccess:
 		return fault.HintOf(first.err)
 	}
 	var paths, commands []string

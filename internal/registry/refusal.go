@@ -286,10 +286,10 @@ func (e *statusError) refusal() Refusal {
 		return RefusedCredentials
 	case writing && e.says("quota", "upper limit", "storage limit"):
 		return RefusedQuota
-	case writing && e.says("immutable", "cannot be overwritten", "does not allow updating"), writing && e.Code == http.StatusConflict:
-		return RefusedTag
-	case writing && e.stage == stageContent && (e.Code == http.StatusMethodNotAllowed || e.has(transport.UnsupportedErrorCode)):
+	case writing && e.says("read only", "read-only"), writing && e.stage == stageContent && (e.Code == http.StatusMethodNotAllowed || e.has(transport.UnsupportedErrorCode)):
 		return RefusedPush
+	case writing && e.stage == stageManifest && (e.Code == http.StatusConflict || e.says("immutable", "cannot be overwritten", "does not allow updating", "disallowed")):
+		return RefusedTag
 	case writing && e.stage == stageManifest && e.refusesDocument():
 		return RefusedDocument
 	case e.Code == http.StatusUnauthorized, e.Code == http.StatusForbidden:
@@ -304,7 +304,7 @@ func (e *statusError) refusal() Refusal {
 // that lacks blobs there is a code of its own.
 func (e *statusError) refusesDocument() bool {
 	return e.has(transport.ManifestInvalidErrorCode, transport.UnsupportedErrorCode) ||
-		slices.Contains([]int{http.StatusUnsupportedMediaType, http.StatusMethodNotAllowed, http.StatusNotAcceptable}, e.Code) ||
+		slices.Contains([]int{http.StatusUnsupportedMediaType, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented}, e.Code) ||
 		e.Code == http.StatusBadRequest && !e.has(transport.ManifestBlobUnknownErrorCode, transport.DigestInvalidErrorCode, transport.TagInvalidErrorCode)
 }
 

@@ -35,6 +35,7 @@ var Habits = map[string][]Fault{
 	"ecr":     {refusal("", "/v2/mirror/", 404, "NAME_UNKNOWN", "The repository with name 'mirror' does not exist in the registry with id '123456789012'")},
 	"ecrsome": {refusal("POST", "/charts/botkube/", 404, "NAME_UNKNOWN", "The repository does not exist"), refusal("POST", "/botkube-plugins-bundle/", 404, "NAME_UNKNOWN", "The repository does not exist")},
 	"harbor":  {refusal("POST", "/uploads/", 404, "NOT_FOUND", "project mirror not found")},
+	"nested":  {{Path: "/token", Status: 200, Body: `{"token":"t0ken-of-a-test"}`}, tokens(), refusal("POST", "/sub/", 401, "UNAUTHORIZED", "access to the requested resource is not authorized")},
 	"noorg":   {{Path: "/token", Status: 200, Body: `{"token":"t0ken-of-a-test"}`}, tokens(), refusal("POST", "/uploads/", 401, "UNAUTHORIZED", "access to the requested resource is not authorized")},
 	"gitlab":  {tokens(), {Path: "/token", Status: 403, Body: `{"errors":[{"code":"DENIED","message":"access forbidden"}]}`}},
 	// Two levels of names: Docker Hub, Quay before 3.6 (quay/quay).
@@ -44,7 +45,9 @@ var Habits = map[string][]Fault{
 	// (aws/containers-roadmap#308), Quay without its switch, Nexus, Artifactory.
 	"imagesonly": {{Method: "PUT", Path: "/manifests/", Sending: "vnd.botkube.mirror", Status: 400, Body: `{"errors":[{"code":"MANIFEST_INVALID","message":"manifest invalid"}]}`}},
 	"nocharts":   {{Method: "PUT", Path: "/manifests/", Sending: "vnd.cncf.helm", Status: 415, Body: `{"errors":[{"code":"UNSUPPORTED","message":"unsupported media type"}]}`}},
-	"noindexes":  {{Method: "PUT", Path: "/botkube-plugins-bundle/manifests/", Sending: `"manifests":`, Status: 405, Body: `{"errors":[{"code":"UNSUPPORTED","message":"The operation is unsupported."}]}`}},
+	// Gitea before 1.21 (go-gitea/gitea#25846).
+	"gitea":     {{Method: "PUT", Path: "/manifests/", Sending: "vnd.botkube.mirror", Status: 501, Body: `{"errors":[{"code":"UNSUPPORTED","message":"Schema version is not supported"}]}`}},
+	"noindexes": {{Method: "PUT", Path: "/botkube-plugins-bundle/manifests/", Sending: `"manifests":`, Status: 405, Body: `{"errors":[{"code":"UNSUPPORTED","message":"The operation is unsupported."}]}`}},
 
 	// Locations of a registry that does not know its address
 	// (distribution/distribution#2225, #2572, openshift/origin#11337).
@@ -94,7 +97,8 @@ var Habits = map[string][]Fault{
 	"noput":    {page("PUT", "/manifests/", 405, 0)},
 	"nopost":   {page("POST", "/uploads/", 405, 0)},
 	// Proxies that only read (distribution's own, Harbor's, Nexus').
-	"readonly": {refusal("POST", "/uploads/", 405, "UNSUPPORTED", "The operation is unsupported.")},
+	"readonly2": {refusal("POST", "/uploads/", 403, "DENIED", "Repository is read-only")},
+	"readonly":  {refusal("POST", "/uploads/", 405, "UNSUPPORTED", "The operation is unsupported.")},
 	// Proxies that limit a request: nginx' client_max_body_size, Cloudflare.
 	"limit1m":   {{Min: 1<<20 + 1, Status: 413, Header: html, Body: htmlPage}},
 	"limitfew":  {{Min: 1000, Method: "PATCH", Status: 413, Header: html, Body: htmlPage}},
@@ -103,6 +107,9 @@ var Habits = map[string][]Fault{
 	// Tags that may not be moved: ECR (moby/buildkit#3776), Harbor.
 	"immutable":  {refusal("PUT", "/manifests/v", 400, "TAG_INVALID", "The image tag 'v1.14.0' already exists in the 'mirror' repository and cannot be overwritten because the repository is immutable.")},
 	"immutable2": {refusal("PUT", "/manifests/v", 412, "PRECONDITION", "Failed to process request due to 'botkube-plugins:v1.14.0' configured as immutable.")},
+	// ACR's locks, and Nexus without redeployment.
+	"locked":   {refusal("PUT", "/manifests/v", 405, "DENIED", "The operation is disallowed on this registry, repository or image.")},
+	"redeploy": {refusal("PUT", "/manifests/v", 400, "UNKNOWN", "Repository does not allow updating assets: docker-hosted")},
 	// No room left: Harbor (goharbor/harbor), others.
 	"quota":  {refusal("PUT", "/manifests/", 412, "PRECONDITION", "adding 2.0 MiB of storage resource, which when updated to current usage of 10 GiB will exceed the configured upper limit of 10 GiB.")},
 	"quota2": {refusal("POST", "/uploads/", 403, "DENIED", "storage quota of this project is exceeded")},
