@@ -49,6 +49,9 @@ func pullSummary(r *mirror.Result) string {
 	for _, t := range r.LocalTemplates {
 		fmt.Fprintf(&out, "templates %s of %s are in the agent's container, and not mirrored\n", t.Ref, t.Plugin)
 	}
+	for _, u := range r.Unfit {
+		fmt.Fprintf(&out, "note: %s: %s: %s\n", oneLine(u.Subject()), oneLine(u.Detail()), oneLine(u.Remedy()))
+	}
 	for _, o := range r.Outputs {
 		if !r.DryRun {
 			writeNext(&out, o, r.Platforms, r.Mount)

@@ -130,6 +130,9 @@ func (x *extraction) run(format string) (string, error) {
 		return "", err
 	}
 	x.meter = &meter{ctx: x.ctx, limits: x.limits, size: size}
+	if x.meter.foreign, err = foreign(x.blob, format); err != nil {
+		return "", err
+	}
 	if size == 0 {
 		// To the zstd decoder that is a whole archive.
 		return "", x.explain(io.ErrUnexpectedEOF)

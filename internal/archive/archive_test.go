@@ -305,6 +305,32 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
+// TestMismatch has content that is not what the name of the archive promises.
+func TestMismatch(t *testing.T) {
+	tool := file("tool", "t")
+	for _, test := range []struct {
+		format  string
+		archive []byte
+		text    string
+	}{
+		{"tar.gz", pack(t, "zip", tool), "it is a zip archive, not a gzip archive"},
+		{"tgz", pack(t, "tar.xz", tool), "it is an xz archive, not a gzip archive"},
+		{"tar.gz", pack(t, "tar", tool), "it is a tar archive, not a gzip archive"},
+		{"tar.gz", []byte("#!/bin/sh\n"), "it is a script, not a gzip archive"},
+		{"tar.xz", append([]byte("\x7fELF\x02\x01\x01"), make([]byte, 100)...), "it is a program for Linux (ELF), not an xz archive"},
+		{"zip", []byte("<!DOCTYPE html>"), "it is a web page, not a zip archive"},
+		{"zip", pack(t, "tar.zst", tool), "it is a zstd archive, not a zip archive"},
+		{"tar", pack(t, "tar.bz2", tool), "it is a bzip2 archive, not a tar archive"},
+		{"tbz2", []byte("version https://git-lfs.github.com/spec/v1\n"), "it is a Git LFS pointer, not a bzip2 archive"},
+	} {
+		_, _, err := extract(test.archive, test.format, agent.Member{First: true}, archive.Limits{})
+		wantFault(t, err, test.text)
+		if fault.HintOf(err) == "" {
+			t.Errorf("%s: no hint", test.text)
+		}
+	}
+}
+
 // TestFlippedBits covers the checksum at the end of a stream, too, which is
 // behind the end of the tar.
 func TestFlippedBits(t *testing.T) {

@@ -5,12 +5,16 @@ import (
 	"bytes"
 	"compress/bzip2"
 	"errors"
+	"fmt"
 	"io"
+	"strings"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/mholt/archiver/v4"
 	"github.com/therootcompany/xz"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 )
 
 // layout is what a format is made of.
@@ -150,4 +154,32 @@ const errTrailingBzip2 = bzip2.StructuralError("bad magic value in continuation 
 // that is no part of it.
 func isTrailing(err error) bool {
 	return errors.Is(err, errTrailing) || errors.Is(err, errTrailingBzip2) || errors.Is(err, zstd.ErrMagicMismatch)
+}
+
+// beginnings are how [agent.ReadProgram] calls what begins as an archive, by the
+// ends of formats' names.
+var beginnings = []struct{ format, is string }{
+	{"gz", "a gzip archive"}, {"bz2", "a bzip2 archive"}, {"xz", "an xz archive"}, {"zst", "a zstd archive"},
+	{"zip", "a zip archive"}, {"tar", "a tar archive"},
+}
+
+// foreign says what a file is that does not begin as an archive of the format, or
+// nothing if it does.
+func foreign(blob io.ReaderAt, format string) (string, error) {
+	head := make([]byte, agent.ProgramHead)
+	n, err := blob.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
+		return "", err
+	}
+	is := agent.ReadProgram(head[:n]).String()
+	for _, b := range beginnings {
+		if !strings.HasSuffix(format, b.format) {
+			continue
+		}
+		if strings.HasSuffix(is, strings.TrimPrefix(strings.TrimPrefix(b.is, "an "), "a ")) {
+			return "", nil
+		}
+		return fmt.Sprintf("it is %s, not %s", is, b.is), nil
+	}
+	return "", nil
 }

@@ -28,6 +28,8 @@ type meter struct {
 	// written is how much of the wanted file was written. It exceeds what
 	// was read of the stream where the file is sparse.
 	written int64
+	// foreign says what the archive is, if it does not begin as one of its format.
+	foreign string
 	// err is the reason why the extraction was stopped. Decoders may wrap or hide
 	// what they are given.
 	err error
@@ -90,6 +92,10 @@ func (m *meter) explain(err error) error {
 	}
 	if isWindowError(err) {
 		return fault.New(fault.Integrity, "archive cannot be read: it needs more than %s of memory: %w", humanize.IBytes(MostWindow), err)
+	}
+	if m.foreign != "" {
+		return fault.New(fault.Integrity, "archive is damaged, or of a kind that cannot be read: %s (%w)", m.foreign, err).
+			WithHint("the agent goes by the end of the URL, and cannot read it either")
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return fault.New(fault.Integrity, "archive is damaged: it ends too early")

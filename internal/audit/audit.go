@@ -82,7 +82,7 @@ type File struct {
 // Kind is what sort of problem there is.
 type Kind string
 
-// The kinds of problems. All but KindMissing and KindSetting are damage.
+// The kinds of problems. All but KindMissing, KindUnfit and KindSetting are damage.
 const (
 	KindDamaged    Kind = "damaged"
 	KindMissing    Kind = "missing"
@@ -92,6 +92,9 @@ const (
 	KindIndex Kind = "index"
 	// KindDiffers is a difference from the lock that the mirror is compared with.
 	KindDiffers Kind = "differs"
+	// KindUnfit is a file that an agent cannot run as a program. It is no damage:
+	// that is how it was published.
+	KindUnfit Kind = "unfit"
 	// KindSetting is a value that has an agent call elsewhere, or look elsewhere
 	// than at the mirror. It is no damage.
 	KindSetting Kind = "setting"

@@ -31,6 +31,15 @@ type File struct {
 	content Blob
 }
 
+// Made is what was made of an upstream file.
+type Made struct {
+	Blob
+	// Name is what the file is called in the archive; empty if it is none of several.
+	Name string `json:"name,omitempty"`
+	// Program is what the file is to the system that shall run it.
+	Program agent.Program `json:"program"`
+}
+
 // Pinned returns what the file must be, if the lock says that: it does of what
 // is not unpacked, and of templates.
 func (f File) Pinned() (Blob, bool) {

@@ -56,7 +56,8 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 	if err := s.probe(ctx, plan, result, failed); err != nil {
 		return nil, err
 	}
-	from := content{cache: cache.Upstream{Blobs: s.Store, Memory: s.Store}, blobs: s.Store, untried: true}
+	made := cache.Upstream{Blobs: s.Store, Memory: s.Store}
+	from := content{cache: made, blobs: s.Store, untried: true}
 	needs := s.pullNeeds(ctx, plan, result, from, o.WriteOptions)
 	if o.DryRun {
 		result.Disk = diskUses(needs)
@@ -81,6 +82,10 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 	}
 	err = outputs.commit(ctx, plan.Lock, func(ctx context.Context) (bool, error) { return s.refetch(ctx, plan) })
 	result.Outputs = outputs.results
+	if err != nil {
+		return result, err
+	}
+	result.Unfit, err = made.Unfit(plan.Lock)
 	return result, err
 }
 

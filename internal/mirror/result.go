@@ -6,6 +6,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
 )
@@ -44,6 +45,8 @@ type Result struct {
 	Failed []Failure `json:"failed,omitempty"`
 	// Disk is what a dry run finds of the room on each file system.
 	Disk []DiskUse `json:"disk,omitempty"`
+	// Unfit are the files that an agent cannot run.
+	Unfit []cache.Unfit `json:"unfit,omitempty"`
 	// Values is what the values files have the agent do, if there are any.
 	Values *Configured `json:"values,omitempty"`
 	// NotSelected are platforms that the plugins are also offered for.

@@ -119,12 +119,12 @@ func (v *Verification) Failure() error {
 	kind := fault.Incomplete
 	for _, p := range v.Problems {
 		counts[p.Kind]++
-		if p.Kind != audit.KindMissing && p.Kind != audit.KindSetting {
+		if p.Kind != audit.KindMissing && p.Kind != audit.KindUnfit && p.Kind != audit.KindSetting {
 			kind = fault.Integrity
 		}
 	}
 	var parts []string
-	for _, k := range []audit.Kind{audit.KindDamaged, audit.KindMissing, audit.KindUnexpected, audit.KindIndex, audit.KindDiffers, audit.KindSetting} {
+	for _, k := range []audit.Kind{audit.KindDamaged, audit.KindMissing, audit.KindUnfit, audit.KindUnexpected, audit.KindIndex, audit.KindDiffers, audit.KindSetting} {
 		if n := counts[k]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, problemNames[k]))
 		}
@@ -142,7 +142,7 @@ func (v *Verification) Altered() bool {
 }
 
 var problemNames = map[audit.Kind]string{
-	audit.KindDamaged: "damaged", audit.KindMissing: "missing", audit.KindUnexpected: "unexpected",
+	audit.KindDamaged: "damaged", audit.KindMissing: "missing", audit.KindUnexpected: "unexpected", audit.KindUnfit: "that an agent cannot run",
 	audit.KindSetting: "wrong in the values", audit.KindIndex: "wrong in an index", audit.KindDiffers: "different from what it is compared with",
 }
 
@@ -160,6 +160,9 @@ func (v *Verification) remedy(counts map[audit.Kind]int) string {
 	}
 	if v.Values != nil && len(v.Problems) == len(v.Values.problems) {
 		return v.Values.remedy(v.Target)
+	}
+	if len(v.Problems) == counts[audit.KindUnfit] {
+		return "these files are as they were published: pull again without the plugins that need them (--exclude), and tell their publishers"
 	}
 	if v.onlyMisplaced() {
 		return v.relocate()

@@ -13,6 +13,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
 )
 
 // bundle verifies a bundle on this machine.
@@ -22,6 +23,9 @@ func (v *verifying) bundle(ctx context.Context, b *bundle.Bundle) error {
 		return err
 	}
 	v.outlooks(c.Lock, b)
+	if err := v.programs(c, b); err != nil {
+		return err
+	}
 	if !v.options.Unpack {
 		return nil
 	}
@@ -76,6 +80,32 @@ func (v *verifying) outlooks(l *lock.Lock, blobs blob.Source) {
 	}
 }
 
+// programs judges the upstream files that agents run as they are. What cannot be
+// read was reported.
+func (v *verifying) programs(c *bundle.Contents, b *bundle.Bundle) error {
+	damaged := map[string]bool{}
+	for _, p := range v.report.Problems() {
+		damaged[p.Path] = true
+	}
+	for _, p := range c.Lock.Platforms {
+		for _, f := range c.Lock.Files(p) {
+			pinned, is := f.Pinned()
+			at := layout.BlobPath(pinned.SHA256)
+			if !is || f.Template != "" || damaged[at] {
+				continue
+			}
+			program, err := cache.ProgramOf(b, pinned.SHA256)
+			if err != nil {
+				return err
+			}
+			if unfit, is := cache.JudgeProgram(p, f, lock.Made{Blob: pinned, Program: program}); is {
+				unfit.Report(&v.report, at)
+			}
+		}
+	}
+	return nil
+}
+
 // defaultMount stands for where an agent will see a directory that there is not yet.
 const defaultMount = "/plugins"
 
@@ -89,8 +119,8 @@ func (v *verifying) unpack(ctx context.Context, l *lock.Lock, from cache.Source)
 				continue // it was compared with the lock
 			}
 			group.Go(func() error {
-				_, err := cache.Digest(ctx, from, p, f)
-				return v.unpacked(p, f, err)
+				made, err := cache.Examine(ctx, from, p, f)
+				return v.unpacked(p, f, made, err)
 			})
 		}
 	}
@@ -98,7 +128,13 @@ func (v *verifying) unpack(ctx context.Context, l *lock.Lock, from cache.Source)
 }
 
 // unpacked reports what is wrong with an archive.
-func (v *verifying) unpacked(p agent.Platform, f lock.File, err error) error {
+func (v *verifying) unpacked(p agent.Platform, f lock.File, made lock.Made, err error) error {
+	if err == nil {
+		if unfit, is := cache.JudgeProgram(p, f, made); is {
+			unfit.Report(&v.report, f.Path)
+		}
+		return nil
+	}
 	state, ok := audit.StateOf(err)
 	if !ok {
 		return err

@@ -46,19 +46,19 @@ func (s *Store) SetURLRecord(url string, r URLRecord) error {
 	return s.writeRecord(urlsDir, url, r.SHA256, r)
 }
 
-// Derived returns the size and digest of what was made of a blob, usually a
-// file taken out of an archive, if the blob is there. How names everything else
+// Derived returns what was made of a blob, usually a file taken out of an
+// archive, if the blob is there. How names everything else
 // that decided the result: the format, the member.
-func (s *Store) Derived(blob lock.SHA256, how string) (lock.Blob, bool) {
-	var made lock.Blob
+func (s *Store) Derived(blob lock.SHA256, how string) (lock.Made, bool) {
+	var made lock.Made
 	if !s.readRecord(derivedDir, blob.String()+" "+how, &made) || made.Size < 0 {
-		return lock.Blob{}, false
+		return lock.Made{}, false
 	}
 	return made, true
 }
 
 // SetDerived remembers what was made of a blob.
-func (s *Store) SetDerived(blob lock.SHA256, how string, made lock.Blob) error {
+func (s *Store) SetDerived(blob lock.SHA256, how string, made lock.Made) error {
 	return s.writeRecord(derivedDir, blob.String()+" "+how, blob, made)
 }
 

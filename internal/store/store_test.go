@@ -8,10 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/store"
@@ -272,9 +274,9 @@ func TestRecords(t *testing.T) {
 	if _, ok := s.URLRecord("https://example.com/y"); ok {
 		t.Error("a record of nothing")
 	}
-	made := lock.Blob{SHA256: lock.Sum([]byte("made of it")), Size: 10}
+	made := lock.Made{Blob: lock.Blob{SHA256: lock.Sum([]byte("made of it")), Size: 10}, Name: "x", Program: agent.ReadProgram([]byte("made of it"))}
 	check(t, s.SetDerived(d, "gz x", made))
-	if got, ok := s.Derived(d, "gz x"); !ok || got != made {
+	if got, ok := s.Derived(d, "gz x"); !ok || !reflect.DeepEqual(got, made) {
 		t.Errorf("derived %+v, %t", got, ok)
 	}
 	if _, ok := s.Derived(d, "gz y"); ok {

@@ -1,7 +1,8 @@
 // Command agent is the Botkube agent reduced to what reads the cache directory: it starts the real plugin
 // manager, asks every enabled plugin one question, and reports what it heard.
 //
-// With the argument enabled it only says which plugins each of the configurations on standard input has it start.
+// With the argument enabled it only says which plugins each of the configurations on standard input has it start; with
+// the argument download, what it makes of each URL.
 // Otherwise it reads a Config as JSON from standard input and writes a Report as JSON to standard output; the manager's
 // log goes to standard error. The exit code is 0 whenever a report was written, also when the manager did not start.
 package main
@@ -59,8 +60,13 @@ func main() {
 	// The manager gives plugins loggers that write to standard output, which is the report's alone.
 	os.Stdout = os.Stderr
 	carryOut := run
-	if len(os.Args) > 1 && os.Args[1] == "enabled" {
-		carryOut = func(stdout io.Writer) error { return enabled(os.Stdin, stdout) }
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "enabled":
+			carryOut = func(stdout io.Writer) error { return enabled(os.Stdin, stdout) }
+		case "download":
+			carryOut = func(stdout io.Writer) error { return download(os.Stdin, stdout) }
+		}
 	}
 	if err := carryOut(stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)

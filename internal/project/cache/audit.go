@@ -25,6 +25,8 @@ type Found struct {
 	// Odd says in words why it cannot be used: it is a link, or cannot be read.
 	// The rest is not known then.
 	Odd string
+	// Program is what a binary is; the zero value if that is not known.
+	Program agent.Program
 	// Data is the content of what is no binary.
 	Data []byte
 }
@@ -237,6 +239,11 @@ func (c *comparison) binaries() {
 			file.Basis, file.State, detail = "", audit.Damaged, "neither SHA256SUMS nor the index says what it should be"
 		}
 		c.judge(file, f.Path, f.Mode(), want, detail)
+		if found := c.Found[f.Path]; found.Odd == "" {
+			if unfit, is := JudgeProgram(c.Platform, f, lock.Made{Blob: found.Blob, Program: found.Program}); is {
+				unfit.Report(c.report, c.At(f.Path))
+			}
+		}
 	}
 }
 

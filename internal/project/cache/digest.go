@@ -18,6 +18,15 @@ func Digest(ctx context.Context, from Source, p agent.Platform, f lock.File) (lo
 	return d.Blob(), nil
 }
 
+// Examine makes a file, says what it is, and keeps nothing of it.
+func Examine(ctx context.Context, from Source, p agent.Platform, f lock.File) (lock.Made, error) {
+	to := &headed{Sink: &digest{hash: sha256.New()}}
+	if err := from.Make(ctx, p, f, to); err != nil {
+		return lock.Made{}, err
+	}
+	return lock.Made{Blob: to.Blob(), Program: to.head.Program()}, nil
+}
+
 // digest is a [Sink] that only counts and hashes.
 type digest struct {
 	hash hash.Hash

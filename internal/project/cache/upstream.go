@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"reflect"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/archive"
@@ -22,8 +23,8 @@ type Upstream struct {
 
 // Memory remembers what was made of a blob: see [store.Store.Derived].
 type Memory interface {
-	Derived(blob lock.SHA256, how string) (lock.Blob, bool)
-	SetDerived(blob lock.SHA256, how string, made lock.Blob) error
+	Derived(blob lock.SHA256, how string) (lock.Made, bool)
+	SetDerived(blob lock.SHA256, how string, made lock.Made) error
 }
 
 // Known knows what the lock pins.
@@ -37,7 +38,8 @@ func (u Upstream) Expected(_ agent.Platform, f lock.File) (lock.Blob, bool) {
 	if u.Memory == nil {
 		return lock.Blob{}, false
 	}
-	return u.Memory.Derived(f.Artifact.SHA256, how(f))
+	made, known := u.Memory.Derived(f.Artifact.SHA256, how(f))
+	return made.Blob, known
 }
 
 // how names what is taken out of an artifact.
@@ -46,11 +48,13 @@ func how(f lock.File) string {
 }
 
 // Make verifies the artifact, and writes the binary that it is or holds.
-func (u Upstream) Make(ctx context.Context, _ agent.Platform, f lock.File, to Sink) error {
+func (u Upstream) Make(ctx context.Context, _ agent.Platform, f lock.File, sink Sink) error {
 	if err := u.Blobs.Verify(ctx, f.Artifact.SHA256); err != nil {
 		return err
 	}
-	if err := u.unpack(ctx, f, to); err != nil {
+	to := &headed{Sink: sink}
+	name, err := u.unpack(ctx, f, to)
+	if err != nil {
 		return err
 	}
 	made := to.Blob()
@@ -65,37 +69,39 @@ func (u Upstream) Make(ctx context.Context, _ agent.Platform, f lock.File, to Si
 	case ok || u.Memory == nil:
 		return nil
 	}
-	if known, ok := u.Memory.Derived(f.Artifact.SHA256, how(f)); ok && known == made {
+	remembered := lock.Made{Blob: made, Name: name, Program: to.head.Program()}
+	if known, ok := u.Memory.Derived(f.Artifact.SHA256, how(f)); ok && reflect.DeepEqual(known, remembered) {
 		return nil
 	}
-	return u.Memory.SetDerived(f.Artifact.SHA256, how(f), made)
+	return u.Memory.SetDerived(f.Artifact.SHA256, how(f), remembered)
 }
 
 // bufferSize is that of copies, in bytes.
 const bufferSize = 256 << 10
 
-func (u Upstream) unpack(ctx context.Context, f lock.File, to Sink) error {
+// unpack returns the name that the file has in the archive, if it is one of several.
+func (u Upstream) unpack(ctx context.Context, f lock.File, to Sink) (name string, err error) {
 	content, err := u.Blobs.Open(f.Artifact.SHA256)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer content.Close()
 	if f.Format == "" {
-		return Copy(ctx, to, content)
+		return "", Copy(ctx, to, content)
 	}
-	_, err = archive.Extract(ctx, content, f.Format, f.Member, archive.Limits{}, to)
+	name, err = archive.Extract(ctx, content, f.Format, f.Member, archive.Limits{}, to)
 	if err == nil {
-		return nil
+		return name, nil
 	}
 	err = fmt.Errorf("unpacking %s: %w", f.Artifact.URL, err)
 	if fault.KindOf(err) != fault.Integrity {
-		return err
+		return "", err
 	}
 	hint := fmt.Sprintf("leave the plugin out with --exclude %s/%s, and tell its publisher", f.Plugin.Repository, f.Plugin.Name)
 	if held := fault.HintOf(err); held != "" {
 		hint = held + "\n" + hint
 	}
-	return fault.New(fault.Integrity, "%w", err).WithHint("%s", hint)
+	return "", fault.New(fault.Integrity, "%w", err).WithHint("%s", hint)
 }
 
 // Index returns the index as upstream served it.

@@ -304,7 +304,7 @@ func (a *auditor) file(ctx context.Context, t *tree.Tree, p string, fi fs.FileIn
 			f.Blob = lock.Blob{Size: int64(len(f.Data)), SHA256: lock.Sum(f.Data)}
 		}
 	} else {
-		f.Blob, err = t.Digest(ctx, p)
+		f.Blob, f.Program, err = t.Digest(ctx, p)
 	}
 	if ctx.Err() != nil {
 		return f, context.Cause(ctx)

@@ -299,7 +299,8 @@ func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
 	f := cache.Found{Access: disk.Access{Mode: fs.FileMode(h.Mode).Perm(), User: h.Uid, Group: h.Gid}}
 	var data bytes.Buffer
 	sum := sha256.New()
-	to := io.Writer(sum)
+	var head cache.Head
+	to := io.MultiWriter(&head, sum)
 	if cache.IsDocument(rel) {
 		if h.Size > lock.MaxSize {
 			l.found[rel] = cache.Found{Odd: fmt.Sprintf("has %d bytes, more than are read of a document", h.Size)}
@@ -313,6 +314,9 @@ func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
 	n, err := io.Copy(to, r)
 	if err != nil {
 		return err
+	}
+	if !cache.IsDocument(rel) {
+		f.Program = head.Program()
 	}
 	f.Blob, f.Data = lock.Blob{Size: n, SHA256: lock.SHA256(sum.Sum(nil))}, data.Bytes()
 	if _, twice := l.found[rel]; twice {

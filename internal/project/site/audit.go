@@ -100,6 +100,8 @@ type auditor struct {
 type content struct {
 	lock.Blob
 	disk.Access
+	// program is what the file is to the system that would run it.
+	program agent.Program
 	// problem says why it cannot be served, state what that makes of it.
 	problem string
 	state   audit.State
@@ -132,6 +134,7 @@ func (a *auditor) version(s *state) (Audited, error) {
 	if err := a.artifacts(s.lock); err != nil {
 		return v, err
 	}
+	a.programs(s.lock)
 	a.directories(s)
 	return v, a.indexes(s, sums, &v)
 }
@@ -233,6 +236,22 @@ func (a *auditor) directories(s *state) {
 	}
 }
 
+// programs judges the upstream files that agents run as they are.
+func (a *auditor) programs(l *lock.Lock) {
+	for _, p := range l.Platforms {
+		for _, f := range l.Files(p) {
+			at := FilePath(f.Artifact)
+			c := a.look(at)
+			if _, pinned := f.Pinned(); !pinned || c.problem != "" {
+				continue
+			}
+			if unfit, is := cache.JudgeProgram(p, f, lock.Made{Blob: c.Blob, Program: c.program}); is {
+				unfit.Report(a.report, at)
+			}
+		}
+	}
+}
+
 // readAll reads files that were not read yet, as many at a time as there are
 // processors.
 func (a *auditor) readAll(paths []string) error {
@@ -273,7 +292,7 @@ func (a *auditor) read(p string) content {
 	var c content
 	if err == nil {
 		c.Access = disk.AccessOf(fi)
-		c.Blob, err = a.tree.Digest(a.ctx, p)
+		c.Blob, c.program, err = a.tree.Digest(a.ctx, p)
 	}
 	if err != nil {
 		return content{problem: "it cannot be read: " + err.Error(), state: audit.Damaged}

@@ -142,7 +142,7 @@ func (pr *pruner) pruneContent(ctx context.Context, sum lock.SHA256) error {
 		if !e.Type().IsRegular() || pr.kept[strings.ToLower(p)] {
 			continue
 		}
-		got, err := pr.tree.Digest(ctx, p)
+		got, _, err := pr.tree.Digest(ctx, p)
 		if err != nil {
 			return err
 		}

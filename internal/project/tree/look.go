@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"io"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
@@ -34,17 +35,19 @@ func Settle(ctx context.Context, dir string, waiting func(path string)) error {
 	return held.Unlock()
 }
 
-// Digest returns the size and digest of a file's content.
-func (t *Tree) Digest(ctx context.Context, p string) (lock.Blob, error) {
+// Digest returns the size and digest of a file's content, and what it is to the
+// system that would run it.
+func (t *Tree) Digest(ctx context.Context, p string) (lock.Blob, agent.Program, error) {
 	f, err := disk.OpenRegular(t.Root, p)
 	if err != nil {
-		return lock.Blob{}, err
+		return lock.Blob{}, agent.Program{}, err
 	}
 	defer f.Close()
 	h := sha256.New()
-	if err := cache.Copy(ctx, h, f); err != nil {
-		return lock.Blob{}, err
+	var head cache.Head
+	if err := cache.Copy(ctx, io.MultiWriter(&head, h), f); err != nil {
+		return lock.Blob{}, agent.Program{}, err
 	}
 	size, err := f.Seek(0, io.SeekCurrent)
-	return lock.Blob{Size: size, SHA256: lock.SHA256(h.Sum(nil))}, err
+	return lock.Blob{Size: size, SHA256: lock.SHA256(h.Sum(nil))}, head.Program(), err
 }

@@ -1,0 +1,261 @@
+package agent
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// ProgramHead is how many of a file's first bytes [ReadProgram] needs.
+const ProgramHead = 4096
+
+// Program is what a file is to the system that shall run it.
+type Program struct {
+	// Format is ELF, Mach-O, PE or script, or empty for what is no program.
+	Format string `json:"format,omitempty"`
+	// Machines are the processors that it is for, by Go's names of them; none
+	// where that is not known. A universal Mach-O has several.
+	Machines []string `json:"machines,omitempty"`
+	// What says what the file is that is no program.
+	What string `json:"what,omitempty"`
+}
+
+// The formats of programs.
+const (
+	formatELF    = "ELF"
+	formatMachO  = "Mach-O"
+	formatPE     = "PE"
+	formatScript = "script"
+)
+
+// ReadProgram tells what a file is by its first [ProgramHead] bytes, or by all of
+// them if it has fewer.
+func ReadProgram(head []byte) Program {
+	switch {
+	case bytes.HasPrefix(head, []byte("#!")),
+		// An "actually portable executable" is a script to Unix.
+		bytes.HasPrefix(head, []byte("MZqFpD")), bytes.HasPrefix(head, []byte("jartsr='")):
+		return Program{Format: formatScript}
+	case bytes.HasPrefix(head, []byte("\x7fELF")) && len(head) >= 20:
+		return readELF(head)
+	case bytes.HasPrefix(head, []byte("MZ")) && len(head) >= 64:
+		return readPE(head)
+	}
+	if p, ok := readMachO(head); ok {
+		return p
+	}
+	return Program{What: whatIs(head)}
+}
+
+// elfMachines has e_machine of the systems that Go knows (elf.h): for 32 bits and
+// for 64, in little and in big endian.
+var elfMachines = map[uint16][4]string{
+	3:   {"386"},
+	8:   {"mipsle", "mips64le", "mips", "mips64"},
+	20:  {2: "ppc"},
+	21:  {1: "ppc64le", 3: "ppc64"},
+	22:  {3: "s390x"},
+	40:  {"arm", "", "arm", ""},
+	62:  {"amd64", "amd64"},
+	183: {"arm64", "arm64"},
+	243: {"riscv", "riscv64"},
+	258: {1: "loong64"},
+}
+
+func readELF(head []byte) Program {
+	const class64, bigEndian, relocatable, core = 2, 2, 1, 4
+	var order binary.ByteOrder = binary.LittleEndian
+	variant := 0
+	if head[4] == class64 {
+		variant++
+	}
+	if head[5] == bigEndian {
+		order = binary.BigEndian
+		variant += 2
+	}
+	if kind := order.Uint16(head[16:]); kind == relocatable || kind == core {
+		return Program{What: "an ELF file that is no program"}
+	}
+	p := Program{Format: formatELF}
+	if machine := elfMachines[order.Uint16(head[18:])][variant]; machine != "" {
+		p.Machines = []string{machine}
+	}
+	return p
+}
+
+// readPE reads the header of Windows' programs (PE format, "Machine Types").
+func readPE(head []byte) Program {
+	p := Program{Format: formatPE}
+	at := int64(binary.LittleEndian.Uint32(head[60:]))
+	if at+6 > int64(len(head)) || !bytes.HasPrefix(head[at:], []byte("PE\x00\x00")) {
+		return p
+	}
+	machines := map[uint16]string{0x14c: "386", 0x1c4: "arm", 0x8664: "amd64", 0xaa64: "arm64"}
+	if machine := machines[binary.LittleEndian.Uint16(head[at+4:])]; machine != "" {
+		p.Machines = []string{machine}
+	}
+	return p
+}
+
+// machOCPUs has the types of processors of Mach-O (mach/machine.h).
+var machOCPUs = map[uint32]string{7: "386", 12: "arm", 1<<24 | 7: "amd64", 1<<24 | 12: "arm64", 1<<24 | 18: "ppc64", 18: "ppc"}
+
+func readMachO(head []byte) (p Program, ok bool) {
+	if len(head) < 8 {
+		return Program{}, false
+	}
+	p.Format = formatMachO
+	add := func(cpu uint32) {
+		if name := machOCPUs[cpu]; name != "" {
+			p.Machines = append(p.Machines, name)
+		}
+	}
+	entry := 0
+	switch binary.BigEndian.Uint32(head) {
+	case 0xfeedface, 0xfeedfacf:
+		add(binary.BigEndian.Uint32(head[4:]))
+		return p, true
+	case 0xcefaedfe, 0xcffaedfe:
+		add(binary.LittleEndian.Uint32(head[4:]))
+		return p, true
+	case 0xcafebabe:
+		entry = 20
+	case 0xcafebabf:
+		entry = 32
+	default:
+		return Program{}, false
+	}
+	// A class file of Java begins likewise; its version there is 43 or more.
+	count := binary.BigEndian.Uint32(head[4:])
+	if count == 0 || count > 30 {
+		return Program{}, false
+	}
+	for at := 8; count > 0 && at+4 <= len(head); at, count = at+entry, count-1 {
+		add(binary.BigEndian.Uint32(head[at:]))
+	}
+	slices.Sort(p.Machines)
+	p.Machines = slices.Compact(p.Machines)
+	return p, true
+}
+
+// marks are how files begin that are met in the place of programs.
+var marks = []struct{ start, what string }{
+	{"\x1f\x8b", "a gzip archive"}, {"PK\x03\x04", "a zip archive"}, {"PK\x05\x06", "an empty zip archive"},
+	{"\xfd7zXZ\x00", "an xz archive"}, {"\x28\xb5\x2f\xfd", "a zstd archive"}, {"BZh", "a bzip2 archive"},
+	{"\x00asm", "a WebAssembly module"}, {"\xca\xfe\xba\xbe", "a class file of Java"}, {"!<arch>\n", "a package or a library"},
+	{"\xed\xab\xee\xdb", "an RPM package"}, {"version https://git-lfs.github.com/", "a Git LFS pointer"},
+	{"%PDF", "a PDF document"},
+}
+
+// What a file is that has no mark.
+const (
+	isEmpty     = "empty"
+	isPlainText = "text"
+	isUnknown   = "of no known kind"
+)
+
+// Marked reports whether a file that is no program is known by a mark to be
+// something else. A system may have been told how to run others (binfmt_misc).
+func (p Program) Marked() bool { return p.Format == "" && p.What != isUnknown && !p.Plain() }
+
+// Plain reports whether a file is empty or text without a mark.
+func (p Program) Plain() bool { return p.What == isEmpty || p.What == isPlainText }
+
+func whatIs(head []byte) string {
+	if len(head) == 0 {
+		return isEmpty
+	}
+	for _, m := range marks {
+		if bytes.HasPrefix(head, []byte(m.start)) {
+			return m.what
+		}
+	}
+	text := strings.ToLower(strings.TrimSpace(string(head[:min(len(head), 200)])))
+	switch {
+	case len(head) > 262 && bytes.HasPrefix(head[257:], []byte("ustar")):
+		return "a tar archive"
+	case strings.HasPrefix(text, "<!doctype html"), strings.HasPrefix(text, "<html"):
+		return "a web page"
+	case isText(head):
+		return isPlainText
+	}
+	return isUnknown
+}
+
+// isText allows for a character that the end of the head cuts.
+func isText(head []byte) bool {
+	if len(head) == ProgramHead {
+		head = head[:len(head)-utf8.UTFMax+1]
+		for len(head) > 0 && !utf8.Valid(head) && len(head) > ProgramHead-2*utf8.UTFMax {
+			head = head[:len(head)-1]
+		}
+	}
+	return utf8.Valid(head) && !bytes.ContainsRune(head, 0)
+}
+
+// String says what it is: "a program for linux/arm64", "text".
+func (p Program) String() string {
+	if p.Format == "" {
+		return p.What
+	}
+	if p.Format == formatScript {
+		return "a script"
+	}
+	system := map[string]string{formatELF: "Linux", formatMachO: "macOS", formatPE: "Windows"}[p.Format]
+	if len(p.Machines) == 0 {
+		return fmt.Sprintf("a program for %s (%s)", system, p.Format)
+	}
+	return fmt.Sprintf("a program for %s on %s (%s)", system, strings.Join(p.Machines, " and "), p.Format)
+}
+
+// Fitness says whether a program can be run.
+type Fitness int
+
+// What can be told of a program.
+const (
+	// Fits is a program that may run, as far as can be told.
+	Fits Fitness = iota
+	// Foreign is one that is for another system or another processor.
+	Foreign
+	// NoProgram is no program at all.
+	NoProgram
+)
+
+// On says whether the program can be run on a platform. It errs on the side of
+// [Fits]: a processor's older relatives count, and systems whose programs are
+// not known here have no others.
+func (p Program) On(on Platform) Fitness {
+	formats := map[string]string{"linux": formatELF, "darwin": formatMachO, "windows": formatPE}
+	native, known := formats[on.OS]
+	switch {
+	case !known || p.isZero():
+		return Fits
+	case p.Format == "":
+		return NoProgram
+	case p.Format == formatScript:
+		return Fits
+	case p.Format != native:
+		return Foreign
+	case len(p.Machines) == 0 || slices.ContainsFunc(p.Machines, func(m string) bool { return runs(on, m) }):
+		return Fits
+	}
+	return Foreign
+}
+
+// isZero reports whether nothing is known of a file.
+func (p Program) isZero() bool { return p.Format == "" && p.What == "" }
+
+// runs reports whether a platform runs programs of a machine: its own, those of
+// its 32 bits, and what its system emulates.
+func runs(on Platform, machine string) bool {
+	also := map[string][]string{
+		"amd64": {"386"}, "arm64": {"arm"}, "mips64": {"mips"}, "mips64le": {"mipsle"}, "ppc64": {"ppc"}, "riscv64": {"riscv"},
+	}
+	if on.Arch == machine || slices.Contains(also[on.Arch], machine) {
+		return true
+	}
+	return on.Arch == "arm64" && on.OS != "linux" && (machine == "amd64" || machine == "386")
+}
