@@ -75,9 +75,6 @@ func TestExchangedDirectories(t *testing.T) {
 	for _, x := range exchangedOf(w) {
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
-			if x.name == "store" && os.Getenv("MIRROR_TEST_EXCHANGED_STORE") == "" {
-				t.Skip("the store does not open its directories through a root yet")
-			}
 			n := 0
 			for range rounds {
 				for _, args := range x.commands {

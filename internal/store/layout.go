@@ -229,9 +229,10 @@ func (s *Store) refuseForeign() error {
 			begun = true
 		case layoutFile, indexFile, blobsRoot:
 			rest = name
-		case "lost+found": // part of a fresh volume
 		default:
-			foreign = name
+			if !disk.IsOfVolume(name) {
+				foreign = name
+			}
 		}
 	}
 	const other = "name an empty or absent directory with --store"

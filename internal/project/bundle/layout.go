@@ -100,7 +100,7 @@ func ours(dir string, in layout.Dir) error {
 	for _, name := range names {
 		switch {
 		case name == "blobs", name == layoutName, name == indexName, name == tree.MetaDir:
-		case name == "lost+found", name == windowsLock, strings.HasPrefix(name, tempPrefix), disk.IsLeftover(name):
+		case name == windowsLock, strings.HasPrefix(name, tempPrefix), disk.IsOfVolume(name):
 		case name == orasDir:
 			if left, err := in.Names(name); err != nil || len(left) > 0 {
 				return foreign("it has %q, which is not empty", name)
