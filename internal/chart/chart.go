@@ -120,8 +120,8 @@ func (in *given) overDefaults(version string, layers []map[string]any) (*Values,
 	for _, l := range layers {
 		user = helmvalues.Merge(user, l)
 	}
-	if isWithin(user) {
-		return nil, fmt.Errorf("the values are those of a chart that has Botkube's within it: give a file of what is below their key %q", chartName)
+	if key := within(user); key != "" {
+		return nil, fmt.Errorf("the values are those of a chart that has Botkube's within it: give a file of what is below their key %.80q", key)
 	}
 	v := &Values{Given: user, Merged: helmvalues.Coalesce(defaults, user), Notes: in.notes()}
 	if note != "" {
@@ -156,11 +156,23 @@ var sections = []string{"executors", "aliases", "actions", "settings", "sources"
 // gives that an alias.
 const chartName = "botkube"
 
-// isWithin reports whether values are those of a chart around Botkube's, which to
-// Botkube's say nothing.
-func isWithin(user map[string]any) bool {
-	inner, _ := user[chartName].(map[string]any)
-	return slices.ContainsFunc(sections, func(s string) bool { _, has := inner[s]; return has })
+// marks are sections by which the values of Botkube's chart are known.
+var marks = []string{"communications", "executors", "existingCommunicationsSecretName"}
+
+// within returns the key below which values are those of Botkube's chart, or "": they are
+// for a chart around that, and say nothing to Botkube's.
+func within(user map[string]any) string {
+	for _, key := range slices.Sorted(maps.Keys(user)) {
+		of := marks
+		if key == chartName {
+			of = sections
+		}
+		inner := mapping(user[key])
+		if !slices.Contains(sections, key) && slices.ContainsFunc(of, func(s string) bool { return inner[s] != nil }) {
+			return key
+		}
+	}
+	return ""
 }
 
 // render makes of values the documents that the chart makes of them.

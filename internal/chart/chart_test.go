@@ -217,6 +217,7 @@ func TestRefused(t *testing.T) {
 		"no platforms":          {"", []string{"apiVersion: v1\nkind: ConfigMap\ndata: {global_config.yaml: \"a: b\"}\n"}, "comm_config.yaml"},
 		"garbled configuration": {"", []string{"apiVersion: v1\nkind: ConfigMap\ndata: {global_config.yaml: \"a: [\"}\n"}, "global_config.yaml"},
 		"of a chart around it":  {"v1.14.0", []string{"botkube: {" + strings.TrimSpace(slack) + "}"}, "below their key \"botkube\""},
+		"of one with an alias":  {"v1.14.0", []string{"global: {a: b}\nchatops: {" + strings.TrimSpace(slack) + "}"}, "below their key \"chatops\""},
 		"too many values":       {"v1.14.0", []string{"a: [" + strings.Repeat("b,", helmvalues.MaxMarks) + "]"}, "may have more"},
 		"too long":              {"v1.14.0", []string{"#" + strings.Repeat("x", agent.MaxConfig)}, "bytes"},
 	} {

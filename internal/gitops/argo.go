@@ -69,9 +69,9 @@ func (s *argoSource) describe() *described {
 	at, isOCI := s.At("path").Text(), strings.HasPrefix(s.At("repoURL").Text(), "oci://")
 	switch {
 	case s.At("chart").Given():
-		d.chart = s.At("chart").Text()
+		d.chart, d.packaged = s.At("chart").Text(), true
 	case isOCI:
-		d.chart = path.Base(s.At("repoURL").Text())
+		d.chart, d.packaged = path.Base(s.At("repoURL").Text()), true
 	case at == "" && (s.At("ref").Given() || !s.At("helm").Given()):
 		return nil
 	default:
@@ -143,18 +143,27 @@ func (s *argoSource) check(helm manifest.Field) error {
 	return nil
 }
 
-// valuesFile returns the values of a file that valueFiles names. Behind $NAME/, the path
-// is one in the repository of another source (resolveReferencedSources).
-func (s *argoSource) valuesFile(f, helm manifest.Field, g *given) (map[string]any, error) {
-	at := s.filled(f.Text(), g)
-	if strings.ContainsAny(at, "*?[") {
-		return nil, f.Errorf("which files it stands for cannot be told from here: name them one by one")
-	}
-	if ref, rest, found := strings.Cut(strings.TrimPrefix(f.Text(), "$"), "/"); strings.HasPrefix(f.Text(), "$") && found {
+// path returns the path of a file in its repository. Behind $NAME/, that is the repository
+// of another source (resolveReferencedSources).
+func (s *argoSource) path(f manifest.Field, g *given) (string, error) {
+	at := f.Text()
+	if ref, rest, found := strings.Cut(strings.TrimPrefix(at, "$"), "/"); strings.HasPrefix(at, "$") && found && !strings.HasPrefix(ref, "ARGOCD_") {
 		if !s.refs[ref] {
-			return nil, f.Errorf("no source has the ref %.80q", ref)
+			return "", f.Errorf("no source has the ref %.80q", ref)
 		}
 		at = rest
+	}
+	if at = s.filled(at, g); strings.ContainsAny(at, "*?[") {
+		return "", f.Errorf("which files it stands for cannot be told from here: name them one by one")
+	}
+	return at, nil
+}
+
+// valuesFile returns the values of a file that valueFiles names.
+func (s *argoSource) valuesFile(f, helm manifest.Field, g *given) (map[string]any, error) {
+	at, err := s.path(f, g)
+	if err != nil {
+		return nil, err
 	}
 	values, err := g.values(f, at)
 	if fault.HintOf(err) != "" && helm.At("ignoreMissingValueFiles").True() {
@@ -179,8 +188,11 @@ func (s *argoSource) set(values map[string]any, helm manifest.Field, g *given) e
 		}
 	}
 	for _, p := range helm.At("fileParameters").Items() {
-		at := p.At("path")
-		f, err := g.file(at, s.filled(at.Text(), g))
+		at, err := s.path(p.At("path"), g)
+		if err != nil {
+			return err
+		}
+		f, err := g.file(p.At("path"), at)
 		if err != nil {
 			return err
 		}
@@ -213,9 +225,6 @@ func escapeCommas(value string) string {
 // (argoproj/argo-cd, pkg/apis/application/v1alpha1, Env.Envsubst;
 // reposerver/repository/repository.go, newEnv).
 func (s *argoSource) filled(text string, g *given) string {
-	if strings.HasPrefix(text, "$") && strings.Contains(text, "/") && !strings.HasPrefix(text, "$ARGOCD_") {
-		return text // a ref
-	}
 	known := map[string]string{
 		"$": "$", "ARGOCD_APP_NAME": s.name, "ARGOCD_APP_NAMESPACE": s.namespace, "ARGOCD_APP_PROJECT_NAME": cmp.Or(s.project, "default"),
 		"ARGOCD_APP_SOURCE_REPO_URL": s.At("repoURL").Text(), "ARGOCD_APP_SOURCE_PATH": s.At("path").Text(), "ARGOCD_APP_SOURCE_TARGET_REVISION": s.At("targetRevision").Text(),

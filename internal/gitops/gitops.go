@@ -39,8 +39,11 @@ type described struct {
 	// chart is the chart's name or path; empty where it is not given.
 	chart string
 	// said is the version as it is written.
-	said   string
-	values func(*given) (map[string]any, error)
+	said string
+	// packaged says that the chart comes from where charts are published, and is no
+	// directory that may have something else.
+	packaged bool
+	values   func(*given) (map[string]any, error)
 }
 
 // isBotkube reports whether the chart is by its name Botkube's.
@@ -107,6 +110,7 @@ func (g *given) choose(all []*described) (*described, error) {
 	if len(candidates) == 0 {
 		candidates = slices.DeleteFunc(slices.Clone(all), func(d *described) bool { return d.chart != "" })
 	}
+	candidates = packaged(candidates)
 	switch {
 	case len(all) == 0:
 		return nil, nil
@@ -119,7 +123,11 @@ func (g *given) choose(all []*described) (*described, error) {
 			WithHint("give one; of overlays, give what they come to: kustomize build DIR > built.yaml, and --values built.yaml")
 	}
 	for _, d := range all {
-		if d != candidates[0] {
+		switch {
+		case d == candidates[0]:
+		case d.object == candidates[0].object:
+			g.note("another source of %s, %.200q, is not read", d.object, d.chart)
+		default:
 			g.note("%s in %s is left out: it is not of Botkube's chart", d.object, d.object.File)
 		}
 	}
@@ -127,6 +135,14 @@ func (g *given) choose(all []*described) (*described, error) {
 		g.note("which chart %s installs is not given, and is taken to be Botkube's", candidates[0].object)
 	}
 	return candidates[0], nil
+}
+
+// packaged leaves out the sources of an object that are directories, if one of its sources
+// is a chart as it is published: manifests often lie in a directory that is called so, too.
+func packaged(candidates []*described) []*described {
+	return slices.DeleteFunc(slices.Clone(candidates), func(d *described) bool {
+		return !d.packaged && slices.ContainsFunc(candidates, func(other *described) bool { return other.packaged && other.object == d.object })
+	})
 }
 
 // exact is one version, as a chart has it.

@@ -110,6 +110,8 @@ func TestValues(t *testing.T) {
 			`{"a":"file","b":"prod","c":"text","d":"1,2","e":true,"f":"true","g":["x","y"],"h":"chatops-$","i":{"j":"one,two\n"}}`, "v1.13.0"},
 		"Argo, several sources": {map[string]string{"envs/prod/botkube.yaml": "a: prod", "release.yaml": application(
 			"source: {chart: other}\nsources:\n- {repoURL: https://git, targetRevision: main, ref: values}\n- {chart: prometheus, targetRevision: 1.0.0}\n- {chart: botkube, targetRevision: 1.14.0, helm: {valueFiles: [$values/envs/prod/botkube.yaml]}}")}, `{"a":"prod"}`, "v1.14.0"},
+		"Argo, a ref with a path, and manifests beside": {map[string]string{"envs/prod/botkube.yaml": "a: prod", "token.txt": "t", "release.yaml": application(
+			"sources:\n- {chart: botkube, targetRevision: 1.14.0, helm: {valueFiles: [$values/envs/prod/botkube.yaml], fileParameters: [{name: b, path: $values/secret/token.txt}]}}\n- {repoURL: https://git, targetRevision: main, path: apps/botkube, ref: values}")}, `{"a":"prod","b":"t"}`, "v1.14.0"},
 		"Argo, OCI": {map[string]string{"release.yaml": application("source: {repoURL: 'oci://registry/charts/botkube', path: ., targetRevision: 1.14.0, helm: {valuesObject: {a: 1}}}")}, `{"a":1}`, "v1.14.0"},
 		"Argo, a template": {map[string]string{"release.yaml": "apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nmetadata: {name: set}\n" +
 			"spec: {template: {metadata: {name: '{{cluster}}'}, spec: {source: {chart: botkube, targetRevision: '{{version}}', helm: {valuesObject: {a: 1}}}}}}\n"}, `{"a":1}`, ""},
