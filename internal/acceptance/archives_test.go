@@ -23,6 +23,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/archive"
+	"github.com/botkube-mirror/botkube-mirror/internal/registry/registrytest"
 )
 
 // wanted is a file for the agent to download; taken is what it has then. See
@@ -298,7 +299,7 @@ func zipOf(t *testing.T, change func(*zip.FileHeader), names ...string) []byte {
 
 // shell runs a command line in an empty directory with the file "tool", and
 // returns what it writes to standard output. Where its program is not installed,
-// there is nothing.
+// there is nothing, unless MIRROR_TEST_REQUIRE is 1.
 func shell(t *testing.T, line string) []byte {
 	t.Helper()
 	dir := tempDir(t)
@@ -306,6 +307,9 @@ func shell(t *testing.T, line string) []byte {
 	cmd := exec.Command("sh", "-c", line)
 	cmd.Dir = dir
 	out, err := cmd.Output()
+	if err != nil && os.Getenv(registrytest.RequireEnv) == "1" {
+		t.Fatalf("%s: %v", line, err)
+	}
 	if err != nil {
 		t.Logf("left out: %s: %v", line, err)
 		return nil

@@ -180,7 +180,7 @@ type Programs struct {
 func (p Programs) Stamped(kind, stamp string, on platform) []byte {
 	code := map[string][]byte{"executor": p.Executor, "source": p.Source}[kind]
 	if on != p.Platform {
-		code = []byte("no program of " + p.Platform.String())
+		code = []byte("#!/bin/sh\n# no program of " + p.Platform.String())
 	}
 	return slices.Concat(code, []byte("\n"+stamp+"\n"))
 }
