@@ -156,14 +156,23 @@ func (r *Repository) hasBlob(ctx context.Context, d lock.SHA256) (size int64, ok
 		q.method, q.header = http.MethodGet, http.Header{"Range": {"bytes=0-0"}}
 		resp, err = r.ask(ctx, q)
 	}
-	if IsNotFound(err) {
+	switch {
+	case IsNotFound(err):
 		return 0, false, nil
-	}
-	if err != nil {
+	case leadsAway(err):
+		return -1, true, nil
+	case err != nil:
 		return 0, false, err
 	}
 	defer resp.Close()
 	return sizeOf(resp), true, nil
+}
+
+// leadsAway reports whether a registry leads to its storage, which cannot be
+// reached from here. So it has the blob, and compares it when a manifest names it.
+func leadsAway(err error) bool {
+	e, ok := errors.AsType[*transfer.RedirectError](err)
+	return ok && e.InClear || transfer.Is[*transfer.LedError](err)
 }
 
 // takesNoHead has the answers of what stands before a registry and lets no HEAD

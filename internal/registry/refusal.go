@@ -288,7 +288,7 @@ func (e *statusError) refusal() Refusal {
 		return RefusedQuota
 	case writing && e.says("read only", "read-only"), writing && e.stage == stageContent && (e.Code == http.StatusMethodNotAllowed || e.has(transport.UnsupportedErrorCode)):
 		return RefusedPush
-	case writing && e.stage == stageManifest && (e.Code == http.StatusConflict || e.says("immutable", "cannot be overwritten", "does not allow updating", "disallowed")):
+	case writing && e.stage == stageManifest && (e.Code == http.StatusConflict || e.says("immutab", "cannot be overwritten", "does not allow updating", "disallowed")):
 		return RefusedTag
 	case writing && e.stage == stageManifest && e.refusesDocument():
 		return RefusedDocument

@@ -137,7 +137,11 @@ type Mismatch struct{ Reason string }
 func (e *Mismatch) Error() string { return e.Reason }
 
 // RedirectError is a redirect that is not followed.
-type RedirectError struct{ Reason string }
+type RedirectError struct {
+	Reason string
+	// InClear says that it leads to plain http.
+	InClear bool
+}
 
 func (e *RedirectError) Error() string { return e.Reason }
 

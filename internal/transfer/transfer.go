@@ -89,13 +89,13 @@ const maxRedirects = 10
 func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
 	last, host := via[len(via)-1].URL, Printable(req.URL.Host, maxHost)
 	refuse := func(format string, args ...any) error {
-		return &RedirectError{c.who + " redirects " + fmt.Sprintf(format, args...)}
+		return &RedirectError{Reason: c.who + " redirects " + fmt.Sprintf(format, args...)}
 	}
 	switch {
 	case req.URL.Scheme != "http" && req.URL.Scheme != "https":
 		return refuse("to a URL of the form %.20s:", req.URL.Scheme)
 	case last.Scheme == "https" && req.URL.Scheme == "http":
-		return refuse("from https to plain http, at %s", host)
+		return &RedirectError{Reason: fmt.Sprintf("%s redirects from https to plain http, at %s", c.who, host), InClear: true}
 	case len(via) > maxRedirects:
 		return refuse("more than %d times", maxRedirects)
 	}
@@ -152,7 +152,7 @@ func WithoutURL(err error) error {
 func PlainReason(err error) error {
 	err = WithoutURL(err)
 	if strings.HasPrefix(err.Error(), "failed to parse Location header") {
-		return &RedirectError{"the server redirects to something that is not a URL"}
+		return &RedirectError{Reason: "the server redirects to something that is not a URL"}
 	}
 	if Is[textproto.ProtocolError](err) {
 		// Its text quotes header fields.

@@ -58,6 +58,10 @@ var Habits = map[string][]Fault{
 	"led":      {located("https://storage.invalid/bucket/upload")},
 	"leads":    {{Method: "GET", Path: "/blobs/", Status: 307, Header: http.Header{"Location": {"http://minio.invalid:9000/bucket"}}}},
 
+	"stored": {{Method: "HEAD", Path: "/blobs/", Status: 307, Header: http.Header{"Location": {"http://minio.invalid:9000/bucket"}}}},
+	// A URL that S3 has signed for GET only.
+	"signed": {{Method: "HEAD", Path: "/blobs/", Status: 307, Header: http.Header{"Location": {"$URL/signed"}}}, {Method: "HEAD", Path: "/signed", Status: 403}},
+
 	// Token servers.
 	"tokenpage":     {tokens(), page("", "/token", 200, 0)},
 	"tokennotfound": {tokens(), page("", "/token", 404, 0)},
@@ -107,6 +111,8 @@ var Habits = map[string][]Fault{
 	// Tags that may not be moved: ECR (moby/buildkit#3776), Harbor.
 	"immutable":  {refusal("PUT", "/manifests/v", 400, "TAG_INVALID", "The image tag 'v1.14.0' already exists in the 'mirror' repository and cannot be overwritten because the repository is immutable.")},
 	"immutable2": {refusal("PUT", "/manifests/v", 412, "PRECONDITION", "Failed to process request due to 'botkube-plugins:v1.14.0' configured as immutable.")},
+	// Docker Hub (kimai/kimai#5791).
+	"immutable3": {refusal("PUT", "/manifests/v", 403, "DENIED", "requested access to the resource is denied - This tag is already assigned to an image in this repository and cannot be updated due to immutability settings.")},
 	// ACR's locks, and Nexus without redeployment.
 	"locked":   {refusal("PUT", "/manifests/v", 405, "DENIED", "The operation is disallowed on this registry, repository or image.")},
 	"redeploy": {refusal("PUT", "/manifests/v", 400, "UNKNOWN", "Repository does not allow updating assets: docker-hosted")},
