@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/go-getter"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
@@ -246,6 +247,9 @@ func (w *workTree) writeAuthorities() error {
 	}
 	for _, file := range w.identity.CAFiles {
 		data, err := os.ReadFile(file)
+		if err == nil {
+			data, err = legible.Text(data)
+		}
 		if err != nil {
 			return err
 		}

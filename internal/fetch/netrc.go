@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"github.com/bgentry/go-netrc/netrc"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
 
 // NetrcPath returns where go-getter, and so the agent, looks for a netrc file:
@@ -41,7 +43,14 @@ func readNetrc(path string) func() (*credentials, error) {
 		if errors.Is(err, fs.ErrNotExist) || err == nil && fi.IsDir() {
 			return &credentials{}, nil
 		}
-		n, err := netrc.ParseFile(path)
+		data, err := os.ReadFile(path)
+		if err == nil {
+			data, err = legible.Text(data)
+		}
+		if err != nil {
+			return nil, netrcError(path, err)
+		}
+		n, err := netrc.Parse(bytes.NewReader(data))
 		if err != nil {
 			return nil, netrcError(path, err)
 		}

@@ -39,13 +39,8 @@ type NoneError struct{ What string }
 
 func (e *NoneError) Error() string { return "it is no plugin index but " + e.What }
 
-// ErrNoEntries says that an index lists nothing. To the agent it is one without
-// plugins; a mirror would lack them all.
-var ErrNoEntries = errors.New("it has no entries")
-
-// Parse reads an index. The error is a [NoneError] or [ErrNoEntries], or it joins
-// every reason why the agent would refuse the index, and every name that cannot be
-// part of a path.
+// Parse reads an index. The error is a [NoneError], or it joins every reason why the agent
+// would refuse the index, and every name that cannot be part of a path.
 func Parse(data []byte) (*Index, error) {
 	if len(data) > MaxSize {
 		return nil, fmt.Errorf("the index has more than %d bytes", MaxSize)
@@ -87,8 +82,7 @@ func Parse(data []byte) (*Index, error) {
 	return ix, nil
 }
 
-// otherwise says what a document is instead of an index that lists something; nil
-// if it is one.
+// otherwise says what a document is that lists no plugins, if it is no index.
 func otherwise(data []byte, ix *agent.Index) error {
 	var document yaml.Node
 	// What decodes is bounded; what does not decode may be anything.
@@ -111,8 +105,6 @@ func otherwise(data []byte, ix *agent.Index) error {
 		return &NoneError{what + " without the key entries: a list"}
 	case entries.Kind == yaml.MappingNode && lookup(top, "apiVersion") != nil:
 		return &NoneError{"the index of a Helm chart repository"}
-	case ix != nil && len(ix.Entries) == 0:
-		return ErrNoEntries
 	}
 	return nil
 }

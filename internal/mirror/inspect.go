@@ -16,6 +16,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
@@ -250,7 +251,10 @@ func startOf(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, sniffed))
 }
 
-func looksLikeLock(start []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(start), []byte("{")) }
+func looksLikeLock(start []byte) bool {
+	text, _ := legible.Text(start)
+	return bytes.HasPrefix(bytes.TrimSpace(text), []byte("{"))
+}
 
 // noLock says what to do about a lock that cannot be used.
 func noLock(err error) error {

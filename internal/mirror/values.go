@@ -13,6 +13,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/chart"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
 	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
 )
@@ -170,6 +171,12 @@ func readSmall(name string) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(f, agent.MaxConfig+1))
 	if err == nil && len(data) > agent.MaxConfig {
 		err = fmt.Errorf("%s has more than the %d bytes that are read", name, agent.MaxConfig)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if data, err = legible.Text(data); err != nil {
+		err = fmt.Errorf("%s: %w", name, err)
 	}
 	return data, err
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -242,13 +241,6 @@ func dockerConfigFile() string {
 
 // readJSON reports whether a file could be read.
 func readJSON(file string, into any) bool {
-	f, err := os.Open(file)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return false
-	}
-	return json.NewDecoder(io.LimitReader(f, maxDockerConfig)).Decode(into) == nil
+	data, err := readSettings(file)
+	return err == nil && json.Unmarshal(data, into) == nil
 }

@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/google/go-containerregistry/pkg/authn"
 )
 
 // Credentials are found by every name that docker, podman and skopeo give them.
@@ -48,7 +46,7 @@ func TestCredentialNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found, err := nearest{authn.DefaultKeychain}.Resolve(repo)
+		found, err := nearest{dockerKeychain{}}.Resolve(repo)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -105,7 +105,7 @@ func New(cfg Config) *Client {
 		known:     make(map[access]*introduction),
 	}
 	if c.keychain == nil {
-		c.keychain = nearest{authn.DefaultKeychain}
+		c.keychain = nearest{dockerKeychain{}}
 	}
 	c.transport = transfer.NewTransport(c.stall, trust(cfg), cfg.Limit)
 	return c

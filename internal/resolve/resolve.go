@@ -253,7 +253,12 @@ func (r *Resolver) index(ctx context.Context, repo *repository, pinned *lock.Loc
 	if err != nil {
 		return indexError(repo, err)
 	}
-	if repo.index, err = index.Parse(data); err != nil {
+	repo.index, err = index.Parse(data)
+	if err == nil && len(repo.index.Entries) == 0 {
+		// To the agent it is an index without plugins; a mirror would lack them all.
+		err = errNoEntries
+	}
+	if err != nil {
 		return unusableIndex(repo, err)
 	}
 	sum, err := r.Store.Put(data)
@@ -264,6 +269,8 @@ func (r *Resolver) index(ctx context.Context, repo *repository, pinned *lock.Loc
 	return nil
 }
 
+var errNoEntries = errors.New("it has no entries")
+
 // unusableIndex says why nothing can be made of an index.
 func unusableIndex(repo *repository, err error) error {
 	what := fmt.Sprintf("the index of repository %q at %s", repo.Name, agent.Redact(repo.URL))
@@ -273,7 +280,7 @@ func unusableIndex(repo *repository, err error) error {
 		err = fault.New(fault.Upstream, "%s is empty", what)
 	case isNone:
 		err = fault.New(fault.Integrity, "%s is no plugin index but %s", what, none.What)
-	case errors.Is(err, index.ErrNoEntries):
+	case errors.Is(err, errNoEntries):
 		err = fault.New(fault.Upstream, "%s has no entries", what)
 	default:
 		return fault.New(fault.Integrity, "%s cannot be used; the agent would refuse it as a whole, or it cannot be mirrored:\n%w", what, err).
@@ -381,8 +388,8 @@ func (r *Resolver) schema(ctx context.Context, url string) (lock.Blob, error) {
 	if err != nil {
 		return lock.Blob{}, fmt.Errorf("reading a JSON schema: %w", err)
 	}
-	if !json.Valid(data) {
-		return lock.Blob{}, fault.New(fault.Integrity, "the JSON schema at %s is not JSON", agent.Redact(url))
+	if text, err := legible.Text(data); err != nil || !json.Valid(text) {
+		return lock.Blob{}, fault.New(fault.Integrity, "the JSON schema at %s is not JSON but %s", agent.Redact(url), legible.Kind(data))
 	}
 	sum, err := r.Store.Put(data)
 	return lock.Blob{Size: int64(len(data)), SHA256: sum}, err

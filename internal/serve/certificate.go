@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
@@ -89,7 +90,7 @@ func readPEM(name string) ([]byte, error) {
 	if err != nil {
 		return nil, fault.New(fault.Usage, "reading the certificate and its key: %w", err)
 	}
-	return data, nil
+	return legible.Text(data)
 }
 
 // get is for [tls.Config.GetCertificate].

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
 
 // maxPEM bounds, in bytes, a file of certificates or a key.
@@ -66,7 +67,7 @@ func (id Identity) TLS() (*tls.Config, error) {
 func (id Identity) addAuthorities(roots *x509.CertPool, file string) error {
 	wrong := func(format string, args ...any) error {
 		return fault.New(fault.Usage, "reading the certificates in %s: %w", file, fmt.Errorf(format, args...)).
-			WithHint("%s wants PEM, which begins with -----BEGIN CERTIFICATE-----; openssl x509 -inform der -in FILE converts what does not", id.flag("ca-file"))
+			WithHint("%s wants PEM, which begins with -----BEGIN CERTIFICATE-----; openssl x509 -inform der -in FILE converts what Windows exports by default (.cer), openssl pkcs7 -print_certs -inform der -in FILE a .p7b, openssl pkcs12 -nokeys -in FILE a .pfx", id.flag("ca-file"))
 	}
 	data, err := readPEM(file)
 	if err != nil {
@@ -86,11 +87,27 @@ func (id Identity) addAuthorities(roots *x509.CertPool, file string) error {
 	}
 	switch {
 	case begun == 0 && n == 0:
-		return wrong("there is none in it")
+		return wrong("%s", notPEM(data))
 	case n < begun:
 		return wrong("one of them is damaged: of %d that begin, %d can be read", begun, n)
 	}
 	return nil
+}
+
+// notPEM says what a file without certificates in PEM is.
+func notPEM(data []byte) string {
+	if _, err := x509.ParseCertificate(data); err == nil {
+		return "there is none in it in PEM, but one in DER"
+	}
+	if len(data) > 0 && data[0] == derSequence {
+		return "it is PKCS #7 (.p7b) or PKCS #12 (.pfx), not PEM"
+	}
+	switch kind := legible.Kind(data); kind {
+	case legible.PlainText, legible.PEM, legible.Empty:
+		return "there is none in it"
+	default:
+		return "it is " + kind
+	}
 }
 
 // certificate reads this side's certificate and its key.
@@ -149,6 +166,9 @@ func CheckKey(file string, data []byte) error {
 	return nil
 }
 
+// derSequence begins whatever is in DER (X.690): a certificate, a key, PKCS #7 or #12.
+const derSequence = 0x30
+
 // readPEM reads a file, which may be a pipe: <(vault read …).
 func readPEM(file string) ([]byte, error) {
 	f, err := os.Open(file)
@@ -163,7 +183,11 @@ func readPEM(file string) ([]byte, error) {
 	if len(data) > maxPEM {
 		return nil, fmt.Errorf("it has more than the %d bytes that are read", maxPEM)
 	}
-	return data, nil
+	// DER is no text.
+	if len(data) > 0 && data[0] == derSequence {
+		return data, nil
+	}
+	return legible.Text(data)
 }
 
 // reasonOf leaves out the path, which the message has already.

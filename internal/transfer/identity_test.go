@@ -42,7 +42,10 @@ func TestIdentityErrors(t *testing.T) {
 		"prefix":             {Identity{CAFiles: []string{"absent.pem"}, FlagPrefix: "source-"}, "absent.pem", "--source-ca-file"},
 		"CA is a directory":  {Identity{CAFiles: []string{t.TempDir()}}, "is a directory", "--ca-file"},
 		"empty CA file":      {authorities(nil), "there is none in it", "BEGIN CERTIFICATE"},
-		"CA in DER":          {authorities(a.Cert.Raw), "there is none in it", "openssl x509 -inform der"},
+		"CA in DER":          {authorities(a.Cert.Raw), "there is none in it in PEM, but one in DER", "openssl x509 -inform der"},
+		"CA in PKCS":         {authorities([]byte{0x30, 3, 2, 1, 0}), "it is PKCS #7 (.p7b) or PKCS #12 (.pfx), not PEM", "openssl pkcs7"},
+		"CA that is a page":  {authorities([]byte("<html>")), "it is a web page", "--ca-file"},
+		"CA in UTF-32":       {authorities([]byte("\xff\xfe\x00\x00a\x00\x00\x00")), "save it as UTF-8", "--ca-file"},
 		"key for CA":         {authorities(key), "there is none in it", "--ca-file"},
 		"no certificate":     {authorities(tlstest.Encode("CERTIFICATE", []byte("x"))), "number 1 of them is damaged", "--ca-file"},
 		"second CA damaged":  {authorities(append(slices.Clone(ca), damaged...)), "one of them is damaged: of 2 that begin, 1 can be read", "--ca-file"},
@@ -108,5 +111,28 @@ func TestIdentity(t *testing.T) {
 	_, err = read(newTestClient(t, &tls.Config{MinVersion: tls.VersionTLS12}), request(t, http.MethodGet, none.URL, nil))
 	if !IsUnknownAuthority(err) {
 		t.Errorf("without --ca-file: %v", err)
+	}
+}
+
+// TestAuthoritiesOfWindows has the first of several authorities be read, which a byte
+// order mark would hide, and all of those in UTF-16.
+func TestAuthoritiesOfWindows(t *testing.T) {
+	a, b := tlstest.NewAuthority("one"), tlstest.NewAuthority("two")
+	text := strings.ReplaceAll(string(a.PEM())+string(b.PEM()), "\n", "\r\n")
+	wide := []byte{0xff, 0xfe}
+	for _, c := range []byte(text) {
+		wide = append(wide, c, 0)
+	}
+	for name, data := range map[string][]byte{"a byte order mark": []byte("\ufeff" + text), "UTF-16": wide} {
+		cfg, err := Identity{CAFiles: []string{write(t, data)}}.TLS()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for _, trusted := range []*x509.Certificate{a.Cert, b.Cert} {
+			if _, err := trusted.Verify(x509.VerifyOptions{Roots: cfg.RootCAs}); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
 	}
 }

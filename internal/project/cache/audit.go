@@ -3,6 +3,7 @@ package cache
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -15,6 +16,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
 
@@ -82,6 +84,10 @@ type comparison struct {
 
 // ParseSums reads SHA256SUMS.
 func ParseSums(data []byte) (map[string]lock.SHA256, error) {
+	data, err := legible.Text(data)
+	if err != nil {
+		return nil, err
+	}
 	sums := map[string]lock.SHA256{}
 	for line := range strings.Lines(string(data)) {
 		digest, p, found := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
@@ -92,6 +98,21 @@ func ParseSums(data []byte) (map[string]lock.SHA256, error) {
 		sums[p] = sum
 	}
 	return sums, nil
+}
+
+const sumsOrder = "it does not list exactly the files that the lock names, in their order"
+
+// CheckSums reports a SHA256SUMS, of which sums are what [ParseSums] read, that is not
+// as it was written.
+func CheckSums(data []byte, sums map[string]lock.SHA256) error {
+	written := Sums(sums)
+	if bytes.Equal(data, written) {
+		return nil
+	}
+	if text, err := legible.Text(data); err == nil && bytes.Equal(text, written) {
+		return errors.New("an editor changed its encoding or its line ends, so that sha256sum -c cannot read it")
+	}
+	return errors.New(sumsOrder)
 }
 
 // file describes a file of the directory.
@@ -116,8 +137,12 @@ func (c *comparison) readSums() {
 		switch {
 		case err != nil:
 			f.State, detail = audit.Damaged, err.Error()
-		case !slices.Equal(named, wanted) || !bytes.Equal(found.Data, Sums(sums)):
-			f.State, detail = audit.Damaged, "it does not list exactly the files that the lock names, in their order"
+		case !slices.Equal(named, wanted):
+			f.State, detail = audit.Damaged, sumsOrder
+		default:
+			if err := CheckSums(found.Data, sums); err != nil {
+				f.State, detail = audit.Damaged, err.Error()
+			}
 		}
 		c.sums = sums
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
 
@@ -114,6 +115,9 @@ func (u Upstream) Index(_ agent.Platform, r lock.Repository) (Index, error) {
 	for _, schema := range r.Schemas {
 		text, err := u.Blobs.ReadAll(schema.SHA256, lock.MaxSchema)
 		if err != nil {
+			return Index{}, fmt.Errorf("reading the JSON schema %s: %w", schema.URL, err)
+		}
+		if text, err = legible.Text(text); err != nil {
 			return Index{}, fmt.Errorf("reading the JSON schema %s: %w", schema.URL, err)
 		}
 		ix.Schemas[schema.URL] = string(text)
