@@ -215,6 +215,7 @@ func TestRefused(t *testing.T) {
 		"values before objects": {"v1.14.0", []string{slack + "---\napiVersion: v1\nkind: Secret\n"}, "files of their own"},
 		"twice":                 {"", []string{objectsOf(global, communications), objectsOf(global, communications)}, "twice"},
 		"no platforms":          {"", []string{"apiVersion: v1\nkind: ConfigMap\ndata: {global_config.yaml: \"a: b\"}\n"}, "comm_config.yaml"},
+		"sealed platforms":      {"", []string{"apiVersion: v1\nkind: ConfigMap\ndata: {global_config.yaml: \"a: b\"}\n---\napiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: platforms}\n"}, "SealedSecret platforms: the Secret that comes of it is not given"},
 		"garbled configuration": {"", []string{"apiVersion: v1\nkind: ConfigMap\ndata: {global_config.yaml: \"a: [\"}\n"}, "global_config.yaml"},
 		"of a chart around it":  {"v1.14.0", []string{"botkube: {" + strings.TrimSpace(slack) + "}"}, "below their key \"botkube\""},
 		"of one with an alias":  {"v1.14.0", []string{"global: {a: b}\nchatops: {" + strings.TrimSpace(slack) + "}"}, "below their key \"chatops\""},

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/gitops"
 	"github.com/botkube-mirror/botkube-mirror/internal/manifest"
 )
 
@@ -238,7 +239,7 @@ func mountsIn(pod, c manifest.Field) Mounts {
 // values returns what the objects come to.
 func (o *objects) values() (*Values, error) {
 	if !o.has(communicationsKey) && !o.unbound {
-		return nil, ErrNoPlatforms
+		return nil, cmp.Or(gitops.CheckSecrets(o.all), error(ErrNoPlatforms))
 	}
 	if err := o.addOthers(); err != nil {
 		return nil, err

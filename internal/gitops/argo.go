@@ -153,7 +153,7 @@ func (s *argoSource) path(f manifest.Field, g *given) (string, error) {
 		}
 		at = rest
 	}
-	if at = s.filled(at, g); strings.ContainsAny(at, "*?[") {
+	if at = withoutServer(s.filled(at, g)); strings.ContainsAny(at, "*?[") {
 		return "", f.Errorf("which files it stands for cannot be told from here: name them one by one")
 	}
 	return at, nil

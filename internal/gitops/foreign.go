@@ -128,6 +128,19 @@ func CheckKinds(objects []*manifest.Object) error {
 	return nil
 }
 
+// CheckSecrets refuses what the cluster makes a Secret of, if that is not given.
+func CheckSecrets(objects []*manifest.Object) error {
+	for _, o := range objects {
+		if !makesSecrets(o) {
+			continue
+		}
+		if err := checkSecretMaker(o, objects); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func checkKind(o *manifest.Object, objects []*manifest.Object) error {
 	group := o.Group()
 	_, installs := installers[group]

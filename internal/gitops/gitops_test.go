@@ -163,6 +163,8 @@ func TestUnread(t *testing.T) {
 
 		"Argo, a file":          {map[string]string{"release.yaml": argoSourceOf("valueFiles: [envs/prod.yaml]")}, `release.yaml: Application argocd/chatops: spec.source.helm.valueFiles[0]: the file "envs/prod.yaml" is not given`, "--values envs/prod.yaml"},
 		"Argo, a file, perhaps": {map[string]string{"release.yaml": argoSourceOf("valueFiles: [prod.yaml]\nignoreMissingValueFiles: true")}, "is not given", "give an empty one"},
+		"Argo, a URL":           {map[string]string{"release.yaml": argoSourceOf("valueFiles: ['https://user:s3cret@git.example.com/raw/prod.yaml?token=s3cret']")}, `the file "raw/prod.yaml" is not given`, "--values raw/prod.yaml"},
+		"Argo, helm-secrets":    {map[string]string{"release.yaml": argoSourceOf("valueFiles: ['secrets://envs/prod.yaml']")}, `the file "envs/prod.yaml" is not given`, "--values envs/prod.yaml"},
 		"Argo, a glob":          {map[string]string{"release.yaml": argoSourceOf("valueFiles: [envs/*.yaml]")}, "name them one by one", ""},
 		"Argo, no such ref":     {map[string]string{"envs/prod/botkube.yaml": "a: 1", "release.yaml": argoSourceOf("valueFiles: [$values/envs/prod/botkube.yaml]")}, `no source has the ref "values"`, ""},
 		"Argo, a file as text":  {map[string]string{"release.yaml": argoSourceOf("fileParameters: [{name: a, path: token.txt}]")}, `fileParameters[0].path: the file "token.txt" is not given`, ""},

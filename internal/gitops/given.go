@@ -39,6 +39,7 @@ func (g *given) object(kind, namespace, name string) (*manifest.Object, error) {
 // file returns the file that a document names by a path, and which then is not a values
 // file of its own. A path is the file's if one ends in the other.
 func (g *given) file(named manifest.Field, at string) (*File, error) {
+	at = withoutServer(at)
 	var best []*File
 	longest := 0
 	for _, f := range g.files {
@@ -59,6 +60,20 @@ func (g *given) file(named manifest.Field, at string) (*File, error) {
 		return best[0], nil
 	}
 	return nil, named.Errorf("the file %.200q may be %s or %s: name it with more of its path", at, best[0].Name, best[1].Name)
+}
+
+// withoutServer returns the path of a file that is named by a URL, as by Helm's plugins
+// and on web servers. A query, and who asks, may be secret.
+func withoutServer(at string) string {
+	scheme, rest, found := strings.Cut(at, "://")
+	if !found {
+		return at
+	}
+	rest, _, _ = strings.Cut(rest, "?")
+	if host, path, _ := strings.Cut(rest, "/"); scheme == "http" || scheme == "https" || strings.Contains(host, "@") {
+		return path
+	}
+	return rest
 }
 
 // values returns the Helm values of a file that a document names.
