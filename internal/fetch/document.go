@@ -132,12 +132,12 @@ func (c *Client) Destination(ctx context.Context, rawURL string) (string, error)
 	u, err := parseWebURL(rawURL)
 	if err == nil {
 		err = c.retry.Do(ctx, c.observer(rawURL).Retrying, nil, func() error {
-			resp, err := c.do(ctx, http.MethodHead, u, nil)
+			resp, err := c.head(ctx, u, false)
 			if err != nil {
 				return err
 			}
-			resp.Close()
-			if resp.StatusCode != http.StatusOK {
+			defer resp.Close()
+			if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusPartialContent {
 				return resp.Refusal()
 			}
 			destination = place(resp.Request.URL)
@@ -193,31 +193,36 @@ func (c *Client) size(ctx context.Context, src source) (size int64, err error) {
 	return size, err
 }
 
-// askSize asks for the header fields alone, and of a server that refuses,
-// as one does whose redirects are signed for GET, for one byte.
+// askSize returns the size of what there is, or -1.
 func (c *Client) askSize(ctx context.Context, u *url.URL) (int64, error) {
-	resp, err := c.do(ctx, http.MethodHead, u, nil)
-	if err != nil {
-		return 0, err
-	}
-	resp.Close()
-	switch {
-	case resp.StatusCode == http.StatusOK && transfer.CodingOf(resp.Response).SizeCounts():
-		return resp.ContentLength, nil
-	case resp.StatusCode == http.StatusOK:
-		return -1, nil
-	case resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusGone:
-		return 0, resp.Refusal()
-	}
-	resp, err = c.do(ctx, http.MethodGet, u, http.Header{"Range": {"bytes=0-0"}})
+	resp, err := c.head(ctx, u, true)
 	if err != nil {
 		return 0, err
 	}
 	defer resp.Close()
-	return rangedSize(resp)
+	return sizeIn(resp)
 }
 
-func rangedSize(resp *transfer.Response) (int64, error) {
+// head asks for the header fields alone. Not every server answers that as it would
+// the request for the content: some refuse it, say that there is no such file, break
+// the connection, never answer, or give no length. They are asked for one byte. So
+// go-getter goes on whatever comes of it (get_http.go, GetFile). Sized says that the
+// length matters, of which 0 is the usual wrong one.
+func (c *Client) head(ctx context.Context, u *url.URL, sized bool) (*transfer.Response, error) {
+	resp, err := c.do(ctx, http.MethodHead, u, nil)
+	switch {
+	case err == nil && resp.StatusCode == http.StatusOK && (resp.ContentLength != 0 || !sized):
+		return resp, nil
+	case err == nil:
+		resp.Close()
+	case ctx.Err() != nil || !transfer.Transient(err, 1):
+		return nil, err
+	}
+	return c.do(ctx, http.MethodGet, u, http.Header{"Range": {"bytes=0-0"}})
+}
+
+// sizeIn reads the size of the whole from an answer to [Client.head].
+func sizeIn(resp *transfer.Response) (int64, error) {
 	field := resp.Header.Get("Content-Range")
 	counts := transfer.CodingOf(resp.Response).SizeCounts()
 	switch resp.StatusCode {

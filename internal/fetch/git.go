@@ -344,7 +344,7 @@ func (e *gitError) Error() string { return e.said }
 func (e *gitError) noShallow() bool { return strings.Contains(e.said, "shallow") }
 
 // passing are what git says of failures that another attempt may not meet.
-var passing = regexp.MustCompile(`(?i)couldn't connect|failed to connect|connection (?:reset|refused|timed out|was aborted)|timed out|early EOF|RPC failed|unexpected disconnect|hung up unexpectedly|returned error: (?:5\d\d|429)|transfer closed|empty reply`)
+var passing = regexp.MustCompile(`(?i)couldn't connect|failed to connect|connection (?:reset|refused|timed out|was aborted)|timed out|early EOF|RPC failed|unexpected disconnect|hung up unexpectedly|returned error: (?:5\d\d|429)|transfer closed|empty reply|GnuTLS recv error|SSL_(?:read|connect)|HTTP/2 stream|(?:Recv|Send) failure|Temporary failure in name resolution`)
 
 // refusing are what git, servers of its protocol and ssh say to those who may not read a
 // repository, or of one that is not there.

@@ -476,6 +476,26 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+// A part that is the whole is taken, asked for or not, as by the agent.
+func TestPartThatIsTheWhole(t *testing.T) {
+	data := random(1000)
+	part := func(field string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Range", field)
+			w.WriteHeader(http.StatusPartialContent)
+			_, _ = w.Write(data)
+		}
+	}
+	u := newUpstream(t, nil, part("bytes 0-999/1000"))
+	fixed(t).want(t, fetch.Request{URL: u.URL + "/x"}, data)
+	for _, field := range []string{"bytes 0-999/2000", "bytes 0-999/*", "bytes 1-1000/1001", "", "bytes 0-1999/2000"} {
+		u := newUpstream(t, nil, part(field))
+		f := fixed(t)
+		f.wantFault(t, fetch.Request{URL: u.URL + "/x"}, fault.Upstream, "206 Partial Content")
+		f.wantNothing(t)
+	}
+}
+
 func TestRateLimit(t *testing.T) {
 	data := random(10)
 	limited := func(w http.ResponseWriter, _ *http.Request) {

@@ -172,8 +172,12 @@ func TestDocument(t *testing.T) {
 
 func TestDestination(t *testing.T) {
 	other := newUpstream(t, nil)
-	u := newUpstream(t, nil, redirect(other.URL+"/z?signature=s"), status(404))
+	u := newUpstream(t, nil, redirect(other.URL+"/z?signature=s"), status(405), redirect(other.URL+"/z?signature=s"), status(404), status(404))
 	f := fixed(t)
+	if got, err := f.client.Destination(t.Context(), u.URL+"/x"); err != nil || got != other.URL+"/z" {
+		t.Errorf("%q, %v", got, err)
+	}
+	other.then(status(206, "Content-Range", "bytes 0-0/100"))
 	if got, err := f.client.Destination(t.Context(), u.URL+"/x"); err != nil || got != other.URL+"/z" {
 		t.Errorf("%q, %v", got, err)
 	}
@@ -223,21 +227,26 @@ func TestSize(t *testing.T) {
 		"compressed":       {[]http.HandlerFunc{raw("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\n")}, -1},
 		"not the total":    {[]http.HandlerFunc{head(405), status(206, "Content-Range", "bytes 0-0/*")}, -1},
 		"empty":            {[]http.HandlerFunc{head(405), status(416, "Content-Range", "bytes */0")}, 0},
+		"not there":        {[]http.HandlerFunc{head(404)}, 1000},
+		"of length 0":      {[]http.HandlerFunc{raw("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")}, 1000},
+		"breaks off":       {[]http.HandlerFunc{raw("")}, 1000},
+		"no answer":        {[]http.HandlerFunc{func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }}, 1000},
 		"a moment's error": {[]http.HandlerFunc{head(503), status(503)}, 1000},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			u := newUpstream(t, data, test.answers...)
-			got, err := fixed(t).client.Size(t.Context(), u.URL+"/x")
+			f := fixed(t, func(cfg *fetch.Config) { cfg.StallTimeout = time.Second })
+			got, err := f.client.Size(t.Context(), u.URL+"/x")
 			if err != nil || got != test.want {
 				t.Errorf("%d, %v", got, err)
 			}
 		})
 	}
-	u := newUpstream(t, data, status(404))
+	u := newUpstream(t, data, status(404), status(404))
 	_, err := fixed(t).client.Size(t.Context(), u.URL+"/x")
 	wantFault(t, err, fault.Upstream, u.URL+"/x", "404")
-	if !fetch.IsNotFound(err) || len(u.seen()) != 1 {
+	if !fetch.IsNotFound(err) || len(u.seen()) != 2 {
 		t.Error(err)
 	}
 }

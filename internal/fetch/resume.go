@@ -73,7 +73,7 @@ func (d *download) attempt(ctx context.Context, u *url.URL) error {
 	defer resp.Close()
 	offset := d.in.Size()
 	switch {
-	case resp.StatusCode == http.StatusOK:
+	case resp.StatusCode == http.StatusOK, offset == 0 && isWhole(resp.Response):
 		return d.receiveWhole(resp)
 	case resp.StatusCode == http.StatusNotModified && d.record != nil && offset == 0:
 		d.same = true
@@ -84,6 +84,14 @@ func (d *download) attempt(ctx context.Context, u *url.URL) error {
 		return d.again(ctx, u, resp, "the server has no such range")
 	}
 	return resp.Refusal()
+}
+
+// isWhole reports whether an answer has a part that is all there is, which some
+// servers and caches send though they were not asked for one.
+func isWhole(resp *http.Response) bool {
+	start, end, total, ok := parseContentRange(resp.Header.Get("Content-Range"))
+	return resp.StatusCode == http.StatusPartialContent && ok && start == 0 && end+1 == total &&
+		(resp.ContentLength < 0 || resp.ContentLength == total)
 }
 
 // again starts over at once. It happens once at most, for the next request is
