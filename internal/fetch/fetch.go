@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
@@ -60,12 +61,14 @@ type Client struct {
 	store     *store.Store
 	http      *transfer.Client
 	userAgent string
-	netrc     func() (*credentials, error)
-	retry     transfer.Retry
-	patience  time.Duration
-	max       int64
-	retrying  func(url string, err error, pause time.Duration)
-	identity  transfer.Identity
+	// userAgents has, by host, what this client calls itself where it matters.
+	userAgents sync.Map
+	netrc      func() (*credentials, error)
+	retry      transfer.Retry
+	patience   time.Duration
+	max        int64
+	retrying   func(url string, err error, pause time.Duration)
+	identity   transfer.Identity
 	// transport is the one that is ours, also where it is not used for HTTP.
 	transport *http.Transport
 }

@@ -9,10 +9,37 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
 )
 
+// agentUserAgent is what the agent's client calls itself (net/http, request.go).
+const agentUserAgent = "Go-http-client/1.1"
+
 // do sends a request and returns the answer, whatever its status. The header
 // fields are sent besides those of every request. What proves who asks goes over
 // TLS only.
+//
+// Some servers refuse programs that they do not know. A host that does is asked
+// once more as by the agent, and from then on so, if that helps.
 func (c *Client) do(ctx context.Context, method string, u *url.URL, header http.Header) (*transfer.Response, error) {
+	userAgent, told := c.userAgents.Load(u.Host)
+	if !told {
+		userAgent = c.userAgent
+	}
+	resp, err := c.send(ctx, method, u, header, userAgent.(string))
+	if err != nil || told || resp.StatusCode != http.StatusForbidden || resp.Refusal().Reached {
+		return resp, err
+	}
+	again, err := c.send(ctx, method, u, header, agentUserAgent)
+	if err == nil && again.StatusCode != http.StatusForbidden {
+		c.userAgents.Store(u.Host, agentUserAgent)
+		return again, resp.Close()
+	}
+	if err == nil {
+		c.userAgents.Store(u.Host, c.userAgent)
+		_ = again.Close()
+	}
+	return resp, nil
+}
+
+func (c *Client) send(ctx context.Context, method string, u *url.URL, header http.Header, userAgent string) (*transfer.Response, error) {
 	netrc, err := c.netrc()
 	if err != nil {
 		return nil, err
@@ -29,7 +56,7 @@ func (c *Client) do(ctx context.Context, method string, u *url.URL, header http.
 		}
 	}
 	if req.Header.Get("User-Agent") == "" {
-		req.Header.Set("User-Agent", c.userAgent)
+		req.Header.Set("User-Agent", userAgent)
 	}
 	req.Header.Set("Accept-Encoding", "identity")
 	if user := netrc.find(u); user != nil && req.Header.Get("Authorization") == "" {

@@ -440,10 +440,14 @@ func TestTransientAnswers(t *testing.T) {
 func TestPermanentAnswers(t *testing.T) {
 	for _, code := range []int{204, 206, 300, 304, 400, 401, 403, 404, 410, 416, 451, 501, 505} {
 		t.Run(fmt.Sprint(code), func(t *testing.T) {
-			u := newUpstream(t, random(10), status(code))
+			u := newUpstream(t, random(10), status(code), status(code))
 			f := fixed(t)
 			err := f.wantFault(t, fetch.Request{URL: u.URL + "/x"}, fault.Upstream, u.URL+"/x", fmt.Sprint(code))
-			if n := len(u.seen()); n != 1 {
+			want := 1
+			if code == http.StatusForbidden { // as another program, too
+				want = 2
+			}
+			if n := len(u.seen()); n != want {
 				t.Errorf("%d requests", n)
 			}
 			if fault.HintOf(err) == "" {
@@ -656,7 +660,7 @@ func TestRedirects(t *testing.T) {
 			t.Errorf("the other host was sent %v", r.Header)
 		}
 	}
-	target.then(status(403))
+	target.then(status(403), status(403))
 	err := f.wantFault(t, fetch.Request{URL: u.URL + "/y"}, fault.Upstream, u.URL+"/y", strings.TrimPrefix(target.URL, "https://")+" answers 403")
 	if text := err.Error() + fault.HintOf(err) + f.String(); strings.Contains(text, "topsecret") {
 		t.Error(text)
@@ -886,6 +890,71 @@ func TestOwnTroubleIsNotTheServers(t *testing.T) {
 	check(t, os.RemoveAll(filepath.Join(f.store.Dir(), "ingest")))
 	f.wantFault(t, fetch.Request{URL: url}, fault.Unexpected, url, "ingest")
 	if n := len(u.seen()); n != 0 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+// Some portals give a cookie, lead to the same URL, and want to see it there. It goes
+// to no other host, and is forgotten after the request.
+func TestCookiesOfRedirects(t *testing.T) {
+	data := random(1000)
+	greet := func(to string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			http.SetCookie(w, &http.Cookie{Name: "session", Value: "topsecret", Path: "/"})
+			http.Redirect(w, r, to, http.StatusFound)
+		}
+	}
+	u := newUpstream(t, data)
+	u.then(greet(u.URL + "/x"))
+	f := fixed(t)
+	f.want(t, fetch.Request{URL: u.URL + "/x"}, data)
+	if seen := u.seen(); len(seen) != 2 || seen[1].Header.Get("Cookie") != "session=topsecret" {
+		t.Errorf("%d requests: %v", len(seen), seen[len(seen)-1].Header)
+	}
+	f.want(t, fetch.Request{URL: u.URL + "/y"}, data)
+	for _, r := range u.seen() {
+		if r.Header.Get("Cookie") != "" {
+			t.Error("the cookie was kept")
+		}
+	}
+	// It is no way to go on for ever.
+	for range 20 {
+		u.then(greet(u.URL + "/z"))
+	}
+	err := f.wantFault(t, fetch.Request{URL: u.URL + "/z"}, fault.Upstream, "more than 10 times")
+	if strings.Contains(err.Error()+f.String(), "topsecret") {
+		t.Error(err)
+	}
+	if n := len(u.seen()); n != 11 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+// A server that lets in only programs that it knows is asked as the agent asks.
+func TestUnknownPrograms(t *testing.T) {
+	data := random(1000)
+	u := newUpstream(t, data)
+	picky := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.UserAgent(), "Go-http-client/") {
+			u.then(status(403))
+		}
+		u.ServeHTTP(w, r)
+	}))
+	defer picky.Close()
+	f := fixed(t)
+	for _, path := range []string{"/x", "/y"} {
+		f.want(t, fetch.Request{URL: picky.URL + path}, data)
+	}
+	if n := len(u.seen()); n != 3 {
+		t.Errorf("%d requests", n)
+	}
+	// One that refuses whoever asks is not asked again and again.
+	u = newUpstream(t, data, status(403), status(403), status(403))
+	f = fixed(t)
+	for _, path := range []string{"/x", "/y"} {
+		f.wantFault(t, fetch.Request{URL: u.URL + path}, fault.Upstream, "403")
+	}
+	if n := len(u.seen()); n != 3 {
 		t.Errorf("%d requests", n)
 	}
 }

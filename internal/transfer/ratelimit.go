@@ -97,9 +97,14 @@ func (l RateLimit) with(wait time.Duration, now time.Time) RateLimit {
 // maxRefusal bounds what is read of a refusal.
 const maxRefusal = 4 << 10
 
-// Refusal returns the refusal that an answer is. It reads the beginning of the body.
+// Refusal returns the refusal that an answer is. It reads the beginning of the body,
+// when it is first called.
 func (r *Response) Refusal() *StatusError {
+	if r.refusal != nil {
+		return r.refusal
+	}
 	e := NewStatusError(r.Response)
+	r.refusal = e
 	if e.Code == http.StatusForbidden || e.Code == http.StatusServiceUnavailable {
 		body, _ := io.ReadAll(io.LimitReader(r, maxRefusal))
 		e.Told(r.Header.Get("Content-Type"), string(body))

@@ -100,7 +100,8 @@ func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
 		return refuse("more than %d times", maxRedirects)
 	}
 	for _, before := range via {
-		if before.URL.String() == req.URL.String() {
+		// With a cookie that it was just given, the same request is another one.
+		if before.URL.String() == req.URL.String() && len(req.Response.Cookies()) == 0 {
 			return refuse("in a circle, at %s", host)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptrace"
 	"net/url"
 	"sync"
@@ -209,6 +210,8 @@ type Response struct {
 	watch  *Watch
 	// asked is the URL of the request; that of Response may be a redirect's.
 	asked *url.URL
+	// refusal is the last result of [Response.Refusal].
+	refusal *StatusError
 }
 
 // Do sends a request and returns the answer, whatever its status. Answering is
@@ -221,8 +224,13 @@ func (c *Client) Do(req *http.Request, answering time.Duration) (*Response, erro
 	if req.Body != nil && req.Body != http.NoBody {
 		req.Body = &sentBody{req.Body, r.watch}
 	}
+	// Cookies last for the redirects of one request.
+	once := *c.http
 	var err error
-	r.Response, err = c.http.Do(req)
+	if once.Jar, err = cookiejar.New(nil); err != nil {
+		return nil, err
+	}
+	r.Response, err = once.Do(req)
 	r.watch.Rest()
 	if err != nil {
 		err = led(req.URL, failedAt(err), r.reason(err))
