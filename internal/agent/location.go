@@ -360,6 +360,9 @@ func redactNested(parameter string) string {
 // errReason drops the URL, which may hold credentials, from a url.Error. The
 // reason quotes a part of it: that with a password in it, if one is not escaped.
 func errReason(raw string, err error) error {
+	if HasBareAddress(raw) {
+		return errors.New("an IPv6 address is written in brackets, as in http://[::1]:8080/")
+	}
 	if strings.Contains(raw, "@") {
 		return errors.New("characters of a user or a password that mean something in a URL have to be escaped, as %40 for @")
 	}
@@ -368,3 +371,10 @@ func errReason(raw string, err error) error {
 	}
 	return err
 }
+
+// bareAddress finds an IPv6 address where the host of a URL belongs.
+var bareAddress = regexp.MustCompile(`^(?:[A-Za-z0-9]+::)?[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)(?:[/?#%]|$)`)
+
+// HasBareAddress reports whether the host of a URL is an IPv6 address without the
+// brackets that it needs (RFC 3986, section 3.2.2).
+func HasBareAddress(raw string) bool { return bareAddress.MatchString(raw) }

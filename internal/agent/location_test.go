@@ -246,3 +246,17 @@ func TestAddressesInLocations(t *testing.T) {
 		}
 	}
 }
+
+func TestAddressesWithoutBrackets(t *testing.T) {
+	for raw, want := range map[string]bool{
+		"http://fd00:43::604a/my-nodes.iso": true, "http://::1:8080/x": true, "https://u:p@fe80::1%25eth0/x": true, "s3::http://::1/b/k": true,
+		"http://[fd00:43::604a]/x": false, "http://h:80/x": false, "http://h/a::b": false, "https://u:p@h:80/x": false, "s3::https://h/b/k": false, "file:///a::b": false, "a::b": false,
+	} {
+		if got := HasBareAddress(raw); got != want {
+			t.Errorf("%s: %t", raw, got)
+		}
+	}
+	if _, err := ParseLocation("http://fd00:43::604a/x.tar.gz"); err == nil || !strings.Contains(err.Error(), "in brackets") {
+		t.Error(err)
+	}
+}

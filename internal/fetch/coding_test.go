@@ -68,6 +68,9 @@ func TestContentCodings(t *testing.T) {
 		"utf-8":                  {"/kubectl", data, []string{"utf-8"}},
 		"a name that is none":    {"/kubectl", data, []string{"none, binary"}},
 		"two fields":             {"/kubectl", data, []string{"aws-chunked", "utf-8"}},
+		"gzip and an empty one":  {"/kubectl", packed, []string{"gzip", ""}},
+		"an empty one and gzip":  {"/x.tgz", packed, []string{"", "gzip"}},
+		"an empty one":           {"/kubectl", data, []string{""}},
 		"x-gzip of an archive":   {"/x.tgz", packed, []string{"x-gzip"}},
 		"gzip and another":       {"/x.tgz", packed, []string{"gzip, aws-chunked"}},
 		"zstd of an archive":     {"/x.tar.zst", data, []string{"zstd"}},
@@ -132,6 +135,14 @@ func TestCodingsThatAreRefused(t *testing.T) {
 		// A digest decides.
 		f.want(t, fetch.Request{URL: u.URL + "/x", Checksums: sha256Of(test.body)}, test.body)
 	}
+}
+
+// The checksum of a file without a name that tells may be that of the bytes as they
+// are sent, as when ?archive=tar.gz says what they are.
+func TestChecksumOfWhatIsSent(t *testing.T) {
+	archive := gzipped(random(1000))
+	u := newUpstream(t, nil, coded(archive, "gzip"), coded(archive, "gzip"))
+	fixed(t).want(t, fetch.Request{URL: u.URL + "/download", Checksums: sha256Of(archive)}, archive)
 }
 
 // A mismatch says what the server named.

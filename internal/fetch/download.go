@@ -31,6 +31,8 @@ type download struct {
 	etag, modified string
 	// coding is what the server names for the content that is being downloaded.
 	coding string
+	// verbatim leaves the coding of what the server sends as it is.
+	verbatim bool
 	// suspicious has caches on the way passed by, for they may be at fault.
 	suspicious bool
 	// same says that the record holds.
@@ -123,7 +125,8 @@ func (d *download) insist(ctx context.Context) error {
 		return err
 	}
 	if wrong, ok := errors.AsType[*transfer.Mismatch](err); ok {
-		d.suspicious = true
+		// Whoever gave the checksum may have had the bytes as they were sent.
+		d.suspicious, d.verbatim = true, d.in.Origin().Decoded
 		if err = d.restart(wrong.Error()); err == nil {
 			err = d.get(ctx)
 		}

@@ -148,7 +148,12 @@ func (d *download) receiveWhole(resp *transfer.Response) error {
 		}
 	}
 	d.coding = transfer.CodingOf(resp.Response).Named
-	body, undone, err := decode(resp)
+	var body io.Reader = resp
+	var undone bool
+	var err error
+	if !d.verbatim {
+		body, undone, err = decode(resp)
+	}
 	switch {
 	case errors.Is(err, gzip.ErrHeader) && d.want.vouched(): // a digest tells
 	case errors.Is(err, gzip.ErrHeader):

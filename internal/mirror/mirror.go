@@ -318,7 +318,7 @@ func indexURL(name, raw string) (string, error) {
 			return raw, nil
 		}
 		return "", fault.New(fault.Usage, "the index of repository %q is not a URL of the form http://, https:// or file:///", name).
-			WithHint("a path with a colon begins with ./; characters of a password that mean something in a URL are escaped, as %%40 for @")
+			WithHint("a path with a colon begins with ./; an IPv6 address is written in brackets, as in http://[::1]:8080/; characters of a password that mean something in a URL are escaped, as %%40 for @")
 	}
 	abs, err := filepath.Abs(raw)
 	if err != nil {

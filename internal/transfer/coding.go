@@ -37,7 +37,7 @@ type Coding struct {
 // CodingOf reads the header fields of an answer.
 func CodingOf(resp *http.Response) Coding {
 	named := strings.ToLower(strings.Join(resp.Header.Values("Content-Encoding"), ", "))
-	c := Coding{Named: Printable(named, 60), gzip: named == "gzip"}
+	c := Coding{Named: Printable(named, 60), gzip: strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip")}
 	for one := range strings.SplitSeq(named, ",") {
 		extensions, compressed := compressions[strings.TrimSpace(one)]
 		switch {

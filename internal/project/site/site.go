@@ -23,6 +23,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -64,6 +65,9 @@ func CheckBaseURL(raw string) error {
 			WithHint("name the http or https URL at which the site's directory will be served, for example https://mirror.example.com/botkube")
 	}
 	u, err := url.Parse(raw)
+	if agent.HasBareAddress(raw) {
+		return wrong("has an IPv6 address without brackets, as in http://[::1]:8080/")
+	}
 	if err != nil {
 		return wrong("cannot be read")
 	}
