@@ -39,6 +39,16 @@ type Limits struct {
 // zstd reach many thousands.
 var DefaultLimits = Limits{Entries: 1_000_000, DirectoryBytes: 16 << 20, UnpackedBytes: 4 << 30, Ratio: 200}
 
+// Most returns how many bytes a file can have that comes out of an archive of a size
+// in bytes.
+func (l Limits) Most(size int64) int64 {
+	l = l.withDefaults()
+	if size > l.UnpackedBytes/l.Ratio {
+		return l.UnpackedBytes
+	}
+	return max(ratioFloor, size*l.Ratio)
+}
+
 func (l Limits) withDefaults() Limits {
 	l.Entries = cmp.Or(l.Entries, DefaultLimits.Entries)
 	l.DirectoryBytes = cmp.Or(l.DirectoryBytes, DefaultLimits.DirectoryBytes)

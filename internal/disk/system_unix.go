@@ -17,6 +17,16 @@ func ownerOf(fi fs.FileInfo) (user, group int) {
 	return int(st.Uid), int(st.Gid)
 }
 
+// RoomOf returns how many bytes a file takes of its file system, which is less than
+// its size where it has holes or is compressed; 0 if that is not known.
+func RoomOf(fi fs.FileInfo) int64 {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0
+	}
+	return int64(st.Blocks) * 512 // the unit of st_blocks, whatever the file system's
+}
+
 func isReadOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
 
 // isTooLarge reports whether a file system, or a limit on this process, takes no

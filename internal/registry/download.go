@@ -65,7 +65,7 @@ func (r *Repository) Fetch(ctx context.Context, blob lock.Blob, s *store.Store, 
 
 // isThere reports whether a store has a blob, undamaged.
 func isThere(ctx context.Context, blob lock.Blob, s *store.Store) (bool, error) {
-	if _, ok := s.Has(blob.SHA256); !ok {
+	if size, ok := s.Has(blob.SHA256); !ok || size != blob.Size {
 		return false, nil
 	}
 	err := s.Verify(ctx, blob.SHA256)

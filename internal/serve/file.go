@@ -70,9 +70,10 @@ func fileType(p string) string {
 // the one that was read.
 type keeper struct {
 	ctx context.Context
-	// reading bounds how many files are read at a time.
-	reading chan struct{}
-	calls   singleflight.Group
+	// reading bounds how many files are read at a time, and readingLarge how many of
+	// them are large, so that the others need not wait for those.
+	reading, readingLarge chan struct{}
+	calls                 singleflight.Group
 
 	mu    sync.Mutex
 	known map[string]finding
@@ -86,8 +87,12 @@ type finding struct {
 	problem error
 }
 
+// largeFile is more, in bytes, than most plugins have.
+const largeFile = 256 << 20
+
 func newKeeper(ctx context.Context) *keeper {
-	return &keeper{ctx: ctx, reading: make(chan struct{}, runtime.GOMAXPROCS(0)), known: map[string]finding{}}
+	n := max(2, runtime.GOMAXPROCS(0))
+	return &keeper{ctx: ctx, reading: make(chan struct{}, n), readingLarge: make(chan struct{}, n-1), known: map[string]finding{}}
 }
 
 // attempts is how often a file is opened that is replaced each time.
@@ -158,11 +163,17 @@ const fresh = 2 * time.Second
 
 // read finds out whether a file is what its lock says, and remembers it.
 func (k *keeper) read(v *Version, f site.File) (finding, error) {
-	select {
-	case k.reading <- struct{}{}:
-		defer func() { <-k.reading }()
-	case <-k.ctx.Done():
-		return finding{}, context.Cause(k.ctx)
+	turns := []chan struct{}{k.reading}
+	if f.Size > largeFile {
+		turns = []chan struct{}{k.readingLarge, k.reading}
+	}
+	for _, turn := range turns {
+		select {
+		case turn <- struct{}{}:
+			defer func() { <-turn }()
+		case <-k.ctx.Done():
+			return finding{}, context.Cause(k.ctx)
+		}
 	}
 	file, err := v.Open(f)
 	if err != nil {
@@ -173,7 +184,19 @@ func (k *keeper) read(v *Version, f site.File) (finding, error) {
 	if err != nil {
 		return finding{}, err
 	}
-	got, err := digest(k.ctx, file)
+	// The description may be of a tar file in which this one lies.
+	size, err := file.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return finding{}, err
+	}
+	if size != f.Size {
+		// Whoever may write here can make it as long as they like: it is not read.
+		return finding{info, fault.New(fault.Integrity, "it is damaged: it has %d bytes, but its lock says %d", size, f.Size)}, nil
+	}
+	got, err := digest(k.ctx, io.LimitReader(file, f.Size))
 	if err != nil {
 		return finding{}, err
 	}
@@ -185,8 +208,8 @@ func (k *keeper) read(v *Version, f site.File) (finding, error) {
 		return finding{info, fault.New(fault.Integrity, "it changes while it is read")}, nil
 	}
 	found := finding{info: info}
-	if got != f.Blob {
-		found.problem = fault.New(fault.Integrity, "it is damaged: it has %d bytes with the sha256 %s, but its lock says %d bytes with %s", got.Size, got.SHA256, f.Size, f.SHA256)
+	if got != f.SHA256 {
+		found.problem = fault.New(fault.Integrity, "it is damaged: it has the sha256 %s, but its lock says %s", got, f.SHA256)
 	}
 	if time.Since(info.ModTime()) > fresh {
 		k.mu.Lock()
@@ -196,13 +219,12 @@ func (k *keeper) read(v *Version, f site.File) (finding, error) {
 	return found, nil
 }
 
-func digest(ctx context.Context, r io.ReadSeeker) (lock.Blob, error) {
+func digest(ctx context.Context, r io.Reader) (lock.SHA256, error) {
 	h := sha256.New()
 	if err := cache.Copy(ctx, h, r); err != nil {
-		return lock.Blob{}, err
+		return lock.SHA256{}, err
 	}
-	size, err := r.Seek(0, io.SeekCurrent)
-	return lock.Blob{Size: size, SHA256: lock.SHA256(h.Sum(nil))}, err
+	return lock.SHA256(h.Sum(nil)), nil
 }
 
 // same reports whether two descriptions are of a file that did not change.

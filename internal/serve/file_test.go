@@ -23,7 +23,7 @@ func TestDamaged(t *testing.T) {
 		status  int
 		problem string
 	}{
-		{"damaged", func() { w.write(t, w.binary.Path, "bin4ry") }, 500, "it is damaged: it has 6 bytes with the sha256 "},
+		{"damaged", func() { w.write(t, w.binary.Path, "bin4ry") }, 500, "it is damaged: it has the sha256 "},
 		{"still damaged", func() {}, 500, "it is damaged"},
 		{"replaced by the right one", func() { w.write(t, w.binary.Path, "binary") }, 200, ""},
 		{"still right", func() {}, 200, ""},
@@ -166,4 +166,18 @@ func (b *broken) Read(p []byte) (int, error) {
 	n, err := b.File.Read(p[:min(len(p), b.after)])
 	b.after -= n
 	return n, err
+}
+
+// TestLargeFilesLeaveATurn has large files take all the turns that they can have.
+func TestLargeFilesLeaveATurn(t *testing.T) {
+	k := newKeeper(t.Context())
+	for range cap(k.readingLarge) {
+		k.readingLarge <- struct{}{}
+		k.reading <- struct{}{}
+	}
+	select {
+	case k.reading <- struct{}{}:
+	default:
+		t.Error("no turn is left for other files")
+	}
 }

@@ -97,7 +97,7 @@ func (s *Store) Has(d lock.SHA256) (size int64, ok bool) {
 func (s *Store) lookUp(d lock.SHA256) (fi fs.FileInfo, ok bool) {
 	path := s.path(d)
 	fi, err := s.root.Lstat(path)
-	if err != nil || !fi.Mode().IsRegular() {
+	if err != nil || !fi.Mode().IsRegular() || !plausible(fi) {
 		return nil, false
 	}
 	if fi.Mode()&fileMode != fileMode {
@@ -151,7 +151,20 @@ func (s *Store) open(d lock.SHA256) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening a blob of the store: %w", explain(err))
 	}
+	if fi, err := f.Stat(); err != nil || !plausible(fi) {
+		f.Close()
+		return nil, s.absent(d)
+	}
 	return f, nil
+}
+
+// plausible reports whether a file may be a blob: whoever may write to the store can
+// make one that has any size, and takes no room. It would be read for hours. What
+// compression a file system does on its own never comes near a hundred.
+func plausible(fi fs.FileInfo) bool {
+	const most, small = 64 << 30, 64 << 20 // far more than any plugin has, and soon read
+	size, room := fi.Size(), disk.RoomOf(fi)
+	return size <= most && (size <= small || room <= 0 || room >= size/100)
 }
 
 // copyOf copies a blob to where nobody else may write, compares it, and closes it.

@@ -43,6 +43,18 @@ func (u Upstream) Expected(_ agent.Platform, f lock.File) (lock.Blob, bool) {
 	return made.Blob, known
 }
 
+// MostOf returns how many bytes a file of a cache directory can have: as many as
+// the lock says, or, of one that is unpacked, as its archive can hold.
+func MostOf(f lock.File) int64 {
+	if pinned, ok := f.Pinned(); ok {
+		return pinned.Size
+	}
+	return archive.Limits{}.Most(f.Artifact.Size)
+}
+
+// MostOfAny bounds, in bytes, a file that no lock names.
+func MostOfAny() int64 { return archive.DefaultLimits.UnpackedBytes }
+
 // how names what is taken out of an artifact.
 func how(f lock.File) string {
 	return fmt.Sprintf("%s %q %q %t", f.Format, f.Member.Dir, f.Member.Name, f.Member.First)

@@ -112,7 +112,7 @@ type auditor struct {
 
 // platforms audits a directory for several platforms.
 func (a *auditor) platforms(ctx context.Context, top *tree.Tree, l *lock.Lock) error {
-	found, err := a.read(ctx, top, []string{lockPath})
+	found, err := a.read(ctx, top, []string{lockPath}, nil)
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,11 @@ func (a *auditor) platform(ctx context.Context, t *tree.Tree, prefix string, l *
 	if err != nil {
 		return err
 	}
-	found, err := a.read(ctx, t, paths)
+	most := map[string]int64{}
+	for _, f := range l.Files(p) {
+		most[f.Path] = cache.MostOf(f)
+	}
+	found, err := a.read(ctx, t, paths, most)
 	if err != nil {
 		return err
 	}
@@ -260,8 +264,9 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// read hashes files, the largest first, and keeps the content of documents.
-func (a *auditor) read(ctx context.Context, t *tree.Tree, paths []string) (map[string]cache.Found, error) {
+// read hashes files, the largest first, and keeps the content of documents. Most
+// says how many bytes those may have that the lock names.
+func (a *auditor) read(ctx context.Context, t *tree.Tree, paths []string, most map[string]int64) (map[string]cache.Found, error) {
 	type job struct {
 		path string
 		info fs.FileInfo
@@ -282,7 +287,11 @@ func (a *auditor) read(ctx context.Context, t *tree.Tree, paths []string) (map[s
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for _, j := range jobs {
 		group.Go(func() error {
-			f, err := a.file(ctx, t, j.path, j.info)
+			most, named := most[j.path]
+			if !named {
+				most = cache.MostOfAny()
+			}
+			f, err := a.file(ctx, t, j.path, j.info, most)
 			mu.Lock()
 			defer mu.Unlock()
 			found[j.path] = f
@@ -293,7 +302,7 @@ func (a *auditor) read(ctx context.Context, t *tree.Tree, paths []string) (map[s
 }
 
 // file reads one file. Only the end of ctx is an error.
-func (a *auditor) file(ctx context.Context, t *tree.Tree, p string, fi fs.FileInfo) (cache.Found, error) {
+func (a *auditor) file(ctx context.Context, t *tree.Tree, p string, fi fs.FileInfo, most int64) (cache.Found, error) {
 	if !fi.Mode().IsRegular() {
 		return cache.Found{Odd: "is " + disk.KindOf(fi.Mode()) + ", not a regular file"}, nil
 	}
@@ -304,10 +313,13 @@ func (a *auditor) file(ctx context.Context, t *tree.Tree, p string, fi fs.FileIn
 			f.Blob = lock.Blob{Size: int64(len(f.Data)), SHA256: lock.Sum(f.Data)}
 		}
 	} else {
-		f.Blob, f.Program, err = t.Digest(ctx, p)
+		f.Blob, f.Program, err = t.Digest(ctx, p, most)
 	}
 	if ctx.Err() != nil {
 		return f, context.Cause(ctx)
+	}
+	if fi.Size() > most && !cache.IsDocument(p) {
+		return cache.Found{Odd: fmt.Sprintf("has %d bytes, more than the %d that it may have", fi.Size(), most)}, nil
 	}
 	if err != nil {
 		return cache.Found{Odd: "cannot be read: " + reason(err)}, nil

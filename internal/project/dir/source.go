@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
@@ -148,8 +149,8 @@ func (s *Source) Known(p agent.Platform, f lock.File) (lock.Blob, bool) {
 	t := s.trees[p]
 	sum, listed := t.sums[f.Path]
 	fi, err := disk.StatRegular(t.Root, f.Path)
-	if !listed || err != nil {
-		return lock.Blob{}, false
+	if !listed || err != nil || checkSize(f, fi.Size()) != nil {
+		return lock.Blob{}, false // making it says what is wrong
 	}
 	return lock.Blob{Size: fi.Size(), SHA256: sum}, true
 }
@@ -165,7 +166,14 @@ func (s *Source) Make(ctx context.Context, p agent.Platform, f lock.File, to cac
 		return t.unreadable(f.Path, err)
 	}
 	defer from.Close()
-	if err := cache.Copy(ctx, to, from); err != nil {
+	fi, err := from.Stat()
+	if err != nil {
+		return t.unreadable(f.Path, err)
+	}
+	if err := checkSize(f, fi.Size()); err != nil {
+		return fault.New(fault.Integrity, "%s is damaged: %w", t.At(f.Path), err).WithHint(copyDirAgain)
+	}
+	if err := cache.Copy(ctx, to, io.LimitReader(from, cache.MostOf(f)+1)); err != nil {
 		return fmt.Errorf("copying %s: %w", t.At(f.Path), err)
 	}
 	made := to.Blob()
@@ -173,6 +181,18 @@ func (s *Source) Make(ctx context.Context, p agent.Platform, f lock.File, to cac
 		return fault.New(fault.Integrity, "%s is damaged: its sha256 is %s, but the lock says %s", t.At(f.Path), made.SHA256, pinned.SHA256).WithHint(copyDirAgain)
 	}
 	return t.compare(f.Path, made.SHA256)
+}
+
+// checkSize says of a file's size in bytes why the file cannot be what it should be,
+// before it is read.
+func checkSize(f lock.File, size int64) error {
+	if pinned, ok := f.Pinned(); ok && size != pinned.Size {
+		return fmt.Errorf("it has %d bytes, but the lock says %d", size, pinned.Size)
+	}
+	if most := cache.MostOf(f); size > most {
+		return fmt.Errorf("it has %d bytes, more than the %d that its archive can hold", size, most)
+	}
+	return nil
 }
 
 // Index returns the index of the directory. Its JSON schemas are inline.

@@ -20,6 +20,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/tree"
@@ -198,7 +199,8 @@ func (a *auditor) artifacts(l *lock.Lock) error {
 	slices.SortFunc(paths, func(x, y string) int {
 		return cmp.Or(cmp.Compare(byPath[y][0].Size, byPath[x][0].Size), strings.Compare(x, y))
 	})
-	if err := a.readAll(paths); err != nil {
+	most := func(p string) int64 { return byPath[p][0].Size }
+	if err := a.readAll(paths, most); err != nil {
 		return err
 	}
 	for _, p := range paths {
@@ -253,14 +255,14 @@ func (a *auditor) programs(l *lock.Lock) {
 
 // readAll reads files that were not read yet, as many at a time as there are
 // processors.
-func (a *auditor) readAll(paths []string) error {
+func (a *auditor) readAll(paths []string, most func(p string) int64) error {
 	paths = slices.DeleteFunc(slices.Clone(paths), func(p string) bool { _, known := a.files[p]; return known })
 	var mu sync.Mutex
 	group := new(errgroup.Group)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for _, p := range paths {
 		group.Go(func() error {
-			c := a.read(p)
+			c := a.read(p, most(p))
 			mu.Lock()
 			defer mu.Unlock()
 			a.files[p] = c
@@ -270,17 +272,18 @@ func (a *auditor) readAll(paths []string) error {
 	return group.Wait()
 }
 
-// look returns what is at a path.
+// look returns what is at the path of a document, or of what was read.
 func (a *auditor) look(p string) content {
 	c, known := a.files[p]
 	if !known {
-		c = a.read(p)
+		c = a.read(p, maxDocument)
 		a.files[p] = c
 	}
 	return c
 }
 
-func (a *auditor) read(p string) content {
+// read hashes a file that may have most bytes.
+func (a *auditor) read(p string, most int64) content {
 	fi, err := a.tree.Root.Lstat(p)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -291,7 +294,10 @@ func (a *auditor) read(p string) content {
 	var c content
 	if err == nil {
 		c.Access = disk.AccessOf(fi)
-		c.Blob, c.program, err = a.tree.Digest(a.ctx, p)
+		c.Blob, c.program, err = a.tree.Digest(a.ctx, p, most)
+	}
+	if fault.KindOf(err) == fault.Integrity {
+		return content{problem: err.Error(), state: audit.Damaged}
 	}
 	if err != nil {
 		return content{problem: "it cannot be read: " + err.Error(), state: audit.Damaged}

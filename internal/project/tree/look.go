@@ -7,6 +7,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
@@ -36,16 +37,25 @@ func Settle(ctx context.Context, dir string, waiting func(path string)) error {
 }
 
 // Digest returns the size and digest of a file's content, and what it is to the
-// system that would run it.
-func (t *Tree) Digest(ctx context.Context, p string) (lock.Blob, agent.Program, error) {
+// system that would run it. One of more than most bytes is an error of kind
+// [fault.Integrity], and not read: whoever may write here can make a file of any
+// size at no cost.
+func (t *Tree) Digest(ctx context.Context, p string, most int64) (lock.Blob, agent.Program, error) {
 	f, err := disk.OpenRegular(t.Root, p)
 	if err != nil {
 		return lock.Blob{}, agent.Program{}, err
 	}
 	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return lock.Blob{}, agent.Program{}, err
+	}
+	if fi.Size() > most {
+		return lock.Blob{}, agent.Program{}, fault.New(fault.Integrity, "it has %d bytes, more than the %d that it may have", fi.Size(), most)
+	}
 	h := sha256.New()
 	var head cache.Head
-	if err := cache.Copy(ctx, io.MultiWriter(&head, h), f); err != nil {
+	if err := cache.Copy(ctx, io.MultiWriter(&head, h), io.LimitReader(f, most+1)); err != nil {
 		return lock.Blob{}, agent.Program{}, err
 	}
 	size, err := f.Seek(0, io.SeekCurrent)

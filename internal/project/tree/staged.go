@@ -128,7 +128,7 @@ func (t *Tree) Holds(ctx context.Context, p string, want lock.Blob, mode fs.File
 	if err != nil || fi.Size() != want.Size {
 		return false, nil
 	}
-	got, _, err := t.Digest(ctx, p)
+	got, _, err := t.Digest(ctx, p, want.Size)
 	if err != nil {
 		return false, ctx.Err()
 	}
