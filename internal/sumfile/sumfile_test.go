@@ -113,6 +113,14 @@ var forms = []struct {
 	{"certutil in German", "SHA256-Hash von tool:\r\n" + a256 + "\r\nCertUtil: -hashfile-Befehl wurde erfolgreich ausgef\xfchrt.\r\n", false, []string{a256}},
 	{"7-Zip", "SHA256                                                                    Size  Name\n---------------------------------------------------------------- -------------  ------------\n" + a256 + "             5  tool\n---------------------------------------------------------------- -------------  ------------\n" + a256 + "             5\n\nSHA256 for data:              " + a256 + "\n\nEverything is Ok\n", false, []string{a256}},
 
+	// Of public reports: docker/compose#7174, openziti/desktop-edge-win#645,
+	// PowerShell/PowerShell#26139, mimblewimble/grin-wallet#359, iotaledger/iota#6122.
+	{"docker compose v1.25.2", windows(strings.ToUpper(a256) + " *tool\n"), false, []string{a256}},
+	{"Ziti Desktop Edge 2.1.16", windows(strings.ToUpper(a256) + "\n\n"), false, []string{a256}},
+	{"PowerShell 7.5.2", windows(strings.ToUpper(b256) + " *other\n" + strings.ToUpper(a256) + " *tool\n"), true, []string{a256}},
+	{"grin-wallet v3.1.0", "SHA256(/home/vsts/work/1/a/tool)= " + a256 + "\n", false, []string{a256}},
+	{"iota v0.10.3", "other " + b256 + "\ntool " + a256 + "\n", true, []string{a256}},
+
 	{"a name first", "tool " + a256 + "\nother " + b256 + "\n", true, []string{a256}},
 	{"a name first, with a colon", "other: " + b256 + "\ntool: " + a256 + "\n", true, []string{a256}},
 	{"an algorithm before the digest", "sha256:" + a256 + "  tool\n", true, []string{a256}},
