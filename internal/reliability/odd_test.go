@@ -135,3 +135,19 @@ func TestOddLock(t *testing.T) {
 		}
 	}
 }
+
+// TestPipeForAMirror wants no command to wait for a pipe that is named in the place
+// of a mirror, an output or a store.
+func TestPipeForAMirror(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "pipe")
+	pipe(t, name)
+	for _, args := range [][]string{
+		{"prune", name}, {"prune", "--store", name}, {"list", name}, {"verify", name}, {"values", name, "--pvc", "x"}, {"diff", name, name},
+		{"serve", name}, {"push", name, "127.0.0.1:1/x"}, {"unpack", name, "-o", name + ".out"},
+	} {
+		if o := runBounded(t, args); o.code != 2 {
+			t.Errorf("%q ended with %d\n%s", args, o.code, o.stderr)
+		}
+	}
+}
