@@ -74,9 +74,11 @@ func checkServe(o mirror.ServeOptions) error {
 }
 
 func (g *global) serve(c *cobra.Command, o mirror.ServeOptions) error {
-	log := &serverLog{out: g.env.Stderr, quiet: g.quiet, probes: g.verbose}
+	out := newLineWriter(g.env.Stderr)
+	defer out.close()
+	log := &serverLog{out: out, quiet: g.quiet, probes: g.verbose}
 	if g.logFormat == "json" {
-		log.json = slog.New(slog.NewJSONHandler(g.env.Stderr, nil))
+		log.json = slog.New(slog.NewJSONHandler(out, nil))
 	}
 	o.Access, o.Refused, o.Problem = log.access, log.refused, log.problem
 	o.Started = func(s *mirror.Serving) error {
@@ -118,9 +120,66 @@ func servingSummary(s *mirror.Serving) string {
 	return out.String()
 }
 
+// lineWriter writes lines soon, and together those that come meanwhile: a call to the
+// system for each would take as long as a small answer.
+type lineWriter struct {
+	mu     sync.Mutex
+	to     io.Writer
+	lines  []byte
+	ended  bool
+	some   chan struct{}
+	closed chan struct{}
+}
+
+func newLineWriter(to io.Writer) *lineWriter {
+	w := &lineWriter{to: to, some: make(chan struct{}, 1), closed: make(chan struct{})}
+	go func() {
+		defer close(w.closed)
+		for range w.some {
+			w.mu.Lock()
+			w.flush()
+			w.mu.Unlock()
+		}
+	}()
+	return w
+}
+
+// mostOfLines bounds how many bytes wait, after which Write does.
+const mostOfLines = 64 << 10
+
+// Write takes whole lines.
+func (w *lineWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lines = append(w.lines, p...)
+	if w.ended || len(w.lines) > mostOfLines {
+		w.flush()
+		return len(p), nil
+	}
+	select {
+	case w.some <- struct{}{}:
+	default: // they are to be written already
+	}
+	return len(p), nil
+}
+
+// flush writes what waits. w is locked.
+func (w *lineWriter) flush() {
+	_, _ = w.to.Write(w.lines) // nobody could be told
+	w.lines = w.lines[:0]
+}
+
+// close writes what waits, and has what comes later be written at once.
+func (w *lineWriter) close() {
+	w.mu.Lock()
+	w.ended = true
+	close(w.some)
+	w.mu.Unlock()
+	<-w.closed
+}
+
 // serverLog tells of requests and problems on standard error.
 type serverLog struct {
-	mu     sync.Mutex
 	out    io.Writer
 	quiet  bool
 	probes bool
@@ -140,8 +199,6 @@ func (l *serverLog) access(a serve.Access) {
 			"seconds", a.Duration.Seconds(), "remote", a.Remote, "userAgent", userAgent)
 		return
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	fmt.Fprintf(l.out, "%s %s %s %s %d %d %.3fs %q\n",
 		a.Began.UTC().Format("2006-01-02T15:04:05.000Z"), a.Remote, method, path, a.Status, a.Bytes, a.Duration.Seconds(), userAgent)
 }
@@ -172,10 +229,9 @@ func (l *serverLog) problem(err error) {
 		l.json.Error(text, attrs...)
 		return
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	fmt.Fprintf(l.out, "botkube-mirror: %s\n", text)
+	line := fmt.Sprintf("botkube-mirror: %s\n", text)
 	if hint := fault.HintOf(err); hint != "" {
-		fmt.Fprintf(l.out, "hint: %s\n", oneLine(hint))
+		line += fmt.Sprintf("hint: %s\n", oneLine(hint))
 	}
+	_, _ = io.WriteString(l.out, line)
 }

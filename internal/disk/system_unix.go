@@ -5,6 +5,7 @@ package disk
 import (
 	"errors"
 	"io/fs"
+	"math"
 	"syscall"
 )
 
@@ -32,3 +33,12 @@ func isReadOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
 // isTooLarge reports whether a file system, or a limit on this process, takes no
 // files of a size.
 func isTooLarge(err error) bool { return errors.Is(err, syscall.EFBIG) }
+
+// MaxOpenFiles returns how many files this process may have open.
+func MaxOpenFiles() (n int64, known bool) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, false
+	}
+	return int64(min(limit.Cur, math.MaxInt64)), true
+}

@@ -18,3 +18,6 @@ func isReadOnly(error) bool { return false }
 
 // isTooLarge reports whether a file system takes no files of a size.
 func isTooLarge(err error) bool { return errors.Is(err, windows.ERROR_FILE_TOO_LARGE) }
+
+// MaxOpenFiles returns that nobody knows.
+func MaxOpenFiles() (n int64, known bool) { return 0, false }

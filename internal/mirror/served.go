@@ -255,6 +255,12 @@ func tarredBlob(b *bundle.Bundle, tar *os.File, d lock.SHA256) (serve.File, erro
 	if err != nil {
 		return nil, err
 	}
+	if part, ok := content.(interface {
+		Outer() (r io.ReaderAt, offset, n int64)
+	}); ok {
+		_, offset, _ := part.Outer()
+		return tarredPart{tarred{content, tar}, offset}, nil
+	}
 	return tarred{content, tar}, nil
 }
 
@@ -264,6 +270,15 @@ type tarred struct {
 }
 
 func (t tarred) Stat() (fs.FileInfo, error) { return t.tar.Stat() }
+
+// tarredPart is a blob that lies in the tar in one piece.
+type tarredPart struct {
+	tarred
+	offset int64
+}
+
+// Region returns where the bytes of the blob lie.
+func (t tarredPart) Region() (*os.File, int64) { return t.tar, t.offset }
 
 // heldIndexes are indexes by the names of their repositories.
 type heldIndexes map[string]cache.Index

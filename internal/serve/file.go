@@ -3,7 +3,6 @@ package serve
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -16,6 +15,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
@@ -39,6 +39,8 @@ func (h *Handler) file(w http.ResponseWriter, r *http.Request, v *Version, f sit
 	w.Header().Set("Content-Type", fileType(f.Path))
 	w.Header().Set("Cache-Control", forEver)
 	w.Header().Set("ETag", entityTag(f.SHA256))
+	settleRange(r, f.Size)
+	sendDirectly(w, r, f.Size)
 	http.ServeContent(w, r, "", time.Time{}, content)
 	if content.err != nil {
 		h.options.Problem(fmt.Errorf("serving %s: %w", f.Path, content.err))
@@ -77,14 +79,26 @@ type keeper struct {
 
 	mu    sync.Mutex
 	known map[string]finding
+	// held is how many bytes of files are held in memory.
+	held int
+	// now is [time.Now], but for tests.
+	now func() time.Time
 }
 
 // finding is what came of reading a file.
 type finding struct {
 	// info describes the file that was read.
 	info fs.FileInfo
+	// since is when that description was first seen.
+	since time.Time
+	// settled says that a further change would alter the description.
+	settled bool
 	// problem is nil if it is what it should be.
 	problem error
+	// data is the content of a small file, and looked when the disk was last looked
+	// at for it.
+	data   []byte
+	looked time.Time
 }
 
 // largeFile is more, in bytes, than most plugins have.
@@ -92,13 +106,16 @@ const largeFile = 256 << 20
 
 func newKeeper(ctx context.Context) *keeper {
 	n := max(2, runtime.GOMAXPROCS(0))
-	return &keeper{ctx: ctx, reading: make(chan struct{}, n), readingLarge: make(chan struct{}, n-1), known: map[string]finding{}}
+	return &keeper{ctx: ctx, reading: make(chan struct{}, n), readingLarge: make(chan struct{}, n-1), known: map[string]finding{}, now: time.Now}
 }
 
 // attempts is how often a file is opened that is replaced each time.
 const attempts = 3
 
 func (k *keeper) open(ctx context.Context, v *Version, f site.File) (*content, error) {
+	if held := k.fromMemory(f.Path); held != nil {
+		return held, nil
+	}
 	for range attempts {
 		file, err := v.Open(f)
 		if err != nil {
@@ -132,7 +149,10 @@ func (k *keeper) check(ctx context.Context, v *Version, f site.File, file File) 
 	case found.problem != nil:
 		return nil, found.problem
 	}
-	return &content{File: file, info: info}, nil
+	if found.data != nil {
+		k.looked(f.Path, info)
+	}
+	return &content{File: file, info: info, size: f.Size}, nil
 }
 
 // finding returns what is known of a file, which may have to be read for that. It
@@ -141,7 +161,7 @@ func (k *keeper) finding(ctx context.Context, v *Version, f site.File, info fs.F
 	k.mu.Lock()
 	found, known := k.known[f.Path]
 	k.mu.Unlock()
-	if known && same(found.info, info) {
+	if known && found.settled && same(found.info, info) {
 		return found, nil
 	}
 	// Who waits may go away; what is read is of use to the next one.
@@ -160,6 +180,17 @@ func (k *keeper) finding(ctx context.Context, v *Version, f site.File, info fs.F
 // fresh is how long after its last change a file may change again without a
 // trace in its description.
 const fresh = 2 * time.Second
+
+// settled reports whether a description that was first seen at a time, and now
+// again, would be another one after a further change. The system's own time of a
+// change tells that, unless its clock, that of a server perhaps, is ahead of ours.
+func settled(info fs.FileInfo, since, now time.Time) bool {
+	changed := disk.ChangedAt(info)
+	if changed.IsZero() {
+		changed = info.ModTime()
+	}
+	return now.Sub(changed) > fresh || now.Sub(since) > fresh
+}
 
 // read finds out whether a file is what its lock says, and remembers it.
 func (k *keeper) read(v *Version, f site.File) (finding, error) {
@@ -184,19 +215,18 @@ func (k *keeper) read(v *Version, f site.File) (finding, error) {
 	if err != nil {
 		return finding{}, err
 	}
+	found := k.begin(f.Path, info)
 	// The description may be of a tar file in which this one lies.
 	size, err := file.Seek(0, io.SeekEnd)
-	if err == nil {
-		_, err = file.Seek(0, io.SeekStart)
-	}
 	if err != nil {
 		return finding{}, err
 	}
 	if size != f.Size {
 		// Whoever may write here can make it as long as they like: it is not read.
-		return finding{info, fault.New(fault.Integrity, "it is damaged: it has %d bytes, but its lock says %d", size, f.Size)}, nil
+		found.problem = fault.New(fault.Integrity, "it is damaged: it has %d bytes, but its lock says %d", size, f.Size)
+		return k.remember(f.Path, found, nil), nil
 	}
-	got, err := digest(k.ctx, io.LimitReader(file, f.Size))
+	got, data, err := k.digest(file, size)
 	if err != nil {
 		return finding{}, err
 	}
@@ -205,53 +235,53 @@ func (k *keeper) read(v *Version, f site.File) (finding, error) {
 		return finding{}, err
 	}
 	if !same(info, after) {
-		return finding{info, fault.New(fault.Integrity, "it changes while it is read")}, nil
+		return finding{info: info, problem: fault.New(fault.Integrity, "it changes while it is read")}, nil
 	}
-	found := finding{info: info}
-	if got != f.SHA256 {
-		found.problem = fault.New(fault.Integrity, "it is damaged: it has the sha256 %s, but its lock says %s", got, f.SHA256)
+	if got != f.Blob {
+		found.problem = fault.New(fault.Integrity, "it is damaged: it has %d bytes with the sha256 %s, but its lock says %d bytes with %s", got.Size, got.SHA256, f.Size, f.SHA256)
 	}
-	if time.Since(info.ModTime()) > fresh {
-		k.mu.Lock()
-		k.known[f.Path] = found
-		k.mu.Unlock()
-	}
-	return found, nil
+	return k.remember(f.Path, found, data), nil
 }
 
-func digest(ctx context.Context, r io.Reader) (lock.SHA256, error) {
-	h := sha256.New()
-	if err := cache.Copy(ctx, h, r); err != nil {
-		return lock.SHA256{}, err
+func (k *keeper) remember(path string, found finding, data []byte) finding {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.hold(path, &found, data)
+	k.known[path] = found
+	return found
+}
+
+// begin returns what is known of a file before it is read.
+func (k *keeper) begin(path string, info fs.FileInfo) finding {
+	now := k.now()
+	found := finding{info: info, since: now, looked: now}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if before, known := k.known[path]; known && same(before.info, info) {
+		found.since = before.since
 	}
-	return lock.SHA256(h.Sum(nil)), nil
+	found.settled = settled(info, found.since, now)
+	return found
+}
+
+// digest hashes a file of a size. It returns the content, too, if that is small.
+func (k *keeper) digest(r io.ReadSeeker, size int64) (lock.Blob, []byte, error) {
+	if _, err := r.Seek(0, io.SeekStart); err != nil {
+		return lock.Blob{}, nil, err
+	}
+	if size <= heldSize {
+		data := make([]byte, size)
+		_, err := io.ReadFull(r, data)
+		return lock.Blob{Size: size, SHA256: lock.Sum(data)}, data, err
+	}
+	h := sha256.New()
+	if err := cache.Copy(k.ctx, h, io.LimitReader(r, size)); err != nil {
+		return lock.Blob{}, nil, err
+	}
+	return lock.Blob{Size: size, SHA256: lock.SHA256(h.Sum(nil))}, nil, nil
 }
 
 // same reports whether two descriptions are of a file that did not change.
 func same(a, b fs.FileInfo) bool {
-	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
-}
-
-// content is a file that was found to be right, as long as it stays that.
-type content struct {
-	File
-	info fs.FileInfo
-	// err says why it could not be read to its end.
-	err error
-}
-
-// Read fails if the file was changed in place since it was looked at.
-func (c *content) Read(p []byte) (int, error) {
-	n, err := c.File.Read(p)
-	info, statErr := c.Stat()
-	switch {
-	case statErr != nil:
-		err = statErr
-	case !same(info, c.info):
-		err = fault.New(fault.Integrity, "it was changed while it was sent")
-	case err == nil || errors.Is(err, io.EOF):
-		return n, err
-	}
-	c.err = err
-	return 0, err
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && disk.ChangedAt(a).Equal(disk.ChangedAt(b))
 }

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +39,7 @@ func TestDamaged(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, 500, "it is damaged"},
-		{"longer", func() { w.write(t, w.binary.Path, "binary and more") }, 500, "it has 15 bytes"},
+		{"longer", func() { w.write(t, w.binary.Path, "binary and more") }, 500, "it has 15 bytes, but its lock says 6"},
 		{"lost", func() { os.Remove(filepath.Join(w.dir, w.binary.Path)) }, 500, "no such file"},
 		{"back again", func() { w.write(t, w.binary.Path, "binary") }, 200, ""},
 	}
@@ -67,28 +69,107 @@ func TestDamaged(t *testing.T) {
 
 // TestReadOnce wants a file to be compared with its digest once, and one that may still change every time.
 func TestReadOnce(t *testing.T) {
-	w := newWorld(t, "binary", "tool")
-	at := w.serve(t, nil) + "/" + w.binary.Path
+	w := newWorld(t, strings.Repeat("binary", heldSize), "tool")
+	now := time.Now()
+	h := w.handler(t, nil)
+	h.keeper.now = func() time.Time { return now }
+	server := httptest.NewServer(h)
+	defer server.Close()
 	opened := func() int {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return w.opened
 	}
-	for want := 2; want < 6; want++ {
-		if got := ask(t, "GET", at); got.status != 200 || opened() != want {
-			t.Fatalf("%d, opened %d times, not %d", got.status, opened(), want)
+	at := filepath.Join(w.dir, filepath.FromSlash(w.binary.Path))
+	// Each request opens the file, and each comparison does.
+	steps := []struct {
+		what   string
+		do     func()
+		passes time.Duration
+		opened int
+	}{
+		{"it was changed just now", func() {}, 0, 2},
+		{"and may change again without a trace", func() {}, time.Second, 2},
+		{"once no change can be without a trace, it is compared again", func() {}, 2 * time.Second, 2},
+		{"and then never", func() {}, time.Second, 1},
+		{"however often it is asked for", func() {}, 0, 1},
+		{"a time in the future, by a clock that is ahead of ours, is no reason", func() {
+			future := now.Add(24 * time.Hour)
+			if err := os.Chtimes(at, future, future); err != nil {
+				t.Fatal(err)
+			}
+			now = now.Add(-time.Hour)
+		}, 0, 2},
+		{"to compare it for ever", func() {}, 3 * time.Second, 2},
+		{"after it was compared once more", func() {}, 0, 1},
+	}
+	for _, step := range steps {
+		step.do()
+		now = now.Add(step.passes)
+		before := opened()
+		if got := ask(t, "GET", server.URL+"/"+w.binary.Path); got.status != 200 || opened()-before != step.opened {
+			t.Errorf("%s: %d, opened %d times, not %d", step.what, got.status, opened()-before, step.opened)
 		}
 	}
-	now := time.Now().Add(time.Hour)
-	if err := os.Chtimes(filepath.Join(w.dir, w.binary.Path), now, now); err != nil {
+}
+
+// TestHeld wants a small file to be answered from memory, and the disk to be looked at again soon.
+func TestHeld(t *testing.T) {
+	w := newWorld(t, "binary", "tool")
+	now := time.Now()
+	h := w.handler(t, nil)
+	h.keeper.now = func() time.Time { return now }
+	server := httptest.NewServer(h)
+	defer server.Close()
+	at := server.URL + "/" + w.binary.Path
+	ask(t, "GET", at)
+	now = now.Add(time.Minute)
+	ask(t, "GET", at)
+	before := w.opened
+	if got := ask(t, "GET", at, "Range", "bytes=1-3"); got.body != "ina" || w.opened != before {
+		t.Errorf("%q, opened %d times", got.body, w.opened-before)
+	}
+	w.write(t, w.binary.Path, "bin4ry")
+	now = now.Add(heldFor)
+	if got := ask(t, "GET", at); got.status != 500 {
+		t.Errorf("%d after it was damaged", got.status)
+	}
+	w.write(t, w.binary.Path, "binary")
+	if got := ask(t, "GET", at); got.status != 200 || h.keeper.held > len("binary") {
+		t.Errorf("%d after it was mended, %d bytes held", got.status, h.keeper.held)
+	}
+}
+
+// TestChangedBack has a file be changed in place, and its size and time of modification be as before.
+func TestChangedBack(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("it does not tell of changes of a description")
+	}
+	w := newWorld(t, strings.Repeat("binary", heldSize), "tool")
+	h := w.handler(t, nil)
+	server := httptest.NewServer(h)
+	defer server.Close()
+	file := filepath.Join(w.dir, filepath.FromSlash(w.binary.Path))
+	before, err := os.Stat(file)
+	if err != nil {
 		t.Fatal(err)
 	}
-	before := opened()
-	for range 3 {
-		ask(t, "GET", at)
+	if got := ask(t, "GET", server.URL+"/"+w.binary.Path); got.status != 200 {
+		t.Fatal(got.status)
 	}
-	if n := opened() - before; n != 6 {
-		t.Errorf("opened %d times for 3 requests while it may change, not 6", n)
+	time.Sleep(20 * time.Millisecond) // a tick of the file system's clock
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteAt([]byte("4"), 3)
+	}
+	if err == nil {
+		err = errors.Join(f.Close(), os.Chtimes(file, before.ModTime(), before.ModTime()))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(t, "GET", server.URL+"/"+w.binary.Path); got.status != 500 {
+		t.Errorf("%d", got.status)
 	}
 }
 
@@ -159,11 +240,11 @@ type broken struct {
 	after int
 }
 
-func (b *broken) Read(p []byte) (int, error) {
+func (b *broken) ReadAt(p []byte, at int64) (int, error) {
 	if b.after <= 0 {
 		return 0, errors.New("input/output error")
 	}
-	n, err := b.File.Read(p[:min(len(p), b.after)])
+	n, err := b.File.ReadAt(p[:min(len(p), b.after)], at)
 	b.after -= n
 	return n, err
 }

@@ -2,9 +2,9 @@ package serve
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
@@ -13,54 +13,128 @@ import (
 // patience is how long a client may take nothing of what it is sent.
 const patience = time.Minute
 
-// patientListener accepts connections that end when the other side takes nothing
-// for a while, however long the whole takes.
-type patientListener struct{ net.Listener }
+// looks is how often, within its patience, it is looked at whether a client takes
+// something.
+const looks = 6
 
-func (l patientListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &patientConn{Conn: conn, patience: patience}, nil
-}
-
-// patientConn is below TLS, where it can be told what the other side took.
+// patientConn is a connection that ends when the other side takes nothing for a
+// while, however long the whole takes. It is below TLS, where it can be told what
+// the other side took.
 type patientConn struct {
 	net.Conn
 	patience time.Duration
-
-	mu    sync.Mutex
-	acked uint64
+	// leave, if not nil, is called once the connection is closed.
+	leave func()
 }
 
-// Write goes on as long as something moves. The system takes megabytes at once,
-// which a slow line needs minutes for, so what counts, where it is known, is what
-// was acknowledged.
+// Close closes the connection.
+func (c *patientConn) Close() error {
+	err := c.Conn.Close()
+	if c.leave != nil {
+		c.leave()
+	}
+	return err
+}
+
+// Write goes on as long as something moves.
 func (c *patientConn) Write(p []byte) (n int, err error) {
-	c.taken() // what was taken before does not count
+	var w wait
 	for {
-		if err := c.SetWriteDeadline(time.Now().Add(c.patience)); err != nil {
-			return n, err
-		}
-		m, err := c.Conn.Write(p[n:])
+		m, err := c.try(&w, func() (int, error) { return c.Conn.Write(p[n:]) })
 		n += m
-		if !errors.Is(err, os.ErrDeadlineExceeded) || !c.taken() && m == 0 {
+		if err != nil || n == len(p) {
 			return n, err
 		}
 	}
 }
 
-// taken reports whether the other side has taken something since it was last
-// asked.
-func (c *patientConn) taken() bool {
+// ReadFrom sends a file without copying it, where the system can. net/http hands
+// over what is left of a body once the head is sent.
+func (c *patientConn) ReadFrom(r io.Reader) (n int64, err error) {
+	tcp, isTCP := c.Conn.(*net.TCPConn)
+	limited, isLimited := r.(*io.LimitedReader)
+	if !canSendFile || !isTCP || !isLimited {
+		return io.Copy(writer{c}, r)
+	}
+	from, isContent := limited.R.(*content)
+	if !isContent {
+		return io.Copy(writer{c}, r)
+	}
+	if _, _, inFile := from.region(); !inFile {
+		return io.Copy(writer{c}, r)
+	}
+	var w wait
+	for limited.N > 0 {
+		if err := from.check(); err != nil {
+			return n, err
+		}
+		file, offset, _ := from.region()
+		m, err := c.try(&w, func() (int, error) {
+			return sendFile(tcp, file, offset, int(min(limited.N, sentAtOnce)))
+		})
+		n += int64(m)
+		from.at += int64(m)
+		limited.N -= int64(m)
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// wait is how long a client took nothing.
+type wait struct {
+	// since is when it last took something, as far as is known.
+	since time.Time
+	// acked is what it had acknowledged when that was last looked at.
+	acked  uint64
+	looked bool
+}
+
+// try sends once, and has patience for as long as the other side takes something.
+// The system takes megabytes at once, which a slow line needs minutes for, so what
+// counts, where it is known, is what was acknowledged.
+func (c *patientConn) try(w *wait, send func() (int, error)) (int, error) {
+	for {
+		now := time.Now()
+		if w.since.IsZero() {
+			w.since = now
+		}
+		if err := c.SetWriteDeadline(now.Add(c.patience / looks)); err != nil {
+			return 0, err
+		}
+		n, err := send()
+		if n > 0 {
+			w.since = time.Now()
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		if n > 0 {
+			return n, nil
+		}
+		if c.look(w); time.Since(w.since) >= c.patience {
+			c.abandon()
+			return 0, err
+		}
+	}
+}
+
+// look finds out whether the other side took something since the last look.
+func (c *patientConn) look(w *wait) {
 	acked, ok := transfer.Acknowledged(c.Conn)
 	if !ok {
-		return false
+		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	before := c.acked
-	c.acked = acked
-	return acked > before
+	if w.looked && acked > w.acked {
+		w.since = time.Now()
+	}
+	w.acked, w.looked = acked, true
+}
+
+// abandon has the system drop what it still holds for a client that takes nothing.
+func (c *patientConn) abandon() {
+	if tcp, ok := c.Conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0) // closing waits for nothing then
+	}
 }

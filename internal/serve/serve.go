@@ -178,14 +178,15 @@ func health(w http.ResponseWriter, r *http.Request) {
 	writeText(w, r, "ok\n")
 }
 
-// response knows what was answered. It hides [io.ReaderFrom], so that every
-// piece is looked at that is sent.
+// response knows what was answered.
 type response struct {
 	http.ResponseWriter
 	// head says that nothing of a body is sent.
 	head   bool
 	status int
 	bytes  int64
+	// direct is the connection, if a large file is to be sent past net/http.
+	direct *patientConn
 }
 
 func (w *response) WriteHeader(status int) {

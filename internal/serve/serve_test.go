@@ -291,3 +291,39 @@ func TestSeveralAtOnce(t *testing.T) {
 		t.Errorf("opened %d times for %d clients: it was compared with its digest more than once", w.opened, clients)
 	}
 }
+
+// TestRanges asks for parts of a file (RFC 9110, section 14).
+func TestRanges(t *testing.T) {
+	w := newWorld(t, "0123456789", "tool")
+	at := w.serve(t, nil) + "/" + w.binary.Path
+	for field, want := range map[string]struct {
+		status int
+		body   string
+	}{
+		"bytes=2-4":                    {206, "234"},
+		"Bytes = 2-4":                  {206, "234"},
+		"bytes=7-":                     {206, "789"},
+		"bytes=-2":                     {206, "89"},
+		"bytes=-99":                    {206, "0123456789"},
+		"bytes=5-99999999999999999999": {206, "56789"},
+		"bytes=-99999999999999999999":  {206, "0123456789"},
+		"bytes=0-0,":                   {206, "0"},
+		"bytes=-0":                     {416, ""},
+		"bytes=10-":                    {416, ""},
+		"bytes=99999999999999999999-":  {416, ""},
+		"bytes=4-2":                    {200, "0123456789"},
+		"bytes=0-1,3-4":                {200, "0123456789"},
+		"bytes=a-b":                    {200, "0123456789"},
+		"bytes=-":                      {200, "0123456789"},
+		"bytes":                        {200, "0123456789"},
+		"lines=1-2":                    {200, "0123456789"},
+	} {
+		got := ask(t, "GET", at, "Range", field)
+		if got.status != want.status || want.status != 416 && got.body != want.body || want.status == 416 && got.header.Get("Content-Range") != "bytes */10" {
+			t.Errorf("%s: %d %q %q", field, got.status, got.body, got.header.Get("Content-Range"))
+		}
+	}
+	if got := ask(t, "GET", at, "Range", "bytes=-0", "If-None-Match", entityTag(w.binary.SHA256)); got.status != 304 {
+		t.Errorf("with a condition that fails: %d", got.status)
+	}
+}

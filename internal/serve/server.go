@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"math"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"time"
 )
@@ -27,19 +29,30 @@ type RunOptions struct {
 	ShutdownTimeout time.Duration
 }
 
+// suites are those of TLS 1.2 that give forward secrecy and authenticated
+// encryption (RFC 9325, section 4.2); those of TLS 1.3 all do.
+var suites = []uint16{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+}
+
 // Run answers requests until ctx is done, and then those that have begun.
 //
 // There is no HTTP/2: the agent gains nothing by it, and a client that reads
 // nothing of one of many streams cannot be told from one that is slow.
 func (h *Handler) Run(ctx context.Context, l net.Listener, o RunOptions) error {
-	l = patientListener{l}
+	collectEarly()
+	bounded := newConnections(l)
+	l = bounded
 	if o.Certificate != nil {
 		l = tls.NewListener(l, &tls.Config{
-			MinVersion: tls.VersionTLS12, GetCertificate: o.Certificate.get, NextProtos: []string{"http/1.1"},
+			MinVersion: tls.VersionTLS12, CipherSuites: suites, GetCertificate: o.Certificate.get, NextProtos: []string{"http/1.1"},
 		})
 	}
 	server := &http.Server{
 		Handler: h, ReadHeaderTimeout: headerPatience, IdleTimeout: idlePatience, MaxHeaderBytes: maxHeader,
+		ConnState: bounded.changed, ConnContext: withConnection,
 		ErrorLog: log.New(serverLog{h.options.Refused, h.options.Problem}, "", 0),
 	}
 	ended := make(chan error, 1)
@@ -50,6 +63,18 @@ func (h *Handler) Run(ctx context.Context, l net.Listener, o RunOptions) error {
 	case <-ctx.Done():
 	}
 	return h.shutdown(context.WithoutCancel(ctx), server, o.ShutdownTimeout)
+}
+
+// memory is from how many bytes on the collector does all it can. It leaves room for
+// some thousand connections.
+const memory = 96 << 20
+
+// collectEarly has memory be freed sooner than by default, which lets it double,
+// unless GOMEMLIMIT says otherwise.
+func collectEarly() {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(memory)
+	}
 }
 
 func (h *Handler) shutdown(ctx context.Context, server *http.Server, patience time.Duration) error {

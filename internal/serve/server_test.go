@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -335,5 +336,32 @@ func TestExpired(t *testing.T) {
 	}
 	if told := w.told(); !strings.Contains(told, "old.crt has expired") {
 		t.Errorf("problems: %q", told)
+	}
+}
+
+// TestSuites wants TLS 1.2 with forward secrecy and authenticated encryption only.
+func TestSuites(t *testing.T) {
+	certFile, keyFile, pool := pair(t, t.TempDir(), "mirror")
+	w := newWorld(t, "binary", "tool")
+	c, err := LoadCertificate(certFile, keyFile, w.options().Problem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := w.run(t, RunOptions{Certificate: c, ShutdownTimeout: time.Minute})
+	for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+		if !slices.Contains(suite.SupportedVersions, tls.VersionTLS12) {
+			continue
+		}
+		conn, err := tls.Dial("tcp", strings.TrimPrefix(r.url, "http://"), &tls.Config{
+			RootCAs: pool, ServerName: "mirror", MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite.ID},
+		})
+		if err == nil {
+			conn.Close()
+		}
+		modern := strings.HasPrefix(suite.Name, "TLS_ECDHE_") && (strings.Contains(suite.Name, "_GCM_") || strings.Contains(suite.Name, "_POLY1305_"))
+		// The certificate's key has one of the two kinds.
+		if fits := strings.Contains(suite.Name, "_ECDSA_"); (err == nil) != (modern && fits) {
+			t.Errorf("%s: %v", suite.Name, err)
+		}
 	}
 }

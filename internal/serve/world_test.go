@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -152,6 +153,10 @@ func (w *world) handler(t *testing.T, change func(*Options)) *Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Files were changed long ago, and at each look nothing is in memory any more.
+	start := time.Now().Add(time.Hour)
+	var looks atomic.Int64
+	h.keeper.now = func() time.Time { return start.Add(time.Duration(looks.Add(1)) * heldFor) }
 	return h
 }
 

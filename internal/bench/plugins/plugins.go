@@ -96,6 +96,25 @@ func (u until) Read(p []byte) (int, error) {
 	return u.r.Read(p)
 }
 
+// Files makes a repository of plugins that are no archives, of these sizes in bytes.
+func Files(dir string, sizes []int) (*Repository, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	r := &Repository{Dir: dir}
+	for i, size := range sizes {
+		data := make([]byte, size)
+		_, _ = rand.NewChaCha8(sha256.Sum256(fmt.Appendf(nil, "file %d", i))).Read(data) // never fails
+		name := fmt.Sprintf("executor_p%02d_linux_amd64", i)
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			return nil, err
+		}
+		r.Archives, r.SHA256 = append(r.Archives, name), append(r.SHA256, fmt.Sprintf("%x", sha256.Sum256(data)))
+		r.Size += int64(size)
+	}
+	return r, os.WriteFile(filepath.Join(dir, "plugins-index.yaml"), r.index(), 0o644)
+}
+
 func write(ctx context.Context, dir string, shape Shape, level int, content func(i int) io.Reader) (*Repository, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err

@@ -22,6 +22,7 @@ import (
 // were found to be those that SHA256SUMS names. Files are read later.
 type Source struct {
 	tree     *tree.Tree
+	opener   *disk.Opener
 	versions []*SourceVersion
 }
 
@@ -47,7 +48,7 @@ func OpenSource(ctx context.Context, root, tag string, waiting func(string)) (*S
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{tree: t}
+	s := &Source{tree: t, opener: disk.NewOpener(t.Root)}
 	var tags []string
 	for _, v := range versions {
 		tags = append(tags, v.Tag)
@@ -56,13 +57,13 @@ func OpenSource(ctx context.Context, root, tag string, waiting func(string)) (*S
 		}
 		read, err := s.version(v.Tag)
 		if err != nil {
-			t.Close()
+			s.Close()
 			return nil, err
 		}
 		s.versions = append(s.versions, read)
 	}
 	if len(s.versions) == 0 {
-		t.Close()
+		s.Close()
 		return nil, fault.New(fault.Usage, "the site %s has no version %s; it has: %s", root, tag, strings.Join(tags, ", "))
 	}
 	return s, nil
@@ -105,7 +106,7 @@ func (s *Source) version(tag string) (*SourceVersion, error) {
 func (s *Source) Versions() []*SourceVersion { return slices.Clone(s.versions) }
 
 // Close closes the site.
-func (s *Source) Close() error { return s.tree.Close() }
+func (s *Source) Close() error { return errors.Join(s.opener.Close(), s.tree.Close()) }
 
 // Index returns the index of a repository as the site has it.
 func (v *SourceVersion) Index(_ agent.Platform, r lock.Repository) (cache.Index, error) {
@@ -119,7 +120,7 @@ func (v *SourceVersion) Index(_ agent.Platform, r lock.Repository) (cache.Index,
 // Open opens a file of the version. What it holds was not looked at.
 func (v *SourceVersion) Open(f File) (*os.File, error) {
 	t := v.source.tree
-	file, err := disk.OpenRegular(t.Root, f.Path)
+	file, err := v.source.opener.OpenRegular(f.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fault.New(fault.Incomplete, "%s is missing", t.At(f.Path))

@@ -1,0 +1,224 @@
+package serve
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// listening runs a handler behind bounds.
+func listening(t *testing.T, w *world, most, idlest, freshest int) (c *connections, address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c = newConnections(l)
+	c.most, c.idle.most, c.fresh.most = most, idlest, freshest
+	server := &http.Server{Handler: w.handler(t, nil), ConnState: c.changed, ConnContext: withConnection}
+	go server.Serve(c)
+	t.Cleanup(func() { server.Close() })
+	return c, l.Addr().String()
+}
+
+// client is a connection that requests are sent over one by one.
+type client struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func dial(t *testing.T, address string) client {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	return client{conn, bufio.NewReader(conn)}
+}
+
+// get sends a request, and reads the head of the answer.
+func (c client) get(path string) (*http.Response, error) {
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: mirror\r\n\r\n", path); err != nil {
+		return nil, err
+	}
+	return http.ReadResponse(c.in, nil)
+}
+
+// whole sends a request, and reads the whole answer.
+func (c client) whole(t *testing.T, path string) {
+	t.Helper()
+	resp, err := c.get(path)
+	if err == nil {
+		_, err = io.Copy(io.Discard, resp.Body)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// gone waits until the server closes a connection.
+func (c client) gone() bool {
+	_, err := c.in.ReadByte()
+	return err == io.EOF || err != nil && strings.Contains(err.Error(), "reset")
+}
+
+// waitIdle waits until so many connections are idle: net/http says so after it has
+// answered.
+func (c *connections) waitIdle(t *testing.T, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		c.mu.Lock()
+		there := c.idle.order.Len()
+		c.mu.Unlock()
+		switch {
+		case there == n:
+			return
+		case time.Now().After(deadline):
+			t.Fatalf("%d connections are idle, not %d", there, n)
+		}
+	}
+}
+
+// TestIdle wants idle clients to be dropped for others, the longest idle first, and
+// downloads not to be.
+func TestIdle(t *testing.T) {
+	w := newWorld(t, strings.Repeat("0123456789abcdef", 2<<20), "tool")
+	server, address := listening(t, w, 4, 4, 4)
+	download := dial(t, address)
+	resp, err := download.get("/" + w.binary.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var idle []client
+	for range 3 {
+		c := dial(t, address)
+		c.whole(t, HealthPath)
+		idle = append(idle, c)
+		server.waitIdle(t, len(idle)) // the order in which they are idle counts
+	}
+	for i := range idle {
+		c := dial(t, address)
+		c.whole(t, HealthPath)
+		if !idle[i].gone() {
+			t.Errorf("idle client %d was not dropped for a new one", i)
+		}
+		server.waitIdle(t, len(idle))
+	}
+	if n, err := io.Copy(io.Discard, resp.Body); err != nil || n != w.binary.Size {
+		t.Errorf("the download came to %d bytes, %v", n, err)
+	}
+}
+
+// TestFull wants a client to wait as long as all others download, and then to be answered.
+func TestFull(t *testing.T) {
+	w := newWorld(t, strings.Repeat("0123456789abcdef", 2<<20), "tool")
+	_, address := listening(t, w, 1, 1, 1)
+	download := dial(t, address)
+	resp, err := download.get("/" + w.binary.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan error, 1)
+	waiting := dial(t, address)
+	go func() {
+		resp, err := waiting.get(HealthPath)
+		if err == nil {
+			_, err = io.Copy(io.Discard, resp.Body)
+		}
+		answered <- err
+	}()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Fatal(err)
+	}
+	download.Close()
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSilent wants clients that send nothing to be dropped for others.
+func TestSilent(t *testing.T) {
+	w := newWorld(t, "binary", "tool")
+	c, address := listening(t, w, 100, 100, 3)
+	silent := []client{dial(t, address), dial(t, address), dial(t, address)}
+	dial(t, address).whole(t, HealthPath)
+	if !silent[0].gone() {
+		t.Error("a silent client was not dropped")
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := c.fresh.order.Len(); n > 3 {
+		t.Errorf("%d silent clients are left", n)
+	}
+}
+
+// TestSentDirectly downloads a file that is sent past net/http.
+func TestSentDirectly(t *testing.T) {
+	content := strings.Repeat("0123456789abcdef", sentDirectly/8)
+	w := newWorld(t, content, "tool")
+	_, address := listening(t, w, 10, 10, 10)
+	resp, err := dial(t, address).get("/" + w.binary.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(resp.Body)
+	if err != nil || string(data) != content || resp.ContentLength != int64(len(content)) {
+		t.Errorf("%d bytes of %d, %v", len(data), resp.ContentLength, err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n := len(w.accesses); n > 0 && w.accesses[n-1].Bytes != int64(len(content)) {
+		t.Errorf("logged as %d bytes", w.accesses[n-1].Bytes)
+	}
+}
+
+// exhausted is a listener that has no descriptors for a while.
+type exhausted struct {
+	net.Listener
+	failures atomic.Int64
+}
+
+func (l *exhausted) Accept() (net.Conn, error) {
+	if l.failures.Add(-1) >= 0 {
+		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return l.Listener.Accept()
+}
+
+// TestNoDescriptors wants an idle client to be dropped where there is no descriptor for a new one.
+func TestNoDescriptors(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("it has no such limit")
+	}
+	w := newWorld(t, "binary", "tool")
+	l := &exhausted{}
+	var err error
+	if l.Listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	c := newConnections(l)
+	server := &http.Server{Handler: w.handler(t, nil), ConnState: c.changed}
+	go server.Serve(c)
+	t.Cleanup(func() { server.Close() })
+	idle := dial(t, l.Addr().String())
+	idle.whole(t, HealthPath)
+	c.waitIdle(t, 1)
+	// The next one is accepted already by a call that waits; the one after is not.
+	l.failures.Store(1)
+	dial(t, l.Addr().String()).whole(t, HealthPath)
+	dial(t, l.Addr().String()).whole(t, HealthPath)
+	if !idle.gone() {
+		t.Error("the idle client was not dropped")
+	}
+}

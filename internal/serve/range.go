@@ -1,0 +1,63 @@
+package serve
+
+import (
+	"math"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// rangeForm is one range of bytes (RFC 9110, section 14.1.2).
+var rangeForm = regexp.MustCompile(`^(\d*)-(\d*)$`)
+
+// settleRange has [http.ServeContent] answer a Range field as RFC 9110, section
+// 14.2, says. What is of another unit, or cannot be read, is ignored, and so are
+// several ranges, which would cost more than the whole. The last 0 bytes are
+// answered 416, like all that does not lie in the file.
+func settleRange(r *http.Request, size int64) {
+	const field = "Range"
+	given := r.Header.Get(field)
+	if given == "" {
+		return
+	}
+	if one, ok := oneRange(given, size); ok {
+		r.Header.Set(field, one)
+	} else {
+		r.Header.Del(field)
+	}
+}
+
+// oneRange returns a range field in the form that [http.ServeContent] takes, if it
+// has just one range.
+func oneRange(field string, size int64) (string, bool) {
+	unit, set, ok := strings.Cut(field, "=")
+	if !ok || !strings.EqualFold(strings.TrimSpace(unit), "bytes") {
+		return "", false
+	}
+	m := rangeForm.FindStringSubmatch(strings.Trim(set, " \t,"))
+	if m == nil || m[1] == "" && m[2] == "" {
+		return "", false
+	}
+	first, last := position(m[1]), position(m[2])
+	switch {
+	case m[1] == "" && last == 0:
+		return "bytes=" + strconv.FormatInt(size, 10) + "-", true // begins behind the end
+	case m[1] == "":
+		return "bytes=-" + strconv.FormatInt(last, 10), true
+	case m[2] == "":
+		return "bytes=" + strconv.FormatInt(first, 10) + "-", true
+	case last < first:
+		return "", false
+	}
+	return "bytes=" + strconv.FormatInt(first, 10) + "-" + strconv.FormatInt(last, 10), true
+}
+
+// position reads digits, of which there may be any number.
+func position(digits string) int64 {
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil && digits != "" {
+		return math.MaxInt64
+	}
+	return n
+}
