@@ -27,6 +27,7 @@ type artifact struct {
 	publishers    []string
 	// answers say, of places where no checksum file is, what was answered there.
 	answers []string
+	odd     bool
 	// troubles say which checksum files cannot be read or asked for, and why.
 	troubles []string
 	// unasked says that nobody knows whether there is a checksum file.

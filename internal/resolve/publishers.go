@@ -59,8 +59,8 @@ func (r *Resolver) publishers(ctx context.Context, artifacts map[string]*artifac
 	return nil
 }
 
-// remarkOn tells what is odd about checksum files, and of artifacts that nobody
-// vouches for, what was asked and answered.
+// remarkOn tells what is wrong with checksum files, and of artifacts that nobody
+// vouches for, what was asked and answered, if that is out of the ordinary.
 func (r *Resolver) remarkOn(artifacts map[string]*artifact) {
 	told := map[string]bool{}
 	for _, url := range slices.Sorted(maps.Keys(artifacts)) {
@@ -71,7 +71,7 @@ func (r *Resolver) remarkOn(artifacts map[string]*artifact) {
 			}
 			told[trouble] = true
 		}
-		if len(a.checksums) == 0 && len(a.troubles) == 0 && len(a.answers) > 0 {
+		if len(a.checksums) == 0 && len(a.troubles) == 0 && a.odd {
 			r.note(fmt.Sprintf("no checksum file for %s: %s", agent.Redact(url), strings.Join(a.answers, "; ")))
 		}
 	}
@@ -91,8 +91,10 @@ type checksumFiles struct {
 type checksumFile struct {
 	once sync.Once
 	data []byte
-	// absent is the answer that says that there is none.
+	// absent is the answer that says that there is none, odd that it is another one
+	// than usual.
 	absent string
+	odd    bool
 	// broken is why one that is there cannot be read.
 	broken error
 	// err is why it is not known whether there is one.
@@ -113,7 +115,7 @@ func (c *checksumFiles) get(ctx context.Context, url string) *checksumFile {
 		case err == nil:
 			f.data = data
 		case absent != "":
-			f.absent = absent
+			f.absent, f.odd = absent, !fetch.IsNotFound(err)
 		case fetch.IsUnusable(err):
 			f.broken = err
 		default:
@@ -170,17 +172,17 @@ func (c *checksumFiles) guess(ctx context.Context, a *artifact, at beside) error
 		a.trouble("the checksum file %s cannot be read: %w", shown, f.broken)
 		return nil
 	case f.absent != "":
-		a.answers = append(a.answers, shown+" "+f.absent)
+		a.answered(shown+" "+f.absent, f.odd)
 		return nil
 	}
 	err := a.take(f.data, at.url, at.shared)
 	if none, ok := errors.AsType[*sumfile.NoneError](err); ok {
-		a.answers = append(a.answers, shown+" is "+none.What+excerpt(f.data, none.What))
+		a.answered(shown+" is "+none.What+excerpt(f.data, none.What), true)
 		return nil
 	}
 	switch {
 	case errors.Is(err, sumfile.ErrNotListed):
-		a.answers = append(a.answers, shown+" does not list it")
+		a.answered(shown+" does not list it", true)
 	case err != nil:
 		a.trouble("the checksum file %s cannot be read: %w", shown, err)
 	}
@@ -209,6 +211,13 @@ func (c *checksumFiles) failed(a *artifact, file string, named bool, err error) 
 
 // lockInstead is the way out if a checksum file stays as it is.
 const lockInstead = "if it stays so, the command lock, with the same flags, pins the files as they are, and pull --lock FILE mirrors what it pinned"
+
+// answered notes what was answered for a checksum file that is not there. That it was
+// not found everywhere is not worth a word.
+func (a *artifact) answered(text string, odd bool) {
+	a.answers = append(a.answers, text)
+	a.odd = a.odd || odd
+}
 
 // trouble notes what is wrong with a checksum file.
 func (a *artifact) trouble(format string, args ...any) {
