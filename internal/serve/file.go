@@ -238,7 +238,7 @@ func (k *keeper) read(v *Version, f site.File) (finding, error) {
 		return finding{info: info, problem: fault.New(fault.Integrity, "it changes while it is read")}, nil
 	}
 	if got != f.Blob {
-		found.problem = fault.New(fault.Integrity, "it is damaged: it has %d bytes with the sha256 %s, but its lock says %d bytes with %s", got.Size, got.SHA256, f.Size, f.SHA256)
+		found.problem = fault.New(fault.Integrity, "it is damaged: it has the sha256 %s, but its lock says %s", got.SHA256, f.SHA256)
 	}
 	return k.remember(f.Path, found, data), nil
 }
