@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
@@ -188,7 +189,16 @@ func TestStoreOnAVolumeWithoutModes(t *testing.T) {
 		}
 		t.Fatalf("bindfs: %v: %s", err, out)
 	}
-	t.Cleanup(func() { check(t, exec.Command("fusermount", "-u", dir).Run()) })
+	t.Cleanup(func() {
+		// What was just closed may still be in use.
+		for range 50 {
+			if err = exec.Command("umount", dir).Run(); err == nil {
+				return
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		t.Error(err)
+	})
 	s, err := store.Open(filepath.Join(dir, "store"))
 	check(t, err)
 	defer s.Close()
