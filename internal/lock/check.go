@@ -16,8 +16,10 @@ import (
 // maxPlatforms is more than there are: Go knows some fifty.
 const maxPlatforms = 100
 
-// maxBlob bounds, in bytes, a file, so that sums of sizes cannot overflow.
-const maxBlob = 1 << 42
+// MaxBlob bounds, in bytes, a file of a mirror: far more than any has, and little
+// enough to be read in a minute or so, if a file system makes up the bytes. It also
+// keeps sums of sizes from overflowing.
+const MaxBlob = 64 << 30
 
 // Check reports every reason why the lock cannot be used: those of
 // [Lock.CheckPlan], and artifacts without a size. A lock may come from anywhere,
@@ -35,8 +37,8 @@ func (l *Lock) Check() error {
 		if a.Size <= 0 {
 			problems = append(problems, fmt.Errorf("lock: artifact %s has no size", shown(a.URL)))
 		}
-		if a.Size > maxBlob {
-			problems = append(problems, fmt.Errorf("lock: artifact %s has %d bytes; at most %d can be mirrored", shown(a.URL), a.Size, int64(maxBlob)))
+		if a.Size > MaxBlob {
+			problems = append(problems, fmt.Errorf("lock: artifact %s has %d bytes; at most %d can be mirrored", shown(a.URL), a.Size, int64(MaxBlob)))
 		}
 	}
 	return errors.Join(problems...)
@@ -120,7 +122,7 @@ func (c *checking) checkRepository(r Repository) {
 	if r.Index.Size < 0 {
 		c.report("the index of %.100q has a negative size", r.Name)
 	}
-	if r.Index.Size > maxBlob {
+	if r.Index.Size > MaxBlob {
 		c.report("the index of %.100q has %d bytes", r.Name, r.Index.Size)
 	}
 	if err := checkURL(r.URL); err != nil {
@@ -233,7 +235,7 @@ func (im *Image) check(platforms map[agent.Platform]bool) []error {
 			report("media type %.100q is not that of an image manifest", m.MediaType)
 		}
 		for _, b := range append([]Blob{m.Blob}, m.Blobs...) {
-			if b.Size <= 0 || b.Size > maxBlob {
+			if b.Size <= 0 || b.Size > MaxBlob {
 				report("sha256:%s has no size that can be", b.SHA256)
 			}
 		}

@@ -162,7 +162,7 @@ func (s *Store) open(d lock.SHA256) (*os.File, error) {
 // make one that has any size, and takes no room. It would be read for hours. What
 // compression a file system does on its own never comes near a hundred.
 func plausible(fi fs.FileInfo) bool {
-	const most, small = 64 << 30, 64 << 20 // far more than any plugin has, and soon read
+	const most, small = lock.MaxBlob, 64 << 20 // the second is soon read
 	size, room := fi.Size(), disk.RoomOf(fi)
 	return size <= most && (size <= small || room <= 0 || room >= size/100)
 }

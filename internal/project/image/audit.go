@@ -200,7 +200,7 @@ func (a *auditor) layers(ctx context.Context, is *described) (map[string]cache.F
 // way from a registry is not damaged there.
 func (a *auditor) layer(ctx context.Context, is *described, i int, taken *taken) (map[string]cache.Found, error) {
 	d := is.manifest.Layers[i]
-	b, err := blobIn(d, maxBlob)
+	b, err := blobIn(d, lock.MaxBlob)
 	if err != nil {
 		return nil, err
 	}

@@ -35,9 +35,6 @@ const (
 	// maxDocuments bounds, in bytes, the layer of documents, unpacked: a lock
 	// and indexes, which have some 100 KiB each.
 	maxDocuments = 64 << 20
-	// maxBlob bounds, in bytes, what a blob may say that it has, so that sums
-	// of sizes mean something.
-	maxBlob = 1 << 40
 )
 
 // Image is what an image holds.
@@ -410,7 +407,7 @@ func (is *described) readLock(ctx context.Context, mount string, from Content) (
 func sizeOf(m v1.Manifest, manifest []byte) (int64, error) {
 	size := int64(len(manifest)) + m.Config.Size
 	for _, d := range m.Layers {
-		b, err := blobIn(d, maxBlob)
+		b, err := blobIn(d, lock.MaxBlob)
 		if err != nil {
 			return 0, err
 		}

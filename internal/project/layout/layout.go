@@ -29,8 +29,8 @@ const BlockSize = 512
 const (
 	// MaxDocument bounds, in bytes, a file that is no blob.
 	MaxDocument = 4 << 20
-	// MaxBlob bounds, in bytes, a blob, so that sums of sizes cannot overflow.
-	MaxBlob    = 1 << 42
+	// MaxBlob bounds, in bytes, a blob.
+	MaxBlob    = lock.MaxBlob
 	maxEntries = 200_000
 )
 
