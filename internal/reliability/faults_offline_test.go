@@ -76,6 +76,6 @@ var offlineFaults = []*offlineFault{
 	{name: "the lock is missing", directory: inDirectory(theLock, lost), want: fails(5, "reading the lock", nothing)},
 	{name: "a bit is wrong in a manifest", directory: inDirectory(theManifest, flipped), want: fails(4, "manifest 1 of the image index should be", nothing)},
 	{name: "a manifest is missing", directory: inDirectory(theManifest, lost), want: fails(5, "reading manifest 1", nothing)},
-	{name: "index.json is garbage", directory: inDirectory(indexJSON, noise), want: fails(4, "is not JSON", nothing)},
-	{name: "index.json is empty", directory: inDirectory(indexJSON, nothingOf), want: fails(4, "ends too early", nothing)},
+	{name: "index.json is garbage", directory: inDirectory(indexJSON, noise), want: fails(4, "binary data, not JSON", nothing)},
+	{name: "index.json is empty", directory: inDirectory(indexJSON, nothingOf), want: fails(4, "index.json cannot be read: it is empty", nothing)},
 }
