@@ -38,12 +38,13 @@ func describeArgo(o *manifest.Object) ([]*described, error) {
 		app = o.At("spec", "template")
 	}
 	spec := app.At("spec")
-	// Several sources take the place of one (ApplicationSpec.GetSources).
+	// A hydrator counts more than several sources, and these more than one
+	// (ApplicationSpec.GetSources).
 	sources := spec.At("sources").Items()
 	if one := spec.At("source"); len(sources) == 0 && one.Given() {
 		sources = []manifest.Field{one}
 	}
-	if dry := spec.At("sourceHydrator"); len(sources) == 0 && dry.Given() {
+	if dry := spec.At("sourceHydrator"); dry.Given() {
 		return nil, fault.New(fault.Usage, "%w", dry.Errorf("what the hydrator writes is in a repository, and is not given")).
 			WithHint("give the objects that it writes there")
 	}
@@ -76,7 +77,11 @@ func (s *argoSource) describe() *described {
 		return nil
 	default:
 		// The revision is that of a repository.
-		d.chart, d.said = cmp.Or(at, path.Base(s.At("repoURL").Text())), "that of a chart in a git repository"
+		d.chart, d.said = at, "that of a chart in a git repository"
+		if url := s.At("repoURL").Text(); at == "" && url != "" {
+			d.chart = path.Base(url)
+		}
+		d.patch = d.chart == ""
 	}
 	return d
 }
@@ -133,35 +138,71 @@ func (s *argoSource) check(helm manifest.Field) error {
 	if !s.generated {
 		return nil
 	}
+	if f := overridden(s.app.At("spec", "generators")); f.Given() {
+		return fault.New(fault.Usage, "%w", f.Errorf("a generator has a template of its own, which is laid over the other")).
+			WithHint(giveGenerated)
+	}
 	patch := s.app.At("spec", "templatePatch")
 	for _, f := range []manifest.Field{helm, s.At("path"), patch} {
 		if f.Given() && (strings.Contains(fmt.Sprint(f.Value()), "{{") || f.Path() == patch.Path()) {
 			return fault.New(fault.Usage, "%w", f.Errorf("a generator fills it in, with what is not given")).
-				WithHint("give one of the Applications that it makes: argocd appset generate FILE -o yaml, or kubectl get application NAME -o yaml")
+				WithHint(giveGenerated)
 		}
 	}
 	return nil
 }
 
-// path returns the path of a file in its repository. Behind $NAME/, that is the repository
-// of another source (resolveReferencedSources).
-func (s *argoSource) path(f manifest.Field, g *given) (string, error) {
-	at := f.Text()
-	if ref, rest, found := strings.Cut(strings.TrimPrefix(at, "$"), "/"); strings.HasPrefix(at, "$") && found && !strings.HasPrefix(ref, "ARGOCD_") {
-		if !s.refs[ref] {
-			return "", f.Errorf("no source has the ref %.80q", ref)
+// giveGenerated is what to do where an ApplicationSet does not say all of its Applications.
+const giveGenerated = "give one of the Applications that it makes: argocd appset generate FILE -o yaml, or kubectl get application NAME -o yaml"
+
+// overridden returns the sources in a template that a generator, or one within it, has. A
+// cluster fills in templates that have none.
+func overridden(generators manifest.Field) manifest.Field {
+	for _, g := range generators.Items() {
+		for _, kind := range g.Keys() {
+			if _, is := g.At(kind).Value().(map[string]any); !is {
+				continue
+			}
+			spec := g.At(kind, "template", "spec")
+			for _, f := range []manifest.Field{spec.At("source"), spec.At("sources"), overridden(g.At(kind, "generators"))} {
+				if f.Given() {
+					return f
+				}
+			}
 		}
-		at = rest
 	}
-	if at = withoutServer(s.filled(at, g)); strings.ContainsAny(at, "*?[") {
-		return "", f.Errorf("which files it stands for cannot be told from here: name them one by one")
+	return manifest.Field{}
+}
+
+// place returns where a file is. Behind $NAME/, that is the repository of another source
+// (argoproj/argo-cd, reposerver/repository/repository.go, getResolvedRefValueFile); else it
+// is relative to the chart, or to the repository (util/io/path/resolved.go,
+// ResolveValueFilePathOrUrl).
+func (s *argoSource) place(f manifest.Field, g *given) (place, error) {
+	at := place{path: f.Text()}
+	ref, rest, found := strings.Cut(strings.TrimPrefix(at.path, "$"), "/")
+	switch isRef := strings.HasPrefix(at.path, "$") && found && !strings.HasPrefix(ref, "ARGOCD_"); {
+	case isRef && !s.refs[ref]:
+		return at, f.Errorf("no source has the ref %.80q", ref)
+	case isRef:
+		at = place{repository: ref, path: s.filled(rest, g)}
+	default:
+		at.path = s.filled(at.path, g)
+	}
+	if server := strings.Contains(at.path, "://"); server {
+		at.path = withoutServer(at.path)
+	} else if at.repository == "" && s.inGit() && !path.IsAbs(at.path) {
+		at.path = path.Join(s.At("path").Text(), at.path)
+	}
+	if strings.ContainsAny(at.path, "*?[") {
+		return at, f.Errorf("which files it stands for cannot be told from here: name them one by one")
 	}
 	return at, nil
 }
 
 // valuesFile returns the values of a file that valueFiles names.
 func (s *argoSource) valuesFile(f, helm manifest.Field, g *given) (map[string]any, error) {
-	at, err := s.path(f, g)
+	at, err := s.place(f, g)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +229,7 @@ func (s *argoSource) set(values map[string]any, helm manifest.Field, g *given) e
 		}
 	}
 	for _, p := range helm.At("fileParameters").Items() {
-		at, err := s.path(p.At("path"), g)
+		at, err := s.place(p.At("path"), g)
 		if err != nil {
 			return err
 		}

@@ -39,6 +39,7 @@ func describeFlux(o *manifest.Object, g *given) ([]*described, error) {
 			return nil, source.Mistake()
 		}
 	}
+	d.patch = !chart.At("chart").Given() && !o.At("spec", "chartRef").Given()
 	if chart.Given() {
 		d.chart, d.said = chart.At("chart").Text(), cmp.Or(chart.At("version").Text(), "*")
 	}
@@ -116,7 +117,7 @@ func chartFiles(chart manifest.Field, g *given) (map[string]any, error) {
 	}
 	values := map[string]any{}
 	for _, n := range names { // relative to the repository (fluxcd/source-controller, api/v1, HelmChartSpec)
-		more, err := g.values(n, n.Text())
+		more, err := g.values(n, place{path: n.Text()})
 		if err != nil {
 			return nil, err
 		}
@@ -128,7 +129,7 @@ func chartFiles(chart manifest.Field, g *given) (map[string]any, error) {
 // ownValues returns the values file of a chart that lies in a repository of files.
 func ownValues(at manifest.Field, g *given) (map[string]any, error) {
 	own := path.Join(at.Text(), "values.yaml")
-	values, err := g.values(at, own)
+	values, err := g.values(at, place{path: own})
 	if fault.HintOf(err) != "" {
 		return nil, fault.New(fault.Usage, "%w", at.Errorf("the chart lies in a repository, and its own values, %.200q, are not given", own)).
 			WithHint("give that file too: --values %s; or give what is rendered of it in the place of this document: kubectl get configmap,secret,deployment -n NAMESPACE -o yaml", strings.Join(parts(own), "/"))

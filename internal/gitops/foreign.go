@@ -116,6 +116,9 @@ const (
 // harmless are the groups of objects without values, beside Kubernetes' own.
 var harmless = []string{"source.toolkit.fluxcd.io", "notification.toolkit.fluxcd.io", "monitoring.coreos.com", "cert-manager.io"}
 
+// kubernetes are Kubernetes' own groups, beside v1 and those below k8s.io.
+var kubernetes = []string{"apps", "autoscaling", "batch", "extensions", "policy"}
+
 // CheckKinds refuses objects from which values may come by ways that are not read: what
 // makes Secrets, and what installs charts, of other tools. What is of an unknown kind may
 // be either.
@@ -160,8 +163,8 @@ func checkKind(o *manifest.Object, objects []*manifest.Object) error {
 			WithHint("give in the place of all of it what comes of it: flux build kustomization %s --path DIR > built.yaml", o.Name)
 	case makesSecrets(o):
 		return checkSecretMaker(o, objects)
-	case !strings.Contains(group, "."), strings.HasSuffix(group, ".k8s.io"):
-		return nil // Kubernetes' own
+	case o.APIVersion == "v1", slices.Contains(kubernetes, group), strings.HasSuffix(group, ".k8s.io"):
+		return nil
 	}
 	return fault.New(fault.Usage, "%w", o.Errorf("it is of the kind %s (%.200s), of which nothing is read, so what it has to do with the values cannot be told", o.Kind, o.APIVersion)).
 		WithHint("leave it out, if it has nothing to do with them; or give what comes of it: kubectl get configmap,secret,deployment -n NAMESPACE -o yaml > rendered.yaml")

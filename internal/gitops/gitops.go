@@ -19,6 +19,8 @@ type File struct {
 	Data []byte
 	// Used says that a document names the file, and so has a place for what it says.
 	Used bool
+	// place is where a document has it, if Used.
+	place place
 }
 
 // Release is the installation of Botkube's chart that a document describes.
@@ -43,7 +45,9 @@ type described struct {
 	// packaged says that the chart comes from where charts are published, and is no
 	// directory that may have something else.
 	packaged bool
-	values   func(*given) (map[string]any, error)
+	// patch says that the document names no chart at all, as only a part of one does.
+	patch  bool
+	values func(*given) (map[string]any, error)
 }
 
 // isBotkube reports whether the chart is by its name Botkube's.
@@ -114,27 +118,55 @@ func (g *given) choose(all []*described) (*described, error) {
 	switch {
 	case len(all) == 0:
 		return nil, nil
+	case len(candidates) == 1 && candidates[0].patch:
+		return nil, fault.New(fault.Usage, "%w", candidates[0].object.Errorf("it names no chart, so it is only a part of a document, as a patch of kustomize is")).
+			WithHint(giveBuilt)
 	case len(candidates) == 0:
 		return nil, fault.New(fault.Usage, "%w", all[0].object.Errorf("it is of the chart %.200q, and nothing that is given is of Botkube's", all[0].chart)).
 			WithHint("give the document of Botkube; of a chart that has Botkube's within it, give what it renders, or a file of the values for Botkube alone")
 	case len(candidates) > 1:
 		a, b := candidates[0].object, candidates[1].object
 		return nil, fault.New(fault.Usage, "%w", b.Errorf("it installs %s, and so does %s in %s: which of them counts cannot be told", chartName, a, a.File)).
-			WithHint("give one; of overlays, give what they come to: kustomize build DIR > built.yaml, and --values built.yaml")
+			WithHint("give one; " + giveBuilt)
 	}
 	for _, d := range all {
-		switch {
-		case d == candidates[0]:
-		case d.object == candidates[0].object:
-			g.note("another source of %s, %.200q, is not read", d.object, d.chart)
-		default:
-			g.note("%s in %s is left out: it is not of Botkube's chart", d.object, d.object.File)
+		if err := g.leaveOut(d, candidates[0], all); err != nil {
+			return nil, err
 		}
 	}
 	if candidates[0].chart == "" {
 		g.note("which chart %s installs is not given, and is taken to be Botkube's", candidates[0].object)
 	}
 	return candidates[0], nil
+}
+
+// giveBuilt is what to do where several documents may be of one release.
+const giveBuilt = "of overlays, give what they come to: kustomize build DIR > built.yaml, and --values built.yaml"
+
+// leaveOut tells of a release that is not the chosen one. What may be a patch to that is an
+// error: what comes of both is not known.
+func (g *given) leaveOut(d, chosen *described, all []*described) error {
+	a, b := d.object, chosen.object
+	ofAnother := func(o *described) bool { return !o.patch && o != chosen && sameName(o.object, a) }
+	switch {
+	case d == chosen:
+	case a == b:
+		g.note("another source of %s, %.200q, is not read", a, d.chart)
+	case sameName(a, b), d.patch && !slices.ContainsFunc(all, ofAnother):
+		return fault.New(fault.Usage, "%w", a.Errorf("it may change %s in %s, as a patch of kustomize does, and what comes of both cannot be told", b, b.File)).
+			WithHint(giveBuilt)
+	case d.chart == "":
+		g.note("%s in %s is left out: which chart it installs is not given, and %s in %s installs %s", a, a.File, b, b.File, chartName)
+	default:
+		g.note("%s in %s is left out: it is not of Botkube's chart", a, a.File)
+	}
+	return nil
+}
+
+// sameName reports whether two documents may be of one object. Of the namespace, it need not
+// be said.
+func sameName(a, b *manifest.Object) bool {
+	return a.Kind == b.Kind && a.Name == b.Name && (a.Namespace == b.Namespace || a.Namespace == "" || b.Namespace == "")
 }
 
 // packaged leaves out the sources of an object that are directories, if one of its sources

@@ -100,11 +100,14 @@ func TestValues(t *testing.T) {
 			"more.yaml": "apiVersion: source.toolkit.fluxcd.io/v1\nkind: HelmChart\nmetadata: {name: charts}\nspec: {chart: botkube, version: 1.13.0}\n"}, `{"a":1}`, "v1.13.0"},
 		"a chart in git": {map[string]string{"release.yaml": helmRelease("chart: {spec: {chart: ./charts/botkube, sourceRef: {kind: GitRepository, name: git}}}\nvalues: {a: own}"),
 			"charts/botkube/values.yaml": "a: chart\nb: chart"}, `{"a":"own","b":"chart"}`, ""},
+		"beside a patch of another": {map[string]string{"release.yaml": helmRelease(fluxChart + "values: {a: 1}"), "more.yaml": strings.Replace(helmRelease("chart: {spec: {chart: x}}")+"---\n"+helmRelease("values: {a: 2}"), "name: botkube", "name: x", 2)}, `{"a":1}`, "v1.14.0"},
 		"one of several, in a list": {map[string]string{"release.yaml": "apiVersion: v1\nkind: List\nitems:\n- apiVersion: helm.toolkit.fluxcd.io/v2\n  kind: HelmRelease\n  metadata: {name: p}\n" +
 			"  spec: {chart: {spec: {chart: prometheus}}, values: {a: no}}\n- apiVersion: helm.toolkit.fluxcd.io/v2\n  kind: HelmRelease\n  metadata: {name: b}\n  spec: {chart: {spec: {chart: botkube}}, values: {a: yes}}\n"}, `{"a":true}`, ""},
 
-		"Argo, text":                     {map[string]string{"release.yaml": argoSourceOf("values: |\n  a: text\n")}, `{"a":"text"}`, "v1.13.0"},
-		"Argo, valuesObject before text": {map[string]string{"release.yaml": argoSourceOf("values: 'a: text'\nvaluesObject: {b: object}")}, `{"b":"object"}`, "v1.13.0"},
+		"Argo, text":                           {map[string]string{"release.yaml": argoSourceOf("values: |\n  a: text\n")}, `{"a":"text"}`, "v1.13.0"},
+		"Argo, valuesObject before text":       {map[string]string{"release.yaml": argoSourceOf("values: 'a: text'\nvaluesObject: {b: object}")}, `{"b":"object"}`, "v1.13.0"},
+		"Argo, filled in by the cluster":       {map[string]string{"release.yaml": "apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nmetadata: {name: set}\nspec:\n  generators: [{list: {elements: [], template: {metadata: {}, spec: {destination: {}, project: ''}}}}, {selector: {}, clusters: {}}]\n  template: {spec: {source: {chart: botkube, targetRevision: 1.13.0, helm: {values: 'a: 1'}}}}\n"}, `{"a":1}`, "v1.13.0"},
+		"Argo, the chart's own file named too": {map[string]string{"charts/botkube/values.yaml": "a: 1", "release.yaml": application("source: {repoURL: https://git, path: charts/botkube, helm: {valueFiles: [values.yaml, /charts/botkube/values.yaml]}}")}, `{"a":1}`, ""},
 		"Argo, all": {map[string]string{"envs/base.yaml": "a: file\nb: file\nc: file\nd: file", "envs/prod/botkube.yaml": "b: prod\nc: prod\nd: prod", "token.txt": "one,two\n",
 			"release.yaml": argoSourceOf("valueFiles: [../../envs/base.yaml, prod/botkube.yaml]\nvalues: '{c: text, d: text}'\nparameters:\n- {name: d, value: '1,2'}\n- {name: e, value: 'true'}\n- {name: f, value: 'true', forceString: true}\n- {name: g, value: '{x,y}'}\n- {name: h, value: $ARGOCD_APP_NAME-$$}\nfileParameters: [{name: i.j, path: files/token.txt}]")},
 			`{"a":"file","b":"prod","c":"text","d":"1,2","e":true,"f":"true","g":["x","y"],"h":"chatops-$","i":{"j":"one,two\n"}}`, "v1.13.0"},
@@ -148,6 +151,12 @@ func TestUnread(t *testing.T) {
 		"given twice":         {map[string]string{"more.yaml": valuesFrom + "---\n" + valuesFrom, "release.yaml": helmRelease(fluxChart + "valuesFrom: [{kind: ConfigMap, name: base}]")}, "given twice", ""},
 		"two releases":        {map[string]string{"more.yaml": helmRelease(fluxChart), "release.yaml": helmRelease(fluxChart)}, "which of them counts", "kustomize build"},
 		"another chart":       {map[string]string{"release.yaml": strings.Replace(helmRelease(fluxChart), "chart: botkube", "chart: platform", 1)}, `of the chart "platform"`, "what it renders"},
+		"a patch":             {map[string]string{"more.yaml": helmRelease("values: {a: 1}"), "release.yaml": helmRelease(fluxChart)}, "more.yaml: HelmRelease chat/botkube: it may change HelmRelease chat/botkube in release.yaml", "kustomize build"},
+		"a patch by target":   {map[string]string{"more.yaml": strings.Replace(helmRelease("values: {a: 1}"), "name: botkube", "name: any", 1), "release.yaml": helmRelease(fluxChart)}, "more.yaml: HelmRelease chat/any: it may change", "kustomize build"},
+		"a patch of the ref":  {map[string]string{"more.yaml": helmRelease("chartRef: {kind: OCIRepository, name: x}"), "release.yaml": helmRelease(fluxChart)}, "it may change", "kustomize build"},
+		"a patch alone":       {map[string]string{"release.yaml": helmRelease("values: {a: 1}")}, "it names no chart", "kustomize build"},
+		"inflated":            {map[string]string{"more.yaml": helmRelease(fluxChart), "release.yaml": object("builtin", "HelmChartInflationGenerator")}, "of the kind HelmChartInflationGenerator (builtin), of which nothing is read", "leave it out"},
+		"skaffold":            {map[string]string{"more.yaml": helmRelease(fluxChart), "release.yaml": object("skaffold/v4beta6", "Config")}, "of the kind Config (skaffold/v4beta6)", "leave it out"},
 		"a chart in git":      {map[string]string{"release.yaml": helmRelease("chart: {spec: {chart: ./charts/botkube, sourceRef: {kind: GitRepository, name: git}}}")}, `its own values, "charts/botkube/values.yaml", are not given`, "--values charts/botkube/values.yaml"},
 		"files in the chart":  {map[string]string{"release.yaml": helmRelease("chart: {spec: {chart: botkube, valuesFiles: [values-prod.yaml]}}")}, "spec.chart.spec.valuesFiles[0]", "kubectl get configmap"},
 		"wrong kind of value": {map[string]string{"release.yaml": helmRelease(fluxChart + "values: [a]")}, "spec.values: it is a list, and should be a mapping", ""},
@@ -164,6 +173,9 @@ func TestUnread(t *testing.T) {
 		"Argo, a file":          {map[string]string{"release.yaml": argoSourceOf("valueFiles: [envs/prod.yaml]")}, `release.yaml: Application argocd/chatops: spec.source.helm.valueFiles[0]: the file "envs/prod.yaml" is not given`, "--values envs/prod.yaml"},
 		"Argo, a file, perhaps": {map[string]string{"release.yaml": argoSourceOf("valueFiles: [prod.yaml]\nignoreMissingValueFiles: true")}, "is not given", "give an empty one"},
 		"Argo, a URL":           {map[string]string{"release.yaml": argoSourceOf("valueFiles: ['https://user:s3cret@git.example.com/raw/prod.yaml?token=s3cret']")}, `the file "raw/prod.yaml" is not given`, "--values raw/prod.yaml"},
+		"Argo, a patch":         {map[string]string{"more.yaml": application("source: {helm: {values: 'a: 1'}}"), "release.yaml": argoSourceOf("values: 'a: 2'")}, "more.yaml: Application argocd/chatops: it may change Application argocd/chatops in release.yaml", "kustomize build"},
+		"Argo, one for two":     {map[string]string{"envs/base.yaml": "a: 1", "release.yaml": argoSourceOf("valueFiles: [base.yaml, prod/envs/base.yaml]")}, `valueFiles[1]: the file "prod/envs/base.yaml" is not given, for envs/base.yaml is taken for another one, "base.yaml"`, "--values prod/envs/base.yaml"},
+		"Argo, of two refs":     {map[string]string{"envs/base.yaml": "a: 1", "release.yaml": application("sources: [{repoURL: https://a, ref: a}, {repoURL: https://b, ref: b}, {chart: botkube, helm: {valueFiles: [$a/base.yaml, $b/base.yaml]}}]")}, `valueFiles[1]: the file "base.yaml" is not given, for envs/base.yaml is taken for another one`, "differ"},
 		"Argo, helm-secrets":    {map[string]string{"release.yaml": argoSourceOf("valueFiles: ['secrets://envs/prod.yaml']")}, `the file "envs/prod.yaml" is not given`, "--values envs/prod.yaml"},
 		"Argo, a glob":          {map[string]string{"release.yaml": argoSourceOf("valueFiles: [envs/*.yaml]")}, "name them one by one", ""},
 		"Argo, no such ref":     {map[string]string{"envs/prod/botkube.yaml": "a: 1", "release.yaml": argoSourceOf("valueFiles: [$values/envs/prod/botkube.yaml]")}, `no source has the ref "values"`, ""},
@@ -172,7 +184,10 @@ func TestUnread(t *testing.T) {
 		"Argo, a path":          {map[string]string{"release.yaml": application("source: {repoURL: https://git, path: apps/botkube, targetRevision: main}")}, `its own values, "apps/botkube/values.yaml"`, ""},
 		"Argo, a plugin":        {map[string]string{"release.yaml": application("source: {repoURL: https://git, path: apps/botkube, plugin: {name: x}}")}, "spec.source.plugin", "argocd app manifests chatops"},
 		"Argo, a hydrator":      {map[string]string{"release.yaml": application("sourceHydrator: {drySource: {path: a}}")}, "spec.sourceHydrator", "writes"},
+		"Argo, both hydrated":   {map[string]string{"release.yaml": application("source: {chart: botkube, repoURL: https://charts}\nsourceHydrator: {drySource: {path: a}}")}, "spec.sourceHydrator", "writes"},
 		"Argo, text":            {map[string]string{"release.yaml": argoSourceOf("values: 's3cret: [\n'")}, "spec.source.helm.values: ", ""},
+		"Argo, overridden": {map[string]string{"release.yaml": "apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nmetadata: {name: set}\nspec:\n  generators: [{matrix: {generators: [{list: {elements: [], template: {metadata: {}, spec: {source: {helm: {values: 'a: 1'}}}}}}]}}]\n  template: {spec: {source: {chart: botkube}}}\n"},
+			"spec.generators[0].matrix.generators[0].list.template.spec.source: a generator has a template of its own", "argocd appset generate"},
 		"Argo, generated": {map[string]string{"release.yaml": "apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nmetadata: {name: set}\nspec: {template: {spec: {source: {chart: botkube, helm: {values: 'a: {{b}}'}}}}}\n"},
 			"ApplicationSet set: spec.template.spec.source.helm: a generator fills it in", "argocd appset generate"},
 	} {
@@ -190,13 +205,14 @@ func TestUnread(t *testing.T) {
 // TestNotes has the reading of what is left open be told.
 func TestNotes(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
-		"post-rendered": {helmRelease(fluxChart + "postRenderers: [{kustomize: {}}]"), "postRenderers"},
-		"substituted":   {helmRelease(fluxChart + "values: {a: '${b}'}"), "${…}"},
-		"over its own":  {helmRelease(fluxChart+"valuesFrom: [{kind: ConfigMap, name: base, valuesKey: single, targetPath: x.k}]\nvalues: {x: {k: own}}") + valuesFrom, "Flux 2.4"},
-		"optional":      {helmRelease(fluxChart + "valuesFrom: [{kind: ConfigMap, name: none, optional: true}]"), "taken not to exist"},
-		"no chart":      {helmRelease("chartRef: {kind: OCIRepository, name: charts}"), "taken to be Botkube's"},
-		"a variable":    {argoSourceOf("parameters: [{name: a, value: $ARGOCD_APP_REVISION}]"), "ARGOCD_APP_REVISION"},
-		"beside others": {helmRelease(fluxChart) + "---\n" + strings.Replace(helmRelease(fluxChart), "chart: botkube", "chart: x", 1), "left out"},
+		"post-rendered":            {helmRelease(fluxChart + "postRenderers: [{kustomize: {}}]"), "postRenderers"},
+		"substituted":              {helmRelease(fluxChart + "values: {a: '${b}'}"), "${…}"},
+		"over its own":             {helmRelease(fluxChart+"valuesFrom: [{kind: ConfigMap, name: base, valuesKey: single, targetPath: x.k}]\nvalues: {x: {k: own}}") + valuesFrom, "Flux 2.4"},
+		"optional":                 {helmRelease(fluxChart + "valuesFrom: [{kind: ConfigMap, name: none, optional: true}]"), "taken not to exist"},
+		"no chart":                 {helmRelease("chartRef: {kind: OCIRepository, name: charts}"), "taken to be Botkube's"},
+		"a variable":               {argoSourceOf("parameters: [{name: a, value: $ARGOCD_APP_REVISION}]"), "ARGOCD_APP_REVISION"},
+		"beside others":            {helmRelease(fluxChart) + "---\n" + strings.Replace(helmRelease("chart: {spec: {chart: x}}"), "name: botkube", "name: x", 1), "it is not of Botkube's chart"},
+		"beside what is not known": {helmRelease(fluxChart) + "---\n" + strings.Replace(helmRelease("chartRef: {kind: HelmChart, name: x}"), "name: botkube", "name: x", 1), "left out: which chart it installs is not given"},
 	} {
 		r, err := find(t, map[string]string{"release.yaml": test.text})
 		if err != nil || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], test.want) {

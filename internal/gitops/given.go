@@ -36,14 +36,19 @@ func (g *given) object(kind, namespace, name string) (*manifest.Object, error) {
 	return found, nil
 }
 
+// place is where a document has a file. Of several repositories, repository is what the
+// document calls this one.
+type place struct{ repository, path string }
+
 // file returns the file that a document names by a path, and which then is not a values
-// file of its own. A path is the file's if one ends in the other.
-func (g *given) file(named manifest.Field, at string) (*File, error) {
-	at = withoutServer(at)
+// file of its own. A path is the file's if one ends in the other. One file has one place.
+func (g *given) file(named manifest.Field, at place) (*File, error) {
+	names := parts(at.path)
+	at.path = strings.Join(names, "/")
 	var best []*File
 	longest := 0
 	for _, f := range g.files {
-		switch n := commonEnd(parts(at), parts(f.Name)); {
+		switch n := commonEnd(names, parts(f.Name)); {
 		case n == 0 || n < longest:
 		case n > longest:
 			best, longest = []*File{f}, n
@@ -51,15 +56,18 @@ func (g *given) file(named manifest.Field, at string) (*File, error) {
 			best = append(best, f)
 		}
 	}
-	switch len(best) {
-	case 0:
-		return nil, fault.New(fault.Usage, "%w", named.Errorf("the file %.200q is not given", at)).
-			WithHint("give it too: --values %s", strings.Join(parts(at), "/"))
-	case 1:
-		best[0].Used = true
-		return best[0], nil
+	switch {
+	case len(best) == 0:
+		return nil, fault.New(fault.Usage, "%w", named.Errorf("the file %.200q is not given", at.path)).
+			WithHint("give it too: --values %s", at.path)
+	case len(best) > 1:
+		return nil, named.Errorf("the file %.200q may be %s or %s: name it with more of its path", at.path, best[0].Name, best[1].Name)
+	case best[0].Used && best[0].place != at:
+		return nil, fault.New(fault.Usage, "%w", named.Errorf("the file %.200q is not given, for %s is taken for another one, %.200q", at.path, best[0].Name, best[0].place.path)).
+			WithHint("give both, each by so much of its path that they differ: --values %s", at.path)
 	}
-	return nil, named.Errorf("the file %.200q may be %s or %s: name it with more of its path", at, best[0].Name, best[1].Name)
+	best[0].Used, best[0].place = true, at
+	return best[0], nil
 }
 
 // withoutServer returns the path of a file that is named by a URL, as by Helm's plugins
@@ -77,7 +85,7 @@ func withoutServer(at string) string {
 }
 
 // values returns the Helm values of a file that a document names.
-func (g *given) values(named manifest.Field, at string) (map[string]any, error) {
+func (g *given) values(named manifest.Field, at place) (map[string]any, error) {
 	f, err := g.file(named, at)
 	if err != nil {
 		return nil, err
