@@ -34,10 +34,15 @@ func notBundle(format string, args ...any) *fault.Error {
 	return fault.New(fault.Usage, "%w: "+format, append([]any{ErrNotBundle}, args...)...)
 }
 
-// advise adds a hint to the error of what is no bundle, if it has none.
+// advise adds a hint to the error of what is no bundle or a damaged one, if it has
+// none.
 func advise(err error) error {
-	if !errors.Is(err, ErrNotBundle) || fault.HintOf(err) != "" {
+	kind, isOther := fault.KindOf(err), errors.Is(err, ErrNotBundle)
+	switch damaged := kind == fault.Integrity || kind == fault.Incomplete; {
+	case err == nil || fault.HintOf(err) != "" || !damaged && !isOther:
 		return err
+	case !isOther:
+		return fault.New(kind, "%w", err).WithHint("copy the bundle there again, unchanged; or push it again with --force from where it is intact")
 	}
 	hint := bundleHint
 	if errors.Is(err, errOwnImage) {

@@ -230,7 +230,8 @@ func (r *reading) readIndex() error {
 func (r *reading) readManifests() error {
 	for i, d := range r.index.Manifests {
 		if r.lockSum != nil && i >= len(r.want) {
-			return fault.New(fault.Integrity, "the image index names more manifests than follow from the lock, which are %d", len(r.want))
+			return fault.New(fault.Integrity, "the image index names %d manifests, the lock only %d", len(r.index.Manifests), len(r.want)).
+				WithHint("a tool added to the image index: copy the bundle again, unchanged")
 		}
 		what := fmt.Sprintf("manifest %d of the image index", i+1)
 		if r.lockSum != nil {
@@ -326,10 +327,6 @@ func (r *reading) readLock(manifest []byte) error {
 	l, err := lock.Parse(data)
 	if err != nil {
 		return fault.New(fault.Integrity, "the lock in it cannot be used: %w", err)
-	}
-	// This bounds what is worked out from the lock, too.
-	if have := len(r.index.Manifests); len(l.Platforms) > have {
-		return fault.New(fault.Incomplete, "the lock is for %d platforms, but the image index names %d manifests", len(l.Platforms), have)
 	}
 	r.contents.Lock, r.lockSum, r.want = l, &b.SHA256, members(l)
 	r.contents.made[b.SHA256] = data
