@@ -3,6 +3,7 @@ package serve
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -261,4 +262,63 @@ func TestLargeFilesLeaveATurn(t *testing.T) {
 	default:
 		t.Error("no turn is left for other files")
 	}
+}
+
+// TestChangedBeforeTheEnd changes a file when all but its last bytes were handed to the system.
+func TestChangedBeforeTheEnd(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only there are files sent without being read")
+	}
+	data := strings.Repeat("0123456789abcdef", 64<<10)
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, []byte(data), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got int64
+	read := make(chan struct{})
+	go func() { defer close(read); got, _ = io.Copy(io.Discard, client) }()
+	c := &content{File: &changing{f, name}, info: info, size: info.Size()}
+	_, err = (&patientConn{Conn: conn, patience: time.Minute}).ReadFrom(&io.LimitedReader{R: c, N: c.size})
+	conn.Close()
+	<-read
+	if err == nil || c.err == nil || got >= c.size {
+		t.Errorf("%v, %d of %d bytes", err, got, c.size)
+	}
+}
+
+// changing is a file that is changed once its last bytes are read.
+type changing struct {
+	*os.File
+	name string
+}
+
+func (c *changing) Region() (*os.File, int64) { return c.File, 0 }
+
+func (c *changing) ReadAt(p []byte, at int64) (int, error) {
+	n, err := c.File.ReadAt(p, at)
+	time.Sleep(20 * time.Millisecond) // a tick of the file system's clock
+	return n, errors.Join(err, os.Chmod(c.name, 0o600))
 }

@@ -64,13 +64,13 @@ func (c *patientConn) ReadFrom(r io.Reader) (n int64, err error) {
 		return io.Copy(writer{c}, r)
 	}
 	var w wait
-	for limited.N > 0 {
+	for limited.N > sentByCopy {
 		if err := from.check(); err != nil {
 			return n, err
 		}
 		file, offset, _ := from.region()
 		m, err := c.try(&w, func() (int, error) {
-			return sendFile(tcp, file, offset, int(min(limited.N, sentAtOnce)))
+			return sendFile(tcp, file, offset, int(min(limited.N-sentByCopy, sentAtOnce)))
 		})
 		n += int64(m)
 		from.at += int64(m)
@@ -79,7 +79,10 @@ func (c *patientConn) ReadFrom(r io.Reader) (n int64, err error) {
 			return n, err
 		}
 	}
-	return n, nil
+	// The file is looked at before the last bytes leave: if what was sent was changed
+	// meanwhile, the client does not get the whole.
+	m, err := io.Copy(writer{c}, limited)
+	return n + m, err
 }
 
 // wait is how long a client took nothing.
