@@ -133,6 +133,7 @@ func (in *given) overDefaults(version string, layers []map[string]any) (*Values,
 	}
 	environment, withheld := rendered.takeExtra(v.Merged)
 	v.Environment, v.Withheld, v.Mounts = environment, withheld, mountsOf(v.Merged)
+	v.Notes = append(v.Notes, withheldNotes(withheld)...)
 	v.Pulls = pullsOf(version, v.Merged)
 	v.Cloud, v.Said = v.cloud(), in.said()
 	v.Communications = mapping(document["communications"])

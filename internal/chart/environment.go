@@ -3,6 +3,7 @@ package chart
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/manifest"
@@ -102,6 +103,35 @@ func (o *objects) absentNotes() []string {
 		notes = append(notes, fmt.Sprintf("the agent takes variables from the %.200s (envFrom), which is not given: if it has any %s…, they win over all that is said here; give it, too", name, agent.EnvironmentPrefix))
 	}
 	return notes
+}
+
+// withheldNotes tell of variables that decide what an agent starts, or whom it calls, and
+// whose values are not given.
+func withheldNotes(withheld []string) []string {
+	var notes []string
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(withheld))) {
+		if setting, is := agent.EnvironmentKey(name); is && decides(setting) {
+			notes = append(notes, fmt.Sprintf("the variable %.200s takes %.200q from an object that is not given (valueFrom), and wins over all that is said here: give that object, too", name, setting))
+		}
+	}
+	return notes
+}
+
+// decides reports whether a setting says what an agent starts, or whom it calls. Tokens do
+// not.
+func decides(setting string) bool {
+	keys := strings.Split(setting, ".")
+	switch keys[0] {
+	case "actions", "aliases", "analytics", "config", "executors", "plugins", "sources":
+		return true
+	case "settings":
+		return setting == "settings.upgradeNotifier"
+	case "communications":
+		return slices.ContainsFunc(keys, func(k string) bool {
+			return slices.Contains([]string{"bindings", "enabled", "server", "url"}, k)
+		})
+	}
+	return false
 }
 
 // takeExtra takes extraEnv of Helm values.

@@ -38,7 +38,7 @@ func TestEnvironment(t *testing.T) {
 		if got := v.Config.Plugins.CacheDir; got != test.want {
 			t.Errorf("%s: %s, want %s", name, got, test.want)
 		}
-		if len(v.Notes) > 0 || (test.want == "/plugins") != (len(v.Withheld) > 0) {
+		if absent := test.want == "/plugins"; (len(v.Notes) > 0) != absent || absent != (len(v.Withheld) > 0) {
 			t.Errorf("%s: %q, withheld %q", name, v.Notes, v.Withheld)
 		}
 	}
@@ -47,6 +47,15 @@ func TestEnvironment(t *testing.T) {
 	}
 	if v := read(t, "v1.14.0", "extraEnv: [{name: BOTKUBE_PLUGINS_CACHE__DIR, valueFrom: {secretKeyRef: {name: env, key: BOTKUBE_PLUGINS_CACHE__DIR}}}]", variables); v.Config.Plugins.CacheDir != "/from/secret" {
 		t.Errorf("of values beside the Secret: %s", v.Config.Plugins.CacheDir)
+	}
+	for variable, want := range map[string]bool{
+		"BOTKUBE_PLUGINS_CACHE__DIR": true, "BOTKUBE_EXECUTORS_TOOLS_A_ENABLED": true, "BOTKUBE_COMMUNICATIONS_C_MATTERMOST_URL": true, "BOTKUBE_CONFIG_PATHS": true,
+		"BOTKUBE_COMMUNICATIONS_C_SOCKET__SLACK_BOT__TOKEN": false, "BOTKUBE_SETTINGS_CLUSTER__NAME": false, "HTTPS_PROXY": false,
+	} {
+		v := read(t, "v1.14.0", "extraEnv: [{name: "+variable+", valueFrom: {secretKeyRef: {name: absent, key: k}}}]")
+		if got := len(v.Notes) == 1 && strings.Contains(v.Notes[0], "the variable "+variable); got != want {
+			t.Errorf("of %s, whose value is not given: %q", variable, v.Notes)
+		}
 	}
 	cloud := strings.Replace(variables, "dir: /by/key", "CONFIG_PROVIDER_IDENTIFIER: x", 1)
 	if v := read(t, "", agentWith("env: [{name: BOTKUBE_CONFIG_PATHS}], envFrom: [{configMapRef: {name: env}}]")+cloud); !v.Remote() {

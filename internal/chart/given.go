@@ -8,6 +8,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/gitops"
+	"github.com/botkube-mirror/botkube-mirror/internal/helmvalues"
 	"github.com/botkube-mirror/botkube-mirror/internal/manifest"
 )
 
@@ -129,11 +130,24 @@ func (in *given) unreadValues() error {
 			return err
 		}
 		for _, e := range entries {
-			if strings.HasSuffix(e.Key, "values.yaml") || strings.HasSuffix(e.Key, "values.yml") {
+			if holdsValues(e) {
 				return fault.New(fault.Usage, "%w", o.Errorf("it has the Helm values %.200q, and no HelmRelease that is given takes them", e.Key)).
-					WithHint("give the HelmRelease too, or the values in a file of their own")
+					WithHint("give the HelmRelease too, or the values in a file of their own; or leave it out, if it has nothing to do with Botkube")
 			}
 		}
 	}
 	return nil
+}
+
+// holdsValues reports whether an object has Helm values, by what they are called or by what
+// is in them. What the chart renders is no values.
+func holdsValues(e manifest.Entry) bool {
+	if e.Key == globalKey || e.Key == communicationsKey || strings.HasPrefix(e.Key, "_") || e.Err != nil {
+		return false
+	}
+	if strings.HasSuffix(e.Key, "values.yaml") || strings.HasSuffix(e.Key, "values.yml") {
+		return true
+	}
+	values, err := helmvalues.Parse([]byte(e.Text))
+	return err == nil && (within(map[string]any{chartName: values}) != "" || within(values) != "")
 }

@@ -256,7 +256,7 @@ var ErrNoPlatforms = errors.New("there is the ConfigMap with the configuration, 
 // it from the Secret as the cluster has it, where helm template does not look
 // (templates/persistent-config.yaml).
 func (o *objects) notes() []string {
-	notes := o.absentNotes()
+	notes := slices.Concat(o.absentNotes(), withheldNotes(o.withheld))
 	for _, d := range o.special {
 		if platforms, is := d["communications"]; is && platforms == nil && o.platforms() != nil {
 			notes = append(notes, "the state that was rendered has no chat platforms, which takes away those of the Secret: helm template renders it so with existingCommunicationsSecretName, because it does not look into the cluster; give the Helm values and the Secret, or what kubectl get has, in the place of it")

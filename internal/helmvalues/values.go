@@ -2,11 +2,13 @@
 package helmvalues
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
 	"strings"
 
+	yamlv3 "gopkg.in/yaml.v3"
 	"sigs.k8s.io/yaml"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
@@ -26,7 +28,27 @@ func Parse(data []byte) (map[string]any, error) {
 	if err := yaml.Unmarshal(data, &values); err != nil {
 		return nil, legible.YAMLError(unwrapped(err))
 	}
-	return values, nil
+	return values, checkOne(data)
+}
+
+// checkOne refuses several documents: Helm 3 reads the first one alone, even if it is empty,
+// and Helm 4 all of them.
+func checkOne(data []byte) error {
+	decoder := yamlv3.NewDecoder(bytes.NewReader(data))
+	for n := 0; ; n++ {
+		var node yamlv3.Node
+		if err := decoder.Decode(&node); err != nil {
+			return nil // the end, or what is no document to Helm 3
+		}
+		if n > 0 && !IsEmpty(&node) {
+			return errors.New("it has several documents, of which versions of Helm read the first or all: take out the lines --- between them")
+		}
+	}
+}
+
+// IsEmpty reports whether a document has nothing in it but comments.
+func IsEmpty(document *yamlv3.Node) bool {
+	return len(document.Content) == 0 || len(document.Content) == 1 && document.Content[0].Tag == "!!null"
 }
 
 // CheckSize refuses a document that would fill the memory: see [MaxMarks].

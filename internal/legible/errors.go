@@ -109,6 +109,8 @@ var (
 	yamlKind   = regexp.MustCompile("(?s)cannot unmarshal (!\\S*)(?: `.*?`)? into ([^\\n]+)")
 	yamlTagged = regexp.MustCompile("(?s)cannot decode (!\\S*) `.*?` as a (!\\S+)")
 	yamlTwice  = regexp.MustCompile(`mapping key ("(?:[^"\\]|\\.)*") already defined at line (\d+)`)
+	// yamlKey is of yaml.v2, too (decode.go, mapping).
+	yamlKey    = regexp.MustCompile(`(?s)invalid map key: .*`)
 	yamlAnchor = regexp.MustCompile(`(?s)unknown anchor '.*' referenced`)
 )
 
@@ -131,6 +133,7 @@ func YAMLError(err error) error {
 	})
 	s = yamlTwice.ReplaceAllString(s, "the key $1 stands in line $2 already")
 	s = yamlAnchor.ReplaceAllString(s, "no anchor has the name of an alias; a text that begins with * must be in quotes")
+	s = yamlKey.ReplaceAllString(s, "a mapping or a list stands where a key should: what is in {{ }} must be filled in before, or be in quotes")
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}

@@ -149,6 +149,10 @@ func TestJSONError(t *testing.T) {
 			t.Errorf("%q shows a value", got)
 		}
 	}
+	var any map[string]any
+	if got := YAMLError(yaml.Unmarshal([]byte("name: {{ .secret }}"), &any)).Error(); got != "yaml: a mapping or a list stands where a key should: what is in {{ }} must be filled in before, or be in quotes" {
+		t.Errorf("of a template: %q", got)
+	}
 }
 
 func TestYAMLError(t *testing.T) {

@@ -93,7 +93,7 @@ type reading struct {
 }
 
 func (r *reading) document(node *yaml.Node) error {
-	if isEmpty(node) {
+	if helmvalues.IsEmpty(node) {
 		return nil
 	}
 	if err := agent.CheckKeys(node); err != nil {
@@ -149,9 +149,4 @@ func (r *reading) add(body map[string]any) error {
 	o.Name, o.Namespace = o.At("metadata", "name").Text(), o.At("metadata", "namespace").Text()
 	r.objects = append(r.objects, o)
 	return o.Mistake()
-}
-
-// isEmpty reports whether there is nothing in a document but comments.
-func isEmpty(document *yaml.Node) bool {
-	return len(document.Content) == 0 || len(document.Content) == 1 && document.Content[0].Tag == "!!null"
 }
