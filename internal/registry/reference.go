@@ -2,10 +2,12 @@ package registry
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -138,7 +140,11 @@ func parseReference(s string) (Reference, error) {
 	case s == "":
 		return Reference{}, &badForm{"it is empty", formHint}
 	case strings.Contains(s, "://"):
-		return Reference{}, &badForm{"a reference has no scheme", "leave out what stands before the host; --plain-http chooses http"}
+		return Reference{}, &badForm{"a reference has no scheme", hintScheme(s)}
+	}
+	if i := strings.IndexFunc(s, isForeign); i >= 0 {
+		r, _ := utf8.DecodeRuneInString(s[i:])
+		return Reference{}, &badForm{fmt.Sprintf("no reference has the character %s", nameOf(r)), formHint}
 	}
 	host, rest, found := strings.Cut(s, "/")
 	if strings.Contains(host, "@") {
@@ -148,6 +154,34 @@ func parseReference(s string) (Reference, error) {
 		return Reference{}, badHost(s, host, found)
 	}
 	return parseRest(host, rest)
+}
+
+// hintScheme says how to write a reference that has a scheme, unless it may have
+// credentials, too.
+func hintScheme(s string) string {
+	scheme, rest, _ := strings.Cut(s, "://")
+	hint := "leave out the scheme"
+	if !strings.Contains(rest, "@") && wellFormed(strings.TrimSuffix(rest, "/")) {
+		hint = "write " + strings.TrimSuffix(rest, "/")
+	}
+	if scheme == "http" {
+		hint += ", with --plain-http"
+	}
+	return hint
+}
+
+// isForeign reports whether a character is none of those that are seen in ASCII.
+func isForeign(r rune) bool { return r <= ' ' || r > '~' }
+
+// nameOf names a character that may not be seen.
+func nameOf(r rune) string {
+	switch r {
+	case ' ':
+		return "U+0020 (a space)"
+	case '\n', '\r':
+		return fmt.Sprintf("%U (the end of a line)", r)
+	}
+	return fmt.Sprintf("%U", r)
 }
 
 // parseRest reads what follows the host.

@@ -32,7 +32,11 @@ func TestParseReference(t *testing.T) {
 		"":                             "empty",
 		"alpine":                       "names no repository",
 		"mirror/botkube:v1":            "docker.io/mirror/botkube:v1",
-		"mirror/botkube\n":             "names no registry",
+		"mirror/botkube\n":             "U+000A (the end of a line)",
+		"registry.example\r/a":         "U+000D (the end of a line)",
+		" registry.example/a":          "U+0020 (a space)",
+		"\u200bregistry.example/a":     "U+200B",
+		"registry.example/a\xff":       "U+FFFD",
 		"https://registry.example/a":   "no scheme",
 		"docker://registry.example/a":  "no scheme",
 		"registry.example/":            "the path",
@@ -65,6 +69,23 @@ func TestParseReference(t *testing.T) {
 		checkFails(t, err, fault.Usage, says)
 		if fault.HintOf(err) == "" {
 			t.Errorf("%q: no hint", s)
+		}
+	}
+}
+
+func TestHintOfScheme(t *testing.T) {
+	for s, want := range map[string]string{
+		"https://registry.example/a/":            "write registry.example/a",
+		"http://registry.example:5000/a:v1":      "write registry.example:5000/a:v1, with --plain-http",
+		"oci://registry.example/a":               "write registry.example/a",
+		"https://registry.example":               "leave out the scheme",
+		"https://u:p@registry.example/a":         "leave out the scheme",
+		"https://registry.example/a@" + digest:   "leave out the scheme",
+		"docker://https://registry.example/a:v1": "leave out the scheme",
+	} {
+		_, err := registry.ParseReference(s)
+		if got := fault.HintOf(err); got != want {
+			t.Errorf("%q: the hint is %q, want %q", s, got, want)
 		}
 	}
 }

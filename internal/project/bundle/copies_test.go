@@ -118,6 +118,11 @@ func TestCopiedByTools(t *testing.T) {
 		}
 		sameBundle(t, w.c, dir)
 	})
+	t.Run("an oci-layout with more in it", func(t *testing.T) { // image-spec, image-layout.md
+		dir := w.write(t, `BUNDLE,NAME"v1.14.0"}}`)
+		writeFile(t, filepath.Join(dir, layoutName), []byte("{\n  \"imageLayoutVersion\": \"1.0.0\",\n  \"tool\": {}\n}\n"))
+		sameBundle(t, w.c, dir)
+	})
 }
 
 // wrapped adds an index that names the first bundle only, and describes it.
@@ -162,7 +167,7 @@ func TestChosenByName(t *testing.T) {
 		"within another":      {`WRAPPER,NAME"all"}}`, digest, w.otherTag, 0, nil},
 		"several in another":  {`WRAPPER,NAME"all"}}`, "all", nil, fault.Usage, []string{"it holds 2 bundles", "@sha256:"}},
 		"beside a lost one":   {strings.Replace(`BUNDLE,NAME"a"}},LOST,NAME"b"}}`, "LOST", strings.Replace(w.expand("ABSENT"), manifestType, indexType, 1), 1), "a", w.c, 0, nil},
-		"a lost one unnamed":  {strings.Replace(`BUNDLE,NAME"a"}},LOST,NAME"b"}}`, "LOST", strings.Replace(w.expand("ABSENT"), manifestType, indexType, 1), 1), "", nil, fault.Incomplete, []string{"beside a bundle, its index.json names b = sha256:", "is missing"}},
+		"a lost one unnamed":  {strings.Replace(`BUNDLE,NAME"a"}},LOST,NAME"b"}}`, "LOST", strings.Replace(w.expand("ABSENT"), manifestType, indexType, 1), 1), "", nil, fault.Incomplete, []string{"beside a bundle, its index.json names b = sha256:", "is missing", "name oci:", ":a, if that is the bundle that you want; else copy"}},
 		"a shell's character": {`BUNDLE,NAME"$(x)"}},OTHER,NAME"b"}}`, "", nil, fault.Usage, []string{"@sha256:"}},
 	} {
 		t.Run(name, func(t *testing.T) {

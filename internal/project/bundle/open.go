@@ -243,8 +243,9 @@ func (o origin) choice(err error) error {
 		}
 		return fault.New(fault.Usage, "%w", err).WithHint("%s, or another of them", address(e.Has[0]))
 	}
-	if e, ok := errors.AsType[*layout.Unread](err); ok && e.Found {
-		return fault.New(fault.KindOf(err), "beside a bundle, its %s names %s, which cannot be read: %w", indexName, e.Named, err)
+	if e, ok := errors.AsType[*layout.Unread](err); ok && len(e.Found) > 0 {
+		return fault.New(fault.KindOf(err), "beside a bundle, its %s names %s, which cannot be read: %w", indexName, e.Named, err).
+			WithHint("%s, if that is the bundle that you want; else %s", address(e.Found[0]), o.again())
 	}
 	return err
 }
@@ -289,7 +290,7 @@ func checkLayoutFile(in layout.Files) error {
 	var version struct {
 		Version string `json:"imageLayoutVersion"`
 	}
-	if err := layout.Decode(data, &version); err != nil {
+	if err := layout.DecodeOpen(data, &version); err != nil {
 		return fault.New(fault.Integrity, "its %s cannot be read: %w", layoutName, err)
 	}
 	if version.Version != "1.0.0" {

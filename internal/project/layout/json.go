@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
@@ -37,6 +38,18 @@ func Decode(data []byte, to any) error {
 		return errors.New("something follows the document")
 	}
 	return nil
+}
+
+// DecodeOpen reads a document that may have other keys than those that are known:
+// OCI has readers pass over them. Otherwise it is as strict as [Decode].
+func DecodeOpen(data []byte, to any) error {
+	if err := checkKeys(data); err != nil {
+		return err
+	}
+	if !utf8.Valid(data) {
+		return errors.New("it is not UTF-8")
+	}
+	return legible.JSONError(data, json.Unmarshal(data, to))
 }
 
 // checkKeys looks at the keys of every object but annotations, which have

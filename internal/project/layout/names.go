@@ -10,10 +10,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
 
@@ -104,14 +102,7 @@ func ReadIndex(in Files) ([]Named, error) {
 		MediaType     string       `json:"mediaType"`
 		Manifests     []descriptor `json:"manifests"`
 	}
-	err = checkKeys(data)
-	if !utf8.Valid(data) {
-		err = errors.New("it is not UTF-8")
-	}
-	if err == nil {
-		err = legible.JSONError(data, json.Unmarshal(data, &ix))
-	}
-	if err != nil {
+	if err := DecodeOpen(data, &ix); err != nil {
 		return nil, fault.New(fault.Integrity, "its %s cannot be read: %w", IndexName, err)
 	}
 	if ix.SchemaVersion != 2 || ix.MediaType != "" && ix.MediaType != "application/vnd.oci.image.index.v1+json" {
@@ -263,8 +254,8 @@ func (e *Absent) Error() string {
 // of those that are looked for.
 type Unread struct {
 	Named
-	// Found says that there is another one which is.
-	Found bool
+	// Found are others which are.
+	Found []Named
 	Err   error
 }
 
@@ -307,11 +298,11 @@ func Choose(in Files, name string, kind Kind) (*Chosen, error) {
 	}
 	switch {
 	case len(c.found) > 1:
-		return nil, several(c.found)
+		return nil, &Several{documents(c.found)}
 	case len(c.seen) == 0 || within && !c.seen[name]:
 		return nil, &Absent{Name: name, Has: all}
 	case c.unread != nil && (name == "" || len(c.found) == 0):
-		c.unread.Found = len(c.found) > 0
+		c.unread.Found = documents(c.found)
 		return nil, c.unread
 	case len(c.found) == 0:
 		return nil, c.other
@@ -337,12 +328,12 @@ func answering(all []Named, name string) []Named {
 	return slices.DeleteFunc(slices.Clone(all), func(n Named) bool { return !n.Answers(name) })
 }
 
-func several(found []Chosen) error {
-	e := new(Several)
+func documents(found []Chosen) []Named {
+	var all []Named
 	for _, c := range found {
-		e.Documents = append(e.Documents, c.Named)
+		all = append(all, c.Named)
 	}
-	return e
+	return all
 }
 
 // choosing is one run of [Choose].
