@@ -65,9 +65,6 @@ func fluxValues(o *manifest.Object, chart manifest.Field, g *given) (map[string]
 	if o.At("spec", "postRenderers").Given() {
 		g.note("%s has postRenderers, which change what is rendered and are not read: to be sure, give what Flux applied (kubectl get configmap,secret,deployment -o yaml)", o)
 	}
-	if strings.Contains(fmt.Sprint(own), "${") {
-		g.note("%s has ${…} in its values, which Flux may fill in (postBuild): to be sure, give what flux build kustomization prints", o)
-	}
 	result := map[string]any{}
 	for _, ref := range o.At("spec", "valuesFrom").Items() {
 		text, found, err := referenced(o, ref, g)
@@ -91,7 +88,11 @@ func fluxValues(o *manifest.Object, chart manifest.Field, g *given) (map[string]
 			return nil, err
 		}
 	}
-	return helmvalues.Merge(under, helmvalues.Merge(result, own)), nil
+	merged := helmvalues.Merge(under, helmvalues.Merge(result, own))
+	if strings.Contains(fmt.Sprint(merged), "${") {
+		g.note("%s has ${…} in its values, which Flux may fill in (postBuild): to be sure, give what flux build kustomization prints", o)
+	}
+	return merged, nil
 }
 
 // chartFiles returns the values of a chart that lies in a repository of files, where they

@@ -42,6 +42,8 @@ type contents struct {
 	weak bool
 	// broken says that something is not as long as a digest that it should be.
 	broken bool
+	// unread says that something is as long as a digest, and was not read as one.
+	unread bool
 }
 
 // Find returns the digests, sha256 and sha512, that a checksum file gives for the file
@@ -85,6 +87,8 @@ func (c *contents) of(path string, shared bool, kind string) ([]agent.Checksum, 
 		return nil, errors.New("its digest is not as long as one of sha256 or sha512: it may be cut short")
 	case len(c.sums) == 0 && c.weak:
 		return nil, errors.New("it has digests of other algorithms than sha256 and sha512 only")
+	case len(c.sums) == 0 && c.unread:
+		return nil, errors.New("it may have a digest, in a form that is not known")
 	case len(c.sums) == 0:
 		return nil, &NoneError{kind}
 	case shared:

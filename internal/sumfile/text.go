@@ -10,6 +10,10 @@ import (
 
 // The forms of lines.
 var (
+	// lineEnd is that of any system. Windows has programs that write two carriage returns.
+	lineEnd = regexp.MustCompile(`\r*\n|\r`)
+	// digestLike is as long as a digest.
+	digestLike = regexp.MustCompile(`(?:^|[^0-9A-Za-z])(?:[0-9A-Fa-f]{64}|[0-9A-Fa-f]{128})(?:[^0-9A-Za-z]|$)`)
 	// tagged is what BSD's tools, coreutils with --tag and openssl dgst write:
 	// SHA256 (NAME) = HEX, SHA2-256(NAME)= HEX.
 	tagged = regexp.MustCompile(`^(\\?)([A-Za-z0-9/_-]+) ?\((.*)\) ?= ?([0-9A-Fa-f]+)$`)
@@ -41,10 +45,11 @@ const maxDigits = 256
 
 func (c *contents) readText(text string) {
 	r := &textReader{contents: c}
-	for line := range strings.Lines(text) {
-		r.line(strings.TrimRight(line, " \t\r\n"))
+	for line := range strings.Lines(lineEnd.ReplaceAllString(text, "\n")) {
+		r.line(strings.TrimRight(line, " \t\n"))
 	}
 	r.flush()
+	r.unread = len(r.sums) == 0 && digestLike.MatchString(text)
 }
 
 // flush ends what was gathered.
