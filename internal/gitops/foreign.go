@@ -33,6 +33,8 @@ func Text(name string, data []byte) ([]byte, error) {
 		return legible.Text(data)
 	case legible.LFSPointer:
 		return nil, fault.New(fault.Usage, "%s is %s", name, kind).WithHint("git lfs pull, and give it again")
+	case legible.OtherText:
+		return nil, fault.New(fault.Usage, "%s is %s", name, kind).WithHint("save it as UTF-8")
 	default:
 		return nil, fault.New(fault.Usage, "%s is %s, and neither Helm values nor a Kubernetes object", name, kind).
 			WithHint("give values, a document of Flux or Argo CD that has them, or what helm template renders")

@@ -205,14 +205,15 @@ func TestUnread(t *testing.T) {
 // TestNotes has the reading of what is left open be told.
 func TestNotes(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
-		"post-rendered":            {helmRelease(fluxChart + "postRenderers: [{kustomize: {}}]"), "postRenderers"},
-		"substituted":              {helmRelease(fluxChart + "values: {a: '${b}'}"), "${…}"},
-		"over its own":             {helmRelease(fluxChart+"valuesFrom: [{kind: ConfigMap, name: base, valuesKey: single, targetPath: x.k}]\nvalues: {x: {k: own}}") + valuesFrom, "Flux 2.4"},
-		"optional":                 {helmRelease(fluxChart + "valuesFrom: [{kind: ConfigMap, name: none, optional: true}]"), "taken not to exist"},
-		"no chart":                 {helmRelease("chartRef: {kind: OCIRepository, name: charts}"), "taken to be Botkube's"},
-		"a variable":               {argoSourceOf("parameters: [{name: a, value: $ARGOCD_APP_REVISION}]"), "ARGOCD_APP_REVISION"},
-		"beside others":            {helmRelease(fluxChart) + "---\n" + strings.Replace(helmRelease("chart: {spec: {chart: x}}"), "name: botkube", "name: x", 1), "it is not of Botkube's chart"},
-		"beside what is not known": {helmRelease(fluxChart) + "---\n" + strings.Replace(helmRelease("chartRef: {kind: HelmChart, name: x}"), "name: botkube", "name: x", 1), "left out: which chart it installs is not given"},
+		"post-rendered":               {helmRelease(fluxChart + "postRenderers: [{kustomize: {}}]"), "postRenderers"},
+		"substituted":                 {helmRelease(fluxChart + "values: {a: '${b}'}"), "${…}"},
+		"substituted, from elsewhere": {helmRelease(fluxChart+"valuesFrom: [{kind: ConfigMap, name: c}]") + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {values.yaml: 'a: ${b}'}\n", "${…}"},
+		"over its own":                {helmRelease(fluxChart+"valuesFrom: [{kind: ConfigMap, name: base, valuesKey: single, targetPath: x.k}]\nvalues: {x: {k: own}}") + valuesFrom, "Flux 2.4"},
+		"optional":                    {helmRelease(fluxChart + "valuesFrom: [{kind: ConfigMap, name: none, optional: true}]"), "taken not to exist"},
+		"no chart":                    {helmRelease("chartRef: {kind: OCIRepository, name: charts}"), "taken to be Botkube's"},
+		"a variable":                  {argoSourceOf("parameters: [{name: a, value: $ARGOCD_APP_REVISION}]"), "ARGOCD_APP_REVISION"},
+		"beside others":               {helmRelease(fluxChart) + "---\n" + strings.Replace(helmRelease("chart: {spec: {chart: x}}"), "name: botkube", "name: x", 1), "it is not of Botkube's chart"},
+		"beside what is not known":    {helmRelease(fluxChart) + "---\n" + strings.Replace(helmRelease("chartRef: {kind: HelmChart, name: x}"), "name: botkube", "name: x", 1), "left out: which chart it installs is not given"},
 	} {
 		r, err := find(t, map[string]string{"release.yaml": test.text})
 		if err != nil || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], test.want) {

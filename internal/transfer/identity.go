@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -65,9 +66,9 @@ func (id Identity) TLS() (*tls.Config, error) {
 // addAuthorities adds a file's certificates, all of them: one that is passed over
 // would come back as an authority that nobody knows.
 func (id Identity) addAuthorities(roots *x509.CertPool, file string) error {
-	wrong := func(format string, args ...any) error {
+	wrong := func(format string, args ...any) *fault.Error {
 		return fault.New(fault.Usage, "reading the certificates in %s: %w", file, fmt.Errorf(format, args...)).
-			WithHint("%s wants PEM, which begins with -----BEGIN CERTIFICATE-----; openssl x509 -inform der -in FILE converts what Windows exports by default (.cer), openssl pkcs7 -print_certs -inform der -in FILE a .p7b, openssl pkcs12 -nokeys -in FILE a .pfx", id.flag("ca-file"))
+			WithHint("%s wants PEM, which begins with -----BEGIN CERTIFICATE-----", id.flag("ca-file"))
 	}
 	data, err := readPEM(file)
 	if err != nil {
@@ -87,26 +88,36 @@ func (id Identity) addAuthorities(roots *x509.CertPool, file string) error {
 	}
 	switch {
 	case begun == 0 && n == 0:
-		return wrong("%s", notPEM(data))
+		what, convert := notPEM(data)
+		if convert == "" {
+			return wrong("%s", what)
+		}
+		return wrong("%s", what).WithHint("convert it: "+convert+" -in %s -out ca.pem, and %s ca.pem", file, id.flag("ca-file"))
 	case n < begun:
 		return wrong("one of them is damaged: of %d that begin, %d can be read", begun, n)
 	}
 	return nil
 }
 
-// notPEM says what a file without certificates in PEM is.
-func notPEM(data []byte) string {
-	if _, err := x509.ParseCertificate(data); err == nil {
-		return "there is none in it in PEM, but one in DER"
+// notPEM says what a file without certificates in PEM is, and what converts it, if
+// anything does.
+func notPEM(data []byte) (what, convert string) {
+	if _, err := x509.ParseCertificate(data); err == nil { // what Windows exports by default
+		return "there is none in it in PEM, but one in DER", "openssl x509 -inform der"
 	}
-	if len(data) > 0 && data[0] == derSequence {
-		return "it is PKCS #7 (.p7b) or PKCS #12 (.pfx), not PEM"
+	switch block, _ := pem.Decode(data); {
+	case block != nil && block.Type == "PKCS7":
+		return "it is PKCS #7 (.p7b)", "openssl pkcs7 -print_certs"
+	case bytes.Contains(data[:min(len(data), 32)], signedData):
+		return "it is PKCS #7 (.p7b), not PEM", "openssl pkcs7 -print_certs -inform der"
+	case len(data) > 0 && data[0] == derSequence:
+		return "it is no certificate, but perhaps PKCS #12 (.pfx)", "openssl pkcs12 -nokeys"
 	}
 	switch kind := legible.Kind(data); kind {
 	case legible.PlainText, legible.PEM, legible.Empty:
-		return "there is none in it"
+		return "there is none in it", ""
 	default:
-		return "it is " + kind
+		return "it is " + kind, ""
 	}
 }
 
@@ -168,6 +179,9 @@ func CheckKey(file string, data []byte) error {
 
 // derSequence begins whatever is in DER (X.690): a certificate, a key, PKCS #7 or #12.
 const derSequence = 0x30
+
+// signedData is the type of PKCS #7, in DER (RFC 2315, section 14).
+var signedData = []byte{0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02}
 
 // readPEM reads a file, which may be a pipe: <(vault read …).
 func readPEM(file string) ([]byte, error) {

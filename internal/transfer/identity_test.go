@@ -3,6 +3,7 @@ package transfer
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -43,7 +44,9 @@ func TestIdentityErrors(t *testing.T) {
 		"CA is a directory":  {Identity{CAFiles: []string{t.TempDir()}}, "is a directory", "--ca-file"},
 		"empty CA file":      {authorities(nil), "there is none in it", "BEGIN CERTIFICATE"},
 		"CA in DER":          {authorities(a.Cert.Raw), "there is none in it in PEM, but one in DER", "openssl x509 -inform der"},
-		"CA in PKCS":         {authorities([]byte{0x30, 3, 2, 1, 0}), "it is PKCS #7 (.p7b) or PKCS #12 (.pfx), not PEM", "openssl pkcs7"},
+		"CA in PKCS #12":     {authorities([]byte{0x30, 3, 2, 1, 3}), "perhaps PKCS #12 (.pfx)", "convert it: openssl pkcs12 -nokeys -in "},
+		"CA in PKCS #7":      {authorities(append([]byte{0x30, 11}, signedData...)), "it is PKCS #7 (.p7b), not PEM", "openssl pkcs7 -print_certs -inform der -in "},
+		"CA in PKCS #7, PEM": {authorities(pem.EncodeToMemory(&pem.Block{Type: "PKCS7", Bytes: []byte{0x30}})), "it is PKCS #7 (.p7b)", "openssl pkcs7 -print_certs -in "},
 		"CA that is a page":  {authorities([]byte("<html>")), "it is a web page", "--ca-file"},
 		"CA in UTF-32":       {authorities([]byte("\xff\xfe\x00\x00a\x00\x00\x00")), "save it as UTF-8", "--ca-file"},
 		"key for CA":         {authorities(key), "there is none in it", "--ca-file"},
