@@ -62,10 +62,11 @@ func diffSummary(d *mirror.Diffed) string {
 }
 
 var subjectNames = map[lock.Subject]string{
-	lock.SubjectBotkube:    "Botkube",
-	lock.SubjectPlatform:   "platform",
-	lock.SubjectAgentImage: "agent image",
-	lock.SubjectChart:      "chart",
+	lock.SubjectBotkube:      "Botkube",
+	lock.SubjectPlatform:     "platform",
+	lock.SubjectAgentImage:   "agent image",
+	lock.SubjectWatcherImage: "watcher image",
+	lock.SubjectChart:        "chart",
 }
 
 var changeSigns = map[lock.Change]string{lock.Added: "+", lock.Removed: "-", lock.Changed: "~"}
@@ -105,7 +106,7 @@ var aspectNames = map[lock.Aspect]string{
 // contentName says what stayed the same while the content changed.
 func contentName(s lock.Subject) string {
 	switch s {
-	case lock.SubjectAgentImage:
+	case lock.SubjectAgentImage, lock.SubjectWatcherImage:
 		return "reference"
 	case lock.SubjectChart:
 		return "version"

@@ -65,7 +65,7 @@ Only documents are read. To compare every file with the lock: verify TARGET`,
 }
 
 // upstreamFlags are those that make no sense for what is mirrored already.
-var upstreamFlags = []string{"version", "repository", "header", "values", "lock", "require-checksums", "exec-template", "no-exec-templates", "with-agent-image", "with-chart"}
+var upstreamFlags = []string{"version", "repository", "header", "values", "lock", "require-checksums", "exec-template", "no-exec-templates", "with-agent-image", "watcher-image", "with-chart"}
 
 // refuseUpstreamFlags refuses a target and flags that are about upstream. The
 // environment may have them: it is that of other commands as well.
@@ -198,17 +198,23 @@ func sizeAndVoucher(f mirror.ListedFile) string {
 }
 
 func writeListMembers(out *strings.Builder, l *mirror.Listing) {
-	if im := l.AgentImage; im != nil {
-		fmt.Fprintf(out, "agent image %s, %s\n", im.Reference, size(im.Size))
-		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		for _, p := range im.Platforms {
-			fmt.Fprintf(w, "  %s\t%s\tsha256:%s\n", p.Platform, size(p.Size), p.SHA256)
-		}
-		w.Flush()
-	}
+	writeListImage(out, "agent image", l.AgentImage)
+	writeListImage(out, "watcher image", l.WatcherImage)
 	if c := l.Chart; c != nil {
 		fmt.Fprintf(out, "chart %s %s, %s, checksum by %s\n", c.Name, c.Version, size(c.File.Size), voucher(c.File.VerifiedBy))
 	}
+}
+
+func writeListImage(out *strings.Builder, what string, im *mirror.ListedImage) {
+	if im == nil {
+		return
+	}
+	fmt.Fprintf(out, "%s %s, %s\n", what, im.Reference, size(im.Size))
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, p := range im.Platforms {
+		fmt.Fprintf(w, "  %s\t%s\tsha256:%s\n", p.Platform, size(p.Size), p.SHA256)
+	}
+	w.Flush()
 }
 
 func writeListTotals(out *strings.Builder, l *mirror.Listing) {

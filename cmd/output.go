@@ -42,7 +42,7 @@ func pullSummary(r *mirror.Result) string {
 		fmt.Fprintf(&out, "%s: %s downloaded, %s reused\n", count(len(r.Artifacts), "file"), size(r.FetchedBytes), size(r.ReusedBytes))
 	}
 	writeVouchers(&out, r.Artifacts)
-	writeMembers(&out, r.AgentImage, r.Chart)
+	writeMembers(&out, r.AgentImage, r.WatcherImage, r.Chart)
 	if len(r.NotSelected) > 0 {
 		fmt.Fprintf(&out, "some of it is also offered for %s: add --platform OS/ARCH\n", platforms(r.NotSelected))
 	}
@@ -106,7 +106,11 @@ func writeDemand(out *strings.Builder, r *mirror.Result) {
 		fmt.Fprintf(out, ", %d of unknown size", unknown)
 	}
 	if r.MemberBytes > 0 {
-		fmt.Fprintf(out, "; %s of the agent image to download", size(r.MemberBytes))
+		what := "the agent image"
+		if r.WatcherImage != nil {
+			what += " and the watcher image"
+		}
+		fmt.Fprintf(out, "; %s of %s to download", size(r.MemberBytes), what)
 	}
 	out.WriteString("\n")
 	for _, u := range r.Disk {
@@ -158,17 +162,23 @@ func writeVouchers(out *strings.Builder, artifacts []mirror.ArtifactResult) {
 }
 
 // writeMembers lists what a bundle holds beside plugins.
-func writeMembers(out *strings.Builder, image *lock.Image, chart *lock.Chart) {
-	if image != nil {
-		var all []agent.Platform
-		for _, m := range image.Manifests {
-			all = append(all, m.Platform)
-		}
-		fmt.Fprintf(out, "agent image %s for %s\n", image.Reference, platforms(all))
-	}
+func writeMembers(out *strings.Builder, agentImage, watcherImage *lock.Image, chart *lock.Chart) {
+	writeImage(out, "agent image", agentImage)
+	writeImage(out, "watcher image", watcherImage)
 	if chart != nil {
 		fmt.Fprintf(out, "chart %s %s, checksum by %s\n", chart.Name, chart.Version, voucher(chart.VerifiedBy))
 	}
+}
+
+func writeImage(out *strings.Builder, what string, image *lock.Image) {
+	if image == nil {
+		return
+	}
+	var all []agent.Platform
+	for _, m := range image.Manifests {
+		all = append(all, m.Platform)
+	}
+	fmt.Fprintf(out, "%s %s for %s\n", what, image.Reference, platforms(all))
 }
 
 func voucher(v lock.Voucher) string {
@@ -316,7 +326,7 @@ func lockSummary(file string, l *lock.Lock, configured *mirror.Configured) strin
 	}
 	fmt.Fprintf(&out, "%s pins %s and %s for %s\n", file, count(len(l.Plugins), "plugin"), count(len(l.Artifacts), "file"), platforms(l.Platforms))
 	writeVouchers(&out, artifacts)
-	writeMembers(&out, l.AgentImage, l.Chart)
+	writeMembers(&out, l.AgentImage, l.WatcherImage, l.Chart)
 	fmt.Fprintf(&out, "next: commit it, and pull with --lock %s\n", file)
 	return out.String()
 }

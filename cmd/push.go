@@ -66,7 +66,7 @@ those of docker login.`,
 	img.register(c)
 	reg.register(c)
 	source.registerSource(c)
-	c.Flags().StringArrayVar(&skip, "skip", nil, "`PART` to leave out: image, bundle, agent-image or chart; repeatable, or several with commas")
+	c.Flags().StringArrayVar(&skip, "skip", nil, "`PART` to leave out: image, bundle, agent-image, watcher-image or chart; repeatable, or several with commas")
 	c.Flags().StringVar(&chartPath, "chart-path", mirror.DefaultChartPath, "`PATH` below PREFIX of the Helm chart; for registries whose names have two levels only: botkube-chart")
 	c.Flags().BoolVar(&force, "force", false, "replace tags that have other content")
 	transfer.register(c)

@@ -90,7 +90,7 @@ func readAll(version string, files []File, unbound bool) (*Values, error) {
 		return rendered.values()
 	case rendered.cloud != "":
 		// For Botkube Cloud, the chart renders no configuration.
-		return &Values{Config: new(agent.Config), Cloud: rendered.cloud, Pulls: rendered.pulls.all(), Said: rendered.said(), Tag: imageVersion(rendered.pulls.agent)}, nil
+		return &Values{Config: new(agent.Config), Cloud: rendered.cloud, Pulls: rendered.pulls.all(), Said: rendered.said(), Tag: ImageVersion(rendered.pulls.agent)}, nil
 	}
 	if err := cmp.Or(gitops.CheckKinds(rendered.all), in.unreadValues()); err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func (in *given) overDefaults(version string, layers []map[string]any) (*Values,
 		v.Communications = mapping(rendered.platforms()["communications"])
 	}
 	v.ImageTag = tagOf(v.Given)
-	v.Tag = imageVersion(":" + v.ImageTag)
+	v.Tag = ImageVersion(":" + v.ImageTag)
 	kept := stateOf(version, v.Merged, rendered.platforms())
 	documents := slices.Concat([]map[string]any{document}, rendered.documents, kept.documents(), rendered.special)
 	v.broken = kept.broken

@@ -95,6 +95,11 @@ func TestWatcher(t *testing.T) {
 			}
 		}
 	}
+	for version, want := range map[string]string{"v1.0.1": "ignore-initial-events", "v1.4.2-rc.1": "in-cluster-config"} {
+		if image, err := WatcherImage(version); err != nil || image != watcherRepository+":"+want || !IsWatcherImage(image) || IsWatcherImage("r.example/"+image) {
+			t.Errorf("%s: %q, %v", version, image, err)
+		}
+	}
 	if v := read(t, "", agentWith("env: [{name: BOTKUBE_CONFIG_PATHS}]")); !slices.Contains(v.Pulls, Pull{"ghcr.io/kubeshop/k8s-sidecar:in-cluster-config", WatcherSetting, watcherStop}) {
 		t.Errorf("of objects: %v", v.Pulls)
 	}

@@ -245,7 +245,7 @@ func (o *objects) values() (*Values, error) {
 		return nil, err
 	}
 	config, err := agent.ReadConfig(append(o.documents, o.special...), o.environment)
-	return &Values{Config: config, Communications: mapping(o.platforms()["communications"]), Cloud: o.cloud, Pulls: o.pulls.all(), Environment: o.environment, Withheld: o.withheld, Mounts: o.mounts, Notes: o.notes(), Said: o.said(), Tag: imageVersion(o.pulls.agent), ImageTag: tagIn(o.pulls.agent)}, err
+	return &Values{Config: config, Communications: mapping(o.platforms()["communications"]), Cloud: o.cloud, Pulls: o.pulls.all(), Environment: o.environment, Withheld: o.withheld, Mounts: o.mounts, Notes: o.notes(), Said: o.said(), Tag: ImageVersion(o.pulls.agent), ImageTag: tagIn(o.pulls.agent)}, err
 }
 
 // ErrNoPlatforms says that the agent's configuration was given without its chat
@@ -266,4 +266,4 @@ func (o *objects) notes() []string {
 }
 
 // said is the version of the chart, by its label, or else by the agent's image.
-func (o *objects) said() string { return cmp.Or(o.version, imageVersion(o.pulls.agent)) }
+func (o *objects) said() string { return cmp.Or(o.version, ImageVersion(o.pulls.agent)) }

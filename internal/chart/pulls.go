@@ -79,6 +79,24 @@ func HasWatcher(version string) bool { return before(version, withoutWatcher) }
 // WatcherSetting is the value that has charts up to v1.4.1 run a second container.
 const WatcherSetting = "configWatcher.enabled"
 
+// watcherRepository is where Botkube publishes the image of that container.
+const watcherRepository = "ghcr.io/kubeshop/k8s-sidecar"
+
+// IsWatcherImage reports whether a reference is of the image that Botkube publishes.
+func IsWatcherImage(reference string) bool {
+	return strings.HasPrefix(reference, watcherRepository+":") || strings.HasPrefix(reference, watcherRepository+"@")
+}
+
+// WatcherImage returns which image the second container has in the chart of a version
+// that has one.
+func WatcherImage(version string) (string, error) {
+	values, _, err := Defaults(version)
+	if err != nil {
+		return "", err
+	}
+	return imageOf(mapping(values["configWatcher"])), nil
+}
+
 // watcherOf returns the image of the second container.
 func watcherOf(version string, merged map[string]any) []Pull {
 	watcher := mapping(merged["configWatcher"])
@@ -91,8 +109,8 @@ func watcherOf(version string, merged map[string]any) []Pull {
 // imageTag matches the tag of a reference that is a version.
 var imageTag = regexp.MustCompile(`:v?([0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?)(@|$)`)
 
-// imageVersion returns the version that the tag of an image says, or "".
-func imageVersion(image string) string {
+// ImageVersion returns the version that the tag of an image says, or "".
+func ImageVersion(image string) string {
 	if m := imageTag.FindStringSubmatch(image); m != nil {
 		return "v" + m[1]
 	}

@@ -43,10 +43,12 @@ type Options struct {
 	Site  *Site
 
 	// Watcher says that the chart runs a second container, which watches the
-	// configuration, of an image that is not mirrored.
+	// configuration.
 	Watcher bool
+	// WatcherImage is that container's; nil where it is not mirrored.
+	WatcherImage *ChartImage
 	// AgentImage is nil where the agent's image stays where it is.
-	AgentImage *AgentImage
+	AgentImage *ChartImage
 	// PullSecrets are names of secrets of type kubernetes.io/dockerconfigjson.
 	PullSecrets []string
 	// Policy is nil for no NetworkPolicy.
@@ -108,8 +110,13 @@ type Templates struct {
 	URLs          []string
 }
 
-// AgentImage is the agent's image as the chart puts it together.
-type AgentImage struct{ Registry, Repository, Tag string }
+// ChartImage is an image as the chart puts it together.
+type ChartImage struct{ Registry, Repository, Tag string }
+
+func (i *ChartImage) reference() string { return i.Registry + "/" + i.Repository + ":" + i.Tag }
+
+// withoutWatcher reports whether the second container has to go.
+func (o *Options) withoutWatcher() bool { return o.Watcher && o.WatcherImage == nil }
 
 // Names of what the values add.
 const (

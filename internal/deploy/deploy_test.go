@@ -65,7 +65,7 @@ func withSite(o Options) Options {
 
 // everything uses whatever there is.
 func everything(o Options) Options {
-	o.AgentImage = &AgentImage{Registry: "r.example", Repository: "m/botkube", Tag: "v1.14.0"}
+	o.AgentImage = &ChartImage{Registry: "r.example", Repository: "m/botkube", Tag: "v1.14.0"}
 	o.PullSecrets = []string{"regcred", "yes"}
 	o.Missing = []string{"botkubeExtra/helm"}
 	o.Policy = &Policy{
@@ -291,6 +291,35 @@ func TestWatcher(t *testing.T) {
 		if text, _ := made.YAML(); !strings.Contains(string(text), want) {
 			t.Errorf("there is no %q in\n%s", want, text)
 		}
+	}
+}
+
+// TestMirroredWatcher keeps it, with the image that push put beside the agent's.
+func TestMirroredWatcher(t *testing.T) {
+	o := withClaim(base())
+	o.Watcher, o.WatcherImage = true, &ChartImage{Registry: "r.example", Repository: "m/k8s-sidecar", Tag: "v1.4.1"}
+	for _, test := range []struct {
+		render     func(Options) (*Rendering, error)
+		want, lack string
+	}{
+		{Values, "registry: r.example\n    repository: m/k8s-sidecar\n    tag: v1.4.1\n", "enabled: false"},
+		{Manifests, "analytics:", "configWatcher"},
+		{Patch, "- name: cfg-watcher\n          image: r.example/m/k8s-sidecar:v1.4.1", "$patch"},
+	} {
+		made, err := test.render(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := made.YAML()
+		if !strings.Contains(string(text), test.want) || strings.Contains(string(text), test.lack) {
+			t.Errorf("there is no %q, or %q, in\n%s", test.want, test.lack, text)
+		}
+	}
+	o.Watcher = false // of a later chart
+	if made, err := Values(o); err != nil {
+		t.Error(err)
+	} else if text, _ := made.YAML(); strings.Contains(string(text), "configWatcher") {
+		t.Errorf("a chart without that container gets\n%s", text)
 	}
 }
 

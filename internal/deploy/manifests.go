@@ -118,7 +118,7 @@ func (o *Options) patch(config string) object {
 	}
 	container := newObject().set("name", "botkube")
 	if a := o.AgentImage; a != nil {
-		container.set("image", a.Registry+"/"+a.Repository+":"+a.Tag, "where push put the agent's image")
+		container.set("image", a.reference(), "where push put the agent's image")
 	}
 	container.
 		set("env", list(newObject().set("name", "BOTKUBE_CONFIG_PATHS").
@@ -132,8 +132,11 @@ func (o *Options) patch(config string) object {
 		pod.set("imagePullSecrets", names(nodeOf(o.PullSecrets)))
 	}
 	containers := list(container)
-	if o.Watcher {
-		containers.Content = append(containers.Content, labels("name", "cfg-watcher", "$patch", "delete").node)
+	switch beside := newObject().set("name", "cfg-watcher"); {
+	case o.withoutWatcher():
+		containers.Content = append(containers.Content, beside.set("$patch", "delete").node)
+	case o.Watcher:
+		containers.Content = append(containers.Content, beside.set("image", o.WatcherImage.reference()).node)
 	}
 	pod.set("containers", containers).set("volumes", volumes)
 	template := newObject().

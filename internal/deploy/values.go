@@ -42,7 +42,7 @@ func Values(o Options) (*Rendering, error) {
 	o.setQuiet(v)
 	o.setVolume(v)
 	o.setNodes(v)
-	o.setAgentImage(v)
+	o.setImages(v)
 	o.setObjects(v)
 	v.set("extraAnnotations", labels(annotationLock, o.LockDigest),
 		"of the pod: it starts anew when another mirror takes the place of this one")
@@ -173,9 +173,9 @@ func (o *Options) setQuiet(v object) {
 		set("endpoint", "", "of Botkube Cloud: without an identifier it is not asked; empty, it is not named either")))
 }
 
-// setWatcher leaves out the second container of old charts.
+// setWatcher leaves out the second container of old charts, unless its image is mirrored.
 func (o *Options) setWatcher(v object) {
-	if o.Watcher {
+	if o.withoutWatcher() {
 		v.set("configWatcher", newObject().set("enabled", false), "no second container, whose image nodes would pull from ghcr.io: after a change of the", "configuration by a command, start the agent anew yourself")
 	}
 }
@@ -194,11 +194,16 @@ func nodeSelector(p agent.Platform) object {
 	return labels("kubernetes.io/os", p.OS, "kubernetes.io/arch", p.Arch)
 }
 
-// setAgentImage has the kubelet pull the agent's image from where push put it.
-func (o *Options) setAgentImage(v object) {
+// setImages has the kubelet pull images of the chart from where push put them.
+func (o *Options) setImages(v object) {
 	image := newObject()
 	if a := o.AgentImage; a != nil {
-		image.set("registry", a.Registry, "where push put the agent's image").set("repository", a.Repository).set("tag", a.Tag)
+		image.setImage(a, "where push put the agent's image")
+	}
+	if w := o.WatcherImage; o.Watcher && w != nil {
+		beside := newObject()
+		beside.setImage(w, "where push put the image of the second container")
+		v.set("configWatcher", newObject().set("image", beside))
 	}
 	if len(o.PullSecrets) > 0 {
 		image.set("pullSecrets", o.carryNames(), o.withYours("with which the kubelet pulls the agent's image, and mounts images")...)
@@ -206,6 +211,11 @@ func (o *Options) setAgentImage(v object) {
 	if len(image.node.Content) > 0 {
 		v.set("image", image)
 	}
+}
+
+// setImage names an image as the chart's values do.
+func (v object) setImage(i *ChartImage, comment string) {
+	v.set("registry", i.Registry, comment).set("repository", i.Repository).set("tag", i.Tag)
 }
 
 // setVolume mounts the mirror.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -71,9 +70,7 @@ func (l *Lock) CheckPlan() error {
 		}
 		c.problems = append(c.problems, p.check(c.platforms, c.artifacts)...)
 	}
-	if l.AgentImage != nil {
-		c.problems = append(c.problems, l.AgentImage.check(c.platforms)...)
-	}
+	c.problems = append(c.problems, l.checkImages(c.platforms)...)
 	if l.Chart != nil {
 		c.problems = append(c.problems, l.Chart.check()...)
 	}
@@ -205,42 +202,6 @@ func printable(s string) string {
 		return strconv.Quote(s)
 	}
 	return s
-}
-
-// manifestTypes are the media types of manifests of an image for one platform.
-var manifestTypes = []string{
-	"application/vnd.oci.image.manifest.v1+json",
-	"application/vnd.docker.distribution.manifest.v2+json",
-}
-
-// check reports what is wrong with an image.
-func (im *Image) check(platforms map[agent.Platform]bool) []error {
-	var problems []error
-	report := func(format string, args ...any) {
-		problems = append(problems, fmt.Errorf("lock: the agent image: "+format, args...))
-	}
-	if im.Reference == "" || len(im.Manifests) == 0 {
-		report("it has no reference or no manifest")
-	}
-	if len(im.Reference) > maxReference || strings.ContainsFunc(im.Reference, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		report("%.100q is not a reference", agent.Redact(im.Reference))
-	}
-	seen := map[agent.Platform]bool{}
-	for _, m := range im.Manifests {
-		if seen[m.Platform] || !platforms[m.Platform] {
-			report("platform %.100q stands twice or is not one of the lock's", m.Platform)
-		}
-		seen[m.Platform] = true
-		if !slices.Contains(manifestTypes, m.MediaType) {
-			report("media type %.100q is not that of an image manifest", m.MediaType)
-		}
-		for _, b := range append([]Blob{m.Blob}, m.Blobs...) {
-			if b.Size <= 0 || b.Size > MaxBlob {
-				report("sha256:%s has no size that can be", b.SHA256)
-			}
-		}
-	}
-	return problems
 }
 
 // check reports what is wrong with a chart.

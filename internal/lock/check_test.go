@@ -60,7 +60,16 @@ func TestCheckMembers(t *testing.T) {
 		"repository in colour":      {func(l *Lock) { l.Plugins[0].Repository = "x\x1b[31m" }, "does not name"},
 		"platform in colour":        {func(l *Lock) { l.Plugins[0].Builds[0].Platform.OS = "x\x1b[31m" }, "not one of the lock's"},
 		"voucher in colour":         {func(l *Lock) { l.Artifacts[0].VerifiedBy = "x\x1b[31m" }, "means nothing"},
-		"media type without end":    {func(l *Lock) { l.AgentImage.Manifests[0].MediaType = strings.Repeat("x", 1<<20) }, "media type"},
+		"watcher image":             {func(l *Lock) { l.WatcherImage = l.AgentImage }, ""},
+		"watcher image alone":       {func(l *Lock) { l.WatcherImage, l.AgentImage = l.AgentImage, nil }, "other platforms than the agent image"},
+		"watcher without manifest":  {func(l *Lock) { l.WatcherImage = &Image{Reference: "e.com/w:1"} }, "the watcher image: it has no reference or no manifest"},
+		"watcher for more platforms": {func(l *Lock) {
+			l.Platforms = []agent.Platform{amd64, arm64}
+			l.WatcherImage = &Image{Reference: "e.com/w:1", Manifests: append([]ImageManifest{}, l.AgentImage.Manifests...)}
+			l.WatcherImage.Manifests = append(l.WatcherImage.Manifests, l.AgentImage.Manifests[0])
+			l.WatcherImage.Manifests[1].Platform = arm64
+		}, "other platforms than the agent image"},
+		"media type without end": {func(l *Lock) { l.AgentImage.Manifests[0].MediaType = strings.Repeat("x", 1<<20) }, "media type"},
 	} {
 		l := withMembers(t)
 		tt.change(l)

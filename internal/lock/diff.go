@@ -35,9 +35,10 @@ const (
 	// SubjectTemplates is a source of templates of a plugin, or a file of it.
 	SubjectTemplates Subject = "templates"
 	// SubjectFile is an upstream file, whoever needs it.
-	SubjectFile       Subject = "file"
-	SubjectAgentImage Subject = "agentImage"
-	SubjectChart      Subject = "chart"
+	SubjectFile         Subject = "file"
+	SubjectAgentImage   Subject = "agentImage"
+	SubjectWatcherImage Subject = "watcherImage"
+	SubjectChart        Subject = "chart"
 )
 
 // Aspect is what of a subject changed.
@@ -66,7 +67,7 @@ const (
 	AspectVerifiedWith Aspect = "verifiedWith"
 	// AspectFromNewest is whether only a newer version lists a dependency.
 	AspectFromNewest Aspect = "fromNewest"
-	// AspectName is the name of the chart, AspectReference that of the image.
+	// AspectName is the name of the chart, AspectReference that of an image.
 	AspectName      Aspect = "name"
 	AspectReference Aspect = "reference"
 )
@@ -112,7 +113,9 @@ func Diff(a, b *Lock) []Difference {
 	d.repositories()
 	d.plugins()
 	d.files()
-	d.agentImage()
+	for _, role := range imageRoles {
+		d.image(role)
+	}
 	d.chart()
 	return d.found
 }
@@ -436,9 +439,17 @@ func (l *Lock) needed() map[string]bool {
 	return needed
 }
 
-func (d *differ) agentImage() {
-	a, b := d.a.AgentImage, d.b.AgentImage
-	about := Difference{Subject: SubjectAgentImage}
+// Subject is what differences of an image are about.
+func (r ImageRole) Subject() Subject {
+	if r == RoleWatcher {
+		return SubjectWatcherImage
+	}
+	return SubjectAgentImage
+}
+
+func (d *differ) image(role ImageRole) {
+	a, b := d.a.Image(role), d.b.Image(role)
+	about := Difference{Subject: role.Subject()}
 	switch {
 	case a == nil && b == nil:
 		return

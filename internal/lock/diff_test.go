@@ -161,6 +161,8 @@ func TestDiff(t *testing.T) {
 		}, []string{
 			"changed agentImage content linux/amd64 sha256:0100… -> sha256:0800…",
 			"changed chart content sha256:0300… -> sha256:0900…"}},
+		{"a watcher image", func(l *Lock) { l.WatcherImage = &Image{Reference: "e.com/w:1", Manifests: l.AgentImage.Manifests} }, []string{
+			"added watcherImage e.com/w:1"}},
 		{"an image for a platform less", func(l *Lock) { l.AgentImage.Manifests = l.AgentImage.Manifests[:1] }, []string{
 			"removed agentImage linux/arm64 sha256:0200… ->"}},
 	} {
@@ -315,6 +317,13 @@ func (c *choices) members(l *Lock) {
 		l.AgentImage = &Image{Reference: pick(c, "e.com/b:1", "e.com/b:2")}
 		for _, p := range l.Platforms[:1+c.of(len(l.Platforms))] {
 			l.AgentImage.Manifests = append(l.AgentImage.Manifests, ImageManifest{Platform: p, MediaType: manifestTypes[c.of(2)], Blob: c.blob(), Blobs: []Blob{c.blob()}})
+		}
+	}
+	if l.AgentImage != nil && c.of(3) == 1 {
+		l.WatcherImage = &Image{Reference: pick(c, "e.com/w:1", "e.com/w:2")}
+		for _, m := range l.AgentImage.Manifests {
+			m.Blob = c.blob()
+			l.WatcherImage.Manifests = append(l.WatcherImage.Manifests, m)
 		}
 	}
 	if c.of(3) == 1 {

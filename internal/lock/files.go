@@ -112,7 +112,7 @@ func (l *Lock) byURL() map[string]Artifact {
 // PluginsOnly returns the lock without the other members of a bundle.
 func (l *Lock) PluginsOnly() *Lock {
 	part := *l
-	part.AgentImage, part.Chart = nil, nil
+	part.AgentImage, part.WatcherImage, part.Chart = nil, nil, nil
 	return &part
 }
 
@@ -155,14 +155,8 @@ func (l *Lock) Subset(platforms []agent.Platform, keep func(Plugin) bool) *Lock 
 			part.Artifacts = append(part.Artifacts, a)
 		}
 	}
-	if l.AgentImage != nil {
-		image := *l.AgentImage
-		image.Manifests = slices.Clone(image.Manifests)
-		image.Manifests = slices.DeleteFunc(image.Manifests, func(m ImageManifest) bool { return !slices.Contains(platforms, m.Platform) })
-		part.AgentImage = &image
-		if len(image.Manifests) == 0 {
-			part.AgentImage = nil
-		}
+	for _, im := range l.Images() {
+		part.SetImage(im.Role, im.forPlatforms(platforms))
 	}
 	part.Sort()
 	return &part
@@ -190,8 +184,8 @@ func (l *Lock) Blobs() []Blob {
 	for _, a := range l.Artifacts {
 		blobs = append(blobs, a.Blob)
 	}
-	if l.AgentImage != nil {
-		for _, m := range l.AgentImage.Manifests {
+	for _, im := range l.Images() {
+		for _, m := range im.Manifests {
 			blobs = append(append(blobs, m.Blob), m.Blobs...)
 		}
 	}

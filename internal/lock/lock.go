@@ -94,9 +94,12 @@ type Lock struct {
 	Repositories   []Repository     `json:"repositories"`
 	Plugins        []Plugin         `json:"plugins"`
 	Artifacts      []Artifact       `json:"artifacts"`
-	// AgentImage and Chart are members of a bundle that were asked for.
+	// AgentImage, WatcherImage and Chart are members of a bundle that were asked for.
 	AgentImage *Image `json:"agentImage,omitempty"`
-	Chart      *Chart `json:"chart,omitempty"`
+	// WatcherImage is that of the second container of charts v1.0.0 to v1.4.1, beside
+	// AgentImage and for the same platforms. Other locks do not have the field.
+	WatcherImage *Image `json:"watcherImage,omitempty"`
+	Chart        *Chart `json:"chart,omitempty"`
 }
 
 // Repository is a plugin repository and its index as upstream served it.
@@ -231,8 +234,8 @@ func (l *Lock) Sort() {
 	for _, a := range l.Artifacts {
 		slices.Sort(a.VerifiedWith)
 	}
-	if l.AgentImage != nil {
-		slices.SortFunc(l.AgentImage.Manifests, func(a, b ImageManifest) int { return agent.ComparePlatforms(a.Platform, b.Platform) })
+	for _, im := range l.Images() {
+		slices.SortFunc(im.Manifests, func(a, b ImageManifest) int { return agent.ComparePlatforms(a.Platform, b.Platform) })
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/chart"
 	"github.com/botkube-mirror/botkube-mirror/internal/deploy"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
@@ -85,7 +84,7 @@ func (s *Session) Values(ctx context.Context, o ValuesOptions) (*deploy.Renderin
 	if err != nil {
 		return nil, err
 	}
-	for _, n := range d.Notes() {
+	for _, n := range append(d.Notes(), o.watcherNotes(d, in)...) {
 		s.Observe(Event{Kind: EventNote, Detail: n})
 	}
 	if o.Registry == "" && in.lock.AgentImage != nil {
@@ -146,7 +145,9 @@ func (o *ValuesOptions) deployment(in *inspected) (*deploy.Options, error) {
 	if d.AgentImage, err = o.agentImage(in, version); err != nil {
 		return nil, err
 	}
-	d.Watcher = chart.HasWatcher(version)
+	if err := o.watcher(d, in, nil); err != nil {
+		return nil, err
+	}
 	if o.Policy {
 		d.Policy = &deploy.Policy{APIServers: o.APIServers, Allow: o.Allow}
 	}
@@ -174,7 +175,9 @@ func (o *ValuesOptions) user(d *deploy.Options, in *inspected) error {
 	if tag := c.values.ImageTag; tag != "" && d.AgentImage != nil && tag != d.AgentImage.Tag {
 		c.Notes = append(c.Notes, fmt.Sprintf("your values have the tag %.128q of the agent's image, and push put it there as %q, which is what counts here", tag, d.AgentImage.Tag))
 	}
-	d.Watcher = chart.HasWatcher(c.version)
+	if err := o.watcher(d, in, c); err != nil {
+		return err
+	}
 	d.Configured, d.User, d.Environment, d.Read = true, c.values.Merged, c.values.Environment, c.Notes
 	// The chart's too, even if the values take them away: they may have these in
 	// them from an earlier time.
@@ -470,7 +473,7 @@ func nowhere(repository string) string {
 }
 
 // agentImage returns where a push put the agent's image.
-func (o *ValuesOptions) agentImage(in *inspected, version string) (*deploy.AgentImage, error) {
+func (o *ValuesOptions) agentImage(in *inspected, version string) (*deploy.ChartImage, error) {
 	if o.Registry == "" {
 		return nil, nil
 	}
@@ -490,5 +493,5 @@ func (o *ValuesOptions) agentImage(in *inspected, version string) (*deploy.Agent
 	if _, err := registry.ParseReference(name.String() + ":" + tag); err != nil {
 		return nil, err
 	}
-	return &deploy.AgentImage{Registry: name.Host(), Repository: name.Path(), Tag: tag}, nil
+	return &deploy.ChartImage{Registry: name.Host(), Repository: name.Path(), Tag: tag}, nil
 }

@@ -80,8 +80,8 @@ func (s *Session) Diff(ctx context.Context, o DiffOptions) (*Diffed, error) {
 
 // leaveOut notes the members of a lock that a kind has no room for.
 func (d *Diffed) leaveOut(narrow Kind, l *lock.Lock) {
-	if l.AgentImage != nil {
-		d.NotCompared = append(d.NotCompared, NotCompared{lock.SubjectAgentImage, narrow})
+	for _, im := range l.Images() {
+		d.NotCompared = append(d.NotCompared, NotCompared{im.Role.Subject(), narrow})
 	}
 	if l.Chart != nil {
 		d.NotCompared = append(d.NotCompared, NotCompared{lock.SubjectChart, narrow})

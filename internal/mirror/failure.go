@@ -16,8 +16,10 @@ import (
 
 // Failure is a file that could not be downloaded.
 type Failure struct {
-	// URL is that of an artifact, or REPOSITORY@DIGEST of the agent's image.
+	// URL is that of an artifact, or REPOSITORY@DIGEST of an image.
 	URL string `json:"url"`
+	// Image is what an image is for: agent or watcher.
+	Image lock.ImageRole `json:"image,omitempty"`
 	// Plugins need the file: each is REPOSITORY/NAME.
 	Plugins []string `json:"plugins"`
 	Error   string   `json:"error"`
@@ -42,7 +44,7 @@ func (e *Incomplete) Error() string {
 	for _, f := range e.Failures {
 		needed := strings.Join(f.Plugins, ", ")
 		if len(f.Plugins) == 0 {
-			needed = "the agent's image"
+			needed = f.Image.What()
 		}
 		fmt.Fprintf(&out, "\n  %s: %s", needed, f.Error)
 	}
@@ -112,12 +114,15 @@ func (f *failures) err(l *lock.Lock) error {
 	if f == nil || len(f.all) == 0 {
 		return nil
 	}
-	needed := pluginsByURL(l)
-	e := &Incomplete{Files: len(l.Artifacts) + len(memberBlobs(l))}
+	needed, images := pluginsByURL(l), map[string]lock.ImageRole{}
+	for _, b := range imageBlobs(l) {
+		images[digestOf(b.Blob)] = b.role
+	}
+	e := &Incomplete{Files: len(l.Artifacts) + len(images)}
 	for _, url := range slices.Sorted(maps.Keys(f.all)) {
 		err := f.all[url]
 		e.Failures = append(e.Failures, Failure{
-			URL: url, Plugins: append([]string{}, needed[url]...), Error: err.Error(), Hint: fault.HintOf(err),
+			URL: url, Image: images[url[strings.LastIndex(url, "@")+1:]], Plugins: append([]string{}, needed[url]...), Error: err.Error(), Hint: fault.HintOf(err),
 			ExitCode: int(fault.KindOf(err)), Missing: fetch.IsNotFound(err),
 		})
 	}

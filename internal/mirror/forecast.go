@@ -281,8 +281,10 @@ func pushedBlobs(l *lock.Lock, skip []Part) (blobs []lock.Blob) {
 			blobs = append(blobs, a.Blob)
 		}
 	}
-	if wanted(PartAgentImage) {
-		blobs = append(blobs, memberBlobs(l)...)
+	for _, b := range imageBlobs(l) {
+		if wanted(imagePart(b.role)) {
+			blobs = append(blobs, b.Blob)
+		}
 	}
 	if l.Chart != nil {
 		blobs = append(blobs, l.Chart.Blob) // it is read in any case

@@ -38,8 +38,10 @@ type Listing struct {
 	Repositories []ListedRepository `json:"repositories"`
 	Plugins      []ListedPlugin     `json:"plugins"`
 	AgentImage   *ListedImage       `json:"agentImage,omitempty"`
-	Chart        *ListedChart       `json:"chart,omitempty"`
-	Totals       ListedTotals       `json:"totals"`
+	// WatcherImage is as in [lock.Lock].
+	WatcherImage *ListedImage `json:"watcherImage,omitempty"`
+	Chart        *ListedChart `json:"chart,omitempty"`
+	Totals       ListedTotals `json:"totals"`
 	// Values is as in [Result].
 	Values *Configured `json:"values,omitempty"`
 }
@@ -108,7 +110,7 @@ type ListedFile struct {
 	VerifiedWith []string     `json:"verifiedWith,omitempty"`
 }
 
-// ListedImage is the agent's image.
+// ListedImage is an image.
 type ListedImage struct {
 	Reference string           `json:"reference"`
 	Platforms []ListedManifest `json:"platforms"`
@@ -116,7 +118,7 @@ type ListedImage struct {
 	Size int64 `json:"size"`
 }
 
-// ListedManifest is the agent's image for one platform.
+// ListedManifest is an image for one platform.
 type ListedManifest struct {
 	Platform agent.Platform `json:"platform"`
 	// SHA256 is the digest of the manifest.
@@ -142,7 +144,7 @@ type ListedTotals struct {
 	UnknownSizes int `json:"unknownSizes"`
 	// VerifiedBy counts the files by who vouches for them.
 	VerifiedBy map[lock.Voucher]int `json:"verifiedBy"`
-	// AllBytes is Bytes with the agent's image and the chart.
+	// AllBytes is Bytes with images and the chart.
 	AllBytes int64 `json:"allBytes"`
 }
 
@@ -224,7 +226,7 @@ func newListing(l *lock.Lock, files map[string]ListedFile) *Listing {
 		}
 		out.Plugins = append(out.Plugins, listed)
 	}
-	out.AgentImage = listImage(l.AgentImage)
+	out.AgentImage, out.WatcherImage = listImage(l.AgentImage), listImage(l.WatcherImage)
 	if c := l.Chart; c != nil {
 		out.Chart = &ListedChart{Name: c.Name, Version: c.Version, File: ListedFile{URL: c.URL, Size: c.Size, SHA256: c.SHA256.String(), VerifiedBy: c.VerifiedBy}}
 	}
@@ -293,8 +295,10 @@ func (l *Listing) sum() {
 		seen[f.SHA256] = true
 	}
 	l.Totals.AllBytes = l.Totals.Bytes
-	if l.AgentImage != nil {
-		l.Totals.AllBytes += l.AgentImage.Size
+	for _, im := range []*ListedImage{l.AgentImage, l.WatcherImage} {
+		if im != nil {
+			l.Totals.AllBytes += im.Size
+		}
 	}
 	if l.Chart != nil {
 		l.Totals.AllBytes += l.Chart.File.Size

@@ -17,27 +17,41 @@ func (o *PullOptions) checkMembers() error {
 		return nil
 	}
 	if o.Members != (resolve.Members{}) {
-		return fault.New(fault.Usage, "the agent's image and the chart can only be put into a bundle, and no output is one").
+		return fault.New(fault.Usage, "images and the chart can only be put into a bundle, and no output is one").
 			WithHint("add an output FILE.tar, or leave out --with-agent-image and --with-chart")
 	}
 	o.pluginsOnly = true
 	return nil
 }
 
-// memberBlobs lists what must be downloaded for the agent's image, each once.
-func memberBlobs(l *lock.Lock) []lock.Blob {
-	if l.AgentImage == nil {
-		return nil
-	}
-	var blobs []lock.Blob
+// imageBlob is a configuration or a layer of an image.
+type imageBlob struct {
+	role lock.ImageRole
+	lock.Blob
+}
+
+// imageBlobs lists what must be downloaded for images, each once.
+func imageBlobs(l *lock.Lock) []imageBlob {
+	var blobs []imageBlob
 	seen := map[lock.SHA256]bool{}
-	for _, m := range l.AgentImage.Manifests {
-		for _, b := range m.Blobs {
-			if !seen[b.SHA256] {
-				blobs = append(blobs, b)
+	for _, im := range l.Images() {
+		for _, m := range im.Manifests {
+			for _, b := range m.Blobs {
+				if !seen[b.SHA256] {
+					blobs = append(blobs, imageBlob{im.Role, b})
+				}
+				seen[b.SHA256] = true
 			}
-			seen[b.SHA256] = true
 		}
+	}
+	return blobs
+}
+
+// memberBlobs is imageBlobs without saying of which images.
+func memberBlobs(l *lock.Lock) []lock.Blob {
+	var blobs []lock.Blob
+	for _, b := range imageBlobs(l) {
+		blobs = append(blobs, b.Blob)
 	}
 	return blobs
 }

@@ -183,6 +183,9 @@ func (s *Session) request(ctx context.Context, sel Selection) (*resolve.Request,
 			return nil, nil, err
 		}
 	}
+	if err := settleWatcher(&req, configured); err != nil {
+		return nil, nil, err
+	}
 	if len(req.Repositories) == 0 {
 		if req.Version == "" {
 			return nil, nil, fault.New(fault.Usage, "neither a Botkube version nor a repository is given").

@@ -130,12 +130,12 @@ func (s *Session) refetch(ctx context.Context, plan *resolve.Plan) (bool, error)
 		}
 		plan.Complete(i, again)
 	}
-	for _, b := range memberBlobs(plan.Lock) {
+	for _, b := range imageBlobs(plan.Lock) {
 		if _, ok := s.Store.Has(b.SHA256); ok {
 			continue
 		}
 		mended = true
-		if _, err := s.fetchBlob(ctx, plan.ImageSource, b); err != nil {
+		if _, err := s.fetchBlob(ctx, plan.ImageSources[b.role], b.Blob); err != nil {
 			return mended, err
 		}
 	}
@@ -161,7 +161,7 @@ type filling struct {
 	got []*fetch.Result
 	// downloading bounds how many downloads are under way.
 	downloading chan struct{}
-	// members is how many bytes came of the agent's image.
+	// members is how many bytes came of images.
 	members atomic.Int64
 }
 
@@ -201,7 +201,7 @@ func largestFirst(artifacts []ArtifactResult) []int {
 	return order
 }
 
-// download downloads artifacts, and then the blobs of the agent's image.
+// download downloads artifacts, and then the blobs of images.
 func (f *filling) download(ctx context.Context, order []int) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, i := range order {
@@ -211,7 +211,7 @@ func (f *filling) download(ctx context.Context, order []int) error {
 		f.downloading <- struct{}{}
 		group.Go(func() error { return f.artifact(ctx, i) })
 	}
-	for _, b := range memberBlobs(f.plan.Lock) {
+	for _, b := range imageBlobs(f.plan.Lock) {
 		f.downloading <- struct{}{}
 		group.Go(func() error { return f.member(ctx, b) })
 	}
@@ -238,11 +238,12 @@ func (f *filling) artifact(ctx context.Context, i int) error {
 	return f.placeOne(ctx, i)
 }
 
-func (f *filling) member(ctx context.Context, b lock.Blob) error {
-	n, err := f.fetchBlob(ctx, f.plan.ImageSource, b)
+func (f *filling) member(ctx context.Context, b imageBlob) error {
+	source := f.plan.ImageSources[b.role]
+	n, err := f.fetchBlob(ctx, source, b.Blob)
 	<-f.downloading
 	f.members.Add(n)
-	return f.fail(ctx, blobSubject(f.plan.ImageSource, b), err)
+	return f.fail(ctx, blobSubject(source, b.Blob), err)
 }
 
 // fail tells of a failure that the run goes on after, and returns any other.

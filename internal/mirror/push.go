@@ -28,6 +28,9 @@ const (
 	PartBundle Part = "bundle"
 	// PartAgentImage is the agent's image, in PREFIX/botkube.
 	PartAgentImage Part = "agent-image"
+	// PartWatcherImage is the image of the second container of charts v1.0.0 to v1.4.1,
+	// in PREFIX/k8s-sidecar.
+	PartWatcherImage Part = "watcher-image"
 	// PartChart is the Helm chart, in PREFIX/charts/botkube, or where
 	// [PushOptions.ChartPath] has it.
 	PartChart Part = "chart"
@@ -35,7 +38,26 @@ const (
 
 // Parts lists all parts, in the order in which they are published. The bundle
 // comes last: a site that finds it finds the rest as well.
-var Parts = []Part{PartImage, PartAgentImage, PartChart, PartBundle}
+var Parts = []Part{PartImage, PartAgentImage, PartWatcherImage, PartChart, PartBundle}
+
+// image returns which of a lock's images a part is; false where it is none.
+func (p Part) image() (lock.ImageRole, bool) {
+	switch p {
+	case PartAgentImage:
+		return lock.RoleAgent, true
+	case PartWatcherImage:
+		return lock.RoleWatcher, true
+	}
+	return "", false
+}
+
+// imagePart returns the part that one of a lock's images is.
+func imagePart(role lock.ImageRole) Part {
+	if role == lock.RoleWatcher {
+		return PartWatcherImage
+	}
+	return PartAgentImage
+}
 
 // DefaultChartPath is where below PREFIX the chart is, unless told otherwise.
 const DefaultChartPath = "charts/botkube"
@@ -124,6 +146,7 @@ func (s *Session) Push(ctx context.Context, o PushOptions) (*Pushed, error) {
 		case slices.Contains(o.Skip, part):
 		case p.has(part):
 			p.parts = append(p.parts, part)
+		case part == PartWatcherImage: // most charts run no such container
 		default:
 			result.Absent = append(result.Absent, part)
 		}
@@ -188,17 +211,15 @@ func (p *place) has(digest lock.SHA256) bool { return p.exists && p.there == dig
 
 // has reports whether the source has what a part is made of.
 func (p *push) has(part Part) bool {
-	switch part {
-	case PartAgentImage:
-		return p.lock.AgentImage != nil
-	case PartChart:
-		return p.lock.Chart != nil
+	if role, ok := part.image(); ok {
+		return p.lock.Image(role) != nil
 	}
-	return true
+	return part != PartChart || p.lock.Chart != nil
 }
 
 // tag returns the tag of a part: the Botkube version, but for a chart its own
-// version, for Helm looks for that.
+// version, for Helm looks for that, and for the agent's image the one that it had. The
+// watcher's has the same tag upstream for many versions of Botkube.
 func (p *push) tag(part Part) string {
 	switch part {
 	case PartAgentImage:
@@ -245,10 +266,10 @@ func (p *push) differs(at *place) string {
 
 // top returns the document that gets the tag of a part.
 func (p *push) top(part Part) (bundle.Document, error) {
-	switch part {
-	case PartAgentImage:
-		return p.contents.AgentIndex()
-	case PartChart:
+	if role, ok := part.image(); ok {
+		return p.contents.ImageIndex(role)
+	}
+	if part == PartChart {
 		return p.manifests(bundle.MemberChart)[0], nil
 	}
 	return p.contents.Index, nil
@@ -300,6 +321,8 @@ func (p *push) upload(ctx context.Context, part Part) (PushedPart, error) {
 		below = p.contents.Manifests
 	case PartAgentImage:
 		below = p.manifests(bundle.MemberAgentImage)
+	case PartWatcherImage:
+		below = p.manifests(bundle.MemberWatcherImage)
 	}
 	blobs := blobsOf(append(slices.Clone(below), at.top))
 	for _, b := range blobs {

@@ -19,6 +19,8 @@ func (o PushOptions) path(part Part) string {
 		return "botkube-plugins-bundle"
 	case PartAgentImage:
 		return "botkube"
+	case PartWatcherImage:
+		return "k8s-sidecar"
 	}
 	if o.ChartPath != "" {
 		return o.ChartPath
@@ -206,7 +208,7 @@ func (p *push) publishing(part Part, err error) error {
 	err = fmt.Errorf("publishing %s: %w", p.places[part], err)
 	switch registry.RefusalOf(err) {
 	case registry.RefusedDocument:
-		if part == PartImage || part == PartAgentImage {
+		if _, ok := part.image(); ok || part == PartImage {
 			return err
 		}
 		return fault.New(fault.KindOf(err), "%w; no tag was set", err).

@@ -32,10 +32,11 @@ type Result struct {
 	Outputs        []OutputResult   `json:"outputs,omitempty"`
 	Plugins        []lock.Plugin    `json:"plugins"`
 	Artifacts      []ArtifactResult `json:"artifacts"`
-	// AgentImage and Chart are in the bundles.
-	AgentImage *lock.Image `json:"agentImage,omitempty"`
-	Chart      *lock.Chart `json:"chart,omitempty"`
-	// MemberBytes is how much of the agent's image has to be downloaded.
+	// AgentImage, WatcherImage and Chart are in the bundles.
+	AgentImage   *lock.Image `json:"agentImage,omitempty"`
+	WatcherImage *lock.Image `json:"watcherImage,omitempty"`
+	Chart        *lock.Chart `json:"chart,omitempty"`
+	// MemberBytes is how much of the images has to be downloaded.
 	MemberBytes int64 `json:"memberBytes,omitempty"`
 	// FetchedBytes came over the network in this run; ReusedBytes were there.
 	FetchedBytes int64 `json:"fetchedBytes"`
@@ -107,6 +108,7 @@ func newResult(plan *resolve.Plan, o PullOptions) *Result {
 		NotSelected:    plan.NotSelected,
 		LocalTemplates: plan.LocalTemplates,
 		AgentImage:     plan.Lock.AgentImage,
+		WatcherImage:   plan.Lock.WatcherImage,
 		Chart:          plan.Lock.Chart,
 		Mount:          o.Mount,
 	}

@@ -200,7 +200,7 @@ func (s *Session) pullFrom(ctx context.Context, reference string) (*registry.Rep
 // blobs.
 func (s *Session) fetchDocuments(ctx context.Context, src *source, contents *bundle.Contents) error {
 	for _, m := range contents.Manifests {
-		if m.Member != bundle.MemberAgentImage {
+		if _, isImage := m.ImageRole(); !isImage {
 			continue
 		}
 		if _, err := s.Store.Put(m.Data); err != nil {

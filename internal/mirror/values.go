@@ -239,16 +239,13 @@ func applyValues(req *resolve.Request, sel Selection) (*Configured, error) {
 }
 
 // applyImages has the agent's image be the one that the values name, as far as Botkube
-// publishes it; what they have nodes pull besides is told.
+// publishes it.
 func (c *Configured) applyImages(req *resolve.Request) {
 	if req.Members.AgentImage == "" {
 		return
 	}
 	for _, p := range c.values.Pulls {
-		switch {
-		case p.Setting == chart.WatcherSetting:
-			c.Notes = append(c.Notes, fmt.Sprintf("the chart %s runs a second container of the image %s, which is not mirrored: what the command values prints leaves it out", c.version, p.Image))
-		case p.Setting == "image" && req.Members.AgentImage == resolve.Default && !resolve.IsAgentImage(p.Image):
+		if p.Setting == "image" && req.Members.AgentImage == resolve.Default && !resolve.IsAgentImage(p.Image) {
 			c.Notes = append(c.Notes, fmt.Sprintf("the values have nodes pull the agent's image %s, and Botkube's own is mirrored: --with-agent-image=%s mirrors that", p.Image, p.Image))
 		}
 	}

@@ -42,10 +42,9 @@ func TestApplyRepositories(t *testing.T) {
 // pulled from.
 func TestApplyImages(t *testing.T) {
 	for text, want := range map[string]struct{ version, tag, note string }{
-		"{}":                            {"v1.14.0", "", ""},
-		"image: {tag: v1.13.0}":         {"v1.14.0", "v1.13.0", "image.tag in the values"},
-		"image: {registry: r.example}":  {"v1.14.0", "", "--with-agent-image=r.example/kubeshop/botkube:v1.14.0 mirrors that"},
-		"configWatcher: {enabled: yes}": {"v1.4.1", "", "k8s-sidecar:in-cluster-config, which is not mirrored"},
+		"{}":                           {"v1.14.0", "", ""},
+		"image: {tag: v1.13.0}":        {"v1.14.0", "v1.13.0", "image.tag in the values"},
+		"image: {registry: r.example}": {"v1.14.0", "", "--with-agent-image=r.example/kubeshop/botkube:v1.14.0 mirrors that"},
 	} {
 		c, err := parseValues(want.version, []chart.File{{Name: "values.yaml", Data: []byte(text)}}, false)
 		if err != nil {

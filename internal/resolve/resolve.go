@@ -52,6 +52,9 @@ type Members struct {
 	AgentImage string
 	// AgentTag is the tag of the default image, where it is another than the version's.
 	AgentTag string
+	// WatcherImage is the reference of the image beside the agent's, of charts that have
+	// one. It goes with AgentImage.
+	WatcherImage string
 	// Chart is the URL of a chart repository, or [Default].
 	Chart string
 }
@@ -68,8 +71,8 @@ type Plan struct {
 	Downloads []fetch.Request
 	// Enforced says that an earlier lock vouches for what nobody else does.
 	Enforced bool
-	// ImageSource has the blobs of Lock.AgentImage, if there is one.
-	ImageSource *registry.Repository
+	// ImageSources have the blobs of the images of Lock.
+	ImageSources map[lock.ImageRole]*registry.Repository
 	// NotSelected are platforms that the selected plugins also offer.
 	NotSelected []agent.Platform
 	// LocalTemplates are not mirrored.
@@ -122,7 +125,7 @@ func (p *Plan) OpenTemplates() []int {
 // Resolver resolves requests.
 type Resolver struct {
 	Fetch *fetch.Client
-	// Registry is asked for the agent's image. It may be nil if none is wanted.
+	// Registry is asked for images. It may be nil if none is wanted.
 	Registry *registry.Client
 	// Store receives the indexes and schemas as upstream served them.
 	Store *store.Store
@@ -192,10 +195,8 @@ func (r *Resolver) Resolve(ctx context.Context, req Request) (*Plan, error) {
 			return nil, err
 		}
 	}
-	if req.Members.AgentImage != "" {
-		if err := r.agentImage(ctx, req, plan); err != nil {
-			return nil, err
-		}
+	if err := r.images(ctx, req, plan); err != nil {
+		return nil, err
 	}
 	if req.Members.Chart != "" {
 		if err := r.chart(ctx, req, plan); err != nil {
@@ -416,9 +417,10 @@ func requireChecksums(plan *Plan, pinned *lock.Lock) error {
 	if l.Chart != nil && l.Chart.VerifiedBy == lock.ByNone && (pinned == nil || pinned.Chart == nil) {
 		urls = append(urls, "  "+l.Chart.URL)
 	}
-	if l.AgentImage != nil && !strings.Contains(l.AgentImage.Reference, "@") && (pinned == nil || pinned.AgentImage == nil) {
-		// A tag may move.
-		urls = append(urls, "  "+l.AgentImage.Reference)
+	for _, im := range l.Images() {
+		if !strings.Contains(im.Reference, "@") && pinnedImage(pinned, im.Role) == nil { // a tag may move
+			urls = append(urls, "  "+im.Reference)
+		}
 	}
 	if len(urls) == 0 {
 		return nil

@@ -286,9 +286,11 @@ func (w *world) startRegistry() {
 	check(w.t, err)
 	img, err = mutate.ConfigFile(img, &v1.ConfigFile{OS: "linux", Architecture: "amd64"})
 	check(w.t, err)
-	ref, err := name.NewTag(strings.TrimPrefix(unlocked.URL, "http://")+"/botkube:v1.0.0", name.Insecure)
-	check(w.t, err)
-	check(w.t, remote.Write(ref, mutate.MediaType(img, types.OCIManifestSchema1)))
+	for _, image := range []string{"botkube:v1.0.0", "k8s-sidecar:ignore-initial-events"} {
+		ref, err := name.NewTag(strings.TrimPrefix(unlocked.URL, "http://")+"/"+image, name.Insecure)
+		check(w.t, err)
+		check(w.t, remote.Write(ref, mutate.MediaType(img, types.OCIManifestSchema1)))
+	}
 }
 
 func (w *world) registryHost() string { return strings.TrimPrefix(w.registry.URL, "https://") }

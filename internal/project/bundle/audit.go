@@ -61,7 +61,7 @@ func (c *Contents) Audit(ctx context.Context, check Check, parallel int, r *audi
 		b := d.Blob()
 		f := audit.File{Path: layout.BlobPath(b.SHA256), Content: "the image index", State: audit.Intact, Size: b.Size, SHA256: &b.SHA256, Basis: audit.ByManifest}
 		if d.Member != "" {
-			f.Content = "the manifest of " + memberName(d.Member)
+			f.Content = "the manifest of " + d.memberName()
 		}
 		if d.Platform != nil {
 			f.Platforms = []agent.Platform{*d.Platform}
@@ -99,11 +99,11 @@ func (c *Contents) Audit(ctx context.Context, check Check, parallel int, r *audi
 	return group.Wait()
 }
 
-func memberName(member string) string {
-	switch member {
-	case MemberAgentImage:
-		return "the agent image"
-	case MemberChart:
+func (d Document) memberName() string {
+	if role, ok := d.ImageRole(); ok {
+		return role.What()
+	}
+	if d.Member == MemberChart {
 		return "the chart"
 	}
 	return "the plugins"

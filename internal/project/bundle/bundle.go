@@ -8,8 +8,8 @@
 //	                           upstream files; what the other members are made of
 //
 // The image index is flat: plugin manifests, then the agent's image as its
-// registry has it, then the Helm chart as Helm would push it. Skopeo reads no
-// index within an index. Nor do the descriptors in the index carry an
+// registry has it (and the watcher's, of charts that have one), then the Helm
+// chart as Helm would push it. Skopeo reads no index within an index. Nor do the descriptors in the index carry an
 // artifactType: skopeo 1.9 drops it from them, and then fails to preserve the
 // digest of the index (containers/image, manifest/oci_index.go,
 // OCI1IndexFromComponents).
@@ -71,7 +71,9 @@ const (
 const (
 	MemberPlugins    = "plugins"
 	MemberAgentImage = "agent-image"
-	MemberChart      = "chart"
+	// MemberWatcherImage is the second container's, of charts v1.0.0 to v1.4.1.
+	MemberWatcherImage = "watcher-image"
+	MemberChart        = "chart"
 )
 
 // ErrNotBundle says that something is whole, as far as it was looked at, but
@@ -82,8 +84,7 @@ var ErrNotBundle = errors.New("not a bundle of botkube-mirror")
 type Document struct {
 	MediaType string
 	Data      []byte
-	// Member is MemberPlugins, MemberAgentImage or MemberChart; empty for the
-	// image index.
+	// Member is one of those above; empty for the image index.
 	Member string
 	// Platform is nil for the image index and the chart.
 	Platform *agent.Platform

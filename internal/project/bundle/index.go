@@ -151,7 +151,7 @@ type member struct {
 }
 
 func (m member) String() string {
-	what := map[string]string{MemberPlugins: "the plugins' manifest", MemberAgentImage: "the agent image's manifest", MemberChart: "the chart's manifest"}[m.name]
+	what := map[string]string{MemberPlugins: "the plugins' manifest", MemberAgentImage: "the agent image's manifest", MemberWatcherImage: "the watcher image's manifest", MemberChart: "the chart's manifest"}[m.name]
 	if m.platform != nil {
 		what += " for " + m.platform.String()
 	}
@@ -169,9 +169,9 @@ func members(l *lock.Lock) []member {
 		}
 		all = append(all, m)
 	}
-	if l.AgentImage != nil {
-		for _, im := range l.AgentImage.Manifests {
-			all = append(all, member{name: MemberAgentImage, platform: &im.Platform, image: &im})
+	for _, im := range l.Images() {
+		for _, m := range im.Manifests {
+			all = append(all, member{name: imageMember(im.Role), platform: &m.Platform, image: &m})
 		}
 	}
 	if l.Chart != nil {

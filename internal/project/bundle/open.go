@@ -408,10 +408,11 @@ func (c *Contents) whatFile(d lock.SHA256) string {
 			if b.SHA256 != d {
 				continue
 			}
+			role, isImage := m.ImageRole()
 			switch {
 			case what != "":
-			case m.Member == MemberAgentImage:
-				what = "a part of the agent image " + c.Lock.AgentImage.Reference
+			case isImage:
+				what = fmt.Sprintf("a part of %s %s", role.What(), c.Lock.Image(role).Reference)
 			case m.Member == MemberChart && i == 0:
 				return "the metadata of the chart"
 			case m.Member == MemberChart:

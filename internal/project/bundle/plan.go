@@ -20,7 +20,7 @@ import (
 )
 
 // Plan returns the contents of a lock's bundle, whose blobs a source has. Of
-// those it reads the agent image's manifests and the chart only.
+// those it reads the manifests of images and the chart only.
 func Plan(ctx context.Context, l *lock.Lock, blobs blob.Source) (*Contents, error) {
 	lockData, err := l.Marshal()
 	if err != nil {
@@ -41,8 +41,10 @@ func Plan(ctx context.Context, l *lock.Lock, blobs blob.Source) (*Contents, erro
 	if err := c.addPlugins(lockData); err != nil {
 		return nil, err
 	}
-	if err := c.addAgentImage(); err != nil {
-		return nil, fmt.Errorf("reading the agent image: %w", err)
+	for _, im := range l.Images() {
+		if err := c.addImage(im); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", im.Role.What(), err)
+		}
 	}
 	if err := c.addChart(ctx); err != nil {
 		return nil, fmt.Errorf("reading the chart: %w", err)
@@ -115,17 +117,14 @@ func distinct(files []titled) []titled {
 	})
 }
 
-// addAgentImage takes the manifests of the agent image as they are.
-func (c *Contents) addAgentImage() error {
-	if c.Lock.AgentImage == nil {
-		return nil
-	}
-	for _, m := range c.Lock.AgentImage.Manifests {
+// addImage takes the manifests of an image as they are.
+func (c *Contents) addImage(im lock.PinnedImage) error {
+	for _, m := range im.Manifests {
 		data, err := c.blobs.ReadAll(m.SHA256, maxDocument)
 		if err != nil {
 			return err
 		}
-		d := Document{MediaType: m.MediaType, Data: data, Member: MemberAgentImage, Platform: &m.Platform}
+		d := Document{MediaType: m.MediaType, Data: data, Member: imageMember(im.Role), Platform: &m.Platform}
 		if err := d.checkImage(m); err != nil {
 			return fmt.Errorf("for %s: %w", m.Platform, err)
 		}
@@ -139,8 +138,7 @@ func (d Document) withBlobs(blobs []lock.Blob) Document {
 	return d
 }
 
-// checkImage compares a manifest of the agent image with what the lock says of
-// it.
+// checkImage compares a manifest of an image with what the lock says of it.
 func (d Document) checkImage(want lock.ImageManifest) error {
 	if d.Blob() != want.Blob {
 		return fault.New(fault.Integrity, "the manifest is %s, not the lock's %s", describe(d.Blob()), describe(want.Blob))

@@ -115,6 +115,53 @@ func TestMembers(t *testing.T) {
 	}
 }
 
+// TestWatcherImage has a second image: its manifests follow the agent's, each is read
+// again as what it is, and one in the place of the other is found out.
+func TestWatcherImage(t *testing.T) {
+	l, m := fullWorld(t)
+	without := plan(t, l, m)
+	l.WatcherImage = &lock.Image{Reference: "ghcr.io/kubeshop/k8s-sidecar:in-cluster-config"}
+	for _, im := range l.AgentImage.Manifests {
+		as := im.Platform
+		as.Arch += "-w"
+		other := imageManifest(t, m, as, im.MediaType)
+		other.Platform = im.Platform
+		l.WatcherImage.Manifests = append(l.WatcherImage.Manifests, other)
+	}
+	c := plan(t, checked(t, l), m)
+	var got []string
+	for _, d := range c.Manifests {
+		got = append(got, d.Member)
+	}
+	if want := []string{"plugins", "plugins", "agent-image", "agent-image", "watcher-image", "watcher-image", "chart"}; !slices.Equal(got, want) {
+		t.Errorf("members: %q", got)
+	}
+	if what := c.What(l.WatcherImage.Manifests[0].Blobs[0].SHA256); what != "a part of the watcher image ghcr.io/kubeshop/k8s-sidecar:in-cluster-config for linux/amd64" {
+		t.Error(what)
+	}
+	if len(without.Manifests) != 5 || without.Tag != c.Tag {
+		t.Errorf("%d manifests without it, tags %s and %s", len(without.Manifests), without.Tag, c.Tag)
+	}
+	for role, image := range map[lock.ImageRole]*lock.Image{lock.RoleAgent: l.AgentImage, lock.RoleWatcher: l.WatcherImage} {
+		doc, err := c.ImageIndex(role)
+		var index v1.IndexManifest
+		if err == nil {
+			err = json.Unmarshal(doc.Data, &index)
+		}
+		if err != nil || len(index.Manifests) != 2 || index.Manifests[1].Digest.Hex != image.Manifests[1].SHA256.String() {
+			t.Errorf("%s: %v, %s", role, err, doc.Data)
+		}
+	}
+	if err := readTar(t.Context(), tarOf(t, c)); err != nil {
+		t.Error(err)
+	}
+	c.Manifests[2], c.Manifests[4] = c.Manifests[4], c.Manifests[2]
+	if err := c.complete(); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, readTar(t.Context(), tarOf(t, c)), fault.Integrity, "the agent image's manifest for linux/amd64")
+}
+
 // A bundle without a version is tagged by its lock, and read again.
 func TestWithoutVersion(t *testing.T) {
 	l, m := world(t)

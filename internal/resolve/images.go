@@ -32,28 +32,86 @@ const dockerList = "application/vnd.docker.distribution.manifest.list.v2+json"
 // maxLayers bounds the blobs of a manifest; overlay file systems have fewer.
 const maxLayers = 512
 
-// agentImage pins the agent's image for the platforms of a plan, and stores its
-// manifests. Its layers are for whoever fetches what the plan needs. A platform
-// that is not Linux has no image, for it has no agent.
-func (r *Resolver) agentImage(ctx context.Context, req Request, plan *Plan) error {
+// AgentReference returns which image of the agent is wanted.
+func (req Request) AgentReference() (registry.Reference, error) {
 	reference := req.Members.AgentImage
 	if reference == Default {
 		if req.Version == "" && req.Members.AgentTag == "" {
-			return fault.New(fault.Usage, "which image of the agent is wanted cannot be told without a Botkube version").
+			return registry.Reference{}, fault.New(fault.Usage, "which image of the agent is wanted cannot be told without a Botkube version").
 				WithHint("give --version, or name the image: --with-agent-image=%s:v1.14.0", agentRepository)
 		}
 		reference = agentRepository + ":" + cmp.Or(req.Members.AgentTag, strings.ReplaceAll(req.Version, "+", "_"))
 	}
+	return parseImage(lock.RoleAgent, reference)
+}
+
+// parseImage reads a reference, which must say which image of a repository it is.
+func parseImage(role lock.ImageRole, reference string) (registry.Reference, error) {
 	ref, err := registry.ParseReference(reference)
-	if err != nil {
+	if err == nil && ref.Identifier() == "" {
+		err = fault.New(fault.Usage, "%s %s has neither tag nor digest", role.What(), ref).WithHint("name one: %s:%s", ref, tagExamples[role])
+	}
+	return ref, err
+}
+
+var tagExamples = map[lock.ImageRole]string{lock.RoleAgent: "v1.14.0", lock.RoleWatcher: "in-cluster-config"}
+
+// ImageFlag returns the flag that has an image be taken.
+func ImageFlag(role lock.ImageRole) string {
+	if role == lock.RoleWatcher {
+		return "--watcher-image"
+	}
+	return "--with-agent-image"
+}
+
+// without says how a run goes without an image.
+func without(role lock.ImageRole) string {
+	if role == lock.RoleWatcher {
+		return "leave the image out with --watcher-image none: the command values then leaves out the container"
+	}
+	return "leave out " + ImageFlag(role)
+}
+
+// images pins the images that are wanted.
+func (r *Resolver) images(ctx context.Context, req Request, plan *Plan) error {
+	if req.Members.AgentImage == "" {
+		return nil
+	}
+	ref, err := req.AgentReference()
+	if err == nil {
+		err = r.image(ctx, lock.RoleAgent, ref, req.Lock, plan)
+	}
+	if err != nil || req.Members.WatcherImage == "" {
 		return err
 	}
-	if ref.Identifier() == "" {
-		return fault.New(fault.Usage, "the agent image %s has neither tag nor digest", ref).WithHint("name one: %s:v1.14.0", ref)
+	if ref, err = parseImage(lock.RoleWatcher, req.Members.WatcherImage); err != nil {
+		return err
 	}
-	if req.Lock != nil && req.Lock.AgentImage != nil && req.Lock.AgentImage.Reference != ref.String() {
-		return fault.New(fault.Integrity, "the agent image %s is wanted, but the lock pins %s", ref, req.Lock.AgentImage.Reference).
-			WithHint("leave out --with-agent-image: the lock says which; or write a new one with the command lock")
+	return adviseWatcher(r.image(ctx, lock.RoleWatcher, ref, req.Lock, plan), req.Lock)
+}
+
+// adviseWatcher says what to do where a registry does not have the image of the second
+// container, or does not hand it out.
+func adviseWatcher(err error, pinned *lock.Lock) error {
+	refused := registry.IsNotFound(err) || registry.RefusalOf(err) != registry.NotRefused
+	if err == nil || !refused || pinnedImage(pinned, lock.RoleWatcher) != nil {
+		return err
+	}
+	hint := "charts v1.0.0 to v1.4.1 run a second container of this image: name the image with --watcher-image REFERENCE, or " + without(lock.RoleWatcher)
+	if before := fault.HintOf(err); before != "" {
+		hint = before + "\n" + hint
+	}
+	return fault.New(fault.KindOf(err), "%w", err).WithHint("%s", hint)
+}
+
+// image pins an image for the platforms of a plan, and stores its manifests. Its
+// layers are for whoever fetches what the plan needs. A platform that is not Linux has
+// no image, for it has no agent.
+func (r *Resolver) image(ctx context.Context, role lock.ImageRole, ref registry.Reference, pinned *lock.Lock, plan *Plan) error {
+	had := pinnedImage(pinned, role)
+	if had != nil && had.Reference != ref.String() {
+		return fault.New(fault.Integrity, "%s %s is wanted, but the lock pins %s", role.What(), ref, had.Reference).
+			WithHint("leave out %s: the lock says which; or write a new one with the command lock", ImageFlag(role))
 	}
 	var platforms []agent.Platform
 	for _, p := range plan.Lock.Platforms {
@@ -65,31 +123,38 @@ func (r *Resolver) agentImage(ctx context.Context, req Request, plan *Plan) erro
 		return fault.New(fault.Usage, "the agent has an image for Linux only, but the platforms are %s", list(plan.Lock.Platforms)).
 			WithHint("add --platform linux/amd64, or leave out --with-agent-image")
 	}
-	if plan.ImageSource, err = r.Registry.Repository(ctx, ref.Repository(), false); err != nil {
-		return fmt.Errorf("resolving the agent image %s: %w", ref, err)
+	source, err := r.Registry.Repository(ctx, ref.Repository(), false)
+	if err != nil {
+		return fmt.Errorf("resolving %s %s: %w", role.What(), ref, err)
 	}
 	image := &lock.Image{Reference: ref.String()}
-	if image.Manifests, err = r.imageManifests(ctx, plan.ImageSource, ref, platforms, pinnedImage(req.Lock)); err != nil {
-		return fmt.Errorf("resolving the agent image %s: %w", ref, err)
+	if had != nil && len(had.Manifests) > 0 {
+		image.Manifests, err = r.pinnedManifests(ctx, source, platforms, had.Manifests)
+	} else {
+		image.Manifests, err = r.imageManifests(ctx, source, ref, platforms, role)
 	}
-	plan.Lock.AgentImage = image
+	if err != nil {
+		return fmt.Errorf("resolving %s %s: %w", role.What(), ref, err)
+	}
+	plan.Lock.SetImage(role, image)
+	if plan.ImageSources == nil {
+		plan.ImageSources = map[lock.ImageRole]*registry.Repository{}
+	}
+	plan.ImageSources[role] = source
 	return nil
 }
 
-// pinnedImage returns the manifests that a lock pins.
-func pinnedImage(l *lock.Lock) []lock.ImageManifest {
-	if l == nil || l.AgentImage == nil {
+// pinnedImage returns an image that a lock pins, or nil.
+func pinnedImage(l *lock.Lock, role lock.ImageRole) *lock.Image {
+	if l == nil {
 		return nil
 	}
-	return l.AgentImage.Manifests
+	return l.Image(role)
 }
 
 // imageManifests returns the manifests for the platforms, of an image index or
 // of an image for one platform.
-func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository, ref registry.Reference, platforms []agent.Platform, pinned []lock.ImageManifest) ([]lock.ImageManifest, error) {
-	if len(pinned) > 0 {
-		return r.pinnedManifests(ctx, repo, platforms, pinned)
-	}
+func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository, ref registry.Reference, platforms []agent.Platform, role lock.ImageRole) ([]lock.ImageManifest, error) {
 	top, err := repo.Manifest(ctx, ref.Identifier())
 	if err != nil {
 		return nil, err
@@ -101,7 +166,7 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 		}
 		if err == nil && !slices.Equal(platforms, []agent.Platform{m.Platform}) {
 			err = fault.New(fault.Incomplete, "the image is for %s only, but wanted for %s", m.Platform, list(platforms)).
-				WithHint("name an image for all the platforms, or leave out --with-agent-image")
+				WithHint("name an image for all the platforms, or %s", without(role))
 		}
 		return []lock.ImageManifest{m}, err
 	}
@@ -111,7 +176,7 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 	}
 	var manifests []lock.ImageManifest
 	for _, p := range platforms {
-		d, err := choose(index.Manifests, p)
+		d, err := choose(index.Manifests, p, role)
 		if err != nil {
 			return nil, err
 		}
@@ -135,7 +200,7 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 
 // choose returns the manifest for a platform. Of several variants of an
 // architecture, the last by name counts: for arm, that is the newest.
-func choose(manifests []v1.Descriptor, want agent.Platform) (v1.Descriptor, error) {
+func choose(manifests []v1.Descriptor, want agent.Platform, role lock.ImageRole) (v1.Descriptor, error) {
 	var fitting []v1.Descriptor
 	var offered []agent.Platform
 	for _, d := range manifests {
@@ -155,7 +220,7 @@ func choose(manifests []v1.Descriptor, want agent.Platform) (v1.Descriptor, erro
 	}
 	if len(fitting) == 0 {
 		return v1.Descriptor{}, fault.New(fault.Incomplete, "there is no image for %s, only for %s", want, cmp.Or(list(offered), "none")).
-			WithHint("leave out that platform, or --with-agent-image")
+			WithHint("leave out that platform, or %s", without(role))
 	}
 	return slices.MaxFunc(fitting, func(a, b v1.Descriptor) int { return cmp.Compare(a.Platform.Variant, b.Platform.Variant) }), nil
 }

@@ -100,7 +100,7 @@ func (h *hub) tag(t *testing.T, manifests ...v1.Descriptor) {
 func (h *hub) resolve(t *testing.T, r *Resolver, pinned *lock.Lock, platforms ...agent.Platform) (*lock.Image, error) {
 	t.Helper()
 	plan := &Plan{Lock: &lock.Lock{Platforms: platforms}}
-	err := r.agentImage(t.Context(), Request{Members: Members{AgentImage: h.host + "/a/b:v1"}, Lock: pinned}, plan)
+	err := r.images(t.Context(), Request{Members: Members{AgentImage: h.host + "/a/b:v1"}, Lock: pinned}, plan)
 	return plan.Lock.AgentImage, err
 }
 

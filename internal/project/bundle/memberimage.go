@@ -10,14 +10,33 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/lock"
 )
 
-// AgentIndex returns the index of the agent's image, for the platforms that the
-// bundle has: a bundle has no index of its own for it, and upstream's may name
-// more. It is Docker's kind if its manifests are.
-func (c *Contents) AgentIndex() (Document, error) {
+// imageMember returns which member of a bundle an image is.
+func imageMember(role lock.ImageRole) string {
+	if role == lock.RoleWatcher {
+		return MemberWatcherImage
+	}
+	return MemberAgentImage
+}
+
+// ImageRole returns which image a manifest is of; false where it is of none.
+func (d Document) ImageRole() (lock.ImageRole, bool) {
+	switch d.Member {
+	case MemberAgentImage:
+		return lock.RoleAgent, true
+	case MemberWatcherImage:
+		return lock.RoleWatcher, true
+	}
+	return "", false
+}
+
+// ImageIndex returns the index of an image, for the platforms that the bundle has: a
+// bundle has no index of its own for it, and upstream's may name more. It is Docker's
+// kind if its manifests are.
+func (c *Contents) ImageIndex(role lock.ImageRole) (Document, error) {
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
 	var doc Document
 	for _, m := range c.Manifests {
-		if m.Member != MemberAgentImage {
+		if m.Member != imageMember(role) {
 			continue
 		}
 		if m.MediaType == string(types.DockerManifestSchema2) {
@@ -31,7 +50,7 @@ func (c *Contents) AgentIndex() (Document, error) {
 		})
 	}
 	data, err := json.Marshal(index)
-	doc.MediaType, doc.Data, doc.Member = string(index.MediaType), data, MemberAgentImage
+	doc.MediaType, doc.Data, doc.Member = string(index.MediaType), data, imageMember(role)
 	return doc, err
 }
 
