@@ -125,6 +125,40 @@ func TestCopiedByTools(t *testing.T) {
 	})
 }
 
+// crane push --index makes an index of a layout's index.json in a registry.
+func TestIndexOfBundles(t *testing.T) {
+	w := newCopied(t)
+	lost := fmt.Sprintf(`{"mediaType":%q,"digest":"sha256:%s","size":6}`, indexType, lock.Sum([]byte("absent")))
+	for name, test := range map[string]struct {
+		named string
+		kind  fault.Kind
+		says  []string
+	}{
+		"a bundle":           {`BUNDLE}`, 0, nil},
+		"an SBOM beside":     {`SBOM},BUNDLE,NAME"v1.14.0"}},BUNDLE}`, 0, nil},
+		"two bundles":        {`BUNDLE},OTHER}`, fault.Usage, []string{"it holds 2 bundles: sha256:", "name one by its digest: write @sha256:"}},
+		"none":               {`SBOM}`, fault.Usage, []string{"not a bundle"}},
+		"bundles, one lower": {`WRAPPER}`, fault.Usage, []string{"not a bundle"}},
+		"a lost index":       {lost, fault.Incomplete, []string{"reading an index in it"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			index := w.expand(`{"schemaVersion":2,"mediaType":"` + indexType + `","manifests":[` + test.named + `]}`)
+			c, err := ReadIndex([]byte(index), func(p Part) ([]byte, error) {
+				data, ok := w.files[layout.BlobPath(p.SHA256)]
+				if !ok {
+					return nil, layout.Missing(p.SHA256)
+				}
+				return data, nil
+			})
+			if test.says != nil {
+				wantError(t, err, test.kind, test.says...)
+			} else if err != nil || c.Index.Blob() != w.c.Index.Blob() {
+				t.Errorf("%v, %v", c, err)
+			}
+		})
+	}
+}
+
 // wrapped adds an index that names the first bundle only, and describes it.
 func wrapped(w *copied) string {
 	data := w.expand(`{"schemaVersion":2,"manifests":[BUNDLE}]}`)

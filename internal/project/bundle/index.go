@@ -29,18 +29,71 @@ type Part struct {
 	What string
 }
 
-// IsManifest reports whether the part is a manifest.
-func (p Part) IsManifest() bool { return types.MediaType(p.MediaType).IsImage() }
+// IsManifest reports whether the part is a manifest or an index.
+func (p Part) IsManifest() bool {
+	t := types.MediaType(p.MediaType)
+	return t.IsImage() || t.IsIndex()
+}
 
 // ReadIndex reads a bundle from its image index on, wherever it lies, and
 // believes nothing in which index, manifests and lock do not agree. Read returns
 // a document; one that has more than its size in bytes need not be read further.
 // What the index holds that is no bundle is an [ErrNotBundle], with a hint.
 //
+// An index that names the image index of a bundle, beside other documents, is read
+// as that bundle: crane push --index makes such a one of a layout.
+//
 // The result opens those documents only: see [Contents.With].
 func ReadIndex(index []byte, read func(p Part) ([]byte, error)) (*Contents, error) {
 	c, err := readIndex(index, read)
+	if errors.Is(err, ErrNotBundle) {
+		if inner, innerErr := readWithin(index, read); inner != nil || innerErr != nil {
+			c, err = inner, innerErr
+		}
+	}
 	return c, advise(err)
+}
+
+// maxWithin bounds the indexes that are looked at in another one.
+const maxWithin = 32
+
+// readWithin reads the one bundle whose image index another index names; nil if it
+// names none.
+func readWithin(index []byte, read func(p Part) ([]byte, error)) (*Contents, error) {
+	var ix struct {
+		Manifests []v1.Descriptor `json:"manifests"`
+	}
+	_ = json.Unmarshal(index, &ix) // what is no index names nothing
+	found := map[string]*Contents{}
+	looked := 0
+	for _, d := range ix.Manifests {
+		b, err := descriptorBlob(d)
+		if err != nil || !d.MediaType.IsIndex() || found[d.Digest.String()] != nil {
+			continue
+		}
+		if looked++; looked > maxWithin {
+			break
+		}
+		data, err := (&reading{read: read}).part(Part{MediaType: string(d.MediaType), Blob: b, What: "an index in it"}, maxDocument)
+		if err != nil {
+			return nil, err
+		}
+		c, err := readIndex(data, read)
+		if err == nil {
+			found[d.Digest.String()] = c
+		} else if !errors.Is(err, ErrNotBundle) {
+			return nil, err
+		}
+	}
+	digests := slices.Sorted(maps.Keys(found))
+	switch len(digests) {
+	case 0:
+		return nil, nil
+	case 1:
+		return found[digests[0]], nil
+	}
+	return nil, fault.New(fault.Usage, "it holds %d bundles: %s", len(digests), strings.Join(digests, "; ")).
+		WithHint("name one by its digest: write @%s in the place of the tag", digests[0])
 }
 
 func readIndex(index []byte, read func(p Part) ([]byte, error)) (*Contents, error) {
