@@ -106,6 +106,8 @@ func (s *argoSource) values(g *given) (map[string]any, error) {
 		if values, err = ownValues(s.At("path"), g); err != nil {
 			return nil, err
 		}
+		// reposerver/repository/repository.go, mergeSourceParameters
+		g.note("%s takes its chart from git, where .argocd-source.yaml and .argocd-source-%s.yaml in the chart's directory win over what it says; they are not read: if there is one, give what argocd app manifests %s prints", s.app, s.name, s.name)
 	}
 	for _, f := range helm.At("valueFiles").Items() {
 		more, err := s.valuesFile(f, helm, g)

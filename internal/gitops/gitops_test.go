@@ -211,11 +211,12 @@ func TestNotes(t *testing.T) {
 		"over its own":                {helmRelease(fluxChart+"valuesFrom: [{kind: ConfigMap, name: base, valuesKey: single, targetPath: x.k}]\nvalues: {x: {k: own}}") + valuesFrom, "Flux 2.4"},
 		"optional":                    {helmRelease(fluxChart + "valuesFrom: [{kind: ConfigMap, name: none, optional: true}]"), "taken not to exist"},
 		"no chart":                    {helmRelease("chartRef: {kind: OCIRepository, name: charts}"), "taken to be Botkube's"},
+		"a chart in git":              {application("source: {repoURL: https://git, path: charts/botkube, helm: {valueFiles: [values.yaml]}}"), ".argocd-source-chatops.yaml"},
 		"a variable":                  {argoSourceOf("parameters: [{name: a, value: $ARGOCD_APP_REVISION}]"), "ARGOCD_APP_REVISION"},
 		"beside others":               {helmRelease(fluxChart) + "---\n" + strings.Replace(helmRelease("chart: {spec: {chart: x}}"), "name: botkube", "name: x", 1), "it is not of Botkube's chart"},
 		"beside what is not known":    {helmRelease(fluxChart) + "---\n" + strings.Replace(helmRelease("chartRef: {kind: HelmChart, name: x}"), "name: botkube", "name: x", 1), "left out: which chart it installs is not given"},
 	} {
-		r, err := find(t, map[string]string{"release.yaml": test.text})
+		r, err := find(t, map[string]string{"release.yaml": test.text, "charts/botkube/values.yaml": "a: 1"})
 		if err != nil || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], test.want) {
 			t.Errorf("%s: %v, %+v", name, err, r)
 		}

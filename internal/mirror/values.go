@@ -229,6 +229,7 @@ func applyValues(req *resolve.Request, sel Selection) (*Configured, error) {
 	if s.Sources, err = pluginKeys(agent.Source, c.Sources); err != nil {
 		return nil, err
 	}
+	c.noteExcluded(slices.Concat(s.Executors, s.Sources), sel.Exclude)
 	if req.Templates.Configured, err = c.templates(req.Version); err != nil {
 		return nil, err
 	}
@@ -236,6 +237,17 @@ func applyValues(req *resolve.Request, sel Selection) (*Configured, error) {
 		c.Notes = append(c.Notes, cloudedNote(found.Clouded))
 	}
 	return c, c.applyRepositories(req)
+}
+
+// noteExcluded tells of plugins that an agent with the values starts, and that are left out.
+func (c *Configured) noteExcluded(started, excluded []agent.PluginKey) {
+	for _, key := range started {
+		for _, out := range excluded {
+			if out.Repository == key.Repository && out.Name == key.Name && (out.Version == "" || out.Version == key.Version) {
+				c.Notes = append(c.Notes, fmt.Sprintf("the values enable %s, which --exclude leaves out: an agent with them does not start from the mirror alone; disable it there, too", key))
+			}
+		}
+	}
 }
 
 // applyImages has the agent's image be the one that the values name, as far as Botkube
