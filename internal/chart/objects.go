@@ -189,7 +189,7 @@ func (o *objects) takeDeployment(d *manifest.Object) {
 		o.version = cmp.Or(chartLabel(d), o.version)
 		o.pulls.agent = cmp.Or(c.At("image").Text(), o.pulls.agent)
 		for _, beside := range slices.Concat(containers[:i], containers[i+1:], pod.At("initContainers").Items()) {
-			o.pulls.beside = append(o.pulls.beside, besidePull(beside.At("name").Text(), beside.At("image").Text()))
+			o.pulls.takeBeside(beside.At("name").Text(), beside.At("image").Text(), beside.At("$patch").Text() == "delete")
 		}
 		o.takeMounted(pod)
 		if found.environment[identifierVariable] != "" || slices.Contains(found.withheld, identifierVariable) {

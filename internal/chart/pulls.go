@@ -63,6 +63,21 @@ func besidePull(name, image string) Pull {
 	return Pull{image, "the container " + name, ""}
 }
 
+// takeBeside takes a container beside the agent's. A patch changes the one of its name, or
+// takes it away.
+func (p *pulls) takeBeside(name, image string, deleted bool) {
+	pull := besidePull(name, image)
+	i := slices.IndexFunc(p.beside, func(had Pull) bool { return name != "" && had.Setting == pull.Setting })
+	switch {
+	case i >= 0 && deleted:
+		p.beside = slices.Delete(p.beside, i, i+1)
+	case i >= 0 && image != "":
+		p.beside[i] = pull
+	case i < 0 && !deleted:
+		p.beside = append(p.beside, pull)
+	}
+}
+
 // agentStop and watcherStop say what to do about images of the chart.
 const (
 	agentStop   = "image.registry and image.repository, if that registry is not to be reached"

@@ -30,6 +30,27 @@ extraObjects: [` + job + `, {kind: Job}, {kind: Pod, spec: {template: {spec: {co
 	}
 }
 
+// TestPullsOfPatchedContainers has patches change containers beside the agent's by their
+// names, as Kubernetes merges them.
+func TestPullsOfPatchedContainers(t *testing.T) {
+	deployment := func(beside string) string {
+		return "---\nkind: Deployment\napiVersion: apps/v1\nspec: {template: {spec: {containers: [{name: botkube, image: r.example/botkube:v1.4.1, env: [{name: BOTKUBE_CONFIG_PATHS, value: x}]}, " + beside + "]}}}\n"
+	}
+	rendered := objectsOf(global, communications) + deployment("{name: cfg-watcher, image: 'ghcr.io/kubeshop/k8s-sidecar:in-cluster-config'}, {name: proxy, image: r.example/proxy:1}")
+	proxy := Pull{"r.example/proxy:1", "the container proxy", ""}
+	for patch, want := range map[string][]Pull{
+		"{name: other}": {{"ghcr.io/kubeshop/k8s-sidecar:in-cluster-config", WatcherSetting, watcherStop}, proxy},
+		"{name: cfg-watcher, image: 'r.example/k8s-sidecar:v1.4.1'}": {{"r.example/k8s-sidecar:v1.4.1", WatcherSetting, watcherStop}, proxy},
+		"{name: cfg-watcher, $patch: delete}":                        {proxy},
+		"{name: absent, $patch: delete}":                             {{"ghcr.io/kubeshop/k8s-sidecar:in-cluster-config", WatcherSetting, watcherStop}, proxy},
+	} {
+		got := read(t, "", rendered, deployment(patch)).Pulls
+		if len(got) == 0 || !reflect.DeepEqual(got[1:], want) {
+			t.Errorf("%s: %v, want %v", patch, got, want)
+		}
+	}
+}
+
 func TestPullRegistry(t *testing.T) {
 	for image, want := range map[string]string{
 		"ghcr.io/kubeshop/botkube:v1": "ghcr.io", "registry:5000/x": "registry:5000", "localhost/x@sha256:0": "localhost",

@@ -18,7 +18,7 @@ func (o *PullOptions) checkMembers() error {
 	}
 	if o.Members != (resolve.Members{}) {
 		return fault.New(fault.Usage, "images and the chart can only be put into a bundle, and no output is one").
-			WithHint("add an output FILE.tar, or leave out --with-agent-image and --with-chart")
+			WithHint("add an output FILE.tar, or leave out --with-agent-image, --watcher-image and --with-chart")
 	}
 	o.pluginsOnly = true
 	return nil
