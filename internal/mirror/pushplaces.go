@@ -30,18 +30,33 @@ func (o PushOptions) path(part Part) string {
 
 // places returns the repositories of parts, and refuses those that cannot be.
 func (o PushOptions) places(parts []Part) (map[Part]registry.Name, error) {
+	if err := o.checkChartPath(); err != nil {
+		return nil, err
+	}
 	names := map[Part]registry.Name{}
 	for _, part := range parts {
 		name, err := belowPrefix(o.Prefix, o.path(part))
 		if err != nil {
 			return nil, err
 		}
-		if other, taken := partAt(names, name); taken {
-			return nil, fault.New(fault.Usage, "--chart-path %s: %s is where the %s goes", o.ChartPath, name, other).WithHint("name another path, such as botkube-chart")
-		}
 		names[part] = name
 	}
 	return names, checkLevels(names, parts)
+}
+
+// checkChartPath refuses a path that cannot be the chart's, whatever this push
+// publishes: the next one may publish more.
+func (o PushOptions) checkChartPath() error {
+	name, err := belowPrefix(o.Prefix, o.path(PartChart))
+	if err != nil {
+		return err
+	}
+	for _, part := range Parts {
+		if part != PartChart && o.path(part) == o.ChartPath {
+			return fault.New(fault.Usage, "--chart-path %s: %s is where the %s goes", o.ChartPath, name, part).WithHint("name another path, such as botkube-chart")
+		}
+	}
+	return nil
 }
 
 // belowPrefix returns a repository below a prefix that the user gave. What is
@@ -54,15 +69,6 @@ func belowPrefix(prefix, path string) (registry.Name, error) {
 		}
 	}
 	return registry.ParseRepository(prefix + "/" + path)
-}
-
-func partAt(names map[Part]registry.Name, name registry.Name) (Part, bool) {
-	for part, n := range names {
-		if n == name {
-			return part, true
-		}
-	}
-	return "", false
 }
 
 // checkLevels refuses repositories that Docker Hub cannot have: it has names of

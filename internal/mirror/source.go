@@ -19,6 +19,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
+	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
 	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/registry"
 )
@@ -54,7 +55,7 @@ func (s *Session) openSource(ctx context.Context, name string, stdin io.Reader) 
 	}
 	fi, err := os.Stat(at.path)
 	if err != nil {
-		return nil, fault.New(fault.Usage, "opening %s: %w", at.path, err).
+		return nil, fault.New(fault.Usage, "opening %s: %w", at.path, layout.Cause(err)).
 			WithHint(sourceHint)
 	}
 	if fi.IsDir() && bundle.Sniff(at.path) != bundle.LayoutForm {
