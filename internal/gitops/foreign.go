@@ -177,15 +177,29 @@ func makesSecrets(o *manifest.Object) bool {
 	return o.Group() == csiSecrets || o.Group() != "" && strings.Contains(strings.ToLower(o.Kind), "secret") || o.Kind == "OnePasswordItem"
 }
 
-// checkSecretMaker wants the Secret that comes of an object, which has its name unless it
-// says another.
-func checkSecretMaker(o *manifest.Object, objects []*manifest.Object) error {
-	name := o.Name
-	if target, is := o.At("spec", "target").Value().(map[string]any); is {
-		if other, _ := target["name"].(string); other != "" {
-			name = other
+// madeSecret is where objects have the name of the Secret that comes of them, below spec:
+// those of External Secrets, Vault, Doppler, Infisical and akv2k8s, in this order.
+var madeSecret = [][]string{{"target", "name"}, {"destination", "name"}, {"managedSecret", "name"}, {"managedSecretReference", "secretName"}, {"output", "secret", "name"}}
+
+// secretOf returns the name of the Secret that comes of an object: its own, unless it says
+// another.
+func secretOf(o *manifest.Object) string {
+	for _, keys := range madeSecret {
+		at := o.At("spec").Value()
+		for _, k := range keys {
+			inner, _ := at.(map[string]any)
+			at = inner[k]
+		}
+		if name, _ := at.(string); name != "" {
+			return name
 		}
 	}
+	return o.Name
+}
+
+// checkSecretMaker wants the Secret that comes of an object.
+func checkSecretMaker(o *manifest.Object, objects []*manifest.Object) error {
+	name := secretOf(o)
 	if slices.ContainsFunc(objects, func(s *manifest.Object) bool { return s.Kind == "Secret" && s.Group() == "" && s.Name == name }) {
 		return nil
 	}

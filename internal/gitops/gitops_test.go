@@ -162,6 +162,8 @@ func TestUnread(t *testing.T) {
 		"wrong kind of value": {map[string]string{"release.yaml": helmRelease(fluxChart + "values: [a]")}, "spec.values: it is a list, and should be a mapping", ""},
 		"sealed":              {map[string]string{"release.yaml": object("bitnami.com/v1alpha1", "SealedSecret")}, "release.yaml: SealedSecret chat/platforms: the Secret that comes of it is not given", "kubectl get secret platforms"},
 		"external":            {map[string]string{"release.yaml": object("external-secrets.io/v1", "ExternalSecret") + "spec: {target: {name: made}}\n"}, "ExternalSecret chat/platforms", "kubectl get secret made"},
+		"of Vault":            {map[string]string{"release.yaml": object("secrets.hashicorp.com/v1beta1", "VaultStaticSecret") + "spec: {destination: {name: made}}\n"}, "VaultStaticSecret chat/platforms", "kubectl get secret made"},
+		"of Azure":            {map[string]string{"release.yaml": object("spv.no/v2beta1", "AzureKeyVaultSecret") + "spec: {output: {secret: {name: made}}}\n"}, "AzureKeyVaultSecret chat/platforms", "kubectl get secret made"},
 		"of a store":          {map[string]string{"release.yaml": object("secrets-store.csi.x-k8s.io/v1", "SecretProviderClass")}, "SecretProviderClass chat/platforms", "kubectl get secret"},
 		"k3s":                 {map[string]string{"release.yaml": object("helm.cattle.io/v1", "HelmChartConfig")}, "HelmChartConfig chat/platforms: it is of k3s", "in a file of their own"},
 		"Flux 1":              {map[string]string{"release.yaml": object("helm.fluxcd.io/v1", "HelmRelease")}, "the Helm Operator of Flux 1", "file of their own"},
