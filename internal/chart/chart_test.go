@@ -276,6 +276,7 @@ func TestMounts(t *testing.T) {
 		"beside":           {"{extraVolumes: [{name: a, persistentVolumeClaim: {}}], extraVolumeMounts: [{name: a, mountPath: /srv/plugin}]}", false},
 		"an empty one":     {"{extraVolumes: [{name: a, emptyDir: {}}], extraVolumeMounts: [{name: a, mountPath: /srv/plugins}]}", false},
 		"within an empty":  {"{extraVolumes: [{name: a, emptyDir: {}}, {name: b}], extraVolumeMounts: [{name: a, mountPath: /srv}, {name: b, mountPath: /srv/plugins}]}", true},
+		"none of the name": {"{extraVolumes: [{name: b, persistentVolumeClaim: {}}], extraVolumeMounts: [{name: a, mountPath: /srv/plugins}]}", false},
 		"other kinds":      {"{extraVolumes: {a: b}, extraVolumeMounts: [c, {name: 1, mountPath: 2}]}", false},
 		"relative, no end": {"{extraVolumeMounts: [{name: a, mountPath: srv/plugins}, {name: a, mountPath: ..}]}", false},
 	} {

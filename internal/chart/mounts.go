@@ -29,18 +29,20 @@ func (m Mounts) add(at string, filled bool) {
 }
 
 // mountsOf returns what extraVolumes and extraVolumeMounts say
-// (helm/botkube/templates/deployment.yaml).
+// (helm/botkube/templates/deployment.yaml). A mount of a volume that is not there, as if
+// another file has taken the place of extraVolumes, has nothing.
 func mountsOf(merged map[string]any) Mounts {
-	empty := map[string]bool{}
+	filled := map[string]bool{}
 	for _, v := range mappings(merged["extraVolumes"]) {
 		name, _ := v["name"].(string)
-		_, empty[name] = v["emptyDir"]
+		_, empty := v["emptyDir"]
+		filled[name] = !empty
 	}
 	m := Mounts{}
 	for _, v := range mappings(merged["extraVolumeMounts"]) {
 		name, _ := v["name"].(string)
 		at, _ := v["mountPath"].(string)
-		m.add(at, !empty[name])
+		m.add(at, filled[name])
 	}
 	return m
 }
