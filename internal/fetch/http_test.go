@@ -542,7 +542,7 @@ func TestRateLimit(t *testing.T) {
 	at := time.Now().Add(time.Hour)
 	u = newUpstream(t, data, status(403, "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", fmt.Sprint(at.Unix())))
 	f = fixed(t)
-	err = f.wantFault(t, fetch.Request{URL: u.URL + "/x"}, fault.Upstream, "rate limit, which ends at "+at.UTC().Format("2006-01-02 15:"), "left alone for")
+	f.wantFault(t, fetch.Request{URL: u.URL + "/x"}, fault.Upstream, "rate limit, which ends at "+at.UTC().Format("2006-01-02 15:"), "left alone for")
 	if n := len(u.seen()); n != 1 {
 		t.Errorf("%d requests", n)
 	}
