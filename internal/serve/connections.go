@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 )
@@ -21,6 +22,9 @@ const (
 	maxNew         = 2048
 	// spareFiles are descriptors for all but connections and what is sent over them.
 	spareFiles = 32
+	// requestPatience is how long a new connection may be silent before it is closed
+	// for another one: its request may be on the way, or wait to be read.
+	requestPatience = 25 * time.Millisecond
 )
 
 // connections bounds connections. Those that wait for a request, the longest of
@@ -29,6 +33,8 @@ type connections struct {
 	net.Listener
 	// most bounds how many there are.
 	most int
+	// patience is how long a new one may be silent at least.
+	patience time.Duration
 
 	mu   sync.Mutex
 	open int
@@ -46,11 +52,17 @@ type waiting struct {
 	at    map[net.Conn]*list.Element
 }
 
+// waiter is a connection that waits since a time.
+type waiter struct {
+	net.Conn
+	since time.Time
+}
+
 func newWaiting(most int) waiting {
 	return waiting{most, list.New(), map[net.Conn]*list.Element{}}
 }
 
-func (w waiting) add(conn net.Conn) { w.at[conn] = w.order.PushBack(conn) }
+func (w waiting) add(conn net.Conn) { w.at[conn] = w.order.PushBack(waiter{conn, time.Now()}) }
 
 func (w waiting) remove(conn net.Conn) {
 	if e, there := w.at[conn]; there {
@@ -65,9 +77,17 @@ func (w waiting) takeLongest() net.Conn {
 	if first == nil {
 		return nil
 	}
-	conn := first.Value.(net.Conn)
+	conn := first.Value.(waiter).Conn
 	w.remove(conn)
 	return conn
+}
+
+// longest returns how long the one that waits the longest does so.
+func (w waiting) longest() (waited time.Duration, ok bool) {
+	if first := w.order.Front(); first != nil {
+		return time.Since(first.Value.(waiter).since), true
+	}
+	return 0, false
 }
 
 func newConnections(l net.Listener) *connections {
@@ -76,7 +96,7 @@ func newConnections(l net.Listener) *connections {
 		// Each may have a file open.
 		most = int(max(1, min(int64(most), (files-spareFiles)/2)))
 	}
-	c := &connections{Listener: l, most: most, idle: newWaiting(min(maxIdle, most)), fresh: newWaiting(min(maxNew, most))}
+	c := &connections{Listener: l, most: most, patience: requestPatience, idle: newWaiting(min(maxIdle, most)), fresh: newWaiting(min(maxNew, most))}
 	c.left = sync.NewCond(&c.mu)
 	return c
 }
@@ -104,8 +124,8 @@ func (c *connections) enter() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for !c.closed && c.open >= c.most {
-		if !c.drop() {
-			c.left.Wait()
+		if !c.drop(c.patience) {
+			c.await()
 		}
 	}
 	if c.closed {
@@ -113,6 +133,19 @@ func (c *connections) enter() bool {
 	}
 	c.open++
 	return true
+}
+
+// await waits until there is room, or a connection that may be closed. c is locked.
+func (c *connections) await() {
+	if waited, ok := c.fresh.longest(); ok {
+		timer := time.AfterFunc(c.patience-waited, func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.left.Signal()
+		})
+		defer timer.Stop()
+	}
+	c.left.Wait()
 }
 
 func (c *connections) leave() {
@@ -135,14 +168,14 @@ func (c *connections) Close() error {
 func (c *connections) evict() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.drop()
+	return c.drop(0)
 }
 
 // drop closes the connection that waits the longest for another request or, if
-// there is none, for its first. c is locked.
-func (c *connections) drop() bool {
+// there is none, for its first, after some patience. c is locked.
+func (c *connections) drop(patience time.Duration) bool {
 	victim := c.idle.takeLongest()
-	if victim == nil {
+	if waited, ok := c.fresh.longest(); victim == nil && ok && waited >= patience {
 		victim = c.fresh.takeLongest()
 	}
 	if victim != nil {

@@ -183,6 +183,90 @@ func TestSentDirectly(t *testing.T) {
 	}
 }
 
+// TestRequestsWhileSent wants a client that asks for more while a large file is sent
+// to have that file whole: closing a connection with something unread drops what is
+// still to be sent.
+func TestRequestsWhileSent(t *testing.T) {
+	content := strings.Repeat("0123456789abcdef", sentDirectly/16)
+	w := newWorld(t, content, "tool")
+	_, address := listening(t, w, 10, 10, 10)
+	c := dial(t, address)
+	resp, err := c.get("/" + w.binary.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := strings.Repeat("GET /"+w.dependency.Path+" HTTP/1.1\r\nHost: mirror\r\n\r\n", 200)
+	if _, err := io.WriteString(c, more); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond) // the server may be done by then, and close
+	if data, err := io.ReadAll(resp.Body); err != nil || string(data) != content {
+		t.Errorf("%d bytes of %d, %v", len(data), resp.ContentLength, err)
+	}
+}
+
+// TestLargeFileWithoutBody wants a connection to go on if nothing of a large file was
+// asked for but what is known of it.
+func TestLargeFileWithoutBody(t *testing.T) {
+	w := newWorld(t, strings.Repeat("0123456789abcdef", sentDirectly/16), "tool")
+	_, address := listening(t, w, 10, 10, 10)
+	c := dial(t, address)
+	for _, request := range []string{
+		"HEAD /%s HTTP/1.1\r\nHost: mirror\r\n\r\n",
+		"GET /%s HTTP/1.1\r\nHost: mirror\r\nIf-None-Match: *\r\n\r\n",
+		"GET /%s HTTP/1.1\r\nHost: mirror\r\nRange: bytes=-0\r\n\r\n",
+		"GET /%s HTTP/1.1\r\nHost: mirror\r\nRange: bytes=7-9\r\n\r\n",
+	} {
+		if _, err := fmt.Fprintf(c, request, w.binary.Path); err != nil {
+			t.Fatalf("%q: %v", request, err)
+		}
+		method, _, _ := strings.Cut(request, " ")
+		resp, err := http.ReadResponse(c.in, &http.Request{Method: method})
+		if err != nil {
+			t.Fatalf("%q: %v", request, err)
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.Close {
+			t.Errorf("%q: the connection ends: %t, %v", request, resp.Close, err)
+		}
+	}
+}
+
+// TestWaitingRequests wants requests that came while all others downloaded to be
+// answered one after the other: none is dropped for the next before it was read.
+func TestWaitingRequests(t *testing.T) {
+	w := newWorld(t, strings.Repeat("0123456789abcdef", 2<<20), "tool")
+	server, address := listening(t, w, 1, 1, 1)
+	server.mu.Lock()
+	server.patience = time.Minute // the machine may be busy
+	server.mu.Unlock()
+	download := dial(t, address)
+	resp, err := download.get("/" + w.binary.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var waiting []client
+	for range 20 {
+		c := dial(t, address)
+		if _, err := fmt.Fprintf(c, "GET /%s HTTP/1.1\r\nHost: mirror\r\nConnection: close\r\n\r\n", w.dependency.Path); err != nil {
+			t.Fatal(err)
+		}
+		waiting = append(waiting, c)
+	}
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Fatal(err)
+	}
+	download.Close()
+	for i, c := range waiting {
+		resp, err := http.ReadResponse(c.in, nil)
+		if err == nil {
+			_, err = io.Copy(io.Discard, resp.Body)
+		}
+		if err != nil {
+			t.Errorf("client %d: %v", i, err)
+		}
+	}
+}
+
 // exhausted is a listener that has no descriptors for a while.
 type exhausted struct {
 	net.Listener

@@ -40,7 +40,7 @@ func (h *Handler) file(w http.ResponseWriter, r *http.Request, v *Version, f sit
 	w.Header().Set("Cache-Control", forEver)
 	w.Header().Set("ETag", entityTag(f.SHA256))
 	settleRange(r, f.Size)
-	sendDirectly(w, r, f.Size)
+	maySendDirectly(w, r, f.Size)
 	http.ServeContent(w, r, "", time.Time{}, content)
 	if content.err != nil {
 		h.options.Problem(fmt.Errorf("serving %s: %w", f.Path, content.err))

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -202,6 +203,31 @@ func TestChangedWhileSent(t *testing.T) {
 	}
 	if told := w.told(); !strings.Contains(told, "it was changed while it was sent") {
 		t.Errorf("problems: %s", told)
+	}
+}
+
+// TestBlame wants a file that cannot be read to be told of, but not a client that left.
+func TestBlame(t *testing.T) {
+	w := newWorld(t, "binary", "tool")
+	file, err := w.open(w.binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for cause, blamed := range map[error]bool{
+		os.NewSyscallError("sendfile", syscall.EIO):   true,
+		io.ErrUnexpectedEOF:                           true,
+		os.NewSyscallError("sendfile", syscall.EPIPE): false,
+		os.ErrDeadlineExceeded:                        false,
+	} {
+		c := &content{File: file, info: info, size: info.Size()}
+		if c.blame(cause); (c.err != nil) != blamed {
+			t.Errorf("%v: the file is at fault: %v", cause, c.err)
+		}
 	}
 }
 

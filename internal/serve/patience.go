@@ -72,10 +72,15 @@ func (c *patientConn) ReadFrom(r io.Reader) (n int64, err error) {
 		m, err := c.try(&w, func() (int, error) {
 			return sendFile(tcp, file, offset, int(min(limited.N-sentByCopy, sentAtOnce)))
 		})
+		if m == 0 && cannotSendFile(err) {
+			rest, err := io.Copy(writer{c}, r)
+			return n + rest, err
+		}
 		n += int64(m)
 		from.at += int64(m)
 		limited.N -= int64(m)
 		if err != nil {
+			from.blame(err)
 			return n, err
 		}
 	}
@@ -84,6 +89,26 @@ func (c *patientConn) ReadFrom(r io.Reader) (n int64, err error) {
 	m, err := io.Copy(writer{c}, limited)
 	return n + m, err
 }
+
+// finish ends a connection whose last answer was sent. The system drops what it
+// still has to send if a connection is closed while there is something to read, such
+// as another request: so that is read, until the client closes its side (RFC 9112,
+// section 9.6).
+func (c *patientConn) finish() {
+	if tcp, ok := c.Conn.(*net.TCPConn); ok {
+		_ = tcp.CloseWrite()
+	}
+	_ = c.SetReadDeadline(time.Now().Add(finishPatience))
+	unwanted := make([]byte, 512)
+	for {
+		if _, err := c.Read(unwanted); err != nil {
+			return
+		}
+	}
+}
+
+// finishPatience is how long a client may take to close its side.
+const finishPatience = 5 * time.Second
 
 // wait is how long a client took nothing.
 type wait struct {

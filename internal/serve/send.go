@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"syscall"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
@@ -69,6 +70,21 @@ func (c *content) check() error {
 		c.err = err
 	}
 	return err
+}
+
+// blame remembers an error of sending if the file is at fault, and not the client.
+func (c *content) blame(err error) {
+	switch {
+	case c.check() != nil: // it was changed
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.EIO):
+		c.err = err
+	}
+}
+
+// cannotSendFile reports whether a file lies where the system cannot send it
+// without copying.
+func cannotSendFile(err error) bool {
+	return errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL)
 }
 
 // region returns where the bytes lie that come next, if they lie in a file.
@@ -135,7 +151,10 @@ func (w *response) sendFile(r *io.LimitedReader) (n int64, err error) {
 		if err := http.NewResponseController(w.ResponseWriter).Flush(); err != nil {
 			return 0, err
 		}
-		return w.direct.ReadFrom(r)
+		if n, err = w.direct.ReadFrom(r); err == nil {
+			w.direct.finish()
+		}
+		return n, err
 	}
 	from, ok := w.ResponseWriter.(io.ReaderFrom)
 	if !ok {
@@ -149,15 +168,27 @@ func (w *response) sendFile(r *io.LimitedReader) (n int64, err error) {
 // for so many bytes does not matter.
 const sentDirectly = 4 << 20
 
-// sendDirectly has the answer sent past net/http if it is large, and the request
-// came over no TLS.
-func sendDirectly(w http.ResponseWriter, r *http.Request, size int64) {
+// maySendDirectly has a whole file be sent past net/http if it is large, and the
+// request came over no TLS.
+func maySendDirectly(w http.ResponseWriter, r *http.Request, size int64) {
 	out, isResponse := w.(*response)
 	conn, isPlain := r.Context().Value(connectionKey{}).(*patientConn)
-	if isResponse && isPlain && canSendFile && size >= sentDirectly && r.Header.Get("Range") == "" {
-		w.Header().Set("Connection", "close")
+	if isResponse && isPlain && canSendFile && size >= sentDirectly {
 		out.direct = conn
 	}
+}
+
+// settleDirect decides whether the body is sent past net/http, now that it is known
+// what the answer is.
+func (w *response) settleDirect(status int) {
+	if w.direct == nil {
+		return
+	}
+	if status != http.StatusOK || w.head {
+		w.direct = nil
+		return
+	}
+	w.Header().Set("Connection", "close")
 }
 
 // connectionKey is that of the connection in the context of its requests.

@@ -185,7 +185,7 @@ type response struct {
 	head   bool
 	status int
 	bytes  int64
-	// direct is the connection, if a large file is to be sent past net/http.
+	// direct is the connection, if a large file may be sent past net/http.
 	direct *patientConn
 }
 
@@ -193,6 +193,7 @@ func (w *response) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
 	}
+	w.settleDirect(status)
 	w.ResponseWriter.WriteHeader(status)
 }
 

@@ -99,7 +99,8 @@ func (h *Handler) shutdown(ctx context.Context, server *http.Server, patience ti
 const cutPatience = 2 * time.Second
 
 // serverLog takes what net/http logs: connections that came to no request, and
-// panics. Who only looks whether the port is open, and closes it again, is no news.
+// panics. Who only looks whether the port is open, and closes it again, is no news;
+// nor is who was silent, and dropped for others.
 type serverLog struct{ refused, problem func(error) }
 
 func (l serverLog) Write(line []byte) (int, error) {
@@ -107,7 +108,7 @@ func (l serverLog) Write(line []byte) (int, error) {
 	switch handshake := strings.HasPrefix(text, "http: TLS handshake error"); {
 	case !handshake:
 		l.problem(errors.New(text))
-	case !strings.HasSuffix(text, ": EOF"):
+	case !strings.HasSuffix(text, ": EOF") && !strings.HasSuffix(text, net.ErrClosed.Error()):
 		l.refused(errors.New(strings.TrimPrefix(text, "http: ")))
 	}
 	return len(line), nil
