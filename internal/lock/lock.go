@@ -299,9 +299,14 @@ func Parse(data []byte) (*Lock, error) {
 	l := new(Lock)
 	if err := dec.Decode(l); err != nil {
 		var probe struct {
-			SchemaVersion int `json:"schemaVersion"`
+			SchemaVersion int    `json:"schemaVersion"`
+			MediaType     string `json:"mediaType"`
 		}
-		if json.Unmarshal(data, &probe) == nil && probe.SchemaVersion > SchemaVersion {
+		known := json.Unmarshal(data, &probe) == nil
+		if known && probe.MediaType != "" { // OCI's documents have schema version 2
+			return nil, fmt.Errorf("it is a document of type %.100q, not a lock", probe.MediaType)
+		}
+		if known && probe.SchemaVersion > SchemaVersion {
 			return nil, fmt.Errorf("the lock has schema version %d; this program knows version %d", probe.SchemaVersion, SchemaVersion)
 		}
 		return nil, fmt.Errorf("reading the lock: %w", legible.JSONError(data, err))

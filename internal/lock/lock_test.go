@@ -71,6 +71,7 @@ func TestParseRefuses(t *testing.T) {
 	good := string(sample(t))
 	for _, tt := range []struct{ old, new, want string }{
 		{`"schemaVersion": 1`, `"schemaVersion": 2`, "knows version 1"},
+		{`"schemaVersion": 1`, `"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json"`, `of type "application/vnd.oci.image.index.v1+json", not a lock`},
 		{`"schemaVersion": 1`, `"schemaVersion": 1, "future": 1`, "unknown field"},
 		{`"name": "hello"`, `"name": "../hello"`, "path separator"},
 		{`"version": "v1.0.0"`, `"version": ".."`, "not a file name"},

@@ -122,6 +122,8 @@ func (s *Session) notServed(ctx context.Context, path string, err error) error {
 	case in.kind == KindLock:
 		return fault.New(fault.Usage, "%s is a lock: it names files, but has none", path).
 			WithHint("botkube-mirror pull --lock %s -o bundle.tar, and serve that", path)
+	case in.kind == KindBundle: // one that is compressed
+		return err
 	}
 	return fault.New(fault.Usage, "%w", err).WithHint(servedHint)
 }

@@ -107,7 +107,8 @@ func openStandardInput(ctx context.Context, stdin io.Reader) (*source, error) {
 	}
 	b, err := bundle.OpenTar(f, bundle.StandardInput, "")
 	if err != nil {
-		return nil, errors.Join(err, done())
+		_ = done() // it is closed already, but its name may be left
+		return nil, err
 	}
 	opened := bundleSource(bundle.StandardInput, b)
 	opened.close = done

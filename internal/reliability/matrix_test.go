@@ -197,7 +197,7 @@ func within(t testing.TB, c *exec.Cmd) outcome {
 var secrets = []string{"hunter2-of-a-robot", "t0ken-of-a-url"}
 
 // talk is what no user should have to read.
-var talk = regexp.MustCompile(`goroutine \d|panic:|runtime error|Usage:|\.go:\d|%!`)
+var talk = regexp.MustCompile(`goroutine \d|panic:|runtime error|Usage:|\.go:\d|%!|file already closed`)
 
 // checkMessage wants an error that names what, why and the next step.
 func checkMessage(t testing.TB, got outcome, texts ...string) {
