@@ -83,7 +83,7 @@ func (r Retry) outlook(err error, failures int, pause time.Duration) error {
 	for n := failures + 1; n <= r.limit(); n++ {
 		pause += r.backoff(n)
 	}
-	return fmt.Errorf("%w (attempt %d of %d; goes on for some %s)", err, failures, r.limit()+1, pause.Round(time.Second))
+	return fmt.Errorf("%w (attempt %d of %d; goes on for some %s)", err, failures, r.limit()+1, max(pause.Round(time.Second), time.Second))
 }
 
 func gaveUp(err error, attempts int) error {
