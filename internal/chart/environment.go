@@ -85,10 +85,12 @@ func (o *objects) variablesFrom(from manifest.Field, found *container) {
 	}
 }
 
-// entries returns the files of an object, and whether it is given.
+// entries returns the files of an object in the Deployment's namespace, which need not be
+// said, and whether it is given.
 func (o *objects) entries(kind, name string) ([]manifest.Entry, bool) {
 	for _, obj := range o.all {
-		if obj.Kind == kind && obj.Name == name {
+		elsewhere := obj.Namespace != o.namespace && obj.Namespace != "" && o.namespace != ""
+		if obj.Kind == kind && obj.Name == name && !elsewhere {
 			entries, err := obj.Entries()
 			return entries, err == nil
 		}

@@ -48,6 +48,11 @@ func TestEnvironment(t *testing.T) {
 	if v := read(t, "v1.14.0", "extraEnv: [{name: BOTKUBE_PLUGINS_CACHE__DIR, valueFrom: {secretKeyRef: {name: env, key: BOTKUBE_PLUGINS_CACHE__DIR}}}]", variables); v.Config.Plugins.CacheDir != "/from/secret" {
 		t.Errorf("of values beside the Secret: %s", v.Config.Plugins.CacheDir)
 	}
+	elsewhere := strings.ReplaceAll(variables, "{name: env}", "{name: env, namespace: other}") + "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: env, namespace: chat}\ndata: {BOTKUBE_PLUGINS_CACHE__DIR: /from/chat}\n"
+	agent := strings.Replace(agentWith("env: [{name: BOTKUBE_CONFIG_PATHS}], envFrom: [{configMapRef: {name: env}}]"), "metadata: {name: botkube,", "metadata: {name: botkube, namespace: chat,", 1)
+	if got := read(t, "", agent+elsewhere).Config.Plugins.CacheDir; got != "/from/chat" {
+		t.Errorf("of ConfigMaps in several namespaces: %s", got)
+	}
 	for variable, want := range map[string]bool{
 		"BOTKUBE_PLUGINS_CACHE__DIR": true, "BOTKUBE_EXECUTORS_TOOLS_A_ENABLED": true, "BOTKUBE_COMMUNICATIONS_C_MATTERMOST_URL": true, "BOTKUBE_CONFIG_PATHS": true,
 		"BOTKUBE_COMMUNICATIONS_C_SOCKET__SLACK_BOT__TOKEN": false, "BOTKUBE_SETTINGS_CLUSTER__NAME": false, "HTTPS_PROXY": false,

@@ -41,9 +41,11 @@ type objects struct {
 	// to read files that are called so.
 	others map[string][]string
 	container
-	mounts Mounts
-	pulls  pulls
-	cloud  string
+	// namespace is that of the Deployment that is read, or empty.
+	namespace string
+	mounts    Mounts
+	pulls     pulls
+	cloud     string
 	// version is the chart's, by its label, or empty.
 	version string
 }
@@ -174,6 +176,8 @@ const configPaths = "BOTKUBE_CONFIG_PATHS"
 // Kubernetes merges it.
 func (o *objects) takeDeployment(d *manifest.Object) {
 	pod := d.At("spec", "template", "spec")
+	o.namespace = d.Namespace
+	defer func() { o.namespace = "" }()
 	containers := pod.At("containers").Items()
 	for i, c := range containers {
 		found := o.environmentOf(c)
