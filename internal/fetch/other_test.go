@@ -62,7 +62,7 @@ func TestFilesThatAreNone(t *testing.T) {
 		want string
 	}{
 		"absent":    {fileURL(dir + "/absent"), fault.Upstream, "cannot be read"},
-		"directory": {fileURL(dir), fault.Upstream, "a directory"},
+		"directory": {fileURL(dir), fault.Integrity, "a directory"},
 		"on a host": {"file://host/x", fault.Usage, `"host"`},
 	}
 	if runtime.GOOS != "windows" {
@@ -70,7 +70,7 @@ func TestFilesThatAreNone(t *testing.T) {
 			url  string
 			kind fault.Kind
 			want string
-		}{"file:///dev/null", fault.Upstream, "a device"}
+		}{"file:///dev/null", fault.Integrity, "a device"}
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

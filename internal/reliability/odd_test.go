@@ -119,7 +119,8 @@ func runBounded(t *testing.T, args []string) outcome {
 	return finish(t, c)
 }
 
-// TestOddLock wants a lock that a user names to be damage where it is no file.
+// TestOddLock wants a lock or an index that a user names to be damage where it is no
+// file.
 func TestOddLock(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "lock.json")
@@ -127,9 +128,11 @@ func TestOddLock(t *testing.T) {
 		kind.do(t, name)
 		for _, args := range [][]string{
 			{"pull", "--lock", name, "-o", name + ".out"},
+			{"pull", "--repository", "demo=" + name, "-o", name + ".out"},
+			{"lock", "--repository", "demo=" + name, name + ".lock"},
 			{"diff", name, name},
 		} {
-			if o := runBounded(t, args); o.code == 0 || args[0] == "pull" && o.code != 4 {
+			if o := runBounded(t, args); o.code == 0 || args[0] != "diff" && o.code != 4 {
 				t.Errorf("%s: %q ended with %d\n%s", kind.name, args, o.code, o.stderr)
 			}
 		}
