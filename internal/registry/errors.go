@@ -114,7 +114,7 @@ func (c *Client) advice(host string, err error) (fault.Kind, string) {
 	case errors.Is(err, transfer.ErrProxySetting):
 		return fault.Usage, transfer.HintProxySetting
 	case transfer.Is[*transfer.PermanentError](err):
-		return fault.Upstream, ""
+		return fault.Upstream, "what answers does not keep to the OCI distribution specification: is it a registry, and a recent version of it?"
 	}
 	return fault.Upstream, c.connectionHint(err)
 }

@@ -53,7 +53,7 @@ func (e *statusError) Error() string {
 	switch {
 	case e.stage == stageToken:
 		s = "the token server " + s
-	case e.stage == stageGreeting:
+	case e.stage == stageGreeting && e.RateLimit.Hint() == "":
 		s += " to the question whether it is a registry (/v2/)"
 	case e.Code == http.StatusMethodNotAllowed:
 		s += " to " + e.method
@@ -317,6 +317,8 @@ func (e *statusError) hint(host string) string {
 		return transfer.HintProxyRefuses
 	case e.Transient():
 		return "the registry is in trouble: run it again later"
+	case e.stage == stageGreeting && e.Code == http.StatusForbidden && len(e.codes) > 0:
+		return "the registry lets nobody in from here: its firewall may not know this machine's address; ask whoever runs it"
 	case e.stage == stageGreeting:
 		return hintNoRegistry(host)
 	case e.wrongRealm():
@@ -352,6 +354,8 @@ func (e *statusError) refusalHint(host string) string {
 	switch {
 	case e.Code == http.StatusMethodNotAllowed:
 		return "something before the registry does not let " + e.method + " pass: have it pass GET, HEAD, POST, PATCH, PUT and DELETE below /v2/"
+	case e.Code == http.StatusNotFound && e.method == http.MethodPost:
+		return "does the registry take uploads at this path? Nexus and Artifactory want the name of their own repository in it, or a port of its own"
 	case e.Code == http.StatusNotFound:
 		return "is the reference spelt right, and was it pushed? a registry may also hide from a user what it does not let him see: docker login " + host
 	}

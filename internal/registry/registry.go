@@ -9,7 +9,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -235,13 +234,17 @@ func (r *Repository) handshakeReason(ctx context.Context, w *transfer.Watch, d *
 	if e, ok := errors.AsType[*transport.Error](err); ok {
 		return r.libraryStatus(e, last)
 	}
-	if refused := d.turnedAway(); errors.Is(refused, errInClear) && d.failure() == nil {
+	cause, at := d.failure()
+	if refused := d.turnedAway(); errors.Is(refused, errInClear) && cause == nil {
 		return refused
 	}
 	// Of two schemes that it tried, the library tells in one line; what
 	// happened on the wire is said better.
-	if cause := d.failure(); cause != nil {
-		return r.ledTo(err, plainReason(cause))
+	if cause != nil && at != r.host {
+		return &transfer.LedError{Host: at, Err: plainReason(cause)}
+	}
+	if cause != nil {
+		return plainReason(cause)
 	}
 	if greeting.code == http.StatusUnauthorized && last.code == http.StatusOK {
 		return transfer.Permanent(&noTokenError{host: last.host, page: last.page})
@@ -252,20 +255,6 @@ func (r *Repository) handshakeReason(ctx context.Context, w *transfer.Watch, d *
 		return transfer.Permanent(&noTokenError{reason: text})
 	}
 	return transfer.Permanent(errors.New(text))
-}
-
-// ledTo says of a failure of the handshake at which host it was, if that is
-// not the registry.
-func (r *Repository) ledTo(err, cause error) error {
-	e, ok := errors.AsType[*url.Error](err)
-	if !ok {
-		return cause
-	}
-	at, _ := url.Parse(e.URL)
-	if at == nil || at.Host == r.host {
-		return cause
-	}
-	return &transfer.LedError{Host: at.Host, Err: cause}
 }
 
 // greeted takes from the answer to the first question what the library passes over.

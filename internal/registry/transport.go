@@ -23,8 +23,10 @@ type door struct {
 	plainHTTP bool
 	host      string
 
-	mu  sync.Mutex
+	mu sync.Mutex
+	// err is why the last request failed, which was to at.
 	err error
+	at  string
 	// refused is why the first request was not sent that was not.
 	refused error
 	last    answer
@@ -74,7 +76,7 @@ func (d *door) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := d.inner.RoundTrip(&sent)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.err, d.last = err, answer{}
+	d.err, d.at, d.last = err, sent.URL.Host, answer{}
 	if err != nil {
 		return resp, err
 	}
@@ -130,11 +132,11 @@ func (d *door) refuse(u *url.URL) error {
 	return fmt.Errorf("%w, at %s", errInClear, transfer.Printable(u.Host, maxMessage))
 }
 
-// failure returns why the last request failed.
-func (d *door) failure() error {
+// failure returns why the last request failed, and at which host.
+func (d *door) failure() (err error, at string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.err
+	return d.err, d.at
 }
 
 // turnedAway returns why the first request was not sent that was not.

@@ -93,6 +93,13 @@ var Habits = map[string][]Fault{
 	// Places that are none.
 	"nov2":    {page("", "/v2/", 404, 0)},
 	"website": {page("", "", 200, 0)},
+	// A login of a portal before the registry, at a host that only people reach.
+	"portal": {{Path: "/v2/", Status: 302, Header: http.Header{"Location": {"https://login.invalid/sso"}}}},
+	// The firewall of ACR (https://aka.ms/acr/firewall).
+	"firewall": {refusal("", "/v2/", 403, "DENIED", "client with IP '203.0.113.7' is not allowed access.")},
+	// A server before the registry that passes reading on only.
+	"nouploads": {{Method: "POST", Path: "/uploads/", Status: 404, Header: http.Header{"Content-Type": {"text/plain"}}, Body: "404 page not found\n"}},
+	"nowhere":   {headed("POST", "/uploads/", "Location")},
 	// One method that does not get through.
 	"nohead":   {{Method: "HEAD", Status: 405}},
 	"head401":  {{Method: "HEAD", Status: 401}},
