@@ -234,7 +234,7 @@ func (r *Repository) handshakeReason(ctx context.Context, w *transfer.Watch, d *
 	if e, ok := errors.AsType[*transport.Error](err); ok {
 		return r.libraryStatus(e, last)
 	}
-	cause, at := d.failure()
+	at, cause := d.failure()
 	if refused := d.turnedAway(); errors.Is(refused, errInClear) && cause == nil {
 		return refused
 	}

@@ -132,11 +132,11 @@ func (d *door) refuse(u *url.URL) error {
 	return fmt.Errorf("%w, at %s", errInClear, transfer.Printable(u.Host, maxMessage))
 }
 
-// failure returns why the last request failed, and at which host.
-func (d *door) failure() (err error, at string) {
+// failure returns at which host the last request failed, and why.
+func (d *door) failure() (at string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.err, d.at
+	return d.at, d.err
 }
 
 // turnedAway returns why the first request was not sent that was not.
