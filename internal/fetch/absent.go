@@ -20,10 +20,6 @@ func IsNotFound(err error) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// IsRateLimit reports whether an error says that a server was asked too often,
-// which tells nothing of what it has.
-func IsRateLimit(err error) bool { return transfer.IsRateLimit(err) }
-
 // IsTooLarge reports whether an error says that a file has more bytes than are
 // downloaded.
 func IsTooLarge(err error) bool { return transfer.Is[*largeError](err) }

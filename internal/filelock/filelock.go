@@ -27,26 +27,11 @@ type Lock struct {
 	release func()
 }
 
-// TryFile locks a file that exists only to be locked, and creates it if need
-// be. It returns nil if somebody holds the lock.
-func TryFile(path string) (*Lock, error) {
-	root, err := disk.OpenRoot(filepath.Dir(path))
-	if err != nil {
-		return nil, err
-	}
-	l, err := TryFileIn(root, filepath.Base(path))
-	if err != nil || l == nil {
-		return nil, errors.Join(err, root.Close())
-	}
-	remove := l.release
-	l.release = func() { remove(); _ = root.Close() }
-	return l, nil
-}
-
-// TryFileIn is [TryFile] for a file below a root, which must stay open as long as
-// the lock is held. It is an error if the path is that of anything but a regular
-// file, such as a link.
-func TryFileIn(root *os.Root, name string) (*Lock, error) {
+// TryFile locks a file below a root that exists only to be locked, and creates it
+// if need be. It returns nil if somebody holds the lock. The root must stay open as
+// long as the lock is held. It is an error if the path is that of anything but a
+// regular file, such as a link.
+func TryFile(root *os.Root, name string) (*Lock, error) {
 	for {
 		if _, err := disk.StatRegular(root, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, &os.PathError{Op: "lock", Path: filepath.Join(root.Name(), name), Err: err}
@@ -76,23 +61,6 @@ func current(f *os.File, root *os.Root, name string) bool {
 	}
 	there, err := root.Lstat(name)
 	return err == nil && os.SameFile(held, there)
-}
-
-// TryDir locks a directory, in which nothing is written for that. It returns nil
-// if somebody holds the lock. Network file systems that lock no directories let
-// everybody in.
-func TryDir(path string) (*Lock, error) {
-	root, err := disk.OpenRoot(path)
-	if err != nil {
-		return nil, err
-	}
-	l, err := TryDirIn(root, ".")
-	if err != nil || l == nil {
-		return nil, errors.Join(err, root.Close())
-	}
-	release := l.release
-	l.release = func() { release(); _ = root.Close() }
-	return l, nil
 }
 
 // Name returns the path of the locked file.

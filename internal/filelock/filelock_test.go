@@ -30,12 +30,12 @@ func TestNothingElseIsLocked(t *testing.T) {
 	}
 	defer root.Close()
 	for _, name := range []string{"out", "in", "real"} {
-		if l, err := TryFile(filepath.Join(dir, name)); err == nil {
+		if l, err := TryFile(root, name); err == nil {
 			t.Errorf("%s was locked: %v", name, l)
 		}
 	}
 	for _, name := range []string{"dir", "here", "out"} {
-		if l, err := TryDirIn(root, name); err == nil {
+		if l, err := TryDir(root, name); err == nil {
 			t.Errorf("the directory %s was locked: %v", name, l)
 		}
 	}
@@ -50,9 +50,14 @@ func TestNothingElseIsLocked(t *testing.T) {
 // and nothing left of a file that existed only to be locked.
 func TestExclusive(t *testing.T) {
 	dir := t.TempDir()
+	root, err := disk.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
 	for name, try := range map[string]func() (*Lock, error){
-		"file":      func() (*Lock, error) { return TryFile(filepath.Join(dir, "x.lock")) },
-		"directory": func() (*Lock, error) { return TryDir(dir) },
+		"file":      func() (*Lock, error) { return TryFile(root, "x.lock") },
+		"directory": func() (*Lock, error) { return TryDir(root, ".") },
 	} {
 		first, err := try()
 		if err != nil || first == nil {

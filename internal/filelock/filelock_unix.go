@@ -26,9 +26,11 @@ func tryLock(f *os.File) (bool, error) {
 	}
 }
 
-// TryDirIn is [TryDir] for a directory below a root, which must stay open as long
-// as the lock is held. It locks no directory to which a link leads.
-func TryDirIn(root *os.Root, name string) (*Lock, error) {
+// TryDir locks a directory below a root, in which nothing is written for that. It
+// returns nil if somebody holds the lock. The root must stay open as long as the
+// lock is held. Network file systems that lock no directories let everybody in. It
+// locks no directory to which a link leads.
+func TryDir(root *os.Root, name string) (*Lock, error) {
 	f, err := root.OpenFile(name, os.O_RDONLY|unix.O_DIRECTORY|disk.NoWait, 0)
 	if err != nil {
 		return nil, err

@@ -20,8 +20,8 @@ func tryLock(f *os.File) (bool, error) {
 	return false, &os.PathError{Op: "lock", Path: f.Name(), Err: err}
 }
 
-// TryDirIn locks a directory below a root. Windows locks files only, so one is
+// TryDir locks a directory below a root. Windows locks files only, so one is
 // created in it.
-func TryDirIn(root *os.Root, name string) (*Lock, error) {
-	return TryFileIn(root, filepath.Join(name, "writing.lock"))
+func TryDir(root *os.Root, name string) (*Lock, error) {
+	return TryFile(root, filepath.Join(name, "writing.lock"))
 }

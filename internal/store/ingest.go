@@ -142,7 +142,7 @@ func (s *Store) claimFile(ctx context.Context, path string, tell func()) (*filel
 		if err := s.clearWay(path); err != nil {
 			return nil, err
 		}
-		l, err := filelock.TryFileIn(s.root, path)
+		l, err := filelock.TryFile(s.root, path)
 		if err != nil {
 			return nil, fmt.Errorf("locking %s: %w", s.at(path), err)
 		}

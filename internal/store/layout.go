@@ -274,7 +274,7 @@ func (s *Store) register() error {
 
 func (s *Store) enter() error {
 	name := rand.Text()
-	run, err := filelock.TryFileIn(s.root, ingestDir+"/"+runPrefix+name+lockSuffix)
+	run, err := filelock.TryFile(s.root, ingestDir+"/"+runPrefix+name+lockSuffix)
 	if err != nil {
 		return err
 	}

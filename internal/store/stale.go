@@ -52,7 +52,7 @@ func (s *Store) unlessHeld(name string, do func() error) error {
 	if err := s.clearWay(file); err != nil {
 		return err
 	}
-	l, err := filelock.TryFileIn(s.root, file)
+	l, err := filelock.TryFile(s.root, file)
 	if err != nil || l == nil {
 		return err
 	}

@@ -131,7 +131,7 @@ func (s *Store) sweepIngests(ctx context.Context) (bytes int64, err error) {
 }
 
 func (s *Store) sweepIngest(name, file string) (bytes int64, err error) {
-	l, err := filelock.TryFileIn(s.root, ingestDir+"/"+name+lockSuffix)
+	l, err := filelock.TryFile(s.root, ingestDir+"/"+name+lockSuffix)
 	if err != nil || l == nil {
 		return 0, err
 	}

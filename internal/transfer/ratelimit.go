@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -25,13 +24,6 @@ type RateLimit struct {
 	declined bool
 	// quiet says that the server counts the questions that it does not answer, too.
 	quiet bool
-}
-
-// IsRateLimit reports whether a server gives nothing because it was asked too
-// often. What it was asked for may well be there.
-func IsRateLimit(err error) bool {
-	e, ok := errors.AsType[*StatusError](err)
-	return ok && e.Reached
 }
 
 // String says what there is to say of a limit that was reached.

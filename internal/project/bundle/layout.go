@@ -269,7 +269,7 @@ func tryLayout(dir string) (*tree.Tree, *filelock.Lock, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	l, err := filelock.TryDirIn(t.Root, ".")
+	l, err := filelock.TryDir(t.Root, ".")
 	if err == nil && l != nil && stillThere(l, dir) {
 		return t, l, nil
 	}

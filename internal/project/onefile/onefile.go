@@ -177,7 +177,7 @@ func (f *File) try() (*filelock.Lock, error) {
 		f.root = nil
 		return nil, err
 	}
-	return filelock.TryFileIn(f.root, f.beside(lockSuffix))
+	return filelock.TryFile(f.root, f.beside(lockSuffix))
 }
 
 // sweep removes the files of killed runs: who has the lock is the only one alive.

@@ -26,7 +26,7 @@ func Settle(ctx context.Context, dir string, waiting func(path string)) error {
 		return nil // opening it to read says what is wrong
 	}
 	defer root.Close()
-	held, err := filelock.Wait(ctx, tell, func() (*filelock.Lock, error) { return filelock.TryDirIn(root, MetaDir) })
+	held, err := filelock.Wait(ctx, tell, func() (*filelock.Lock, error) { return filelock.TryDir(root, MetaDir) })
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -219,7 +219,7 @@ func (t *Tree) tryLock() (held *filelock.Lock, err error) {
 	if err := t.MkdirAll(MetaDir); err != nil {
 		return nil, err
 	}
-	held, err = filelock.TryDirIn(t.Root, MetaDir)
+	held, err = filelock.TryDir(t.Root, MetaDir)
 	if err != nil || held == nil {
 		return nil, err
 	}
