@@ -31,6 +31,9 @@ func PruneDir(ctx context.Context, path string, observe func(Event)) (Pruned, er
 	pruned, err := prune(ctx, path, func(path string) {
 		observe(Event{Kind: EventWaiting, Subject: path, Detail: "another run writes it"})
 	})
+	if fault.KindOf(err) == fault.Usage && fault.HintOf(err) == "" {
+		err = fault.New(fault.Usage, "%w", err).WithHint("name a directory or a site that pull or unpack wrote, or none, to sweep the store")
+	}
 	return Pruned{Removed: append([]string{}, pruned.Paths...), Bytes: pruned.Bytes}, err
 }
 
