@@ -5,7 +5,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/scripttest"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/script"
 )
 
 func TestMain(m *testing.M) {
@@ -13,4 +13,4 @@ func TestMain(m *testing.M) {
 }
 
 // TestScript runs the scripts of testdata/script.
-func TestScript(t *testing.T) { scripttest.Run(t, "testdata") }
+func TestScript(t *testing.T) { script.Run(t, "testdata") }

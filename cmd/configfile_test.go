@@ -15,7 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/configfile"
-	"github.com/botkube-mirror/botkube-mirror/internal/configfile/schematest"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/schematest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")

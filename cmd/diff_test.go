@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 

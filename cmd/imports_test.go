@@ -13,20 +13,20 @@ import (
 
 // importers says who alone may import a library: what it gives us is in one place.
 var importers = map[string][]string{
-	"github.com/hashicorp/go-getter":                               {"internal/fetch"},
-	"github.com/aws":                                               {"internal/fetch"},
-	"cloud.google.com/go":                                          {"internal/fetch"},
-	"github.com/mholt/archiver":                                    {"internal/archive"},
-	"github.com/google/go-containerregistry":                       {"internal/project/bundle", "internal/project/image", "internal/registry", "internal/scripttest"},
-	"github.com/spf13/cobra":                                       {"cmd"},
-	"github.com/schollz/progressbar":                               {"cmd"},
-	"github.com/botkube-mirror/botkube-mirror/cmd":                 {".", "internal/programtest"},
-	"github.com/botkube-mirror/botkube-mirror/internal/mirror":     {"cmd"},
-	"github.com/botkube-mirror/botkube-mirror/internal/resolve":    {"cmd", "internal/mirror"},
-	"github.com/botkube-mirror/botkube-mirror/internal/configfile": {"cmd"},
-	"github.com/botkube-mirror/botkube-mirror/internal/transfer":   {"cmd", "internal/fetch", "internal/registry", "internal/registry/registrytest", "internal/scripttest", "internal/serve"},
-	"github.com/botkube-mirror/botkube-mirror/internal/serve":      {"cmd", "internal/mirror"},
-	"github.com/botkube-mirror/botkube-mirror/internal/deploy":     {"cmd", "internal/mirror"},
+	"github.com/hashicorp/go-getter":                                    {"internal/remote/fetch"},
+	"github.com/aws":                                                    {"internal/remote/fetch"},
+	"cloud.google.com/go":                                               {"internal/remote/fetch"},
+	"github.com/mholt/archiver":                                         {"internal/content/archive"},
+	"github.com/google/go-containerregistry":                            {"internal/form/bundle", "internal/form/image", "internal/remote/registry", "internal/test/script"},
+	"github.com/spf13/cobra":                                            {"cmd"},
+	"github.com/schollz/progressbar":                                    {"cmd"},
+	"github.com/botkube-mirror/botkube-mirror/cmd":                      {".", "internal/test/program"},
+	"github.com/botkube-mirror/botkube-mirror/internal/mirror":          {"cmd"},
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve":  {"cmd", "internal/mirror"},
+	"github.com/botkube-mirror/botkube-mirror/internal/configfile":      {"cmd"},
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer": {"cmd", "internal/remote/fetch", "internal/remote/registry", "internal/test/registrytest", "internal/test/script", "internal/serve"},
+	"github.com/botkube-mirror/botkube-mirror/internal/serve":           {"cmd", "internal/mirror"},
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/deploy":  {"cmd", "internal/mirror"},
 }
 
 // TestImports keeps the structure that docs/architecture.md describes.
@@ -39,7 +39,7 @@ func TestImports(t *testing.T) {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && slices.Contains([]string{"testdata", "internal/acceptance", "internal/bench", "internal/tools", ".git"}, filepath.ToSlash(path)):
+		case d.IsDir() && slices.Contains([]string{"testdata", "internal/test/acceptance", "internal/test/bench", "internal/tools", ".git"}, filepath.ToSlash(path)):
 			return fs.SkipDir
 		case !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
 			return nil

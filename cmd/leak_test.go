@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/cmd"
-	"github.com/botkube-mirror/botkube-mirror/internal/registry/registrytest"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/registrytest"
 )
 
 // leaky is a place where commands are run in process, again and again.

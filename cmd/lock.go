@@ -7,9 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicfile"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/onefile"
 )
 
 // defaultLock is the file that lock writes.
@@ -84,7 +84,7 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 
 // writeFile replaces a file by a whole one, or leaves it as it is.
 func writeFile(ctx context.Context, name string, data []byte) error {
-	file, err := onefile.Open(ctx, name, nil)
+	file, err := atomicfile.Open(ctx, name, nil)
 	if err != nil {
 		return err
 	}

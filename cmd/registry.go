@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/registry"
-	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
 // registryFlags say how to talk to registries; whom to trust, and who this side

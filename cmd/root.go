@@ -18,12 +18,12 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
-	"github.com/botkube-mirror/botkube-mirror/internal/store"
-	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
 // Environment is what a run gets from the system.

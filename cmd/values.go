@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/deploy"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/deploy"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )

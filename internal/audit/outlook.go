@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 )
 
 // Ground is what an agent finds when it starts.

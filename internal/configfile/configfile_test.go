@@ -13,7 +13,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"gopkg.in/yaml.v3"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/configfile/schematest"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/schematest"
 )
 
 // testGrammar has keys of every kind, a command that is called as a key is, and a

@@ -8,11 +8,11 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/archive"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/archive"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
 // Bounds, in bytes, on what a compressed bundle unpacks to: most of what is in one is
@@ -22,7 +22,7 @@ const (
 	leastUnpacked = 64 << 20
 )
 
-// extensions are those of what [layout.Compression] names, for [archive.Decompress].
+// extensions are those of what [oci.Compression] names, for [archive.Decompress].
 var extensions = map[string]string{"gzip": "gz", "zstd": "zst", "xz": "xz", "bzip2": "bz2"}
 
 // openedBundle is a bundle that may lie in a temporary file.
@@ -80,7 +80,7 @@ func decompressed(ctx context.Context, path string) (*disk.Temp, error) {
 	if err != nil {
 		return nil, nil
 	}
-	format, ok := extensions[layout.Compression(start)]
+	format, ok := extensions[oci.Compression(start)]
 	if !ok {
 		return nil, nil
 	}

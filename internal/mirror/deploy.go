@@ -9,14 +9,14 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/deploy"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/deploy"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
-	"github.com/botkube-mirror/botkube-mirror/internal/registry"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
 
 // ValuesOptions say what [Session.Values] makes. Of Claim, Image and BaseURL, one is
@@ -366,7 +366,7 @@ func (o *ValuesOptions) mountOf(in *inspected) (string, error) {
 			WithHint("leave out --mount, or write it anew: botkube-mirror unpack … --mount %s", o.Mount)
 	}
 	mount := cmp.Or(o.Mount, in.mount, o.Assumed)
-	return mount, cache.CheckMount(mount)
+	return mount, pluginsdir.CheckMount(mount)
 }
 
 // deliver settles how files come to the agent.

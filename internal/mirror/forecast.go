@@ -7,13 +7,13 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/image"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
-	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
 // forecast is what can be told of the outputs before anything is downloaded.
@@ -137,7 +137,7 @@ func (f *forecast) isThere(path string) bool {
 // layout is the size of the blobs that a bundle in a directory lacks.
 func (f *forecast) layout(dir string) int64 {
 	return sizeOf(slices.DeleteFunc(f.lock.Blobs(), func(b lock.Blob) bool {
-		size, ok := fileSize(filepath.Join(dir, filepath.FromSlash(layout.BlobPath(b.SHA256))))
+		size, ok := fileSize(filepath.Join(dir, filepath.FromSlash(oci.BlobPath(b.SHA256))))
 		return ok && size == b.Size
 	}))
 }

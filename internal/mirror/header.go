@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/index"
 	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
 )
 

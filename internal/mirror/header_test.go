@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 

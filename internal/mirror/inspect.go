@@ -13,16 +13,16 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/dir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/legible"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/image"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
 )
 
 // Kind is what a mirror is, wherever it lies.
@@ -211,7 +211,7 @@ func mountOf(path string) string {
 			if err != nil {
 				return ""
 			}
-			if mount := cache.MountIn(ix.Data, r.Name, p); mount != "" {
+			if mount := pluginsdir.MountIn(ix.Data, r.Name, p); mount != "" {
 				return mount
 			}
 		}

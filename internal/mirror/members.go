@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/registry"
-	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
 // checkMembers refuses what no output would hold, and leaves out what a lock

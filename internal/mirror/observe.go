@@ -3,7 +3,7 @@ package mirror
 import (
 	"time"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 )
 
 // Waiting is the event that another run, or another part of this one, is

@@ -12,15 +12,15 @@ import (
 	"sync"
 	"time"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/image"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/dir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
 // WriteOptions say how outputs are written.
@@ -43,7 +43,7 @@ func (o WriteOptions) check() error {
 	if len(o.Outputs) == 0 {
 		return fault.New(fault.Usage, "no output is given").WithHint("name a directory, or a bundle FILE.tar, with --output")
 	}
-	if err := cache.CheckMount(o.Mount); err != nil {
+	if err := pluginsdir.CheckMount(o.Mount); err != nil {
 		return err
 	}
 	sites := slices.ContainsFunc(o.Outputs, func(t Target) bool { return t.Form == FormSite })
@@ -93,7 +93,7 @@ func (o WriteOptions) wantsBundle() bool { return slices.ContainsFunc(o.Outputs,
 // content is where the bytes of a mirror come from.
 type content struct {
 	// cache makes the files of a cache directory.
-	cache cache.Source
+	cache pluginsdir.Source
 	// blobs has the upstream files, or is nil where only the cache is there.
 	blobs blob.Source
 	// untried says that nobody has unpacked the archives yet.
@@ -306,7 +306,7 @@ func placements(l *lock.Lock) map[string][]placement {
 // that does not hold what the agent needs of it would be found out on the other
 // side of the gap. What came of one is remembered, so it happens once.
 type trial struct {
-	source cache.Source
+	source pluginsdir.Source
 	files  map[string][]placement
 }
 
@@ -316,7 +316,7 @@ func (t *trial) place(ctx context.Context, a lock.Artifact) (bool, error) {
 		if _, known := t.source.Expected(p.platform, p.file); known {
 			continue
 		}
-		if _, err := cache.Digest(ctx, t.source, p.platform, p.file); err != nil {
+		if _, err := pluginsdir.Digest(ctx, t.source, p.platform, p.file); err != nil {
 			return false, err
 		}
 	}

@@ -6,11 +6,11 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
-	"github.com/botkube-mirror/botkube-mirror/internal/store"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/dir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
 // Pruned is what was removed. It is printed as JSON for machines.

@@ -9,12 +9,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
-	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
 // PullOptions say what [Session.Pull] does.
@@ -56,7 +56,7 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 	if err := s.probe(ctx, plan, result, failed); err != nil {
 		return nil, err
 	}
-	made := cache.Upstream{Blobs: s.Store, Memory: s.Store}
+	made := pluginsdir.Upstream{Blobs: s.Store, Memory: s.Store}
 	from := content{cache: made, blobs: s.Store, untried: true}
 	needs := s.pullNeeds(ctx, plan, result, from, o.WriteOptions)
 	if o.DryRun {
@@ -99,7 +99,7 @@ func (s *Session) compareWritten(plan *resolve.Plan, outputs []Target) error {
 		if o.Form != FormDir {
 			continue
 		}
-		if err := s.compareVouchers(plan, filepath.Join(o.Path, filepath.FromSlash(cache.LockPath))); err != nil {
+		if err := s.compareVouchers(plan, filepath.Join(o.Path, filepath.FromSlash(pluginsdir.LockPath))); err != nil {
 			return err
 		}
 	}

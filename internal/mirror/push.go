@@ -9,12 +9,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/image"
-	"github.com/botkube-mirror/botkube-mirror/internal/registry"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
 
 // Part is something that a push publishes.

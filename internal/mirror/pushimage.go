@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/image"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 )
 
 // uploadImage makes the mountable image and uploads it as it comes.

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/registry"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
 
 // path returns where below the prefix a part is.

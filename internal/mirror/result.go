@@ -3,12 +3,12 @@ package mirror
 import (
 	"errors"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/fetch"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
-	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
 // Status is what becomes of an artifact.
@@ -47,7 +47,7 @@ type Result struct {
 	// Disk is what a dry run finds of the room on each file system.
 	Disk []DiskUse `json:"disk,omitempty"`
 	// Unfit are the files that an agent cannot run.
-	Unfit []cache.Unfit `json:"unfit,omitempty"`
+	Unfit []pluginsdir.Unfit `json:"unfit,omitempty"`
 	// Values is what the values files have the agent do, if there are any.
 	Values *Configured `json:"values,omitempty"`
 	// NotSelected are platforms that the plugins are also offered for.

@@ -6,10 +6,10 @@ import (
 	"runtime"
 	"slices"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/image"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 )
 
 // SeederOptions say which programs an image starts to fill a volume from it.

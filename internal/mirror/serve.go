@@ -11,10 +11,10 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/serve"
 )
 

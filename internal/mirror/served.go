@@ -14,15 +14,15 @@ import (
 
 	"github.com/hashicorp/go-version"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/dir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/serve"
 )
 
@@ -283,14 +283,14 @@ type tarredPart struct {
 func (t tarredPart) Region() (*os.File, int64) { return t.tar, t.offset }
 
 // heldIndexes are indexes by the names of their repositories.
-type heldIndexes map[string]cache.Index
+type heldIndexes map[string]pluginsdir.Index
 
 // readIndexes reads the indexes of a bundle, and verifies them: they are
 // rewritten more than once.
 func readIndexes(b *bundle.Bundle, l *lock.Lock) (site.Indexes, error) {
 	held := heldIndexes{}
 	for _, r := range l.Repositories {
-		ix, err := cache.Upstream{Blobs: b}.Index(agent.Platform{}, r)
+		ix, err := pluginsdir.Upstream{Blobs: b}.Index(agent.Platform{}, r)
 		if err != nil {
 			return nil, err
 		}
@@ -300,6 +300,6 @@ func readIndexes(b *bundle.Bundle, l *lock.Lock) (site.Indexes, error) {
 }
 
 // Index is for [site.Indexes].
-func (h heldIndexes) Index(_ agent.Platform, r lock.Repository) (cache.Index, error) {
+func (h heldIndexes) Index(_ agent.Platform, r lock.Repository) (pluginsdir.Index, error) {
 	return h[r.Name], nil
 }

@@ -11,17 +11,17 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/index"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
-	"github.com/botkube-mirror/botkube-mirror/internal/registry"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/dir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
 
 // registryPrefix begins a target in a registry, as skopeo writes it.
@@ -55,7 +55,7 @@ func (s *Session) openSource(ctx context.Context, name string, stdin io.Reader) 
 	}
 	fi, err := os.Stat(at.path)
 	if err != nil {
-		return nil, fault.New(fault.Usage, "opening %s: %w", at.path, layout.Cause(err)).
+		return nil, fault.New(fault.Usage, "opening %s: %w", at.path, oci.Cause(err)).
 			WithHint(sourceHint)
 	}
 	if fi.IsDir() && bundle.Sniff(at.path) != bundle.LayoutForm {
@@ -82,7 +82,7 @@ func noBundle(err error) error {
 const sourceHint = "name a bundle (FILE.tar or a directory), docker://REFERENCE for one in a registry, or - for standard input"
 
 func bundleSource(name string, b *bundle.Bundle) *source {
-	return &source{name: name, lock: b.Lock(), content: content{cache: cache.Upstream{Blobs: b}, blobs: b}, close: b.Close}
+	return &source{name: name, lock: b.Lock(), content: content{cache: pluginsdir.Upstream{Blobs: b}, blobs: b}, close: b.Close}
 }
 
 func openDirSource(path string) (*source, error) {
@@ -128,7 +128,7 @@ func seekable(ctx context.Context, stdin io.Reader) (f *os.File, done func() err
 	if err != nil {
 		return nil, nil, spoolError(err)
 	}
-	if err := cache.Copy(ctx, temp, stdin); err != nil {
+	if err := pluginsdir.Copy(ctx, temp, stdin); err != nil {
 		return nil, nil, errors.Join(spoolError(err), temp.Close())
 	}
 	return temp.File, temp.Close, nil
@@ -158,7 +158,7 @@ func (s *Session) openRegistry(ctx context.Context, reference string) (*source, 
 	}
 	src := &source{
 		name: registryPrefix + ref.String(), lock: contents.Lock,
-		content: content{cache: cache.Upstream{Blobs: s.Store, Memory: s.Store}, blobs: s.Store},
+		content: content{cache: pluginsdir.Upstream{Blobs: s.Store, Memory: s.Store}, blobs: s.Store},
 		obtain:  func(ctx context.Context, b lock.Blob) (int64, error) { return s.fetchBlob(ctx, repo, b) },
 		close:   func() error { return nil },
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
 )
 
 // Form is what a mirror is written as. Its value is the prefix of a target.

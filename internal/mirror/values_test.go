@@ -4,9 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/chart"
-	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
 // TestApplyRepositories has repositories that are given otherwise, for example by a

@@ -14,16 +14,16 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
-	"github.com/botkube-mirror/botkube-mirror/internal/chart"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/dir"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/image"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/dir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
 // VerifyOptions say what [Session.Verify] does.
@@ -366,9 +366,9 @@ const besideTold = 8
 
 // named notes what other tools made of the index.json of a layout: the tags that a
 // mirror has there, if its own is not among them, and the documents beside it.
-func (v *verifying) named(tag string, names []string, beside []layout.Named) {
-	if own := (layout.Named{Names: names}); len(names) > 1 || len(names) > 0 && !own.Answers(tag) {
-		v.report.Note(fmt.Sprintf("index.json calls it %s", layout.Clip(strings.Join(names, ", "))))
+func (v *verifying) named(tag string, names []string, beside []oci.Named) {
+	if own := (oci.Named{Names: names}); len(names) > 1 || len(names) > 0 && !own.Answers(tag) {
+		v.report.Note(fmt.Sprintf("index.json calls it %s", oci.Clip(strings.Join(names, ", "))))
 	}
 	var told []string
 	for _, n := range beside[:min(len(beside), besideTold)] {

@@ -7,13 +7,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
-	"github.com/botkube-mirror/botkube-mirror/internal/blob"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/bundle"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/layout"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
 // bundle verifies a bundle on this machine.
@@ -30,7 +30,7 @@ func (v *verifying) bundle(ctx context.Context, b *bundle.Bundle) error {
 		return nil
 	}
 	v.result.Unpacked = true
-	return v.unpack(ctx, c.Lock, cache.Upstream{Blobs: b})
+	return v.unpack(ctx, c.Lock, pluginsdir.Upstream{Blobs: b})
 }
 
 // contents verifies the blobs of a bundle, wherever it lies.
@@ -62,7 +62,7 @@ func (v *verifying) outlooks(l *lock.Lock, blobs blob.Source) {
 			g.URLs[r.Name] = r.URL
 		}
 		// What stands in for the digests of unpacked files is not looked at.
-		documents, err := cache.Documents(part, p, defaultMount, map[string]lock.Blob{}, cache.Upstream{Blobs: blobs})
+		documents, err := pluginsdir.Documents(part, p, defaultMount, map[string]lock.Blob{}, pluginsdir.Upstream{Blobs: blobs})
 		if err != nil {
 			if len(v.report.Problems()) == 0 {
 				v.report.Fail(audit.Problem{Kind: audit.KindIndex, Detail: fmt.Sprintf("no directory can be made of it for %s: %v", p, err)})
@@ -90,15 +90,15 @@ func (v *verifying) programs(c *bundle.Contents, b *bundle.Bundle) error {
 	for _, p := range c.Lock.Platforms {
 		for _, f := range c.Lock.Files(p) {
 			pinned, is := f.Pinned()
-			at := layout.BlobPath(pinned.SHA256)
+			at := oci.BlobPath(pinned.SHA256)
 			if !is || f.Template != "" || damaged[at] {
 				continue
 			}
-			program, err := cache.ProgramOf(b, pinned.SHA256)
+			program, err := pluginsdir.ProgramOf(b, pinned.SHA256)
 			if err != nil {
 				return err
 			}
-			if unfit, is := cache.JudgeProgram(p, f, lock.Made{Blob: pinned, Program: program}); is {
+			if unfit, is := pluginsdir.JudgeProgram(p, f, lock.Made{Blob: pinned, Program: program}); is {
 				unfit.Report(&v.report, at)
 			}
 		}
@@ -110,7 +110,7 @@ func (v *verifying) programs(c *bundle.Contents, b *bundle.Bundle) error {
 const defaultMount = "/plugins"
 
 // unpack makes every file of the directories for a lock, and keeps none.
-func (v *verifying) unpack(ctx context.Context, l *lock.Lock, from cache.Source) error {
+func (v *verifying) unpack(ctx context.Context, l *lock.Lock, from pluginsdir.Source) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for _, p := range l.Platforms {
@@ -119,7 +119,7 @@ func (v *verifying) unpack(ctx context.Context, l *lock.Lock, from cache.Source)
 				continue // it was compared with the lock
 			}
 			group.Go(func() error {
-				made, err := cache.Examine(ctx, from, p, f)
+				made, err := pluginsdir.Examine(ctx, from, p, f)
 				return v.unpacked(p, f, made, err)
 			})
 		}
@@ -130,7 +130,7 @@ func (v *verifying) unpack(ctx context.Context, l *lock.Lock, from cache.Source)
 // unpacked reports what is wrong with an archive.
 func (v *verifying) unpacked(p agent.Platform, f lock.File, made lock.Made, err error) error {
 	if err == nil {
-		if unfit, is := cache.JudgeProgram(p, f, made); is {
+		if unfit, is := pluginsdir.JudgeProgram(p, f, made); is {
 			unfit.Report(&v.report, f.Path)
 		}
 		return nil
@@ -193,7 +193,7 @@ func (v *verifying) remakeFile(ctx context.Context, from *source, p agent.Platfo
 			return err
 		}
 	}
-	want, err := cache.Digest(ctx, from.cache, p, f)
+	want, err := pluginsdir.Digest(ctx, from.cache, p, f)
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,8 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
 // Place is where agents find a mirror, if that is not to be taken from its indexes
@@ -37,7 +37,7 @@ func (p *Place) check() error {
 	if p.Mount == "" {
 		return nil
 	}
-	return cache.CheckMount(p.Mount)
+	return pluginsdir.CheckMount(p.Mount)
 }
 
 // isServable wants a mirror that is said to be served to be one that can be.

@@ -8,13 +8,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
-	"github.com/botkube-mirror/botkube-mirror/internal/chart"
-	"github.com/botkube-mirror/botkube-mirror/internal/deploy"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/deploy"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
 // CheckedValues is what an agent with given values would do with a mirror. It is

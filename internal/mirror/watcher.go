@@ -6,12 +6,12 @@ import (
 	"path"
 	"slices"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/chart"
-	"github.com/botkube-mirror/botkube-mirror/internal/deploy"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/deploy"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/registry"
-	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
 // noWatcher, in the place of a reference, leaves the image of the second container out.

@@ -4,10 +4,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/chart"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/resolve"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
 // TestSettleWatcher says which image of the second container a request takes along.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/legible"
-	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
 // Certificate is a server's, with its key, in files that are read again when they

@@ -14,9 +14,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
 // document is a small file that depends on the base URL.

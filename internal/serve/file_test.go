@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
 // TestDamaged has a file that is served be damaged, replaced and lost.

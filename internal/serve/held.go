@@ -4,7 +4,7 @@ import (
 	"io/fs"
 	"time"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 )
 
 const (

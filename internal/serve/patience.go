@@ -7,7 +7,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/transfer"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
 // patience is how long a client may take nothing of what it is sent.

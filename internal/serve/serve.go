@@ -14,9 +14,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/blob"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
 // Version is one version of what is served.

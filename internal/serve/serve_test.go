@@ -9,8 +9,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
 func TestFile(t *testing.T) {

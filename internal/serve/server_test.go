@@ -17,8 +17,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/transfer/busytest"
-	"github.com/botkube-mirror/botkube-mirror/internal/transfer/tlstest"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/busytest"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tlstest"
 )
 
 // running is a handler at work.

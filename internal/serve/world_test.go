@@ -14,10 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/cache"
-	"github.com/botkube-mirror/botkube-mirror/internal/project/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
 var linux = agent.Platform{OS: "linux", Arch: "amd64"}
@@ -45,8 +45,8 @@ const (
 // upstreamIndex is a [site.Indexes].
 type upstreamIndex string
 
-func (ix upstreamIndex) Index(agent.Platform, lock.Repository) (cache.Index, error) {
-	return cache.Index{Data: []byte(ix)}, nil
+func (ix upstreamIndex) Index(agent.Platform, lock.Repository) (pluginsdir.Index, error) {
+	return pluginsdir.Index{Data: []byte(ix)}, nil
 }
 
 func newWorld(t *testing.T, binary, dependency string) *world {

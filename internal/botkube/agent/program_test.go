@@ -1,0 +1,130 @@
+package agent_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+)
+
+func elfHead(class, data byte, kind, machine uint16) []byte {
+	head := append([]byte("\x7fELF"), class, data, 1, 0)
+	head = append(head, make([]byte, 8)...)
+	var order binary.AppendByteOrder = binary.LittleEndian
+	if data == 2 {
+		order = binary.BigEndian
+	}
+	head = order.AppendUint16(order.AppendUint16(head, kind), machine)
+	return append(head, make([]byte, 44)...)
+}
+
+func peHead(machine uint16) []byte {
+	head := append([]byte("MZ"), make([]byte, 126)...)
+	head[60] = 128
+	return binary.LittleEndian.AppendUint16(append(head, "PE\x00\x00"...), machine)
+}
+
+func machO(cpu uint32) []byte {
+	return binary.LittleEndian.AppendUint32([]byte("\xcf\xfa\xed\xfe"), cpu)
+}
+
+func fatMachO(cpus ...uint32) []byte {
+	head := binary.BigEndian.AppendUint32([]byte("\xca\xfe\xba\xbe"), uint32(len(cpus)))
+	for _, cpu := range cpus {
+		head = append(binary.BigEndian.AppendUint32(head, cpu), make([]byte, 16)...)
+	}
+	return head
+}
+
+func TestProgram(t *testing.T) {
+	const macAMD64, macARM64 = 1<<24 | 7, 1<<24 | 12
+	for _, test := range []struct {
+		name string
+		head []byte
+		what string
+		// fits, foreign and none are platforms.
+		fits, foreign, none string
+	}{
+		{"linux/amd64", elfHead(2, 1, 2, 62), "a program for Linux on amd64 (ELF)", "linux/amd64", "linux/arm64 linux/386 darwin/amd64 windows/amd64", ""},
+		{"position independent", elfHead(2, 1, 3, 62), "a program for Linux on amd64 (ELF)", "linux/amd64", "linux/s390x", ""},
+		{"linux/386", elfHead(1, 1, 2, 3), "a program for Linux on 386 (ELF)", "linux/386 linux/amd64", "linux/arm64", ""},
+		{"linux/arm64", elfHead(2, 1, 2, 183), "a program for Linux on arm64 (ELF)", "linux/arm64", "linux/amd64 linux/arm", ""},
+		{"linux/arm", elfHead(1, 1, 2, 40), "a program for Linux on arm (ELF)", "linux/arm linux/arm64", "linux/amd64", ""},
+		{"linux/ppc64le", elfHead(2, 1, 2, 21), "a program for Linux on ppc64le (ELF)", "linux/ppc64le", "linux/ppc64", ""},
+		{"linux/s390x", elfHead(2, 2, 2, 22), "a program for Linux on s390x (ELF)", "linux/s390x", "linux/amd64", ""},
+		{"linux/riscv64", elfHead(2, 1, 2, 243), "a program for Linux on riscv64 (ELF)", "linux/riscv64", "linux/amd64", ""},
+		{"an unknown machine", elfHead(2, 1, 2, 9999), "a program for Linux (ELF)", "linux/amd64 plan9/mips", "darwin/arm64", ""},
+		{"an object file", elfHead(2, 1, 1, 62), "an ELF file that is no program", "", "", "linux/amd64"},
+		{"darwin/arm64", machO(macARM64), "a program for macOS on arm64 (Mach-O)", "darwin/arm64", "darwin/amd64 linux/arm64", ""},
+		{"darwin/amd64", machO(macAMD64), "a program for macOS on amd64 (Mach-O)", "darwin/amd64 darwin/arm64", "linux/amd64", ""},
+		{"universal", fatMachO(macAMD64, macARM64), "a program for macOS on amd64 and arm64 (Mach-O)", "darwin/amd64 darwin/arm64", "linux/amd64", ""},
+		{"windows/amd64", peHead(0x8664), "a program for Windows on amd64 (PE)", "windows/amd64 windows/arm64", "windows/386 linux/amd64", ""},
+		{"windows/arm64", peHead(0xaa64), "a program for Windows on arm64 (PE)", "windows/arm64", "windows/amd64", ""},
+		{"DOS", append([]byte("MZ"), make([]byte, 70)...), "a program for Windows (PE)", "windows/amd64", "linux/amd64", ""},
+		{"a script", []byte("#!/bin/sh\n"), "a script", "linux/amd64 darwin/arm64 windows/amd64", "", ""},
+		{"a portable executable", append([]byte("MZqFpD='\n"), make([]byte, 100)...), "a script", "linux/amd64", "", ""},
+		{"text", []byte("Apache License\n"), "text", "freebsd/amd64", "", "linux/amd64 darwin/amd64 windows/amd64"},
+		{"text that is cut", []byte(strings.Repeat("ä€", 2000))[:agent.ProgramHead], "text", "", "", "linux/amd64"},
+		{"a class file", []byte("\xca\xfe\xba\xbe\x00\x00\x00\x34...."), "a class file of Java", "", "", "linux/amd64"},
+		{"nothing", nil, "empty", "", "", "linux/amd64"},
+		{"gzip", []byte("\x1f\x8b\x08"), "a gzip archive", "", "", "linux/amd64"},
+		{"a web page", []byte("\n <!DOCTYPE HTML><title>x"), "a web page", "", "", "linux/amd64"},
+		{"tar", append(bytes.Repeat([]byte{0}, 257), "ustar\x0000"...), "a tar archive", "", "", "linux/amd64"},
+		{"noise", []byte("\x00\x01\x02\xff"), "of no known kind", "", "", "linux/amd64"},
+		{"the start of an ELF", []byte("\x7fELF"), "text", "", "", "linux/amd64"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := agent.ReadProgram(test.head)
+			if p.String() != test.what {
+				t.Errorf("it is %s", p)
+			}
+			for fitness, platforms := range map[agent.Fitness]string{agent.Fits: test.fits, agent.Foreign: test.foreign, agent.NoProgram: test.none} {
+				for platform := range strings.FieldsSeq(platforms) {
+					on, err := agent.ParsePlatform(platform)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got := p.On(on); got != fitness {
+						t.Errorf("on %s: %d, not %d", platform, got, fitness)
+					}
+				}
+			}
+		})
+	}
+	if (agent.Program{}).On(agent.Platform{OS: "linux", Arch: "amd64"}) != agent.Fits {
+		t.Error("what is not known is held against a file")
+	}
+}
+
+// TestOwnProgram reads the program of the test itself.
+func TestOwnProgram(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := agent.ReadProgram(data[:agent.ProgramHead])
+	if p.Format == "" || p.On(agent.Platform{OS: runtime.GOOS, Arch: runtime.GOARCH}) != agent.Fits {
+		t.Errorf("it is %s", p)
+	}
+}
+
+func FuzzProgram(f *testing.F) {
+	for _, seed := range [][]byte{nil, elfHead(2, 1, 2, 62), peHead(0x8664), machO(7), fatMachO(7, 12), []byte("#!"), []byte("\xca\xfe\xba\xbf\xff\xff\xff\xff")} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, head []byte) {
+		p := agent.ReadProgram(head)
+		if p.String() == "" {
+			t.Error("it is nothing")
+		}
+		p.On(agent.Platform{OS: "linux", Arch: "amd64"})
+	})
+}

@@ -1,0 +1,85 @@
+package chart
+
+import (
+	"embed"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/go-version"
+	"sigs.k8s.io/yaml"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+)
+
+// defaults has what decides of the chart's values.yaml, one file for each version
+// in which that changed; {version} stands for the chart's version, and {release} for that
+// without what marks a pre-release. They are cut
+// from helm/botkube/values.yaml at the tags of github.com/kubeshop/botkube.
+//
+//go:embed defaults/*.yaml
+var defaults embed.FS
+
+// Newest is the newest version whose defaults are known.
+const Newest = "v1.14.0"
+
+// Defaults returns the chart's own values for a version of the form v1.14.0, as far
+// as they decide anything here. The note says if they are those of another version.
+func Defaults(v string) (values map[string]any, note string, err error) {
+	if v == "" {
+		return nil, "", ErrNoVersion
+	}
+	wanted, err := version.NewVersion(v)
+	if err != nil {
+		return nil, "", fmt.Errorf("%q is not a version of the chart", v)
+	}
+	known, err := knownDefaults()
+	if err != nil {
+		return nil, "", err
+	}
+	at := -1
+	for i, k := range known {
+		if k.LessThanOrEqual(wanted.Core()) {
+			at = i
+		}
+	}
+	if at < 0 {
+		return nil, "", fmt.Errorf("the defaults of the chart are known from %s on, and %s is older", tag(known[0]), v)
+	}
+	if newest := known[len(known)-1]; at == len(known)-1 && newestKnown(newest, wanted) {
+		note = fmt.Sprintf("the defaults of the chart %s are not known here, and those of %s were taken: to be sure, give what helm template renders of it", v, tag(newest))
+	}
+	data, err := defaults.ReadFile(path.Join("defaults", tag(known[at])+".yaml"))
+	if err != nil {
+		return nil, "", err
+	}
+	err = yaml.Unmarshal([]byte(strings.NewReplacer("{version}", v, "{release}", agent.Core(v)).Replace(string(data))), &values)
+	return values, note, err
+}
+
+// newestKnown reports whether a version is of a later minor version than the
+// newest whose defaults are known.
+func newestKnown(newest, wanted *version.Version) bool {
+	return wanted.Segments()[0] > newest.Segments()[0] || wanted.Segments()[1] > newest.Segments()[1]
+}
+
+func tag(v *version.Version) string { return "v" + v.String() }
+
+// knownDefaults returns the versions that have a file, oldest first.
+func knownDefaults() ([]*version.Version, error) {
+	entries, err := defaults.ReadDir("defaults")
+	if err != nil {
+		return nil, err
+	}
+	var known []*version.Version
+	for _, e := range entries {
+		v, err := version.NewVersion(strings.TrimSuffix(e.Name(), ".yaml"))
+		if err != nil {
+			return nil, err
+		}
+		known = append(known, v)
+	}
+	slices.SortFunc(known, (*version.Version).Compare)
+	return known, nil
+}

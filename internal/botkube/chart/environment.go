@@ -1,0 +1,144 @@
+package chart
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/manifest"
+)
+
+// container is what is known of the environment of the agent's container.
+type container struct {
+	environment map[string]string
+	// withheld are the variables whose values are elsewhere.
+	withheld []string
+	// absent are the objects that have variables, all of them, and are not given.
+	absent []string
+}
+
+// environmentOf returns the environment of a container. As in a cluster, env counts more
+// than envFrom, and of that the last.
+func (o *objects) environmentOf(c manifest.Field) container {
+	found := container{environment: map[string]string{}}
+	for _, from := range c.At("envFrom").Items() {
+		o.variablesFrom(from, &found)
+	}
+	o.variables(c.At("env").Items(), &found)
+	return found
+}
+
+// variables takes variables that are written out, or of which one key of an object that
+// is given has the value.
+func (o *objects) variables(items []manifest.Field, found *container) {
+	for _, v := range items {
+		name := v.At("name").Text()
+		if !v.At("valueFrom").Given() {
+			if name != "" {
+				found.environment[name] = v.At("value").Text()
+			}
+			continue
+		}
+		if text, is := o.valueFrom(v.At("valueFrom")); is {
+			found.environment[name] = text
+			continue
+		}
+		delete(found.environment, name)
+		found.withheld = append(found.withheld, name)
+	}
+}
+
+// valueFrom returns what one key of an object has, if that is given.
+func (o *objects) valueFrom(from manifest.Field) (string, bool) {
+	for field, kind := range map[string]string{"configMapKeyRef": "ConfigMap", "secretKeyRef": "Secret"} {
+		ref := from.At(field)
+		if !ref.Given() {
+			continue
+		}
+		entries, _ := o.entries(kind, ref.At("name").Text())
+		key := ref.At("key").Text()
+		if i := slices.IndexFunc(entries, func(e manifest.Entry) bool { return e.Key == key && e.Err == nil }); i >= 0 {
+			return entries[i].Text, true
+		}
+	}
+	return "", false
+}
+
+// variablesFrom takes all variables that an object has.
+func (o *objects) variablesFrom(from manifest.Field, found *container) {
+	for field, kind := range map[string]string{"configMapRef": "ConfigMap", "secretRef": "Secret"} {
+		ref := from.At(field)
+		if !ref.Given() {
+			continue
+		}
+		name := ref.At("name").Text()
+		entries, given := o.entries(kind, name)
+		if !given {
+			found.absent = append(found.absent, kind+" "+name)
+		}
+		for _, e := range entries {
+			if e.Err == nil && !e.Binary {
+				found.environment[from.At("prefix").Text()+e.Key] = e.Text
+			}
+		}
+	}
+}
+
+// entries returns the files of an object in the Deployment's namespace, which need not be
+// said, and whether it is given.
+func (o *objects) entries(kind, name string) ([]manifest.Entry, bool) {
+	for _, obj := range o.all {
+		elsewhere := obj.Namespace != o.namespace && obj.Namespace != "" && o.namespace != ""
+		if obj.Kind == kind && obj.Name == name && !elsewhere {
+			entries, err := obj.Entries()
+			return entries, err == nil
+		}
+	}
+	return nil, false
+}
+
+// absentNotes tell of variables that nobody sees.
+func (o *objects) absentNotes() []string {
+	var notes []string
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(o.absent))) {
+		notes = append(notes, fmt.Sprintf("the agent takes variables from the %.200s (envFrom), which is not given: if it has any %s…, they win over all that is said here; give it, too", name, agent.EnvironmentPrefix))
+	}
+	return notes
+}
+
+// withheldNotes tell of variables that decide what an agent starts, or whom it calls, and
+// whose values are not given.
+func withheldNotes(withheld []string) []string {
+	var notes []string
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(withheld))) {
+		if setting, is := agent.EnvironmentKey(name); is && decides(setting) {
+			notes = append(notes, fmt.Sprintf("the variable %.200s takes %.200q from an object that is not given (valueFrom), and wins over all that is said here: give that object, too", name, setting))
+		}
+	}
+	return notes
+}
+
+// decides reports whether a setting says what an agent starts, or whom it calls. Tokens do
+// not.
+func decides(setting string) bool {
+	keys := strings.Split(setting, ".")
+	switch keys[0] {
+	case "actions", "aliases", "analytics", "config", "executors", "plugins", "sources":
+		return true
+	case "settings":
+		return setting == "settings.upgradeNotifier"
+	case "communications":
+		return slices.ContainsFunc(keys, func(k string) bool {
+			return slices.Contains([]string{"bindings", "enabled", "server", "url"}, k)
+		})
+	}
+	return false
+}
+
+// takeExtra takes extraEnv of Helm values.
+func (o *objects) takeExtra(merged map[string]any) (environment map[string]string, withheld []string) {
+	found := container{environment: map[string]string{}}
+	o.variables(manifest.List("extraEnv", merged["extraEnv"]), &found)
+	return found.environment, found.withheld
+}

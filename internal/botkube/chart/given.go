@@ -1,0 +1,153 @@
+package chart
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/gitops"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/helmvalues"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/manifest"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// given is what files have in them.
+type given struct {
+	// plain are the files that have no objects.
+	plain []*gitops.File
+	// order has, for each file, the plain one, or nil for one of objects, of which names
+	// has what it is called.
+	order   []*gitops.File
+	names   []string
+	objects objects
+	release *gitops.Release
+}
+
+// readFiles reads the objects of files, and of a release among them its values.
+func readFiles(files []File) (*given, error) {
+	in := new(given)
+	for _, f := range files {
+		if err := in.readFile(f); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if in.release, err = gitops.Find(in.objects.all, in.plain); err != nil {
+		return nil, err
+	}
+	return in, in.objects.take()
+}
+
+func (in *given) readFile(f File) error {
+	if len(f.Data) > agent.MaxConfig {
+		return fmt.Errorf("%s: it has %d bytes; at most %d are read", f.Name, len(f.Data), agent.MaxConfig)
+	}
+	text, err := gitops.Text(f.Name, f.Data)
+	if err != nil {
+		return err
+	}
+	found, err := manifest.Read(f.Name, text)
+	if err != nil {
+		return err
+	}
+	in.names = append(in.names, f.Name)
+	if len(found) > 0 {
+		in.order = append(in.order, nil)
+		in.objects.all = append(in.objects.all, found...)
+		return nil
+	}
+	file := &gitops.File{Name: f.Name, Data: text}
+	in.order, in.plain = append(in.order, file), append(in.plain, file)
+	return nil
+}
+
+// layers are the Helm values, in the order of the files. Those of a release stand where
+// its document stands, and a file that this names has no other place.
+func (in *given) layers() ([]map[string]any, error) {
+	var layers []map[string]any
+	placed := false
+	for i, f := range in.order {
+		switch {
+		case f == nil && !placed && in.release != nil && in.release.Object.File == in.names[i]:
+			layers, placed = append(layers, in.release.Values), true
+		case f == nil || f.Used:
+		default:
+			values, err := f.Values()
+			if err != nil {
+				return nil, err
+			}
+			layers = append(layers, values)
+		}
+	}
+	return layers, nil
+}
+
+// said is the version of the chart that the files say, or empty.
+func (in *given) said() string {
+	if in.release == nil {
+		return ""
+	}
+	return in.release.Version
+}
+
+// version is the chart's: the one that is asked for, or else the one that the files say.
+func (in *given) version(asked string) (string, error) {
+	if v := cmp.Or(asked, in.said()); v != "" {
+		return v, nil
+	}
+	if in.release == nil {
+		return "", ErrNoVersion
+	}
+	return "", fault.New(fault.Usage, "%w", in.release.Object.Errorf("it does not say one version of the chart, but %.200q", in.release.Said)).
+		WithHint("give the version that is installed: --version v1.14.0")
+}
+
+// notes tell of what was read, and of what was not.
+func (in *given) notes() []string {
+	var notes []string
+	if in.release != nil {
+		notes = append(notes, in.release.Notes...)
+	}
+	if in.objects.environment != nil {
+		notes = append(notes, "the agent's Deployment is given beside Helm values, and is not read: to have it count, give all objects that the chart rendered, and no values")
+	}
+	return notes
+}
+
+// unreadValues refuses a ConfigMap or a Secret that has Helm values, but no document that
+// takes them from it.
+func (in *given) unreadValues() error {
+	if in.release != nil {
+		return nil
+	}
+	for _, o := range in.objects.all {
+		if o.Kind != "ConfigMap" && o.Kind != "Secret" {
+			continue
+		}
+		entries, err := o.Entries()
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if holdsValues(e) {
+				return fault.New(fault.Usage, "%w", o.Errorf("it has the Helm values %.200q, and no HelmRelease that is given takes them", e.Key)).
+					WithHint("give the HelmRelease too, or the values in a file of their own; or leave it out, if it has nothing to do with Botkube")
+			}
+		}
+	}
+	return nil
+}
+
+// holdsValues reports whether an object has Helm values, by what they are called or by what
+// is in them. What the chart renders is no values.
+func holdsValues(e manifest.Entry) bool {
+	if e.Key == globalKey || e.Key == communicationsKey || strings.HasPrefix(e.Key, "_") || e.Err != nil {
+		return false
+	}
+	if strings.HasSuffix(e.Key, "values.yaml") || strings.HasSuffix(e.Key, "values.yml") {
+		return true
+	}
+	values, err := helmvalues.Parse([]byte(e.Text))
+	return err == nil && (within(map[string]any{chartName: values}) != "" || within(values) != "")
+}

@@ -1,0 +1,273 @@
+package chart
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/gitops"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/manifest"
+)
+
+// ErrNoVersion says that no version of the chart is given, and that no document says it.
+var ErrNoVersion = errors.New("the version of Botkube is not known: nothing that is given says it")
+
+// Names of what the chart renders for the agent (helm/botkube/templates).
+const (
+	globalKey         = "global_config.yaml"
+	communicationsKey = "comm_config.yaml"
+)
+
+// objects are Kubernetes objects that hold an agent's configuration.
+type objects struct {
+	// all are the objects as they are given.
+	all []*manifest.Object
+	// keys are the documents that were found, and documents what is in them, the
+	// special ones last (internal/config/fs_provider.go, sortCfgFiles).
+	keys      []string
+	documents []map[string]any
+	special   []map[string]any
+	// unbound says that the Secret with the chat platforms may be missing.
+	unbound bool
+	// secret is the name of the Secret that has the chat platforms.
+	secret string
+	// others are texts that are a part of the configuration if the agent is told
+	// to read files that are called so.
+	others map[string][]string
+	container
+	// namespace is that of the Deployment that is read, or empty.
+	namespace string
+	mounts    Mounts
+	pulls     pulls
+	cloud     string
+	// version is the chart's, by its label, or empty.
+	version string
+}
+
+func (o *objects) has(key string) bool { return slices.Contains(o.keys, key) }
+
+// platforms is the document with the chat platforms that a Secret has, or nil.
+func (o *objects) platforms() map[string]any {
+	for _, d := range o.documents {
+		if d["communications"] != nil {
+			return d
+		}
+	}
+	return nil
+}
+
+// global reports whether the configuration as a whole was found.
+func (o *objects) global() bool { return o.has(globalKey) }
+
+// rendered reports whether the objects are what a chart rendered, so that no values count
+// beside them.
+func (o *objects) rendered() bool { return o.global() || o.cloud != "" }
+
+// take takes what all objects have of an agent's configuration.
+func (o *objects) take() error {
+	for _, obj := range o.all {
+		switch obj.Kind {
+		case "ConfigMap", "Secret":
+			if err := o.takeData(obj); err != nil {
+				return err
+			}
+		case "Job":
+			for _, c := range obj.At("spec", "template", "spec", "containers").Items() {
+				o.pulls.jobs = append(o.pulls.jobs, c.At("image").Text())
+			}
+		}
+	}
+	for _, obj := range o.all { // what their containers have in their environment was read
+		if obj.Kind == "Deployment" {
+			o.takeDeployment(obj)
+		}
+		if obj.Mistake() != nil {
+			return obj.Mistake()
+		}
+	}
+	return nil
+}
+
+// takeData takes the configuration documents of a ConfigMap or a Secret.
+func (o *objects) takeData(obj *manifest.Object) error {
+	entries, err := obj.Entries()
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Err != nil && e.Key == communicationsKey {
+			return e.Err
+		}
+		if e.Err != nil {
+			continue
+		}
+		if err := o.takeDocument(obj, e.Key, e.Text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeDocument takes a configuration document of an object; files with an underscore in
+// front are the state that the agent keeps.
+func (o *objects) takeDocument(obj *manifest.Object, key, text string) error {
+	special := strings.HasPrefix(key, "_") && strings.HasSuffix(key, ".yaml")
+	if key != globalKey && key != communicationsKey && !special {
+		if o.others == nil {
+			o.others = map[string][]string{}
+		}
+		o.others[key] = append(o.others[key], text)
+		return nil
+	}
+	if o.has(key) {
+		return obj.Errorf("%s stands in it, and in another object, so it is there twice: give the objects of one release", key)
+	}
+	document, err := agent.ParseConfig([]byte(text))
+	if err != nil {
+		return obj.Errorf("%s: %w", key, err)
+	}
+	o.keys = append(o.keys, key)
+	o.version = cmp.Or(chartLabel(obj), o.version)
+	switch {
+	case special:
+		o.special = append(o.special, document)
+	case key == globalKey:
+		o.documents = append([]map[string]any{document}, o.documents...)
+	default:
+		o.documents, o.secret = append(o.documents, document), obj.Name
+	}
+	return nil
+}
+
+// addOthers takes the files that the agent is told to read beside the chart's, such
+// as that of `values --format manifests`. The chart's come first, for that is how it
+// names them.
+func (o *objects) addOthers() error {
+	for _, file := range strings.Split(o.environment[configPaths], ",") {
+		key := path.Base(file)
+		texts := o.others[key]
+		if len(texts) == 0 {
+			continue
+		}
+		if len(texts) > 1 {
+			return fmt.Errorf("%s, which the agent reads, is in several objects: give those of one release", key)
+		}
+		document, err := agent.ParseConfig([]byte(texts[0]))
+		if err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		o.documents = append(o.documents, document)
+	}
+	return nil
+}
+
+// configPaths is the variable that says which files the agent reads
+// (templates/deployment.yaml).
+const configPaths = "BOTKUBE_CONFIG_PATHS"
+
+// takeDeployment takes the environment of the agent's container, by the variable
+// that only it has. What is a part of a Deployment goes over what was read before, as
+// Kubernetes merges it.
+func (o *objects) takeDeployment(d *manifest.Object) {
+	pod := d.At("spec", "template", "spec")
+	o.namespace = d.Namespace
+	defer func() { o.namespace = "" }()
+	containers := pod.At("containers").Items()
+	for i, c := range containers {
+		found := o.environmentOf(c)
+		if _, is := found.environment[configPaths]; !is && found.environment["CONFIG_PROVIDER_ENDPOINT"] == "" {
+			continue
+		}
+		if o.environment == nil {
+			o.environment, o.mounts = map[string]string{}, Mounts{}
+		}
+		maps.Copy(o.environment, found.environment)
+		o.withheld, o.absent = append(o.withheld, found.withheld...), append(o.absent, found.absent...)
+		maps.Copy(o.mounts, mountsIn(pod, c))
+		o.version = cmp.Or(chartLabel(d), o.version)
+		o.pulls.agent = cmp.Or(c.At("image").Text(), o.pulls.agent)
+		for _, beside := range slices.Concat(containers[:i], containers[i+1:], pod.At("initContainers").Items()) {
+			o.pulls.takeBeside(beside.At("name").Text(), beside.At("image").Text(), beside.At("$patch").Text() == "delete")
+		}
+		o.takeMounted(pod)
+		if found.environment[identifierVariable] != "" || slices.Contains(found.withheld, identifierVariable) {
+			o.cloud = cmp.Or(found.environment["CONFIG_PROVIDER_ENDPOINT"], cloudEndpoint)
+		}
+	}
+}
+
+// labelled matches the label of a chart: its name and its version.
+var labelled = regexp.MustCompile(`-v?([0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?)(_[0-9A-Za-z.-]+)?$`)
+
+// chartLabel returns the version that the label helm.sh/chart has
+// (templates/_helpers.tpl, botkube.chart), or "".
+func chartLabel(o *manifest.Object) string {
+	if m := labelled.FindStringSubmatch(o.At("metadata", "labels", "helm.sh/chart").Text()); m != nil {
+		return "v" + m[1]
+	}
+	return ""
+}
+
+// takeMounted takes the images that are mounted. A patch makes an image of a volume, or
+// something else of an image.
+func (o *objects) takeMounted(pod manifest.Field) {
+	if o.pulls.mounted == nil {
+		o.pulls.mounted = map[string]string{}
+	}
+	for _, v := range pod.At("volumes").Items() {
+		o.pulls.mounted[v.At("name").Text()] = v.At("image", "reference").Text()
+	}
+}
+
+// mountsIn returns what a container sees when it starts. What others that ran before
+// it may have filled is not empty.
+func mountsIn(pod, c manifest.Field) Mounts {
+	empty := map[string]bool{}
+	for _, v := range pod.At("volumes").Items() {
+		_, is := v.Mapping()["emptyDir"]
+		empty[v.At("name").Text()] = is && len(pod.At("initContainers").Items()) == 0
+	}
+	m := Mounts{}
+	for _, v := range c.At("volumeMounts").Items() {
+		m.add(v.At("mountPath").Text(), !empty[v.At("name").Text()])
+	}
+	return m
+}
+
+// values returns what the objects come to.
+func (o *objects) values() (*Values, error) {
+	if !o.has(communicationsKey) && !o.unbound {
+		return nil, cmp.Or(gitops.CheckSecrets(o.all), error(ErrNoPlatforms))
+	}
+	if err := o.addOthers(); err != nil {
+		return nil, err
+	}
+	config, err := agent.ReadConfig(append(o.documents, o.special...), o.environment)
+	return &Values{Config: config, Communications: mapping(o.platforms()["communications"]), Cloud: o.cloud, Pulls: o.pulls.all(), Environment: o.environment, Withheld: o.withheld, Mounts: o.mounts, Notes: o.notes(), Said: o.said(), Tag: ImageVersion(o.pulls.agent), ImageTag: tagIn(o.pulls.agent)}, err
+}
+
+// ErrNoPlatforms says that the agent's configuration was given without its chat
+// platforms.
+var ErrNoPlatforms = errors.New("there is the ConfigMap with the configuration, but not the Secret with the chat platforms (" + communicationsKey + "), without which nobody can tell which plugins are bound")
+
+// notes tell of a state that takes the chat platforms away. The chart copies them into
+// it from the Secret as the cluster has it, where helm template does not look
+// (templates/persistent-config.yaml).
+func (o *objects) notes() []string {
+	notes := slices.Concat(o.absentNotes(), withheldNotes(o.withheld))
+	for _, d := range o.special {
+		if platforms, is := d["communications"]; is && platforms == nil && o.platforms() != nil {
+			notes = append(notes, "the state that was rendered has no chat platforms, which takes away those of the Secret: helm template renders it so with existingCommunicationsSecretName, because it does not look into the cluster; give the Helm values and the Secret, or what kubectl get has, in the place of it")
+		}
+	}
+	return notes
+}
+
+// said is the version of the chart, by its label, or else by the agent's image.
+func (o *objects) said() string { return cmp.Or(o.version, ImageVersion(o.pulls.agent)) }

@@ -1,0 +1,195 @@
+package chart
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/helmvalues"
+)
+
+// Pull is an image that nodes pull for the agent.
+type Pull struct {
+	// Image is a reference.
+	Image string
+	// Setting is the value that names it.
+	Setting string
+	// Stop is the value that has nodes pull it from elsewhere, or not at all.
+	Stop string
+}
+
+// Registry returns the host that the image is pulled from: what stands before the
+// first slash, unless that is a part of a name at Docker Hub
+// (github.com/distribution/reference, normalize.go, splitDockerDomain).
+func (p Pull) Registry() string {
+	host, _, found := strings.Cut(p.Image, "/")
+	if !found || !strings.ContainsAny(host, ".:") && host != "localhost" && strings.ToLower(host) == host {
+		return "docker.io"
+	}
+	return host
+}
+
+// pullsOf returns what nodes pull by Helm values: the agent's image, that of the second
+// container of old charts, images that are mounted, and those of Jobs, each once.
+func pullsOf(version string, merged map[string]any) []Pull {
+	p := &pulls{agent: imageOf(merged), mounted: map[string]string{}, beside: watcherOf(version, merged)}
+	for _, v := range mappings(merged["extraVolumes"]) {
+		name, _ := v["name"].(string)
+		p.mounted[name], _ = mapping(v["image"])["reference"].(string)
+	}
+	for _, object := range mappings(merged["extraObjects"]) {
+		if object["kind"] != "Job" {
+			continue
+		}
+		pod := mapping(mapping(mapping(object["spec"])["template"])["spec"])
+		for _, c := range mappings(pod["containers"]) {
+			image, _ := c["image"].(string)
+			p.jobs = append(p.jobs, image)
+		}
+	}
+	return p.all()
+}
+
+// watcherName is what charts up to v1.4.1 call their second container.
+const watcherName = "cfg-watcher"
+
+// besidePull is the image of a container beside the agent's.
+func besidePull(name, image string) Pull {
+	if name == watcherName {
+		return Pull{image, WatcherSetting, watcherStop}
+	}
+	return Pull{image, "the container " + name, ""}
+}
+
+// takeBeside takes a container beside the agent's. A patch changes the one of its name, or
+// takes it away.
+func (p *pulls) takeBeside(name, image string, deleted bool) {
+	pull := besidePull(name, image)
+	i := slices.IndexFunc(p.beside, func(had Pull) bool { return name != "" && had.Setting == pull.Setting })
+	switch {
+	case i >= 0 && deleted:
+		p.beside = slices.Delete(p.beside, i, i+1)
+	case i >= 0 && image != "":
+		p.beside[i] = pull
+	case i < 0 && !deleted:
+		p.beside = append(p.beside, pull)
+	}
+}
+
+// agentStop and watcherStop say what to do about images of the chart.
+const (
+	agentStop   = "image.registry and image.repository, if that registry is not to be reached"
+	watcherStop = WatcherSetting + ": false"
+)
+
+// withoutWatcher is the first version of the chart that has no second container.
+const withoutWatcher = "v1.5.0"
+
+// HasWatcher reports whether the chart of a version runs a second container, unless its
+// values say otherwise (helm/botkube/templates/deployment.yaml, cfg-watcher).
+func HasWatcher(version string) bool { return before(version, withoutWatcher) }
+
+// WatcherSetting is the value that has charts up to v1.4.1 run a second container.
+const WatcherSetting = "configWatcher.enabled"
+
+// watcherRepository is where Botkube publishes the image of that container.
+const watcherRepository = "ghcr.io/kubeshop/k8s-sidecar"
+
+// IsWatcherImage reports whether a reference is of the image that Botkube publishes.
+func IsWatcherImage(reference string) bool {
+	return strings.HasPrefix(reference, watcherRepository+":") || strings.HasPrefix(reference, watcherRepository+"@")
+}
+
+// WatcherImage returns which image the second container has in the chart of a version
+// that has one.
+func WatcherImage(version string) (string, error) {
+	values, _, err := Defaults(version)
+	if err != nil {
+		return "", err
+	}
+	return imageOf(mapping(values["configWatcher"])), nil
+}
+
+// watcherOf returns the image of the second container.
+func watcherOf(version string, merged map[string]any) []Pull {
+	watcher := mapping(merged["configWatcher"])
+	if !HasWatcher(version) || !helmvalues.True(watcher["enabled"]) || helmvalues.True(mapping(mapping(merged["config"])["provider"])["identifier"]) {
+		return nil
+	}
+	return []Pull{{imageOf(watcher), WatcherSetting, watcherStop}}
+}
+
+// imageTag matches the tag of a reference that is a version.
+var imageTag = regexp.MustCompile(`:v?([0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?)(@|$)`)
+
+// ImageVersion returns the version that the tag of an image says, or "".
+func ImageVersion(image string) string {
+	if m := imageTag.FindStringSubmatch(image); m != nil {
+		return "v" + m[1]
+	}
+	return ""
+}
+
+// tagIn returns the tag that a reference has, or "".
+func tagIn(image string) string {
+	name, _, _ := strings.Cut(image, "@")
+	if i := strings.LastIndexAny(name, ":/"); i >= 0 && name[i] == ':' {
+		return name[i+1:]
+	}
+	return ""
+}
+
+func imageOf(merged map[string]any) string {
+	image, _ := merged["image"].(map[string]any)
+	var parts []string
+	for _, k := range []string{"registry", "repository"} {
+		if s, _ := image[k].(string); s != "" {
+			parts = append(parts, s)
+		}
+	}
+	tag := tagOf(merged)
+	if len(parts) == 0 || tag == "" {
+		return ""
+	}
+	return strings.Join(parts, "/") + ":" + tag
+}
+
+// tagOf returns the tag of an image, as the chart writes it: a number may be one.
+func tagOf(values map[string]any) string {
+	switch tag := mapping(values["image"])["tag"].(type) {
+	case string:
+		return tag
+	case float64, int64:
+		return fmt.Sprint(tag)
+	}
+	return ""
+}
+
+// pulls are images as they are found.
+type pulls struct {
+	agent string
+	// mounted are by the names of their volumes; empty for one that is no image.
+	mounted map[string]string
+	jobs    []string
+	// beside are those of the other containers of the agent's pod.
+	beside []Pull
+}
+
+func (p *pulls) all() []Pull {
+	found := append([]Pull{{p.agent, "image", agentStop}}, p.beside...)
+	for _, name := range slices.Sorted(maps.Keys(p.mounted)) {
+		found = append(found, Pull{p.mounted[name], "extraVolumes", ""})
+	}
+	for _, image := range p.jobs {
+		found = append(found, Pull{image, "extraObjects", ""})
+	}
+	var once []Pull
+	for _, f := range found {
+		if f.Image != "" && !slices.Contains(once, f) {
+			once = append(once, f)
+		}
+	}
+	return once
+}

@@ -1,0 +1,144 @@
+package deploy
+
+import (
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// Names of objects: RFC 1123 labels, and sub-domains of them.
+var (
+	labelForm     = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	subdomainForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+	// quantityForm has the quantities that make sense for a volume.
+	quantityForm = regexp.MustCompile(`^[1-9][0-9]{0,14}([KMGTPE]i|[kMGTPE])?$`)
+	// pathForm leaves out what the chart's templates or a shell would take for
+	// something else: global-config.yaml has plugins.cacheDir without quotes.
+	pathForm = regexp.MustCompile(`^[A-Za-z0-9/._-]+$`)
+)
+
+const maxSubdomain = 253
+
+// accessModes are those with which a Job can write to a claim that the agent reads.
+var accessModes = []string{"ReadWriteOnce", "ReadWriteMany"}
+
+// chartMounts are the paths at which the chart mounts something else
+// (templates/deployment.yaml).
+var chartMounts = []string{
+	"/tmp", "/config", "/startup-config", "/.kube/cache", "/.kube/config", "/etc/ssl/certs",
+	"/var/run/7e7fd2f5-b15d-4803-bc52-f54fba357e76/secrets/kubernetes.io/serviceaccount",
+}
+
+// Check reports why options cannot be rendered.
+func (o *Options) Check() error {
+	for _, check := range []func() error{o.checkMount, o.checkPlatforms, o.checkClaim, o.checkSecrets, o.checkPolicy, o.checkUser, o.checkEnvironment} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *Options) checkMount() error {
+	if o.Site != nil {
+		return nil
+	}
+	if !pathForm.MatchString(o.Mount) || !path.IsAbs(o.Mount) || path.Clean(o.Mount) != o.Mount || o.Mount == "/" {
+		return fault.New(fault.Usage, "the agent is to see the mirror at %.200q, which the chart does not take as it is", o.Mount).
+			WithHint("write the mirror for another path, of letters, digits and . _ - only: --mount /plugins")
+	}
+	for _, taken := range chartMounts {
+		if o.Mount == taken || strings.HasPrefix(taken, o.Mount+"/") {
+			return fault.New(fault.Usage, "the agent is to see the mirror at %s, but the chart mounts something else at %s", o.Mount, taken).
+				WithHint("write the mirror for another path: --mount /plugins")
+		}
+	}
+	return nil
+}
+
+func (o *Options) checkPlatforms() error {
+	if len(o.Platforms) == 0 {
+		return fault.New(fault.Usage, "%s is for no platform that a node could have", o.Target)
+	}
+	if o.Claim == nil || len(o.Platforms) == 1 {
+		return nil
+	}
+	var names, flags []string
+	for _, p := range o.Platforms {
+		names = append(names, p.String())
+		flags = append(flags, "--platform "+p.String())
+	}
+	return fault.New(fault.Usage, "%s is for %s, and a volume serves agents of one platform", o.Target, strings.Join(names, " and ")).
+		WithHint("say which nodes the agent runs on: %s\nor mount an image, which serves both: --image REFERENCE", strings.Join(flags, ", or "))
+}
+
+func (o *Options) checkClaim() error {
+	if o.Claim == nil {
+		return nil
+	}
+	if err := checkName("--pvc", o.Claim.Name); err != nil {
+		return err
+	}
+	if err := checkSubPath(o.Claim.SubPath); err != nil {
+		return err
+	}
+	seed := o.Claim.Seed
+	if seed == nil {
+		return nil
+	}
+	if job := jobName(o.Claim); !labelForm.MatchString(job) {
+		return fault.New(fault.Usage, "the Job that fills the claim cannot be called %q", job).
+			WithHint("give the claim a name of at most %d letters, digits and hyphens", 63-len(jobSuffix))
+	}
+	if !quantityForm.MatchString(seed.Storage) {
+		return fault.New(fault.Usage, "--storage-size %.40q is not a size", seed.Storage).WithHint("for example 5Gi")
+	}
+	if seed.StorageClass != "" {
+		if err := checkName("--storage-class", seed.StorageClass); err != nil {
+			return err
+		}
+	}
+	if !slices.Contains(accessModes, seed.AccessMode) {
+		return fault.New(fault.Usage, "--access-mode %.40q is none of %s", seed.AccessMode, strings.Join(accessModes, ", "))
+	}
+	return nil
+}
+
+func checkName(flag, name string) error {
+	if len(name) > maxSubdomain || !subdomainForm.MatchString(name) {
+		return fault.New(fault.Usage, "%s %.80q is not a name that Kubernetes takes", flag, name).
+			WithHint("a name has lower-case letters, digits and hyphens, for example botkube-plugins")
+	}
+	return nil
+}
+
+func checkSubPath(p string) error {
+	if p == "" {
+		return nil
+	}
+	parts := strings.Split(p, "/")
+	if !pathForm.MatchString(p) || path.IsAbs(p) || path.Clean(p) != p || slices.Contains(parts, "..") || p == "." {
+		return fault.New(fault.Usage, "--sub-path %.200q is not a path within the volume", p).
+			WithHint("name the directory as it is called there, for example linux-amd64; none at all is an empty one")
+	}
+	return nil
+}
+
+func (o *Options) checkSecrets() error {
+	for _, name := range o.PullSecrets {
+		if err := checkName("--pull-secret", name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// KubernetesPlatforms returns the platforms that nodes can have on which the
+// agent's image runs: it is made for Linux.
+func KubernetesPlatforms(all []agent.Platform) []agent.Platform {
+	return slices.DeleteFunc(slices.Clone(all), func(p agent.Platform) bool { return p.OS != "linux" })
+}

@@ -1,0 +1,169 @@
+// Package deploy makes the Helm values, and the Kubernetes objects, with which
+// an agent starts from a mirror. It does no I/O.
+//
+// What it says about the chart was read in module github.com/kubeshop/botkube
+// v1.14.0, helm/botkube; comments name the file.
+package deploy
+
+import (
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+)
+
+// Options say what an agent is to be configured for. What [Options.Check] lets
+// pass can be rendered.
+type Options struct {
+	// Target is what the user calls the mirror, for comments.
+	Target string
+	// BotkubeVersion is empty where the mirror does not say.
+	BotkubeVersion string
+	// LockDigest identifies what is mirrored: a pod starts anew when it changes.
+	LockDigest string
+	// Platforms are those of the nodes that the agent can run on.
+	Platforms []agent.Platform
+	// Repositories are the mirrored ones, each with the URL for its index.
+	Repositories []agent.Repository
+	// Absent are repositories that the chart or the user's values configure and
+	// that are not mirrored.
+	Absent []string
+	// Read are notes on how the user's values were read.
+	Read []string
+	// Missing are plugins that the user's values enable and that are not mirrored.
+	Missing []string
+	// Cloned are sources of templates that the user's values have exec download, and
+	// that are not mirrored.
+	Cloned []string
+
+	// Mount is the agent's cache directory. With a site, it is Botkube's own.
+	Mount string
+	// Exactly one of Claim, Image and Site is how files come to the agent.
+	Claim *Claim
+	Image *ImageVolume
+	Site  *Site
+
+	// Watcher says that the chart runs a second container, which watches the
+	// configuration.
+	Watcher bool
+	// WatcherImage is that container's; nil where it is not mirrored.
+	WatcherImage *ChartImage
+	// AgentImage is nil where the agent's image stays where it is.
+	AgentImage *ChartImage
+	// PullSecrets are names of secrets of type kubernetes.io/dockerconfigjson.
+	PullSecrets []string
+	// Policy is nil for no NetworkPolicy.
+	Policy *Policy
+	// Configured says that the agent's configuration is known: Missing, templates
+	// and destinations are by it.
+	Configured bool
+	// User has the user's own Helm values, merged; nil where they are not known.
+	User map[string]any
+	// Environment is what the user's values give the agent's container.
+	Environment map[string]string
+}
+
+// Claim is a PersistentVolumeClaim with the agent's cache directory in it.
+type Claim struct {
+	Name string
+	// SubPath is where in the volume the directory for the platform is.
+	SubPath string
+	// Seed is nil for a claim that exists, and holds the directory.
+	Seed *Seed
+}
+
+// Seed fills a claim.
+type Seed struct {
+	// Image is one that push or unpack wrote, with a program in it.
+	Image string
+	// Storage, StorageClass and AccessMode are those of the claim. No class is
+	// the cluster's default.
+	Storage, StorageClass, AccessMode string
+	// LockDigest is that of the lock that the image must have for the platform: it
+	// may be another mirror by now that is called so.
+	LockDigest string
+}
+
+// ImageVolume is an image that is mounted.
+type ImageVolume struct {
+	Reference string
+	// Path is where the image has the directory.
+	Path string
+}
+
+// Site is a web root.
+type Site struct {
+	BaseURL string
+	// Written is the base URL that the site's indexes were written for, where
+	// that is another.
+	Written string
+	// Templates are exec's template sources, which it would clone otherwise.
+	Templates []Templates
+	// Unasked says that the site has templates, and that it is not known where exec
+	// is configured.
+	Unasked bool
+}
+
+// Templates are the template sources of one exec plugin.
+type Templates struct {
+	// Group and Plugin are its keys in executors.
+	Group, Plugin string
+	URLs          []string
+}
+
+// ChartImage is an image as the chart puts it together.
+type ChartImage struct{ Registry, Repository, Tag string }
+
+func (i *ChartImage) reference() string { return i.Registry + "/" + i.Repository + ":" + i.Tag }
+
+// withoutWatcher reports whether the second container has to go.
+func (o *Options) withoutWatcher() bool { return o.Watcher && o.WatcherImage == nil }
+
+// Names of what the values add.
+const (
+	volumeName     = "botkube-plugins"
+	policyName     = "botkube-offline"
+	configName     = "botkube-offline-config"
+	annotationLock = "mirror.botkube.io/lock"
+	// annotationConfig has the digest of the configuration file that is added.
+	annotationConfig = "mirror.botkube.io/config"
+	managedBy        = "botkube-mirror"
+)
+
+// SiteCacheDir is where an agent that downloads keeps what it gets: the chart
+// mounts an emptyDir there, and the rest of the file system is read-only
+// (templates/deployment.yaml).
+const SiteCacheDir = "/tmp"
+
+// agentLabels are those of the agent's pods (templates/deployment.yaml).
+var agentLabels = []string{"app", "botkube", "component", "controller"}
+
+// platform returns the one platform that nodes must have, if it is one.
+func (o *Options) platform() (agent.Platform, bool) {
+	if len(o.Platforms) != 1 {
+		return agent.Platform{}, false
+	}
+	return o.Platforms[0], true
+}
+
+// byTag returns the image that files come from, if it is named by nothing but a tag.
+func (o *Options) byTag() string {
+	image := ""
+	if s := o.seeded(); s != nil {
+		image = s.Image
+	}
+	if o.Image != nil {
+		image = o.Image.Reference
+	}
+	if strings.Contains(image, "@") {
+		return ""
+	}
+	return image
+}
+
+// seeded returns how the claim is filled, or nil.
+func (o *Options) seeded() *Seed {
+	if o.Claim == nil {
+		return nil
+	}
+	return o.Claim.Seed
+}

@@ -1,0 +1,163 @@
+package deploy
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+)
+
+// jobSuffix makes the name of the Job of that of the claim.
+const jobSuffix = "-seed"
+
+func jobName(c *Claim) string { return c.Name + jobSuffix }
+
+// Where the Job sees the volume. The image's own directory is at the mount.
+const seedVolume = "/volume"
+
+// seedSeconds bounds a run of the Job: some hundred megabytes are copied and hashed.
+const seedSeconds = 1800
+
+// keptSeconds is how long a Job is there to be looked at.
+const keptSeconds = 24 * 60 * 60
+
+// StorageFor returns how large a volume must be for upstream files of a size:
+// they unpack to up to four times as much, an update is beside what it replaces
+// until prune, and the rest is for what the next version has more.
+func StorageFor(bytes int64) string {
+	const gib, factor = 1 << 30, 10
+	return strconv.FormatInt(max(1, (bytes*factor+gib-1)/gib), 10) + "Gi"
+}
+
+func metadata(name string) object {
+	return newObject().set("name", name).set("labels", labels("app.kubernetes.io/managed-by", managedBy))
+}
+
+// claim is a claim for the agent's cache directory.
+func (o *Options) claim(annotations object) object {
+	s := o.Claim.Seed
+	spec := newObject().
+		set("accessModes", []string{s.AccessMode}).
+		setUnless(s.StorageClass == "", "storageClassName", s.StorageClass).
+		set("resources", newObject().set("requests", labels("storage", s.Storage)))
+	meta := metadata(o.Claim.Name)
+	meta.setUnless(len(annotations.node.Content) == 0, "annotations", annotations)
+	return newObject().set("apiVersion", "v1").set("kind", "PersistentVolumeClaim").set("metadata", meta).set("spec", spec)
+}
+
+// claimHook is the claim as a Helm hook: hooks come before other objects, and the
+// Job needs it. A hook is not upgraded but created, which fails where it is there,
+// or deleted before, which must not happen to a volume in use. So the template
+// looks for it, and where it is, the hook has no event, and Helm leaves it out
+// (helm.sh/helm/v3 pkg/releaseutil/manifest_sorter.go, and v4 pkg/release/v1/util).
+func (o *Options) claimHook() object {
+	annotations := newObject().
+		set("helm.sh/hook", `{{ if not (lookup "v1" "PersistentVolumeClaim" .Release.Namespace "`+o.Claim.Name+`") }}pre-install,pre-upgrade{{ end }}`,
+			"before the Job; only if it is not there yet: nothing replaces or deletes a volume in use").
+		set("helm.sh/hook-weight", "-10").
+		set("helm.sh/hook-delete-policy", "hook-failed", "the default would delete it first").
+		set("helm.sh/resource-policy", "keep")
+	return o.claim(annotations)
+}
+
+// jobHook is the Job as a Helm hook.
+func (o *Options) jobHook() object {
+	annotations := newObject().
+		set("helm.sh/hook", "pre-install,pre-upgrade", "helm waits until the volume is filled, and starts the agent then (--timeout, 5m unless given)").
+		set("helm.sh/hook-weight", "-5").
+		set("helm.sh/hook-delete-policy", "before-hook-creation", "a Job cannot be changed: the one of the last upgrade makes room")
+	return o.job(annotations)
+}
+
+// job is the Job that fills the claim from an image. What is there already is
+// verified and left.
+func (o *Options) job(annotations object) object {
+	meta := metadata(jobName(o.Claim))
+	meta.setUnless(len(annotations.node.Content) == 0, "annotations", annotations)
+	spec := newObject().
+		set("backoffLimit", 3).
+		set("activeDeadlineSeconds", seedSeconds).
+		set("ttlSecondsAfterFinished", keptSeconds, "its log can be read for a day").
+		set("template", newObject().
+			set("metadata", newObject().set("labels", labels("app.kubernetes.io/name", jobName(o.Claim), "app.kubernetes.io/managed-by", managedBy))).
+			set("spec", o.seedPod()))
+	return newObject().set("apiVersion", "batch/v1").set("kind", "Job").set("metadata", meta).set("spec", spec)
+}
+
+// seedPod is what the Pod Security Standard "restricted" lets run.
+func (o *Options) seedPod() object {
+	pod := newObject().
+		set("restartPolicy", "Never", "a pod that failed stays, with its log").
+		set("automountServiceAccountToken", false, "it asks Kubernetes for nothing").
+		set("enableServiceLinks", false).
+		set("securityContext", newObject().
+			set("runAsNonRoot", true).
+			set("runAsUser", agent.User, "the agent's user: it can read what this one writes").
+			set("runAsGroup", agent.Group).
+			set("fsGroup", agent.Group, "has the volume belong to this group, if its driver can").
+			set("fsGroupChangePolicy", "OnRootMismatch").
+			set("seccompProfile", labels("type", "RuntimeDefault")))
+	pod.set("nodeSelector", o.seedNodes(), "the image's files for this platform are copied")
+	pod.set("affinity", beside(), "a volume that one node can attach is attached where the agent runs")
+	tolerations := o.userList("tolerations")
+	pod.setUnless(tolerations == nil, "tolerations", tolerations, "those of your values, so that it can go where the agent goes")
+	if secrets := o.carryNames(); len(secrets.Content) > 0 {
+		pod.set("imagePullSecrets", names(secrets))
+	}
+	return pod.
+		set("containers", list(o.seedContainer())).
+		set("volumes", list(newObject().set("name", volumeName).set("persistentVolumeClaim", labels("claimName", o.Claim.Name))))
+}
+
+// seedNodes are those of the agent: of the platform, and as the user's values say.
+func (o *Options) seedNodes() object {
+	selector := newObject()
+	if p, one := o.platform(); one {
+		selector = nodeSelector(p)
+	}
+	theirs, _ := o.userValue("nodeSelector").(map[string]any)
+	for _, key := range slices.Sorted(maps.Keys(theirs)) {
+		if value, ok := theirs[key].(string); ok && selector.get(key) == nil {
+			selector.set(key, value)
+		}
+	}
+	return selector
+}
+
+// names makes objects with names of names.
+func names(all *yaml.Node) *yaml.Node {
+	out := list()
+	for _, n := range all.Content {
+		out.Content = append(out.Content, newObject().set("name", n).node)
+	}
+	return out
+}
+
+func (o *Options) seedContainer() object {
+	mount := newObject().set("name", volumeName).set("mountPath", seedVolume)
+	mount.setUnless(o.Claim.SubPath == "", "subPath", o.Claim.SubPath)
+	return newObject().
+		set("name", "seed").
+		set("image", o.Claim.Seed.Image, "its entry point is botkube-mirror").
+		set("imagePullPolicy", "IfNotPresent").
+		set("args", []string{"unpack", o.Mount, "--output", seedVolume, "--mount", o.Mount, "--lock-digest", o.Claim.Seed.LockDigest, "--no-progress"},
+			"an image with another mirror in it, such as one that the node had before a tag was moved, is an error").
+		set("securityContext", newObject().
+			set("allowPrivilegeEscalation", false).
+			set("readOnlyRootFilesystem", true).
+			set("capabilities", newObject().set("drop", []string{"ALL"}))).
+		set("volumeMounts", list(mount))
+}
+
+// beside prefers the agent's node. It cannot require it: the first time, there is
+// no agent yet.
+func beside() object {
+	term := newObject().
+		set("labelSelector", newObject().set("matchLabels", labels(agentLabels...))).
+		set("topologyKey", "kubernetes.io/hostname")
+	return newObject().set("podAffinity", newObject().set("preferredDuringSchedulingIgnoredDuringExecution",
+		list(newObject().set("weight", 100).set("podAffinityTerm", term))))
+}

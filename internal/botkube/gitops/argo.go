@@ -1,0 +1,282 @@
+package gitops
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/helmvalues"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/manifest"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+func isArgo(o *manifest.Object) bool {
+	return o.Group() == "argoproj.io" && (o.Kind == "Application" || o.Kind == "ApplicationSet")
+}
+
+// argoSource is a source of an Application (argoproj/argo-cd,
+// pkg/apis/application/v1alpha1, ApplicationSource).
+type argoSource struct {
+	manifest.Field
+	app *manifest.Object
+	// name, namespace and project are those of the Application.
+	name, namespace, project string
+	// refs are what values files of other sources begin with, after a dollar sign.
+	refs map[string]bool
+	// generated says that the source is of a template, whose placeholders are filled in
+	// elsewhere.
+	generated bool
+}
+
+// describeArgo reads what an Application, or the template of an ApplicationSet, says of
+// charts.
+func describeArgo(o *manifest.Object) ([]*described, error) {
+	app := o.At()
+	if o.Kind == "ApplicationSet" {
+		app = o.At("spec", "template")
+	}
+	spec := app.At("spec")
+	// A hydrator counts more than several sources, and these more than one
+	// (ApplicationSpec.GetSources).
+	sources := spec.At("sources").Items()
+	if one := spec.At("source"); len(sources) == 0 && one.Given() {
+		sources = []manifest.Field{one}
+	}
+	if dry := spec.At("sourceHydrator"); dry.Given() {
+		return nil, fault.New(fault.Usage, "%w", dry.Errorf("what the hydrator writes is in a repository, and is not given")).
+			WithHint("give the objects that it writes there")
+	}
+	refs := map[string]bool{}
+	for _, s := range sources {
+		refs[s.At("ref").Text()] = true
+	}
+	var all []*described
+	for _, s := range sources {
+		source := &argoSource{Field: s, app: o, refs: refs, generated: o.Kind == "ApplicationSet",
+			name: app.At("metadata", "name").Text(), namespace: spec.At("destination", "namespace").Text(), project: spec.At("project").Text()}
+		if d := source.describe(); d != nil {
+			all = append(all, d)
+		}
+	}
+	return all, nil
+}
+
+// describe returns what a source says of a chart, or nil for one that only has files for
+// others.
+func (s *argoSource) describe() *described {
+	d := &described{object: s.app, values: s.values, said: cmp.Or(s.At("targetRevision").Text(), "*")}
+	at, isOCI := s.At("path").Text(), strings.HasPrefix(s.At("repoURL").Text(), "oci://")
+	switch {
+	case s.At("chart").Given():
+		d.chart, d.packaged = s.At("chart").Text(), true
+	case isOCI:
+		d.chart, d.packaged = path.Base(s.At("repoURL").Text()), true
+	case at == "" && (s.At("ref").Given() || !s.At("helm").Given()):
+		return nil
+	default:
+		// The revision is that of a repository.
+		d.chart, d.said = at, "that of a chart in a git repository"
+		if url := s.At("repoURL").Text(); at == "" && url != "" {
+			d.chart = path.Base(url)
+		}
+		d.patch = d.chart == ""
+	}
+	return d
+}
+
+// inGit reports whether the chart lies in a git repository.
+func (s *argoSource) inGit() bool {
+	return !s.At("chart").Given() && !strings.HasPrefix(s.At("repoURL").Text(), "oci://")
+}
+
+// values merges the values of a source as Argo CD does: valueFiles in their order, then
+// valuesObject or else values, parameters, and fileParameters (argoproj/argo-cd,
+// reposerver/repository/repository.go, helmTemplate; util/helm/cmd.go, template;
+// pkg/apis/application/v1alpha1, ApplicationSourceHelm.ValuesYAML).
+func (s *argoSource) values(g *given) (map[string]any, error) {
+	helm := s.At("helm")
+	if err := s.check(helm); err != nil {
+		return nil, err
+	}
+	values := map[string]any{}
+	var err error
+	if s.inGit() {
+		if values, err = ownValues(s.At("path"), g); err != nil {
+			return nil, err
+		}
+		// reposerver/repository/repository.go, mergeSourceParameters
+		g.note("%s takes its chart from git, where .argocd-source.yaml and .argocd-source-%s.yaml in the chart's directory win over what it says; they are not read: if there is one, give what argocd app manifests %s prints", s.app, s.name, s.name)
+	}
+	for _, f := range helm.At("valueFiles").Items() {
+		more, err := s.valuesFile(f, helm, g)
+		if err != nil {
+			return nil, err
+		}
+		values = helmvalues.Merge(values, more)
+	}
+	if object := helm.At("valuesObject"); object.Given() {
+		values = helmvalues.Merge(values, object.Mapping())
+	} else if text := helm.At("values"); text.Given() {
+		own, err := helmvalues.Parse([]byte(text.Text()))
+		if err != nil {
+			return nil, text.Errorf("%w", err)
+		}
+		values = helmvalues.Merge(values, own)
+	}
+	values = helmvalues.Clone(values)
+	return values, s.set(values, helm, g)
+}
+
+// check refuses what is no chart, and what a generator fills in.
+func (s *argoSource) check(helm manifest.Field) error {
+	for _, other := range []string{"plugin", "kustomize", "directory"} {
+		if f := s.At(other); f.Given() {
+			return fault.New(fault.Usage, "%w", f.Errorf("its objects are not made by Helm alone, and what comes of it is not given")).
+				WithHint("give what is rendered of it: argocd app manifests %s > rendered.yaml, and --values rendered.yaml in the place of this document", s.name)
+		}
+	}
+	if !s.generated {
+		return nil
+	}
+	if f := overridden(s.app.At("spec", "generators")); f.Given() {
+		return fault.New(fault.Usage, "%w", f.Errorf("a generator has a template of its own, which is laid over the other")).
+			WithHint(giveGenerated)
+	}
+	patch := s.app.At("spec", "templatePatch")
+	for _, f := range []manifest.Field{helm, s.At("path"), patch} {
+		if f.Given() && (strings.Contains(fmt.Sprint(f.Value()), "{{") || f.Path() == patch.Path()) {
+			return fault.New(fault.Usage, "%w", f.Errorf("a generator fills it in, with what is not given")).
+				WithHint(giveGenerated)
+		}
+	}
+	return nil
+}
+
+// giveGenerated is what to do where an ApplicationSet does not say all of its Applications.
+const giveGenerated = "give one of the Applications that it makes: argocd appset generate FILE -o yaml, or kubectl get application NAME -o yaml"
+
+// overridden returns the sources in a template that a generator, or one within it, has. A
+// cluster fills in templates that have none.
+func overridden(generators manifest.Field) manifest.Field {
+	for _, g := range generators.Items() {
+		for _, kind := range g.Keys() {
+			if _, is := g.At(kind).Value().(map[string]any); !is {
+				continue
+			}
+			spec := g.At(kind, "template", "spec")
+			for _, f := range []manifest.Field{spec.At("source"), spec.At("sources"), overridden(g.At(kind, "generators"))} {
+				if f.Given() {
+					return f
+				}
+			}
+		}
+	}
+	return manifest.Field{}
+}
+
+// place returns where a file is. Behind $NAME/, that is the repository of another source
+// (argoproj/argo-cd, reposerver/repository/repository.go, getResolvedRefValueFile); else it
+// is relative to the chart, or to the repository (util/io/path/resolved.go,
+// ResolveValueFilePathOrUrl).
+func (s *argoSource) place(f manifest.Field, g *given) (place, error) {
+	at := place{path: f.Text()}
+	ref, rest, found := strings.Cut(strings.TrimPrefix(at.path, "$"), "/")
+	switch isRef := strings.HasPrefix(at.path, "$") && found && !strings.HasPrefix(ref, "ARGOCD_"); {
+	case isRef && !s.refs[ref]:
+		return at, f.Errorf("no source has the ref %.80q", ref)
+	case isRef:
+		at = place{repository: ref, path: s.filled(rest, g)}
+	default:
+		at.path = s.filled(at.path, g)
+	}
+	if server := strings.Contains(at.path, "://"); server {
+		at.path = withoutServer(at.path)
+	} else if at.repository == "" && s.inGit() && !path.IsAbs(at.path) {
+		at.path = path.Join(s.At("path").Text(), at.path)
+	}
+	if strings.ContainsAny(at.path, "*?[") {
+		return at, f.Errorf("which files it stands for cannot be told from here: name them one by one")
+	}
+	return at, nil
+}
+
+// valuesFile returns the values of a file that valueFiles names.
+func (s *argoSource) valuesFile(f, helm manifest.Field, g *given) (map[string]any, error) {
+	at, err := s.place(f, g)
+	if err != nil {
+		return nil, err
+	}
+	values, err := g.values(f, at)
+	if fault.HintOf(err) != "" && helm.At("ignoreMissingValueFiles").True() {
+		return nil, fault.New(fault.Usage, "%w", err).
+			WithHint("%s\nif there is no such file (ignoreMissingValueFiles), give an empty one that is called so", fault.HintOf(err))
+	}
+	return values, err
+}
+
+// set lays parameters over values. Those that are texts come after the others, and files
+// last, as helm has it (helm, pkg/cli/values/options.go, MergeValues).
+func (s *argoSource) set(values map[string]any, helm manifest.Field, g *given) error {
+	for _, texts := range []bool{false, true} {
+		for _, p := range helm.At("parameters").Items() {
+			if p.At("forceString").True() != texts {
+				continue
+			}
+			value := escapeCommas(s.filled(p.At("value").Text(), g))
+			if err := helmvalues.Set(values, p.At("name").Text()+"="+value, texts); err != nil {
+				return p.Errorf("%w", err)
+			}
+		}
+	}
+	for _, p := range helm.At("fileParameters").Items() {
+		at, err := s.place(p.At("path"), g)
+		if err != nil {
+			return err
+		}
+		f, err := g.file(p.At("path"), at)
+		if err != nil {
+			return err
+		}
+		if err := helmvalues.SetText(values, p.At("name").Text(), string(f.Data)); err != nil {
+			return p.Errorf("%w", err)
+		}
+	}
+	return nil
+}
+
+// escapeCommas has a value be one value, unless it is a list in braces
+// (argoproj/argo-cd, util/helm/cmd.go, cleanSetParameters).
+func escapeCommas(value string) string {
+	if strings.HasPrefix(value, "{") && strings.HasSuffix(value, "}") {
+		return value
+	}
+	var out strings.Builder
+	var last rune
+	for _, r := range value {
+		if r == ',' && last != '\\' {
+			out.WriteRune('\\')
+		}
+		out.WriteRune(r)
+		last = r
+	}
+	return out.String()
+}
+
+// filled replaces the variables of a build, of which others than those are empty
+// (argoproj/argo-cd, pkg/apis/application/v1alpha1, Env.Envsubst;
+// reposerver/repository/repository.go, newEnv).
+func (s *argoSource) filled(text string, g *given) string {
+	known := map[string]string{
+		"$": "$", "ARGOCD_APP_NAME": s.name, "ARGOCD_APP_NAMESPACE": s.namespace, "ARGOCD_APP_PROJECT_NAME": cmp.Or(s.project, "default"),
+		"ARGOCD_APP_SOURCE_REPO_URL": s.At("repoURL").Text(), "ARGOCD_APP_SOURCE_PATH": s.At("path").Text(), "ARGOCD_APP_SOURCE_TARGET_REVISION": s.At("targetRevision").Text(),
+	}
+	return os.Expand(text, func(name string) string {
+		value, is := known[name]
+		if !is {
+			g.note("%s uses the variable %.80q, which is taken to be empty", s.app, name)
+		}
+		return value
+	})
+}

@@ -1,0 +1,218 @@
+package gitops
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/manifest"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+)
+
+// encryptedFiles are what files begin with that cannot be read before they are decrypted.
+var encryptedFiles = []struct{ begin, what, then string }{
+	{"$ANSIBLE_VAULT;", "is encrypted by Ansible Vault", "ansible-vault view %s > values.yaml"},
+	{"\x00GITCRYPT\x00", "is encrypted by git-crypt", "git-crypt unlock, and give %s again"},
+	{"-----BEGIN AGE ENCRYPTED FILE-----", "is encrypted by age", "age --decrypt -i KEY %s > values.yaml"},
+	{"age-encryption.org/", "is encrypted by age", "age --decrypt -i KEY %s > values.yaml"},
+	{"-----BEGIN PGP MESSAGE-----", "is encrypted by PGP", "gpg --decrypt %s > values.yaml"},
+}
+
+// Text returns what a file says, in UTF-8. What has no values before it is decrypted or
+// fetched, and what is no text, is an error.
+func Text(name string, data []byte) ([]byte, error) {
+	for _, e := range encryptedFiles {
+		if bytes.HasPrefix(data, []byte(e.begin)) {
+			return nil, fault.New(fault.Usage, "%s %s", name, e.what).WithHint(e.then, name)
+		}
+	}
+	switch kind := legible.Kind(data); kind {
+	case legible.PlainText, legible.JSON, legible.Empty:
+		return legible.Text(data)
+	case legible.LFSPointer:
+		return nil, fault.New(fault.Usage, "%s is %s", name, kind).WithHint("git lfs pull, and give it again")
+	case legible.OtherText:
+		return nil, fault.New(fault.Usage, "%s is %s", name, kind).WithHint("save it as UTF-8")
+	default:
+		return nil, fault.New(fault.Usage, "%s is %s, and neither Helm values nor a Kubernetes object", name, kind).
+			WithHint("give values, a document of Flux or Argo CD that has them, or what helm template renders")
+	}
+}
+
+// encrypted reports whether a mapping is a document of SOPS (getsops/sops, README,
+// "Encryption Protocol"), whose metadata stands beside what is encrypted.
+func encrypted(document map[string]any) bool {
+	meta, _ := document["sops"].(map[string]any)
+	return meta["mac"] != nil || meta["lastmodified"] != nil
+}
+
+func decryptFirst(name string, err error) error {
+	return fault.New(fault.Usage, "%w", err).WithHint("decrypt it: sops --decrypt %s > decrypted.yaml, and --values decrypted.yaml in the place of it", name)
+}
+
+// otherTools are the files that other tools have beside Helm values, by the keys at their
+// top that no values of Botkube's have.
+var otherTools = []struct{ key, what, then string }{
+	{"releases", "a helmfile", "helmfile write-values > values.yaml"},
+	{"helmfiles", "a helmfile", "helmfile write-values > values.yaml"},
+	{"helmCharts", "a kustomization", "kustomize build --enable-helm DIR > rendered.yaml"},
+	{"resources", "a kustomization", "kustomize build DIR > built.yaml"},
+	{"configMapGenerator", "a kustomization", "kustomize build DIR > built.yaml"},
+	{"secretGenerator", "a kustomization", "kustomize build DIR > built.yaml"},
+	{"defaultNamespace", "a fleet.yaml of Rancher's Fleet", "what stands below helm.values, in a file of its own"},
+	{"targetCustomizations", "a fleet.yaml of Rancher's Fleet", "what stands below helm.values, in a file of its own"},
+	{"dependencies", "a Chart.yaml", "the values file that stands beside it"},
+}
+
+// CheckValues refuses a file that is none of Helm values.
+func CheckValues(name string, values map[string]any) error {
+	if encrypted(values) {
+		return decryptFirst(name, fmt.Errorf("%s is encrypted by SOPS", name))
+	}
+	inner, _ := values["helm"].(map[string]any)
+	for _, t := range otherTools {
+		isList := false
+		switch values[t.key].(type) {
+		case []any, string:
+			isList = true
+		}
+		if isList && !(t.key == "resources" && values["image"] != nil) {
+			return otherTool(name, t.what, t.then)
+		}
+	}
+	if inner["values"] != nil || inner["releaseName"] != nil || inner["valuesFiles"] != nil {
+		return otherTool(name, "a fleet.yaml of Rancher's Fleet", "what stands below helm.values, in a file of its own")
+	}
+	return nil
+}
+
+func otherTool(name, what, then string) error {
+	return fault.New(fault.Usage, "%s is %s, and has no Helm values of its own", name, what).WithHint("give in the place of it: %s", then)
+}
+
+// installers are the groups of objects that say how charts are installed, in ways that
+// are not read, with what they are of.
+var installers = map[string]string{
+	"helm.fluxcd.io":                  "the Helm Operator of Flux 1",
+	"helm.cattle.io":                  "k3s, RKE2 and Rancher",
+	"fleet.cattle.io":                 "Rancher's Fleet",
+	"catalog.cattle.io":               "Rancher's Apps",
+	"helm.crossplane.io":              "Crossplane",
+	"addons.cluster.x-k8s.io":         "Cluster API",
+	"config.projectsveltos.io":        "Sveltos",
+	"apps.open-cluster-management.io": "Open Cluster Management",
+	"app.k8s.io":                      "the Application CRD of Kubernetes",
+}
+
+const (
+	// kustomizeGroup is of the file kustomization.yaml.
+	kustomizeGroup = "kustomize.config.k8s.io"
+	// fluxKustomize is of Flux's Kustomization, which says what Flux applies.
+	fluxKustomize = "kustomize.toolkit.fluxcd.io"
+	// csiSecrets is of what has files of a secret store mounted.
+	csiSecrets = "secrets-store.csi.x-k8s.io"
+)
+
+// harmless are the groups of objects without values, beside Kubernetes' own.
+var harmless = []string{"source.toolkit.fluxcd.io", "notification.toolkit.fluxcd.io", "monitoring.coreos.com", "cert-manager.io"}
+
+// kubernetes are Kubernetes' own groups, beside v1 and those below k8s.io.
+var kubernetes = []string{"apps", "autoscaling", "batch", "extensions", "policy"}
+
+// CheckKinds refuses objects from which values may come by ways that are not read: what
+// makes Secrets, and what installs charts, of other tools. What is of an unknown kind may
+// be either.
+func CheckKinds(objects []*manifest.Object) error {
+	for _, o := range objects {
+		if err := checkKind(o, objects); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckSecrets refuses what the cluster makes a Secret of, if that is not given.
+func CheckSecrets(objects []*manifest.Object) error {
+	for _, o := range objects {
+		if !makesSecrets(o) {
+			continue
+		}
+		if err := checkSecretMaker(o, objects); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkKind(o *manifest.Object, objects []*manifest.Object) error {
+	group := o.Group()
+	_, installs := installers[group]
+	switch {
+	case IsRelease(o), slices.Contains(harmless, group), group == "argoproj.io" && o.Kind == "AppProject":
+		return nil
+	case installs:
+		return fault.New(fault.Usage, "%w", o.Errorf("it is of %s (%s), which is not read", installers[group], o.APIVersion)).
+			WithHint("give in the place of it the Helm values that it has, in a file of their own; or what comes of it: kubectl get configmap,secret,deployment -n NAMESPACE -o yaml > rendered.yaml")
+	case group == kustomizeGroup:
+		return fault.New(fault.Usage, "%w", o.Errorf("it is kustomize's, and names files that are not read")).
+			WithHint("give in the place of it what comes of it: kustomize build --enable-helm DIR > built.yaml")
+	case group == fluxKustomize && !o.At("spec", "postBuild").Given() && !o.At("spec", "patches").Given():
+		return nil
+	case group == fluxKustomize:
+		return fault.New(fault.Usage, "%w", o.Errorf("it changes what Flux applies (postBuild, patches), and is not read")).
+			WithHint("give in the place of all of it what comes of it: flux build kustomization %s --path DIR > built.yaml", o.Name)
+	case makesSecrets(o):
+		return checkSecretMaker(o, objects)
+	case o.APIVersion == "v1", slices.Contains(kubernetes, group), strings.HasSuffix(group, ".k8s.io"):
+		return nil
+	}
+	return fault.New(fault.Usage, "%w", o.Errorf("it is of the kind %s (%.200s), of which nothing is read, so what it has to do with the values cannot be told", o.Kind, o.APIVersion)).
+		WithHint("leave it out, if it has nothing to do with them; or give what comes of it: kubectl get configmap,secret,deployment -n NAMESPACE -o yaml > rendered.yaml")
+}
+
+// makesSecrets reports whether something in the cluster makes a Secret of an object.
+func makesSecrets(o *manifest.Object) bool {
+	return o.Group() == csiSecrets || o.Group() != "" && strings.Contains(strings.ToLower(o.Kind), "secret") || o.Kind == "OnePasswordItem"
+}
+
+// madeSecret is where objects have the name of the Secret that comes of them, below spec:
+// those of External Secrets, Vault, Doppler, Infisical and akv2k8s, in this order.
+var madeSecret = [][]string{{"target", "name"}, {"destination", "name"}, {"managedSecret", "name"}, {"managedSecretReference", "secretName"}, {"output", "secret", "name"}}
+
+// secretOf returns the name of the Secret that comes of an object: its own, unless it says
+// another.
+func secretOf(o *manifest.Object) string {
+	for _, keys := range madeSecret {
+		at := o.At("spec").Value()
+		for _, k := range keys {
+			inner, _ := at.(map[string]any)
+			at = inner[k]
+		}
+		if name, _ := at.(string); name != "" {
+			return name
+		}
+	}
+	return o.Name
+}
+
+// checkSecretMaker wants the Secret that comes of an object.
+func checkSecretMaker(o *manifest.Object, objects []*manifest.Object) error {
+	name := secretOf(o)
+	if slices.ContainsFunc(objects, func(s *manifest.Object) bool { return s.Kind == "Secret" && s.Group() == "" && s.Name == name }) {
+		return nil
+	}
+	return fault.New(fault.Usage, "%w", o.Errorf("the Secret that comes of it is not given, and nothing else can be read of it")).
+		WithHint("give that too: kubectl get secret %s -o yaml > secret.yaml, and --values secret.yaml; or leave this out, if it has nothing to do with the values", name)
+}
+
+// checkEncrypted refuses what SOPS has encrypted.
+func checkEncrypted(objects []*manifest.Object) error {
+	for _, o := range objects {
+		if encrypted(o.At().Mapping()) {
+			return decryptFirst(o.File, o.Errorf("it is encrypted by SOPS"))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package gitops
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/helmvalues"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/manifest"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// note adds a note, once.
+func (g *given) note(format string, args ...any) {
+	if n := fmt.Sprintf(format, args...); !slices.Contains(g.notes, n) {
+		g.notes = append(g.notes, n)
+	}
+}
+
+// object returns the object of a kind and a name. Of the namespace, it need not be said:
+// files in a repository often leave it to what applies them.
+func (g *given) object(kind, namespace, name string) (*manifest.Object, error) {
+	var found *manifest.Object
+	for _, o := range g.objects {
+		if o.Kind != kind || o.Name != name || o.Namespace != namespace && o.Namespace != "" && namespace != "" {
+			continue
+		}
+		if found != nil && (found.Namespace == namespace) == (o.Namespace == namespace) {
+			return nil, o.Errorf("it is given twice, and so stands in %s: give it once", found.File)
+		}
+		if found == nil || o.Namespace == namespace {
+			found = o
+		}
+	}
+	return found, nil
+}
+
+// place is where a document has a file. Of several repositories, repository is what the
+// document calls this one.
+type place struct{ repository, path string }
+
+// file returns the file that a document names by a path, and which then is not a values
+// file of its own. A path is the file's if one ends in the other. One file has one place.
+func (g *given) file(named manifest.Field, at place) (*File, error) {
+	names := parts(at.path)
+	at.path = strings.Join(names, "/")
+	var best []*File
+	longest := 0
+	for _, f := range g.files {
+		switch n := commonEnd(names, parts(f.Name)); {
+		case n == 0 || n < longest:
+		case n > longest:
+			best, longest = []*File{f}, n
+		default:
+			best = append(best, f)
+		}
+	}
+	switch {
+	case len(best) == 0:
+		return nil, fault.New(fault.Usage, "%w", named.Errorf("the file %.200q is not given", at.path)).
+			WithHint("give it too: --values %s", at.path)
+	case len(best) > 1:
+		return nil, named.Errorf("the file %.200q may be %s or %s: name it with more of its path", at.path, best[0].Name, best[1].Name)
+	case best[0].Used && best[0].place != at:
+		return nil, fault.New(fault.Usage, "%w", named.Errorf("the file %.200q is not given, for %s is taken for another one, %.200q", at.path, best[0].Name, best[0].place.path)).
+			WithHint("give both, each by so much of its path that they differ: --values %s", at.path)
+	}
+	best[0].Used, best[0].place = true, at
+	return best[0], nil
+}
+
+// withoutServer returns the path of a file that is named by a URL, as by Helm's plugins
+// and on web servers. A query, and who asks, may be secret.
+func withoutServer(at string) string {
+	scheme, rest, found := strings.Cut(at, "://")
+	if !found {
+		return at
+	}
+	rest, _, _ = strings.Cut(rest, "?")
+	if host, path, _ := strings.Cut(rest, "/"); scheme == "http" || scheme == "https" || strings.Contains(host, "@") {
+		return path
+	}
+	return rest
+}
+
+// values returns the Helm values of a file that a document names.
+func (g *given) values(named manifest.Field, at place) (map[string]any, error) {
+	f, err := g.file(named, at)
+	if err != nil {
+		return nil, err
+	}
+	return f.Values()
+}
+
+// Values returns the Helm values that the file has.
+func (f *File) Values() (map[string]any, error) {
+	values, err := helmvalues.Parse(f.Data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Name, err)
+	}
+	return values, CheckValues(f.Name, values)
+}
+
+// parts are the names that a path consists of, without those that lead up.
+func parts(at string) []string {
+	at = strings.ReplaceAll(at, `\`, "/")
+	return slices.DeleteFunc(strings.Split(path.Clean("/"+strings.TrimLeft(at, "./")), "/"), func(p string) bool { return p == "" || p == ".." })
+}
+
+// commonEnd returns how many names two paths have in common at their end, if one of them
+// ends in the whole of the other.
+func commonEnd(a, b []string) int {
+	n := min(len(a), len(b))
+	if !slices.Equal(a[len(a)-n:], b[len(b)-n:]) {
+		return 0
+	}
+	return n
+}

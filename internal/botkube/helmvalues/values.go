@@ -1,0 +1,155 @@
+// Package helmvalues reads and merges Helm values as Helm does. It does no I/O.
+package helmvalues
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+
+	yamlv3 "gopkg.in/yaml.v3"
+	"sigs.k8s.io/yaml"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+)
+
+// MaxMarks bounds what is read of a document: see [agent.YAMLMarks]. The chart's own
+// values file has some 1500.
+const MaxMarks = 1 << 18
+
+// Parse reads a values file as Helm does: YAML 1.1, so that yes is true.
+func Parse(data []byte) (map[string]any, error) {
+	if err := CheckSize(data); err != nil {
+		return nil, err
+	}
+	values := map[string]any{}
+	if err := yaml.Unmarshal(data, &values); err != nil {
+		return nil, legible.YAMLError(unwrapped(err))
+	}
+	return values, checkOne(data)
+}
+
+// checkOne refuses several documents: Helm 3 reads the first one alone, even if it is empty,
+// and Helm 4 all of them.
+func checkOne(data []byte) error {
+	decoder := yamlv3.NewDecoder(bytes.NewReader(data))
+	for n := 0; ; n++ {
+		var node yamlv3.Node
+		if err := decoder.Decode(&node); err != nil {
+			return nil // the end, or what is no document to Helm 3
+		}
+		if n > 0 && !IsEmpty(&node) {
+			return errors.New("it has several documents, of which versions of Helm read the first or all: take out the lines --- between them")
+		}
+	}
+}
+
+// IsEmpty reports whether a document has nothing in it but comments.
+func IsEmpty(document *yamlv3.Node) bool {
+	return len(document.Content) == 0 || len(document.Content) == 1 && document.Content[0].Tag == "!!null"
+}
+
+// CheckSize refuses a document that would fill the memory: see [MaxMarks].
+func CheckSize(data []byte) error {
+	if n := agent.YAMLMarks(data); n > MaxMarks {
+		return fmt.Errorf("it may have more than the %d values that are read", MaxMarks)
+	}
+	return nil
+}
+
+// unwrapped drops what the library says of JSON, which is none of the user's.
+func unwrapped(err error) error {
+	text := strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")
+	if strings.HasPrefix(text, "error unmarshaling JSON: ") {
+		// What follows may quote values.
+		return errors.New("it is not a mapping of values")
+	}
+	return errors.New(text)
+}
+
+// Merge lays values over others: mappings are merged, everything else is replaced
+// (Helm, pkg/cli/values/options.go, mergeMaps; Flux, fluxcd/pkg, chartutil, MergeMaps).
+func Merge(under, over map[string]any) map[string]any {
+	out := maps.Clone(under)
+	if out == nil {
+		out = map[string]any{}
+	}
+	for k, v := range over {
+		if inner, ok := v.(map[string]any); ok {
+			if below, ok := out[k].(map[string]any); ok {
+				out[k] = Merge(below, inner)
+				continue
+			}
+		}
+		out[k] = v
+	}
+	return out
+}
+
+// Coalesce lays values over a chart's defaults (Helm,
+// pkg/chart/common/util/coalesce.go): null removes a default, and of a mapping and
+// something else the user's counts.
+func Coalesce(defaults, user map[string]any) map[string]any {
+	out := maps.Clone(user)
+	for k, standard := range defaults {
+		value, given := out[k]
+		below, isMap := standard.(map[string]any)
+		switch above, both := value.(map[string]any); {
+		case !given:
+			out[k] = standard
+		case value == nil:
+			delete(out, k)
+		case both && isMap:
+			out[k] = Coalesce(below, above)
+		}
+	}
+	return out
+}
+
+// Clone copies values, and all that is in them.
+func Clone(values map[string]any) map[string]any {
+	copied, _ := clone(values).(map[string]any)
+	return copied
+}
+
+func clone(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		copied := make(map[string]any, len(v))
+		for k, inner := range v {
+			copied[k] = clone(inner)
+		}
+		return copied
+	case []any:
+		copied := make([]any, len(v))
+		for i, inner := range v {
+			copied[i] = clone(inner)
+		}
+		return copied
+	}
+	return value
+}
+
+// True reports whether Helm's templates take a value for true: what is not empty
+// (text/template, IsTrue).
+func True(value any) bool {
+	switch v := value.(type) {
+	case nil:
+		return false
+	case bool:
+		return v
+	case string:
+		return v != ""
+	case float64:
+		return v != 0
+	case int64:
+		return v != 0
+	case map[string]any:
+		return len(v) > 0
+	case []any:
+		return len(v) > 0
+	}
+	return true
+}

@@ -1,0 +1,178 @@
+// Package index takes a plugins-index.yaml apart for mirroring: it refuses what
+// cannot be mirrored, selects entries, and writes an index that names only
+// what was mirrored.
+package index
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+)
+
+// MaxSize bounds, in bytes, an index that is read. The official ones have less
+// than 100 KiB.
+const MaxSize = 16 << 20
+
+// Bounds on what an index lists, some hundred times what the official ones do:
+// what follows compares entries with one another.
+const (
+	maxEntries = 10_000
+	// maxPerEntry bounds URLs, and dependencies over all of them, of an entry.
+	maxPerEntry = 1_000
+)
+
+// Index is a plugin repository's index.
+type Index struct {
+	*agent.Index
+
+	document *yaml.Node
+}
+
+// NoneError says that a document is no index, and what it is instead.
+type NoneError struct{ What string }
+
+func (e *NoneError) Error() string { return "it is no plugin index but " + e.What }
+
+// Parse reads an index. The error is a [NoneError], or it joins every reason why the agent
+// would refuse the index, and every name that cannot be part of a path.
+func Parse(data []byte) (*Index, error) {
+	if len(data) > MaxSize {
+		return nil, fmt.Errorf("the index has more than %d bytes", MaxSize)
+	}
+	switch kind := legible.Kind(data); kind {
+	case legible.PlainText, legible.OtherText, legible.Undecodable, legible.JSON:
+	default:
+		return nil, &NoneError{kind}
+	}
+	read, err := agent.ReadIndex(data)
+	if read == nil || len(read.Entries) == 0 {
+		if none := otherwise(data, read); none != nil {
+			return nil, none
+		}
+	}
+	if read == nil {
+		return nil, err
+	}
+	if err := checkBounds(read); err != nil {
+		return nil, err
+	}
+	problems := []error{err}
+	for i := range read.Entries {
+		for _, err := range checkNames(&read.Entries[i]) {
+			problems = append(problems, fmt.Errorf("entries[%d] (%s): %w", i, read.Entries[i].Label(), err))
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	ix := &Index{Index: read, document: new(yaml.Node)}
+	if err := yaml.Unmarshal(data, ix.document); err != nil {
+		return nil, legible.YAMLError(err)
+	}
+	// Found when it is rewritten, this would end a run that has done all else.
+	if _, err := expand(ix.document); err != nil {
+		return nil, err
+	}
+	return ix, nil
+}
+
+// otherwise says what a document is that lists no plugins, if it is no index.
+func otherwise(data []byte, ix *agent.Index) error {
+	var document yaml.Node
+	// What decodes is bounded; what does not decode may be anything.
+	if ix == nil && len(data) > 64<<10 || yaml.Unmarshal(data, &document) != nil || len(document.Content) == 0 {
+		return nil
+	}
+	what, top := "YAML", document.Content[0]
+	if legible.Kind(data) == legible.JSON {
+		what = legible.JSON
+	}
+	entries := lookup(top, "entries")
+	switch {
+	case top.Kind == yaml.ScalarNode && isNull(top):
+		return &NoneError{legible.Empty}
+	case top.Kind == yaml.ScalarNode:
+		return &NoneError{legible.PlainText}
+	case top.Kind == yaml.MappingNode && entries == nil:
+		return &NoneError{what + " without the key entries"}
+	case top.Kind != yaml.MappingNode:
+		return &NoneError{what + " without the key entries: a list"}
+	case entries.Kind == yaml.MappingNode && lookup(top, "apiVersion") != nil:
+		return &NoneError{"the index of a Helm chart repository"}
+	}
+	return nil
+}
+
+func checkBounds(ix *agent.Index) error {
+	if n := len(ix.Entries); n > maxEntries {
+		return fmt.Errorf("the index has %d entries; at most %d are read", n, maxEntries)
+	}
+	for i, e := range ix.Entries {
+		dependencies := 0
+		for _, u := range e.URLs {
+			dependencies += len(u.Dependencies)
+		}
+		if len(e.URLs) > maxPerEntry || dependencies > maxPerEntry {
+			return fmt.Errorf("entries[%d] (%s): has %d urls with %d dependencies; at most %d of each are read", i, e.Label(), len(e.URLs), dependencies, maxPerEntry)
+		}
+	}
+	return nil
+}
+
+// checkNames reports names that the agent would take, but that would lead out
+// of its cache directory or cannot be written. Empty ones the agent reports.
+func checkNames(e *agent.Entry) []error {
+	var problems []error
+	check := func(what, name string) {
+		if name == "" {
+			return
+		}
+		if err := agent.CheckName(what, name); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	check("name", e.Name)
+	check("version", e.Version)
+	for _, name := range e.DependencyNames() {
+		if name == "" {
+			problems = append(problems, errors.New("a dependency has no name"))
+		}
+		check("dependency", name)
+	}
+	if len(problems) == 0 && e.Type.Valid() {
+		if err := agent.CheckBinaryName(e.Type, e.Version, e.Name); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	return slices.Clip(problems)
+}
+
+// Schemas returns the absolute URLs of the JSON schemas that those entries refer
+// to for which keep returns true. The index lies at base.
+func (ix *Index) Schemas(base string, keep func(*agent.Entry) bool) (map[string]bool, error) {
+	at, err := url.Parse(base)
+	if err != nil {
+		return nil, err
+	}
+	urls := map[string]bool{}
+	for i := range ix.Entries {
+		e := &ix.Entries[i]
+		if !keep(e) {
+			continue
+		}
+		for _, ref := range e.RefURLs() {
+			abs, err := agent.ResolveLocation(at, ref)
+			if err != nil {
+				return nil, err
+			}
+			urls[agent.Redact(abs)] = true
+		}
+	}
+	return urls, nil
+}

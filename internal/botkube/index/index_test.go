@@ -1,0 +1,177 @@
+package index
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+)
+
+// pointAway rewrites every entry for its first platform.
+func pointAway(e *agent.Entry) (Replacement, bool) {
+	platforms := e.Platforms()
+	if len(platforms) == 0 {
+		return Replacement{}, false
+	}
+	p := platforms[0]
+	upstream, _ := e.Build(p)
+	local := agent.Build{URL: "file:///plugins/x", Checksum: "00", Dependencies: map[string]string{}}
+	for name := range upstream.Dependencies {
+		local.Dependencies[name] = "file:///plugins/" + name
+	}
+	schemas := map[string]string{}
+	for _, ref := range e.RefURLs() {
+		schemas[ref] = "{\n  \"title\": \"inlined\" \n}"
+	}
+	return Replacement{Builds: map[agent.Platform]agent.Build{p: local}, Schemas: schemas}, true
+}
+
+func parseFile(t testing.TB, name string) *Index {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ix, err := Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ix
+}
+
+// checkRewritten reports what a rewritten index may not have changed, or has left.
+func checkRewritten(t *testing.T, before *Index, rewritten []byte) {
+	t.Helper()
+	after, err := Parse(rewritten)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, rewritten)
+	}
+	kept := slices.DeleteFunc(slices.Clone(before.Entries), func(e agent.Entry) bool { return len(e.Platforms()) == 0 })
+	if len(after.Entries) != len(kept) {
+		t.Fatalf("%d entries, want %d", len(after.Entries), len(kept))
+	}
+	for i, got := range after.Entries {
+		want := kept[i]
+		if got.Name != want.Name || got.Type != want.Type || got.Version != want.Version || got.Description != want.Description ||
+			got.DocumentationURL != want.DocumentationURL || got.Recommended != want.Recommended {
+			t.Errorf("entry %d: %+v, want %+v", i, got, want)
+		}
+		if want.JSONSchema.Value != "" && got.JSONSchema.Value != want.JSONSchema.Value {
+			t.Errorf("entry %d: schema %q, want %q", i, got.JSONSchema.Value, want.JSONSchema.Value)
+		}
+		if len(got.RefURLs()) > 0 || got.JSONSchema.RefURL != "" {
+			t.Errorf("entry %d still refers to %q", i, got.JSONSchema.RefURL)
+		}
+		wantBuild, _ := want.Build(want.Platforms()[0])
+		build, ok := got.Build(want.Platforms()[0])
+		if len(got.URLs) != 1 || !ok || build.URL != "file:///plugins/x" || len(build.Dependencies) != len(wantBuild.Dependencies) {
+			t.Errorf("entry %d: URLs %+v", i, got.URLs)
+		}
+		for name, url := range build.Dependencies {
+			if !strings.HasPrefix(url, "file:///plugins/") {
+				t.Errorf("entry %d: dependency %q at %q", i, name, url)
+			}
+		}
+	}
+}
+
+func TestRewrite(t *testing.T) {
+	for _, file := range []string{"../../../testdata/upstream/plugins-index.yaml", "../../../testdata/upstream/extra/plugins-index.yaml", "testdata/odd.yaml"} {
+		ix := parseFile(t, file)
+		out, err := ix.Rewrite(pointAway)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkRewritten(t, ix, out)
+		again, err := ix.Rewrite(pointAway)
+		if err != nil || string(again) != string(out) {
+			t.Errorf("%s: a second rewriting differs", file)
+		}
+	}
+}
+
+// TestRewriteKeepsOtherKeys uses an index with anchors, merge keys, comments,
+// keys that no agent knows, and a platform that stands twice.
+func TestRewriteKeepsOtherKeys(t *testing.T) {
+	ix := parseFile(t, "testdata/odd.yaml")
+	out, err := ix.Rewrite(pointAway)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile("testdata/odd.golden.yaml")
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		if err := os.WriteFile("testdata/odd.golden.yaml", out, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(out) != string(want) {
+		t.Errorf("rewritten:\n%s", out)
+	}
+}
+
+func TestSelectReportsAllAtOnce(t *testing.T) {
+	ix := parseFile(t, "../../../testdata/upstream/plugins-index.yaml")
+	key := func(s string) agent.PluginKey {
+		k, err := agent.ParsePluginKey(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	_, _, err := Select(map[string]*Index{"demo": ix}, Selection{
+		Plugins: []agent.PluginKey{key("demo/hellp"), key("demo/hello@v1.1.1"), key("nowhere/x")}, AllPlatforms: true,
+	})
+	if err == nil || len(strings.Split(err.Error(), "\n")) != 3 {
+		t.Errorf("%v, want three problems", err)
+	}
+}
+
+func FuzzRewrite(f *testing.F) {
+	for _, file := range []string{"../../../testdata/upstream/extra/plugins-index.yaml", "testdata/odd.yaml"} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add([]byte("entries:\n  - {name: a, type: source, version: v1, jsonSchema: {value: \"\\n \\n  x\\r\\n\\t\"}, urls: [{url: x, platform: {os: a, architecture: b}}]}\n"))
+	f.Add([]byte("entries: []\n"))
+	f.Add([]byte(""))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		ix, err := Parse(data)
+		if err != nil {
+			return
+		}
+		out, err := ix.Rewrite(pointAway)
+		if err != nil {
+			return
+		}
+		checkRewritten(t, ix, out)
+	})
+}
+
+func FuzzSelect(f *testing.F) {
+	ix := parseFile(f, "../../../testdata/upstream/plugins-index.yaml")
+	f.Add("demo/hello", "linux/amd64")
+	f.Add("demo/ticker@v1.0.0", "linux/arm64")
+	f.Fuzz(func(t *testing.T, plugin, platform string) {
+		key, err := agent.ParsePluginKey(plugin)
+		if err != nil {
+			return
+		}
+		p, err := agent.ParsePlatform(platform)
+		if err != nil {
+			return
+		}
+		selected, platforms, err := Select(map[string]*Index{"demo": ix}, Selection{Plugins: []agent.PluginKey{key}, Platforms: []agent.Platform{p}})
+		if err == nil && (len(selected) == 0 || len(platforms) != 1 || selected[0].Name != key.Name) {
+			t.Fatalf("%v %v", selected, platforms)
+		}
+	})
+}

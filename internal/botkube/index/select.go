@@ -1,0 +1,319 @@
+package index
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
+)
+
+// Selection says what of the indexes is mirrored.
+type Selection struct {
+	// Plugins are the wanted plugins, whatever their type.
+	Plugins []agent.PluginKey
+	// Executors and Sources are wanted plugins of these types. If no plugin is
+	// named at all, all are wanted, in their newest version.
+	Executors []agent.PluginKey
+	Sources   []agent.PluginKey
+	// Exclude are plugins to leave out, in all versions unless the key has one.
+	Exclude []agent.PluginKey
+	// Platforms are the wanted platforms. Ignored if AllPlatforms is set.
+	Platforms []agent.Platform
+	// AllPlatforms wants each platform that a selected plugin is offered for.
+	AllPlatforms bool
+	// WhereStartable takes each plugin for those of the platforms that it can
+	// start on. Without it, one that cannot start on all of them is an error.
+	WhereStartable bool
+}
+
+// Selected is an entry that is mirrored.
+type Selected struct {
+	Repository string
+	*agent.Entry
+	// Newest is the newest entry of the same plugin, whose dependencies the
+	// agent looks for too: often the entry itself.
+	Newest *agent.Entry
+	// newestSelected is the newest that is selected: to an agent that reads the
+	// mirror's index, it is the newest.
+	newestSelected *agent.Entry
+	// On are the platforms that it is mirrored for.
+	On []agent.Platform
+}
+
+// newer returns the other entries whose dependencies the agent may look for.
+func (s Selected) newer() []*agent.Entry { return []*agent.Entry{s.Newest, s.newestSelected} }
+
+// Key returns the key that pins the entry.
+func (s Selected) Key() agent.PluginKey {
+	return agent.PluginKey{Repository: s.Repository, Name: s.Name, Version: s.Version}
+}
+
+// Select applies a selection to the indexes of repositories, by name. It
+// returns the entries in the order of their repository, type, name and
+// version, and the platforms. The error joins everything that the selection
+// names but the indexes lack, and every entry that could not start.
+func Select(indexes map[string]*Index, s Selection) ([]Selected, []agent.Platform, error) {
+	selected, err := selectEntries(indexes, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	platforms, err := selectPlatforms(selected, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	var problems []error
+	for i := range selected {
+		for _, p := range platforms {
+			if err := startable(selected[i], p); err != nil {
+				problems = append(problems, err)
+				continue
+			}
+			selected[i].On = append(selected[i].On, p)
+		}
+	}
+	if s.WhereStartable {
+		selected, platforms = startableOnly(selected, platforms)
+		if len(selected) > 0 {
+			return selected, platforms, nil
+		}
+	}
+	return selected, platforms, errors.Join(problems...)
+}
+
+// startableOnly drops what can start on no platform, and platforms on which
+// nothing can.
+func startableOnly(selected []Selected, platforms []agent.Platform) ([]Selected, []agent.Platform) {
+	selected = slices.DeleteFunc(selected, func(e Selected) bool { return len(e.On) == 0 })
+	platforms = slices.DeleteFunc(slices.Clone(platforms), func(p agent.Platform) bool {
+		return !slices.ContainsFunc(selected, func(e Selected) bool { return slices.Contains(e.On, p) })
+	})
+	return selected, platforms
+}
+
+func selectEntries(indexes map[string]*Index, s Selection) ([]Selected, error) {
+	var problems []error
+	var selected []Selected
+	for _, wanted := range []struct {
+		keys  []agent.PluginKey
+		types []agent.PluginType
+	}{{s.Plugins, anyType}, {s.Executors, anyType[:1]}, {s.Sources, anyType[1:]}} {
+		for _, key := range wanted.keys {
+			found, err := find(indexes, key, wanted.types)
+			if err != nil {
+				problems = append(problems, err)
+			}
+			selected = append(selected, found...)
+		}
+	}
+	if len(s.Plugins)+len(s.Executors)+len(s.Sources) == 0 {
+		selected = newest(indexes)
+	}
+	for _, key := range s.Exclude {
+		if _, err := find(indexes, key, anyType); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	selected = slices.DeleteFunc(selected, func(e Selected) bool {
+		return slices.ContainsFunc(s.Exclude, func(k agent.PluginKey) bool { return covers(k, e) })
+	})
+	slices.SortFunc(selected, compareSelected)
+	selected = slices.CompactFunc(selected, func(a, b Selected) bool { return a.Entry == b.Entry })
+	if len(selected) == 0 {
+		return nil, errors.New("the selection leaves no plugin")
+	}
+	for i := range selected {
+		selected[i].newestSelected = newestSelected(indexes[selected[i].Repository], selected, selected[i])
+	}
+	return selected, nil
+}
+
+// newestSelected returns the newest of the selected entries of a plugin.
+func newestSelected(ix *Index, selected []Selected, of Selected) *agent.Entry {
+	for _, e := range ix.Versions(of.Type, of.Name) {
+		if slices.ContainsFunc(selected, func(s Selected) bool { return s.Entry == e }) {
+			return e
+		}
+	}
+	return of.Entry
+}
+
+func covers(k agent.PluginKey, e Selected) bool {
+	return k.Repository == e.Repository && k.Name == e.Name && (k.Version == "" || k.Version == e.Version)
+}
+
+func compareSelected(a, b Selected) int {
+	return cmp.Or(strings.Compare(a.Repository, b.Repository), strings.Compare(string(a.Type), string(b.Type)),
+		strings.Compare(a.Name, b.Name), strings.Compare(a.Version, b.Version))
+}
+
+// newest returns the newest version of every plugin.
+func newest(indexes map[string]*Index) []Selected {
+	var selected []Selected
+	for repository, ix := range indexes {
+		type plugin struct {
+			t    agent.PluginType
+			name string
+		}
+		seen := map[plugin]bool{}
+		for i := range ix.Entries {
+			p := plugin{ix.Entries[i].Type, ix.Entries[i].Name}
+			if seen[p] {
+				continue
+			}
+			seen[p] = true
+			e := ix.Versions(p.t, p.name)[0]
+			selected = append(selected, Selected{Repository: repository, Entry: e, Newest: e})
+		}
+	}
+	return selected
+}
+
+// anyType are the types of plugins.
+var anyType = []agent.PluginType{agent.Executor, agent.Source}
+
+// find returns the entries of some types that a key names: up to two, for an
+// executor and a source may have the same name.
+func find(indexes map[string]*Index, key agent.PluginKey, types []agent.PluginType) ([]Selected, error) {
+	ix, found := indexes[key.Repository]
+	if !found {
+		return nil, Unknown("repository", key.Repository, slices.Collect(maps.Keys(indexes)))
+	}
+	var selected []Selected
+	var versions []string
+	for _, t := range types {
+		candidates := ix.Versions(t, key.Name)
+		for i, e := range candidates {
+			versions = append(versions, e.Version)
+			if e.Version == key.Version || key.Version == "" && i == 0 {
+				selected = append(selected, Selected{Repository: key.Repository, Entry: e, Newest: candidates[0]})
+			}
+		}
+	}
+	switch {
+	case len(selected) > 0:
+		return selected, nil
+	case len(versions) > 0:
+		return nil, Unknown(fmt.Sprintf("version of %s/%s", key.Repository, key.Name), key.Version, versions)
+	default:
+		what := "plugin"
+		if len(types) == 1 {
+			what = string(types[0])
+		}
+		return nil, Unknown(what+" in "+key.Repository, key.Name, ix.names(types))
+	}
+}
+
+// names returns the names of the entries of some types.
+func (ix *Index) names(types []agent.PluginType) []string {
+	names := make([]string, 0, len(ix.Entries))
+	for _, e := range ix.Entries {
+		if slices.Contains(types, e.Type) {
+			names = append(names, e.Name)
+		}
+	}
+	return names
+}
+
+func selectPlatforms(selected []Selected, s Selection) ([]agent.Platform, error) {
+	offered := Offered(selected)
+	if s.AllPlatforms {
+		return offered, nil
+	}
+	names := make([]string, 0, len(offered))
+	for _, p := range offered {
+		names = append(names, p.String())
+	}
+	platforms := slices.Clone(s.Platforms)
+	slices.SortFunc(platforms, agent.ComparePlatforms)
+	platforms = slices.Compact(platforms)
+	var problems []error
+	for _, p := range platforms {
+		if !slices.Contains(offered, p) {
+			problems = append(problems, Unknown("platform", p.String(), names))
+		}
+	}
+	return platforms, errors.Join(problems...)
+}
+
+// Offered returns the platforms that at least one of the entries has a URL
+// for, sorted.
+func Offered(selected []Selected) []agent.Platform {
+	var offered []agent.Platform
+	for _, e := range selected {
+		offered = append(offered, e.Platforms()...)
+	}
+	slices.SortFunc(offered, agent.ComparePlatforms)
+	return slices.Compact(offered)
+}
+
+// startable reports why the agent could not start an entry on a platform, even
+// online: there is no URL, or a dependency is listed for other platforms only
+// (pkg/plugin/manager.go, ensurePluginDownloaded).
+func startable(e Selected, p agent.Platform) error {
+	build, found := e.Build(p)
+	if !found || build.URL == "" {
+		return fmt.Errorf("%s (%s) cannot start on %s: its index entry has a binary for %s only; leave it out with --exclude %s/%s",
+			e.Key(), e.Type, p, join(e.Platforms()), e.Repository, e.Name)
+	}
+	for _, by := range append(e.newer(), e.Entry) {
+		for _, name := range by.DependencyNames() {
+			if _, listed := e.Dependencies(p)[name]; !listed {
+				return fmt.Errorf("%s (%s) cannot start on %s: its dependency %q is listed for %s only; leave it out with --exclude %s/%s",
+					e.Key(), e.Type, p, name, join(by.PlatformsOf(name)), e.Repository, e.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// SelectedDependency is a dependency of a selected entry.
+type SelectedDependency struct {
+	URL string
+	// FromNewest says that only a newer entry lists it.
+	FromNewest bool
+}
+
+// Dependencies returns what must lie in the entry's dependency directory on a
+// platform, by name: its own dependencies, and those that only a newer entry
+// lists.
+func (s Selected) Dependencies(p agent.Platform) map[string]SelectedDependency {
+	all := map[string]SelectedDependency{}
+	for _, newer := range s.newer() {
+		build, _ := newer.Build(p)
+		for name, url := range build.Dependencies {
+			all[name] = SelectedDependency{URL: url, FromNewest: true}
+		}
+	}
+	own, _ := s.Build(p)
+	for name, url := range own.Dependencies {
+		all[name] = SelectedDependency{URL: url}
+	}
+	return all
+}
+
+func join(platforms []agent.Platform) string {
+	names := make([]string, 0, len(platforms))
+	for _, p := range platforms {
+		names = append(names, p.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// Unknown says that a name is not there, and what is: the nearest first.
+func Unknown(what, name string, known []string) error {
+	slices.Sort(known)
+	known = slices.Compact(known)
+	slices.SortStableFunc(known, func(a, b string) int { return spelling.Distance(a, name) - spelling.Distance(b, name) })
+	if len(known) == 0 {
+		return fmt.Errorf("there is no %s %q, nor any other", what, name)
+	}
+	return fmt.Errorf("there is no %s %q; there is: %s", what, name, strings.Join(known, ", "))
+}

@@ -1,0 +1,152 @@
+// Package manifest reads Kubernetes objects from YAML files. It does no I/O.
+package manifest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/helmvalues"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+)
+
+// maxObjects bounds the objects of a file: a chart renders some twenty.
+const maxObjects = 10000
+
+// Object is a Kubernetes object.
+type Object struct {
+	// File is what the file that it stands in is called.
+	File                              string
+	APIVersion, Kind, Namespace, Name string
+
+	body    map[string]any
+	mistake error
+}
+
+// String is what messages call the object: its kind and its name.
+func (o *Object) String() string {
+	name := o.Name
+	if o.Namespace != "" {
+		name = o.Namespace + "/" + name
+	}
+	return strings.TrimSpace(fmt.Sprintf("%.80s %.200s", o.Kind, name))
+}
+
+// Group returns the API group; "" is that of Pods and Secrets.
+func (o *Object) Group() string {
+	group, _, found := strings.Cut(o.APIVersion, "/")
+	if !found {
+		return ""
+	}
+	return group
+}
+
+// Errorf returns an error that names file and object.
+func (o *Object) Errorf(format string, args ...any) error {
+	return fmt.Errorf("%s: %s: %w", o.File, o, fmt.Errorf(format, args...))
+}
+
+// At returns the value at a path of keys.
+func (o *Object) At(keys ...string) Field { return Field{of: o, value: o.body}.At(keys...) }
+
+// Mistake returns the first value that was asked for and is of the wrong kind.
+func (o *Object) Mistake() error { return o.mistake }
+
+// Read returns the objects of a file, with those of lists in their place. There are none
+// where the file has something else, such as Helm values.
+func Read(file string, data []byte) ([]*Object, error) {
+	if err := helmvalues.CheckSize(data); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	r := &reading{file: file}
+	for n := 0; ; n++ {
+		var node yaml.Node
+		if err := decoder.Decode(&node); errors.Is(err, io.EOF) {
+			return r.objects, nil
+		} else if err != nil && len(r.objects) > 0 {
+			return nil, fmt.Errorf("%s: %w", file, legible.YAMLError(err))
+		} else if err != nil {
+			return nil, nil // what a values file has wrong, the reader of those says
+		}
+		if n == maxObjects {
+			return nil, fmt.Errorf("%s: it has more than the %d objects that are read", file, maxObjects)
+		}
+		if err := r.document(&node); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// reading is one run of [Read].
+type reading struct {
+	file    string
+	objects []*Object
+	// found says that there are objects, and others that there is something else.
+	found, others bool
+	documents     int
+}
+
+func (r *reading) document(node *yaml.Node) error {
+	if helmvalues.IsEmpty(node) {
+		return nil
+	}
+	if err := agent.CheckKeys(node); err != nil {
+		return fmt.Errorf("%s: %w", r.file, err)
+	}
+	var head struct {
+		APIVersion string    `yaml:"apiVersion"`
+		Kind       string    `yaml:"kind"`
+		Spec       yaml.Node `yaml:"spec"`
+		Metadata   yaml.Node `yaml:"metadata"`
+	}
+	is := node.Decode(&head) == nil && head.Kind != ""
+	if is && head.APIVersion == "" {
+		if is = !head.Spec.IsZero() && !head.Metadata.IsZero(); is {
+			return fmt.Errorf("%s: a document of the kind %.80q has no apiVersion, so nobody can tell what it is", r.file, head.Kind)
+		}
+	}
+	r.documents++
+	r.found, r.others = r.found || is, r.others || !is
+	if r.others && (r.found || r.documents > 1) {
+		return fmt.Errorf("%s: it has several documents, not all of which are Kubernetes objects: give Helm values in files of their own", r.file)
+	}
+	if !is {
+		return nil
+	}
+	return r.object(node)
+}
+
+// object reads an object as Kubernetes does, which takes YAML 1.1.
+func (r *reading) object(node *yaml.Node) error {
+	data, err := yaml.Marshal(node)
+	if err != nil {
+		return fmt.Errorf("%s: %w", r.file, legible.YAMLError(err))
+	}
+	body, err := helmvalues.Parse(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", r.file, err)
+	}
+	return r.add(body)
+}
+
+func (r *reading) add(body map[string]any) error {
+	o := &Object{File: r.file, body: body}
+	o.APIVersion, o.Kind = o.At("apiVersion").Text(), o.At("kind").Text()
+	if items := o.At("items"); strings.HasSuffix(o.Kind, "List") && items.Given() {
+		for _, item := range items.Items() {
+			if err := r.add(item.Mapping()); err != nil {
+				return err
+			}
+		}
+		return o.Mistake()
+	}
+	o.Name, o.Namespace = o.At("metadata", "name").Text(), o.At("metadata", "namespace").Text()
+	r.objects = append(r.objects, o)
+	return o.Mistake()
+}

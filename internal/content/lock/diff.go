@@ -1,0 +1,559 @@
+package lock
+
+import (
+	"cmp"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+)
+
+// Change is what became of something between two locks.
+type Change string
+
+// The changes.
+const (
+	Added   Change = "added"
+	Removed Change = "removed"
+	Changed Change = "changed"
+)
+
+// Subject is what a difference is about.
+type Subject string
+
+// The subjects, in the order in which differences come.
+const (
+	SubjectBotkube    Subject = "botkube"
+	SubjectPlatform   Subject = "platform"
+	SubjectRepository Subject = "repository"
+	SubjectPlugin     Subject = "plugin"
+	// SubjectBuild is a plugin for one platform.
+	SubjectBuild      Subject = "build"
+	SubjectDependency Subject = "dependency"
+	// SubjectTemplates is a source of templates of a plugin, or a file of it.
+	SubjectTemplates Subject = "templates"
+	// SubjectFile is an upstream file, whoever needs it.
+	SubjectFile         Subject = "file"
+	SubjectAgentImage   Subject = "agentImage"
+	SubjectWatcherImage Subject = "watcherImage"
+	SubjectChart        Subject = "chart"
+)
+
+// Aspect is what of a subject changed.
+type Aspect string
+
+// The aspects.
+const (
+	// AspectVersion is the version of Botkube, of a plugin or of the chart.
+	AspectVersion Aspect = "version"
+	// AspectURL is where an index or a file comes from.
+	AspectURL Aspect = "url"
+	// AspectIndex is the content of a repository's index, which changes with
+	// every release.
+	AspectIndex Aspect = "index"
+	// AspectSchemas are the JSON schemas that an index refers to.
+	AspectSchemas Aspect = "schemas"
+	// AspectContent is the digest of a file, of an image or of the chart while
+	// its URL, its reference or its version stayed as it was. That should not
+	// happen: upstream replaced what it had published, or somebody else did.
+	AspectContent Aspect = "content"
+	// AspectFile is the content of a file of templates, whose URL often is that
+	// of a branch, which moves.
+	AspectFile Aspect = "file"
+	// AspectVerifiedBy is who vouches for a file, AspectVerifiedWith with what.
+	AspectVerifiedBy   Aspect = "verifiedBy"
+	AspectVerifiedWith Aspect = "verifiedWith"
+	// AspectFromNewest is whether only a newer version lists a dependency.
+	AspectFromNewest Aspect = "fromNewest"
+	// AspectName is the name of the chart, AspectReference that of an image.
+	AspectName      Aspect = "name"
+	AspectReference Aspect = "reference"
+)
+
+// Difference is one difference between two locks. Fields that do not apply are
+// empty.
+type Difference struct {
+	Change  Change  `json:"change"`
+	Subject Subject `json:"subject"`
+	// Aspect is what changed; empty for what was added or removed.
+	Aspect Aspect `json:"aspect,omitempty"`
+	// Repository, Type, Name and Version are those of the plugin. Where the
+	// version itself changed, it is the new one.
+	Repository string           `json:"repository,omitempty"`
+	Type       agent.PluginType `json:"type,omitempty"`
+	Name       string           `json:"name,omitempty"`
+	Version    string           `json:"version,omitempty"`
+	Platform   *agent.Platform  `json:"platform,omitempty"`
+	Dependency string           `json:"dependency,omitempty"`
+	// URL is that of the file.
+	URL string `json:"url,omitempty"`
+	// Source is a source of templates, Path that of a file of it.
+	Source string `json:"source,omitempty"`
+	Path   string `json:"path,omitempty"`
+	// From and To are the two values of the aspect; of something added only To
+	// is set, of something removed only From.
+	From string `json:"from,omitempty"`
+	To   string `json:"to,omitempty"`
+}
+
+// Alarming reports whether something that should never change did.
+func (d Difference) Alarming() bool { return d.Aspect == AspectContent }
+
+// Diff returns what changed from a to b, in the order of the subjects. Both must
+// be sorted, as [Parse] and [Lock.Sort] leave them.
+//
+// It does not repeat itself: what follows from a platform or a plugin that only
+// one side has is not listed, nor is the URL of a plugin whose version changed.
+func Diff(a, b *Lock) []Difference {
+	d := &differ{a: a, b: b, artifactsA: a.byURL(), artifactsB: b.byURL()}
+	d.compare(Difference{Subject: SubjectBotkube, Aspect: AspectVersion}, a.BotkubeVersion, b.BotkubeVersion)
+	d.platforms()
+	d.repositories()
+	d.plugins()
+	d.files()
+	for _, role := range imageRoles {
+		d.image(role)
+	}
+	d.chart()
+	return d.found
+}
+
+// LostVouchers returns the artifacts of a lock that upstream vouches for, by its index
+// or a checksum file, and that nobody vouches for in another one. It may be a plan,
+// without digests.
+func (l *Lock) LostVouchers(now *Lock) (lost []Artifact) {
+	after := now.byURL()
+	for _, a := range l.Artifacts {
+		b, there := after[a.URL]
+		if there && b.VerifiedBy == ByNone && (a.VerifiedBy == ByIndex || a.VerifiedBy == ByPublisher) {
+			lost = append(lost, a)
+		}
+	}
+	return lost
+}
+
+// differ is one run of [Diff].
+type differ struct {
+	a, b                   *Lock
+	artifactsA, artifactsB map[string]Artifact
+	// common are the platforms that both locks have.
+	common []agent.Platform
+	found  []Difference
+}
+
+func (d *differ) add(change Change, about Difference) {
+	about.Change = change
+	d.found = append(d.found, about)
+}
+
+// compare notes two values that differ.
+func (d *differ) compare(about Difference, from, to string) {
+	if from == to {
+		return
+	}
+	about.From, about.To = from, to
+	d.add(Changed, about)
+}
+
+func (d *differ) platforms() {
+	for _, p := range union(d.a.Platforms, d.b.Platforms, agent.ComparePlatforms) {
+		inA, inB := slices.Contains(d.a.Platforms, p), slices.Contains(d.b.Platforms, p)
+		switch {
+		case inA && inB:
+			d.common = append(d.common, p)
+		case inA:
+			d.add(Removed, Difference{Subject: SubjectPlatform, Platform: &p})
+		default:
+			d.add(Added, Difference{Subject: SubjectPlatform, Platform: &p})
+		}
+	}
+}
+
+func (d *differ) repositories() {
+	byName := func(l *Lock) map[string]Repository {
+		return keyed(l.Repositories, func(r Repository) string { return r.Name })
+	}
+	pairs(byName(d.a), byName(d.b), strings.Compare, func(name string, a, b *Repository) {
+		about := Difference{Subject: SubjectRepository, Repository: name}
+		switch {
+		case b == nil:
+			about.From = a.URL
+			d.add(Removed, about)
+		case a == nil:
+			about.To = b.URL
+			d.add(Added, about)
+		default:
+			d.compare(about.of(AspectURL), a.URL, b.URL)
+			d.compareBlobs(about.of(AspectIndex), a.Index, b.Index)
+			if !d.sameSchemas(*a, *b) {
+				d.add(Changed, about.of(AspectSchemas))
+			}
+		}
+	})
+}
+
+// sameSchemas compares the schemas that an index refers to. They come and go with
+// the plugins that refer to them, which are differences of their own.
+func (d *differ) sameSchemas(a, b Repository) bool {
+	byURL := func(r Repository) map[string]Schema {
+		return keyed(r.Schemas, func(s Schema) string { return s.URL })
+	}
+	same, both := true, 0
+	pairs(byURL(a), byURL(b), strings.Compare, func(_ string, a, b *Schema) {
+		if a != nil && b != nil {
+			same = same && *a == *b
+			both++
+		}
+	})
+	return same && (both == len(a.Schemas) && both == len(b.Schemas) || d.otherPlugins(a.Name))
+}
+
+// otherPlugins reports whether the two locks have other plugins of a repository.
+func (d *differ) otherPlugins(repository string) bool {
+	of := func(l *Lock) []string {
+		var names []string
+		for _, p := range l.Plugins {
+			if p.Repository == repository {
+				names = append(names, string(p.Type)+" "+p.Key().String())
+			}
+		}
+		slices.Sort(names)
+		return slices.Compact(names)
+	}
+	return !slices.Equal(of(d.a), of(d.b))
+}
+
+// pluginID is what stays the same of a plugin from one version to the next.
+type pluginID struct {
+	repository string
+	kind       agent.PluginType
+	name       string
+}
+
+func comparePluginIDs(a, b pluginID) int {
+	return cmp.Or(strings.Compare(a.repository, b.repository), strings.Compare(string(a.kind), string(b.kind)), strings.Compare(a.name, b.name))
+}
+
+// plugins pairs a plugin by its version, or by its name where each lock has
+// one version of it.
+func (d *differ) plugins() {
+	byID := func(l *Lock) map[pluginID]map[string]Plugin {
+		all := map[pluginID]map[string]Plugin{}
+		for _, p := range l.Plugins {
+			id := pluginID{p.Repository, p.Type, p.Name}
+			if all[id] == nil {
+				all[id] = map[string]Plugin{}
+			}
+			// A lock may list builds of one plugin in several places.
+			p.Builds = slices.Concat(all[id][p.Version].Builds, p.Builds)
+			all[id][p.Version] = p
+		}
+		return all
+	}
+	allA, allB := byID(d.a), byID(d.b)
+	for _, id := range union(slices.Collect(maps.Keys(allA)), slices.Collect(maps.Keys(allB)), comparePluginIDs) {
+		versionsA, versionsB := allA[id], allB[id]
+		if len(versionsA) == 1 && len(versionsB) == 1 {
+			for _, a := range versionsA {
+				for _, b := range versionsB {
+					d.plugin(a, b)
+				}
+			}
+			continue
+		}
+		pairs(versionsA, versionsB, strings.Compare, func(_ string, a, b *Plugin) {
+			switch {
+			case b == nil:
+				d.add(Removed, a.difference(SubjectPlugin))
+			case a == nil:
+				d.add(Added, b.difference(SubjectPlugin))
+			default:
+				d.plugin(*a, *b)
+			}
+		})
+	}
+}
+
+// difference returns what all differences of a plugin begin with.
+func (p Plugin) difference(s Subject) Difference {
+	return Difference{Subject: s, Repository: p.Repository, Type: p.Type, Name: p.Name, Version: p.Version}
+}
+
+// plugin compares a plugin on the platforms that both locks have.
+func (d *differ) plugin(a, b Plugin) {
+	d.compare(b.difference(SubjectPlugin).of(AspectVersion), a.Version, b.Version)
+	byPlatform := func(p Plugin) map[agent.Platform]Build {
+		return keyed(p.Builds, func(b Build) agent.Platform { return b.Platform })
+	}
+	pairs(byPlatform(a), byPlatform(b), agent.ComparePlatforms, func(p agent.Platform, buildA, buildB *Build) {
+		if !slices.Contains(d.common, p) {
+			return
+		}
+		about := b.difference(SubjectBuild)
+		about.Platform = &p
+		switch {
+		case buildB == nil:
+			about.From = buildA.URL
+			d.add(Removed, about)
+		case buildA == nil:
+			about.To = buildB.URL
+			d.add(Added, about)
+		default:
+			d.location(about, buildA.URL, buildB.URL, a.Version != b.Version)
+			d.dependencies(about, *buildA, *buildB)
+		}
+	})
+	d.templates(a, b)
+}
+
+func (d *differ) templates(a, b Plugin) {
+	byDirectory := func(p Plugin) map[string]Template {
+		return keyed(p.Templates, func(t Template) string { return t.Directory })
+	}
+	pairs(byDirectory(a), byDirectory(b), strings.Compare, func(_ string, from, to *Template) {
+		about := b.difference(SubjectTemplates)
+		switch {
+		case to == nil:
+			about.Source = from.Ref
+			d.add(Removed, about)
+		case from == nil:
+			about.Source = to.Ref
+			d.add(Added, about)
+		default:
+			about.Source = to.Ref
+			d.templateFiles(about, *from, *to)
+		}
+	})
+}
+
+func (d *differ) templateFiles(about Difference, a, b Template) {
+	byPath := func(t Template) map[string]TemplateFile {
+		return keyed(t.Files, func(f TemplateFile) string { return f.Path })
+	}
+	pairs(byPath(a), byPath(b), strings.Compare, func(path string, from, to *TemplateFile) {
+		about := about
+		about.Path = path
+		switch {
+		case to == nil:
+			about.From = digest(from.Blob)
+			d.add(Removed, about)
+		case from == nil:
+			about.To = digest(to.Blob)
+			d.add(Added, about)
+		default:
+			d.compareBlobs(about.of(AspectFile), from.Blob, to.Blob)
+		}
+	})
+}
+
+func (d *differ) dependencies(about Difference, a, b Build) {
+	byName := func(b Build) map[string]Dependency {
+		return keyed(b.Dependencies, func(d Dependency) string { return d.Name })
+	}
+	about.Subject = SubjectDependency
+	pairs(byName(a), byName(b), strings.Compare, func(name string, a, b *Dependency) {
+		about := about
+		about.Dependency = name
+		switch {
+		case b == nil:
+			about.From = a.URL
+			d.add(Removed, about)
+		case a == nil:
+			about.To = b.URL
+			d.add(Added, about)
+		default:
+			d.location(about, a.URL, b.URL, false)
+			d.compare(about.of(AspectFromNewest), yesNo(a.FromNewest), yesNo(b.FromNewest))
+		}
+	})
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// location compares where a file comes from. Files that both locks have are
+// compared in [differ.files]; of others, it matters that who vouches changed.
+// That a URL differs is not worth a word if it was to be expected.
+func (d *differ) location(about Difference, from, to string, expected bool) {
+	if from == to {
+		return
+	}
+	if !expected {
+		d.compare(about.of(AspectURL), from, to)
+	}
+	locationA, errA := agent.ParseLocation(from)
+	locationB, errB := agent.ParseLocation(to)
+	if errA != nil || errB != nil || locationA.URL == locationB.URL {
+		return
+	}
+	about.URL = locationB.URL
+	d.compare(about.of(AspectVerifiedBy), string(d.artifactsA[locationA.URL].VerifiedBy), string(d.artifactsB[locationB.URL].VerifiedBy))
+}
+
+// files compares the files of the same URL. Others follow from who needs them,
+// unless nobody does.
+func (d *differ) files() {
+	neededA, neededB := d.a.needed(), d.b.needed()
+	pairs(d.artifactsA, d.artifactsB, strings.Compare, func(url string, a, b *Artifact) {
+		about := Difference{Subject: SubjectFile, URL: url}
+		switch {
+		case b == nil && !neededA[url]:
+			about.From = digest(a.Blob)
+			d.add(Removed, about)
+		case a == nil && !neededB[url]:
+			about.To = digest(b.Blob)
+			d.add(Added, about)
+		case a != nil && b != nil:
+			if a.Tree != TreeYAML || b.Tree != TreeYAML { // of those, the files were compared
+				d.compareBlobs(about.of(AspectContent), a.Blob, b.Blob)
+			}
+			d.compare(about.of(AspectVerifiedBy), string(a.VerifiedBy), string(b.VerifiedBy))
+			if a.VerifiedBy == b.VerifiedBy {
+				d.compare(about.of(AspectVerifiedWith), strings.Join(a.VerifiedWith, " "), strings.Join(b.VerifiedWith, " "))
+			}
+		}
+	})
+}
+
+// needed returns the URLs of the artifacts that builds need.
+func (l *Lock) needed() map[string]bool {
+	needed := map[string]bool{}
+	for _, p := range l.Plugins {
+		for _, b := range p.Builds {
+			for _, raw := range b.urls() {
+				if location, err := agent.ParseLocation(raw); err == nil {
+					needed[location.URL] = true
+				}
+			}
+		}
+		for _, t := range p.Templates {
+			needed[t.URL] = true
+		}
+	}
+	return needed
+}
+
+// Subject is what differences of an image are about.
+func (r ImageRole) Subject() Subject {
+	if r == RoleWatcher {
+		return SubjectWatcherImage
+	}
+	return SubjectAgentImage
+}
+
+func (d *differ) image(role ImageRole) {
+	a, b := d.a.Image(role), d.b.Image(role)
+	about := Difference{Subject: role.Subject()}
+	switch {
+	case a == nil && b == nil:
+		return
+	case b == nil:
+		about.From = a.Reference
+		d.add(Removed, about)
+		return
+	case a == nil:
+		about.To = b.Reference
+		d.add(Added, about)
+		return
+	}
+	d.compare(about.of(AspectReference), a.Reference, b.Reference)
+	byPlatform := func(im *Image) map[agent.Platform]ImageManifest {
+		return keyed(im.Manifests, func(m ImageManifest) agent.Platform { return m.Platform })
+	}
+	pairs(byPlatform(a), byPlatform(b), agent.ComparePlatforms, func(p agent.Platform, from, to *ImageManifest) {
+		if !slices.Contains(d.common, p) {
+			return
+		}
+		about := about
+		about.Platform = &p
+		switch {
+		case to == nil:
+			about.From = digest(from.Blob)
+			d.add(Removed, about)
+		case from == nil:
+			about.To = digest(to.Blob)
+			d.add(Added, about)
+		case a.Reference == b.Reference && !reflect.DeepEqual(from, to):
+			about.From, about.To = digest(from.Blob), digest(to.Blob)
+			d.add(Changed, about.of(AspectContent))
+		}
+	})
+}
+
+func (d *differ) chart() {
+	a, b := d.a.Chart, d.b.Chart
+	about := Difference{Subject: SubjectChart}
+	switch {
+	case a == nil && b == nil:
+		return
+	case b == nil:
+		about.From = a.Name + " " + a.Version
+		d.add(Removed, about)
+		return
+	case a == nil:
+		about.To = b.Name + " " + b.Version
+		d.add(Added, about)
+		return
+	}
+	d.compare(about.of(AspectName), a.Name, b.Name)
+	d.compare(about.of(AspectVersion), a.Version, b.Version)
+	if a.Name == b.Name && a.Version == b.Version {
+		d.compare(about.of(AspectURL), a.URL, b.URL)
+		d.compareBlobs(about.of(AspectContent), a.Blob, b.Blob)
+	}
+	d.compare(about.of(AspectVerifiedBy), string(a.VerifiedBy), string(b.VerifiedBy))
+}
+
+func (about Difference) of(aspect Aspect) Difference {
+	about.Aspect = aspect
+	return about
+}
+
+// compareBlobs notes content that differs. A lock that claims another size of
+// the same digest is wrong; that it differs is noted all the same.
+func (d *differ) compareBlobs(about Difference, from, to Blob) {
+	if from == to {
+		return
+	}
+	about.From, about.To = digest(from), digest(to)
+	d.add(Changed, about)
+}
+
+func digest(b Blob) string { return "sha256:" + b.SHA256.String() }
+
+// keyed returns the elements of a list by a key.
+func keyed[K comparable, V any](list []V, key func(V) K) map[K]V {
+	all := make(map[K]V, len(list))
+	for _, v := range list {
+		all[key(v)] = v
+	}
+	return all
+}
+
+// union returns what stands in either list, sorted, each once.
+func union[K comparable](a, b []K, compare func(a, b K) int) []K {
+	all := slices.Concat(a, b)
+	slices.SortFunc(all, compare)
+	return slices.Compact(all)
+}
+
+// pairs calls yield for every key of either map, in order; what a map lacks is
+// nil.
+func pairs[K comparable, V any](a, b map[K]V, compare func(a, b K) int, yield func(key K, a, b *V)) {
+	for _, key := range union(slices.Collect(maps.Keys(a)), slices.Collect(maps.Keys(b)), compare) {
+		var valueA, valueB *V
+		if v, ok := a[key]; ok {
+			valueA = &v
+		}
+		if v, ok := b[key]; ok {
+			valueB = &v
+		}
+		yield(key, valueA, valueB)
+	}
+}

@@ -1,0 +1,127 @@
+package lock
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+)
+
+// ImageRole is what an image is for.
+type ImageRole string
+
+// The roles, in the order in which a bundle has their images.
+const (
+	// RoleAgent is the agent itself.
+	RoleAgent ImageRole = "agent"
+	// RoleWatcher is the second container of charts v1.0.0 to v1.4.1, cfg-watcher.
+	RoleWatcher ImageRole = "watcher"
+)
+
+var imageRoles = []ImageRole{RoleAgent, RoleWatcher}
+
+// What names the image in messages.
+func (r ImageRole) What() string { return "the " + string(r) + " image" }
+
+// PinnedImage is an image of a lock.
+type PinnedImage struct {
+	Role ImageRole
+	*Image
+}
+
+// Images returns the images that the lock pins, in the order of their roles.
+func (l *Lock) Images() []PinnedImage {
+	var all []PinnedImage
+	for _, role := range imageRoles {
+		if im := l.Image(role); im != nil {
+			all = append(all, PinnedImage{role, im})
+		}
+	}
+	return all
+}
+
+// Image returns the image of a role, or nil.
+func (l *Lock) Image(role ImageRole) *Image { return *l.image(role) }
+
+// SetImage pins an image, or none.
+func (l *Lock) SetImage(role ImageRole, im *Image) { *l.image(role) = im }
+
+func (l *Lock) image(role ImageRole) **Image {
+	if role == RoleWatcher {
+		return &l.WatcherImage
+	}
+	return &l.AgentImage
+}
+
+// forPlatforms returns the part of an image that is for platforms; nil if there is none.
+func (im *Image) forPlatforms(platforms []agent.Platform) *Image {
+	part := *im
+	part.Manifests = slices.DeleteFunc(slices.Clone(im.Manifests), func(m ImageManifest) bool { return !slices.Contains(platforms, m.Platform) })
+	if len(part.Manifests) == 0 {
+		return nil
+	}
+	return &part
+}
+
+func (im *Image) platforms() []agent.Platform {
+	var all []agent.Platform
+	for _, m := range im.Manifests {
+		all = append(all, m.Platform)
+	}
+	slices.SortFunc(all, agent.ComparePlatforms)
+	return all
+}
+
+// manifestTypes are the media types of manifests of an image for one platform.
+var manifestTypes = []string{
+	"application/vnd.oci.image.manifest.v1+json",
+	"application/vnd.docker.distribution.manifest.v2+json",
+}
+
+// checkImages reports what is wrong with the images of the lock.
+func (l *Lock) checkImages(platforms map[agent.Platform]bool) []error {
+	var problems []error
+	for _, im := range l.Images() {
+		problems = append(problems, im.check(platforms)...)
+	}
+	if l.WatcherImage == nil || len(problems) > 0 {
+		return problems
+	}
+	// They run in one pod.
+	if l.AgentImage == nil || !slices.Equal(l.AgentImage.platforms(), l.WatcherImage.platforms()) {
+		problems = append(problems, errors.New("lock: the watcher image is for other platforms than the agent image"))
+	}
+	return problems
+}
+
+// check reports what is wrong with an image.
+func (im PinnedImage) check(platforms map[agent.Platform]bool) []error {
+	var problems []error
+	report := func(format string, args ...any) {
+		problems = append(problems, fmt.Errorf("lock: "+im.Role.What()+": "+format, args...))
+	}
+	if im.Reference == "" || len(im.Manifests) == 0 {
+		report("it has no reference or no manifest")
+	}
+	if len(im.Reference) > maxReference || strings.ContainsFunc(im.Reference, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		report("%.100q is not a reference", agent.Redact(im.Reference))
+	}
+	seen := map[agent.Platform]bool{}
+	for _, m := range im.Manifests {
+		if seen[m.Platform] || !platforms[m.Platform] {
+			report("platform %.100q stands twice or is not one of the lock's", m.Platform)
+		}
+		seen[m.Platform] = true
+		if !slices.Contains(manifestTypes, m.MediaType) {
+			report("media type %.100q is not that of an image manifest", m.MediaType)
+		}
+		for _, b := range append([]Blob{m.Blob}, m.Blobs...) {
+			if b.Size <= 0 || b.Size > MaxBlob {
+				report("sha256:%s has no size that can be", b.SHA256)
+			}
+		}
+	}
+	return problems
+}

@@ -1,0 +1,322 @@
+// Package lock is the document that pins a mirror: every file for every
+// platform, with its URL, size and digest, and the indexes that named them.
+// Whatever is written for the other side of the gap follows from it alone.
+package lock
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+)
+
+// SchemaVersion is the version of the document that this package reads and writes.
+const SchemaVersion = 1
+
+// MaxSize bounds, in bytes, a lock that is read.
+const MaxSize = 16 << 20
+
+// MaxSchema bounds, in bytes, a JSON schema that an index refers to.
+const MaxSchema = 4 << 20
+
+// SHA256 is a digest. In JSON it is 64 lower-case hexadecimal digits.
+type SHA256 [sha256.Size]byte
+
+// ParseSHA256 reads 64 hexadecimal digits.
+func ParseSHA256(s string) (SHA256, error) {
+	var d SHA256
+	if len(s) != hex.EncodedLen(len(d)) {
+		return SHA256{}, fmt.Errorf("%q is not a sha256 digest of 64 hexadecimal digits", s)
+	}
+	if _, err := hex.Decode(d[:], []byte(s)); err != nil {
+		return SHA256{}, fmt.Errorf("%q is not a sha256 digest of 64 hexadecimal digits", s)
+	}
+	return d, nil
+}
+
+// Sum returns the digest of data.
+func Sum(data []byte) SHA256 { return sha256.Sum256(data) }
+
+func (d SHA256) String() string { return hex.EncodeToString(d[:]) }
+
+// MarshalText writes hexadecimal digits.
+func (d SHA256) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads what [ParseSHA256] reads.
+func (d *SHA256) UnmarshalText(text []byte) error {
+	parsed, err := ParseSHA256(string(text))
+	if err != nil {
+		return err
+	}
+	*d = parsed
+	return nil
+}
+
+// Voucher says who vouches for an artifact's digest.
+type Voucher string
+
+// The vouchers, strongest first.
+const (
+	// ByIndex means that the index gave the checksum.
+	ByIndex Voucher = "index"
+	// ByPublisher means that a checksum file beside the artifact gave it.
+	ByPublisher Voucher = "publisher"
+	// ByLock means that an earlier lock gave it. A lock itself does not say so:
+	// whoever enforces it does.
+	ByLock Voucher = "lock"
+	// ByNone means that nobody did: the digest was pinned on first sight.
+	ByNone Voucher = "none"
+)
+
+func (v Voucher) valid() bool {
+	return slices.Contains([]Voucher{ByIndex, ByPublisher, ByLock, ByNone}, v)
+}
+
+// Lock is the document. Its slices are sorted: repositories and documents by
+// name, plugins by repository, type, name and version, artifacts by URL, images
+// by platform.
+type Lock struct {
+	SchemaVersion int `json:"schemaVersion"`
+	// BotkubeVersion is the version whose default repositories were used, or
+	// empty where all were named.
+	BotkubeVersion string           `json:"botkubeVersion,omitempty"`
+	Platforms      []agent.Platform `json:"platforms"`
+	Repositories   []Repository     `json:"repositories"`
+	Plugins        []Plugin         `json:"plugins"`
+	Artifacts      []Artifact       `json:"artifacts"`
+	// AgentImage, WatcherImage and Chart are members of a bundle that were asked for.
+	AgentImage *Image `json:"agentImage,omitempty"`
+	// WatcherImage is that of the second container of charts v1.0.0 to v1.4.1, beside
+	// AgentImage and for the same platforms. Other locks do not have the field.
+	WatcherImage *Image `json:"watcherImage,omitempty"`
+	Chart        *Chart `json:"chart,omitempty"`
+}
+
+// Repository is a plugin repository and its index as upstream served it.
+type Repository struct {
+	Name string `json:"name"`
+	// URL has no user information.
+	URL   string `json:"url"`
+	Index Blob   `json:"index"`
+	// Schemas are the documents that jsonSchema.refURL of mirrored entries
+	// names, which the rewritten index holds inline.
+	Schemas []Schema `json:"schemas,omitempty"`
+}
+
+// Blob is content that the store has.
+type Blob struct {
+	// Size is in bytes.
+	Size   int64  `json:"size"`
+	SHA256 SHA256 `json:"sha256"`
+}
+
+// Schema is a document that an index refers to.
+type Schema struct {
+	URL string `json:"url"`
+	Blob
+}
+
+// Plugin is one index entry that is mirrored.
+type Plugin struct {
+	Repository string           `json:"repository"`
+	Type       agent.PluginType `json:"type"`
+	Name       string           `json:"name"`
+	Version    string           `json:"version"`
+	Builds     []Build          `json:"builds"`
+	// Templates are sources of templates that the plugin reads, the same on
+	// every platform. Only exec has any.
+	Templates []Template `json:"templates,omitempty"`
+}
+
+// Is reports whether the plugin is an entry of a repository's index.
+func (p Plugin) Is(repository string, e *agent.Entry) bool {
+	return p.Repository == repository && p.Type == e.Type && p.Name == e.Name && p.Version == e.Version
+}
+
+// Key returns the plugin's key with its version.
+func (p Plugin) Key() agent.PluginKey {
+	return agent.PluginKey{Repository: p.Repository, Name: p.Name, Version: p.Version}
+}
+
+// Binary returns the path of the plugin's binary in a cache directory.
+func (p Plugin) Binary() string {
+	return agent.BinaryPath(p.Repository, p.Type, p.Version, p.Name)
+}
+
+// Build is a plugin for one platform.
+type Build struct {
+	Platform agent.Platform `json:"platform"`
+	// URL is the binary's as the agent reads it, absolute, with its
+	// sub-directory and go-getter's parameters.
+	URL          string       `json:"url"`
+	Dependencies []Dependency `json:"dependencies,omitempty"`
+}
+
+// Dependency is a program that a plugin runs.
+type Dependency struct {
+	Name string `json:"name"`
+	// URL is in the form of [Build.URL].
+	URL string `json:"url"`
+	// FromNewest says that not this entry but the newest one of the same
+	// plugin lists the dependency, which the agent looks for all the same
+	// (pkg/plugin/manager.go, loadPlugins).
+	FromNewest bool `json:"fromNewest,omitempty"`
+}
+
+// Artifact is one upstream file.
+type Artifact struct {
+	// URL is what is requested: of the URLs of builds and dependencies, the
+	// part without sub-directory and parameters; of templates, all of it.
+	URL string `json:"url"`
+	// Tree says that the artifact is no file of a publisher but an archive, a
+	// tar, that was made of a directory at the URL.
+	Tree Tree `json:"tree,omitempty"`
+	Blob
+	VerifiedBy Voucher `json:"verifiedBy"`
+	// VerifiedWith lists the checksum files of a publisher that vouch.
+	VerifiedWith []string `json:"verifiedWith,omitempty"`
+}
+
+// Image is a container image, for some of its platforms.
+type Image struct {
+	// Reference is where it came from, with its tag: ghcr.io/kubeshop/botkube:v1.14.0.
+	Reference string          `json:"reference"`
+	Manifests []ImageManifest `json:"manifests"`
+}
+
+// ImageManifest is an image for one platform.
+type ImageManifest struct {
+	Platform agent.Platform `json:"platform"`
+	// MediaType is that of an OCI or Docker image manifest.
+	MediaType string `json:"mediaType"`
+	Blob
+	// Blobs are the configuration and the layers, in the manifest's order.
+	Blobs []Blob `json:"blobs"`
+}
+
+// Chart is a Helm chart as its repository serves it: a .tgz.
+type Chart struct {
+	Name string `json:"name"`
+	// Version is the chart's own, without a "v" where it has none.
+	Version string `json:"version"`
+	URL     string `json:"url"`
+	Blob
+	// VerifiedBy is ByIndex where the repository's index.yaml gave the digest.
+	VerifiedBy Voucher `json:"verifiedBy"`
+}
+
+// Sort brings the document into its one order.
+func (l *Lock) Sort() {
+	slices.SortFunc(l.Platforms, agent.ComparePlatforms)
+	slices.SortFunc(l.Repositories, func(a, b Repository) int { return strings.Compare(a.Name, b.Name) })
+	for _, r := range l.Repositories {
+		slices.SortFunc(r.Schemas, func(a, b Schema) int { return strings.Compare(a.URL, b.URL) })
+	}
+	slices.SortFunc(l.Plugins, comparePlugins)
+	for _, p := range l.Plugins {
+		slices.SortFunc(p.Builds, func(a, b Build) int { return agent.ComparePlatforms(a.Platform, b.Platform) })
+		for _, b := range p.Builds {
+			slices.SortFunc(b.Dependencies, func(a, b Dependency) int { return strings.Compare(a.Name, b.Name) })
+		}
+		p.sortTemplates()
+	}
+	slices.SortFunc(l.Artifacts, func(a, b Artifact) int { return strings.Compare(a.URL, b.URL) })
+	for _, a := range l.Artifacts {
+		slices.Sort(a.VerifiedWith)
+	}
+	for _, im := range l.Images() {
+		slices.SortFunc(im.Manifests, func(a, b ImageManifest) int { return agent.ComparePlatforms(a.Platform, b.Platform) })
+	}
+}
+
+func comparePlugins(a, b Plugin) int {
+	return cmp.Or(strings.Compare(a.Repository, b.Repository), strings.Compare(string(a.Type), string(b.Type)),
+		strings.Compare(a.Name, b.Name), strings.Compare(a.Version, b.Version))
+}
+
+// tagForm is what the distribution specification takes as a tag.
+var tagForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+
+// Tag returns what a mirror is called in a registry and on a site: the Botkube
+// version, with "+" written as Helm writes it in tags, or where there is none, a
+// part of the digest of what is mirrored of plugins.
+func (l *Lock) Tag() (string, error) {
+	if l.BotkubeVersion != "" {
+		return versionTag(l.BotkubeVersion), nil
+	}
+	digest, err := l.Digest()
+	if err != nil {
+		return "", err
+	}
+	return "lock-" + digest.String()[:12], nil
+}
+
+// Digest identifies what is mirrored of plugins: it is that of [Lock.PluginsOnly] as
+// it is written, and so that of the lock.json in a directory.
+func (l *Lock) Digest() (SHA256, error) {
+	data, err := l.PluginsOnly().Marshal()
+	return Sum(data), err
+}
+
+func versionTag(version string) string { return strings.ReplaceAll(version, "+", "_") }
+
+// Marshal returns the document as it is written: sorted, indented, with a
+// final newline. The same lock gives the same bytes.
+func (l *Lock) Marshal() ([]byte, error) {
+	l.Sort()
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(l); err != nil {
+		return nil, fmt.Errorf("writing the lock: %w", err)
+	}
+	return buf.Bytes(), nil
+}
+
+// Parse reads a lock and checks it: see [Lock.Check]. Unknown keys are errors,
+// for they would be dropped silently.
+func Parse(data []byte) (*Lock, error) {
+	if len(data) > MaxSize {
+		return nil, fmt.Errorf("the lock has %d bytes; at most %d are read", len(data), MaxSize)
+	}
+	data, err := legible.Text(data)
+	if err != nil {
+		return nil, fmt.Errorf("reading the lock: %w", err)
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	l := new(Lock)
+	if err := dec.Decode(l); err != nil {
+		var probe struct {
+			SchemaVersion int    `json:"schemaVersion"`
+			MediaType     string `json:"mediaType"`
+		}
+		known := json.Unmarshal(data, &probe) == nil
+		if known && probe.MediaType != "" { // OCI's documents have schema version 2
+			return nil, fmt.Errorf("it is a document of type %.100q, not a lock", probe.MediaType)
+		}
+		if known && probe.SchemaVersion > SchemaVersion {
+			return nil, fmt.Errorf("the lock has schema version %d; this program knows version %d", probe.SchemaVersion, SchemaVersion)
+		}
+		return nil, fmt.Errorf("reading the lock: %w", legible.JSONError(data, err))
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("reading the lock: something follows the document")
+	}
+	if err := l.Check(); err != nil {
+		return nil, err
+	}
+	l.Sort()
+	return l, nil
+}

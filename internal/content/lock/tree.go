@@ -1,0 +1,174 @@
+package lock
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+)
+
+// Tree says which files of a directory are in the archive that was made of it.
+type Tree string
+
+// The trees.
+const (
+	// TreeYAML has what exec reads of a source of templates.
+	TreeYAML Tree = "yaml"
+	// TreeAll has every regular file.
+	TreeAll Tree = "all"
+)
+
+func (t Tree) valid() bool { return t == "" || t == TreeYAML || t == TreeAll }
+
+// TreeFormat is the archive format of every tree.
+const TreeFormat = agent.CloneFormat
+
+// Files names what the tree holds, for messages.
+func (t Tree) Files() string {
+	if t == TreeYAML {
+		return agent.TemplateExt + " files"
+	}
+	return "files"
+}
+
+// Mode is that of the files in the archive. It is one for all, for not every
+// system can tell what may be run.
+func (t Tree) Mode() fs.FileMode {
+	if t == TreeYAML {
+		return agent.IndexMode
+	}
+	return agent.BinaryMode
+}
+
+// TreeBounds are bounds on a tree.
+type TreeBounds struct {
+	// Files is how many there may be.
+	Files int
+	// File and Total are sizes in bytes.
+	File, Total int64
+}
+
+// Bounds returns those of the tree. The official templates are three files of
+// some kilobytes.
+func (t Tree) Bounds() TreeBounds {
+	if t == TreeYAML {
+		return TreeBounds{Files: 1_000, File: 1 << 20, Total: 16 << 20}
+	}
+	return TreeBounds{Files: 20_000, File: 4 << 30, Total: 4 << 30}
+}
+
+// Template is a source of templates that exec reads.
+type Template struct {
+	// Ref is the source as it is configured, without secrets.
+	Ref string `json:"ref"`
+	// Directory is where exec looks for it: see [agent.TemplateDirectory]. It
+	// follows from the source as it is configured, secrets included.
+	Directory string `json:"directory"`
+	// URL is that of the artifact.
+	URL string `json:"url"`
+	// Files are those of the source, by path.
+	Files []TemplateFile `json:"files"`
+}
+
+// TemplateFile is a file of a source of templates.
+type TemplateFile struct {
+	// Path is relative to the source's directory, with slashes.
+	Path string `json:"path"`
+	Blob
+}
+
+// CheckTemplatePath reports why a path cannot be that of a file of a source of
+// templates.
+func CheckTemplatePath(p string) error {
+	if len(p) > 1000 || path.Ext(p) != agent.TemplateExt || !fs.ValidPath(p) {
+		return fmt.Errorf("%.100q is not the relative path of a %s file", p, agent.TemplateExt)
+	}
+	for part := range strings.SplitSeq(p, "/") {
+		if err := agent.CheckName("file", part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkTemplates reports what is wrong with the sources of templates of a plugin.
+func (p Plugin) checkTemplates(artifacts map[string]Tree) []error {
+	var problems []error
+	if len(p.Templates) > 0 && p.Type != agent.Executor {
+		problems = append(problems, errors.New("it has templates, but is no executor"))
+	}
+	seen := map[string]bool{}
+	for i, t := range p.Templates {
+		report := func(format string, args ...any) {
+			problems = append(problems, fmt.Errorf("templates[%d]: "+format, append([]any{i}, args...)...))
+		}
+		if seen[t.Directory] || !agent.IsTemplateDirectory(t.Directory) {
+			report("the directory %.100q stands twice or is none", t.Directory)
+		}
+		seen[t.Directory] = true
+		for _, raw := range []string{t.Ref, t.URL} {
+			if raw == "" || checkText(raw) != nil {
+				report("a source or its URL is empty, too long, or holds a control character")
+			}
+		}
+		if artifacts[t.URL] != TreeYAML {
+			report("no directory of templates is pinned for %s", shown(t.URL))
+		}
+		for _, err := range checkTemplateFiles(t.Files) {
+			report("%w", err)
+		}
+	}
+	return problems
+}
+
+func checkTemplateFiles(files []TemplateFile) []error {
+	var problems []error
+	bounds := TreeYAML.Bounds()
+	if len(files) > bounds.Files {
+		return []error{fmt.Errorf("it has %d files; at most %d are read", len(files), bounds.Files)}
+	}
+	for _, f := range files {
+		if err := CheckTemplatePath(f.Path); err != nil {
+			problems = append(problems, err)
+		}
+		if f.Size < 0 || f.Size > bounds.File {
+			problems = append(problems, fmt.Errorf("%.100q has no size that can be", f.Path))
+		}
+	}
+	return problems
+}
+
+// sortTemplates brings sources of templates into their one order.
+func (p Plugin) sortTemplates() {
+	slices.SortFunc(p.Templates, func(a, b Template) int { return strings.Compare(a.Directory, b.Directory) })
+	for _, t := range p.Templates {
+		slices.SortFunc(t.Files, func(a, b TemplateFile) int { return strings.Compare(a.Path, b.Path) })
+	}
+}
+
+// templateFiles returns the files of a plugin's templates in a cache directory.
+func (p Plugin) templateFiles(artifacts map[string]Artifact) []File {
+	var files []File
+	for _, t := range p.Templates {
+		for _, f := range t.Files {
+			files = append(files, File{
+				Path: agent.TemplatePath(p.Binary(), t.Directory, f.Path), Artifact: artifacts[t.URL], Format: TreeFormat,
+				Member: agent.Member{Dir: escapePattern(path.Dir(f.Path)), Name: path.Base(f.Path)},
+				Plugin: p.Key(), Template: t.Ref, content: f.Blob,
+			})
+		}
+	}
+	return files
+}
+
+// escapePattern makes a pattern of [path.Match] that only a directory itself matches.
+func escapePattern(dir string) string {
+	if dir == "." {
+		return ""
+	}
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
+}

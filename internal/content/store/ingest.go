@@ -1,0 +1,479 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
+)
+
+// Ingest is a blob in the making, which this process alone writes. What is
+// there when the process ends, however it ends, is there for the next
+// [Store.Ingest] of the same key, until it is committed or discarded.
+// An Ingest is for one goroutine.
+type Ingest struct {
+	store  *Store
+	base   string // path in the store, without suffix
+	file   *os.File
+	size   int64
+	origin Origin
+	sums   *os.File // checkpoints, opened when the first is written
+	// outside is where [Ingest.Other] is, if that is not in the store.
+	outside string
+	unlock  func() error
+}
+
+// Origin is what the partial bytes are a part of, so that the rest may be asked for.
+type Origin struct {
+	// URL is without user information.
+	URL string `json:"url,omitempty"`
+	// ETag and LastModified are response header fields as they were received.
+	ETag         string `json:"etag,omitempty"`
+	LastModified string `json:"lastModified,omitempty"`
+	// Guard is what If-Range may carry to get the rest of the same bytes and
+	// nothing else; empty where the server gave nothing of the kind.
+	Guard string `json:"guard,omitempty"`
+	// Decoded says that these are not the bytes that the server sent, which so
+	// has no rest of them.
+	Decoded bool `json:"decoded,omitempty"`
+	// Total is the size in bytes of the whole; 0 where it is unknown.
+	Total int64 `json:"total,omitempty"`
+}
+
+// Checkpoint vouches for the start of a partial file.
+type Checkpoint struct {
+	// Size is how many bytes it covers, from the first on.
+	Size int64
+	// SHA256 is their digest.
+	SHA256 lock.SHA256
+}
+
+const (
+	maxMeta = 64 << 10
+	maxSums = 32 << 20
+)
+
+// pollInterval is how often a lock that another process holds is tried.
+const pollInterval = 100 * time.Millisecond
+
+// Ingest begins a blob, or goes on with what an earlier run left of it. The
+// key, usually a URL, may be in use by one Ingest at a time on this machine: a
+// second caller waits for the first until ctx is done. Waiting, if not nil, is
+// called once when it has to.
+func (s *Store) Ingest(ctx context.Context, key string, waiting func()) (*Ingest, error) {
+	name := hashed(key)
+	unlock, err := s.claim(ctx, name, waiting)
+	if err != nil {
+		return nil, fmt.Errorf("waiting for the download that is in progress: %w", err)
+	}
+	in := &Ingest{store: s, base: ingestDir + "/" + name, unlock: unlock}
+	if err := in.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening a partial download: %w", explain(err)), unlock())
+	}
+	return in, nil
+}
+
+// claim takes the lock of a name: first among the goroutines of this process,
+// who wake one another, then among processes, by trying again and again.
+func (s *Store) claim(ctx context.Context, name string, waiting func()) (unlock func() error, err error) {
+	told := false
+	tell := func() {
+		if !told && waiting != nil {
+			waiting()
+		}
+		told = true
+	}
+	done := s.claimHere(ctx, name, tell)
+	if done == nil {
+		return nil, context.Cause(ctx)
+	}
+	l, err := s.claimFile(ctx, ingestDir+"/"+name+lockSuffix, tell)
+	if err != nil {
+		done()
+		return nil, err
+	}
+	return func() error {
+		defer done()
+		return l.Unlock()
+	}, nil
+}
+
+// claimHere returns what ends the claim, or nil once ctx is done.
+func (s *Store) claimHere(ctx context.Context, name string, tell func()) (done func()) {
+	for {
+		s.mu.Lock()
+		busy, taken := s.busy[name]
+		if !taken {
+			mine := make(chan struct{})
+			s.busy[name] = mine
+			s.mu.Unlock()
+			return func() {
+				s.mu.Lock()
+				delete(s.busy, name)
+				s.mu.Unlock()
+				close(mine)
+			}
+		}
+		s.mu.Unlock()
+		tell()
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (s *Store) claimFile(ctx context.Context, path string, tell func()) (*filelock.Lock, error) {
+	for tries := 0; ; tries++ {
+		if err := s.clearWay(path); err != nil {
+			return nil, err
+		}
+		l, err := filelock.TryFile(s.root, path)
+		if err != nil {
+			return nil, fmt.Errorf("locking %s: %w", s.at(path), err)
+		}
+		if l != nil {
+			return l, nil
+		}
+		// Cleaning up takes a lock for an instant, which is not worth a word.
+		if tries > 0 {
+			tell()
+		}
+		select {
+		case <-time.After(pollInterval):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// open opens what is there.
+func (in *Ingest) open() error {
+	part, root := in.part(), in.store.root
+	for _, file := range []string{part, in.base + sumsSuffix, in.base + metaSuffix} {
+		if err := in.store.clearWay(file); err != nil {
+			return err
+		}
+	}
+	in.removeOther()
+	f, err := root.OpenFile(part, os.O_RDWR|os.O_CREATE, fileMode)
+	if errors.Is(err, fs.ErrPermission) && root.Chmod(part, fileMode) == nil {
+		f, err = root.OpenFile(part, os.O_RDWR|os.O_CREATE, fileMode)
+	}
+	if err != nil {
+		return err
+	}
+	in.file = f
+	if in.size, err = f.Seek(0, io.SeekEnd); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	in.origin = in.store.readOrigin(in.base + metaSuffix)
+	return nil
+}
+
+func (s *Store) readOrigin(name string) Origin {
+	var o Origin
+	data, ok := s.recall(name, maxMeta)
+	if !ok || json.Unmarshal(data, &o) != nil || o.Total < 0 || !isHeaderValue(o.ETag, o.LastModified, o.Guard) {
+		return Origin{}
+	}
+	return o
+}
+
+// isHeaderValue reports whether strings that were read back may be sent as
+// header fields (RFC 9110, section 5.5).
+func isHeaderValue(values ...string) bool {
+	for _, v := range values {
+		if len(v) > 4<<10 || strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			return false
+		}
+	}
+	return true
+}
+
+// File is the partial file, open to read and write.
+func (in *Ingest) File() *os.File { return in.file }
+
+// Path is where the partial file is.
+func (in *Ingest) Path() string { return in.store.at(in.part()) }
+
+// part is the partial file in the store.
+func (in *Ingest) part() string { return in.base + partSuffix }
+
+// Size is how many bytes are there.
+func (in *Ingest) Size() int64 { return in.size }
+
+// Write appends.
+func (in *Ingest) Write(p []byte) (int, error) {
+	n, err := in.file.Write(p)
+	in.size += int64(n)
+	if err != nil {
+		return n, fmt.Errorf("writing a partial download: %w", explain(err))
+	}
+	return n, nil
+}
+
+// Truncate keeps the first size bytes.
+func (in *Ingest) Truncate(size int64) error {
+	err := in.file.Truncate(size)
+	if err == nil {
+		_, err = in.file.Seek(size, io.SeekStart)
+	}
+	if err != nil {
+		return fmt.Errorf("truncating a partial download: %w", err)
+	}
+	in.size = size
+	return nil
+}
+
+// Origin says what the bytes are of; zero where that is unknown.
+func (in *Ingest) Origin() Origin { return in.origin }
+
+// SetOrigin records what the bytes are of. It is called before they flow.
+func (in *Ingest) SetOrigin(o Origin) error {
+	data, err := json.Marshal(o)
+	if err == nil {
+		err = in.store.writeFile(in.base+metaSuffix, data, forgettable)
+	}
+	if err != nil {
+		return fmt.Errorf("recording a partial download: %w", explain(err))
+	}
+	in.origin = o
+	return nil
+}
+
+// originID ties checkpoints to an origin. After a power cut, files may be from
+// different moments, and the start of one version must not be taken for
+// another's.
+func (in *Ingest) originID() string {
+	data, _ := json.Marshal(in.origin) // strings and a number cannot fail
+	return hashed(string(data))[:16]
+}
+
+// SetCheckpoint records the digest of the bytes that are there. Where nobody
+// gave the digest of the whole, only what a checkpoint covers is safe to
+// resume: a power cut may have lost bytes in the middle of a file whose size
+// is right.
+func (in *Ingest) SetCheckpoint(sum lock.SHA256) error {
+	if in.sums == nil {
+		f, err := in.store.root.OpenFile(in.base+sumsSuffix, os.O_WRONLY|os.O_CREATE|os.O_APPEND, fileMode)
+		if err != nil {
+			return fmt.Errorf("recording a partial download: %w", explain(err))
+		}
+		in.sums = f
+	}
+	if _, err := fmt.Fprintf(in.sums, "%d %s %s\n", in.size, sum, in.originID()); err != nil {
+		return fmt.Errorf("recording a partial download: %w", explain(err))
+	}
+	return nil
+}
+
+// Checkpoints returns what was recorded for the present origin, by ascending
+// size, up to the size that is there. What others may have written does not count.
+func (in *Ingest) Checkpoints() []Checkpoint {
+	data, ok := in.store.recall(in.base+sumsSuffix, maxSums)
+	if !ok {
+		return nil
+	}
+	var points []Checkpoint
+	id := []byte(in.originID())
+	for line := range bytes.Lines(data) {
+		c, ok := parseCheckpoint(line, id)
+		if !ok || c.Size > in.size {
+			continue
+		}
+		// A later line of no greater size stems from a later start.
+		for len(points) > 0 && points[len(points)-1].Size >= c.Size {
+			points = points[:len(points)-1]
+		}
+		points = append(points, c)
+	}
+	return points
+}
+
+func parseCheckpoint(line, id []byte) (Checkpoint, bool) {
+	fields := bytes.Fields(line)
+	if len(fields) != 3 || !bytes.HasSuffix(line, []byte("\n")) || !bytes.Equal(fields[2], id) {
+		return Checkpoint{}, false
+	}
+	size, err := strconv.ParseInt(string(fields[0]), 10, 64)
+	if err != nil || size <= 0 {
+		return Checkpoint{}, false
+	}
+	sum, err := lock.ParseSHA256(string(fields[1]))
+	return Checkpoint{Size: size, SHA256: sum}, err == nil
+}
+
+// Other is a path for code that insists on writing a file itself. What is there
+// goes with the Ingest unless it is adopted. If others may write to the store, it is
+// outside of it, under a name that nobody can guess.
+func (in *Ingest) Other() string {
+	if in.store.believed {
+		return in.store.at(in.base + otherSuffix)
+	}
+	if in.outside == "" {
+		in.outside = filepath.Join(os.TempDir(), "botkube-mirror-"+rand.Text())
+	}
+	return in.outside
+}
+
+func (in *Ingest) removeOther() {
+	_ = in.store.root.RemoveAll(in.base + otherSuffix)
+	if in.outside != "" {
+		_ = os.Remove(in.outside)
+	}
+}
+
+// Adopt makes the file at [Ingest.Other] the partial file.
+func (in *Ingest) Adopt() error {
+	if in.outside != "" {
+		if err := in.adoptOutside(); err != nil {
+			return fmt.Errorf("adopting a download: %w", explain(err))
+		}
+		return nil
+	}
+	if fi, err := in.store.root.Lstat(in.base + otherSuffix); err != nil || !fi.Mode().IsRegular() {
+		return fmt.Errorf("adopting a download: it left no regular file")
+	}
+	if err := in.file.Close(); err != nil {
+		return fmt.Errorf("adopting a download: %w", err)
+	}
+	if err := in.store.root.Rename(in.base+otherSuffix, in.part()); err != nil {
+		return fmt.Errorf("adopting a download: %w", err)
+	}
+	if err := in.open(); err != nil {
+		return fmt.Errorf("adopting a download: %w", err)
+	}
+	return nil
+}
+
+func (in *Ingest) adoptOutside() error {
+	defer in.removeOther()
+	from, err := os.Open(in.outside)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	if err := in.Truncate(0); err != nil {
+		return err
+	}
+	in.size, err = io.Copy(in.file, from)
+	return err
+}
+
+// Commit makes the partial file the blob d, which the caller has found it to
+// be; size is checked once more. It is there after a power cut. Only Close may
+// follow.
+func (in *Ingest) Commit(d lock.SHA256, size int64) error {
+	if err := in.commit(d, size); err != nil {
+		return fmt.Errorf("storing sha256:%s: %w", d, explain(err))
+	}
+	in.store.setKnown(d, size)
+	in.removeNotes()
+	return nil
+}
+
+func (in *Ingest) commit(d lock.SHA256, size int64) error {
+	fi, err := in.file.Stat()
+	if err != nil {
+		return err
+	}
+	if fi.Size() != size {
+		return fmt.Errorf("the partial file has %d bytes, not %d", fi.Size(), size)
+	}
+	if err := disk.SetMode(in.file, in.file.Name(), fileMode, disk.Self()); err != nil {
+		return err
+	}
+	if err := in.file.Sync(); err != nil {
+		return err
+	}
+	if err := in.file.Close(); err != nil {
+		return err
+	}
+	// A blob that is there stays if this process knows it to be good.
+	if there, ok := in.store.lookUp(d); ok && in.store.trusts(there) && in.store.isKnown(d, there.Size()) {
+		return in.store.root.Remove(in.part())
+	}
+	if err := in.store.rename(in.part(), in.store.path(d)); err != nil {
+		return in.yield(d, err)
+	}
+	return disk.SyncDirIn(in.store.root, blobsDir)
+}
+
+// yield drops the partial file for a blob that could not be replaced, as where
+// Windows has it open, if that one is good.
+func (in *Ingest) yield(d lock.SHA256, cause error) error {
+	if _, ok := in.store.Has(d); !ok || in.store.Verify(context.Background(), d) != nil {
+		return cause
+	}
+	return in.store.root.Remove(in.part())
+}
+
+// removeNotes removes what lies beside the partial file.
+func (in *Ingest) removeNotes() {
+	if in.sums != nil {
+		_ = in.sums.Close()
+		in.sums = nil
+	}
+	for _, suffix := range []string{metaSuffix, sumsSuffix} {
+		_ = in.store.root.RemoveAll(in.base + suffix)
+	}
+	in.removeOther()
+}
+
+// Close lets others go on with what is there. It may be called twice, and
+// after Commit and Discard.
+func (in *Ingest) Close() error {
+	if in.unlock == nil {
+		return nil
+	}
+	err := in.file.Close()
+	if errors.Is(err, fs.ErrClosed) {
+		err = nil
+	}
+	if in.size == 0 {
+		_ = in.store.root.Remove(in.part())
+		in.removeNotes()
+	}
+	in.removeOther()
+	if in.sums != nil {
+		_ = in.sums.Close()
+	}
+	if unlockErr := in.unlock(); err == nil {
+		err = unlockErr
+	}
+	in.unlock = nil
+	return err
+}
+
+// Discard removes what is there, and closes.
+func (in *Ingest) Discard() error {
+	if in.unlock == nil {
+		return nil
+	}
+	// Windows removes no open file.
+	_ = in.file.Close()
+	err := in.store.root.Remove(in.part())
+	in.removeNotes()
+	if closeErr := in.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return fmt.Errorf("discarding a partial download: %w", err)
+	}
+	return nil
+}

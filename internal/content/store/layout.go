@@ -1,0 +1,307 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
+)
+
+const (
+	layoutFile  = "oci-layout"
+	indexFile   = "index.json"
+	blobsRoot   = "blobs"
+	blobsDir    = "blobs/sha256"
+	ingestDir   = "ingest"
+	urlsDir     = "urls"
+	derivedDir  = "derived"
+	rootsDir    = "roots"
+	tempPrefix  = "tmp-"
+	runPrefix   = "run-"
+	dirMode     = 0o755
+	fileMode    = 0o644
+	lockSuffix  = ".lock"
+	partSuffix  = ".part"
+	metaSuffix  = ".json"
+	sumsSuffix  = ".sums"
+	otherSuffix = ".other"
+)
+
+// Contents of the two files that make a directory an OCI image layout
+// (image-spec v1.1, image-layout.md).
+const (
+	layoutContent = `{"imageLayoutVersion":"1.0.0"}`
+	indexContent  = `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`
+)
+
+// Open opens the store in a directory, and makes one of a directory that is
+// absent or empty. One that another user owns or that every user may write to is
+// refused.
+func Open(dir string) (*Store, error) { return open(dir, false) }
+
+// OpenShared is [Open] for a store that others may write to. Nothing that it
+// remembers counts, and every blob is hashed before each use.
+func OpenShared(dir string) (*Store, error) { return open(dir, true) }
+
+func open(dir string, shared bool) (*Store, error) {
+	if dir == "" {
+		return nil, fault.New(fault.Usage, "opening the store: no directory is named").WithHint("name one with --store")
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the store %s: %w", dir, err)
+	}
+	s := &Store{dir: abs, believed: true, busy: map[string]chan struct{}{}, known: map[lock.SHA256]int64{}}
+	if err := s.prepare(shared); err != nil {
+		return nil, openError(dir, errors.Join(err, s.closeRoot()))
+	}
+	if err := s.register(); err != nil {
+		return nil, openError(dir, errors.Join(err, s.closeRoot()))
+	}
+	if err := s.mendLayout(); err != nil {
+		return nil, openError(dir, errors.Join(err, s.Close()))
+	}
+	s.removeStale()
+	return s, nil
+}
+
+// openError says what stands in the way of a store.
+func openError(dir string, err error) error {
+	if _, ok := errors.AsType[*fault.Error](err); ok {
+		return fmt.Errorf("opening the store %s: %w", dir, err)
+	}
+	const other = "name another directory with --store"
+	if hint := disk.Unfit(err, "name a store on a local disk with --store"); hint != "" {
+		return fault.New(fault.Unexpected, "opening the store %s: %w", dir, err).WithHint("%s", hint)
+	}
+	switch {
+	case errors.Is(err, syscall.ENOTDIR):
+		return fault.New(fault.Usage, "opening the store %s: a file is in the way: %w", dir, err).WithHint(other)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return fault.New(fault.Unexpected, "opening the store %s: %w", dir, err).
+			WithHint("the store must be readable and writable; %s", other)
+	case disk.IsFull(err):
+		return fault.New(fault.Unexpected, "opening the store %s: %w", dir, err).WithHint("free some space, or %s", other)
+	}
+	return fault.New(fault.Unexpected, "opening the store %s: %w", dir, err).WithHint(other)
+}
+
+// storeDirs are the directories of a store, parents first.
+var storeDirs = []string{ingestDir, blobsRoot, blobsDir, urlsDir, derivedDir, rootsDir}
+
+// prepare creates the directories that are missing. The first of them is one
+// that tells a store from what is somebody else's.
+func (s *Store) prepare(shared bool) error {
+	created, err := disk.MakeDirs(s.dir, dirMode)
+	if err != nil {
+		return err
+	}
+	for _, dir := range created {
+		if err := disk.SyncDir(filepath.Dir(dir)); err != nil {
+			return err
+		}
+	}
+	if fi, err := os.Stat(s.dir); err == nil && !fi.IsDir() {
+		return &fs.PathError{Op: "open", Path: s.dir, Err: syscall.ENOTDIR}
+	}
+	if s.root, err = disk.OpenRoot(s.dir); err != nil {
+		return err
+	}
+	if err := s.refuseForeign(); err != nil {
+		return err
+	}
+	// Before anything is written, and once all is there.
+	if err := s.checkAccess(shared); err != nil {
+		return err
+	}
+	for _, sub := range storeDirs {
+		if err := s.makeDir(sub); err != nil {
+			return err
+		}
+	}
+	return s.checkAccess(shared)
+}
+
+func (s *Store) closeRoot() error {
+	if s.root == nil {
+		return nil
+	}
+	return s.root.Close()
+}
+
+// makeDir creates a directory whose parent exists. Whatever else is there goes:
+// a link, which would lead blobs out of the store, not what it leads to.
+func (s *Store) makeDir(name string) error {
+	err := s.root.Mkdir(name, dirMode)
+	if err == nil {
+		return disk.SyncDirIn(s.root, path.Dir(name))
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	fi, err := s.root.Lstat(name)
+	if err != nil || fi.IsDir() {
+		return err
+	}
+	if err := s.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := s.root.Mkdir(name, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err // or another process found the same
+	}
+	return disk.SyncDirIn(s.root, path.Dir(name))
+}
+
+// mendLayout writes the files that make the directory an OCI image layout
+// where they are absent or damaged. What another tool put into the index stays.
+func (s *Store) mendLayout() error {
+	if s.layoutVersion() != 1 {
+		if err := s.writeFile(layoutFile, []byte(layoutContent), durable); err != nil {
+			return err
+		}
+	}
+	if data, ok := s.readFile(indexFile, maxIndex); ok && isIndex(data) {
+		return nil
+	}
+	return s.writeFile(indexFile, []byte(indexContent), durable)
+}
+
+// maxIndex bounds, in bytes, the index.json of a store.
+const maxIndex = 16 << 20
+
+func isIndex(data []byte) bool {
+	var index struct {
+		SchemaVersion int               `json:"schemaVersion"`
+		Manifests     []json.RawMessage `json:"manifests"`
+	}
+	return json.Unmarshal(data, &index) == nil && index.SchemaVersion == 2
+}
+
+// layoutVersion returns the major version that the oci-layout file names, or 0
+// if it is none.
+func (s *Store) layoutVersion() int {
+	var layout struct {
+		Version string `json:"imageLayoutVersion"`
+	}
+	data, ok := s.readFile(layoutFile, 64<<10)
+	if !ok || json.Unmarshal(data, &layout) != nil {
+		return 0
+	}
+	major, _, _ := strings.Cut(layout.Version, ".")
+	version, err := strconv.Atoi(major)
+	if err != nil {
+		return 0
+	}
+	return version
+}
+
+// refuseForeign refuses a directory that is somebody else's. A store has
+// directories that no other layout has, even where its oci-layout is damaged.
+func (s *Store) refuseForeign() error {
+	version := s.layoutVersion()
+	if version > 1 {
+		return fault.New(fault.Usage, "%s is not that of an OCI image layout of version 1", s.at(layoutFile)).
+			WithHint("name another directory with --store")
+	}
+	entries, err := s.entries(".")
+	if err != nil {
+		return err
+	}
+	begun, rest, foreign := false, "", ""
+	for _, e := range entries {
+		switch name := e.Name(); name {
+		case ingestDir, urlsDir, derivedDir, rootsDir:
+			begun = true
+		case layoutFile, indexFile, blobsRoot:
+			rest = name
+		default:
+			if !disk.IsOfVolume(name) {
+				foreign = name
+			}
+		}
+	}
+	const other = "name an empty or absent directory with --store"
+	switch {
+	case version == 1 && !begun && s.hasBlobs():
+		return fault.New(fault.Usage, "the directory is an OCI image layout with blobs, but not a store").WithHint(other)
+	case version == 1:
+		return nil
+	case foreign == "" && (begun || rest == ""):
+		return nil
+	}
+	return fault.New(fault.Usage, "the directory is not empty and not a store: it has %q, but no valid %s", cmp.Or(foreign, rest), layoutFile).
+		WithHint(other + "; if this one was a store, remove it")
+}
+
+func (s *Store) hasBlobs() bool {
+	entries, err := s.entries(blobsDir)
+	return err == nil && len(entries) > 0
+}
+
+// entries lists a directory of the store, by name.
+func (s *Store) entries(dir string) ([]fs.DirEntry, error) { return fs.ReadDir(s.root.FS(), dir) }
+
+// sweepLock is held by who sweeps, and by who joins those who use the store,
+// so that a sweep knows them all.
+const sweepLock = "sweep" + lockSuffix
+
+// register enters this process in the list of those who use the store.
+func (s *Store) register() error {
+	ctx, cancel := context.WithTimeoutCause(context.Background(), time.Minute,
+		fault.New(fault.Unexpected, "another run is sweeping it").WithHint("try again when that run is done"))
+	defer cancel()
+	l, err := s.claimFile(ctx, ingestDir+"/"+sweepLock, func() {})
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.enter(), l.Unlock())
+}
+
+func (s *Store) enter() error {
+	name := rand.Text()
+	run, err := filelock.TryFile(s.root, ingestDir+"/"+runPrefix+name+lockSuffix)
+	if err != nil {
+		return err
+	}
+	if run == nil {
+		// Another process is cleaning up and took the file for a stale one.
+		return s.enter()
+	}
+	fi, err := run.Stat()
+	if err != nil {
+		return errors.Join(err, run.Unlock())
+	}
+	s.run, s.runName, s.opened = run, name, fi.ModTime()
+	return nil
+}
+
+// runOf returns which run has made a temporary file, or "".
+func runOf(name string) string {
+	rest, ok := strings.CutPrefix(name, tempPrefix)
+	run, _, named := strings.Cut(rest, "-")
+	if !ok || !named {
+		return ""
+	}
+	return run
+}
+
+// tempName names a temporary file of this run, so that others can tell whether its
+// writer lives.
+func (s *Store) tempName() string {
+	return fmt.Sprintf("%s/%s%s-%d", ingestDir, tempPrefix, s.runName, s.temps.Add(1))
+}

@@ -1,0 +1,90 @@
+package store
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
+)
+
+// removeStale removes what processes that were killed left behind, save their
+// downloads, which are resumed. What cannot be removed is left to a later run.
+func (s *Store) removeStale() {
+	entries, err := s.entries(ingestDir)
+	if err != nil {
+		return
+	}
+	dead := map[string]bool{}
+	for _, e := range entries {
+		name, _, _ := strings.Cut(e.Name(), ".")
+		switch {
+		case strings.HasPrefix(e.Name(), tempPrefix):
+			s.removeStaleTemp(e.Name(), dead)
+		case strings.HasSuffix(e.Name(), lockSuffix):
+			_ = s.unlessHeld(e.Name(), func() error { return nil })
+		case isHashed(name):
+			_ = s.unlessHeld(name+lockSuffix, func() error { return s.removeRests(name) })
+		}
+	}
+}
+
+// removeStaleTemp removes a temporary file of a run that is no more. A run holds
+// its lock before it makes any.
+func (s *Store) removeStaleTemp(name string, dead map[string]bool) {
+	run := runOf(name)
+	if run != "" && !dead[run] {
+		free := func() error {
+			dead[run] = true
+			return nil
+		}
+		if err := s.unlessHeld(runPrefix+run+lockSuffix, free); err != nil || !dead[run] {
+			return
+		}
+	}
+	_ = s.root.RemoveAll(ingestDir + "/" + name)
+}
+
+// unlessHeld does something while it holds a lock, or nothing if somebody else
+// does.
+func (s *Store) unlessHeld(name string, do func() error) error {
+	file := ingestDir + "/" + name
+	if err := s.clearWay(file); err != nil {
+		return err
+	}
+	l, err := filelock.TryFile(s.root, file)
+	if err != nil || l == nil {
+		return err
+	}
+	return errors.Join(do(), l.Unlock())
+}
+
+// isHashed reports whether a name is one that [hashed] gives.
+func isHashed(name string) bool {
+	_, err := lock.ParseSHA256(name)
+	return err == nil
+}
+
+// removeRests removes what is of no use to whoever goes on with an ingest: what
+// was not adopted, and notes on a partial file without a byte.
+func (s *Store) removeRests(name string) error {
+	base := ingestDir + "/" + name
+	useless := []string{otherSuffix}
+	if fi, err := s.root.Lstat(base + partSuffix); err != nil || !fi.Mode().IsRegular() || fi.Size() == 0 {
+		useless = append(useless, partSuffix, metaSuffix, sumsSuffix)
+	}
+	var errs []error
+	for _, suffix := range useless {
+		errs = append(errs, s.root.RemoveAll(base+suffix))
+	}
+	return errors.Join(errs...)
+}
+
+// clearWay removes what is no regular file where one of the store's is or will
+// be: nobody else may keep anything in a store. Of a link, it is the link.
+func (s *Store) clearWay(name string) error {
+	if fi, err := s.root.Lstat(name); err != nil || fi.Mode().IsRegular() {
+		return nil // opening it says what is wrong, if anything is
+	}
+	return s.root.RemoveAll(name)
+}

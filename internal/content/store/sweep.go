@@ -1,0 +1,179 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
+)
+
+// Sweep removes the blobs that keep refuses, the downloads that no process is
+// at, and the records of blobs that are gone. Where other processes use the
+// store, what was stored or used since the first of them opened it stays.
+// It returns the removed digests in order, and how many bytes they and the
+// downloads had. Blobs that this process needs are for keep to name.
+func (s *Store) Sweep(ctx context.Context, keep func(lock.SHA256) bool) (removed []lock.SHA256, bytes int64, err error) {
+	removed, bytes, err = s.sweep(ctx, keep)
+	if err != nil {
+		return removed, bytes, fmt.Errorf("sweeping the store %s: %w", s.dir, explain(err))
+	}
+	return removed, bytes, nil
+}
+
+func (s *Store) sweep(ctx context.Context, keep func(lock.SHA256) bool) (removed []lock.SHA256, bytes int64, err error) {
+	l, err := s.claimFile(ctx, ingestDir+"/"+sweepLock, func() {})
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() { err = errors.Join(err, l.Unlock()) }()
+	s.removeStale()
+	cutoff, err := s.othersSince()
+	if err != nil {
+		return nil, 0, err
+	}
+	if removed, bytes, err = s.sweepBlobs(ctx, keep, cutoff); err != nil {
+		return removed, bytes, err
+	}
+	n, err := s.sweepIngests(ctx)
+	bytes += n
+	for _, dir := range []string{urlsDir, derivedDir} {
+		if err == nil {
+			err = s.sweepRecords(ctx, dir)
+		}
+	}
+	return removed, bytes, err
+}
+
+// othersSince returns when the first of the other processes that are at work
+// opened the store; if there is none, a time after all.
+func (s *Store) othersSince() (time.Time, error) {
+	cutoff := time.Unix(1<<40, 0)
+	entries, err := s.entries(ingestDir)
+	if err != nil {
+		return cutoff, err
+	}
+	for _, e := range entries {
+		// removeStale has left only those whose process lives.
+		if !strings.HasPrefix(e.Name(), runPrefix) || e.Name() == runPrefix+s.runName+lockSuffix {
+			continue
+		}
+		if fi, err := e.Info(); err == nil && fi.ModTime().Before(cutoff) {
+			cutoff = fi.ModTime()
+		}
+	}
+	return cutoff, nil
+}
+
+func (s *Store) sweepBlobs(ctx context.Context, keep func(lock.SHA256) bool, cutoff time.Time) (removed []lock.SHA256, bytes int64, err error) {
+	entries, err := s.entries(blobsDir)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return removed, bytes, err
+		}
+		d, err := lock.ParseSHA256(e.Name())
+		if err != nil || keep(d) {
+			continue // what is not a blob is not ours
+		}
+		fi, err := e.Info()
+		if err != nil || !fi.Mode().IsRegular() || !fi.ModTime().Before(cutoff) {
+			continue
+		}
+		if err := s.removeBlob(d); err != nil {
+			return removed, bytes, err
+		}
+		removed = append(removed, d)
+		bytes += fi.Size()
+	}
+	slices.SortFunc(removed, func(a, b lock.SHA256) int { return slices.Compare(a[:], b[:]) })
+	return removed, bytes, nil
+}
+
+func (s *Store) removeBlob(d lock.SHA256) error {
+	s.mu.Lock()
+	delete(s.known, d)
+	s.mu.Unlock()
+	if err := s.root.Remove(s.path(d)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// sweepIngests removes the downloads that nobody is at: those whose lock is free.
+func (s *Store) sweepIngests(ctx context.Context) (bytes int64, err error) {
+	entries, err := s.entries(ingestDir)
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return bytes, err
+		}
+		name, _, _ := strings.Cut(e.Name(), ".")
+		if !isHashed(name) || strings.HasSuffix(e.Name(), lockSuffix) {
+			continue
+		}
+		n, err := s.sweepIngest(name, e.Name())
+		if err != nil {
+			return bytes, err
+		}
+		bytes += n
+	}
+	return bytes, nil
+}
+
+func (s *Store) sweepIngest(name, file string) (bytes int64, err error) {
+	l, err := filelock.TryFile(s.root, ingestDir+"/"+name+lockSuffix)
+	if err != nil || l == nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, l.Unlock()) }()
+	path := ingestDir + "/" + file
+	fi, err := s.root.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return fi.Size(), s.root.RemoveAll(path)
+}
+
+// sweepRecords removes the records whose blob is not there, and those that
+// cannot be read.
+func (s *Store) sweepRecords(ctx context.Context, dir string) error {
+	entries, err := s.entries(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		path := dir + "/" + e.Name()
+		if s.recordHolds(path) {
+			continue
+		}
+		if err := s.root.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) recordHolds(path string) bool {
+	r, ok := s.readRecordFile(path)
+	if !ok {
+		return false
+	}
+	fi, err := s.root.Lstat(s.path(r.Blob))
+	return err == nil && fi.Mode().IsRegular()
+}

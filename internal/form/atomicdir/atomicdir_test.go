@@ -1,0 +1,206 @@
+package atomicdir
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"testing"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+func open(t *testing.T, dir string) *Tree {
+	t.Helper()
+	tr, err := Open(context.Background(), dir, disk.Anyone, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tr
+}
+
+func TestNothingIsLeft(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a/b")
+	tr := open(t, dir)
+	staged, err := tr.Stage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := staged.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	staged.Discard()
+	if err := tr.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Dir(dir)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("directories that were made for nothing are left: %v", err)
+	}
+}
+
+func TestPublish(t *testing.T) {
+	dir := t.TempDir()
+	tr := open(t, dir)
+	defer tr.Close()
+	staged, err := tr.Stage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer staged.Discard()
+	for _, content := range []string{"discarded", "x"} {
+		if err := staged.Reset(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := staged.Write([]byte(content)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := lock.Blob{Size: 1, SHA256: lock.Sum([]byte("x"))}
+	if staged.Blob() != want {
+		t.Errorf("staged %v, want %v", staged.Blob(), want)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "in/way"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := staged.Publish("in/way", 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if same, err := tr.Holds(context.Background(), "in/way", want, 0o644); err != nil || !same {
+		t.Errorf("holds %t, %v", same, err)
+	}
+	if _, err := tr.Put(context.Background(), "in", []byte("y"), 0o644); fault.KindOf(err) != fault.Usage {
+		t.Errorf("a directory in the way: %v", err)
+	}
+	if _, err := tr.Put(context.Background(), "in/way/x", []byte("y"), 0o644); fault.KindOf(err) != fault.Usage {
+		t.Errorf("a file in the way: %v", err)
+	}
+}
+
+func TestMkdirAllModes(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("modes are not those of Unix")
+	}
+	dir := t.TempDir()
+	tr := open(t, dir)
+	defer tr.Close()
+	for name, mode := range map[string]fs.FileMode{"shared": 0o775 | fs.ModeSetgid, "hidden": 0o700 | fs.ModeSetgid, "readonly": 0o555} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.Mkdir(path, mode), os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]fs.FileMode{"shared": 0o775 | fs.ModeSetgid, "hidden": 0o755 | fs.ModeSetgid, "readonly": 0o755, "new": 0o755} {
+		if err := tr.MkdirAll(name + "/below"); err != nil {
+			t.Fatal(err)
+		}
+		if fi, err := os.Stat(filepath.Join(dir, name)); err != nil || fi.Mode() != want|fs.ModeDir {
+			t.Errorf("%s has mode %v, %v, want %v", name, fi.Mode(), err, want)
+		}
+		if fi, err := os.Stat(filepath.Join(dir, name, "below")); err != nil || fi.Mode().Perm() != 0o755 {
+			t.Errorf("%s/below has mode %v, %v", name, fi.Mode(), err)
+		}
+	}
+}
+
+// TestDiscardUnpublished wants nothing left of a file that did not get its name.
+func TestDiscardUnpublished(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "in/way"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	tr := open(t, dir)
+	defer tr.Close()
+	staged, err := tr.Stage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := staged.Publish("in", 0o644); fault.KindOf(err) != fault.Usage {
+		t.Errorf("%v, want a refusal", err)
+	}
+	staged.Discard()
+	if left, err := os.ReadDir(filepath.Join(dir, stagingDir)); err != nil || len(left) > 0 {
+		t.Errorf("left are %v, %v", left, err)
+	}
+}
+
+func TestPrune(t *testing.T) {
+	dir := t.TempDir()
+	for p, content := range map[string]string{"a/b/c": "four", "a/other": "", "d/x": ""} {
+		path := filepath.Join(dir, p)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tr := open(t, dir)
+	defer tr.Close()
+	var pruned Pruned
+	for _, p := range []string{"a/b/c", "d", "none/x"} {
+		if err := tr.Prune(p, &pruned); err != nil {
+			t.Error(err)
+		}
+	}
+	if !slices.Equal(pruned.Paths, []string{"a/b/c"}) || pruned.Bytes != 4 {
+		t.Errorf("pruned %+v", pruned)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "a/b")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an empty directory is left: %v", err)
+	}
+	for _, p := range []string{"a/other", "d/x"} {
+		if _, err := os.Stat(filepath.Join(dir, p)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestPruneAfterKill prunes what a run left that was killed between removing a
+// file and the directories that it was in.
+func TestPruneAfterKill(t *testing.T) {
+	dir := t.TempDir()
+	tr := open(t, dir)
+	defer tr.Close()
+	for _, p := range []string{"in/empty", "in/full/foreign"} {
+		if err := os.MkdirAll(filepath.Join(dir, p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var pruned Pruned
+	for _, p := range []string{"in/empty/file", "in/full/file", "absent/file"} {
+		if err := tr.Prune(p, &pruned); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := tr.SyncPruned([]string{"in/empty/file", "absent/file"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "in/empty")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the empty directory is left: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "in/full/foreign")); err != nil || len(pruned.Paths) > 0 {
+		t.Errorf("something else was removed: %v, %v", err, pruned.Paths)
+	}
+}
+
+func TestRead(t *testing.T) {
+	dir := t.TempDir()
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "x"), []byte("four"), 0o644), os.Mkdir(filepath.Join(dir, "d"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	tr, err := OpenExisting(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	if data, err := tr.Read("x", 4); err != nil || string(data) != "four" {
+		t.Errorf("%q, %v", data, err)
+	}
+	for _, p := range []string{"x", "d", "../" + filepath.Base(dir) + "/x"} {
+		if data, err := tr.Read(p, 3); err == nil {
+			t.Errorf("%s was read: %q", p, data)
+		}
+	}
+}

@@ -1,0 +1,106 @@
+package atomicdir
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+)
+
+// Pruned says what was removed from a tree.
+type Pruned struct {
+	// Paths are relative to the tree.
+	Paths []string
+	// Bytes is their size.
+	Bytes int64
+}
+
+// Prune removes a file, and the directories that it leaves empty, or that an
+// earlier run left so which was killed. Of a directory of that name nothing is
+// removed, and no link above it is followed.
+func (t *Tree) Prune(p string, pruned *Pruned) error {
+	if err := disk.CheckAbove(t.Root, p); err != nil {
+		return err
+	}
+	fi, err := t.Root.Lstat(p)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return t.RemoveEmptyAbove(p)
+	case err != nil:
+		return err
+	case fi.IsDir():
+		return nil
+	}
+	if err := t.Root.Remove(p); err != nil {
+		return err
+	}
+	pruned.Paths = append(pruned.Paths, p)
+	pruned.Bytes += fi.Size()
+	return t.RemoveEmptyAbove(p)
+}
+
+// RemoveEmptyAbove removes the directories above a path in which nothing is.
+func (t *Tree) RemoveEmptyAbove(p string) error {
+	for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
+		if fi, err := t.Root.Lstat(dir); err != nil || !fi.IsDir() {
+			continue
+		}
+		if err := t.RemoveEmpty(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SyncPruned makes it durable that there is nothing at paths.
+func (t *Tree) SyncPruned(paths []string) error {
+	synced := map[string]bool{}
+	for _, p := range paths {
+		dir := path.Dir(p)
+		for dir != "." {
+			if _, err := t.Root.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+			dir = path.Dir(dir)
+		}
+		if synced[dir] {
+			continue
+		}
+		if err := disk.SyncDirIn(t.Root, dir); err != nil {
+			return err
+		}
+		synced[dir] = true
+	}
+	return nil
+}
+
+// RemoveEmpty removes a directory unless something is in it.
+func (t *Tree) RemoveEmpty(dir string) error {
+	sub, err := disk.OpenDir(t.Root, dir)
+	if err != nil {
+		return err
+	}
+	names, err := readNames(sub, 1)
+	sub.Close()
+	if err != nil || len(names) > 0 {
+		return err
+	}
+	return t.Root.Remove(dir)
+}
+
+// readNames returns up to max names of what is in a directory.
+func readNames(dir *os.Root, max int) ([]string, error) {
+	d, err := dir.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(max)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return names, err
+}

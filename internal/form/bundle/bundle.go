@@ -1,0 +1,164 @@
+// Package bundle writes and reads the bundle: an OCI image layout that holds the
+// upstream files of a lock byte for byte, and the lock itself, as a directory or
+// as one tar file.
+//
+//	oci-layout, index.json     one descriptor, tagged with the Botkube version
+//	blobs/sha256/HEX           an image index; a manifest for each platform, whose
+//	                           configuration is the lock and whose layers are the
+//	                           upstream files; what the other members are made of
+//
+// The image index is flat: plugin manifests, then the agent's image as its
+// registry has it (and the watcher's, of charts that have one), then the Helm
+// chart as Helm would push it. Skopeo reads no index within an index. Nor do the descriptors in the index carry an
+// artifactType: skopeo 1.9 drops it from them, and then fails to preserve the
+// digest of the index (containers/image, manifest/oci_index.go,
+// OCI1IndexFromComponents).
+package bundle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
+)
+
+// Types of what a bundle consists of.
+const (
+	// ArtifactType is that of the image index and of the plugin manifests.
+	ArtifactType = "application/vnd.botkube.mirror.plugins.v1"
+	// LockType is the media type of the lock, the plugin manifests' configuration.
+	LockType = "application/vnd.botkube.mirror.lock.v1+json"
+	// FileType is the media type of an upstream file.
+	FileType = "application/octet-stream"
+	// ChartConfigType and ChartType are what Helm calls the parts of a chart
+	// (helm.sh/helm/v3, pkg/registry/constants.go).
+	ChartConfigType = "application/vnd.cncf.helm.config.v1+json"
+	ChartType       = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+
+	indexType    = string(types.OCIImageIndex)
+	manifestType = string(types.OCIManifestSchema1)
+)
+
+// Annotations in a bundle.
+const (
+	// MemberAnnotation says in the image index what a manifest is that is not
+	// one of the plugins'.
+	MemberAnnotation = "io.botkube.mirror.member"
+
+	refNameAnnotation = "org.opencontainers.image.ref.name"
+	versionAnnotation = "org.opencontainers.image.version"
+	titleAnnotation   = "org.opencontainers.image.title"
+)
+
+// Bounds on what is read.
+const (
+	maxDocument = oci.MaxDocument
+	// maxManifests is far more than there are platforms.
+	maxManifests = 1000
+)
+
+// The members of a bundle.
+const (
+	MemberPlugins    = "plugins"
+	MemberAgentImage = "agent-image"
+	// MemberWatcherImage is the second container's, of charts v1.0.0 to v1.4.1.
+	MemberWatcherImage = "watcher-image"
+	MemberChart        = "chart"
+)
+
+// ErrNotBundle says that something is whole, as far as it was looked at, but
+// no bundle: an ordinary image, a compressed file, an empty layout.
+var ErrNotBundle = errors.New("not a bundle of botkube-mirror")
+
+// Document is an index or a manifest.
+type Document struct {
+	MediaType string
+	Data      []byte
+	// Member is one of those above; empty for the image index.
+	Member string
+	// Platform is nil for the image index and the chart.
+	Platform *agent.Platform
+	// Blobs are the configuration and the layers of a manifest, in its order.
+	// One may stand twice.
+	Blobs []lock.Blob
+}
+
+// Blob returns the size and digest of the document.
+func (d Document) Blob() lock.Blob { return blobOf(d.Data) }
+
+func blobOf(data []byte) lock.Blob {
+	return lock.Blob{Size: int64(len(data)), SHA256: lock.Sum(data)}
+}
+
+// Contents is everything a bundle consists of. It may be used concurrently.
+type Contents struct {
+	Lock *lock.Lock
+	// Tag is that of the image index.
+	Tag   string
+	Index Document
+	// Manifests are those that the image index names, in its order.
+	Manifests []Document
+	// Blobs are what the manifests name, each once: the lock, upstream files,
+	// and the parts of the other members.
+	Blobs []lock.Blob
+
+	// alone says that the manifest was read without an index, which was made here.
+	alone bool
+	// made has what was generated, or read already, by digest.
+	made  map[lock.SHA256][]byte
+	blobs blob.Source
+}
+
+// Open opens a blob, the index or a manifest to read.
+func (c *Contents) Open(d lock.SHA256) (blob.File, error) {
+	if data, ok := c.made[d]; ok {
+		return blob.InMemory(data), nil
+	}
+	return c.blobs.Open(d)
+}
+
+// Options say how a bundle is written.
+type Options struct {
+	// ModTime is that of the entries of a tar file; zero for the Unix epoch.
+	ModTime time.Time
+	// Waiting, if not nil, is called when another run has the output.
+	Waiting func(path string)
+	// Displaced, if not nil, is called for what was in the way of a directory
+	// that is a bundle, with where it was and where it was moved.
+	Displaced func(path, to string)
+}
+
+// explain says what to do about errors of the file system.
+func explain(err error) error {
+	if _, known := errors.AsType[*fault.Error](err); known {
+		return err
+	}
+	if hint := disk.Unfit(err, "write to another disk, or to a directory (-o oci:DIR), whose files are smaller"); hint != "" {
+		return fault.New(fault.Unexpected, "%w", err).WithHint("%s", hint)
+	}
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fault.New(fault.Usage, "%w", err).WithHint("name an output that you may write to")
+	case disk.IsFull(err):
+		return fault.New(fault.Unexpected, "%w", err).WithHint("free some space and run the same command again")
+	}
+	return err
+}
+
+// checkContext returns why ctx is done, if it is.
+func checkContext(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("stopped: %w", context.Cause(ctx))
+	}
+	return nil
+}

@@ -1,0 +1,164 @@
+package bundle
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
+)
+
+const bundleHint = "name a bundle: FILE.tar or a directory that pull wrote, docker://REFERENCE for one in a registry, or - for standard input"
+
+// errOwnImage is an [ErrNotBundle], too.
+var errOwnImage = fmt.Errorf("%w: it is the image that botkube-mirror makes of a bundle, to be mounted", ErrNotBundle)
+
+// ErrPart is an [ErrNotBundle] of which more than one platform, or another member,
+// was left behind.
+var ErrPart = fmt.Errorf("%w: it is a part of one", ErrNotBundle)
+
+// wholeHint is for who has copied a part of a bundle only.
+const wholeHint = "copy the whole bundle: skopeo copy --all --preserve-digests, or oras cp, crane copy and regctl image copy without --platform"
+
+// ownPrefix begins the annotations and labels of images that this program
+// makes, MemberAnnotation apart, which only bundles have.
+const ownPrefix = "io.botkube.mirror."
+
+func notBundle(format string, args ...any) *fault.Error {
+	return fault.New(fault.Usage, "%w: "+format, append([]any{ErrNotBundle}, args...)...)
+}
+
+// advise adds a hint to the error of what is no bundle or a damaged one, if it has
+// none.
+func advise(err error) error {
+	kind, isOther := fault.KindOf(err), errors.Is(err, ErrNotBundle)
+	switch damaged := kind == fault.Integrity || kind == fault.Incomplete; {
+	case err == nil || fault.HintOf(err) != "" || !damaged && !isOther:
+		return err
+	case !isOther:
+		return fault.New(kind, "%w", err).WithHint("copy the bundle there again, unchanged; or push it again with --force from where it is intact")
+	}
+	hint := bundleHint
+	if errors.Is(err, errOwnImage) {
+		hint = "the bundle is beside it: its repository has the same name, and -bundle at the end"
+	}
+	return fault.New(fault.Usage, "%w", err).WithHint("%s", hint)
+}
+
+// foreign says what a document is that is not the index of a bundle; nil if that
+// cannot be told.
+func foreign(data []byte, read func(p Part, max int64) ([]byte, error)) error {
+	var doc struct {
+		SchemaVersion int               `json:"schemaVersion"`
+		MediaType     types.MediaType   `json:"mediaType"`
+		ArtifactType  string            `json:"artifactType"`
+		Config        v1.Descriptor     `json:"config"`
+		Manifests     []json.RawMessage `json:"manifests"`
+		Annotations   map[string]string `json:"annotations"`
+	}
+	if json.Unmarshal(data, &doc) != nil {
+		return nil
+	}
+	config := string(doc.Config.MediaType)
+	switch {
+	case config == LockType:
+		return fault.New(fault.Usage, "%w, for one platform only", ErrPart).WithHint("%s", wholeHint)
+	case doc.ArtifactType == ArtifactType:
+		return nil
+	case isOwn(doc.Annotations):
+		return fault.New(fault.Usage, "%w", errOwnImage)
+	case config == ChartConfigType:
+		return notBundle("it is a Helm chart")
+	case doc.Config.MediaType.IsConfig() && doc.ArtifactType == "":
+		if isOwn(labels(doc.Config, read)) {
+			return fault.New(fault.Usage, "%w", errOwnImage)
+		}
+		return notBundle("it is an ordinary image")
+	case doc.ArtifactType != "" || config != "":
+		what := doc.ArtifactType
+		if what == "" {
+			what = config
+		}
+		return notBundle("it is an artifact of type %q", oci.Clip(what))
+	case len(doc.Manifests) > 0 && (doc.MediaType == "" || doc.MediaType.IsIndex()):
+		return notBundle("it is an ordinary image, for several platforms")
+	case doc.SchemaVersion == 1:
+		return notBundle("it is an ordinary image, in the format of old registries")
+	}
+	return nil
+}
+
+// labels returns those of an image, as far as they can be read: annotations are
+// lost when an engine loads an image and pushes it.
+func labels(d v1.Descriptor, read func(p Part, max int64) ([]byte, error)) map[string]string {
+	b, err := descriptorBlob(d)
+	if err != nil {
+		return nil
+	}
+	data, err := read(Part{MediaType: string(d.MediaType), Blob: b, What: "its configuration"}, maxDocument)
+	var config struct {
+		Config struct {
+			Labels map[string]string `json:"Labels"`
+		} `json:"config"`
+	}
+	if err != nil || json.Unmarshal(data, &config) != nil {
+		return nil
+	}
+	return config.Config.Labels
+}
+
+func isOwn(annotations map[string]string) bool {
+	for key := range annotations {
+		if strings.HasPrefix(key, ownPrefix) && key != MemberAnnotation {
+			return true
+		}
+	}
+	return false
+}
+
+// notLayout says what a file is that holds no layout.
+func notLayout(err error) error {
+	e, ok := errors.AsType[*oci.Foreign](err)
+	switch {
+	case !ok:
+		return err
+	case e.Start != nil:
+		return notTar(e.Start)
+	case e.Next != "":
+		return notBundle("%s", e.Reason).WithHint("%s", e.Next)
+	}
+	return notBundle("%s", e.Reason).WithHint(bundleHint)
+}
+
+// notTar says what a file is that is no tar file, by its start.
+func notTar(start []byte) error {
+	text := bytes.ToLower(bytes.TrimLeft(bytes.TrimPrefix(start, []byte("\ufeff")), " \t\r\n"))
+	has := func(prefixes ...string) bool {
+		for _, p := range prefixes {
+			if bytes.HasPrefix(text, []byte(p)) {
+				return true
+			}
+		}
+		return false
+	}
+	what := "it is not a tar file"
+	switch {
+	case len(bytes.Trim(start, "\x00")) == 0:
+		what = "it begins with nothing but zeros"
+	case has("<!doctype html", "<html"):
+		what = "it is a web page, of a proxy or a login perhaps"
+	case has("version https://git-lfs.github.com/"):
+		return notBundle("it is what git has in the place of a file of Git LFS").WithHint("fetch the file itself: git lfs pull")
+	case has("{") && bytes.Contains(text, []byte(`"schemaversion"`)) && (bytes.Contains(text, []byte(`"botkubeversion"`)) || bytes.Contains(text, []byte(`"platforms"`))):
+		return notBundle("it is a lock").WithHint("%s; pull --lock makes one of a lock", bundleHint)
+	case has("{", "["):
+		what = "it is a JSON document, not a tar file"
+	}
+	return notBundle("%s", what).WithHint(bundleHint)
+}

@@ -1,0 +1,309 @@
+package bundle
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+)
+
+// Plan returns the contents of a lock's bundle, whose blobs a source has. Of
+// those it reads the manifests of images and the chart only.
+func Plan(ctx context.Context, l *lock.Lock, blobs blob.Source) (*Contents, error) {
+	lockData, err := l.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	if len(lockData) > lock.MaxSize {
+		return nil, fault.New(fault.Usage, "the lock has %d bytes; at most %d can be read back", len(lockData), lock.MaxSize).
+			WithHint("bundle fewer plugins or platforms")
+	}
+	tag, err := l.Tag()
+	if err != nil {
+		return nil, err
+	}
+	c := &Contents{
+		Lock: l, Tag: tag, blobs: blobs,
+		made: map[lock.SHA256][]byte{lock.Sum(lockData): lockData},
+	}
+	if err := c.addPlugins(lockData); err != nil {
+		return nil, err
+	}
+	for _, im := range l.Images() {
+		if err := c.addImage(im); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", im.Role.What(), err)
+		}
+	}
+	if err := c.addChart(ctx); err != nil {
+		return nil, fmt.Errorf("reading the chart: %w", err)
+	}
+	return c, c.complete()
+}
+
+// addPlugins makes a manifest for each platform.
+func (c *Contents) addPlugins(lockData []byte) error {
+	files := layers(c.Lock)
+	for _, p := range c.Lock.Platforms {
+		m := v1.Manifest{
+			SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: ArtifactType,
+			Config: descriptor(LockType, blobOf(lockData)), Layers: []v1.Descriptor{},
+		}
+		for _, f := range files[p] {
+			d := descriptor(FileType, f.Blob)
+			d.Annotations = map[string]string{titleAnnotation: f.title}
+			m.Layers = append(m.Layers, d)
+		}
+		if err := c.addManifest(m, MemberPlugins, &p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// layers returns the upstream files that each platform needs, in order.
+func layers(l *lock.Lock) map[agent.Platform][]titled {
+	var common []titled
+	for _, r := range l.Repositories {
+		common = append(common, titled{url: r.URL, Blob: r.Index})
+	}
+	for _, r := range l.Repositories {
+		for _, s := range r.Schemas {
+			common = append(common, titled{url: s.URL, Blob: s.Blob})
+		}
+	}
+	common = distinct(common)
+	all := slices.Clone(common)
+	for _, a := range l.Artifacts {
+		all = append(all, titled{url: a.URL, tree: a.Tree, Blob: a.Blob})
+	}
+	nameAll(all)
+	titles := map[string]string{}
+	for _, f := range all {
+		titles[f.key()] = f.title
+	}
+	byPlatform := map[agent.Platform][]titled{}
+	for _, p := range l.Platforms {
+		files := slices.Clone(common)
+		for _, a := range l.PluginsOnly().Subset([]agent.Platform{p}, func(lock.Plugin) bool { return true }).Artifacts {
+			files = append(files, titled{url: a.URL, tree: a.Tree, Blob: a.Blob})
+		}
+		for i := range files {
+			files[i].title = titles[files[i].key()]
+		}
+		byPlatform[p] = files
+	}
+	return byPlatform
+}
+
+// distinct drops files that stand there before.
+func distinct(files []titled) []titled {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(files, func(f titled) bool {
+		had := seen[f.key()]
+		seen[f.key()] = true
+		return had
+	})
+}
+
+// addImage takes the manifests of an image as they are.
+func (c *Contents) addImage(im lock.PinnedImage) error {
+	for _, m := range im.Manifests {
+		data, err := c.blobs.ReadAll(m.SHA256, maxDocument)
+		if err != nil {
+			return err
+		}
+		d := Document{MediaType: m.MediaType, Data: data, Member: imageMember(im.Role), Platform: &m.Platform}
+		if err := d.checkImage(m); err != nil {
+			return fmt.Errorf("for %s: %w", m.Platform, err)
+		}
+		c.Manifests = append(c.Manifests, d.withBlobs(m.Blobs))
+	}
+	return nil
+}
+
+func (d Document) withBlobs(blobs []lock.Blob) Document {
+	d.Blobs = slices.Clone(blobs)
+	return d
+}
+
+// checkImage compares a manifest of an image with what the lock says of it.
+func (d Document) checkImage(want lock.ImageManifest) error {
+	if d.Blob() != want.Blob {
+		return fault.New(fault.Integrity, "the manifest is %s, not the lock's %s", describe(d.Blob()), describe(want.Blob))
+	}
+	var m v1.Manifest
+	if err := json.Unmarshal(d.Data, &m); err != nil {
+		return fault.New(fault.Integrity, "the manifest sha256:%s cannot be read: %w", want.SHA256, legible.JSONError(d.Data, err))
+	}
+	named, err := manifestBlobs(m)
+	if err == nil && !slices.Equal(named, want.Blobs) {
+		err = errors.New("it names another configuration or other layers than the lock")
+	}
+	if err != nil {
+		return fault.New(fault.Integrity, "the manifest sha256:%s: %w", want.SHA256, err)
+	}
+	return nil
+}
+
+func describe(b lock.Blob) string { return fmt.Sprintf("sha256:%s of %d bytes", b.SHA256, b.Size) }
+
+// addManifest encodes a manifest that is made here.
+func (c *Contents) addManifest(m v1.Manifest, member string, p *agent.Platform) error {
+	data, err := encode(m)
+	if err != nil {
+		return err
+	}
+	blobs, err := manifestBlobs(m)
+	if err != nil {
+		return err
+	}
+	c.Manifests = append(c.Manifests, Document{MediaType: manifestType, Data: data, Member: member, Platform: p, Blobs: blobs})
+	return nil
+}
+
+// complete makes the image index of the manifests, and lists the blobs.
+func (c *Contents) complete() error {
+	ix := v1.IndexManifest{
+		SchemaVersion: 2, MediaType: types.OCIImageIndex, ArtifactType: ArtifactType, Manifests: []v1.Descriptor{},
+	}
+	if c.Lock.BotkubeVersion != "" {
+		ix.Annotations = map[string]string{versionAnnotation: c.Lock.BotkubeVersion}
+	}
+	for _, m := range c.Manifests {
+		d := descriptor(m.MediaType, m.Blob())
+		if m.Member != MemberPlugins {
+			d.Annotations = map[string]string{MemberAnnotation: m.Member}
+		}
+		d.Platform = indexPlatform(m.Platform)
+		ix.Manifests = append(ix.Manifests, d)
+	}
+	data, err := encode(ix)
+	if err != nil {
+		return err
+	}
+	if n := len(c.Manifests); n > maxManifests || len(data) > maxDocument {
+		return fault.New(fault.Usage, "the bundle's index has %d manifests in %d bytes; at most %d in %d can be read back", n, len(data), maxManifests, maxDocument)
+	}
+	c.Index = Document{MediaType: indexType, Data: data}
+	return c.list()
+}
+
+// indexPlatform is what an index says of a manifest for a platform, nil for one that
+// runs on none. That one has a platform too, the one that buildx gives to what is
+// not to be run: hauler's store info crashes on a descriptor without one
+// (hauler v2.0, cmd/hauler/cli/store/info.go), and no engine picks this one.
+func indexPlatform(p *agent.Platform) *v1.Platform {
+	if p == nil {
+		return &v1.Platform{OS: "unknown", Architecture: "unknown"}
+	}
+	return &v1.Platform{OS: p.OS, Architecture: p.Arch}
+}
+
+// list notes the documents, and the blobs that the manifests name.
+func (c *Contents) list() error {
+	c.made[lock.Sum(c.Index.Data)] = c.Index.Data
+	sizes := map[lock.SHA256]int64{}
+	for _, m := range c.Manifests {
+		c.made[lock.Sum(m.Data)] = m.Data
+		for _, b := range m.Blobs {
+			size, had := sizes[b.SHA256]
+			if had && size != b.Size {
+				return fault.New(fault.Integrity, "sha256:%s cannot have both %d and %d bytes", b.SHA256, size, b.Size)
+			}
+			if !had {
+				sizes[b.SHA256] = b.Size
+				c.Blobs = append(c.Blobs, b)
+			}
+		}
+	}
+	return nil
+}
+
+// order returns everything under blobs/ in the order in which it is written:
+// what tells of the rest comes first, and what everybody needs.
+func (c *Contents) order() []lock.Blob {
+	ordered := []lock.Blob{c.Index.Blob()}
+	for _, m := range c.Manifests {
+		if m.Member == MemberPlugins {
+			ordered = append(ordered, m.Blob())
+		}
+	}
+	for _, m := range c.Manifests {
+		if m.Member != MemberPlugins {
+			ordered = append(ordered, m.Blob())
+		}
+		ordered = append(ordered, m.Blobs...)
+	}
+	seen := map[lock.SHA256]bool{}
+	return slices.DeleteFunc(ordered, func(b lock.Blob) bool {
+		had := seen[b.SHA256]
+		seen[b.SHA256] = true
+		return had
+	})
+}
+
+// indexJSON is the index.json of the layout.
+func (c *Contents) indexJSON() ([]byte, error) {
+	return indexJSON(c.Index.Blob(), c.Tag)
+}
+
+func indexJSON(index lock.Blob, tag string) ([]byte, error) {
+	d := descriptor(indexType, index)
+	d.Annotations = map[string]string{refNameAnnotation: tag}
+	return encode(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{d}})
+}
+
+func descriptor(mediaType string, b lock.Blob) v1.Descriptor {
+	return v1.Descriptor{
+		MediaType: types.MediaType(mediaType), Size: b.Size,
+		Digest: v1.Hash{Algorithm: "sha256", Hex: b.SHA256.String()},
+	}
+}
+
+// encode writes compact JSON in the order of the fields.
+func encode(v any) ([]byte, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a document of the bundle: %w", err)
+	}
+	return data, nil
+}
+
+// manifestBlobs returns the configuration and the layers of a manifest.
+func manifestBlobs(m v1.Manifest) ([]lock.Blob, error) {
+	var blobs []lock.Blob
+	for _, d := range append([]v1.Descriptor{m.Config}, m.Layers...) {
+		b, err := descriptorBlob(d)
+		if err != nil {
+			return nil, err
+		}
+		blobs = append(blobs, b)
+	}
+	return blobs, nil
+}
+
+func descriptorBlob(d v1.Descriptor) (lock.Blob, error) {
+	if d.Digest.Algorithm != "sha256" || strings.ToLower(d.Digest.Hex) != d.Digest.Hex {
+		return lock.Blob{}, fmt.Errorf("the digest %q is not a sha256", oci.Clip(d.Digest.String()))
+	}
+	sum, err := lock.ParseSHA256(d.Digest.Hex)
+	if err != nil {
+		return lock.Blob{}, err
+	}
+	if d.Size < 0 || d.Size > oci.MaxBlob {
+		return lock.Blob{}, fmt.Errorf("the size %d of sha256:%s is not plausible", d.Size, sum)
+	}
+	return lock.Blob{Size: d.Size, SHA256: sum}, nil
+}

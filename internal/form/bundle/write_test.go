@@ -1,0 +1,535 @@
+package bundle
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicfile"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
+)
+
+// names lists a directory.
+func names(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, e := range entries {
+		all = append(all, e.Name())
+	}
+	return all
+}
+
+func TestWriteFileAgain(t *testing.T) {
+	l, m := fullWorld(t)
+	c := plan(t, l, m)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "b.tar")
+	var o Options
+	write := func(o Options) bool {
+		t.Helper()
+		changed, err := WriteFile(t.Context(), path, c, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := names(t, dir); !slices.Equal(got, []string{"b.tar"}) {
+			t.Errorf("the directory has %q", got)
+		}
+		return changed
+	}
+	if !write(o) {
+		t.Error("nothing is written")
+	}
+	if fi, err := os.Stat(path); err != nil || fi.Size() != c.Size() {
+		t.Errorf("the file is not of the size %d: %v", c.Size(), err)
+	}
+	m.verified = 0
+	if write(o) || m.verified != 0 {
+		t.Error("the same is written again, or the source was read")
+	}
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Same size, and a time that says nothing.
+	fi, _ := os.Stat(path)
+	for _, at := range []int{0, 600, len(good) / 2, len(good) - 1} {
+		bad := bytes.Clone(good)
+		bad[at] ^= 1
+		writeFile(t, path, bad)
+		if err := os.Chtimes(path, fi.ModTime(), fi.ModTime()); err != nil {
+			t.Fatal(err)
+		}
+		if !write(Options{}) {
+			t.Errorf("byte %d is not compared", at)
+		}
+		if data, _ := os.ReadFile(path); !bytes.Equal(data, good) {
+			t.Error("the file is not what it was")
+		}
+	}
+	writeFile(t, path, good[:len(good)-1])
+	if !write(Options{}) || !write(Options{ModTime: time.Unix(1, 0)}) || write(Options{ModTime: time.Unix(1, 1)}) {
+		t.Error("size or time are not compared")
+	}
+}
+
+func TestWriteFileSweeps(t *testing.T) {
+	l, m := world(t)
+	c := plan(t, l, m)
+	dir := t.TempDir()
+	for _, left := range []string{".b.tar.tmp-ABC", ".b.tar.lock", ".other.tar.tmp-ABC", "b.tar.tmp-ABC"} {
+		writeFile(t, filepath.Join(dir, left), []byte("left"))
+	}
+	if _, err := WriteFile(t.Context(), filepath.Join(dir, "b.tar"), c, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := names(t, dir), []string{".other.tar.tmp-ABC", "b.tar", "b.tar.tmp-ABC"}; !slices.Equal(got, want) {
+		t.Errorf("the directory has %q, want %q", got, want)
+	}
+	long := filepath.Join(dir, strings.Repeat("n", 250)+".tar")
+	if _, err := WriteFile(t.Context(), long, c, Options{}); err != nil {
+		t.Errorf("a long name: %v", err)
+	}
+}
+
+// Two runs on one output wait for one another.
+func TestWriteFileWaits(t *testing.T) {
+	l, m := world(t)
+	c := plan(t, l, m)
+	path := filepath.Join(t.TempDir(), "b.tar")
+	held, err := atomicfile.Open(t.Context(), path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := WriteFile(ctx, path, c, Options{Waiting: func(string) { cancel() }}); !errors.Is(err, context.Canceled) {
+		t.Errorf("waiting: %v", err)
+	}
+	waited := false
+	changed, err := WriteFile(t.Context(), path, c, Options{Waiting: func(string) { waited = true; held.Close() }})
+	if err != nil || !changed || !waited {
+		t.Errorf("changed %v, waited %v: %v", changed, waited, err)
+	}
+}
+
+func TestConcurrentWriters(t *testing.T) {
+	l, m := fullWorld(t)
+	c := plan(t, l, m)
+	dir := t.TempDir()
+	var changed atomic.Int32
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for _, write := range []func() (bool, error){
+				func() (bool, error) { return WriteFile(t.Context(), filepath.Join(dir, "sub/b.tar"), c, Options{}) },
+				func() (bool, error) { return WriteLayout(t.Context(), filepath.Join(dir, "layout"), c, Options{}) },
+			} {
+				did, err := write()
+				if err != nil {
+					t.Error(err)
+				}
+				if did {
+					changed.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := changed.Load(); n != 2 {
+		t.Errorf("%d runs wrote, want one for each output", n)
+	}
+	for _, path := range []string{"sub/b.tar", "layout"} {
+		sameBundle(t, c, filepath.Join(dir, path))
+	}
+	if got := names(t, filepath.Join(dir, "layout")); !slices.Equal(got, []string{"blobs", "index.json", "oci-layout"}) {
+		t.Errorf("the layout has %q", got)
+	}
+}
+
+func TestOutputsThatCannotBe(t *testing.T) {
+	l, m := world(t)
+	c := plan(t, l, m)
+	dir := t.TempDir()
+	file := writeFile(t, filepath.Join(dir, "file"), []byte("x"))
+	if err := os.Symlink("nowhere", filepath.Join(dir, "dangling")); err != nil {
+		t.Fatal(err)
+	}
+	foreign := filepath.Join(dir, "foreign")
+	writeFile(t, filepath.Join(foreign, "precious"), []byte("x"))
+	readOnly := filepath.Join(dir, "readonly")
+	if err := os.Mkdir(readOnly, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{dir, dir + "/", "", filepath.Join(file, "b.tar"), filepath.Join(dir, "dangling"), os.DevNull, filepath.Join(readOnly, "a/b.tar")} {
+		if strings.HasPrefix(path, readOnly) && os.Geteuid() == 0 {
+			continue
+		}
+		wantError(t, CheckFile(path), fault.Usage, "the output")
+		if _, err := WriteFile(t.Context(), path, c, Options{}); err == nil {
+			t.Errorf("%q was written", path)
+		}
+	}
+	for _, path := range []string{file, filepath.Join(file, "x"), filepath.Join(dir, "dangling"), foreign, filepath.Join(readOnly, "a")} {
+		if strings.HasPrefix(path, readOnly) && os.Geteuid() == 0 {
+			continue
+		}
+		wantError(t, CheckLayout(path), fault.Usage, "the output")
+		if _, err := WriteLayout(t.Context(), path, c, Options{}); err == nil {
+			t.Errorf("%q was written", path)
+		}
+	}
+	for _, check := range []error{CheckFile(filepath.Join(dir, "a/b/c.tar")), CheckLayout(filepath.Join(dir, "a/b/c")), CheckFile(file)} {
+		if check != nil {
+			t.Error(check)
+		}
+	}
+	if got := names(t, dir); !slices.Equal(got, []string{"dangling", "file", "foreign", "readonly"}) {
+		t.Errorf("left: %q", got)
+	}
+	if got := names(t, foreign); !slices.Equal(got, []string{"precious"}) {
+		t.Errorf("left in the foreign directory: %q", got)
+	}
+}
+
+func TestWriteFileThroughLink(t *testing.T) {
+	l, m := world(t)
+	dir := t.TempDir()
+	file := writeFile(t, filepath.Join(dir, "real/b.tar"), []byte("old"))
+	link := filepath.Join(dir, "link.tar")
+	if err := os.Symlink(file, link); err != nil {
+		t.Fatal(err)
+	}
+	c := plan(t, l, m)
+	if _, err := WriteFile(t.Context(), link, c, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if fi, err := os.Lstat(link); err != nil || fi.Mode().IsRegular() {
+		t.Error("the link was replaced")
+	}
+	sameBundle(t, c, file)
+}
+
+// A layout is brought up to date: what is right is kept, what is wrong is
+// replaced, and what only the old bundle had goes.
+func TestWriteLayoutAgain(t *testing.T) {
+	l, m := fullWorld(t)
+	c := plan(t, l, m)
+	dir := filepath.Join(t.TempDir(), "layout")
+	write := func(c *Contents) bool {
+		t.Helper()
+		changed, err := WriteLayout(t.Context(), dir, c, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameBundle(t, c, dir)
+		return changed
+	}
+	write(c)
+	if write(c) {
+		t.Error("the same is written again")
+	}
+	path := filepath.Join(dir, oci.BlobPath(l.Artifacts[0].SHA256))
+	kept := filepath.Join(dir, oci.BlobPath(l.Artifacts[1].SHA256))
+	before, _ := os.Stat(kept)
+	writeFile(t, path, bytes.Repeat([]byte("x"), int(l.Artifacts[0].Size)))
+	if !write(c) {
+		t.Error("a damaged blob is kept")
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(dir, tempPrefix+"1"), []byte("left"))
+	if !write(c) {
+		t.Error("a missing blob stays so")
+	}
+	// A damaged document, so that the old bundle cannot be read.
+	writeFile(t, filepath.Join(dir, oci.BlobPath(lock.Sum(c.Index.Data))), []byte("damaged"))
+	if !write(c) {
+		t.Error("a damaged index is kept")
+	}
+	if err := os.Remove(filepath.Join(dir, indexName)); err != nil {
+		t.Fatal(err)
+	}
+	if !write(c) {
+		t.Error("a layout without index.json is kept")
+	}
+	after, _ := os.Stat(kept)
+	if !os.SameFile(before, after) {
+		t.Error("a right blob was written again")
+	}
+	stray := writeFile(t, filepath.Join(dir, oci.BlobPath(lock.Sum([]byte("stray")))), []byte("stray"))
+	smaller, m2 := world(t)
+	write(plan(t, smaller, m2))
+	if _, err := os.Stat(stray); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a blob that no bundle names: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, oci.BlobPath(l.Chart.SHA256))); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the old chart: %v", err)
+	}
+	if got := names(t, dir); !slices.Equal(got, []string{"blobs", "index.json", "oci-layout"}) {
+		t.Errorf("the layout has %q", got)
+	}
+}
+
+// A run that was killed between index.json and the removal of old blobs leaves
+// them to the next one.
+func TestWriteLayoutAfterKill(t *testing.T) {
+	l, m := world(t)
+	c := plan(t, l, m)
+	dir := filepath.Join(t.TempDir(), "layout")
+	if _, err := WriteLayout(t.Context(), dir, c, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	blobs := names(t, filepath.Join(dir, blobsDir))
+	for _, old := range []string{"old", "older"} {
+		writeFile(t, filepath.Join(dir, oci.BlobPath(lock.Sum([]byte(old)))), []byte(old))
+	}
+	for _, want := range []bool{true, false} {
+		if changed, err := WriteLayout(t.Context(), dir, c, Options{}); err != nil || changed != want {
+			t.Errorf("changed %v, want %v (%v)", changed, want, err)
+		}
+		if got := names(t, filepath.Join(dir, blobsDir)); !slices.Equal(got, blobs) {
+			t.Errorf("the blobs are %q", got)
+		}
+	}
+}
+
+// What the source remembers to have verified may have changed since.
+func TestSourceChanges(t *testing.T) {
+	l, m := world(t)
+	stored := func() (blob.Source, string) {
+		s, err := store.Open(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		for _, data := range m.blobs {
+			if _, err := s.Put(data); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return s, s.Dir()
+	}
+	inLayout := func() (blob.Source, string) {
+		dir := filepath.Join(t.TempDir(), "source")
+		if _, err := WriteLayout(t.Context(), dir, plan(t, l, m), Options{}); err != nil {
+			t.Fatal(err)
+		}
+		b, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { b.Close() })
+		for _, x := range b.Contents().Blobs {
+			if err := b.Verify(t.Context(), x.SHA256); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return b, dir
+	}
+	writers := map[string]func(string, *Contents) (bool, error){
+		"file":   func(path string, c *Contents) (bool, error) { return WriteFile(t.Context(), path, c, Options{}) },
+		"layout": func(path string, c *Contents) (bool, error) { return WriteLayout(t.Context(), path, c, Options{}) },
+	}
+	for name, source := range map[string]func() (blob.Source, string){"a store": stored, "a bundle": inLayout} {
+		for form, write := range writers {
+			t.Run(name+" to a "+form, func(t *testing.T) {
+				from, at := source()
+				c := plan(t, l, from)
+				writeFile(t, filepath.Join(at, oci.BlobPath(l.Artifacts[1].SHA256)), bytes.Repeat([]byte("x"), int(l.Artifacts[1].Size)))
+				dir := t.TempDir()
+				path := filepath.Join(dir, "out")
+				_, err := write(path, c)
+				wantError(t, err, fault.Integrity, l.Artifacts[1].SHA256.String(), "damaged")
+				if _, err := Open(path); err == nil {
+					t.Error("what is left is a bundle")
+				}
+				if form == "file" {
+					if got := names(t, dir); len(got) > 0 {
+						t.Errorf("left: %q", got)
+					}
+					return
+				}
+				for _, left := range names(t, path) {
+					if left == indexName || strings.HasPrefix(left, tempPrefix) {
+						t.Errorf("left: %s", left)
+					}
+				}
+				for _, left := range names(t, filepath.Join(path, blobsDir)) {
+					if data, err := os.ReadFile(filepath.Join(path, blobsDir, left)); err != nil || lock.Sum(data).String() != left {
+						t.Errorf("blob %s is wrong (%v)", left, err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// What is not ours is not touched.
+func TestForeignLayouts(t *testing.T) {
+	l, m := world(t)
+	c := plan(t, l, m)
+	image := `{"schemaVersion":2,"manifests":[{"mediaType":"` + manifestType + `","size":2,"digest":"sha256:` + lock.Sum([]byte("{}")).String() + `"}]}`
+	for name, files := range map[string]map[string]string{
+		"an image":         {layoutName: layoutContent, indexName: image, oci.BlobPath(lock.Sum([]byte("{}"))): "{}"},
+		"a store":          {layoutName: layoutContent, indexName: `{"schemaVersion":2,"manifests":[]}`},
+		"a file beside":    {layoutName: layoutContent, "notes.txt": ""},
+		"a moved file":     {".botkube-mirror/displaced/1/x": ""},
+		"a foreign index":  {indexName: strings.Replace(image, manifestType, indexType, 1), "blobs": ""},
+		"a strange blob":   {layoutName: layoutContent, "blobs/sha256/notes.txt": ""},
+		"another digest":   {layoutName: layoutContent, "blobs/sha512/x": ""},
+		"only index.json":  {indexName: image},
+		"only blobs":       {oci.BlobPath(lock.Sum([]byte("{}"))): "{}"},
+		"blobs is no dir":  {layoutName: layoutContent, "blobs": ""},
+		"sha256 is no dir": {layoutName: layoutContent, "blobs/sha256": ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for file, data := range files {
+				writeFile(t, filepath.Join(dir, file), []byte(data))
+			}
+			wantError(t, CheckLayout(dir), fault.Usage, "neither empty nor a bundle")
+			_, err := WriteLayout(t.Context(), dir, c, Options{})
+			wantError(t, err, fault.Usage, "neither empty nor a bundle")
+			for file, data := range files {
+				if got, err := os.ReadFile(filepath.Join(dir, file)); err != nil || string(got) != data {
+					t.Errorf("%s is now %q (%v)", file, got, err)
+				}
+			}
+		})
+	}
+}
+
+func TestSniff(t *testing.T) {
+	l, m := world(t)
+	c := plan(t, l, m)
+	dir := t.TempDir()
+	layout := filepath.Join(dir, "layout")
+	if _, err := WriteLayout(t.Context(), layout, c, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]Form{
+		writeFile(t, filepath.Join(dir, "b.tar"), tarOf(t, c)):                                  TarForm,
+		writeFile(t, filepath.Join(dir, "b.tgz"), []byte(tgz(map[string]string{"a": "b"}))):     TarForm,
+		writeFile(t, filepath.Join(dir, "text"), []byte("text")):                                NoForm,
+		writeFile(t, filepath.Join(dir, "empty"), nil):                                          NoForm,
+		writeFile(t, filepath.Join(dir, "lock.json"), []byte(strings.Repeat(" ", blockSize*4))): NoForm,
+		layout:                       LayoutForm,
+		dir:                          NoForm,
+		os.DevNull:                   NoForm,
+		filepath.Join(dir, "absent"): NoForm,
+	} {
+		if got := Sniff(path); got != want {
+			t.Errorf("%s is %d, want %d", path, got, want)
+		}
+	}
+	for _, path := range []string{filepath.Join(dir, "absent"), os.DevNull, dir} {
+		_, err := Open(path)
+		wantError(t, err, fault.Usage, path)
+	}
+}
+
+// Sizes that USTAR cannot hold are in a PAX header, which is read again.
+func TestLargeBlob(t *testing.T) {
+	l, m := world(t)
+	const large = 10 << 30
+	l.Artifacts[0].Size = large
+	c := plan(t, l, m)
+	segments, err := c.segments(time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &virtual{c: c, segments: segments}
+	scanned, err := oci.ScanTar(v, sizeOf(segments))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size, err := scanned.Size(l.Artifacts[0].SHA256); err != nil || size != large {
+		t.Errorf("%d bytes: %v", size, err)
+	}
+	if _, err := open(origin{name: "large"}, scanned, ""); err != nil {
+		t.Error(err)
+	}
+}
+
+// virtual is a tar file whose large blobs are zeros.
+type virtual struct {
+	c        *Contents
+	segments []segment
+}
+
+func (v *virtual) ReadAt(p []byte, at int64) (int, error) {
+	clear(p)
+	var from int64
+	for _, s := range v.segments {
+		data := s.data
+		if s.blob != nil && s.blob.Size < 1<<20 {
+			data = v.c.blobs.(*memory).blobs[s.blob.SHA256]
+		}
+		for i := range data {
+			if j := from + int64(i) - at; j >= 0 && j < int64(len(p)) {
+				p[j] = data[i]
+			}
+		}
+		from += s.size()
+	}
+	return len(p), nil
+}
+
+// What is in the way in a layout is moved aside, and does not matter to who reads
+// or writes it from then on.
+func TestWriteLayoutDisplaces(t *testing.T) {
+	l, m := world(t)
+	c := plan(t, l, m)
+	dir := filepath.Join(t.TempDir(), "layout")
+	var told []string
+	o := Options{Displaced: func(path, to string) { told = append(told, path, to) }}
+	write := func(want bool) {
+		t.Helper()
+		told = nil
+		if changed, err := WriteLayout(t.Context(), dir, c, o); err != nil || changed != want {
+			t.Fatalf("changed %t, %v", changed, err)
+		}
+		sameBundle(t, c, dir)
+	}
+	write(true)
+	blob, stray := filepath.Join(dir, oci.BlobPath(l.Artifacts[0].SHA256)), filepath.Join(dir, oci.BlobPath(lock.Sum([]byte("stray"))))
+	for n, damage := range []func() error{
+		func() error {
+			return errors.Join(os.Remove(blob), os.MkdirAll(filepath.Join(blob, "precious"), 0o755))
+		},
+		func() error { return os.MkdirAll(filepath.Join(stray, "precious"), 0o755) },
+		func() error {
+			return errors.Join(os.RemoveAll(filepath.Join(dir, "blobs")), os.WriteFile(filepath.Join(dir, "blobs"), []byte("precious"), 0o644))
+		},
+	} {
+		if err := damage(); err != nil {
+			t.Fatal(err)
+		}
+		write(true)
+		if len(told) != 2 || told[1] != filepath.Join(dir, ".botkube-mirror/displaced", strconv.Itoa(n+1), filepath.Base(told[0])) {
+			t.Errorf("told %q", told)
+		}
+		write(false)
+	}
+	if data, err := os.ReadFile(filepath.Join(dir, ".botkube-mirror/displaced/3/blobs")); err != nil || string(data) != "precious" {
+		t.Errorf("what was moved is %q, %v", data, err)
+	}
+}

@@ -1,0 +1,56 @@
+package dir
+
+import (
+	"context"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+)
+
+// commit completes a platform's directory. The order counts: whatever comes
+// last is what an agent, a later run or a person takes as the sign that the
+// rest is there.
+func (d *directory) commit(ctx context.Context, l *lock.Lock, p agent.Platform, o Options) (bool, error) {
+	files, err := pluginsdir.Documents(l, p, o.Mount, d.made, o.Source)
+	if err != nil {
+		return false, err
+	}
+	if err := d.syncPlaced(); err != nil {
+		return false, err
+	}
+	written := false
+	for _, f := range files {
+		changed, err := d.Put(ctx, f.Path, f.Data)
+		if err != nil {
+			return false, err
+		}
+		written = written || changed
+	}
+	if err := d.writeSuperseded(supersededBy(d.superseded(), pluginsdir.Paths(l, p))); err != nil {
+		return false, err
+	}
+	d.committed = true
+	return written, d.syncPlaced()
+}
+
+// commitWhole writes the lock of a directory for several platforms. The sums of
+// one for a single platform, which it may have been, no longer hold.
+func (d *directory) commitWhole(ctx context.Context, l *lock.Lock) (bool, error) {
+	data, err := l.Marshal()
+	if err != nil {
+		return false, err
+	}
+	written, err := d.Put(ctx, lockPath, data)
+	if err != nil {
+		return false, err
+	}
+	d.committed = true
+	if err := d.writeSuperseded(supersededBy(d.superseded(), layoutOf(l))); err != nil {
+		return false, err
+	}
+	if err := d.Remove(sumsPath); err != nil {
+		return false, err
+	}
+	return written, d.syncPlaced()
+}

@@ -1,0 +1,153 @@
+package dir
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+)
+
+// beginWriting notes as superseded every path that was or may from now on be
+// written: the commit takes out those that the new lock names.
+func (d *directory) beginWriting() error {
+	known := d.knownPaths()
+	for p := range d.planned {
+		known = append(known, p)
+	}
+	slices.Sort(known)
+	return d.writeSuperseded(slices.Compact(known))
+}
+
+// knownPaths returns the paths of the lock that is there and of the list of
+// superseded ones. Damage to either is no reason to stop: what they would have
+// named stays.
+func (d *directory) knownPaths() []string {
+	var known []string
+	if l, err := readLock(d.Tree); err == nil {
+		known = append(known, layoutOf(l)...)
+	}
+	return append(known, d.superseded()...)
+}
+
+// superseded returns the paths of the list, or none where it cannot be read.
+func (d *directory) superseded() []string {
+	paths, err := d.listed()
+	if err != nil {
+		return nil
+	}
+	return paths
+}
+
+// listed returns the paths of the list of superseded ones, which may be absent.
+func (d *directory) listed() ([]string, error) {
+	data, err := readMeta(d.Tree, supersededPath)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case fault.KindOf(err) == fault.Integrity:
+		return nil, damaged(d.At(supersededPath), err)
+	case err != nil:
+		return nil, fmt.Errorf("reading %s: %w", d.At(supersededPath), atomicdir.Explain(err))
+	}
+	return listedIn(data), nil
+}
+
+// listedIn returns those paths of a list that this package may have written.
+func listedIn(data []byte) []string {
+	return slices.DeleteFunc(strings.Split(string(data), "\n"), func(p string) bool { return !ours(p) })
+}
+
+// writeSuperseded replaces the list; an empty one is no file.
+func (d *directory) writeSuperseded(paths []string) error {
+	if len(paths) == 0 {
+		return d.Remove(supersededPath)
+	}
+	data := []byte(strings.Join(paths, "\n") + "\n")
+	if there, err := readMeta(d.Tree, supersededPath); err == nil && bytes.Equal(there, data) {
+		return nil
+	}
+	return d.Write(supersededPath, data, agent.IndexMode)
+}
+
+// forgetUnwritten shortens the list of superseded paths, after a run that wrote
+// but did not get to its end, to what is there.
+func (d *directory) forgetUnwritten() error {
+	if !d.began || d.committed {
+		return nil
+	}
+	return d.writeSuperseded(slices.DeleteFunc(d.superseded(), func(p string) bool {
+		_, err := d.Root.Lstat(p)
+		return errors.Is(err, fs.ErrNotExist)
+	}))
+}
+
+// supersededBy returns the known paths that the current ones lack.
+func supersededBy(known, current []string) []string {
+	left := slices.DeleteFunc(slices.Clone(known), func(p string) bool { return slices.Contains(current, p) })
+	slices.Sort(left)
+	return slices.Compact(left)
+}
+
+// layoutOf returns what a directory with a lock holds: files, or for several
+// platforms their sub-directories, with a slash at the end.
+func layoutOf(l *lock.Lock) []string {
+	if len(l.Platforms) == 1 {
+		return pluginsdir.Paths(l, l.Platforms[0])
+	}
+	var dirs []string
+	for _, p := range l.Platforms {
+		dirs = append(dirs, p.Dir()+"/")
+	}
+	return dirs
+}
+
+// ours reports whether a path of the list of superseded ones is of the form
+// that this package writes: REPOSITORY.yaml, REPOSITORY/BINARY,
+// REPOSITORY/BINARY_deps/DEPENDENCY, a file of templates in a directory of these,
+// or OS-ARCH/ for a sub-directory. The list is read back from a disk, and what it names is deleted.
+func ours(p string) bool {
+	if dir, ok := strings.CutSuffix(p, "/"); ok {
+		return isPlatformDir(dir)
+	}
+	parts := strings.Split(p, "/")
+	for _, part := range parts {
+		if agent.CheckName("path", part) != nil {
+			return false
+		}
+	}
+	repository := parts[0]
+	switch len(parts) {
+	case 1:
+		name, ok := strings.CutSuffix(p, ".yaml")
+		repository = name
+		if !ok {
+			return false
+		}
+	case 2:
+	default:
+		if !strings.HasSuffix(parts[1], agent.DependencyDir("")) || len(parts) > 3 && !isTemplate(parts[2:]) {
+			return false
+		}
+	}
+	return agent.CheckRepository(repository) == nil
+}
+
+// isTemplate reports whether a path below the dependencies of exec is that of a file of
+// templates.
+func isTemplate(parts []string) bool {
+	return agent.IsTemplateDirectory(parts[0]) && lock.CheckTemplatePath(strings.Join(parts[1:], "/")) == nil
+}
+
+func isPlatformDir(dir string) bool {
+	os, arch, found := strings.Cut(dir, "-")
+	_, err := agent.ParsePlatform(os + "/" + arch)
+	return found && err == nil
+}

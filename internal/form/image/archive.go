@@ -1,0 +1,136 @@
+package image
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+)
+
+// Names in an OCI image layout, which an OCI archive is a tar of (image-spec,
+// image-layout.md).
+const (
+	layoutFile    = oci.FileName
+	layoutContent = `{"imageLayoutVersion":"1.0.0"}`
+	indexFile     = oci.IndexName
+	blobsDir      = oci.BlobsDir
+
+	refNameKey = "org.opencontainers.image.ref.name"
+	// imageNameKey is what Docker, containerd and Podman name a loaded image by.
+	imageNameKey = "io.containerd.image.name"
+	// imageName has a host that nobody can pull from.
+	imageName = "localhost/botkube-plugins"
+)
+
+// archiveWriter is a [Sink] that writes an OCI archive.
+type archiveWriter struct {
+	tar     *tar.Writer
+	modTime time.Time
+	has     map[lock.SHA256]bool
+}
+
+func newArchiveWriter(to io.Writer, modTime time.Time) (*archiveWriter, error) {
+	a := &archiveWriter{tar: tar.NewWriter(to), modTime: modTime, has: map[lock.SHA256]bool{}}
+	if err := a.put(layoutFile, []byte(layoutContent)); err != nil {
+		return nil, err
+	}
+	for _, dir := range []string{path.Dir(blobsDir), blobsDir} {
+		h := &tar.Header{Typeflag: tar.TypeDir, Name: dir + "/", Mode: 0o755, ModTime: a.modTime}
+		if err := a.tar.WriteHeader(h); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+func (a *archiveWriter) begin(name string, size int64) error {
+	return a.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: size, ModTime: a.modTime})
+}
+
+func (a *archiveWriter) put(name string, data []byte) error {
+	if err := a.begin(name, int64(len(data))); err != nil {
+		return err
+	}
+	_, err := a.tar.Write(data)
+	return err
+}
+
+// Blob writes a blob that is not there yet.
+func (a *archiveWriter) Blob(ctx context.Context, b Blob) error {
+	if a.has[b.SHA256] {
+		return nil
+	}
+	a.has[b.SHA256] = true
+	content, err := b.Open()
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	if err := a.begin(oci.BlobPath(b.SHA256), b.Size); err != nil {
+		return err
+	}
+	return pluginsdir.Copy(ctx, a.tar, content)
+}
+
+// Manifest writes a manifest as the blob that it is.
+func (a *archiveWriter) Manifest(ctx context.Context, m Manifest) error {
+	return a.Blob(ctx, Blob{Blob: m.Blob, Open: func() (blob.File, error) { return blob.InMemory(m.Data), nil }})
+}
+
+// finish writes what names the image.
+func (a *archiveWriter) finish(r *Result) error {
+	d := descriptor(types.OCIImageIndex, r.Index)
+	d.Annotations = map[string]string{refNameKey: r.Tag, imageNameKey: imageName + ":" + r.Tag}
+	top, err := marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{d}})
+	if err != nil {
+		return err
+	}
+	if err := a.put(indexFile, top); err != nil {
+		return err
+	}
+	return a.tar.Close()
+}
+
+// openLayout opens the OCI layout that is an archive or a directory.
+func openLayout(name string) (oci.Files, error) {
+	fi, err := os.Stat(name)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "opening the image: %w", err)
+	}
+	if fi.IsDir() {
+		root, err := disk.OpenRoot(name)
+		if err != nil {
+			return nil, fault.New(fault.Usage, "opening the image: %w", err)
+		}
+		return oci.Dir{Root: root}, nil
+	}
+	if !fi.Mode().IsRegular() {
+		return nil, fault.New(fault.Usage, "%s is neither a file nor a directory", name)
+	}
+	f, fi, err := disk.Open(name)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "opening the image: %w", err)
+	}
+	archive, err := oci.ScanTar(f, fi.Size())
+	if e, ok := errors.AsType[*oci.Foreign](err); ok {
+		err = notOurs(e.Error())
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	archive.Closer = f
+	return archive, nil
+}

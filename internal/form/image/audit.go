@@ -1,0 +1,327 @@
+package image
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+	"sync/atomic"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+)
+
+const (
+	// maxLayer bounds, in bytes, what a layer unpacks to.
+	maxLayer = 16 << 30
+	// maxFiles bounds the entries of all layers of an image.
+	maxFiles = 200_000
+	// maxContent bounds what is said of a layer: its image says it.
+	maxContent = 300
+)
+
+// AuditFile is [Audit] of an image in a file or a directory, which is chosen as
+// [Open] does. What is no image of this program's is an error of kind [fault.Usage].
+func AuditFile(ctx context.Context, path, name string, parallel int, r *audit.Report, hashed func(n int64)) (*Image, error) {
+	l, err := openLayout(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	defer l.Close()
+	top, from, err := choose(ctx, l, path, name)
+	if err != nil {
+		return nil, fmt.Errorf("reading the image %s: %w", path, err)
+	}
+	im, err := Audit(ctx, top.Data, from, parallel, r, hashed)
+	if err != nil {
+		return nil, fmt.Errorf("reading the image %s: %w", path, err)
+	}
+	im.found(top)
+	return im, nil
+}
+
+// Audit reads every layer of an image, as many at a time as parallel says, and
+// reports what is wrong with it and with the cache directory in it. The image
+// that it returns has no lock where the report says that it cannot be read. Hashed,
+// if not nil, is told of the bytes of each layer, from several goroutines.
+func Audit(ctx context.Context, top []byte, from Content, parallel int, r *audit.Report, hashed func(n int64)) (*Image, error) {
+	manifests, err := manifestsIn(top)
+	if err != nil {
+		return nil, err
+	}
+	a := &auditor{report: r, from: from, parallel: max(parallel, 1), hashed: hashed, reading: &reading{image: &Image{Top: blobOf(top)}}}
+	a.add(blobOf(top), "the image index", nil, nil)
+	if len(manifests) == 0 {
+		if err := a.platform(ctx, nil, top); err != nil {
+			return nil, err
+		}
+		return a.finish()
+	}
+	for _, m := range manifests {
+		if err := a.manifest(ctx, m); err != nil {
+			return nil, err
+		}
+	}
+	return a.finish()
+}
+
+// auditor is one run of [Audit].
+type auditor struct {
+	*reading
+	report   *audit.Report
+	from     Content
+	parallel int
+	hashed   func(int64)
+}
+
+// finish puts the locks together, if they are all there.
+func (a *auditor) finish() (*Image, error) {
+	if len(a.locks) == 0 {
+		return a.image, nil
+	}
+	im, err := a.reading.finish()
+	if err != nil {
+		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: pluginsdir.LockPath, Detail: err.Error()})
+		return a.image, nil
+	}
+	return im, nil
+}
+
+// add reports a blob, and what is wrong with it. An error that is no damage is
+// returned.
+func (a *auditor) add(b lock.Blob, what string, p *agent.Platform, err error) error {
+	f := audit.File{Path: oci.BlobPath(b.SHA256), Content: what, State: audit.Intact, Size: b.Size, SHA256: &b.SHA256, Basis: audit.ByManifest}
+	if p != nil {
+		f.Platforms = []agent.Platform{*p}
+	}
+	if err == nil {
+		a.report.Add(f, "")
+		return nil
+	}
+	state, ok := audit.StateOf(err)
+	if !ok {
+		return err
+	}
+	f.State, f.SHA256, f.Size, f.Expected = state, nil, 0, &b.SHA256
+	a.report.Add(f, fmt.Sprintf("%s: %v", what, err))
+	return nil
+}
+
+// manifest audits what the index names.
+func (a *auditor) manifest(ctx context.Context, m namedManifest) error {
+	data, err := a.from.manifest(ctx, m.Blob)
+	if addErr := a.add(m.Blob, "the manifest", &m.platform, err); err != nil {
+		return addErr
+	}
+	return a.platform(ctx, &m.platform, data)
+}
+
+// platform audits the image of one platform.
+func (a *auditor) platform(ctx context.Context, said *agent.Platform, manifest []byte) error {
+	err := a.contents(ctx, said, manifest)
+	state, ok := audit.StateOf(err)
+	if !ok {
+		return err
+	}
+	detail := err.Error()
+	if said != nil {
+		detail = fmt.Sprintf("the image for %s: %v", said, err)
+	}
+	// The manifest itself is what it should be.
+	a.report.Fail(audit.Problem{Kind: audit.Kind(state), Path: oci.BlobPath(blobOf(manifest).SHA256), Detail: detail})
+	return nil
+}
+
+// contents audits what a manifest names. Of damage that leaves nothing more to be
+// found out, it returns the error.
+func (a *auditor) contents(ctx context.Context, said *agent.Platform, manifest []byte) error {
+	is, err := a.describe(ctx, said, manifest, a.from)
+	if err != nil {
+		return err
+	}
+	found, err := a.layers(ctx, is)
+	if err != nil {
+		return err
+	}
+	a.image.Platforms = append(a.image.Platforms, is.Platform)
+	l, err := is.readLock(ctx, a.image.Mount, a.from)
+	if err != nil {
+		return err
+	}
+	a.locks = append(a.locks, l)
+	mount := a.image.Mount
+	pluginsdir.Audited{Lock: l, Platform: is.Platform.Platform, Found: found, Mount: mount, At: func(p string) string { return path.Join(mount, p) }}.Audit(a.report)
+	return nil
+}
+
+// layers reads the layers of an image, and returns the files of the cache
+// directory by their paths in it.
+func (a *auditor) layers(ctx context.Context, is *described) (map[string]pluginsdir.Found, error) {
+	each := make([]map[string]pluginsdir.Found, len(is.manifest.Layers))
+	taken := new(taken)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(a.parallel)
+	for i := range is.manifest.Layers {
+		group.Go(func() (err error) {
+			each[i], err = a.layer(ctx, is, i, taken)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	all := map[string]pluginsdir.Found{}
+	for _, found := range each {
+		for p, f := range found {
+			if _, twice := all[p]; twice {
+				f = pluginsdir.Found{Odd: "stands in two layers"}
+			}
+			all[p] = f
+		}
+	}
+	return all, nil
+}
+
+// layer reads one layer: a second time if it is wrong, for what is damaged on the
+// way from a registry is not damaged there.
+func (a *auditor) layer(ctx context.Context, is *described, i int, taken *taken) (map[string]pluginsdir.Found, error) {
+	d := is.manifest.Layers[i]
+	b, err := blobIn(d, lock.MaxBlob)
+	if err != nil {
+		return nil, err
+	}
+	what := "a layer"
+	if i < len(is.config.History) && is.config.History[i].Comment != "" {
+		what = fmt.Sprintf("the layer of %.*s", maxContent, is.config.History[i].Comment)
+	}
+	var l *layerReader
+	read := func() error {
+		l = &layerReader{mount: a.image.Mount, taken: taken, found: map[string]pluginsdir.Found{}}
+		return a.from.blob(ctx, b, func(r io.Reader) error { return l.read(ctx, d, is.config.RootFS.DiffIDs[i], r) })
+	}
+	if err = read(); fault.KindOf(err) == fault.Integrity && !errors.Is(err, errTooMuch) && ctx.Err() == nil {
+		err = read()
+	}
+	if a.hashed != nil && fault.KindOf(err) != fault.Incomplete {
+		a.hashed(b.Size)
+	}
+	for _, p := range l.outside {
+		a.report.Fail(audit.Problem{Kind: audit.KindUnexpected, Path: p, Detail: "it lies outside of the plugins' directory in the image for " + is.Platform.Platform.String()})
+	}
+	return l.found, a.add(b, what, &is.Platform.Platform, err)
+}
+
+// taken is what is kept in memory of the layers of an image, which must be no more
+// than one of ours can need.
+type taken struct{ entries, documents atomic.Int64 }
+
+// layerReader takes in the files of one layer.
+type layerReader struct {
+	mount string
+	taken *taken
+	found map[string]pluginsdir.Found
+	// outside are the paths of files that are not below the mount.
+	outside []string
+}
+
+// read unpacks a layer, and compares what it unpacks to with its diff ID.
+func (l *layerReader) read(ctx context.Context, d v1.Descriptor, diffID v1.Hash, from io.Reader) error {
+	content, err := unpacked(d.MediaType, from)
+	if err != nil {
+		return err
+	}
+	sum := sha256.New()
+	whole := io.TeeReader(&boundedReader{ctx: ctx, from: content, left: maxLayer}, sum)
+	for r := tar.NewReader(whole); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err == nil {
+			err = l.entry(h, r)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			return unpacking(err)
+		}
+	}
+	if err := pluginsdir.Copy(ctx, io.Discard, whole); err != nil {
+		return unpacking(err)
+	}
+	if got := hashOf(lock.SHA256(sum.Sum(nil))); got != diffID {
+		return fault.New(fault.Integrity, "it unpacks to %s, but the configuration says %s", got, diffID)
+	}
+	return nil
+}
+
+// entry takes in a file.
+func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
+	if l.taken.entries.Add(1) > maxFiles {
+		return errTooMuch
+	}
+	name := path.Clean("/" + h.Name)
+	rel, below := strings.CutPrefix(name, l.mount+"/")
+	if h.Typeflag == tar.TypeDir && !isWhiteout(name) {
+		return nil
+	}
+	switch {
+	case name == seederPath && h.Typeflag == tar.TypeReg:
+		return nil
+	case !below:
+		l.outside = append(l.outside, name)
+		return nil
+	case isWhiteout(name):
+		l.found[rel] = pluginsdir.Found{Odd: "removes a file of another layer"}
+		return nil
+	case h.Typeflag != tar.TypeReg:
+		l.found[rel] = pluginsdir.Found{Odd: "is no regular file"}
+		return nil
+	case h.Mode&0o7000 != 0:
+		l.found[rel] = pluginsdir.Found{Odd: "runs as whoever owns it: it has the set-user-ID, the set-group-ID or the sticky bit"}
+		return nil
+	}
+	f := pluginsdir.Found{Access: disk.Access{Mode: fs.FileMode(h.Mode).Perm(), User: h.Uid, Group: h.Gid}}
+	var data bytes.Buffer
+	sum := sha256.New()
+	var head pluginsdir.Head
+	to := io.MultiWriter(&head, sum)
+	if pluginsdir.IsDocument(rel) {
+		if h.Size > lock.MaxSize {
+			l.found[rel] = pluginsdir.Found{Odd: fmt.Sprintf("has %d bytes, more than are read of a document", h.Size)}
+			return nil
+		}
+		if l.taken.documents.Add(h.Size) > maxDocuments {
+			return errTooMuch
+		}
+		to = io.MultiWriter(&data, sum)
+	}
+	n, err := io.Copy(to, r)
+	if err != nil {
+		return err
+	}
+	if !pluginsdir.IsDocument(rel) {
+		f.Program = head.Program()
+	}
+	f.Blob, f.Data = lock.Blob{Size: n, SHA256: lock.SHA256(sum.Sum(nil))}, data.Bytes()
+	if _, twice := l.found[rel]; twice {
+		f = pluginsdir.Found{Odd: "stands twice in a layer"}
+	}
+	l.found[rel] = f
+	return nil
+}

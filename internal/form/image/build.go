@@ -1,0 +1,280 @@
+package image
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"runtime"
+	"slices"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+)
+
+// maxFileLayers bounds the layers of files in an image. An overlay file system
+// takes some 125 layers in all.
+const maxFileLayers = 100
+
+// maxDefaultParallel bounds [DefaultParallel]: each layer takes some 2 MiB of
+// memory, and room on a disk.
+const maxDefaultParallel = 16
+
+// DefaultParallel is how many layers are made at a time unless something else is
+// asked for.
+func DefaultParallel() int { return min(runtime.GOMAXPROCS(0), maxDefaultParallel) }
+
+// content says what a layer holds. It is an annotation of the layer.
+type content string
+
+const (
+	contentFiles     content = "files"
+	contentDocuments content = "documents"
+	contentSeeder    content = "seeder"
+)
+
+// job is a layer to make.
+type job struct {
+	platform agent.Platform
+	content  content
+	// files are what a layer of files holds.
+	files  []lock.File
+	seeder *Seeder
+	// what names the content for people.
+	what string
+	// last says that the platform's image is complete with it.
+	last bool
+}
+
+// plan lists the layers of an image, platform by platform.
+func plan(l *lock.Lock, o Options) ([]job, error) {
+	if err := checkSeeders(l, o.Seeders); err != nil {
+		return nil, err
+	}
+	var jobs []job
+	for _, p := range l.Platforms {
+		files := l.Files(p)
+		for _, f := range files {
+			if isWhiteout(f.Path) {
+				return nil, fault.New(fault.Usage, "an image cannot have the file %q, which its layers would use to remove another", f.Path).
+					WithHint("leave the plugin out with --exclude %s/%s, and tell its publisher", f.Plugin.Repository, f.Plugin.Name)
+			}
+		}
+		for _, files := range group(units(files), maxFileLayers) {
+			jobs = append(jobs, job{platform: p, content: contentFiles, files: files, what: nameFiles(o.Mount, files)})
+		}
+		jobs = append(jobs, job{platform: p, content: contentDocuments, what: path.Join(o.Mount, pluginsdir.MetaDir) + " and the indexes"})
+		if s := o.seederOf(p); s != nil {
+			jobs = append(jobs, job{platform: p, content: contentSeeder, seeder: s, what: seederPath})
+		}
+		jobs[len(jobs)-1].last = true
+	}
+	return jobs, nil
+}
+
+// units divides files, in the order of their paths, into what shares a layer in any
+// case: the small files of one source of templates.
+func units(files []lock.File) [][]lock.File {
+	var units [][]lock.File
+	for _, f := range files {
+		if n := len(units); n > 0 && f.Template != "" && units[n-1][0].Template == f.Template && units[n-1][0].Plugin == f.Plugin {
+			units[n-1] = append(units[n-1], f)
+			continue
+		}
+		units = append(units, []lock.File{f})
+	}
+	return units
+}
+
+// group divides units into at most n runs of about the same length.
+func group(units [][]lock.File, n int) [][]lock.File {
+	n = min(n, len(units))
+	groups := make([][]lock.File, n)
+	for i := range groups {
+		groups[i] = slices.Concat(units[i*len(units)/n : (i+1)*len(units)/n]...)
+	}
+	return groups
+}
+
+func nameFiles(mount string, files []lock.File) string {
+	first, last := path.Join(mount, files[0].Path), path.Join(mount, files[len(files)-1].Path)
+	if len(files) == 1 {
+		return first
+	}
+	return fmt.Sprintf("%s … %s (%d files)", first, last, len(files))
+}
+
+// build is one run of [Build].
+type build struct {
+	lock    *lock.Lock
+	source  pluginsdir.Source
+	options Options
+	sink    Sink
+	total   int
+
+	done      int
+	platforms []Platform
+	// current is the image that layers are handed on of.
+	current picture
+}
+
+// prepare makes a layer. The documents depend on all files: they are made when
+// their turn comes.
+func (b *build) prepare(ctx context.Context, j job) (*layer, error) {
+	switch j.content {
+	case contentFiles:
+		return b.fileLayer(ctx, j.platform, j.files)
+	case contentSeeder:
+		return j.seeder.layer(ctx, b.options)
+	}
+	return nil, nil
+}
+
+// handOn gives the next layer to the sink, and the configuration and the manifest
+// after the last one of a platform.
+func (b *build) handOn(ctx context.Context, j job, l *layer) error {
+	if j.content == contentDocuments {
+		var err error
+		if l, err = b.documents(j.platform); err != nil {
+			return err
+		}
+		defer l.discard()
+	}
+	open := func() (blob.File, error) { return l.spool.content(), nil }
+	if err := b.sink.Blob(ctx, Blob{MediaType: string(types.OCILayer), Blob: l.Blob, Open: open}); err != nil {
+		return err
+	}
+	b.current.add(j, l)
+	b.done++
+	if b.options.Progress != nil {
+		b.options.Progress(Progress{Platform: j.platform, Layer: j.what, Size: l.Size, Done: b.done, Total: b.total})
+	}
+	if !j.last {
+		return nil
+	}
+	return b.putImage(ctx, j.platform)
+}
+
+// documents makes the layer of a platform's documents.
+func (b *build) documents(p agent.Platform) (*layer, error) {
+	documents, err := pluginsdir.Documents(b.lock, p, b.options.Mount, b.current.made, b.source)
+	if err != nil {
+		return nil, err
+	}
+	return newLayer(b.options.ModTime, func(w *layerWriter) error {
+		for _, d := range documents {
+			if err := w.put(path.Join(b.options.Mount, d.Path), agent.IndexMode, d.Data); err != nil {
+				return describe(p, d.Path, err)
+			}
+		}
+		return nil
+	})
+}
+
+// putImage hands on what makes layers an image.
+func (b *build) putImage(ctx context.Context, p agent.Platform) error {
+	config, err := b.current.config(b.lock, p, b.options)
+	if err != nil {
+		return err
+	}
+	manifest, err := b.current.manifest(b.lock, config, b.options)
+	if err != nil {
+		return err
+	}
+	open := func() (blob.File, error) { return blob.InMemory(config), nil }
+	if err := b.sink.Blob(ctx, Blob{MediaType: string(types.OCIConfigJSON), Blob: blobOf(config), Open: open}); err != nil {
+		return err
+	}
+	m := Manifest{MediaType: string(types.OCIManifestSchema1), Blob: blobOf(manifest), Data: manifest, Platform: &p}
+	if err := b.sink.Manifest(ctx, m); err != nil {
+		return err
+	}
+	b.platforms = append(b.platforms, Platform{
+		Platform: p, Manifest: m.Blob, Seeded: b.options.seederOf(p) != nil,
+		Layers: len(b.current.layers), Size: b.current.size + int64(len(config)+len(manifest)),
+	})
+	b.current = picture{}
+	return nil
+}
+
+// putIndex hands on what makes the images one.
+func (b *build) putIndex(ctx context.Context) (lock.Blob, error) {
+	ix := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Annotations: annotations(b.lock, b.options)}
+	for _, p := range b.platforms {
+		d := descriptor(types.OCIManifestSchema1, p.Manifest)
+		d.Platform = &v1.Platform{OS: p.OS, Architecture: p.Arch}
+		ix.Manifests = append(ix.Manifests, d)
+	}
+	data, err := marshal(ix)
+	if err != nil {
+		return lock.Blob{}, err
+	}
+	m := Manifest{MediaType: string(types.OCIImageIndex), Blob: blobOf(data), Data: data}
+	return m.Blob, b.sink.Manifest(ctx, m)
+}
+
+// prepared is what [build.prepare] returned.
+type prepared struct {
+	layer *layer
+	err   error
+}
+
+// inOrder prepares layers, at most n at a time, and hands them on in their
+// order. A layer that waits for its turn counts, so that no more than n lie on
+// disk.
+func inOrder(ctx context.Context, jobs []job, n int, prepare func(context.Context, job) (*layer, error), handOn func(context.Context, job, *layer) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	made := make([]chan prepared, len(jobs))
+	for i := range made {
+		made[i] = make(chan prepared, 1)
+	}
+	var running sync.WaitGroup
+	defer func() {
+		cancel()
+		running.Wait()
+		for _, c := range made {
+			close(c)
+			for p := range c {
+				p.layer.discard()
+			}
+		}
+	}()
+	slots := make(chan struct{}, n)
+	running.Go(func() {
+		for i, j := range jobs {
+			select {
+			case slots <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			running.Go(func() {
+				l, err := prepare(ctx, j)
+				made[i] <- prepared{l, err}
+			})
+		}
+	})
+	for i, j := range jobs {
+		var p prepared
+		select {
+		case p = <-made[i]:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if p.err != nil {
+			return p.err
+		}
+		err := handOn(ctx, j, p.layer)
+		p.layer.discard()
+		if err != nil {
+			return err
+		}
+		<-slots
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package image
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+)
+
+// Annotations and labels. Those of an image are annotations of its index and its
+// manifests, and labels of its configurations.
+const (
+	titleKey   = "org.opencontainers.image.title"
+	versionKey = "org.opencontainers.image.version"
+	// mountKey is where the directory is, and must be mounted.
+	mountKey = "io.botkube.mirror.mount"
+	// contentKey says of a layer what it holds.
+	contentKey = "io.botkube.mirror.content"
+	// documentsKey is a label only: which layer has the documents, by its diff
+	// ID. Annotations are lost when an engine loads an image and pushes it.
+	documentsKey = "io.botkube.mirror.documents"
+
+	title = "Botkube plugins"
+)
+
+// annotations are those of an image.
+func annotations(l *lock.Lock, o Options) map[string]string {
+	a := map[string]string{titleKey: title, mountKey: o.Mount}
+	if l.BotkubeVersion != "" {
+		a[versionKey] = l.BotkubeVersion
+	}
+	return a
+}
+
+// picture is what an image for one platform is made of so far.
+type picture struct {
+	layers  []v1.Descriptor
+	diffIDs []v1.Hash
+	history []string
+	// documents is the diff ID of the layer with the documents.
+	documents v1.Hash
+	made      map[string]lock.Blob
+	size      int64
+}
+
+func (im *picture) add(j job, l *layer) {
+	d := descriptor(types.OCILayer, l.Blob)
+	d.Annotations = map[string]string{contentKey: string(j.content)}
+	im.layers = append(im.layers, d)
+	im.diffIDs = append(im.diffIDs, hashOf(l.diffID))
+	im.history = append(im.history, j.what)
+	im.size += l.Size
+	if j.content == contentDocuments {
+		im.documents = hashOf(l.diffID)
+	}
+	if im.made == nil {
+		im.made = map[string]lock.Blob{}
+	}
+	maps.Copy(im.made, l.made)
+}
+
+// config is the image's configuration.
+func (im *picture) config(l *lock.Lock, p agent.Platform, o Options) ([]byte, error) {
+	created := v1.Time{Time: o.ModTime}
+	c := v1.ConfigFile{
+		Architecture: p.Arch, OS: p.OS, Created: created,
+		RootFS: v1.RootFS{Type: "layers", DiffIDs: im.diffIDs},
+		Config: v1.Config{Labels: annotations(l, o)},
+	}
+	c.Config.Labels[documentsKey] = im.documents.String()
+	if o.seederOf(p) != nil {
+		c.Config.Entrypoint = []string{seederPath}
+	}
+	for _, what := range im.history {
+		c.History = append(c.History, v1.History{Created: created, CreatedBy: "botkube-mirror", Comment: what})
+	}
+	return marshal(c)
+}
+
+func (im *picture) manifest(l *lock.Lock, config []byte, o Options) ([]byte, error) {
+	return marshal(v1.Manifest{
+		SchemaVersion: 2, MediaType: types.OCIManifestSchema1,
+		Config: descriptor(types.OCIConfigJSON, blobOf(config)), Layers: im.layers,
+		Annotations: annotations(l, o),
+	})
+}
+
+func descriptor(mediaType types.MediaType, b lock.Blob) v1.Descriptor {
+	return v1.Descriptor{MediaType: mediaType, Size: b.Size, Digest: hashOf(b.SHA256)}
+}
+
+func hashOf(d lock.SHA256) v1.Hash { return v1.Hash{Algorithm: "sha256", Hex: d.String()} }
+
+func blobOf(data []byte) lock.Blob { return lock.Blob{Size: int64(len(data)), SHA256: lock.Sum(data)} }
+
+func marshal(document any) ([]byte, error) {
+	data, err := json.Marshal(document)
+	if err != nil {
+		return nil, fmt.Errorf("writing a %T: %w", document, err)
+	}
+	return data, nil
+}

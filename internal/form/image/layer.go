@@ -1,0 +1,229 @@
+package image
+
+import (
+	"archive/tar"
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"hash"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+)
+
+// compression is the level of all layers. Another one, or another version of
+// the library, makes other bytes and so other digests of the same content. Of
+// stripped Go binaries it leaves 34.1 %, at some 105 MB/s; level 2 leaves 36.2 %
+// at 155 MB/s, and level 6 leaves 32.7 % at 60 MB/s.
+const compression = 4
+
+// layer is a layer that was made.
+type layer struct {
+	spool *spool
+	lock.Blob
+	// diffID is the digest of what was compressed.
+	diffID lock.SHA256
+	// made says what the layer's files are, by their paths in the directory.
+	made map[string]lock.Blob
+}
+
+// layerWriter writes the archive that a layer is.
+type layerWriter struct {
+	tar     *tar.Writer
+	modTime time.Time
+	// dirs are the directories that have an entry.
+	dirs map[string]bool
+	made map[string]lock.Blob
+}
+
+// newLayer makes a layer of what write writes. The caller discards it.
+func newLayer(modTime time.Time, write func(*layerWriter) error) (*layer, error) {
+	s, err := newSpool()
+	if err != nil {
+		return nil, err
+	}
+	l, err := fillLayer(s, modTime, write)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return l, nil
+}
+
+func fillLayer(s *spool, modTime time.Time, write func(*layerWriter) error) (*layer, error) {
+	// The compressor writes a few hundred bytes at a time.
+	buffer := bufio.NewWriterSize(s, 64<<10)
+	// A new one each time, for one that is reset may find other matches.
+	compressor, err := gzip.NewWriterLevel(buffer, compression)
+	if err != nil {
+		return nil, err
+	}
+	diff := sha256.New()
+	w := &layerWriter{
+		tar: tar.NewWriter(io.MultiWriter(compressor, diff)), modTime: modTime,
+		dirs: map[string]bool{}, made: map[string]lock.Blob{},
+	}
+	for _, step := range []func() error{func() error { return write(w) }, w.tar.Close, compressor.Close, buffer.Flush} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return &layer{spool: s, Blob: s.Blob(), diffID: lock.SHA256(diff.Sum(nil)), made: w.made}, nil
+}
+
+// discard gives back the room of a layer, if there is one.
+func (l *layer) discard() {
+	if l != nil {
+		_ = l.spool.Close() // nothing is lost with it
+	}
+}
+
+// begin opens an entry for a file, after its directories. Name is the path in
+// the image.
+func (w *layerWriter) begin(name string, mode fs.FileMode, size int64) error {
+	name = strings.TrimPrefix(name, "/")
+	for i, r := range name {
+		if r != '/' {
+			continue
+		}
+		dir := name[:i+1]
+		if w.dirs[dir] {
+			continue
+		}
+		w.dirs[dir] = true
+		if err := w.tar.WriteHeader(w.header(tar.TypeDir, dir, agent.DirectoryMode, 0)); err != nil {
+			return err
+		}
+	}
+	return w.tar.WriteHeader(w.header(tar.TypeReg, name, mode, size))
+}
+
+func (w *layerWriter) header(kind byte, name string, mode fs.FileMode, size int64) *tar.Header {
+	return &tar.Header{Typeflag: kind, Name: name, Mode: int64(mode.Perm()), Size: size, ModTime: w.modTime}
+}
+
+// put writes a small file.
+func (w *layerWriter) put(name string, mode fs.FileMode, data []byte) error {
+	if err := w.begin(name, mode, int64(len(data))); err != nil {
+		return err
+	}
+	_, err := w.tar.Write(data)
+	return err
+}
+
+// copy writes a file of a size.
+func (w *layerWriter) copy(ctx context.Context, name string, mode fs.FileMode, size int64, content io.Reader) error {
+	if err := w.begin(name, mode, size); err != nil {
+		return err
+	}
+	return pluginsdir.Copy(ctx, w.tar, content)
+}
+
+// knowledge is [pluginsdir.Source.Known], or ignorance.
+type knowledge func(agent.Platform, lock.File) (lock.Blob, bool)
+
+// fileLayer makes a layer of files of a platform's directory.
+func (b *build) fileLayer(ctx context.Context, p agent.Platform, files []lock.File) (*layer, error) {
+	l, err := b.tryFileLayer(ctx, p, files, b.source.Known)
+	if errors.Is(err, errGuess) {
+		// A file is not what it was said to be, or comes in more than one attempt.
+		unknown := func(agent.Platform, lock.File) (lock.Blob, bool) { return lock.Blob{}, false }
+		return b.tryFileLayer(ctx, p, files, unknown)
+	}
+	return l, err
+}
+
+func (b *build) tryFileLayer(ctx context.Context, p agent.Platform, files []lock.File, known knowledge) (*layer, error) {
+	return newLayer(b.options.ModTime, func(w *layerWriter) error {
+		for _, f := range files {
+			name := path.Join(b.options.Mount, f.Path)
+			made, err := b.putFile(ctx, w, name, p, f, known)
+			if err != nil {
+				return describe(p, name, err)
+			}
+			w.made[f.Path] = made
+		}
+		return nil
+	})
+}
+
+func (b *build) putFile(ctx context.Context, w *layerWriter, name string, p agent.Platform, f lock.File, known knowledge) (lock.Blob, error) {
+	if expected, ok := known(p, f); ok {
+		return b.stream(ctx, w, name, p, f, expected)
+	}
+	return b.spooled(ctx, w, name, p, f)
+}
+
+// stream makes a file whose size is known straight into a layer.
+func (b *build) stream(ctx context.Context, w *layerWriter, name string, p agent.Platform, f lock.File, expected lock.Blob) (lock.Blob, error) {
+	if expected.Size < 0 {
+		return lock.Blob{}, errGuess
+	}
+	if err := w.begin(name, f.Mode(), expected.Size); err != nil {
+		return lock.Blob{}, err
+	}
+	to := &entrySink{to: w.tar, hash: sha256.New(), expected: expected.Size}
+	err := b.source.Make(ctx, p, f, to)
+	if to.wrong || err == nil && to.size != expected.Size {
+		return lock.Blob{}, errGuess
+	}
+	return to.Blob(), err
+}
+
+// spooled makes a file to learn its size, and then puts it into a layer.
+func (b *build) spooled(ctx context.Context, w *layerWriter, name string, p agent.Platform, f lock.File) (made lock.Blob, err error) {
+	s, err := newSpool()
+	if err != nil {
+		return lock.Blob{}, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := b.source.Make(ctx, p, f, s); err != nil {
+		return lock.Blob{}, err
+	}
+	return s.Blob(), w.copy(ctx, name, f.Mode(), s.size, s.content())
+}
+
+// errGuess says that a file cannot be written as it comes.
+var errGuess = errors.New("the size of a file is not known after all")
+
+// entrySink is a [pluginsdir.Sink] that writes into an archive, where nothing can be
+// taken back.
+type entrySink struct {
+	to       io.Writer
+	hash     hash.Hash
+	size     int64
+	expected int64
+	// wrong says that what was expected is not what comes.
+	wrong bool
+}
+
+func (s *entrySink) Write(p []byte) (int, error) {
+	if s.wrong || int64(len(p)) > s.expected-s.size {
+		s.wrong = true
+		return 0, errGuess
+	}
+	n, err := s.to.Write(p)
+	s.hash.Write(p[:n])
+	s.size += int64(n)
+	return n, err
+}
+
+func (s *entrySink) Reset() error {
+	if s.size > 0 {
+		s.wrong = true
+		return errGuess
+	}
+	return nil
+}
+
+func (s *entrySink) Blob() lock.Blob {
+	return lock.Blob{Size: s.size, SHA256: lock.SHA256(s.hash.Sum(nil))}
+}

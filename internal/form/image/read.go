@@ -1,0 +1,567 @@
+package image
+
+import (
+	"archive/tar"
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+)
+
+// Bounds of what is read.
+const (
+	// maxManifest bounds, in bytes, manifests, indexes and configurations.
+	maxManifest = 4 << 20
+	// maxPlatforms bounds the images of an index.
+	maxPlatforms = 64
+	// maxDocuments bounds, in bytes, the layer of documents, unpacked: a lock
+	// and indexes, which have some 100 KiB each.
+	maxDocuments = 64 << 20
+)
+
+// Image is what an image holds.
+type Image struct {
+	// Top is the index, or the manifest where there is but one.
+	Top lock.Blob
+	// Tag is empty where the image was not found by one.
+	Tag string
+	// Names are what the image is called in its layout, beside what else that names.
+	Names  []string
+	Beside []oci.Named
+	// Mount is where the directory is in the image, and where it belongs in
+	// the agent's container.
+	Mount string
+	// Lock is what the image was made of, for all its platforms.
+	Lock      *lock.Lock
+	Platforms []Platform
+}
+
+// Content gives the parts of an image. What it gives is compared with the digest
+// that was asked for.
+type Content struct {
+	// Manifest returns a manifest of a size of at most a few MiB.
+	Manifest func(ctx context.Context, b lock.Blob) ([]byte, error)
+	// Blob opens a configuration or a layer.
+	Blob func(ctx context.Context, b lock.Blob) (io.ReadCloser, error)
+}
+
+// Open reads an image in a file or a directory: an OCI archive or layout. Of several
+// images it takes the one that has a name there, a tag or sha256:DIGEST; without one,
+// it must hold one image of plugins only.
+func Open(ctx context.Context, path, name string) (*Image, error) {
+	l, err := openLayout(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	defer l.Close()
+	top, from, err := choose(ctx, l, path, name)
+	if err != nil {
+		return nil, fmt.Errorf("reading the image %s: %w", path, err)
+	}
+	im, err := Read(ctx, top.Data, from)
+	if err != nil {
+		return nil, fmt.Errorf("reading the image %s: %w", path, err)
+	}
+	im.found(top)
+	return im, nil
+}
+
+// found notes how a layout names an image, and what else it holds.
+func (im *Image) found(top *oci.Chosen) {
+	im.Names, im.Beside = top.Names, top.Beside
+	if len(top.Names) > 0 {
+		im.Tag = top.Names[0]
+	}
+	if im.Lock == nil {
+		return
+	}
+	if tag, err := im.Lock.Tag(); err == nil && top.Answers(tag) {
+		im.Tag = tag
+	}
+}
+
+// choose returns the image of a layout that has a name, or the only one, and what
+// gives its parts.
+func choose(ctx context.Context, l oci.Files, path, name string) (*oci.Chosen, Content, error) {
+	if _, err := l.Small(indexFile); errors.Is(err, fs.ErrNotExist) {
+		return nil, Content{}, notOurs("it is no OCI archive or layout: it has no " + indexFile)
+	}
+	from := Content{
+		Manifest: func(_ context.Context, b lock.Blob) ([]byte, error) { return readManifest(l, b.SHA256) },
+		Blob:     func(_ context.Context, b lock.Blob) (io.ReadCloser, error) { return l.Open(b.SHA256) },
+	}
+	top, err := oci.Choose(l, name, oci.Kind{Other: errNotOurs, Is: func(_ oci.Named, data []byte) error {
+		return isImage(ctx, data, from)
+	}})
+	_, dir := l.(oci.Dir)
+	if e, ok := errors.AsType[*oci.Several](err); ok {
+		err = fault.New(fault.Usage, "%w: it holds %d images of plugins: %w", ErrChoice, len(e.Documents), err).
+			WithHint("name %s, or another of them", oci.Address(path, dir, e.Documents[0]))
+	}
+	if e, ok := errors.AsType[*oci.Absent](err); ok && len(e.Has) > 0 {
+		err = fault.New(fault.Usage, "%w: %w", ErrChoice, err).WithHint("name %s, or another of them", oci.Address(path, dir, e.Has[0]))
+	} else if ok {
+		err = notOurs(err.Error())
+	}
+	if err != nil {
+		return nil, from, err
+	}
+	return top, from, nil
+}
+
+// isImage is nil for the index or manifest of an image of plugins, which may be
+// damaged behind it, an errNotOurs for what is something else.
+func isImage(ctx context.Context, top []byte, from Content) error {
+	manifests, err := manifestsIn(top)
+	if err != nil {
+		return err
+	}
+	first := top
+	if len(manifests) > 0 {
+		if first, err = from.manifest(ctx, manifests[0].Blob); err != nil {
+			return nil // it may be one
+		}
+	}
+	r := &reading{image: new(Image)}
+	if _, err := r.describe(ctx, nil, first, from); errors.Is(err, errNotOurs) {
+		return err
+	}
+	return nil
+}
+
+// readManifest reads a manifest of a layout, whose digest is not compared.
+func readManifest(l oci.Files, d lock.SHA256) ([]byte, error) {
+	size, err := l.Size(d)
+	if err != nil {
+		return nil, err
+	}
+	if size > maxManifest {
+		return nil, fault.New(fault.Integrity, "%s has %d bytes; at most %d are read", oci.BlobPath(d), size, maxManifest)
+	}
+	content, err := l.Open(d)
+	if err != nil {
+		return nil, err
+	}
+	defer content.Close()
+	data, err := io.ReadAll(io.LimitReader(content, maxManifest))
+	if err != nil {
+		return nil, fault.New(fault.Integrity, "reading %s: %w", oci.BlobPath(d), err)
+	}
+	return data, nil
+}
+
+// ErrChoice says that a layout has not exactly one image of those that could be
+// meant.
+var ErrChoice = errors.New("it is not clear which image is meant")
+
+// errNotOurs says of an image that it was not made by [Build].
+var errNotOurs = errors.New("this is not an image of plugins")
+
+// notOurs refuses an image that was not made by [Build].
+func notOurs(why string) error {
+	return fault.New(fault.Usage, "%w: %s", errNotOurs, why).
+		WithHint("name an image that pull, unpack or push wrote")
+}
+
+// Read reads an image: its index, or the manifest of one for a single platform,
+// is what the caller has found it by.
+func Read(ctx context.Context, top []byte, from Content) (*Image, error) {
+	manifests, err := manifestsIn(top)
+	if err != nil {
+		return nil, err
+	}
+	r := &reading{image: &Image{Top: blobOf(top)}}
+	if len(manifests) == 0 {
+		if err := r.platform(ctx, nil, top, from); err != nil {
+			return nil, err
+		}
+		return r.finish()
+	}
+	for _, m := range manifests {
+		data, err := from.manifest(ctx, m.Blob)
+		if err == nil {
+			err = r.platform(ctx, &m.platform, data, from)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the image for %s: %w", m.platform, err)
+		}
+	}
+	return r.finish()
+}
+
+// namedManifest is one that an index names.
+type namedManifest struct {
+	lock.Blob
+	platform agent.Platform
+}
+
+// manifestsIn returns what an index names: nothing if it is the manifest of one
+// image itself.
+func manifestsIn(top []byte) ([]namedManifest, error) {
+	if len(top) > maxManifest {
+		return nil, fault.New(fault.Integrity, "the index has %d bytes; at most %d are read", len(top), maxManifest)
+	}
+	var ix v1.IndexManifest
+	if err := json.Unmarshal(top, &ix); err != nil {
+		return nil, fault.New(fault.Integrity, "reading the index: %w", legible.JSONError(top, err))
+	}
+	if len(ix.Manifests) > maxPlatforms {
+		return nil, fault.New(fault.Integrity, "the index lists %d images; at most %d are read", len(ix.Manifests), maxPlatforms)
+	}
+	var manifests []namedManifest
+	for _, d := range ix.Manifests {
+		if d.Platform == nil || !d.MediaType.IsImage() {
+			return nil, notOurs("its index lists something that is no image for a platform")
+		}
+		b, err := blobIn(d, maxManifest)
+		if err != nil {
+			return nil, err
+		}
+		p, err := platformOf(d.Platform.OS, d.Platform.Architecture)
+		if err != nil {
+			return nil, err
+		}
+		manifests = append(manifests, namedManifest{b, p})
+	}
+	return manifests, nil
+}
+
+// platformOf returns the platform that a document says.
+func platformOf(os, arch string) (agent.Platform, error) {
+	p, err := agent.ParsePlatform(os + "/" + arch)
+	if err != nil {
+		return p, fault.New(fault.Integrity, "%w", err)
+	}
+	return p, nil
+}
+
+// blobIn returns what a descriptor describes, which has at most max bytes.
+func blobIn(d v1.Descriptor, max int64) (lock.Blob, error) {
+	sum, err := lock.ParseSHA256(d.Digest.Hex)
+	if err != nil || d.Digest.Algorithm != "sha256" {
+		return lock.Blob{}, fault.New(fault.Integrity, "%q is not a sha256 digest", d.Digest)
+	}
+	if d.Size < 0 || d.Size > max {
+		return lock.Blob{}, fault.New(fault.Integrity, "sha256:%s has %d bytes; at most %d are read", sum, d.Size, max)
+	}
+	return lock.Blob{Size: d.Size, SHA256: sum}, nil
+}
+
+// manifest returns a manifest that is what it should be.
+func (c Content) manifest(ctx context.Context, b lock.Blob) ([]byte, error) {
+	data, err := c.Manifest(ctx, b)
+	if err != nil {
+		return nil, explainAbsent(b, err)
+	}
+	if blobOf(data) != b {
+		return nil, damaged(b)
+	}
+	return data, nil
+}
+
+// blob gives a blob to read, and compares it.
+func (c Content) blob(ctx context.Context, b lock.Blob, read func(io.Reader) error) error {
+	content, err := c.Blob(ctx, b)
+	if err != nil {
+		return explainAbsent(b, err)
+	}
+	defer content.Close()
+	h := sha256.New()
+	// One byte more shows that it is too long.
+	whole := io.TeeReader(io.LimitReader(content, b.Size+1), h)
+	counted := &countingReader{Reader: whole}
+	readErr := read(counted)
+	err = pluginsdir.Copy(ctx, io.Discard, counted)
+	// What is lost on the way is not damage, whatever read makes of it.
+	if err = cmp.Or(counted.err, err); err != nil {
+		return fmt.Errorf("reading sha256:%s: %w", b.SHA256, err)
+	}
+	if (lock.Blob{Size: counted.n, SHA256: lock.SHA256(h.Sum(nil))}) != b {
+		return damaged(b)
+	}
+	return readErr
+}
+
+type countingReader struct {
+	io.Reader
+	n int64
+	// err is the first error but the end.
+	err error
+}
+
+func (r *countingReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.n += int64(n)
+	if err != io.EOF {
+		r.err = cmp.Or(r.err, err)
+	}
+	return n, err
+}
+
+func explainAbsent(b lock.Blob, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fault.New(fault.Incomplete, "the image lacks a part: sha256:%s", b.SHA256)
+	}
+	return fmt.Errorf("opening sha256:%s: %w", b.SHA256, err)
+}
+
+func damaged(b lock.Blob) error {
+	return fault.New(fault.Integrity, "the image is damaged: what should be sha256:%s, of %d bytes, is something else", b.SHA256, b.Size)
+}
+
+// reading is an image that is being read.
+type reading struct {
+	image *Image
+	locks []*lock.Lock
+}
+
+// platform reads an image for one platform. An index says which one that is; a
+// manifest does not.
+func (r *reading) platform(ctx context.Context, said *agent.Platform, manifest []byte, from Content) error {
+	is, err := r.describe(ctx, said, manifest, from)
+	if err != nil {
+		return err
+	}
+	l, err := is.readLock(ctx, r.image.Mount, from)
+	if err != nil {
+		return err
+	}
+	r.image.Platforms, r.locks = append(r.image.Platforms, is.Platform), append(r.locks, l)
+	return nil
+}
+
+// described is an image for one platform, of which manifest and configuration
+// were read.
+type described struct {
+	Platform
+	manifest v1.Manifest
+	config   *v1.ConfigFile
+	// documents is the layer that has them.
+	documents v1.Descriptor
+}
+
+// describe reads manifest and configuration of one platform's image.
+func (r *reading) describe(ctx context.Context, said *agent.Platform, manifest []byte, from Content) (*described, error) {
+	var m v1.Manifest
+	if err := json.Unmarshal(manifest, &m); err != nil {
+		return nil, fault.New(fault.Integrity, "reading a manifest: %w", legible.JSONError(manifest, err))
+	}
+	if !m.Config.MediaType.IsConfig() {
+		return nil, notOurs("it has no configuration of an image")
+	}
+	config, err := readConfig(ctx, m.Config, from)
+	if err != nil {
+		return nil, err
+	}
+	p, err := platformOf(config.OS, config.Architecture)
+	if err != nil {
+		return nil, err
+	}
+	if said != nil && *said != p {
+		return nil, fault.New(fault.Integrity, "the index says %s of an image for %s", said, p)
+	}
+	if err := r.mountedAt(config.Config.Labels[mountKey]); err != nil {
+		return nil, err
+	}
+	documents, err := documentsIn(m, config)
+	if err != nil {
+		return nil, err
+	}
+	is := &described{manifest: m, config: config, documents: documents}
+	is.Platform = Platform{Platform: p, Manifest: blobOf(manifest), Layers: len(m.Layers), Seeded: slices.Equal(config.Config.Entrypoint, []string{seederPath})}
+	is.Size, err = sizeOf(m, manifest)
+	return is, err
+}
+
+// readLock reads the lock out of the layer of documents.
+func (is *described) readLock(ctx context.Context, mount string, from Content) (*lock.Lock, error) {
+	l, err := readDocuments(ctx, is.documents, mount, from)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Equal(l.Platforms, []agent.Platform{is.Platform.Platform}) {
+		return nil, fault.New(fault.Integrity, "the image for %s has a lock for %v", is.Platform.Platform, l.Platforms)
+	}
+	return l, nil
+}
+
+// sizeOf returns what is transferred of an image.
+func sizeOf(m v1.Manifest, manifest []byte) (int64, error) {
+	size := int64(len(manifest)) + m.Config.Size
+	for _, d := range m.Layers {
+		b, err := blobIn(d, lock.MaxBlob)
+		if err != nil {
+			return 0, err
+		}
+		size += b.Size
+	}
+	return size, nil
+}
+
+func readConfig(ctx context.Context, d v1.Descriptor, from Content) (*v1.ConfigFile, error) {
+	b, err := blobIn(d, maxManifest)
+	if err != nil {
+		return nil, err
+	}
+	var config v1.ConfigFile
+	err = from.blob(ctx, b, func(r io.Reader) error {
+		data, err := io.ReadAll(r)
+		if err != nil {
+			return fmt.Errorf("reading the configuration: %w", err)
+		}
+		if err := json.Unmarshal(data, &config); err != nil {
+			return fault.New(fault.Integrity, "reading the configuration: %w", legible.JSONError(data, err))
+		}
+		return nil
+	})
+	return &config, err
+}
+
+// mountedAt notes the directory of one platform's image, which all share.
+func (r *reading) mountedAt(mount string) error {
+	switch {
+	case mount == "":
+		return notOurs("it does not say where the plugins are")
+	case CheckMount(mount) != nil:
+		return fault.New(fault.Integrity, "the image says that the plugins are in %q", mount)
+	case r.image.Mount != "" && r.image.Mount != mount:
+		return fault.New(fault.Integrity, "the image has plugins in %q for one platform and in %q for another", r.image.Mount, mount)
+	}
+	r.image.Mount = mount
+	return nil
+}
+
+// documentsIn finds the layer of documents.
+func documentsIn(m v1.Manifest, config *v1.ConfigFile) (v1.Descriptor, error) {
+	if len(config.RootFS.DiffIDs) != len(m.Layers) {
+		return v1.Descriptor{}, fault.New(fault.Integrity, "the image has %d layers, and a configuration for %d", len(m.Layers), len(config.RootFS.DiffIDs))
+	}
+	for i, id := range config.RootFS.DiffIDs {
+		if id.String() == config.Config.Labels[documentsKey] {
+			return m.Layers[i], nil
+		}
+	}
+	return v1.Descriptor{}, notOurs("it does not say where its lock is")
+}
+
+// readDocuments reads the lock out of the layer of documents.
+func readDocuments(ctx context.Context, d v1.Descriptor, mount string, from Content) (*lock.Lock, error) {
+	b, err := blobIn(d, maxDocuments)
+	if err != nil {
+		return nil, err
+	}
+	var data []byte
+	err = from.blob(ctx, b, func(r io.Reader) (err error) {
+		if r, err = unpacked(d.MediaType, r); err != nil {
+			return err
+		}
+		data, err = findFile(ctx, r, maxDocuments, path.Join(mount, pluginsdir.LockPath))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the layer of documents: %w", err)
+	}
+	l, err := lock.Parse(data)
+	if err != nil {
+		return nil, fault.New(fault.Integrity, "%w", err)
+	}
+	return l, nil
+}
+
+// unpacked returns the content of a layer as it is before it is compressed.
+func unpacked(mediaType types.MediaType, r io.Reader) (io.Reader, error) {
+	switch mediaType {
+	case types.OCILayer, types.DockerLayer:
+		gz, err := gzip.NewReader(r)
+		if err != nil {
+			return nil, unpacking(err)
+		}
+		return gz, nil
+	case types.OCIUncompressedLayer, types.DockerUncompressedLayer:
+		return r, nil
+	}
+	return nil, fault.New(fault.Integrity, "a layer has media type %q, which is not read", mediaType)
+}
+
+func unpacking(err error) error { return fault.New(fault.Integrity, "unpacking: %w", err) }
+
+// errTooMuch says that a layer unpacks to more than a layer of documents holds.
+var errTooMuch = errors.New("it holds too much")
+
+// findFile returns the one file at a path in a layer of at most max bytes. The
+// file has at most the size of a lock.
+func findFile(ctx context.Context, layer io.Reader, max int64, name string) ([]byte, error) {
+	bounded := &boundedReader{ctx: ctx, from: layer, left: max}
+	var found []byte
+	for r := tar.NewReader(bounded); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, unpacking(err)
+		}
+		if path.Clean("/"+h.Name) != name {
+			continue
+		}
+		if h.Typeflag != tar.TypeReg || found != nil || h.Size > lock.MaxSize {
+			return nil, fault.New(fault.Integrity, "%s stands twice, is no file, or has more than %d bytes", name, lock.MaxSize)
+		}
+		var data bytes.Buffer
+		if _, err := data.ReadFrom(io.LimitReader(r, lock.MaxSize)); err != nil {
+			return nil, unpacking(err)
+		}
+		found = data.Bytes()
+	}
+	if found == nil {
+		return nil, fault.New(fault.Incomplete, "it has no %s", name)
+	}
+	return found, nil
+}
+
+// boundedReader fails where a [io.LimitedReader] ends.
+type boundedReader struct {
+	ctx  context.Context
+	from io.Reader
+	left int64
+}
+
+func (r *boundedReader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := r.from.Read(p)
+	if r.left -= int64(n); r.left < 0 {
+		return 0, errTooMuch
+	}
+	return n, err
+}
+
+// finish puts the locks together.
+func (r *reading) finish() (*Image, error) {
+	l, err := merge(r.locks)
+	if err != nil {
+		return nil, fault.New(fault.Integrity, "the platforms of the image do not fit together: %w", err)
+	}
+	r.image.Lock = l
+	slices.SortFunc(r.image.Platforms, func(a, b Platform) int { return agent.ComparePlatforms(a.Platform, b.Platform) })
+	return r.image, nil
+}

@@ -1,0 +1,590 @@
+package oci
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+const (
+	// maxExtension bounds a header that says more of the next entry.
+	maxExtension = 1 << 20
+	// maxTrailing bounds the zeros after the end marker: archivers fill up
+	// to the block of a tape.
+	maxTrailing = 4 << 20
+)
+
+// Tar are the files of a layout in a tar, where they lie.
+type Tar struct {
+	r io.ReaderAt
+	// Closer, if not nil, is closed with the files.
+	Closer io.Closer
+	blobs  map[lock.SHA256]extent
+	named  map[string]extent
+}
+
+// extent is where a file's content is.
+type extent struct{ at, size int64 }
+
+func (t *Tar) Close() error {
+	if t.Closer == nil {
+		return nil
+	}
+	return t.Closer.Close()
+}
+
+func (t *Tar) Small(name string) ([]byte, error) {
+	e, ok := t.named[name]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	if e.size > MaxDocument {
+		return nil, fault.New(fault.Integrity, "its %s has %d bytes; at most %d are read", name, e.size, MaxDocument)
+	}
+	data := make([]byte, e.size)
+	if err := readAt(t.r, data, e.at); err != nil {
+		return nil, fmt.Errorf("reading its %s: %w", name, err)
+	}
+	return data, nil
+}
+
+func (t *Tar) Partial() bool {
+	_, index := t.named[IndexName]
+	return index || len(t.blobs) > 0
+}
+
+func (t *Tar) Empty() bool { return false } // such a one does not begin like a tar file
+
+func (t *Tar) Size(d lock.SHA256) (int64, error) {
+	e, ok := t.blobs[d]
+	if !ok {
+		return 0, fs.ErrNotExist
+	}
+	return e.size, nil
+}
+
+func (t *Tar) Open(d lock.SHA256) (blob.File, error) {
+	e, ok := t.blobs[d]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return section{io.NewSectionReader(t.r, e.at, e.size)}, nil
+}
+
+// section is a part of a file.
+type section struct{ *io.SectionReader }
+
+func (section) Close() error { return nil }
+
+// readAt fills data; the end of the file before that is unexpected.
+func readAt(r io.ReaderAt, data []byte, at int64) error {
+	n, err := r.ReadAt(data, at)
+	if n == len(data) {
+		return nil
+	}
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// scanner goes through a tar file. It does so itself because archive/tar tells
+// no offsets, and takes much that no writer of bundles leaves: padding that is
+// not zero, an end without its marker, sparse files.
+type scanner struct {
+	r       io.ReaderAt
+	size    int64
+	at      int64
+	out     *Tar
+	entries int
+	// next is what extended headers say of the next entry.
+	next extension
+	// nested are the layouts in directories, by their paths.
+	nested map[string]*Tar
+	// docker says that there is what docker save describes its images in.
+	docker bool
+	// strange is of the first entry that a bundle does not have.
+	strange error
+}
+
+// extension is what extended headers say.
+type extension struct {
+	name *string
+	size *int64
+}
+
+// ScanTar lists the files of a layout in a tar file.
+func ScanTar(r io.ReaderAt, size int64) (*Tar, error) {
+	s := &scanner{r: r, size: size, out: newTar(r), nested: map[string]*Tar{}}
+	if err := s.checkStart(); err != nil {
+		return nil, err
+	}
+	for {
+		more, err := s.entry()
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			break
+		}
+	}
+	if in := s.inDirectory(); in != nil {
+		return in, s.strange
+	}
+	return s.out, s.judge()
+}
+
+func newTar(r io.ReaderAt) *Tar {
+	return &Tar{r: r, blobs: map[lock.SHA256]extent{}, named: map[string]extent{}}
+}
+
+// inDirectory returns the one layout that lies in a directory, as archivers pack it
+// that are given the directory by its name.
+func (s *scanner) inDirectory() *Tar {
+	if _, layout := s.out.named[FileName]; layout || s.out.Partial() || s.docker {
+		return nil
+	}
+	var found *Tar
+	for _, t := range s.nested {
+		if _, names := t.named[IndexName]; !names {
+			continue
+		}
+		if found != nil {
+			return nil
+		}
+		found = t
+	}
+	return found
+}
+
+// judge says what a tar file is that has no layout, whatever else is in it.
+func (s *scanner) judge() error {
+	_, layout := s.out.named[FileName]
+	switch {
+	case layout || s.out.Partial():
+		return s.strange
+	case len(s.nested) > 0:
+		return foreign("what it holds lies in directories: %s", Clip(strings.Join(slices.Sorted(maps.Keys(s.nested)), ", "))).hint("make a tar file of one directory's content: tar -cf FILE.tar -C DIRECTORY .")
+	case s.docker:
+		return foreign("it is an image as docker save writes it").hint("save it as an OCI layout: skopeo copy --all --preserve-digests … oci-archive:FILE, or crane pull --format=oci")
+	case s.strange != nil:
+		return foreign("it is a tar file of something else")
+	}
+	return nil
+}
+
+// IsTar reports whether data is the start of a tar file that POSIX or GNU
+// archivers made.
+func IsTar(data []byte) bool {
+	return len(data) >= BlockSize && bytes.HasPrefix(data[257:], []byte("ustar"))
+}
+
+// Compression names the format of a compressed or zipped file.
+func Compression(start []byte) string {
+	for magic, name := range map[string]string{
+		"\x1f\x8b": "gzip", "\x28\xb5\x2f\xfd": "zstd", "\xfd7zXZ\x00": "xz", "BZh": "bzip2", "PK\x03\x04": "zip", "PK\x05\x06": "zip",
+	} {
+		if bytes.HasPrefix(start, []byte(magic)) {
+			return name
+		}
+	}
+	return ""
+}
+
+// unpackers are the programs that take a compression away.
+var unpackers = map[string]string{"gzip": "gunzip", "zstd": "unzstd", "xz": "unxz", "bzip2": "bunzip2", "zip": "unzip"}
+
+func (s *scanner) checkStart() error {
+	if s.size == 0 {
+		return fault.New(fault.Integrity, "the file is empty")
+	}
+	start := make([]byte, min(s.size, BlockSize))
+	if err := readAt(s.r, start, 0); err != nil {
+		return fmt.Errorf("reading the file: %w", err)
+	}
+	if format := Compression(start); format != "" {
+		return foreign("it is compressed with %s", format).hint("unpack it first with " + unpackers[format])
+	}
+	if len(start) < BlockSize && bytes.HasPrefix([]byte(FileName), start[:min(len(start), len(FileName))]) {
+		return s.truncated()
+	}
+	// Archives of the seventh edition have no magic, but a right checksum.
+	if _, err := checksum(start); !IsTar(start) && err != nil {
+		return &Foreign{Start: start}
+	}
+	return nil
+}
+
+func (s *scanner) truncated() error {
+	return fault.New(fault.Integrity, "it is truncated: it ends after %d bytes, before the end of the tar file", s.size)
+}
+
+func (s *scanner) damaged(format string, args ...any) error {
+	return fault.New(fault.Integrity, "its tar header at byte %d "+format, append([]any{s.at}, args...)...)
+}
+
+// entry reads one header and notes what it is of; it reports whether there may
+// be another.
+func (s *scanner) entry() (more bool, err error) {
+	if s.entries++; s.entries > maxEntries {
+		return false, fault.New(fault.Integrity, "it has more than %d entries", maxEntries)
+	}
+	if s.size-s.at < BlockSize {
+		return false, s.truncated()
+	}
+	block := make([]byte, BlockSize)
+	if err := readAt(s.r, block, s.at); err != nil {
+		return false, fmt.Errorf("reading the file: %w", err)
+	}
+	if allZero(block) {
+		return false, s.end()
+	}
+	if _, err := checksum(block); err != nil {
+		return false, s.damaged("is damaged: %w", err)
+	}
+	size, err := number(block[124:136])
+	if err != nil {
+		return false, s.damaged("has no size that can be read: %w", err)
+	}
+	kind := block[156]
+	if kind == 'x' || kind == 'g' || kind == 'L' || kind == 'K' {
+		return true, s.extended(kind, size)
+	}
+	name := headerName(block)
+	if s.next.name != nil {
+		name = *s.next.name
+	}
+	if s.next.size != nil {
+		size = *s.next.size
+	}
+	s.next = extension{}
+	if kind == 0 && strings.HasSuffix(name, "/") {
+		kind = '5'
+	}
+	return true, s.note(kind, name, size)
+}
+
+// note takes an entry in, and goes to the next.
+func (s *scanner) note(kind byte, name string, size int64) error {
+	clean, err := cleanName(name)
+	if err != nil {
+		return s.damaged("is of the entry %q, which %w", Clip(name), err)
+	}
+	content := s.at + BlockSize
+	switch kind {
+	case '5':
+		if size != 0 {
+			return s.damaged("is of the directory %q and has a size", Clip(name))
+		}
+		s.at = content
+		return nil
+	case '0', 0:
+	default:
+		if s.strange == nil {
+			s.strange = s.damaged("is of the entry %q, %s, which is neither a file nor a directory", Clip(name), kindName(kind))
+		}
+		if kind == tar.TypeLink || kind == tar.TypeSymlink {
+			size = 0 // some archivers give that of what it leads to
+		}
+		return s.skip(size)
+	}
+	if err := s.skip(size); err != nil {
+		return err
+	}
+	return s.keep(clean, extent{content, size})
+}
+
+// kindName says in words what kind of entry there is.
+func kindName(kind byte) string {
+	switch kind {
+	case tar.TypeLink:
+		return "a hard link"
+	case tar.TypeSymlink:
+		return "a symbolic link"
+	case tar.TypeChar, tar.TypeBlock:
+		return "a device"
+	case tar.TypeFifo:
+		return "a pipe"
+	case tar.TypeGNUSparse:
+		return "a sparse file"
+	}
+	return "of an unknown kind"
+}
+
+// keep notes a file of the layout.
+func (s *scanner) keep(name string, e extent) error {
+	if name == "manifest.json" {
+		s.docker = true
+	}
+	t, name := s.layoutOf(name)
+	if t == nil {
+		return nil // nothing of ours
+	}
+	if sum, ok := strings.CutPrefix(name, BlobsDir+"/"); ok {
+		d, err := lock.ParseSHA256(sum)
+		if err != nil || d.String() != sum {
+			return nil // nothing of ours
+		}
+		if _, had := t.blobs[d]; had {
+			return fault.New(fault.Integrity, "it has two entries %s", name)
+		}
+		t.blobs[d] = e
+		return nil
+	}
+	if _, had := t.named[name]; had {
+		return fault.New(fault.Integrity, "it has two entries %s", name)
+	}
+	t.named[name] = e
+	return nil
+}
+
+// maxNested and maxNestedPath bound the directories in which layouts are looked
+// for, and the length of their paths in bytes.
+const maxNested, maxNestedPath = 16, 1024
+
+// layoutOf returns the layout to which an entry belongs, and its name in that; nil
+// for what belongs to none.
+func (s *scanner) layoutOf(name string) (t *Tar, in string) {
+	dir, base := path.Split(name)
+	switch {
+	case strings.HasSuffix(dir, BlobsDir+"/"):
+		dir, base = strings.TrimSuffix(dir, BlobsDir+"/"), BlobsDir+"/"+base
+	case base != FileName && base != IndexName:
+		return nil, ""
+	}
+	switch {
+	case dir == "":
+		return s.out, base
+	case !strings.HasSuffix(dir, "/") || len(dir) > maxNestedPath:
+		return nil, ""
+	}
+	t = s.nested[path.Clean(dir)]
+	if t == nil && len(s.nested) < maxNested {
+		t = newTar(s.r)
+		s.nested[path.Clean(dir)] = t
+	}
+	return t, base
+}
+
+// skip goes past an entry's content and the padding after it, which must be
+// zeros.
+func (s *scanner) skip(size int64) error {
+	if size < 0 || size > MaxBlob {
+		return s.damaged("gives the size %d", size)
+	}
+	end := s.at + BlockSize + size
+	pad := make([]byte, padding(size))
+	if end+int64(len(pad)) > s.size {
+		return s.truncated()
+	}
+	if err := readAt(s.r, pad, end); err != nil {
+		return fmt.Errorf("reading the file: %w", err)
+	}
+	if !allZero(pad) {
+		return fault.New(fault.Integrity, "it is damaged: the padding at byte %d is not zero", end)
+	}
+	s.at = end + int64(len(pad))
+	return nil
+}
+
+// extended reads a header that says more of the next entry.
+func (s *scanner) extended(kind byte, size int64) error {
+	if size < 0 || size > maxExtension {
+		return s.damaged("is an extended one of %d bytes; at most %d are read", size, maxExtension)
+	}
+	from := s.at
+	if err := s.skip(size); err != nil {
+		return err
+	}
+	data := make([]byte, size)
+	if err := readAt(s.r, data, from+BlockSize); err != nil {
+		return fmt.Errorf("reading the file: %w", err)
+	}
+	var err error
+	switch kind {
+	case 'L':
+		name := string(bytes.TrimSuffix(data, []byte{0}))
+		s.next.name = &name
+	case 'x':
+		err = s.next.read(data)
+	case 'g':
+		// It is for all entries, and must not change what they are.
+		var global extension
+		if err = global.read(data); err == nil && (global.name != nil || global.size != nil) {
+			err = errors.New("it names all entries")
+		}
+	}
+	if err != nil {
+		return fault.New(fault.Integrity, "its extended tar header at byte %d is damaged: %w", from, err)
+	}
+	return nil
+}
+
+// read takes in the records of a PAX header: "LENGTH KEY=VALUE\n".
+func (x *extension) read(data []byte) error {
+	for len(data) > 0 {
+		digits, _, found := bytes.Cut(data, []byte(" "))
+		n, err := strconv.Atoi(string(digits))
+		if !found || err != nil || n <= len(digits)+1 || n > len(data) || data[n-1] != '\n' {
+			return errors.New("a record has another length than it says")
+		}
+		key, value, found := strings.Cut(string(data[len(digits)+1:n-1]), "=")
+		data = data[n:]
+		switch {
+		case !found || key == "":
+			return errors.New("a record has no key")
+		case strings.HasPrefix(key, "GNU.sparse."):
+			return errors.New("it is of a sparse file")
+		case key == "path":
+			x.name = &value
+		case key == "size":
+			size, err := strconv.ParseInt(value, 10, 64)
+			if err != nil {
+				return fmt.Errorf("the size %q is not a number that can be", Clip(value))
+			}
+			x.size = &size
+		}
+	}
+	return nil
+}
+
+// end checks what follows the first block of zeros: another one, and nothing
+// but zeros.
+func (s *scanner) end() error {
+	rest := s.size - s.at
+	switch {
+	case rest < 2*BlockSize:
+		return s.truncated()
+	case s.next != extension{}:
+		return fault.New(fault.Integrity, "its last tar header is of nothing")
+	case rest > maxTrailing:
+		return fault.New(fault.Integrity, "%d bytes follow the end of the tar file", rest)
+	}
+	zeros := make([]byte, rest)
+	if err := readAt(s.r, zeros, s.at); err != nil {
+		return fmt.Errorf("reading the file: %w", err)
+	}
+	if !allZero(zeros) {
+		return fault.New(fault.Integrity, "something follows the end of the tar file at byte %d", s.at)
+	}
+	return nil
+}
+
+// checksum returns a header's checksum if it is right, and written as archivers do:
+// in six octal digits, a zero and a space; in seven and a zero (Rust's tar); or in six,
+// a space and a zero (node's tar).
+func checksum(block []byte) (int64, error) {
+	if len(block) < BlockSize {
+		return 0, errors.New("it is cut off")
+	}
+	field := block[148:156]
+	digits := field[:6]
+	switch end := string(field[6:]); {
+	case end == "\x00 ", end == " \x00":
+	case field[7] == 0:
+		digits = field[:7]
+	default:
+		return 0, errors.New("its checksum is not written like one")
+	}
+	want, err := strconv.ParseUint(string(digits), 8, 32)
+	if err != nil {
+		return 0, errors.New("its checksum is not written like one")
+	}
+	var sum uint64
+	for i, b := range block {
+		if i >= 148 && i < 156 {
+			b = ' '
+		}
+		sum += uint64(b)
+	}
+	if sum != want {
+		return 0, errors.New("its checksum is wrong")
+	}
+	return int64(sum), nil
+}
+
+// number reads a numeric field: octal digits, or GNU's base 256.
+func number(field []byte) (int64, error) {
+	if field[0]&0x80 != 0 {
+		return base256(field)
+	}
+	digits := strings.Trim(string(field), " \x00")
+	if digits == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(digits, 8, 64)
+	if err != nil {
+		return 0, errors.New("it is not an octal number")
+	}
+	return n, nil
+}
+
+func base256(field []byte) (int64, error) {
+	if field[0] != 0x80 {
+		return 0, errors.New("it is negative or too large")
+	}
+	var n int64
+	for _, b := range field[1:] {
+		if n > MaxBlob {
+			return 0, errors.New("it is too large")
+		}
+		n = n<<8 | int64(b)
+	}
+	return n, nil
+}
+
+// headerName joins the two fields of a name.
+func headerName(block []byte) string {
+	name := cString(block[:100])
+	if bytes.Equal(block[257:263], []byte("ustar\x00")) {
+		if prefix := cString(block[345:500]); prefix != "" {
+			name = prefix + "/" + name
+		}
+	}
+	return name
+}
+
+func cString(field []byte) string {
+	text, _, _ := bytes.Cut(field, []byte{0})
+	return string(text)
+}
+
+// cleanName refuses names that lead out of the directory where somebody would
+// unpack the file.
+func cleanName(name string) (string, error) {
+	switch {
+	case name == "":
+		return "", errors.New("has no name")
+	case strings.HasPrefix(name, "/"):
+		return "", errors.New("is absolute")
+	case strings.ContainsAny(name, "\\\x00"):
+		return "", errors.New("has a name with a backslash or a zero in it")
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if part == ".." {
+			return "", errors.New("leads out of the file")
+		}
+	}
+	return path.Clean(name), nil
+}
+
+func allZero(data []byte) bool {
+	for _, b := range data {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
+}

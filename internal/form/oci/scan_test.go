@@ -1,0 +1,87 @@
+package oci
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"testing"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+func pack(t testing.TB, names ...string) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for _, name := range names {
+		if err := w.WriteHeader(&tar.Header{Name: name, Size: int64(len(name)), Mode: 0o644, Format: tar.FormatUSTAR}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func TestScanTar(t *testing.T) {
+	sum := lock.Sum([]byte("x"))
+	data := pack(t, FileName, IndexName, BlobPath(sum), "something else")
+	files, err := ScanTar(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if small, err := files.Small(IndexName); err != nil || string(small) != IndexName {
+		t.Errorf("%q, %v", small, err)
+	}
+	if size, err := files.Size(sum); err != nil || size != int64(len(BlobPath(sum))) {
+		t.Errorf("%d bytes, %v", size, err)
+	}
+	f, err := files.Open(sum)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if content, err := io.ReadAll(f); err != nil || string(content) != BlobPath(sum) {
+		t.Errorf("%q, %v", content, err)
+	}
+	if _, err := files.Open(lock.SHA256{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+// FuzzScanTar wants whatever is found in a tar to lie in it.
+func FuzzScanTar(f *testing.F) {
+	good := pack(f, FileName, IndexName, BlobPath(lock.Sum([]byte("x"))))
+	f.Add(good)
+	f.Add(good[:len(good)-BlockSize])
+	f.Add(good[:BlockSize])
+	f.Add(pack(f))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		files, err := ScanTar(bytes.NewReader(data), int64(len(data)))
+		if err != nil {
+			if _, ok := errors.AsType[*Foreign](err); !ok && fault.KindOf(err) != fault.Integrity {
+				t.Errorf("%v is no damage", err)
+			}
+			return
+		}
+		for name, e := range files.named {
+			checkExtent(t, name, e, data)
+		}
+		for d, e := range files.blobs {
+			checkExtent(t, d.String(), e, data)
+		}
+	})
+}
+
+func checkExtent(t *testing.T, name string, e extent, data []byte) {
+	t.Helper()
+	if e.at < BlockSize || e.size < 0 || e.at+e.size > int64(len(data)) {
+		t.Errorf("%q lies at %+v of %d bytes", name, e, len(data))
+	}
+}

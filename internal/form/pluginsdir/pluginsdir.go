@@ -1,0 +1,169 @@
+// Package pluginsdir is the content of an agent's plugin cache directory: which files
+// it has, and how each is made. Writing them somewhere, to a directory or into
+// the layers of an image, is for others.
+package pluginsdir
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/archive"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// Paths of what a directory holds beside what the agent reads.
+const (
+	// MetaDir is the directory of everything else here.
+	MetaDir = ".botkube-mirror"
+	// LockPath is what the directory was made of.
+	LockPath = MetaDir + "/lock.json"
+	// SumsPath has the digest of every file, for sha256sum -c.
+	SumsPath = MetaDir + "/SHA256SUMS"
+)
+
+// Reader is who must be able to use a cache directory: the agent as its chart
+// runs it.
+var Reader = disk.Reader{User: agent.User, Group: agent.Group}
+
+// Source is what the files of a directory are made of: upstream files, or
+// another cache directory. Its methods may be called concurrently.
+type Source interface {
+	// Known returns what a file must be, if that can be told without making it.
+	Known(p agent.Platform, f lock.File) (lock.Blob, bool)
+	// Expected returns what a file will be unless somebody altered what is
+	// remembered: enough for forecasts, and never for a file to count as right.
+	Expected(p agent.Platform, f lock.File) (lock.Blob, bool)
+	// Make writes a file. What the sink received counts only if the error is nil.
+	Make(ctx context.Context, p agent.Platform, f lock.File, to Sink) error
+	// Index returns the index of a repository.
+	Index(p agent.Platform, r lock.Repository) (Index, error)
+}
+
+// Sink receives a file, and knows what it received.
+type Sink interface {
+	archive.Sink
+	Blob() lock.Blob
+}
+
+// Index is the index of a repository before it is rewritten.
+type Index struct {
+	Data []byte
+	// Schemas are the JSON schemas that the index refers to, by their
+	// absolute URLs.
+	Schemas map[string]string
+}
+
+// Document is a small file of a directory.
+type Document struct {
+	// Path is relative to the directory, with slashes.
+	Path string
+	Data []byte
+}
+
+// Paths returns the paths of all that the agent reads for a platform, sorted.
+func Paths(l *lock.Lock, p agent.Platform) []string {
+	var paths []string
+	for _, r := range l.Repositories {
+		paths = append(paths, agent.IndexPath(r.Name))
+	}
+	for _, f := range l.Files(p) {
+		paths = append(paths, f.Path)
+	}
+	slices.Sort(paths)
+	return paths
+}
+
+// CheckMount reports why a path cannot be the agent's cache directory.
+func CheckMount(mount string) error {
+	if !path.IsAbs(mount) || path.Clean(mount) != mount || mount == "/" {
+		return fault.New(fault.Usage, "%q is not a clean absolute path for the agent's plugins.cacheDir, for example /plugins", mount)
+	}
+	// PATH_MAX of Linux. Names that a person cannot read help nobody but a trickster.
+	if len(mount) > 4095 || strings.ContainsFunc(mount, unicode.IsControl) {
+		return fault.New(fault.Usage, "%.100q is too long, or has control characters, for the agent's plugins.cacheDir", mount)
+	}
+	return nil
+}
+
+// Documents returns all files but the binaries, in the order in which they
+// must be written: whatever comes last is what an agent, a later run or a person
+// takes as the sign that the rest is there. Made says what the binaries are, by
+// path. Mount is where the agent will see the directory.
+func Documents(l *lock.Lock, p agent.Platform, mount string, made map[string]lock.Blob, src Source) ([]Document, error) {
+	l = l.ForPlatform(p)
+	indexes, err := rewriteIndexes(l, p, mount, made, src)
+	if err != nil {
+		return nil, err
+	}
+	lockData, err := l.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	digests := map[string]lock.SHA256{LockPath: lock.Sum(lockData)}
+	for _, f := range l.Files(p) {
+		digests[f.Path] = made[f.Path].SHA256
+	}
+	for _, d := range indexes {
+		digests[d.Path] = lock.Sum(d.Data)
+	}
+	return append([]Document{{SumsPath, Sums(digests)}, {LockPath, lockData}}, indexes...), nil
+}
+
+// Sums is the content of SHA256SUMS: digests by the paths of their files.
+func Sums(digests map[string]lock.SHA256) []byte {
+	var out bytes.Buffer
+	for _, p := range slices.Sorted(maps.Keys(digests)) {
+		fmt.Fprintf(&out, "%s  %s\n", digests[p], p)
+	}
+	return out.Bytes()
+}
+
+func rewriteIndexes(l *lock.Lock, p agent.Platform, mount string, made map[string]lock.Blob, src Source) ([]Document, error) {
+	var indexes []Document
+	builds := func(plugin lock.Plugin) (map[agent.Platform]agent.Build, error) {
+		return map[agent.Platform]agent.Build{p: localBuild(plugin, p, mount, made)}, nil
+	}
+	for _, r := range l.Repositories {
+		upstream, err := src.Index(p, r)
+		if err != nil {
+			return nil, fmt.Errorf("reading the index of %q: %w", r.Name, err)
+		}
+		rewritten, err := Rewrite(l, r, upstream, builds)
+		if err != nil {
+			return nil, err
+		}
+		indexes = append(indexes, Document{agent.IndexPath(r.Name), rewritten})
+	}
+	return indexes, nil
+}
+
+// localBuild is a build whose URLs are files of the directory.
+func localBuild(plugin lock.Plugin, p agent.Platform, mount string, made map[string]lock.Blob) agent.Build {
+	binary := plugin.Binary()
+	local := agent.Build{URL: fileURL(mount, binary), Checksum: made[binary].SHA256.String(), Dependencies: map[string]string{}}
+	for _, build := range plugin.Builds {
+		if build.Platform != p {
+			continue
+		}
+		for _, d := range build.Dependencies {
+			at := agent.DependencyPath(binary, d.Name)
+			local.Dependencies[d.Name] = fileURL(mount, at) + "?checksum=sha256:" + made[at].SHA256.String()
+		}
+	}
+	return local
+}
+
+// fileURL is where the agent sees a file of the directory.
+func fileURL(mount, p string) string {
+	return (&url.URL{Scheme: "file", Path: path.Join(mount, p)}).String()
+}

@@ -1,0 +1,163 @@
+package pluginsdir
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+)
+
+// Unfit is a file that an agent has for a program, and cannot run.
+type Unfit struct {
+	Platform   agent.Platform  `json:"platform"`
+	Plugin     agent.PluginKey `json:"plugin"`
+	Dependency string          `json:"dependency,omitempty"`
+	// URL is that of the upstream file; Member is what is taken out of it, or
+	// empty if that is not known, or the file is no archive.
+	URL    string        `json:"url"`
+	Member string        `json:"member,omitempty"`
+	Is     agent.Program `json:"is"`
+	// Certain says that no agent can start with it. Of a dependency that is no
+	// program, its plugin may read it; a plugin that is text was meant to be one,
+	// if it is no archive of which the agent took the wrong file.
+	Certain bool `json:"certain"`
+}
+
+// JudgeProgram reports what of a file keeps an agent from running it. Of what is
+// not known, it holds nothing against the file.
+func JudgeProgram(p agent.Platform, f lock.File, made lock.Made) (Unfit, bool) {
+	fitness := made.Program.On(p)
+	if f.Template != "" || fitness == agent.Fits {
+		return Unfit{}, false
+	}
+	return Unfit{
+		Platform: p, Plugin: f.Plugin, Dependency: f.Dependency, URL: agent.Redact(f.Artifact.URL), Member: made.Name, Is: made.Program,
+		Certain: fitness == agent.Foreign || f.Dependency == "" && (made.Program.Marked() || f.Format != "" && made.Program.Plain()),
+	}, true
+}
+
+// Detail says what is wrong with the file.
+func (u Unfit) Detail() string {
+	if u.Is.Format != "" {
+		return fmt.Sprintf("it is %s, which does not run on %s", u.Is, u.Platform)
+	}
+	return fmt.Sprintf("it is %s, not a program", u.Is)
+}
+
+// Subject names the file: "the plugin x/y@v1 for linux/amd64 (LICENSE of URL)".
+func (u Unfit) Subject() string {
+	what := "the plugin " + u.Plugin.String()
+	if u.Dependency != "" {
+		what = "the dependency " + u.Dependency + " of " + u.Plugin.String()
+	}
+	of := u.URL
+	if u.Member != "" {
+		of = fmt.Sprintf("%q of %s", u.Member, u.URL)
+	}
+	return fmt.Sprintf("%s for %s (%s)", what, u.Platform, of)
+}
+
+// Remedy says what to do about it.
+func (u Unfit) Remedy() string {
+	leave := fmt.Sprintf("leave the plugin out with --exclude %s/%s, and tell its publisher", u.Plugin.Repository, u.Plugin.Name)
+	switch {
+	case !u.Certain && u.Dependency != "":
+		return "make sure that the plugin only reads it"
+	case !u.Certain:
+		return "make sure that the agent's system can run it"
+	case u.Dependency == "" && u.Member != "" && u.Is.Format == "":
+		return leave + ": of an archive, the agent takes the first file by name that has no extension"
+	}
+	return leave
+}
+
+// Report adds the file at a path to what a verification finds: a problem if no
+// agent can start with it. Of a dependency that may be meant to be read, only a
+// pull tells, to whom can still choose.
+func (u Unfit) Report(r *audit.Report, path string) {
+	switch {
+	case u.Certain:
+		r.Fail(audit.Problem{Kind: audit.KindUnfit, Path: path, Detail: fmt.Sprintf("%s: %s; %s", u.Subject(), u.Detail(), u.Remedy())})
+		return
+	case u.Dependency != "":
+		return
+	}
+	r.Note(fmt.Sprintf("%s: %s: %s", u.Subject(), u.Detail(), u.Remedy()))
+}
+
+// Head keeps the first bytes of what is written to it.
+type Head struct{ data []byte }
+
+func (h *Head) Write(p []byte) (int, error) {
+	h.data = append(h.data, p[:min(len(p), agent.ProgramHead-len(h.data))]...)
+	return len(p), nil
+}
+
+// Program says what begins with these bytes.
+func (h *Head) Program() agent.Program { return agent.ReadProgram(h.data) }
+
+// headed is a sink that keeps the head, too.
+type headed struct {
+	Sink
+	head Head
+}
+
+func (h *headed) Write(p []byte) (int, error) {
+	n, err := h.Sink.Write(p)
+	_, _ = h.head.Write(p[:n]) // never fails
+	return n, err
+}
+
+func (h *headed) Reset() error {
+	h.head = Head{}
+	return h.Sink.Reset()
+}
+
+// ProgramOf says what a blob is.
+func ProgramOf(blobs blob.Source, d lock.SHA256) (agent.Program, error) {
+	f, err := blobs.Open(d)
+	if err != nil {
+		return agent.Program{}, err
+	}
+	defer f.Close()
+	var head Head
+	if _, err := io.Copy(&head, io.LimitReader(f, agent.ProgramHead)); err != nil {
+		return agent.Program{}, err
+	}
+	return head.Program(), nil
+}
+
+// Unfit returns the files of a lock that an agent cannot run, as far as it is
+// known what they are: what Memory does not know of an archive is not looked at.
+func (u Upstream) Unfit(l *lock.Lock) ([]Unfit, error) {
+	var all []Unfit
+	for _, p := range l.Platforms {
+		for _, f := range l.Files(p) {
+			made, err := u.made(f)
+			if err != nil {
+				return nil, err
+			}
+			if unfit, is := JudgeProgram(p, f, made); is {
+				all = append(all, unfit)
+			}
+		}
+	}
+	return all, nil
+}
+
+// made says what a file is, as far as that is known.
+func (u Upstream) made(f lock.File) (made lock.Made, err error) {
+	pinned, ok := f.Pinned()
+	switch {
+	case f.Template != "":
+	case ok:
+		made.Blob = pinned
+		made.Program, err = ProgramOf(u.Blobs, pinned.SHA256)
+	case u.Memory != nil:
+		made, _ = u.Memory.Derived(f.Artifact.SHA256, how(f))
+	}
+	return made, err
+}

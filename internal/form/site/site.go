@@ -1,0 +1,255 @@
+// Package site writes a static web root from which an agent downloads
+// everything, with the upstream files as their publishers made them:
+//
+//	{tag}/{repository}/plugins-index.yaml    an index that names files of the site only
+//	{tag}/lock.json                          what the version was made of
+//	{tag}/SHA256SUMS                         the digest of every file of the version, for sha256sum -c
+//	files/{first 2 digits}/{sha256}/{name}   an upstream file
+//
+// A tag is a Botkube version, or a part of the lock's digest: see [lock.Lock.Tag]. Versions
+// lie side by side and share files, whose URLs tell their content, so that
+// servers and proxies may keep them for ever. Only documents ever change.
+//
+// Files are written first and indexes last, each under a temporary name in
+// .botkube-mirror that is renamed when it is whole, so that an agent always
+// finds a complete version. What else is in the web root stays as it is.
+package site
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+)
+
+// fileMode is that of all files: a web server may run as anybody.
+const fileMode = 0o644
+
+// Options say how a site is written.
+type Options struct {
+	// BaseURL is where the site will be served.
+	BaseURL string
+	// Blobs has the upstream files.
+	Blobs blob.Source
+	// Waiting, if not nil, is called when another run has the site.
+	Waiting func(path string)
+	// Displaced, if not nil, is called for what was in the way of a site that
+	// pull wrote before, with where it was and where it was moved.
+	Displaced func(path, to string)
+}
+
+// Writer writes one version of a site. Place may be called concurrently, between
+// one Open and one Commit.
+type Writer struct {
+	options Options
+	tree    *atomicdir.Tree
+
+	mu     sync.Mutex
+	placed map[string]bool
+}
+
+// CheckBaseURL reports why a site cannot be served at a URL.
+func CheckBaseURL(raw string) error {
+	wrong := func(why string) error {
+		return fault.New(fault.Usage, "the base URL %s", why).
+			WithHint("name the http or https URL at which the site's directory will be served, for example https://mirror.example.com/botkube")
+	}
+	u, err := url.Parse(raw)
+	if agent.HasBareAddress(raw) {
+		return wrong("has an IPv6 address without brackets, as in http://[::1]:8080/")
+	}
+	if err != nil {
+		return wrong("cannot be read")
+	}
+	if u.User != nil {
+		return wrong("holds a user name, which every agent's index would hold too")
+	}
+	named := fmt.Sprintf("%q ", raw)
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return wrong(named + "is neither http nor https")
+	case u.Hostname() == "":
+		return wrong(named + "has no host")
+	case strings.ContainsAny(raw, "?#"):
+		return wrong(named + "has a query or a fragment")
+	case strings.Contains(u.Path, "//"):
+		return wrong(named + "holds //, which go-getter takes for a part of an archive")
+	case slices.ContainsFunc(strings.Split(u.Path, "/"), func(part string) bool { return part == "." || part == ".." }):
+		return wrong(named + "holds . or .. in its path")
+	}
+	return nil
+}
+
+// baseURL returns the URL without a slash at its end.
+func baseURL(raw string) (string, error) {
+	if err := CheckBaseURL(raw); err != nil {
+		return "", err
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(u.String(), "/"), nil
+}
+
+// IndexURL returns where an agent finds the index of a repository.
+func IndexURL(base string, l *lock.Lock, repository string) (string, error) {
+	base, err := baseURL(base)
+	if err != nil {
+		return "", err
+	}
+	tag, err := l.Tag()
+	if err != nil {
+		return "", err
+	}
+	return base + (&url.URL{Path: "/" + indexPath(tag, repository)}).EscapedPath(), nil
+}
+
+// Open prepares a site for a plan's version: it creates the directory if need
+// be, waits for another run that writes it, and sweeps what a killed one left.
+// The sizes and digests of the plan's artifacts do not matter yet.
+func Open(ctx context.Context, root string, plan *lock.Lock, o Options) (*Writer, error) {
+	var err error
+	if o.BaseURL, err = baseURL(o.BaseURL); err != nil {
+		return nil, err
+	}
+	if err := checkNames(plan); err != nil {
+		return nil, err
+	}
+	t, err := atomicdir.Open(ctx, root, disk.Anyone, o.Waiting)
+	if err != nil {
+		return nil, err
+	}
+	if begun(t) {
+		t.MayDisplace(o.Displaced)
+	}
+	w := &Writer{options: o, tree: t, placed: map[string]bool{}}
+	if err := w.checkRoot(plan); err != nil {
+		t.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// checkRoot refuses a directory that another form of output has, and what
+// somebody else put where something of ours belongs.
+func (w *Writer) checkRoot(plan *lock.Lock) error {
+	for form, sign := range map[string]string{"an agent's cache directory": pluginsdir.LockPath, "a bundle": "oci-layout"} {
+		if _, err := w.tree.Root.Lstat(sign); err == nil {
+			return fault.New(fault.Usage, "%s is %s", w.tree.Path, form).WithHint("name another directory for the site")
+		}
+	}
+	if err := w.tree.CheckDir(filesDir); err != nil {
+		return err
+	}
+	if plan.BotkubeVersion == "" {
+		return nil // the tag follows from digests that are not known yet
+	}
+	tag, err := plan.Tag()
+	if err != nil {
+		return err
+	}
+	return w.checkVersion(tag, plan)
+}
+
+// Place brings one upstream file into the site. A file that is there already,
+// byte for byte, is left alone. It reports whether anything was written.
+func (w *Writer) Place(ctx context.Context, a lock.Artifact) (bool, error) {
+	p := FilePath(a)
+	written, err := w.place(ctx, a, p)
+	if err != nil {
+		return false, fmt.Errorf("writing %s: %w", w.tree.At(p), atomicdir.Explain(err))
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.placed[p] = true
+	return written, nil
+}
+
+func (w *Writer) place(ctx context.Context, a lock.Artifact, p string) (bool, error) {
+	if err := w.tree.CheckFile(p); err != nil {
+		return false, err
+	}
+	if same, err := w.tree.Holds(ctx, p, a.Blob, fileMode); err != nil || same {
+		return false, err
+	}
+	if err := w.options.Blobs.Verify(ctx, a.SHA256); err != nil {
+		return false, err
+	}
+	from, err := w.options.Blobs.Open(a.SHA256)
+	if err != nil {
+		return false, err
+	}
+	defer from.Close()
+	staged, err := w.tree.Stage()
+	if err != nil {
+		return false, err
+	}
+	defer staged.Discard()
+	if err := pluginsdir.Copy(ctx, staged, from); err != nil {
+		return false, err
+	}
+	if got := staged.Blob(); got != a.Blob {
+		return false, fault.New(fault.Integrity, "its content has %d bytes with the sha256 %s, but the lock says %d bytes with %s", got.Size, got.SHA256, a.Size, a.SHA256)
+	}
+	return true, staged.Publish(p, fileMode)
+}
+
+// Commit writes the documents of the version, its indexes last, and makes all
+// of it durable. All artifacts of the lock must have been placed. It reports
+// whether anything was written.
+func (w *Writer) Commit(ctx context.Context, l *lock.Lock) (bool, error) {
+	written, err := w.commit(ctx, l.PluginsOnly())
+	if err != nil {
+		return false, fmt.Errorf("completing %s: %w", w.tree.Path, atomicdir.Explain(err))
+	}
+	return written, nil
+}
+
+func (w *Writer) commit(ctx context.Context, l *lock.Lock) (bool, error) {
+	var files []string
+	for _, f := range Files(l) {
+		if !w.placed[f.Path] {
+			return false, fault.New(fault.Incomplete, "%s was not placed", f.Path)
+		}
+		files = append(files, f.Path)
+	}
+	tag, err := l.Tag()
+	if err != nil {
+		return false, err
+	}
+	if err := w.checkVersion(tag, l); err != nil {
+		return false, err
+	}
+	documents, err := Documents(l, w.options.BaseURL, pluginsdir.Upstream{Blobs: w.options.Blobs})
+	if err != nil {
+		return false, err
+	}
+	if err := w.tree.SyncDirs(files); err != nil {
+		return false, err
+	}
+	written := false
+	var paths []string
+	for _, d := range documents {
+		changed, err := w.tree.Put(ctx, d.Path, d.Data, fileMode)
+		if err != nil {
+			return false, err
+		}
+		written = written || changed
+		paths = append(paths, d.Path)
+	}
+	return written, w.tree.SyncDirs(paths)
+}
+
+// Close removes what is unfinished and lets the next run have the site.
+func (w *Writer) Close() error { return w.tree.Close() }

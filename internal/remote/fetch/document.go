@@ -1,0 +1,245 @@
+package fetch
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+)
+
+// Doc is what came with a document.
+type Doc struct {
+	// ContentType is the response header field, or empty.
+	ContentType string
+	// FinalURL is where redirects led, without user information and query,
+	// which may be secret. Relative URLs in the document count from it.
+	FinalURL string
+}
+
+// Document returns a small document as a whole: an index, a checksum file, a
+// schema. More than max bytes are an error. The URL is http, https or file.
+func (c *Client) Document(ctx context.Context, rawURL string, max int64) ([]byte, Doc, error) {
+	return c.DocumentWith(ctx, rawURL, max, nil)
+}
+
+// DocumentWith is [Client.Document] with request header fields that prove who
+// asks: they go over TLS only, and to no other host if the server redirects.
+func (c *Client) DocumentWith(ctx context.Context, rawURL string, max int64, header http.Header) ([]byte, Doc, error) {
+	var data []byte
+	var doc Doc
+	u, err := parseWebURL(rawURL)
+	if err == nil {
+		err = c.retry.Do(ctx, c.observer(rawURL).Retrying, nil, func() (err error) {
+			data, doc, err = c.readDocument(ctx, u, max, header)
+			return err
+		})
+	}
+	if err != nil {
+		return nil, Doc{}, failure("reading", rawURL, err)
+	}
+	return data, doc, nil
+}
+
+func parseWebURL(rawURL string) (*url.URL, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		// The reason quotes a part of it, in which a password may be.
+		return nil, fault.New(fault.Usage, "it cannot be read as a URL")
+	}
+	switch u.Scheme {
+	case "file":
+		return u, nil
+	case "http", "https":
+		if u.Host != "" {
+			return u, nil
+		}
+	}
+	return nil, fault.New(fault.Usage, "it is not a URL that begins with https://, http:// or file://")
+}
+
+func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header http.Header) ([]byte, Doc, error) {
+	if u.Scheme == "file" {
+		if len(header) > 0 {
+			return nil, Doc{}, fault.New(fault.Usage, "it is a file, which no header fields are sent to").WithHint("leave out --header")
+		}
+		f, _, err := openFile(u)
+		if err != nil {
+			return nil, Doc{}, err
+		}
+		defer f.Close()
+		data, err := readBounded(f, max)
+		return data, Doc{FinalURL: u.String()}, err
+	}
+	if len(header) > 0 && u.Scheme != "https" {
+		return nil, Doc{}, fault.New(fault.Usage, "its header fields would go over plain http, where anybody on the way reads them").
+			WithHint("write https://; --ca-file names the certificate of an authority that is not the system's")
+	}
+	resp, err := c.do(ctx, http.MethodGet, u, header)
+	if err != nil {
+		return nil, Doc{}, err
+	}
+	defer resp.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, Doc{}, resp.Refusal()
+	}
+	if resp.ContentLength > max {
+		return nil, Doc{}, tooLong(max)
+	}
+	body, undone, err := decode(resp)
+	if errors.Is(err, gzip.ErrHeader) {
+		err = errMiscoded
+	}
+	if err == nil {
+		body, err = plausible(resp, body, undone, false)
+	}
+	if err != nil {
+		return nil, Doc{}, err
+	}
+	data, err := readBounded(body, max)
+	return data, Doc{ContentType: resp.Header.Get("Content-Type"), FinalURL: place(resp.Request.URL)}, err
+}
+
+func readBounded(r io.Reader, max int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, max+1))
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, &truncated{int64(len(data)), -1}
+	case err != nil:
+		return nil, err
+	case int64(len(data)) > max:
+		return nil, tooLong(max)
+	}
+	return data, nil
+}
+
+func tooLong(max int64) error {
+	return fault.New(fault.Integrity, "%w", &unusable{fmt.Errorf("it has more than the %s that are read of such a document", humanize.IBytes(uint64(max)))})
+}
+
+// Destination returns where a URL's redirects lead, in the form of
+// [Doc.FinalURL]. What is there is not read.
+func (c *Client) Destination(ctx context.Context, rawURL string) (string, error) {
+	destination := ""
+	u, err := parseWebURL(rawURL)
+	if err == nil {
+		err = c.retry.Do(ctx, c.observer(rawURL).Retrying, nil, func() error {
+			resp, err := c.head(ctx, u, false)
+			if err != nil {
+				return err
+			}
+			defer resp.Close()
+			if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusPartialContent {
+				return resp.Refusal()
+			}
+			destination = place(resp.Request.URL)
+			return nil
+		})
+	}
+	if err != nil {
+		return "", failure("following", rawURL, err)
+	}
+	return destination, nil
+}
+
+// place returns a URL without anything that may be secret.
+func place(u *url.URL) string {
+	bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+	return bare.String()
+}
+
+// Size returns how many bytes a URL's content has, without downloading it; -1
+// where the source does not say. It is an error if there is no such content, or
+// more of it than is downloaded.
+func (c *Client) Size(ctx context.Context, rawURL string) (int64, error) {
+	size := int64(-1)
+	src, err := parseSource(rawURL)
+	if err == nil && (src.getter == "http" || src.getter == "https" || src.getter == "file") {
+		size, err = c.size(ctx, src)
+	}
+	if err == nil && size > c.max {
+		err = tooLarge(size, c.max)
+	}
+	if err != nil {
+		return 0, failure("asking for the size of", rawURL, err)
+	}
+	return size, nil
+}
+
+func (c *Client) size(ctx context.Context, src source) (size int64, err error) {
+	u, err := url.Parse(strings.TrimPrefix(src.raw, src.getter+"::"))
+	if err != nil {
+		return 0, transfer.WithoutURL(err)
+	}
+	if src.getter == "file" {
+		f, fi, err := openFile(u)
+		if err != nil {
+			return 0, err
+		}
+		return fi.Size(), f.Close()
+	}
+	err = c.retry.Do(ctx, c.observer(src.raw).Retrying, nil, func() (err error) {
+		size, err = c.askSize(ctx, u)
+		return err
+	})
+	return size, err
+}
+
+// askSize returns the size of what there is, or -1.
+func (c *Client) askSize(ctx context.Context, u *url.URL) (int64, error) {
+	resp, err := c.head(ctx, u, true)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Close()
+	return sizeIn(resp)
+}
+
+// head asks for the header fields alone. Not every server answers that as it would
+// the request for the content: some refuse it, say that there is no such file, break
+// the connection, never answer, or give no length. They are asked for one byte. So
+// go-getter goes on whatever comes of it (get_http.go, GetFile). Sized says that the
+// length matters, of which 0 is the usual wrong one.
+func (c *Client) head(ctx context.Context, u *url.URL, sized bool) (*transfer.Response, error) {
+	resp, err := c.do(ctx, http.MethodHead, u, nil)
+	switch {
+	case err == nil && resp.StatusCode == http.StatusOK && (resp.ContentLength != 0 || !sized):
+		return resp, nil
+	case err == nil:
+		resp.Close()
+	case ctx.Err() != nil || !transfer.Transient(err, 1):
+		return nil, err
+	}
+	return c.do(ctx, http.MethodGet, u, http.Header{"Range": {"bytes=0-0"}})
+}
+
+// sizeIn reads the size of the whole from an answer to [Client.head].
+func sizeIn(resp *transfer.Response) (int64, error) {
+	field := resp.Header.Get("Content-Range")
+	counts := transfer.CodingOf(resp.Response).SizeCounts()
+	switch resp.StatusCode {
+	case http.StatusOK:
+		if !counts {
+			return -1, nil
+		}
+		return resp.ContentLength, nil
+	case http.StatusPartialContent:
+		if _, _, total, ok := parseContentRange(field); ok && counts {
+			return total, nil
+		}
+		return -1, nil
+	case http.StatusRequestedRangeNotSatisfiable:
+		if field == "bytes */0" {
+			return 0, nil
+		}
+	}
+	return 0, resp.Refusal()
+}

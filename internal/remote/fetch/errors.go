@@ -1,0 +1,66 @@
+package fetch
+
+import (
+	"crypto/tls"
+	"errors"
+	"net/http"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+)
+
+// failure is the error for the user, of the right kind, with the next step.
+func failure(doing, url string, err error) error {
+	return transfer.Failure(doing+" "+agent.Redact(url), err,
+		"nothing was kept; either the file was replaced upstream or something on the way alters it: compare with what the publisher announces",
+		func(err error) (fault.Kind, string) { return fault.Upstream, hint(err) })
+}
+
+// hint is the next step after a server's failure.
+func hint(err error) string {
+	if e, ok := errors.AsType[*transfer.StatusError](err); ok {
+		return statusHint(e)
+	}
+	switch {
+	case transfer.Is[*transfer.RedirectError](err):
+		return "the URL may have moved: open it elsewhere to see where it leads"
+	case transfer.IsUnknownAuthority(err):
+		return "does a proxy open TLS here, or is the authority a private one? --ca-file names its certificate"
+	case transfer.Is[tls.RecordHeaderError](err) || errors.Is(err, http.ErrSchemeMismatch):
+		return "the server does not speak TLS on that port: is it http, or is a proxy needed (HTTPS_PROXY)?"
+	case transfer.IsClientRefused(err):
+		return "the server may want to know who asks: --client-cert and --client-key name a certificate of an authority that it trusts"
+	case transfer.IsTLS(err):
+		return "is this the right host, and does this machine's clock tell the right time?"
+	case errors.Is(err, transfer.ErrProxySetting):
+		return transfer.HintProxySetting
+	case transfer.IsProxyAway(err):
+		return transfer.HintProxyAway
+	case transfer.IsNoSuchHost(err):
+		return "is the host's name spelt right? " + transfer.HintProxy
+	case transfer.Is[*transfer.PermanentError](err):
+		return ""
+	}
+	return "run it again: it goes on where it was; " + transfer.HintProxy
+}
+
+func statusHint(e *transfer.StatusError) string {
+	switch {
+	case e.RateLimit.Hint() != "":
+		return e.RateLimit.Hint()
+	case e.Proxy || e.Code == http.StatusProxyAuthRequired:
+		return transfer.HintProxyRefuses
+	case e.Host == objectStore && (e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden):
+		return "credentials come from the URL, or from where AWS's tools have them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile; without any, the file may be private, or gone"
+	case e.Host == googleStore && (e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden):
+		return "credentials come from where Google's tools have them: GOOGLE_APPLICATION_CREDENTIALS, or gcloud auth application-default login; or from GOOGLE_OAUTH_ACCESS_TOKEN; without any, the file may be private, or gone"
+	case e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden:
+		return "credentials for the host come from the URL or from .netrc (--header is for indexes only); without any, the file may be private, or gone"
+	case e.Code == http.StatusNotFound || e.Code == http.StatusGone:
+		return "the file is not, or no longer, there: ask whoever publishes it; a plugin can be left out with --exclude"
+	case e.Transient():
+		return "the server is in trouble: run it again later; it goes on where it was"
+	}
+	return "open the URL elsewhere to see what the server wants"
+}

@@ -1,0 +1,173 @@
+package fetch
+
+import (
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+)
+
+// expectation is what a request says of its content.
+type expectation struct {
+	// sha256 is nil where it is not known.
+	sha256 *lock.SHA256
+	// checksums has everything, sha256 included, one of each algorithm.
+	checksums []agent.Checksum
+	// size is -1 where it is not known.
+	size int64
+	// source says who expects this.
+	source string
+}
+
+// expect gathers what a request says, which must not contradict itself.
+func expect(req Request) (expectation, error) {
+	e := expectation{size: -1, source: req.Source}
+	if req.Size > 0 {
+		e.size = req.Size
+	}
+	if e.source == "" {
+		e.source = "the request"
+	}
+	all := slices.Clone(req.Checksums)
+	if req.SHA256 != nil {
+		all = append(all, sha256Checksum(*req.SHA256))
+	}
+	for _, c := range all {
+		if err := e.add(c); err != nil {
+			return e, err
+		}
+	}
+	return e, nil
+}
+
+func sha256Checksum(d lock.SHA256) agent.Checksum {
+	return agent.Checksum{Algorithm: "sha256", Hex: d.String()}
+}
+
+func (e *expectation) add(c agent.Checksum) error {
+	c, err := agent.ParseChecksum(c.String())
+	if err != nil {
+		return fault.New(fault.Integrity, "%s gives no usable checksum: %w", e.source, err)
+	}
+	for _, other := range e.checksums {
+		if other == c {
+			return nil
+		}
+		if other.Algorithm == c.Algorithm {
+			return fault.New(fault.Integrity, "%s gives two checksums that contradict each other: %s and %s", e.source, other, c).
+				WithHint("one of them is wrong: ask the publisher")
+		}
+	}
+	e.checksums = append(e.checksums, c)
+	if c.Algorithm == "sha256" {
+		d, err := lock.ParseSHA256(c.Hex)
+		if err != nil {
+			return fault.New(fault.Integrity, "%s gives no usable checksum: %w", e.source, err)
+		}
+		e.sha256 = &d
+	}
+	return nil
+}
+
+// vouched reports whether a digest will tell right content from wrong.
+func (e expectation) vouched() bool { return len(e.checksums) > 0 }
+
+// mismatch is the error for content that is not what was expected.
+func (e expectation) mismatch(what, want, got string) error {
+	return &transfer.Mismatch{Reason: fmt.Sprintf("%s does not match: %s expects %s, but what was downloaded has %s", what, e.source, want, got)}
+}
+
+// checkSize compares a size with the expected one.
+func (e expectation) checkSize(size int64) error {
+	if e.size < 0 || e.size == size {
+		return nil
+	}
+	return e.mismatch("the size", fmt.Sprintf("%d bytes", e.size), fmt.Sprint(size))
+}
+
+// check compares digests with the expected ones, and names all that differ.
+func (e expectation) check(digests []agent.Checksum) error {
+	var want, got []string
+	for _, c := range e.checksums {
+		i := slices.IndexFunc(digests, func(d agent.Checksum) bool { return d.Algorithm == c.Algorithm })
+		if i < 0 {
+			return fault.New(fault.Unexpected, "no %s digest was computed", c.Algorithm)
+		}
+		if digests[i] != c {
+			want, got = append(want, c.String()), append(got, digests[i].String())
+		}
+	}
+	if len(want) == 0 {
+		return nil
+	}
+	return e.mismatch("the checksum", strings.Join(want, " and "), strings.Join(got, " and "))
+}
+
+// sums hashes what it is written, by sha256 and by what is expected besides.
+type sums struct {
+	algorithms []string
+	hashes     []hash.Hash // of algorithms
+	all        io.Writer
+}
+
+func newSums(e expectation) *sums {
+	s := &sums{algorithms: []string{"sha256"}, hashes: []hash.Hash{sha256.New()}}
+	for _, c := range e.checksums {
+		if h := newHash(c.Algorithm); h != nil && c.Algorithm != "sha256" {
+			s.algorithms, s.hashes = append(s.algorithms, c.Algorithm), append(s.hashes, h)
+		}
+	}
+	writers := make([]io.Writer, len(s.hashes))
+	for i, h := range s.hashes {
+		writers[i] = h
+	}
+	s.all = io.MultiWriter(writers...)
+	return s
+}
+
+// newHash returns nil for an algorithm that no [agent.Checksum] has.
+func newHash(algorithm string) hash.Hash {
+	switch algorithm {
+	case "md5":
+		return md5.New()
+	case "sha1":
+		return sha1.New()
+	case "sha256":
+		return sha256.New()
+	case "sha512":
+		return sha512.New()
+	}
+	return nil
+}
+
+func (s *sums) Write(p []byte) (int, error) { return s.all.Write(p) }
+
+// Reset forgets what was written.
+func (s *sums) Reset() {
+	for _, h := range s.hashes {
+		h.Reset()
+	}
+}
+
+// SHA256 returns the digest of what was written so far.
+func (s *sums) SHA256() lock.SHA256 { return lock.SHA256(s.hashes[0].Sum(nil)) }
+
+// digests returns all digests of what was written so far, sha256 first.
+func (s *sums) digests() []agent.Checksum {
+	all := make([]agent.Checksum, len(s.hashes))
+	for i, h := range s.hashes {
+		all[i] = agent.Checksum{Algorithm: s.algorithms[i], Hex: hex.EncodeToString(h.Sum(nil))}
+	}
+	return all
+}

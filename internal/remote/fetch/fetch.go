@@ -1,0 +1,214 @@
+// Package fetch brings the content of a URL into the store, whole and verified,
+// by the URL forms that the agent understands. It is the only importer of
+// go-getter.
+package fetch
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+)
+
+// Config says how to fetch. Only Store must be set, and only for [Client.Blob].
+type Config struct {
+	Store *store.Store
+	// HTTP replaces the transport, which has timeouts of its own, proxies by
+	// the environment, and trusts whom TLS says.
+	HTTP http.RoundTripper
+	// TLS, if not nil, says whom to trust, and who this side is: see [transfer.Identity].
+	TLS *tls.Config
+	// Identity is what TLS was made of: git reads the files itself.
+	Identity transfer.Identity
+	// Version is the program's, for the User-Agent header field.
+	Version string
+	// Netrc is the path of a netrc file, or empty: see [NetrcPath].
+	Netrc string
+	// Retries is how often in a row an attempt may fail that brought next to
+	// nothing; 0 means [transfer.DefaultRetries], a negative number none.
+	Retries int
+	// MaxWait is how long a server may ask to be left alone; 0 means
+	// [transfer.DefaultMaxWait].
+	MaxWait time.Duration
+	// MaxBytes bounds one artifact; 0 means [DefaultMaxBytes].
+	MaxBytes int64
+	// StallTimeout is how long a connection may send nothing; 0 means 30 s.
+	StallTimeout time.Duration
+	// Limit, if not nil, bounds the speed, together with whatever shares it;
+	// not that of a transport in HTTP.
+	Limit *transfer.Limiter
+	// Retrying, if not nil, is told of failed attempts at documents and sizes,
+	// from several goroutines. Downloads have an [Observer].
+	Retrying func(url string, err error, pause time.Duration)
+	// Backoff is the first pause before an attempt is repeated, which doubles
+	// up to 60 times itself; 0 means 500 ms.
+	Backoff time.Duration
+}
+
+// DefaultMaxBytes bounds one artifact: several times the largest that Botkube's own
+// plugins need. An index from elsewhere may lead to a body that never ends.
+const DefaultMaxBytes = 1 << 30
+
+// Client fetches. Its methods may be called concurrently.
+type Client struct {
+	store     *store.Store
+	http      *transfer.Client
+	userAgent string
+	// userAgents has, by host, what this client calls itself where it matters.
+	userAgents sync.Map
+	netrc      func() (*credentials, error)
+	retry      transfer.Retry
+	patience   time.Duration
+	max        int64
+	retrying   func(url string, err error, pause time.Duration)
+	identity   transfer.Identity
+	// transport is the one that is ours, also where it is not used for HTTP.
+	transport *http.Transport
+}
+
+// observer tells of attempts at a document.
+func (c *Client) observer(url string) Observer {
+	if c.retrying == nil {
+		return Observer{}
+	}
+	return Observer{Retrying: func(err error, pause time.Duration) { c.retrying(agent.Redact(url), err, pause) }}
+}
+
+// New returns a client.
+func New(cfg Config) *Client {
+	c := &Client{
+		store:     cfg.Store,
+		userAgent: "botkube-mirror/" + cmp.Or(cfg.Version, "devel"),
+		netrc:     readNetrc(cfg.Netrc),
+		retrying:  cfg.Retrying,
+		retry:     transfer.Retry{Limit: cfg.Retries, Backoff: cfg.Backoff, MaxWait: cfg.MaxWait},
+		max:       cmp.Or(cfg.MaxBytes, DefaultMaxBytes),
+		patience:  transfer.Patience(cfg.StallTimeout),
+		identity:  cfg.Identity,
+	}
+	c.transport = transfer.NewTransport(c.patience, cfg.TLS, cfg.Limit)
+	transport := cfg.HTTP
+	if transport == nil {
+		transport = c.transport
+	}
+	c.http = transfer.NewClient(transport, "the server", c.patience)
+	return c
+}
+
+// Close closes connections that are kept for further requests.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
+
+// Request is what to fetch, and what it must be.
+type Request struct {
+	// URL may carry user information and a forced getter (s3::…), but no
+	// sub-directory and none of go-getter's parameters: see
+	// [agent.ParseLocation].
+	URL string
+	// Checksums must all match.
+	Checksums []agent.Checksum
+	// SHA256, where it is known, must match too.
+	SHA256 *lock.SHA256
+	// Size in bytes must match, unless it is 0 or negative: then it is unknown.
+	Size int64
+	// Source says in messages who gave checksums and size: "the index",
+	// "the lock", the URL of a checksum file.
+	Source string
+	// Tree, unless it is empty, says that the URL is that of a directory: what is
+	// stored, and what all of the above is about, is an archive of its files, a
+	// tar. The URL, in the form that [Locate] returns, then has its
+	// sub-directory and parameters. Of what nobody gave a digest of, nothing is
+	// reused.
+	Tree lock.Tree
+	// Verify has a blob that the store has already read and compared before
+	// it is reused. Without it, that is for whoever uses the blob.
+	Verify bool
+}
+
+// Result is what came of a request.
+type Result struct {
+	SHA256 lock.SHA256
+	// Size is in bytes.
+	Size int64
+	// Transferred is how many bytes of content came over the wire in this
+	// call, those that were thrown away included.
+	Transferred int64
+	// Reused says that the store had the content already.
+	Reused bool
+	// Resumed is how many bytes an earlier run had left, and were kept.
+	Resumed int64
+	// Digests are the sha256 and whatever else the request's checksums asked for.
+	Digests []agent.Checksum
+	// Files are those of a [lock.TreeYAML] that was downloaded, not reused.
+	Files []lock.TemplateFile
+}
+
+// Observer is told how a request goes. It has no influence, may be zero, and
+// is called from one goroutine at a time. URLs in what it is given carry no
+// credentials.
+type Observer struct {
+	// Waiting: another run, or another part of this one, is downloading the
+	// same URL.
+	Waiting func()
+	// Started: content begins to flow; total is its size in bytes, or -1. It
+	// is called again after Restarted.
+	Started func(total int64)
+	// Resumed: the bytes before offset are here; what is Received follows them.
+	Resumed func(offset int64)
+	// Received: n more bytes.
+	Received func(n int)
+	// Retrying: an attempt failed; the next follows after a pause.
+	Retrying func(err error, pause time.Duration)
+	// Restarted: what was received is void; the count begins at zero.
+	Restarted func(reason string)
+}
+
+func (o Observer) waiting() {
+	if o.Waiting != nil {
+		o.Waiting()
+	}
+}
+
+func (o Observer) started(total int64) {
+	if o.Started != nil {
+		o.Started(total)
+	}
+}
+
+func (o Observer) resumed(offset int64) {
+	if o.Resumed != nil {
+		o.Resumed(offset)
+	}
+}
+
+func (o Observer) received(n int) {
+	if o.Received != nil {
+		o.Received(n)
+	}
+}
+
+func (o Observer) restarted(reason string) {
+	if o.Restarted != nil {
+		o.Restarted(reason)
+	}
+}
+
+// Blob fetches a URL into the store and returns what it is. It is an
+// [fault.Upstream] error if the URL cannot be had, and an [fault.Integrity]
+// error if what comes is not what the request says: then nothing is kept.
+// Where the store has what is asked for, nothing is downloaded: by digest
+// without asking anybody; without a digest, after asking the server whether
+// the content is still the same.
+func (c *Client) Blob(ctx context.Context, req Request, obs Observer) (Result, error) {
+	r, err := c.blob(ctx, req, obs)
+	if err != nil {
+		return Result{}, failure("downloading", req.URL, err)
+	}
+	return r, nil
+}

@@ -1,0 +1,183 @@
+package fetch
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-getter"
+	"golang.org/x/oauth2"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tlstest"
+)
+
+// google answers as Google's servers do, to whom shows the token "tok" and has a
+// certificate of its authority.
+func google(w http.ResponseWriter, r *http.Request) {
+	token := r.Header.Get("Authorization") == "Bearer tok"
+	switch path := r.URL.Path; {
+	case r.Host == "oauth2.googleapis.com":
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"access_token": "tok", "token_type": "Bearer", "expires_in": 3600}`)
+	case r.Host != "storage.googleapis.com" || !token:
+		w.WriteHeader(http.StatusForbidden)
+	case path == "/bucket/absent":
+		http.NotFound(w, r)
+	case path == "/bucket/away":
+		http.Redirect(w, r, "https://oauth2.googleapis.com/x", http.StatusFound)
+	case path == "/storage/v1/b/bucket/o" && r.URL.Query().Get("prefix") == "private":
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"error": {"code": 403, "message": "of `+r.Header.Get("Authorization")+`", "errors": [{"reason": "forbidden"}]}}`)
+	case path == "/storage/v1/b/bucket/o":
+		_ = json.NewEncoder(w).Encode(map[string]any{"items": []map[string]string{{"name": "t/a.yaml"}, {"name": "t/"}, {"name": "t/b/b.yaml"}}})
+	case path == "/bucket/private":
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, "of "+r.Header.Get("Authorization"))
+	default:
+		_, _ = io.WriteString(w, strings.TrimPrefix(path, "/bucket/")+r.URL.Query().Get("generation"))
+	}
+}
+
+// TestGCSTrustsWhomWeTrust: --ca-file and --client-cert hold for Google's hosts, as
+// where a proxy opens TLS.
+func TestGCSTrustsWhomWeTrust(t *testing.T) {
+	authority := tlstest.NewAuthority("private")
+	s := httptest.NewUnstartedServer(http.HandlerFunc(google))
+	s.TLS, s.Config.ErrorLog = authority.Asking("storage.googleapis.com", "oauth2.googleapis.com"), log.New(io.Discard, "", 0)
+	s.StartTLS()
+	defer s.Close()
+	dir := t.TempDir()
+	certPEM, keyPEM := authority.Client("joe", -time.Hour, time.Hour)
+	known := transfer.Identity{CAFiles: []string{dir + "/ca"}, CertFile: dir + "/cert", KeyFile: dir + "/key"}
+	for name, data := range map[string][]byte{"ca": authority.PEM(), "cert": certPEM, "key": keyPEM, "account": serviceAccount(t)} {
+		must(t, os.WriteFile(filepath.Join(dir, name), data, 0o600))
+	}
+	t.Setenv("STORAGE_EMULATOR_HOST", "")
+	t.Setenv("GOOGLE_OAUTH_ACCESS_TOKEN", "tok")
+	as := func(id transfer.Identity) *gcsGetter {
+		trust, err := id.TLS()
+		must(t, err)
+		c := New(Config{TLS: trust})
+		c.transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, s.Listener.Addr().String())
+		}
+		return &gcsGetter{objectGetter{fetch: c, client: &getter.Client{Ctx: t.Context()}}}
+	}
+	get := func(g *gcsGetter, object string) (string, error) {
+		dst := filepath.Join(t.TempDir(), "x")
+		if err := g.GetFile(dst, gcsURL(t, object)); err != nil {
+			return "", failure("downloading", "gcs::", bucketError(err))
+		}
+		data, err := os.ReadFile(dst)
+		return string(data), err
+	}
+	for object, want := range map[string]string{"t/a.yaml": "t/a.yaml", "t/a.yaml#7": "t/a.yaml7"} {
+		if got, err := get(as(known), object); err != nil || got != want {
+			t.Errorf("%s: %q, %v", object, got, err)
+		}
+	}
+	tree := filepath.Join(dir, "tree")
+	must(t, as(known).Get(tree, gcsURL(t, "t")))
+	for _, name := range []string{"a.yaml", "b/b.yaml"} {
+		if data, err := os.ReadFile(filepath.Join(tree, name)); err != nil || string(data) != "t/"+name {
+			t.Errorf("%s: %q, %v", name, data, err)
+		}
+	}
+	if _, err := get(as(known), "away"); err == nil || !strings.Contains(err.Error(), "302") {
+		t.Errorf("a redirect to another host: %v", err)
+	}
+	if _, err := get(as(known), "absent"); err == nil || !strings.Contains(fault.HintOf(err), "no longer, there") {
+		t.Errorf("an object that is not there: %v; %s", err, fault.HintOf(err))
+	}
+	_, object := get(as(known), "private")
+	directory := failure("downloading", "gcs::", bucketError(as(known).Get(filepath.Join(dir, "private"), gcsURL(t, "private"))))
+	for kind, err := range map[string]error{"an object": object, "a directory": directory} {
+		if err == nil || !strings.Contains(err.Error(), "answers 403 Forbidden") || strings.Contains(err.Error(), "tok") || !strings.Contains(fault.HintOf(err), "GOOGLE_") {
+			t.Errorf("%s that may not be read: %v; %s", kind, err, fault.HintOf(err))
+		}
+	}
+	_, err := get(as(transfer.Identity{CertFile: known.CertFile, KeyFile: known.KeyFile}), "t/a.yaml")
+	if !strings.Contains(fault.HintOf(err), "--ca-file") || fault.KindOf(err) != fault.Upstream {
+		t.Errorf("an unknown authority: %v; %s", err, fault.HintOf(err))
+	}
+	t.Setenv("GOOGLE_OAUTH_ACCESS_TOKEN", "other")
+	_, err = get(as(known), "t/a.yaml")
+	if !strings.Contains(err.Error(), "403") || !strings.Contains(fault.HintOf(err), "GOOGLE_APPLICATION_CREDENTIALS") || fault.KindOf(err) != fault.Upstream {
+		t.Errorf("with a token that does not do: %v; %s", err, fault.HintOf(err))
+	}
+	must(t, os.Unsetenv("GOOGLE_OAUTH_ACCESS_TOKEN"))
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", dir+"/account")
+	if got, err := get(as(known), "t/a.yaml"); err != nil || got != "t/a.yaml" {
+		t.Errorf("with a service account: %q, %v", got, err)
+	}
+}
+
+func gcsURL(t *testing.T, object string) *url.URL {
+	u, err := url.Parse("https://www.googleapis.com/storage/v1/bucket/" + object)
+	must(t, err)
+	return u
+}
+
+// serviceAccount returns a file of credentials.
+func serviceAccount(t *testing.T) []byte {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	must(t, err)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	must(t, err)
+	data, err := json.Marshal(map[string]string{
+		"type": "service_account", "project_id": "p", "client_email": "x@p.iam.gserviceaccount.com", "private_key_id": "k",
+		"private_key": string(tlstest.Encode("PRIVATE KEY", der)), "token_uri": "https://oauth2.googleapis.com/token",
+	})
+	must(t, err)
+	return data
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestParseGCS(t *testing.T) {
+	for raw, want := range map[string]gcsPlace{
+		"https://www.googleapis.com/storage/v1/b/o/x":  {"b", "o/x", 0},
+		"https://www.googleapis.com/storage/v1/b/o#12": {"b", "o", 12},
+		"https://www.googleapis.com/storage/v1/b/o#x":  {},
+		"https://www.googleapis.com/storage/v1/b":      {},
+		"https://www.googleapis.com/storage/v1//o":     {},
+		"https://googleapis.com/storage/v1/b/o":        {},
+		"https://www.example.com/storage/v1/b/o":       {},
+	} {
+		u, err := url.Parse(raw)
+		must(t, err)
+		if got, err := parseGCS(u); (err == nil) != (want != gcsPlace{}) || err == nil && got != want {
+			t.Errorf("%s: %+v, %v", raw, got, err)
+		}
+	}
+}
+
+// TestTokenRefused: who gives out tokens has been shown what stands for the account.
+func TestTokenRefused(t *testing.T) {
+	err := bucketError(&url.Error{Op: "Get", URL: "https://storage.googleapis.com/x", Err: &oauth2.RetrieveError{
+		Response: &http.Response{StatusCode: http.StatusUnauthorized, Status: "401 Unauthorized"}, Body: []byte("assertion secret"),
+	}})
+	if !strings.Contains(err.Error(), "answers 401") || strings.Contains(err.Error(), "secret") {
+		t.Error(err)
+	}
+}

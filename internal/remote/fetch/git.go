@@ -1,0 +1,394 @@
+package fetch
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-getter"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+)
+
+// gitGetter is go-getter's extension point, [getter.Getter], over the program git.
+//
+// It stands in for go-getter's own GitGetter, which has the URL, and a password
+// in it, among the arguments of a process that everybody may list, clones all
+// history, lets git ask questions and tells of nothing that goes wrong but with
+// all that git says. What the URL says means the same: ref is a branch, a tag or a
+// commit, sshkey a key.
+type gitGetter struct {
+	fetch   *Client
+	obs     Observer
+	client  *getter.Client
+	program string
+	// files and modules were fetched so far.
+	files, modules int
+	// err is what Get returned, without what go-getter wraps around it.
+	err error
+}
+
+// SetClient takes the context, which is go-getter's way to pass it.
+func (g *gitGetter) SetClient(c *getter.Client) { g.client = c }
+
+// ClientMode says that every URL is a directory's.
+func (g *gitGetter) ClientMode(*url.URL) (getter.ClientMode, error) {
+	return getter.ClientModeDir, nil
+}
+
+// GetFile is for files, which are not cloned.
+func (g *gitGetter) GetFile(string, *url.URL) error {
+	return errors.New("single files are not cloned")
+}
+
+// gitSchemes are the transports that are used, also after redirects, and
+// whatever the user's configuration makes of a URL. Not among them are ext, which
+// runs programs, and file.
+var gitSchemes = []string{"http", "https", "ssh", "git"}
+
+// Get brings what the URL names to a directory.
+func (g *gitGetter) Get(dst string, u *url.URL) error {
+	g.err = g.get(g.client.Ctx, dst, u)
+	return g.err
+}
+
+func (g *gitGetter) get(ctx context.Context, dst string, u *url.URL) error {
+	var err error
+	if g.program, err = exec.LookPath("git"); err != nil {
+		return fault.New(fault.Usage, "it is a git repository, and there is no program git here").
+			WithHint("install git, which the agent's image has, too")
+	}
+	return g.clone(ctx, dst, u, 0)
+}
+
+// clone brings a repository to a directory, with those that belong into it. What git
+// keeps beside the files goes: links may lead there, and a key may be in it.
+func (g *gitGetter) clone(ctx context.Context, dst string, u *url.URL, depth int) error {
+	w, err := g.workTree(dst, u)
+	if err != nil {
+		return err
+	}
+	if err := w.prepare(ctx); err != nil {
+		return err
+	}
+	if w.ssh, err = w.sshCommand(ctx); err != nil {
+		return err
+	}
+	if err := g.fetch.retry.Do(ctx, g.obs.Retrying, nil, func() error { return w.checkOut(ctx) }); err != nil {
+		return err
+	}
+	g.files += w.files
+	if err := g.submodules(ctx, w, u, depth); err != nil {
+		return err
+	}
+	return transfer.Local(os.RemoveAll(filepath.Join(dst, ".git")))
+}
+
+// workTree is a repository that is fetched.
+type workTree struct {
+	program string
+	dir     string
+	remote  string
+	ref     string
+	sshKey  []byte
+	user    *url.Userinfo
+	host    string
+	// identity has the files by which sides of TLS are known.
+	identity transfer.Identity
+	// lowSpeed is how many seconds a connection may bring nothing.
+	lowSpeed int
+	// ssh is the command that stands in for the user's, who has none.
+	ssh string
+	// most is how many files there may be; files is how many there are, and modules
+	// are those that are in other repositories.
+	most    int
+	files   int
+	modules []submodule
+	// commit is the one that was checked out.
+	commit string
+}
+
+func (g *gitGetter) workTree(dst string, u *url.URL) (*workTree, error) {
+	if !slices.Contains(gitSchemes, u.Scheme) {
+		return nil, fault.New(fault.Usage, "git does not fetch by %q here", u.Scheme).WithHint("supported are %s", strings.Join(gitSchemes, ", "))
+	}
+	if u.Host == "" || strings.HasPrefix(u.Host, "-") {
+		return nil, fault.New(fault.Usage, "it has no host, or one that is none") // to ssh, it would be an option
+	}
+	remote, q := *u, u.Query()
+	w := &workTree{
+		program: g.program, dir: dst, ref: q.Get("ref"), most: maxTreeEntries - g.files, identity: g.fetch.identity,
+		lowSpeed: max(int(g.fetch.patience/time.Second), 1),
+	}
+	if err := checkRef(w.ref); err != nil {
+		return nil, err
+	}
+	if key := q.Get("sshkey"); key != "" {
+		var err error
+		if w.sshKey, err = base64.StdEncoding.DecodeString(key); err != nil {
+			return nil, fault.New(fault.Usage, "its parameter sshkey is not base64")
+		}
+	}
+	for _, own := range []string{"ref", "sshkey", "depth"} {
+		q.Del(own)
+	}
+	remote.RawQuery = q.Encode()
+	if u.Scheme == "http" || u.Scheme == "https" {
+		netrc, err := g.fetch.netrc()
+		if err != nil {
+			return nil, err
+		}
+		if w.user = netrc.find(u); w.user != nil && u.Scheme != "https" {
+			return nil, inClear(u)
+		}
+		remote.User = nil
+		w.host = u.Scheme + "://" + u.Host
+	}
+	w.remote = remote.String()
+	return w, nil
+}
+
+// checkRef refuses what git would take for something else than a name
+// (git-check-ref-format(1)).
+func checkRef(ref string) error {
+	if strings.HasPrefix(ref, "-") || strings.HasPrefix(ref, "+") || strings.ContainsAny(ref, " ~^:?*[\\\x7f") ||
+		strings.ContainsFunc(ref, func(r rune) bool { return r < ' ' }) || len(ref) > 1000 {
+		return fault.New(fault.Usage, "its parameter ref, %.80q, is no branch, tag or commit", ref)
+	}
+	return nil
+}
+
+// prepare makes an empty repository. The remote stands in a file; git has it among
+// the arguments of its helpers, so it has no password. No template and no attribute
+// of the repository has git run a program: the files come as they were committed.
+func (w *workTree) prepare(ctx context.Context) error {
+	if _, err := w.git(ctx, "init", "--quiet", "--template=", w.dir); err != nil {
+		return err
+	}
+	meta := filepath.Join(w.dir, ".git")
+	if err := errors.Join(w.includeRemote(), w.writeRemote(w.remote), os.MkdirAll(filepath.Join(meta, "info"), 0o700)); err != nil {
+		return transfer.Local(err)
+	}
+	attributes := "* -text -eol -ident -filter -working-tree-encoding\n"
+	err := os.WriteFile(filepath.Join(meta, "info", "attributes"), []byte(attributes), 0o600)
+	if err == nil && w.sshKey != nil {
+		err = os.WriteFile(w.keyFile(), w.sshKey, 0o600)
+	}
+	if err == nil && len(w.identity.CAFiles) > 0 {
+		err = w.writeAuthorities()
+	}
+	if err != nil {
+		return transfer.Local(err)
+	}
+	return w.disarm(ctx)
+}
+
+// writeRemote says where the repository comes from.
+func (w *workTree) writeRemote(u string) error {
+	return os.WriteFile(filepath.Join(w.dir, ".git", "remote"), fmt.Appendf(nil, "[remote \"origin\"]\n\turl = %s\n", quoteConfig(u)), 0o600)
+}
+
+// includeRemote has git read what writeRemote writes.
+func (w *workTree) includeRemote() error {
+	f, err := os.OpenFile(filepath.Join(w.dir, ".git", "config"), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("[include]\n\tpath = remote\n")
+	return errors.Join(err, f.Close())
+}
+
+// nobody has git and curl look for no credentials where they would go in clear: in
+// helpers, and in the default entry of ~/.netrc.
+var nobody = url.UserPassword("anonymous", "anonymous")
+
+// disarm sees to it that plain http gets no credentials, also where the user's
+// configuration makes it of another URL.
+func (w *workTree) disarm(ctx context.Context) error {
+	out, err := w.git(ctx, "ls-remote", "--get-url", "origin")
+	if err != nil {
+		return err
+	}
+	u, err := url.Parse(strings.TrimSpace(out))
+	if err != nil || u.Scheme != "http" || u.User != nil {
+		return nil
+	}
+	u.User = nobody
+	return transfer.Local(w.writeRemote(u.String()))
+}
+
+// systemAuthorities are where systems have a file of the authorities that they trust
+// (GOROOT/src/crypto/x509/root_linux.go and others).
+var systemAuthorities = []string{
+	"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/pki/tls/cacert.pem",
+	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem", "/usr/local/etc/ssl/cert.pem",
+}
+
+// writeAuthorities writes the one file that git takes, with those that are trusted
+// besides the system's.
+func (w *workTree) writeAuthorities() error {
+	var all []byte
+	for _, file := range append([]string{os.Getenv("SSL_CERT_FILE")}, systemAuthorities...) {
+		if data, err := os.ReadFile(file); err == nil {
+			all = append(data, '\n')
+			break
+		}
+	}
+	for _, file := range w.identity.CAFiles {
+		data, err := os.ReadFile(file)
+		if err == nil {
+			data, err = legible.Text(data)
+		}
+		if err != nil {
+			return err
+		}
+		all = append(append(all, data...), '\n')
+	}
+	return os.WriteFile(w.authoritiesFile(), all, 0o600)
+}
+
+func (w *workTree) authoritiesFile() string { return filepath.Join(w.dir, ".git", "authorities.pem") }
+
+func (w *workTree) keyFile() string { return filepath.Join(w.dir, ".git", "key") }
+
+// quoteConfig writes a value of git's configuration (git-config(1), Syntax).
+func quoteConfig(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\t", `\t`).Replace(s) + `"`
+}
+
+// commit is what may be an abbreviated or whole name of a commit, which not every
+// server gives by its name.
+var commit = regexp.MustCompile(`^[0-9a-fA-F]{7,64}$`)
+
+// checkOut fetches as little as the server lets, and writes the files.
+func (w *workTree) checkOut(ctx context.Context) error {
+	wanted := w.ref
+	if wanted == "" {
+		wanted = "HEAD"
+	}
+	_, err := w.git(ctx, "fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "origin", wanted)
+	if e, ok := errors.AsType[*gitError](err); ok && (e.noShallow() || commit.MatchString(w.ref)) && ctx.Err() == nil {
+		return w.checkOutAll(ctx)
+	}
+	if err != nil {
+		return w.explain(err)
+	}
+	return w.writeFiles(ctx, "FETCH_HEAD")
+}
+
+// checkOutAll fetches everything: from a server that only has files, and for a
+// commit that only its history tells.
+func (w *workTree) checkOutAll(ctx context.Context) error {
+	fetch := []string{"fetch", "--quiet", "--no-recurse-submodules", "origin"}
+	if w.ref == "" {
+		if _, err := w.git(ctx, append(fetch, "HEAD")...); err != nil {
+			return w.explain(err)
+		}
+		return w.writeFiles(ctx, "FETCH_HEAD")
+	}
+	if _, err := w.git(ctx, append(fetch, "+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")...); err != nil {
+		return w.explain(err)
+	}
+	// The order is go-getter's (get_git.go, resolveCheckoutRef).
+	for _, name := range []string{w.ref, "refs/remotes/origin/" + w.ref} {
+		out, err := w.git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}")
+		if err == nil {
+			return w.writeFiles(ctx, strings.TrimSpace(out))
+		}
+	}
+	return w.noRef()
+}
+
+func (w *workTree) noRef() error {
+	return fault.New(fault.Upstream, "the repository has no branch, tag or commit %q", w.ref).
+		WithHint("is the part after ref= right? it may have been removed")
+}
+
+func (w *workTree) writeFiles(ctx context.Context, commit string) error {
+	if err := w.list(ctx, commit); err != nil {
+		return err
+	}
+	w.commit = commit
+	_, err := w.git(ctx, "checkout", "--quiet", "--force", "--detach", commit)
+	return transfer.Local(err)
+}
+
+// list looks at what a commit has, and refuses too many files. A few trees that hold
+// each other many times over make any number of them, of which git would have a list
+// in memory.
+func (w *workTree) list(ctx context.Context, commit string) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	l := &treeList{left: w.most, end: cancel}
+	err := w.run(ctx, l, "ls-tree", "-r", "-z", commit)
+	w.files, w.modules = w.most-l.left, l.modules
+	return err
+}
+
+// gitError is a failure of git, and what it said.
+type gitError struct{ said string }
+
+func (e *gitError) Error() string { return e.said }
+
+func (e *gitError) noShallow() bool { return strings.Contains(e.said, "shallow") }
+
+// passing are what git says of failures that another attempt may not meet.
+var passing = regexp.MustCompile(`(?i)couldn't connect|failed to connect|connection (?:reset|refused|timed out|was aborted)|timed out|early EOF|RPC failed|unexpected disconnect|hung up unexpectedly|returned error: (?:5\d\d|429)|transfer closed|empty reply|GnuTLS recv error|SSL_(?:read|connect)|HTTP/2 stream|(?:Recv|Send) failure|Temporary failure in name resolution`)
+
+// refusing are what git, servers of its protocol and ssh say to those who may not read a
+// repository, or of one that is not there.
+var refusing = regexp.MustCompile(`could not read Username|Authentication failed|terminal prompts disabled|returned error: 40[134]|repository .*not found|remote error: access denied|Permission denied`)
+
+// explain says what a failure to fetch means to the user.
+func (w *workTree) explain(err error) error {
+	e, ok := errors.AsType[*gitError](err)
+	if !ok {
+		return err
+	}
+	switch {
+	case strings.Contains(e.said, "couldn't find remote ref"):
+		return w.noRef()
+	case refusing.MatchString(e.said):
+		return fault.New(fault.Upstream, "git: %w", err).
+			WithHint("it does not exist, or it is private: credentials come from the URL, from .netrc or from git's own helpers; over ssh, from its agent")
+	case strings.Contains(e.said, "Could not resolve host"):
+		return fault.New(fault.Upstream, "git: %w", err).WithHint("is the host's name spelt right? %s", transfer.HintProxy)
+	case strings.Contains(e.said, "certificate"):
+		return fault.New(fault.Upstream, "git: %w", err).WithHint("does a proxy open TLS here, or is the authority a private one? --ca-file names its certificate")
+	case strings.Contains(e.said, "not allowed"):
+		return fault.New(fault.Usage, "git: %w", err).WithHint("git fetches by %s only", strings.Join(gitSchemes, ", "))
+	case passing.MatchString(e.said):
+		return fmt.Errorf("git: %w", err)
+	}
+	return transfer.Permanent(fmt.Errorf("git: %w", err))
+}
+
+// sshCommand returns a command that asks nobody, and that ends when the other side
+// is silent, unless the user says what to run: a variable would win over the
+// configuration (git-config(1), core.sshCommand). The configuration may also turn
+// another transport into ssh.
+func (w *workTree) sshCommand(ctx context.Context) (string, error) {
+	env := os.Environ()
+	if lookup(env, "GIT_SSH_COMMAND") != "" || lookup(env, "GIT_SSH") != "" {
+		return "", nil
+	}
+	configured, err := w.git(ctx, "config", "--get", "core.sshCommand")
+	if err != nil && !transfer.Is[*gitError](err) { // there is none
+		return "", err
+	}
+	if strings.TrimSpace(configured) != "" {
+		return "", nil
+	}
+	return fmt.Sprintf("ssh -oBatchMode=yes -oConnectTimeout=%d -oServerAliveInterval=%[1]d -oServerAliveCountMax=1", w.lowSpeed), nil
+}

@@ -1,0 +1,203 @@
+package fetch
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+)
+
+// git runs git in the repository, and returns what it writes.
+func (w *workTree) git(ctx context.Context, args ...string) (string, error) {
+	var stdout tail
+	err := w.run(ctx, &stdout, args...)
+	return stdout.String(), err
+}
+
+func (w *workTree) run(ctx context.Context, stdout io.Writer, args ...string) error {
+	options := []string{
+		// Hooks of the user's configuration may be paths in the repository.
+		"-c", "core.hooksPath=" + os.DevNull, "-c", "core.fsmonitor=false", "-c", "core.symlinks=true",
+		"-c", "advice.detachedHead=false", "-c", "gc.auto=0", "-c", "maintenance.auto=false",
+		"-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=" + strconv.Itoa(w.lowSpeed),
+	}
+	if args[0] != "init" {
+		options = append(options, "-C", w.dir)
+	}
+	cmd := exec.CommandContext(ctx, w.program, append(options, args...)...)
+	cmd.Env = w.environment(cmd.Environ())
+	endWithChildren(cmd)
+	cmd.WaitDelay = 5 * time.Second
+	var stderr tail
+	cmd.Stdout, cmd.Stderr = stdout, &stderr
+	err := cmd.Run()
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err == nil:
+		return nil
+	case transfer.Is[*exec.ExitError](err):
+		return &gitError{w.tidy(stderr.String(), err)}
+	}
+	return transfer.Local(fmt.Errorf("running git: %w", err))
+}
+
+// tail keeps the end of what is written.
+type tail struct{ bytes.Buffer }
+
+func (t *tail) Write(p []byte) (int, error) {
+	const most = 16 << 10
+	t.Buffer.Write(p)
+	if n := t.Len() - most; n > 0 {
+		t.Next(n)
+	}
+	return len(p), nil
+}
+
+// tidy makes one line, without secrets, of what git says.
+func (w *workTree) tidy(said string, err error) string {
+	var lines, remote []string // what the server says may be long, and comes last
+	for line := range strings.Lines(w.hide(said)) {
+		line = strings.TrimSpace(line)
+		to := &lines
+		if strings.HasPrefix(line, "remote: ") {
+			to = &remote
+		}
+		for _, prefix := range []string{"fatal: ", "error: ", "remote: "} {
+			line = strings.TrimPrefix(line, prefix)
+		}
+		if line != "" && !strings.HasPrefix(line, "hint:") && !strings.HasPrefix(line, "warning:") {
+			*to = append(*to, line)
+		}
+	}
+	if lines = append(lines, remote...); len(lines) == 0 {
+		return err.Error()
+	}
+	words := strings.Split(transfer.Printable(strings.Join(lines, "; "), 500), " ")
+	for i, word := range words {
+		words[i] = agent.Redact(word)
+	}
+	return strings.ReplaceAll(strings.Join(words, " "), w.dir, "…")
+}
+
+// hide takes out credentials, which a server may say back as it was sent them.
+func (w *workTree) hide(said string) string {
+	user := w.user.Username()
+	password, _ := w.user.Password()
+	secrets := []string{strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(user+":"+password)), "="), password, url.QueryEscape(password), url.PathEscape(password)}
+	if password == "" || password == "x-oauth-basic" { // as a token is given that needs no name
+		secrets = append(secrets, user)
+	}
+	for _, secret := range secrets {
+		if w.user != nil && secret != "" {
+			said = strings.ReplaceAll(said, secret, "redacted")
+		}
+	}
+	return said
+}
+
+// ours are variables that would have git work in another repository
+// (git rev-parse --local-env-vars), or in one of another kind.
+var ours = []string{
+	"GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR",
+	"GIT_NAMESPACE", "GIT_TEMPLATE_DIR", "GIT_CEILING_DIRECTORIES", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_REPLACE_REF_BASE", "GIT_NO_REPLACE_OBJECTS",
+	"GIT_PREFIX", "GIT_CONFIG", "GIT_DEFAULT_HASH", "GIT_DEFAULT_REF_FORMAT", "GIT_ATTR_SOURCE",
+}
+
+// Variables by which credentials reach git's helper: unlike arguments, they are
+// for nobody else to read.
+const (
+	userVariable     = "BOTKUBE_MIRROR_GIT_USER"
+	passwordVariable = "BOTKUBE_MIRROR_GIT_PASSWORD"
+)
+
+// credentialHelper answers git's question (gitcredentials(7)).
+const credentialHelper = `!f() { test "$1" = get && printf 'username=%s\npassword=%s\n' "$` + userVariable + `" "$` + passwordVariable + `"; }; f`
+
+// environment returns what git runs with: it asks nobody, and uses the user's
+// configuration and proxies.
+func (w *workTree) environment(env []string) []string {
+	env = slices.DeleteFunc(slices.Clone(env), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains(ours, name)
+	})
+	env = append(env, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "GCM_INTERACTIVE=never",
+		"GIT_ALLOW_PROTOCOL="+strings.Join(gitSchemes, ":"))
+	env = append(env, w.tls(env)...)
+	if w.ssh != "" {
+		env = append(env, "GIT_SSH_COMMAND="+w.ssh)
+	}
+	if w.sshKey != nil {
+		// As go-getter does (get_git.go, setupGitEnv): the key comes on top.
+		command := cmp.Or(lookup(env, "GIT_SSH_COMMAND"), "ssh")
+		env = append(env, "GIT_SSH_COMMAND="+command+" -i '"+strings.ReplaceAll(filepath.ToSlash(w.keyFile()), "'", `'\''`)+"'")
+	}
+	if w.user == nil {
+		return env
+	}
+	password, _ := w.user.Password()
+	if strings.ContainsAny(w.user.Username()+password, "\r\n\x00") {
+		return env
+	}
+	// By host, so that none to which the server redirects gets them.
+	key := "credential." + w.host + ".helper"
+	env = append(env, userVariable+"="+w.user.Username(), passwordVariable+"="+password)
+	return withConfig(env, [2]string{key, ""}, [2]string{key, credentialHelper})
+}
+
+// tls has git trust whom this program trusts, and show who this side is.
+func (w *workTree) tls(env []string) []string {
+	var more []string
+	switch file := lookup(env, "SSL_CERT_FILE"); {
+	case len(w.identity.CAFiles) > 0:
+		more = append(more, "GIT_SSL_CAINFO="+w.authoritiesFile())
+	case file != "" && lookup(env, "GIT_SSL_CAINFO") == "":
+		more = append(more, "GIT_SSL_CAINFO="+file) // git's libraries do not all know the other
+	}
+	if w.identity.CertFile != "" {
+		more = append(more, "GIT_SSL_CERT="+absolute(w.identity.CertFile), "GIT_SSL_KEY="+absolute(w.identity.KeyFile))
+	}
+	return more
+}
+
+// absolute makes a path mean the same in git's directory.
+func absolute(file string) string {
+	if abs, err := filepath.Abs(file); err == nil {
+		return abs
+	}
+	return file
+}
+
+// withConfig adds to the configuration that the environment has (git-config(1),
+// GIT_CONFIG_COUNT).
+func withConfig(env []string, settings ...[2]string) []string {
+	n, _ := strconv.Atoi(lookup(env, "GIT_CONFIG_COUNT"))
+	for _, s := range settings {
+		env = append(env, fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", n, s[0]), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", n, s[1]))
+		n++
+	}
+	return append(env, fmt.Sprintf("GIT_CONFIG_COUNT=%d", n))
+}
+
+// lookup returns the last value of a variable, which is the one that counts.
+func lookup(env []string, name string) string {
+	for _, v := range slices.Backward(env) {
+		if value, found := strings.CutPrefix(v, name+"="); found {
+			return value
+		}
+	}
+	return ""
+}

@@ -1,0 +1,149 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+)
+
+func TestContentRange(t *testing.T) {
+	tests := map[string]struct {
+		start, end, total int64
+		ok                bool
+	}{
+		"bytes 0-9/10":                    {0, 9, 10, true},
+		"bytes 5-5/*":                     {5, 5, -1, true},
+		"bytes 5-4/10":                    {},
+		"bytes 0-10/10":                   {},
+		"bytes */10":                      {},
+		"bytes -1-3/10":                   {},
+		"bytes 0-9":                       {},
+		"items 0-9/10":                    {},
+		"":                                {},
+		"bytes 0-99999999999999999999/10": {},
+	}
+	for field, want := range tests {
+		start, end, total, ok := parseContentRange(field)
+		if ok != want.ok || ok && (start != want.start || end != want.end || total != want.total) {
+			t.Errorf("%q: %d-%d/%d, %t", field, start, end, total, ok)
+		}
+	}
+}
+
+func TestGuard(t *testing.T) {
+	const then, now = "Tue, 02 Jan 2024 03:04:05 GMT", "Tue, 02 Jan 2024 03:04:06 GMT"
+	for want, headers := range map[string][]http.Header{
+		`"a"`: {{"Etag": {`"a"`}}, {"Etag": {`"a"`}, "Last-Modified": {then}, "Date": {now}}},
+		then:  {{"Etag": {`W/"a"`}, "Last-Modified": {then}, "Date": {now}}, {"Last-Modified": {then}, "Date": {now}}},
+		"": {{}, {"Etag": {`W/"a"`}}, {"Etag": {`a`}}, {"Last-Modified": {then}}, {"Last-Modified": {then}, "Date": {then}},
+			{"Last-Modified": {"then"}, "Date": {now}}, {"Etag": {`"a"`}, "Accept-Ranges": {"none"}}},
+	} {
+		for _, h := range headers {
+			if got := guard(h); got != want {
+				t.Errorf("%v: %q, want %q", h, got, want)
+			}
+		}
+	}
+}
+
+func TestProxySettingsAreNotQuoted(t *testing.T) {
+	// net/http reads the environment once, so the error is made here.
+	if transfer.Transient(transfer.ErrProxySetting, 1) || hint(transfer.ErrProxySetting) == "" {
+		t.Error("it is not to be retried, and has a hint")
+	}
+}
+
+// TestAbsence has what says that a file is not there, and what says nothing of it.
+func TestAbsence(t *testing.T) {
+	for want, errs := range map[bool][]error{
+		true: {
+			&transfer.StatusError{Code: 400}, &transfer.StatusError{Code: 401}, &transfer.StatusError{Code: 403}, &transfer.StatusError{Code: 404},
+			&transfer.StatusError{Code: 405}, &transfer.StatusError{Code: 409}, &transfer.StatusError{Code: 410}, &transfer.StatusError{Code: 204},
+			&transfer.StatusError{Code: 301}, &transfer.RedirectError{Reason: "the server redirects in a circle"}, errWebPage, fs.ErrNotExist,
+		},
+		false: {
+			nil, &transfer.StatusError{Code: 407}, &transfer.StatusError{Code: 408}, &transfer.StatusError{Code: 425}, &transfer.StatusError{Code: 429},
+			&transfer.StatusError{Code: 500}, &transfer.StatusError{Code: 501}, &transfer.StatusError{Code: 502}, &transfer.StatusError{Code: 503},
+			&transfer.StatusError{Code: 404, Proxy: true}, errors.New("connection refused"), transfer.ErrStalled, tooLong(1),
+		},
+	} {
+		for _, err := range errs {
+			if got := Absence(err); (got != "") != want {
+				t.Errorf("%v: %q", err, got)
+			}
+			if err != nil && (Absence(failure("reading", "https://example.com", err)) != "") != want {
+				t.Errorf("%v is not known in an error for the user", err)
+			}
+		}
+	}
+}
+
+// A proxy that refuses knows nothing of the file.
+func TestProxyIsNotTheServer(t *testing.T) {
+	at := &url.URL{Scheme: "https", Host: "example.com"}
+	absent := func(err error) bool { return Absence(err) != "" }
+	for code, is := range map[int]func(error) bool{
+		http.StatusNotFound: IsNotFound, http.StatusGone: IsNotFound, http.StatusForbidden: absent, http.StatusMethodNotAllowed: absent,
+		http.StatusUnauthorized: func(err error) bool { return IsUnwelcome(err, at) },
+	} {
+		server := &transfer.StatusError{Code: code, Host: at.Host}
+		proxy := &transfer.StatusError{Code: code, Host: at.Host, Proxy: true}
+		if !is(server) || is(proxy) {
+			t.Errorf("%d: the server's %t, the proxy's %t", code, is(server), is(proxy))
+		}
+	}
+	if IsUnwelcome(&transfer.StatusError{Code: http.StatusUnauthorized, Host: "elsewhere.example.com"}, at) {
+		t.Error("another host's is taken for the server's")
+	}
+}
+
+// A connection that cannot be made in time is the server's trouble; the error
+// of net is context.DeadlineExceeded too.
+func TestTimeoutIsUpstream(t *testing.T) {
+	_, err := (&net.Dialer{Timeout: time.Nanosecond}).Dial("tcp", "127.0.0.1:9")
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("the error of a dial in no time is %v", err)
+	}
+	if kind := fault.KindOf(failure("reading", "https://example.com/x", err)); kind != fault.Upstream {
+		t.Errorf("exit code %d, want %d", kind, fault.Upstream)
+	}
+}
+
+// TestParseS3 has the forms that go-getter reads.
+func TestParseS3(t *testing.T) {
+	aws := func(region, bucket, key string) s3Place { return s3Place{region: region, bucket: bucket, key: key} }
+	for raw, want := range map[string]s3Place{
+		"https://s3.amazonaws.com/b/k/x":                     aws("us-east-1", "b", "k/x"),
+		"https://s3-eu-west-1.amazonaws.com/b/k":             aws("eu-west-1", "b", "k"),
+		"https://b.s3-eu-west-1.amazonaws.com/k/x":           aws("eu-west-1", "b", "k/x"),
+		"https://b.s3.eu-west-1.amazonaws.com/k":             aws("eu-west-1", "b", "k"),
+		"https://s3-cn-north-1.amazonaws.com.cn/b/k":         aws("cn-north-1", "b", "k"),
+		"https://minio.example.com:9000/b/k/x":               {"https://minio.example.com:9000", "us-east-1", "b", "k/x", ""},
+		"http://127.0.0.1:9000/b/k?version=7&region=eu-x":    {"http://127.0.0.1:9000", "eu-x", "b", "k", "7"},
+		"https://s3.amazonaws.com/b/":                        {},
+		"https://s3.amazonaws.com/b":                         {},
+		"https://b.s3.amazonaws.com/k":                       {}, // no region
+		"https://minio.example.com/b":                        {},
+		"https://minio.example.com//k":                       {},
+		"https://amazonaws.com/b/k":                          {},
+		"https://a.b.c.s3.eu-west-1.amazonaws.com/k":         {},
+		"https://s3.eu-west-1.amazonaws.com.example.com/b/k": {"https://s3.eu-west-1.amazonaws.com.example.com", "us-east-1", "b", "k", ""},
+	} {
+		u, err := url.Parse(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := parseS3(u)
+		if (err == nil) != (want != s3Place{}) || err == nil && got != want {
+			t.Errorf("%s: %+v, %v", raw, got, err)
+		}
+	}
+}

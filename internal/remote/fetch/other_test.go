@@ -1,0 +1,370 @@
+package fetch_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
+)
+
+func fileURL(path string) string {
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
+	return "file://" + path
+}
+
+func TestFiles(t *testing.T) {
+	data := random(1 << 20)
+	path := filepath.Join(t.TempDir(), "a file")
+	check(t, os.WriteFile(path, data, 0o644))
+	url := fileURL(filepath.Dir(path)) + "/a%20file"
+	f := fixed(t)
+	if r := f.want(t, fetch.Request{URL: url}, data); r.Transferred != int64(len(data)) || f.received != len(data) {
+		t.Errorf("%+v", r)
+	}
+	f.wantReused(t, fetch.Request{URL: url}, data)
+	f.wantReused(t, fetch.Request{URL: url, Checksums: sha256Of(data)}, data)
+	f.want(t, fetch.Request{URL: path}, data) // by go-getter's detector
+	f.wantReused(t, fetch.Request{URL: path}, data)
+	later := time.Now().Add(time.Second)
+	data[0] ^= 1
+	check(t, os.WriteFile(path, data, 0o644))
+	check(t, os.Chtimes(path, later, later))
+	if r := f.want(t, fetch.Request{URL: url}, data); r.Reused {
+		t.Errorf("%+v", r)
+	}
+	fixed(t).wantFault(t, fetch.Request{URL: url, Checksums: sha256Of(nil)}, fault.Integrity, lock.Sum(data).String())
+	fixed(t, func(cfg *fetch.Config) { cfg.MaxBytes = 1000 }).wantFault(t, fetch.Request{URL: url}, fault.Upstream, "more than the 1000")
+	if size, err := f.client.Size(t.Context(), url); err != nil || size != int64(len(data)) {
+		t.Errorf("size %d, %v", size, err)
+	}
+}
+
+func TestFilesThatAreNone(t *testing.T) {
+	dir := t.TempDir()
+	tests := map[string]struct {
+		url  string
+		kind fault.Kind
+		want string
+	}{
+		"absent":    {fileURL(dir + "/absent"), fault.Upstream, "cannot be read"},
+		"directory": {fileURL(dir), fault.Integrity, "a directory"},
+		"on a host": {"file://host/x", fault.Usage, `"host"`},
+	}
+	if runtime.GOOS != "windows" {
+		tests["device"] = struct {
+			url  string
+			kind fault.Kind
+			want string
+		}{"file:///dev/null", fault.Integrity, "a device"}
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := fixed(t)
+			err := f.wantFault(t, fetch.Request{URL: test.url}, test.kind, test.url, test.want)
+			if fault.HintOf(err) == "" || f.count("retrying") != 0 || fetch.IsNotFound(err) != (name == "absent") {
+				t.Errorf("%v\n%s", err, f)
+			}
+			_, err = f.client.Size(t.Context(), test.url)
+			wantFault(t, err, test.kind, test.want)
+			_, _, err = f.client.Document(t.Context(), test.url, 10)
+			wantFault(t, err, test.kind, test.want)
+			f.wantNothing(t)
+		})
+	}
+}
+
+func TestWhatIsNoSingleFile(t *testing.T) {
+	for url, want := range map[string]string{
+		"git::https://user:topsecret@example.com/x": "clones this with git",
+		"hg::https://example.com/x":                 "clones this with hg",
+		"github.com/kubeshop/botkube":               "clones this with git",
+		"github.com/kubeshop/botkube/sub/dir":       "clones this with git",
+		"git@github.com:kubeshop/botkube.git":       "clones this with git",
+		"https://example.com/x/":                    "a directory",
+		"https://example.com":                       "a directory",
+		"s3::https://s3.amazonaws.com/bucket/x/":    "a directory",
+		"ftp://user:topsecret@example.com/x":        `"ftp"`,
+		"oci://example.com/x":                       `"oci"`,
+		"relative/path":                             "not a URL",
+		"":                                          "not a URL",
+		"http:///x":                                 "no host",
+		"https://example.com/x.zip//sub":            "sub-directory",
+		"https://example.com/x?checksum=md5:00":     "checksum",
+		"http://exa mple.com/%zz":                   "URL",
+	} {
+		f := fixed(t)
+		_, err := f.blob(t, fetch.Request{URL: url})
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "topsecret") {
+			t.Errorf("%s: %v", url, err)
+		}
+		if kind := fault.KindOf(err); kind != fault.Usage && want != "sub-directory" && want != "checksum" {
+			t.Errorf("%s: kind %d", url, kind)
+		}
+		_, err = f.client.Size(t.Context(), url)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("size of %s: %v", url, err)
+		}
+		f.wantNothing(t)
+	}
+}
+
+func TestDocument(t *testing.T) {
+	data := random(1000)
+	u := newUpstream(t, data, status(503))
+	f := fixed(t)
+	got, doc, err := f.client.Document(t.Context(), u.URL+"/x", 1000)
+	check(t, err)
+	if !bytes.Equal(got, data) || doc.ContentType != "application/octet-stream" || doc.FinalURL != u.URL+"/x" {
+		t.Errorf("%d bytes, %+v", len(got), doc)
+	}
+	_, _, err = f.client.Document(t.Context(), u.URL+"/x", 999)
+	wantFault(t, err, fault.Integrity, u.URL+"/x", "more than the 999 B")
+	u.then(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(data[:500])
+		_ = http.NewResponseController(w).Flush()
+		_, _ = w.Write(data[500:])
+	})
+	_, _, err = f.client.Document(t.Context(), u.URL+"/x", 999)
+	wantFault(t, err, fault.Integrity, "more than the 999 B")
+	u.then(u.cut(999))
+	got, _, err = f.client.Document(t.Context(), u.URL+"/x", 1000)
+	check(t, err)
+	if !bytes.Equal(got, data) {
+		t.Error("a part was taken for the whole")
+	}
+	u.then(status(404))
+	_, _, err = f.client.Document(t.Context(), u.URL+"/x", 1000)
+	wantFault(t, err, fault.Upstream, "reading "+u.URL+"/x", "404")
+	u.then(raw("HTTP/1.0 200 OK\r\n\r\nplugins:\n"))
+	_, _, err = f.client.Document(t.Context(), u.URL+"/x", 1000)
+	wantFault(t, err, fault.Upstream, "how long")
+	for _, url := range []string{"s3::https://x/y", "x", "https:///x", "://"} {
+		_, _, err = f.client.Document(t.Context(), url, 1000)
+		wantFault(t, err, fault.Usage, "URL")
+	}
+	path := filepath.Join(t.TempDir(), "x")
+	check(t, os.WriteFile(path, data, 0o644))
+	got, _, err = f.client.Document(t.Context(), fileURL(path), 1000)
+	check(t, err)
+	if !bytes.Equal(got, data) {
+		t.Error("got something else")
+	}
+	_, _, err = f.client.Document(t.Context(), fileURL(path), 999)
+	if err == nil {
+		t.Error("too long a file was read")
+	}
+}
+
+func TestDestination(t *testing.T) {
+	other := newUpstream(t, nil)
+	u := newUpstream(t, nil, redirect(other.URL+"/z?signature=s"), status(405), redirect(other.URL+"/z?signature=s"), status(404), status(404))
+	f := fixed(t)
+	if got, err := f.client.Destination(t.Context(), u.URL+"/x"); err != nil || got != other.URL+"/z" {
+		t.Errorf("%q, %v", got, err)
+	}
+	other.then(status(206, "Content-Range", "bytes 0-0/100"))
+	if got, err := f.client.Destination(t.Context(), u.URL+"/x"); err != nil || got != other.URL+"/z" {
+		t.Errorf("%q, %v", got, err)
+	}
+	_, err := f.client.Destination(t.Context(), u.URL+"/x")
+	wantFault(t, err, fault.Upstream, u.URL+"/x", "404")
+}
+
+func TestDocumentHeaders(t *testing.T) {
+	other, u := secureUpstream(t, []byte("document")), secureUpstream(t, []byte("document"))
+	u.then(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/y", http.StatusFound) }, redirect(other.URL+"/z?signature=s"))
+	header := http.Header{"private-token": {"topsecret"}, "Authorization": {"Bearer topsecret"}}
+	_, doc, err := fixed(t, u.trusted).client.DocumentWith(t.Context(), u.URL+"/x", 100, header)
+	check(t, err)
+	if doc.FinalURL != other.URL+"/z" {
+		t.Errorf("%+v", doc)
+	}
+	for _, r := range u.seen() {
+		if r.Header.Get("Private-Token") != "topsecret" || r.Header.Get("Authorization") != "Bearer topsecret" {
+			t.Errorf("%s: %v", r.URL, r.Header)
+		}
+	}
+	for _, r := range other.seen() {
+		for name, values := range r.Header {
+			if strings.Contains(fmt.Sprint(values), "secret") || name == "Referer" {
+				t.Errorf("the other host was sent %s", name)
+			}
+		}
+	}
+}
+
+func TestSize(t *testing.T) {
+	data := random(1000)
+	head := func(code int) http.HandlerFunc { return status(code) }
+	tests := map[string]struct {
+		answers []http.HandlerFunc
+		want    int64
+	}{
+		"HEAD":      {nil, 1000},
+		"refused":   {[]http.HandlerFunc{head(405)}, 1000},
+		"forbidden": {[]http.HandlerFunc{head(403)}, 1000},
+		"no ranges": {[]http.HandlerFunc{head(501), func(w http.ResponseWriter, r *http.Request) {
+			r.Header.Del("Range")
+			w.Header().Set("Content-Length", "1000")
+			_, _ = w.Write(data)
+		}}, 1000},
+		"does not say":     {[]http.HandlerFunc{raw("HTTP/1.1 200 OK\r\n\r\n")}, -1},
+		"compressed":       {[]http.HandlerFunc{raw("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\n")}, -1},
+		"not the total":    {[]http.HandlerFunc{head(405), status(206, "Content-Range", "bytes 0-0/*")}, -1},
+		"empty":            {[]http.HandlerFunc{head(405), status(416, "Content-Range", "bytes */0")}, 0},
+		"not there":        {[]http.HandlerFunc{head(404)}, 1000},
+		"of length 0":      {[]http.HandlerFunc{raw("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")}, 1000},
+		"breaks off":       {[]http.HandlerFunc{raw("")}, 1000},
+		"no answer":        {[]http.HandlerFunc{func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }}, 1000},
+		"a moment's error": {[]http.HandlerFunc{head(503), status(503)}, 1000},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			u := newUpstream(t, data, test.answers...)
+			f := fixed(t, func(cfg *fetch.Config) { cfg.StallTimeout = time.Second })
+			got, err := f.client.Size(t.Context(), u.URL+"/x")
+			if err != nil || got != test.want {
+				t.Errorf("%d, %v", got, err)
+			}
+		})
+	}
+	u := newUpstream(t, data, status(404), status(404))
+	_, err := fixed(t).client.Size(t.Context(), u.URL+"/x")
+	wantFault(t, err, fault.Upstream, u.URL+"/x", "404")
+	if !fetch.IsNotFound(err) || len(u.seen()) != 2 {
+		t.Error(err)
+	}
+}
+
+func TestNetrc(t *testing.T) {
+	data := random(10)
+	u := secureUpstream(t, data)
+	path := filepath.Join(t.TempDir(), "netrc")
+	withNetrc := func(cfg *fetch.Config) {
+		u.trusted(cfg)
+		cfg.Netrc = path
+	}
+	sent := func(url string) string {
+		t.Helper()
+		fixed(t, withNetrc).want(t, fetch.Request{URL: url}, data)
+		user, password, _ := u.seen()[0].BasicAuth()
+		return user + ":" + password
+	}
+	host := strings.TrimPrefix(u.URL, "https://")
+	if got := sent(u.URL + "/x"); got != ":" {
+		t.Errorf("without a file: %q", got)
+	}
+	check(t, os.WriteFile(path, []byte("machine "+host+" login joe password pw\n"), 0o600))
+	if got := sent(u.URL + "/x"); got != "joe:pw" {
+		t.Errorf("got %q", got)
+	}
+	if got := sent(strings.Replace(u.URL, "//", "//own:own@", 1) + "/x"); got != "own:own" {
+		t.Errorf("got %q", got)
+	}
+	check(t, os.WriteFile(path, []byte("machine 127.0.0.1 login joe password pw\n"), 0o600))
+	if got := sent(u.URL + "/x"); got != "joe:pw" {
+		t.Errorf("got %q", got)
+	}
+	check(t, os.WriteFile(path, []byte("default login joe password pw\n"), 0o600))
+	if got := sent(u.URL + "/x"); got != ":" {
+		t.Errorf("got %q", got)
+	}
+	check(t, os.WriteFile(path, []byte("machine x login joe password pw topsecret\n"), 0o600))
+	err := fixed(t, withNetrc).wantFault(t, fetch.Request{URL: u.URL + "/x"}, fault.Usage, path)
+	if strings.Contains(err.Error(), "topsecret") {
+		t.Error(err)
+	}
+	getenv := func(name string) string { return map[string]string{"NETRC": "/n"}[name] }
+	if got := fetch.NetrcPath(getenv, "/home"); got != "/n" {
+		t.Errorf("got %q", got)
+	}
+	if got := fetch.NetrcPath(func(string) string { return "" }, "/home"); !strings.HasSuffix(got, "netrc") {
+		t.Errorf("got %q", got)
+	}
+	if got := fetch.NetrcPath(func(string) string { return "" }, ""); got != "" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestBuckets has go-getter's own getters at work, with servers of this machine.
+func TestBuckets(t *testing.T) {
+	data := random(1 << 20)
+	s3 := func(u *upstream) string {
+		return "s3::" + u.URL + "/bucket/x?aws_access_key_id=id&aws_access_key_secret=topsecret&region=us-east-1"
+	}
+	gcs := func(u *upstream) string {
+		t.Setenv("STORAGE_EMULATOR_HOST", strings.TrimPrefix(u.URL, "http://"))
+		return "gcs::https://www.googleapis.com/storage/v1/bucket/x"
+	}
+	for name, url := range map[string]func(*upstream) string{"s3": s3, "gcs": gcs} {
+		t.Run(name, func(t *testing.T) {
+			u := newUpstream(t, data)
+			f := fixed(t)
+			if r := f.want(t, fetch.Request{URL: url(u)}, data); r.Transferred != int64(len(data)) || f.received != len(data) {
+				t.Errorf("%+v, %d received", r, f.received)
+			}
+			f.wantReused(t, fetch.Request{URL: url(u), Checksums: sha256Of(data)}, data)
+			u.seen()
+
+			f = fixed(t)
+			err := f.wantFault(t, fetch.Request{URL: url(u), Checksums: sha256Of(nil)}, fault.Integrity, lock.Sum(data).String())
+			f.wantNothing(t)
+			if strings.Contains(err.Error()+f.String(), "topsecret") {
+				t.Error(err)
+			}
+			f = fixed(t, func(cfg *fetch.Config) { cfg.MaxBytes = 1000 })
+			f.wantFault(t, fetch.Request{URL: url(u)}, fault.Upstream, "1000")
+			f.wantNothing(t)
+
+			gone := httptest.NewServer(status(404))
+			defer gone.Close()
+			f = fixed(t)
+			err = f.wantFault(t, fetch.Request{URL: url(&upstream{Server: gone})}, fault.Upstream, name+"::")
+			if strings.Contains(err.Error()+f.String(), "topsecret") {
+				t.Error(err)
+			}
+			f.wantNothing(t)
+		})
+	}
+}
+
+func TestBucketStall(t *testing.T) {
+	data := random(1 << 20)
+	u := newUpstream(t, data)
+	u.then(u.stall(1000), u.stall(0))
+	f := fixed(t, impatient)
+	f.want(t, fetch.Request{URL: "s3::" + u.URL + "/bucket/x?aws_access_key_id=id&aws_access_key_secret=s&region=us-east-1"}, data)
+	if !f.stalled(2) {
+		t.Errorf("events:\n%s", f)
+	}
+}
+
+func TestBucketCancellation(t *testing.T) {
+	u := newUpstream(t, random(1<<20))
+	for range 10 {
+		u.then(u.stall(1000))
+	}
+	f := fixed(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	_, err := f.client.Blob(ctx, fetch.Request{URL: "s3::" + u.URL + "/bucket/x?aws_access_key_id=id&aws_access_key_secret=s&region=us-east-1"}, fetch.Observer{})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	f.wantNothing(t)
+}

@@ -1,0 +1,108 @@
+package fetch
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+)
+
+// plausible returns a body, of an answer with 200 to a request for content whose
+// digest nobody gave, and refuses what would be stored as something that it is not.
+// Sized says that the size is known at least.
+func plausible(resp *transfer.Response, body io.Reader, undone, sized bool) (io.Reader, error) {
+	if coding := transfer.CodingOf(resp.Response); coding.Compressed && !undone && resp.ContentLength != 0 {
+		return nil, unclear(fmt.Errorf("the server compresses the file (%s) although it was asked not to", coding.Named),
+			"have it send the file as it is")
+	}
+	// Where the end of the connection is the end of the body, a broken one
+	// looks the same (RFC 9112, section 6.3).
+	if !sized && !undone && resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 && resp.ProtoMajor == 1 {
+		return nil, unclear(errors.New("the server does not say how long the file is, so that a part could not be told from the whole"),
+			"have the server send Content-Length or a chunked body; for a plugin or a dependency, a checksum in the index does too")
+	}
+	head := make([]byte, legible.Sniffed)
+	n, err := io.ReadFull(body, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, err
+	}
+	head = head[:n]
+	declared := strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html")
+	if declared && strings.HasPrefix(http.DetectContentType(head), "text/html") || legible.Kind(head) == legible.WebPage {
+		return nil, unclear(errWebPage, "a proxy or a login page may stand in between: open the URL in a browser of this machine")
+	}
+	return io.MultiReader(bytes.NewReader(head), body), nil
+}
+
+// decode undoes the coding of an answer.
+func decode(resp *transfer.Response) (body io.Reader, undone bool, err error) {
+	body, undone, err = resp.Decode(transfer.CodingOf(resp.Response))
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = &truncated{0, -1}
+	}
+	return body, undone, err
+}
+
+// errMiscoded says that a body is not coded as its server says. The agent refuses it.
+var errMiscoded = unclear(errors.New("the server says that it compresses the file (gzip), which it does not"), "have it leave out Content-Encoding")
+
+var errWebPage = errors.New("the server answers with a web page, not with a file")
+
+// largeError is a file of more bytes than are downloaded. Size is -1 where it is
+// not known.
+type largeError struct{ size, most int64 }
+
+func (e *largeError) Error() string {
+	if e.size < 0 {
+		return fmt.Sprintf("it has more than the %d bytes that are downloaded of one file", e.most)
+	}
+	return fmt.Sprintf("it has %d bytes, more than the %d that are downloaded of one file", e.size, e.most)
+}
+
+// HintLFS is what to do about a file of Git LFS.
+const HintLFS = "Git LFS keeps the file elsewhere: give the URL of the file itself (GitHub has it at media.githubusercontent.com/media/OWNER/REPOSITORY/REF/PATH), or in a repository of this machine, run git lfs pull"
+
+// checkContent refuses what no publisher means to publish, whatever its digest: the
+// file that Git has in the place of one of Git LFS. Of content that does not match, it
+// says what it is, if that is plain to see.
+func (d *download) checkContent(mismatch error) error {
+	kind := legible.Kind(d.head())
+	if kind == legible.LFSPointer {
+		return transfer.Permanent(unclear(errors.New("the file is "+kind), HintLFS))
+	}
+	e, ok := errors.AsType[*transfer.Mismatch](mismatch)
+	if !ok || !slices.Contains([]string{legible.WebPage, legible.JSON, legible.XML}, kind) {
+		return mismatch
+	}
+	return &transfer.Mismatch{Reason: fmt.Sprintf("%s; what came is %s", e.Reason, kind)}
+}
+
+// head returns how the content begins, as far as it can be read.
+func (d *download) head() []byte {
+	f, err := os.Open(d.in.Path())
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	head, _ := io.ReadAll(io.LimitReader(f, legible.Sniffed))
+	return head
+}
+
+func tooLarge(size, most int64) error {
+	const gib = 1 << 30
+	raised := max(size, 2*most)
+	return transfer.Permanent(unclear(&largeError{size, most},
+		fmt.Sprintf("if it is meant to be so large, raise the bound: --max-size %dGiB", (raised+gib-1)/gib)))
+}
+
+func unclear(reason error, hint string) error {
+	return fault.New(fault.Upstream, "%w", &unusable{reason}).WithHint("%s", hint)
+}

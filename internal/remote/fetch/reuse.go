@@ -1,0 +1,154 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+)
+
+// errStale says that the store has nothing that may be reused.
+var errStale = errors.New("nothing to reuse")
+
+// reuseByDigest answers a request from the store alone: by its sha256, or by
+// the record of a URL that is known to have had its other digests. It returns
+// errStale if it cannot.
+func (c *Client) reuseByDigest(ctx context.Context, req Request, key string, want expectation) (Result, error) {
+	if !want.vouched() {
+		return Result{}, errStale
+	}
+	if want.sha256 == nil {
+		rec, ok := c.store.URLRecord(key)
+		if !ok {
+			return Result{}, errStale
+		}
+		r, err := c.reuseBlob(ctx, req, rec.SHA256, want)
+		// The URL has, or had, something else: what it has now decides.
+		if _, differs := errors.AsType[*transfer.Mismatch](err); differs {
+			return Result{}, errStale
+		}
+		return r, err
+	}
+	if _, ok := c.store.Has(*want.sha256); !ok {
+		return Result{}, errStale
+	}
+	return c.reuseBlob(ctx, req, *want.sha256, want)
+}
+
+// reuseBlob reuses a blob that has the expected sha256, if there is one. For other
+// digests it is read: what a record says of them is no checksum.
+func (c *Client) reuseBlob(ctx context.Context, req Request, d lock.SHA256, want expectation) (Result, error) {
+	size, _ := c.store.Has(d)
+	if size > c.max {
+		return Result{}, errStale // no download made it so long
+	}
+	read := req.Verify || want.checkSize(size) != nil
+	if read {
+		// Either the blob is damaged or the expected size is wrong.
+		if err := c.store.Verify(ctx, d); err != nil {
+			if fault.KindOf(err) == fault.Integrity {
+				return Result{}, errStale // it was removed
+			}
+			return Result{}, transfer.Local(err)
+		}
+	}
+	digests := []agent.Checksum{sha256Checksum(d)}
+	if !covers(digests, want.checksums) {
+		var err error
+		if digests, err = c.hashBlob(ctx, d, want); err != nil {
+			return Result{}, err
+		}
+	}
+	if err := errors.Join(want.check(digests), want.checkSize(size)); err != nil {
+		return Result{}, err
+	}
+	return Result{SHA256: d, Size: size, Reused: true, Digests: digests}, nil
+}
+
+// covers reports whether digests has every algorithm of wanted.
+func covers(digests, wanted []agent.Checksum) bool {
+	return !slices.ContainsFunc(wanted, func(w agent.Checksum) bool {
+		return !slices.ContainsFunc(digests, func(d agent.Checksum) bool { return d.Algorithm == w.Algorithm })
+	})
+}
+
+// hashBlob computes the digests of a blob that a request asks for.
+func (c *Client) hashBlob(ctx context.Context, d lock.SHA256, want expectation) ([]agent.Checksum, error) {
+	f, err := c.store.Open(d)
+	if err != nil {
+		return nil, transfer.Local(err)
+	}
+	defer f.Close()
+	s := newSums(want)
+	if err := transfer.CopyWithContext(ctx, s, f); err != nil {
+		return nil, transfer.Local(fmt.Errorf("reading a blob of the store: %w", err))
+	}
+	if s.SHA256() != d {
+		f.Close() // Windows removes no open file
+		return nil, errors.Join(errStale, c.store.Verify(ctx, d))
+	}
+	return s.digests(), nil
+}
+
+// reuseRecord takes a record's blob for what the URL has now.
+func (c *Client) reuseRecord(ctx context.Context, req Request, key string, rec store.URLRecord, want expectation) (Result, error) {
+	r, err := c.reuseBlob(ctx, req, rec.SHA256, want)
+	if err != nil {
+		return Result{}, err
+	}
+	rec.Seen = time.Now()
+	// Without the record, the next run only asks in vain.
+	_ = c.store.SetURLRecord(key, rec)
+	return r, nil
+}
+
+// unchanged asks a server whether a record still holds, without content. What
+// is not a clear answer is no answer: known is false, and the download itself
+// asks.
+func (c *Client) unchanged(ctx context.Context, u *url.URL, rec store.URLRecord) (same, known bool) {
+	resp, err := c.do(ctx, http.MethodHead, u, nil)
+	if err != nil {
+		return false, false
+	}
+	defer resp.Close()
+	if resp.StatusCode != http.StatusOK || !transfer.CodingOf(resp.Response).SizeCounts() {
+		return false, false
+	}
+	return matches(rec, resp.Header, resp.ContentLength), true
+}
+
+// matches compares a record with what a server says of the content now. An
+// entity tag decides where there is one then and now, else the time of the
+// last change, else, where the server gives neither, the size.
+func matches(rec store.URLRecord, h http.Header, size int64) bool {
+	if size >= 0 && size != rec.Size {
+		return false
+	}
+	etag, modified := h.Get("ETag"), h.Get("Last-Modified")
+	switch {
+	case rec.ETag != "" && etag != "":
+		return rec.ETag == etag
+	case rec.LastModified != "" && modified != "":
+		return rec.LastModified == modified
+	case rec.ETag != "" || rec.LastModified != "" || etag != "" || modified != "":
+		return false
+	}
+	return size == rec.Size
+}
+
+// fileUnchanged compares a record with a file.
+func fileUnchanged(rec store.URLRecord, fi os.FileInfo) bool {
+	return rec.Size == fi.Size() && rec.LastModified == fileTime(fi)
+}
+
+func fileTime(fi os.FileInfo) string { return fi.ModTime().UTC().Format(time.RFC3339Nano) }

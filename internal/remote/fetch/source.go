@@ -1,0 +1,100 @@
+package fetch
+
+import (
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/go-getter"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+)
+
+// source is a URL as go-getter takes it apart.
+type source struct {
+	// raw is what was asked for.
+	raw string
+	// shown is raw without anything secret. It names the URL in messages and
+	// in the store.
+	shown string
+	// getter is the name of the go-getter getter that is responsible.
+	getter string
+}
+
+var (
+	fileGetters  = []string{"http", "https", "file", "s3", "gcs"}
+	cloneGetters = []string{"git", "hg"}
+)
+
+// detectors are go-getter's (detect.go, Detectors), but for one.
+var detectors = []getter.Detector{
+	new(getter.GitHubDetector), new(getter.GitLabDetector), new(getter.GitDetector), new(bitbucketDetector),
+	new(getter.S3Detector), new(getter.GCSDetector), new(getter.FileDetector),
+}
+
+// bitbucketDetector stands in for go-getter's BitBucketDetector, which asks
+// api.bitbucket.org whether a repository is one of git or Mercurial, whoever wants to
+// know what a URL means. Since 2020 all are git's.
+type bitbucketDetector struct{}
+
+// Detect reads bitbucket.org/OWNER/NAME.
+func (*bitbucketDetector) Detect(src, _ string) (string, bool, error) {
+	if !strings.HasPrefix(src, "bitbucket.org/") {
+		return "", false, nil
+	}
+	u, err := url.Parse("https://" + src)
+	if err != nil {
+		return "", true, errors.New("malformed")
+	}
+	if !strings.HasSuffix(u.Path, ".git") {
+		u.Path += ".git"
+	}
+	return "git::" + u.String(), true, nil
+}
+
+// parseSource finds out which getter a URL is for, by go-getter's own
+// detectors, and refuses what is not a single file.
+func parseSource(raw string) (source, error) {
+	src := source{raw: raw, shown: agent.Redact(raw)}
+	detected, err := getter.Detect(raw, "", detectors)
+	if err != nil {
+		// The error of go-getter holds the URL.
+		return src, fault.New(fault.Usage, "it is not a URL, and nothing that go-getter takes for one").
+			WithHint("relative URLs are resolved against their index before they get here")
+	}
+	var rest string
+	src.getter, rest = agent.SplitGetter(detected)
+	rest, subdir := getter.SourceDirSubdir(rest)
+	u, err := url.Parse(rest)
+	if err != nil {
+		return src, fault.New(fault.Usage, "it cannot be read as a URL: %w", transfer.WithoutURL(err))
+	}
+	if src.getter == "" {
+		src.getter = u.Scheme
+	}
+	return src, src.check(u, subdir)
+}
+
+func (s source) check(u *url.URL, subdir string) error {
+	switch {
+	case slices.Contains(cloneGetters, s.getter):
+		return fault.New(fault.Usage, "the agent clones this with %s; the mirror carries single files only", s.getter).
+			WithHint("leave the plugin out with --exclude, or have its publisher offer an archive")
+	case !slices.Contains(fileGetters, s.getter):
+		return fault.New(fault.Usage, "downloads by %q are not supported", s.getter).
+			WithHint("supported are %s", strings.Join(fileGetters, ", "))
+	case strings.HasSuffix(u.Path, "/") || u.Path == "":
+		return fault.New(fault.Usage, "it names a directory; the mirror carries single files only").
+			WithHint("leave the plugin out with --exclude, or have its publisher offer an archive")
+	case subdir != "":
+		return fault.New(fault.Unexpected, "it names the sub-directory %q of what is to be downloaded", subdir)
+	case u.Query().Has("checksum"):
+		return fault.New(fault.Unexpected, "it has go-getter's parameter checksum, which belongs in the request")
+	case (s.getter == "http" || s.getter == "https") && u.Host == "":
+		return fault.New(fault.Usage, "it has no host")
+	}
+	return nil
+}

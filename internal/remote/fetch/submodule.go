@@ -1,0 +1,228 @@
+package fetch
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+)
+
+// Bounds on the repositories within a repository.
+const (
+	maxSubmodules     = 100
+	maxSubmoduleDepth = 10
+)
+
+// submodule is a commit of another repository that stands in a tree.
+type submodule struct{ path, commit string }
+
+// treeList counts the files of a commit, and notes its submodules (git-ls-tree(1),
+// Output format). It ends a context when there are more files than are left.
+type treeList struct {
+	left    int
+	end     context.CancelCauseFunc
+	record  []byte
+	modules []submodule
+}
+
+func (l *treeList) Write(p []byte) (int, error) {
+	for rest := p; len(rest) > 0; {
+		part, after, ended := bytes.Cut(rest, []byte{0})
+		if l.record = append(l.record, part...); len(l.record) > 64<<10 {
+			l.end(fault.New(fault.Integrity, "it has a file with a name that is too long"))
+			l.record = nil
+		}
+		if rest = after; !ended {
+			break
+		}
+		l.entry(string(l.record))
+		l.record = l.record[:0]
+	}
+	return len(p), nil
+}
+
+func (l *treeList) entry(record string) {
+	if l.left--; l.left < 0 {
+		l.end(fault.New(fault.Integrity, "it has more than %d files", maxTreeEntries))
+		return
+	}
+	about, name, _ := strings.Cut(record, "\t")
+	commit, isModule := strings.CutPrefix(about, "160000 commit ")
+	if !isModule {
+		return
+	}
+	if len(l.modules) == maxSubmodules {
+		l.end(fault.New(fault.Integrity, "it has more than %d submodules", maxSubmodules))
+		return
+	}
+	l.modules = append(l.modules, submodule{name, commit})
+}
+
+// submodules fetches the repositories that belong into a repository, as go-getter
+// has git do (get_git.go, fetchSubmodules), but each with the care of the first.
+func (g *gitGetter) submodules(ctx context.Context, w *workTree, of *url.URL, depth int) error {
+	if len(w.modules) == 0 {
+		return nil
+	}
+	settings, err := w.moduleSettings(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range w.modules {
+		s := settings[m.path]
+		if s["update"] == "none" {
+			continue // so says git-submodule(1), update
+		}
+		if g.modules++; g.modules > maxSubmodules || depth == maxSubmoduleDepth {
+			return fault.New(fault.Integrity, "it has more than %d submodules, or some in each other more than %d deep", maxSubmodules, maxSubmoduleDepth)
+		}
+		if err := g.submodule(ctx, w, m, s["url"], of, depth); err != nil {
+			return fmt.Errorf("its submodule %q: %w", m.path, err)
+		}
+	}
+	return nil
+}
+
+func (g *gitGetter) submodule(ctx context.Context, w *workTree, m submodule, raw string, of *url.URL, depth int) error {
+	u, err := moduleURL(raw, of)
+	if err != nil {
+		return err
+	}
+	q := url.Values{"ref": {m.commit}}
+	if key := of.Query().Get("sshkey"); key != "" {
+		q.Set("sshkey", key) // go-getter gives it to all
+	}
+	u.RawQuery = q.Encode()
+	dst := filepath.Join(w.dir, filepath.FromSlash(m.path))
+	if err := isWithin(w.dir, m.path); err != nil {
+		return err
+	}
+	if err := g.clone(ctx, dst, u, depth+1); err != nil {
+		return fmt.Errorf("%s: %w", agent.Redact(u.Scheme+"://"+u.Host+u.Path), err)
+	}
+	return nil
+}
+
+// isWithin wants what was checked out at a path to be a directory, with no link on
+// the way to it, as a file system that ignores case may make one (CVE-2024-32002).
+func isWithin(dir, name string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return transfer.Local(err)
+	}
+	defer root.Close()
+	for p := path.Clean(name); p != "."; p = path.Dir(p) {
+		fi, err := root.Lstat(filepath.FromSlash(p))
+		if err != nil || !fi.IsDir() {
+			return fault.New(fault.Integrity, "%q is not a directory, as a submodule needs it", p)
+		}
+	}
+	return nil
+}
+
+// moduleSettings returns what .gitmodules says, by the paths of the submodules
+// (gitmodules(5)).
+func (w *workTree) moduleSettings(ctx context.Context) (map[string]map[string]string, error) {
+	out := new(bounded)
+	err := w.run(ctx, out, "config", "--no-includes", "--blob", w.commit+":.gitmodules", "--null", "--get-regexp", `^submodule\..*\.(path|url|update)$`)
+	if out.over {
+		return nil, fault.New(fault.Integrity, "its .gitmodules has more than %d bytes", maxModuleSettings)
+	}
+	if err != nil && !transfer.Is[*gitError](err) {
+		return nil, err
+	} // else there is none, or none that git can read: then no submodule has a URL
+	byName := map[string]map[string]string{}
+	var withPath []string
+	for record := range strings.SplitSeq(out.String(), "\x00") {
+		key, value, _ := strings.Cut(record, "\n")
+		name, setting := strings.TrimPrefix(key, "submodule."), ""
+		if i := strings.LastIndexByte(name, '.'); i >= 0 {
+			name, setting = name[:i], name[i+1:]
+		}
+		if byName[name] == nil {
+			byName[name] = map[string]string{}
+		}
+		byName[name][setting] = value
+		if setting == "path" {
+			withPath = append(withPath, name)
+		}
+	}
+	settings := map[string]map[string]string{}
+	for _, name := range withPath { // of two with the same path, the later one counts, as to git
+		settings[strings.TrimSuffix(byName[name]["path"], "/")] = byName[name]
+	}
+	return settings, nil
+}
+
+const maxModuleSettings = 1 << 20
+
+// bounded keeps what is written, up to a bound.
+type bounded struct {
+	bytes.Buffer
+	over bool
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.over = b.over || b.Len()+len(p) > maxModuleSettings; !b.over {
+		b.Buffer.Write(p)
+	}
+	return len(p), nil
+}
+
+// moduleURL reads the URL of a submodule, which may be relative to that of the
+// repository (git-submodule(1), add); then it is the same host, and credentials are
+// the same.
+func moduleURL(raw string, of *url.URL) (*url.URL, error) {
+	if raw == "" {
+		return nil, fault.New(fault.Upstream, "its .gitmodules has no URL for it, so that the agent cannot fetch it either").WithHint("tell its publisher")
+	}
+	if strings.HasPrefix(raw, "./") || strings.HasPrefix(raw, "../") {
+		u := *of
+		if u.Path = relativeTo(of.Path, raw); u.Path == "" {
+			return nil, fault.New(fault.Upstream, "its URL %.200q leads out of the server", raw).WithHint("tell its publisher")
+		}
+		u.RawPath, u.RawQuery = "", ""
+		return &u, nil
+	}
+	located, local, err := Locate(raw)
+	if err != nil {
+		return nil, err
+	}
+	name, rest := agent.SplitGetter(located)
+	u, err := url.Parse(rest)
+	// To git, github.com/… is a directory.
+	scp := name == "git" && u != nil && u.Scheme == "ssh"
+	if err != nil || local || !scp && !strings.Contains(raw, "://") {
+		return nil, fault.New(fault.Usage, "its URL is one of whoever reads it: %s", agent.Redact(raw)).WithHint("tell its publisher")
+	}
+	return u, nil
+}
+
+// relativeTo applies a relative URL to the path of a repository, as git does
+// (remote.c, relative_url); or it returns "".
+func relativeTo(base, relative string) string {
+	base = strings.TrimSuffix(base, "/")
+	for {
+		var up bool
+		if relative, up = strings.CutPrefix(relative, "../"); up {
+			i := strings.LastIndexByte(base, '/')
+			if i < 0 {
+				return ""
+			}
+			base = base[:i]
+			continue
+		}
+		var here bool
+		if relative, here = strings.CutPrefix(relative, "./"); !here {
+			return base + "/" + relative
+		}
+	}
+}

@@ -1,0 +1,493 @@
+package fetch
+
+import (
+	"archive/tar"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-getter"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+)
+
+// Bounds on what a source may unpack, or be cloned, to on the disk.
+const (
+	maxTreeEntries = 100_000
+	maxTreeBytes   = 4 << 30
+)
+
+// Locate returns a URL as go-getter's detectors read it: github.com/… becomes
+// git::https://github.com/…, for example. Local reports whether it names files of
+// whoever reads it.
+func Locate(raw string) (located string, local bool, err error) {
+	located, err = getter.Detect(raw, "", detectors)
+	if err != nil {
+		// Only a path that is relative to somebody's directory is taken for
+		// nothing at all. The error of go-getter holds the URL.
+		return "", true, nil
+	}
+	name, rest := agent.SplitGetter(located)
+	u, err := url.Parse(rest)
+	if err != nil {
+		return "", false, fault.New(fault.Usage, "%s cannot be read as a URL: %w", agent.Redact(raw), transfer.WithoutURL(err))
+	}
+	if name == "" {
+		name = u.Scheme
+	}
+	// git::file:///… and git::/… are local, too.
+	return located, name == "file" || u.Scheme == "file" || u.Scheme == "", nil
+}
+
+// treeSource is a URL of a directory.
+type treeSource struct {
+	agent.Location
+	// getter is the name of go-getter's getter that is responsible.
+	getter string
+	shown  string
+}
+
+// parseTree takes the URL of a directory apart, as [Locate] returns it.
+func parseTree(raw string) (treeSource, error) {
+	src := treeSource{shown: agent.Redact(raw)}
+	var err error
+	if src.Location, err = agent.ParseLocation(raw); err != nil {
+		return src, fault.New(fault.Usage, "%w", err)
+	}
+	name, rest := agent.SplitGetter(src.URL)
+	u, err := url.Parse(rest)
+	if err != nil {
+		return src, fault.New(fault.Usage, "it cannot be read as a URL: %w", transfer.WithoutURL(err))
+	}
+	if src.getter = name; name == "" {
+		src.getter = u.Scheme
+	}
+	return src, src.check(u)
+}
+
+func (s treeSource) check(u *url.URL) error {
+	switch {
+	case s.getter == "file" || u.Scheme == "file" || u.Scheme == "":
+		return fault.New(fault.Usage, "it names files of whoever reads it")
+	case s.getter == "git":
+		return nil
+	case !slices.Contains(fileGetters, s.getter):
+		return fault.New(fault.Usage, "directories are not downloaded by %q", s.getter).WithHint("supported are git, http, https, s3 and gcs")
+	case s.Format == "" && (s.getter == "http" || s.getter == "https"):
+		return fault.New(fault.Usage, "it is neither a repository nor an archive").
+			WithHint("the name of an archive ends in .tar.gz, .zip or the like; or add ?archive=tar.gz")
+	}
+	return nil
+}
+
+// tree gets a directory, and stores it as one archive. Nothing tells whether it is
+// still what it was but to get it again.
+func (c *Client) tree(ctx context.Context, req Request, want expectation, obs Observer) (Result, error) {
+	src, err := parseTree(req.URL)
+	if err != nil {
+		return Result{}, err
+	}
+	if r, err := c.reuseByDigest(ctx, req, src.shown, want); !errors.Is(err, errStale) {
+		return r, err
+	}
+	// Another key than that of a file: what is there of one is no part of it.
+	in, err := c.store.Ingest(ctx, "tree "+src.shown, obs.waiting)
+	if err != nil {
+		return Result{}, transfer.Local(err)
+	}
+	defer in.Close()
+	if r, err := c.reuseByDigest(ctx, req, src.shown, want); !errors.Is(err, errStale) {
+		return r, err
+	}
+	dir, err := c.store.TempDir()
+	if err != nil {
+		return Result{}, transfer.Local(err)
+	}
+	defer os.RemoveAll(dir)
+	obs.started(-1)
+	from, err := c.directory(ctx, src, dir, obs)
+	if err != nil {
+		return Result{}, err
+	}
+	sums := newSums(want)
+	out := transfer.NewPartial(in, sums)
+	if err := out.Restart(); err != nil {
+		return Result{}, err
+	}
+	defer from.top.Close()
+	files, err := pack(ctx, from, req.Tree, partialWriter{out})
+	if err != nil {
+		return Result{}, errors.Join(err, out.Discard())
+	}
+	r := Result{SHA256: sums.SHA256(), Size: in.Size(), Transferred: in.Size(), Digests: sums.digests()}
+	if req.Tree == lock.TreeYAML {
+		r.Files = files
+	}
+	if err := want.check(r.Digests); err != nil {
+		return Result{}, errors.Join(moved(err), out.Discard())
+	}
+	obs.received(int(r.Size))
+	if err := in.Commit(r.SHA256, r.Size); err != nil {
+		return Result{}, transfer.Local(err)
+	}
+	return r, nil
+}
+
+// moved says what it means that a directory is not what was expected.
+func moved(err error) error {
+	return fault.New(fault.Integrity, "what it names is not what it was: %w", err).
+		WithHint("a branch or a tag has moved, or an archive was replaced; write a new lock with the command lock, and look at what differs, or name a commit: ?ref=COMMIT")
+}
+
+// partialWriter is a [transfer.Partial] as an [io.Writer].
+type partialWriter struct{ *transfer.Partial }
+
+func (w partialWriter) Write(p []byte) (int, error) {
+	if err := w.Add(p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// directory is a directory within what a source gave, as "." or a path.
+type directory struct {
+	top *os.Root
+	at  string
+}
+
+// directory brings what a source names to a directory below dir, and opens it.
+// What the source says of sub-directories is done here rather than by
+// go-getter, which would copy everything once more, outside of the store.
+func (c *Client) directory(ctx context.Context, src treeSource, dir string, obs Observer) (directory, error) {
+	top := filepath.Join(dir, "tree")
+	var err error
+	if src.Format == "" || src.Clone {
+		err = c.getDirectory(ctx, src.URL, top, obs)
+	} else {
+		err = c.unpack(ctx, src, dir, top, obs)
+	}
+	if err != nil {
+		return directory{}, err
+	}
+	root, err := os.OpenRoot(top)
+	if errors.Is(err, fs.ErrNotExist) { // an object store has no directories but in the names of objects
+		return directory{}, fault.New(fault.Upstream, "there is nothing in it").
+			WithHint("is the directory's name right? what is wanted may have been moved")
+	}
+	if err != nil {
+		return directory{}, transfer.Local(err)
+	}
+	if src.Subdir == "" {
+		return directory{root, "."}, nil
+	}
+	at, err := subdirectory(root, src.Subdir)
+	if err != nil {
+		return directory{}, errors.Join(err, root.Close())
+	}
+	return directory{root, at}, nil
+}
+
+// subdirectory returns the one directory that a pattern is for.
+func subdirectory(root *os.Root, pattern string) (string, error) {
+	matches, err := fs.Glob(root.FS(), pattern)
+	if err != nil || len(matches) != 1 {
+		return "", fault.New(fault.Upstream, "%d of its directories are called %q, not one", len(matches), pattern).
+			WithHint("is the part after // right? what is wanted may have been moved")
+	}
+	// It may be a link, but to no place outside.
+	if fi, err := root.Stat(matches[0]); err != nil || !fi.IsDir() {
+		return "", fault.New(fault.Upstream, "%q is not one of its directories", matches[0])
+	}
+	return matches[0], nil
+}
+
+// getDirectory has go-getter fill a directory that is not there yet.
+func (c *Client) getDirectory(ctx context.Context, src, top string, obs Observer) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer watchSize(ctx, top, min(maxTreeBytes, c.max), cancel)()
+	git, s3, gcs := &gitGetter{fetch: c, obs: obs}, &s3Getter{objectGetter{fetch: c}}, &gcsGetter{objectGetter{fetch: c}}
+	rest := func() {}
+	if name, _ := agent.SplitGetter(src); name != "git" { // which looks after that itself
+		w := transfer.NewWatch(ctx, c.patience, growth(top))
+		defer w.Stop()
+		ctx, rest = w.Context(), w.Rest
+	}
+	client := &getter.Client{
+		Ctx:  ctx,
+		Src:  src,
+		Dst:  top,
+		Mode: getter.ClientModeDir,
+		// As in download.get.
+		Getters: map[string]getter.Getter{
+			"git": git,
+			"s3":  s3,
+			"gcs": gcs,
+		},
+		Decompressors: map[string]getter.Decompressor{},
+		Detectors:     detectors,
+	}
+	err := client.Get()
+	rest() // the connection is closed before the watch says why
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return cause
+	}
+	if git.err != nil {
+		return git.err
+	}
+	return bucketError(cmp.Or(s3.err, gcs.err, err))
+}
+
+// watchSize ends a context when a directory has become too large, of which no
+// getter has a bound. The function that it returns ends the watch.
+func watchSize(ctx context.Context, dir string, most int64, end context.CancelCauseFunc) (stop func()) {
+	done, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				if sizeOf(dir) > most {
+					end(tooLarge(-1, most))
+				}
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-stopped
+	}
+}
+
+// growth returns what reports whether a directory has grown since it was last asked.
+func growth(dir string) func() bool {
+	var before int64
+	return func() bool {
+		size := sizeOf(dir)
+		grew := size > before
+		before = size
+		return grew
+	}
+}
+
+func sizeOf(dir string) (size int64) {
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return nil // files come and go meanwhile
+		}
+		if fi, err := d.Info(); err == nil {
+			size += fi.Size()
+		}
+		return nil
+	})
+	return size
+}
+
+// unpack gets an archive and unpacks it, as go-getter does.
+func (c *Client) unpack(ctx context.Context, src treeSource, dir, top string, obs Observer) error {
+	req := Request{URL: src.URL, Source: "the URL", Verify: true}
+	if src.Checksum != nil {
+		req.Checksums = append(req.Checksums, *src.Checksum)
+	}
+	if src.ChecksumFile != "" {
+		return fault.New(fault.Usage, "it names a file of checksums, which is not read for directories").WithHint("give the checksum itself: ?checksum=sha256:…")
+	}
+	got, err := c.blob(ctx, req, Observer{Retrying: obs.Retrying, Waiting: obs.Waiting})
+	if err != nil {
+		return err
+	}
+	from, err := c.store.Open(got.SHA256)
+	if err != nil {
+		return transfer.Local(err)
+	}
+	defer from.Close()
+	archive := filepath.Join(dir, "archive")
+	if err := copyTo(ctx, archive, from); err != nil {
+		return transfer.Local(err)
+	}
+	decompressor := getter.LimitedDecompressors(maxTreeEntries, maxTreeBytes)[src.Format]
+	err = decompressor.Decompress(top, archive, true, 0)
+	openUp(top)
+	if err != nil {
+		// Its messages name the copy.
+		reason := strings.ReplaceAll(err.Error(), archive, "the archive")
+		return fault.New(fault.Integrity, "it cannot be unpacked: %s", reason).WithHint("tell its publisher")
+	}
+	return nil
+}
+
+// openUp takes back the modes that an archive gives its files, of which none counts:
+// what may not be read is wanted, and what may not be written would stay.
+func openUp(dir string) {
+	_ = filepath.WalkDir(dir, func(name string, d fs.DirEntry, _ error) error {
+		switch {
+		case d == nil:
+		case d.IsDir():
+			_ = os.Chmod(name, 0o700) // before it is read
+		case d.Type().IsRegular():
+			_ = os.Chmod(name, 0o600)
+		}
+		return nil
+	})
+}
+
+func copyTo(ctx context.Context, name string, from io.Reader) error {
+	to, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(transfer.CopyWithContext(ctx, to, from), to.Close())
+}
+
+// pack writes the files of a directory to an archive whose bytes follow from
+// their names and contents alone, and returns what they are.
+func pack(ctx context.Context, from directory, kind lock.Tree, to io.Writer) ([]lock.TemplateFile, error) {
+	p := &packing{ctx: ctx, from: from, kind: kind, tar: tar.NewWriter(to)}
+	// In the order of the names.
+	if err := p.walk(from.at, "."); err != nil {
+		return nil, err
+	}
+	if len(p.files) == 0 {
+		return nil, fault.New(fault.Upstream, "it has no %s", kind.Files()).WithHint("is it the right directory? the part after // names one within a repository or an archive")
+	}
+	return p.files, p.tar.Close()
+}
+
+// packing is one run of [pack].
+type packing struct {
+	ctx   context.Context
+	from  directory
+	kind  lock.Tree
+	tar   *tar.Writer
+	seen  int
+	files []lock.TemplateFile
+	bytes int64
+}
+
+// walk packs what is in a directory below a name. Beyond a link to a directory, no
+// other is followed: they might lead in a circle.
+func (p *packing) walk(dir, below string) error {
+	return fs.WalkDir(p.from.top.FS(), dir, func(at string, d fs.DirEntry, err error) error {
+		name := path.Join(below, strings.TrimPrefix(strings.TrimPrefix(at, dir), "/"))
+		if dir == "." {
+			name = path.Join(below, at)
+		}
+		return p.visit(at, name, d, err, below != ".")
+	})
+}
+
+// visit packs what lies at a path of the source, by its name in the archive.
+func (p *packing) visit(at, name string, d fs.DirEntry, err error, linked bool) error {
+	if err != nil {
+		return transfer.Local(err)
+	}
+	if p.ctx.Err() != nil {
+		return context.Cause(p.ctx)
+	}
+	if p.seen++; p.seen > maxTreeEntries {
+		return fault.New(fault.Integrity, "it has more than %d files", maxTreeEntries)
+	}
+	if strings.EqualFold(d.Name(), ".git") {
+		return skip(d)
+	}
+	if d.IsDir() {
+		return nil
+	}
+	if d.Type()&fs.ModeSymlink != 0 {
+		return p.link(at, name, linked)
+	}
+	if !d.Type().IsRegular() || p.kind != lock.TreeAll && path.Ext(name) != agent.TemplateExt {
+		return nil
+	}
+	return p.add(at, name)
+}
+
+func skip(d fs.DirEntry) error {
+	if d.IsDir() {
+		return fs.SkipDir
+	}
+	return nil
+}
+
+// link packs what a link leads to, as go-getter does where it copies a sub-directory
+// (copy_dir.go), but never from a place outside, for that is no part of the source.
+// Nobody asks for all files of a repository. So of these, what leads nowhere is left
+// out, and an error for who asks for it; and a directory may be asked for by the name
+// of a link.
+func (p *packing) link(at, name string, linked bool) error {
+	fi, err := p.from.top.Stat(at)
+	switch all := p.kind == lock.TreeAll; {
+	case err == nil && fi.Mode().IsRegular() && (all || path.Ext(name) == agent.TemplateExt):
+		return p.add(at, name)
+	case err == nil && fi.IsDir() && all && !linked:
+		return p.walk(at, name)
+	case all || err == nil && !fi.IsDir():
+		return nil
+	}
+	return fault.New(fault.Upstream, "%q in it is a link to a directory, to nothing, or to what is not in its repository or archive", name).
+		WithHint("links to files are followed, no others")
+}
+
+func (p *packing) add(at, name string) error {
+	f, err := p.from.top.Open(at)
+	if err != nil {
+		return transfer.Local(err)
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return transfer.Local(err)
+	}
+	if err := p.admit(name, fi.Size()); err != nil {
+		return err
+	}
+	header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: int64(p.kind.Mode().Perm()), Size: fi.Size(), ModTime: time.Unix(0, 0)}
+	if err := p.tar.WriteHeader(header); err != nil {
+		return err
+	}
+	h := sha256.New()
+	if err := transfer.CopyWithContext(p.ctx, io.MultiWriter(p.tar, h), f); err != nil {
+		return err
+	}
+	p.files = append(p.files, lock.TemplateFile{Path: name, Blob: lock.Blob{Size: fi.Size(), SHA256: lock.SHA256(h.Sum(nil))}})
+	return nil
+}
+
+// admit keeps to the bounds.
+func (p *packing) admit(name string, size int64) error {
+	p.bytes += size
+	bounds := p.kind.Bounds()
+	switch {
+	case len(p.files) == bounds.Files:
+		return fault.New(fault.Integrity, "it has more than %d %s", bounds.Files, p.kind.Files())
+	case size > bounds.File:
+		return fault.New(fault.Integrity, "%q in it has %d bytes; at most %d are mirrored", name, size, bounds.File)
+	case p.bytes > bounds.Total:
+		return fault.New(fault.Integrity, "its %s have more than %d bytes", p.kind.Files(), bounds.Total)
+	}
+	if p.kind != lock.TreeAll {
+		if err := lock.CheckTemplatePath(name); err != nil {
+			return fault.New(fault.Upstream, "%w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,175 @@
+package registry
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+)
+
+const (
+	// maxErrorBody bounds what is read of a refusal, maxMessage what is shown
+	// of any one thing that a registry says.
+	maxErrorBody = 64 << 10
+	maxMessage   = 300
+	// maxDiagnostics is how many of a registry's errors are shown.
+	maxDiagnostics = 3
+)
+
+// reason returns why a request failed.
+func (r *Repository) reason(err error) error {
+	if e, ok := errors.AsType[*transport.Error](err); ok {
+		return r.libraryStatus(e, answer{})
+	}
+	if transfer.Is[*json.SyntaxError](err) {
+		return transfer.Permanent(&noTokenError{reason: "the token server's answer is no JSON"})
+	}
+	return plainReason(err)
+}
+
+// plainReason returns an error without what may be secret in it.
+func plainReason(err error) error {
+	err = transfer.PlainReason(err)
+	if text := transfer.Printable(hide(firstLine(err.Error()), nil), maxMessage); text != err.Error() {
+		return &cleanError{text, err}
+	}
+	return err
+}
+
+// cleanError is an error whose text quoted too much of what a server says: the
+// library's has what a token server answers in its second line.
+type cleanError struct {
+	text string
+	err  error
+}
+
+func (e *cleanError) Error() string { return e.text }
+func (e *cleanError) Unwrap() error { return e.err }
+
+func wrongDigest(what string, got, want lock.SHA256) error {
+	return &transfer.Mismatch{Reason: fmt.Sprintf("%s is sha256:%s, not sha256:%s", what, got, want)}
+}
+
+// failure is the error for the user, of the right kind, with the next step. A
+// connection that times out is a context.DeadlineExceeded too, to [errors.Is]
+// (net.timeoutError): only the context itself tells that it is done.
+func (c *Client) failure(ctx context.Context, doing, host string, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return transfer.Failure(doing, err, "nothing was kept; something on the way, or in the registry, alters or damages content",
+		func(err error) (fault.Kind, string) { return c.advice(host, err) })
+}
+
+// advice is the next step after a registry's failure, and whose the failure is.
+func (c *Client) advice(host string, err error) (fault.Kind, string) {
+	if e, ok := errors.AsType[*keychainError](err); ok {
+		return fault.Usage, e.hint()
+	}
+	if e, ok := errors.AsType[*statusError](err); ok {
+		if c.plainHTTP && e.stage == stageGreeting && e.Code == http.StatusBadRequest {
+			return fault.Usage, "the registry may speak https: leave out " + c.flag + "plain-http"
+		}
+		return fault.Upstream, e.hint(host)
+	}
+	switch {
+	case transfer.Is[*strayError](err):
+		return fault.Upstream, "something before the registry answers in its place, such as a load balancer or a gateway: run it again; if it stays, ask whoever runs that"
+	case transfer.Is[*unstoredError](err):
+		return fault.Upstream, "the registry says that all is well, but does not keep it: its log tells more; see too that no cache stands before it"
+	case transfer.Is[*noTokenError](err):
+		return fault.Upstream, hintRealm
+	case transfer.Is[*unspokenError](err):
+		return fault.Upstream, "only user and password (Basic) and tokens (Bearer) are spoken: have the registry offer one of these, perhaps for a robot account, or at another port"
+	case transfer.Is[*notRegistryError](err):
+		return fault.Upstream, hintNoRegistry(host)
+	case transfer.Is[*transfer.StatusError](err):
+		return fault.Upstream, transfer.HintProxyRefuses
+	case errors.Is(err, http.ErrSchemeMismatch) || transfer.Is[tls.RecordHeaderError](err):
+		return fault.Usage, "the registry does not speak TLS there; if it is meant to speak http, say so with " + c.flag + "plain-http"
+	case transfer.IsUnknownAuthority(err):
+		return fault.Usage, "name the authority's certificate with " + c.flag + "ca-file; " + c.flag + "insecure-skip-verify does without, and with no protection"
+	case transfer.IsClientRefused(err):
+		return fault.Usage, "the registry wants to know who asks: " + c.flag + "client-cert and " + c.flag + "client-key name a certificate of an authority that it trusts"
+	case transfer.IsTLS(err):
+		return fault.Upstream, "is this the host's name as in its certificate, and does this machine's clock tell the right time? " + c.flag + "insecure-skip-verify does not look"
+	case errors.Is(err, errInClear):
+		return fault.Upstream, "correct the registry's own idea of its address, or of its token server's; " + c.flag + "plain-http allows http"
+	case transfer.Is[*sessionLost](err):
+		return fault.Upstream, "does the registry have several instances? all must share their storage and their http secret"
+	case transfer.Is[*transfer.RedirectError](err):
+		return fault.Upstream, "correct where the registry, or the proxy before it, leads"
+	case errors.Is(err, transfer.ErrProxySetting):
+		return fault.Usage, transfer.HintProxySetting
+	case transfer.Is[*transfer.PermanentError](err):
+		return fault.Upstream, "what answers does not keep to the OCI distribution specification: is it a registry, and a recent version of it?"
+	}
+	return fault.Upstream, c.connectionHint(err)
+}
+
+func (c *Client) connectionHint(err error) string {
+	if transfer.IsProxyAway(err) {
+		return transfer.HintProxyAway
+	}
+	if e, ok := errors.AsType[*transfer.LedError](err); ok {
+		return "the registry leads to " + transfer.Printable(e.Host, maxMessage) + ": if this machine cannot reach that, correct the address there, or have the registry pass content on itself; " + transfer.HintProxy
+	}
+	if transfer.IsNoSuchHost(err) {
+		return "is the registry's name spelt right? " + transfer.HintProxy
+	}
+	const again = "run it again when it is; "
+	if c.plainHTTP {
+		return "is the registry up, and does it speak http there? " + again + transfer.HintProxy
+	}
+	return "is the registry up? " + again + transfer.HintProxy
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return line
+}
+
+// hide takes credentials out of what a server says, which may repeat what it
+// was sent, and has signed URLs among it without their signatures.
+func hide(s string, secrets []string) string {
+	for _, secret := range secrets {
+		if secret != "" {
+			s = strings.ReplaceAll(s, secret, "redacted")
+		}
+	}
+	return agent.RedactURLs(s)
+}
+
+// secretsIn returns what must not be shown of the header field Authorization.
+func secretsIn(authorization string) []string {
+	scheme, value, _ := strings.Cut(authorization, " ")
+	secrets := []string{authorization, value}
+	if strings.EqualFold(scheme, "basic") {
+		if pair, err := base64.StdEncoding.DecodeString(value); err == nil {
+			_, password, _ := strings.Cut(string(pair), ":")
+			secrets = append(secrets, string(pair), password)
+		}
+	}
+	return secrets
+}
+
+// secretsOf returns what must not be shown of credentials.
+func secretsOf(ctx context.Context, auth authn.Authenticator) []string {
+	cfg, err := authn.Authorization(ctx, auth)
+	if err != nil || cfg == nil {
+		return nil
+	}
+	return []string{cfg.Password, cfg.Auth, cfg.IdentityToken, cfg.RegistryToken}
+}

@@ -1,0 +1,83 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+)
+
+// A dial that times out is context.DeadlineExceeded to errors.Is, but no end of
+// the context.
+func TestTimeoutIsUpstream(t *testing.T) {
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	_, err := new(net.Dialer).DialContext(ctx, "tcp", "127.0.0.1:1")
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+	c := new(Client)
+	if got := c.failure(t.Context(), "x", "h", err); fault.KindOf(got) != fault.Upstream || fault.HintOf(got) == "" {
+		t.Error(got)
+	}
+}
+
+// Who reads from a registry sends nothing: the next step must suit him, too.
+func TestHintsSuitReaders(t *testing.T) {
+	hints := []string{new(Client).connectionHint(errors.New("x")), (&Client{plainHTTP: true}).connectionHint(errors.New("x"))}
+	for _, code := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
+		hints = append(hints, (&statusError{StatusError: &transfer.StatusError{Code: code}}).hint("h"))
+	}
+	for _, hint := range hints {
+		if !strings.Contains(hint, "run it again") || strings.Contains(hint, "sent") {
+			t.Error(hint)
+		}
+	}
+}
+
+func TestUploadedTo(t *testing.T) {
+	for value, want := range map[string]int64{"0-0": -1, "": -1, "0-": -1, "0-9": 10, "bytes=0-9": 10, "1-9": -1, "0--1": -1, "x": -1} {
+		got, ok := uploadedTo(value)
+		if !ok {
+			got = -1
+		}
+		if got != want {
+			t.Errorf("%q: %d, want %d", value, got, want)
+		}
+	}
+}
+
+func TestPlainReason(t *testing.T) {
+	const secret = "signature-of-somebody"
+	for _, err := range []error{
+		&url.Error{Op: "Get", URL: "https://h/?sig=" + secret, Err: errors.New("cut")},
+		errors.New("no token in bearer response:\n" + secret),
+		errors.New(`refusing token-server redirect to "https://u:` + secret + `@h/?X-Amz-Signature=` + secret + `": no`),
+		&url.Error{Op: "Get", URL: "x", Err: errors.New("failed to parse Location header \"" + secret)},
+	} {
+		got := plainReason(err)
+		if strings.Contains(got.Error(), secret) {
+			t.Error(got)
+		}
+	}
+	if got := plainReason(errors.New(strings.Repeat("\x1b", 10000))).Error(); strings.Contains(got, "\x1b") || len(got) > 2*maxMessage {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestHide(t *testing.T) {
+	req := &http.Request{Header: http.Header{}}
+	req.SetBasicAuth("u", "pass word")
+	h := req.Header.Get("Authorization")
+	got := hide("you sent "+h+" which is u:pass word or pass word", secretsIn(h))
+	if strings.Contains(got, "pass") || strings.Contains(got, strings.TrimPrefix(h, "Basic ")) {
+		t.Error(got)
+	}
+}

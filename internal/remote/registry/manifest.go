@@ -1,0 +1,255 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+)
+
+// MaxManifest bounds, in bytes, a manifest that is read. Registries take none
+// that is larger (distribution specification, "Pushing Manifests").
+const MaxManifest = 4 << 20
+
+// accepted are the manifests that are asked for.
+var accepted = []string{
+	"application/vnd.oci.image.index.v1+json",
+	"application/vnd.oci.image.manifest.v1+json",
+	"application/vnd.docker.distribution.manifest.list.v2+json",
+	"application/vnd.docker.distribution.manifest.v2+json",
+}
+
+// Manifest is a manifest as a registry has it.
+type Manifest struct {
+	// MediaType is what the document says that it is, or, where it says
+	// nothing, what the registry says. The document has a digest; the header
+	// field has none.
+	MediaType string
+	Data      []byte
+	// Digest is that of Data.
+	Digest lock.SHA256
+}
+
+// Manifest returns what has a tag or a digest (sha256:…), and compares the
+// digest. [IsNotFound] is true for the error where there is nothing.
+func (r *Repository) Manifest(ctx context.Context, tagOrDigest string) (Manifest, error) {
+	if err := r.checkIdentifier(tagOrDigest); err != nil {
+		return Manifest{}, err
+	}
+	doing := "reading " + r.name.reference(tagOrDigest)
+	var m Manifest
+	err := r.client.retry(ctx, doing, nil, func() (err error) {
+		m, err = r.manifest(ctx, tagOrDigest)
+		return err
+	})
+	if err != nil {
+		return Manifest{}, r.failure(ctx, doing, err)
+	}
+	return m, nil
+}
+
+// checkIdentifier refuses what is neither a tag nor a digest: it would lead
+// elsewhere on the registry, or stand for content that is not compared with it.
+func (r *Repository) checkIdentifier(tagOrDigest string) error {
+	if _, err := ParseDigest(tagOrDigest); err == nil || tagForm.MatchString(tagOrDigest) {
+		return nil
+	}
+	return fault.New(fault.Integrity, "%.100q is neither a tag nor a sha256 digest of %s", tagOrDigest, r.name)
+}
+
+func (r *Repository) manifest(ctx context.Context, tagOrDigest string) (Manifest, error) {
+	resp, err := r.do(ctx, request{method: http.MethodGet, url: r.url("manifests", tagOrDigest), header: http.Header{"Accept": accepted}})
+	if err != nil {
+		return Manifest{}, err
+	}
+	if err := r.expect(resp, http.StatusOK); err != nil {
+		return Manifest{}, err
+	}
+	defer resp.Close()
+	data, err := io.ReadAll(io.LimitReader(resp, MaxManifest+1))
+	if err != nil {
+		return Manifest{}, err
+	}
+	if len(data) > MaxManifest {
+		return Manifest{}, transfer.Permanent(fmt.Errorf("the manifest has more than the %d bytes that are read", MaxManifest))
+	}
+	m := Manifest{MediaType: mediaType(resp.Header), Data: data, Digest: lock.Sum(data)}
+	var said struct {
+		MediaType string `json:"mediaType"`
+	}
+	if json.Unmarshal(data, &said) == nil && said.MediaType != "" {
+		m.MediaType = said.MediaType
+	}
+	for _, want := range []string{tagOrDigest, resp.Header.Get("Docker-Content-Digest")} {
+		if d, err := ParseDigest(want); err == nil && d != m.Digest {
+			return Manifest{}, wrongDigest("what came", m.Digest, d)
+		}
+	}
+	return m, nil
+}
+
+// PutManifest writes a manifest under a tag or its own digest. What it names
+// must be there already.
+func (r *Repository) PutManifest(ctx context.Context, tagOrDigest, mediaType string, data []byte) error {
+	if err := r.checkIdentifier(tagOrDigest); err != nil {
+		return err
+	}
+	doing := "writing " + r.name.reference(tagOrDigest)
+	err := r.client.retry(ctx, doing, nil, func() error { return r.putManifest(ctx, tagOrDigest, mediaType, data) })
+	return r.failure(ctx, doing, err)
+}
+
+func (r *Repository) putManifest(ctx context.Context, tagOrDigest, mediaType string, data []byte) error {
+	resp, err := r.do(ctx, request{
+		method: http.MethodPut, url: r.url("manifests", tagOrDigest),
+		header: http.Header{"Content-Type": {mediaType}}, data: data,
+	})
+	if err != nil {
+		return err
+	}
+	if err := r.expect(resp, stored...); err != nil {
+		return err
+	}
+	done(resp)
+	sum := lock.Sum(data)
+	if d, err := ParseDigest(resp.Header.Get("Docker-Content-Digest")); err == nil && d != sum {
+		return wrongDigest("what the registry received", d, sum)
+	}
+	if resp.StatusCode == http.StatusCreated {
+		return nil
+	}
+	there, err := r.manifest(ctx, tagOrDigest)
+	switch {
+	case IsNotFound(err):
+		return &unstoredError{resp.StatusCode}
+	case err == nil && there.Digest != sum:
+		return wrongDigest("what the registry has now", there.Digest, sum)
+	}
+	return err
+}
+
+// HasBlob returns the size of a blob, which is -1 where the registry does not say.
+func (r *Repository) HasBlob(ctx context.Context, d lock.SHA256) (size int64, ok bool, err error) {
+	doing := "looking for " + r.name.reference(digestPrefix+d.String())
+	err = r.client.retry(ctx, doing, nil, func() error {
+		size, ok, err = r.hasBlob(ctx, d)
+		return err
+	})
+	return size, ok, r.failure(ctx, doing, err)
+}
+
+func (r *Repository) hasBlob(ctx context.Context, d lock.SHA256) (size int64, ok bool, err error) {
+	q := request{method: http.MethodHead, url: r.url("blobs", digestPrefix+d.String())}
+	resp, err := r.ask(ctx, q)
+	if e, ok := errors.AsType[*statusError](err); ok && !e.page && takesNoHead[e.Code] {
+		q.method, q.header = http.MethodGet, http.Header{"Range": {"bytes=0-0"}}
+		resp, err = r.ask(ctx, q)
+	}
+	switch {
+	case IsNotFound(err):
+		return 0, false, nil
+	case leadsAway(err):
+		return -1, true, nil
+	case err != nil:
+		return 0, false, err
+	}
+	defer resp.Close()
+	return sizeOf(resp), true, nil
+}
+
+// leadsAway reports whether a registry leads to its storage, which cannot be
+// reached from here. So it has the blob, and compares it when a manifest names it.
+func leadsAway(err error) bool {
+	e, ok := errors.AsType[*transfer.RedirectError](err)
+	return ok && e.InClear || transfer.Is[*transfer.LedError](err)
+}
+
+// takesNoHead has the answers of what stands before a registry and lets no HEAD
+// pass, while it lets GET pass.
+var takesNoHead = map[int]bool{
+	http.StatusUnauthorized: true, http.StatusForbidden: true, http.StatusMethodNotAllowed: true, http.StatusNotImplemented: true,
+}
+
+func (r *Repository) ask(ctx context.Context, q request) (*transfer.Response, error) {
+	resp, err := r.do(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return resp, r.expect(resp, http.StatusOK, http.StatusPartialContent)
+}
+
+// sizeOf returns how many bytes a blob has of which an answer tells, or has the
+// first; -1 where it does not say.
+func sizeOf(resp *transfer.Response) int64 {
+	text := resp.Header.Get("Content-Length")
+	if resp.StatusCode == http.StatusPartialContent {
+		_, text, _ = strings.Cut(resp.Header.Get("Content-Range"), "/")
+	}
+	size, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return -1
+	}
+	return size
+}
+
+// failure returns nil for nil.
+func (r *Repository) failure(ctx context.Context, doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return r.client.failure(ctx, doing, r.name.host, err)
+}
+
+// url returns where something of the repository is. Of the scheme the
+// transport decides.
+func (r *Repository) url(kind, id string) *url.URL {
+	scheme := "https"
+	if r.client.plainHTTP {
+		scheme = "http"
+	}
+	return &url.URL{Scheme: scheme, Host: r.host, Path: "/v2/" + r.path + "/" + kind + "/" + id}
+}
+
+// reference returns a name with a tag or a digest.
+func (n Name) reference(tagOrDigest string) string {
+	if strings.Contains(tagOrDigest, ":") {
+		return n.String() + "@" + tagOrDigest
+	}
+	return n.String() + ":" + tagOrDigest
+}
+
+func mediaType(h http.Header) string {
+	t, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil {
+		return ""
+	}
+	return t
+}
+
+func setBody(req *http.Request, data []byte) {
+	if len(data) == 0 {
+		req.Body = http.NoBody // or its length would count as unknown
+		return
+	}
+	req.ContentLength = int64(len(data))
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+	req.Body, _ = req.GetBody() // it cannot fail
+}
+
+// done ends a request whose answer has nothing more to say, in a way that its
+// connection may be used again.
+func done(resp *transfer.Response) {
+	_, _ = io.CopyN(io.Discard, resp, maxErrorBody)
+	_ = resp.Close()
+}

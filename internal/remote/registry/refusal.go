@@ -1,0 +1,363 @@
+package registry
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+)
+
+// statusError is an answer that is a refusal.
+type statusError struct {
+	*transfer.StatusError
+	// method is that of the request.
+	method string
+	stage  stage
+	// codes are the registry's own error codes.
+	codes []string
+	// anonymous says that no credentials were there to send.
+	anonymous bool
+	// admitted says that the credentials are good: it is for something else
+	// that the request is refused.
+	admitted bool
+	// elsewhere says that it is not the registry's host that answers.
+	elsewhere bool
+	// page says that the answer is a web page.
+	page bool
+}
+
+// stage is what a request was about.
+type stage int
+
+const (
+	// stageContent is about blobs and manifests.
+	stageContent stage = iota
+	stageManifest
+	// stageGreeting is the first question, at /v2/.
+	stageGreeting
+	// stageToken is that to the token server.
+	stageToken
+)
+
+func (e *statusError) Error() string {
+	s := e.StatusError.Error()
+	switch {
+	case e.stage == stageToken:
+		s = "the token server " + s
+	case e.stage == stageGreeting && e.RateLimit.Hint() == "":
+		s += " to the question whether it is a registry (/v2/)"
+	case e.Code == http.StatusMethodNotAllowed:
+		s += " to " + e.method
+	}
+	return s
+}
+
+func (e *statusError) Unwrap() error { return e.StatusError }
+
+func (e *statusError) has(codes ...transport.ErrorCode) bool {
+	return slices.ContainsFunc(codes, func(code transport.ErrorCode) bool { return slices.Contains(e.codes, string(code)) })
+}
+
+// says reports whether the registry's own words contain one of some, whatever the case.
+func (e *statusError) says(words ...string) bool {
+	said := strings.ToLower(e.Says)
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(said, word) })
+}
+
+// IsNotFound reports whether a registry does not have what it was asked for.
+func IsNotFound(err error) bool {
+	e, ok := errors.AsType[*transfer.StatusError](err)
+	return ok && e.Code == http.StatusNotFound && !e.Proxy
+}
+
+// expect returns the refusal that an answer is unless its status is one of
+// codes. It closes what it refuses.
+func (r *Repository) expect(resp *transfer.Response, codes ...int) error {
+	req := resp.Request
+	manifest := strings.Contains(req.URL.Path, "/manifests/")
+	reading := req.Method == http.MethodGet || req.Method == http.MethodHead
+	expected := slices.Contains(codes, resp.StatusCode)
+	if expected && (reading && !manifest || !startsPage(resp)) {
+		return nil
+	}
+	defer resp.Close()
+	e := &statusError{
+		StatusError: transfer.NewStatusError(resp.Response),
+		method:      req.Method,
+		anonymous:   r.anonymous,
+		admitted:    r.admitted || lacksScope(resp.Header),
+		elsewhere:   req.URL.Host != r.host,
+		page:        expected || startsPage(resp),
+	}
+	if manifest {
+		e.stage = stageManifest
+	}
+	e.read(resp, secretsIn(req.Header.Get("Authorization")))
+	switch {
+	case expected && reading:
+		return transfer.Permanent(&notRegistryError{e.Host})
+	case e.page && !reading && !speaksForItself[e.Code]:
+		return &strayError{e.Error()}
+	case e.page && r.page && e.Code == http.StatusNotFound:
+		return transfer.Permanent(&notRegistryError{e.Host})
+	}
+	return e
+}
+
+// read takes from an answer what the registry says of its refusal.
+func (e *statusError) read(resp *transfer.Response, secrets []string) {
+	body, _ := io.ReadAll(io.LimitReader(resp, maxErrorBody))
+	e.Told(resp.Header.Get("Content-Type"), string(body))
+	var told struct {
+		Errors []transport.Diagnostic `json:"errors"`
+	}
+	if json.Unmarshal(body, &told) == nil && len(told.Errors) > 0 {
+		e.diagnose(told.Errors, secrets)
+	} else if mediaType(resp.Header) == "text/plain" {
+		e.Says = transfer.Printable(hide(firstLine(string(body)), secrets), maxMessage)
+	}
+}
+
+// speaksForItself has the refusals that are what they are, though a proxy words
+// them in a page.
+var speaksForItself = map[int]bool{
+	http.StatusUnauthorized: true, http.StatusForbidden: true, http.StatusMethodNotAllowed: true, http.StatusProxyAuthRequired: true,
+	http.StatusLengthRequired: true, http.StatusRequestEntityTooLarge: true, http.StatusRequestURITooLong: true, http.StatusUnsupportedMediaType: true,
+	http.StatusNotImplemented: true,
+}
+
+// startsPage reports whether an answer is a web page. That it says so is not
+// enough: some registries say it of every answer (Quay, made with Flask).
+func startsPage(resp *transfer.Response) bool {
+	if !isPage(resp.Header) {
+		return false
+	}
+	start := make([]byte, 512)
+	n, _ := io.ReadFull(resp, start) // what is wrong shows when it is read again
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(start[:n]), resp.Body), resp.Body}
+	return bytes.HasPrefix(bytes.TrimLeft(start[:n], "\ufeff \t\r\n"), []byte("<"))
+}
+
+func (e *statusError) diagnose(told []transport.Diagnostic, secrets []string) {
+	var says []string
+	for _, d := range told[:min(len(told), maxDiagnostics)] {
+		e.codes = append(e.codes, string(d.Code))
+		s := string(d.Code)
+		if d.Message != "" {
+			s = strings.TrimPrefix(s+": "+d.Message, ": ")
+		}
+		says = append(says, transfer.Printable(hide(s, secrets), maxMessage))
+	}
+	e.Says = strings.Join(says, "; ")
+}
+
+// libraryStatus takes over a refusal that the library met: at its first
+// question, or from the token server. Last is what is remembered of the answer.
+func (r *Repository) libraryStatus(e *transport.Error, last answer) error {
+	s := &statusError{
+		StatusError: &transfer.StatusError{Code: e.StatusCode, Host: r.name.host, RateLimit: last.limit},
+		stage:       stageToken, anonymous: r.anonymous, page: last.page,
+	}
+	var secrets []string
+	if e.Request != nil {
+		s.Host, s.method = transfer.Printable(e.Request.URL.Host, maxMessage), e.Request.Method
+		secrets = secretsIn(e.Request.Header.Get("Authorization"))
+		if e.Request.URL.Path == "/v2/" {
+			s.stage = stageGreeting
+		}
+	}
+	s.Host = cmp.Or(last.host, s.Host)
+	s.diagnose(e.Errors, secrets)
+	s.Told("", s.Says)
+	return s
+}
+
+// strayError is an answer in the place of the registry's. A second one may be
+// the registry's own.
+type strayError struct{ text string }
+
+func (e *strayError) Error() string { return e.text + ", with a web page" }
+
+// notRegistryError is that something else answers where a registry should be.
+type notRegistryError struct{ host string }
+
+func (e *notRegistryError) Error() string { return e.host + " answers with a web page" }
+
+// unspokenError is that a registry offers only ways to prove who asks that the
+// handshake does not speak.
+type unspokenError struct {
+	host   string
+	offers []string
+}
+
+func (e *unspokenError) Error() string {
+	return transfer.Printable(fmt.Sprintf("%s wants to be told who asks by %s only", e.host, strings.Join(e.offers, " or ")), maxMessage)
+}
+
+// noTokenError is that a token server, or what a registry takes for one, gives no token.
+type noTokenError struct {
+	host string
+	page bool
+	// reason, if not empty, is more than that its answer has no token.
+	reason string
+}
+
+func (e *noTokenError) Error() string {
+	switch {
+	case e.reason != "":
+		return e.reason
+	case e.page:
+		return "the token server " + e.host + " answers with a web page, not with a token"
+	}
+	return "the token server " + e.host + " answers with no token"
+}
+
+const hintRealm = "the registry names its token server in its answer to /v2/ (WWW-Authenticate, realm): is that address right, and does nothing stand before it that asks people to log in?"
+
+func hintNoRegistry(host string) string {
+	return "is " + host + " where the registry listens? some products have a host or a port for it (Nexus, Artifactory, GitLab), and a proxy before it must pass /v2/ on"
+}
+
+// Refusal is what a registry refuses something for.
+type Refusal int
+
+// The refusals.
+const (
+	// NotRefused is for whatever else went wrong.
+	NotRefused Refusal = iota
+	// RefusedOtherwise is for what the others do not say.
+	RefusedOtherwise
+	// RefusedCredentials is that there are none, or that they are wrong.
+	RefusedCredentials
+	// RefusedAccess is that the user lacks the right, or that what it is about
+	// does not exist: registries do not tell which.
+	RefusedAccess
+	// RefusedRepository is that the repository does not exist, or cannot.
+	RefusedRepository
+	// RefusedPush is that nothing can be pushed there: a proxy repository, or
+	// one that may only be read.
+	RefusedPush
+	// RefusedDocument is that the registry does not take a manifest of that kind.
+	RefusedDocument
+	// RefusedTag is that the tag has other content, and may not be moved.
+	RefusedTag
+	// RefusedQuota is that there is no room left.
+	RefusedQuota
+)
+
+// RefusalOf returns what a registry refused something for.
+func RefusalOf(err error) Refusal {
+	e, ok := errors.AsType[*statusError](err)
+	if !ok || e.Transient() || e.Code == http.StatusProxyAuthRequired || e.stage == stageGreeting || e.wrongRealm() {
+		return NotRefused
+	}
+	return e.refusal()
+}
+
+// RefusalText returns a registry's refusal without what it was about.
+func RefusalText(err error) string {
+	if e, ok := errors.AsType[*statusError](err); ok {
+		return e.Error()
+	}
+	return err.Error()
+}
+
+// wrongRealm reports whether what answers is no token server, it seems.
+func (e *statusError) wrongRealm() bool {
+	return e.stage == stageToken && (e.page || e.Code != http.StatusUnauthorized && e.Code != http.StatusForbidden)
+}
+
+func (e *statusError) refusal() Refusal {
+	writing := e.method != http.MethodGet && e.method != http.MethodHead
+	switch {
+	case e.Code == http.StatusUnauthorized && !e.admitted, e.says("token has expired"):
+		return RefusedCredentials
+	case writing && e.says("quota", "upper limit", "storage limit"):
+		return RefusedQuota
+	case writing && e.says("read only", "read-only"), writing && e.stage == stageContent && (e.Code == http.StatusMethodNotAllowed || e.has(transport.UnsupportedErrorCode)):
+		return RefusedPush
+	case writing && e.stage == stageManifest && (e.Code == http.StatusConflict || e.says("immutab", "cannot be overwritten", "does not allow updating", "disallowed")):
+		return RefusedTag
+	case writing && e.stage == stageManifest && e.refusesDocument():
+		return RefusedDocument
+	case e.Code == http.StatusUnauthorized, e.Code == http.StatusForbidden:
+		return RefusedAccess
+	case e.has(transport.NameUnknownErrorCode, transport.NameInvalidErrorCode), writing && e.Code == http.StatusNotFound && len(e.codes) > 0:
+		return RefusedRepository
+	}
+	return RefusedOtherwise
+}
+
+// refusesDocument reports whether a manifest may be refused for its kind. For one
+// that lacks blobs there is a code of its own.
+func (e *statusError) refusesDocument() bool {
+	return e.has(transport.ManifestInvalidErrorCode, transport.UnsupportedErrorCode) ||
+		slices.Contains([]int{http.StatusUnsupportedMediaType, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented}, e.Code) ||
+		e.Code == http.StatusBadRequest && !e.has(transport.ManifestBlobUnknownErrorCode, transport.DigestInvalidErrorCode, transport.TagInvalidErrorCode)
+}
+
+// hint is the next step after a refusal by the registry at a host.
+func (e *statusError) hint(host string) string {
+	switch {
+	case e.RateLimit.Hint() != "":
+		return e.RateLimit.Hint()
+	case e.Code == http.StatusProxyAuthRequired:
+		return transfer.HintProxyRefuses
+	case e.Transient():
+		return "the registry is in trouble: run it again later"
+	case e.stage == stageGreeting && e.Code == http.StatusForbidden && len(e.codes) > 0:
+		return "the registry lets nobody in from here: its firewall may not know this machine's address; ask whoever runs it"
+	case e.stage == stageGreeting:
+		return hintNoRegistry(host)
+	case e.wrongRealm():
+		return hintRealm
+	case e.Code == http.StatusRequestEntityTooLarge:
+		return "a proxy before the registry limits requests: have it let larger ones through (nginx: client_max_body_size 0)"
+	case e.Code == http.StatusForbidden && e.elsewhere:
+		return "the registry leads there for its content: may this machine reach that host, and does its clock tell the right time?"
+	}
+	return e.refusalHint(host)
+}
+
+func (e *statusError) refusalHint(host string) string {
+	switch e.refusal() {
+	case RefusedCredentials:
+		if e.anonymous {
+			return "no credentials are there for it: docker login " + host + " writes them to " + configPlace
+		}
+		return "it does not take the credentials that are there for it: docker login " + host + " replaces them in " + configPlace
+	case RefusedAccess:
+		return "the user lacks the right, or the project does not exist: ask whoever runs the registry"
+	case RefusedRepository:
+		return "create the repository, or what it belongs to (a project, an organisation), in the registry first"
+	case RefusedPush:
+		return "is it a repository that only passes on what another registry has, or may only be read? push to another one"
+	case RefusedDocument:
+		return "the registry does not take manifests of this kind; its log tells more"
+	case RefusedTag:
+		return "the registry does not let a tag be moved (immutable tags): push to another repository, or have that lifted for this tag"
+	case RefusedQuota:
+		return "there is no room left for it in the registry: have the quota raised, or delete there what is no longer needed"
+	}
+	switch {
+	case e.Code == http.StatusMethodNotAllowed:
+		return "something before the registry does not let " + e.method + " pass: have it pass GET, HEAD, POST, PATCH, PUT and DELETE below /v2/"
+	case e.Code == http.StatusNotFound && e.method == http.MethodPost:
+		return "does the registry take uploads at this path? Nexus and Artifactory want the name of their own repository in it, or a port of its own"
+	case e.Code == http.StatusNotFound:
+		return "is the reference spelt right, and was it pushed? a registry may also hide from a user what it does not let him see: docker login " + host
+	}
+	return "the registry's log tells more"
+}

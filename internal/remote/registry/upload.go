@@ -1,0 +1,481 @@
+package registry
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+)
+
+// session is one call of [Repository.Upload].
+//
+// What a registry keeps of a broken PATCH differs. Those that follow the
+// specification ("Pushing a blob in chunks") say how much, and the session goes
+// on there. The distribution registry 2.8, as Debian has it, does not
+// (distribution/distribution#3755, which changes that for 3.0): it keeps
+// the bytes, but the Location that it gave holds, signed, the size before the
+// PATCH, and a request whose size is another is refused with 404
+// BLOB_UPLOAD_INVALID ("upload resumed at wrong offest" in its log). With it,
+// chunks or not, a broken PATCH begins again; only where the PATCH was answered
+// and what follows breaks does the session survive.
+type session struct {
+	*Repository
+	ctx      context.Context
+	blob     lock.Blob
+	open     func() (io.ReadSeekCloser, error)
+	progress func(done int64)
+
+	// location is where the upload goes on; nil before it has begun.
+	location *url.URL
+	// fresh says that the registry has just given the location.
+	fresh bool
+	// offset is what the registry has of the blob, high what it ever had.
+	offset, high int64
+	// resumed says that the registry has put the blob together from pieces.
+	resumed bool
+	// doubted says that the registry was asked in vain how much it has.
+	doubted bool
+	// refused says that the registry found the digest wrong before.
+	refused bool
+	// kept is the digest of the first offset bytes, if they were sent here.
+	kept hash.Hash
+	// least is the smallest piece that the registry takes, in bytes.
+	least int64
+	sent  int64
+}
+
+// manner is how a repository takes uploads, as refusals have told so far.
+type manner struct {
+	// piece is how many bytes one request may bring; 0 stands for any number.
+	piece atomic.Int64
+	// whole says that it takes a blob only in the request that ends the upload.
+	whole atomic.Bool
+}
+
+// pieces are the sizes, in bytes, that are tried one after the other where
+// something refuses a request for its size. nginx lets 1 MiB pass unless told
+// otherwise, Cloudflare 100 MB.
+var pieces = []int64{64 << 20, 16 << 20, 4 << 20, 1 << 20, 512 << 10}
+
+// Upload brings a blob into the repository, unless it is there already. An
+// upload that breaks goes on where the registry says that it stopped, or begins
+// again with a registry that cannot say. It returns how many bytes were handed to
+// the network, those that were sent again included. Open is called for every attempt.
+// Progress, if not nil, is told how many bytes of the blob are sent, from one
+// goroutine at a time; it shrinks when the upload has to begin again.
+func (r *Repository) Upload(ctx context.Context, blob lock.Blob, open func() (io.ReadSeekCloser, error), progress func(done int64)) (uploaded int64, err error) {
+	if progress == nil {
+		progress = func(int64) {}
+	}
+	doing := "uploading " + digestPrefix + blob.SHA256.String() + " to " + r.name.String()
+	s := &session{Repository: r, ctx: ctx, blob: blob, open: open, progress: progress}
+	err = r.client.retry(ctx, doing, func() int64 { return s.high }, s.try)
+	return s.sent, r.failure(ctx, doing, err)
+}
+
+// CheckPush asks whether the repository takes uploads: it has one begun, and
+// given up at once. [RefusalOf] says of the error why it does not.
+func (r *Repository) CheckPush(ctx context.Context) error {
+	doing := "asking to push to " + r.name.String()
+	s := &session{Repository: r, ctx: ctx, progress: func(int64) {}}
+	err := r.client.retry(ctx, doing, nil, s.begin)
+	if err != nil {
+		return r.failure(ctx, doing, err)
+	}
+	// Registries sweep what is left open; not all of them can give it up.
+	if resp, err := s.do(ctx, request{method: http.MethodDelete, url: s.location}); err == nil {
+		done(resp)
+	}
+	return nil
+}
+
+// try brings the upload to its end.
+func (s *session) try() error {
+	there, err := s.prepare()
+	if there || err != nil {
+		return err
+	}
+	for s.offset < s.blob.Size && !s.manner.whole.Load() {
+		if err := s.send(); err != nil && !s.adapt(err) {
+			return s.again(err)
+		}
+	}
+	return s.again(s.commit())
+}
+
+// adapt takes from a refusal how the registry, or what stands before it, wants
+// uploads, and reports whether there is another way.
+func (s *session) adapt(err error) bool {
+	e, ok := errors.AsType[*statusError](err)
+	if !ok || s.location == nil {
+		return false
+	}
+	switch {
+	case e.Code == http.StatusRequestEntityTooLarge:
+		tried := s.part()
+		for _, piece := range pieces {
+			if piece < tried && piece >= s.least {
+				s.manner.piece.Store(piece)
+				return true
+			}
+		}
+	case s.offset == 0 && (e.Code == http.StatusMethodNotAllowed || e.Code == http.StatusNotImplemented || e.has(transport.UnsupportedErrorCode)):
+		s.manner.whole.Store(true)
+		return true
+	}
+	return false
+}
+
+// part returns how many bytes the next request brings.
+func (s *session) part() int64 {
+	left := s.blob.Size - s.offset
+	if piece := s.manner.piece.Load(); piece > 0 {
+		return min(left, max(piece, s.least))
+	}
+	return left
+}
+
+// prepare finds out where to go on.
+func (s *session) prepare() (there bool, err error) {
+	if s.location != nil && !s.fresh {
+		if err := s.ask(); err != nil {
+			return false, err
+		}
+	}
+	if s.location != nil {
+		return false, nil
+	}
+	// An answer that was lost may have been that all is well.
+	_, there, err = s.hasBlob(s.ctx, s.blob.SHA256)
+	if there || err != nil {
+		return there, err
+	}
+	return false, s.begin()
+}
+
+// begin opens a session at the registry.
+func (s *session) begin() error {
+	resp, err := s.do(s.ctx, request{method: http.MethodPost, url: s.url("blobs", "uploads/"), data: []byte{}})
+	if err != nil {
+		return err
+	}
+	if err := s.expect(resp, stored...); err != nil {
+		return err
+	}
+	defer done(resp)
+	s.offset, s.resumed, s.kept = 0, false, nil
+	s.least, _ = strconv.ParseInt(resp.Header.Get("OCI-Chunk-Min-Length"), 10, 64)
+	s.progress(0)
+	return s.follow(resp)
+}
+
+// stored are the answers by which registries say that they have taken what they
+// were sent. The specification has 201 or 202, depending on the request.
+var stored = []int{http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNoContent}
+
+// follow takes the location from an answer.
+func (s *session) follow(resp *transfer.Response) error {
+	s.location = nil
+	l := resp.Header.Get("Location")
+	u, err := url.Parse(l)
+	if err != nil || l == "" {
+		return transfer.Permanent(errors.New("the registry does not say where the upload goes on"))
+	}
+	asked := resp.Request.URL
+	u = asked.ResolveReference(u)
+	u.User, u.Fragment = nil, ""
+	if s.isOwn(u, asked) {
+		u.Scheme, u.Host = asked.Scheme, asked.Host
+	}
+	s.location, s.fresh = u, true
+	return nil
+}
+
+// isOwn reports whether a location is on the registry that was asked, whatever
+// host, port or scheme it has. Behind a proxy, a registry may take itself for
+// http://inner:5000, or lose the port. What follows goes to the host that
+// answered, so nothing is sent where the user did not name. A location of another form is
+// followed as it is, over https and without credentials.
+func (s *session) isOwn(u, asked *url.URL) bool {
+	return u.Hostname() == asked.Hostname() && u.Port() == "" || strings.HasPrefix(u.Path, "/v2/"+s.path+"/blobs/uploads/")
+}
+
+// ask has the registry say how much it has. With one that cannot, the session
+// is over.
+func (s *session) ask() error {
+	resp, err := s.do(s.ctx, request{method: http.MethodGet, url: s.location})
+	if err != nil {
+		return err
+	}
+	location := s.location
+	s.location = nil
+	err = s.expect(resp, http.StatusNoContent)
+	if err != nil {
+		if transfer.Transient(err, 1) && !s.doubted {
+			s.location, s.doubted = location, true
+			return err
+		}
+		return nil
+	}
+	defer done(resp)
+	offset, ok := uploadedTo(resp.Header.Get("Range"))
+	if !ok || offset > s.blob.Size {
+		return nil
+	}
+	if resp.Header.Get("Location") == "" {
+		s.location = location
+	} else if err := s.follow(resp); err != nil {
+		return err
+	}
+	s.offset, s.fresh, s.resumed, s.doubted, s.kept = offset, true, true, false, nil
+	s.high = max(s.high, offset)
+	s.progress(offset)
+	return nil
+}
+
+// uploadedTo reads the header field Range of an upload: 0-LAST. For nothing
+// and for one byte the distribution registry says the same, 0-0, which is
+// therefore of no use.
+func uploadedTo(value string) (offset int64, ok bool) {
+	var last int64
+	n, err := fmt.Sscanf(strings.TrimPrefix(value, "bytes="), "0-%d", &last)
+	return last + 1, n == 1 && err == nil && last > 0
+}
+
+// send brings the next piece.
+func (s *session) send() error {
+	size := s.part()
+	header := http.Header{"Content-Type": {"application/octet-stream"}}
+	if size < s.blob.Size {
+		header.Set("Content-Range", fmt.Sprintf("%d-%d", s.offset, s.offset+size-1))
+	}
+	resp, err := s.stream(request{method: http.MethodPatch, url: s.location, header: header}, size)
+	if err != nil {
+		return err
+	}
+	defer done(resp)
+	return s.follow(resp)
+}
+
+// stream sends a request with so many bytes of the blob, from where the registry
+// has it, and returns the answer if that is that all is well.
+func (s *session) stream(q request, size int64) (*transfer.Response, error) {
+	s.fresh = false
+	q.patience = s.client.settling()
+	if size == 0 {
+		q.data = []byte{}
+		resp, err := s.do(s.ctx, q)
+		if err == nil {
+			err = s.expect(resp, stored...)
+		}
+		return resp, err
+	}
+	body, err := s.body(size)
+	if err != nil {
+		return nil, err
+	}
+	q.body = body
+	resp, err := s.do(s.ctx, q)
+	// The transport may still be reading, even after an answer.
+	sent, sum, localErr := body.stop()
+	s.sent += sent
+	if localErr != nil {
+		if err == nil {
+			_ = resp.Close()
+		}
+		return nil, transfer.Local(localErr)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.expect(resp, stored...); err != nil {
+		return nil, err
+	}
+	if sent < size {
+		done(resp)
+		return nil, fmt.Errorf("the registry is content with %d of %d bytes", s.offset+sent, s.blob.Size)
+	}
+	if s.offset+sent == s.blob.Size && sum != s.blob.SHA256 {
+		done(resp)
+		return nil, fault.New(fault.Integrity, "the content to send is sha256:%s", sum).
+			WithHint("it was altered or damaged here; verify it, and pull it again")
+	}
+	s.offset, s.kept = s.offset+sent, body.sum
+	s.high = max(s.high, s.offset)
+	return resp, nil
+}
+
+// commit closes the session: the registry compares the digest. What it does not
+// have yet goes along.
+func (s *session) commit() error {
+	u := *s.location
+	// What else is in the query may be signed as it is.
+	u.RawQuery = strings.TrimPrefix(u.RawQuery+"&digest="+url.QueryEscape(digestPrefix+s.blob.SHA256.String()), "&")
+	resp, err := s.stream(request{
+		method: http.MethodPut, url: &u, header: http.Header{"Content-Type": {"application/octet-stream"}},
+	}, s.blob.Size-s.offset)
+	if err != nil {
+		return err
+	}
+	done(resp)
+	if resp.StatusCode == http.StatusCreated {
+		return nil
+	}
+	_, there, err := s.hasBlob(s.ctx, s.blob.SHA256)
+	if err == nil && !there {
+		return &unstoredError{resp.StatusCode}
+	}
+	return err
+}
+
+// unstoredError is that a registry does not have what it seemed to have taken.
+// It may take a while.
+type unstoredError struct{ code int }
+
+func (e *unstoredError) Error() string {
+	return fmt.Sprintf("the registry answers %d %s, but does not have it", e.code, http.StatusText(e.code))
+}
+
+// again decides what a failure within a session means. A session that the
+// registry no longer knows, or holds something else in, is given up for a new one.
+func (s *session) again(err error) error {
+	e, ok := errors.AsType[*statusError](err)
+	if !ok {
+		return err
+	}
+	switch {
+	case e.has(transport.DigestInvalidErrorCode) && s.refused && !s.resumed:
+		return &transfer.Mismatch{Reason: "the registry received something else: " + e.Error()}
+	case e.has(transport.DigestInvalidErrorCode):
+		s.refused = true
+	case e.Code == http.StatusNotFound, e.Code == http.StatusRequestedRangeNotSatisfiable:
+	case e.has(transport.BlobUploadInvalidErrorCode), e.has(transport.BlobUploadUnknownErrorCode):
+	case s.resumed && e.Code == http.StatusBadRequest:
+	default:
+		return err
+	}
+	s.location = nil
+	return &sessionLost{e.Error()}
+}
+
+// sessionLost has another session begun. The refusal that says so is no longer
+// one of the whole.
+type sessionLost struct{ reason string }
+
+func (e *sessionLost) Error() string { return "the upload has to begin again: " + e.reason }
+
+// settling is how long a registry may take to put away what it has received:
+// it may compute its digest anew, and copy it within its storage.
+func (c *Client) settling() time.Duration { return 10 * c.stall }
+
+// upload is the body of a PATCH. The transport reads it from a goroutine of its
+// own, and may do so even after it has returned.
+type upload struct {
+	mu   sync.Mutex
+	file io.ReadSeekCloser
+	// size is how many bytes are to be sent, sent how many were.
+	size, sent int64
+	offset     int64
+	sum        hash.Hash
+	err        error
+	progress   func(done int64)
+}
+
+var (
+	errBodyGone = errors.New("the request was sent twice, its body cannot be")
+	errShort    = errors.New("the content is shorter than it should be")
+)
+
+// body opens the content, of which so many bytes are to be sent, and hashes what
+// the registry has of it.
+func (s *session) body(size int64) (*upload, error) {
+	f, err := s.open()
+	if err != nil {
+		return nil, transfer.Local(fmt.Errorf("opening the content: %w", err))
+	}
+	u := &upload{file: f, size: size, offset: s.offset, sum: sha256.New(), progress: s.progress}
+	hashed := int64(0)
+	if known, ok := s.kept.(hash.Cloner); ok {
+		if u.sum, err = known.Clone(); err == nil {
+			hashed = s.offset
+		}
+	}
+	if err == nil {
+		_, err = f.Seek(hashed, io.SeekStart)
+	}
+	if err == nil {
+		err = transfer.CopyWithContext(s.ctx, u.sum, io.LimitReader(f, s.offset-hashed))
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, transfer.Local(fmt.Errorf("reading the content: %w", err))
+	}
+	return u, nil
+}
+
+// left returns how many bytes are to be sent.
+func (u *upload) left() int64 { return u.size }
+
+// Read reads the content.
+func (u *upload) Read(p []byte) (int, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.file == nil {
+		return 0, errBodyGone
+	}
+	if u.sent == u.size {
+		return 0, io.EOF
+	}
+	n, err := u.file.Read(p[:min(int64(len(p)), u.size-u.sent)])
+	u.sent += int64(n)
+	_, _ = u.sum.Write(p[:n]) // hashes do not fail
+	if u.sent == u.size {
+		err = nil
+	}
+	if n > 0 {
+		u.progress(u.offset + u.sent)
+	}
+	if errors.Is(err, io.EOF) {
+		err = errShort
+	}
+	if err != nil {
+		u.err = fmt.Errorf("reading the content: %w", err)
+	}
+	return n, err
+}
+
+// Close closes the content.
+func (u *upload) Close() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.file == nil {
+		return nil
+	}
+	err := u.file.Close()
+	u.file = nil
+	return err
+}
+
+// stop ends reading. It returns what was read: its size, the digest with what
+// the registry had before, and what went wrong here.
+func (u *upload) stop() (sent int64, sum lock.SHA256, err error) {
+	_ = u.Close()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.sent, lock.SHA256(u.sum.Sum(nil)), u.err
+}

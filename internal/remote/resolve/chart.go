@@ -1,0 +1,196 @@
+package resolve
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// The Helm chart of Botkube.
+const (
+	chartRepository = "https://charts.botkube.io"
+	chartName       = "botkube"
+)
+
+// maxChart bounds, in bytes, a chart: Helm itself reads no more of one in a
+// registry (pkg/chart/loader, MaxDecompressedChartSize, is larger).
+const maxChart = 20 << 20
+
+// chart pins the chart of the plan's Botkube version, and stores it: it is small.
+// Of a lock that pins one, it takes that, unless another repository is named:
+// then it must have the same.
+func (r *Resolver) chart(ctx context.Context, req Request, plan *Plan) error {
+	version := req.Version
+	var pinned *lock.Chart
+	if req.Lock != nil && req.Lock.Chart != nil {
+		pinned = req.Lock.Chart
+		if req.Members.Chart == Default || req.Members.Chart == pinned.URL {
+			return r.pinnedChart(ctx, pinned, plan)
+		}
+		version = cmp.Or(version, pinned.Version)
+	}
+	if version == "" {
+		return fault.New(fault.Usage, "which chart is wanted cannot be told without a Botkube version").WithHint("give --version")
+	}
+	base, err := chartBase(req.Members.Chart)
+	if err != nil {
+		return err
+	}
+	entry, err := r.findChart(ctx, base, version)
+	if err != nil {
+		return err
+	}
+	chart, data, err := r.fetchChart(ctx, base, entry)
+	if err != nil {
+		return err
+	}
+	if pinned != nil {
+		if chart.SHA256 != pinned.SHA256 || chart.Version != pinned.Version {
+			return fault.New(fault.Integrity, "%s is chart version %s with sha256 %s, but the lock pins version %s with sha256 %s",
+				chart.URL, chart.Version, chart.SHA256, pinned.Version, pinned.SHA256).
+				WithHint("leave out --with-chart: the lock says which; or write a new one with the command lock")
+		}
+		same := *pinned
+		chart = &same
+	}
+	plan.Lock.Chart = chart
+	_, err = r.Store.Put(data)
+	return err
+}
+
+// findChart looks a version up in the index of a chart repository.
+func (r *Resolver) findChart(ctx context.Context, base *url.URL, version string) (chartVersion, error) {
+	indexURL := base.JoinPath("index.yaml").String()
+	data, _, err := r.Fetch.Document(ctx, indexURL, maxChartIndex)
+	if err != nil {
+		return chartVersion{}, fmt.Errorf("reading the index of the chart repository: %w", err)
+	}
+	versions, err := readChartIndex(data)
+	if err != nil {
+		return chartVersion{}, fault.New(fault.Integrity, "reading the index of the chart repository %s: %w", agent.Redact(indexURL), err)
+	}
+	entry, err := find(versions, version)
+	if err != nil {
+		return chartVersion{}, fmt.Errorf("the chart repository %s: %w", agent.Redact(indexURL), err)
+	}
+	return entry, nil
+}
+
+// chartBase reads the URL of a chart repository, or of its index.yaml.
+func chartBase(raw string) (*url.URL, error) {
+	if raw == Default {
+		raw = chartRepository
+	}
+	u, err := url.Parse(strings.TrimSuffix(raw, "index.yaml"))
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" {
+		what := strconv.Quote(agent.Redact(raw))
+		if strings.Contains(raw, "@") {
+			what = "what is given" // before the @ may be a password, wherever it stands
+		}
+		return nil, fault.New(fault.Usage, "%s is not the URL of a chart repository", what).
+			WithHint("give one of the form %s", chartRepository)
+	}
+	return u, nil
+}
+
+// find returns the chart of a Botkube version. Charts are versioned like Botkube,
+// with and without the "v".
+func find(versions []chartVersion, version string) (chartVersion, error) {
+	bare := strings.TrimPrefix(version, "v")
+	var known []string
+	for _, e := range versions {
+		if strings.TrimPrefix(e.version, "v") == bare {
+			return e, nil
+		}
+		if len(known) < 5 && versionForm.MatchString(e.version) {
+			known = append(known, e.version)
+		}
+	}
+	if len(known) == 0 {
+		return chartVersion{}, fault.New(fault.Upstream, "it has no chart %q", chartName).WithHint("name another repository: --with-chart=URL")
+	}
+	return chartVersion{}, fault.New(fault.Upstream, "it has no chart %s in version %s; it has %s, …", chartName, bare, strings.Join(known, ", ")).
+		WithHint("name another repository, --with-chart=URL, or leave the chart out")
+}
+
+// versionForm is what may be shown of what an index calls a version.
+var versionForm = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$`)
+
+// fetchChart downloads a chart and compares it with its digest.
+func (r *Resolver) fetchChart(ctx context.Context, base *url.URL, e chartVersion) (*lock.Chart, []byte, error) {
+	u, err := e.resolve(base)
+	if err != nil {
+		return nil, nil, err
+	}
+	chart := &lock.Chart{Name: chartName, Version: e.version, URL: agent.Redact(u.String()), VerifiedBy: lock.ByNone}
+	data, _, err := r.Fetch.Document(ctx, u.String(), maxChart)
+	if err != nil {
+		return nil, nil, fmt.Errorf("downloading the chart: %w", err)
+	}
+	chart.Blob = lock.Blob{Size: int64(len(data)), SHA256: lock.Sum(data)}
+	if e.digest == "" {
+		return chart, data, nil
+	}
+	want, err := lock.ParseSHA256(strings.TrimPrefix(e.digest, "sha256:"))
+	if err != nil {
+		return nil, nil, fault.New(fault.Integrity, "the chart repository gives a malformed digest for %s %s: %.80q", chartName, e.version, e.digest)
+	}
+	if want != chart.SHA256 {
+		return nil, nil, fault.New(fault.Integrity, "%s has sha256 %s, but the chart repository says %s", chart.URL, chart.SHA256, want).
+			WithHint("run it again; if it stays so, tell whoever publishes the chart")
+	}
+	chart.VerifiedBy = lock.ByIndex
+	return chart, data, nil
+}
+
+// resolve returns where a chart of the repository at base is.
+func (e chartVersion) resolve(base *url.URL) (*url.URL, error) {
+	if e.url == "" {
+		return nil, fault.New(fault.Integrity, "the chart repository gives no URL for %s %s", chartName, e.version)
+	}
+	ref, err := url.Parse(e.url)
+	if err != nil {
+		return nil, fault.New(fault.Integrity, "the chart repository gives a malformed URL for %s %s", chartName, e.version)
+	}
+	if !strings.HasSuffix(base.Path, "/") {
+		base = base.JoinPath("/")
+	}
+	u := base.ResolveReference(ref)
+	if u.Scheme != "https" && u.Scheme != base.Scheme {
+		return nil, fault.New(fault.Integrity, "the chart repository gives %.200q for %s %s, which is not to be trusted", agent.Redact(u.String()), chartName, e.version)
+	}
+	return u, nil
+}
+
+// pinnedChart takes the chart that a lock pins, as the lock has it.
+func (r *Resolver) pinnedChart(ctx context.Context, pinned *lock.Chart, plan *Plan) error {
+	chart := *pinned
+	plan.Lock.Chart = &chart
+	if r.stored(ctx, chart.SHA256) {
+		return nil
+	}
+	data, _, err := r.Fetch.Document(ctx, chart.URL, maxChart)
+	if err != nil {
+		return fmt.Errorf("downloading the chart: %w", err)
+	}
+	if got := lock.Sum(data); got != chart.SHA256 {
+		return fault.New(fault.Integrity, "%s has sha256 %s, but the lock pins %s", chart.URL, got, chart.SHA256).
+			WithHint("upstream changed the chart since the lock was written: write a new one with the command lock, and look at what differs")
+	}
+	_, err = r.Store.Put(data)
+	return err
+}
+
+// stored reports whether the store has a blob undamaged. One that is damaged is
+// no reason to give up, for it can be fetched again.
+func (r *Resolver) stored(ctx context.Context, d lock.SHA256) bool {
+	return r.Store.Verify(ctx, d) == nil
+}

@@ -1,0 +1,251 @@
+package resolve
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
+)
+
+func newResolver(t *testing.T) (*Resolver, string) {
+	t.Helper()
+	return reopened(t, t.TempDir())
+}
+
+// reopened returns a resolver with a store, as a later run has it.
+func reopened(t *testing.T, dir string) (*Resolver, string) {
+	t.Helper()
+	s, err := store.Open(dir)
+	check(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	return &Resolver{Fetch: fetch.New(fetch.Config{Store: s, Retries: -1, StallTimeout: 10 * time.Second}), Store: s}, dir
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, fault.HintOf(err))
+	}
+}
+
+// wantFault wants an error of a kind that says certain things, briefly, and
+// nothing that a terminal would obey.
+func wantFault(t testing.TB, err error, kind fault.Kind, says ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error; want one that says %q", says)
+	}
+	if fault.KindOf(err) != kind {
+		t.Errorf("kind %d, want %d: %v", fault.KindOf(err), kind, err)
+	}
+	text := err.Error() + "\n" + fault.HintOf(err)
+	for _, s := range says {
+		if !strings.Contains(text, s) {
+			t.Errorf("%q is not in %.1000q", s, text)
+		}
+	}
+	if len(text) > 1000 || strings.Contains(text, "s3cret") || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\n' }) {
+		t.Errorf("the error has %d bytes: %.1000q", len(text), text)
+	}
+}
+
+// site serves documents that a test may change, and counts requests.
+type site struct {
+	*httptest.Server
+	files    map[string]string
+	requests int
+}
+
+func newSite(t *testing.T) *site {
+	s := &site{files: map[string]string{}}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		s.requests++
+		data, ok := s.files[req.URL.Path]
+		if !ok {
+			http.NotFound(w, req)
+			return
+		}
+		fmt.Fprint(w, data)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// publish puts a chart into a directory of the site.
+func (s *site) publish(dir, version, content string) {
+	s.files[dir+"/c.tgz"] = content
+	s.files[dir+"/index.yaml"] = fmt.Sprintf("entries: {botkube: [{version: %s, urls: [c.tgz], digest: %s}]}", version, lock.Sum([]byte(content)))
+}
+
+func chartOf(t *testing.T, r *Resolver, req Request) (*lock.Chart, error) {
+	t.Helper()
+	plan := &Plan{Lock: &lock.Lock{}}
+	err := r.chart(t.Context(), req, plan)
+	return plan.Lock.Chart, err
+}
+
+func TestReadChartIndex(t *testing.T) {
+	got, err := readChartIndex([]byte(`
+apiVersion: v1
+entries:
+  other: [{version: 1.0.0}]
+  botkube:
+  - {name: botkube, version: 1.10, urls: [a.tgz, b.tgz], digest: "ab", annotations: {x: y}, created: 2024-01-01T00:00:00Z}
+  - {version: v2.0.0, urls: [], digest: null}
+  - {version: [], urls: a, digest: {}}
+`))
+	check(t, err)
+	want := []chartVersion{{"1.10", "a.tgz", "ab"}, {version: "v2.0.0"}, {}}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, err := readChartIndex([]byte("entries: {}")); got != nil || err != nil {
+		t.Error(got, err)
+	}
+}
+
+// TestHostileChartIndex has documents that take a great deal of memory or time
+// to decode, or to complain of.
+func TestHostileChartIndex(t *testing.T) {
+	fill := func(before, unit, after string) string {
+		return before + strings.Repeat(unit, (maxChartIndex-len(before)-len(after))/len(unit)) + after
+	}
+	keys := new(strings.Builder)
+	for i := range 100_000 {
+		fmt.Fprintf(keys, "%x,", i)
+	}
+	for name, tt := range map[string]struct{ data, want string }{
+		"empty mappings":       {fill("entries: {botkube: [", "{},", "]}"), "more than the"},
+		"scalars":              {fill("entries: {botkube: [", "a,", "]}"), "more than the"},
+		"hyphens":              {fill("entries:\n botkube:\n", " -\n", ""), "more than the"},
+		"question marks":       {fill("", "?\n", ""), "more than the"},
+		"UTF-16":               {"\xff\xfe" + fill("[\x00", "a\x00,\x00", "]\x00"), "more than the"},
+		"elements that do not": {"entries: {botkube: [" + strings.Repeat("[a],", 50_000) + "]}", "is no mapping"},
+		"many keys":            {"entries: {" + keys.String() + "}", "it has no chart"},
+		"too long":             {fill("entries: {} #", "x", "") + "xx", "it has more than the"},
+		"depth":                {"entries: " + strings.Repeat("[", 20_000), "depth"},
+		"an anchor's name":     {"entries: *" + strings.Repeat("a", 1<<20), "anchor"},
+		"nothing":              {"", "it is empty"},
+		"text":                 {"text", "no mapping entries"},
+		"version in colour":    {`entries: {botkube: [{version: "\e[31m"}]}`, "it has no chart"},
+		"digest in colour":     {`entries: {botkube: [{version: 1.0.0, urls: [c.tgz], digest: "\e[31m` + strings.Repeat("x", 1<<20) + `"}]}`, "malformed digest"},
+		"URL elsewhere":        {`entries: {botkube: [{version: 1.0.0, urls: ["ftp://u:s3cret@h/` + strings.Repeat("x", 1<<20) + `"]}]}`, "not to be trusted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			s.files["/index.yaml"], s.files["/c.tgz"] = tt.data, "chart"
+			r, _ := newResolver(t)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			start := time.Now()
+			_, err := chartOf(t, r, Request{Version: "v1.0.0", Members: Members{Chart: s.URL}})
+			runtime.ReadMemStats(&after)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			wantFault(t, err, fault.KindOf(err), tt.want)
+			if used := (after.TotalAlloc - before.TotalAlloc) >> 20; used > 256 || time.Since(start) > time.Minute {
+				t.Errorf("it took %d MB and %s", used, time.Since(start))
+			}
+		})
+	}
+}
+
+// FuzzCountMarks checks that a document has no more nodes than its marks allow.
+func FuzzCountMarks(f *testing.F) {
+	for _, s := range []string{"a: b", "- - - a", "? a\n: b", "{a,b,c}", "[a: b, ? c]", `{"a":b,"c":"d"}`, "!!set {a,b}", "&a [*a]", "- |\n x\n- >\n y", "?\n?\n", "-", "?", "<<: {a: b}",
+		"\xff\xfe-\x00 \x00a\x00", "-\u2028-\u0085?\u2029", "--- a\n--- b", "%TAG ! x\n--- !a"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var n yaml.Node
+		if yaml.Unmarshal(data, &n) != nil {
+			return
+		}
+		if nodes, marks := count(&n), agent.YAMLMarks(data); nodes > 3*marks+3 {
+			t.Errorf("%d nodes, %d marks", nodes, marks)
+		}
+	})
+}
+
+func count(n *yaml.Node) int {
+	sum := 1
+	for _, c := range n.Content {
+		sum += count(c)
+	}
+	return sum
+}
+
+func TestChartBase(t *testing.T) {
+	for raw, shown := range map[string]string{
+		"charts":                        `"charts" is not`,
+		"user:s3cret@host":              "what is given is not",
+		"https://user:s3cret/x@host":    "what is given is not",
+		"//user:s3cret@host/":           "what is given is not",
+		"ftp://host/x?token=s3cret":     `"ftp://host/x?token=redacted" is not`,
+		"https://user:s3cret@host:port": "what is given is not",
+	} {
+		_, err := chartBase(raw)
+		wantFault(t, err, fault.Usage, shown, chartRepository)
+	}
+}
+
+func TestPinnedChart(t *testing.T) {
+	s := newSite(t)
+	s.publish("/a", "1.0.0", "chart")
+	s.publish("/same", "1.0.0", "chart")
+	s.publish("/changed", "1.0.0", "another")
+	s.publish("/renamed", "v1.0.0", "chart")
+	r, dir := newResolver(t)
+	made, err := chartOf(t, r, Request{Version: "v1.0.0", Members: Members{Chart: s.URL + "/a"}})
+	check(t, err)
+	if made.VerifiedBy != lock.ByIndex || made.URL != s.URL+"/a/c.tgz" {
+		t.Errorf("%+v", made)
+	}
+	pinned := *made
+	pinned.VerifiedBy = lock.ByNone
+	take := func(from string) error {
+		t.Helper()
+		got, err := chartOf(t, r, Request{Version: "v1.0.0", Members: Members{Chart: from}, Lock: &lock.Lock{Chart: &pinned}})
+		if err == nil && *got != pinned {
+			t.Errorf("from %s: %+v, want %+v", from, *got, pinned)
+		}
+		return err
+	}
+
+	s.requests = 0
+	check(t, take(pinned.URL))
+	check(t, take(Default))
+	if s.requests != 0 {
+		t.Errorf("%d requests for what is there", s.requests)
+	}
+	check(t, take(s.URL+"/same"))
+	wantFault(t, take(s.URL+"/changed"), fault.Integrity, "/changed/c.tgz", "but the lock pins version 1.0.0", "--with-chart")
+	wantFault(t, take(s.URL+"/renamed"), fault.Integrity, "version v1.0.0")
+	wantFault(t, take(s.URL+"/absent"), fault.Upstream, "/absent/index.yaml")
+
+	// A run that begins with a damaged blob.
+	blob := filepath.Join(dir, "blobs", "sha256", pinned.SHA256.String())
+	check(t, os.Chmod(blob, 0o600))
+	check(t, os.WriteFile(blob, []byte("chars"), 0o600))
+	r.Store.Forget(pinned.SHA256)
+	check(t, take(pinned.URL))
+	check(t, r.Store.Verify(context.Background(), pinned.SHA256))
+	s.files["/a/c.tgz"] = "another"
+	check(t, os.Remove(blob))
+	wantFault(t, take(pinned.URL), fault.Integrity, "but the lock pins")
+}

@@ -1,0 +1,84 @@
+package resolve
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// enforce holds a plan against a lock, and takes over what the lock pins.
+func enforce(plan *Plan, pinned *lock.Lock) error {
+	adoptTemplates(plan.Lock, pinned)
+	if err := differences(plan.Lock, pinned); err != nil {
+		return fault.New(fault.Integrity, "what was resolved is not what the lock pins:\n%w", err).
+			WithHint("select what the lock holds (without --plugin, --exclude, --platform, --repository and flags about templates, it selects itself), or write a new one with the command lock")
+	}
+	byURL := map[string]lock.Artifact{}
+	for _, a := range pinned.Artifacts {
+		byURL[a.URL] = a
+	}
+	for i := range plan.Lock.Artifacts {
+		// It stays as it is, so that what is written has the very lock that it
+		// was made of.
+		a := byURL[plan.Lock.Artifacts[i].URL]
+		plan.Lock.Artifacts[i] = a
+		d := &plan.Downloads[i]
+		d.Checksums = append(d.Checksums, agent.Checksum{Algorithm: "sha256", Hex: a.SHA256.String()})
+		d.Source = "the lock"
+		d.Size = a.Size
+	}
+	plan.Enforced = true
+	return nil
+}
+
+// differences lists what two locks do not have in common, but for sizes,
+// digests and vouchers of artifacts, which a plan does not know.
+func differences(got, pinned *lock.Lock) error {
+	var problems []error
+	report := func(format string, args ...any) { problems = append(problems, fmt.Errorf("  "+format, args...)) }
+	if got.BotkubeVersion != pinned.BotkubeVersion {
+		report("Botkube version: %q, but the lock has %q", got.BotkubeVersion, pinned.BotkubeVersion)
+	}
+	if !slices.Equal(got.Platforms, pinned.Platforms) {
+		report("platforms: %v, but the lock has %v", got.Platforms, pinned.Platforms)
+	}
+	compare(report, "repository", got.Repositories, pinned.Repositories, func(r lock.Repository) string { return r.Name })
+	compare(report, "plugin", got.Plugins, pinned.Plugins, func(p lock.Plugin) string { return fmt.Sprintf("%s (%s)", p.Key(), p.Type) })
+	urls := func(l *lock.Lock) []string {
+		var urls []string
+		for _, a := range l.Artifacts {
+			urls = append(urls, a.URL)
+		}
+		return urls
+	}
+	compare(report, "artifact", urls(got), urls(pinned), func(u string) string { return u })
+	return errors.Join(problems...)
+}
+
+// compare reports elements that only one side has, or that differ.
+func compare[E any](report func(string, ...any), what string, got, pinned []E, name func(E) string) {
+	known := map[string]E{}
+	for _, e := range pinned {
+		known[name(e)] = e
+	}
+	for _, e := range got {
+		other, found := known[name(e)]
+		delete(known, name(e))
+		switch {
+		case !found:
+			report("%s %s is not in the lock", what, name(e))
+		case !reflect.DeepEqual(e, other):
+			report("%s %s is not as the lock has it", what, name(e))
+		}
+	}
+	for _, e := range pinned {
+		if _, left := known[name(e)]; left {
+			report("%s %s is in the lock, but was not resolved", what, name(e))
+		}
+	}
+}

@@ -1,0 +1,308 @@
+package resolve
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
+)
+
+// agentRepository is where the agent's image is published.
+const agentRepository = "ghcr.io/kubeshop/botkube"
+
+// IsAgentImage reports whether a reference is of the image that Botkube publishes.
+func IsAgentImage(reference string) bool {
+	return strings.HasPrefix(reference, agentRepository+":") || strings.HasPrefix(reference, agentRepository+"@")
+}
+
+// Media types of indexes that an image for several platforms has: of the OCI's
+// image-spec, and of Docker's before it.
+const dockerList = "application/vnd.docker.distribution.manifest.list.v2+json"
+
+// maxLayers bounds the blobs of a manifest; overlay file systems have fewer.
+const maxLayers = 512
+
+// AgentReference returns which image of the agent is wanted.
+func (req Request) AgentReference() (registry.Reference, error) {
+	reference := req.Members.AgentImage
+	if reference == Default {
+		if req.Version == "" && req.Members.AgentTag == "" {
+			return registry.Reference{}, fault.New(fault.Usage, "which image of the agent is wanted cannot be told without a Botkube version").
+				WithHint("give --version, or name the image: --with-agent-image=%s:v1.14.0", agentRepository)
+		}
+		reference = agentRepository + ":" + cmp.Or(req.Members.AgentTag, strings.ReplaceAll(req.Version, "+", "_"))
+	}
+	return parseImage(lock.RoleAgent, reference)
+}
+
+// parseImage reads a reference, which must say which image of a repository it is.
+func parseImage(role lock.ImageRole, reference string) (registry.Reference, error) {
+	ref, err := registry.ParseReference(reference)
+	if err == nil && ref.Identifier() == "" {
+		err = fault.New(fault.Usage, "%s %s has neither tag nor digest", role.What(), ref).WithHint("name one: %s:%s", ref, tagExamples[role])
+	}
+	return ref, err
+}
+
+var tagExamples = map[lock.ImageRole]string{lock.RoleAgent: "v1.14.0", lock.RoleWatcher: "in-cluster-config"}
+
+// ImageFlag returns the flag that has an image be taken.
+func ImageFlag(role lock.ImageRole) string {
+	if role == lock.RoleWatcher {
+		return "--watcher-image"
+	}
+	return "--with-agent-image"
+}
+
+// without says how a run goes without an image.
+func without(role lock.ImageRole) string {
+	if role == lock.RoleWatcher {
+		return "leave the image out with --watcher-image none: the command values then leaves out the container"
+	}
+	return "leave out " + ImageFlag(role)
+}
+
+// images pins the images that are wanted.
+func (r *Resolver) images(ctx context.Context, req Request, plan *Plan) error {
+	if req.Members.AgentImage == "" {
+		return nil
+	}
+	ref, err := req.AgentReference()
+	if err == nil {
+		err = r.image(ctx, lock.RoleAgent, ref, req.Lock, plan)
+	}
+	if err != nil || req.Members.WatcherImage == "" {
+		return err
+	}
+	if ref, err = parseImage(lock.RoleWatcher, req.Members.WatcherImage); err != nil {
+		return err
+	}
+	return adviseWatcher(r.image(ctx, lock.RoleWatcher, ref, req.Lock, plan), req.Lock)
+}
+
+// adviseWatcher says what to do where a registry does not have the image of the second
+// container, or does not hand it out.
+func adviseWatcher(err error, pinned *lock.Lock) error {
+	refused := registry.IsNotFound(err) || registry.RefusalOf(err) != registry.NotRefused
+	if err == nil || !refused || pinnedImage(pinned, lock.RoleWatcher) != nil {
+		return err
+	}
+	hint := "charts v1.0.0 to v1.4.1 run a second container of this image: name the image with --watcher-image REFERENCE, or " + without(lock.RoleWatcher)
+	if before := fault.HintOf(err); before != "" {
+		hint = before + "\n" + hint
+	}
+	return fault.New(fault.KindOf(err), "%w", err).WithHint("%s", hint)
+}
+
+// image pins an image for the platforms of a plan, and stores its manifests. Its
+// layers are for whoever fetches what the plan needs. A platform that is not Linux has
+// no image, for it has no agent.
+func (r *Resolver) image(ctx context.Context, role lock.ImageRole, ref registry.Reference, pinned *lock.Lock, plan *Plan) error {
+	had := pinnedImage(pinned, role)
+	if had != nil && had.Reference != ref.String() {
+		return fault.New(fault.Integrity, "%s %s is wanted, but the lock pins %s", role.What(), ref, had.Reference).
+			WithHint("leave out %s: the lock says which; or write a new one with the command lock", ImageFlag(role))
+	}
+	var platforms []agent.Platform
+	for _, p := range plan.Lock.Platforms {
+		if p.OS == "linux" {
+			platforms = append(platforms, p)
+		}
+	}
+	if len(platforms) == 0 {
+		return fault.New(fault.Usage, "the agent has an image for Linux only, but the platforms are %s", list(plan.Lock.Platforms)).
+			WithHint("add --platform linux/amd64, or leave out --with-agent-image")
+	}
+	source, err := r.Registry.Repository(ctx, ref.Repository(), false)
+	if err != nil {
+		return fmt.Errorf("resolving %s %s: %w", role.What(), ref, err)
+	}
+	image := &lock.Image{Reference: ref.String()}
+	if had != nil && len(had.Manifests) > 0 {
+		image.Manifests, err = r.pinnedManifests(ctx, source, platforms, had.Manifests)
+	} else {
+		image.Manifests, err = r.imageManifests(ctx, source, ref, platforms, role)
+	}
+	if err != nil {
+		return fmt.Errorf("resolving %s %s: %w", role.What(), ref, err)
+	}
+	plan.Lock.SetImage(role, image)
+	if plan.ImageSources == nil {
+		plan.ImageSources = map[lock.ImageRole]*registry.Repository{}
+	}
+	plan.ImageSources[role] = source
+	return nil
+}
+
+// pinnedImage returns an image that a lock pins, or nil.
+func pinnedImage(l *lock.Lock, role lock.ImageRole) *lock.Image {
+	if l == nil {
+		return nil
+	}
+	return l.Image(role)
+}
+
+// imageManifests returns the manifests for the platforms, of an image index or
+// of an image for one platform.
+func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository, ref registry.Reference, platforms []agent.Platform, role lock.ImageRole) ([]lock.ImageManifest, error) {
+	top, err := repo.Manifest(ctx, ref.Identifier())
+	if err != nil {
+		return nil, err
+	}
+	if top.MediaType != v1.MediaTypeImageIndex && top.MediaType != dockerList {
+		m, err := r.imageManifest(top)
+		if err == nil {
+			m.Platform, err = r.solePlatform(ctx, repo, m)
+		}
+		if err == nil && !slices.Equal(platforms, []agent.Platform{m.Platform}) {
+			err = fault.New(fault.Incomplete, "the image is for %s only, but wanted for %s", m.Platform, list(platforms)).
+				WithHint("name an image for all the platforms, or %s", without(role))
+		}
+		return []lock.ImageManifest{m}, err
+	}
+	var index v1.Index
+	if err := json.Unmarshal(top.Data, &index); err != nil {
+		return nil, fault.New(fault.Integrity, "reading the image index: %w", legible.JSONError(top.Data, err))
+	}
+	var manifests []lock.ImageManifest
+	for _, p := range platforms {
+		d, err := choose(index.Manifests, p, role)
+		if err != nil {
+			return nil, err
+		}
+		sum, err := registry.ParseDigest(d.Digest.String())
+		if err != nil {
+			return nil, fault.New(fault.Integrity, "the image index names %.80q for %s: %w", d.Digest, p, err)
+		}
+		found, err := repo.Manifest(ctx, "sha256:"+sum.String())
+		if err != nil {
+			return nil, err
+		}
+		m, err := r.imageManifest(found)
+		if err != nil {
+			return nil, err
+		}
+		m.Platform = p
+		manifests = append(manifests, m)
+	}
+	return manifests, nil
+}
+
+// choose returns the manifest for a platform. Of several variants of an
+// architecture, the last by name counts: for arm, that is the newest.
+func choose(manifests []v1.Descriptor, want agent.Platform, role lock.ImageRole) (v1.Descriptor, error) {
+	var fitting []v1.Descriptor
+	var offered []agent.Platform
+	for _, d := range manifests {
+		if d.Platform == nil || d.Platform.OS == "unknown" {
+			continue // an attestation
+		}
+		p, err := agent.ParsePlatform(d.Platform.OS + "/" + d.Platform.Architecture)
+		if err != nil {
+			continue // not one that can be wanted
+		}
+		if !slices.Contains(offered, p) && len(offered) < maxOffered {
+			offered = append(offered, p)
+		}
+		if p == want {
+			fitting = append(fitting, d)
+		}
+	}
+	if len(fitting) == 0 {
+		return v1.Descriptor{}, fault.New(fault.Incomplete, "there is no image for %s, only for %s", want, cmp.Or(list(offered), "none")).
+			WithHint("leave out that platform, or %s", without(role))
+	}
+	return slices.MaxFunc(fitting, func(a, b v1.Descriptor) int { return cmp.Compare(a.Platform.Variant, b.Platform.Variant) }), nil
+}
+
+// maxOffered bounds the platforms that a message lists.
+const maxOffered = 20
+
+// list writes platforms for a message.
+func list(platforms []agent.Platform) string {
+	var names []string
+	for _, p := range platforms {
+		names = append(names, p.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// pinnedManifests fetches the manifests that a lock pins.
+func (r *Resolver) pinnedManifests(ctx context.Context, repo *registry.Repository, platforms []agent.Platform, pinned []lock.ImageManifest) ([]lock.ImageManifest, error) {
+	var manifests []lock.ImageManifest
+	for _, p := range platforms {
+		i := slices.IndexFunc(pinned, func(m lock.ImageManifest) bool { return m.Platform == p })
+		if i < 0 {
+			return nil, fault.New(fault.Integrity, "the lock pins no image for %s", p).
+				WithHint("write a new lock with the command lock")
+		}
+		if !r.stored(ctx, pinned[i].SHA256) {
+			found, err := repo.Manifest(ctx, "sha256:"+pinned[i].SHA256.String())
+			if err != nil {
+				return nil, err
+			}
+			if _, err := r.Store.Put(found.Data); err != nil {
+				return nil, err
+			}
+		}
+		manifests = append(manifests, pinned[i])
+	}
+	return manifests, nil
+}
+
+// imageManifest stores a manifest and reads what it names.
+func (r *Resolver) imageManifest(found registry.Manifest) (lock.ImageManifest, error) {
+	m := lock.ImageManifest{MediaType: found.MediaType}
+	var manifest v1.Manifest
+	if err := json.Unmarshal(found.Data, &manifest); err != nil {
+		return m, fault.New(fault.Integrity, "reading the manifest: %w", legible.JSONError(found.Data, err))
+	}
+	if len(manifest.Layers) > maxLayers {
+		return m, fault.New(fault.Integrity, "the manifest names %d layers; at most %d are read", len(manifest.Layers), maxLayers)
+	}
+	for _, d := range append([]v1.Descriptor{manifest.Config}, manifest.Layers...) {
+		sum, err := registry.ParseDigest(d.Digest.String())
+		if err != nil {
+			return m, fault.New(fault.Integrity, "the manifest names %.80q: %w", d.Digest, err)
+		}
+		if d.Size <= 0 {
+			return m, fault.New(fault.Integrity, "the manifest names sha256:%s with a size of %d bytes", sum, d.Size)
+		}
+		m.Blobs = append(m.Blobs, lock.Blob{Size: d.Size, SHA256: sum})
+	}
+	sum, err := r.Store.Put(found.Data)
+	m.Blob = lock.Blob{Size: int64(len(found.Data)), SHA256: sum}
+	return m, err
+}
+
+// maxConfig bounds, in bytes, the configuration of an image.
+const maxConfig = 8 << 20
+
+// solePlatform reads from an image's configuration what it is for.
+func (r *Resolver) solePlatform(ctx context.Context, repo *registry.Repository, m lock.ImageManifest) (agent.Platform, error) {
+	if m.Blobs[0].Size > maxConfig {
+		return agent.Platform{}, fault.New(fault.Integrity, "the image's configuration has %d bytes; at most %d are read", m.Blobs[0].Size, maxConfig)
+	}
+	if _, err := repo.Fetch(ctx, m.Blobs[0], r.Store, func(int64) {}); err != nil {
+		return agent.Platform{}, err
+	}
+	data, err := r.Store.ReadAll(m.Blobs[0].SHA256, maxConfig)
+	if err != nil {
+		return agent.Platform{}, err
+	}
+	var config v1.Image
+	if err := json.Unmarshal(data, &config); err != nil {
+		return agent.Platform{}, fault.New(fault.Integrity, "reading the image's configuration: %w", legible.JSONError(data, err))
+	}
+	return agent.ParsePlatform(config.OS + "/" + config.Architecture)
+}

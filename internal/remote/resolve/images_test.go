@@ -1,0 +1,192 @@
+package resolve
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	specs "github.com/opencontainers/image-spec/specs-go"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
+)
+
+var (
+	amd64 = agent.Platform{OS: "linux", Arch: "amd64"}
+	arm64 = agent.Platform{OS: "linux", Arch: "arm64"}
+)
+
+type nobody struct{}
+
+func (nobody) Resolve(authn.Resource) (authn.Authenticator, error) { return authn.Anonymous, nil }
+
+// hub serves manifests and blobs of whatever repository, by the last part of
+// the path: a real registry would not take what a hostile one serves.
+type hub struct {
+	host  string
+	files map[string]string
+	asked []string
+}
+
+func newHub(t *testing.T, r *Resolver) *hub {
+	t.Helper()
+	h := &hub{files: map[string]string{}}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == "/v2/" {
+			return
+		}
+		h.asked = append(h.asked, req.URL.Path)
+		data, ok := h.files[req.URL.Path[strings.LastIndexByte(req.URL.Path, '/')+1:]]
+		if !ok {
+			http.NotFound(w, req)
+			return
+		}
+		w.Write([]byte(data))
+	}))
+	t.Cleanup(srv.Close)
+	h.host = strings.TrimPrefix(srv.URL, "http://")
+	var err error
+	r.Registry = registry.New(registry.Config{PlainHTTP: true, Keychain: nobody{}, Retries: -1, StallTimeout: 10 * time.Second})
+	check(t, err)
+	t.Cleanup(r.Registry.Close)
+	return h
+}
+
+// put serves a document under its digest.
+func (h *hub) put(t *testing.T, document any) v1.Descriptor {
+	t.Helper()
+	data, err := json.Marshal(document)
+	check(t, err)
+	d := v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Size: int64(len(data))}
+	name(&d, "sha256:"+lock.Sum(data).String())
+	h.files[d.Digest.String()] = string(data)
+	return d
+}
+
+// name gives a descriptor a digest, whatever it is.
+func name(d *v1.Descriptor, digest string) { assign(&d.Digest, digest) }
+
+func assign[D ~string](to *D, s string) { *to = D(s) }
+
+// image serves an image for a platform.
+func (h *hub) image(t *testing.T, p agent.Platform, change func(*v1.Manifest)) v1.Descriptor {
+	t.Helper()
+	config := h.put(t, v1.Image{Platform: v1.Platform{OS: p.OS, Architecture: p.Arch}})
+	m := v1.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageManifest, Config: config}
+	if change != nil {
+		change(&m)
+	}
+	d := h.put(t, m)
+	d.Platform = &v1.Platform{OS: p.OS, Architecture: p.Arch}
+	return d
+}
+
+// tag serves an image index under the tag v1.
+func (h *hub) tag(t *testing.T, manifests ...v1.Descriptor) {
+	t.Helper()
+	d := h.put(t, v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: manifests})
+	h.files["v1"] = h.files[d.Digest.String()]
+}
+
+func (h *hub) resolve(t *testing.T, r *Resolver, pinned *lock.Lock, platforms ...agent.Platform) (*lock.Image, error) {
+	t.Helper()
+	plan := &Plan{Lock: &lock.Lock{Platforms: platforms}}
+	err := r.images(t.Context(), Request{Members: Members{AgentImage: h.host + "/a/b:v1"}, Lock: pinned}, plan)
+	return plan.Lock.AgentImage, err
+}
+
+// TestImageIndexNames has an image index that names anything but a sha256.
+func TestImageIndexNames(t *testing.T) {
+	r, _ := newResolver(t)
+	h := newHub(t, r)
+	d := h.image(t, amd64, nil)
+	h.tag(t, d)
+	_, err := h.resolve(t, r, nil, amd64)
+	check(t, err)
+	good := d.Digest.String()
+	for _, bad := range []string{"sha512:" + strings.Repeat("a", 128), strings.ToUpper(good), "sha256:" + strings.ToUpper(good[7:]), "../../x", "latest", "", "\x1b[31m", strings.Repeat("x", 1<<20)} {
+		h.files[bad] = h.files[good]
+		name(&d, bad)
+		h.tag(t, d)
+		h.asked = nil
+		_, err := h.resolve(t, r, nil, amd64)
+		wantFault(t, err, fault.Integrity, "the image index names", "linux/amd64", "malformed")
+		if len(h.asked) != 1 {
+			t.Errorf("%.40q: asked for %q", bad, h.asked)
+		}
+	}
+}
+
+func TestManifestNames(t *testing.T) {
+	for what, tt := range map[string]struct {
+		change func(*v1.Manifest)
+		want   string
+	}{
+		"no size":       {func(m *v1.Manifest) { m.Config.Size = 0 }, "with a size of 0 bytes"},
+		"no digest":     {func(m *v1.Manifest) { name(&m.Config, "") }, `names "": the digest is malformed`},
+		"in colour":     {func(m *v1.Manifest) { name(&m.Config, "\x1b[31m") }, "malformed"},
+		"without end":   {func(m *v1.Manifest) { name(&m.Config, strings.Repeat("x", 1<<20)) }, "malformed"},
+		"negative size": {func(m *v1.Manifest) { m.Layers = []v1.Descriptor{{Digest: m.Config.Digest, Size: -1}} }, "-1 bytes"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			r, _ := newResolver(t)
+			h := newHub(t, r)
+			h.tag(t, h.image(t, amd64, tt.change))
+			_, err := h.resolve(t, r, nil, amd64)
+			wantFault(t, err, fault.Integrity, tt.want)
+			if strings.Contains(err.Error(), "%!") {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestPlatformsInMessages(t *testing.T) {
+	r, _ := newResolver(t)
+	h := newHub(t, r)
+	_, err := h.resolve(t, r, nil, agent.Platform{OS: "darwin", Arch: "arm64"}, agent.Platform{OS: "windows", Arch: "amd64"})
+	wantFault(t, err, fault.Usage, "the platforms are darwin/arm64, windows/amd64")
+	d := h.image(t, arm64, nil)
+	h.files["v1"] = h.files[d.Digest.String()]
+	_, err = h.resolve(t, r, nil, amd64, arm64)
+	wantFault(t, err, fault.Incomplete, "for linux/arm64 only, but wanted for linux/amd64, linux/arm64")
+
+	hostile := d
+	hostile.Platform = &v1.Platform{OS: "\x1b[31m", Architecture: strings.Repeat("x", 1<<20)}
+	variants := []v1.Descriptor{hostile, d, d}
+	for range 1000 {
+		variants = append(variants, v1.Descriptor{Platform: &v1.Platform{OS: "os" + strings.Repeat("x", len(variants)%30), Architecture: "arch"}})
+	}
+	h.tag(t, variants...)
+	_, err = h.resolve(t, r, nil, amd64)
+	wantFault(t, err, fault.Incomplete, "no image for linux/amd64, only for linux/arm64, os")
+}
+
+// TestPinnedManifestDamaged begins with a store in which the manifest is damaged.
+func TestPinnedManifestDamaged(t *testing.T) {
+	r, dir := newResolver(t)
+	h := newHub(t, r)
+	h.tag(t, h.image(t, amd64, nil))
+	image, err := h.resolve(t, r, nil, amd64)
+	check(t, err)
+	sum := image.Manifests[0].SHA256
+	blob := filepath.Join(dir, "blobs", "sha256", sum.String())
+	check(t, os.Chmod(blob, 0o600))
+	check(t, os.WriteFile(blob, []byte(strings.Repeat("x", int(image.Manifests[0].Size))), 0o600))
+	r.Store.Forget(sum)
+	again, err := h.resolve(t, r, &lock.Lock{AgentImage: image}, amd64)
+	check(t, err)
+	if again.Manifests[0].SHA256 != sum {
+		t.Errorf("%+v", again)
+	}
+	check(t, r.Store.Verify(t.Context(), sum))
+}

@@ -1,0 +1,430 @@
+// Package resolve turns plugin repositories into a plan: which entries are
+// mirrored, which files that takes, and who vouches for each of them.
+package resolve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
+)
+
+// lookups bounds the small documents that are requested at a time.
+const lookups = 8
+
+// Request says what is to be mirrored.
+type Request struct {
+	// Version is the Botkube version that the lock records, or empty.
+	Version      string
+	Repositories []agent.Repository
+	Selection    index.Selection
+	// Members are what a bundle holds beside plugins.
+	Members Members
+	// Templates are those of the executor exec.
+	Templates Templates
+	// RequireChecksums refuses artifacts that nobody vouches for.
+	RequireChecksums bool
+	// Lock, if not nil, is enforced: whatever differs from it is an error.
+	Lock *lock.Lock
+	// Pin has a checksum file that must be there and is not, and one that cannot be
+	// asked for, be a warning: a person will look at what is pinned without it.
+	Pin bool
+}
+
+// Members are what a bundle may hold beside plugins. A field that is empty leaves
+// that out.
+type Members struct {
+	// AgentImage is a reference, or [Default].
+	AgentImage string
+	// AgentTag is the tag of the default image, where it is another than the version's.
+	AgentTag string
+	// WatcherImage is the reference of the image beside the agent's, of charts that have
+	// one. It goes with AgentImage.
+	WatcherImage string
+	// Chart is the URL of a chart repository, or [Default].
+	Chart string
+}
+
+// Default stands for where Botkube publishes.
+const Default = "default"
+
+// Plan is what a mirror takes.
+type Plan struct {
+	// Lock is complete but for the sizes and digests of artifacts that
+	// nobody gave: see [Plan.Complete].
+	Lock *lock.Lock
+	// Downloads has one request for each of Lock.Artifacts, in their order.
+	Downloads []fetch.Request
+	// Enforced says that an earlier lock vouches for what nobody else does.
+	Enforced bool
+	// ImageSources have the blobs of the images of Lock.
+	ImageSources map[lock.ImageRole]*registry.Repository
+	// NotSelected are platforms that the selected plugins also offer.
+	NotSelected []agent.Platform
+	// LocalTemplates are not mirrored.
+	LocalTemplates []LocalTemplates
+	// Troubles has, by the URL of an artifact, what is wrong with its checksum files.
+	Troubles map[string][]string
+	// Unasked has the URLs of artifacts of which nobody knows whether there is a
+	// checksum file.
+	Unasked map[string]bool
+}
+
+// Complete records what artifact i turned out to be.
+func (p *Plan) Complete(i int, r fetch.Result) {
+	p.Lock.Artifacts[i].Blob = lock.Blob{Size: r.Size, SHA256: r.SHA256}
+}
+
+// CompleteTemplates records what the templates of artifact i turned out to be.
+// From then on, nothing else will do.
+func (p *Plan) CompleteTemplates(i int, r fetch.Result) {
+	p.Complete(i, r)
+	d := &p.Downloads[i]
+	d.Checksums, d.Size, d.Source = r.Digests, r.Size, "what was downloaded before"
+	for _, plugin := range p.Lock.Plugins {
+		for j, t := range plugin.Templates {
+			if t.URL == p.Lock.Artifacts[i].URL {
+				plugin.Templates[j].Files = r.Files
+			}
+		}
+	}
+}
+
+// OpenTemplates returns the indexes of the artifacts that have templates of which
+// the files are not known yet.
+func (p *Plan) OpenTemplates() []int {
+	open := map[string]bool{}
+	for _, plugin := range p.Lock.Plugins {
+		for _, t := range plugin.Templates {
+			open[t.URL] = open[t.URL] || len(t.Files) == 0
+		}
+	}
+	var indexes []int
+	for i, a := range p.Lock.Artifacts {
+		if open[a.URL] {
+			indexes = append(indexes, i)
+		}
+	}
+	return indexes
+}
+
+// Resolver resolves requests.
+type Resolver struct {
+	Fetch *fetch.Client
+	// Registry is asked for images. It may be nil if none is wanted.
+	Registry *registry.Client
+	// Store receives the indexes and schemas as upstream served them.
+	Store *store.Store
+	// Note is told what a person may want to know, Warn what may be wrong; nil for
+	// nobody.
+	Note, Warn func(string)
+}
+
+func (r *Resolver) note(text string) {
+	if r.Note != nil {
+		r.Note(text)
+	}
+}
+
+func (r *Resolver) warn(text string) {
+	if r.Warn != nil {
+		r.Warn(text)
+	}
+}
+
+// Resolve makes a plan. It requests indexes, the JSON schemas they refer to
+// and publishers' checksum files, but no artifact. Problems are reported
+// together where they do not hide each other.
+func (r *Resolver) Resolve(ctx context.Context, req Request) (*Plan, error) {
+	repositories, err := r.repositories(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	indexes := map[string]*index.Index{}
+	for _, repo := range repositories {
+		indexes[repo.Name] = repo.index
+	}
+	selected, platforms, err := index.Select(indexes, req.Selection)
+	if err != nil {
+		if req.Lock != nil {
+			return nil, fault.New(fault.Integrity, "selecting what the lock pins: %w", err).
+				WithHint("the lock and the index do not belong together: write a new lock with the command lock")
+		}
+		return nil, fault.New(fault.Usage, "selecting plugins: %w", err)
+	}
+	collected, err := collect(repositories, selected)
+	if err != nil {
+		return nil, err
+	}
+	if err := collected.templates(selected, req.Templates, req.Lock); err != nil {
+		return nil, err
+	}
+	if err := r.schemas(ctx, repositories, selected, req.Lock); err != nil {
+		return nil, err
+	}
+	if req.Lock == nil {
+		if err := r.publishers(ctx, collected.artifacts, req.Pin); err != nil {
+			return nil, err
+		}
+	}
+	plan, err := collected.plan(req.Version, repositories, platforms)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range index.Offered(selected) {
+		if !slices.Contains(platforms, p) {
+			plan.NotSelected = append(plan.NotSelected, p)
+		}
+	}
+	if req.Lock != nil {
+		if err := enforce(plan, req.Lock); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.images(ctx, req, plan); err != nil {
+		return nil, err
+	}
+	if req.Members.Chart != "" {
+		if err := r.chart(ctx, req, plan); err != nil {
+			return nil, err
+		}
+	}
+	if req.RequireChecksums {
+		err = requireChecksums(plan, req.Lock)
+	}
+	return plan, err
+}
+
+// repository is a repository while it is resolved.
+type repository struct {
+	agent.Repository
+	url   *url.URL
+	index *index.Index
+	lock  lock.Repository
+}
+
+// repositories fetches and reads every index.
+func (r *Resolver) repositories(ctx context.Context, req Request) ([]*repository, error) {
+	repositories := make([]*repository, len(req.Repositories))
+	for i, repo := range req.Repositories {
+		if err := agent.CheckRepository(repo.Name); err != nil {
+			return nil, fault.New(fault.Usage, "%w", err)
+		}
+		if slices.ContainsFunc(req.Repositories[:i], func(r agent.Repository) bool { return r.Name == repo.Name }) {
+			return nil, fault.New(fault.Usage, "repository %q is given twice", repo.Name)
+		}
+		u, err := url.Parse(repo.URL)
+		if err != nil || u.Scheme == "" {
+			return nil, fault.New(fault.Usage, "the index URL of repository %q is malformed", repo.Name)
+		}
+		repositories[i] = &repository{Repository: repo, url: u}
+	}
+	problems := make([]error, len(repositories))
+	var group errgroup.Group
+	group.SetLimit(lookups)
+	for i, repo := range repositories {
+		group.Go(func() error {
+			problems[i] = r.index(ctx, repo, req.Lock)
+			return nil
+		})
+	}
+	group.Wait()
+	return repositories, errors.Join(problems...)
+}
+
+// index fetches and reads one index. One that a lock pins is taken from the
+// store if it is there, so that a locked pull needs no upstream index.
+func (r *Resolver) index(ctx context.Context, repo *repository, pinned *lock.Lock) error {
+	repo.lock = lock.Repository{Name: repo.Name, URL: agent.Redact(repo.URL)}
+	data, err := r.indexData(ctx, repo, pinned)
+	if err != nil {
+		return indexError(repo, err)
+	}
+	repo.index, err = index.Parse(data)
+	if err == nil && len(repo.index.Entries) == 0 {
+		// To the agent it is an index without plugins; a mirror would lack them all.
+		err = errNoEntries
+	}
+	if err != nil {
+		return unusableIndex(repo, err)
+	}
+	sum, err := r.Store.Put(data)
+	if err != nil {
+		return err
+	}
+	repo.lock.Index = lock.Blob{Size: int64(len(data)), SHA256: sum}
+	return nil
+}
+
+var errNoEntries = errors.New("it has no entries")
+
+// unusableIndex says why nothing can be made of an index.
+func unusableIndex(repo *repository, err error) error {
+	what := fmt.Sprintf("the index of repository %q at %s", repo.Name, agent.Redact(repo.URL))
+	none, isNone := errors.AsType[*index.NoneError](err)
+	switch {
+	case isNone && none.What == legible.Empty:
+		err = fault.New(fault.Upstream, "%s is empty", what)
+	case isNone:
+		err = fault.New(fault.Integrity, "%s is no plugin index but %s", what, none.What)
+	case errors.Is(err, errNoEntries):
+		err = fault.New(fault.Upstream, "%s has no entries", what)
+	default:
+		return fault.New(fault.Integrity, "%s cannot be used; the agent would refuse it as a whole, or it cannot be mirrored:\n%w", what, err).
+			WithHint("tell its publisher; until then, name the other repositories with --repository")
+	}
+	hint := "open the URL elsewhere to see whether it is so there; then tell its publisher"
+	if isNone && none.What == legible.LFSPointer {
+		hint = fetch.HintLFS
+	}
+	return fault.New(fault.KindOf(err), "%w", err).WithHint("%s", hint)
+}
+
+func (r *Resolver) indexData(ctx context.Context, repo *repository, pinned *lock.Lock) ([]byte, error) {
+	var want *lock.Repository
+	if pinned != nil {
+		i := slices.IndexFunc(pinned.Repositories, func(p lock.Repository) bool { return p.Name == repo.Name })
+		if i >= 0 {
+			want = &pinned.Repositories[i]
+		}
+	}
+	if want != nil && r.stored(ctx, want.Index.SHA256) {
+		return r.Store.ReadAll(want.Index.SHA256, index.MaxSize)
+	}
+	header, err := header(repo.Repository)
+	if err != nil {
+		return nil, err
+	}
+	data, _, err := r.Fetch.DocumentWith(ctx, repo.URL, index.MaxSize, header)
+	if err != nil {
+		return nil, err
+	}
+	if want != nil && lock.Sum(data) != want.Index.SHA256 {
+		return nil, fault.New(fault.Integrity, "%s has sha256 %s, but the lock pins %s", agent.Redact(repo.URL), lock.Sum(data), want.Index.SHA256).
+			WithHint("upstream changed the index since the lock was written: write a new one with the command lock, and look at what differs")
+	}
+	return data, nil
+}
+
+// schemas fetches the JSON schemas that selected entries give by reference.
+func (r *Resolver) schemas(ctx context.Context, repositories []*repository, selected []index.Selected, pinned *lock.Lock) error {
+	type job struct {
+		repo *repository
+		url  string
+		blob lock.Blob
+	}
+	var jobs []*job
+	for _, repo := range repositories {
+		for _, e := range selected {
+			if e.Repository != repo.Name {
+				continue
+			}
+			for _, ref := range e.RefURLs() {
+				abs, err := agent.ResolveLocation(repo.url, ref)
+				if err == nil {
+					err = checkLocal(repo.url, abs)
+				}
+				if err != nil {
+					return fault.New(fault.Integrity, "the JSON schema of %s: %w", e.Key(), err).
+						WithHint("leave the plugin out with --exclude %s/%s", e.Repository, e.Name)
+				}
+				if !slices.ContainsFunc(jobs, func(j *job) bool { return j.repo == repo && j.url == abs }) {
+					jobs = append(jobs, &job{repo: repo, url: abs})
+				}
+			}
+		}
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(lookups)
+	for _, j := range jobs {
+		group.Go(func() (err error) {
+			if blob, ok := pinnedSchema(j.repo.Name, j.url, pinned); ok && r.stored(ctx, blob.SHA256) {
+				j.blob = blob
+				return nil
+			}
+			j.blob, err = r.schema(ctx, j.url)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		j.repo.lock.Schemas = append(j.repo.lock.Schemas, lock.Schema{URL: agent.Redact(j.url), Blob: j.blob})
+	}
+	return nil
+}
+
+// pinnedSchema returns a schema that a lock pins.
+func pinnedSchema(repository, url string, pinned *lock.Lock) (lock.Blob, bool) {
+	if pinned == nil {
+		return lock.Blob{}, false
+	}
+	for _, repo := range pinned.Repositories {
+		for _, s := range repo.Schemas {
+			if repo.Name == repository && s.URL == agent.Redact(url) {
+				return s.Blob, true
+			}
+		}
+	}
+	return lock.Blob{}, false
+}
+
+func (r *Resolver) schema(ctx context.Context, url string) (lock.Blob, error) {
+	data, _, err := r.Fetch.Document(ctx, url, lock.MaxSchema)
+	if err != nil {
+		return lock.Blob{}, fmt.Errorf("reading a JSON schema: %w", err)
+	}
+	if text, err := legible.Text(data); err != nil || !json.Valid(text) {
+		return lock.Blob{}, fault.New(fault.Integrity, "the JSON schema at %s is not JSON but %s", agent.Redact(url), legible.Kind(data))
+	}
+	sum, err := r.Store.Put(data)
+	return lock.Blob{Size: int64(len(data)), SHA256: sum}, err
+}
+
+// requireChecksums reports what nobody vouches for: neither upstream nor the lock
+// that is enforced, if there is one.
+func requireChecksums(plan *Plan, pinned *lock.Lock) error {
+	l := plan.Lock
+	var urls []string
+	instead := ""
+	for _, a := range l.Artifacts {
+		if a.VerifiedBy != lock.ByNone || pinned != nil {
+			continue
+		}
+		urls = append(urls, "  "+a.URL)
+		for _, trouble := range plan.Troubles[a.URL] {
+			urls = append(urls, "    "+trouble)
+		}
+		if a.Tree == lock.TreeYAML {
+			instead = ", and templates with --no-exec-templates"
+		}
+	}
+	if l.Chart != nil && l.Chart.VerifiedBy == lock.ByNone && (pinned == nil || pinned.Chart == nil) {
+		urls = append(urls, "  "+l.Chart.URL)
+	}
+	for _, im := range l.Images() {
+		if !strings.Contains(im.Reference, "@") && pinnedImage(pinned, im.Role) == nil { // a tag may move
+			urls = append(urls, "  "+im.Reference)
+		}
+	}
+	if len(urls) == 0 {
+		return nil
+	}
+	return fault.New(fault.Integrity, "checksums are required, but nobody vouches for:\n%s", strings.Join(urls, "\n")).
+		WithHint("check these files yourself, write a lock with the command lock, and pull with --lock FILE; or leave their plugins out with --exclude%s", instead)
+}

@@ -1,0 +1,176 @@
+package resolve
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
+)
+
+// Templates say which sources of templates are mirrored for the executor exec,
+// which downloads them at its first command.
+type Templates struct {
+	// None leaves them all out.
+	None bool
+	// Configured are those that the agent's configuration gives, by plugin: they
+	// take the place of the default, for which an empty one stands. A plugin that
+	// is not among the keys has the default.
+	Configured map[agent.PluginKey][]string
+	// Add are more of them.
+	Add []string
+}
+
+// of returns the sources for an entry, and whether the configuration names it.
+func (t Templates) of(e index.Selected) (refs []string, configured bool) {
+	for key, more := range t.Configured {
+		if key.Repository != e.Repository || key.Name != e.Name || key.Version != "" && key.Version != e.Version {
+			continue
+		}
+		configured = true
+		for _, ref := range more {
+			if ref == "" {
+				refs = append(refs, defaultTemplates(e)...)
+			} else {
+				refs = append(refs, ref)
+			}
+		}
+	}
+	if !configured {
+		refs = defaultTemplates(e)
+	}
+	return append(refs, t.Add...), configured
+}
+
+func defaultTemplates(e index.Selected) []string {
+	if ref := e.DefaultTemplates(e.Repository); ref != "" {
+		return []string{ref}
+	}
+	return nil
+}
+
+// LocalTemplates is a source of templates that is not mirrored, for it is a path
+// in the agent's container.
+type LocalTemplates struct {
+	Plugin agent.PluginKey `json:"plugin"`
+	Ref    string          `json:"ref"`
+}
+
+// templates adds the sources of templates of the selected entries to the plugins.
+func (c *collection) templates(selected []index.Selected, t Templates, pinned *lock.Lock) error {
+	if t.None {
+		return nil
+	}
+	used := false
+	for i, e := range selected {
+		if !e.IsExec() {
+			continue
+		}
+		used = true
+		refs, configured := t.of(e)
+		if !configured && pinned != nil && len(t.Add) == 0 {
+			c.pinnedTemplates(i, e, pinned)
+			continue
+		}
+		for _, ref := range refs {
+			if err := c.template(i, ref); err != nil {
+				return fmt.Errorf("the templates %s of %s: %w", agent.Redact(ref), e.Key(), err)
+			}
+		}
+	}
+	if !used && len(t.Add) > 0 {
+		return fault.New(fault.Usage, "templates are given, but the executor exec is not among the plugins").
+			WithHint("add it with --plugin, or leave out --exec-template")
+	}
+	return nil
+}
+
+// template adds a source of templates to a plugin.
+func (c *collection) template(plugin int, ref string) error {
+	p := &c.plugins[plugin]
+	located, local, err := fetch.Locate(ref)
+	if err != nil {
+		return err
+	}
+	if local {
+		c.local = append(c.local, LocalTemplates{Plugin: p.Key(), Ref: agent.Redact(ref)})
+		return nil
+	}
+	location, err := agent.ParseLocation(located)
+	if err != nil {
+		return fault.New(fault.Usage, "%w", err)
+	}
+	t := lock.Template{Ref: agent.Redact(ref), Directory: agent.TemplateDirectory(ref), URL: agent.Redact(location.Whole)}
+	if slices.ContainsFunc(p.Templates, func(other lock.Template) bool { return other.Directory == t.Directory }) {
+		return nil
+	}
+	p.Templates = append(p.Templates, t)
+	return c.tree(location.Whole, lock.TreeYAML)
+}
+
+// tree records an artifact that is made of a directory.
+func (c *collection) tree(url string, kind lock.Tree) error {
+	a := c.artifacts[url]
+	if a == nil {
+		a = &artifact{url: url, tree: kind}
+		c.artifacts[url] = a
+	}
+	return a.is(kind)
+}
+
+// is reports an artifact that is wanted in two forms.
+func (a *artifact) is(kind lock.Tree) error {
+	if a.tree != kind {
+		return fault.New(fault.Integrity, "%s is both a file and a directory, or a directory of which different files are wanted", agent.Redact(a.url)).
+			WithHint("leave one of the plugins out with --exclude, or the templates with --no-exec-templates")
+	}
+	return nil
+}
+
+// pinnedTemplates takes over what a lock has for an entry.
+func (c *collection) pinnedTemplates(plugin int, e index.Selected, pinned *lock.Lock) {
+	for _, p := range pinned.Plugins {
+		if !p.Is(e.Repository, e.Entry) {
+			continue
+		}
+		for _, t := range p.Templates {
+			c.plugins[plugin].Templates = append(c.plugins[plugin].Templates, t)
+			if u := pinnedURL(t); c.artifacts[u] == nil {
+				c.artifacts[u] = &artifact{url: u, tree: lock.TreeYAML}
+			}
+		}
+	}
+}
+
+// pinnedURL returns where the templates of a lock come from. What the lock holds
+// lacks a user's name, unless the source as it was configured has none that is
+// taken off.
+func pinnedURL(t lock.Template) string {
+	located, _, err := fetch.Locate(t.Ref)
+	if err != nil || agent.TemplateDirectory(t.Ref) != t.Directory {
+		return t.URL
+	}
+	location, err := agent.ParseLocation(located)
+	if err != nil || agent.Redact(location.Whole) != t.URL {
+		return t.URL
+	}
+	return location.Whole
+}
+
+// adoptTemplates gives sources of templates the files that a lock pins.
+func adoptTemplates(got, pinned *lock.Lock) {
+	files := map[string][]lock.TemplateFile{}
+	for _, p := range pinned.Plugins {
+		for _, t := range p.Templates {
+			files[t.URL] = t.Files
+		}
+	}
+	for _, p := range got.Plugins {
+		for i, t := range p.Templates {
+			p.Templates[i].Files = files[t.URL]
+		}
+	}
+}

@@ -1,0 +1,224 @@
+// Package sumfile reads the checksum files that publishers put beside what they
+// publish, in the forms that tools write. It does no I/O.
+package sumfile
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+)
+
+// NoneError says that what was read is no checksum file: an answer such as "not
+// found", which some servers give with a status of success.
+type NoneError struct {
+	// What was read instead: "empty", "a web page", "text".
+	What string
+}
+
+func (e *NoneError) Error() string { return "it is no checksum file but " + e.What }
+
+// ErrNotListed says that a list of checksums leaves a file out.
+var ErrNotListed = errors.New("it does not list the file")
+
+// sum is a digest in a checksum file.
+type sum struct {
+	agent.Checksum
+	// name is as the file has it, with slashes; or empty.
+	name string
+	// exact says that the name decides whether it is a checksum at all: it
+	// counts for nothing else.
+	exact bool
+}
+
+// contents are what a checksum file holds.
+type contents struct {
+	sums []sum
+	// weak says that there are digests of other algorithms.
+	weak bool
+	// broken says that something is not as long as a digest that it should be.
+	broken bool
+	// unread says that something is as long as a digest, and was not read as one.
+	unread bool
+}
+
+// Find returns the digests, sha256 and sha512, that a checksum file gives for the file
+// with a path, such as that of a URL. A file that is about one artifact only may give
+// it without its name, or with another one; one that is shared by many may leave it
+// out, and then the error is [ErrNotListed]. A [NoneError] says that it is no
+// checksum file; any other error, why it cannot be used.
+func Find(data []byte, path string, shared bool) ([]agent.Checksum, error) {
+	var found contents
+	kind := legible.Kind(data)
+	switch kind {
+	case legible.LFSPointer, legible.Undecodable:
+		return nil, errors.New("it is " + kind)
+	case legible.Binary, legible.OtherText:
+		if len(data) == 32 || len(data) == 64 {
+			return nil, errors.New("it is a digest in binary form, not in hexadecimal digits")
+		}
+		if kind == legible.Binary {
+			return nil, &NoneError{kind}
+		}
+		fallthrough
+	case legible.PlainText, legible.PEM:
+		text, _ := legible.Text(data) // it was decoded for its kind
+		found.readText(string(text))
+	case legible.JSON:
+		text, _ := legible.Text(data)
+		found.readJSON(text)
+	default:
+		return nil, &NoneError{kind}
+	}
+	return found.of(path, shared, kind)
+}
+
+// of picks the digests of the file with a path.
+func (c *contents) of(path string, shared bool, kind string) ([]agent.Checksum, error) {
+	named, err := c.named(path)
+	switch {
+	case len(named) > 0 || err != nil:
+		return named, err
+	case len(c.sums) == 0 && c.broken:
+		return nil, errors.New("its digest is not as long as one of sha256 or sha512: it may be cut short")
+	case len(c.sums) == 0 && c.weak:
+		return nil, errors.New("it has digests of other algorithms than sha256 and sha512 only")
+	case len(c.sums) == 0 && c.unread:
+		return nil, errors.New("it may have a digest, in a form that is not known")
+	case len(c.sums) == 0:
+		return nil, &NoneError{kind}
+	case shared:
+		return nil, ErrNotListed
+	}
+	return c.alone(path)
+}
+
+// named returns the digests of the names that share most of a path's end.
+func (c *contents) named(path string) ([]agent.Checksum, error) {
+	best, name := 0, ""
+	var found []agent.Checksum
+	ambiguous := false
+	for _, s := range c.sums {
+		rank := common(s.name, path)
+		switch {
+		case rank == 0 || rank < best:
+			continue
+		case rank > best:
+			best, name, found, ambiguous = rank, s.name, nil, false
+		case s.name != name && !agrees(found, s.Checksum):
+			ambiguous = true
+		}
+		if !slices.Contains(found, s.Checksum) {
+			found = append(found, s.Checksum)
+		}
+	}
+	if ambiguous {
+		return nil, fmt.Errorf("it lists several files called %q, with different digests", clip(base(path)))
+	}
+	return found, nil
+}
+
+// agrees reports whether no digest of the same algorithm differs.
+func agrees(all []agent.Checksum, one agent.Checksum) bool {
+	return !slices.ContainsFunc(all, func(c agent.Checksum) bool { return c.Algorithm == one.Algorithm && c.Hex != one.Hex })
+}
+
+// alone returns the digests of a file that is about one artifact, whatever it
+// calls that.
+func (c *contents) alone(path string) ([]agent.Checksum, error) {
+	var found []agent.Checksum
+	for _, s := range c.sums {
+		switch {
+		case s.exact || slices.Contains(found, s.Checksum):
+		case !agrees(found, s.Checksum):
+			return nil, fmt.Errorf("it lists several files, but not %q", clip(base(path)))
+		default:
+			found = append(found, s.Checksum)
+		}
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("it does not name %q", clip(base(path)))
+	}
+	return found, nil
+}
+
+// common returns how many elements at their ends a name and a path share; 0 if not
+// even the last.
+func common(name, path string) int {
+	if name == "" {
+		return 0
+	}
+	a, b := strings.Split(name, "/"), strings.Split(path, "/")
+	n := 0
+	for n < len(a) && n < len(b) && a[len(a)-1-n] == b[len(b)-1-n] {
+		n++
+	}
+	return n
+}
+
+func base(path string) string { return path[strings.LastIndex(path, "/")+1:] }
+
+func clip(s string) string {
+	const most = 100
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
+}
+
+// add takes a digest in hexadecimal digits. The algorithm is empty if only the length
+// tells it.
+func (c *contents) add(algorithm, digits, name string, exact bool) {
+	size := map[string]int{"sha256": 64, "sha512": 128, "": len(digits)}[algorithm]
+	switch {
+	case size == 0 || !isHex(digits):
+		c.weak = true
+	case len(digits) == size && (size == 64 || size == 128):
+		sha := "sha256"
+		if size == 128 {
+			sha = "sha512"
+		}
+		name = strings.TrimPrefix(strings.ReplaceAll(name, `\`, "/"), "./")
+		c.sums = append(c.sums, sum{agent.Checksum{Algorithm: sha, Hex: strings.ToLower(digits)}, name, exact})
+	case algorithm == "" && exact:
+		// The number of a request, or whatever else a server says.
+	case algorithm == "" && slices.Contains([]int{32, 40, 56, 96}, size):
+		c.weak = true
+	default:
+		c.broken = true
+	}
+}
+
+func isHex(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789abcdefABCDEF") == ""
+}
+
+// separators stand in some spellings of an algorithm's name and not in others.
+var separators = strings.NewReplacer("-", "", "_", "", " ", "", "/", "")
+
+// other matches the names of algorithms of which no digest is taken, less separators.
+var other = regexp.MustCompile(`^(md[245]|sha[0-9]+|shake[0-9]+|keccak[0-9]*|blake[0-9][a-z0-9]*|b[23]|sm3|crc[0-9]+[a-z]?|rmd160|ripemd(160)?|whirlpool|tiger|gost|xxh[0-9]+|hmac[a-z0-9]+)$`)
+
+// algorithm reads the name of one: "sha256", "sha512" or "other"; or "" if it is
+// none. OpenSSL 3 writes SHA2-256, programs' names end in sum.
+func algorithm(name string) string {
+	if len(name) > 24 {
+		return ""
+	}
+	plain := strings.ToLower(separators.Replace(name))
+	plain = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(plain, "digest"), "hash"), "sum")
+	switch plain {
+	case "sha256", "sha2256":
+		return "sha256"
+	case "sha512", "sha2512":
+		return "sha512"
+	}
+	if other.MatchString(plain) {
+		return "other"
+	}
+	return ""
+}

@@ -1,0 +1,90 @@
+//go:build linux
+
+package acceptance
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	helmregistry "helm.sh/helm/v3/pkg/registry"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/registrytest"
+)
+
+// TestHelmPullsChart has Helm's own client, which is what helm pull calls, pull a chart that a bundle carried.
+func TestHelmPullsChart(t *testing.T) {
+	t.Parallel()
+	version := strings.TrimPrefix(Version, "v")
+	chart := packChart(t, version)
+	index, err := filepath.Abs("../../../testdata/upstream/plugins-index.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := registrytest.Start(t, registrytest.Options{})
+	dir := tempDir(t)
+	bundle := filepath.Join(dir, "bundle.tar")
+	runOffline(t, "pull", "--version", Version, "--repository", "demo="+index, "--plugin", "demo/hello", "--platform", "linux/amd64",
+		"--with-chart="+serveChart(t, version, chart), "--store", filepath.Join(dir, "store"), "-o", bundle)
+	runOffline(t, "push", bundle, target.Host+"/mirror", "--plain-http", "--skip", "image", "--skip", "bundle")
+
+	client, err := helmregistry.NewClient(helmregistry.ClientOptPlainHTTP(), helmregistry.ClientOptCredentialsFile(filepath.Join(dir, "none.json")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := client.Pull(fmt.Sprintf("%s/mirror/charts/botkube:%s", target.Host, version))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got.Chart.Data, chart) {
+		t.Errorf("Helm pulled a chart of %d bytes that is not the one of %d", len(got.Chart.Data), len(chart))
+	}
+	if m := got.Chart.Meta; m.Name != "botkube" || m.Version != version || m.Description != "Controller for the Botkube Slack app" {
+		t.Errorf("Helm reads of the chart %+v", m)
+	}
+}
+
+// packChart makes a chart of Botkube.
+func packChart(t *testing.T, version string) []byte {
+	t.Helper()
+	var packed bytes.Buffer
+	zw := gzip.NewWriter(&packed)
+	tw := tar.NewWriter(zw)
+	for name, content := range map[string]string{
+		"botkube/Chart.yaml":  "apiVersion: v2\nname: botkube\nversion: " + version + "\ndescription: Controller for the Botkube Slack app\n",
+		"botkube/values.yaml": "image: {registry: ghcr.io}\n",
+	} {
+		if err := tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(content))}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tw.Write([]byte(content)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := zw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return packed.Bytes()
+}
+
+// serveChart serves a chart repository with one chart.
+func serveChart(t *testing.T, version string, chart []byte) string {
+	t.Helper()
+	index := fmt.Sprintf("apiVersion: v1\nentries: {botkube: [{name: botkube, version: %s, urls: [botkube.tgz], digest: %s}]}\n", version, lock.Sum(chart))
+	mux := http.NewServeMux()
+	mux.HandleFunc("/index.yaml", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, index) })
+	mux.HandleFunc("/botkube.tgz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(chart) })
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return server.URL
+}
