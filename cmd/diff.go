@@ -165,4 +165,4 @@ func short(digest string) string {
 }
 
 // voucherName is [voucher] for what stands in a difference.
-func voucherName(v string) string { return voucher(lock.Voucher(v)) }
+func voucherName(v string) string { return voucher(lock.ChecksumSource(v)) }

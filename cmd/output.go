@@ -141,7 +141,7 @@ func atLeast(bytes int64, open bool) string {
 }
 
 func writeVouchers(out *strings.Builder, artifacts []mirror.ArtifactResult) {
-	counts := map[lock.Voucher]int{}
+	counts := map[lock.ChecksumSource]int{}
 	var unverified []string
 	for _, a := range artifacts {
 		counts[a.VerifiedBy]++
@@ -150,7 +150,7 @@ func writeVouchers(out *strings.Builder, artifacts []mirror.ArtifactResult) {
 		}
 	}
 	var parts []string
-	for _, v := range []lock.Voucher{lock.ByIndex, lock.ByPublisher, lock.ByLock, lock.ByNone} {
+	for _, v := range []lock.ChecksumSource{lock.ByIndex, lock.ByPublisher, lock.ByLock, lock.ByNone} {
 		if counts[v] > 0 {
 			parts = append(parts, fmt.Sprintf("%d by %s", counts[v], voucher(v)))
 		}
@@ -181,7 +181,7 @@ func writeImage(out *strings.Builder, what string, image *lock.Image) {
 	fmt.Fprintf(out, "%s %s for %s\n", what, image.Reference, platforms(all))
 }
 
-func voucher(v lock.Voucher) string {
+func voucher(v lock.ChecksumSource) string {
 	switch v {
 	case lock.ByNone:
 		return "nobody"

@@ -26,7 +26,7 @@ func (t *transferFlags) register(c *cobra.Command) {
 	c.Flags().IntVar(&t.parallel, "parallel", 4, "how many files to transfer at a time")
 	c.Flags().IntVar(&t.retries, "retries", transfer.DefaultRetries, "how often in a row an attempt over a network may fail before a command gives up; the pauses between take one to two minutes by default")
 	c.Flags().DurationVar(&t.maxWait, "max-wait", transfer.DefaultMaxWait, "longest `DURATION` for which a server may ask to be left alone, as after a rate limit; a command gives up at once if a server asks for more")
-	c.Flags().DurationVar(&t.stall, "stall-timeout", transfer.DefaultPatience, "`DURATION` that a connection may move nothing before it is dropped and the attempt repeated, of the form 30s or 2m; there is no limit on the time that the whole takes")
+	c.Flags().DurationVar(&t.stall, "stall-timeout", transfer.DefaultIdleTimeout, "`DURATION` that a connection may move nothing before it is dropped and the attempt repeated, of the form 30s or 2m; there is no limit on the time that the whole takes")
 	c.Flags().Var(&t.rate, "max-rate", "`RATE` of bytes a second that all downloads and uploads together move at most, of the form 500KB or 2MiB (default: no limit)")
 }
 

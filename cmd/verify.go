@@ -146,7 +146,7 @@ func writeFiles(out *strings.Builder, v *mirror.Verification, verbose bool) {
 		}
 	}
 	fmt.Fprintf(out, "%s read: %d of %s intact\n", size(v.Bytes), intact, count(len(v.Files), "file"))
-	vouched := map[lock.Voucher]map[string]bool{}
+	vouched := map[lock.ChecksumSource]map[string]bool{}
 	for _, f := range v.Files {
 		for _, a := range f.Sources {
 			if vouched[a.VerifiedBy] == nil {
@@ -156,7 +156,7 @@ func writeFiles(out *strings.Builder, v *mirror.Verification, verbose bool) {
 		}
 	}
 	var parts []string
-	for _, by := range []lock.Voucher{lock.ByIndex, lock.ByPublisher, lock.ByLock, lock.ByNone} {
+	for _, by := range []lock.ChecksumSource{lock.ByIndex, lock.ByPublisher, lock.ByLock, lock.ByNone} {
 		if n := len(vouched[by]); n > 0 {
 			parts = append(parts, fmt.Sprintf("%d by %s", n, voucher(by)))
 		}
@@ -166,7 +166,7 @@ func writeFiles(out *strings.Builder, v *mirror.Verification, verbose bool) {
 	}
 }
 
-func writeAgents(out *strings.Builder, agents []audit.Outlook) {
+func writeAgents(out *strings.Builder, agents []audit.Prediction) {
 	for _, o := range agents {
 		name := o.Platform.String()
 		if o.Version != "" {

@@ -17,7 +17,7 @@ func TestSummariesAreText(t *testing.T) {
 		Target: "mirror", Kind: mirror.KindImage, Mount: bad, BaseURL: bad,
 		Files:    []audit.File{{Path: bad, Content: bad, State: audit.Intact}},
 		Problems: []audit.Problem{{Kind: audit.KindUnexpected, Path: bad, Detail: bad}},
-		Agents:   []audit.Outlook{{External: []audit.Call{{Plugin: bad, Dependency: bad, URL: bad, Because: bad}}, Failures: []string{bad}}},
+		Agents:   []audit.Prediction{{External: []audit.Call{{Plugin: bad, Dependency: bad, URL: bad, Because: bad}}, Failures: []string{bad}}},
 		Notes:    []string{bad},
 	}
 	text := verifySummary(v, true) + listSummaryOf(bad)

@@ -121,9 +121,9 @@ type Call struct {
 	Because string `json:"because"`
 }
 
-// Outlook is what an agent would do on one platform, with every plugin of the
+// Prediction is what an agent would do on one platform, with every plugin of the
 // mirror enabled.
-type Outlook struct {
+type Prediction struct {
 	Platform agent.Platform `json:"platform"`
 	// Version is that of a site that has several.
 	Version string `json:"version,omitempty"`
@@ -144,8 +144,8 @@ type Report struct {
 	mu       sync.Mutex
 	files    []File
 	problems []Problem
-	outlooks []Outlook
-	grounds  []Ground
+	outlooks []Prediction
+	grounds  []StartState
 	notes    []string
 	exposed  []string
 	left     int
@@ -169,7 +169,7 @@ func (r *Report) Fail(p Problem) {
 }
 
 // Expect adds what an agent would find, and so do.
-func (r *Report) Expect(g Ground) {
+func (r *Report) Expect(g StartState) {
 	o := g.Predict()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -178,11 +178,11 @@ func (r *Report) Expect(g Ground) {
 }
 
 // Grounds returns what agents would find, in the order of versions and platforms.
-func (r *Report) Grounds() []Ground {
+func (r *Report) Grounds() []StartState {
 	r.mu.Lock()
 	all := slices.Clone(r.grounds)
 	r.mu.Unlock()
-	slices.SortFunc(all, func(a, b Ground) int {
+	slices.SortFunc(all, func(a, b StartState) int {
 		return cmp.Or(strings.Compare(a.Version, b.Version), agent.ComparePlatforms(a.Platform, b.Platform))
 	})
 	return all
@@ -282,12 +282,12 @@ func rank(k Kind) int {
 	return slices.Index([]Kind{KindDamaged, KindUnexpected, KindIndex, KindDiffers, KindSetting, KindMissing}, k)
 }
 
-// Outlooks returns what agents would do, in the order of versions and platforms.
-func (r *Report) Outlooks() []Outlook {
+// Predictions returns what agents would do, in the order of versions and platforms.
+func (r *Report) Predictions() []Prediction {
 	r.mu.Lock()
 	all := slices.Clone(r.outlooks)
 	r.mu.Unlock()
-	slices.SortFunc(all, func(a, b Outlook) int {
+	slices.SortFunc(all, func(a, b Prediction) int {
 		return cmp.Or(strings.Compare(a.Version, b.Version), agent.ComparePlatforms(a.Platform, b.Platform))
 	})
 	return all

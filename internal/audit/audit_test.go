@@ -108,7 +108,7 @@ func TestNotesAndOutlooks(t *testing.T) {
 	for _, text := range []string{"b", "a", "b"} {
 		r.Note(text)
 	}
-	for _, g := range []Ground{{Platform: arm64, Version: "v2"}, {Platform: arm64, Version: "v1"}, {Platform: amd64, Version: "v2"}} {
+	for _, g := range []StartState{{Platform: arm64, Version: "v2"}, {Platform: arm64, Version: "v1"}, {Platform: amd64, Version: "v2"}} {
 		g.Lock = new(lock.Lock)
 		r.Expect(g)
 	}
@@ -117,7 +117,7 @@ func TestNotesAndOutlooks(t *testing.T) {
 			t.Errorf("%q", got)
 		}
 		var order []string
-		for _, o := range r.Outlooks() {
+		for _, o := range r.Predictions() {
 			order = append(order, o.Version+" "+o.Platform.String())
 		}
 		for i, g := range r.Grounds() {
@@ -185,7 +185,7 @@ func TestPredict(t *testing.T) {
 		{"the index lacks it", nil, "entries: []\n", true, []string{"index " + indexAt + " the index that is there does not have demo/echo as the agent needs it, so that it asks again"}, 1, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			g := Ground{
+			g := StartState{
 				Platform: amd64, Lock: &lock.Lock{Plugins: []lock.Plugin{plugin(agent.Executor, "echo", "v1.0.0", amd64)}},
 				Files: map[string]bool{}, Indexes: map[string][]byte{}, URLs: map[string]string{"demo": indexAt},
 				Within: func(url string) bool { return url[:5] == "file:" }, OnDisk: c.onDisk,

@@ -105,9 +105,9 @@ type ListedFile struct {
 	// Size is in bytes, or -1 if it is not known before the download.
 	Size int64 `json:"size"`
 	// SHA256 is empty if it is not known before the download.
-	SHA256       string       `json:"sha256,omitempty"`
-	VerifiedBy   lock.Voucher `json:"verifiedBy"`
-	VerifiedWith []string     `json:"verifiedWith,omitempty"`
+	SHA256       string              `json:"sha256,omitempty"`
+	VerifiedBy   lock.ChecksumSource `json:"verifiedBy"`
+	VerifiedWith []string            `json:"verifiedWith,omitempty"`
 }
 
 // ListedImage is an image.
@@ -143,7 +143,7 @@ type ListedTotals struct {
 	// UnknownSizes counts the files whose size is not known, which is not in Bytes.
 	UnknownSizes int `json:"unknownSizes"`
 	// VerifiedBy counts the files by who vouches for them.
-	VerifiedBy map[lock.Voucher]int `json:"verifiedBy"`
+	VerifiedBy map[lock.ChecksumSource]int `json:"verifiedBy"`
 	// AllBytes is Bytes with images and the chart.
 	AllBytes int64 `json:"allBytes"`
 }
@@ -281,7 +281,7 @@ func (l *Listing) Files() []ListedFile {
 }
 
 func (l *Listing) sum() {
-	l.Totals.VerifiedBy = map[lock.Voucher]int{}
+	l.Totals.VerifiedBy = map[lock.ChecksumSource]int{}
 	seen := map[string]bool{}
 	for _, f := range l.Files() {
 		l.Totals.Files++

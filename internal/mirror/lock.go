@@ -69,7 +69,7 @@ func (s *Session) compareVouchers(plan *resolve.Plan, replaces string) error {
 		return nil // what is no lock had no vouchers
 	}
 	var unknown []string
-	for _, lost := range before.LostVouchers(plan.Lock) {
+	for _, lost := range before.LostChecksums(plan.Lock) {
 		switch {
 		case plan.Unasked[lost.URL]:
 			unknown = append(unknown, "  "+lost.URL)

@@ -84,10 +84,10 @@ type ArtifactResult struct {
 	// Size is in bytes, or -1 if it is not known before the download.
 	Size int64 `json:"size"`
 	// SHA256 is empty if it is not known before the download.
-	SHA256       string       `json:"sha256,omitempty"`
-	VerifiedBy   lock.Voucher `json:"verifiedBy"`
-	VerifiedWith []string     `json:"verifiedWith,omitempty"`
-	Status       Status       `json:"status"`
+	SHA256       string              `json:"sha256,omitempty"`
+	VerifiedBy   lock.ChecksumSource `json:"verifiedBy"`
+	VerifiedWith []string            `json:"verifiedWith,omitempty"`
+	Status       Status              `json:"status"`
 	// Transferred is how many bytes came over the network.
 	Transferred int64 `json:"transferred"`
 }

@@ -86,7 +86,7 @@ func (c *Configured) templates(version string) (map[agent.PluginKey][]string, er
 
 // templates says which templates an agent would download from elsewhere at the
 // first command of exec.
-func (c *checkingValues) templates(g audit.Ground) {
+func (c *checkingValues) templates(g audit.StartState) {
 	sources, err := c.result.Configured.templates(c.version)
 	if err != nil {
 		c.fail(audit.KindSetting, "executors", "%v", err)
@@ -129,7 +129,7 @@ func (c *checkingValues) templateDirectories() {
 
 // execOf returns the plugin of a mirror that an agent takes a key for, and its
 // default source of templates.
-func execOf(g audit.Ground, key agent.PluginKey) (plugin *lock.Plugin, byDefault string) {
+func execOf(g audit.StartState, key agent.PluginKey) (plugin *lock.Plugin, byDefault string) {
 	data := g.Indexes[key.Repository]
 	if data == nil {
 		data = g.Upstream[key.Repository]

@@ -74,7 +74,7 @@ type Verification struct {
 	Files    []audit.File    `json:"files"`
 	Problems []audit.Problem `json:"problems"`
 	// Agents are what agents would do, by platform.
-	Agents []audit.Outlook `json:"agents"`
+	Agents []audit.Prediction `json:"agents"`
 	// Against is what the target was compared with.
 	Against *Against `json:"against,omitempty"`
 	// Values is what an agent with given values would do.
@@ -258,7 +258,7 @@ func (v *verifying) finish() (*Verification, error) {
 		r.Lock = "sha256:" + lock.Sum(data).String()
 		r.BotkubeVersion, r.Platforms = v.lock.BotkubeVersion, v.lock.Platforms
 	}
-	r.Files, r.Problems, r.Agents, r.Notes = v.report.Files(), v.report.Problems(), v.report.Outlooks(), v.report.Notes()
+	r.Files, r.Problems, r.Agents, r.Notes = v.report.Files(), v.report.Problems(), v.report.Predictions(), v.report.Notes()
 	r.Unverified = v.report.Left()
 	for _, o := range r.Agents {
 		// A call to elsewhere always has a cause among the problems; should it
@@ -274,7 +274,7 @@ func (v *verifying) finish() (*Verification, error) {
 	// To a machine, an empty list is one.
 	r.Files = append([]audit.File{}, r.Files...)
 	r.Problems = append([]audit.Problem{}, r.Problems...)
-	r.Agents = append([]audit.Outlook{}, r.Agents...)
+	r.Agents = append([]audit.Prediction{}, r.Agents...)
 	return r, nil
 }
 

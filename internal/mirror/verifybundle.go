@@ -51,7 +51,7 @@ func (v *verifying) contents(ctx context.Context, c *bundle.Contents, check bund
 func (v *verifying) outlooks(l *lock.Lock, blobs blob.Source) {
 	for _, p := range l.Platforms {
 		part := l.ForPlatform(p)
-		g := audit.Ground{
+		g := audit.StartState{
 			Platform: p, Lock: part, Files: map[string]bool{}, Indexes: map[string][]byte{}, URLs: map[string]string{},
 			Within: func(u string) bool { return !agent.Call{URL: u}.External() },
 		}

@@ -330,7 +330,7 @@ func (c *checkingValues) imagePulls() []agent.Egress {
 
 // plugins says which plugins an agent on a platform would not have, or would
 // download from elsewhere.
-func (c *checkingValues) plugins(g audit.Ground) {
+func (c *checkingValues) plugins(g audit.StartState) {
 	configured := map[string]string{}
 	for name, r := range c.config.Plugins.Repositories {
 		configured[name] = r.URL
@@ -350,7 +350,7 @@ func (c *checkingValues) plugins(g audit.Ground) {
 	}
 }
 
-func (c *checkingValues) plugin(g audit.Ground, t agent.PluginType, p agent.EnabledPlugin, configured map[string]string) {
+func (c *checkingValues) plugin(g audit.StartState, t agent.PluginType, p agent.EnabledPlugin, configured map[string]string) {
 	what := fmt.Sprintf("%s %s, which group %s enables", t, p.Key, strings.Join(p.Groups, " and "))
 	key, err := agent.ParsePluginKey(strings.TrimSuffix(p.Key, "@"))
 	if err != nil {

@@ -53,7 +53,7 @@ func (l *Lock) CheckPlan() error {
 	if len(l.Platforms) > maxPlatforms {
 		return fmt.Errorf("lock: it names %d platforms; at most %d are read", len(l.Platforms), maxPlatforms)
 	}
-	c := &checking{platforms: map[agent.Platform]bool{}, repositories: map[string]bool{}, artifacts: map[string]Tree{}}
+	c := &checking{platforms: map[agent.Platform]bool{}, repositories: map[string]bool{}, artifacts: map[string]DirArchive{}}
 	if tag := versionTag(l.BotkubeVersion); tag != "" && !tagForm.MatchString(tag) {
 		c.report("the Botkube version %.100q is none", l.BotkubeVersion)
 	}
@@ -86,7 +86,7 @@ type checking struct {
 	platforms    map[agent.Platform]bool
 	repositories map[string]bool
 	// artifacts are by URL.
-	artifacts map[string]Tree
+	artifacts map[string]DirArchive
 }
 
 func (c *checking) report(format string, args ...any) {
@@ -136,9 +136,9 @@ func (c *checking) checkArtifact(i int, a Artifact) {
 	if _, twice := c.artifacts[a.URL]; twice {
 		c.report("artifact %s stands twice", shown(a.URL))
 	}
-	c.artifacts[a.URL] = a.Tree
-	if !a.Tree.valid() {
-		c.report("artifact %s is a tree of %.100q, which means nothing", shown(a.URL), a.Tree)
+	c.artifacts[a.URL] = a.DirArchive
+	if !a.DirArchive.valid() {
+		c.report("artifact %s is a tree of %.100q, which means nothing", shown(a.URL), a.DirArchive)
 	}
 	if err := checkURL(a.URL); err != nil {
 		c.report("the URL of artifacts[%d] %w", i, err)
@@ -228,7 +228,7 @@ func (c *Chart) check() []error {
 }
 
 // check reports what is wrong with one plugin.
-func (p Plugin) check(platforms map[agent.Platform]bool, artifacts map[string]Tree) []error {
+func (p Plugin) check(platforms map[agent.Platform]bool, artifacts map[string]DirArchive) []error {
 	var problems []error
 	report := func(err error) {
 		if err != nil {
@@ -243,7 +243,7 @@ func (p Plugin) check(platforms map[agent.Platform]bool, artifacts map[string]Tr
 		location, err := agent.ParseLocation(raw)
 		if err == nil {
 			tree, pinned := artifacts[location.URL]
-			if !pinned || tree == TreeYAML || (tree == TreeAll) != location.Clone {
+			if !pinned || tree == DirArchiveYAML || (tree == DirArchiveAll) != location.Clone {
 				err = fmt.Errorf("no artifact is pinned for %s", agent.Redact(raw))
 			}
 		}

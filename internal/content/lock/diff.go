@@ -120,10 +120,10 @@ func Diff(a, b *Lock) []Difference {
 	return d.found
 }
 
-// LostVouchers returns the artifacts of a lock that upstream vouches for, by its index
+// LostChecksums returns the artifacts of a lock that upstream vouches for, by its index
 // or a checksum file, and that nobody vouches for in another one. It may be a plan,
 // without digests.
-func (l *Lock) LostVouchers(now *Lock) (lost []Artifact) {
+func (l *Lock) LostChecksums(now *Lock) (lost []Artifact) {
 	after := now.byURL()
 	for _, a := range l.Artifacts {
 		b, there := after[a.URL]
@@ -410,7 +410,7 @@ func (d *differ) files() {
 			about.To = digest(b.Blob)
 			d.add(Added, about)
 		case a != nil && b != nil:
-			if a.Tree != TreeYAML || b.Tree != TreeYAML { // of those, the files were compared
+			if a.DirArchive != DirArchiveYAML || b.DirArchive != DirArchiveYAML { // of those, the files were compared
 				d.compareBlobs(about.of(AspectContent), a.Blob, b.Blob)
 			}
 			d.compare(about.of(AspectVerifiedBy), string(a.VerifiedBy), string(b.VerifiedBy))

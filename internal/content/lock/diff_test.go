@@ -275,7 +275,7 @@ func made(t *testing.T, data []byte) *Lock {
 	l.Sort()
 	for i := range l.Artifacts {
 		a := &l.Artifacts[i]
-		a.Blob, a.VerifiedBy = c.blob(), Voucher(pick(c, "index", "publisher", "lock", "none"))
+		a.Blob, a.VerifiedBy = c.blob(), ChecksumSource(pick(c, "index", "publisher", "lock", "none"))
 		if c.of(3) == 1 {
 			a.VerifiedWith = []string{pick(c, "https://e.com/1", "https://e.com/2")}
 		}

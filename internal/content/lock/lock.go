@@ -62,24 +62,24 @@ func (d *SHA256) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Voucher says who vouches for an artifact's digest.
-type Voucher string
+// ChecksumSource says who vouches for an artifact's digest.
+type ChecksumSource string
 
 // The vouchers, strongest first.
 const (
 	// ByIndex means that the index gave the checksum.
-	ByIndex Voucher = "index"
+	ByIndex ChecksumSource = "index"
 	// ByPublisher means that a checksum file beside the artifact gave it.
-	ByPublisher Voucher = "publisher"
+	ByPublisher ChecksumSource = "publisher"
 	// ByLock means that an earlier lock gave it. A lock itself does not say so:
 	// whoever enforces it does.
-	ByLock Voucher = "lock"
+	ByLock ChecksumSource = "lock"
 	// ByNone means that nobody did: the digest was pinned on first sight.
-	ByNone Voucher = "none"
+	ByNone ChecksumSource = "none"
 )
 
-func (v Voucher) valid() bool {
-	return slices.Contains([]Voucher{ByIndex, ByPublisher, ByLock, ByNone}, v)
+func (v ChecksumSource) valid() bool {
+	return slices.Contains([]ChecksumSource{ByIndex, ByPublisher, ByLock, ByNone}, v)
 }
 
 // Lock is the document. Its slices are sorted: repositories and documents by
@@ -178,11 +178,11 @@ type Artifact struct {
 	// URL is what is requested: of the URLs of builds and dependencies, the
 	// part without sub-directory and parameters; of templates, all of it.
 	URL string `json:"url"`
-	// Tree says that the artifact is no file of a publisher but an archive, a
+	// DirArchive says that the artifact is no file of a publisher but an archive, a
 	// tar, that was made of a directory at the URL.
-	Tree Tree `json:"tree,omitempty"`
+	DirArchive DirArchive `json:"tree,omitempty"`
 	Blob
-	VerifiedBy Voucher `json:"verifiedBy"`
+	VerifiedBy ChecksumSource `json:"verifiedBy"`
 	// VerifiedWith lists the checksum files of a publisher that vouch.
 	VerifiedWith []string `json:"verifiedWith,omitempty"`
 }
@@ -212,7 +212,7 @@ type Chart struct {
 	URL     string `json:"url"`
 	Blob
 	// VerifiedBy is ByIndex where the repository's index.yaml gave the digest.
-	VerifiedBy Voucher `json:"verifiedBy"`
+	VerifiedBy ChecksumSource `json:"verifiedBy"`
 }
 
 // Sort brings the document into its one order.

@@ -43,9 +43,9 @@ type Origin struct {
 	// ETag and LastModified are response header fields as they were received.
 	ETag         string `json:"etag,omitempty"`
 	LastModified string `json:"lastModified,omitempty"`
-	// Guard is what If-Range may carry to get the rest of the same bytes and
+	// Validator is what If-Range may carry to get the rest of the same bytes and
 	// nothing else; empty where the server gave nothing of the kind.
-	Guard string `json:"guard,omitempty"`
+	Validator string `json:"validator,omitempty"`
 	// Decoded says that these are not the bytes that the server sent, which so
 	// has no rest of them.
 	Decoded bool `json:"decoded,omitempty"`
@@ -188,7 +188,7 @@ func (in *Ingest) open() error {
 func (s *Store) readOrigin(name string) Origin {
 	var o Origin
 	data, ok := s.recall(name, maxMeta)
-	if !ok || json.Unmarshal(data, &o) != nil || o.Total < 0 || !isHeaderValue(o.ETag, o.LastModified, o.Guard) {
+	if !ok || json.Unmarshal(data, &o) != nil || o.Total < 0 || !isHeaderValue(o.ETag, o.LastModified, o.Validator) {
 		return Origin{}
 	}
 	return o

@@ -33,7 +33,7 @@ func add(t testing.TB, in *store.Ingest, text string) {
 
 func TestIngestIsResumed(t *testing.T) {
 	dir := t.TempDir()
-	origin := store.Origin{URL: "u", ETag: `"v"`, LastModified: "then", Guard: `"v"`, Total: 10}
+	origin := store.Origin{URL: "u", ETag: `"v"`, LastModified: "then", Validator: `"v"`, Total: 10}
 	in := ingest(t, open(t, dir), "key")
 	check(t, in.SetOrigin(origin))
 	add(t, in, "half")

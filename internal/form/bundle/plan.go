@@ -86,7 +86,7 @@ func layers(l *lock.Lock) map[agent.Platform][]titled {
 	common = distinct(common)
 	all := slices.Clone(common)
 	for _, a := range l.Artifacts {
-		all = append(all, titled{url: a.URL, tree: a.Tree, Blob: a.Blob})
+		all = append(all, titled{url: a.URL, tree: a.DirArchive, Blob: a.Blob})
 	}
 	nameAll(all)
 	titles := map[string]string{}
@@ -97,7 +97,7 @@ func layers(l *lock.Lock) map[agent.Platform][]titled {
 	for _, p := range l.Platforms {
 		files := slices.Clone(common)
 		for _, a := range l.PluginsOnly().Subset([]agent.Platform{p}, func(lock.Plugin) bool { return true }).Artifacts {
-			files = append(files, titled{url: a.URL, tree: a.Tree, Blob: a.Blob})
+			files = append(files, titled{url: a.URL, tree: a.DirArchive, Blob: a.Blob})
 		}
 		for i := range files {
 			files[i].title = titles[files[i].key()]

@@ -16,7 +16,7 @@ const maxSegment = 150
 // titled is an upstream file and the name that it is given back by.
 type titled struct {
 	url  string
-	tree lock.Tree
+	tree lock.DirArchive
 	lock.Blob
 	title string
 }
@@ -36,7 +36,7 @@ func nameAll(files []titled) {
 		var query bool
 		bases[i], query = baseTitle(f.url)
 		if f.tree != "" {
-			bases[i] += "." + lock.TreeFormat
+			bases[i] += "." + lock.DirArchiveFormat
 		}
 		if query {
 			levels[i] = 1

@@ -57,7 +57,7 @@ func TestTitles(t *testing.T) {
 			checkTitles(t, files)
 		})
 	}
-	files := []titled{{url: "git::https://up.example/a.git//t?ref=x", tree: lock.TreeYAML}, {url: "https://up.example/a.git/t"}}
+	files := []titled{{url: "git::https://up.example/a.git//t?ref=x", tree: lock.DirArchiveYAML}, {url: "https://up.example/a.git/t"}}
 	nameAll(files)
 	if got := files[0].title; !strings.HasPrefix(got, "up.example/a.git/t-") || !strings.HasSuffix(got, ".tar") {
 		t.Errorf("an archive of templates is titled %s", got)

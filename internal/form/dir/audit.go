@@ -116,7 +116,7 @@ func (a *auditor) platforms(ctx context.Context, top *atomicdir.Tree, l *lock.Lo
 	if err != nil {
 		return err
 	}
-	if f := found[lockPath]; f.Odd == "" {
+	if f := found[lockPath]; f.Problem == "" {
 		a.report.Add(audit.File{Path: lockPath, Content: "the lock of all platforms", State: audit.Intact, Size: f.Size, SHA256: &f.SHA256}, "")
 		a.all[lockPath] = f.SHA256
 	}
@@ -181,7 +181,7 @@ func (a *auditor) platform(ctx context.Context, t *atomicdir.Tree, prefix string
 	}
 	superseded := a.superseded(t, prefix)
 	for name, f := range found {
-		if f.Odd == "" && name != sumsPath && !slices.Contains(superseded, name) {
+		if f.Problem == "" && name != sumsPath && !slices.Contains(superseded, name) {
 			a.all[at(name)] = f.SHA256
 		}
 	}
@@ -276,7 +276,7 @@ func (a *auditor) read(ctx context.Context, t *atomicdir.Tree, paths []string, m
 	for _, p := range paths {
 		fi, err := t.Root.Lstat(p)
 		if err != nil {
-			found[p] = pluginsdir.Found{Odd: "cannot be read: " + reason(err)}
+			found[p] = pluginsdir.Found{Problem: "cannot be read: " + reason(err)}
 			continue
 		}
 		jobs = append(jobs, job{p, fi})
@@ -304,7 +304,7 @@ func (a *auditor) read(ctx context.Context, t *atomicdir.Tree, paths []string, m
 // file reads one file. Only the end of ctx is an error.
 func (a *auditor) file(ctx context.Context, t *atomicdir.Tree, p string, fi fs.FileInfo, most int64) (pluginsdir.Found, error) {
 	if !fi.Mode().IsRegular() {
-		return pluginsdir.Found{Odd: "is " + disk.KindOf(fi.Mode()) + ", not a regular file"}, nil
+		return pluginsdir.Found{Problem: "is " + disk.KindOf(fi.Mode()) + ", not a regular file"}, nil
 	}
 	f := pluginsdir.Found{Blob: lock.Blob{Size: fi.Size()}, Access: disk.AccessOf(fi)}
 	var err error
@@ -319,10 +319,10 @@ func (a *auditor) file(ctx context.Context, t *atomicdir.Tree, p string, fi fs.F
 		return f, context.Cause(ctx)
 	}
 	if fi.Size() > most && !pluginsdir.IsDocument(p) {
-		return pluginsdir.Found{Odd: fmt.Sprintf("has %d bytes, more than the %d that it may have", fi.Size(), most)}, nil
+		return pluginsdir.Found{Problem: fmt.Sprintf("has %d bytes, more than the %d that it may have", fi.Size(), most)}, nil
 	}
 	if err != nil {
-		return pluginsdir.Found{Odd: "cannot be read: " + reason(err)}, nil
+		return pluginsdir.Found{Problem: "cannot be read: " + reason(err)}, nil
 	}
 	if a.Hashed != nil {
 		a.Hashed(f.Size)

@@ -188,7 +188,7 @@ func (a *auditor) layers(ctx context.Context, is *described) (map[string]plugins
 	for _, found := range each {
 		for p, f := range found {
 			if _, twice := all[p]; twice {
-				f = pluginsdir.Found{Odd: "stands in two layers"}
+				f = pluginsdir.Found{Problem: "stands in two layers"}
 			}
 			all[p] = f
 		}
@@ -287,13 +287,13 @@ func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
 		l.outside = append(l.outside, name)
 		return nil
 	case isWhiteout(name):
-		l.found[rel] = pluginsdir.Found{Odd: "removes a file of another layer"}
+		l.found[rel] = pluginsdir.Found{Problem: "removes a file of another layer"}
 		return nil
 	case h.Typeflag != tar.TypeReg:
-		l.found[rel] = pluginsdir.Found{Odd: "is no regular file"}
+		l.found[rel] = pluginsdir.Found{Problem: "is no regular file"}
 		return nil
 	case h.Mode&0o7000 != 0:
-		l.found[rel] = pluginsdir.Found{Odd: "runs as whoever owns it: it has the set-user-ID, the set-group-ID or the sticky bit"}
+		l.found[rel] = pluginsdir.Found{Problem: "runs as whoever owns it: it has the set-user-ID, the set-group-ID or the sticky bit"}
 		return nil
 	}
 	f := pluginsdir.Found{Access: disk.Access{Mode: fs.FileMode(h.Mode).Perm(), User: h.Uid, Group: h.Gid}}
@@ -303,7 +303,7 @@ func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
 	to := io.MultiWriter(&head, sum)
 	if pluginsdir.IsDocument(rel) {
 		if h.Size > lock.MaxSize {
-			l.found[rel] = pluginsdir.Found{Odd: fmt.Sprintf("has %d bytes, more than are read of a document", h.Size)}
+			l.found[rel] = pluginsdir.Found{Problem: fmt.Sprintf("has %d bytes, more than are read of a document", h.Size)}
 			return nil
 		}
 		if l.taken.documents.Add(h.Size) > maxDocuments {
@@ -320,7 +320,7 @@ func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
 	}
 	f.Blob, f.Data = lock.Blob{Size: n, SHA256: lock.SHA256(sum.Sum(nil))}, data.Bytes()
 	if _, twice := l.found[rel]; twice {
-		f = pluginsdir.Found{Odd: "stands twice in a layer"}
+		f = pluginsdir.Found{Problem: "stands twice in a layer"}
 	}
 	l.found[rel] = f
 	return nil

@@ -24,9 +24,9 @@ import (
 type Found struct {
 	lock.Blob
 	disk.Access
-	// Odd says in words why it cannot be used: it is a link, or cannot be read.
+	// Problem says in words why it cannot be used: it is a link, or cannot be read.
 	// The rest is not known then.
-	Odd string
+	Problem string
 	// Program is what a binary is; the zero value if that is not known.
 	Program agent.Program
 	// Data is the content of what is no binary.
@@ -118,7 +118,7 @@ func CheckSums(data []byte, sums map[string]lock.SHA256) error {
 // file describes a file of the directory.
 func (c *comparison) file(p, content string, basis audit.Basis) audit.File {
 	f := audit.File{Path: c.At(p), Content: content, Platforms: []agent.Platform{c.Platform}, State: audit.Intact, Basis: basis}
-	if found, there := c.Found[p]; there && found.Odd == "" {
+	if found, there := c.Found[p]; there && found.Problem == "" {
 		f.Size, f.SHA256 = found.Size, &found.SHA256
 	}
 	return f
@@ -129,7 +129,7 @@ func (c *comparison) file(p, content string, basis audit.Basis) audit.File {
 func (c *comparison) readSums() {
 	f := c.file(SumsPath, "the digests of all files", "")
 	detail := ""
-	if found, there := c.Found[SumsPath]; there && found.Odd == "" {
+	if found, there := c.Found[SumsPath]; there && found.Problem == "" {
 		sums, err := ParseSums(found.Data)
 		named := slices.Sorted(maps.Keys(sums))
 		wanted := append(Paths(c.Lock, c.Platform), LockPath)
@@ -159,8 +159,8 @@ func (c *comparison) judge(f audit.File, p string, mode fs.FileMode, want *lock.
 	switch {
 	case !there:
 		f.State, detail = audit.Missing, "it is missing"
-	case found.Odd != "":
-		f.State, detail = audit.Damaged, "it "+found.Odd
+	case found.Problem != "":
+		f.State, detail = audit.Damaged, "it "+found.Problem
 	case f.State != audit.Intact:
 	case want != nil && *want != found.SHA256:
 		f.State, f.Expected = audit.Damaged, want
@@ -206,7 +206,7 @@ func (c *comparison) readLock() {
 		f.Basis = "" // that SHA256SUMS says nothing was reported
 	}
 	switch {
-	case found.Odd != "" || f.SHA256 == nil:
+	case found.Problem != "" || f.SHA256 == nil:
 	case found.SHA256 != want:
 		f.State, f.Expected = audit.Damaged, &want
 		detail = "it is not the lock of this directory as it was written"
@@ -264,7 +264,7 @@ func (c *comparison) binaries() {
 			file.Basis, file.State, detail = "", audit.Damaged, "neither SHA256SUMS nor the index says what it should be"
 		}
 		c.judge(file, f.Path, f.Mode(), want, detail)
-		if found := c.Found[f.Path]; found.Odd == "" {
+		if found := c.Found[f.Path]; found.Problem == "" {
 			if unfit, is := JudgeProgram(c.Platform, f, lock.Made{Blob: found.Blob, Program: found.Program}); is {
 				unfit.Report(c.report, c.At(f.Path))
 			}
@@ -283,7 +283,7 @@ func (c *comparison) readIndexes() {
 			f.Basis = "" // that SHA256SUMS says nothing was reported
 		}
 		c.judge(f, p, agent.IndexMode, want, "")
-		if found, there := c.Found[p]; there && found.Odd == "" {
+		if found, there := c.Found[p]; there && found.Problem == "" {
 			for _, problem := range c.indexProblems(r, found.Data) {
 				c.report.Fail(audit.Problem{Kind: audit.KindIndex, Path: c.At(p), Detail: problem})
 			}
@@ -453,7 +453,7 @@ func (c *comparison) unexpected() {
 		if disk.IsLeftover(path.Base(p)) {
 			continue
 		}
-		if slices.Contains(c.Superseded, p) && c.Found[p].Odd == "" {
+		if slices.Contains(c.Superseded, p) && c.Found[p].Problem == "" {
 			earlier++
 			continue
 		}
@@ -463,7 +463,7 @@ func (c *comparison) unexpected() {
 		if path.Ext(p) == ".yaml" && path.Dir(p) == "." {
 			detail = "the lock does not name it, and an agent takes it for the index of a repository"
 		}
-		if odd := c.Found[p].Odd; odd != "" {
+		if odd := c.Found[p].Problem; odd != "" {
 			detail = "it " + odd + ", and the lock does not name it"
 		}
 		c.report.Add(f, detail)
@@ -473,16 +473,16 @@ func (c *comparison) unexpected() {
 
 // predict says what the agent would do.
 func (c *comparison) predict() {
-	g := audit.Ground{
+	g := audit.StartState{
 		Platform: c.Platform, Lock: c.Lock, Files: map[string]bool{}, Indexes: map[string][]byte{}, URLs: map[string]string{},
 		Within: func(u string) bool { return strings.HasPrefix(u, "file://") }, OnDisk: true,
 	}
 	for p, f := range c.Found {
-		g.Files[p] = f.Odd == ""
+		g.Files[p] = f.Problem == ""
 	}
 	for _, r := range c.Lock.Repositories {
 		g.URLs[r.Name] = r.URL
-		if f, there := c.Found[agent.IndexPath(r.Name)]; there && f.Odd == "" {
+		if f, there := c.Found[agent.IndexPath(r.Name)]; there && f.Problem == "" {
 			g.Indexes[r.Name] = f.Data
 		}
 	}

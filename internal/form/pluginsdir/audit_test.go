@@ -138,7 +138,7 @@ func TestAudit(t *testing.T) {
 			[]string{"index demo.yaml has the checksum"}},
 		{"a dependency that is missing", func(_ *testing.T, d *demo) { delete(d.Found, toolPath) },
 			[]string{"missing " + toolPath + " it is missing"}},
-		{"a file that is a link", func(_ *testing.T, d *demo) { d.Found[gzPath] = Found{Odd: "is a link, not a regular file"} },
+		{"a file that is a link", func(_ *testing.T, d *demo) { d.Found[gzPath] = Found{Problem: "is a link, not a regular file"} },
 			[]string{"damaged " + gzPath + " it is a link"}},
 		{"a file that cannot be run", func(_ *testing.T, d *demo) {
 			f := d.Found[gzPath]
@@ -154,7 +154,7 @@ func TestAudit(t *testing.T) {
 			d.Superseded = []string{"demo/executor_v0.9.0_raw"}
 		}, nil},
 		{"a link that an earlier version left", func(_ *testing.T, d *demo) {
-			d.Found["demo/executor_v0.9.0_raw"] = Found{Odd: "is a link, not a regular file"}
+			d.Found["demo/executor_v0.9.0_raw"] = Found{Problem: "is a link, not a regular file"}
 			d.Superseded = []string{"demo/executor_v0.9.0_raw"}
 		}, []string{"unexpected demo/executor_v0.9.0_raw it is a link"}},
 		{"the lock", func(t *testing.T, d *demo) { d.edit(t, LockPath, "none", "index") },
@@ -238,8 +238,8 @@ func TestAudit(t *testing.T) {
 					t.Errorf("of %s, a file says what it is that is not there", f.Path)
 				}
 			}
-			if len(r.Outlooks()) != 1 {
-				t.Errorf("%+v", r.Outlooks())
+			if len(r.Predictions()) != 1 {
+				t.Errorf("%+v", r.Predictions())
 			}
 		})
 	}
@@ -261,7 +261,7 @@ func TestAuditBases(t *testing.T) {
 	if n := len(r.Files()); n != len(want) {
 		t.Errorf("%d files", n)
 	}
-	if o := r.Outlooks()[0]; o.Plugins != 2 || len(o.External) > 0 || len(o.Failures) > 0 || o.FromMirror > 0 {
+	if o := r.Predictions()[0]; o.Plugins != 2 || len(o.External) > 0 || len(o.Failures) > 0 || o.FromMirror > 0 {
 		t.Errorf("%+v", o)
 	}
 }

@@ -394,8 +394,8 @@ func baseURLIn(index []byte) string {
 }
 
 // ground is what an agent with an empty cache finds that knows the site only.
-func (a *auditor) ground(s *state, p agent.Platform, served map[string][]byte, base string) audit.Ground {
-	g := audit.Ground{
+func (a *auditor) ground(s *state, p agent.Platform, served map[string][]byte, base string) audit.StartState {
+	g := audit.StartState{
 		Platform: p, Lock: s.lock, Upstream: served, URLs: map[string]string{},
 		Within: func(u string) bool { return base != "" && strings.HasPrefix(u, base+"/") },
 	}

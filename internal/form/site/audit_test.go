@@ -133,7 +133,7 @@ func TestAuditVersions(t *testing.T) {
 	if n := int(read.Load()); n != len(seen) {
 		t.Errorf("%d files were read of %d", n, len(seen))
 	}
-	for _, o := range r.Outlooks() {
+	for _, o := range r.Predictions() {
 		if o.Version == "" || len(o.External) > 0 || len(o.Failures) > 0 || o.FromMirror == 0 {
 			t.Errorf("%+v", o)
 		}
@@ -170,7 +170,7 @@ func TestAuditBaseURL(t *testing.T) {
 		if !slices.Equal(r.Problems(), want) {
 			t.Errorf("%q: %+v", base, r.Problems())
 		}
-		for _, o := range r.Outlooks() {
+		for _, o := range r.Predictions() {
 			if external != (len(o.External) > 0) || o.FromMirror == 0 {
 				t.Errorf("%q: %+v", base, o)
 			}

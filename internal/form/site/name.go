@@ -20,8 +20,8 @@ const maxName = 150
 // people, and for go-getter, which unpacks by it.
 func FilePath(a lock.Artifact) string {
 	name := fileName(a.URL)
-	if a.Tree == lock.TreeYAML {
-		name += "." + lock.TreeFormat
+	if a.DirArchive == lock.DirArchiveYAML {
+		name += "." + lock.DirArchiveFormat
 	}
 	return path.Join(contentDir(a.SHA256), name)
 }

@@ -185,7 +185,7 @@ func TestTemplates(t *testing.T) {
 			Repository: key.Repository, Type: agent.Executor, Name: key.Name, Version: key.Version,
 			Templates: []lock.Template{{Ref: "github.com/kubeshop/botkube//cmd", URL: u}},
 		}},
-		Artifacts: []lock.Artifact{{URL: u, Tree: lock.TreeYAML, Blob: lock.Blob{Size: 1, SHA256: sum}}},
+		Artifacts: []lock.Artifact{{URL: u, DirArchive: lock.DirArchiveYAML, Blob: lock.Blob{Size: 1, SHA256: sum}}},
 	}
 	got, err := Templates("https://e.com/m/", l)
 	want := "https://e.com/m/" + contentDir(sum) + "/templates.tar?checksum=sha256:" + sum.String()

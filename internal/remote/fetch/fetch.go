@@ -90,7 +90,7 @@ func New(cfg Config) *Client {
 		retrying:  cfg.Retrying,
 		retry:     transfer.Retry{Limit: cfg.Retries, Backoff: cfg.Backoff, MaxWait: cfg.MaxWait},
 		max:       cmp.Or(cfg.MaxBytes, DefaultMaxBytes),
-		patience:  transfer.Patience(cfg.StallTimeout),
+		patience:  transfer.IdleTimeout(cfg.StallTimeout),
 		identity:  cfg.Identity,
 	}
 	c.transport = transfer.NewTransport(c.patience, cfg.TLS, cfg.Limit)
@@ -125,7 +125,7 @@ type Request struct {
 	// tar. The URL, in the form that [Locate] returns, then has its
 	// sub-directory and parameters. Of what nobody gave a digest of, nothing is
 	// reused.
-	Tree lock.Tree
+	Tree lock.DirArchive
 	// Verify has a blob that the store has already read and compared before
 	// it is reused. Without it, that is for whoever uses the blob.
 	Verify bool

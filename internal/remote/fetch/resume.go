@@ -111,7 +111,7 @@ func (d *download) header() (http.Header, error) {
 		h.Set("Cache-Control", "no-cache")
 	}
 	size, origin := d.in.Size(), d.in.Origin()
-	guard, void := origin.Guard, ""
+	guard, void := origin.Validator, ""
 	switch {
 	case size == 0:
 	case origin.Decoded:
@@ -176,7 +176,7 @@ func (d *download) receiveWhole(resp *transfer.Response) error {
 	d.etag, d.modified = resp.Header.Get("ETag"), resp.Header.Get("Last-Modified")
 	origin := store.Origin{
 		URL: d.src.shown, ETag: d.etag, LastModified: d.modified,
-		Guard: guard(resp.Header), Decoded: undone, Total: max(total, 0),
+		Validator: guard(resp.Header), Decoded: undone, Total: max(total, 0),
 	}
 	if err := d.in.SetOrigin(origin); err != nil {
 		return transfer.Local(err)

@@ -97,7 +97,7 @@ func New(cfg Config) *Client {
 		plainHTTP: cfg.PlainHTTP,
 		flag:      cfg.flag(),
 		keychain:  cfg.Keychain,
-		stall:     transfer.Patience(cfg.StallTimeout),
+		stall:     transfer.IdleTimeout(cfg.StallTimeout),
 		repeat:    transfer.Retry{Limit: cfg.Retries, Backoff: cfg.Backoff, MaxWait: cfg.MaxWait},
 		retrying:  cfg.Retrying,
 		waiting:   cfg.Waiting,
@@ -226,7 +226,7 @@ func isAnonymous(ctx context.Context, auth authn.Authenticator) bool {
 }
 
 // handshakeReason returns why a handshake failed.
-func (r *Repository) handshakeReason(ctx context.Context, w *transfer.Watch, d *door, auth authn.Authenticator, err error) error {
+func (r *Repository) handshakeReason(ctx context.Context, w *transfer.Watchdog, d *door, auth authn.Authenticator, err error) error {
 	if ended := w.Reason(); ended != nil {
 		return ended
 	}

@@ -33,7 +33,7 @@ type artifact struct {
 	// unasked says that nobody knows whether there is a checksum file.
 	unasked bool
 	// tree is as in [lock.Artifact].
-	tree lock.Tree
+	tree lock.DirArchive
 }
 
 // given is a checksum and who gave it.
@@ -100,9 +100,9 @@ func (c *collection) add(repo *repository, raw, checksum string) (string, error)
 	if location.Clone && checksum != "" {
 		return "", fmt.Errorf("the index gives a checksum for %s, and a git repository can have none: the agent refuses that", agent.Redact(raw))
 	}
-	kind := lock.Tree("")
+	kind := lock.DirArchive("")
 	if location.Clone {
-		kind = lock.TreeAll
+		kind = lock.DirArchiveAll
 	}
 	a := c.artifacts[location.URL]
 	if a == nil {
@@ -271,7 +271,7 @@ func (c *collection) plan(version string, repositories []*repository, platforms 
 
 // entry returns the artifact as the lock and as the download has it.
 func (a *artifact) entry() (lock.Artifact, fetch.Request) {
-	entry := lock.Artifact{URL: agent.Redact(a.url), Tree: a.tree, VerifiedBy: lock.ByNone, VerifiedWith: slices.Compact(slices.Sorted(slices.Values(a.publishers)))}
+	entry := lock.Artifact{URL: agent.Redact(a.url), DirArchive: a.tree, VerifiedBy: lock.ByNone, VerifiedWith: slices.Compact(slices.Sorted(slices.Values(a.publishers)))}
 	request := fetch.Request{URL: a.url, Tree: a.tree, Size: -1}
 	for _, g := range a.checksums {
 		request.Checksums = append(request.Checksums, g.Checksum)

@@ -410,7 +410,7 @@ func requireChecksums(plan *Plan, pinned *lock.Lock) error {
 		for _, trouble := range plan.Troubles[a.URL] {
 			urls = append(urls, "    "+trouble)
 		}
-		if a.Tree == lock.TreeYAML {
+		if a.DirArchive == lock.DirArchiveYAML {
 			instead = ", and templates with --no-exec-templates"
 		}
 	}

@@ -108,11 +108,11 @@ func (c *collection) template(plugin int, ref string) error {
 		return nil
 	}
 	p.Templates = append(p.Templates, t)
-	return c.tree(location.Whole, lock.TreeYAML)
+	return c.tree(location.Whole, lock.DirArchiveYAML)
 }
 
 // tree records an artifact that is made of a directory.
-func (c *collection) tree(url string, kind lock.Tree) error {
+func (c *collection) tree(url string, kind lock.DirArchive) error {
 	a := c.artifacts[url]
 	if a == nil {
 		a = &artifact{url: url, tree: kind}
@@ -122,7 +122,7 @@ func (c *collection) tree(url string, kind lock.Tree) error {
 }
 
 // is reports an artifact that is wanted in two forms.
-func (a *artifact) is(kind lock.Tree) error {
+func (a *artifact) is(kind lock.DirArchive) error {
 	if a.tree != kind {
 		return fault.New(fault.Integrity, "%s is both a file and a directory, or a directory of which different files are wanted", agent.Redact(a.url)).
 			WithHint("leave one of the plugins out with --exclude, or the templates with --no-exec-templates")
@@ -139,7 +139,7 @@ func (c *collection) pinnedTemplates(plugin int, e index.Selected, pinned *lock.
 		for _, t := range p.Templates {
 			c.plugins[plugin].Templates = append(c.plugins[plugin].Templates, t)
 			if u := pinnedURL(t); c.artifacts[u] == nil {
-				c.artifacts[u] = &artifact{url: u, tree: lock.TreeYAML}
+				c.artifacts[u] = &artifact{url: u, tree: lock.DirArchiveYAML}
 			}
 		}
 	}

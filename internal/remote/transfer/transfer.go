@@ -20,14 +20,14 @@ import (
 	"time"
 )
 
-// DefaultPatience is how long a connection may move no byte.
-const DefaultPatience = 30 * time.Second
+// DefaultIdleTimeout is how long a connection may move no byte.
+const DefaultIdleTimeout = 30 * time.Second
 
-// Patience returns a setting, or the default for 0.
-func Patience(set time.Duration) time.Duration { return cmp.Or(set, DefaultPatience) }
+// IdleTimeout returns a setting, or the default for 0.
+func IdleTimeout(set time.Duration) time.Duration { return cmp.Or(set, DefaultIdleTimeout) }
 
 // NewTransport returns a transport without a timeout of its own for
-// handshakes, answers and bodies, which [Watch] does better: it knows whether
+// handshakes, answers and bodies, which [Watchdog] does better: it knows whether
 // anything moves. Trust and limit may be nil.
 func NewTransport(patience time.Duration, trust *tls.Config, limit *Limiter) *http.Transport {
 	return &http.Transport{

@@ -11,25 +11,25 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// Tree says which files of a directory are in the archive that was made of it.
-type Tree string
+// DirArchive says which files of a directory are in the archive that was made of it.
+type DirArchive string
 
 // The trees.
 const (
-	// TreeYAML has what exec reads of a source of templates.
-	TreeYAML Tree = "yaml"
-	// TreeAll has every regular file.
-	TreeAll Tree = "all"
+	// DirArchiveYAML has what exec reads of a source of templates.
+	DirArchiveYAML DirArchive = "yaml"
+	// DirArchiveAll has every regular file.
+	DirArchiveAll DirArchive = "all"
 )
 
-func (t Tree) valid() bool { return t == "" || t == TreeYAML || t == TreeAll }
+func (t DirArchive) valid() bool { return t == "" || t == DirArchiveYAML || t == DirArchiveAll }
 
-// TreeFormat is the archive format of every tree.
-const TreeFormat = agent.CloneFormat
+// DirArchiveFormat is the archive format of every tree.
+const DirArchiveFormat = agent.CloneFormat
 
 // Files names what the tree holds, for messages.
-func (t Tree) Files() string {
-	if t == TreeYAML {
+func (t DirArchive) Files() string {
+	if t == DirArchiveYAML {
 		return agent.TemplateExt + " files"
 	}
 	return "files"
@@ -37,15 +37,15 @@ func (t Tree) Files() string {
 
 // Mode is that of the files in the archive. It is one for all, for not every
 // system can tell what may be run.
-func (t Tree) Mode() fs.FileMode {
-	if t == TreeYAML {
+func (t DirArchive) Mode() fs.FileMode {
+	if t == DirArchiveYAML {
 		return agent.IndexMode
 	}
 	return agent.BinaryMode
 }
 
-// TreeBounds are bounds on a tree.
-type TreeBounds struct {
+// DirArchiveBounds are bounds on a tree.
+type DirArchiveBounds struct {
 	// Files is how many there may be.
 	Files int
 	// File and Total are sizes in bytes.
@@ -54,11 +54,11 @@ type TreeBounds struct {
 
 // Bounds returns those of the tree. The official templates are three files of
 // some kilobytes.
-func (t Tree) Bounds() TreeBounds {
-	if t == TreeYAML {
-		return TreeBounds{Files: 1_000, File: 1 << 20, Total: 16 << 20}
+func (t DirArchive) Bounds() DirArchiveBounds {
+	if t == DirArchiveYAML {
+		return DirArchiveBounds{Files: 1_000, File: 1 << 20, Total: 16 << 20}
 	}
-	return TreeBounds{Files: 20_000, File: 4 << 30, Total: 4 << 30}
+	return DirArchiveBounds{Files: 20_000, File: 4 << 30, Total: 4 << 30}
 }
 
 // Template is a source of templates that exec reads.
@@ -96,7 +96,7 @@ func CheckTemplatePath(p string) error {
 }
 
 // checkTemplates reports what is wrong with the sources of templates of a plugin.
-func (p Plugin) checkTemplates(artifacts map[string]Tree) []error {
+func (p Plugin) checkTemplates(artifacts map[string]DirArchive) []error {
 	var problems []error
 	if len(p.Templates) > 0 && p.Type != agent.Executor {
 		problems = append(problems, errors.New("it has templates, but is no executor"))
@@ -115,7 +115,7 @@ func (p Plugin) checkTemplates(artifacts map[string]Tree) []error {
 				report("a source or its URL is empty, too long, or holds a control character")
 			}
 		}
-		if artifacts[t.URL] != TreeYAML {
+		if artifacts[t.URL] != DirArchiveYAML {
 			report("no directory of templates is pinned for %s", shown(t.URL))
 		}
 		for _, err := range checkTemplateFiles(t.Files) {
@@ -127,7 +127,7 @@ func (p Plugin) checkTemplates(artifacts map[string]Tree) []error {
 
 func checkTemplateFiles(files []TemplateFile) []error {
 	var problems []error
-	bounds := TreeYAML.Bounds()
+	bounds := DirArchiveYAML.Bounds()
 	if len(files) > bounds.Files {
 		return []error{fmt.Errorf("it has %d files; at most %d are read", len(files), bounds.Files)}
 	}
@@ -156,7 +156,7 @@ func (p Plugin) templateFiles(artifacts map[string]Artifact) []File {
 	for _, t := range p.Templates {
 		for _, f := range t.Files {
 			files = append(files, File{
-				Path: agent.TemplatePath(p.Binary(), t.Directory, f.Path), Artifact: artifacts[t.URL], Format: TreeFormat,
+				Path: agent.TemplatePath(p.Binary(), t.Directory, f.Path), Artifact: artifacts[t.URL], Format: DirArchiveFormat,
 				Member: agent.Member{Dir: escapePattern(path.Dir(f.Path)), Name: path.Base(f.Path)},
 				Plugin: p.Key(), Template: t.Ref, content: f.Blob,
 			})

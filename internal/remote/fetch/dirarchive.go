@@ -133,7 +133,7 @@ func (c *Client) tree(ctx context.Context, req Request, want expectation, obs Ob
 		return Result{}, errors.Join(err, out.Discard())
 	}
 	r := Result{SHA256: sums.SHA256(), Size: in.Size(), Transferred: in.Size(), Digests: sums.digests()}
-	if req.Tree == lock.TreeYAML {
+	if req.Tree == lock.DirArchiveYAML {
 		r.Files = files
 	}
 	if err := want.check(r.Digests); err != nil {
@@ -360,7 +360,7 @@ func copyTo(ctx context.Context, name string, from io.Reader) error {
 
 // pack writes the files of a directory to an archive whose bytes follow from
 // their names and contents alone, and returns what they are.
-func pack(ctx context.Context, from directory, kind lock.Tree, to io.Writer) ([]lock.TemplateFile, error) {
+func pack(ctx context.Context, from directory, kind lock.DirArchive, to io.Writer) ([]lock.TemplateFile, error) {
 	p := &packing{ctx: ctx, from: from, kind: kind, tar: tar.NewWriter(to)}
 	// In the order of the names.
 	if err := p.walk(from.at, "."); err != nil {
@@ -376,7 +376,7 @@ func pack(ctx context.Context, from directory, kind lock.Tree, to io.Writer) ([]
 type packing struct {
 	ctx   context.Context
 	from  directory
-	kind  lock.Tree
+	kind  lock.DirArchive
 	tar   *tar.Writer
 	seen  int
 	files []lock.TemplateFile
@@ -415,7 +415,7 @@ func (p *packing) visit(at, name string, d fs.DirEntry, err error, linked bool) 
 	if d.Type()&fs.ModeSymlink != 0 {
 		return p.link(at, name, linked)
 	}
-	if !d.Type().IsRegular() || p.kind != lock.TreeAll && path.Ext(name) != agent.TemplateExt {
+	if !d.Type().IsRegular() || p.kind != lock.DirArchiveAll && path.Ext(name) != agent.TemplateExt {
 		return nil
 	}
 	return p.add(at, name)
@@ -435,7 +435,7 @@ func skip(d fs.DirEntry) error {
 // of a link.
 func (p *packing) link(at, name string, linked bool) error {
 	fi, err := p.from.top.Stat(at)
-	switch all := p.kind == lock.TreeAll; {
+	switch all := p.kind == lock.DirArchiveAll; {
 	case err == nil && fi.Mode().IsRegular() && (all || path.Ext(name) == agent.TemplateExt):
 		return p.add(at, name)
 	case err == nil && fi.IsDir() && all && !linked:
@@ -484,7 +484,7 @@ func (p *packing) admit(name string, size int64) error {
 	case p.bytes > bounds.Total:
 		return fault.New(fault.Integrity, "its %s have more than %d bytes", p.kind.Files(), bounds.Total)
 	}
-	if p.kind != lock.TreeAll {
+	if p.kind != lock.DirArchiveAll {
 		if err := lock.CheckTemplatePath(name); err != nil {
 			return fault.New(fault.Upstream, "%w", err)
 		}

@@ -77,7 +77,7 @@ func gitServer(t *testing.T, more map[string]string) (*gittest.Server, *gittest.
 	return s, r, commit
 }
 
-func templates(u string) fetch.Request { return fetch.Request{URL: u, Tree: lock.TreeYAML} }
+func templates(u string) fetch.Request { return fetch.Request{URL: u, Tree: lock.DirArchiveYAML} }
 
 // contents returns the files of a tree in the store.
 func (f *fixture) contents(t testing.TB, r fetch.Result) map[string]string {
@@ -116,7 +116,7 @@ func (f *fixture) wantTree(t testing.TB, req fetch.Request, want map[string]stri
 			t.Errorf("%+v", file)
 		}
 	}
-	if req.Tree == lock.TreeYAML && len(r.Files) != len(want) {
+	if req.Tree == lock.DirArchiveYAML && len(r.Files) != len(want) {
 		t.Errorf("%d files, want %d", len(r.Files), len(want))
 	}
 	f.wantNoRests(t)
@@ -179,7 +179,7 @@ func TestGit(t *testing.T) {
 func TestGitWholeTree(t *testing.T) {
 	s, _, _ := gitServer(t, map[string]string{".hidden": "h"})
 	u := "git::" + s.URL + "/kubeshop/botkube.git"
-	fixed(t).wantTree(t, fetch.Request{URL: u, Tree: lock.TreeAll}, map[string]string{
+	fixed(t).wantTree(t, fetch.Request{URL: u, Tree: lock.DirArchiveAll}, map[string]string{
 		".hidden": "h", "t/b.yaml": "b", "t/a/a.yaml": "a", "t/README.md": "no", "other/o.yaml": "o",
 	})
 	fixed(t).wantTree(t, templates(u+"//*/a"), map[string]string{"a.yaml": "a"})
@@ -267,7 +267,7 @@ func TestGitLinksOfWholeTree(t *testing.T) {
 	for name, content := range map[string]string{"other/o.yaml": "o", "file": "b"} {
 		want["t/a/circle/"+name] = content
 	}
-	fixed(t).wantTree(t, fetch.Request{URL: u, Tree: lock.TreeAll}, want)
+	fixed(t).wantTree(t, fetch.Request{URL: u, Tree: lock.DirArchiveAll}, want)
 	f := fixed(t)
 	f.wantFault(t, templates(u), fault.Upstream, "is a link")
 }

@@ -29,7 +29,7 @@ func withTemplates(t testing.TB) *Lock {
 			}},
 		}},
 		Artifacts: []Artifact{
-			{URL: u, Tree: TreeYAML, Blob: blob("tar"), VerifiedBy: ByNone},
+			{URL: u, DirArchive: DirArchiveYAML, Blob: blob("tar"), VerifiedBy: ByNone},
 			{URL: "https://e.com/exec", Blob: blob("exec"), VerifiedBy: ByIndex},
 		},
 	}
@@ -53,7 +53,7 @@ func TestFilesOfTemplates(t *testing.T) {
 			if first.Path != dir+"/a[1]/a.yaml" || first.Format != "tar" || first.Member != (agent.Member{Dir: `a\[1]`, Name: "a.yaml"}) || first.Mode() != 0o644 {
 				t.Errorf("%+v", first)
 			}
-			if second.Path != dir+"/b.yaml" || second.Member != (agent.Member{Name: "b.yaml"}) || second.Artifact.Tree != TreeYAML {
+			if second.Path != dir+"/b.yaml" || second.Member != (agent.Member{Name: "b.yaml"}) || second.Artifact.DirArchive != DirArchiveYAML {
 				t.Errorf("%+v", second)
 			}
 			if pinned, ok := first.Pinned(); !ok || pinned != l.Plugins[0].Templates[0].Files[0].Blob {
@@ -84,9 +84,9 @@ func TestCheckTemplates(t *testing.T) {
 		"source in colour":    {func(l *Lock) { first(l).Ref = "\x1b[31m" }, "control character"},
 		"no artifact":         {func(l *Lock) { first(l).URL += "x" }, "no directory of templates is pinned"},
 		"a file for it":       {func(l *Lock) { first(l).URL = "https://e.com/exec" }, "no directory of templates is pinned"},
-		"other files":         {func(l *Lock) { l.Artifacts[0].Tree = TreeAll }, "no directory of templates is pinned"},
-		"unknown tree":        {func(l *Lock) { l.Artifacts[0].Tree = "x" }, "means nothing"},
-		"a tree for a plugin": {func(l *Lock) { l.Artifacts[1].Tree = TreeYAML }, "no artifact is pinned"},
+		"other files":         {func(l *Lock) { l.Artifacts[0].DirArchive = DirArchiveAll }, "no directory of templates is pinned"},
+		"unknown tree":        {func(l *Lock) { l.Artifacts[0].DirArchive = "x" }, "means nothing"},
+		"a tree for a plugin": {func(l *Lock) { l.Artifacts[1].DirArchive = DirArchiveYAML }, "no artifact is pinned"},
 		"no files":            {func(l *Lock) { first(l).Files = nil }, "have no files"},
 		"file elsewhere":      {func(l *Lock) { first(l).Files[0].Path = "../x.yaml" }, "not the relative path"},
 		"absolute file":       {func(l *Lock) { first(l).Files[0].Path = "/x.yaml" }, "not the relative path"},

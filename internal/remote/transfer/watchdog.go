@@ -22,9 +22,9 @@ var ErrStalled = errors.New("the connection stalls")
 // connection may get nothing while others do.
 const starving = 10
 
-// Watch ends a request in which nothing moves for a while. How long the whole
+// Watchdog ends a request in which nothing moves for a while. How long the whole
 // takes is of no concern to it.
-type Watch struct {
+type Watchdog struct {
 	parent, ctx context.Context
 	cancel      context.CancelCauseFunc
 	signs       func() bool
@@ -39,7 +39,7 @@ type Watch struct {
 	resting bool
 	// line is the connection, if it is one of ours, or that in the making. It
 	// is shared if others may use it at the same time.
-	line              *line
+	line              *trackedConn
 	connected, shared bool
 	// sending says that the request has a body.
 	sending bool
@@ -47,8 +47,8 @@ type Watch struct {
 
 // NewWatch begins to watch. Signs, if not nil, reports whether something has
 // moved since it was last asked that nobody told of.
-func NewWatch(ctx context.Context, patience time.Duration, signs func() bool) *Watch {
-	w := &Watch{parent: ctx, signs: signs, patience: patience, usual: patience, answering: patience, moved: time.Now()}
+func NewWatch(ctx context.Context, patience time.Duration, signs func() bool) *Watchdog {
+	w := &Watchdog{parent: ctx, signs: signs, patience: patience, usual: patience, answering: patience, moved: time.Now()}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -59,7 +59,7 @@ func NewWatch(ctx context.Context, patience time.Duration, signs func() bool) *W
 type watchKey struct{}
 
 // Context is for the requests that are watched: it is done when nothing moves.
-func (w *Watch) Context() context.Context {
+func (w *Watchdog) Context() context.Context {
 	moved := w.Moved
 	return httptrace.WithClientTrace(context.WithValue(w.ctx, watchKey{}, w), &httptrace.ClientTrace{
 		GetConn:              func(string) { w.connect(nil) },
@@ -75,13 +75,13 @@ func (w *Watch) Context() context.Context {
 }
 
 // Moved puts off the end.
-func (w *Watch) Moved() {
+func (w *Watchdog) Moved() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.move()
 }
 
-func (w *Watch) move() {
+func (w *Watchdog) move() {
 	w.moved = time.Now()
 	if !w.resting {
 		w.timer.Reset(w.patience)
@@ -89,7 +89,7 @@ func (w *Watch) move() {
 }
 
 // Rest stops the clock: what follows is not the other side's time.
-func (w *Watch) Rest() {
+func (w *Watchdog) Rest() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.resting = true
@@ -97,7 +97,7 @@ func (w *Watch) Rest() {
 }
 
 // Wake has the clock go on.
-func (w *Watch) Wake() {
+func (w *Watchdog) Wake() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.resting = false
@@ -105,14 +105,14 @@ func (w *Watch) Wake() {
 }
 
 // Stop ends the request, if it has not ended.
-func (w *Watch) Stop() {
+func (w *Watchdog) Stop() {
 	w.Rest()
 	w.cancel(nil)
 }
 
 // Reason returns why a request ended, if it is the watch that ended it, or
 // whoever asked for it; else nil.
-func (w *Watch) Reason() error {
+func (w *Watchdog) Reason() error {
 	if w.parent.Err() != nil {
 		return context.Cause(w.parent)
 	}
@@ -123,7 +123,7 @@ func (w *Watch) Reason() error {
 }
 
 // connect is told which connection the request goes over; nil before there is one.
-func (w *Watch) connect(conn net.Conn) {
+func (w *Watchdog) connect(conn net.Conn) {
 	l, shared := lineOf(conn)
 	if l != nil {
 		l.established()
@@ -137,7 +137,7 @@ func (w *Watch) connect(conn net.Conn) {
 
 // dialled is told of a connection in the making. The request may have got
 // another one meanwhile.
-func (w *Watch) dialled(l *line) {
+func (w *Watchdog) dialled(l *trackedConn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.connected {
@@ -146,7 +146,7 @@ func (w *Watch) dialled(l *line) {
 }
 
 // sent is told that the system has taken a piece of the request's body.
-func (w *Watch) sent() {
+func (w *Watchdog) sent() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sending = true
@@ -157,7 +157,7 @@ func (w *Watch) sent() {
 }
 
 // asked is told that the system has taken the request.
-func (w *Watch) asked() {
+func (w *Watchdog) asked() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.patience = w.answering
@@ -165,14 +165,14 @@ func (w *Watch) asked() {
 }
 
 // answered is told that the body of the answer begins.
-func (w *Watch) answered() {
+func (w *Watchdog) answered() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.patience, w.answering, w.sending = w.usual, w.usual, false
 }
 
 // look ends the request unless there are signs of life.
-func (w *Watch) look() {
+func (w *Watchdog) look() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
@@ -191,7 +191,7 @@ func (w *Watch) look() {
 }
 
 // pardon returns how long there is to wait yet; 0 if there are no signs of life.
-func (w *Watch) pardon(now time.Time) time.Duration {
+func (w *Watchdog) pardon(now time.Time) time.Duration {
 	switch {
 	case w.signs != nil && w.signs(), w.sending && w.line != nil && w.line.taken():
 		return w.patience
@@ -207,7 +207,7 @@ func (w *Watch) pardon(now time.Time) time.Duration {
 type Response struct {
 	*http.Response
 	client *Client
-	watch  *Watch
+	watch  *Watchdog
 	// asked is the URL of the request; that of Response may be a redirect's.
 	asked *url.URL
 	// refusal is the last result of [Response.Refusal].
@@ -276,7 +276,7 @@ func (e *LedError) Unwrap() error { return e.Err }
 // sentBody tells of every read of a request's body.
 type sentBody struct {
 	io.ReadCloser
-	watch *Watch
+	watch *Watchdog
 }
 
 func (b *sentBody) Read(p []byte) (int, error) {

@@ -10,10 +10,10 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 )
 
-// Ground is what an agent finds when it starts.
-type Ground struct {
+// StartState is what an agent finds when it starts.
+type StartState struct {
 	Platform agent.Platform
-	// Version is as in [Outlook].
+	// Version is as in [Prediction].
 	Version string
 	// Lock says which plugins there are to be enabled.
 	Lock *lock.Lock
@@ -33,8 +33,8 @@ type Ground struct {
 // Predict says what the agent would do with each of the lock's plugins. They
 // are tried one by one: the agent gives up at the first that it does not find,
 // and what becomes of the others would not be known.
-func (g Ground) Predict() Outlook {
-	o := Outlook{Platform: g.Platform, Version: g.Version, External: []Call{}}
+func (g StartState) Predict() Prediction {
+	o := Prediction{Platform: g.Platform, Version: g.Version, External: []Call{}}
 	calls := map[string]bool{}
 	for _, k := range keys(g.Lock, g.Platform) {
 		o.Plugins++
@@ -67,7 +67,7 @@ func (g Ground) Predict() Outlook {
 }
 
 // predict says what the agent would do with one plugin.
-func (g Ground) predict(k enabled) ([]agent.Call, error) {
+func (g StartState) predict(k enabled) ([]agent.Call, error) {
 	p := agent.Prediction{Files: g.Files, Indexes: g.Indexes, Upstream: g.Upstream, URLs: g.URLs, Platform: g.Platform}
 	if k.kind == agent.Executor {
 		p.Executors = []string{k.key}
@@ -79,7 +79,7 @@ func (g Ground) predict(k enabled) ([]agent.Call, error) {
 
 // PredictOne says what an agent would do with one plugin, by its key in a
 // configuration: the downloads from elsewhere, and why it would not start.
-func (g Ground) PredictOne(t agent.PluginType, key string) (external []Call, err error) {
+func (g StartState) PredictOne(t agent.PluginType, key string) (external []Call, err error) {
 	made, err := g.predict(enabled{t, key})
 	for _, c := range made {
 		if !g.Within(c.URL) {
@@ -90,7 +90,7 @@ func (g Ground) PredictOne(t agent.PluginType, key string) (external []Call, err
 }
 
 // because says why the agent makes a call.
-func (g Ground) because(c agent.Call, key string) string {
+func (g StartState) because(c agent.Call, key string) string {
 	switch c.Kind {
 	case agent.CallIndex:
 		if _, there := g.Indexes[c.Repository]; there {

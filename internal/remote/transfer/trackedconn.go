@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// line is a network connection that knows what moves on it, below TLS and
+// trackedConn is a network connection that knows what moves on it, below TLS and
 // HTTP/2: a handshake, header fields, a frame of which some came.
-type line struct {
+type trackedConn struct {
 	net.Conn
 	patience time.Duration
 	limit    *Limiter
@@ -39,15 +39,15 @@ func dial(patience time.Duration, limit *Limiter) func(ctx context.Context, netw
 			return nil, err
 		}
 		l := newLine(conn, patience, limit)
-		if w, ok := ctx.Value(watchKey{}).(*Watch); ok {
+		if w, ok := ctx.Value(watchKey{}).(*Watchdog); ok {
 			w.dialled(l)
 		}
 		return l, nil
 	}
 }
 
-func newLine(conn net.Conn, patience time.Duration, limit *Limiter) *line {
-	l := &line{Conn: conn, patience: patience, limit: limit}
+func newLine(conn net.Conn, patience time.Duration, limit *Limiter) *trackedConn {
+	l := &trackedConn{Conn: conn, patience: patience, limit: limit}
 	l.closed, l.close = context.WithCancel(context.Background())
 	l.read.Store(time.Now().UnixNano())
 	return l
@@ -55,13 +55,13 @@ func newLine(conn net.Conn, patience time.Duration, limit *Limiter) *line {
 
 // lineOf returns the line that a connection of http.Transport is over, nil if
 // it is not one of ours, and whether several requests may share it.
-func lineOf(conn net.Conn) (l *line, shared bool) {
+func lineOf(conn net.Conn) (l *trackedConn, shared bool) {
 	if t, ok := conn.(*tls.Conn); ok {
 		shared = t.ConnectionState().NegotiatedProtocol == "h2"
 	}
 	for {
 		switch c := conn.(type) {
-		case *line:
+		case *trackedConn:
 			return c, shared
 		case interface{ NetConn() net.Conn }:
 			conn = c.NetConn()
@@ -73,7 +73,7 @@ func lineOf(conn net.Conn) (l *line, shared bool) {
 
 // established ends the handshake. Until then every read has a deadline, lest
 // it go on for ever when the request that it is for is gone.
-func (l *line) established() {
+func (l *trackedConn) established() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.open {
@@ -82,7 +82,7 @@ func (l *line) established() {
 	}
 }
 
-func (l *line) Read(p []byte) (int, error) {
+func (l *trackedConn) Read(p []byte) (int, error) {
 	l.mu.Lock()
 	if !l.open {
 		_ = l.SetReadDeadline(time.Now().Add(2 * l.patience))
@@ -96,7 +96,7 @@ func (l *line) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (l *line) Write(p []byte) (n int, err error) {
+func (l *trackedConn) Write(p []byte) (n int, err error) {
 	for len(p) > n && err == nil {
 		var m int
 		piece := l.limit.Piece(p[n:])
@@ -107,13 +107,13 @@ func (l *line) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-func (l *line) Close() error {
+func (l *trackedConn) Close() error {
 	l.close()
 	return l.Conn.Close()
 }
 
 // throttle waits until so many bytes may move.
-func (l *line) throttle(n int) {
+func (l *trackedConn) throttle(n int) {
 	if l.limit != nil {
 		l.throttling.Add(1)
 		l.limit.wait(l.closed, n)
@@ -122,17 +122,17 @@ func (l *line) throttle(n int) {
 	}
 }
 
-func (l *line) lastRead() time.Time { return time.Unix(0, l.read.Load()) }
+func (l *trackedConn) lastRead() time.Time { return time.Unix(0, l.read.Load()) }
 
 // throttledSince reports whether the line was kept waiting here after a time.
-func (l *line) throttledSince(t time.Time) bool {
+func (l *trackedConn) throttledSince(t time.Time) bool {
 	return l.throttling.Load() > 0 || l.throttled.Load() > t.UnixNano()
 }
 
 // taken reports whether the other side has taken something since it was last
 // asked. The system takes megabytes at once, which a slow line needs minutes
 // for, without a sign of it in between.
-func (l *line) taken() bool {
+func (l *trackedConn) taken() bool {
 	acked, ok := Acknowledged(l.Conn)
 	if !ok {
 		return false
