@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -45,11 +46,9 @@ The exit code is 0, whether anything changed or not.`,
 func diffSummary(d *mirror.Diffed) string {
 	var out strings.Builder
 	for _, difference := range d.Differences {
-		fmt.Fprintln(&out, diffLine(difference))
+		fmt.Fprintln(&out, changeSigns[difference.Change], tameName(difference.String()))
 	}
-	for _, n := range d.NotCompared {
-		fmt.Fprintf(&out, "not compared: %s, which the %s cannot hold\n", subjectNames[n.Subject], kindNames[n.Kind])
-	}
+	writeNotCompared(&out, d.NotCompared)
 	if d.Alarming > 0 {
 		fmt.Fprintf(&out, "%s of what must not change: upstream replaced what it had published, or somebody else did; ask the publisher before you use it\n", count(d.Alarming, "change"))
 	}
@@ -61,108 +60,11 @@ func diffSummary(d *mirror.Diffed) string {
 	return out.String()
 }
 
-var subjectNames = map[lock.Subject]string{
-	lock.SubjectBotkube:      "Botkube",
-	lock.SubjectPlatform:     "platform",
-	lock.SubjectAgentImage:   "agent image",
-	lock.SubjectWatcherImage: "watcher image",
-	lock.SubjectChart:        "chart",
-}
-
 var changeSigns = map[lock.Change]string{lock.Added: "+", lock.Removed: "-", lock.Changed: "~"}
 
-func diffLine(d lock.Difference) string {
-	line := changeSigns[d.Change] + " " + diffSubject(d)
-	if d.Change != lock.Changed {
-		if value := d.From + d.To; value != "" {
-			line += ": " + short(value)
-		}
-		return line
+// writeNotCompared lists what one of two mirrors cannot hold.
+func writeNotCompared(out *strings.Builder, all []mirror.NotCompared) {
+	for _, n := range slices.Compact(all) {
+		fmt.Fprintf(out, "not compared: %s, which the %s cannot hold\n", n.Subject.What(), kindNames[n.Kind])
 	}
-	switch d.Aspect {
-	case lock.AspectSchemas:
-		return line + ": the JSON schemas that its index refers to"
-	case lock.AspectFromNewest:
-		if d.To == "yes" {
-			return line + ": now only a newer version of the plugin lists it"
-		}
-		return line + ": now its own version of the plugin lists it"
-	case lock.AspectVerifiedBy:
-		return fmt.Sprintf("%s: checksum by %s -> by %s", line, voucherName(d.From), voucherName(d.To))
-	case lock.AspectContent:
-		return fmt.Sprintf("%s: other content under the same %s: %s -> %s", line, contentName(d.Subject), short(d.From), short(d.To))
-	}
-	return fmt.Sprintf("%s: %s%s -> %s", line, aspectNames[d.Aspect], orNone(short(d.From)), orNone(short(d.To)))
 }
-
-// aspectNames say what changed where that is not plain from the values.
-var aspectNames = map[lock.Aspect]string{
-	lock.AspectIndex:        "index ",
-	lock.AspectVerifiedWith: "checksum by the publisher, in ",
-	lock.AspectName:         "name ",
-	lock.AspectFile:         "",
-}
-
-// contentName says what stayed the same while the content changed.
-func contentName(s lock.Subject) string {
-	switch s {
-	case lock.SubjectAgentImage, lock.SubjectWatcherImage:
-		return "reference"
-	case lock.SubjectChart:
-		return "version"
-	}
-	return "URL"
-}
-
-func orNone(s string) string {
-	if s == "" {
-		return "none"
-	}
-	return s
-}
-
-// diffSubject says what a difference is about.
-func diffSubject(d lock.Difference) string {
-	var at string
-	if d.Platform != nil {
-		at = " for " + d.Platform.String()
-	}
-	plugin := fmt.Sprintf("%s/%s", d.Repository, d.Name)
-	if d.Aspect != lock.AspectVersion {
-		plugin += "@" + d.Version
-	}
-	plugin = fmt.Sprintf("%s %s", d.Type, plugin)
-	switch d.Subject {
-	case lock.SubjectPlatform:
-		return "platform " + d.Platform.String()
-	case lock.SubjectRepository:
-		return "repository " + d.Repository
-	case lock.SubjectPlugin:
-		return plugin
-	case lock.SubjectBuild:
-		return plugin + at
-	case lock.SubjectDependency:
-		return fmt.Sprintf("%s%s: dependency %s", plugin, at, d.Dependency)
-	case lock.SubjectTemplates:
-		source := fmt.Sprintf("%s: templates %s", plugin, d.Source)
-		if d.Path != "" {
-			source += ": " + tameName(d.Path)
-		}
-		return source
-	case lock.SubjectFile:
-		return d.URL
-	}
-	return subjectNames[d.Subject] + at
-}
-
-// short returns the start of a digest, for people.
-func short(digest string) string {
-	algorithm, hex, found := strings.Cut(digest, ":")
-	if !found || len(hex) < 12 || algorithm != "sha256" {
-		return digest
-	}
-	return algorithm + ":" + hex[:12]
-}
-
-// voucherName is [voucher] for what stands in a difference.
-func voucherName(v string) string { return voucher(lock.ChecksumSource(v)) }

@@ -194,14 +194,14 @@ func sizeAndVoucher(f mirror.ListedFile) string {
 	if f.Size >= 0 {
 		s = size(f.Size)
 	}
-	return s + "\t" + voucher(f.VerifiedBy)
+	return s + "\t" + f.VerifiedBy.What()
 }
 
 func writeListMembers(out *strings.Builder, l *mirror.Listing) {
 	writeListImage(out, "agent image", l.AgentImage)
 	writeListImage(out, "watcher image", l.WatcherImage)
 	if c := l.Chart; c != nil {
-		fmt.Fprintf(out, "chart %s %s, %s, checksum by %s\n", c.Name, c.Version, size(c.File.Size), voucher(c.File.VerifiedBy))
+		fmt.Fprintf(out, "chart %s %s, %s, checksum by %s\n", c.Name, c.Version, size(c.File.Size), c.File.VerifiedBy.What())
 	}
 }
 

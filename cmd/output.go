@@ -83,7 +83,7 @@ func writePlan(out *strings.Builder, r *mirror.Result) {
 		case mirror.StatusFailed:
 			note = ", cannot be had"
 		}
-		fmt.Fprintf(out, "%s (%s, checksum by %s%s)\n", a.URL, size(a.Size), voucher(a.VerifiedBy), note)
+		fmt.Fprintf(out, "%s (%s, checksum by %s%s)\n", a.URL, size(a.Size), a.VerifiedBy.What(), note)
 	}
 }
 
@@ -150,9 +150,9 @@ func writeVouchers(out *strings.Builder, artifacts []mirror.ArtifactResult) {
 		}
 	}
 	var parts []string
-	for _, v := range []lock.ChecksumSource{lock.ByIndex, lock.ByPublisher, lock.ByLock, lock.ByNone} {
+	for _, v := range lock.ChecksumSources {
 		if counts[v] > 0 {
-			parts = append(parts, fmt.Sprintf("%d by %s", counts[v], voucher(v)))
+			parts = append(parts, fmt.Sprintf("%d by %s", counts[v], v.What()))
 		}
 	}
 	fmt.Fprintf(out, "checksums given: %s\n", strings.Join(parts, ", "))
@@ -166,7 +166,7 @@ func writeMembers(out *strings.Builder, agentImage, watcherImage *lock.Image, ch
 	writeImage(out, "agent image", agentImage)
 	writeImage(out, "watcher image", watcherImage)
 	if chart != nil {
-		fmt.Fprintf(out, "chart %s %s, checksum by %s\n", chart.Name, chart.Version, voucher(chart.VerifiedBy))
+		fmt.Fprintf(out, "chart %s %s, checksum by %s\n", chart.Name, chart.Version, chart.VerifiedBy.What())
 	}
 }
 
@@ -179,17 +179,6 @@ func writeImage(out *strings.Builder, what string, image *lock.Image) {
 		all = append(all, m.Platform)
 	}
 	fmt.Fprintf(out, "%s %s for %s\n", what, image.Reference, platforms(all))
-}
-
-func voucher(v lock.ChecksumSource) string {
-	switch v {
-	case lock.ByNone:
-		return "nobody"
-	case lock.ByPublisher:
-		return "the publisher"
-	default:
-		return "the " + string(v)
-	}
 }
 
 // writeState says what an output is.

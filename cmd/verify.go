@@ -156,9 +156,9 @@ func writeFiles(out *strings.Builder, v *mirror.Verification, verbose bool) {
 		}
 	}
 	var parts []string
-	for _, by := range []lock.ChecksumSource{lock.ByIndex, lock.ByPublisher, lock.ByLock, lock.ByNone} {
+	for _, by := range lock.ChecksumSources {
 		if n := len(vouched[by]); n > 0 {
-			parts = append(parts, fmt.Sprintf("%d by %s", n, voucher(by)))
+			parts = append(parts, fmt.Sprintf("%d by %s", n, by.What()))
 		}
 	}
 	if len(parts) > 0 {
@@ -259,9 +259,7 @@ func writeAgainst(out *strings.Builder, v *mirror.Verification) {
 	if a == nil {
 		return
 	}
-	for _, n := range slices.Compact(a.NotCompared) {
-		fmt.Fprintf(out, "not compared: %s, which the %s cannot hold\n", subjectNames[n.Subject], kindNames[n.Kind])
-	}
+	writeNotCompared(out, a.NotCompared)
 	if len(a.Differences) > 0 {
 		return // which are among the problems
 	}

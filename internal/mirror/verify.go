@@ -575,9 +575,12 @@ func (v *verifying) compare(compared *Against, other *inspected) {
 	}
 	compared.Differences = append(compared.Differences, lock.Diff(theirs, ours)...)
 	for _, d := range compared.Differences {
-		p := audit.Problem{Kind: audit.KindDiffers, Detail: differenceText(d)}
-		if d.Change == lock.Removed {
-			p.Kind = audit.KindMissing
+		p := audit.Problem{Kind: audit.KindDiffers, Detail: d.String()}
+		switch d.Change {
+		case lock.Added:
+			p.Detail = d.What() + " is here, but not in what it is compared with"
+		case lock.Removed:
+			p = audit.Problem{Kind: audit.KindMissing, Detail: d.What() + " is not here"}
 		}
 		v.report.Fail(p)
 	}
@@ -595,51 +598,4 @@ func intersect(a, b []agent.Platform) []agent.Platform {
 
 func without(a, b []agent.Platform) []agent.Platform {
 	return slices.DeleteFunc(slices.Clone(a), func(p agent.Platform) bool { return slices.Contains(b, p) })
-}
-
-// differenceText says in words what differs.
-func differenceText(d lock.Difference) string {
-	what := string(d.Subject)
-	switch d.Subject {
-	case lock.SubjectFile:
-		what = d.URL
-	case lock.SubjectPlugin, lock.SubjectBuild, lock.SubjectDependency:
-		what = fmt.Sprintf("%s %s/%s@%s", d.Type, d.Repository, d.Name, d.Version)
-		if d.Dependency != "" {
-			what = "dependency " + d.Dependency + " of " + what
-		}
-	case lock.SubjectRepository:
-		what = "repository " + d.Repository
-	case lock.SubjectPlatform:
-		return changeText(d, "platform "+d.Platform.String())
-	}
-	if d.Platform != nil {
-		what += " for " + d.Platform.String()
-	}
-	return changeText(d, what)
-}
-
-func changeText(d lock.Difference, what string) string {
-	switch d.Change {
-	case lock.Added:
-		return what + " is here, but not in what it is compared with"
-	case lock.Removed:
-		return what + " is not here"
-	}
-	switch {
-	case d.Aspect == lock.AspectSchemas:
-		return what + ": its index refers to other JSON schemas"
-	case d.Aspect == lock.AspectFromNewest && d.To == "yes":
-		return what + ": only a newer version of the plugin lists it, not this one"
-	case d.Aspect == lock.AspectFromNewest:
-		return what + ": this version of the plugin lists it, not only a newer one"
-	}
-	return fmt.Sprintf("%s: %s is %s, not %s", what, d.Aspect, orNothing(d.To), orNothing(d.From))
-}
-
-func orNothing(s string) string {
-	if s == "" {
-		return "nothing"
-	}
-	return s
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -143,7 +144,7 @@ func (c *checking) checkArtifact(i int, a Artifact) {
 	if err := checkURL(a.URL); err != nil {
 		c.report("the URL of artifacts[%d] %w", i, err)
 	}
-	if !a.VerifiedBy.valid() {
+	if !slices.Contains(ChecksumSources, a.VerifiedBy) {
 		c.report("artifact %s is verified by %.100q, which means nothing", shown(a.URL), a.VerifiedBy)
 	}
 	for _, u := range a.VerifiedWith {
@@ -221,7 +222,7 @@ func (c *Chart) check() []error {
 	if err := checkURL(c.URL); err != nil {
 		problems = append(problems, fmt.Errorf("lock: the URL of the chart %w", err))
 	}
-	if !c.VerifiedBy.valid() {
+	if !slices.Contains(ChecksumSources, c.VerifiedBy) {
 		problems = append(problems, fmt.Errorf("lock: the chart is verified by %.100q, which means nothing", c.VerifiedBy))
 	}
 	return problems

@@ -10,102 +10,11 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// Change is what became of something between two locks.
-type Change string
-
-// The changes.
-const (
-	Added   Change = "added"
-	Removed Change = "removed"
-	Changed Change = "changed"
-)
-
-// Subject is what a difference is about.
-type Subject string
-
-// The subjects, in the order in which differences come.
-const (
-	SubjectBotkube    Subject = "botkube"
-	SubjectPlatform   Subject = "platform"
-	SubjectRepository Subject = "repository"
-	SubjectPlugin     Subject = "plugin"
-	// SubjectBuild is a plugin for one platform.
-	SubjectBuild      Subject = "build"
-	SubjectDependency Subject = "dependency"
-	// SubjectTemplates is a source of templates of a plugin, or a file of it.
-	SubjectTemplates Subject = "templates"
-	// SubjectFile is an upstream file, whoever needs it.
-	SubjectFile         Subject = "file"
-	SubjectAgentImage   Subject = "agentImage"
-	SubjectWatcherImage Subject = "watcherImage"
-	SubjectChart        Subject = "chart"
-)
-
-// Aspect is what of a subject changed.
-type Aspect string
-
-// The aspects.
-const (
-	// AspectVersion is the version of Botkube, of a plugin or of the chart.
-	AspectVersion Aspect = "version"
-	// AspectURL is where an index or a file comes from.
-	AspectURL Aspect = "url"
-	// AspectIndex is the content of a repository's index, which changes with
-	// every release.
-	AspectIndex Aspect = "index"
-	// AspectSchemas are the JSON schemas that an index refers to.
-	AspectSchemas Aspect = "schemas"
-	// AspectContent is the digest of a file, of an image or of the chart while
-	// its URL, its reference or its version stayed as it was. That should not
-	// happen: upstream replaced what it had published, or somebody else did.
-	AspectContent Aspect = "content"
-	// AspectFile is the content of a file of templates, whose URL often is that
-	// of a branch, which moves.
-	AspectFile Aspect = "file"
-	// AspectVerifiedBy is who vouches for a file, AspectVerifiedWith with what.
-	AspectVerifiedBy   Aspect = "verifiedBy"
-	AspectVerifiedWith Aspect = "verifiedWith"
-	// AspectFromNewest is whether only a newer version lists a dependency.
-	AspectFromNewest Aspect = "fromNewest"
-	// AspectName is the name of the chart, AspectReference that of an image.
-	AspectName      Aspect = "name"
-	AspectReference Aspect = "reference"
-)
-
-// Difference is one difference between two locks. Fields that do not apply are
-// empty.
-type Difference struct {
-	Change  Change  `json:"change"`
-	Subject Subject `json:"subject"`
-	// Aspect is what changed; empty for what was added or removed.
-	Aspect Aspect `json:"aspect,omitempty"`
-	// Repository, Type, Name and Version are those of the plugin. Where the
-	// version itself changed, it is the new one.
-	Repository string           `json:"repository,omitempty"`
-	Type       agent.PluginType `json:"type,omitempty"`
-	Name       string           `json:"name,omitempty"`
-	Version    string           `json:"version,omitempty"`
-	Platform   *agent.Platform  `json:"platform,omitempty"`
-	Dependency string           `json:"dependency,omitempty"`
-	// URL is that of the file.
-	URL string `json:"url,omitempty"`
-	// Source is a source of templates, Path that of a file of it.
-	Source string `json:"source,omitempty"`
-	Path   string `json:"path,omitempty"`
-	// From and To are the two values of the aspect; of something added only To
-	// is set, of something removed only From.
-	From string `json:"from,omitempty"`
-	To   string `json:"to,omitempty"`
-}
-
-// Alarming reports whether something that should never change did.
-func (d Difference) Alarming() bool { return d.Aspect == AspectContent }
-
 // Diff returns what changed from a to b, in the order of the subjects. Both must
 // be sorted, as [Parse] and [Lock.Sort] leave them.
 //
-// It does not repeat itself: what follows from a platform or a plugin that only
-// one side has is not listed, nor is the URL of a plugin whose version changed.
+// Diff does not list what follows from a platform or a plugin that only one side
+// has, nor the new URL of a plugin with a new version.
 func Diff(a, b *Lock) []Difference {
 	d := &differ{a: a, b: b, artifactsA: a.byURL(), artifactsB: b.byURL()}
 	d.compare(Difference{Subject: SubjectBotkube, Aspect: AspectVersion}, a.BotkubeVersion, b.BotkubeVersion)
@@ -120,9 +29,8 @@ func Diff(a, b *Lock) []Difference {
 	return d.found
 }
 
-// LostChecksums returns the artifacts of a lock that upstream vouches for, by its index
-// or a checksum file, and that nobody vouches for in another one. It may be a plan,
-// without digests.
+// LostChecksums returns the artifacts for which upstream gave a checksum in l, in its
+// index or in a file, and gives none in now. now may be a plan, without digests.
 func (l *Lock) LostChecksums(now *Lock) (lost []Artifact) {
 	after := now.byURL()
 	for _, a := range l.Artifacts {
@@ -146,6 +54,23 @@ type differ struct {
 func (d *differ) add(change Change, about Difference) {
 	about.Change = change
 	d.found = append(d.found, about)
+}
+
+// both reports whether a and b are there. If only one is, both notes that: value
+// returns what the difference shows of it.
+func both[V any](d *differ, about Difference, a, b *V, value func(*V) string) bool {
+	switch {
+	case a == nil && b == nil:
+	case b == nil:
+		about.From = value(a)
+		d.add(Removed, about)
+	case a == nil:
+		about.To = value(b)
+		d.add(Added, about)
+	default:
+		return true
+	}
+	return false
 }
 
 // compare notes two values that differ.
@@ -177,19 +102,13 @@ func (d *differ) repositories() {
 	}
 	pairs(byName(d.a), byName(d.b), strings.Compare, func(name string, a, b *Repository) {
 		about := Difference{Subject: SubjectRepository, Repository: name}
-		switch {
-		case b == nil:
-			about.From = a.URL
-			d.add(Removed, about)
-		case a == nil:
-			about.To = b.URL
-			d.add(Added, about)
-		default:
-			d.compare(about.of(AspectURL), a.URL, b.URL)
-			d.compareBlobs(about.of(AspectIndex), a.Index, b.Index)
-			if !d.sameSchemas(*a, *b) {
-				d.add(Changed, about.of(AspectSchemas))
-			}
+		if !both(d, about, a, b, func(r *Repository) string { return r.URL }) {
+			return
+		}
+		d.compare(about.of(AspectURL), a.URL, b.URL)
+		d.compareBlobs(about.of(AspectIndex), a.Index, b.Index)
+		if !d.sameSchemas(*a, *b) {
+			d.add(Changed, about.of(AspectSchemas))
 		}
 	})
 }
@@ -236,8 +155,7 @@ func comparePluginIDs(a, b pluginID) int {
 	return cmp.Or(strings.Compare(a.repository, b.repository), strings.Compare(string(a.kind), string(b.kind)), strings.Compare(a.name, b.name))
 }
 
-// plugins pairs a plugin by its version, or by its name where each lock has
-// one version of it.
+// plugins pairs plugins by name if each lock has one version, and else by version.
 func (d *differ) plugins() {
 	byID := func(l *Lock) map[pluginID]map[string]Plugin {
 		all := map[pluginID]map[string]Plugin{}
@@ -264,12 +182,8 @@ func (d *differ) plugins() {
 			continue
 		}
 		pairs(versionsA, versionsB, strings.Compare, func(_ string, a, b *Plugin) {
-			switch {
-			case b == nil:
-				d.add(Removed, a.difference(SubjectPlugin))
-			case a == nil:
-				d.add(Added, b.difference(SubjectPlugin))
-			default:
+			about := cmp.Or(a, b).difference(SubjectPlugin)
+			if both(d, about, a, b, func(*Plugin) string { return "" }) {
 				d.plugin(*a, *b)
 			}
 		})
@@ -293,14 +207,7 @@ func (d *differ) plugin(a, b Plugin) {
 		}
 		about := b.difference(SubjectBuild)
 		about.Platform = &p
-		switch {
-		case buildB == nil:
-			about.From = buildA.URL
-			d.add(Removed, about)
-		case buildA == nil:
-			about.To = buildB.URL
-			d.add(Added, about)
-		default:
+		if both(d, about, buildA, buildB, func(b *Build) string { return b.URL }) {
 			d.location(about, buildA.URL, buildB.URL, a.Version != b.Version)
 			d.dependencies(about, *buildA, *buildB)
 		}
@@ -314,15 +221,8 @@ func (d *differ) templates(a, b Plugin) {
 	}
 	pairs(byDirectory(a), byDirectory(b), strings.Compare, func(_ string, from, to *Template) {
 		about := b.difference(SubjectTemplates)
-		switch {
-		case to == nil:
-			about.Source = from.Ref
-			d.add(Removed, about)
-		case from == nil:
-			about.Source = to.Ref
-			d.add(Added, about)
-		default:
-			about.Source = to.Ref
+		about.Source = cmp.Or(to, from).Ref
+		if both(d, about, from, to, func(*Template) string { return "" }) {
 			d.templateFiles(about, *from, *to)
 		}
 	})
@@ -335,14 +235,7 @@ func (d *differ) templateFiles(about Difference, a, b Template) {
 	pairs(byPath(a), byPath(b), strings.Compare, func(path string, from, to *TemplateFile) {
 		about := about
 		about.Path = path
-		switch {
-		case to == nil:
-			about.From = digest(from.Blob)
-			d.add(Removed, about)
-		case from == nil:
-			about.To = digest(to.Blob)
-			d.add(Added, about)
-		default:
+		if both(d, about, from, to, func(f *TemplateFile) string { return digest(f.Blob) }) {
 			d.compareBlobs(about.of(AspectFile), from.Blob, to.Blob)
 		}
 	})
@@ -356,14 +249,7 @@ func (d *differ) dependencies(about Difference, a, b Build) {
 	pairs(byName(a), byName(b), strings.Compare, func(name string, a, b *Dependency) {
 		about := about
 		about.Dependency = name
-		switch {
-		case b == nil:
-			about.From = a.URL
-			d.add(Removed, about)
-		case a == nil:
-			about.To = b.URL
-			d.add(Added, about)
-		default:
+		if both(d, about, a, b, func(d *Dependency) string { return d.URL }) {
 			d.location(about, a.URL, b.URL, false)
 			d.compare(about.of(AspectFromNewest), yesNo(a.FromNewest), yesNo(b.FromNewest))
 		}
@@ -377,9 +263,9 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-// location compares where a file comes from. Files that both locks have are
-// compared in [differ.files]; of others, it matters that who vouches changed.
-// That a URL differs is not worth a word if it was to be expected.
+// location compares where a file comes from, and the source of its checksum if the
+// URL is another one. [differ.files] compares files of the same URL.
+// If another URL is expected, location does not list it.
 func (d *differ) location(about Difference, from, to string, expected bool) {
 	if from == to {
 		return
@@ -396,8 +282,8 @@ func (d *differ) location(about Difference, from, to string, expected bool) {
 	d.compare(about.of(AspectVerifiedBy), string(d.artifactsA[locationA.URL].VerifiedBy), string(d.artifactsB[locationB.URL].VerifiedBy))
 }
 
-// files compares the files of the same URL. Others follow from who needs them,
-// unless nobody does.
+// files compares the files of the same URL. A file that only one side has is listed
+// if no build needs it; otherwise the difference of the build says so.
 func (d *differ) files() {
 	neededA, neededB := d.a.needed(), d.b.needed()
 	pairs(d.artifactsA, d.artifactsB, strings.Compare, func(url string, a, b *Artifact) {
@@ -410,7 +296,7 @@ func (d *differ) files() {
 			about.To = digest(b.Blob)
 			d.add(Added, about)
 		case a != nil && b != nil:
-			if a.DirArchive != DirArchiveYAML || b.DirArchive != DirArchiveYAML { // of those, the files were compared
+			if a.DirArchive != DirArchiveYAML || b.DirArchive != DirArchiveYAML { // templateFiles compared their files
 				d.compareBlobs(about.of(AspectContent), a.Blob, b.Blob)
 			}
 			d.compare(about.of(AspectVerifiedBy), string(a.VerifiedBy), string(b.VerifiedBy))
@@ -450,16 +336,7 @@ func (r ImageRole) Subject() Subject {
 func (d *differ) image(role ImageRole) {
 	a, b := d.a.Image(role), d.b.Image(role)
 	about := Difference{Subject: role.Subject()}
-	switch {
-	case a == nil && b == nil:
-		return
-	case b == nil:
-		about.From = a.Reference
-		d.add(Removed, about)
-		return
-	case a == nil:
-		about.To = b.Reference
-		d.add(Added, about)
+	if !both(d, about, a, b, func(im *Image) string { return im.Reference }) {
 		return
 	}
 	d.compare(about.of(AspectReference), a.Reference, b.Reference)
@@ -472,15 +349,9 @@ func (d *differ) image(role ImageRole) {
 		}
 		about := about
 		about.Platform = &p
-		switch {
-		case to == nil:
-			about.From = digest(from.Blob)
-			d.add(Removed, about)
-		case from == nil:
-			about.To = digest(to.Blob)
-			d.add(Added, about)
-		case a.Reference == b.Reference && !reflect.DeepEqual(from, to):
-			about.From, about.To = digest(from.Blob), digest(to.Blob)
+		value := func(m *ImageManifest) string { return digest(m.Blob) }
+		if both(d, about, from, to, value) && a.Reference == b.Reference && !reflect.DeepEqual(from, to) {
+			about.From, about.To = value(from), value(to)
 			d.add(Changed, about.of(AspectContent))
 		}
 	})
@@ -489,16 +360,7 @@ func (d *differ) image(role ImageRole) {
 func (d *differ) chart() {
 	a, b := d.a.Chart, d.b.Chart
 	about := Difference{Subject: SubjectChart}
-	switch {
-	case a == nil && b == nil:
-		return
-	case b == nil:
-		about.From = a.Name + " " + a.Version
-		d.add(Removed, about)
-		return
-	case a == nil:
-		about.To = b.Name + " " + b.Version
-		d.add(Added, about)
+	if !both(d, about, a, b, func(c *Chart) string { return c.Name + " " + c.Version }) {
 		return
 	}
 	d.compare(about.of(AspectName), a.Name, b.Name)
@@ -515,8 +377,7 @@ func (about Difference) of(aspect Aspect) Difference {
 	return about
 }
 
-// compareBlobs notes content that differs. A lock that claims another size of
-// the same digest is wrong; that it differs is noted all the same.
+// compareBlobs notes content that differs, in its digest or its size.
 func (d *differ) compareBlobs(about Difference, from, to Blob) {
 	if from == to {
 		return
@@ -543,8 +404,8 @@ func union[K comparable](a, b []K, compare func(a, b K) int) []K {
 	return slices.Compact(all)
 }
 
-// pairs calls yield for every key of either map, in order; what a map lacks is
-// nil.
+// pairs calls yield for every key of either map, in order. The value that a map
+// lacks is nil.
 func pairs[K comparable, V any](a, b map[K]V, compare func(a, b K) int, yield func(key K, a, b *V)) {
 	for _, key := range union(slices.Collect(maps.Keys(a)), slices.Collect(maps.Keys(b)), compare) {
 		var valueA, valueB *V

@@ -62,10 +62,10 @@ func (d *SHA256) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// ChecksumSource says who vouches for an artifact's digest.
+// ChecksumSource is where the checksum of an artifact comes from.
 type ChecksumSource string
 
-// The vouchers, strongest first.
+// The sources, strongest first.
 const (
 	// ByIndex means that the index gave the checksum.
 	ByIndex ChecksumSource = "index"
@@ -74,12 +74,22 @@ const (
 	// ByLock means that an earlier lock gave it. A lock itself does not say so:
 	// whoever enforces it does.
 	ByLock ChecksumSource = "lock"
-	// ByNone means that nobody did: the digest was pinned on first sight.
+	// ByNone means that nothing did: the digest was pinned on first sight.
 	ByNone ChecksumSource = "none"
 )
 
-func (v ChecksumSource) valid() bool {
-	return slices.Contains([]ChecksumSource{ByIndex, ByPublisher, ByLock, ByNone}, v)
+// ChecksumSources are all sources, strongest first.
+var ChecksumSources = []ChecksumSource{ByIndex, ByPublisher, ByLock, ByNone}
+
+// What names the source in messages.
+func (v ChecksumSource) What() string {
+	switch v {
+	case ByNone:
+		return "nobody"
+	case ByPublisher:
+		return "the publisher"
+	}
+	return "the " + string(v)
 }
 
 // Lock is the document. Its slices are sorted: repositories and documents by

@@ -1,0 +1,202 @@
+package lock
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+)
+
+// Change is what happened to something between two locks.
+type Change string
+
+// The changes.
+const (
+	Added   Change = "added"
+	Removed Change = "removed"
+	Changed Change = "changed"
+)
+
+// Subject is what a difference is about.
+type Subject string
+
+// The subjects, in the order in which differences come.
+const (
+	SubjectBotkube    Subject = "botkube"
+	SubjectPlatform   Subject = "platform"
+	SubjectRepository Subject = "repository"
+	SubjectPlugin     Subject = "plugin"
+	// SubjectBuild is a plugin for one platform.
+	SubjectBuild      Subject = "build"
+	SubjectDependency Subject = "dependency"
+	// SubjectTemplates is a source of templates of a plugin, or a file of it.
+	SubjectTemplates Subject = "templates"
+	// SubjectFile is an upstream file.
+	SubjectFile         Subject = "file"
+	SubjectAgentImage   Subject = "agentImage"
+	SubjectWatcherImage Subject = "watcherImage"
+	SubjectChart        Subject = "chart"
+)
+
+// Aspect is the part of a subject that changed.
+type Aspect string
+
+// The aspects.
+const (
+	// AspectVersion is the version of Botkube, of a plugin or of the chart.
+	AspectVersion Aspect = "version"
+	// AspectURL is where an index or a file comes from.
+	AspectURL Aspect = "url"
+	// AspectIndex is the content of a repository's index, which changes with
+	// every release.
+	AspectIndex Aspect = "index"
+	// AspectSchemas are the JSON schemas that an index refers to.
+	AspectSchemas Aspect = "schemas"
+	// AspectContent is the digest of a file, of an image or of the chart while
+	// its URL, its reference or its version stayed as it was. That should not
+	// happen: upstream replaced what it had published, or somebody else did.
+	AspectContent Aspect = "content"
+	// AspectFile is the content of a file of templates. Its URL often names a
+	// branch, so that the content may change.
+	AspectFile Aspect = "file"
+	// AspectVerifiedBy is where the checksum of a file comes from, and
+	// AspectVerifiedWith are the publisher's checksum files.
+	AspectVerifiedBy   Aspect = "verifiedBy"
+	AspectVerifiedWith Aspect = "verifiedWith"
+	// AspectFromNewest is whether only a newer version lists a dependency.
+	AspectFromNewest Aspect = "fromNewest"
+	// AspectName is the name of the chart, AspectReference that of an image.
+	AspectName      Aspect = "name"
+	AspectReference Aspect = "reference"
+)
+
+// Difference is one difference between two locks. Fields that do not apply are
+// empty.
+type Difference struct {
+	Change  Change  `json:"change"`
+	Subject Subject `json:"subject"`
+	// Aspect is what changed; empty for what was added or removed.
+	Aspect Aspect `json:"aspect,omitempty"`
+	// Repository, Type, Name and Version are those of the plugin. Where the
+	// version itself changed, it is the new one.
+	Repository string           `json:"repository,omitempty"`
+	Type       agent.PluginType `json:"type,omitempty"`
+	Name       string           `json:"name,omitempty"`
+	Version    string           `json:"version,omitempty"`
+	Platform   *agent.Platform  `json:"platform,omitempty"`
+	Dependency string           `json:"dependency,omitempty"`
+	// URL is that of the file.
+	URL string `json:"url,omitempty"`
+	// Source is a source of templates, Path that of a file of it.
+	Source string `json:"source,omitempty"`
+	Path   string `json:"path,omitempty"`
+	// From and To are the two values of the aspect; of something added only To
+	// is set, of something removed only From.
+	From string `json:"from,omitempty"`
+	To   string `json:"to,omitempty"`
+}
+
+// Alarming reports whether something that should never change did.
+func (d Difference) Alarming() bool { return d.Aspect == AspectContent }
+
+// String words the difference in one line, without its [Change]:
+// "executor botkube/kubectl: v1.13.0 -> v1.14.0".
+func (d Difference) String() string {
+	if d.Change != Changed {
+		if value := d.From + d.To; value != "" {
+			return d.What() + ": " + shortDigest(value)
+		}
+		return d.What()
+	}
+	return d.What() + ": " + d.change()
+}
+
+// What names the subject of the difference in messages.
+func (d Difference) What() string {
+	at := ""
+	if d.Platform != nil {
+		at = " for " + d.Platform.String()
+	}
+	plugin := fmt.Sprintf("%s %s/%s", d.Type, d.Repository, d.Name)
+	if d.Aspect != AspectVersion {
+		plugin += "@" + d.Version
+	}
+	switch d.Subject {
+	case SubjectPlatform:
+		return "platform " + d.Platform.String()
+	case SubjectRepository:
+		return "repository " + d.Repository
+	case SubjectPlugin, SubjectBuild:
+		return plugin + at
+	case SubjectDependency:
+		return fmt.Sprintf("%s%s: dependency %s", plugin, at, d.Dependency)
+	case SubjectTemplates:
+		source := fmt.Sprintf("%s: templates %s", plugin, d.Source)
+		if d.Path != "" {
+			source += ": " + d.Path
+		}
+		return source
+	case SubjectFile:
+		return d.URL
+	}
+	return d.Subject.What() + at
+}
+
+// change words what changed.
+func (d Difference) change() string {
+	from, to := orNone(shortDigest(d.From)), orNone(shortDigest(d.To))
+	switch d.Aspect {
+	case AspectSchemas:
+		return "the JSON schemas that its index refers to"
+	case AspectFromNewest:
+		if d.To == "yes" {
+			return "now only a newer version of the plugin lists it"
+		}
+		return "now its own version of the plugin lists it"
+	case AspectVerifiedBy:
+		return fmt.Sprintf("checksum by %s -> by %s", ChecksumSource(d.From).What(), ChecksumSource(d.To).What())
+	case AspectVerifiedWith:
+		return fmt.Sprintf("checksum by the publisher, in %s -> %s", from, to)
+	case AspectContent:
+		return fmt.Sprintf("other content under the same %s: %s -> %s", d.Subject.identifier(), from, to)
+	case AspectIndex, AspectName:
+		return fmt.Sprintf("%s %s -> %s", d.Aspect, from, to)
+	}
+	return from + " -> " + to
+}
+
+// What names the subject in messages.
+func (s Subject) What() string {
+	switch s {
+	case SubjectBotkube:
+		return "Botkube"
+	case SubjectAgentImage:
+		return "agent image"
+	case SubjectWatcherImage:
+		return "watcher image"
+	}
+	return string(s)
+}
+
+// identifier names what identifies the content of a subject.
+func (s Subject) identifier() string {
+	switch s {
+	case SubjectAgentImage, SubjectWatcherImage:
+		return "reference"
+	case SubjectChart:
+		return "version"
+	}
+	return "URL"
+}
+
+func orNone(s string) string { return cmp.Or(s, "none") }
+
+// shortDigest returns the start of a digest, for people.
+func shortDigest(s string) string {
+	const shown = len("sha256:") + 12
+	if !strings.HasPrefix(s, "sha256:") || len(s) < shown {
+		return s
+	}
+	return s[:shown]
+}
