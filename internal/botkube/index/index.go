@@ -25,6 +25,9 @@ const (
 	maxEntries = 10_000
 	// maxPerEntry bounds URLs, and dependencies over all of them, of an entry.
 	maxPerEntry = 1_000
+	// maxToldApart bounds, in bytes, a document that does not decode, and of which is
+	// told what it is instead.
+	maxToldApart = 1 << 20
 )
 
 // Index is a plugin repository's index.
@@ -86,8 +89,11 @@ func Parse(data []byte) (*Index, error) {
 func otherwise(data []byte, ix *agent.Index) error {
 	var document yaml.Node
 	// What decodes is bounded; what does not decode may be anything.
-	if ix == nil && len(data) > 64<<10 || yaml.Unmarshal(data, &document) != nil || len(document.Content) == 0 {
+	if ix == nil && len(data) > maxToldApart || yaml.Unmarshal(data, &document) != nil {
 		return nil
+	}
+	if len(document.Content) == 0 { // nothing but comments
+		return &NoneError{legible.Empty}
 	}
 	what, top := "YAML", document.Content[0]
 	if legible.Kind(data) == legible.JSON {

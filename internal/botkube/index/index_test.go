@@ -78,6 +78,7 @@ func checkRewritten(t *testing.T, before *Index, rewritten []byte) {
 }
 
 func TestRewrite(t *testing.T) {
+	t.Parallel()
 	for _, file := range []string{"../../../testdata/upstream/plugins-index.yaml", "../../../testdata/upstream/extra/plugins-index.yaml", "testdata/odd.yaml"} {
 		ix := parseFile(t, file)
 		out, err := ix.Rewrite(pointAway)
@@ -95,6 +96,7 @@ func TestRewrite(t *testing.T) {
 // TestRewriteKeepsOtherKeys uses an index with anchors, merge keys, comments,
 // keys that no agent knows, and a platform that stands twice.
 func TestRewriteKeepsOtherKeys(t *testing.T) {
+	t.Parallel()
 	ix := parseFile(t, "testdata/odd.yaml")
 	out, err := ix.Rewrite(pointAway)
 	if err != nil {
@@ -115,7 +117,56 @@ func TestRewriteKeepsOtherKeys(t *testing.T) {
 	}
 }
 
+func TestRewriteWantsEverySchema(t *testing.T) {
+	t.Parallel()
+	ix := parseText(t, `entries:
+- {name: a, type: source, version: v1, urls: [{url: u, platform: {os: linux, architecture: amd64}}]}
+- {name: b, type: source, version: v1, urls: [{url: u, platform: {os: linux, architecture: amd64}}], jsonSchema: {refURL: "https://u:s3cret@e.com/b.json"}}
+`)
+	_, err := ix.Rewrite(func(e *agent.Entry) (Replacement, bool) {
+		r, keep := pointAway(e)
+		r.Schemas = nil
+		return r, keep
+	})
+	if want := `entries[1] ("source" "b" "v1"): no text is known for the JSON schema at https://e.com/b.json`; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+// Of the builds and dependencies of an entry, those remain that the replacement names.
+func TestRewriteKeepsWhatIsNamed(t *testing.T) {
+	t.Parallel()
+	ix := parseText(t, `entries:
+- name: a
+  type: source
+  version: v1
+  urls:
+  - {url: u1, platform: {os: linux, architecture: amd64}, dependencies: {x: {url: x1}, y: {url: y1}}}
+  - {url: u2, platform: {os: linux, architecture: arm64}, dependencies: {x: {url: x2}}}
+  - {url: u3, platform: {os: darwin, architecture: arm64}}
+- {name: b, type: source, version: v1, urls: [{url: u, platform: {os: linux, architecture: amd64}}]}
+`)
+	out, err := ix.Rewrite(func(e *agent.Entry) (Replacement, bool) {
+		return Replacement{Builds: map[agent.Platform]agent.Build{
+			{OS: "linux", Arch: "amd64"}: {URL: "n1", Checksum: "c1", Dependencies: map[string]string{"y": "m1"}},
+			{OS: "linux", Arch: "arm64"}: {URL: "n2"},
+		}}, e.Name == "a"
+	})
+	want := `entries:
+    - name: a
+      type: source
+      version: v1
+      urls:
+        - {url: n1, platform: {os: linux, architecture: amd64}, dependencies: {y: {url: m1}}, checksum: c1}
+        - {url: n2, platform: {os: linux, architecture: arm64}, checksum: ""}
+`
+	if err != nil || string(out) != want {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 func TestSelectReportsAllAtOnce(t *testing.T) {
+	t.Parallel()
 	ix := parseFile(t, "../../../testdata/upstream/plugins-index.yaml")
 	key := func(s string) agent.PluginKey {
 		k, err := agent.ParsePluginKey(s)

@@ -2,6 +2,7 @@ package index
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -19,10 +20,7 @@ func expand(document *yaml.Node) (*yaml.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if root.Kind == yaml.DocumentNode && len(root.Content) == 1 {
-		return root.Content[0], nil
-	}
-	return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}, nil
+	return root.Content[0], nil
 }
 
 func expandNode(n *yaml.Node, budget *int) (*yaml.Node, error) {
@@ -56,8 +54,8 @@ func expandNode(n *yaml.Node, budget *int) (*yaml.Node, error) {
 func writeOutMerges(mapping *yaml.Node) {
 	var merged []*yaml.Node
 	var own []*yaml.Node
-	for i := 0; i+1 < len(mapping.Content); i += 2 {
-		key, value := mapping.Content[i], mapping.Content[i+1]
+	for pair := range slices.Chunk(mapping.Content, 2) {
+		key, value := pair[0], pair[1]
 		if key.Tag != "!!merge" {
 			own = append(own, key, value)
 			continue
@@ -70,17 +68,17 @@ func writeOutMerges(mapping *yaml.Node) {
 	}
 	mapping.Content = own
 	has := map[string]bool{}
-	for i := 0; i+1 < len(own); i += 2 {
-		has[own[i].Value] = true
+	for pair := range slices.Chunk(own, 2) {
+		has[pair[0].Value] = true
 	}
 	for _, source := range merged {
 		if source.Kind != yaml.MappingNode {
 			continue
 		}
-		for i := 0; i+1 < len(source.Content); i += 2 {
-			if key := source.Content[i].Value; !has[key] {
+		for pair := range slices.Chunk(source.Content, 2) {
+			if key := pair[0].Value; !has[key] {
 				has[key] = true
-				mapping.Content = append(mapping.Content, source.Content[i], source.Content[i+1])
+				mapping.Content = append(mapping.Content, pair...)
 			}
 		}
 	}
@@ -91,9 +89,9 @@ func lookup(mapping *yaml.Node, key string) *yaml.Node {
 	if mapping == nil || mapping.Kind != yaml.MappingNode {
 		return nil
 	}
-	for i := 0; i+1 < len(mapping.Content); i += 2 {
-		if mapping.Content[i].Value == key {
-			return mapping.Content[i+1]
+	for pair := range slices.Chunk(mapping.Content, 2) {
+		if pair[0].Value == key {
+			return pair[1]
 		}
 	}
 	return nil
@@ -119,10 +117,10 @@ func set(mapping *yaml.Node, key, value string) {
 }
 
 func setNode(mapping *yaml.Node, key string, value *yaml.Node) {
-	for i := 0; i+1 < len(mapping.Content); i += 2 {
-		if mapping.Content[i].Value == key {
-			value.LineComment = mapping.Content[i+1].LineComment
-			mapping.Content[i+1] = value
+	for pair := range slices.Chunk(mapping.Content, 2) {
+		if pair[0].Value == key {
+			value.LineComment = pair[1].LineComment
+			pair[1] = value
 			return
 		}
 	}
@@ -134,15 +132,15 @@ func merge(into, from *yaml.Node) {
 	if from == nil || from.Kind != yaml.MappingNode {
 		return
 	}
-	for i := 0; i+1 < len(from.Content); i += 2 {
-		setNode(into, from.Content[i].Value, from.Content[i+1])
+	for pair := range slices.Chunk(from.Content, 2) {
+		setNode(into, pair[0].Value, pair[1])
 	}
 }
 
 func remove(mapping *yaml.Node, key string) {
-	for i := 0; i+1 < len(mapping.Content); i += 2 {
+	for i := 0; i < len(mapping.Content); i += 2 {
 		if mapping.Content[i].Value == key {
-			mapping.Content = append(mapping.Content[:i], mapping.Content[i+2:]...)
+			mapping.Content = slices.Delete(mapping.Content, i, i+2)
 			return
 		}
 	}

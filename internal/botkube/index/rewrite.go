@@ -106,11 +106,10 @@ func rewriteURLs(urls *yaml.Node, builds map[agent.Platform]agent.Build) error {
 
 func rewriteDependencies(item, all *yaml.Node, urls map[string]string) {
 	remaining := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-	for i := 0; i+1 < len(all.Content); i += 2 {
-		key, value := all.Content[i], all.Content[i+1]
-		if url, keep := urls[key.Value]; keep {
-			set(value, "url", url)
-			remaining.Content = append(remaining.Content, key, value)
+	for pair := range slices.Chunk(all.Content, 2) {
+		if url, keep := urls[pair[0].Value]; keep {
+			set(pair[1], "url", url)
+			remaining.Content = append(remaining.Content, pair...)
 		}
 	}
 	if len(remaining.Content) == 0 {

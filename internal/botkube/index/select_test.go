@@ -1,0 +1,172 @@
+package index
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+)
+
+// shop is a repository with an executor and a source of one name, several
+// versions, and a plugin that cannot start everywhere.
+const shop = `entries:
+- {name: tool, type: executor, version: v1.0.0, urls: [
+    {url: u, platform: {os: linux, architecture: amd64}, dependencies: {jq: {url: old-jq}}},
+    {url: u, platform: {os: linux, architecture: arm64}, dependencies: {jq: {url: old-jq}}}]}
+- {name: tool, type: executor, version: v1.2.0, urls: [
+    {url: u, platform: {os: linux, architecture: amd64}, dependencies: {jq: {url: new-jq}}},
+    {url: u, platform: {os: linux, architecture: arm64}, dependencies: {jq: {url: new-jq}}}]}
+- {name: tool, type: executor, version: v1.1.0, urls: [
+    {url: u, platform: {os: linux, architecture: amd64}},
+    {url: u, platform: {os: linux, architecture: arm64}}]}
+- {name: tool, type: source, version: v2.0.0, urls: [
+    {url: u, platform: {os: linux, architecture: amd64}},
+    {url: u, platform: {os: linux, architecture: arm64}}]}
+- {name: only, type: source, version: v1.0.0, urls: [
+    {url: u, platform: {os: linux, architecture: amd64}},
+    {url: "", platform: {os: darwin, architecture: arm64}}]}
+- {name: lacks, type: source, version: v1.0.0, urls: [
+    {url: u, platform: {os: linux, architecture: amd64}, dependencies: {dep: {url: d}}},
+    {url: u, platform: {os: linux, architecture: arm64}}]}
+`
+
+const other = `entries:
+- {name: tool, type: executor, version: v9.0.0, urls: [{url: u, platform: {os: linux, architecture: amd64}}]}
+`
+
+func keys(t testing.TB, names ...string) []agent.PluginKey {
+	t.Helper()
+	var all []agent.PluginKey
+	for _, n := range names {
+		k, err := agent.ParsePluginKey(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, k)
+	}
+	return all
+}
+
+func platforms(t testing.TB, names ...string) []agent.Platform {
+	t.Helper()
+	var all []agent.Platform
+	for _, n := range names {
+		p, err := agent.ParsePlatform(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+func TestSelect(t *testing.T) {
+	t.Parallel()
+	indexes := map[string]*Index{"shop": parseText(t, shop), "other": parseText(t, other)}
+	both := platforms(t, "linux/arm64", "linux/amd64", "linux/arm64")
+	for name, tt := range map[string]struct {
+		selection Selection
+		// want has a line for each entry: its type, key and platforms.
+		want []string
+		// on are the platforms of all.
+		on string
+	}{
+		"the newest of both types": {Selection{Plugins: keys(t, "shop/tool"), Platforms: both}, []string{
+			"executor shop/tool@v1.2.0 linux/amd64, linux/arm64", "source shop/tool@v2.0.0 linux/amd64, linux/arm64"}, "linux/amd64, linux/arm64"},
+		"an executor": {Selection{Executors: keys(t, "shop/tool"), Platforms: both}, []string{
+			"executor shop/tool@v1.2.0 linux/amd64, linux/arm64"}, "linux/amd64, linux/arm64"},
+		"a source": {Selection{Sources: keys(t, "shop/tool"), Platforms: both}, []string{
+			"source shop/tool@v2.0.0 linux/amd64, linux/arm64"}, "linux/amd64, linux/arm64"},
+		"an older version, of an executor alone": {Selection{Plugins: keys(t, "shop/tool@v1.1.0"), Platforms: platforms(t, "linux/amd64")}, []string{
+			"executor shop/tool@v1.1.0 linux/amd64"}, "linux/amd64"},
+		"versions in order, each once": {Selection{
+			Plugins: keys(t, "shop/tool@v1.2.0", "other/tool"), Executors: keys(t, "shop/tool@v1.0.0", "shop/tool"), Platforms: platforms(t, "linux/amd64"),
+		}, []string{
+			"executor other/tool@v9.0.0 linux/amd64", "executor shop/tool@v1.0.0 linux/amd64", "executor shop/tool@v1.2.0 linux/amd64"}, "linux/amd64"},
+		"everything but some": {Selection{Exclude: keys(t, "shop/lacks", "other/tool"), Platforms: platforms(t, "linux/amd64")}, []string{
+			"executor shop/tool@v1.2.0 linux/amd64", "source shop/only@v1.0.0 linux/amd64", "source shop/tool@v2.0.0 linux/amd64"}, "linux/amd64"},
+		"all but one version": {Selection{
+			Executors: keys(t, "shop/tool@v1.0.0", "shop/tool@v1.2.0"), Exclude: keys(t, "shop/tool@v1.0.0"), Platforms: platforms(t, "linux/amd64"),
+		}, []string{"executor shop/tool@v1.2.0 linux/amd64"}, "linux/amd64"},
+		"every platform": {Selection{Executors: keys(t, "shop/tool"), AllPlatforms: true}, []string{
+			"executor shop/tool@v1.2.0 linux/amd64, linux/arm64"}, "linux/amd64, linux/arm64"},
+		"where it can start": {Selection{Plugins: keys(t, "shop/only", "shop/lacks"), Platforms: both, WhereStartable: true}, []string{
+			"source shop/lacks@v1.0.0 linux/amd64", "source shop/only@v1.0.0 linux/amd64"}, "linux/amd64"},
+		"where one can start and another cannot": {Selection{Plugins: keys(t, "shop/only"), Sources: keys(t, "shop/tool"), AllPlatforms: true, WhereStartable: true}, []string{
+			"source shop/only@v1.0.0 linux/amd64", "source shop/tool@v2.0.0 linux/amd64, linux/arm64"}, "linux/amd64, linux/arm64"},
+	} {
+		selected, on, err := Select(indexes, tt.selection)
+		var got []string
+		for _, s := range selected {
+			got = append(got, fmt.Sprintf("%s %s %s", s.Type, s.Key(), join(s.On)))
+		}
+		if err != nil || strings.Join(got, "\n") != strings.Join(tt.want, "\n") || join(on) != tt.on {
+			t.Errorf("%s: %v, on %s\n%s", name, err, join(on), strings.Join(got, "\n"))
+		}
+	}
+}
+
+func TestSelectRefuses(t *testing.T) {
+	t.Parallel()
+	indexes := map[string]*Index{"shop": parseText(t, shop), "other": parseText(t, other)}
+	amd64, arm64 := platforms(t, "linux/amd64"), platforms(t, "linux/arm64")
+	for name, tt := range map[string]struct {
+		selection Selection
+		want      string
+	}{
+		"a repository": {Selection{Plugins: keys(t, "shops/tool"), Platforms: amd64}, `there is no repository "shops"; there is: shop, other`},
+		"a plugin":     {Selection{Plugins: keys(t, "shop/onyl"), Platforms: amd64}, `there is no plugin in shop "onyl"; there is: only, tool, lacks`},
+		"an executor":  {Selection{Executors: keys(t, "shop/only"), Platforms: amd64}, `there is no executor in shop "only"; there is: tool`},
+		"a source":     {Selection{Sources: keys(t, "other/tool"), Platforms: amd64}, `there is no source in other "tool", nor any other`},
+		"a version": {Selection{Plugins: keys(t, "shop/tool@v1.2.1"), Platforms: amd64},
+			`there is no version of shop/tool "v1.2.1"; there is: v1.2.0, v1.0.0, v1.1.0, v2.0.0`},
+		"an exclusion":                     {Selection{Exclude: keys(t, "shop/tols"), Platforms: amd64}, `there is no plugin in shop "tols"; there is: tool, only, lacks`},
+		"nothing left":                     {Selection{Plugins: keys(t, "other/tool"), Exclude: keys(t, "other/tool"), Platforms: amd64}, "the selection leaves no plugin"},
+		"a platform":                       {Selection{Plugins: keys(t, "shop/only"), Platforms: platforms(t, "linux/amd65")}, `there is no platform "linux/amd65"; there is: linux/amd64, darwin/arm64`},
+		"every platform that is not there": {Selection{Plugins: keys(t, "other/tool"), Platforms: platforms(t, "a/b", "c/d")}, "there is no platform \"a/b\"; there is: linux/amd64\nthere is no platform \"c/d\"; there is: linux/amd64"},
+		"no binary": {Selection{Plugins: keys(t, "shop/only"), Sources: keys(t, "shop/tool"), Platforms: arm64},
+			"shop/only@v1.0.0 (source) cannot start on linux/arm64: its index entry has a binary for darwin/arm64, linux/amd64 only; leave it out with --exclude shop/only"},
+		"no URL": {Selection{Plugins: keys(t, "shop/only"), Platforms: platforms(t, "darwin/arm64")},
+			"shop/only@v1.0.0 (source) cannot start on darwin/arm64: its index entry has a binary for darwin/arm64, linux/amd64 only; leave it out with --exclude shop/only"},
+		"a dependency for others only": {Selection{Plugins: keys(t, "shop/lacks"), Platforms: arm64},
+			`shop/lacks@v1.0.0 (source) cannot start on linux/arm64: its dependency "dep" is listed for linux/amd64 only; leave it out with --exclude shop/lacks`},
+		"nowhere": {Selection{Plugins: keys(t, "shop/lacks"), Platforms: arm64, WhereStartable: true},
+			`shop/lacks@v1.0.0 (source) cannot start on linux/arm64: its dependency "dep" is listed for linux/amd64 only; leave it out with --exclude shop/lacks`},
+		"no binary and a dependency, both said": {Selection{Plugins: keys(t, "shop/only", "shop/lacks"), Platforms: arm64},
+			`shop/lacks@v1.0.0 (source) cannot start on linux/arm64: its dependency "dep" is listed for linux/amd64 only; leave it out with --exclude shop/lacks
+shop/only@v1.0.0 (source) cannot start on linux/arm64: its index entry has a binary for darwin/arm64, linux/amd64 only; leave it out with --exclude shop/only`},
+	} {
+		if _, _, err := Select(indexes, tt.selection); err == nil || err.Error() != tt.want {
+			t.Errorf("%s: %v, want\n%s", name, err, tt.want)
+		}
+	}
+}
+
+// TestDependencies wants an entry's own dependencies and those that only a newer entry
+// lists: the newest of all, or the newest of the mirror, whose URLs count.
+func TestDependencies(t *testing.T) {
+	t.Parallel()
+	indexes := map[string]*Index{"r": parseText(t, `entries:
+- {name: a, type: source, version: v1, urls: [{url: u, platform: {os: linux, architecture: amd64}, dependencies: {own: {url: o1}, all: {url: a1}}}]}
+- {name: a, type: source, version: v2, urls: [{url: u, platform: {os: linux, architecture: amd64}, dependencies: {all: {url: a2}, later: {url: l2}}}]}
+- {name: a, type: source, version: v3, urls: [{url: u, platform: {os: linux, architecture: amd64}, dependencies: {all: {url: a3}, later: {url: l3}, last: {url: z3}}}]}
+`)}
+	for _, tt := range []struct {
+		plugins []string
+		want    string
+	}{
+		{[]string{"r/a@v1"}, "map[all:{a1 false} last:{z3 true} later:{l3 true} own:{o1 false}]"},
+		{[]string{"r/a@v1", "r/a@v2"}, "map[all:{a1 false} last:{z3 true} later:{l2 true} own:{o1 false}]"},
+		{[]string{"r/a@v2"}, "map[all:{a2 false} last:{z3 true} later:{l2 false}]"},
+		{[]string{"r/a"}, "map[all:{a3 false} last:{z3 false} later:{l3 false}]"},
+	} {
+		selected, on, err := Select(indexes, Selection{Plugins: keys(t, tt.plugins...), AllPlatforms: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(selected[0].Dependencies(on[0])); got != tt.want {
+			t.Errorf("%s: %s, want %s", selected[0].Key(), got, tt.want)
+		}
+	}
+}
