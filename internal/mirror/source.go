@@ -13,6 +13,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -128,7 +129,7 @@ func seekable(ctx context.Context, stdin io.Reader) (f *os.File, done func() err
 	if err != nil {
 		return nil, nil, spoolError(err)
 	}
-	if err := pluginsdir.Copy(ctx, temp, stdin); err != nil {
+	if err := blob.Copy(ctx, temp, stdin); err != nil {
 		return nil, nil, errors.Join(spoolError(err), temp.Close())
 	}
 	return temp.File, temp.Close, nil

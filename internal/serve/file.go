@@ -15,10 +15,10 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
@@ -275,7 +275,7 @@ func (k *keeper) digest(r io.ReadSeeker, size int64) (lock.Blob, []byte, error) 
 		return lock.Blob{Size: size, SHA256: lock.Sum(data)}, data, err
 	}
 	h := sha256.New()
-	if err := pluginsdir.Copy(k.ctx, h, io.LimitReader(r, size)); err != nil {
+	if err := blob.Copy(k.ctx, h, io.LimitReader(r, size)); err != nil {
 		return lock.Blob{}, nil, err
 	}
 	return lock.Blob{Size: size, SHA256: lock.SHA256(h.Sum(nil))}, nil, nil

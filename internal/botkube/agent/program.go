@@ -31,6 +31,17 @@ const (
 	formatScript = "script"
 )
 
+// Head keeps the first bytes of what is written to it.
+type Head struct{ data []byte }
+
+func (h *Head) Write(p []byte) (int, error) {
+	h.data = append(h.data, p[:min(len(p), ProgramHead-len(h.data))]...)
+	return len(p), nil
+}
+
+// Program tells what begins with these bytes.
+func (h *Head) Program() Program { return ReadProgram(h.data) }
+
 // ReadProgram tells what a file is by its first [ProgramHead] bytes, or by all of
 // them if it has fewer.
 func ReadProgram(head []byte) Program {

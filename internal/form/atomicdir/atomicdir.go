@@ -23,12 +23,11 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
 const (
 	// MetaDir is the directory for what is not the readers'.
-	MetaDir = pluginsdir.MetaDir
+	MetaDir = ".botkube-mirror"
 
 	stagingDir = MetaDir + "/staging"
 )

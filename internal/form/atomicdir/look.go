@@ -6,11 +6,11 @@ import (
 	"io"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
 // Settle waits until no other run writes a directory, in which it changes
@@ -54,8 +54,8 @@ func (t *Tree) Digest(ctx context.Context, p string, most int64) (lock.Blob, age
 		return lock.Blob{}, agent.Program{}, fault.New(fault.Integrity, "it has %d bytes, more than the %d that it may have", fi.Size(), most)
 	}
 	h := sha256.New()
-	var head pluginsdir.Head
-	if err := pluginsdir.Copy(ctx, io.MultiWriter(&head, h), io.LimitReader(f, most+1)); err != nil {
+	var head agent.Head
+	if err := blob.Copy(ctx, io.MultiWriter(&head, h), io.LimitReader(f, most+1)); err != nil {
 		return lock.Blob{}, agent.Program{}, err
 	}
 	size, err := f.Seek(0, io.SeekCurrent)

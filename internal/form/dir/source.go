@@ -8,6 +8,7 @@ import (
 	"io/fs"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -173,7 +174,7 @@ func (s *Source) Make(ctx context.Context, p agent.Platform, f lock.File, to plu
 	if err := checkSize(f, fi.Size()); err != nil {
 		return fault.New(fault.Integrity, "%s is damaged: %w", t.At(f.Path), err).WithHint(copyDirAgain)
 	}
-	if err := pluginsdir.Copy(ctx, to, io.LimitReader(from, pluginsdir.MostOf(f)+1)); err != nil {
+	if err := blob.Copy(ctx, to, io.LimitReader(from, pluginsdir.MostOf(f)+1)); err != nil {
 		return fmt.Errorf("copying %s: %w", t.At(f.Path), err)
 	}
 	made := to.Blob()

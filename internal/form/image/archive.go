@@ -17,7 +17,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
 // Names in an OCI image layout, which an OCI archive is a tar of (image-spec,
@@ -82,7 +81,7 @@ func (a *archiveWriter) Blob(ctx context.Context, b Blob) error {
 	if err := a.begin(oci.BlobPath(b.SHA256), b.Size); err != nil {
 		return err
 	}
-	return pluginsdir.Copy(ctx, a.tar, content)
+	return blob.Copy(ctx, a.tar, content)
 }
 
 // Manifest writes a manifest as the blob that it is.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -261,7 +262,7 @@ func (l *layerReader) read(ctx context.Context, d v1.Descriptor, diffID v1.Hash,
 			return unpacking(err)
 		}
 	}
-	if err := pluginsdir.Copy(ctx, io.Discard, whole); err != nil {
+	if err := blob.Copy(ctx, io.Discard, whole); err != nil {
 		return unpacking(err)
 	}
 	if got := hashOf(lock.SHA256(sum.Sum(nil))); got != diffID {
@@ -299,7 +300,7 @@ func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
 	f := pluginsdir.Found{Access: disk.Access{Mode: fs.FileMode(h.Mode).Perm(), User: h.Uid, Group: h.Gid}}
 	var data bytes.Buffer
 	sum := sha256.New()
-	var head pluginsdir.Head
+	var head agent.Head
 	to := io.MultiWriter(&head, sum)
 	if pluginsdir.IsDocument(rel) {
 		if h.Size > lock.MaxSize {

@@ -16,8 +16,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
 // compression is the level of all layers. Another one, or another version of
@@ -124,7 +124,7 @@ func (w *layerWriter) copy(ctx context.Context, name string, mode fs.FileMode, s
 	if err := w.begin(name, mode, size); err != nil {
 		return err
 	}
-	return pluginsdir.Copy(ctx, w.tar, content)
+	return blob.Copy(ctx, w.tar, content)
 }
 
 // knowledge is [pluginsdir.Source.Known], or ignorance.

@@ -19,6 +19,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
@@ -289,7 +290,7 @@ func (c Content) blob(ctx context.Context, b lock.Blob, read func(io.Reader) err
 	whole := io.TeeReader(io.LimitReader(content, b.Size+1), h)
 	counted := &countingReader{Reader: whole}
 	readErr := read(counted)
-	err = pluginsdir.Copy(ctx, io.Discard, counted)
+	err = blob.Copy(ctx, io.Discard, counted)
 	// What is lost on the way is not damage, whatever read makes of it.
 	if err = cmp.Or(counted.err, err); err != nil {
 		return fmt.Errorf("reading sha256:%s: %w", b.SHA256, err)

@@ -19,12 +19,13 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
 )
 
 // Paths of what a directory holds beside what the agent reads.
 const (
 	// MetaDir is the directory of everything else here.
-	MetaDir = ".botkube-mirror"
+	MetaDir = atomicdir.MetaDir
 	// LockPath is what the directory was made of.
 	LockPath = MetaDir + "/lock.json"
 	// SumsPath has the digest of every file, for sha256sum -c.

@@ -88,21 +88,10 @@ func (u Unfit) Report(r *audit.Report, path string) {
 	r.Note(fmt.Sprintf("%s: %s: %s", u.Subject(), u.Detail(), u.Remedy()))
 }
 
-// Head keeps the first bytes of what is written to it.
-type Head struct{ data []byte }
-
-func (h *Head) Write(p []byte) (int, error) {
-	h.data = append(h.data, p[:min(len(p), agent.ProgramHead-len(h.data))]...)
-	return len(p), nil
-}
-
-// Program says what begins with these bytes.
-func (h *Head) Program() agent.Program { return agent.ReadProgram(h.data) }
-
 // headed is a sink that keeps the head, too.
 type headed struct {
 	Sink
-	head Head
+	head agent.Head
 }
 
 func (h *headed) Write(p []byte) (int, error) {
@@ -112,7 +101,7 @@ func (h *headed) Write(p []byte) (int, error) {
 }
 
 func (h *headed) Reset() error {
-	h.head = Head{}
+	h.head = agent.Head{}
 	return h.Sink.Reset()
 }
 
@@ -123,7 +112,7 @@ func ProgramOf(blobs blob.Source, d lock.SHA256) (agent.Program, error) {
 		return agent.Program{}, err
 	}
 	defer f.Close()
-	var head Head
+	var head agent.Head
 	if _, err := io.Copy(&head, io.LimitReader(f, agent.ProgramHead)); err != nil {
 		return agent.Program{}, err
 	}

@@ -3,7 +3,6 @@ package pluginsdir
 import (
 	"context"
 	"fmt"
-	"io"
 	"reflect"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
@@ -89,9 +88,6 @@ func (u Upstream) Make(ctx context.Context, _ agent.Platform, f lock.File, sink 
 	return u.Memory.SetDerived(f.Artifact.SHA256, how(f), remembered)
 }
 
-// bufferSize is that of copies, in bytes.
-const bufferSize = 256 << 10
-
 // unpack returns the name that the file has in the archive, if it is one of several.
 func (u Upstream) unpack(ctx context.Context, f lock.File, to Sink) (name string, err error) {
 	content, err := u.Blobs.Open(f.Artifact.SHA256)
@@ -100,7 +96,7 @@ func (u Upstream) unpack(ctx context.Context, f lock.File, to Sink) (name string
 	}
 	defer content.Close()
 	if f.Format == "" {
-		return "", Copy(ctx, to, content)
+		return "", blob.Copy(ctx, to, content)
 	}
 	name, err = archive.Extract(ctx, content, f.Format, f.Member, archive.Limits{}, to)
 	if err == nil {
@@ -135,23 +131,4 @@ func (u Upstream) Index(_ agent.Platform, r lock.Repository) (Index, error) {
 		ix.Schemas[schema.URL] = string(text)
 	}
 	return ix, nil
-}
-
-// Copy copies until ctx is done.
-func Copy(ctx context.Context, to io.Writer, from io.Reader) error {
-	_, err := io.CopyBuffer(struct{ io.Writer }{to}, reader{ctx, from}, make([]byte, bufferSize))
-	return err
-}
-
-// reader fails once its context is done.
-type reader struct {
-	ctx context.Context
-	io.Reader
-}
-
-func (r reader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.Reader.Read(p)
 }

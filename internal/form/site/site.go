@@ -196,7 +196,7 @@ func (w *Writer) place(ctx context.Context, a lock.Artifact, p string) (bool, er
 		return false, err
 	}
 	defer staged.Discard()
-	if err := pluginsdir.Copy(ctx, staged, from); err != nil {
+	if err := blob.Copy(ctx, staged, from); err != nil {
 		return false, err
 	}
 	if got := staged.Blob(); got != a.Blob {
