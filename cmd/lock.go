@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicfile"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
@@ -46,7 +47,7 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 				replaces = ""
 			}
 			var l *lock.Lock
-			var configured *mirror.Configured
+			var configured *configured.Agent
 			err = g.withSession(needs{transfer: transfer, download: download, store: true, upstream: true, registry: &reg}, func(s *mirror.Session) error {
 				l, configured, err = s.Lock(c.Context(), mirror.LockOptions{Selection: selection, KeepGoing: keepGoing, Replaces: replaces})
 				return err

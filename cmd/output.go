@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
@@ -61,7 +62,7 @@ func pullSummary(r *mirror.Result) string {
 }
 
 // writeConfigured says what values files leave out.
-func writeConfigured(out *strings.Builder, c *mirror.Configured) {
+func writeConfigured(out *strings.Builder, c *configured.Agent) {
 	if c == nil {
 		return
 	}
@@ -306,7 +307,7 @@ func writeMounting(out *strings.Builder, r *mirror.Pushed, o mirror.PushOptions)
 	fmt.Fprintf(out, "next: print the Helm values to mount it: %s --values YOURS.yaml\n  or to fill a volume from it: --seed-from in the place of --image\n", command)
 }
 
-func lockSummary(file string, l *lock.Lock, configured *mirror.Configured) string {
+func lockSummary(file string, l *lock.Lock, configured *configured.Agent) string {
 	var out strings.Builder
 	writeConfigured(&out, configured)
 	var artifacts []mirror.ArtifactResult

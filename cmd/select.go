@@ -10,6 +10,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
 // selectionFlags are the flags that say what is mirrored.
@@ -45,8 +46,8 @@ func (s *selectionFlags) register(c *cobra.Command) {
 }
 
 // selection parses the flags.
-func (s *selectionFlags) selection(g *global) (mirror.Selection, error) {
-	sel := mirror.Selection{
+func (s *selectionFlags) selection(g *global) (resolve.Selection, error) {
+	sel := resolve.Selection{
 		Version: s.version, Lock: s.lock, RequireChecksums: s.requireChecksums, Values: s.values, AllEnabled: s.allEnabled,
 		ExecTemplates: s.templates, NoExecTemplates: s.noTemplates,
 	}

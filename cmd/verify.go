@@ -208,7 +208,7 @@ func writeCheckedValues(out *strings.Builder, c *mirror.CheckedValues) {
 			fmt.Fprintf(out, "  %s %s (%s)\n", of.kind, tameName(p.Key), tameName(strings.Join(p.Groups, ", ")))
 		}
 	}
-	writeConfigured(out, c.Configured)
+	writeConfigured(out, c.Agent)
 	for _, e := range c.Egress {
 		out.WriteString(egressLine(e))
 	}

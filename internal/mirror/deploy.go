@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/deploy"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -17,6 +19,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
 // ValuesOptions say what [Session.Values] makes. Of Claim, Image and BaseURL, one is
@@ -50,7 +53,7 @@ type ValuesOptions struct {
 	// Values are the paths of the user's own values files, over which what is
 	// printed is given to Helm.
 	Values []string
-	// AllEnabled is as in [Selection].
+	// AllEnabled is as in [resolve.Selection].
 	AllEnabled bool
 	// Version is the Botkube version for a mirror that does not say it.
 	Version string
@@ -122,7 +125,7 @@ func (o *ValuesOptions) deployment(in *inspected) (*deploy.Options, error) {
 	}
 	version := in.lock.BotkubeVersion
 	if version == "" && o.Version != "" {
-		if version, err = releaseTag(o.Version); err != nil {
+		if version, err = resolve.ReleaseTag(o.Version); err != nil {
 			return nil, err
 		}
 	}
@@ -163,25 +166,32 @@ func (o *ValuesOptions) user(d *deploy.Options, in *inspected) error {
 		}
 		return nil
 	}
-	c, err := readValues(d.BotkubeVersion, o.Values, o.AllEnabled)
+	files, err := configured.Files(o.Values)
 	if err != nil {
 		return err
 	}
-	d.BotkubeVersion = c.version
-	if c.values.Merged == nil && !o.Form.plain() {
+	c, err := configured.Read(d.BotkubeVersion, files, o.AllEnabled)
+	if err != nil {
+		return err
+	}
+	if err := c.Check(); err != nil {
+		return err
+	}
+	d.BotkubeVersion = c.ChartVersion
+	if c.Values.Merged == nil && !o.Form.plain() {
 		return fault.New(fault.Usage, "the files that --values names are what a chart rendered, and Helm takes values").
 			WithHint("give the values themselves; or --format manifests, for those without Helm")
 	}
-	if tag := c.values.ImageTag; tag != "" && d.AgentImage != nil && tag != d.AgentImage.Tag {
+	if tag := c.Values.ImageTag; tag != "" && d.AgentImage != nil && tag != d.AgentImage.Tag {
 		c.Notes = append(c.Notes, fmt.Sprintf("your values have the tag %.128q of the agent's image, and push put it there as %q, which is what counts here", tag, d.AgentImage.Tag))
 	}
 	if err := o.watcher(d, in, c); err != nil {
 		return err
 	}
-	d.Configured, d.User, d.Environment, d.Read = true, c.values.Merged, c.values.Environment, c.Notes
+	d.Configured, d.User, d.Environment, d.Read = true, c.Values.Merged, c.Values.Environment, c.Notes
 	// The chart's too, even if the values take them away: they may have these in
 	// them from an earlier time.
-	configured := append(c.values.Config.RepositoryNames(), defaultNames(d.BotkubeVersion)...)
+	configured := append(c.Values.Config.RepositoryNames(), defaultNames(d.BotkubeVersion)...)
 	slices.Sort(configured)
 	d.Absent = unmirrored(in.lock, slices.Compact(configured))
 	d.Missing = missingPlugins(in.lock, d.Platforms, c)
@@ -196,7 +206,7 @@ func (o *ValuesOptions) user(d *deploy.Options, in *inspected) error {
 	if d.Policy == nil {
 		return nil
 	}
-	found := c.egress(d.BotkubeVersion, in.lock)
+	found := c.Egress(d.BotkubeVersion, mirroredIn(in.lock))
 	d.Policy.Unknown = found.Unknown
 	for _, e := range found.Calls {
 		if e.Stop != "" || e.Destination == agent.Commanded {
@@ -219,7 +229,7 @@ func unmirrored(l *lock.Lock, configured []string) []string {
 }
 
 // missingPlugins returns which plugins the agent would start that are not mirrored.
-func missingPlugins(l *lock.Lock, platforms []agent.Platform, c *Configured) []string {
+func missingPlugins(l *lock.Lock, platforms []agent.Platform, c *configured.Agent) []string {
 	var missing []string
 	for t, enabled := range map[agent.PluginType][]agent.EnabledPlugin{agent.Executor: c.Executors, agent.Source: c.Sources} {
 		for _, p := range enabled {
@@ -237,8 +247,8 @@ func missingPlugins(l *lock.Lock, platforms []agent.Platform, c *Configured) []s
 // servedTemplates has exec take from a site what the site has of the templates that
 // the user's values have it download. In a volume, they lie where exec looks first.
 // Unmirrored are those that it would download from elsewhere.
-func servedTemplates(d *deploy.Options, l *lock.Lock, c *Configured) (set []deploy.Templates, unmirrored []string, err error) {
-	sources, err := c.values.Config.Templates(d.BotkubeVersion)
+func servedTemplates(d *deploy.Options, l *lock.Lock, c *configured.Agent) (set []deploy.Templates, unmirrored []string, err error) {
+	sources, err := c.Values.Config.Templates(d.BotkubeVersion)
 	if err != nil {
 		return nil, nil, fault.New(fault.Usage, "reading values: the configuration of exec: %w", err)
 	}
@@ -494,4 +504,40 @@ func (o *ValuesOptions) agentImage(in *inspected, version string) (*deploy.Chart
 		return nil, err
 	}
 	return &deploy.ChartImage{Registry: name.Host(), Repository: name.Path(), Tag: tag}, nil
+}
+
+// watcher settles what becomes of the chart's second container. Configured is nil where
+// the user's values are not known. A Deployment that does not have the container would
+// get one that is no container by a patch, so that must be known.
+func (o *ValuesOptions) watcher(d *deploy.Options, in *inspected, c *configured.Agent) error {
+	version, runs := d.BotkubeVersion, !o.Form.plain()
+	if c != nil {
+		version = c.ChartVersion
+		runs = runs || slices.ContainsFunc(c.Values.Pulls, func(p chart.Pull) bool { return p.Setting == chart.WatcherSetting })
+	}
+	d.Watcher, d.WatcherImage = chart.HasWatcher(version), nil
+	if !d.Watcher || o.Registry == "" || in.lock.WatcherImage == nil || !runs {
+		return nil
+	}
+	name, err := belowPrefix(o.Registry, PushOptions{}.path(PartWatcherImage))
+	if err != nil {
+		return err
+	}
+	tag, err := in.lock.Tag()
+	d.WatcherImage = &deploy.ChartImage{Registry: name.Host(), Repository: name.Path(), Tag: tag}
+	return err
+}
+
+// watcherNotes say why the second container is left out though its image may be in the
+// registry.
+func (o *ValuesOptions) watcherNotes(d *deploy.Options, in *inspected) []string {
+	switch {
+	case o.Registry == "" || !d.Watcher || d.WatcherImage != nil:
+		return nil
+	case in.lock.WatcherImage != nil && !d.Configured:
+		return []string{"the container cfg-watcher is left out: without --values it is not known whether the agent's Deployment has it"}
+	case !in.kind.holdsMembers():
+		return []string{"the container cfg-watcher is left out: " + in.name() + " does not say whether push put its image below " + o.Registry + "; name the bundle to keep the container"}
+	}
+	return nil
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
 // Kind is what a mirror is, wherever it lies.
@@ -232,7 +233,7 @@ func inspectFile(path string) (*inspected, error) {
 		}
 		return nil, fault.New(fault.Usage, "%s is no mirror: neither a tar file nor a lock", path).WithHint(inspectHint)
 	}
-	l, err := readLock(path)
+	l, err := resolve.ReadLock(path)
 	if err != nil {
 		return nil, noLock(err)
 	}

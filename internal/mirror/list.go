@@ -8,7 +8,9 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
 // ListOptions say what [Session.List] does.
@@ -43,7 +45,7 @@ type Listing struct {
 	Chart        *ListedChart `json:"chart,omitempty"`
 	Totals       ListedTotals `json:"totals"`
 	// Values is as in [Result].
-	Values *Configured `json:"values,omitempty"`
+	Values *configured.Agent `json:"values,omitempty"`
 }
 
 // ListedRepository is a plugin repository.
@@ -175,12 +177,12 @@ func (s *Session) List(ctx context.Context, o ListOptions) (*Listing, error) {
 // ListUpstream tells what a pull of a selection would hold. It downloads no
 // artifact. A selection that names no platform is for all; plugins are listed
 // for those platforms only that they can start on.
-func (s *Session) ListUpstream(ctx context.Context, sel Selection) (*Listing, error) {
+func (s *Session) ListUpstream(ctx context.Context, sel resolve.Selection) (*Listing, error) {
 	if len(sel.Platforms) == 0 && sel.Lock == "" {
 		sel.AllPlatforms = true
 	}
-	sel.whereStartable = sel.Lock == ""
-	sel.pin = true // nothing is made of a listing
+	sel.WhereStartable = sel.Lock == ""
+	sel.Pin = true // nothing is made of a listing
 	plan, configured, err := s.resolve(ctx, sel)
 	if err != nil {
 		return nil, err

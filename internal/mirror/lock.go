@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
@@ -15,7 +16,7 @@ import (
 
 // LockOptions say what [Session.Lock] does.
 type LockOptions struct {
-	Selection
+	resolve.Selection
 	// KeepGoing is as in [PullOptions].
 	KeepGoing bool
 	// Replaces is the path of the lock that the new one will take the place of, if
@@ -27,8 +28,8 @@ type LockOptions struct {
 // and whose size the server tells are not downloaded; the others are, into
 // the store, where a later pull finds them. Configured is what the values come to,
 // or nil if there are none.
-func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, *Configured, error) {
-	o.Selection.pin = true
+func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, *configured.Agent, error) {
+	o.Selection.Pin = true
 	plan, configured, err := s.resolve(ctx, o.Selection)
 	if err != nil {
 		return nil, nil, err
@@ -64,7 +65,7 @@ func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, *Configu
 // that is about to be replaced, and that nobody vouches for now. That nobody knows
 // is an error: a server that is down must not make an unchecked file of a checked one.
 func (s *Session) compareVouchers(plan *resolve.Plan, replaces string) error {
-	before, err := readLock(replaces)
+	before, err := resolve.ReadLock(replaces)
 	if replaces == "" || err != nil {
 		return nil // what is no lock had no vouchers
 	}

@@ -20,7 +20,7 @@ func (o *PullOptions) checkMembers() error {
 		return fault.New(fault.Usage, "images and the chart can only be put into a bundle, and no output is one").
 			WithHint("add an output FILE.tar, or leave out --with-agent-image, --watcher-image and --with-chart")
 	}
-	o.pluginsOnly = true
+	o.PluginsOnly = true
 	return nil
 }
 

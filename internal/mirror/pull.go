@@ -19,7 +19,7 @@ import (
 
 // PullOptions say what [Session.Pull] does.
 type PullOptions struct {
-	Selection
+	resolve.Selection
 	WriteOptions
 	// DryRun makes the plan only.
 	DryRun bool

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
@@ -49,7 +50,7 @@ type Result struct {
 	// Unfit are the files that an agent cannot run.
 	Unfit []pluginsdir.Unfit `json:"unfit,omitempty"`
 	// Values is what the values files have the agent do, if there are any.
-	Values *Configured `json:"values,omitempty"`
+	Values *configured.Agent `json:"values,omitempty"`
 	// NotSelected are platforms that the plugins are also offered for.
 	NotSelected []agent.Platform `json:"platformsNotSelected,omitempty"`
 	// LocalTemplates are sources of templates that are not mirrored: paths in the

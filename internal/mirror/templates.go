@@ -2,7 +2,6 @@ package mirror
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -60,34 +59,10 @@ func (s *Session) fetchTemplates(ctx context.Context, plan *resolve.Plan, failed
 	return got, nil
 }
 
-// templates returns the sources of templates that the values give, as
-// [resolve.Templates] has them.
-func (c *Configured) templates(version string) (map[agent.PluginKey][]string, error) {
-	sources, err := c.values.Config.Templates(version)
-	if err != nil {
-		return nil, fault.New(fault.Usage, "reading values: the configuration of exec: %w", err)
-	}
-	all := map[agent.PluginKey][]string{}
-	for _, s := range sources {
-		key, err := agent.ParsePluginKey(strings.TrimSuffix(s.Key, "@"))
-		if err != nil {
-			return nil, fault.New(fault.Usage, "reading values: %w", err)
-		}
-		if s.Dir != "" {
-			c.Notes = append(c.Notes, fmt.Sprintf("%s in group %s keeps its templates in %s (tmpDir), where no mirror can put them: leave that out", s.Key, s.Group, s.Dir))
-		}
-		if len(s.Refs) == 0 {
-			s.Refs = []string{""}
-		}
-		all[key] = append(all[key], s.Refs...)
-	}
-	return all, nil
-}
-
 // templates says which templates an agent would download from elsewhere at the
 // first command of exec.
 func (c *checkingValues) templates(g audit.StartState) {
-	sources, err := c.result.Configured.templates(c.version)
+	sources, err := c.result.Templates(c.version)
 	if err != nil {
 		c.fail(audit.KindSetting, "executors", "%v", err)
 		return

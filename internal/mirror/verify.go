@@ -36,10 +36,10 @@ type VerifyOptions struct {
 	// Unpack has the archives of a bundle unpacked too, as an agent's directory
 	// needs them.
 	Unpack bool
-	// Values are as in [Selection]: whether an agent with these would start from
+	// Values are as in [resolve.Selection]: whether an agent with these would start from
 	// the target alone.
 	Values []string
-	// AllEnabled is as in [Selection].
+	// AllEnabled is as in [resolve.Selection].
 	AllEnabled bool
 	// Version is that of the chart that the values are for, where the lock has none.
 	Version string

@@ -11,6 +11,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/deploy"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -20,7 +21,7 @@ import (
 // CheckedValues is what an agent with given values would do with a mirror. It is
 // printed as JSON for machines.
 type CheckedValues struct {
-	*Configured
+	*configured.Agent
 	// Alone says that it would start from the mirror, and call nobody that a value
 	// would stop it from calling. What it and its plugins call while they run, because
 	// that is what they are for, does not count: that is Egress.
@@ -52,7 +53,7 @@ type CheckedValues struct {
 // remedy says what to do about values that do not go with a mirror.
 func (c *CheckedValues) remedy(target string) string {
 	var steps []string
-	if c.values.Remote() {
+	if c.Values.Remote() {
 		steps = append(steps, `configure the agent by its values: set config.provider.identifier: "" in yours, for until then Botkube Cloud decides what it starts`)
 	}
 	missing := 0
@@ -64,7 +65,7 @@ func (c *CheckedValues) remedy(target string) string {
 	if missing > 0 {
 		steps = append(steps, "mirror what these values enable: pull with the same --values, where there is internet; or disable it in the values")
 	}
-	if len(c.refusals) > 0 {
+	if len(c.Refusals) > 0 {
 		steps = append(steps, "correct in your values what the agent refuses, also where nothing is enabled, for it looks there too")
 	}
 	if len(c.variables) > 0 {
@@ -85,10 +86,10 @@ func (v *verifying) tryValues() (err error) {
 	if len(v.options.Values) == 0 {
 		return nil
 	}
-	if v.valuesFiles, err = valuesFiles(v.options.Values); err != nil {
+	if v.valuesFiles, err = configured.Files(v.options.Values); err != nil {
 		return err
 	}
-	_, err = parseValues(chart.Newest, v.valuesFiles, v.options.AllEnabled)
+	_, err = configured.Read(chart.Newest, v.valuesFiles, v.options.AllEnabled)
 	return err
 }
 
@@ -116,13 +117,13 @@ func (v *verifying) values() error {
 		return fault.New(fault.Usage, "%s has several versions, and an agent starts from one", v.result.name()).
 			WithHint("name it: botkube-mirror verify %s/VERSION --values …", v.options.Target)
 	}
-	configured, err := v.readValues()
+	of, err := v.readValues()
 	if err != nil {
 		return err
 	}
 	c := &checkingValues{
-		verifying: v, version: configured.agent, config: configured.values.Config,
-		result: &CheckedValues{Configured: configured, External: []audit.Call{}, Egress: []agent.Egress{}},
+		verifying: v, version: of.Version, config: of.Values.Config,
+		result: &CheckedValues{Agent: of, External: []audit.Call{}, Egress: []agent.Egress{}},
 	}
 	c.base = c.servedAt()
 	c.check()
@@ -132,16 +133,16 @@ func (v *verifying) values() error {
 
 // readValues reads the values for the version that they say, or else that of the mirror:
 // what a document installs is what runs, unless the options say that it does not.
-func (v *verifying) readValues() (*Configured, error) {
+func (v *verifying) readValues() (*configured.Agent, error) {
 	mirrored := v.chartVersion()
-	c, err := parseValues(mirrored, v.valuesFiles, v.options.AllEnabled)
-	if err != nil || v.options.Version != "" || c.values.Said == "" || c.values.Said == mirrored {
+	c, err := configured.Read(mirrored, v.valuesFiles, v.options.AllEnabled)
+	if err != nil || v.options.Version != "" || c.Values.Said == "" || c.Values.Said == mirrored {
 		return c, err
 	}
 	if mirrored != "" {
-		v.report.Note(fmt.Sprintf("the mirror is of %s, and what the values say is for %s: they are judged as for that", mirrored, c.values.Said))
+		v.report.Note(fmt.Sprintf("the mirror is of %s, and what the values say is for %s: they are judged as for that", mirrored, c.Values.Said))
 	}
-	return parseValues(c.values.Said, v.valuesFiles, v.options.AllEnabled)
+	return configured.Read(c.Values.Said, v.valuesFiles, v.options.AllEnabled)
 }
 
 // servedAt returns where agents download the mirror from, or "" if they mount it.
@@ -226,7 +227,7 @@ func (c *checkingValues) fail(kind audit.Kind, path, format string, args ...any)
 // variable returns the environment variable that a value of the configuration comes
 // from, or "".
 func (c *checkingValues) variable(value string) string {
-	for _, name := range slices.Sorted(maps.Keys(c.result.values.Environment)) {
+	for _, name := range slices.Sorted(maps.Keys(c.result.Values.Environment)) {
 		if key, ok := agent.EnvironmentKey(name); ok && key == value && value != "" {
 			return name
 		}
@@ -247,13 +248,13 @@ func (c *checkingValues) check() {
 	}
 	c.refusals()
 	c.settings()
-	found := c.result.egress(c.version, c.lock)
+	found := c.result.Agent.Egress(c.version, mirroredIn(c.lock))
 	c.result.Egress, c.result.Unknown = slices.Concat(c.cloud(), found.Calls, c.imagePulls()), found.Unknown
 	if len(found.Unknown) > 0 {
 		c.report.Note("whom plugins call that are not Botkube's own is not known: " + strings.Join(found.Unknown, ", "))
 	}
 	if len(found.Clouded) > 0 {
-		c.report.Note(cloudedNote(found.Clouded))
+		c.report.Note(configured.CloudedNote(found.Clouded))
 	}
 	for _, e := range c.result.Egress {
 		if e.Stop != "" && !e.ByNode {
@@ -263,57 +264,43 @@ func (c *checkingValues) check() {
 	c.result.Alone = intact && len(c.result.problems) == 0
 }
 
-// egress returns the calls that an agent makes while it runs, and what is known of
-// those of its plugins.
-func (c *Configured) egress(botkube string, l *lock.Lock) agent.PluginEgress {
+// mirroredIn says what a lock has of plugins.
+func mirroredIn(l *lock.Lock) configured.Mirrored {
 	if l == nil {
-		l = new(lock.Lock)
+		return nil
 	}
-	found := c.values.Config.PluginEgress(botkube, func(t agent.PluginType, key agent.PluginKey) (string, bool) {
-		r := agent.Repository{Name: key.Repository, URL: c.values.Config.Plugins.Repositories[key.Repository].URL}
-		// Values for a mirror have another URL; the lock has that of upstream.
-		if i := slices.IndexFunc(l.Repositories, func(r lock.Repository) bool { return r.Name == key.Repository }); i >= 0 {
-			r.URL = l.Repositories[i].URL
-		}
-		version := cmp.Or(key.Version, botkube)
+	return func(t agent.PluginType, key agent.PluginKey) (version, indexURL string) {
 		if p := newestOf(l, t, key.String()); p != nil {
 			version = p.Version
 		}
-		return version, r.Official()
-	})
-	found.Calls = slices.Concat(c.values.Config.Egress(botkube), found.Calls)
-	for i, e := range found.Calls {
-		found.Calls[i].Proxy = e.ProxyVariable(c.values.Environment)
+		if i := slices.IndexFunc(l.Repositories, func(r lock.Repository) bool { return r.Name == key.Repository }); i >= 0 {
+			indexURL = l.Repositories[i].URL
+		}
+		return version, indexURL
 	}
-	found.Calls = append(found.Calls, agent.ProxyEgress(c.values.Environment)...)
-	return found
-}
-
-func cloudedNote(plugins []string) string {
-	return "before v1.14.0, these do nothing without Botkube Cloud but say so: " + strings.Join(plugins, ", ")
 }
 
 // refusals says why the agent would not take its configuration.
 func (c *checkingValues) refusals() {
 	problems, variables := len(c.result.problems), len(c.result.variables)
-	for i, r := range c.result.refusals {
-		if i == maxRefusals {
-			c.fail(audit.KindSetting, "", "%d more, for which %s would refuse its configuration", len(c.result.refusals)-i, agentOf(c.version))
+	for i, r := range c.result.Refusals {
+		if i == configured.MaxRefusals {
+			c.fail(audit.KindSetting, "", "%d more, for which %s would refuse its configuration", len(c.result.Refusals)-i, c.result.Name())
 			break
 		}
-		c.fail(audit.KindSetting, r.Setting, "%s: %s would refuse its configuration", r.Reason, agentOf(c.version))
+		c.fail(audit.KindSetting, r.Setting, "%s: %s would refuse its configuration", r.Reason, c.result.Name())
 	}
-	c.result.Refused = len(c.result.refusals) > 0
+	c.result.Refused = len(c.result.Refusals) > 0
 	c.result.refusedByValues = len(c.result.problems) - problems - (len(c.result.variables) - variables)
 }
 
 // cloud is Botkube Cloud, if the agent gets its configuration from there.
 func (c *checkingValues) cloud() []agent.Egress {
-	if !c.result.values.Remote() {
+	if !c.result.Values.Remote() {
 		return nil
 	}
 	return []agent.Egress{{
-		Destination: agent.Origin(c.result.values.Cloud), Purpose: "its configuration from Botkube Cloud, which then decides what it starts in the place of these values",
+		Destination: agent.Origin(c.result.Values.Cloud), Purpose: "its configuration from Botkube Cloud, which then decides what it starts in the place of these values",
 		Setting: "config.provider.identifier", Stop: `config.provider.identifier: ""`,
 	}}
 }
@@ -321,7 +308,7 @@ func (c *checkingValues) cloud() []agent.Egress {
 // imagePulls are how images get to a node.
 func (c *checkingValues) imagePulls() []agent.Egress {
 	var calls []agent.Egress
-	for _, p := range c.result.values.Pulls {
+	for _, p := range c.result.Values.Pulls {
 		host := p.Registry()
 		calls = append(calls, agent.Egress{Destination: host, Purpose: "pulling the image " + p.Image, Setting: p.Setting, Stop: p.Stop, ByNode: true, InCluster: agent.InCluster(host)})
 	}
@@ -437,7 +424,7 @@ func (c *checkingValues) mount(dir string) {
 		}
 		c.fail(audit.KindSetting, "plugins.cacheDir", "it is %q, but %s %s", c.config.Plugins.CacheDir, why, dir)
 	}
-	mounts := c.result.values.Mounts
+	mounts := c.result.Values.Mounts
 	switch {
 	case mounts == nil:
 		c.report.Note(fmt.Sprintf("whether an agent sees something at %s is in its Deployment: give that, too", dir))
@@ -448,7 +435,7 @@ func (c *checkingValues) mount(dir string) {
 
 // repositoryURLs wants the repositories of enabled plugins to be those of the site.
 func (c *checkingValues) repositoryURLs() {
-	if variable := agent.ProxyVariable(c.result.values.Environment, c.base); variable != "" {
+	if variable := agent.ProxyVariable(c.result.Values.Environment, c.base); variable != "" {
 		c.report.Note(fmt.Sprintf("the agent would ask for the mirror through the proxy that %s in its environment names; with the mirror's host in NO_PROXY, it asks directly", variable))
 	}
 	for _, name := range c.neededRepositories() {

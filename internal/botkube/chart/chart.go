@@ -54,6 +54,8 @@ type Values struct {
 	Communications map[string]any
 	// Notes are what a person should know of how the files were read.
 	Notes []string
+	// NotGiven names what is not among the files, and decides over what the agent does.
+	NotGiven []string
 
 	// broken are values of which the chart makes what no agent can read.
 	broken []agent.Refusal
@@ -133,7 +135,7 @@ func (in *given) overDefaults(version string, layers []map[string]any) (*Values,
 	}
 	environment, withheld := rendered.takeExtra(v.Merged)
 	v.Environment, v.Withheld, v.Mounts = environment, withheld, mountsOf(v.Merged)
-	v.Notes = append(v.Notes, withheldNotes(withheld)...)
+	v.Notes, v.NotGiven = append(v.Notes, withheldNotes(withheld)...), deciding(withheld)
 	v.Pulls = pullsOf(version, v.Merged)
 	v.Cloud, v.Said = v.cloud(), in.said()
 	v.Communications = mapping(document["communications"])

@@ -107,16 +107,23 @@ func (o *objects) absentNotes() []string {
 	return notes
 }
 
-// withheldNotes tell of variables that decide what an agent starts, or whom it calls, and
-// whose values are not given.
+// withheldNotes tell of variables that are [deciding].
 func withheldNotes(withheld []string) []string {
 	var notes []string
-	for _, name := range slices.Compact(slices.Sorted(slices.Values(withheld))) {
-		if setting, is := agent.EnvironmentKey(name); is && decides(setting) {
-			notes = append(notes, fmt.Sprintf("the variable %.200s takes %.200q from an object that is not given (valueFrom), and wins over all that is said here: give that object, too", name, setting))
-		}
+	for _, name := range deciding(withheld) {
+		setting, _ := agent.EnvironmentKey(name)
+		notes = append(notes, fmt.Sprintf("the variable %.200s takes %.200q from an object that is not given (valueFrom), and wins over all that is said here: give that object, too", name, setting))
 	}
 	return notes
+}
+
+// deciding returns the variables, of those whose values are not given, that decide what an
+// agent starts, or whom it calls.
+func deciding(withheld []string) []string {
+	return slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(withheld))), func(name string) bool {
+		setting, is := agent.EnvironmentKey(name)
+		return !is || !decides(setting)
+	})
 }
 
 // decides reports whether a setting says what an agent starts, or whom it calls. Tokens do

@@ -249,12 +249,22 @@ func (o *objects) values() (*Values, error) {
 		return nil, err
 	}
 	config, err := agent.ReadConfig(append(o.documents, o.special...), o.environment)
-	return &Values{Config: config, Communications: mapping(o.platforms()["communications"]), Cloud: o.cloud, Pulls: o.pulls.all(), Environment: o.environment, Withheld: o.withheld, Mounts: o.mounts, Notes: o.notes(), Said: o.said(), Tag: ImageVersion(o.pulls.agent), ImageTag: tagIn(o.pulls.agent)}, err
+	return &Values{Config: config, Communications: mapping(o.platforms()["communications"]), Cloud: o.cloud, Pulls: o.pulls.all(), Environment: o.environment, Withheld: o.withheld, Mounts: o.mounts, Notes: o.notes(), NotGiven: o.notGiven(), Said: o.said(), Tag: ImageVersion(o.pulls.agent), ImageTag: tagIn(o.pulls.agent)}, err
 }
 
 // ErrNoPlatforms says that the agent's configuration was given without its chat
 // platforms.
 var ErrNoPlatforms = errors.New("there is the ConfigMap with the configuration, but not the Secret with the chat platforms (" + communicationsKey + "), without which nobody can tell which plugins are bound")
+
+// notGiven names what decides over the agent and is in objects that are not given: a
+// Deployment has its environment and what it sees at its mounts.
+func (o *objects) notGiven() []string {
+	names := slices.Concat(slices.Compact(slices.Sorted(slices.Values(o.absent))), deciding(o.withheld))
+	if o.environment == nil {
+		names = append(names, "the agent's Deployment")
+	}
+	return names
+}
 
 // notes tell of a state that takes the chat platforms away. The chart copies them into
 // it from the Secret as the cluster has it, where helm template does not look

@@ -1,17 +1,14 @@
-package mirror
+package resolve
 
 import (
 	"cmp"
-	"fmt"
 	"path"
-	"slices"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/deploy"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
-	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
 // noWatcher, in the place of a reference, leaves the image of the second container out.
@@ -19,8 +16,8 @@ const noWatcher = "none"
 
 // settleWatcher has a request for the agent's image name the image of the second
 // container, too, of charts that run one: that of the flag, of the lock, or the one
-// beside the agent's image. Configured is what values come to, or nil.
-func settleWatcher(req *resolve.Request, configured *Configured) error {
+// beside the agent's image. Values is what values come to, or nil.
+func (req *Request) settleWatcher(values *configured.Agent) error {
 	given := req.Members.WatcherImage
 	req.Members.WatcherImage = ""
 	if req.Members.AgentImage == "" {
@@ -30,7 +27,7 @@ func settleWatcher(req *resolve.Request, configured *Configured) error {
 		return fault.New(fault.Usage, "--watcher-image goes with the agent's image, which is not wanted").WithHint("add --with-agent-image")
 	}
 	if req.Lock != nil && req.Lock.AgentImage != nil {
-		return lockedWatcher(req, given)
+		return req.lockedWatcher(given)
 	}
 	ref, err := req.AgentReference()
 	if err != nil {
@@ -52,14 +49,17 @@ func settleWatcher(req *resolve.Request, configured *Configured) error {
 	if err != nil {
 		return fault.New(fault.Usage, "%w", err).WithHint("name the image of the chart's second container: --watcher-image REFERENCE, or none")
 	}
-	if published = configured.watcherImage(published); published != "" {
+	if values != nil {
+		published = values.WatcherImage(published, ImageFlag(lock.RoleWatcher))
+	}
+	if published != "" {
 		req.Members.WatcherImage, err = besideAgent(ref, published)
 	}
 	return err
 }
 
 // lockedWatcher takes what a lock says that has the agent's image.
-func lockedWatcher(req *resolve.Request, given string) error {
+func (req *Request) lockedWatcher(given string) error {
 	pinned := req.Lock.WatcherImage
 	switch {
 	case pinned == nil && given != "" && given != noWatcher:
@@ -84,60 +84,4 @@ func besideAgent(agentImage registry.Reference, published string) (string, error
 	from := agentImage.Repository()
 	in := path.Join(from.Host(), path.Dir(from.Path()), path.Base(ref.Repository().Path()))
 	return in + published[len(ref.Repository().String()):], nil
-}
-
-// watcherImage returns which image the second container is to have, in the form in which
-// Botkube publishes it; empty if values switch the container off. Of an image from
-// elsewhere, it is told how that is mirrored.
-func (c *Configured) watcherImage(published string) string {
-	if c == nil {
-		return published
-	}
-	for _, p := range c.values.Pulls {
-		if p.Setting != chart.WatcherSetting {
-			continue
-		}
-		if chart.IsWatcherImage(p.Image) {
-			return p.Image
-		}
-		c.Notes = append(c.Notes, fmt.Sprintf("the values have nodes pull the image %s for the chart's second container, and Botkube's own is mirrored: %s=%s mirrors that", p.Image, resolve.ImageFlag(lock.RoleWatcher), p.Image))
-		return published
-	}
-	return ""
-}
-
-// watcher settles what becomes of the chart's second container. Configured is nil where
-// the user's values are not known. A Deployment that does not have the container would
-// get one that is no container by a patch, so that must be known.
-func (o *ValuesOptions) watcher(d *deploy.Options, in *inspected, c *Configured) error {
-	version, runs := d.BotkubeVersion, !o.Form.plain()
-	if c != nil {
-		version = c.version
-		runs = runs || slices.ContainsFunc(c.values.Pulls, func(p chart.Pull) bool { return p.Setting == chart.WatcherSetting })
-	}
-	d.Watcher, d.WatcherImage = chart.HasWatcher(version), nil
-	if !d.Watcher || o.Registry == "" || in.lock.WatcherImage == nil || !runs {
-		return nil
-	}
-	name, err := belowPrefix(o.Registry, PushOptions{}.path(PartWatcherImage))
-	if err != nil {
-		return err
-	}
-	tag, err := in.lock.Tag()
-	d.WatcherImage = &deploy.ChartImage{Registry: name.Host(), Repository: name.Path(), Tag: tag}
-	return err
-}
-
-// watcherNotes say why the second container is left out though its image may be in the
-// registry.
-func (o *ValuesOptions) watcherNotes(d *deploy.Options, in *inspected) []string {
-	switch {
-	case o.Registry == "" || !d.Watcher || d.WatcherImage != nil:
-		return nil
-	case in.lock.WatcherImage != nil && !d.Configured:
-		return []string{"the container cfg-watcher is left out: without --values it is not known whether the agent's Deployment has it"}
-	case !in.kind.holdsMembers():
-		return []string{"the container cfg-watcher is left out: " + in.name() + " does not say whether push put its image below " + o.Registry + "; name the bundle to keep the container"}
-	}
-	return nil
 }

@@ -1,0 +1,207 @@
+// Package configured reads values files, and says what an agent that is configured
+// with them does: which plugins it starts, whom it calls, and why it would refuse to
+// start.
+package configured
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
+)
+
+// Agent is what values files have an agent do. It is printed as JSON for machines.
+type Agent struct {
+	agent.Enablement
+	// Notes are what a person should know of how the files were read.
+	Notes  []string      `json:"notes,omitempty"`
+	Values *chart.Values `json:"-"`
+	// ChartVersion and Version are the chart's and the agent's. They differ if the
+	// values say so.
+	ChartVersion string `json:"-"`
+	Version      string `json:"-"`
+	// Refusals are why the agent would not take the configuration.
+	Refusals []agent.Refusal `json:"-"`
+	// Undecided names what decides over the agent and is not among the files.
+	Undecided []string `json:"-"`
+}
+
+// Read reads what files say for a chart of a version of the form v1.14.0; empty, it is
+// the version that they say. If all that is enabled counts, bound or not, the chat
+// platforms may be missing.
+func Read(version string, files []chart.File, allEnabled bool) (*Agent, error) {
+	read := chart.Read
+	if allEnabled {
+		read = chart.ReadUnbound
+	}
+	values, err := read(version, files)
+	if err != nil {
+		return nil, withNextStep(err)
+	}
+	c := &Agent{Notes: values.Notes, Undecided: values.NotGiven, Values: values, ChartVersion: cmp.Or(version, values.Said)}
+	if c.ChartVersion == "" {
+		return nil, withNextStep(chart.ErrNoVersion)
+	}
+	c.Version = cmp.Or(values.Tag, c.ChartVersion)
+	c.compareVersions()
+	c.unknownPlatforms()
+	c.judge(allEnabled)
+	if allEnabled {
+		values.Config = values.Config.BindAll()
+	}
+	c.Enablement = values.Config.Enabled(c.Version)
+	return c, nil
+}
+
+// compareVersions tells of files that say another version than the one that counts.
+func (c *Agent) compareVersions() {
+	if said := c.Values.Said; said != "" && said != c.ChartVersion {
+		c.note("the values are for the chart %s, and are read as for %s", said, c.ChartVersion)
+	}
+	if c.Version != c.ChartVersion {
+		c.note("image.tag in the values has the agent %s run, with the chart %s", c.Version, c.ChartVersion)
+	}
+}
+
+// unknownPlatforms tells of chat platforms that the agent passes over.
+func (c *Agent) unknownPlatforms() {
+	known := agent.PlatformNames(c.Version)
+	for _, setting := range c.Values.UnknownPlatforms(c.Version) {
+		meant := ""
+		if near := spelling.Nearest(setting[strings.LastIndex(setting, ".")+1:], known); near != "" {
+			meant = fmt.Sprintf("; %s may be meant", near)
+		}
+		c.note("%.200q: %s has no such chat platform, and passes over it, with what it binds%s; there are %s", setting, c.Name(), meant, strings.Join(known, ", "))
+	}
+}
+
+// judge finds out why the agent would not take the configuration. Chat platforms that are
+// not given are no reason.
+func (c *Agent) judge(unbound bool) {
+	for _, r := range c.Values.Refusals(c.Version) {
+		switch {
+		case unbound && strings.HasPrefix(r.Setting, "communications"):
+		case r.Variable == "":
+			c.Refusals = append(c.Refusals, r)
+		default:
+			c.note("unless the variable %s, whose value is not given, has it otherwise, the agent refuses its configuration: %s", r.Variable, r)
+			c.Undecided = append(c.Undecided, "the value of the variable "+r.Variable)
+		}
+	}
+}
+
+func (c *Agent) note(format string, args ...any) {
+	c.Notes = append(c.Notes, fmt.Sprintf(format, args...))
+}
+
+// Name is what the agent is called in a sentence.
+func (c *Agent) Name() string { return strings.TrimSpace("an agent " + c.Version) }
+
+// MaxRefusals bounds those that are told: one mistake may have many.
+const MaxRefusals = 50
+
+// Check wants the values to say what the agent starts: Botkube Cloud must not, and the
+// agent must take them.
+func (c *Agent) Check() error {
+	if c.Values.Remote() {
+		return fault.New(fault.Usage, "reading values: config.provider.identifier, or the variable CONFIG_PROVIDER_IDENTIFIER, is set, so that the agent gets its configuration from Botkube Cloud at %s, and starts what that says", agent.Redact(c.Values.Cloud)).
+			WithHint("an agent that makes no call to the outside has it empty, and is configured by its values; to mirror for one that has not, pull with --plugin in the place of --values")
+	}
+	if len(c.Refusals) == 0 {
+		return nil
+	}
+	var out strings.Builder
+	for _, r := range c.Refusals[:min(len(c.Refusals), MaxRefusals)] {
+		fmt.Fprintf(&out, "\n  %s", strings.ReplaceAll(r.String(), "\n", `\n`)) // names are whatever the values have
+	}
+	if more := len(c.Refusals) - MaxRefusals; more > 0 {
+		fmt.Fprintf(&out, "\n  and %d more", more)
+	}
+	return fault.New(fault.Usage, "with these values, %s would refuse its configuration, and not start:%s", c.Name(), &out).
+		WithHint("correct them, also where nothing is enabled, for the agent looks there too; what is missing may be in another file that Helm is given: name all of them, in its order\nto mirror without them, name plugins: --plugin in the place of --values")
+}
+
+// Templates returns the sources of templates that the values give each exec plugin. The
+// source "" is the plugin's default.
+func (c *Agent) Templates(version string) (map[agent.PluginKey][]string, error) {
+	sources, err := c.TemplateSources(version)
+	if err != nil {
+		return nil, err
+	}
+	all := map[agent.PluginKey][]string{}
+	for _, s := range sources {
+		key, err := agent.ParsePluginKey(strings.TrimSuffix(s.Key, "@"))
+		if err != nil {
+			return nil, fault.New(fault.Usage, "reading values: %w", err)
+		}
+		if s.Dir != "" {
+			c.note("%s in group %s keeps its templates in %s (tmpDir), where no mirror can put them: leave that out", s.Key, s.Group, s.Dir)
+		}
+		if len(s.Refs) == 0 {
+			s.Refs = []string{""}
+		}
+		all[key] = append(all[key], s.Refs...)
+	}
+	return all, nil
+}
+
+// TemplateSources returns how each exec plugin in each group is configured.
+func (c *Agent) TemplateSources(version string) ([]agent.TemplateSources, error) {
+	sources, err := c.Values.Config.Templates(version)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "reading values: the configuration of exec: %w", err)
+	}
+	return sources, nil
+}
+
+// Mirrored says in which version a mirror has a plugin, and where upstream's index of
+// its repository is; empty where it does not have them.
+type Mirrored func(agent.PluginType, agent.PluginKey) (version, indexURL string)
+
+// Egress returns the calls that an agent of a version makes while it runs, and what is
+// known of those of its plugins. Of values for a mirror, the URL of a repository does not
+// tell whose plugins it has: mirrored, if not nil, does.
+func (c *Agent) Egress(version string, mirrored Mirrored) agent.PluginEgress {
+	config, environment := c.Values.Config, c.Values.Environment
+	found := config.PluginEgress(version, func(t agent.PluginType, key agent.PluginKey) (string, bool) {
+		var of, upstream string
+		if mirrored != nil {
+			of, upstream = mirrored(t, key)
+		}
+		r := agent.Repository{Name: key.Repository, URL: cmp.Or(upstream, config.Plugins.Repositories[key.Repository].URL)}
+		return cmp.Or(of, key.Version, version), r.Official()
+	})
+	found.Calls = slices.Concat(config.Egress(version), found.Calls)
+	for i, e := range found.Calls {
+		found.Calls[i].Proxy = e.ProxyVariable(environment)
+	}
+	found.Calls = append(found.Calls, agent.ProxyEgress(environment)...)
+	return found
+}
+
+// CloudedNote tells of plugins that are Botkube Cloud's.
+func CloudedNote(plugins []string) string {
+	return "before v1.14.0, these do nothing without Botkube Cloud but say so: " + strings.Join(plugins, ", ")
+}
+
+// WatcherImage returns which image the chart's second container has, in the form in which
+// Botkube publishes it; empty if the values switch the container off. Of an image from
+// elsewhere, it notes how that is mirrored, by the flag.
+func (c *Agent) WatcherImage(published, flag string) string {
+	for _, p := range c.Values.Pulls {
+		if p.Setting != chart.WatcherSetting {
+			continue
+		}
+		if chart.IsWatcherImage(p.Image) {
+			return p.Image
+		}
+		c.note("the values have nodes pull the image %s for the chart's second container, and Botkube's own is mirrored: %s=%s mirrors that", p.Image, flag, p.Image)
+		return published
+	}
+	return ""
+}

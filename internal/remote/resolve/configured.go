@@ -1,0 +1,134 @@
+package resolve
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// applyValues lets values files say what is mirrored: what an agent with them
+// starts, of the repositories that it takes them from. Without files, it returns nil.
+func (req *Request) applyValues(sel Selection) (*configured.Agent, error) {
+	if len(sel.Values) == 0 {
+		return nil, nil
+	}
+	files, err := configured.Files(sel.Values)
+	if err != nil {
+		return nil, err
+	}
+	c, err := configured.Read(req.Version, files, sel.AllEnabled)
+	if configured.MissesPlatforms(err) {
+		return nil, fault.New(fault.Usage, "%w", err).WithHint("%s\nor name plugins: --plugin REPOSITORY/NAME in the place of --values", fault.HintOf(err))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	req.Version = c.ChartVersion
+	req.applyImages(c)
+	if len(c.Executors)+len(c.Sources)+len(sel.Plugins) == 0 {
+		return nil, fault.New(fault.Usage, "with these values, an agent starts no plugin%s", reasons(c)).
+			WithHint("%s", strings.Join(append(slices.Clone(c.Notes), "enable a plugin, and bind its group to a channel of a platform that is enabled; or name plugins with --plugin"), "\n"))
+	}
+	s := &req.Selection
+	s.Plugins = slices.Clone(sel.Plugins)
+	if s.Executors, err = pluginKeys(agent.Executor, c.Executors); err != nil {
+		return nil, err
+	}
+	if s.Sources, err = pluginKeys(agent.Source, c.Sources); err != nil {
+		return nil, err
+	}
+	noteExcluded(c, slices.Concat(s.Executors, s.Sources), sel.Exclude)
+	if req.Templates.Configured, err = c.Templates(req.Version); err != nil {
+		return nil, err
+	}
+	if found := c.Egress(req.Version, nil); len(found.Clouded) > 0 {
+		c.Notes = append(c.Notes, configured.CloudedNote(found.Clouded))
+	}
+	return c, req.applyRepositories(c)
+}
+
+// noteExcluded tells of plugins that an agent with the values starts, and that are left out.
+func noteExcluded(c *configured.Agent, started, excluded []agent.PluginKey) {
+	for _, key := range started {
+		for _, out := range excluded {
+			if out.Repository == key.Repository && out.Name == key.Name && (out.Version == "" || out.Version == key.Version) {
+				c.Notes = append(c.Notes, fmt.Sprintf("the values enable %s, which --exclude leaves out: an agent with them does not start from the mirror alone; disable it there, too", key))
+			}
+		}
+	}
+}
+
+// applyImages has the agent's image be the one that the values name, as far as Botkube
+// publishes it.
+func (req *Request) applyImages(c *configured.Agent) {
+	if req.Members.AgentImage == "" {
+		return
+	}
+	for _, p := range c.Values.Pulls {
+		if p.Setting == "image" && req.Members.AgentImage == Default && !IsAgentImage(p.Image) {
+			c.Notes = append(c.Notes, fmt.Sprintf("the values have nodes pull the agent's image %s, and Botkube's own is mirrored: --with-agent-image=%s mirrors that", p.Image, p.Image))
+		}
+	}
+	req.Members.AgentTag = c.Values.ImageTag
+}
+
+// reasons lists what is left out.
+func reasons(c *configured.Agent) string {
+	var out strings.Builder
+	for _, l := range c.LeftOut {
+		fmt.Fprintf(&out, "\n  %s %s in group %s: %s", l.Type, l.Key, l.Group, l.Reason)
+	}
+	if out.Len() == 0 {
+		return ""
+	}
+	return ":" + out.String()
+}
+
+// pluginKeys parses the keys of plugins that an agent starts.
+func pluginKeys(t agent.PluginType, enabled []agent.EnabledPlugin) ([]agent.PluginKey, error) {
+	var keys []agent.PluginKey
+	for _, p := range enabled {
+		key, err := agent.ParsePluginKey(strings.TrimSuffix(p.Key, "@"))
+		if err != nil {
+			return nil, fault.New(fault.Usage, "the %s in group %s: %w", t, strings.Join(p.Groups, ", "), err).
+				WithHint("correct the key in the values: an agent refuses a configuration that has it")
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+// applyRepositories takes the repositories that are needed from the values, but for
+// those that are given otherwise. Header fields are for the URL that they are
+// configured with, and so are the credentials in it, which a lock does not have.
+func (req *Request) applyRepositories(c *configured.Agent) error {
+	configured := c.Values.Config.Plugins.Repositories
+	for _, key := range slices.Concat(req.Selection.Executors, req.Selection.Sources, req.Selection.Plugins) {
+		name := key.Repository
+		r, found := configured[name]
+		if i := slices.IndexFunc(req.Repositories, func(r agent.Repository) bool { return r.Name == name }); i >= 0 {
+			have := &req.Repositories[i]
+			if found && agent.Redact(have.URL) == agent.Redact(r.URL) {
+				have.Headers = r.Headers
+				if have.URL == agent.Redact(have.URL) {
+					have.URL = r.URL
+				}
+			}
+			continue
+		}
+		if !found || r.URL == "" {
+			return fault.New(fault.Usage, "plugin %s: %w", key, index.Unknown("repository", name, c.Values.Config.RepositoryNames())).
+				WithHint("configure plugins.repositories.%s.url in the values, or give --repository %s=URL", name, name)
+		}
+		req.Repositories = append(req.Repositories, agent.Repository{Name: name, URL: r.URL, Headers: r.Headers})
+	}
+	return nil
+}
