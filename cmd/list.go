@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
@@ -137,7 +138,7 @@ func writeListHeader(out *strings.Builder, l *mirror.Listing) {
 	if l.BotkubeVersion != "" {
 		what += " of Botkube " + l.BotkubeVersion
 	}
-	fmt.Fprintf(out, "%s for %s\n", what, platforms(l.Platforms))
+	fmt.Fprintf(out, "%s for %s\n", what, agent.JoinPlatforms(l.Platforms))
 	if l.Digest != "" {
 		fmt.Fprintf(out, "  digest %s\n", l.Digest)
 	}
@@ -148,7 +149,7 @@ func writeListHeader(out *strings.Builder, l *mirror.Listing) {
 		fmt.Fprintf(out, "  the agent must see it at %s\n", tameName(l.Mount))
 	}
 	if len(l.MountOnly) > 0 {
-		fmt.Fprintf(out, "  to be mounted only, for %s: it has no program to fill a volume\n", platforms(l.MountOnly))
+		fmt.Fprintf(out, "  to be mounted only, for %s: it has no program to fill a volume\n", agent.JoinPlatforms(l.MountOnly))
 	}
 	for _, r := range l.Repositories {
 		fmt.Fprintf(out, "  repository %s: %s\n", r.Name, r.URL)

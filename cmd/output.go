@@ -4,13 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
@@ -36,7 +36,7 @@ func pullSummary(r *mirror.Result) string {
 		writePlan(&out, r)
 	}
 	writeConfigured(&out, r.Values)
-	fmt.Fprintf(&out, "%s, %s for %s\n", count(len(r.Plugins), "plugin"), plural(r.Dependencies(), "dependency", "dependencies"), platforms(r.Platforms))
+	fmt.Fprintf(&out, "%s, %s for %s\n", count(len(r.Plugins), "plugin"), plural(r.Dependencies(), "dependency", "dependencies"), agent.JoinPlatforms(r.Platforms))
 	if r.DryRun {
 		writeDemand(&out, r)
 	} else {
@@ -45,7 +45,7 @@ func pullSummary(r *mirror.Result) string {
 	writeVouchers(&out, r.Artifacts)
 	writeMembers(&out, r.AgentImage, r.WatcherImage, r.Chart)
 	if len(r.NotSelected) > 0 {
-		fmt.Fprintf(&out, "some of it is also offered for %s: add --platform OS/ARCH\n", platforms(r.NotSelected))
+		fmt.Fprintf(&out, "some of it is also offered for %s: add --platform OS/ARCH\n", agent.JoinPlatforms(r.NotSelected))
 	}
 	for _, t := range r.LocalTemplates {
 		fmt.Fprintf(&out, "templates %s of %s are in the agent's container, and not mirrored\n", t.Ref, t.Plugin)
@@ -179,7 +179,7 @@ func writeImage(out *strings.Builder, what string, image *lock.Image) {
 	for _, m := range image.Manifests {
 		all = append(all, m.Platform)
 	}
-	fmt.Fprintf(out, "%s %s for %s\n", what, image.Reference, platforms(all))
+	fmt.Fprintf(out, "%s %s for %s\n", what, image.Reference, agent.JoinPlatforms(all))
 }
 
 // writeState says what an output is.
@@ -201,48 +201,17 @@ func writeState(out *strings.Builder, o mirror.OutputResult) {
 // writeNext says what an output is, and how it is used.
 func writeNext(out *strings.Builder, o mirror.OutputResult, all []agent.Platform, mount string) {
 	writeState(out, o)
-	switch o.Form {
-	case mirror.FormDir:
-		what, which := o.Path, ""
-		if len(all) > 1 {
-			which = " --platform OS/ARCH"
-			what = fmt.Sprintf("the sub-directory of the nodes' platform (%s/%s, …)", o.Path, all[0].Dir())
-		}
-		fmt.Fprintf(out, "next: copy %s to the volume that the agent mounts at %s; the Helm values for it: botkube-mirror values %s --pvc NAME%s --values YOURS.yaml\n", what, mount, o.Path, which)
-	case mirror.FormImage:
-		writeMountOnly(out, o.MountOnly)
-		fmt.Fprintf(out, "next: load it (podman load -i %s), or copy it to a registry (skopeo copy --all oci-archive:%s docker://REGISTRY/botkube-plugins:%s); the Helm values to mount it: botkube-mirror values %s --image REGISTRY/botkube-plugins:%s --values YOURS.yaml\n", o.Path, o.Path, o.Tag, o.Path, o.Tag)
-	case mirror.FormSite:
-		fmt.Fprintf(out, "next: serve it, and have the agent ask for it; botkube-mirror values %s/%s --values YOURS.yaml prints the Helm values, among them\n", o.Path, o.Tag)
-		for _, name := range slices.Sorted(maps.Keys(o.Indexes)) {
-			fmt.Fprintf(out, "  plugins.repositories.%s.url: %s\n", name, o.Indexes[name])
-		}
-		for _, t := range o.Templates {
-			fmt.Fprintf(out, "  templates[].ref of %s/%s, in place of %s: %s\n", t.Plugin.Repository, t.Plugin.Name, t.Ref, t.URL)
-		}
-	default:
-		if o.Path == "-" {
-			return
-		}
-		fmt.Fprintf(out, "next: carry it over; there, unpack it (botkube-mirror unpack %s -o DIR) or publish it (botkube-mirror push %s REGISTRY/PREFIX)\n", o.Path, o.Path)
-	}
-}
-
-// writeMountOnly says for which platforms an image has no program.
-func writeMountOnly(out *strings.Builder, all []agent.Platform) {
-	if len(all) > 0 {
-		fmt.Fprintf(out, "  to be mounted only, for %s: there is no program to fill a volume from it; give a static botkube-mirror with --seeder %s=FILE\n", platforms(all), all[0])
-	}
+	out.WriteString(o.Next(all, mount))
 }
 
 func unpackSummary(r *mirror.Unpacked) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "%s for %s, verified\n", count(len(r.Plugins), "plugin"), platforms(r.Platforms))
+	fmt.Fprintf(&out, "%s for %s, verified\n", count(len(r.Plugins), "plugin"), agent.JoinPlatforms(r.Platforms))
 	if r.FetchedBytes > 0 {
 		fmt.Fprintf(&out, "%s downloaded\n", size(r.FetchedBytes))
 	}
 	for _, o := range r.Outputs {
-		if r.Copied && o.Form == mirror.FormDir {
+		if r.Copied {
 			writeState(&out, o) // it is on its volume
 			continue
 		}
@@ -259,7 +228,7 @@ func pushSummary(r *mirror.Pushed, o mirror.PushOptions) string {
 			state = "was there"
 		}
 		fmt.Fprintf(&out, "%s@%s (%s, %s)\n", p.Reference, p.Digest, size(p.Size), state)
-		writeMountOnly(&out, p.MountOnly)
+		out.WriteString(image.MountOnlyNote(p.MountOnly))
 	}
 	for _, part := range r.Absent {
 		fmt.Fprintf(&out, "the bundle has no %s: pull it with --with-%s\n", strings.ReplaceAll(string(part), "-", " "), part)
@@ -314,19 +283,11 @@ func lockSummary(file string, l *lock.Lock, configured *configured.Agent) string
 	for _, a := range l.Artifacts {
 		artifacts = append(artifacts, mirror.ArtifactResult{URL: a.URL, VerifiedBy: a.VerifiedBy})
 	}
-	fmt.Fprintf(&out, "%s pins %s and %s for %s\n", file, count(len(l.Plugins), "plugin"), count(len(l.Artifacts), "file"), platforms(l.Platforms))
+	fmt.Fprintf(&out, "%s pins %s and %s for %s\n", file, count(len(l.Plugins), "plugin"), count(len(l.Artifacts), "file"), agent.JoinPlatforms(l.Platforms))
 	writeVouchers(&out, artifacts)
 	writeMembers(&out, l.AgentImage, l.WatcherImage, l.Chart)
 	fmt.Fprintf(&out, "next: commit it, and pull with --lock %s\n", file)
 	return out.String()
-}
-
-func platforms(all []agent.Platform) string {
-	var names []string
-	for _, p := range all {
-		names = append(names, p.String())
-	}
-	return strings.Join(names, ", ")
 }
 
 func count(n int, noun string) string { return plural(n, noun, noun+"s") }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
@@ -28,11 +29,11 @@ exists is made of, and what killed runs left.`,
 			var pruned mirror.Pruned
 			var err error
 			if len(args) == 1 {
-				target, parseErr := mirror.ParseTarget(args[0])
+				target, parseErr := forms.All.ParseTarget(args[0])
 				if parseErr != nil {
 					return parseErr
 				}
-				if target.Form != mirror.FormDir && target.Form != mirror.FormSite {
+				if target.Prefix != "dir" && target.Prefix != "site" {
 					return fault.New(fault.Usage, "%s is neither a directory that an agent starts from nor a site, and only those can be pruned", target).
 						WithHint("a bundle or an image that is written again holds what its lock names, and nothing else")
 				}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 	"github.com/botkube-mirror/botkube-mirror/internal/serve"
@@ -101,7 +102,7 @@ func servingSummary(s *mirror.Serving) string {
 	}
 	out.WriteString("in the agent's Helm values, set those of one version:\n")
 	for _, v := range s.Versions {
-		fmt.Fprintf(&out, "%s for %s\n", v.Tag, platforms(v.Platforms))
+		fmt.Fprintf(&out, "%s for %s\n", v.Tag, agent.JoinPlatforms(v.Platforms))
 		for _, name := range slices.Sorted(maps.Keys(v.Paths)) {
 			at := v.Indexes[name]
 			if at == "" {

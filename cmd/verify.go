@@ -91,7 +91,7 @@ func verifySummary(v *mirror.Verification, verbose bool) string {
 	}
 	fmt.Fprintf(&out, "%s: %s", targetName(v.Target), what)
 	if len(v.Platforms) > 0 {
-		fmt.Fprintf(&out, " for %s", platforms(v.Platforms))
+		fmt.Fprintf(&out, " for %s", agent.JoinPlatforms(v.Platforms))
 	}
 	out.WriteString("\n")
 	if v.Digest != "" {

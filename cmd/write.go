@@ -8,7 +8,8 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
@@ -29,7 +30,7 @@ func (w *writeFlags) register(c *cobra.Command) {
 
 func (w *writeFlags) options(g *global) (o mirror.WriteOptions, err error) {
 	for _, output := range w.outputs {
-		target, err := mirror.ParseTarget(output)
+		target, err := forms.All.ParseTarget(output)
 		if err != nil {
 			return o, err
 		}
@@ -51,7 +52,7 @@ func (w *writeFlags) options(g *global) (o mirror.WriteOptions, err error) {
 // standard output.
 func (w *writeFlags) resultTo(g *global) io.Writer {
 	for _, output := range w.outputs {
-		if target, err := mirror.ParseTarget(output); err == nil && target.Path == "-" {
+		if target, err := forms.All.ParseTarget(output); err == nil && target.Path == "-" {
 			return g.env.Stderr
 		}
 	}
@@ -73,7 +74,7 @@ func (i *imageFlags) register(c *cobra.Command) {
 		"static botkube-mirror that an image starts to fill a volume, as `OS/ARCH=FILE`, or none; repeatable (default: this program, for its own platform)")
 }
 
-func (i *imageFlags) seederOptions() (o mirror.SeederOptions, err error) {
+func (i *imageFlags) seederOptions() (o form.Seeders, err error) {
 	for _, s := range i.seeders {
 		if s == "none" {
 			o.None = true
@@ -84,7 +85,7 @@ func (i *imageFlags) seederOptions() (o mirror.SeederOptions, err error) {
 		if !found || file == "" || err != nil {
 			return o, fault.New(fault.Usage, "--seeder %q is not of the form OS/ARCH=FILE", s)
 		}
-		o.Given = append(o.Given, image.Seeder{Platform: platform, Path: file})
+		o.Given = append(o.Given, form.Seeder{Platform: platform, Path: file})
 	}
 	if o.None && len(o.Given) > 0 {
 		return o, fault.New(fault.Usage, "--seeder none contradicts the other --seeder")

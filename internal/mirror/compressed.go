@@ -43,7 +43,7 @@ func (b openedBundle) Close() error {
 // that a tool compressed, as hauler store save does, is unpacked into a temporary
 // file without a name. Incomplete is for a bundle that may lack blobs.
 func (at located) openBundle(ctx context.Context, incomplete bool) (openedBundle, error) {
-	if at.form == FormImage {
+	if at.form == "image" {
 		return openedBundle{}, bundle.ErrNotBundle
 	}
 	temp, err := decompressed(ctx, at.path)

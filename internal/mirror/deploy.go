@@ -15,6 +15,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/deploy"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
@@ -252,7 +253,7 @@ func servedTemplates(d *deploy.Options, l *lock.Lock, c *configured.Agent) (set 
 	if err != nil {
 		return nil, nil, fault.New(fault.Usage, "reading values: the configuration of exec: %w", err)
 	}
-	var served []site.Template
+	var served []form.Template
 	if d.Site != nil {
 		if served, err = site.Templates(d.Site.BaseURL, l); err != nil {
 			return nil, nil, err
@@ -323,7 +324,7 @@ func newestOf(l *lock.Lock, t agent.PluginType, key string) (newest *lock.Plugin
 }
 
 // servedAt returns where a site has a source of templates of a plugin, or "".
-func servedAt(served []site.Template, p *lock.Plugin, ref string) string {
+func servedAt(served []form.Template, p *lock.Plugin, ref string) string {
 	i := slices.IndexFunc(p.Templates, func(t lock.Template) bool { return t.Directory == agent.TemplateDirectory(ref) })
 	for _, s := range served {
 		if s.Plugin == p.Key() && (i >= 0 && s.Ref == p.Templates[i].Ref || s.URL == ref) {
@@ -344,7 +345,7 @@ func defaultNames(version string) []string {
 
 // name is what a target is called in a sentence.
 func (in *inspected) name() string {
-	if in.target == standardStream {
+	if in.target == form.StandardStream {
 		return "standard input"
 	}
 	return agent.Redact(in.target)
@@ -354,7 +355,7 @@ func (in *inspected) name() string {
 func (o *ValuesOptions) platforms(in *inspected) ([]agent.Platform, error) {
 	for _, p := range o.Platforms {
 		if !slices.Contains(in.lock.Platforms, p) {
-			return nil, fault.New(fault.Usage, "%s is not for %s, but for %s", in.name(), p, platformNames(in.lock.Platforms)).
+			return nil, fault.New(fault.Usage, "%s is not for %s, but for %s", in.name(), p, agent.JoinPlatforms(in.lock.Platforms)).
 				WithHint("pull it for that platform too, where there is internet: --platform %s", p)
 		}
 	}
@@ -363,7 +364,7 @@ func (o *ValuesOptions) platforms(in *inspected) ([]agent.Platform, error) {
 		all = deploy.KubernetesPlatforms(in.lock.Platforms)
 	}
 	if len(all) == 0 {
-		return nil, fault.New(fault.Usage, "%s is for %s, and Botkube's agent runs on Linux nodes", in.name(), platformNames(in.lock.Platforms)).
+		return nil, fault.New(fault.Usage, "%s is for %s, and Botkube's agent runs on Linux nodes", in.name(), agent.JoinPlatforms(in.lock.Platforms)).
 			WithHint("pull it for linux/amd64 or linux/arm64")
 	}
 	return all, nil
@@ -446,7 +447,7 @@ func (o *ValuesOptions) seed(d *deploy.Options, in *inspected) (*deploy.Seed, er
 // imageReference reads the reference of an image that a kubelet can pull. Of the
 // image that is read itself, it is known which digest the tag has.
 func (in *inspected) imageReference(flag, raw string) (string, error) {
-	ref, err := registry.ParseReference(strings.TrimPrefix(raw, registryPrefix))
+	ref, err := registry.ParseReference(strings.TrimPrefix(raw, form.RegistryPrefix))
 	if err != nil {
 		return "", err
 	}
@@ -454,7 +455,7 @@ func (in *inspected) imageReference(flag, raw string) (string, error) {
 		return "", fault.New(fault.Usage, "%s %s has neither tag nor digest", flag, ref).
 			WithHint("add what push printed, for example %s:v1.14.0", ref)
 	}
-	if in.kind == KindImage && in.target == registryPrefix+ref.String() && ref.Identifier() == ref.Tag() {
+	if in.kind == KindImage && in.target == form.RegistryPrefix+ref.String() && ref.Identifier() == ref.Tag() {
 		return ref.String() + "@" + in.digest, nil
 	}
 	return ref.String(), nil

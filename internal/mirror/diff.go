@@ -7,6 +7,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 )
 
 // DiffOptions say what [Session.Diff] does.
@@ -47,7 +48,7 @@ type NotCompared struct {
 
 // Diff compares what two mirrors hold, by their documents.
 func (s *Session) Diff(ctx context.Context, o DiffOptions) (*Diffed, error) {
-	if o.A == standardStream && o.B == standardStream {
+	if o.A == form.StandardStream && o.B == form.StandardStream {
 		return nil, fault.New(fault.Usage, "standard input can be read once only").
 			WithHint("write one of them to a file")
 	}

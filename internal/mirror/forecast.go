@@ -9,6 +9,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
@@ -23,11 +24,11 @@ type forecast struct {
 	lock *lock.Lock
 	// unknown are the URLs of the artifacts whose sizes are not known.
 	unknown map[string]bool
-	from    content
+	from    form.Content
 }
 
 // forecast takes what is known of a plan for its lock.
-func (s *Session) forecast(plan *resolve.Plan, result *Result, from content) *forecast {
+func (s *Session) forecast(plan *resolve.Plan, result *Result, from form.Content) *forecast {
 	l := *plan.Lock
 	l.Artifacts = slices.Clone(l.Artifacts)
 	f := &forecast{lock: &l, unknown: map[string]bool{}, from: from}
@@ -51,19 +52,19 @@ func (f *forecast) needs(ctx context.Context, o WriteOptions) []Need {
 	for _, t := range o.Outputs {
 		n := Need{Use: UseOutput, Path: t.Path}
 		switch {
-		case t.Path == standardStream:
+		case t.Path == form.StandardStream:
 			continue
-		case t.Form == FormDir:
+		case t.Prefix == "dir":
 			n.Needed, n.AtLeast = f.dir(t.Path)
-		case f.from.blobs == nil:
+		case f.from.Blobs == nil:
 			continue // refused when it is opened
-		case t.Form == FormArchive:
+		case t.Prefix == "oci-archive":
 			n.Needed, n.AtLeast = f.archive(ctx, t.Path)
-		case t.Form == FormLayout:
+		case t.Prefix == "oci":
 			n.Needed, n.AtLeast = f.layout(t.Path), f.guesses()
-		case t.Form == FormSite:
+		case t.Prefix == "site":
 			n.Needed, n.AtLeast = f.site(t.Path), f.guesses()
-		case t.Form == FormImage:
+		case t.Prefix == "image":
 			// The new one lies beside the old one while they are compared.
 			n.Needed, n.AtLeast, images = sum(f.layers()), true, true
 		}
@@ -89,7 +90,7 @@ func (f *forecast) dir(root string) (needed int64, atLeast bool) {
 			dir = filepath.Join(root, p.Dir())
 		}
 		for _, file := range f.lock.Files(p) {
-			made, known := f.from.cache.Expected(p, file)
+			made, known := f.from.Plugins.Expected(p, file)
 			if !known {
 				made = file.Artifact.Blob
 			}
@@ -111,7 +112,7 @@ func (f *forecast) archive(ctx context.Context, path string) (needed int64, atLe
 	if f.isThere(path) {
 		return 0, false
 	}
-	contents, err := bundle.Plan(ctx, f.lock, f.from.blobs)
+	contents, err := bundle.Plan(ctx, f.lock, f.from.Blobs)
 	if err != nil {
 		// Something that tells of the rest is still to be fetched.
 		return sizeOf(f.lock.Blobs()), true
@@ -205,7 +206,7 @@ func fileSize(path string) (int64, bool) {
 }
 
 // pullNeeds says what a pull will write, and where.
-func (s *Session) pullNeeds(ctx context.Context, plan *resolve.Plan, result *Result, from content, o WriteOptions) []Need {
+func (s *Session) pullNeeds(ctx context.Context, plan *resolve.Plan, result *Result, from form.Content, o WriteOptions) []Need {
 	f := s.forecast(plan, result, from)
 	store := s.storeNeed(plan, result, f, func(ArtifactResult) bool { return true })
 	store.Needed += s.lacking(memberBlobs(plan.Lock))
@@ -214,7 +215,7 @@ func (s *Session) pullNeeds(ctx context.Context, plan *resolve.Plan, result *Res
 
 // lockNeeds says what a lock takes: the files that must be seen to be pinned.
 func (s *Session) lockNeeds(plan *resolve.Plan, result *Result) []Need {
-	return []Need{s.storeNeed(plan, result, s.forecast(plan, result, content{}), func(a ArtifactResult) bool { return !a.pinned() })}
+	return []Need{s.storeNeed(plan, result, s.forecast(plan, result, form.Content{}), func(a ArtifactResult) bool { return !a.pinned() })}
 }
 
 // storeNeed says what the downloads of a plan take that are wanted and not there.
@@ -247,7 +248,7 @@ func (s *Session) lacking(blobs []lock.Blob) (bytes int64) {
 // sourceNeeds says what outputs of a mirror will take, and the store, if the
 // mirror is in a registry.
 func (s *Session) sourceNeeds(ctx context.Context, src *source, l *lock.Lock, o WriteOptions) []Need {
-	f := &forecast{lock: l, from: src.content}
+	f := &forecast{lock: l, from: src.Content}
 	needs := f.needs(ctx, o)
 	if src.obtain == nil {
 		return needs
@@ -268,7 +269,7 @@ func (s *Session) pushNeeds(src *source, l *lock.Lock, skip []Part) []Need {
 		needs = append(needs, Need{Use: UseStore, Path: s.Store.Dir(), Needed: s.lacking(pushedBlobs(l, skip))})
 	}
 	if !slices.Contains(skip, PartImage) {
-		needs = append(needs, tempNeed((&forecast{lock: l, from: src.content}).waiting()))
+		needs = append(needs, tempNeed((&forecast{lock: l, from: src.Content}).waiting()))
 	}
 	return needs
 }

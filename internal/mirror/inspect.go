@@ -17,6 +17,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/dir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
@@ -74,10 +75,10 @@ func (s *Session) inspect(ctx context.Context, target string, stdin io.Reader) (
 }
 
 func (s *Session) inspectAny(ctx context.Context, target string, stdin io.Reader) (*inspected, error) {
-	if reference, ok := strings.CutPrefix(target, registryPrefix); ok {
+	if reference, ok := strings.CutPrefix(target, form.RegistryPrefix); ok {
 		return s.inspectRegistry(ctx, reference)
 	}
-	if target == standardStream {
+	if target == form.StandardStream {
 		return inspectStandardInput(ctx, stdin)
 	}
 	at, err := locate(target)
@@ -284,7 +285,7 @@ func inspectStandardInput(ctx context.Context, stdin io.Reader) (*inspected, err
 		return nil, err
 	}
 	defer src.close()
-	b, ok := src.blobs.(*bundle.Bundle)
+	b, ok := src.Blobs.(*bundle.Bundle)
 	if !ok {
 		return &inspected{kind: KindBundle, lock: src.lock}, nil
 	}
@@ -336,7 +337,7 @@ func (s *Session) inspectRegistry(ctx context.Context, reference string) (*inspe
 	if err != nil {
 		return nil, err
 	}
-	name := registryPrefix + ref.String()
+	name := form.RegistryPrefix + ref.String()
 	contents, err := s.readBundle(ctx, repo, top)
 	if err == nil {
 		return inspectedBundle(contents), nil

@@ -13,7 +13,7 @@ import (
 // checkMembers refuses what no output would hold, and leaves out what a lock
 // has and no output holds.
 func (o *PullOptions) checkMembers() error {
-	if o.wantsBundle() || o.DryRun && len(o.Outputs) == 0 {
+	if o.wantsMembers() || o.DryRun && len(o.Outputs) == 0 {
 		return nil
 	}
 	if o.Members != (resolve.Members{}) {

@@ -12,6 +12,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
@@ -57,7 +58,7 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 		return nil, err
 	}
 	made := pluginsdir.Upstream{Blobs: s.Store, Memory: s.Store}
-	from := content{cache: made, blobs: s.Store, untried: true}
+	from := form.Content{Plugins: made, Blobs: s.Store, Untried: true}
 	needs := s.pullNeeds(ctx, plan, result, from, o.WriteOptions)
 	if o.DryRun {
 		result.Disk = diskUses(needs)
@@ -91,15 +92,15 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 
 // compareWritten is [Session.compareVouchers] for the directories that a pull
 // updates. A lock that is enforced vouches itself.
-func (s *Session) compareWritten(plan *resolve.Plan, outputs []Target) error {
+func (s *Session) compareWritten(plan *resolve.Plan, outputs []form.Target) error {
 	if plan.Enforced {
 		return nil
 	}
 	for _, o := range outputs {
-		if o.Form != FormDir {
+		if o.LockPath == "" {
 			continue
 		}
-		if err := s.compareVouchers(plan, filepath.Join(o.Path, filepath.FromSlash(pluginsdir.LockPath))); err != nil {
+		if err := s.compareVouchers(plan, filepath.Join(o.Path, filepath.FromSlash(o.LockPath))); err != nil {
 			return err
 		}
 	}
@@ -281,7 +282,7 @@ func (f *filling) placeOne(ctx context.Context, i int) error {
 // place has the outputs make what they need. A blob that went bad in the store
 // is fetched again, once: then it returns what came of that.
 func (s *Session) place(ctx context.Context, outputs *outputs, a lock.Artifact, download fetch.Request) (mended *fetch.Result, err error) {
-	err = outputs.place(ctx, a)
+	err = outputs.add(ctx, a)
 	if err == nil || ctx.Err() != nil {
 		return nil, err
 	}
@@ -294,7 +295,7 @@ func (s *Session) place(ctx context.Context, outputs *outputs, a lock.Artifact, 
 	}
 	// Its size may have been damaged, too.
 	a.Blob = lock.Blob{Size: again.Size, SHA256: again.SHA256}
-	return &again, outputs.place(ctx, a)
+	return &again, outputs.add(ctx, a)
 }
 
 // fetch downloads one artifact, and tells of it.

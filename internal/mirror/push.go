@@ -12,6 +12,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
@@ -78,7 +79,7 @@ type PushOptions struct {
 	Force bool
 	// Mount, Seeders and ModTime are those of the mountable image.
 	Mount   string
-	Seeders SeederOptions
+	Seeders form.Seeders
 	ModTime time.Time
 }
 
@@ -121,7 +122,7 @@ func (s *Session) Push(ctx context.Context, o PushOptions) (*Pushed, error) {
 		return nil, err
 	}
 	defer src.close()
-	if src.blobs == nil {
+	if src.Blobs == nil {
 		return nil, fault.New(fault.Usage, "%s is a directory of unpacked plugins; only a bundle can be published", src.name).
 			WithHint("name the bundle that it was made of")
 	}
@@ -174,7 +175,7 @@ func (s *Session) contentsOf(ctx context.Context, src *source, l *lock.Lock) (*b
 			return nil, err
 		}
 	}
-	return bundle.Plan(ctx, l, src.blobs)
+	return bundle.Plan(ctx, l, src.Blobs)
 }
 
 // push is one run of [Session.Push].
@@ -257,7 +258,7 @@ func (p *push) checkTag(at *place, digest lock.SHA256) error {
 func (p *push) differs(at *place) string {
 	switch at.part {
 	case PartBundle:
-		return fmt.Sprintf("see what differs: botkube-mirror diff %s%s %s; --force replaces it", registryPrefix, at, p.src.name)
+		return fmt.Sprintf("see what differs: botkube-mirror diff %s%s %s; --force replaces it", form.RegistryPrefix, at, p.src.name)
 	case PartImage:
 		return "the lock, the mount or the program in it differs (every version of botkube-mirror is another program); --force replaces it, --skip image leaves it as it is"
 	}

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 )
@@ -17,22 +18,17 @@ func (p *push) uploadImage(ctx context.Context, at *place, pushed *PushedPart) e
 			return err
 		}
 	}
-	o, err := p.session.imageOptions(p.lock, WriteOptions{Mount: p.options.Mount, Seeders: p.options.Seeders, ModTime: p.options.ModTime})
+	o, err := image.OptionsFor(p.lock, p.session.writeOptions(form.WriteOptions{Mount: p.options.Mount, Seeders: p.options.Seeders, ModTime: p.options.ModTime}))
 	if err != nil {
 		return err
 	}
 	sink := &imageSink{push: p, at: at, up: &uploader{session: p.session, repo: at.repo}}
-	made, err := image.Build(ctx, p.lock, p.src.cache, o, sink)
+	made, err := image.Build(ctx, p.lock, p.src.Plugins, o, sink)
 	pushed.UploadedBytes = sink.up.sent.Load()
 	if err != nil {
 		return err
 	}
-	for _, platform := range made.Platforms {
-		pushed.Size += platform.Size
-		if !platform.Seeded {
-			pushed.MountOnly = append(pushed.MountOnly, platform.Platform)
-		}
-	}
+	pushed.Size, pushed.MountOnly = made.Sum()
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
 
@@ -62,7 +63,7 @@ func (o PushOptions) checkChartPath() error {
 // belowPrefix returns a repository below a prefix that the user gave. What is
 // wrong with the prefix is told of the prefix.
 func belowPrefix(prefix, path string) (registry.Name, error) {
-	prefix = strings.TrimSuffix(strings.TrimPrefix(prefix, registryPrefix), "/")
+	prefix = strings.TrimSuffix(strings.TrimPrefix(prefix, form.RegistryPrefix), "/")
 	if strings.Contains(prefix, "/") { // it need have no path, which the parser wants
 		if _, err := registry.ParseRepository(prefix); err != nil {
 			return registry.Name{}, err

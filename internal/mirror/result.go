@@ -6,8 +6,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
@@ -62,21 +62,21 @@ type Result struct {
 
 // OutputResult is one output.
 type OutputResult struct {
-	Form Form   `json:"form"`
+	// Form is the prefix of the target.
+	Form string `json:"form"`
 	Path string `json:"path"`
-	// Changed says whether anything was written to it.
-	Changed bool `json:"changed"`
-	// Tag and Digest are those of a bundle or an image; a site has the former.
-	Tag    string `json:"tag,omitempty"`
-	Digest string `json:"digest,omitempty"`
-	// Size of a bundle or an image is in bytes.
-	Size int64 `json:"size,omitempty"`
-	// MountOnly are the platforms whose image has no program to seed a volume.
-	MountOnly []agent.Platform `json:"mountOnly,omitempty"`
-	// Indexes are the URLs of a site's indexes, by repository.
-	Indexes map[string]string `json:"indexes,omitempty"`
-	// Templates are the URLs of a site's templates.
-	Templates []site.Template `json:"templates,omitempty"`
+	form.Written
+
+	output *form.Output
+}
+
+func newOutputResult(t form.Target) OutputResult {
+	return OutputResult{Form: t.Prefix, Path: t.Path, output: t.Output}
+}
+
+// Next says to a person how the output is used.
+func (o OutputResult) Next(platforms []agent.Platform, mount string) string {
+	return o.output.Next(o.Path, o.Written, platforms, mount)
 }
 
 // ArtifactResult is one upstream file.
@@ -114,7 +114,7 @@ func newResult(plan *resolve.Plan, o PullOptions) *Result {
 		Mount:          o.Mount,
 	}
 	for _, target := range o.Outputs {
-		r.Outputs = append(r.Outputs, OutputResult{Form: target.Form, Path: target.Path})
+		r.Outputs = append(r.Outputs, newOutputResult(target))
 	}
 	for i, a := range plan.Lock.Artifacts {
 		known := ArtifactResult{URL: a.URL, Size: -1, VerifiedBy: a.VerifiedBy, VerifiedWith: a.VerifiedWith, Status: StatusMissing}

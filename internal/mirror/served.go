@@ -19,6 +19,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/dir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
@@ -77,10 +78,10 @@ func (s *served) close() {
 // openServed finds out by its content what a target is, and opens it.
 func (s *Session) openServed(ctx context.Context, target string) (*served, error) {
 	switch {
-	case strings.HasPrefix(target, registryPrefix):
+	case strings.HasPrefix(target, form.RegistryPrefix):
 		return nil, fault.New(fault.Usage, "%s is in a registry; what is served lies on this machine", target).
 			WithHint("copy it here: botkube-mirror unpack %s -o bundle.tar", target)
-	case target == standardStream:
+	case target == form.StandardStream:
 		return nil, fault.New(fault.Usage, "standard input cannot be served").WithHint(servedHint)
 	}
 	at, err := locate(target)

@@ -17,6 +17,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/dir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
@@ -25,15 +26,12 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
 
-// registryPrefix begins a target in a registry, as skopeo writes it.
-const registryPrefix = "docker://"
-
 // source is a mirror that is read.
 type source struct {
 	// name is as the user wrote it.
 	name string
 	lock *lock.Lock
-	content
+	form.Content
 	// obtain makes a blob ready to be read, and tells how many bytes that
 	// took over a network. It is nil where all blobs are there.
 	obtain func(context.Context, lock.Blob) (int64, error)
@@ -43,10 +41,10 @@ type source struct {
 // openSource opens a bundle, from a file, a layout directory, a registry or
 // standard input, or an agent's cache directory.
 func (s *Session) openSource(ctx context.Context, name string, stdin io.Reader) (*source, error) {
-	if reference, ok := strings.CutPrefix(name, registryPrefix); ok {
+	if reference, ok := strings.CutPrefix(name, form.RegistryPrefix); ok {
 		return s.openRegistry(ctx, reference)
 	}
-	if name == standardStream {
+	if name == form.StandardStream {
 		src, err := openStandardInput(ctx, stdin)
 		return src, noBundle(err)
 	}
@@ -83,7 +81,7 @@ func noBundle(err error) error {
 const sourceHint = "name a bundle (FILE.tar or a directory), docker://REFERENCE for one in a registry, or - for standard input"
 
 func bundleSource(name string, b *bundle.Bundle) *source {
-	return &source{name: name, lock: b.Lock(), content: content{cache: pluginsdir.Upstream{Blobs: b}, blobs: b}, close: b.Close}
+	return &source{name: name, lock: b.Lock(), Content: form.Content{Plugins: pluginsdir.Upstream{Blobs: b}, Blobs: b}, close: b.Close}
 }
 
 func openDirSource(path string) (*source, error) {
@@ -97,7 +95,7 @@ func openDirSource(path string) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &source{name: path, lock: d.Lock(), content: content{cache: d}, close: d.Close}, nil
+	return &source{name: path, lock: d.Lock(), Content: form.Content{Plugins: d}, close: d.Close}, nil
 }
 
 // openStandardInput reads a bundle from standard input.
@@ -158,8 +156,8 @@ func (s *Session) openRegistry(ctx context.Context, reference string) (*source, 
 		return nil, fmt.Errorf("reading the bundle %s: %w", ref, err)
 	}
 	src := &source{
-		name: registryPrefix + ref.String(), lock: contents.Lock,
-		content: content{cache: pluginsdir.Upstream{Blobs: s.Store, Memory: s.Store}, blobs: s.Store},
+		name: form.RegistryPrefix + ref.String(), lock: contents.Lock,
+		Content: form.Content{Plugins: pluginsdir.Upstream{Blobs: s.Store, Memory: s.Store}, Blobs: s.Store},
 		obtain:  func(ctx context.Context, b lock.Blob) (int64, error) { return s.fetchBlob(ctx, repo, b) },
 		close:   func() error { return nil },
 	}
@@ -191,8 +189,8 @@ func (s *Session) pullFrom(ctx context.Context, reference string) (*registry.Rep
 		return nil, ref, err
 	}
 	if ref.Identifier() == "" {
-		return nil, ref, fault.New(fault.Usage, "%s%s has neither tag nor digest", registryPrefix, ref).
-			WithHint("add the Botkube version: %s%s:v1.14.0", registryPrefix, ref)
+		return nil, ref, fault.New(fault.Usage, "%s%s has neither tag nor digest", form.RegistryPrefix, ref).
+			WithHint("add the Botkube version: %s%s:v1.14.0", form.RegistryPrefix, ref)
 	}
 	repo, err := cmp.Or(s.Source, s.Registry).Repository(ctx, ref.Repository(), false)
 	return repo, ref, err
@@ -250,7 +248,7 @@ func (src *source) subset(o SubsetOptions) (*lock.Lock, error) {
 	platforms := o.Platforms
 	for _, p := range platforms {
 		if !slices.Contains(src.lock.Platforms, p) {
-			return nil, fault.New(fault.Incomplete, "%s is not for %s, but for %s", src.name, p, platformNames(src.lock.Platforms)).
+			return nil, fault.New(fault.Incomplete, "%s is not for %s, but for %s", src.name, p, agent.JoinPlatforms(src.lock.Platforms)).
 				WithHint("pull it for that platform too, where there is internet: --platform %s", p)
 		}
 	}
@@ -279,15 +277,6 @@ func (src *source) subset(o SubsetOptions) (*lock.Lock, error) {
 	return part, src.dropSchemas(part)
 }
 
-// platformNames lists platforms for a message.
-func platformNames(platforms []agent.Platform) string {
-	var names []string
-	for _, p := range platforms {
-		names = append(names, p.String())
-	}
-	return strings.Join(names, ", ")
-}
-
 // matches reports whether a key names a plugin of a lock. Without a version it
 // names all that are there.
 func matches(key agent.PluginKey, p lock.Plugin) bool {
@@ -309,7 +298,7 @@ func (src *source) noPlugin(key agent.PluginKey) error {
 // that are not in it.
 func (src *source) dropSchemas(l *lock.Lock) error {
 	for i, r := range l.Repositories {
-		if len(r.Schemas) == 0 || src.blobs == nil {
+		if len(r.Schemas) == 0 || src.Blobs == nil {
 			continue
 		}
 		used, err := src.schemasUsed(l, r)
@@ -323,7 +312,7 @@ func (src *source) dropSchemas(l *lock.Lock) error {
 
 // schemasUsed returns the URLs of the schemas that the entries of a lock refer to.
 func (src *source) schemasUsed(l *lock.Lock, r lock.Repository) (map[string]bool, error) {
-	data, err := src.blobs.ReadAll(r.Index.SHA256, index.MaxSize)
+	data, err := src.Blobs.ReadAll(r.Index.SHA256, index.MaxSize)
 	if err != nil {
 		return nil, err
 	}

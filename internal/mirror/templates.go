@@ -13,6 +13,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
@@ -150,11 +151,11 @@ func (c *checkingValues) templateOfSite(p lock.Plugin, mirrored int, ref string)
 	if err != nil {
 		return // without a base URL, the indexes are damaged, which was reported
 	}
-	served = slices.DeleteFunc(served, func(t site.Template) bool { return t.Plugin != p.Key() })
-	if slices.ContainsFunc(served, func(t site.Template) bool { return t.URL == ref }) {
+	served = slices.DeleteFunc(served, func(t form.Template) bool { return t.Plugin != p.Key() })
+	if slices.ContainsFunc(served, func(t form.Template) bool { return t.URL == ref }) {
 		return
 	}
-	i := slices.IndexFunc(served, func(t site.Template) bool {
+	i := slices.IndexFunc(served, func(t form.Template) bool {
 		elsewhere := strings.HasSuffix(ref, strings.TrimPrefix(t.URL, c.base)) // the path has the digest
 		return elsewhere || mirrored >= 0 && t.Ref == p.Templates[mirrored].Ref
 	})

@@ -79,13 +79,13 @@ func (s *Session) Unpack(ctx context.Context, o UnpackOptions) (*Unpacked, error
 	if err := checkRoom(s.sourceNeeds(ctx, src, l, o.WriteOptions)); err != nil {
 		return nil, err
 	}
-	outputs, err := s.openOutputs(ctx, l, src.content, o.WriteOptions)
+	outputs, err := s.openOutputs(ctx, l, src.Content, o.WriteOptions)
 	if err != nil {
 		return nil, err
 	}
 	defer outputs.close()
-	result := &Unpacked{Source: o.Source, BotkubeVersion: l.BotkubeVersion, Platforms: l.Platforms, Plugins: l.Plugins, Mount: o.Mount, Copied: src.blobs == nil}
-	if result.FetchedBytes, err = s.transfer(ctx, src, l, outputs); err != nil {
+	result := &Unpacked{Source: o.Source, BotkubeVersion: l.BotkubeVersion, Platforms: l.Platforms, Plugins: l.Plugins, Mount: o.Mount, Copied: src.Blobs == nil}
+	if result.FetchedBytes, err = s.transfer(ctx, src, l, o.WriteOptions, outputs); err != nil {
 		return nil, err
 	}
 	err = outputs.commit(ctx, l, nil)
@@ -95,7 +95,7 @@ func (s *Session) Unpack(ctx context.Context, o UnpackOptions) (*Unpacked, error
 
 // transfer hands every artifact to the outputs, the largest first. It returns
 // how many bytes came over a network.
-func (s *Session) transfer(ctx context.Context, src *source, l *lock.Lock, outputs *outputs) (transferred int64, err error) {
+func (s *Session) transfer(ctx context.Context, src *source, l *lock.Lock, o WriteOptions, outputs *outputs) (transferred int64, err error) {
 	artifacts := slices.Clone(l.Artifacts)
 	slices.SortStableFunc(artifacts, func(a, b lock.Artifact) int { return cmp.Compare(b.Size, a.Size) })
 	planned := Event{Kind: EventPlanned, Count: len(artifacts)}
@@ -116,7 +116,7 @@ func (s *Session) transfer(ctx context.Context, src *source, l *lock.Lock, outpu
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(s.Parallel)
-	for _, b := range otherBlobs(l, outputs.options) {
+	for _, b := range otherBlobs(l, o) {
 		group.Go(func() error { return obtain(ctx, b) })
 	}
 	for _, a := range artifacts {
@@ -124,7 +124,7 @@ func (s *Session) transfer(ctx context.Context, src *source, l *lock.Lock, outpu
 			if err := obtain(ctx, a.Blob); err != nil {
 				return err
 			}
-			if err := outputs.place(ctx, a); err != nil {
+			if err := outputs.add(ctx, a); err != nil {
 				return err
 			}
 			if src.obtain == nil {
@@ -140,7 +140,7 @@ func (s *Session) transfer(ctx context.Context, src *source, l *lock.Lock, outpu
 // otherBlobs lists what outputs need beside artifacts, and what every source
 // has already: indexes, schemas and manifests.
 func otherBlobs(l *lock.Lock, o WriteOptions) []lock.Blob {
-	if !o.wantsBundle() {
+	if !o.wantsMembers() {
 		return nil
 	}
 	blobs := memberBlobs(l)

@@ -19,6 +19,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/dir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
@@ -147,7 +148,7 @@ var problemNames = map[audit.Kind]string{
 }
 
 func (v *Verification) name() string {
-	if v.Target == standardStream {
+	if v.Target == form.StandardStream {
 		return "standard input"
 	}
 	return v.Target
@@ -181,7 +182,7 @@ func (v *Verification) remedy(counts map[audit.Kind]int) string {
 
 func (v *Verification) rewrite() string {
 	switch {
-	case strings.HasPrefix(v.Target, registryPrefix):
+	case strings.HasPrefix(v.Target, form.RegistryPrefix):
 		return "push it again with --force from the bundle, where that is intact, and ask whoever runs the registry to look at its storage: a registry may keep what it has under a digest, damaged as it is, until that is removed there"
 	case v.Kind == KindDirectory || v.Kind == KindSite:
 		return "run the unpack or the pull that wrote it again: it writes what is damaged or missing anew, and leaves the rest"
@@ -292,10 +293,10 @@ func (v *verifying) planned(total int64, files int) {
 // target finds out what the target is, and looks at all of it.
 func (v *verifying) target(ctx context.Context) error {
 	target := v.options.Target
-	if reference, ok := strings.CutPrefix(target, registryPrefix); ok {
+	if reference, ok := strings.CutPrefix(target, form.RegistryPrefix); ok {
 		return v.registry(ctx, reference)
 	}
-	if target == standardStream {
+	if target == form.StandardStream {
 		return v.standardInput(ctx)
 	}
 	at, err := locate(target)
@@ -525,7 +526,7 @@ func (v *verifying) other(ctx context.Context) (*inspected, error) {
 	if v.options.Against == "" {
 		return nil, nil
 	}
-	if v.options.Against == standardStream && v.options.Target == standardStream {
+	if v.options.Against == form.StandardStream && v.options.Target == form.StandardStream {
 		return nil, fault.New(fault.Usage, "standard input can be read once only").WithHint("write one of them to a file")
 	}
 	return v.inspect(ctx, v.options.Against, v.options.Stdin)
@@ -538,7 +539,7 @@ func (v *verifying) against(ctx context.Context, other *inspected) error {
 	}
 	if v.lock == nil && v.result.Kind == KindSite && len(v.report.Problems()) == 0 {
 		return fault.New(fault.Usage, "%s has several versions, each with a lock of its own", v.options.Target).
-			WithHint("name one of them: %s", filepath.Join(strings.TrimPrefix(v.options.Target, string(FormSite)+":"), "VERSION"))
+			WithHint("name one of them: %s", filepath.Join(strings.TrimPrefix(v.options.Target, "site:"), "VERSION"))
 	}
 	if v.lock == nil {
 		v.report.Note(fmt.Sprintf("it was not compared with %s: it has no one lock that can be read", v.options.Against))
@@ -551,7 +552,7 @@ func (v *verifying) against(ctx context.Context, other *inspected) error {
 	compared := &Against{Target: v.options.Against, Lock: "sha256:" + lock.Sum(data).String(), Differences: []lock.Difference{}}
 	v.result.Against = compared
 	v.compare(compared, other)
-	if other.kind == KindBundle && v.remake != nil && v.options.Against != standardStream {
+	if other.kind == KindBundle && v.remake != nil && v.options.Against != form.StandardStream {
 		return v.compareRemade(ctx, compared)
 	}
 	return nil
@@ -569,7 +570,7 @@ func (v *verifying) compare(compared *Against, other *inspected) {
 	}
 	if v.result.Kind == KindDirectory {
 		if part := intersect(theirs.Platforms, ours.Platforms); len(part) > 0 && len(part) < len(theirs.Platforms) {
-			v.report.Note(fmt.Sprintf("%s is also for %s, which the directory is not for", compared.Target, platformNames(without(theirs.Platforms, part))))
+			v.report.Note(fmt.Sprintf("%s is also for %s, which the directory is not for", compared.Target, agent.JoinPlatforms(without(theirs.Platforms, part))))
 			theirs = theirs.Subset(part, func(lock.Plugin) bool { return true })
 		}
 	}

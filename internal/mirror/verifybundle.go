@@ -193,7 +193,7 @@ func (v *verifying) remakeFile(ctx context.Context, from *source, p agent.Platfo
 			return err
 		}
 	}
-	want, err := pluginsdir.Digest(ctx, from.cache, p, f)
+	want, err := pluginsdir.Digest(ctx, from.Plugins, p, f)
 	if err != nil {
 		return err
 	}

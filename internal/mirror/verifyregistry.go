@@ -10,6 +10,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
@@ -36,7 +37,7 @@ func (v *verifying) registry(ctx context.Context, reference string) error {
 	case err == nil:
 		return v.registryBundle(ctx, repo, c)
 	case !errors.Is(err, bundle.ErrNotBundle):
-		return v.unreadable(KindBundle, fmt.Errorf("reading the bundle %s%s: %w", registryPrefix, ref, absent(err)))
+		return v.unreadable(KindBundle, fmt.Errorf("reading the bundle %s%s: %w", form.RegistryPrefix, ref, absent(err)))
 	}
 	if err := v.is(KindImage); err != nil {
 		return err
@@ -49,7 +50,7 @@ func (v *verifying) registry(ctx context.Context, reference string) error {
 		Blob: func(ctx context.Context, b lock.Blob) (io.ReadCloser, error) { return repo.Open(ctx, b), nil },
 	}, v.Parallel, &v.report, v.hashed)
 	if imageErr != nil {
-		return v.unreadable(KindImage, noImage(registryPrefix+ref.String(), err, imageErr))
+		return v.unreadable(KindImage, noImage(form.RegistryPrefix+ref.String(), err, imageErr))
 	}
 	im.Tag = ref.Tag()
 	v.imageFound(im)

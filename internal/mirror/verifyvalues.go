@@ -390,7 +390,7 @@ func notMirrored(l *lock.Lock, t agent.PluginType, key agent.PluginKey, p agent.
 	case len(platforms) == 0:
 		return "the mirror has it as " + strings.Join(versions, " and ")
 	case !slices.Contains(platforms, p):
-		return fmt.Sprintf("the mirror does not have it for %s, but for %s", p, platformNames(platforms))
+		return fmt.Sprintf("the mirror does not have it for %s, but for %s", p, agent.JoinPlatforms(platforms))
 	}
 	return ""
 }

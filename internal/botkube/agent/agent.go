@@ -79,6 +79,15 @@ func (p Platform) Dir() string { return p.OS + "-" + p.Arch }
 // ComparePlatforms orders platforms by what [Platform.String] returns.
 func ComparePlatforms(a, b Platform) int { return strings.Compare(a.String(), b.String()) }
 
+// JoinPlatforms lists platforms for a message.
+func JoinPlatforms(platforms []Platform) string {
+	var names []string
+	for _, p := range platforms {
+		names = append(names, p.String())
+	}
+	return strings.Join(names, ", ")
+}
+
 // MarshalText writes the platform as [Platform.String] does.
 func (p Platform) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 

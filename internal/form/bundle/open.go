@@ -61,13 +61,13 @@ func (o origin) again() string {
 	return fmt.Sprintf("copy %s again from where it was pulled; compare sha256sum on both sides first", filepath.Base(o.name))
 }
 
-// Form is what a path looks like.
-type Form int
+// Shape is what a path looks like.
+type Shape int
 
 // The forms that [Sniff] tells apart.
 const (
 	// NoForm is anything else, or nothing.
-	NoForm Form = iota
+	NoForm Shape = iota
 	// TarForm is a file that is, or was, a tar: a compressed one too.
 	TarForm
 	// LayoutForm is a directory with an OCI image layout, or a part of one.
@@ -76,7 +76,7 @@ const (
 
 // Sniff tells which form of bundle a path may be. Whether it is a bundle, [Open]
 // says, and why it is none.
-func Sniff(path string) Form {
+func Sniff(path string) Shape {
 	fi, err := os.Stat(path)
 	if err != nil {
 		return NoForm

@@ -425,7 +425,7 @@ func TestSniff(t *testing.T) {
 	if _, err := WriteLayout(t.Context(), layout, c, Options{}); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]Form{
+	for path, want := range map[string]Shape{
 		writeFile(t, filepath.Join(dir, "b.tar"), tarOf(t, c)):                                  TarForm,
 		writeFile(t, filepath.Join(dir, "b.tgz"), []byte(tgz(map[string]string{"a": "b"}))):     TarForm,
 		writeFile(t, filepath.Join(dir, "text"), []byte("text")):                                NoForm,

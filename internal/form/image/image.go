@@ -96,6 +96,17 @@ type Result struct {
 	Platforms []Platform
 }
 
+// Sum returns the size in bytes of all platforms, and those that have no program.
+func (r *Result) Sum() (size int64, mountOnly []agent.Platform) {
+	for _, p := range r.Platforms {
+		size += p.Size
+		if !p.Seeded {
+			mountOnly = append(mountOnly, p.Platform)
+		}
+	}
+	return size, mountOnly
+}
+
 // Platform is an image for one platform.
 type Platform struct {
 	agent.Platform

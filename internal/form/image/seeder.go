@@ -11,6 +11,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 )
 
 // seederPath is where an image has its program.
@@ -19,12 +20,8 @@ const seederPath = "/botkube-mirror"
 // maxSeeder bounds, in bytes, a program that is put into an image.
 const maxSeeder = 1 << 30
 
-// Seeder is this program for a platform. In an image it is what runs, so that a
-// Job or an init container can copy the directory to a volume.
-type Seeder struct {
-	Platform agent.Platform
-	Path     string
-}
+// Seeder is a [form.Seeder].
+type Seeder form.Seeder
 
 // machine is what an executable says of the processor that it is for.
 type machine struct {

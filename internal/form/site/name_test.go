@@ -6,6 +6,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 )
 
 func TestFileName(t *testing.T) {
@@ -189,7 +190,7 @@ func TestTemplates(t *testing.T) {
 	}
 	got, err := Templates("https://e.com/m/", l)
 	want := "https://e.com/m/" + contentDir(sum) + "/templates.tar?checksum=sha256:" + sum.String()
-	if err != nil || len(got) != 1 || got[0] != (Template{Plugin: key, Ref: "github.com/kubeshop/botkube//cmd", URL: want}) {
+	if err != nil || len(got) != 1 || got[0] != (form.Template{Plugin: key, Ref: "github.com/kubeshop/botkube//cmd", URL: want}) {
 		t.Errorf("%+v, %v, want %s", got, err, want)
 	}
 	// To go-getter it is an archive, with nothing else to be taken of it.

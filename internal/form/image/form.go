@@ -1,0 +1,117 @@
+package image
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
+)
+
+// Form is the image that has a plugin directory in it.
+var Form = &form.Form{
+	Kind: "image",
+	Name: "mountable image",
+	Outputs: []form.Output{{
+		Prefix: "image", Unpacks: true, TakesSeeders: true,
+		Check: func(path string, o form.WriteOptions) error {
+			return cmp.Or(CheckMount(o.Mount), CheckFile(path), bundle.CheckReplaced(path))
+		},
+		Open: openOutput,
+		Next: next,
+	}},
+}
+
+// output is an image that is written as a whole in the end.
+type output struct {
+	path    string
+	from    form.Content
+	options form.WriteOptions
+}
+
+func openOutput(_ context.Context, path string, _ *lock.Lock, from form.Content, o form.WriteOptions) (form.Writer, error) {
+	return &output{path, from, o}, nil
+}
+
+// Add does nothing: making a layer verifies what it is made of.
+func (out *output) Add(context.Context, lock.Artifact) (bool, error) { return false, nil }
+
+// Commit writes the image.
+func (out *output) Commit(ctx context.Context, l *lock.Lock) (w form.Written, err error) {
+	o, err := OptionsFor(l, out.options)
+	if err != nil {
+		return w, err
+	}
+	out.options.Writing(-1)
+	made, changed, err := WriteFile(ctx, out.path, l.PluginsOnly(), out.from.Plugins, o)
+	if err != nil {
+		return w, err
+	}
+	w = form.Written{Changed: changed, Tag: made.Tag, Digest: "sha256:" + made.Index.SHA256.String()}
+	w.Size, w.MountOnly = made.Sum()
+	return w, nil
+}
+
+// Close does nothing: what is unfinished was removed by [WriteFile].
+func (out *output) Close() error { return nil }
+
+// OptionsFor are those of an image of a lock.
+func OptionsFor(l *lock.Lock, o form.WriteOptions) (Options, error) {
+	seeders, err := seedersFor(l, o.Seeders)
+	return Options{
+		Mount: o.Mount, ModTime: o.ModTime, Seeders: seeders, Waiting: o.Waiting,
+		Progress: func(p Progress) {
+			o.Wrote(fmt.Sprintf("%s layer %d of %d: %s", p.Platform, p.Done, p.Total, p.Layer))
+		},
+	}, err
+}
+
+// seedersFor returns the seeders for the platforms of a lock: those given, and the
+// running program for its own platform, if it runs without libraries.
+func seedersFor(l *lock.Lock, o form.Seeders) ([]Seeder, error) {
+	if o.None {
+		return nil, nil
+	}
+	var seeders []Seeder
+	for _, given := range o.Given {
+		s := Seeder(given)
+		if !slices.Contains(l.Platforms, s.Platform) {
+			return nil, fault.New(fault.Usage, "a seeder is given for %s, but the image is not for that platform", s.Platform).
+				WithHint("leave it out, or add --platform %s", s.Platform)
+		}
+		if err := CheckSeeder(s); err != nil {
+			return nil, err
+		}
+		seeders = append(seeders, s)
+	}
+	self := Seeder{Platform: agent.Platform{OS: runtime.GOOS, Arch: runtime.GOARCH}}
+	given := slices.ContainsFunc(seeders, func(s Seeder) bool { return s.Platform == self.Platform })
+	path, err := os.Executable()
+	if err != nil || given || !slices.Contains(l.Platforms, self.Platform) {
+		return seeders, nil
+	}
+	self.Path = path
+	if CheckSeeder(self) == nil {
+		seeders = append(seeders, self)
+	}
+	return seeders, nil
+}
+
+func next(path string, w form.Written, _ []agent.Platform, _ string) string {
+	return MountOnlyNote(w.MountOnly) + fmt.Sprintf("next: load it (podman load -i %s), or copy it to a registry (skopeo copy --all oci-archive:%s docker://REGISTRY/botkube-plugins:%s); the Helm values to mount it: botkube-mirror values %s --image REGISTRY/botkube-plugins:%s --values YOURS.yaml\n", path, path, w.Tag, path, w.Tag)
+}
+
+// MountOnlyNote says for which platforms an image has no program.
+func MountOnlyNote(platforms []agent.Platform) string {
+	if len(platforms) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("  to be mounted only, for %s: there is no program to fill a volume from it; give a static botkube-mirror with --seeder %s=FILE\n", agent.JoinPlatforms(platforms), platforms[0])
+}

@@ -1,0 +1,87 @@
+package form
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+)
+
+// Output is a way to write a form.
+type Output struct {
+	// Prefix is FORM in a target FORM:PATH.
+	Prefix string
+	// Members is that of the form.
+	Members bool
+	// Unpacks says that archives are unpacked while it is written.
+	Unpacks bool
+	// Streams says that it can be written to standard output.
+	Streams bool
+	// TakesBaseURL and TakesSeeders say which options count.
+	TakesBaseURL, TakesSeeders bool
+	// LockPath, if not empty, is where in the output the lock of the run is that wrote
+	// it.
+	LockPath string
+	// Check reports what can be known to be wrong before anything is read. It
+	// leaves nothing behind.
+	Check func(path string, o WriteOptions) error
+	// Open begins to write the mirror of a lock. The sizes and digests of its
+	// artifacts do not matter yet.
+	Open func(ctx context.Context, path string, l *lock.Lock, from Content, o WriteOptions) (Writer, error)
+	// Next says to a person how what was written is used.
+	Next func(path string, w Written, platforms []agent.Platform, mount string) string
+}
+
+// WriteOptions say how a mirror is written. None of the functions may be nil.
+type WriteOptions struct {
+	// Mount is where the agent will see a directory, or an image.
+	Mount string
+	// BaseURL is where a site will be served.
+	BaseURL string
+	// Seeders are the programs that an image starts, by platform.
+	Seeders Seeders
+	// ModTime is the time of files in archives: the epoch if it is zero.
+	ModTime time.Time
+	// Stdout receives a mirror whose path is "-".
+	Stdout io.Writer
+	// Waiting is called when another run has the output.
+	Waiting func(path string)
+	// Displaced is called for what was in the way of an output that an earlier
+	// run wrote, with where it was and where it was moved.
+	Displaced func(path, to string)
+	// Writing is called where all is written in the end, with the size of that in
+	// bytes, or -1 if it is not known.
+	Writing func(size int64)
+	// Wrote is called for each file of the output, with what the file is.
+	Wrote func(what string)
+}
+
+// Writer writes one output.
+type Writer interface {
+	// Add makes what can be made of an artifact, which is there now, and reports
+	// whether anything was written. It may be called concurrently.
+	Add(ctx context.Context, a lock.Artifact) (changed bool, err error)
+	// Commit completes the output. Every artifact of the lock was added.
+	Commit(ctx context.Context, l *lock.Lock) (Written, error)
+	// Close removes what is unfinished.
+	Close() error
+}
+
+// Written is what an output turned out to be. It is printed as JSON for machines.
+type Written struct {
+	// Changed says whether anything was written.
+	Changed bool `json:"changed"`
+	// Tag and Digest are those of a bundle or an image; a site has the former.
+	Tag    string `json:"tag,omitempty"`
+	Digest string `json:"digest,omitempty"`
+	// Size of a bundle or an image is in bytes.
+	Size int64 `json:"size,omitempty"`
+	// MountOnly are the platforms whose image has no program to seed a volume.
+	MountOnly []agent.Platform `json:"mountOnly,omitempty"`
+	// Indexes are the URLs of a site's indexes, by repository.
+	Indexes map[string]string `json:"indexes,omitempty"`
+	// Templates are the URLs of a site's templates.
+	Templates []Template `json:"templates,omitempty"`
+}

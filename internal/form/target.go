@@ -1,0 +1,111 @@
+package form
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// Forms are all forms that there are. Their order is that in which they are asked
+// whether something is theirs.
+type Forms []*Form
+
+// StandardStream is the path of standard input or output.
+const StandardStream = "-"
+
+// RegistryPrefix begins a target in a registry, as skopeo writes it.
+const RegistryPrefix = "docker://"
+
+// Target is where an output goes.
+type Target struct {
+	*Output
+	// Path is that of a file or directory, or "-" for standard output.
+	Path string
+}
+
+func (t Target) String() string {
+	if t.Path == StandardStream {
+		return "standard output"
+	}
+	return t.Path
+}
+
+// output returns the output with a prefix, or nil.
+func (all Forms) output(prefix string) *Output {
+	for _, f := range all {
+		for i := range f.Outputs {
+			if f.Outputs[i].Prefix == prefix {
+				return &f.Outputs[i]
+			}
+		}
+	}
+	return nil
+}
+
+// HasPrefix reports whether a target can begin with a prefix.
+func (all Forms) HasPrefix(prefix string) bool { return all.output(prefix) != nil }
+
+// prefixes lists what a target can begin with, for messages.
+func (all Forms) prefixes() string {
+	var prefixes []string
+	for _, f := range all {
+		for _, o := range f.Outputs {
+			prefixes = append(prefixes, o.Prefix+":")
+		}
+	}
+	last := len(prefixes) - 1
+	return strings.Join(prefixes[:last], ", ") + " and " + prefixes[last]
+}
+
+// Prefixes of the outputs that a target without one is taken for.
+const (
+	prefixOfDirectory = "dir"
+	prefixOfFile      = "oci-archive"
+)
+
+// looksLikePrefix takes a word; a single letter is a drive of Windows.
+var looksLikePrefix = regexp.MustCompile(`^[a-z][a-z-]+$`)
+
+// compressedFiles are the endings of files that no output is.
+var compressedFiles = []string{".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".zip"}
+
+// ParseTarget reads a form and a path, FORM:PATH. A path alone is that of a
+// bundle if it ends in .tar or is "-", else that of a directory.
+func (all Forms) ParseTarget(s string) (Target, error) {
+	prefix, path, found := strings.Cut(s, ":")
+	t := Target{all.output(prefix), path}
+	prefixed := found && t.Output != nil
+	switch {
+	case prefixed:
+	case s == StandardStream || strings.HasSuffix(s, ".tar"):
+		t = Target{all.output(prefixOfFile), s}
+	default:
+		t = Target{all.output(prefixOfDirectory), s}
+	}
+	switch {
+	case strings.HasPrefix(s, RegistryPrefix):
+		return Target{}, fault.New(fault.Usage, "the output %q is a registry", s).
+			WithHint("write a bundle, and publish it with the command push")
+	case found && !prefixed && looksLikePrefix.MatchString(prefix):
+		return Target{}, fault.New(fault.Usage, "the output %q begins with a form that is not known", s).
+			WithHint("known are %s; if it is a name, write ./%s", all.prefixes(), s)
+	case t.Path == "":
+		return Target{}, fault.New(fault.Usage, "the output %q has no path", s)
+	case t.Path == StandardStream && !t.Streams:
+		return Target{}, fault.New(fault.Usage, "the output %q: only a bundle can be written to standard output", s)
+	case !prefixed && t.Prefix == prefixOfDirectory && hasSuffix(s, compressedFiles):
+		return Target{}, fault.New(fault.Usage, "the output %q looks like a compressed archive, which a bundle is not", s).
+			WithHint("name it FILE.tar: most of what is in it is compressed already; or write dir:%s if a directory is meant", s)
+	}
+	return t, nil
+}
+
+func hasSuffix(s string, suffixes []string) bool {
+	for _, suffix := range suffixes {
+		if strings.HasSuffix(s, suffix) {
+			return true
+		}
+	}
+	return false
+}
