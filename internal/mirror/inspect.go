@@ -345,15 +345,7 @@ func (s *Session) inspectRegistry(ctx context.Context, reference string) (*inspe
 	if !errors.Is(err, bundle.ErrNotBundle) {
 		return nil, fmt.Errorf("reading the bundle %s: %w", name, err)
 	}
-	im, imageErr := image.Read(ctx, top.Data, image.Content{
-		Manifest: func(ctx context.Context, b lock.Blob) ([]byte, error) { return manifestOf(ctx, repo, b) },
-		Blob: func(ctx context.Context, b lock.Blob) (io.ReadCloser, error) {
-			if _, err := s.fetchBlob(ctx, repo, b); err != nil {
-				return nil, err
-			}
-			return s.Store.Open(b.SHA256)
-		},
-	})
+	im, imageErr := image.Read(ctx, top.Data, storedReader{repositoryReader{repo}, s})
 	if imageErr != nil {
 		return nil, noImage(name, err, imageErr)
 	}

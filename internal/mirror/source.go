@@ -166,20 +166,7 @@ func (s *Session) openRegistry(ctx context.Context, reference string) (*source, 
 
 // readBundle reads the documents of a bundle in a registry.
 func (s *Session) readBundle(ctx context.Context, repo *registry.Repository, top registry.Manifest) (*bundle.Contents, error) {
-	return bundle.ReadIndex(top.Data, func(p bundle.Part) ([]byte, error) {
-		if p.IsManifest() {
-			return manifestOf(ctx, repo, p.Blob)
-		}
-		if _, err := s.fetchBlob(ctx, repo, p.Blob); err != nil {
-			return nil, err
-		}
-		return s.Store.ReadAll(p.SHA256, p.Size)
-	})
-}
-
-func manifestOf(ctx context.Context, repo *registry.Repository, b lock.Blob) ([]byte, error) {
-	m, err := repo.Manifest(ctx, digestOf(b))
-	return m.Data, err
+	return bundle.Read(ctx, top.Data, storedReader{repositoryReader{repo}, s})
 }
 
 // pullFrom asks a registry for access to what a reference names.

@@ -19,7 +19,7 @@ import (
 // bundle verifies a bundle on this machine.
 func (v *verifying) bundle(ctx context.Context, b *bundle.Bundle) error {
 	c := b.Contents()
-	if err := v.contents(ctx, c, b.Check, runtime.GOMAXPROCS(0)); err != nil {
+	if err := v.contents(ctx, c, b.Reader(), runtime.GOMAXPROCS(0)); err != nil {
 		return err
 	}
 	v.outlooks(c.Lock, b)
@@ -34,7 +34,7 @@ func (v *verifying) bundle(ctx context.Context, b *bundle.Bundle) error {
 }
 
 // contents verifies the blobs of a bundle, wherever it lies.
-func (v *verifying) contents(ctx context.Context, c *bundle.Contents, check bundle.Check, parallel int) error {
+func (v *verifying) contents(ctx context.Context, c *bundle.Contents, from oci.Reader, parallel int) error {
 	v.lock = c.Lock
 	r := v.result
 	r.Kind, r.Tag, r.Digest = KindBundle, c.Tag, digestOf(c.Index.Blob())
@@ -43,7 +43,7 @@ func (v *verifying) contents(ctx context.Context, c *bundle.Contents, check bund
 		total += b.Size
 	}
 	v.planned(total, len(c.Blobs))
-	return c.Audit(ctx, check, parallel, &v.report, v.hashed)
+	return c.Audit(ctx, from, parallel, &v.report, v.hashed)
 }
 
 // outlooks says what agents would do with the directories that are made of a

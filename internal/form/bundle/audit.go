@@ -3,7 +3,6 @@ package bundle
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -16,44 +15,10 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
-// Check reads a blob, and says what is wrong with it: nothing, or an error of
-// kind [fault.Integrity] or [fault.Incomplete]. Other errors end an audit.
-type Check func(ctx context.Context, b lock.Blob) error
-
-// Check is a [Check] of the bundle's blobs, which it reads whatever was read before.
-func (b *Bundle) Check(ctx context.Context, blob lock.Blob) error {
-	if err := b.present(blob); err != nil {
-		return err
-	}
-	f, err := b.files.Open(blob.SHA256)
-	if err != nil {
-		return unreadable(err)
-	}
-	defer f.Close()
-	got, err := digest(ctx, f)
-	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case err != nil:
-		return unreadable(err)
-	case got != blob.SHA256:
-		return fault.New(fault.Integrity, "its sha256 is %s", got)
-	}
-	return nil
-}
-
-// unreadable is the damage that a bad disk shows, or a missing right.
-func unreadable(err error) error {
-	if _, known := errors.AsType[*fault.Error](err); known {
-		return err
-	}
-	return fault.New(fault.Integrity, "it cannot be read: %w", oci.Cause(err))
-}
-
 // Audit checks every blob, as many at a time as parallel says and the largest
 // first, and reports what is wrong. Hashed, if not nil, is told of the bytes of
 // each, from several goroutines.
-func (c *Contents) Audit(ctx context.Context, check Check, parallel int, r *audit.Report, hashed func(n int64)) error {
+func (c *Contents) Audit(ctx context.Context, from oci.Reader, parallel int, r *audit.Report, hashed func(n int64)) error {
 	for _, d := range append([]Document{c.Index}, c.Manifests...) {
 		if c.alone && d.Member == "" {
 			continue // it is not there
@@ -89,7 +54,7 @@ func (c *Contents) Audit(ctx context.Context, check Check, parallel int, r *audi
 			if pinned[b] {
 				f.Basis = audit.ByLock
 			}
-			err := check(ctx, b)
+			err := oci.Check(ctx, from, b)
 			if hashed != nil && fault.KindOf(err) != fault.Incomplete {
 				hashed(b.Size)
 			}

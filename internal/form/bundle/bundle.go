@@ -94,11 +94,7 @@ type Document struct {
 }
 
 // Blob returns the size and digest of the document.
-func (d Document) Blob() lock.Blob { return blobOf(d.Data) }
-
-func blobOf(data []byte) lock.Blob {
-	return lock.Blob{Size: int64(len(data)), SHA256: lock.Sum(data)}
-}
+func (d Document) Blob() lock.Blob { return oci.BlobOf(d.Data) }
 
 // Contents is everything a bundle consists of. It may be used concurrently.
 type Contents struct {

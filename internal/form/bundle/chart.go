@@ -84,7 +84,7 @@ func (c *Contents) addChart(ctx context.Context) error {
 	c.made[lock.Sum(config)] = config
 	return c.addManifest(v1.Manifest{
 		SchemaVersion: 2,
-		Config:        descriptor(ChartConfigType, blobOf(config)),
+		Config:        descriptor(ChartConfigType, oci.BlobOf(config)),
 		Layers:        []v1.Descriptor{descriptor(ChartType, chart.Blob)},
 		Annotations:   meta.ociAnnotations(),
 	}, MemberChart, nil)

@@ -37,7 +37,7 @@ func newCopied(t *testing.T) *copied {
 		}
 	}
 	put := func(data string) lock.Blob {
-		b := blobOf([]byte(data))
+		b := oci.BlobOf([]byte(data))
 		w.files[oci.BlobPath(b.SHA256)] = []byte(data)
 		return b
 	}
@@ -56,7 +56,7 @@ func (w *copied) expand(text string) string {
 		"BUNDLE", descriptor(indexType, w.c.Index.Blob()), "OTHER", descriptor(indexType, w.otherTag.Index.Blob()),
 		"AMD64", descriptor(manifestType, w.c.Manifests[0].Blob()), "ARM64", descriptor(manifestType, w.c.Manifests[1].Blob()),
 		"SBOM", descriptor(manifestType, w.sbom), "WRAPPER", descriptor(indexType, w.wrapper),
-		"ABSENT", descriptor(manifestType, blobOf([]byte("absent"))),
+		"ABSENT", descriptor(manifestType, oci.BlobOf([]byte("absent"))),
 		"HEX", w.c.Index.Blob().SHA256.String(), "NAME", `"annotations":{"org.opencontainers.image.ref.name":`,
 	).Replace(text)
 }
@@ -143,13 +143,13 @@ func TestIndexOfBundles(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			index := w.expand(`{"schemaVersion":2,"mediaType":"` + indexType + `","manifests":[` + test.named + `]}`)
-			c, err := ReadIndex([]byte(index), func(p Part) ([]byte, error) {
-				data, ok := w.files[oci.BlobPath(p.SHA256)]
+			c, err := Read(t.Context(), []byte(index), reader(func(d lock.SHA256) ([]byte, error) {
+				data, ok := w.files[oci.BlobPath(d)]
 				if !ok {
-					return nil, oci.Missing(p.SHA256)
+					return nil, oci.Missing(d)
 				}
 				return data, nil
-			})
+			}))
 			if test.says != nil {
 				wantError(t, err, test.kind, test.says...)
 			} else if err != nil || c.Index.Blob() != w.c.Index.Blob() {
@@ -162,7 +162,7 @@ func TestIndexOfBundles(t *testing.T) {
 // wrapped adds an index that names the first bundle only, and describes it.
 func wrapped(w *copied) string {
 	data := w.expand(`{"schemaVersion":2,"manifests":[BUNDLE}]}`)
-	b := blobOf([]byte(data))
+	b := oci.BlobOf([]byte(data))
 	w.files[oci.BlobPath(b.SHA256)] = []byte(data)
 	return fmt.Sprintf(`{"mediaType":%q,"digest":"sha256:%s","size":%d`, indexType, b.SHA256, b.Size)
 }

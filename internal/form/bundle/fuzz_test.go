@@ -44,7 +44,7 @@ func FuzzOpen(f *testing.F) {
 
 // Nothing in an index and a manifest, whose digests are right, makes a bundle
 // of what is none.
-func FuzzReadIndex(f *testing.F) {
+func FuzzRead(f *testing.F) {
 	l, m := fullWorld(f)
 	c := plan(f, l, m)
 	for _, d := range c.Manifests {
@@ -53,15 +53,15 @@ func FuzzReadIndex(f *testing.F) {
 	f.Add([]byte(`{"schemaVersion":2,"manifests":[{"annotations":{"a":null}}]}`), []byte(`{"layers":null}`))
 	f.Fuzz(func(t *testing.T, index, manifest []byte) {
 		docs := map[lock.SHA256][]byte{lock.Sum(manifest): manifest}
-		got, err := ReadIndex(index, func(p Part) ([]byte, error) {
-			if data, ok := docs[p.SHA256]; ok {
+		got, err := Read(t.Context(), index, reader(func(d lock.SHA256) ([]byte, error) {
+			if data, ok := docs[d]; ok {
 				return data, nil
 			}
-			if data, ok := c.made[p.SHA256]; ok {
+			if data, ok := c.made[d]; ok {
 				return data, nil
 			}
 			return nil, fault.New(fault.Incomplete, "absent")
-		})
+		}))
 		if err != nil {
 			if k := fault.KindOf(err); k == fault.Unexpected {
 				t.Errorf("kind %d: %v", k, err)

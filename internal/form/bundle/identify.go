@@ -51,9 +51,9 @@ func advise(err error) error {
 	return fault.New(fault.Usage, "%w", err).WithHint("%s", hint)
 }
 
-// foreign says what a document is that is not the index of a bundle; nil if that
-// cannot be told.
-func foreign(data []byte, read func(p Part, max int64) ([]byte, error)) error {
+// describeOther says what a document is that is not the index of a bundle; nil if
+// that cannot be told.
+func (r *reading) describeOther(data []byte) error {
 	var doc struct {
 		SchemaVersion int               `json:"schemaVersion"`
 		MediaType     types.MediaType   `json:"mediaType"`
@@ -76,7 +76,7 @@ func foreign(data []byte, read func(p Part, max int64) ([]byte, error)) error {
 	case config == ChartConfigType:
 		return notBundle("it is a Helm chart")
 	case doc.Config.MediaType.IsConfig() && doc.ArtifactType == "":
-		if isOwn(labels(doc.Config, read)) {
+		if isOwn(r.labels(doc.Config)) {
 			return fault.New(fault.Usage, "%w", errOwnImage)
 		}
 		return notBundle("it is an ordinary image")
@@ -96,12 +96,12 @@ func foreign(data []byte, read func(p Part, max int64) ([]byte, error)) error {
 
 // labels returns those of an image, as far as they can be read: annotations are
 // lost when an engine loads an image and pushes it.
-func labels(d v1.Descriptor, read func(p Part, max int64) ([]byte, error)) map[string]string {
+func (r *reading) labels(d v1.Descriptor) map[string]string {
 	b, err := descriptorBlob(d)
 	if err != nil {
 		return nil
 	}
-	data, err := read(Part{MediaType: string(d.MediaType), Blob: b, What: "its configuration"}, maxDocument)
+	data, err := oci.ReadBlob(r.ctx, r.from, b, maxDocument)
 	var config struct {
 		Config struct {
 			Labels map[string]string `json:"Labels"`

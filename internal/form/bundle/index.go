@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
@@ -19,35 +19,18 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
 
-// Part is a document that [ReadIndex] asks for.
-type Part struct {
-	// MediaType is that of a manifest, of the lock or of an image's
-	// configuration. Registries keep the latter two as blobs.
-	MediaType string
-	lock.Blob
-	// What says in messages what it is.
-	What string
-}
-
-// IsManifest reports whether the part is a manifest or an index.
-func (p Part) IsManifest() bool {
-	t := types.MediaType(p.MediaType)
-	return t.IsImage() || t.IsIndex()
-}
-
-// ReadIndex reads a bundle from its image index on, wherever it lies, and
-// believes nothing in which index, manifests and lock do not agree. Read returns
-// a document; one that has more than its size in bytes need not be read further.
+// Read reads a bundle from its image index on, wherever it lies, and believes
+// nothing in which index, manifests and lock do not agree.
 // What the index holds that is no bundle is an [ErrNotBundle], with a hint.
 //
 // An index that names the image index of a bundle, beside other documents, is read
 // as that bundle: crane push --index makes such a one of a layout.
 //
 // The result opens those documents only: see [Contents.With].
-func ReadIndex(index []byte, read func(p Part) ([]byte, error)) (*Contents, error) {
-	c, err := readIndex(index, read)
+func Read(ctx context.Context, index []byte, from oci.Reader) (*Contents, error) {
+	c, err := readIndex(ctx, index, from)
 	if errors.Is(err, ErrNotBundle) {
-		if inner, innerErr := readWithin(index, read); inner != nil || innerErr != nil {
+		if inner, innerErr := readWithin(ctx, index, from); inner != nil || innerErr != nil {
 			c, err = inner, innerErr
 		}
 	}
@@ -59,7 +42,7 @@ const maxWithin = 32
 
 // readWithin reads the one bundle whose image index another index names; nil if it
 // names none.
-func readWithin(index []byte, read func(p Part) ([]byte, error)) (*Contents, error) {
+func readWithin(ctx context.Context, index []byte, from oci.Reader) (*Contents, error) {
 	var ix struct {
 		Manifests []v1.Descriptor `json:"manifests"`
 	}
@@ -74,11 +57,11 @@ func readWithin(index []byte, read func(p Part) ([]byte, error)) (*Contents, err
 		if looked++; looked > maxWithin {
 			break
 		}
-		data, err := (&reading{read: read}).part(Part{MediaType: string(d.MediaType), Blob: b, What: "an index in it"}, maxDocument)
+		data, err := (&reading{ctx: ctx, from: from}).document(b, "an index in it")
 		if err != nil {
 			return nil, err
 		}
-		c, err := readIndex(data, read)
+		c, err := readIndex(ctx, data, from)
 		if err == nil {
 			found[d.Digest.String()] = c
 		} else if !errors.Is(err, ErrNotBundle) {
@@ -96,8 +79,8 @@ func readWithin(index []byte, read func(p Part) ([]byte, error)) (*Contents, err
 		WithHint("name one by its digest: write @%s in the place of the tag", digests[0])
 }
 
-func readIndex(index []byte, read func(p Part) ([]byte, error)) (*Contents, error) {
-	r := &reading{read: read, contents: &Contents{
+func readIndex(ctx context.Context, index []byte, from oci.Reader) (*Contents, error) {
+	r := &reading{ctx: ctx, from: from, contents: &Contents{
 		Index: Document{MediaType: indexType, Data: index}, made: map[lock.SHA256][]byte{},
 	}}
 	if isManifestOfLock(index) {
@@ -183,9 +166,10 @@ func (c *Contents) With(blobs blob.Source) *Contents {
 	return &with
 }
 
-// reading is one run of [ReadIndex].
+// reading is one run of [Read].
 type reading struct {
-	read     func(p Part) ([]byte, error)
+	ctx      context.Context
+	from     oci.Reader
 	index    v1.IndexManifest
 	contents *Contents
 	// lockSum is the digest of the lock, once it is read.
@@ -251,7 +235,7 @@ func (r *reading) readIndex() error {
 	}
 	other := probe.MediaType != "" && probe.MediaType != indexType || len(probe.Manifests) == 0
 	if other && (probe.ArtifactType != ArtifactType || probe.Config != nil) {
-		if err := foreign(data, r.part); err != nil {
+		if err := r.describeOther(data); err != nil {
 			return err
 		}
 		if probe.MediaType == "" {
@@ -344,21 +328,15 @@ func (r *reading) readManifest(d v1.Descriptor, what string) (Document, error) {
 		}
 		return Document{}, fault.New(fault.Integrity, "%s is of media type %q", what, oci.Clip(string(d.MediaType)))
 	}
-	data, err := r.part(Part{MediaType: string(d.MediaType), Blob: b, What: what}, maxDocument)
+	data, err := r.document(b, what)
 	return Document{MediaType: string(d.MediaType), Data: data}, err
 }
 
-// part reads a document and compares its digest.
-func (r *reading) part(p Part, max int64) ([]byte, error) {
-	if p.Size > max {
-		return nil, fault.New(fault.Integrity, "%s, sha256:%s, has %d bytes; at most %d are read", p.What, p.SHA256, p.Size, max)
-	}
-	data, err := r.read(p)
+// document reads a manifest or an index.
+func (r *reading) document(b lock.Blob, what string) ([]byte, error) {
+	data, err := oci.ReadManifest(r.ctx, r.from, b)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", p.What, err)
-	}
-	if got := blobOf(data); got != p.Blob {
-		return nil, fault.New(fault.Integrity, "%s should be %s but is %s", p.What, describe(p.Blob), describe(got))
+		return nil, fmt.Errorf("reading %s: %w", what, err)
 	}
 	return data, nil
 }
@@ -373,9 +351,9 @@ func (r *reading) readLock(manifest []byte) error {
 	if err != nil {
 		return fault.New(fault.Integrity, "the first manifest: %w", err)
 	}
-	data, err := r.part(Part{MediaType: LockType, Blob: b, What: "the lock"}, lock.MaxSize)
+	data, err := oci.ReadBlob(r.ctx, r.from, b, lock.MaxSize)
 	if err != nil {
-		return err
+		return fmt.Errorf("reading the lock: %w", err)
 	}
 	l, err := lock.Parse(data)
 	if err != nil {
@@ -395,17 +373,17 @@ func (r *reading) lockedBy(manifest []byte) (m v1.Manifest, err error) {
 	case string(m.Config.MediaType) == LockType:
 		return m, nil
 	case r.index.ArtifactType != ArtifactType && m.ArtifactType != ArtifactType:
-		return m, r.foreign(manifest, string(m.Config.MediaType))
+		return m, r.otherIndex(manifest, string(m.Config.MediaType))
 	}
 	return m, fault.New(fault.Integrity, "the configuration of the first manifest is of type %q, not a lock", oci.Clip(string(m.Config.MediaType)))
 }
 
-// foreign says what an index is whose first manifest is not that of a bundle.
-func (r *reading) foreign(manifest []byte, configType string) error {
+// otherIndex says what an index is whose first manifest is not that of a bundle.
+func (r *reading) otherIndex(manifest []byte, configType string) error {
 	if isOwn(r.index.Annotations) {
 		return fault.New(fault.Usage, "%w", errOwnImage)
 	}
-	if err := foreign(manifest, r.part); err != nil {
+	if err := r.describeOther(manifest); err != nil {
 		return err
 	}
 	return notBundle("it holds an artifact with a configuration of type %q", oci.Clip(configType))

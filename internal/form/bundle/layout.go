@@ -143,7 +143,7 @@ func onlyBundle(dir string, in oci.Dir) error {
 	if err != nil {
 		return nil
 	}
-	chosen, err := choose(in, "")
+	chosen, err := choose(context.Background(), in, "")
 	if err != nil {
 		_, unread := errors.AsType[*oci.Unread](err)
 		switch {
@@ -157,7 +157,7 @@ func onlyBundle(dir string, in oci.Dir) error {
 	if len(chosen.Beside) > 0 {
 		return more(fmt.Sprintf("its %s also names %s", indexName, chosen.Beside[0]))
 	}
-	c, err := readIndex(chosen.Data, partsIn(in))
+	c, err := readIndex(context.Background(), chosen.Data, oci.ReaderOf(in))
 	for _, name := range chosen.Names {
 		if err == nil && !(oci.Named{Names: []string{name}}).Answers(c.Tag) || err != nil && len(chosen.Names) > 1 {
 			return more(fmt.Sprintf("its %s has the tag %q", indexName, oci.Clip(name)))

@@ -201,7 +201,7 @@ func open(from origin, in oci.Files, name string) (*Bundle, error) {
 }
 
 func openIncomplete(from origin, in oci.Files, name string) (*Bundle, error) {
-	found, err := readLayout(in, name)
+	found, err := readLayout(context.Background(), in, name)
 	if err != nil {
 		return nil, errors.Join(from.describe(from.choice(err)), in.Close())
 	}
@@ -259,15 +259,15 @@ type found struct {
 
 // readLayout reads the two files that make a layout, and the bundle in it that has
 // a name, or the only one.
-func readLayout(in oci.Files, name string) (*found, error) {
+func readLayout(ctx context.Context, in oci.Files, name string) (*found, error) {
 	if err := checkLayoutFile(in); err != nil {
 		return nil, err
 	}
-	chosen, err := choose(in, name)
+	chosen, err := choose(ctx, in, name)
 	if err != nil {
 		return nil, err
 	}
-	c, err := readIndex(chosen.Data, partsIn(in))
+	c, err := readIndex(ctx, chosen.Data, oci.ReaderOf(in))
 	if err != nil {
 		return nil, err
 	}
@@ -299,29 +299,24 @@ func checkLayoutFile(in oci.Files) error {
 	return nil
 }
 
-// partsIn reads the documents of a bundle in a layout.
-func partsIn(in oci.Files) func(p Part) ([]byte, error) {
-	return func(p Part) ([]byte, error) { return oci.ReadBlob(in, p.Blob) }
-}
-
 // choose finds the image index of the bundle in a layout that has a name, or of the
 // only one.
-func choose(in oci.Files, name string) (*oci.Chosen, error) {
-	return oci.Choose(in, name, oci.Kind{Other: ErrNotBundle, Is: func(n oci.Named, data []byte) error {
-		return isBundle(n, data, partsIn(in))
+func choose(ctx context.Context, in oci.Files, name string) (*oci.Chosen, error) {
+	return oci.Choose(ctx, in, name, oci.Kind{Other: ErrNotBundle, Is: func(n oci.Named, data []byte) error {
+		return isBundle(ctx, n, data, oci.ReaderOf(in))
 	}})
 }
 
 // isBundle is nil for the index of a bundle, which may be damaged behind it, an
 // [ErrNotBundle] for what is something else.
-func isBundle(n oci.Named, data []byte, read func(p Part) ([]byte, error)) error {
-	r := &reading{read: read, contents: &Contents{Index: Document{MediaType: indexType, Data: data}}}
+func isBundle(ctx context.Context, n oci.Named, data []byte, from oci.Reader) error {
+	r := &reading{ctx: ctx, from: from, contents: &Contents{Index: Document{MediaType: indexType, Data: data}}}
 	if isManifestOfLock(data) {
-		_, err := readIndex(data, read)
+		_, err := readIndex(ctx, data, from)
 		return err
 	}
 	if n.MediaType != indexType {
-		if err := foreign(data, r.part); err != nil {
+		if err := r.describeOther(data); err != nil {
 			return err
 		}
 		return notBundle("its %s names a document of type %q, not an image index", indexName, oci.Clip(n.MediaType))
@@ -355,23 +350,11 @@ func noLayout(in oci.Files) error {
 // that lacks one.
 func (b *Bundle) checkPresent() error {
 	for _, blob := range b.contents.Blobs {
-		if err := b.present(blob); err != nil {
+		if err := oci.Present(b.files, blob); err != nil {
 			return errors.Join(b.fault(blob.SHA256, err), b.Close())
 		}
 	}
 	return nil
-}
-
-// present looks for a blob of a size.
-func (b *Bundle) present(blob lock.Blob) error {
-	size, err := b.files.Size(blob.SHA256)
-	if errors.Is(err, fs.ErrNotExist) {
-		return oci.Missing(blob.SHA256)
-	}
-	if err == nil && size != blob.Size {
-		err = fault.New(fault.Integrity, "%s/%s has %d bytes, not %d", blobsDir, blob.SHA256, size, blob.Size)
-	}
-	return err
 }
 
 // What says in messages what a blob is, and for which platforms.
@@ -450,6 +433,10 @@ func (b *Bundle) Beside() []oci.Named { return b.beside }
 // Contents returns the documents as they are in the bundle, and its blobs. They
 // may be written again while the bundle is open.
 func (b *Bundle) Contents() *Contents { return b.contents }
+
+// Reader returns a reader of the bundle's blobs, which reads them whatever was
+// verified before.
+func (b *Bundle) Reader() oci.Reader { return oci.ReaderOf(b.files) }
 
 // Close closes the bundle.
 func (b *Bundle) Close() error { return b.files.Close() }

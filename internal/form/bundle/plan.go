@@ -58,7 +58,7 @@ func (c *Contents) addPlugins(lockData []byte) error {
 	for _, p := range c.Lock.Platforms {
 		m := v1.Manifest{
 			SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: ArtifactType,
-			Config: descriptor(LockType, blobOf(lockData)), Layers: []v1.Descriptor{},
+			Config: descriptor(LockType, oci.BlobOf(lockData)), Layers: []v1.Descriptor{},
 		}
 		for _, f := range files[p] {
 			d := descriptor(FileType, f.Blob)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
 // golden compares data with a file of testdata, or writes it with UPDATE_GOLDEN=1.
@@ -279,7 +280,7 @@ type rebuilt struct {
 func (r *rebuilt) read(t *testing.T) (*Contents, error) {
 	t.Helper()
 	docs := map[lock.SHA256][]byte{}
-	lockBlob := blobOf(r.lock)
+	lockBlob := oci.BlobOf(r.lock)
 	docs[lockBlob.SHA256] = r.lock
 	for i, m := range r.manifests {
 		data := r.raw[i]
@@ -291,7 +292,7 @@ func (r *rebuilt) read(t *testing.T) (*Contents, error) {
 			data, _ = json.Marshal(m)
 		}
 		if i < len(r.index.Manifests) && r.index.Manifests[i].Size == 0 {
-			d := descriptor("", blobOf(data))
+			d := descriptor("", oci.BlobOf(data))
 			r.index.Manifests[i].Size, r.index.Manifests[i].Digest = d.Size, d.Digest
 		}
 		docs[lock.Sum(data)] = data
@@ -300,13 +301,13 @@ func (r *rebuilt) read(t *testing.T) (*Contents, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ReadIndex(index, func(p Part) ([]byte, error) {
-		data, ok := docs[p.SHA256]
+	return Read(t.Context(), index, reader(func(d lock.SHA256) ([]byte, error) {
+		data, ok := docs[d]
 		if !ok {
 			return nil, fault.New(fault.Incomplete, "absent")
 		}
 		return data, nil
-	})
+	}))
 }
 
 func TestIndexAndLockDisagree(t *testing.T) {
@@ -338,9 +339,9 @@ func TestIndexAndLockDisagree(t *testing.T) {
 		"a layer's type":  {func(r *rebuilt) { r.manifests[0].Layers[0].MediaType = "text/plain" }, fault.Integrity, "another type"},
 		"artifact type":   {func(r *rebuilt) { r.manifests[1].ArtifactType = "text/plain" }, fault.Integrity, "another type"},
 		"schema version":  {func(r *rebuilt) { r.manifests[1].SchemaVersion = 1 }, fault.Integrity, "schema version"},
-		"another lock":    {func(r *rebuilt) { r.manifests[1].Config = descriptor(LockType, blobOf([]byte("x"))) }, fault.Integrity, "its lock is"},
-		"no lock":         {func(r *rebuilt) { r.manifests[0].Config = descriptor(ChartConfigType, blobOf([]byte("x"))) }, fault.Integrity, "not a lock"},
-		"an absent lock":  {func(r *rebuilt) { r.manifests[0].Config = descriptor(LockType, blobOf([]byte("x"))) }, fault.Incomplete, "the lock"},
+		"another lock":    {func(r *rebuilt) { r.manifests[1].Config = descriptor(LockType, oci.BlobOf([]byte("x"))) }, fault.Integrity, "its lock is"},
+		"no lock":         {func(r *rebuilt) { r.manifests[0].Config = descriptor(ChartConfigType, oci.BlobOf([]byte("x"))) }, fault.Integrity, "not a lock"},
+		"an absent lock":  {func(r *rebuilt) { r.manifests[0].Config = descriptor(LockType, oci.BlobOf([]byte("x"))) }, fault.Incomplete, "the lock"},
 		"a bad lock":      {func(r *rebuilt) { r.lock = []byte("{}") }, fault.Integrity, "the lock in it"},
 		"a huge lock":     {func(r *rebuilt) { r.manifests[0].Config = descriptor(LockType, lock.Blob{Size: lock.MaxSize + 1}) }, fault.Integrity, "at most"},
 		"a huge manifest": {func(r *rebuilt) { r.index.Manifests[1] = descriptor(manifestType, lock.Blob{Size: maxDocument + 1}) }, fault.Integrity, "at most"},

@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
 // Whatever archiver packed the layout again, it is read.
@@ -144,7 +146,7 @@ func TestGoContainerRegistryReadsLayouts(t *testing.T) {
 			t.Errorf("manifest %d: %v", i, err)
 		}
 		config, err := im.RawConfigFile()
-		if err != nil || blobOf(config) != d.Blobs[0] {
+		if err != nil || oci.BlobOf(config) != d.Blobs[0] {
 			t.Errorf("config %d: %v", i, err)
 		}
 		layers, err := im.Layers()

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
 func v1Type(s string) types.MediaType { return types.MediaType(s) }
@@ -54,7 +55,7 @@ func TestRoundTrip(t *testing.T) {
 			}
 			data, err := io.ReadAll(f)
 			f.Close()
-			if err != nil || blobOf(data) != x {
+			if err != nil || oci.BlobOf(data) != x {
 				t.Errorf("%s: %v", b.Contents().What(x.SHA256), err)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
 // memory is a source of blobs that are kept in memory.
@@ -32,7 +34,7 @@ type memory struct {
 func newMemory() *memory { return &memory{blobs: map[lock.SHA256][]byte{}} }
 
 func (m *memory) put(data string) lock.Blob {
-	b := blobOf([]byte(data))
+	b := oci.BlobOf([]byte(data))
 	m.blobs[b.SHA256] = []byte(data)
 	return b
 }
@@ -53,6 +55,16 @@ func (m *memory) Open(d lock.SHA256) (blob.File, error) {
 		return nil, err
 	}
 	return blob.InMemory(data), nil
+}
+
+// reader gives documents by their digests; it is an [oci.Reader].
+type reader func(d lock.SHA256) ([]byte, error)
+
+func (r reader) Manifest(_ context.Context, b lock.Blob) ([]byte, error) { return r(b.SHA256) }
+
+func (r reader) Open(_ context.Context, b lock.Blob) (io.ReadCloser, error) {
+	data, err := r(b.SHA256)
+	return io.NopCloser(bytes.NewReader(data)), err
 }
 
 func (m *memory) Verify(_ context.Context, d lock.SHA256) error {

@@ -59,13 +59,13 @@ func AuditFile(ctx context.Context, path, name string, parallel int, r *audit.Re
 // reports what is wrong with it and with the cache directory in it. The image
 // that it returns has no lock where the report says that it cannot be read. Hashed,
 // if not nil, is told of the bytes of each layer, from several goroutines.
-func Audit(ctx context.Context, top []byte, from Content, parallel int, r *audit.Report, hashed func(n int64)) (*Image, error) {
+func Audit(ctx context.Context, top []byte, from oci.Reader, parallel int, r *audit.Report, hashed func(n int64)) (*Image, error) {
 	manifests, err := manifestsIn(top)
 	if err != nil {
 		return nil, err
 	}
-	a := &auditor{report: r, from: from, parallel: max(parallel, 1), hashed: hashed, reading: &reading{image: &Image{Top: blobOf(top)}}}
-	a.add(blobOf(top), "the image index", nil, nil)
+	a := &auditor{report: r, from: from, parallel: max(parallel, 1), hashed: hashed, reading: &reading{image: &Image{Top: oci.BlobOf(top)}}}
+	a.add(oci.BlobOf(top), "the image index", nil, nil)
 	if len(manifests) == 0 {
 		if err := a.platform(ctx, nil, top); err != nil {
 			return nil, err
@@ -84,7 +84,7 @@ func Audit(ctx context.Context, top []byte, from Content, parallel int, r *audit
 type auditor struct {
 	*reading
 	report   *audit.Report
-	from     Content
+	from     oci.Reader
 	parallel int
 	hashed   func(int64)
 }
@@ -124,7 +124,7 @@ func (a *auditor) add(b lock.Blob, what string, p *agent.Platform, err error) er
 
 // manifest audits what the index names.
 func (a *auditor) manifest(ctx context.Context, m namedManifest) error {
-	data, err := a.from.manifest(ctx, m.Blob)
+	data, err := oci.ReadManifest(ctx, a.from, m.Blob)
 	if addErr := a.add(m.Blob, "the manifest", &m.platform, err); err != nil {
 		return addErr
 	}
@@ -143,7 +143,7 @@ func (a *auditor) platform(ctx context.Context, said *agent.Platform, manifest [
 		detail = fmt.Sprintf("the image for %s: %v", said, err)
 	}
 	// The manifest itself is what it should be.
-	a.report.Fail(audit.Problem{Kind: audit.Kind(state), Path: oci.BlobPath(blobOf(manifest).SHA256), Detail: detail})
+	a.report.Fail(audit.Problem{Kind: audit.Kind(state), Path: oci.BlobPath(oci.BlobOf(manifest).SHA256), Detail: detail})
 	return nil
 }
 
@@ -212,7 +212,7 @@ func (a *auditor) layer(ctx context.Context, is *described, i int, taken *taken)
 	var l *layerReader
 	read := func() error {
 		l = &layerReader{mount: a.image.Mount, taken: taken, found: map[string]pluginsdir.Found{}}
-		return a.from.blob(ctx, b, func(r io.Reader) error { return l.read(ctx, d, is.config.RootFS.DiffIDs[i], r) })
+		return oci.Stream(ctx, a.from, b, func(r io.Reader) error { return l.read(ctx, d, is.config.RootFS.DiffIDs[i], r) })
 	}
 	if err = read(); fault.KindOf(err) == fault.Integrity && !errors.Is(err, errTooMuch) && ctx.Err() == nil {
 		err = read()

@@ -16,6 +16,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
 // putLayer replaces a layer by what is unpacked, which its configuration says.
@@ -52,7 +53,7 @@ func more(t testing.TB, layer []byte, headers ...tar.Header) []byte {
 	return out.Bytes()
 }
 
-func (p *parts) audit(t testing.TB, from Content) (*Image, *audit.Report, error) {
+func (p *parts) audit(t testing.TB, from oci.Reader) (*Image, *audit.Report, error) {
 	t.Helper()
 	index, err := marshal(p.index)
 	check(t, err)
@@ -80,7 +81,7 @@ func TestAudit(t *testing.T) {
 			func(p *parts) []string { return []string{"damaged " + at(p.index.Manifests[0]) + " the manifest:"} }},
 		{"a configuration that is missing", func(p *parts) { delete(p.blobs, sumOf(t, p.manifest.Config)) },
 			func(p *parts) []string {
-				return []string{"missing " + at(p.index.Manifests[0]) + " the image for linux/amd64: the image lacks a part: sha256:" + p.manifest.Config.Digest.Hex}
+				return []string{"missing " + at(p.index.Manifests[0]) + " the image for linux/amd64: reading the configuration: " + at(p.manifest.Config) + " is missing"}
 			}},
 		{"another platform", func(p *parts) { p.index.Manifests[0].Platform.Architecture = "arm64" },
 			func(p *parts) []string {
@@ -151,7 +152,7 @@ func TestAudit(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := partsOf(t)
 			c.change(p)
-			_, r, err := p.audit(t, p.content())
+			_, r, err := p.audit(t, reader{parts: p})
 			check(t, err)
 			want := c.want(p)
 			var lacking []string
@@ -194,7 +195,7 @@ func TestAuditRefuses(t *testing.T) {
 	} {
 		p := partsOf(t)
 		c.change(p)
-		if _, _, err := p.audit(t, p.content()); fault.KindOf(err) != c.kind {
+		if _, _, err := p.audit(t, reader{parts: p}); fault.KindOf(err) != c.kind {
 			t.Errorf("%s: %v (%d)", name, err, fault.KindOf(err))
 		}
 	}
@@ -203,15 +204,14 @@ func TestAuditRefuses(t *testing.T) {
 // TestAuditLooksTwice damages a layer on the way once.
 func TestAuditLooksTwice(t *testing.T) {
 	p := partsOf(t)
-	from, layer := p.content(), sumOf(t, p.manifest.Layers[0])
+	layer := sumOf(t, p.manifest.Layers[0])
 	var looks atomic.Int64
-	whole := from.Blob
-	from.Blob = func(ctx context.Context, b lock.Blob) (io.ReadCloser, error) {
+	from := reader{p, func(b lock.Blob, content io.Reader) io.Reader {
 		if b.SHA256 == layer && looks.Add(1) == 1 {
-			return io.NopCloser(strings.NewReader("damaged")), nil
+			return strings.NewReader("damaged")
 		}
-		return whole(ctx, b)
-	}
+		return content
+	}}
 	im, r, err := p.audit(t, from)
 	if err != nil || len(r.Problems()) > 0 || im.Lock == nil || looks.Load() != 2 {
 		t.Errorf("%v, %+v, %d looks", err, r.Problems(), looks.Load())

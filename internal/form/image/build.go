@@ -15,6 +15,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
@@ -188,10 +189,10 @@ func (b *build) putImage(ctx context.Context, p agent.Platform) error {
 		return err
 	}
 	open := func() (blob.File, error) { return blob.InMemory(config), nil }
-	if err := b.sink.Blob(ctx, Blob{MediaType: string(types.OCIConfigJSON), Blob: blobOf(config), Open: open}); err != nil {
+	if err := b.sink.Blob(ctx, Blob{MediaType: string(types.OCIConfigJSON), Blob: oci.BlobOf(config), Open: open}); err != nil {
 		return err
 	}
-	m := Manifest{MediaType: string(types.OCIManifestSchema1), Blob: blobOf(manifest), Data: manifest, Platform: &p}
+	m := Manifest{MediaType: string(types.OCIManifestSchema1), Blob: oci.BlobOf(manifest), Data: manifest, Platform: &p}
 	if err := b.sink.Manifest(ctx, m); err != nil {
 		return err
 	}
@@ -215,7 +216,7 @@ func (b *build) putIndex(ctx context.Context) (lock.Blob, error) {
 	if err != nil {
 		return lock.Blob{}, err
 	}
-	m := Manifest{MediaType: string(types.OCIImageIndex), Blob: blobOf(data), Data: data}
+	m := Manifest{MediaType: string(types.OCIImageIndex), Blob: oci.BlobOf(data), Data: data}
 	return m.Blob, b.sink.Manifest(ctx, m)
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
 // Annotations and labels. Those of an image are annotations of its index and its
@@ -85,7 +86,7 @@ func (im *picture) config(l *lock.Lock, p agent.Platform, o Options) ([]byte, er
 func (im *picture) manifest(l *lock.Lock, config []byte, o Options) ([]byte, error) {
 	return marshal(v1.Manifest{
 		SchemaVersion: 2, MediaType: types.OCIManifestSchema1,
-		Config: descriptor(types.OCIConfigJSON, blobOf(config)), Layers: im.layers,
+		Config: descriptor(types.OCIConfigJSON, oci.BlobOf(config)), Layers: im.layers,
 		Annotations: annotations(l, o),
 	})
 }
@@ -95,8 +96,6 @@ func descriptor(mediaType types.MediaType, b lock.Blob) v1.Descriptor {
 }
 
 func hashOf(d lock.SHA256) v1.Hash { return v1.Hash{Algorithm: "sha256", Hex: d.String()} }
-
-func blobOf(data []byte) lock.Blob { return lock.Blob{Size: int64(len(data)), SHA256: lock.Sum(data)} }
 
 func marshal(document any) ([]byte, error) {
 	data, err := json.Marshal(document)

@@ -30,6 +30,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
@@ -324,8 +325,8 @@ func (r *recorder) Blob(_ context.Context, b Blob) error {
 		if err = errors.Join(err, content.Close()); err != nil {
 			return err
 		}
-		if blobOf(data) != b.Blob {
-			return fmt.Errorf("%v is %v", b.Blob, blobOf(data))
+		if oci.BlobOf(data) != b.Blob {
+			return fmt.Errorf("%v is %v", b.Blob, oci.BlobOf(data))
 		}
 	}
 	if r.blobs == nil {
@@ -336,7 +337,7 @@ func (r *recorder) Blob(_ context.Context, b Blob) error {
 }
 
 func (r *recorder) Manifest(_ context.Context, m Manifest) error {
-	if blobOf(m.Data) != m.Blob {
+	if oci.BlobOf(m.Data) != m.Blob {
 		return errors.New("a manifest is not what it is said to be")
 	}
 	return r.note(fmt.Sprint(m.MediaType, " ", m.Platform))

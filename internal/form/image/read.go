@@ -3,9 +3,7 @@ package image
 import (
 	"archive/tar"
 	"bytes"
-	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,7 +17,6 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
@@ -53,15 +50,6 @@ type Image struct {
 	// Lock is what the image was made of, for all its platforms.
 	Lock      *lock.Lock
 	Platforms []Platform
-}
-
-// Content gives the parts of an image. What it gives is compared with the digest
-// that was asked for.
-type Content struct {
-	// Manifest returns a manifest of a size of at most a few MiB.
-	Manifest func(ctx context.Context, b lock.Blob) ([]byte, error)
-	// Blob opens a configuration or a layer.
-	Blob func(ctx context.Context, b lock.Blob) (io.ReadCloser, error)
 }
 
 // Open reads an image in a file or a directory: an OCI archive or layout. Of several
@@ -101,15 +89,12 @@ func (im *Image) found(top *oci.Chosen) {
 
 // choose returns the image of a layout that has a name, or the only one, and what
 // gives its parts.
-func choose(ctx context.Context, l oci.Files, path, name string) (*oci.Chosen, Content, error) {
+func choose(ctx context.Context, l oci.Files, path, name string) (*oci.Chosen, oci.Reader, error) {
 	if _, err := l.Small(indexFile); errors.Is(err, fs.ErrNotExist) {
-		return nil, Content{}, notOurs("it is no OCI archive or layout: it has no " + indexFile)
+		return nil, nil, notOurs("it is no OCI archive or layout: it has no " + indexFile)
 	}
-	from := Content{
-		Manifest: func(_ context.Context, b lock.Blob) ([]byte, error) { return readManifest(l, b.SHA256) },
-		Blob:     func(_ context.Context, b lock.Blob) (io.ReadCloser, error) { return l.Open(b.SHA256) },
-	}
-	top, err := oci.Choose(l, name, oci.Kind{Other: errNotOurs, Is: func(_ oci.Named, data []byte) error {
+	from := oci.ReaderOf(l)
+	top, err := oci.Choose(ctx, l, name, oci.Kind{Other: errNotOurs, Is: func(_ oci.Named, data []byte) error {
 		return isImage(ctx, data, from)
 	}})
 	_, dir := l.(oci.Dir)
@@ -130,14 +115,14 @@ func choose(ctx context.Context, l oci.Files, path, name string) (*oci.Chosen, C
 
 // isImage is nil for the index or manifest of an image of plugins, which may be
 // damaged behind it, an errNotOurs for what is something else.
-func isImage(ctx context.Context, top []byte, from Content) error {
+func isImage(ctx context.Context, top []byte, from oci.Reader) error {
 	manifests, err := manifestsIn(top)
 	if err != nil {
 		return err
 	}
 	first := top
 	if len(manifests) > 0 {
-		if first, err = from.manifest(ctx, manifests[0].Blob); err != nil {
+		if first, err = oci.ReadManifest(ctx, from, manifests[0].Blob); err != nil {
 			return nil // it may be one
 		}
 	}
@@ -146,27 +131,6 @@ func isImage(ctx context.Context, top []byte, from Content) error {
 		return err
 	}
 	return nil
-}
-
-// readManifest reads a manifest of a layout, whose digest is not compared.
-func readManifest(l oci.Files, d lock.SHA256) ([]byte, error) {
-	size, err := l.Size(d)
-	if err != nil {
-		return nil, err
-	}
-	if size > maxManifest {
-		return nil, fault.New(fault.Integrity, "%s has %d bytes; at most %d are read", oci.BlobPath(d), size, maxManifest)
-	}
-	content, err := l.Open(d)
-	if err != nil {
-		return nil, err
-	}
-	defer content.Close()
-	data, err := io.ReadAll(io.LimitReader(content, maxManifest))
-	if err != nil {
-		return nil, fault.New(fault.Integrity, "reading %s: %w", oci.BlobPath(d), err)
-	}
-	return data, nil
 }
 
 // ErrChoice says that a layout has not exactly one image of those that could be
@@ -184,12 +148,12 @@ func notOurs(why string) error {
 
 // Read reads an image: its index, or the manifest of one for a single platform,
 // is what the caller has found it by.
-func Read(ctx context.Context, top []byte, from Content) (*Image, error) {
+func Read(ctx context.Context, top []byte, from oci.Reader) (*Image, error) {
 	manifests, err := manifestsIn(top)
 	if err != nil {
 		return nil, err
 	}
-	r := &reading{image: &Image{Top: blobOf(top)}}
+	r := &reading{image: &Image{Top: oci.BlobOf(top)}}
 	if len(manifests) == 0 {
 		if err := r.platform(ctx, nil, top, from); err != nil {
 			return nil, err
@@ -197,7 +161,7 @@ func Read(ctx context.Context, top []byte, from Content) (*Image, error) {
 		return r.finish()
 	}
 	for _, m := range manifests {
-		data, err := from.manifest(ctx, m.Blob)
+		data, err := oci.ReadManifest(ctx, from, m.Blob)
 		if err == nil {
 			err = r.platform(ctx, &m.platform, data, from)
 		}
@@ -266,68 +230,6 @@ func blobIn(d v1.Descriptor, max int64) (lock.Blob, error) {
 	return lock.Blob{Size: d.Size, SHA256: sum}, nil
 }
 
-// manifest returns a manifest that is what it should be.
-func (c Content) manifest(ctx context.Context, b lock.Blob) ([]byte, error) {
-	data, err := c.Manifest(ctx, b)
-	if err != nil {
-		return nil, explainAbsent(b, err)
-	}
-	if blobOf(data) != b {
-		return nil, damaged(b)
-	}
-	return data, nil
-}
-
-// blob gives a blob to read, and compares it.
-func (c Content) blob(ctx context.Context, b lock.Blob, read func(io.Reader) error) error {
-	content, err := c.Blob(ctx, b)
-	if err != nil {
-		return explainAbsent(b, err)
-	}
-	defer content.Close()
-	h := sha256.New()
-	// One byte more shows that it is too long.
-	whole := io.TeeReader(io.LimitReader(content, b.Size+1), h)
-	counted := &countingReader{Reader: whole}
-	readErr := read(counted)
-	err = blob.Copy(ctx, io.Discard, counted)
-	// What is lost on the way is not damage, whatever read makes of it.
-	if err = cmp.Or(counted.err, err); err != nil {
-		return fmt.Errorf("reading sha256:%s: %w", b.SHA256, err)
-	}
-	if (lock.Blob{Size: counted.n, SHA256: lock.SHA256(h.Sum(nil))}) != b {
-		return damaged(b)
-	}
-	return readErr
-}
-
-type countingReader struct {
-	io.Reader
-	n int64
-	// err is the first error but the end.
-	err error
-}
-
-func (r *countingReader) Read(p []byte) (int, error) {
-	n, err := r.Reader.Read(p)
-	r.n += int64(n)
-	if err != io.EOF {
-		r.err = cmp.Or(r.err, err)
-	}
-	return n, err
-}
-
-func explainAbsent(b lock.Blob, err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return fault.New(fault.Incomplete, "the image lacks a part: sha256:%s", b.SHA256)
-	}
-	return fmt.Errorf("opening sha256:%s: %w", b.SHA256, err)
-}
-
-func damaged(b lock.Blob) error {
-	return fault.New(fault.Integrity, "the image is damaged: what should be sha256:%s, of %d bytes, is something else", b.SHA256, b.Size)
-}
-
 // reading is an image that is being read.
 type reading struct {
 	image *Image
@@ -336,7 +238,7 @@ type reading struct {
 
 // platform reads an image for one platform. An index says which one that is; a
 // manifest does not.
-func (r *reading) platform(ctx context.Context, said *agent.Platform, manifest []byte, from Content) error {
+func (r *reading) platform(ctx context.Context, said *agent.Platform, manifest []byte, from oci.Reader) error {
 	is, err := r.describe(ctx, said, manifest, from)
 	if err != nil {
 		return err
@@ -360,7 +262,7 @@ type described struct {
 }
 
 // describe reads manifest and configuration of one platform's image.
-func (r *reading) describe(ctx context.Context, said *agent.Platform, manifest []byte, from Content) (*described, error) {
+func (r *reading) describe(ctx context.Context, said *agent.Platform, manifest []byte, from oci.Reader) (*described, error) {
 	var m v1.Manifest
 	if err := json.Unmarshal(manifest, &m); err != nil {
 		return nil, fault.New(fault.Integrity, "reading a manifest: %w", legible.JSONError(manifest, err))
@@ -387,13 +289,13 @@ func (r *reading) describe(ctx context.Context, said *agent.Platform, manifest [
 		return nil, err
 	}
 	is := &described{manifest: m, config: config, documents: documents}
-	is.Platform = Platform{Platform: p, Manifest: blobOf(manifest), Layers: len(m.Layers), Seeded: slices.Equal(config.Config.Entrypoint, []string{seederPath})}
+	is.Platform = Platform{Platform: p, Manifest: oci.BlobOf(manifest), Layers: len(m.Layers), Seeded: slices.Equal(config.Config.Entrypoint, []string{seederPath})}
 	is.Size, err = sizeOf(m, manifest)
 	return is, err
 }
 
 // readLock reads the lock out of the layer of documents.
-func (is *described) readLock(ctx context.Context, mount string, from Content) (*lock.Lock, error) {
+func (is *described) readLock(ctx context.Context, mount string, from oci.Reader) (*lock.Lock, error) {
 	l, err := readDocuments(ctx, is.documents, mount, from)
 	if err != nil {
 		return nil, err
@@ -417,23 +319,20 @@ func sizeOf(m v1.Manifest, manifest []byte) (int64, error) {
 	return size, nil
 }
 
-func readConfig(ctx context.Context, d v1.Descriptor, from Content) (*v1.ConfigFile, error) {
+func readConfig(ctx context.Context, d v1.Descriptor, from oci.Reader) (*v1.ConfigFile, error) {
 	b, err := blobIn(d, maxManifest)
 	if err != nil {
 		return nil, err
 	}
+	data, err := oci.ReadBlob(ctx, from, b, maxManifest)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
 	var config v1.ConfigFile
-	err = from.blob(ctx, b, func(r io.Reader) error {
-		data, err := io.ReadAll(r)
-		if err != nil {
-			return fmt.Errorf("reading the configuration: %w", err)
-		}
-		if err := json.Unmarshal(data, &config); err != nil {
-			return fault.New(fault.Integrity, "reading the configuration: %w", legible.JSONError(data, err))
-		}
-		return nil
-	})
-	return &config, err
+	if err := json.Unmarshal(data, &config); err != nil {
+		return nil, fault.New(fault.Integrity, "reading the configuration: %w", legible.JSONError(data, err))
+	}
+	return &config, nil
 }
 
 // mountedAt notes the directory of one platform's image, which all share.
@@ -464,13 +363,13 @@ func documentsIn(m v1.Manifest, config *v1.ConfigFile) (v1.Descriptor, error) {
 }
 
 // readDocuments reads the lock out of the layer of documents.
-func readDocuments(ctx context.Context, d v1.Descriptor, mount string, from Content) (*lock.Lock, error) {
+func readDocuments(ctx context.Context, d v1.Descriptor, mount string, from oci.Reader) (*lock.Lock, error) {
 	b, err := blobIn(d, maxDocuments)
 	if err != nil {
 		return nil, err
 	}
 	var data []byte
-	err = from.blob(ctx, b, func(r io.Reader) (err error) {
+	err = oci.Stream(ctx, from, b, func(r io.Reader) (err error) {
 		if r, err = unpacked(d.MediaType, r); err != nil {
 			return err
 		}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +21,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
 func TestReadBack(t *testing.T) {
@@ -98,7 +98,7 @@ func (p *parts) Manifest(_ context.Context, m Manifest) error {
 
 // put adds a blob and describes it.
 func (p *parts) put(d v1.Descriptor, data []byte) v1.Descriptor {
-	b := blobOf(data)
+	b := oci.BlobOf(data)
 	p.blobs[b.SHA256] = data
 	d.Size, d.Digest = b.Size, hashOf(b.SHA256)
 	return d
@@ -120,27 +120,37 @@ func (p *parts) putManifest(t testing.TB) {
 	p.index.Manifests[0] = p.put(p.index.Manifests[0], data)
 }
 
-func (p *parts) content() Content {
-	read := func(b lock.Blob) ([]byte, error) {
-		data, found := p.blobs[b.SHA256]
-		if !found {
-			return nil, fs.ErrNotExist
-		}
-		return data, nil
+// reader is an [oci.Reader].
+type reader struct {
+	parts *parts
+	// open, if not nil, opens blobs in the place of those of the parts.
+	open func(b lock.Blob, content io.Reader) io.Reader
+}
+
+func (r reader) Manifest(_ context.Context, b lock.Blob) ([]byte, error) {
+	data, found := r.parts.blobs[b.SHA256]
+	if !found {
+		return nil, oci.Missing(b.SHA256)
 	}
-	return Content{
-		Manifest: func(_ context.Context, b lock.Blob) ([]byte, error) { return read(b) },
-		Blob: func(_ context.Context, b lock.Blob) (io.ReadCloser, error) {
-			data, err := read(b)
-			return io.NopCloser(bytes.NewReader(data)), err
-		},
+	return data, nil
+}
+
+func (r reader) Open(ctx context.Context, b lock.Blob) (io.ReadCloser, error) {
+	data, err := r.Manifest(ctx, b)
+	if err != nil {
+		return nil, err
 	}
+	var content io.Reader = bytes.NewReader(data)
+	if r.open != nil {
+		content = r.open(b, content)
+	}
+	return io.NopCloser(content), nil
 }
 
 func (p *parts) read(t testing.TB) (*Image, error) {
 	data, err := marshal(p.index)
 	check(t, err)
-	return Read(context.Background(), data, p.content())
+	return Read(context.Background(), data, reader{parts: p})
 }
 
 func zipped(t testing.TB, data []byte) []byte {
@@ -329,7 +339,7 @@ func FuzzRead(f *testing.F) {
 		p.manifest.Layers = []v1.Descriptor{file, layer}
 		data, err := marshal(p.manifest)
 		check(t, err)
-		im, err := Read(context.Background(), data, p.content())
+		im, err := Read(context.Background(), data, reader{parts: p})
 		if err != nil {
 			return
 		}
@@ -344,15 +354,9 @@ func FuzzRead(f *testing.F) {
 func TestLost(t *testing.T) {
 	p := partsOf(t)
 	lost := errors.New("connection lost")
-	from := p.content()
-	open := from.Blob
-	from.Blob = func(ctx context.Context, b lock.Blob) (io.ReadCloser, error) {
-		content, err := open(ctx, b)
-		if err != nil {
-			return nil, err
-		}
-		return io.NopCloser(io.MultiReader(io.LimitReader(content, 20), &broken{lost})), nil
-	}
+	from := reader{p, func(_ lock.Blob, content io.Reader) io.Reader {
+		return io.MultiReader(io.LimitReader(content, 20), &broken{lost})
+	}}
 	data, err := marshal(p.index)
 	check(t, err)
 	if _, err := Read(context.Background(), data, from); !errors.Is(err, lost) || fault.KindOf(err) == fault.Integrity {

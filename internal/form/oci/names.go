@@ -1,10 +1,10 @@
 package oci
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"regexp"
 	"slices"
@@ -164,52 +164,6 @@ func (d descriptor) named() Named {
 	return n
 }
 
-// Read returns a document of at most [MaxDocument] bytes, compared with its size
-// and digest.
-func Read(in Files, b lock.Blob) ([]byte, error) {
-	if b.Size > MaxDocument {
-		return nil, fault.New(fault.Integrity, "%s has %d bytes; at most %d are read", BlobPath(b.SHA256), b.Size, MaxDocument)
-	}
-	data, err := ReadBlob(in, b)
-	if err != nil {
-		return nil, err
-	}
-	if got := lock.Sum(data); got != b.SHA256 {
-		return nil, fault.New(fault.Integrity, "%s is damaged: its sha256 is %s", BlobPath(b.SHA256), got)
-	}
-	return data, nil
-}
-
-// ReadBlob returns a blob of the size that it must have. Its digest is not
-// compared.
-func ReadBlob(in Files, b lock.Blob) ([]byte, error) {
-	size, err := in.Size(b.SHA256)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, Missing(b.SHA256)
-	}
-	if err == nil && size != b.Size {
-		err = fault.New(fault.Integrity, "%s has %d bytes, not %d", BlobPath(b.SHA256), size, b.Size)
-	}
-	if err != nil {
-		return nil, err
-	}
-	f, err := in.Open(b.SHA256)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data := make([]byte, b.Size)
-	if _, err := io.ReadFull(f, data); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", BlobPath(b.SHA256), err)
-	}
-	return data, nil
-}
-
-// Missing is the error of a blob that is not there.
-func Missing(d lock.SHA256) error {
-	return fault.New(fault.Incomplete, "%s is missing", BlobPath(d))
-}
-
 // maxOpened bounds the documents that are opened to find one.
 const maxOpened = 256
 
@@ -278,12 +232,12 @@ type Kind struct {
 // an index of the kind names is a part of it. Manifests are looked at where no index
 // is of the kind. The error is a [Several], an [Absent], an [Unread] or, if there is
 // none of the kind, what Is says of one.
-func Choose(in Files, name string, kind Kind) (*Chosen, error) {
+func Choose(ctx context.Context, in Files, name string, kind Kind) (*Chosen, error) {
 	all, err := ReadIndex(in)
 	if err != nil {
 		return nil, err
 	}
-	c := &choosing{Kind: kind, in: in, seen: map[string]bool{}, parts: map[string]bool{}}
+	c := &choosing{Kind: kind, ctx: ctx, from: ReaderOf(in), seen: map[string]bool{}, parts: map[string]bool{}}
 	candidates := answering(all, name)
 	within := strings.HasPrefix(name, "sha256:") && len(candidates) == 0
 	if within {
@@ -339,7 +293,8 @@ func documents(found []Chosen) []Named {
 // choosing is one run of [Choose].
 type choosing struct {
 	Kind
-	in    Files
+	ctx   context.Context
+	from  Reader
 	seen  map[string]bool
 	found []Chosen
 	// parts are named by what was found.
@@ -398,11 +353,14 @@ func (c *choosing) read(n Named) ([]byte, error) {
 	if n.unusable != nil {
 		return nil, fmt.Errorf("its %s: %w", IndexName, n.unusable)
 	}
-	data, err := Read(c.in, n.Blob)
-	if err != nil && n.IsIndex() {
+	data, err := ReadManifest(c.ctx, c.from, n.Blob)
+	switch {
+	case err == nil:
+		return data, nil
+	case n.IsIndex():
 		return nil, fmt.Errorf("reading its image index: %w", err)
 	}
-	return data, err
+	return nil, fmt.Errorf("reading a manifest: %w", err)
 }
 
 func (c *choosing) fail(n Named, err error) {
