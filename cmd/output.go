@@ -12,6 +12,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/push"
 )
 
 // print writes a result to standard output, as JSON or as text for people.
@@ -220,7 +221,7 @@ func unpackSummary(r *mirror.Unpacked) string {
 	return out.String()
 }
 
-func pushSummary(r *mirror.Pushed, o mirror.PushOptions) string {
+func pushSummary(r *push.Result, o mirror.PushOptions) string {
 	var out strings.Builder
 	for _, p := range r.Parts {
 		state := size(p.UploadedBytes) + " uploaded"
@@ -240,9 +241,9 @@ func pushSummary(r *mirror.Pushed, o mirror.PushOptions) string {
 
 // writeInstalling says how Helm gets at a chart that was pushed: it wants the
 // version, of which + is _ in the tag.
-func writeInstalling(out *strings.Builder, r *mirror.Pushed) {
+func writeInstalling(out *strings.Builder, r *push.Result) {
 	for _, p := range r.Parts {
-		if p.Part != mirror.PartChart {
+		if p.Part != push.Chart {
 			continue
 		}
 		i := strings.LastIndex(p.Reference, ":")
@@ -252,11 +253,11 @@ func writeInstalling(out *strings.Builder, r *mirror.Pushed) {
 }
 
 // writeMounting says how an agent gets at an image that was pushed.
-func writeMounting(out *strings.Builder, r *mirror.Pushed, o mirror.PushOptions) {
-	of := func(p mirror.Part) int {
-		return slices.IndexFunc(r.Parts, func(pushed mirror.PushedPart) bool { return pushed.Part == p })
+func writeMounting(out *strings.Builder, r *push.Result, o mirror.PushOptions) {
+	of := func(p push.Part) int {
+		return slices.IndexFunc(r.Parts, func(pushed push.PartResult) bool { return pushed.Part == p })
 	}
-	i := of(mirror.PartImage)
+	i := of(push.Image)
 	if i < 0 {
 		return
 	}
@@ -270,7 +271,7 @@ func writeMounting(out *strings.Builder, r *mirror.Pushed, o mirror.PushOptions)
 	if o.Mount != defaultMount {
 		command += " --mount " + o.Mount
 	}
-	if of(mirror.PartAgentImage) >= 0 {
+	if of(push.AgentImage) >= 0 {
 		command += " --registry " + o.Prefix
 	}
 	fmt.Fprintf(out, "next: print the Helm values to mount it: %s --values YOURS.yaml\n  or to fill a volume from it: --seed-from in the place of --image\n", command)

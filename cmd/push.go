@@ -8,6 +8,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/push"
 )
 
 func pushCommand(g *global) *cobra.Command {
@@ -35,7 +36,8 @@ those of docker login.`,
   botkube-mirror push docker://registry.example.com/mirror/botkube-plugins-bundle:v1.14.0 other.example.com/mirror`,
 		Args: exactArgs("BUNDLE", "REGISTRY/PREFIX"),
 		RunE: func(c *cobra.Command, args []string) error {
-			o := mirror.PushOptions{Source: args[0], Prefix: args[1], ChartPath: chartPath, Stdin: g.env.Stdin, Force: force, Mount: img.mount}
+			o := mirror.PushOptions{Source: args[0], Stdin: g.env.Stdin, Mount: img.mount}
+			o.Options = push.Options{Prefix: args[1], ChartPath: chartPath, Force: force}
 			var err error
 			if o.SubsetOptions, err = sub.options(); err != nil {
 				return err
@@ -51,7 +53,7 @@ those of docker login.`,
 			}
 			n := source.needs(transfer, args[0])
 			n.source, n.registry = n.registry, &reg
-			var result *mirror.Pushed
+			var result *push.Result
 			err = g.withSession(n, func(s *mirror.Session) error {
 				result, err = s.Push(c.Context(), o)
 				return err
@@ -67,19 +69,19 @@ those of docker login.`,
 	reg.register(c)
 	source.registerSource(c)
 	c.Flags().StringArrayVar(&skip, "skip", nil, "`PART` to leave out: image, bundle, agent-image, watcher-image or chart; repeatable, or several with commas")
-	c.Flags().StringVar(&chartPath, "chart-path", mirror.DefaultChartPath, "`PATH` below PREFIX of the Helm chart; for registries whose names have two levels only: botkube-chart")
+	c.Flags().StringVar(&chartPath, "chart-path", push.DefaultChartPath, "`PATH` below PREFIX of the Helm chart; for registries whose names have two levels only: botkube-chart")
 	c.Flags().BoolVar(&force, "force", false, "replace tags that have other content")
 	transfer.register(c)
 	return c
 }
 
-func parts(names []string) ([]mirror.Part, error) {
-	var all []mirror.Part
+func parts(names []string) ([]push.Part, error) {
+	var all []push.Part
 	for _, name := range commaSeparated(names) {
-		part := mirror.Part(name)
-		if !slices.Contains(mirror.Parts, part) {
+		part := push.Part(name)
+		if !slices.Contains(push.Parts, part) {
 			var known []string
-			for _, p := range mirror.Parts {
+			for _, p := range push.Parts {
 				known = append(known, string(p))
 			}
 			return nil, fault.New(fault.Usage, "--skip %q is none of %s", name, strings.Join(known, ", "))

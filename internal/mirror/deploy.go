@@ -19,6 +19,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/push"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
@@ -488,7 +489,7 @@ func (o *ValuesOptions) agentImage(in *inspected, version string) (*deploy.Chart
 	if o.Registry == "" {
 		return nil, nil
 	}
-	name, err := belowPrefix(o.Registry, PushOptions{}.path(PartAgentImage))
+	name, err := push.Repository(o.Registry, push.AgentImage)
 	if err != nil {
 		return nil, err
 	}
@@ -496,7 +497,7 @@ func (o *ValuesOptions) agentImage(in *inspected, version string) (*deploy.Chart
 		return nil, fault.New(fault.Usage, "%s does not have the agent's image, so push did not put it below %s", in.name(), o.Registry).
 			WithHint("pull it with --with-agent-image, and push that; or leave out --registry")
 	}
-	tag := cmp.Or(agentImageTag(in.lock), version)
+	tag := cmp.Or(push.AgentTag(in.lock), version)
 	if tag == "" {
 		return nil, fault.New(fault.Usage, "%s does not say for which version of Botkube it is, and so not what the agent's image is tagged with", in.name()).
 			WithHint("name the bundle that was pushed, or leave out --registry, and set image.tag yourself")
@@ -520,7 +521,7 @@ func (o *ValuesOptions) watcher(d *deploy.Options, in *inspected, c *configured.
 	if !d.Watcher || o.Registry == "" || in.lock.WatcherImage == nil || !runs {
 		return nil
 	}
-	name, err := belowPrefix(o.Registry, PushOptions{}.path(PartWatcherImage))
+	name, err := push.Repository(o.Registry, push.WatcherImage)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/push"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
@@ -263,27 +264,27 @@ func (s *Session) sourceNeeds(ctx context.Context, src *source, l *lock.Lock, o 
 
 // pushNeeds says what a push keeps meanwhile: layers of the image, and what
 // comes from another registry.
-func (s *Session) pushNeeds(src *source, l *lock.Lock, skip []Part) []Need {
+func (s *Session) pushNeeds(src *source, l *lock.Lock, skip []push.Part) []Need {
 	var needs []Need
 	if src.obtain != nil {
 		needs = append(needs, Need{Use: UseStore, Path: s.Store.Dir(), Needed: s.lacking(pushedBlobs(l, skip))})
 	}
-	if !slices.Contains(skip, PartImage) {
+	if !slices.Contains(skip, push.Image) {
 		needs = append(needs, tempNeed((&forecast{lock: l, from: src.Content}).waiting()))
 	}
 	return needs
 }
 
 // pushedBlobs lists the blobs of a source that go into the parts of a push.
-func pushedBlobs(l *lock.Lock, skip []Part) (blobs []lock.Blob) {
-	wanted := func(p Part) bool { return !slices.Contains(skip, p) || !slices.Contains(skip, PartBundle) }
-	if wanted(PartImage) {
+func pushedBlobs(l *lock.Lock, skip []push.Part) (blobs []lock.Blob) {
+	wanted := func(p push.Part) bool { return !slices.Contains(skip, p) || !slices.Contains(skip, push.Bundle) }
+	if wanted(push.Image) {
 		for _, a := range l.Artifacts {
 			blobs = append(blobs, a.Blob)
 		}
 	}
 	for _, b := range imageBlobs(l) {
-		if wanted(imagePart(b.role)) {
+		if wanted(push.PartOf(b.role)) {
 			blobs = append(blobs, b.Blob)
 		}
 	}

@@ -85,3 +85,5 @@ func (s *Session) progressOf(subject string, total int64) func(done int64) {
 		before = done
 	}
 }
+
+func digestOf(b lock.Blob) string { return "sha256:" + b.SHA256.String() }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/push"
 )
 
 // Waiting is the event that another run, or another part of this one, is
@@ -23,5 +24,22 @@ func observer(tell func(Event)) fetch.Observer {
 			tell(Event{Kind: EventRetrying, Detail: err.Error(), Wait: pause})
 		},
 		Restarted: func(reason string) { tell(Event{Kind: EventRestarted, Detail: reason}) },
+	}
+}
+
+// pushObserver makes events of what a push tells.
+func (s *Session) pushObserver() push.Observer {
+	return push.Observer{
+		Planned:   func(blobs int, size int64) { s.Observe(Event{Kind: EventPlanned, Count: blobs, Total: size}) },
+		Uploading: func(blob string, size int64) { s.Observe(Event{Kind: EventUploading, Subject: blob, Total: size}) },
+		Progress:  s.progressOf,
+		Uploaded: func(blob string, size int64, reused bool) {
+			kind := EventUploaded
+			if reused {
+				kind = EventReused // the registry has it
+			}
+			s.Observe(Event{Kind: kind, Subject: blob, Bytes: size, Total: size})
+		},
+		Tagged: func(reference string) { s.Observe(Event{Kind: EventCompleted, Subject: reference}) },
 	}
 }

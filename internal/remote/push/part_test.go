@@ -1,4 +1,4 @@
-package mirror
+package push
 
 import (
 	"strings"
@@ -7,7 +7,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-func TestPushPlaces(t *testing.T) {
+func TestRepositories(t *testing.T) {
 	for _, test := range []struct{ prefix, chart, says, hint string }{
 		{"registry.example/mirror", "", "", ""},
 		{"docker://registry.example:5000", "", "", ""},
@@ -24,7 +24,7 @@ func TestPushPlaces(t *testing.T) {
 		{"docker.io/acme/mirror", "x", "USER/NAME", "docker.io/USER"},
 		{"docker.io", "x", "USER/NAME", "docker.io/USER"},
 	} {
-		names, err := PushOptions{Prefix: test.prefix, ChartPath: test.chart}.places(Parts)
+		names, err := Options{Prefix: test.prefix, ChartPath: test.chart}.repositories(Parts)
 		switch {
 		case test.says == "" && (err != nil || len(names) != len(Parts)):
 			t.Errorf("%+v: %v", test, err)

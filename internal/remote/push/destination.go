@@ -1,0 +1,179 @@
+package push
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
+)
+
+// destination is a tag of a repository that a part goes to.
+type destination struct {
+	part Part
+	repo *registry.Repository
+	tag  string
+	// there is the digest that the tag has, if it is there.
+	there  lock.SHA256
+	exists bool
+	// top is the document that gets the tag; of the image, once it is made.
+	top bundle.Document
+}
+
+func (d *destination) String() string { return d.repo.Name().String() + ":" + d.tag }
+
+// has reports whether the tag is there and has a digest. What it names is there
+// too then, for a registry takes no manifest before that.
+func (d *destination) has(digest lock.SHA256) bool { return d.exists && d.there == digest }
+
+// keeps reports whether a tag must not change.
+func (p *push) keeps(to *destination) bool { return to.exists && !p.options.Force }
+
+// checkTag refuses to give a tag that is there another content.
+func (p *push) checkTag(to *destination, digest lock.SHA256) error {
+	if !p.keeps(to) || to.has(digest) {
+		return nil
+	}
+	return p.otherContent(to, fmt.Sprintf("it is sha256:%s, but would be sha256:%s", to.there, digest))
+}
+
+// otherContent is the error of a tag that has other content.
+func (p *push) otherContent(to *destination, differs string) error {
+	hint := fmt.Sprintf("--force replaces it, --skip %s leaves it as it is", to.part)
+	switch to.part {
+	case Bundle:
+		hint = fmt.Sprintf("see what differs: botkube-mirror diff %s%s %s; --force replaces it", form.RegistryPrefix, to, p.Name)
+	case Image:
+		hint = "the lock, the mount or the program in it differs (every version of botkube-mirror is another program); --force replaces it, --skip image leaves it as it is"
+	}
+	return fault.New(fault.Integrity, "%s is there already, with other content: %s", to, differs).WithHint("%s", hint)
+}
+
+// refused is a repository that the registry does not let be pushed to.
+type refused struct {
+	part Part
+	name registry.Name
+	err  error
+}
+
+// prepare asks for access to every repository, and refuses tags that have other
+// content where that can be known, before anything is uploaded. What the
+// registry refuses, it tells of all repositories at once.
+func (p *push) prepare(ctx context.Context) error {
+	names, err := p.options.repositories(p.parts)
+	if err != nil {
+		return err
+	}
+	p.destinations = map[Part]*destination{}
+	var all []refused
+	for _, part := range p.parts {
+		to, err := p.ask(ctx, part, names[part])
+		if err == nil {
+			p.destinations[part] = to
+			continue
+		}
+		switch registry.RefusalOf(err) {
+		case registry.NotRefused, registry.RefusedCredentials: // the same for all
+			return err
+		}
+		all = append(all, refused{part, names[part], err})
+	}
+	if len(all) > 0 {
+		return refusedError(all, len(p.parts))
+	}
+	return nil
+}
+
+// ask finds out what a part's tag has, and whether it can be pushed if it has
+// nothing yet, or something else.
+func (p *push) ask(ctx context.Context, part Part, name registry.Name) (*destination, error) {
+	to := &destination{part: part, tag: p.tagOf(part)}
+	var err error
+	if to.repo, err = p.Registry.Repository(ctx, name, true); err != nil {
+		return nil, err
+	}
+	there, err := to.repo.Manifest(ctx, to.tag)
+	switch {
+	case err == nil:
+		to.there, to.exists = there.Digest, true
+	case !registry.IsNotFound(err):
+		return nil, err
+	}
+	if part != Image { // its digest is known once it is made
+		if to.top, _, err = p.documents(part); err != nil {
+			return nil, err
+		}
+		digest := to.top.Blob().SHA256
+		if err := p.checkTag(to, digest); err != nil || to.has(digest) {
+			return to, err
+		}
+	}
+	if p.keeps(to) {
+		return to, nil
+	}
+	return to, to.repo.CheckPush(ctx)
+}
+
+// refusedError names all repositories that are refused.
+func refusedError(all []refused, of int) error {
+	if len(all) == 1 {
+		return fault.New(fault.Upstream, "%w", all[0].err).WithHint("%s", hintRefused(all, of))
+	}
+	var list strings.Builder
+	for _, r := range all {
+		fmt.Fprintf(&list, "\n  %s: %s", r.name, registry.RefusalText(r.err))
+	}
+	return fault.New(fault.Upstream, "%s refuses %d of the %d repositories that this push needs; nothing was sent:%s",
+		all[0].name.Host(), len(all), of, list.String()).WithHint("%s", hintRefused(all, of))
+}
+
+const hintChartPath = "--chart-path botkube-chart puts the chart beside the images; --skip chart leaves it out"
+
+// hintRefused is the next step after repositories were refused.
+func hintRefused(all []refused, of int) string {
+	first := all[0]
+	kind, levels, ecr := registry.RefusalOf(first.err), strings.Count(first.name.Path(), "/"), ecrRegion(first.name.Host()) != ""
+	mayLack := kind == registry.RefusedRepository || kind == registry.RefusedAccess
+	switch {
+	case len(all) == 1 && of > 1 && first.part == Chart && levels > 1 && kind != registry.RefusedQuota:
+		return "some registries have names of two levels only, or want every repository created first: create " + first.name.Path() + " there, or choose another place; " + hintChartPath
+	case mayLack && levels == 0 && !ecr:
+		return "many registries want a project, an organisation or a user before the name: push to " + first.name.Host() + "/PROJECT; if it wants none, create the repositories first, or ask for the right to push"
+	case mayLack && levels > 1 && first.part != Chart && !ecr:
+		return "is the project there, and may the user push to it? some registries have names of two levels only: there, PREFIX is HOST/PROJECT, and --chart-path names the chart's repository"
+	case kind != registry.RefusedRepository:
+		return fault.HintOf(first.err)
+	}
+	return hintCreate(all)
+}
+
+// hintCreate says how repositories are created.
+func hintCreate(all []refused) string {
+	var paths, commands []string
+	for _, r := range all {
+		paths = append(paths, r.name.Path())
+		if region := ecrRegion(r.name.Host()); region != "" {
+			commands = append(commands, "aws ecr create-repository --region "+region+" --repository-name "+r.name.Path())
+		}
+	}
+	if len(commands) > 0 {
+		return "create them first, with their lifecycle and scanning as you want them:\n" + strings.Join(commands, "\n")
+	}
+	return "create them in the registry first, or the project or organisation that they belong to: " + strings.Join(paths, ", ")
+}
+
+// ecrHost is how Amazon calls its registries.
+var ecrHost = regexp.MustCompile(`^[0-9]{12}\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws)$`)
+
+// ecrRegion returns the region of a registry of Amazon's, or "".
+func ecrRegion(host string) string {
+	if m := ecrHost.FindStringSubmatch(host); m != nil {
+		return m[1]
+	}
+	return ""
+}

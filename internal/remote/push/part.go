@@ -1,0 +1,149 @@
+package push
+
+import (
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
+)
+
+// Part is something that a push publishes.
+type Part string
+
+// The parts, by the names that flags have for them.
+const (
+	// Image is the mountable image.
+	Image Part = "image"
+	// Bundle is the bundle itself.
+	Bundle Part = "bundle"
+	// AgentImage is the agent's image.
+	AgentImage Part = "agent-image"
+	// WatcherImage is the image of the second container of charts v1.0.0 to v1.4.1.
+	WatcherImage Part = "watcher-image"
+	// Chart is the Helm chart.
+	Chart Part = "chart"
+)
+
+// Parts lists all parts, in the order in which they are published. The bundle
+// comes last: a site that finds it finds the rest as well.
+var Parts = []Part{Image, AgentImage, WatcherImage, Chart, Bundle}
+
+// DefaultChartPath is where below a prefix the chart is, unless told otherwise.
+const DefaultChartPath = "charts/botkube"
+
+// kinds has for each part where below a prefix it is, and, of one that is a member of the
+// bundle, which. An image has a role in the lock.
+var kinds = map[Part]struct {
+	path, member string
+	role         lock.ImageRole
+}{
+	Image:        {path: "botkube-plugins"},
+	Bundle:       {path: "botkube-plugins-bundle"},
+	AgentImage:   {path: "botkube", member: bundle.MemberAgentImage, role: lock.RoleAgent},
+	WatcherImage: {path: "k8s-sidecar", member: bundle.MemberWatcherImage, role: lock.RoleWatcher},
+	Chart:        {path: DefaultChartPath, member: bundle.MemberChart},
+}
+
+// PartOf returns the part that one of a lock's images is.
+func PartOf(role lock.ImageRole) Part {
+	if role == lock.RoleWatcher {
+		return WatcherImage
+	}
+	return AgentImage
+}
+
+// heldBy reports whether a lock has what a part is made of.
+func (p Part) heldBy(l *lock.Lock) bool {
+	if role := kinds[p].role; role != "" {
+		return l.Image(role) != nil
+	}
+	return p != Chart || l.Chart != nil
+}
+
+// Repository returns where below a prefix a part is published.
+func Repository(prefix string, part Part) (registry.Name, error) {
+	return below(prefix, kinds[part].path)
+}
+
+// below returns a repository below a prefix that the user gave. What is
+// wrong with the prefix is told of the prefix.
+func below(prefix, path string) (registry.Name, error) {
+	prefix = strings.TrimSuffix(strings.TrimPrefix(prefix, form.RegistryPrefix), "/")
+	if strings.Contains(prefix, "/") { // it need have no path, which the parser wants
+		if _, err := registry.ParseRepository(prefix); err != nil {
+			return registry.Name{}, err
+		}
+	}
+	return registry.ParseRepository(prefix + "/" + path)
+}
+
+// path returns where below the prefix a part is.
+func (o Options) path(part Part) string {
+	if part == Chart && o.ChartPath != "" {
+		return o.ChartPath
+	}
+	return kinds[part].path
+}
+
+// repositories returns where parts go, and refuses what cannot be.
+func (o Options) repositories(parts []Part) (map[Part]registry.Name, error) {
+	if err := o.checkChartPath(); err != nil {
+		return nil, err
+	}
+	names := map[Part]registry.Name{}
+	for _, part := range parts {
+		name, err := below(o.Prefix, o.path(part))
+		if err != nil {
+			return nil, err
+		}
+		if err := checkLevels(name, part); err != nil {
+			return nil, err
+		}
+		names[part] = name
+	}
+	return names, nil
+}
+
+// checkChartPath refuses a path that cannot be the chart's, whatever this push
+// publishes: the next one may publish more.
+func (o Options) checkChartPath() error {
+	name, err := below(o.Prefix, o.path(Chart))
+	if err != nil {
+		return err
+	}
+	for _, part := range Parts {
+		if part != Chart && o.path(part) == o.ChartPath {
+			return fault.New(fault.Usage, "--chart-path %s: %s is where the %s goes", o.ChartPath, name, part).WithHint("name another path, such as botkube-chart")
+		}
+	}
+	return nil
+}
+
+// checkLevels refuses a repository that Docker Hub cannot have: it has names of
+// two levels, USER/NAME.
+func checkLevels(name registry.Name, part Part) error {
+	levels := strings.Count(name.Path(), "/")
+	if !name.IsDockerHub() || levels == 1 {
+		return nil
+	}
+	err := fault.New(fault.Usage, "%s: repositories of Docker Hub are called %s/USER/NAME", name, name.Host())
+	if part == Chart && levels == 2 {
+		return err.WithHint("%s", hintChartPath)
+	}
+	return err.WithHint("name the user or the organisation, and nothing below: %s/USER", name.Host())
+}
+
+// AgentTag returns the tag that the agent's image of a lock has upstream, if it has one.
+func AgentTag(l *lock.Lock) string {
+	if l.AgentImage == nil {
+		return ""
+	}
+	ref, err := registry.ParseReference(l.AgentImage.Reference)
+	if err != nil {
+		return ""
+	}
+	return ref.Tag()
+}

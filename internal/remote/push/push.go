@@ -1,0 +1,253 @@
+// Package push publishes what a bundle holds in a registry: the bundle itself, the
+// mountable image that is made of it, and its members. It refuses what a registry, or a
+// tag with other content, does not let it publish before anything is sent, and sets the
+// tags last.
+package push
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
+)
+
+// Options say what is published, and where.
+type Options struct {
+	// Prefix is HOST[:PORT][/PATH], below which the repositories are.
+	Prefix string
+	// ChartPath is where below the prefix the chart is; empty means [DefaultChartPath].
+	ChartPath string
+	// Skip leaves parts out.
+	Skip []Part
+	// Force moves tags that have other content.
+	Force bool
+}
+
+// Source is what is published.
+type Source struct {
+	// Name is what the user calls it.
+	Name     string
+	Contents *bundle.Contents
+	// Fetch makes an upstream file ready to be read. It is nil if all are there.
+	Fetch func(context.Context, lock.Blob) error
+	// BuildImage makes the mountable image.
+	BuildImage func(context.Context, image.Sink) (*image.Result, error)
+}
+
+// Result is what was published. It is printed as JSON for machines.
+type Result struct {
+	Source         string       `json:"source"`
+	BotkubeVersion string       `json:"botkubeVersion,omitempty"`
+	Parts          []PartResult `json:"parts"`
+	// UploadedBytes went over the network, what was sent again included.
+	UploadedBytes int64 `json:"uploadedBytes"`
+	// Absent are parts that the source does not have.
+	Absent []Part `json:"absent,omitempty"`
+}
+
+// PartResult is one part in the registry.
+type PartResult struct {
+	Part Part `json:"part"`
+	// Reference has the tag.
+	Reference string `json:"reference"`
+	Digest    string `json:"digest"`
+	// Changed says whether the tag was set: it was not there, or had other content.
+	Changed bool `json:"changed"`
+	// Size is that of all blobs, in bytes.
+	Size int64 `json:"size"`
+	// UploadedBytes is how much of it went over the network.
+	UploadedBytes int64 `json:"uploadedBytes"`
+	// MountOnly are the platforms whose image has no program to seed a volume.
+	MountOnly []agent.Platform `json:"mountOnly,omitempty"`
+}
+
+// Observer is told what happens, from several goroutines.
+type Observer struct {
+	// Planned is told how many blobs of a part there are.
+	Planned func(blobs int, size int64)
+	// Uploading, Progress and Uploaded are about a blob. The registry may have had it.
+	Uploading func(blob string, size int64)
+	Progress  func(blob string, size int64) func(done int64)
+	Uploaded  func(blob string, size int64, reused bool)
+	// Tagged is told of a tag that was set.
+	Tagged func(reference string)
+}
+
+// Pusher publishes.
+type Pusher struct {
+	Registry *registry.Client
+	// Parallel is how many blobs are uploaded at a time.
+	Parallel int
+	Observer Observer
+}
+
+// push is one run of [Pusher.Push].
+type push struct {
+	Pusher
+	Source
+	options Options
+	lock    *lock.Lock
+	// upstream are the blobs that come from the source, not from here.
+	upstream     map[lock.SHA256]bool
+	parts        []Part
+	destinations map[Part]*destination
+}
+
+// Push publishes a source in a registry. Blobs that the registry has are not sent again.
+// A tag that has other content is an error, unless Force is set, before anything is
+// uploaded for it.
+func (p Pusher) Push(ctx context.Context, src Source, o Options) (*Result, error) {
+	l := src.Contents.Lock
+	run := &push{Pusher: p, Source: src, options: o, lock: l, upstream: map[lock.SHA256]bool{}}
+	for _, b := range l.Blobs() {
+		run.upstream[b.SHA256] = true
+	}
+	result := &Result{BotkubeVersion: l.BotkubeVersion, Absent: run.choose()}
+	if len(run.parts) == 0 {
+		return nil, fault.New(fault.Usage, "nothing of %s is left to publish", src.Name).WithHint("skip fewer parts")
+	}
+	if err := run.prepare(ctx); err != nil {
+		return nil, err
+	}
+	for _, part := range run.parts {
+		uploaded, err := run.upload(ctx, part)
+		if err != nil {
+			return nil, run.publishing(part, err)
+		}
+		result.Parts = append(result.Parts, uploaded)
+		result.UploadedBytes += uploaded.UploadedBytes
+	}
+	// What the registry refuses of any part, it refused before there is a tag of any.
+	for i, part := range run.parts {
+		if err := run.tag(ctx, part, &result.Parts[i]); err != nil {
+			return nil, run.publishing(part, err)
+		}
+	}
+	return result, nil
+}
+
+// choose settles which parts are published, and returns those that the source lacks.
+func (p *push) choose() (absent []Part) {
+	for _, part := range Parts {
+		switch {
+		case slices.Contains(p.options.Skip, part):
+		case part.heldBy(p.lock):
+			p.parts = append(p.parts, part)
+		case part != WatcherImage: // most charts run no such container
+			absent = append(absent, part)
+		}
+	}
+	return absent
+}
+
+// tagOf returns the tag of a part: the Botkube version, but for a chart its own
+// version, for Helm looks for that, and for the agent's image the one that it had. The
+// watcher's has the same tag upstream for many versions of Botkube.
+func (p *push) tagOf(part Part) string {
+	switch part {
+	case AgentImage:
+		if tag := AgentTag(p.lock); tag != "" {
+			return tag
+		}
+	case Chart:
+		return strings.ReplaceAll(p.lock.Chart.Version, "+", "_")
+	}
+	return p.Contents.Tag
+}
+
+// documents returns the document of a part that gets the tag, and those below it. Of the
+// image, there are none before it is made.
+func (p *push) documents(part Part) (top bundle.Document, below []bundle.Document, err error) {
+	member := slices.DeleteFunc(slices.Clone(p.Contents.Manifests), func(d bundle.Document) bool { return d.Member != kinds[part].member })
+	switch part {
+	case Image:
+		return top, nil, nil
+	case Bundle:
+		return p.Contents.Index, slices.Clone(p.Contents.Manifests), nil
+	case Chart:
+		return member[0], nil, nil
+	}
+	top, err = p.Contents.ImageIndex(kinds[part].role)
+	return top, member, err
+}
+
+// upload brings everything of a part to the registry but its tag.
+func (p *push) upload(ctx context.Context, part Part) (PartResult, error) {
+	to := p.destinations[part]
+	uploaded := PartResult{Part: part, Reference: to.String()}
+	blobs := &uploader{push: p, repo: to.repo}
+	var err error
+	if part == Image {
+		err = p.uploadImage(ctx, to, blobs, &uploaded)
+	} else {
+		err = p.uploadDocuments(ctx, to, blobs, &uploaded)
+	}
+	uploaded.UploadedBytes = blobs.sent.Load()
+	return uploaded, err
+}
+
+// uploadDocuments uploads what the documents of a part name, and then these, by their digests.
+func (p *push) uploadDocuments(ctx context.Context, to *destination, up *uploader, uploaded *PartResult) error {
+	_, below, err := p.documents(to.part)
+	if err != nil {
+		return err
+	}
+	documents := append(below, to.top)
+	blobs := blobsOf(documents)
+	for _, b := range blobs {
+		uploaded.Size += b.Size
+	}
+	if err := up.all(ctx, blobs, uploaded.Size); err != nil {
+		return err
+	}
+	if to.has(to.top.Blob().SHA256) {
+		return nil
+	}
+	for _, d := range documents {
+		if err := to.repo.PutManifest(ctx, digestOf(d.Blob()), d.MediaType, d.Data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tag gives a part its tag.
+func (p *push) tag(ctx context.Context, part Part, uploaded *PartResult) error {
+	to := p.destinations[part]
+	digest := lock.Sum(to.top.Data)
+	uploaded.Digest = "sha256:" + digest.String()
+	if to.has(digest) {
+		return nil
+	}
+	uploaded.Changed = true
+	if err := to.repo.PutManifest(ctx, to.tag, to.top.MediaType, to.top.Data); err != nil {
+		return err
+	}
+	p.Observer.Tagged(to.String())
+	return nil
+}
+
+// publishing is an error of a part that is being published, with the next step
+// where that is to leave the part out.
+func (p *push) publishing(part Part, err error) error {
+	err = fmt.Errorf("publishing %s: %w", p.destinations[part], err)
+	switch registry.RefusalOf(err) {
+	case registry.RefusedDocument:
+		if part == Image || kinds[part].role != "" {
+			return err
+		}
+		return fault.New(fault.KindOf(err), "%w; no tag was set", err).
+			WithHint("the registry takes images only, it seems: --skip %s publishes the rest; a newer version of the registry, or a switch of it, may take OCI artifacts", part)
+	case registry.RefusedTag:
+		return fault.New(fault.KindOf(err), "%w", err).
+			WithHint("the registry does not let a tag be moved (immutable tags): push to another PREFIX, leave the part out with --skip %s, or have that lifted for this tag", part)
+	}
+	return err
+}
