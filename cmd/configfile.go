@@ -19,19 +19,19 @@ import (
 // shapes narrow down what a configuration file may say for a flag, beyond what the
 // type of the flag says. A flag that is not here is a key all the same. What holds
 // for one command only is under COMMAND/FLAG.
-var shapes = map[string]configfile.Shape{
+var shapes = map[string]configfile.Constraints{
 	"exclude":    {Expects: "REPOSITORY/NAME", Pattern: several(`[^/,]+/[^/,]+`)},
 	"format":     {Enum: []string{"text", "json"}},
-	"header":     {Expects: "NAME:KEY=VALUE, or a mapping of repositories to mappings of header fields to values", Pattern: `^.+:[^:=]+=.+$`, Joins: []string{":", "="}},
+	"header":     {Expects: "NAME:KEY=VALUE, or a mapping of repositories to mappings of header fields to values", Pattern: `^.+:[^:=]+=.+$`, Separators: []string{":", "="}},
 	"log-format": {Enum: []string{"text", "json"}},
 	"max-rate":   {Expects: "bytes a second, such as 500KB or 2MiB, of at least 1000", Pattern: `^[0-9]+(\.[0-9]+)? *([kKmMgGtT][iI]?)?[bB]?(/s)?$`, Number: true},
 	"max-size":   {Expects: "bytes, such as 500MB or 2GiB", Pattern: `^[0-9]+(\.[0-9]+)? *([kKmMgGtT][iI]?)?[bB]?$`, Number: true},
-	"parallel":   {Least: 1, Most: 64},
+	"parallel":   {Min: 1, Max: 64},
 	"platform":   {Expects: "OS/ARCH or all", Pattern: several(`(all|[a-z0-9_]+/[a-z0-9_]+)`)},
 	"plugin":     {Expects: "REPOSITORY/NAME or REPOSITORY/NAME@VERSION", Pattern: several(`[^/,]+/[^/,]+`)},
-	"repository": {Expects: "NAME=URL, or a mapping of names to URLs", Pattern: `^[^=]+=.+$`, Joins: []string{"="}},
-	"retries":    {Least: 0, Most: 1000},
-	"seeder":     {Expects: "OS/ARCH=FILE or none, or a mapping of platforms to files", Pattern: `^(none|[a-z0-9_]+/[a-z0-9_]+=.+)$`, Joins: []string{"="}},
+	"repository": {Expects: "NAME=URL, or a mapping of names to URLs", Pattern: `^[^=]+=.+$`, Separators: []string{"="}},
+	"retries":    {Min: 0, Max: 1000},
+	"seeder":     {Expects: "OS/ARCH=FILE or none, or a mapping of platforms to files", Pattern: `^(none|[a-z0-9_]+/[a-z0-9_]+=.+)$`, Separators: []string{"="}},
 	"skip":       {Expects: "image, bundle, agent-image or chart", Pattern: several(`(image|bundle|agent-image|chart)`)},
 
 	// Of values.
@@ -43,7 +43,7 @@ var shapes = map[string]configfile.Shape{
 func several(one string) string { return "^ *" + one + "( *, *" + one + ")* *$" }
 
 // durations are what [time.ParseDuration] takes, less signs and 0 without a unit.
-var durations = configfile.Shape{Expects: "a duration such as 30s or 2m", Pattern: `^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$`}
+var durations = configfile.Constraints{Expects: "a duration such as 30s or 2m", Pattern: `^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$`}
 
 // unsettable are flags that no file can have: it would ask for something else than
 // the command, or name itself.
@@ -78,14 +78,14 @@ func (g *global) grammar() configfile.Grammar {
 func keyOf(command string, f *pflag.Flag) configfile.Key {
 	_, usage := pflag.UnquoteUsage(f)
 	_, many := f.Value.(pflag.SliceValue)
-	k := configfile.Key{Name: f.Name, Usage: usage, Many: many, Shape: shapeOf(command, f), Check: f.Value.Set}
+	k := configfile.Key{Name: f.Name, Usage: usage, Many: many, Constraints: shapeOf(command, f), Check: f.Value.Set}
 	switch name := f.Value.Type(); {
 	case name == "bool":
 		k.Type = configfile.Bool
 	case strings.HasPrefix(name, "int"), strings.HasPrefix(name, "uint"), name == "count":
 		k.Type = configfile.Int
 	default:
-		k.Bare = f.NoOptDefVal
+		k.NoOptDefault = f.NoOptDefVal
 	}
 	if !many {
 		k.Default = f.DefValue
@@ -93,7 +93,7 @@ func keyOf(command string, f *pflag.Flag) configfile.Key {
 	return k
 }
 
-func shapeOf(command string, f *pflag.Flag) configfile.Shape {
+func shapeOf(command string, f *pflag.Flag) configfile.Constraints {
 	if s, ok := shapes[command+"/"+f.Name]; ok {
 		return s
 	}
@@ -103,7 +103,7 @@ func shapeOf(command string, f *pflag.Flag) configfile.Shape {
 	if f.Value.Type() == "duration" {
 		return durations
 	}
-	return configfile.Shape{}
+	return configfile.Constraints{}
 }
 
 // fromFile sets the flags that neither the command line nor the environment has
@@ -181,7 +181,7 @@ func readRegular(name string, bound int64) ([]byte, error) {
 		return nil, plainError(err)
 	}
 	if !fi.Mode().IsRegular() {
-		return nil, fmt.Errorf("it is %s, not a regular file", disk.KindOf(fi.Mode()))
+		return nil, fmt.Errorf("it is %s, not a regular file", disk.DescribeType(fi.Mode()))
 	}
 	f, err := os.Open(name)
 	if err != nil {

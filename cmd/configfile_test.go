@@ -171,7 +171,7 @@ func TestShapes(t *testing.T) {
 	for _, c := range grammar.Commands {
 		for _, k := range c.Keys {
 			flags[k.Name], flags[c.Name+"/"+k.Name] = true, true
-			if len(k.Joins) > 0 && slices.ContainsFunc(grammar.Commands, func(c configfile.Command) bool { return c.Name == k.Name }) {
+			if len(k.Separators) > 0 && slices.ContainsFunc(grammar.Commands, func(c configfile.Command) bool { return c.Name == k.Name }) {
 				t.Errorf("%s may be a mapping, and is a command too: nobody could tell which is meant", k.Name)
 			}
 		}
@@ -183,11 +183,11 @@ func TestShapes(t *testing.T) {
 	}
 	for n := range 2000 {
 		tf := transferFlags{parallel: n, stall: minStall, maxWait: 1}
-		if s := shapes["parallel"]; (tf.check() == nil) != (n >= s.Least && n <= s.Most) {
+		if s := shapes["parallel"]; (tf.check() == nil) != (n >= s.Min && n <= s.Max) {
 			t.Errorf("--parallel %d: %v", n, tf.check())
 		}
 		tf = transferFlags{parallel: 1, retries: n, stall: minStall, maxWait: 1}
-		if s := shapes["retries"]; (tf.check() == nil) != (n >= s.Least && n <= s.Most) {
+		if s := shapes["retries"]; (tf.check() == nil) != (n >= s.Min && n <= s.Max) {
 			t.Errorf("--retries %d: %v", n, tf.check())
 		}
 	}

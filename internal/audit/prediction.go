@@ -18,7 +18,7 @@ type StartState struct {
 	// Lock says which plugins there are to be enabled.
 	Lock *lock.Lock
 	// Files and Indexes are those of its cache directory, Upstream and URLs
-	// those of its repositories: see [agent.Prediction].
+	// those of its repositories: see [agent.Startup].
 	Files    map[string]bool
 	Indexes  map[string][]byte
 	Upstream map[string][]byte
@@ -68,7 +68,7 @@ func (g StartState) Predict() Prediction {
 
 // predict says what the agent would do with one plugin.
 func (g StartState) predict(k enabled) ([]agent.Call, error) {
-	p := agent.Prediction{Files: g.Files, Indexes: g.Indexes, Upstream: g.Upstream, URLs: g.URLs, Platform: g.Platform}
+	p := agent.Startup{Files: g.Files, Indexes: g.Indexes, Upstream: g.Upstream, URLs: g.URLs, Platform: g.Platform}
 	if k.kind == agent.Executor {
 		p.Executors = []string{k.key}
 	} else {

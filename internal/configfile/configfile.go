@@ -27,11 +27,11 @@ type Key struct {
 	Type        Type
 	// Many is whether it may be given several times, and so be a list.
 	Many bool
-	// Bare is what true stands for where a flag may be given without a value.
+	// NoOptDefault is what true stands for where a flag may be given without a value.
 	// Then false stands for Default.
-	Bare    string
-	Default string
-	Shape
+	NoOptDefault string
+	Default      string
+	Constraints
 	// Check, if not nil, has the last word on a value. What its error says is
 	// repeated where Expects says nothing, unless the value is in it.
 	Check func(value string) error
@@ -47,22 +47,22 @@ const (
 	Int
 )
 
-// Shape narrows down what a value may be. Its zero value narrows nothing down.
-type Shape struct {
+// Constraints narrows down what a value may be. Its zero value narrows nothing down.
+type Constraints struct {
 	// Expects says in words what a value must be.
 	Expects string
 	// Enum lists all values there are.
 	Enum []string
 	// Pattern is a regular expression as both Go and JSON Schema have them.
 	Pattern string
-	// Least and Most bound an integer, if Most is not 0.
-	Least, Most int
+	// Min and Most bound an integer, if Most is not 0.
+	Min, Max int
 	// Number is whether a text may be a plain number too, without quotes.
 	Number bool
-	// Joins lets a key of which there may be many be a mapping too: of its names to texts, with the first
+	// Separators lets a key of which there may be many be a mapping too: of its names to texts, with the first
 	// of Joins between the two in what the flag takes; or to further mappings, for
 	// which the second stands.
-	Joins []string
+	Separators []string
 }
 
 // File is what a file says.
@@ -157,9 +157,9 @@ func (g Grammar) variants(name string) (keys []*Key) {
 
 // alike reports whether a value that suits one key suits the other.
 func (k *Key) alike(other *Key) bool {
-	return k.Type == other.Type && k.Many == other.Many && k.Bare == other.Bare &&
-		slices.Equal(k.Enum, other.Enum) && k.Pattern == other.Pattern && k.Least == other.Least && k.Most == other.Most &&
-		k.Number == other.Number && slices.Equal(k.Joins, other.Joins)
+	return k.Type == other.Type && k.Many == other.Many && k.NoOptDefault == other.NoOptDefault &&
+		slices.Equal(k.Enum, other.Enum) && k.Pattern == other.Pattern && k.Min == other.Min && k.Max == other.Max &&
+		k.Number == other.Number && slices.Equal(k.Separators, other.Separators)
 }
 
 // names returns the names of all keys, in order.

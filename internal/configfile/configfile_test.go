@@ -20,28 +20,28 @@ import (
 // key of which two commands do not take the same.
 func testGrammar() Grammar {
 	everywhere := []Key{
-		{Name: "format", Default: "text", Shape: Shape{Enum: []string{"text", "json"}}},
+		{Name: "format", Default: "text", Constraints: Constraints{Enum: []string{"text", "json"}}},
 		{Name: "store"},
 		{Name: "quiet", Type: Bool, Default: "false"},
 	}
 	duration := func(s string) error { _, err := time.ParseDuration(s); return err }
 	plugin := Key{Name: "plugin", Many: true}
-	plain := Key{Name: "mode", Shape: Shape{Enum: []string{"a", "b"}}}
-	wide := Key{Name: "mode", Shape: Shape{Enum: []string{"b", "c"}}}
+	plain := Key{Name: "mode", Constraints: Constraints{Enum: []string{"a", "b"}}}
+	wide := Key{Name: "mode", Constraints: Constraints{Enum: []string{"b", "c"}}}
 	return Grammar{Commands: []Command{
 		{Name: "list", Summary: "Show", Keys: append([]Key{plugin, wide}, everywhere...)},
 		{Name: "lock", Summary: "Pin", Keys: append([]Key{plugin, plain, {Name: "lock"}}, everywhere...)},
 		{Name: "pull", Summary: "Mirror", Keys: append([]Key{
 			plugin, plain,
 			{Name: "lock"},
-			{Name: "parallel", Type: Int, Default: "4", Shape: Shape{Least: 1, Most: 64}},
+			{Name: "parallel", Type: Int, Default: "4", Constraints: Constraints{Min: 1, Max: 64}},
 			{Name: "count", Type: Int},
-			{Name: "stall", Default: "30s", Check: duration, Shape: Shape{Expects: "a duration", Pattern: `^([0-9]+(s|m))+$`}},
-			{Name: "rate", Check: func(string) error { return errors.New("it is too slow") }, Shape: Shape{Number: true}},
+			{Name: "stall", Default: "30s", Check: duration, Constraints: Constraints{Expects: "a duration", Pattern: `^([0-9]+(s|m))+$`}},
+			{Name: "rate", Check: func(string) error { return errors.New("it is too slow") }, Constraints: Constraints{Number: true}},
 			{Name: "leaky", Check: func(s string) error { return fmt.Errorf("%q is bad", s) }},
-			{Name: "image", Bare: "default", Default: ""},
-			{Name: "repository", Many: true, Shape: Shape{Pattern: `^[^=]+=.+$`, Joins: []string{"="}}},
-			{Name: "header", Many: true, Shape: Shape{Joins: []string{":", "="}}},
+			{Name: "image", NoOptDefault: "default", Default: ""},
+			{Name: "repository", Many: true, Constraints: Constraints{Pattern: `^[^=]+=.+$`, Separators: []string{"="}}},
+			{Name: "header", Many: true, Constraints: Constraints{Separators: []string{":", "="}}},
 		}, everywhere...)},
 	}}
 }

@@ -22,7 +22,7 @@ import (
 const (
 	// MaxSize bounds a file.
 	MaxSize = 1 << 18
-	// maxMarks bounds the values of a file, by [agent.YAMLMarks].
+	// maxMarks bounds the values of a file, by [agent.CountYAMLMarks].
 	maxMarks = 1 << 15
 	// maxItems bounds a list or a mapping: with an alias, a few bytes may name one.
 	maxItems = 1000
@@ -58,7 +58,7 @@ func Parse(data []byte, g Grammar) (*File, []Problem) {
 
 // document returns the mapping that a file consists of.
 func document(data []byte) (*yaml.Node, *Problem) {
-	if agent.YAMLMarks(data) > maxMarks {
+	if agent.CountYAMLMarks(data) > maxMarks {
 		return nil, &Problem{Text: fmt.Sprintf("the file may have more than the %d values that are read", maxMarks)}
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
@@ -222,8 +222,8 @@ func (r *reader) values(k *Key, n *yaml.Node) (values []string, ok bool) {
 		for _, item := range n.Content {
 			values = append(values, r.value(k, resolved(item)))
 		}
-	case n.Kind == yaml.MappingNode && k.Many && len(k.Joins) > 0:
-		values = r.joined(k, k.Joins, "", n)
+	case n.Kind == yaml.MappingNode && k.Many && len(k.Separators) > 0:
+		values = r.joined(k, k.Separators, "", n)
 	default:
 		values = []string{r.value(k, n)}
 	}
@@ -265,9 +265,9 @@ func (r *reader) value(k *Key, n *yaml.Node) string {
 		return strings.ToLower(n.Value)
 	case k.Type == Int && tag == "!!int" && integer.MatchString(n.Value):
 		return r.suited(k, n, n.Value)
-	case k.Type == Text && tag == "!!bool" && k.Bare != "":
+	case k.Type == Text && tag == "!!bool" && k.NoOptDefault != "":
 		if strings.EqualFold(n.Value, "true") {
-			return k.Bare
+			return k.NoOptDefault
 		}
 		return k.Default
 	case k.Type == Text && (tag == "!!str" || k.Number && tag == "!!int" && integer.MatchString(n.Value)):
@@ -298,14 +298,14 @@ func (k *Key) expects() string {
 		what = strings.Join(k.Enum, " or ")
 	case k.Type == Bool:
 		what = "true or false"
-	case k.Type == Int && k.Most != 0:
-		what = fmt.Sprintf("a whole number from %d to %d", k.Least, k.Most)
+	case k.Type == Int && k.Max != 0:
+		what = fmt.Sprintf("a whole number from %d to %d", k.Min, k.Max)
 	case k.Type == Int:
 		what = "a whole number"
 	default:
 		what = "a text"
 	}
-	if k.Bare != "" {
+	if k.NoOptDefault != "" {
 		what += ", true or false"
 	}
 	if k.Many {
@@ -347,9 +347,9 @@ func (r *reader) matches(pattern, value string) bool {
 
 // within reports whether an integer is in its bounds.
 func (k *Key) within(value string) bool {
-	if k.Type != Int || k.Most == 0 {
+	if k.Type != Int || k.Max == 0 {
 		return true
 	}
 	n, err := strconv.Atoi(value)
-	return err == nil && n >= k.Least && n <= k.Most
+	return err == nil && n >= k.Min && n <= k.Max
 }

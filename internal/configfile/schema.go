@@ -134,8 +134,8 @@ func (k *Key) schema() object {
 		return item
 	}
 	forms := []any{item, object{"type": "array", "items": item, "maxItems": maxItems}}
-	if len(k.Joins) > 0 {
-		forms = append(forms, joinedSchema(k.Joins))
+	if len(k.Separators) > 0 {
+		forms = append(forms, joinedSchema(k.Separators))
 	}
 	return object{"anyOf": forms}
 }
@@ -147,10 +147,10 @@ func (k *Key) item() object {
 		s["type"] = "boolean"
 	case k.Type == Int:
 		s["type"] = "integer"
-		if k.Most != 0 {
-			s["minimum"], s["maximum"] = k.Least, k.Most
+		if k.Max != 0 {
+			s["minimum"], s["maximum"] = k.Min, k.Max
 		}
-	case k.Bare != "":
+	case k.NoOptDefault != "":
 		s["type"] = []string{"boolean", "string"}
 	case k.Number:
 		s["type"] = []string{"string", "integer"}

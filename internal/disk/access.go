@@ -73,9 +73,9 @@ func (a Access) Exposed() bool { return runtime.GOOS != "windows" && a.Mode&writ
 
 const writableByAll = 0o002
 
-// Mended returns the mode of a file, with what is missing in it, and without what
+// RepairedMode returns the mode of a file, with what is missing in it, and without what
 // makes it privileged or exposed.
-func Mended(mode, want fs.FileMode) fs.FileMode {
+func RepairedMode(mode, want fs.FileMode) fs.FileMode {
 	return mode&^(fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky|writableByAll) | want
 }
 

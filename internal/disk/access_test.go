@@ -46,8 +46,8 @@ func TestMended(t *testing.T) {
 		{0o660, 0o644, 0o664},
 		{0o755 | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky, 0o755, 0o755},
 	} {
-		if got := Mended(c.mode, c.want); got != c.mended {
-			t.Errorf("Mended(%v, %v) = %v, not %v", c.mode, c.want, got, c.mended)
+		if got := RepairedMode(c.mode, c.want); got != c.mended {
+			t.Errorf("RepairedMode(%v, %v) = %v, not %v", c.mode, c.want, got, c.mended)
 		}
 	}
 }

@@ -2,8 +2,8 @@ package disk
 
 import "io/fs"
 
-// KindOf says in words what a file is.
-func KindOf(mode fs.FileMode) string {
+// DescribeType says in words what a file is.
+func DescribeType(mode fs.FileMode) string {
 	switch {
 	case mode.IsRegular():
 		return "a regular file"

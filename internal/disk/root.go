@@ -13,7 +13,7 @@ import (
 // took its place meanwhile. An absent one is an [fs.ErrNotExist]; anything else
 // than a directory is of kind [fault.Integrity].
 func OpenDir(root *os.Root, name string) (*os.Root, error) {
-	if err := CheckAbove(root, name); err != nil {
+	if err := CheckParents(root, name); err != nil {
 		return nil, err
 	}
 	seen, err := root.Lstat(name)
@@ -21,7 +21,7 @@ func OpenDir(root *os.Root, name string) (*os.Root, error) {
 		return nil, err
 	}
 	if !seen.IsDir() {
-		return nil, fault.New(fault.Integrity, "it is %s, not a directory", KindOf(seen.Mode()))
+		return nil, fault.New(fault.Integrity, "it is %s, not a directory", DescribeType(seen.Mode()))
 	}
 	// Opening NAME/. never waits for a pipe, as opening NAME would.
 	sub, err := root.OpenRoot(name + "/.")
@@ -66,7 +66,7 @@ func OpenRegular(root *os.Root, name string) (*os.File, error) {
 // StatRegular describes a regular file below a root. Its errors are those of
 // [OpenRegular].
 func StatRegular(root *os.Root, name string) (fs.FileInfo, error) {
-	if err := CheckAbove(root, name); err != nil {
+	if err := CheckParents(root, name); err != nil {
 		return nil, err
 	}
 	fi, err := root.Lstat(name)
@@ -76,12 +76,12 @@ func StatRegular(root *os.Root, name string) (fs.FileInfo, error) {
 	return fi, notRegular(fi)
 }
 
-// CheckAbove refuses a path below a root if something above it is no directory,
+// CheckParents refuses a path below a root if something above it is no directory,
 // such as a link. What is absent is no error.
-func CheckAbove(root *os.Root, name string) error {
+func CheckParents(root *os.Root, name string) error {
 	for dir := path.Dir(path.Clean(name)); dir != "." && dir != "/"; dir = path.Dir(dir) {
 		if fi, err := root.Lstat(dir); err == nil && !fi.IsDir() {
-			return fault.New(fault.Integrity, "%s is %s, not a directory", dir, KindOf(fi.Mode()))
+			return fault.New(fault.Integrity, "%s is %s, not a directory", dir, DescribeType(fi.Mode()))
 		}
 	}
 	return nil
@@ -115,5 +115,5 @@ func notRegular(fi fs.FileInfo) error {
 	if fi.Mode().IsRegular() {
 		return nil
 	}
-	return fault.New(fault.Integrity, "it is %s, not a regular file", KindOf(fi.Mode()))
+	return fault.New(fault.Integrity, "it is %s, not a regular file", DescribeType(fi.Mode()))
 }

@@ -18,9 +18,9 @@ func ownerOf(fi fs.FileInfo) (user, group int) {
 	return int(st.Uid), int(st.Gid)
 }
 
-// RoomOf returns how many bytes a file takes of its file system, which is less than
+// AllocatedSize returns how many bytes a file takes of its file system, which is less than
 // its size where it has holes or is compressed; 0 if that is not known.
-func RoomOf(fi fs.FileInfo) int64 {
+func AllocatedSize(fi fs.FileInfo) int64 {
 	st, ok := fi.Sys().(*syscall.Stat_t)
 	if !ok {
 		return 0

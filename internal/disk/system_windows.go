@@ -10,8 +10,8 @@ import (
 // ownerOf knows no numbers.
 func ownerOf(fs.FileInfo) (user, group int) { return -1, -1 }
 
-// RoomOf is not known.
-func RoomOf(fs.FileInfo) int64 { return 0 }
+// AllocatedSize is not known.
+func AllocatedSize(fs.FileInfo) int64 { return 0 }
 
 // isReadOnly is for systems with modes.
 func isReadOnly(error) bool { return false }

@@ -38,9 +38,9 @@ func (t *Temp) Close() error {
 	return err
 }
 
-// Probe reports why no file can be created in a directory. Pattern is what such
+// CheckWritable reports why no file can be created in a directory. Pattern is what such
 // a file may be called, as for [os.CreateTemp], where it must have a name.
-func Probe(dir, pattern string) error {
+func CheckWritable(dir, pattern string) error {
 	f, err := tempFile(dir, pattern)
 	if err != nil {
 		return err

@@ -25,11 +25,11 @@ func TestTempFileHasNoName(t *testing.T) {
 
 func TestProbe(t *testing.T) {
 	dir := t.TempDir()
-	if err := Probe(dir, ".probe-*"); err != nil {
+	if err := CheckWritable(dir, ".probe-*"); err != nil {
 		t.Error(err)
 	}
 	checkEmpty(t, dir)
-	if err := Probe(filepath.Join(dir, "absent"), ".probe-*"); !os.IsNotExist(err) {
+	if err := CheckWritable(filepath.Join(dir, "absent"), ".probe-*"); !os.IsNotExist(err) {
 		t.Errorf("a directory that is not there: %v", err)
 	}
 }

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Unfit returns what to do about an error of a file system that cannot do what
+// Hint returns what to do about an error of a file system that cannot do what
 // the program needs, or "" if the error says nothing of the kind. Elsewhere says
 // where else to write.
-func Unfit(err error, elsewhere string) string {
+func Hint(err error, elsewhere string) string {
 	link, isLink := errors.AsType[*os.LinkError](err)
 	switch {
 	case isTooLarge(err):

@@ -23,7 +23,7 @@ func TestUnfit(t *testing.T) {
 		{"no permission", &fs.PathError{Op: "open", Path: "bundle.tar", Err: syscall.EACCES}, ""},
 		{"a path that is not there", &os.LinkError{Op: "rename", Old: "a", New: "b", Err: syscall.ENOENT}, ""},
 	} {
-		if got := Unfit(c.err, "write to a local disk"); (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
+		if got := Hint(c.err, "write to a local disk"); (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q", c.name, got)
 		}
 	}

@@ -2,10 +2,10 @@ package disk
 
 import "strings"
 
-// IsOfVolume reports whether a name in the root of a volume is one that a file
+// IsVolumeMetadata reports whether a name in the root of a volume is one that a file
 // system or an operating system puts there by itself: for what fsck finds, for
 // snapshots (NetApp, ZFS), for what people deleted, for its own notes.
-func IsOfVolume(name string) bool {
+func IsVolumeMetadata(name string) bool {
 	switch name {
 	case "lost+found", ".snapshot", ".zfs",
 		"System Volume Information", "$RECYCLE.BIN",

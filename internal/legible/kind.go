@@ -24,9 +24,9 @@ const (
 	Undecodable = "text in UTF-32 or in damaged UTF-16"
 )
 
-// Sniffed is how many bytes at the start of a file [Kind] looks at to tell a
+// SniffLen is how many bytes at the start of a file [Kind] looks at to tell a
 // [WebPage], an [LFSPointer] or a file of a known format.
-const Sniffed = 1024
+const SniffLen = 1024
 
 // magic has how files of some formats begin.
 var magic = []struct{ start, kind string }{
@@ -88,7 +88,7 @@ var pageStarts = []string{"<!doctype html", "<html", "<head", "<body", "<title",
 
 // isWebPage reports whether a text is a page for people. XHTML begins as XML does.
 func isWebPage(text []byte) bool {
-	text = bytes.ToLower(text[:min(len(text), Sniffed)])
+	text = bytes.ToLower(text[:min(len(text), SniffLen)])
 	for {
 		text = bytes.TrimSpace(text)
 		end := ""

@@ -211,7 +211,7 @@ func (o *ValuesOptions) user(d *deploy.Options, in *inspected) error {
 	found := c.Egress(d.BotkubeVersion, mirroredIn(in.lock))
 	d.Policy.Unknown = found.Unknown
 	for _, e := range found.Calls {
-		if e.Stop != "" || e.Destination == agent.Commanded {
+		if e.Stop != "" || e.Destination == agent.DestinationInCommand {
 			continue // the values stop it, or nothing can be said about it
 		}
 		what := e.Purpose

@@ -277,7 +277,7 @@ func (src *source) noPlugin(key agent.PluginKey) error {
 	for _, p := range src.lock.Plugins {
 		names = append(names, p.Key().String())
 	}
-	return fault.New(fault.Usage, "%w", index.Unknown("plugin", key.String(), names)).
+	return fault.New(fault.Usage, "%w", index.UnknownName("plugin", key.String(), names)).
 		WithHint("see what %s holds: botkube-mirror list %s", src.name, src.name)
 }
 
@@ -308,6 +308,6 @@ func (src *source) schemasUsed(l *lock.Lock, r lock.Repository) (map[string]bool
 		return nil, err
 	}
 	return ix.Schemas(r.URL, func(e *agent.Entry) bool {
-		return slices.ContainsFunc(l.Plugins, func(p lock.Plugin) bool { return p.Is(r.Name, e) })
+		return slices.ContainsFunc(l.Plugins, func(p lock.Plugin) bool { return p.Matches(r.Name, e) })
 	})
 }

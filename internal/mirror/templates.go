@@ -118,7 +118,7 @@ func execOf(g audit.StartState, key agent.PluginKey) (plugin *lock.Plugin, byDef
 		if key.Version != "" && key.Version != e.Version {
 			continue
 		}
-		i := slices.IndexFunc(g.Lock.Plugins, func(p lock.Plugin) bool { return p.Is(key.Repository, e) })
+		i := slices.IndexFunc(g.Lock.Plugins, func(p lock.Plugin) bool { return p.Matches(key.Repository, e) })
 		if i < 0 {
 			return nil, ""
 		}

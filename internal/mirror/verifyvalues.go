@@ -136,13 +136,13 @@ func (v *verifying) values() error {
 func (v *verifying) readValues() (*configured.Agent, error) {
 	mirrored := v.chartVersion()
 	c, err := configured.Read(mirrored, v.valuesFiles, v.options.AllEnabled)
-	if err != nil || v.options.Version != "" || c.Values.Said == "" || c.Values.Said == mirrored {
+	if err != nil || v.options.Version != "" || c.Values.ChartVersion == "" || c.Values.ChartVersion == mirrored {
 		return c, err
 	}
 	if mirrored != "" {
-		v.report.Note(fmt.Sprintf("the mirror is of %s, and what the values say is for %s: they are judged as for that", mirrored, c.Values.Said))
+		v.report.Note(fmt.Sprintf("the mirror is of %s, and what the values say is for %s: they are judged as for that", mirrored, c.Values.ChartVersion))
 	}
-	return configured.Read(c.Values.Said, v.valuesFiles, v.options.AllEnabled)
+	return configured.Read(c.Values.ChartVersion, v.valuesFiles, v.options.AllEnabled)
 }
 
 // servedAt returns where agents download the mirror from, or "" if they mount it.
@@ -253,8 +253,8 @@ func (c *checkingValues) check() {
 	if len(found.Unknown) > 0 {
 		c.report.Note("whom plugins call that are not Botkube's own is not known: " + strings.Join(found.Unknown, ", "))
 	}
-	if len(found.Clouded) > 0 {
-		c.report.Note(configured.CloudedNote(found.Clouded))
+	if len(found.NeedCloud) > 0 {
+		c.report.Note(configured.CloudedNote(found.NeedCloud))
 	}
 	for _, e := range c.result.Egress {
 		if e.Stop != "" && !e.ByNode {
@@ -428,7 +428,7 @@ func (c *checkingValues) mount(dir string) {
 	switch {
 	case mounts == nil:
 		c.report.Note(fmt.Sprintf("whether an agent sees something at %s is in its Deployment: give that, too", dir))
-	case !mounts.Fill(dir):
+	case !mounts.MayHaveFiles(dir):
 		c.fail(audit.KindSetting, "extraVolumeMounts", "no volume is mounted at %s, or an empty one, so that an agent would find nothing there, and download all that it starts", dir)
 	}
 }

@@ -103,13 +103,13 @@ func TestIdle(t *testing.T) {
 	var idle []client
 	for range 3 {
 		c := dial(t, address)
-		c.whole(t, HealthPath)
+		c.whole(t, healthPath)
 		idle = append(idle, c)
 		server.waitIdle(t, len(idle)) // the order in which they are idle counts
 	}
 	for i := range idle {
 		c := dial(t, address)
-		c.whole(t, HealthPath)
+		c.whole(t, healthPath)
 		if !idle[i].gone() {
 			t.Errorf("idle client %d was not dropped for a new one", i)
 		}
@@ -132,7 +132,7 @@ func TestFull(t *testing.T) {
 	answered := make(chan error, 1)
 	waiting := dial(t, address)
 	go func() {
-		resp, err := waiting.get(HealthPath)
+		resp, err := waiting.get(healthPath)
 		if err == nil {
 			_, err = io.Copy(io.Discard, resp.Body)
 		}
@@ -152,7 +152,7 @@ func TestSilent(t *testing.T) {
 	w := newWorld(t, "binary", "tool")
 	c, address := listening(t, w, 100, 100, 3)
 	silent := []client{dial(t, address), dial(t, address), dial(t, address)}
-	dial(t, address).whole(t, HealthPath)
+	dial(t, address).whole(t, healthPath)
 	if !silent[0].gone() {
 		t.Error("a silent client was not dropped")
 	}
@@ -296,12 +296,12 @@ func TestNoDescriptors(t *testing.T) {
 	go server.Serve(c)
 	t.Cleanup(func() { server.Close() })
 	idle := dial(t, l.Addr().String())
-	idle.whole(t, HealthPath)
+	idle.whole(t, healthPath)
 	c.waitIdle(t, 1)
 	// The next one is accepted already by a call that waits; the one after is not.
 	l.failures.Store(1)
-	dial(t, l.Addr().String()).whole(t, HealthPath)
-	dial(t, l.Addr().String()).whole(t, HealthPath)
+	dial(t, l.Addr().String()).whole(t, healthPath)
+	dial(t, l.Addr().String()).whole(t, healthPath)
 	if !idle.gone() {
 		t.Error("the idle client was not dropped")
 	}

@@ -68,12 +68,12 @@ type Access struct {
 	// Bytes is how much of a body was written.
 	Bytes     int64
 	UserAgent string
-	// Probe says that the request was for [HealthPath].
+	// Probe says that the request was for [healthPath].
 	Probe bool
 }
 
-// HealthPath is answered with 200.
-const HealthPath = "/" + healthRoute
+// healthPath is answered with 200.
+const healthPath = "/" + healthRoute
 
 const healthRoute = "healthz"
 
@@ -215,6 +215,6 @@ func (h *Handler) access(w *response, r *http.Request, began time.Time) Access {
 	return Access{
 		Began: began, Duration: time.Since(began), Remote: r.RemoteAddr, Method: r.Method, Path: r.URL.EscapedPath(),
 		Status: w.status, Bytes: w.bytes, UserAgent: r.UserAgent(),
-		Probe: r.URL.Path == HealthPath || r.URL.Path == h.prefix+HealthPath,
+		Probe: r.URL.Path == healthPath || r.URL.Path == h.prefix+healthPath,
 	}
 }

@@ -99,7 +99,7 @@ func TestMethods(t *testing.T) {
 	w := newWorld(t, "binary", "tool")
 	at := w.serve(t, nil)
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"} {
-		for _, p := range []string{"/", HealthPath, "/" + w.binary.Path, "/v1.14.0/demo/plugins-index.yaml", "/nothing"} {
+		for _, p := range []string{"/", healthPath, "/" + w.binary.Path, "/v1.14.0/demo/plugins-index.yaml", "/nothing"} {
 			got := ask(t, method, at+p)
 			if got.status != http.StatusMethodNotAllowed || got.header.Get("Allow") != "GET, HEAD" {
 				t.Errorf("%s %s: %d, allowed is %q", method, p, got.status, got.header.Get("Allow"))
@@ -227,7 +227,7 @@ func TestStrangeHosts(t *testing.T) {
 func TestBaseURLWithPath(t *testing.T) {
 	w := newWorld(t, "binary", "tool")
 	at := w.serve(t, func(o *Options) { o.BaseURL = "https://mirror.example.com/sub/dir" })
-	for _, p := range []string{"/" + w.binary.Path, "/v1.14.0/demo/plugins-index.yaml", HealthPath, "/"} {
+	for _, p := range []string{"/" + w.binary.Path, "/v1.14.0/demo/plugins-index.yaml", healthPath, "/"} {
 		if direct, passed := ask(t, "GET", at+p), ask(t, "GET", at+"/sub/dir"+p); direct.status != 200 || passed.status != 200 || direct.body != passed.body {
 			t.Errorf("%s: %d %q and %d %q", p, direct.status, direct.body, passed.status, passed.body)
 		}
@@ -242,8 +242,8 @@ func TestOverview(t *testing.T) {
 	if got.status != 200 || got.body != want {
 		t.Errorf("%d\n%s\nwant\n%s", got.status, got.body, want)
 	}
-	if got := ask(t, "GET", at+HealthPath); got.status != 200 || got.body != "ok\n" {
-		t.Errorf("%s: %d %q", HealthPath, got.status, got.body)
+	if got := ask(t, "GET", at+healthPath); got.status != 200 || got.body != "ok\n" {
+		t.Errorf("%s: %d %q", healthPath, got.status, got.body)
 	}
 }
 
@@ -252,7 +252,7 @@ func TestAccess(t *testing.T) {
 	at := w.serve(t, nil)
 	ask(t, "GET", at+"/"+w.binary.Path+"?token=secret", "User-Agent", "agent/1")
 	ask(t, "HEAD", at+"/a%0ab%1b", "X-Forwarded-For", "1.2.3.4")
-	ask(t, "GET", at+HealthPath)
+	ask(t, "GET", at+healthPath)
 	var got []string
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -133,14 +133,14 @@ func TestBodies(t *testing.T) {
 	r := w.run(t, RunOptions{})
 	for _, size := range []int{1, 1 << 20} {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
-			req, err := http.NewRequest(method, r.url+HealthPath, bytes.NewReader(make([]byte, size)))
+			req, err := http.NewRequest(method, r.url+healthPath, bytes.NewReader(make([]byte, size)))
 			if err != nil {
 				t.Fatal(err)
 			}
 			if resp, err := http.DefaultTransport.RoundTrip(req); err == nil {
 				resp.Body.Close()
 			}
-			if got := ask(t, "GET", r.url+HealthPath); got.status != 200 {
+			if got := ask(t, "GET", r.url+healthPath); got.status != 200 {
 				t.Errorf("after %s of %d bytes: %d", method, size, got.status)
 			}
 		}

@@ -131,9 +131,9 @@ func (k PluginKey) String() string {
 // MarshalText writes the key as [PluginKey.String] does.
 func (k PluginKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
-// Core returns a version without what marks it as a pre-release: v1.14.0 of
+// WithoutPrerelease returns a version without what marks it as a pre-release: v1.14.0 of
 // v1.14.0-rc.1. A version that is none stays as it is.
-func Core(v string) string {
+func WithoutPrerelease(v string) string {
 	parsed, err := version.NewVersion(v)
 	if err != nil || parsed.Prerelease() == "" {
 		return v

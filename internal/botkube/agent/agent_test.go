@@ -13,7 +13,7 @@ func TestDefaultRepositories(t *testing.T) {
 		if len(got) != want || got[0].Name != "botkube" || got[0].URL != "https://github.com/kubeshop/botkube/releases/download/"+version+"/plugins-index.yaml" {
 			t.Errorf("DefaultRepositories(%q) = %v", version, got)
 		}
-		if len(got) == 2 && (got[1].Name != "botkubeExtra" || got[1].URL != extra+Core(version)+"/plugins-index.yaml") {
+		if len(got) == 2 && (got[1].Name != "botkubeExtra" || got[1].URL != extra+WithoutPrerelease(version)+"/plugins-index.yaml") {
 			t.Errorf("DefaultRepositories(%q)[1] = %v", version, got[1])
 		}
 	}

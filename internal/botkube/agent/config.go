@@ -295,14 +295,14 @@ func ParseConfig(data []byte) (map[string]any, error) {
 	if len(data) > MaxConfig {
 		return nil, fmt.Errorf("it has %d bytes; at most %d are read", len(data), MaxConfig)
 	}
-	if n := YAMLMarks(data); n > maxMarks {
+	if n := CountYAMLMarks(data); n > maxMarks {
 		return nil, fmt.Errorf("it may have more than the %d values that are read", maxMarks)
 	}
 	var node yaml.Node
 	if err := yaml.Unmarshal(data, &node); err != nil {
 		return nil, legible.YAMLError(err)
 	}
-	if err := CheckKeys(&node); err != nil {
+	if err := CheckYAMLKeys(&node); err != nil {
 		return nil, err
 	}
 	var document map[string]any

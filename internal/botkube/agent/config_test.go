@@ -89,7 +89,7 @@ func TestPrerelease(t *testing.T) {
 		}
 	}
 	for version, want := range map[string]string{"v1.14.0-rc.1": "v1.14.0", "v1.14.0": "v1.14.0", "1.2.3-a": "v1.2.3", "mine": "mine", "": ""} {
-		if got := Core(version); got != want {
+		if got := WithoutPrerelease(version); got != want {
 			t.Errorf("the core of %q is %q", version, got)
 		}
 	}

@@ -14,7 +14,7 @@ type Egress struct {
 	// Plugin is the key of the plugin that calls, or empty for the agent itself.
 	Plugin string `json:"plugin,omitempty"`
 	// Destination is whom it calls: scheme and host, for what follows may be secret;
-	// several of these; [Commanded] or [OwnService].
+	// several of these; [DestinationInCommand] or [DestinationOwnService].
 	Destination string `json:"destination"`
 	// Purpose says in words what for.
 	Purpose string `json:"purpose"`

@@ -193,7 +193,7 @@ func hasPlatform(version, name string) bool {
 // since reports whether a version is not older than another one. Empty, it is the
 // newest; and a pre-release has what its release has.
 func since(version, first string) bool {
-	return version == "" || !Newer(first, Core(version))
+	return version == "" || !Newer(first, WithoutPrerelease(version))
 }
 
 // platforms returns the chat platforms and sinks that agents of the version have, in

@@ -172,14 +172,14 @@ func (v byVersion) Less(i, j int) bool { return Newer(v[i].Version, v[j].Version
 // refuses the index as a whole. The error joins every reason, and the index
 // holds what could be decoded, or is nil.
 func ReadIndex(data []byte) (*Index, error) {
-	if n := YAMLMarks(data); n > maxMarks {
+	if n := CountYAMLMarks(data); n > maxMarks {
 		return nil, fmt.Errorf("the index may have more than the %d values that are read", maxMarks)
 	}
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
 		return nil, legible.YAMLError(err)
 	}
-	if err := CheckKeys(&document); err != nil {
+	if err := CheckYAMLKeys(&document); err != nil {
 		return nil, err
 	}
 	ix := new(Index)

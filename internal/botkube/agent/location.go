@@ -21,18 +21,18 @@ var ArchiveFormats = []string{
 // Location is a URL of a plugin or a dependency, taken apart as the agent's
 // go-getter does (go-getter client.go, Client.Get).
 type Location struct {
-	// Whole is the URL with everything that is taken apart below, in the form
+	// Normalized is the URL with everything that is taken apart below, in the form
 	// in which URLs are compared: parameters in order, no fragment.
-	Whole string
+	Normalized string
 	// URL is what is requested: with the forced getter of GETTER::URL, without
 	// the sub-directory and go-getter's own parameters.
 	URL string
 	// Format is one of [ArchiveFormats], or "" for a file that is used as it is.
 	Format string
-	// Clone says that the URL is that of a git repository, of which the agent
+	// IsGit says that the URL is that of a git repository, of which the agent
 	// has the files in a directory, as if it had unpacked them. Format is then
-	// [CloneFormat], for a mirror makes an archive of them.
-	Clone bool
+	// [GitArchiveFormat], for a mirror makes an archive of them.
+	IsGit bool
 	// Subdir is the part of the archive that counts, or "". It may hold the
 	// patterns of [path.Match].
 	Subdir string
@@ -45,8 +45,8 @@ type Location struct {
 	autoDetect bool
 }
 
-// CloneFormat is the format of an archive that stands for a repository.
-const CloneFormat = "tar"
+// GitArchiveFormat is the format of an archive that stands for a repository.
+const GitArchiveFormat = "tar"
 
 // forcedGetter is go-getter's forcedRegexp (get.go).
 var forcedGetter = regexp.MustCompile(`^([A-Za-z0-9]+)::(.+)$`)
@@ -72,8 +72,8 @@ func ParseLocation(raw string) (Location, error) {
 	// normalises the query (pkg/plugin/downloader.go, downloadBinary).
 	whole.RawQuery = whole.Query().Encode()
 	whole.Fragment, whole.RawFragment = "", ""
-	l.Whole = whole.String()
-	getter, rest := SplitGetter(l.Whole)
+	l.Normalized = whole.String()
+	getter, rest := SplitGetter(l.Normalized)
 	if getter != "" {
 		getter += "::"
 	}
@@ -111,11 +111,11 @@ func ParseLocation(raw string) (Location, error) {
 func (l *Location) clone(asArchive bool) error {
 	switch {
 	case l.Format != "" || asArchive:
-		return fmt.Errorf("URL %q names an archive in a git repository, which is not supported", Redact(l.Whole))
+		return fmt.Errorf("URL %q names an archive in a git repository, which is not supported", Redact(l.Normalized))
 	case l.Checksum != nil || l.ChecksumFile != "":
-		return fmt.Errorf("URL %q has a checksum, and a git repository can have none", Redact(l.Whole))
+		return fmt.Errorf("URL %q has a checksum, and a git repository can have none", Redact(l.Normalized))
 	}
-	l.Clone, l.Format = true, CloneFormat
+	l.IsGit, l.Format = true, GitArchiveFormat
 	return nil
 }
 
@@ -360,7 +360,7 @@ func redactNested(parameter string) string {
 // errReason drops the URL, which may hold credentials, from a url.Error. The
 // reason quotes a part of it: that with a password in it, if one is not escaped.
 func errReason(raw string, err error) error {
-	if HasBareAddress(raw) {
+	if HasUnbracketedIPv6(raw) {
 		return errors.New("an IPv6 address is written in brackets, as in http://[::1]:8080/")
 	}
 	if strings.Contains(raw, "@") {
@@ -375,6 +375,6 @@ func errReason(raw string, err error) error {
 // bareAddress finds an IPv6 address where the host of a URL belongs.
 var bareAddress = regexp.MustCompile(`^(?:[A-Za-z0-9]+::)?[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)(?:[/?#%]|$)`)
 
-// HasBareAddress reports whether the host of a URL is an IPv6 address without the
+// HasUnbracketedIPv6 reports whether the host of a URL is an IPv6 address without the
 // brackets that it needs (RFC 3986, section 3.2.2).
-func HasBareAddress(raw string) bool { return bareAddress.MatchString(raw) }
+func HasUnbracketedIPv6(raw string) bool { return bareAddress.MatchString(raw) }

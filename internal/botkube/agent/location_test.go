@@ -26,8 +26,8 @@ func TestParseLocation(t *testing.T) {
 		{"file:///opt/x.txz//*/bin", Location{URL: "file:///opt/x.txz", Format: "txz", Subdir: "*/bin"}},
 		{"https://e.com/x.gz", Location{URL: "https://e.com/x.gz", Format: "gz", autoDetect: true}},
 		{"https://e.com/x.zip//sub#part", Location{URL: "https://e.com/x.zip", Format: "zip", Subdir: "sub"}},
-		{"git::https://e.com/x.git//sub?ref=v1", Location{URL: "git::https://e.com/x.git?ref=v1", Format: "tar", Subdir: "sub", Clone: true}},
-		{"git::ssh://git@e.com/x?filename=y", Location{URL: "git::ssh://git@e.com/x", Format: "tar", Clone: true}},
+		{"git::https://e.com/x.git//sub?ref=v1", Location{URL: "git::https://e.com/x.git?ref=v1", Format: "tar", Subdir: "sub", IsGit: true}},
+		{"git::ssh://git@e.com/x?filename=y", Location{URL: "git::ssh://git@e.com/x", Format: "tar", IsGit: true}},
 		{"https://e.com/x?z=1&b=2", Location{URL: "https://e.com/x?b=2&z=1"}},
 	}
 	for _, tt := range tests {
@@ -39,7 +39,7 @@ func TestParseLocation(t *testing.T) {
 		if (got.Checksum == nil) != (tt.want.Checksum == nil) || got.Checksum != nil && *got.Checksum != *tt.want.Checksum {
 			t.Errorf("ParseLocation(%q): checksum %v, want %v", tt.raw, got.Checksum, tt.want.Checksum)
 		}
-		got.Checksum, tt.want.Checksum, got.Whole = nil, nil, ""
+		got.Checksum, tt.want.Checksum, got.Normalized = nil, nil, ""
 		if got != tt.want {
 			t.Errorf("ParseLocation(%q)\n got %+v\nwant %+v", tt.raw, got, tt.want)
 		}
@@ -252,7 +252,7 @@ func TestAddressesWithoutBrackets(t *testing.T) {
 		"http://fd00:43::604a/my-nodes.iso": true, "http://::1:8080/x": true, "https://u:p@fe80::1%25eth0/x": true, "s3::http://::1/b/k": true,
 		"http://[fd00:43::604a]/x": false, "http://h:80/x": false, "http://h/a::b": false, "https://u:p@h:80/x": false, "s3::https://h/b/k": false, "file:///a::b": false, "a::b": false,
 	} {
-		if got := HasBareAddress(raw); got != want {
+		if got := HasUnbracketedIPv6(raw); got != want {
 			t.Errorf("%s: %t", raw, got)
 		}
 	}

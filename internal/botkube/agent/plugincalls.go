@@ -9,10 +9,10 @@ import (
 
 // Destinations that are no URL.
 const (
-	// Commanded is what somebody names who gives a plugin a command.
-	Commanded = "what its commands name"
-	// OwnService is that in front of the agent's own pod.
-	OwnService = "the agent's own Service"
+	// DestinationInCommand is what somebody names who gives a plugin a command.
+	DestinationInCommand = "what its commands name"
+	// DestinationOwnService is that in front of the agent's own pod.
+	DestinationOwnService = "the agent's own Service"
 )
 
 // pluginCall is something that an official plugin calls, besides the API server.
@@ -90,19 +90,19 @@ var officialCalls = map[PluginType]map[string][]pluginCall{
 		"echo":        {}, // cmd/executor/echo/main.go
 		"thread-mate": {}, // internal/executor/thread-mate/cm_sync.go: a ConfigMap
 		// internal/executor/kubectl/commands.go: create and apply take URLs.
-		"kubectl": {{purpose: "manifests by URL", to: always(Commanded), onRequest: true}},
+		"kubectl": {{purpose: "manifests by URL", to: always(DestinationInCommand), onRequest: true}},
 		// internal/executor/helm/install.go, Help: repositories cannot be added.
-		"helm": {{purpose: "charts by URL or --repo", to: always(Commanded), onRequest: true}},
+		"helm": {{purpose: "charts by URL or --repo", to: always(DestinationInCommand), onRequest: true}},
 		// cmd/executor/exec/main.go, Execute: install runs eget v1.3.3 (dl.go,
 		// find.go), and run whatever it installed. Templates are not here, but checked.
 		"exec": {
 			{purpose: "releases that exec install names", to: always(gitHub), onRequest: true},
-			{purpose: "downloads by URL and the programs that it runs", to: always(Commanded), onRequest: true},
+			{purpose: "downloads by URL and the programs that it runs", to: always(DestinationInCommand), onRequest: true},
 		},
 		// internal/executor/flux: diff_cmd.go, gh_cmd.go, executor.go
 		"flux": {
 			{purpose: "pull requests", to: always(gitHub), onRequest: true},
-			{purpose: "the flux program", to: always(Commanded), onRequest: true},
+			{purpose: "the flux program", to: always(DestinationInCommand), onRequest: true},
 		},
 		// cmd/executor/gh/main.go, createGitHubIssue
 		"gh": {{purpose: "issues", key: "github.repository", to: func(s *callSettings) string { return gitHubOf(s.GitHub.Repository) }, onRequest: true}},
@@ -111,7 +111,7 @@ var officialCalls = map[PluginType]map[string][]pluginCall{
 		"doctor": {{purpose: "answers", key: "apiBaseUrl", to: func(s *callSettings) string { return cmp.Or(Origin(s.APIBaseURL), openAI) }, onRequest: true}},
 		// cmd/executor/ai/main.go, Execute: the incoming webhook of the agent, behind
 		// which ai-brain is.
-		"ai": {{purpose: "ai-brain", to: always(OwnService), onRequest: true}},
+		"ai": {{purpose: "ai-brain", to: always(DestinationOwnService), onRequest: true}},
 	},
 }
 
@@ -171,17 +171,17 @@ type PluginEgress struct {
 	Calls []Egress
 	// Unknown are the keys of plugins that are not Botkube's own.
 	Unknown []string
-	// Clouded are the keys of plugins that do nothing without Botkube Cloud.
-	Clouded []string
+	// NeedCloud are the keys of plugins that do nothing without Botkube Cloud.
+	NeedCloud []string
 }
 
-// Officials says whether a plugin is one of Botkube's own, by its repository, and in
+// OfficialLookup says whether a plugin is one of Botkube's own, by its repository, and in
 // which version the agent starts it.
-type Officials func(PluginType, PluginKey) (version string, own bool)
+type OfficialLookup func(PluginType, PluginKey) (version string, own bool)
 
 // PluginEgress returns what the plugins that the agent starts call. The version is as
 // in [Config.Enabled].
-func (c *Config) PluginEgress(version string, officials Officials) PluginEgress {
+func (c *Config) PluginEgress(version string, officials OfficialLookup) PluginEgress {
 	var out PluginEgress
 	enabled := c.Enabled(version)
 	for _, of := range []struct {
@@ -200,14 +200,14 @@ func (c *Config) PluginEgress(version string, officials Officials) PluginEgress 
 			case !is || !own:
 				out.Unknown = append(out.Unknown, p.Key)
 			case clouded(key.Name, version):
-				out.Clouded = append(out.Clouded, p.Key)
+				out.NeedCloud = append(out.NeedCloud, p.Key)
 			default:
 				out.Calls = append(out.Calls, configured.calls(known)...)
 			}
 		}
 	}
 	out.Unknown = slices.Compact(slices.Sorted(slices.Values(out.Unknown)))
-	out.Clouded = slices.Compact(slices.Sorted(slices.Values(out.Clouded)))
+	out.NeedCloud = slices.Compact(slices.Sorted(slices.Values(out.NeedCloud)))
 	return out
 }
 
@@ -256,6 +256,6 @@ func (p configuredPlugin) call(call pluginCall, group string) Egress {
 	return Egress{
 		Plugin: p.plugin.Key, Destination: to, Purpose: call.purpose,
 		Setting:   fmt.Sprintf("%ss.%s.%s.%s", p.kind, group, p.plugin.Key, key),
-		InCluster: to == OwnService || strings.Contains(to, "://") && InCluster(to), OnRequest: call.onRequest,
+		InCluster: to == DestinationOwnService || strings.Contains(to, "://") && InCluster(to), OnRequest: call.onRequest,
 	}
 }

@@ -22,7 +22,7 @@ func started(t *testing.T, kind PluginType, key string, configs ...string) *Conf
 }
 
 // ownIn has the plugins of the repository o for Botkube's own.
-func ownIn(version string) Officials {
+func ownIn(version string) OfficialLookup {
 	return func(_ PluginType, key PluginKey) (string, bool) {
 		return cmp.Or(key.Version, version), key.Repository == "o"
 	}
@@ -76,7 +76,7 @@ func TestPluginEgress(t *testing.T) {
 			}
 			got = append(got, line)
 		}
-		if !slices.Equal(got, test.want) || len(found.Unknown)+len(found.Clouded) > 0 {
+		if !slices.Equal(got, test.want) || len(found.Unknown)+len(found.NeedCloud) > 0 {
 			t.Errorf("%s:\n%s\nand %+v, want\n%s", name, strings.Join(got, "\n"), found, strings.Join(test.want, "\n"))
 		}
 		if strings.Contains(fmt.Sprint(found), "s3cret") {
@@ -107,7 +107,7 @@ actions: {a: {enabled: true, bindings: {executors: [g], sources: [g]}}}`)
 		"v1.8.0": "[]", "v1.9.0": "[o/helm o/prometheus]", "v1.13.0": "[o/helm o/prometheus]", "v1.14.0": "[]", "": "[]",
 	} {
 		found := c.PluginEgress("", ownIn(version))
-		if got := fmt.Sprint(found.Clouded); got != want || len(found.Calls)+len(found.Clouded) != 4 {
+		if got := fmt.Sprint(found.NeedCloud); got != want || len(found.Calls)+len(found.NeedCloud) != 4 {
 			t.Errorf("%s: %s, want %s, and %v", version, got, want, found.Calls)
 		}
 	}

@@ -33,8 +33,8 @@ type Call struct {
 // External reports whether the call leaves the machine.
 func (c Call) External() bool { return !strings.HasPrefix(c.URL, "file://") }
 
-// Prediction is what the agent finds when it starts.
-type Prediction struct {
+// Startup is what the agent finds when it starts.
+type Startup struct {
 	// Files are the regular files of the cache directory, as relative paths
 	// with slashes.
 	Files map[string]bool
@@ -57,8 +57,8 @@ type Prediction struct {
 // agent leaves to chance. The error says why the start fails in the end, even if
 // every call but those for absent indexes is answered
 // (pkg/plugin/manager.go, Manager.Start).
-func Predict(p Prediction) ([]Call, error) {
-	s := simulation{Prediction: p, files: maps.Clone(p.Files), indexes: maps.Clone(p.Indexes)}
+func Predict(p Startup) ([]Call, error) {
+	s := simulation{Startup: p, files: maps.Clone(p.Files), indexes: maps.Clone(p.Indexes)}
 	if s.files == nil {
 		s.files = map[string]bool{}
 	}
@@ -77,7 +77,7 @@ func Predict(p Prediction) ([]Call, error) {
 var errNotFound = errors.New("not found")
 
 type simulation struct {
-	Prediction
+	Startup
 	files   map[string]bool
 	indexes map[string][]byte
 	calls   []Call

@@ -44,7 +44,7 @@ entries:
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := Prediction{
+			p := Startup{
 				Files: map[string]bool{}, Indexes: map[string][]byte{}, Upstream: map[string][]byte{"r": []byte(index)},
 				URLs: map[string]string{"r": "https://e/index"}, Executors: []string{tt.key}, Platform: tt.platform,
 			}

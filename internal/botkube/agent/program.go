@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// ProgramHead is how many of a file's first bytes [ReadProgram] needs.
-const ProgramHead = 4096
+// ProgramHeadSize is how many of a file's first bytes [IdentifyProgram] needs.
+const ProgramHeadSize = 4096
 
 // Program is what a file is to the system that shall run it.
 type Program struct {
@@ -35,16 +35,16 @@ const (
 type Head struct{ data []byte }
 
 func (h *Head) Write(p []byte) (int, error) {
-	h.data = append(h.data, p[:min(len(p), ProgramHead-len(h.data))]...)
+	h.data = append(h.data, p[:min(len(p), ProgramHeadSize-len(h.data))]...)
 	return len(p), nil
 }
 
 // Program tells what begins with these bytes.
-func (h *Head) Program() Program { return ReadProgram(h.data) }
+func (h *Head) Program() Program { return IdentifyProgram(h.data) }
 
-// ReadProgram tells what a file is by its first [ProgramHead] bytes, or by all of
+// IdentifyProgram tells what a file is by its first [ProgramHeadSize] bytes, or by all of
 // them if it has fewer.
-func ReadProgram(head []byte) Program {
+func IdentifyProgram(head []byte) Program {
 	switch {
 	case bytes.HasPrefix(head, []byte("#!")),
 		// An "actually portable executable" is a script to Unix.
@@ -168,12 +168,14 @@ const (
 	isUnknown   = "of no known kind"
 )
 
-// Marked reports whether a file that is no program is known by a mark to be
+// HasOtherMagic reports whether a file that is no program is known by a mark to be
 // something else. A system may have been told how to run others (binfmt_misc).
-func (p Program) Marked() bool { return p.Format == "" && p.What != isUnknown && !p.Plain() }
+func (p Program) HasOtherMagic() bool {
+	return p.Format == "" && p.What != isUnknown && !p.IsPlainText()
+}
 
-// Plain reports whether a file is empty or text without a mark.
-func (p Program) Plain() bool { return p.What == isEmpty || p.What == isPlainText }
+// IsPlainText reports whether a file is empty or text without a mark.
+func (p Program) IsPlainText() bool { return p.What == isEmpty || p.What == isPlainText }
 
 func whatIs(head []byte) string {
 	if len(head) == 0 {
@@ -198,9 +200,9 @@ func whatIs(head []byte) string {
 
 // isText allows for a character that the end of the head cuts.
 func isText(head []byte) bool {
-	if len(head) == ProgramHead {
+	if len(head) == ProgramHeadSize {
 		head = head[:len(head)-utf8.UTFMax+1]
-		for len(head) > 0 && !utf8.Valid(head) && len(head) > ProgramHead-2*utf8.UTFMax {
+		for len(head) > 0 && !utf8.Valid(head) && len(head) > ProgramHeadSize-2*utf8.UTFMax {
 			head = head[:len(head)-1]
 		}
 	}
@@ -235,10 +237,10 @@ const (
 	NoProgram
 )
 
-// On says whether the program can be run on a platform. It errs on the side of
+// RunsOn says whether the program can be run on a platform. It errs on the side of
 // [Fits]: a processor's older relatives count, and systems whose programs are
 // not known here have no others.
-func (p Program) On(on Platform) Fitness {
+func (p Program) RunsOn(on Platform) Fitness {
 	formats := map[string]string{"linux": formatELF, "darwin": formatMachO, "windows": formatPE}
 	native, known := formats[on.OS]
 	switch {

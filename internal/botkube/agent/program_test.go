@@ -68,7 +68,7 @@ func TestProgram(t *testing.T) {
 		{"a script", []byte("#!/bin/sh\n"), "a script", "linux/amd64 darwin/arm64 windows/amd64", "", ""},
 		{"a portable executable", append([]byte("MZqFpD='\n"), make([]byte, 100)...), "a script", "linux/amd64", "", ""},
 		{"text", []byte("Apache License\n"), "text", "freebsd/amd64", "", "linux/amd64 darwin/amd64 windows/amd64"},
-		{"text that is cut", []byte(strings.Repeat("ä€", 2000))[:agent.ProgramHead], "text", "", "", "linux/amd64"},
+		{"text that is cut", []byte(strings.Repeat("ä€", 2000))[:agent.ProgramHeadSize], "text", "", "", "linux/amd64"},
 		{"a class file", []byte("\xca\xfe\xba\xbe\x00\x00\x00\x34...."), "a class file of Java", "", "", "linux/amd64"},
 		{"nothing", nil, "empty", "", "", "linux/amd64"},
 		{"gzip", []byte("\x1f\x8b\x08"), "a gzip archive", "", "", "linux/amd64"},
@@ -78,7 +78,7 @@ func TestProgram(t *testing.T) {
 		{"the start of an ELF", []byte("\x7fELF"), "text", "", "", "linux/amd64"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p := agent.ReadProgram(test.head)
+			p := agent.IdentifyProgram(test.head)
 			if p.String() != test.what {
 				t.Errorf("it is %s", p)
 			}
@@ -88,14 +88,14 @@ func TestProgram(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if got := p.On(on); got != fitness {
+					if got := p.RunsOn(on); got != fitness {
 						t.Errorf("on %s: %d, not %d", platform, got, fitness)
 					}
 				}
 			}
 		})
 	}
-	if (agent.Program{}).On(agent.Platform{OS: "linux", Arch: "amd64"}) != agent.Fits {
+	if (agent.Program{}).RunsOn(agent.Platform{OS: "linux", Arch: "amd64"}) != agent.Fits {
 		t.Error("what is not known is held against a file")
 	}
 }
@@ -110,8 +110,8 @@ func TestOwnProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := agent.ReadProgram(data[:agent.ProgramHead])
-	if p.Format == "" || p.On(agent.Platform{OS: runtime.GOOS, Arch: runtime.GOARCH}) != agent.Fits {
+	p := agent.IdentifyProgram(data[:agent.ProgramHeadSize])
+	if p.Format == "" || p.RunsOn(agent.Platform{OS: runtime.GOOS, Arch: runtime.GOARCH}) != agent.Fits {
 		t.Errorf("it is %s", p)
 	}
 }
@@ -121,10 +121,10 @@ func FuzzProgram(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, head []byte) {
-		p := agent.ReadProgram(head)
+		p := agent.IdentifyProgram(head)
 		if p.String() == "" {
 			t.Error("it is nothing")
 		}
-		p.On(agent.Platform{OS: "linux", Arch: "amd64"})
+		p.RunsOn(agent.Platform{OS: "linux", Arch: "amd64"})
 	})
 }

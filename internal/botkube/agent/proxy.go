@@ -79,7 +79,7 @@ func ProxyEgress(environment map[string]string) []Egress {
 // take the proxies of their environment, as agents do; WebSockets go by those of HTTP
 // (gorilla/websocket, DefaultDialer), and gRPC by those of HTTPS.
 func (e Egress) ProxyVariable(environment map[string]string) string {
-	if e.ByNode || e.direct || slices.Contains([]string{Commanded, OwnService, noURL, noAddress}, e.Destination) {
+	if e.ByNode || e.direct || slices.Contains([]string{DestinationInCommand, DestinationOwnService, noURL, noAddress}, e.Destination) {
 		return ""
 	}
 	variable := ""

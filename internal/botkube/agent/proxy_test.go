@@ -63,8 +63,8 @@ func TestEgressProxyVariable(t *testing.T) {
 		slackDestination:                                   "",
 		"ws://chat.example":                                "HTTP_PROXY",
 		"teams.botkube.io:50054":                           "HTTPS_PROXY",
-		Commanded:                                          "",
-		OwnService:                                         "",
+		DestinationInCommand:                               "",
+		DestinationOwnService:                              "",
 		noURL:                                              "",
 		noAddress:                                          "",
 	} {

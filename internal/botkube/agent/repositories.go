@@ -24,7 +24,7 @@ func DefaultRepositories(version string) []Repository {
 	const release = "https://github.com/kubeshop/%s/releases/download/%s/plugins-index.yaml"
 	repositories := []Repository{{Name: "botkube", URL: fmt.Sprintf(release, "botkube", version)}}
 	// A pre-release has no index of these: its chart names that of its release.
-	if core := Core(version); !Newer(extraSince, core) {
+	if core := WithoutPrerelease(version); !Newer(extraSince, core) {
 		repositories = append(repositories, Repository{Name: "botkubeExtra", URL: fmt.Sprintf(release, "botkube-plugins", core)})
 	}
 	return repositories

@@ -9,7 +9,7 @@ import (
 
 const (
 	// maxMarks bounds the characters of an index that may begin a value: see
-	// [YAMLMarks]. It is fifty for each of 10 000 entries; official indexes have
+	// [CountYAMLMarks]. It is fifty for each of 10 000 entries; official indexes have
 	// some thousand in all.
 	maxMarks = 1 << 19
 	// maxKeys bounds the keys of a mapping, which decoding compares with each other.
@@ -21,11 +21,11 @@ const (
 	maxRepeated = 100
 )
 
-// YAMLMarks counts what may begin a value of a YAML document, at least one for
+// CountYAMLMarks counts what may begin a value of a YAML document, at least one for
 // every three of them: they follow brackets, commas, colons, and hyphens and
 // question marks before a space. A value takes two hundred bytes of memory, but
 // as few as two in the document.
-func YAMLMarks(data []byte) (n int) {
+func CountYAMLMarks(data []byte) (n int) {
 	for i, c := range data {
 		switch c {
 		case '[', '{', ',', ':':
@@ -40,10 +40,10 @@ func YAMLMarks(data []byte) (n int) {
 	return n
 }
 
-// CheckKeys refuses what would keep the decoder busy for hours or fill the
+// CheckYAMLKeys refuses what would keep the decoder busy for hours or fill the
 // memory: it compares each key of a mapping with every other, and describes each
 // pair of the same, so that one key written 20 000 times, in 60 KB, takes 20 GB.
-func CheckKeys(document *yaml.Node) error {
+func CheckYAMLKeys(document *yaml.Node) error {
 	return new(keyCount).count(document)
 }
 

@@ -40,14 +40,14 @@ type Values struct {
 	Pulls []Pull
 	// Environment is that of the agent's container, as far as it is written out.
 	Environment map[string]string
-	// Withheld are the variables of that environment whose values are elsewhere, such
+	// UnknownVariables are the variables of that environment whose values are elsewhere, such
 	// as in a Secret.
-	Withheld []string
+	UnknownVariables []string
 	// Mounts are nil where the files do not say what the agent sees.
 	Mounts Mounts
-	// Said is the version of the chart, of the form v1.14.0, that the files say, or empty;
-	// Tag is that of the agent, where the tag of its image is given and says one.
-	Said, Tag string
+	// ChartVersion is the version of the chart, of the form v1.14.0, that the files say, or empty;
+	// AgentVersion is that of the agent, where the tag of its image is given and says one.
+	ChartVersion, AgentVersion string
 	// ImageTag is the tag of the agent's image, where the values or objects give one.
 	ImageTag string
 	// Communications are the groups of chat platforms, as they are configured.
@@ -70,9 +70,11 @@ func (v *Values) Remote() bool { return v.Cloud != "" }
 // the one that they say.
 func Read(version string, files []File) (*Values, error) { return readAll(version, files, false) }
 
-// ReadUnbound is as [Read], but goes without the Secret with the chat platforms, if that
+// ReadWithoutPlatforms is as [Read], but goes without the Secret with the chat platforms, if that
 // is not given: then nothing that a platform binds is known.
-func ReadUnbound(version string, files []File) (*Values, error) { return readAll(version, files, true) }
+func ReadWithoutPlatforms(version string, files []File) (*Values, error) {
+	return readAll(version, files, true)
+}
 
 func readAll(version string, files []File, unbound bool) (*Values, error) {
 	in, err := readFiles(files)
@@ -92,7 +94,7 @@ func readAll(version string, files []File, unbound bool) (*Values, error) {
 		return rendered.values()
 	case rendered.cloud != "":
 		// For Botkube Cloud, the chart renders no configuration.
-		return &Values{Config: new(agent.Config), Cloud: rendered.cloud, Pulls: rendered.pulls.all(), Said: rendered.said(), Tag: ImageVersion(rendered.pulls.agent)}, nil
+		return &Values{Config: new(agent.Config), Cloud: rendered.cloud, Pulls: rendered.pulls.all(), ChartVersion: rendered.said(), AgentVersion: ImageVersion(rendered.pulls.agent)}, nil
 	}
 	if err := cmp.Or(gitops.CheckKinds(rendered.all), in.unreadValues()); err != nil {
 		return nil, err
@@ -114,7 +116,7 @@ func (in *given) overDefaults(version string, layers []map[string]any) (*Values,
 	if err != nil {
 		return nil, err
 	}
-	defaults, note, err := Defaults(version)
+	defaults, note, err := DefaultValues(version)
 	if err != nil {
 		return nil, err
 	}
@@ -134,16 +136,16 @@ func (in *given) overDefaults(version string, layers []map[string]any) (*Values,
 		return nil, err
 	}
 	environment, withheld := rendered.takeExtra(v.Merged)
-	v.Environment, v.Withheld, v.Mounts = environment, withheld, mountsOf(v.Merged)
+	v.Environment, v.UnknownVariables, v.Mounts = environment, withheld, mountsOf(v.Merged)
 	v.Notes, v.NotGiven = append(v.Notes, withheldNotes(withheld)...), deciding(withheld)
 	v.Pulls = pullsOf(version, v.Merged)
-	v.Cloud, v.Said = v.cloud(), in.said()
+	v.Cloud, v.ChartVersion = v.cloud(), in.said()
 	v.Communications = mapping(document["communications"])
 	if document["communications"] == nil {
 		v.Communications = mapping(rendered.platforms()["communications"])
 	}
 	v.ImageTag = tagOf(v.Given)
-	v.Tag = ImageVersion(":" + v.ImageTag)
+	v.AgentVersion = ImageVersion(":" + v.ImageTag)
 	kept := stateOf(version, v.Merged, rendered.platforms())
 	documents := slices.Concat([]map[string]any{document}, rendered.documents, kept.documents(), rendered.special)
 	v.broken = kept.broken
@@ -236,7 +238,7 @@ func (e *MissingSecret) Error() string {
 // deployment.yaml): the chart tests for what is not empty, whatever it is.
 func (v *Values) cloud() string {
 	provider := mapping(mapping(v.Merged["config"])["provider"])
-	if !helmvalues.True(provider["identifier"]) && v.Environment[identifierVariable] == "" && !slices.Contains(v.Withheld, identifierVariable) {
+	if !helmvalues.IsTrue(provider["identifier"]) && v.Environment[identifierVariable] == "" && !slices.Contains(v.UnknownVariables, identifierVariable) {
 		return ""
 	}
 	endpoint, _ := provider["endpoint"].(string)

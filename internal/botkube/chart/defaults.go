@@ -24,9 +24,9 @@ var defaults embed.FS
 // Newest is the newest version whose defaults are known.
 const Newest = "v1.14.0"
 
-// Defaults returns the chart's own values for a version of the form v1.14.0, as far
+// DefaultValues returns the chart's own values for a version of the form v1.14.0, as far
 // as they decide anything here. The note says if they are those of another version.
-func Defaults(v string) (values map[string]any, note string, err error) {
+func DefaultValues(v string) (values map[string]any, note string, err error) {
 	if v == "" {
 		return nil, "", ErrNoVersion
 	}
@@ -54,7 +54,7 @@ func Defaults(v string) (values map[string]any, note string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	err = yaml.Unmarshal([]byte(strings.NewReplacer("{version}", v, "{release}", agent.Core(v)).Replace(string(data))), &values)
+	err = yaml.Unmarshal([]byte(strings.NewReplacer("{version}", v, "{release}", agent.WithoutPrerelease(v)).Replace(string(data))), &values)
 	return values, note, err
 }
 

@@ -34,7 +34,7 @@ func (o *objects) environmentOf(c manifest.Field) container {
 func (o *objects) variables(items []manifest.Field, found *container) {
 	for _, v := range items {
 		name := v.At("name").Text()
-		if !v.At("valueFrom").Given() {
+		if !v.At("valueFrom").Exists() {
 			if name != "" {
 				found.environment[name] = v.At("value").Text()
 			}
@@ -53,7 +53,7 @@ func (o *objects) variables(items []manifest.Field, found *container) {
 func (o *objects) valueFrom(from manifest.Field) (string, bool) {
 	for field, kind := range map[string]string{"configMapKeyRef": "ConfigMap", "secretKeyRef": "Secret"} {
 		ref := from.At(field)
-		if !ref.Given() {
+		if !ref.Exists() {
 			continue
 		}
 		entries, _ := o.entries(kind, ref.At("name").Text())
@@ -69,7 +69,7 @@ func (o *objects) valueFrom(from manifest.Field) (string, bool) {
 func (o *objects) variablesFrom(from manifest.Field, found *container) {
 	for field, kind := range map[string]string{"configMapRef": "ConfigMap", "secretRef": "Secret"} {
 		ref := from.At(field)
-		if !ref.Given() {
+		if !ref.Exists() {
 			continue
 		}
 		name := ref.At("name").Text()

@@ -38,8 +38,8 @@ func TestEnvironment(t *testing.T) {
 		if got := v.Config.Plugins.CacheDir; got != test.want {
 			t.Errorf("%s: %s, want %s", name, got, test.want)
 		}
-		if absent := test.want == "/plugins"; (len(v.Notes) > 0) != absent || absent != (len(v.Withheld) > 0) {
-			t.Errorf("%s: %q, withheld %q", name, v.Notes, v.Withheld)
+		if absent := test.want == "/plugins"; (len(v.Notes) > 0) != absent || absent != (len(v.UnknownVariables) > 0) {
+			t.Errorf("%s: %q, withheld %q", name, v.Notes, v.UnknownVariables)
 		}
 	}
 	if v := read(t, "", agentWith("env: [{name: BOTKUBE_CONFIG_PATHS}], envFrom: [{secretRef: {name: absent}}]")); len(v.Notes) != 1 || !strings.Contains(v.Notes[0], "the Secret absent (envFrom), which is not given: if it has any BOTKUBE_…") {
@@ -71,19 +71,19 @@ func TestEnvironment(t *testing.T) {
 // TestSaid has rendered objects say which chart and which agent they are of.
 func TestSaid(t *testing.T) {
 	v := read(t, "", agentWith("env: [{name: BOTKUBE_CONFIG_PATHS}]"))
-	if v.Said != "v1.13.0" || v.Tag != "v1.12.0" || v.ImageTag != "v1.12.0" {
-		t.Errorf("the chart %q, the agent %q of the image %q", v.Said, v.Tag, v.ImageTag)
+	if v.ChartVersion != "v1.13.0" || v.AgentVersion != "v1.12.0" || v.ImageTag != "v1.12.0" {
+		t.Errorf("the chart %q, the agent %q of the image %q", v.ChartVersion, v.AgentVersion, v.ImageTag)
 	}
 	unlabelled := strings.Replace(agentWith("env: [{name: BOTKUBE_CONFIG_PATHS}]"), "helm.sh/chart", "x", 1)
-	if v := read(t, "", unlabelled); v.Said != "v1.12.0" {
-		t.Errorf("by the image alone: %q", v.Said)
+	if v := read(t, "", unlabelled); v.ChartVersion != "v1.12.0" {
+		t.Errorf("by the image alone: %q", v.ChartVersion)
 	}
 	for text, want := range map[string][2]string{
 		"{}": {"", ""}, "image: {tag: v1.13.0-rc.1}": {"v1.13.0-rc.1", "v1.13.0-rc.1"}, "image: {tag: 1.13.0}": {"v1.13.0", "1.13.0"},
 		"image: {tag: mine}": {"", "mine"}, "image: {tag: 1.5}": {"", "1.5"},
 	} {
-		if v := read(t, "v1.14.0", text); v.Tag != want[0] || v.ImageTag != want[1] {
-			t.Errorf("%s: %q of %q", text, v.Tag, v.ImageTag)
+		if v := read(t, "v1.14.0", text); v.AgentVersion != want[0] || v.ImageTag != want[1] {
+			t.Errorf("%s: %q of %q", text, v.AgentVersion, v.ImageTag)
 		}
 	}
 }

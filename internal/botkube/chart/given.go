@@ -71,7 +71,7 @@ func (in *given) layers() ([]map[string]any, error) {
 		switch {
 		case f == nil && !placed && in.release != nil && in.release.Object.File == in.names[i]:
 			layers, placed = append(layers, in.release.Values), true
-		case f == nil || f.Used:
+		case f == nil || f.Referenced:
 		default:
 			values, err := f.Values()
 			if err != nil {
@@ -99,7 +99,7 @@ func (in *given) version(asked string) (string, error) {
 	if in.release == nil {
 		return "", ErrNoVersion
 	}
-	return "", fault.New(fault.Usage, "%w", in.release.Object.Errorf("it does not say one version of the chart, but %.200q", in.release.Said)).
+	return "", fault.New(fault.Usage, "%w", in.release.Object.Errorf("it does not say one version of the chart, but %.200q", in.release.VersionText)).
 		WithHint("give the version that is installed: --version v1.14.0")
 }
 

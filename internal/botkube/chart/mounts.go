@@ -10,8 +10,8 @@ import (
 // none of ours, and may be missing.
 type Mounts map[string]bool
 
-// Fill reports whether there can be something in a directory when an agent starts.
-func (m Mounts) Fill(dir string) bool {
+// MayHaveFiles reports whether there can be something in a directory when an agent starts.
+func (m Mounts) MayHaveFiles(dir string) bool {
 	for at := path.Clean(dir); ; at = path.Dir(at) {
 		if filled, is := m[at]; is {
 			return filled

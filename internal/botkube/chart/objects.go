@@ -87,8 +87,8 @@ func (o *objects) take() error {
 		if obj.Kind == "Deployment" {
 			o.takeDeployment(obj)
 		}
-		if obj.Mistake() != nil {
-			return obj.Mistake()
+		if obj.TypeError() != nil {
+			return obj.TypeError()
 		}
 	}
 	return nil
@@ -249,7 +249,7 @@ func (o *objects) values() (*Values, error) {
 		return nil, err
 	}
 	config, err := agent.ReadConfig(append(o.documents, o.special...), o.environment)
-	return &Values{Config: config, Communications: mapping(o.platforms()["communications"]), Cloud: o.cloud, Pulls: o.pulls.all(), Environment: o.environment, Withheld: o.withheld, Mounts: o.mounts, Notes: o.notes(), NotGiven: o.notGiven(), Said: o.said(), Tag: ImageVersion(o.pulls.agent), ImageTag: tagIn(o.pulls.agent)}, err
+	return &Values{Config: config, Communications: mapping(o.platforms()["communications"]), Cloud: o.cloud, Pulls: o.pulls.all(), Environment: o.environment, UnknownVariables: o.withheld, Mounts: o.mounts, Notes: o.notes(), NotGiven: o.notGiven(), ChartVersion: o.said(), AgentVersion: ImageVersion(o.pulls.agent), ImageTag: tagIn(o.pulls.agent)}, err
 }
 
 // ErrNoPlatforms says that the agent's configuration was given without its chat

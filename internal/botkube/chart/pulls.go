@@ -105,7 +105,7 @@ func IsWatcherImage(reference string) bool {
 // WatcherImage returns which image the second container has in the chart of a version
 // that has one.
 func WatcherImage(version string) (string, error) {
-	values, _, err := Defaults(version)
+	values, _, err := DefaultValues(version)
 	if err != nil {
 		return "", err
 	}
@@ -115,7 +115,7 @@ func WatcherImage(version string) (string, error) {
 // watcherOf returns the image of the second container.
 func watcherOf(version string, merged map[string]any) []Pull {
 	watcher := mapping(merged["configWatcher"])
-	if !HasWatcher(version) || !helmvalues.True(watcher["enabled"]) || helmvalues.True(mapping(mapping(merged["config"])["provider"])["identifier"]) {
+	if !HasWatcher(version) || !helmvalues.IsTrue(watcher["enabled"]) || helmvalues.IsTrue(mapping(mapping(merged["config"])["provider"])["identifier"]) {
 		return nil
 	}
 	return []Pull{{imageOf(watcher), WatcherSetting, watcherStop}}

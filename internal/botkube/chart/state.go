@@ -110,7 +110,7 @@ func mapping(value any) map[string]any {
 
 // before reports whether a version is older than another one.
 func before(v, first string) bool {
-	a, errA := version.NewVersion(agent.Core(v)) // a pre-release has what its release has
+	a, errA := version.NewVersion(agent.WithoutPrerelease(v)) // a pre-release has what its release has
 	b, errB := version.NewVersion(first)
 	return errA == nil && errB == nil && a.LessThan(b)
 }
@@ -122,7 +122,7 @@ func (v *Values) Refusals(version string) []agent.Refusal {
 	if v.Remote() {
 		return nil
 	}
-	all := append(slices.Clone(v.broken), v.Config.Refusals(version, v.Withheld)...)
+	all := append(slices.Clone(v.broken), v.Config.Refusals(version, v.UnknownVariables)...)
 	slices.SortStableFunc(all, func(a, b agent.Refusal) int { return strings.Compare(a.Setting, b.Setting) })
 	return all
 }

@@ -80,7 +80,7 @@ func TestWithheld(t *testing.T) {
 		"values":     {"extraEnv: [{name: BOTKUBE_EXECUTORS_LATE, valueFrom: {secretKeyRef: {name: a, key: b}}}, {name: A, value: b}]"},
 		"Deployment": {objectsOf(global, communications) + deployment},
 	} {
-		if got := read(t, "v1.14.0", texts...).Withheld; !reflect.DeepEqual(got, []string{"BOTKUBE_EXECUTORS_LATE"}) {
+		if got := read(t, "v1.14.0", texts...).UnknownVariables; !reflect.DeepEqual(got, []string{"BOTKUBE_EXECUTORS_LATE"}) {
 			t.Errorf("of %s, it is %q that is withheld", name, got)
 		}
 	}

@@ -37,17 +37,17 @@ type Agent struct {
 func Read(version string, files []chart.File, allEnabled bool) (*Agent, error) {
 	read := chart.Read
 	if allEnabled {
-		read = chart.ReadUnbound
+		read = chart.ReadWithoutPlatforms
 	}
 	values, err := read(version, files)
 	if err != nil {
 		return nil, withNextStep(err)
 	}
-	c := &Agent{Notes: values.Notes, Undecided: values.NotGiven, Values: values, ChartVersion: cmp.Or(version, values.Said)}
+	c := &Agent{Notes: values.Notes, Undecided: values.NotGiven, Values: values, ChartVersion: cmp.Or(version, values.ChartVersion)}
 	if c.ChartVersion == "" {
 		return nil, withNextStep(chart.ErrNoVersion)
 	}
-	c.Version = cmp.Or(values.Tag, c.ChartVersion)
+	c.Version = cmp.Or(values.AgentVersion, c.ChartVersion)
 	c.compareVersions()
 	c.unknownPlatforms()
 	c.judge(allEnabled)
@@ -60,7 +60,7 @@ func Read(version string, files []chart.File, allEnabled bool) (*Agent, error) {
 
 // compareVersions tells of files that say another version than the one that counts.
 func (c *Agent) compareVersions() {
-	if said := c.Values.Said; said != "" && said != c.ChartVersion {
+	if said := c.Values.ChartVersion; said != "" && said != c.ChartVersion {
 		c.note("the values are for the chart %s, and are read as for %s", said, c.ChartVersion)
 	}
 	if c.Version != c.ChartVersion {

@@ -518,7 +518,7 @@ func TestPolicyOfPlugins(t *testing.T) {
 	o := withClaim(base())
 	o.Configured, o.User = true, map[string]any{}
 	o.Policy = &Policy{
-		Destinations: []Destination{{URL: agent.OwnService, What: "o/ai for ai-brain", InCluster: true}, {URL: "http://prometheus.monitoring.svc:9090", What: "o/prometheus for alerts", InCluster: true}},
+		Destinations: []Destination{{URL: agent.DestinationOwnService, What: "o/ai for ai-brain", InCluster: true}, {URL: "http://prometheus.monitoring.svc:9090", What: "o/prometheus for alerts", InCluster: true}},
 		Unknown:      []string{"demo/hello"},
 	}
 	const want = `

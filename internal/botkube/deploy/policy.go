@@ -29,7 +29,7 @@ type Policy struct {
 
 // Destination is something that the agent calls.
 type Destination struct {
-	// URL is one, or a host with or without a port, or [agent.OwnService].
+	// URL is one, or a host with or without a port, or [agent.DestinationOwnService].
 	URL string
 	// What says what for.
 	What string
@@ -275,7 +275,7 @@ func namespace(name string) object {
 // ruleFor returns the rule that allows a destination, if labels or addresses can
 // say where it is. A Service's own port is of no use: a policy sees the pod's.
 func ruleFor(d Destination) (object, bool) {
-	if d.URL == agent.OwnService {
+	if d.URL == agent.DestinationOwnService {
 		return newObject().set("to", list(newObject().set("podSelector", newObject().set("matchLabels", labels(agentLabels...))))), true
 	}
 	host, port := hostPort(d.URL)

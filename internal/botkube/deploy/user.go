@@ -128,7 +128,7 @@ func (o *Options) checkUser() error {
 			return fault.New(fault.Usage, "your values have %s as %s, and the chart wants a list", key, kindOf(v))
 		}
 	}
-	if helmvalues.True(o.userValue("config", "provider", "identifier")) {
+	if helmvalues.IsTrue(o.userValue("config", "provider", "identifier")) {
 		return fault.New(fault.Usage, "your values set config.provider.identifier: the agent takes its configuration from Botkube Cloud, and ignores what is in Helm values").
 			WithHint("for an agent that starts offline, take the configuration into the values, and leave config.provider empty")
 	}

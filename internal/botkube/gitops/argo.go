@@ -41,10 +41,10 @@ func describeArgo(o *manifest.Object) ([]*described, error) {
 	// A hydrator counts more than several sources, and these more than one
 	// (ApplicationSpec.GetSources).
 	sources := spec.At("sources").Items()
-	if one := spec.At("source"); len(sources) == 0 && one.Given() {
+	if one := spec.At("source"); len(sources) == 0 && one.Exists() {
 		sources = []manifest.Field{one}
 	}
-	if dry := spec.At("sourceHydrator"); dry.Given() {
+	if dry := spec.At("sourceHydrator"); dry.Exists() {
 		return nil, fault.New(fault.Usage, "%w", dry.Errorf("what the hydrator writes is in a repository, and is not given")).
 			WithHint("give the objects that it writes there")
 	}
@@ -69,11 +69,11 @@ func (s *argoSource) describe() *described {
 	d := &described{object: s.app, values: s.values, said: cmp.Or(s.At("targetRevision").Text(), "*")}
 	at, isOCI := s.At("path").Text(), strings.HasPrefix(s.At("repoURL").Text(), "oci://")
 	switch {
-	case s.At("chart").Given():
+	case s.At("chart").Exists():
 		d.chart, d.packaged = s.At("chart").Text(), true
 	case isOCI:
 		d.chart, d.packaged = path.Base(s.At("repoURL").Text()), true
-	case at == "" && (s.At("ref").Given() || !s.At("helm").Given()):
+	case at == "" && (s.At("ref").Exists() || !s.At("helm").Exists()):
 		return nil
 	default:
 		// The revision is that of a repository.
@@ -88,7 +88,7 @@ func (s *argoSource) describe() *described {
 
 // inGit reports whether the chart lies in a git repository.
 func (s *argoSource) inGit() bool {
-	return !s.At("chart").Given() && !strings.HasPrefix(s.At("repoURL").Text(), "oci://")
+	return !s.At("chart").Exists() && !strings.HasPrefix(s.At("repoURL").Text(), "oci://")
 }
 
 // values merges the values of a source as Argo CD does: valueFiles in their order, then
@@ -116,9 +116,9 @@ func (s *argoSource) values(g *given) (map[string]any, error) {
 		}
 		values = helmvalues.Merge(values, more)
 	}
-	if object := helm.At("valuesObject"); object.Given() {
+	if object := helm.At("valuesObject"); object.Exists() {
 		values = helmvalues.Merge(values, object.Mapping())
-	} else if text := helm.At("values"); text.Given() {
+	} else if text := helm.At("values"); text.Exists() {
 		own, err := helmvalues.Parse([]byte(text.Text()))
 		if err != nil {
 			return nil, text.Errorf("%w", err)
@@ -132,7 +132,7 @@ func (s *argoSource) values(g *given) (map[string]any, error) {
 // check refuses what is no chart, and what a generator fills in.
 func (s *argoSource) check(helm manifest.Field) error {
 	for _, other := range []string{"plugin", "kustomize", "directory"} {
-		if f := s.At(other); f.Given() {
+		if f := s.At(other); f.Exists() {
 			return fault.New(fault.Usage, "%w", f.Errorf("its objects are not made by Helm alone, and what comes of it is not given")).
 				WithHint("give what is rendered of it: argocd app manifests %s > rendered.yaml, and --values rendered.yaml in the place of this document", s.name)
 		}
@@ -140,13 +140,13 @@ func (s *argoSource) check(helm manifest.Field) error {
 	if !s.generated {
 		return nil
 	}
-	if f := overridden(s.app.At("spec", "generators")); f.Given() {
+	if f := overridden(s.app.At("spec", "generators")); f.Exists() {
 		return fault.New(fault.Usage, "%w", f.Errorf("a generator has a template of its own, which is laid over the other")).
 			WithHint(giveGenerated)
 	}
 	patch := s.app.At("spec", "templatePatch")
 	for _, f := range []manifest.Field{helm, s.At("path"), patch} {
-		if f.Given() && (strings.Contains(fmt.Sprint(f.Value()), "{{") || f.Path() == patch.Path()) {
+		if f.Exists() && (strings.Contains(fmt.Sprint(f.Value()), "{{") || f.Path() == patch.Path()) {
 			return fault.New(fault.Usage, "%w", f.Errorf("a generator fills it in, with what is not given")).
 				WithHint(giveGenerated)
 		}
@@ -167,7 +167,7 @@ func overridden(generators manifest.Field) manifest.Field {
 			}
 			spec := g.At(kind, "template", "spec")
 			for _, f := range []manifest.Field{spec.At("source"), spec.At("sources"), overridden(g.At(kind, "generators"))} {
-				if f.Given() {
+				if f.Exists() {
 					return f
 				}
 			}

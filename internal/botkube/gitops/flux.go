@@ -22,7 +22,7 @@ func isFlux(o *manifest.Object) bool {
 func describeFlux(o *manifest.Object, g *given) ([]*described, error) {
 	d := &described{object: o}
 	chart := o.At("spec", "chart", "spec")
-	if ref := o.At("spec", "chartRef"); ref.Given() {
+	if ref := o.At("spec", "chartRef"); ref.Exists() {
 		source, err := g.object(ref.At("kind").Text(), cmp.Or(ref.At("namespace").Text(), o.Namespace), ref.At("name").Text())
 		if err != nil {
 			return nil, err
@@ -35,12 +35,12 @@ func describeFlux(o *manifest.Object, g *given) ([]*described, error) {
 		default:
 			chart = source.At("spec")
 		}
-		if source != nil && source.Mistake() != nil {
-			return nil, source.Mistake()
+		if source != nil && source.TypeError() != nil {
+			return nil, source.TypeError()
 		}
 	}
-	d.patch = !chart.At("chart").Given() && !o.At("spec", "chartRef").Given()
-	if chart.Given() {
+	d.patch = !chart.At("chart").Exists() && !o.At("spec", "chartRef").Exists()
+	if chart.Exists() {
 		d.chart, d.said = chart.At("chart").Text(), cmp.Or(chart.At("version").Text(), "*")
 	}
 	d.values = func(g *given) (map[string]any, error) { return fluxValues(o, chart, g) }
@@ -62,7 +62,7 @@ func fluxValues(o *manifest.Object, chart manifest.Field, g *given) (map[string]
 		return nil, err
 	}
 	own := o.At("spec", "values").Mapping()
-	if o.At("spec", "postRenderers").Given() {
+	if o.At("spec", "postRenderers").Exists() {
 		g.note("%s has postRenderers, which change what is rendered and are not read: to be sure, give what Flux applied (kubectl get configmap,secret,deployment -o yaml)", o)
 	}
 	result := map[string]any{}
@@ -102,7 +102,7 @@ func chartFiles(chart manifest.Field, g *given) (map[string]any, error) {
 	kind := chart.At("sourceRef", "kind").Text()
 	inFiles := kind == "GitRepository" || kind == "Bucket"
 	names := chart.At("valuesFiles").Items()
-	if old := chart.At("valuesFile"); len(names) == 0 && old.Given() {
+	if old := chart.At("valuesFile"); len(names) == 0 && old.Exists() {
 		names = []manifest.Field{old}
 	}
 	if !inFiles {

@@ -66,8 +66,8 @@ var otherTools = []struct{ key, what, then string }{
 	{"dependencies", "a Chart.yaml", "the values file that stands beside it"},
 }
 
-// CheckValues refuses a file that is none of Helm values.
-func CheckValues(name string, values map[string]any) error {
+// checkValues refuses a file that is none of Helm values.
+func checkValues(name string, values map[string]any) error {
 	if encrypted(values) {
 		return decryptFirst(name, fmt.Errorf("%s is encrypted by SOPS", name))
 	}
@@ -150,7 +150,7 @@ func checkKind(o *manifest.Object, objects []*manifest.Object) error {
 	group := o.Group()
 	_, installs := installers[group]
 	switch {
-	case IsRelease(o), slices.Contains(harmless, group), group == "argoproj.io" && o.Kind == "AppProject":
+	case isRelease(o), slices.Contains(harmless, group), group == "argoproj.io" && o.Kind == "AppProject":
 		return nil
 	case installs:
 		return fault.New(fault.Usage, "%w", o.Errorf("it is of %s (%s), which is not read", installers[group], o.APIVersion)).
@@ -158,7 +158,7 @@ func checkKind(o *manifest.Object, objects []*manifest.Object) error {
 	case group == kustomizeGroup:
 		return fault.New(fault.Usage, "%w", o.Errorf("it is kustomize's, and names files that are not read")).
 			WithHint("give in the place of it what comes of it: kustomize build --enable-helm DIR > built.yaml")
-	case group == fluxKustomize && !o.At("spec", "postBuild").Given() && !o.At("spec", "patches").Given():
+	case group == fluxKustomize && !o.At("spec", "postBuild").Exists() && !o.At("spec", "patches").Exists():
 		return nil
 	case group == fluxKustomize:
 		return fault.New(fault.Usage, "%w", o.Errorf("it changes what Flux applies (postBuild, patches), and is not read")).

@@ -17,8 +17,8 @@ import (
 type File struct {
 	Name string
 	Data []byte
-	// Used says that a document names the file, and so has a place for what it says.
-	Used bool
+	// Referenced says that a document names the file, and so has a place for what it says.
+	Referenced bool
 	// place is where a document has it, if Used.
 	place place
 }
@@ -28,7 +28,7 @@ type Release struct {
 	Object *manifest.Object
 	// Version is the chart's, of the form v1.14.0; empty where the document does not
 	// say exactly one. Said is what it says instead.
-	Version, Said string
+	Version, VersionText string
 	// Values are the Helm values, without the chart's own.
 	Values map[string]any
 	// Notes are what a person should know of how the document was read.
@@ -76,7 +76,7 @@ func Find(objects []*manifest.Object, files []*File) (*Release, error) {
 	var all []*described
 	for _, o := range objects {
 		found, err := describe(o, g)
-		if err := cmp.Or(o.Mistake(), err); err != nil {
+		if err := cmp.Or(o.TypeError(), err); err != nil {
 			return nil, err
 		}
 		all = append(all, found...)
@@ -86,10 +86,10 @@ func Find(objects []*manifest.Object, files []*File) (*Release, error) {
 		return nil, err
 	}
 	values, err := d.values(g)
-	if err := cmp.Or(d.object.Mistake(), err); err != nil {
+	if err := cmp.Or(d.object.TypeError(), err); err != nil {
 		return nil, err
 	}
-	r := &Release{Object: d.object, Said: d.said, Values: values, Notes: g.notes}
+	r := &Release{Object: d.object, VersionText: d.said, Values: values, Notes: g.notes}
 	r.Version = exactVersion(d.said)
 	return r, nil
 }
@@ -105,8 +105,8 @@ func describe(o *manifest.Object, g *given) ([]*described, error) {
 	return nil, nil
 }
 
-// IsRelease reports whether an object describes how a chart is installed.
-func IsRelease(o *manifest.Object) bool { return isFlux(o) || isArgo(o) }
+// isRelease reports whether an object describes how a chart is installed.
+func isRelease(o *manifest.Object) bool { return isFlux(o) || isArgo(o) }
 
 // choose picks the release of Botkube's chart.
 func (g *given) choose(all []*described) (*described, error) {

@@ -62,11 +62,11 @@ func (g *given) file(named manifest.Field, at place) (*File, error) {
 			WithHint("give it too: --values %s", at.path)
 	case len(best) > 1:
 		return nil, named.Errorf("the file %.200q may be %s or %s: name it with more of its path", at.path, best[0].Name, best[1].Name)
-	case best[0].Used && best[0].place != at:
+	case best[0].Referenced && best[0].place != at:
 		return nil, fault.New(fault.Usage, "%w", named.Errorf("the file %.200q is not given, for %s is taken for another one, %.200q", at.path, best[0].Name, best[0].place.path)).
 			WithHint("give both, each by so much of its path that they differ: --values %s", at.path)
 	}
-	best[0].Used, best[0].place = true, at
+	best[0].Referenced, best[0].place = true, at
 	return best[0], nil
 }
 
@@ -99,7 +99,7 @@ func (f *File) Values() (map[string]any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Name, err)
 	}
-	return values, CheckValues(f.Name, values)
+	return values, checkValues(f.Name, values)
 }
 
 // parts are the names that a path consists of, without those that lead up.

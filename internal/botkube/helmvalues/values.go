@@ -15,7 +15,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
 
-// MaxMarks bounds what is read of a document: see [agent.YAMLMarks]. The chart's own
+// MaxMarks bounds what is read of a document: see [agent.CountYAMLMarks]. The chart's own
 // values file has some 1500.
 const MaxMarks = 1 << 18
 
@@ -53,7 +53,7 @@ func IsEmpty(document *yamlv3.Node) bool {
 
 // CheckSize refuses a document that would fill the memory: see [MaxMarks].
 func CheckSize(data []byte) error {
-	if n := agent.YAMLMarks(data); n > MaxMarks {
+	if n := agent.CountYAMLMarks(data); n > MaxMarks {
 		return fmt.Errorf("it may have more than the %d values that are read", MaxMarks)
 	}
 	return nil
@@ -132,9 +132,9 @@ func clone(value any) any {
 	return value
 }
 
-// True reports whether Helm's templates take a value for true: what is not empty
+// IsTrue reports whether Helm's templates take a value for true: what is not empty
 // (text/template, IsTrue).
-func True(value any) bool {
+func IsTrue(value any) bool {
 	switch v := value.(type) {
 	case nil:
 		return false

@@ -37,12 +37,12 @@ type Index struct {
 	document *yaml.Node
 }
 
-// NoneError says that a document is no index, and what it is instead.
-type NoneError struct{ What string }
+// NotIndexError says that a document is no index, and what it is instead.
+type NotIndexError struct{ What string }
 
-func (e *NoneError) Error() string { return "it is no plugin index but " + e.What }
+func (e *NotIndexError) Error() string { return "it is no plugin index but " + e.What }
 
-// Parse reads an index. The error is a [NoneError], or it joins every reason why the agent
+// Parse reads an index. The error is a [NotIndexError], or it joins every reason why the agent
 // would refuse the index, and every name that cannot be part of a path.
 func Parse(data []byte) (*Index, error) {
 	if len(data) > MaxSize {
@@ -51,7 +51,7 @@ func Parse(data []byte) (*Index, error) {
 	switch kind := legible.Kind(data); kind {
 	case legible.PlainText, legible.OtherText, legible.Undecodable, legible.JSON:
 	default:
-		return nil, &NoneError{kind}
+		return nil, &NotIndexError{kind}
 	}
 	read, err := agent.ReadIndex(data)
 	if read == nil || len(read.Entries) == 0 {
@@ -93,7 +93,7 @@ func otherwise(data []byte, ix *agent.Index) error {
 		return nil
 	}
 	if len(document.Content) == 0 { // nothing but comments
-		return &NoneError{legible.Empty}
+		return &NotIndexError{legible.Empty}
 	}
 	what, top := "YAML", document.Content[0]
 	if legible.Kind(data) == legible.JSON {
@@ -102,15 +102,15 @@ func otherwise(data []byte, ix *agent.Index) error {
 	entries := lookup(top, "entries")
 	switch {
 	case top.Kind == yaml.ScalarNode && isNull(top):
-		return &NoneError{legible.Empty}
+		return &NotIndexError{legible.Empty}
 	case top.Kind == yaml.ScalarNode:
-		return &NoneError{legible.PlainText}
+		return &NotIndexError{legible.PlainText}
 	case top.Kind == yaml.MappingNode && entries == nil:
-		return &NoneError{what + " without the key entries"}
+		return &NotIndexError{what + " without the key entries"}
 	case top.Kind != yaml.MappingNode:
-		return &NoneError{what + " without the key entries: a list"}
+		return &NotIndexError{what + " without the key entries: a list"}
 	case entries.Kind == yaml.MappingNode && lookup(top, "apiVersion") != nil:
-		return &NoneError{"the index of a Helm chart repository"}
+		return &NotIndexError{"the index of a Helm chart repository"}
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func TestParseSaysWhatItIsInstead(t *testing.T) {
 		"entries: {botkube: []}\napiVersion: v1\n": "the index of a Helm chart repository",
 	} {
 		_, err := Parse([]byte(document))
-		none, ok := errors.AsType[*NoneError](err)
+		none, ok := errors.AsType[*NotIndexError](err)
 		if !ok || none.What != want || err.Error() != "it is no plugin index but "+want {
 			t.Errorf("%q: %v, want %q", document, err, want)
 		}

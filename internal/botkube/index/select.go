@@ -41,8 +41,8 @@ type Selected struct {
 	// newestSelected is the newest that is selected: to an agent that reads the
 	// mirror's index, it is the newest.
 	newestSelected *agent.Entry
-	// On are the platforms that it is mirrored for.
-	On []agent.Platform
+	// MirroredFor are the platforms that it is mirrored for.
+	MirroredFor []agent.Platform
 }
 
 // newer returns the other entries whose dependencies the agent may look for.
@@ -73,7 +73,7 @@ func Select(indexes map[string]*Index, s Selection) ([]Selected, []agent.Platfor
 				problems = append(problems, err)
 				continue
 			}
-			selected[i].On = append(selected[i].On, p)
+			selected[i].MirroredFor = append(selected[i].MirroredFor, p)
 		}
 	}
 	if s.WhereStartable {
@@ -88,9 +88,9 @@ func Select(indexes map[string]*Index, s Selection) ([]Selected, []agent.Platfor
 // startableOnly drops what can start on no platform, and platforms on which
 // nothing can.
 func startableOnly(selected []Selected, platforms []agent.Platform) ([]Selected, []agent.Platform) {
-	selected = slices.DeleteFunc(selected, func(e Selected) bool { return len(e.On) == 0 })
+	selected = slices.DeleteFunc(selected, func(e Selected) bool { return len(e.MirroredFor) == 0 })
 	platforms = slices.DeleteFunc(slices.Clone(platforms), func(p agent.Platform) bool {
-		return !slices.ContainsFunc(selected, func(e Selected) bool { return slices.Contains(e.On, p) })
+		return !slices.ContainsFunc(selected, func(e Selected) bool { return slices.Contains(e.MirroredFor, p) })
 	})
 	return selected, platforms
 }
@@ -184,7 +184,7 @@ var anyType = []agent.PluginType{agent.Executor, agent.Source}
 func find(indexes map[string]*Index, key agent.PluginKey, types []agent.PluginType) ([]Selected, error) {
 	ix, found := indexes[key.Repository]
 	if !found {
-		return nil, Unknown("repository", key.Repository, slices.Collect(maps.Keys(indexes)))
+		return nil, UnknownName("repository", key.Repository, slices.Collect(maps.Keys(indexes)))
 	}
 	var selected []Selected
 	var versions []string
@@ -201,13 +201,13 @@ func find(indexes map[string]*Index, key agent.PluginKey, types []agent.PluginTy
 	case len(selected) > 0:
 		return selected, nil
 	case len(versions) > 0:
-		return nil, Unknown(fmt.Sprintf("version of %s/%s", key.Repository, key.Name), key.Version, versions)
+		return nil, UnknownName(fmt.Sprintf("version of %s/%s", key.Repository, key.Name), key.Version, versions)
 	default:
 		what := "plugin"
 		if len(types) == 1 {
 			what = string(types[0])
 		}
-		return nil, Unknown(what+" in "+key.Repository, key.Name, ix.names(types))
+		return nil, UnknownName(what+" in "+key.Repository, key.Name, ix.names(types))
 	}
 }
 
@@ -223,7 +223,7 @@ func (ix *Index) names(types []agent.PluginType) []string {
 }
 
 func selectPlatforms(selected []Selected, s Selection) ([]agent.Platform, error) {
-	offered := Offered(selected)
+	offered := OfferedPlatforms(selected)
 	if s.AllPlatforms {
 		return offered, nil
 	}
@@ -237,15 +237,15 @@ func selectPlatforms(selected []Selected, s Selection) ([]agent.Platform, error)
 	var problems []error
 	for _, p := range platforms {
 		if !slices.Contains(offered, p) {
-			problems = append(problems, Unknown("platform", p.String(), names))
+			problems = append(problems, UnknownName("platform", p.String(), names))
 		}
 	}
 	return platforms, errors.Join(problems...)
 }
 
-// Offered returns the platforms that at least one of the entries has a URL
+// OfferedPlatforms returns the platforms that at least one of the entries has a URL
 // for, sorted.
-func Offered(selected []Selected) []agent.Platform {
+func OfferedPlatforms(selected []Selected) []agent.Platform {
 	var offered []agent.Platform
 	for _, e := range selected {
 		offered = append(offered, e.Platforms()...)
@@ -307,8 +307,8 @@ func join(platforms []agent.Platform) string {
 	return strings.Join(names, ", ")
 }
 
-// Unknown says that a name is not there, and what is: the nearest first.
-func Unknown(what, name string, known []string) error {
+// UnknownName says that a name is not there, and what is: the nearest first.
+func UnknownName(what, name string, known []string) error {
 	slices.Sort(known)
 	known = slices.Compact(known)
 	slices.SortStableFunc(known, func(a, b string) int { return spelling.Distance(a, name) - spelling.Distance(b, name) })

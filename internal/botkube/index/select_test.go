@@ -99,7 +99,7 @@ func TestSelect(t *testing.T) {
 		selected, on, err := Select(indexes, tt.selection)
 		var got []string
 		for _, s := range selected {
-			got = append(got, fmt.Sprintf("%s %s %s", s.Type, s.Key(), join(s.On)))
+			got = append(got, fmt.Sprintf("%s %s %s", s.Type, s.Key(), join(s.MirroredFor)))
 		}
 		if err != nil || strings.Join(got, "\n") != strings.Join(tt.want, "\n") || join(on) != tt.on {
 			t.Errorf("%s: %v, on %s\n%s", name, err, join(on), strings.Join(got, "\n"))

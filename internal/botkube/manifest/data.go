@@ -40,5 +40,5 @@ func (o *Object) Entries() ([]Entry, error) {
 	for _, key := range slices.Sorted(maps.Keys(all)) {
 		sorted = append(sorted, all[key])
 	}
-	return sorted, o.Mistake()
+	return sorted, o.TypeError()
 }

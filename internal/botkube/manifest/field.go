@@ -28,8 +28,8 @@ func (f Field) Errorf(format string, args ...any) error {
 	return f.of.Errorf("%.300s: %w", f.path, fmt.Errorf(format, args...))
 }
 
-// Given reports whether there is a value.
-func (f Field) Given() bool { return f.value != nil }
+// Exists reports whether there is a value.
+func (f Field) Exists() bool { return f.value != nil }
 
 // Value returns the value, of whatever kind.
 func (f Field) Value() any { return f.value }

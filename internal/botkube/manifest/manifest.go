@@ -54,8 +54,8 @@ func (o *Object) Errorf(format string, args ...any) error {
 // At returns the value at a path of keys.
 func (o *Object) At(keys ...string) Field { return Field{of: o, value: o.body}.At(keys...) }
 
-// Mistake returns the first value that was asked for and is of the wrong kind.
-func (o *Object) Mistake() error { return o.mistake }
+// TypeError returns the first value that was asked for and is of the wrong kind.
+func (o *Object) TypeError() error { return o.mistake }
 
 // Read returns the objects of a file, with those of lists in their place. There are none
 // where the file has something else, such as Helm values.
@@ -96,7 +96,7 @@ func (r *reading) document(node *yaml.Node) error {
 	if helmvalues.IsEmpty(node) {
 		return nil
 	}
-	if err := agent.CheckKeys(node); err != nil {
+	if err := agent.CheckYAMLKeys(node); err != nil {
 		return fmt.Errorf("%s: %w", r.file, err)
 	}
 	var head struct {
@@ -138,15 +138,15 @@ func (r *reading) object(node *yaml.Node) error {
 func (r *reading) add(body map[string]any) error {
 	o := &Object{File: r.file, body: body}
 	o.APIVersion, o.Kind = o.At("apiVersion").Text(), o.At("kind").Text()
-	if items := o.At("items"); strings.HasSuffix(o.Kind, "List") && items.Given() {
+	if items := o.At("items"); strings.HasSuffix(o.Kind, "List") && items.Exists() {
 		for _, item := range items.Items() {
 			if err := r.add(item.Mapping()); err != nil {
 				return err
 			}
 		}
-		return o.Mistake()
+		return o.TypeError()
 	}
 	o.Name, o.Namespace = o.At("metadata", "name").Text(), o.At("metadata", "namespace").Text()
 	r.objects = append(r.objects, o)
-	return o.Mistake()
+	return o.TypeError()
 }

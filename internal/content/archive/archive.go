@@ -39,9 +39,9 @@ type Limits struct {
 // zstd reach many thousands.
 var DefaultLimits = Limits{Entries: 1_000_000, DirectoryBytes: 16 << 20, UnpackedBytes: 4 << 30, Ratio: 200}
 
-// Most returns how many bytes a file can have that comes out of an archive of a size
+// MaxUnpacked returns how many bytes a file can have that comes out of an archive of a size
 // in bytes.
-func (l Limits) Most(size int64) int64 {
+func (l Limits) MaxUnpacked(size int64) int64 {
 	l = l.withDefaults()
 	if size > l.UnpackedBytes/l.Ratio {
 		return l.UnpackedBytes
@@ -65,8 +65,8 @@ type Sink interface {
 	Reset() error
 }
 
-// Blob is an archive. An os.File is one.
-type Blob interface {
+// Source is an archive. An os.File is one.
+type Source interface {
 	io.Reader
 	io.ReaderAt
 	io.Seeker
@@ -89,9 +89,9 @@ type Blob interface {
 // relative name that a terminal can show. Of a link, go-getter makes an empty
 // file, so it is an error if the agent would take one.
 //
-// xz and zstd may need a window of [MostWindow] in memory. One archive at a time
+// xz and zstd may need a window of [MaxWindow] in memory. One archive at a time
 // has more than 64 MiB.
-func Extract(ctx context.Context, blob Blob, format string, want agent.Member, limits Limits, sink Sink) (name string, err error) {
+func Extract(ctx context.Context, blob Source, format string, want agent.Member, limits Limits, sink Sink) (name string, err error) {
 	x := &extraction{ctx: ctx, blob: blob, want: want, limits: limits.withDefaults(), sink: sink, window: usualWindow}
 	name, err = x.run(format)
 	if !isWindowError(err) {
@@ -106,7 +106,7 @@ func Extract(ctx context.Context, blob Blob, format string, want agent.Member, l
 	if err := x.discard(); err != nil {
 		return "", err
 	}
-	x.window = MostWindow
+	x.window = MaxWindow
 	return x.run(format)
 }
 
@@ -117,7 +117,7 @@ const copyBuffer = 256 << 10
 type extraction struct {
 	*meter
 	ctx    context.Context
-	blob   Blob
+	blob   Source
 	want   agent.Member
 	limits Limits
 	sink   Sink

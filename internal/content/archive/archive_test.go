@@ -413,7 +413,7 @@ func TestOwnFailures(t *testing.T) {
 	for _, format := range agent.ArchiveFormats {
 		b := pack(t, format, file("b", "2"), file("a", "1"))
 		member := agent.Member{First: true}
-		run := func(blob archive.Blob, sink archive.Sink) {
+		run := func(blob archive.Source, sink archive.Sink) {
 			t.Helper()
 			_, err := archive.Extract(context.Background(), blob, format, member, archive.Limits{}, sink)
 			if !errors.Is(err, errDisk) || fault.KindOf(err) != fault.Unexpected {

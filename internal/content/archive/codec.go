@@ -53,10 +53,10 @@ func openBzip2(in *bufio.Reader, _ uint32) (io.ReadCloser, error) {
 	return io.NopCloser(bzip2.NewReader(in)), nil
 }
 
-// MostWindow is the largest window of xz and zstd that is decoded, in bytes. It is
+// MaxWindow is the largest window of xz and zstd that is decoded, in bytes. It is
 // the largest of go-getter's zstd decoder; its xz decoder takes as much as an
 // archive asks for, up to 4 GiB.
-const MostWindow = 512 << 20
+const MaxWindow = 512 << 20
 
 // usualWindow is the window that every archive may have, in bytes: the largest
 // that xz -9 makes.
@@ -156,7 +156,7 @@ func isTrailing(err error) bool {
 	return errors.Is(err, errTrailing) || errors.Is(err, errTrailingBzip2) || errors.Is(err, zstd.ErrMagicMismatch)
 }
 
-// beginnings are how [agent.ReadProgram] calls what begins as an archive, by the
+// beginnings are how [agent.IdentifyProgram] calls what begins as an archive, by the
 // ends of formats' names.
 var beginnings = []struct{ format, is string }{
 	{"gz", "a gzip archive"}, {"bz2", "a bzip2 archive"}, {"xz", "an xz archive"}, {"zst", "a zstd archive"},
@@ -166,12 +166,12 @@ var beginnings = []struct{ format, is string }{
 // foreign says what a file is that does not begin as an archive of the format, or
 // nothing if it does.
 func foreign(blob io.ReaderAt, format string) (string, error) {
-	head := make([]byte, agent.ProgramHead)
+	head := make([]byte, agent.ProgramHeadSize)
 	n, err := blob.ReadAt(head, 0)
 	if err != nil && err != io.EOF {
 		return "", err
 	}
-	is := agent.ReadProgram(head[:n]).String()
+	is := agent.IdentifyProgram(head[:n]).String()
 	for _, b := range beginnings {
 		if !strings.HasSuffix(format, b.format) {
 			continue

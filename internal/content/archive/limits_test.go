@@ -219,7 +219,7 @@ func TestDictionaries(t *testing.T) {
 					t.Errorf("got %q, %v", body, err)
 				}
 			})
-			if used > archive.MostWindow+64<<20 || !test.ok && used > 16<<20 {
+			if used > archive.MaxWindow+64<<20 || !test.ok && used > 16<<20 {
 				t.Errorf("%d bytes were allocated", used)
 			}
 		})

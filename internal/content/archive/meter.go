@@ -91,7 +91,7 @@ func (m *meter) explain(err error) error {
 		return err
 	}
 	if isWindowError(err) {
-		return fault.New(fault.Integrity, "archive cannot be read: it needs more than %s of memory: %w", humanize.IBytes(MostWindow), err)
+		return fault.New(fault.Integrity, "archive cannot be read: it needs more than %s of memory: %w", humanize.IBytes(MaxWindow), err)
 	}
 	if m.foreign != "" {
 		return fault.New(fault.Integrity, "archive is damaged, or of a kind that cannot be read: %s (%w)", m.foreign, err).

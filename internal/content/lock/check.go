@@ -244,7 +244,7 @@ func (p Plugin) check(platforms map[agent.Platform]bool, artifacts map[string]Di
 		location, err := agent.ParseLocation(raw)
 		if err == nil {
 			tree, pinned := artifacts[location.URL]
-			if !pinned || tree == DirArchiveYAML || (tree == DirArchiveAll) != location.Clone {
+			if !pinned || tree == DirArchiveYAML || (tree == DirArchiveAll) != location.IsGit {
 				err = fmt.Errorf("no artifact is pinned for %s", agent.Redact(raw))
 			}
 		}

@@ -25,7 +25,7 @@ const (
 func (t DirArchive) valid() bool { return t == "" || t == DirArchiveYAML || t == DirArchiveAll }
 
 // DirArchiveFormat is the archive format of every tree.
-const DirArchiveFormat = agent.CloneFormat
+const DirArchiveFormat = agent.GitArchiveFormat
 
 // Files names what the tree holds, for messages.
 func (t DirArchive) Files() string {

@@ -148,8 +148,8 @@ type Plugin struct {
 	Templates []Template `json:"templates,omitempty"`
 }
 
-// Is reports whether the plugin is an entry of a repository's index.
-func (p Plugin) Is(repository string, e *agent.Entry) bool {
+// Matches reports whether the plugin is an entry of a repository's index.
+func (p Plugin) Matches(repository string, e *agent.Entry) bool {
 	return p.Repository == repository && p.Type == e.Type && p.Name == e.Name && p.Version == e.Version
 }
 

@@ -86,7 +86,7 @@ func openError(dir string, err error) error {
 		return fmt.Errorf("opening the store %s: %w", dir, err)
 	}
 	const other = "name another directory with --store"
-	if hint := disk.Unfit(err, "name a store on a local disk with --store"); hint != "" {
+	if hint := disk.Hint(err, "name a store on a local disk with --store"); hint != "" {
 		return fault.New(fault.Unexpected, "opening the store %s: %w", dir, err).WithHint("%s", hint)
 	}
 	switch {
@@ -230,7 +230,7 @@ func (s *Store) refuseForeign() error {
 		case layoutFile, indexFile, blobsRoot:
 			rest = name
 		default:
-			if !disk.IsOfVolume(name) {
+			if !disk.IsVolumeMetadata(name) {
 				foreign = name
 			}
 		}

@@ -163,7 +163,7 @@ func (s *Store) open(d lock.SHA256) (*os.File, error) {
 // compression a file system does on its own never comes near a hundred.
 func plausible(fi fs.FileInfo) bool {
 	const most, small = lock.MaxBlob, 64 << 20 // the second is soon read
-	size, room := fi.Size(), disk.RoomOf(fi)
+	size, room := fi.Size(), disk.AllocatedSize(fi)
 	return size <= most && (size <= small || room <= 0 || room >= size/100)
 }
 
@@ -406,7 +406,7 @@ func hashed(key string) string {
 
 // explain adds the next step to errors that a user can do something about.
 func explain(err error) error {
-	if hint := disk.Unfit(err, "name a store on a local disk with --store"); hint != "" {
+	if hint := disk.Hint(err, "name a store on a local disk with --store"); hint != "" {
 		return fault.New(fault.Unexpected, "%w", err).WithHint("%s", hint)
 	}
 	switch {

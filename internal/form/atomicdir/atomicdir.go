@@ -190,7 +190,7 @@ func Explain(err error) error {
 	if _, known := errors.AsType[*fault.Error](err); known {
 		return err
 	}
-	if hint := disk.Unfit(err, "write to a local disk"); hint != "" {
+	if hint := disk.Hint(err, "write to a local disk"); hint != "" {
 		return fault.New(fault.Unexpected, "%w", err).WithHint("%s", hint)
 	}
 	mode, isMode := errors.AsType[*disk.ModeError](err)

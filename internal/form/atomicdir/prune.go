@@ -22,7 +22,7 @@ type Pruned struct {
 // earlier run left so which was killed. Of a directory of that name nothing is
 // removed, and no link above it is followed.
 func (t *Tree) Prune(p string, pruned *Pruned) error {
-	if err := disk.CheckAbove(t.Root, p); err != nil {
+	if err := disk.CheckParents(t.Root, p); err != nil {
 		return err
 	}
 	fi, err := t.Root.Lstat(p)

@@ -145,7 +145,7 @@ func (t *Tree) Holds(ctx context.Context, p string, want lock.Blob, mode fs.File
 // others write it, or have it run as somebody else, where the file system can.
 // The bits of a group stay: see [Tree.MkdirAll].
 func (t *Tree) mendFile(p string, fi fs.FileInfo, want fs.FileMode) error {
-	mended := disk.Mended(fi.Mode(), want)
+	mended := disk.RepairedMode(fi.Mode(), want)
 	if fi.Mode() == mended {
 		return nil
 	}

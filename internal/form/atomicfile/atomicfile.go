@@ -38,7 +38,7 @@ func Check(name string) error {
 	if _, err := os.Lstat(filepath.Join(dir, hidden(real)+tempSuffix+rand.Text())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return refuse(name, err)
 	}
-	if err := disk.Probe(dir, hidden(real)+tempSuffix+"*"); err != nil {
+	if err := disk.CheckWritable(dir, hidden(real)+tempSuffix+"*"); err != nil {
 		return refuse(name, err)
 	}
 	return nil

@@ -139,7 +139,7 @@ func explain(err error) error {
 	if _, known := errors.AsType[*fault.Error](err); known {
 		return err
 	}
-	if hint := disk.Unfit(err, "write to another disk, or to a directory (-o oci:DIR), whose files are smaller"); hint != "" {
+	if hint := disk.Hint(err, "write to another disk, or to a directory (-o oci:DIR), whose files are smaller"); hint != "" {
 		return fault.New(fault.Unexpected, "%w", err).WithHint("%s", hint)
 	}
 	switch {

@@ -71,7 +71,7 @@ func checkWritable(dir string) error {
 			continue
 		}
 		if err == nil {
-			err = disk.Probe(dir, tempPrefix+"*")
+			err = disk.CheckWritable(dir, tempPrefix+"*")
 		}
 		if disk.IsFull(err) {
 			return fault.New(fault.Unexpected, "the output directory %s cannot be written: %w", dir, err).
@@ -100,7 +100,7 @@ func ours(dir string, in oci.Dir) error {
 	for _, name := range names {
 		switch {
 		case name == "blobs", name == layoutName, name == indexName, name == atomicdir.MetaDir:
-		case name == windowsLock, strings.HasPrefix(name, tempPrefix), disk.IsOfVolume(name):
+		case name == windowsLock, strings.HasPrefix(name, tempPrefix), disk.IsVolumeMetadata(name):
 		case name == orasDir:
 			if left, err := in.Names(name); err != nil || len(left) > 0 {
 				return foreign("it has %q, which is not empty", name)

@@ -209,7 +209,7 @@ func (a *auditor) list(t *atomicdir.Tree, l *lock.Lock, at func(string) string) 
 		isRepository := slices.ContainsFunc(l.Repositories, func(r lock.Repository) bool { return r.Name == e.Name() })
 		switch {
 		case isRepository && !e.IsDir():
-			a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at(e.Name()), Detail: "it is " + disk.KindOf(e.Type()) + ", not a directory"})
+			a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at(e.Name()), Detail: "it is " + disk.DescribeType(e.Type()) + ", not a directory"})
 		case isRepository:
 			paths = append(paths, a.walk(t, e.Name(), at)...)
 		case path.Ext(e.Name()) == ".yaml":
@@ -304,7 +304,7 @@ func (a *auditor) read(ctx context.Context, t *atomicdir.Tree, paths []string, m
 // file reads one file. Only the end of ctx is an error.
 func (a *auditor) file(ctx context.Context, t *atomicdir.Tree, p string, fi fs.FileInfo, most int64) (pluginsdir.Found, error) {
 	if !fi.Mode().IsRegular() {
-		return pluginsdir.Found{Problem: "is " + disk.KindOf(fi.Mode()) + ", not a regular file"}, nil
+		return pluginsdir.Found{Problem: "is " + disk.DescribeType(fi.Mode()) + ", not a regular file"}, nil
 	}
 	f := pluginsdir.Found{Blob: lock.Blob{Size: fi.Size()}, Access: disk.AccessOf(fi)}
 	var err error

@@ -73,7 +73,7 @@ func explainWriting(err error) error {
 	if disk.IsFull(err) {
 		return fault.New(fault.Unexpected, "%w", err).WithHint("free some space, or write to another disk")
 	}
-	if hint := disk.Unfit(err, "write to another disk"); hint != "" {
+	if hint := disk.Hint(err, "write to another disk"); hint != "" {
 		return fault.New(fault.Unexpected, "%w", err).WithHint("%s", hint)
 	}
 	return err

@@ -334,7 +334,7 @@ func IndexProblems(data []byte, l *lock.Lock, r lock.Repository, builds func(loc
 	seen := map[agent.PluginKey]map[agent.PluginType]bool{}
 	for i := range ix.Entries {
 		e := &ix.Entries[i]
-		n := slices.IndexFunc(l.Plugins, func(p lock.Plugin) bool { return p.Is(r.Name, e) })
+		n := slices.IndexFunc(l.Plugins, func(p lock.Plugin) bool { return p.Matches(r.Name, e) })
 		if n < 0 {
 			report("it names %s, which the lock does not", e.Label())
 			continue

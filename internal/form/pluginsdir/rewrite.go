@@ -24,7 +24,7 @@ func Rewrite(l *lock.Lock, r lock.Repository, upstream Index, builds func(lock.P
 	}
 	var problem error
 	rewritten, err := ix.Rewrite(func(e *agent.Entry) (index.Replacement, bool) {
-		i := slices.IndexFunc(l.Plugins, func(p lock.Plugin) bool { return p.Is(r.Name, e) })
+		i := slices.IndexFunc(l.Plugins, func(p lock.Plugin) bool { return p.Matches(r.Name, e) })
 		if i < 0 || problem != nil {
 			return index.Replacement{}, false
 		}

@@ -29,13 +29,13 @@ type Unfit struct {
 // JudgeProgram reports what of a file keeps an agent from running it. Of what is
 // not known, it holds nothing against the file.
 func JudgeProgram(p agent.Platform, f lock.File, made lock.Made) (Unfit, bool) {
-	fitness := made.Program.On(p)
+	fitness := made.Program.RunsOn(p)
 	if f.Template != "" || fitness == agent.Fits {
 		return Unfit{}, false
 	}
 	return Unfit{
 		Platform: p, Plugin: f.Plugin, Dependency: f.Dependency, URL: agent.Redact(f.Artifact.URL), Member: made.Name, Is: made.Program,
-		Certain: fitness == agent.Foreign || f.Dependency == "" && (made.Program.Marked() || f.Format != "" && made.Program.Plain()),
+		Certain: fitness == agent.Foreign || f.Dependency == "" && (made.Program.HasOtherMagic() || f.Format != "" && made.Program.IsPlainText()),
 	}, true
 }
 
@@ -113,7 +113,7 @@ func ProgramOf(blobs blob.Source, d lock.SHA256) (agent.Program, error) {
 	}
 	defer f.Close()
 	var head agent.Head
-	if _, err := io.Copy(&head, io.LimitReader(f, agent.ProgramHead)); err != nil {
+	if _, err := io.Copy(&head, io.LimitReader(f, agent.ProgramHeadSize)); err != nil {
 		return agent.Program{}, err
 	}
 	return head.Program(), nil

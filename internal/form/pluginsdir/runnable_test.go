@@ -37,7 +37,7 @@ func TestJudgeProgram(t *testing.T) {
 				Artifact: lock.Artifact{URL: "https://user:secret@example.com/x"},
 				Plugin:   agent.PluginKey{Repository: "r", Name: "x", Version: "v1"},
 			}
-			made := lock.Made{Name: "LICENSE", Program: agent.ReadProgram([]byte(test.content))}
+			made := lock.Made{Name: "LICENSE", Program: agent.IdentifyProgram([]byte(test.content))}
 			unfit, is := JudgeProgram(amd64, f, made)
 			var r audit.Report
 			if is {
@@ -56,7 +56,7 @@ func TestJudgeProgram(t *testing.T) {
 			}
 		})
 	}
-	if _, is := JudgeProgram(amd64, lock.File{Template: "t"}, lock.Made{Program: agent.ReadProgram([]byte("text"))}); is {
+	if _, is := JudgeProgram(amd64, lock.File{Template: "t"}, lock.Made{Program: agent.IdentifyProgram([]byte("text"))}); is {
 		t.Error("a template is no program")
 	}
 }

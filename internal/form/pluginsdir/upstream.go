@@ -48,7 +48,7 @@ func MostOf(f lock.File) int64 {
 	if pinned, ok := f.Pinned(); ok {
 		return pinned.Size
 	}
-	return archive.Limits{}.Most(f.Artifact.Size)
+	return archive.Limits{}.MaxUnpacked(f.Artifact.Size)
 }
 
 // MostOfAny bounds, in bytes, a file that no lock names.

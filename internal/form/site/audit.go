@@ -289,7 +289,7 @@ func (a *auditor) read(p string, most int64) content {
 	case errors.Is(err, fs.ErrNotExist):
 		return content{problem: "it is missing", state: audit.Missing}
 	case err == nil && !fi.Mode().IsRegular():
-		return content{problem: "it is " + disk.KindOf(fi.Mode()) + ", not a regular file", state: audit.Damaged}
+		return content{problem: "it is " + disk.DescribeType(fi.Mode()) + ", not a regular file", state: audit.Damaged}
 	}
 	var c content
 	if err == nil {

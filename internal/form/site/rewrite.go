@@ -85,7 +85,7 @@ func sameUse(a, b agent.Location) bool {
 // subdirOf returns the part of a URL that names a sub-directory, with the two
 // slashes before it, as the agent reads it.
 func subdirOf(l agent.Location) string {
-	whole, _, _ := strings.Cut(l.Whole, "?")
+	whole, _, _ := strings.Cut(l.Normalized, "?")
 	source, _ := agent.SplitSubdir(whole)
 	return whole[len(source):]
 }
@@ -93,7 +93,7 @@ func subdirOf(l agent.Location) string {
 // parametersOf returns go-getter's own parameter that says how to unpack, if
 // upstream's URL has it or the name of the file does not say the same.
 func parametersOf(upstream agent.Location, a lock.Artifact) string {
-	_, query, _ := strings.Cut(upstream.Whole, "?")
+	_, query, _ := strings.Cut(upstream.Normalized, "?")
 	q, err := url.ParseQuery(query)
 	if err != nil {
 		return ""

@@ -65,7 +65,7 @@ func CheckBaseURL(raw string) error {
 			WithHint("name the http or https URL at which the site's directory will be served, for example https://mirror.example.com/botkube")
 	}
 	u, err := url.Parse(raw)
-	if agent.HasBareAddress(raw) {
+	if agent.HasUnbracketedIPv6(raw) {
 		return wrong("has an IPv6 address without brackets, as in http://[::1]:8080/")
 	}
 	if err != nil {

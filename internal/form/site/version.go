@@ -315,7 +315,7 @@ func (w *Writer) checkVersion(tag string, l *lock.Lock) error {
 	}
 	s := readState(w.tree, tag)
 	for _, p := range paths {
-		if disk.CheckAbove(w.tree.Root, p) != nil {
+		if disk.CheckParents(w.tree.Root, p) != nil {
 			continue // a link on the way to it is moved aside, and what it leads to stays
 		}
 		if err := w.tree.CheckFile(p); err != nil {

@@ -29,7 +29,7 @@ func plausible(resp *transfer.Response, body io.Reader, undone, sized bool) (io.
 		return nil, unclear(errors.New("the server does not say how long the file is, so that a part could not be told from the whole"),
 			"have the server send Content-Length or a chunked body; for a plugin or a dependency, a checksum in the index does too")
 	}
-	head := make([]byte, legible.Sniffed)
+	head := make([]byte, legible.SniffLen)
 	n, err := io.ReadFull(body, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
@@ -92,7 +92,7 @@ func (d *download) head() []byte {
 		return nil
 	}
 	defer f.Close()
-	head, _ := io.ReadAll(io.LimitReader(f, legible.Sniffed))
+	head, _ := io.ReadAll(io.LimitReader(f, legible.SniffLen))
 	return head
 }
 

@@ -174,7 +174,7 @@ type directory struct {
 func (c *Client) directory(ctx context.Context, src treeSource, dir string, obs Observer) (directory, error) {
 	top := filepath.Join(dir, "tree")
 	var err error
-	if src.Format == "" || src.Clone {
+	if src.Format == "" || src.IsGit {
 		err = c.getDirectory(ctx, src.URL, top, obs)
 	} else {
 		err = c.unpack(ctx, src, dir, top, obs)

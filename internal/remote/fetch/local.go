@@ -24,7 +24,7 @@ func openFile(u *url.URL) (*os.File, os.FileInfo, error) {
 		return nil, nil, fileError(err)
 	}
 	if !fi.Mode().IsRegular() {
-		return nil, nil, fault.New(fault.Integrity, "%w", &unusable{fmt.Errorf("it is no regular file but %s", disk.KindOf(fi.Mode()))}).
+		return nil, nil, fault.New(fault.Integrity, "%w", &unusable{fmt.Errorf("it is no regular file but %s", disk.DescribeType(fi.Mode()))}).
 			WithHint("only files can be mirrored, not directories or devices")
 	}
 	f, err := os.Open(path)

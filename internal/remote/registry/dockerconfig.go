@@ -94,7 +94,7 @@ func readSettings(file string) ([]byte, error) {
 	case err != nil:
 		return nil, bare(err)
 	case !fi.Mode().IsRegular():
-		return nil, fmt.Errorf("it is %s, not a regular file", disk.KindOf(fi.Mode()))
+		return nil, fmt.Errorf("it is %s, not a regular file", disk.DescribeType(fi.Mode()))
 	}
 	f, err := os.Open(file)
 	if err != nil {

@@ -14,7 +14,7 @@ const (
 	// maxChartIndex bounds, in bytes, the index.yaml of a chart repository.
 	maxChartIndex = 8 << 20
 	// maxMarks bounds the characters in it that may begin a value: see
-	// [agent.YAMLMarks]. Helm's own have one for every thirty bytes.
+	// [agent.CountYAMLMarks]. Helm's own have one for every thirty bytes.
 	maxMarks = 1 << 18
 )
 
@@ -32,7 +32,7 @@ type chartVersion struct {
 // index.yaml. It takes the document apart itself: decoding compares each key of
 // a mapping with every other, and describes each value that does not fit.
 func readChartIndex(data []byte) ([]chartVersion, error) {
-	if n := agent.YAMLMarks(data); n > maxMarks {
+	if n := agent.CountYAMLMarks(data); n > maxMarks {
 		return nil, fmt.Errorf("it may have more than the %d values that are read", maxMarks)
 	}
 	var document yaml.Node

@@ -56,7 +56,7 @@ func collect(repositories []*repository, selected []index.Selected) (*collection
 	for _, e := range selected {
 		i := slices.IndexFunc(repositories, func(r *repository) bool { return r.Name == e.Repository })
 		plugin := lock.Plugin{Repository: e.Repository, Type: e.Type, Name: e.Name, Version: e.Version}
-		for _, p := range e.On {
+		for _, p := range e.MirroredFor {
 			build, err := c.build(repositories[i], e, p)
 			if err != nil {
 				problems = append(problems, fmt.Errorf("%s (%s) for %s: %w", e.Key(), e.Type, p, err))
@@ -97,11 +97,11 @@ func (c *collection) add(repo *repository, raw, checksum string) (string, error)
 	if err != nil {
 		return "", err
 	}
-	if location.Clone && checksum != "" {
+	if location.IsGit && checksum != "" {
 		return "", fmt.Errorf("the index gives a checksum for %s, and a git repository can have none: the agent refuses that", agent.Redact(raw))
 	}
 	kind := lock.DirArchive("")
-	if location.Clone {
+	if location.IsGit {
 		kind = lock.DirArchiveAll
 	}
 	a := c.artifacts[location.URL]
@@ -115,7 +115,7 @@ func (c *collection) add(repo *repository, raw, checksum string) (string, error)
 	if err := a.vouch(repo, location, checksum); err != nil {
 		return "", err
 	}
-	return agent.Redact(location.Whole), checkSource(repo.url, location, a)
+	return agent.Redact(location.Normalized), checkSource(repo.url, location, a)
 }
 
 // locate reads a URL of an index that lies at base.

@@ -49,8 +49,8 @@ func (req *Request) applyValues(sel Selection) (*configured.Agent, error) {
 	if req.Templates.Configured, err = c.Templates(req.Version); err != nil {
 		return nil, err
 	}
-	if found := c.Egress(req.Version, nil); len(found.Clouded) > 0 {
-		c.Notes = append(c.Notes, configured.CloudedNote(found.Clouded))
+	if found := c.Egress(req.Version, nil); len(found.NeedCloud) > 0 {
+		c.Notes = append(c.Notes, configured.CloudedNote(found.NeedCloud))
 	}
 	return c, req.applyRepositories(c)
 }
@@ -125,7 +125,7 @@ func (req *Request) applyRepositories(c *configured.Agent) error {
 			continue
 		}
 		if !found || r.URL == "" {
-			return fault.New(fault.Usage, "plugin %s: %w", key, index.Unknown("repository", name, c.Values.Config.RepositoryNames())).
+			return fault.New(fault.Usage, "plugin %s: %w", key, index.UnknownName("repository", name, c.Values.Config.RepositoryNames())).
 				WithHint("configure plugins.repositories.%s.url in the values, or give --repository %s=URL", name, name)
 		}
 		req.Repositories = append(req.Repositories, agent.Repository{Name: name, URL: r.URL, Headers: r.Headers})

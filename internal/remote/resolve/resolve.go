@@ -185,7 +185,7 @@ func (r *Resolver) Resolve(ctx context.Context, req Request) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range index.Offered(selected) {
+	for _, p := range index.OfferedPlatforms(selected) {
 		if !slices.Contains(platforms, p) {
 			plan.NotSelected = append(plan.NotSelected, p)
 		}
@@ -275,7 +275,7 @@ var errNoEntries = errors.New("it has no entries")
 // unusableIndex says why nothing can be made of an index.
 func unusableIndex(repo *repository, err error) error {
 	what := fmt.Sprintf("the index of repository %q at %s", repo.Name, agent.Redact(repo.URL))
-	none, isNone := errors.AsType[*index.NoneError](err)
+	none, isNone := errors.AsType[*index.NotIndexError](err)
 	switch {
 	case isNone && none.What == legible.Empty:
 		err = fault.New(fault.Upstream, "%s is empty", what)

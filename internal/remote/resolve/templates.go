@@ -103,12 +103,12 @@ func (c *collection) template(plugin int, ref string) error {
 	if err != nil {
 		return fault.New(fault.Usage, "%w", err)
 	}
-	t := lock.Template{Ref: agent.Redact(ref), Directory: agent.TemplateDirectory(ref), URL: agent.Redact(location.Whole)}
+	t := lock.Template{Ref: agent.Redact(ref), Directory: agent.TemplateDirectory(ref), URL: agent.Redact(location.Normalized)}
 	if slices.ContainsFunc(p.Templates, func(other lock.Template) bool { return other.Directory == t.Directory }) {
 		return nil
 	}
 	p.Templates = append(p.Templates, t)
-	return c.tree(location.Whole, lock.DirArchiveYAML)
+	return c.tree(location.Normalized, lock.DirArchiveYAML)
 }
 
 // tree records an artifact that is made of a directory.
@@ -133,7 +133,7 @@ func (a *artifact) is(kind lock.DirArchive) error {
 // pinnedTemplates takes over what a lock has for an entry.
 func (c *collection) pinnedTemplates(plugin int, e index.Selected, pinned *lock.Lock) {
 	for _, p := range pinned.Plugins {
-		if !p.Is(e.Repository, e.Entry) {
+		if !p.Matches(e.Repository, e.Entry) {
 			continue
 		}
 		for _, t := range p.Templates {
@@ -154,10 +154,10 @@ func pinnedURL(t lock.Template) string {
 		return t.URL
 	}
 	location, err := agent.ParseLocation(located)
-	if err != nil || agent.Redact(location.Whole) != t.URL {
+	if err != nil || agent.Redact(location.Normalized) != t.URL {
 		return t.URL
 	}
-	return location.Whole
+	return location.Normalized
 }
 
 // adoptTemplates gives sources of templates the files that a lock pins.

@@ -441,7 +441,7 @@ func TestChartDefaults(t *testing.T) {
 	t.Parallel()
 	c, err := loadBotkubeChart()
 	check(t, err)
-	known, note, err := chart.Defaults(Version)
+	known, note, err := chart.DefaultValues(Version)
 	if err != nil || note != "" {
 		t.Fatal(err, note)
 	}

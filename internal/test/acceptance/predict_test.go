@@ -394,9 +394,9 @@ func TestPredictForeseesTheManager(t *testing.T) {
 }
 
 // prediction describes dir as the product would see it.
-func (w world) prediction(t *testing.T, dir string) agent.Prediction {
+func (w world) prediction(t *testing.T, dir string) agent.Startup {
 	t.Helper()
-	p := agent.Prediction{
+	p := agent.Startup{
 		Files:     map[string]bool{},
 		Indexes:   map[string][]byte{},
 		Upstream:  w.upstream,
