@@ -13,29 +13,29 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// Certificate is a server's, with its key, in files that are read again when they
-// change, so that a renewal needs no restart.
+// Certificate is a server's certificate with its key. It reads the files again when
+// they change, so that a renewal needs no restart.
 type Certificate struct {
 	certFile, keyFile string
 	problem           func(error)
 
 	mu      sync.Mutex
 	current *tls.Certificate
-	looked  time.Time
-	// told is the last problem, which is told of once.
-	told string
-	// seen describes the files that were last read.
+	checked time.Time
+	// reported is the last problem, which is reported once.
+	reported string
+	// seen are the infos of the files as they were read.
 	seen [2]fs.FileInfo
 }
 
-// lookInterval is how long files are not looked at again.
-const lookInterval = time.Second
+// checkInterval is how long the files are not checked for changes.
+const checkInterval = time.Second
 
 // maxPEM bounds, in bytes, a file of a certificate or a key.
 const maxPEM = 1 << 20
 
-// LoadCertificate reads a certificate and its key in PEM. Problem is told of
-// later ones that cannot be used; until they can, the last one is.
+// LoadCertificate reads a certificate and its key in PEM. If later ones cannot be used,
+// it calls problem and goes on with the last good one.
 func LoadCertificate(certFile, keyFile string, problem func(error)) (*Certificate, error) {
 	c := &Certificate{certFile: certFile, keyFile: keyFile, problem: problem}
 	if err := c.load(); err != nil {
@@ -97,31 +97,31 @@ func readPEM(name string) ([]byte, error) {
 func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := time.Now(); now.Sub(c.looked) >= lookInterval {
-		c.looked = now
-		c.tell(c.renew())
+	if now := time.Now(); now.Sub(c.checked) >= checkInterval {
+		c.checked = now
+		c.report(c.renew())
 	}
 	return c.current, nil
 }
 
-func (c *Certificate) tell(err error) {
+func (c *Certificate) report(err error) {
 	if err == nil {
-		c.told = ""
+		c.reported = ""
 		return
 	}
-	if text := err.Error(); text != c.told {
-		c.told = text
+	if text := err.Error(); text != c.reported {
+		c.reported = text
 		c.problem(fmt.Errorf("the certificate is not renewed: %w", err))
 	}
 }
 
-// renew reads files that are others than those that were last read.
+// renew reads the files if they changed.
 func (c *Certificate) renew() error {
 	seen, err := c.describe()
 	if err != nil {
 		return err
 	}
-	if same(seen[0], c.seen[0]) && same(seen[1], c.seen[1]) {
+	if unchanged(seen[0], c.seen[0]) && unchanged(seen[1], c.seen[1]) {
 		return nil
 	}
 	return c.load()

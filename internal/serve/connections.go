@@ -14,57 +14,56 @@ import (
 )
 
 const (
-	// maxConnections bounds how many connections there are at a time, maxIdle how
-	// many of them may wait for another request, and maxNew for their first: they
-	// bound the memory.
+	// maxConnections bounds the open connections, and so the memory. maxIdle bounds
+	// those that wait for another request, maxNew those that wait for their first.
 	maxConnections = 4096
 	maxIdle        = 512
 	maxNew         = 2048
-	// spareFiles are descriptors for all but connections and what is sent over them.
+	// spareFiles are descriptors for anything but connections and the files sent.
 	spareFiles = 32
-	// requestPatience is how long a new connection may be silent before it is closed
-	// for another one: its request may be on the way, or wait to be read.
-	requestPatience = 25 * time.Millisecond
+	// firstRequestTimeout is how long a new connection is safe from being closed for
+	// another one: its request may be on the way, or wait to be read.
+	firstRequestTimeout = 25 * time.Millisecond
 )
 
-// connections bounds connections. Those that wait for a request, the longest of
-// them first, are closed for new ones. It is a [net.Listener].
+// connections is a [net.Listener] that bounds its connections. For a new one it closes
+// the one that has waited longest for a request.
 type connections struct {
 	net.Listener
-	// most bounds how many there are.
+	// most bounds the open connections.
 	most int
-	// patience is how long a new one may be silent at least.
-	patience time.Duration
+	// firstRequest is [firstRequestTimeout], except in tests.
+	firstRequest time.Duration
 
 	mu   sync.Mutex
 	open int
 	// idle wait for another request, fresh for their first.
-	idle, fresh waiting
-	// left is told when a connection is closed, or waits.
-	left   *sync.Cond
+	idle, fresh waitQueue
+	// freed is signalled when a connection is closed, or begins to wait.
+	freed  *sync.Cond
 	closed bool
 }
 
-// waiting are connections that wait for a request, the longest first.
-type waiting struct {
+// waitQueue has the connections that wait for a request, the longest first.
+type waitQueue struct {
 	most  int
 	order *list.List
 	at    map[net.Conn]*list.Element
 }
 
-// waiter is a connection that waits since a time.
+// waiter is a connection that waits for a request.
 type waiter struct {
 	net.Conn
 	since time.Time
 }
 
-func newWaiting(most int) waiting {
-	return waiting{most, list.New(), map[net.Conn]*list.Element{}}
+func newWaitQueue(most int) waitQueue {
+	return waitQueue{most, list.New(), map[net.Conn]*list.Element{}}
 }
 
-func (w waiting) add(conn net.Conn) { w.at[conn] = w.order.PushBack(waiter{conn, time.Now()}) }
+func (w waitQueue) add(conn net.Conn) { w.at[conn] = w.order.PushBack(waiter{conn, time.Now()}) }
 
-func (w waiting) remove(conn net.Conn) {
+func (w waitQueue) remove(conn net.Conn) {
 	if e, there := w.at[conn]; there {
 		w.order.Remove(e)
 		delete(w.at, conn)
@@ -72,7 +71,7 @@ func (w waiting) remove(conn net.Conn) {
 }
 
 // takeLongest removes and returns the one that waits the longest, or nil.
-func (w waiting) takeLongest() net.Conn {
+func (w waitQueue) takeLongest() net.Conn {
 	first := w.order.Front()
 	if first == nil {
 		return nil
@@ -83,7 +82,7 @@ func (w waiting) takeLongest() net.Conn {
 }
 
 // longest returns how long the one that waits the longest does so.
-func (w waiting) longest() (waited time.Duration, ok bool) {
+func (w waitQueue) longest() (waited time.Duration, ok bool) {
 	if first := w.order.Front(); first != nil {
 		return time.Since(first.Value.(waiter).since), true
 	}
@@ -96,13 +95,13 @@ func newConnections(l net.Listener) *connections {
 		// Each may have a file open.
 		most = int(max(1, min(int64(most), (files-spareFiles)/2)))
 	}
-	c := &connections{Listener: l, most: most, patience: requestPatience, idle: newWaiting(min(maxIdle, most)), fresh: newWaiting(min(maxNew, most))}
-	c.left = sync.NewCond(&c.mu)
+	c := &connections{Listener: l, most: most, firstRequest: firstRequestTimeout, idle: newWaitQueue(min(maxIdle, most)), fresh: newWaitQueue(min(maxNew, most))}
+	c.freed = sync.NewCond(&c.mu)
 	return c
 }
 
-// Accept waits for a connection, and then for room for it: only for one that is
-// there is another one closed.
+// Accept waits for a connection, and then for room for it. So no connection is closed
+// before another one arrived.
 func (c *connections) Accept() (net.Conn, error) {
 	for {
 		conn, err := c.Listener.Accept()
@@ -113,7 +112,7 @@ func (c *connections) Accept() (net.Conn, error) {
 		case !c.enter():
 			return nil, errors.Join(net.ErrClosed, conn.Close())
 		default:
-			return &patientConn{Conn: conn, patience: patience, leave: sync.OnceFunc(c.leave)}, nil
+			return &stallTimeoutConn{Conn: conn, timeout: stallTimeout, onClose: sync.OnceFunc(c.leave)}, nil
 		}
 	}
 }
@@ -124,7 +123,7 @@ func (c *connections) enter() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for !c.closed && c.open >= c.most {
-		if !c.drop(c.patience) {
+		if !c.drop(c.firstRequest) {
 			c.await()
 		}
 	}
@@ -138,28 +137,28 @@ func (c *connections) enter() bool {
 // await waits until there is room, or a connection that may be closed. c is locked.
 func (c *connections) await() {
 	if waited, ok := c.fresh.longest(); ok {
-		timer := time.AfterFunc(c.patience-waited, func() {
+		timer := time.AfterFunc(c.firstRequest-waited, func() {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			c.left.Signal()
+			c.freed.Signal()
 		})
 		defer timer.Stop()
 	}
-	c.left.Wait()
+	c.freed.Wait()
 }
 
 func (c *connections) leave() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open--
-	c.left.Signal()
+	c.freed.Signal()
 }
 
 // Close ends Accept, also where that waits for room.
 func (c *connections) Close() error {
 	c.mu.Lock()
 	c.closed = true
-	c.left.Broadcast()
+	c.freed.Broadcast()
 	c.mu.Unlock()
 	return c.Listener.Close()
 }
@@ -171,11 +170,11 @@ func (c *connections) evict() bool {
 	return c.drop(0)
 }
 
-// drop closes the connection that waits the longest for another request or, if
-// there is none, for its first, after some patience. c is locked.
-func (c *connections) drop(patience time.Duration) bool {
+// drop closes the connection that has waited longest for another request or, if there
+// is none, for its first, if that has waited for atLeast. c is locked.
+func (c *connections) drop(atLeast time.Duration) bool {
 	victim := c.idle.takeLongest()
-	if waited, ok := c.fresh.longest(); victim == nil && ok && waited >= patience {
+	if waited, ok := c.fresh.longest(); victim == nil && ok && waited >= atLeast {
 		victim = c.fresh.takeLongest()
 	}
 	if victim != nil {
@@ -184,15 +183,15 @@ func (c *connections) drop(patience time.Duration) bool {
 	return victim != nil
 }
 
-// close closes a connection. c is locked, but not meanwhile, because closing comes
-// back to it.
+// close closes a connection. c is locked before and after, but not meanwhile, because
+// closing calls leave.
 func (c *connections) close(conn net.Conn) {
 	c.mu.Unlock()
 	_ = conn.Close()
 	c.mu.Lock()
 }
 
-// changed is told by net/http what becomes of a connection.
+// changed is [http.Server.ConnState].
 func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	if secured, ok := conn.(*tls.Conn); ok {
 		conn = secured.NetConn()
@@ -201,7 +200,7 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	defer c.mu.Unlock()
 	c.idle.remove(conn)
 	c.fresh.remove(conn)
-	var w waiting
+	var w waitQueue
 	switch state {
 	case http.StateNew:
 		w = c.fresh
@@ -211,7 +210,7 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 		return
 	}
 	w.add(conn)
-	c.left.Signal() // there is one that may go now
+	c.freed.Signal() // this one may be closed for another
 	if w.order.Len() > w.most {
 		c.close(w.takeLongest())
 	}

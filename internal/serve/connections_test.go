@@ -237,7 +237,7 @@ func TestWaitingRequests(t *testing.T) {
 	w := newWorld(t, strings.Repeat("0123456789abcdef", 2<<20), "tool")
 	server, address := listening(t, w, 1, 1, 1)
 	server.mu.Lock()
-	server.patience = time.Minute // the machine may be busy
+	server.firstRequest = time.Minute // the machine may be busy
 	server.mu.Unlock()
 	download := dial(t, address)
 	resp, err := download.get("/" + w.binary.Path)

@@ -71,10 +71,10 @@ func TestDamaged(t *testing.T) {
 
 // TestReadOnce wants a file to be compared with its digest once, and one that may still change every time.
 func TestReadOnce(t *testing.T) {
-	w := newWorld(t, strings.Repeat("binary", heldSize), "tool")
+	w := newWorld(t, strings.Repeat("binary", cachedFileSize), "tool")
 	now := time.Now()
 	h := w.handler(t, nil)
-	h.keeper.now = func() time.Time { return now }
+	h.verifier.now = func() time.Time { return now }
 	server := httptest.NewServer(h)
 	defer server.Close()
 	opened := func() int {
@@ -120,7 +120,7 @@ func TestHeld(t *testing.T) {
 	w := newWorld(t, "binary", "tool")
 	now := time.Now()
 	h := w.handler(t, nil)
-	h.keeper.now = func() time.Time { return now }
+	h.verifier.now = func() time.Time { return now }
 	server := httptest.NewServer(h)
 	defer server.Close()
 	at := server.URL + "/" + w.binary.Path
@@ -132,13 +132,13 @@ func TestHeld(t *testing.T) {
 		t.Errorf("%q, opened %d times", got.body, w.opened-before)
 	}
 	w.write(t, w.binary.Path, "bin4ry")
-	now = now.Add(heldFor)
+	now = now.Add(cacheTime)
 	if got := ask(t, "GET", at); got.status != 500 {
 		t.Errorf("%d after it was damaged", got.status)
 	}
 	w.write(t, w.binary.Path, "binary")
-	if got := ask(t, "GET", at); got.status != 200 || h.keeper.held > len("binary") {
-		t.Errorf("%d after it was mended, %d bytes held", got.status, h.keeper.held)
+	if got := ask(t, "GET", at); got.status != 200 || h.verifier.cached > len("binary") {
+		t.Errorf("%d after it was mended, %d bytes cached", got.status, h.verifier.cached)
 	}
 }
 
@@ -147,7 +147,7 @@ func TestChangedBack(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("it does not tell of changes of a description")
 	}
-	w := newWorld(t, strings.Repeat("binary", heldSize), "tool")
+	w := newWorld(t, strings.Repeat("binary", cachedFileSize), "tool")
 	h := w.handler(t, nil)
 	server := httptest.NewServer(h)
 	defer server.Close()
@@ -225,7 +225,7 @@ func TestBlame(t *testing.T) {
 		os.ErrDeadlineExceeded:                        false,
 	} {
 		c := &content{File: file, info: info, size: info.Size()}
-		if c.blame(cause); (c.err != nil) != blamed {
+		if c.keepError(cause); (c.err != nil) != blamed {
 			t.Errorf("%v: the file is at fault: %v", cause, c.err)
 		}
 	}
@@ -278,7 +278,7 @@ func (b *broken) ReadAt(p []byte, at int64) (int, error) {
 
 // TestLargeFilesLeaveATurn has large files take all the turns that they can have.
 func TestLargeFilesLeaveATurn(t *testing.T) {
-	k := newKeeper(t.Context())
+	k := newVerifier(t.Context())
 	for range cap(k.readingLarge) {
 		k.readingLarge <- struct{}{}
 		k.reading <- struct{}{}
@@ -327,7 +327,7 @@ func TestChangedBeforeTheEnd(t *testing.T) {
 	read := make(chan struct{})
 	go func() { defer close(read); got, _ = io.Copy(io.Discard, client) }()
 	c := &content{File: &changing{f, name}, info: info, size: info.Size()}
-	_, err = (&patientConn{Conn: conn, patience: time.Minute}).ReadFrom(&io.LimitedReader{R: c, N: c.size})
+	_, err = (&stallTimeoutConn{Conn: conn, timeout: time.Minute}).ReadFrom(&io.LimitedReader{R: c, N: c.size})
 	conn.Close()
 	<-read
 	if err == nil || c.err == nil || got >= c.size {

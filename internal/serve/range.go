@@ -11,11 +11,11 @@ import (
 // rangeForm is one range of bytes (RFC 9110, section 14.1.2).
 var rangeForm = regexp.MustCompile(`^(\d*)-(\d*)$`)
 
-// settleRange has [http.ServeContent] answer a Range field as RFC 9110, section
-// 14.2, says. What is of another unit, or cannot be read, is ignored, and so are
-// several ranges, which would cost more than the whole. The last 0 bytes are
-// answered 416, like all that does not lie in the file.
-func settleRange(r *http.Request, size int64) {
+// normalizeRange makes [http.ServeContent] answer a Range field as RFC 9110, section
+// 14.2, says. It drops fields of another unit, malformed ones, and several ranges,
+// which would cost more than the whole file. The last 0 bytes become a range behind
+// the end, which is answered with 416.
+func normalizeRange(r *http.Request, size int64) {
 	const field = "Range"
 	given := r.Header.Get(field)
 	if given == "" {

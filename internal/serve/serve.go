@@ -1,8 +1,8 @@
-// Package serve answers agents over HTTP with what a site consists of, in
-// whichever form it lies there.
+// Package serve answers agents over HTTP with the files of a site, from a site or from
+// bundles.
 //
-// What can be asked for is what locks name, and nothing else: see package site.
-// No byte of a file leaves before the file was found to be what its lock says.
+// It serves what locks name, and nothing else: see package site. It verifies a file
+// before it sends the first byte.
 package serve
 
 import (
@@ -30,8 +30,7 @@ type Version struct {
 	Open func(site.File) (File, error)
 }
 
-// File is an open file that tells by its description whether it is still what it
-// was. An [os.File] is one.
+// File is an open file. Its Stat tells whether it changed. An [os.File] is one.
 type File interface {
 	blob.File
 	Stat() (fs.FileInfo, error)
@@ -44,11 +43,11 @@ type Options struct {
 	// BaseURL is what URLs in indexes begin with, or empty for the host that
 	// each request names.
 	BaseURL string
-	// TLS says that requests come over it, where there is no BaseURL.
+	// TLS says that requests come over TLS. It counts if BaseURL is empty.
 	TLS bool
-	// Access is told of every request that was answered, Refused of connections
-	// that came to no request, Problem of what is wrong here. None may be nil; all
-	// are called concurrently.
+	// Access is called for every answered request, Refused for every connection
+	// without a request, Problem for what is wrong with this server. None may be nil.
+	// All are called concurrently.
 	Access  func(Access)
 	Refused func(error)
 	Problem func(error)
@@ -83,19 +82,19 @@ type Handler struct {
 	// prefix is the path of the base URL.
 	prefix   string
 	routes   map[string]route
-	editions editions
-	keeper   *keeper
+	renders  renderCache
+	verifier *verifier
 	running  atomic.Int64
 }
 
 // route answers a GET or HEAD of one path.
 type route func(http.ResponseWriter, *http.Request)
 
-// New returns a handler. Until ctx is done, files are read that are asked for
-// the first time. Example is a base URL for which the indexes are made at once,
-// so that one that cannot be is an error now.
+// New returns a handler, which verifies files until ctx is done. It renders the
+// documents for the base URL example at once, so that one that cannot be rendered is
+// an error now.
 func New(ctx context.Context, o Options, example string) (*Handler, error) {
-	h := &Handler{options: o, routes: map[string]route{}, keeper: newKeeper(ctx)}
+	h := &Handler{options: o, routes: map[string]route{}, verifier: newVerifier(ctx)}
 	if o.BaseURL != "" {
 		example = o.BaseURL
 		u, err := url.Parse(o.BaseURL)
@@ -108,7 +107,7 @@ func New(ctx context.Context, o Options, example string) (*Handler, error) {
 	h.routes[healthRoute] = health
 	for i := range o.Versions {
 		v := &o.Versions[i]
-		documents, err := h.editions.of(v, example)
+		documents, err := h.renders.get(v, example)
 		if err != nil {
 			return nil, err
 		}
@@ -122,9 +121,8 @@ func New(ctx context.Context, o Options, example string) (*Handler, error) {
 	return h, nil
 }
 
-// bodyPatience is how long a body may take that nobody wants, before the
-// connection is closed.
-const bodyPatience = 5 * time.Second
+// bodyTimeout is how long a request's body, which is never used, may take to arrive.
+const bodyTimeout = 5 * time.Second
 
 // ServeHTTP answers a request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -134,8 +132,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out := &response{ResponseWriter: w, head: r.Method == http.MethodHead}
 	defer func() { h.options.Access(h.access(out, r, began)) }()
 	if r.ContentLength != 0 {
-		// The server reads what is left of a body before the next request.
-		_ = http.NewResponseController(w).SetReadDeadline(began.Add(bodyPatience))
+		// net/http reads the body before the next request.
+		_ = http.NewResponseController(w).SetReadDeadline(began.Add(bodyTimeout))
 	}
 	h.answer(out, r)
 }
@@ -155,8 +153,8 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request) {
 	found(w, r)
 }
 
-// find returns the route of a path. A proxy may pass on the path of the base URL,
-// or take it away.
+// find returns the route of a path, with or without the path of the base URL: a proxy
+// may remove that.
 func (h *Handler) find(p string) route {
 	if rest, ok := strings.CutPrefix(p, h.prefix+"/"); ok && h.routes[rest] != nil {
 		return h.routes[rest]
@@ -168,7 +166,7 @@ func (h *Handler) find(p string) route {
 	return h.routes[rest]
 }
 
-// refuse answers with an error, which is not to be kept by anybody.
+// refuse answers with an error that no cache may keep.
 func refuse(w http.ResponseWriter, status int, why string) {
 	w.Header().Set("Cache-Control", "no-store")
 	http.Error(w, why, status)
@@ -178,22 +176,22 @@ func health(w http.ResponseWriter, r *http.Request) {
 	writeText(w, r, "ok\n")
 }
 
-// response knows what was answered.
+// response records the status and the size of an answer.
 type response struct {
 	http.ResponseWriter
 	// head says that nothing of a body is sent.
 	head   bool
 	status int
 	bytes  int64
-	// direct is the connection, if a large file may be sent past net/http.
-	direct *patientConn
+	// direct is the connection, if a large file may bypass net/http.
+	direct *stallTimeoutConn
 }
 
 func (w *response) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
 	}
-	w.settleDirect(status)
+	w.decideDirect(status)
 	w.ResponseWriter.WriteHeader(status)
 }
 

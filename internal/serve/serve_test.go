@@ -55,7 +55,7 @@ func TestFile(t *testing.T) {
 			}
 			if test.status < 300 {
 				for field, want := range map[string]string{
-					"ETag": tag, "Content-Type": "application/gzip", "Cache-Control": forEver, "Accept-Ranges": "bytes",
+					"ETag": tag, "Content-Type": "application/gzip", "Cache-Control": cacheForever, "Accept-Ranges": "bytes",
 					"Content-Encoding": "", "X-Content-Type-Options": "nosniff",
 				} {
 					if got.header.Get(field) != want {
@@ -201,24 +201,24 @@ func FuzzHost(f *testing.F) {
 func TestStrangeHosts(t *testing.T) {
 	w := newWorld(t, "binary", "tool")
 	h := w.handler(t, nil)
-	for i := range 3 * maxEditions {
-		if _, err := h.editions.of(&h.options.Versions[0], fmt.Sprintf("http://host%d", i)); err != nil {
+	for i := range 3 * maxRenderings {
+		if _, err := h.renders.get(&h.options.Versions[0], fmt.Sprintf("http://host%d", i)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := len(h.editions.kept); n != maxEditions {
-		t.Errorf("%d editions are kept, not %d", n, maxEditions)
+	if n := len(h.renders.kept); n != maxRenderings {
+		t.Errorf("%d renderings are kept, not %d", n, maxRenderings)
 	}
 	// What is asked for stays.
-	for i := range 2 * maxEditions {
-		if _, err := h.editions.of(&h.options.Versions[0], "http://known"); err != nil {
+	for i := range 2 * maxRenderings {
+		if _, err := h.renders.get(&h.options.Versions[0], "http://known"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := h.editions.of(&h.options.Versions[0], fmt.Sprintf("http://other%d", i)); err != nil {
+		if _, err := h.renders.get(&h.options.Versions[0], fmt.Sprintf("http://other%d", i)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if !slices.ContainsFunc(h.editions.kept, func(e edition) bool { return e.base == "http://known" }) {
+	if !slices.ContainsFunc(h.renders.kept, func(e rendering) bool { return e.base == "http://known" }) {
 		t.Error("what was asked for all the time is gone")
 	}
 }

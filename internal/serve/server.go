@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// Limits on clients. None is on the time that a download takes: see [patientConn].
+// Limits on clients. None is on the time that a download takes: see [stallTimeoutConn].
 const (
-	headerPatience = 10 * time.Second
-	idlePatience   = 2 * time.Minute
-	maxHeader      = 16 << 10
+	headerTimeout    = 10 * time.Second
+	keepAliveTimeout = 2 * time.Minute
+	maxHeader        = 16 << 10
 )
 
 // RunOptions say how a handler is run.
@@ -51,7 +51,7 @@ func (h *Handler) Run(ctx context.Context, l net.Listener, o RunOptions) error {
 		})
 	}
 	server := &http.Server{
-		Handler: h, ReadHeaderTimeout: headerPatience, IdleTimeout: idlePatience, MaxHeaderBytes: maxHeader,
+		Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: keepAliveTimeout, MaxHeaderBytes: maxHeader,
 		ConnState: bounded.changed, ConnContext: withConnection,
 		ErrorLog: log.New(serverLog{h.options.Refused, h.options.Problem}, "", 0),
 	}
@@ -65,42 +65,41 @@ func (h *Handler) Run(ctx context.Context, l net.Listener, o RunOptions) error {
 	return h.shutdown(context.WithoutCancel(ctx), server, o.ShutdownTimeout)
 }
 
-// memory is from how many bytes on the collector does all it can. It leaves room for
-// some thousand connections.
+// memory is the soft memory limit in bytes. It leaves room for some thousand
+// connections.
 const memory = 96 << 20
 
-// collectEarly has memory be freed sooner than by default, which lets it double,
-// unless GOMEMLIMIT says otherwise.
+// collectEarly sets a soft memory limit, unless GOMEMLIMIT does. By default, memory
+// may double before it is collected.
 func collectEarly() {
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
 		debug.SetMemoryLimit(memory)
 	}
 }
 
-func (h *Handler) shutdown(ctx context.Context, server *http.Server, patience time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (h *Handler) shutdown(ctx context.Context, server *http.Server, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	err := server.Shutdown(ctx)
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	if n := h.running.Load(); n > 0 {
-		h.options.Problem(fmt.Errorf("stopping: requests that did not end within %s are cut: %d", patience, n))
+		h.options.Problem(fmt.Errorf("stopping: requests that did not end within %s are cut: %d", timeout, n))
 	}
 	err = server.Close()
-	// What they read is closed next.
-	for deadline := time.Now().Add(cutPatience); h.running.Load() > 0 && time.Now().Before(deadline); {
+	// The caller closes the files that requests read.
+	for deadline := time.Now().Add(cutTimeout); h.running.Load() > 0 && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}
 	return err
 }
 
-// cutPatience is how long a request may take to notice that its connection is cut.
-const cutPatience = 2 * time.Second
+// cutTimeout is how long a request may take to notice that its connection is cut.
+const cutTimeout = 2 * time.Second
 
-// serverLog takes what net/http logs: connections that came to no request, and
-// panics. Who only looks whether the port is open, and closes it again, is no news;
-// nor is who was silent, and dropped for others.
+// serverLog receives what net/http logs: connections without a request, and panics.
+// It leaves out port scans, and silent connections that were closed for others.
 type serverLog struct{ refused, problem func(error) }
 
 func (l serverLog) Write(line []byte) (int, error) {

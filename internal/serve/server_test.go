@@ -168,7 +168,7 @@ func TestPatience(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		return (&patientConn{Conn: conn, patience: patience}).Write(make([]byte, size))
+		return (&stallTimeoutConn{Conn: conn, timeout: patience}).Write(make([]byte, size))
 	}
 	t.Run("slow", func(t *testing.T) {
 		busytest.Try(t, func(patience time.Duration) error {
@@ -238,7 +238,7 @@ func TestTLS(t *testing.T) {
 		}
 		// What was looked at may have changed since.
 		c.mu.Lock()
-		c.looked = time.Time{}
+		c.checked = time.Time{}
 		c.mu.Unlock()
 		client := &http.Client{Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true, ForceAttemptHTTP2: true}}
 		resp, err := client.Get(strings.Replace(r.url, "http:", "https:", 1) + "/" + w.binary.Path)

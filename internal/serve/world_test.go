@@ -156,7 +156,7 @@ func (w *world) handler(t *testing.T, change func(*Options)) *Handler {
 	// Files were changed long ago, and at each look nothing is in memory any more.
 	start := time.Now().Add(time.Hour)
 	var looks atomic.Int64
-	h.keeper.now = func() time.Time { return start.Add(time.Duration(looks.Add(1)) * heldFor) }
+	h.verifier.now = func() time.Time { return start.Add(time.Duration(looks.Add(1)) * cacheTime) }
 	return h
 }
 

@@ -1,0 +1,167 @@
+package serve
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+)
+
+const (
+	// stallTimeout is how long a client may accept nothing of what is sent to it.
+	stallTimeout = time.Minute
+	// checksPerTimeout is how often its progress is checked in that time.
+	checksPerTimeout = 6
+	// lingerTimeout is how long a client may take to close its side.
+	lingerTimeout = 5 * time.Second
+)
+
+// stallTimeoutConn is a connection that is cut if the client accepts nothing for a
+// while. The transfer as a whole may take any time. It is below TLS, where
+// acknowledged bytes can be counted.
+type stallTimeoutConn struct {
+	net.Conn
+	timeout time.Duration
+	// onClose, if not nil, is called when the connection is closed.
+	onClose func()
+}
+
+// Close closes the connection.
+func (c *stallTimeoutConn) Close() error {
+	err := c.Conn.Close()
+	if c.onClose != nil {
+		c.onClose()
+	}
+	return err
+}
+
+// Write goes on as long as the client accepts something.
+func (c *stallTimeoutConn) Write(p []byte) (n int, err error) {
+	var w stall
+	for {
+		m, err := c.sendOnce(&w, func() (int, error) { return c.Conn.Write(p[n:]) })
+		n += m
+		if err != nil || n == len(p) {
+			return n, err
+		}
+	}
+}
+
+// ReadFrom sends a file without copying it, if the system can. net/http calls it with
+// the rest of a body once the head is sent.
+func (c *stallTimeoutConn) ReadFrom(r io.Reader) (n int64, err error) {
+	tcp, isTCP := c.Conn.(*net.TCPConn)
+	limited, isLimited := r.(*io.LimitedReader)
+	if !canSendFile || !isTCP || !isLimited {
+		return io.Copy(writer{c}, r)
+	}
+	from, isContent := limited.R.(*content)
+	if !isContent {
+		return io.Copy(writer{c}, r)
+	}
+	if _, _, inFile := from.region(); !inFile {
+		return io.Copy(writer{c}, r)
+	}
+	var w stall
+	for limited.N > sentByCopy {
+		if err := from.checkUnchanged(); err != nil {
+			return n, err
+		}
+		file, offset, _ := from.region()
+		m, err := c.sendOnce(&w, func() (int, error) {
+			return sendFile(tcp, file, offset, int(min(limited.N-sentByCopy, sentAtOnce)))
+		})
+		if m == 0 && cannotSendFile(err) {
+			rest, err := io.Copy(writer{c}, r)
+			return n + rest, err
+		}
+		n += int64(m)
+		from.at += int64(m)
+		limited.N -= int64(m)
+		if err != nil {
+			from.keepError(err)
+			return n, err
+		}
+	}
+	// The file is checked before the last bytes leave: a client never gets all of a file
+	// that was changed meanwhile.
+	m, err := io.Copy(writer{c}, limited)
+	return n + m, err
+}
+
+// closeLingering ends a connection after its last answer. If a connection is closed
+// while there is something to read, such as another request, the system drops what it
+// still has to send. So that is read first, until the client closes its side (RFC
+// 9112, section 9.6).
+func (c *stallTimeoutConn) closeLingering() {
+	if tcp, ok := c.Conn.(*net.TCPConn); ok {
+		_ = tcp.CloseWrite()
+	}
+	_ = c.SetReadDeadline(time.Now().Add(lingerTimeout))
+	unwanted := make([]byte, 512)
+	for {
+		if _, err := c.Read(unwanted); err != nil {
+			return
+		}
+	}
+}
+
+// stall is what is known of a client's progress.
+type stall struct {
+	// since is when the client last accepted something, as far as is known.
+	since time.Time
+	// acked is the number of acknowledged bytes at the last check, if checked.
+	acked   uint64
+	checked bool
+}
+
+// sendOnce calls send again until the client accepts something, or accepts nothing
+// for the timeout. The system buffers megabytes, which a slow line needs minutes for.
+// So acknowledged bytes count, if the system tells them.
+func (c *stallTimeoutConn) sendOnce(s *stall, send func() (int, error)) (int, error) {
+	for {
+		now := time.Now()
+		if s.since.IsZero() {
+			s.since = now
+		}
+		if err := c.SetWriteDeadline(now.Add(c.timeout / checksPerTimeout)); err != nil {
+			return 0, err
+		}
+		n, err := send()
+		if n > 0 {
+			s.since = time.Now()
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		if n > 0 {
+			return n, nil
+		}
+		if c.checkProgress(s); time.Since(s.since) >= c.timeout {
+			c.dropUnsent()
+			return 0, err
+		}
+	}
+}
+
+// checkProgress notes whether the client acknowledged something since the last check.
+func (c *stallTimeoutConn) checkProgress(s *stall) {
+	acked, ok := transfer.Acknowledged(c.Conn)
+	if !ok {
+		return
+	}
+	if s.checked && acked > s.acked {
+		s.since = time.Now()
+	}
+	s.acked, s.checked = acked, true
+}
+
+// dropUnsent has the system drop what it still holds for the client on closing.
+func (c *stallTimeoutConn) dropUnsent() {
+	if tcp, ok := c.Conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+}
