@@ -46,7 +46,7 @@ func plausible(resp *transfer.Response, body io.Reader, undone, sized bool) (io.
 func decode(resp *transfer.Response) (body io.Reader, undone bool, err error) {
 	body, undone, err = resp.Decode(transfer.CodingOf(resp.Response))
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = &truncated{0, -1}
+		err = &transfer.TruncatedError{Total: -1}
 	}
 	return body, undone, err
 }
@@ -78,11 +78,10 @@ func (d *download) checkContent(mismatch error) error {
 	if kind == legible.LFSPointer {
 		return transfer.Permanent(unclear(errors.New("the file is "+kind), HintLFS))
 	}
-	e, ok := errors.AsType[*transfer.Mismatch](mismatch)
-	if !ok || !slices.Contains([]string{legible.WebPage, legible.JSON, legible.XML}, kind) {
+	if fault.KindOf(mismatch) != fault.Integrity || !slices.Contains([]string{legible.WebPage, legible.JSON, legible.XML}, kind) {
 		return mismatch
 	}
-	return &transfer.Mismatch{Reason: fmt.Sprintf("%s; what came is %s", e.Reason, kind)}
+	return fault.New(fault.Integrity, "%w; what came is %s", mismatch, kind)
 }
 
 // head returns how the content begins, as far as it can be read.

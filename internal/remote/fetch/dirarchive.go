@@ -2,7 +2,6 @@ package fetch
 
 import (
 	"archive/tar"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-getter"
+	urlhelper "github.com/hashicorp/go-getter/helper/url"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
@@ -57,7 +57,9 @@ type treeSource struct {
 	agent.Location
 	// getter is the name of go-getter's getter that is responsible.
 	getter string
-	shown  string
+	// url is what that getter is given.
+	url   *url.URL
+	shown string
 }
 
 // parseTree takes the URL of a directory apart, as [Locate] returns it.
@@ -68,14 +70,13 @@ func parseTree(raw string) (treeSource, error) {
 		return src, fault.New(fault.Usage, "%w", err)
 	}
 	name, rest := agent.SplitGetter(src.URL)
-	u, err := url.Parse(rest)
-	if err != nil {
+	if src.url, err = urlhelper.Parse(rest); err != nil {
 		return src, fault.New(fault.Usage, "it cannot be read as a URL: %w", transfer.WithoutURL(err))
 	}
 	if src.getter = name; name == "" {
-		src.getter = u.Scheme
+		src.getter = src.url.Scheme
 	}
-	return src, src.check(u)
+	return src, src.check(src.url)
 }
 
 func (s treeSource) check(u *url.URL) error {
@@ -104,7 +105,7 @@ func (c *Client) tree(ctx context.Context, req Request, want expectation, obs Ob
 		return r, err
 	}
 	// Another key than that of a file: what is there of one is no part of it.
-	in, err := c.store.Ingest(ctx, "tree "+src.shown, obs.waiting)
+	in, err := c.store.Ingest(ctx, "tree "+src.shown, obs.Waiting)
 	if err != nil {
 		return Result{}, transfer.Local(err)
 	}
@@ -117,7 +118,7 @@ func (c *Client) tree(ctx context.Context, req Request, want expectation, obs Ob
 		return Result{}, transfer.Local(err)
 	}
 	defer os.RemoveAll(dir)
-	obs.started(-1)
+	obs.Started(-1)
 	from, err := c.directory(ctx, src, dir, obs)
 	if err != nil {
 		return Result{}, err
@@ -139,7 +140,7 @@ func (c *Client) tree(ctx context.Context, req Request, want expectation, obs Ob
 	if err := want.check(r.Digests); err != nil {
 		return Result{}, errors.Join(moved(err), out.Discard())
 	}
-	obs.received(int(r.Size))
+	obs.Received(int(r.Size))
 	if err := in.Commit(r.SHA256, r.Size); err != nil {
 		return Result{}, transfer.Local(err)
 	}
@@ -175,7 +176,7 @@ func (c *Client) directory(ctx context.Context, src treeSource, dir string, obs 
 	top := filepath.Join(dir, "tree")
 	var err error
 	if src.Format == "" || src.IsGit {
-		err = c.getDirectory(ctx, src.URL, top, obs)
+		err = c.getDirectory(ctx, src, top, obs)
 	} else {
 		err = c.unpack(ctx, src, dir, top, obs)
 	}
@@ -214,41 +215,21 @@ func subdirectory(root *os.Root, pattern string) (string, error) {
 	return matches[0], nil
 }
 
-// getDirectory has go-getter fill a directory that is not there yet.
-func (c *Client) getDirectory(ctx context.Context, src, top string, obs Observer) error {
+// getDirectory fills a directory that is not there yet.
+func (c *Client) getDirectory(ctx context.Context, src treeSource, top string, obs Observer) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer watchSize(ctx, top, min(maxTreeBytes, c.max), cancel)()
-	git, s3, gcs := &gitGetter{fetch: c, obs: obs}, &s3Getter{objectGetter{fetch: c}}, &gcsGetter{objectGetter{fetch: c}}
-	rest := func() {}
-	if name, _ := agent.SplitGetter(src); name != "git" { // which looks after that itself
-		w := transfer.NewWatch(ctx, c.patience, growth(top))
-		defer w.Stop()
-		ctx, rest = w.Context(), w.Rest
+	var err error
+	if src.getter == "git" {
+		err = c.clone(ctx, src.url, top, obs)
+	} else {
+		err = c.objects(ctx, src.getter, src.url, top, obs)
 	}
-	client := &getter.Client{
-		Ctx:  ctx,
-		Src:  src,
-		Dst:  top,
-		Mode: getter.ClientModeDir,
-		// As in download.get.
-		Getters: map[string]getter.Getter{
-			"git": git,
-			"s3":  s3,
-			"gcs": gcs,
-		},
-		Decompressors: map[string]getter.Decompressor{},
-		Detectors:     detectors,
-	}
-	err := client.Get()
-	rest() // the connection is closed before the watch says why
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause
 	}
-	if git.err != nil {
-		return git.err
-	}
-	return bucketError(cmp.Or(s3.err, gcs.err, err))
+	return err
 }
 
 // watchSize ends a context when a directory has become too large, of which no
@@ -278,17 +259,6 @@ func watchSize(ctx context.Context, dir string, most int64, end context.CancelCa
 	}
 }
 
-// growth returns what reports whether a directory has grown since it was last asked.
-func growth(dir string) func() bool {
-	var before int64
-	return func() bool {
-		size := sizeOf(dir)
-		grew := size > before
-		before = size
-		return grew
-	}
-}
-
 func sizeOf(dir string) (size int64) {
 	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -311,7 +281,7 @@ func (c *Client) unpack(ctx context.Context, src treeSource, dir, top string, ob
 	if src.ChecksumFile != "" {
 		return fault.New(fault.Usage, "it names a file of checksums, which is not read for directories").WithHint("give the checksum itself: ?checksum=sha256:…")
 	}
-	got, err := c.blob(ctx, req, Observer{Retrying: obs.Retrying, Waiting: obs.Waiting})
+	got, err := c.blob(ctx, req, Observer{Retrying: obs.Retrying, Waiting: obs.Waiting}.Filled())
 	if err != nil {
 		return err
 	}

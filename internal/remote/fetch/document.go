@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/dustin/go-humanize"
 
@@ -112,7 +111,7 @@ func readBounded(r io.Reader, max int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(r, max+1))
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, &truncated{int64(len(data)), -1}
+		return nil, &transfer.TruncatedError{Size: int64(len(data)), Total: -1}
 	case err != nil:
 		return nil, err
 	case int64(len(data)) > max:
@@ -162,7 +161,7 @@ func place(u *url.URL) string {
 func (c *Client) Size(ctx context.Context, rawURL string) (int64, error) {
 	size := int64(-1)
 	src, err := parseSource(rawURL)
-	if err == nil && (src.getter == "http" || src.getter == "https" || src.getter == "file") {
+	if err == nil && (src.isWeb() || src.getter == "file") {
 		size, err = c.size(ctx, src)
 	}
 	if err == nil && size > c.max {
@@ -175,19 +174,15 @@ func (c *Client) Size(ctx context.Context, rawURL string) (int64, error) {
 }
 
 func (c *Client) size(ctx context.Context, src source) (size int64, err error) {
-	u, err := url.Parse(strings.TrimPrefix(src.raw, src.getter+"::"))
-	if err != nil {
-		return 0, transfer.WithoutURL(err)
-	}
 	if src.getter == "file" {
-		f, fi, err := openFile(u)
+		f, fi, err := openFile(src.url)
 		if err != nil {
 			return 0, err
 		}
 		return fi.Size(), f.Close()
 	}
 	err = c.retry.Do(ctx, c.observer(src.raw).Retrying, nil, func() (err error) {
-		size, err = c.askSize(ctx, u)
+		size, err = c.askSize(ctx, src.url)
 		return err
 	})
 	return size, err
@@ -223,7 +218,6 @@ func (c *Client) head(ctx context.Context, u *url.URL, sized bool) (*transfer.Re
 
 // sizeIn reads the size of the whole from an answer to [Client.head].
 func sizeIn(resp *transfer.Response) (int64, error) {
-	field := resp.Header.Get("Content-Range")
 	counts := transfer.CodingOf(resp.Response).SizeCounts()
 	switch resp.StatusCode {
 	case http.StatusOK:
@@ -232,12 +226,12 @@ func sizeIn(resp *transfer.Response) (int64, error) {
 		}
 		return resp.ContentLength, nil
 	case http.StatusPartialContent:
-		if _, _, total, ok := parseContentRange(field); ok && counts {
+		if _, _, total, ok := transfer.ContentRange(resp.Header); ok && counts {
 			return total, nil
 		}
 		return -1, nil
 	case http.StatusRequestedRangeNotSatisfiable:
-		if field == "bytes */0" {
+		if resp.Header.Get("Content-Range") == "bytes */0" {
 			return 0, nil
 		}
 	}

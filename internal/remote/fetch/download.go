@@ -4,13 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
-	"github.com/hashicorp/go-getter"
-
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
@@ -20,15 +19,13 @@ type download struct {
 	req  Request
 	src  source
 	want expectation
-	obs  Observer
 	in   *transfer.Partial
+	loop *transfer.Download
 	// sums are of what in has.
 	sums *sums
 	// record is what the store remembers of the URL, where the server is to
 	// say whether it still holds; else nil.
 	record *store.URLRecord
-	// etag and modified are those of the content that is being downloaded.
-	etag, modified string
 	// coding is what the server names for the content that is being downloaded.
 	coding string
 	// verbatim leaves the coding of what the server sends as it is.
@@ -37,11 +34,6 @@ type download struct {
 	suspicious bool
 	// same says that the record holds.
 	same bool
-	// begun says that the observer was told of the start.
-	begun bool
-	// high is how far in ever got.
-	high   int64
-	result Result
 }
 
 func (c *Client) blob(ctx context.Context, req Request, obs Observer) (Result, error) {
@@ -63,7 +55,7 @@ func (c *Client) blob(ctx context.Context, req Request, obs Observer) (Result, e
 	waited := false
 	in, err := c.store.Ingest(ctx, src.shown, func() {
 		waited = true
-		obs.waiting()
+		obs.Waiting()
 	})
 	if err != nil {
 		return Result{}, transfer.Local(err)
@@ -75,8 +67,23 @@ func (c *Client) blob(ctx context.Context, req Request, obs Observer) (Result, e
 		}
 	}
 	sums := newSums(want)
-	d := &download{Client: c, req: req, src: src, want: want, obs: obs, in: transfer.NewPartial(in, sums), sums: sums}
+	d := &download{Client: c, req: req, src: src, want: want, in: transfer.NewPartial(in, sums), sums: sums}
+	d.loop = &transfer.Download{
+		Sink: d.in, Source: d.source(), Retry: c.retry, Observer: obs, Vouched: want.vouched(), Expected: want.size,
+		CheckTotal: d.checkTotal, CheckSize: c.checkSize,
+	}
 	return d.run(ctx)
+}
+
+// source returns what is asked for the file.
+func (d *download) source() transfer.Source {
+	switch d.src.getter {
+	case "file":
+		return fileSource{d}
+	case "s3", "gcs":
+		return objectSource{d}
+	}
+	return webSource{d}
 }
 
 // reuseFresh takes what somebody else downloaded while this call waited.
@@ -97,7 +104,7 @@ func (d *download) run(ctx context.Context) (Result, error) {
 	if rec, ok := d.store.URLRecord(d.src.shown); ok && !d.want.vouched() && d.want.checkSize(rec.Size) == nil {
 		d.record = &rec
 	}
-	err := d.insist(ctx)
+	err := d.getVerified(ctx)
 	if err == nil && d.same {
 		r, err := d.reuseRecord(ctx, d.req, d.src.shown, *d.record, d.want)
 		if !errors.Is(err, errStale) {
@@ -105,7 +112,7 @@ func (d *download) run(ctx context.Context) (Result, error) {
 		}
 		// What the store had turned out to be damaged.
 		d.record, d.same = nil, false
-		if err := d.insist(ctx); err != nil {
+		if err := d.getVerified(ctx); err != nil {
 			return Result{}, err
 		}
 	}
@@ -115,48 +122,59 @@ func (d *download) run(ctx context.Context) (Result, error) {
 	return d.finish()
 }
 
-// insist gets the content, from scratch a second time if it turns out wrong: a
+// getVerified gets the content, from scratch a second time if it turns out wrong: a
 // damaged remainder of an earlier run or a stumble on the way is more likely
 // than a wrong checksum. What is wrong for good is not kept.
-func (d *download) insist(ctx context.Context) error {
-	err := d.get(ctx)
+func (d *download) getVerified(ctx context.Context) error {
+	err := blob.Again(ctx, func(wrong error) error {
+		if wrong != nil {
+			// Whoever gave the checksum may have had the bytes as they were sent.
+			d.suspicious, d.verbatim = true, d.in.Origin().Decoded
+			if err := d.loop.Void(wrong.Error()); err != nil {
+				return err
+			}
+		}
+		return d.get(ctx)
+	})
 	if ctx.Err() != nil {
 		// The cause may be the failure of another download: what is here is good.
 		return err
 	}
-	if wrong, ok := errors.AsType[*transfer.Mismatch](err); ok {
-		// Whoever gave the checksum may have had the bytes as they were sent.
-		d.suspicious, d.verbatim = true, d.in.Origin().Decoded
-		if err = d.restart(wrong.Error()); err == nil {
-			err = d.get(ctx)
-		}
-	}
 	// What fills the disk, and nobody knows how long it is, may have no end.
 	endless := disk.IsFull(err) && d.in.Origin().Total == 0
-	if endless || transfer.Is[*transfer.Mismatch](err) || transfer.Is[*transfer.PermanentError](err) {
+	if endless || fault.KindOf(err) == fault.Integrity || transfer.Is[*transfer.PermanentError](err) {
 		return errors.Join(err, d.in.Discard())
 	}
 	return err
 }
 
-// get has go-getter call the getter that is responsible, which leaves the
-// content in d.in, and verifies it.
+// get brings the content to d.in, and verifies it.
 func (d *download) get(ctx context.Context) error {
-	client := &getter.Client{
-		Ctx:  ctx,
-		Src:  d.req.URL,
-		Dst:  d.in.Path(),
-		Mode: getter.ClientModeFile,
-		// Maps of its own, for those of the package are changed by every
-		// client; and no decompressors, to keep archives as they are.
-		Getters:       d.getters(),
-		Decompressors: map[string]getter.Decompressor{},
-		Detectors:     detectors,
-	}
-	if err := client.Get(); err != nil || d.same {
+	if err := d.loop.Recover(ctx, d.in); err != nil {
 		return err
 	}
-	err := cmp.Or(d.want.checkSize(d.in.Size()), d.want.check(d.sums.digests()))
+	if d.record != nil && d.in.Size() == 0 && d.src.isWeb() {
+		switch same, known := d.unchanged(ctx, d.src.url, *d.record); {
+		case same:
+			d.same = true
+			return nil
+		case known:
+			d.record = nil
+		}
+	}
+	err := d.loop.Run(ctx)
+	if d.same = errors.Is(err, errUnchanged); d.same {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if f, ok := d.loop.Source.(fileSource); ok {
+		if err := f.unchanged(); err != nil {
+			return err
+		}
+	}
+	err = cmp.Or(d.want.checkSize(d.in.Size()), d.want.check(d.sums.digests()))
 	if err := d.checkContent(err); err != nil {
 		return d.withCoding(err)
 	}
@@ -168,36 +186,30 @@ func (d *download) get(ctx context.Context) error {
 
 // withCoding says of content that is not what it should be how the server coded it.
 func (d *download) withCoding(err error) error {
-	e, ok := errors.AsType[*transfer.Mismatch](err)
-	if !ok || d.coding == "" {
+	if fault.KindOf(err) != fault.Integrity || d.coding == "" {
 		return err
 	}
-	return &transfer.Mismatch{Reason: fmt.Sprintf("%s; the server says of it Content-Encoding: %s", e.Reason, d.coding)}
+	return fault.New(fault.Integrity, "%w; the server says of it Content-Encoding: %s", err, d.coding)
 }
 
 // finish stores what was downloaded.
 func (d *download) finish() (Result, error) {
-	r := d.result
-	r.SHA256, r.Size, r.Digests = d.sums.SHA256(), d.in.Size(), d.sums.digests()
+	r := Result{
+		SHA256: d.sums.SHA256(), Size: d.in.Size(), Digests: d.sums.digests(),
+		Transferred: d.loop.Transferred, Resumed: d.loop.Resumed,
+	}
+	origin := d.in.Origin()
 	// A record counts once its blob is there. If it came second, a run that is
 	// killed before it would leave a blob of which nobody knows the URL. One that
 	// cannot be written only costs the next run a question.
 	_ = d.store.SetURLRecord(d.src.shown, store.URLRecord{
 		URL: d.src.shown, SHA256: r.SHA256, Size: r.Size,
-		ETag: d.etag, LastModified: d.modified, Seen: time.Now(),
+		ETag: origin.ETag, LastModified: origin.LastModified, Seen: time.Now(),
 	})
 	if err := d.in.Commit(r.SHA256, r.Size); err != nil {
 		return Result{}, transfer.Local(err)
 	}
 	return r, nil
-}
-
-// restart throws away what is there.
-func (d *download) restart(reason string) error {
-	d.obs.restarted(reason)
-	d.begun = false
-	d.result.Resumed = 0
-	return d.in.Restart()
 }
 
 // checkTotal refuses a size before its bytes flow.
@@ -211,27 +223,10 @@ func (d *download) checkTotal(total int64) error {
 	return d.want.checkSize(total)
 }
 
-// begin tells of the start, once.
-func (d *download) begin(total int64) {
-	if !d.begun {
-		d.obs.started(total)
+// checkSize refuses more bytes than are downloaded of one file.
+func (c *Client) checkSize(size int64) error {
+	if size > c.max {
+		return tooLarge(-1, c.max)
 	}
-	d.begun = true
-}
-
-// take adds bytes to what is there. Total is -1 where it is unknown.
-func (d *download) take(p []byte, total int64) error {
-	d.result.Transferred += int64(len(p))
-	d.obs.received(len(p))
-	switch size := d.in.Size() + int64(len(p)); {
-	case total >= 0 && size > total:
-		return transfer.Permanent(fmt.Errorf("the server sends more than the %d bytes that it announced", total))
-	case size > d.max:
-		return tooLarge(-1, d.max)
-	}
-	if err := d.in.Add(p); err != nil {
-		return err
-	}
-	d.high = max(d.high, d.in.Size())
 	return nil
 }

@@ -12,9 +12,7 @@ import (
 
 // failure is the error for the user, of the right kind, with the next step.
 func failure(doing, url string, err error) error {
-	return transfer.Failure(doing+" "+agent.Redact(url), err,
-		"nothing was kept; either the file was replaced upstream or something on the way alters it: compare with what the publisher announces",
-		func(err error) (fault.Kind, string) { return fault.Upstream, hint(err) })
+	return transfer.Failure(doing+" "+agent.Redact(url), err, func(err error) (fault.Kind, string) { return fault.Upstream, hint(err) })
 }
 
 // hint is the next step after a server's failure.

@@ -15,7 +15,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
 // expectation is what a request says of its content.
@@ -85,7 +84,8 @@ func (e expectation) vouched() bool { return len(e.checksums) > 0 }
 
 // mismatch is the error for content that is not what was expected.
 func (e expectation) mismatch(what, want, got string) error {
-	return &transfer.Mismatch{Reason: fmt.Sprintf("%s does not match: %s expects %s, but what was downloaded has %s", what, e.source, want, got)}
+	return fault.New(fault.Integrity, "%s does not match: %s expects %s, but what was downloaded has %s", what, e.source, want, got).
+		WithHint("nothing was kept; either the file was replaced upstream or something on the way alters it: compare with what the publisher announces")
 }
 
 // checkSize compares a size with the expected one.

@@ -149,55 +149,8 @@ type Result struct {
 	Files []lock.TemplateFile
 }
 
-// Observer is told how a request goes. It has no influence, may be zero, and
-// is called from one goroutine at a time. URLs in what it is given carry no
-// credentials.
-type Observer struct {
-	// Waiting: another run, or another part of this one, is downloading the
-	// same URL.
-	Waiting func()
-	// Started: content begins to flow; total is its size in bytes, or -1. It
-	// is called again after Restarted.
-	Started func(total int64)
-	// Resumed: the bytes before offset are here; what is Received follows them.
-	Resumed func(offset int64)
-	// Received: n more bytes.
-	Received func(n int)
-	// Retrying: an attempt failed; the next follows after a pause.
-	Retrying func(err error, pause time.Duration)
-	// Restarted: what was received is void; the count begins at zero.
-	Restarted func(reason string)
-}
-
-func (o Observer) waiting() {
-	if o.Waiting != nil {
-		o.Waiting()
-	}
-}
-
-func (o Observer) started(total int64) {
-	if o.Started != nil {
-		o.Started(total)
-	}
-}
-
-func (o Observer) resumed(offset int64) {
-	if o.Resumed != nil {
-		o.Resumed(offset)
-	}
-}
-
-func (o Observer) received(n int) {
-	if o.Received != nil {
-		o.Received(n)
-	}
-}
-
-func (o Observer) restarted(reason string) {
-	if o.Restarted != nil {
-		o.Restarted(reason)
-	}
-}
+// Observer is told how a request goes.
+type Observer = transfer.Observer
 
 // Blob fetches a URL into the store and returns what it is. It is an
 // [fault.Upstream] error if the URL cannot be had, and an [fault.Integrity]
@@ -206,7 +159,7 @@ func (o Observer) restarted(reason string) {
 // without asking anybody; without a digest, after asking the server whether
 // the content is still the same.
 func (c *Client) Blob(ctx context.Context, req Request, obs Observer) (Result, error) {
-	r, err := c.blob(ctx, req, obs)
+	r, err := c.blob(ctx, req, obs.Filled())
 	if err != nil {
 		return Result{}, failure("downloading", req.URL, err)
 	}

@@ -3,11 +3,9 @@ package fetch
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"os"
-	"path"
 	"strconv"
 	"strings"
 
@@ -17,14 +15,9 @@ import (
 	"google.golang.org/api/option"
 	apihttp "google.golang.org/api/transport/http"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
-
-// gcsGetter is go-getter's extension point, getter.Getter, over Google's SDK.
-//
-// It stands in for go-getter's own GCSGetter, for the reasons of [s3Getter]. What the
-// URL says means the same (get_gcs.go).
-type gcsGetter struct{ objectGetter }
 
 // gcsPlace is what a URL names. Generation is 0 for the newest.
 type gcsPlace struct {
@@ -45,15 +38,24 @@ func parseGCS(u *url.URL) (p gcsPlace, err error) {
 	return p, err
 }
 
-// open reads a URL, and returns a client with the credentials that go-getter takes or
-// the SDK finds, over our connections.
-func (g *gcsGetter) open(u *url.URL) (gcsPlace, *storage.Client, error) {
+// gcsBucket is a bucket over Google's SDK.
+//
+// It stands in for go-getter's own GCSGetter, for the reasons of [s3Bucket]. What the
+// URL says means the same (get_gcs.go).
+type gcsBucket struct {
+	gcsPlace
+	*storage.Client
+}
+
+// openGCS finds out what a URL names, with the credentials that go-getter takes or
+// the SDK finds, over connections of this program.
+func (c *Client) openGCS(ctx context.Context, u *url.URL) (bucket, string, error) {
 	place, err := parseGCS(u)
 	if err != nil {
-		return place, nil, err
+		return nil, "", err
 	}
-	base := g.fetch.transport
-	ctx := context.WithValue(g.client.Ctx, oauth2.HTTPClient, &http.Client{Transport: base}) // for tokens
+	// For tokens, which are small. The client may outlive the watchdog of a request.
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: c.transport, Timeout: c.patience})
 	options := []option.ClientOption{option.WithScopes(storage.ScopeReadOnly)}
 	switch token, given := os.LookupEnv("GOOGLE_OAUTH_ACCESS_TOKEN"); {
 	case os.Getenv("STORAGE_EMULATOR_HOST") != "":
@@ -61,12 +63,16 @@ func (g *gcsGetter) open(u *url.URL) (gcsPlace, *storage.Client, error) {
 	case given:
 		options = append(options, option.WithTokenSource(oauth2.StaticTokenSource(&oauth2.Token{AccessToken: token})))
 	}
-	signed, err := apihttp.NewTransport(ctx, base, options...)
+	signed, err := apihttp.NewTransport(ctx, c.transport, options...)
 	if err != nil {
-		return place, nil, err
+		return nil, "", err
 	}
 	client, err := storage.NewClient(ctx, option.WithHTTPClient(&http.Client{Transport: signed, CheckRedirect: stay}))
-	return place, client, err
+	if err != nil {
+		return nil, "", err
+	}
+	client.SetRetry(storage.WithPolicy(storage.RetryNever)) // [transfer.Retry] does
+	return &gcsBucket{place, client}, place.key, nil
 }
 
 // stay follows no redirect to another host: the transport would show the token there.
@@ -77,56 +83,47 @@ func stay(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// GetFile writes an object to a file.
-func (g *gcsGetter) GetFile(dst string, u *url.URL) error {
-	place, client, err := g.open(u)
-	if err != nil {
-		return err
+func (b *gcsBucket) open(ctx context.Context, key string, offset int64, of store.Origin) (*transfer.Part, error) {
+	o, generation := b.Bucket(b.bucket).Object(key), b.generation
+	if offset > 0 && of.Validator != "" {
+		generation, _ = strconv.ParseInt(of.Validator, 10, 64)
 	}
-	defer client.Close()
-	return g.object(client, place, dst)
+	if generation != 0 {
+		o = o.Generation(generation)
+	}
+	r, err := o.NewRangeReader(ctx, offset, -1)
+	switch {
+	case err != nil && offset > 0 && strings.Contains(err.Error(), "partial request not satisfied"):
+		return nil, &transfer.ChangedError{Reason: "the object store cannot send a part of the object"}
+	case err != nil:
+		return nil, err
+	}
+	total := r.Attrs.Size
+	if r.Attrs.Decompressed || total <= 0 {
+		total = -1
+	}
+	part := &transfer.Part{ReadCloser: r, Start: r.Attrs.StartOffset, End: total, Total: total, Origin: store.Origin{Decoded: r.Attrs.Decompressed, Total: max(total, 0)}}
+	if r.Attrs.Generation > 0 {
+		part.Origin.Validator = strconv.FormatInt(r.Attrs.Generation, 10)
+	}
+	if part.Start != offset || of.Total > 0 && offset > 0 && total != of.Total {
+		return nil, errors.Join(&transfer.ChangedError{Reason: "the object has changed"}, r.Close())
+	}
+	return part, nil
 }
 
-func (g *gcsGetter) object(client *storage.Client, p gcsPlace, dst string) error {
-	o := client.Bucket(p.bucket).Object(p.key)
-	if p.generation != 0 {
-		o = o.Generation(p.generation)
-	}
-	r, err := o.NewReader(g.client.Ctx)
-	if err != nil {
-		return err
-	}
-	return writeObject(g.client, dst, path.Base(p.key), r.Attrs.Size, r)
-}
-
-// Get writes the objects below what a URL names to a directory.
-func (g *gcsGetter) Get(dst string, u *url.URL) error {
-	g.err = g.get(dst, u)
-	return g.err
-}
-
-func (g *gcsGetter) get(dst string, u *url.URL) error {
-	place, client, err := g.open(u)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	objects := client.Bucket(place.bucket).Objects(g.client.Ctx, &storage.Query{Prefix: place.key})
-	for range maxTreeEntries {
+func (b *gcsBucket) list(ctx context.Context, visit func(key string) error) error {
+	objects := b.Bucket(b.bucket).Objects(ctx, &storage.Query{Prefix: b.key})
+	for {
 		o, err := objects.Next()
 		if err == iterator.Done {
 			return nil
 		}
-		if err != nil {
-			return err
-		}
-		to, err := objectFile(place.key, o.Name, dst)
-		if err == nil && to != "" {
-			err = g.object(client, gcsPlace{bucket: place.bucket, key: o.Name}, to)
+		if err == nil {
+			err = visit(o.Name)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return transfer.Permanent(fmt.Errorf("it has more than %d objects", maxTreeEntries))
 }

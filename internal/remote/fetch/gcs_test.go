@@ -18,9 +18,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/go-getter"
 	"golang.org/x/oauth2"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 	"github.com/botkube-mirror/botkube-mirror/internal/test/tlstest"
@@ -69,22 +69,28 @@ func TestGCSTrustsWhomWeTrust(t *testing.T) {
 	}
 	t.Setenv("STORAGE_EMULATOR_HOST", "")
 	t.Setenv("GOOGLE_OAUTH_ACCESS_TOKEN", "tok")
-	as := func(id transfer.Identity) *gcsGetter {
+	as := func(id transfer.Identity) *Client {
 		trust, err := id.TLS()
 		must(t, err)
-		c := New(Config{TLS: trust})
+		blobs, err := store.Open(t.TempDir())
+		must(t, err)
+		t.Cleanup(func() { _ = blobs.Close() })
+		c := New(Config{Store: blobs, TLS: trust, Retries: -1})
 		c.transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, s.Listener.Addr().String())
 		}
-		return &gcsGetter{objectGetter{fetch: c, client: &getter.Client{Ctx: t.Context()}}}
+		return c
 	}
-	get := func(g *gcsGetter, object string) (string, error) {
-		dst := filepath.Join(t.TempDir(), "x")
-		if err := g.GetFile(dst, gcsURL(t, object)); err != nil {
-			return "", failure("downloading", "gcs::", bucketError(err))
+	get := func(c *Client, object string) (string, error) {
+		r, err := c.Blob(t.Context(), Request{URL: "gcs::" + gcsURL(t, object).String()}, Observer{})
+		if err != nil {
+			return "", err
 		}
-		data, err := os.ReadFile(dst)
+		data, err := c.store.ReadAll(r.SHA256, 1000)
 		return string(data), err
+	}
+	getAll := func(dir, object string) error {
+		return as(known).objects(t.Context(), "gcs", gcsURL(t, object), dir, Observer{})
 	}
 	for object, want := range map[string]string{"t/a.yaml": "t/a.yaml", "t/a.yaml#7": "t/a.yaml7"} {
 		if got, err := get(as(known), object); err != nil || got != want {
@@ -92,7 +98,7 @@ func TestGCSTrustsWhomWeTrust(t *testing.T) {
 		}
 	}
 	tree := filepath.Join(dir, "tree")
-	must(t, as(known).Get(tree, gcsURL(t, "t")))
+	must(t, getAll(tree, "t"))
 	for _, name := range []string{"a.yaml", "b/b.yaml"} {
 		if data, err := os.ReadFile(filepath.Join(tree, name)); err != nil || string(data) != "t/"+name {
 			t.Errorf("%s: %q, %v", name, data, err)
@@ -105,7 +111,7 @@ func TestGCSTrustsWhomWeTrust(t *testing.T) {
 		t.Errorf("an object that is not there: %v; %s", err, fault.HintOf(err))
 	}
 	_, object := get(as(known), "private")
-	directory := failure("downloading", "gcs::", bucketError(as(known).Get(filepath.Join(dir, "private"), gcsURL(t, "private"))))
+	directory := failure("downloading", "gcs::", getAll(filepath.Join(dir, "private"), "private"))
 	for kind, err := range map[string]error{"an object": object, "a directory": directory} {
 		if err == nil || !strings.Contains(err.Error(), "answers 403 Forbidden") || strings.Contains(err.Error(), "tok") || !strings.Contains(fault.HintOf(err), "GOOGLE_") {
 			t.Errorf("%s that may not be read: %v; %s", kind, err, fault.HintOf(err))
@@ -174,7 +180,7 @@ func TestParseGCS(t *testing.T) {
 
 // TestTokenRefused: who gives out tokens has been shown what stands for the account.
 func TestTokenRefused(t *testing.T) {
-	err := bucketError(&url.Error{Op: "Get", URL: "https://storage.googleapis.com/x", Err: &oauth2.RetrieveError{
+	err := objectError(&url.Error{Op: "Get", URL: "https://storage.googleapis.com/x", Err: &oauth2.RetrieveError{
 		Response: &http.Response{StatusCode: http.StatusUnauthorized, Status: "401 Unauthorized"}, Body: []byte("assertion secret"),
 	}})
 	if !strings.Contains(err.Error(), "answers 401") || strings.Contains(err.Error(), "secret") {

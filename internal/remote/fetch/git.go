@@ -14,42 +14,24 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/go-getter"
-
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// gitGetter is go-getter's extension point, [getter.Getter], over the program git.
+// gitClone is a repository that is cloned by the program git, with those in it.
 //
 // It stands in for go-getter's own GitGetter, which has the URL, and a password
 // in it, among the arguments of a process that everybody may list, clones all
 // history, lets git ask questions and tells of nothing that goes wrong but with
 // all that git says. What the URL says means the same: ref is a branch, a tag or a
 // commit, sshkey a key.
-type gitGetter struct {
+type gitClone struct {
 	fetch   *Client
 	obs     Observer
-	client  *getter.Client
 	program string
 	// files and modules were fetched so far.
 	files, modules int
-	// err is what Get returned, without what go-getter wraps around it.
-	err error
-}
-
-// SetClient takes the context, which is go-getter's way to pass it.
-func (g *gitGetter) SetClient(c *getter.Client) { g.client = c }
-
-// ClientMode says that every URL is a directory's.
-func (g *gitGetter) ClientMode(*url.URL) (getter.ClientMode, error) {
-	return getter.ClientModeDir, nil
-}
-
-// GetFile is for files, which are not cloned.
-func (g *gitGetter) GetFile(string, *url.URL) error {
-	return errors.New("single files are not cloned")
 }
 
 // gitSchemes are the transports that are used, also after redirects, and
@@ -57,24 +39,20 @@ func (g *gitGetter) GetFile(string, *url.URL) error {
 // runs programs, and file.
 var gitSchemes = []string{"http", "https", "ssh", "git"}
 
-// Get brings what the URL names to a directory.
-func (g *gitGetter) Get(dst string, u *url.URL) error {
-	g.err = g.get(g.client.Ctx, dst, u)
-	return g.err
-}
-
-func (g *gitGetter) get(ctx context.Context, dst string, u *url.URL) error {
-	var err error
-	if g.program, err = exec.LookPath("git"); err != nil {
+// clone brings the repository that a URL names to a directory.
+func (c *Client) clone(ctx context.Context, u *url.URL, dst string, obs Observer) error {
+	program, err := exec.LookPath("git")
+	if err != nil {
 		return fault.New(fault.Usage, "it is a git repository, and there is no program git here").
 			WithHint("install git, which the agent's image has, too")
 	}
+	g := &gitClone{fetch: c, obs: obs, program: program}
 	return g.clone(ctx, dst, u, 0)
 }
 
 // clone brings a repository to a directory, with those that belong into it. What git
 // keeps beside the files goes: links may lead there, and a key may be in it.
-func (g *gitGetter) clone(ctx context.Context, dst string, u *url.URL, depth int) error {
+func (g *gitClone) clone(ctx context.Context, dst string, u *url.URL, depth int) error {
 	w, err := g.workTree(dst, u)
 	if err != nil {
 		return err
@@ -119,7 +97,7 @@ type workTree struct {
 	commit string
 }
 
-func (g *gitGetter) workTree(dst string, u *url.URL) (*workTree, error) {
+func (g *gitClone) workTree(dst string, u *url.URL) (*workTree, error) {
 	if !slices.Contains(gitSchemes, u.Scheme) {
 		return nil, fault.New(fault.Usage, "git does not fetch by %q here", u.Scheme).WithHint("supported are %s", strings.Join(gitSchemes, ", "))
 	}
@@ -191,7 +169,7 @@ func (w *workTree) prepare(ctx context.Context) error {
 	if err != nil {
 		return transfer.Local(err)
 	}
-	return w.disarm(ctx)
+	return w.stripCredentials(ctx)
 }
 
 // writeRemote says where the repository comes from.
@@ -209,13 +187,13 @@ func (w *workTree) includeRemote() error {
 	return errors.Join(err, f.Close())
 }
 
-// nobody has git and curl look for no credentials where they would go in clear: in
+// anonymous has git and curl look for no credentials where they would go in clear: in
 // helpers, and in the default entry of ~/.netrc.
-var nobody = url.UserPassword("anonymous", "anonymous")
+var anonymous = url.UserPassword("anonymous", "anonymous")
 
-// disarm sees to it that plain http gets no credentials, also where the user's
+// stripCredentials sees to it that plain http gets no credentials, also where the user's
 // configuration makes it of another URL.
-func (w *workTree) disarm(ctx context.Context) error {
+func (w *workTree) stripCredentials(ctx context.Context) error {
 	out, err := w.git(ctx, "ls-remote", "--get-url", "origin")
 	if err != nil {
 		return err
@@ -224,7 +202,7 @@ func (w *workTree) disarm(ctx context.Context) error {
 	if err != nil || u.Scheme != "http" || u.User != nil {
 		return nil
 	}
-	u.User = nobody
+	u.User = anonymous
 	return transfer.Local(w.writeRemote(u.String()))
 }
 

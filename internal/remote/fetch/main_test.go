@@ -12,6 +12,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -80,8 +81,10 @@ type upstream struct {
 	data     []byte
 	etag     string
 	modified time.Time
-	answers  []http.HandlerFunc
-	requests []*http.Request
+	// generation is Google's name for a version; 0 for none.
+	generation int
+	answers    []http.HandlerFunc
+	requests   []*http.Request
 }
 
 // modified is a time before that of every test.
@@ -129,8 +132,15 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // right answers as a good server does.
 func (u *upstream) right(w http.ResponseWriter, r *http.Request) {
 	u.mu.Lock()
-	data, etag, modified := u.data, u.etag, u.modified
+	data, etag, modified, generation := u.data, u.etag, u.modified, strconv.Itoa(u.generation)
 	u.mu.Unlock()
+	if generation != "0" {
+		w.Header().Set("X-Goog-Generation", generation)
+		if wanted := r.URL.Query().Get("generation"); wanted != "" && wanted != generation {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+	}
 	if etag != "" {
 		w.Header().Set("ETag", etag)
 	}

@@ -2,11 +2,8 @@ package fetch_test
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -299,72 +296,4 @@ func TestNetrc(t *testing.T) {
 	if got := fetch.NetrcPath(func(string) string { return "" }, ""); got != "" {
 		t.Errorf("got %q", got)
 	}
-}
-
-// TestBuckets has go-getter's own getters at work, with servers of this machine.
-func TestBuckets(t *testing.T) {
-	data := random(1 << 20)
-	s3 := func(u *upstream) string {
-		return "s3::" + u.URL + "/bucket/x?aws_access_key_id=id&aws_access_key_secret=topsecret&region=us-east-1"
-	}
-	gcs := func(u *upstream) string {
-		t.Setenv("STORAGE_EMULATOR_HOST", strings.TrimPrefix(u.URL, "http://"))
-		return "gcs::https://www.googleapis.com/storage/v1/bucket/x"
-	}
-	for name, url := range map[string]func(*upstream) string{"s3": s3, "gcs": gcs} {
-		t.Run(name, func(t *testing.T) {
-			u := newUpstream(t, data)
-			f := fixed(t)
-			if r := f.want(t, fetch.Request{URL: url(u)}, data); r.Transferred != int64(len(data)) || f.received != len(data) {
-				t.Errorf("%+v, %d received", r, f.received)
-			}
-			f.wantReused(t, fetch.Request{URL: url(u), Checksums: sha256Of(data)}, data)
-			u.seen()
-
-			f = fixed(t)
-			err := f.wantFault(t, fetch.Request{URL: url(u), Checksums: sha256Of(nil)}, fault.Integrity, lock.Sum(data).String())
-			f.wantNothing(t)
-			if strings.Contains(err.Error()+f.String(), "topsecret") {
-				t.Error(err)
-			}
-			f = fixed(t, func(cfg *fetch.Config) { cfg.MaxBytes = 1000 })
-			f.wantFault(t, fetch.Request{URL: url(u)}, fault.Upstream, "1000")
-			f.wantNothing(t)
-
-			gone := httptest.NewServer(status(404))
-			defer gone.Close()
-			f = fixed(t)
-			err = f.wantFault(t, fetch.Request{URL: url(&upstream{Server: gone})}, fault.Upstream, name+"::")
-			if strings.Contains(err.Error()+f.String(), "topsecret") {
-				t.Error(err)
-			}
-			f.wantNothing(t)
-		})
-	}
-}
-
-func TestBucketStall(t *testing.T) {
-	data := random(1 << 20)
-	u := newUpstream(t, data)
-	u.then(u.stall(1000), u.stall(0))
-	f := fixed(t, impatient)
-	f.want(t, fetch.Request{URL: "s3::" + u.URL + "/bucket/x?aws_access_key_id=id&aws_access_key_secret=s&region=us-east-1"}, data)
-	if !f.stalled(2) {
-		t.Errorf("events:\n%s", f)
-	}
-}
-
-func TestBucketCancellation(t *testing.T) {
-	u := newUpstream(t, random(1<<20))
-	for range 10 {
-		u.then(u.stall(1000))
-	}
-	f := fixed(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	_, err := f.client.Blob(ctx, fetch.Request{URL: "s3::" + u.URL + "/bucket/x?aws_access_key_id=id&aws_access_key_secret=s&region=us-east-1"}, fetch.Observer{})
-	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Error(err)
-	}
-	f.wantNothing(t)
 }

@@ -34,7 +34,7 @@ func (c *Client) reuseByDigest(ctx context.Context, req Request, key string, wan
 		}
 		r, err := c.reuseBlob(ctx, req, rec.SHA256, want)
 		// The URL has, or had, something else: what it has now decides.
-		if _, differs := errors.AsType[*transfer.Mismatch](err); differs {
+		if fault.KindOf(err) == fault.Integrity {
 			return Result{}, errStale
 		}
 		return r, err

@@ -2,11 +2,11 @@ package fetch
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"path"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,15 +16,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/hashicorp/aws-sdk-go-base/v2/endpoints"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
-
-// s3Getter is go-getter's extension point, getter.Getter, over the AWS SDK.
-//
-// It stands in for go-getter's own S3Getter, whose client for HTTP is out of reach:
-// that trusts nobody but the system's authorities, or those of AWS_CA_BUNDLE, shows
-// no certificate, and knows no limit. What the URL says means the same (get_s3.go).
-type s3Getter struct{ objectGetter }
 
 // s3Place is what a URL names. Endpoint is empty for AWS itself.
 type s3Place struct{ endpoint, region, bucket, key, version string }
@@ -72,7 +66,11 @@ func (p s3Place) withPath(path string) (s3Place, error) {
 	return p, nil
 }
 
-// s3Bucket is a bucket that is asked, and the key that a URL names in it.
+// s3Bucket is a bucket over the AWS SDK.
+//
+// It stands in for go-getter's own S3Getter, whose client for HTTP is out of reach:
+// that trusts nobody but the system's authorities, or those of AWS_CA_BUNDLE, shows
+// no certificate, and knows no limit. What the URL says means the same (get_s3.go).
 type s3Bucket struct {
 	s3Place
 	client *s3.Client
@@ -86,15 +84,15 @@ type direct struct{ *http.Transport }
 // Do is for [s3.HTTPClient].
 func (d direct) Do(req *http.Request) (*http.Response, error) { return d.RoundTrip(req) }
 
-// open finds out what a URL names, and who asks: by the credentials of the URL, or by
+// openS3 finds out what a URL names, and who asks: by the credentials of the URL, or by
 // whatever the SDK finds.
-func (g *s3Getter) open(u *url.URL) (*s3Bucket, error) {
+func (c *Client) openS3(ctx context.Context, u *url.URL) (bucket, string, error) {
 	place, err := parseS3(u)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	q := u.Query()
-	options := []func(*config.LoadOptions) error{config.WithHTTPClient(g.fetch.awsHTTP())}
+	options := []func(*config.LoadOptions) error{config.WithHTTPClient(c.awsHTTP())}
 	if profile := q.Get("aws_profile"); profile != "" {
 		options = append(options, config.WithSharedConfigProfile(profile))
 	} else {
@@ -104,11 +102,11 @@ func (g *s3Getter) open(u *url.URL) (*s3Bucket, error) {
 				q.Get("aws_access_key_id"), q.Get("aws_access_key_secret"), q.Get("aws_access_token"))))
 		}
 	}
-	cfg, err := config.LoadDefaultConfig(g.client.Ctx, options...)
+	cfg, err := config.LoadDefaultConfig(ctx, options...)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	b := &s3Bucket{s3Place: place, conns: direct{g.fetch.transport}}
+	b := &s3Bucket{s3Place: place, conns: direct{c.transport}}
 	if client, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok { // with the authorities of AWS_CA_BUNDLE
 		b.conns.Transport = client.GetTransport()
 	}
@@ -119,10 +117,10 @@ func (g *s3Getter) open(u *url.URL) (*s3Bucket, error) {
 			o.UsePathStyle, o.BaseEndpoint = true, aws.String(place.endpoint)
 		}
 	})
-	return b, nil
+	return b, place.key, nil
 }
 
-// awsHTTP returns the SDK's client over connections like ours. If AWS_CA_BUNDLE is
+// awsHTTP returns the SDK's client over connections like those of this program. If AWS_CA_BUNDLE is
 // set, the SDK adds its authorities.
 func (c *Client) awsHTTP() *awshttp.BuildableClient {
 	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
@@ -137,60 +135,68 @@ func (c *Client) awsHTTP() *awshttp.BuildableClient {
 	})
 }
 
-// GetFile writes an object to a file.
-func (g *s3Getter) GetFile(dst string, u *url.URL) error {
-	b, err := g.open(u)
-	if err != nil {
-		return err
-	}
-	defer b.conns.CloseIdleConnections()
-	return g.object(b, b.key, b.version, dst)
+// Close closes connections.
+func (b *s3Bucket) Close() error {
+	b.conns.CloseIdleConnections()
+	return nil
 }
 
-// object writes an object, the newest of its versions if that is empty, to a file.
-func (g *s3Getter) object(b *s3Bucket, key, version, dst string) error {
+func (b *s3Bucket) open(ctx context.Context, key string, offset int64, of store.Origin) (*transfer.Part, error) {
 	in := &s3.GetObjectInput{Bucket: &b.bucket, Key: &key}
-	if version != "" {
-		in.VersionId = &version
+	if b.version != "" {
+		in.VersionId = &b.version
 	}
-	out, err := b.client.GetObject(g.client.Ctx, in)
+	var options []func(*s3.Options)
+	if offset > 0 {
+		in.Range = aws.String(fmt.Sprintf("bytes=%d-", offset))
+		if of.Validator != "" {
+			in.IfMatch = &of.Validator
+		}
+		// A checksum of the whole says nothing of a part.
+		options = append(options, func(o *s3.Options) { o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired })
+	}
+	out, err := b.client.GetObject(ctx, in, options...)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	size := int64(-1)
+	total := int64(-1)
 	if out.ContentLength != nil {
-		size = *out.ContentLength
+		total = *out.ContentLength
 	}
-	return writeObject(g.client, dst, path.Base(key), size, out.Body)
+	etag := aws.ToString(out.ETag)
+	part := &transfer.Part{ReadCloser: out.Body, End: total, Total: total, Origin: store.Origin{ETag: etag, Total: max(total, 0)}}
+	if strings.HasPrefix(etag, `"`) {
+		part.Origin.Validator = etag
+	}
+	reason := ""
+	if start, end, size, ok := transfer.ContentRange(http.Header{"Content-Range": {aws.ToString(out.ContentRange)}}); ok {
+		part.Start, part.End, part.Total = start, end+1, size
+	}
+	switch changed := etag != of.ETag; {
+	case offset == 0 && part.Start == 0, part.Start == offset && !changed:
+	case part.Start == 0 && changed:
+		part.Void = "the object has changed"
+	case part.Start == 0: // the rest of the same object follows what is there
+	case changed:
+		reason = "the object has changed"
+	default:
+		reason = "the object store sends another range than it was asked for"
+	}
+	if reason != "" {
+		return nil, errors.Join(&transfer.ChangedError{Reason: reason}, out.Body.Close())
+	}
+	return part, nil
 }
 
-// Get writes the objects below what a URL names to a directory.
-func (g *s3Getter) Get(dst string, u *url.URL) error {
-	g.err = g.get(dst, u)
-	return g.err
-}
-
-func (g *s3Getter) get(dst string, u *url.URL) error {
-	b, err := g.open(u)
-	if err != nil {
-		return err
-	}
-	defer b.conns.CloseIdleConnections()
+func (b *s3Bucket) list(ctx context.Context, visit func(key string) error) error {
 	pages := s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{Bucket: &b.bucket, Prefix: &b.key})
-	for files := 0; pages.HasMorePages(); {
-		page, err := pages.NextPage(g.client.Ctx)
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return err
 		}
-		if files += len(page.Contents); files > maxTreeEntries {
-			return transfer.Permanent(fmt.Errorf("it has more than %d objects", maxTreeEntries))
-		}
 		for _, o := range page.Contents {
-			to, err := objectFile(b.key, aws.ToString(o.Key), dst)
-			if err == nil && to != "" {
-				err = g.object(b, aws.ToString(o.Key), "", to)
-			}
-			if err != nil {
+			if err := visit(aws.ToString(o.Key)); err != nil {
 				return err
 			}
 		}

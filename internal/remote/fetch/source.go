@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/hashicorp/go-getter"
+	urlhelper "github.com/hashicorp/go-getter/helper/url"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -22,6 +23,8 @@ type source struct {
 	shown string
 	// getter is the name of the go-getter getter that is responsible.
 	getter string
+	// url is what that getter is given.
+	url *url.URL
 }
 
 var (
@@ -68,15 +71,22 @@ func parseSource(raw string) (source, error) {
 	var rest string
 	src.getter, rest = agent.SplitGetter(detected)
 	rest, subdir := getter.SourceDirSubdir(rest)
-	u, err := url.Parse(rest)
-	if err != nil {
+	if src.url, err = urlhelper.Parse(rest); err != nil {
 		return src, fault.New(fault.Usage, "it cannot be read as a URL: %w", transfer.WithoutURL(err))
 	}
 	if src.getter == "" {
-		src.getter = u.Scheme
+		src.getter = src.url.Scheme
 	}
-	return src, src.check(u, subdir)
+	if err := src.check(src.url, subdir); err != nil {
+		return src, err
+	}
+	// As go-getter does (client.go, Get): the agent asks for a URL in this form.
+	src.url.RawQuery = src.url.Query().Encode()
+	return src, nil
 }
+
+// isWeb reports whether a web server is asked.
+func (s source) isWeb() bool { return s.getter == "http" || s.getter == "https" }
 
 func (s source) check(u *url.URL, subdir string) error {
 	switch {
@@ -93,7 +103,7 @@ func (s source) check(u *url.URL, subdir string) error {
 		return fault.New(fault.Unexpected, "it names the sub-directory %q of what is to be downloaded", subdir)
 	case u.Query().Has("checksum"):
 		return fault.New(fault.Unexpected, "it has go-getter's parameter checksum, which belongs in the request")
-	case (s.getter == "http" || s.getter == "https") && u.Host == "":
+	case s.isWeb() && u.Host == "":
 		return fault.New(fault.Usage, "it has no host")
 	}
 	return nil

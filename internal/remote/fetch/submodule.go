@@ -68,7 +68,7 @@ func (l *treeList) entry(record string) {
 
 // submodules fetches the repositories that belong into a repository, as go-getter
 // has git do (get_git.go, fetchSubmodules), but each with the care of the first.
-func (g *gitGetter) submodules(ctx context.Context, w *workTree, of *url.URL, depth int) error {
+func (g *gitClone) submodules(ctx context.Context, w *workTree, of *url.URL, depth int) error {
 	if len(w.modules) == 0 {
 		return nil
 	}
@@ -91,7 +91,7 @@ func (g *gitGetter) submodules(ctx context.Context, w *workTree, of *url.URL, de
 	return nil
 }
 
-func (g *gitGetter) submodule(ctx context.Context, w *workTree, m submodule, raw string, of *url.URL, depth int) error {
+func (g *gitClone) submodule(ctx context.Context, w *workTree, m submodule, raw string, of *url.URL, depth int) error {
 	u, err := moduleURL(raw, of)
 	if err != nil {
 		return err

@@ -2,45 +2,31 @@ package registry
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"net/http"
+	"time"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// download is one call of [Repository.Fetch] that goes to the registry.
-type download struct {
-	*Repository
-	ctx  context.Context
-	blob lock.Blob
-	in   *transfer.Partial
-	// sum is of what in has.
-	sum sum
-	// high is how far in ever got.
-	high        int64
-	transferred int64
-	observe     func(done int64)
-}
-
 // Fetch brings a blob into a store, and verifies it. It goes on with what an
 // earlier call left, even one of another process or from another registry. It
 // returns how many bytes came, those that were thrown away included: none
 // where the store has the blob. Observe, if not nil, is told how many bytes of
 // the blob are there, which shrinks when the download has to begin again.
-func (r *Repository) Fetch(ctx context.Context, blob lock.Blob, s *store.Store, observe func(done int64)) (transferred int64, err error) {
+func (r *Repository) Fetch(ctx context.Context, b lock.Blob, s *store.Store, observe func(done int64)) (transferred int64, err error) {
 	if observe == nil {
 		observe = func(int64) {}
 	}
-	id := digestPrefix + blob.SHA256.String()
+	id := digestPrefix + b.SHA256.String()
 	doing := "downloading " + r.name.reference(id)
-	there, err := isThere(ctx, blob, s)
+	there, err := isThere(ctx, b, s)
 	if there || err != nil {
 		return 0, err
 	}
@@ -54,149 +40,173 @@ func (r *Repository) Fetch(ctx context.Context, blob lock.Blob, s *store.Store, 
 	}
 	defer in.Close()
 	// Somebody else may have brought it while this call waited.
-	if there, err := isThere(ctx, blob, s); there || err != nil {
+	if there, err := isThere(ctx, b, s); there || err != nil {
 		return 0, err
 	}
-	sum := sum{sha256.New()}
-	d := &download{Repository: r, ctx: ctx, blob: blob, in: transfer.NewPartial(in, sum), sum: sum, observe: observe}
-	err = d.insist(doing)
-	return d.transferred, r.failure(ctx, doing, err)
+	sum := blob.NewHash()
+	p := transfer.NewPartial(in, sum)
+	d := r.download(b, p, doing)
+	d.Observer = transfer.Observer{
+		Received:  func(int) { observe(p.Size()) },
+		Resumed:   observe,
+		Restarted: func(string) { observe(0) },
+		Retrying:  d.Observer.Retrying,
+	}.Filled()
+	err = blob.Again(ctx, func(wrong error) error {
+		if wrong != nil {
+			err = d.Void(wrong.Error())
+		} else {
+			err = d.Recover(ctx, p)
+		}
+		if err == nil {
+			err = d.Run(ctx)
+		}
+		if err == nil && sum.SHA256() != b.SHA256 {
+			err = wrongDigest("what came", sum.SHA256(), b.SHA256)
+		}
+		return err
+	})
+	if fault.KindOf(err) == fault.Integrity && ctx.Err() == nil {
+		err = errors.Join(err, in.Discard())
+	}
+	if err == nil {
+		err = transfer.Local(in.Commit(b.SHA256, b.Size))
+	}
+	return d.Transferred, r.failure(ctx, doing, err)
 }
 
 // isThere reports whether a store has a blob, undamaged.
-func isThere(ctx context.Context, blob lock.Blob, s *store.Store) (bool, error) {
-	if size, ok := s.Has(blob.SHA256); !ok || size != blob.Size {
+func isThere(ctx context.Context, b lock.Blob, s *store.Store) (bool, error) {
+	if size, ok := s.Has(b.SHA256); !ok || size != b.Size {
 		return false, nil
 	}
-	err := s.Verify(ctx, blob.SHA256)
+	err := s.Verify(ctx, b.SHA256)
 	if fault.KindOf(err) == fault.Integrity {
 		return false, nil // Verify has removed it
 	}
 	return err == nil, err
 }
 
-// insist gets the blob, from scratch a second time if it turns out wrong: a
-// damaged remainder or a stumble on the way is more likely than a registry
-// that has something else. What is wrong for good is not kept.
-func (d *download) insist(doing string) error {
-	err := d.get(doing)
-	if transfer.Is[*transfer.Mismatch](err) && d.ctx.Err() == nil {
-		if err = d.restart(); err == nil {
-			err = d.get(doing)
+// Check reads a blob to its end, and compares it.
+func (r *Repository) Check(ctx context.Context, b lock.Blob) error {
+	return blob.Again(ctx, func(error) error {
+		content := r.Open(ctx, b)
+		defer content.Close()
+		return transfer.Copy(func([]byte) error { return nil }, content)
+	})
+}
+
+// ReadAll returns a blob of at most max bytes, as the registry has it now.
+func (r *Repository) ReadAll(ctx context.Context, b lock.Blob, max int64) (data []byte, err error) {
+	if b.Size > max {
+		return nil, fault.New(fault.Integrity, "sha256:%s has %d bytes; at most %d are read of such a document", b.SHA256, b.Size, max)
+	}
+	err = blob.Again(ctx, func(error) error {
+		content := r.Open(ctx, b)
+		defer content.Close()
+		data, err = io.ReadAll(content)
+		return err
+	})
+	return data, err
+}
+
+// Open gives a blob to read as the registry has it now, and stores nothing. A
+// connection that breaks is made again where it broke. Content that is not the
+// blob's is an error of kind [fault.Integrity] before the end is reached; one that the
+// registry does not have is one of kind [fault.Incomplete].
+func (r *Repository) Open(ctx context.Context, b lock.Blob) io.ReadCloser {
+	doing := "reading " + r.name.reference(digestPrefix+b.SHA256.String())
+	ctx, cancel := context.WithCancel(ctx)
+	out, in := io.Pipe()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		err := r.download(b, &transfer.Stream{To: in}, doing).Run(ctx)
+		if IsNotFound(err) {
+			err = fault.New(fault.Incomplete, "%s: the registry does not have it", doing)
+		} else {
+			err = r.failure(ctx, doing, err)
 		}
-	}
-	if transfer.Is[*transfer.Mismatch](err) {
-		return errors.Join(err, d.in.Discard())
-	}
-	return err
+		_ = in.CloseWithError(err)
+	}()
+	return &opened{blob.Verify(out, b), func() {
+		cancel()
+		_ = out.Close()
+		<-ended
+	}}
 }
 
-// get goes on with what is there, and stores the whole.
-func (d *download) get(doing string) error {
-	if err := d.resume(); err != nil {
-		return err
-	}
-	d.high = d.in.Size()
-	err := d.client.retry(d.ctx, doing, func() int64 { return d.high }, d.try)
-	if err != nil {
-		return err
-	}
-	if got := d.sum.SHA256(); got != d.blob.SHA256 {
-		return wrongDigest("what came", got, d.blob.SHA256)
-	}
-	return transfer.Local(d.in.Commit(d.blob.SHA256, d.blob.Size))
+// opened is a blob that is being read.
+type opened struct {
+	io.Reader
+	end func()
 }
 
-// resume goes on with what is there and good.
-func (d *download) resume() error {
-	_, err := d.in.Recover(d.ctx, true, d.blob.Size)
-	d.observe(d.in.Size())
-	return err
+func (o *opened) Close() error {
+	o.end()
+	return nil
 }
 
-// restart throws away what is there.
-func (d *download) restart() error {
-	d.observe(0)
-	return d.in.Restart()
-}
-
-// try asks for what is missing.
-func (d *download) try() error {
-	offset := d.in.Size()
-	if offset == d.blob.Size && offset > 0 {
-		return nil
+// download returns the download of a blob.
+func (r *Repository) download(b lock.Blob, to transfer.Sink, doing string) *transfer.Download {
+	return &transfer.Download{
+		Sink: to, Source: &blobSource{Repository: r, blob: b}, Retry: r.client.repeat, Vouched: true, Expected: b.Size,
+		Observer: transfer.Observer{Retrying: func(err error, pause time.Duration) { r.client.tell(doing, err, pause) }}.Filled(),
+		CheckTotal: func(size int64) error {
+			if size != b.Size {
+				return damaged("it has %d bytes in the registry, not %d", size, b.Size)
+			}
+			return nil
+		},
+		CheckSize: func(size int64) error {
+			if size > b.Size {
+				return damaged("the registry sends more than the %d bytes of the blob", b.Size)
+			}
+			return nil
+		},
 	}
-	q := request{method: http.MethodGet, url: d.url("blobs", digestPrefix+d.blob.SHA256.String())}
-	if offset > 0 {
+}
+
+// blobSource is a [transfer.Source]. A blob never changes, so the registry need not
+// tell versions apart.
+type blobSource struct {
+	*Repository
+	blob lock.Blob
+	// whole says that the registry gives no ranges.
+	whole bool
+}
+
+// Open asks for a blob from an offset on.
+func (s *blobSource) Open(ctx context.Context, offset int64, _ store.Origin) (*transfer.Part, error) {
+	q := request{method: http.MethodGet, url: s.url("blobs", digestPrefix+s.blob.SHA256.String())}
+	ranged := offset > 0 && !s.whole
+	if ranged {
 		q.header = http.Header{"Range": {fmt.Sprintf("bytes=%d-", offset)}}
 	}
-	resp, err := d.do(d.ctx, q)
+	resp, err := s.do(ctx, q)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer resp.Close()
-	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && offset > 0 {
-		return errors.Join(errBadRange, d.restart())
+	start, end, total, ok := transfer.ContentRange(resp.Header)
+	isPart := resp.StatusCode == http.StatusPartialContent
+	if ranged && (resp.StatusCode == http.StatusRequestedRangeNotSatisfiable || isPart && (!ok || start != offset)) {
+		s.whole = true
+		_ = resp.Close()
+		return s.Open(ctx, offset, store.Origin{}) // once, for now everything is asked for
 	}
-	if err := d.expect(resp, http.StatusOK, http.StatusPartialContent); err != nil {
-		return err
+	if err := s.expect(resp, http.StatusOK, http.StatusPartialContent); err != nil {
+		return nil, err
 	}
-	if err := d.place(resp, offset); err != nil {
-		return err
+	part := &transfer.Part{ReadCloser: resp, End: -1, Total: max(resp.ContentLength, -1)}
+	if isPart {
+		part.Start, part.End, part.Total = start, end+1, total
 	}
-	return d.receive(resp)
+	if isPart && !ranged && (!ok || start != 0) {
+		_ = resp.Close()
+		return nil, errors.New("the registry does not give the blob but a part of it")
+	}
+	if part.Total < 0 {
+		part.Total = s.blob.Size
+	}
+	return part, nil
 }
-
-var errBadRange = errors.New("the registry does not give the rest of the blob")
-
-// place makes sure that an answer goes on where what is there ends.
-func (d *download) place(resp *transfer.Response, offset int64) error {
-	switch {
-	case resp.StatusCode == http.StatusOK && offset > 0:
-		if err := d.restart(); err != nil {
-			return err
-		}
-	case resp.StatusCode == http.StatusPartialContent:
-		var from, to int64
-		_, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-%d/", &from, &to)
-		if err != nil || offset == 0 || from != offset || to != d.blob.Size-1 {
-			return errors.Join(errBadRange, d.restart())
-		}
-	}
-	if n := resp.ContentLength; n >= 0 && n != d.blob.Size-d.in.Size() {
-		return &transfer.Mismatch{Reason: fmt.Sprintf("the registry has %d bytes, not %d", d.in.Size()+n, d.blob.Size)}
-	}
-	return nil
-}
-
-// receive takes the bytes of an answer.
-func (d *download) receive(resp *transfer.Response) error {
-	err := transfer.Copy(d.take, resp)
-	if err == nil && d.in.Size() < d.blob.Size {
-		err = fmt.Errorf("the registry ends the blob after %d of %d bytes: %w", d.in.Size(), d.blob.Size, io.ErrUnexpectedEOF)
-	}
-	if err != nil {
-		return errors.Join(err, d.in.Secure())
-	}
-	return nil
-}
-
-// take adds bytes to what is there.
-func (d *download) take(p []byte) error {
-	d.transferred += int64(len(p))
-	if int64(len(p)) > d.blob.Size-d.in.Size() {
-		return &transfer.Mismatch{Reason: fmt.Sprintf("the registry sends more than the %d bytes of the blob", d.blob.Size)}
-	}
-	if err := d.in.Add(p); err != nil {
-		return err
-	}
-	d.high = max(d.high, d.in.Size())
-	d.observe(d.in.Size())
-	return nil
-}
-
-// sum is a [transfer.Sums].
-type sum struct{ hash.Hash }
-
-// SHA256 returns the digest of what was written so far.
-func (s sum) SHA256() lock.SHA256 { return lock.SHA256(s.Sum(nil)) }

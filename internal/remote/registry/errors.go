@@ -59,7 +59,13 @@ func (e *cleanError) Error() string { return e.text }
 func (e *cleanError) Unwrap() error { return e.err }
 
 func wrongDigest(what string, got, want lock.SHA256) error {
-	return &transfer.Mismatch{Reason: fmt.Sprintf("%s is sha256:%s, not sha256:%s", what, got, want)}
+	return damaged("%s is sha256:%s, not sha256:%s", what, got, want)
+}
+
+// damaged is the error for content that is not what it should be.
+func damaged(format string, args ...any) error {
+	return fault.New(fault.Integrity, format, args...).
+		WithHint("nothing was kept; something on the way, or in the registry, alters or damages content")
 }
 
 // failure is the error for the user, of the right kind, with the next step. A
@@ -69,8 +75,7 @@ func (c *Client) failure(ctx context.Context, doing, host string, err error) err
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	return transfer.Failure(doing, err, "nothing was kept; something on the way, or in the registry, alters or damages content",
-		func(err error) (fault.Kind, string) { return c.advice(host, err) })
+	return transfer.Failure(doing, err, func(err error) (fault.Kind, string) { return c.advice(host, err) })
 }
 
 // advice is the next step after a registry's failure, and whose the failure is.

@@ -85,11 +85,11 @@ func TestReadWrong(t *testing.T) {
 	}{
 		"too short":            {func(w http.ResponseWriter, _ *http.Request) { sized(w, data[1:]) }, fault.Integrity, "1048575 bytes in the registry, not 1048576"},
 		"too long":             {func(w http.ResponseWriter, _ *http.Request) { sized(w, append(data, 1)) }, fault.Integrity, "1048577 bytes in the registry, not 1048576"},
-		"too short, unsaid":    {func(w http.ResponseWriter, _ *http.Request) { chunked(w, data[1:]) }, fault.Upstream, "ends the blob after 1048575 of 1048576 bytes"},
+		"too short, unsaid":    {func(w http.ResponseWriter, _ *http.Request) { chunked(w, data[1:]) }, fault.Upstream, "ended after 1048575 of 1048576 bytes"},
 		"too long, unsaid":     {func(w http.ResponseWriter, _ *http.Request) { chunked(w, append(data, 1)) }, fault.Integrity, "more than the 1048576 bytes"},
 		"other content":        {func(w http.ResponseWriter, _ *http.Request) { sized(w, other) }, fault.Integrity, "its sha256 is "},
 		"absent":               {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }, fault.Incomplete, "does not have it"},
-		"a range nobody asked": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusPartialContent) }, fault.Upstream, "does not give the rest"},
+		"a range nobody asked": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusPartialContent) }, fault.Upstream, "but a part of it"},
 		"refused":              {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }, fault.Upstream, "403"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -122,11 +122,14 @@ func trust(cfg Config) *tls.Config {
 
 // retry calls try until it succeeds, or fails for good: see [transfer.Retry.Do].
 func (c *Client) retry(ctx context.Context, subject string, reached func() int64, try func() error) error {
-	return c.repeat.Do(ctx, func(err error, pause time.Duration) {
-		if c.retrying != nil {
-			c.retrying(subject, err, pause)
-		}
-	}, reached, try)
+	return c.repeat.Do(ctx, func(err error, pause time.Duration) { c.tell(subject, err, pause) }, reached, try)
+}
+
+// tell tells of a failed attempt.
+func (c *Client) tell(subject string, err error, pause time.Duration) {
+	if c.retrying != nil {
+		c.retrying(subject, err, pause)
+	}
 }
 
 // Close drops idle connections. The client may still be used.
@@ -201,9 +204,9 @@ func (c *Client) introduce(ctx context.Context, n Name, push bool) (*Repository,
 		scope = repo.Scope(transport.PushScope)
 	}
 	r := &Repository{client: c, name: n, host: repo.RegistryStr(), path: repo.RepositoryStr(), anonymous: isAnonymous(ctx, auth)}
-	w := transfer.NewWatch(ctx, c.stall, nil)
+	w := transfer.NewWatchdog(ctx, c.stall)
 	defer w.Stop()
-	d := &door{inner: c.transport, userAgent: c.userAgent, plainHTTP: c.plainHTTP, host: repo.RegistryStr()}
+	d := &authTransport{inner: c.transport, userAgent: c.userAgent, plainHTTP: c.plainHTTP, host: repo.RegistryStr()}
 	rt, err := transport.NewWithContext(w.Context(), repo.Registry, auth, d, []string{scope})
 	if err != nil {
 		return nil, r.handshakeReason(ctx, w, d, auth, err)
@@ -226,7 +229,7 @@ func isAnonymous(ctx context.Context, auth authn.Authenticator) bool {
 }
 
 // handshakeReason returns why a handshake failed.
-func (r *Repository) handshakeReason(ctx context.Context, w *transfer.Watchdog, d *door, auth authn.Authenticator, err error) error {
+func (r *Repository) handshakeReason(ctx context.Context, w *transfer.Watchdog, d *authTransport, auth authn.Authenticator, err error) error {
 	if ended := w.Reason(); ended != nil {
 		return ended
 	}
@@ -258,7 +261,7 @@ func (r *Repository) handshakeReason(ctx context.Context, w *transfer.Watchdog, 
 }
 
 // greeted takes from the answer to the first question what the library passes over.
-func (r *Repository) greeted(d *door) error {
+func (r *Repository) greeted(d *authTransport) error {
 	greeting, _ := d.answers()
 	r.page = greeting.page && greeting.code == http.StatusOK
 	known := func(scheme string) bool {

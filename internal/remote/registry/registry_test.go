@@ -530,7 +530,7 @@ func TestDownloadResumes(t *testing.T) {
 		s := newStore(t)
 		r := open(t, newClient(t, registry.Config{PlainHTTP: true, Retries: -1}), p.Host, false)
 		first, err := r.Fetch(t.Context(), blob, s, nil)
-		checkFails(t, err, fault.Upstream, "downloading "+r.Name().String()+"@sha256:", "unexpected EOF")
+		checkFails(t, err, fault.Upstream, "downloading "+r.Name().String()+"@sha256:", "the connection ended after")
 		var least int64 = 1 << 40
 		second, err := plain(t, reg.Host).Fetch(t.Context(), blob, s, func(n int64) { least = min(least, n) })
 		check(t, err)
@@ -649,7 +649,7 @@ func TestDownloadWrong(t *testing.T) {
 
 	other := lock.Blob{Size: blob.Size - 1, SHA256: blob.SHA256}
 	_, err = plain(t, reg.Host).Fetch(t.Context(), other, newStore(t), nil)
-	checkFails(t, err, fault.Integrity, "1048576 bytes, not 1048575")
+	checkFails(t, err, fault.Integrity, "1048576 bytes in the registry, not 1048575")
 	absent, _ := content(t, 10)
 	_, err = plain(t, reg.Host).Fetch(t.Context(), absent, s, nil)
 	checkFails(t, err, fault.Upstream, "BLOB_UNKNOWN")

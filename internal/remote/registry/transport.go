@@ -14,10 +14,10 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// door is what every request to a registry goes through, those of the
+// authTransport is what every request to a registry goes through, those of the
 // handshake included: it alone decides on the scheme, whatever a challenge, a
 // redirect or the library's heuristics for hosts that look local say.
-type door struct {
+type authTransport struct {
 	inner     http.RoundTripper
 	userAgent string
 	plainHTTP bool
@@ -59,7 +59,7 @@ var (
 )
 
 // RoundTrip sends a request as http.Transport does.
-func (d *door) RoundTrip(req *http.Request) (*http.Response, error) {
+func (d *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := d.refuse(req.URL); err != nil {
 		d.mu.Lock()
 		d.refused = cmp.Or(d.refused, err)
@@ -97,7 +97,7 @@ func (d *door) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // place returns where a request goes: see [moveRealm].
-func (d *door) place(u *url.URL) *url.URL {
+func (d *authTransport) place(u *url.URL) *url.URL {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.realm == nil || u.Host != d.host || u.Path != d.realm.Path {
@@ -116,13 +116,13 @@ type bounded struct {
 }
 
 // enter ends the handshake.
-func (d *door) enter() {
+func (d *authTransport) enter() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.inside = true
 }
 
-func (d *door) refuse(u *url.URL) error {
+func (d *authTransport) refuse(u *url.URL) error {
 	switch {
 	case u.Scheme == "https" && d.plainHTTP && u.Host == d.host:
 		return errNotSpoken // the library tries https before http
@@ -133,21 +133,21 @@ func (d *door) refuse(u *url.URL) error {
 }
 
 // failure returns at which host the last request failed, and why.
-func (d *door) failure() (at string, err error) {
+func (d *authTransport) failure() (at string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.at, d.err
 }
 
 // turnedAway returns why the first request was not sent that was not.
-func (d *door) turnedAway() error {
+func (d *authTransport) turnedAway() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.refused
 }
 
 // answers returns the answer to the first question, and the last one.
-func (d *door) answers() (greeting, last answer) {
+func (d *authTransport) answers() (greeting, last answer) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.greeting, d.last

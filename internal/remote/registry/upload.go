@@ -360,7 +360,7 @@ func (s *session) again(err error) error {
 	}
 	switch {
 	case e.has(transport.DigestInvalidErrorCode) && s.refused && !s.resumed:
-		return &transfer.Mismatch{Reason: "the registry received something else: " + e.Error()}
+		return damaged("the registry received something else: %w", e)
 	case e.has(transport.DigestInvalidErrorCode):
 		s.refused = true
 	case e.Code == http.StatusNotFound, e.Code == http.StatusRequestedRangeNotSatisfiable:

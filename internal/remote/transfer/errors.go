@@ -131,11 +131,6 @@ func Local(err error) error {
 	return &LocalError{err}
 }
 
-// Mismatch is content that is not what it should be.
-type Mismatch struct{ Reason string }
-
-func (e *Mismatch) Error() string { return e.Reason }
-
 // RedirectError is a redirect that is not followed.
 type RedirectError struct {
 	Reason string
@@ -192,7 +187,7 @@ func IsNoSuchHost(err error) bool {
 // made so far: a name that does not exist is a typing error, unless it existed
 // a moment ago.
 func Transient(err error, attempts int) bool {
-	if Is[*PermanentError](err) || Is[*LocalError](err) || Is[*fault.Error](err) || Is[*Mismatch](err) || Is[*RedirectError](err) ||
+	if Is[*PermanentError](err) || Is[*LocalError](err) || Is[*fault.Error](err) || Is[*RedirectError](err) ||
 		IsTLS(err) || IsClientRefused(err) || errors.Is(err, ErrProxySetting) || errors.Is(err, http.ErrSchemeMismatch) {
 		return false
 	}
@@ -210,15 +205,11 @@ const (
 	HintProxyRefuses = "the proxy that HTTPS_PROXY or HTTP_PROXY names refuses: it may want a user and a password in its URL, or not allow this host"
 )
 
-// Failure is the error for the user, of the right kind, with the next step:
-// hint is that after a mismatch, advice tells it after a server's failure, and
-// of what kind that is.
-func Failure(doing string, err error, hint string, advice func(error) (fault.Kind, string)) error {
-	switch {
-	case Is[*fault.Error](err) || errors.Is(err, context.Canceled):
+// Failure is the error for the user, of the right kind, with the next step: advice
+// tells it after a server's failure, and of what kind that is.
+func Failure(doing string, err error, advice func(error) (fault.Kind, string)) error {
+	if Is[*fault.Error](err) || errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s: %w", doing, err)
-	case Is[*Mismatch](err):
-		return fault.New(fault.Integrity, "%s: %w", doing, err).WithHint("%s", hint)
 	}
 	if e, ok := errors.AsType[*LocalError](err); ok {
 		return fault.New(fault.Unexpected, "%s: %w", doing, e.err)

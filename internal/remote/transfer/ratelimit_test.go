@@ -93,7 +93,7 @@ func TestRefusalThatTellsOfALimit(t *testing.T) {
 	} {
 		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://host.example/x", nil)
 		resp := &http.Response{StatusCode: test.code, Header: fields("Content-Type", test.kind), Body: io.NopCloser(strings.NewReader(test.body)), Request: req}
-		e := (&Response{Response: resp, client: &Client{}, watch: NewWatch(t.Context(), time.Minute, nil), asked: req.URL}).Refusal()
+		e := (&Response{Response: resp, client: &Client{}, watch: NewWatchdog(t.Context(), time.Minute), asked: req.URL}).Refusal()
 		if e.Reached != test.reached || strings.Contains(e.Error(), "rate limit") != test.reached {
 			t.Errorf("%s: %v", name, e)
 		}

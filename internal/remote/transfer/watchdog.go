@@ -27,7 +27,6 @@ const starving = 10
 type Watchdog struct {
 	parent, ctx context.Context
 	cancel      context.CancelCauseFunc
-	signs       func() bool
 
 	mu    sync.Mutex
 	timer *time.Timer
@@ -45,10 +44,9 @@ type Watchdog struct {
 	sending bool
 }
 
-// NewWatch begins to watch. Signs, if not nil, reports whether something has
-// moved since it was last asked that nobody told of.
-func NewWatch(ctx context.Context, patience time.Duration, signs func() bool) *Watchdog {
-	w := &Watchdog{parent: ctx, signs: signs, patience: patience, usual: patience, answering: patience, moved: time.Now()}
+// NewWatchdog begins to watch.
+func NewWatchdog(ctx context.Context, patience time.Duration) *Watchdog {
+	w := &Watchdog{parent: ctx, patience: patience, usual: patience, answering: patience, moved: time.Now()}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -193,7 +191,7 @@ func (w *Watchdog) look() {
 // pardon returns how long there is to wait yet; 0 if there are no signs of life.
 func (w *Watchdog) pardon(now time.Time) time.Duration {
 	switch {
-	case w.signs != nil && w.signs(), w.sending && w.line != nil && w.line.taken():
+	case w.sending && w.line != nil && w.line.taken():
 		return w.patience
 	case w.line != nil && w.line.throttledSince(now.Add(-w.patience)):
 		return w.patience
@@ -218,7 +216,7 @@ type Response struct {
 // how long the other side may take to answer once it has the whole request; 0
 // stands for the usual patience.
 func (c *Client) Do(req *http.Request, answering time.Duration) (*Response, error) {
-	r := &Response{client: c, watch: NewWatch(req.Context(), c.patience, nil)}
+	r := &Response{client: c, watch: NewWatchdog(req.Context(), c.patience)}
 	r.watch.answering = max(answering, c.patience)
 	req = req.WithContext(r.watch.Context())
 	if req.Body != nil && req.Body != http.NoBody {

@@ -389,7 +389,7 @@ func TestRest(t *testing.T) {
 
 func TestWatchGivesTheParentsReason(t *testing.T) {
 	parent, cancel := context.WithCancelCause(t.Context())
-	w := NewWatch(parent, time.Hour, nil)
+	w := NewWatchdog(parent, time.Hour)
 	defer w.Stop()
 	cause := errors.New("why")
 	cancel(cause)
