@@ -3,14 +3,12 @@ package store
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -31,9 +29,7 @@ type Ingest struct {
 	size   int64
 	origin Origin
 	sums   *os.File // checkpoints, opened when the first is written
-	// outside is where [Ingest.Other] is, if that is not in the store.
-	outside string
-	unlock  func() error
+	unlock func() error
 }
 
 // Origin is what the partial bytes are a part of, so that the rest may be asked for.
@@ -169,7 +165,6 @@ func (in *Ingest) open() error {
 			return err
 		}
 	}
-	in.removeOther()
 	f, err := root.OpenFile(part, os.O_RDWR|os.O_CREATE, fileMode)
 	if errors.Is(err, fs.ErrPermission) && root.Chmod(part, fileMode) == nil {
 		f, err = root.OpenFile(part, os.O_RDWR|os.O_CREATE, fileMode)
@@ -318,63 +313,6 @@ func parseCheckpoint(line, id []byte) (Checkpoint, bool) {
 	return Checkpoint{Size: size, SHA256: sum}, err == nil
 }
 
-// Other is a path for code that insists on writing a file itself. What is there
-// goes with the Ingest unless it is adopted. If others may write to the store, it is
-// outside of it, under a name that nobody can guess.
-func (in *Ingest) Other() string {
-	if in.store.believed {
-		return in.store.at(in.base + otherSuffix)
-	}
-	if in.outside == "" {
-		in.outside = filepath.Join(os.TempDir(), "botkube-mirror-"+rand.Text())
-	}
-	return in.outside
-}
-
-func (in *Ingest) removeOther() {
-	_ = in.store.root.RemoveAll(in.base + otherSuffix)
-	if in.outside != "" {
-		_ = os.Remove(in.outside)
-	}
-}
-
-// Adopt makes the file at [Ingest.Other] the partial file.
-func (in *Ingest) Adopt() error {
-	if in.outside != "" {
-		if err := in.adoptOutside(); err != nil {
-			return fmt.Errorf("adopting a download: %w", explain(err))
-		}
-		return nil
-	}
-	if fi, err := in.store.root.Lstat(in.base + otherSuffix); err != nil || !fi.Mode().IsRegular() {
-		return fmt.Errorf("adopting a download: it left no regular file")
-	}
-	if err := in.file.Close(); err != nil {
-		return fmt.Errorf("adopting a download: %w", err)
-	}
-	if err := in.store.root.Rename(in.base+otherSuffix, in.part()); err != nil {
-		return fmt.Errorf("adopting a download: %w", err)
-	}
-	if err := in.open(); err != nil {
-		return fmt.Errorf("adopting a download: %w", err)
-	}
-	return nil
-}
-
-func (in *Ingest) adoptOutside() error {
-	defer in.removeOther()
-	from, err := os.Open(in.outside)
-	if err != nil {
-		return err
-	}
-	defer from.Close()
-	if err := in.Truncate(0); err != nil {
-		return err
-	}
-	in.size, err = io.Copy(in.file, from)
-	return err
-}
-
 // Commit makes the partial file the blob d, which the caller has found it to
 // be; size is checked once more. It is there after a power cut. Only Close may
 // follow.
@@ -432,7 +370,6 @@ func (in *Ingest) removeNotes() {
 	for _, suffix := range []string{metaSuffix, sumsSuffix} {
 		_ = in.store.root.RemoveAll(in.base + suffix)
 	}
-	in.removeOther()
 }
 
 // Close lets others go on with what is there. It may be called twice, and
@@ -449,7 +386,6 @@ func (in *Ingest) Close() error {
 		_ = in.store.root.Remove(in.part())
 		in.removeNotes()
 	}
-	in.removeOther()
 	if in.sums != nil {
 		_ = in.sums.Close()
 	}

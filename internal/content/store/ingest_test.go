@@ -96,7 +96,6 @@ func TestDiscardLeavesNothing(t *testing.T) {
 	check(t, in.SetOrigin(store.Origin{ETag: "x"}))
 	add(t, in, "abc")
 	check(t, in.SetCheckpoint(lock.Sum([]byte("abc"))))
-	write(t, in.Other(), "other")
 	check(t, in.Discard())
 	check(t, in.Discard())
 	check(t, in.Close())
@@ -119,19 +118,6 @@ func TestTruncate(t *testing.T) {
 	add(t, in, "x")
 	check(t, in.Commit(lock.Sum([]byte("abx")), 3))
 	check(t, s.Verify(t.Context(), lock.Sum([]byte("abx"))))
-}
-
-func TestAdopt(t *testing.T) {
-	s := open(t, t.TempDir())
-	in := ingest(t, s, "key")
-	if err := in.Adopt(); err == nil {
-		t.Error("adopted nothing")
-	}
-	write(t, in.Other(), "adopted")
-	check(t, in.Adopt())
-	check(t, in.Commit(lock.Sum([]byte("adopted")), 7))
-	check(t, in.Close())
-	wantNoRests(t, s)
 }
 
 func TestCheckpoints(t *testing.T) {

@@ -23,23 +23,22 @@ import (
 )
 
 const (
-	layoutFile  = "oci-layout"
-	indexFile   = "index.json"
-	blobsRoot   = "blobs"
-	blobsDir    = "blobs/sha256"
-	ingestDir   = "ingest"
-	urlsDir     = "urls"
-	derivedDir  = "derived"
-	rootsDir    = "roots"
-	tempPrefix  = "tmp-"
-	runPrefix   = "run-"
-	dirMode     = 0o755
-	fileMode    = 0o644
-	lockSuffix  = ".lock"
-	partSuffix  = ".part"
-	metaSuffix  = ".json"
-	sumsSuffix  = ".sums"
-	otherSuffix = ".other"
+	layoutFile = "oci-layout"
+	indexFile  = "index.json"
+	blobsRoot  = "blobs"
+	blobsDir   = "blobs/sha256"
+	ingestDir  = "ingest"
+	urlsDir    = "urls"
+	derivedDir = "derived"
+	rootsDir   = "roots"
+	tempPrefix = "tmp-"
+	runPrefix  = "run-"
+	dirMode    = 0o755
+	fileMode   = 0o644
+	lockSuffix = ".lock"
+	partSuffix = ".part"
+	metaSuffix = ".json"
+	sumsSuffix = ".sums"
 )
 
 // Contents of the two files that make a directory an OCI image layout

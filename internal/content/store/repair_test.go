@@ -58,7 +58,7 @@ func TestWhateverIsInTheWay(t *testing.T) {
 	for _, place := range []string{"oci-layout", "index.json", "blobs", "blobs/sha256", "ingest", "urls", "derived", "roots",
 		"blobs/sha256/" + d.String(), "urls/" + lock.Sum([]byte(url)).String() + ".json", "roots/" + lock.Sum([]byte("/out")).String() + ".json",
 		"ingest/" + lock.Sum([]byte("key")).String() + ".part", "ingest/" + lock.Sum([]byte("key")).String() + ".json",
-		"ingest/" + lock.Sum([]byte("key")).String() + ".sums", "ingest/" + lock.Sum([]byte("key")).String() + ".other",
+		"ingest/" + lock.Sum([]byte("key")).String() + ".sums",
 		"ingest/" + lock.Sum([]byte("key")).String() + ".lock", "ingest/sweep.lock"} {
 		for name, replace := range replacements {
 			t.Run(place+" "+name, func(t *testing.T) {
@@ -168,8 +168,8 @@ func TestNothingOfDeadRuns(t *testing.T) {
 		}
 	}
 	hash := func(key string) string { return lock.Sum([]byte(key)).String() }
-	kept := []string{"tmp-" + run + "-1", holder + ".other", hash("resumable") + ".part", hash("resumable") + ".json", hash("resumable") + ".sums", hash("blob") + ".part"}
-	gone := []string{"tmp-1234-1", "tmp-1234", "tmp-x", "run-1234.lock", hash("dead") + ".lock", hash("dead") + ".other", hash("resumable") + ".other",
+	kept := []string{"tmp-" + run + "-1", hash("resumable") + ".part", hash("resumable") + ".json", hash("resumable") + ".sums", hash("blob") + ".part"}
+	gone := []string{"tmp-1234-1", "tmp-1234", "tmp-x", "run-1234.lock", hash("dead") + ".lock",
 		hash("notes") + ".json", hash("notes") + ".sums", hash("empty") + ".part", hash("empty") + ".json"}
 	for _, name := range slices.Concat(kept, gone) {
 		content := "x"
@@ -193,7 +193,7 @@ func TestNothingOfDeadRuns(t *testing.T) {
 	alive.kill(t)
 	check(t, s.Close())
 	s = open(t, dir)
-	for _, name := range []string{"tmp-" + run + "-1", "run-" + run + ".lock", holder + ".lock", holder + ".other"} {
+	for _, name := range []string{"tmp-" + run + "-1", "run-" + run + ".lock", holder + ".lock"} {
 		if _, err := os.Lstat(filepath.Join(dir, "ingest", name)); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is left (%v)", name, err)
 		}

@@ -24,7 +24,7 @@ func (s *Store) removeStale() {
 		case strings.HasSuffix(e.Name(), lockSuffix):
 			_ = s.unlessHeld(e.Name(), func() error { return nil })
 		case isHashed(name):
-			_ = s.unlessHeld(name+lockSuffix, func() error { return s.removeRests(name) })
+			_ = s.unlessHeld(name+lockSuffix, func() error { return s.removeNotes(name) })
 		}
 	}
 }
@@ -65,16 +65,14 @@ func isHashed(name string) bool {
 	return err == nil
 }
 
-// removeRests removes what is of no use to whoever goes on with an ingest: what
-// was not adopted, and notes on a partial file without a byte.
-func (s *Store) removeRests(name string) error {
+// removeNotes removes the notes on a partial file without a byte.
+func (s *Store) removeNotes(name string) error {
 	base := ingestDir + "/" + name
-	useless := []string{otherSuffix}
-	if fi, err := s.root.Lstat(base + partSuffix); err != nil || !fi.Mode().IsRegular() || fi.Size() == 0 {
-		useless = append(useless, partSuffix, metaSuffix, sumsSuffix)
+	if fi, err := s.root.Lstat(base + partSuffix); err == nil && fi.Mode().IsRegular() && fi.Size() > 0 {
+		return nil
 	}
 	var errs []error
-	for _, suffix := range useless {
+	for _, suffix := range []string{partSuffix, metaSuffix, sumsSuffix} {
 		errs = append(errs, s.root.RemoveAll(base+suffix))
 	}
 	return errors.Join(errs...)

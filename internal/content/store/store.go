@@ -193,11 +193,11 @@ func (s *Store) copyOf(d lock.SHA256, f *os.File) (blob.File, error) {
 // compare reads a blob, copies it, and compares its digest. One that differs is
 // removed.
 func (s *Store) compare(ctx context.Context, d lock.SHA256, f *os.File, to io.Writer) error {
-	h := sha256.New()
-	if _, err := io.CopyBuffer(io.MultiWriter(h, to), readerWithContext{ctx, f}, make([]byte, 256<<10)); err != nil {
+	h := blob.NewHash()
+	if err := blob.Copy(ctx, io.MultiWriter(h, to), f); err != nil {
 		return fmt.Errorf("verifying a blob of the store: %w", err)
 	}
-	if got := lock.SHA256(h.Sum(nil)); got != d {
+	if got := h.SHA256(); got != d {
 		f.Close() // Windows removes no open file
 		return s.spoilt(d, got)
 	}
@@ -260,19 +260,6 @@ func (s *Store) Forget(d lock.SHA256) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.known, d)
-}
-
-// readerWithContext fails once ctx is done.
-type readerWithContext struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r readerWithContext) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(p)
 }
 
 // Put stores a small document and returns its digest. To put what is there

@@ -3,7 +3,6 @@ package bundle
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicfile"
@@ -125,22 +125,7 @@ func (s segment) compare(ctx context.Context, section io.Reader) error {
 
 // digest hashes what r has.
 func digest(ctx context.Context, r io.Reader) (lock.SHA256, error) {
-	h := sha256.New()
-	if _, err := io.CopyBuffer(h, readerWithContext{ctx, r}, make([]byte, 256<<10)); err != nil {
-		return lock.SHA256{}, err
-	}
-	return lock.SHA256(h.Sum(nil)), nil
-}
-
-// readerWithContext fails once ctx is done.
-type readerWithContext struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r readerWithContext) Read(p []byte) (int, error) {
-	if r.ctx.Err() != nil {
-		return 0, context.Cause(r.ctx)
-	}
-	return r.r.Read(p)
+	h := blob.NewHash()
+	err := blob.Copy(ctx, h, r)
+	return h.SHA256(), err
 }

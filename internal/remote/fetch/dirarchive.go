@@ -19,6 +19,7 @@ import (
 	urlhelper "github.com/hashicorp/go-getter/helper/url"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
@@ -325,7 +326,7 @@ func copyTo(ctx context.Context, name string, from io.Reader) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(transfer.CopyWithContext(ctx, to, from), to.Close())
+	return errors.Join(blob.Copy(ctx, to, from), to.Close())
 }
 
 // pack writes the files of a directory to an archive whose bytes follow from
@@ -435,7 +436,7 @@ func (p *packing) add(at, name string) error {
 		return err
 	}
 	h := sha256.New()
-	if err := transfer.CopyWithContext(p.ctx, io.MultiWriter(p.tar, h), f); err != nil {
+	if err := blob.Copy(p.ctx, io.MultiWriter(p.tar, h), f); err != nil {
 		return err
 	}
 	p.files = append(p.files, lock.TemplateFile{Path: name, Blob: lock.Blob{Size: fi.Size(), SHA256: lock.SHA256(h.Sum(nil))}})

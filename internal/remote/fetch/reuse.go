@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -90,7 +91,7 @@ func (c *Client) hashBlob(ctx context.Context, d lock.SHA256, want expectation) 
 	}
 	defer f.Close()
 	s := newSums(want)
-	if err := transfer.CopyWithContext(ctx, s, f); err != nil {
+	if err := blob.Copy(ctx, s, f); err != nil {
 		return nil, transfer.Local(fmt.Errorf("reading a blob of the store: %w", err))
 	}
 	if s.SHA256() != d {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
@@ -419,7 +420,7 @@ func (s *session) body(size int64) (*upload, error) {
 		_, err = f.Seek(hashed, io.SeekStart)
 	}
 	if err == nil {
-		err = transfer.CopyWithContext(s.ctx, u.sum, io.LimitReader(f, s.offset-hashed))
+		err = blob.Copy(s.ctx, u.sum, io.LimitReader(f, s.offset-hashed))
 	}
 	if err != nil {
 		_ = f.Close()

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
@@ -122,7 +123,7 @@ func (p *Partial) rehash(ctx context.Context, points []store.Checkpoint, size in
 		if point.Size > size {
 			break
 		}
-		if err := CopyWithContext(ctx, p.sums, io.NewSectionReader(p.File(), at, point.Size-at)); err != nil {
+		if err := blob.Copy(ctx, p.sums, io.NewSectionReader(p.File(), at, point.Size-at)); err != nil {
 			return 0, err
 		}
 		if p.sums.SHA256() != point.SHA256 {
@@ -130,5 +131,5 @@ func (p *Partial) rehash(ctx context.Context, points []store.Checkpoint, size in
 		}
 		at = point.Size
 	}
-	return size, CopyWithContext(ctx, p.sums, io.NewSectionReader(p.File(), at, size-at))
+	return size, blob.Copy(ctx, p.sums, io.NewSectionReader(p.File(), at, size-at))
 }

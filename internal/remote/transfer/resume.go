@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
@@ -234,12 +235,12 @@ func (d *Download) begin(part *Part) error {
 // receive takes a part.
 func (d *Download) receive(part *Part) error {
 	skip := d.Size() - part.Start
-	err := Copy(func(p []byte) error {
+	err := blob.Pieces(part, func(p []byte) error {
 		d.Transferred += int64(len(p))
 		n := min(skip, int64(len(p)))
 		skip -= n
 		return d.take(p[n:], part.End)
-	}, part)
+	})
 	if Is[*LocalError](err) || Is[*PermanentError](err) || fault.KindOf(err) == fault.Integrity {
 		return err
 	}

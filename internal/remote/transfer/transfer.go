@@ -9,14 +9,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/textproto"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -164,40 +162,4 @@ func PlainReason(err error) error {
 		return errors.New("the other side closed the connection")
 	}
 	return err
-}
-
-// CopyWithContext copies until ctx is done.
-func CopyWithContext(ctx context.Context, w io.Writer, r io.Reader) error {
-	return Copy(func(p []byte) error {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		_, err := w.Write(p)
-		return err
-	}, r)
-}
-
-var buffers = sync.Pool{New: func() any {
-	b := make([]byte, 256<<10)
-	return &b
-}}
-
-// Copy calls take with what comes from r, piece by piece, until it ends.
-func Copy(take func(p []byte) error, r io.Reader) error {
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	for {
-		n, err := r.Read(*buf)
-		if n > 0 {
-			if err := take((*buf)[:n]); err != nil {
-				return err
-			}
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
 }

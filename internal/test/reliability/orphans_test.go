@@ -58,7 +58,7 @@ func TestOrphans(t *testing.T) {
 	t.Run("store", func(t *testing.T) {
 		ingest := filepath.Join(w.store, "ingest")
 		hash := strings.Repeat("ab", 32)
-		for _, p := range []string{"tmp-1234-5678", "tmp-5678", "run-1234.lock", hash + ".lock", hash + ".other", hash + ".sums", hash + ".json"} {
+		for _, p := range []string{"tmp-1234-5678", "tmp-5678", "run-1234.lock", hash + ".lock", hash + ".sums", hash + ".json"} {
 			writeFile(t, filepath.Join(ingest, p), []byte("half"))
 		}
 		writeFile(t, filepath.Join(ingest, hash+".part"), nil)
