@@ -84,7 +84,7 @@ func TestSettle(t *testing.T) {
 		{"refused", &fs.PathError{Op: "chmod", Path: "x", Err: fs.ErrPermission}, 0o644, "x: its mode is 0644, but other users need 0555, and the mode cannot be changed: permission denied"},
 		{"another failure", broken, 0o755, "input/output error"},
 	} {
-		err := settle(c.changed, look(c.has), "x", 0o755, Anyone)
+		err := checkMode(c.changed, look(c.has), "x", 0o755, Anyone)
 		if got := errorText(err); got != c.want {
 			t.Errorf("%s: %q", c.name, got)
 		}

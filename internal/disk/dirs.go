@@ -14,16 +14,14 @@ func MakeDirs(dir string, mode fs.FileMode) (created []string, err error) {
 	return makeDirs(dir, mode, func(*os.Root, string) error { return nil })
 }
 
-// MakeDirsFor is [MakeDirs] for a reader: what is created has the mode, whatever
-// the umask. The error is a [ModeError] if the file system sees to it that the
-// reader cannot use a directory.
+// MakeDirsFor is [MakeDirs] for a reader: new directories have the mode, whatever the
+// umask. The error is a [ModeError] if the file system does not let the reader use one.
 func MakeDirsFor(dir string, mode fs.FileMode, r Reader) (created []string, err error) {
 	return makeDirs(dir, mode, func(parent *os.Root, name string) error { return Chmod(parent, name, mode, r) })
 }
 
-// makeDirs calls made for each directory that it created. Like the directory, made
-// is below its parent, which was opened: a link in the place of what was just
-// created leads nowhere else.
+// makeDirs calls made for each directory that it created. Both work below the opened
+// parent, so that a link that replaces the new directory leads nowhere else.
 func makeDirs(dir string, mode fs.FileMode, made func(parent *os.Root, name string) error) (created []string, err error) {
 	if fi, err := os.Stat(dir); err == nil && fi.IsDir() {
 		return nil, nil
@@ -51,10 +49,9 @@ func makeDirs(dir string, mode fs.FileMode, made func(parent *os.Root, name stri
 	return append(created, dir), made(root, name)
 }
 
-// RemoveDirs removes those of the directories, the outermost first, in which
-// nothing is.
+// RemoveDirs removes the empty ones of directories that are listed outermost first.
 func RemoveDirs(dirs []string) {
 	for _, dir := range slices.Backward(dirs) {
-		_ = os.Remove(dir) // fails if something is in it, as it should
+		_ = os.Remove(dir) // fails if it is not empty
 	}
 }

@@ -2,7 +2,7 @@ package disk
 
 import "os"
 
-// Opener is [OpenRegular] for who opens many files below one root.
+// Opener is [OpenRegular] for many files below one root.
 type Opener struct {
 	root *os.Root
 	// dir is the directory itself, or nil where the system cannot open below it in

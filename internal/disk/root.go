@@ -9,9 +9,9 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// OpenDir opens a directory below a root, and neither what a link leads to nor what
-// took its place meanwhile. An absent one is an [fs.ErrNotExist]; anything else
-// than a directory is of kind [fault.Integrity].
+// OpenDir opens a directory below a root. It follows no link, and fails if the directory
+// is replaced meanwhile. If there is none, the error is [fs.ErrNotExist]; for anything
+// but a directory it is of kind [fault.Integrity].
 func OpenDir(root *os.Root, name string) (*os.Root, error) {
 	if err := CheckParents(root, name); err != nil {
 		return nil, err
@@ -40,10 +40,10 @@ func OpenDir(root *os.Root, name string) (*os.Root, error) {
 
 var errReplaced = fault.New(fault.Integrity, "it was replaced while it was opened")
 
-// OpenRegular opens a regular file below a root to read, and neither what a link
-// leads to, nor a pipe, which would wait for a writer, nor what took its place
-// meanwhile. An absent one is an [fs.ErrNotExist]; anything else than a regular
-// file is of kind [fault.Integrity].
+// OpenRegular opens a regular file below a root to read. It follows no link, does not
+// wait for the writer of a pipe, and fails if the file is replaced meanwhile. If there
+// is none, the error is [fs.ErrNotExist]; for anything but a regular file it is of kind
+// [fault.Integrity].
 func OpenRegular(root *os.Root, name string) (*os.File, error) {
 	seen, err := StatRegular(root, name)
 	if err != nil {
@@ -91,7 +91,7 @@ func CheckParents(root *os.Root, name string) error {
 // [OpenRegular] it never waits for a pipe, and anything else than a regular file is
 // of kind [fault.Integrity].
 func Open(path string) (*os.File, fs.FileInfo, error) {
-	// A look first: to open some devices has effects.
+	// Stat first: opening some devices has effects.
 	if fi, err := os.Stat(path); err != nil {
 		return nil, nil, err
 	} else if err := notRegular(fi); err != nil {
@@ -116,4 +116,23 @@ func notRegular(fi fs.FileInfo) error {
 		return nil
 	}
 	return fault.New(fault.Integrity, "it is %s, not a regular file", DescribeType(fi.Mode()))
+}
+
+// DescribeType says in words what kind of file a mode has.
+func DescribeType(mode fs.FileMode) string {
+	switch {
+	case mode.IsRegular():
+		return "a regular file"
+	case mode.IsDir():
+		return "a directory"
+	case mode&fs.ModeSymlink != 0:
+		return "a link"
+	case mode&fs.ModeNamedPipe != 0:
+		return "a named pipe"
+	case mode&fs.ModeSocket != 0:
+		return "a socket"
+	case mode&fs.ModeDevice != 0:
+		return "a device"
+	}
+	return "something else"
 }

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 )
 
-// Space is the room of a file system.
+// Space is the free space of a file system.
 type Space struct {
 	// FileSystem tells the file systems of this machine from each other.
 	FileSystem string
@@ -17,9 +17,9 @@ type Space struct {
 	Free int64
 }
 
-// SpaceAt asks for the room at a path, or, where nothing is there yet, at the
-// nearest of its parents that exists. Ok is false where that cannot be told:
-// some network file systems say that they have no blocks at all.
+// SpaceAt returns the space at a path or, if that does not exist, at the nearest parent
+// that does. ok is false if it is not known: some network file systems report no
+// blocks at all.
 func SpaceAt(path string) (space Space, ok bool) {
 	dir, err := existing(path)
 	if err != nil {

@@ -5,8 +5,8 @@ import (
 	"runtime"
 )
 
-// Temp is a temporary file that goes away when it is closed, or with its
-// process. Windows removes no open file: there, a killed process leaves it.
+// Temp is a temporary file that is removed when it is closed, or when its process ends.
+// On Windows, a killed process leaves it.
 type Temp struct{ *os.File }
 
 // TempFile creates a temporary file in [os.TempDir].
@@ -38,8 +38,8 @@ func (t *Temp) Close() error {
 	return err
 }
 
-// CheckWritable reports why no file can be created in a directory. Pattern is what such
-// a file may be called, as for [os.CreateTemp], where it must have a name.
+// CheckWritable reports why no file can be created in a directory. pattern is as for
+// [os.CreateTemp], for systems on which the file must have a name.
 func CheckWritable(dir, pattern string) error {
 	f, err := tempFile(dir, pattern)
 	if err != nil {

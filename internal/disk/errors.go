@@ -4,12 +4,11 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"strings"
 )
 
-// Hint returns what to do about an error of a file system that cannot do what
-// the program needs, or "" if the error says nothing of the kind. Elsewhere says
-// where else to write.
+// Hint returns what to do about an error that says that a file system lacks a feature
+// which this program needs, and "" for any other error. elsewhere names another
+// place to write to.
 func Hint(err error, elsewhere string) string {
 	link, isLink := errors.AsType[*os.LinkError](err)
 	switch {
@@ -19,10 +18,4 @@ func Hint(err error, elsewhere string) string {
 		return "if you may write here, the file system does not rename files, like an object store that is mounted: " + elsewhere + ", and copy from there"
 	}
 	return ""
-}
-
-// IsLeftover reports whether a name is that under which NFS or FUSE keeps a file
-// that was removed or replaced while somebody had it open. It goes by itself.
-func IsLeftover(name string) bool {
-	return strings.HasPrefix(name, ".nfs") || strings.HasPrefix(name, ".fuse_hidden")
 }

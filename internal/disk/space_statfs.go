@@ -1,3 +1,5 @@
+//go:build linux || darwin
+
 package disk
 
 import (
@@ -12,9 +14,5 @@ func spaceOf(path string) (Space, bool) {
 	if unix.Stat(path, &st) != nil || unix.Statfs(path, &fs) != nil || fs.Blocks == 0 {
 		return Space{}, false
 	}
-	size := fs.Frsize // what blocks are counted in; the kernel fills it in since 2.6
-	if size <= 0 {
-		size = fs.Bsize
-	}
-	return Space{strconv.FormatUint(st.Dev, 10), bytesOf(fs.Bavail, uint64(size))}, true
+	return Space{strconv.FormatUint(uint64(st.Dev), 10), bytesOf(fs.Bavail, blockSize(&fs))}, true
 }
