@@ -9,6 +9,7 @@ import (
 
 // TestCheckURLs gives each URL of a lock values that nobody could request.
 func TestCheckURLs(t *testing.T) {
+	t.Parallel()
 	places := map[string]func(l *Lock, u string){
 		"repository":      func(l *Lock, u string) { l.Repositories[0].URL = u },
 		"schema":          func(l *Lock, u string) { l.Repositories[0].Schemas[0].URL = u },
@@ -41,6 +42,7 @@ func TestCheckURLs(t *testing.T) {
 }
 
 func TestCheckMembers(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		change func(l *Lock)
 		want   string

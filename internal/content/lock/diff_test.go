@@ -57,6 +57,7 @@ func clip(s string) string {
 }
 
 func TestDiff(t *testing.T) {
+	t.Parallel()
 	removeURL := func(l *Lock, url string) {
 		l.Artifacts = slices.DeleteFunc(l.Artifacts, func(a Artifact) bool { return a.URL == url })
 	}
@@ -199,6 +200,7 @@ func checkMirrored(t *testing.T, a, b *Lock) {
 }
 
 func TestDiffSaysWhatIsAlarming(t *testing.T) {
+	t.Parallel()
 	a, b := parsed(t), parsed(t)
 	b.Repositories[0].Index.SHA256 = SHA256{1}
 	b.Artifacts[0].SHA256 = SHA256{2}

@@ -195,8 +195,8 @@ func orNone(s string) string { return cmp.Or(s, "none") }
 // shortDigest returns the start of a digest, for people.
 func shortDigest(s string) string {
 	const shown = len("sha256:") + 12
-	if !strings.HasPrefix(s, "sha256:") || len(s) < shown {
+	if !strings.HasPrefix(s, "sha256:") {
 		return s
 	}
-	return s[:shown]
+	return s[:min(len(s), shown)]
 }

@@ -41,6 +41,7 @@ func withTemplates(t testing.TB) *Lock {
 }
 
 func TestFilesOfTemplates(t *testing.T) {
+	t.Parallel()
 	l := withTemplates(t)
 	const dir = "r/executor_v1_exec_deps/ik1K6CzpTMzAqZkV1zy1gZpezp51uQpErRk5nBkCIrk="
 	for _, p := range l.Platforms {
@@ -70,6 +71,7 @@ func TestFilesOfTemplates(t *testing.T) {
 }
 
 func TestCheckTemplates(t *testing.T) {
+	t.Parallel()
 	first := func(l *Lock) *Template { return &l.Plugins[0].Templates[0] }
 	for name, test := range map[string]struct {
 		change func(l *Lock)
@@ -115,6 +117,7 @@ func TestCheckTemplates(t *testing.T) {
 }
 
 func TestDiffTemplates(t *testing.T) {
+	t.Parallel()
 	a, b := withTemplates(t), withTemplates(t)
 	if found := Diff(a, b); len(found) != 0 {
 		t.Errorf("%+v", found)

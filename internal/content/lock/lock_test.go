@@ -20,6 +20,7 @@ func sample(t testing.TB) []byte {
 }
 
 func TestMarshalIsStable(t *testing.T) {
+	t.Parallel()
 	data := sample(t)
 	l, err := Parse(data)
 	if err != nil {
@@ -35,6 +36,7 @@ func TestMarshalIsStable(t *testing.T) {
 }
 
 func TestFiles(t *testing.T) {
+	t.Parallel()
 	l, err := Parse(sample(t))
 	if err != nil {
 		t.Fatal(err)
@@ -53,6 +55,7 @@ func TestFiles(t *testing.T) {
 }
 
 func TestForPlatform(t *testing.T) {
+	t.Parallel()
 	l, err := Parse(sample(t))
 	if err != nil {
 		t.Fatal(err)
@@ -68,6 +71,7 @@ func TestForPlatform(t *testing.T) {
 
 // TestParseRefuses changes one thing of a good lock.
 func TestParseRefuses(t *testing.T) {
+	t.Parallel()
 	good := string(sample(t))
 	for _, tt := range []struct{ old, new, want string }{
 		{`"schemaVersion": 1`, `"schemaVersion": 2`, "knows version 1"},
@@ -101,6 +105,7 @@ func TestParseRefuses(t *testing.T) {
 }
 
 func TestCheckFindsClashes(t *testing.T) {
+	t.Parallel()
 	l, err := Parse(sample(t))
 	if err != nil {
 		t.Fatal(err)

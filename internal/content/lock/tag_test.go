@@ -3,6 +3,7 @@ package lock
 import "testing"
 
 func TestTag(t *testing.T) {
+	t.Parallel()
 	l := &Lock{SchemaVersion: SchemaVersion}
 	for version, want := range map[string]string{"v1.14.0": "v1.14.0", "v1.15.0-rc.1+a+b": "v1.15.0-rc.1_a_b"} {
 		l.BotkubeVersion = version
