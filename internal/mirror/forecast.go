@@ -110,7 +110,7 @@ func (f *forecast) dir(root string) (needed int64, atLeast bool) {
 // archive is the size of a bundle in a file, unless that is there already: a new
 // one is written beside the old one.
 func (f *forecast) archive(ctx context.Context, path string) (needed int64, atLeast bool) {
-	if f.isThere(path) {
+	if f.isThere(ctx, path) {
 		return 0, false
 	}
 	contents, err := bundle.Plan(ctx, f.lock, f.from.Blobs)
@@ -122,11 +122,11 @@ func (f *forecast) archive(ctx context.Context, path string) (needed int64, atLe
 }
 
 // isThere reports whether a file is a bundle with this lock.
-func (f *forecast) isThere(path string) bool {
-	if bundle.Sniff(path) != bundle.TarForm {
+func (f *forecast) isThere(ctx context.Context, path string) bool {
+	if oci.Sniff(path) != oci.InTar {
 		return false
 	}
-	b, err := bundle.Open(path)
+	b, err := openBundle(ctx, path, "")
 	if err != nil {
 		return false
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/dir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/legible"
@@ -90,15 +91,15 @@ func (s *Session) inspectAny(ctx context.Context, target string, stdin io.Reader
 	if err != nil {
 		return nil, unopened(path, err)
 	}
-	switch form := bundle.Sniff(path); {
-	case form != bundle.NoForm:
+	switch {
+	case oci.Sniff(path) != oci.NoLayout:
 		return inspectLayout(ctx, at)
 	case fi.IsDir():
 		return inspectDir(path)
 	case !fi.Mode().IsRegular():
 		return nil, fault.New(fault.Usage, "%s is neither a regular file nor a directory", path).WithHint(inspectHint)
 	}
-	return inspectFile(path)
+	return inspectFile(ctx, path)
 }
 
 func unopened(path string, err error) error {
@@ -110,17 +111,30 @@ func unopened(path string, err error) error {
 
 // inspectLayout reads a bundle or an image, in a file or a directory.
 func inspectLayout(ctx context.Context, at located) (*inspected, error) {
-	b, err := at.openBundle(ctx, false)
-	if err == nil {
-		defer b.Close()
-		return inspectedBundle(b.Contents()), nil
-	}
-	if !maybeImage(err) {
+	l, err := oci.Open(ctx, at.path)
+	if err != nil {
 		return nil, err
 	}
-	im, imageErr := image.Open(ctx, at.path, at.name)
+	return inspectIn(ctx, l, at)
+}
+
+// inspectIn reads a bundle or an image in a layout, and closes that.
+func inspectIn(ctx context.Context, l *oci.Layout, at located) (*inspected, error) {
+	defer l.Close()
+	notBundle := error(bundle.ErrNotBundle)
+	if at.form != "image" {
+		b, err := bundle.Open(ctx, l, at.name)
+		if err == nil {
+			return inspectedBundle(b.Contents()), nil
+		}
+		if !maybeImage(err) {
+			return nil, err
+		}
+		notBundle = err
+	}
+	im, imageErr := image.Open(ctx, l, at.name)
 	if imageErr != nil {
-		return nil, noImage(at.path, err, imageErr)
+		return nil, noImage(l.Name(), notBundle, imageErr)
 	}
 	return inspectedImage(im), nil
 }
@@ -137,10 +151,10 @@ func noImage(name string, asBundle, asImage error) error {
 	if errors.Is(asBundle, bundle.ErrPart) {
 		return fault.New(fault.Usage, "%s: %w", name, asBundle).WithHint("%s", fault.HintOf(asBundle))
 	}
-	if fault.KindOf(asImage) != fault.Usage || errors.Is(asImage, image.ErrChoice) {
+	if fault.KindOf(asImage) != fault.Usage || errors.Is(asImage, oci.ErrChoice) {
 		return asImage
 	}
-	return fault.New(fault.Usage, "%s is neither a bundle nor an image that botkube-mirror wrote", name).WithHint(inspectHint)
+	return fault.New(fault.Usage, "%s is %w", name, oci.ErrNotLayout).WithHint(inspectHint)
 }
 
 func inspectedBundle(c *bundle.Contents) *inspected {
@@ -222,14 +236,14 @@ func mountOf(path string) string {
 }
 
 // inspectFile reads a file that does not begin like a tar: a lock.
-func inspectFile(path string) (*inspected, error) {
+func inspectFile(ctx context.Context, path string) (*inspected, error) {
 	start, err := startOf(path)
 	if err != nil {
 		return nil, unopened(path, err)
 	}
 	if !looksLikeLock(start) {
 		// It may be what is left of a bundle.
-		if _, err := bundle.Open(path); fault.KindOf(err) != fault.Usage {
+		if _, err := openBundle(ctx, path, ""); fault.KindOf(err) != fault.Usage {
 			return nil, err
 		}
 		return nil, fault.New(fault.Usage, "%s is no mirror: neither a tar file nor a lock", path).WithHint(inspectHint)
@@ -267,7 +281,7 @@ func noLock(err error) error {
 		WithHint("copy the lock again, or write a new one with the command lock")
 }
 
-// inspectStandardInput reads a bundle or a lock.
+// inspectStandardInput reads a bundle, an image or a lock.
 func inspectStandardInput(ctx context.Context, stdin io.Reader) (*inspected, error) {
 	start, stdin, err := peek(stdin)
 	if err != nil {
@@ -276,20 +290,11 @@ func inspectStandardInput(ctx context.Context, stdin io.Reader) (*inspected, err
 	if looksLikeLock(start) {
 		return lockFrom(stdin)
 	}
-	src, err := openStandardInput(ctx, stdin)
+	l, err := oci.OpenStream(ctx, stdin)
 	if err != nil {
-		// An image in a stream would have to be kept in a file that has a name.
-		if errors.Is(err, bundle.ErrNotBundle) && fault.HintOf(err) == "" {
-			err = fault.New(fault.Usage, "%w", err).WithHint("standard input is a bundle or a lock; an image is read from a file")
-		}
 		return nil, err
 	}
-	defer src.close()
-	b, ok := src.Blobs.(*bundle.Bundle)
-	if !ok {
-		return &inspected{kind: KindBundle, lock: src.lock}, nil
-	}
-	return inspectedBundle(b.Contents()), nil
+	return inspectIn(ctx, l, located{})
 }
 
 // peek returns how a stream starts, and the stream from there on. A file stays

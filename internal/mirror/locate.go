@@ -7,8 +7,8 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
 // located is a mirror on this machine that is read.
@@ -38,7 +38,7 @@ func locate(target string) (located, error) {
 		return at, fault.New(fault.Usage, "%s is what skopeo writes to dir:, which has no index of what is in it", at.path).
 			WithHint("write a layout of it: skopeo copy --all --preserve-digests dir:%s oci-archive:bundle.tar", at.path)
 	}
-	if at.name != "" && bundle.Sniff(at.path) == bundle.NoForm {
+	if at.name != "" && oci.Sniff(at.path) == oci.NoLayout {
 		return at, fault.New(fault.Usage, "%s is no OCI layout, in which something could be named %q", at.path, at.name).
 			WithHint(sourceHint)
 	}

@@ -15,13 +15,12 @@ import (
 	"github.com/hashicorp/go-version"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/dir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/serve"
@@ -94,12 +93,12 @@ func (s *Session) openServed(ctx context.Context, target string) (*served, error
 		return nil, fault.New(fault.Usage, "opening %s: %w", path, pathErr.Err).WithHint(servedHint)
 	}
 	out := new(served)
-	if fi.IsDir() && bundle.Sniff(path) != bundle.LayoutForm {
+	if fi.IsDir() && oci.Sniff(path) != oci.InDir {
 		err = s.openServedDir(ctx, out, path)
 	} else {
 		out.kind = KindBundle
-		err = out.addBundle(path, at.name)
-		if errors.Is(err, bundle.ErrNotBundle) {
+		err = out.addBundle(ctx, path, at.name)
+		if errors.Is(err, bundle.ErrNotBundle) || errors.Is(err, oci.ErrNotLayout) {
 			err = s.notServed(ctx, path, err)
 		}
 	}
@@ -141,7 +140,7 @@ func (s *Session) openServedDir(ctx context.Context, out *served, path string) e
 	case root != "" && site.HasVersions(filepath.Clean(root)):
 		return s.addSite(ctx, out, filepath.Clean(root), tag)
 	}
-	return out.addBundles(path)
+	return out.addBundles(ctx, path)
 }
 
 func (s *Session) addSite(ctx context.Context, out *served, root, tag string) error {
@@ -162,7 +161,7 @@ func (s *Session) addSite(ctx context.Context, out *served, root, tag string) er
 
 // addBundles adds the bundles in a directory. What is none is left out; one that
 // is damaged is an error, lest a version be missed later.
-func (out *served) addBundles(path string) error {
+func (out *served) addBundles(ctx context.Context, path string) error {
 	out.kind = KindBundles
 	entries, err := os.ReadDir(path)
 	if err != nil {
@@ -173,12 +172,12 @@ func (out *served) addBundles(path string) error {
 			continue
 		}
 		at := filepath.Join(path, e.Name())
-		if bundle.Sniff(at) == bundle.NoForm {
+		if oci.Sniff(at) == oci.NoLayout {
 			out.ignored = append(out.ignored, at)
 			continue
 		}
-		err := out.addBundle(at, "")
-		if errors.Is(err, bundle.ErrNotBundle) {
+		err := out.addBundle(ctx, at, "")
+		if errors.Is(err, bundle.ErrNotBundle) || errors.Is(err, oci.ErrNotLayout) {
 			out.ignored = append(out.ignored, at)
 		} else if err != nil {
 			return err
@@ -190,8 +189,8 @@ func (out *served) addBundles(path string) error {
 	return nil
 }
 
-func (out *served) addBundle(path, name string) error {
-	b, open, err := openServedBundle(path, name)
+func (out *served) addBundle(ctx context.Context, path, name string) error {
+	b, err := openBundle(ctx, path, name)
 	if err != nil {
 		return err
 	}
@@ -213,33 +212,13 @@ func (out *served) addBundle(path, name string) error {
 	}
 	out.versions = append(out.versions, servedVersion{source: path, Version: serve.Version{
 		Tag: tag, Lock: l, Indexes: indexes,
-		Open: func(f site.File) (serve.File, error) { return open(f.SHA256) },
+		Open: func(f site.File) (serve.File, error) { return servedBlob(b, f.SHA256) },
 	}})
 	return nil
 }
 
-// openServedBundle opens a bundle whose blobs tell whether they are what they were.
-func openServedBundle(path, name string) (*bundle.Bundle, func(lock.SHA256) (serve.File, error), error) {
-	if bundle.Sniff(path) != bundle.TarForm {
-		b, err := bundle.OpenNamed(path, name)
-		if err != nil {
-			return nil, nil, err
-		}
-		return b, func(d lock.SHA256) (serve.File, error) { return layoutBlob(b, d) }, nil
-	}
-	f, _, err := disk.Open(path)
-	if err != nil {
-		return nil, nil, fault.New(fault.Usage, "opening the bundle: %w", err)
-	}
-	b, err := bundle.OpenTar(f, path, name)
-	if err != nil {
-		return nil, nil, err
-	}
-	return b, func(d lock.SHA256) (serve.File, error) { return tarredBlob(b, f, d) }, nil
-}
-
-// layoutBlob opens a blob that is a file of its own.
-func layoutBlob(b *bundle.Bundle, d lock.SHA256) (serve.File, error) {
+// servedBlob opens a blob that tells whether it is what it was.
+func servedBlob(b *bundle.Bundle, d lock.SHA256) (serve.File, error) {
 	content, err := b.Open(d)
 	if err != nil {
 		return nil, err
@@ -251,37 +230,6 @@ func layoutBlob(b *bundle.Bundle, d lock.SHA256) (serve.File, error) {
 	}
 	return f, nil
 }
-
-// tarredBlob opens a blob in a tar, which changes when the tar does.
-func tarredBlob(b *bundle.Bundle, tar *os.File, d lock.SHA256) (serve.File, error) {
-	content, err := b.Open(d)
-	if err != nil {
-		return nil, err
-	}
-	if part, ok := content.(interface {
-		Outer() (r io.ReaderAt, offset, n int64)
-	}); ok {
-		_, offset, _ := part.Outer()
-		return tarredPart{tarred{content, tar}, offset}, nil
-	}
-	return tarred{content, tar}, nil
-}
-
-type tarred struct {
-	blob.File
-	tar *os.File
-}
-
-func (t tarred) Stat() (fs.FileInfo, error) { return t.tar.Stat() }
-
-// tarredPart is a blob that lies in the tar in one piece.
-type tarredPart struct {
-	tarred
-	offset int64
-}
-
-// Region returns where the bytes of the blob lie.
-func (t tarredPart) Region() (*os.File, int64) { return t.tar, t.offset }
 
 // heldIndexes are indexes by the names of their repositories.
 type heldIndexes map[string]pluginsdir.Index

@@ -7,15 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
-	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
@@ -57,17 +54,32 @@ func (s *Session) openSource(ctx context.Context, name string, stdin io.Reader) 
 		return nil, fault.New(fault.Usage, "opening %s: %w", at.path, oci.Cause(err)).
 			WithHint(sourceHint)
 	}
-	if fi.IsDir() && bundle.Sniff(at.path) != bundle.LayoutForm {
+	if fi.IsDir() && oci.Sniff(at.path) != oci.InDir {
 		return openDirSource(at.path)
 	}
-	at.form = "" // what is no bundle is told for what it is
-	b, err := at.openBundle(ctx, false)
+	b, err := openBundle(ctx, at.path, at.name)
 	if err != nil {
 		return nil, noBundle(err)
 	}
-	src := bundleSource(at.path, b.Bundle)
-	src.close = b.Close
-	return src, nil
+	return bundleSource(at.path, b), nil
+}
+
+// openBundle opens the bundle at a path that has a name in its layout, or the only one.
+func openBundle(ctx context.Context, path, name string) (*bundle.Bundle, error) {
+	l, err := oci.Open(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	return bundleIn(ctx, l, name)
+}
+
+// bundleIn opens the bundle of a layout, which it closes if there is none.
+func bundleIn(ctx context.Context, l *oci.Layout, name string) (*bundle.Bundle, error) {
+	b, err := bundle.Open(ctx, l, name)
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return b, nil
 }
 
 // noBundle adds the next step for what is something else than a bundle.
@@ -100,45 +112,15 @@ func openDirSource(path string) (*source, error) {
 
 // openStandardInput reads a bundle from standard input.
 func openStandardInput(ctx context.Context, stdin io.Reader) (*source, error) {
-	f, done, err := seekable(ctx, stdin)
+	l, err := oci.OpenStream(ctx, stdin)
 	if err != nil {
 		return nil, err
 	}
-	b, err := bundle.OpenTar(f, bundle.StandardInput, "")
+	b, err := bundleIn(ctx, l, "")
 	if err != nil {
-		_ = done() // it is closed already, but its name may be left
 		return nil, err
 	}
-	opened := bundleSource(bundle.StandardInput, b)
-	opened.close = done
-	return opened, nil
-}
-
-// seekable returns standard input as a file: itself if it is one, else a
-// temporary copy that has no name, for archives are not read in the order in which
-// their bytes lie. Done is called once it is read.
-func seekable(ctx context.Context, stdin io.Reader) (f *os.File, done func() error, err error) {
-	if f, ok := stdin.(*os.File); ok {
-		if fi, err := f.Stat(); err == nil && fi.Mode().IsRegular() {
-			return f, func() error { return nil }, nil
-		}
-	}
-	temp, err := disk.TempFile()
-	if err != nil {
-		return nil, nil, spoolError(err)
-	}
-	if err := blob.Copy(ctx, temp, stdin); err != nil {
-		return nil, nil, errors.Join(spoolError(err), temp.Close())
-	}
-	return temp.File, temp.Close, nil
-}
-
-func spoolError(err error) error {
-	e := fault.New(fault.Unexpected, "keeping standard input in a temporary file: %w", err)
-	if disk.IsFull(err) {
-		return e.WithHint("the bundle needs room in %s: name another directory in the environment variable TMPDIR, or read it from a file, < bundle.tar", filepath.Clean(os.TempDir()))
-	}
-	return e.WithHint("name a directory that can be written to in the environment variable TMPDIR, or read the bundle from a file, < bundle.tar")
+	return bundleSource(b.Name(), b), nil
 }
 
 // openRegistry opens a bundle in a registry. Its blobs come through the store.

@@ -3,7 +3,6 @@ package mirror
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -308,8 +307,8 @@ func (v *verifying) target(ctx context.Context) error {
 	if err != nil {
 		return unopened(path, err)
 	}
-	switch form := bundle.Sniff(path); {
-	case form != bundle.NoForm:
+	switch {
+	case oci.Sniff(path) != oci.NoLayout:
 		return v.layout(ctx, at)
 	case fi.IsDir():
 		return v.directory(ctx, path)
@@ -335,21 +334,34 @@ func (v *verifying) file(ctx context.Context, path string) error {
 
 // layout verifies a bundle or an image, in a file or a directory.
 func (v *verifying) layout(ctx context.Context, at located) error {
-	b, err := at.openBundle(ctx, true)
-	if err == nil {
-		defer b.Close()
-		v.named(b.Contents().Tag, b.Names(), b.Beside())
-		return v.bundle(ctx, b.Bundle)
-	}
-	if !maybeImage(err) {
+	l, err := oci.Open(ctx, at.path)
+	if err != nil {
 		return v.unreadable(KindBundle, err)
+	}
+	return v.layoutIn(ctx, l, at)
+}
+
+// layoutIn verifies a bundle or an image in a layout, and closes that.
+func (v *verifying) layoutIn(ctx context.Context, l *oci.Layout, at located) error {
+	defer l.Close()
+	notBundle := error(bundle.ErrNotBundle)
+	if at.form != "image" {
+		b, err := bundle.OpenIncomplete(ctx, l, at.name)
+		if err == nil {
+			v.named(b.Contents().Tag, b.Names(), b.Others())
+			return v.bundle(ctx, b)
+		}
+		if !maybeImage(err) {
+			return v.unreadable(KindBundle, err)
+		}
+		notBundle = err
 	}
 	if err := v.is(KindImage); err != nil {
 		return err
 	}
-	im, imageErr := image.AuditFile(ctx, at.path, at.name, runtime.GOMAXPROCS(0), &v.report, v.hashed)
-	if imageErr != nil {
-		return v.unreadable(KindImage, noImage(at.path, err, imageErr))
+	im, err := image.AuditLayout(ctx, l, at.name, runtime.GOMAXPROCS(0), &v.report, v.hashed)
+	if err != nil {
+		return v.unreadable(KindImage, noImage(l.Name(), notBundle, err))
 	}
 	tag := ""
 	if im.Lock != nil {
@@ -357,26 +369,26 @@ func (v *verifying) layout(ctx context.Context, at located) error {
 			return err
 		}
 	}
-	v.named(tag, im.Names, im.Beside)
+	v.named(tag, im.Names, im.Others)
 	v.imageFound(im)
 	return nil
 }
 
-// besideTold is how many documents are told of that lie beside a mirror.
-const besideTold = 8
+// othersTold is how many documents beside a mirror in its layout are told of.
+const othersTold = 8
 
 // named notes what other tools made of the index.json of a layout: the tags that a
 // mirror has there, if its own is not among them, and the documents beside it.
-func (v *verifying) named(tag string, names []string, beside []oci.Named) {
+func (v *verifying) named(tag string, names []string, others []oci.Named) {
 	if own := (oci.Named{Names: names}); len(names) > 1 || len(names) > 0 && !own.Answers(tag) {
 		v.report.Note(fmt.Sprintf("index.json calls it %s", oci.Clip(strings.Join(names, ", "))))
 	}
 	var told []string
-	for _, n := range beside[:min(len(beside), besideTold)] {
+	for _, n := range others[:min(len(others), othersTold)] {
 		told = append(told, n.String())
 	}
-	if len(beside) > besideTold {
-		told = append(told, fmt.Sprintf("and %d more", len(beside)-besideTold))
+	if len(others) > othersTold {
+		told = append(told, fmt.Sprintf("and %d more", len(others)-othersTold))
 	}
 	if len(told) > 0 {
 		v.report.Note("index.json also names what is not part of it, and was not verified: " + strings.Join(told, "; "))
@@ -405,20 +417,11 @@ func (v *verifying) imageFound(im *image.Image) {
 }
 
 func (v *verifying) standardInput(ctx context.Context) error {
-	f, done, err := seekable(ctx, v.options.Stdin)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = done() }() // nothing was written to it
-	b, err := bundle.OpenIncompleteTar(f, bundle.StandardInput, "")
-	if errors.Is(err, bundle.ErrNotBundle) && fault.HintOf(err) == "" {
-		err = fault.New(fault.Usage, "%w", err).WithHint("standard input is a bundle; an image is verified in a file")
-	}
+	l, err := oci.OpenStream(ctx, v.options.Stdin)
 	if err != nil {
 		return v.unreadable(KindBundle, err)
 	}
-	v.named(b.Contents().Tag, b.Names(), b.Beside())
-	return v.bundle(ctx, b)
+	return v.layoutIn(ctx, l, located{})
 }
 
 // directory verifies a directory that is no layout: what an agent starts from, a

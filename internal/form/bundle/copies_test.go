@@ -101,13 +101,13 @@ func TestCopiedByTools(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := w.write(t, test.named)
 			sameBundle(t, w.c, dir)
-			b, err := Open(dir)
+			b, err := openPath(t.Context(), dir)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer b.Close()
-			if got := strings.Join(b.Names(), " "); got != test.names || len(b.Beside()) != test.beside {
-				t.Errorf("it is called %q, want %q; beside it: %v", got, test.names, b.Beside())
+			if got := strings.Join(b.Names(), " "); got != test.names || len(b.Others()) != test.beside {
+				t.Errorf("it is called %q, want %q; beside it: %v", got, test.names, b.Others())
 			}
 		})
 	}
@@ -171,7 +171,7 @@ func wrapped(w *copied) string {
 func TestOddNames(t *testing.T) {
 	w := newCopied(t)
 	for _, name := range []string{`a\nb`, `\u001b[31mred`, strings.Repeat("t", 2000)} {
-		_, err := Open(w.write(t, `BUNDLE,NAME"`+name+`"}}`))
+		_, err := openPath(t.Context(), w.write(t, `BUNDLE,NAME"`+name+`"}}`))
 		wantError(t, err, fault.Integrity, "its index.json names a document", "which no tool does")
 	}
 }
@@ -205,7 +205,11 @@ func TestChosenByName(t *testing.T) {
 		"a shell's character": {`BUNDLE,NAME"$(x)"}},OTHER,NAME"b"}}`, "", nil, fault.Usage, []string{"@sha256:"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b, err := OpenNamed(w.write(t, test.named), test.name)
+			l, err := oci.Open(t.Context(), w.write(t, test.named))
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := Open(t.Context(), l, test.name)
 			if test.want == nil {
 				wantError(t, err, test.kind, test.says...)
 				return

@@ -27,11 +27,7 @@ import (
 
 // readTar opens a tar file in memory, and verifies all of it.
 func readTar(ctx context.Context, data []byte) error {
-	t, err := oci.ScanTar(bytes.NewReader(data), int64(len(data)))
-	if err != nil {
-		return origin{name: "b.tar"}.describe(notLayout(err))
-	}
-	b, err := open(origin{name: "b.tar"}, t, "")
+	b, err := openTar(ctx, bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		return err
 	}
@@ -238,7 +234,7 @@ func TestHostileTars(t *testing.T) {
 		"long trailing":      {append(bytes.Clone(good), make([]byte, 4<<20)...), fault.Integrity, []string{"follow the end"}},
 		"one zero block":     {good[:len(good)-blockSize], fault.Integrity, []string{"truncated"}},
 		"empty":              {nil, fault.Integrity, []string{"empty"}},
-		"a tar of nothing":   {make([]byte, 1024), fault.Usage, []string{"not a bundle"}},
+		"a tar of nothing":   {make([]byte, 1024), fault.Usage, []string{"neither a bundle nor an image"}},
 		"gzip":               {[]byte(tgz(map[string]string{"a": "b"})), fault.Usage, []string{"gzip", "gunzip"}},
 		"zip":                {append([]byte("PK\x03\x04"), make([]byte, 1000)...), fault.Usage, []string{"zip"}},
 		"zstd":               {append([]byte("\x28\xb5\x2f\xfd"), make([]byte, 1000)...), fault.Usage, []string{"unzstd"}},
@@ -252,8 +248,8 @@ func TestHostileTars(t *testing.T) {
 				t.Fatal("no error")
 			}
 			wantError(t, err, test.kind, append(test.says, "b.tar")...)
-			if test.kind == fault.Usage && !errors.Is(err, ErrNotBundle) {
-				t.Errorf("not an ErrNotBundle: %v", err)
+			if test.kind == fault.Usage && !errors.Is(err, oci.ErrNotLayout) {
+				t.Errorf("not an ErrNotLayout: %v", err)
 			}
 			for _, goish := range []string{"strconv", "json:", "invalid character", "type '"} {
 				if err != nil && strings.Contains(err.Error(), goish) {
@@ -310,7 +306,7 @@ func TestTooManyEntries(t *testing.T) {
 	h[156] = '5'
 	copy(h[257:], "ustar\x0000")
 	seal(h)
-	_, err := oci.ScanTar(repeated{h}, 4*200_000*blockSize)
+	_, err := oci.OpenTar(repeated{h}, 4*200_000*blockSize, "b.tar")
 	wantError(t, err, fault.Integrity, "more than 200000 entries")
 }
 
@@ -346,9 +342,9 @@ func TestOrdinaryImage(t *testing.T) {
 				all = append(all, entry{tar.Header{Typeflag: tar.TypeReg, Name: blobsDir + "/" + d.String()}, m.blobs[d]})
 			}
 			err := readTar(t.Context(), pack(t, all))
-			wantError(t, err, fault.Usage, "not a bundle", "image")
-			if !errors.Is(err, ErrNotBundle) {
-				t.Error("not an ErrNotBundle")
+			wantError(t, err, fault.Usage, "neither a bundle nor an image", "image")
+			if !errors.Is(err, oci.ErrNotLayout) {
+				t.Error("not an ErrNotLayout")
 			}
 		})
 	}
@@ -456,7 +452,7 @@ func TestHostileLayouts(t *testing.T) {
 			if err := test.change(dir); err != nil {
 				t.Fatal(err)
 			}
-			if Sniff(dir) != LayoutForm {
+			if oci.Sniff(dir) != oci.InDir {
 				t.Error("it is not taken for a layout")
 			}
 			wantError(t, verifyAll(t.Context(), dir), test.kind, test.says, "layout")

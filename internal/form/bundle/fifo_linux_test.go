@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
 func TestPipeInLayout(t *testing.T) {
@@ -14,9 +15,9 @@ func TestPipeInLayout(t *testing.T) {
 	if err := syscall.Mkfifo(filepath.Join(dir, indexName), 0o644); err != nil {
 		t.Skip(err)
 	}
-	if Sniff(dir) != LayoutForm {
+	if oci.Sniff(dir) != oci.InDir {
 		t.Error("it is not taken for a layout")
 	}
-	_, err := Open(dir)
+	_, err := openPath(t.Context(), dir)
 	wantError(t, err, fault.Integrity, "index.json is not a regular file", "copy ")
 }

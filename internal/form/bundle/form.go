@@ -11,6 +11,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
 // Form is the lock and the upstream files as they are, to be carried over.
@@ -38,7 +39,7 @@ func checkArchive(path string, _ form.WriteOptions) error {
 // CheckReplaced refuses to replace a file that this program cannot have written.
 func CheckReplaced(path string) error {
 	fi, err := os.Stat(path)
-	if err != nil || fi.Size() == 0 || Sniff(path) == TarForm {
+	if err != nil || fi.Size() == 0 || oci.Sniff(path) == oci.InTar {
 		return nil
 	}
 	return fault.New(fault.Usage, "the output %s is there, and is no bundle or image", path).

@@ -6,7 +6,6 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
 // What is taken for a bundle is whole: it can be written again, and read.
@@ -20,11 +19,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(append(paxHeader("10 path=x\n"), good...))
 	f.Add(pack(f, entries(f, good)[:3]))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		files, err := oci.ScanTar(bytes.NewReader(data), int64(len(data)))
-		if err != nil {
-			return
-		}
-		b, err := open(origin{name: "fuzz"}, files, "")
+		b, err := openTar(t.Context(), bytes.NewReader(data), int64(len(data)))
 		if err != nil {
 			if k := fault.KindOf(err); k == fault.Unexpected {
 				t.Errorf("kind %d: %v", k, err)

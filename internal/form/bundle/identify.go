@@ -1,7 +1,6 @@
 package bundle
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,8 +12,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
-
-const bundleHint = "name a bundle: FILE.tar or a directory that pull wrote, docker://REFERENCE for one in a registry, or - for standard input"
 
 // errOwnImage is an [ErrNotBundle], too.
 var errOwnImage = fmt.Errorf("%w: it is the image that botkube-mirror makes of a bundle, to be mounted", ErrNotBundle)
@@ -44,7 +41,7 @@ func advise(err error) error {
 	case !isOther:
 		return fault.New(kind, "%w", err).WithHint("copy the bundle there again, unchanged; or push it again with --force from where it is intact")
 	}
-	hint := bundleHint
+	hint := oci.Hint
 	if errors.Is(err, errOwnImage) {
 		hint = "the bundle is beside it: its repository has the same name, and -bundle at the end"
 	}
@@ -120,45 +117,4 @@ func isOwn(annotations map[string]string) bool {
 		}
 	}
 	return false
-}
-
-// notLayout says what a file is that holds no layout.
-func notLayout(err error) error {
-	e, ok := errors.AsType[*oci.Foreign](err)
-	switch {
-	case !ok:
-		return err
-	case e.Start != nil:
-		return notTar(e.Start)
-	case e.Next != "":
-		return notBundle("%s", e.Reason).WithHint("%s", e.Next)
-	}
-	return notBundle("%s", e.Reason).WithHint(bundleHint)
-}
-
-// notTar says what a file is that is no tar file, by its start.
-func notTar(start []byte) error {
-	text := bytes.ToLower(bytes.TrimLeft(bytes.TrimPrefix(start, []byte("\ufeff")), " \t\r\n"))
-	has := func(prefixes ...string) bool {
-		for _, p := range prefixes {
-			if bytes.HasPrefix(text, []byte(p)) {
-				return true
-			}
-		}
-		return false
-	}
-	what := "it is not a tar file"
-	switch {
-	case len(bytes.Trim(start, "\x00")) == 0:
-		what = "it begins with nothing but zeros"
-	case has("<!doctype html", "<html"):
-		what = "it is a web page, of a proxy or a login perhaps"
-	case has("version https://git-lfs.github.com/"):
-		return notBundle("it is what git has in the place of a file of Git LFS").WithHint("fetch the file itself: git lfs pull")
-	case has("{") && bytes.Contains(text, []byte(`"schemaversion"`)) && (bytes.Contains(text, []byte(`"botkubeversion"`)) || bytes.Contains(text, []byte(`"platforms"`))):
-		return notBundle("it is a lock").WithHint("%s; pull --lock makes one of a lock", bundleHint)
-	case has("{", "["):
-		what = "it is a JSON document, not a tar file"
-	}
-	return notBundle("%s", what).WithHint(bundleHint)
 }

@@ -55,22 +55,22 @@ func TestForeignFiles(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := writeFile(t, filepath.Join(t.TempDir(), "x.tar"), test.data)
-			_, err := Open(path)
-			wantError(t, err, fault.Usage, append(test.says, "x.tar: not a bundle of botkube-mirror: ")...)
-			if !errors.Is(err, ErrNotBundle) {
-				t.Error("not an ErrNotBundle")
+			_, err := openPath(t.Context(), path)
+			wantError(t, err, fault.Usage, append(test.says, "x.tar")...)
+			if !errors.Is(err, oci.ErrNotLayout) && !errors.Is(err, ErrNotBundle) {
+				t.Error("neither an ErrNotLayout nor an ErrNotBundle")
 			}
 		})
 	}
 	t.Run("an empty directory", func(t *testing.T) {
-		_, err := Open(t.TempDir())
+		_, err := openPath(t.Context(), t.TempDir())
 		wantError(t, err, fault.Usage, "it is empty", "name a bundle: ")
 	})
 	t.Run("a store", func(t *testing.T) {
 		dir := t.TempDir()
 		writeFile(t, filepath.Join(dir, layoutName), []byte(layoutContent))
 		writeFile(t, filepath.Join(dir, indexName), []byte(`{"schemaVersion":2,"manifests":[]}`))
-		_, err := Open(dir)
+		_, err := openPath(t.Context(), dir)
 		wantError(t, err, fault.Usage, "names nothing, as that of a store", "name a bundle: ")
 	})
 }
@@ -133,7 +133,7 @@ func TestForeignDocuments(t *testing.T) {
 		for _, b := range []lock.Blob{config, m.put(labelled)} {
 			all = append(all, entry{tar.Header{Typeflag: tar.TypeReg, Name: oci.BlobPath(b.SHA256)}, m.blobs[b.SHA256]})
 		}
-		_, err := Open(writeFile(t, filepath.Join(t.TempDir(), "x.tar"), pack(t, all)))
+		_, err := openPath(t.Context(), writeFile(t, filepath.Join(t.TempDir(), "x.tar"), pack(t, all)))
 		wantError(t, err, fault.Usage, "x.tar: not a bundle", "makes of a bundle")
 		if hint := fault.HintOf(err); hint != "" {
 			t.Errorf("hint %q", hint)
@@ -153,16 +153,20 @@ func TestStandardInput(t *testing.T) {
 		kind fault.Kind
 		says []string
 	}{
-		"truncated": {good[:2000], fault.Integrity, []string{"the bundle on standard input: it is truncated", "copy the bundle again"}},
-		"damaged":   {damaged, fault.Integrity, []string{"the bundle on standard input: ", "kubectl", "copy the bundle again"}},
-		"text":      {[]byte("text"), fault.Usage, []string{"standard input: not a bundle", "name a bundle: "}},
+		"truncated": {good[:2000], fault.Integrity, []string{"standard input: it is truncated", "copy the file again"}},
+		"damaged":   {damaged, fault.Integrity, []string{"the bundle on standard input: ", "kubectl", "copy the file again"}},
+		"text":      {[]byte("text"), fault.Usage, []string{"standard input is neither a bundle nor an image", "name a bundle: "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, err := os.Open(writeFile(t, filepath.Join(t.TempDir(), "in"), test.data))
 			if err != nil {
 				t.Fatal(err)
 			}
-			b, err := OpenTar(f, StandardInput, "")
+			var b *Bundle
+			layout, err := oci.OpenStream(t.Context(), f)
+			if err == nil {
+				b, err = openIn(t.Context(), layout)
+			}
 			if err == nil {
 				defer b.Close()
 				err = b.Verify(t.Context(), l.Artifacts[0].SHA256)
@@ -206,7 +210,7 @@ func TestUnreadable(t *testing.T) {
 		if filepath.Dir(path) == layout {
 			open = layout
 		}
-		_, err := Open(open)
+		_, err := openPath(t.Context(), open)
 		wantError(t, err, fault.Usage, "permission denied", "let your user read", open)
 		if n := strings.Count(err.Error(), open); n != 1 {
 			t.Errorf("the path is said %d times: %v", n, err)
@@ -228,6 +232,6 @@ func TestSkopeoDockerArchive(t *testing.T) {
 	dir := t.TempDir()
 	from, to := writeFile(t, filepath.Join(dir, "oci.tar"), pack(t, all)), filepath.Join(dir, "docker.tar")
 	skopeo(t, "copy", "oci-archive:"+from, "docker-archive:"+to+":a/b:c")
-	_, err := Open(to)
+	_, err := openPath(t.Context(), to)
 	wantError(t, err, fault.Usage, "an image as docker save writes it", "crane pull --format=oci")
 }

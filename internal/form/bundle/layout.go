@@ -139,25 +139,26 @@ func onlyBundle(dir string, in oci.Dir) error {
 		return fault.New(fault.Usage, "the output directory %s holds more than a bundle that botkube-mirror wrote: %s", dir, what).
 			WithHint("name a directory that does not exist yet, and copy the bundle from there; to write here, remove the directory first")
 	}
-	all, err := oci.ReadIndex(in)
+	l := oci.OpenDir(in.Root, dir)
+	all, err := l.Index()
 	if err != nil {
 		return nil
 	}
-	chosen, err := choose(context.Background(), in, "")
+	chosen, err := choose(context.Background(), l, "")
 	if err != nil {
 		_, unread := errors.AsType[*oci.Unread](err)
 		switch {
 		case unread && len(all) == 1:
 			return nil
 		case len(all) == 0 || errors.Is(err, ErrNotBundle):
-			return origin{name: dir, dir: true}.choice(err)
+			return err
 		}
 		return more(err.Error())
 	}
-	if len(chosen.Beside) > 0 {
-		return more(fmt.Sprintf("its %s also names %s", indexName, chosen.Beside[0]))
+	if len(chosen.Others) > 0 {
+		return more(fmt.Sprintf("its %s also names %s", indexName, chosen.Others[0]))
 	}
-	c, err := readIndex(context.Background(), chosen.Data, oci.ReaderOf(in))
+	c, err := readIndex(context.Background(), chosen.Data, l)
 	for _, name := range chosen.Names {
 		if err == nil && !(oci.Named{Names: []string{name}}).Answers(c.Tag) || err != nil && len(chosen.Names) > 1 {
 			return more(fmt.Sprintf("its %s has the tag %q", indexName, oci.Clip(name)))
@@ -168,12 +169,12 @@ func onlyBundle(dir string, in oci.Dir) error {
 
 // namesBundle reports whether index.json is, byte for byte, one that
 // [Contents.indexJSON] writes.
-func namesBundle(l oci.Dir) bool {
-	data, err := l.Small(indexName)
+func namesBundle(in oci.Dir) bool {
+	data, err := in.Small(indexName)
 	if err != nil {
 		return false
 	}
-	all, err := oci.ReadIndex(l)
+	all, err := oci.OpenDir(in.Root, "").Index()
 	if err != nil || len(all) != 1 || len(all[0].Names) != 1 {
 		return false
 	}

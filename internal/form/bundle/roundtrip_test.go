@@ -34,7 +34,7 @@ func TestRoundTrip(t *testing.T) {
 		t.Errorf("Size() is %d of %d", c.Size(), len(stream))
 	}
 	for _, path := range []string{file, dir} {
-		b, err := Open(path)
+		b, err := openPath(t.Context(), path)
 		if err != nil {
 			t.Fatal(err)
 		}

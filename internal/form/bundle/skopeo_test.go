@@ -102,7 +102,7 @@ func sameBundle(t *testing.T, c *Contents, path string) {
 	if err := verifyAll(t.Context(), path); err != nil {
 		t.Fatal(err)
 	}
-	b, err := Open(path)
+	b, err := openPath(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}

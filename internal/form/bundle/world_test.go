@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -249,9 +250,35 @@ func writeFile(t testing.TB, path string, data []byte) string {
 	return path
 }
 
+// openPath opens the bundle in a file or a directory.
+func openPath(ctx context.Context, path string) (*Bundle, error) {
+	l, err := oci.Open(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	return openIn(ctx, l)
+}
+
+// openTar opens the bundle in a tar of a size.
+func openTar(ctx context.Context, r io.ReaderAt, size int64) (*Bundle, error) {
+	l, err := oci.OpenTar(r, size, "b.tar")
+	if err != nil {
+		return nil, err
+	}
+	return openIn(ctx, l)
+}
+
+func openIn(ctx context.Context, l *oci.Layout) (*Bundle, error) {
+	b, err := Open(ctx, l, "")
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return b, nil
+}
+
 // verifyAll opens and reads all of a bundle.
 func verifyAll(ctx context.Context, path string) error {
-	b, err := Open(path)
+	b, err := openPath(ctx, path)
 	if err != nil {
 		return err
 	}

@@ -332,7 +332,7 @@ func TestSourceChanges(t *testing.T) {
 		if _, err := WriteLayout(t.Context(), dir, plan(t, l, m), Options{}); err != nil {
 			t.Fatal(err)
 		}
-		b, err := Open(dir)
+		b, err := openPath(t.Context(), dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -358,7 +358,7 @@ func TestSourceChanges(t *testing.T) {
 				path := filepath.Join(dir, "out")
 				_, err := write(path, c)
 				wantError(t, err, fault.Integrity, l.Artifacts[1].SHA256.String(), "damaged")
-				if _, err := Open(path); err == nil {
+				if _, err := openPath(t.Context(), path); err == nil {
 					t.Error("what is left is a bundle")
 				}
 				if form == "file" {
@@ -425,23 +425,23 @@ func TestSniff(t *testing.T) {
 	if _, err := WriteLayout(t.Context(), layout, c, Options{}); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]Shape{
-		writeFile(t, filepath.Join(dir, "b.tar"), tarOf(t, c)):                                  TarForm,
-		writeFile(t, filepath.Join(dir, "b.tgz"), []byte(tgz(map[string]string{"a": "b"}))):     TarForm,
-		writeFile(t, filepath.Join(dir, "text"), []byte("text")):                                NoForm,
-		writeFile(t, filepath.Join(dir, "empty"), nil):                                          NoForm,
-		writeFile(t, filepath.Join(dir, "lock.json"), []byte(strings.Repeat(" ", blockSize*4))): NoForm,
-		layout:                       LayoutForm,
-		dir:                          NoForm,
-		os.DevNull:                   NoForm,
-		filepath.Join(dir, "absent"): NoForm,
+	for path, want := range map[string]oci.Place{
+		writeFile(t, filepath.Join(dir, "b.tar"), tarOf(t, c)):                                  oci.InTar,
+		writeFile(t, filepath.Join(dir, "b.tgz"), []byte(tgz(map[string]string{"a": "b"}))):     oci.InTar,
+		writeFile(t, filepath.Join(dir, "text"), []byte("text")):                                oci.NoLayout,
+		writeFile(t, filepath.Join(dir, "empty"), nil):                                          oci.NoLayout,
+		writeFile(t, filepath.Join(dir, "lock.json"), []byte(strings.Repeat(" ", blockSize*4))): oci.NoLayout,
+		layout:                       oci.InDir,
+		dir:                          oci.NoLayout,
+		os.DevNull:                   oci.NoLayout,
+		filepath.Join(dir, "absent"): oci.NoLayout,
 	} {
-		if got := Sniff(path); got != want {
+		if got := oci.Sniff(path); got != want {
 			t.Errorf("%s is %d, want %d", path, got, want)
 		}
 	}
 	for _, path := range []string{filepath.Join(dir, "absent"), os.DevNull, dir} {
-		_, err := Open(path)
+		_, err := openPath(t.Context(), path)
 		wantError(t, err, fault.Usage, path)
 	}
 }
@@ -457,14 +457,7 @@ func TestLargeBlob(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := &virtual{c: c, segments: segments}
-	scanned, err := oci.ScanTar(v, sizeOf(segments))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if size, err := scanned.Size(l.Artifacts[0].SHA256); err != nil || size != large {
-		t.Errorf("%d bytes: %v", size, err)
-	}
-	if _, err := open(origin{name: "large"}, scanned, ""); err != nil {
+	if _, err := openTar(t.Context(), v, sizeOf(segments)); err != nil {
 		t.Error(err)
 	}
 }

@@ -3,9 +3,7 @@ package image
 import (
 	"archive/tar"
 	"context"
-	"errors"
 	"io"
-	"os"
 	"path"
 	"time"
 
@@ -14,8 +12,6 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/disk"
-	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
@@ -101,35 +97,4 @@ func (a *archiveWriter) finish(r *Result) error {
 		return err
 	}
 	return a.tar.Close()
-}
-
-// openLayout opens the OCI layout that is an archive or a directory.
-func openLayout(name string) (oci.Files, error) {
-	fi, err := os.Stat(name)
-	if err != nil {
-		return nil, fault.New(fault.Usage, "opening the image: %w", err)
-	}
-	if fi.IsDir() {
-		root, err := disk.OpenRoot(name)
-		if err != nil {
-			return nil, fault.New(fault.Usage, "opening the image: %w", err)
-		}
-		return oci.Dir{Root: root}, nil
-	}
-	if !fi.Mode().IsRegular() {
-		return nil, fault.New(fault.Usage, "%s is neither a file nor a directory", name)
-	}
-	f, fi, err := disk.Open(name)
-	if err != nil {
-		return nil, fault.New(fault.Usage, "opening the image: %w", err)
-	}
-	archive, err := oci.ScanTar(f, fi.Size())
-	if e, ok := errors.AsType[*oci.Foreign](err); ok {
-		err = notOurs(e.Error())
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	archive.Closer = f
-	return archive, nil
 }

@@ -35,24 +35,9 @@ const (
 	maxContent = 300
 )
 
-// AuditFile is [Audit] of an image in a file or a directory, which is chosen as
-// [Open] does. What is no image of this program's is an error of kind [fault.Usage].
-func AuditFile(ctx context.Context, path, name string, parallel int, r *audit.Report, hashed func(n int64)) (*Image, error) {
-	l, err := openLayout(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", path, err)
-	}
-	defer l.Close()
-	top, from, err := choose(ctx, l, path, name)
-	if err != nil {
-		return nil, fmt.Errorf("reading the image %s: %w", path, err)
-	}
-	im, err := Audit(ctx, top.Data, from, parallel, r, hashed)
-	if err != nil {
-		return nil, fmt.Errorf("reading the image %s: %w", path, err)
-	}
-	im.found(top)
-	return im, nil
+// AuditLayout is [Audit] of an image in a layout, which is chosen as [Open] does.
+func AuditLayout(ctx context.Context, l *oci.Layout, name string, parallel int, r *audit.Report, hashed func(n int64)) (*Image, error) {
+	return inLayout(ctx, l, name, func(top []byte) (*Image, error) { return Audit(ctx, top, l, parallel, r, hashed) })
 }
 
 // Audit reads every layer of an image, as many at a time as parallel says, and

@@ -218,7 +218,7 @@ func TestSkopeo(t *testing.T) {
 	name := filepath.Join(dir, "image.tar")
 	result, _, err := WriteFile(context.Background(), name, f.lock, f.source(), Options{Seeders: []Seeder{{amd64, buildProgram(t, amd64)}}})
 	check(t, err)
-	want, err := Open(context.Background(), name, "")
+	want, err := openPath(name)
 	check(t, err)
 
 	var inspected struct {
@@ -233,7 +233,7 @@ func TestSkopeo(t *testing.T) {
 	}
 
 	skopeo(t, "copy", "--all", "--preserve-digests", "oci-archive:"+name+":"+result.Tag, "oci:"+filepath.Join(dir, "layout")+":"+result.Tag)
-	copied, err := Open(context.Background(), filepath.Join(dir, "layout"), "")
+	copied, err := openPath(filepath.Join(dir, "layout"))
 	check(t, err)
 	if copied.Top != result.Index || asJSON(t, copied) != asJSON(t, want) {
 		t.Errorf("skopeo made %s of %s", asJSON(t, copied), asJSON(t, want))
@@ -243,7 +243,7 @@ func TestSkopeo(t *testing.T) {
 	docker := filepath.Join(dir, "docker")
 	skopeo(t, "--override-os=linux", "--override-arch=amd64", "copy", "--format=v2s2", "oci-archive:"+name, "dir:"+docker)
 	skopeo(t, "copy", "dir:"+docker, "oci:"+filepath.Join(dir, "single"))
-	single, err := Open(context.Background(), filepath.Join(dir, "single"), "")
+	single, err := openPath(filepath.Join(dir, "single"))
 	check(t, err)
 	if asJSON(t, single.Lock) != asJSON(t, f.lock.ForPlatform(amd64)) || single.Mount != "/plugins" || !single.Platforms[0].Seeded {
 		t.Errorf("a part of the image, converted, reads as %s", asJSON(t, single))

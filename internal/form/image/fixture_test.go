@@ -17,6 +17,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/dir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
@@ -197,6 +198,16 @@ func wantOnly(t testing.TB, dir string, names ...string) {
 	if !slices.Equal(got, names) {
 		t.Errorf("%s holds %q, want %q", dir, got, names)
 	}
+}
+
+// openPath opens the image in a file or a directory.
+func openPath(path string) (*Image, error) {
+	l, err := oci.Open(context.Background(), path)
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	return Open(context.Background(), l, "")
 }
 
 func check(t testing.TB, err error) {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"path"
 	"slices"
 
@@ -41,9 +40,9 @@ type Image struct {
 	Top lock.Blob
 	// Tag is empty where the image was not found by one.
 	Tag string
-	// Names are what the image is called in its layout, beside what else that names.
+	// Names are what the image is called in its layout, others what else that names.
 	Names  []string
-	Beside []oci.Named
+	Others []oci.Named
 	// Mount is where the directory is in the image, and where it belongs in
 	// the agent's container.
 	Mount string
@@ -52,22 +51,24 @@ type Image struct {
 	Platforms []Platform
 }
 
-// Open reads an image in a file or a directory: an OCI archive or layout. Of several
-// images it takes the one that has a name there, a tag or sha256:DIGEST; without one,
-// it must hold one image of plugins only.
-func Open(ctx context.Context, path, name string) (*Image, error) {
-	l, err := openLayout(path)
+// Open reads an image in a layout. Of several images it takes the one that has a name
+// there, a tag or sha256:DIGEST; without one, it must hold one image of plugins only. A
+// layout without one is an [ErrNotImage].
+func Open(ctx context.Context, l *oci.Layout, name string) (*Image, error) {
+	return inLayout(ctx, l, name, func(top []byte) (*Image, error) { return Read(ctx, top, l) })
+}
+
+// inLayout chooses an image in a layout, and reads it.
+func inLayout(ctx context.Context, l *oci.Layout, name string, read func(top []byte) (*Image, error)) (*Image, error) {
+	top, err := l.Choose(ctx, name, oci.Kind{Name: "image of plugins", Other: ErrNotImage, Is: func(_ oci.Named, data []byte) error {
+		return isImage(ctx, data, l)
+	}})
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", path, err)
+		return nil, l.Explain("the image", err)
 	}
-	defer l.Close()
-	top, from, err := choose(ctx, l, path, name)
+	im, err := read(top.Data)
 	if err != nil {
-		return nil, fmt.Errorf("reading the image %s: %w", path, err)
-	}
-	im, err := Read(ctx, top.Data, from)
-	if err != nil {
-		return nil, fmt.Errorf("reading the image %s: %w", path, err)
+		return nil, l.Explain("the image", err)
 	}
 	im.found(top)
 	return im, nil
@@ -75,7 +76,7 @@ func Open(ctx context.Context, path, name string) (*Image, error) {
 
 // found notes how a layout names an image, and what else it holds.
 func (im *Image) found(top *oci.Chosen) {
-	im.Names, im.Beside = top.Names, top.Beside
+	im.Names, im.Others = top.Names, top.Others
 	if len(top.Names) > 0 {
 		im.Tag = top.Names[0]
 	}
@@ -87,34 +88,8 @@ func (im *Image) found(top *oci.Chosen) {
 	}
 }
 
-// choose returns the image of a layout that has a name, or the only one, and what
-// gives its parts.
-func choose(ctx context.Context, l oci.Files, path, name string) (*oci.Chosen, oci.Reader, error) {
-	if _, err := l.Small(indexFile); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, notOurs("it is no OCI archive or layout: it has no " + indexFile)
-	}
-	from := oci.ReaderOf(l)
-	top, err := oci.Choose(ctx, l, name, oci.Kind{Other: errNotOurs, Is: func(_ oci.Named, data []byte) error {
-		return isImage(ctx, data, from)
-	}})
-	_, dir := l.(oci.Dir)
-	if e, ok := errors.AsType[*oci.Several](err); ok {
-		err = fault.New(fault.Usage, "%w: it holds %d images of plugins: %w", ErrChoice, len(e.Documents), err).
-			WithHint("name %s, or another of them", oci.Address(path, dir, e.Documents[0]))
-	}
-	if e, ok := errors.AsType[*oci.Absent](err); ok && len(e.Has) > 0 {
-		err = fault.New(fault.Usage, "%w: %w", ErrChoice, err).WithHint("name %s, or another of them", oci.Address(path, dir, e.Has[0]))
-	} else if ok {
-		err = notOurs(err.Error())
-	}
-	if err != nil {
-		return nil, from, err
-	}
-	return top, from, nil
-}
-
 // isImage is nil for the index or manifest of an image of plugins, which may be
-// damaged behind it, an errNotOurs for what is something else.
+// damaged behind it, an ErrNotImage for what is something else.
 func isImage(ctx context.Context, top []byte, from oci.Reader) error {
 	manifests, err := manifestsIn(top)
 	if err != nil {
@@ -127,22 +102,18 @@ func isImage(ctx context.Context, top []byte, from oci.Reader) error {
 		}
 	}
 	r := &reading{image: new(Image)}
-	if _, err := r.describe(ctx, nil, first, from); errors.Is(err, errNotOurs) {
+	if _, err := r.describe(ctx, nil, first, from); errors.Is(err, ErrNotImage) {
 		return err
 	}
 	return nil
 }
 
-// ErrChoice says that a layout has not exactly one image of those that could be
-// meant.
-var ErrChoice = errors.New("it is not clear which image is meant")
+// ErrNotImage says of an image that it was not made by [Build].
+var ErrNotImage = errors.New("this is not an image of plugins")
 
-// errNotOurs says of an image that it was not made by [Build].
-var errNotOurs = errors.New("this is not an image of plugins")
-
-// notOurs refuses an image that was not made by [Build].
-func notOurs(why string) error {
-	return fault.New(fault.Usage, "%w: %s", errNotOurs, why).
+// notImage refuses an image that was not made by [Build].
+func notImage(why string) error {
+	return fault.New(fault.Usage, "%w: %s", ErrNotImage, why).
 		WithHint("name an image that pull, unpack or push wrote")
 }
 
@@ -194,7 +165,7 @@ func manifestsIn(top []byte) ([]namedManifest, error) {
 	var manifests []namedManifest
 	for _, d := range ix.Manifests {
 		if d.Platform == nil || !d.MediaType.IsImage() {
-			return nil, notOurs("its index lists something that is no image for a platform")
+			return nil, notImage("its index lists something that is no image for a platform")
 		}
 		b, err := blobIn(d, maxManifest)
 		if err != nil {
@@ -268,7 +239,7 @@ func (r *reading) describe(ctx context.Context, said *agent.Platform, manifest [
 		return nil, fault.New(fault.Integrity, "reading a manifest: %w", legible.JSONError(manifest, err))
 	}
 	if !m.Config.MediaType.IsConfig() {
-		return nil, notOurs("it has no configuration of an image")
+		return nil, notImage("it has no configuration of an image")
 	}
 	config, err := readConfig(ctx, m.Config, from)
 	if err != nil {
@@ -339,7 +310,7 @@ func readConfig(ctx context.Context, d v1.Descriptor, from oci.Reader) (*v1.Conf
 func (r *reading) mountedAt(mount string) error {
 	switch {
 	case mount == "":
-		return notOurs("it does not say where the plugins are")
+		return notImage("it does not say where the plugins are")
 	case CheckMount(mount) != nil:
 		return fault.New(fault.Integrity, "the image says that the plugins are in %q", mount)
 	case r.image.Mount != "" && r.image.Mount != mount:
@@ -359,7 +330,7 @@ func documentsIn(m v1.Manifest, config *v1.ConfigFile) (v1.Descriptor, error) {
 			return m.Layers[i], nil
 		}
 	}
-	return v1.Descriptor{}, notOurs("it does not say where its lock is")
+	return v1.Descriptor{}, notImage("it does not say where its lock is")
 }
 
 // readDocuments reads the lock out of the layer of documents.

@@ -31,7 +31,7 @@ func TestReadBack(t *testing.T) {
 		name := filepath.Join(t.TempDir(), "image.tar")
 		check(t, os.WriteFile(name, data, 0o644))
 		for _, name := range []string{name, unpack(t, data)} {
-			im, err := Open(context.Background(), name, "")
+			im, err := openPath(name)
 			check(t, err)
 			want := &Image{Top: result.Index, Tag: "v1.14.0", Names: []string{"v1.14.0"}, Mount: "/some/where", Lock: f.lock, Platforms: result.Platforms}
 			if asJSON(t, im) != asJSON(t, want) {
@@ -300,10 +300,10 @@ func TestOpenRefuses(t *testing.T) {
 		put("missing.tar", tarOf(t, indexFile, top(d))):                                           fault.Incomplete,
 		put("huge.tar", tarOf(t, indexFile, strings.Repeat(" ", maxManifest+1))):                  fault.Integrity,
 		put("half.tar", tarOf(t, indexFile, top(d), "blobs/x", strings.Repeat("x", 5000))[:3000]): fault.Integrity,
-		filepath.Dir(put("layout/oci-layout", nil)):                                               fault.Usage,
+		filepath.Dir(put("layout/oci-layout", nil)):                                               fault.Integrity,
 		filepath.Dir(filepath.Dir(put("layout2/index.json/x", nil))):                              fault.Integrity,
 	} {
-		if _, err := Open(context.Background(), name, ""); fault.KindOf(err) != want {
+		if _, err := openPath(name); fault.KindOf(err) != want {
 			t.Errorf("%s: %v, want kind %d", name, err, want)
 		}
 	}

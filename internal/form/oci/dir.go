@@ -18,8 +18,6 @@ import (
 // it, and none is followed.
 type Dir struct{ Root *os.Root }
 
-func (l Dir) Close() error { return l.Root.Close() }
-
 func (l Dir) Small(name string) ([]byte, error) {
 	f, size, err := l.regular(name)
 	if err != nil {

@@ -5,10 +5,8 @@ package oci
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 )
 
@@ -33,47 +31,6 @@ const (
 	MaxBlob    = lock.MaxBlob
 	maxEntries = 200_000
 )
-
-// Files are those of a layout. Errors of damage are of kind [fault.Integrity].
-type Files interface {
-	// Partial reports whether there is anything of a layout, as where copying
-	// was stopped.
-	Partial() bool
-	// Empty reports whether there is nothing at all.
-	Empty() bool
-	// Small returns a file that is not a blob; an absent one is an [fs.ErrNotExist].
-	Small(name string) ([]byte, error)
-	// Size returns the size of a blob; an absent one is an [fs.ErrNotExist].
-	Size(d lock.SHA256) (int64, error)
-	Open(d lock.SHA256) (blob.File, error)
-	Close() error
-}
-
-// Foreign is the error of a file that is something else than a layout in a tar.
-type Foreign struct {
-	// Reason says in words what it is; empty if it is no tar file at all.
-	Reason string
-	// Next is the next step for the user, if there is one.
-	Next string
-	// Start is the beginning of what is no tar file.
-	Start []byte
-}
-
-func (e *Foreign) Error() string {
-	if e.Reason == "" {
-		return "it is not a tar file"
-	}
-	return e.Reason
-}
-
-func foreign(format string, args ...any) *Foreign {
-	return &Foreign{Reason: fmt.Sprintf(format, args...)}
-}
-
-func (e *Foreign) hint(next string) *Foreign {
-	e.Next = next
-	return e
-}
 
 // Cause takes off an error of the file system what it was done with and to, which
 // the message says itself.

@@ -4,11 +4,8 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"io"
-	"io/fs"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
@@ -132,64 +129,6 @@ func compare(got, want lock.Blob) error {
 		return fault.New(fault.Integrity, "its sha256 is %s, not %s", got.SHA256, want.SHA256)
 	}
 	return nil
-}
-
-// layoutReader is a [Reader] of a layout.
-type layoutReader struct{ Files }
-
-// ReaderOf returns a [Reader] of a layout.
-func ReaderOf(in Files) Reader { return layoutReader{in} }
-
-func (l layoutReader) Manifest(ctx context.Context, b lock.Blob) (data []byte, err error) {
-	err = Stream(ctx, l, b, func(r io.Reader) error {
-		data, err = io.ReadAll(r)
-		return err
-	})
-	return data, err
-}
-
-func (l layoutReader) Open(_ context.Context, b lock.Blob) (io.ReadCloser, error) {
-	if err := Present(l.Files, b); err != nil {
-		return nil, err
-	}
-	f, err := l.Files.Open(b.SHA256)
-	if err != nil {
-		return nil, unreadable(err)
-	}
-	return readableFile{f}, nil
-}
-
-// Present looks for a blob of a size, without reading it.
-func Present(in Files, b lock.Blob) error {
-	size, err := in.Size(b.SHA256)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return Missing(b.SHA256)
-	case err != nil:
-		return unreadable(err)
-	case size != b.Size:
-		return fault.New(fault.Integrity, "%s has %d bytes, not %d", BlobPath(b.SHA256), size, b.Size)
-	}
-	return nil
-}
-
-// readableFile reports what a bad disk shows as damage.
-type readableFile struct{ blob.File }
-
-func (f readableFile) Read(p []byte) (int, error) {
-	n, err := f.File.Read(p)
-	if err != nil && err != io.EOF {
-		err = unreadable(err)
-	}
-	return n, err
-}
-
-// unreadable is the damage that a bad disk shows, or a missing right.
-func unreadable(err error) error {
-	if _, known := errors.AsType[*fault.Error](err); known {
-		return err
-	}
-	return fault.New(fault.Integrity, "it cannot be read: %w", Cause(err))
 }
 
 // BlobOf returns the size and the digest of data.

@@ -7,9 +7,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
+	"os"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -26,26 +25,17 @@ const (
 	maxTrailing = 4 << 20
 )
 
-// Tar are the files of a layout in a tar, where they lie.
-type Tar struct {
-	r io.ReaderAt
-	// Closer, if not nil, is closed with the files.
-	Closer io.Closer
-	blobs  map[lock.SHA256]extent
-	named  map[string]extent
+// tarFiles are the files of a layout in a tar, where they lie.
+type tarFiles struct {
+	r     io.ReaderAt
+	blobs map[lock.SHA256]extent
+	named map[string]extent
 }
 
 // extent is where a file's content is.
 type extent struct{ at, size int64 }
 
-func (t *Tar) Close() error {
-	if t.Closer == nil {
-		return nil
-	}
-	return t.Closer.Close()
-}
-
-func (t *Tar) Small(name string) ([]byte, error) {
+func (t *tarFiles) Small(name string) ([]byte, error) {
 	e, ok := t.named[name]
 	if !ok {
 		return nil, fs.ErrNotExist
@@ -60,14 +50,14 @@ func (t *Tar) Small(name string) ([]byte, error) {
 	return data, nil
 }
 
-func (t *Tar) Partial() bool {
+func (t *tarFiles) Partial() bool {
 	_, index := t.named[IndexName]
 	return index || len(t.blobs) > 0
 }
 
-func (t *Tar) Empty() bool { return false } // such a one does not begin like a tar file
+func (t *tarFiles) Empty() bool { return false } // such a one does not begin like a tar file
 
-func (t *Tar) Size(d lock.SHA256) (int64, error) {
+func (t *tarFiles) Size(d lock.SHA256) (int64, error) {
 	e, ok := t.blobs[d]
 	if !ok {
 		return 0, fs.ErrNotExist
@@ -75,18 +65,34 @@ func (t *Tar) Size(d lock.SHA256) (int64, error) {
 	return e.size, nil
 }
 
-func (t *Tar) Open(d lock.SHA256) (blob.File, error) {
+func (t *tarFiles) Open(d lock.SHA256) (blob.File, error) {
 	e, ok := t.blobs[d]
 	if !ok {
 		return nil, fs.ErrNotExist
 	}
-	return section{io.NewSectionReader(t.r, e.at, e.size)}, nil
+	content := section{io.NewSectionReader(t.r, e.at, e.size)}
+	if f, ok := t.r.(*os.File); ok {
+		return fileSection{content, f, e.at}, nil
+	}
+	return content, nil
 }
 
-// section is a part of a file.
+// section is a part of a tar.
 type section struct{ *io.SectionReader }
 
 func (section) Close() error { return nil }
+
+// fileSection is a part of a file, which changes when the file does.
+type fileSection struct {
+	section
+	file *os.File
+	at   int64
+}
+
+func (s fileSection) Stat() (fs.FileInfo, error) { return s.file.Stat() }
+
+// Region returns where the content lies.
+func (s fileSection) Region() (*os.File, int64) { return s.file, s.at }
 
 // readAt fills data; the end of the file before that is unexpected.
 func readAt(r io.ReaderAt, data []byte, at int64) error {
@@ -107,12 +113,12 @@ type scanner struct {
 	r       io.ReaderAt
 	size    int64
 	at      int64
-	out     *Tar
+	out     *tarFiles
 	entries int
 	// next is what extended headers say of the next entry.
 	next extension
 	// nested are the layouts in directories, by their paths.
-	nested map[string]*Tar
+	nested map[string]*tarFiles
 	// docker says that there is what docker save describes its images in.
 	docker bool
 	// strange is of the first entry that a bundle does not have.
@@ -125,9 +131,9 @@ type extension struct {
 	size *int64
 }
 
-// ScanTar lists the files of a layout in a tar file.
-func ScanTar(r io.ReaderAt, size int64) (*Tar, error) {
-	s := &scanner{r: r, size: size, out: newTar(r), nested: map[string]*Tar{}}
+// scanTar lists the files of a layout in a tar file.
+func scanTar(r io.ReaderAt, size int64) (*tarFiles, error) {
+	s := &scanner{r: r, size: size, out: newTar(r), nested: map[string]*tarFiles{}}
 	if err := s.checkStart(); err != nil {
 		return nil, err
 	}
@@ -143,20 +149,20 @@ func ScanTar(r io.ReaderAt, size int64) (*Tar, error) {
 	if in := s.inDirectory(); in != nil {
 		return in, s.strange
 	}
-	return s.out, s.judge()
+	return s.out, s.otherTar()
 }
 
-func newTar(r io.ReaderAt) *Tar {
-	return &Tar{r: r, blobs: map[lock.SHA256]extent{}, named: map[string]extent{}}
+func newTar(r io.ReaderAt) *tarFiles {
+	return &tarFiles{r: r, blobs: map[lock.SHA256]extent{}, named: map[string]extent{}}
 }
 
 // inDirectory returns the one layout that lies in a directory, as archivers pack it
 // that are given the directory by its name.
-func (s *scanner) inDirectory() *Tar {
+func (s *scanner) inDirectory() *tarFiles {
 	if _, layout := s.out.named[FileName]; layout || s.out.Partial() || s.docker {
 		return nil
 	}
-	var found *Tar
+	var found *tarFiles
 	for _, t := range s.nested {
 		if _, names := t.named[IndexName]; !names {
 			continue
@@ -169,43 +175,6 @@ func (s *scanner) inDirectory() *Tar {
 	return found
 }
 
-// judge says what a tar file is that has no layout, whatever else is in it.
-func (s *scanner) judge() error {
-	_, layout := s.out.named[FileName]
-	switch {
-	case layout || s.out.Partial():
-		return s.strange
-	case len(s.nested) > 0:
-		return foreign("what it holds lies in directories: %s", Clip(strings.Join(slices.Sorted(maps.Keys(s.nested)), ", "))).hint("make a tar file of one directory's content: tar -cf FILE.tar -C DIRECTORY .")
-	case s.docker:
-		return foreign("it is an image as docker save writes it").hint("save it as an OCI layout: skopeo copy --all --preserve-digests … oci-archive:FILE, or crane pull --format=oci")
-	case s.strange != nil:
-		return foreign("it is a tar file of something else")
-	}
-	return nil
-}
-
-// IsTar reports whether data is the start of a tar file that POSIX or GNU
-// archivers made.
-func IsTar(data []byte) bool {
-	return len(data) >= BlockSize && bytes.HasPrefix(data[257:], []byte("ustar"))
-}
-
-// Compression names the format of a compressed or zipped file.
-func Compression(start []byte) string {
-	for magic, name := range map[string]string{
-		"\x1f\x8b": "gzip", "\x28\xb5\x2f\xfd": "zstd", "\xfd7zXZ\x00": "xz", "BZh": "bzip2", "PK\x03\x04": "zip", "PK\x05\x06": "zip",
-	} {
-		if bytes.HasPrefix(start, []byte(magic)) {
-			return name
-		}
-	}
-	return ""
-}
-
-// unpackers are the programs that take a compression away.
-var unpackers = map[string]string{"gzip": "gunzip", "zstd": "unzstd", "xz": "unxz", "bzip2": "bunzip2", "zip": "unzip"}
-
 func (s *scanner) checkStart() error {
 	if s.size == 0 {
 		return fault.New(fault.Integrity, "the file is empty")
@@ -214,15 +183,12 @@ func (s *scanner) checkStart() error {
 	if err := readAt(s.r, start, 0); err != nil {
 		return fmt.Errorf("reading the file: %w", err)
 	}
-	if format := Compression(start); format != "" {
-		return foreign("it is compressed with %s", format).hint("unpack it first with " + unpackers[format])
-	}
 	if len(start) < BlockSize && bytes.HasPrefix([]byte(FileName), start[:min(len(start), len(FileName))]) {
 		return s.truncated()
 	}
 	// Archives of the seventh edition have no magic, but a right checksum.
-	if _, err := checksum(start); !IsTar(start) && err != nil {
-		return &Foreign{Start: start}
+	if _, err := checksum(start); !isTar(start) && err != nil {
+		return notTar(start)
 	}
 	return nil
 }
@@ -356,7 +322,7 @@ const maxNested, maxNestedPath = 16, 1024
 
 // layoutOf returns the layout to which an entry belongs, and its name in that; nil
 // for what belongs to none.
-func (s *scanner) layoutOf(name string) (t *Tar, in string) {
+func (s *scanner) layoutOf(name string) (t *tarFiles, in string) {
 	dir, base := path.Split(name)
 	switch {
 	case strings.HasSuffix(dir, BlobsDir+"/"):

@@ -33,7 +33,7 @@ func pack(t testing.TB, names ...string) []byte {
 func TestScanTar(t *testing.T) {
 	sum := lock.Sum([]byte("x"))
 	data := pack(t, FileName, IndexName, BlobPath(sum), "something else")
-	files, err := ScanTar(bytes.NewReader(data), int64(len(data)))
+	files, err := scanTar(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,9 +63,9 @@ func FuzzScanTar(f *testing.F) {
 	f.Add(good[:BlockSize])
 	f.Add(pack(f))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		files, err := ScanTar(bytes.NewReader(data), int64(len(data)))
+		files, err := scanTar(bytes.NewReader(data), int64(len(data)))
 		if err != nil {
-			if _, ok := errors.AsType[*Foreign](err); !ok && fault.KindOf(err) != fault.Integrity {
+			if !errors.Is(err, ErrNotLayout) && fault.KindOf(err) != fault.Integrity {
 				t.Errorf("%v is no damage", err)
 			}
 			return

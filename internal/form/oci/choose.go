@@ -1,0 +1,248 @@
+package oci
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// maxOpened bounds the documents that are opened to find one.
+const maxOpened = 256
+
+// Chosen is the document of a layout that was looked for.
+type Chosen struct {
+	Named
+	Data []byte
+	// Others are the documents that index.json names and the chosen one does not.
+	Others []Named
+}
+
+// Unread is the error of a document of which it cannot be told whether it is one
+// of those that are looked for.
+type Unread struct {
+	Named
+	Err error
+}
+
+func (e *Unread) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is wrong with the document.
+func (e *Unread) Unwrap() error { return e.Err }
+
+// ErrChoice is in the error of a layout in which the user must name what is meant.
+var ErrChoice = errors.New("it must be named")
+
+// choiceError is an [ErrChoice] that does not say so.
+type choiceError struct{ error }
+
+func (e choiceError) Is(target error) bool { return target == ErrChoice }
+
+func (e choiceError) Unwrap() error { return e.error }
+
+// Kind is what [Layout.Choose] looks for.
+type Kind struct {
+	// Name is what people call one of the kind.
+	Name string
+	// Is returns nil for a document of the kind, and else what it is or what is
+	// wrong with it.
+	Is func(n Named, data []byte) error
+	// Other is what every error of Is wraps that is of another kind of document.
+	Other error
+}
+
+// Choose finds the one document of a kind in a layout: that with a name or a
+// digest, if one is given. Indexes are looked at, those within other ones too; what
+// an index of the kind names is a part of it. Manifests are looked at where no index
+// is of the kind. The error is an [ErrChoice], an [Unread] or, if there is none of the
+// kind, what Is says of one.
+func (l *Layout) Choose(ctx context.Context, name string, kind Kind) (*Chosen, error) {
+	all, err := l.Index()
+	if err != nil {
+		return nil, err
+	}
+	c := &choosing{Kind: kind, ctx: ctx, from: l, seen: map[string]bool{}, parts: map[string]bool{}}
+	candidates := answering(all, name)
+	within := strings.HasPrefix(name, "sha256:") && len(candidates) == 0
+	if within {
+		candidates = all
+	}
+	c.look(candidates, true)
+	if len(c.found) == 0 && !within {
+		c.look(candidates, false)
+	}
+	if within {
+		c.found = slices.DeleteFunc(c.found, func(f Chosen) bool { return f.digest != name })
+	}
+	switch {
+	case len(c.found) > 1:
+		return nil, l.several(kind, documents(c.found))
+	case len(all) == 0:
+		return nil, fault.New(fault.Usage, "%w: its %s names nothing, as that of a store", kind.Other, IndexName).WithHint(Hint)
+	case len(c.seen) == 0 || within && !c.seen[name]:
+		return nil, l.absent(name, all)
+	case c.unread != nil && len(c.found) == 0:
+		return nil, c.unread
+	case c.unread != nil && name == "":
+		return nil, l.unreadBeside(kind, c.unread, c.found[0].Named)
+	case len(c.found) == 0:
+		return nil, c.other
+	}
+	chosen := &c.found[0]
+	for _, n := range all {
+		if n.digest != chosen.digest && !c.parts[n.digest] {
+			chosen.Others = append(chosen.Others, n)
+		}
+	}
+	return chosen, nil
+}
+
+func (l *Layout) several(kind Kind, found []Named) error {
+	return choiceError{fault.New(fault.Usage, "it holds %d %ss: %s", len(found), kind.Name, join(found)).
+		WithHint("%s, or another of them", l.nameIt(found[0]))}
+}
+
+func (l *Layout) absent(name string, all []Named) error {
+	return choiceError{fault.New(fault.Usage, "its %s names no %q; it names: %s", IndexName, Clip(name), join(all)).
+		WithHint("%s, or another of them", l.nameIt(all[0]))}
+}
+
+// unreadBeside is the error of a document of which it cannot be told whether it is one
+// of those that are looked for, beside one that is.
+func (l *Layout) unreadBeside(kind Kind, e *Unread, found Named) error {
+	return fault.New(fault.KindOf(e), "beside a %s, its %s names %s, which cannot be read: %w", kind.Name, IndexName, e.Named, e).
+		WithHint("%s, if that is the %s that you want; else %s", l.nameIt(found), kind.Name, l.copyAgain())
+}
+
+func join(documents []Named) string {
+	var all []string
+	for _, n := range documents {
+		all = append(all, n.String())
+	}
+	return strings.Join(all, "; ")
+}
+
+// answering returns what has a name: exactly that one, if there is such.
+func answering(all []Named, name string) []Named {
+	if name == "" {
+		return all
+	}
+	exact := slices.DeleteFunc(slices.Clone(all), func(n Named) bool { return n.digest != name && !slices.Contains(n.Names, name) })
+	if len(exact) > 0 {
+		return exact
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(n Named) bool { return !n.Answers(name) })
+}
+
+func documents(found []Chosen) []Named {
+	var all []Named
+	for _, c := range found {
+		all = append(all, c.Named)
+	}
+	return all
+}
+
+// choosing is one run of [Layout.Choose].
+type choosing struct {
+	Kind
+	ctx   context.Context
+	from  Reader
+	seen  map[string]bool
+	found []Chosen
+	// parts are named by what was found.
+	parts map[string]bool
+	// unread is of the first document that cannot be read, other what one is that is
+	// of another kind.
+	unread *Unread
+	other  error
+}
+
+// look goes through indexes, or through manifests.
+func (c *choosing) look(all []Named, indexes bool) {
+	for _, n := range all {
+		if n.IsIndex() == indexes && !c.seen[n.digest] {
+			c.seen[n.digest] = true
+			c.open(n)
+		}
+	}
+}
+
+// open looks at one document, and at the indexes that it names if it is an index of
+// another kind.
+func (c *choosing) open(n Named) {
+	data, err := c.read(n)
+	if err != nil {
+		c.fail(n, err)
+		return
+	}
+	var ix struct {
+		Manifests []descriptor `json:"manifests"`
+	}
+	_ = json.Unmarshal(data, &ix) // what is no index names nothing
+	err = c.Is(n, data)
+	switch {
+	case err == nil:
+		c.found = append(c.found, Chosen{Named: n, Data: data})
+		for _, d := range ix.Manifests {
+			c.parts[d.Digest] = true
+		}
+	case !errors.Is(err, c.Other):
+		c.fail(n, err)
+	default:
+		if c.other == nil || fault.HintOf(c.other) == "" && fault.HintOf(err) != "" {
+			c.other = err
+		}
+		if len(ix.Manifests) <= maxNamed {
+			c.look(merged(ix.Manifests), true)
+		}
+	}
+}
+
+func (c *choosing) read(n Named) ([]byte, error) {
+	if len(c.seen) > maxOpened {
+		return nil, fault.New(fault.Integrity, "its %s names too many documents: at most %d are looked at", IndexName, maxOpened)
+	}
+	if n.unusable != nil {
+		return nil, fmt.Errorf("its %s: %w", IndexName, n.unusable)
+	}
+	data, err := ReadManifest(c.ctx, c.from, n.Blob)
+	switch {
+	case err == nil:
+		return data, nil
+	case n.IsIndex():
+		return nil, fmt.Errorf("reading its image index: %w", err)
+	}
+	return nil, fmt.Errorf("reading a manifest: %w", err)
+}
+
+func (c *choosing) fail(n Named, err error) {
+	if c.unread == nil {
+		c.unread = &Unread{Named: n, Err: err}
+	}
+}
+
+// plain are the names that need no quotes in a shell.
+var plain = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._/:-]*$`)
+
+// nameIt says how a command names a document in the layout: as skopeo does by a
+// name, or as oras does by its digest.
+func (l *Layout) nameIt(n Named) string {
+	path, form, hint := l.name, "oci-archive:", "name "
+	if l.dir {
+		form = "oci:"
+	}
+	if path == StandardInput {
+		path, hint = "FILE", "write it to a file, and name "
+	}
+	for _, name := range n.Names {
+		if plain.MatchString(name) {
+			return hint + form + path + ":" + name
+		}
+	}
+	return hint + form + path + "@" + n.digest
+}

@@ -1,0 +1,161 @@
+package oci
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// maxName bounds, in bytes, the name of a document: a reference has a host of at
+// most 255, a path of at most 255 and a tag of at most 128.
+const maxName = 1024
+
+// maxNamed bounds the documents that an index of a layout names.
+const maxNamed = 1000
+
+// Annotations by which tools name a document in index.json.
+const (
+	// refName is OCI's (image-spec, annotations.md): a tag, or the whole reference
+	// in what crane, containerd and hauler write.
+	refName = "org.opencontainers.image.ref.name"
+	// imageName is containerd's.
+	imageName = "io.containerd.image.name"
+)
+
+// descriptor is what a document says of another (image-spec, descriptor.md).
+type descriptor struct {
+	MediaType    string            `json:"mediaType"`
+	ArtifactType string            `json:"artifactType"`
+	Digest       string            `json:"digest"`
+	Size         int64             `json:"size"`
+	Annotations  map[string]string `json:"annotations"`
+}
+
+// Named is a document that an index names.
+type Named struct {
+	MediaType, ArtifactType string
+	lock.Blob
+	// Names are tags and references, in the order of the index, each once.
+	Names []string
+	// unusable says why the descriptor is not one of a blob.
+	unusable error
+	digest   string
+}
+
+// IsIndex reports whether it is an index of OCI's or Docker's.
+func (n Named) IsIndex() bool {
+	return n.MediaType == "application/vnd.oci.image.index.v1+json" || n.MediaType == "application/vnd.docker.distribution.manifest.list.v2+json"
+}
+
+// String says in a message what is named.
+func (n Named) String() string {
+	what := n.ArtifactType
+	if what == "" {
+		what = n.MediaType
+	}
+	if what == "" {
+		what = "a document without a type"
+	}
+	text := fmt.Sprintf("%s (%s)", Clip(n.digest), Clip(what))
+	if len(n.Names) > 0 {
+		text = Clip(strings.Join(n.Names, ", ")) + " = " + text
+	}
+	return text
+}
+
+// Answers reports whether a name, or a digest, is that of the document. The tag of
+// a reference is a name, too.
+func (n Named) Answers(name string) bool {
+	return n.digest == name || slices.ContainsFunc(n.Names, func(have string) bool {
+		return have == name || strings.HasSuffix(have, ":"+name)
+	})
+}
+
+// hasTagOf reports whether the tag of a reference is among the names.
+func (n Named) hasTagOf(reference string) bool {
+	return slices.ContainsFunc(n.Names, func(have string) bool { return strings.HasSuffix(reference, ":"+have) })
+}
+
+// Index returns what index.json names. A document that has several names stands in
+// it once for each. Keys that are not known are ignored, as OCI has readers do:
+// whoever copied the layout may have added some.
+func (l *Layout) Index() ([]Named, error) {
+	data, err := l.files.Small(IndexName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.New(fault.Incomplete, "it has no file %s", IndexName)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var ix struct {
+		SchemaVersion int          `json:"schemaVersion"`
+		MediaType     string       `json:"mediaType"`
+		Manifests     []descriptor `json:"manifests"`
+	}
+	if err := DecodeOpen(data, &ix); err != nil {
+		return nil, fault.New(fault.Integrity, "its %s cannot be read: %w", IndexName, err)
+	}
+	if ix.SchemaVersion != 2 || ix.MediaType != "" && ix.MediaType != "application/vnd.oci.image.index.v1+json" {
+		return nil, fault.New(fault.Integrity, "its %s is of schema version %d and media type %q", IndexName, ix.SchemaVersion, Clip(ix.MediaType))
+	}
+	if len(ix.Manifests) > maxNamed {
+		return nil, fault.New(fault.Integrity, "its %s names %d manifests; at most %d are read", IndexName, len(ix.Manifests), maxNamed)
+	}
+	all := merged(ix.Manifests)
+	for _, n := range all {
+		if i := slices.IndexFunc(n.Names, isUntypable); i >= 0 {
+			return nil, fault.New(fault.Integrity, "its %s names a document %q, which no tool does", IndexName, Clip(n.Names[i]))
+		}
+	}
+	return all, nil
+}
+
+// isUntypable reports whether a name is none that can be typed.
+func isUntypable(name string) bool {
+	return len(name) > maxName || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// merged puts descriptors of one document together.
+func merged(descriptors []descriptor) []Named {
+	var all []Named
+	at := map[string]int{}
+	for _, d := range descriptors {
+		i, had := at[d.Digest]
+		if !had {
+			i = len(all)
+			at[d.Digest] = i
+			all = append(all, d.named())
+		}
+		n := &all[i]
+		if n.MediaType != d.MediaType || n.Size != d.Size && n.unusable == nil {
+			n.unusable = fault.New(fault.Integrity, "%s has two types or sizes", Clip(d.Digest))
+		}
+		for _, key := range []string{refName, imageName} {
+			if name := d.Annotations[key]; name != "" && !n.Answers(name) && !n.hasTagOf(name) {
+				n.Names = append(n.Names, name)
+			}
+		}
+	}
+	return all
+}
+
+func (d descriptor) named() Named {
+	n := Named{MediaType: d.MediaType, ArtifactType: d.ArtifactType, digest: d.Digest}
+	hex, isSHA256 := strings.CutPrefix(d.Digest, "sha256:")
+	sum, err := lock.ParseSHA256(hex)
+	switch {
+	case !isSHA256 || err != nil || sum.String() != hex:
+		n.unusable = fault.New(fault.Integrity, "the digest %q is not a sha256", Clip(d.Digest))
+	case d.Size < 0 || d.Size > MaxBlob:
+		n.unusable = fault.New(fault.Integrity, "the size %d of %s is not plausible", d.Size, Clip(d.Digest))
+	default:
+		n.Blob = lock.Blob{Size: d.Size, SHA256: sum}
+	}
+	return n
+}

@@ -1,0 +1,194 @@
+package oci
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// Layout is an OCI image layout that is read where it lies: in a directory, or in a
+// tar file. It is a [Reader]. Its methods may be called concurrently.
+type Layout struct {
+	files files
+	// name is the path that was opened.
+	name string
+	// dir says that it is a directory.
+	dir    bool
+	closer io.Closer
+}
+
+// files are those of a layout. Errors of damage are of kind [fault.Integrity].
+type files interface {
+	// Partial reports whether there is anything of a layout, as where copying
+	// was stopped.
+	Partial() bool
+	// Empty reports whether there is nothing at all.
+	Empty() bool
+	// Small returns a file that is not a blob; an absent one is an [fs.ErrNotExist].
+	Small(name string) ([]byte, error)
+	// Size returns the size of a blob; an absent one is an [fs.ErrNotExist].
+	Size(d lock.SHA256) (int64, error)
+	Open(d lock.SHA256) (blob.File, error)
+}
+
+// StandardInput is the name of a layout that has none.
+const StandardInput = "standard input"
+
+// Name returns the path that was opened, or [StandardInput].
+func (l *Layout) Name() string { return l.name }
+
+// Close closes the layout.
+func (l *Layout) Close() error {
+	if l.closer == nil {
+		return nil
+	}
+	return l.closer.Close()
+}
+
+// check reads oci-layout. Hauler's stores have none, and nothing is lost without it,
+// so it is missed only where there is no index.json either.
+func (l *Layout) check() error {
+	data, err := l.files.Small(FileName)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := l.files.Small(IndexName); errors.Is(err, fs.ErrNotExist) {
+			return l.noLayout()
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var version struct {
+		Version string `json:"imageLayoutVersion"`
+	}
+	if err := DecodeOpen(data, &version); err != nil {
+		return fault.New(fault.Integrity, "its %s cannot be read: %w", FileName, err)
+	}
+	if version.Version != "1.0.0" {
+		return fault.New(fault.Integrity, "its %s says version %q; this program knows 1.0.0", FileName, Clip(version.Version))
+	}
+	return nil
+}
+
+// noLayout says of what has no oci-layout whether it may have had one.
+func (l *Layout) noLayout() error {
+	switch {
+	case l.files.Partial():
+		return fault.New(fault.Incomplete, "it has no file %s: the copy is not complete", FileName)
+	case l.files.Empty():
+		return notLayout("it is empty")
+	case !l.dir:
+		return notLayout("it is a tar file of something else")
+	}
+	return notLayout("it has no file %s", FileName)
+}
+
+// Explain names the layout in an error, and says what to do about it. What is what the
+// layout holds ("the bundle"), if that is known.
+func (l *Layout) Explain(what string, err error) error {
+	e := fault.New(fault.KindOf(err), "%s: %w", l.called(what), err)
+	if errors.Is(err, ErrNotLayout) {
+		e = fault.New(fault.Usage, "%s is %w", l.name, err)
+	}
+	hint := fault.HintOf(err)
+	switch {
+	case hint != "":
+	case errors.Is(err, fs.ErrPermission):
+		e.Kind, hint = fault.Usage, "let your user read what is in it: chmod -R u+rX, or chown if it is another's"
+	case e.Kind == fault.Integrity || e.Kind == fault.Incomplete:
+		hint = l.copyAgain()
+	}
+	return e.WithHint("%s", hint)
+}
+
+// called says in messages which layout is meant.
+func (l *Layout) called(what string) string {
+	switch {
+	case what == "":
+		return l.name
+	case l.name == StandardInput:
+		return what + " on standard input"
+	}
+	return what + " " + l.name
+}
+
+// copyAgain is the hint where a layout is damaged or not complete.
+func (l *Layout) copyAgain() string {
+	switch {
+	case l.name == StandardInput:
+		return "see that what writes to standard input succeeds; else copy the file again from where it was pulled, and compare sha256sum on both sides"
+	case l.dir:
+		return fmt.Sprintf("copy %s again from where it was pulled, with everything in it", filepath.Base(l.name))
+	}
+	return fmt.Sprintf("copy %s again from where it was pulled; compare sha256sum on both sides first", filepath.Base(l.name))
+}
+
+// Has looks for a blob of a size, without reading it.
+func (l *Layout) Has(b lock.Blob) error {
+	size, err := l.files.Size(b.SHA256)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return Missing(b.SHA256)
+	case err != nil:
+		return unreadable(err)
+	case size != b.Size:
+		return fault.New(fault.Integrity, "%s has %d bytes, not %d", BlobPath(b.SHA256), size, b.Size)
+	}
+	return nil
+}
+
+// File opens a blob to read in any order. What it holds may be damaged.
+func (l *Layout) File(d lock.SHA256) (blob.File, error) {
+	f, err := l.files.Open(d)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, Missing(d)
+	}
+	return f, err
+}
+
+// Manifest is for [Reader].
+func (l *Layout) Manifest(ctx context.Context, b lock.Blob) (data []byte, err error) {
+	err = Stream(ctx, l, b, func(r io.Reader) error {
+		data, err = io.ReadAll(r)
+		return err
+	})
+	return data, err
+}
+
+// Open is for [Reader].
+func (l *Layout) Open(_ context.Context, b lock.Blob) (io.ReadCloser, error) {
+	if err := l.Has(b); err != nil {
+		return nil, err
+	}
+	f, err := l.File(b.SHA256)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	return readableFile{f}, nil
+}
+
+// readableFile reports what a bad disk shows as damage.
+type readableFile struct{ blob.File }
+
+func (f readableFile) Read(p []byte) (int, error) {
+	n, err := f.File.Read(p)
+	if err != nil && err != io.EOF {
+		err = unreadable(err)
+	}
+	return n, err
+}
+
+// unreadable is the damage that a bad disk shows, or a missing right.
+func unreadable(err error) error {
+	if _, known := errors.AsType[*fault.Error](err); known {
+		return err
+	}
+	return fault.New(fault.Integrity, "it cannot be read: %w", Cause(err))
+}
