@@ -1,11 +1,15 @@
 package cmd
 
 import (
-	"errors"
 	"net/url"
+	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -109,21 +113,82 @@ func (g *global) checkProxies() error {
 	return nil
 }
 
-// How libraries word that a value is not of a flag's type.
-var (
-	notNumber   = regexp.MustCompile(`strconv\.Parse(?:Int|Uint|Float): parsing ".*": (?:invalid syntax|value out of range)$`)
-	notBool     = regexp.MustCompile(`strconv\.ParseBool: parsing ".*": invalid syntax$`)
-	notDuration = regexp.MustCompile(`time: (?:invalid duration|missing unit in duration|unknown unit ".*" in duration) ".*"$`)
-)
-
-// flagError says without the words of Go's what is wrong with a flag's value.
-func flagError(err error) error {
-	text := err.Error()
-	text = notNumber.ReplaceAllLiteralString(text, "it is not a whole number")
-	text = notBool.ReplaceAllLiteralString(text, "it is neither true nor false")
-	text = notDuration.ReplaceAllLiteralString(text, "it is not "+durations.Expects)
-	if text == err.Error() {
-		return err
+// logFormat finds the flag before flags are parsed, for errors of the parsing. The
+// configuration file is not looked into for that: which it is, only the parsing tells.
+func (env *Environment) logFormat() string {
+	format := "text"
+	if value, ok := env.LookupEnv("BOTKUBE_MIRROR_LOG_FORMAT"); ok && value == "json" {
+		format = value
 	}
-	return errors.New(text)
+	for i, arg := range env.Args {
+		if arg == "--log-format=json" || arg == "--log-format" && i+1 < len(env.Args) && env.Args[i+1] == "json" {
+			format = "json"
+		}
+	}
+	return format
+}
+
+// fromEnvironment sets the flags that the command line leaves open.
+func (g *global) fromEnvironment(flags *pflag.FlagSet) error {
+	var problem error
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Changed || problem != nil || f.Name == "help" {
+			return
+		}
+		name := envName(f.Name)
+		value, ok := g.env.LookupEnv(name)
+		if !ok || value == "" {
+			return
+		}
+		values := []string{value}
+		if _, many := f.Value.(pflag.SliceValue); many {
+			values = separated(value)
+		}
+		for _, v := range values {
+			if err := flags.Set(f.Name, strings.TrimSpace(v)); err != nil {
+				problem = fault.New(fault.Usage, "environment variable %s: %w", name, flagError(err))
+			}
+		}
+	})
+	return problem
+}
+
+// separated returns the values that one environment variable holds. Line breaks,
+// where there are any, separate values that have commas of their own.
+func separated(value string) []string {
+	if text := strings.TrimSpace(value); strings.Contains(text, "\n") {
+		return strings.Split(text, "\n")
+	}
+	return strings.Split(value, ",")
+}
+
+// modTime returns what SOURCE_DATE_EPOCH says
+// (https://reproducible-builds.org/specs/source-date-epoch/), or the epoch.
+func (g *global) modTime() (time.Time, error) {
+	value, ok := g.env.LookupEnv("SOURCE_DATE_EPOCH")
+	if !ok || value == "" {
+		return time.Unix(0, 0).UTC(), nil
+	}
+	seconds, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || seconds < 0 || seconds > maxTarTime {
+		return time.Time{}, fault.New(fault.Usage, "the environment variable SOURCE_DATE_EPOCH is %q, which is no number of seconds", value).
+			WithHint("set it to a Unix time, or unset it")
+	}
+	return time.Unix(seconds, 0).UTC(), nil
+}
+
+// maxTarTime is the last second that a USTAR header can name.
+const maxTarTime = 1<<33 - 1
+
+// netrc returns the path of the user's netrc file.
+func (g *global) netrc() string {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = "" // then only NETRC names one
+	}
+	getenv := func(name string) string {
+		value, _ := g.env.LookupEnv(name)
+		return value
+	}
+	return fetch.NetrcPath(getenv, home)
 }

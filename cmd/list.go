@@ -107,17 +107,6 @@ func listUpstream(c *cobra.Command, g *global, flags *selectionFlags, members me
 	return g.print(listing, func() string { return listSummary(listing) })
 }
 
-// kindNames say what a mirror is.
-var kindNames = map[mirror.Kind]string{
-	mirror.KindBundle:    "bundle",
-	mirror.KindDirectory: "agent cache directory",
-	mirror.KindImage:     "mountable image",
-	mirror.KindSite:      "site",
-	mirror.KindBundles:   "directory of bundles",
-	mirror.KindLock:      "lock",
-	mirror.KindUpstream:  "upstream",
-}
-
 func listSummary(l *mirror.Listing) string {
 	var out strings.Builder
 	writeListHeader(&out, l)
@@ -154,14 +143,6 @@ func writeListHeader(out *strings.Builder, l *mirror.Listing) {
 	for _, r := range l.Repositories {
 		fmt.Fprintf(out, "  repository %s: %s\n", r.Name, r.URL)
 	}
-}
-
-// targetName is what a target is called in what is printed.
-func targetName(target string) string {
-	if target == "-" {
-		return "standard input"
-	}
-	return target
 }
 
 func writeListTable(out *strings.Builder, l *mirror.Listing) {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 
 	"github.com/spf13/cobra"
 
@@ -97,4 +100,18 @@ func writeFile(ctx context.Context, name string, data []byte) error {
 		err = file.Publish()
 	}
 	return errors.Join(err, file.Close())
+}
+
+func lockSummary(file string, l *lock.Lock, configured *configured.Agent) string {
+	var out strings.Builder
+	writeConfigured(&out, configured)
+	var artifacts []mirror.ArtifactResult
+	for _, a := range l.Artifacts {
+		artifacts = append(artifacts, mirror.ArtifactResult{URL: a.URL, VerifiedBy: a.VerifiedBy})
+	}
+	fmt.Fprintf(&out, "%s pins %s and %s for %s\n", file, count(len(l.Plugins), "plugin"), count(len(l.Artifacts), "file"), agent.JoinPlatforms(l.Platforms))
+	writeVouchers(&out, artifacts)
+	writeMembers(&out, l.AgentImage, l.WatcherImage, l.Chart)
+	fmt.Fprintf(&out, "next: commit it, and pull with --lock %s\n", file)
+	return out.String()
 }

@@ -13,7 +13,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
@@ -162,13 +161,6 @@ func attributes(e mirror.Event) []any {
 		attrs = append(attrs, "detail", e.Detail)
 	}
 	return attrs
-}
-
-func size(bytes int64) string {
-	if bytes < 0 {
-		return "size unknown"
-	}
-	return humanize.IBytes(uint64(bytes))
 }
 
 // bar is one progress bar for all that is transferred, with the files in flight.

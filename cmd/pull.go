@@ -2,6 +2,10 @@ package cmd
 
 import (
 	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 
 	"github.com/spf13/cobra"
 
@@ -73,4 +77,102 @@ It begins only if the disks have room for the downloads and the outputs; see
 func keepGoingFlag(c *cobra.Command, keepGoing *bool) {
 	c.Flags().BoolVar(keepGoing, "keep-going", false,
 		"download all that can be had after a download failed; then list the failures, write nothing, and exit with 5")
+}
+
+func pullSummary(r *mirror.Result) string {
+	var out strings.Builder
+	if r.DryRun {
+		writePlan(&out, r)
+	}
+	writeConfigured(&out, r.Values)
+	fmt.Fprintf(&out, "%s, %s for %s\n", count(len(r.Plugins), "plugin"), plural(r.Dependencies(), "dependency", "dependencies"), agent.JoinPlatforms(r.Platforms))
+	if r.DryRun {
+		writeDemand(&out, r)
+	} else {
+		fmt.Fprintf(&out, "%s: %s downloaded, %s reused\n", count(len(r.Artifacts), "file"), size(r.FetchedBytes), size(r.ReusedBytes))
+	}
+	writeVouchers(&out, r.Artifacts)
+	writeMembers(&out, r.AgentImage, r.WatcherImage, r.Chart)
+	if len(r.NotSelected) > 0 {
+		fmt.Fprintf(&out, "some of it is also offered for %s: add --platform OS/ARCH\n", agent.JoinPlatforms(r.NotSelected))
+	}
+	for _, t := range r.LocalTemplates {
+		fmt.Fprintf(&out, "templates %s of %s are in the agent's container, and not mirrored\n", t.Ref, t.Plugin)
+	}
+	for _, u := range r.Unfit {
+		fmt.Fprintf(&out, "note: %s: %s: %s\n", oneLine(u.Subject()), oneLine(u.Detail()), oneLine(u.Remedy()))
+	}
+	for _, o := range r.Outputs {
+		if !r.DryRun {
+			writeNext(&out, o, r.Platforms, r.Mount)
+		}
+	}
+	return out.String()
+}
+
+// writePlan lists what a pull would download.
+func writePlan(out *strings.Builder, r *mirror.Result) {
+	for _, a := range r.Artifacts {
+		note := ""
+		switch a.Status {
+		case mirror.StatusReused:
+			note = ", in the store"
+		case mirror.StatusFailed:
+			note = ", cannot be had"
+		}
+		fmt.Fprintf(out, "%s (%s, checksum by %s%s)\n", a.URL, size(a.Size), a.VerifiedBy.What(), note)
+	}
+}
+
+// writeDemand sums a plan up.
+func writeDemand(out *strings.Builder, r *mirror.Result) {
+	var missing, present int64
+	unknown := 0
+	for _, a := range r.Artifacts {
+		switch {
+		case a.Size < 0:
+			unknown++
+		case a.Status == mirror.StatusReused:
+			present += a.Size
+		default:
+			missing += a.Size
+		}
+	}
+	fmt.Fprintf(out, "%s: %s to download, %s in the store", count(len(r.Artifacts), "file"), size(missing), size(present))
+	if unknown > 0 {
+		fmt.Fprintf(out, ", %d of unknown size", unknown)
+	}
+	if r.MemberBytes > 0 {
+		what := "the agent image"
+		if r.WatcherImage != nil {
+			what += " and the watcher image"
+		}
+		fmt.Fprintf(out, "; %s of %s to download", size(r.MemberBytes), what)
+	}
+	out.WriteString("\n")
+	for _, u := range r.Disk {
+		writeDiskUse(out, u)
+	}
+}
+
+// writeDiskUse says what is needed of a file system.
+func writeDiskUse(out *strings.Builder, u mirror.DiskUse) {
+	free := "free space unknown"
+	if u.Free >= 0 {
+		free = size(u.Free) + " free"
+	}
+	if u.Short() {
+		free += ", which is too little"
+	}
+	fmt.Fprintf(out, "disk: %s needed, %s\n", atLeast(u.Needed, u.AtLeast), free)
+	for _, n := range u.For {
+		fmt.Fprintf(out, "  %s for %s\n", atLeast(n.Needed, n.AtLeast), n)
+	}
+}
+
+func atLeast(bytes int64, open bool) string {
+	if open {
+		return "at least " + size(bytes)
+	}
+	return size(bytes)
 }

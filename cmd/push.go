@@ -1,8 +1,11 @@
 package cmd
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 
 	"github.com/spf13/cobra"
 
@@ -89,4 +92,60 @@ func parts(names []string) ([]push.Part, error) {
 		all = append(all, part)
 	}
 	return all, nil
+}
+
+func pushSummary(r *push.Result, o mirror.PushOptions) string {
+	var out strings.Builder
+	for _, p := range r.Parts {
+		state := size(p.UploadedBytes) + " uploaded"
+		if !p.Changed && p.UploadedBytes == 0 {
+			state = "was there"
+		}
+		fmt.Fprintf(&out, "%s@%s (%s, %s)\n", p.Reference, p.Digest, size(p.Size), state)
+		out.WriteString(image.MountOnlyNote(p.MountOnly))
+	}
+	for _, part := range r.Absent {
+		fmt.Fprintf(&out, "the bundle has no %s: pull it with --with-%s\n", strings.ReplaceAll(string(part), "-", " "), part)
+	}
+	writeMounting(&out, r, o)
+	writeInstalling(&out, r)
+	return out.String()
+}
+
+// writeInstalling says how Helm gets at a chart that was pushed: it wants the
+// version, of which + is _ in the tag.
+func writeInstalling(out *strings.Builder, r *push.Result) {
+	for _, p := range r.Parts {
+		if p.Part != push.Chart {
+			continue
+		}
+		i := strings.LastIndex(p.Reference, ":")
+		fmt.Fprintf(out, "next: install the chart with them: helm upgrade --install botkube oci://%s --version %s --values YOURS.yaml --values MIRROR.yaml\n",
+			p.Reference[:i], strings.ReplaceAll(p.Reference[i+1:], "_", "+"))
+	}
+}
+
+// writeMounting says how an agent gets at an image that was pushed.
+func writeMounting(out *strings.Builder, r *push.Result, o mirror.PushOptions) {
+	of := func(p push.Part) int {
+		return slices.IndexFunc(r.Parts, func(pushed push.PartResult) bool { return pushed.Part == p })
+	}
+	i := of(push.Image)
+	if i < 0 {
+		return
+	}
+	// A node that has pulled a tag does not notice when it is moved.
+	image := r.Parts[i].Reference + "@" + r.Parts[i].Digest
+	target := o.Source
+	if target == "-" {
+		target = "docker://" + image // what came from there is gone
+	}
+	command := "botkube-mirror values " + target + " --image " + image
+	if o.Mount != defaultMount {
+		command += " --mount " + o.Mount
+	}
+	if of(push.AgentImage) >= 0 {
+		command += " --registry " + o.Prefix
+	}
+	fmt.Fprintf(out, "next: print the Helm values to mount it: %s --values YOURS.yaml\n  or to fill a volume from it: --seed-from in the place of --image\n", command)
 }

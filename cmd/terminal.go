@@ -44,29 +44,3 @@ func written(text string, kept func(rune) bool) string {
 func unruly(r rune) bool {
 	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
 }
-
-// Bounds of an error that is shown: it may list everything that is wrong with a
-// document of somebody who wrote ten thousand things wrong.
-const (
-	mostLines  = 20
-	mostInLine = 1000
-)
-
-// clipped returns the beginning of a long text.
-func clipped(text string) string {
-	lines := strings.Split(text, "\n")
-	if more := len(lines) - mostLines; more > 0 {
-		lines = append(lines[:mostLines], fmt.Sprintf("and %s", plural(more, "more line", "more lines")))
-	}
-	for i, line := range lines {
-		if len(line) > mostInLine {
-			lines[i] = strings.ToValidUTF8(line[:mostInLine], "") + "…"
-		}
-	}
-	return strings.Join(lines, "\n")
-}
-
-// oneLine returns a text of several lines, or of none that can be shown, as one.
-func oneLine(text string) string {
-	return tameName(strings.ReplaceAll(clipped(strings.TrimSpace(text)), "\n", "; "))
-}

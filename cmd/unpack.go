@@ -1,7 +1,10 @@
 package cmd
 
 import (
+	"fmt"
 	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 
 	"github.com/spf13/cobra"
 
@@ -72,14 +75,18 @@ func lockDigest(s string) (*lock.SHA256, error) {
 	return &d, nil
 }
 
-// needs returns what reading sources takes: a network and a store only if one
-// is in a registry.
-func (r *registryFlags) needs(transfer transferFlags, sources ...string) needs {
-	n := needs{transfer: transfer}
-	for _, source := range sources {
-		if strings.HasPrefix(source, "docker://") {
-			n.store, n.registry = true, r
-		}
+func unpackSummary(r *mirror.Unpacked) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "%s for %s, verified\n", count(len(r.Plugins), "plugin"), agent.JoinPlatforms(r.Platforms))
+	if r.FetchedBytes > 0 {
+		fmt.Fprintf(&out, "%s downloaded\n", size(r.FetchedBytes))
 	}
-	return n
+	for _, o := range r.Outputs {
+		if r.Copied {
+			writeState(&out, o) // it is on its volume
+			continue
+		}
+		writeNext(&out, o, r.Platforms, r.Mount)
+	}
+	return out.String()
 }

@@ -1,0 +1,72 @@
+package cmd
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// checkCompletionArgs gives cobra's own command our errors for arguments.
+func checkCompletionArgs(root *cobra.Command) {
+	for _, c := range root.Commands() {
+		if c.Name() != "completion" {
+			continue
+		}
+		c.Args, c.RunE = noArgs, root.RunE
+		for _, shell := range c.Commands() {
+			shell.Args = noArgs
+		}
+	}
+}
+
+// noArgs and maxArgs say what cobra's own validators do not: how to find out.
+func noArgs(c *cobra.Command, args []string) error { return maxArgs(0)(c, args) }
+
+func maxArgs(n int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) <= n {
+			return nil
+		}
+		if c.HasSubCommands() {
+			e := fault.New(fault.Usage, "there is no command %q", args[0])
+			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+				return e.WithHint("did you mean %s?", strings.Join(near, " or "))
+			}
+			return e.WithHint("see %s --help", c.CommandPath())
+		}
+		return fault.New(fault.Usage, "%s does not take the argument %q", c.CommandPath(), args[n]).WithHint("see %s --help", c.CommandPath())
+	}
+}
+
+// exactArgs wants one argument for each name.
+func exactArgs(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) < len(names) {
+			return fault.New(fault.Usage, "%s needs the argument %s", c.CommandPath(), names[len(args)]).WithHint("see %s --help", c.CommandPath())
+		}
+		return maxArgs(len(names))(c, args)
+	}
+}
+
+// How libraries word that a value is not of a flag's type.
+var (
+	notNumber   = regexp.MustCompile(`strconv\.Parse(?:Int|Uint|Float): parsing ".*": (?:invalid syntax|value out of range)$`)
+	notBool     = regexp.MustCompile(`strconv\.ParseBool: parsing ".*": invalid syntax$`)
+	notDuration = regexp.MustCompile(`time: (?:invalid duration|missing unit in duration|unknown unit ".*" in duration) ".*"$`)
+)
+
+// flagError says without the words of Go's what is wrong with a flag's value.
+func flagError(err error) error {
+	text := err.Error()
+	text = notNumber.ReplaceAllLiteralString(text, "it is not a whole number")
+	text = notBool.ReplaceAllLiteralString(text, "it is neither true nor false")
+	text = notDuration.ReplaceAllLiteralString(text, "it is not "+durations.Expects)
+	if text == err.Error() {
+		return err
+	}
+	return errors.New(text)
+}

@@ -1,0 +1,128 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/serve"
+)
+
+// lineWriter writes lines soon, and together those that come meanwhile: a call to the
+// system for each would take as long as a small answer.
+type lineWriter struct {
+	mu     sync.Mutex
+	to     io.Writer
+	lines  []byte
+	ended  bool
+	some   chan struct{}
+	closed chan struct{}
+}
+
+func newLineWriter(to io.Writer) *lineWriter {
+	w := &lineWriter{to: to, some: make(chan struct{}, 1), closed: make(chan struct{})}
+	go func() {
+		defer close(w.closed)
+		for range w.some {
+			w.mu.Lock()
+			w.flush()
+			w.mu.Unlock()
+		}
+	}()
+	return w
+}
+
+// mostOfLines bounds how many bytes wait, after which Write does.
+const mostOfLines = 64 << 10
+
+// Write takes whole lines.
+func (w *lineWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lines = append(w.lines, p...)
+	if w.ended || len(w.lines) > mostOfLines {
+		w.flush()
+		return len(p), nil
+	}
+	select {
+	case w.some <- struct{}{}:
+	default: // they are to be written already
+	}
+	return len(p), nil
+}
+
+// flush writes what waits. w is locked.
+func (w *lineWriter) flush() {
+	_, _ = w.to.Write(w.lines) // nobody could be told
+	w.lines = w.lines[:0]
+}
+
+// close writes what waits, and has what comes later be written at once.
+func (w *lineWriter) close() {
+	w.mu.Lock()
+	w.ended = true
+	close(w.some)
+	w.mu.Unlock()
+	<-w.closed
+}
+
+// serverLog tells of requests and problems on standard error.
+type serverLog struct {
+	out    io.Writer
+	quiet  bool
+	probes bool
+	json   *slog.Logger // for --log-format json
+}
+
+// mostOfField bounds what is shown of what a client says, in bytes.
+const mostOfField = 300
+
+func (l *serverLog) access(a serve.Access) {
+	if l.quiet || a.Probe && !l.probes {
+		return
+	}
+	method, path, userAgent := field(a.Method), field(a.Path), field(a.UserAgent)
+	if l.json != nil {
+		l.json.Info("request", "method", method, "path", path, "status", a.Status, "bytes", a.Bytes,
+			"seconds", a.Duration.Seconds(), "remote", a.Remote, "userAgent", userAgent)
+		return
+	}
+	fmt.Fprintf(l.out, "%s %s %s %s %d %d %.3fs %q\n",
+		a.Began.UTC().Format("2006-01-02T15:04:05.000Z"), a.Remote, method, path, a.Status, a.Bytes, a.Duration.Seconds(), userAgent)
+}
+
+// field returns what a client said, as far as it is shown.
+func field(text string) string {
+	if len(text) > mostOfField {
+		text = strings.ToValidUTF8(text[:mostOfField], "") + "…"
+	}
+	return tameName(text)
+}
+
+// refused tells of a connection that came to no request.
+func (l *serverLog) refused(err error) {
+	if !l.quiet {
+		l.problem(err)
+	}
+}
+
+// problem tells of what is wrong, which -q does not silence.
+func (l *serverLog) problem(err error) {
+	text := oneLine(err.Error())
+	if l.json != nil {
+		var attrs []any
+		if hint := fault.HintOf(err); hint != "" {
+			attrs = append(attrs, "hint", hint)
+		}
+		l.json.Error(text, attrs...)
+		return
+	}
+	line := fmt.Sprintf("botkube-mirror: %s\n", text)
+	if hint := fault.HintOf(err); hint != "" {
+		line += fmt.Sprintf("hint: %s\n", oneLine(hint))
+	}
+	_, _ = io.WriteString(l.out, line)
+}

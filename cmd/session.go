@@ -1,0 +1,111 @@
+package cmd
+
+import (
+	"crypto/tls"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+)
+
+// needs says what a command needs of a session.
+type needs struct {
+	transfer transferFlags
+	// download is for upstream.
+	download downloadFlags
+	// store keeps what comes over a network.
+	store bool
+	// upstream is where plugins come from. Whom to trust there is as for the registry.
+	upstream bool
+	// registry, if not nil, says how to talk to registries.
+	registry *registryFlags
+	// source, if not nil, says how to talk to the one that is read, where
+	// another is written.
+	source *registryFlags
+}
+
+// withSession prepares what is needed and calls run, telling of progress
+// meanwhile.
+func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
+	if err := n.transfer.check(); err != nil {
+		return err
+	}
+	if n.upstream || n.registry != nil || n.source != nil {
+		if err := g.checkProxies(); err != nil {
+			return err
+		}
+	}
+	p := g.progress()
+	defer p.close()
+	session := &mirror.Session{Parallel: n.transfer.parallel, Observe: p.observe}
+	var trust *tls.Config
+	if n.registry != nil {
+		var err error
+		if trust, err = n.registry.identity().TLS(); err != nil {
+			return err
+		}
+		session.Registry = n.registry.client(trust, programVersion(g.env.Version), n.transfer, p)
+		defer session.Registry.Close()
+	}
+	if n.source != nil {
+		trust, err := n.source.identity().TLS()
+		if err != nil {
+			return err
+		}
+		session.Source = n.source.client(trust, programVersion(g.env.Version), n.transfer, p)
+		defer session.Source.Close()
+	}
+	if n.store {
+		s, err := g.openStore()
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		session.Store = s
+	}
+	if n.upstream {
+		var identity transfer.Identity
+		if n.registry != nil {
+			identity = n.registry.identity()
+		}
+		session.Fetch = fetch.New(fetch.Config{
+			Store: session.Store, Version: programVersion(g.env.Version), Netrc: g.netrc(), MaxBytes: n.download.maxSize.bytes, Retries: n.transfer.attempts(),
+			TLS: trust, Identity: identity, StallTimeout: n.transfer.stall, MaxWait: n.transfer.maxWait, Limit: n.transfer.rate.limit, Retrying: p.retrying,
+		})
+		defer session.Fetch.Close()
+	}
+	return run(session)
+}
+
+// openStore opens the store that the flags name.
+func (g *global) openStore() (*store.Store, error) {
+	dir := g.store
+	if dir == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return nil, fault.New(fault.Usage, "there is no cache directory for the store: %w", err).WithHint("name a directory with --store")
+		}
+		dir = filepath.Join(cache, "botkube-mirror")
+	}
+	if g.sharedStore {
+		return store.OpenShared(dir)
+	}
+	return store.Open(dir)
+}
+
+// needs returns what reading sources takes: a network and a store only if one
+// is in a registry.
+func (r *registryFlags) needs(transfer transferFlags, sources ...string) needs {
+	n := needs{transfer: transfer}
+	for _, source := range sources {
+		if strings.HasPrefix(source, "docker://") {
+			n.store, n.registry = true, r
+		}
+	}
+	return n
+}
