@@ -1,14 +1,20 @@
 package agent
 
 import (
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/hex"
 	"fmt"
+	"hash"
+	"slices"
 	"strings"
 )
 
 // Checksum is a digest that somebody gave for a file.
 type Checksum struct {
-	// Algorithm is md5, sha1, sha256 or sha512.
+	// Algorithm is the name of one of [Algorithms].
 	Algorithm string
 	// Hex is the digest in lower-case hexadecimal digits.
 	Hex string
@@ -16,9 +22,34 @@ type Checksum struct {
 
 func (c Checksum) String() string { return c.Algorithm + ":" + c.Hex }
 
-// checksumSizes has the length in bytes of each digest that go-getter knows
-// (checksum.go, newChecksumFromType).
-var checksumSizes = map[string]int{"md5": 16, "sha1": 20, "sha256": 32, "sha512": 64}
+// Algorithm is a way to compute a checksum.
+type Algorithm struct {
+	Name string
+	New  func() hash.Hash
+	// Published says that publishers' checksum files count that have its digests: it
+	// is not known how to make two files with the same one.
+	Published bool
+}
+
+// Algorithms are those that go-getter knows (checksum.go, newChecksumFromType).
+var Algorithms = []Algorithm{
+	{Name: "md5", New: md5.New},
+	{Name: "sha1", New: sha1.New},
+	{Name: "sha256", New: sha256.New, Published: true},
+	{Name: "sha512", New: sha512.New, Published: true},
+}
+
+// Digits is how many hexadecimal digits a digest has.
+func (a Algorithm) Digits() int { return 2 * a.New().Size() }
+
+// AlgorithmOf returns the algorithm with a name.
+func AlgorithmOf(name string) (Algorithm, bool) {
+	i := slices.IndexFunc(Algorithms, func(a Algorithm) bool { return a.Name == name })
+	if i < 0 {
+		return Algorithm{}, false
+	}
+	return Algorithms[i], true
+}
 
 // ParseChecksum reads a checksum as the agent's go-getter does: TYPE:HEX, or
 // bare hexadecimal digits whose number tells the type
@@ -35,13 +66,13 @@ func ParseChecksum(s string) (Checksum, error) {
 	}
 	algorithm = strings.ToLower(algorithm)
 	if !typed {
-		for name, size := range checksumSizes {
-			if size == len(raw) {
-				algorithm = name
+		for _, a := range Algorithms {
+			if a.Digits() == len(digits) {
+				algorithm = a.Name
 			}
 		}
 	}
-	if size, known := checksumSizes[algorithm]; !known || size != len(raw) {
+	if a, known := AlgorithmOf(algorithm); !known || a.Digits() != len(digits) {
 		return Checksum{}, fmt.Errorf("checksum %q is not an md5, sha1, sha256 or sha512 digest", clip(s))
 	}
 	return Checksum{Algorithm: algorithm, Hex: hex.EncodeToString(raw)}, nil

@@ -13,13 +13,23 @@ var buffers = sync.Pool{New: func() any {
 
 // Copy copies until ctx is done.
 func Copy(ctx context.Context, to io.Writer, from io.Reader) error {
-	return Pieces(from, func(p []byte) error {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+	return Pieces(reader{ctx, from}, func(p []byte) error {
 		_, err := to.Write(p)
 		return err
 	})
+}
+
+// reader fails once its context is done.
+type reader struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r reader) Read(p []byte) (int, error) {
+	if r.ctx.Err() != nil {
+		return 0, context.Cause(r.ctx)
+	}
+	return r.Reader.Read(p)
 }
 
 // Pieces calls take with what comes from r, piece by piece, until it ends.

@@ -3,7 +3,6 @@ package blob
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"hash"
 	"io"
 
@@ -31,47 +30,46 @@ func Again(ctx context.Context, read func(wrong error) error) error {
 	return err
 }
 
+// Compare returns an error of kind [fault.Integrity] that says how content differs
+// from what it should be.
+func Compare(got, want lock.Blob) error {
+	switch {
+	case got.Size > want.Size:
+		return fault.New(fault.Integrity, "it has more than its %d bytes", want.Size)
+	case got.Size != want.Size:
+		return fault.New(fault.Integrity, "it has %d bytes, not %d", got.Size, want.Size)
+	case got.SHA256 != want.SHA256:
+		return fault.New(fault.Integrity, "its sha256 is %s, not %s", got.SHA256, want.SHA256)
+	}
+	return nil
+}
+
 // Verify returns a reader of what r has, which must be a blob. In the place of the
-// end, content that is not the blob gives an error of kind [fault.Integrity].
-func Verify(r io.Reader, b lock.Blob) io.Reader {
-	return &verifier{from: r, left: b.Size, blob: b, sum: NewHash()}
+// end, content that is not the blob gives the error of [Compare]. After an error, and
+// once ctx is done, it reads no more.
+func Verify(ctx context.Context, r io.Reader, want lock.Blob) io.Reader {
+	return &verifier{from: reader{ctx, r}, want: want, sum: NewHash()}
 }
 
 type verifier struct {
 	from io.Reader
-	// left is how many bytes are missing.
-	left int64
-	blob lock.Blob
+	want lock.Blob
+	size int64
 	sum  Hash
+	err  error
 }
 
-func (v *verifier) Read(p []byte) (int, error) {
-	n, err := v.from.Read(p)
-	if int64(n) > v.left {
-		return 0, fault.New(fault.Integrity, "it has more than the %d bytes of the blob", v.blob.Size)
+func (v *verifier) Read(p []byte) (n int, err error) {
+	if v.err != nil {
+		return 0, v.err
 	}
-	v.left -= int64(n)
+	n, v.err = v.from.Read(p)
+	v.size += int64(n)
 	_, _ = v.sum.Write(p[:n]) // hashes do not fail
-	if errors.Is(err, io.EOF) {
-		if wrong := v.end(); wrong != nil {
-			err = wrong
+	if v.err == io.EOF || v.size > v.want.Size {
+		if wrong := Compare(lock.Blob{Size: v.size, SHA256: v.sum.SHA256()}, v.want); wrong != nil {
+			v.err = wrong
 		}
 	}
-	return n, err
-}
-
-func (v *verifier) end() error {
-	if v.left > 0 {
-		return fault.New(fault.Integrity, "it has %d bytes, not %d", v.blob.Size-v.left, v.blob.Size)
-	}
-	return Compare(v.blob.SHA256, v.sum.SHA256())
-}
-
-// Compare returns an error of kind [fault.Integrity] if a digest is not the one that
-// it should be.
-func Compare(want, got lock.SHA256) error {
-	if want == got {
-		return nil
-	}
-	return fault.New(fault.Integrity, "its sha256 is %s, not %s", got, want)
+	return n, v.err
 }

@@ -182,8 +182,7 @@ func (a *auditor) layers(ctx context.Context, is *described) (map[string]plugins
 	return all, nil
 }
 
-// layer reads one layer: a second time if it is wrong, for what is damaged on the
-// way from a registry is not damaged there.
+// layer reads one layer.
 func (a *auditor) layer(ctx context.Context, is *described, i int, taken *taken) (map[string]pluginsdir.Found, error) {
 	d := is.manifest.Layers[i]
 	b, err := blobIn(d, lock.MaxBlob)
@@ -195,13 +194,10 @@ func (a *auditor) layer(ctx context.Context, is *described, i int, taken *taken)
 		what = fmt.Sprintf("the layer of %.*s", maxContent, is.config.History[i].Comment)
 	}
 	var l *layerReader
-	read := func() error {
+	err = blob.Again(ctx, func(error) error {
 		l = &layerReader{mount: a.image.Mount, taken: taken, found: map[string]pluginsdir.Found{}}
 		return oci.Stream(ctx, a.from, b, func(r io.Reader) error { return l.read(ctx, d, is.config.RootFS.DiffIDs[i], r) })
-	}
-	if err = read(); fault.KindOf(err) == fault.Integrity && !errors.Is(err, errTooMuch) && ctx.Err() == nil {
-		err = read()
-	}
+	})
 	if a.hashed != nil && fault.KindOf(err) != fault.Incomplete {
 		a.hashed(b.Size)
 	}

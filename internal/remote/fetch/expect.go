@@ -1,10 +1,7 @@
 package fetch
 
 import (
-	"crypto/md5"
-	"crypto/sha1"
 	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/hex"
 	"fmt"
 	"hash"
@@ -124,8 +121,8 @@ type sums struct {
 func newSums(e expectation) *sums {
 	s := &sums{algorithms: []string{"sha256"}, hashes: []hash.Hash{sha256.New()}}
 	for _, c := range e.checksums {
-		if h := newHash(c.Algorithm); h != nil && c.Algorithm != "sha256" {
-			s.algorithms, s.hashes = append(s.algorithms, c.Algorithm), append(s.hashes, h)
+		if a, ok := agent.AlgorithmOf(c.Algorithm); ok && a.Name != "sha256" {
+			s.algorithms, s.hashes = append(s.algorithms, a.Name), append(s.hashes, a.New())
 		}
 	}
 	writers := make([]io.Writer, len(s.hashes))
@@ -134,21 +131,6 @@ func newSums(e expectation) *sums {
 	}
 	s.all = io.MultiWriter(writers...)
 	return s
-}
-
-// newHash returns nil for an algorithm that no [agent.Checksum] has.
-func newHash(algorithm string) hash.Hash {
-	switch algorithm {
-	case "md5":
-		return md5.New()
-	case "sha1":
-		return sha1.New()
-	case "sha256":
-		return sha256.New()
-	case "sha512":
-		return sha512.New()
-	}
-	return nil
 }
 
 func (s *sums) Write(p []byte) (int, error) { return s.all.Write(p) }

@@ -87,33 +87,10 @@ func isThere(ctx context.Context, b lock.Blob, s *store.Store) (bool, error) {
 	return err == nil, err
 }
 
-// Check reads a blob to its end, and compares it.
-func (r *Repository) Check(ctx context.Context, b lock.Blob) error {
-	return blob.Again(ctx, func(error) error {
-		content := r.Open(ctx, b)
-		defer content.Close()
-		return blob.Copy(ctx, io.Discard, content)
-	})
-}
-
-// ReadAll returns a blob of at most max bytes, as the registry has it now.
-func (r *Repository) ReadAll(ctx context.Context, b lock.Blob, max int64) (data []byte, err error) {
-	if b.Size > max {
-		return nil, fault.New(fault.Integrity, "sha256:%s has %d bytes; at most %d are read of such a document", b.SHA256, b.Size, max)
-	}
-	err = blob.Again(ctx, func(error) error {
-		content := r.Open(ctx, b)
-		defer content.Close()
-		data, err = io.ReadAll(content)
-		return err
-	})
-	return data, err
-}
-
 // Open gives a blob to read as the registry has it now, and stores nothing. A
-// connection that breaks is made again where it broke. Content that is not the
-// blob's is an error of kind [fault.Integrity] before the end is reached; one that the
-// registry does not have is one of kind [fault.Incomplete].
+// connection that breaks is made again where it broke. The size of what is read is
+// that of the blob; whether it has the digest, [blob.Verify] tells. A blob that the
+// registry does not have is an error of kind [fault.Incomplete].
 func (r *Repository) Open(ctx context.Context, b lock.Blob) io.ReadCloser {
 	doing := "reading " + r.name.reference(digestPrefix+b.SHA256.String())
 	ctx, cancel := context.WithCancel(ctx)
@@ -129,7 +106,7 @@ func (r *Repository) Open(ctx context.Context, b lock.Blob) io.ReadCloser {
 		}
 		_ = in.CloseWithError(err)
 	}()
-	return &opened{blob.Verify(out, b), func() {
+	return &opened{out, func() {
 		cancel()
 		_ = out.Close()
 		<-ended

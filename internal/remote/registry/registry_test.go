@@ -562,8 +562,6 @@ func TestDownloadResumes(t *testing.T) {
 	})
 }
 
-// A registry that gives something else than the rest has the download begin
-// again; one that gives more than the whole has it refused.
 // A line on which next to nothing comes each time is given up, and one on which
 // much comes is not, however often it drops.
 func TestReadingGivesUp(t *testing.T) {
@@ -573,7 +571,7 @@ func TestReadingGivesUp(t *testing.T) {
 	check(t, err)
 	for at, gives := range map[int64]bool{1000: false, 300 << 10: true} {
 		p := reg.Proxy(t, registrytest.Fault{Method: "GET", Path: "/blobs/", Do: registrytest.CutResponse, At: at})
-		err := open(t, newClient(t, registry.Config{PlainHTTP: true, Retries: 2}), p.Host, false).Check(t.Context(), blob)
+		err := read(t, open(t, newClient(t, registry.Config{PlainHTTP: true, Retries: 2}), p.Host, false), blob)
 		if gives {
 			check(t, err)
 			continue
@@ -582,6 +580,8 @@ func TestReadingGivesUp(t *testing.T) {
 	}
 }
 
+// A registry that gives something else than the rest has the bytes passed over that
+// are there; one that gives more than the whole has it refused.
 func TestDownloadRange(t *testing.T) {
 	blob, data := content(t, 1<<20)
 	for name, answer := range map[string]func(w http.ResponseWriter){

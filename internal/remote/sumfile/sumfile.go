@@ -46,7 +46,31 @@ type contents struct {
 	unread bool
 }
 
-// Find returns the digests, sha256 and sha512, that a checksum file gives for the file
+// published are the algorithms whose digests count, and names are theirs.
+var (
+	published = slices.DeleteFunc(slices.Clone(agent.Algorithms), func(a agent.Algorithm) bool { return !a.Published })
+	names     = namesOf(published)
+)
+
+func namesOf(algorithms []agent.Algorithm) (names []string) {
+	for _, a := range algorithms {
+		names = append(names, a.Name)
+	}
+	return names
+}
+
+// withDigits returns the name of the algorithm whose digests have so many hexadecimal
+// digits, if they count; or "".
+func withDigits(n int) string {
+	for _, a := range published {
+		if a.Digits() == n {
+			return a.Name
+		}
+	}
+	return ""
+}
+
+// Find returns the digests that a checksum file gives for the file
 // with a path, such as that of a URL. A file that is about one artifact only may give
 // it without its name, or with another one; one that is shared by many may leave it
 // out, and then the error is [ErrNotListed]. A [NoneError] says that it is no
@@ -58,7 +82,7 @@ func Find(data []byte, path string, shared bool) ([]agent.Checksum, error) {
 	case legible.LFSPointer, legible.Undecodable:
 		return nil, errors.New("it is " + kind)
 	case legible.Binary, legible.OtherText:
-		if len(data) == 32 || len(data) == 64 {
+		if withDigits(2*len(data)) != "" {
 			return nil, errors.New("it is a digest in binary form, not in hexadecimal digits")
 		}
 		if kind == legible.Binary {
@@ -84,9 +108,9 @@ func (c *contents) of(path string, shared bool, kind string) ([]agent.Checksum, 
 	case len(named) > 0 || err != nil:
 		return named, err
 	case len(c.sums) == 0 && c.broken:
-		return nil, errors.New("its digest is not as long as one of sha256 or sha512: it may be cut short")
+		return nil, fmt.Errorf("its digest is not as long as one of %s: it may be cut short", strings.Join(names, " or "))
 	case len(c.sums) == 0 && c.weak:
-		return nil, errors.New("it has digests of other algorithms than sha256 and sha512 only")
+		return nil, fmt.Errorf("it has digests of other algorithms than %s only", strings.Join(names, " and "))
 	case len(c.sums) == 0 && c.unread:
 		return nil, errors.New("it may have a digest, in a form that is not known")
 	case len(c.sums) == 0:
@@ -173,20 +197,16 @@ func clip(s string) string {
 // add takes a digest in hexadecimal digits. The algorithm is empty if only the length
 // tells it.
 func (c *contents) add(algorithm, digits, name string, exact bool) {
-	size := map[string]int{"sha256": 64, "sha512": 128, "": len(digits)}[algorithm]
+	known := withDigits(len(digits))
 	switch {
-	case size == 0 || !isHex(digits):
+	case algorithm != "" && !slices.Contains(names, algorithm) || !isHex(digits):
 		c.weak = true
-	case len(digits) == size && (size == 64 || size == 128):
-		sha := "sha256"
-		if size == 128 {
-			sha = "sha512"
-		}
+	case known != "" && (algorithm == "" || algorithm == known):
 		name = strings.TrimPrefix(strings.ReplaceAll(name, `\`, "/"), "./")
-		c.sums = append(c.sums, sum{agent.Checksum{Algorithm: sha, Hex: strings.ToLower(digits)}, name, exact})
+		c.sums = append(c.sums, sum{agent.Checksum{Algorithm: known, Hex: strings.ToLower(digits)}, name, exact})
 	case algorithm == "" && exact:
 		// The number of a request, or whatever else a server says.
-	case algorithm == "" && slices.Contains([]int{32, 40, 56, 96}, size):
+	case algorithm == "" && slices.Contains([]int{32, 40, 56, 96}, len(digits)):
 		c.weak = true
 	default:
 		c.broken = true
@@ -203,19 +223,17 @@ var separators = strings.NewReplacer("-", "", "_", "", " ", "", "/", "")
 // other matches the names of algorithms of which no digest is taken, less separators.
 var other = regexp.MustCompile(`^(md[245]|sha[0-9]+|shake[0-9]+|keccak[0-9]*|blake[0-9][a-z0-9]*|b[23]|sm3|crc[0-9]+[a-z]?|rmd160|ripemd(160)?|whirlpool|tiger|gost|xxh[0-9]+|hmac[a-z0-9]+)$`)
 
-// algorithm reads the name of one: "sha256", "sha512" or "other"; or "" if it is
-// none. OpenSSL 3 writes SHA2-256, programs' names end in sum.
+// algorithm reads the name of one: one of names, or "other"; or "" if it is none. OpenSSL 3 writes SHA2-256, programs' names end in sum.
 func algorithm(name string) string {
 	if len(name) > 24 {
 		return ""
 	}
 	plain := strings.ToLower(separators.Replace(name))
 	plain = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(plain, "digest"), "hash"), "sum")
-	switch plain {
-	case "sha256", "sha2256":
-		return "sha256"
-	case "sha512", "sha2512":
-		return "sha512"
+	for _, name := range names {
+		if plain == name || plain == strings.Replace(name, "sha", "sha2", 1) {
+			return name
+		}
 	}
 	if other.MatchString(plain) {
 		return "other"

@@ -3,6 +3,7 @@ package sumfile
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,17 +14,26 @@ var (
 	// lineEnd is that of any system. Windows has programs that write two carriage returns.
 	lineEnd = regexp.MustCompile(`\r*\n|\r`)
 	// digestLike is as long as a digest.
-	digestLike = regexp.MustCompile(`(?:^|[^0-9A-Za-z])(?:[0-9A-Fa-f]{64}|[0-9A-Fa-f]{128})(?:[^0-9A-Za-z]|$)`)
+	digestLike = regexp.MustCompile(`(?:^|[^0-9A-Za-z])(?:` + digits() + `)(?:[^0-9A-Za-z]|$)`)
 	// tagged is what BSD's tools, coreutils with --tag and openssl dgst write:
 	// SHA256 (NAME) = HEX, SHA2-256(NAME)= HEX.
 	tagged = regexp.MustCompile(`^(\\?)([A-Za-z0-9/_-]+) ?\((.*)\) ?= ?([0-9A-Fa-f]+)$`)
 	// field is a line of PowerShell's Format-List, and of much else.
 	field = regexp.MustCompile(`^(.*?\S)\s*[:=]\s+(\S.*)$`)
 	// integrity is the form of the W3C's Subresource Integrity.
-	integrity = regexp.MustCompile(`^(sha256|sha512)-([A-Za-z0-9+/]+={0,2})$`)
+	integrity = regexp.MustCompile(`^(` + strings.Join(names, "|") + `)-([A-Za-z0-9+/]+={0,2})$`)
 	// csvField is a field in quotes.
 	csvField = regexp.MustCompile(`"((?:[^"]|"")*)"`)
 )
+
+// digits returns a pattern of the digests that count.
+func digits() string {
+	var each []string
+	for _, a := range published {
+		each = append(each, fmt.Sprintf("[0-9A-Fa-f]{%d}", a.Digits()))
+	}
+	return strings.Join(each, "|")
+}
 
 // textReader goes through the lines of a checksum file.
 type textReader struct {
@@ -128,10 +138,9 @@ func (r *textReader) tagged(line string) bool {
 		return false
 	}
 	r.flush()
-	switch kind := algorithm(m[2]); kind {
-	case "sha256", "sha512":
+	if kind := algorithm(m[2]); slices.Contains(names, kind) {
 		r.add(kind, m[4], tidy(m[3], m[1] != ""), false)
-	default:
+	} else {
 		r.weak = true
 	}
 	return true

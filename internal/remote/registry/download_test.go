@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
@@ -15,6 +16,15 @@ import (
 func hurried(t testing.TB, h http.HandlerFunc) *registry.Repository {
 	t.Helper()
 	return open(t, newClient(t, registry.Config{PlainHTTP: true, Retries: 1}), serve(t, h), false)
+}
+
+// read reads a blob to its end.
+func read(t testing.TB, r *registry.Repository, b lock.Blob) error {
+	t.Helper()
+	content := r.Open(t.Context(), b)
+	defer content.Close()
+	_, err := io.Copy(io.Discard, content)
+	return err
 }
 
 // TestReadRange breaks the first answer, and goes on in ways that registries have.
@@ -76,8 +86,6 @@ func TestReadWrong(t *testing.T) {
 		w.Header().Set("Content-Length", fmt.Sprint(len(data)))
 		_, _ = w.Write(data)
 	}
-	other := bytes.Clone(data)
-	other[len(other)-1] ^= 1
 	for name, c := range map[string]struct {
 		answer func(w http.ResponseWriter, req *http.Request)
 		kind   fault.Kind
@@ -87,14 +95,12 @@ func TestReadWrong(t *testing.T) {
 		"too long":             {func(w http.ResponseWriter, _ *http.Request) { sized(w, append(data, 1)) }, fault.Integrity, "1048577 bytes in the registry, not 1048576"},
 		"too short, unsaid":    {func(w http.ResponseWriter, _ *http.Request) { chunked(w, data[1:]) }, fault.Upstream, "ended after 1048575 of 1048576 bytes"},
 		"too long, unsaid":     {func(w http.ResponseWriter, _ *http.Request) { chunked(w, append(data, 1)) }, fault.Integrity, "more than the 1048576 bytes"},
-		"other content":        {func(w http.ResponseWriter, _ *http.Request) { sized(w, other) }, fault.Integrity, "its sha256 is "},
 		"absent":               {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }, fault.Incomplete, "does not have it"},
 		"a range nobody asked": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusPartialContent) }, fault.Upstream, "but a part of it"},
 		"refused":              {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }, fault.Upstream, "403"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := hurried(t, c.answer)
-			checkFails(t, r.Check(t.Context(), blob), c.kind, c.says)
 			content := r.Open(t.Context(), blob)
 			defer content.Close()
 			_, err := io.ReadAll(content)
@@ -102,7 +108,7 @@ func TestReadWrong(t *testing.T) {
 		})
 	}
 	r := hurried(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
-	checkFails(t, r.Check(t.Context(), empty), fault.Incomplete, "does not have it")
+	checkFails(t, read(t, r, empty), fault.Incomplete, "does not have it")
 	r = hurried(t, func(w http.ResponseWriter, _ *http.Request) {})
-	check(t, r.Check(t.Context(), empty))
+	check(t, read(t, r, empty))
 }
