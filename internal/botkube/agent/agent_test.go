@@ -1,12 +1,14 @@
 package agent
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 )
 
 func TestDefaultRepositories(t *testing.T) {
+	t.Parallel()
 	const extra = "https://github.com/kubeshop/botkube-plugins/releases/download/"
 	for version, want := range map[string]int{"v1.0.0": 1, "v1.13.0": 1, "v1.14.0-rc.1": 2, "v1.13.0-rc.1": 1, "v1.14.0": 2, "v1.15.2": 2, "v2.0.0": 2} {
 		got := DefaultRepositories(version)
@@ -20,6 +22,7 @@ func TestDefaultRepositories(t *testing.T) {
 }
 
 func TestPaths(t *testing.T) {
+	t.Parallel()
 	binary := BinaryPath("botkube", Executor, "v1.14.0", "kubectl")
 	if want := "botkube/executor_v1.14.0_kubectl"; binary != want {
 		t.Errorf("binary at %q, want %q", binary, want)
@@ -32,7 +35,74 @@ func TestPaths(t *testing.T) {
 	}
 }
 
+// TestNameBounds wants the exact bounds of a file name, and the words where it is too long.
+func TestNameBounds(t *testing.T) {
+	t.Parallel()
+	a := func(n int) string { return strings.Repeat("a", n) }
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{CheckName("name", a(243)), ""},
+		{CheckName("name", a(244)), `name "` + a(32) + `"… is 244 bytes long; at most 243 make a file name`},
+		{CheckName("name", ""), "name is empty"},
+		{CheckName("name", "."), `name "." is not a file name`},
+		{CheckName("name", ".."), `name ".." is not a file name`},
+		{CheckName("name", "..."), ""},
+		{CheckName("name", " a"), `name " a" begins or ends with a space`},
+		{CheckName("name", "a\t"), `name "a\t" begins or ends with a space`},
+		{CheckName("name", "a/b"), `name "a/b" holds a path separator`},
+		{CheckName("name", "a\x7fb"), `name "a\x7fb" holds a control character`},
+		{CheckRepository(".a"), `repository ".a" begins with a dot`},
+		{CheckRepository("a."), ""},
+		{CheckRepository(""), "repository is empty"},
+		// executor_v1_ and _deps have 17 bytes.
+		{CheckBinaryName(Executor, "v1", a(243-17)), ""},
+		{CheckBinaryName(Executor, "v1", a(244-17)), `plugin "` + a(40) + `…" with version "v1" makes a file name of 244 bytes; at most 243 can be written`},
+		{CheckBinaryName(Executor, a(244-55), a(40)), `plugin "` + a(40) + `" with version "` + a(40) + `…" makes a file name of 244 bytes; at most 243 can be written`},
+	} {
+		if tt.err == nil && tt.want != "" || tt.err != nil && tt.err.Error() != tt.want {
+			t.Errorf("%v, want %s", tt.err, tt.want)
+		}
+	}
+}
+
+func TestPlatform(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a", 32)
+	for s, want := range map[string]bool{
+		"linux/amd64": true, "az/09": true, "a_b/c": true, long + "/a": true, "a/" + long: true,
+		"": false, "linux": false, "linux/": false, "/amd64": false, "linux/arm/v7": false, "Linux/amd64": false, "linux/amd64 ": false,
+		"a`/b": false, "a{/b": false, "a:/b": false, "a./b": false, "a-b/c": false, long + "a/b": false, "a/" + long + "a": false,
+	} {
+		var p, decoded Platform
+		p, err := ParsePlatform(s)
+		if (err == nil) != want || err == nil && p.String() != s {
+			t.Errorf("%q: %v, %v", s, p, err)
+		}
+		if err != nil && err.Error() != fmt.Sprintf("platform %q is not of the form OS/ARCH, for example linux/amd64", s) {
+			t.Errorf("%q: %v", s, err)
+		}
+		if err := decoded.UnmarshalText([]byte(s)); (err == nil) != want || decoded != p {
+			t.Errorf("%q is decoded as %v, %v", s, decoded, err)
+		}
+	}
+	if got := (Platform{"linux", "amd64"}).Dir(); got != "linux-amd64" {
+		t.Error(got)
+	}
+}
+
+func TestPluginTypeValid(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[PluginType]bool{Executor: true, Source: true, "": false, "Executor": false} {
+		if got := kind.Valid(); got != want {
+			t.Errorf("%q: %t", kind, got)
+		}
+	}
+}
+
 func TestCheckName(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"kubectl", "v1.0.0+build", "a b", ".hidden", "ä"} {
 		if err := CheckName("name", name); err != nil {
 			t.Error(err)
@@ -49,6 +119,7 @@ func TestCheckName(t *testing.T) {
 }
 
 func TestVersionsNewestFirst(t *testing.T) {
+	t.Parallel()
 	ix := new(Index)
 	for _, v := range []string{"1.9.0", "v1.10.0", "v1.2.0", "1.10.0-rc.1", "v2.0.0"} {
 		ix.Entries = append(ix.Entries, Entry{Name: "x", Type: Executor, Version: v}, Entry{Name: "x", Type: Source, Version: v})
@@ -63,6 +134,7 @@ func TestVersionsNewestFirst(t *testing.T) {
 }
 
 func TestParsePluginKey(t *testing.T) {
+	t.Parallel()
 	for _, s := range []string{"botkube/kubectl", "botkube/kubectl@v1.14.0"} {
 		if k, err := ParsePluginKey(s); err != nil || k.String() != s {
 			t.Errorf("ParsePluginKey(%q) = %v, %v", s, k, err)

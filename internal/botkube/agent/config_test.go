@@ -64,6 +64,7 @@ communications:
 `
 
 func TestEnabled(t *testing.T) {
+	t.Parallel()
 	e := config(t, nil, everything).Enabled("")
 	if got, want := fmt.Sprint(e.Executors), "[{botkube/flux@v1.2.0 [other]} {botkube/kubectl [other tools]}]"; got != want {
 		t.Errorf("executors %s, want %s", got, want)
@@ -83,6 +84,7 @@ func TestEnabled(t *testing.T) {
 
 // TestPrerelease has a pre-release have what its release has.
 func TestPrerelease(t *testing.T) {
+	t.Parallel()
 	for version, want := range map[string]bool{"v1.12.0-rc.1": true, "v1.12.0": true, "v1.11.0": false, "": true} {
 		if slices.Contains(PlatformNames(version), "pagerDuty") != want {
 			t.Errorf("%s has %v", version, PlatformNames(version))
@@ -97,6 +99,7 @@ func TestPrerelease(t *testing.T) {
 
 // TestBindAll has everything that is enabled start, and nothing else change.
 func TestBindAll(t *testing.T) {
+	t.Parallel()
 	c := config(t, nil, everything)
 	e := c.BindAll().Enabled("")
 	if got, want := fmt.Sprint(e.Executors, e.Sources), "[{botkube/flux@v1.2.0 [other]} {botkube/gh [unbound]} {botkube/kubectl [other tools]}] [{botkube/kubernetes [events]} {x/keptn [idle]} {x/prometheus [sunk]}]"; got != want {
@@ -109,6 +112,7 @@ func TestBindAll(t *testing.T) {
 
 // TestNothingEnabled has lists, which is what null is not to who reads JSON.
 func TestNothingEnabled(t *testing.T) {
+	t.Parallel()
 	data, err := json.Marshal(config(t, nil, "{}").Enabled(""))
 	if err != nil || string(data) != `{"executors":[],"sources":[],"leftOut":[]}` {
 		t.Errorf("%s, %v", data, err)
@@ -116,6 +120,7 @@ func TestNothingEnabled(t *testing.T) {
 }
 
 func TestReadConfig(t *testing.T) {
+	t.Parallel()
 	c := config(t, map[string]string{
 		"BOTKUBE_PLUGINS_CACHE__DIR":         "/from/environment",
 		"BOTKUBE_SETTINGS_UPGRADE__NOTIFIER": "true",
@@ -134,6 +139,7 @@ func TestReadConfig(t *testing.T) {
 
 // TestReadConfigKeepsDocuments has a document read twice come to the same.
 func TestReadConfigKeepsDocuments(t *testing.T) {
+	t.Parallel()
 	one, err := ParseConfig([]byte("actions: {x: {enabled: false}}"))
 	if err != nil {
 		t.Fatal(err)
@@ -151,6 +157,7 @@ func TestReadConfigKeepsDocuments(t *testing.T) {
 }
 
 func TestConfigRefused(t *testing.T) {
+	t.Parallel()
 	document, err := ParseConfig([]byte("executors: {g: {a/b: {enabled: s3cret}}}\ncommunications: [s3cret]"))
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +168,94 @@ func TestConfigRefused(t *testing.T) {
 	}
 }
 
+// The first three values of a wrong kind are named, and the others counted.
+func TestConfigRefusedForSeveral(t *testing.T) {
+	t.Parallel()
+	all := []string{"executors: 5", "plugins: 5", "settings: 5", "sources: 5", "aliases: 5"}
+	for n, want := range map[int]string{
+		2: "\"executors\" is of the wrong kind\n\"plugins\" is of the wrong kind",
+		3: "\"executors\" is of the wrong kind\n\"plugins\" is of the wrong kind\n\"settings\" is of the wrong kind",
+		4: "\"executors\" is of the wrong kind\n\"plugins\" is of the wrong kind\n\"settings\" is of the wrong kind\nand 1 more",
+		5: "\"aliases\" is of the wrong kind\n\"executors\" is of the wrong kind\n\"plugins\" is of the wrong kind\nand 2 more",
+	} {
+		document, err := ParseConfig([]byte(strings.Join(all[:n], "\n")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadConfig([]map[string]any{document}, nil); err == nil || err.Error() != "the agent would refuse the configuration: "+want {
+			t.Errorf("%d: %v, want\n%s", n, err, want)
+		}
+	}
+}
+
+// Which values agents of a version read: parts of platforms that they have, of values that they know.
+func TestReadKind(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		version, setting string
+		want             bool
+	}{
+		{"v1.8.0", "communications.c.slack", true},
+		{"v1.9.0", "communications.c.slack", false},
+		{"v1.9.0", "communications.c.slack.token", false},
+		{"v1.9.0", "communications.c.socketSlack.botToken", true},
+		{"v1.9.0", "communications.slack", true},
+		{"v1.9.0", "communications", true},
+		{"v1.9.0", "aliases.a.slack.x", true},
+		{"v1.8.0", "settings.lifecycleServer.port", true},
+		{"v1.9.0", "settings.lifecycleServer.port", false},
+		{"v1.3.0", "plugins.incomingWebhook.port", false},
+		{"v1.4.0", "plugins.incomingWebhook.port", true},
+		{"", "plugins.incomingWebhook.port", true},
+	} {
+		if got := readKind(tt.version, tt.setting); got != tt.want {
+			t.Errorf("%s of %q: %t", tt.setting, tt.version, got)
+		}
+	}
+}
+
+func TestSome(t *testing.T) {
+	t.Parallel()
+	for n, want := range []string{"", "a", "a, b", "a, b, c", "a, b and 2 more", "a, b and 3 more"} {
+		if got := some([]string{"a", "b", "c", "d", "e"}[:n]); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+}
+
+// Without actions, too, every group is bound.
+func TestBindAllWithoutActions(t *testing.T) {
+	t.Parallel()
+	c := config(t, nil, "sources: {g: {r/s: {enabled: true}}}")
+	if got := fmt.Sprint(c.BindAll().Enabled("").Sources); got != "[{r/s [g]}]" || c.Actions != nil {
+		t.Errorf("%s, %v", got, c.Actions)
+	}
+	c = config(t, nil, everything)
+	if got := c.BindAll().Actions; len(got) != 3 || !got["on"].Enabled {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestOrigin(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		"":                        "",
+		"https://u:p@e.com:1/x?y": "https://e.com:1",
+		"e.com:50054":             "e.com:50054",
+		"u:p@e.com/x":             "e.com",
+		"/x":                      noURL,
+		"https://":                noURL,
+		"https://u:p/x@e.com":     noURL,
+		"https://e.com/%zz":       noURL,
+	} {
+		if got := Origin(raw); got != want {
+			t.Errorf("%s: %s, want %s", raw, got, want)
+		}
+	}
+}
+
 func TestSettingOf(t *testing.T) {
+	t.Parallel()
 	for in, want := range map[string]string{
 		"Executors[g].Plugins[a/b].Enabled": "executors.g.plugins.a/b.enabled", "Communications[x.y].SocketSlack.Enabled": "communications.x.y.socketSlack.enabled",
 		"Plugins.Repositories[a].URL": "plugins.repositories.a.url", "AWSSigning": "awsSigning", "ID": "id", "": "", "Sources[<interface {} Value>]": "sources.…",
@@ -173,6 +267,7 @@ func TestSettingOf(t *testing.T) {
 }
 
 func TestEgress(t *testing.T) {
+	t.Parallel()
 	c := config(t, nil, everything, "analytics: {disable: true}\nsettings: {upgradeNotifier: true}")
 	want := []Egress{
 		{Destination: "https://api.github.com", Purpose: "the check for a newer version", Setting: "settings.upgradeNotifier", Stop: "settings.upgradeNotifier: false"},
@@ -195,6 +290,7 @@ func TestEgress(t *testing.T) {
 }
 
 func TestInCluster(t *testing.T) {
+	t.Parallel()
 	for url, want := range map[string]bool{
 		"http://mattermost:8065": true, "http://a.b.svc": true, "https://a.b.svc.cluster.local.": true, "a.b.svc:443": true, "http://127.0.0.1:1": true,
 		"http://chat.example.com": false, "http://10.0.0.1": false, "": false, "http://evil.com/.svc": false, "https://a.svc.example.com": false,
@@ -206,6 +302,7 @@ func TestInCluster(t *testing.T) {
 }
 
 func TestTemplates(t *testing.T) {
+	t.Parallel()
 	c := config(t, nil, `
 executors:
   a:

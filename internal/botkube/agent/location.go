@@ -253,9 +253,6 @@ func ResolveLocation(index *url.URL, raw string) (string, error) {
 		return raw, nil
 	}
 	abs := index.ResolveReference(ref)
-	if ref.Host == "" {
-		abs.User = index.User // what lies beside the index is behind the same door
-	}
 	if subdir != "" {
 		query := abs.RawQuery
 		abs.RawQuery = ""

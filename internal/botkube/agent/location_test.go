@@ -7,6 +7,7 @@ import (
 )
 
 func TestParseLocation(t *testing.T) {
+	t.Parallel()
 	sum := "e617ea50d5b6983ed19b2d56d42339e2c169ac577b7680bd7417756a72163931"
 	sha := &Checksum{Algorithm: "sha256", Hex: sum}
 	tests := []struct {
@@ -47,6 +48,7 @@ func TestParseLocation(t *testing.T) {
 }
 
 func TestParseLocationRefuses(t *testing.T) {
+	t.Parallel()
 	for _, raw := range []string{
 		"https://e.com/x.tar.gz//../../etc", "https://e.com/x.tar.gz//a/../..", "https://e.com/x.tgz//[",
 		"git::https://e.com/x.git/y.zip", "git::https://e.com/x.git?archive=tar.gz", "git::https://e.com/x.git?checksum=sha256:" + strings.Repeat("0", 64),
@@ -59,6 +61,7 @@ func TestParseLocationRefuses(t *testing.T) {
 }
 
 func TestMember(t *testing.T) {
+	t.Parallel()
 	const binary = "r/executor_v1_x"
 	for raw, want := range map[string]Member{
 		"https://e.com/x.tar.gz":        {First: true},
@@ -78,6 +81,7 @@ func TestMember(t *testing.T) {
 }
 
 func TestResolveLocation(t *testing.T) {
+	t.Parallel()
 	base, err := url.Parse("https://user:secret@e.com/plugins/index.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +90,8 @@ func TestResolveLocation(t *testing.T) {
 		"https://other.com/x":                "https://other.com/x",
 		"archives/x.tar.gz":                  "https://user:secret@e.com/plugins/archives/x.tar.gz",
 		"../x.tar.gz//sub/dir?archive=zip":   "https://user:secret@e.com/x.tar.gz//sub/dir?archive=zip",
+		"https://u:p@f.com/x":                "https://u:p@f.com/x",
+		"//f.com/x":                          "https://user:secret@e.com/plugins/index.yaml//f.com/x",
 		"/top":                               "https://user:secret@e.com/top",
 		"git::https://e.com/x.git":           "git::https://e.com/x.git",
 		"github.com/kubeshop/botkube//cmd":   "github.com/kubeshop/botkube//cmd",
@@ -98,13 +104,50 @@ func TestResolveLocation(t *testing.T) {
 	}
 }
 
+func TestSplitSubdir(t *testing.T) {
+	t.Parallel()
+	for src, want := range map[string][2]string{
+		"https://e.com/x":             {"https://e.com/x", ""},
+		"https://e.com/x?a=b":         {"https://e.com/x?a=b", ""},
+		"https://e.com/x//sub?a=b//c": {"https://e.com/x?a=b//c", "sub"},
+		"https://e.com//a//b":         {"https://e.com", "a//b"},
+		"https://e.com/x?u=//y":       {"https://e.com/x?u=//y", ""},
+		"x//y":                        {"x", "y"},
+		"//x":                         {"", "x"},
+		"://x//y":                     {"://x", "y"},
+	} {
+		if source, subdir := SplitSubdir(src); source != want[0] || subdir != want[1] {
+			t.Errorf("%s: %q, %q", src, source, subdir)
+		}
+	}
+}
+
+func TestGitRefusals(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		"git::https://e.com/x.git":                                                    "",
+		"git::https://e.com/x.git/y.zip":                                              "names an archive in a git repository",
+		"git::https://e.com/x.git?archive=false":                                      "names an archive in a git repository",
+		"git::https://u:s3cret@e.com/x?checksum=md5:00000000000000000000000000000000": `URL "git::https://e.com/x?checksum=md5%3A00000000000000000000000000000000" has a checksum, and a git repository can have none`,
+		"git::https://e.com/x?checksum=file:https://e.com/s":                          "has a checksum",
+	} {
+		_, err := ParseLocation(raw)
+		if err == nil && want != "" || err != nil && (want == "" || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", raw, err, want)
+		}
+	}
+}
+
 func TestRedact(t *testing.T) {
+	t.Parallel()
 	for raw, want := range map[string]string{
 		"https://user:pass@e.com/x@y":                              "https://e.com/x@y",
 		"s3::https://key:secret@e.com/x":                           "s3::https://e.com/x",
 		"https://e.com/a?u=b@c":                                    "https://e.com/a?u=b@c",
 		"https://a@b@e.com/":                                       "https://e.com/",
 		"https://e.com/a?x=1&X-Amz-Signature=abc&token=t&tokens=3": "https://e.com/a?x=1&X-Amz-Signature=redacted&token=redacted&tokens=3",
+		"https://@e.com/x":                                         "https://e.com/x",
+		"file:///a@b":                                              "file:///a@b",
 		"path/with@at":                                             "path/with@at",
 		"s3::https://e.com/k?aws_access_key_secret=abc&x=1":        "s3::https://e.com/k?aws_access_key_secret=redacted&x=1",
 		// What is not escaped ends the host too early.
@@ -133,6 +176,7 @@ func TestRedact(t *testing.T) {
 }
 
 func TestRedactURLs(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"no URL":                                                 "no URL",
 		`asking "https://u:p@e.com/x":	no`:                       `asking "https://e.com/x":	no`,
@@ -147,6 +191,7 @@ func TestRedactURLs(t *testing.T) {
 }
 
 func TestUnreadableURLs(t *testing.T) {
+	t.Parallel()
 	for _, raw := range []string{"https://u:s3cret/x@e.com/y", "https://u:s3c%ret@e.com/y", "https://s3cret@e.com:port/y"} {
 		_, err := ParseLocation(raw)
 		_, err2 := ResolveLocation(&url.URL{Scheme: "https", Host: "e.com"}, raw)
@@ -159,6 +204,7 @@ func TestUnreadableURLs(t *testing.T) {
 }
 
 func TestParseChecksum(t *testing.T) {
+	t.Parallel()
 	for s, want := range map[string]string{
 		"D41D8CD98F00B204E9800998ECF8427E":                                        "md5:d41d8cd98f00b204e9800998ecf8427e",
 		"sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709":                           "sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709",
@@ -204,6 +250,7 @@ func FuzzParseLocation(f *testing.F) {
 
 // Only letters and digits at the beginning name a getter.
 func TestSplitGetter(t *testing.T) {
+	t.Parallel()
 	for raw, want := range map[string][2]string{
 		"http://[::1]:8080/x.tar.gz":       {"", "http://[::1]:8080/x.tar.gz"},
 		"https://h/a::b/x":                 {"", "https://h/a::b/x"},
@@ -224,6 +271,7 @@ func TestSplitGetter(t *testing.T) {
 }
 
 func TestAddressesInLocations(t *testing.T) {
+	t.Parallel()
 	for raw, want := range map[string]Location{
 		"http://[::1]:8080/x.tar.gz":              {URL: "http://[::1]:8080/x.tar.gz", Format: "tar.gz"},
 		"http://[fe80::1%25eth0]:8080/a::b/x.zip": {URL: "http://[fe80::1%25eth0]:8080/a::b/x.zip", Format: "zip"},
@@ -248,6 +296,7 @@ func TestAddressesInLocations(t *testing.T) {
 }
 
 func TestAddressesWithoutBrackets(t *testing.T) {
+	t.Parallel()
 	for raw, want := range map[string]bool{
 		"http://fd00:43::604a/my-nodes.iso": true, "http://::1:8080/x": true, "https://u:p@fe80::1%25eth0/x": true, "s3::http://::1/b/k": true,
 		"http://[fd00:43::604a]/x": false, "http://h:80/x": false, "http://h/a::b": false, "https://u:p@h:80/x": false, "s3::https://h/b/k": false, "file:///a::b": false, "a::b": false,

@@ -29,6 +29,7 @@ func ownIn(version string) OfficialLookup {
 }
 
 func TestPluginEgress(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		kind    PluginType
 		key     string
@@ -86,6 +87,7 @@ func TestPluginEgress(t *testing.T) {
 }
 
 func TestUnknownEgress(t *testing.T) {
+	t.Parallel()
 	c := config(t, nil, `
 executors: {g: {o/future: {enabled: true}, other/helm: {enabled: true}, o/helm: {enabled: true}, none: {enabled: true}}}
 sources: {g: {other/x@v1.0.0: {enabled: true}, o/off: {enabled: false}, o/helm: {enabled: true}}}
@@ -99,6 +101,7 @@ actions: {a: {enabled: true, bindings: {executors: [g], sources: [g]}}}`)
 
 // TestClouded wants nothing to be said of calls that are not made.
 func TestClouded(t *testing.T) {
+	t.Parallel()
 	c := config(t, nil, `
 executors: {g: {o/helm: {enabled: true}, o/gh@v1.8.0: {enabled: true}, o/kubectl: {enabled: true}, other/helm: {enabled: true}}}
 sources: {g: {o/prometheus: {enabled: true, config: {url: http://prometheus}}}}
@@ -114,6 +117,7 @@ actions: {a: {enabled: true, bindings: {executors: [g], sources: [g]}}}`)
 }
 
 func TestOfficial(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name, url string
 		want      bool

@@ -154,10 +154,8 @@ func (s *simulation) loadIndex(name string, force bool) error {
 	}
 	// The agent writes over the old index without shortening it (manager.go,
 	// fetchIndex), so the end of a longer one stays.
-	if old := s.indexes[name]; len(old) > len(data) {
-		data = slices.Concat(data, old[len(data):])
-	}
-	s.indexes[name] = data
+	old := s.indexes[name]
+	s.indexes[name] = slices.Concat(data, old[min(len(old), len(data)):])
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 // The scenarios in which a prediction is compared with what the real agent
 // does are in internal/test/acceptance; here stand those that need no agent.
 func TestPredict(t *testing.T) {
+	t.Parallel()
 	const index = `
 entries:
   - name: x

@@ -188,7 +188,7 @@ func whatIs(head []byte) string {
 	}
 	text := strings.ToLower(strings.TrimSpace(string(head[:min(len(head), 200)])))
 	switch {
-	case len(head) > 262 && bytes.HasPrefix(head[257:], []byte("ustar")):
+	case bytes.HasPrefix(head[min(len(head), 257):], []byte("ustar")):
 		return "a tar archive"
 	case strings.HasPrefix(text, "<!doctype html"), strings.HasPrefix(text, "<html"):
 		return "a web page"
@@ -201,9 +201,8 @@ func whatIs(head []byte) string {
 // isText allows for a character that the end of the head cuts.
 func isText(head []byte) bool {
 	if len(head) == ProgramHeadSize {
-		head = head[:len(head)-utf8.UTFMax+1]
-		for len(head) > 0 && !utf8.Valid(head) && len(head) > ProgramHeadSize-2*utf8.UTFMax {
-			head = head[:len(head)-1]
+		for cut := 1; cut < utf8.UTFMax && !utf8.Valid(head); cut++ {
+			head = head[:ProgramHeadSize-cut]
 		}
 	}
 	return utf8.Valid(head) && !bytes.ContainsRune(head, 0)

@@ -40,7 +40,13 @@ func fatMachO(cpus ...uint32) []byte {
 	return head
 }
 
+// textOf returns the head of a text of which the last bytes are the first of some.
+func textOf(last string, bytes int) []byte {
+	return []byte(strings.Repeat("a", agent.ProgramHeadSize-bytes) + last[:bytes])
+}
+
 func TestProgram(t *testing.T) {
+	t.Parallel()
 	const macAMD64, macARM64 = 1<<24 | 7, 1<<24 | 12
 	for _, test := range []struct {
 		name string
@@ -75,6 +81,33 @@ func TestProgram(t *testing.T) {
 		{"a web page", []byte("\n <!DOCTYPE HTML><title>x"), "a web page", "", "", "linux/amd64"},
 		{"tar", append(bytes.Repeat([]byte{0}, 257), "ustar\x0000"...), "a tar archive", "", "", "linux/amd64"},
 		{"noise", []byte("\x00\x01\x02\xff"), "of no known kind", "", "", "linux/amd64"},
+		{"as much of an ELF as is read", elfHead(2, 1, 2, 62)[:20], "a program for Linux on amd64 (ELF)", "linux/amd64", "", ""},
+		{"less of an ELF", elfHead(2, 1, 2, 62)[:19], "of no known kind", "", "", ""},
+		{"a core dump", elfHead(2, 1, 4, 62), "an ELF file that is no program", "", "", "linux/amd64"},
+		{"linux/mips", elfHead(1, 2, 2, 8), "a program for Linux on mips (ELF)", "linux/mips linux/mips64", "linux/mipsle", ""},
+		{"linux/mips64", elfHead(2, 2, 2, 8), "a program for Linux on mips64 (ELF)", "linux/mips64", "linux/mips", ""},
+		{"as much of a PE as is read", peHead(0x8664)[:134], "a program for Windows on amd64 (PE)", "windows/amd64", "windows/386", ""},
+		{"a PE without its machine", peHead(0x8664)[:133], "a program for Windows (PE)", "windows/amd64 windows/386", "", ""},
+		{"a PE that points far", append(append([]byte("MZ"), make([]byte, 58)...), 255, 255, 255, 255), "a program for Windows (PE)", "windows/amd64", "", ""},
+		{"no PE where it points", append([]byte("MZ"), make([]byte, 62)...), "a program for Windows (PE)", "windows/amd64", "", ""},
+		{"less of a DOS program", append([]byte("MZ"), make([]byte, 61)...), "of no known kind", "", "", ""},
+		{"windows/386", peHead(0x14c), "a program for Windows on 386 (PE)", "windows/386 windows/amd64 windows/arm64", "", ""},
+		{"less of a Mach-O", machO(macARM64)[:7], "of no known kind", "", "", ""},
+		{"Mach-O of nothing", fatMachO(), "a class file of Java", "", "", ""},
+		{"Mach-O of thirty", fatMachO(make([]uint32, 30)...), "a program for macOS (Mach-O)", "", "", ""},
+		{"a class file of version 31", fatMachO(make([]uint32, 31)...), "a class file of Java", "", "", ""},
+		{"more than Mach-O counts", append(fatMachO(macAMD64), fatMachO(macARM64)[8:]...), "a program for macOS on amd64 (Mach-O)", "", "", ""},
+		{"Mach-O cut behind a processor", fatMachO(macAMD64, macARM64)[:32], "a program for macOS on amd64 and arm64 (Mach-O)", "", "", ""},
+		{"Mach-O cut in a processor", fatMachO(macAMD64, macARM64)[:31], "a program for macOS on amd64 (Mach-O)", "", "", ""},
+		{"a web page after blanks", []byte(strings.Repeat(" ", 195) + "<html"), "a web page", "", "", "linux/amd64"},
+		{"a web page far down", []byte(strings.Repeat(" ", 196) + "<html"), "text", "", "", "linux/amd64"},
+		{"a tar that ends with its mark", append(bytes.Repeat([]byte("a"), 257), "ustar"...), "a tar archive", "", "", ""},
+		{"text with a zero", []byte("a\x00b"), "of no known kind", "", "", ""},
+		{"text that is cut early", []byte("abc\xe2\x82"), "of no known kind", "", "", ""},
+		{"text cut after one byte of two", textOf("é", 1), "text", "", "", ""},
+		{"text cut after two bytes of three", textOf("€", 2), "text", "", "", ""},
+		{"text cut after three bytes of four", textOf("😀", 3), "text", "", "", ""},
+		{"a text that is no text at its end", textOf("\xff\xff\xff\xff", 4), "of no known kind", "", "", ""},
 		{"the start of an ELF", []byte("\x7fELF"), "text", "", "", "linux/amd64"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -100,8 +133,46 @@ func TestProgram(t *testing.T) {
 	}
 }
 
+// TestHead writes a program in pieces, and more than its head.
+func TestHead(t *testing.T) {
+	t.Parallel()
+	var head agent.Head
+	whole := append(elfHead(2, 1, 2, 62), make([]byte, 2*agent.ProgramHeadSize)...)
+	for _, piece := range [][]byte{whole[:10], whole[10:30], whole[30:5000], whole[5000:]} {
+		if n, err := head.Write(piece); n != len(piece) || err != nil {
+			t.Errorf("%d of %d, %v", n, len(piece), err)
+		}
+	}
+	if got := head.Program().String(); got != "a program for Linux on amd64 (ELF)" {
+		t.Error(got)
+	}
+	// The head of a text ends within its last character, whatever follows.
+	var text agent.Head
+	for _, piece := range []string{strings.Repeat("a", agent.ProgramHeadSize-1), "é", "\x00"} {
+		if _, err := text.Write([]byte(piece)); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := text.Program().String(); got != "text" {
+		t.Error(got)
+	}
+}
+
+func TestOtherMagic(t *testing.T) {
+	t.Parallel()
+	for head, want := range map[string][2]bool{
+		"": {false, true}, "text": {false, true}, "\x00\x01": {false, false}, "\x1f\x8b": {true, false}, "#!": {false, false},
+	} {
+		p := agent.IdentifyProgram([]byte(head))
+		if got := [2]bool{p.HasOtherMagic(), p.IsPlainText()}; got != want {
+			t.Errorf("%q: %v", head, got)
+		}
+	}
+}
+
 // TestOwnProgram reads the program of the test itself.
 func TestOwnProgram(t *testing.T) {
+	t.Parallel()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 )
 
 func TestProxyVariable(t *testing.T) {
+	t.Parallel()
 	const proxy = "http://proxy.example:3128"
 	for name, test := range map[string]struct {
 		environment map[string]string
@@ -25,6 +26,7 @@ func TestProxyVariable(t *testing.T) {
 }
 
 func TestProxyEgress(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		environment map[string]string
 		want        string
@@ -53,6 +55,7 @@ func TestProxyEgress(t *testing.T) {
 }
 
 func TestEgressProxyVariable(t *testing.T) {
+	t.Parallel()
 	environment := map[string]string{"HTTPS_PROXY": "http://proxy.example", "HTTP_PROXY": "http://proxy.example", "NO_PROXY": ".svc,slack.com"}
 	for destination, want := range map[string]string{
 		"https://api.github.com":                           "HTTPS_PROXY",

@@ -28,6 +28,7 @@ const (
 )
 
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		over string
 		want []string // beginnings
@@ -127,6 +128,7 @@ func wantRefusals(t *testing.T, got []Refusal, want []string) {
 
 // TestRefusalsByVersion has what only some agents refuse.
 func TestRefusalsByVersion(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		over           string
 		takes, refuses string // neighbouring versions
@@ -165,6 +167,7 @@ func TestRefusalsByVersion(t *testing.T) {
 
 // TestRefusalsOpen has variables whose values are elsewhere, such as in a Secret.
 func TestRefusalsOpen(t *testing.T) {
+	t.Parallel()
 	const (
 		enabled = "BOTKUBE_ACTIONS_A_ENABLED"
 		section = "BOTKUBE_EXECUTORS_LATE"
@@ -182,6 +185,7 @@ func TestRefusalsOpen(t *testing.T) {
 }
 
 func TestRefusalsAreSorted(t *testing.T) {
+	t.Parallel()
 	c := config(t, nil, "aliases: {a: {command: x}, b: {command: x}, c: {command: x}, d: {command: x}}\nsources: {a: {x: {enabled: true}, y: {enabled: true}}}")
 	first := fmt.Sprint(c.Refusals("", nil))
 	for range 20 {
