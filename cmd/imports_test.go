@@ -26,7 +26,7 @@ var importers = map[string][]string{
 	"github.com/botkube-mirror/botkube-mirror/internal/configfile":      {"cmd"},
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer": {"cmd", "internal/remote/fetch", "internal/remote/registry", "internal/test/registrytest", "internal/test/script", "internal/serve"},
 	"github.com/botkube-mirror/botkube-mirror/internal/serve":           {"cmd", "internal/mirror"},
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/deploy":  {"cmd", "internal/mirror"},
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/deploy":  {"cmd", "internal/mirror", "internal/values"},
 }
 
 // TestImports keeps the structure that docs/architecture.md describes.

@@ -32,14 +32,15 @@ func (g *global) printTo(w io.Writer, result any, text func() string) error {
 
 // writeConfigured says what values files leave out.
 func writeConfigured(out *strings.Builder, c *configured.Agent) {
-	if c == nil {
-		return
+	if c != nil {
+		writeLines(out, c.Lines())
 	}
-	for _, l := range c.LeftOut {
-		fmt.Fprintf(out, "left out: %s %s in group %s, because %s\n", l.Type, tameName(l.Key), tameName(l.Group), tameName(l.Reason))
-	}
-	for _, n := range c.Notes {
-		fmt.Fprintf(out, "note: %s\n", oneLine(n))
+}
+
+// writeLines writes lines that hold text from outside.
+func writeLines(out *strings.Builder, lines []string) {
+	for _, l := range lines {
+		fmt.Fprintf(out, "%s\n", tameName(strings.ReplaceAll(clipped(l), "\n", "; ")))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/deploy"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+	"github.com/botkube-mirror/botkube-mirror/internal/values"
 )
 
 // valuesFlags are the flags of the command values.
@@ -72,10 +73,10 @@ out. For those without Helm, --format manifests gives plain objects to apply, an
 			if err != nil {
 				return err
 			}
-			o.Target, o.Stdin, o.Form = args[0], g.env.Stdin, mirror.ValuesForm(g.format)
+			o.Format = values.Format(g.format)
 			var made *deploy.Rendering
 			err = g.withSession(reg.needs(transfer, args...), func(s *mirror.Session) error {
-				made, err = s.Values(c.Context(), o)
+				made, err = s.Values(c.Context(), args[0], g.env.Stdin, o)
 				return err
 			})
 			if err != nil {
@@ -117,12 +118,12 @@ func (v *valuesFlags) register(c *cobra.Command) {
 }
 
 // options parses the flags.
-func (v *valuesFlags) options(c *cobra.Command) (o mirror.ValuesOptions, err error) {
+func (v *valuesFlags) options(c *cobra.Command) (o values.Options, err error) {
 	if err := cmp.Or(v.check(c), checkAllEnabled(v.allEnabled, v.values)); err != nil {
 		return o, err
 	}
 	v.choose()
-	o = mirror.ValuesOptions{
+	o = values.Options{
 		Claim: v.claim, SeedFrom: v.seedFrom, Storage: v.storage, StorageClass: v.storageClass, AccessMode: v.accessMode,
 		Image: v.image, BaseURL: v.baseURL, Values: v.values, AllEnabled: v.allEnabled, Version: v.version, Assumed: v.mount, Registry: v.registry, PullSecrets: v.pullSecrets, Policy: v.policy,
 	}

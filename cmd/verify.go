@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -41,7 +40,8 @@ With --values, an agent with these Helm values must find all that it starts in t
 mirror, and make no call that a value would stop.
 
 The exit code is 0 if all is well, 4 if something is damaged, is there unasked or
-differs, and 5 if something is only missing, or set otherwise in the values.`,
+differs, and 5 if something is only missing, set otherwise in the values, or not
+among them though it decides what an agent starts.`,
 		Example: `  botkube-mirror verify bundle.tar
   botkube-mirror verify /mnt/plugins --against plugins.lock.json
   botkube-mirror verify /mnt/plugins --values values.yaml --values offline.yaml
@@ -107,7 +107,9 @@ func verifySummary(v *mirror.Verification, verbose bool) string {
 	writeFiles(&out, v, verbose)
 	writeAgents(&out, v.Agents)
 	writeAgainst(&out, v)
-	writeCheckedValues(&out, v.Values)
+	if v.Values != nil {
+		writeLines(&out, v.Values.Lines())
+	}
 	for _, n := range v.Notes {
 		fmt.Fprintf(&out, "note: %s\n", oneLine(n))
 	}
@@ -188,70 +190,6 @@ func writeAgents(out *strings.Builder, agents []audit.Prediction) {
 			fmt.Fprintf(out, "  it would not start %s\n", oneLine(f))
 		}
 	}
-}
-
-// writeCheckedValues says what an agent with the values would do.
-func writeCheckedValues(out *strings.Builder, c *mirror.CheckedValues) {
-	if c == nil {
-		return
-	}
-	starts := "starts"
-	if c.Refused {
-		starts = "does not start at all; if it took them, it would start"
-	}
-	fmt.Fprintf(out, "an agent with these values %s %s and %s\n", starts, count(len(c.Executors), "executor"), count(len(c.Sources), "source"))
-	for _, of := range []struct {
-		kind    string
-		plugins []agent.EnabledPlugin
-	}{{"executor", c.Executors}, {"source", c.Sources}} {
-		for _, p := range of.plugins {
-			fmt.Fprintf(out, "  %s %s (%s)\n", of.kind, tameName(p.Key), tameName(strings.Join(p.Groups, ", ")))
-		}
-	}
-	writeConfigured(out, c.Agent)
-	for _, e := range c.Egress {
-		out.WriteString(egressLine(e))
-	}
-	if c.Alone {
-		fmt.Fprintf(out, "it starts from the mirror alone%s\n", afterwards(c))
-	}
-}
-
-// egressLine words a call that is made while an agent runs.
-func egressLine(e agent.Egress) string {
-	who, note := "it calls", ""
-	switch {
-	case e.ByNode:
-		who = "its node calls"
-	case e.Plugin != "":
-		who = e.Plugin + " calls"
-	}
-	if e.OnRequest {
-		note = ", on request"
-	}
-	if e.Proxy != "" {
-		note += ", through the proxy of " + e.Proxy
-	}
-	switch {
-	case e.InCluster:
-		note += ", within the cluster"
-	case e.Stop != "":
-		note += "; what stops it: " + e.Stop
-	}
-	return fmt.Sprintf("%s %s for %s (%s)%s\n", tameName(who), tameName(e.Destination), tameName(e.Purpose), tameName(e.Setting), tameName(note))
-}
-
-// afterwards says what is known of whom an agent calls once it has started.
-func afterwards(c *mirror.CheckedValues) string {
-	switch calls := slices.ContainsFunc(c.Egress, func(e agent.Egress) bool { return !e.ByNode }); {
-	case calls && len(c.Unknown) > 0:
-		return "; whom it calls then, besides the API server, is above, but for plugins that are not Botkube's own"
-	case calls:
-		return "; whom it calls then, besides the API server, is above"
-	case len(c.Unknown) > 0:
-		return "; then, it calls the API server, and whom plugins call that are not Botkube's own"
-	}
-	return "; then, it calls nobody but the API server"
 }
 
 func writeAgainst(out *strings.Builder, v *mirror.Verification) {

@@ -24,6 +24,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/values"
 )
 
 // VerifyOptions say what [Session.Verify] does.
@@ -78,7 +79,7 @@ type Verification struct {
 	// Against is what the target was compared with.
 	Against *Against `json:"against,omitempty"`
 	// Values is what an agent with given values would do.
-	Values *CheckedValues `json:"values,omitempty"`
+	Values *values.Checked `json:"values,omitempty"`
 	// Unverified counts the files of earlier versions that were not looked at.
 	Unverified int      `json:"unverified,omitempty"`
 	Notes      []string `json:"notes,omitempty"`
@@ -110,8 +111,12 @@ type Against struct {
 }
 
 // Failure is the error of a mirror that is not intact, or nil: damage is of kind
-// [fault.Integrity], and what is only missing [fault.Incomplete].
+// [fault.Integrity], and what is only missing [fault.Incomplete]. So is the error of values
+// that leave open whether an agent starts.
 func (v *Verification) Failure() error {
+	if v.Intact && v.Values != nil {
+		return v.Values.Failure(v.name())
+	}
 	if v.Intact {
 		return nil
 	}
@@ -130,7 +135,7 @@ func (v *Verification) Failure() error {
 		}
 	}
 	found := "is not intact"
-	if v.Values != nil && len(v.Problems) == len(v.Values.problems) {
+	if v.Values != nil && len(v.Problems) == len(v.Values.Problems) {
 		found = "is intact, but an agent with these values would not start from it alone"
 	}
 	return fault.New(kind, "%s %s: %s", v.name(), found, strings.Join(parts, ", ")).WithHint("%s", v.remedy(counts))
@@ -158,8 +163,8 @@ func (v *Verification) remedy(counts map[audit.Kind]int) string {
 	if v.Altered() {
 		return "what is written beside these files agrees with them, or is gone, and yet they are not what was carried over: find out who altered them before anything runs them\n" + v.rewrite()
 	}
-	if v.Values != nil && len(v.Problems) == len(v.Values.problems) {
-		return v.Values.remedy(v.Target)
+	if v.Values != nil && len(v.Problems) == len(v.Values.Problems) {
+		return v.Values.Remedy(v.Target)
 	}
 	if len(v.Problems) == counts[audit.KindUnfit] {
 		return "these files are as they were published: pull again without the plugins that need them (--exclude), and tell their publishers"

@@ -88,7 +88,7 @@ func (v *verifying) writtenFor(versions []site.Audited) {
 func (v *Verification) onlyMisplaced() bool {
 	ofValues := 0
 	if v.Values != nil {
-		ofValues = len(v.Values.problems)
+		ofValues = len(v.Values.Problems)
 	}
 	indexes := 0
 	for _, p := range v.Problems {

@@ -137,7 +137,7 @@ func (in *given) overDefaults(version string, layers []map[string]any) (*Values,
 	}
 	environment, withheld := rendered.takeExtra(v.Merged)
 	v.Environment, v.UnknownVariables, v.Mounts = environment, withheld, mountsOf(v.Merged)
-	v.Notes, v.NotGiven = append(v.Notes, withheldNotes(withheld)...), deciding(withheld)
+	v.Notes, v.NotGiven = append(v.Notes, withheldNotes(withheld)...), undecided(withheld)
 	v.Pulls = pullsOf(version, v.Merged)
 	v.Cloud, v.ChartVersion = v.cloud(), in.said()
 	v.Communications = mapping(document["communications"])

@@ -126,6 +126,20 @@ func deciding(withheld []string) []string {
 	})
 }
 
+// undecided names the values, of those that are not given, that decide what an agent starts.
+// Whom a chat platform is to call does not.
+func undecided(withheld []string) []string {
+	var names []string
+	for _, name := range deciding(withheld) {
+		setting, _ := agent.EnvironmentKey(name)
+		if strings.HasPrefix(setting, "communications.") && (strings.HasSuffix(setting, ".url") || strings.HasSuffix(setting, ".server")) {
+			continue
+		}
+		names = append(names, fmt.Sprintf("the value of the variable %.200s", name))
+	}
+	return names
+}
+
 // decides reports whether a setting says what an agent starts, or whom it calls. Tokens do
 // not.
 func decides(setting string) bool {

@@ -259,7 +259,7 @@ var ErrNoPlatforms = errors.New("there is the ConfigMap with the configuration, 
 // notGiven names what decides over the agent and is in objects that are not given: a
 // Deployment has its environment and what it sees at its mounts.
 func (o *objects) notGiven() []string {
-	names := slices.Concat(slices.Compact(slices.Sorted(slices.Values(o.absent))), deciding(o.withheld))
+	names := slices.Concat(slices.Compact(slices.Sorted(slices.Values(o.absent))), undecided(o.withheld))
 	if o.environment == nil {
 		names = append(names, "the agent's Deployment")
 	}

@@ -205,3 +205,16 @@ func (c *Agent) WatcherImage(published, flag string) string {
 	}
 	return ""
 }
+
+// Lines say which plugins the agent does not start, and what is to be known of how the
+// files were read. They hold text from outside.
+func (c *Agent) Lines() []string {
+	var lines []string
+	for _, l := range c.LeftOut {
+		lines = append(lines, fmt.Sprintf("left out: %s %s in group %s, because %s", l.Type, l.Key, l.Group, l.Reason))
+	}
+	for _, n := range c.Notes {
+		lines = append(lines, "note: "+n)
+	}
+	return lines
+}

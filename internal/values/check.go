@@ -1,0 +1,385 @@
+package values
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/deploy"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
+)
+
+// Checked is what an agent with given values would do with a mirror. It is printed as
+// JSON for machines.
+type Checked struct {
+	*configured.Agent
+	// Alone says that it would start from the mirror, and call nobody that a value
+	// would stop it from calling. What it and its plugins call while they run, because
+	// that is what they are for, does not count: that is Egress.
+	Alone bool `json:"alone"`
+	// Undecided names what was not given, and without which it is not known whether the
+	// agent starts from the mirror alone. Then Alone is false.
+	Undecided []string `json:"undecided,omitempty"`
+	// Refused says that the agent would refuse its configuration, for reasons that are
+	// among the problems.
+	Refused bool `json:"refused"`
+	// External are the downloads from elsewhere, at its start.
+	External []audit.Call `json:"externalCalls"`
+	// Egress are the calls that it and its plugins make while they run, but for those
+	// to the API server.
+	Egress []agent.Egress `json:"egress"`
+	// Unknown are the plugins of which it is not known whom they call: those that are
+	// not Botkube's own.
+	Unknown []string `json:"unknownEgress,omitempty"`
+
+	// Problems are those that the values have, each once.
+	Problems []audit.Problem `json:"-"`
+	// refusedByValues counts those for which the agent would refuse them, and which no variable
+	// comes into.
+	refusedByValues int
+	// elsewhere is where the values have an agent look for a site that is written
+	// for another place.
+	elsewhere string
+	// variables are those of the environment that problems come from.
+	variables []string
+}
+
+// CheckOptions say which values are checked, and where agents find the mirror.
+type CheckOptions struct {
+	Files      []chart.File
+	AllEnabled bool
+	// Version is that of the chart, if the mirror does not say it.
+	Version string
+	// BaseURL, Served and Mount are as in [mirror.Place].
+	BaseURL, Mount string
+	Served         bool
+}
+
+// checking is one run of [Check].
+type checking struct {
+	Mirror
+	options CheckOptions
+	report  *audit.Report
+	config  *agent.Config
+	result  *Checked
+	// base is where the mirror is served, if the agent downloads it: that of a
+	// site, or that of which the values take a bundle for. See [checking.servedBelow].
+	base string
+}
+
+// Check says what an agent with given values would do with a mirror, and adds what is
+// wrong to a report of the mirror.
+func Check(report *audit.Report, m Mirror, o CheckOptions) (*Checked, error) {
+	c := &checking{Mirror: m, options: o, report: report}
+	read, err := c.read()
+	if err != nil {
+		return nil, err
+	}
+	c.config = read.Values.Config
+	c.result = &Checked{Agent: read, External: []audit.Call{}, Egress: []agent.Egress{}}
+	c.base = c.servedAt()
+	c.check()
+	return c.result, nil
+}
+
+// read reads the values for the version that they say, or else that of the mirror:
+// what a document installs is what runs, unless the options say that it does not.
+func (c *checking) read() (*configured.Agent, error) {
+	of := c.chartVersion()
+	read, err := configured.Read(of, c.options.Files, c.options.AllEnabled)
+	if err != nil || c.options.Version != "" || read.Values.ChartVersion == "" || read.Values.ChartVersion == of {
+		return read, err
+	}
+	if of != "" {
+		c.note("the mirror is of %s, and what the values say is for %s: they are judged as for that", of, read.Values.ChartVersion)
+	}
+	return configured.Read(read.Values.ChartVersion, c.options.Files, c.options.AllEnabled)
+}
+
+// chartVersion is that of the mirror, or else what the options say.
+func (c *checking) chartVersion() string {
+	given := c.options.Version
+	if given != "" && given[0] >= '0' && given[0] <= '9' {
+		given = "v" + given
+	}
+	if c.Lock == nil || c.Lock.BotkubeVersion == "" {
+		return given
+	}
+	if of := c.Lock.BotkubeVersion; given != "" && given != of {
+		c.note("the mirror is of %s, so that the values are judged by that chart, not by that of %s", of, given)
+	}
+	return c.Lock.BotkubeVersion
+}
+
+func (c *checking) note(format string, args ...any) { c.report.Note(fmt.Sprintf(format, args...)) }
+
+func (c *checking) fail(kind audit.Kind, path, format string, args ...any) {
+	p := audit.Problem{Kind: kind, Path: path, Detail: fmt.Sprintf(format, args...)}
+	variable := c.variable(path)
+	if variable != "" {
+		p.Detail += "; the variable " + variable + " says so"
+	}
+	if slices.Contains(c.result.Problems, p) {
+		return // it is the same on several platforms
+	}
+	if variable != "" {
+		c.result.variables = append(c.result.variables, variable)
+	}
+	c.result.Problems = append(c.result.Problems, p)
+	c.report.Fail(p)
+}
+
+// variable returns the environment variable that a value of the configuration comes
+// from, or "".
+func (c *checking) variable(value string) string {
+	for _, name := range slices.Sorted(maps.Keys(c.result.Values.Environment)) {
+		if key, ok := agent.EnvironmentKey(name); ok && key == value && value != "" {
+			return name
+		}
+	}
+	return ""
+}
+
+func (c *checking) check() {
+	intact := len(c.report.Problems()) == 0
+	if len(c.result.Executors)+len(c.result.Sources) == 0 {
+		c.note("with these values, an agent starts no plugin")
+	}
+	grounds := c.report.Grounds()
+	for _, g := range grounds {
+		c.plugins(g)
+	}
+	if len(grounds) > 0 {
+		c.templates(grounds[0]) // they are the same on every platform
+	}
+	c.refusals()
+	c.settings()
+	c.calls()
+	if c.result.Alone = intact && len(c.result.Problems) == 0; c.result.Alone {
+		c.result.Undecided = slices.Compact(slices.Sorted(slices.Values(c.result.Agent.Undecided)))
+		c.result.Alone = len(c.result.Undecided) == 0
+	}
+}
+
+// calls says whom the agent calls while it runs.
+func (c *checking) calls() {
+	found := c.result.Agent.Egress(c.result.Version, mirrored(c.Lock))
+	c.result.Egress, c.result.Unknown = slices.Concat(c.cloud(), found.Calls, c.imagePulls()), found.Unknown
+	if len(found.Unknown) > 0 {
+		c.note("whom plugins call that are not Botkube's own is not known: %s", strings.Join(found.Unknown, ", "))
+	}
+	if len(found.NeedCloud) > 0 {
+		c.note("%s", configured.CloudedNote(found.NeedCloud))
+	}
+	for _, e := range c.result.Egress {
+		if e.Stop != "" && !e.ByNode {
+			c.fail(audit.KindSetting, e.Setting, "the agent would call %s for %s: set %s", e.Destination, e.Purpose, e.Stop)
+		}
+	}
+}
+
+// refusals says why the agent would not take its configuration.
+func (c *checking) refusals() {
+	problems, variables := len(c.result.Problems), len(c.result.variables)
+	for i, r := range c.result.Refusals {
+		if i == configured.MaxRefusals {
+			c.fail(audit.KindSetting, "", "%d more, for which %s would refuse its configuration", len(c.result.Refusals)-i, c.result.Name())
+			break
+		}
+		c.fail(audit.KindSetting, r.Setting, "%s: %s would refuse its configuration", r.Reason, c.result.Name())
+	}
+	c.result.Refused = len(c.result.Refusals) > 0
+	c.result.refusedByValues = len(c.result.Problems) - problems - (len(c.result.variables) - variables)
+}
+
+// cloud is Botkube Cloud, if the agent gets its configuration from there.
+func (c *checking) cloud() []agent.Egress {
+	if !c.result.Values.Remote() {
+		return nil
+	}
+	return []agent.Egress{{
+		Destination: agent.Origin(c.result.Values.Cloud), Purpose: "its configuration from Botkube Cloud, which then decides what it starts in the place of these values",
+		Setting: "config.provider.identifier", Stop: `config.provider.identifier: ""`,
+	}}
+}
+
+// imagePulls are how images get to a node.
+func (c *checking) imagePulls() []agent.Egress {
+	var calls []agent.Egress
+	for _, p := range c.result.Values.Pulls {
+		host := p.Registry()
+		calls = append(calls, agent.Egress{Destination: host, Purpose: "pulling the image " + p.Image, Setting: p.Setting, Stop: p.Stop, ByNode: true, InCluster: agent.InCluster(host)})
+	}
+	return calls
+}
+
+// plugins says which plugins an agent on a platform would not have, or would
+// download from elsewhere.
+func (c *checking) plugins(g audit.StartState) {
+	urls := map[string]string{}
+	for name, r := range c.config.Plugins.Repositories {
+		urls[name] = r.URL
+	}
+	// What a site's indexes must be called is checked as a setting. Here it is
+	// what would be found there.
+	if !c.Site {
+		g.URLs = urls
+	}
+	for _, p := range c.result.Executors {
+		c.plugin(g, agent.Executor, p, urls)
+	}
+	for _, p := range c.result.Sources {
+		c.plugin(g, agent.Source, p, urls)
+	}
+}
+
+func (c *checking) plugin(g audit.StartState, t agent.PluginType, p agent.EnabledPlugin, urls map[string]string) {
+	what := fmt.Sprintf("%s %s, which group %s enables", t, p.Key, strings.Join(p.Groups, " and "))
+	key, err := agent.ParsePluginKey(strings.TrimSuffix(p.Key, "@"))
+	if err != nil {
+		return // which is a reason for the agent to refuse the values
+	}
+	if _, there := urls[key.Repository]; !there {
+		c.fail(audit.KindSetting, "plugins.repositories."+key.Repository, "the repository is not configured, but for %s", what)
+		return
+	}
+	if missing := lacks(g.Lock, t, key, g.Platform); missing != "" {
+		then := "an agent would start over, and ask for " + agent.Redact(urls[key.Repository])
+		if urls[key.Repository] == "" {
+			then = "an agent would not start" // there is nowhere to ask
+		}
+		c.fail(audit.KindMissing, "", "%s: %s; %s", what, missing, then)
+		return
+	}
+	calls, err := g.PredictOne(t, p.Key)
+	c.result.External = append(c.result.External, calls...)
+	if err == nil && len(calls) == 0 {
+		return
+	}
+	// Of a mirror that is not intact, the files that are missing stand among
+	// the problems; this is what it comes to.
+	detail := "it would be downloaded from elsewhere"
+	if err != nil {
+		detail = err.Error()
+	}
+	c.fail(audit.KindMissing, "", "%s, would not start on %s from the mirror alone: %s", what, g.Platform, detail)
+}
+
+// settings says which values lead elsewhere than to the mirror.
+func (c *checking) settings() {
+	dir, given := c.config.Plugins.CacheDir, c.options
+	switch {
+	case c.Site || c.base != "" && given.BaseURL != "":
+		c.repositoryURLs()
+	case c.base != "":
+		c.repositoryURLs()
+		c.note("it is taken that %s serves what is in the bundle: a site of it, or botkube-mirror serve", c.base)
+	case c.Mount+given.Mount != "":
+		c.mount(cmp.Or(given.Mount, c.Mount))
+	case dir == deploy.SiteCacheDir:
+		c.fail(audit.KindSetting, "plugins.cacheDir", "it is %q, where the chart mounts an empty directory: the agent would find nothing there, and ask for its repositories", dir)
+	default:
+		c.mount(dir)
+		c.note("it is taken that the agent sees at %s what is made of the bundle: verify that with --values, too", dir)
+	}
+}
+
+// mount wants the agent to see the mirror where it was made for.
+func (c *checking) mount(dir string) {
+	if path.Clean(c.config.Plugins.CacheDir) != path.Clean(dir) {
+		why := "the indexes of the mirror name files below"
+		if c.options.Mount != "" {
+			why = "the agent is to see the mirror at"
+		}
+		c.fail(audit.KindSetting, "plugins.cacheDir", "it is %q, but %s %s", c.config.Plugins.CacheDir, why, dir)
+	}
+	mounts := c.result.Values.Mounts
+	switch {
+	case mounts == nil:
+		c.note("whether an agent sees something at %s is in its Deployment: give that, too", dir)
+	case !mounts.MayHaveFiles(dir):
+		c.fail(audit.KindSetting, "extraVolumeMounts", "no volume is mounted at %s, or an empty one, so that an agent would find nothing there, and download all that it starts", dir)
+	}
+}
+
+// servedAt returns where agents download the mirror from, or "" if they mount it.
+// The options may have both, from a configuration file: of a bundle, either can be
+// made, and the values choose.
+func (c *checking) servedAt() string {
+	o := c.options
+	switch {
+	case c.Site:
+		return cmp.Or(o.BaseURL, c.BaseURL)
+	case !c.Bundle:
+		return ""
+	}
+	at := c.servedBelow()
+	switch {
+	case o.BaseURL == "" && o.Mount == "":
+		return at
+	case o.Mount == "" || o.Served || at == o.BaseURL:
+		return o.BaseURL
+	}
+	return ""
+}
+
+// servedBelow returns where the values have an agent download the files of a bundle
+// or a site, or "": as from a site of it, or from a server (see serve), whose paths
+// are those of a site.
+func (c *checking) servedBelow() string {
+	if c.Lock == nil {
+		return ""
+	}
+	const anywhere = "http://mirror.invalid"
+	for _, name := range c.neededRepositories() {
+		url, err := site.IndexURL(anywhere, c.Lock, name)
+		if err != nil {
+			continue
+		}
+		base, found := strings.CutSuffix(c.config.Plugins.Repositories[name].URL, strings.TrimPrefix(url, anywhere))
+		if found && site.CheckBaseURL(base) == nil && base != anywhere {
+			return base
+		}
+	}
+	return ""
+}
+
+// neededRepositories are those of enabled plugins, in order.
+func (c *checking) neededRepositories() []string {
+	var names []string
+	for _, p := range slices.Concat(c.result.Executors, c.result.Sources) {
+		name, _, _ := strings.Cut(p.Key, "/")
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// repositoryURLs wants the repositories of enabled plugins to be those of the site.
+func (c *checking) repositoryURLs() {
+	if variable := agent.ProxyVariable(c.result.Values.Environment, c.base); variable != "" {
+		c.note("the agent would ask for the mirror through the proxy that %s in its environment names; with the mirror's host in NO_PROXY, it asks directly", variable)
+	}
+	for _, name := range c.neededRepositories() {
+		have, isConfigured := c.config.Plugins.Repositories[name]
+		isMirrored := slices.ContainsFunc(c.Lock.Repositories, func(r lock.Repository) bool { return r.Name == name })
+		if !isConfigured || !isMirrored {
+			continue // which was reported
+		}
+		want, err := site.IndexURL(c.base, c.Lock, name)
+		if err == nil && have.URL != want { // without a base URL, the indexes are damaged, which was reported
+			c.fail(audit.KindSetting, "plugins.repositories."+name+".url", "it is %s, and the mirror's index is at %s", agent.Redact(have.URL), want)
+			if at := c.servedBelow(); c.Site && at != c.base {
+				c.result.elsewhere = at
+			}
+		}
+	}
+}

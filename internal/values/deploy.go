@@ -1,0 +1,491 @@
+package values
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/deploy"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/push"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
+)
+
+// Options say what [Deploy] makes. Of Claim, Image and BaseURL, one is how files come
+// to the agent; with a site, BaseURL may be left to its indexes.
+type Options struct {
+	// Claim is the name of a PersistentVolumeClaim, and SubPath where in it the
+	// directory is; nil is what unpack would have made.
+	Claim   string
+	SubPath *string
+	// SeedFrom is the image that fills the claim, which is made then with Storage
+	// (empty: by the size of what is mirrored), StorageClass and AccessMode.
+	SeedFrom, Storage, StorageClass, AccessMode string
+	// Image is the image to mount.
+	Image string
+	// BaseURL is that of a site.
+	BaseURL string
+	// Mount is empty for that of the mirror, and Assumed that of a mirror that
+	// does not say it.
+	Mount, Assumed string
+	// Platforms are those of the nodes; none are all that the mirror is for.
+	Platforms []agent.Platform
+	// Registry is the prefix that a push was given, or empty.
+	Registry    string
+	PullSecrets []string
+	// Policy adds a NetworkPolicy.
+	Policy            bool
+	APIServers, Allow []deploy.Network
+	// Values are the paths of the user's own values files, over which what is
+	// printed is given to Helm.
+	Values []string
+	// AllEnabled has every plugin count that Values enable, bound or not.
+	AllEnabled bool
+	// Version is the Botkube version of a mirror that does not say it, of the form
+	// v1.14.0.
+	Version string
+	// Format is what is made; Helm values, unless it says otherwise.
+	Format Format
+}
+
+// Format is what an agent is configured with.
+type Format string
+
+// What is for agents that are not installed by Helm.
+const (
+	Manifests Format = "manifests"
+	Patch     Format = "patch"
+)
+
+// helm reports whether Helm installs the agent.
+func (f Format) helm() bool { return f != Manifests && f != Patch }
+
+// deployment is one run of [Deploy].
+type deployment struct {
+	Mirror
+	Options
+	out *deploy.Options
+	// user is what the user's own values come to, or nil.
+	user *configured.Agent
+}
+
+// Deploy makes the Helm values, or the Kubernetes objects, with which an agent starts from
+// a mirror. Notes are what a person should know of them.
+func Deploy(m Mirror, o Options) (made *deploy.Rendering, notes []string, err error) {
+	d := &deployment{Mirror: m, Options: o}
+	if err := d.settle(); err != nil {
+		return nil, nil, err
+	}
+	notes = append(d.out.Notes(), d.watcherNotes()...)
+	if d.Registry == "" && d.Lock.AgentImage != nil {
+		notes = append(notes, "the mirror has the agent's image too, which the nodes still pull from elsewhere: --registry REGISTRY/PREFIX has them take it from where push put it")
+	}
+	switch d.Format {
+	case Manifests:
+		made, err = deploy.Manifests(*d.out)
+	case Patch:
+		made, err = deploy.Patch(*d.out)
+	default:
+		made, err = deploy.Values(*d.out)
+	}
+	return made, notes, err
+}
+
+// Check wants at most one way for files to come to the agent.
+func (o *Options) Check() error {
+	ways := 0
+	for _, given := range []string{o.Claim, o.Image, o.BaseURL} {
+		if given != "" {
+			ways++
+		}
+	}
+	if ways > 1 {
+		return fault.New(fault.Usage, "files come to the agent in one way: a volume (--pvc), an image (--image) or a site (--base-url), and several are given").
+			WithHint("leave out all but one")
+	}
+	return nil
+}
+
+// settle settles what the agent is configured for.
+func (d *deployment) settle() error {
+	digest, err := d.Lock.Digest()
+	if err != nil {
+		return err
+	}
+	d.out = &deploy.Options{
+		Target: d.Name, BotkubeVersion: cmp.Or(d.Lock.BotkubeVersion, d.Version), LockDigest: "sha256:" + digest.String(),
+		PullSecrets: d.PullSecrets,
+	}
+	if d.Policy {
+		d.out.Policy = &deploy.Policy{APIServers: d.APIServers, Allow: d.Allow}
+	}
+	for _, step := range []func() error{d.platforms, d.mount, d.deliver, d.repositories, d.agentImage, d.readValues, d.watcher, d.takeUser} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// platforms settles those of the nodes that the agent may run on.
+func (d *deployment) platforms() error {
+	for _, p := range d.Platforms {
+		if !slices.Contains(d.Lock.Platforms, p) {
+			return fault.New(fault.Usage, "%s is not for %s, but for %s", d.Name, p, platformNames(d.Lock.Platforms)).
+				WithHint("pull it for that platform too, where there is internet: --platform %s", p)
+		}
+	}
+	wanted := d.Platforms
+	if len(wanted) == 0 {
+		wanted = d.Lock.Platforms
+	}
+	if d.out.Platforms = deploy.KubernetesPlatforms(wanted); len(d.out.Platforms) == 0 {
+		return fault.New(fault.Usage, "%s is for %s, and Botkube's agent runs on Linux nodes", d.Name, platformNames(d.Lock.Platforms)).
+			WithHint("pull it for linux/amd64 or linux/arm64")
+	}
+	return nil
+}
+
+// mount settles where the agent is to see the mirror.
+func (d *deployment) mount() error {
+	written, given := d.Mirror.Mount, d.Options.Mount
+	if written != "" && given != "" && given != written {
+		return fault.New(fault.Usage, "the indexes of %s were written for %s, and --mount %s is another place", d.Name, written, given).
+			WithHint("leave out --mount, or write it anew: botkube-mirror unpack … --mount %s", given)
+	}
+	d.out.Mount = cmp.Or(given, written, d.Assumed)
+	return pluginsdir.CheckMount(d.out.Mount)
+}
+
+// deliver settles how files come to the agent.
+func (d *deployment) deliver() (err error) {
+	written, base := d.Mirror.BaseURL, d.Options.BaseURL
+	if d.Claim == "" && d.Image == "" && base == "" {
+		base = written
+	}
+	switch {
+	case d.Claim != "":
+		return d.claim()
+	case d.Image != "":
+		d.out.Image = &deploy.ImageVolume{Path: strings.TrimPrefix(d.out.Mount, "/")}
+		d.out.Image.Reference, err = d.imageReference("--image", d.Image)
+		return err
+	case base != "":
+		d.out.Site = &deploy.Site{BaseURL: strings.TrimSuffix(base, "/")}
+		if written != "" && written != d.out.Site.BaseURL {
+			d.out.Site.Written = written
+		}
+		return site.CheckBaseURL(base)
+	}
+	return fault.New(fault.Usage, "it is not said how the files come to the agent").
+		WithHint("in a volume that holds them: --pvc NAME\nin a volume that a Job fills: --seed-from IMAGE\nin an image that is mounted: --image IMAGE\nfrom a site: --base-url URL")
+}
+
+// claim settles what is in the volume.
+func (d *deployment) claim() (err error) {
+	c := &deploy.Claim{Name: d.Claim}
+	d.out.Claim = c
+	if d.SeedFrom != "" {
+		if c.Seed, err = d.seed(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case d.SubPath != nil:
+		c.SubPath = *d.SubPath
+	case c.Seed == nil && len(d.out.Platforms) == 1 && len(d.Lock.Platforms) > 1:
+		// A directory for several platforms has one for each in it.
+		c.SubPath = d.out.Platforms[0].Dir()
+	}
+	return nil
+}
+
+// seed says how a Job fills the claim.
+func (d *deployment) seed() (*deploy.Seed, error) {
+	for _, p := range d.MountOnly {
+		if slices.Contains(d.out.Platforms, p) {
+			return nil, fault.New(fault.Usage, "%s has no program for %s, so no Job can fill a volume from it", d.Name, p).
+				WithHint("write the image with one: --seeder %s=FILE, or mount it: --image", p)
+		}
+	}
+	part := d.Lock.Subset(d.out.Platforms, func(lock.Plugin) bool { return true })
+	digest, err := part.Digest()
+	if err != nil {
+		return nil, err
+	}
+	var size int64
+	for _, a := range part.Artifacts {
+		size += a.Size
+	}
+	s := &deploy.Seed{
+		Storage: cmp.Or(d.Storage, deploy.StorageFor(size)), StorageClass: d.StorageClass, AccessMode: d.AccessMode,
+		LockDigest: "sha256:" + digest.String(),
+	}
+	s.Image, err = d.imageReference("--seed-from", d.SeedFrom)
+	return s, err
+}
+
+// imageReference reads the reference of an image that a kubelet can pull. Of the
+// image that is read itself, it is known which digest the tag has.
+func (d *deployment) imageReference(flag, raw string) (string, error) {
+	ref, err := registry.ParseReference(strings.TrimPrefix(raw, form.RegistryPrefix))
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case ref.Identifier() == "":
+		return "", fault.New(fault.Usage, "%s %s has neither tag nor digest", flag, ref).
+			WithHint("add what push printed, for example %s:v1.14.0", ref)
+	case d.Reference == ref.String() && ref.Identifier() == ref.Tag():
+		return ref.String() + "@" + d.Digest, nil
+	}
+	return ref.String(), nil
+}
+
+// repositories says where the agent finds indexes.
+func (d *deployment) repositories() error {
+	for _, r := range d.Lock.Repositories {
+		u := nowhere(r.Name)
+		if d.out.Site != nil {
+			var err error
+			if u, err = site.IndexURL(d.out.Site.BaseURL, d.Lock, r.Name); err != nil {
+				return err
+			}
+		}
+		d.out.Repositories = append(d.out.Repositories, agent.Repository{Name: r.Name, URL: u})
+	}
+	return nil
+}
+
+// nowhere returns a URL for an index that is on disk. There must be one, and it
+// must be http (pkg/plugin/manager.go, fetchIndex); the top-level domain invalid
+// has no hosts (RFC 6761, 6.4).
+func nowhere(repository string) string {
+	return (&url.URL{Scheme: "http", Host: "mirror.invalid", Path: "/" + repository + "/plugins-index.yaml"}).String()
+}
+
+// agentImage says where a push put the agent's image.
+func (d *deployment) agentImage() error {
+	if d.Registry == "" {
+		return nil
+	}
+	name, err := push.Repository(d.Registry, push.AgentImage)
+	if err != nil {
+		return err
+	}
+	if d.Lock.AgentImage == nil && d.Members {
+		return fault.New(fault.Usage, "%s does not have the agent's image, so push did not put it below %s", d.Name, d.Registry).
+			WithHint("pull it with --with-agent-image, and push that; or leave out --registry")
+	}
+	tag := cmp.Or(push.AgentTag(d.Lock), d.out.BotkubeVersion)
+	if tag == "" {
+		return fault.New(fault.Usage, "%s does not say for which version of Botkube it is, and so not what the agent's image is tagged with", d.Name).
+			WithHint("name the bundle that was pushed, or leave out --registry, and set image.tag yourself")
+	}
+	d.out.AgentImage = &deploy.ChartImage{Registry: name.Host(), Repository: name.Path(), Tag: tag}
+	_, err = registry.ParseReference(name.String() + ":" + tag)
+	return err
+}
+
+// watcher settles what becomes of the chart's second container. A Deployment that does not
+// have it would get one that is no container by a patch, so whether it does must be known.
+func (d *deployment) watcher() error {
+	runs := d.Format.helm()
+	if d.user != nil {
+		runs = runs || slices.ContainsFunc(d.user.Values.Pulls, func(p chart.Pull) bool { return p.Setting == chart.WatcherSetting })
+	}
+	d.out.Watcher = chart.HasWatcher(d.out.BotkubeVersion)
+	if !d.out.Watcher || d.Registry == "" || d.Lock.WatcherImage == nil || !runs {
+		return nil
+	}
+	name, err := push.Repository(d.Registry, push.WatcherImage)
+	if err != nil {
+		return err
+	}
+	tag, err := d.Lock.Tag()
+	d.out.WatcherImage = &deploy.ChartImage{Registry: name.Host(), Repository: name.Path(), Tag: tag}
+	return err
+}
+
+// watcherNotes say why the second container is left out though its image may be in the
+// registry.
+func (d *deployment) watcherNotes() []string {
+	switch {
+	case d.Registry == "" || !d.out.Watcher || d.out.WatcherImage != nil:
+		return nil
+	case d.Lock.WatcherImage != nil && !d.out.Configured:
+		return []string{"the container cfg-watcher is left out: without --values it is not known whether the agent's Deployment has it"}
+	case !d.Members:
+		return []string{"the container cfg-watcher is left out: " + d.Name + " does not say whether push put its image below " + d.Registry + "; name the bundle to keep the container"}
+	}
+	return nil
+}
+
+// unmirrored returns which repositories are not mirrored.
+func (d *deployment) unmirrored(names []string) []string {
+	slices.Sort(names)
+	return slices.DeleteFunc(slices.Compact(names), func(name string) bool {
+		return slices.ContainsFunc(d.Lock.Repositories, func(r lock.Repository) bool { return r.Name == name })
+	})
+}
+
+// ofChart returns the repositories of a chart.
+func ofChart(version string) []string {
+	var names []string
+	for _, r := range agent.DefaultRepositories(version) {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
+// readValues reads the user's own values.
+func (d *deployment) readValues() error {
+	if len(d.Options.Values) == 0 {
+		return nil
+	}
+	files, err := configured.Files(d.Options.Values)
+	if err != nil {
+		return err
+	}
+	if d.user, err = configured.Read(d.out.BotkubeVersion, files, d.AllEnabled); err != nil {
+		return err
+	}
+	if err := d.user.Check(); err != nil {
+		return err
+	}
+	d.out.BotkubeVersion = d.user.ChartVersion
+	if d.user.Values.Merged == nil && d.Format.helm() {
+		return fault.New(fault.Usage, "the files that --values names are what a chart rendered, and Helm takes values").
+			WithHint("give the values themselves; or --format manifests, for those without Helm")
+	}
+	if tag := d.user.Values.ImageTag; tag != "" && d.out.AgentImage != nil && tag != d.out.AgentImage.Tag {
+		d.user.Notes = append(d.user.Notes, fmt.Sprintf("your values have the tag %.128q of the agent's image, and push put it there as %q, which is what counts here", tag, d.out.AgentImage.Tag))
+	}
+	return nil
+}
+
+// takeUser takes into account what the user's own values say.
+func (d *deployment) takeUser() error {
+	out := d.out
+	// The chart's repositories too, even if the values take them away: they may have
+	// these in them from an earlier time.
+	names := ofChart(out.BotkubeVersion)
+	if d.user == nil {
+		out.Absent = d.unmirrored(names)
+		if out.Site != nil {
+			out.Site.Unasked = slices.ContainsFunc(d.Lock.Plugins, func(p lock.Plugin) bool { return len(p.Templates) > 0 })
+		}
+		return nil
+	}
+	values := d.user.Values
+	out.Configured, out.User, out.Environment, out.Read = true, values.Merged, values.Environment, d.user.Notes
+	out.Absent = d.unmirrored(append(values.Config.RepositoryNames(), names...))
+	out.Missing = d.missing()
+	if out.Policy != nil {
+		d.takeEgress()
+	}
+	return d.takeTemplates()
+}
+
+// missing returns which plugins the agent would start that are not mirrored.
+func (d *deployment) missing() []string {
+	var missing []string
+	for t, enabled := range map[agent.PluginType][]agent.EnabledPlugin{agent.Executor: d.user.Executors, agent.Source: d.user.Sources} {
+		for _, p := range enabled {
+			key, err := agent.ParsePluginKey(strings.TrimSuffix(p.Key, "@"))
+			if err != nil || slices.ContainsFunc(d.out.Platforms, func(on agent.Platform) bool { return lacks(d.Lock, t, key, on) != "" }) {
+				missing = append(missing, p.Key)
+			}
+		}
+	}
+	slices.Sort(missing)
+	return slices.Compact(missing)
+}
+
+// takeEgress has the NetworkPolicy allow what the agent calls while it runs.
+func (d *deployment) takeEgress() {
+	found := d.user.Egress(d.out.BotkubeVersion, mirrored(d.Lock))
+	d.out.Policy.Unknown = found.Unknown
+	for _, e := range found.Calls {
+		if e.Stop != "" || e.Destination == agent.DestinationInCommand {
+			continue // the values stop it, or nothing can be said about it
+		}
+		what := e.Purpose
+		if e.Plugin != "" {
+			what = e.Plugin + " for " + e.Purpose
+		}
+		d.out.Policy.Destinations = append(d.out.Policy.Destinations, deploy.Destination{URL: e.Destination, What: what, InCluster: e.InCluster, Proxied: e.Proxy != ""})
+	}
+}
+
+// takeTemplates has exec take from a site what the site has of the templates that
+// the user's values have it download. In a volume, they lie where exec looks first.
+func (d *deployment) takeTemplates() error {
+	sources, err := d.user.TemplateSources(d.out.BotkubeVersion)
+	if err != nil {
+		return err
+	}
+	var served []form.Template
+	base := ""
+	if d.out.Site != nil {
+		base = d.out.Site.BaseURL
+		if served, err = site.Templates(base, d.Lock); err != nil {
+			return err
+		}
+	}
+	for _, s := range sources {
+		key, err := agent.ParsePluginKey(strings.TrimSuffix(s.Key, "@"))
+		if err != nil {
+			continue // the agent refuses it
+		}
+		p := newest(d.Lock, agent.Executor, key)
+		if p == nil {
+			continue // which is noted
+		}
+		t := deploy.Templates{Group: s.Group, Plugin: s.Key}
+		changed := false
+		for _, ref := range sourcesOf(p, s.Refs) {
+			at := servedAt(served, base, p, ref)
+			t.URLs = append(t.URLs, cmp.Or(at, ref))
+			changed = changed || at != ""
+			if at == "" && downloads(ref) && mirroredTemplate(p, ref) < 0 {
+				d.out.Cloned = append(d.out.Cloned, agent.Redact(ref))
+			}
+		}
+		if changed {
+			d.out.Site.Templates = append(d.out.Site.Templates, t)
+		}
+	}
+	slices.Sort(d.out.Cloned)
+	d.out.Cloned = slices.Compact(d.out.Cloned)
+	return nil
+}
+
+// sourcesOf returns the sources of templates that an exec plugin reads: the configured
+// ones, or its default. Where only the index had said which that is, it is among what
+// was mirrored.
+func sourcesOf(p *lock.Plugin, configured []string) []string {
+	if len(configured) > 0 {
+		return configured
+	}
+	e := agent.Entry{Type: p.Type, Name: p.Name, Version: p.Version}
+	if ref := e.DefaultTemplates(p.Repository); ref != "" {
+		return []string{ref}
+	}
+	var refs []string
+	for _, t := range p.Templates {
+		if agent.TemplateDirectory(t.Ref) == t.Directory { // nothing was redacted
+			refs = append(refs, t.Ref)
+		}
+	}
+	return refs
+}
