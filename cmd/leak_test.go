@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/cmd"
 	"github.com/botkube-mirror/botkube-mirror/internal/test/registrytest"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 // leaky is a place where commands are run in process, again and again.
@@ -190,7 +190,7 @@ func settled(before held) held {
 // some are made once, and kept.
 func TestNothingLeaks(t *testing.T) {
 	registry := ""
-	if _, err := exec.LookPath("docker-registry"); err == nil || os.Getenv(registrytest.RequireEnv) == "1" {
+	if tier.Expected("docker-registry") {
 		registry = registrytest.Start(t, registrytest.Options{}).Host
 	}
 	l := newLeaky(t)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/archive"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 var upstream = filepath.Join("..", "..", "..", "testdata", "upstream")
@@ -48,9 +49,7 @@ func TestUpstream(t *testing.T) {
 // TestUpstreamIsGenerated fails when testdata/upstream is not what its generator
 // writes.
 func TestUpstreamIsGenerated(t *testing.T) {
-	if testing.Short() {
-		t.Skip("compiles the generator")
-	}
+	tier.SkipUnlessThorough(t)
 	fresh := t.TempDir()
 	out, err := exec.Command("go", "run", filepath.Join(upstream, "generate")+"/", fresh).CombinedOutput()
 	if err != nil {

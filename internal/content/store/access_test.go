@@ -4,6 +4,7 @@ package store_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -14,7 +15,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/test/registrytest"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 // storeParts are the directories that decide who may write to a store.
@@ -178,16 +179,11 @@ func TestPartialsThatOthersMayWrite(t *testing.T) {
 // TestStoreOnAVolumeWithoutModes is that of SMB, where all is root's and everybody
 // may write.
 func TestStoreOnAVolumeWithoutModes(t *testing.T) {
-	if _, err := exec.LookPath("bindfs"); err != nil && os.Getenv(registrytest.RequireEnv) != "1" {
-		t.Skip("bindfs is not installed")
-	}
+	program := tier.Program(t, "bindfs")
 	real, dir := t.TempDir(), t.TempDir()
-	out, err := exec.Command("bindfs", "--force-user=root", "--force-group=root", "-p", "0777", "--chmod-ignore", "--chown-ignore", real, dir).CombinedOutput()
+	out, err := exec.Command(program, "--force-user=root", "--force-group=root", "-p", "0777", "--chmod-ignore", "--chown-ignore", real, dir).CombinedOutput()
 	if err != nil {
-		if os.Getenv(registrytest.RequireEnv) != "1" {
-			t.Skipf("bindfs: %v: %s", err, out)
-		}
-		t.Fatalf("bindfs: %v: %s", err, out)
+		tier.Missing(t, fmt.Sprintf("bindfs: %v: %s", err, out))
 	}
 	t.Cleanup(func() {
 		// What was just closed may still be in use.

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 // Whatever archiver packed the layout again, it is read.
@@ -47,7 +48,7 @@ func TestRepacked(t *testing.T) {
 		})
 	}
 	t.Run("tar", func(t *testing.T) {
-		tool(t, "tar")
+		tier.Program(t, "tar")
 		dir := filepath.Join(t.TempDir(), "layout")
 		if _, err := WriteLayout(t.Context(), dir, c, Options{}); err != nil {
 			t.Fatal(err)
@@ -61,7 +62,7 @@ func TestRepacked(t *testing.T) {
 		}
 	})
 	t.Run("by the directory's name", func(t *testing.T) {
-		tool(t, "tar")
+		tier.Program(t, "tar")
 		parent := t.TempDir()
 		if _, err := WriteLayout(t.Context(), filepath.Join(parent, "layout"), c, Options{}); err != nil {
 			t.Fatal(err)
@@ -95,7 +96,7 @@ func TestRepacked(t *testing.T) {
 		})
 	}
 	t.Run("unpacked with tar", func(t *testing.T) {
-		tool(t, "tar")
+		tier.Program(t, "tar")
 		dir := t.TempDir()
 		cmd := exec.CommandContext(t.Context(), "tar", "-xf", "-", "-C", dir)
 		cmd.Stdin = bytes.NewReader(tarOf(t, c))

@@ -8,26 +8,13 @@ import (
 	"testing"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/test/registrytest"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
-
-// tool returns the path of a program, without which the test is skipped, or
-// fails where everything is required.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv(registrytest.RequireEnv) == "1" {
-			t.Fatalf("%s is required: %v", name, err)
-		}
-		t.Skipf("%s is not installed", name)
-	}
-	return path
-}
 
 func skopeo(t *testing.T, args ...string) []byte {
 	t.Helper()
 	var out, stderr bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), tool(t, "skopeo"), append([]string{"--insecure-policy", "--tmpdir", t.TempDir()}, args...)...)
+	cmd := exec.CommandContext(t.Context(), tier.Program(t, "skopeo"), append([]string{"--insecure-policy", "--tmpdir", t.TempDir()}, args...)...)
 	cmd.Stdout, cmd.Stderr = &out, &stderr
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("skopeo %q: %v\n%s", args, err, stderr.Bytes())
@@ -37,7 +24,7 @@ func skopeo(t *testing.T, args ...string) []byte {
 
 // Skopeo reads every form, and what it writes is read.
 func TestSkopeo(t *testing.T) {
-	tool(t, "skopeo")
+	tier.Program(t, "skopeo")
 	l, m := fullWorld(t)
 	c := plan(t, l, m)
 	dir := t.TempDir()

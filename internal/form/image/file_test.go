@@ -16,6 +16,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 func TestWriteTwice(t *testing.T) {
@@ -192,12 +193,7 @@ func TestNoRoomForLayers(t *testing.T) {
 // skopeo runs skopeo, or skips the test where there is none.
 func skopeo(t *testing.T, args ...string) []byte {
 	t.Helper()
-	path, err := exec.LookPath("skopeo")
-	if err != nil && os.Getenv("MIRROR_TEST_REQUIRE") == "1" {
-		t.Fatal(err)
-	} else if err != nil {
-		t.Skip(err)
-	}
+	path := tier.Program(t, "skopeo")
 	home := t.TempDir()
 	policy := filepath.Join(home, "policy.json")
 	check(t, os.WriteFile(policy, []byte(`{"default":[{"type":"insecureAcceptAnything"}]}`), 0o600))

@@ -32,6 +32,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 // apiServer is a Kubernetes API server with nothing behind it but etcd: no controller, no scheduler, no node.
@@ -52,12 +54,7 @@ var buildAPIServer = sync.OnceValues(func() (string, error) {
 // requireAPIServer starts the API server that the tests share. Without etcd, which Debian has, the test is skipped.
 func requireAPIServer(t *testing.T) *apiServer {
 	t.Helper()
-	if _, err := exec.LookPath("etcd"); err != nil {
-		if os.Getenv("MIRROR_TEST_REQUIRE") == "1" {
-			t.Fatal("etcd is not installed")
-		}
-		t.Skip("etcd is not installed (Debian: etcd-server)")
-	}
+	tier.Program(t, "etcd") // Debian: etcd-server
 	s, err := startAPIServer()
 	return must(t, s, err)
 }

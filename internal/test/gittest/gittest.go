@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 // Server serves the bare repositories of a directory: at /NAME as git does
@@ -41,12 +43,8 @@ func Installed() bool {
 // everything must be tried.
 func Need(t testing.TB) {
 	t.Helper()
-	switch {
-	case Installed():
-	case os.Getenv("MIRROR_TEST_REQUIRE") == "1":
-		t.Fatal("there is no git that can serve")
-	default:
-		t.Skip("there is no git that can serve")
+	if !Installed() {
+		tier.Missing(t, "there is no git that can serve")
 	}
 }
 

@@ -15,11 +15,9 @@ import (
 	"sync"
 	"testing"
 	"time"
-)
 
-// RequireEnv is the environment variable that makes tests fail rather than
-// skip where the registry is not installed. CI sets it to 1.
-const RequireEnv = "MIRROR_TEST_REQUIRE"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
+)
 
 // The user of a registry with [Options.Auth].
 const (
@@ -64,8 +62,8 @@ type Registry struct {
 func Start(t testing.TB, o Options) *Registry {
 	t.Helper()
 	r, err := StartRegistry(t.TempDir(), o)
-	if errors.Is(err, ErrNotInstalled) && os.Getenv(RequireEnv) != "1" {
-		t.Skip(err)
+	if errors.Is(err, ErrNotInstalled) {
+		tier.Missing(t, err)
 	}
 	if err != nil {
 		t.Fatal(err)

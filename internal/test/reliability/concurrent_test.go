@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 // patience is how long what must happen may take on a busy machine.
@@ -177,7 +179,7 @@ func (p workplace) wantClean(t *testing.T, good string) {
 // TestTwoAtOnce wants two runs that do the very same to get along.
 func TestTwoAtOnce(t *testing.T) {
 	t.Parallel()
-	for _, f := range forms {
+	for _, f := range someForms() {
 		t.Run(f.name, func(t *testing.T) {
 			p := newPlace(t, f)
 			g := newSluice(t)
@@ -200,11 +202,11 @@ func TestTwoAtOnce(t *testing.T) {
 // TestManyAtOnce wants runs to get along that nobody makes meet, or keeps from it.
 func TestManyAtOnce(t *testing.T) {
 	t.Parallel()
-	for _, f := range forms {
+	for _, f := range someForms() {
 		t.Run(f.name, func(t *testing.T) {
 			g := newSluice(t)
 			good := undisturbed(t, f, g)
-			for range 3 {
+			for range tier.Pick(1, 3) {
 				p := newPlace(t, f)
 				w := &reference{url: g.url, store: p.store}
 				var all []*process
@@ -223,7 +225,7 @@ func TestManyAtOnce(t *testing.T) {
 // TestKilledWhileAnotherWaits wants who waited to go on where the killed run was.
 func TestKilledWhileAnotherWaits(t *testing.T) {
 	t.Parallel()
-	for _, f := range forms {
+	for _, f := range someForms() {
 		t.Run(f.name, func(t *testing.T) {
 			p := newPlace(t, f)
 			g := newSluice(t)

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 	"golang.org/x/sys/unix"
 )
 
@@ -68,18 +69,14 @@ func TestExchangedDirectories(t *testing.T) {
 	t.Parallel()
 	w := newReference(t)
 	copyTree(t, w.store, filepath.Join(w.good, "store"))
-	rounds := 1
-	if thorough {
-		rounds = 8
-	}
 	for _, x := range exchangedOf(w) {
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
 			n := 0
-			for range rounds {
+			for range tier.Pick(1, 8) {
 				for _, args := range x.commands {
 					for _, dir := range x.dirs {
-						if n++; !left(n, 3) {
+						if n++; !left(n, 8) {
 							tryExchanged(t, filepath.Join(w.good, x.name), dir, args, uint64(n))
 						}
 					}

@@ -27,6 +27,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/test/registrytest"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 // hostile is the corpus of what means no good.
@@ -36,9 +37,7 @@ var hostile = filepath.Join("..", "..", "..", "testdata", "hostile")
 // writes.
 func TestHostileIsGenerated(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("compiles the generator")
-	}
+	tier.SkipUnlessThorough(t)
 	fresh := t.TempDir()
 	if out, err := exec.Command("go", "run", filepath.Join(hostile, "generate")+"/", fresh).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -101,18 +100,15 @@ func specimens(t testing.TB, kind string, oneIn uint32, always ...string) []spec
 		s.name, _, _ = strings.Cut(s.file, ".")
 		h := fnv.New32()
 		_, _ = h.Write([]byte(s.file))
-		if unsparing() || h.Sum32()%oneIn == 0 || slices.Contains(always, s.name) {
+		if tier.Thorough() || h.Sum32()%oneIn == 0 || slices.Contains(always, s.name) {
 			all = append(all, s)
 		}
 	}
-	if len(all) < 5 {
+	if len(all) < 2 {
 		t.Fatalf("the corpus has %d %s that are tried", len(all), kind)
 	}
 	return all
 }
-
-// unsparing reports whether nothing may be left out for the sake of speed.
-func unsparing() bool { return os.Getenv(registrytest.RequireEnv) == "1" }
 
 // cage is a directory that a run must leave as it was.
 type cage struct{ root string }
@@ -434,7 +430,7 @@ var unlikeArchives = []string{"empty.tar.gz", "empty.zip", "not-gzip.tar.gz", "n
 
 func TestHostileArchives(t *testing.T) {
 	t.Parallel()
-	for _, s := range specimens(t, "archives", 16, "bomb", "path-dotdot", "symlink-then-through", "fifo", "xz-dictionary-96-mib", "zstd-window-256-mib") {
+	for _, s := range specimens(t, "archives", 60, "bomb", "path-dotdot", "symlink-then-through", "fifo", "xz-dictionary-96-mib", "zstd-window-256-mib") {
 		for _, role := range []string{"plugin", "dependency"} {
 			t.Run(s.file+" as a "+role, func(t *testing.T) {
 				t.Parallel()
@@ -452,7 +448,7 @@ func TestHostileArchives(t *testing.T) {
 				if got.code == 0 {
 					wantPlain(t, out)
 				}
-				if !unsparing() {
+				if !tier.Thorough() {
 					return
 				}
 				// A bundle carries archives as they are, once they were unpacked in vain.
@@ -517,7 +513,7 @@ var harmlessIndexes = map[string]string{
 
 func TestHostileIndexes(t *testing.T) {
 	t.Parallel()
-	for _, s := range specimens(t, "indexes", 12, "url-file-getter", "keys-of-one-name", "values-many", "aliases") {
+	for _, s := range specimens(t, "indexes", 40, "url-file-getter", "keys-of-one-name", "values-many", "aliases") {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			c := newCage(t)
@@ -554,7 +550,7 @@ var harmlessLocks = map[string]string{
 
 func TestHostileLocks(t *testing.T) {
 	t.Parallel()
-	for _, s := range specimens(t, "locks", 10, "many-artifacts", "sizes-overflow", "plugin-escape") {
+	for _, s := range specimens(t, "locks", 40, "many-artifacts", "sizes-overflow", "plugin-escape") {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			c := newCage(t)
@@ -562,7 +558,7 @@ func TestHostileLocks(t *testing.T) {
 			writeFile(t, lock, s.read(t))
 			writeFile(t, good, specimen{file: "good.json", path: filepath.Join(hostile, "locks", "good.json")}.read(t))
 			wantVerdict(t, c.run(t, "list", lock), s, harmlessLocks)
-			if unsparing() {
+			if tier.Thorough() {
 				wantVerdict(t, c.run(t, "diff", good, lock), s, harmlessLocks)
 			}
 			if _, harmless := harmlessLocks[s.file]; !harmless {
@@ -594,7 +590,7 @@ var harmlessBundles = map[string]string{
 
 func TestHostileBundles(t *testing.T) {
 	t.Parallel()
-	for _, s := range specimens(t, "bundles", 14, "good") {
+	for _, s := range specimens(t, "bundles", 40, "good") {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			c := newCage(t)
@@ -641,7 +637,7 @@ func expand(t testing.TB, data []byte, dir string) bool {
 func TestHostileBundlesAreNotPushed(t *testing.T) {
 	t.Parallel()
 	registry := registrytest.Start(t, registrytest.Options{})
-	for _, s := range specimens(t, "bundles", 20, "good") {
+	for _, s := range specimens(t, "bundles", 60, "good") {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			c := newCage(t)
@@ -697,7 +693,7 @@ func (c cage) everyForm() []string {
 
 func TestHostileImages(t *testing.T) {
 	t.Parallel()
-	for _, s := range specimens(t, "images", 14, "setuid", "good", "tag-escape", "files-unasked-escape", "documents-outside-escape", "mount-newline") {
+	for _, s := range specimens(t, "images", 60, "setuid", "good", "tag-escape", "files-unasked-escape", "documents-outside-escape", "mount-newline") {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			c := newCage(t)

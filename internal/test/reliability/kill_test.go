@@ -18,6 +18,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/test/registrytest"
 	"github.com/botkube-mirror/botkube-mirror/internal/test/reliability/powercut"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 // killsEnv is how many runs are killed in all.
@@ -26,11 +27,7 @@ const killsEnv = "MIRROR_TEST_KILLS"
 // kills returns a part of them, in percent.
 func kills(t *testing.T, percent int) int {
 	t.Helper()
-	skipLong(t)
-	all := 10
-	if thorough {
-		all = 40
-	}
+	all := tier.Pick(3, 40)
 	if s := os.Getenv(killsEnv); s != "" {
 		var err error
 		all, err = strconv.Atoi(s)

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/test/program"
-	"github.com/botkube-mirror/botkube-mirror/internal/test/registrytest"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 // product is the path of the program under test.
@@ -19,7 +19,7 @@ var product string
 
 // thorough has everything tried, as in CI. Otherwise the tests that start the
 // program hundreds of times try a part of it.
-var thorough = os.Getenv(registrytest.RequireEnv) == "1" || os.Getenv(updateEnv) != ""
+var thorough = tier.Thorough() || os.Getenv(updateEnv) != ""
 
 // left reports whether the nth of many cases is left out, where one of so many
 // is enough.

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/test/registrytest"
 	"github.com/botkube-mirror/botkube-mirror/internal/test/reliability/powercut"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 // cutsEnv is after how many power cuts of each scenario the program is run
@@ -25,12 +25,11 @@ const cutsEnv = "MIRROR_TEST_POWER_CUTS"
 // new one, and from there, one more run leads to what an undisturbed run does.
 func TestPowerCut(t *testing.T) {
 	t.Parallel()
-	skipLong(t)
+	if os.Getenv(cutsEnv) == "" {
+		tier.SkipUnlessThorough(t)
+	}
 	if err := powercut.Usable(); err != nil {
-		if os.Getenv(registrytest.RequireEnv) == "1" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
+		tier.Missing(t, err)
 	}
 	random := randomFrom(t)
 	w, upstream := newScene(t), startUpdates(t, 20_000, 1_200_000)
@@ -74,10 +73,7 @@ func cutPower(t *testing.T, w scene, upstream *updates, random *rand.Rand, args 
 	complain(t, "the recording is wrong about what the run left", differences(undisturbed, after, nil))
 	did := change{recording.Before, after}
 	all := did.examine(t, "", recording.Replay, random)
-	for i, r := range append(sample(t, all, 8, random), critical(all)...) {
-		if left(i, 6) {
-			continue
-		}
+	for _, r := range append(sample(t, all, 8, random), critical(all)...) {
 		w.restore(t, r.left)
 		upstream.downloaded(t)
 		got := w.runAgain(t, "after "+r.when, args)

@@ -20,15 +20,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/test/reliability/powercut"
 )
 
-// skipLong skips a test that runs the program many times where that is not
-// wanted, or in vain: the race detector sees only the test itself, and slows it down.
-func skipLong(t *testing.T) {
-	t.Helper()
-	if testing.Short() || raceEnabled {
-		t.Skip("it runs the program many times")
-	}
-}
-
 // seedEnv sets what the tests draw at random. Each prints what it draws from.
 const seedEnv = "MIRROR_TEST_SEED"
 

@@ -15,7 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/test/gittest"
-	"github.com/botkube-mirror/botkube-mirror/internal/test/registrytest"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 // Run runs the scripts in a directory testdata, each of which drives the
@@ -70,7 +70,8 @@ import (
 //
 //	volume DIR OPTION...    mounts an empty directory whose modes and owners bindfs makes up by its options
 //
-// and the conditions [root], [registry], [skopeo], [bindfs] and [git].
+// and the conditions [thorough], which the thorough tier fulfils (see package tier),
+// [root], [ipv6], [registry], [skopeo], [bindfs] and [git].
 func Run(t *testing.T, testdata string) {
 	t.Helper()
 	upstream, err := filepath.Abs(filepath.Join(testdata, "upstream"))
@@ -128,18 +129,20 @@ func Run(t *testing.T, testdata string) {
 		},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
+			case "thorough":
+				return tier.Thorough(), nil
 			case "root":
 				return os.Geteuid() == 0, nil
 			case "ipv6":
 				return hasIPv6(), nil
 			case "registry":
-				return installed("docker-registry"), nil
+				return tier.Expected("docker-registry"), nil
 			case "skopeo":
-				return installed("skopeo"), nil
+				return tier.Expected("skopeo"), nil
 			case "bindfs":
 				return canBind(), nil
 			case "git":
-				return gittest.Installed() || os.Getenv(registrytest.RequireEnv) == "1", nil
+				return gittest.Installed() || tier.Thorough(), nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
@@ -161,13 +164,6 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit code %d, not %s\n%s%s", code, args[0], ts.ReadFile("stdout"), ts.ReadFile("stderr"))
 	}
-}
-
-// installed reports whether a program is there. Where all must be, it says so
-// of every one, and the test fails for want of it.
-func installed(program string) bool {
-	_, err := exec.LookPath(program)
-	return err == nil || os.Getenv(registrytest.RequireEnv) == "1"
 }
 
 // hasIPv6 reports whether this machine has the address ::1.

@@ -8,12 +8,12 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/test/registrytest"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 // canBind reports whether this user may mount with bindfs.
 func canBind() bool {
-	if os.Getenv(registrytest.RequireEnv) == "1" {
+	if tier.Thorough() {
 		return true
 	}
 	_, device := os.Stat("/dev/fuse")
