@@ -23,6 +23,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 // readTar opens a tar file in memory, and verifies all of it.
@@ -66,10 +67,7 @@ func TestEveryFlippedBitIsNoticed(t *testing.T) {
 	free := func(at int) bool {
 		return at >= key && at < key+len("mediaType") || at >= annotations && at < end
 	}
-	step := 1
-	if testing.Short() || raceEnabled {
-		step = 61
-	}
+	step := tier.Pick(907, 1)
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	const part = 4096
@@ -100,10 +98,7 @@ func around(data []byte, at int) []byte { return data[max(0, at-20):min(len(data
 func TestTruncatedAnywhere(t *testing.T) {
 	l, m := fullWorld(t)
 	good := tarOf(t, plan(t, l, m))
-	step := 7
-	if raceEnabled {
-		step = 97
-	}
+	step := tier.Pick(97, 7)
 	for n := 1; n < len(good); n += step {
 		err := readTar(t.Context(), good[:n])
 		if err == nil {
