@@ -16,10 +16,10 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// shapes narrow down what a configuration file may say for a flag, beyond what the
-// type of the flag says. A flag that is not here is a key all the same. What holds
-// for one command only is under COMMAND/FLAG.
-var shapes = map[string]configfile.Constraints{
+// constraints bound the values of flags, beyond their types: for the configuration file
+// and its schema, and where a command checks them. A flag that is not here is a key of
+// the file all the same. What holds for one command only is under COMMAND/FLAG.
+var constraints = map[string]configfile.Constraints{
 	"exclude":    {Expects: "REPOSITORY/NAME", Pattern: several(`[^/,]+/[^/,]+`)},
 	"format":     {Enum: []string{"text", "json"}},
 	"header":     {Expects: "NAME:KEY=VALUE, or a mapping of repositories to mappings of header fields to values", Pattern: `^.+:[^:=]+=.+$`, Separators: []string{":", "="}},
@@ -32,7 +32,7 @@ var shapes = map[string]configfile.Constraints{
 	"repository": {Expects: "NAME=URL, or a mapping of names to URLs", Pattern: `^[^=]+=.+$`, Separators: []string{"="}},
 	"retries":    {Min: 0, Max: 1000},
 	"seeder":     {Expects: "OS/ARCH=FILE or none, or a mapping of platforms to files", Pattern: `^(none|[a-z0-9_]+/[a-z0-9_]+=.+)$`, Separators: []string{"="}},
-	"skip":       {Expects: "image, bundle, agent-image or chart", Pattern: several(`(image|bundle|agent-image|chart)`)},
+	"skip":       {Expects: partNames(" or "), Pattern: several("(" + partNames("|") + ")")},
 
 	// Of values.
 	"access-mode":   {Enum: []string{"ReadWriteOnce", "ReadWriteMany"}},
@@ -42,21 +42,20 @@ var shapes = map[string]configfile.Constraints{
 // several is the pattern of one or more of something, with commas between them.
 func several(one string) string { return "^ *" + one + "( *, *" + one + ")* *$" }
 
-// durations are what [time.ParseDuration] takes, less signs and 0 without a unit.
+// durations are what [time.ParseDuration] takes, except signs and 0 without a unit.
 var durations = configfile.Constraints{Expects: "a duration such as 30s or 2m", Pattern: `^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$`}
 
-// unsettable are flags that no file can have: it would ask for something else than
-// the command, or name itself.
+// unsettable are flags that cannot be keys of the file.
 var unsettable = []string{"help", "file"}
 
-// configurable reports whether a command takes settings from a file. Those that do
-// not are of use where a file is wrong.
+// configurable reports whether a command takes settings from a file. The others work
+// even if the file is wrong.
 func configurable(c *cobra.Command) bool {
 	return c.HasParent() && !c.Parent().HasParent() && !c.Hidden && !slices.Contains([]string{"completion", "help", "schema"}, c.Name())
 }
 
-// grammar is what a configuration file may say: the flags of the commands. They are
-// those of another program, so that values can be tried.
+// grammar describes the configuration file by the flags of the commands. The flags
+// belong to a second set of commands, so that values can be tried on them.
 func (g *global) grammar() configfile.Grammar {
 	var grammar configfile.Grammar
 	for _, c := range (&global{env: g.env, logFormat: "text"}).command().Commands() {
@@ -78,7 +77,7 @@ func (g *global) grammar() configfile.Grammar {
 func keyOf(command string, f *pflag.Flag) configfile.Key {
 	_, usage := pflag.UnquoteUsage(f)
 	_, many := f.Value.(pflag.SliceValue)
-	k := configfile.Key{Name: f.Name, Usage: usage, Many: many, Constraints: shapeOf(command, f), Check: f.Value.Set}
+	k := configfile.Key{Name: f.Name, Usage: usage, Many: many, Constraints: constraintsOf(command, f), Check: f.Value.Set}
 	switch name := f.Value.Type(); {
 	case name == "bool":
 		k.Type = configfile.Bool
@@ -93,12 +92,11 @@ func keyOf(command string, f *pflag.Flag) configfile.Key {
 	return k
 }
 
-func shapeOf(command string, f *pflag.Flag) configfile.Constraints {
-	if s, ok := shapes[command+"/"+f.Name]; ok {
-		return s
-	}
-	if s, ok := shapes[f.Name]; ok {
-		return s
+func constraintsOf(command string, f *pflag.Flag) configfile.Constraints {
+	for _, key := range []string{command + "/" + f.Name, f.Name} {
+		if c, ok := constraints[key]; ok {
+			return c
+		}
 	}
 	if f.Value.Type() == "duration" {
 		return durations
@@ -118,7 +116,7 @@ func (g *global) fromFile(c *cobra.Command) error {
 	}
 	file, problems := configfile.Parse(data, g.grammar())
 	for _, s := range file.Settings(c.Name()) {
-		// With problems, it is for the form in which they are told.
+		// Settings count even with problems: --log-format words these.
 		if err := assign(c.Flags().Lookup(s.Name), s.Values); err != nil {
 			problems = append(problems, configfile.Problem{Line: s.Line, Column: s.Column, Text: s.Name + ": it cannot be set"})
 		}
@@ -137,8 +135,7 @@ func (g *global) fromFile(c *cobra.Command) error {
 	return fault.New(fault.Usage, "%w", errors.New(strings.Join(lines, "\n"))).WithHint("%s", hint)
 }
 
-// isHelmValues reports whether what is wrong with a file is that it has keys of
-// Botkube's chart.
+// isHelmValues reports whether the unknown keys of a file are those of Botkube's chart.
 func isHelmValues(problems []configfile.Problem) bool {
 	return slices.ContainsFunc(problems, func(p configfile.Problem) bool {
 		return slices.ContainsFunc([]string{"communications", "executors", "sources"}, func(key string) bool {
@@ -147,7 +144,7 @@ func isHelmValues(problems []configfile.Problem) bool {
 	})
 }
 
-// assign gives a flag its values, in the place of what is its default.
+// assign sets a flag that neither the command line nor the environment set.
 func assign(f *pflag.Flag, values []string) error {
 	if f == nil || f.Changed {
 		return nil
@@ -159,8 +156,8 @@ func assign(f *pflag.Flag, values []string) error {
 	return f.Value.Set(values[0])
 }
 
-// readConfigFile reads a regular file, or what a link leads to: Kubernetes mounts
-// files as links.
+// readConfigFile reads a regular file, also through a link: Kubernetes mounts files as
+// links.
 func readConfigFile(name string) ([]byte, error) {
 	data, err := readRegular(name, configfile.MaxSize)
 	if err == nil {
@@ -191,7 +188,7 @@ func readRegular(name string, bound int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, bound+1))
 }
 
-// plainError leaves out the path, which the message has already.
+// plainError drops the path, which the message has already.
 func plainError(err error) error {
 	if e, ok := errors.AsType[*os.PathError](err); ok {
 		return e.Err

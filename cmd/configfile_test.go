@@ -80,7 +80,7 @@ func TestSchemaAndProgramAgree(t *testing.T) {
 		"platform: all", "platform: 'linux/amd64, linux/arm64'", "platform: [linux/amd64, all]", "plugin: a/b@v1.0.0+x", "exclude: [a/b, c/d]",
 		"repository: {a: 'https://example.com/x?y=z'}", "repository: [a=x]", "repository: {}", "retries: 0", "parallel: 64", "stall-timeout: 1m30s",
 		"max-rate: 500KB", "max-rate: 1000", "max-rate: 1.5 MB", "max-rate: 2mib/s", "max-rate: 2GiB", "max-size: 2GiB", "max-size: 5000", "version: latest", "version: {format: json}", "lock: x.json", "lock: {platform: all}",
-		"list: {plugin: a/b}", "push: {skip: [image, chart], source-plain-http: true}", "pull: {seeder: none}", "pull: {seeder: {linux/arm64: x}}",
+		"list: {plugin: a/b}", "push: {skip: [image, chart], source-plain-http: true}", "push: {skip: watcher-image}", "pull: {seeder: none}", "pull: {seeder: {linux/arm64: x}}",
 		"pull: {with-chart: false, with-agent-image: 'example.com/x:y'}", "prune: {store: x}", "quiet: true",
 		"header: 'a:K=env:V'", "header: {a: {K: 'env:V', L: v}, b: {K: v}}", "header: ['a:K=v', 'b:K=v']", "ca-file: [a, b]",
 	}
@@ -157,7 +157,7 @@ func valueFor(f *pflag.Flag) any {
 	case "duration":
 		return "2m"
 	}
-	if s := shapes[f.Name]; len(s.Enum) > 0 {
+	if s := constraints[f.Name]; len(s.Enum) > 0 {
 		return s.Enum[0]
 	}
 	return "x"
@@ -176,18 +176,18 @@ func TestShapes(t *testing.T) {
 			}
 		}
 	}
-	for name := range shapes {
+	for name := range constraints {
 		if !flags[name] {
 			t.Errorf("no command has a flag %s", name)
 		}
 	}
 	for n := range 2000 {
 		tf := transferFlags{parallel: n, stall: minStall, maxWait: 1}
-		if s := shapes["parallel"]; (tf.check() == nil) != (n >= s.Min && n <= s.Max) {
+		if s := constraints["parallel"]; (tf.check() == nil) != (n >= s.Min && n <= s.Max) {
 			t.Errorf("--parallel %d: %v", n, tf.check())
 		}
 		tf = transferFlags{parallel: 1, retries: n, stall: minStall, maxWait: 1}
-		if s := shapes["retries"]; (tf.check() == nil) != (n >= s.Min && n <= s.Max) {
+		if s := constraints["retries"]; (tf.check() == nil) != (n >= s.Min && n <= s.Max) {
 			t.Errorf("--retries %d: %v", n, tf.check())
 		}
 	}

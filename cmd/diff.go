@@ -27,10 +27,8 @@ The exit code is 0, whether anything changed or not.`,
 		Args: exactArgs("A", "B"),
 		RunE: func(c *cobra.Command, args []string) error {
 			o := mirror.DiffOptions{A: args[0], B: args[1], Stdin: g.env.Stdin}
-			var diffed *mirror.Diffed
-			err := g.withSession(reg.needs(transfer, args...), func(s *mirror.Session) (err error) {
-				diffed, err = s.Diff(c.Context(), o)
-				return err
+			diffed, err := inSession(g, reg.needs(transfer, args...), func(s *mirror.Session) (*mirror.Diffed, error) {
+				return s.Diff(c.Context(), o)
 			})
 			if err != nil {
 				return err

@@ -31,11 +31,13 @@ func (t *transferFlags) register(c *cobra.Command) {
 }
 
 func (t transferFlags) check() error {
-	if t.parallel < 1 || t.parallel > 64 {
-		return fault.New(fault.Usage, "--parallel %d is not between 1 and 64", t.parallel)
-	}
-	if t.retries < 0 || t.retries > 1000 {
-		return fault.New(fault.Usage, "--retries %d is not between 0 and 1000", t.retries)
+	for _, f := range []struct {
+		name  string
+		value int
+	}{{"parallel", t.parallel}, {"retries", t.retries}} {
+		if c := constraints[f.name]; f.value < c.Min || f.value > c.Max {
+			return fault.New(fault.Usage, "--%s %d is not between %d and %d", f.name, f.value, c.Min, c.Max)
+		}
 	}
 	if t.stall < minStall {
 		return fault.New(fault.Usage, "--stall-timeout %s is not at least %s", t.stall, minStall).

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
@@ -45,10 +46,8 @@ Only documents are read. To compare every file with the lock: verify TARGET`,
 			if o.SubsetOptions, err = sel.subset(); err != nil {
 				return err
 			}
-			var listing *mirror.Listing
-			err = g.withSession(reg.needs(transfer, args...), func(s *mirror.Session) error {
-				listing, err = s.List(c.Context(), o)
-				return err
+			listing, err := inSession(g, reg.needs(transfer, args...), func(s *mirror.Session) (*mirror.Listing, error) {
+				return s.List(c.Context(), o)
 			})
 			if err != nil {
 				return err
@@ -96,10 +95,8 @@ func listUpstream(c *cobra.Command, g *global, flags *selectionFlags, members me
 			WithHint("name a mirror: %s bundle.tar\nor ask what upstream offers: %s --version v1.14.0, or --repository NAME=URL", c.CommandPath(), c.CommandPath())
 	}
 	sel.Members = members.members()
-	var listing *mirror.Listing
-	err = g.withSession(n, func(s *mirror.Session) error {
-		listing, err = s.ListUpstream(c.Context(), sel)
-		return err
+	listing, err := inSession(g, n, func(s *mirror.Session) (*mirror.Listing, error) {
+		return s.ListUpstream(c.Context(), sel)
 	})
 	if err != nil {
 		return err
@@ -208,9 +205,5 @@ func writeListTotals(out *strings.Builder, l *mirror.Listing) {
 		fmt.Fprintf(out, "; %s with all that is there", size(l.Totals.AllBytes))
 	}
 	out.WriteString("\n")
-	var artifacts []mirror.ArtifactResult
-	for _, f := range l.Files() {
-		artifacts = append(artifacts, mirror.ArtifactResult{URL: f.URL, VerifiedBy: f.VerifiedBy})
-	}
-	writeVouchers(out, artifacts)
+	writeChecksums(out, l.Files(), func(f mirror.ListedFile) (string, lock.ChecksumSource) { return f.URL, f.VerifiedBy })
 }

@@ -105,12 +105,8 @@ func writeFile(ctx context.Context, name string, data []byte) error {
 func lockSummary(file string, l *lock.Lock, configured *configured.Agent) string {
 	var out strings.Builder
 	writeConfigured(&out, configured)
-	var artifacts []mirror.ArtifactResult
-	for _, a := range l.Artifacts {
-		artifacts = append(artifacts, mirror.ArtifactResult{URL: a.URL, VerifiedBy: a.VerifiedBy})
-	}
 	fmt.Fprintf(&out, "%s pins %s and %s for %s\n", file, count(len(l.Plugins), "plugin"), count(len(l.Artifacts), "file"), agent.JoinPlatforms(l.Platforms))
-	writeVouchers(&out, artifacts)
+	writeChecksums(&out, l.Artifacts, func(a lock.Artifact) (string, lock.ChecksumSource) { return a.URL, a.VerifiedBy })
 	writeMembers(&out, l.AgentImage, l.WatcherImage, l.Chart)
 	fmt.Fprintf(&out, "next: commit it, and pull with --lock %s\n", file)
 	return out.String()

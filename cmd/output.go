@@ -44,25 +44,33 @@ func writeLines(out *strings.Builder, lines []string) {
 	}
 }
 
-func writeVouchers(out *strings.Builder, artifacts []mirror.ArtifactResult) {
+// writeChecksums says where the checksums of files come from, and lists the files
+// without one.
+func writeChecksums[F any](out *strings.Builder, files []F, checksum func(F) (url string, by lock.ChecksumSource)) {
 	counts := map[lock.ChecksumSource]int{}
 	var unverified []string
-	for _, a := range artifacts {
-		counts[a.VerifiedBy]++
-		if a.VerifiedBy == lock.ByNone {
-			unverified = append(unverified, a.URL)
+	for _, f := range files {
+		url, by := checksum(f)
+		counts[by]++
+		if by == lock.ByNone {
+			unverified = append(unverified, url)
 		}
 	}
-	var parts []string
-	for _, v := range lock.ChecksumSources {
-		if counts[v] > 0 {
-			parts = append(parts, fmt.Sprintf("%d by %s", counts[v], v.What()))
-		}
-	}
-	fmt.Fprintf(out, "checksums given: %s\n", strings.Join(parts, ", "))
+	fmt.Fprintf(out, "checksums given: %s\n", countsBySource(counts))
 	for _, url := range unverified {
 		fmt.Fprintf(out, "  nobody vouches for %s\n", url)
 	}
+}
+
+// countsBySource lists how many checksums come from each source.
+func countsBySource(counts map[lock.ChecksumSource]int) string {
+	var parts []string
+	for _, by := range lock.ChecksumSources {
+		if counts[by] > 0 {
+			parts = append(parts, fmt.Sprintf("%d by %s", counts[by], by.What()))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // writeMembers lists what a bundle holds beside plugins.

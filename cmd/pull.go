@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 
 	"github.com/spf13/cobra"
 
@@ -51,10 +52,8 @@ It begins only if the disks have room for the downloads and the outputs; see
 			if o.WriteOptions, err = write.options(g); err != nil {
 				return err
 			}
-			var result *mirror.Result
-			err = g.withSession(needs{transfer: transfer, download: download, store: true, upstream: true, registry: &reg}, func(s *mirror.Session) error {
-				result, err = s.Pull(c.Context(), o)
-				return err
+			result, err := inSession(g, needs{transfer: transfer, download: download, store: true, upstream: true, registry: &reg}, func(s *mirror.Session) (*mirror.Result, error) {
+				return s.Pull(c.Context(), o)
 			})
 			if _, incomplete := errors.AsType[*mirror.Incomplete](err); err != nil && !(incomplete && (dryRun || g.format == "json")) {
 				return err
@@ -91,7 +90,7 @@ func pullSummary(r *mirror.Result) string {
 	} else {
 		fmt.Fprintf(&out, "%s: %s downloaded, %s reused\n", count(len(r.Artifacts), "file"), size(r.FetchedBytes), size(r.ReusedBytes))
 	}
-	writeVouchers(&out, r.Artifacts)
+	writeChecksums(&out, r.Artifacts, func(a mirror.ArtifactResult) (string, lock.ChecksumSource) { return a.URL, a.VerifiedBy })
 	writeMembers(&out, r.AgentImage, r.WatcherImage, r.Chart)
 	if len(r.NotSelected) > 0 {
 		fmt.Fprintf(&out, "some of it is also offered for %s: add --platform OS/ARCH\n", agent.JoinPlatforms(r.NotSelected))

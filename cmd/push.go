@@ -56,10 +56,8 @@ those of docker login.`,
 			}
 			n := source.needs(transfer, args[0])
 			n.source, n.registry = n.registry, &reg
-			var result *push.Result
-			err = g.withSession(n, func(s *mirror.Session) error {
-				result, err = s.Push(c.Context(), o)
-				return err
+			result, err := inSession(g, n, func(s *mirror.Session) (*push.Result, error) {
+				return s.Push(c.Context(), o)
 			})
 			if err != nil {
 				return err
@@ -78,20 +76,25 @@ those of docker login.`,
 	return c
 }
 
+// parts reads --skip.
 func parts(names []string) ([]push.Part, error) {
 	var all []push.Part
 	for _, name := range commaSeparated(names) {
 		part := push.Part(name)
 		if !slices.Contains(push.Parts, part) {
-			var known []string
-			for _, p := range push.Parts {
-				known = append(known, string(p))
-			}
-			return nil, fault.New(fault.Usage, "--skip %q is none of %s", name, strings.Join(known, ", "))
+			return nil, fault.New(fault.Usage, "--skip %q is none of %s", name, partNames(", "))
 		}
 		all = append(all, part)
 	}
 	return all, nil
+}
+
+func partNames(separator string) string {
+	var names []string
+	for _, p := range push.Parts {
+		names = append(names, string(p))
+	}
+	return strings.Join(names, separator)
 }
 
 func pushSummary(r *push.Result, o mirror.PushOptions) string {

@@ -101,20 +101,13 @@ unreachable or missing, 4 integrity, 5 incomplete, 130 interrupted.`,
 	return root
 }
 
-// formatsKey annotates a command with the forms of its result beside text and json,
-// with commas between them.
-const formatsKey = "formats"
-
+// check refuses values of --format and --log-format that the command does not have.
 func (g *global) check(c *cobra.Command) error {
-	forms := []string{"text", "json"}
-	if more := c.Annotations[formatsKey]; more != "" {
-		forms = append(forms, strings.Split(more, ",")...)
-	}
-	if !slices.Contains(forms, g.format) {
-		return fault.New(fault.Usage, "--format %q is none of %s", g.format, strings.Join(forms, ", "))
-	}
-	if g.logFormat != "text" && g.logFormat != "json" {
-		return fault.New(fault.Usage, "--log-format %q is neither text nor json", g.logFormat)
+	for _, name := range []string{"format", "log-format"} {
+		f := c.Flags().Lookup(name)
+		if known := constraintsOf(c.Name(), f).Enum; !slices.Contains(known, f.Value.String()) {
+			return fault.New(fault.Usage, "--%s %q is none of %s", name, f.Value, strings.Join(known, ", "))
+		}
 	}
 	return nil
 }

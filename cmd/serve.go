@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +11,8 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
@@ -100,16 +100,15 @@ func servingSummary(s *mirror.Serving) string {
 	out.WriteString("in the agent's Helm values, set those of one version:\n")
 	for _, v := range s.Versions {
 		fmt.Fprintf(&out, "%s for %s\n", v.Tag, agent.JoinPlatforms(v.Platforms))
-		for _, name := range slices.Sorted(maps.Keys(v.Paths)) {
-			at := v.Indexes[name]
-			if at == "" {
-				at = base + v.Paths[name]
-			}
-			fmt.Fprintf(&out, "  plugins.repositories.%s.url: %s\n", name, at)
+		indexes := map[string]string{}
+		for name, path := range v.Paths {
+			indexes[name] = cmp.Or(v.Indexes[name], base+path)
 		}
+		var templates []form.Template
 		for _, t := range v.Templates {
-			fmt.Fprintf(&out, "  templates[].ref of %s/%s, in place of %s: %s\n", t.Plugin.Repository, t.Plugin.Name, t.Ref, cmp.Or(t.URL, base+t.Path))
+			templates = append(templates, form.Template{Plugin: t.Plugin, Ref: t.Ref, URL: cmp.Or(t.URL, base+t.Path)})
 		}
+		out.WriteString(site.Settings(indexes, templates))
 		fmt.Fprintf(&out, "  these, and the others that it needs: botkube-mirror values %s --base-url %s --values YOURS.yaml\n", tameName(v.Source), base)
 	}
 	if s.BaseURL == "" {

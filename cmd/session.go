@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
@@ -13,24 +14,30 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// needs says what a command needs of a session.
+// needs are the parts of a session that a command needs.
 type needs struct {
 	transfer transferFlags
 	// download is for upstream.
 	download downloadFlags
-	// store keeps what comes over a network.
+	// store keeps downloads.
 	store bool
-	// upstream is where plugins come from. Whom to trust there is as for the registry.
+	// upstream is for the servers of plugins. They are trusted as the registry is.
 	upstream bool
-	// registry, if not nil, says how to talk to registries.
+	// registry, if not nil, is for registries.
 	registry *registryFlags
-	// source, if not nil, says how to talk to the one that is read, where
-	// another is written.
+	// source, if not nil, is for the registry that is read if another one is written.
 	source *registryFlags
 }
 
-// withSession prepares what is needed and calls run, telling of progress
-// meanwhile.
+// inSession prepares what a command needs, shows progress, and returns what run returns.
+func inSession[T any](g *global, n needs, run func(*mirror.Session) (T, error)) (result T, err error) {
+	err = g.withSession(n, func(s *mirror.Session) error {
+		result, err = run(s)
+		return err
+	})
+	return result, err
+}
+
 func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
 	if err := n.transfer.check(); err != nil {
 		return err
@@ -102,10 +109,11 @@ func (g *global) openStore() (*store.Store, error) {
 // is in a registry.
 func (r *registryFlags) needs(transfer transferFlags, sources ...string) needs {
 	n := needs{transfer: transfer}
-	for _, source := range sources {
-		if strings.HasPrefix(source, "docker://") {
-			n.store, n.registry = true, r
-		}
+	if slices.ContainsFunc(sources, inRegistry) {
+		n.store, n.registry = true, r
 	}
 	return n
 }
+
+// inRegistry reports whether a source is in a registry.
+func inRegistry(source string) bool { return strings.HasPrefix(source, "docker://") }

@@ -43,10 +43,8 @@ volume. Only a registry needs a network.`,
 			if o.WriteOptions, err = write.options(g); err != nil {
 				return err
 			}
-			var result *mirror.Unpacked
-			err = g.withSession(reg.needs(transfer, args...), func(s *mirror.Session) error {
-				result, err = s.Unpack(c.Context(), o)
-				return err
+			result, err := inSession(g, reg.needs(transfer, args...), func(s *mirror.Session) (*mirror.Unpacked, error) {
+				return s.Unpack(c.Context(), o)
 			})
 			if err != nil {
 				return err

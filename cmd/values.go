@@ -63,7 +63,6 @@ out. For those without Helm, --format manifests gives plain objects to apply, an
   botkube-mirror values ./plugins --pvc botkube-plugins --network-policy > mirror.yaml
   botkube-mirror values bundle.tar --seed-from registry.example.com/mirror/botkube-plugins:v1.14.0 --platform linux/amd64 --registry registry.example.com/mirror
   helm upgrade --install botkube ./botkube-v1.14.0.tgz --values yours.yaml --values mirror.yaml`,
-		Annotations: map[string]string{formatsKey: "manifests,patch"},
 		Args: func(c *cobra.Command, args []string) error {
 			flags.onLine = changed(c)
 			return exactArgs("TARGET")(c, args)
@@ -74,10 +73,8 @@ out. For those without Helm, --format manifests gives plain objects to apply, an
 				return err
 			}
 			o.Format = values.Format(g.format)
-			var made *deploy.Rendering
-			err = g.withSession(reg.needs(transfer, args...), func(s *mirror.Session) error {
-				made, err = s.Values(c.Context(), args[0], g.env.Stdin, o)
-				return err
+			made, err := inSession(g, reg.needs(transfer, args...), func(s *mirror.Session) (*deploy.Rendering, error) {
+				return s.Values(c.Context(), args[0], g.env.Stdin, o)
 			})
 			if err != nil {
 				return err

@@ -55,11 +55,9 @@ among them though it decides what an agent starts.`,
 			if err := checkAllEnabled(o.AllEnabled, o.Values); err != nil {
 				return err
 			}
-			n.store = strings.HasPrefix(o.Against, "docker://")
-			var found *mirror.Verification
-			err := g.withSession(n, func(s *mirror.Session) (err error) {
-				found, err = s.Verify(c.Context(), o)
-				return err
+			n.store = inRegistry(o.Against)
+			found, err := inSession(g, n, func(s *mirror.Session) (*mirror.Verification, error) {
+				return s.Verify(c.Context(), o)
 			})
 			if err != nil {
 				return err
@@ -148,23 +146,17 @@ func writeFiles(out *strings.Builder, v *mirror.Verification, verbose bool) {
 		}
 	}
 	fmt.Fprintf(out, "%s read: %d of %s intact\n", size(v.Bytes), intact, count(len(v.Files), "file"))
-	vouched := map[lock.ChecksumSource]map[string]bool{}
+	counts, counted := map[lock.ChecksumSource]int{}, map[string]bool{}
 	for _, f := range v.Files {
 		for _, a := range f.Sources {
-			if vouched[a.VerifiedBy] == nil {
-				vouched[a.VerifiedBy] = map[string]bool{}
+			if key := string(a.VerifiedBy) + " " + a.URL; !counted[key] {
+				counted[key] = true
+				counts[a.VerifiedBy]++
 			}
-			vouched[a.VerifiedBy][a.URL] = true
 		}
 	}
-	var parts []string
-	for _, by := range lock.ChecksumSources {
-		if n := len(vouched[by]); n > 0 {
-			parts = append(parts, fmt.Sprintf("%d by %s", n, by.What()))
-		}
-	}
-	if len(parts) > 0 {
-		fmt.Fprintf(out, "checksums of upstream files given: %s\n", strings.Join(parts, ", "))
+	if len(counts) > 0 {
+		fmt.Fprintf(out, "checksums of upstream files given: %s\n", countsBySource(counts))
 	}
 }
 

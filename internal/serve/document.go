@@ -55,22 +55,19 @@ func (h *Handler) overview(w http.ResponseWriter, r *http.Request) {
 	var out strings.Builder
 	for _, v := range h.options.Versions {
 		fmt.Fprintf(&out, "%s\n", v.Tag)
+		indexes := map[string]string{}
 		for _, repository := range v.Lock.Repositories {
-			at, err := site.IndexURL(base, v.Lock, repository.Name)
-			if err != nil {
+			if indexes[repository.Name], err = site.IndexURL(base, v.Lock, repository.Name); err != nil {
 				h.fail(w, err)
 				return
 			}
-			fmt.Fprintf(&out, "  plugins.repositories.%s.url: %s\n", repository.Name, at)
 		}
 		templates, err := site.Templates(base, v.Lock)
 		if err != nil {
 			h.fail(w, err)
 			return
 		}
-		for _, t := range templates {
-			fmt.Fprintf(&out, "  templates[].ref of %s/%s, in place of %s: %s\n", t.Plugin.Repository, t.Plugin.Name, t.Ref, t.URL)
-		}
+		out.WriteString(site.Settings(indexes, templates))
 	}
 	writeText(w, r, out.String())
 }

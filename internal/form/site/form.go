@@ -72,12 +72,18 @@ func (out *output) Commit(ctx context.Context, l *lock.Lock) (w form.Written, er
 }
 
 func next(root string, w form.Written, _ []agent.Platform, _ string) string {
+	return fmt.Sprintf("next: serve it, and have the agent ask for it; botkube-mirror values %s/%s --values YOURS.yaml prints the Helm values, among them\n", root, w.Tag) +
+		Settings(w.Indexes, w.Templates)
+}
+
+// Settings lists the Helm values with which an agent uses a site, a line each: the URLs
+// of the indexes, by repository, and of the templates.
+func Settings(indexes map[string]string, templates []form.Template) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "next: serve it, and have the agent ask for it; botkube-mirror values %s/%s --values YOURS.yaml prints the Helm values, among them\n", root, w.Tag)
-	for _, name := range slices.Sorted(maps.Keys(w.Indexes)) {
-		fmt.Fprintf(&out, "  plugins.repositories.%s.url: %s\n", name, w.Indexes[name])
+	for _, name := range slices.Sorted(maps.Keys(indexes)) {
+		fmt.Fprintf(&out, "  plugins.repositories.%s.url: %s\n", name, indexes[name])
 	}
-	for _, t := range w.Templates {
+	for _, t := range templates {
 		fmt.Fprintf(&out, "  templates[].ref of %s/%s, in place of %s: %s\n", t.Plugin.Repository, t.Plugin.Name, t.Ref, t.URL)
 	}
 	return out.String()
