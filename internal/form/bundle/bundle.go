@@ -54,10 +54,6 @@ const (
 	// MemberAnnotation says in the image index what a manifest is that is not
 	// one of the plugins'.
 	MemberAnnotation = "io.botkube.mirror.member"
-
-	refNameAnnotation = "org.opencontainers.image.ref.name"
-	versionAnnotation = "org.opencontainers.image.version"
-	titleAnnotation   = "org.opencontainers.image.title"
 )
 
 // Bounds on what is read.

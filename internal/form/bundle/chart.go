@@ -84,8 +84,8 @@ func (c *Contents) addChart(ctx context.Context) error {
 	c.made[lock.Sum(config)] = config
 	return c.addManifest(v1.Manifest{
 		SchemaVersion: 2,
-		Config:        descriptor(ChartConfigType, oci.BlobOf(config)),
-		Layers:        []v1.Descriptor{descriptor(ChartType, chart.Blob)},
+		Config:        oci.Describe(ChartConfigType, oci.BlobOf(config)),
+		Layers:        []v1.Descriptor{oci.Describe(ChartType, chart.Blob)},
 		Annotations:   meta.ociAnnotations(),
 	}, MemberChart, nil)
 }
@@ -191,8 +191,8 @@ func (m *chartMetadata) ociAnnotations() map[string]string {
 		}
 	}
 	add("org.opencontainers.image.description", m.Description)
-	add(titleAnnotation, m.Name)
-	add(versionAnnotation, m.Version)
+	add(oci.TitleAnnotation, m.Name)
+	add(oci.VersionAnnotation, m.Version)
 	add("org.opencontainers.image.url", m.Home)
 	if len(m.Sources) > 0 {
 		add("org.opencontainers.image.source", m.Sources[0])
@@ -207,7 +207,7 @@ func (m *chartMetadata) ociAnnotations() map[string]string {
 	}
 	add("org.opencontainers.image.authors", strings.Join(authors, ", "))
 	for key, value := range m.Annotations {
-		if key != titleAnnotation && key != versionAnnotation {
+		if key != oci.TitleAnnotation && key != oci.VersionAnnotation {
 			annotations[key] = value
 		}
 	}

@@ -337,9 +337,9 @@ func TestOrdinaryImage(t *testing.T) {
 				all = append(all, entry{tar.Header{Typeflag: tar.TypeReg, Name: blobsDir + "/" + d.String()}, m.blobs[d]})
 			}
 			err := readTar(t.Context(), pack(t, all))
-			wantError(t, err, fault.Usage, "neither a bundle nor an image", "image")
-			if !errors.Is(err, oci.ErrNotLayout) {
-				t.Error("not an ErrNotLayout")
+			wantError(t, err, fault.Usage, "not a bundle", "image")
+			if !errors.Is(err, ErrNotBundle) {
+				t.Error("not an ErrNotBundle")
 			}
 		})
 	}

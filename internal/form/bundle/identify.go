@@ -94,7 +94,7 @@ func (r *reading) describeOther(data []byte) error {
 // labels returns those of an image, as far as they can be read: annotations are
 // lost when an engine loads an image and pushes it.
 func (r *reading) labels(d v1.Descriptor) map[string]string {
-	b, err := descriptorBlob(d)
+	b, err := oci.Described(d, oci.MaxBlob)
 	if err != nil {
 		return nil
 	}

@@ -50,7 +50,7 @@ func readWithin(ctx context.Context, index []byte, from oci.Reader) (*Contents, 
 	found := map[string]*Contents{}
 	looked := 0
 	for _, d := range ix.Manifests {
-		b, err := descriptorBlob(d)
+		b, err := oci.Described(d, oci.MaxBlob)
 		if err != nil || !d.MediaType.IsIndex() || found[d.Digest.String()] != nil {
 			continue
 		}
@@ -97,7 +97,7 @@ func readIndex(ctx context.Context, index []byte, from oci.Reader) (*Contents, e
 	if c.Tag, err = c.Lock.Tag(); err != nil {
 		return nil, err
 	}
-	if v, ok := r.index.Annotations[versionAnnotation]; ok && v != c.Lock.BotkubeVersion {
+	if v, ok := r.index.Annotations[oci.VersionAnnotation]; ok && v != c.Lock.BotkubeVersion {
 		return nil, fault.New(fault.Integrity, "the image index is for version %q, the lock for %q", oci.Clip(v), c.Lock.BotkubeVersion)
 	}
 	return c, c.list()
@@ -318,7 +318,7 @@ func (r *reading) checkMembers() error {
 
 // readManifest reads what a descriptor of the index names.
 func (r *reading) readManifest(d v1.Descriptor, what string) (Document, error) {
-	b, err := descriptorBlob(d)
+	b, err := oci.Described(d, oci.MaxBlob)
 	if err != nil {
 		return Document{}, fault.New(fault.Integrity, "%s: %w", what, err)
 	}
@@ -347,7 +347,7 @@ func (r *reading) readLock(manifest []byte) error {
 	if err != nil {
 		return err
 	}
-	b, err := descriptorBlob(m.Config)
+	b, err := oci.Described(m.Config, oci.MaxBlob)
 	if err != nil {
 		return fault.New(fault.Integrity, "the first manifest: %w", err)
 	}
@@ -394,7 +394,7 @@ func (m member) checkDescriptor(d v1.Descriptor) error {
 	mediaType := manifestType
 	if m.image != nil {
 		mediaType = m.image.MediaType
-		if b, err := descriptorBlob(d); err != nil || b != m.image.Blob {
+		if b, err := oci.Described(d, oci.MaxBlob); err != nil || b != m.image.Blob {
 			return errors.Join(err, fmt.Errorf("it is %s of %d bytes, not the lock's %s", d.Digest, d.Size, describe(m.image.Blob)))
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -58,11 +57,11 @@ func (c *Contents) addPlugins(lockData []byte) error {
 	for _, p := range c.Lock.Platforms {
 		m := v1.Manifest{
 			SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: ArtifactType,
-			Config: descriptor(LockType, oci.BlobOf(lockData)), Layers: []v1.Descriptor{},
+			Config: oci.Describe(LockType, oci.BlobOf(lockData)), Layers: []v1.Descriptor{},
 		}
 		for _, f := range files[p] {
-			d := descriptor(FileType, f.Blob)
-			d.Annotations = map[string]string{titleAnnotation: f.title}
+			d := oci.Describe(FileType, f.Blob)
+			d.Annotations = map[string]string{oci.TitleAnnotation: f.title}
 			m.Layers = append(m.Layers, d)
 		}
 		if err := c.addManifest(m, MemberPlugins, &p); err != nil {
@@ -161,7 +160,7 @@ func describe(b lock.Blob) string { return fmt.Sprintf("sha256:%s of %d bytes", 
 
 // addManifest encodes a manifest that is made here.
 func (c *Contents) addManifest(m v1.Manifest, member string, p *agent.Platform) error {
-	data, err := encode(m)
+	data, err := oci.Encode(m)
 	if err != nil {
 		return err
 	}
@@ -179,17 +178,17 @@ func (c *Contents) complete() error {
 		SchemaVersion: 2, MediaType: types.OCIImageIndex, ArtifactType: ArtifactType, Manifests: []v1.Descriptor{},
 	}
 	if c.Lock.BotkubeVersion != "" {
-		ix.Annotations = map[string]string{versionAnnotation: c.Lock.BotkubeVersion}
+		ix.Annotations = map[string]string{oci.VersionAnnotation: c.Lock.BotkubeVersion}
 	}
 	for _, m := range c.Manifests {
-		d := descriptor(m.MediaType, m.Blob())
+		d := oci.Describe(m.MediaType, m.Blob())
 		if m.Member != MemberPlugins {
 			d.Annotations = map[string]string{MemberAnnotation: m.Member}
 		}
 		d.Platform = indexPlatform(m.Platform)
 		ix.Manifests = append(ix.Manifests, d)
 	}
-	data, err := encode(ix)
+	data, err := oci.Encode(ix)
 	if err != nil {
 		return err
 	}
@@ -260,50 +259,18 @@ func (c *Contents) indexJSON() ([]byte, error) {
 }
 
 func indexJSON(index lock.Blob, tag string) ([]byte, error) {
-	d := descriptor(indexType, index)
-	d.Annotations = map[string]string{refNameAnnotation: tag}
-	return encode(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{d}})
-}
-
-func descriptor(mediaType string, b lock.Blob) v1.Descriptor {
-	return v1.Descriptor{
-		MediaType: types.MediaType(mediaType), Size: b.Size,
-		Digest: v1.Hash{Algorithm: "sha256", Hex: b.SHA256.String()},
-	}
-}
-
-// encode writes compact JSON in the order of the fields.
-func encode(v any) ([]byte, error) {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("encoding a document of the bundle: %w", err)
-	}
-	return data, nil
+	return oci.IndexJSON(index, map[string]string{oci.RefNameAnnotation: tag})
 }
 
 // manifestBlobs returns the configuration and the layers of a manifest.
 func manifestBlobs(m v1.Manifest) ([]lock.Blob, error) {
 	var blobs []lock.Blob
 	for _, d := range append([]v1.Descriptor{m.Config}, m.Layers...) {
-		b, err := descriptorBlob(d)
+		b, err := oci.Described(d, oci.MaxBlob)
 		if err != nil {
 			return nil, err
 		}
 		blobs = append(blobs, b)
 	}
 	return blobs, nil
-}
-
-func descriptorBlob(d v1.Descriptor) (lock.Blob, error) {
-	if d.Digest.Algorithm != "sha256" || strings.ToLower(d.Digest.Hex) != d.Digest.Hex {
-		return lock.Blob{}, fmt.Errorf("the digest %q is not a sha256", oci.Clip(d.Digest.String()))
-	}
-	sum, err := lock.ParseSHA256(d.Digest.Hex)
-	if err != nil {
-		return lock.Blob{}, err
-	}
-	if d.Size < 0 || d.Size > oci.MaxBlob {
-		return lock.Blob{}, fmt.Errorf("the size %d of sha256:%s is not plausible", d.Size, sum)
-	}
-	return lock.Blob{Size: d.Size, SHA256: sum}, nil
 }

@@ -77,7 +77,7 @@ func TestMembers(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("members:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if ix.ArtifactType != ArtifactType || ix.Annotations[versionAnnotation] != "v1.14.0" {
+	if ix.ArtifactType != ArtifactType || ix.Annotations[oci.VersionAnnotation] != "v1.14.0" {
 		t.Errorf("index: %s", c.Index.Data)
 	}
 	seen := map[lock.SHA256]bool{}
@@ -286,13 +286,13 @@ func (r *rebuilt) read(t *testing.T) (*Contents, error) {
 		data := r.raw[i]
 		if data == nil {
 			if string(m.Config.MediaType) == LockType && m.Config.Size == 0 {
-				d := descriptor(LockType, lockBlob)
+				d := oci.Describe(LockType, lockBlob)
 				m.Config = d
 			}
 			data, _ = json.Marshal(m)
 		}
 		if i < len(r.index.Manifests) && r.index.Manifests[i].Size == 0 {
-			d := descriptor("", oci.BlobOf(data))
+			d := oci.Describe("", oci.BlobOf(data))
 			r.index.Manifests[i].Size, r.index.Manifests[i].Digest = d.Size, d.Digest
 		}
 		docs[lock.Sum(data)] = data
@@ -339,12 +339,12 @@ func TestIndexAndLockDisagree(t *testing.T) {
 		"a layer's type":  {func(r *rebuilt) { r.manifests[0].Layers[0].MediaType = "text/plain" }, fault.Integrity, "another type"},
 		"artifact type":   {func(r *rebuilt) { r.manifests[1].ArtifactType = "text/plain" }, fault.Integrity, "another type"},
 		"schema version":  {func(r *rebuilt) { r.manifests[1].SchemaVersion = 1 }, fault.Integrity, "schema version"},
-		"another lock":    {func(r *rebuilt) { r.manifests[1].Config = descriptor(LockType, oci.BlobOf([]byte("x"))) }, fault.Integrity, "its lock is"},
-		"no lock":         {func(r *rebuilt) { r.manifests[0].Config = descriptor(ChartConfigType, oci.BlobOf([]byte("x"))) }, fault.Integrity, "not a lock"},
-		"an absent lock":  {func(r *rebuilt) { r.manifests[0].Config = descriptor(LockType, oci.BlobOf([]byte("x"))) }, fault.Incomplete, "the lock"},
+		"another lock":    {func(r *rebuilt) { r.manifests[1].Config = oci.Describe(LockType, oci.BlobOf([]byte("x"))) }, fault.Integrity, "its lock is"},
+		"no lock":         {func(r *rebuilt) { r.manifests[0].Config = oci.Describe(ChartConfigType, oci.BlobOf([]byte("x"))) }, fault.Integrity, "not a lock"},
+		"an absent lock":  {func(r *rebuilt) { r.manifests[0].Config = oci.Describe(LockType, oci.BlobOf([]byte("x"))) }, fault.Incomplete, "the lock"},
 		"a bad lock":      {func(r *rebuilt) { r.lock = []byte("{}") }, fault.Integrity, "the lock in it"},
-		"a huge lock":     {func(r *rebuilt) { r.manifests[0].Config = descriptor(LockType, lock.Blob{Size: lock.MaxSize + 1}) }, fault.Integrity, "at most"},
-		"a huge manifest": {func(r *rebuilt) { r.index.Manifests[1] = descriptor(manifestType, lock.Blob{Size: maxDocument + 1}) }, fault.Integrity, "at most"},
+		"a huge lock":     {func(r *rebuilt) { r.manifests[0].Config = oci.Describe(LockType, lock.Blob{Size: lock.MaxSize + 1}) }, fault.Integrity, "at most"},
+		"a huge manifest": {func(r *rebuilt) { r.index.Manifests[1] = oci.Describe(manifestType, lock.Blob{Size: maxDocument + 1}) }, fault.Integrity, "at most"},
 		"manifest's key": {func(r *rebuilt) {
 			data, _ := json.Marshal(r.manifests[1])
 			r.raw[1] = bytes.Replace(data, []byte(`"layers"`), []byte(`"Layers"`), 1)
@@ -357,7 +357,7 @@ func TestIndexAndLockDisagree(t *testing.T) {
 		"a chart's platform":          {func(r *rebuilt) { r.index.Manifests[4].Platform = r.index.Manifests[0].Platform }, fault.Integrity, "platform"},
 		"member":                      {func(r *rebuilt) { r.index.Manifests[4].Annotations = nil }, fault.Integrity, "annotated"},
 		"another image":               {func(r *rebuilt) { r.raw[2] = []byte("{}") }, fault.Integrity, "preserve-digests"},
-		"another version":             {func(r *rebuilt) { r.index.Annotations[versionAnnotation] = "v1.14.1" }, fault.Integrity, "v1.14.1"},
+		"another version":             {func(r *rebuilt) { r.index.Annotations[oci.VersionAnnotation] = "v1.14.1" }, fault.Integrity, "v1.14.1"},
 		"no artifact type":            {func(r *rebuilt) { r.index.ArtifactType = "" }, 0, ""},
 		"another artifact":            {func(r *rebuilt) { r.index.ArtifactType = "text/plain" }, fault.Usage, "not a bundle"},
 		"no manifests":                {func(r *rebuilt) { r.index.Manifests = []v1.Descriptor{} }, fault.Integrity, "0 manifests"},
@@ -418,7 +418,7 @@ func TestSharedFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, d := range man.Layers {
-		titles = append(titles, d.Annotations[titleAnnotation])
+		titles = append(titles, d.Annotations[oci.TitleAnnotation])
 	}
 	slices.Sort(titles)
 	if len(slices.Compact(titles)) != len(man.Layers) || len(man.Layers) != 5 {

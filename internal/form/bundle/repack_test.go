@@ -127,7 +127,7 @@ func TestGoContainerRegistryReadsLayouts(t *testing.T) {
 		t.Fatal(err)
 	}
 	tm, err := top.IndexManifest()
-	if err != nil || len(tm.Manifests) != 1 || tm.Manifests[0].Annotations[refNameAnnotation] != c.Tag {
+	if err != nil || len(tm.Manifests) != 1 || tm.Manifests[0].Annotations[oci.RefNameAnnotation] != c.Tag {
 		t.Fatal(tm, err)
 	}
 	ix, err := top.ImageIndex(tm.Manifests[0].Digest)
@@ -139,7 +139,7 @@ func TestGoContainerRegistryReadsLayouts(t *testing.T) {
 		t.Fatal(len(manifests), err)
 	}
 	for i, d := range c.Manifests {
-		im, err := ix.Image(descriptor("", d.Blob()).Digest)
+		im, err := ix.Image(oci.Describe("", d.Blob()).Digest)
 		if err != nil {
 			t.Fatal(err)
 		}

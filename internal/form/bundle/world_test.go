@@ -166,8 +166,8 @@ func imageManifest(t testing.TB, m *memory, p agent.Platform, mediaType string) 
 		configType, layerType = "application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar+gzip"
 	}
 	data, err := json.Marshal(v1.Manifest{
-		SchemaVersion: 2, MediaType: v1Type(mediaType), Config: descriptor(configType, config),
-		Layers: []v1.Descriptor{descriptor(layerType, layerBlob)},
+		SchemaVersion: 2, MediaType: v1Type(mediaType), Config: oci.Describe(configType, config),
+		Layers: []v1.Descriptor{oci.Describe(layerType, layerBlob)},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -7,9 +7,6 @@ import (
 	"path"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
-
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
@@ -23,9 +20,6 @@ const (
 	indexFile     = oci.IndexName
 	blobsDir      = oci.BlobsDir
 
-	refNameKey = "org.opencontainers.image.ref.name"
-	// imageNameKey is what Docker, containerd and Podman name a loaded image by.
-	imageNameKey = "io.containerd.image.name"
 	// imageName has a host that nobody can pull from.
 	imageName = "localhost/botkube-plugins"
 )
@@ -87,9 +81,7 @@ func (a *archiveWriter) Manifest(ctx context.Context, m Manifest) error {
 
 // finish writes what names the image.
 func (a *archiveWriter) finish(r *Result) error {
-	d := descriptor(types.OCIImageIndex, r.Index)
-	d.Annotations = map[string]string{refNameKey: r.Tag, imageNameKey: imageName + ":" + r.Tag}
-	top, err := marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{d}})
+	top, err := oci.IndexJSON(r.Index, map[string]string{oci.RefNameAnnotation: r.Tag, oci.ImageNameAnnotation: imageName + ":" + r.Tag})
 	if err != nil {
 		return err
 	}

@@ -185,7 +185,7 @@ func (a *auditor) layers(ctx context.Context, is *described) (map[string]plugins
 // layer reads one layer.
 func (a *auditor) layer(ctx context.Context, is *described, i int, taken *taken) (map[string]pluginsdir.Found, error) {
 	d := is.manifest.Layers[i]
-	b, err := blobIn(d, lock.MaxBlob)
+	b, err := oci.Described(d, lock.MaxBlob)
 	if err != nil {
 		return nil, err
 	}
@@ -246,7 +246,7 @@ func (l *layerReader) read(ctx context.Context, d v1.Descriptor, diffID v1.Hash,
 	if err := blob.Copy(ctx, io.Discard, whole); err != nil {
 		return unpacking(err)
 	}
-	if got := hashOf(lock.SHA256(sum.Sum(nil))); got != diffID {
+	if got := oci.HashOf(lock.SHA256(sum.Sum(nil))); got != diffID {
 		return fault.New(fault.Integrity, "it unpacks to %s, but the configuration says %s", got, diffID)
 	}
 	return nil

@@ -23,7 +23,7 @@ import (
 func (p *parts) putLayer(t testing.TB, i int, unpacked []byte) {
 	t.Helper()
 	p.manifest.Layers[i] = p.put(p.manifest.Layers[i], zipped(t, unpacked))
-	id := hashOf(lock.Sum(unpacked))
+	id := oci.HashOf(lock.Sum(unpacked))
 	if p.config.Config.Labels[documentsKey] == p.config.RootFS.DiffIDs[i].String() {
 		p.config.Config.Labels[documentsKey] = id.String()
 	}
@@ -55,7 +55,7 @@ func more(t testing.TB, layer []byte, headers ...tar.Header) []byte {
 
 func (p *parts) audit(t testing.TB, from oci.Reader) (*Image, *audit.Report, error) {
 	t.Helper()
-	index, err := marshal(p.index)
+	index, err := oci.Encode(p.index)
 	check(t, err)
 	var r audit.Report
 	im, err := Audit(context.Background(), index, from, 2, &r, nil)

@@ -208,11 +208,11 @@ func (b *build) putImage(ctx context.Context, p agent.Platform) error {
 func (b *build) putIndex(ctx context.Context) (lock.Blob, error) {
 	ix := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Annotations: annotations(b.lock, b.options)}
 	for _, p := range b.platforms {
-		d := descriptor(types.OCIManifestSchema1, p.Manifest)
+		d := oci.Describe(types.OCIManifestSchema1, p.Manifest)
 		d.Platform = &v1.Platform{OS: p.OS, Architecture: p.Arch}
 		ix.Manifests = append(ix.Manifests, d)
 	}
-	data, err := marshal(ix)
+	data, err := oci.Encode(ix)
 	if err != nil {
 		return lock.Blob{}, err
 	}

@@ -1,8 +1,6 @@
 package image
 
 import (
-	"encoding/json"
-	"fmt"
 	"maps"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -16,8 +14,6 @@ import (
 // Annotations and labels. Those of an image are annotations of its index and its
 // manifests, and labels of its configurations.
 const (
-	titleKey   = "org.opencontainers.image.title"
-	versionKey = "org.opencontainers.image.version"
 	// mountKey is where the directory is, and must be mounted.
 	mountKey = "io.botkube.mirror.mount"
 	// contentKey says of a layer what it holds.
@@ -31,9 +27,9 @@ const (
 
 // annotations are those of an image.
 func annotations(l *lock.Lock, o Options) map[string]string {
-	a := map[string]string{titleKey: title, mountKey: o.Mount}
+	a := map[string]string{oci.TitleAnnotation: title, mountKey: o.Mount}
 	if l.BotkubeVersion != "" {
-		a[versionKey] = l.BotkubeVersion
+		a[oci.VersionAnnotation] = l.BotkubeVersion
 	}
 	return a
 }
@@ -50,14 +46,14 @@ type picture struct {
 }
 
 func (im *picture) add(j job, l *layer) {
-	d := descriptor(types.OCILayer, l.Blob)
+	d := oci.Describe(types.OCILayer, l.Blob)
 	d.Annotations = map[string]string{contentKey: string(j.content)}
 	im.layers = append(im.layers, d)
-	im.diffIDs = append(im.diffIDs, hashOf(l.diffID))
+	im.diffIDs = append(im.diffIDs, oci.HashOf(l.diffID))
 	im.history = append(im.history, j.what)
 	im.size += l.Size
 	if j.content == contentDocuments {
-		im.documents = hashOf(l.diffID)
+		im.documents = oci.HashOf(l.diffID)
 	}
 	if im.made == nil {
 		im.made = map[string]lock.Blob{}
@@ -80,27 +76,13 @@ func (im *picture) config(l *lock.Lock, p agent.Platform, o Options) ([]byte, er
 	for _, what := range im.history {
 		c.History = append(c.History, v1.History{Created: created, CreatedBy: "botkube-mirror", Comment: what})
 	}
-	return marshal(c)
+	return oci.Encode(c)
 }
 
 func (im *picture) manifest(l *lock.Lock, config []byte, o Options) ([]byte, error) {
-	return marshal(v1.Manifest{
+	return oci.Encode(v1.Manifest{
 		SchemaVersion: 2, MediaType: types.OCIManifestSchema1,
-		Config: descriptor(types.OCIConfigJSON, oci.BlobOf(config)), Layers: im.layers,
+		Config: oci.Describe(types.OCIConfigJSON, oci.BlobOf(config)), Layers: im.layers,
 		Annotations: annotations(l, o),
 	})
-}
-
-func descriptor(mediaType types.MediaType, b lock.Blob) v1.Descriptor {
-	return v1.Descriptor{MediaType: mediaType, Size: b.Size, Digest: hashOf(b.SHA256)}
-}
-
-func hashOf(d lock.SHA256) v1.Hash { return v1.Hash{Algorithm: "sha256", Hex: d.String()} }
-
-func marshal(document any) ([]byte, error) {
-	data, err := json.Marshal(document)
-	if err != nil {
-		return nil, fmt.Errorf("writing a %T: %w", document, err)
-	}
-	return data, nil
 }

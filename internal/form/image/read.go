@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +19,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
 
 // Bounds of what is read.
@@ -156,8 +154,11 @@ func manifestsIn(top []byte) ([]namedManifest, error) {
 		return nil, fault.New(fault.Integrity, "the index has %d bytes; at most %d are read", len(top), maxManifest)
 	}
 	var ix v1.IndexManifest
-	if err := json.Unmarshal(top, &ix); err != nil {
-		return nil, fault.New(fault.Integrity, "reading the index: %w", legible.JSONError(top, err))
+	if err := oci.DecodeOpen(top, &ix); err != nil {
+		return nil, fault.New(fault.Integrity, "the index cannot be read: %w", err)
+	}
+	if err := checkType(ix.SchemaVersion, ix.MediaType); err != nil {
+		return nil, err
 	}
 	if len(ix.Manifests) > maxPlatforms {
 		return nil, fault.New(fault.Integrity, "the index lists %d images; at most %d are read", len(ix.Manifests), maxPlatforms)
@@ -167,7 +168,7 @@ func manifestsIn(top []byte) ([]namedManifest, error) {
 		if d.Platform == nil || !d.MediaType.IsImage() {
 			return nil, notImage("its index lists something that is no image for a platform")
 		}
-		b, err := blobIn(d, maxManifest)
+		b, err := oci.Described(d, maxManifest)
 		if err != nil {
 			return nil, err
 		}
@@ -180,6 +181,15 @@ func manifestsIn(top []byte) ([]namedManifest, error) {
 	return manifests, nil
 }
 
+// checkType refuses a document that is neither an index nor a manifest as images have
+// them.
+func checkType(schemaVersion int64, mediaType types.MediaType) error {
+	if schemaVersion != 2 || mediaType != "" && !mediaType.IsIndex() && !mediaType.IsImage() {
+		return notImage(fmt.Sprintf("it has a document of schema version %d and media type %q", schemaVersion, oci.Clip(string(mediaType))))
+	}
+	return nil
+}
+
 // platformOf returns the platform that a document says.
 func platformOf(os, arch string) (agent.Platform, error) {
 	p, err := agent.ParsePlatform(os + "/" + arch)
@@ -187,18 +197,6 @@ func platformOf(os, arch string) (agent.Platform, error) {
 		return p, fault.New(fault.Integrity, "%w", err)
 	}
 	return p, nil
-}
-
-// blobIn returns what a descriptor describes, which has at most max bytes.
-func blobIn(d v1.Descriptor, max int64) (lock.Blob, error) {
-	sum, err := lock.ParseSHA256(d.Digest.Hex)
-	if err != nil || d.Digest.Algorithm != "sha256" {
-		return lock.Blob{}, fault.New(fault.Integrity, "%q is not a sha256 digest", d.Digest)
-	}
-	if d.Size < 0 || d.Size > max {
-		return lock.Blob{}, fault.New(fault.Integrity, "sha256:%s has %d bytes; at most %d are read", sum, d.Size, max)
-	}
-	return lock.Blob{Size: d.Size, SHA256: sum}, nil
 }
 
 // reading is an image that is being read.
@@ -235,8 +233,11 @@ type described struct {
 // describe reads manifest and configuration of one platform's image.
 func (r *reading) describe(ctx context.Context, said *agent.Platform, manifest []byte, from oci.Reader) (*described, error) {
 	var m v1.Manifest
-	if err := json.Unmarshal(manifest, &m); err != nil {
-		return nil, fault.New(fault.Integrity, "reading a manifest: %w", legible.JSONError(manifest, err))
+	if err := oci.DecodeOpen(manifest, &m); err != nil {
+		return nil, fault.New(fault.Integrity, "a manifest cannot be read: %w", err)
+	}
+	if err := checkType(m.SchemaVersion, m.MediaType); err != nil {
+		return nil, err
 	}
 	if !m.Config.MediaType.IsConfig() {
 		return nil, notImage("it has no configuration of an image")
@@ -281,7 +282,7 @@ func (is *described) readLock(ctx context.Context, mount string, from oci.Reader
 func sizeOf(m v1.Manifest, manifest []byte) (int64, error) {
 	size := int64(len(manifest)) + m.Config.Size
 	for _, d := range m.Layers {
-		b, err := blobIn(d, lock.MaxBlob)
+		b, err := oci.Described(d, lock.MaxBlob)
 		if err != nil {
 			return 0, err
 		}
@@ -291,7 +292,7 @@ func sizeOf(m v1.Manifest, manifest []byte) (int64, error) {
 }
 
 func readConfig(ctx context.Context, d v1.Descriptor, from oci.Reader) (*v1.ConfigFile, error) {
-	b, err := blobIn(d, maxManifest)
+	b, err := oci.Described(d, maxManifest)
 	if err != nil {
 		return nil, err
 	}
@@ -300,8 +301,8 @@ func readConfig(ctx context.Context, d v1.Descriptor, from oci.Reader) (*v1.Conf
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
 	var config v1.ConfigFile
-	if err := json.Unmarshal(data, &config); err != nil {
-		return nil, fault.New(fault.Integrity, "reading the configuration: %w", legible.JSONError(data, err))
+	if err := oci.DecodeOpen(data, &config); err != nil {
+		return nil, fault.New(fault.Integrity, "the configuration cannot be read: %w", err)
 	}
 	return &config, nil
 }
@@ -335,7 +336,7 @@ func documentsIn(m v1.Manifest, config *v1.ConfigFile) (v1.Descriptor, error) {
 
 // readDocuments reads the lock out of the layer of documents.
 func readDocuments(ctx context.Context, d v1.Descriptor, mount string, from oci.Reader) (*lock.Lock, error) {
-	b, err := blobIn(d, maxDocuments)
+	b, err := oci.Described(d, maxDocuments)
 	if err != nil {
 		return nil, err
 	}

@@ -100,7 +100,7 @@ func (p *parts) Manifest(_ context.Context, m Manifest) error {
 func (p *parts) put(d v1.Descriptor, data []byte) v1.Descriptor {
 	b := oci.BlobOf(data)
 	p.blobs[b.SHA256] = data
-	d.Size, d.Digest = b.Size, hashOf(b.SHA256)
+	d.Size, d.Digest = b.Size, oci.HashOf(b.SHA256)
 	return d
 }
 
@@ -109,13 +109,13 @@ func (p *parts) putDocuments(t testing.TB, documents []byte) {
 }
 
 func (p *parts) putConfig(t testing.TB) {
-	data, err := marshal(p.config)
+	data, err := oci.Encode(p.config)
 	check(t, err)
 	p.manifest.Config = p.put(p.manifest.Config, data)
 }
 
 func (p *parts) putManifest(t testing.TB) {
-	data, err := marshal(p.manifest)
+	data, err := oci.Encode(p.manifest)
 	check(t, err)
 	p.index.Manifests[0] = p.put(p.index.Manifests[0], data)
 }
@@ -148,9 +148,19 @@ func (r reader) Open(ctx context.Context, b lock.Blob) (io.ReadCloser, error) {
 }
 
 func (p *parts) read(t testing.TB) (*Image, error) {
-	data, err := marshal(p.index)
+	data, err := oci.Encode(p.index)
 	check(t, err)
 	return Read(context.Background(), data, reader{parts: p})
+}
+
+// rewriteManifest replaces text in the manifest.
+func (p *parts) rewriteManifest(t testing.TB, old, text string) {
+	data, err := oci.Encode(p.manifest)
+	check(t, err)
+	if !bytes.Contains(data, []byte(old)) {
+		t.Fatalf("no %s in %s", old, data)
+	}
+	p.index.Manifests[0] = p.put(p.index.Manifests[0], bytes.Replace(data, []byte(old), []byte(text), 1))
 }
 
 func zipped(t testing.TB, data []byte) []byte {
@@ -235,6 +245,17 @@ func TestHostileImages(t *testing.T) {
 			p.putDocuments(t, tarOf(t, at, strings.ReplaceAll(lockOf(p), `"name": "x"`, `"name": "../x"`)))
 			p.putManifest(t)
 		}, fault.Integrity},
+		"a key twice":           {func(p *parts) { p.rewriteManifest(t, `"layers":`, `"layers":[],"layers":`) }, fault.Integrity},
+		"a key in another case": {func(p *parts) { p.rewriteManifest(t, `"layers":`, `"Layers":`) }, fault.Integrity},
+		"an old schema":         {func(p *parts) { p.rewriteManifest(t, `"schemaVersion":2`, `"schemaVersion":1`) }, fault.Usage},
+		"a twofold configuration": {func(p *parts) {
+			config := p.blobs[sumOf(t, p.manifest.Config)]
+			p.manifest.Config = p.put(p.manifest.Config, bytes.Replace(config, []byte(`"os":`), []byte(`"os":"windows","os":`), 1))
+			p.putManifest(t)
+		}, fault.Integrity},
+		"a digest in capitals": {func(p *parts) {
+			p.index.Manifests[0].Digest.Hex = strings.ToUpper(p.index.Manifests[0].Digest.Hex)
+		}, fault.Integrity},
 		"half a layer": {func(p *parts) { p.putDocuments(t, p.documents[:700]); p.putManifest(t) }, fault.Integrity},
 		"no archive":   {func(p *parts) { p.putDocuments(t, bytes.Repeat([]byte("x"), 2000)); p.putManifest(t) }, fault.Integrity},
 		"bomb of a file": {func(p *parts) {
@@ -281,10 +302,10 @@ func TestOpenRefuses(t *testing.T) {
 		return name
 	}
 	p := partsOf(t)
-	index, err := marshal(p.index)
+	index, err := oci.Encode(p.index)
 	check(t, err)
 	top := func(ds ...v1.Descriptor) string {
-		data, err := marshal(v1.IndexManifest{SchemaVersion: 2, Manifests: ds})
+		data, err := oci.Encode(v1.IndexManifest{SchemaVersion: 2, Manifests: ds})
 		check(t, err)
 		return string(data)
 	}
@@ -326,18 +347,19 @@ func TestEndlessDirectory(t *testing.T) {
 // to fit.
 func FuzzRead(f *testing.F) {
 	p := partsOf(f)
-	config, err := marshal(p.config)
+	config, err := oci.Encode(p.config)
 	check(f, err)
 	f.Add(string(config), p.documents)
 	f.Add(strings.ReplaceAll(string(config), "/plugins", "/other"), p.documents)
 	f.Add("{}", []byte{})
 	f.Fuzz(func(t *testing.T, config string, documents []byte) {
 		p := &parts{blobs: map[lock.SHA256][]byte{}}
+		p.manifest.SchemaVersion = 2
 		p.manifest.Config = p.put(v1.Descriptor{MediaType: types.OCIConfigJSON}, []byte(config))
 		file := p.put(v1.Descriptor{MediaType: types.OCILayer}, nil)
 		layer := p.put(v1.Descriptor{MediaType: types.OCIUncompressedLayer}, documents)
 		p.manifest.Layers = []v1.Descriptor{file, layer}
-		data, err := marshal(p.manifest)
+		data, err := oci.Encode(p.manifest)
 		check(t, err)
 		im, err := Read(context.Background(), data, reader{parts: p})
 		if err != nil {
@@ -357,7 +379,7 @@ func TestLost(t *testing.T) {
 	from := reader{p, func(_ lock.Blob, content io.Reader) io.Reader {
 		return io.MultiReader(io.LimitReader(content, 20), &broken{lost})
 	}}
-	data, err := marshal(p.index)
+	data, err := oci.Encode(p.index)
 	check(t, err)
 	if _, err := Read(context.Background(), data, from); !errors.Is(err, lost) || fault.KindOf(err) == fault.Integrity {
 		t.Errorf("%v", err)

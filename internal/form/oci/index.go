@@ -19,15 +19,6 @@ const maxName = 1024
 // maxNamed bounds the documents that an index of a layout names.
 const maxNamed = 1000
 
-// Annotations by which tools name a document in index.json.
-const (
-	// refName is OCI's (image-spec, annotations.md): a tag, or the whole reference
-	// in what crane, containerd and hauler write.
-	refName = "org.opencontainers.image.ref.name"
-	// imageName is containerd's.
-	imageName = "io.containerd.image.name"
-)
-
 // descriptor is what a document says of another (image-spec, descriptor.md).
 type descriptor struct {
 	MediaType    string            `json:"mediaType"`
@@ -136,7 +127,7 @@ func merged(descriptors []descriptor) []Named {
 		if n.MediaType != d.MediaType || n.Size != d.Size && n.unusable == nil {
 			n.unusable = fault.New(fault.Integrity, "%s has two types or sizes", Clip(d.Digest))
 		}
-		for _, key := range []string{refName, imageName} {
+		for _, key := range []string{RefNameAnnotation, ImageNameAnnotation} {
 			if name := d.Annotations[key]; name != "" && !n.Answers(name) && !n.hasTagOf(name) {
 				n.Names = append(n.Names, name)
 			}

@@ -52,7 +52,7 @@ func DecodeOpen(data []byte, to any) error {
 	return legible.JSONError(data, json.Unmarshal(data, to))
 }
 
-// checkKeys looks at the keys of every object but annotations, which have
+// checkKeys looks at the keys of every object but annotations and labels, which have
 // any, each once.
 func checkKeys(data []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
@@ -114,7 +114,7 @@ func checkObject(dec *json.Decoder, free bool, depth int) error {
 		if !free && !slices.Contains(documentKeys, key) && slices.ContainsFunc(documentKeys, folded) {
 			return fmt.Errorf("the key %q is not written like that", Clip(key))
 		}
-		if err := checkValue(dec, free || key == "annotations", depth+1); err != nil {
+		if err := checkValue(dec, free || key == "annotations" || key == "Labels", depth+1); err != nil {
 			return err
 		}
 	}

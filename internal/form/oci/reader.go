@@ -80,11 +80,6 @@ func Stream(ctx context.Context, from Reader, b lock.Blob, read func(io.Reader) 
 	return readErr
 }
 
-// BlobOf returns the size and the digest of data.
-func BlobOf(data []byte) lock.Blob {
-	return lock.Blob{Size: int64(len(data)), SHA256: lock.Sum(data)}
-}
-
 // Missing is the error of a blob that is not there.
 func Missing(d lock.SHA256) error {
 	return fault.New(fault.Incomplete, "%s is missing", BlobPath(d))
