@@ -8,10 +8,30 @@ import (
 	"path/filepath"
 )
 
-// RepairedMode returns a mode with the permissions it lacks, and without those that
-// make a file privileged or exposed.
+// RepairedMode returns a mode with the permissions it lacks, and without what is wrong
+// in it: see [Access.Wrong].
 func RepairedMode(mode, want fs.FileMode) fs.FileMode {
-	return mode&^(fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky|writableByAll) | want
+	if mode.IsRegular() {
+		mode &^= special
+	}
+	return mode&^writableByAll | want
+}
+
+// Repair repairs the mode of what lies at a path below a root, if it is [Access.Wrong]
+// for a reader who needs of it what a mode would let it. It reports whether that
+// changed anything: file systems with modes of their own refuse or ignore it, as with
+// [SetMode].
+func Repair(root *os.Root, path string, fi fs.FileInfo, want, need fs.FileMode, r Reader) (bool, error) {
+	if AccessOf(fi).Wrong(r, need) == "" {
+		return false, nil
+	}
+	var now fs.FileInfo
+	stat := func() (_ fs.FileInfo, err error) {
+		now, err = root.Lstat(path)
+		return now, err
+	}
+	err := checkMode(root.Chmod(path, RepairedMode(fi.Mode(), want)), stat, filepath.Join(root.Name(), filepath.FromSlash(path)), need, r)
+	return err == nil && now.Mode() != fi.Mode(), err
 }
 
 // ModeError says that a file cannot be given the mode that its reader needs.
@@ -27,13 +47,13 @@ func (e *ModeError) Error() string {
 	if e.Err == nil {
 		return fmt.Sprintf("%s: %s, and the file system ignores a change of the mode", e.Path, e.Lacking)
 	}
-	return fmt.Sprintf("%s: %s, and the mode cannot be changed: %s", e.Path, e.Lacking, reason(e.Err))
+	return fmt.Sprintf("%s: %s, and the mode cannot be changed: %s", e.Path, e.Lacking, Reason(e.Err))
 }
 
 func (e *ModeError) Unwrap() error { return e.Err }
 
-// reason returns an error without its path, which the message has already.
-func reason(err error) string {
+// Reason returns an error without its path, which the message has already.
+func Reason(err error) string {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err.Error()
 	}

@@ -3,14 +3,14 @@ package mirror
 import (
 	"bytes"
 	"context"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/dir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
@@ -23,19 +23,16 @@ type forecast struct {
 	// lock has the sizes that are known, and 0 for the others. A digest that is
 	// not known is one that nothing has.
 	lock *lock.Lock
-	// unknown are the URLs of the artifacts whose sizes are not known.
-	unknown map[string]bool
-	from    form.Content
+	from form.Content
 }
 
 // forecast takes what is known of a plan for its lock.
 func (s *Session) forecast(plan *resolve.Plan, result *Result, from form.Content) *forecast {
 	l := *plan.Lock
 	l.Artifacts = slices.Clone(l.Artifacts)
-	f := &forecast{lock: &l, unknown: map[string]bool{}, from: from}
+	f := &forecast{lock: &l, from: from}
 	for i, known := range result.Artifacts {
 		a := &l.Artifacts[i]
-		f.unknown[a.URL] = known.Size < 0
 		a.Size, a.SHA256 = max(known.Size, 0), lock.Sum([]byte(a.URL))
 		if sum, err := lock.ParseSHA256(known.SHA256); err == nil {
 			a.SHA256 = sum
@@ -56,15 +53,15 @@ func (f *forecast) needs(ctx context.Context, o WriteOptions) []Need {
 		case t.Path == form.StandardStream:
 			continue
 		case t.Prefix == "dir":
-			n.Needed, n.AtLeast = f.dir(t.Path)
+			n.Needed, n.AtLeast = entry.Missing(t.Path, dir.Plan(f.lock, f.from.Plugins))
 		case f.from.Blobs == nil:
 			continue // refused when it is opened
 		case t.Prefix == "oci-archive":
 			n.Needed, n.AtLeast = f.archive(ctx, t.Path)
 		case t.Prefix == "oci":
-			n.Needed, n.AtLeast = f.layout(t.Path), f.guesses()
+			n.Needed, n.AtLeast = entry.Missing(t.Path, bundle.LayoutPlan(f.lock.Blobs()))
 		case t.Prefix == "site":
-			n.Needed, n.AtLeast = f.site(t.Path), f.guesses()
+			n.Needed, n.AtLeast = entry.Missing(t.Path, site.Plan(f.lock))
 		case t.Prefix == "image":
 			// The new one lies beside the old one while they are compared.
 			n.Needed, n.AtLeast, images = sum(f.layers()), true, true
@@ -79,32 +76,7 @@ func (f *forecast) needs(ctx context.Context, o WriteOptions) []Need {
 
 // guesses reports whether there is a size that is not known.
 func (f *forecast) guesses() bool {
-	return slices.ContainsFunc(f.lock.Artifacts, func(a lock.Artifact) bool { return f.unknown[a.URL] })
-}
-
-// dir is the size of the files that a cache directory lacks. Of an archive that
-// was never unpacked here, its own size stands for what is in it.
-func (f *forecast) dir(root string) (needed int64, atLeast bool) {
-	for _, p := range f.lock.Platforms {
-		dir := root
-		if len(f.lock.Platforms) > 1 {
-			dir = filepath.Join(root, p.Dir())
-		}
-		for _, file := range f.lock.Files(p) {
-			made, known := f.from.Plugins.Expected(p, file)
-			if !known {
-				made = file.Artifact.Blob
-			}
-			known = known && !f.unknown[file.Artifact.URL]
-			there, ok := fileSize(filepath.Join(dir, filepath.FromSlash(file.Path)))
-			if ok && (there == made.Size || !known && there > made.Size) {
-				continue
-			}
-			needed += made.Size
-			atLeast = atLeast || !known
-		}
-	}
-	return needed, atLeast
+	return slices.ContainsFunc(f.lock.Artifacts, func(a lock.Artifact) bool { return a.Size == 0 })
 }
 
 // archive is the size of a bundle in a file, unless that is there already: a new
@@ -134,25 +106,6 @@ func (f *forecast) isThere(ctx context.Context, path string) bool {
 	there, errThere := b.Lock().Marshal()
 	wanted, err := f.lock.Marshal()
 	return errThere == nil && err == nil && bytes.Equal(there, wanted)
-}
-
-// layout is the size of the blobs that a bundle in a directory lacks.
-func (f *forecast) layout(dir string) int64 {
-	return sizeOf(slices.DeleteFunc(f.lock.Blobs(), func(b lock.Blob) bool {
-		size, ok := fileSize(filepath.Join(dir, filepath.FromSlash(oci.BlobPath(b.SHA256))))
-		return ok && size == b.Size
-	}))
-}
-
-// site is the size of the upstream files that a site lacks.
-func (f *forecast) site(root string) int64 {
-	var lacking []lock.Blob
-	for _, a := range f.lock.Artifacts {
-		if size, ok := fileSize(filepath.Join(root, filepath.FromSlash(site.FilePath(a)))); !ok || size != a.Size {
-			lacking = append(lacking, a.Blob)
-		}
-	}
-	return sizeOf(lacking)
 }
 
 // compressed is what a layer leaves of a program, about: one part of so many.
@@ -197,15 +150,6 @@ func sum(sizes []int64) (total int64) {
 	return total
 }
 
-// fileSize returns the size of a regular file.
-func fileSize(path string) (int64, bool) {
-	fi, err := os.Lstat(path)
-	if err != nil || !fi.Mode().IsRegular() {
-		return 0, false
-	}
-	return fi.Size(), true
-}
-
 // pullNeeds says what a pull will write, and where.
 func (s *Session) pullNeeds(ctx context.Context, plan *resolve.Plan, result *Result, from form.Content, o WriteOptions) []Need {
 	f := s.forecast(plan, result, from)
@@ -229,7 +173,7 @@ func (s *Session) storeNeed(plan *resolve.Plan, result *Result, f *forecast, wan
 		}
 		seen[a.SHA256] = true
 		need.Needed += max(a.Size-s.Store.Partial(agent.Redact(plan.Downloads[i].URL)), 0)
-		need.AtLeast = need.AtLeast || f.unknown[a.URL]
+		need.AtLeast = need.AtLeast || a.Size == 0
 	}
 	return need
 }

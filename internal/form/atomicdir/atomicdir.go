@@ -16,6 +16,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -28,6 +29,8 @@ import (
 const (
 	// MetaDir is the directory for what is not the readers'.
 	MetaDir = ".botkube-mirror"
+	// TempPrefix begins the names of temporary files in a tree without that.
+	TempPrefix = MetaDir + "-tmp-"
 
 	stagingDir = MetaDir + "/staging"
 )
@@ -42,17 +45,20 @@ type Tree struct {
 	// directory that was opened.
 	Root *os.Root
 
-	// reader is who must be able to use what is written.
-	reader disk.Reader
-	lock   *filelock.Lock
+	options Options
+	lock    *filelock.Lock
 	// created are the directories that this run made to have the tree.
 	created []string
-	// above is the tree in which this one is called name, or nil.
-	above *Tree
-	name  string
-	// made says that this run created the tree in the one above.
-	made   bool
-	staged atomic.Int64
+	// parent is the tree in which this one is called name, or nil.
+	parent *Tree
+	name   string
+	// createdInParent says that this run created the tree in the parent.
+	createdInParent bool
+	staged          atomic.Int64
+	begin           sync.Once
+	beginError      error
+	// mended says that a mode was wrong, and is not any more.
+	mended atomic.Bool
 	// displaced is told of what is moved aside. If it is nil, that is refused.
 	displaced func(path, to string)
 	// clearing is held by who looks at what is in the way of a directory, so that
@@ -60,11 +66,22 @@ type Tree struct {
 	clearing sync.Mutex
 }
 
+// Options say how a directory is written.
+type Options struct {
+	// Reader is who must be able to use what is written.
+	Reader disk.Reader
+	// Waiting, if not nil, is called when another run has the directory.
+	Waiting func(path string)
+	// Bare says that other programs read the directory, who expect no [MetaDir]: it is
+	// locked itself, and temporary files lie at its top.
+	Bare bool
+	// Begin, if not nil, is called before the first file is staged. If it fails, none is.
+	Begin func() error
+}
+
 // Open opens a directory to write, which it creates if need be, once no other
-// run writes it, and sweeps what a killed one left. Reader is who must be able to
-// use what is written. Waiting, if not nil, is called when another run has the
-// directory.
-func Open(ctx context.Context, dir string, reader disk.Reader, waiting func(path string)) (*Tree, error) {
+// run writes it, and sweeps what a killed one left.
+func Open(ctx context.Context, dir string, o Options) (*Tree, error) {
 	if fi, err := os.Stat(dir); err == nil && !fi.IsDir() {
 		return nil, fault.New(fault.Usage, "the output %s is a file, not a directory", dir).
 			WithHint("name a directory that does not exist yet, or one that pull wrote")
@@ -72,9 +89,9 @@ func Open(ctx context.Context, dir string, reader disk.Reader, waiting func(path
 		return nil, fault.New(fault.Usage, "the output %s cannot be opened: %w", dir, err).
 			WithHint("if it is a link, create the directory that it leads to")
 	}
-	t := &Tree{Path: dir, reader: reader}
-	return t, t.claim(ctx, waiting, func() (*os.Root, error) {
-		made, err := disk.MakeDirsFor(dir, agent.DirectoryMode, reader)
+	t := &Tree{Path: dir, options: o}
+	return t, t.claim(ctx, func() (*os.Root, error) {
+		made, err := disk.MakeDirsFor(dir, agent.DirectoryMode, o.Reader)
 		t.created = append(t.created, made...)
 		if err != nil {
 			return nil, err
@@ -85,11 +102,13 @@ func Open(ctx context.Context, dir string, reader disk.Reader, waiting func(path
 
 // OpenSub is [Open] for a directory in a tree that is open to write. What is there
 // and is no directory is displaced, or refused.
-func (t *Tree) OpenSub(ctx context.Context, name string, waiting func(path string)) (*Tree, error) {
-	sub := &Tree{Path: t.At(name), reader: t.reader, above: t, name: name}
-	return sub, sub.claim(ctx, waiting, func() (*os.Root, error) {
+func (t *Tree) OpenSub(ctx context.Context, name string, begin func() error) (*Tree, error) {
+	o := t.options
+	o.Begin = begin
+	sub := &Tree{Path: t.At(name), options: o, parent: t, name: name}
+	return sub, sub.claim(ctx, func() (*os.Root, error) {
 		_, err := t.Root.Lstat(name)
-		sub.made = sub.made || errors.Is(err, fs.ErrNotExist)
+		sub.createdInParent = sub.createdInParent || errors.Is(err, fs.ErrNotExist)
 		if err := t.MkdirAll(name); err != nil {
 			return nil, err
 		}
@@ -99,10 +118,10 @@ func (t *Tree) OpenSub(ctx context.Context, name string, waiting func(path strin
 }
 
 // claim locks the tree that open opens, once no other run has it.
-func (t *Tree) claim(ctx context.Context, waiting func(path string), open func() (*os.Root, error)) error {
+func (t *Tree) claim(ctx context.Context, open func() (*os.Root, error)) error {
 	tell := func() {
-		if waiting != nil {
-			waiting(t.Path)
+		if t.options.Waiting != nil {
+			t.options.Waiting(t.Path)
 		}
 	}
 	vanished := 0
@@ -138,7 +157,7 @@ func OpenExisting(dir string) (*Tree, error) {
 	if err != nil {
 		return nil, fault.New(fault.Usage, "opening the directory: %w", err)
 	}
-	return &Tree{Path: dir, Root: root, reader: disk.Self()}, nil
+	return &Tree{Path: dir, Root: root, options: Options{Reader: disk.Self()}}, nil
 }
 
 // Sub opens a directory in the tree to read. An absent one is an [fs.ErrNotExist];
@@ -148,7 +167,7 @@ func (t *Tree) Sub(name string) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Tree{Path: t.At(name), Root: root, reader: t.reader}, nil
+	return &Tree{Path: t.At(name), Root: root, options: t.options}, nil
 }
 
 // Refused names what is in the place of a directory, and says what to do.
@@ -215,16 +234,20 @@ func (t *Tree) tryLock() (held *filelock.Lock, err error) {
 			t.Root.Close()
 		}
 	}()
-	if err := t.MkdirAll(MetaDir); err != nil {
-		return nil, err
+	name, look := ".", func() (fs.FileInfo, error) { return os.Stat(t.Path) }
+	if !t.options.Bare {
+		name, look = MetaDir, func() (fs.FileInfo, error) { return t.Root.Lstat(MetaDir) }
+		if err := t.MkdirAll(MetaDir); err != nil {
+			return nil, err
+		}
 	}
-	held, err = filelock.TryDir(t.Root, MetaDir)
+	held, err = filelock.TryDir(t.Root, name)
 	if err != nil || held == nil {
 		return nil, err
 	}
 	// What was locked may be a directory that its last owner has removed.
 	locked, err := held.Stat()
-	there, err2 := t.Root.Lstat(MetaDir)
+	there, err2 := look()
 	if err != nil || err2 != nil || !sameDir(locked, there) {
 		held.Unlock()
 		return nil, nil
@@ -251,26 +274,39 @@ func (t *Tree) Close() error {
 // removeCreated removes those of the directories that this run made to have the
 // tree in which nothing is.
 func (t *Tree) removeCreated() {
-	if t.made {
-		_ = t.above.RemoveEmpty(t.name)
+	if t.createdInParent {
+		_ = t.parent.RemoveEmpty(t.name)
 	}
 	disk.RemoveDirs(t.created)
 }
 
-// removeStaging leaves a directory alone that has none, for it may be on
-// read-only media.
+// removeStaging removes temporary files. It leaves a directory alone that has none,
+// for it may be on read-only media.
 func (t *Tree) removeStaging() error {
-	if _, err := t.Root.Lstat(stagingDir); errors.Is(err, fs.ErrNotExist) {
-		return nil
+	left := []string{stagingDir}
+	if t.options.Bare {
+		names, err := readNames(t.Root, -1)
+		if err != nil {
+			return err
+		}
+		left = slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, TempPrefix) })
 	}
-	return t.Root.RemoveAll(stagingDir)
+	for _, p := range left {
+		if _, err := t.Root.Lstat(p); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := t.Root.RemoveAll(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // MkdirAll creates a directory and its parents, which everybody can read. To
-// the mode of one that is there it adds what is missing, and takes nothing away:
-// volumes that have a group (a pod's fsGroup) depend on more bits, and only the
-// owner of a directory may change them. What is no directory, such as a link, is
-// displaced.
+// the mode of one that is there it adds what is missing; and it takes the right of
+// everybody to write away, but no other: volumes that have a group (a pod's fsGroup)
+// depend on more bits, and only the owner of a directory may change them. What is no
+// directory, such as a link, is displaced.
 func (t *Tree) MkdirAll(dir string) error {
 	if dir == "." {
 		return nil
@@ -287,7 +323,7 @@ func (t *Tree) MkdirAll(dir string) error {
 func (t *Tree) makeDir(dir string) error {
 	fi, err := t.Root.Lstat(dir)
 	if err == nil && fi.IsDir() {
-		return t.mend(dir, fi)
+		return t.mendDir(dir, fi)
 	}
 	if err == nil {
 		if err := t.displace(dir, "is not a directory"); err != nil {
@@ -297,16 +333,66 @@ func (t *Tree) makeDir(dir string) error {
 	if err := t.Root.Mkdir(dir, agent.DirectoryMode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return disk.Chmod(t.Root, dir, agent.DirectoryMode, t.reader)
+	return disk.Chmod(t.Root, dir, agent.DirectoryMode, t.options.Reader)
 }
 
-// mend adds what is missing in the mode of a directory.
-func (t *Tree) mend(dir string, fi fs.FileInfo) error {
-	if fi.Mode().Perm()&agent.DirectoryMode == agent.DirectoryMode {
+// mendDir mends the mode of a directory, of which this run may need more than its
+// readers do.
+func (t *Tree) mendDir(dir string, fi fs.FileInfo) error {
+	mode := disk.RepairedMode(fi.Mode(), agent.DirectoryMode)
+	if mode == fi.Mode() {
 		return nil
 	}
-	return disk.Chmod(t.Root, dir, fi.Mode()|agent.DirectoryMode, t.reader)
+	if err := disk.Chmod(t.Root, dir, mode, t.options.Reader); err != nil {
+		return err
+	}
+	now, err := t.Root.Lstat(dir)
+	if err == nil && now.Mode() != fi.Mode() && t.wrongDir(dir, fi) != "" {
+		t.mended.Store(true)
+	}
+	return err
 }
+
+// NeededOfDir returns what readers need of a directory of a tree. To [MetaDir] they
+// need no access.
+func NeededOfDir(dir string) fs.FileMode {
+	if path.Base(dir) == MetaDir {
+		return 0
+	}
+	return agent.DirectoryMode
+}
+
+// wrongDir returns what is wrong with the mode of a directory for the tree's reader.
+func (t *Tree) wrongDir(dir string, fi fs.FileInfo) string {
+	return disk.AccessOf(fi).Wrong(t.options.Reader, NeededOfDir(dir))
+}
+
+// MendAbove mends the modes of the directories above a path if one is wrong.
+func (t *Tree) MendAbove(p string) error {
+	for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
+		fi, err := t.Root.Lstat(dir)
+		if err != nil {
+			return err
+		}
+		if t.wrongDir(dir, fi) != "" {
+			return t.MkdirAll(path.Dir(p))
+		}
+	}
+	return nil
+}
+
+// MendFile mends the mode of a file that is there, of which readers need what a mode
+// would let them.
+func (t *Tree) MendFile(p string, fi fs.FileInfo, mode, need fs.FileMode) error {
+	mended, err := disk.Repair(t.Root, p, fi, mode, need, t.options.Reader)
+	if mended {
+		t.mended.Store(true)
+	}
+	return err
+}
+
+// Mended reports whether the mode of a file or a directory was wrong, and was mended.
+func (t *Tree) Mended() bool { return t.mended.Load() }
 
 // CheckDir refuses anything but a directory, such as a link, where one of ours
 // is or will be, unless it may be displaced.
@@ -358,8 +444,8 @@ func (t *Tree) SyncDirs(files []string) error {
 			return err
 		}
 	}
-	if t.made {
-		if err := disk.SyncDirIn(t.above.Root, "."); err != nil {
+	if t.createdInParent {
+		if err := disk.SyncDirIn(t.parent.Root, "."); err != nil {
 			return err
 		}
 	}

@@ -237,7 +237,7 @@ func TestManifestAlone(t *testing.T) {
 			all[i].data = fmt.Appendf(nil, `{"schemaVersion":2,"manifests":[{"mediaType":%q,"digest":"sha256:%s","size":%d,"annotations":{"org.opencontainers.image.ref.name":"v1.14.0"}}]}`, manifestType, b.SHA256, b.Size)
 		}
 	}
-	all = slices.DeleteFunc(all, func(e entry) bool { return e.Name == oci.BlobPath(c.Index.Blob().SHA256) })
+	all = slices.DeleteFunc(all, func(e tarEntry) bool { return e.Name == oci.BlobPath(c.Index.Blob().SHA256) })
 	sameBundle(t, c, writeFile(t, filepath.Join(t.TempDir(), "b.tar"), pack(t, all)))
 	for i, e := range all {
 		if e.Name == oci.BlobPath(one.Artifacts[0].SHA256) {

@@ -110,16 +110,16 @@ func TestTruncatedAnywhere(t *testing.T) {
 	}
 }
 
-// entry is one of a tar file to make.
-type entry struct {
+// tarEntry is one of a tar file to make.
+type tarEntry struct {
 	tar.Header
 	data []byte
 }
 
 // entries takes a tar file apart.
-func entries(t testing.TB, data []byte) []entry {
+func entries(t testing.TB, data []byte) []tarEntry {
 	t.Helper()
-	var all []entry
+	var all []tarEntry
 	for tr := tar.NewReader(bytes.NewReader(data)); ; {
 		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {
@@ -132,11 +132,11 @@ func entries(t testing.TB, data []byte) []entry {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, entry{*h, content})
+		all = append(all, tarEntry{*h, content})
 	}
 }
 
-func pack(t testing.TB, all []entry) []byte {
+func pack(t testing.TB, all []tarEntry) []byte {
 	t.Helper()
 	var buf bytes.Buffer
 	tw := tar.NewWriter(&buf)
@@ -163,11 +163,11 @@ func TestHostileTars(t *testing.T) {
 	good := tarOf(t, c)
 	all := entries(t, good)
 	extra := func(h tar.Header, data string) []byte {
-		return pack(t, append(slices.Clone(all), entry{h, []byte(data)}))
+		return pack(t, append(slices.Clone(all), tarEntry{h, []byte(data)}))
 	}
 	artifact := l.Artifacts[0].SHA256
 	without := func(name string) []byte {
-		return pack(t, slices.DeleteFunc(slices.Clone(all), func(e entry) bool { return strings.HasSuffix(e.Name, name) }))
+		return pack(t, slices.DeleteFunc(slices.Clone(all), func(e tarEntry) bool { return strings.HasSuffix(e.Name, name) }))
 	}
 	replaced := func(name, data string) []byte {
 		changed := slices.Clone(all)
@@ -196,7 +196,7 @@ func TestHostileTars(t *testing.T) {
 		"missing artifact":   {without(artifact.String()), fault.Incomplete, []string{"missing", "dl.k8s.example/release/kubectl?arch=amd64 for linux/amd64", "copy b.tar again"}},
 		"missing index blob": {without(lock.Sum(c.Index.Data).String()), fault.Incomplete, []string{"image index", "missing"}},
 		"no index.json":      {without(indexName), fault.Incomplete, []string{indexName}},
-		"only blobs":         {pack(t, slices.DeleteFunc(slices.Clone(all), func(e entry) bool { return e.Name == layoutName || e.Name == indexName })), fault.Incomplete, []string{"no file oci-layout: the copy is not complete", "copy b.tar again"}},
+		"only blobs":         {pack(t, slices.DeleteFunc(slices.Clone(all), func(e tarEntry) bool { return e.Name == layoutName || e.Name == indexName })), fault.Incomplete, []string{"no file oci-layout: the copy is not complete", "copy b.tar again"}},
 		"other layout":       {replaced(layoutName, `{"imageLayoutVersion":"2.0.0"}`), fault.Integrity, []string{"2.0.0"}},
 		"damaged artifact":   {replaced(artifact.String(), strings.Repeat("x", len(m.blobs[artifact]))), fault.Integrity, []string{"kubectl", "damaged", artifact.String()}},
 		"shorter artifact":   {replaced(artifact.String(), "x"), fault.Integrity, []string{"kubectl", "has 1 bytes"}},
@@ -282,9 +282,9 @@ func extendedHeader(kind byte, records string) []byte {
 	return h
 }
 
-func inDirectories(t *testing.T, all []entry) []byte {
+func inDirectories(t *testing.T, all []tarEntry) []byte {
 	t.Helper()
-	var moved []entry
+	var moved []tarEntry
 	for _, dir := range []string{"a/", "b/"} {
 		for _, e := range all {
 			e.Name = dir + e.Name
@@ -329,12 +329,12 @@ func TestOrdinaryImage(t *testing.T) {
 		"multi-arch":   {indexType, index},
 	} {
 		t.Run(name, func(t *testing.T) {
-			all := []entry{
+			all := []tarEntry{
 				{tar.Header{Typeflag: tar.TypeReg, Name: layoutName}, []byte(layoutContent)},
 				{tar.Header{Typeflag: tar.TypeReg, Name: indexName}, fmt.Appendf(nil, `{"schemaVersion":2,"manifests":[{"mediaType":%q,"digest":"sha256:%s","size":%d}]}`, top.mediaType, top.SHA256, top.Size)},
 			}
 			for _, d := range slices.SortedFunc(maps.Keys(m.blobs), func(a, b lock.SHA256) int { return bytes.Compare(a[:], b[:]) }) {
-				all = append(all, entry{tar.Header{Typeflag: tar.TypeReg, Name: blobsDir + "/" + d.String()}, m.blobs[d]})
+				all = append(all, tarEntry{tar.Header{Typeflag: tar.TypeReg, Name: blobsDir + "/" + d.String()}, m.blobs[d]})
 			}
 			err := readTar(t.Context(), pack(t, all))
 			wantError(t, err, fault.Usage, "not a bundle", "image")

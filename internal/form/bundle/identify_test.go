@@ -22,11 +22,11 @@ func TestForeignFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := func(name, data string) entry {
-		return entry{tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644}, []byte(data)}
+	file := func(name, data string) tarEntry {
+		return tarEntry{tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644}, []byte(data)}
 	}
-	link := func(name, to string) entry {
-		return entry{tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: to}, nil}
+	link := func(name, to string) tarEntry {
+		return tarEntry{tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: to}, nil}
 	}
 	part := plan(t, l, m).Manifests[0]
 	partial := func() []byte {
@@ -42,9 +42,9 @@ func TestForeignFiles(t *testing.T) {
 		data []byte
 		says []string
 	}{
-		"docker save":       {pack(t, []entry{file("a.tar", "layer"), link("b/layer.tar", "../a.tar"), file("b/VERSION", "1.0"), file("manifest.json", "[]"), file("repositories", "{}")}), []string{"an image as docker save writes it", "crane pull --format=oci"}},
-		"without links":     {pack(t, []entry{file("a/layer.tar", "layer"), file("manifest.json", "[]")}), []string{"as docker save writes it", "crane pull --format=oci"}},
-		"some tar file":     {pack(t, []entry{file("a", "a"), link("b", "a")}), []string{"a tar file of something else", "name a bundle: "}},
+		"docker save":       {pack(t, []tarEntry{file("a.tar", "layer"), link("b/layer.tar", "../a.tar"), file("b/VERSION", "1.0"), file("manifest.json", "[]"), file("repositories", "{}")}), []string{"an image as docker save writes it", "crane pull --format=oci"}},
+		"without links":     {pack(t, []tarEntry{file("a/layer.tar", "layer"), file("manifest.json", "[]")}), []string{"as docker save writes it", "crane pull --format=oci"}},
+		"some tar file":     {pack(t, []tarEntry{file("a", "a"), link("b", "a")}), []string{"a tar file of something else", "name a bundle: "}},
 		"an empty tar file": {make([]byte, 10240), []string{"nothing but zeros", "name a bundle: "}},
 		"a lock":            {locked, []string{"it is a lock", "name a bundle: ", "pull --lock"}},
 		"JSON":              {[]byte(`{"a":1}`), []string{"a JSON document", "name a bundle: "}},
@@ -126,12 +126,12 @@ func TestForeignDocuments(t *testing.T) {
 	}
 	// In a file, who opens it may know it as an image.
 	t.Run("file", func(t *testing.T) {
-		all := []entry{
+		all := []tarEntry{
 			{tar.Header{Typeflag: tar.TypeReg, Name: layoutName}, []byte(layoutContent)},
 			{tar.Header{Typeflag: tar.TypeReg, Name: indexName}, []byte(index(indexType, manifestType, m.put(labelled), ""))},
 		}
 		for _, b := range []lock.Blob{config, m.put(labelled)} {
-			all = append(all, entry{tar.Header{Typeflag: tar.TypeReg, Name: oci.BlobPath(b.SHA256)}, m.blobs[b.SHA256]})
+			all = append(all, tarEntry{tar.Header{Typeflag: tar.TypeReg, Name: oci.BlobPath(b.SHA256)}, m.blobs[b.SHA256]})
 		}
 		_, err := openPath(t.Context(), writeFile(t, filepath.Join(t.TempDir(), "x.tar"), pack(t, all)))
 		wantError(t, err, fault.Usage, "x.tar: not a bundle", "makes of a bundle")
@@ -222,12 +222,12 @@ func TestUnreadable(t *testing.T) {
 func TestSkopeoDockerArchive(t *testing.T) {
 	m := newMemory()
 	im := imageManifest(t, m, amd64, manifestType)
-	all := []entry{
+	all := []tarEntry{
 		{tar.Header{Typeflag: tar.TypeReg, Name: layoutName}, []byte(layoutContent)},
 		{tar.Header{Typeflag: tar.TypeReg, Name: indexName}, fmt.Appendf(nil, `{"schemaVersion":2,"manifests":[{"mediaType":%q,"digest":"sha256:%s","size":%d}]}`, manifestType, im.SHA256, im.Size)},
 	}
 	for d, data := range m.blobs {
-		all = append(all, entry{tar.Header{Typeflag: tar.TypeReg, Name: oci.BlobPath(d), Mode: 0o644}, data})
+		all = append(all, tarEntry{tar.Header{Typeflag: tar.TypeReg, Name: oci.BlobPath(d), Mode: 0o644}, data})
 	}
 	dir := t.TempDir()
 	from, to := writeFile(t, filepath.Join(dir, "oci.tar"), pack(t, all)), filepath.Join(dir, "docker.tar")

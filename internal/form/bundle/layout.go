@@ -9,23 +9,21 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
 const (
-	// tempPrefix begins the names of files on their way in a layout directory.
-	tempPrefix = ".botkube-mirror-tmp-"
 	// orasDir is what oras leaves, empty, in a layout that it writes.
 	orasDir = "ingest"
 	// windowsLock is what filelock locks on Windows.
@@ -52,7 +50,7 @@ func CheckLayout(dir string) error {
 		return fault.New(fault.Usage, "opening the output directory: %w", err)
 	}
 	defer root.Close()
-	if err := ours(dir, oci.Dir{Root: root}); err != nil {
+	if err := isOurLayout(dir, oci.Dir{Root: root}); err != nil {
 		return err
 	}
 	return checkWritable(dir)
@@ -71,7 +69,7 @@ func checkWritable(dir string) error {
 			continue
 		}
 		if err == nil {
-			err = disk.CheckWritable(dir, tempPrefix+"*")
+			err = disk.CheckWritable(dir, atomicdir.TempPrefix+"*")
 		}
 		if disk.IsFull(err) {
 			return fault.New(fault.Unexpected, "the output directory %s cannot be written: %w", dir, err).
@@ -85,9 +83,9 @@ func checkWritable(dir string) error {
 	}
 }
 
-// ours refuses a directory that holds anything but a bundle or the start of
+// isOurLayout refuses a directory that holds anything but a bundle or the start of
 // one.
-func ours(dir string, in oci.Dir) error {
+func isOurLayout(dir string, in oci.Dir) error {
 	foreign := func(format string, args ...any) error {
 		return fault.New(fault.Usage, "the output directory %s is neither empty nor a bundle: "+format, append([]any{dir}, args...)...).
 			WithHint("name a directory that does not exist yet; if this one was a bundle, remove it first")
@@ -100,7 +98,7 @@ func ours(dir string, in oci.Dir) error {
 	for _, name := range names {
 		switch {
 		case name == "blobs", name == layoutName, name == indexName, name == atomicdir.MetaDir:
-		case name == windowsLock, strings.HasPrefix(name, tempPrefix), disk.IsVolumeMetadata(name):
+		case name == windowsLock, strings.HasPrefix(name, atomicdir.TempPrefix), disk.IsVolumeMetadata(name):
 		case name == orasDir:
 			if left, err := in.Names(name); err != nil || len(left) > 0 {
 				return foreign("it has %q, which is not empty", name)
@@ -220,240 +218,115 @@ func WriteLayout(ctx context.Context, dir string, c *Contents, o Options) (chang
 	if err := CheckLayout(dir); err != nil {
 		return false, err
 	}
-	t, held, created, err := claimLayout(ctx, dir, o)
-	if err != nil {
-		disk.RemoveDirs(created)
-		return false, fmt.Errorf("writing the bundle %s: %w", dir, explain(tooLarge(err)))
+	t, err := atomicdir.Open(ctx, dir, atomicdir.Options{Reader: disk.Self(), Waiting: o.Waiting, Bare: true})
+	if err == nil {
+		changed, err = c.writeLayout(ctx, t, o)
+		err = errors.Join(err, t.Close())
 	}
-	changed, err = c.writeLayout(ctx, t, o)
-	err = errors.Join(err, held.Unlock(), t.Close())
 	if err != nil {
-		disk.RemoveDirs(created)
 		return changed, fmt.Errorf("writing the bundle %s: %w", dir, explain(tooLarge(err)))
-	}
-	for _, d := range created {
-		if err := disk.SyncDir(filepath.Dir(d)); err != nil {
-			return changed, err
-		}
 	}
 	return changed, nil
 }
 
-// claimLayout opens a directory, which it creates if need be, and locks it, once no
-// other run writes it.
-func claimLayout(ctx context.Context, dir string, o Options) (t *atomicdir.Tree, held *filelock.Lock, created []string, err error) {
-	tell := func() {
-		if o.Waiting != nil {
-			o.Waiting(dir)
-		}
-	}
-	vanished := 0
-	held, err = filelock.Wait(ctx, tell, func() (l *filelock.Lock, err error) {
-		made, err := disk.MakeDirsFor(dir, dirMode, disk.Self())
-		created = append(created, made...)
-		if err == nil {
-			t, l, err = tryLayout(dir)
-		}
-		if errors.Is(err, fs.ErrNotExist) && vanished < 20 {
-			vanished++
-			return nil, nil
-		}
-		return l, err
-	})
-	return t, held, created, err
-}
-
-// tryLayout opens a directory that is there, and locks it. It returns nil if another
-// run has it.
-func tryLayout(dir string) (*atomicdir.Tree, *filelock.Lock, error) {
-	t, err := atomicdir.OpenExisting(dir)
-	if err != nil {
-		return nil, nil, err
-	}
-	l, err := filelock.TryDir(t.Root, ".")
-	if err == nil && l != nil && stillThere(l, dir) {
-		return t, l, nil
-	}
-	if l != nil {
-		err = l.Unlock()
-	}
-	return nil, nil, errors.Join(err, t.Close())
-}
-
-// stillThere reports whether what was locked is what lies at the path. Where a
-// file is locked in its stead, that cannot be removed under its owner.
-func stillThere(l *filelock.Lock, dir string) bool {
-	locked, err := l.Stat()
-	if err != nil || !locked.IsDir() {
-		return err == nil
-	}
-	there, err := os.Stat(dir)
-	return err == nil && os.SameFile(locked, there)
-}
-
 // layoutWriter writes one layout directory.
 type layoutWriter struct {
-	ctx      context.Context
 	in       oci.Dir
 	tree     *atomicdir.Tree
 	contents *Contents
-	temps    atomic.Int64
 	changed  atomic.Bool
 }
 
 func (c *Contents) writeLayout(ctx context.Context, t *atomicdir.Tree, o Options) (changed bool, err error) {
-	w := &layoutWriter{ctx: ctx, in: oci.Dir{Root: t.Root}, tree: t, contents: c}
-	if err := ours(t.Path, w.in); err != nil {
+	w := &layoutWriter{in: oci.Dir{Root: t.Root}, tree: t, contents: c}
+	if err := isOurLayout(t.Path, w.in); err != nil {
 		return false, err
 	}
 	t.MayDisplace(o.Displaced)
-	index, err := c.indexJSON()
+	head, blobs, index, err := c.layoutPlan()
 	if err != nil {
 		return false, err
 	}
-	if err := w.sweep(); err != nil {
-		return false, err
-	}
-	if err := w.put(layoutName, []byte(layoutContent)); err != nil {
-		return false, err
-	}
-	if err := t.MkdirAll(blobsDir); err != nil {
-		return false, err
-	}
-	err = w.blobs()
+	err = w.write(ctx, head)
 	if err == nil {
-		err = syncDirs(t, blobsDir, "blobs")
+		err = w.writeBlobs(ctx, blobs)
 	}
 	if err == nil {
-		err = w.put(indexName, index)
+		err = t.SyncDirs(entry.Paths(blobs))
 	}
 	if err == nil {
-		err = syncDirs(t, ".")
+		err = w.write(ctx, index)
+	}
+	if err == nil {
+		err = t.SyncDirs(nil)
 	}
 	if err == nil {
 		err = w.removeOthers()
 	}
-	return w.changed.Load(), err
+	return w.changed.Load() || t.Mended(), err
 }
 
-// syncDirs makes names durable, also those that a run has written which was
-// killed.
-func syncDirs(t *atomicdir.Tree, subs ...string) error {
-	for _, sub := range subs {
-		if err := disk.SyncDirIn(t.Root, sub); err != nil {
-			return err
-		}
+// layoutPlan returns what a layout directory consists of: index.json makes a bundle
+// of the rest.
+func (c *Contents) layoutPlan() (head entry.Entry, blobs []entry.Entry, index entry.Entry, err error) {
+	data, err := c.indexJSON()
+	if err != nil {
+		return head, nil, index, err
 	}
-	return nil
+	for _, e := range LayoutPlan(c.order()) {
+		b := lock.Blob{Size: e.Size, SHA256: *e.SHA256}
+		e.Make = func(ctx context.Context, to blob.Sink) error { return c.copyBlob(ctx, to, b) }
+		blobs = append(blobs, e)
+	}
+	return entry.OfData(layoutName, fileMode, []byte(layoutContent)), blobs, entry.OfData(indexName, fileMode, data), nil
 }
 
-// sweep removes what killed runs left.
-func (w *layoutWriter) sweep() error {
-	names, err := w.in.Names(".")
+// LayoutPlan returns blobs as entries of a layout directory. One of 0 bytes is one of
+// which the size is not known yet.
+func LayoutPlan(blobs []lock.Blob) []entry.Entry {
+	var plan []entry.Entry
+	for _, b := range blobs {
+		e := entry.OfBlob(oci.BlobPath(b.SHA256), fileMode, b)
+		e.Guess = b.Size == 0
+		plan = append(plan, e)
+	}
+	return plan
+}
+
+// copyBlob copies a blob, and says what is wrong if it is not what it should be: the
+// source, usually.
+func (c *Contents) copyBlob(ctx context.Context, to blob.Sink, b lock.Blob) error {
+	f, err := c.Open(b.SHA256)
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		if strings.HasPrefix(name, tempPrefix) {
-			if err := w.in.Root.RemoveAll(name); err != nil {
-				return fmt.Errorf("sweeping what a killed run left: %w", err)
-			}
-		}
-	}
-	return nil
-}
-
-// blobs writes those that are not there already.
-func (w *layoutWriter) blobs() error {
-	lacking, err := w.lacking()
-	if err != nil {
+	defer f.Close()
+	if err := blob.Copy(ctx, to, f); err != nil {
 		return err
 	}
-	g, ctx := errgroup.WithContext(w.ctx)
+	if to.Blob() == b {
+		return nil
+	}
+	return c.sourceDiffers(ctx, b.SHA256)
+}
+
+// write writes an entry that is not there already.
+func (w *layoutWriter) write(ctx context.Context, e entry.Entry) error {
+	_, written, err := entry.Write(ctx, w.tree, e)
+	if written {
+		w.changed.Store(true)
+	}
+	return err
+}
+
+// writeBlobs writes those that are not there already, several at a time.
+func (w *layoutWriter) writeBlobs(ctx context.Context, blobs []entry.Entry) error {
+	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
-	for _, b := range lacking {
-		g.Go(func() error { return w.blob(ctx, b) })
+	for _, e := range blobs {
+		g.Go(func() error { return w.write(ctx, e) })
 	}
 	return g.Wait()
-}
-
-// lacking returns the blobs that are absent or wrong.
-func (w *layoutWriter) lacking() ([]lock.Blob, error) {
-	all := w.contents.order()
-	has := make([]bool, len(all))
-	g, ctx := errgroup.WithContext(w.ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i, b := range all {
-		g.Go(func() (err error) {
-			has[i], err = w.tree.Holds(ctx, oci.BlobPath(b.SHA256), b, fileMode)
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	var lacking []lock.Blob
-	for i, b := range all {
-		if !has[i] {
-			lacking = append(lacking, b)
-		}
-	}
-	return lacking, nil
-}
-
-// blob writes one blob, and compares what was written.
-func (w *layoutWriter) blob(ctx context.Context, b lock.Blob) error {
-	s := segment{blob: &b}
-	if data, ok := w.contents.made[b.SHA256]; ok {
-		s = segment{data: data}
-	}
-	return w.write(oci.BlobPath(b.SHA256), func(f *os.File) error {
-		return w.contents.copyCompared(ctx, f, []segment{s})
-	})
-}
-
-// put writes a small file that is not there already.
-func (w *layoutWriter) put(name string, data []byte) error {
-	blob := lock.Blob{Size: int64(len(data)), SHA256: lock.Sum(data)}
-	if same, err := w.tree.Holds(w.ctx, name, blob, fileMode); err != nil || same {
-		return err
-	}
-	return w.write(name, func(f *os.File) error {
-		_, err := f.Write(data)
-		return err
-	})
-}
-
-// write fills a file under a temporary name, and renames it.
-func (w *layoutWriter) write(name string, fill func(f *os.File) error) error {
-	root := w.in.Root
-	temp := tempPrefix + strconv.FormatInt(w.temps.Add(1), 10)
-	f, err := root.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
-	if err != nil {
-		return err
-	}
-	err = fill(f)
-	if err == nil {
-		err = disk.SetMode(f, w.tree.At(name), fileMode, disk.Self())
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = w.tree.MakeWay(name)
-	}
-	if err == nil {
-		err = root.Rename(temp, name)
-	}
-	if err != nil {
-		_ = root.Remove(temp)
-		return err
-	}
-	w.changed.Store(true)
-	return nil
 }
 
 // removeOthers removes the blobs of bundles that were there before. That nothing

@@ -29,10 +29,10 @@ func TestRepacked(t *testing.T) {
 		all[i].Name = "./" + all[i].Name
 		all[i].Uid, all[i].Uname, all[i].Mode = 1000, "somebody", 0o600
 	}
-	all = append([]entry{{tar.Header{Typeflag: tar.TypeDir, Name: "./", Mode: 0o755}, nil}}, all...)
-	all = append(all, entry{tar.Header{Typeflag: tar.TypeReg, Name: "./._index.json"}, []byte("AppleDouble")},
-		entry{tar.Header{Typeflag: tar.TypeReg, Name: "./blobs/sha256/._x"}, []byte("AppleDouble")},
-		entry{tar.Header{Typeflag: tar.TypeReg, Name: "./manifest.json"}, []byte("[]")}) // as ctr images export adds
+	all = append([]tarEntry{{tar.Header{Typeflag: tar.TypeDir, Name: "./", Mode: 0o755}, nil}}, all...)
+	all = append(all, tarEntry{tar.Header{Typeflag: tar.TypeReg, Name: "./._index.json"}, []byte("AppleDouble")},
+		tarEntry{tar.Header{Typeflag: tar.TypeReg, Name: "./blobs/sha256/._x"}, []byte("AppleDouble")},
+		tarEntry{tar.Header{Typeflag: tar.TypeReg, Name: "./manifest.json"}, []byte("[]")}) // as ctr images export adds
 	for name, format := range map[string]tar.Format{"USTAR": tar.FormatUSTAR, "PAX": tar.FormatPAX, "GNU": tar.FormatGNU} {
 		t.Run(name, func(t *testing.T) {
 			foreign := slices.Clone(all)

@@ -183,10 +183,15 @@ func (c *Contents) compareWritten(ctx context.Context, s segment, section io.Rea
 	if !errors.Is(err, errDiffers) {
 		return err
 	}
-	if err := c.verifySource(ctx, s.blob.SHA256); err != nil {
+	return c.sourceDiffers(ctx, s.blob.SHA256)
+}
+
+// sourceDiffers says what is wrong if what was written is not the blob of a digest.
+func (c *Contents) sourceDiffers(ctx context.Context, d lock.SHA256) error {
+	if err := c.verifySource(ctx, d); err != nil {
 		return err
 	}
-	return fault.New(fault.Integrity, "what was written of blob sha256:%s is not what was read", s.blob.SHA256).
+	return fault.New(fault.Integrity, "what was written of blob sha256:%s is not what was read", d).
 		WithHint("run the same command again; if it stays so, check the disk and the memory of this machine")
 }
 

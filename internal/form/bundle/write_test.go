@@ -19,6 +19,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicfile"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
@@ -255,7 +256,7 @@ func TestWriteLayoutAgain(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, filepath.Join(dir, tempPrefix+"1"), []byte("left"))
+	writeFile(t, filepath.Join(dir, atomicdir.TempPrefix+"1"), []byte("left"))
 	if !write(c) {
 		t.Error("a missing blob stays so")
 	}
@@ -368,7 +369,7 @@ func TestSourceChanges(t *testing.T) {
 					return
 				}
 				for _, left := range names(t, path) {
-					if left == indexName || strings.HasPrefix(left, tempPrefix) {
+					if left == indexName || strings.HasPrefix(left, atomicdir.TempPrefix) {
 						t.Errorf("left: %s", left)
 					}
 				}

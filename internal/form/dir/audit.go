@@ -7,11 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"runtime"
 	"slices"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
@@ -19,6 +15,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
@@ -77,7 +74,7 @@ func Audit(ctx context.Context, dir string, r *audit.Report, o AuditOptions) (*A
 	if err := atomicdir.Settle(ctx, dir, o.Waiting); err != nil {
 		return nil, err
 	}
-	a := &auditor{AuditOptions: o, report: r, all: map[string]lock.SHA256{}}
+	a := &auditor{AuditOptions: o, report: r, all: entry.Sums{}}
 	t, err := atomicdir.OpenExisting(dir)
 	if err != nil {
 		return nil, err
@@ -97,7 +94,7 @@ func Audit(ctx context.Context, dir string, r *audit.Report, o AuditOptions) (*A
 	} else {
 		err = a.platforms(ctx, t, l)
 	}
-	return &Audited{Lock: l, Mount: a.mount, Digest: lock.Sum(pluginsdir.Sums(a.all))}, err
+	return &Audited{Lock: l, Mount: a.mount, Digest: lock.Sum(a.all.Marshal())}, err
 }
 
 // auditor is one run of [Audit].
@@ -107,19 +104,26 @@ type auditor struct {
 	// mount is where the agent must see the directory, by its indexes.
 	mount string
 	// all has the digests of all files that are there, as Audited.Digest counts them.
-	all map[string]lock.SHA256
+	all entry.Sums
 }
 
 // platforms audits a directory for several platforms.
 func (a *auditor) platforms(ctx context.Context, top *atomicdir.Tree, l *lock.Lock) error {
-	found, err := a.read(ctx, top, []string{lockPath}, nil)
+	e := entry.Entry{Path: lockPath, Most: maxMeta, Content: "the lock of all platforms"}
+	found, err := entry.Find(ctx, top, []entry.Entry{e}, a.Hashed)
 	if err != nil {
 		return err
 	}
-	if f := found[lockPath]; f.Problem == "" {
-		a.report.Add(audit.File{Path: lockPath, Content: "the lock of all platforms", State: audit.Intact, Size: f.Size, SHA256: &f.SHA256}, "")
+	if f, there := found[lockPath]; there && f.Problem == "" {
 		a.all[lockPath] = f.SHA256
 	}
+	files := entry.Audit{Report: a.report, Reader: pluginsdir.Reader, At: path.Clean, Found: found}
+	files.Entry(e, "")
+	var subs []entry.Entry
+	for _, p := range l.Platforms {
+		subs = append(subs, entry.Entry{Path: path.Join(p.Dir(), lockPath)})
+	}
+	files.Dirs(top, subs)
 	a.superseded(top, "")
 	for _, p := range l.Platforms {
 		if err := a.sub(ctx, top, p, l.ForPlatform(p)); err != nil {
@@ -141,7 +145,7 @@ func (a *auditor) sub(ctx context.Context, top *atomicdir.Tree, p agent.Platform
 		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: p.Dir(), Detail: err.Error()})
 		return nil
 	case err != nil:
-		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: p.Dir(), Detail: "it cannot be opened: " + reason(err)})
+		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: p.Dir(), Detail: "it cannot be opened: " + disk.Reason(err)})
 		return nil
 	}
 	defer t.Close()
@@ -151,7 +155,7 @@ func (a *auditor) sub(ctx context.Context, top *atomicdir.Tree, p agent.Platform
 // superseded returns the paths that a list names as superseded. One that cannot be
 // read is a problem: prune would not know what to remove.
 func (a *auditor) superseded(t *atomicdir.Tree, prefix string) []string {
-	paths, err := newDirectory(t).listed()
+	paths, err := listSuperseded(t)
 	if err != nil {
 		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: path.Join(prefix, supersededPath), Detail: err.Error()})
 	}
@@ -163,22 +167,17 @@ func (a *auditor) superseded(t *atomicdir.Tree, prefix string) []string {
 func (a *auditor) platform(ctx context.Context, t *atomicdir.Tree, prefix string, l *lock.Lock) error {
 	at := func(p string) string { return path.Join(prefix, p) }
 	p := l.Platforms[0]
-	// The mode of the whole is that of the volume, or of who made the directory.
-	if fi, err := t.Root.Lstat("."); err == nil && prefix != "" {
-		a.enterable(prefix, fi)
-	}
-	paths, err := a.list(t, l, at)
+	plan := pluginsdir.Plan(l, p)
+	list, err := a.list(t, l, at, plan)
 	if err != nil {
 		return err
 	}
-	most := map[string]int64{}
-	for _, f := range l.Files(p) {
-		most[f.Path] = pluginsdir.MostOf(f)
-	}
-	found, err := a.read(ctx, t, paths, most)
+	found, err := entry.Find(ctx, t, list, a.Hashed)
 	if err != nil {
 		return err
 	}
+	files := entry.Audit{Report: a.report, Reader: pluginsdir.Reader, At: at}
+	files.Dirs(t, plan)
 	superseded := a.superseded(t, prefix)
 	for name, f := range found {
 		if f.Problem == "" && name != sumsPath && !slices.Contains(superseded, name) {
@@ -192,13 +191,16 @@ func (a *auditor) platform(ctx context.Context, t *atomicdir.Tree, prefix string
 	return nil
 }
 
-// list returns the paths of everything that an agent might look at, and of our
-// own documents. It follows no link.
-func (a *auditor) list(t *atomicdir.Tree, l *lock.Lock, at func(string) string) ([]string, error) {
-	var paths []string
-	for _, p := range []string{lockPath, sumsPath} {
-		if _, err := t.Root.Lstat(p); err == nil {
-			paths = append(paths, p)
+// list adds to a plan everything else that an agent might look at. It follows no link.
+func (a *auditor) list(t *atomicdir.Tree, l *lock.Lock, at func(string) string, plan []entry.Entry) ([]entry.Entry, error) {
+	planned := map[string]bool{}
+	for _, e := range plan {
+		planned[e.Path] = true
+	}
+	all := slices.Clone(plan)
+	add := func(p string) {
+		if !planned[p] {
+			all = append(all, entry.Entry{Path: p, Most: pluginsdir.MostOfAny()})
 		}
 	}
 	entries, err := fs.ReadDir(t.Root.FS(), ".")
@@ -211,121 +213,24 @@ func (a *auditor) list(t *atomicdir.Tree, l *lock.Lock, at func(string) string) 
 		case isRepository && !e.IsDir():
 			a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at(e.Name()), Detail: "it is " + disk.DescribeType(e.Type()) + ", not a directory"})
 		case isRepository:
-			paths = append(paths, a.walk(t, e.Name(), at)...)
+			a.walk(t, e.Name(), at, add)
 		case path.Ext(e.Name()) == ".yaml":
-			paths = append(paths, e.Name())
+			add(e.Name())
 		}
 	}
-	// A directory in the place of a file is not walked over.
-	for _, p := range pluginsdir.Paths(l, l.Platforms[0]) {
-		if fi, err := t.Root.Lstat(p); err == nil && fi.IsDir() {
-			paths = append(paths, p)
-		}
-	}
-	return paths, nil
+	return all, nil
 }
 
-// walk returns the paths of all that is no directory. A directory that an agent
-// of another user cannot read is a problem.
-func (a *auditor) walk(t *atomicdir.Tree, repository string, at func(string) string) []string {
-	var paths []string
-	err := fs.WalkDir(t.Root.FS(), repository, func(p string, e fs.DirEntry, err error) error {
+// walk adds all that is no directory. A directory that cannot be read is a problem.
+func (a *auditor) walk(t *atomicdir.Tree, repository string, at func(string) string, add func(string)) {
+	_ = fs.WalkDir(t.Root.FS(), repository, func(p string, e fs.DirEntry, err error) error {
 		if err != nil {
-			a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at(p), Detail: "it cannot be read: " + reason(err)})
+			a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at(p), Detail: "it cannot be read: " + disk.Reason(err)})
 			return fs.SkipDir
 		}
 		if !e.IsDir() {
-			paths = append(paths, p)
-			return nil
-		}
-		if fi, err := e.Info(); err == nil {
-			a.enterable(at(p), fi)
+			add(p)
 		}
 		return nil
 	})
-	if err != nil {
-		return nil // the walk itself never fails
-	}
-	return paths
-}
-
-// enterable reports a directory that the agent cannot read.
-func (a *auditor) enterable(at string, fi fs.FileInfo) {
-	if lacking := disk.AccessOf(fi).Lacking(pluginsdir.Reader, agent.DirectoryMode); lacking != "" {
-		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at, Detail: lacking})
-	}
-}
-
-// reason drops the path of an error, which stands beside it.
-func reason(err error) string {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err.Error()
-	}
-	return err.Error()
-}
-
-// read hashes files, the largest first, and keeps the content of documents. Most
-// says how many bytes those may have that the lock names.
-func (a *auditor) read(ctx context.Context, t *atomicdir.Tree, paths []string, most map[string]int64) (map[string]pluginsdir.Found, error) {
-	type job struct {
-		path string
-		info fs.FileInfo
-	}
-	var jobs []job
-	found := map[string]pluginsdir.Found{}
-	for _, p := range paths {
-		fi, err := t.Root.Lstat(p)
-		if err != nil {
-			found[p] = pluginsdir.Found{Problem: "cannot be read: " + reason(err)}
-			continue
-		}
-		jobs = append(jobs, job{p, fi})
-	}
-	slices.SortStableFunc(jobs, func(x, y job) int { return cmp.Compare(y.info.Size(), x.info.Size()) })
-	var mu sync.Mutex
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for _, j := range jobs {
-		group.Go(func() error {
-			most, named := most[j.path]
-			if !named {
-				most = pluginsdir.MostOfAny()
-			}
-			f, err := a.file(ctx, t, j.path, j.info, most)
-			mu.Lock()
-			defer mu.Unlock()
-			found[j.path] = f
-			return err
-		})
-	}
-	return found, group.Wait()
-}
-
-// file reads one file. Only the end of ctx is an error.
-func (a *auditor) file(ctx context.Context, t *atomicdir.Tree, p string, fi fs.FileInfo, most int64) (pluginsdir.Found, error) {
-	if !fi.Mode().IsRegular() {
-		return pluginsdir.Found{Problem: "is " + disk.DescribeType(fi.Mode()) + ", not a regular file"}, nil
-	}
-	f := pluginsdir.Found{Blob: lock.Blob{Size: fi.Size()}, Access: disk.AccessOf(fi)}
-	var err error
-	if pluginsdir.IsDocument(p) {
-		if f.Data, err = t.Read(p, maxMeta); err == nil {
-			f.Blob = lock.Blob{Size: int64(len(f.Data)), SHA256: lock.Sum(f.Data)}
-		}
-	} else {
-		f.Blob, f.Program, err = t.Digest(ctx, p, most)
-	}
-	if ctx.Err() != nil {
-		return f, context.Cause(ctx)
-	}
-	if fi.Size() > most && !pluginsdir.IsDocument(p) {
-		return pluginsdir.Found{Problem: fmt.Sprintf("has %d bytes, more than the %d that it may have", fi.Size(), most)}, nil
-	}
-	if err != nil {
-		return pluginsdir.Found{Problem: "cannot be read: " + reason(err)}, nil
-	}
-	if a.Hashed != nil {
-		a.Hashed(f.Size)
-	}
-	return f, nil
 }

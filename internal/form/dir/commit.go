@@ -5,6 +5,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
@@ -16,22 +17,22 @@ func (d *directory) commit(ctx context.Context, l *lock.Lock, p agent.Platform, 
 	if err != nil {
 		return false, err
 	}
-	if err := d.syncPlaced(); err != nil {
+	if err := d.syncWritten(); err != nil {
 		return false, err
 	}
-	written := false
+	var plan []entry.Entry
 	for _, f := range files {
-		changed, err := d.Put(ctx, f.Path, f.Data)
-		if err != nil {
-			return false, err
-		}
-		written = written || changed
+		plan = append(plan, f.Entry())
+	}
+	written, err := entry.WriteAll(ctx, d.Tree, plan)
+	if err != nil {
+		return false, err
 	}
 	if err := d.writeSuperseded(supersededBy(d.superseded(), pluginsdir.Paths(l, p))); err != nil {
 		return false, err
 	}
 	d.committed = true
-	return written, d.syncPlaced()
+	return written, d.syncWritten()
 }
 
 // commitWhole writes the lock of a directory for several platforms. The sums of
@@ -41,7 +42,7 @@ func (d *directory) commitWhole(ctx context.Context, l *lock.Lock) (bool, error)
 	if err != nil {
 		return false, err
 	}
-	written, err := d.Put(ctx, lockPath, data)
+	_, written, err := entry.Write(ctx, d.Tree, pluginsdir.Document{Path: lockPath, Data: data}.Entry())
 	if err != nil {
 		return false, err
 	}
@@ -52,5 +53,5 @@ func (d *directory) commitWhole(ctx context.Context, l *lock.Lock) (bool, error)
 	if err := d.Remove(sumsPath); err != nil {
 		return false, err
 	}
-	return written, d.syncPlaced()
+	return written, d.syncWritten()
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
@@ -53,7 +54,7 @@ type Options struct {
 	Displaced func(path, to string)
 }
 
-// Writer writes a directory. Place may be called concurrently, between one Open
+// Writer writes a directory. Write may be called concurrently, between one Open
 // and one Commit.
 type Writer struct {
 	options   Options
@@ -71,17 +72,19 @@ func Open(ctx context.Context, dir string, plan *lock.Lock, o Options) (*Writer,
 	}
 	w := &Writer{options: o, platforms: map[agent.Platform]*directory{}}
 	var err error
-	open := func(name string) (*atomicdir.Tree, error) {
-		return atomicdir.Open(ctx, name, pluginsdir.Reader, o.Waiting)
-	}
-	if w.top, err = openPlanned(dir, open, o); err != nil {
+	to := atomicdir.Options{Reader: pluginsdir.Reader, Waiting: o.Waiting}
+	w.top, err = openPlanned(o, func(begin func() error) (*atomicdir.Tree, error) {
+		to.Begin = begin
+		return atomicdir.Open(ctx, dir, to)
+	})
+	if err != nil {
 		return nil, err
 	}
-	below := func(name string) (*atomicdir.Tree, error) { return w.top.OpenSub(ctx, name, o.Waiting) }
 	for _, p := range plan.Platforms {
 		d := w.top
 		if len(plan.Platforms) > 1 {
-			if d, err = openPlanned(p.Dir(), below, o); err != nil {
+			below := func(begin func() error) (*atomicdir.Tree, error) { return w.top.OpenSub(ctx, p.Dir(), begin) }
+			if d, err = openPlanned(o, below); err != nil {
 				w.Close()
 				return nil, err
 			}
@@ -94,37 +97,39 @@ func Open(ctx context.Context, dir string, plan *lock.Lock, o Options) (*Writer,
 	return w, nil
 }
 
-// Place brings one file into the directory. A file that is there already, byte
-// for byte, is left alone.
-// It reports whether anything was written.
-func (w *Writer) Place(ctx context.Context, p agent.Platform, f lock.File) (bool, error) {
-	written, err := w.platforms[p].place(ctx, p, f, w.options.Source)
+// Write brings one file into the directory. A file that is there already, byte for
+// byte, is left alone. It reports whether anything was written.
+func (w *Writer) Write(ctx context.Context, p agent.Platform, f lock.File) (bool, error) {
+	d := w.platforms[p]
+	made, written, err := entry.Write(ctx, d.Tree, fileEntry(p, f, w.options.Source))
 	if err != nil {
-		return false, fmt.Errorf("writing %s: %w", w.platforms[p].At(f.Path), atomicdir.Explain(err))
+		return false, fmt.Errorf("writing %s: %w", d.At(f.Path), atomicdir.Explain(err))
 	}
+	d.record(f.Path, made)
 	return written, nil
 }
 
 // Commit writes indexes and locks, and makes all of it durable. All files of
-// the lock must have been placed. It reports whether anything was written.
+// the lock must have been written. It reports whether anything was written, or a
+// mode mended.
 func (w *Writer) Commit(ctx context.Context, l *lock.Lock) (bool, error) {
-	written := false
+	changed := false
 	for _, p := range l.Platforms {
 		d := w.platforms[p]
-		changed, err := d.commit(ctx, l.ForPlatform(p), p, w.options)
+		written, err := d.commit(ctx, l.ForPlatform(p), p, w.options)
 		if err != nil {
 			return false, fmt.Errorf("completing %s: %w", d.Path, atomicdir.Explain(err))
 		}
-		written = written || changed
+		changed = changed || written || d.Mended()
 	}
 	if len(l.Platforms) > 1 {
-		changed, err := w.top.commitWhole(ctx, l.PluginsOnly())
+		written, err := w.top.commitWhole(ctx, l.PluginsOnly())
 		if err != nil {
 			return false, fmt.Errorf("completing %s: %w", w.top.Path, atomicdir.Explain(err))
 		}
-		written = written || changed
+		changed = changed || written
 	}
-	return written, nil
+	return changed || w.top.Mended(), nil
 }
 
 // Close removes what is unfinished and lets the next run have the directory.

@@ -88,7 +88,7 @@ func (f *fixture) write(t *testing.T, dir string, skip ...string) bool {
 		if slices.Contains(skip, file.Path) {
 			continue
 		}
-		written, err := w.Place(ctx, linux, file)
+		written, err := w.Write(ctx, linux, file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -275,15 +275,15 @@ func TestPruneSparesWhatIsNotOurs(t *testing.T) {
 	}
 }
 
-func TestOurs(t *testing.T) {
+func TestIsOurPath(t *testing.T) {
 	for p, want := range map[string]bool{
 		"r.yaml": true, "r/executor_v1_x": true, "r/executor_v1_x_deps/jq": true,
 		"": false, ".yaml": false, "r": false, "../r.yaml": false, "/r.yaml": false, "r/x/y": false, "r/x_deps/..": false,
 		"linux-amd64/": true, "linux/": false, "../x/": false, ".botkube-mirror/lock.json": false, ".botkube-mirror.yaml": false,
 		"r/x_deps/a/b": false, "r/./x": false, "r//x": false, "r\\x.yaml": false,
 	} {
-		if got := ours(p); got != want {
-			t.Errorf("ours(%q) = %t", p, got)
+		if got := isOurPath(p); got != want {
+			t.Errorf("isOurPath(%q) = %t", p, got)
 		}
 	}
 }
@@ -333,7 +333,7 @@ func TestOpenRefusesSite(t *testing.T) {
 	}
 	defer w.Close()
 	for _, a := range f.lock.Artifacts {
-		if _, err := w.Place(context.Background(), a); err != nil {
+		if _, err := w.Add(context.Background(), a); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -370,11 +370,11 @@ func TestNothingIsStagedUnnoted(t *testing.T) {
 	}
 	defer w.Close()
 	for _, file := range f.lock.Files(linux) {
-		if _, err := w.Place(context.Background(), linux, file); fault.KindOf(err) != fault.Usage {
+		if _, err := w.Write(context.Background(), linux, file); fault.KindOf(err) != fault.Usage {
 			t.Errorf("%s: %v, want a refusal", file.Path, err)
 		}
 	}
-	if _, err := w.platforms[linux].Put(context.Background(), lockPath, []byte("x")); fault.KindOf(err) != fault.Usage {
+	if _, err := w.platforms[linux].Stage(); fault.KindOf(err) != fault.Usage {
 		t.Errorf("%s: %v, want a refusal", lockPath, err)
 	}
 	if files := readTree(t, dir); len(files) > 0 {

@@ -1,13 +1,11 @@
 package dir
 
 import (
-	"context"
 	"errors"
 	"maps"
 	"slices"
 	"sync"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
@@ -18,34 +16,32 @@ import (
 type directory struct {
 	*atomicdir.Tree
 	// planned are the paths of the coming layout.
-	planned map[string]bool
-
-	begin     sync.Once
+	planned   map[string]bool
 	began     bool
-	failed    error
 	committed bool
 
 	mu sync.Mutex
-	// made has the digests of placed files.
+	// made has the digests of the files that were written, or were there.
 	made map[string]lock.Blob
 }
 
-func newDirectory(t *atomicdir.Tree) *directory {
-	return &directory{Tree: t, planned: map[string]bool{}, made: map[string]lock.Blob{}}
+func newDirectory() *directory {
+	return &directory{planned: map[string]bool{}, made: map[string]lock.Blob{}}
 }
 
-// openPlanned opens the directory of a plan, which no other form of output may
-// have.
-func openPlanned(name string, open func(name string) (*atomicdir.Tree, error), o Options) (*directory, error) {
-	t, err := open(name)
-	if err != nil {
+// openPlanned opens the directory of a plan, which no other form of output may have.
+// Before its first file is staged, it is noted what the directory holds and will
+// hold, so that nothing is forgotten if the run ends here.
+func openPlanned(o Options, open func(begin func() error) (*atomicdir.Tree, error)) (*directory, error) {
+	d := newDirectory()
+	var err error
+	if d.Tree, err = open(d.beginWriting); err != nil {
 		return nil, err
 	}
-	d := newDirectory(t)
 	// Only now has another run that wrote a site there come to its end.
-	if site.InTree(t) {
+	if site.InTree(d.Tree) {
 		d.Close()
-		return nil, fault.New(fault.Usage, "%s is a site", t.Path).WithHint("name another directory for the agent's cache directory")
+		return nil, fault.New(fault.Usage, "%s is a site", d.Path).WithHint("name another directory for the agent's cache directory")
 	}
 	if d.completed() {
 		d.MayDisplace(o.Displaced)
@@ -69,36 +65,14 @@ func (d *directory) Close() error {
 	return errors.Join(d.forgetUnwritten(), d.Tree.Close())
 }
 
-// Stage creates a file under a temporary name. Before the first one, it notes
-// what the directory holds and will hold, so that nothing is forgotten if the
-// run ends here.
-func (d *directory) Stage() (*atomicdir.Staged, error) {
-	if err := d.note(); err != nil {
-		return nil, err
-	}
-	return d.Tree.Stage()
+func (d *directory) record(p string, made lock.Blob) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.made[p] = made
 }
 
-// Put writes a small file if the directory does not hold that already. Like
-// [directory.Stage], it notes first.
-func (d *directory) Put(ctx context.Context, p string, data []byte) (bool, error) {
-	blob := lock.Blob{Size: int64(len(data)), SHA256: lock.Sum(data)}
-	if same, err := d.Holds(ctx, p, blob, agent.IndexMode); err != nil || same {
-		return false, err
-	}
-	if err := d.note(); err != nil {
-		return false, err
-	}
-	return true, d.Write(p, data, agent.IndexMode)
-}
-
-func (d *directory) note() error {
-	d.begin.Do(func() { d.began, d.failed = true, d.beginWriting() })
-	return d.failed
-}
-
-// syncPlaced makes the names of the directory's files durable.
-func (d *directory) syncPlaced() error {
+// syncWritten makes the names of the directory's files durable.
+func (d *directory) syncWritten() error {
 	return d.SyncDirs(append(slices.Collect(maps.Keys(d.made)), lockPath))
 }
 

@@ -43,7 +43,7 @@ func openOutput(ctx context.Context, name string, l *lock.Lock, from form.Conten
 func (out *output) Add(ctx context.Context, a lock.Artifact) (changed bool, err error) {
 	for _, p := range out.files[a.URL] {
 		p.File.Artifact = a
-		written, err := out.Place(ctx, p.Platform, p.File)
+		written, err := out.Write(ctx, p.Platform, p.File)
 		if err != nil {
 			return changed, err
 		}

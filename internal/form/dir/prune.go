@@ -1,19 +1,18 @@
 package dir
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
@@ -37,11 +36,11 @@ func (pr *pruner) prune(ctx context.Context) error {
 	if _, err := ReadLock(pr.dir); err != nil {
 		return err
 	}
-	t, err := atomicdir.Open(ctx, pr.dir, pluginsdir.Reader, pr.waiting)
+	t, err := atomicdir.Open(ctx, pr.dir, atomicdir.Options{Reader: pluginsdir.Reader, Waiting: pr.waiting})
 	if err != nil {
 		return err
 	}
-	pr.top = newDirectory(t)
+	pr.top = &directory{Tree: t}
 	defer pr.top.Close()
 	l, err := lockOf(t)
 	if err != nil {
@@ -117,10 +116,10 @@ func (pr *pruner) open(ctx context.Context, sub string) (*directory, *lock.Lock,
 	if err != nil {
 		return nil, nil, err
 	}
-	if t, err = pr.top.OpenSub(ctx, sub, pr.waiting); err != nil {
+	if t, err = pr.top.OpenSub(ctx, sub, nil); err != nil {
 		return nil, nil, err
 	}
-	d := newDirectory(t)
+	d := &directory{Tree: t}
 	l, err := lockOf(t)
 	if err != nil {
 		return nil, nil, errors.Join(err, d.Close())
@@ -178,11 +177,15 @@ func (d *directory) checkSettled(l *lock.Lock) error {
 	if len(l.Platforms) != 1 {
 		return nil
 	}
-	sums, err := readMeta(d.Tree, sumsPath)
+	var sums entry.Sums
+	data, err := readMeta(d.Tree, sumsPath)
+	if err == nil {
+		sums, err = entry.ParseSums(data)
+	}
 	settled := err == nil
-	for _, p := range slices.Concat([]string{lockPath}, indexPaths(l)) {
+	for _, p := range append(indexPaths(l), lockPath) {
 		data, err := readMeta(d.Tree, p)
-		settled = settled && err == nil && bytes.Contains(sums, fmt.Appendf(nil, "%s  %s\n", lock.Sum(data), p))
+		settled = settled && err == nil && sums.Names(p, data)
 	}
 	if settled {
 		return nil

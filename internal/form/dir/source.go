@@ -13,6 +13,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
@@ -29,7 +30,7 @@ type Source struct {
 // sourceTree is the directory of one platform, and what should be in it.
 type sourceTree struct {
 	*atomicdir.Tree
-	sums map[string]lock.SHA256
+	sums entry.Sums
 }
 
 // OpenSource opens a directory that this package wrote, to read it.
@@ -82,7 +83,7 @@ func (t *sourceTree) load(want *lock.Lock) error {
 	if err != nil {
 		return t.unreadable(sumsPath, err)
 	}
-	if t.sums, err = pluginsdir.ParseSums(data); err != nil {
+	if t.sums, err = entry.ParseSums(data); err != nil {
 		return fault.New(fault.Integrity, "%s is damaged: %w", t.At(sumsPath), err).WithHint(copyDirAgain)
 	}
 	lockData, err := t.document(lockPath)
@@ -160,7 +161,7 @@ func (s *Source) Known(p agent.Platform, f lock.File) (lock.Blob, bool) {
 func (s *Source) Expected(p agent.Platform, f lock.File) (lock.Blob, bool) { return s.Known(p, f) }
 
 // Make copies a file, and compares it with SHA256SUMS.
-func (s *Source) Make(ctx context.Context, p agent.Platform, f lock.File, to pluginsdir.Sink) error {
+func (s *Source) Make(ctx context.Context, p agent.Platform, f lock.File, to blob.Sink) error {
 	t := s.trees[p]
 	from, err := disk.OpenRegular(t.Root, f.Path)
 	if err != nil {

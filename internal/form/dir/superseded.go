@@ -18,6 +18,7 @@ import (
 // beginWriting notes as superseded every path that was or may from now on be
 // written: the commit takes out those that the new lock names.
 func (d *directory) beginWriting() error {
+	d.began = true
 	known := d.knownPaths()
 	for p := range d.planned {
 		known = append(known, p)
@@ -47,22 +48,24 @@ func (d *directory) superseded() []string {
 }
 
 // listed returns the paths of the list of superseded ones, which may be absent.
-func (d *directory) listed() ([]string, error) {
-	data, err := readMeta(d.Tree, supersededPath)
+func (d *directory) listed() ([]string, error) { return listSuperseded(d.Tree) }
+
+func listSuperseded(t *atomicdir.Tree) ([]string, error) {
+	data, err := readMeta(t, supersededPath)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case fault.KindOf(err) == fault.Integrity:
-		return nil, damaged(d.At(supersededPath), err)
+		return nil, damaged(t.At(supersededPath), err)
 	case err != nil:
-		return nil, fmt.Errorf("reading %s: %w", d.At(supersededPath), atomicdir.Explain(err))
+		return nil, fmt.Errorf("reading %s: %w", t.At(supersededPath), atomicdir.Explain(err))
 	}
 	return listedIn(data), nil
 }
 
 // listedIn returns those paths of a list that this package may have written.
 func listedIn(data []byte) []string {
-	return slices.DeleteFunc(strings.Split(string(data), "\n"), func(p string) bool { return !ours(p) })
+	return slices.DeleteFunc(strings.Split(string(data), "\n"), func(p string) bool { return !isOurPath(p) })
 }
 
 // writeSuperseded replaces the list; an empty one is no file.
@@ -74,7 +77,7 @@ func (d *directory) writeSuperseded(paths []string) error {
 	if there, err := readMeta(d.Tree, supersededPath); err == nil && bytes.Equal(there, data) {
 		return nil
 	}
-	return d.Write(supersededPath, data, agent.IndexMode)
+	return d.Note(supersededPath, data, agent.IndexMode)
 }
 
 // forgetUnwritten shortens the list of superseded paths, after a run that wrote
@@ -109,11 +112,11 @@ func layoutOf(l *lock.Lock) []string {
 	return dirs
 }
 
-// ours reports whether a path of the list of superseded ones is of the form
+// isOurPath reports whether a path of the list of superseded ones is of the form
 // that this package writes: REPOSITORY.yaml, REPOSITORY/BINARY,
 // REPOSITORY/BINARY_deps/DEPENDENCY, a file of templates in a directory of these,
 // or OS-ARCH/ for a sub-directory. The list is read back from a disk, and what it names is deleted.
-func ours(p string) bool {
+func isOurPath(p string) bool {
 	if dir, ok := strings.CutSuffix(p, "/"); ok {
 		return isPlatformDir(dir)
 	}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"path"
 	"strings"
 	"sync/atomic"
@@ -22,6 +21,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
@@ -150,14 +150,14 @@ func (a *auditor) contents(ctx context.Context, said *agent.Platform, manifest [
 	}
 	a.locks = append(a.locks, l)
 	mount := a.image.Mount
-	pluginsdir.Audited{Lock: l, Platform: is.Platform.Platform, Found: found, Mount: mount, At: func(p string) string { return path.Join(mount, p) }}.Audit(a.report)
+	pluginsdir.Audited{Lock: l, Platform: is.Platform.Platform, Found: found, Mount: mount, KeepsModes: true, At: func(p string) string { return path.Join(mount, p) }}.Audit(a.report)
 	return nil
 }
 
 // layers reads the layers of an image, and returns the files of the cache
 // directory by their paths in it.
-func (a *auditor) layers(ctx context.Context, is *described) (map[string]pluginsdir.Found, error) {
-	each := make([]map[string]pluginsdir.Found, len(is.manifest.Layers))
+func (a *auditor) layers(ctx context.Context, is *described) (map[string]entry.Found, error) {
+	each := make([]map[string]entry.Found, len(is.manifest.Layers))
 	taken := new(taken)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(a.parallel)
@@ -170,11 +170,11 @@ func (a *auditor) layers(ctx context.Context, is *described) (map[string]plugins
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	all := map[string]pluginsdir.Found{}
+	all := map[string]entry.Found{}
 	for _, found := range each {
 		for p, f := range found {
 			if _, twice := all[p]; twice {
-				f = pluginsdir.Found{Problem: "stands in two layers"}
+				f = entry.Found{Problem: "it stands in two layers"}
 			}
 			all[p] = f
 		}
@@ -183,7 +183,7 @@ func (a *auditor) layers(ctx context.Context, is *described) (map[string]plugins
 }
 
 // layer reads one layer.
-func (a *auditor) layer(ctx context.Context, is *described, i int, taken *taken) (map[string]pluginsdir.Found, error) {
+func (a *auditor) layer(ctx context.Context, is *described, i int, taken *taken) (map[string]entry.Found, error) {
 	d := is.manifest.Layers[i]
 	b, err := oci.Described(d, lock.MaxBlob)
 	if err != nil {
@@ -195,7 +195,7 @@ func (a *auditor) layer(ctx context.Context, is *described, i int, taken *taken)
 	}
 	var l *layerReader
 	err = blob.Again(ctx, func(error) error {
-		l = &layerReader{mount: a.image.Mount, taken: taken, found: map[string]pluginsdir.Found{}}
+		l = &layerReader{mount: a.image.Mount, taken: taken, found: map[string]entry.Found{}}
 		return oci.Stream(ctx, a.from, b, func(r io.Reader) error { return l.read(ctx, d, is.config.RootFS.DiffIDs[i], r) })
 	})
 	if a.hashed != nil && fault.KindOf(err) != fault.Incomplete {
@@ -215,7 +215,7 @@ type taken struct{ entries, documents atomic.Int64 }
 type layerReader struct {
 	mount string
 	taken *taken
-	found map[string]pluginsdir.Found
+	found map[string]entry.Found
 	// outside are the paths of files that are not below the mount.
 	outside []string
 }
@@ -269,23 +269,20 @@ func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
 		l.outside = append(l.outside, name)
 		return nil
 	case isWhiteout(name):
-		l.found[rel] = pluginsdir.Found{Problem: "removes a file of another layer"}
+		l.found[rel] = entry.Found{Problem: "it removes a file of another layer"}
 		return nil
 	case h.Typeflag != tar.TypeReg:
-		l.found[rel] = pluginsdir.Found{Problem: "is no regular file"}
-		return nil
-	case h.Mode&0o7000 != 0:
-		l.found[rel] = pluginsdir.Found{Problem: "runs as whoever owns it: it has the set-user-ID, the set-group-ID or the sticky bit"}
+		l.found[rel] = entry.Found{Problem: "it is no regular file"}
 		return nil
 	}
-	f := pluginsdir.Found{Access: disk.Access{Mode: fs.FileMode(h.Mode).Perm(), User: h.Uid, Group: h.Gid}}
+	f := entry.Found{Access: disk.Access{Mode: h.FileInfo().Mode(), User: h.Uid, Group: h.Gid}}
 	var data bytes.Buffer
 	sum := sha256.New()
 	var head agent.Head
 	to := io.MultiWriter(&head, sum)
 	if pluginsdir.IsDocument(rel) {
 		if h.Size > lock.MaxSize {
-			l.found[rel] = pluginsdir.Found{Problem: fmt.Sprintf("has %d bytes, more than are read of a document", h.Size)}
+			l.found[rel] = entry.Found{Problem: fmt.Sprintf("it has %d bytes, more than are read of a document", h.Size)}
 			return nil
 		}
 		if l.taken.documents.Add(h.Size) > maxDocuments {
@@ -302,7 +299,7 @@ func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
 	}
 	f.Blob, f.Data = lock.Blob{Size: n, SHA256: lock.SHA256(sum.Sum(nil))}, data.Bytes()
 	if _, twice := l.found[rel]; twice {
-		f = pluginsdir.Found{Problem: "stands twice in a layer"}
+		f = entry.Found{Problem: "it stands twice in a layer"}
 	}
 	l.found[rel] = f
 	return nil

@@ -154,7 +154,7 @@ func (f *fixture) writeDir(t testing.TB, p agent.Platform, mount string) map[str
 	w, err := dir.Open(ctx, top, l, dir.Options{Mount: mount, Source: f.remembering()})
 	check(t, err)
 	for _, file := range l.Files(p) {
-		_, err := w.Place(ctx, p, file)
+		_, err := w.Write(ctx, p, file)
 		check(t, err)
 	}
 	_, err = w.Commit(ctx, l)

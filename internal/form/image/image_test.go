@@ -28,6 +28,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
@@ -220,7 +221,7 @@ func (s wrong) Known(agent.Platform, lock.File) (lock.Blob, bool) {
 	return lock.Blob{Size: s.size}, true
 }
 
-func (s wrong) Make(ctx context.Context, p agent.Platform, f lock.File, to pluginsdir.Sink) error {
+func (s wrong) Make(ctx context.Context, p agent.Platform, f lock.File, to blob.Sink) error {
 	if s.reset {
 		if _, err := io.WriteString(to, "superseded"); err != nil {
 			return fmt.Errorf("as sources do: %w", err)
@@ -471,7 +472,7 @@ type stuck struct {
 	started chan struct{}
 }
 
-func (s stuck) Make(ctx context.Context, _ agent.Platform, _ lock.File, _ pluginsdir.Sink) error {
+func (s stuck) Make(ctx context.Context, _ agent.Platform, _ lock.File, _ blob.Sink) error {
 	s.once.Do(func() { close(s.started) })
 	<-ctx.Done()
 	return ctx.Err()

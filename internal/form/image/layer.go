@@ -194,7 +194,7 @@ func (b *build) spooled(ctx context.Context, w *layerWriter, name string, p agen
 // errGuess says that a file cannot be written as it comes.
 var errGuess = errors.New("the size of a file is not known after all")
 
-// entrySink is a [pluginsdir.Sink] that writes into an archive, where nothing can be
+// entrySink is a [blob.Sink] that writes into an archive, where nothing can be
 // taken back.
 type entrySink struct {
 	to       io.Writer

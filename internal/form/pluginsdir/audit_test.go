@@ -9,6 +9,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 )
 
 const (
@@ -78,7 +79,7 @@ func newDemo(t *testing.T) *demo {
 		t.Fatal(err)
 	}
 	l.Sort()
-	d := &demo{Audited{Lock: l, Platform: amd64, Found: map[string]Found{}, At: func(p string) string { return "/" + p }}}
+	d := &demo{Audited{Lock: l, Platform: amd64, Found: map[string]entry.Found{}, At: func(p string) string { return "/" + p }}}
 	made := map[string]lock.Blob{}
 	for p, text := range map[string]string{rawPath: "raw", toolPath: "tool", gzPath: "gz"} {
 		d.put(p, text)
@@ -95,7 +96,7 @@ func newDemo(t *testing.T) *demo {
 }
 
 func (d *demo) put(p, text string) {
-	d.Found[p] = Found{Blob: blobOf(text), Access: disk.Access{Mode: 0o755, User: -1, Group: -1}, Data: []byte(text)}
+	d.Found[p] = entry.Found{Blob: blobOf(text), Access: disk.Access{Mode: 0o755, User: -1, Group: -1}, Data: []byte(text)}
 }
 
 // edit changes the text of a document.
@@ -110,13 +111,13 @@ func (d *demo) edit(t *testing.T, p, from, to string) {
 
 // resum has SHA256SUMS name what is there, as a hand would that covers its traces.
 func (d *demo) resum() {
-	sums := map[string]lock.SHA256{}
+	sums := entry.Sums{}
 	for p, f := range d.Found {
 		if p != SumsPath {
 			sums[p] = f.SHA256
 		}
 	}
-	d.put(SumsPath, string(Sums(sums)))
+	d.put(SumsPath, string(sums.Marshal()))
 }
 
 func TestAudit(t *testing.T) {
@@ -138,7 +139,9 @@ func TestAudit(t *testing.T) {
 			[]string{"index demo.yaml has the checksum"}},
 		{"a dependency that is missing", func(_ *testing.T, d *demo) { delete(d.Found, toolPath) },
 			[]string{"missing " + toolPath + " it is missing"}},
-		{"a file that is a link", func(_ *testing.T, d *demo) { d.Found[gzPath] = Found{Problem: "is a link, not a regular file"} },
+		{"a file that is a link", func(_ *testing.T, d *demo) {
+			d.Found[gzPath] = entry.Found{Problem: "it is a link, not a regular file"}
+		},
 			[]string{"damaged " + gzPath + " it is a link"}},
 		{"a file that cannot be run", func(_ *testing.T, d *demo) {
 			f := d.Found[gzPath]
@@ -154,7 +157,7 @@ func TestAudit(t *testing.T) {
 			d.Superseded = []string{"demo/executor_v0.9.0_raw"}
 		}, nil},
 		{"a link that an earlier version left", func(_ *testing.T, d *demo) {
-			d.Found["demo/executor_v0.9.0_raw"] = Found{Problem: "is a link, not a regular file"}
+			d.Found["demo/executor_v0.9.0_raw"] = entry.Found{Problem: "it is a link, not a regular file"}
 			d.Superseded = []string{"demo/executor_v0.9.0_raw"}
 		}, []string{"unexpected demo/executor_v0.9.0_raw it is a link"}},
 		{"the lock", func(t *testing.T, d *demo) { d.edit(t, LockPath, "none", "index") },
@@ -275,20 +278,6 @@ func TestMounts(t *testing.T) {
 	for _, index := range []string{"", "entries: 1", upstreamIndex} {
 		if got := MountIn([]byte(index), "demo", amd64); got != "" {
 			t.Errorf("%q in %q", got, index)
-		}
-	}
-}
-
-func TestParseSums(t *testing.T) {
-	a, b := blobOf("a").SHA256, blobOf("b").SHA256
-	whole := map[string]lock.SHA256{"a": a, "b/c  d": b}
-	got, err := ParseSums(Sums(whole))
-	if err != nil || len(got) != 2 || got["a"] != a || got["b/c  d"] != b {
-		t.Errorf("%v, %v", got, err)
-	}
-	for _, text := range []string{"\n", a.String(), a.String() + " a\n", strings.ToUpper(a.String()) + "x  a\n", a.String() + "  a\n" + b.String() + "  a\n"} {
-		if got, err := ParseSums([]byte(text)); err == nil {
-			t.Errorf("%q gives %v", text, got)
 		}
 	}
 }

@@ -4,10 +4,8 @@
 package pluginsdir
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"maps"
 	"net/url"
 	"path"
 	"slices"
@@ -15,11 +13,12 @@ import (
 	"unicode"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/content/archive"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 )
 
 // Paths of what a directory holds beside what the agent reads.
@@ -45,15 +44,9 @@ type Source interface {
 	// remembered: enough for forecasts, and never for a file to count as right.
 	Expected(p agent.Platform, f lock.File) (lock.Blob, bool)
 	// Make writes a file. What the sink received counts only if the error is nil.
-	Make(ctx context.Context, p agent.Platform, f lock.File, to Sink) error
+	Make(ctx context.Context, p agent.Platform, f lock.File, to blob.Sink) error
 	// Index returns the index of a repository.
 	Index(p agent.Platform, r lock.Repository) (Index, error)
-}
-
-// Sink receives a file, and knows what it received.
-type Sink interface {
-	archive.Sink
-	Blob() lock.Blob
 }
 
 // Index is the index of a repository before it is rewritten.
@@ -110,23 +103,14 @@ func Documents(l *lock.Lock, p agent.Platform, mount string, made map[string]loc
 	if err != nil {
 		return nil, err
 	}
-	digests := map[string]lock.SHA256{LockPath: lock.Sum(lockData)}
+	digests := entry.Sums{LockPath: lock.Sum(lockData)}
 	for _, f := range l.Files(p) {
 		digests[f.Path] = made[f.Path].SHA256
 	}
 	for _, d := range indexes {
 		digests[d.Path] = lock.Sum(d.Data)
 	}
-	return append([]Document{{SumsPath, Sums(digests)}, {LockPath, lockData}}, indexes...), nil
-}
-
-// Sums is the content of SHA256SUMS: digests by the paths of their files.
-func Sums(digests map[string]lock.SHA256) []byte {
-	var out bytes.Buffer
-	for _, p := range slices.Sorted(maps.Keys(digests)) {
-		fmt.Fprintf(&out, "%s  %s\n", digests[p], p)
-	}
-	return out.Bytes()
+	return append([]Document{{SumsPath, digests.Marshal()}, {LockPath, lockData}}, indexes...), nil
 }
 
 func rewriteIndexes(l *lock.Lock, p agent.Platform, mount string, made map[string]lock.Blob, src Source) ([]Document, error) {

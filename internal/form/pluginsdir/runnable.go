@@ -90,7 +90,7 @@ func (u Unfit) Report(r *audit.Report, path string) {
 
 // headed is a sink that keeps the head, too.
 type headed struct {
-	Sink
+	blob.Sink
 	head agent.Head
 }
 

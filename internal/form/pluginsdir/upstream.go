@@ -60,7 +60,7 @@ func how(f lock.File) string {
 }
 
 // Make verifies the artifact, and writes the binary that it is or holds.
-func (u Upstream) Make(ctx context.Context, _ agent.Platform, f lock.File, sink Sink) error {
+func (u Upstream) Make(ctx context.Context, _ agent.Platform, f lock.File, sink blob.Sink) error {
 	if err := u.Blobs.Verify(ctx, f.Artifact.SHA256); err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (u Upstream) Make(ctx context.Context, _ agent.Platform, f lock.File, sink 
 }
 
 // unpack returns the name that the file has in the archive, if it is one of several.
-func (u Upstream) unpack(ctx context.Context, f lock.File, to Sink) (name string, err error) {
+func (u Upstream) unpack(ctx context.Context, f lock.File, to blob.Sink) (name string, err error) {
 	content, err := u.Blobs.Open(f.Artifact.SHA256)
 	if err != nil {
 		return "", err

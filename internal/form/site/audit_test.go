@@ -46,7 +46,7 @@ func TestAudit(t *testing.T) {
 		want []string
 	}{
 		{"nothing", "", nil, nil},
-		{"an upstream file", jq(f), func(t *testing.T, path string) { writeFile(t, path, "other") }, []string{"damaged " + jq(f) + " but lock says"}},
+		{"an upstream file", jq(f), func(t *testing.T, path string) { writeFile(t, path, "other") }, []string{"damaged " + jq(f) + " but the lock says"}},
 		{"an upstream file that is missing", jq(f), remove, []string{"missing " + jq(f) + " it is missing"}},
 		{"an upstream file that is a directory", jq(f), func(t *testing.T, path string) {
 			remove(t, path)

@@ -47,9 +47,6 @@ func openOutput(ctx context.Context, root string, l *lock.Lock, from form.Conten
 	return &output{w, o.BaseURL}, nil
 }
 
-// Add writes an artifact as it is.
-func (out *output) Add(ctx context.Context, a lock.Artifact) (bool, error) { return out.Place(ctx, a) }
-
 // Commit writes the documents.
 func (out *output) Commit(ctx context.Context, l *lock.Lock) (w form.Written, err error) {
 	// Once it has begun, it is better brought to its end.

@@ -14,6 +14,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 )
 
 // Prune removes the upstream files that no version's lock names, such as those
@@ -26,7 +27,7 @@ func Prune(ctx context.Context, root string, waiting func(string)) (atomicdir.Pr
 	if _, err := ReadLocks(root); err != nil {
 		return atomicdir.Pruned{}, err
 	}
-	t, err := atomicdir.Open(ctx, root, disk.Anyone, waiting)
+	t, err := atomicdir.Open(ctx, root, atomicdir.Options{Reader: disk.Anyone, Waiting: waiting})
 	if err != nil {
 		return atomicdir.Pruned{}, err
 	}
@@ -65,7 +66,7 @@ func (pr *pruner) prune(ctx context.Context) error {
 		if err := s.checkDocuments(pr.tree); err != nil {
 			return err
 		}
-		if s.ours() && !s.settled(pr.tree) {
+		if s.isOurs() && !s.settled(pr.tree) {
 			return fault.New(fault.Incomplete, "an update of %s is unfinished, or an index was changed", pr.tree.At(s.tag)).
 				WithHint("run the pull again, then prune")
 		}
@@ -74,7 +75,7 @@ func (pr *pruner) prune(ctx context.Context) error {
 		}
 	}
 	for _, s := range all {
-		if s.ours() {
+		if s.isOurs() {
 			if err := pr.pruneIndexes(s); err != nil {
 				return err
 			}
@@ -146,7 +147,7 @@ func (pr *pruner) pruneContent(ctx context.Context, sum lock.SHA256) error {
 		if !e.Type().IsRegular() || pr.kept[strings.ToLower(p)] {
 			continue
 		}
-		got, _, err := pr.tree.Digest(ctx, p, maxPruned)
+		got, _, err := entry.Digest(ctx, pr.tree, p, maxPruned)
 		if fault.KindOf(err) == fault.Integrity {
 			continue // it is none of ours
 		}

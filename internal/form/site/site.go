@@ -29,6 +29,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
@@ -48,14 +49,14 @@ type Options struct {
 	Displaced func(path, to string)
 }
 
-// Writer writes one version of a site. Place may be called concurrently, between
+// Writer writes one version of a site. Add may be called concurrently, between
 // one Open and one Commit.
 type Writer struct {
 	options Options
 	tree    *atomicdir.Tree
 
-	mu     sync.Mutex
-	placed map[string]bool
+	mu    sync.Mutex
+	added map[string]bool
 }
 
 // CheckBaseURL reports why a site cannot be served at a URL.
@@ -126,14 +127,14 @@ func Open(ctx context.Context, root string, plan *lock.Lock, o Options) (*Writer
 	if err := checkNames(plan); err != nil {
 		return nil, err
 	}
-	t, err := atomicdir.Open(ctx, root, disk.Anyone, o.Waiting)
+	t, err := atomicdir.Open(ctx, root, atomicdir.Options{Reader: disk.Anyone, Waiting: o.Waiting})
 	if err != nil {
 		return nil, err
 	}
 	if begun(t) {
 		t.MayDisplace(o.Displaced)
 	}
-	w := &Writer{options: o, tree: t, placed: map[string]bool{}}
+	w := &Writer{options: o, tree: t, added: map[string]bool{}}
 	if err := w.checkRoot(plan); err != nil {
 		t.Close()
 		return nil, err
@@ -162,47 +163,22 @@ func (w *Writer) checkRoot(plan *lock.Lock) error {
 	return w.checkVersion(tag, plan)
 }
 
-// Place brings one upstream file into the site. A file that is there already,
+// Add brings one upstream file into the site. A file that is there already,
 // byte for byte, is left alone. It reports whether anything was written.
-func (w *Writer) Place(ctx context.Context, a lock.Artifact) (bool, error) {
-	p := FilePath(a)
-	written, err := w.place(ctx, a, p)
+func (w *Writer) Add(ctx context.Context, a lock.Artifact) (bool, error) {
+	e := madeOf(a, w.options.Blobs)
+	err := w.tree.CheckFile(e.Path)
+	written := false
+	if err == nil {
+		_, written, err = entry.Write(ctx, w.tree, e)
+	}
 	if err != nil {
-		return false, fmt.Errorf("writing %s: %w", w.tree.At(p), atomicdir.Explain(err))
+		return false, fmt.Errorf("writing %s: %w", w.tree.At(e.Path), atomicdir.Explain(err))
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.placed[p] = true
+	w.added[e.Path] = true
 	return written, nil
-}
-
-func (w *Writer) place(ctx context.Context, a lock.Artifact, p string) (bool, error) {
-	if err := w.tree.CheckFile(p); err != nil {
-		return false, err
-	}
-	if same, err := w.tree.Holds(ctx, p, a.Blob, fileMode); err != nil || same {
-		return false, err
-	}
-	if err := w.options.Blobs.Verify(ctx, a.SHA256); err != nil {
-		return false, err
-	}
-	from, err := w.options.Blobs.Open(a.SHA256)
-	if err != nil {
-		return false, err
-	}
-	defer from.Close()
-	staged, err := w.tree.Stage()
-	if err != nil {
-		return false, err
-	}
-	defer staged.Discard()
-	if err := blob.Copy(ctx, staged, from); err != nil {
-		return false, err
-	}
-	if got := staged.Blob(); got != a.Blob {
-		return false, fault.New(fault.Integrity, "its content has %d bytes with the sha256 %s, but the lock says %d bytes with %s", got.Size, got.SHA256, a.Size, a.SHA256)
-	}
-	return true, staged.Publish(p, fileMode)
 }
 
 // Commit writes the documents of the version, its indexes last, and makes all
@@ -219,8 +195,8 @@ func (w *Writer) Commit(ctx context.Context, l *lock.Lock) (bool, error) {
 func (w *Writer) commit(ctx context.Context, l *lock.Lock) (bool, error) {
 	var files []string
 	for _, f := range Files(l) {
-		if !w.placed[f.Path] {
-			return false, fault.New(fault.Incomplete, "%s was not placed", f.Path)
+		if !w.added[f.Path] {
+			return false, fault.New(fault.Incomplete, "%s was not added", f.Path)
 		}
 		files = append(files, f.Path)
 	}
@@ -238,17 +214,15 @@ func (w *Writer) commit(ctx context.Context, l *lock.Lock) (bool, error) {
 	if err := w.tree.SyncDirs(files); err != nil {
 		return false, err
 	}
-	written := false
-	var paths []string
+	var plan []entry.Entry
 	for _, d := range documents {
-		changed, err := w.tree.Put(ctx, d.Path, d.Data, fileMode)
-		if err != nil {
-			return false, err
-		}
-		written = written || changed
-		paths = append(paths, d.Path)
+		plan = append(plan, entry.OfData(d.Path, fileMode, d.Data))
 	}
-	return written, w.tree.SyncDirs(paths)
+	written, err := entry.WriteAll(ctx, w.tree, plan)
+	if err != nil {
+		return false, err
+	}
+	return written || w.tree.Mended(), w.tree.SyncDirs(entry.Paths(plan))
 }
 
 // Close removes what is unfinished and lets the next run have the site.

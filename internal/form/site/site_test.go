@@ -23,6 +23,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
@@ -141,7 +142,7 @@ func (f *fixture) place(w *Writer, skip ...string) (bool, error) {
 		if slices.ContainsFunc(skip, func(s string) bool { return strings.Contains(a.URL, s) }) {
 			continue
 		}
-		wg.Go(func() { written[i], errs[i] = w.Place(context.Background(), a) })
+		wg.Go(func() { written[i], errs[i] = w.Add(context.Background(), a) })
 	}
 	wg.Wait()
 	return slices.Contains(written, true), errors.Join(errs...)
@@ -380,7 +381,7 @@ func TestKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, d := range docs[:step] {
-				if _, err := w.tree.Put(context.Background(), d.Path, d.Data, fileMode); err != nil {
+				if _, err := entry.WriteAll(context.Background(), w.tree, []entry.Entry{entry.OfData(d.Path, fileMode, d.Data)}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -619,11 +620,11 @@ func TestDamagedBlob(t *testing.T) {
 	}
 	a := f.lock.Artifacts[0]
 	a.Size++
-	if _, err := w.Place(context.Background(), a); fault.KindOf(err) != fault.Integrity {
+	if _, err := w.Add(context.Background(), a); fault.KindOf(err) != fault.Integrity {
 		t.Errorf("a blob of another size: %v", err)
 	}
 	a.SHA256[0] ^= 1
-	if _, err := w.Place(context.Background(), a); fault.KindOf(err) != fault.Incomplete {
+	if _, err := w.Add(context.Background(), a); fault.KindOf(err) != fault.Incomplete {
 		t.Errorf("a blob that is absent: %v", err)
 	}
 	if _, err := w.Commit(context.Background(), f.lock); fault.KindOf(err) != fault.Incomplete {

@@ -86,7 +86,7 @@ func (s *Source) version(tag string) (*SourceVersion, error) {
 	unfinished := fault.New(fault.Incomplete, "an update of %s is unfinished, or an index was changed", s.tree.At(tag)).
 		WithHint("run the pull again; verify tells what is wrong")
 	v := &SourceVersion{Version: Version{Tag: tag, Lock: st.lock}, source: s, indexes: map[string][]byte{}}
-	if !st.lists(lockName, st.lockData) {
+	if !st.sums.Names(lockName, st.lockData) {
 		return nil, unfinished
 	}
 	for _, r := range st.lock.Repositories {
@@ -94,7 +94,7 @@ func (s *Source) version(tag string) (*SourceVersion, error) {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("reading %s: %w", s.tree.At(indexPath(tag, r.Name)), atomicdir.Explain(err))
 		}
-		if err != nil || !st.lists(r.Name+"/"+indexName, data) {
+		if err != nil || !st.sums.Names(r.Name+"/"+indexName, data) {
 			return nil, unfinished
 		}
 		v.indexes[r.Name] = data

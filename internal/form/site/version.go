@@ -16,6 +16,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
@@ -101,7 +102,7 @@ func Documents(l *lock.Lock, base string, upstream Indexes) ([]pluginsdir.Docume
 		digests[r.Name+"/"+indexName] = lock.Sum(rewritten)
 		indexes = append(indexes, pluginsdir.Document{Path: indexPath(tag, r.Name), Data: rewritten})
 	}
-	head := []pluginsdir.Document{{Path: path.Join(tag, sumsName), Data: pluginsdir.Sums(digests)}, {Path: path.Join(tag, lockName), Data: data}}
+	head := []pluginsdir.Document{{Path: path.Join(tag, sumsName), Data: digests.Marshal()}, {Path: path.Join(tag, lockName), Data: data}}
 	return append(head, indexes...), nil
 }
 
@@ -113,8 +114,8 @@ type Indexes interface {
 
 // pinned returns the digests of a version's files that follow from its lock: of all
 // but the indexes. Paths are relative to the directory of the version.
-func pinned(l *lock.Lock, data []byte) map[string]lock.SHA256 {
-	digests := map[string]lock.SHA256{lockName: lock.Sum(data)}
+func pinned(l *lock.Lock, data []byte) entry.Sums {
+	digests := entry.Sums{lockName: lock.Sum(data)}
 	for _, f := range Files(l) {
 		digests["../"+f.Path] = f.SHA256
 	}
@@ -124,8 +125,10 @@ func pinned(l *lock.Lock, data []byte) map[string]lock.SHA256 {
 // state is what a directory of a web root holds of a version.
 type state struct {
 	tag string
-	// sums is SHA256SUMS, if it is there and one of ours.
-	sums []byte
+	// sums are those of SHA256SUMS, or nil where that cannot be read.
+	sums entry.Sums
+	// hasSums says that SHA256SUMS names a lock, damaged as it may be.
+	hasSums bool
 	// odd says why what is in the place of SHA256SUMS beside a lock is none.
 	odd error
 	// lock is nil where err says why it cannot be read.
@@ -134,14 +137,15 @@ type state struct {
 	err      error
 }
 
-// ours reports whether the directory was written as a version.
-func (s *state) ours() bool { return s.sums != nil || s.odd != nil }
+// isOurs reports whether the directory was written as a version.
+func (s *state) isOurs() bool { return s.hasSums || s.odd != nil }
 
 func readState(t *atomicdir.Tree, tag string) *state {
 	s := &state{tag: tag}
 	data, err := t.Read(path.Join(tag, sumsName), maxDocument)
 	if err == nil && bytes.Contains(data, []byte("  "+lockName+"\n")) {
-		s.sums = data
+		s.hasSums = true
+		s.sums, _ = entry.ParseSums(data) // what cannot be read names nothing
 	}
 	if s.lockData, s.err = t.Read(path.Join(tag, lockName), maxDocument); s.err == nil {
 		s.lock, s.err = lock.Parse(s.lockData)
@@ -190,23 +194,16 @@ func (s *state) damage(t *atomicdir.Tree) error {
 // that ends while it completes a version leaves others: an index may then still
 // name what the lock does not.
 func (s *state) settled(t *atomicdir.Tree) bool {
-	if !s.lists(lockName, s.lockData) {
+	if !s.sums.Names(lockName, s.lockData) {
 		return false
 	}
 	for _, r := range s.lock.Repositories {
 		data, err := t.Read(indexPath(s.tag, r.Name), maxDocument)
-		if err != nil || !s.lists(r.Name+"/"+indexName, data) {
+		if err != nil || !s.sums.Names(r.Name+"/"+indexName, data) {
 			return false
 		}
 	}
 	return true
-}
-
-// lists reports whether SHA256SUMS has the digest of what is at a path, which is
-// relative to the directory of the version.
-func (s *state) lists(p string, data []byte) bool {
-	line := fmt.Appendf(nil, "%s  %s\n", lock.Sum(data), p)
-	return bytes.HasPrefix(s.sums, line) || bytes.Contains(s.sums, append([]byte("\n"), line...))
 }
 
 // states returns what the directories of a web root hold that may be versions,
@@ -219,7 +216,7 @@ func states(t *atomicdir.Tree) ([]*state, error) {
 	var all []*state
 	for _, e := range entries {
 		if e.IsDir() && tagForm.MatchString(e.Name()) && e.Name() != filesDir {
-			if s := readState(t, e.Name()); s.ours() || s.lock != nil || served(t, e.Name()) {
+			if s := readState(t, e.Name()); s.isOurs() || s.lock != nil || served(t, e.Name()) {
 				all = append(all, s)
 			}
 		}
@@ -248,7 +245,7 @@ func unread(t *atomicdir.Tree) []string {
 			return false
 		}
 		s := readState(t, e.Name())
-		return !s.ours() && errors.Is(s.err, fs.ErrPermission)
+		return !s.isOurs() && errors.Is(s.err, fs.ErrPermission)
 	})
 }
 
@@ -287,7 +284,7 @@ func mayBeVersions(t *atomicdir.Tree, more func(fs.DirEntry) bool) []string {
 // begun reports whether a run has written to a web root: a version, or a file
 // below files that is called as only ours are.
 func begun(t *atomicdir.Tree) bool {
-	if all, err := states(t); err == nil && slices.ContainsFunc(all, (*state).ours) {
+	if all, err := states(t); err == nil && slices.ContainsFunc(all, (*state).isOurs) {
 		return true
 	}
 	found := false
@@ -321,7 +318,7 @@ func (w *Writer) checkVersion(tag string, l *lock.Lock) error {
 		if err := w.tree.CheckFile(p); err != nil {
 			return err
 		}
-		if _, err := w.tree.Root.Lstat(p); err == nil && !s.ours() && s.lock == nil {
+		if _, err := w.tree.Root.Lstat(p); err == nil && !s.isOurs() && s.lock == nil {
 			return w.tree.InTheWay(p, "is not of a site")
 		}
 	}
@@ -344,7 +341,7 @@ func ReadLocks(root string) ([]Version, error) {
 	var unfinished error
 	for _, s := range all {
 		switch {
-		case !s.ours():
+		case !s.isOurs():
 		case s.lock != nil:
 			if err := s.checkDocuments(t); err != nil {
 				return nil, err
@@ -386,12 +383,12 @@ func BaseURL(root string, v Version) string {
 // IsSite reports whether a directory looks like a site. Whether it can be read,
 // [ReadLocks] says.
 func IsSite(dir string) bool {
-	return holds(dir, (*state).ours)
+	return holds(dir, (*state).isOurs)
 }
 
 // InTree is [IsSite] for a directory that is open.
 func InTree(t *atomicdir.Tree) bool {
-	return treeHolds(t, (*state).ours)
+	return treeHolds(t, (*state).isOurs)
 }
 
 // HasVersions reports whether a directory has anything of a site, damaged as it

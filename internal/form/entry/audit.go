@@ -1,0 +1,116 @@
+package entry
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
+)
+
+// Audit holds the files of a tree against what they should be.
+type Audit struct {
+	Report *audit.Report
+	// Reader is who must be able to use the tree.
+	Reader disk.Reader
+	// At says where a path of the tree is in the whole.
+	At func(path string) string
+	// Found are the files that are there.
+	Found map[string]Found
+	// KeepsModes says that modes are known to be kept. Otherwise those of the files tell:
+	// see [disk.KeepsModes].
+	KeepsModes bool
+}
+
+// keepsModes reports whether a file that every user may change was made so.
+func (a Audit) keepsModes() bool {
+	var modes []fs.FileMode
+	for _, f := range a.Found {
+		if f.Problem == "" {
+			modes = append(modes, f.Mode)
+		}
+	}
+	return a.KeepsModes || disk.KeepsModes(modes)
+}
+
+// File describes the file of an entry.
+func (a Audit) File(e Entry) audit.File {
+	f := audit.File{Path: a.At(e.Path), Content: e.Content, Platforms: e.Platforms, State: audit.Intact, Basis: e.Basis, Sources: e.Sources}
+	if found, there := a.Found[e.Path]; there && found.Problem == "" {
+		f.Size, f.SHA256 = found.Size, &found.SHA256
+	}
+	return f
+}
+
+// Entry reports what was found of an entry. Damage, if not empty, says what is wrong
+// with its content.
+func (a Audit) Entry(e Entry, damage string) {
+	found, there := a.Found[e.Path]
+	f := a.File(e)
+	f.State = audit.Damaged
+	switch {
+	case !there:
+		f.State, damage = audit.Missing, "it is missing"
+	case found.Problem != "":
+		damage = found.Problem
+	case e.SHA256 != nil && *e.SHA256 != found.SHA256:
+		f.Expected = e.SHA256
+		if damage == "" {
+			damage = fmt.Sprintf("its sha256 is %s, but %s says %s", found.SHA256, name(e.Basis), *e.SHA256)
+		}
+	case damage != "":
+	default:
+		damage = found.Wrong(a.Reader, e.Needed)
+		if found.Exposed() && !a.keepsModes() {
+			a.Report.Expose(f.Path)
+			damage = found.WrongOnModeless(a.Reader, e.Needed)
+		}
+		if damage == "" {
+			f.State = audit.Intact
+		}
+	}
+	a.Report.Add(f, damage)
+}
+
+// name says in words which document has a digest.
+func name(b audit.Basis) string {
+	if b == audit.BySums {
+		return string(b)
+	}
+	return "the " + string(b)
+}
+
+// Dirs reports what is wrong with the modes of the directories that the files of a
+// plan lie in. That of the tree itself is of whoever made it.
+func (a Audit) Dirs(t *atomicdir.Tree, plan []Entry) {
+	dirs := map[string]disk.Access{}
+	var modes []fs.FileMode
+	look := func(dir string) {
+		if fi, err := t.Root.Lstat(dir); err == nil && fi.IsDir() {
+			dirs[dir] = disk.AccessOf(fi)
+			modes = append(modes, fi.Mode())
+		}
+	}
+	look(".")
+	for _, e := range plan {
+		for dir := path.Dir(e.Path); dir != "."; dir = path.Dir(dir) {
+			if _, seen := dirs[dir]; !seen {
+				look(dir)
+			}
+		}
+	}
+	delete(dirs, ".")
+	keeps := a.KeepsModes || disk.KeepsModes(modes)
+	for dir, access := range dirs {
+		need := atomicdir.NeededOfDir(dir)
+		wrong := access.Wrong(a.Reader, need)
+		if !keeps {
+			wrong = access.WrongOnModeless(a.Reader, need)
+		}
+		if wrong != "" {
+			a.Report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: a.At(dir), Detail: wrong})
+		}
+	}
+}

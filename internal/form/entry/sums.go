@@ -1,0 +1,69 @@
+package entry
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+)
+
+// Sums are the digests that a SHA256SUMS has, by the paths of their files.
+type Sums map[string]lock.SHA256
+
+// ParseSums reads SHA256SUMS.
+func ParseSums(data []byte) (Sums, error) {
+	data, err := legible.Text(data)
+	if err != nil {
+		return nil, err
+	}
+	sums := Sums{}
+	for line := range strings.Lines(string(data)) {
+		digest, p, found := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
+		sum, err := lock.ParseSHA256(digest)
+		if _, twice := sums[p]; !found || err != nil || twice {
+			return nil, fmt.Errorf("%.200q is not a digest and a path that stands once", line)
+		}
+		sums[p] = sum
+	}
+	return sums, nil
+}
+
+// Marshal is the content of SHA256SUMS.
+func (s Sums) Marshal() []byte {
+	var out bytes.Buffer
+	for _, p := range slices.Sorted(maps.Keys(s)) {
+		fmt.Fprintf(&out, "%s  %s\n", s[p], p)
+	}
+	return out.Bytes()
+}
+
+// Of returns the digest of the file at a path, or nil if there is none.
+func (s Sums) Of(p string) *lock.SHA256 {
+	if sum, listed := s[p]; listed {
+		return &sum
+	}
+	return nil
+}
+
+// Names reports whether the digest of the file at a path is that of data.
+func (s Sums) Names(p string, data []byte) bool { return s[p] == lock.Sum(data) }
+
+// Check reports why data, of which these are the digests, is not as it was written: it
+// must list exactly the files at some paths.
+func (s Sums) Check(data []byte, paths []string) error {
+	written := s.Marshal()
+	if slices.Equal(slices.Sorted(maps.Keys(s)), slices.Sorted(slices.Values(paths))) {
+		if bytes.Equal(data, written) {
+			return nil
+		}
+		if text, err := legible.Text(data); err == nil && bytes.Equal(text, written) {
+			return errors.New("an editor changed its encoding or its line ends, so that sha256sum -c cannot read it")
+		}
+	}
+	return errors.New("it does not list exactly the files that the lock names, in their order")
+}

@@ -1,0 +1,133 @@
+package pluginsdir
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+)
+
+// IndexProblems compares a rewritten index with what the agent takes and with
+// the lock: it must name exactly the lock's plugins of the repository, each with
+// the builds given, and nothing else to download.
+func IndexProblems(data []byte, l *lock.Lock, r lock.Repository, builds func(lock.Plugin) (map[agent.Platform]agent.Build, error)) []string {
+	ix, err := agent.ReadIndex(data)
+	if err != nil {
+		return []string{"the agent refuses it: " + strings.ReplaceAll(err.Error(), "\n", "; ")}
+	}
+	var problems []string
+	report := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	seen := map[agent.PluginKey]map[agent.PluginType]bool{}
+	for i := range ix.Entries {
+		e := &ix.Entries[i]
+		n := slices.IndexFunc(l.Plugins, func(p lock.Plugin) bool { return p.Matches(r.Name, e) })
+		if n < 0 {
+			report("it names %s, which the lock does not", e.Label())
+			continue
+		}
+		p := l.Plugins[n]
+		if seen[p.Key()] == nil {
+			seen[p.Key()] = map[agent.PluginType]bool{}
+		}
+		seen[p.Key()][p.Type] = true
+		for _, ref := range e.RefURLs() {
+			report("%s refers to a JSON schema at %s", e.Label(), agent.Redact(ref))
+		}
+		want, err := builds(p)
+		if err != nil {
+			report("%s: %v", e.Label(), err)
+			continue
+		}
+		problems = append(problems, buildProblems(e, ownDependencies(p, want))...)
+	}
+	for _, p := range l.Plugins {
+		if p.Repository == r.Name && !seen[p.Key()][p.Type] {
+			report("it lacks %s %s, which the lock names", p.Type, p.Key())
+		}
+	}
+	return problems
+}
+
+// ownDependencies drops what only a newer version of a plugin lists: it is
+// mirrored, but rewriting an entry does not add it.
+func ownDependencies(p lock.Plugin, builds map[agent.Platform]agent.Build) map[agent.Platform]agent.Build {
+	for _, b := range p.Builds {
+		for _, d := range b.Dependencies {
+			if d.FromNewest {
+				delete(builds[b.Platform].Dependencies, d.Name)
+			}
+		}
+	}
+	return builds
+}
+
+// buildProblems compares the builds of an entry.
+func buildProblems(e *agent.Entry, want map[agent.Platform]agent.Build) []string {
+	var problems []string
+	for _, u := range e.URLs {
+		if _, wanted := want[agent.Platform(u.Platform)]; !wanted {
+			problems = append(problems, fmt.Sprintf("%s is offered for %.40s/%.40s, which the lock does not name", e.Label(), u.Platform.OS, u.Platform.Arch))
+		}
+	}
+	for _, p := range slices.SortedFunc(maps.Keys(want), agent.ComparePlatforms) {
+		have, offered := e.Build(p)
+		w := want[p]
+		switch {
+		case !offered:
+			problems = append(problems, fmt.Sprintf("%s is not offered for %s", e.Label(), p))
+		case have.URL != w.URL:
+			problems = append(problems, fmt.Sprintf("%s for %s leads to %.300q, not to %s", e.Label(), p, agent.Redact(have.URL), w.URL))
+		case have.Checksum != w.Checksum:
+			problems = append(problems, fmt.Sprintf("%s for %s has the checksum %.80q, not %s", e.Label(), p, have.Checksum, w.Checksum))
+		case !reflect.DeepEqual(have.Dependencies, w.Dependencies):
+			problems = append(problems, dependencyProblems(e, p, have.Dependencies, w.Dependencies)...)
+		}
+	}
+	return problems
+}
+
+func dependencyProblems(e *agent.Entry, p agent.Platform, have, want map[string]string) []string {
+	var problems []string
+	names := slices.Concat(slices.Collect(maps.Keys(have)), slices.Collect(maps.Keys(want)))
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		h, listed := have[name]
+		w, wanted := want[name]
+		switch {
+		case h == w:
+		case !listed:
+			problems = append(problems, fmt.Sprintf("%s for %s lacks the dependency %s", e.Label(), p, name))
+		case !wanted:
+			problems = append(problems, fmt.Sprintf("%s for %s has the dependency %.80q, which the lock does not name", e.Label(), p, name))
+		default:
+			problems = append(problems, fmt.Sprintf("the dependency %s of %s for %s leads to %.300q, not to %s", name, e.Label(), p, agent.Redact(h), w))
+		}
+	}
+	return problems
+}
+
+// MountIn returns where the agent must see a directory, by one of its indexes;
+// empty if that cannot be told.
+func MountIn(data []byte, repository string, p agent.Platform) string {
+	ix, err := agent.ReadIndex(data)
+	if err != nil {
+		return ""
+	}
+	for i := range ix.Entries {
+		e := &ix.Entries[i]
+		build, _ := e.Build(p)
+		u, err := url.Parse(build.URL)
+		if err != nil {
+			continue
+		}
+		if mount, ok := strings.CutSuffix(u.Path, "/"+agent.BinaryPath(repository, e.Type, e.Version, e.Name)); ok {
+			return "/" + strings.TrimPrefix(mount, "/")
+		}
+	}
+	return ""
+}
