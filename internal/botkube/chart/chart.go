@@ -110,7 +110,7 @@ func readAll(version string, files []File, unbound bool) (*Values, error) {
 var ErrNoConfiguration = errors.New("of the Kubernetes objects that are given, none has the agent's configuration (" + globalKey + ")")
 
 // overDefaults makes the configuration of Helm values.
-func (in *given) overDefaults(version string, layers []map[string]any) (*Values, error) {
+func (in *input) overDefaults(version string, layers []map[string]any) (*Values, error) {
 	rendered := &in.objects
 	version, err := in.version(version)
 	if err != nil {

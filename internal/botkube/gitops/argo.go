@@ -95,7 +95,7 @@ func (s *argoSource) inGit() bool {
 // valuesObject or else values, parameters, and fileParameters (argoproj/argo-cd,
 // reposerver/repository/repository.go, helmTemplate; util/helm/cmd.go, template;
 // pkg/apis/application/v1alpha1, ApplicationSourceHelm.ValuesYAML).
-func (s *argoSource) values(g *given) (map[string]any, error) {
+func (s *argoSource) values(g *input) (map[string]any, error) {
 	helm := s.At("helm")
 	if err := s.check(helm); err != nil {
 		return nil, err
@@ -180,7 +180,7 @@ func overridden(generators manifest.Field) manifest.Field {
 // (argoproj/argo-cd, reposerver/repository/repository.go, getResolvedRefValueFile); else it
 // is relative to the chart, or to the repository (util/io/path/resolved.go,
 // ResolveValueFilePathOrUrl).
-func (s *argoSource) place(f manifest.Field, g *given) (place, error) {
+func (s *argoSource) place(f manifest.Field, g *input) (place, error) {
 	at := place{path: f.Text()}
 	ref, rest, found := strings.Cut(strings.TrimPrefix(at.path, "$"), "/")
 	switch isRef := strings.HasPrefix(at.path, "$") && found && !strings.HasPrefix(ref, "ARGOCD_"); {
@@ -203,7 +203,7 @@ func (s *argoSource) place(f manifest.Field, g *given) (place, error) {
 }
 
 // valuesFile returns the values of a file that valueFiles names.
-func (s *argoSource) valuesFile(f, helm manifest.Field, g *given) (map[string]any, error) {
+func (s *argoSource) valuesFile(f, helm manifest.Field, g *input) (map[string]any, error) {
 	at, err := s.place(f, g)
 	if err != nil {
 		return nil, err
@@ -218,7 +218,7 @@ func (s *argoSource) valuesFile(f, helm manifest.Field, g *given) (map[string]an
 
 // set lays parameters over values. Those that are texts come after the others, and files
 // last, as helm has it (helm, pkg/cli/values/options.go, MergeValues).
-func (s *argoSource) set(values map[string]any, helm manifest.Field, g *given) error {
+func (s *argoSource) set(values map[string]any, helm manifest.Field, g *input) error {
 	for _, texts := range []bool{false, true} {
 		for _, p := range helm.At("parameters").Items() {
 			if p.At("forceString").True() != texts {
@@ -267,7 +267,7 @@ func escapeCommas(value string) string {
 // filled replaces the variables of a build, of which others than those are empty
 // (argoproj/argo-cd, pkg/apis/application/v1alpha1, Env.Envsubst;
 // reposerver/repository/repository.go, newEnv).
-func (s *argoSource) filled(text string, g *given) string {
+func (s *argoSource) filled(text string, g *input) string {
 	known := map[string]string{
 		"$": "$", "ARGOCD_APP_NAME": s.name, "ARGOCD_APP_NAMESPACE": s.namespace, "ARGOCD_APP_PROJECT_NAME": cmp.Or(s.project, "default"),
 		"ARGOCD_APP_SOURCE_REPO_URL": s.At("repoURL").Text(), "ARGOCD_APP_SOURCE_PATH": s.At("path").Text(), "ARGOCD_APP_SOURCE_TARGET_REVISION": s.At("targetRevision").Text(),

@@ -19,7 +19,7 @@ func isFlux(o *manifest.Object) bool {
 
 // describeFlux reads what a HelmRelease says of its chart (fluxcd/helm-controller,
 // api/v2, HelmReleaseSpec; v2beta1 and v2beta2 have a part of it).
-func describeFlux(o *manifest.Object, g *given) ([]*described, error) {
+func describeFlux(o *manifest.Object, g *input) ([]*described, error) {
 	d := &described{object: o}
 	chart := o.At("spec", "chart", "spec")
 	if ref := o.At("spec", "chartRef"); ref.Exists() {
@@ -43,7 +43,7 @@ func describeFlux(o *manifest.Object, g *given) ([]*described, error) {
 	if chart.Exists() {
 		d.chart, d.said = chart.At("chart").Text(), cmp.Or(chart.At("version").Text(), "*")
 	}
-	d.values = func(g *given) (map[string]any, error) { return fluxValues(o, chart, g) }
+	d.values = func(g *input) (map[string]any, error) { return fluxValues(o, chart, g) }
 	return []*described{d}, nil
 }
 
@@ -56,7 +56,7 @@ func ociVersion(source *manifest.Object) string {
 
 // fluxValues merges the values of a HelmRelease as Flux does (fluxcd/pkg, chartutil,
 // ChartValuesFromReferences): those of valuesFrom in their order, and its own over them.
-func fluxValues(o *manifest.Object, chart manifest.Field, g *given) (map[string]any, error) {
+func fluxValues(o *manifest.Object, chart manifest.Field, g *input) (map[string]any, error) {
 	under, err := chartFiles(chart, g)
 	if err != nil {
 		return nil, err
@@ -98,7 +98,7 @@ func fluxValues(o *manifest.Object, chart manifest.Field, g *given) (map[string]
 // chartFiles returns the values of a chart that lies in a repository of files, where they
 // need not be those of Botkube's own. What takes the place of them in a package cannot be
 // seen.
-func chartFiles(chart manifest.Field, g *given) (map[string]any, error) {
+func chartFiles(chart manifest.Field, g *input) (map[string]any, error) {
 	kind := chart.At("sourceRef", "kind").Text()
 	inFiles := kind == "GitRepository" || kind == "Bucket"
 	names := chart.At("valuesFiles").Items()
@@ -128,7 +128,7 @@ func chartFiles(chart manifest.Field, g *given) (map[string]any, error) {
 }
 
 // ownValues returns the values file of a chart that lies in a repository of files.
-func ownValues(at manifest.Field, g *given) (map[string]any, error) {
+func ownValues(at manifest.Field, g *input) (map[string]any, error) {
 	own := path.Join(at.Text(), "values.yaml")
 	values, err := g.values(at, place{path: own})
 	if fault.HintOf(err) != "" {
@@ -140,7 +140,7 @@ func ownValues(at manifest.Field, g *given) (map[string]any, error) {
 
 // referenced returns what an element of valuesFrom refers to. It may be missing only if
 // it is optional.
-func referenced(o *manifest.Object, ref manifest.Field, g *given) (text string, found bool, err error) {
+func referenced(o *manifest.Object, ref manifest.Field, g *input) (text string, found bool, err error) {
 	kind, name := ref.At("kind").Text(), ref.At("name").Text()
 	key := cmp.Or(ref.At("valuesKey").Text(), "values.yaml")
 	if kind != "ConfigMap" && kind != "Secret" {
@@ -170,7 +170,7 @@ func referenced(o *manifest.Object, ref manifest.Field, g *given) (text string, 
 }
 
 // missing is what comes of a reference to what is not given.
-func (g *given) missing(o *manifest.Object, ref manifest.Field, kind, name string) error {
+func (g *input) missing(o *manifest.Object, ref manifest.Field, kind, name string) error {
 	if ref.At("optional").True() {
 		g.note("%s, %s: the %s %.200q is optional, and is taken not to exist, because it is not given", o, ref.Path(), kind, name)
 		return nil
@@ -186,7 +186,7 @@ func (g *given) missing(o *manifest.Object, ref manifest.Field, kind, name strin
 // setTarget puts a single value at a path, as helm --set does, or --set-string for one in
 // quotes (fluxcd/pkg, chartutil, ReplacePathValue). From Flux 2.4 on, that counts more
 // than the values of the HelmRelease (fluxcd/helm-controller#1060).
-func setTarget(result, own map[string]any, ref manifest.Field, target, text string, g *given) (map[string]any, error) {
+func setTarget(result, own map[string]any, ref manifest.Field, target, text string, g *input) (map[string]any, error) {
 	result = helmvalues.Merge(result, own)
 	inline := helmvalues.Clone(own)
 	const quotes = `'"`

@@ -47,7 +47,7 @@ type described struct {
 	packaged bool
 	// patch says that the document names no chart at all, as only a part of one does.
 	patch  bool
-	values func(*given) (map[string]any, error)
+	values func(*input) (map[string]any, error)
 }
 
 // isBotkube reports whether the chart is by its name Botkube's.
@@ -55,8 +55,8 @@ func (d *described) isBotkube() bool {
 	return strings.Contains(strings.ToLower(path.Base(d.chart)), "botkube")
 }
 
-// given is what is at hand when a release is read.
-type given struct {
+// input is what is at hand when a release is read.
+type input struct {
 	objects []*manifest.Object
 	files   []*File
 	notes   []string
@@ -69,7 +69,7 @@ const chartName = "Botkube"
 // release at all. Files are those that documents may name. What SOPS has encrypted is an
 // error; for what else is not read, see [CheckKinds].
 func Find(objects []*manifest.Object, files []*File) (*Release, error) {
-	g := &given{objects: objects, files: files}
+	g := &input{objects: objects, files: files}
 	if err := checkEncrypted(objects); err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func Find(objects []*manifest.Object, files []*File) (*Release, error) {
 }
 
 // describe returns the releases that an object describes.
-func describe(o *manifest.Object, g *given) ([]*described, error) {
+func describe(o *manifest.Object, g *input) ([]*described, error) {
 	switch {
 	case isFlux(o):
 		return describeFlux(o, g)
@@ -109,7 +109,7 @@ func describe(o *manifest.Object, g *given) ([]*described, error) {
 func isRelease(o *manifest.Object) bool { return isFlux(o) || isArgo(o) }
 
 // choose picks the release of Botkube's chart.
-func (g *given) choose(all []*described) (*described, error) {
+func (g *input) choose(all []*described) (*described, error) {
 	candidates := slices.DeleteFunc(slices.Clone(all), func(d *described) bool { return !d.isBotkube() })
 	if len(candidates) == 0 {
 		candidates = slices.DeleteFunc(slices.Clone(all), func(d *described) bool { return d.chart != "" })
@@ -145,7 +145,7 @@ const giveBuilt = "of overlays, give what they come to: kustomize build DIR > bu
 
 // leaveOut tells of a release that is not the chosen one. What may be a patch to that is an
 // error: what comes of both is not known.
-func (g *given) leaveOut(d, chosen *described, all []*described) error {
+func (g *input) leaveOut(d, chosen *described, all []*described) error {
 	a, b := d.object, chosen.object
 	ofAnother := func(o *described) bool { return !o.patch && o != chosen && sameName(o.object, a) }
 	switch {

@@ -13,17 +13,16 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// maxPlatforms is more than there are: Go knows some fifty.
+// maxPlatforms bounds the platforms of a lock: Go knows some fifty.
 const maxPlatforms = 100
 
-// MaxBlob bounds, in bytes, a file of a mirror: far more than any has, and little
-// enough to be read in a minute or so, if a file system makes up the bytes. It also
-// keeps sums of sizes from overflowing.
+// MaxBlob bounds, in bytes, a file of a mirror. No file is nearly as large, and a sparse
+// file of this size is read in about a minute. The bound also keeps sums of sizes from
+// overflowing.
 const MaxBlob = 64 << 30
 
-// Check reports every reason why the lock cannot be used: those of
-// [Lock.CheckPlan], and artifacts without a size. A lock may come from anywhere,
-// so nothing of it is believed before.
+// Check reports every reason why the lock cannot be used: those of [Lock.CheckPlan], and
+// artifacts without a size. A lock may come from anywhere, so it is checked before use.
 func (l *Lock) Check() error {
 	problems := []error{l.CheckPlan()}
 	for _, p := range l.Plugins {
@@ -44,9 +43,9 @@ func (l *Lock) Check() error {
 	return errors.Join(problems...)
 }
 
-// CheckPlan reports what is wrong with a lock whose artifacts are not known
-// yet: names that are no file names, URLs that are none or that no artifact is
-// pinned for, two files at one path.
+// CheckPlan reports what is wrong with a lock whose artifacts have no sizes yet: names
+// that are no file names, malformed URLs, URLs without an artifact, two files at one
+// path.
 func (l *Lock) CheckPlan() error {
 	if l.SchemaVersion != SchemaVersion {
 		return fmt.Errorf("the lock has schema version %d; this program knows version %d", l.SchemaVersion, SchemaVersion)
@@ -162,8 +161,8 @@ const (
 	maxReference = 512
 )
 
-// checkURL reports what is wrong with a URL, without it: what cannot be taken
-// apart cannot be relieved of its password. That there is none is for others to say.
+// checkURL reports what is wrong with a URL, without quoting it: a malformed URL cannot
+// be redacted. An empty URL passes.
 func checkURL(raw string) error {
 	if err := checkText(raw); err != nil {
 		return err
@@ -174,7 +173,7 @@ func checkURL(raw string) error {
 	return nil
 }
 
-// checkText reports what is wrong with what may be no URL.
+// checkText reports what is wrong with a text, which may be a URL.
 func checkText(raw string) error {
 	if len(raw) > maxURL {
 		return fmt.Errorf("has %d bytes; at most %d are read", len(raw), maxURL)
@@ -279,9 +278,9 @@ func (p Plugin) check(platforms map[agent.Platform]bool, artifacts map[string]Di
 	return problems
 }
 
-// checkPaths reports files of one cache directory that would lie at the same
-// path, or one of them in a directory that has another's name: versions and
-// names may hold underscores, so different plugins can make the same path.
+// checkPaths reports two files at the same path of a cache directory, and a file at the
+// path of a directory. Versions and names may hold underscores, so different plugins
+// can have the same path.
 func checkPaths(l *Lock) []error {
 	var problems []error
 	for _, platform := range l.Platforms {

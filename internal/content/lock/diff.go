@@ -29,19 +29,6 @@ func Diff(a, b *Lock) []Difference {
 	return d.found
 }
 
-// LostChecksums returns the artifacts for which upstream gave a checksum in l, in its
-// index or in a file, and gives none in now. now may be a plan, without digests.
-func (l *Lock) LostChecksums(now *Lock) (lost []Artifact) {
-	after := now.byURL()
-	for _, a := range l.Artifacts {
-		b, there := after[a.URL]
-		if there && b.VerifiedBy == ByNone && (a.VerifiedBy == ByIndex || a.VerifiedBy == ByPublisher) {
-			lost = append(lost, a)
-		}
-	}
-	return lost
-}
-
 // differ is one run of [Diff].
 type differ struct {
 	a, b                   *Lock
@@ -307,30 +294,13 @@ func (d *differ) files() {
 	})
 }
 
-// needed returns the URLs of the artifacts that builds need.
+// needed returns the URLs of the artifacts that plugins need.
 func (l *Lock) needed() map[string]bool {
 	needed := map[string]bool{}
 	for _, p := range l.Plugins {
-		for _, b := range p.Builds {
-			for _, raw := range b.urls() {
-				if location, err := agent.ParseLocation(raw); err == nil {
-					needed[location.URL] = true
-				}
-			}
-		}
-		for _, t := range p.Templates {
-			needed[t.URL] = true
-		}
+		p.addArtifacts(needed)
 	}
 	return needed
-}
-
-// Subject is what differences of an image are about.
-func (r ImageRole) Subject() Subject {
-	if r == RoleWatcher {
-		return SubjectWatcherImage
-	}
-	return SubjectAgentImage
 }
 
 func (d *differ) image(role ImageRole) {

@@ -31,17 +31,17 @@ type File struct {
 	content Blob
 }
 
-// Made is what was made of an upstream file.
+// Made is the file of a cache directory that was made of an upstream file.
 type Made struct {
 	Blob
-	// Name is what the file is called in the archive; empty if it is none of several.
+	// Name is its name in the archive; empty without an archive of several files.
 	Name string `json:"name,omitempty"`
-	// Program is what the file is to the system that shall run it.
+	// Program is what kind of program it is.
 	Program agent.Program `json:"program"`
 }
 
-// Pinned returns what the file must be, if the lock says that: it does of what
-// is not unpacked, and of templates.
+// Pinned returns the content that the lock pins for the file. It pins files that are not
+// unpacked, and templates.
 func (f File) Pinned() (Blob, bool) {
 	switch {
 	case f.Template != "":
@@ -107,68 +107,6 @@ func (l *Lock) byURL() map[string]Artifact {
 		artifacts[a.URL] = a
 	}
 	return artifacts
-}
-
-// PluginsOnly returns the lock without the other members of a bundle.
-func (l *Lock) PluginsOnly() *Lock {
-	part := *l
-	part.AgentImage, part.WatcherImage, part.Chart = nil, nil, nil
-	return &part
-}
-
-// ForPlatform returns the part of the lock that one platform's directory
-// needs. Entries without a build for the platform are not in it.
-func (l *Lock) ForPlatform(platform agent.Platform) *Lock {
-	return l.PluginsOnly().Subset([]agent.Platform{platform}, func(Plugin) bool { return true })
-}
-
-// Subset returns the part of the lock that is for some of its platforms and
-// plugins. Its repositories stay as they are.
-func (l *Lock) Subset(platforms []agent.Platform, keep func(Plugin) bool) *Lock {
-	part := *l
-	part.Platforms = slices.Clone(platforms)
-	part.Repositories = slices.Clone(l.Repositories)
-	part.Plugins, part.Artifacts = nil, nil
-	used := map[string]bool{}
-	for _, p := range l.Plugins {
-		if !keep(p) {
-			continue
-		}
-		p.Builds = slices.Clone(p.Builds)
-		p.Builds = slices.DeleteFunc(p.Builds, func(b Build) bool { return !slices.Contains(platforms, b.Platform) })
-		if len(p.Builds) == 0 {
-			continue
-		}
-		part.Plugins = append(part.Plugins, p)
-		for _, b := range p.Builds {
-			for _, raw := range b.urls() {
-				location, _ := agent.ParseLocation(raw)
-				used[location.URL] = true
-			}
-		}
-		for _, t := range p.Templates {
-			used[t.URL] = true
-		}
-	}
-	for _, a := range l.Artifacts {
-		if used[a.URL] {
-			part.Artifacts = append(part.Artifacts, a)
-		}
-	}
-	for _, im := range l.Images() {
-		part.SetImage(im.Role, im.forPlatforms(platforms))
-	}
-	part.Sort()
-	return &part
-}
-
-// urls returns the URLs of the build and its dependencies.
-func (b Build) urls() []string {
-	urls := []string{b.URL}
-	for _, d := range b.Dependencies {
-		urls = append(urls, d.URL)
-	}
-	return urls
 }
 
 // Blobs returns all content that the lock pins: indexes, schemas, artifacts, and

@@ -125,3 +125,11 @@ func (im PinnedImage) check(platforms map[agent.Platform]bool) []error {
 	}
 	return problems
 }
+
+// Subject is what differences of an image are about.
+func (r ImageRole) Subject() Subject {
+	if r == RoleWatcher {
+		return SubjectWatcherImage
+	}
+	return SubjectAgentImage
+}

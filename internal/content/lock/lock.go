@@ -1,13 +1,11 @@
-// Package lock is the document that pins a mirror: every file for every
-// platform, with its URL, size and digest, and the indexes that named them.
-// Whatever is written for the other side of the gap follows from it alone.
+// Package lock is the document that pins a mirror: every file for every platform, with
+// its URL, size and digest, and the indexes that named them. Everything that is written
+// for the other side of the gap follows from the lock alone.
 package lock
 
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,69 +26,6 @@ const MaxSize = 16 << 20
 
 // MaxSchema bounds, in bytes, a JSON schema that an index refers to.
 const MaxSchema = 4 << 20
-
-// SHA256 is a digest. In JSON it is 64 lower-case hexadecimal digits.
-type SHA256 [sha256.Size]byte
-
-// ParseSHA256 reads 64 hexadecimal digits.
-func ParseSHA256(s string) (SHA256, error) {
-	var d SHA256
-	if len(s) != hex.EncodedLen(len(d)) {
-		return SHA256{}, fmt.Errorf("%q is not a sha256 digest of 64 hexadecimal digits", s)
-	}
-	if _, err := hex.Decode(d[:], []byte(s)); err != nil {
-		return SHA256{}, fmt.Errorf("%q is not a sha256 digest of 64 hexadecimal digits", s)
-	}
-	return d, nil
-}
-
-// Sum returns the digest of data.
-func Sum(data []byte) SHA256 { return sha256.Sum256(data) }
-
-func (d SHA256) String() string { return hex.EncodeToString(d[:]) }
-
-// MarshalText writes hexadecimal digits.
-func (d SHA256) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
-
-// UnmarshalText reads what [ParseSHA256] reads.
-func (d *SHA256) UnmarshalText(text []byte) error {
-	parsed, err := ParseSHA256(string(text))
-	if err != nil {
-		return err
-	}
-	*d = parsed
-	return nil
-}
-
-// ChecksumSource is where the checksum of an artifact comes from.
-type ChecksumSource string
-
-// The sources, strongest first.
-const (
-	// ByIndex means that the index gave the checksum.
-	ByIndex ChecksumSource = "index"
-	// ByPublisher means that a checksum file beside the artifact gave it.
-	ByPublisher ChecksumSource = "publisher"
-	// ByLock means that an earlier lock gave it. A lock itself does not say so:
-	// whoever enforces it does.
-	ByLock ChecksumSource = "lock"
-	// ByNone means that nothing did: the digest was pinned on first sight.
-	ByNone ChecksumSource = "none"
-)
-
-// ChecksumSources are all sources, strongest first.
-var ChecksumSources = []ChecksumSource{ByIndex, ByPublisher, ByLock, ByNone}
-
-// What names the source in messages.
-func (v ChecksumSource) What() string {
-	switch v {
-	case ByNone:
-		return "nobody"
-	case ByPublisher:
-		return "the publisher"
-	}
-	return "the " + string(v)
-}
 
 // Lock is the document. Its slices are sorted: repositories and documents by
 // name, plugins by repository, type, name and version, artifacts by URL, images
@@ -183,20 +118,6 @@ type Dependency struct {
 	FromNewest bool `json:"fromNewest,omitempty"`
 }
 
-// Artifact is one upstream file.
-type Artifact struct {
-	// URL is what is requested: of the URLs of builds and dependencies, the
-	// part without sub-directory and parameters; of templates, all of it.
-	URL string `json:"url"`
-	// DirArchive says that the artifact is no file of a publisher but an archive, a
-	// tar, that was made of a directory at the URL.
-	DirArchive DirArchive `json:"tree,omitempty"`
-	Blob
-	VerifiedBy ChecksumSource `json:"verifiedBy"`
-	// VerifiedWith lists the checksum files of a publisher that vouch.
-	VerifiedWith []string `json:"verifiedWith,omitempty"`
-}
-
 // Image is a container image, for some of its platforms.
 type Image struct {
 	// Reference is where it came from, with its tag: ghcr.io/kubeshop/botkube:v1.14.0.
@@ -225,7 +146,7 @@ type Chart struct {
 	VerifiedBy ChecksumSource `json:"verifiedBy"`
 }
 
-// Sort brings the document into its one order.
+// Sort sorts all lists of the document.
 func (l *Lock) Sort() {
 	slices.SortFunc(l.Platforms, agent.ComparePlatforms)
 	slices.SortFunc(l.Repositories, func(a, b Repository) int { return strings.Compare(a.Name, b.Name) })
@@ -257,9 +178,8 @@ func comparePlugins(a, b Plugin) int {
 // tagForm is what the distribution specification takes as a tag.
 var tagForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
 
-// Tag returns what a mirror is called in a registry and on a site: the Botkube
-// version, with "+" written as Helm writes it in tags, or where there is none, a
-// part of the digest of what is mirrored of plugins.
+// Tag returns the tag of a mirror in a registry and on a site. It is the Botkube version,
+// with "+" written as Helm writes it in tags, or else a part of [Lock.Digest].
 func (l *Lock) Tag() (string, error) {
 	if l.BotkubeVersion != "" {
 		return versionTag(l.BotkubeVersion), nil
@@ -271,8 +191,8 @@ func (l *Lock) Tag() (string, error) {
 	return "lock-" + digest.String()[:12], nil
 }
 
-// Digest identifies what is mirrored of plugins: it is that of [Lock.PluginsOnly] as
-// it is written, and so that of the lock.json in a directory.
+// Digest identifies the mirrored plugins. It is the digest of [Lock.PluginsOnly] as it is
+// written, and so of the lock.json in a directory.
 func (l *Lock) Digest() (SHA256, error) {
 	data, err := l.PluginsOnly().Marshal()
 	return Sum(data), err
@@ -294,8 +214,8 @@ func (l *Lock) Marshal() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// Parse reads a lock and checks it: see [Lock.Check]. Unknown keys are errors,
-// for they would be dropped silently.
+// Parse reads a lock and checks it: see [Lock.Check]. Unknown keys are errors, because
+// decoding would drop them silently.
 func Parse(data []byte) (*Lock, error) {
 	if len(data) > MaxSize {
 		return nil, fmt.Errorf("the lock has %d bytes; at most %d are read", len(data), MaxSize)

@@ -12,7 +12,7 @@ import (
 )
 
 // note adds a note, once.
-func (g *given) note(format string, args ...any) {
+func (g *input) note(format string, args ...any) {
 	if n := fmt.Sprintf(format, args...); !slices.Contains(g.notes, n) {
 		g.notes = append(g.notes, n)
 	}
@@ -20,7 +20,7 @@ func (g *given) note(format string, args ...any) {
 
 // object returns the object of a kind and a name. Of the namespace, it need not be said:
 // files in a repository often leave it to what applies them.
-func (g *given) object(kind, namespace, name string) (*manifest.Object, error) {
+func (g *input) object(kind, namespace, name string) (*manifest.Object, error) {
 	var found *manifest.Object
 	for _, o := range g.objects {
 		if o.Kind != kind || o.Name != name || o.Namespace != namespace && o.Namespace != "" && namespace != "" {
@@ -42,7 +42,7 @@ type place struct{ repository, path string }
 
 // file returns the file that a document names by a path, and which then is not a values
 // file of its own. A path is the file's if one ends in the other. One file has one place.
-func (g *given) file(named manifest.Field, at place) (*File, error) {
+func (g *input) file(named manifest.Field, at place) (*File, error) {
 	names := parts(at.path)
 	at.path = strings.Join(names, "/")
 	var best []*File
@@ -85,7 +85,7 @@ func withoutServer(at string) string {
 }
 
 // values returns the Helm values of a file that a document names.
-func (g *given) values(named manifest.Field, at place) (map[string]any, error) {
+func (g *input) values(named manifest.Field, at place) (map[string]any, error) {
 	f, err := g.file(named, at)
 	if err != nil {
 		return nil, err

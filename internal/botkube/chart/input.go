@@ -12,8 +12,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// given is what files have in them.
-type given struct {
+// input is what files have in them.
+type input struct {
 	// plain are the files that have no objects.
 	plain []*gitops.File
 	// order has, for each file, the plain one, or nil for one of objects, of which names
@@ -25,8 +25,8 @@ type given struct {
 }
 
 // readFiles reads the objects of files, and of a release among them its values.
-func readFiles(files []File) (*given, error) {
-	in := new(given)
+func readFiles(files []File) (*input, error) {
+	in := new(input)
 	for _, f := range files {
 		if err := in.readFile(f); err != nil {
 			return nil, err
@@ -39,7 +39,7 @@ func readFiles(files []File) (*given, error) {
 	return in, in.objects.take()
 }
 
-func (in *given) readFile(f File) error {
+func (in *input) readFile(f File) error {
 	if len(f.Data) > agent.MaxConfig {
 		return fmt.Errorf("%s: it has %d bytes; at most %d are read", f.Name, len(f.Data), agent.MaxConfig)
 	}
@@ -64,7 +64,7 @@ func (in *given) readFile(f File) error {
 
 // layers are the Helm values, in the order of the files. Those of a release stand where
 // its document stands, and a file that this names has no other place.
-func (in *given) layers() ([]map[string]any, error) {
+func (in *input) layers() ([]map[string]any, error) {
 	var layers []map[string]any
 	placed := false
 	for i, f := range in.order {
@@ -84,7 +84,7 @@ func (in *given) layers() ([]map[string]any, error) {
 }
 
 // said is the version of the chart that the files say, or empty.
-func (in *given) said() string {
+func (in *input) said() string {
 	if in.release == nil {
 		return ""
 	}
@@ -92,7 +92,7 @@ func (in *given) said() string {
 }
 
 // version is the chart's: the one that is asked for, or else the one that the files say.
-func (in *given) version(asked string) (string, error) {
+func (in *input) version(asked string) (string, error) {
 	if v := cmp.Or(asked, in.said()); v != "" {
 		return v, nil
 	}
@@ -104,7 +104,7 @@ func (in *given) version(asked string) (string, error) {
 }
 
 // notes tell of what was read, and of what was not.
-func (in *given) notes() []string {
+func (in *input) notes() []string {
 	var notes []string
 	if in.release != nil {
 		notes = append(notes, in.release.Notes...)
@@ -117,7 +117,7 @@ func (in *given) notes() []string {
 
 // unreadValues refuses a ConfigMap or a Secret that has Helm values, but no document that
 // takes them from it.
-func (in *given) unreadValues() error {
+func (in *input) unreadValues() error {
 	if in.release != nil {
 		return nil
 	}

@@ -1,0 +1,58 @@
+package lock
+
+// ChecksumSource is where the checksum of an artifact comes from.
+type ChecksumSource string
+
+// The sources, strongest first.
+const (
+	// ByIndex means that the index gave the checksum.
+	ByIndex ChecksumSource = "index"
+	// ByPublisher means that a checksum file beside the artifact gave it.
+	ByPublisher ChecksumSource = "publisher"
+	// ByLock means that an earlier lock gave it. No lock has it: only results of a run
+	// that enforces a lock do.
+	ByLock ChecksumSource = "lock"
+	// ByNone means that nothing did: the digest was pinned on first sight.
+	ByNone ChecksumSource = "none"
+)
+
+// ChecksumSources are all sources, strongest first.
+var ChecksumSources = []ChecksumSource{ByIndex, ByPublisher, ByLock, ByNone}
+
+// What names the source in messages.
+func (v ChecksumSource) What() string {
+	switch v {
+	case ByNone:
+		return "nobody"
+	case ByPublisher:
+		return "the publisher"
+	}
+	return "the " + string(v)
+}
+
+// Artifact is one upstream file.
+type Artifact struct {
+	// URL is what is requested: of the URLs of builds and dependencies, the
+	// part without sub-directory and parameters; of templates, all of it.
+	URL string `json:"url"`
+	// DirArchive says that the artifact is a tar that was made of a directory at the
+	// URL; empty for a file of a publisher.
+	DirArchive DirArchive `json:"tree,omitempty"`
+	Blob
+	VerifiedBy ChecksumSource `json:"verifiedBy"`
+	// VerifiedWith lists the publisher's checksum files that gave the checksum.
+	VerifiedWith []string `json:"verifiedWith,omitempty"`
+}
+
+// LostChecksums returns the artifacts for which upstream gave a checksum in l, in its
+// index or in a file, and gives none in now. now may be a plan, without digests.
+func (l *Lock) LostChecksums(now *Lock) (lost []Artifact) {
+	after := now.byURL()
+	for _, a := range l.Artifacts {
+		b, there := after[a.URL]
+		if there && b.VerifiedBy == ByNone && (a.VerifiedBy == ByIndex || a.VerifiedBy == ByPublisher) {
+			lost = append(lost, a)
+		}
+	}
+	return lost
+}

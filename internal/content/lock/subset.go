@@ -1,0 +1,70 @@
+package lock
+
+import (
+	"slices"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+)
+
+// PluginsOnly returns the lock without the other members of a bundle.
+func (l *Lock) PluginsOnly() *Lock {
+	part := *l
+	part.AgentImage, part.WatcherImage, part.Chart = nil, nil, nil
+	return &part
+}
+
+// ForPlatform returns the part of the lock that one platform's directory
+// needs. Entries without a build for the platform are not in it.
+func (l *Lock) ForPlatform(platform agent.Platform) *Lock {
+	return l.PluginsOnly().Subset([]agent.Platform{platform}, func(Plugin) bool { return true })
+}
+
+// Subset returns the part of the lock that is for some of its platforms and
+// plugins. Its repositories stay as they are.
+func (l *Lock) Subset(platforms []agent.Platform, keep func(Plugin) bool) *Lock {
+	part := *l
+	part.Platforms = slices.Clone(platforms)
+	part.Repositories = slices.Clone(l.Repositories)
+	part.Plugins, part.Artifacts = nil, nil
+	used := map[string]bool{}
+	for _, p := range l.Plugins {
+		if !keep(p) {
+			continue
+		}
+		p.Builds = slices.Clone(p.Builds)
+		p.Builds = slices.DeleteFunc(p.Builds, func(b Build) bool { return !slices.Contains(platforms, b.Platform) })
+		if len(p.Builds) == 0 {
+			continue
+		}
+		part.Plugins = append(part.Plugins, p)
+		p.addArtifacts(used)
+	}
+	for _, a := range l.Artifacts {
+		if used[a.URL] {
+			part.Artifacts = append(part.Artifacts, a)
+		}
+	}
+	for _, im := range l.Images() {
+		part.SetImage(im.Role, im.forPlatforms(platforms))
+	}
+	part.Sort()
+	return &part
+}
+
+// addArtifacts adds the URLs of the artifacts that the plugin needs to a set.
+func (p Plugin) addArtifacts(to map[string]bool) {
+	add := func(raw string) {
+		if location, err := agent.ParseLocation(raw); err == nil {
+			to[location.URL] = true
+		}
+	}
+	for _, b := range p.Builds {
+		add(b.URL)
+		for _, d := range b.Dependencies {
+			add(d.URL)
+		}
+	}
+	for _, t := range p.Templates {
+		to[t.URL] = true
+	}
+}
