@@ -8,6 +8,7 @@ import (
 
 // TestSet has what Helm makes of assignments; internal/test/acceptance compares it with Helm.
 func TestSet(t *testing.T) {
+	t.Parallel()
 	for in, want := range map[string]string{
 		"a=1,b=true,c=null,d=0,e=007,f=x": `{"a":1,"b":true,"c":null,"d":0,"e":"007","f":"x"}`,
 		`a.b\.c=1,a.d=2`:                  `{"a":{"b.c":1,"d":2}}`,
@@ -36,6 +37,7 @@ func TestSet(t *testing.T) {
 }
 
 func TestSetRefused(t *testing.T) {
+	t.Parallel()
 	for _, in := range []string{
 		"a", "a.b", "a=1,s3cret", "a,b=1", "a[x]=1", "a[0", "a[0]", "a[0]x=1", "a[99999999]=1", "a[-1]=1", "a={x", "text.k=1", "text[0]=1", "a.=", "." + strings.Repeat("a.", 40) + "b=1",
 		"a" + strings.Repeat("[0]", 40) + "=1",
