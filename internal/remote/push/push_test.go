@@ -1,0 +1,231 @@
+package push
+
+import (
+	"context"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	memory "github.com/google/go-containerregistry/pkg/registry"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
+)
+
+const program = "#!/bin/sh\n"
+
+// sourceOf is a bundle with one plugin, whose program is as given.
+func sourceOf(t *testing.T, program string) Source {
+	t.Helper()
+	s, err := store.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	put := func(text string) lock.Blob {
+		sum, err := s.Put([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return lock.Blob{Size: int64(len(text)), SHA256: sum}
+	}
+	const url = "https://example.com/hello"
+	platform := agent.Platform{OS: "linux", Arch: "amd64"}
+	l := &lock.Lock{
+		SchemaVersion: lock.SchemaVersion, BotkubeVersion: "v1.14.0", Platforms: []agent.Platform{platform},
+		Repositories: []lock.Repository{{Name: "demo", URL: "https://example.com/i.yaml", Index: put("entries: [{name: hello, type: executor, version: v1.0.0, description: x, urls: [{url: '" + url + "', platform: {os: linux, architecture: amd64}}]}]\n")}},
+		Plugins:      []lock.Plugin{{Repository: "demo", Type: agent.Executor, Name: "hello", Version: "v1.0.0", Builds: []lock.Build{{Platform: platform, URL: url}}}},
+		Artifacts:    []lock.Artifact{{URL: url, Blob: put(program), VerifiedBy: lock.ByNone}},
+	}
+	if err := l.Check(); err != nil {
+		t.Fatal(err)
+	}
+	contents, err := bundle.Plan(t.Context(), l, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Source{Name: "b.tar", Contents: contents, BuildImage: func(ctx context.Context, to image.Sink) (*image.Result, error) {
+		return image.Build(ctx, l, pluginsdir.Upstream{Blobs: s}, image.Options{Mount: "/plugins"}, to)
+	}}
+}
+
+// told is what a push tells, and what it asks of a registry.
+type told struct {
+	mu                        sync.Mutex
+	planned, uploaded, reused int
+	tagged, requests, uploads []string
+}
+
+func (s *told) add(to *[]string, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	*to = append(*to, text)
+}
+
+// pusherTo returns a pusher for a registry in memory, and its host. Answer may answer
+// requests in its place.
+func pusherTo(t *testing.T, answer func(http.ResponseWriter, *http.Request) bool) (Pusher, *told, string) {
+	t.Helper()
+	seen := &told{}
+	reg := memory.New(memory.Logger(log.New(io.Discard, "", 0)))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		seen.add(&seen.requests, req.Method+" "+req.URL.Path)
+		if answer == nil || !answer(w, req) {
+			reg.ServeHTTP(w, req)
+		}
+	}))
+	t.Cleanup(server.Close)
+	client := registry.New(registry.Config{PlainHTTP: true, Retries: -1, Backoff: time.Millisecond})
+	t.Cleanup(client.Close)
+	return Pusher{Registry: client, Parallel: 2, Observer: Observer{
+		Planned:   func(blobs int, _ int64) { seen.mu.Lock(); seen.planned += blobs; seen.mu.Unlock() },
+		Uploading: func(blob string, _ int64) { seen.add(&seen.uploads, blob) },
+		Progress:  func(string, int64) func(int64) { return func(int64) {} },
+		Uploaded: func(_ string, _ int64, reused bool) {
+			seen.mu.Lock()
+			defer seen.mu.Unlock()
+			if reused {
+				seen.reused++
+			} else {
+				seen.uploaded++
+			}
+		},
+		Tagged: func(reference string) { seen.add(&seen.tagged, reference) },
+	}}, seen, strings.TrimPrefix(server.URL, "http://")
+}
+
+// TestPush publishes a bundle and its image. All tags come after all that they name.
+func TestPush(t *testing.T) {
+	t.Parallel()
+	p, seen, host := pusherTo(t, nil)
+	src := sourceOf(t, program)
+	result, err := p.Push(t.Context(), src, Options{Prefix: host + "/mirror"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{host + "/mirror/botkube-plugins:v1.14.0", host + "/mirror/botkube-plugins-bundle:v1.14.0"}
+	if !slices.Equal(seen.tagged, want) || len(result.Parts) != 2 || !slices.Equal(result.Absent, []Part{AgentImage, Chart}) {
+		t.Errorf("%+v, tagged %q", result, seen.tagged)
+	}
+	last := seen.requests[len(seen.requests)-2:]
+	for i, path := range []string{"/v2/mirror/botkube-plugins/manifests/v1.14.0", "/v2/mirror/botkube-plugins-bundle/manifests/v1.14.0"} {
+		if last[i] != "PUT "+path {
+			t.Errorf("%q is not the tag's: %q", last[i], path)
+		}
+	}
+	if seen.planned == 0 || seen.uploaded == 0 || seen.uploaded+seen.reused != len(seen.uploads) || !slices.Equal(result.Parts[0].MountOnly, []agent.Platform{{OS: "linux", Arch: "amd64"}}) {
+		t.Errorf("%+v, %+v", seen, result.Parts[0])
+	}
+	seen.tagged, seen.uploaded = nil, 0
+	if result, err = p.Push(t.Context(), src, Options{Prefix: host + "/mirror"}); err != nil || result.Parts[0].Changed || result.Parts[1].Changed || result.UploadedBytes != 0 || len(seen.tagged) != 0 || seen.uploaded != 0 {
+		t.Errorf("again: %+v, %v, %+v", result, err, seen)
+	}
+	if _, err := p.Push(t.Context(), src, Options{Prefix: host, Skip: Parts}); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "nothing of b.tar is left") {
+		t.Errorf("nothing: %v", err)
+	}
+}
+
+// TestOtherContent refuses to move a tag, of the image or the bundle, before anything is sent.
+func TestOtherContent(t *testing.T) {
+	t.Parallel()
+	p, seen, host := pusherTo(t, nil)
+	o := Options{Prefix: host}
+	if _, err := p.Push(t.Context(), sourceOf(t, program), o); err != nil {
+		t.Fatal(err)
+	}
+	other := sourceOf(t, program+"exit 1\n")
+	for part, hint := range map[Part]string{Bundle: "botkube-mirror diff docker://" + host + "/botkube-plugins-bundle:v1.14.0 b.tar", Image: "--skip image leaves it"} {
+		seen.requests = nil
+		o.Skip = []Part{Bundle, Image}
+		o.Skip = slices.DeleteFunc(o.Skip, func(p Part) bool { return p == part })
+		_, err := p.Push(t.Context(), other, o)
+		if fault.KindOf(err) != fault.Integrity || !strings.Contains(err.Error(), "is there already, with other content") || !strings.Contains(fault.HintOf(err), hint) {
+			t.Errorf("%s: %v, hint %q", part, err, fault.HintOf(err))
+		}
+		if slices.ContainsFunc(seen.requests, func(r string) bool { return !strings.HasPrefix(r, "GET ") && !strings.HasPrefix(r, "HEAD ") }) {
+			t.Errorf("%s: something was sent: %q", part, seen.requests)
+		}
+		seen.tagged, o.Force = nil, true
+		if result, err := p.Push(t.Context(), other, o); err != nil || !result.Parts[0].Changed || len(seen.tagged) != 1 {
+			t.Errorf("%s, forced: %+v, %v", part, result, err)
+		}
+		o.Force = false
+	}
+}
+
+// TestRefused asks all repositories before anything is sent, and names those that are
+// refused.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	p, seen, host := pusherTo(t, func(w http.ResponseWriter, req *http.Request) bool {
+		if req.Method != http.MethodPost {
+			return false
+		}
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"errors":[{"code":"DENIED","message":"requested access to the resource is denied"}]}`)
+		return true
+	})
+	_, err := p.Push(t.Context(), sourceOf(t, program), Options{Prefix: host + "/a"})
+	if fault.KindOf(err) != fault.Upstream || !strings.Contains(err.Error(), "refuses 2 of the 2 repositories that this push needs; nothing was sent:") ||
+		!strings.Contains(err.Error(), host+"/a/botkube-plugins:") || !strings.Contains(err.Error(), host+"/a/botkube-plugins-bundle:") || fault.HintOf(err) == "" {
+		t.Errorf("%v, hint %q", err, fault.HintOf(err))
+	}
+	if len(seen.uploads) != 0 {
+		t.Errorf("uploaded %q", seen.uploads)
+	}
+}
+
+// TestRefusedDocument has a registry take images only: there is no tag of anything then.
+func TestRefusedDocument(t *testing.T) {
+	t.Parallel()
+	p, seen, host := pusherTo(t, func(w http.ResponseWriter, req *http.Request) bool {
+		if req.Method != http.MethodPut || !strings.Contains(req.URL.Path, "bundle/manifests/") {
+			return false
+		}
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"errors":[{"code":"MANIFEST_INVALID","message":"manifest invalid"}]}`)
+		return true
+	})
+	_, err := p.Push(t.Context(), sourceOf(t, program), Options{Prefix: host})
+	if !strings.Contains(err.Error(), "publishing "+host+"/botkube-plugins-bundle:v1.14.0: ") || !strings.Contains(err.Error(), "no tag was set") || !strings.Contains(fault.HintOf(err), "--skip bundle") || len(seen.tagged) != 0 {
+		t.Errorf("%v, hint %q, tagged %q", err, fault.HintOf(err), seen.tagged)
+	}
+}
+
+// TestFetch has the upstream files come from elsewhere before they are sent.
+func TestFetch(t *testing.T) {
+	t.Parallel()
+	p, _, host := pusherTo(t, nil)
+	src := sourceOf(t, program)
+	var mu sync.Mutex
+	fetched := map[lock.SHA256]int{}
+	src.Fetch = func(_ context.Context, b lock.Blob) error {
+		mu.Lock()
+		defer mu.Unlock()
+		fetched[b.SHA256]++
+		return nil
+	}
+	if _, err := p.Push(t.Context(), src, Options{Prefix: host}); err != nil {
+		t.Fatal(err)
+	}
+	if fetched[lock.Sum([]byte(program))] == 0 || len(fetched) != len(src.Contents.Lock.Blobs()) && len(fetched) != 1 {
+		t.Errorf("fetched %v", fetched)
+	}
+	p, _, host = pusherTo(t, nil) // which has nothing yet
+	src.Fetch = func(context.Context, lock.Blob) error { return fault.New(fault.Upstream, "it is gone") }
+	if _, err := p.Push(t.Context(), src, Options{Prefix: host, Skip: []Part{Image}}); fault.KindOf(err) != fault.Upstream || !strings.Contains(err.Error(), "it is gone") {
+		t.Errorf("a file that is gone: %v", err)
+	}
+}
