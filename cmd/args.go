@@ -10,7 +10,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// checkCompletionArgs gives cobra's own command our errors for arguments.
+// checkCompletionArgs gives cobra's own command the argument errors of this program.
 func checkCompletionArgs(root *cobra.Command) {
 	for _, c := range root.Commands() {
 		if c.Name() != "completion" {
@@ -23,7 +23,7 @@ func checkCompletionArgs(root *cobra.Command) {
 	}
 }
 
-// noArgs and maxArgs say what cobra's own validators do not: how to find out.
+// noArgs and maxArgs add to cobra's validators a hint.
 func noArgs(c *cobra.Command, args []string) error { return maxArgs(0)(c, args) }
 
 func maxArgs(n int) cobra.PositionalArgs {
@@ -52,14 +52,14 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// How libraries word that a value is not of a flag's type.
+// The words of libraries for a value that is not of a flag's type.
 var (
 	notNumber   = regexp.MustCompile(`strconv\.Parse(?:Int|Uint|Float): parsing ".*": (?:invalid syntax|value out of range)$`)
 	notBool     = regexp.MustCompile(`strconv\.ParseBool: parsing ".*": invalid syntax$`)
 	notDuration = regexp.MustCompile(`time: (?:invalid duration|missing unit in duration|unknown unit ".*" in duration) ".*"$`)
 )
 
-// flagError says without the words of Go's what is wrong with a flag's value.
+// flagError words what is wrong with a flag's value without Go's terms.
 func flagError(err error) error {
 	text := err.Error()
 	text = notNumber.ReplaceAllLiteralString(text, "it is not a whole number")

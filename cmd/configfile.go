@@ -172,7 +172,7 @@ func readConfigFile(name string) ([]byte, error) {
 
 // readRegular reads a file, and a byte more than a bound if it is larger.
 func readRegular(name string, bound int64) ([]byte, error) {
-	// Opening a pipe would wait for somebody to write to it.
+	// Opening a pipe would wait for a writer.
 	fi, err := os.Stat(name)
 	if err != nil {
 		return nil, plainError(err)

@@ -18,20 +18,21 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
 )
 
-// envPrefix begins the names of our environment variables.
+// envPrefix begins the names of the variables for flags.
 const envPrefix = "BOTKUBE_MIRROR_"
 
-// envName returns the environment variable that stands for a flag.
+// envName returns the environment variable of a flag.
 func envName(flag string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// serviceVariable matches what Kubernetes tells a pod of a Service whose name
-// begins with botkube-mirror (pkg/kubelet/envvars): that is not meant for us.
+// serviceVariable matches the variables that Kubernetes gives to pods for a Service
+// whose name begins with botkube-mirror (pkg/kubelet/envvars). They are not for this
+// program.
 var serviceVariable = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?)$`)
 
-// checkEnvironment refuses variables of ours that stand for no flag of any command:
-// whoever set one believes that it has an effect.
+// checkEnvironment refuses variables BOTKUBE_MIRROR_… that belong to no flag of any
+// command: they would have no effect.
 func (g *global) checkEnvironment(root *cobra.Command) error {
 	known := flagVariables(root)
 	for _, setting := range g.env.Environ {
@@ -48,7 +49,7 @@ func (g *global) checkEnvironment(root *cobra.Command) error {
 	return nil
 }
 
-// nearestVariable compares names by what is not the same in all of them.
+// nearestVariable compares names without their common prefix.
 func nearestVariable(name string, known []string) string {
 	var flags []string
 	for _, k := range known {
@@ -92,9 +93,9 @@ func (g *global) isReferred(name string) bool {
 // proxyVariables are those that net/http reads.
 var proxyVariables = []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"}
 
-// checkProxies refuses settings that net/http would pass over, to go the direct way
-// (golang.org/x/net/http/httpproxy, config.init). They may hold a password, and are
-// not quoted.
+// checkProxies refuses settings that net/http would ignore, and connect directly
+// (golang.org/x/net/http/httpproxy, config.init). It does not quote them: they may hold
+// a password.
 func (g *global) checkProxies() error {
 	for _, name := range proxyVariables {
 		value, _ := g.env.LookupEnv(name)
@@ -113,8 +114,8 @@ func (g *global) checkProxies() error {
 	return nil
 }
 
-// logFormat finds the flag before flags are parsed, for errors of the parsing. The
-// configuration file is not looked into for that: which it is, only the parsing tells.
+// logFormat finds --log-format before flags are parsed, for errors of the parsing. It
+// does not look into the configuration file, whose name only the parsing tells.
 func (env *Environment) logFormat() string {
 	format := "text"
 	if value, ok := env.LookupEnv("BOTKUBE_MIRROR_LOG_FORMAT"); ok && value == "json" {
@@ -153,8 +154,8 @@ func (g *global) fromEnvironment(flags *pflag.FlagSet) error {
 	return problem
 }
 
-// separated returns the values that one environment variable holds. Line breaks,
-// where there are any, separate values that have commas of their own.
+// separated returns the values in one environment variable. If it has line breaks, these
+// separate the values, which then may have commas.
 func separated(value string) []string {
 	if text := strings.TrimSpace(value); strings.Contains(text, "\n") {
 		return strings.Split(text, "\n")

@@ -9,8 +9,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// registryFlags say how to talk to registries; whom to trust, and who this side
-// is, they say of upstream, too.
+// registryFlags say how to talk to registries. Their certificates and authorities count
+// for upstream, too.
 type registryFlags struct {
 	// prefix begins the names of the flags.
 	prefix                string
@@ -22,8 +22,8 @@ type registryFlags struct {
 
 func (r *registryFlags) register(c *cobra.Command) { r.registerAs(c, "", "the registry", "") }
 
-// registerAs registers the flags with a prefix, for the registry that is named.
-// Where says of flags that are not about registries alone where they count.
+// registerAs registers the flags with a prefix, for the registry called which. where is
+// added to flags that count for other servers as well.
 func (r *registryFlags) registerAs(c *cobra.Command, prefix, which, where string) {
 	r.prefix = prefix
 	flags := c.Flags()

@@ -13,7 +13,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
-// selectionFlags are the flags that say what is mirrored.
+// selectionFlags select what is mirrored.
 type selectionFlags struct {
 	version          string
 	repositories     []string
@@ -152,8 +152,8 @@ func parsePlatforms(values []string) (platforms []agent.Platform, all bool, err 
 	return platforms, all, nil
 }
 
-// commaSeparated takes apart values of a flag that hold several. It is for what
-// never has a comma in itself, unlike paths and URLs.
+// commaSeparated splits values of a flag at commas. It is for values that cannot contain
+// a comma, unlike paths and URLs.
 func commaSeparated(values []string) []string {
 	var all []string
 	for _, v := range values {
@@ -164,10 +164,11 @@ func commaSeparated(values []string) []string {
 	return all
 }
 
-// fromVariable begins a value that is in the environment.
+// fromVariable begins a value that names an environment variable.
 const fromVariable = "env:"
 
-// headers parses the values of --header. No message quotes what may be a secret.
+// headers parses the values of --header. Its errors quote no values, which may be
+// secret.
 func (g *global) headers(values []string) ([]resolve.Header, error) {
 	var headers []resolve.Header
 	for i, v := range values {

@@ -93,7 +93,7 @@ func (f *fileSize) Set(text string) error {
 	return nil
 }
 
-// downloadFlags bound what is downloaded of plugins.
+// downloadFlags bound the downloads of plugins.
 type downloadFlags struct{ maxSize fileSize }
 
 func (d *downloadFlags) register(c *cobra.Command) {
@@ -107,8 +107,8 @@ const minRate = 1000
 // minStall is the shortest time after which silence means anything.
 const minStall = time.Second
 
-// attempts is the number of retries as the packages below take it, for which 0
-// stands for their default.
+// attempts is the number of retries for the packages below, which take 0 for their
+// default.
 func (t transferFlags) attempts() int {
 	if t.retries == 0 {
 		return -1

@@ -59,7 +59,7 @@ func (w *writeFlags) resultTo(g *global) io.Writer {
 	return g.env.Stdout
 }
 
-// defaultMount is where an agent sees a mirror unless it is said.
+// defaultMount is where an agent sees a mirror by default.
 const defaultMount = "/plugins"
 
 // imageFlags are about what an agent sees.

@@ -124,7 +124,7 @@ func plural(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// kindNames say what a mirror is.
+// kindNames name the kinds of mirrors.
 var kindNames = map[mirror.Kind]string{
 	mirror.KindBundle:    "bundle",
 	mirror.KindDirectory: "agent cache directory",
@@ -135,7 +135,7 @@ var kindNames = map[mirror.Kind]string{
 	mirror.KindUpstream:  "upstream",
 }
 
-// targetName is what a target is called in what is printed.
+// targetName names a target in messages.
 func targetName(target string) string {
 	if target == "-" {
 		return "standard input"

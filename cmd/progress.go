@@ -20,8 +20,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
-// progress tells of events on standard error: with a bar on a terminal, else
-// with a line for each.
+// progress shows events on standard error: with a bar on a terminal, and else with a
+// line for each.
 type progress struct {
 	mu      sync.Mutex
 	out     io.Writer
@@ -70,7 +70,7 @@ func (p *progress) observe(e mirror.Event) {
 	if p.bar != nil {
 		p.bar.observe(e)
 	}
-	if p.quiet && e.Kind != mirror.EventWarning || !p.wanted(e.Kind) {
+	if p.quiet && e.Kind != mirror.EventWarning || !p.shown(e.Kind) {
 		return
 	}
 	if p.log != nil {
@@ -87,16 +87,16 @@ func (p *progress) observe(e mirror.Event) {
 	fmt.Fprintln(p.out, tame(clipped(line(e))))
 }
 
-// retrying tells of an attempt that failed.
+// retrying reports an attempt that failed.
 func (p *progress) retrying(subject string, err error, pause time.Duration) {
 	p.observe(mirror.Event{Kind: mirror.EventRetrying, Subject: subject, Detail: err.Error(), Wait: pause})
 }
 
-// waiting tells that another run is downloading the same.
+// waiting reports that another run is downloading the same.
 func (p *progress) waiting(subject string) { p.observe(mirror.Waiting(subject)) }
 
-// wanted reports whether an event gets a line of its own.
-func (p *progress) wanted(kind mirror.EventKind) bool {
+// shown reports whether an event gets a line of its own.
+func (p *progress) shown(kind mirror.EventKind) bool {
 	switch kind {
 	case mirror.EventRetrying, mirror.EventRestarted, mirror.EventWaiting, mirror.EventDisplaced, mirror.EventWriting, mirror.EventNote, mirror.EventWarning:
 		return true
@@ -105,7 +105,7 @@ func (p *progress) wanted(kind mirror.EventKind) bool {
 	case mirror.EventWritten, mirror.EventStarted, mirror.EventCompleted, mirror.EventUnpacked, mirror.EventUploading:
 		return p.verbose
 	case mirror.EventFailed:
-		// People read it in the end, with the others.
+		// It is among the failures at the end.
 		return p.log != nil || p.verbose
 	case mirror.EventPlanned:
 		return p.log != nil

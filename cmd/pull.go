@@ -154,7 +154,7 @@ func writeDemand(out *strings.Builder, r *mirror.Result) {
 	}
 }
 
-// writeDiskUse says what is needed of a file system.
+// writeDiskUse says how much space a file system needs.
 func writeDiskUse(out *strings.Builder, u mirror.DiskUse) {
 	free := "free space unknown"
 	if u.Free >= 0 {

@@ -115,8 +115,8 @@ func pushSummary(r *push.Result, o mirror.PushOptions) string {
 	return out.String()
 }
 
-// writeInstalling says how Helm gets at a chart that was pushed: it wants the
-// version, of which + is _ in the tag.
+// writeInstalling says how to install a pushed chart with Helm. Helm takes the version,
+// whose + is _ in the tag.
 func writeInstalling(out *strings.Builder, r *push.Result) {
 	for _, p := range r.Parts {
 		if p.Part != push.Chart {
@@ -128,7 +128,7 @@ func writeInstalling(out *strings.Builder, r *push.Result) {
 	}
 }
 
-// writeMounting says how an agent gets at an image that was pushed.
+// writeMounting says how to give an agent a pushed image.
 func writeMounting(out *strings.Builder, r *push.Result, o mirror.PushOptions) {
 	of := func(p push.Part) int {
 		return slices.IndexFunc(r.Parts, func(pushed push.PartResult) bool { return pushed.Part == p })
@@ -137,7 +137,7 @@ func writeMounting(out *strings.Builder, r *push.Result, o mirror.PushOptions) {
 	if i < 0 {
 		return
 	}
-	// A node that has pulled a tag does not notice when it is moved.
+	// A node that has pulled a tag does not notice that the tag was moved.
 	image := r.Parts[i].Reference + "@" + r.Parts[i].Digest
 	target := o.Source
 	if target == "-" {

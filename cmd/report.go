@@ -10,8 +10,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// report prints an error, and returns the exit code. A URL that was given where none
-// belongs is quoted by whoever refuses it: so URLs are redacted here once more.
+// report prints an error, and returns the exit code. Errors quote arguments, which may
+// be URLs with a password: so report redacts all URLs once more.
 func (g *global) report(ctx context.Context, err error) int {
 	if err == nil {
 		return 0
@@ -37,8 +37,7 @@ func (g *global) report(ctx context.Context, err error) int {
 	return int(kind)
 }
 
-// Bounds of an error that is shown: it may list everything that is wrong with a
-// document of somebody who wrote ten thousand things wrong.
+// Bounds of a printed error: it may list every mistake of a long document.
 const (
 	mostLines  = 20
 	mostInLine = 1000
@@ -58,7 +57,7 @@ func clipped(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// oneLine returns a text of several lines, or of none that can be shown, as one.
+// oneLine returns a text as one line that a terminal can show.
 func oneLine(text string) string {
 	return tameName(strings.ReplaceAll(clipped(strings.TrimSpace(text)), "\n", "; "))
 }

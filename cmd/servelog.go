@@ -11,8 +11,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/serve"
 )
 
-// lineWriter writes lines soon, and together those that come meanwhile: a call to the
-// system for each would take as long as a small answer.
+// lineWriter writes lines soon, together with those that arrive meanwhile. A system call
+// for each would take as long as a small answer.
 type lineWriter struct {
 	mu     sync.Mutex
 	to     io.Writer
@@ -35,7 +35,7 @@ func newLineWriter(to io.Writer) *lineWriter {
 	return w
 }
 
-// mostOfLines bounds how many bytes wait, after which Write does.
+// mostOfLines bounds the bytes that wait to be written.
 const mostOfLines = 64 << 10
 
 // Write takes whole lines.
@@ -60,7 +60,7 @@ func (w *lineWriter) flush() {
 	w.lines = w.lines[:0]
 }
 
-// close writes what waits, and has what comes later be written at once.
+// close writes what waits. Later lines are written at once.
 func (w *lineWriter) close() {
 	w.mu.Lock()
 	w.ended = true
@@ -69,7 +69,7 @@ func (w *lineWriter) close() {
 	<-w.closed
 }
 
-// serverLog tells of requests and problems on standard error.
+// serverLog writes requests and problems to standard error.
 type serverLog struct {
 	out    io.Writer
 	quiet  bool
@@ -77,7 +77,7 @@ type serverLog struct {
 	json   *slog.Logger // for --log-format json
 }
 
-// mostOfField bounds what is shown of what a client says, in bytes.
+// mostOfField bounds, in bytes, a field of a client's request in the log.
 const mostOfField = 300
 
 func (l *serverLog) access(a serve.Access) {
@@ -94,7 +94,7 @@ func (l *serverLog) access(a serve.Access) {
 		a.Began.UTC().Format("2006-01-02T15:04:05.000Z"), a.Remote, method, path, a.Status, a.Bytes, a.Duration.Seconds(), userAgent)
 }
 
-// field returns what a client said, as far as it is shown.
+// field returns a field of a request as the log shows it.
 func field(text string) string {
 	if len(text) > mostOfField {
 		text = strings.ToValidUTF8(text[:mostOfField], "") + "…"
@@ -102,14 +102,14 @@ func field(text string) string {
 	return tameName(text)
 }
 
-// refused tells of a connection that came to no request.
+// refused logs a connection without a request.
 func (l *serverLog) refused(err error) {
 	if !l.quiet {
 		l.problem(err)
 	}
 }
 
-// problem tells of what is wrong, which -q does not silence.
+// problem logs what is wrong, also with -q.
 func (l *serverLog) problem(err error) {
 	text := oneLine(err.Error())
 	if l.json != nil {

@@ -7,14 +7,14 @@ import (
 	"unicode/utf8"
 )
 
-// tame returns text as it can be shown on a terminal. Names, tags and what
-// servers say come from outside: what a terminal would obey, or what makes it
-// show something in another order than it is in, is written out. Lines stay.
+// tame returns a text that is safe to show on a terminal. Names, tags and errors come
+// from outside: control characters, and those that reorder text, are escaped. Line
+// breaks and tabs stay.
 func tame(text string) string {
 	return written(text, func(r rune) bool { return r == '\n' || r == '\t' })
 }
 
-// tameName is [tame] for what is to stay in its line.
+// tameName is [tame] for a text that must stay on one line.
 func tameName(name string) string { return written(name, func(rune) bool { return false }) }
 
 func written(text string, kept func(rune) bool) string {

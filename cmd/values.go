@@ -25,8 +25,8 @@ type valuesFlags struct {
 	values                            []string
 	allEnabled                        bool
 	version                           string
-	// onLine are the flags of the command line. What the environment or a file
-	// says of others may be meant for other commands.
+	// onLine are the flags on the command line. Those from the environment or a file may
+	// be meant for other commands.
 	onLine map[string]bool
 }
 
@@ -143,7 +143,7 @@ func (v *valuesFlags) options(c *cobra.Command) (o values.Options, err error) {
 	return o, err
 }
 
-// check refuses flags that say something about what is not asked for.
+// check refuses flags that qualify a flag which is not given.
 func (v *valuesFlags) check(c *cobra.Command) error {
 	needs := []struct {
 		needed string
@@ -165,8 +165,8 @@ func (v *valuesFlags) check(c *cobra.Command) error {
 	return nil
 }
 
-// choose has the way for files to come to the agent that the command line names
-// win over others.
+// choose drops the ways for files to reach the agent that come from the environment or a
+// file, if the command line names another.
 func (v *valuesFlags) choose() {
 	ways := map[string]*string{"pvc": &v.claim, "seed-from": &v.seedFrom, "image": &v.image, "base-url": &v.baseURL}
 	named := false
@@ -174,7 +174,7 @@ func (v *valuesFlags) choose() {
 		named = named || v.onLine[name]
 	}
 	for name, value := range ways {
-		// A claim without --seed-from and with are two ways, but belong together.
+		// --pvc and --seed-from are two ways, but belong together.
 		of := v.onLine[name] || name == "pvc" && v.onLine["seed-from"] || name == "seed-from" && v.onLine["pvc"]
 		if named && !of {
 			*value = ""

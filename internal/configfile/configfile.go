@@ -59,9 +59,9 @@ type Constraints struct {
 	Min, Max int
 	// Number is whether a text may be a plain number too, without quotes.
 	Number bool
-	// Separators lets a key of which there may be many be a mapping too: of its names to texts, with the first
-	// of Joins between the two in what the flag takes; or to further mappings, for
-	// which the second stands.
+	// Separators lets a repeatable key be a mapping: its names and texts are joined with
+	// the first separator for the flag, or the mapping has further mappings, which are
+	// joined with the second.
 	Separators []string
 }
 
@@ -75,7 +75,7 @@ type File struct {
 // Setting is what a file says of one key.
 type Setting struct {
 	Name string
-	// Values has one value, or any number of a key of which there may be many.
+	// Values has one value, or any number for a repeatable key.
 	Values []string
 	// Line and Column are where the value begins, counted from 1.
 	Line, Column int

@@ -26,7 +26,7 @@ const (
 	maxMarks = 1 << 15
 	// maxItems bounds a list or a mapping: with an alias, a few bytes may name one.
 	maxItems = 1000
-	// maxProblems bounds those that are told.
+	// maxProblems bounds the problems that are reported.
 	maxProblems = 100
 )
 

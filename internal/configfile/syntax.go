@@ -39,7 +39,7 @@ func fromParser(why string) bool {
 	return strings.HasPrefix(why, "did not find expected") || why == "found undefined tag handle"
 }
 
-// lineAt returns the line, from 1, of a byte. Of none, it is the first.
+// lineAt returns the line, from 1, of a byte.
 func lineAt(data []byte, at int) int { return 1 + bytes.Count(data[:max(0, at)], []byte("\n")) }
 
 // unreadable returns where the first character is that YAML does not have, or -1.

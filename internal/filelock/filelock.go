@@ -17,7 +17,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 )
 
-// pollInterval is how often a lock that somebody holds is tried again.
+// pollInterval is the pause between two tries to take a lock.
 const pollInterval = 100 * time.Millisecond
 
 // Lock is an exclusive lock.
@@ -27,10 +27,10 @@ type Lock struct {
 	release func()
 }
 
-// TryFile locks a file below a root that exists only to be locked, and creates it
-// if need be. It returns nil if somebody holds the lock. The root must stay open as
-// long as the lock is held. It is an error if the path is that of anything but a
-// regular file, such as a link.
+// TryFile locks a file below a root that serves as a lock only, and creates it if need
+// be. It returns nil if another process or goroutine holds the lock. The root must stay
+// open as long as the lock is held. Anything but a regular file at the path, such as a
+// link, is an error.
 func TryFile(root *os.Root, name string) (*Lock, error) {
 	for {
 		if _, err := disk.StatRegular(root, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -45,8 +45,8 @@ func TryFile(root *os.Root, name string) (*Lock, error) {
 			_ = f.Close()
 			return nil, err
 		}
-		// Who held the lock removes the file before letting go: what was
-		// opened may not be what lies there now.
+		// The holder removes the file before it unlocks: another file may be there by
+		// now.
 		if current(f, root, name) {
 			return &Lock{f, func() { _ = root.Remove(name) }}, nil
 		}

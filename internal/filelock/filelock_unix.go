@@ -26,10 +26,10 @@ func tryLock(f *os.File) (bool, error) {
 	}
 }
 
-// TryDir locks a directory below a root, in which nothing is written for that. It
-// returns nil if somebody holds the lock. The root must stay open as long as the
-// lock is held. Network file systems that lock no directories let everybody in. It
-// locks no directory to which a link leads.
+// TryDir locks a directory below a root, and writes nothing to it. It returns nil if
+// another process or goroutine holds the lock. The root must stay open as long as the
+// lock is held. It follows no link. Some network file systems cannot lock directories:
+// there it never blocks.
 func TryDir(root *os.Root, name string) (*Lock, error) {
 	f, err := root.OpenFile(name, os.O_RDONLY|unix.O_DIRECTORY|disk.NoWait, 0)
 	if err != nil {

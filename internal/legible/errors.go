@@ -50,7 +50,7 @@ func place(data []byte, offset int64) string {
 	return fmt.Sprintf("in line %d", 1+bytes.Count(before, []byte("\n")))
 }
 
-// clip bounds what is shown of a document.
+// clip shortens a quotation of a document.
 func clip(s string) string {
 	const most = 200
 	if len(s) > most {

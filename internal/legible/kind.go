@@ -16,9 +16,8 @@ const (
 	XML        = "an XML document"
 	PEM        = "a PEM file"
 	Binary     = "binary data"
-	// PlainText is text of which nothing more is to be said; OtherText is in an
-	// encoding of its own, such as Latin-1, and Undecodable in one that [Text]
-	// cannot read.
+	// PlainText is any other text. OtherText is in an encoding of its own, such as
+	// Latin-1. Undecodable is in one that [Text] cannot read.
 	PlainText   = "text"
 	OtherText   = "text that is not UTF-8"
 	Undecodable = "text in UTF-32 or in damaged UTF-16"

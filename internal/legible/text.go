@@ -1,6 +1,6 @@
-// Package legible knows what people hand over as a text: in which encoding it
-// is, what it is if it is not what it should be, and what a decoder has against
-// it, in words. It does no I/O, and every reader of such files uses it.
+// Package legible decodes the text files that people give: it finds out their encoding,
+// names what a file is instead of what was expected, and words the errors of JSON and
+// YAML decoders. It does no I/O.
 package legible
 
 import (

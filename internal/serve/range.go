@@ -53,7 +53,7 @@ func oneRange(field string, size int64) (string, bool) {
 	return "bytes=" + strconv.FormatInt(first, 10) + "-" + strconv.FormatInt(last, 10), true
 }
 
-// position reads digits, of which there may be any number.
+// position reads any number of digits.
 func position(digits string) int64 {
 	n, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil && digits != "" {

@@ -109,7 +109,7 @@ func (c *stallTimeoutConn) closeLingering() {
 	}
 }
 
-// stall is what is known of a client's progress.
+// stall is the known progress of a client.
 type stall struct {
 	// since is when the client last accepted something, as far as is known.
 	since time.Time

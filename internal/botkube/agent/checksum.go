@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// Checksum is a digest that somebody gave for a file.
+// Checksum is a digest that an index or a checksum file gives for a file.
 type Checksum struct {
 	// Algorithm is the name of one of [Algorithms].
 	Algorithm string
@@ -51,10 +51,9 @@ func AlgorithmOf(name string) (Algorithm, bool) {
 	return Algorithms[i], true
 }
 
-// ParseChecksum reads a checksum as the agent's go-getter does: TYPE:HEX, or
-// bare hexadecimal digits whose number tells the type
-// (go-getter checksum.go, extractChecksum). The form file:URL is none of its own:
-// see [Location.ChecksumFile].
+// ParseChecksum reads a checksum as the agent's go-getter does: TYPE:HEX, or hexadecimal
+// digits whose number tells the type (go-getter checksum.go, extractChecksum). It does
+// not read file:URL: see [Location.ChecksumFile].
 func ParseChecksum(s string) (Checksum, error) {
 	algorithm, digits, typed := strings.Cut(s, ":")
 	if !typed {

@@ -18,9 +18,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
 
-// Config is the part of the agent's configuration that decides what it downloads
-// and whom it calls (pkg/config/config.go, Config). Tokens and passwords are not
-// in it.
+// Config is the part of the agent's configuration that decides what it downloads and
+// what it connects to (pkg/config/config.go, Config). It has no tokens and passwords.
 type Config struct {
 	Actions        map[string]Action
 	Sources        map[string]PluginGroup
@@ -31,7 +30,7 @@ type Config struct {
 	Analytics      struct{ Disable bool }
 	Settings       struct{ UpgradeNotifier bool }
 
-	// wrongKinds are the values beside these of which the agent can make nothing.
+	// wrongKinds are the other values of a type that the agent refuses.
 	wrongKinds []string
 }
 
@@ -73,7 +72,7 @@ type PluginContext struct {
 	RBAC *PluginRights
 }
 
-// PluginRights say as whom a plugin talks to Kubernetes.
+// PluginRights are the user and the groups that a plugin has in Kubernetes.
 type PluginRights struct {
 	User struct {
 		Type   string
@@ -176,7 +175,7 @@ const defaultCacheDir = "/tmp"
 // takes for configuration.
 const EnvironmentPrefix = "BOTKUBE_"
 
-// ErrRefused is of a configuration of which the agent could make nothing.
+// ErrRefused says that the agent cannot read a configuration at all.
 var ErrRefused = errors.New("the agent would refuse the configuration")
 
 // ReadConfig reads configuration documents as the agent does: each over those

@@ -13,8 +13,8 @@ import (
 type Egress struct {
 	// Plugin is the key of the plugin that calls, or empty for the agent itself.
 	Plugin string `json:"plugin,omitempty"`
-	// Destination is whom it calls: scheme and host, for what follows may be secret;
-	// several of these; [DestinationInCommand] or [DestinationOwnService].
+	// Destination is a scheme and host, because the rest may be secret; or several of
+	// these; or [DestinationInCommand] or [DestinationOwnService].
 	Destination string `json:"destination"`
 	// Purpose says in words what for.
 	Purpose string `json:"purpose"`
@@ -27,8 +27,7 @@ type Egress struct {
 	InCluster bool `json:"inCluster,omitempty"`
 	// ByNode says that not the agent calls, but the node that it runs on.
 	ByNode bool `json:"byNode,omitempty"`
-	// OnRequest says that it calls when somebody gives a command or asks something, and
-	// not by itself.
+	// OnRequest says that it calls only for a command or a question of a user.
 	OnRequest bool `json:"onRequest,omitempty"`
 	// Proxy is the variable that names the proxy through which it calls, or empty.
 	Proxy string `json:"proxy,omitempty"`

@@ -165,7 +165,7 @@ type platform struct {
 	setting  string
 	enabled  bool
 	bindings []placedBindings
-	// purpose and destination say whom the agent talks to, by it.
+	// purpose and destination describe the call that the setting causes.
 	purpose     string
 	destination string
 }

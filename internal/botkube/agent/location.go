@@ -29,9 +29,8 @@ type Location struct {
 	URL string
 	// Format is one of [ArchiveFormats], or "" for a file that is used as it is.
 	Format string
-	// IsGit says that the URL is that of a git repository, of which the agent
-	// has the files in a directory, as if it had unpacked them. Format is then
-	// [GitArchiveFormat], for a mirror makes an archive of them.
+	// IsGit says that the URL names a git repository. The agent gets its files in a
+	// directory, and a mirror makes an archive of them: Format is [GitArchiveFormat].
 	IsGit bool
 	// Subdir is the part of the archive that counts, or "". It may hold the
 	// patterns of [path.Match].
@@ -316,9 +315,9 @@ func RedactURLs(text string) string {
 	})
 }
 
-// credentialsEnd returns where the user information of a URL ends, of which the
-// scheme is cut off. A password with a slash in it, which should have been
-// escaped, ends what looks like the host too early: at a port that is none.
+// credentialsEnd returns the end of the user information in a URL without its scheme. A
+// password with an unescaped slash ends what looks like the host too early, at an
+// invalid port.
 func credentialsEnd(rest string) int {
 	authority := rest
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {

@@ -32,9 +32,9 @@ func DependencyPath(binary, dependency string) string {
 	return path.Join(DependencyDir(binary), dependency)
 }
 
-// CheckName reports why a name from outside cannot be part of a path of ours:
-// a repository's, a plugin's, a version or a dependency's. The agent itself
-// joins them unchecked, so a name with a separator would leave its directory.
+// CheckName reports why a name from outside cannot be part of a path: the name of a
+// repository, a plugin or a dependency, or a version. The agent joins them unchecked, so
+// a name with a separator would leave its directory.
 func CheckName(what, name string) error {
 	switch {
 	case name == "":

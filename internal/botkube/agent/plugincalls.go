@@ -9,7 +9,7 @@ import (
 
 // Destinations that are no URL.
 const (
-	// DestinationInCommand is what somebody names who gives a plugin a command.
+	// DestinationInCommand is a URL in a command that a user gives to a plugin.
 	DestinationInCommand = "what its commands name"
 	// DestinationOwnService is that in front of the agent's own pod.
 	DestinationOwnService = "the agent's own Service"
@@ -20,15 +20,14 @@ type pluginCall struct {
 	purpose string
 	// key is the value below the plugin's config that decides of it, or empty.
 	key string
-	// to returns whom it calls, or "" for nobody.
+	// to returns the destination, or "" for no call.
 	to func(*callSettings) string
-	// onRequest says that it calls when somebody gives it a command or asks it
-	// something, and not by itself.
+	// onRequest says that it calls only for a command or a question of a user.
 	onRequest bool
 }
 
-// callSettings are those of plugins' settings that decide whom they call. A plugin
-// reads its own as [decode] does (pkg/plugin/config.go, mergeConfigs).
+// callSettings are the settings that decide what plugins connect to. A plugin reads its
+// own as [decode] does (pkg/plugin/config.go, mergeConfigs).
 type callSettings struct {
 	URL    string
 	GitHub struct {
@@ -52,12 +51,12 @@ const (
 	gitHub = "https://api.github.com and https://github.com"
 )
 
-// officialCalls has what each official plugin calls besides the API server, but for
-// versions that are [clouded]. It was read in the plugins' sources: up to v1.8.0 all,
-// and kubernetes, cm-watcher, kubectl and echo since, are in
-// github.com/kubeshop/botkube, the others in github.com/kubeshop/botkube-plugins.
-// Those with an empty list use the API server alone, or nothing (echo). What
-// prometheus, keptn and github-events of v1.14.0 call was seen when they ran, too.
+// officialCalls has what each official plugin calls besides the API server, except in
+// versions that are [clouded]. It was read in the plugins' sources.
+// github.com/kubeshop/botkube has all plugins up to v1.8.0, and kubernetes, cm-watcher,
+// kubectl and echo since; github.com/kubeshop/botkube-plugins has the others. Plugins
+// with an empty list use the API server alone, or nothing (echo). The calls of
+// prometheus, keptn and github-events of v1.14.0 were also seen at run time.
 var officialCalls = map[PluginType]map[string][]pluginCall{
 	Source: {
 		"kubernetes": {}, // internal/source/kubernetes
@@ -164,7 +163,7 @@ func (r Repository) Official() bool {
 	return named || slices.ContainsFunc(officialIndexes, func(begin string) bool { return strings.HasPrefix(r.URL, begin) })
 }
 
-// PluginEgress is what is known of the calls of the plugins that an agent starts.
+// PluginEgress lists the known calls of the plugins that an agent starts.
 type PluginEgress struct {
 	// Calls are made by themselves or on request. The API server, which most plugins
 	// use, is not among them.
@@ -246,7 +245,7 @@ func (p configuredPlugin) calls(known []pluginCall) []Egress {
 // call returns one call of the plugin as a group configures it.
 func (p configuredPlugin) call(call pluginCall, group string) Egress {
 	var s callSettings
-	// What is of the wrong kind, the plugin refuses itself.
+	// The plugin itself refuses a value of the wrong type.
 	_ = decode(p.groups[group].Plugins[p.plugin.Key].Config, &s)
 	key := "enabled"
 	if call.key != "" {

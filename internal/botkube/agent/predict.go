@@ -24,7 +24,7 @@ type Call struct {
 	Repository string
 	// Plugin is the plugin's key as the configuration has it; empty for an index.
 	Plugin string
-	// Dependency is empty but for a dependency.
+	// Dependency is the name of a dependency, or empty for other calls.
 	Dependency string
 	// URL is as the index or the configuration gives it.
 	URL string
@@ -52,11 +52,10 @@ type Startup struct {
 	Platform  Platform
 }
 
-// Predict returns the downloads that the agent makes when it starts, each once,
-// in the order of the agent but for a plugin's dependencies, whose order the
-// agent leaves to chance. The error says why the start fails in the end, even if
-// every call but those for absent indexes is answered
-// (pkg/plugin/manager.go, Manager.Start).
+// Predict returns the downloads that the agent makes when it starts, each once, in the
+// order of the agent. The order of a plugin's dependencies is random in the agent. The
+// error says why the start fails even if every call succeeds, except those for absent
+// indexes (pkg/plugin/manager.go, Manager.Start).
 func Predict(p Startup) ([]Call, error) {
 	s := simulation{Startup: p, files: maps.Clone(p.Files), indexes: maps.Clone(p.Indexes)}
 	if s.files == nil {

@@ -30,12 +30,12 @@ func (r Refusal) String() string { return r.Setting + ": " + r.Reason }
 // configuration, sorted. The version is as in [Config.Enabled]; withheld are the
 // variables of its environment whose values are not known. The rules are those of
 // pkg/config/validator.go and plugin.go, and of the fields' tags in config.go, at the
-// tags v1.0.0 to v1.14.0. What the agent only warns of is none.
+// tags v1.0.0 to v1.14.0. Warnings of the agent are not refusals.
 //
-// Nothing is said of tokens and keys: Slack's, which must be there and begin with
-// xoxb- and xapp-, and PagerDuty's integrationKey, which must be there. They are kept
-// out of values files, and come by helm --set, by variables or by what alters objects
-// on their way to the cluster, so that none that is missing here is missing there.
+// Tokens and keys are not checked: Slack's, which must begin with xoxb- and xapp-, and
+// PagerDuty's integrationKey. They usually come by helm --set, by variables or by tools
+// that alter objects on their way to the cluster, so they are missing here and not
+// there.
 func (c *Config) Refusals(version string, withheld []string) []Refusal {
 	r := &refusing{Config: c, version: version}
 	for _, setting := range c.wrongKinds {
@@ -172,8 +172,7 @@ func (r *refusing) actions() {
 	}
 }
 
-// platforms judges what is configured of platforms, and what they bind, which counts
-// whether they are enabled or not.
+// platforms judges the chat platforms and what they bind, enabled or not.
 func (r *refusing) platforms() {
 	if len(r.Communications) == 0 {
 		r.add("communications", nil, "there is no group of chat platforms")

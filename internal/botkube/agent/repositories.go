@@ -7,9 +7,9 @@ type Repository struct {
 	Name string
 	// URL is where its index lies.
 	URL string
-	// Headers are header fields of the request for the index, of which the
-	// values may be templates over the agent's identity in Botkube Cloud
-	// (pkg/plugin/manager.go, renderPluginIndexHeaders). Downloads have none.
+	// Headers are the header fields of the request for the index; downloads have none.
+	// Their values may be templates over the agent's identity in Botkube Cloud
+	// (pkg/plugin/manager.go, renderPluginIndexHeaders).
 	Headers map[string]string
 }
 

@@ -57,7 +57,7 @@ type Values struct {
 	// NotGiven names what is not among the files, and decides over what the agent does.
 	NotGiven []string
 
-	// broken are values of which the chart makes what no agent can read.
+	// broken are values for which the chart renders a document that no agent can read.
 	broken []agent.Refusal
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/manifest"
 )
 
-// container is what is known of the environment of the agent's container.
+// container is the known part of the environment of the agent's container.
 type container struct {
 	environment map[string]string
 	// withheld are the variables whose values are elsewhere.
@@ -29,8 +29,8 @@ func (o *objects) environmentOf(c manifest.Field) container {
 	return found
 }
 
-// variables takes variables that are written out, or of which one key of an object that
-// is given has the value.
+// variables reads the variables that have a value, or whose value is a key of a given
+// object.
 func (o *objects) variables(items []manifest.Field, found *container) {
 	for _, v := range items {
 		name := v.At("name").Text()
@@ -98,7 +98,7 @@ func (o *objects) entries(kind, name string) ([]manifest.Entry, bool) {
 	return nil, false
 }
 
-// absentNotes tell of variables that nobody sees.
+// absentNotes are notes on variables whose values are not known.
 func (o *objects) absentNotes() []string {
 	var notes []string
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(o.absent))) {
@@ -117,8 +117,8 @@ func withheldNotes(withheld []string) []string {
 	return notes
 }
 
-// deciding returns the variables, of those whose values are not given, that decide what an
-// agent starts, or whom it calls.
+// deciding returns the variables without a known value that decide what an agent starts,
+// or what it connects to.
 func deciding(withheld []string) []string {
 	return slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(withheld))), func(name string) bool {
 		setting, is := agent.EnvironmentKey(name)
@@ -126,8 +126,8 @@ func deciding(withheld []string) []string {
 	})
 }
 
-// undecided names the values, of those that are not given, that decide what an agent starts.
-// Whom a chat platform is to call does not.
+// undecided names the values that are not given and decide what an agent starts. The URL
+// of a chat platform does not.
 func undecided(withheld []string) []string {
 	var names []string
 	for _, name := range deciding(withheld) {
@@ -140,8 +140,8 @@ func undecided(withheld []string) []string {
 	return names
 }
 
-// decides reports whether a setting says what an agent starts, or whom it calls. Tokens do
-// not.
+// decides reports whether a setting decides what an agent starts, or what it connects
+// to. Tokens do not.
 func decides(setting string) bool {
 	keys := strings.Split(setting, ".")
 	switch keys[0] {

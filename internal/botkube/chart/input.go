@@ -16,8 +16,8 @@ import (
 type input struct {
 	// plain are the files that have no objects.
 	plain []*gitops.File
-	// order has, for each file, the plain one, or nil for one of objects, of which names
-	// has what it is called.
+	// order has an element for each file: the plain file, or nil for a file of objects,
+	// whose name is in names.
 	order   []*gitops.File
 	names   []string
 	objects objects

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Mounts are the paths at which an agent sees volumes, and whether there can be
-// something in them when it starts. Those that the chart always has are empty, or
-// none of ours, and may be missing.
+// Mounts are the paths at which an agent sees volumes, and whether the volume may have
+// files when it starts. Volumes that the chart always mounts are empty or irrelevant,
+// and may be absent.
 type Mounts map[string]bool
 
 // MayHaveFiles reports whether there can be something in a directory when an agent starts.

@@ -37,8 +37,8 @@ type objects struct {
 	unbound bool
 	// secret is the name of the Secret that has the chat platforms.
 	secret string
-	// others are texts that are a part of the configuration if the agent is told
-	// to read files that are called so.
+	// others are files by name. They are part of the configuration if the agent is told
+	// to read files of these names.
 	others map[string][]string
 	container
 	// namespace is that of the Deployment that is read, or empty.
@@ -145,9 +145,9 @@ func (o *objects) takeDocument(obj *manifest.Object, key, text string) error {
 	return nil
 }
 
-// addOthers takes the files that the agent is told to read beside the chart's, such
-// as that of `values --format manifests`. The chart's come first, for that is how it
-// names them.
+// addOthers adds the files that the agent is told to read beside the chart's, such as
+// that of `values --format manifests`. The chart's files come first, because the chart
+// names them first.
 func (o *objects) addOthers() error {
 	for _, file := range strings.Split(o.environment[configPaths], ",") {
 		key := path.Base(file)

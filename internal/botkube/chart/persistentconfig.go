@@ -19,7 +19,7 @@ type state struct {
 	values  map[string]any
 	// platforms are those that the agent has: the values', or those of a Secret.
 	platforms map[string]any
-	// broken are values of which the chart makes a document that is none.
+	// broken are values for which the chart renders a malformed document.
 	broken []agent.Refusal
 }
 
@@ -115,9 +115,8 @@ func before(v, first string) bool {
 	return errA == nil && errB == nil && a.LessThan(b)
 }
 
-// Refusals returns why an agent of a version would refuse its configuration, sorted:
-// see [agent.Config.Refusals]. Of what Botkube Cloud configures, the values say
-// nothing.
+// Refusals returns why an agent of a version would refuse its configuration, sorted: see
+// [agent.Config.Refusals]. If Botkube Cloud has the configuration, there are none.
 func (v *Values) Refusals(version string) []agent.Refusal {
 	if v.Remote() {
 		return nil

@@ -86,7 +86,7 @@ func (s *argoSource) describe() *described {
 	return d
 }
 
-// inGit reports whether the chart lies in a git repository.
+// inGit reports whether the chart is in a git repository.
 func (s *argoSource) inGit() bool {
 	return !s.At("chart").Exists() && !strings.HasPrefix(s.At("repoURL").Text(), "oci://")
 }
@@ -264,9 +264,9 @@ func escapeCommas(value string) string {
 	return out.String()
 }
 
-// filled replaces the variables of a build, of which others than those are empty
-// (argoproj/argo-cd, pkg/apis/application/v1alpha1, Env.Envsubst;
-// reposerver/repository/repository.go, newEnv).
+// filled replaces the variables of a build; all others are empty (argoproj/argo-cd,
+// pkg/apis/application/v1alpha1, Env.Envsubst; reposerver/repository/repository.go,
+// newEnv).
 func (s *argoSource) filled(text string, g *input) string {
 	known := map[string]string{
 		"$": "$", "ARGOCD_APP_NAME": s.name, "ARGOCD_APP_NAMESPACE": s.namespace, "ARGOCD_APP_PROJECT_NAME": cmp.Or(s.project, "default"),

@@ -95,9 +95,8 @@ func fluxValues(o *manifest.Object, chart manifest.Field, g *input) (map[string]
 	return merged, nil
 }
 
-// chartFiles returns the values of a chart that lies in a repository of files, where they
-// need not be those of Botkube's own. What takes the place of them in a package cannot be
-// seen.
+// chartFiles returns the values of a chart in a repository of files. These may differ
+// from Botkube's own. A package may replace them, which cannot be seen here.
 func chartFiles(chart manifest.Field, g *input) (map[string]any, error) {
 	kind := chart.At("sourceRef", "kind").Text()
 	inFiles := kind == "GitRepository" || kind == "Bucket"
@@ -127,7 +126,7 @@ func chartFiles(chart manifest.Field, g *input) (map[string]any, error) {
 	return values, nil
 }
 
-// ownValues returns the values file of a chart that lies in a repository of files.
+// ownValues returns the values file of a chart in a repository of files.
 func ownValues(at manifest.Field, g *input) (map[string]any, error) {
 	own := path.Join(at.Text(), "values.yaml")
 	values, err := g.values(at, place{path: own})
@@ -197,7 +196,7 @@ func setTarget(result, own map[string]any, ref manifest.Field, target, text stri
 	if err := helmvalues.Set(result, target+"="+text, quoted); err != nil {
 		return nil, ref.At("targetPath").Errorf("%w", err)
 	}
-	// What result has of own, it shares with it, as in Flux: so what is set there stays.
+	// As in Flux, result shares its own values, so what is set there stays.
 	if !reflect.DeepEqual(helmvalues.Merge(result, own), helmvalues.Merge(result, inline)) {
 		g.note("%s sets %.200q, which spec.values sets as well: it is read as by Flux 2.4 and later; earlier ones take spec.values", ref.Path(), target)
 	}

@@ -163,14 +163,14 @@ func (g *input) leaveOut(d, chosen *described, all []*described) error {
 	return nil
 }
 
-// sameName reports whether two documents may be of one object. Of the namespace, it need not
-// be said.
+// sameName reports whether two documents may describe one object. A document may leave
+// the namespace out.
 func sameName(a, b *manifest.Object) bool {
 	return a.Kind == b.Kind && a.Name == b.Name && (a.Namespace == b.Namespace || a.Namespace == "" || b.Namespace == "")
 }
 
-// packaged leaves out the sources of an object that are directories, if one of its sources
-// is a chart as it is published: manifests often lie in a directory that is called so, too.
+// packaged leaves out the sources of an object that are directories, if one of its
+// sources is a published chart: manifests are often in a directory of the chart's name.
 func packaged(candidates []*described) []*described {
 	return slices.DeleteFunc(slices.Clone(candidates), func(d *described) bool {
 		return !d.packaged && slices.ContainsFunc(candidates, func(other *described) bool { return other.packaged && other.object == d.object })

@@ -18,8 +18,8 @@ func (g *input) note(format string, args ...any) {
 	}
 }
 
-// object returns the object of a kind and a name. Of the namespace, it need not be said:
-// files in a repository often leave it to what applies them.
+// object returns the object of a kind and a name. Files in a repository often leave the
+// namespace out, so one without a namespace matches.
 func (g *input) object(kind, namespace, name string) (*manifest.Object, error) {
 	var found *manifest.Object
 	for _, o := range g.objects {
@@ -40,8 +40,9 @@ func (g *input) object(kind, namespace, name string) (*manifest.Object, error) {
 // document calls this one.
 type place struct{ repository, path string }
 
-// file returns the file that a document names by a path, and which then is not a values
-// file of its own. A path is the file's if one ends in the other. One file has one place.
+// file returns the file that a document names by a path. That file is then no values
+// file of its own. A path matches if one of the two ends in the other. Two paths cannot
+// name one file.
 func (g *input) file(named manifest.Field, at place) (*File, error) {
 	names := parts(at.path)
 	at.path = strings.Join(names, "/")
@@ -70,8 +71,8 @@ func (g *input) file(named manifest.Field, at place) (*File, error) {
 	return best[0], nil
 }
 
-// withoutServer returns the path of a file that is named by a URL, as by Helm's plugins
-// and on web servers. A query, and who asks, may be secret.
+// withoutServer returns the path of a file that a URL names, as for Helm's plugins and
+// web servers. The query and the user information may be secret.
 func withoutServer(at string) string {
 	scheme, rest, found := strings.Cut(at, "://")
 	if !found {

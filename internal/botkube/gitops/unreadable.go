@@ -66,7 +66,7 @@ var otherTools = []struct{ key, what, then string }{
 	{"dependencies", "a Chart.yaml", "the values file that stands beside it"},
 }
 
-// checkValues refuses a file that is none of Helm values.
+// checkValues refuses a file that has no Helm values.
 func checkValues(name string, values map[string]any) error {
 	if encrypted(values) {
 		return decryptFirst(name, fmt.Errorf("%s is encrypted by SOPS", name))
@@ -111,7 +111,7 @@ const (
 	kustomizeGroup = "kustomize.config.k8s.io"
 	// fluxKustomize is of Flux's Kustomization, which says what Flux applies.
 	fluxKustomize = "kustomize.toolkit.fluxcd.io"
-	// csiSecrets is of what has files of a secret store mounted.
+	// csiSecrets describes objects that mount files of a secret store.
 	csiSecrets = "secrets-store.csi.x-k8s.io"
 )
 

@@ -59,7 +59,7 @@ func CheckSize(data []byte) error {
 	return nil
 }
 
-// unwrapped drops what the library says of JSON, which is none of the user's.
+// unwrapped drops the part of an error about JSON, which the library uses internally.
 func unwrapped(err error) error {
 	text := strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")
 	if strings.HasPrefix(text, "error unmarshaling JSON: ") {

@@ -25,8 +25,8 @@ const (
 	maxEntries = 10_000
 	// maxPerEntry bounds URLs, and dependencies over all of them, of an entry.
 	maxPerEntry = 1_000
-	// maxToldApart bounds, in bytes, a document that does not decode, and of which is
-	// told what it is instead.
+	// maxToldApart bounds, in bytes, a malformed document that is identified for the
+	// error message.
 	maxToldApart = 1 << 20
 )
 

@@ -281,9 +281,8 @@ type SelectedDependency struct {
 	FromNewest bool
 }
 
-// Dependencies returns what must lie in the entry's dependency directory on a
-// platform, by name: its own dependencies, and those that only a newer entry
-// lists.
+// Dependencies returns what the entry's dependency directory needs on a platform, by
+// name: its own dependencies, and those that only a newer entry lists.
 func (s Selected) Dependencies(p agent.Platform) map[string]SelectedDependency {
 	all := map[string]SelectedDependency{}
 	for _, newer := range s.newer() {

@@ -1,9 +1,9 @@
 // Package archive takes one file out of an archive.
 //
-// Which file that is, and which archives hold it, follows from what the agent
-// does: its go-getter unpacks the whole archive to a directory, and the agent
-// then takes a file of that directory. The package comes to the same file in one
-// pass, without unpacking anything else: see [Extract].
+// The agent decides which file that is, and which archives hold it: its go-getter
+// unpacks the whole archive to a directory, and the agent takes a file of that
+// directory. This package finds the same file in one pass, without unpacking anything
+// else: see [Extract].
 package archive
 
 import (
@@ -24,9 +24,8 @@ type Limits struct {
 	// DirectoryBytes is how much is read of a zip's directory, which is kept
 	// in memory: some ten times as much.
 	DirectoryBytes int64
-	// UnpackedBytes bounds the decompressed stream of a tar, whether an entry
-	// of it is wanted or not, and the wanted file with the holes of a sparse
-	// one. Of a zip, nothing else is decompressed.
+	// UnpackedBytes bounds the decompressed stream of a tar, and the wanted file with
+	// its holes if it is sparse. Of a zip, only the wanted file is decompressed.
 	UnpackedBytes int64
 	// Ratio is how many times its size an archive may unpack to. It applies to
 	// what is more than 64 MiB when unpacked.
@@ -72,25 +71,24 @@ type Source interface {
 	io.Seeker
 }
 
-// Extract writes the file that want names to sink, and returns its name in the
-// archive. What sink received counts only if the error is nil.
+// Extract writes the file that want names to sink, and returns its name in the archive.
+// What sink received counts only if the error is nil.
 //
-// The format is one of [agent.ArchiveFormats]. Of bz2, gz, xz and zst, which
-// compress a single file, Extract takes that file whatever is wanted, and returns
-// no name. The agent's go-getter refuses those where it unpacks to a directory.
+// The format is one of [agent.ArchiveFormats]. The formats bz2, gz, xz and zst compress
+// a single file: Extract takes that file whatever is wanted, and returns no name. The
+// agent's go-getter refuses these formats if it unpacks to a directory.
 //
 // If want.Dir is a pattern, one path of the archive may match it, as for
-// [path/filepath.Glob]. Of several entries with one name the last counts.
+// [path/filepath.Glob]. If several entries have one name, the last counts.
 //
-// An archive that breaks the limits, is damaged or lacks the file is an error of
-// kind [fault.Integrity], and so is one with ".." in a name, which go-getter
-// refuses as a whole. Whatever else an entry is that nobody wants, it is passed
-// over, and nothing follows it. The wanted file must be a regular one with a
-// relative name that a terminal can show. Of a link, go-getter makes an empty
-// file, so it is an error if the agent would take one.
+// An archive that breaks the limits, is damaged or lacks the file is an error of kind
+// [fault.Integrity]. So is one with ".." in a name, which go-getter refuses as a whole.
+// Extract skips any other entry that is not wanted, and follows no link. The wanted file
+// must be a regular file with a relative, printable name. go-getter makes an empty file
+// of a link, so a wanted link is an error.
 //
-// xz and zstd may need a window of [MaxWindow] in memory. One archive at a time
-// has more than 64 MiB.
+// xz and zstd may need a window of [MaxWindow] in memory. Only one archive at a time may
+// have more than 64 MiB.
 func Extract(ctx context.Context, blob Source, format string, want agent.Member, limits Limits, sink Sink) (name string, err error) {
 	x := &extraction{ctx: ctx, blob: blob, want: want, limits: limits.withDefaults(), sink: sink, window: usualWindow}
 	name, err = x.run(format)
@@ -140,7 +138,7 @@ func (x *extraction) run(format string) (string, error) {
 		return "", err
 	}
 	x.meter = &meter{ctx: x.ctx, limits: x.limits, size: size}
-	if x.meter.foreign, err = foreign(x.blob, format); err != nil {
+	if x.meter.otherFormat, err = otherFormat(x.blob, format); err != nil {
 		return "", err
 	}
 	if size == 0 {

@@ -45,10 +45,10 @@ var layouts = map[string]layout{
 
 func openPlain(in *bufio.Reader, _ uint32) (io.ReadCloser, error) { return io.NopCloser(in), nil }
 
-// openBzip2 does not use archiver's decoder, github.com/dsnet/compress. That takes a
+// openBzip2 does not use archiver's decoder, github.com/dsnet/compress, which takes a
 // million steps for every incomplete prefix tree (bzip2/prefix.go,
-// handleDegenerateCodes), of which a block of some forty bytes can hold six, so a
-// small archive could keep it busy for hours. The one of go-getter is this one.
+// handleDegenerateCodes). A block of some forty bytes can hold six, so a small archive
+// could keep it busy for hours. go-getter uses compress/bzip2, too.
 func openBzip2(in *bufio.Reader, _ uint32) (io.ReadCloser, error) {
 	return io.NopCloser(bzip2.NewReader(in)), nil
 }
@@ -156,23 +156,23 @@ func isTrailing(err error) bool {
 	return errors.Is(err, errTrailing) || errors.Is(err, errTrailingBzip2) || errors.Is(err, zstd.ErrMagicMismatch)
 }
 
-// beginnings are how [agent.IdentifyProgram] calls what begins as an archive, by the
-// ends of formats' names.
-var beginnings = []struct{ format, is string }{
+// magicNames are the words of [agent.IdentifyProgram] for archives, by the ends of
+// formats' names.
+var magicNames = []struct{ format, is string }{
 	{"gz", "a gzip archive"}, {"bz2", "a bzip2 archive"}, {"xz", "an xz archive"}, {"zst", "a zstd archive"},
 	{"zip", "a zip archive"}, {"tar", "a tar archive"},
 }
 
-// foreign says what a file is that does not begin as an archive of the format, or
-// nothing if it does.
-func foreign(blob io.ReaderAt, format string) (string, error) {
+// otherFormat says what a file is if it does not begin as an archive of the format, and
+// else returns "".
+func otherFormat(blob io.ReaderAt, format string) (string, error) {
 	head := make([]byte, agent.ProgramHeadSize)
 	n, err := blob.ReadAt(head, 0)
 	if err != nil && err != io.EOF {
 		return "", err
 	}
 	is := agent.IdentifyProgram(head[:n]).String()
-	for _, b := range beginnings {
+	for _, b := range magicNames {
 		if !strings.HasSuffix(format, b.format) {
 			continue
 		}

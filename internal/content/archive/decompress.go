@@ -10,9 +10,9 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// Decompress writes what a compressed stream holds, by its extension: gz, zst, xz or
-// bz2. More than so many bytes, and what is damaged, is an error of kind
-// [fault.Integrity]. So are a window of more than 64 MiB and what follows the end.
+// Decompress writes the content of a compressed stream, by its extension: gz, zst, xz or
+// bz2. A damaged stream, more than most bytes, a window of more than 64 MiB, and data
+// behind the end are errors of kind [fault.Integrity].
 func Decompress(ctx context.Context, to io.Writer, from io.Reader, format string, most int64) error {
 	codec, ok := layouts[format]
 	if !ok || codec.tar {
@@ -50,7 +50,7 @@ type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// writeErrors tells what went wrong with writing from what did with reading.
+// writeErrors keeps errors of writing apart from errors of reading.
 type writeErrors struct {
 	to  io.Writer
 	err error

@@ -11,7 +11,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// ratioFloor is what may be unpacked from however little.
+// ratioFloor is the size, in bytes, up to which an archive may unpack whatever its own
+// size.
 const ratioFloor = 64 << 20
 
 // meter counts what an extraction reads and produces, and stops it.
@@ -25,11 +26,11 @@ type meter struct {
 	entries int
 	// unpacked is how much of the decompressed stream was read.
 	unpacked int64
-	// written is how much of the wanted file was written. It exceeds what
-	// was read of the stream where the file is sparse.
+	// written is how much of the wanted file was written. It exceeds what was read of
+	// the stream if the file is sparse.
 	written int64
-	// foreign says what the archive is, if it does not begin as one of its format.
-	foreign string
+	// otherFormat says what the archive is, if it does not begin as one of its format.
+	otherFormat string
 	// err is the reason why the extraction was stopped. Decoders may wrap or hide
 	// what they are given.
 	err error
@@ -93,8 +94,8 @@ func (m *meter) explain(err error) error {
 	if isWindowError(err) {
 		return fault.New(fault.Integrity, "archive cannot be read: it needs more than %s of memory: %w", humanize.IBytes(MaxWindow), err)
 	}
-	if m.foreign != "" {
-		return fault.New(fault.Integrity, "archive is damaged, or of a kind that cannot be read: %s (%w)", m.foreign, err).
+	if m.otherFormat != "" {
+		return fault.New(fault.Integrity, "archive is damaged, or of a kind that cannot be read: %s (%w)", m.otherFormat, err).
 			WithHint("the agent goes by the end of the URL, and cannot read it either")
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
@@ -162,8 +163,8 @@ func (r *countedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// meteredSink hides what else a sink may be able to do, too: an os.File would
-// read by itself, with a buffer of its own.
+// meteredSink also hides the other methods of a sink: an os.File would read by itself,
+// with a buffer of its own.
 type meteredSink struct {
 	sink  io.Writer
 	meter *meter

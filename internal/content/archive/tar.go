@@ -40,9 +40,9 @@ func (x *extraction) visit(e entry) error {
 	return x.replace(e)
 }
 
-// drain reads what follows the end of a tar, for the checksums of the compressed
-// stream stand at its very end. Whatever else is there does not matter to
-// go-getter, which never gets to see it.
+// drain reads what follows the end of a tar, because the checksum of the compressed
+// stream is at its very end. go-getter never reads that part, so anything else there is
+// allowed.
 func (x *extraction) drain(stream io.Reader) error {
 	_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, stream, x.buf)
 	if isTrailing(err) {

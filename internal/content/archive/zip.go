@@ -30,8 +30,8 @@ func (x *extraction) zip() (string, error) {
 	return name, nil
 }
 
-// zipEntry forbids what go-getter cannot read. Archiver could: it registers
-// decoders for other methods, but without bounds on their memory.
+// zipEntry forbids what go-getter cannot read. Archiver could read more, with decoders
+// that have no bounds on their memory.
 func zipEntry(f archiver.FileInfo) entry {
 	e := newEntry(f)
 	h, ok := f.Header.(zip.FileHeader)

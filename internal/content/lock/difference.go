@@ -53,9 +53,9 @@ const (
 	AspectIndex Aspect = "index"
 	// AspectSchemas are the JSON schemas that an index refers to.
 	AspectSchemas Aspect = "schemas"
-	// AspectContent is the digest of a file, of an image or of the chart while
-	// its URL, its reference or its version stayed as it was. That should not
-	// happen: upstream replaced what it had published, or somebody else did.
+	// AspectContent is the digest of a file, an image or the chart whose URL, reference
+	// or version is the same. It should never change: the publisher, or an attacker,
+	// replaced it.
 	AspectContent Aspect = "content"
 	// AspectFile is the content of a file of templates. Its URL often names a
 	// branch, so that the content may change.
@@ -78,8 +78,8 @@ type Difference struct {
 	Subject Subject `json:"subject"`
 	// Aspect is what changed; empty for what was added or removed.
 	Aspect Aspect `json:"aspect,omitempty"`
-	// Repository, Type, Name and Version are those of the plugin. Where the
-	// version itself changed, it is the new one.
+	// Repository, Type, Name and Version identify the plugin. If the version changed, it
+	// is the new one.
 	Repository string           `json:"repository,omitempty"`
 	Type       agent.PluginType `json:"type,omitempty"`
 	Name       string           `json:"name,omitempty"`
