@@ -49,6 +49,7 @@ func TestState(t *testing.T) {
 		"a sink alone has its group":     {"v1.14.0", []string{noChannels, "communications: {default-group: {discord: {channels: {x: {id: y, bindings: {}}}}}}"}, "botkube/kubernetes", nil},
 		"sinks, but no channel":          {"v1.14.0", []string{noChannels}, "", nil},
 		"sinks and the teams of old":     {"v1.8.0", []string{noChannels, "communications: {default-group: {slack: {channels: null}}}"}, "botkube/kubernetes", nil},
+		"sinks without the teams of old": {"v1.8.0", []string{noChannels, "communications: {default-group: {slack: {channels: null}, teams: null}}"}, "", nil},
 		"a Secret with the chart's name": {"v1.14.0", []string{inSecret, secret + strings.Replace(ownMattermost, "own:", "default:", 1)}, "botkube/kubernetes", nil},
 		"a Secret with its own": {"v1.14.0", []string{inSecret, secret + ownMattermost}, "botkube/kubernetes",
 			[]string{"communications.default-group.mattermost.channels.default.name"}},

@@ -41,8 +41,9 @@ func TestPullsOfPatchedContainers(t *testing.T) {
 	for patch, want := range map[string][]Pull{
 		"{name: other}": {{"ghcr.io/kubeshop/k8s-sidecar:in-cluster-config", WatcherSetting, watcherStop}, proxy},
 		"{name: cfg-watcher, image: 'r.example/k8s-sidecar:v1.4.1'}": {{"r.example/k8s-sidecar:v1.4.1", WatcherSetting, watcherStop}, proxy},
-		"{name: cfg-watcher, $patch: delete}":                        {proxy},
-		"{name: absent, $patch: delete}":                             {{"ghcr.io/kubeshop/k8s-sidecar:in-cluster-config", WatcherSetting, watcherStop}, proxy},
+		"{name: cfg-watcher}":                 {{"ghcr.io/kubeshop/k8s-sidecar:in-cluster-config", WatcherSetting, watcherStop}, proxy},
+		"{name: cfg-watcher, $patch: delete}": {proxy},
+		"{name: absent, $patch: delete}":      {{"ghcr.io/kubeshop/k8s-sidecar:in-cluster-config", WatcherSetting, watcherStop}, proxy},
 	} {
 		got := read(t, "", rendered, deployment(patch)).Pulls
 		if len(got) == 0 || !reflect.DeepEqual(got[1:], want) {

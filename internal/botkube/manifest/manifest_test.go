@@ -7,6 +7,7 @@ import (
 )
 
 func TestRead(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct{ text, want string }{
 		"values":             {"a: b", "[]"},
 		"broken values":      {"a: [", "[]"},
@@ -22,6 +23,7 @@ func TestRead(t *testing.T) {
 	}
 	for name, test := range map[string]struct{ text, want string }{
 		"values behind objects": {"apiVersion: v1\nkind: Secret\n---\na: b\n", "files of their own"},
+		"values twice":          {"a: b\n---\nc: d\n", "files of their own"},
 		"no apiVersion":         {"kind: HelmRelease\nmetadata: {name: a}\nspec: {}\n", "has no apiVersion"},
 		"broken behind objects": {"apiVersion: v1\nkind: Secret\n---\na: [\n", "f.yaml: "},
 		"a name that is none":   {"apiVersion: v1\nkind: Secret\nmetadata: {name: 1}\n", "f.yaml: Secret: metadata.name: it is a number, and should be a text"},
@@ -39,6 +41,7 @@ func TestRead(t *testing.T) {
 // TestEntries has data as a cluster has it: stringData counts more, and what is no base64
 // has no text.
 func TestEntries(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"kind: ConfigMap\ndata: {a: x, b: w}\nbinaryData: {c: eA==}":                  "a=x b=w c=x(binary)",
 		"kind: Secret\ndata: {a: eA==, b: \"e\\nA==\"}\nstringData: {a: z, d: clear}": "a=z b=x d=clear",
