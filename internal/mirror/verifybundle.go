@@ -22,6 +22,7 @@ func (v *verifying) bundle(ctx context.Context, b *bundle.Bundle) error {
 	if err := v.contents(ctx, c, b.Reader(), runtime.GOMAXPROCS(0)); err != nil {
 		return err
 	}
+	b.AuditModes(&v.report)
 	v.outlooks(c.Lock, b)
 	if err := v.programs(c, b); err != nil {
 		return err

@@ -347,7 +347,8 @@ func (t *Tree) mendDir(dir string, fi fs.FileInfo) error {
 		return err
 	}
 	now, err := t.Root.Lstat(dir)
-	if err == nil && now.Mode() != fi.Mode() && t.wrongDir(dir, fi) != "" {
+	unusable := t.wrongDir(dir, fi) != "" || disk.AccessOf(fi).Lacking(disk.Self(), agent.DirectoryMode) != ""
+	if err == nil && now.Mode() != fi.Mode() && unusable {
 		t.mended.Store(true)
 	}
 	return err

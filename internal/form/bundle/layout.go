@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
@@ -110,8 +112,10 @@ func isOurLayout(dir string, in oci.Dir) error {
 	}
 	written := namesBundle(in)
 	if has["blobs"] {
-		if unknown, err := unknownBlob(in, written); err != nil || unknown != "" {
-			return errors.Join(err, foreign("it has %q", unknown))
+		if unknown, err := unknownBlob(in, written); err != nil {
+			return err
+		} else if unknown != "" {
+			return foreign("it has %q", unknown)
 		}
 	}
 	switch {
@@ -198,6 +202,9 @@ func unknownBlob(l oci.Dir, bundle bool) (string, error) {
 			return dir, nil
 		}
 		names, err := l.Names(dir)
+		if bundle && errors.Is(err, fs.ErrPermission) {
+			return "", nil // its mode is mended
+		}
 		if err != nil {
 			return "", err
 		}
@@ -291,6 +298,20 @@ func LayoutPlan(blobs []lock.Blob) []entry.Entry {
 		plan = append(plan, e)
 	}
 	return plan
+}
+
+// AuditModes reports what is wrong with the modes of a layout directory: what the next
+// run that writes it mends. It does nothing for a bundle in a file.
+func (b *Bundle) AuditModes(r *audit.Report) {
+	root := b.layout.Root()
+	if root == nil {
+		return
+	}
+	plan := LayoutPlan(b.contents.order())
+	for _, name := range []string{layoutName, indexName} {
+		plan = append(plan, entry.Entry{Path: name, Needed: fileMode})
+	}
+	entry.Audit{Report: r, Reader: disk.Self(), At: path.Clean}.Modes(&atomicdir.Tree{Path: b.layout.Name(), Root: root}, plan)
 }
 
 // copyBlob copies a blob, and says what is wrong if it is not what it should be: the

@@ -62,16 +62,44 @@ func (a Audit) Entry(e Entry, damage string) {
 		}
 	case damage != "":
 	default:
-		damage = found.Wrong(a.Reader, e.Needed)
-		if found.Exposed() && !a.keepsModes() {
-			a.Report.Expose(f.Path)
-			damage = found.WrongOnModeless(a.Reader, e.Needed)
-		}
-		if damage == "" {
+		if damage = a.wrongMode(e, found); damage == "" {
 			f.State = audit.Intact
 		}
 	}
 	a.Report.Add(f, damage)
+}
+
+// wrongMode returns what is wrong with the mode of a file, and notes what cannot be
+// held against it.
+func (a Audit) wrongMode(e Entry, found Found) string {
+	if found.Exposed() && !a.keepsModes() {
+		a.Report.Expose(a.At(e.Path))
+		return found.WrongOnModeless(a.Reader, e.Needed)
+	}
+	return found.Wrong(a.Reader, e.Needed)
+}
+
+// Modes reports what is wrong with the modes of those files of a plan that are there,
+// and of the directories that they lie in. Nothing is read.
+func (a Audit) Modes(t *atomicdir.Tree, plan []Entry) {
+	a.Found = map[string]Found{}
+	for _, e := range plan {
+		if fi, err := disk.StatRegular(t.Root, e.Path); err == nil {
+			a.Found[e.Path] = Found{Access: disk.AccessOf(fi)}
+		}
+	}
+	for _, e := range plan {
+		if found, there := a.Found[e.Path]; there {
+			a.fail(e.Path, a.wrongMode(e, found))
+		}
+	}
+	a.Dirs(t, plan)
+}
+
+func (a Audit) fail(p, wrong string) {
+	if wrong != "" {
+		a.Report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: a.At(p), Detail: wrong})
+	}
 }
 
 // name says in words which document has a digest.
@@ -109,8 +137,6 @@ func (a Audit) Dirs(t *atomicdir.Tree, plan []Entry) {
 		if !keeps {
 			wrong = access.WrongOnModeless(a.Reader, need)
 		}
-		if wrong != "" {
-			a.Report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: a.At(dir), Detail: wrong})
-		}
+		a.fail(dir, wrong)
 	}
 }

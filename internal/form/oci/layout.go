@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
@@ -43,6 +44,14 @@ const StandardInput = "standard input"
 
 // Name returns the path that was opened, or [StandardInput].
 func (l *Layout) Name() string { return l.name }
+
+// Root returns the directory that the layout is in, or nil if it is in a file.
+func (l *Layout) Root() *os.Root {
+	if d, ok := l.files.(Dir); ok {
+		return d.Root
+	}
+	return nil
+}
 
 // Close closes the layout.
 func (l *Layout) Close() error {
