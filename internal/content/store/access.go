@@ -46,7 +46,7 @@ func accessTo(fi fs.FileInfo) access {
 // checkAccess refuses a store that another user owns or that every user may
 // write to, unless it is shared knowingly. A volume that keeps no owners or modes,
 // as many network file systems do not, tells nothing of who may write: it is used,
-// and not believed. Neither is a store that a group may write to.
+// and not trusted. Neither is a store that a group may write to.
 func (s *Store) checkAccess(shared bool) error {
 	for _, dir := range append([]string{"."}, storeDirs...) {
 		fi, err := s.root.Lstat(dir)
@@ -54,7 +54,7 @@ func (s *Store) checkAccess(shared bool) error {
 			continue // not made yet
 		}
 		who := accessTo(fi)
-		s.believed = s.believed && who == exclusive
+		s.trusted = s.trusted && who == exclusive
 		if who <= byGroup || shared || !s.keepsModes() {
 			continue
 		}
@@ -79,7 +79,7 @@ func (s *Store) keepsModes() bool {
 
 func refuseAccess(at, store string, who access, fi fs.FileInfo) error {
 	const other = "name a store of your own with --store\n" +
-		"or add --shared-store: every blob is hashed before each use then, and nothing else in the store is believed"
+		"or add --shared-store: every blob is hashed before each use then, and nothing else in the store is trusted"
 	if who == foreign {
 		return fault.New(fault.Usage, "%s belongs to %s, who may change what is in it; this is %s", at, userName(disk.AccessOf(fi).User), userName(os.Geteuid())).
 			WithHint(other)
@@ -99,8 +99,8 @@ func userName(id int) string {
 
 // trusts reports whether nobody else can have changed a file of the store, or will
 // while it is read.
-func (s *Store) trusts(fi fs.FileInfo) bool { return s.believed && accessTo(fi) == exclusive }
+func (s *Store) trusts(fi fs.FileInfo) bool { return s.trusted && accessTo(fi) == exclusive }
 
-// Believed reports whether what the store remembers counts: nobody else may
+// Trusted reports whether what the store remembers counts: nobody else may
 // write to it.
-func (s *Store) Believed() bool { return s.believed }
+func (s *Store) Trusted() bool { return s.trusted }

@@ -25,21 +25,21 @@ var storeParts = []string{".", "ingest", "blobs", "blobs/sha256", "urls", "deriv
 func TestOpenByAccess(t *testing.T) {
 	for _, part := range storeParts {
 		dir := t.TempDir()
-		if !open(t, dir).Believed() {
-			t.Fatal("a store of this user's is not believed")
+		if !open(t, dir).Trusted() {
+			t.Fatal("a store of this user's is not trusted")
 		}
 		at := filepath.Join(dir, part)
 		check(t, os.Chmod(at, 0o775))
-		if open(t, dir).Believed() {
-			t.Errorf("%s: a store that a group may write to is believed", part)
+		if open(t, dir).Trusted() {
+			t.Errorf("%s: a store that a group may write to is trusted", part)
 		}
 		check(t, os.Chmod(at, 0o757))
 		_, err := store.Open(dir)
 		wantFault(t, err, fault.Usage, "every user may change what is in "+at, "mode 0757")
 		s, err := store.OpenShared(dir)
 		check(t, err)
-		if s.Believed() {
-			t.Errorf("%s: a shared store is believed", part)
+		if s.Trusted() {
+			t.Errorf("%s: a shared store is trusted", part)
 		}
 		check(t, s.Close())
 		check(t, os.Chmod(at, 0o755))
@@ -50,8 +50,8 @@ func TestOpenByAccess(t *testing.T) {
 		_, err = store.Open(dir)
 		wantFault(t, err, fault.Usage, at+" belongs to user 4321")
 		check(t, os.Chown(at, 0, -1))
-		if !open(t, dir).Believed() {
-			t.Errorf("%s: a store that was given back is not believed", part)
+		if !open(t, dir).Trusted() {
+			t.Errorf("%s: a store that was given back is not trusted", part)
 		}
 	}
 }
@@ -62,8 +62,8 @@ func TestOpenSharedOfOnesOwn(t *testing.T) {
 	s, err := store.OpenShared(t.TempDir())
 	check(t, err)
 	defer s.Close()
-	if !s.Believed() {
-		t.Error("it is not believed")
+	if !s.Trusted() {
+		t.Error("it is not trusted")
 	}
 }
 
@@ -198,8 +198,8 @@ func TestStoreOnAVolumeWithoutModes(t *testing.T) {
 	s, err := store.Open(filepath.Join(dir, "store"))
 	check(t, err)
 	defer s.Close()
-	if s.Believed() {
-		t.Error("a store is believed where everybody may write")
+	if s.Trusted() {
+		t.Error("a store is trusted where everybody may write")
 	}
 	d, err := s.Put([]byte("content"))
 	check(t, err)

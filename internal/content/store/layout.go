@@ -65,7 +65,7 @@ func open(dir string, shared bool) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store %s: %w", dir, err)
 	}
-	s := &Store{dir: abs, believed: true, busy: map[string]chan struct{}{}, known: map[lock.SHA256]int64{}}
+	s := &Store{dir: abs, trusted: true, busy: map[string]chan struct{}{}, known: map[lock.SHA256]int64{}}
 	if err := s.prepare(shared); err != nil {
 		return nil, openError(dir, errors.Join(err, s.closeRoot()))
 	}

@@ -42,9 +42,9 @@ type Store struct {
 	// root is the directory. Everything in it is reached through it, so that
 	// nobody who exchanges a directory for a link leads this process elsewhere.
 	root *os.Root
-	// believed says that nobody else may write to the store. Else, records do not
+	// trusted says that nobody else may write to the store. Else, records do not
 	// count, and every blob is hashed before each use.
-	believed bool
+	trusted bool
 	// run is this process's entry in the list of those who use the store.
 	run *filelock.Lock
 	// runName is what its name has that others have not.

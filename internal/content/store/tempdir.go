@@ -9,7 +9,7 @@ import (
 // for the caller to remove; one that a killed run left, the next run removes. If
 // others may write to the store, it is outside of it.
 func (s *Store) TempDir() (string, error) {
-	if !s.believed {
+	if !s.trusted {
 		dir, err := os.MkdirTemp("", "botkube-mirror-*")
 		if err != nil {
 			err = fmt.Errorf("making a temporary directory: %w", err)

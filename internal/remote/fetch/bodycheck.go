@@ -15,10 +15,10 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// plausible returns a body, of an answer with 200 to a request for content whose
+// checkBody returns a body, of an answer with 200 to a request for content whose
 // digest nobody gave, and refuses what would be stored as something that it is not.
 // Sized says that the size is known at least.
-func plausible(resp *transfer.Response, body io.Reader, undone, sized bool) (io.Reader, error) {
+func checkBody(resp *transfer.Response, body io.Reader, undone, sized bool) (io.Reader, error) {
 	if coding := transfer.CodingOf(resp.Response); coding.Compressed && !undone && resp.ContentLength != 0 {
 		return nil, unclear(fmt.Errorf("the server compresses the file (%s) although it was asked not to", coding.Named),
 			"have it send the file as it is")

@@ -98,7 +98,7 @@ func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header
 		err = errMiscoded
 	}
 	if err == nil {
-		body, err = plausible(resp, body, undone, false)
+		body, err = checkBody(resp, body, undone, false)
 	}
 	if err != nil {
 		return nil, Doc{}, err

@@ -106,7 +106,7 @@ func (s webSource) whole(resp *transfer.Response, offset int64, of store.Origin)
 		return nil, s.withCoding(err)
 	}
 	if !s.want.vouched() {
-		if body, err = plausible(resp, body, undone, s.want.size >= 0); err != nil {
+		if body, err = checkBody(resp, body, undone, s.want.size >= 0); err != nil {
 			return nil, err
 		}
 	}

@@ -45,8 +45,8 @@ func TestDockerConfigOfWindows(t *testing.T) {
 			t.Fatal(err)
 		}
 		for host, want := range map[string]string{"registry.example": "written", "helped.example": "helped"} {
-			for _, k := range []authn.Keychain{dockerKeychain{}, nearest{dockerKeychain{}}} {
-				found, err := k.Resolve(called(host))
+			for _, k := range []authn.Keychain{dockerKeychain{}, scopedKeychain{dockerKeychain{}}} {
+				found, err := k.Resolve(keychainKey(host))
 				if err != nil {
 					t.Fatalf("%s: %v", name, err)
 				}
@@ -71,7 +71,7 @@ func TestDockerConfigThatIsNone(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := (dockerKeychain{}).Resolve(called("registry.example"))
+		_, err := (dockerKeychain{}).Resolve(keychainKey("registry.example"))
 		if err == nil || !strings.Contains(err.Error(), "parsing config file "+filepath.Join(dir, "config.json")+": "+want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}

@@ -90,13 +90,13 @@ func (c *Client) advice(host string, err error) (fault.Kind, string) {
 		return fault.Upstream, e.hint(host)
 	}
 	switch {
-	case transfer.Is[*strayError](err):
+	case transfer.Is[*interceptedError](err):
 		return fault.Upstream, "something before the registry answers in its place, such as a load balancer or a gateway: run it again; if it stays, ask whoever runs that"
-	case transfer.Is[*unstoredError](err):
+	case transfer.Is[*notStoredError](err):
 		return fault.Upstream, "the registry says that all is well, but does not keep it: its log tells more; see too that no cache stands before it"
 	case transfer.Is[*noTokenError](err):
 		return fault.Upstream, hintRealm
-	case transfer.Is[*unspokenError](err):
+	case transfer.Is[*authSchemeError](err):
 		return fault.Upstream, "only user and password (Basic) and tokens (Bearer) are spoken: have the registry offer one of these, perhaps for a robot account, or at another port"
 	case transfer.Is[*notRegistryError](err):
 		return fault.Upstream, hintNoRegistry(host)
@@ -128,7 +128,7 @@ func (c *Client) connectionHint(err error) string {
 	if transfer.IsProxyAway(err) {
 		return transfer.HintProxyAway
 	}
-	if e, ok := errors.AsType[*transfer.LedError](err); ok {
+	if e, ok := errors.AsType[*transfer.RedirectedError](err); ok {
 		return "the registry leads to " + transfer.Printable(e.Host, maxMessage) + ": if this machine cannot reach that, correct the address there, or have the registry pass content on itself; " + transfer.HintProxy
 	}
 	if transfer.IsNoSuchHost(err) {

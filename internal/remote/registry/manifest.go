@@ -132,7 +132,7 @@ func (r *Repository) putManifest(ctx context.Context, tagOrDigest, mediaType str
 	there, err := r.manifest(ctx, tagOrDigest)
 	switch {
 	case IsNotFound(err):
-		return &unstoredError{resp.StatusCode}
+		return &notStoredError{resp.StatusCode}
 	case err == nil && there.Digest != sum:
 		return wrongDigest("what the registry has now", there.Digest, sum)
 	}
@@ -152,14 +152,14 @@ func (r *Repository) HasBlob(ctx context.Context, d lock.SHA256) (size int64, ok
 func (r *Repository) hasBlob(ctx context.Context, d lock.SHA256) (size int64, ok bool, err error) {
 	q := request{method: http.MethodHead, url: r.url("blobs", digestPrefix+d.String())}
 	resp, err := r.ask(ctx, q)
-	if e, ok := errors.AsType[*statusError](err); ok && !e.page && takesNoHead[e.Code] {
+	if e, ok := errors.AsType[*statusError](err); ok && !e.page && refusesHead[e.Code] {
 		q.method, q.header = http.MethodGet, http.Header{"Range": {"bytes=0-0"}}
 		resp, err = r.ask(ctx, q)
 	}
 	switch {
 	case IsNotFound(err):
 		return 0, false, nil
-	case leadsAway(err):
+	case redirectsToStorage(err):
 		return -1, true, nil
 	case err != nil:
 		return 0, false, err
@@ -168,16 +168,16 @@ func (r *Repository) hasBlob(ctx context.Context, d lock.SHA256) (size int64, ok
 	return sizeOf(resp), true, nil
 }
 
-// leadsAway reports whether a registry leads to its storage, which cannot be
+// redirectsToStorage reports whether a registry leads to its storage, which cannot be
 // reached from here. So it has the blob, and compares it when a manifest names it.
-func leadsAway(err error) bool {
+func redirectsToStorage(err error) bool {
 	e, ok := errors.AsType[*transfer.RedirectError](err)
-	return ok && e.InClear || transfer.Is[*transfer.LedError](err)
+	return ok && e.InClear || transfer.Is[*transfer.RedirectedError](err)
 }
 
-// takesNoHead has the answers of what stands before a registry and lets no HEAD
+// refusesHead has the answers of what stands before a registry and lets no HEAD
 // pass, while it lets GET pass.
-var takesNoHead = map[int]bool{
+var refusesHead = map[int]bool{
 	http.StatusUnauthorized: true, http.StatusForbidden: true, http.StatusMethodNotAllowed: true, http.StatusNotImplemented: true,
 }
 

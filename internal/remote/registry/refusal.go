@@ -105,8 +105,8 @@ func (r *Repository) expect(resp *transfer.Response, codes ...int) error {
 	switch {
 	case expected && reading:
 		return transfer.Permanent(&notRegistryError{e.Host})
-	case e.page && !reading && !speaksForItself[e.Code]:
-		return &strayError{e.Error()}
+	case e.page && !reading && !ownStatus[e.Code]:
+		return &interceptedError{e.Error()}
 	case e.page && r.page && e.Code == http.StatusNotFound:
 		return transfer.Permanent(&notRegistryError{e.Host})
 	}
@@ -127,9 +127,9 @@ func (e *statusError) read(resp *transfer.Response, secrets []string) {
 	}
 }
 
-// speaksForItself has the refusals that are what they are, though a proxy words
+// ownStatus has the refusals that are what they are, though a proxy words
 // them in a page.
-var speaksForItself = map[int]bool{
+var ownStatus = map[int]bool{
 	http.StatusUnauthorized: true, http.StatusForbidden: true, http.StatusMethodNotAllowed: true, http.StatusProxyAuthRequired: true,
 	http.StatusLengthRequired: true, http.StatusRequestEntityTooLarge: true, http.StatusRequestURITooLong: true, http.StatusUnsupportedMediaType: true,
 	http.StatusNotImplemented: true,
@@ -184,25 +184,25 @@ func (r *Repository) libraryStatus(e *transport.Error, last answer) error {
 	return s
 }
 
-// strayError is an answer in the place of the registry's. A second one may be
+// interceptedError is an answer in the place of the registry's. A second one may be
 // the registry's own.
-type strayError struct{ text string }
+type interceptedError struct{ text string }
 
-func (e *strayError) Error() string { return e.text + ", with a web page" }
+func (e *interceptedError) Error() string { return e.text + ", with a web page" }
 
 // notRegistryError is that something else answers where a registry should be.
 type notRegistryError struct{ host string }
 
 func (e *notRegistryError) Error() string { return e.host + " answers with a web page" }
 
-// unspokenError is that a registry offers only ways to prove who asks that the
+// authSchemeError is that a registry offers only ways to prove who asks that the
 // handshake does not speak.
-type unspokenError struct {
+type authSchemeError struct {
 	host   string
 	offers []string
 }
 
-func (e *unspokenError) Error() string {
+func (e *authSchemeError) Error() string {
 	return transfer.Printable(fmt.Sprintf("%s wants to be told who asks by %s only", e.host, strings.Join(e.offers, " or ")), maxMessage)
 }
 

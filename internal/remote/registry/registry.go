@@ -75,7 +75,7 @@ type Client struct {
 	waiting  func(subject string)
 
 	mu    sync.Mutex
-	known map[access]*introduction
+	known map[access]*handshake
 }
 
 // access is what a handshake is about.
@@ -84,8 +84,8 @@ type access struct {
 	push bool
 }
 
-// introduction is a handshake, made by whoever holds its turn.
-type introduction struct {
+// handshake is one for all who want the same access, made by whoever holds its turn.
+type handshake struct {
 	turn chan struct{}
 	done *Repository
 }
@@ -101,10 +101,10 @@ func New(cfg Config) *Client {
 		repeat:    transfer.Retry{Limit: cfg.Retries, Backoff: cfg.Backoff, MaxWait: cfg.MaxWait},
 		retrying:  cfg.Retrying,
 		waiting:   cfg.Waiting,
-		known:     make(map[access]*introduction),
+		known:     make(map[access]*handshake),
 	}
 	if c.keychain == nil {
-		c.keychain = nearest{dockerKeychain{}}
+		c.keychain = scopedKeychain{dockerKeychain{}}
 	}
 	c.transport = transfer.NewTransport(c.stall, trust(cfg), cfg.Limit)
 	return c
@@ -150,7 +150,7 @@ type Repository struct {
 	admitted bool
 	// page says that a web page was the answer to the first question.
 	page   bool
-	manner manner
+	accepts uploadForm
 }
 
 // Name returns what the repository is called.
@@ -163,7 +163,7 @@ func (c *Client) Repository(ctx context.Context, n Name, push bool) (*Repository
 	c.mu.Lock()
 	in := c.known[key]
 	if in == nil {
-		in = &introduction{turn: make(chan struct{}, 1)}
+		in = &handshake{turn: make(chan struct{}, 1)}
 		c.known[key] = in
 	}
 	c.mu.Unlock()
@@ -179,7 +179,7 @@ func (c *Client) Repository(ctx context.Context, n Name, push bool) (*Repository
 	doing := "asking " + n.host + " for access to " + n.path
 	var r *Repository
 	err := c.retry(ctx, doing, nil, func() (err error) {
-		r, err = c.introduce(ctx, n, push)
+		r, err = c.shakeHands(ctx, n, push)
 		return err
 	})
 	if err != nil {
@@ -189,8 +189,8 @@ func (c *Client) Repository(ctx context.Context, n Name, push bool) (*Repository
 	return r, nil
 }
 
-// introduce makes the handshake.
-func (c *Client) introduce(ctx context.Context, n Name, push bool) (*Repository, error) {
+// shakeHands makes the handshake.
+func (c *Client) shakeHands(ctx context.Context, n Name, push bool) (*Repository, error) {
 	repo, err := n.repository(c.plainHTTP)
 	if err != nil {
 		return nil, err
@@ -211,10 +211,10 @@ func (c *Client) introduce(ctx context.Context, n Name, push bool) (*Repository,
 	if err != nil {
 		return nil, r.handshakeReason(ctx, w, d, auth, err)
 	}
-	if err := r.greeted(d); err != nil {
+	if err := r.checkGreeting(d); err != nil {
 		return nil, err
 	}
-	d.enter()
+	d.endHandshake()
 	r.http = transfer.NewClient(rt, "the registry", c.stall)
 	r.http.Reason = r.reason
 	return r, nil
@@ -238,13 +238,13 @@ func (r *Repository) handshakeReason(ctx context.Context, w *transfer.Watchdog, 
 		return r.libraryStatus(e, last)
 	}
 	at, cause := d.failure()
-	if refused := d.turnedAway(); errors.Is(refused, errInClear) && cause == nil {
+	if refused := d.firstRefused(); errors.Is(refused, errInClear) && cause == nil {
 		return refused
 	}
 	// Of two schemes that it tried, the library tells in one line; what
 	// happened on the wire is said better.
 	if cause != nil && at != r.host {
-		return &transfer.LedError{Host: at, Err: plainReason(cause)}
+		return &transfer.RedirectedError{Host: at, Err: plainReason(cause)}
 	}
 	if cause != nil {
 		return plainReason(cause)
@@ -260,8 +260,8 @@ func (r *Repository) handshakeReason(ctx context.Context, w *transfer.Watchdog, 
 	return transfer.Permanent(errors.New(text))
 }
 
-// greeted takes from the answer to the first question what the library passes over.
-func (r *Repository) greeted(d *authTransport) error {
+// checkGreeting takes from the answer to the first question what the library passes over.
+func (r *Repository) checkGreeting(d *authTransport) error {
 	greeting, _ := d.answers()
 	r.page = greeting.page && greeting.code == http.StatusOK
 	known := func(scheme string) bool {
@@ -270,7 +270,7 @@ func (r *Repository) greeted(d *authTransport) error {
 	bearer := slices.ContainsFunc(greeting.offers, func(scheme string) bool { return strings.EqualFold(scheme, "bearer") })
 	r.admitted = bearer && !r.anonymous
 	if len(greeting.offers) > 0 && !slices.ContainsFunc(greeting.offers, known) {
-		return transfer.Permanent(&unspokenError{greeting.host, greeting.offers})
+		return transfer.Permanent(&authSchemeError{greeting.host, greeting.offers})
 	}
 	return nil
 }

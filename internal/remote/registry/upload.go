@@ -60,8 +60,8 @@ type session struct {
 	sent  int64
 }
 
-// manner is how a repository takes uploads, as refusals have told so far.
-type manner struct {
+// uploadForm is how a repository takes uploads, as refusals have told so far.
+type uploadForm struct {
 	// piece is how many bytes one request may bring; 0 stands for any number.
 	piece atomic.Int64
 	// whole says that it takes a blob only in the request that ends the upload.
@@ -111,7 +111,7 @@ func (s *session) try() error {
 	if there || err != nil {
 		return err
 	}
-	for s.offset < s.blob.Size && !s.manner.whole.Load() {
+	for s.offset < s.blob.Size && !s.accepts.whole.Load() {
 		if err := s.send(); err != nil && !s.adapt(err) {
 			return s.again(err)
 		}
@@ -131,12 +131,12 @@ func (s *session) adapt(err error) bool {
 		tried := s.part()
 		for _, piece := range pieces {
 			if piece < tried && piece >= s.least {
-				s.manner.piece.Store(piece)
+				s.accepts.piece.Store(piece)
 				return true
 			}
 		}
 	case s.offset == 0 && (e.Code == http.StatusMethodNotAllowed || e.Code == http.StatusNotImplemented || e.has(transport.UnsupportedErrorCode)):
-		s.manner.whole.Store(true)
+		s.accepts.whole.Store(true)
 		return true
 	}
 	return false
@@ -145,7 +145,7 @@ func (s *session) adapt(err error) bool {
 // part returns how many bytes the next request brings.
 func (s *session) part() int64 {
 	left := s.blob.Size - s.offset
-	if piece := s.manner.piece.Load(); piece > 0 {
+	if piece := s.accepts.piece.Load(); piece > 0 {
 		return min(left, max(piece, s.least))
 	}
 	return left
@@ -277,7 +277,7 @@ func (s *session) send() error {
 // has it, and returns the answer if that is that all is well.
 func (s *session) stream(q request, size int64) (*transfer.Response, error) {
 	s.fresh = false
-	q.patience = s.client.settling()
+	q.patience = s.client.commitTimeout()
 	if size == 0 {
 		q.data = []byte{}
 		resp, err := s.do(s.ctx, q)
@@ -339,16 +339,16 @@ func (s *session) commit() error {
 	}
 	_, there, err := s.hasBlob(s.ctx, s.blob.SHA256)
 	if err == nil && !there {
-		return &unstoredError{resp.StatusCode}
+		return &notStoredError{resp.StatusCode}
 	}
 	return err
 }
 
-// unstoredError is that a registry does not have what it seemed to have taken.
+// notStoredError is that a registry does not have what it seemed to have taken.
 // It may take a while.
-type unstoredError struct{ code int }
+type notStoredError struct{ code int }
 
-func (e *unstoredError) Error() string {
+func (e *notStoredError) Error() string {
 	return fmt.Sprintf("the registry answers %d %s, but does not have it", e.code, http.StatusText(e.code))
 }
 
@@ -380,9 +380,9 @@ type sessionLost struct{ reason string }
 
 func (e *sessionLost) Error() string { return "the upload has to begin again: " + e.reason }
 
-// settling is how long a registry may take to put away what it has received:
+// commitTimeout is how long a registry may take to put away what it has received:
 // it may compute its digest anew, and copy it within its storage.
-func (c *Client) settling() time.Duration { return 10 * c.stall }
+func (c *Client) commitTimeout() time.Duration { return 10 * c.stall }
 
 // upload is the body of a PATCH. The transport reads it from a goroutine of its
 // own, and may do so even after it has returned.

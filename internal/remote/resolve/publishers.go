@@ -135,8 +135,8 @@ func (c *checksumFiles) vouch(ctx context.Context, a *artifact) error {
 	if len(a.checksums) > 0 || len(a.checksumFiles) > 0 {
 		return a.agree()
 	}
-	for _, beside := range besides(a.url) {
-		if err := c.guess(ctx, a, beside); err != nil {
+	for _, sumsAt := range checksumURLs(a.url) {
+		if err := c.guess(ctx, a, sumsAt); err != nil {
 			return err
 		}
 	}
@@ -162,7 +162,7 @@ func (c *checksumFiles) named(ctx context.Context, a *artifact, file string) err
 // guess reads a checksum file that may be there. That there is none, and that one
 // cannot be read, is not the end; that nobody knows whether there is one would turn
 // a checked file into an unchecked one.
-func (c *checksumFiles) guess(ctx context.Context, a *artifact, at beside) error {
+func (c *checksumFiles) guess(ctx context.Context, a *artifact, at checksumURL) error {
 	f := c.get(ctx, at.url)
 	shown := agent.Redact(at.url)
 	switch {
@@ -268,8 +268,8 @@ func (a *artifact) take(data []byte, from string, shared bool) error {
 	return nil
 }
 
-// beside is a place where publishers put checksums.
-type beside struct {
+// checksumURL is a place where publishers put checksums.
+type checksumURL struct {
 	url string
 	// shared says that the file is about all files of a release.
 	shared bool
@@ -278,10 +278,10 @@ type beside struct {
 // released is the form of goreleaser's archive names: PROJECT_VERSION_rest.
 var released = regexp.MustCompile(`^(.+?_v?\d[0-9A-Za-z.+-]*)_`)
 
-// besides returns where the publishers of Botkube's dependencies put checksums:
+// checksumURLs returns where the publishers of Botkube's dependencies put checksums:
 // dl.k8s.io, eget and kubescape at URL.sha256, get.helm.sh at URL.sha256sum,
 // flux and gh at PROJECT_VERSION_checksums.txt.
-func besides(artifact string) []beside {
+func checksumURLs(artifact string) []checksumURL {
 	u, err := url.Parse(artifact)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "file" {
 		return nil
@@ -293,9 +293,9 @@ func besides(artifact string) []beside {
 		return v.String()
 	}
 	name := path.Base(u.Path)
-	all := []beside{{url: at(name + ".sha256")}, {url: at(name + ".sha256sum")}}
+	all := []checksumURL{{url: at(name + ".sha256")}, {url: at(name + ".sha256sum")}}
 	if m := released.FindStringSubmatch(name); m != nil {
-		all = append(all, beside{url: at(m[1] + "_checksums.txt"), shared: true})
+		all = append(all, checksumURL{url: at(m[1] + "_checksums.txt"), shared: true})
 	}
 	return all
 }

@@ -2,13 +2,10 @@ package transfer
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -58,13 +55,6 @@ func (e *StatusError) Error() string {
 		s += ": " + e.RateLimit.String()
 	}
 	return s
-}
-
-// IsProxyAway reports whether the proxy could not be connected to (net/http,
-// Transport.dialConn).
-func IsProxyAway(err error) bool {
-	e, ok := errors.AsType[*net.OpError](err)
-	return ok && e.Op == "proxyconnect"
 }
 
 // Transient reports whether the same request may succeed later
@@ -131,50 +121,10 @@ func Local(err error) error {
 	return &LocalError{err}
 }
 
-// RedirectError is a redirect that is not followed.
-type RedirectError struct {
-	Reason string
-	// InClear says that it leads to plain http.
-	InClear bool
-}
-
-func (e *RedirectError) Error() string { return e.Reason }
-
-// ErrProxySetting hides the error of net/http, which quotes the proxy's URL
-// with its password.
-var ErrProxySetting = errors.New("the proxy that the environment names is not a URL")
-
 // Is reports whether an error is, or wraps, one of a type.
 func Is[E error](err error) bool {
 	_, ok := errors.AsType[E](err)
 	return ok
-}
-
-// IsTLS reports whether the other side could not prove who it is, or does not
-// speak TLS.
-func IsTLS(err error) bool {
-	return Is[*tls.CertificateVerificationError](err) || Is[tls.RecordHeaderError](err) ||
-		IsUnknownAuthority(err) || Is[x509.HostnameError](err) || Is[x509.CertificateInvalidError](err)
-}
-
-// IsUnknownAuthority reports whether nobody who is trusted vouches for the other side.
-func IsUnknownAuthority(err error) bool {
-	return Is[x509.UnknownAuthorityError](err) || Is[x509.SystemRootsError](err)
-}
-
-// refusals are the alerts (RFC 8446, section 6.2) by which servers refuse a
-// client's certificate, or that there is none, as crypto/tls words them. Before
-// TLS 1.3, handshake_failure was the usual one.
-var refusals = []string{
-	"certificate required", "bad certificate", "unknown certificate authority", "unknown certificate", "expired certificate",
-	"revoked certificate", "unsupported certificate", "access denied", "handshake failure",
-}
-
-// IsClientRefused reports whether a server wants to know who this side is, and
-// was not told, or does not like it.
-func IsClientRefused(err error) bool {
-	e, ok := errors.AsType[*net.OpError](err)
-	return ok && e.Op == "remote error" && slices.ContainsFunc(refusals, func(alert string) bool { return e.Err.Error() == "tls: "+alert })
 }
 
 // IsNoSuchHost reports whether a name does not exist.
@@ -196,14 +146,6 @@ func Transient(err error, attempts int) bool {
 	}
 	return attempts > 1 || !IsNoSuchHost(err)
 }
-
-// Steps that help in more than one place.
-const (
-	HintProxy        = "is a proxy needed? it is named by HTTPS_PROXY and HTTP_PROXY, exceptions by NO_PROXY"
-	HintProxyAway    = "that is the proxy that HTTPS_PROXY or HTTP_PROXY names: is it the right one? hosts that need none are named by NO_PROXY"
-	HintProxySetting = "correct HTTPS_PROXY or HTTP_PROXY"
-	HintProxyRefuses = "the proxy that HTTPS_PROXY or HTTP_PROXY names refuses: it may want a user and a password in its URL, or not allow this host"
-)
 
 // Failure is the error for the user, of the right kind, with the next step: advice
 // tells it after a server's failure, and of what kind that is.

@@ -25,7 +25,7 @@ type trackedConn struct {
 
 	mu   sync.Mutex
 	open bool
-	// acked is how much [line.taken] last saw acknowledged.
+	// acked is how much [trackedConn.ackedMore] last saw acknowledged.
 	acked uint64
 }
 
@@ -38,7 +38,7 @@ func dial(patience time.Duration, limit *Limiter) func(ctx context.Context, netw
 		if err != nil {
 			return nil, err
 		}
-		l := newLine(conn, patience, limit)
+		l := newTrackedConn(conn, patience, limit)
 		if w, ok := ctx.Value(watchKey{}).(*Watchdog); ok {
 			w.dialled(l)
 		}
@@ -46,16 +46,16 @@ func dial(patience time.Duration, limit *Limiter) func(ctx context.Context, netw
 	}
 }
 
-func newLine(conn net.Conn, patience time.Duration, limit *Limiter) *trackedConn {
+func newTrackedConn(conn net.Conn, patience time.Duration, limit *Limiter) *trackedConn {
 	l := &trackedConn{Conn: conn, patience: patience, limit: limit}
 	l.closed, l.close = context.WithCancel(context.Background())
 	l.read.Store(time.Now().UnixNano())
 	return l
 }
 
-// lineOf returns the line that a connection of http.Transport is over, nil if
-// it is not one of ours, and whether several requests may share it.
-func lineOf(conn net.Conn) (l *trackedConn, shared bool) {
+// trackedConnOf returns the tracked one that a connection of http.Transport is over, nil if
+// it is none, and whether several requests may share it.
+func trackedConnOf(conn net.Conn) (l *trackedConn, shared bool) {
 	if t, ok := conn.(*tls.Conn); ok {
 		shared = t.ConnectionState().NegotiatedProtocol == "h2"
 	}
@@ -129,10 +129,10 @@ func (l *trackedConn) throttledSince(t time.Time) bool {
 	return l.throttling.Load() > 0 || l.throttled.Load() > t.UnixNano()
 }
 
-// taken reports whether the other side has taken something since it was last
+// ackedMore reports whether the other side has taken something since it was last
 // asked. The system takes megabytes at once, which a slow line needs minutes
 // for, without a sign of it in between.
-func (l *trackedConn) taken() bool {
+func (l *trackedConn) ackedMore() bool {
 	acked, ok := Acknowledged(l.Conn)
 	if !ok {
 		return false

@@ -5,12 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
-	"net/http/cookiejar"
 	"net/http/httptrace"
-	"net/url"
 	"sync"
 	"time"
 )
@@ -36,9 +32,9 @@ type Watchdog struct {
 	// moved is when something last did.
 	moved   time.Time
 	resting bool
-	// line is the connection, if it is one of ours, or that in the making. It
+	// conn is the connection, if it is a tracked one, or that in the making. It
 	// is shared if others may use it at the same time.
-	line              *trackedConn
+	conn              *trackedConn
 	connected, shared bool
 	// sending says that the request has a body.
 	sending bool
@@ -122,13 +118,13 @@ func (w *Watchdog) Reason() error {
 
 // connect is told which connection the request goes over; nil before there is one.
 func (w *Watchdog) connect(conn net.Conn) {
-	l, shared := lineOf(conn)
+	l, shared := trackedConnOf(conn)
 	if l != nil {
 		l.established()
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.line, w.shared, w.connected = l, shared, conn != nil
+	w.conn, w.shared, w.connected = l, shared, conn != nil
 	w.patience = w.usual // a redirect, or a new token, may have come between
 	w.move()
 }
@@ -139,7 +135,7 @@ func (w *Watchdog) dialled(l *trackedConn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.connected {
-		w.line = l
+		w.conn = l
 	}
 }
 
@@ -148,8 +144,8 @@ func (w *Watchdog) sent() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sending = true
-	if w.line != nil {
-		w.line.taken()
+	if w.conn != nil {
+		w.conn.ackedMore()
 	}
 	w.move()
 }
@@ -177,135 +173,26 @@ func (w *Watchdog) look() {
 	if w.resting || now.Sub(w.moved) < w.patience {
 		return // something moved in the last moment, and has set the timer
 	}
-	if more := w.pardon(now); more > 0 {
+	if more := w.timeLeft(now); more > 0 {
 		w.timer.Reset(more)
 		return
 	}
 	// One that others share may be fine, but for this request.
-	if w.line != nil && now.Sub(w.line.lastRead()) >= w.patience {
-		_ = w.line.Close()
+	if w.conn != nil && now.Sub(w.conn.lastRead()) >= w.patience {
+		_ = w.conn.Close()
 	}
 	w.cancel(fmt.Errorf("%w: nothing moved for %s", ErrStalled, w.patience))
 }
 
-// pardon returns how long there is to wait yet; 0 if there are no signs of life.
-func (w *Watchdog) pardon(now time.Time) time.Duration {
+// timeLeft returns how long there is to wait yet; 0 if there are no signs of life.
+func (w *Watchdog) timeLeft(now time.Time) time.Duration {
 	switch {
-	case w.sending && w.line != nil && w.line.taken():
+	case w.sending && w.conn != nil && w.conn.ackedMore():
 		return w.patience
-	case w.line != nil && w.line.throttledSince(now.Add(-w.patience)):
+	case w.conn != nil && w.conn.throttledSince(now.Add(-w.patience)):
 		return w.patience
-	case w.line == nil, w.shared && now.Sub(w.moved) >= starving*w.patience:
+	case w.conn == nil, w.shared && now.Sub(w.moved) >= starving*w.patience:
 		return 0
 	}
-	return max(w.patience-now.Sub(w.line.lastRead()), 0)
-}
-
-// Response is an answer whose body is read under watch.
-type Response struct {
-	*http.Response
-	client *Client
-	watch  *Watchdog
-	// asked is the URL of the request; that of Response may be a redirect's.
-	asked *url.URL
-	// refusal is the last result of [Response.Refusal].
-	refusal *StatusError
-}
-
-// Do sends a request and returns the answer, whatever its status. Answering is
-// how long the other side may take to answer once it has the whole request; 0
-// stands for the usual patience.
-func (c *Client) Do(req *http.Request, answering time.Duration) (*Response, error) {
-	r := &Response{client: c, watch: NewWatchdog(req.Context(), c.patience)}
-	r.watch.answering = max(answering, c.patience)
-	req = req.WithContext(r.watch.Context())
-	if req.Body != nil && req.Body != http.NoBody {
-		req.Body = &sentBody{req.Body, r.watch}
-	}
-	// Cookies last for the redirects of one request.
-	once := *c.http
-	var err error
-	if once.Jar, err = cookiejar.New(nil); err != nil {
-		return nil, err
-	}
-	r.Response, err = once.Do(req)
-	r.watch.Rest()
-	if err != nil {
-		err = led(req.URL, failedAt(err), r.reason(err))
-		r.watch.Stop()
-		return nil, err
-	}
-	r.asked = req.URL
-	r.watch.answered()
-	return r, nil
-}
-
-// failedAt returns the URL, perhaps a redirect's, at which a request failed; or nil.
-func failedAt(err error) *url.URL {
-	e, ok := errors.AsType[*url.Error](err)
-	if !ok {
-		return nil
-	}
-	at, _ := url.Parse(e.URL)
-	return at
-}
-
-// led says of a failure at another host than that which was asked which one it is.
-func led(asked, at *url.URL, err error) error {
-	if at == nil || asked.Host == at.Host || Is[*RedirectError](err) || Is[*StatusError](err) {
-		return err
-	}
-	return &LedError{at.Host, err}
-}
-
-// LedError is a failure at another host than that which was asked, which led there.
-type LedError struct {
-	Host string
-	Err  error
-}
-
-func (e *LedError) Error() string {
-	return fmt.Sprintf("at %s, to which it leads: %s", Printable(e.Host, maxHost), e.Err)
-}
-
-// Unwrap returns the failure.
-func (e *LedError) Unwrap() error { return e.Err }
-
-// sentBody tells of every read of a request's body.
-type sentBody struct {
-	io.ReadCloser
-	watch *Watchdog
-}
-
-func (b *sentBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	b.watch.sent()
-	return n, err
-}
-
-// Read reads the body. It fails when nothing comes for a while.
-func (r *Response) Read(p []byte) (int, error) {
-	// The time that the caller takes for what it has read does not count.
-	r.watch.Wake()
-	n, err := r.Body.Read(p)
-	r.watch.Rest()
-	if err != nil {
-		if err = r.reason(err); err != io.EOF {
-			err = led(r.asked, r.Request.URL, err)
-		}
-	}
-	return n, err
-}
-
-// Close ends the request.
-func (r *Response) Close() error {
-	r.watch.Stop()
-	return r.Body.Close()
-}
-
-func (r *Response) reason(err error) error {
-	if ended := r.watch.Reason(); ended != nil {
-		return ended
-	}
-	return r.client.reason(err)
+	return max(w.patience-now.Sub(w.conn.lastRead()), 0)
 }

@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -210,4 +212,31 @@ func reasonOf(err error) error {
 		return e.Err
 	}
 	return err
+}
+
+// IsTLS reports whether the other side could not prove who it is, or does not
+// speak TLS.
+func IsTLS(err error) bool {
+	return Is[*tls.CertificateVerificationError](err) || Is[tls.RecordHeaderError](err) ||
+		IsUnknownAuthority(err) || Is[x509.HostnameError](err) || Is[x509.CertificateInvalidError](err)
+}
+
+// IsUnknownAuthority reports whether nobody who is trusted vouches for the other side.
+func IsUnknownAuthority(err error) bool {
+	return Is[x509.UnknownAuthorityError](err) || Is[x509.SystemRootsError](err)
+}
+
+// refusals are the alerts (RFC 8446, section 6.2) by which servers refuse a
+// client's certificate, or that there is none, as crypto/tls words them. Before
+// TLS 1.3, handshake_failure was the usual one.
+var refusals = []string{
+	"certificate required", "bad certificate", "unknown certificate authority", "unknown certificate", "expired certificate",
+	"revoked certificate", "unsupported certificate", "access denied", "handshake failure",
+}
+
+// IsClientRefused reports whether a server wants to know who this side is, and
+// was not told, or does not like it.
+func IsClientRefused(err error) bool {
+	e, ok := errors.AsType[*net.OpError](err)
+	return ok && e.Op == "remote error" && slices.ContainsFunc(refusals, func(alert string) bool { return e.Err.Error() == "tls: "+alert })
 }

@@ -34,8 +34,8 @@ type authTransport struct {
 	greeting answer
 	// realm is where the token server is, if the library was told another place.
 	realm *url.URL
-	// inside says that the handshake is over.
-	inside bool
+	// established says that the handshake is over.
+	established bool
 }
 
 // answer is what is remembered of an answer.
@@ -72,7 +72,7 @@ func (d *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	sent := *req // the request is the caller's, and a retry may go another way
 	sent.Header = req.Header.Clone()
 	sent.Header.Set("User-Agent", d.userAgent)
-	sent.URL = d.place(req.URL)
+	sent.URL = d.realURL(req.URL)
 	resp, err := d.inner.RoundTrip(&sent)
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -90,14 +90,14 @@ func (d *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		d.greeting = d.last
 	}
 	resp.Request = req
-	if !d.inside {
+	if !d.established {
 		resp.Body = bounded{io.LimitReader(resp.Body, maxGreeting), resp.Body}
 	}
 	return resp, err
 }
 
-// place returns where a request goes: see [moveRealm].
-func (d *authTransport) place(u *url.URL) *url.URL {
+// realURL returns where a request goes: see [moveRealm].
+func (d *authTransport) realURL(u *url.URL) *url.URL {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.realm == nil || u.Host != d.host || u.Path != d.realm.Path {
@@ -115,11 +115,11 @@ type bounded struct {
 	io.Closer
 }
 
-// enter ends the handshake.
-func (d *authTransport) enter() {
+// endHandshake ends the handshake.
+func (d *authTransport) endHandshake() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.inside = true
+	d.established = true
 }
 
 func (d *authTransport) refuse(u *url.URL) error {
@@ -139,8 +139,8 @@ func (d *authTransport) failure() (at string, err error) {
 	return d.at, d.err
 }
 
-// turnedAway returns why the first request was not sent that was not.
-func (d *authTransport) turnedAway() error {
+// firstRefused returns why the first request was not sent that was not.
+func (d *authTransport) firstRefused() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.refused
@@ -174,7 +174,7 @@ func (r *Repository) do(ctx context.Context, q request) (*transfer.Response, err
 	}
 	resp, err := r.http.Do(req, q.patience)
 	if err != nil && q.url.Host != r.host && !transfer.Is[*transfer.RedirectError](err) {
-		err = &transfer.LedError{Host: q.url.Host, Err: err}
+		err = &transfer.RedirectedError{Host: q.url.Host, Err: err}
 	}
 	return resp, err
 }

@@ -109,9 +109,9 @@ func (w *workTree) hide(said string) string {
 	return said
 }
 
-// ours are variables that would have git work in another repository
+// gitVariables are variables that would have git work in another repository
 // (git rev-parse --local-env-vars), or in one of another kind.
-var ours = []string{
+var gitVariables = []string{
 	"GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR",
 	"GIT_NAMESPACE", "GIT_TEMPLATE_DIR", "GIT_CEILING_DIRECTORIES", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_REPLACE_REF_BASE", "GIT_NO_REPLACE_OBJECTS",
 	"GIT_PREFIX", "GIT_CONFIG", "GIT_DEFAULT_HASH", "GIT_DEFAULT_REF_FORMAT", "GIT_ATTR_SOURCE",
@@ -132,7 +132,7 @@ const credentialHelper = `!f() { test "$1" = get && printf 'username=%s\npasswor
 func (w *workTree) environment(env []string) []string {
 	env = slices.DeleteFunc(slices.Clone(env), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
-		return slices.Contains(ours, name)
+		return slices.Contains(gitVariables, name)
 	})
 	env = append(env, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "GCM_INTERACTIVE=never",
 		"GIT_ALLOW_PROTOCOL="+strings.Join(gitSchemes, ":"))

@@ -17,24 +17,24 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// nearest is a keychain that looks for the credentials of a repository under all
+// scopedKeychain is a keychain that looks for the credentials of a repository under all
 // names that tools give them.
-type nearest struct{ authn.Keychain }
+type scopedKeychain struct{ authn.Keychain }
 
 // Resolve implements [authn.Keychain].
-func (k nearest) Resolve(target authn.Resource) (authn.Authenticator, error) {
+func (k scopedKeychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
 	return k.ResolveContext(context.Background(), target)
 }
 
 // ResolveContext implements [authn.ContextKeychain]. Podman and skopeo keep
 // credentials of a part of a registry (containers-auth.json(5)), and call Docker Hub
 // docker.io. The library knows neither, and takes those of any part for the whole.
-func (k nearest) ResolveContext(ctx context.Context, target authn.Resource) (authn.Authenticator, error) {
+func (k scopedKeychain) ResolveContext(ctx context.Context, target authn.Resource) (authn.Authenticator, error) {
 	docker, podman := readDockerConfig(), readAuths(podmanFile())
 	for _, key := range namesOf(target) {
 		entry, there := docker.Auths[key]
 		if _, helped := docker.CredHelpers[key]; helped || there && docker.CredsStore != "" {
-			found, err := authn.Resolve(ctx, k.Keychain, called(key))
+			found, err := authn.Resolve(ctx, k.Keychain, keychainKey(key))
 			if err != nil || found != authn.Anonymous {
 				return found, err
 			}
@@ -61,13 +61,13 @@ func hasPart(auths map[string]login, target authn.Resource) bool {
 	return false
 }
 
-// called is what a keychain is asked for by its name alone.
-type called string
+// keychainKey is what a keychain is asked for by its name alone.
+type keychainKey string
 
-func (c called) String() string      { return string(c) }
-func (c called) RegistryStr() string { return string(c) }
+func (c keychainKey) String() string      { return string(c) }
+func (c keychainKey) RegistryStr() string { return string(c) }
 
-// namesOf returns what the credentials of a repository may be called, the nearest
+// namesOf returns what the credentials of a repository may be called, the scopedKeychain
 // first.
 func namesOf(target authn.Resource) (names []string) {
 	registry := target.RegistryStr()

@@ -1,0 +1,112 @@
+package transfer
+
+import (
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"time"
+)
+
+// Client sends requests, and watches that something moves.
+type Client struct {
+	http     *http.Client
+	who      string
+	patience time.Duration
+	// Reason, if not nil, puts the errors of a transport of one's own into words.
+	Reason func(error) error
+}
+
+// NewClient returns a client. Who is what messages call the other side: "the server".
+func NewClient(transport http.RoundTripper, who string, patience time.Duration) *Client {
+	c := &Client{who: who, patience: patience}
+	c.http = &http.Client{Transport: transport, CheckRedirect: c.checkRedirect}
+	return c
+}
+
+// reason returns why a request failed, without the URL, which may be that of a
+// redirect, signed.
+func (c *Client) reason(err error) error {
+	if c.Reason != nil {
+		return c.Reason(err)
+	}
+	return PlainReason(err)
+}
+
+// Response is an answer whose body is read under watch.
+type Response struct {
+	*http.Response
+	client *Client
+	watch  *Watchdog
+	// asked is the URL of the request; that of Response may be a redirect's.
+	asked *url.URL
+	// refusal is the last result of [Response.Refusal].
+	refusal *StatusError
+}
+
+// Do sends a request and returns the answer, whatever its status. Answering is
+// how long the other side may take to answer once it has the whole request; 0
+// stands for the usual patience.
+func (c *Client) Do(req *http.Request, answering time.Duration) (*Response, error) {
+	r := &Response{client: c, watch: NewWatchdog(req.Context(), c.patience)}
+	r.watch.answering = max(answering, c.patience)
+	req = req.WithContext(r.watch.Context())
+	if req.Body != nil && req.Body != http.NoBody {
+		req.Body = &sentBody{req.Body, r.watch}
+	}
+	// Cookies last for the redirects of one request.
+	once := *c.http
+	var err error
+	if once.Jar, err = cookiejar.New(nil); err != nil {
+		return nil, err
+	}
+	r.Response, err = once.Do(req)
+	r.watch.Rest()
+	if err != nil {
+		err = redirected(req.URL, failedAt(err), r.reason(err))
+		r.watch.Stop()
+		return nil, err
+	}
+	r.asked = req.URL
+	r.watch.answered()
+	return r, nil
+}
+
+// sentBody tells of every read of a request's body.
+type sentBody struct {
+	io.ReadCloser
+	watch *Watchdog
+}
+
+func (b *sentBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.watch.sent()
+	return n, err
+}
+
+// Read reads the body. It fails when nothing comes for a while.
+func (r *Response) Read(p []byte) (int, error) {
+	// The time that the caller takes for what it has read does not count.
+	r.watch.Wake()
+	n, err := r.Body.Read(p)
+	r.watch.Rest()
+	if err != nil {
+		if err = r.reason(err); err != io.EOF {
+			err = redirected(r.asked, r.Request.URL, err)
+		}
+	}
+	return n, err
+}
+
+// Close ends the request.
+func (r *Response) Close() error {
+	r.watch.Stop()
+	return r.Body.Close()
+}
+
+func (r *Response) reason(err error) error {
+	if ended := r.watch.Reason(); ended != nil {
+		return ended
+	}
+	return r.client.reason(err)
+}
