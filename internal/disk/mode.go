@@ -52,14 +52,6 @@ func (e *ModeError) Error() string {
 
 func (e *ModeError) Unwrap() error { return e.Err }
 
-// Reason returns an error without its path, which the message has already.
-func Reason(err error) string {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err.Error()
-	}
-	return err.Error()
-}
-
 // SetMode gives an open file a mode, whatever the umask. Path is for errors.
 // File systems with modes of their own, such as SMB, refuse that or ignore it;
 // then the mode that the file has must suffice for the reader, or the error is a

@@ -113,9 +113,7 @@ func (c *stallTimeoutConn) closeLingering() {
 type stall struct {
 	// since is when the client last accepted something, as far as is known.
 	since time.Time
-	// acked is the number of acknowledged bytes at the last check, if checked.
-	acked   uint64
-	checked bool
+	acks  transfer.AckMeter
 }
 
 // sendOnce calls send again until the client accepts something, or accepts nothing
@@ -140,23 +138,14 @@ func (c *stallTimeoutConn) sendOnce(s *stall, send func() (int, error)) (int, er
 		if n > 0 {
 			return n, nil
 		}
-		if c.checkProgress(s); time.Since(s.since) >= c.timeout {
+		if s.acks.Moved(c.Conn) {
+			s.since = time.Now()
+		}
+		if time.Since(s.since) >= c.timeout {
 			c.dropUnsent()
 			return 0, err
 		}
 	}
-}
-
-// checkProgress notes whether the client acknowledged something since the last check.
-func (c *stallTimeoutConn) checkProgress(s *stall) {
-	acked, ok := transfer.Acknowledged(c.Conn)
-	if !ok {
-		return
-	}
-	if s.checked && acked > s.acked {
-		s.since = time.Now()
-	}
-	s.acked, s.checked = acked, true
 }
 
 // dropUnsent has the system drop what it still holds for the client on closing.

@@ -287,12 +287,12 @@ func (s *Store) ReadAll(d lock.SHA256, max int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, max+1))
+	data, err := disk.ReadAtMost(f, max)
+	if _, long := errors.AsType[*disk.TooLongError](err); long {
+		return nil, fault.New(fault.Integrity, "blob sha256:%s has more than the %d bytes that are read of such a document", d, max)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading a blob of the store: %w", err)
-	}
-	if int64(len(data)) > max {
-		return nil, fault.New(fault.Integrity, "blob sha256:%s has more than the %d bytes that are read of such a document", d, max)
 	}
 	if got := lock.Sum(data); got != d {
 		f.Close() // Windows removes no open file
@@ -378,11 +378,11 @@ func (s *Store) readWhole(name string, max int64) (data []byte, fi fs.FileInfo, 
 		return nil, nil, false
 	}
 	defer f.Close()
-	if fi, err = f.Stat(); err != nil || fi.Size() > max {
+	if fi, err = f.Stat(); err != nil {
 		return nil, nil, false
 	}
-	data, err = io.ReadAll(io.LimitReader(f, max+1))
-	return data, fi, err == nil && int64(len(data)) <= max
+	data, err = disk.ReadAtMost(f, max)
+	return data, fi, err == nil
 }
 
 // hashed returns the file name for a key.

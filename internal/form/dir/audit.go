@@ -145,7 +145,7 @@ func (a *auditor) sub(ctx context.Context, top *atomicdir.Tree, p agent.Platform
 		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: p.Dir(), Detail: err.Error()})
 		return nil
 	case err != nil:
-		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: p.Dir(), Detail: "it cannot be opened: " + disk.Reason(err)})
+		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: p.Dir(), Detail: "it cannot be opened: " + disk.Reason(err).Error()})
 		return nil
 	}
 	defer t.Close()
@@ -225,7 +225,7 @@ func (a *auditor) list(t *atomicdir.Tree, l *lock.Lock, at func(string) string, 
 func (a *auditor) walk(t *atomicdir.Tree, repository string, at func(string) string, add func(string)) {
 	_ = fs.WalkDir(t.Root.FS(), repository, func(p string, e fs.DirEntry, err error) error {
 		if err != nil {
-			a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at(p), Detail: "it cannot be read: " + disk.Reason(err)})
+			a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at(p), Detail: "it cannot be read: " + disk.Reason(err).Error()})
 			return fs.SkipDir
 		}
 		if !e.IsDir() {

@@ -99,7 +99,7 @@ func problem(err error) string {
 	if fault.KindOf(err) == fault.Integrity {
 		return err.Error()
 	}
-	return "it cannot be read: " + disk.Reason(err)
+	return "it cannot be read: " + disk.Reason(err).Error()
 }
 
 // Digest returns the size and digest of a file's content, and what it is to the

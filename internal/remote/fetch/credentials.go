@@ -12,6 +12,7 @@ import (
 
 	"github.com/bgentry/go-netrc/netrc"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
@@ -29,6 +30,9 @@ func NetrcPath(getenv func(string) string, home string) string {
 	return filepath.Join(home, name)
 }
 
+// maxNetrc bounds, in bytes, a netrc file.
+const maxNetrc = 16 << 20
+
 // credentials are those of a netrc file, by host.
 type credentials struct{ netrc *netrc.Netrc }
 
@@ -43,7 +47,12 @@ func readNetrc(path string) func() (*credentials, error) {
 		if errors.Is(err, fs.ErrNotExist) || err == nil && fi.IsDir() {
 			return &credentials{}, nil
 		}
-		data, err := os.ReadFile(path)
+		var data []byte
+		f, err := os.Open(path) // it may be a pipe
+		if err == nil {
+			data, err = disk.ReadAtMost(f, maxNetrc)
+			_ = f.Close()
+		}
 		if err == nil {
 			data, err = legible.Text(data)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
@@ -108,16 +109,14 @@ func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header
 }
 
 func readBounded(r io.Reader, max int64) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, max+1))
+	data, err := disk.ReadAtMost(r, max)
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, &transfer.TruncatedError{Size: int64(len(data)), Total: -1}
-	case err != nil:
-		return nil, err
-	case int64(len(data)) > max:
+	case transfer.Is[*disk.TooLongError](err):
 		return nil, tooLong(max)
 	}
-	return data, nil
+	return data, err
 }
 
 func tooLong(max int64) error {

@@ -52,11 +52,7 @@ func filePath(u *url.URL) string {
 }
 
 func fileError(err error) error {
-	reason := err
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		reason = e.Err
-	}
-	e := fault.New(fault.Upstream, "%w", &unusable{fmt.Errorf("the file cannot be read: %w", reason)})
+	e := fault.New(fault.Upstream, "%w", &unusable{fmt.Errorf("the file cannot be read: %w", disk.Reason(err))})
 	if errors.Is(err, fs.ErrNotExist) {
 		return e.WithHint("it is not, or no longer, there: check the path, or leave the plugin out with --exclude")
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -92,26 +91,18 @@ func readSettings(file string) ([]byte, error) {
 	case file == "" || err == nil && fi.IsDir():
 		return nil, fs.ErrNotExist
 	case err != nil:
-		return nil, bare(err)
+		return nil, disk.Reason(err)
 	case !fi.Mode().IsRegular():
 		return nil, fmt.Errorf("it is %s, not a regular file", disk.DescribeType(fi.Mode()))
 	}
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, bare(err)
+		return nil, disk.Reason(err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxDockerConfig))
+	data, err := disk.ReadAtMost(f, maxDockerConfig)
 	if err != nil {
-		return nil, bare(err)
+		return nil, disk.Reason(err)
 	}
 	return legible.Text(data)
-}
-
-// bare leaves out the path, which the message has already.
-func bare(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
-	}
-	return err
 }

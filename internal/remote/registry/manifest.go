@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
@@ -77,12 +77,12 @@ func (r *Repository) manifest(ctx context.Context, tagOrDigest string) (Manifest
 		return Manifest{}, err
 	}
 	defer resp.Close()
-	data, err := io.ReadAll(io.LimitReader(resp, MaxManifest+1))
+	data, err := disk.ReadAtMost(resp, MaxManifest)
+	if transfer.Is[*disk.TooLongError](err) {
+		err = transfer.Permanent(err)
+	}
 	if err != nil {
 		return Manifest{}, err
-	}
-	if len(data) > MaxManifest {
-		return Manifest{}, transfer.Permanent(fmt.Errorf("the manifest has more than the %d bytes that are read", MaxManifest))
 	}
 	m := Manifest{MediaType: mediaType(resp.Header), Data: data, Digest: lock.Sum(data)}
 	var said struct {

@@ -7,14 +7,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"net"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
@@ -189,29 +188,18 @@ var signedData = []byte{0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x
 func readPEM(file string) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, reasonOf(err)
+		return nil, disk.Reason(err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxPEM+1))
+	data, err := disk.ReadAtMost(f, maxPEM)
 	if err != nil {
-		return nil, reasonOf(err)
-	}
-	if len(data) > maxPEM {
-		return nil, fmt.Errorf("it has more than the %d bytes that are read", maxPEM)
+		return nil, disk.Reason(err)
 	}
 	// DER is no text.
 	if len(data) > 0 && data[0] == derSequence {
 		return data, nil
 	}
 	return legible.Text(data)
-}
-
-// reasonOf leaves out the path, which the message has already.
-func reasonOf(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
-	}
-	return err
 }
 
 // IsTLS reports whether the other side could not prove who it is, or does not

@@ -25,7 +25,7 @@ func TestLimiter(t *testing.T) {
 		}
 		for i := range lines {
 			near, far := net.Pipe()
-			l := newLine(near, time.Hour, limit)
+			l := newTrackedConn(near, time.Hour, limit)
 			l.established()
 			from, to := io.Reader(far), io.Writer(l)
 			if i%2 == 0 {
@@ -58,7 +58,7 @@ func TestLimiterEndsWithTheLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
 		go func() { _, _ = io.Copy(io.Discard, far) }()
-		l := newLine(near, time.Hour, NewLimiter(1))
+		l := newTrackedConn(near, time.Hour, NewLimiter(1))
 		begun, done := time.Now(), make(chan error)
 		go func() {
 			_, err := l.Write(make([]byte, 1000))

@@ -15,7 +15,7 @@ type trackedConn struct {
 	net.Conn
 	patience time.Duration
 	limit    *Limiter
-	// closed is done once the line is closed.
+	// closed is done once the connection is.
 	closed context.Context
 	close  context.CancelFunc
 	// read is when something last came, and throttled when it was last kept
@@ -25,8 +25,7 @@ type trackedConn struct {
 
 	mu   sync.Mutex
 	open bool
-	// acked is how much [trackedConn.ackedMore] last saw acknowledged.
-	acked uint64
+	acks AckMeter
 }
 
 // dial returns a function that dials for http.Transport, and tells the watch
@@ -124,22 +123,15 @@ func (l *trackedConn) throttle(n int) {
 
 func (l *trackedConn) lastRead() time.Time { return time.Unix(0, l.read.Load()) }
 
-// throttledSince reports whether the line was kept waiting here after a time.
+// throttledSince reports whether the connection was kept waiting here after a time.
 func (l *trackedConn) throttledSince(t time.Time) bool {
 	return l.throttling.Load() > 0 || l.throttled.Load() > t.UnixNano()
 }
 
 // ackedMore reports whether the other side has taken something since it was last
-// asked. The system takes megabytes at once, which a slow line needs minutes
-// for, without a sign of it in between.
+// asked.
 func (l *trackedConn) ackedMore() bool {
-	acked, ok := Acknowledged(l.Conn)
-	if !ok {
-		return false
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	before := l.acked
-	l.acked = acked
-	return acked > before
+	return l.acks.Moved(l.Conn)
 }

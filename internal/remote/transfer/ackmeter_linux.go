@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Acknowledged returns how many bytes the other side has acknowledged (tcp(7), TCP_INFO).
-func Acknowledged(conn net.Conn) (n uint64, ok bool) {
+// acknowledged returns how many bytes the other side has acknowledged (tcp(7), TCP_INFO).
+func acknowledged(conn net.Conn) (n uint64, ok bool) {
 	c, isSocket := conn.(syscall.Conn)
 	if !isSocket {
 		return 0, false
