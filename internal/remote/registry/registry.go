@@ -149,7 +149,7 @@ type Repository struct {
 	// admitted says that a token server gave a token for the credentials.
 	admitted bool
 	// page says that a web page was the answer to the first question.
-	page   bool
+	page    bool
 	accepts uploadForm
 }
 
