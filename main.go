@@ -3,10 +3,7 @@
 package main
 
 import (
-	"context"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/botkube-mirror/botkube-mirror/cmd"
 )
@@ -15,10 +12,7 @@ import (
 var version = ""
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal stops cleanly; a second one kills.
-	context.AfterFunc(ctx, stop)
-	os.Exit(cmd.Run(ctx, cmd.Environment{
+	os.Exit(cmd.Run(cmd.UntilInterrupted(), cmd.Environment{
 		Args:      os.Args[1:],
 		Stdin:     os.Stdin,
 		Stdout:    os.Stdout,

@@ -13,12 +13,8 @@ import (
 // report prints an error, and returns the exit code. Errors quote arguments, which may
 // be URLs with a password: so report redacts all URLs once more.
 func (g *global) report(ctx context.Context, err error) int {
-	if err == nil {
+	if err = interrupted(ctx, err); err == nil {
 		return 0
-	}
-	if ctx.Err() != nil {
-		err = fault.New(fault.Interrupted, "interrupted").
-			WithHint("run the same command again: it uses what is there already")
 	}
 	kind, hint := fault.KindOf(err), agent.RedactURLs(fault.HintOf(err))
 	text := clipped(agent.RedactURLs(err.Error()))

@@ -188,7 +188,8 @@ func (s *Session) ListUpstream(ctx context.Context, sel resolve.Selection) (*Lis
 		return nil, err
 	}
 	result := newResult(plan, PullOptions{})
-	if err := s.probe(ctx, plan, result, nil); err != nil {
+	d := &downloads{Session: s, plan: plan, result: result}
+	if err := d.probe(ctx); err != nil {
 		return nil, err
 	}
 	files := map[string]ListedFile{}

@@ -37,25 +37,23 @@ func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, *configu
 	if err := s.compareVouchers(plan, o.Replaces); err != nil {
 		return nil, nil, err
 	}
-	failed := newFailures(o.KeepGoing)
-	early, err := s.fetchTemplates(ctx, plan, failed)
-	if err != nil {
+	d := &downloads{Session: s, plan: plan, result: newResult(plan, PullOptions{}), failed: newFailures(o.KeepGoing)}
+	if err := d.templates(ctx); err != nil {
 		return nil, nil, err
 	}
-	for i, r := range early {
+	for i, r := range d.early {
 		s.tellFetched(plan.Lock.Artifacts[i].URL, r)
 	}
-	result := newResult(plan, PullOptions{})
-	if err := s.probe(ctx, plan, result, failed); err != nil {
+	if err := d.probe(ctx); err != nil {
 		return nil, nil, err
 	}
-	if err := checkRoom(s.lockNeeds(plan, result)); err != nil {
+	if err := checkRoom(s.lockNeeds(plan, d.result)); err != nil {
 		return nil, nil, err
 	}
-	if err := s.pin(ctx, plan, result, failed); err != nil {
+	if err := d.pin(ctx); err != nil {
 		return nil, nil, err
 	}
-	if err := failed.err(plan.Lock); err != nil {
+	if err := d.failed.err(plan.Lock); err != nil {
 		return nil, nil, err
 	}
 	return plan.Lock, configured, checkResult(plan.Lock)
@@ -95,25 +93,25 @@ func lostVoucher(before string, a lock.Artifact) string {
 }
 
 // pin completes a plan's lock, with what is known and with what comes of downloads.
-func (s *Session) pin(ctx context.Context, plan *resolve.Plan, result *Result, failed *failures) error {
+func (d *downloads) pin(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(s.Parallel)
-	for i, d := range plan.Downloads {
-		known := result.Artifacts[i]
-		if failed.has(known.URL) {
+	group.SetLimit(d.Parallel)
+	for i, download := range d.plan.Downloads {
+		known := d.result.Artifacts[i]
+		if d.failed.has(known.URL) {
 			continue // it is known not to be there
 		}
 		if known.pinned() {
 			sum, _ := lock.ParseSHA256(known.SHA256) // pinned has parsed it
-			plan.Complete(i, fetch.Result{SHA256: sum, Size: known.Size})
+			d.plan.Complete(i, fetch.Result{SHA256: sum, Size: known.Size})
 			continue
 		}
 		group.Go(func() error {
-			fetched, err := s.fetch(ctx, d, false)
+			fetched, err := d.fetch(ctx, download, false)
 			if err != nil {
-				return failed.collect(ctx, known.URL, err)
+				return d.failed.collect(ctx, known.URL, err)
 			}
-			plan.Complete(i, fetched)
+			d.plan.Complete(i, fetched)
 			return nil
 		})
 	}
