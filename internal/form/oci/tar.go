@@ -106,34 +106,30 @@ func readAt(r io.ReaderAt, data []byte, at int64) error {
 	return err
 }
 
-// scanner goes through a tar file. It does so itself because archive/tar tells
-// no offsets, and takes much that no writer of bundles leaves: padding that is
-// not zero, an end without its marker, sparse files.
+// scanner goes through a tar file. What archive/tar takes and no writer of layouts
+// leaves is refused besides: padding that is not zero, an end without its marker,
+// sparse files, two entries of a name.
 type scanner struct {
-	r       io.ReaderAt
-	size    int64
+	r    io.ReaderAt
+	size int64
+	// at is where the next header is; headers were read by in up to there.
 	at      int64
+	in      *io.SectionReader
+	headers *tar.Reader
 	out     *tarFiles
 	entries int
-	// next is what extended headers say of the next entry.
-	next extension
 	// nested are the layouts in directories, by their paths.
 	nested map[string]*tarFiles
 	// docker says that there is what docker save describes its images in.
 	docker bool
-	// strange is of the first entry that a bundle does not have.
+	// strange is of the first entry that a layout does not have.
 	strange error
-}
-
-// extension is what extended headers say.
-type extension struct {
-	name *string
-	size *int64
 }
 
 // scanTar lists the files of a layout in a tar file.
 func scanTar(r io.ReaderAt, size int64) (*tarFiles, error) {
-	s := &scanner{r: r, size: size, out: newTar(r), nested: map[string]*tarFiles{}}
+	s := &scanner{r: r, size: size, in: io.NewSectionReader(r, 0, size), out: newTar(r), nested: map[string]*tarFiles{}}
+	s.headers = tar.NewReader(s.in)
 	if err := s.checkStart(); err != nil {
 		return nil, err
 	}
@@ -187,7 +183,7 @@ func (s *scanner) checkStart() error {
 		return s.truncated()
 	}
 	// Archives of the seventh edition have no magic, but a right checksum.
-	if _, err := checksum(start); !isTar(start) && err != nil {
+	if !isTar(start) && (len(start) < BlockSize || checkSum(start) != nil) {
 		return notTar(start)
 	}
 	return nil
@@ -201,75 +197,117 @@ func (s *scanner) damaged(format string, args ...any) error {
 	return fault.New(fault.Integrity, "its tar header at byte %d "+format, append([]any{s.at}, args...)...)
 }
 
-// entry reads one header and notes what it is of; it reports whether there may
+// entry reads the headers of one entry, and notes that; it reports whether there may
 // be another.
 func (s *scanner) entry() (more bool, err error) {
-	if s.entries++; s.entries > maxEntries {
-		return false, fault.New(fault.Integrity, "it has more than %d entries", maxEntries)
-	}
-	if s.size-s.at < BlockSize {
-		return false, s.truncated()
-	}
-	block := make([]byte, BlockSize)
-	if err := readAt(s.r, block, s.at); err != nil {
-		return false, fmt.Errorf("reading the file: %w", err)
-	}
-	if allZero(block) {
+	kind, err := s.header()
+	switch {
+	case err != nil:
+		return false, err
+	case kind == endOfTar:
 		return false, s.end()
+	case kind == tar.TypeGNUSparse:
+		return false, s.otherKind("", kind)
 	}
-	if _, err := checksum(block); err != nil {
-		return false, s.damaged("is damaged: %w", err)
+	h, err := s.next()
+	if err != nil || h.Typeflag == tar.TypeXGlobalHeader {
+		return true, err
 	}
-	size, err := number(block[124:136])
-	if err != nil {
-		return false, s.damaged("has no size that can be read: %w", err)
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return false, s.damaged("is of the entry %q, a sparse file", Clip(h.Name))
+		}
 	}
-	kind := block[156]
-	if kind == 'x' || kind == 'g' || kind == 'L' || kind == 'K' {
-		return true, s.extended(kind, size)
+	return true, s.note(h)
+}
+
+// endOfTar is what [scanner.header] returns where no entry follows.
+const endOfTar = 0xff
+
+// header goes past extended headers to that of an entry, and returns its kind.
+// archive/tar will read them; it looks neither at how checksums are written nor at
+// padding.
+func (s *scanner) header() (kind byte, err error) {
+	block := make([]byte, BlockSize)
+	for extended := false; ; extended = true {
+		if s.entries++; s.entries > maxEntries {
+			return 0, fault.New(fault.Integrity, "it has more than %d entries", maxEntries)
+		}
+		if s.size-s.at < BlockSize {
+			return 0, s.truncated()
+		}
+		if err := readAt(s.r, block, s.at); err != nil {
+			return 0, fmt.Errorf("reading the file: %w", err)
+		}
+		switch {
+		case allZero(block) && extended:
+			return 0, fault.New(fault.Integrity, "its last tar header is of nothing")
+		case allZero(block):
+			return endOfTar, nil
+		}
+		if err := checkSum(block); err != nil {
+			return 0, s.damaged("is damaged: %w", err)
+		}
+		kind = block[156]
+		switch kind {
+		case tar.TypeXHeader, tar.TypeXGlobalHeader, tar.TypeGNULongName, tar.TypeGNULongLink:
+		default:
+			return kind, nil
+		}
+		size, err := strconv.ParseInt(strings.Trim(string(block[124:136]), " \x00"), 8, 64)
+		if err != nil || size < 0 || size > maxExtension {
+			return 0, s.damaged("is an extended one of more than the %d bytes that are read", maxExtension)
+		}
+		if err := s.skip(size); err != nil || kind == tar.TypeXGlobalHeader {
+			return kind, err
+		}
 	}
-	name := headerName(block)
-	if s.next.name != nil {
-		name = *s.next.name
+}
+
+// next has archive/tar read the headers that [scanner.header] went past.
+func (s *scanner) next() (*tar.Header, error) {
+	h, err := s.headers.Next()
+	switch {
+	case errors.Is(err, tar.ErrHeader) || errors.Is(err, tar.ErrFieldTooLong) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, s.damaged("is damaged, or an extended one before it: a name, a size or a record in it cannot be read")
+	case err != nil:
+		return nil, fmt.Errorf("reading the file: %w", err)
+	case h.Typeflag == tar.TypeXGlobalHeader && (h.PAXRecords["path"] != "" || h.PAXRecords["size"] != ""):
+		return nil, fault.New(fault.Integrity, "its extended tar header before byte %d is damaged: it names all entries", s.at)
 	}
-	if s.next.size != nil {
-		size = *s.next.size
-	}
-	s.next = extension{}
-	if kind == 0 && strings.HasSuffix(name, "/") {
-		kind = '5'
-	}
-	return true, s.note(kind, name, size)
+	return h, nil
 }
 
 // note takes an entry in, and goes to the next.
-func (s *scanner) note(kind byte, name string, size int64) error {
-	clean, err := cleanName(name)
+func (s *scanner) note(h *tar.Header) error {
+	clean, err := cleanName(h.Name)
 	if err != nil {
-		return s.damaged("is of the entry %q, which %w", Clip(name), err)
+		return s.damaged("is of the entry %q, which %w", Clip(h.Name), err)
 	}
-	content := s.at + BlockSize
-	switch kind {
-	case '5':
-		if size != 0 {
-			return s.damaged("is of the directory %q and has a size", Clip(name))
+	content := extent{s.at + BlockSize, h.Size}
+	switch h.Typeflag {
+	case tar.TypeReg:
+		if err := s.skip(h.Size); err != nil {
+			return err
 		}
-		s.at = content
-		return nil
-	case '0', 0:
-	default:
-		if s.strange == nil {
-			s.strange = s.damaged("is of the entry %q, %s, which is neither a file nor a directory", Clip(name), kindName(kind))
+		return s.keep(clean, content)
+	case tar.TypeDir:
+		if h.Size != 0 {
+			return s.damaged("is of the directory %q and has a size", Clip(h.Name))
 		}
-		if kind == tar.TypeLink || kind == tar.TypeSymlink {
-			size = 0 // some archivers give that of what it leads to
-		}
-		return s.skip(size)
+		return s.skip(0)
+	case tar.TypeLink, tar.TypeSymlink, tar.TypeChar, tar.TypeBlock, tar.TypeFifo:
+		h.Size = 0 // some archivers give that of what it leads to
 	}
-	if err := s.skip(size); err != nil {
-		return err
+	if s.strange == nil {
+		s.strange = s.otherKind(h.Name, h.Typeflag)
 	}
-	return s.keep(clean, extent{content, size})
+	return s.skip(h.Size)
+}
+
+// otherKind is the error of an entry of a kind that a layout does not have.
+func (s *scanner) otherKind(name string, kind byte) error {
+	return s.damaged("is of the entry %q, %s, which is neither a file nor a directory", Clip(name), kindName(kind))
 }
 
 // kindName says in words what kind of entry there is.
@@ -365,67 +403,6 @@ func (s *scanner) skip(size int64) error {
 	return nil
 }
 
-// extended reads a header that says more of the next entry.
-func (s *scanner) extended(kind byte, size int64) error {
-	if size < 0 || size > maxExtension {
-		return s.damaged("is an extended one of %d bytes; at most %d are read", size, maxExtension)
-	}
-	from := s.at
-	if err := s.skip(size); err != nil {
-		return err
-	}
-	data := make([]byte, size)
-	if err := readAt(s.r, data, from+BlockSize); err != nil {
-		return fmt.Errorf("reading the file: %w", err)
-	}
-	var err error
-	switch kind {
-	case 'L':
-		name := string(bytes.TrimSuffix(data, []byte{0}))
-		s.next.name = &name
-	case 'x':
-		err = s.next.read(data)
-	case 'g':
-		// It is for all entries, and must not change what they are.
-		var global extension
-		if err = global.read(data); err == nil && (global.name != nil || global.size != nil) {
-			err = errors.New("it names all entries")
-		}
-	}
-	if err != nil {
-		return fault.New(fault.Integrity, "its extended tar header at byte %d is damaged: %w", from, err)
-	}
-	return nil
-}
-
-// read takes in the records of a PAX header: "LENGTH KEY=VALUE\n".
-func (x *extension) read(data []byte) error {
-	for len(data) > 0 {
-		digits, _, found := bytes.Cut(data, []byte(" "))
-		n, err := strconv.Atoi(string(digits))
-		if !found || err != nil || n <= len(digits)+1 || n > len(data) || data[n-1] != '\n' {
-			return errors.New("a record has another length than it says")
-		}
-		key, value, found := strings.Cut(string(data[len(digits)+1:n-1]), "=")
-		data = data[n:]
-		switch {
-		case !found || key == "":
-			return errors.New("a record has no key")
-		case strings.HasPrefix(key, "GNU.sparse."):
-			return errors.New("it is of a sparse file")
-		case key == "path":
-			x.name = &value
-		case key == "size":
-			size, err := strconv.ParseInt(value, 10, 64)
-			if err != nil {
-				return fmt.Errorf("the size %q is not a number that can be", Clip(value))
-			}
-			x.size = &size
-		}
-	}
-	return nil
-}
-
 // end checks what follows the first block of zeros: another one, and nothing
 // but zeros.
 func (s *scanner) end() error {
@@ -433,8 +410,6 @@ func (s *scanner) end() error {
 	switch {
 	case rest < 2*BlockSize:
 		return s.truncated()
-	case s.next != extension{}:
-		return fault.New(fault.Integrity, "its last tar header is of nothing")
 	case rest > maxTrailing:
 		return fault.New(fault.Integrity, "%d bytes follow the end of the tar file", rest)
 	}
@@ -448,25 +423,20 @@ func (s *scanner) end() error {
 	return nil
 }
 
-// checksum returns a header's checksum if it is right, and written as archivers do:
-// in six octal digits, a zero and a space; in seven and a zero (Rust's tar); or in six,
-// a space and a zero (node's tar).
-func checksum(block []byte) (int64, error) {
-	if len(block) < BlockSize {
-		return 0, errors.New("it is cut off")
-	}
+// checkSum compares a header's checksum, which must be written as archivers do: in six
+// octal digits, a zero and a space; in seven and a zero (Rust's tar); or in six, a
+// space and a zero (node's tar).
+func checkSum(block []byte) error {
 	field := block[148:156]
 	digits := field[:6]
-	switch end := string(field[6:]); {
-	case end == "\x00 ", end == " \x00":
-	case field[7] == 0:
+	if end := string(field[6:]); field[7] == 0 && end != " \x00" {
 		digits = field[:7]
-	default:
-		return 0, errors.New("its checksum is not written like one")
+	} else if end != "\x00 " && end != " \x00" {
+		return errors.New("its checksum is not written like one")
 	}
 	want, err := strconv.ParseUint(string(digits), 8, 32)
 	if err != nil {
-		return 0, errors.New("its checksum is not written like one")
+		return errors.New("its checksum is not written like one")
 	}
 	var sum uint64
 	for i, b := range block {
@@ -476,55 +446,9 @@ func checksum(block []byte) (int64, error) {
 		sum += uint64(b)
 	}
 	if sum != want {
-		return 0, errors.New("its checksum is wrong")
+		return errors.New("its checksum is wrong")
 	}
-	return int64(sum), nil
-}
-
-// number reads a numeric field: octal digits, or GNU's base 256.
-func number(field []byte) (int64, error) {
-	if field[0]&0x80 != 0 {
-		return base256(field)
-	}
-	digits := strings.Trim(string(field), " \x00")
-	if digits == "" {
-		return 0, nil
-	}
-	n, err := strconv.ParseInt(digits, 8, 64)
-	if err != nil {
-		return 0, errors.New("it is not an octal number")
-	}
-	return n, nil
-}
-
-func base256(field []byte) (int64, error) {
-	if field[0] != 0x80 {
-		return 0, errors.New("it is negative or too large")
-	}
-	var n int64
-	for _, b := range field[1:] {
-		if n > MaxBlob {
-			return 0, errors.New("it is too large")
-		}
-		n = n<<8 | int64(b)
-	}
-	return n, nil
-}
-
-// headerName joins the two fields of a name.
-func headerName(block []byte) string {
-	name := cString(block[:100])
-	if bytes.Equal(block[257:263], []byte("ustar\x00")) {
-		if prefix := cString(block[345:500]); prefix != "" {
-			name = prefix + "/" + name
-		}
-	}
-	return name
-}
-
-func cString(field []byte) string {
-	text, _, _ := bytes.Cut(field, []byte{0})
-	return string(text)
+	return nil
 }
 
 // cleanName refuses names that lead out of the directory where somebody would
