@@ -28,6 +28,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 	"github.com/botkube-mirror/botkube-mirror/internal/test/gittest"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 	"github.com/botkube-mirror/botkube-mirror/internal/test/tlstest"
 )
 
@@ -247,6 +248,7 @@ func TestGitLinks(t *testing.T) {
 // TestGitLinksOfWholeTree: what a link leads to is there by its name, as far as it is
 // of the repository, and nothing that git keeps beside.
 func TestGitLinksOfWholeTree(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	if runtime.GOOS == "windows" {
 		t.Skip("links take privileges")
 	}
@@ -314,6 +316,7 @@ func TestGitSubmoduleTwice(t *testing.T) {
 }
 
 func TestGitSubmoduleRefusals(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	const absent = "0123456789012345678901234567890123456789"
 	s, _, _ := gitServer(t, nil)
 	for name, test := range map[string]struct {
@@ -352,6 +355,7 @@ func TestGitSubmoduleRefusals(t *testing.T) {
 
 // TestGitSubmoduleBounds includes a repository in itself, over and over.
 func TestGitSubmoduleBounds(t *testing.T) {
+	tier.SkipUnlessThorough(t)
 	s, r, commit := gitServer(t, nil)
 	req := templates("git::" + s.URL + "/kubeshop/botkube.git//t/s/t")
 	for i := range 12 {
