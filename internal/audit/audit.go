@@ -141,14 +141,14 @@ type Prediction struct {
 // Report gathers what is found. Its methods may be called concurrently. The
 // zero Report is empty.
 type Report struct {
-	mu       sync.Mutex
-	files    []File
-	problems []Problem
-	outlooks []Prediction
-	grounds  []StartState
-	notes    []string
-	exposed  []string
-	left     int
+	mu          sync.Mutex
+	files       []File
+	problems    []Problem
+	predictions []Prediction
+	starts      []StartState
+	notes       []string
+	exposed     []string
+	left        int
 }
 
 // Add adds a file, and, unless it is intact, a problem with it.
@@ -173,14 +173,14 @@ func (r *Report) Expect(g StartState) {
 	o := g.Predict()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.outlooks = append(r.outlooks, o)
-	r.grounds = append(r.grounds, g)
+	r.predictions = append(r.predictions, o)
+	r.starts = append(r.starts, g)
 }
 
-// Grounds returns what agents would find, in the order of versions and platforms.
-func (r *Report) Grounds() []StartState {
+// StartStates returns what agents would find, in the order of versions and platforms.
+func (r *Report) StartStates() []StartState {
 	r.mu.Lock()
-	all := slices.Clone(r.grounds)
+	all := slices.Clone(r.starts)
 	r.mu.Unlock()
 	slices.SortFunc(all, func(a, b StartState) int {
 		return cmp.Or(strings.Compare(a.Version, b.Version), agent.ComparePlatforms(a.Platform, b.Platform))
@@ -285,7 +285,7 @@ func rank(k Kind) int {
 // Predictions returns what agents would do, in the order of versions and platforms.
 func (r *Report) Predictions() []Prediction {
 	r.mu.Lock()
-	all := slices.Clone(r.outlooks)
+	all := slices.Clone(r.predictions)
 	r.mu.Unlock()
 	slices.SortFunc(all, func(a, b Prediction) int {
 		return cmp.Or(strings.Compare(a.Version, b.Version), agent.ComparePlatforms(a.Platform, b.Platform))

@@ -120,7 +120,7 @@ func TestNotesAndOutlooks(t *testing.T) {
 		for _, o := range r.Predictions() {
 			order = append(order, o.Version+" "+o.Platform.String())
 		}
-		for i, g := range r.Grounds() {
+		for i, g := range r.StartStates() {
 			if got := g.Version + " " + g.Platform.String(); got != order[i] {
 				t.Errorf("ground %d is %s, not %s", i, got, order[i])
 			}

@@ -153,7 +153,7 @@ func (c *checking) check() {
 	if len(c.result.Executors)+len(c.result.Sources) == 0 {
 		c.note("with these values, an agent starts no plugin")
 	}
-	grounds := c.report.Grounds()
+	grounds := c.report.StartStates()
 	for _, g := range grounds {
 		c.plugins(g)
 	}

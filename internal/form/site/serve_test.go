@@ -170,7 +170,7 @@ func TestServe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = f.place(w)
+	_, err = f.addAll(w)
 	if err == nil {
 		_, err = w.Commit(context.Background(), f.lock)
 	}

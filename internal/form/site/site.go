@@ -182,7 +182,7 @@ func (w *Writer) Add(ctx context.Context, a lock.Artifact) (bool, error) {
 }
 
 // Commit writes the documents of the version, its indexes last, and makes all
-// of it durable. All artifacts of the lock must have been placed. It reports
+// of it durable. All artifacts of the lock must have been added. It reports
 // whether anything was written.
 func (w *Writer) Commit(ctx context.Context, l *lock.Lock) (bool, error) {
 	written, err := w.commit(ctx, l.PluginsOnly())

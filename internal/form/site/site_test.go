@@ -119,7 +119,7 @@ func (f *fixture) write(t *testing.T, root string, skip ...string) bool {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	changed, err := f.place(w, skip...)
+	changed, err := f.addAll(w, skip...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,8 +133,8 @@ func (f *fixture) write(t *testing.T, root string, skip ...string) bool {
 	return changed || written
 }
 
-// place places artifacts, all at the same time.
-func (f *fixture) place(w *Writer, skip ...string) (bool, error) {
+// addAll adds artifacts, all at the same time.
+func (f *fixture) addAll(w *Writer, skip ...string) (bool, error) {
 	written := make([]bool, len(f.lock.Artifacts))
 	errs := make([]error, len(f.lock.Artifacts))
 	var wg sync.WaitGroup
@@ -368,7 +368,7 @@ func TestKilled(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := f.place(w); err != nil {
+			if _, err := f.addAll(w); err != nil {
 				t.Fatal(err)
 			}
 			staged, err := w.tree.Stage()
@@ -628,7 +628,7 @@ func TestDamagedBlob(t *testing.T) {
 		t.Errorf("a blob that is absent: %v", err)
 	}
 	if _, err := w.Commit(context.Background(), f.lock); fault.KindOf(err) != fault.Incomplete {
-		t.Errorf("a commit of what was not placed: %v", err)
+		t.Errorf("a commit of what was not added: %v", err)
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
@@ -703,7 +703,7 @@ func TestLinks(t *testing.T) {
 		}
 		w, err := f.open(root)
 		if err == nil {
-			_, err = f.place(w)
+			_, err = f.addAll(w)
 			w.Close()
 		}
 		if fault.KindOf(err) != fault.Usage {
