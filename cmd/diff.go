@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
@@ -63,6 +64,6 @@ var changeSigns = map[lock.Change]string{lock.Added: "+", lock.Removed: "-", loc
 // writeNotCompared lists what one of two mirrors cannot hold.
 func writeNotCompared(out *strings.Builder, all []mirror.NotCompared) {
 	for _, n := range slices.Compact(all) {
-		fmt.Fprintf(out, "not compared: %s, which the %s cannot hold\n", n.Subject.What(), kindNames[n.Kind])
+		fmt.Fprintf(out, "not compared: %s, which the %s cannot hold\n", n.Subject.What(), forms.All.NameOf(n.Kind))
 	}
 }

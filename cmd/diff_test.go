@@ -45,7 +45,7 @@ func TestDiffSummary(t *testing.T) {
 			with(chart, lock.AspectContent, digest("3"), digest("4")),
 		},
 		Alarming:    2,
-		NotCompared: []mirror.NotCompared{{Subject: lock.SubjectChart, Kind: mirror.KindImage}},
+		NotCompared: []mirror.NotCompared{{Subject: lock.SubjectChart, Kind: "image"}},
 	})
 	const want = `~ Botkube: none -> v1.14.0
 + repository extra: https://e.com/extra.yaml

@@ -10,6 +10,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
@@ -117,7 +118,7 @@ func listSummary(l *mirror.Listing) string {
 }
 
 func writeListHeader(out *strings.Builder, l *mirror.Listing) {
-	what := kindNames[l.Kind]
+	what := forms.All.NameOf(l.Kind)
 	if l.Target != "" {
 		what = targetName(l.Target) + ": " + what
 	}

@@ -124,17 +124,6 @@ func plural(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// kindNames name the kinds of mirrors.
-var kindNames = map[mirror.Kind]string{
-	mirror.KindBundle:    "bundle",
-	mirror.KindDirectory: "agent cache directory",
-	mirror.KindImage:     "mountable image",
-	mirror.KindSite:      "site",
-	mirror.KindBundles:   "directory of bundles",
-	mirror.KindLock:      "lock",
-	mirror.KindUpstream:  "upstream",
-}
-
 // targetName names a target in messages.
 func targetName(target string) string {
 	if target == "-" {

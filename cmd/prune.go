@@ -7,8 +7,6 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
@@ -24,24 +22,15 @@ Without DIR, remove from the store what no output of this machine that still
 exists is made of, and what killed runs left.`,
 		Args: maxArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			p := g.progress()
-			defer p.close()
 			var pruned mirror.Pruned
 			var err error
 			if len(args) == 1 {
-				target, parseErr := forms.All.ParseTarget(args[0])
-				if parseErr != nil {
-					return parseErr
-				}
-				if target.Prefix != "dir" && target.Prefix != "site" {
-					return fault.New(fault.Usage, "%s is neither a directory that an agent starts from nor a site, and only those can be pruned", target).
-						WithHint("a bundle or an image that is written again holds what its lock names, and nothing else")
-				}
-				pruned, err = mirror.PruneDir(c.Context(), target.Path, p.observe)
+				p := g.progress()
+				pruned, err = (&mirror.Session{Observe: p.observe}).Prune(c.Context(), args[0])
+				p.close()
 			} else {
 				pruned, err = g.sweepStore(c)
 			}
-			p.close()
 			if err != nil {
 				return err
 			}

@@ -12,6 +12,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
@@ -89,7 +90,7 @@ func (g *global) serve(c *cobra.Command, o mirror.ServeOptions) error {
 
 func servingSummary(s *mirror.Serving) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "serving %s (%s) at %s\n", s.Target, kindNames[s.Kind], s.Address)
+	fmt.Fprintf(&out, "serving %s (%s) at %s\n", s.Target, forms.All.NameOf(s.Kind), s.Address)
 	for _, path := range s.Ignored {
 		fmt.Fprintf(&out, "note: %s is no bundle, and left out\n", tameName(path))
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
@@ -83,7 +84,7 @@ among them though it decides what an agent starts.`,
 
 func verifySummary(v *mirror.Verification, verbose bool) string {
 	var out strings.Builder
-	what := kindNames[v.Kind]
+	what := forms.All.NameOf(v.Kind)
 	if v.BotkubeVersion != "" {
 		what += " of Botkube " + v.BotkubeVersion
 	}

@@ -14,7 +14,7 @@ import (
 func TestSummariesAreText(t *testing.T) {
 	const bad = "a\x1b[2J\r\u202e\u0085b\nintact: c"
 	v := &mirror.Verification{
-		Target: "mirror", Kind: mirror.KindImage, Mount: bad, BaseURL: bad,
+		Target: "mirror", Kind: "image", Mount: bad, BaseURL: bad,
 		Files:    []audit.File{{Path: bad, Content: bad, State: audit.Intact}},
 		Problems: []audit.Problem{{Kind: audit.KindUnexpected, Path: bad, Detail: bad}},
 		Agents:   []audit.Prediction{{External: []audit.Call{{Plugin: bad, Dependency: bad, URL: bad, Because: bad}}, Failures: []string{bad}}},
@@ -34,6 +34,6 @@ func TestSummariesAreText(t *testing.T) {
 // listSummaryOf is what list says of an image with a tag and a mount.
 func listSummaryOf(said string) string {
 	var out strings.Builder
-	writeListHeader(&out, &mirror.Listing{Kind: mirror.KindImage, Tag: said, Mount: said})
+	writeListHeader(&out, &mirror.Listing{Kind: "image", Tag: said, Mount: said})
 	return out.String()
 }

@@ -4,24 +4,71 @@
 package form
 
 import (
+	"context"
+
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
 // Kind says what a mirror is. It is printed as JSON.
 type Kind string
 
-// Form is what a mirror can look like. A function that is nil is of no use to the
-// form; package form says so to the user.
+// Access is how an agent gets at a mirror.
+type Access int
+
+// The ways.
+const (
+	// NoAccess is that of what has no plugins.
+	NoAccess Access = iota
+	// Carried is that of what is unpacked, pushed or served first.
+	Carried
+	// Mounted is that of what an agent sees in its file system: the indexes name
+	// files below where it is mounted.
+	Mounted
+	// Downloaded is that of what is served: the indexes name URLs below where.
+	Downloaded
+)
+
+// Form is what a mirror can look like.
 type Form struct {
 	Kind Kind
 	// Name is what people call a mirror of the form.
 	Name string
+	// Access is how an agent gets at it.
+	Access Access
 	// Members says that there is room for the agent's image and the chart.
 	Members bool
+	// Partial says that it may be for fewer platforms than what it was made of.
+	Partial bool
+	// Packed says that it has archives that are still to be unpacked.
+	Packed bool
 	// Outputs are the ways to write the form.
 	Outputs []Output
+	// Rewrite says what to do about one that is damaged.
+	Rewrite string
+	// Unexpected, if not empty, says what to do about what is there unasked.
+	Unexpected string
+
+	// Recognize says how much what is at a place looks like the form.
+	Recognize func(p *Place) Likeness
+	// Open reads the documents of a mirror. What is of another form is an
+	// [ErrOther].
+	Open func(ctx context.Context, p *Place) (*Mirror, error)
+	// Audit reads every byte of a mirror, and reports what is wrong with it. It is
+	// nil where there is nothing to verify.
+	Audit func(ctx context.Context, p *Place, a *Audit) error
+	// Serve opens a mirror that agents are to download of; nil where NotServed says
+	// why there is nothing to download.
+	Serve     func(ctx context.Context, p *Place) (*Served, error)
+	NotServed func(p *Place) error
+	// NotContent says why nothing else can be made of a mirror of the form.
+	NotContent func(p *Place) error
+	// Prune removes what the lock of a mirror no longer names; nil where there is
+	// nothing to prune.
+	Prune func(ctx context.Context, p *Place) (atomicdir.Pruned, error)
 }
 
 // Content is where the bytes of a mirror come from.
@@ -32,6 +79,11 @@ type Content struct {
 	Blobs blob.Source
 	// Untried says that nobody has unpacked the archives yet.
 	Untried bool
+	// Obtain brings a blob to where Blobs has it, and tells how many bytes that took
+	// over a network. It is nil where all blobs are there.
+	Obtain func(ctx context.Context, b lock.Blob) (transferred int64, err error)
+	// Close closes what was opened for the content, if not nil.
+	Close func() error
 }
 
 // Seeder is this program for a platform, to be put into an image. There it is what

@@ -17,6 +17,8 @@ type Output struct {
 	Members bool
 	// Unpacks says that archives are unpacked while it is written.
 	Unpacks bool
+	// Documents says that the path may be followed by the name of a document in it.
+	Documents bool
 	// Streams says that it can be written to standard output.
 	Streams bool
 	// TakesBaseURL and TakesSeeders say which options count.

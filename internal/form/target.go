@@ -43,8 +43,15 @@ func (all Forms) output(prefix string) *Output {
 	return nil
 }
 
-// HasPrefix reports whether a target can begin with a prefix.
-func (all Forms) HasPrefix(prefix string) bool { return all.output(prefix) != nil }
+// NameOf is what people call a mirror of a kind.
+func (all Forms) NameOf(k Kind) string {
+	for _, f := range all {
+		if f.Kind == k {
+			return f.Name
+		}
+	}
+	return string(k)
+}
 
 // prefixes lists what a target can begin with, for messages.
 func (all Forms) prefixes() string {

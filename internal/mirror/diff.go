@@ -32,7 +32,7 @@ type Diffed struct {
 // DiffedSide is one of two mirrors.
 type DiffedSide struct {
 	Target         string           `json:"target"`
-	Kind           Kind             `json:"kind"`
+	Kind           form.Kind        `json:"kind"`
 	BotkubeVersion string           `json:"botkubeVersion,omitempty"`
 	Platforms      []agent.Platform `json:"platforms"`
 	Tag            string           `json:"tag,omitempty"`
@@ -43,7 +43,7 @@ type DiffedSide struct {
 type NotCompared struct {
 	Subject lock.Subject `json:"subject"`
 	// Kind is that of the side that has no room.
-	Kind Kind `json:"kind"`
+	Kind form.Kind `json:"kind"`
 }
 
 // Diff compares what two mirrors hold, by their documents.
@@ -52,25 +52,18 @@ func (s *Session) Diff(ctx context.Context, o DiffOptions) (*Diffed, error) {
 		return nil, fault.New(fault.Usage, "standard input can be read once only").
 			WithHint("write one of them to a file")
 	}
-	a, err := s.inspect(ctx, o.A, o.Stdin)
+	a, err := s.open(ctx, o.A, o.Stdin)
 	if err != nil {
 		return nil, err
 	}
-	b, err := s.inspect(ctx, o.B, o.Stdin)
+	defer a.Close()
+	b, err := s.open(ctx, o.B, o.Stdin)
 	if err != nil {
 		return nil, err
 	}
-	diffed := &Diffed{A: a.side(), B: b.side(), Differences: []lock.Difference{}}
-	lockA, lockB := a.lock, b.lock
-	for _, narrow := range []Kind{a.kind, b.kind} {
-		if narrow.holdsMembers() {
-			continue
-		}
-		diffed.leaveOut(narrow, lockA)
-		diffed.leaveOut(narrow, lockB)
-		lockA, lockB = lockA.PluginsOnly(), lockB.PluginsOnly()
-	}
-	diffed.Differences = append(diffed.Differences, lock.Diff(lockA, lockB)...)
+	defer b.Close()
+	diffed := &Diffed{A: sideOf(a), B: sideOf(b)}
+	diffed.Differences, diffed.NotCompared = compareLocks(a.Form, b.Form, a.Lock, b.Lock)
 	for _, d := range diffed.Differences {
 		if d.Alarming() {
 			diffed.Alarming++
@@ -79,19 +72,30 @@ func (s *Session) Diff(ctx context.Context, o DiffOptions) (*Diffed, error) {
 	return diffed, nil
 }
 
-// leaveOut notes the members of a lock that a kind has no room for.
-func (d *Diffed) leaveOut(narrow Kind, l *lock.Lock) {
-	for _, im := range l.Images() {
-		d.NotCompared = append(d.NotCompared, NotCompared{im.Role.Subject(), narrow})
+// compareLocks returns the differences from a to b, and what a form of the two has no
+// room for, which is not compared.
+func compareLocks(formA, formB *form.Form, a, b *lock.Lock) ([]lock.Difference, []NotCompared) {
+	var left []NotCompared
+	for _, narrow := range []*form.Form{formA, formB} {
+		if narrow.Members {
+			continue
+		}
+		for _, l := range []*lock.Lock{a, b} {
+			for _, im := range l.Images() {
+				left = append(left, NotCompared{im.Role.Subject(), narrow.Kind})
+			}
+			if l.Chart != nil {
+				left = append(left, NotCompared{lock.SubjectChart, narrow.Kind})
+			}
+		}
+		a, b = a.PluginsOnly(), b.PluginsOnly()
 	}
-	if l.Chart != nil {
-		d.NotCompared = append(d.NotCompared, NotCompared{lock.SubjectChart, narrow})
-	}
+	return append([]lock.Difference{}, lock.Diff(a, b)...), left
 }
 
-func (in *inspected) side() DiffedSide {
+func sideOf(m *form.Mirror) DiffedSide {
 	return DiffedSide{
-		Target: in.target, Kind: in.kind, BotkubeVersion: in.lock.BotkubeVersion, Platforms: in.lock.Platforms,
-		Tag: in.tag, Digest: in.digest,
+		Target: m.Target, Kind: m.Kind, BotkubeVersion: m.Lock.BotkubeVersion, Platforms: m.Lock.Platforms,
+		Tag: m.Tag, Digest: m.Digest,
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/dir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
@@ -98,12 +99,16 @@ func (f *forecast) isThere(ctx context.Context, path string) bool {
 	if oci.Sniff(path) != oci.InTar {
 		return false
 	}
-	b, err := openBundle(ctx, path, "")
+	p, err := forms.All.Locate(path, nil)
 	if err != nil {
 		return false
 	}
-	defer b.Close()
-	there, errThere := b.Lock().Marshal()
+	m, err := forms.All.Open(ctx, p)
+	if err != nil {
+		return false
+	}
+	defer m.Close()
+	there, errThere := m.Lock.Marshal()
 	wanted, err := f.lock.Marshal()
 	return errThere == nil && err == nil && bytes.Equal(there, wanted)
 }
@@ -195,7 +200,7 @@ func (s *Session) lacking(blobs []lock.Blob) (bytes int64) {
 func (s *Session) sourceNeeds(ctx context.Context, src *source, l *lock.Lock, o WriteOptions) []Need {
 	f := &forecast{lock: l, from: src.Content}
 	needs := f.needs(ctx, o)
-	if src.obtain == nil {
+	if src.Obtain == nil {
 		return needs
 	}
 	var blobs []lock.Blob
@@ -210,7 +215,7 @@ func (s *Session) sourceNeeds(ctx context.Context, src *source, l *lock.Lock, o 
 // comes from another registry.
 func (s *Session) pushNeeds(src *source, l *lock.Lock, skip []push.Part) []Need {
 	var needs []Need
-	if src.obtain != nil {
+	if src.Obtain != nil {
 		needs = append(needs, Need{Use: UseStore, Path: s.Store.Dir(), Needed: s.lacking(pushedBlobs(l, skip))})
 	}
 	if !slices.Contains(skip, push.Image) {

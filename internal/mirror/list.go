@@ -10,8 +10,12 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
+
+// KindUpstream is no mirror, but what one could be made of.
+const KindUpstream form.Kind = "upstream"
 
 // ListOptions say what [Session.List] does.
 type ListOptions struct {
@@ -26,7 +30,7 @@ type ListOptions struct {
 type Listing struct {
 	// Target is empty for what upstream offers.
 	Target         string           `json:"target,omitempty"`
-	Kind           Kind             `json:"kind"`
+	Kind           form.Kind        `json:"kind"`
 	BotkubeVersion string           `json:"botkubeVersion,omitempty"`
 	Platforms      []agent.Platform `json:"platforms"`
 	// Tag is that of a bundle, an image or a version of a site; the first two
@@ -152,11 +156,12 @@ type ListedTotals struct {
 
 // List tells what a mirror holds, of which only documents are read.
 func (s *Session) List(ctx context.Context, o ListOptions) (*Listing, error) {
-	in, err := s.inspect(ctx, o.Target, o.Stdin)
+	in, err := s.open(ctx, o.Target, o.Stdin)
 	if err != nil {
 		return nil, err
 	}
-	part, err := (&source{name: in.target, lock: in.lock}).subset(o.SubsetOptions)
+	defer in.Close()
+	part, err := (&source{Mirror: in}).subset(o.SubsetOptions)
 	if err != nil {
 		return nil, err
 	}
@@ -165,8 +170,8 @@ func (s *Session) List(ctx context.Context, o ListOptions) (*Listing, error) {
 		files[a.URL] = ListedFile{URL: a.URL, Size: a.Size, SHA256: a.SHA256.String(), VerifiedBy: a.VerifiedBy, VerifiedWith: a.VerifiedWith}
 	}
 	l := newListing(part, files)
-	l.Target, l.Kind, l.Tag, l.Digest, l.Mount = in.target, in.kind, in.tag, in.digest, in.mount
-	for _, p := range in.mountOnly {
+	l.Target, l.Kind, l.Tag, l.Digest, l.Mount = in.Target, in.Kind, in.Tag, in.Digest, in.Mount
+	for _, p := range in.MountOnly {
 		if slices.Contains(l.Platforms, p) {
 			l.MountOnly = append(l.MountOnly, p)
 		}

@@ -63,7 +63,7 @@ func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, *configu
 // that is about to be replaced, and that nobody vouches for now. That nobody knows
 // is an error: a server that is down must not make an unchecked file of a checked one.
 func (s *Session) compareVouchers(plan *resolve.Plan, replaces string) error {
-	before, err := resolve.ReadLock(replaces)
+	before, err := lock.ReadFile(replaces)
 	if replaces == "" || err != nil {
 		return nil // what is no lock had no vouchers
 	}

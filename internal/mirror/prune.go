@@ -9,8 +9,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/dir"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
 )
 
 // Pruned is what was removed. It is printed as JSON for machines.
@@ -21,19 +20,14 @@ type Pruned struct {
 	Bytes int64 `json:"bytes"`
 }
 
-// PruneDir removes what the lock of a cache directory, or of no version of a
-// site, names any longer.
-func PruneDir(ctx context.Context, path string, observe func(Event)) (Pruned, error) {
-	prune := dir.Prune
-	if site.IsSite(path) {
-		prune = site.Prune
+// Prune removes what the lock of a mirror, or of no version of a site, names any
+// longer.
+func (s *Session) Prune(ctx context.Context, target string) (Pruned, error) {
+	p, err := s.locate(ctx, target, nil)
+	if err != nil {
+		return Pruned{}, err
 	}
-	pruned, err := prune(ctx, path, func(path string) {
-		observe(Event{Kind: EventWaiting, Subject: path, Detail: "another run writes it"})
-	})
-	if fault.KindOf(err) == fault.Usage && fault.HintOf(err) == "" {
-		err = fault.New(fault.Usage, "%w", err).WithHint("name a directory or a site that pull or unpack wrote, or none, to sweep the store")
-	}
+	pruned, err := forms.All.Prune(ctx, p)
 	return Pruned{Removed: append([]string{}, pruned.Paths...), Bytes: pruned.Bytes}, err
 }
 

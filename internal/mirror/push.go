@@ -37,7 +37,7 @@ func (s *Session) Push(ctx context.Context, o PushOptions) (*push.Result, error)
 	}
 	defer src.close()
 	if src.Blobs == nil {
-		return nil, fault.New(fault.Usage, "%s is a directory of unpacked plugins; only a bundle can be published", src.name).
+		return nil, fault.New(fault.Usage, "%s is a directory of unpacked plugins; only a bundle can be published", src.Mirror.String()).
 			WithHint("name the bundle that it was made of")
 	}
 	l, err := src.subset(o.SubsetOptions)
@@ -51,7 +51,7 @@ func (s *Session) Push(ctx context.Context, o PushOptions) (*push.Result, error)
 	if err != nil {
 		return nil, err
 	}
-	pushed := push.Source{Name: src.name, Contents: contents, Fetch: src.fetch(), BuildImage: func(ctx context.Context, to image.Sink) (*image.Result, error) {
+	pushed := push.Source{Name: src.Mirror.String(), Contents: contents, Fetch: src.fetch(), BuildImage: func(ctx context.Context, to image.Sink) (*image.Result, error) {
 		made, err := image.OptionsFor(l, s.writeOptions(form.WriteOptions{Mount: o.Mount, Seeders: o.Seeders, ModTime: o.ModTime}))
 		if err != nil {
 			return nil, err
@@ -79,11 +79,11 @@ func (src *source) contents(ctx context.Context, l *lock.Lock) (*bundle.Contents
 
 // fetch returns what makes a blob ready to be read, or nil if all are there.
 func (src *source) fetch() func(context.Context, lock.Blob) error {
-	if src.obtain == nil {
+	if src.Obtain == nil {
 		return nil
 	}
 	return func(ctx context.Context, b lock.Blob) error {
-		_, err := src.obtain(ctx, b)
+		_, err := src.Obtain(ctx, b)
 		return err
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -14,6 +15,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/serve"
 )
@@ -50,8 +53,8 @@ func (o ServeOptions) scheme() string {
 // Serving is what is served. It is printed as JSON for machines: what is here
 // stays as it is, see docs/serve.md.
 type Serving struct {
-	Target string `json:"target"`
-	Kind   Kind   `json:"kind"`
+	Target string    `json:"target"`
+	Kind   form.Kind `json:"kind"`
 	// Address is where connections are accepted.
 	Address string `json:"address"`
 	// Scheme is http or https.
@@ -110,20 +113,20 @@ func (s *Session) Serve(ctx context.Context, o ServeOptions) error {
 	if err != nil {
 		return err
 	}
-	defer served.close()
+	defer served.Close()
 	l, err := listen(ctx, o.Listen)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	serving, err := served.describe(o, l.Addr().String())
+	serving, err := describeServed(served, o, l.Addr().String())
 	if err != nil {
 		return err
 	}
 	// Files are read until the last request was answered.
 	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	handler, err := served.handler(reading, o, cmp.Or(serving.BaseURL, anyBase))
+	handler, err := serve.New(reading, o.handling(served), cmp.Or(serving.BaseURL, anyBase))
 	if err != nil {
 		return err
 	}
@@ -133,25 +136,40 @@ func (s *Session) Serve(ctx context.Context, o ServeOptions) error {
 	return handler.Run(ctx, l, run)
 }
 
-func (s *served) handler(ctx context.Context, o ServeOptions, example string) (*serve.Handler, error) {
-	handling := serve.Options{BaseURL: o.base(), TLS: o.scheme() == "https", Access: o.Access, Refused: o.Refused, Problem: o.Problem}
-	for _, v := range s.versions {
-		handling.Versions = append(handling.Versions, v.Version)
+// openServed opens what is served, the newest version first.
+func (s *Session) openServed(ctx context.Context, target string) (*form.Served, error) {
+	p, err := s.locate(ctx, target, nil)
+	if err != nil {
+		return nil, err
 	}
-	return serve.New(ctx, handling, example)
+	served, err := forms.All.Serve(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(served.Versions, func(a, b form.Version) int {
+		return lock.CompareReleases(a.Lock.BotkubeVersion, a.Tag, b.Lock.BotkubeVersion, b.Tag)
+	})
+	return served, nil
+}
+
+func (o ServeOptions) handling(served *form.Served) serve.Options {
+	return serve.Options{
+		Versions: served.Versions, BaseURL: o.base(), TLS: o.scheme() == "https",
+		Access: o.Access, Refused: o.Refused, Problem: o.Problem,
+	}
 }
 
 // anyBase stands for a base URL that nobody knows yet.
 const anyBase = "http://host"
 
-// describe tells what is served at an address.
-func (s *served) describe(o ServeOptions, address string) (*Serving, error) {
+// describeServed tells what is served at an address.
+func describeServed(s *form.Served, o ServeOptions, address string) (*Serving, error) {
 	serving := &Serving{
-		Target: o.Target, Kind: s.kind, Address: address, Scheme: o.scheme(), Ignored: s.ignored,
+		Target: o.Target, Kind: s.Kind, Address: address, Scheme: o.scheme(), Ignored: s.Ignored,
 		BaseURL: cmp.Or(o.base(), baseOf(o.scheme(), address)),
 	}
-	for _, v := range s.versions {
-		d, err := v.describe(serving.BaseURL)
+	for _, v := range s.Versions {
+		d, err := describeVersion(v, serving.BaseURL)
 		if err != nil {
 			return nil, err
 		}
@@ -160,9 +178,9 @@ func (s *served) describe(o ServeOptions, address string) (*Serving, error) {
 	return serving, nil
 }
 
-// describe tells of a version, whose indexes have URLs if base is not empty.
-func (v servedVersion) describe(base string) (ServedVersion, error) {
-	d := ServedVersion{Tag: v.Tag, Source: v.source, BotkubeVersion: v.Lock.BotkubeVersion, Platforms: v.Lock.Platforms}
+// describeVersion tells of a version, whose indexes have URLs if base is not empty.
+func describeVersion(v form.Version, base string) (ServedVersion, error) {
+	d := ServedVersion{Tag: v.Tag, Source: v.Source, BotkubeVersion: v.Lock.BotkubeVersion, Platforms: v.Lock.Platforms}
 	at, err := indexURLs(anyBase, v.Lock)
 	if err != nil {
 		return d, err

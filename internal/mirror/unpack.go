@@ -73,7 +73,7 @@ func (s *Session) Unpack(ctx context.Context, o UnpackOptions) (*Unpacked, error
 	if err != nil {
 		return nil, err
 	}
-	if err := o.checkLock(src.name, src.lock, l); err != nil {
+	if err := o.checkLock(src.Mirror.String(), src.Lock, l); err != nil {
 		return nil, err
 	}
 	if err := checkRoom(s.sourceNeeds(ctx, src, l, o.WriteOptions)); err != nil {
@@ -105,10 +105,10 @@ func (s *Session) transfer(ctx context.Context, src *source, l *lock.Lock, o Wri
 	s.Observe(planned)
 	var mu sync.Mutex
 	obtain := func(ctx context.Context, b lock.Blob) error {
-		if src.obtain == nil {
+		if src.Obtain == nil {
 			return nil
 		}
-		n, err := src.obtain(ctx, b)
+		n, err := src.Obtain(ctx, b)
 		mu.Lock()
 		defer mu.Unlock()
 		transferred += n
@@ -127,7 +127,7 @@ func (s *Session) transfer(ctx context.Context, src *source, l *lock.Lock, o Wri
 			if err := outputs.add(ctx, a); err != nil {
 				return err
 			}
-			if src.obtain == nil {
+			if src.Obtain == nil {
 				s.Observe(Event{Kind: EventUnpacked, Subject: agent.Redact(a.URL), Bytes: a.Size, Total: a.Size})
 			}
 			return nil

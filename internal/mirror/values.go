@@ -18,16 +18,17 @@ func (s *Session) Values(ctx context.Context, target string, stdin io.Reader, o 
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	in, err := s.inspect(ctx, target, stdin)
+	in, err := s.open(ctx, target, stdin)
 	if err != nil {
 		return nil, err
 	}
-	if in.lock.BotkubeVersion == "" && o.Version != "" {
+	defer in.Close()
+	if in.Lock.BotkubeVersion == "" && o.Version != "" {
 		if o.Version, err = resolve.ReleaseTag(o.Version); err != nil {
 			return nil, err
 		}
 	}
-	made, notes, err := values.Deploy(in.forValues(), o)
+	made, notes, err := values.Deploy(forValues(in), o)
 	for _, n := range notes {
 		s.Observe(Event{Kind: EventNote, Detail: n})
 	}
@@ -35,16 +36,13 @@ func (s *Session) Values(ctx context.Context, target string, stdin io.Reader, o 
 }
 
 // forValues describes a mirror that values are made for.
-func (in *inspected) forValues() values.Mirror {
+func forValues(in *form.Mirror) values.Mirror {
 	m := values.Mirror{
-		Name: agent.Redact(in.target), Lock: in.lock, Mount: in.mount, BaseURL: in.baseURL,
-		Site: in.kind == KindSite, Bundle: in.kind == KindBundle, Members: in.kind.holdsMembers(), MountOnly: in.mountOnly,
+		Name: agent.Redact(in.String()), Lock: in.Lock, Mount: in.Mount, BaseURL: in.BaseURL,
+		Site: in.Access == form.Downloaded, Bundle: in.Access == form.Carried, Members: in.Members, MountOnly: in.MountOnly,
 	}
-	if in.target == form.StandardStream {
-		m.Name = "standard input"
-	}
-	if reference, ok := strings.CutPrefix(in.target, form.RegistryPrefix); ok && in.kind == KindImage {
-		m.Reference, m.Digest = reference, in.digest
+	if reference, ok := strings.CutPrefix(in.Target, form.RegistryPrefix); ok && in.Access == form.Mounted {
+		m.Reference, m.Digest = reference, in.Digest
 	}
 	return m
 }

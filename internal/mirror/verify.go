@@ -1,14 +1,10 @@
 package mirror
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -19,11 +15,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/dir"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
 	"github.com/botkube-mirror/botkube-mirror/internal/values"
 )
 
@@ -52,9 +44,9 @@ type VerifyOptions struct {
 // Verification is what a mirror was found to be. It is printed as JSON for
 // machines: what is here stays as it is, see docs/verify.md.
 type Verification struct {
-	Tool   Tool   `json:"tool"`
-	Target string `json:"target"`
-	Kind   Kind   `json:"kind"`
+	Tool   Tool      `json:"tool"`
+	Target string    `json:"target"`
+	Kind   form.Kind `json:"kind"`
 	// Intact says that there is no problem.
 	Intact         bool             `json:"intact"`
 	BotkubeVersion string           `json:"botkubeVersion,omitempty"`
@@ -88,6 +80,8 @@ type Verification struct {
 
 	// place is the one that was given, if the mirror is written for another.
 	place *Place
+	// form is that of the mirror.
+	form *form.Form
 }
 
 // Tool is the program that verified.
@@ -178,40 +172,31 @@ func (v *Verification) remedy(counts map[audit.Kind]int) string {
 	if slices.ContainsFunc(v.Problems, func(p audit.Problem) bool { return strings.HasSuffix(p.Detail, fs.ErrPermission.Error()) }) {
 		return "run it as a user who may read all of it: what cannot be read may be right"
 	}
-	if counts[audit.KindUnexpected] > 0 && v.Kind == KindDirectory {
-		return "look at what is there unasked, and remove it by hand: nothing else touches it\n" + v.rewrite()
+	if counts[audit.KindUnexpected] > 0 && v.form.Unexpected != "" {
+		return v.form.Unexpected
 	}
 	return v.rewrite()
 }
 
 func (v *Verification) rewrite() string {
-	switch {
-	case strings.HasPrefix(v.Target, form.RegistryPrefix):
+	if strings.HasPrefix(v.Target, form.RegistryPrefix) {
 		return "push it again with --force from the bundle, where that is intact, and ask whoever runs the registry to look at its storage: a registry may keep what it has under a digest, damaged as it is, until that is removed there"
-	case v.Kind == KindDirectory || v.Kind == KindSite:
-		return "run the unpack or the pull that wrote it again: it writes what is damaged or missing anew, and leaves the rest"
-	case v.Kind == KindImage:
-		return "write it anew of the bundle, or copy it again from where it was written"
 	}
-	return "copy it again from where it was pulled, and compare sha256sum on both sides; there, the next pull mends it"
+	return v.form.Rewrite
 }
 
 // verifying is one run of [Session.Verify].
 type verifying struct {
 	*Session
 	options VerifyOptions
-	report  audit.Report
-	result  *Verification
-	lock    *lock.Lock
+	// found is what the mirror turned out to be.
+	found  form.Audit
+	result *Verification
 	// misplaced says that it is written for another place than the one that is given.
 	misplaced bool
 	// valuesFiles are what the options name.
 	valuesFiles []chart.File
 	read        atomic.Int64
-	// remake makes the files of the target of the upstream files of another
-	// mirror, and compares them; nil where the target has no such files. It
-	// reports whether those were all.
-	remake func(ctx context.Context, from *source) (all bool, err error)
 }
 
 // Verify reads every byte of a mirror, and tells everything that is wrong with
@@ -244,27 +229,57 @@ func (s *Session) Verify(ctx context.Context, o VerifyOptions) (*Verification, e
 	return v.finish()
 }
 
-// is settles what the target is.
-func (v *verifying) is(kind Kind) error {
-	v.result.Kind = kind
-	if v.options.Unpack && kind != KindBundle {
-		return fault.New(fault.Usage, "only a bundle has archives to unpack, and %s is none", v.result.name()).WithHint("leave out --unpack: what is in it is unpacked already, or never was packed")
+// target finds out what the target is, and looks at all of it. Of a registry, nothing
+// is taken from the store, and nothing is kept.
+func (v *verifying) target(ctx context.Context) error {
+	direct := *v.Session
+	direct.Store = nil
+	p, err := direct.locate(ctx, v.options.Target, v.options.Stdin)
+	if err != nil {
+		return err
 	}
-	return v.isServable(kind)
+	v.found.AuditOptions = form.AuditOptions{
+		Mount: v.options.Mount, BaseURL: v.options.BaseURL, Served: v.options.Served, Unpack: v.options.Unpack,
+		Parallel: v.Parallel, Accept: v.accept, Hashed: v.hashed,
+		Planned: func(total int64, files int) {
+			v.Observe(Event{Kind: EventPlanned, Count: files, Total: total})
+		},
+	}
+	if err := forms.All.Audit(ctx, p, &v.found); err != nil {
+		return err
+	}
+	r := v.result
+	r.form, r.Kind = v.found.Form, v.found.Form.Kind
+	r.Tag, r.Digest, r.Mount, r.BaseURL = v.found.Tag, v.found.Digest, v.found.FoundMount, v.found.FoundBaseURL
+	r.Unpacked, v.misplaced = v.found.Unpacked, v.found.Misplaced
+	r.Platforms = append(r.Platforms, v.found.Platforms...)
+	return nil
+}
+
+// accept refuses options that make no sense for what the target is.
+func (v *verifying) accept(f *form.Form) error {
+	switch {
+	case v.options.Unpack && !f.Packed:
+		return fault.New(fault.Usage, "only a bundle has archives to unpack, and %s is none", v.result.name()).WithHint("leave out --unpack: what is in it is unpacked already, or never was packed")
+	case v.options.Served && f.Serve == nil:
+		return fault.New(fault.Usage, "%s has no upstream files that could be served", v.result.name()).
+			WithHint("leave out --served: agents mount what is in it")
+	}
+	return nil
 }
 
 func (v *verifying) finish() (*Verification, error) {
 	r := v.result
-	if v.lock != nil {
-		data, err := v.lock.Marshal()
+	if v.found.Lock != nil {
+		data, err := v.found.Lock.Marshal()
 		if err != nil {
 			return nil, err
 		}
 		r.Lock = "sha256:" + lock.Sum(data).String()
-		r.BotkubeVersion, r.Platforms = v.lock.BotkubeVersion, v.lock.Platforms
+		r.BotkubeVersion, r.Platforms = v.found.Lock.BotkubeVersion, v.found.Lock.Platforms
 	}
-	r.Files, r.Problems, r.Agents, r.Notes = v.report.Files(), v.report.Problems(), v.report.Predictions(), v.report.Notes()
-	r.Unverified = v.report.Left()
+	r.Files, r.Problems, r.Agents, r.Notes = v.found.Files(), v.found.Problems(), v.found.Predictions(), v.found.Notes()
+	r.Unverified = v.found.Left()
 	for _, o := range r.Agents {
 		// A call to elsewhere always has a cause among the problems; should it
 		// have none, it is one.
@@ -287,324 +302,4 @@ func (v *verifying) finish() (*Verification, error) {
 func (v *verifying) hashed(n int64) {
 	v.read.Add(n)
 	v.Observe(Event{Kind: EventProgress, Subject: v.options.Target, Bytes: n})
-}
-
-// planned tells how much there is to be read.
-func (v *verifying) planned(total int64, files int) {
-	v.Observe(Event{Kind: EventPlanned, Count: files, Total: total})
-}
-
-// target finds out what the target is, and looks at all of it.
-func (v *verifying) target(ctx context.Context) error {
-	target := v.options.Target
-	if reference, ok := strings.CutPrefix(target, form.RegistryPrefix); ok {
-		return v.registry(ctx, reference)
-	}
-	if target == form.StandardStream {
-		return v.standardInput(ctx)
-	}
-	at, err := locate(target)
-	if err != nil {
-		return err
-	}
-	path := at.path
-	fi, err := os.Stat(path)
-	if err != nil {
-		return unopened(path, err)
-	}
-	switch {
-	case oci.Sniff(path) != oci.NoLayout:
-		return v.layout(ctx, at)
-	case fi.IsDir():
-		return v.directory(ctx, path)
-	case !fi.Mode().IsRegular():
-		return fault.New(fault.Usage, "%s is neither a regular file nor a directory", path).WithHint(inspectHint)
-	}
-	return v.file(ctx, path)
-}
-
-// file verifies a file that does not begin like a tar: a bundle, of which too
-// little is left to tell, or no mirror.
-func (v *verifying) file(ctx context.Context, path string) error {
-	start, err := startOf(path)
-	if err != nil {
-		return unopened(path, err)
-	}
-	if looksLikeLock(start) {
-		return fault.New(fault.Usage, "%s is a lock, which there is nothing to verify of", path).
-			WithHint("compare a mirror with it: botkube-mirror verify MIRROR --against %s", path)
-	}
-	return v.layout(ctx, located{path: path})
-}
-
-// layout verifies a bundle or an image, in a file or a directory.
-func (v *verifying) layout(ctx context.Context, at located) error {
-	l, err := oci.Open(ctx, at.path)
-	if err != nil {
-		return v.unreadable(KindBundle, err)
-	}
-	return v.layoutIn(ctx, l, at)
-}
-
-// layoutIn verifies a bundle or an image in a layout, and closes that.
-func (v *verifying) layoutIn(ctx context.Context, l *oci.Layout, at located) error {
-	defer l.Close()
-	notBundle := error(bundle.ErrNotBundle)
-	if at.form != "image" {
-		b, err := bundle.OpenIncomplete(ctx, l, at.name)
-		if err == nil {
-			v.named(b.Contents().Tag, b.Names(), b.Others())
-			return v.bundle(ctx, b)
-		}
-		if !maybeImage(err) {
-			return v.unreadable(KindBundle, err)
-		}
-		notBundle = err
-	}
-	if err := v.is(KindImage); err != nil {
-		return err
-	}
-	im, err := image.AuditLayout(ctx, l, at.name, runtime.GOMAXPROCS(0), &v.report, v.hashed)
-	if err != nil {
-		return v.unreadable(KindImage, noImage(l.Name(), notBundle, err))
-	}
-	tag := ""
-	if im.Lock != nil {
-		if tag, err = im.Lock.Tag(); err != nil {
-			return err
-		}
-	}
-	v.named(tag, im.Names, im.Others)
-	v.imageFound(im)
-	return nil
-}
-
-// othersTold is how many documents beside a mirror in its layout are told of.
-const othersTold = 8
-
-// named notes what other tools made of the index.json of a layout: the tags that a
-// mirror has there, if its own is not among them, and the documents beside it.
-func (v *verifying) named(tag string, names []string, others []oci.Named) {
-	if own := (oci.Named{Names: names}); len(names) > 1 || len(names) > 0 && !own.Answers(tag) {
-		v.report.Note(fmt.Sprintf("index.json calls it %s", oci.Clip(strings.Join(names, ", "))))
-	}
-	var told []string
-	for _, n := range others[:min(len(others), othersTold)] {
-		told = append(told, n.String())
-	}
-	if len(others) > othersTold {
-		told = append(told, fmt.Sprintf("and %d more", len(others)-othersTold))
-	}
-	if len(told) > 0 {
-		v.report.Note("index.json also names what is not part of it, and was not verified: " + strings.Join(told, "; "))
-	}
-}
-
-// unreadable reports a mirror of which nothing more can be found out than that
-// it is damaged.
-func (v *verifying) unreadable(kind Kind, err error) error {
-	state, ok := audit.StateOf(err)
-	if !ok {
-		return err
-	}
-	v.result.Kind = kind
-	v.report.Fail(audit.Problem{Kind: audit.Kind(state), Detail: err.Error()})
-	return nil
-}
-
-func (v *verifying) imageFound(im *image.Image) {
-	v.lock = im.Lock
-	r := v.result
-	r.Kind, r.Tag, r.Digest, r.Mount = KindImage, im.Tag, digestOf(im.Top), im.Mount
-	v.remake = func(ctx context.Context, from *source) (bool, error) {
-		return v.remakeFiles(ctx, from, func(_ agent.Platform, file string) string { return im.Mount + "/" + file })
-	}
-}
-
-func (v *verifying) standardInput(ctx context.Context) error {
-	l, err := oci.OpenStream(ctx, v.options.Stdin)
-	if err != nil {
-		return v.unreadable(KindBundle, err)
-	}
-	return v.layoutIn(ctx, l, located{})
-}
-
-// directory verifies a directory that is no layout: what an agent starts from, a
-// site, or a version of one.
-func (v *verifying) directory(ctx context.Context, path string) error {
-	switch root, tag := filepath.Split(filepath.Clean(path)); {
-	case dir.IsDirectory(path):
-		return v.cacheDirectory(ctx, path)
-	case site.HasVersions(path):
-		return v.site(ctx, path, "")
-	case root != "" && site.HasVersions(filepath.Clean(root)):
-		return v.site(ctx, filepath.Clean(root), tag)
-	case dir.MayBeDirectory(path):
-		return v.cacheDirectory(ctx, path)
-	}
-	_, err := dir.ReadLock(path) // says what is missing, if it may be a copy
-	return fault.New(fault.Usage, "%s is neither a directory that pull wrote nor a site nor a bundle", path).
-		WithHint("%s", cmp.Or(fault.HintOf(err), inspectHint))
-}
-
-// sizes sums up the upstream files of a lock: about what there is to be read.
-func sizes(l *lock.Lock) (total int64) {
-	for _, a := range l.Artifacts {
-		total += a.Size
-	}
-	return total
-}
-
-func (v *verifying) cacheDirectory(ctx context.Context, path string) error {
-	if err := v.is(KindDirectory); err != nil {
-		return err
-	}
-	if l, err := dir.ReadLock(path); err == nil {
-		v.planned(sizes(l), len(l.Artifacts))
-	}
-	found, err := dir.Audit(ctx, path, &v.report, dir.AuditOptions{Mount: v.options.Mount, Waiting: v.waiting, Hashed: v.hashed})
-	if err != nil {
-		return err
-	}
-	v.lock, v.result.Mount = found.Lock, found.Mount
-	if found.Lock != nil {
-		v.result.Digest = "sha256:" + found.Digest.String()
-		v.remake = func(ctx context.Context, from *source) (bool, error) {
-			return v.remakeFiles(ctx, from, func(p agent.Platform, file string) string {
-				if len(found.Lock.Platforms) > 1 {
-					return p.Dir() + "/" + file
-				}
-				return file
-			})
-		}
-	}
-	return nil
-}
-
-func (v *verifying) site(ctx context.Context, root, tag string) error {
-	if err := v.is(KindSite); err != nil {
-		return err
-	}
-	o := site.AuditOptions{Tag: tag, Waiting: v.waiting, Hashed: v.hashed}
-	if !v.options.Served {
-		o.BaseURL = v.options.BaseURL
-	}
-	versions, err := site.Audit(ctx, root, &v.report, o)
-	if err != nil {
-		return err
-	}
-	if len(versions) == 0 {
-		return fault.New(fault.Usage, "the site %s has no version %s", root, tag).WithHint("see what it has: botkube-mirror list %s", root)
-	}
-	v.writtenFor(versions)
-	if len(versions) > 1 {
-		v.severalVersions(root, versions)
-		return nil
-	}
-	v.lock, v.result.Tag = versions[0].Lock, versions[0].Tag
-	if versions[0].Digest != (lock.SHA256{}) {
-		v.result.Digest = "sha256:" + versions[0].Digest.String()
-	}
-	return nil
-}
-
-// severalVersions describes a site that has no one lock.
-func (v *verifying) severalVersions(root string, versions []site.Audited) {
-	var tags, served []string
-	for _, version := range versions {
-		tags = append(tags, version.Tag)
-		if version.BaseURL != "" && version.BaseURL != v.result.BaseURL && !v.options.Served {
-			served = append(served, fmt.Sprintf("%s at %s", version.Tag, version.BaseURL))
-		}
-		if version.Lock != nil {
-			v.result.Platforms = append(v.result.Platforms, version.Lock.Platforms...)
-		}
-	}
-	slices.SortFunc(v.result.Platforms, agent.ComparePlatforms)
-	v.result.Platforms = slices.Compact(v.result.Platforms)
-	v.report.Note(fmt.Sprintf("the site has several versions, all of which were verified: %s", strings.Join(tags, ", ")))
-	if len(served) > 0 {
-		v.report.Note(fmt.Sprintf("not every version must be served at %s: %s", v.result.BaseURL, strings.Join(served, ", ")))
-	}
-}
-
-// other opens what the target is compared with, before all of the target is read
-// in vain.
-func (v *verifying) other(ctx context.Context) (*inspected, error) {
-	if v.options.Against == "" {
-		return nil, nil
-	}
-	if v.options.Against == form.StandardStream && v.options.Target == form.StandardStream {
-		return nil, fault.New(fault.Usage, "standard input can be read once only").WithHint("write one of them to a file")
-	}
-	return v.inspect(ctx, v.options.Against, v.options.Stdin)
-}
-
-// against compares the target with another mirror's lock, if there is one.
-func (v *verifying) against(ctx context.Context, other *inspected) error {
-	if other == nil {
-		return nil
-	}
-	if v.lock == nil && v.result.Kind == KindSite && len(v.report.Problems()) == 0 {
-		return fault.New(fault.Usage, "%s has several versions, each with a lock of its own", v.options.Target).
-			WithHint("name one of them: %s", filepath.Join(strings.TrimPrefix(v.options.Target, "site:"), "VERSION"))
-	}
-	if v.lock == nil {
-		v.report.Note(fmt.Sprintf("it was not compared with %s: it has no one lock that can be read", v.options.Against))
-		return nil // why is a problem already
-	}
-	data, err := other.lock.Marshal()
-	if err != nil {
-		return err
-	}
-	compared := &Against{Target: v.options.Against, Lock: "sha256:" + lock.Sum(data).String(), Differences: []lock.Difference{}}
-	v.result.Against = compared
-	v.compare(compared, other)
-	if other.kind == KindBundle && v.remake != nil && v.options.Against != form.StandardStream {
-		return v.compareRemade(ctx, compared)
-	}
-	return nil
-}
-
-// compare reports how the target's lock differs. A directory is for fewer
-// platforms than a lock may be, and holds no image and no chart.
-func (v *verifying) compare(compared *Against, other *inspected) {
-	theirs, ours := other.lock, v.lock
-	if !v.result.Kind.holdsMembers() || !other.kind.holdsMembers() {
-		for _, l := range []*lock.Lock{theirs, ours} {
-			compared.leaveOut(v.result.Kind, l)
-		}
-		theirs, ours = theirs.PluginsOnly(), ours.PluginsOnly()
-	}
-	if v.result.Kind == KindDirectory {
-		if part := intersect(theirs.Platforms, ours.Platforms); len(part) > 0 && len(part) < len(theirs.Platforms) {
-			v.report.Note(fmt.Sprintf("%s is also for %s, which the directory is not for", compared.Target, agent.JoinPlatforms(without(theirs.Platforms, part))))
-			theirs = theirs.Subset(part, func(lock.Plugin) bool { return true })
-		}
-	}
-	compared.Differences = append(compared.Differences, lock.Diff(theirs, ours)...)
-	for _, d := range compared.Differences {
-		p := audit.Problem{Kind: audit.KindDiffers, Detail: d.String()}
-		switch d.Change {
-		case lock.Added:
-			p.Detail = d.What() + " is here, but not in what it is compared with"
-		case lock.Removed:
-			p = audit.Problem{Kind: audit.KindMissing, Detail: d.What() + " is not here"}
-		}
-		v.report.Fail(p)
-	}
-}
-
-func (a *Against) leaveOut(narrow Kind, l *lock.Lock) {
-	d := Diffed{}
-	d.leaveOut(narrow, l)
-	a.NotCompared = append(a.NotCompared, d.NotCompared...)
-}
-
-func intersect(a, b []agent.Platform) []agent.Platform {
-	return slices.DeleteFunc(slices.Clone(a), func(p agent.Platform) bool { return !slices.Contains(b, p) })
-}
-
-func without(a, b []agent.Platform) []agent.Platform {
-	return slices.DeleteFunc(slices.Clone(a), func(p agent.Platform) bool { return slices.Contains(b, p) })
 }

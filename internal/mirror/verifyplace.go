@@ -2,11 +2,11 @@ package mirror
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
@@ -40,47 +40,19 @@ func (p *Place) check() error {
 	return pluginsdir.CheckMount(p.Mount)
 }
 
-// isServable wants a mirror that is said to be served to be one that can be.
-func (v *verifying) isServable(kind Kind) error {
-	if v.options.Served && kind != KindBundle && kind != KindSite {
-		return fault.New(fault.Usage, "%s has no upstream files that could be served", v.result.name()).
-			WithHint("leave out --served: agents mount what is in it")
-	}
-	return nil
-}
-
 // located compares the place that a mirror is written for with the one that is given.
 func (v *verifying) located() {
-	r, o := v.result, v.options
-	servable := r.Kind == KindBundle || r.Kind == KindSite
+	access, o := v.found.Form.Access, v.options
 	switch {
-	case o.BaseURL != "" && !servable:
-		v.report.Note("nothing of it is served, so that --base-url was not looked at")
-	case o.Mount != "" && r.Kind == KindSite:
-		v.report.Note("an agent sees nothing of it in its file system, so that --mount was not looked at")
-	case r.Kind == KindBundle && o.BaseURL+o.Mount != "" && len(o.Values) == 0:
-		v.report.Note("a bundle is written for no place, so that --base-url and --mount count only with --values")
+	case o.BaseURL != "" && access == form.Mounted:
+		v.found.Note("nothing of it is served, so that --base-url was not looked at")
+	case o.Mount != "" && access == form.Downloaded:
+		v.found.Note("an agent sees nothing of it in its file system, so that --mount was not looked at")
+	case o.BaseURL+o.Mount != "" && access == form.Carried && len(o.Values) == 0:
+		v.found.Note("a bundle is written for no place, so that --base-url and --mount count only with --values")
 	}
-	// The indexes of a directory were compared with it.
-	if r.Kind == KindImage && o.Mount != "" && r.Mount != "" && r.Mount != o.Mount {
-		v.report.Fail(audit.Problem{Kind: audit.KindIndex, Detail: fmt.Sprintf("its indexes name files below %s, but the agent sees it at %s", r.Mount, o.Mount)})
-	}
-	v.misplaced = v.misplaced || r.Kind != KindSite && o.Mount != "" && r.Mount != "" && r.Mount != o.Mount
-}
-
-// writtenFor settles where a site must be served.
-func (v *verifying) writtenFor(versions []site.Audited) {
-	v.result.BaseURL = versions[0].BaseURL
-	if v.options.BaseURL == "" {
-		return
-	}
-	if v.options.Served {
-		v.result.BaseURL = v.options.BaseURL
-		return
-	}
-	v.misplaced = slices.ContainsFunc(versions, func(version site.Audited) bool {
-		return version.BaseURL != "" && version.BaseURL != v.options.BaseURL
-	})
+	found := v.found.FoundMount
+	v.misplaced = v.misplaced || access == form.Mounted && o.Mount != "" && found != "" && found != o.Mount
 }
 
 // onlyMisplaced reports whether nothing is wrong but that the mirror is written for
@@ -101,7 +73,7 @@ func (v *Verification) onlyMisplaced() bool {
 
 // relocate says what to do about a mirror that is written for another place.
 func (v *Verification) relocate() string {
-	if v.Kind == KindSite {
+	if v.form.Access == form.Downloaded {
 		return fmt.Sprintf("write it for there: botkube-mirror unpack BUNDLE -o site:DIR --base-url %s\n"+
 			"or, if botkube-mirror serve answers there, which writes the indexes anew, say so: --served", v.place.BaseURL)
 	}

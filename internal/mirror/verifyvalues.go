@@ -4,6 +4,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/values"
 )
 
@@ -22,16 +23,16 @@ func (v *verifying) tryValues() (err error) {
 
 // values says what an agent with the values would do.
 func (v *verifying) values() (err error) {
-	r, o := v.result, v.options
+	r, o, access := v.result, v.options, v.found.Form.Access
 	if len(o.Values) == 0 {
 		return nil
 	}
-	if v.lock == nil && r.Kind == KindSite {
+	if v.found.Lock == nil && access == form.Downloaded {
 		return fault.New(fault.Usage, "%s has several versions, and an agent starts from one", r.name()).
 			WithHint("name it: botkube-mirror verify %s/VERSION --values …", o.Target)
 	}
-	r.Values, err = values.Check(&v.report, values.Mirror{
-		Lock: v.lock, Mount: r.Mount, BaseURL: r.BaseURL, Site: r.Kind == KindSite, Bundle: r.Kind == KindBundle,
+	r.Values, err = values.Check(&v.found.Report, values.Mirror{
+		Lock: v.found.Lock, Mount: r.Mount, BaseURL: r.BaseURL, Site: access == form.Downloaded, Bundle: access == form.Carried,
 	}, values.CheckOptions{Files: v.valuesFiles, AllEnabled: o.AllEnabled, Version: o.Version, BaseURL: o.BaseURL, Mount: o.Mount, Served: o.Served})
 	return err
 }

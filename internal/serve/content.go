@@ -8,11 +8,12 @@ import (
 	"syscall"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 )
 
 // content reads a verified file, and fails once that file changes.
 type content struct {
-	File
+	form.File
 	info fs.FileInfo
 	// size is how many bytes it has.
 	size int64

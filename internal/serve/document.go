@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
 // document answers with a document of a version.
-func (h *Handler) document(w http.ResponseWriter, r *http.Request, v *Version, p string) {
+func (h *Handler) document(w http.ResponseWriter, r *http.Request, v *form.Version, p string) {
 	base, err := h.base(r)
 	if err != nil {
 		refuse(w, http.StatusBadRequest, err.Error())

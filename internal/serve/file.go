@@ -6,6 +6,7 @@ import (
 	"path"
 	"time"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
@@ -13,7 +14,7 @@ import (
 const cacheForever = "public, max-age=31536000, immutable"
 
 // file answers with an upstream file.
-func (h *Handler) file(w http.ResponseWriter, r *http.Request, v *Version, f site.File) {
+func (h *Handler) file(w http.ResponseWriter, r *http.Request, v *form.Version, f site.File) {
 	content, err := h.verifier.open(r.Context(), v, f)
 	if err != nil {
 		if r.Context().Err() != nil {

@@ -14,7 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 )
 
 // TestDamaged has a file that is served be damaged, replaced and lost.
@@ -209,7 +210,7 @@ func TestChangedWhileSent(t *testing.T) {
 // TestBlame wants a file that cannot be read to be told of, but not a client that left.
 func TestBlame(t *testing.T) {
 	w := newWorld(t, "binary", "tool")
-	file, err := w.open(w.binary)
+	file, err := w.open(w.binary.Path, w.binary.Blob)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,8 +237,8 @@ func TestUnreadable(t *testing.T) {
 	content := strings.Repeat("x", 1<<20)
 	w := newWorld(t, content, "tool")
 	failing := false
-	w.version.Open = func(f site.File) (File, error) {
-		file, err := w.open(f)
+	w.version.Open = func(path string, b lock.Blob) (form.File, error) {
+		file, err := w.open(path, b)
 		if failing {
 			file = &broken{File: file, after: 100 << 10}
 		}
@@ -263,7 +264,7 @@ func TestUnreadable(t *testing.T) {
 
 // broken fails after so many bytes.
 type broken struct {
-	File
+	form.File
 	after int
 }
 

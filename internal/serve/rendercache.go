@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
@@ -24,7 +25,7 @@ type renderCache struct {
 }
 
 type rendering struct {
-	version   *Version
+	version   *form.Version
 	base      string
 	documents map[string]document
 }
@@ -33,7 +34,7 @@ const maxRenderings = 16
 
 // get returns the documents of a version for a base URL, by path. It renders one
 // version at a time, so that unknown hosts take one processor at most.
-func (c *renderCache) get(v *Version, base string) (map[string]document, error) {
+func (c *renderCache) get(v *form.Version, base string) (map[string]document, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	i := slices.IndexFunc(c.kept, func(r rendering) bool { return r.version == v && r.base == base })

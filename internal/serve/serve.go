@@ -7,39 +7,20 @@ package serve
 
 import (
 	"context"
-	"io/fs"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
-	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
-
-// Version is one version of what is served.
-type Version struct {
-	// Tag is that of the lock: see [lock.Lock.Tag].
-	Tag  string
-	Lock *lock.Lock
-	// Indexes are rewritten for every base URL anew.
-	Indexes site.Indexes
-	// Open opens an upstream file of the version. It is called concurrently.
-	Open func(site.File) (File, error)
-}
-
-// File is an open file. Its Stat tells whether it changed. An [os.File] is one.
-type File interface {
-	blob.File
-	Stat() (fs.FileInfo, error)
-}
 
 // Options say what is served, and how.
 type Options struct {
 	// Versions have different tags.
-	Versions []Version
+	Versions []form.Version
 	// BaseURL is what URLs in indexes begin with, or empty for the host that
 	// each request names.
 	BaseURL string

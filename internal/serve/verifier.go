@@ -16,6 +16,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
@@ -63,12 +64,12 @@ func newVerifier(ctx context.Context) *verifier {
 // attempts is how often a file is opened if it is replaced each time.
 const attempts = 3
 
-func (c *verifier) open(ctx context.Context, v *Version, f site.File) (*content, error) {
+func (c *verifier) open(ctx context.Context, v *form.Version, f site.File) (*content, error) {
 	if cached := c.fromMemory(f.Path); cached != nil {
 		return cached, nil
 	}
 	for range attempts {
-		file, err := v.Open(f)
+		file, err := v.Open(f.Path, f.Blob)
 		if err != nil {
 			return nil, err
 		}
@@ -86,7 +87,7 @@ func (c *verifier) open(ctx context.Context, v *Version, f site.File) (*content,
 
 // check returns the content of an open file if it is right. It returns nil without an
 // error if another file was verified meanwhile.
-func (c *verifier) check(ctx context.Context, v *Version, f site.File, file File) (*content, error) {
+func (c *verifier) check(ctx context.Context, v *form.Version, f site.File, file form.File) (*content, error) {
 	info, err := file.Stat()
 	if err != nil {
 		return nil, err
@@ -108,7 +109,7 @@ func (c *verifier) check(ctx context.Context, v *Version, f site.File, file File
 
 // verdictOn returns the verdict on a file, and reads the file if need be. The verdict
 // may be on another file than info describes.
-func (c *verifier) verdictOn(ctx context.Context, v *Version, f site.File, info fs.FileInfo) (verdict, error) {
+func (c *verifier) verdictOn(ctx context.Context, v *form.Version, f site.File, info fs.FileInfo) (verdict, error) {
 	c.mu.Lock()
 	found, known := c.known[f.Path]
 	c.mu.Unlock()
@@ -144,7 +145,7 @@ func settled(info fs.FileInfo, since, now time.Time) bool {
 }
 
 // read finds out whether a file is what its lock says, and remembers it.
-func (c *verifier) read(v *Version, f site.File) (verdict, error) {
+func (c *verifier) read(v *form.Version, f site.File) (verdict, error) {
 	turns := []chan struct{}{c.reading}
 	if f.Size > largeFile {
 		turns = []chan struct{}{c.readingLarge, c.reading}
@@ -157,7 +158,7 @@ func (c *verifier) read(v *Version, f site.File) (verdict, error) {
 			return verdict{}, context.Cause(c.ctx)
 		}
 	}
-	file, err := v.Open(f)
+	file, err := v.Open(f.Path, f.Blob)
 	if err != nil {
 		return verdict{}, err
 	}

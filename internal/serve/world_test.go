@@ -16,6 +16,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
@@ -25,7 +26,7 @@ var linux = agent.Platform{OS: "linux", Arch: "amd64"}
 // world is a version whose files lie in a directory, as in a site.
 type world struct {
 	dir     string
-	version Version
+	version form.Version
 	// binary and dependency are its files.
 	binary, dependency site.File
 	// opened counts how often a file was opened.
@@ -42,7 +43,7 @@ const (
 	indexURL      = "https://plugins.example.com/plugins-index.yaml"
 )
 
-// upstreamIndex is a [site.Indexes].
+// upstreamIndex is a [form.Indexes].
 type upstreamIndex string
 
 func (ix upstreamIndex) Index(agent.Platform, lock.Repository) (pluginsdir.Index, error) {
@@ -71,7 +72,7 @@ func newWorld(t *testing.T, binary, dependency string) *world {
 	w.dependency = site.File{Path: site.FilePath(l.Artifacts[1]), Blob: l.Artifacts[1].Blob}
 	w.write(t, w.binary.Path, binary)
 	w.write(t, w.dependency.Path, dependency)
-	w.version = Version{Tag: "v1.14.0", Lock: l, Indexes: upstreamIndex(index), Open: w.open}
+	w.version = form.Version{Tag: "v1.14.0", Lock: l, Indexes: upstreamIndex(index), Open: w.open}
 	return w
 }
 
@@ -100,11 +101,11 @@ func (w *world) write(t *testing.T, path, content string) {
 	}
 }
 
-func (w *world) open(f site.File) (File, error) {
+func (w *world) open(path string, _ lock.Blob) (form.File, error) {
 	w.mu.Lock()
 	w.opened++
 	w.mu.Unlock()
-	file, err := os.Open(filepath.Join(w.dir, filepath.FromSlash(f.Path)))
+	file, err := os.Open(filepath.Join(w.dir, filepath.FromSlash(path)))
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +114,7 @@ func (w *world) open(f site.File) (File, error) {
 
 func (w *world) options() Options {
 	return Options{
-		Versions: []Version{w.version},
+		Versions: []form.Version{w.version},
 		Access: func(a Access) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

@@ -132,3 +132,11 @@ func (l *Lock) Blobs() []Blob {
 	}
 	return blobs
 }
+
+// ArtifactBytes sums up the sizes of the upstream files, in bytes.
+func (l *Lock) ArtifactBytes() (total int64) {
+	for _, a := range l.Artifacts {
+		total += a.Size
+	}
+	return total
+}

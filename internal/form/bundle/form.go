@@ -1,103 +1,132 @@
 package bundle
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"os"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
 // Form is the lock and the upstream files as they are, to be carried over.
 var Form = &form.Form{
 	Kind:    "bundle",
 	Name:    "bundle",
+	Access:  form.Carried,
 	Members: true,
+	Packed:  true,
 	Outputs: []form.Output{{
-		Prefix: "oci-archive", Members: true, Streams: true,
+		Prefix: "oci-archive", Members: true, Documents: true, Streams: true,
 		Check: checkArchive, Open: openArchive, Next: next,
 	}, {
-		Prefix: "oci", Members: true,
+		Prefix: "oci", Members: true, Documents: true,
 		Check: func(path string, _ form.WriteOptions) error { return CheckLayout(path) },
 		Open:  openLayoutOutput, Next: next,
 	}},
+	Rewrite:   "copy it again from where it was pulled, and compare sha256sum on both sides; there, the next pull mends it",
+	Recognize: recognize,
+	Open:      openMirror,
+	Audit:     verify,
+	Serve:     serve,
 }
 
-func checkArchive(path string, _ form.WriteOptions) error {
-	if path == form.StandardStream {
-		return nil
+// recognize takes an OCI layout, and a file of which it cannot be told what it was.
+func recognize(p *form.Place) form.Likeness {
+	switch {
+	case p.Prefix == "image":
+		return form.Unlike
+	case p.Repository != nil, p.MayBeLayout():
+		return form.Like
+	case p.IsFile():
+		return form.Remotely
 	}
-	return cmp.Or(CheckFile(path), CheckReplaced(path))
+	return form.Unlike
 }
 
-// CheckReplaced refuses to replace a file that this program cannot have written.
-func CheckReplaced(path string) error {
-	fi, err := os.Stat(path)
-	if err != nil || fi.Size() == 0 || oci.Sniff(path) == oci.InTar {
-		return nil
+func openMirror(ctx context.Context, p *form.Place) (*form.Mirror, error) {
+	if p.Repository != nil {
+		return openRepository(ctx, p)
 	}
-	return fault.New(fault.Usage, "the output %s is there, and is no bundle or image", path).
-		WithHint("name another file, or remove this one")
-}
-
-// mirrorOutput is a bundle that is written as a whole in the end.
-type mirrorOutput struct {
-	path    string
-	blobs   blob.Source
-	options form.WriteOptions
-	write   func(ctx context.Context, path string, c *Contents, o Options) (changed bool, err error)
-}
-
-func openArchive(_ context.Context, path string, _ *lock.Lock, from form.Content, o form.WriteOptions) (form.Writer, error) {
-	if path == form.StandardStream {
-		return &streamOutput{mirrorOutput{path, from.Blobs, o, func(ctx context.Context, _ string, c *Contents, with Options) (bool, error) {
-			return true, WriteStream(ctx, o.Stdout, c, with)
-		}}}, nil
-	}
-	return &mirrorOutput{path, from.Blobs, o, WriteFile}, nil
-}
-
-func openLayoutOutput(_ context.Context, path string, _ *lock.Lock, from form.Content, o form.WriteOptions) (form.Writer, error) {
-	return &mirrorOutput{path, from.Blobs, o, WriteLayout}, nil
-}
-
-// Add does nothing: blobs are verified while the bundle is written, one while
-// another is copied.
-func (out *mirrorOutput) Add(context.Context, lock.Artifact) (bool, error) { return false, nil }
-
-// Commit writes the bundle.
-func (out *mirrorOutput) Commit(ctx context.Context, l *lock.Lock) (w form.Written, err error) {
-	contents, err := Plan(ctx, l, out.blobs)
+	b, err := openAt(ctx, p, Open)
 	if err != nil {
-		return w, err
+		return nil, err
 	}
-	w.Tag, w.Digest, w.Size = contents.Tag, "sha256:"+contents.Index.Blob().SHA256.String(), contents.Size()
-	out.options.Writing(w.Size)
-	w.Changed, err = out.write(ctx, out.path, contents, Options{ModTime: out.options.ModTime, Waiting: out.options.Waiting, Displaced: out.options.Displaced})
-	return w, err
+	m := mirrorOf(b.Contents())
+	m.Content = func(context.Context) (*form.Content, error) {
+		return &form.Content{Plugins: pluginsdir.Upstream{Blobs: b}, Blobs: b}, nil
+	}
+	return m, nil
 }
 
-// Close does nothing: what is unfinished was removed by who wrote it.
-func (out *mirrorOutput) Close() error { return nil }
-
-// streamOutput is a bundle on standard output, of which nothing can be taken back.
-type streamOutput struct{ mirrorOutput }
-
-// Add verifies what will be streamed, while a damaged blob can still be fetched
-// again.
-func (out *streamOutput) Add(ctx context.Context, a lock.Artifact) (bool, error) {
-	return false, out.blobs.Verify(ctx, a.SHA256)
+// openAt opens the bundle in the layout at a place. What may be an image instead is a
+// [form.ErrOther]; what is clearly something else has a hint.
+func openAt(ctx context.Context, p *form.Place, open func(context.Context, *oci.Layout, string) (*Bundle, error)) (*Bundle, error) {
+	l, err := p.Layout(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b, err := open(ctx, l, p.Document)
+	if errors.Is(err, ErrNotBundle) && fault.HintOf(err) == "" {
+		err = form.Other(err)
+	}
+	return b, err
 }
 
-func next(path string, _ form.Written, _ []agent.Platform, _ string) string {
-	if path == form.StandardStream {
-		return ""
+func mirrorOf(c *Contents) *form.Mirror {
+	return &form.Mirror{Lock: c.Lock, Tag: c.Tag, Digest: "sha256:" + c.Index.Blob().SHA256.String()}
+}
+
+// openRepository opens a bundle in a registry. Its blobs come through the store.
+func openRepository(ctx context.Context, p *form.Place) (*form.Mirror, error) {
+	c, err := Read(ctx, p.Repository.Top, p.Repository)
+	if errors.Is(err, ErrNotBundle) {
+		return nil, form.Other(fmt.Errorf("%s: %w", p, err))
 	}
-	return fmt.Sprintf("next: carry it over; there, unpack it (botkube-mirror unpack %s -o DIR) or publish it (botkube-mirror push %s REGISTRY/PREFIX)\n", path, path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the bundle %s: %w", p, err)
+	}
+	m := mirrorOf(c)
+	from := p.Repository
+	m.Content = func(ctx context.Context) (*form.Content, error) {
+		content := &form.Content{Plugins: pluginsdir.Upstream{Blobs: from.Store, Memory: from.Store}, Blobs: from.Store, Obtain: from.Obtain}
+		return content, obtainDocuments(ctx, p, c)
+	}
+	return m, nil
+}
+
+// obtainDocuments brings into the store what is small, and of which the rest is
+// understood: indexes, schemas, and manifests, which a registry keeps apart from
+// blobs.
+func obtainDocuments(ctx context.Context, p *form.Place, c *Contents) error {
+	for _, m := range c.Manifests {
+		if _, isImage := m.ImageRole(); !isImage {
+			continue
+		}
+		if _, err := p.Repository.Store.Put(m.Data); err != nil {
+			return err
+		}
+	}
+	document := func(b lock.Blob, max int64) error {
+		if b.Size > max {
+			return fault.New(fault.Integrity, "%s names a document of %d bytes; at most %d are read", p, b.Size, max)
+		}
+		_, err := p.Repository.Obtain(ctx, b)
+		return err
+	}
+	for _, r := range c.Lock.Repositories {
+		if err := document(r.Index, index.MaxSize); err != nil {
+			return err
+		}
+		for _, schema := range r.Schemas {
+			if err := document(schema.Blob, lock.MaxSchema); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

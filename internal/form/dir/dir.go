@@ -213,6 +213,16 @@ func lockOf(t *atomicdir.Tree) (*lock.Lock, error) {
 	return l, nil
 }
 
+// mayBeCopy is [looksCopied] for a path.
+func mayBeCopy(dir string) bool {
+	t, err := atomicdir.OpenExisting(dir)
+	if err != nil {
+		return false
+	}
+	defer t.Close()
+	return looksCopied(t)
+}
+
 // looksCopied reports whether a directory without a lock has an index that an
 // agent takes, and beside it the directory of that repository: cp -r DIR/* leaves
 // out what begins with a dot.

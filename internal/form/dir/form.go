@@ -7,20 +7,115 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
 // Form is the directory that an agent starts from.
 var Form = &form.Form{
-	Kind: "directory",
-	Name: "agent cache directory",
+	Kind:    "directory",
+	Name:    "agent cache directory",
+	Access:  form.Mounted,
+	Partial: true,
 	Outputs: []form.Output{{
 		Prefix: "dir", Unpacks: true, LockPath: lockPath,
 		Check: func(_ string, o form.WriteOptions) error { return pluginsdir.CheckMount(o.Mount) },
 		Open:  openOutput,
 		Next:  next,
 	}},
+	Rewrite:    rewrite,
+	Unexpected: "look at what is there unasked, and remove it by hand: nothing else touches it\n" + rewrite,
+	Recognize:  recognize,
+	Open:       openMirror,
+	Audit:      verify,
+	NotServed: func(p *form.Place) error {
+		return fault.New(fault.Usage, "%s is an agent's cache directory, which has no upstream files that agents could download", p).
+			WithHint("serve the bundle or the site that was pulled with it, or mount the directory: then no server is needed")
+	},
+	Prune: func(ctx context.Context, p *form.Place) (atomicdir.Pruned, error) {
+		return Prune(ctx, p.Path, p.Waiting)
+	},
+}
+
+const rewrite = "run the unpack or the pull that wrote it again: it writes what is damaged or missing anew, and leaves the rest"
+
+func recognize(p *form.Place) form.Likeness {
+	switch {
+	case !p.IsDir():
+		return form.Unlike
+	case IsDirectory(p.Path):
+		return form.Like
+	case MayBeDirectory(p.Path), mayBeCopy(p.Path):
+		return form.Remotely
+	}
+	return form.Unlike
+}
+
+func openMirror(_ context.Context, p *form.Place) (*form.Mirror, error) {
+	l, err := ReadLock(p.Path)
+	if err != nil {
+		return nil, err
+	}
+	return &form.Mirror{Lock: l, Mount: mountOf(p.Path), Content: func(context.Context) (*form.Content, error) {
+		d, err := OpenSource(p.Path)
+		if err != nil {
+			return nil, err
+		}
+		return &form.Content{Plugins: d, Close: d.Close}, nil
+	}}, nil
+}
+
+// mountOf returns where an agent must see a directory, as its indexes have it.
+// Of a damaged directory it is not known: whether one is, verify says.
+func mountOf(path string) string {
+	d, err := OpenSource(path)
+	if err != nil {
+		return ""
+	}
+	defer d.Close()
+	for _, p := range d.Lock().Platforms {
+		for _, r := range d.Lock().Repositories {
+			ix, err := d.Index(p, r)
+			if err != nil {
+				return ""
+			}
+			if mount := pluginsdir.MountIn(ix.Data, r.Name, p); mount != "" {
+				return mount
+			}
+		}
+	}
+	return ""
+}
+
+func verify(ctx context.Context, p *form.Place, a *form.Audit) error {
+	if err := a.Begin(); err != nil {
+		return err
+	}
+	l, err := ReadLock(p.Path)
+	if err != nil && !MayBeDirectory(p.Path) {
+		return err // says what a copy lacks
+	}
+	if err == nil {
+		a.Planned(l.ArtifactBytes(), len(l.Artifacts)) // about what there is to be read
+	}
+	found, err := Audit(ctx, p.Path, &a.Report, AuditOptions{Mount: a.Mount, Waiting: p.Waiting, Hashed: a.Hashed})
+	if err != nil {
+		return err
+	}
+	a.Lock, a.FoundMount = found.Lock, found.Mount
+	if found.Lock == nil {
+		return nil
+	}
+	a.Digest = "sha256:" + found.Digest.String()
+	a.FileAt = func(p agent.Platform, file string) string {
+		if len(found.Lock.Platforms) > 1 {
+			return p.Dir() + "/" + file
+		}
+		return file
+	}
+	return nil
 }
 
 // output is a directory that is written of artifacts.

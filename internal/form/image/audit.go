@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"runtime"
 	"strings"
 	"sync/atomic"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
@@ -35,9 +37,52 @@ const (
 	maxContent = 300
 )
 
-// AuditLayout is [Audit] of an image in a layout, which is chosen as [Open] does.
-func AuditLayout(ctx context.Context, l *oci.Layout, name string, parallel int, r *audit.Report, hashed func(n int64)) (*Image, error) {
-	return inLayout(ctx, l, name, func(top []byte) (*Image, error) { return Audit(ctx, top, l, parallel, r, hashed) })
+// verify reads every layer of the image at a place.
+func verify(ctx context.Context, p *form.Place, a *form.Audit) error {
+	im, err := verifyAt(ctx, p, a)
+	if errors.Is(err, ErrNotImage) {
+		return form.Other(ErrNotImage)
+	}
+	if err != nil {
+		return a.Unreadable(err)
+	}
+	a.Lock, a.Tag, a.Digest, a.FoundMount = im.Lock, im.Tag, "sha256:"+im.Top.SHA256.String(), im.Mount
+	a.FileAt = func(_ agent.Platform, file string) string { return im.Mount + "/" + file }
+	if a.Mount != "" && im.Mount != "" && im.Mount != a.Mount {
+		a.Fail(audit.Problem{Kind: audit.KindIndex, Detail: fmt.Sprintf("its indexes name files below %s, but the agent sees it at %s", im.Mount, a.Mount)})
+	}
+	tag := ""
+	if im.Lock != nil {
+		if tag, err = im.Lock.Tag(); err != nil {
+			return err
+		}
+	}
+	a.NoteNames(tag, im.Names, im.Others)
+	return nil
+}
+
+func verifyAt(ctx context.Context, p *form.Place, a *form.Audit) (*Image, error) {
+	begin := func(top []byte, from oci.Reader, parallel int) (*Image, error) {
+		if err := a.Begin(); err != nil {
+			return nil, err
+		}
+		return Audit(ctx, top, from, parallel, &a.Report, a.Hashed)
+	}
+	if from := p.Repository; from != nil {
+		if err := isImage(ctx, from.Top, from); err != nil {
+			return nil, err
+		}
+		im, err := begin(from.Top, from, a.Parallel)
+		if err == nil {
+			im.Tag = from.Tag
+		}
+		return im, err
+	}
+	l, err := p.Layout(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return inLayout(ctx, l, p.Document, func(top []byte) (*Image, error) { return begin(top, l, runtime.GOMAXPROCS(0)) })
 }
 
 // Audit reads every layer of an image, as many at a time as parallel says, and

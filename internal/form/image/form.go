@@ -3,6 +3,7 @@ package image
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -17,16 +18,69 @@ import (
 
 // Form is the image that has a plugin directory in it.
 var Form = &form.Form{
-	Kind: "image",
-	Name: "mountable image",
+	Kind:   "image",
+	Name:   "mountable image",
+	Access: form.Mounted,
 	Outputs: []form.Output{{
-		Prefix: "image", Unpacks: true, TakesSeeders: true,
+		Prefix: "image", Documents: true, Unpacks: true, TakesSeeders: true,
 		Check: func(path string, o form.WriteOptions) error {
 			return cmp.Or(CheckMount(o.Mount), CheckFile(path), bundle.CheckReplaced(path))
 		},
 		Open: openOutput,
 		Next: next,
 	}},
+	Rewrite:   "write it anew of the bundle, or copy it again from where it was written",
+	Recognize: recognize,
+	Open:      openMirror,
+	Audit:     verify,
+	NotServed: func(p *form.Place) error {
+		return fault.New(fault.Usage, "%s is an image, which has no upstream files that agents could download", p).
+			WithHint("serve the bundle that it was made of, or have pods mount the image: then no server is needed")
+	},
+	NotContent: func(p *form.Place) error {
+		return fault.New(fault.Usage, "%s is an image: nothing else is made of one", p).
+			WithHint("name the bundle that it was made of")
+	},
+}
+
+func recognize(p *form.Place) form.Likeness {
+	switch {
+	case p.Repository != nil, p.MayBeLayout():
+		return form.Like
+	case p.IsFile():
+		return form.Remotely
+	}
+	return form.Unlike
+}
+
+func openMirror(ctx context.Context, p *form.Place) (*form.Mirror, error) {
+	im, err := read(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	m := &form.Mirror{Lock: im.Lock, Tag: im.Tag, Digest: "sha256:" + im.Top.SHA256.String(), Mount: im.Mount}
+	for _, platform := range im.Platforms {
+		if !platform.Seeded {
+			m.MountOnly = append(m.MountOnly, platform.Platform)
+		}
+	}
+	return m, nil
+}
+
+func read(ctx context.Context, p *form.Place) (im *Image, err error) {
+	if from := p.Repository; from != nil {
+		if im, err = Read(ctx, from.Top, from); err == nil {
+			im.Tag = from.Tag
+		}
+	} else if l, openErr := p.Layout(ctx); openErr != nil {
+		err = openErr
+	} else {
+		im, err = Open(ctx, l, p.Document)
+	}
+	if errors.Is(err, ErrNotImage) {
+		err = form.Other(ErrNotImage)
+	}
+	return im, err
 }
 
 // output is an image that is written as a whole in the end.

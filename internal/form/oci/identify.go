@@ -14,8 +14,8 @@ import (
 // layout: an archive of something else, a web page, an empty directory.
 var ErrNotLayout = errors.New("neither a bundle nor an image that botkube-mirror wrote")
 
-// Hint is the next step for what is no layout.
-const Hint = "name a bundle: FILE.tar or a directory that pull wrote, docker://REFERENCE for one in a registry, or - for standard input"
+// Hint is the next step for what is no mirror.
+const Hint = "name a bundle (FILE.tar or a directory), a directory, a site or an image that pull or unpack wrote, a lock, docker://REFERENCE, or - for standard input"
 
 // unpackers are the programs that take a compression away.
 var unpackers = map[string]string{"gzip": "gunzip", "zstd": "unzstd", "xz": "unxz", "bzip2": "bunzip2", "zip": "unzip"}

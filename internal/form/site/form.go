@@ -3,7 +3,9 @@ package site
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -11,18 +13,157 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
 )
 
 // Form is the web root from which agents download.
 var Form = &form.Form{
-	Kind: "site",
-	Name: "site",
+	Kind:   "site",
+	Name:   "site",
+	Access: form.Downloaded,
 	Outputs: []form.Output{{
 		Prefix: "site", TakesBaseURL: true,
 		Check: checkOutput,
 		Open:  openOutput,
 		Next:  next,
 	}},
+	Rewrite:   "run the unpack or the pull that wrote it again: it writes what is damaged or missing anew, and leaves the rest",
+	Recognize: recognize,
+	Open:      openMirror,
+	Audit:     verify,
+	Serve:     serve,
+	NotContent: func(p *form.Place) error {
+		return fault.New(fault.Usage, "%s is a site: nothing else is made of one", p).WithHint("name the bundle that it was made of")
+	},
+	Prune: func(ctx context.Context, p *form.Place) (atomicdir.Pruned, error) {
+		return Prune(ctx, p.Path, p.Waiting)
+	},
+}
+
+// recognize takes a site, and a version of one.
+func recognize(p *form.Place) form.Likeness {
+	root, _ := rootOf(p)
+	switch {
+	case !p.IsDir() || root == "":
+		return form.Unlike
+	case IsSite(root):
+		return form.Like
+	}
+	return form.Damaged
+}
+
+// rootOf returns the site that is at a place, and the version if that is what is
+// there; "" if there is neither.
+func rootOf(p *form.Place) (root, tag string) {
+	path := filepath.Clean(p.Path)
+	if HasVersions(path) {
+		return path, ""
+	}
+	if root, tag = filepath.Split(path); root != "" && HasVersions(filepath.Clean(root)) {
+		return filepath.Clean(root), tag
+	}
+	return "", ""
+}
+
+// openMirror reads a version of a site: the one that is named, or the only one.
+func openMirror(_ context.Context, p *form.Place) (*form.Mirror, error) {
+	root, tag := rootOf(p)
+	versions, err := ReadLocks(root)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(versions, func(a, b Version) int {
+		return lock.CompareReleases(a.Lock.BotkubeVersion, a.Tag, b.Lock.BotkubeVersion, b.Tag)
+	})
+	var tags []string
+	for _, v := range versions {
+		if v.Tag == tag || tag == "" && len(versions) == 1 {
+			return &form.Mirror{Lock: v.Lock, Tag: v.Tag, BaseURL: BaseURL(root, v)}, nil
+		}
+		tags = append(tags, v.Tag)
+	}
+	hint := "name " + filepath.Join(root, tags[0])
+	if tag != "" {
+		return nil, fault.New(fault.Usage, "the site %s has no version %s; it has: %s", root, tag, strings.Join(tags, ", ")).WithHint("%s", hint)
+	}
+	return nil, fault.New(fault.Usage, "the site %s has several versions: %s", root, strings.Join(tags, ", ")).WithHint("%s, or another of them", hint)
+}
+
+func serve(ctx context.Context, p *form.Place) (*form.Served, error) {
+	root, tag := rootOf(p)
+	src, err := OpenSource(ctx, root, tag, p.Waiting)
+	if err != nil {
+		return nil, err
+	}
+	out := &form.Served{Closers: []io.Closer{src}}
+	for _, v := range src.Versions() {
+		out.Versions = append(out.Versions, form.Version{
+			Tag: v.Tag, Source: filepath.Join(root, v.Tag), Lock: v.Lock, Indexes: v,
+			Open: func(path string, _ lock.Blob) (form.File, error) { return v.Open(path) },
+		})
+	}
+	return out, nil
+}
+
+// verify reads every file of a site, or of one version.
+func verify(ctx context.Context, p *form.Place, a *form.Audit) error {
+	if err := a.Begin(); err != nil {
+		return err
+	}
+	root, tag := rootOf(p)
+	o := AuditOptions{Tag: tag, Waiting: p.Waiting, Hashed: a.Hashed}
+	if !a.Served {
+		o.BaseURL = a.BaseURL
+	}
+	versions, err := Audit(ctx, root, &a.Report, o)
+	if err != nil {
+		return err
+	}
+	if len(versions) == 0 {
+		return fault.New(fault.Usage, "the site %s has no version %s", root, tag).WithHint("see what it has: botkube-mirror list %s", root)
+	}
+	writtenFor(a, versions)
+	if len(versions) > 1 {
+		describeVersions(a, versions)
+		return nil
+	}
+	a.Lock, a.Tag = versions[0].Lock, versions[0].Tag
+	if versions[0].Digest != (lock.SHA256{}) {
+		a.Digest = "sha256:" + versions[0].Digest.String()
+	}
+	return nil
+}
+
+// writtenFor settles where a site must be served.
+func writtenFor(a *form.Audit, versions []Audited) {
+	a.FoundBaseURL = versions[0].BaseURL
+	switch {
+	case a.BaseURL == "":
+	case a.Served:
+		a.FoundBaseURL = a.BaseURL
+	default:
+		a.Misplaced = slices.ContainsFunc(versions, func(v Audited) bool { return v.BaseURL != "" && v.BaseURL != a.BaseURL })
+	}
+}
+
+// describeVersions describes a site that has no one lock.
+func describeVersions(a *form.Audit, versions []Audited) {
+	var tags, elsewhere []string
+	for _, v := range versions {
+		tags = append(tags, v.Tag)
+		if v.BaseURL != "" && v.BaseURL != a.FoundBaseURL && !a.Served {
+			elsewhere = append(elsewhere, fmt.Sprintf("%s at %s", v.Tag, v.BaseURL))
+		}
+		if v.Lock != nil {
+			a.Platforms = append(a.Platforms, v.Lock.Platforms...)
+		}
+	}
+	slices.SortFunc(a.Platforms, agent.ComparePlatforms)
+	a.Platforms = slices.Compact(a.Platforms)
+	a.Note(fmt.Sprintf("the site has several versions, all of which were verified: %s", strings.Join(tags, ", ")))
+	if len(elsewhere) > 0 {
+		a.Note(fmt.Sprintf("not every version must be served at %s: %s", a.FoundBaseURL, strings.Join(elsewhere, ", ")))
+	}
 }
 
 func checkOutput(_ string, o form.WriteOptions) error {

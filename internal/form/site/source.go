@@ -118,14 +118,14 @@ func (v *SourceVersion) Index(_ agent.Platform, r lock.Repository) (pluginsdir.I
 }
 
 // Open opens a file of the version. What it holds was not looked at.
-func (v *SourceVersion) Open(f File) (*os.File, error) {
+func (v *SourceVersion) Open(path string) (*os.File, error) {
 	t := v.source.tree
-	file, err := v.source.opener.OpenRegular(f.Path)
+	file, err := v.source.opener.OpenRegular(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fault.New(fault.Incomplete, "%s is missing", t.At(f.Path))
+		return nil, fault.New(fault.Incomplete, "%s is missing", t.At(path))
 	case err != nil:
-		return nil, fmt.Errorf("opening %s: %w", t.At(f.Path), err)
+		return nil, fmt.Errorf("opening %s: %w", t.At(path), err)
 	}
 	return file, nil
 }

@@ -31,7 +31,7 @@ func TestSource(t *testing.T) {
 	for _, v := range s.Versions() {
 		tags = append(tags, v.Tag)
 		for _, file := range Files(v.Lock) {
-			content, err := v.Open(file)
+			content, err := v.Open(file.Path)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -82,7 +82,7 @@ func TestSourceOpensFilesOnly(t *testing.T) {
 		if err := put(); err != nil {
 			t.Fatal(err)
 		}
-		f, err := v.Open(file)
+		f, err := v.Open(file.Path)
 		if err == nil {
 			f.Close()
 			t.Errorf("%s was opened", what)

@@ -15,6 +15,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
@@ -66,7 +67,7 @@ func checkNames(l *lock.Lock) error {
 // in the order in which they must be written: whatever comes last is what an
 // agent takes as the sign that the rest is there. Upstream has the indexes, which
 // may be those of a site: URLs in them do not matter.
-func Documents(l *lock.Lock, base string, upstream Indexes) ([]pluginsdir.Document, error) {
+func Documents(l *lock.Lock, base string, upstream form.Indexes) ([]pluginsdir.Document, error) {
 	base, err := baseURL(base)
 	if err != nil {
 		return nil, err
@@ -104,12 +105,6 @@ func Documents(l *lock.Lock, base string, upstream Indexes) ([]pluginsdir.Docume
 	}
 	head := []pluginsdir.Document{{Path: path.Join(tag, sumsName), Data: digests.Marshal()}, {Path: path.Join(tag, lockName), Data: data}}
 	return append(head, indexes...), nil
-}
-
-// Indexes has the indexes of repositories. A [pluginsdir.Source] is one; the platform
-// is of no concern to a site, whose indexes are for all.
-type Indexes interface {
-	Index(p agent.Platform, r lock.Repository) (pluginsdir.Index, error)
 }
 
 // pinned returns the digests of a version's files that follow from its lock: of all

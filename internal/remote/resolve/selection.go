@@ -3,7 +3,6 @@ package resolve
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/url"
 	"path"
 	"path/filepath"
@@ -17,7 +16,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
@@ -130,7 +128,7 @@ func (req *Request) settleRepositories(headers []Header) error {
 
 // applyLock reads the lock and lets it say what the selection leaves open.
 func (req *Request) applyLock(sel Selection) error {
-	l, err := ReadLock(sel.Lock)
+	l, err := lock.ReadFile(sel.Lock)
 	if err != nil {
 		return err
 	}
@@ -161,36 +159,6 @@ func (req *Request) applyLock(sel Selection) error {
 		req.Members.Chart = l.Chart.URL
 	}
 	return nil
-}
-
-// ReadLock reads a file that pull, lock or list wrote.
-func ReadLock(file string) (*lock.Lock, error) {
-	data, err := readRegular(file, lock.MaxSize)
-	if fault.KindOf(err) == fault.Integrity {
-		return nil, fault.New(fault.Integrity, "reading the lock: %s: %w", file, err).WithHint("name the file that pull, lock or list wrote")
-	}
-	if err != nil {
-		return nil, fault.New(fault.Usage, "reading the lock: %w", err)
-	}
-	l, err := lock.Parse(data)
-	if err != nil {
-		return nil, fault.New(fault.Integrity, "%s: %w", file, err)
-	}
-	return l, nil
-}
-
-// readRegular reads a regular file of at most max bytes. Anything else is of kind
-// [fault.Integrity].
-func readRegular(file string, max int64) ([]byte, error) {
-	f, fi, err := disk.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if fi.Size() > max {
-		return nil, fault.New(fault.Integrity, "it has %d bytes; at most %d are read", fi.Size(), max)
-	}
-	return io.ReadAll(io.LimitReader(f, max))
 }
 
 // latestRelease redirects to the newest release of Botkube.

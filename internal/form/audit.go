@@ -1,0 +1,110 @@
+package form
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
+)
+
+// Audit is one verification of a mirror: what is asked, and what is found.
+type Audit struct {
+	audit.Report
+	AuditOptions
+
+	// Form is that of which the mirror is found to be.
+	Form *Form
+	// Lock is nil where it cannot be read, which the report says, and where the
+	// mirror has several.
+	Lock *lock.Lock
+	// Platforms are those of a mirror with several locks.
+	Platforms []agent.Platform
+	// Tag and Digest are as in [Mirror]; a directory or a site has the digest of
+	// SHA256SUMS.
+	Tag, Digest string
+	// Mount and BaseURL are where agents must find the mirror, by its indexes.
+	FoundMount, FoundBaseURL string
+	// Misplaced says that it is written for another base URL than the one given.
+	Misplaced bool
+	// Unpacked says that the archives were unpacked.
+	Unpacked bool
+	// FileAt says where an unpacked file of a platform is in the mirror. It is nil
+	// where there are no unpacked files.
+	FileAt func(p agent.Platform, file string) string
+}
+
+// AuditOptions say what is verified. None of the functions may be nil.
+type AuditOptions struct {
+	// Mount and BaseURL are where agents find the mirror, or empty.
+	Mount, BaseURL string
+	// Served says that this program serves it, so that the base URL that it is
+	// written for does not matter.
+	Served bool
+	// Unpack has archives unpacked, as an agent's directory needs them.
+	Unpack bool
+	// Parallel is how many files of a registry are read at a time.
+	Parallel int
+	// Accept is called once the form is certain. An error ends the audit.
+	Accept func(f *Form) error
+	// Planned is told how much there is to be read, in bytes and files.
+	Planned func(total int64, files int)
+	// Hashed is told of bytes that were read, from several goroutines.
+	Hashed func(n int64)
+}
+
+// Audit finds out of which form a mirror is, and verifies it.
+func (all Forms) Audit(ctx context.Context, p *Place, a *Audit) error {
+	defer p.Close() // nothing was written to it
+	return all.try(p, func(f *Form) error {
+		if f.Audit == nil {
+			_, err := f.Open(ctx, p) // it may be of another form
+			if err == nil {
+				err = fault.New(fault.Usage, "%s is a %s, which there is nothing to verify of", p, f.Name).
+					WithHint("compare a mirror with it: botkube-mirror verify MIRROR --against %s", p)
+			}
+			return err
+		}
+		a.Form = f
+		return f.Audit(ctx, p, a)
+	})
+}
+
+// Begin is called once it is certain that the mirror is of the form.
+func (a *Audit) Begin() error { return a.Accept(a.Form) }
+
+// Unreadable reports a mirror of which nothing more can be found out than that it
+// is damaged. Any other error is returned.
+func (a *Audit) Unreadable(err error) error {
+	state, ok := audit.StateOf(err)
+	if !ok {
+		return err
+	}
+	a.Fail(audit.Problem{Kind: audit.Kind(state), Detail: err.Error()})
+	return nil
+}
+
+// maxNoted bounds how many documents are told of that lie beside a mirror.
+const maxNoted = 8
+
+// NoteNames notes what other tools made of the index.json of a layout: the tags that
+// a mirror has there, if its own is not among them, and the documents beside it.
+func (a *Audit) NoteNames(tag string, names []string, beside []oci.Named) {
+	if own := (oci.Named{Names: names}); len(names) > 1 || len(names) > 0 && !own.Answers(tag) {
+		a.Note(fmt.Sprintf("index.json calls it %s", oci.Clip(strings.Join(names, ", "))))
+	}
+	var told []string
+	for _, n := range beside[:min(len(beside), maxNoted)] {
+		told = append(told, n.String())
+	}
+	if len(beside) > maxNoted {
+		told = append(told, fmt.Sprintf("and %d more", len(beside)-maxNoted))
+	}
+	if len(told) > 0 {
+		a.Note("index.json also names what is not part of it, and was not verified: " + strings.Join(told, "; "))
+	}
+}

@@ -1,0 +1,88 @@
+package bundle
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
+)
+
+func checkArchive(path string, _ form.WriteOptions) error {
+	if path == form.StandardStream {
+		return nil
+	}
+	return cmp.Or(CheckFile(path), CheckReplaced(path))
+}
+
+// CheckReplaced refuses to replace a file that this program cannot have written.
+func CheckReplaced(path string) error {
+	fi, err := os.Stat(path)
+	if err != nil || fi.Size() == 0 || oci.Sniff(path) == oci.InTar {
+		return nil
+	}
+	return fault.New(fault.Usage, "the output %s is there, and is no bundle or image", path).
+		WithHint("name another file, or remove this one")
+}
+
+// mirrorOutput is a bundle that is written as a whole in the end.
+type mirrorOutput struct {
+	path    string
+	blobs   blob.Source
+	options form.WriteOptions
+	write   func(ctx context.Context, path string, c *Contents, o Options) (changed bool, err error)
+}
+
+func openArchive(_ context.Context, path string, _ *lock.Lock, from form.Content, o form.WriteOptions) (form.Writer, error) {
+	if path == form.StandardStream {
+		return &streamOutput{mirrorOutput{path, from.Blobs, o, func(ctx context.Context, _ string, c *Contents, with Options) (bool, error) {
+			return true, WriteStream(ctx, o.Stdout, c, with)
+		}}}, nil
+	}
+	return &mirrorOutput{path, from.Blobs, o, WriteFile}, nil
+}
+
+func openLayoutOutput(_ context.Context, path string, _ *lock.Lock, from form.Content, o form.WriteOptions) (form.Writer, error) {
+	return &mirrorOutput{path, from.Blobs, o, WriteLayout}, nil
+}
+
+// Add does nothing: blobs are verified while the bundle is written, one while
+// another is copied.
+func (out *mirrorOutput) Add(context.Context, lock.Artifact) (bool, error) { return false, nil }
+
+// Commit writes the bundle.
+func (out *mirrorOutput) Commit(ctx context.Context, l *lock.Lock) (w form.Written, err error) {
+	contents, err := Plan(ctx, l, out.blobs)
+	if err != nil {
+		return w, err
+	}
+	w.Tag, w.Digest, w.Size = contents.Tag, "sha256:"+contents.Index.Blob().SHA256.String(), contents.Size()
+	out.options.Writing(w.Size)
+	w.Changed, err = out.write(ctx, out.path, contents, Options{ModTime: out.options.ModTime, Waiting: out.options.Waiting, Displaced: out.options.Displaced})
+	return w, err
+}
+
+// Close does nothing: what is unfinished was removed by who wrote it.
+func (out *mirrorOutput) Close() error { return nil }
+
+// streamOutput is a bundle on standard output, of which nothing can be taken back.
+type streamOutput struct{ mirrorOutput }
+
+// Add verifies what will be streamed, while a damaged blob can still be fetched
+// again.
+func (out *streamOutput) Add(ctx context.Context, a lock.Artifact) (bool, error) {
+	return false, out.blobs.Verify(ctx, a.SHA256)
+}
+
+func next(path string, _ form.Written, _ []agent.Platform, _ string) string {
+	if path == form.StandardStream {
+		return ""
+	}
+	return fmt.Sprintf("next: carry it over; there, unpack it (botkube-mirror unpack %s -o DIR) or publish it (botkube-mirror push %s REGISTRY/PREFIX)\n", path, path)
+}

@@ -1,0 +1,65 @@
+// Package lockfile takes a lock, which names the files of a mirror, for a mirror
+// that can be listed and compared.
+package lockfile
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+)
+
+// Form is a lock in a file of its own.
+var Form = &form.Form{
+	Kind:       "lock",
+	Name:       "lock",
+	Members:    true,
+	Recognize:  recognize,
+	Open:       open,
+	NotServed:  holdsNothing,
+	NotContent: holdsNothing,
+}
+
+func holdsNothing(p *form.Place) error {
+	return fault.New(fault.Usage, "%s is a lock: it names files, but has none", p).
+		WithHint("pull what it names first: botkube-mirror pull --lock %s -o bundle.tar", p)
+}
+
+func recognize(p *form.Place) form.Likeness {
+	text, _ := legible.Text(p.Start)
+	if p.IsFile() && bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
+		return form.Like
+	}
+	return form.Unlike
+}
+
+func open(_ context.Context, p *form.Place) (*form.Mirror, error) {
+	l, err := read(p)
+	if fault.KindOf(err) == fault.Integrity {
+		err = fault.New(fault.Integrity, "%w", err).WithHint("copy the lock again, or write a new one with the command lock")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &form.Mirror{Lock: l}, nil
+}
+
+func read(p *form.Place) (*lock.Lock, error) {
+	if p.Stream == nil {
+		return lock.ReadFile(p.Path)
+	}
+	data, err := io.ReadAll(io.LimitReader(p.Stream, lock.MaxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading standard input: %w", err)
+	}
+	l, err := lock.Parse(data)
+	if err != nil {
+		return nil, fault.New(fault.Integrity, "standard input: %w", err)
+	}
+	return l, nil
+}

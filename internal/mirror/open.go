@@ -1,0 +1,127 @@
+package mirror
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
+)
+
+// locate finds out what a target names: something on this machine, standard input or
+// something in a registry. Every command begins with it.
+func (s *Session) locate(ctx context.Context, target string, stdin io.Reader) (*form.Place, error) {
+	var p *form.Place
+	var err error
+	if reference, ok := strings.CutPrefix(target, form.RegistryPrefix); ok {
+		p, err = s.placeInRegistry(ctx, reference)
+	} else {
+		p, err = forms.All.Locate(target, stdin)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.Waiting = s.waiting
+	return p, nil
+}
+
+// open reads the documents of a mirror.
+func (s *Session) open(ctx context.Context, target string, stdin io.Reader) (*form.Mirror, error) {
+	p, err := s.locate(ctx, target, stdin)
+	if err != nil {
+		return nil, err
+	}
+	return forms.All.Open(ctx, p)
+}
+
+// source is a mirror that something else is made of.
+type source struct {
+	*form.Mirror
+	form.Content
+}
+
+// openSource opens a mirror that something else is made of.
+func (s *Session) openSource(ctx context.Context, target string, stdin io.Reader) (*source, error) {
+	p, err := s.locate(ctx, target, stdin)
+	if err != nil {
+		return nil, err
+	}
+	m, content, err := forms.All.Content(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return &source{m, *content}, nil
+}
+
+func (src *source) close() {
+	if src.Content.Close != nil {
+		_ = src.Content.Close() // nothing was written to it
+	}
+	_ = src.Mirror.Close()
+}
+
+// placeInRegistry asks a registry for what a reference names.
+func (s *Session) placeInRegistry(ctx context.Context, reference string) (*form.Place, error) {
+	ref, err := registry.ParseReference(reference)
+	if err != nil {
+		return nil, err
+	}
+	if ref.Identifier() == "" {
+		return nil, fault.New(fault.Usage, "%s%s has neither tag nor digest", form.RegistryPrefix, ref).
+			WithHint("add the Botkube version: %s%s:v1.14.0", form.RegistryPrefix, ref)
+	}
+	client := cmp.Or(s.Source, s.Registry)
+	if client == nil {
+		return nil, fault.New(fault.Usage, "%s%s is in a registry, and only what is on this machine is taken here", form.RegistryPrefix, ref).
+			WithHint("copy it to this machine first: botkube-mirror unpack %s%s -o bundle.tar", form.RegistryPrefix, ref)
+	}
+	repo, err := client.Repository(ctx, ref.Repository(), false)
+	if err != nil {
+		return nil, err
+	}
+	top, err := repo.Manifest(ctx, ref.Identifier())
+	if err != nil {
+		return nil, err
+	}
+	in := &form.Repository{Reader: repositoryReader{repo}, Top: top.Data, Tag: ref.Tag()}
+	if s.Store != nil {
+		in.Reader, in.Store = storedReader{repositoryReader{repo}, s}, s.Store
+		in.Obtain = func(ctx context.Context, b lock.Blob) (int64, error) { return s.fetchBlob(ctx, repo, b) }
+	}
+	return &form.Place{Target: form.RegistryPrefix + ref.String(), Repository: in}, nil
+}
+
+// repositoryReader is an [oci.Reader] of a repository as the registry has it now:
+// nothing of it is taken from the store, and nothing is kept.
+type repositoryReader struct{ repo *registry.Repository }
+
+// Manifest counts what a registry does not have as missing.
+func (r repositoryReader) Manifest(ctx context.Context, b lock.Blob) ([]byte, error) {
+	m, err := r.repo.Manifest(ctx, digestOf(b))
+	if registry.IsNotFound(err) {
+		return nil, fault.New(fault.Incomplete, "%w", err)
+	}
+	return m.Data, err
+}
+
+func (r repositoryReader) Open(ctx context.Context, b lock.Blob) (io.ReadCloser, error) {
+	return r.repo.Open(ctx, b), nil
+}
+
+// storedReader is an [oci.Reader] of a repository whose blobs come through the store.
+type storedReader struct {
+	repositoryReader
+	session *Session
+}
+
+func (r storedReader) Open(ctx context.Context, b lock.Blob) (io.ReadCloser, error) {
+	if _, err := r.session.fetchBlob(ctx, r.repo, b); err != nil {
+		return nil, err
+	}
+	return r.session.Store.Open(b.SHA256)
+}

@@ -1,0 +1,108 @@
+package mirror
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// SubsetOptions say which part of a mirror is taken. Empty means all of it.
+type SubsetOptions struct {
+	Platforms []agent.Platform
+	Plugins   []agent.PluginKey
+	Exclude   []agent.PluginKey
+}
+
+func (o SubsetOptions) all() bool {
+	return len(o.Platforms)+len(o.Plugins)+len(o.Exclude) == 0
+}
+
+// subset returns the part of a source's lock that is wanted, as a pull of that
+// part would have written it.
+func (src *source) subset(o SubsetOptions) (*lock.Lock, error) {
+	if o.all() {
+		return src.Lock, nil
+	}
+	platforms := o.Platforms
+	for _, p := range platforms {
+		if !slices.Contains(src.Lock.Platforms, p) {
+			return nil, fault.New(fault.Incomplete, "%s is not for %s, but for %s", src.Mirror, p, agent.JoinPlatforms(src.Lock.Platforms)).
+				WithHint("pull it for that platform too, where there is internet: --platform %s", p)
+		}
+	}
+	if len(platforms) == 0 {
+		platforms = src.Lock.Platforms
+	}
+	for _, key := range slices.Concat(o.Plugins, o.Exclude) {
+		if !slices.ContainsFunc(src.Lock.Plugins, func(p lock.Plugin) bool { return matches(key, p) }) {
+			return nil, src.noPlugin(key)
+		}
+	}
+	part := src.Lock.Subset(platforms, func(p lock.Plugin) bool {
+		named := func(keys []agent.PluginKey) bool {
+			return slices.ContainsFunc(keys, func(k agent.PluginKey) bool { return matches(k, p) })
+		}
+		return (len(o.Plugins) == 0 || named(o.Plugins)) && !named(o.Exclude)
+	})
+	// A pull leaves out repositories of which nothing is wanted, too.
+	part.Repositories = slices.DeleteFunc(part.Repositories, func(r lock.Repository) bool {
+		return !slices.ContainsFunc(part.Plugins, func(p lock.Plugin) bool { return p.Repository == r.Name })
+	})
+	if len(part.Plugins) == 0 {
+		return nil, fault.New(fault.Usage, "%s holds nothing of what is selected", src.Mirror).
+			WithHint("see what it holds: botkube-mirror list %s", src.Mirror)
+	}
+	return part, src.dropSchemas(part)
+}
+
+// matches reports whether a key names a plugin of a lock. Without a version it
+// names all that are there.
+func matches(key agent.PluginKey, p lock.Plugin) bool {
+	return key.Repository == p.Repository && key.Name == p.Name &&
+		(key.Version == "" || key.Version == p.Version)
+}
+
+// noPlugin says that a plugin is not there, and which are.
+func (src *source) noPlugin(key agent.PluginKey) error {
+	var names []string
+	for _, p := range src.Lock.Plugins {
+		names = append(names, p.Key().String())
+	}
+	return fault.New(fault.Usage, "%w", index.UnknownName("plugin", key.String(), names)).
+		WithHint("see what %s holds: botkube-mirror list %s", src.Mirror, src.Mirror)
+}
+
+// dropSchemas takes JSON schemas out of a lock that only plugins refer to
+// that are not in it.
+func (src *source) dropSchemas(l *lock.Lock) error {
+	for i, r := range l.Repositories {
+		if len(r.Schemas) == 0 || src.Blobs == nil {
+			continue
+		}
+		used, err := src.schemasUsed(l, r)
+		if err != nil {
+			return fmt.Errorf("reading the index of %q: %w", r.Name, err)
+		}
+		l.Repositories[i].Schemas = slices.DeleteFunc(slices.Clone(r.Schemas), func(s lock.Schema) bool { return !used[s.URL] })
+	}
+	return nil
+}
+
+// schemasUsed returns the URLs of the schemas that the entries of a lock refer to.
+func (src *source) schemasUsed(l *lock.Lock, r lock.Repository) (map[string]bool, error) {
+	data, err := src.Blobs.ReadAll(r.Index.SHA256, index.MaxSize)
+	if err != nil {
+		return nil, err
+	}
+	ix, err := index.Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	return ix.Schemas(r.URL, func(e *agent.Entry) bool {
+		return slices.ContainsFunc(l.Plugins, func(p lock.Plugin) bool { return p.Matches(r.Name, e) })
+	})
+}

@@ -1,0 +1,159 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+)
+
+// other opens what the target is compared with, before all of the target is read
+// in vain.
+func (v *verifying) other(ctx context.Context) (*form.Mirror, error) {
+	if v.options.Against == "" {
+		return nil, nil
+	}
+	if v.options.Against == form.StandardStream && v.options.Target == form.StandardStream {
+		return nil, fault.New(fault.Usage, "standard input can be read once only").WithHint("write one of them to a file")
+	}
+	return v.open(ctx, v.options.Against, v.options.Stdin)
+}
+
+// against compares the target with another mirror's lock, if there is one.
+func (v *verifying) against(ctx context.Context, other *form.Mirror) error {
+	if other == nil {
+		return nil
+	}
+	defer other.Close()
+	if v.found.Lock == nil && len(v.found.Platforms) > 0 && len(v.found.Problems()) == 0 {
+		return fault.New(fault.Usage, "%s has several versions, each with a lock of its own", v.options.Target).
+			WithHint("name one of them: %s", filepath.Join(strings.TrimPrefix(v.options.Target, "site:"), "VERSION"))
+	}
+	if v.found.Lock == nil {
+		v.found.Note(fmt.Sprintf("it was not compared with %s: it has no one lock that can be read", v.options.Against))
+		return nil // why is a problem already
+	}
+	data, err := other.Lock.Marshal()
+	if err != nil {
+		return err
+	}
+	compared := &Against{Target: v.options.Against, Lock: "sha256:" + lock.Sum(data).String()}
+	v.result.Against = compared
+	v.compare(compared, other)
+	if other.Packed && v.found.FileAt != nil && v.options.Against != form.StandardStream {
+		return v.compareRemade(ctx, compared)
+	}
+	return nil
+}
+
+// compare reports how the target's lock differs.
+func (v *verifying) compare(compared *Against, other *form.Mirror) {
+	wanted, have := other.Lock, v.found.Lock
+	if v.found.Form.Partial {
+		if part := intersect(wanted.Platforms, have.Platforms); len(part) > 0 && len(part) < len(wanted.Platforms) {
+			v.found.Note(fmt.Sprintf("%s is also for %s, which the directory is not for", compared.Target, agent.JoinPlatforms(without(wanted.Platforms, part))))
+			wanted = wanted.Subset(part, func(lock.Plugin) bool { return true })
+		}
+	}
+	compared.Differences, compared.NotCompared = compareLocks(other.Form, v.found.Form, wanted, have)
+	for _, d := range compared.Differences {
+		p := audit.Problem{Kind: audit.KindDiffers, Detail: d.String()}
+		switch d.Change {
+		case lock.Added:
+			p.Detail = d.What() + " is here, but not in what it is compared with"
+		case lock.Removed:
+			p = audit.Problem{Kind: audit.KindMissing, Detail: d.What() + " is not here"}
+		}
+		v.found.Fail(p)
+	}
+}
+
+func intersect(a, b []agent.Platform) []agent.Platform {
+	return slices.DeleteFunc(slices.Clone(a), func(p agent.Platform) bool { return !slices.Contains(b, p) })
+}
+
+func without(a, b []agent.Platform) []agent.Platform {
+	return slices.DeleteFunc(slices.Clone(a), func(p agent.Platform) bool { return slices.Contains(b, p) })
+}
+
+// remakeFiles makes each unpacked file of a directory, or of that in an image,
+// again of a bundle, and compares it with the one that is there. At says where a
+// file of a platform is in the target. All is false where a file could not be
+// compared: the bundle has not what it is made of, or it is among the problems already.
+func (v *verifying) remakeFiles(ctx context.Context, from *source, at func(agent.Platform, string) string) (all bool, err error) {
+	type key struct {
+		platform agent.Platform
+		path     string
+	}
+	// What was found, not what SHA256SUMS says: that may be damaged, or gone. What
+	// is known to be damaged was reported.
+	found := map[key]lock.SHA256{}
+	for _, f := range v.found.Files() {
+		for _, p := range f.Platforms {
+			if f.State == audit.Intact && f.SHA256 != nil {
+				found[key{p, f.Path}] = *f.SHA256
+			}
+		}
+	}
+	pinned := map[lock.SHA256]bool{}
+	for _, a := range from.Lock.Artifacts {
+		pinned[a.SHA256] = true
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	all = true
+	for _, p := range v.found.Lock.Platforms {
+		for _, f := range v.found.Lock.Files(p) {
+			if _, pinned := f.Pinned(); pinned {
+				continue // it was compared with the lock
+			}
+			k := key{p, at(p, f.Path)}
+			have, ok := found[k]
+			if !ok || !pinned[f.Artifact.SHA256] {
+				all = false // what only one of the two has is a difference already
+				continue
+			}
+			group.Go(func() error { return v.remakeFile(ctx, from, p, f, k.path, have) })
+		}
+	}
+	return all, group.Wait()
+}
+
+// remakeFile makes a file again, and compares its digest.
+func (v *verifying) remakeFile(ctx context.Context, from *source, p agent.Platform, f lock.File, at string, have lock.SHA256) error {
+	if from.Obtain != nil {
+		if _, err := from.Obtain(ctx, f.Artifact.Blob); err != nil {
+			return err
+		}
+	}
+	want, err := pluginsdir.Digest(ctx, from.Plugins, p, f)
+	if err != nil {
+		return err
+	}
+	if have != want.SHA256 {
+		v.found.Fail(audit.Problem{Kind: audit.KindDiffers, Path: at, Detail: fmt.Sprintf("its sha256 is %s, but what is unpacked of %s has %s", have, agent.Redact(f.Artifact.URL), want.SHA256)})
+	}
+	return nil
+}
+
+// compareRemade compares the target with what is made again of a bundle.
+func (v *verifying) compareRemade(ctx context.Context, compared *Against) error {
+	from, err := v.openSource(ctx, compared.Target, nil)
+	if err != nil {
+		return err
+	}
+	defer from.close()
+	compared.Remade, err = v.remakeFiles(ctx, from, v.found.FileAt)
+	return err
+}
