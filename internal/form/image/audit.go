@@ -203,12 +203,12 @@ func (a *auditor) contents(ctx context.Context, said *agent.Platform, manifest [
 // directory by their paths in it.
 func (a *auditor) layers(ctx context.Context, is *described) (map[string]entry.Found, error) {
 	each := make([]map[string]entry.Found, len(is.manifest.Layers))
-	taken := new(taken)
+	budget := new(readBudget)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(a.parallel)
 	for i := range is.manifest.Layers {
 		group.Go(func() (err error) {
-			each[i], err = a.layer(ctx, is, i, taken)
+			each[i], err = a.layer(ctx, is, i, budget)
 			return err
 		})
 	}
@@ -228,7 +228,7 @@ func (a *auditor) layers(ctx context.Context, is *described) (map[string]entry.F
 }
 
 // layer reads one layer.
-func (a *auditor) layer(ctx context.Context, is *described, i int, taken *taken) (map[string]entry.Found, error) {
+func (a *auditor) layer(ctx context.Context, is *described, i int, budget *readBudget) (map[string]entry.Found, error) {
 	d := is.manifest.Layers[i]
 	b, err := oci.Described(d, lock.MaxBlob)
 	if err != nil {
@@ -240,7 +240,7 @@ func (a *auditor) layer(ctx context.Context, is *described, i int, taken *taken)
 	}
 	var l *layerReader
 	err = blob.Again(ctx, func(error) error {
-		l = &layerReader{mount: a.image.Mount, taken: taken, found: map[string]entry.Found{}}
+		l = &layerReader{mount: a.image.Mount, budget: budget, found: map[string]entry.Found{}}
 		return oci.Stream(ctx, a.from, b, func(r io.Reader) error { return l.read(ctx, d, is.config.RootFS.DiffIDs[i], r) })
 	})
 	if a.hashed != nil && fault.KindOf(err) != fault.Incomplete {
@@ -252,15 +252,15 @@ func (a *auditor) layer(ctx context.Context, is *described, i int, taken *taken)
 	return l.found, a.add(b, what, &is.Platform.Platform, err)
 }
 
-// taken is what is kept in memory of the layers of an image, which must be no more
+// readBudget is what is kept in memory of the layers of an image, which must be no more
 // than one of ours can need.
-type taken struct{ entries, documents atomic.Int64 }
+type readBudget struct{ entries, documents atomic.Int64 }
 
 // layerReader takes in the files of one layer.
 type layerReader struct {
-	mount string
-	taken *taken
-	found map[string]entry.Found
+	mount  string
+	budget *readBudget
+	found  map[string]entry.Found
 	// outside are the paths of files that are not below the mount.
 	outside []string
 }
@@ -299,7 +299,7 @@ func (l *layerReader) read(ctx context.Context, d v1.Descriptor, diffID v1.Hash,
 
 // entry takes in a file.
 func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
-	if l.taken.entries.Add(1) > maxFiles {
+	if l.budget.entries.Add(1) > maxFiles {
 		return errTooMuch
 	}
 	name := path.Clean("/" + h.Name)
@@ -330,7 +330,7 @@ func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
 			l.found[rel] = entry.Found{Problem: fmt.Sprintf("it has %d bytes, more than are read of a document", h.Size)}
 			return nil
 		}
-		if l.taken.documents.Add(h.Size) > maxDocuments {
+		if l.budget.documents.Add(h.Size) > maxDocuments {
 			return errTooMuch
 		}
 		to = io.MultiWriter(&data, sum)

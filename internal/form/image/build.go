@@ -122,7 +122,7 @@ type build struct {
 	done      int
 	platforms []Platform
 	// current is the image that layers are handed on of.
-	current picture
+	current imageState
 }
 
 // prepare makes a layer. The documents depend on all files: they are made when
@@ -200,7 +200,7 @@ func (b *build) putImage(ctx context.Context, p agent.Platform) error {
 		Platform: p, Manifest: m.Blob, Seeded: b.options.seederOf(p) != nil,
 		Layers: len(b.current.layers), Size: b.current.size + int64(len(config)+len(manifest)),
 	})
-	b.current = picture{}
+	b.current = imageState{}
 	return nil
 }
 

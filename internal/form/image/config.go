@@ -34,8 +34,8 @@ func annotations(l *lock.Lock, o Options) map[string]string {
 	return a
 }
 
-// picture is what an image for one platform is made of so far.
-type picture struct {
+// imageState is what an image for one platform is made of so far.
+type imageState struct {
 	layers  []v1.Descriptor
 	diffIDs []v1.Hash
 	history []string
@@ -45,7 +45,7 @@ type picture struct {
 	size      int64
 }
 
-func (im *picture) add(j job, l *layer) {
+func (im *imageState) add(j job, l *layer) {
 	d := oci.Describe(types.OCILayer, l.Blob)
 	d.Annotations = map[string]string{contentKey: string(j.content)}
 	im.layers = append(im.layers, d)
@@ -62,7 +62,7 @@ func (im *picture) add(j job, l *layer) {
 }
 
 // config is the image's configuration.
-func (im *picture) config(l *lock.Lock, p agent.Platform, o Options) ([]byte, error) {
+func (im *imageState) config(l *lock.Lock, p agent.Platform, o Options) ([]byte, error) {
 	created := v1.Time{Time: o.ModTime}
 	c := v1.ConfigFile{
 		Architecture: p.Arch, OS: p.OS, Created: created,
@@ -79,7 +79,7 @@ func (im *picture) config(l *lock.Lock, p agent.Platform, o Options) ([]byte, er
 	return oci.Encode(c)
 }
 
-func (im *picture) manifest(l *lock.Lock, config []byte, o Options) ([]byte, error) {
+func (im *imageState) manifest(l *lock.Lock, config []byte, o Options) ([]byte, error) {
 	return oci.Encode(v1.Manifest{
 		SchemaVersion: 2, MediaType: types.OCIManifestSchema1,
 		Config: oci.Describe(types.OCIConfigJSON, oci.BlobOf(config)), Layers: im.layers,
