@@ -3,6 +3,7 @@ package spelling
 import "testing"
 
 func TestDistance(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		a, b string
 		want int
@@ -14,6 +15,7 @@ func TestDistance(t *testing.T) {
 }
 
 func TestNearest(t *testing.T) {
+	t.Parallel()
 	known := []string{"base-url", "platform", "plugin", "with-agent-image", "x"}
 	for word, want := range map[string]string{
 		"platfrom": "platform", "platforms": "platform", "baseUrl": "base-url", "BASE_URL": "base-url", "withAgentImage": "with-agent-image",
@@ -21,6 +23,26 @@ func TestNearest(t *testing.T) {
 	} {
 		if got := Nearest(word, known); got != want {
 			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
+		}
+	}
+}
+
+// Of names that are as near as each other, the first counts; the bound grows with the word.
+func TestNearestBounds(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		word  string
+		known []string
+		want  string
+	}{
+		{"ab", []string{"ac", "ad"}, "ac"},
+		{"ab", []string{"cd"}, ""},
+		{"ab", []string{"ac"}, "ac"},
+		{"abc", []string{"axy"}, "axy"},
+		{"abc", []string{"xyz"}, ""},
+	} {
+		if got := Nearest(tt.word, tt.known); got != tt.want {
+			t.Errorf("Nearest(%q, %q) = %q, want %q", tt.word, tt.known, got, tt.want)
 		}
 	}
 }

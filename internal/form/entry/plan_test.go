@@ -177,6 +177,62 @@ func TestWriteRefuses(t *testing.T) {
 	}
 }
 
+// Without a digest, an entry is made to tell whether what is there is right.
+func TestWriteWithoutDigest(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	tr := open(t, dir, disk.Anyone)
+	defer tr.Close()
+	e := OfData("a", 0o644, []byte("right"))
+	e.SHA256 = nil
+	for content, want := range map[string]bool{"right": false, "wrong": true, "longer than that": true} {
+		write(t, filepath.Join(dir, "a"), content)
+		made, written, err := Write(t.Context(), tr, e)
+		if err != nil || written != want || made.SHA256 != lock.Sum([]byte("right")) {
+			t.Errorf("%s: written %t, %v", content, written, err)
+		}
+	}
+	e.Make = func(context.Context, blob.Sink) error { return fs.ErrPermission }
+	if _, written, err := Write(t.Context(), tr, e); err == nil || written {
+		t.Errorf("written %t, %v", written, err)
+	}
+}
+
+// TestAuditModes wants a word for each mode that keeps a reader out, and none for a file
+// that is absent.
+func TestAuditModes(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("modes are not those of Unix")
+	}
+	dir := t.TempDir()
+	tr := open(t, dir, disk.Anyone)
+	defer tr.Close()
+	for name, mode := range map[string]fs.FileMode{"a": 0o644, "open/b": 0o600, "closed/c": 0o644, "closed/deep/d": 0o644} {
+		write(t, filepath.Join(dir, name), "x")
+		if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(filepath.Join(dir, "closed"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var plan []Entry
+	for _, p := range []string{"a", "open/b", "closed/c", "closed/deep/d", "absent/e"} {
+		plan = append(plan, OfData(p, 0o644, []byte("x")))
+	}
+	report := new(audit.Report)
+	Audit{Report: report, Reader: disk.Anyone, At: func(p string) string { return "at/" + p }, KeepsModes: true}.Modes(tr, plan)
+	var got []string
+	for _, p := range report.Problems() {
+		got = append(got, p.Path)
+	}
+	slices.Sort(got)
+	if want := []string{"at/closed", "at/open/b"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestSumsCheck(t *testing.T) {
 	t.Parallel()
 	s := Sums{"a": lock.Sum([]byte("a")), "b": lock.Sum([]byte("b"))}
