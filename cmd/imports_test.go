@@ -27,6 +27,8 @@ var importers = map[string][]string{
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer": {"cmd", "internal/remote/fetch", "internal/remote/registry", "internal/test/registrytest", "internal/test/script", "internal/serve"},
 	"github.com/botkube-mirror/botkube-mirror/internal/serve":           {"cmd", "internal/mirror"},
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/deploy":  {"cmd", "internal/mirror", "internal/values"},
+	"github.com/botkube-mirror/botkube-mirror/internal/values":          {"cmd", "internal/mirror"},
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/push":     {"cmd", "internal/mirror", "internal/values"},
 }
 
 // TestImports keeps the structure that docs/architecture.md describes.
