@@ -17,12 +17,13 @@ func RepairedMode(mode, want fs.FileMode) fs.FileMode {
 	return mode&^writableByAll | want
 }
 
-// Repair repairs the mode of what lies at a path below a root, if it is [Access.Wrong]
-// for a reader who needs of it what a mode would let it. It reports whether that
-// changed anything: file systems with modes of their own refuse or ignore it, as with
-// [SetMode].
+// Repair repairs the mode of what lies at a path below a root: see [RepairedMode]. It
+// reports whether that changed one which is [Access.Wrong] for a reader who needs of
+// the file what a mode would let it: file systems with modes of their own refuse or
+// ignore it, as with [SetMode].
 func Repair(root *os.Root, path string, fi fs.FileInfo, want, need fs.FileMode, r Reader) (bool, error) {
-	if AccessOf(fi).Wrong(r, need) == "" {
+	mode := RepairedMode(fi.Mode(), want)
+	if mode == fi.Mode() {
 		return false, nil
 	}
 	var now fs.FileInfo
@@ -30,8 +31,8 @@ func Repair(root *os.Root, path string, fi fs.FileInfo, want, need fs.FileMode, 
 		now, err = root.Lstat(path)
 		return now, err
 	}
-	err := checkMode(root.Chmod(path, RepairedMode(fi.Mode(), want)), stat, filepath.Join(root.Name(), filepath.FromSlash(path)), need, r)
-	return err == nil && now.Mode() != fi.Mode(), err
+	err := checkMode(root.Chmod(path, mode), stat, filepath.Join(root.Name(), filepath.FromSlash(path)), need, r)
+	return err == nil && now.Mode() != fi.Mode() && AccessOf(fi).Wrong(r, need) != "", err
 }
 
 // ModeError says that a file cannot be given the mode that its reader needs.

@@ -368,20 +368,6 @@ func (t *Tree) wrongDir(dir string, fi fs.FileInfo) string {
 	return disk.AccessOf(fi).Wrong(t.options.Reader, NeededOfDir(dir))
 }
 
-// MendAbove mends the modes of the directories above a path if one is wrong.
-func (t *Tree) MendAbove(p string) error {
-	for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
-		fi, err := t.Root.Lstat(dir)
-		if err != nil {
-			return err
-		}
-		if t.wrongDir(dir, fi) != "" {
-			return t.MkdirAll(path.Dir(p))
-		}
-	}
-	return nil
-}
-
 // MendFile mends the mode of a file that is there, of which readers need what a mode
 // would let them.
 func (t *Tree) MendFile(p string, fi fs.FileInfo, mode, need fs.FileMode) error {

@@ -2,6 +2,7 @@ package entry
 
 import (
 	"context"
+	"path"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
@@ -59,7 +60,7 @@ func holds(ctx context.Context, t *atomicdir.Tree, e Entry) (lock.Blob, bool, er
 	if got.SHA256 != *want {
 		return lock.Blob{}, false, nil
 	}
-	if err := t.MendAbove(e.Path); err != nil {
+	if err := t.MkdirAll(path.Dir(e.Path)); err != nil {
 		return lock.Blob{}, false, err
 	}
 	return got, true, t.MendFile(e.Path, fi, e.Mode, e.Needed)
