@@ -159,33 +159,17 @@ func assign(f *pflag.Flag, values []string) error {
 // readConfigFile reads a regular file, also through a link: Kubernetes mounts files as
 // links.
 func readConfigFile(name string) ([]byte, error) {
-	data, err := readRegular(name, configfile.MaxSize)
+	f, _, err := disk.Open(name)
 	if err == nil {
-		return data, nil
+		defer f.Close()
+		// A byte more than the bound tells a larger file.
+		return io.ReadAll(io.LimitReader(f, configfile.MaxSize+1))
 	}
-	e := fault.New(fault.Usage, "reading the configuration file %s: %w", name, err)
+	e := fault.New(fault.Usage, "reading the configuration file %s: %w", name, plainError(err))
 	if name == "-" {
 		return nil, e.WithHint("standard input may be a bundle, so the configuration file must be a file")
 	}
 	return nil, e.WithHint("name a file with --file, or unset BOTKUBE_MIRROR_FILE")
-}
-
-// readRegular reads a file, and a byte more than a bound if it is larger.
-func readRegular(name string, bound int64) ([]byte, error) {
-	// Opening a pipe would wait for a writer.
-	fi, err := os.Stat(name)
-	if err != nil {
-		return nil, plainError(err)
-	}
-	if !fi.Mode().IsRegular() {
-		return nil, fmt.Errorf("it is %s, not a regular file", disk.DescribeType(fi.Mode()))
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, plainError(err)
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, bound+1))
 }
 
 // plainError drops the path, which the message has already.

@@ -94,16 +94,21 @@ func checkAllEnabled(given bool, values []string) error {
 	return nil
 }
 
-func pluginKeys(flag string, values []string) ([]agent.PluginKey, error) {
-	var keys []agent.PluginKey
-	for _, v := range commaSeparated(values) {
-		key, err := agent.ParsePluginKey(v)
+// parseEach parses the values of a flag.
+func parseEach[T any](flag string, values []string, parse func(string) (T, error)) ([]T, error) {
+	var all []T
+	for _, v := range values {
+		parsed, err := parse(v)
 		if err != nil {
 			return nil, fault.New(fault.Usage, "--%s: %w", flag, err)
 		}
-		keys = append(keys, key)
+		all = append(all, parsed)
 	}
-	return keys, nil
+	return all, nil
+}
+
+func pluginKeys(flag string, values []string) ([]agent.PluginKey, error) {
+	return parseEach(flag, commaSeparated(values), agent.ParsePluginKey)
 }
 
 // subsetFlags say which part of a mirror is taken.

@@ -136,10 +136,10 @@ func (v *valuesFlags) options(c *cobra.Command) (o values.Options, err error) {
 	if o.Platforms, _, err = parsePlatforms(v.platforms); err != nil {
 		return o, err
 	}
-	if o.APIServers, err = networks("api-server", v.apiServers); err != nil {
+	if o.APIServers, err = parseEach("api-server", v.apiServers, deploy.ParseNetwork); err != nil {
 		return o, err
 	}
-	o.Allow, err = networks("allow", v.allow)
+	o.Allow, err = parseEach("allow", v.allow, deploy.ParseNetwork)
 	return o, err
 }
 
@@ -180,16 +180,4 @@ func (v *valuesFlags) choose() {
 			*value = ""
 		}
 	}
-}
-
-func networks(flag string, values []string) ([]deploy.Network, error) {
-	var all []deploy.Network
-	for _, v := range values {
-		n, err := deploy.ParseNetwork(v)
-		if err != nil {
-			return nil, fault.New(fault.Usage, "--%s: %w", flag, err)
-		}
-		all = append(all, n)
-	}
-	return all, nil
 }
