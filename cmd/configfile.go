@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -165,17 +164,9 @@ func readConfigFile(name string) ([]byte, error) {
 		// A byte more than the bound tells a larger file.
 		return io.ReadAll(io.LimitReader(f, configfile.MaxSize+1))
 	}
-	e := fault.New(fault.Usage, "reading the configuration file %s: %w", name, plainError(err))
+	e := fault.New(fault.Usage, "reading the configuration file %s: %w", name, disk.Reason(err))
 	if name == "-" {
 		return nil, e.WithHint("standard input may be a bundle, so the configuration file must be a file")
 	}
 	return nil, e.WithHint("name a file with --file, or unset BOTKUBE_MIRROR_FILE")
-}
-
-// plainError drops the path, which the message has already.
-func plainError(err error) error {
-	if e, ok := errors.AsType[*os.PathError](err); ok {
-		return e.Err
-	}
-	return err
 }

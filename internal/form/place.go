@@ -133,7 +133,7 @@ func (p *Place) look() (err error) {
 }
 
 func (p *Place) unopened(err error) error {
-	e := fault.New(fault.Usage, "opening %s: %w", p.Path, oci.Cause(err))
+	e := fault.New(fault.Usage, "opening %s: %w", p.Path, disk.Reason(err))
 	if errors.Is(err, fs.ErrPermission) {
 		return e.WithHint("let your user read it: chmod u+rX, or chown if it is another's")
 	}

@@ -76,7 +76,7 @@ func (l Dir) lstat(name string) (fs.FileInfo, error) {
 	}
 	fi, err := l.Root.Lstat(name)
 	if err != nil {
-		return nil, fmt.Errorf("opening its %s: %w", name, Cause(err))
+		return nil, fmt.Errorf("opening its %s: %w", name, disk.Reason(err))
 	}
 	if !fi.Mode().IsRegular() {
 		err = fault.New(fault.Integrity, "%s is not a regular file", name)
@@ -92,7 +92,7 @@ func (l Dir) regular(name string) (*os.File, int64, error) {
 	}
 	f, err := l.Root.OpenFile(name, os.O_RDONLY|disk.NoWait, 0)
 	if err != nil {
-		return nil, 0, fmt.Errorf("opening its %s: %w", name, Cause(err))
+		return nil, 0, fmt.Errorf("opening its %s: %w", name, disk.Reason(err))
 	}
 	fi, err := f.Stat()
 	if err == nil && !os.SameFile(seen, fi) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
@@ -199,5 +200,5 @@ func unreadable(err error) error {
 	if _, known := errors.AsType[*fault.Error](err); known {
 		return err
 	}
-	return fault.New(fault.Integrity, "it cannot be read: %w", Cause(err))
+	return fault.New(fault.Integrity, "it cannot be read: %w", disk.Reason(err))
 }

@@ -4,9 +4,6 @@
 package oci
 
 import (
-	"errors"
-	"io/fs"
-
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 )
 
@@ -31,15 +28,6 @@ const (
 	MaxBlob    = lock.MaxBlob
 	maxEntries = 200_000
 )
-
-// Cause takes off an error of the file system what it was done with and to, which
-// the message says itself.
-func Cause(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
-	}
-	return err
-}
 
 // Clip shortens what comes from outside for a message.
 func Clip(s string) string {

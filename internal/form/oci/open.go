@@ -163,7 +163,7 @@ func (l *Layout) checked() (*Layout, error) {
 }
 
 func unopened(path string, err error) error {
-	e := fault.New(fault.Usage, "opening %s: %w", path, Cause(err))
+	e := fault.New(fault.Usage, "opening %s: %w", path, disk.Reason(err))
 	if errors.Is(err, fs.ErrPermission) {
 		return e.WithHint("let your user read it: chmod u+rX, or chown if it is another's")
 	}
@@ -193,7 +193,7 @@ var extensions = map[string]string{"gzip": "gz", "zstd": "zst", "xz": "xz", "bzi
 func decompressed(ctx context.Context, f *os.File, size int64, name string) (*disk.Temp, error) {
 	start := make([]byte, min(size, BlockSize))
 	if err := readAt(f, start, 0); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, Cause(err))
+		return nil, fmt.Errorf("reading %s: %w", name, disk.Reason(err))
 	}
 	format, ok := extensions[compression(start)]
 	if !ok {
