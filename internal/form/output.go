@@ -29,6 +29,12 @@ type Output struct {
 	// Check reports what can be known to be wrong before anything is read. It
 	// leaves nothing behind.
 	Check func(path string, o WriteOptions) error
+	// Need says how many bytes the mirror of a lock takes at a path, beside what is
+	// there already, and whether it may be more. An artifact of 0 bytes is one of
+	// which the size is not known yet.
+	Need func(ctx context.Context, path string, l *lock.Lock, from Content) (bytes int64, atLeast bool)
+	// NeedTemporary, if not nil, says how many bytes of it wait in temporary files.
+	NeedTemporary func(l *lock.Lock) int64
 	// Open begins to write the mirror of a lock. The sizes and digests of its
 	// artifacts do not matter yet.
 	Open func(ctx context.Context, path string, l *lock.Lock, from Content, o WriteOptions) (Writer, error)

@@ -5,12 +5,13 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
-	"golang.org/x/sync/errgroup"
 )
 
 // downloads are those of a pull or of a lock.

@@ -6,10 +6,11 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
-	"golang.org/x/sync/errgroup"
 )
 
 // filling is one run of [downloads.fill].

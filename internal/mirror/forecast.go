@@ -1,20 +1,13 @@
 package mirror
 
 import (
-	"bytes"
 	"context"
 	"slices"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/dir"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/push"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
@@ -47,112 +40,22 @@ func (s *Session) forecast(plan *resolve.Plan, result *Result, from form.Content
 // needs says what the outputs will take.
 func (f *forecast) needs(ctx context.Context, o WriteOptions) []Need {
 	var needs []Need
-	images := false
+	var temporary int64
 	for _, t := range o.Outputs {
-		n := Need{Use: UseOutput, Path: t.Path}
-		switch {
-		case t.Path == form.StandardStream:
-			continue
-		case t.Prefix == "dir":
-			n.Needed, n.AtLeast = entry.Missing(t.Path, dir.Plan(f.lock, f.from.Plugins))
-		case f.from.Blobs == nil:
-			continue // refused when it is opened
-		case t.Prefix == "oci-archive":
-			n.Needed, n.AtLeast = f.archive(ctx, t.Path)
-		case t.Prefix == "oci":
-			n.Needed, n.AtLeast = entry.Missing(t.Path, bundle.LayoutPlan(f.lock.Blobs()))
-		case t.Prefix == "site":
-			n.Needed, n.AtLeast = entry.Missing(t.Path, site.Plan(f.lock))
-		case t.Prefix == "image":
-			// The new one lies beside the old one while they are compared.
-			n.Needed, n.AtLeast, images = sum(f.layers()), true, true
+		if t.Path == form.StandardStream || f.from.Blobs == nil && t.LockPath == "" {
+			continue // the latter is refused when it is opened
 		}
+		n := Need{Use: UseOutput, Path: t.Path}
+		n.Needed, n.AtLeast = t.Need(ctx, t.Path, f.lock, f.from)
 		needs = append(needs, n)
+		if t.NeedTemporary != nil {
+			temporary = t.NeedTemporary(f.lock)
+		}
 	}
-	if images {
-		needs = append(needs, tempNeed(f.waiting()))
+	if temporary > 0 {
+		needs = append(needs, tempNeed(temporary))
 	}
 	return needs
-}
-
-// guesses reports whether there is a size that is not known.
-func (f *forecast) guesses() bool {
-	return slices.ContainsFunc(f.lock.Artifacts, func(a lock.Artifact) bool { return a.Size == 0 })
-}
-
-// archive is the size of a bundle in a file, unless that is there already: a new
-// one is written beside the old one.
-func (f *forecast) archive(ctx context.Context, path string) (needed int64, atLeast bool) {
-	if f.isThere(ctx, path) {
-		return 0, false
-	}
-	contents, err := bundle.Plan(ctx, f.lock, f.from.Blobs)
-	if err != nil {
-		// Something that tells of the rest is still to be fetched.
-		return sizeOf(f.lock.Blobs()), true
-	}
-	return contents.Size(), f.guesses()
-}
-
-// isThere reports whether a file is a bundle with this lock.
-func (f *forecast) isThere(ctx context.Context, path string) bool {
-	if oci.Sniff(path) != oci.InTar {
-		return false
-	}
-	p, err := forms.All.Locate(path, nil)
-	if err != nil {
-		return false
-	}
-	m, err := forms.All.Open(ctx, p)
-	if err != nil {
-		return false
-	}
-	defer m.Close()
-	there, errThere := m.Lock.Marshal()
-	wanted, err := f.lock.Marshal()
-	return errThere == nil && err == nil && bytes.Equal(there, wanted)
-}
-
-// compressed is what a layer leaves of a program, about: one part of so many.
-const compressed = 3
-
-// layers estimates the sizes of an image's layers of files: an archive is as
-// large as a layer of what is in it, and a program is compressed.
-func (f *forecast) layers() []int64 {
-	var sizes []int64
-	for _, p := range f.lock.Platforms {
-		seen := map[string]bool{}
-		for _, file := range f.lock.Files(p) {
-			size := file.Artifact.Size
-			if file.Format == "" {
-				size /= compressed
-			}
-			if !seen[file.Artifact.URL] {
-				sizes = append(sizes, size)
-			}
-			seen[file.Artifact.URL] = true
-		}
-	}
-	return sizes
-}
-
-// waiting estimates how much of an image waits in temporary files for its turn:
-// as many layers in a row as are made at a time.
-func (f *forecast) waiting() int64 {
-	sizes := f.layers()
-	n := min(image.DefaultParallel(), len(sizes))
-	var most int64
-	for i := range len(sizes) - n + 1 {
-		most = max(most, sum(sizes[i:i+n]))
-	}
-	return most
-}
-
-func sum(sizes []int64) (total int64) {
-	for _, n := range sizes {
-		total += n
-	}
-	return total
 }
 
 // pullNeeds says what a pull will write, and where.
@@ -219,7 +122,7 @@ func (s *Session) pushNeeds(src *source, l *lock.Lock, skip []push.Part) []Need 
 		needs = append(needs, Need{Use: UseStore, Path: s.Store.Dir(), Needed: s.lacking(pushedBlobs(l, skip))})
 	}
 	if !slices.Contains(skip, push.Image) {
-		needs = append(needs, tempNeed((&forecast{lock: l, from: src.Content}).waiting()))
+		needs = append(needs, tempNeed(image.NeedTemporary(l)))
 	}
 	return needs
 }

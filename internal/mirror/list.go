@@ -250,24 +250,11 @@ func listImage(im *lock.Image) *ListedImage {
 	var all []lock.Blob
 	for _, m := range im.Manifests {
 		blobs := append([]lock.Blob{m.Blob}, m.Blobs...)
-		out.Platforms = append(out.Platforms, ListedManifest{Platform: m.Platform, SHA256: m.SHA256, Size: sizeOf(blobs)})
+		out.Platforms = append(out.Platforms, ListedManifest{Platform: m.Platform, SHA256: m.SHA256, Size: lock.SizeOf(blobs)})
 		all = append(all, blobs...)
 	}
-	out.Size = sizeOf(all)
+	out.Size = lock.SizeOf(all)
 	return out
-}
-
-// sizeOf returns the size of blobs, each once.
-func sizeOf(blobs []lock.Blob) int64 {
-	var size int64
-	seen := map[lock.SHA256]bool{}
-	for _, b := range blobs {
-		if !seen[b.SHA256] {
-			size += b.Size
-		}
-		seen[b.SHA256] = true
-	}
-	return size
 }
 
 // Files returns the upstream files of plugins and dependencies, each once, in

@@ -140,3 +140,16 @@ func (l *Lock) ArtifactBytes() (total int64) {
 	}
 	return total
 }
+
+// SizeOf returns the size of blobs in bytes, each once.
+func SizeOf(blobs []Blob) int64 {
+	var size int64
+	seen := map[SHA256]bool{}
+	for _, b := range blobs {
+		if !seen[b.SHA256] {
+			size += b.Size
+		}
+		seen[b.SHA256] = true
+	}
+	return size
+}

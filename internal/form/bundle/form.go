@@ -9,6 +9,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
@@ -22,11 +23,14 @@ var Form = &form.Form{
 	Packed:  true,
 	Outputs: []form.Output{{
 		Prefix: "oci-archive", Members: true, Documents: true, Streams: true,
-		Check: checkArchive, Open: openArchive, Next: next,
+		Check: checkArchive, Need: needArchive, Open: openArchive, Next: next,
 	}, {
 		Prefix: "oci", Members: true, Documents: true,
 		Check: func(path string, _ form.WriteOptions) error { return CheckLayout(path) },
-		Open:  openLayoutOutput, Next: next,
+		Need: func(_ context.Context, path string, l *lock.Lock, _ form.Content) (int64, bool) {
+			return entry.Missing(path, LayoutPlan(l.Blobs()))
+		},
+		Open: openLayoutOutput, Next: next,
 	}},
 	Rewrite:   "copy it again from where it was pulled, and compare sha256sum on both sides; there, the next pull mends it",
 	Recognize: recognize,

@@ -1,10 +1,12 @@
 package bundle
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
@@ -85,4 +87,37 @@ func next(path string, _ form.Written, _ []agent.Platform, _ string) string {
 		return ""
 	}
 	return fmt.Sprintf("next: carry it over; there, unpack it (botkube-mirror unpack %s -o DIR) or publish it (botkube-mirror push %s REGISTRY/PREFIX)\n", path, path)
+}
+
+// needArchive is the size of a bundle in a file, unless that is there already: a new
+// one is written beside the old one.
+func needArchive(ctx context.Context, path string, l *lock.Lock, from form.Content) (bytes int64, atLeast bool) {
+	if isBundleOf(ctx, path, l) {
+		return 0, false
+	}
+	contents, err := Plan(ctx, l, from.Blobs)
+	if err != nil {
+		// Something that tells of the rest is still to be fetched.
+		return lock.SizeOf(l.Blobs()), true
+	}
+	return contents.Size(), slices.ContainsFunc(l.Artifacts, func(a lock.Artifact) bool { return a.Size == 0 })
+}
+
+// isBundleOf reports whether a file is the bundle of a lock.
+func isBundleOf(ctx context.Context, path string, l *lock.Lock) bool {
+	if oci.Sniff(path) != oci.InTar {
+		return false
+	}
+	layout, err := oci.Open(ctx, path)
+	if err != nil {
+		return false
+	}
+	defer layout.Close()
+	b, err := Open(ctx, layout, "")
+	if err != nil {
+		return false
+	}
+	there, errThere := b.Lock().Marshal()
+	wanted, err := l.Marshal()
+	return errThere == nil && err == nil && bytes.Equal(there, wanted)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
@@ -22,8 +23,11 @@ var Form = &form.Form{
 	Outputs: []form.Output{{
 		Prefix: "dir", Unpacks: true, LockPath: lockPath,
 		Check: func(_ string, o form.WriteOptions) error { return pluginsdir.CheckMount(o.Mount) },
-		Open:  openOutput,
-		Next:  next,
+		Need: func(_ context.Context, name string, l *lock.Lock, from form.Content) (int64, bool) {
+			return entry.Missing(name, Plan(l, from.Plugins))
+		},
+		Open: openOutput,
+		Next: next,
 	}},
 	Rewrite:    rewrite,
 	Unexpected: "look at what is there unasked, and remove it by hand: nothing else touches it\n" + rewrite,

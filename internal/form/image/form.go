@@ -26,8 +26,13 @@ var Form = &form.Form{
 		Check: func(path string, o form.WriteOptions) error {
 			return cmp.Or(CheckMount(o.Mount), CheckFile(path), bundle.CheckReplaced(path))
 		},
-		Open: openOutput,
-		Next: next,
+		// The new one lies beside the old one while they are compared.
+		Need: func(_ context.Context, _ string, l *lock.Lock, _ form.Content) (int64, bool) {
+			return sum(layerSizes(l)), true
+		},
+		NeedTemporary: NeedTemporary,
+		Open:          openOutput,
+		Next:          next,
 	}},
 	Rewrite:   "write it anew of the bundle, or copy it again from where it was written",
 	Recognize: recognize,

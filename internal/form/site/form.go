@@ -14,6 +14,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 )
 
 // Form is the web root from which agents download.
@@ -24,8 +25,11 @@ var Form = &form.Form{
 	Outputs: []form.Output{{
 		Prefix: "site", TakesBaseURL: true,
 		Check: checkOutput,
-		Open:  openOutput,
-		Next:  next,
+		Need: func(_ context.Context, root string, l *lock.Lock, _ form.Content) (int64, bool) {
+			return entry.Missing(root, Plan(l))
+		},
+		Open: openOutput,
+		Next: next,
 	}},
 	Rewrite:   "run the unpack or the pull that wrote it again: it writes what is damaged or missing anew, and leaves the rest",
 	Recognize: recognize,
