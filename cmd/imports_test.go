@@ -28,7 +28,7 @@ var importers = map[string][]string{
 	"github.com/botkube-mirror/botkube-mirror/internal/serve":           {"cmd", "internal/mirror"},
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/deploy":  {"cmd", "internal/mirror", "internal/values"},
 	"github.com/botkube-mirror/botkube-mirror/internal/values":          {"cmd", "internal/mirror"},
-	"github.com/botkube-mirror/botkube-mirror/internal/remote/push":     {"cmd", "internal/mirror", "internal/values"},
+	"github.com/botkube-mirror/botkube-mirror/internal/push":            {"cmd", "internal/mirror", "internal/values"},
 }
 
 // TestImports keeps the structure that docs/architecture.md describes.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
-	"github.com/botkube-mirror/botkube-mirror/internal/remote/push"
+	"github.com/botkube-mirror/botkube-mirror/internal/push"
 )
 
 func pushCommand(g *global) *cobra.Command {

@@ -8,7 +8,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
-	"github.com/botkube-mirror/botkube-mirror/internal/remote/push"
+	"github.com/botkube-mirror/botkube-mirror/internal/push"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 

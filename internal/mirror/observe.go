@@ -3,8 +3,8 @@ package mirror
 import (
 	"time"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/push"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
-	"github.com/botkube-mirror/botkube-mirror/internal/remote/push"
 )
 
 // Waiting is the event that another run, or another part of this one, is

@@ -10,7 +10,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
-	"github.com/botkube-mirror/botkube-mirror/internal/remote/push"
+	"github.com/botkube-mirror/botkube-mirror/internal/push"
 )
 
 // PushOptions say what [Session.Push] does.

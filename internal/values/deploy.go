@@ -16,7 +16,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
-	"github.com/botkube-mirror/botkube-mirror/internal/remote/push"
+	"github.com/botkube-mirror/botkube-mirror/internal/push"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
 
