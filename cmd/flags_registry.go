@@ -49,7 +49,7 @@ func (r *registryFlags) identity() transfer.Identity {
 
 func (r *registryFlags) client(trust *tls.Config, version string, transfer transferFlags, p *progress) *registry.Client {
 	return registry.New(registry.Config{
-		PlainHTTP: r.plainHTTP, TLS: trust, Insecure: r.insecure, FlagPrefix: r.prefix,
-		UserAgent: "botkube-mirror/" + version, Retries: transfer.attempts(), StallTimeout: transfer.stall, MaxWait: transfer.maxWait, Limit: transfer.rate.limit, Retrying: p.retrying, Waiting: p.waiting,
+		Options: transfer.options(trust, version), PlainHTTP: r.plainHTTP, Insecure: r.insecure, FlagPrefix: r.prefix,
+		Retrying: p.retrying, Waiting: p.waiting,
 	})
 }

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math"
@@ -107,11 +108,14 @@ const minRate = 1000
 // minStall is the shortest time after which silence means anything.
 const minStall = time.Second
 
-// attempts is the number of retries for the packages below, which take 0 for their
-// default.
-func (t transferFlags) attempts() int {
-	if t.retries == 0 {
-		return -1
+// options returns what the flags say, as the packages below want it.
+func (t transferFlags) options(trust *tls.Config, version string) transfer.Options {
+	retries := t.retries
+	if retries == 0 {
+		retries = -1 // there, 0 stands for the default
 	}
-	return t.retries
+	return transfer.Options{
+		UserAgent: "botkube-mirror/" + version, TLS: trust, Retry: transfer.Retry{Limit: retries, MaxWait: t.maxWait},
+		IdleTimeout: t.stall, Limit: t.rate.limit,
+	}
 }

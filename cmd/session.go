@@ -81,8 +81,8 @@ func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
 			identity = n.registry.identity()
 		}
 		session.Fetch = fetch.New(fetch.Config{
-			Store: session.Store, Version: programVersion(g.env.Version), Netrc: g.netrc(), MaxBytes: n.download.maxSize.bytes, Retries: n.transfer.attempts(),
-			TLS: trust, Identity: identity, StallTimeout: n.transfer.stall, MaxWait: n.transfer.maxWait, Limit: n.transfer.rate.limit, Retrying: p.retrying,
+			Options: n.transfer.options(trust, programVersion(g.env.Version)), Store: session.Store, Netrc: g.netrc(),
+			MaxBytes: n.download.maxSize.bytes, Identity: identity, Retrying: p.retrying,
 		})
 		defer session.Fetch.Close()
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 	"github.com/botkube-mirror/botkube-mirror/internal/values"
 )
 
@@ -72,7 +73,7 @@ func (w *world) use(dir string) {
 	if w.Store, err = store.Open(dir); err != nil {
 		w.t.Fatal(err)
 	}
-	w.Fetch = fetch.New(fetch.Config{Store: w.Store, Retries: -1, Backoff: time.Millisecond})
+	w.Fetch = fetch.New(fetch.Config{Store: w.Store, Options: transfer.Options{Retry: transfer.Retry{Limit: -1, Backoff: time.Millisecond}}})
 	client, opened := w.Fetch, w.Store
 	w.t.Cleanup(func() { client.Close(); _ = opened.Close() })
 }
@@ -308,7 +309,7 @@ func (w *world) registryAt(refuse func(http.ResponseWriter, *http.Request) bool)
 		}
 	}))
 	w.t.Cleanup(server.Close)
-	w.Registry = registry.New(registry.Config{PlainHTTP: true, Retries: -1, Backoff: time.Millisecond})
+	w.Registry = registry.New(registry.Config{PlainHTTP: true, Options: transfer.Options{Retry: transfer.Retry{Limit: -1, Backoff: time.Millisecond}}})
 	w.t.Cleanup(func() { w.Registry.Close() })
 	return strings.TrimPrefix(server.URL, "http://")
 }

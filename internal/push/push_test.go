@@ -22,6 +22,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
 const program = "#!/bin/sh\n"
@@ -87,7 +88,7 @@ func pusherTo(t *testing.T, answer func(http.ResponseWriter, *http.Request) bool
 		}
 	}))
 	t.Cleanup(server.Close)
-	client := registry.New(registry.Config{PlainHTTP: true, Retries: -1, Backoff: time.Millisecond})
+	client := registry.New(registry.Config{PlainHTTP: true, Options: transfer.Options{Retry: transfer.Retry{Limit: -1, Backoff: time.Millisecond}}})
 	t.Cleanup(client.Close)
 	return Pusher{Registry: client, Parallel: 2, Observer: Observer{
 		Planned:   func(blobs int, _ int64) { seen.mu.Lock(); seen.planned += blobs; seen.mu.Unlock() },

@@ -72,7 +72,11 @@ func ParseChecksum(s string) (Checksum, error) {
 		}
 	}
 	if a, known := AlgorithmOf(algorithm); !known || a.Digits() != len(digits) {
-		return Checksum{}, fmt.Errorf("checksum %q is not an md5, sha1, sha256 or sha512 digest", clip(s))
+		var names []string
+		for _, a := range Algorithms {
+			names = append(names, a.Name)
+		}
+		return Checksum{}, fmt.Errorf("checksum %q is not a digest of %s", clip(s), strings.Join(names, " or "))
 	}
 	return Checksum{Algorithm: algorithm, Hex: hex.EncodeToString(raw)}, nil
 }

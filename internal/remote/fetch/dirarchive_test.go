@@ -619,7 +619,7 @@ func TestGitOverSSH(t *testing.T) {
 			}
 			t.Setenv("GIT_SSH_VARIANT", "ssh")
 			check(t, errors.Join(os.WriteFile(config, []byte(test.config), 0o600), os.WriteFile(filepath.Join(dir, "said"), nil, 0o600)))
-			f := fixed(t, func(cfg *fetch.Config) { cfg.StallTimeout, cfg.Retries = 7*time.Second, -1 })
+			f := fixed(t, func(cfg *fetch.Config) { cfg.IdleTimeout, cfg.Retry.Limit = 7*time.Second, -1 })
 			f.wantFault(t, templates(test.url), fault.Upstream, "git: ")
 			said, err := os.ReadFile(filepath.Join(dir, "said"))
 			check(t, err)
@@ -703,7 +703,7 @@ func TestGitStalls(t *testing.T) {
 	gitServer(t, nil)
 	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	defer hanging.Close()
-	f := fixed(t, func(cfg *fetch.Config) { cfg.StallTimeout, cfg.Retries = time.Second, -1 })
+	f := fixed(t, func(cfg *fetch.Config) { cfg.IdleTimeout, cfg.Retry.Limit = time.Second, -1 })
 	f.wantFault(t, templates("git::"+hanging.URL+"/x.git"), fault.Upstream, "git: ")
 }
 
@@ -846,7 +846,7 @@ func TestBucketsOfTemplates(t *testing.T) {
 func TestBucketOfTemplatesStalls(t *testing.T) {
 	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	defer hanging.Close()
-	f := fixed(t, func(cfg *fetch.Config) { cfg.StallTimeout, cfg.Retries = time.Second, -1 })
+	f := fixed(t, func(cfg *fetch.Config) { cfg.IdleTimeout, cfg.Retry.Limit = time.Second, -1 })
 	f.wantFault(t, templates("s3::"+hanging.URL+"/bucket/t?aws_access_key_id=id&aws_access_key_secret=x&region=us-east-1"), fault.Upstream, "")
 	f.wantNothing(t)
 }
@@ -888,5 +888,5 @@ func TestGitShowsCertificate(t *testing.T) {
 	req := templates("git::" + asking.URL + "/kubeshop/botkube.git//t")
 	fixed(t, func(cfg *fetch.Config) { cfg.Identity = id }).wantTree(t, req, map[string]string{"a/a.yaml": "a", "b.yaml": "b"})
 	id.CertFile, id.KeyFile = "", ""
-	fixed(t, func(cfg *fetch.Config) { cfg.Identity, cfg.Retries = id, -1 }).wantFault(t, req, fault.Upstream, "git: ")
+	fixed(t, func(cfg *fetch.Config) { cfg.Identity, cfg.Retry.Limit = id, -1 }).wantFault(t, req, fault.Upstream, "git: ")
 }

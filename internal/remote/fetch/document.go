@@ -38,7 +38,7 @@ func (c *Client) DocumentWith(ctx context.Context, rawURL string, max int64, hea
 	var doc Doc
 	u, err := parseWebURL(rawURL)
 	if err == nil {
-		err = c.retry.Do(ctx, c.observer(rawURL).Retrying, nil, func() (err error) {
+		err = c.options.Retry.Do(ctx, c.observer(rawURL).Retrying, nil, func() (err error) {
 			data, doc, err = c.readDocument(ctx, u, max, header)
 			return err
 		})
@@ -129,7 +129,7 @@ func (c *Client) Destination(ctx context.Context, rawURL string) (string, error)
 	destination := ""
 	u, err := parseWebURL(rawURL)
 	if err == nil {
-		err = c.retry.Do(ctx, c.observer(rawURL).Retrying, nil, func() error {
+		err = c.options.Retry.Do(ctx, c.observer(rawURL).Retrying, nil, func() error {
 			resp, err := c.head(ctx, u, false)
 			if err != nil {
 				return err
@@ -180,7 +180,7 @@ func (c *Client) size(ctx context.Context, src source) (size int64, err error) {
 		}
 		return fi.Size(), f.Close()
 	}
-	err = c.retry.Do(ctx, c.observer(src.raw).Retrying, nil, func() (err error) {
+	err = c.options.Retry.Do(ctx, c.observer(src.raw).Retrying, nil, func() (err error) {
 		size, err = c.askSize(ctx, src.url)
 		return err
 	})

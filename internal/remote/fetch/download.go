@@ -69,7 +69,7 @@ func (c *Client) blob(ctx context.Context, req Request, obs Observer) (Result, e
 	sums := newSums(want)
 	d := &download{Client: c, req: req, src: src, want: want, in: transfer.NewPartial(in, sums), sums: sums}
 	d.loop = &transfer.Download{
-		Sink: d.in, Source: d.source(), Retry: c.retry, Observer: obs, Vouched: want.vouched(), Expected: want.size,
+		Sink: d.in, Source: d.source(), Retry: c.options.Retry, Observer: obs, Vouched: want.vouched(), Expected: want.size,
 		CheckTotal: d.checkTotal, CheckSize: c.checkSize,
 	}
 	return d.run(ctx)

@@ -6,7 +6,6 @@ package fetch
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"net/http"
 	"sync"
 	"time"
@@ -19,37 +18,19 @@ import (
 
 // Config says how to fetch. Only Store must be set, and only for [Client.Blob].
 type Config struct {
+	transfer.Options
 	Store *store.Store
-	// HTTP replaces the transport, which has timeouts of its own, proxies by
-	// the environment, and trusts whom TLS says.
+	// HTTP, if not nil, replaces the transport of the options, and their limit.
 	HTTP http.RoundTripper
-	// TLS, if not nil, says whom to trust, and who this side is: see [transfer.Identity].
-	TLS *tls.Config
 	// Identity is what TLS was made of: git reads the files itself.
 	Identity transfer.Identity
-	// Version is the program's, for the User-Agent header field.
-	Version string
 	// Netrc is the path of a netrc file, or empty: see [NetrcPath].
 	Netrc string
-	// Retries is how often in a row an attempt may fail that brought next to
-	// nothing; 0 means [transfer.DefaultRetries], a negative number none.
-	Retries int
-	// MaxWait is how long a server may ask to be left alone; 0 means
-	// [transfer.DefaultMaxWait].
-	MaxWait time.Duration
 	// MaxBytes bounds one artifact; 0 means [DefaultMaxBytes].
 	MaxBytes int64
-	// StallTimeout is how long a connection may send nothing; 0 means 30 s.
-	StallTimeout time.Duration
-	// Limit, if not nil, bounds the speed, together with whatever shares it;
-	// not that of a transport in HTTP.
-	Limit *transfer.Limiter
 	// Retrying, if not nil, is told of failed attempts at documents and sizes,
 	// from several goroutines. Downloads have an [Observer].
 	Retrying func(url string, err error, pause time.Duration)
-	// Backoff is the first pause before an attempt is repeated, which doubles
-	// up to 60 times itself; 0 means 500 ms.
-	Backoff time.Duration
 }
 
 // DefaultMaxBytes bounds one artifact: several times the largest that Botkube's own
@@ -58,14 +39,13 @@ const DefaultMaxBytes = 1 << 30
 
 // Client fetches. Its methods may be called concurrently.
 type Client struct {
-	store     *store.Store
-	http      *transfer.Client
-	userAgent string
+	store *store.Store
+	http  *transfer.Client
+	// options are filled.
+	options transfer.Options
 	// userAgents has, by host, what this client calls itself where it matters.
 	userAgents sync.Map
 	netrc      func() (*credentials, error)
-	retry      transfer.Retry
-	patience   time.Duration
 	max        int64
 	retrying   func(url string, err error, pause time.Duration)
 	identity   transfer.Identity
@@ -84,21 +64,19 @@ func (c *Client) observer(url string) Observer {
 // New returns a client.
 func New(cfg Config) *Client {
 	c := &Client{
-		store:     cfg.Store,
-		userAgent: "botkube-mirror/" + cmp.Or(cfg.Version, "devel"),
-		netrc:     readNetrc(cfg.Netrc),
-		retrying:  cfg.Retrying,
-		retry:     transfer.Retry{Limit: cfg.Retries, Backoff: cfg.Backoff, MaxWait: cfg.MaxWait},
-		max:       cmp.Or(cfg.MaxBytes, DefaultMaxBytes),
-		patience:  transfer.IdleTimeout(cfg.StallTimeout),
-		identity:  cfg.Identity,
+		options:  cfg.Filled(),
+		store:    cfg.Store,
+		netrc:    readNetrc(cfg.Netrc),
+		retrying: cfg.Retrying,
+		max:      cmp.Or(cfg.MaxBytes, DefaultMaxBytes),
+		identity: cfg.Identity,
 	}
-	c.transport = transfer.NewTransport(c.patience, cfg.TLS, cfg.Limit)
+	c.transport = c.options.Transport()
 	transport := cfg.HTTP
 	if transport == nil {
 		transport = c.transport
 	}
-	c.http = transfer.NewClient(transport, "the server", c.patience)
+	c.http = transfer.NewClient(transport, "the server", c.options.IdleTimeout)
 	return c
 }
 

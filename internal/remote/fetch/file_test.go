@@ -233,7 +233,7 @@ func TestSize(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			u := newUpstream(t, data, test.answers...)
-			f := fixed(t, func(cfg *fetch.Config) { cfg.StallTimeout = time.Second })
+			f := fixed(t, func(cfg *fetch.Config) { cfg.IdleTimeout = time.Second })
 			got, err := f.client.Size(t.Context(), u.URL+"/x")
 			if err != nil || got != test.want {
 				t.Errorf("%d, %v", got, err)

@@ -55,7 +55,7 @@ func (c *Client) openGCS(ctx context.Context, u *url.URL) (bucket, string, error
 		return nil, "", err
 	}
 	// For tokens, which are small. The client may outlive the watchdog of a request.
-	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: c.transport, Timeout: c.patience})
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: c.transport, Timeout: c.options.IdleTimeout})
 	options := []option.ClientOption{option.WithScopes(storage.ScopeReadOnly)}
 	switch token, given := os.LookupEnv("GOOGLE_OAUTH_ACCESS_TOKEN"); {
 	case os.Getenv("STORAGE_EMULATOR_HOST") != "":

@@ -75,7 +75,7 @@ func TestGCSTrustsWhomWeTrust(t *testing.T) {
 		blobs, err := store.Open(t.TempDir())
 		must(t, err)
 		t.Cleanup(func() { _ = blobs.Close() })
-		c := New(Config{Store: blobs, TLS: trust, Retries: -1})
+		c := New(Config{Store: blobs, Options: transfer.Options{TLS: trust, Retry: transfer.Retry{Limit: -1}}})
 		c.transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, s.Listener.Addr().String())
 		}

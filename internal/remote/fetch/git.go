@@ -63,7 +63,7 @@ func (g *gitClone) clone(ctx context.Context, dst string, u *url.URL, depth int)
 	if w.ssh, err = w.sshCommand(ctx); err != nil {
 		return err
 	}
-	if err := g.fetch.retry.Do(ctx, g.obs.Retrying, nil, func() error { return w.checkOut(ctx) }); err != nil {
+	if err := g.fetch.options.Retry.Do(ctx, g.obs.Retrying, nil, func() error { return w.checkOut(ctx) }); err != nil {
 		return err
 	}
 	g.files += w.files
@@ -107,7 +107,7 @@ func (g *gitClone) workTree(dst string, u *url.URL) (*workTree, error) {
 	remote, q := *u, u.Query()
 	w := &workTree{
 		program: g.program, dir: dst, ref: q.Get("ref"), most: maxTreeEntries - g.files, identity: g.fetch.identity,
-		lowSpeed: max(int(g.fetch.patience/time.Second), 1),
+		lowSpeed: max(int(g.fetch.options.IdleTimeout/time.Second), 1),
 	}
 	if err := checkRef(w.ref); err != nil {
 		return nil, err

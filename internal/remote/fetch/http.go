@@ -21,7 +21,7 @@ const agentUserAgent = "Go-http-client/1.1"
 func (c *Client) do(ctx context.Context, method string, u *url.URL, header http.Header) (*transfer.Response, error) {
 	userAgent, told := c.userAgents.Load(u.Host)
 	if !told {
-		userAgent = c.userAgent
+		userAgent = c.options.UserAgent
 	}
 	resp, err := c.send(ctx, method, u, header, userAgent.(string))
 	if err != nil || told || resp.StatusCode != http.StatusForbidden || resp.Refusal().Reached {
@@ -33,7 +33,7 @@ func (c *Client) do(ctx context.Context, method string, u *url.URL, header http.
 		return again, resp.Close()
 	}
 	if err == nil {
-		c.userAgents.Store(u.Host, c.userAgent)
+		c.userAgents.Store(u.Host, c.options.UserAgent)
 		_ = again.Close()
 	}
 	return resp, nil

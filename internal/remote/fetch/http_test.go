@@ -219,7 +219,7 @@ func TestProgressOutlastsTheLimitOfRetries(t *testing.T) {
 	for range 9 {
 		u.then(u.cut(1 << 20))
 	}
-	f := fixed(t, func(cfg *fetch.Config) { cfg.Retries = 1 })
+	f := fixed(t, func(cfg *fetch.Config) { cfg.Retry.Limit = 1 })
 	r := f.want(t, fetch.Request{URL: u.URL + "/x"}, data)
 	if r.Transferred != int64(len(data)) {
 		t.Errorf("%+v", r)
@@ -228,7 +228,7 @@ func TestProgressOutlastsTheLimitOfRetries(t *testing.T) {
 	for range 9 {
 		u.then(u.cut(1))
 	}
-	f = fixed(t, func(cfg *fetch.Config) { cfg.Retries = 2 })
+	f = fixed(t, func(cfg *fetch.Config) { cfg.Retry.Limit = 2 })
 	f.wantFault(t, fetch.Request{URL: u.URL + "/y"}, fault.Upstream, "gave up after 3 attempts", "of 10485760 bytes")
 	if n := len(u.seen()); n != 3 {
 		t.Errorf("%d requests", n)
@@ -404,17 +404,17 @@ func TestStall(t *testing.T) {
 
 func TestSlowIsNotStalled(t *testing.T) {
 	data := random(10)
-	busytest.Try(t, func(patience time.Duration) error {
+	busytest.Try(t, func(idleTimeout time.Duration) error {
 		u := newUpstream(t, data)
 		u.then(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "10")
 			for i := range data {
 				_, _ = w.Write(data[i : i+1])
 				_ = http.NewResponseController(w).Flush()
-				time.Sleep(patience / 6)
+				time.Sleep(idleTimeout / 6)
 			}
 		})
-		f := fixed(t, func(cfg *fetch.Config) { cfg.StallTimeout = patience })
+		f := fixed(t, func(cfg *fetch.Config) { cfg.IdleTimeout = idleTimeout })
 		f.want(t, fetch.Request{URL: u.URL + "/x"}, data)
 		if f.count("retrying") != 0 {
 			return errors.New(f.String())
@@ -533,7 +533,7 @@ func TestRateLimit(t *testing.T) {
 		})
 	}
 	u := newUpstream(t, data, limited, limited, limited)
-	f := fixed(t, func(cfg *fetch.Config) { cfg.Retries = 2 })
+	f := fixed(t, func(cfg *fetch.Config) { cfg.Retry.Limit = 2 })
 	err := f.wantFault(t, fetch.Request{URL: u.URL + "/x"}, fault.Upstream, "gave up after 3 attempts", "403 Forbidden: rate limit")
 	if fetch.Absence(err) != "" || !strings.Contains(fault.HintOf(err), "limits how often") {
 		t.Errorf("%v\n%s", err, fault.HintOf(err))
@@ -562,7 +562,7 @@ func TestCancellation(t *testing.T) {
 			u := newUpstream(t, data)
 			// Nothing but the cancellation ends it.
 			prepare(u)
-			f := fixed(t, func(cfg *fetch.Config) { cfg.Backoff, cfg.StallTimeout = 24*time.Hour, 24*time.Hour })
+			f := fixed(t, func(cfg *fetch.Config) { cfg.Retry.Backoff, cfg.IdleTimeout = 24*time.Hour, 24*time.Hour })
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(100*time.Millisecond, cancel)
 			_, err := f.client.Blob(ctx, fetch.Request{URL: u.URL + "/x"}, f.observer())
@@ -578,7 +578,7 @@ func TestConnectionRefused(t *testing.T) {
 	check(t, err)
 	addr := l.Addr().String()
 	check(t, l.Close())
-	f := fixed(t, func(cfg *fetch.Config) { cfg.Retries = 2 })
+	f := fixed(t, func(cfg *fetch.Config) { cfg.Retry.Limit = 2 })
 	err = f.wantFault(t, fetch.Request{URL: "https://user:secret@" + addr + "/x"}, fault.Upstream, "https://"+addr+"/x", "gave up after 3 attempts", "refused")
 	if strings.Contains(err.Error()+f.String(), "secret") {
 		t.Errorf("%v\n%s", err, f)
@@ -876,7 +876,7 @@ func TestAnswersThatAreNotHTTP(t *testing.T) {
 	for range 3 {
 		u.then(raw("HTTP/1.1 200 OK\r\nSet-Cookie topsecret\r\n\r\n"))
 	}
-	f := fixed(t, func(cfg *fetch.Config) { cfg.Retries = 1 })
+	f := fixed(t, func(cfg *fetch.Config) { cfg.Retry.Limit = 1 })
 	err := f.wantFault(t, fetch.Request{URL: u.URL + "/x"}, fault.Upstream, "not HTTP")
 	if strings.Contains(err.Error()+f.String(), "topsecret") {
 		t.Errorf("%v\n%s", err, f)

@@ -23,6 +23,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
 // TestMain also plays another process, which downloads what the environment
@@ -63,7 +64,7 @@ func childMain(dir, url string) int {
 	s, err := store.Open(dir)
 	if err == nil {
 		var r fetch.Result
-		r, err = fetch.New(fetch.Config{Store: s, Backoff: time.Millisecond}).Blob(context.Background(), fetch.Request{URL: url}, fetch.Observer{})
+		r, err = fetch.New(fetch.Config{Store: s, Options: transfer.Options{Retry: transfer.Retry{Backoff: time.Millisecond}}}).Blob(context.Background(), fetch.Request{URL: url}, fetch.Observer{})
 		fmt.Println(r.SHA256, r.Transferred, r.Reused)
 	}
 	if err != nil {
@@ -311,7 +312,7 @@ type fixture struct {
 	client *fetch.Client
 }
 
-// fixed returns a client whose patience is short, over a store of its own.
+// fixed returns a client with a short idle timeout, over a store of its own.
 func fixed(t testing.TB, change ...func(*fetch.Config)) *fixture {
 	t.Helper()
 	return over(t, t.TempDir(), change...)
@@ -325,7 +326,7 @@ func over(t testing.TB, dir string, change ...func(*fetch.Config)) *fixture {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableCompression = true
 	t.Cleanup(transport.CloseIdleConnections)
-	cfg := fetch.Config{Store: s, Version: "v1.2.3", HTTP: transport, Backoff: time.Millisecond, StallTimeout: 10 * time.Second}
+	cfg := fetch.Config{Store: s, HTTP: transport, Options: transfer.Options{UserAgent: "botkube-mirror/v1.2.3", IdleTimeout: 10 * time.Second, Retry: transfer.Retry{Backoff: time.Millisecond}}}
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -334,7 +335,7 @@ func over(t testing.TB, dir string, change ...func(*fetch.Config)) *fixture {
 
 // impatient has stalls noticed soon, and any number of those forgiven that only a
 // busy machine makes.
-func impatient(cfg *fetch.Config) { cfg.StallTimeout, cfg.Retries = 200*time.Millisecond, 100 }
+func impatient(cfg *fetch.Config) { cfg.IdleTimeout, cfg.Retry.Limit = 200*time.Millisecond, 100 }
 
 func (f *fixture) blob(t testing.TB, req fetch.Request) (fetch.Result, error) {
 	t.Helper()

@@ -66,7 +66,7 @@ func (s objectSource) Open(ctx context.Context, offset int64, of store.Origin) (
 
 // watched has a client library ask for an object, and watches that something moves.
 func (c *Client) watched(ctx context.Context, offset int64, open func(ctx context.Context) (*transfer.Part, error)) (*transfer.Part, error) {
-	w := transfer.NewWatchdog(ctx, c.patience)
+	w := transfer.NewWatchdog(ctx, c.options.IdleTimeout)
 	part, err := open(w.Context())
 	w.Rest()
 	if err != nil {
@@ -126,7 +126,7 @@ func (c *Client) objects(ctx context.Context, getter string, u *url.URL, dir str
 	}
 	defer b.Close()
 	var keys []string
-	err = c.retry.Do(ctx, obs.Retrying, nil, func() (err error) {
+	err = c.options.Retry.Do(ctx, obs.Retrying, nil, func() (err error) {
 		keys, err = c.keys(ctx, b)
 		return err
 	})
@@ -140,7 +140,7 @@ func (c *Client) objects(ctx context.Context, getter string, u *url.URL, dir str
 
 // keys lists a bucket.
 func (c *Client) keys(ctx context.Context, b bucket) (keys []string, err error) {
-	w := transfer.NewWatchdog(ctx, c.patience)
+	w := transfer.NewWatchdog(ctx, c.options.IdleTimeout)
 	defer w.Stop()
 	err = b.list(w.Context(), func(key string) error {
 		w.Moved()
@@ -171,7 +171,7 @@ func (c *Client) object(ctx context.Context, b bucket, dirKey, key, dir string, 
 		return errors.Join(err, f.Truncate(0))
 	}
 	d := &transfer.Download{
-		Sink: &transfer.Stream{To: f, Rewind: rewind}, Source: keySource{c, b, key}, Retry: c.retry,
+		Sink: &transfer.Stream{To: f, Rewind: rewind}, Source: keySource{c, b, key}, Retry: c.options.Retry,
 		Observer: Observer{Retrying: obs.Retrying}.Filled(), Expected: -1, CheckTotal: c.checkSize, CheckSize: c.checkSize,
 	}
 	return errors.Join(d.Run(ctx), transfer.Local(f.Close()))

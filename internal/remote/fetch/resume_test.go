@@ -16,7 +16,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 )
 
-func once(cfg *fetch.Config) { cfg.Retries = -1 }
+func once(cfg *fetch.Config) { cfg.Retry.Limit = -1 }
 
 // interrupted leaves a partial download of n bytes in a store.
 func interrupted(t *testing.T, u *upstream, n int, req fetch.Request) (dir string) {

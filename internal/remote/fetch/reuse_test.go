@@ -182,7 +182,7 @@ func TestOneDownloadForManyWhoAsk(t *testing.T) {
 	for name, req := range map[string]fetch.Request{"by digest": {Checksums: sha256Of(data)}, "by URL": {}} {
 		t.Run(name, func(t *testing.T) {
 			u := newUpstream(t, data)
-			f := fixed(t, func(cfg *fetch.Config) { cfg.StallTimeout = time.Minute })
+			f := fixed(t, func(cfg *fetch.Config) { cfg.IdleTimeout = time.Minute })
 			begun := make(chan struct{})
 			u.then(func(w http.ResponseWriter, r *http.Request) {
 				close(begun)
@@ -213,7 +213,7 @@ func TestOneDownloadForManyWhoAsk(t *testing.T) {
 
 func TestCredentialsAreNotWrittenDown(t *testing.T) {
 	u := secureUpstream(t, random(1<<20))
-	f := fixed(t, u.trusted, func(cfg *fetch.Config) { cfg.Retries = -1 })
+	f := fixed(t, u.trusted, func(cfg *fetch.Config) { cfg.Retry.Limit = -1 })
 	url := strings.Replace(u.URL, "//", "//user:topsecret@", 1) + "/x"
 	look := func() {
 		t.Helper()

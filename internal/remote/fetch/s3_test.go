@@ -60,7 +60,7 @@ func TestS3TrustsWhomWeTrust(t *testing.T) {
 	as := func(id transfer.Identity) func(*fetch.Config) {
 		trust, err := id.TLS()
 		check(t, err)
-		return func(cfg *fetch.Config) { cfg.TLS, cfg.Identity, cfg.Retries = trust, id, -1 }
+		return func(cfg *fetch.Config) { cfg.TLS, cfg.Identity, cfg.Retry.Limit = trust, id, -1 }
 	}
 	const user = "?aws_access_key_id=id&aws_access_key_secret=topsecret&region=eu-x"
 	object, dir := fetch.Request{URL: "s3::" + base + "/bucket/t/a.yaml" + user}, templates("s3::"+base+"/bucket/t"+user)

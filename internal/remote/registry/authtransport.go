@@ -162,8 +162,8 @@ type request struct {
 	body *upload
 	// data is a short body.
 	data []byte
-	// patience is how long the registry may take to answer; 0 stands for the usual.
-	patience time.Duration
+	// answering is how long the registry may take to answer; 0 stands for the idle timeout.
+	answering time.Duration
 }
 
 // do sends a request and returns the answer, whatever its status.
@@ -172,7 +172,7 @@ func (r *Repository) do(ctx context.Context, q request) (*transfer.Response, err
 	if err != nil {
 		return nil, err
 	}
-	resp, err := r.http.Do(req, q.patience)
+	resp, err := r.http.Do(req, q.answering)
 	if err != nil && q.url.Host != r.host && !transfer.Is[*transfer.RedirectError](err) {
 		err = &transfer.RedirectedError{Host: q.url.Host, Err: err}
 	}

@@ -10,12 +10,13 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
 // hurried returns a repository of a registry that is asked twice at most.
 func hurried(t testing.TB, h http.HandlerFunc) *registry.Repository {
 	t.Helper()
-	return open(t, newClient(t, registry.Config{PlainHTTP: true, Retries: 1}), serve(t, h), false)
+	return open(t, newClient(t, registry.Config{PlainHTTP: true, Options: transfer.Options{Retry: transfer.Retry{Limit: 1}}}), serve(t, h), false)
 }
 
 // read reads a blob to its end.

@@ -4,7 +4,6 @@
 package registry
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -23,34 +22,18 @@ import (
 
 // Config says how to talk to registries. It works at its zero value.
 type Config struct {
+	transfer.Options
 	// PlainHTTP speaks http. Nothing else does: not even a registry on this
 	// machine is spoken to in the clear unasked.
 	PlainHTTP bool
 	// Insecure does not verify the registry's certificate.
 	Insecure bool
-	// TLS, if not nil, says whom to trust: see [transfer.Identity].
-	TLS *tls.Config
 	// FlagPrefix begins the names of the flags that hints name: "source-" makes
 	// --plain-http --source-plain-http.
 	FlagPrefix string
-	// UserAgent is the header field's value; empty means botkube-mirror.
-	UserAgent string
 	// Keychain has the credentials; nil means docker's: the file config.json
 	// in ~/.docker or DOCKER_CONFIG, and the helpers that it names.
 	Keychain authn.Keychain
-	// Retries is how often in a row an attempt may fail that brought next to
-	// nothing; 0 means [transfer.DefaultRetries], a negative number none.
-	Retries int
-	// MaxWait is how long a registry may ask to be left alone; 0 means
-	// [transfer.DefaultMaxWait].
-	MaxWait time.Duration
-	// Backoff is the first pause before an attempt is repeated, which doubles
-	// up to 60 times itself; 0 means 500 ms.
-	Backoff time.Duration
-	// StallTimeout is how long a connection may move no byte; 0 means 30 s.
-	StallTimeout time.Duration
-	// Limit, if not nil, bounds the speed, together with whatever shares it.
-	Limit *transfer.Limiter
 	// Retrying, if not nil, is told of failed attempts, from several
 	// goroutines. Subject says at what: "uploading sha256:… to HOST/PATH".
 	Retrying func(subject string, err error, pause time.Duration)
@@ -59,18 +42,15 @@ type Config struct {
 	Waiting func(subject string)
 }
 
-func (cfg Config) flag() string { return "--" + cfg.FlagPrefix }
-
 // Client talks to registries. Its methods may be called concurrently.
 type Client struct {
 	transport *http.Transport
-	userAgent string
 	plainHTTP bool
 	// flag begins the names of flags.
 	flag     string
 	keychain authn.Keychain
-	stall    time.Duration
-	repeat   transfer.Retry
+	// options are filled.
+	options  transfer.Options
 	retrying func(subject string, err error, pause time.Duration)
 	waiting  func(subject string)
 
@@ -93,12 +73,10 @@ type handshake struct {
 // New returns a client.
 func New(cfg Config) *Client {
 	c := &Client{
-		userAgent: cmp.Or(cfg.UserAgent, "botkube-mirror"),
+		options:   cfg.Filled(),
 		plainHTTP: cfg.PlainHTTP,
-		flag:      cfg.flag(),
+		flag:      "--" + cfg.FlagPrefix,
 		keychain:  cfg.Keychain,
-		stall:     transfer.IdleTimeout(cfg.StallTimeout),
-		repeat:    transfer.Retry{Limit: cfg.Retries, Backoff: cfg.Backoff, MaxWait: cfg.MaxWait},
 		retrying:  cfg.Retrying,
 		waiting:   cfg.Waiting,
 		known:     make(map[access]*handshake),
@@ -106,23 +84,19 @@ func New(cfg Config) *Client {
 	if c.keychain == nil {
 		c.keychain = scopedKeychain{dockerKeychain{}}
 	}
-	c.transport = transfer.NewTransport(c.stall, trust(cfg), cfg.Limit)
-	return c
-}
-
-// trust returns whom to believe.
-func trust(cfg Config) *tls.Config {
-	t := &tls.Config{MinVersion: tls.VersionTLS12}
+	trust := &tls.Config{MinVersion: tls.VersionTLS12}
 	if cfg.TLS != nil {
-		t = cfg.TLS.Clone()
+		trust = cfg.TLS.Clone()
 	}
-	t.InsecureSkipVerify = cfg.Insecure //nolint:gosec // the user asked for it
-	return t
+	trust.InsecureSkipVerify = cfg.Insecure //nolint:gosec // the user asked for it
+	c.options.TLS = trust
+	c.transport = c.options.Transport()
+	return c
 }
 
 // retry calls try until it succeeds, or fails for good: see [transfer.Retry.Do].
 func (c *Client) retry(ctx context.Context, subject string, reached func() int64, try func() error) error {
-	return c.repeat.Do(ctx, func(err error, pause time.Duration) { c.tell(subject, err, pause) }, reached, try)
+	return c.options.Retry.Do(ctx, func(err error, pause time.Duration) { c.tell(subject, err, pause) }, reached, try)
 }
 
 // tell tells of a failed attempt.
@@ -204,9 +178,9 @@ func (c *Client) shakeHands(ctx context.Context, n Name, push bool) (*Repository
 		scope = repo.Scope(transport.PushScope)
 	}
 	r := &Repository{client: c, name: n, host: repo.RegistryStr(), path: repo.RepositoryStr(), anonymous: isAnonymous(ctx, auth)}
-	w := transfer.NewWatchdog(ctx, c.stall)
+	w := transfer.NewWatchdog(ctx, c.options.IdleTimeout)
 	defer w.Stop()
-	d := &authTransport{inner: c.transport, userAgent: c.userAgent, plainHTTP: c.plainHTTP, host: repo.RegistryStr()}
+	d := &authTransport{inner: c.transport, userAgent: c.options.UserAgent, plainHTTP: c.plainHTTP, host: repo.RegistryStr()}
 	rt, err := transport.NewWithContext(w.Context(), repo.Registry, auth, d, []string{scope})
 	if err != nil {
 		return nil, r.handshakeReason(ctx, w, d, auth, err)
@@ -215,7 +189,7 @@ func (c *Client) shakeHands(ctx context.Context, n Name, push bool) (*Repository
 		return nil, err
 	}
 	d.endHandshake()
-	r.http = transfer.NewClient(rt, "the registry", c.stall)
+	r.http = transfer.NewClient(rt, "the registry", c.options.IdleTimeout)
 	r.http.Reason = r.reason
 	return r, nil
 }

@@ -43,7 +43,7 @@ func (k keychain) Resolve(authn.Resource) (authn.Authenticator, error) {
 
 var login = keychain{Username: registrytest.User, Password: registrytest.Password}
 
-// hasty is a patience that stalls can be waited out with. On a machine that is
+// hasty is an idle timeout that stalls can be waited out with. On a machine that is
 // busy, what does not stall may take as long.
 const hasty = 500 * time.Millisecond
 
@@ -53,11 +53,11 @@ func newClient(t testing.TB, cfg registry.Config) *registry.Client {
 	if cfg.Keychain == nil {
 		cfg.Keychain = keychain{}
 	}
-	if cfg.Backoff == 0 {
-		cfg.Backoff = time.Millisecond
+	if cfg.Retry.Backoff == 0 {
+		cfg.Retry.Backoff = time.Millisecond
 	}
-	if cfg.StallTimeout == 0 {
-		cfg.StallTimeout = 10 * time.Second
+	if cfg.IdleTimeout == 0 {
+		cfg.IdleTimeout = 10 * time.Second
 	}
 	c := registry.New(cfg)
 	t.Cleanup(c.Close)
@@ -215,7 +215,7 @@ func TestRelativeLocations(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	reg := registrytest.Start(t, registrytest.Options{TLS: true, Auth: true})
-	roundTrip(t, open(t, newClient(t, registry.Config{TLS: trusting(t, reg.CAFile), Keychain: login}), reg.Host, true))
+	roundTrip(t, open(t, newClient(t, registry.Config{Keychain: login, Options: transfer.Options{TLS: trusting(t, reg.CAFile)}}), reg.Host, true))
 	roundTrip(t, open(t, newClient(t, registry.Config{Insecure: true, Keychain: login}), reg.Host, true))
 
 	n, err := registry.ParseRepository(reg.Host + "/x")
@@ -342,7 +342,7 @@ func TestUnreachable(t *testing.T) {
 	n, err := registry.ParseRepository(ln.Addr().String() + "/x")
 	check(t, err)
 	var told []string
-	c := newClient(t, registry.Config{Retries: 2, Retrying: func(subject string, err error, _ time.Duration) {
+	c := newClient(t, registry.Config{Options: transfer.Options{Retry: transfer.Retry{Limit: 2}}, Retrying: func(subject string, err error, _ time.Duration) {
 		told = append(told, subject+": "+err.Error())
 	}})
 	_, err = c.Repository(t.Context(), n, false)
@@ -432,7 +432,7 @@ func TestRefused(t *testing.T) {
 		t.Run(fmt.Sprint(test.status), func(t *testing.T) {
 			p := reg.Proxy(t, registrytest.Fault{Method: "POST", Path: "/uploads/", Status: test.status, Body: test.body},
 				registrytest.Fault{Method: "PUT", Path: "/manifests/", Status: test.status, Body: test.body})
-			r := open(t, newClient(t, registry.Config{PlainHTTP: true, Retries: 2, Keychain: login}), p.Host, true)
+			r := open(t, newClient(t, registry.Config{PlainHTTP: true, Keychain: login, Options: transfer.Options{Retry: transfer.Retry{Limit: 2}}}), p.Host, true)
 			blob, data := content(t, 100)
 			_, err := r.Upload(t.Context(), blob, opener(data), nil)
 			checkFails(t, err, fault.Upstream, append(test.says, "uploading sha256:"+blob.SHA256.String()+" to "+r.Name().String())...)
@@ -457,7 +457,7 @@ func TestRefusedEarly(t *testing.T) {
 func TestUploadStall(t *testing.T) {
 	reg := registrytest.Start(t, registrytest.Options{})
 	p := reg.Proxy(t, registrytest.Fault{Method: "PATCH", Do: registrytest.StallRequest, At: 1000, Times: 1})
-	r := open(t, newClient(t, registry.Config{PlainHTTP: true, StallTimeout: hasty}), p.Host, true)
+	r := open(t, newClient(t, registry.Config{PlainHTTP: true, Options: transfer.Options{IdleTimeout: hasty}}), p.Host, true)
 	blob, data := content(t, 32<<20) // more than the sockets hold
 	_, err := r.Upload(t.Context(), blob, opener(data), nil)
 	check(t, err)
@@ -528,7 +528,7 @@ func TestDownloadResumes(t *testing.T) {
 	t.Run("in another call", func(t *testing.T) {
 		p := reg.Proxy(t, registrytest.Fault{Method: "GET", Path: "/blobs/", Do: registrytest.CutResponse, At: at, Times: 1})
 		s := newStore(t)
-		r := open(t, newClient(t, registry.Config{PlainHTTP: true, Retries: -1}), p.Host, false)
+		r := open(t, newClient(t, registry.Config{PlainHTTP: true, Options: transfer.Options{Retry: transfer.Retry{Limit: -1}}}), p.Host, false)
 		first, err := r.Fetch(t.Context(), blob, s, nil)
 		checkFails(t, err, fault.Upstream, "downloading "+r.Name().String()+"@sha256:", "the connection ended after")
 		var least int64 = 1 << 40
@@ -540,14 +540,14 @@ func TestDownloadResumes(t *testing.T) {
 	})
 	t.Run("stall", func(t *testing.T) {
 		p := reg.Proxy(t, registrytest.Fault{Method: "GET", Path: "/blobs/", Do: registrytest.StallResponse, At: at, Times: 1})
-		r := open(t, newClient(t, registry.Config{PlainHTTP: true, StallTimeout: hasty}), p.Host, false)
+		r := open(t, newClient(t, registry.Config{PlainHTTP: true, Options: transfer.Options{IdleTimeout: hasty}}), p.Host, false)
 		if n := pull(t, r, blob, data); n != blob.Size {
 			t.Errorf("%d bytes came", n)
 		}
 	})
 	t.Run("progress counts", func(t *testing.T) {
 		p := reg.Proxy(t, registrytest.Fault{Method: "GET", Path: "/blobs/", Do: registrytest.CutResponse, At: 512 << 10, Times: 7})
-		r := open(t, newClient(t, registry.Config{PlainHTTP: true, Retries: 1}), p.Host, false)
+		r := open(t, newClient(t, registry.Config{PlainHTTP: true, Options: transfer.Options{Retry: transfer.Retry{Limit: 1}}}), p.Host, false)
 		pull(t, r, blob, data)
 	})
 	t.Run("damaged remainder", func(t *testing.T) {
@@ -571,7 +571,7 @@ func TestReadingGivesUp(t *testing.T) {
 	check(t, err)
 	for at, gives := range map[int64]bool{1000: false, 300 << 10: true} {
 		p := reg.Proxy(t, registrytest.Fault{Method: "GET", Path: "/blobs/", Do: registrytest.CutResponse, At: at})
-		err := read(t, open(t, newClient(t, registry.Config{PlainHTTP: true, Retries: 2}), p.Host, false), blob)
+		err := read(t, open(t, newClient(t, registry.Config{PlainHTTP: true, Options: transfer.Options{Retry: transfer.Retry{Limit: 2}}}), p.Host, false), blob)
 		if gives {
 			check(t, err)
 			continue
@@ -732,7 +732,7 @@ func TestRedirect(t *testing.T) {
 	secure := registrytest.Start(t, registrytest.Options{TLS: true})
 	for _, f := range []registrytest.Fault{redirect(elsewhere.URL), {Method: "POST", Status: 202, Header: http.Header{"Location": {elsewhere.URL}}}} {
 		p := secure.Proxy(t, f)
-		r := open(t, newClient(t, registry.Config{TLS: trusting(t, secure.CAFile)}), p.Host, true)
+		r := open(t, newClient(t, registry.Config{Options: transfer.Options{TLS: trusting(t, secure.CAFile)}}), p.Host, true)
 		_, err := r.Fetch(t.Context(), blob, newStore(t), nil)
 		says := "redirects from https to plain http"
 		if f.Method == "POST" {
@@ -749,7 +749,7 @@ func TestRedirect(t *testing.T) {
 	n, err := registry.ParseRepository(p.Host + "/x")
 	check(t, err)
 	seen = nil
-	_, err = newClient(t, registry.Config{TLS: trusting(t, secure.CAFile), Keychain: login}).Repository(t.Context(), n, false)
+	_, err = newClient(t, registry.Config{Keychain: login, Options: transfer.Options{TLS: trusting(t, secure.CAFile)}}).Repository(t.Context(), n, false)
 	checkFails(t, err, fault.Upstream, "plain http")
 	if seen != nil {
 		t.Error("plain http was spoken")
@@ -883,7 +883,7 @@ func TestHTTP2(t *testing.T) {
 			w.WriteHeader(http.StatusNotFound)
 		}
 	})
-	r := open(t, newClient(t, registry.Config{TLS: trusting(t, caFile), StallTimeout: hasty}), host, true)
+	r := open(t, newClient(t, registry.Config{Options: transfer.Options{TLS: trusting(t, caFile), IdleTimeout: hasty}}), host, true)
 	// On a machine that is busy, there may be more.
 	if n := pull(t, r, blob, data); n != blob.Size || gets < 3 {
 		t.Errorf("%d bytes came, in %d requests", n, gets)
@@ -898,14 +898,14 @@ func TestHTTP2(t *testing.T) {
 // A line that brings a little at a time is not cut, however long the whole takes.
 func TestSlowDownload(t *testing.T) {
 	blob, data := content(t, 12)
-	busytest.Try(t, func(patience time.Duration) error {
+	busytest.Try(t, func(idleTimeout time.Duration) error {
 		var n int
-		r := open(t, newClient(t, registry.Config{PlainHTTP: true, StallTimeout: patience}), serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		r := open(t, newClient(t, registry.Config{PlainHTTP: true, Options: transfer.Options{IdleTimeout: idleTimeout}}), serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			n++
 			for i := range data {
 				_, _ = w.Write(data[i : i+1])
 				_ = http.NewResponseController(w).Flush()
-				time.Sleep(patience / 6)
+				time.Sleep(idleTimeout / 6)
 			}
 		}), false)
 		if pull(t, r, blob, data); n != 1 {

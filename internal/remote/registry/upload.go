@@ -277,7 +277,7 @@ func (s *session) send() error {
 // has it, and returns the answer if that is that all is well.
 func (s *session) stream(q request, size int64) (*transfer.Response, error) {
 	s.fresh = false
-	q.patience = s.client.commitTimeout()
+	q.answering = s.client.commitTimeout()
 	if size == 0 {
 		q.data = []byte{}
 		resp, err := s.do(s.ctx, q)
@@ -382,7 +382,7 @@ func (e *sessionLost) Error() string { return "the upload has to begin again: " 
 
 // commitTimeout is how long a registry may take to put away what it has received:
 // it may compute its digest anew, and copy it within its storage.
-func (c *Client) commitTimeout() time.Duration { return 10 * c.stall }
+func (c *Client) commitTimeout() time.Duration { return 10 * c.options.IdleTimeout }
 
 // upload is the body of a PATCH. The transport reads it from a goroutine of its
 // own, and may do so even after it has returned.

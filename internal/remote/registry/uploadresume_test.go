@@ -14,6 +14,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 	"github.com/botkube-mirror/botkube-mirror/internal/test/registrytest"
 )
 
@@ -274,7 +275,7 @@ func TestNothingIsLeftRunning(t *testing.T) {
 	reg := registrytest.Start(t, registrytest.Options{})
 	before := runtime.NumGoroutine()
 	p := reg.Proxy(t, registrytest.Fault{Method: "PATCH", Do: registrytest.StallRequest, At: 1000})
-	c := newClient(t, registry.Config{PlainHTTP: true, StallTimeout: hasty, Retries: 2})
+	c := newClient(t, registry.Config{PlainHTTP: true, Options: transfer.Options{IdleTimeout: hasty, Retry: transfer.Retry{Limit: 2}}})
 	r := open(t, c, p.Host, true)
 	blob, data := content(t, 32<<20)
 	_, err := r.Upload(t.Context(), blob, opener(data), nil)

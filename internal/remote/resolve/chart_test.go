@@ -19,6 +19,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
 func newResolver(t *testing.T) (*Resolver, string) {
@@ -32,7 +33,7 @@ func reopened(t *testing.T, dir string) (*Resolver, string) {
 	s, err := store.Open(dir)
 	check(t, err)
 	t.Cleanup(func() { _ = s.Close() })
-	return &Resolver{Fetch: fetch.New(fetch.Config{Store: s, Retries: -1, StallTimeout: 10 * time.Second}), Store: s}, dir
+	return &Resolver{Fetch: fetch.New(fetch.Config{Store: s, Options: transfer.Options{IdleTimeout: 10 * time.Second, Retry: transfer.Retry{Limit: -1}}}), Store: s}, dir
 }
 
 func check(t testing.TB, err error) {

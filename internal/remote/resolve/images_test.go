@@ -18,6 +18,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
 var (
@@ -55,7 +56,7 @@ func newHub(t *testing.T, r *Resolver) *hub {
 	t.Cleanup(srv.Close)
 	h.host = strings.TrimPrefix(srv.URL, "http://")
 	var err error
-	r.Registry = registry.New(registry.Config{PlainHTTP: true, Keychain: nobody{}, Retries: -1, StallTimeout: 10 * time.Second})
+	r.Registry = registry.New(registry.Config{PlainHTTP: true, Keychain: nobody{}, Options: transfer.Options{IdleTimeout: 10 * time.Second, Retry: transfer.Retry{Limit: -1}}})
 	check(t, err)
 	t.Cleanup(r.Registry.Close)
 	return h

@@ -10,16 +10,16 @@ import (
 
 // Client sends requests, and watches that something moves.
 type Client struct {
-	http     *http.Client
-	who      string
-	patience time.Duration
+	http        *http.Client
+	who         string
+	idleTimeout time.Duration
 	// Reason, if not nil, puts the errors of a transport of one's own into words.
 	Reason func(error) error
 }
 
 // NewClient returns a client. Who is what messages call the other side: "the server".
-func NewClient(transport http.RoundTripper, who string, patience time.Duration) *Client {
-	c := &Client{who: who, patience: patience}
+func NewClient(transport http.RoundTripper, who string, idleTimeout time.Duration) *Client {
+	c := &Client{who: who, idleTimeout: idleTimeout}
 	c.http = &http.Client{Transport: transport, CheckRedirect: c.checkRedirect}
 	return c
 }
@@ -46,10 +46,10 @@ type Response struct {
 
 // Do sends a request and returns the answer, whatever its status. Answering is
 // how long the other side may take to answer once it has the whole request; 0
-// stands for the usual patience.
+// stands for the idle timeout.
 func (c *Client) Do(req *http.Request, answering time.Duration) (*Response, error) {
-	r := &Response{client: c, watch: NewWatchdog(req.Context(), c.patience)}
-	r.watch.answering = max(answering, c.patience)
+	r := &Response{client: c, watch: NewWatchdog(req.Context(), c.idleTimeout)}
+	r.watch.answering = max(answering, c.idleTimeout)
 	req = req.WithContext(r.watch.Context())
 	if req.Body != nil && req.Body != http.NoBody {
 		req.Body = &sentBody{req.Body, r.watch}

@@ -13,8 +13,8 @@ import (
 // HTTP/2: a handshake, header fields, a frame of which some came.
 type trackedConn struct {
 	net.Conn
-	patience time.Duration
-	limit    *Limiter
+	idleTimeout time.Duration
+	limit       *Limiter
 	// closed is done once the connection is.
 	closed context.Context
 	close  context.CancelFunc
@@ -30,14 +30,14 @@ type trackedConn struct {
 
 // dial returns a function that dials for http.Transport, and tells the watch
 // of the request that it is for.
-func dial(patience time.Duration, limit *Limiter) func(ctx context.Context, network, address string) (net.Conn, error) {
-	dialer := &net.Dialer{Timeout: patience, KeepAlive: 15 * time.Second}
+func dial(idleTimeout time.Duration, limit *Limiter) func(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer := &net.Dialer{Timeout: idleTimeout, KeepAlive: 15 * time.Second}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dialer.DialContext(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}
-		l := newTrackedConn(conn, patience, limit)
+		l := newTrackedConn(conn, idleTimeout, limit)
 		if w, ok := ctx.Value(watchKey{}).(*Watchdog); ok {
 			w.dialled(l)
 		}
@@ -45,8 +45,8 @@ func dial(patience time.Duration, limit *Limiter) func(ctx context.Context, netw
 	}
 }
 
-func newTrackedConn(conn net.Conn, patience time.Duration, limit *Limiter) *trackedConn {
-	l := &trackedConn{Conn: conn, patience: patience, limit: limit}
+func newTrackedConn(conn net.Conn, idleTimeout time.Duration, limit *Limiter) *trackedConn {
+	l := &trackedConn{Conn: conn, idleTimeout: idleTimeout, limit: limit}
 	l.closed, l.close = context.WithCancel(context.Background())
 	l.read.Store(time.Now().UnixNano())
 	return l
@@ -84,7 +84,7 @@ func (l *trackedConn) established() {
 func (l *trackedConn) Read(p []byte) (int, error) {
 	l.mu.Lock()
 	if !l.open {
-		_ = l.SetReadDeadline(time.Now().Add(2 * l.patience))
+		_ = l.SetReadDeadline(time.Now().Add(2 * l.idleTimeout))
 	}
 	l.mu.Unlock()
 	n, err := l.Conn.Read(l.limit.Piece(p))

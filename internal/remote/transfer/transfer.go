@@ -4,42 +4,12 @@
 package transfer
 
 import (
-	"cmp"
-	"crypto/tls"
 	"errors"
 	"net"
-	"net/http"
 	"net/textproto"
 	"net/url"
 	"strings"
-	"time"
 )
-
-// DefaultIdleTimeout is how long a connection may move no byte.
-const DefaultIdleTimeout = 30 * time.Second
-
-// IdleTimeout returns a setting, or the default for 0.
-func IdleTimeout(set time.Duration) time.Duration { return cmp.Or(set, DefaultIdleTimeout) }
-
-// NewTransport returns a transport without a timeout of its own for
-// handshakes, answers and bodies, which [Watchdog] does better: it knows whether
-// anything moves. Trust and limit may be nil.
-func NewTransport(patience time.Duration, trust *tls.Config, limit *Limiter) *http.Transport {
-	return &http.Transport{
-		Proxy:                  proxy,
-		DialContext:            dial(patience, limit),
-		TLSClientConfig:        trust,
-		ExpectContinueTimeout:  time.Second,
-		IdleConnTimeout:        90 * time.Second,
-		MaxIdleConnsPerHost:    16,
-		MaxResponseHeaderBytes: 256 << 10,
-		ForceAttemptHTTP2:      true,
-		DisableCompression:     true,
-		ReadBufferSize:         64 << 10,
-		WriteBufferSize:        64 << 10,
-		OnProxyConnectResponse: proxyAnswer,
-	}
-}
 
 // WithoutURL drops the URL, which may hold credentials, from a url.Error.
 func WithoutURL(err error) error {

@@ -26,9 +26,9 @@ type Watchdog struct {
 
 	mu    sync.Mutex
 	timer *time.Timer
-	// patience is how long nothing may move now: usual, or, once the request
+	// allowed is how long nothing may move now: idleTimeout or, once the request
 	// is sent, answering.
-	patience, usual, answering time.Duration
+	allowed, idleTimeout, answering time.Duration
 	// moved is when something last did.
 	moved   time.Time
 	resting bool
@@ -41,12 +41,12 @@ type Watchdog struct {
 }
 
 // NewWatchdog begins to watch.
-func NewWatchdog(ctx context.Context, patience time.Duration) *Watchdog {
-	w := &Watchdog{parent: ctx, patience: patience, usual: patience, answering: patience, moved: time.Now()}
+func NewWatchdog(ctx context.Context, idleTimeout time.Duration) *Watchdog {
+	w := &Watchdog{parent: ctx, allowed: idleTimeout, idleTimeout: idleTimeout, answering: idleTimeout, moved: time.Now()}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.timer = time.AfterFunc(patience, w.look)
+	w.timer = time.AfterFunc(idleTimeout, w.look)
 	return w
 }
 
@@ -78,7 +78,7 @@ func (w *Watchdog) Moved() {
 func (w *Watchdog) move() {
 	w.moved = time.Now()
 	if !w.resting {
-		w.timer.Reset(w.patience)
+		w.timer.Reset(w.allowed)
 	}
 }
 
@@ -125,7 +125,7 @@ func (w *Watchdog) connect(conn net.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.conn, w.shared, w.connected = l, shared, conn != nil
-	w.patience = w.usual // a redirect, or a new token, may have come between
+	w.allowed = w.idleTimeout // a redirect, or a new token, may have come between
 	w.move()
 }
 
@@ -154,7 +154,7 @@ func (w *Watchdog) sent() {
 func (w *Watchdog) asked() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.patience = w.answering
+	w.allowed = w.answering
 	w.move()
 }
 
@@ -162,7 +162,7 @@ func (w *Watchdog) asked() {
 func (w *Watchdog) answered() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.patience, w.answering, w.sending = w.usual, w.usual, false
+	w.allowed, w.answering, w.sending = w.idleTimeout, w.idleTimeout, false
 }
 
 // look ends the request unless there are signs of life.
@@ -170,7 +170,7 @@ func (w *Watchdog) look() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
-	if w.resting || now.Sub(w.moved) < w.patience {
+	if w.resting || now.Sub(w.moved) < w.allowed {
 		return // something moved in the last moment, and has set the timer
 	}
 	if more := w.timeLeft(now); more > 0 {
@@ -178,21 +178,21 @@ func (w *Watchdog) look() {
 		return
 	}
 	// One that others share may be fine, but for this request.
-	if w.conn != nil && now.Sub(w.conn.lastRead()) >= w.patience {
+	if w.conn != nil && now.Sub(w.conn.lastRead()) >= w.allowed {
 		_ = w.conn.Close()
 	}
-	w.cancel(fmt.Errorf("%w: nothing moved for %s", ErrStalled, w.patience))
+	w.cancel(fmt.Errorf("%w: nothing moved for %s", ErrStalled, w.allowed))
 }
 
 // timeLeft returns how long there is to wait yet; 0 if there are no signs of life.
 func (w *Watchdog) timeLeft(now time.Time) time.Duration {
 	switch {
 	case w.sending && w.conn != nil && w.conn.ackedMore():
-		return w.patience
-	case w.conn != nil && w.conn.throttledSince(now.Add(-w.patience)):
-		return w.patience
-	case w.conn == nil, w.shared && now.Sub(w.moved) >= starving*w.patience:
+		return w.allowed
+	case w.conn != nil && w.conn.throttledSince(now.Add(-w.allowed)):
+		return w.allowed
+	case w.conn == nil, w.shared && now.Sub(w.moved) >= starving*w.allowed:
 		return 0
 	}
-	return max(w.patience-now.Sub(w.conn.lastRead()), 0)
+	return max(w.allowed-now.Sub(w.conn.lastRead()), 0)
 }

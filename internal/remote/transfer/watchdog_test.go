@@ -26,12 +26,12 @@ func newTestClient(t *testing.T, trust *tls.Config) *Client {
 	return newHastyClient(t, trust, nil, time.Minute)
 }
 
-// newHastyClient returns one whose patience a test can exhaust.
-func newHastyClient(t *testing.T, trust *tls.Config, limit *Limiter, patience time.Duration) *Client {
+// newHastyClient returns one with an idle timeout that a test can wait for.
+func newHastyClient(t *testing.T, trust *tls.Config, limit *Limiter, idleTimeout time.Duration) *Client {
 	t.Helper()
-	transport := NewTransport(patience, trust, limit)
+	transport := Options{TLS: trust, IdleTimeout: idleTimeout, Limit: limit}.Transport()
 	t.Cleanup(transport.CloseIdleConnections)
-	return NewClient(transport, "the server", patience)
+	return NewClient(transport, "the server", idleTimeout)
 }
 
 // serve serves over TLS, by HTTP/2 if that is wanted.
@@ -108,7 +108,7 @@ func drip(t *testing.T, to string, pause time.Duration) (address string) {
 
 // Of a line that gives a byte now and then, neither the handshake nor the
 // header fields nor the body take too long, though each takes longer than the
-// patience that there is.
+// idleTimeout that there is.
 func TestSlowIsNotStalled(t *testing.T) {
 	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		t.Run(name, func(t *testing.T) {
@@ -116,10 +116,10 @@ func TestSlowIsNotStalled(t *testing.T) {
 			url, trust := serve(t, http2, func(w http.ResponseWriter, req *http.Request) {
 				_, _ = io.WriteString(w, req.Proto+strings.Repeat(" body", 40))
 			})
-			busytest.Try(t, func(patience time.Duration) error {
+			busytest.Try(t, func(idleTimeout time.Duration) error {
 				// The handshake alone has more than a thousand bytes.
-				slow := "https://" + drip(t, strings.TrimPrefix(url, "https://"), patience/500)
-				got, err := read(newHastyClient(t, trust, nil, patience), request(t, "GET", slow, nil))
+				slow := "https://" + drip(t, strings.TrimPrefix(url, "https://"), idleTimeout/500)
+				got, err := read(newHastyClient(t, trust, nil, idleTimeout), request(t, "GET", slow, nil))
 				if err == nil && !strings.HasPrefix(got, name) {
 					err = fmt.Errorf("it is %q", got)
 				}
@@ -134,7 +134,7 @@ func TestStalls(t *testing.T) {
 	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			busytest.Try(t, func(patience time.Duration) error { return stalls(t, http2, patience) })
+			busytest.Try(t, func(idleTimeout time.Duration) error { return stalls(t, http2, idleTimeout) })
 		})
 	}
 	t.Run("handshake", func(t *testing.T) {
@@ -152,7 +152,7 @@ func TestStalls(t *testing.T) {
 }
 
 // stalls asks a server that falls silent, and then speaks again.
-func stalls(t *testing.T, http2 bool, patience time.Duration) error {
+func stalls(t *testing.T, http2 bool, idleTimeout time.Duration) error {
 	end := make(chan struct{})
 	defer close(end)
 	var mute atomic.Bool
@@ -172,7 +172,7 @@ func stalls(t *testing.T, http2 bool, patience time.Duration) error {
 		}
 	})
 	mute.Store(true)
-	c := newHastyClient(t, trust, nil, patience)
+	c := newHastyClient(t, trust, nil, idleTimeout)
 	for path, body := range map[string]io.Reader{"/header": nil, "/body": nil, "/upload": bytes.NewReader(make([]byte, 32<<20))} {
 		method := "GET"
 		if body != nil {
@@ -200,9 +200,9 @@ func TestDeadConnectionIsNotUsedAgain(t *testing.T) {
 	t.Parallel()
 	url, trust := serve(t, true, func(w http.ResponseWriter, req *http.Request) { _, _ = io.WriteString(w, "x") })
 	m := newMortal(t, strings.TrimPrefix(url, "https://"))
-	busytest.Try(t, func(patience time.Duration) error {
+	busytest.Try(t, func(idleTimeout time.Duration) error {
 		m.dead.Store(false)
-		c := newHastyClient(t, trust, nil, patience)
+		c := newHastyClient(t, trust, nil, idleTimeout)
 		if _, err := read(c, request(t, "GET", m.url, nil)); err != nil {
 			return err
 		}
@@ -264,20 +264,20 @@ func (m *mortal) pass(in, out net.Conn, dies bool) {
 // a connection may be silent, and comes to its end.
 func TestStreamsThatShareALine(t *testing.T) {
 	t.Parallel()
-	busytest.Try(t, func(patience time.Duration) error {
+	busytest.Try(t, func(idleTimeout time.Duration) error {
 		const pieces = 75
 		url, trust := serve(t, true, func(w http.ResponseWriter, req *http.Request) {
 			flush := func(s string) { _, _ = io.WriteString(w, s); _ = http.NewResponseController(w).Flush() }
 			flush("a")
 			for range pieces {
-				time.Sleep(3 * patience / pieces)
+				time.Sleep(3 * idleTimeout / pieces)
 				if req.URL.Path == "/busy" {
 					flush("x")
 				}
 			}
 			flush("z")
 		})
-		c := newHastyClient(t, trust, nil, patience)
+		c := newHastyClient(t, trust, nil, idleTimeout)
 		busy := make(chan error)
 		go func() {
 			_, err := read(c, request(t, "GET", url+"/busy", nil))
@@ -297,7 +297,7 @@ func TestSlowUpload(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells what was acknowledged")
 	}
-	busytest.Try(t, func(patience time.Duration) error {
+	busytest.Try(t, func(idleTimeout time.Duration) error {
 		size := 10 << 20
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			n, buf := 0, make([]byte, 64<<10)
@@ -307,7 +307,7 @@ func TestSlowUpload(t *testing.T) {
 				if err != nil {
 					break
 				}
-				time.Sleep(time.Duration(m) * 10 * patience / time.Duration(size))
+				time.Sleep(time.Duration(m) * 10 * idleTimeout / time.Duration(size))
 			}
 			if n != size {
 				w.WriteHeader(http.StatusBadRequest)
@@ -315,8 +315,8 @@ func TestSlowUpload(t *testing.T) {
 		}))
 		defer s.Close()
 		body := &gaps{Reader: bytes.NewReader(make([]byte, size))}
-		_, err := read(newHastyClient(t, nil, nil, patience), request(t, "PUT", s.URL, body))
-		if err == nil && body.longest < patience {
+		_, err := read(newHastyClient(t, nil, nil, idleTimeout), request(t, "PUT", s.URL, body))
+		if err == nil && body.longest < idleTimeout {
 			t.Skipf("the system never let a read wait for longer than %s", body.longest)
 		}
 		return err
@@ -348,10 +348,10 @@ func TestThrottledIsNotStalled(t *testing.T) {
 					_, _ = w.Write(make([]byte, 4000))
 				}
 			})
-			busytest.Try(t, func(patience time.Duration) error {
+			busytest.Try(t, func(idleTimeout time.Duration) error {
 				// All together take longer than anybody is patient.
-				perSecond := int64(20_000 * float64(time.Second) / float64(patience))
-				c := newHastyClient(t, trust, NewLimiter(perSecond), patience)
+				perSecond := int64(20_000 * float64(time.Second) / float64(idleTimeout))
+				c := newHastyClient(t, trust, NewLimiter(perSecond), idleTimeout)
 				errs := make([]error, 8)
 				var wg sync.WaitGroup
 				for i := range errs {
@@ -372,13 +372,13 @@ func TestThrottledIsNotStalled(t *testing.T) {
 func TestRest(t *testing.T) {
 	t.Parallel()
 	url, trust := serve(t, false, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1<<20)) })
-	busytest.Try(t, func(patience time.Duration) error {
-		resp, err := newHastyClient(t, trust, nil, patience).Do(request(t, "GET", url, nil), 0)
+	busytest.Try(t, func(idleTimeout time.Duration) error {
+		resp, err := newHastyClient(t, trust, nil, idleTimeout).Do(request(t, "GET", url, nil), 0)
 		if err != nil {
 			return err
 		}
 		defer resp.Close()
-		time.Sleep(2 * patience)
+		time.Sleep(2 * idleTimeout)
 		n, err := io.Copy(io.Discard, resp)
 		if err == nil && n != 1<<20 {
 			err = fmt.Errorf("%d bytes came", n)
