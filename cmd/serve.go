@@ -15,6 +15,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+	"github.com/botkube-mirror/botkube-mirror/internal/serve"
 )
 
 func serveCommand(g *global) *cobra.Command {
@@ -80,7 +81,7 @@ func (g *global) serve(c *cobra.Command, o mirror.ServeOptions) error {
 		log.json = slog.New(slog.NewJSONHandler(out, nil))
 	}
 	o.Access, o.Refused, o.Problem = log.access, log.refused, log.problem
-	o.Started = func(s *mirror.Serving) error {
+	o.Started = func(s *serve.Serving) error {
 		return g.print(s, func() string { return servingSummary(s) })
 	}
 	p := g.progress()
@@ -88,7 +89,7 @@ func (g *global) serve(c *cobra.Command, o mirror.ServeOptions) error {
 	return (&mirror.Session{Parallel: 1, Observe: p.observe}).Serve(c.Context(), o)
 }
 
-func servingSummary(s *mirror.Serving) string {
+func servingSummary(s *serve.Serving) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "serving %s (%s) at %s\n", s.Target, forms.All.NameOf(s.Kind), s.Address)
 	for _, path := range s.Ignored {

@@ -95,7 +95,7 @@ func (d *downloads) probe(ctx context.Context) error {
 	for _, a := range result.Artifacts {
 		planned.Total += max(a.Size, 0)
 	}
-	for _, b := range memberBlobs(plan.Lock) {
+	for _, b := range plan.Lock.ImageBlobs() {
 		planned.Count++
 		planned.Total += b.Size
 		if _, ok := d.Store.Has(b.SHA256); !ok {

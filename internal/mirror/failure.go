@@ -115,8 +115,8 @@ func (f *failures) err(l *lock.Lock) error {
 		return nil
 	}
 	needed, images := pluginsByURL(l), map[string]lock.ImageRole{}
-	for _, b := range imageBlobs(l) {
-		images[digestOf(b.Blob)] = b.role
+	for _, b := range l.ImageBlobs() {
+		images[digestOf(b.Blob)] = b.Role
 	}
 	e := &Incomplete{Files: len(l.Artifacts) + len(images)}
 	for _, url := range slices.Sorted(maps.Keys(f.all)) {

@@ -71,7 +71,7 @@ func (f *filling) download(ctx context.Context, order []int) error {
 		f.downloading <- struct{}{}
 		group.Go(func() error { return f.artifact(ctx, i) })
 	}
-	for _, b := range imageBlobs(f.plan.Lock) {
+	for _, b := range f.plan.Lock.ImageBlobs() {
 		f.downloading <- struct{}{}
 		group.Go(func() error { return f.member(ctx, b) })
 	}
@@ -98,8 +98,8 @@ func (f *filling) artifact(ctx context.Context, i int) error {
 	return f.addOne(ctx, i)
 }
 
-func (f *filling) member(ctx context.Context, b imageBlob) error {
-	source := f.plan.ImageSources[b.role]
+func (f *filling) member(ctx context.Context, b lock.ImageBlob) error {
+	source := f.plan.ImageSources[b.Role]
 	n, err := f.fetchBlob(ctx, source, b.Blob)
 	<-f.downloading
 	f.members.Add(n)
@@ -173,12 +173,12 @@ func (d *downloads) refetch(ctx context.Context) (bool, error) {
 		}
 		plan.Complete(i, again)
 	}
-	for _, b := range imageBlobs(plan.Lock) {
+	for _, b := range plan.Lock.ImageBlobs() {
 		if _, ok := d.Store.Has(b.SHA256); ok {
 			continue
 		}
 		mended = true
-		if _, err := d.fetchBlob(ctx, plan.ImageSources[b.role], b.Blob); err != nil {
+		if _, err := d.fetchBlob(ctx, plan.ImageSources[b.Role], b.Blob); err != nil {
 			return mended, err
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 	"github.com/botkube-mirror/botkube-mirror/internal/push"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
@@ -62,7 +61,11 @@ func (f *forecast) needs(ctx context.Context, o WriteOptions) []Need {
 func (s *Session) pullNeeds(ctx context.Context, plan *resolve.Plan, result *Result, from form.Content, o WriteOptions) []Need {
 	f := s.forecast(plan, result, from)
 	store := s.storeNeed(plan, result, f, func(ArtifactResult) bool { return true })
-	store.Needed += s.lacking(memberBlobs(plan.Lock))
+	var members []lock.Blob
+	for _, b := range plan.Lock.ImageBlobs() {
+		members = append(members, b.Blob)
+	}
+	store.Needed += s.lacking(members)
 	return append([]Need{store}, f.needs(ctx, o)...)
 }
 
@@ -119,29 +122,10 @@ func (s *Session) sourceNeeds(ctx context.Context, src *source, l *lock.Lock, o 
 func (s *Session) pushNeeds(src *source, l *lock.Lock, skip []push.Part) []Need {
 	var needs []Need
 	if src.Obtain != nil {
-		needs = append(needs, Need{Use: UseStore, Path: s.Store.Dir(), Needed: s.lacking(pushedBlobs(l, skip))})
+		needs = append(needs, Need{Use: UseStore, Path: s.Store.Dir(), Needed: s.lacking(push.Blobs(l, skip))})
 	}
 	if !slices.Contains(skip, push.Image) {
-		needs = append(needs, tempNeed(image.NeedTemporary(l)))
+		needs = append(needs, tempNeed(push.NeedTemporary(l)))
 	}
 	return needs
-}
-
-// pushedBlobs lists the blobs of a source that go into the parts of a push.
-func pushedBlobs(l *lock.Lock, skip []push.Part) (blobs []lock.Blob) {
-	wanted := func(p push.Part) bool { return !slices.Contains(skip, p) || !slices.Contains(skip, push.Bundle) }
-	if wanted(push.Image) {
-		for _, a := range l.Artifacts {
-			blobs = append(blobs, a.Blob)
-		}
-	}
-	for _, b := range imageBlobs(l) {
-		if wanted(push.PartOf(b.role)) {
-			blobs = append(blobs, b.Blob)
-		}
-	}
-	if l.Chart != nil {
-		blobs = append(blobs, l.Chart.Blob) // it is read in any case
-	}
-	return blobs
 }

@@ -24,38 +24,6 @@ func (o *PullOptions) checkMembers() error {
 	return nil
 }
 
-// imageBlob is a configuration or a layer of an image.
-type imageBlob struct {
-	role lock.ImageRole
-	lock.Blob
-}
-
-// imageBlobs lists what must be downloaded for images, each once.
-func imageBlobs(l *lock.Lock) []imageBlob {
-	var blobs []imageBlob
-	seen := map[lock.SHA256]bool{}
-	for _, im := range l.Images() {
-		for _, m := range im.Manifests {
-			for _, b := range m.Blobs {
-				if !seen[b.SHA256] {
-					blobs = append(blobs, imageBlob{im.Role, b})
-				}
-				seen[b.SHA256] = true
-			}
-		}
-	}
-	return blobs
-}
-
-// memberBlobs is imageBlobs without saying of which images.
-func memberBlobs(l *lock.Lock) []lock.Blob {
-	var blobs []lock.Blob
-	for _, b := range imageBlobs(l) {
-		blobs = append(blobs, b.Blob)
-	}
-	return blobs
-}
-
 // blobSubject names a registry's blob.
 func blobSubject(from *registry.Repository, b lock.Blob) string {
 	return fmt.Sprintf("%s@%s", from.Name(), digestOf(b))

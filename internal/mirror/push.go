@@ -5,11 +5,8 @@ import (
 	"io"
 	"time"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 	"github.com/botkube-mirror/botkube-mirror/internal/push"
 )
 
@@ -28,7 +25,7 @@ type PushOptions struct {
 
 // Push publishes a bundle's content in a registry. See [push.Pusher.Push].
 func (s *Session) Push(ctx context.Context, o PushOptions) (*push.Result, error) {
-	if err := image.CheckMount(o.Mount); err != nil {
+	if err := push.CheckMount(o.Mount); err != nil {
 		return nil, err
 	}
 	src, err := s.openSource(ctx, o.Source, o.Stdin)
@@ -47,43 +44,14 @@ func (s *Session) Push(ctx context.Context, o PushOptions) (*push.Result, error)
 	if err := checkRoom(s.pushNeeds(src, l, o.Skip)); err != nil {
 		return nil, err
 	}
-	contents, err := src.contents(ctx, l)
+	pushed, err := push.NewSource(ctx, src.Mirror.String(), l, src.Content, s.writeOptions(form.WriteOptions{Mount: o.Mount, Seeders: o.Seeders, ModTime: o.ModTime}))
 	if err != nil {
 		return nil, err
 	}
-	pushed := push.Source{Name: src.Mirror.String(), Contents: contents, Fetch: src.fetch(), BuildImage: func(ctx context.Context, to image.Sink) (*image.Result, error) {
-		made, err := image.OptionsFor(l, s.writeOptions(form.WriteOptions{Mount: o.Mount, Seeders: o.Seeders, ModTime: o.ModTime}))
-		if err != nil {
-			return nil, err
-		}
-		return image.Build(ctx, l, src.Plugins, made, to)
-	}}
 	result, err := push.Pusher{Registry: s.Registry, Parallel: s.Parallel, Observer: s.pushObserver()}.Push(ctx, pushed, o.Options)
 	if err != nil {
 		return nil, err
 	}
 	result.Source = o.Source
 	return result, nil
-}
-
-// contents returns the bundle of a lock whose blobs a source has.
-func (src *source) contents(ctx context.Context, l *lock.Lock) (*bundle.Contents, error) {
-	if fetch := src.fetch(); l.Chart != nil && fetch != nil {
-		// What Helm wants to know of a chart is read from it.
-		if err := fetch(ctx, l.Chart.Blob); err != nil {
-			return nil, err
-		}
-	}
-	return bundle.Plan(ctx, l, src.Blobs)
-}
-
-// fetch returns what makes a blob ready to be read, or nil if all are there.
-func (src *source) fetch() func(context.Context, lock.Blob) error {
-	if src.Obtain == nil {
-		return nil
-	}
-	return func(ctx context.Context, b lock.Blob) error {
-		_, err := src.Obtain(ctx, b)
-		return err
-	}
 }

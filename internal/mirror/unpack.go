@@ -143,7 +143,10 @@ func otherBlobs(l *lock.Lock, o WriteOptions) []lock.Blob {
 	if !o.wantsMembers() {
 		return nil
 	}
-	blobs := memberBlobs(l)
+	var blobs []lock.Blob
+	for _, b := range l.ImageBlobs() {
+		blobs = append(blobs, b.Blob)
+	}
 	if l.Chart != nil {
 		blobs = append(blobs, l.Chart.Blob)
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
 // Place is where agents find a mirror, if that is not to be taken from its indexes
@@ -30,7 +29,7 @@ func (p *Place) check() error {
 			WithHint("give the URL at which agents reach the server: --base-url URL")
 	}
 	if p.BaseURL != "" {
-		if err := site.CheckBaseURL(p.BaseURL); err != nil {
+		if err := form.CheckBaseURL(p.BaseURL); err != nil {
 			return err
 		}
 	}

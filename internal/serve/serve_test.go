@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
@@ -188,7 +189,7 @@ func FuzzHost(f *testing.F) {
 			return
 		}
 		base := "http://" + host
-		if err := site.CheckBaseURL(base); err != nil {
+		if err := form.CheckBaseURL(base); err != nil {
 			t.Errorf("%q: %v", host, err)
 		}
 		if u, err := url.Parse(base); err != nil || u.Host != host || u.String() != base {

@@ -14,6 +14,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/deploy"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
@@ -345,7 +346,7 @@ func (c *checking) servedBelow() string {
 			continue
 		}
 		base, found := strings.CutSuffix(c.config.Plugins.Repositories[name].URL, strings.TrimPrefix(url, anywhere))
-		if found && site.CheckBaseURL(base) == nil && base != anywhere {
+		if found && form.CheckBaseURL(base) == nil && base != anywhere {
 			return base
 		}
 	}

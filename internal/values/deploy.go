@@ -184,7 +184,7 @@ func (d *deployment) deliver() (err error) {
 		if written != "" && written != d.out.Site.BaseURL {
 			d.out.Site.Written = written
 		}
-		return site.CheckBaseURL(base)
+		return form.CheckBaseURL(base)
 	}
 	return fault.New(fault.Usage, "it is not said how the files come to the agent").
 		WithHint("in a volume that holds them: --pvc NAME\nin a volume that a Job fills: --seed-from IMAGE\nin an image that is mounted: --image IMAGE\nfrom a site: --base-url URL")

@@ -133,3 +133,26 @@ func (r ImageRole) Subject() Subject {
 	}
 	return SubjectAgentImage
 }
+
+// ImageBlob is a configuration or a layer of an image.
+type ImageBlob struct {
+	Role ImageRole
+	Blob
+}
+
+// ImageBlobs lists what images consist of beside manifests, each once.
+func (l *Lock) ImageBlobs() []ImageBlob {
+	var blobs []ImageBlob
+	seen := map[SHA256]bool{}
+	for _, im := range l.Images() {
+		for _, m := range im.Manifests {
+			for _, b := range m.Blobs {
+				if !seen[b.SHA256] {
+					blobs = append(blobs, ImageBlob{im.Role, b})
+				}
+				seen[b.SHA256] = true
+			}
+		}
+	}
+	return blobs
+}

@@ -17,6 +17,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
@@ -225,7 +226,7 @@ func baseURLIn(index []byte) string {
 	}
 	for _, e := range ix.Entries {
 		for _, u := range e.URLs {
-			if m := fileURL.FindStringSubmatch(u.URL); m != nil && CheckBaseURL(m[1]) == nil {
+			if m := fileURL.FindStringSubmatch(u.URL); m != nil && form.CheckBaseURL(m[1]) == nil {
 				return m[1]
 			}
 		}

@@ -175,7 +175,7 @@ func checkOutput(_ string, o form.WriteOptions) error {
 		return fault.New(fault.Usage, "a site is wanted, but not where it will be served").
 			WithHint("give its URL: --base-url https://mirror.example.com/botkube")
 	}
-	return CheckBaseURL(o.BaseURL)
+	return form.CheckBaseURL(o.BaseURL)
 }
 
 // output is a site that is written of artifacts.

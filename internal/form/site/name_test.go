@@ -148,8 +148,8 @@ func FuzzLocation(f *testing.F) {
 
 func TestCheckBaseURL(t *testing.T) {
 	for _, raw := range []string{"https://e.com", "http://e.com/", "https://e.com:8443/a/b/", "https://e.com/a%20b", "http://[::1]:80/x", "HTTPS://e.com"} {
-		if err := CheckBaseURL(raw); err != nil {
-			t.Errorf("CheckBaseURL(%q): %v", raw, err)
+		if err := form.CheckBaseURL(raw); err != nil {
+			t.Errorf("form.CheckBaseURL(%q): %v", raw, err)
 		}
 		base, err := baseURL(raw)
 		if err != nil {
@@ -164,9 +164,9 @@ func TestCheckBaseURL(t *testing.T) {
 		"https://e.com/#", "https://user@e.com", "https://user:secret@e.com/", "https://e.com//x", "https://e.com/x//", "https://e.com/../x",
 		"https://e.com/%2e%2e/x", "https://e.com/a%2F%2Fb", "http::https://e.com", "https://user:secret@e.com:x/",
 	} {
-		err := CheckBaseURL(raw)
+		err := form.CheckBaseURL(raw)
 		if err == nil || strings.Contains(err.Error(), "secret") {
-			t.Errorf("CheckBaseURL(%q): %v", raw, err)
+			t.Errorf("form.CheckBaseURL(%q): %v", raw, err)
 		}
 	}
 }

@@ -1,0 +1,136 @@
+package serve
+
+import (
+	"cmp"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
+)
+
+// Serving is what is served. It is printed as JSON for machines: what is here
+// stays as it is, see docs/serve.md.
+type Serving struct {
+	Target string    `json:"target"`
+	Kind   form.Kind `json:"kind"`
+	// Address is where connections are accepted.
+	Address string `json:"address"`
+	// Scheme is http or https.
+	Scheme string `json:"scheme"`
+	// BaseURL is what the URLs of indexes begin with: the one that was given, or
+	// that of the address. It is empty where the address is that of every
+	// interface.
+	BaseURL string `json:"baseURL,omitempty"`
+	// Versions are in order, the newest first.
+	Versions []ServedVersion `json:"versions"`
+	// Ignored are files and directories in a directory of bundles that are none.
+	Ignored []string `json:"ignored,omitempty"`
+}
+
+// ServedVersion is one version of what is served.
+type ServedVersion struct {
+	Tag string `json:"tag"`
+	// Source is the path of its bundle, or of its directory in a site.
+	Source         string           `json:"source"`
+	BotkubeVersion string           `json:"botkubeVersion,omitempty"`
+	Platforms      []agent.Platform `json:"platforms"`
+	// Paths are those of the indexes, below the base URL, by repository.
+	Paths map[string]string `json:"paths"`
+	// Indexes are their URLs, if there is a base URL.
+	Indexes map[string]string `json:"indexes,omitempty"`
+	// Templates are those of exec, which downloads what its configuration names.
+	Templates []ServedTemplates `json:"templates,omitempty"`
+}
+
+// ServedTemplates are the templates of a source that exec can take from the server.
+type ServedTemplates struct {
+	Plugin agent.PluginKey `json:"plugin"`
+	// Ref is what would be configured without a mirror.
+	Ref string `json:"ref"`
+	// Path is below the base URL; it has the digest, which exec compares.
+	Path string `json:"path"`
+	// URL is what to configure, if there is a base URL.
+	URL string `json:"url,omitempty"`
+}
+
+// AnyBase stands for a base URL that nobody knows yet.
+const AnyBase = "http://host"
+
+// Describe tells what is served at an address. Base is the base URL that was given, or
+// empty.
+func Describe(s *form.Served, target, address, scheme, base string) (*Serving, error) {
+	serving := &Serving{
+		Target: target, Kind: s.Kind, Address: address, Scheme: scheme, Ignored: s.Ignored,
+		BaseURL: cmp.Or(base, baseOf(scheme, address)),
+	}
+	for _, v := range s.Versions {
+		d, err := describeVersion(v, serving.BaseURL)
+		if err != nil {
+			return nil, err
+		}
+		serving.Versions = append(serving.Versions, d)
+	}
+	return serving, nil
+}
+
+// describeVersion tells of a version, whose indexes have URLs if base is not empty.
+func describeVersion(v form.Version, base string) (ServedVersion, error) {
+	d := ServedVersion{Tag: v.Tag, Source: v.Source, BotkubeVersion: v.Lock.BotkubeVersion, Platforms: v.Lock.Platforms}
+	at, err := indexURLs(AnyBase, v.Lock)
+	if err != nil {
+		return d, err
+	}
+	d.Paths = map[string]string{}
+	for name, u := range at {
+		d.Paths[name] = strings.TrimPrefix(u, AnyBase)
+	}
+	if base != "" {
+		if d.Indexes, err = indexURLs(base, v.Lock); err != nil {
+			return d, err
+		}
+	}
+	d.Templates, err = servedTemplatesOf(v.Lock, base)
+	return d, err
+}
+
+// servedTemplatesOf returns the templates of a version, which have URLs if base is
+// not empty.
+func servedTemplatesOf(l *lock.Lock, base string) ([]ServedTemplates, error) {
+	templates, err := site.Templates(AnyBase, l)
+	if err != nil {
+		return nil, err
+	}
+	var all []ServedTemplates
+	for _, t := range templates {
+		s := ServedTemplates{Plugin: t.Plugin, Ref: t.Ref, Path: strings.TrimPrefix(t.URL, AnyBase)}
+		if base != "" {
+			s.URL = base + s.Path
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+func indexURLs(base string, l *lock.Lock) (map[string]string, error) {
+	urls := map[string]string{}
+	for _, r := range l.Repositories {
+		var err error
+		if urls[r.Name], err = site.IndexURL(base, l, r.Name); err != nil {
+			return nil, err
+		}
+	}
+	return urls, nil
+}
+
+// baseOf returns the base URL of an address, or "" if it is that of every
+// interface, which has no name.
+func baseOf(scheme, address string) string {
+	if a, err := netip.ParseAddrPort(address); err != nil || a.Addr().IsUnspecified() {
+		return ""
+	}
+	return (&url.URL{Scheme: scheme, Host: address}).String()
+}
