@@ -44,13 +44,13 @@ func TestForeignFiles(t *testing.T) {
 	}{
 		"docker save":       {pack(t, []tarEntry{file("a.tar", "layer"), link("b/layer.tar", "../a.tar"), file("b/VERSION", "1.0"), file("manifest.json", "[]"), file("repositories", "{}")}), []string{"an image as docker save writes it", "crane pull --format=oci"}},
 		"without links":     {pack(t, []tarEntry{file("a/layer.tar", "layer"), file("manifest.json", "[]")}), []string{"as docker save writes it", "crane pull --format=oci"}},
-		"some tar file":     {pack(t, []tarEntry{file("a", "a"), link("b", "a")}), []string{"a tar file of something else", "name a bundle: "}},
-		"an empty tar file": {make([]byte, 10240), []string{"nothing but zeros", "name a bundle: "}},
-		"a lock":            {locked, []string{"it is a lock", "name a bundle: ", "pull --lock"}},
-		"JSON":              {[]byte(`{"a":1}`), []string{"a JSON document", "name a bundle: "}},
-		"a web page":        {[]byte("\ufeff\n<!DOCTYPE html><html><body>Sign in"), []string{"a web page", "name a bundle: "}},
+		"some tar file":     {pack(t, []tarEntry{file("a", "a"), link("b", "a")}), []string{"a tar file of something else", "name a bundle ("}},
+		"an empty tar file": {make([]byte, 10240), []string{"nothing but zeros", "name a bundle ("}},
+		"a lock":            {locked, []string{"it is a lock", "name a bundle (", "pull --lock"}},
+		"JSON":              {[]byte(`{"a":1}`), []string{"a JSON document", "name a bundle ("}},
+		"a web page":        {[]byte("\ufeff\n<!DOCTYPE html><html><body>Sign in"), []string{"a web page", "name a bundle ("}},
 		"Git LFS":           {[]byte("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"), []string{"Git LFS", "git lfs pull"}},
-		"a program":         {append([]byte("\x7fELF"), make([]byte, 4096)...), []string{"not a tar file", "name a bundle: "}},
+		"a program":         {append([]byte("\x7fELF"), make([]byte, 4096)...), []string{"not a tar file", "name a bundle ("}},
 		"one platform":      {partial(), []string{"it is a part of one: it has the plugins' manifest for linux/amd64, but not the plugins' manifest for linux/arm64", "copy --all --preserve-digests"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -64,14 +64,14 @@ func TestForeignFiles(t *testing.T) {
 	}
 	t.Run("an empty directory", func(t *testing.T) {
 		_, err := openPath(t.Context(), t.TempDir())
-		wantError(t, err, fault.Usage, "it is empty", "name a bundle: ")
+		wantError(t, err, fault.Usage, "it is empty", "name a bundle (")
 	})
 	t.Run("a store", func(t *testing.T) {
 		dir := t.TempDir()
 		writeFile(t, filepath.Join(dir, layoutName), []byte(layoutContent))
 		writeFile(t, filepath.Join(dir, indexName), []byte(`{"schemaVersion":2,"manifests":[]}`))
 		_, err := openPath(t.Context(), dir)
-		wantError(t, err, fault.Usage, "names nothing, as that of a store", "name a bundle: ")
+		wantError(t, err, fault.Usage, "names nothing, as that of a store", "name a bundle (")
 	})
 }
 
@@ -95,7 +95,7 @@ func TestForeignDocuments(t *testing.T) {
 	}
 	labelled := manifest(ociConfig, config, "")
 	const mount = `,"annotations":{"io.botkube.mirror.mount":"/plugins"}`
-	general := "name a bundle: "
+	general := "name a bundle ("
 	for name, test := range map[string]struct {
 		data string
 		says []string
@@ -155,7 +155,7 @@ func TestStandardInput(t *testing.T) {
 	}{
 		"truncated": {good[:2000], fault.Integrity, []string{"standard input: it is truncated", "copy the file again"}},
 		"damaged":   {damaged, fault.Integrity, []string{"the bundle on standard input: ", "kubectl", "copy the file again"}},
-		"text":      {[]byte("text"), fault.Usage, []string{"standard input is neither a bundle nor an image", "name a bundle: "}},
+		"text":      {[]byte("text"), fault.Usage, []string{"standard input is neither a bundle nor an image", "name a bundle ("}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, err := os.Open(writeFile(t, filepath.Join(t.TempDir(), "in"), test.data))
