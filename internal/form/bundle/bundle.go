@@ -16,10 +16,7 @@
 package bundle
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -27,8 +24,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/disk"
-	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
@@ -132,25 +127,5 @@ type Options struct {
 
 // explain says what to do about errors of the file system.
 func explain(err error) error {
-	if _, known := errors.AsType[*fault.Error](err); known {
-		return err
-	}
-	if hint := disk.Hint(err, "write to another disk, or to a directory (-o oci:DIR), whose files are smaller"); hint != "" {
-		return fault.New(fault.Unexpected, "%w", err).WithHint("%s", hint)
-	}
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return fault.New(fault.Usage, "%w", err).WithHint("name an output that you may write to")
-	case disk.IsFull(err):
-		return fault.New(fault.Unexpected, "%w", err).WithHint("free some space and run the same command again")
-	}
-	return err
-}
-
-// checkContext returns why ctx is done, if it is.
-func checkContext(ctx context.Context) error {
-	if ctx.Err() != nil {
-		return fmt.Errorf("stopped: %w", context.Cause(ctx))
-	}
-	return nil
+	return oci.ExplainWriting(err, "write to another disk, or to a directory (-o oci:DIR), whose files are smaller")
 }

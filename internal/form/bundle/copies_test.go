@@ -31,7 +31,7 @@ func newCopied(t *testing.T) *copied {
 	w := &copied{c: plan(t, l, m), otherTag: plan(t, other, otherBlobs), files: map[string][]byte{}}
 	for _, c := range []*Contents{w.c, w.otherTag} {
 		for _, e := range entries(t, tarOf(t, c)) {
-			if e.Typeflag == tar.TypeReg && e.Name != indexName {
+			if e.Typeflag == tar.TypeReg && e.Name != oci.IndexName {
 				w.files[e.Name] = e.data
 			}
 		}
@@ -68,7 +68,7 @@ func (w *copied) write(t *testing.T, named string) string {
 	for name, data := range w.files {
 		writeFile(t, filepath.Join(dir, name), data)
 	}
-	writeFile(t, filepath.Join(dir, indexName), []byte(w.expand(`{"schemaVersion":2,"mediaType":"`+indexType+`","manifests":[`+named+`]}`)))
+	writeFile(t, filepath.Join(dir, oci.IndexName), []byte(w.expand(`{"schemaVersion":2,"mediaType":"`+indexType+`","manifests":[`+named+`]}`)))
 	return dir
 }
 
@@ -113,14 +113,14 @@ func TestCopiedByTools(t *testing.T) {
 	}
 	t.Run("hauler has no oci-layout", func(t *testing.T) {
 		dir := w.write(t, `BUNDLE,NAME"m/bundle:v1.14.0"}}`)
-		if err := os.Remove(filepath.Join(dir, layoutName)); err != nil {
+		if err := os.Remove(filepath.Join(dir, oci.FileName)); err != nil {
 			t.Fatal(err)
 		}
 		sameBundle(t, w.c, dir)
 	})
 	t.Run("an oci-layout with more in it", func(t *testing.T) { // image-spec, image-layout.md
 		dir := w.write(t, `BUNDLE,NAME"v1.14.0"}}`)
-		writeFile(t, filepath.Join(dir, layoutName), []byte("{\n  \"imageLayoutVersion\": \"1.0.0\",\n  \"tool\": {}\n}\n"))
+		writeFile(t, filepath.Join(dir, oci.FileName), []byte("{\n  \"imageLayoutVersion\": \"1.0.0\",\n  \"tool\": {}\n}\n"))
 		sameBundle(t, w.c, dir)
 	})
 }
@@ -232,7 +232,7 @@ func TestManifestAlone(t *testing.T) {
 	c := plan(t, one, m)
 	all := entries(t, tarOf(t, c))
 	for i, e := range all {
-		if e.Name == indexName {
+		if e.Name == oci.IndexName {
 			b := c.Manifests[0].Blob()
 			all[i].data = fmt.Appendf(nil, `{"schemaVersion":2,"manifests":[{"mediaType":%q,"digest":"sha256:%s","size":%d,"annotations":{"org.opencontainers.image.ref.name":"v1.14.0"}}]}`, manifestType, b.SHA256, b.Size)
 		}
@@ -259,10 +259,10 @@ func TestWriteOverCopies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := w.write(t, test.named)
-			before := append(names(t, dir), names(t, filepath.Join(dir, blobsDir))...)
+			before := append(names(t, dir), names(t, filepath.Join(dir, oci.BlobsDir))...)
 			_, err := WriteLayout(t.Context(), dir, w.otherTag, Options{})
 			wantError(t, err, fault.Usage, "holds more than a bundle that botkube-mirror wrote", test.says, "name a directory that does not exist yet")
-			if after := append(names(t, dir), names(t, filepath.Join(dir, blobsDir))...); !slices.Equal(before, after) {
+			if after := append(names(t, dir), names(t, filepath.Join(dir, oci.BlobsDir))...); !slices.Equal(before, after) {
 				t.Errorf("%q became %q", before, after)
 			}
 		})
@@ -287,7 +287,7 @@ func TestWriteOverCopies(t *testing.T) {
 			if err := os.Remove(filepath.Join(dir, orasDir)); err != nil {
 				t.Error(err)
 			}
-			for _, sub := range []string{".", blobsDir} {
+			for _, sub := range []string{".", oci.BlobsDir} {
 				if got, want := names(t, filepath.Join(dir, sub)), names(t, filepath.Join(want, sub)); !slices.Equal(got, want) {
 					t.Errorf("it has %q, want %q", got, want)
 				}

@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -49,17 +48,12 @@ func TestEveryFlippedBitIsNoticed(t *testing.T) {
 	if err := readTar(t.Context(), good); err != nil {
 		t.Fatal(err)
 	}
-	segments, err := plan(t, l, m).segments(time.Time{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	sample := make([]bool, len(good))
-	at := int64(0)
-	for _, s := range segments {
-		for i := at; i < at+s.size(); i++ {
-			sample[i] = s.blob != nil
+	for _, blob := range l.Blobs() {
+		at := bytes.Index(good, m.blobs[blob.SHA256])
+		for i := range int(blob.Size) {
+			sample[at+i] = true
 		}
-		at += s.size()
 	}
 	key := bytes.Index(good, []byte(`"schemaVersion":2,"`)) + len(`"schemaVersion":2,"`)
 	annotations := key + bytes.Index(good[key:], []byte(`"annotations"`)) + 1
@@ -180,7 +174,7 @@ func TestHostileTars(t *testing.T) {
 	}
 	file := func(name string) tar.Header { return tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644} }
 	raw := func(name string, kind byte, size string) []byte {
-		h := make([]byte, blockSize)
+		h := make([]byte, oci.BlockSize)
 		copy(h, name)
 		copy(h[124:], size)
 		h[156] = kind
@@ -195,12 +189,12 @@ func TestHostileTars(t *testing.T) {
 	}{
 		"missing artifact":   {without(artifact.String()), fault.Incomplete, []string{"missing", "dl.k8s.example/release/kubectl?arch=amd64 for linux/amd64", "copy b.tar again"}},
 		"missing index blob": {without(lock.Sum(c.Index.Data).String()), fault.Incomplete, []string{"image index", "missing"}},
-		"no index.json":      {without(indexName), fault.Incomplete, []string{indexName}},
-		"only blobs":         {pack(t, slices.DeleteFunc(slices.Clone(all), func(e tarEntry) bool { return e.Name == layoutName || e.Name == indexName })), fault.Incomplete, []string{"no file oci-layout: the copy is not complete", "copy b.tar again"}},
-		"other layout":       {replaced(layoutName, `{"imageLayoutVersion":"2.0.0"}`), fault.Integrity, []string{"2.0.0"}},
+		"no index.json":      {without(oci.IndexName), fault.Incomplete, []string{oci.IndexName}},
+		"only blobs":         {pack(t, slices.DeleteFunc(slices.Clone(all), func(e tarEntry) bool { return e.Name == oci.FileName || e.Name == oci.IndexName })), fault.Incomplete, []string{"no file oci-layout: the copy is not complete", "copy b.tar again"}},
+		"other layout":       {replaced(oci.FileName, `{"imageLayoutVersion":"2.0.0"}`), fault.Integrity, []string{"2.0.0"}},
 		"damaged artifact":   {replaced(artifact.String(), strings.Repeat("x", len(m.blobs[artifact]))), fault.Integrity, []string{"kubectl", "damaged", artifact.String()}},
 		"shorter artifact":   {replaced(artifact.String(), "x"), fault.Integrity, []string{"kubectl", "has 1 bytes"}},
-		"two of a blob":      {extra(file(blobsDir+"/"+artifact.String()), "x"), fault.Integrity, []string{"two entries"}},
+		"two of a blob":      {extra(file(oci.BlobsDir+"/"+artifact.String()), "x"), fault.Integrity, []string{"two entries"}},
 		"two of index.json":  {extra(file("./index.json"), "{}"), fault.Integrity, []string{"two entries"}},
 		"escaping":           {extra(file("a/../../b"), "x"), fault.Integrity, []string{"leads out"}},
 		"absolute":           {extra(file("/etc/passwd"), "x"), fault.Integrity, []string{"absolute"}},
@@ -215,19 +209,19 @@ func TestHostileTars(t *testing.T) {
 		"PAX size":           {append(paxHeader("30 size=99999999999999999999\n"), good...), fault.Integrity, []string{"extended"}},
 		"PAX negative":       {append(paxHeader("11 size=-1\n"), good...), fault.Integrity, []string{"a size"}},
 		"PAX for all":        {append(globalHeader("10 path=x\n"), good...), fault.Integrity, []string{"names all"}},
-		"PAX for nothing":    {append(bytes.Clone(good[:len(good)-2*blockSize]), append(paxHeader("10 path=x\n"), make([]byte, 2*blockSize)...)...), fault.Integrity, []string{"of nothing"}},
+		"PAX for nothing":    {append(bytes.Clone(good[:len(good)-2*oci.BlockSize]), append(paxHeader("10 path=x\n"), make([]byte, 2*oci.BlockSize)...)...), fault.Integrity, []string{"of nothing"}},
 		"huge size":          {raw("a", '0', "\x80\x00\x00\x00\x7f\xff\xff\xff\xff\xff\xff\xff"), fault.Integrity, []string{"size"}},
 		"negative size":      {raw("a", '0', "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), fault.Integrity, []string{"size"}},
 		"size beyond end":    {raw("a", '0', "77777777777"), fault.Integrity, []string{"truncated"}},
 		"size of nothing":    {raw("a", '0', "garbage"), fault.Integrity, []string{"a size"}},
 		"directory of size":  {raw("a/", '5', "00000001000"), fault.Integrity, []string{"directory"}},
 		"long name":          {raw("a", 'L', "77777777777"), fault.Integrity, []string{"extended"}},
-		"big index.json":     {replaced(indexName, strings.Repeat(" ", maxDocument+1)), fault.Integrity, []string{"at most"}},
-		"empty index.json":   {replaced(indexName, ""), fault.Integrity, []string{indexName}},
+		"big index.json":     {replaced(oci.IndexName, strings.Repeat(" ", maxDocument+1)), fault.Integrity, []string{"at most"}},
+		"empty index.json":   {replaced(oci.IndexName, ""), fault.Integrity, []string{oci.IndexName}},
 		"trailing garbage":   {append(bytes.Clone(good), append(make([]byte, 511), 'x')...), fault.Integrity, []string{"follows the end"}},
 		"second tar":         {append(bytes.Clone(good), good...), fault.Integrity, []string{"follows the end"}},
 		"long trailing":      {append(bytes.Clone(good), make([]byte, 4<<20)...), fault.Integrity, []string{"follow the end"}},
-		"one zero block":     {good[:len(good)-blockSize], fault.Integrity, []string{"truncated"}},
+		"one zero block":     {good[:len(good)-oci.BlockSize], fault.Integrity, []string{"truncated"}},
 		"empty":              {nil, fault.Integrity, []string{"empty"}},
 		"a tar of nothing":   {make([]byte, 1024), fault.Usage, []string{"neither a bundle nor an image"}},
 		"gzip":               {[]byte(tgz(map[string]string{"a": "b"})), fault.Usage, []string{"gzip", "gunzip"}},
@@ -272,13 +266,13 @@ func paxHeader(records string) []byte    { return extendedHeader('x', records) }
 func globalHeader(records string) []byte { return extendedHeader('g', records) }
 
 func extendedHeader(kind byte, records string) []byte {
-	h := make([]byte, 2*blockSize)
+	h := make([]byte, 2*oci.BlockSize)
 	copy(h, "PaxHeaders.0/a")
 	copy(h[124:], fmt.Sprintf("%011o", len(records)))
 	h[156] = kind
 	copy(h[257:], "ustar\x0000")
-	seal(h[:blockSize])
-	copy(h[blockSize:], records)
+	seal(h[:oci.BlockSize])
+	copy(h[oci.BlockSize:], records)
 	return h
 }
 
@@ -295,13 +289,13 @@ func inDirectories(t *testing.T, all []tarEntry) []byte {
 }
 
 func TestTooManyEntries(t *testing.T) {
-	h := make([]byte, blockSize)
+	h := make([]byte, oci.BlockSize)
 	copy(h, "a/")
 	copy(h[124:], "00000000000")
 	h[156] = '5'
 	copy(h[257:], "ustar\x0000")
 	seal(h)
-	_, err := oci.OpenTar(repeated{h}, 4*200_000*blockSize, "b.tar")
+	_, err := oci.OpenTar(repeated{h}, 4*200_000*oci.BlockSize, "b.tar")
 	wantError(t, err, fault.Integrity, "more than 200000 entries")
 }
 
@@ -330,11 +324,11 @@ func TestOrdinaryImage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			all := []tarEntry{
-				{tar.Header{Typeflag: tar.TypeReg, Name: layoutName}, []byte(layoutContent)},
-				{tar.Header{Typeflag: tar.TypeReg, Name: indexName}, fmt.Appendf(nil, `{"schemaVersion":2,"manifests":[{"mediaType":%q,"digest":"sha256:%s","size":%d}]}`, top.mediaType, top.SHA256, top.Size)},
+				{tar.Header{Typeflag: tar.TypeReg, Name: oci.FileName}, []byte(oci.FileContent)},
+				{tar.Header{Typeflag: tar.TypeReg, Name: oci.IndexName}, fmt.Appendf(nil, `{"schemaVersion":2,"manifests":[{"mediaType":%q,"digest":"sha256:%s","size":%d}]}`, top.mediaType, top.SHA256, top.Size)},
 			}
 			for _, d := range slices.SortedFunc(maps.Keys(m.blobs), func(a, b lock.SHA256) int { return bytes.Compare(a[:], b[:]) }) {
-				all = append(all, tarEntry{tar.Header{Typeflag: tar.TypeReg, Name: blobsDir + "/" + d.String()}, m.blobs[d]})
+				all = append(all, tarEntry{tar.Header{Typeflag: tar.TypeReg, Name: oci.BlobsDir + "/" + d.String()}, m.blobs[d]})
 			}
 			err := readTar(t.Context(), pack(t, all))
 			wantError(t, err, fault.Usage, "not a bundle", "image")
@@ -379,13 +373,13 @@ func TestIndexJSON(t *testing.T) {
 		"deep":                    {strings.Repeat(`{"manifests":[`, 40), fault.Integrity, "nested"},
 		"negative size":           {strings.Replace(`{"schemaVersion":2,"manifests":[`+d+tagged+`]}`, `"size":`, `"size":-`, 1), fault.Integrity, "size"},
 		"huge size":               {strings.Replace(`{"schemaVersion":2,"manifests":[`+d+tagged+`]}`, `"size":`, `"size":9999999`, 1), fault.Integrity, "bytes"},
-		"sha512":                  {strings.Replace(`{"schemaVersion":2,"manifests":[`+d+tagged+`]}`, `sha256:`, `sha512:`, 1), fault.Integrity, indexName},
+		"sha512":                  {strings.Replace(`{"schemaVersion":2,"manifests":[`+d+tagged+`]}`, `sha256:`, `sha512:`, 1), fault.Integrity, oci.IndexName},
 		"a list of Docker's":      {strings.Replace(`{"schemaVersion":2,"manifests":[`+d+tagged+`]}`, indexType, "application/vnd.docker.distribution.manifest.list.v2+json", 1), fault.Usage, "not an image index"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			changed := slices.Clone(all)
 			for i, e := range changed {
-				if e.Name == indexName {
+				if e.Name == oci.IndexName {
 					changed[i].data = []byte(test.index)
 				}
 			}
@@ -415,7 +409,7 @@ func TestHostileLayouts(t *testing.T) {
 			return errors.Join(os.Rename(filepath.Join(dir, at), filepath.Join(dir, "moved")), os.Symlink("../../moved", filepath.Join(dir, at)))
 		}, fault.Integrity, "not a regular file"},
 		"symlink outside": {func(dir string) error {
-			return errors.Join(os.Remove(filepath.Join(dir, indexName)), os.Symlink("/etc/hostname", filepath.Join(dir, indexName)))
+			return errors.Join(os.Remove(filepath.Join(dir, oci.IndexName)), os.Symlink("/etc/hostname", filepath.Join(dir, oci.IndexName)))
 		}, fault.Integrity, "not a regular file"},
 		"directory": {func(dir string) error {
 			return errors.Join(os.Remove(filepath.Join(dir, at)), os.Mkdir(filepath.Join(dir, at), 0o755))
@@ -427,16 +421,16 @@ func TestHostileLayouts(t *testing.T) {
 			return os.WriteFile(filepath.Join(dir, at), bytes.Repeat([]byte("x"), int(l.Artifacts[0].Size)), 0o644)
 		}, fault.Integrity, "kubectl"},
 		"a store": {func(dir string) error {
-			return os.WriteFile(filepath.Join(dir, indexName), []byte(`{"schemaVersion":2,"manifests":[]}`), 0o644)
+			return os.WriteFile(filepath.Join(dir, oci.IndexName), []byte(`{"schemaVersion":2,"manifests":[]}`), 0o644)
 		}, fault.Usage, "names nothing"},
 		"only blobs": {func(dir string) error {
-			return errors.Join(os.Remove(filepath.Join(dir, layoutName)), os.Remove(filepath.Join(dir, indexName)))
+			return errors.Join(os.Remove(filepath.Join(dir, oci.FileName)), os.Remove(filepath.Join(dir, oci.IndexName)))
 		}, fault.Incomplete, "copy layout again from where it was pulled, with everything in it"},
 		"only index.json": {func(dir string) error {
-			return errors.Join(os.Remove(filepath.Join(dir, layoutName)), os.RemoveAll(filepath.Join(dir, "blobs")))
+			return errors.Join(os.Remove(filepath.Join(dir, oci.FileName)), os.RemoveAll(filepath.Join(dir, "blobs")))
 		}, fault.Incomplete, "image index: blobs/sha256/"},
 		"index.json is a directory": {func(dir string) error {
-			return errors.Join(os.Remove(filepath.Join(dir, indexName)), os.Mkdir(filepath.Join(dir, indexName), 0o755))
+			return errors.Join(os.Remove(filepath.Join(dir, oci.IndexName)), os.Mkdir(filepath.Join(dir, oci.IndexName), 0o755))
 		}, fault.Integrity, "index.json is not a regular file"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -535,7 +529,7 @@ func TestFailedWriting(t *testing.T) {
 			if _, err := WriteLayout(test.ctx, layout, c, Options{}); fault.KindOf(err) != test.want || err == nil {
 				t.Errorf("layout: %v", err)
 			}
-			if _, err := os.Stat(filepath.Join(layout, indexName)); !errors.Is(err, fs.ErrNotExist) {
+			if _, err := os.Stat(filepath.Join(layout, oci.IndexName)); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("index.json: %v", err)
 			}
 		})

@@ -11,8 +11,8 @@ import (
 
 func TestPipeInLayout(t *testing.T) {
 	dir := t.TempDir()
-	writeFile(t, filepath.Join(dir, layoutName), []byte(layoutContent))
-	if err := syscall.Mkfifo(filepath.Join(dir, indexName), 0o644); err != nil {
+	writeFile(t, filepath.Join(dir, oci.FileName), []byte(oci.FileContent))
+	if err := syscall.Mkfifo(filepath.Join(dir, oci.IndexName), 0o644); err != nil {
 		t.Skip(err)
 	}
 	if oci.Sniff(dir) != oci.InDir {

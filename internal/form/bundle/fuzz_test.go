@@ -6,6 +6,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
 // What is taken for a bundle is whole: it can be written again, and read.
@@ -15,7 +16,7 @@ func FuzzOpen(f *testing.F) {
 	small, m := world(f)
 	good := tarOf(f, plan(f, small, m))
 	f.Add(good)
-	f.Add(good[:len(good)-blockSize])
+	f.Add(good[:len(good)-oci.BlockSize])
 	f.Add(append(paxHeader("10 path=x\n"), good...))
 	f.Add(pack(f, entries(f, good)[:3]))
 	f.Fuzz(func(t *testing.T, data []byte) {

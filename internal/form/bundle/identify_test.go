@@ -32,7 +32,7 @@ func TestForeignFiles(t *testing.T) {
 	partial := func() []byte {
 		all := entries(t, tarOf(t, plan(t, l, m)))
 		for i, e := range all {
-			if e.Name == indexName {
+			if e.Name == oci.IndexName {
 				all[i].data = fmt.Appendf(nil, `{"schemaVersion":2,"manifests":[{"mediaType":%q,"digest":"sha256:%s","size":%d}]}`, manifestType, part.Blob().SHA256, part.Blob().Size)
 			}
 		}
@@ -68,8 +68,8 @@ func TestForeignFiles(t *testing.T) {
 	})
 	t.Run("a store", func(t *testing.T) {
 		dir := t.TempDir()
-		writeFile(t, filepath.Join(dir, layoutName), []byte(layoutContent))
-		writeFile(t, filepath.Join(dir, indexName), []byte(`{"schemaVersion":2,"manifests":[]}`))
+		writeFile(t, filepath.Join(dir, oci.FileName), []byte(oci.FileContent))
+		writeFile(t, filepath.Join(dir, oci.IndexName), []byte(`{"schemaVersion":2,"manifests":[]}`))
 		_, err := openPath(t.Context(), dir)
 		wantError(t, err, fault.Usage, "names nothing, as that of a store", "name a bundle (")
 	})
@@ -127,8 +127,8 @@ func TestForeignDocuments(t *testing.T) {
 	// In a file, who opens it may know it as an image.
 	t.Run("file", func(t *testing.T) {
 		all := []tarEntry{
-			{tar.Header{Typeflag: tar.TypeReg, Name: layoutName}, []byte(layoutContent)},
-			{tar.Header{Typeflag: tar.TypeReg, Name: indexName}, []byte(index(indexType, manifestType, m.put(labelled), ""))},
+			{tar.Header{Typeflag: tar.TypeReg, Name: oci.FileName}, []byte(oci.FileContent)},
+			{tar.Header{Typeflag: tar.TypeReg, Name: oci.IndexName}, []byte(index(indexType, manifestType, m.put(labelled), ""))},
 		}
 		for _, b := range []lock.Blob{config, m.put(labelled)} {
 			all = append(all, tarEntry{tar.Header{Typeflag: tar.TypeReg, Name: oci.BlobPath(b.SHA256)}, m.blobs[b.SHA256]})
@@ -201,7 +201,7 @@ func TestUnreadable(t *testing.T) {
 	if _, err := WriteLayout(t.Context(), layout, c, Options{}); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{file, filepath.Join(layout, indexName), layout} {
+	for _, path := range []string{file, filepath.Join(layout, oci.IndexName), layout} {
 		if err := os.Chmod(path, 0); err != nil {
 			t.Fatal(err)
 		}
@@ -223,8 +223,8 @@ func TestSkopeoDockerArchive(t *testing.T) {
 	m := newMemory()
 	im := imageManifest(t, m, amd64, manifestType)
 	all := []tarEntry{
-		{tar.Header{Typeflag: tar.TypeReg, Name: layoutName}, []byte(layoutContent)},
-		{tar.Header{Typeflag: tar.TypeReg, Name: indexName}, fmt.Appendf(nil, `{"schemaVersion":2,"manifests":[{"mediaType":%q,"digest":"sha256:%s","size":%d}]}`, manifestType, im.SHA256, im.Size)},
+		{tar.Header{Typeflag: tar.TypeReg, Name: oci.FileName}, []byte(oci.FileContent)},
+		{tar.Header{Typeflag: tar.TypeReg, Name: oci.IndexName}, fmt.Appendf(nil, `{"schemaVersion":2,"manifests":[{"mediaType":%q,"digest":"sha256:%s","size":%d}]}`, manifestType, im.SHA256, im.Size)},
 	}
 	for d, data := range m.blobs {
 		all = append(all, tarEntry{tar.Header{Typeflag: tar.TypeReg, Name: oci.BlobPath(d), Mode: 0o644}, data})

@@ -99,7 +99,7 @@ func isOurLayout(dir string, in oci.Dir) error {
 	has := map[string]bool{}
 	for _, name := range names {
 		switch {
-		case name == "blobs", name == layoutName, name == indexName, name == atomicdir.MetaDir:
+		case name == "blobs", name == oci.FileName, name == oci.IndexName, name == atomicdir.MetaDir:
 		case name == windowsLock, strings.HasPrefix(name, atomicdir.TempPrefix), disk.IsVolumeMetadata(name):
 		case name == orasDir:
 			if left, err := in.Names(name); err != nil || len(left) > 0 {
@@ -121,9 +121,9 @@ func isOurLayout(dir string, in oci.Dir) error {
 	switch {
 	case written:
 		return nil // whatever became of the rest is written anew
-	case !has[layoutName] && (has["blobs"] || has[indexName] || has[atomicdir.MetaDir]):
-		return foreign("it has no %s", layoutName)
-	case !has[layoutName] || !has[indexName]:
+	case !has[oci.FileName] && (has["blobs"] || has[oci.IndexName] || has[atomicdir.MetaDir]):
+		return foreign("it has no %s", oci.FileName)
+	case !has[oci.FileName] || !has[oci.IndexName]:
 		return nil // what a killed run left
 	}
 	err = onlyBundle(dir, in)
@@ -158,21 +158,21 @@ func onlyBundle(dir string, in oci.Dir) error {
 		return more(err.Error())
 	}
 	if len(chosen.Others) > 0 {
-		return more(fmt.Sprintf("its %s also names %s", indexName, chosen.Others[0]))
+		return more(fmt.Sprintf("its %s also names %s", oci.IndexName, chosen.Others[0]))
 	}
 	c, err := readIndex(context.Background(), chosen.Data, l)
 	for _, name := range chosen.Names {
 		if err == nil && !(oci.Named{Names: []string{name}}).Answers(c.Tag) || err != nil && len(chosen.Names) > 1 {
-			return more(fmt.Sprintf("its %s has the tag %q", indexName, oci.Clip(name)))
+			return more(fmt.Sprintf("its %s has the tag %q", oci.IndexName, oci.Clip(name)))
 		}
 	}
 	return nil
 }
 
 // namesBundle reports whether index.json is, byte for byte, one that
-// [Contents.indexJSON] writes.
+// [indexJSON] makes.
 func namesBundle(in oci.Dir) bool {
-	data, err := in.Small(indexName)
+	data, err := in.Small(oci.IndexName)
 	if err != nil {
 		return false
 	}
@@ -187,7 +187,7 @@ func namesBundle(in oci.Dir) bool {
 // unknownBlob returns the path of something under blobs that is no blob. Of a
 // bundle, the directories of blobs themselves may have been replaced.
 func unknownBlob(l oci.Dir, bundle bool) (string, error) {
-	for _, dir := range []string{"blobs", blobsDir} {
+	for _, dir := range []string{"blobs", oci.BlobsDir} {
 		fi, err := l.Root.Lstat(dir)
 		if errors.Is(err, fs.ErrNotExist) {
 			return "", nil
@@ -231,7 +231,7 @@ func WriteLayout(ctx context.Context, dir string, c *Contents, o Options) (chang
 		err = errors.Join(err, t.Close())
 	}
 	if err != nil {
-		return changed, fmt.Errorf("writing the bundle %s: %w", dir, explain(tooLarge(err)))
+		return changed, fmt.Errorf("writing the bundle %s: %w", dir, explain(err))
 	}
 	return changed, nil
 }
@@ -276,7 +276,7 @@ func (c *Contents) writeLayout(ctx context.Context, t *atomicdir.Tree, o Options
 // layoutPlan returns what a layout directory consists of: index.json makes a bundle
 // of the rest.
 func (c *Contents) layoutPlan() (head entry.Entry, blobs []entry.Entry, index entry.Entry, err error) {
-	data, err := c.indexJSON()
+	data, err := indexJSON(c.Index.Blob(), c.Tag)
 	if err != nil {
 		return head, nil, index, err
 	}
@@ -285,7 +285,7 @@ func (c *Contents) layoutPlan() (head entry.Entry, blobs []entry.Entry, index en
 		e.Make = func(ctx context.Context, to blob.Sink) error { return c.copyBlob(ctx, to, b) }
 		blobs = append(blobs, e)
 	}
-	return entry.OfData(layoutName, fileMode, []byte(layoutContent)), blobs, entry.OfData(indexName, fileMode, data), nil
+	return entry.OfData(oci.FileName, oci.FileMode, []byte(oci.FileContent)), blobs, entry.OfData(oci.IndexName, oci.FileMode, data), nil
 }
 
 // LayoutPlan returns blobs as entries of a layout directory. One of 0 bytes is one of
@@ -293,7 +293,7 @@ func (c *Contents) layoutPlan() (head entry.Entry, blobs []entry.Entry, index en
 func LayoutPlan(blobs []lock.Blob) []entry.Entry {
 	var plan []entry.Entry
 	for _, b := range blobs {
-		e := entry.OfBlob(oci.BlobPath(b.SHA256), fileMode, b)
+		e := entry.OfBlob(oci.BlobPath(b.SHA256), oci.FileMode, b)
 		e.Guess = b.Size == 0
 		plan = append(plan, e)
 	}
@@ -308,8 +308,8 @@ func (b *Bundle) AuditModes(r *audit.Report) {
 		return
 	}
 	plan := LayoutPlan(b.contents.order())
-	for _, name := range []string{layoutName, indexName} {
-		plan = append(plan, entry.Entry{Path: name, Needed: fileMode})
+	for _, name := range []string{oci.FileName, oci.IndexName} {
+		plan = append(plan, entry.Entry{Path: name, Needed: oci.FileMode})
 	}
 	entry.Audit{Report: r, Reader: disk.Self(), At: path.Clean}.Modes(&atomicdir.Tree{Path: b.layout.Name(), Root: root}, plan)
 }
@@ -328,7 +328,7 @@ func (c *Contents) copyBlob(ctx context.Context, to blob.Sink, b lock.Blob) erro
 	if to.Blob() == b {
 		return nil
 	}
-	return c.sourceDiffers(ctx, b.SHA256)
+	return oci.SourceDiffers(ctx, c.blobs, b.SHA256)
 }
 
 // write writes an entry that is not there already.
@@ -357,7 +357,7 @@ func (w *layoutWriter) removeOthers() error {
 	for _, b := range w.contents.order() {
 		keep[b.SHA256.String()] = true
 	}
-	names, err := w.in.Names(blobsDir)
+	names, err := w.in.Names(oci.BlobsDir)
 	if err != nil {
 		return err
 	}
@@ -365,7 +365,7 @@ func (w *layoutWriter) removeOthers() error {
 		if keep[name] {
 			continue
 		}
-		if err := w.tree.Remove(blobsDir + "/" + name); err != nil {
+		if err := w.tree.Remove(oci.BlobsDir + "/" + name); err != nil {
 			return fmt.Errorf("removing a blob of the bundle that was there: %w", err)
 		}
 		w.changed.Store(true)

@@ -92,7 +92,7 @@ func isBundle(ctx context.Context, n oci.Named, data []byte, from oci.Reader) er
 		if err := r.describeOther(data); err != nil {
 			return err
 		}
-		return notBundle("its %s names a document of type %q, not an image index", indexName, oci.Clip(n.MediaType))
+		return notBundle("its %s names a document of type %q, not an image index", oci.IndexName, oci.Clip(n.MediaType))
 	}
 	if err := r.readIndex(); err != nil || r.index.ArtifactType == ArtifactType {
 		return err
@@ -225,17 +225,17 @@ func (b *Bundle) Verify(ctx context.Context, d lock.SHA256) error {
 		return err
 	}
 	defer f.Close()
-	got, err := digest(ctx, f)
-	if err != nil {
+	h := blob.NewHash()
+	if err := blob.Copy(ctx, h, f); err != nil {
 		return b.fault(d, err)
 	}
-	return b.judge(d, got)
+	return b.judge(d, h.SHA256())
 }
 
 // judge compares digests and remembers a right one.
 func (b *Bundle) judge(d, got lock.SHA256) error {
 	if got != d {
-		return b.fault(d, fault.New(fault.Integrity, "%s/%s is damaged: its sha256 is %s", blobsDir, d, got))
+		return b.fault(d, fault.New(fault.Integrity, "%s/%s is damaged: its sha256 is %s", oci.BlobsDir, d, got))
 	}
 	b.mu.Lock()
 	b.known[d] = true
@@ -255,7 +255,7 @@ func (b *Bundle) ReadAll(d lock.SHA256, max int64) ([]byte, error) {
 		return nil, b.fault(d, err)
 	}
 	if int64(len(data)) > max {
-		return nil, b.fault(d, fault.New(fault.Integrity, "%s/%s has more than the %d bytes that are read of such a document", blobsDir, d, max))
+		return nil, b.fault(d, fault.New(fault.Integrity, "%s/%s has more than the %d bytes that are read of such a document", oci.BlobsDir, d, max))
 	}
 	return data, b.judge(d, lock.Sum(data))
 }

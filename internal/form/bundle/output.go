@@ -2,16 +2,13 @@ package bundle
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
@@ -20,17 +17,7 @@ func checkArchive(path string, _ form.WriteOptions) error {
 	if path == form.StandardStream {
 		return nil
 	}
-	return cmp.Or(CheckFile(path), CheckReplaced(path))
-}
-
-// CheckReplaced refuses to replace a file that this program cannot have written.
-func CheckReplaced(path string) error {
-	fi, err := os.Stat(path)
-	if err != nil || fi.Size() == 0 || oci.Sniff(path) == oci.InTar {
-		return nil
-	}
-	return fault.New(fault.Usage, "the output %s is there, and is no bundle or image", path).
-		WithHint("name another file, or remove this one")
+	return oci.CheckFile(path)
 }
 
 // mirrorOutput is a bundle that is written as a whole in the end.

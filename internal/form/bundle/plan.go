@@ -253,11 +253,7 @@ func (c *Contents) order() []lock.Blob {
 	})
 }
 
-// indexJSON is the index.json of the layout.
-func (c *Contents) indexJSON() ([]byte, error) {
-	return indexJSON(c.Index.Blob(), c.Tag)
-}
-
+// indexJSON is the index.json of a bundle.
 func indexJSON(index lock.Blob, tag string) ([]byte, error) {
 	return oci.IndexJSON(index, map[string]string{oci.RefNameAnnotation: tag})
 }

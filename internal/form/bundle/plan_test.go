@@ -39,7 +39,7 @@ func golden(t *testing.T, name string, data []byte) {
 func TestDocuments(t *testing.T) {
 	l, m := world(t) // what the others hold depends on the compressor
 	c := plan(t, l, m)
-	index, err := c.indexJSON()
+	index, err := indexJSON(c.Index.Blob(), c.Tag)
 	if err != nil {
 		t.Fatal(err)
 	}

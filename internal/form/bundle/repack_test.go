@@ -82,7 +82,7 @@ func TestRepacked(t *testing.T) {
 			for at := 0; data[at] != 0; {
 				sum := 0
 				copy(data[at+148:at+156], "        ")
-				for _, b := range data[at : at+blockSize] {
+				for _, b := range data[at : at+oci.BlockSize] {
 					sum += int(b)
 				}
 				copy(data[at+148:at+156], fmt.Sprintf(form, sum))
@@ -90,7 +90,7 @@ func TestRepacked(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				at += blockSize + int(size+padding(size))
+				at += oci.BlockSize + int(size+-size&(oci.BlockSize-1))
 			}
 			sameBundle(t, c, writeFile(t, filepath.Join(t.TempDir(), "b.tar"), data))
 		})

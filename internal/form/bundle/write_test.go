@@ -182,7 +182,7 @@ func TestOutputsThatCannotBe(t *testing.T) {
 		if strings.HasPrefix(path, readOnly) && os.Geteuid() == 0 {
 			continue
 		}
-		wantError(t, CheckFile(path), fault.Usage, "the output")
+		wantError(t, atomicfile.Check(path), fault.Usage, "the output")
 		if _, err := WriteFile(t.Context(), path, c, Options{}); err == nil {
 			t.Errorf("%q was written", path)
 		}
@@ -196,7 +196,7 @@ func TestOutputsThatCannotBe(t *testing.T) {
 			t.Errorf("%q was written", path)
 		}
 	}
-	for _, check := range []error{CheckFile(filepath.Join(dir, "a/b/c.tar")), CheckLayout(filepath.Join(dir, "a/b/c")), CheckFile(file)} {
+	for _, check := range []error{atomicfile.Check(filepath.Join(dir, "a/b/c.tar")), CheckLayout(filepath.Join(dir, "a/b/c")), atomicfile.Check(file)} {
 		if check != nil {
 			t.Error(check)
 		}
@@ -265,7 +265,7 @@ func TestWriteLayoutAgain(t *testing.T) {
 	if !write(c) {
 		t.Error("a damaged index is kept")
 	}
-	if err := os.Remove(filepath.Join(dir, indexName)); err != nil {
+	if err := os.Remove(filepath.Join(dir, oci.IndexName)); err != nil {
 		t.Fatal(err)
 	}
 	if !write(c) {
@@ -298,7 +298,7 @@ func TestWriteLayoutAfterKill(t *testing.T) {
 	if _, err := WriteLayout(t.Context(), dir, c, Options{}); err != nil {
 		t.Fatal(err)
 	}
-	blobs := names(t, filepath.Join(dir, blobsDir))
+	blobs := names(t, filepath.Join(dir, oci.BlobsDir))
 	for _, old := range []string{"old", "older"} {
 		writeFile(t, filepath.Join(dir, oci.BlobPath(lock.Sum([]byte(old)))), []byte(old))
 	}
@@ -306,7 +306,7 @@ func TestWriteLayoutAfterKill(t *testing.T) {
 		if changed, err := WriteLayout(t.Context(), dir, c, Options{}); err != nil || changed != want {
 			t.Errorf("changed %v, want %v (%v)", changed, want, err)
 		}
-		if got := names(t, filepath.Join(dir, blobsDir)); !slices.Equal(got, blobs) {
+		if got := names(t, filepath.Join(dir, oci.BlobsDir)); !slices.Equal(got, blobs) {
 			t.Errorf("the blobs are %q", got)
 		}
 	}
@@ -369,12 +369,12 @@ func TestSourceChanges(t *testing.T) {
 					return
 				}
 				for _, left := range names(t, path) {
-					if left == indexName || strings.HasPrefix(left, atomicdir.TempPrefix) {
+					if left == oci.IndexName || strings.HasPrefix(left, atomicdir.TempPrefix) {
 						t.Errorf("left: %s", left)
 					}
 				}
-				for _, left := range names(t, filepath.Join(path, blobsDir)) {
-					if data, err := os.ReadFile(filepath.Join(path, blobsDir, left)); err != nil || lock.Sum(data).String() != left {
+				for _, left := range names(t, filepath.Join(path, oci.BlobsDir)) {
+					if data, err := os.ReadFile(filepath.Join(path, oci.BlobsDir, left)); err != nil || lock.Sum(data).String() != left {
 						t.Errorf("blob %s is wrong (%v)", left, err)
 					}
 				}
@@ -389,17 +389,17 @@ func TestForeignLayouts(t *testing.T) {
 	c := plan(t, l, m)
 	image := `{"schemaVersion":2,"manifests":[{"mediaType":"` + manifestType + `","size":2,"digest":"sha256:` + lock.Sum([]byte("{}")).String() + `"}]}`
 	for name, files := range map[string]map[string]string{
-		"an image":         {layoutName: layoutContent, indexName: image, oci.BlobPath(lock.Sum([]byte("{}"))): "{}"},
-		"a store":          {layoutName: layoutContent, indexName: `{"schemaVersion":2,"manifests":[]}`},
-		"a file beside":    {layoutName: layoutContent, "notes.txt": ""},
+		"an image":         {oci.FileName: oci.FileContent, oci.IndexName: image, oci.BlobPath(lock.Sum([]byte("{}"))): "{}"},
+		"a store":          {oci.FileName: oci.FileContent, oci.IndexName: `{"schemaVersion":2,"manifests":[]}`},
+		"a file beside":    {oci.FileName: oci.FileContent, "notes.txt": ""},
 		"a moved file":     {".botkube-mirror/displaced/1/x": ""},
-		"a foreign index":  {indexName: strings.Replace(image, manifestType, indexType, 1), "blobs": ""},
-		"a strange blob":   {layoutName: layoutContent, "blobs/sha256/notes.txt": ""},
-		"another digest":   {layoutName: layoutContent, "blobs/sha512/x": ""},
-		"only index.json":  {indexName: image},
+		"a foreign index":  {oci.IndexName: strings.Replace(image, manifestType, indexType, 1), "blobs": ""},
+		"a strange blob":   {oci.FileName: oci.FileContent, "blobs/sha256/notes.txt": ""},
+		"another digest":   {oci.FileName: oci.FileContent, "blobs/sha512/x": ""},
+		"only index.json":  {oci.IndexName: image},
 		"only blobs":       {oci.BlobPath(lock.Sum([]byte("{}"))): "{}"},
-		"blobs is no dir":  {layoutName: layoutContent, "blobs": ""},
-		"sha256 is no dir": {layoutName: layoutContent, "blobs/sha256": ""},
+		"blobs is no dir":  {oci.FileName: oci.FileContent, "blobs": ""},
+		"sha256 is no dir": {oci.FileName: oci.FileContent, "blobs/sha256": ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -427,11 +427,11 @@ func TestSniff(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]oci.Place{
-		writeFile(t, filepath.Join(dir, "b.tar"), tarOf(t, c)):                                  oci.InTar,
-		writeFile(t, filepath.Join(dir, "b.tgz"), []byte(tgz(map[string]string{"a": "b"}))):     oci.InTar,
-		writeFile(t, filepath.Join(dir, "text"), []byte("text")):                                oci.NoLayout,
-		writeFile(t, filepath.Join(dir, "empty"), nil):                                          oci.NoLayout,
-		writeFile(t, filepath.Join(dir, "lock.json"), []byte(strings.Repeat(" ", blockSize*4))): oci.NoLayout,
+		writeFile(t, filepath.Join(dir, "b.tar"), tarOf(t, c)):                                      oci.InTar,
+		writeFile(t, filepath.Join(dir, "b.tgz"), []byte(tgz(map[string]string{"a": "b"}))):         oci.InTar,
+		writeFile(t, filepath.Join(dir, "text"), []byte("text")):                                    oci.NoLayout,
+		writeFile(t, filepath.Join(dir, "empty"), nil):                                              oci.NoLayout,
+		writeFile(t, filepath.Join(dir, "lock.json"), []byte(strings.Repeat(" ", oci.BlockSize*4))): oci.NoLayout,
 		layout:                       oci.InDir,
 		dir:                          oci.NoLayout,
 		os.DevNull:                   oci.NoLayout,
@@ -445,46 +445,6 @@ func TestSniff(t *testing.T) {
 		_, err := openPath(t.Context(), path)
 		wantError(t, err, fault.Usage, path)
 	}
-}
-
-// Sizes that USTAR cannot hold are in a PAX header, which is read again.
-func TestLargeBlob(t *testing.T) {
-	l, m := world(t)
-	const large = 10 << 30
-	l.Artifacts[0].Size = large
-	c := plan(t, l, m)
-	segments, err := c.segments(time.Time{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := &virtual{c: c, segments: segments}
-	if _, err := openTar(t.Context(), v, sizeOf(segments)); err != nil {
-		t.Error(err)
-	}
-}
-
-// virtual is a tar file whose large blobs are zeros.
-type virtual struct {
-	c        *Contents
-	segments []segment
-}
-
-func (v *virtual) ReadAt(p []byte, at int64) (int, error) {
-	clear(p)
-	var from int64
-	for _, s := range v.segments {
-		data := s.data
-		if s.blob != nil && s.blob.Size < 1<<20 {
-			data = v.c.blobs.(*memory).blobs[s.blob.SHA256]
-		}
-		for i := range data {
-			if j := from + int64(i) - at; j >= 0 && j < int64(len(p)) {
-				p[j] = data[i]
-			}
-		}
-		from += s.size()
-	}
-	return len(p), nil
 }
 
 // What is in the way in a layout is moved aside, and does not matter to who reads

@@ -16,6 +16,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicfile"
 	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
@@ -72,11 +73,11 @@ func TestLink(t *testing.T) {
 	if err := os.Symlink(target, link); err != nil {
 		t.Skip(err)
 	}
-	if err := CheckFile(link); fault.KindOf(err) != fault.Usage {
+	if err := atomicfile.Check(link); fault.KindOf(err) != fault.Usage {
 		t.Errorf("a link to nowhere: %v", err)
 	}
 	check(t, os.WriteFile(target, nil, 0o644))
-	check(t, CheckFile(link))
+	check(t, atomicfile.Check(link))
 	_, _, err := WriteFile(context.Background(), link, f.lock, f.source(), Options{})
 	check(t, err)
 	if fi, err := os.Stat(target); err != nil || fi.Size() == 0 {
@@ -89,9 +90,9 @@ func TestCheckFile(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	check(t, os.WriteFile(file, nil, 0o644))
-	check(t, CheckFile(file))
-	check(t, CheckFile(filepath.Join(dir, "new.tar")))
-	check(t, CheckFile(filepath.Join(dir, "new", "and", "new.tar")))
+	check(t, atomicfile.Check(file))
+	check(t, atomicfile.Check(filepath.Join(dir, "new.tar")))
+	check(t, atomicfile.Check(filepath.Join(dir, "new", "and", "new.tar")))
 	wantOnly(t, dir, "file")
 	refused := []string{"", dir, dir + "/none/", filepath.Join(file, "x.tar")}
 	if runtime.GOOS == "linux" {
@@ -105,8 +106,8 @@ func TestCheckFile(t *testing.T) {
 	}
 	f := newFixture(t, "v1.14.0", []agent.Platform{amd64}, plugins(t)[0])
 	for _, name := range refused {
-		if err := CheckFile(name); fault.KindOf(err) != fault.Usage {
-			t.Errorf("CheckFile(%q): %v", name, err)
+		if err := atomicfile.Check(name); fault.KindOf(err) != fault.Usage {
+			t.Errorf("atomicfile.Check(%q): %v", name, err)
 		}
 		if _, _, err := WriteFile(context.Background(), name, f.lock, f.source(), Options{}); fault.KindOf(err) != fault.Usage {
 			t.Errorf("WriteFile(%q): %v", name, err)

@@ -13,7 +13,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
 // Form is the image that has a plugin directory in it.
@@ -24,7 +24,7 @@ var Form = &form.Form{
 	Outputs: []form.Output{{
 		Prefix: "image", Documents: true, Unpacks: true, TakesSeeders: true,
 		Check: func(path string, o form.WriteOptions) error {
-			return cmp.Or(CheckMount(o.Mount), CheckFile(path), bundle.CheckReplaced(path))
+			return cmp.Or(CheckMount(o.Mount), oci.CheckFile(path))
 		},
 		// The new one lies beside the old one while they are compared.
 		Need: func(_ context.Context, _ string, l *lock.Lock, _ form.Content) (int64, bool) {

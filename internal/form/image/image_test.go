@@ -510,9 +510,9 @@ func TestGolden(t *testing.T) {
 		check(t, json.Indent(&out, data, "", "  "))
 		out.WriteString("\n")
 	}
-	top, err := os.ReadFile(filepath.Join(unpacked, indexFile))
+	top, err := os.ReadFile(filepath.Join(unpacked, oci.IndexName))
 	check(t, err)
-	show(indexFile, top)
+	show(oci.IndexName, top)
 	ix := readIndex(t, unpacked)
 	raw, err := ix.RawManifest()
 	check(t, err)

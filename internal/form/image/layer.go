@@ -188,7 +188,7 @@ func (b *build) spooled(ctx context.Context, w *layerWriter, name string, p agen
 	if err := b.source.Make(ctx, p, f, s); err != nil {
 		return lock.Blob{}, err
 	}
-	return s.Blob(), w.copy(ctx, name, f.Mode(), s.size, s.content())
+	return s.Blob(), w.copy(ctx, name, f.Mode(), s.Blob().Size, s.content())
 }
 
 // errGuess says that a file cannot be written as it comes.

@@ -311,18 +311,18 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	d := p.put(v1.Descriptor{MediaType: types.OCIImageIndex}, index)
 	for name, want := range map[string]fault.Kind{
-		filepath.Join(dir, "none"):                                                                fault.Usage,
-		put("empty", nil):                                                                         fault.Integrity,
-		put("text", []byte(strings.Repeat("text ", 500))):                                         fault.Usage,
-		put("other.tar", tarOf(t, "x", "y")):                                                      fault.Usage,
-		put("twice.tar", tarOf(t, indexFile, top(d), "./"+indexFile, top(d))):                     fault.Integrity,
-		put("two.tar", tarOf(t, indexFile, top(d, d))):                                            fault.Incomplete,
-		put("json.tar", tarOf(t, indexFile, "{")):                                                 fault.Integrity,
-		put("missing.tar", tarOf(t, indexFile, top(d))):                                           fault.Incomplete,
-		put("huge.tar", tarOf(t, indexFile, strings.Repeat(" ", maxManifest+1))):                  fault.Integrity,
-		put("half.tar", tarOf(t, indexFile, top(d), "blobs/x", strings.Repeat("x", 5000))[:3000]): fault.Integrity,
-		filepath.Dir(put("layout/oci-layout", nil)):                                               fault.Integrity,
-		filepath.Dir(filepath.Dir(put("layout2/index.json/x", nil))):                              fault.Integrity,
+		filepath.Join(dir, "none"):                        fault.Usage,
+		put("empty", nil):                                 fault.Integrity,
+		put("text", []byte(strings.Repeat("text ", 500))): fault.Usage,
+		put("other.tar", tarOf(t, "x", "y")):              fault.Usage,
+		put("twice.tar", tarOf(t, oci.IndexName, top(d), "./"+oci.IndexName, top(d))):                 fault.Integrity,
+		put("two.tar", tarOf(t, oci.IndexName, top(d, d))):                                            fault.Incomplete,
+		put("json.tar", tarOf(t, oci.IndexName, "{")):                                                 fault.Integrity,
+		put("missing.tar", tarOf(t, oci.IndexName, top(d))):                                           fault.Incomplete,
+		put("huge.tar", tarOf(t, oci.IndexName, strings.Repeat(" ", maxManifest+1))):                  fault.Integrity,
+		put("half.tar", tarOf(t, oci.IndexName, top(d), "blobs/x", strings.Repeat("x", 5000))[:3000]): fault.Integrity,
+		filepath.Dir(put("layout/oci-layout", nil)):                                                   fault.Integrity,
+		filepath.Dir(filepath.Dir(put("layout2/index.json/x", nil))):                                  fault.Integrity,
 	} {
 		if _, err := openPath(name); fault.KindOf(err) != want {
 			t.Errorf("%s: %v, want kind %d", name, err, want)

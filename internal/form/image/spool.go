@@ -1,25 +1,22 @@
 package image
 
 import (
-	"crypto/sha256"
 	"errors"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
-	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
 // spool is content that waits on disk for its turn, under no name where the
 // system allows that, so that nothing of it outlives the process.
 type spool struct {
+	blob.Digest
 	file *disk.Temp
-	hash hash.Hash
-	size int64
 }
 
 func newSpool() (*spool, error) {
@@ -27,13 +24,12 @@ func newSpool() (*spool, error) {
 	if err != nil {
 		return nil, explainSpool(err)
 	}
-	return &spool{file: f, hash: sha256.New()}, nil
+	return &spool{Digest: *blob.NewDigest(), file: f}, nil
 }
 
 func (s *spool) Write(p []byte) (int, error) {
 	n, err := s.file.Write(p)
-	s.hash.Write(p[:n])
-	s.size += int64(n)
+	_, _ = s.Digest.Write(p[:n]) // never fails
 	return n, explainSpool(err)
 }
 
@@ -51,22 +47,10 @@ func (s *spool) Reset() error {
 	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	s.hash.Reset()
-	s.size = 0
-	return s.file.Truncate(0)
-}
-
-// Blob says what was written.
-func (s *spool) Blob() lock.Blob {
-	return lock.Blob{Size: s.size, SHA256: lock.SHA256(s.hash.Sum(nil))}
+	return errors.Join(s.Digest.Reset(), s.file.Truncate(0))
 }
 
 // content returns what was written, from its beginning.
-func (s *spool) content() blob.File { return section{io.NewSectionReader(s.file, 0, s.size)} }
+func (s *spool) content() blob.File { return oci.Section(s.file, 0, s.Blob().Size) }
 
 func (s *spool) Close() error { return s.file.Close() }
-
-// section is a part of a file that somebody else closes.
-type section struct{ *io.SectionReader }
-
-func (section) Close() error { return nil }

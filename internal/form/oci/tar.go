@@ -70,14 +70,18 @@ func (t *tarFiles) Open(d lock.SHA256) (blob.File, error) {
 	if !ok {
 		return nil, fs.ErrNotExist
 	}
-	content := section{io.NewSectionReader(t.r, e.at, e.size)}
-	if f, ok := t.r.(*os.File); ok {
-		return fileSection{content, f, e.at}, nil
-	}
-	return content, nil
+	return Section(t.r, e.at, e.size), nil
 }
 
-// section is a part of a tar.
+// Section returns a part of something that somebody else closes.
+func Section(r io.ReaderAt, at, size int64) blob.File {
+	content := section{io.NewSectionReader(r, at, size)}
+	if f, ok := r.(*os.File); ok {
+		return fileSection{content, f, at}
+	}
+	return content
+}
+
 type section struct{ *io.SectionReader }
 
 func (section) Close() error { return nil }
