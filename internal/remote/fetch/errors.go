@@ -1,7 +1,6 @@
 package fetch
 
 import (
-	"crypto/tls"
 	"errors"
 	"net/http"
 
@@ -20,25 +19,11 @@ func hint(err error) string {
 	if e, ok := errors.AsType[*transfer.StatusError](err); ok {
 		return statusHint(e)
 	}
-	switch {
+	switch hint := transfer.ConnectionHint(err, "server", "--"); {
 	case transfer.Is[*transfer.RedirectError](err):
 		return "the URL may have moved: open it elsewhere to see where it leads"
-	case transfer.IsUnknownAuthority(err):
-		return "does a proxy open TLS here, or is the authority a private one? --ca-file names its certificate"
-	case transfer.Is[tls.RecordHeaderError](err) || errors.Is(err, http.ErrSchemeMismatch):
-		return "the server does not speak TLS on that port: is it http, or is a proxy needed (HTTPS_PROXY)?"
-	case transfer.IsClientRefused(err):
-		return "the server may want to know who asks: --client-cert and --client-key name a certificate of an authority that it trusts"
-	case transfer.IsTLS(err):
-		return "is this the right host, and does this machine's clock tell the right time?"
-	case errors.Is(err, transfer.ErrProxySetting):
-		return transfer.HintProxySetting
-	case transfer.IsProxyAway(err):
-		return transfer.HintProxyAway
-	case transfer.IsNoSuchHost(err):
-		return "is the host's name spelt right? " + transfer.HintProxy
-	case transfer.Is[*transfer.PermanentError](err):
-		return ""
+	case hint != "", transfer.Is[*transfer.PermanentError](err):
+		return hint
 	}
 	return "run it again: it goes on where it was; " + transfer.HintProxy
 }

@@ -341,9 +341,9 @@ func (w *workTree) explain(err error) error {
 		return fault.New(fault.Upstream, "git: %w", err).
 			WithHint("it does not exist, or it is private: credentials come from the URL, from .netrc or from git's own helpers; over ssh, from its agent")
 	case strings.Contains(e.said, "Could not resolve host"):
-		return fault.New(fault.Upstream, "git: %w", err).WithHint("is the host's name spelt right? %s", transfer.HintProxy)
+		return fault.New(fault.Upstream, "git: %w", err).WithHint("%s", transfer.HintHost)
 	case strings.Contains(e.said, "certificate"):
-		return fault.New(fault.Upstream, "git: %w", err).WithHint("does a proxy open TLS here, or is the authority a private one? --ca-file names its certificate")
+		return fault.New(fault.Upstream, "git: %w", err).WithHint("%s", transfer.HintAuthority("--"))
 	case strings.Contains(e.said, "not allowed"):
 		return fault.New(fault.Usage, "git: %w", err).WithHint("git fetches by %s only", strings.Join(gitSchemes, ", "))
 	case passing.MatchString(e.said):

@@ -1,59 +1,88 @@
 package registry
 
 import (
-	"context"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/docker/cli/cli/config/types"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// scopedKeychain is a keychain that looks for the credentials of a repository under all
-// names that tools give them.
-type scopedKeychain struct{ authn.Keychain }
+// dockerKeychain looks credentials up as docker, podman and skopeo do, and asks the
+// helpers that their configuration names.
+//
+// It does more than [authn.DefaultKeychain], which cannot read what an editor of Windows
+// has changed, takes credentials of a part of a registry for the whole, and gives up on a
+// file in which one entry is wrong. Podman and skopeo keep credentials of a part
+// (containers-auth.json(5)), and call Docker Hub docker.io.
+type dockerKeychain struct{}
 
 // Resolve implements [authn.Keychain].
-func (k scopedKeychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
-	return k.ResolveContext(context.Background(), target)
-}
-
-// ResolveContext implements [authn.ContextKeychain]. Podman and skopeo keep
-// credentials of a part of a registry (containers-auth.json(5)), and call Docker Hub
-// docker.io. The library knows neither, and takes those of any part for the whole.
-func (k scopedKeychain) ResolveContext(ctx context.Context, target authn.Resource) (authn.Authenticator, error) {
-	docker, podman := readDockerConfig(), readAuths(podmanFile())
+func (dockerKeychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
+	files, unreadable := readConfigs()
 	for _, key := range namesOf(target) {
-		entry, there := docker.Auths[key]
-		if _, helped := docker.CredHelpers[key]; helped || there && docker.CredsStore != "" {
-			found, err := authn.Resolve(ctx, k.Keychain, keychainKey(key))
-			if err != nil || found != authn.Anonymous {
+		for _, f := range files {
+			if found, err := f.entry(key); err != nil || found != authn.Anonymous {
 				return found, err
 			}
 		}
-		for _, l := range []login{entry, podman[key]} {
-			if cfg, ok := l.config(); ok {
-				return authn.FromConfig(cfg), nil
-			}
-		}
 	}
-	if docker.CredsStore == "" && (hasPart(docker.Auths, target) || hasPart(podman, target)) {
+	if len(files) == 0 || unreadable != nil {
+		return authn.Anonymous, unreadable
+	}
+	first := files[0]
+	if first.CredentialsStore == "" && slices.ContainsFunc(files, func(f *configFile) bool { return f.hasPart(target) }) {
 		return authn.Anonymous, nil
 	}
-	return authn.Resolve(ctx, k.Keychain, target)
+	for _, key := range []string{target.String(), target.RegistryStr()} {
+		if found, err := first.ask(key); err != nil || found != authn.Anonymous {
+			return found, err
+		}
+	}
+	return authn.Anonymous, nil
+}
+
+// entry returns what a file has under a key, and no other.
+func (f *configFile) entry(key string) (authn.Authenticator, error) {
+	found, listed := f.AuthConfigs[key]
+	if _, helped := f.CredentialHelpers[key]; helped || listed && f.CredentialsStore != "" {
+		if helped, err := f.ask(key); err != nil || helped != authn.Anonymous {
+			return helped, err
+		}
+	}
+	return f.authenticator(found)
+}
+
+// ask looks a key up as docker does: it asks the helper for it, if there is one.
+func (f *configFile) ask(key string) (authn.Authenticator, error) {
+	found, err := f.GetAuthConfig(key)
+	if err != nil {
+		return nil, err
+	}
+	return f.authenticator(found)
+}
+
+func (f *configFile) authenticator(found types.AuthConfig) (authn.Authenticator, error) {
+	if found.Auth != "" {
+		return nil, fmt.Errorf("parsing config file %s: an auth in it is not base64 of USER:PASSWORD", f.path)
+	}
+	cfg := authn.AuthConfig{
+		Username: found.Username, Password: found.Password, IdentityToken: found.IdentityToken, RegistryToken: found.RegistryToken,
+	}
+	if cfg == (authn.AuthConfig{}) {
+		return authn.Anonymous, nil
+	}
+	return authn.FromConfig(cfg), nil
 }
 
 // hasPart reports whether there are credentials of a part of a registry only.
-func hasPart(auths map[string]login, target authn.Resource) bool {
-	for key := range auths {
+func (f *configFile) hasPart(target authn.Resource) bool {
+	for key := range f.AuthConfigs {
 		if strings.HasPrefix(key, target.RegistryStr()+"/") {
 			return true
 		}
@@ -61,13 +90,7 @@ func hasPart(auths map[string]login, target authn.Resource) bool {
 	return false
 }
 
-// keychainKey is what a keychain is asked for by its name alone.
-type keychainKey string
-
-func (c keychainKey) String() string      { return string(c) }
-func (c keychainKey) RegistryStr() string { return string(c) }
-
-// namesOf returns what the credentials of a repository may be called, the scopedKeychain
+// namesOf returns what the credentials of a repository may be called, the narrowest
 // first.
 func namesOf(target authn.Resource) (names []string) {
 	registry := target.RegistryStr()
@@ -89,48 +112,8 @@ func namesOf(target authn.Resource) (names []string) {
 	return names
 }
 
-// login is an entry of a file with credentials.
-type login struct {
-	Auth          string `json:"auth"`
-	Username      string `json:"username"`
-	Password      string `json:"password"`
-	IdentityToken string `json:"identitytoken"`
-	RegistryToken string `json:"registrytoken"`
-}
-
-func (l login) config() (cfg authn.AuthConfig, ok bool) {
-	cfg = authn.AuthConfig{Username: l.Username, Password: l.Password, IdentityToken: l.IdentityToken, RegistryToken: l.RegistryToken}
-	if pair, err := base64.StdEncoding.DecodeString(l.Auth); err == nil && len(pair) > 0 {
-		cfg.Username, cfg.Password, _ = strings.Cut(string(pair), ":")
-	}
-	return cfg, cfg != authn.AuthConfig{}
-}
-
-// readAuths returns the entries of a file; none, if it cannot be read.
-func readAuths(file string) map[string]login {
-	var cfg dockerConfig
-	if !readJSON(file, &cfg) {
-		return nil
-	}
-	return cfg.Auths
-}
-
-// podmanFile returns where podman keeps credentials.
-func podmanFile() string {
-	if file := os.Getenv("REGISTRY_AUTH_FILE"); file != "" {
-		return file
-	}
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
-		return filepath.Join(dir, "containers", "auth.json")
-	}
-	return ""
-}
-
 // configPlace is where docker keeps credentials.
 const configPlace = "config.json, in ~/.docker or in the directory that DOCKER_CONFIG names"
-
-// maxDockerConfig bounds, in bytes, a config.json that is looked at.
-const maxDockerConfig = 4 << 20
 
 // keychainError is that the credentials could not be found out.
 type keychainError struct {
@@ -197,12 +180,15 @@ func configKey(repo name.Repository) string {
 // looks for the repository's own credentials before the registry's. A
 // configuration that cannot be read names none.
 func helpersFor(repo name.Repository) []string {
-	cfg := readDockerConfig()
+	files, _ := readConfigs()
+	if len(files) == 0 {
+		return nil
+	}
 	var helpers []string
 	for _, key := range []string{repo.String(), configKey(repo)} {
-		suffix, ok := cfg.CredHelpers[key]
+		suffix, ok := files[0].CredentialHelpers[key]
 		if !ok {
-			suffix = cfg.CredsStore
+			suffix = files[0].CredentialsStore
 		}
 		helper := "docker-credential-" + transfer.Printable(suffix, 100)
 		if suffix != "" && !slices.Contains(helpers, helper) {
@@ -210,37 +196,4 @@ func helpersFor(repo name.Repository) []string {
 		}
 	}
 	return helpers
-}
-
-// dockerConfig is what docker's configuration says of credentials.
-type dockerConfig struct {
-	Auths       map[string]login  `json:"auths"`
-	CredsStore  string            `json:"credsStore"`
-	CredHelpers map[string]string `json:"credHelpers"`
-}
-
-func readDockerConfig() (cfg dockerConfig) {
-	if !readJSON(dockerConfigFile(), &cfg) {
-		return dockerConfig{}
-	}
-	return cfg
-}
-
-// dockerConfigFile returns where docker's configuration is, or "".
-func dockerConfigFile() string {
-	dir := os.Getenv("DOCKER_CONFIG")
-	if dir == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return ""
-		}
-		dir = filepath.Join(home, ".docker")
-	}
-	return filepath.Join(dir, "config.json")
-}
-
-// readJSON reports whether a file could be read.
-func readJSON(file string, into any) bool {
-	data, err := readSettings(file)
-	return err == nil && json.Unmarshal(data, into) == nil
 }

@@ -46,7 +46,7 @@ func TestCredentialNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found, err := scopedKeychain{dockerKeychain{}}.Resolve(repo)
+		found, err := dockerKeychain{}.Resolve(repo)
 		if err != nil {
 			t.Fatal(err)
 		}

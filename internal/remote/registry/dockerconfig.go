@@ -2,86 +2,97 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
-	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/config/configfile"
-	"github.com/docker/cli/cli/config/types"
-	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
 
-// dockerKeychain looks credentials up as docker does, and asks the helpers that
-// docker's configuration names. It is [authn.DefaultKeychain] but for the encoding of
-// the file, which an editor of Windows may have changed.
-type dockerKeychain struct{}
-
-// Resolve implements [authn.Keychain].
-func (dockerKeychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
-	cf, err := loadDockerConfig()
-	if err != nil || cf == nil {
-		return authn.Anonymous, err
-	}
-	for _, key := range []string{target.String(), target.RegistryStr()} {
-		if key == name.DefaultRegistry {
-			key = authn.DefaultAuthKey
-		}
-		found, err := cf.GetAuthConfig(key)
-		if err != nil {
-			return nil, err
-		}
-		found.ServerAddress = "" // it is what was asked for
-		if found != (types.AuthConfig{}) {
-			return authn.FromConfig(authn.AuthConfig{
-				Username: found.Username, Password: found.Password, Auth: found.Auth,
-				IdentityToken: found.IdentityToken, RegistryToken: found.RegistryToken,
-			}), nil
-		}
-	}
-	return authn.Anonymous, nil
+// configFile is a file that says where credentials are, or has them.
+type configFile struct {
+	*configfile.ConfigFile
+	path string
 }
 
-// loadDockerConfig reads docker's configuration, or podman's where there is none;
-// nil if there is neither.
-func loadDockerConfig() (*configfile.ConfigFile, error) {
-	for _, file := range []string{dockerConfigFile(), podmanFile(), userAuthFile()} {
-		data, err := readSettings(file)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+// readConfigs reads docker's configuration and podman's, which has the same form. What
+// cannot be read is left out, and is an error.
+func readConfigs() (files []*configFile, err error) {
+	for _, path := range []string{dockerConfigFile(), podmanFile(), userAuthFile()} {
+		f, wrong := readConfig(path)
+		switch {
+		case wrong == nil:
+			files = append(files, f)
+		case !errors.Is(wrong, fs.ErrNotExist):
+			err = cmp.Or(err, fmt.Errorf("parsing config file %s: %w", path, wrong))
 		}
-		var cf *configfile.ConfigFile
-		if err == nil {
-			if cf, err = config.LoadFromReader(bytes.NewReader(data)); err != nil {
-				err = legible.JSONError(data, err)
-			}
-		}
-		if err != nil {
-			return nil, fmt.Errorf("parsing config file %s: %w", file, err)
-		}
-		return cf, nil
 	}
-	return nil, nil
+	return files, err
+}
+
+func readConfig(path string) (*configFile, error) {
+	data, err := readSettings(path)
+	if err != nil {
+		return nil, err
+	}
+	cf := configfile.New(path)
+	if err := json.NewDecoder(bytes.NewReader(data)).Decode(cf); err != nil && !errors.Is(err, io.EOF) {
+		return nil, legible.JSONError(data, err)
+	}
+	for key, entry := range cf.AuthConfigs {
+		if pair, err := base64.StdEncoding.DecodeString(entry.Auth); err == nil && entry.Auth != "" {
+			entry.Username, entry.Password, _ = strings.Cut(string(pair), ":")
+			entry.Auth = "" // one that is malformed stays
+		}
+		entry.ServerAddress = key
+		cf.AuthConfigs[key] = entry
+	}
+	return &configFile{cf, path}, nil
+}
+
+// dockerConfigFile returns where docker's configuration is, or "".
+func dockerConfigFile() string { return inDirectory("DOCKER_CONFIG", ".docker", "config.json") }
+
+// podmanFile returns where podman keeps credentials.
+func podmanFile() string {
+	if file := os.Getenv("REGISTRY_AUTH_FILE"); file != "" {
+		return file
+	}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		return filepath.Join(dir, "containers", "auth.json")
+	}
+	return ""
 }
 
 // userAuthFile returns where podman keeps credentials on a machine without sessions.
-func userAuthFile() string {
-	dir := os.Getenv("XDG_CONFIG_HOME")
+func userAuthFile() string { return inDirectory("XDG_CONFIG_HOME", ".config", "containers/auth.json") }
+
+// inDirectory returns the path of a file in the directory that a variable names, or in
+// one of the user's home; or "".
+func inDirectory(variable, below, file string) string {
+	dir := os.Getenv(variable)
 	if dir == "" {
 		home, err := os.UserHomeDir()
 		if err != nil {
 			return ""
 		}
-		dir = filepath.Join(home, ".config")
+		dir = filepath.Join(home, below)
 	}
-	return filepath.Join(dir, "containers", "auth.json")
+	return filepath.Join(dir, filepath.FromSlash(file))
 }
+
+// maxDockerConfig bounds, in bytes, a config.json that is looked at.
+const maxDockerConfig = 4 << 20
 
 // readSettings reads a file of settings as text. A directory in its place is as good
 // as none.

@@ -10,6 +10,7 @@ import (
 	"unicode/utf16"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
 )
 
 // encodings are those in which editors of Windows save a file.
@@ -45,14 +46,12 @@ func TestDockerConfigOfWindows(t *testing.T) {
 			t.Fatal(err)
 		}
 		for host, want := range map[string]string{"registry.example": "written", "helped.example": "helped"} {
-			for _, k := range []authn.Keychain{dockerKeychain{}, scopedKeychain{dockerKeychain{}}} {
-				found, err := k.Resolve(keychainKey(host))
-				if err != nil {
-					t.Fatalf("%s: %v", name, err)
-				}
-				if cfg, err := found.Authorization(); err != nil || cfg.Username != want || cfg.Password != "pass:word" {
-					t.Errorf("%s, %T: %q for %s, %v", name, k, cfg.Username, host, err)
-				}
+			found, err := dockerKeychain{}.Resolve(registryNamed(t, host))
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if cfg, err := found.Authorization(); err != nil || cfg.Username != want || cfg.Password != "pass:word" {
+				t.Errorf("%s: %q for %s, %v", name, cfg.Username, host, err)
 			}
 		}
 	}
@@ -71,9 +70,40 @@ func TestDockerConfigThatIsNone(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := (dockerKeychain{}).Resolve(keychainKey("registry.example"))
+		_, err := (dockerKeychain{}).Resolve(registryNamed(t, "registry.example"))
 		if err == nil || !strings.Contains(err.Error(), "parsing config file "+filepath.Join(dir, "config.json")+": "+want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
+	}
+}
+
+func registryNamed(t *testing.T, host string) name.Registry {
+	t.Helper()
+	r, err := name.NewRegistry(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestDockerConfigWithOneWrongEntry has a malformed entry matter to its registry alone.
+func TestDockerConfigWithOneWrongEntry(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"HOME", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"} {
+		t.Setenv(name, dir)
+	}
+	t.Setenv("REGISTRY_AUTH_FILE", "")
+	text := `{"auths": {"wrong.example": {"auth": "????"}, "right.example": {"auth": "dXNlcjpwYXNz"}}}`
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (dockerKeychain{}).Resolve(registryNamed(t, "wrong.example")); err == nil || !strings.Contains(err.Error(), "config.json: an auth in it is not base64 of USER:PASSWORD") {
+		t.Errorf("wrong.example: %v", err)
+	}
+	if found, err := (dockerKeychain{}).Resolve(registryNamed(t, "right.example")); err != nil || found == authn.Anonymous {
+		t.Errorf("right.example: %v, %v", found, err)
+	}
+	if found, err := (dockerKeychain{}).Resolve(registryNamed(t, "other.example")); err != nil || found != authn.Anonymous {
+		t.Errorf("other.example: %v, %v", found, err)
 	}
 }

@@ -1,8 +1,8 @@
 package registry
 
 import (
+	"cmp"
 	"context"
-	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -89,6 +89,7 @@ func (c *Client) advice(host string, err error) (fault.Kind, string) {
 		}
 		return fault.Upstream, e.hint(host)
 	}
+	hint := transfer.ConnectionHint(err, "registry", c.flag)
 	switch {
 	case transfer.Is[*interceptedError](err):
 		return fault.Upstream, "something before the registry answers in its place, such as a load balancer or a gateway: run it again; if it stays, ask whoever runs that"
@@ -102,43 +103,31 @@ func (c *Client) advice(host string, err error) (fault.Kind, string) {
 		return fault.Upstream, hintNoRegistry(host)
 	case transfer.Is[*transfer.StatusError](err):
 		return fault.Upstream, transfer.HintProxyRefuses
-	case errors.Is(err, http.ErrSchemeMismatch) || transfer.Is[tls.RecordHeaderError](err):
+	case transfer.IsNotTLS(err):
 		return fault.Usage, "the registry does not speak TLS there; if it is meant to speak http, say so with " + c.flag + "plain-http"
 	case transfer.IsUnknownAuthority(err):
-		return fault.Usage, "name the authority's certificate with " + c.flag + "ca-file; " + c.flag + "insecure-skip-verify does without, and with no protection"
-	case transfer.IsClientRefused(err):
-		return fault.Usage, "the registry wants to know who asks: " + c.flag + "client-cert and " + c.flag + "client-key name a certificate of an authority that it trusts"
+		return fault.Usage, hint + "; " + c.flag + "insecure-skip-verify turns the check of certificates off"
 	case transfer.IsTLS(err):
-		return fault.Upstream, "is this the host's name as in its certificate, and does this machine's clock tell the right time? " + c.flag + "insecure-skip-verify does not look"
+		return fault.Upstream, hint + " " + c.flag + "insecure-skip-verify turns the check of certificates off"
+	case transfer.IsClientRefused(err), errors.Is(err, transfer.ErrProxySetting):
+		return fault.Usage, hint
 	case errors.Is(err, errInClear):
 		return fault.Upstream, "correct the registry's own idea of its address, or of its token server's; " + c.flag + "plain-http allows http"
 	case transfer.Is[*sessionLost](err):
 		return fault.Upstream, "does the registry have several instances? all must share their storage and their http secret"
 	case transfer.Is[*transfer.RedirectError](err):
 		return fault.Upstream, "correct where the registry, or the proxy before it, leads"
-	case errors.Is(err, transfer.ErrProxySetting):
-		return fault.Usage, transfer.HintProxySetting
 	case transfer.Is[*transfer.PermanentError](err):
 		return fault.Upstream, "what answers does not keep to the OCI distribution specification: is it a registry, and a recent version of it?"
 	}
-	return fault.Upstream, c.connectionHint(err)
-}
-
-func (c *Client) connectionHint(err error) string {
-	if transfer.IsProxyAway(err) {
-		return transfer.HintProxyAway
+	if e, ok := errors.AsType[*transfer.RedirectedError](err); ok && !transfer.IsProxyAway(err) {
+		hint = "the registry leads to " + transfer.Printable(e.Host, maxMessage) + ": if this machine cannot reach that, correct the address there, or have the registry pass content on itself; " + transfer.HintProxy
 	}
-	if e, ok := errors.AsType[*transfer.RedirectedError](err); ok {
-		return "the registry leads to " + transfer.Printable(e.Host, maxMessage) + ": if this machine cannot reach that, correct the address there, or have the registry pass content on itself; " + transfer.HintProxy
-	}
-	if transfer.IsNoSuchHost(err) {
-		return "is the registry's name spelt right? " + transfer.HintProxy
-	}
-	const again = "run it again when it is; "
+	question := "is the registry up?"
 	if c.plainHTTP {
-		return "is the registry up, and does it speak http there? " + again + transfer.HintProxy
+		question = "is the registry up, and does it speak http there?"
 	}
-	return "is the registry up? " + again + transfer.HintProxy
+	return fault.Upstream, cmp.Or(hint, question+" run it again when it is; "+transfer.HintProxy)
 }
 
 func firstLine(s string) string {

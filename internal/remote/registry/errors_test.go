@@ -31,7 +31,11 @@ func TestTimeoutIsUpstream(t *testing.T) {
 
 // Who reads from a registry sends nothing: the next step must suit him, too.
 func TestHintsSuitReaders(t *testing.T) {
-	hints := []string{new(Client).connectionHint(errors.New("x")), (&Client{plainHTTP: true}).connectionHint(errors.New("x"))}
+	var hints []string
+	for _, c := range []*Client{{}, {plainHTTP: true}} {
+		_, hint := c.advice("h", errors.New("x"))
+		hints = append(hints, hint)
+	}
 	for _, code := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
 		hints = append(hints, (&statusError{StatusError: &transfer.StatusError{Code: code}}).hint("h"))
 	}

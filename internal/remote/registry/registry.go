@@ -82,7 +82,7 @@ func New(cfg Config) *Client {
 		known:     make(map[access]*handshake),
 	}
 	if c.keychain == nil {
-		c.keychain = scopedKeychain{dockerKeychain{}}
+		c.keychain = dockerKeychain{}
 	}
 	trust := &tls.Config{MinVersion: tls.VersionTLS12}
 	if cfg.TLS != nil {

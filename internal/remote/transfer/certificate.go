@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -202,11 +203,14 @@ func readPEM(file string) ([]byte, error) {
 	return legible.Text(data)
 }
 
-// IsTLS reports whether the other side could not prove who it is, or does not
-// speak TLS.
+// IsTLS reports whether the other side could not prove who it is.
 func IsTLS(err error) bool {
-	return Is[*tls.CertificateVerificationError](err) || Is[tls.RecordHeaderError](err) ||
-		IsUnknownAuthority(err) || Is[x509.HostnameError](err) || Is[x509.CertificateInvalidError](err)
+	return Is[*tls.CertificateVerificationError](err) || IsUnknownAuthority(err) || Is[x509.HostnameError](err) || Is[x509.CertificateInvalidError](err)
+}
+
+// IsNotTLS reports whether the other side does not speak TLS.
+func IsNotTLS(err error) bool {
+	return Is[tls.RecordHeaderError](err) || errors.Is(err, http.ErrSchemeMismatch)
 }
 
 // IsUnknownAuthority reports whether nobody who is trusted vouches for the other side.

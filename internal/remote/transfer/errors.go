@@ -138,7 +138,7 @@ func IsNoSuchHost(err error) bool {
 // a moment ago.
 func Transient(err error, attempts int) bool {
 	if Is[*PermanentError](err) || Is[*LocalError](err) || Is[*fault.Error](err) || Is[*RedirectError](err) ||
-		IsTLS(err) || IsClientRefused(err) || errors.Is(err, ErrProxySetting) || errors.Is(err, http.ErrSchemeMismatch) {
+		IsTLS(err) || IsNotTLS(err) || IsClientRefused(err) || errors.Is(err, ErrProxySetting) {
 		return false
 	}
 	if e, ok := errors.AsType[*StatusError](err); ok {
@@ -159,3 +159,37 @@ func Failure(doing string, err error, advice func(error) (fault.Kind, string)) e
 	kind, hint := advice(err)
 	return fault.New(kind, "%s: %w", doing, err).WithHint("%s", hint)
 }
+
+// ConnectionHint is the next step after a connection failed; empty if something else
+// did. Who is the other side: "server" or "registry". Prefix begins the names of flags.
+func ConnectionHint(err error, who, prefix string) string {
+	switch {
+	case IsUnknownAuthority(err):
+		return HintAuthority(prefix)
+	case IsNotTLS(err):
+		return "the " + who + " does not speak TLS on that port: is it http, or is a proxy needed (HTTPS_PROXY)?"
+	case IsClientRefused(err):
+		return "the " + who + " may want to know who asks: " + prefix + "client-cert and " + prefix + "client-key name a certificate of an authority that it trusts"
+	case IsTLS(err):
+		return "is this the host's name as in its certificate, and does this machine's clock tell the right time?"
+	case errors.Is(err, ErrProxySetting):
+		return "correct HTTPS_PROXY or HTTP_PROXY"
+	case IsProxyAway(err):
+		return "that is the proxy that HTTPS_PROXY or HTTP_PROXY names: is it the right one? hosts that need none are named by NO_PROXY"
+	case IsNoSuchHost(err):
+		return HintHost
+	}
+	return ""
+}
+
+// HintAuthority is the next step where nobody who is trusted vouches for a server.
+func HintAuthority(prefix string) string {
+	return "does a proxy open TLS here, or is the authority a private one? " + prefix + "ca-file names its certificate"
+}
+
+// Steps that help in more than one place.
+const (
+	HintHost         = "is the host's name spelt right? " + HintProxy
+	HintProxy        = "is a proxy needed? it is named by HTTPS_PROXY and HTTP_PROXY, exceptions by NO_PROXY"
+	HintProxyRefuses = "the proxy that HTTPS_PROXY or HTTP_PROXY names refuses: it may want a user and a password in its URL, or not allow this host"
+)

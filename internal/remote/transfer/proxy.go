@@ -36,11 +36,3 @@ func IsProxyAway(err error) bool {
 	e, ok := errors.AsType[*net.OpError](err)
 	return ok && e.Op == "proxyconnect"
 }
-
-// Steps that help in more than one place.
-const (
-	HintProxy        = "is a proxy needed? it is named by HTTPS_PROXY and HTTP_PROXY, exceptions by NO_PROXY"
-	HintProxyAway    = "that is the proxy that HTTPS_PROXY or HTTP_PROXY names: is it the right one? hosts that need none are named by NO_PROXY"
-	HintProxySetting = "correct HTTPS_PROXY or HTTP_PROXY"
-	HintProxyRefuses = "the proxy that HTTPS_PROXY or HTTP_PROXY names refuses: it may want a user and a password in its URL, or not allow this host"
-)
