@@ -1,8 +1,12 @@
 package cmd
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -23,5 +27,40 @@ func TestInterrupted(t *testing.T) {
 	}
 	if got := interrupted(running, nil); got != nil {
 		t.Errorf("completed: %v", got)
+	}
+}
+
+// silent is a pipe to which nobody writes. What reads it is interrupted.
+type silent struct {
+	interrupt context.CancelFunc
+	end       <-chan struct{}
+}
+
+func (s silent) Read([]byte) (int, error) {
+	s.interrupt()
+	<-s.end
+	return 0, io.EOF
+}
+
+// TestInterruptedWhileReading has every command that reads standard input end at a signal,
+// also when nothing comes.
+func TestInterruptedWhileReading(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, args := range []string{
+		"list -", "verify -", "verify {} --against -", "diff - {}", "values - --pvc x",
+		"unpack - -o {}/out", "push - registry.example.com/x",
+	} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		var out bytes.Buffer
+		code := Run(ctx, Environment{
+			Args:  append(strings.Fields(strings.ReplaceAll(args, "{}", dir)), "--store", filepath.Join(dir, "store")),
+			Stdin: silent{interrupt, t.Context().Done()}, Stdout: &out, Stderr: &out,
+			LookupEnv: func(string) (string, bool) { return "", false },
+		})
+		interrupt()
+		if code != 130 || !strings.Contains(out.String(), "interrupted") {
+			t.Errorf("%q ended with %d\n%s", args, code, &out)
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
@@ -91,12 +92,12 @@ const startSize = 512
 // or FORM:PATH@sha256:DIGEST, as oras has it. A path that is there is taken as it
 // is. Nothing is opened that could
 // make the program wait, such as a pipe. Stdin is nil where it is not read.
-func (all Forms) Locate(target string, stdin io.Reader) (*Place, error) {
+func (all Forms) Locate(ctx context.Context, target string, stdin io.Reader) (*Place, error) {
 	switch {
 	case target == StandardStream && stdin == nil:
 		return nil, fault.New(fault.Usage, "standard input is not taken here").WithHint("name a path")
 	case target == StandardStream:
-		return fromStream(stdin)
+		return fromStream(ctx, stdin)
 	}
 	p := &Place{Target: target, Path: target}
 	if prefix, path, found := strings.Cut(target, ":"); found && all.output(prefix) != nil {
@@ -175,7 +176,7 @@ func splitDocument(path string) (at, name string) {
 
 // fromStream looks at how standard input begins. A file stays one, so that it can be
 // read in place.
-func fromStream(stdin io.Reader) (*Place, error) {
+func fromStream(ctx context.Context, stdin io.Reader) (*Place, error) {
 	p := &Place{Target: StandardStream, Stream: stdin}
 	var err error
 	if f, ok := regular(stdin); ok {
@@ -184,7 +185,7 @@ func fromStream(stdin io.Reader) (*Place, error) {
 		n, err = f.ReadAt(p.Start, 0)
 		p.Start = p.Start[:n]
 	} else {
-		r := bufio.NewReaderSize(stdin, startSize)
+		r := bufio.NewReaderSize(&interruptible{ctx: ctx, from: stdin}, startSize)
 		p.Stream = r
 		p.Start, err = r.Peek(startSize)
 	}
@@ -201,6 +202,36 @@ func regular(stdin io.Reader) (*os.File, bool) {
 	}
 	fi, err := f.Stat()
 	return f, err == nil && fi.Mode().IsRegular()
+}
+
+// interruptible reads what may never come, such as a pipe to which nobody writes, and
+// fails once its context is done.
+type interruptible struct {
+	ctx  context.Context
+	from io.Reader
+	buf  []byte
+}
+
+func (r *interruptible) Read(p []byte) (int, error) {
+	type result struct {
+		n   int
+		err error
+	}
+	// A read that is given up goes on, and must not write to what the caller has.
+	r.buf = slices.Grow(r.buf[:0], len(p))[:len(p)]
+	done := make(chan result, 1)
+	if r.ctx.Err() == nil {
+		go func() {
+			n, err := r.from.Read(r.buf)
+			done <- result{n, err}
+		}()
+	}
+	select {
+	case <-r.ctx.Done():
+		return 0, context.Cause(r.ctx)
+	case read := <-done:
+		return copy(p, r.buf[:read.n]), read.err
+	}
 }
 
 // Layout opens the OCI layout at the place, once for all forms that lie in one.

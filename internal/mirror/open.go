@@ -21,7 +21,7 @@ func (s *Session) locate(ctx context.Context, target string, stdin io.Reader) (*
 	if reference, ok := strings.CutPrefix(target, form.RegistryPrefix); ok {
 		p, err = s.placeInRegistry(ctx, reference)
 	} else {
-		p, err = forms.All.Locate(target, stdin)
+		p, err = forms.All.Locate(ctx, target, stdin)
 	}
 	if err != nil {
 		return nil, err
