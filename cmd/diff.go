@@ -28,13 +28,9 @@ The exit code is 0, whether anything changed or not.`,
 		Args: exactArgs("A", "B"),
 		RunE: func(c *cobra.Command, args []string) error {
 			o := mirror.DiffOptions{A: args[0], B: args[1], Stdin: g.env.Stdin}
-			diffed, err := inSession(g, reg.needs(transfer, args...), func(s *mirror.Session) (*mirror.Diffed, error) {
+			return show(g, reg.needs(transfer, args...), diffSummary, func(s *mirror.Session) (*mirror.Diffed, error) {
 				return s.Diff(c.Context(), o)
 			})
-			if err != nil {
-				return err
-			}
-			return g.print(diffed, func() string { return diffSummary(diffed) })
 		},
 	}
 	reg.register(c)

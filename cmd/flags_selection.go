@@ -15,46 +15,40 @@ import (
 
 // selectionFlags select what is mirrored.
 type selectionFlags struct {
-	version          string
-	repositories     []string
-	values           []string
-	allEnabled       bool
-	headers          []string
-	plugins          []string
-	exclude          []string
-	platforms        []string
-	lock             string
-	requireChecksums bool
-	templates        []string
-	noTemplates      bool
+	resolve.Selection
+	subsetFlags
+	repositories, headers []string
 }
 
-func (s *selectionFlags) register(c *cobra.Command) {
+// register registers the flags of a command that does something with images and the chart.
+func (s *selectionFlags) register(c *cobra.Command, does string) {
 	flags := c.Flags()
-	flags.StringVar(&s.version, "version", "", "Botkube version, for example v1.14.0, or latest; sets the default repositories")
+	flags.StringVar(&s.Version, "version", "", "Botkube version, for example v1.14.0, or latest; sets the default repositories")
 	flags.StringArrayVar(&s.repositories, "repository", nil, "plugin repository as `NAME=URL` of its index, or a path; replaces the defaults; repeatable")
-	flags.StringArrayVar(&s.values, "values", nil, "values `FILE` of Botkube's Helm chart, a document of Flux or Argo CD that has them, or objects that the chart rendered: mirror what an agent with these starts, from the repositories that they name; repeatable, later ones over earlier")
-	allEnabledFlag(flags, &s.allEnabled)
+	flags.StringArrayVar(&s.Values, "values", nil, "values `FILE` of Botkube's Helm chart, a document of Flux or Argo CD that has them, or objects that the chart rendered: mirror what an agent with these starts, from the repositories that they name; repeatable, later ones over earlier")
+	allEnabledFlag(flags, &s.AllEnabled)
 	flags.StringArrayVar(&s.headers, "header", nil, "header field for the request of a repository's index, as `NAME:KEY=VALUE`; env:VARIABLE as VALUE takes it from the environment, which keeps a secret off the command line; repeatable")
 	flags.StringArrayVar(&s.plugins, "plugin", nil, "plugin to mirror, as `REPOSITORY/NAME[@VERSION]`, beside those of --values; repeatable, or several with commas (default: all, in their newest version)")
 	flags.StringArrayVar(&s.exclude, "exclude", nil, "plugin to leave out, as `REPOSITORY/NAME`; repeatable, or several with commas")
 	flags.StringArrayVar(&s.platforms, "platform", nil, "platform to mirror for, as `OS/ARCH`, or all; repeatable, or several with commas (default: linux/amd64)")
-	flags.StringVar(&s.lock, "lock", "", "lock `FILE` to enforce: whatever differs from it is an error")
-	flags.BoolVar(&s.requireChecksums, "require-checksums", false, "refuse files that nobody vouches for")
-	flags.StringArrayVar(&s.templates, "exec-template", nil, "source of templates, as `REF` in the configuration of the executor exec, to mirror beside its default; repeatable")
-	flags.BoolVar(&s.noTemplates, "no-exec-templates", false, "do not mirror the templates of the executor exec")
+	flags.StringVar(&s.Lock, "lock", "", "lock `FILE` to enforce: whatever differs from it is an error")
+	flags.BoolVar(&s.RequireChecksums, "require-checksums", false, "refuse files that nobody vouches for")
+	flags.StringArrayVar(&s.ExecTemplates, "exec-template", nil, "source of templates, as `REF` in the configuration of the executor exec, to mirror beside its default; repeatable")
+	flags.BoolVar(&s.NoExecTemplates, "no-exec-templates", false, "do not mirror the templates of the executor exec")
+	flags.StringVar(&s.Members.AgentImage, "with-agent-image", "", does+" the agent's image too: that of the Botkube version, or `=REFERENCE`")
+	flags.StringVar(&s.Members.WatcherImage, "watcher-image", "", "`REFERENCE` of the image that --with-agent-image takes along for charts v1.0.0 to v1.4.1, which run a second container (default: beside the agent's image); none leaves it out")
+	flags.StringVar(&s.Members.Chart, "with-chart", "", does+" the Helm chart of the Botkube version too: from https://charts.botkube.io, or from `=URL`")
+	flags.Lookup("with-agent-image").NoOptDefVal = resolve.Default
+	flags.Lookup("with-chart").NoOptDefVal = resolve.Default
 }
 
 // selection parses the flags.
 func (s *selectionFlags) selection(g *global) (resolve.Selection, error) {
-	sel := resolve.Selection{
-		Version: s.version, Lock: s.lock, RequireChecksums: s.requireChecksums, Values: s.values, AllEnabled: s.allEnabled,
-		ExecTemplates: s.templates, NoExecTemplates: s.noTemplates,
-	}
-	if s.noTemplates && len(s.templates) > 0 {
+	sel := s.Selection
+	if sel.NoExecTemplates && len(sel.ExecTemplates) > 0 {
 		return sel, fault.New(fault.Usage, "--exec-template and --no-exec-templates contradict each other")
 	}
-	if err := checkAllEnabled(s.allEnabled, s.values); err != nil {
+	if err := checkAllEnabled(sel.AllEnabled, sel.Values); err != nil {
 		return sel, err
 	}
 	for _, r := range s.repositories {

@@ -11,7 +11,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
-	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
 // writeFlags say what is written, and how.
@@ -91,23 +90,4 @@ func (i *imageFlags) seederOptions() (o form.Seeders, err error) {
 		return o, fault.New(fault.Usage, "--seeder none contradicts the other --seeder")
 	}
 	return o, nil
-}
-
-// memberFlags say what a bundle holds beside plugins.
-type memberFlags struct{ agentImage, watcherImage, chart string }
-
-func (m *memberFlags) register(c *cobra.Command) { m.registerFor(c, "put into the bundle") }
-
-// registerFor registers the flags of a command that does something with members.
-func (m *memberFlags) registerFor(c *cobra.Command, does string) {
-	flags := c.Flags()
-	flags.StringVar(&m.agentImage, "with-agent-image", "", does+" the agent's image too: that of the Botkube version, or `=REFERENCE`")
-	flags.StringVar(&m.watcherImage, "watcher-image", "", "`REFERENCE` of the image that --with-agent-image takes along for charts v1.0.0 to v1.4.1, which run a second container (default: beside the agent's image); none leaves it out")
-	flags.StringVar(&m.chart, "with-chart", "", does+" the Helm chart of the Botkube version too: from https://charts.botkube.io, or from `=URL`")
-	flags.Lookup("with-agent-image").NoOptDefVal = resolve.Default
-	flags.Lookup("with-chart").NoOptDefVal = resolve.Default
-}
-
-func (m *memberFlags) members() resolve.Members {
-	return resolve.Members{AgentImage: m.agentImage, WatcherImage: m.watcherImage, Chart: m.chart}
 }

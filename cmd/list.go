@@ -16,7 +16,6 @@ import (
 
 func listCommand(g *global) *cobra.Command {
 	var sel selectionFlags
-	var members memberFlags
 	var reg registryFlags
 	var transfer transferFlags
 	c := &cobra.Command{
@@ -40,24 +39,19 @@ Only documents are read. To compare every file with the lock: verify TARGET`,
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return listUpstream(c, g, &sel, members, needs{transfer: transfer, store: true, upstream: true, registry: &reg})
+				return listUpstream(c, g, &sel, needs{transfer: transfer, store: true, upstream: true, registry: &reg})
 			}
 			o := mirror.ListOptions{Target: args[0], Stdin: g.env.Stdin}
 			var err error
-			if o.SubsetOptions, err = sel.subset(); err != nil {
+			if o.SubsetOptions, err = sel.options(); err != nil {
 				return err
 			}
-			listing, err := inSession(g, reg.needs(transfer, args...), func(s *mirror.Session) (*mirror.Listing, error) {
+			return show(g, reg.needs(transfer, args...), listSummary, func(s *mirror.Session) (*mirror.Listing, error) {
 				return s.List(c.Context(), o)
 			})
-			if err != nil {
-				return err
-			}
-			return g.print(listing, func() string { return listSummary(listing) })
 		},
 	}
-	sel.register(c)
-	members.registerFor(c, "show")
+	sel.register(c, "show")
 	c.Flags().Lookup("plugin").Usage = "plugin to show, as `REPOSITORY/NAME[@VERSION]`; repeatable, or several with commas (default: all)"
 	c.Flags().Lookup("platform").Usage = "platform to show, as `OS/ARCH`, or all; repeatable, or several with commas (default: all)"
 	reg.register(c)
@@ -80,13 +74,7 @@ func refuseUpstreamFlags(c *cobra.Command, target string) error {
 	return nil
 }
 
-// subset returns which part of a mirror the flags select.
-func (s *selectionFlags) subset() (mirror.SubsetOptions, error) {
-	part := subsetFlags{plugins: s.plugins, exclude: s.exclude, platforms: s.platforms}
-	return part.options()
-}
-
-func listUpstream(c *cobra.Command, g *global, flags *selectionFlags, members memberFlags, n needs) error {
+func listUpstream(c *cobra.Command, g *global, flags *selectionFlags, n needs) error {
 	sel, err := flags.selection(g)
 	if err != nil {
 		return err
@@ -95,14 +83,9 @@ func listUpstream(c *cobra.Command, g *global, flags *selectionFlags, members me
 		return fault.New(fault.Usage, "nothing is given to list").
 			WithHint("name a mirror: %s bundle.tar\nor ask what upstream offers: %s --version v1.14.0, or --repository NAME=URL", c.CommandPath(), c.CommandPath())
 	}
-	sel.Members = members.members()
-	listing, err := inSession(g, n, func(s *mirror.Session) (*mirror.Listing, error) {
+	return show(g, n, listSummary, func(s *mirror.Session) (*mirror.Listing, error) {
 		return s.ListUpstream(c.Context(), sel)
 	})
-	if err != nil {
-		return err
-	}
-	return g.print(listing, func() string { return listSummary(listing) })
 }
 
 func listSummary(l *mirror.Listing) string {

@@ -21,7 +21,6 @@ const defaultLock = "botkube-mirror.lock.json"
 
 func lockCommand(g *global) *cobra.Command {
 	var sel selectionFlags
-	var members memberFlags
 	var reg registryFlags
 	var transfer transferFlags
 	var download downloadFlags
@@ -44,7 +43,6 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 			if err != nil {
 				return err
 			}
-			selection.Members = members.members()
 			replaces := file
 			if file == "-" {
 				replaces = ""
@@ -77,8 +75,7 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 			return g.print(l, func() string { return lockSummary(file, l, configured) })
 		},
 	}
-	sel.register(c)
-	members.register(c)
+	sel.register(c, "put into the bundle")
 	reg.register(c)
 	keepGoingFlag(c, &keepGoing)
 	transfer.register(c)

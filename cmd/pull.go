@@ -15,7 +15,6 @@ import (
 
 func pullCommand(g *global) *cobra.Command {
 	var sel selectionFlags
-	var members memberFlags
 	var write writeFlags
 	var reg registryFlags
 	var transfer transferFlags
@@ -48,7 +47,6 @@ It begins only if the disks have room for the downloads and the outputs; see
 			if o.Selection, err = sel.selection(g); err != nil {
 				return err
 			}
-			o.Members = members.members()
 			if o.WriteOptions, err = write.options(g); err != nil {
 				return err
 			}
@@ -61,8 +59,7 @@ It begins only if the disks have room for the downloads and the outputs; see
 			return errors.Join(err, g.printTo(write.resultTo(g), result, func() string { return pullSummary(result) }))
 		},
 	}
-	sel.register(c)
-	members.register(c)
+	sel.register(c, "put into the bundle")
 	write.register(c)
 	reg.register(c)
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be downloaded and what room that takes, and download no artifact")

@@ -56,13 +56,8 @@ those of docker login.`,
 			}
 			n := source.needs(transfer, args[0])
 			n.source, n.registry = n.registry, &reg
-			result, err := inSession(g, n, func(s *mirror.Session) (*push.Result, error) {
-				return s.Push(c.Context(), o)
-			})
-			if err != nil {
-				return err
-			}
-			return g.print(result, func() string { return pushSummary(result, o) })
+			summary := func(r *push.Result) string { return pushSummary(r, o) }
+			return show(g, n, summary, func(s *mirror.Session) (*push.Result, error) { return s.Push(c.Context(), o) })
 		},
 	}
 	sub.register(c)

@@ -38,6 +38,15 @@ func inSession[T any](g *global, n needs, run func(*mirror.Session) (T, error)) 
 	return result, err
 }
 
+// show prints what run returns, in a session with what a command needs.
+func show[T any](g *global, n needs, summary func(T) string, run func(*mirror.Session) (T, error)) error {
+	result, err := inSession(g, n, run)
+	if err != nil {
+		return err
+	}
+	return g.print(result, func() string { return summary(result) })
+}
+
 func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
 	if err := n.transfer.check(); err != nil {
 		return err

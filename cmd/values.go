@@ -14,17 +14,9 @@ import (
 
 // valuesFlags are the flags of the command values.
 type valuesFlags struct {
-	claim, subPath, seedFrom          string
-	storage, storageClass, accessMode string
-	image, baseURL, mount             string
-	platforms                         []string
-	registry                          string
-	pullSecrets                       []string
-	policy                            bool
-	apiServers, allow                 []string
-	values                            []string
-	allEnabled                        bool
-	version                           string
+	values.Options
+	subPath                      string
+	platforms, apiServers, allow []string
 	// onLine are the flags on the command line. Those from the environment or a file may
 	// be meant for other commands.
 	onLine map[string]bool
@@ -94,41 +86,38 @@ out. For those without Helm, --format manifests gives plain objects to apply, an
 
 func (v *valuesFlags) register(c *cobra.Command) {
 	flags := c.Flags()
-	flags.StringArrayVar(&v.values, "values", nil, "your own Helm values, a `FILE`; their lists are carried over, and the NetworkPolicy allows what they need in the cluster; repeatable, as for helm")
-	allEnabledFlag(flags, &v.allEnabled)
-	flags.StringVar(&v.version, "version", "", "Botkube version, for a mirror that does not say it")
-	flags.StringVar(&v.claim, "pvc", "", "`NAME` of the PersistentVolumeClaim with the agent's cache directory")
+	flags.StringArrayVar(&v.Values, "values", nil, "your own Helm values, a `FILE`; their lists are carried over, and the NetworkPolicy allows what they need in the cluster; repeatable, as for helm")
+	allEnabledFlag(flags, &v.AllEnabled)
+	flags.StringVar(&v.Version, "version", "", "Botkube version, for a mirror that does not say it")
+	flags.StringVar(&v.Claim, "pvc", "", "`NAME` of the PersistentVolumeClaim with the agent's cache directory")
 	flags.StringVar(&v.subPath, "sub-path", "", "`PATH` of the directory in the claim (default: linux-amd64 and the like if the mirror is for several platforms, else the volume itself)")
-	flags.StringVar(&v.seedFrom, "seed-from", "", "`IMAGE` from which a Job fills the claim, which is made if it is not there")
-	flags.StringVar(&v.storage, "storage-size", "", "`SIZE` of the claim that is made, for example 5Gi (default: by the size of what is mirrored)")
-	flags.StringVar(&v.storageClass, "storage-class", "", "storage class of the claim that is made (default: the cluster's)")
-	flags.StringVar(&v.accessMode, "access-mode", "ReadWriteOnce", "access mode of the claim that is made: ReadWriteOnce or ReadWriteMany")
-	flags.StringVar(&v.image, "image", "", "`IMAGE` to mount: the one that push published, or that was made with -o image:")
-	flags.StringVar(&v.baseURL, "base-url", "", "`URL` at which a site is served")
-	flags.StringVar(&v.mount, "mount", defaultMount, "where the agent is to see the mirror, if that does not say what it was written for")
+	flags.StringVar(&v.SeedFrom, "seed-from", "", "`IMAGE` from which a Job fills the claim, which is made if it is not there")
+	flags.StringVar(&v.Storage, "storage-size", "", "`SIZE` of the claim that is made, for example 5Gi (default: by the size of what is mirrored)")
+	flags.StringVar(&v.StorageClass, "storage-class", "", "storage class of the claim that is made (default: the cluster's)")
+	flags.StringVar(&v.AccessMode, "access-mode", "ReadWriteOnce", "access mode of the claim that is made: ReadWriteOnce or ReadWriteMany")
+	flags.StringVar(&v.Image, "image", "", "`IMAGE` to mount: the one that push published, or that was made with -o image:")
+	flags.StringVar(&v.BaseURL, "base-url", "", "`URL` at which a site is served")
+	flags.StringVar(&v.Assumed, "mount", defaultMount, "where the agent is to see the mirror, if that does not say what it was written for")
 	flags.StringArrayVar(&v.platforms, "platform", nil, "platform of the nodes that the agent runs on, as `OS/ARCH`; repeatable (default: all of the mirror)")
-	flags.StringVar(&v.registry, "registry", "", "`REGISTRY/PREFIX` that push was given, to take the agent's image from there")
-	flags.StringArrayVar(&v.pullSecrets, "pull-secret", nil, "`NAME` of a secret with which images are pulled; repeatable")
-	flags.BoolVar(&v.policy, "network-policy", false, "add a NetworkPolicy that denies the agent all but DNS, the API server and what it needs in the cluster")
+	flags.StringVar(&v.Registry, "registry", "", "`REGISTRY/PREFIX` that push was given, to take the agent's image from there")
+	flags.StringArrayVar(&v.PullSecrets, "pull-secret", nil, "`NAME` of a secret with which images are pulled; repeatable")
+	flags.BoolVar(&v.Policy, "network-policy", false, "add a NetworkPolicy that denies the agent all but DNS, the API server and what it needs in the cluster")
 	flags.StringArrayVar(&v.apiServers, "api-server", nil, "where the API server is, for the NetworkPolicy, as `CIDR[:PORT]`; repeatable (default: private addresses, ports 443 and 6443)")
 	flags.StringArrayVar(&v.allow, "allow", nil, "what else the NetworkPolicy allows, as `CIDR[:PORT]`; repeatable")
 }
 
 // options parses the flags.
 func (v *valuesFlags) options(c *cobra.Command) (o values.Options, err error) {
-	if err := cmp.Or(v.check(c), checkAllEnabled(v.allEnabled, v.values)); err != nil {
+	if err := cmp.Or(v.check(c), checkAllEnabled(v.AllEnabled, v.Values)); err != nil {
 		return o, err
 	}
 	v.choose()
-	o = values.Options{
-		Claim: v.claim, SeedFrom: v.seedFrom, Storage: v.storage, StorageClass: v.storageClass, AccessMode: v.accessMode,
-		Image: v.image, BaseURL: v.baseURL, Values: v.values, AllEnabled: v.allEnabled, Version: v.version, Assumed: v.mount, Registry: v.registry, PullSecrets: v.pullSecrets, Policy: v.policy,
-	}
-	if v.seedFrom != "" && v.claim == "" {
+	o = v.Options
+	if o.SeedFrom != "" && o.Claim == "" {
 		o.Claim = "botkube-plugins"
 	}
 	if v.onLine["mount"] {
-		o.Mount = v.mount
+		o.Mount = v.Assumed
 	}
 	if c.Flags().Changed("sub-path") {
 		o.SubPath = &v.subPath
@@ -150,9 +139,9 @@ func (v *valuesFlags) check(c *cobra.Command) error {
 		given  bool
 		flags  []string
 	}{
-		{"--seed-from", v.seedFrom != "", []string{"storage-size", "storage-class", "access-mode"}},
-		{"--pvc or --seed-from", v.claim != "" || v.seedFrom != "", []string{"sub-path"}},
-		{"--network-policy", v.policy, []string{"api-server", "allow"}},
+		{"--seed-from", v.SeedFrom != "", []string{"storage-size", "storage-class", "access-mode"}},
+		{"--pvc or --seed-from", v.Claim != "" || v.SeedFrom != "", []string{"sub-path"}},
+		{"--network-policy", v.Policy, []string{"api-server", "allow"}},
 	}
 	for _, n := range needs {
 		for _, name := range n.flags {
@@ -168,7 +157,7 @@ func (v *valuesFlags) check(c *cobra.Command) error {
 // choose drops the ways for files to reach the agent that come from the environment or a
 // file, if the command line names another.
 func (v *valuesFlags) choose() {
-	ways := map[string]*string{"pvc": &v.claim, "seed-from": &v.seedFrom, "image": &v.image, "base-url": &v.baseURL}
+	ways := map[string]*string{"pvc": &v.Claim, "seed-from": &v.SeedFrom, "image": &v.Image, "base-url": &v.BaseURL}
 	named := false
 	for name := range ways {
 		named = named || v.onLine[name]
