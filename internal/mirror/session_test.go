@@ -372,8 +372,8 @@ func TestValues(t *testing.T) {
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o := VerifyOptions{Target: bundle, Values: []string{file}, Version: "v1.14.0"}
-	o.Mount = "/plugins"
+	o := VerifyOptions{Target: bundle, Values: []string{file}}
+	o.Version, o.Mount = "v1.14.0", "/plugins"
 	found, err := w.Verify(t.Context(), o)
 	if err != nil || found.Failure() != nil || !found.Values.Alone {
 		t.Errorf("%+v, %v", found, err)

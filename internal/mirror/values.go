@@ -3,11 +3,8 @@ package mirror
 import (
 	"context"
 	"io"
-	"strings"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/deploy"
-	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 	"github.com/botkube-mirror/botkube-mirror/internal/values"
 )
@@ -28,21 +25,9 @@ func (s *Session) Values(ctx context.Context, target string, stdin io.Reader, o 
 			return nil, err
 		}
 	}
-	made, notes, err := values.Deploy(forValues(in), o)
+	made, notes, err := values.Deploy(in, o)
 	for _, n := range notes {
 		s.Observe(Event{Kind: EventNote, Detail: n})
 	}
 	return made, err
-}
-
-// forValues describes a mirror that values are made for.
-func forValues(in *form.Mirror) values.Mirror {
-	m := values.Mirror{
-		Name: agent.Redact(in.String()), Lock: in.Lock, Mount: in.Mount, BaseURL: in.BaseURL,
-		Site: in.Access == form.Downloaded, Bundle: in.Access == form.Carried, Members: in.Members, MountOnly: in.MountOnly,
-	}
-	if reference, ok := strings.CutPrefix(in.Target, form.RegistryPrefix); ok && in.Access == form.Mounted {
-		m.Reference, m.Digest = reference, in.Digest
-	}
-	return m
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
@@ -29,14 +28,10 @@ type VerifyOptions struct {
 	// Unpack has the archives of a bundle unpacked too, as an agent's directory
 	// needs them.
 	Unpack bool
-	// Values are as in [resolve.Selection]: whether an agent with these would start from
-	// the target alone.
+	// Values are the paths of values files: whether an agent with these would start from
+	// the target alone. The options say what else counts.
 	Values []string
-	// AllEnabled is as in [resolve.Selection].
-	AllEnabled bool
-	// Version is that of the chart that the values are for, where the lock has none.
-	Version string
-	Place
+	values.CheckOptions
 	// ToolVersion is that of this program.
 	ToolVersion string
 }
@@ -79,7 +74,7 @@ type Verification struct {
 	Bytes int64 `json:"bytes"`
 
 	// place is the one that was given, if the mirror is written for another.
-	place *Place
+	place *values.Place
 	// form is that of the mirror.
 	form *form.Form
 }
@@ -194,9 +189,7 @@ type verifying struct {
 	result *Verification
 	// misplaced says that it is written for another place than the one that is given.
 	misplaced bool
-	// valuesFiles are what the options name.
-	valuesFiles []chart.File
-	read        atomic.Int64
+	read      atomic.Int64
 }
 
 // Verify reads every byte of a mirror, and tells everything that is wrong with
@@ -206,7 +199,7 @@ func (s *Session) Verify(ctx context.Context, o VerifyOptions) (*Verification, e
 	v := &verifying{Session: s, options: o, result: &Verification{
 		Tool: Tool{"botkube-mirror", o.ToolVersion}, Target: o.Target, Platforms: []agent.Platform{},
 	}}
-	if err := v.options.check(); err != nil {
+	if err := checkPlace(&v.options.Place); err != nil {
 		return nil, err
 	}
 	if err := v.tryValues(); err != nil {

@@ -8,21 +8,11 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/values"
 )
 
-// Place is where agents find a mirror, if that is not to be taken from its indexes
-// or, for a bundle, from the values.
-type Place struct {
-	// BaseURL is where a site, or what is in a bundle, is served.
-	BaseURL string
-	// Served says that it is [Session.Serve] that does so, which writes indexes for
-	// the base URL: what those of a site say does not matter.
-	Served bool
-	// Mount is where agents see a directory, an image, or what is made of a bundle.
-	Mount string
-}
-
-func (p *Place) check() error {
+// checkPlace refuses a place where no mirror can be.
+func checkPlace(p *values.Place) error {
 	p.BaseURL = strings.TrimSuffix(p.BaseURL, "/")
 	if p.BaseURL == "" && p.Served {
 		return fault.New(fault.Usage, "it is not said where the mirror is served").

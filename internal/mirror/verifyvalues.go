@@ -14,10 +14,10 @@ func (v *verifying) tryValues() (err error) {
 	if len(v.options.Values) == 0 {
 		return nil
 	}
-	if v.valuesFiles, err = configured.Files(v.options.Values); err != nil {
+	if v.options.Files, err = configured.Files(v.options.Values); err != nil {
 		return err
 	}
-	_, err = configured.Read(chart.Newest, v.valuesFiles, v.options.AllEnabled)
+	_, err = configured.Read(chart.Newest, v.options.Files, v.options.AllEnabled)
 	return err
 }
 
@@ -31,8 +31,7 @@ func (v *verifying) values() (err error) {
 		return fault.New(fault.Usage, "%s has several versions, and an agent starts from one", r.name()).
 			WithHint("name it: botkube-mirror verify %s/VERSION --values …", o.Target)
 	}
-	r.Values, err = values.Check(&v.found.Report, values.Mirror{
-		Lock: v.found.Lock, Mount: r.Mount, BaseURL: r.BaseURL, Site: access == form.Downloaded, Bundle: access == form.Carried,
-	}, values.CheckOptions{Files: v.valuesFiles, AllEnabled: o.AllEnabled, Version: o.Version, BaseURL: o.BaseURL, Mount: o.Mount, Served: o.Served})
+	m := &form.Mirror{Form: v.found.Form, Lock: v.found.Lock, Mount: r.Mount, BaseURL: r.BaseURL}
+	r.Values, err = values.Check(&v.found.Report, m, o.CheckOptions)
 	return err
 }

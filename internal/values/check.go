@@ -55,18 +55,29 @@ type Checked struct {
 
 // CheckOptions say which values are checked, and where agents find the mirror.
 type CheckOptions struct {
-	Files      []chart.File
+	Files []chart.File
+	// AllEnabled has every plugin count that the files enable, bound or not.
 	AllEnabled bool
 	// Version is that of the chart, if the mirror does not say it.
 	Version string
-	// BaseURL, Served and Mount are as in [mirror.Place].
-	BaseURL, Mount string
-	Served         bool
+	Place
+}
+
+// Place is where agents find a mirror, if that is not to be taken from its indexes
+// or, for a bundle, from the values.
+type Place struct {
+	// BaseURL is where a site, or what is in a bundle, is served.
+	BaseURL string
+	// Served says that the command serve does so, which writes indexes for the base
+	// URL: what those of a site say does not matter.
+	Served bool
+	// Mount is where agents see a directory, an image, or what is made of a bundle.
+	Mount string
 }
 
 // checking is one run of [Check].
 type checking struct {
-	Mirror
+	*form.Mirror
 	options CheckOptions
 	report  *audit.Report
 	config  *agent.Config
@@ -78,7 +89,7 @@ type checking struct {
 
 // Check says what an agent with given values would do with a mirror, and adds what is
 // wrong to a report of the mirror.
-func Check(report *audit.Report, m Mirror, o CheckOptions) (*Checked, error) {
+func Check(report *audit.Report, m *form.Mirror, o CheckOptions) (*Checked, error) {
 	c := &checking{Mirror: m, options: o, report: report}
 	read, err := c.read()
 	if err != nil {
@@ -119,6 +130,10 @@ func (c *checking) chartVersion() string {
 	}
 	return c.Lock.BotkubeVersion
 }
+
+// isSite reports whether agents download the mirror. Of a bundle, they see nothing until
+// something is made of it.
+func (c *checking) isSite() bool { return c.Access == form.Downloaded }
 
 func (c *checking) note(format string, args ...any) { c.report.Note(fmt.Sprintf(format, args...)) }
 
@@ -231,7 +246,7 @@ func (c *checking) plugins(g audit.StartState) {
 	}
 	// What a site's indexes must be called is checked as a setting. Here it is
 	// what would be found there.
-	if !c.Site {
+	if !c.isSite() {
 		g.URLs = urls
 	}
 	for _, p := range c.result.Executors {
@@ -278,7 +293,7 @@ func (c *checking) plugin(g audit.StartState, t agent.PluginType, p agent.Enable
 func (c *checking) settings() {
 	dir, given := c.config.Plugins.CacheDir, c.options
 	switch {
-	case c.Site || c.base != "" && given.BaseURL != "":
+	case c.isSite() || c.base != "" && given.BaseURL != "":
 		c.repositoryURLs()
 	case c.base != "":
 		c.repositoryURLs()
@@ -317,9 +332,9 @@ func (c *checking) mount(dir string) {
 func (c *checking) servedAt() string {
 	o := c.options
 	switch {
-	case c.Site:
+	case c.isSite():
 		return cmp.Or(o.BaseURL, c.BaseURL)
-	case !c.Bundle:
+	case c.Access != form.Carried:
 		return ""
 	}
 	at := c.servedBelow()
@@ -378,7 +393,7 @@ func (c *checking) repositoryURLs() {
 		want, err := site.IndexURL(c.base, c.Lock, name)
 		if err == nil && have.URL != want { // without a base URL, the indexes are damaged, which was reported
 			c.fail(audit.KindSetting, "plugins.repositories."+name+".url", "it is %s, and the mirror's index is at %s", agent.Redact(have.URL), want)
-			if at := c.servedBelow(); c.Site && at != c.base {
+			if at := c.servedBelow(); c.isSite() && at != c.base {
 				c.result.elsewhere = at
 			}
 		}

@@ -40,7 +40,7 @@ func (c *checking) templates(g audit.StartState) {
 // site it downloads them, whatever the directory.
 func (c *checking) templateDirectories() {
 	sources, err := c.result.TemplateSources(c.result.Version)
-	if err != nil || c.Site {
+	if err != nil || c.isSite() {
 		return // an error was reported
 	}
 	for _, s := range sources {
@@ -81,7 +81,7 @@ func (c *checking) template(p *lock.Plugin, ref string) {
 		return
 	}
 	at := ref
-	if c.Site || c.base != "" {
+	if c.isSite() || c.base != "" {
 		served, err := site.Templates(c.base, c.Lock)
 		if err != nil {
 			return // without a base URL, the indexes are damaged, which was reported

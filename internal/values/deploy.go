@@ -71,17 +71,19 @@ func (f Format) helm() bool { return f != Manifests && f != Patch }
 
 // deployment is one run of [Deploy].
 type deployment struct {
-	Mirror
+	*form.Mirror
 	Options
-	out *deploy.Options
+	// name is what the mirror is called in a sentence.
+	name string
+	out  *deploy.Options
 	// user is what the user's own values come to, or nil.
 	user *configured.Agent
 }
 
 // Deploy makes the Helm values, or the Kubernetes objects, with which an agent starts from
 // a mirror. Notes are what a person should know of them.
-func Deploy(m Mirror, o Options) (made *deploy.Rendering, notes []string, err error) {
-	d := &deployment{Mirror: m, Options: o}
+func Deploy(m *form.Mirror, o Options) (made *deploy.Rendering, notes []string, err error) {
+	d := &deployment{Mirror: m, Options: o, name: agent.Redact(m.String())}
 	if err := d.settle(); err != nil {
 		return nil, nil, err
 	}
@@ -122,7 +124,7 @@ func (d *deployment) settle() error {
 		return err
 	}
 	d.out = &deploy.Options{
-		Target: d.Name, BotkubeVersion: cmp.Or(d.Lock.BotkubeVersion, d.Version), LockDigest: "sha256:" + digest.String(),
+		Target: d.name, BotkubeVersion: cmp.Or(d.Lock.BotkubeVersion, d.Version), LockDigest: "sha256:" + digest.String(),
 		PullSecrets: d.PullSecrets,
 	}
 	if d.Policy {
@@ -140,7 +142,7 @@ func (d *deployment) settle() error {
 func (d *deployment) platforms() error {
 	for _, p := range d.Platforms {
 		if !slices.Contains(d.Lock.Platforms, p) {
-			return fault.New(fault.Usage, "%s is not for %s, but for %s", d.Name, p, platformNames(d.Lock.Platforms)).
+			return fault.New(fault.Usage, "%s is not for %s, but for %s", d.name, p, agent.JoinPlatforms(d.Lock.Platforms)).
 				WithHint("pull it for that platform too, where there is internet: --platform %s", p)
 		}
 	}
@@ -149,7 +151,7 @@ func (d *deployment) platforms() error {
 		wanted = d.Lock.Platforms
 	}
 	if d.out.Platforms = deploy.KubernetesPlatforms(wanted); len(d.out.Platforms) == 0 {
-		return fault.New(fault.Usage, "%s is for %s, and Botkube's agent runs on Linux nodes", d.Name, platformNames(d.Lock.Platforms)).
+		return fault.New(fault.Usage, "%s is for %s, and Botkube's agent runs on Linux nodes", d.name, agent.JoinPlatforms(d.Lock.Platforms)).
 			WithHint("pull it for linux/amd64 or linux/arm64")
 	}
 	return nil
@@ -159,7 +161,7 @@ func (d *deployment) platforms() error {
 func (d *deployment) mount() error {
 	written, given := d.Mirror.Mount, d.Options.Mount
 	if written != "" && given != "" && given != written {
-		return fault.New(fault.Usage, "the indexes of %s were written for %s, and --mount %s is another place", d.Name, written, given).
+		return fault.New(fault.Usage, "the indexes of %s were written for %s, and --mount %s is another place", d.name, written, given).
 			WithHint("leave out --mount, or write it anew: botkube-mirror unpack … --mount %s", given)
 	}
 	d.out.Mount = cmp.Or(given, written, d.Assumed)
@@ -213,7 +215,7 @@ func (d *deployment) claim() (err error) {
 func (d *deployment) seed() (*deploy.Seed, error) {
 	for _, p := range d.MountOnly {
 		if slices.Contains(d.out.Platforms, p) {
-			return nil, fault.New(fault.Usage, "%s has no program for %s, so no Job can fill a volume from it", d.Name, p).
+			return nil, fault.New(fault.Usage, "%s has no program for %s, so no Job can fill a volume from it", d.name, p).
 				WithHint("write the image with one: --seeder %s=FILE, or mount it: --image", p)
 		}
 	}
@@ -245,7 +247,7 @@ func (d *deployment) imageReference(flag, raw string) (string, error) {
 	case ref.Identifier() == "":
 		return "", fault.New(fault.Usage, "%s %s has neither tag nor digest", flag, ref).
 			WithHint("add what push printed, for example %s:v1.14.0", ref)
-	case d.Reference == ref.String() && ref.Identifier() == ref.Tag():
+	case d.Access == form.Mounted && d.Target == form.RegistryPrefix+ref.String() && ref.Identifier() == ref.Tag():
 		return ref.String() + "@" + d.Digest, nil
 	}
 	return ref.String(), nil
@@ -283,12 +285,12 @@ func (d *deployment) agentImage() error {
 		return err
 	}
 	if d.Lock.AgentImage == nil && d.Members {
-		return fault.New(fault.Usage, "%s does not have the agent's image, so push did not put it below %s", d.Name, d.Registry).
+		return fault.New(fault.Usage, "%s does not have the agent's image, so push did not put it below %s", d.name, d.Registry).
 			WithHint("pull it with --with-agent-image, and push that; or leave out --registry")
 	}
 	tag := cmp.Or(push.AgentTag(d.Lock), d.out.BotkubeVersion)
 	if tag == "" {
-		return fault.New(fault.Usage, "%s does not say for which version of Botkube it is, and so not what the agent's image is tagged with", d.Name).
+		return fault.New(fault.Usage, "%s does not say for which version of Botkube it is, and so not what the agent's image is tagged with", d.name).
 			WithHint("name the bundle that was pushed, or leave out --registry, and set image.tag yourself")
 	}
 	d.out.AgentImage = &deploy.ChartImage{Registry: name.Host(), Repository: name.Path(), Tag: tag}
@@ -325,7 +327,7 @@ func (d *deployment) watcherNotes() []string {
 	case d.Lock.WatcherImage != nil && !d.out.Configured:
 		return []string{"the container cfg-watcher is left out: without --values it is not known whether the agent's Deployment has it"}
 	case !d.Members:
-		return []string{"the container cfg-watcher is left out: " + d.Name + " does not say whether push put its image below " + d.Registry + "; name the bundle to keep the container"}
+		return []string{"the container cfg-watcher is left out: " + d.name + " does not say whether push put its image below " + d.Registry + "; name the bundle to keep the container"}
 	}
 	return nil
 }

@@ -14,25 +14,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 )
 
-// Mirror is a mirror as its documents describe it.
-type Mirror struct {
-	// Name is what it is called in a sentence.
-	Name string
-	Lock *lock.Lock
-	// Site says that agents download it. Of a bundle, they see nothing until something
-	// is made of it.
-	Site, Bundle bool
-	// Members says that it would have the agent's image, if that was mirrored.
-	Members bool
-	// Mount is where an agent must see the files, and BaseURL where a site must be
-	// served. They are empty if the mirror does not say it.
-	Mount, BaseURL string
-	// MountOnly are the platforms whose image has no program to fill a volume.
-	MountOnly []agent.Platform
-	// Reference and Digest are those of an image in a registry.
-	Reference, Digest string
-}
-
 // newest returns the plugin of a lock that an agent takes a key for, or nil.
 func newest(l *lock.Lock, t agent.PluginType, key agent.PluginKey) (newest *lock.Plugin) {
 	for i, p := range l.Plugins {
@@ -82,18 +63,9 @@ func lacks(l *lock.Lock, t agent.PluginType, key agent.PluginKey, p agent.Platfo
 	case len(platforms) == 0:
 		return "the mirror has it as " + strings.Join(versions, " and ")
 	case !slices.Contains(platforms, p):
-		return fmt.Sprintf("the mirror does not have it for %s, but for %s", p, platformNames(platforms))
+		return fmt.Sprintf("the mirror does not have it for %s, but for %s", p, agent.JoinPlatforms(platforms))
 	}
 	return ""
-}
-
-// platformNames lists platforms for a message.
-func platformNames(platforms []agent.Platform) string {
-	var names []string
-	for _, p := range platforms {
-		names = append(names, p.String())
-	}
-	return strings.Join(names, ", ")
 }
 
 // downloads reports whether exec downloads a source of templates, or tries to. Others are in

@@ -23,7 +23,7 @@ var (
 )
 
 // mirrorOf is a mirror with two versions of demo/hello, the newer one for one platform only.
-func mirrorOf() Mirror {
+func mirrorOf() *form.Mirror {
 	plugin := func(version string, on ...agent.Platform) lock.Plugin {
 		p := lock.Plugin{Repository: "demo", Type: agent.Executor, Name: "hello", Version: version}
 		for _, platform := range on {
@@ -39,7 +39,7 @@ func mirrorOf() Mirror {
 	for _, version := range []string{"v1.0.0", "v1.1.0"} {
 		l.Artifacts = append(l.Artifacts, lock.Artifact{URL: "https://example.com/" + version, Blob: lock.Blob{Size: 1 << 20, SHA256: lock.Sum([]byte(version))}})
 	}
-	return Mirror{Name: "b.tar", Lock: l}
+	return &form.Mirror{Form: new(form.Form), Place: &form.Place{Target: "b.tar", Path: "b.tar"}, Lock: l}
 }
 
 // quiet are values that start demo/hello from a volume at /plugins.
@@ -54,7 +54,7 @@ extraVolumeMounts: [{name: v, mountPath: /plugins}]
 `
 
 // grounds are what an agent finds that sees the mirror at /plugins.
-func grounds(m Mirror, on agent.Platform) audit.StartState {
+func grounds(m *form.Mirror, on agent.Platform) audit.StartState {
 	index := "entries:\n"
 	files := map[string]bool{}
 	for _, p := range slices.Backward(m.Lock.Plugins) {
@@ -64,7 +64,7 @@ func grounds(m Mirror, on agent.Platform) audit.StartState {
 	return audit.StartState{Platform: on, Lock: m.Lock, Files: files, Indexes: map[string][]byte{"demo": []byte(index)}, Within: func(url string) bool { return strings.HasPrefix(url, "file:///plugins/") }}
 }
 
-func check(t *testing.T, report *audit.Report, m Mirror, o CheckOptions, texts ...string) *Checked {
+func check(t *testing.T, report *audit.Report, m *form.Mirror, o CheckOptions, texts ...string) *Checked {
 	t.Helper()
 	for _, text := range texts {
 		o.Files = append(o.Files, chart.File{Name: "values.yaml", Data: []byte(text)})
@@ -171,16 +171,17 @@ func TestCheckPlaces(t *testing.T) {
 	}{
 		"a bundle at a volume":      {more: "", note: "at /plugins what is made of the bundle"},
 		"a bundle that is served":   {more: served, note: "https://m.example.com/b serves what is in the bundle"},
-		"a bundle, served as given": {o: CheckOptions{BaseURL: "https://m.example.com/b"}, more: served},
+		"a bundle, served as given": {o: CheckOptions{Place: Place{BaseURL: "https://m.example.com/b"}}, more: served},
 		"a bundle nowhere":          {more: "plugins: {cacheDir: /tmp}", says: "where the chart mounts an empty directory"},
-		"a bundle at a mount":       {o: CheckOptions{Mount: "/mirror"}, says: "the agent is to see the mirror at /mirror"},
-		"a bundle, elsewhere":       {o: CheckOptions{BaseURL: "https://x.example.com"}, more: served, says: "the mirror's index is at https://x.example.com/"},
+		"a bundle at a mount":       {o: CheckOptions{Place: Place{Mount: "/mirror"}}, says: "the agent is to see the mirror at /mirror"},
+		"a bundle, elsewhere":       {o: CheckOptions{Place: Place{BaseURL: "https://x.example.com"}}, more: served, says: "the mirror's index is at https://x.example.com/"},
 		"a site":                    {site: true, more: served},
-		"a site, elsewhere":         {site: true, o: CheckOptions{BaseURL: "https://x.example.com"}, more: served, says: "the mirror's index is at https://x.example.com/"},
+		"a site, elsewhere":         {site: true, o: CheckOptions{Place: Place{BaseURL: "https://x.example.com"}}, more: served, says: "the mirror's index is at https://x.example.com/"},
 	} {
 		m := mirrorOf()
-		m.Site, m.Bundle = test.site, !test.site
+		m.Access = form.Carried
 		if test.site {
+			m.Access = form.Downloaded
 			m.BaseURL = "https://m.example.com/b"
 		}
 		var report audit.Report
@@ -240,34 +241,36 @@ func TestDeploy(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		o     Options
-		m     func(*Mirror)
+		m     func(*form.Mirror)
 		want  string
 		fails string
 	}{
-		"a claim":                   {o: Options{Claim: "c"}, want: `claimName: "c"`},
-		"a claim, one platform":     {o: Options{Claim: "c", Platforms: []agent.Platform{arm64}}, want: "subPath: linux-arm64"},
-		"a claim that is filled":    {o: Options{Claim: "c", SeedFrom: "r.example/a:v1", AccessMode: "ReadWriteOnce"}, want: "image: r.example/a:v1"},
-		"an image":                  {o: Options{Image: "r.example/a:v1"}, want: "reference: r.example/a:v1"},
-		"the image that was read":   {o: Options{Image: "docker://r.example/a:v1"}, m: func(m *Mirror) { m.Reference, m.Digest = "r.example/a:v1", "sha256:"+strings.Repeat("0", 64) }, want: "reference: r.example/a:v1@sha256:0000"},
+		"a claim":                {o: Options{Claim: "c"}, want: `claimName: "c"`},
+		"a claim, one platform":  {o: Options{Claim: "c", Platforms: []agent.Platform{arm64}}, want: "subPath: linux-arm64"},
+		"a claim that is filled": {o: Options{Claim: "c", SeedFrom: "r.example/a:v1", AccessMode: "ReadWriteOnce"}, want: "image: r.example/a:v1"},
+		"an image":               {o: Options{Image: "r.example/a:v1"}, want: "reference: r.example/a:v1"},
+		"the image that was read": {o: Options{Image: "docker://r.example/a:v1"}, m: func(m *form.Mirror) {
+			m.Access, m.Target, m.Digest = form.Mounted, "docker://r.example/a:v1", "sha256:"+strings.Repeat("0", 64)
+		}, want: "reference: r.example/a:v1@sha256:0000"},
 		"a site":                    {o: Options{BaseURL: "https://m.example.com/"}, want: "url: https://m.example.com/v1.14.0/demo/plugins-index.yaml"},
-		"a site that says where":    {m: func(m *Mirror) { m.BaseURL = "https://m.example.com" }, want: "url: https://m.example.com/"},
+		"a site that says where":    {m: func(m *form.Mirror) { m.BaseURL = "https://m.example.com" }, want: "url: https://m.example.com/"},
 		"the user's values":         {o: Options{Claim: "c", Values: []string{user}, Mount: "/mirror"}, want: "mountPath: /mirror"},
 		"manifests":                 {o: Options{Claim: "c", Format: Manifests}, want: "kind: ConfigMap"},
 		"a patch":                   {o: Options{Claim: "c", Format: Patch}, want: "BOTKUBE_CONFIG_PATHS"},
 		"no way":                    {fails: "it is not said how the files come"},
-		"another mount":             {o: Options{Claim: "c", Mount: "/x"}, m: func(m *Mirror) { m.Mount = "/plugins" }, fails: "--mount /x is another place"},
+		"another mount":             {o: Options{Claim: "c", Mount: "/x"}, m: func(m *form.Mirror) { m.Mount = "/plugins" }, fails: "--mount /x is another place"},
 		"another platform":          {o: Options{Claim: "c", Platforms: []agent.Platform{{OS: "linux", Arch: "s390x"}}}, fails: "b.tar is not for linux/s390x"},
-		"no Linux":                  {o: Options{Claim: "c"}, m: func(m *Mirror) { m.Lock.Platforms = []agent.Platform{{OS: "darwin", Arch: "arm64"}} }, fails: "runs on Linux nodes"},
+		"no Linux":                  {o: Options{Claim: "c"}, m: func(m *form.Mirror) { m.Lock.Platforms = []agent.Platform{{OS: "darwin", Arch: "arm64"}} }, fails: "runs on Linux nodes"},
 		"an image without a tag":    {o: Options{Image: "r.example/a"}, fails: "neither tag nor digest"},
-		"a program for none":        {o: Options{Claim: "c", SeedFrom: "r.example/a:v1"}, m: func(m *Mirror) { m.MountOnly = []agent.Platform{amd64} }, fails: "no program for linux/amd64"},
-		"no agent's image":          {o: Options{Claim: "c", Registry: "r.example"}, m: func(m *Mirror) { m.Members = true }, fails: "does not have the agent's image"},
+		"a program for none":        {o: Options{Claim: "c", SeedFrom: "r.example/a:v1"}, m: func(m *form.Mirror) { m.MountOnly = []agent.Platform{amd64} }, fails: "no program for linux/amd64"},
+		"no agent's image":          {o: Options{Claim: "c", Registry: "r.example"}, m: func(m *form.Mirror) { m.Members = true }, fails: "does not have the agent's image"},
 		"the agent's image":         {o: Options{Claim: "c", Registry: "r.example/m"}, want: "repository: m/botkube"},
-		"no version for its image":  {o: Options{Claim: "c", Registry: "r.example/m"}, m: func(m *Mirror) { m.Lock.BotkubeVersion = "" }, fails: "what the agent's image is tagged with"},
+		"no version for its image":  {o: Options{Claim: "c", Registry: "r.example/m"}, m: func(m *form.Mirror) { m.Lock.BotkubeVersion = "" }, fails: "what the agent's image is tagged with"},
 		"values that are not there": {o: Options{Claim: "c", Values: []string{user + ".none"}}, fails: "reading values"},
 	} {
 		m := mirrorOf()
 		if test.m != nil {
-			test.m(&m)
+			test.m(m)
 		}
 		test.o.Assumed = "/plugins"
 		if test.o.Claim != "" && test.o.Platforms == nil && len(m.Lock.Platforms) > 1 {

@@ -157,15 +157,9 @@ func (ix *Index) Versions(t PluginType, name string) []*Entry {
 	}
 	// The same unstable sort of the same input as the agent's, so that
 	// versions that do not compare land in the same order.
-	sort.Sort(byVersion(entries))
+	sort.Slice(entries, func(i, j int) bool { return Newer(entries[i].Version, entries[j].Version) })
 	return entries
 }
-
-type byVersion []*Entry
-
-func (v byVersion) Len() int           { return len(v) }
-func (v byVersion) Swap(i, j int)      { v[i], v[j] = v[j], v[i] }
-func (v byVersion) Less(i, j int) bool { return Newer(v[i].Version, v[j].Version) }
 
 // ReadIndex decodes an index and validates it as the agent does
 // (pkg/plugin/index.go, Index.Validate): if the error is not nil, the agent

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -146,10 +147,8 @@ func archiveFormat(urlPath, parameter string) string {
 	if unpack, err := strconv.ParseBool(parameter); err == nil && !unpack {
 		return ""
 	}
-	for _, format := range ArchiveFormats {
-		if parameter == format {
-			return format
-		}
+	if slices.Contains(ArchiveFormats, parameter) {
+		return parameter
 	}
 	return ""
 }

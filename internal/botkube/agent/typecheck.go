@@ -10,181 +10,126 @@ import (
 // which one of them is of another kind, such as a duration without a unit. They are
 // read only to find that out: some are secret.
 type kinds struct {
-	Settings       settingKinds             `mapstructure:"settings"`
-	ConfigWatcher  watcherKinds             `mapstructure:"configWatcher"`
-	Plugins        managementKinds          `mapstructure:"plugins"`
-	Communications map[string]platformKinds `mapstructure:"communications"`
-	Aliases        map[string]displayed     `mapstructure:"aliases"`
-	Actions        map[string]displayed     `mapstructure:"actions"`
+	Settings struct {
+		ClusterName, MetricsPort, HealthPort string
+		Kubeconfig, SACredentialsPathPrefix  string
+		SystemConfigMap                      resourceKind
+		PersistentConfig                     struct{ Startup, Runtime persistentKind }
+		Log                                  struct {
+			Level, Formatter string
+			DisableColors    bool
+		}
+		LifecycleServer struct {
+			Enabled bool
+			Port    int
+		}
+		InformersResyncPeriod time.Duration
+	}
+	ConfigWatcher struct {
+		Enabled            bool
+		Remote             struct{ PollInterval time.Duration }
+		InCluster          struct{ InformerResyncPeriod time.Duration }
+		InitialSyncTimeout time.Duration
+		TmpDir             string
+		Deployment         resourceKind
+	}
+	Plugins struct {
+		IncomingWebhook struct {
+			Enabled          bool
+			Port             int
+			InClusterBaseURL string
+		}
+		RestartPolicy struct {
+			Type      string
+			Threshold int
+		}
+		HealthCheckInterval time.Duration
+	}
+	Communications   map[string]platformKinds
+	Aliases, Actions map[string]struct{ DisplayName string }
 }
 
-type displayed struct {
-	DisplayName string `mapstructure:"displayName"`
-}
-
-type settingKinds struct {
-	ClusterName      string       `mapstructure:"clusterName"`
-	SystemConfigMap  resourceKind `mapstructure:"systemConfigMap"`
-	PersistentConfig struct {
-		Startup persistentKind `mapstructure:"startup"`
-		Runtime persistentKind `mapstructure:"runtime"`
-	} `mapstructure:"persistentConfig"`
-	MetricsPort string `mapstructure:"metricsPort"`
-	HealthPort  string `mapstructure:"healthPort"`
-	Log         struct {
-		Level         string `mapstructure:"level"`
-		DisableColors bool   `mapstructure:"disableColors"`
-		Formatter     string `mapstructure:"formatter"`
-	} `mapstructure:"log"`
-	LifecycleServer struct {
-		Enabled bool `mapstructure:"enabled"`
-		Port    int  `mapstructure:"port"`
-	} `mapstructure:"lifecycleServer"`
-	InformersResyncPeriod   time.Duration `mapstructure:"informersResyncPeriod"`
-	Kubeconfig              string        `mapstructure:"kubeconfig"`
-	SACredentialsPathPrefix string        `mapstructure:"saCredentialsPathPrefix"`
-}
-
-type resourceKind struct {
-	Name      string `mapstructure:"name"`
-	Namespace string `mapstructure:"namespace"`
-}
+type resourceKind struct{ Name, Namespace string }
 
 type persistentKind struct {
-	FileName  string       `mapstructure:"fileName"`
-	ConfigMap resourceKind `mapstructure:"configMap"`
-}
-
-type watcherKinds struct {
-	Enabled bool `mapstructure:"enabled"`
-	Remote  struct {
-		PollInterval time.Duration `mapstructure:"pollInterval"`
-	} `mapstructure:"remote"`
-	InCluster struct {
-		InformerResyncPeriod time.Duration `mapstructure:"informerResyncPeriod"`
-	} `mapstructure:"inCluster"`
-	InitialSyncTimeout time.Duration `mapstructure:"initialSyncTimeout"`
-	TmpDir             string        `mapstructure:"tmpDir"`
-	Deployment         resourceKind  `mapstructure:"deployment"`
-}
-
-type managementKinds struct {
-	IncomingWebhook struct {
-		Enabled          bool   `mapstructure:"enabled"`
-		Port             int    `mapstructure:"port"`
-		InClusterBaseURL string `mapstructure:"inClusterBaseURL"`
-	} `mapstructure:"incomingWebhook"`
-	RestartPolicy struct {
-		Type      string `mapstructure:"type"`
-		Threshold int    `mapstructure:"threshold"`
-	} `mapstructure:"restartPolicy"`
-	HealthCheckInterval time.Duration `mapstructure:"healthCheckInterval"`
+	FileName  string
+	ConfigMap resourceKind
 }
 
 type platformKinds struct {
 	SocketSlack struct {
-		Channels map[string]channelKinds `mapstructure:"channels"`
-		BotToken string                  `mapstructure:"botToken"`
-		AppToken string                  `mapstructure:"appToken"`
-	} `mapstructure:"socketSlack"`
+		Channels           map[string]channelKinds
+		BotToken, AppToken string
+	}
 	CloudSlack struct {
 		Channels map[string]struct {
-			channelKinds `mapstructure:",squash"`
-			ChannelID    string  `mapstructure:"channelID"`
-			Alias        *string `mapstructure:"alias"`
-		} `mapstructure:"channels"`
-		Token                           string      `mapstructure:"token"`
-		BotID                           string      `mapstructure:"botID"`
-		Server                          serverKinds `mapstructure:"server"`
-		ExecutionEventStreamingDisabled bool        `mapstructure:"executionEventStreamingDisabled"`
-	} `mapstructure:"cloudSlack"`
+			channelKinds
+			ChannelID string
+			Alias     *string
+		}
+		Token, BotID                    string
+		Server                          serverKinds
+		ExecutionEventStreamingDisabled bool
+	}
 	Mattermost struct {
-		Channels map[string]channelKinds `mapstructure:"channels"`
-		BotName  string                  `mapstructure:"botName"`
-		Token    string                  `mapstructure:"token"`
-		Team     string                  `mapstructure:"team"`
-	} `mapstructure:"mattermost"`
+		Channels             map[string]channelKinds
+		BotName, Token, Team string
+	}
 	Discord struct {
-		Channels map[string]numberedKinds `mapstructure:"channels"`
-		Token    string                   `mapstructure:"token"`
-		BotID    string                   `mapstructure:"botID"`
-	} `mapstructure:"discord"`
+		Channels     map[string]numberedKinds
+		Token, BotID string
+	}
 	CloudTeams struct {
-		BotName string      `mapstructure:"botName"`
-		Server  serverKinds `mapstructure:"server"`
+		BotName string
+		Server  serverKinds
 		Teams   []struct {
-			ID       string                   `mapstructure:"id"`
-			Channels map[string]numberedKinds `mapstructure:"channels"`
-		} `mapstructure:"teams"`
-	} `mapstructure:"cloudTeams"`
+			ID       string
+			Channels map[string]numberedKinds
+		}
+	}
 	Elasticsearch struct {
-		Username      string `mapstructure:"username"`
-		Password      string `mapstructure:"password"`
-		SkipTLSVerify bool   `mapstructure:"skipTLSVerify"`
-		AWSSigning    struct {
-			AWSRegion string `mapstructure:"awsRegion"`
-			RoleArn   string `mapstructure:"roleArn"`
-		} `mapstructure:"awsSigning"`
-		Indices map[string]struct {
-			Name     string `mapstructure:"name"`
-			Type     string `mapstructure:"type"`
-			Shards   int    `mapstructure:"shards"`
-			Replicas int    `mapstructure:"replicas"`
-		} `mapstructure:"indices"`
-		LogLevel string `mapstructure:"logLevel"`
-	} `mapstructure:"elasticsearch"`
+		Username, Password, LogLevel string
+		SkipTLSVerify                bool
+		AWSSigning                   struct{ AWSRegion, RoleArn string }
+		Indices                      map[string]struct {
+			Name, Type       string
+			Shards, Replicas int
+		}
+	}
 	Slack struct {
-		Channels map[string]channelKinds `mapstructure:"channels"`
-		Token    string                  `mapstructure:"token"`
-	} `mapstructure:"slack"`
-	Teams struct {
-		BotName     string `mapstructure:"botName"`
-		AppID       string `mapstructure:"appID"`
-		AppPassword string `mapstructure:"appPassword"`
-		Port        string `mapstructure:"port"`
-		MessagePath string `mapstructure:"messagePath"`
-	} `mapstructure:"teams"`
-	PagerDuty struct {
-		IntegrationKey string `mapstructure:"integrationKey"`
-	} `mapstructure:"pagerDuty"`
+		Channels map[string]channelKinds
+		Token    string
+	}
+	Teams     struct{ BotName, AppID, AppPassword, Port, MessagePath string }
+	PagerDuty struct{ IntegrationKey string }
 }
 
 type numberedKinds struct {
-	ID           string `mapstructure:"id"`
-	Notification struct {
-		Disabled bool `mapstructure:"disabled"`
-	} `mapstructure:"notification"`
+	ID           string
+	Notification struct{ Disabled bool }
 }
 
 type channelKinds struct {
-	Name         string `mapstructure:"name"`
-	Notification struct {
-		Disabled bool `mapstructure:"disabled"`
-	} `mapstructure:"notification"`
+	Name            string
+	Notification    struct{ Disabled bool }
 	MessageTriggers []struct {
-		Event string `mapstructure:"event"`
-		Text  struct {
-			Include []string `mapstructure:"include"`
-			Exclude []string `mapstructure:"exclude"`
-		} `mapstructure:"text"`
-		Users struct {
-			Exclude []string `mapstructure:"exclude"`
-		} `mapstructure:"users"`
-		Command                 string   `mapstructure:"command"`
-		Executors               []string `mapstructure:"executors"`
-		ProcessedEmojiIndicator *string  `mapstructure:"processedEmojiIndicator"`
-	} `mapstructure:"messageTriggers"`
+		Event                   string
+		Text                    struct{ Include, Exclude []string }
+		Users                   struct{ Exclude []string }
+		Command                 string
+		Executors               []string
+		ProcessedEmojiIndicator *string
+	}
 }
 
 type serverKinds struct {
-	DisableTransportSecurity bool `mapstructure:"disableTransportSecurity"`
+	DisableTransportSecurity bool
 	TLS                      struct {
 		// CACertificate is one that no text can be: the agent splits texts into lists
 		// before it makes bytes of them.
-		CACertificate      []byte `mapstructure:"caCertificate"`
-		UseSystemCertPool  bool   `mapstructure:"useSystemCertPool"`
-		InsecureSkipVerify bool   `mapstructure:"insecureSkipVerify"`
-	} `mapstructure:"tls"`
+		CACertificate                         []byte
+		UseSystemCertPool, InsecureSkipVerify bool
+	}
 }
 
 // Since which version agents read values that they pass over before, and until before
@@ -239,10 +184,7 @@ func wrongKinds(merged map[string]any) []string {
 	}
 	var settings []string
 	for _, name := range undecoded(err) {
-		settings = append(settings, asPath.Replace(name))
+		settings = append(settings, settingOf(name))
 	}
 	return settings
 }
-
-// asPath makes a path of what the library calls a value.
-var asPath = strings.NewReplacer("[", ".", "]", "")
