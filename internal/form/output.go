@@ -28,7 +28,7 @@ type Output struct {
 	LockPath string
 	// Check reports what can be known to be wrong before anything is read. It
 	// leaves nothing behind.
-	Check func(path string, o WriteOptions) error
+	Check func(ctx context.Context, path string, o WriteOptions) error
 	// Need says how many bytes the mirror of a lock takes at a path, beside what is
 	// there already, and whether it may be more. An artifact of 0 bytes is one of
 	// which the size is not known yet.

@@ -31,7 +31,7 @@ func (o WriteOptions) wantsMembers() bool {
 }
 
 // check reports what can be known to be wrong before anything is read.
-func (o WriteOptions) check() error {
+func (o WriteOptions) check(ctx context.Context) error {
 	switch {
 	case len(o.Outputs) == 0:
 		return fault.New(fault.Usage, "no output is given").WithHint("name a directory, or a bundle FILE.tar, with --output")
@@ -44,7 +44,7 @@ func (o WriteOptions) check() error {
 		return err
 	}
 	for _, target := range o.Outputs {
-		if err := target.Check(target.Path, o.WriteOptions); err != nil {
+		if err := target.Check(ctx, target.Path, o.WriteOptions); err != nil {
 			return err
 		}
 	}

@@ -35,7 +35,7 @@ type PullOptions struct {
 //  7. Artifacts are downloaded, and the outputs make what they need of each (fill.go).
 //  8. The outputs are committed.
 func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
-	if err := o.check(); err != nil && !(o.DryRun && len(o.Outputs) == 0) {
+	if err := o.check(ctx); err != nil && !(o.DryRun && len(o.Outputs) == 0) {
 		return nil, err
 	}
 	if err := o.checkMembers(); err != nil {

@@ -61,7 +61,7 @@ type Unpacked struct {
 
 // Unpack makes outputs of a mirror. Only a source in a registry needs a network.
 func (s *Session) Unpack(ctx context.Context, o UnpackOptions) (*Unpacked, error) {
-	if err := o.check(); err != nil {
+	if err := o.check(ctx); err != nil {
 		return nil, err
 	}
 	src, err := s.openSource(ctx, o.Source, o.Stdin)

@@ -3,7 +3,6 @@ package bundle
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -23,15 +22,14 @@ func (c *Contents) Audit(ctx context.Context, from oci.Reader, parallel int, r *
 		if c.alone && d.Member == "" {
 			continue // it is not there
 		}
-		b := d.Blob()
-		f := audit.File{Path: oci.BlobPath(b.SHA256), Content: "the image index", State: audit.Intact, Size: b.Size, SHA256: &b.SHA256, Basis: audit.ByManifest}
+		f := audit.File{Content: "the image index"}
 		if d.Member != "" {
 			f.Content = "the manifest of " + d.memberName()
 		}
 		if d.Platform != nil {
 			f.Platforms = []agent.Platform{*d.Platform}
 		}
-		r.Add(f, "") // it was compared when it was read
+		_ = oci.Report(r, d.Blob(), f, nil) // it was compared when it was read
 	}
 	pinned := map[lock.Blob]bool{}
 	for _, b := range c.Lock.Blobs() {
@@ -47,10 +45,7 @@ func (c *Contents) Audit(ctx context.Context, from oci.Reader, parallel int, r *
 	group.SetLimit(max(parallel, 1))
 	for _, b := range blobs {
 		group.Go(func() error {
-			f := audit.File{
-				Path: oci.BlobPath(b.SHA256), Content: c.What(b.SHA256), Platforms: c.platformsOf(b), State: audit.Intact,
-				Size: b.Size, SHA256: &b.SHA256, Basis: audit.ByManifest, Sources: sources[b.SHA256],
-			}
+			f := audit.File{Content: c.What(b.SHA256), Platforms: c.platformsOf(b), Sources: sources[b.SHA256]}
 			if pinned[b] {
 				f.Basis = audit.ByLock
 			}
@@ -58,7 +53,7 @@ func (c *Contents) Audit(ctx context.Context, from oci.Reader, parallel int, r *
 			if hashed != nil && fault.KindOf(err) != fault.Incomplete {
 				hashed(b.Size)
 			}
-			return report(r, f, err)
+			return oci.Report(r, b, f, err)
 		})
 	}
 	return group.Wait()
@@ -72,25 +67,6 @@ func (d Document) memberName() string {
 		return "the chart"
 	}
 	return "the plugins"
-}
-
-// report tells what was found of a blob. An error that is no damage is returned.
-func report(r *audit.Report, f audit.File, err error) error {
-	if err == nil {
-		r.Add(f, "")
-		return nil
-	}
-	state, ok := audit.StateOf(err)
-	if !ok {
-		return err
-	}
-	detail := fmt.Sprintf("%s: %v", f.Content, err)
-	if state == audit.Missing {
-		detail = f.Content + ": it is missing"
-	}
-	f.State, f.Expected, f.SHA256, f.Size = state, f.SHA256, nil, 0
-	r.Add(f, detail)
-	return nil
 }
 
 // platformsOf returns the platforms whose manifests name a blob.

@@ -44,19 +44,12 @@ const (
 	manifestType = string(types.OCIManifestSchema1)
 )
 
-// Annotations in a bundle.
-const (
-	// MemberAnnotation says in the image index what a manifest is that is not
-	// one of the plugins'.
-	MemberAnnotation = "io.botkube.mirror.member"
-)
+// MemberAnnotation says in the image index what a manifest is that is not one of the
+// plugins'.
+const MemberAnnotation = "io.botkube.mirror.member"
 
-// Bounds on what is read.
-const (
-	maxDocument = oci.MaxDocument
-	// maxManifests is far more than there are platforms.
-	maxManifests = 1000
-)
+// maxManifests bounds those that are read: far more than there are platforms.
+const maxManifests = 1000
 
 // The members of a bundle.
 const (

@@ -78,8 +78,8 @@ func (c *Contents) addChart(ctx context.Context) error {
 	if err != nil {
 		return fault.New(fault.Integrity, "its Chart.yaml cannot be written as JSON: %w", err)
 	}
-	if len(config) > maxDocument {
-		return fault.New(fault.Integrity, "its Chart.yaml has more than %d bytes as JSON", maxDocument)
+	if len(config) > oci.MaxDocument {
+		return fault.New(fault.Integrity, "its Chart.yaml has more than %d bytes as JSON", oci.MaxDocument)
 	}
 	c.made[lock.Sum(config)] = config
 	return c.addManifest(v1.Manifest{

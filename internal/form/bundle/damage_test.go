@@ -216,7 +216,7 @@ func TestHostileTars(t *testing.T) {
 		"size of nothing":    {raw("a", '0', "garbage"), fault.Integrity, []string{"a size"}},
 		"directory of size":  {raw("a/", '5', "00000001000"), fault.Integrity, []string{"directory"}},
 		"long name":          {raw("a", 'L', "77777777777"), fault.Integrity, []string{"extended"}},
-		"big index.json":     {replaced(oci.IndexName, strings.Repeat(" ", maxDocument+1)), fault.Integrity, []string{"at most"}},
+		"big index.json":     {replaced(oci.IndexName, strings.Repeat(" ", oci.MaxDocument+1)), fault.Integrity, []string{"at most"}},
 		"empty index.json":   {replaced(oci.IndexName, ""), fault.Integrity, []string{oci.IndexName}},
 		"trailing garbage":   {append(bytes.Clone(good), append(make([]byte, 511), 'x')...), fault.Integrity, []string{"follows the end"}},
 		"second tar":         {append(bytes.Clone(good), good...), fault.Integrity, []string{"follows the end"}},

@@ -26,7 +26,7 @@ var Form = &form.Form{
 		Check: checkArchive, Need: needArchive, Open: openArchive, Next: next,
 	}, {
 		Prefix: "oci", Members: true, Documents: true,
-		Check: func(path string, _ form.WriteOptions) error { return CheckLayout(path) },
+		Check: func(ctx context.Context, path string, _ form.WriteOptions) error { return CheckLayout(ctx, path) },
 		Need: func(_ context.Context, path string, l *lock.Lock, _ form.Content) (int64, bool) {
 			return entry.Missing(path, LayoutPlan(l.Blobs()))
 		},

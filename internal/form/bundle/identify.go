@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,18 +52,11 @@ func advise(err error) error {
 // describeOther says what a document is that is not the index of a bundle; nil if
 // that cannot be told.
 func (r *reading) describeOther(data []byte) error {
-	var doc struct {
-		SchemaVersion int               `json:"schemaVersion"`
-		MediaType     types.MediaType   `json:"mediaType"`
-		ArtifactType  string            `json:"artifactType"`
-		Config        v1.Descriptor     `json:"config"`
-		Manifests     []json.RawMessage `json:"manifests"`
-		Annotations   map[string]string `json:"annotations"`
-	}
-	if json.Unmarshal(data, &doc) != nil {
+	doc, err := oci.ProbeOf(data)
+	if err != nil {
 		return nil
 	}
-	config := string(doc.Config.MediaType)
+	config := doc.ConfigType()
 	switch {
 	case config == LockType:
 		return fault.New(fault.Usage, "%w, for one platform only", ErrPart).WithHint("%s", wholeHint)
@@ -72,18 +66,14 @@ func (r *reading) describeOther(data []byte) error {
 		return fault.New(fault.Usage, "%w", errOwnImage)
 	case config == ChartConfigType:
 		return notBundle("it is a Helm chart")
-	case doc.Config.MediaType.IsConfig() && doc.ArtifactType == "":
-		if isOwn(r.labels(doc.Config)) {
+	case types.MediaType(config).IsConfig() && doc.ArtifactType == "":
+		if isOwn(r.labels(*doc.Config)) {
 			return fault.New(fault.Usage, "%w", errOwnImage)
 		}
 		return notBundle("it is an ordinary image")
 	case doc.ArtifactType != "" || config != "":
-		what := doc.ArtifactType
-		if what == "" {
-			what = config
-		}
-		return notBundle("it is an artifact of type %q", oci.Clip(what))
-	case len(doc.Manifests) > 0 && (doc.MediaType == "" || doc.MediaType.IsIndex()):
+		return notBundle("it is an artifact of type %q", oci.Clip(cmp.Or(doc.ArtifactType, config)))
+	case len(doc.Manifests) > 0 && (doc.MediaType == "" || types.MediaType(doc.MediaType).IsIndex()):
 		return notBundle("it is an ordinary image, for several platforms")
 	case doc.SchemaVersion == 1:
 		return notBundle("it is an ordinary image, in the format of old registries")
@@ -93,21 +83,16 @@ func (r *reading) describeOther(data []byte) error {
 
 // labels returns those of an image, as far as they can be read: annotations are
 // lost when an engine loads an image and pushes it.
-func (r *reading) labels(d v1.Descriptor) map[string]string {
-	b, err := oci.Described(d, oci.MaxBlob)
-	if err != nil {
+func (r *reading) labels(config oci.Named) map[string]string {
+	if config.Unusable != nil {
 		return nil
 	}
-	data, err := oci.ReadBlob(r.ctx, r.from, b, maxDocument)
-	var config struct {
-		Config struct {
-			Labels map[string]string `json:"Labels"`
-		} `json:"config"`
-	}
-	if err != nil || json.Unmarshal(data, &config) != nil {
+	var read v1.ConfigFile
+	data, err := oci.ReadBlob(r.ctx, r.from, config.Blob, oci.MaxDocument)
+	if err != nil || json.Unmarshal(data, &read) != nil {
 		return nil
 	}
-	return config.Config.Labels
+	return read.Config.Labels
 }
 
 func isOwn(annotations map[string]string) bool {

@@ -43,38 +43,26 @@ const maxWithin = 32
 // readWithin reads the one bundle whose image index another index names; nil if it
 // names none.
 func readWithin(ctx context.Context, index []byte, from oci.Reader) (*Contents, error) {
-	var ix struct {
-		Manifests []v1.Descriptor `json:"manifests"`
-	}
-	_ = json.Unmarshal(index, &ix) // what is no index names nothing
-	found := map[string]*Contents{}
-	looked := 0
-	for _, d := range ix.Manifests {
-		b, err := oci.Described(d, oci.MaxBlob)
-		if err != nil || !d.MediaType.IsIndex() || found[d.Digest.String()] != nil {
-			continue
-		}
-		if looked++; looked > maxWithin {
-			break
-		}
-		data, err := (&reading{ctx: ctx, from: from}).document(b, "an index in it")
+	probe, _ := oci.ProbeOf(index)
+	indexes := slices.DeleteFunc(probe.Manifests, func(n oci.Named) bool { return n.Unusable != nil || !n.IsIndex() })
+	var found *Contents
+	var digests []string
+	for _, n := range indexes[:min(len(indexes), maxWithin)] {
+		data, err := oci.ReadManifest(ctx, from, n.Blob)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("reading an index in it: %w", err)
 		}
 		c, err := readIndex(ctx, data, from)
 		if err == nil {
-			found[d.Digest.String()] = c
+			found, digests = c, append(digests, "sha256:"+n.SHA256.String())
 		} else if !errors.Is(err, ErrNotBundle) {
 			return nil, err
 		}
 	}
-	digests := slices.Sorted(maps.Keys(found))
-	switch len(digests) {
-	case 0:
-		return nil, nil
-	case 1:
-		return found[digests[0]], nil
+	if len(digests) < 2 {
+		return found, nil
 	}
+	slices.Sort(digests)
 	return nil, fault.New(fault.Usage, "it holds %d bundles: %s", len(digests), strings.Join(digests, "; ")).
 		WithHint("name one by its digest: write @%s in the place of the tag", digests[0])
 }
@@ -83,7 +71,7 @@ func readIndex(ctx context.Context, index []byte, from oci.Reader) (*Contents, e
 	r := &reading{ctx: ctx, from: from, contents: &Contents{
 		Index: Document{MediaType: indexType, Data: index}, made: map[lock.SHA256][]byte{},
 	}}
-	if isManifestOfLock(index) {
+	if probe, _ := oci.ProbeOf(index); probe.ConfigType() == LockType {
 		return r.readAlone(index)
 	}
 	if err := r.readIndex(); err != nil {
@@ -101,17 +89,6 @@ func readIndex(ctx context.Context, index []byte, from oci.Reader) (*Contents, e
 		return nil, fault.New(fault.Integrity, "the image index is for version %q, the lock for %q", oci.Clip(v), c.Lock.BotkubeVersion)
 	}
 	return c, c.list()
-}
-
-// isManifestOfLock reports whether a document is the manifest of a bundle's
-// plugins, without the index that names it.
-func isManifestOfLock(data []byte) bool {
-	var probe struct {
-		Config struct {
-			MediaType string `json:"mediaType"`
-		} `json:"config"`
-	}
-	return json.Unmarshal(data, &probe) == nil && probe.Config.MediaType == LockType
 }
 
 // readAlone reads a bundle that was copied without its index, as tools do that pick
@@ -220,18 +197,13 @@ func members(l *lock.Lock) []member {
 // readIndex tells a bundle's index from other documents.
 func (r *reading) readIndex() error {
 	data := r.contents.Index.Data
-	if len(data) > maxDocument {
-		return fault.New(fault.Integrity, "the image index has %d bytes; at most %d are read", len(data), maxDocument)
+	if len(data) > oci.MaxDocument {
+		return fault.New(fault.Integrity, "the image index has %d bytes; at most %d are read", len(data), oci.MaxDocument)
 	}
 	// A document of another kind has other keys, so what it is comes first.
-	var probe struct {
-		MediaType    string            `json:"mediaType"`
-		ArtifactType string            `json:"artifactType"`
-		Manifests    []json.RawMessage `json:"manifests"`
-		Config       json.RawMessage   `json:"config"`
-	}
-	if err := json.Unmarshal(data, &probe); err != nil {
-		return fault.New(fault.Integrity, "the image index cannot be read: %w", legible.JSONError(data, err))
+	probe, err := oci.ProbeOf(data)
+	if err != nil {
+		return fault.New(fault.Integrity, "the image index cannot be read: %w", err)
 	}
 	other := probe.MediaType != "" && probe.MediaType != indexType || len(probe.Manifests) == 0
 	if other && (probe.ArtifactType != ArtifactType || probe.Config != nil) {
@@ -328,17 +300,11 @@ func (r *reading) readManifest(d v1.Descriptor, what string) (Document, error) {
 		}
 		return Document{}, fault.New(fault.Integrity, "%s is of media type %q", what, oci.Clip(string(d.MediaType)))
 	}
-	data, err := r.document(b, what)
-	return Document{MediaType: string(d.MediaType), Data: data}, err
-}
-
-// document reads a manifest or an index.
-func (r *reading) document(b lock.Blob, what string) ([]byte, error) {
 	data, err := oci.ReadManifest(r.ctx, r.from, b)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", what, err)
+		return Document{}, fmt.Errorf("reading %s: %w", what, err)
 	}
-	return data, nil
+	return Document{MediaType: string(d.MediaType), Data: data}, nil
 }
 
 // readLock reads the configuration of the first manifest.

@@ -34,7 +34,7 @@ const (
 
 // CheckLayout reports why [WriteLayout] could not write a directory, before
 // anything is done for it. It leaves nothing behind.
-func CheckLayout(dir string) error {
+func CheckLayout(ctx context.Context, dir string) error {
 	fi, err := os.Stat(dir)
 	switch {
 	case err == nil && !fi.IsDir():
@@ -52,7 +52,7 @@ func CheckLayout(dir string) error {
 		return fault.New(fault.Usage, "opening the output directory: %w", err)
 	}
 	defer root.Close()
-	if err := isOurLayout(dir, oci.Dir{Root: root}); err != nil {
+	if err := isOurLayout(ctx, dir, oci.Dir{Root: root}); err != nil {
 		return err
 	}
 	return checkWritable(dir)
@@ -87,7 +87,7 @@ func checkWritable(dir string) error {
 
 // isOurLayout refuses a directory that holds anything but a bundle or the start of
 // one.
-func isOurLayout(dir string, in oci.Dir) error {
+func isOurLayout(ctx context.Context, dir string, in oci.Dir) error {
 	foreign := func(format string, args ...any) error {
 		return fault.New(fault.Usage, "the output directory %s is neither empty nor a bundle: "+format, append([]any{dir}, args...)...).
 			WithHint("name a directory that does not exist yet; if this one was a bundle, remove it first")
@@ -126,7 +126,7 @@ func isOurLayout(dir string, in oci.Dir) error {
 	case !has[oci.FileName] || !has[oci.IndexName]:
 		return nil // what a killed run left
 	}
-	err = onlyBundle(dir, in)
+	err = onlyBundle(ctx, dir, in)
 	if errors.Is(err, ErrNotBundle) {
 		return foreign("%v", err)
 	}
@@ -136,7 +136,7 @@ func isOurLayout(dir string, in oci.Dir) error {
 // onlyBundle refuses a layout that holds anything beside a bundle, which writing it
 // would take away: other tools put it there. A damaged bundle is written anew. What
 // has no bundle is an [ErrNotBundle].
-func onlyBundle(dir string, in oci.Dir) error {
+func onlyBundle(ctx context.Context, dir string, in oci.Dir) error {
 	more := func(what string) error {
 		return fault.New(fault.Usage, "the output directory %s holds more than a bundle that botkube-mirror wrote: %s", dir, what).
 			WithHint("name a directory that does not exist yet, and copy the bundle from there; to write here, remove the directory first")
@@ -146,7 +146,7 @@ func onlyBundle(dir string, in oci.Dir) error {
 	if err != nil {
 		return nil
 	}
-	chosen, err := choose(context.Background(), l, "")
+	chosen, err := choose(ctx, l, "")
 	if err != nil {
 		_, unread := errors.AsType[*oci.Unread](err)
 		switch {
@@ -160,7 +160,7 @@ func onlyBundle(dir string, in oci.Dir) error {
 	if len(chosen.Others) > 0 {
 		return more(fmt.Sprintf("its %s also names %s", oci.IndexName, chosen.Others[0]))
 	}
-	c, err := readIndex(context.Background(), chosen.Data, l)
+	c, err := readIndex(ctx, chosen.Data, l)
 	for _, name := range chosen.Names {
 		if err == nil && !(oci.Named{Names: []string{name}}).Answers(c.Tag) || err != nil && len(chosen.Names) > 1 {
 			return more(fmt.Sprintf("its %s has the tag %q", oci.IndexName, oci.Clip(name)))
@@ -222,7 +222,7 @@ func unknownBlob(l oci.Dir, bundle bool) (string, error) {
 // that is neither empty nor a bundle is refused. Blobs that this one does not name
 // are removed in the end.
 func WriteLayout(ctx context.Context, dir string, c *Contents, o Options) (changed bool, err error) {
-	if err := CheckLayout(dir); err != nil {
+	if err := CheckLayout(ctx, dir); err != nil {
 		return false, err
 	}
 	t, err := atomicdir.Open(ctx, dir, atomicdir.Options{Reader: disk.Self(), Waiting: o.Waiting, Bare: true})
@@ -246,7 +246,7 @@ type layoutWriter struct {
 
 func (c *Contents) writeLayout(ctx context.Context, t *atomicdir.Tree, o Options) (changed bool, err error) {
 	w := &layoutWriter{in: oci.Dir{Root: t.Root}, tree: t, contents: c}
-	if err := isOurLayout(t.Path, w.in); err != nil {
+	if err := isOurLayout(ctx, t.Path, w.in); err != nil {
 		return false, err
 	}
 	t.MayDisplace(o.Displaced)

@@ -84,7 +84,7 @@ func choose(ctx context.Context, l *oci.Layout, name string) (*oci.Chosen, error
 // [ErrNotBundle] for what is something else.
 func isBundle(ctx context.Context, n oci.Named, data []byte, from oci.Reader) error {
 	r := &reading{ctx: ctx, from: from, contents: &Contents{Index: Document{MediaType: indexType, Data: data}}}
-	if isManifestOfLock(data) {
+	if probe, _ := oci.ProbeOf(data); probe.ConfigType() == LockType {
 		_, err := readIndex(ctx, data, from)
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
-func checkArchive(path string, _ form.WriteOptions) error {
+func checkArchive(_ context.Context, path string, _ form.WriteOptions) error {
 	if path == form.StandardStream {
 		return nil
 	}

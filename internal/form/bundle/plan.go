@@ -119,7 +119,7 @@ func distinct(files []titled) []titled {
 // addImage takes the manifests of an image as they are.
 func (c *Contents) addImage(im lock.PinnedImage) error {
 	for _, m := range im.Manifests {
-		data, err := c.blobs.ReadAll(m.SHA256, maxDocument)
+		data, err := c.blobs.ReadAll(m.SHA256, oci.MaxDocument)
 		if err != nil {
 			return err
 		}
@@ -192,8 +192,8 @@ func (c *Contents) complete() error {
 	if err != nil {
 		return err
 	}
-	if n := len(c.Manifests); n > maxManifests || len(data) > maxDocument {
-		return fault.New(fault.Usage, "the bundle's index has %d manifests in %d bytes; at most %d in %d can be read back", n, len(data), maxManifests, maxDocument)
+	if n := len(c.Manifests); n > maxManifests || len(data) > oci.MaxDocument {
+		return fault.New(fault.Usage, "the bundle's index has %d manifests in %d bytes; at most %d in %d can be read back", n, len(data), maxManifests, oci.MaxDocument)
 	}
 	c.Index = Document{MediaType: indexType, Data: data}
 	return c.list()

@@ -344,7 +344,9 @@ func TestIndexAndLockDisagree(t *testing.T) {
 		"an absent lock":  {func(r *rebuilt) { r.manifests[0].Config = oci.Describe(LockType, oci.BlobOf([]byte("x"))) }, fault.Incomplete, "the lock"},
 		"a bad lock":      {func(r *rebuilt) { r.lock = []byte("{}") }, fault.Integrity, "the lock in it"},
 		"a huge lock":     {func(r *rebuilt) { r.manifests[0].Config = oci.Describe(LockType, lock.Blob{Size: lock.MaxSize + 1}) }, fault.Integrity, "at most"},
-		"a huge manifest": {func(r *rebuilt) { r.index.Manifests[1] = oci.Describe(manifestType, lock.Blob{Size: maxDocument + 1}) }, fault.Integrity, "at most"},
+		"a huge manifest": {func(r *rebuilt) {
+			r.index.Manifests[1] = oci.Describe(manifestType, lock.Blob{Size: oci.MaxDocument + 1})
+		}, fault.Integrity, "at most"},
 		"manifest's key": {func(r *rebuilt) {
 			data, _ := json.Marshal(r.manifests[1])
 			r.raw[1] = bytes.Replace(data, []byte(`"layers"`), []byte(`"Layers"`), 1)

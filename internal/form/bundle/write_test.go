@@ -191,12 +191,12 @@ func TestOutputsThatCannotBe(t *testing.T) {
 		if strings.HasPrefix(path, readOnly) && os.Geteuid() == 0 {
 			continue
 		}
-		wantError(t, CheckLayout(path), fault.Usage, "the output")
+		wantError(t, CheckLayout(t.Context(), path), fault.Usage, "the output")
 		if _, err := WriteLayout(t.Context(), path, c, Options{}); err == nil {
 			t.Errorf("%q was written", path)
 		}
 	}
-	for _, check := range []error{atomicfile.Check(filepath.Join(dir, "a/b/c.tar")), CheckLayout(filepath.Join(dir, "a/b/c")), atomicfile.Check(file)} {
+	for _, check := range []error{atomicfile.Check(filepath.Join(dir, "a/b/c.tar")), CheckLayout(t.Context(), filepath.Join(dir, "a/b/c")), atomicfile.Check(file)} {
 		if check != nil {
 			t.Error(check)
 		}
@@ -406,7 +406,7 @@ func TestForeignLayouts(t *testing.T) {
 			for file, data := range files {
 				writeFile(t, filepath.Join(dir, file), []byte(data))
 			}
-			wantError(t, CheckLayout(dir), fault.Usage, "neither empty nor a bundle")
+			wantError(t, CheckLayout(t.Context(), dir), fault.Usage, "neither empty nor a bundle")
 			_, err := WriteLayout(t.Context(), dir, c, Options{})
 			wantError(t, err, fault.Usage, "neither empty nor a bundle")
 			for file, data := range files {

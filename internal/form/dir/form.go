@@ -22,7 +22,7 @@ var Form = &form.Form{
 	Partial: true,
 	Outputs: []form.Output{{
 		Prefix: "dir", Unpacks: true, LockPath: lockPath,
-		Check: func(_ string, o form.WriteOptions) error { return pluginsdir.CheckMount(o.Mount) },
+		Check: func(_ context.Context, _ string, o form.WriteOptions) error { return pluginsdir.CheckMount(o.Mount) },
 		Need: func(_ context.Context, name string, l *lock.Lock, from form.Content) (int64, bool) {
 			return entry.Missing(name, Plan(l, from.Plugins))
 		},

@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -135,21 +134,11 @@ func (a *auditor) finish() (*Image, error) {
 // add reports a blob, and what is wrong with it. An error that is no damage is
 // returned.
 func (a *auditor) add(b lock.Blob, what string, p *agent.Platform, err error) error {
-	f := audit.File{Path: oci.BlobPath(b.SHA256), Content: what, State: audit.Intact, Size: b.Size, SHA256: &b.SHA256, Basis: audit.ByManifest}
+	f := audit.File{Content: what}
 	if p != nil {
 		f.Platforms = []agent.Platform{*p}
 	}
-	if err == nil {
-		a.report.Add(f, "")
-		return nil
-	}
-	state, ok := audit.StateOf(err)
-	if !ok {
-		return err
-	}
-	f.State, f.SHA256, f.Size, f.Expected = state, nil, 0, &b.SHA256
-	a.report.Add(f, fmt.Sprintf("%s: %v", what, err))
-	return nil
+	return oci.Report(a.report, b, f, err)
 }
 
 // manifest audits what the index names.
@@ -271,7 +260,7 @@ func (l *layerReader) read(ctx context.Context, d v1.Descriptor, diffID v1.Hash,
 	if err != nil {
 		return err
 	}
-	sum := sha256.New()
+	sum := blob.NewHash()
 	whole := io.TeeReader(&boundedReader{ctx: ctx, from: content, left: maxLayer}, sum)
 	for r := tar.NewReader(whole); ; {
 		h, err := r.Next()
@@ -291,7 +280,7 @@ func (l *layerReader) read(ctx context.Context, d v1.Descriptor, diffID v1.Hash,
 	if err := blob.Copy(ctx, io.Discard, whole); err != nil {
 		return unpacking(err)
 	}
-	if got := oci.HashOf(lock.SHA256(sum.Sum(nil))); got != diffID {
+	if got := oci.HashOf(sum.SHA256()); got != diffID {
 		return fault.New(fault.Integrity, "it unpacks to %s, but the configuration says %s", got, diffID)
 	}
 	return nil
@@ -322,7 +311,7 @@ func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
 	}
 	f := entry.Found{Access: disk.Access{Mode: h.FileInfo().Mode(), User: h.Uid, Group: h.Gid}}
 	var data bytes.Buffer
-	sum := sha256.New()
+	sum := blob.NewHash()
 	var head agent.Head
 	to := io.MultiWriter(&head, sum)
 	if pluginsdir.IsDocument(rel) {
@@ -342,7 +331,7 @@ func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
 	if !pluginsdir.IsDocument(rel) {
 		f.Program = head.Program()
 	}
-	f.Blob, f.Data = lock.Blob{Size: n, SHA256: lock.SHA256(sum.Sum(nil))}, data.Bytes()
+	f.Blob, f.Data = lock.Blob{Size: n, SHA256: sum.SHA256()}, data.Bytes()
 	if _, twice := l.found[rel]; twice {
 		f = entry.Found{Problem: "it stands twice in a layer"}
 	}

@@ -23,7 +23,7 @@ var Form = &form.Form{
 	Access: form.Mounted,
 	Outputs: []form.Output{{
 		Prefix: "image", Documents: true, Unpacks: true, TakesSeeders: true,
-		Check: func(path string, o form.WriteOptions) error {
+		Check: func(_ context.Context, path string, o form.WriteOptions) error {
 			return cmp.Or(CheckMount(o.Mount), oci.CheckFile(path))
 		},
 		// The new one lies beside the old one while they are compared.

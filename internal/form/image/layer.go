@@ -4,9 +4,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"context"
-	"crypto/sha256"
 	"errors"
-	"hash"
 	"io"
 	"io/fs"
 	"path"
@@ -66,7 +64,7 @@ func fillLayer(s *spool, modTime time.Time, write func(*layerWriter) error) (*la
 	if err != nil {
 		return nil, err
 	}
-	diff := sha256.New()
+	diff := blob.NewHash()
 	w := &layerWriter{
 		tar: tar.NewWriter(io.MultiWriter(compressor, diff)), modTime: modTime,
 		dirs: map[string]bool{}, made: map[string]lock.Blob{},
@@ -76,7 +74,7 @@ func fillLayer(s *spool, modTime time.Time, write func(*layerWriter) error) (*la
 			return nil, err
 		}
 	}
-	return &layer{spool: s, Blob: s.Blob(), diffID: lock.SHA256(diff.Sum(nil)), made: w.made}, nil
+	return &layer{spool: s, Blob: s.Blob(), diffID: diff.SHA256(), made: w.made}, nil
 }
 
 // discard gives back the room of a layer, if there is one.
@@ -170,9 +168,9 @@ func (b *build) stream(ctx context.Context, w *layerWriter, name string, p agent
 	if err := w.begin(name, f.Mode(), expected.Size); err != nil {
 		return lock.Blob{}, err
 	}
-	to := &entrySink{to: w.tar, hash: sha256.New(), expected: expected.Size}
+	to := &entrySink{Digest: blob.NewDigest(), to: w.tar, size: expected.Size, left: expected.Size}
 	err := b.source.Make(ctx, p, f, to)
-	if to.wrong || err == nil && to.size != expected.Size {
+	if to.wrong || err == nil && to.left > 0 {
 		return lock.Blob{}, errGuess
 	}
 	return to.Blob(), err
@@ -197,33 +195,29 @@ var errGuess = errors.New("the size of a file is not known after all")
 // entrySink is a [blob.Sink] that writes into an archive, where nothing can be
 // taken back.
 type entrySink struct {
-	to       io.Writer
-	hash     hash.Hash
-	size     int64
-	expected int64
+	*blob.Digest
+	to io.Writer
+	// size is what is expected, and left what has not come of it.
+	size, left int64
 	// wrong says that what was expected is not what comes.
 	wrong bool
 }
 
 func (s *entrySink) Write(p []byte) (int, error) {
-	if s.wrong || int64(len(p)) > s.expected-s.size {
+	if s.wrong || int64(len(p)) > s.left {
 		s.wrong = true
 		return 0, errGuess
 	}
 	n, err := s.to.Write(p)
-	s.hash.Write(p[:n])
-	s.size += int64(n)
+	_, _ = s.Digest.Write(p[:n]) // never fails
+	s.left -= int64(n)
 	return n, err
 }
 
 func (s *entrySink) Reset() error {
-	if s.size > 0 {
+	if s.left < s.size {
 		s.wrong = true
 		return errGuess
 	}
 	return nil
-}
-
-func (s *entrySink) Blob() lock.Blob {
-	return lock.Blob{Size: s.size, SHA256: lock.SHA256(s.hash.Sum(nil))}
 }

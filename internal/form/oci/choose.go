@@ -2,7 +2,6 @@ package oci
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -180,16 +179,13 @@ func (c *choosing) open(n Named) {
 		c.fail(n, err)
 		return
 	}
-	var ix struct {
-		Manifests []descriptor `json:"manifests"`
-	}
-	_ = json.Unmarshal(data, &ix) // what is no index names nothing
+	probe, _ := ProbeOf(data)
 	err = c.Is(n, data)
 	switch {
 	case err == nil:
 		c.found = append(c.found, Chosen{Named: n, Data: data})
-		for _, d := range ix.Manifests {
-			c.parts[d.Digest] = true
+		for _, part := range probe.Manifests {
+			c.parts[part.digest] = true
 		}
 	case !errors.Is(err, c.Other):
 		c.fail(n, err)
@@ -197,8 +193,8 @@ func (c *choosing) open(n Named) {
 		if c.other == nil || fault.HintOf(c.other) == "" && fault.HintOf(err) != "" {
 			c.other = err
 		}
-		if len(ix.Manifests) <= maxNamed {
-			c.look(merged(ix.Manifests), true)
+		if len(probe.Manifests) <= maxNamed {
+			c.look(probe.Manifests, true)
 		}
 	}
 }
@@ -207,8 +203,8 @@ func (c *choosing) read(n Named) ([]byte, error) {
 	if len(c.seen) > maxOpened {
 		return nil, fault.New(fault.Integrity, "its %s names too many documents: at most %d are looked at", IndexName, maxOpened)
 	}
-	if n.unusable != nil {
-		return nil, fmt.Errorf("its %s: %w", IndexName, n.unusable)
+	if n.Unusable != nil {
+		return nil, fmt.Errorf("its %s: %w", IndexName, n.Unusable)
 	}
 	data, err := ReadManifest(c.ctx, c.from, n.Blob)
 	switch {

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
 
 // maxName bounds, in bytes, the name of a document: a reference has a host of at
@@ -34,8 +36,8 @@ type Named struct {
 	lock.Blob
 	// Names are tags and references, in the order of the index, each once.
 	Names []string
-	// unusable says why the descriptor is not one of a blob.
-	unusable error
+	// Unusable says why the descriptor is not one of a blob.
+	Unusable error
 	digest   string
 }
 
@@ -71,6 +73,45 @@ func (n Named) Answers(name string) bool {
 // hasTagOf reports whether the tag of a reference is among the names.
 func (n Named) hasTagOf(reference string) bool {
 	return slices.ContainsFunc(n.Names, func(have string) bool { return strings.HasSuffix(reference, ":"+have) })
+}
+
+// Probe is what tells an index or a manifest of one kind from another, as far as it can
+// be read. Who goes on to use the document decodes it strictly.
+type Probe struct {
+	SchemaVersion           int
+	MediaType, ArtifactType string
+	Annotations             map[string]string
+	// Config is nil where there is none.
+	Config    *Named
+	Manifests []Named
+}
+
+// ProbeOf probes a document. What is no index names nothing.
+func ProbeOf(data []byte) (Probe, error) {
+	var d struct {
+		SchemaVersion int               `json:"schemaVersion"`
+		MediaType     string            `json:"mediaType"`
+		ArtifactType  string            `json:"artifactType"`
+		Annotations   map[string]string `json:"annotations"`
+		Config        *descriptor       `json:"config"`
+		Manifests     []descriptor      `json:"manifests"`
+	}
+	err := json.Unmarshal(data, &d)
+	p := Probe{SchemaVersion: d.SchemaVersion, MediaType: d.MediaType, ArtifactType: d.ArtifactType, Annotations: d.Annotations}
+	if d.Config != nil {
+		config := d.Config.named()
+		p.Config = &config
+	}
+	p.Manifests = merged(d.Manifests)
+	return p, legible.JSONError(data, err)
+}
+
+// ConfigType returns the media type of the configuration, if there is one.
+func (p Probe) ConfigType() string {
+	if p.Config == nil {
+		return ""
+	}
+	return p.Config.MediaType
 }
 
 // Index returns what index.json names. A document that has several names stands in
@@ -124,8 +165,8 @@ func merged(descriptors []descriptor) []Named {
 			all = append(all, d.named())
 		}
 		n := &all[i]
-		if n.MediaType != d.MediaType || n.Size != d.Size && n.unusable == nil {
-			n.unusable = fault.New(fault.Integrity, "%s has two types or sizes", Clip(d.Digest))
+		if n.MediaType != d.MediaType || n.Size != d.Size && n.Unusable == nil {
+			n.Unusable = fault.New(fault.Integrity, "%s has two types or sizes", Clip(d.Digest))
 		}
 		for _, key := range []string{RefNameAnnotation, ImageNameAnnotation} {
 			if name := d.Annotations[key]; name != "" && !n.Answers(name) && !n.hasTagOf(name) {
@@ -142,9 +183,9 @@ func (d descriptor) named() Named {
 	sum, err := lock.ParseSHA256(hex)
 	switch {
 	case !isSHA256 || err != nil || sum.String() != hex:
-		n.unusable = fault.New(fault.Integrity, "the digest %q is not a sha256", Clip(d.Digest))
+		n.Unusable = fault.New(fault.Integrity, "the digest %q is not a sha256", Clip(d.Digest))
 	case d.Size < 0 || d.Size > MaxBlob:
-		n.unusable = fault.New(fault.Integrity, "the size %d of %s is not plausible", d.Size, Clip(d.Digest))
+		n.Unusable = fault.New(fault.Integrity, "the size %d of %s is not plausible", d.Size, Clip(d.Digest))
 	default:
 		n.Blob = lock.Blob{Size: d.Size, SHA256: sum}
 	}

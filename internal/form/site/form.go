@@ -170,7 +170,7 @@ func describeVersions(a *form.Audit, versions []Audited) {
 	}
 }
 
-func checkOutput(_ string, o form.WriteOptions) error {
+func checkOutput(_ context.Context, _ string, o form.WriteOptions) error {
 	if o.BaseURL == "" {
 		return fault.New(fault.Usage, "a site is wanted, but not where it will be served").
 			WithHint("give its URL: --base-url https://mirror.example.com/botkube")
