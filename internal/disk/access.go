@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
-	"slices"
 )
 
 // Reader is a process that uses what this program writes.
@@ -61,40 +60,4 @@ func (a Access) grants(r Reader, need fs.FileMode) bool {
 	const others, group, owner = 0o007, 0o070, 0o700
 	has := func(class fs.FileMode) bool { return a.Mode&need&class == need&class }
 	return has(others) || r.User >= 0 && r.User == a.User && has(owner) || r.Group >= 0 && r.Group == a.Group && has(group)
-}
-
-const (
-	// special are the bits that have a file run as its owner or its group.
-	special       = fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
-	writableByAll = 0o002
-)
-
-// Exposed reports whether every user may change a file, or what is in a directory.
-func (a Access) Exposed() bool { return runtime.GOOS != "windows" && a.Mode&writableByAll != 0 }
-
-// Wrong returns what is wrong with the mode of a file or a directory that a reader
-// must be able to use as a mode would let it, or "". Further bits are right, those of
-// a group too: volumes that have one (a pod's fsGroup) depend on them.
-func (a Access) Wrong(r Reader, mode fs.FileMode) string {
-	wrong := a.WrongOnModeless(r, mode)
-	if wrong == "" && a.Exposed() {
-		wrong = fmt.Sprintf("its mode is %04o: every user may change it", a.Mode.Perm())
-	}
-	return wrong
-}
-
-// WrongOnModeless is [Access.Wrong] on a volume that keeps no modes: that every user
-// may change a file there is not to be held against the file.
-func (a Access) WrongOnModeless(r Reader, mode fs.FileMode) string {
-	if a.Mode.IsRegular() && a.Mode&special != 0 {
-		return "it has the set-user-ID, the set-group-ID or the sticky bit, which pull never sets"
-	}
-	return a.Lacking(r, mode)
-}
-
-// KeepsModes reports whether a volume seems to keep the modes of what is on it. One
-// that does not, such as SMB's, gives all files the same, with which every user may
-// change them.
-func KeepsModes(modes []fs.FileMode) bool {
-	return len(modes) == 0 || slices.ContainsFunc(modes, func(m fs.FileMode) bool { return m != modes[0] || !(Access{Mode: m}).Exposed() })
 }
