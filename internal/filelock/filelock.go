@@ -17,8 +17,12 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 )
 
-// pollInterval is the pause between two tries to take a lock.
-const pollInterval = 100 * time.Millisecond
+const (
+	// pollInterval is the pause between two tries to take a lock.
+	pollInterval = 100 * time.Millisecond
+	// maxVanished is how often a directory may be gone that is to be locked.
+	maxVanished = 20
+)
 
 // Lock is an exclusive lock.
 type Lock struct {
@@ -81,19 +85,26 @@ func (l *Lock) Unlock() error {
 	return err
 }
 
-// Wait calls try until it returns a lock or an error, or ctx is done. Waiting
-// is called once if the first try does not.
+// Wait calls try until it returns a lock or an error, or ctx is done. Try begins with
+// the directory: who is waited for may remove one that it created for nothing, so an
+// [fs.ErrNotExist] is tried again, a number of times. Waiting, if not nil, is called once
+// if the first try gets no lock.
 func Wait(ctx context.Context, waiting func(), try func() (*Lock, error)) (*Lock, error) {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
-	for told := false; ; {
-		if l, err := try(); err != nil || l != nil {
+	vanished := 0
+	for told := false; ; told = true {
+		l, err := try()
+		if errors.Is(err, fs.ErrNotExist) && vanished < maxVanished {
+			vanished++
+			err = nil
+		}
+		if err != nil || l != nil {
 			return l, err
 		}
 		if !told && waiting != nil {
 			waiting()
 		}
-		told = true
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

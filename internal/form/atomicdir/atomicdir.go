@@ -124,19 +124,11 @@ func (t *Tree) claim(ctx context.Context, open func() (*os.Root, error)) error {
 			t.options.Waiting(t.Path)
 		}
 	}
-	vanished := 0
 	held, err := filelock.Wait(ctx, tell, func() (held *filelock.Lock, err error) {
-		// The run that is waited for may remove what it created for nothing,
-		// so every try begins with the directory.
-		t.Root, err = open()
-		if err == nil {
-			held, err = t.tryLock()
+		if t.Root, err = open(); err != nil {
+			return nil, err
 		}
-		if errors.Is(err, fs.ErrNotExist) && vanished < 20 {
-			vanished++
-			return nil, nil
-		}
-		return held, err
+		return t.tryLock()
 	})
 	if err != nil {
 		t.removeCreated()

@@ -2,6 +2,7 @@ package atomicdir
 
 import (
 	"context"
+	"errors"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
@@ -20,12 +21,22 @@ func Settle(ctx context.Context, dir string, waiting func(path string)) error {
 		return nil // opening it to read says what is wrong
 	}
 	defer root.Close()
-	held, err := filelock.Wait(ctx, tell, func() (*filelock.Lock, error) { return filelock.TryDir(root, MetaDir) })
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+	held, err := filelock.Wait(ctx, tell, func() (*filelock.Lock, error) {
+		held, err := filelock.TryDir(root, MetaDir)
+		if err != nil {
+			return nil, errNoLock // whatever it is, Wait is not to try again
+		}
+		return held, nil
+	})
+	if errors.Is(err, errNoLock) {
+		return nil
 	}
 	if err != nil {
-		return nil // there is no such directory, or it is not ours to lock
+		return err
 	}
 	return held.Unlock()
 }
+
+// errNoLock is that there is nothing to lock, since no run writes a directory, or that it
+// is not this user's to lock.
+var errNoLock = errors.New("no lock")

@@ -139,17 +139,7 @@ func (f *File) base() string { return filepath.Base(f.name) }
 func (f *File) beside(suffix string) string { return hidden(f.name) + suffix }
 
 func (f *File) claim(ctx context.Context, tell func()) error {
-	vanished := 0
-	l, err := filelock.Wait(ctx, tell, func() (*filelock.Lock, error) {
-		l, err := f.try()
-		// The run that is waited for may remove a directory that it created
-		// for nothing.
-		if errors.Is(err, fs.ErrNotExist) && vanished < 20 {
-			vanished++
-			return nil, nil
-		}
-		return l, err
-	})
+	l, err := filelock.Wait(ctx, tell, f.try)
 	if errors.Is(err, errors.ErrUnsupported) {
 		// Temporary names keep runs apart all the same, but none can be swept.
 		_ = f.root.Remove(f.beside(lockSuffix))

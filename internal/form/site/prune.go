@@ -66,9 +66,10 @@ func (pr *pruner) prune(ctx context.Context) error {
 		if err := s.checkDocuments(pr.tree); err != nil {
 			return err
 		}
-		if s.isOurs() && !s.settled(pr.tree) {
-			return fault.New(fault.Incomplete, "an update of %s is unfinished, or an index was changed", pr.tree.At(s.tag)).
-				WithHint("run the pull again, then prune")
+		if s.isOurs() {
+			if _, err := s.indexes(pr.tree); err != nil {
+				return err
+			}
 		}
 		for _, f := range Files(s.lock) {
 			pr.kept[strings.ToLower(f.Path)] = true

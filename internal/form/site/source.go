@@ -83,23 +83,11 @@ func (s *Source) version(tag string) (*SourceVersion, error) {
 		return nil, fault.New(fault.Integrity, "%s is that of %s, not of %s", s.tree.At(path.Join(tag, lockName)), named, tag).
 			WithHint("do not rename what pull wrote: write the version again, or remove the directory")
 	}
-	unfinished := fault.New(fault.Incomplete, "an update of %s is unfinished, or an index was changed", s.tree.At(tag)).
-		WithHint("run the pull again; verify tells what is wrong")
-	v := &SourceVersion{Version: Version{Tag: tag, Lock: st.lock}, source: s, indexes: map[string][]byte{}}
-	if !st.sums.Names(lockName, st.lockData) {
-		return nil, unfinished
+	indexes, err := st.indexes(s.tree)
+	if err != nil {
+		return nil, err
 	}
-	for _, r := range st.lock.Repositories {
-		data, err := s.tree.Read(indexPath(tag, r.Name), maxDocument)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("reading %s: %w", s.tree.At(indexPath(tag, r.Name)), atomicdir.Explain(err))
-		}
-		if err != nil || !st.sums.Names(r.Name+"/"+indexName, data) {
-			return nil, unfinished
-		}
-		v.indexes[r.Name] = data
-	}
-	return v, nil
+	return &SourceVersion{Version: Version{Tag: tag, Lock: st.lock}, source: s, indexes: indexes}, nil
 }
 
 // Versions returns the versions, by tag.

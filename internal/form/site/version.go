@@ -185,20 +185,26 @@ func (s *state) damage(t *atomicdir.Tree) error {
 	return fault.New(fault.Integrity, "%s: %w", at, s.err).WithHint(again, t.At(s.tag))
 }
 
-// settled reports whether the documents are those that SHA256SUMS names. A run
-// that ends while it completes a version leaves others: an index may then still
-// name what the lock does not.
-func (s *state) settled(t *atomicdir.Tree) bool {
-	if !s.sums.Names(lockName, s.lockData) {
-		return false
-	}
+// indexes returns the indexes of a version that has a lock, by repository. They and the
+// lock must be those that SHA256SUMS names: a run that ends while it completes a version
+// leaves others, and an index may then still name what the lock does not.
+func (s *state) indexes(t *atomicdir.Tree) (map[string][]byte, error) {
+	settled := s.sums.Names(lockName, s.lockData)
+	indexes := map[string][]byte{}
 	for _, r := range s.lock.Repositories {
-		data, err := t.Read(indexPath(s.tag, r.Name), maxDocument)
-		if err != nil || !s.sums.Names(r.Name+"/"+indexName, data) {
-			return false
+		p := indexPath(s.tag, r.Name)
+		data, err := t.Read(p, maxDocument)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("reading %s: %w", t.At(p), atomicdir.Explain(err))
 		}
+		settled = settled && err == nil && s.sums.Names(r.Name+"/"+indexName, data)
+		indexes[r.Name] = data
 	}
-	return true
+	if !settled {
+		return nil, fault.New(fault.Incomplete, "an update of %s is unfinished, or an index was changed", t.At(s.tag)).
+			WithHint("run the pull again; verify tells what is wrong")
+	}
+	return indexes, nil
 }
 
 // states returns what the directories of a web root hold that may be versions,
