@@ -55,7 +55,7 @@ type Constraints struct {
 	Enum []string
 	// Pattern is a regular expression as both Go and JSON Schema have them.
 	Pattern string
-	// Min and Most bound an integer, if Most is not 0.
+	// Min and Max bound an integer, if Max is not 0.
 	Min, Max int
 	// Number is whether a text may be a plain number too, without quotes.
 	Number bool

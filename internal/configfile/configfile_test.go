@@ -366,3 +366,101 @@ func TestSchemaOfWhatCommandsSayDifferently(t *testing.T) {
 		}
 	}
 }
+
+// TestVariants holds that keys are told apart by all that decides which values suit
+// them, and by nothing else.
+func TestVariants(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		change func(*Key)
+		want   int
+	}{
+		"usage":      {func(k *Key) { k.Usage = "x" }, 1},
+		"default":    {func(k *Key) { k.Default = "x" }, 1},
+		"type":       {func(k *Key) { k.Type = Int }, 2},
+		"many":       {func(k *Key) { k.Many = true }, 2},
+		"no value":   {func(k *Key) { k.NoOptDefault = "x" }, 2},
+		"enum":       {func(k *Key) { k.Enum = []string{"x"} }, 2},
+		"pattern":    {func(k *Key) { k.Pattern = "x" }, 2},
+		"minimum":    {func(k *Key) { k.Min = 1 }, 2},
+		"maximum":    {func(k *Key) { k.Max = 1 }, 2},
+		"number":     {func(k *Key) { k.Number = true }, 2},
+		"separators": {func(k *Key) { k.Separators = []string{"="} }, 2},
+	} {
+		other := Key{Name: "k"}
+		tt.change(&other)
+		g := Grammar{Commands: []Command{{Name: "a", Keys: []Key{{Name: "k"}}}, {Name: "b", Keys: []Key{other}}}}
+		if got := len(g.variants("k")); got != tt.want {
+			t.Errorf("%s: %d variants, want %d", name, got, tt.want)
+		}
+	}
+}
+
+// TestWithinBounds holds that what is just within a bound is taken.
+func TestWithinBounds(t *testing.T) {
+	t.Parallel()
+	keys := func(n int) string {
+		var out strings.Builder
+		for i := range n {
+			fmt.Fprintf(&out, " x%d: y\n", i)
+		}
+		return out.String()
+	}
+	for name, file := range map[string]string{
+		"bytes":   "store: x\n#" + strings.Repeat("x", MaxSize-len("store: x\n#")),
+		"values":  "store: x #" + strings.Repeat(",", maxMarks-1),
+		"items":   "plugin: [" + strings.Repeat("a,", maxItems) + "]",
+		"keys":    "repository:\n" + keys(maxItems),
+		"minimum": "parallel: 1",
+		"maximum": "parallel: 64",
+	} {
+		if _, problems := Parse([]byte(file), testGrammar()); len(problems) > 0 {
+			t.Errorf("%s: %.300s", name, fmt.Sprint(problems))
+		}
+	}
+	long := strings.Repeat("k", maxName)
+	g := Grammar{Commands: []Command{{Name: "pull", Keys: []Key{{Name: long}}}}}
+	typed := long[1:] + "x"
+	_, problems := Parse([]byte(typed+": x"), g)
+	if want := fmt.Sprintf("there is no key %q; did you mean %s?", typed, long); len(problems) != 1 || problems[0].Text != want {
+		t.Errorf("%+v, want %s", problems, want)
+	}
+}
+
+// TestSchemaOfKeys looks at the forms of values, and at defaults.
+func TestSchemaOfKeys(t *testing.T) {
+	t.Parallel()
+	pair := Constraints{Separators: []string{"="}}
+	data, err := Schema("test", Grammar{Commands: []Command{{Name: "a", Keys: []Key{
+		{Name: "plain"}, {Name: "text", Default: "x"}, {Name: "on", Type: Bool, Default: "true"}, {Name: "off", Type: Bool, Default: "false"},
+		{Name: "number", Type: Int, Default: "4"}, {Name: "list", Many: true, Default: "x"}, {Name: "pairs", Many: true, Constraints: pair},
+	}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	type properties = map[string]map[string]any
+	var schema struct{ Properties properties }
+	if err := json.Unmarshal(data, &schema); err != nil {
+		t.Fatal(err)
+	}
+	text := map[string]any{"type": "string"}
+	list := map[string]any{"type": "array", "items": text, "maxItems": 1000.0}
+	pairs := map[string]any{"type": "object", "propertyNames": map[string]any{"pattern": "^[^=]+$"}, "additionalProperties": text, "maxProperties": 1000.0}
+	want := properties{
+		"plain": {"type": "string"}, "text": {"type": "string", "default": "x"}, "on": {"type": "boolean", "default": true}, "off": {"type": "boolean", "default": false},
+		"number": {"type": "integer", "default": 4.0}, "list": {"anyOf": []any{text, list}}, "pairs": {"anyOf": []any{text, list, pairs}},
+	}
+	section, _ := schema.Properties["a"]["properties"].(map[string]any)
+	delete(schema.Properties, "a")
+	for _, k := range want {
+		k["description"] = ""
+	}
+	for name, got := range schema.Properties {
+		if !reflect.DeepEqual(got, want[name]) || !reflect.DeepEqual(section[name], any(want[name])) {
+			t.Errorf("%s: at the top %v, in the section %v, want %v", name, got, section[name], want[name])
+		}
+	}
+	if len(schema.Properties) != len(want) || len(section) != len(want) {
+		t.Errorf("at the top %d keys, in the section %d, want %d", len(schema.Properties), len(section), len(want))
+	}
+}

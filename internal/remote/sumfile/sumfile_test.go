@@ -54,6 +54,11 @@ func windows(s string) string {
 
 const mark = "\ufeff"
 
+// nested is a digest in JSON so many values deep.
+func nested(begin, end string, depth int) string {
+	return strings.Repeat(begin, depth) + `{"sha256": "` + a256 + `"}` + strings.Repeat(end, depth)
+}
+
 // forms are what tools write.
 var forms = []struct {
 	name   string
@@ -98,6 +103,15 @@ var forms = []struct {
 	{"standard input", a256 + "  -\n", false, []string{a256}},
 	{"gpg --print-md", printMD("tool", a256), true, []string{a256}},
 	{"gpg --print-md, sha512", printMD("other", b512) + printMD("tool", a512), true, []string{a512}},
+	{"gpg --print-md of its standard input", printMD("", a256)[2:], false, []string{a256}},
+	{"gpg --print-md of its standard input, sha512", printMD("", a512)[2:], false, []string{a512}},
+	{"digits in pairs alone", pairs(a256) + "\n", false, []string{a256}},
+	{"digits that go on after a tabulator", a512[:80] + "\n\t" + a512[80:] + "\n", false, []string{a512}},
+	{"indented digits that go on", "  " + a256[:32] + "\n  " + a256[32:] + "\n", false, []string{a256}},
+	{"a name of hexadecimal digits", a256 + "  deadbeef\n", false, []string{a256}},
+	{"a name longer than the path", a256 + "  x/" + path + "\n" + b256 + "  tool\n", true, []string{a256}},
+	{"a name of one character after a mark", b256 + "  *\n" + a256 + "  tool\n", true, []string{a256}},
+	{"openssl of an escaped name", `\SHA256 (amd64\\tool) = ` + a256 + "\nSHA256 (x/tool) = " + b256 + "\n", true, []string{a256}},
 	{"gpg --print-mds", "tool:    MD5 = " + pairs(md5) + "\ntool: SHA256 = " + pairs(a256) + "\n", true, []string{a256}},
 
 	{"PowerShell's table", "\nAlgorithm       Hash                                                                   Path\n---------       ----                                                                   ----\nSHA256          " + strings.ToUpper(a256) + "       C:\\build\\tool\n\n", true, []string{a256}},
@@ -133,6 +147,10 @@ var forms = []struct {
 	{"JSON of names with algorithms", `{"other": {"sha256": "` + b256 + `"}, "tool": {"md5": "` + md5 + `", "sha256": "` + a256 + `", "sha512": "` + a512 + `"}}`, true, []string{a256, a512}},
 	{"JSON of algorithms with names", `{"sha256": {"other": "` + b256 + `", "tool": "` + a256 + `"}}`, true, []string{a256}},
 	{"a JSON list", `{"files": [{"filename": "other", "sha256": "` + b256 + `"}, {"filename": "dist/tool", "sha256": "` + a256 + `"}]}`, true, []string{a256}},
+	{"JSON whose prefix says more than what is beside it", `{"algorithm": "SHA-512", "digest": "sha256:` + a256 + `"}`, false, []string{a256}},
+	{"JSON as deep as is looked", nested("[", "]", maxDepth), false, []string{a256}},
+	{"JSON as deep as is looked, in objects", nested(`{"files":`, "}", maxDepth), false, []string{a256}},
+	{"JSON as deep as is looked, in names", nested(`{"x":`, "}", maxDepth), false, []string{a256}},
 	{"JSON of a prefix", `[{"name": "tool", "digest": "sha256:` + a256 + `", "size": 5}, {"name": "other", "digest": "sha256:` + b256 + `"}]`, true, []string{a256}},
 	{"Artifactory", `{"repo": "r", "path": "/x/tool", "downloadUri": "https://h/r/x/tool", "checksums": {"sha1": "` + sha1 + `", "md5": "` + md5 + `", "sha256": "` + a256 + `"}}`, false, []string{a256}},
 	{"PyPI", `{"urls": [{"filename": "tool", "digests": {"blake2b_256": "` + b256 + `", "md5": "` + md5 + `", "sha256": "` + a256 + `"}}]}`, true, []string{a256}},
@@ -192,6 +210,12 @@ var none = map[string]string{
 	"<?xml version=\"1.0\"?><Error><Code>NoSuchKey</Code></Error>": "an XML document",
 	"\x1f\x8b\x08\x00": "gzip-compressed data",
 	`{"error": "not found", "traceId": "` + md5 + `"}`:                  "JSON",
+	nested("[", "]", maxDepth+1):                                        "JSON",
+	nested(`{"files":`, "}", maxDepth+1):                                "JSON",
+	nested(`{"x":`, "}", maxDepth+1):                                    "JSON",
+	`{"hash": "abc"}`:                                                   "JSON",
+	`{"md5": "abc"}`:                                                    "JSON",
+	"0 " + strings.Repeat("a", 15) + "\n":                               "text",
 	"request 5f2b9e3c-1d2a-4c3b-9e8f-0a1b2c3d4e5f failed\nDate: 2026\n": "text",
 }
 
@@ -221,6 +245,9 @@ var unusable = map[string]struct{ data, want string }{
 	"cut short":                    {a256[:50] + "\n", "its digest is not as long as one of sha256 or sha512: it may be cut short"},
 	"cut short, with its name":     {"SHA256 (tool) = " + a256[:60] + "\n", "its digest is not as long as one of sha256 or sha512: it may be cut short"},
 	"JSON that is cut short":       {`{"sha256": "` + a256[:60] + `"}`, "its digest is not as long as one of sha256 or sha512: it may be cut short"},
+	"a short row of PowerShell":    {"\"SHA256\",\"" + a256[:32] + "\",\"tool\"\n", "its digest is not as long as one of sha256 or sha512: it may be cut short"},
+	"a short row of a table":       {"SHA256 " + a256[:32] + " tool\n", "its digest is not as long as one of sha256 or sha512: it may be cut short"},
+	"a short digest after a name":  {"SHA256: " + a256[:16] + "\n", "its digest is not as long as one of sha256 or sha512: it may be cut short"},
 	"a row that PowerShell cut":    {"SHA512          " + a512[:90] + "...\n", "its digest is not as long as one of sha256 or sha512: it may be cut short"},
 	"a name that is another":       {`{"traceId": "` + a256 + `"}`, `it does not name "tool"`},
 	"binary":                       {"\x00\x01\x02\x03" + strings.Repeat("\xff", 28), "it is a digest in binary form, not in hexadecimal digits"},
@@ -235,6 +262,20 @@ func TestUnusable(t *testing.T) {
 		got, err := Find([]byte(tt.data), path, false)
 		if err == nil || err.Error() != tt.want {
 			t.Errorf("%s: %v %v, want %q", name, got, err, tt.want)
+		}
+	}
+}
+
+// TestBounds holds how long a name is that is read or repeated.
+func TestBounds(t *testing.T) {
+	t.Parallel()
+	if got := []string{algorithm("sha256" + strings.Repeat("-", 18)), algorithm("sha256" + strings.Repeat("-", 19))}; got[0] != "sha256" || got[1] != "" {
+		t.Errorf("%q", got)
+	}
+	hundred := strings.Repeat("x", 100)
+	for name, want := range map[string]string{hundred: hundred, hundred + "x": hundred + "…", hundred[1:] + "ö": hundred[1:] + "…"} {
+		if got := clip(name); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }

@@ -88,7 +88,7 @@ func (r *textReader) line(line string) {
 // gpg and old versions of certutil write them, or a value that PowerShell broke.
 func (r *textReader) continued(line, trimmed string) bool {
 	indented := line[0] == ' ' || line[0] == '\t'
-	if digits, ok := groups(trimmed); ok && r.expects(digits, indented) {
+	if digits, ok := groups(trimmed); ok && r.expects(digits, indented, digits != trimmed) {
 		if len(r.digits)+len(digits) <= maxDigits {
 			r.digits += digits
 		}
@@ -105,15 +105,15 @@ func (r *textReader) continued(line, trimmed string) bool {
 }
 
 // expects reports whether digits on a line of their own belong to what the lines
-// before say, or begin a digest that is written in groups.
-func (r *textReader) expects(digits string, indented bool) bool {
+// before say, or begin a digest that may go on: in groups, or broken off.
+func (r *textReader) expects(digits string, indented, grouped bool) bool {
 	switch {
 	case r.digits != "":
 		return indented && r.last == &r.digits
 	case r.algorithm != "":
 		return true
 	}
-	return len(digits) >= 32 && len(digits)%32 != 0 || indented && len(digits) >= 32
+	return len(digits) >= 32 && (indented || grouped || len(digits)%32 != 0)
 }
 
 // groups joins hexadecimal digits that stand in groups of two, four or eight, or
@@ -122,8 +122,9 @@ func groups(line string) (digits string, ok bool) {
 	if len(line) > maxDigits*2 {
 		return "", false
 	}
-	for _, group := range strings.Fields(line) {
-		if !isHex(group) || len(group)%2 != 0 {
+	all := strings.Fields(line)
+	for _, group := range all {
+		if !isHex(group) || len(group)%2 != 0 || len(all) > 1 && len(group) > 8 {
 			return "", false
 		}
 		digits += group
