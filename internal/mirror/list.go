@@ -86,11 +86,8 @@ type ListedBuild struct {
 
 // ListedDependency is a program that a plugin runs.
 type ListedDependency struct {
-	Name string `json:"name"`
-	URL  string `json:"url"`
-	// FromNewest is as in [lock.Dependency].
-	FromNewest bool       `json:"fromNewest,omitempty"`
-	File       ListedFile `json:"file"`
+	lock.Dependency
+	File ListedFile `json:"file"`
 }
 
 // ListedTemplates is a source of templates.
@@ -199,7 +196,7 @@ func (s *Session) ListUpstream(ctx context.Context, sel resolve.Selection) (*Lis
 	}
 	files := map[string]ListedFile{}
 	for _, a := range result.Artifacts {
-		files[a.URL] = ListedFile{URL: a.URL, Size: a.Size, SHA256: a.SHA256, VerifiedBy: a.VerifiedBy, VerifiedWith: a.VerifiedWith}
+		files[a.URL] = a.ListedFile
 	}
 	l := newListing(plan.Lock, files)
 	l.Kind, l.Values = KindUpstream, configured
@@ -225,7 +222,7 @@ func newListing(l *lock.Lock, files map[string]ListedFile) *Listing {
 		for _, b := range p.Builds {
 			build := ListedBuild{Platform: b.Platform, URL: b.URL, File: file(b.URL), Dependencies: []ListedDependency{}}
 			for _, d := range b.Dependencies {
-				build.Dependencies = append(build.Dependencies, ListedDependency{Name: d.Name, URL: d.URL, FromNewest: d.FromNewest, File: file(d.URL)})
+				build.Dependencies = append(build.Dependencies, ListedDependency{d, file(d.URL)})
 			}
 			listed.Builds = append(listed.Builds, build)
 		}

@@ -81,14 +81,8 @@ func (o OutputResult) Next(platforms []agent.Platform, mount string) string {
 
 // ArtifactResult is one upstream file.
 type ArtifactResult struct {
-	URL string `json:"url"`
-	// Size is in bytes, or -1 if it is not known before the download.
-	Size int64 `json:"size"`
-	// SHA256 is empty if it is not known before the download.
-	SHA256       string              `json:"sha256,omitempty"`
-	VerifiedBy   lock.ChecksumSource `json:"verifiedBy"`
-	VerifiedWith []string            `json:"verifiedWith,omitempty"`
-	Status       Status              `json:"status"`
+	ListedFile
+	Status Status `json:"status"`
 	// Transferred is how many bytes came over the network.
 	Transferred int64 `json:"transferred"`
 }
@@ -117,7 +111,7 @@ func newResult(plan *resolve.Plan, o PullOptions) *Result {
 		r.Outputs = append(r.Outputs, newOutputResult(target))
 	}
 	for i, a := range plan.Lock.Artifacts {
-		known := ArtifactResult{URL: a.URL, Size: -1, VerifiedBy: a.VerifiedBy, VerifiedWith: a.VerifiedWith, Status: StatusMissing}
+		known := ArtifactResult{ListedFile: ListedFile{URL: a.URL, Size: -1, VerifiedBy: a.VerifiedBy, VerifiedWith: a.VerifiedWith}, Status: StatusMissing}
 		if plan.Enforced && a.VerifiedBy == lock.ByNone {
 			known.VerifiedBy = lock.ByLock
 		}

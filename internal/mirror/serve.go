@@ -23,27 +23,14 @@ type ServeOptions struct {
 	Target string
 	// Listen is HOST:PORT; no host means all, and port 0 a free one.
 	Listen string
-	// BaseURL is as in [serve.Options].
-	BaseURL string
 	// TLSCert and TLSKey are PEM files; empty for plain HTTP.
 	TLSCert, TLSKey string
 	// ShutdownTimeout is as in [serve.RunOptions].
 	ShutdownTimeout time.Duration
 	// Started is called once connections are accepted.
 	Started func(*serve.Serving) error
-	// Access, Refused and Problem are as in [serve.Options].
-	Access  func(serve.Access)
-	Refused func(error)
-	Problem func(error)
-}
-
-func (o ServeOptions) base() string { return strings.TrimSuffix(o.BaseURL, "/") }
-
-func (o ServeOptions) scheme() string {
-	if o.TLSCert != "" {
-		return "https"
-	}
-	return "http"
+	// Versions and TLS of these come of Target and TLSCert.
+	serve.Options
 }
 
 // Serve answers agents over HTTP until ctx is done.
@@ -53,8 +40,10 @@ func (s *Session) Serve(ctx context.Context, o ServeOptions) error {
 			return err
 		}
 	}
-	run := serve.RunOptions{ShutdownTimeout: o.ShutdownTimeout}
-	if o.TLSCert != "" {
+	o.BaseURL = strings.TrimSuffix(o.BaseURL, "/")
+	scheme, run := "http", serve.RunOptions{ShutdownTimeout: o.ShutdownTimeout}
+	if o.TLS = o.TLSCert != ""; o.TLS {
+		scheme = "https"
 		var err error
 		if run.Certificate, err = serve.LoadCertificate(o.TLSCert, o.TLSKey, o.Problem); err != nil {
 			return err
@@ -65,19 +54,20 @@ func (s *Session) Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	defer served.Close()
+	o.Versions = served.Versions
 	l, err := listen(ctx, o.Listen)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	serving, err := serve.Describe(served, o.Target, l.Addr().String(), o.scheme(), o.base())
+	serving, err := serve.Describe(served, o.Target, l.Addr().String(), scheme, o.BaseURL)
 	if err != nil {
 		return err
 	}
 	// Files are read until the last request was answered.
 	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	handler, err := serve.New(reading, o.handling(served), cmp.Or(serving.BaseURL, serve.AnyBase))
+	handler, err := serve.New(reading, o.Options, cmp.Or(serving.BaseURL, serve.AnyBase))
 	if err != nil {
 		return err
 	}
@@ -101,13 +91,6 @@ func (s *Session) openServed(ctx context.Context, target string) (*form.Served, 
 		return lock.CompareReleases(a.Lock.BotkubeVersion, a.Tag, b.Lock.BotkubeVersion, b.Tag)
 	})
 	return served, nil
-}
-
-func (o ServeOptions) handling(served *form.Served) serve.Options {
-	return serve.Options{
-		Versions: served.Versions, BaseURL: o.base(), TLS: o.scheme() == "https",
-		Access: o.Access, Refused: o.Refused, Problem: o.Problem,
-	}
 }
 
 const listenHint = "name it as HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080, or :8080 for every interface"

@@ -38,13 +38,13 @@ func (src *source) subset(o SubsetOptions) (*lock.Lock, error) {
 		platforms = src.Lock.Platforms
 	}
 	for _, key := range slices.Concat(o.Plugins, o.Exclude) {
-		if !slices.ContainsFunc(src.Lock.Plugins, func(p lock.Plugin) bool { return matches(key, p) }) {
+		if !slices.ContainsFunc(src.Lock.Plugins, func(p lock.Plugin) bool { return key.Covers(p.Key()) }) {
 			return nil, src.noPlugin(key)
 		}
 	}
 	part := src.Lock.Subset(platforms, func(p lock.Plugin) bool {
 		named := func(keys []agent.PluginKey) bool {
-			return slices.ContainsFunc(keys, func(k agent.PluginKey) bool { return matches(k, p) })
+			return slices.ContainsFunc(keys, func(k agent.PluginKey) bool { return k.Covers(p.Key()) })
 		}
 		return (len(o.Plugins) == 0 || named(o.Plugins)) && !named(o.Exclude)
 	})
@@ -57,13 +57,6 @@ func (src *source) subset(o SubsetOptions) (*lock.Lock, error) {
 			WithHint("see what it holds: botkube-mirror list %s", src.Mirror)
 	}
 	return part, src.dropSchemas(part)
-}
-
-// matches reports whether a key names a plugin of a lock. Without a version it
-// names all that are there.
-func matches(key agent.PluginKey, p lock.Plugin) bool {
-	return key.Repository == p.Repository && key.Name == p.Name &&
-		(key.Version == "" || key.Version == p.Version)
 }
 
 // noPlugin says that a plugin is not there, and which are.

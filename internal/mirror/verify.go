@@ -199,7 +199,7 @@ func (s *Session) Verify(ctx context.Context, o VerifyOptions) (*Verification, e
 	v := &verifying{Session: s, options: o, result: &Verification{
 		Tool: Tool{"botkube-mirror", o.ToolVersion}, Target: o.Target, Platforms: []agent.Platform{},
 	}}
-	if err := checkPlace(&v.options.Place); err != nil {
+	if err := v.options.Check(); err != nil {
 		return nil, err
 	}
 	if err := v.tryValues(); err != nil {

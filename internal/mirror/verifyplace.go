@@ -2,32 +2,10 @@ package mirror
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
-	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
-	"github.com/botkube-mirror/botkube-mirror/internal/values"
 )
-
-// checkPlace refuses a place where no mirror can be.
-func checkPlace(p *values.Place) error {
-	p.BaseURL = strings.TrimSuffix(p.BaseURL, "/")
-	if p.BaseURL == "" && p.Served {
-		return fault.New(fault.Usage, "it is not said where the mirror is served").
-			WithHint("give the URL at which agents reach the server: --base-url URL")
-	}
-	if p.BaseURL != "" {
-		if err := form.CheckBaseURL(p.BaseURL); err != nil {
-			return err
-		}
-	}
-	if p.Mount == "" {
-		return nil
-	}
-	return pluginsdir.CheckMount(p.Mount)
-}
 
 // located compares the place that a mirror is written for with the one that is given.
 func (v *verifying) located() {

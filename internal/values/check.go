@@ -14,7 +14,9 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/deploy"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
@@ -73,6 +75,24 @@ type Place struct {
 	Served bool
 	// Mount is where agents see a directory, an image, or what is made of a bundle.
 	Mount string
+}
+
+// Check refuses a place where no mirror can be.
+func (p *Place) Check() error {
+	p.BaseURL = strings.TrimSuffix(p.BaseURL, "/")
+	if p.BaseURL == "" && p.Served {
+		return fault.New(fault.Usage, "it is not said where the mirror is served").
+			WithHint("give the URL at which agents reach the server: --base-url URL")
+	}
+	if p.BaseURL != "" {
+		if err := form.CheckBaseURL(p.BaseURL); err != nil {
+			return err
+		}
+	}
+	if p.Mount == "" {
+		return nil
+	}
+	return pluginsdir.CheckMount(p.Mount)
 }
 
 // checking is one run of [Check].

@@ -17,8 +17,7 @@ import (
 // newest returns the plugin of a lock that an agent takes a key for, or nil.
 func newest(l *lock.Lock, t agent.PluginType, key agent.PluginKey) (newest *lock.Plugin) {
 	for i, p := range l.Plugins {
-		is := p.Type == t && p.Repository == key.Repository && p.Name == key.Name && (key.Version == "" || key.Version == p.Version)
-		if is && (newest == nil || agent.Newer(p.Version, newest.Version)) {
+		if p.Type == t && key.Covers(p.Key()) && (newest == nil || agent.Newer(p.Version, newest.Version)) {
 			newest = &l.Plugins[i]
 		}
 	}

@@ -128,6 +128,11 @@ func (k PluginKey) String() string {
 	return k.Repository + "/" + k.Name + "@" + k.Version
 }
 
+// Covers reports whether the key names a version of a plugin. Without one, it names all.
+func (k PluginKey) Covers(of PluginKey) bool {
+	return k.Repository == of.Repository && k.Name == of.Name && (k.Version == "" || k.Version == of.Version)
+}
+
 // MarshalText writes the key as [PluginKey.String] does.
 func (k PluginKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 

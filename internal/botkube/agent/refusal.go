@@ -92,7 +92,7 @@ func (r *refusing) groups(section string, groups map[string]PluginGroup) {
 	for name, g := range groups {
 		at := section + "." + name
 		for key, p := range g.Plugins {
-			if _, ok := keyParts(key); p.Enabled && !ok {
+			if _, err := splitKey(key); p.Enabled && err != nil {
 				r.add(at+"."+key, nil, "the key of an enabled plugin is not of the form REPOSITORY/NAME or REPOSITORY/NAME@VERSION")
 			}
 		}
@@ -306,7 +306,7 @@ func conflicts(groups map[string]PluginGroup, names []string) []conflict {
 	byName := map[string][]groupedKey{}
 	for _, name := range names {
 		for _, key := range slices.Sorted(maps.Keys(groups[name].Plugins)) {
-			if k, ok := keyParts(key); ok && groups[name].Plugins[key].Enabled {
+			if k, err := splitKey(key); err == nil && groups[name].Plugins[key].Enabled {
 				byName[k.Name] = append(byName[k.Name], groupedKey{k, key, name})
 			}
 		}
@@ -324,14 +324,6 @@ func conflicts(groups map[string]PluginGroup, names []string) []conflict {
 		found = append(found, c)
 	}
 	return found
-}
-
-// keyParts reads a plugin's key as the agent does, which takes an empty version for
-// none (plugin.go, DecomposePluginKey).
-func keyParts(key string) (PluginKey, bool) {
-	repository, rest, found := strings.Cut(key, "/")
-	name, version, _ := strings.Cut(rest, "@")
-	return PluginKey{Repository: repository, Name: name, Version: version}, found && repository != "" && name != ""
 }
 
 // unique returns names in their order, each once.

@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"slices"
@@ -85,13 +84,8 @@ func (o *Options) config() (string, error) {
 	c.set("analytics", newObject().set("disable", true))
 	c.set("settings", newObject().set("upgradeNotifier", false))
 	o.setWatcher(c)
-	var text bytes.Buffer
-	enc := yaml.NewEncoder(&text)
-	enc.SetIndent(2)
-	if err := enc.Encode(c.node); err != nil {
-		return "", fmt.Errorf("writing YAML: %w", err)
-	}
-	return text.String(), nil
+	text, err := marshal(document{body: c})
+	return string(text), err
 }
 
 // configMap holds that part.

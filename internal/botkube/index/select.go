@@ -122,7 +122,7 @@ func selectEntries(indexes map[string]*Index, s Selection) ([]Selected, error) {
 		return nil, errors.Join(problems...)
 	}
 	selected = slices.DeleteFunc(selected, func(e Selected) bool {
-		return slices.ContainsFunc(s.Exclude, func(k agent.PluginKey) bool { return covers(k, e) })
+		return slices.ContainsFunc(s.Exclude, func(k agent.PluginKey) bool { return k.Covers(e.Key()) })
 	})
 	slices.SortFunc(selected, compareSelected)
 	selected = slices.CompactFunc(selected, func(a, b Selected) bool { return a.Entry == b.Entry })
@@ -143,10 +143,6 @@ func newestSelected(ix *Index, selected []Selected, of Selected) *agent.Entry {
 		}
 	}
 	return of.Entry
-}
-
-func covers(k agent.PluginKey, e Selected) bool {
-	return k.Repository == e.Repository && k.Name == e.Name && (k.Version == "" || k.Version == e.Version)
 }
 
 func compareSelected(a, b Selected) int {

@@ -27,7 +27,7 @@ type Templates struct {
 // of returns the sources for an entry, and whether the configuration names it.
 func (t Templates) of(e index.Selected) (refs []string, configured bool) {
 	for key, more := range t.Configured {
-		if key.Repository != e.Repository || key.Name != e.Name || key.Version != "" && key.Version != e.Version {
+		if !key.Covers(e.Key()) {
 			continue
 		}
 		configured = true
