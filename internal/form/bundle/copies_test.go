@@ -106,8 +106,8 @@ func TestCopiedByTools(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer b.Close()
-			if got := strings.Join(b.Names(), " "); got != test.names || len(b.Others()) != test.beside {
-				t.Errorf("it is called %q, want %q; beside it: %v", got, test.names, b.Others())
+			if got := strings.Join(b.names, " "); got != test.names || len(b.others) != test.beside {
+				t.Errorf("it is called %q, want %q; beside it: %v", got, test.names, b.others)
 			}
 		})
 	}
@@ -218,8 +218,8 @@ func TestChosenByName(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer b.Close()
-			if b.Contents().Index.Blob() != test.want.Index.Blob() {
-				t.Errorf("it is the bundle for %s", b.Contents().Tag)
+			if b.contents.Index.Blob() != test.want.Index.Blob() {
+				t.Errorf("it is the bundle for %s", b.contents.Tag)
 			}
 		})
 	}

@@ -31,7 +31,7 @@ func readTar(ctx context.Context, data []byte) error {
 	if err != nil {
 		return err
 	}
-	for _, x := range b.Contents().Blobs {
+	for _, x := range b.contents.Blobs {
 		if err := b.Verify(ctx, x.SHA256); err != nil {
 			return err
 		}

@@ -30,7 +30,7 @@ var Form = &form.Form{
 		Need: func(_ context.Context, path string, l *lock.Lock, _ form.Content) (int64, bool) {
 			return entry.Missing(path, LayoutPlan(l.Blobs()))
 		},
-		Open: openLayoutOutput, Next: next,
+		Open: openLayout, Next: next,
 	}},
 	Rewrite:   "copy it again from where it was pulled, and compare sha256sum on both sides; there, the next pull mends it",
 	Recognize: recognize,
@@ -60,7 +60,7 @@ func openMirror(ctx context.Context, p *form.Place) (*form.Mirror, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := mirrorOf(b.Contents())
+	m := mirrorOf(b.contents)
 	m.Content = func(context.Context) (*form.Content, error) {
 		return &form.Content{Plugins: pluginsdir.Upstream{Blobs: b}, Blobs: b}, nil
 	}
@@ -85,14 +85,24 @@ func mirrorOf(c *Contents) *form.Mirror {
 	return &form.Mirror{Lock: c.Lock, Tag: c.Tag, Digest: "sha256:" + c.Index.Blob().SHA256.String()}
 }
 
+// readRepository reads a bundle in a registry. What is something else is a
+// [form.ErrOther].
+func readRepository(ctx context.Context, p *form.Place) (*Contents, error) {
+	c, err := Read(ctx, p.Repository.Top, p.Repository)
+	switch {
+	case errors.Is(err, ErrNotBundle):
+		return nil, form.Other(fmt.Errorf("%s: %w", p, err))
+	case err != nil:
+		return nil, fmt.Errorf("reading the bundle %s: %w", p, err)
+	}
+	return c, nil
+}
+
 // openRepository opens a bundle in a registry. Its blobs come through the store.
 func openRepository(ctx context.Context, p *form.Place) (*form.Mirror, error) {
-	c, err := Read(ctx, p.Repository.Top, p.Repository)
-	if errors.Is(err, ErrNotBundle) {
-		return nil, form.Other(fmt.Errorf("%s: %w", p, err))
-	}
+	c, err := readRepository(ctx, p)
 	if err != nil {
-		return nil, fmt.Errorf("reading the bundle %s: %w", p, err)
+		return nil, err
 	}
 	m := mirrorOf(c)
 	from := p.Repository

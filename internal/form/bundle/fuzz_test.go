@@ -27,12 +27,12 @@ func FuzzOpen(f *testing.F) {
 			}
 			return
 		}
-		for _, x := range b.Contents().Blobs {
+		for _, x := range b.contents.Blobs {
 			if b.Verify(t.Context(), x.SHA256) != nil {
 				return
 			}
 		}
-		if err := readTar(t.Context(), tarOf(t, b.Contents())); err != nil {
+		if err := readTar(t.Context(), tarOf(t, b.contents)); err != nil {
 			t.Error(err)
 		}
 	})

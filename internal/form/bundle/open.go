@@ -169,25 +169,9 @@ func (c *Contents) whatFile(d lock.SHA256) string {
 	return what
 }
 
-// Lock returns what the bundle was made of.
-func (b *Bundle) Lock() *lock.Lock { return b.contents.Lock }
-
-// Name returns the path that was opened.
-func (b *Bundle) Name() string { return b.layout.Name() }
-
-// Names returns the tags and references that the bundle has in its layout.
-func (b *Bundle) Names() []string { return b.names }
-
-// Others returns what index.json names that is no part of the bundle.
-func (b *Bundle) Others() []oci.Named { return b.others }
-
 // Contents returns the documents as they are in the bundle, and its blobs. They
 // may be written again while the bundle is open.
 func (b *Bundle) Contents() *Contents { return b.contents }
-
-// Reader returns a reader of the bundle's blobs, which reads them whatever was
-// verified before.
-func (b *Bundle) Reader() oci.Reader { return b.layout }
 
 // Close closes the bundle.
 func (b *Bundle) Close() error { return b.layout.Close() }

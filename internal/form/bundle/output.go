@@ -20,8 +20,8 @@ func checkArchive(_ context.Context, path string, _ form.WriteOptions) error {
 	return oci.CheckFile(path)
 }
 
-// mirrorOutput is a bundle that is written as a whole in the end.
-type mirrorOutput struct {
+// output is a bundle that is written as a whole in the end.
+type output struct {
 	path    string
 	blobs   blob.Source
 	options form.WriteOptions
@@ -30,23 +30,28 @@ type mirrorOutput struct {
 
 func openArchive(_ context.Context, path string, _ *lock.Lock, from form.Content, o form.WriteOptions) (form.Writer, error) {
 	if path == form.StandardStream {
-		return &streamOutput{mirrorOutput{path, from.Blobs, o, func(ctx context.Context, _ string, c *Contents, with Options) (bool, error) {
+		return &output{path, from.Blobs, o, func(ctx context.Context, _ string, c *Contents, with Options) (bool, error) {
 			return true, WriteStream(ctx, o.Stdout, c, with)
-		}}}, nil
+		}}, nil
 	}
-	return &mirrorOutput{path, from.Blobs, o, WriteFile}, nil
+	return &output{path, from.Blobs, o, WriteFile}, nil
 }
 
-func openLayoutOutput(_ context.Context, path string, _ *lock.Lock, from form.Content, o form.WriteOptions) (form.Writer, error) {
-	return &mirrorOutput{path, from.Blobs, o, WriteLayout}, nil
+func openLayout(_ context.Context, path string, _ *lock.Lock, from form.Content, o form.WriteOptions) (form.Writer, error) {
+	return &output{path, from.Blobs, o, WriteLayout}, nil
 }
 
-// Add does nothing: blobs are verified while the bundle is written, one while
-// another is copied.
-func (out *mirrorOutput) Add(context.Context, lock.Artifact) (bool, error) { return false, nil }
+// Add verifies what will be streamed, of which nothing can be taken back, while a
+// damaged blob can still be fetched again. Others are verified while they are written.
+func (out *output) Add(ctx context.Context, a lock.Artifact) (bool, error) {
+	if out.path == form.StandardStream {
+		return false, out.blobs.Verify(ctx, a.SHA256)
+	}
+	return false, nil
+}
 
 // Commit writes the bundle.
-func (out *mirrorOutput) Commit(ctx context.Context, l *lock.Lock) (w form.Written, err error) {
+func (out *output) Commit(ctx context.Context, l *lock.Lock) (w form.Written, err error) {
 	contents, err := Plan(ctx, l, out.blobs)
 	if err != nil {
 		return w, err
@@ -58,16 +63,7 @@ func (out *mirrorOutput) Commit(ctx context.Context, l *lock.Lock) (w form.Writt
 }
 
 // Close does nothing: what is unfinished was removed by who wrote it.
-func (out *mirrorOutput) Close() error { return nil }
-
-// streamOutput is a bundle on standard output, of which nothing can be taken back.
-type streamOutput struct{ mirrorOutput }
-
-// Add verifies what will be streamed, while a damaged blob can still be fetched
-// again.
-func (out *streamOutput) Add(ctx context.Context, a lock.Artifact) (bool, error) {
-	return false, out.blobs.Verify(ctx, a.SHA256)
-}
+func (out *output) Close() error { return nil }
 
 func next(path string, _ form.Written, _ []agent.Platform, _ string) string {
 	if path == form.StandardStream {
@@ -104,7 +100,7 @@ func isBundleOf(ctx context.Context, path string, l *lock.Lock) bool {
 	if err != nil {
 		return false
 	}
-	there, errThere := b.Lock().Marshal()
+	there, errThere := b.contents.Lock.Marshal()
 	wanted, err := l.Marshal()
 	return errThere == nil && err == nil && bytes.Equal(there, wanted)
 }

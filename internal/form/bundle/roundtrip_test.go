@@ -39,13 +39,13 @@ func TestRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer b.Close()
-		if want, _ := l.Marshal(); !reflect.DeepEqual(b.Lock(), mustParse(t, want)) {
+		if want, _ := l.Marshal(); !reflect.DeepEqual(b.contents.Lock, mustParse(t, want)) {
 			t.Error("the lock differs")
 		}
-		if b.Name() != path {
-			t.Errorf("name %q", b.Name())
+		if b.layout.Name() != path {
+			t.Errorf("name %q", b.layout.Name())
 		}
-		for _, x := range b.Contents().Blobs {
+		for _, x := range b.contents.Blobs {
 			if err := b.Verify(t.Context(), x.SHA256); err != nil {
 				t.Error(err)
 			}
@@ -56,13 +56,13 @@ func TestRoundTrip(t *testing.T) {
 			data, err := io.ReadAll(f)
 			f.Close()
 			if err != nil || oci.BlobOf(data) != x {
-				t.Errorf("%s: %v", b.Contents().What(x.SHA256), err)
+				t.Errorf("%s: %v", b.contents.What(x.SHA256), err)
 			}
 		}
-		if again := tarOf(t, b.Contents()); !bytes.Equal(again, stream) {
+		if again := tarOf(t, b.contents); !bytes.Equal(again, stream) {
 			t.Error("what was read is not written again as it was")
 		}
-		if again := tarOf(t, plan(t, b.Lock(), b)); !bytes.Equal(again, stream) {
+		if again := tarOf(t, plan(t, b.contents.Lock, b)); !bytes.Equal(again, stream) {
 			t.Error("a plan from a bundle is another")
 		}
 	}

@@ -103,7 +103,7 @@ func serve(ctx context.Context, p *form.Place) (*form.Served, error) {
 // add adds a bundle to what is served, which closes it.
 func add(out *form.Served, path string, b *Bundle) error {
 	out.Closers = append(out.Closers, b)
-	l := b.Lock().PluginsOnly()
+	l := b.contents.Lock.PluginsOnly()
 	tag, err := l.Tag()
 	if err != nil {
 		return err

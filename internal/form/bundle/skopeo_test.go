@@ -94,7 +94,7 @@ func sameBundle(t *testing.T, c *Contents, path string) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	if !bytes.Equal(tarOf(t, b.Contents()), tarOf(t, c)) {
+	if !bytes.Equal(tarOf(t, b.contents), tarOf(t, c)) {
 		t.Error("what was read is another bundle")
 	}
 }

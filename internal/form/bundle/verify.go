@@ -32,9 +32,9 @@ func verify(ctx context.Context, p *form.Place, a *form.Audit) error {
 	case err != nil:
 		return a.Unreadable(err)
 	}
-	c := b.Contents()
-	a.NoteNames(c.Tag, b.Names(), b.Others())
-	if err := verifyContents(ctx, a, c, b.Reader(), runtime.GOMAXPROCS(0)); err != nil {
+	c := b.contents
+	a.NoteNames(c.Tag, b.names, b.others)
+	if err := verifyContents(ctx, a, c, b.layout, runtime.GOMAXPROCS(0)); err != nil {
 		return err
 	}
 	b.AuditModes(&a.Report)
@@ -50,12 +50,12 @@ func verify(ctx context.Context, p *form.Place, a *form.Audit) error {
 }
 
 func verifyRepository(ctx context.Context, p *form.Place, a *form.Audit) error {
-	c, err := Read(ctx, p.Repository.Top, p.Repository)
+	c, err := readRepository(ctx, p)
 	switch {
-	case errors.Is(err, ErrNotBundle):
-		return form.Other(fmt.Errorf("%s: %w", p, err))
+	case errors.Is(err, form.ErrOther):
+		return err
 	case err != nil:
-		return a.Unreadable(fmt.Errorf("reading the bundle %s: %w", p, err))
+		return a.Unreadable(err)
 	case a.Unpack:
 		return fault.New(fault.Usage, "archives in a registry are not unpacked").
 			WithHint("verify the bundle in a file with --unpack, or unpack it from the registry: botkube-mirror unpack %s -o DIR", p)

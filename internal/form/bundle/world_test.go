@@ -283,7 +283,7 @@ func verifyAll(ctx context.Context, path string) error {
 		return err
 	}
 	defer b.Close()
-	for _, x := range b.Contents().Blobs {
+	for _, x := range b.contents.Blobs {
 		if err := b.Verify(ctx, x.SHA256); err != nil {
 			return err
 		}

@@ -338,7 +338,7 @@ func TestSourceChanges(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { b.Close() })
-		for _, x := range b.Contents().Blobs {
+		for _, x := range b.contents.Blobs {
 			if err := b.Verify(t.Context(), x.SHA256); err != nil {
 				t.Fatal(err)
 			}

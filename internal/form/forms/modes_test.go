@@ -127,7 +127,7 @@ func trees(t *testing.T) []tree {
 				return err
 			}
 			b.AuditModes(r)
-			return b.Contents().Audit(ctx, b.Reader(), 1, r, nil)
+			return b.Contents().Audit(ctx, in, 1, r, nil)
 		},
 	}}
 }

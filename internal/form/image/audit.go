@@ -61,27 +61,19 @@ func verify(ctx context.Context, p *form.Place, a *form.Audit) error {
 }
 
 func verifyAt(ctx context.Context, p *form.Place, a *form.Audit) (*Image, error) {
-	begin := func(top []byte, from oci.Reader, parallel int) (*Image, error) {
+	parallel := runtime.GOMAXPROCS(0)
+	if p.Repository != nil {
+		parallel = a.Parallel
+	}
+	return at(ctx, p, func(top []byte, from oci.Reader) (*Image, error) {
+		if err := isImage(ctx, top, from); err != nil {
+			return nil, err
+		}
 		if err := a.Begin(); err != nil {
 			return nil, err
 		}
 		return Audit(ctx, top, from, parallel, &a.Report, a.Hashed)
-	}
-	if from := p.Repository; from != nil {
-		if err := isImage(ctx, from.Top, from); err != nil {
-			return nil, err
-		}
-		im, err := begin(from.Top, from, a.Parallel)
-		if err == nil {
-			im.Tag = from.Tag
-		}
-		return im, err
-	}
-	l, err := p.Layout(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return inLayout(ctx, l, p.Document, func(top []byte) (*Image, error) { return begin(top, l, runtime.GOMAXPROCS(0)) })
+	})
 }
 
 // Audit reads every layer of an image, as many at a time as parallel says, and

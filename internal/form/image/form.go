@@ -73,19 +73,27 @@ func openMirror(ctx context.Context, p *form.Place) (*form.Mirror, error) {
 }
 
 func read(ctx context.Context, p *form.Place) (im *Image, err error) {
-	if from := p.Repository; from != nil {
-		if im, err = Read(ctx, from.Top, from); err == nil {
-			im.Tag = from.Tag
-		}
-	} else if l, openErr := p.Layout(ctx); openErr != nil {
-		err = openErr
-	} else {
-		im, err = Open(ctx, l, p.Document)
-	}
+	im, err = at(ctx, p, func(top []byte, from oci.Reader) (*Image, error) { return Read(ctx, top, from) })
 	if errors.Is(err, ErrNotImage) {
 		err = form.Other(ErrNotImage)
 	}
 	return im, err
+}
+
+// at reads the image at a place as read does.
+func at(ctx context.Context, p *form.Place, read func(top []byte, from oci.Reader) (*Image, error)) (*Image, error) {
+	if from := p.Repository; from != nil {
+		im, err := read(from.Top, from)
+		if err == nil {
+			im.Tag = from.Tag
+		}
+		return im, err
+	}
+	l, err := p.Layout(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return inLayout(ctx, l, p.Document, func(top []byte) (*Image, error) { return read(top, l) })
 }
 
 // output is an image that is written as a whole in the end.

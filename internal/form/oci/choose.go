@@ -193,9 +193,7 @@ func (c *choosing) open(n Named) {
 		if c.other == nil || fault.HintOf(c.other) == "" && fault.HintOf(err) != "" {
 			c.other = err
 		}
-		if len(probe.Manifests) <= maxNamed {
-			c.look(probe.Manifests, true)
-		}
+		c.look(probe.Manifests, true)
 	}
 }
 

@@ -86,7 +86,8 @@ type Probe struct {
 	Manifests []Named
 }
 
-// ProbeOf probes a document. What is no index names nothing.
+// ProbeOf probes a document. What is no index names nothing; of very many documents, the
+// first count.
 func ProbeOf(data []byte) (Probe, error) {
 	var d struct {
 		SchemaVersion int               `json:"schemaVersion"`
@@ -102,7 +103,7 @@ func ProbeOf(data []byte) (Probe, error) {
 		config := d.Config.named()
 		p.Config = &config
 	}
-	p.Manifests = merged(d.Manifests)
+	p.Manifests = merged(d.Manifests[:min(len(d.Manifests), maxNamed)])
 	return p, legible.JSONError(data, err)
 }
 

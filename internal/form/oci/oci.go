@@ -1,6 +1,7 @@
 // Package oci reads the files of an OCI image layout (image-spec,
 // image-layout.md), in a directory or in a tar file where they lie, and believes
-// nothing of it: a tar must be whole to the last byte, and no link is followed.
+// nothing of it: a tar must be whole to the last byte, and no link is followed. It
+// writes the tar files of layouts, for bundles and images alike.
 package oci
 
 import (
