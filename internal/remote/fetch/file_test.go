@@ -51,6 +51,29 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// TestFileThatChanges has a file that changes while it is copied be copied once more,
+// and refused if it still changes.
+func TestFileThatChanges(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x")
+	check(t, os.WriteFile(path, random(1<<20), 0o644))
+	f, changes := fixed(t), 0
+	o := f.observer()
+	o.Received = func(int) {
+		changes++
+		later := time.Now().Add(time.Duration(changes) * time.Second)
+		check(t, os.Chtimes(path, later, later))
+	}
+	url := fileURL(path)
+	_, err := f.client.Blob(t.Context(), fetch.Request{URL: url}, o)
+	wantFault(t, err, fault.Integrity, url, "the file changes while it is read")
+	if f.count("started") != 2 || f.count("restarted") != 1 || f.count("retrying") != 0 {
+		t.Errorf("events:\n%s", f)
+	}
+	if n := f.store.Partial(url); n != 0 {
+		t.Errorf("%d bytes are left of it", n)
+	}
+}
+
 func TestFilesThatAreNone(t *testing.T) {
 	dir := t.TempDir()
 	tests := map[string]struct {

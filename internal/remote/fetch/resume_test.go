@@ -2,6 +2,7 @@ package fetch_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -74,6 +75,28 @@ func TestNextRunAfterAChange(t *testing.T) {
 	f := over(t, dir)
 	if r := f.want(t, req, fresh); r.Resumed != 0 || r.Transferred != int64(len(fresh)) {
 		t.Errorf("%+v\n%s", r, f)
+	}
+}
+
+// A web page in the place of the rest, as of a proxy that wants people to log in, costs
+// nothing of what is there.
+func TestNextRunAfterAWebPage(t *testing.T) {
+	data := random(1 << 20)
+	u := newUpstream(t, data)
+	req := fetch.Request{URL: u.URL + "/x"}
+	dir := interrupted(t, u, 700_000, req)
+	u.then(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Range") == "" {
+			t.Error("the whole is asked for")
+		}
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, "<!DOCTYPE html><title>Log in</title>")
+	})
+	f := over(t, dir, once)
+	f.wantFault(t, req, fault.Upstream, "a web page")
+	check(t, f.store.Close())
+	if r := over(t, dir).want(t, req, data); r.Resumed != 700_000 {
+		t.Errorf("%+v", r)
 	}
 }
 
