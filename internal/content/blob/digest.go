@@ -28,14 +28,12 @@ func (d *Digest) Write(p []byte) (int, error) {
 	return d.Hash.Write(p)
 }
 
-// Reset forgets what was written.
 func (d *Digest) Reset() error {
 	d.Hash.Reset()
 	d.size = 0
 	return nil
 }
 
-// Blob says what was written.
 func (d *Digest) Blob() lock.Blob {
 	return lock.Blob{Size: d.size, SHA256: d.SHA256()}
 }

@@ -157,7 +157,6 @@ func (s *Store) claimFile(ctx context.Context, path string, tell func()) (*filel
 	}
 }
 
-// open opens what is there.
 func (in *Ingest) open() error {
 	part, root := in.part(), in.store.root
 	for _, file := range []string{part, in.base + sumsSuffix, in.base + metaSuffix} {
@@ -206,13 +205,10 @@ func (in *Ingest) File() *os.File { return in.file }
 // Path is where the partial file is.
 func (in *Ingest) Path() string { return in.store.at(in.part()) }
 
-// part is the partial file in the store.
 func (in *Ingest) part() string { return in.base + partSuffix }
 
-// Size is how many bytes are there.
 func (in *Ingest) Size() int64 { return in.size }
 
-// Write appends.
 func (in *Ingest) Write(p []byte) (int, error) {
 	n, err := in.file.Write(p)
 	in.size += int64(n)

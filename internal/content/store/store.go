@@ -63,7 +63,6 @@ type Store struct {
 	known map[lock.SHA256]int64
 }
 
-// Dir returns the store's directory.
 func (s *Store) Dir() string { return s.dir }
 
 // Close tells other processes that this one is done with the store. Without

@@ -42,7 +42,6 @@ func checkBody(resp *transfer.Response, body io.Reader, undone, sized bool) (io.
 	return io.MultiReader(bytes.NewReader(head), body), nil
 }
 
-// decode undoes the coding of an answer.
 func decode(resp *transfer.Response) (body io.Reader, undone bool, err error) {
 	body, undone, err = resp.Decode(transfer.CodingOf(resp.Response))
 	if errors.Is(err, io.ErrUnexpectedEOF) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/url"
@@ -16,7 +17,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-getter"
-	urlhelper "github.com/hashicorp/go-getter/helper/url"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
@@ -41,13 +41,9 @@ func Locate(raw string) (located string, local bool, err error) {
 		// nothing at all. The error of go-getter holds the URL.
 		return "", true, nil
 	}
-	name, rest := agent.SplitGetter(located)
-	u, err := url.Parse(rest)
+	name, u, err := splitURL(located)
 	if err != nil {
-		return "", false, fault.New(fault.Usage, "%s cannot be read as a URL: %w", agent.Redact(raw), transfer.WithoutURL(err))
-	}
-	if name == "" {
-		name = u.Scheme
+		return "", false, fmt.Errorf("%s: %w", agent.Redact(raw), err)
 	}
 	// git::file:///… and git::/… are local, too.
 	return located, name == "file" || u.Scheme == "file" || u.Scheme == "", nil
@@ -70,12 +66,8 @@ func parseTree(raw string) (treeSource, error) {
 	if src.Location, err = agent.ParseLocation(raw); err != nil {
 		return src, fault.New(fault.Usage, "%w", err)
 	}
-	name, rest := agent.SplitGetter(src.URL)
-	if src.url, err = urlhelper.Parse(rest); err != nil {
-		return src, fault.New(fault.Usage, "it cannot be read as a URL: %w", transfer.WithoutURL(err))
-	}
-	if src.getter = name; name == "" {
-		src.getter = src.url.Scheme
+	if src.getter, src.url, err = splitURL(src.URL); err != nil {
+		return src, err
 	}
 	return src, src.check(src.url)
 }

@@ -192,7 +192,6 @@ func (d *download) withCoding(err error) error {
 	return fault.New(fault.Integrity, "%w; the server says of it Content-Encoding: %s", err, d.coding)
 }
 
-// finish stores what was downloaded.
 func (d *download) finish() (Result, error) {
 	r := Result{
 		SHA256: d.sums.SHA256(), Size: d.in.Size(), Digests: d.sums.digests(),

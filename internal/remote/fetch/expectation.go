@@ -135,7 +135,6 @@ func newSums(e expectation) *sums {
 
 func (s *sums) Write(p []byte) (int, error) { return s.all.Write(p) }
 
-// Reset forgets what was written.
 func (s *sums) Reset() {
 	for _, h := range s.hashes {
 		h.Reset()

@@ -61,7 +61,6 @@ func (c *Client) observer(url string) Observer {
 	return Observer{Retrying: func(err error, pause time.Duration) { c.retrying(agent.Redact(url), err, pause) }}
 }
 
-// New returns a client.
 func New(cfg Config) *Client {
 	c := &Client{
 		options:  cfg.Filled(),

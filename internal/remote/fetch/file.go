@@ -62,7 +62,6 @@ func fileError(err error) error {
 // fileSource is a [transfer.Source] of a file of this machine.
 type fileSource struct{ *download }
 
-// Open opens the file.
 func (s fileSource) Open(ctx context.Context, offset int64, of store.Origin) (*transfer.Part, error) {
 	f, fi, err := openFile(s.src.url)
 	if err != nil {

@@ -172,7 +172,6 @@ func (w *workTree) prepare(ctx context.Context) error {
 	return w.stripCredentials(ctx)
 }
 
-// writeRemote says where the repository comes from.
 func (w *workTree) writeRemote(u string) error {
 	return os.WriteFile(filepath.Join(w.dir, ".git", "remote"), fmt.Appendf(nil, "[remote \"origin\"]\n\turl = %s\n", quoteConfig(u)), 0o600)
 }

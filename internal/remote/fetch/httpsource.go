@@ -27,7 +27,6 @@ type webSource struct{ *download }
 // errUnchanged is that the record of a URL still holds.
 var errUnchanged = transfer.Permanent(errors.New("the file has not changed"))
 
-// Open asks for the file from an offset on.
 func (s webSource) Open(ctx context.Context, offset int64, of store.Origin) (*transfer.Part, error) {
 	resp, err := s.do(ctx, http.MethodGet, s.src.url, s.header(offset, of))
 	if err != nil {

@@ -47,7 +47,6 @@ func (c *Client) openBucket(ctx context.Context, getter string, u *url.URL) (b b
 // objectSource is a [transfer.Source] of an object that a URL names.
 type objectSource struct{ *download }
 
-// Open asks for the object from an offset on.
 func (s objectSource) Open(ctx context.Context, offset int64, of store.Origin) (*transfer.Part, error) {
 	return s.watched(ctx, offset, func(ctx context.Context) (*transfer.Part, error) {
 		b, key, err := s.openBucket(ctx, s.src.getter, s.src.url)
@@ -138,7 +137,6 @@ func (c *Client) objects(ctx context.Context, getter string, u *url.URL, dir str
 	return err
 }
 
-// keys lists a bucket.
 func (c *Client) keys(ctx context.Context, b bucket) (keys []string, err error) {
 	w := transfer.NewWatchdog(ctx, c.options.IdleTimeout)
 	defer w.Stop()
@@ -184,7 +182,6 @@ type keySource struct {
 	key    string
 }
 
-// Open asks for the object from an offset on.
 func (s keySource) Open(ctx context.Context, offset int64, of store.Origin) (*transfer.Part, error) {
 	return s.watched(ctx, offset, func(ctx context.Context) (*transfer.Part, error) { return s.bucket.open(ctx, s.key, offset, of) })
 }

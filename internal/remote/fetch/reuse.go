@@ -147,7 +147,6 @@ func matches(rec store.URLRecord, h http.Header, size int64) bool {
 	return size == rec.Size
 }
 
-// fileUnchanged compares a record with a file.
 func fileUnchanged(rec store.URLRecord, fi os.FileInfo) bool {
 	return rec.Size == fi.Size() && rec.LastModified == fileTime(fi)
 }

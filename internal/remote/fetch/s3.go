@@ -81,7 +81,6 @@ type s3Bucket struct {
 // token of a session there. The signature is for one host anyway.
 type direct struct{ *http.Transport }
 
-// Do is for [s3.HTTPClient].
 func (d direct) Do(req *http.Request) (*http.Response, error) { return d.RoundTrip(req) }
 
 // openS3 finds out what a URL names, and who asks: by the credentials of the URL, or by
@@ -135,7 +134,6 @@ func (c *Client) awsHTTP() *awshttp.BuildableClient {
 	})
 }
 
-// Close closes connections.
 func (b *s3Bucket) Close() error {
 	b.conns.CloseIdleConnections()
 	return nil

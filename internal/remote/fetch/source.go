@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"errors"
 	"net/url"
 	"slices"
@@ -68,14 +69,9 @@ func parseSource(raw string) (source, error) {
 		return src, fault.New(fault.Usage, "it is not a URL, and nothing that go-getter takes for one").
 			WithHint("relative URLs are resolved against their index before they get here")
 	}
-	var rest string
-	src.getter, rest = agent.SplitGetter(detected)
-	rest, subdir := getter.SourceDirSubdir(rest)
-	if src.url, err = urlhelper.Parse(rest); err != nil {
-		return src, fault.New(fault.Usage, "it cannot be read as a URL: %w", transfer.WithoutURL(err))
-	}
-	if src.getter == "" {
-		src.getter = src.url.Scheme
+	rest, subdir := getter.SourceDirSubdir(detected)
+	if src.getter, src.url, err = splitURL(rest); err != nil {
+		return src, err
 	}
 	if err := src.check(src.url, subdir); err != nil {
 		return src, err
@@ -83,6 +79,16 @@ func parseSource(raw string) (source, error) {
 	// As go-getter does (client.go, Get): the agent asks for a URL in this form.
 	src.url.RawQuery = src.url.Query().Encode()
 	return src, nil
+}
+
+// splitURL returns the name of the getter that a URL is for, as it names one or by its
+// scheme, and what that getter is given.
+func splitURL(located string) (getter string, u *url.URL, err error) {
+	getter, rest := agent.SplitGetter(located)
+	if u, err = urlhelper.Parse(rest); err != nil {
+		return "", nil, fault.New(fault.Usage, "it cannot be read as a URL: %w", transfer.WithoutURL(err))
+	}
+	return cmp.Or(getter, u.Scheme), u, nil
 }
 
 // isWeb reports whether a web server is asked.

@@ -58,7 +58,6 @@ var (
 	errNotSpoken = errors.New("https is not spoken")
 )
 
-// RoundTrip sends a request as http.Transport does.
 func (d *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := d.refuse(req.URL); err != nil {
 		d.mu.Lock()
@@ -115,7 +114,6 @@ type bounded struct {
 	io.Closer
 }
 
-// endHandshake ends the handshake.
 func (d *authTransport) endHandshake() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -22,7 +22,6 @@ import (
 // (containers-auth.json(5)), and call Docker Hub docker.io.
 type dockerKeychain struct{}
 
-// Resolve implements [authn.Keychain].
 func (dockerKeychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
 	files, unreadable := readConfigs()
 	for _, key := range namesOf(target) {

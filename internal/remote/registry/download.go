@@ -124,7 +124,6 @@ func (o *opened) Close() error {
 	return nil
 }
 
-// download returns the download of a blob.
 func (r *Repository) download(b lock.Blob, to transfer.Sink, doing string) *transfer.Download {
 	return &transfer.Download{
 		Sink: to, Source: &blobSource{Repository: r, blob: b}, Retry: r.client.options.Retry, Vouched: true, Expected: b.Size,
@@ -153,7 +152,6 @@ type blobSource struct {
 	whole bool
 }
 
-// Open asks for a blob from an offset on.
 func (s *blobSource) Open(ctx context.Context, offset int64, _ store.Origin) (*transfer.Part, error) {
 	q := request{method: http.MethodGet, url: s.url("blobs", digestPrefix+s.blob.SHA256.String())}
 	ranged := offset > 0 && !s.whole

@@ -28,7 +28,6 @@ const (
 	maxDiagnostics = 3
 )
 
-// reason returns why a request failed.
 func (r *Repository) reason(err error) error {
 	if e, ok := errors.AsType[*transport.Error](err); ok {
 		return r.libraryStatus(e, answer{})

@@ -38,7 +38,6 @@ type Reference struct {
 	digest string
 }
 
-// Repository returns the repository.
 func (r Reference) Repository() Name { return r.name }
 
 // Identifier returns what a registry is asked for: the digest if there is one,
@@ -184,7 +183,6 @@ func nameOf(r rune) string {
 	return fmt.Sprintf("%U", r)
 }
 
-// parseRest reads what follows the host.
 func parseRest(host, rest string) (Reference, error) {
 	var r Reference
 	rest, digest, pinned := strings.Cut(rest, "@")

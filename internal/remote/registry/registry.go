@@ -70,7 +70,6 @@ type handshake struct {
 	done *Repository
 }
 
-// New returns a client.
 func New(cfg Config) *Client {
 	c := &Client{
 		options:   cfg.Filled(),
@@ -99,7 +98,6 @@ func (c *Client) retry(ctx context.Context, subject string, reached func() int64
 	return c.options.Retry.Do(ctx, func(err error, pause time.Duration) { c.tell(subject, err, pause) }, reached, try)
 }
 
-// tell tells of a failed attempt.
 func (c *Client) tell(subject string, err error, pause time.Duration) {
 	if c.retrying != nil {
 		c.retrying(subject, err, pause)
@@ -163,7 +161,6 @@ func (c *Client) Repository(ctx context.Context, n Name, push bool) (*Repository
 	return r, nil
 }
 
-// shakeHands makes the handshake.
 func (c *Client) shakeHands(ctx context.Context, n Name, push bool) (*Repository, error) {
 	repo, err := n.repository(c.plainHTTP)
 	if err != nil {
@@ -202,7 +199,6 @@ func isAnonymous(ctx context.Context, auth authn.Authenticator) bool {
 	return err == nil && (cfg == nil || *cfg == authn.AuthConfig{})
 }
 
-// handshakeReason returns why a handshake failed.
 func (r *Repository) handshakeReason(ctx context.Context, w *transfer.Watchdog, d *authTransport, auth authn.Authenticator, err error) error {
 	if ended := w.Reason(); ended != nil {
 		return ended

@@ -169,7 +169,6 @@ func (s *session) prepare() (there bool, err error) {
 	return false, s.begin()
 }
 
-// begin opens a session at the registry.
 func (s *session) begin() error {
 	resp, err := s.do(s.ctx, request{method: http.MethodPost, url: s.url("blobs", "uploads/"), data: []byte{}})
 	if err != nil {
@@ -189,7 +188,6 @@ func (s *session) begin() error {
 // were sent. The specification has 201 or 202, depending on the request.
 var stored = []int{http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNoContent}
 
-// follow takes the location from an answer.
 func (s *session) follow(resp *transfer.Response) error {
 	s.location = nil
 	l := resp.Header.Get("Location")
@@ -258,7 +256,6 @@ func uploadedTo(value string) (offset int64, ok bool) {
 	return last + 1, n == 1 && err == nil && last > 0
 }
 
-// send brings the next piece.
 func (s *session) send() error {
 	size := s.part()
 	header := http.Header{"Content-Type": {"application/octet-stream"}}
@@ -429,10 +426,8 @@ func (s *session) body(size int64) (*upload, error) {
 	return u, nil
 }
 
-// left returns how many bytes are to be sent.
 func (u *upload) left() int64 { return u.size }
 
-// Read reads the content.
 func (u *upload) Read(p []byte) (int, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -460,7 +455,6 @@ func (u *upload) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close closes the content.
 func (u *upload) Close() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()

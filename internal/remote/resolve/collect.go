@@ -104,12 +104,8 @@ func (c *collection) add(repo *repository, raw, checksum string) (string, error)
 	if location.IsGit {
 		kind = lock.DirArchiveAll
 	}
-	a := c.artifacts[location.URL]
-	if a == nil {
-		a = &artifact{url: location.URL, tree: kind}
-		c.artifacts[location.URL] = a
-	}
-	if err := a.is(kind); err != nil {
+	a, err := c.artifact(location.URL, kind)
+	if err != nil {
 		return "", err
 	}
 	if err := a.vouch(repo, location, checksum); err != nil {
@@ -224,7 +220,6 @@ func checkSource(base *url.URL, location agent.Location, a *artifact) error {
 	return nil
 }
 
-// checkClone refuses repositories of this machine.
 func checkClone(u *url.URL) error {
 	if u.Scheme == "" || u.Scheme == "file" {
 		return fmt.Errorf("%s is a repository of this machine; the mirror clones by https, http, ssh and git", agent.Redact(u.String()))

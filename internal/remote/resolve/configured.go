@@ -80,7 +80,6 @@ func (req *Request) applyImages(c *configured.Agent) {
 	req.Members.AgentTag = c.Values.ImageTag
 }
 
-// reasons lists what is left out.
 func reasons(c *configured.Agent) string {
 	var out strings.Builder
 	for _, l := range c.LeftOut {

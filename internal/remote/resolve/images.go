@@ -72,7 +72,6 @@ func without(role lock.ImageRole) string {
 	return "leave out " + ImageFlag(role)
 }
 
-// images pins the images that are wanted.
 func (r *Resolver) images(ctx context.Context, req Request, plan *Plan) error {
 	if req.Members.AgentImage == "" {
 		return nil
@@ -228,7 +227,6 @@ func choose(manifests []v1.Descriptor, want agent.Platform, role lock.ImageRole)
 // maxOffered bounds the platforms that a message lists.
 const maxOffered = 20
 
-// list writes platforms for a message.
 func list(platforms []agent.Platform) string {
 	var names []string
 	for _, p := range platforms {

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"unicode"
 
 	"golang.org/x/sync/errgroup"
 
@@ -21,6 +20,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/sumfile"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
 // maxChecksumFile bounds, in bytes, a checksum file.
@@ -231,22 +231,7 @@ func excerpt(data []byte, what string) string {
 		return ""
 	}
 	first, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
-	return fmt.Sprintf(" (%q)", printable(first, 60))
-}
-
-// printable makes what a server says fit to be shown: one line, of at most so many
-// characters.
-func printable(s string, most int) string {
-	runes := []rune(strings.ToValidUTF8(s, "\ufffd"))
-	if len(runes) > most {
-		runes = append(runes[:most], '…')
-	}
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, string(runes))
+	return fmt.Sprintf(" (%q)", transfer.Printable(first, 60))
 }
 
 // take reads a checksum file for the artifact. One that is shared by many

@@ -122,7 +122,6 @@ func (p *Plan) OpenTemplates() []int {
 	return indexes
 }
 
-// Resolver resolves requests.
 type Resolver struct {
 	Fetch *fetch.Client
 	// Registry is asked for images. It may be nil if none is wanted.
@@ -217,7 +216,6 @@ type repository struct {
 	lock  lock.Repository
 }
 
-// repositories fetches and reads every index.
 func (r *Resolver) repositories(ctx context.Context, req Request) ([]*repository, error) {
 	repositories := make([]*repository, len(req.Repositories))
 	for i, repo := range req.Repositories {

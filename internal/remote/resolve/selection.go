@@ -72,7 +72,6 @@ func (r *Resolver) Select(ctx context.Context, sel Selection) (*Plan, *configure
 	return plan, values, err
 }
 
-// request says what a selection asks for.
 func (r *Resolver) request(ctx context.Context, sel Selection) (*Request, *configured.Agent, error) {
 	req := Request{
 		Version:          sel.Version,

@@ -108,26 +108,22 @@ func (c *collection) template(plugin int, ref string) error {
 		return nil
 	}
 	p.Templates = append(p.Templates, t)
-	return c.tree(location.Normalized, lock.DirArchiveYAML)
+	_, err = c.artifact(location.Normalized, lock.DirArchiveYAML)
+	return err
 }
 
-// tree records an artifact that is made of a directory.
-func (c *collection) tree(url string, kind lock.DirArchive) error {
+// artifact returns the artifact that a URL is for, which cannot be wanted in two forms.
+func (c *collection) artifact(url string, kind lock.DirArchive) (*artifact, error) {
 	a := c.artifacts[url]
 	if a == nil {
 		a = &artifact{url: url, tree: kind}
 		c.artifacts[url] = a
 	}
-	return a.is(kind)
-}
-
-// is reports an artifact that is wanted in two forms.
-func (a *artifact) is(kind lock.DirArchive) error {
 	if a.tree != kind {
-		return fault.New(fault.Integrity, "%s is both a file and a directory, or a directory of which different files are wanted", agent.Redact(a.url)).
+		return nil, fault.New(fault.Integrity, "%s is both a file and a directory, or a directory of which different files are wanted", agent.Redact(url)).
 			WithHint("leave one of the plugins out with --exclude, or the templates with --no-exec-templates")
 	}
-	return nil
+	return a, nil
 }
 
 // pinnedTemplates takes over what a lock has for an entry.

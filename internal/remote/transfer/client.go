@@ -98,7 +98,6 @@ func (r *Response) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close ends the request.
 func (r *Response) Close() error {
 	r.watch.Stop()
 	return r.Body.Close()

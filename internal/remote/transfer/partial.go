@@ -44,7 +44,6 @@ const (
 	writtenAtOnce = 8 << 20
 )
 
-// Add appends.
 func (p *Partial) Add(data []byte) error {
 	if _, err := p.Write(data); err != nil {
 		return Local(err)

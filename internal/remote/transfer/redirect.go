@@ -95,5 +95,4 @@ func (e *RedirectedError) Error() string {
 	return fmt.Sprintf("at %s, to which it leads: %s", Printable(e.Host, maxHost), e.Err)
 }
 
-// Unwrap returns the failure.
 func (e *RedirectedError) Unwrap() error { return e.Err }

@@ -163,7 +163,6 @@ func (d *Download) Void(reason string) error {
 	return d.Restart()
 }
 
-// attempt asks once for what is missing.
 func (d *Download) attempt(ctx context.Context) error {
 	if size := d.Size(); d.Vouched && size > 0 && size == d.Expected {
 		return nil
@@ -204,7 +203,6 @@ func (d *Download) open(ctx context.Context) (*Part, error) {
 	return d.Source.Open(ctx, 0, store.Origin{})
 }
 
-// begin makes ready for a part.
 func (d *Download) begin(part *Part) error {
 	if d.Size() > 0 && part.Void != "" {
 		if err := d.Void(part.Void); err != nil {
@@ -232,7 +230,6 @@ func (d *Download) begin(part *Part) error {
 	return nil
 }
 
-// receive takes a part.
 func (d *Download) receive(part *Part) error {
 	skip := d.Size() - part.Start
 	err := blob.Pieces(part, func(p []byte) error {
@@ -290,20 +287,16 @@ type Stream struct {
 	origin store.Origin
 }
 
-// Size is how many bytes were written.
 func (s *Stream) Size() int64 { return s.size }
 
-// Add writes.
 func (s *Stream) Add(p []byte) error {
 	n, err := s.To.Write(p)
 	s.size += int64(n)
 	return Local(err)
 }
 
-// Secure does nothing.
 func (s *Stream) Secure() error { return nil }
 
-// Restart begins anew.
 func (s *Stream) Restart() error {
 	if s.size == 0 {
 		return nil
@@ -315,10 +308,8 @@ func (s *Stream) Restart() error {
 	return Local(s.Rewind())
 }
 
-// Origin says of which version of the file the bytes are.
 func (s *Stream) Origin() store.Origin { return s.origin }
 
-// SetOrigin is told of which version of the file the bytes are.
 func (s *Stream) SetOrigin(o store.Origin) error {
 	s.origin = o
 	return nil

@@ -40,7 +40,6 @@ type Watchdog struct {
 	sending bool
 }
 
-// NewWatchdog begins to watch.
 func NewWatchdog(ctx context.Context, idleTimeout time.Duration) *Watchdog {
 	w := &Watchdog{parent: ctx, allowed: idleTimeout, idleTimeout: idleTimeout, answering: idleTimeout, moved: time.Now()}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
