@@ -15,7 +15,7 @@ func find(t *testing.T, files map[string]string) (*Release, error) {
 	t.Helper()
 	var objects []*manifest.Object
 	var plain []*File
-	for _, name := range []string{"release.yaml", "more.yaml", "envs/prod/botkube.yaml", "envs/base.yaml", "charts/botkube/values.yaml", "token.txt"} {
+	for _, name := range []string{"release.yaml", "more.yaml", "envs/prod/botkube.yaml", "envs/base.yaml", "base.yaml", "charts/botkube/values.yaml", "token.txt"} {
 		text, is := files[name]
 		if !is {
 			continue
@@ -100,6 +100,10 @@ func TestValues(t *testing.T) {
 			"more.yaml": "apiVersion: source.toolkit.fluxcd.io/v1\nkind: HelmChart\nmetadata: {name: charts}\nspec: {chart: botkube, version: 1.13.0}\n"}, `{"a":1}`, "v1.13.0"},
 		"a chart in git": {map[string]string{"release.yaml": helmRelease("chart: {spec: {chart: ./charts/botkube, sourceRef: {kind: GitRepository, name: git}}}\nvalues: {a: own}"),
 			"charts/botkube/values.yaml": "a: chart\nb: chart"}, `{"a":"own","b":"chart"}`, ""},
+		"a chart in git, its files": {map[string]string{"release.yaml": helmRelease("chart: {spec: {chart: ./charts/botkube, valuesFiles: [envs/base.yaml, envs/prod/botkube.yaml], sourceRef: {kind: Bucket, name: s3}}}"),
+			"envs/base.yaml": "a: base\nb: base", "envs/prod/botkube.yaml": "b: prod"}, `{"a":"base","b":"prod"}`, ""},
+		"a chart in git, its file as once": {map[string]string{"release.yaml": helmRelease("chart: {spec: {chart: ./charts/botkube, valuesFile: envs/base.yaml, sourceRef: {kind: GitRepository, name: git}}}"),
+			"envs/base.yaml": "a: base", "charts/botkube/values.yaml": "a: chart"}, `{"a":"base"}`, ""},
 		"beside a patch of another": {map[string]string{"release.yaml": helmRelease(fluxChart + "values: {a: 1}"), "more.yaml": strings.Replace(helmRelease("chart: {spec: {chart: x}}")+"---\n"+helmRelease("values: {a: 2}"), "name: botkube", "name: x", 2)}, `{"a":1}`, "v1.14.0"},
 		"one of several, in a list": {map[string]string{"release.yaml": "apiVersion: v1\nkind: List\nitems:\n- apiVersion: helm.toolkit.fluxcd.io/v2\n  kind: HelmRelease\n  metadata: {name: p}\n" +
 			"  spec: {chart: {spec: {chart: prometheus}}, values: {a: no}}\n- apiVersion: helm.toolkit.fluxcd.io/v2\n  kind: HelmRelease\n  metadata: {name: b}\n  spec: {chart: {spec: {chart: botkube}}, values: {a: yes}}\n"}, `{"a":true}`, ""},
@@ -111,6 +115,7 @@ func TestValues(t *testing.T) {
 		"Argo, all": {map[string]string{"envs/base.yaml": "a: file\nb: file\nc: file\nd: file", "envs/prod/botkube.yaml": "b: prod\nc: prod\nd: prod", "token.txt": "one,two\n",
 			"release.yaml": argoSourceOf("valueFiles: [../../envs/base.yaml, prod/botkube.yaml]\nvalues: '{c: text, d: text}'\nparameters:\n- {name: d, value: '1,2'}\n- {name: e, value: 'true'}\n- {name: f, value: 'true', forceString: true}\n- {name: g, value: '{x,y}'}\n- {name: h, value: $ARGOCD_APP_NAME-$$}\nfileParameters: [{name: i.j, path: files/token.txt}]")},
 			`{"a":"file","b":"prod","c":"text","d":"1,2","e":true,"f":"true","g":["x","y"],"h":"chatops-$","i":{"j":"one,two\n"}}`, "v1.13.0"},
+		"Argo, the file that shares most of a path": {map[string]string{"envs/base.yaml": "a: long", "base.yaml": "a: short", "release.yaml": argoSourceOf("valueFiles: [x/envs/base.yaml]")}, `{"a":"long"}`, "v1.13.0"},
 		"Argo, several sources": {map[string]string{"envs/prod/botkube.yaml": "a: prod", "release.yaml": application(
 			"source: {chart: other}\nsources:\n- {repoURL: https://git, targetRevision: main, ref: values}\n- {chart: prometheus, targetRevision: 1.0.0}\n- {chart: botkube, targetRevision: 1.14.0, helm: {valueFiles: [$values/envs/prod/botkube.yaml]}}")}, `{"a":"prod"}`, "v1.14.0"},
 		"Argo, a ref with a path, and manifests beside": {map[string]string{"envs/prod/botkube.yaml": "a: prod", "token.txt": "t", "release.yaml": application(
@@ -140,37 +145,40 @@ func TestUnread(t *testing.T) {
 		files      map[string]string
 		want, hint string
 	}{
-		"not given":           {map[string]string{"release.yaml": helmRelease(fluxChart + "valuesFrom: [{kind: Secret, name: s}]")}, `release.yaml: HelmRelease chat/botkube: spec.valuesFrom[0]: the Secret "s" is not given`, "kubectl get secret s -n chat"},
-		"another namespace":   {map[string]string{"more.yaml": valuesFrom, "release.yaml": strings.Replace(helmRelease(fluxChart+"valuesFrom: [{kind: Secret, name: secret}]"), "namespace: chat", "namespace: third", 1)}, `the Secret "secret" is not given`, "-n third"},
-		"no such key":         {map[string]string{"more.yaml": valuesFrom, "release.yaml": helmRelease(fluxChart + "valuesFrom: [{kind: ConfigMap, name: base, valuesKey: k}]")}, `has nothing that is called "k"`, ""},
-		"binary":              {map[string]string{"more.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\nbinaryData: {values.yaml: YTogMQ==}\n", "release.yaml": helmRelease(fluxChart + "valuesFrom: [{kind: ConfigMap, name: c}]")}, "as binaryData, where Flux does not look", ""},
-		"no base64":           {map[string]string{"more.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: c}\ndata: {values.yaml: '%s3cret'}\n", "release.yaml": helmRelease(fluxChart + "valuesFrom: [{kind: Secret, name: c}]")}, "more.yaml: Secret c: data.values.yaml: it is not base64", ""},
-		"another kind":        {map[string]string{"release.yaml": helmRelease(fluxChart + "valuesFrom: [{kind: Vault, name: s}]")}, `this is the kind "Vault"`, ""},
-		"a comma in a target": {map[string]string{"more.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: c}\nstringData: {k: 'a,s3cret'}\n", "release.yaml": helmRelease(fluxChart + "valuesFrom: [{kind: Secret, name: c, valuesKey: k, targetPath: x}]")}, "spec.valuesFrom[0].targetPath: ", ""},
-		"an odd target":       {map[string]string{"more.yaml": valuesFrom, "release.yaml": helmRelease(fluxChart + "valuesFrom: [{kind: ConfigMap, name: base, valuesKey: single, targetPath: 'a[x]'}]")}, "no number", ""},
-		"given twice":         {map[string]string{"more.yaml": valuesFrom + "---\n" + valuesFrom, "release.yaml": helmRelease(fluxChart + "valuesFrom: [{kind: ConfigMap, name: base}]")}, "given twice", ""},
-		"two releases":        {map[string]string{"more.yaml": helmRelease(fluxChart), "release.yaml": helmRelease(fluxChart)}, "which of them counts", "kustomize build"},
-		"another chart":       {map[string]string{"release.yaml": strings.Replace(helmRelease(fluxChart), "chart: botkube", "chart: platform", 1)}, `of the chart "platform"`, "what it renders"},
-		"a patch":             {map[string]string{"more.yaml": helmRelease("values: {a: 1}"), "release.yaml": helmRelease(fluxChart)}, "more.yaml: HelmRelease chat/botkube: it may change HelmRelease chat/botkube in release.yaml", "kustomize build"},
-		"a patch by target":   {map[string]string{"more.yaml": strings.Replace(helmRelease("values: {a: 1}"), "name: botkube", "name: any", 1), "release.yaml": helmRelease(fluxChart)}, "more.yaml: HelmRelease chat/any: it may change", "kustomize build"},
-		"a patch of the ref":  {map[string]string{"more.yaml": helmRelease("chartRef: {kind: OCIRepository, name: x}"), "release.yaml": helmRelease(fluxChart)}, "it may change", "kustomize build"},
-		"a patch alone":       {map[string]string{"release.yaml": helmRelease("values: {a: 1}")}, "it names no chart", "kustomize build"},
-		"inflated":            {map[string]string{"more.yaml": helmRelease(fluxChart), "release.yaml": object("builtin", "HelmChartInflationGenerator")}, "of the kind HelmChartInflationGenerator (builtin), of which nothing is read", "leave it out"},
-		"skaffold":            {map[string]string{"more.yaml": helmRelease(fluxChart), "release.yaml": object("skaffold/v4beta6", "Config")}, "of the kind Config (skaffold/v4beta6)", "leave it out"},
-		"a chart in git":      {map[string]string{"release.yaml": helmRelease("chart: {spec: {chart: ./charts/botkube, sourceRef: {kind: GitRepository, name: git}}}")}, `its own values, "charts/botkube/values.yaml", are not given`, "--values charts/botkube/values.yaml"},
-		"files in the chart":  {map[string]string{"release.yaml": helmRelease("chart: {spec: {chart: botkube, valuesFiles: [values-prod.yaml]}}")}, "spec.chart.spec.valuesFiles[0]", "kubectl get configmap"},
-		"wrong kind of value": {map[string]string{"release.yaml": helmRelease(fluxChart + "values: [a]")}, "spec.values: it is a list, and should be a mapping", ""},
-		"sealed":              {map[string]string{"release.yaml": object("bitnami.com/v1alpha1", "SealedSecret")}, "release.yaml: SealedSecret chat/platforms: the Secret that comes of it is not given", "kubectl get secret platforms"},
-		"external":            {map[string]string{"release.yaml": object("external-secrets.io/v1", "ExternalSecret") + "spec: {target: {name: made}}\n"}, "ExternalSecret chat/platforms", "kubectl get secret made"},
-		"of Vault":            {map[string]string{"release.yaml": object("secrets.hashicorp.com/v1beta1", "VaultStaticSecret") + "spec: {destination: {name: made}}\n"}, "VaultStaticSecret chat/platforms", "kubectl get secret made"},
-		"of Azure":            {map[string]string{"release.yaml": object("spv.no/v2beta1", "AzureKeyVaultSecret") + "spec: {output: {secret: {name: made}}}\n"}, "AzureKeyVaultSecret chat/platforms", "kubectl get secret made"},
-		"of a store":          {map[string]string{"release.yaml": object("secrets-store.csi.x-k8s.io/v1", "SecretProviderClass")}, "SecretProviderClass chat/platforms", "kubectl get secret"},
-		"k3s":                 {map[string]string{"release.yaml": object("helm.cattle.io/v1", "HelmChartConfig")}, "HelmChartConfig chat/platforms: it is of k3s", "in a file of their own"},
-		"Flux 1":              {map[string]string{"release.yaml": object("helm.fluxcd.io/v1", "HelmRelease")}, "the Helm Operator of Flux 1", "file of their own"},
-		"kustomize":           {map[string]string{"release.yaml": object("kustomize.config.k8s.io/v1beta1", "Kustomization")}, "it is kustomize's", "kustomize build"},
-		"substituted":         {map[string]string{"release.yaml": object("kustomize.toolkit.fluxcd.io/v1", "Kustomization") + "spec: {postBuild: {substitute: {a: b}}}\n"}, "it changes what Flux applies", "flux build kustomization"},
-		"unknown":             {map[string]string{"release.yaml": object("example.com/v1", "Thing")}, "of the kind Thing (example.com/v1), of which nothing is read", "leave it out"},
-		"SOPS":                {map[string]string{"more.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: secret}\ndata: {values.yaml: 'ENC[AES256_GCM,data:x]'}\nsops: {mac: x, version: 3.9.0}\n", "release.yaml": helmRelease(fluxChart)}, "more.yaml: Secret secret: it is encrypted by SOPS", "sops --decrypt more.yaml"},
+		"not given":                {map[string]string{"release.yaml": helmRelease(fluxChart + "valuesFrom: [{kind: Secret, name: s}]")}, `release.yaml: HelmRelease chat/botkube: spec.valuesFrom[0]: the Secret "s" is not given`, "kubectl get secret s -n chat"},
+		"another namespace":        {map[string]string{"more.yaml": valuesFrom, "release.yaml": strings.Replace(helmRelease(fluxChart+"valuesFrom: [{kind: Secret, name: secret}]"), "namespace: chat", "namespace: third", 1)}, `the Secret "secret" is not given`, "-n third"},
+		"no such key":              {map[string]string{"more.yaml": valuesFrom, "release.yaml": helmRelease(fluxChart + "valuesFrom: [{kind: ConfigMap, name: base, valuesKey: k}]")}, `has nothing that is called "k"`, ""},
+		"binary":                   {map[string]string{"more.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\nbinaryData: {values.yaml: YTogMQ==}\n", "release.yaml": helmRelease(fluxChart + "valuesFrom: [{kind: ConfigMap, name: c}]")}, "as binaryData, where Flux does not look", ""},
+		"no base64":                {map[string]string{"more.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: c}\ndata: {values.yaml: '%s3cret'}\n", "release.yaml": helmRelease(fluxChart + "valuesFrom: [{kind: Secret, name: c}]")}, "more.yaml: Secret c: data.values.yaml: it is not base64", ""},
+		"another kind":             {map[string]string{"release.yaml": helmRelease(fluxChart + "valuesFrom: [{kind: Vault, name: s}]")}, `this is the kind "Vault"`, ""},
+		"a comma in a target":      {map[string]string{"more.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: c}\nstringData: {k: 'a,s3cret'}\n", "release.yaml": helmRelease(fluxChart + "valuesFrom: [{kind: Secret, name: c, valuesKey: k, targetPath: x}]")}, "spec.valuesFrom[0].targetPath: ", ""},
+		"an odd target":            {map[string]string{"more.yaml": valuesFrom, "release.yaml": helmRelease(fluxChart + "valuesFrom: [{kind: ConfigMap, name: base, valuesKey: single, targetPath: 'a[x]'}]")}, "no number", ""},
+		"given twice":              {map[string]string{"more.yaml": valuesFrom + "---\n" + valuesFrom, "release.yaml": helmRelease(fluxChart + "valuesFrom: [{kind: ConfigMap, name: base}]")}, "given twice", ""},
+		"two releases":             {map[string]string{"more.yaml": helmRelease(fluxChart), "release.yaml": helmRelease(fluxChart)}, "which of them counts", "kustomize build"},
+		"another chart":            {map[string]string{"release.yaml": strings.Replace(helmRelease(fluxChart), "chart: botkube", "chart: platform", 1)}, `of the chart "platform"`, "what it renders"},
+		"a patch":                  {map[string]string{"more.yaml": helmRelease("values: {a: 1}"), "release.yaml": helmRelease(fluxChart)}, "more.yaml: HelmRelease chat/botkube: it may change HelmRelease chat/botkube in release.yaml", "kustomize build"},
+		"a patch by target":        {map[string]string{"more.yaml": strings.Replace(helmRelease("values: {a: 1}"), "name: botkube", "name: any", 1), "release.yaml": helmRelease(fluxChart)}, "more.yaml: HelmRelease chat/any: it may change", "kustomize build"},
+		"a patch of the ref":       {map[string]string{"more.yaml": helmRelease("chartRef: {kind: OCIRepository, name: x}"), "release.yaml": helmRelease(fluxChart)}, "it may change", "kustomize build"},
+		"one without a namespace":  {map[string]string{"more.yaml": strings.Replace(helmRelease("chart: {spec: {chart: x}}"), ", namespace: chat", "", 1), "release.yaml": helmRelease(fluxChart)}, "more.yaml: HelmRelease botkube: it may change HelmRelease chat/botkube", "kustomize build"},
+		"beside one without":       {map[string]string{"more.yaml": helmRelease("chart: {spec: {chart: x}}"), "release.yaml": strings.Replace(helmRelease(fluxChart), ", namespace: chat", "", 1)}, "more.yaml: HelmRelease chat/botkube: it may change HelmRelease botkube", "kustomize build"},
+		"a file of a chart in git": {map[string]string{"release.yaml": helmRelease("chart: {spec: {chart: ./charts/botkube, valuesFiles: [none.yaml], sourceRef: {kind: GitRepository, name: git}}}")}, `the file "none.yaml" is not given`, "--values none.yaml"},
+		"a patch alone":            {map[string]string{"release.yaml": helmRelease("values: {a: 1}")}, "it names no chart", "kustomize build"},
+		"inflated":                 {map[string]string{"more.yaml": helmRelease(fluxChart), "release.yaml": object("builtin", "HelmChartInflationGenerator")}, "of the kind HelmChartInflationGenerator (builtin), of which nothing is read", "leave it out"},
+		"skaffold":                 {map[string]string{"more.yaml": helmRelease(fluxChart), "release.yaml": object("skaffold/v4beta6", "Config")}, "of the kind Config (skaffold/v4beta6)", "leave it out"},
+		"a chart in git":           {map[string]string{"release.yaml": helmRelease("chart: {spec: {chart: ./charts/botkube, sourceRef: {kind: GitRepository, name: git}}}")}, `its own values, "charts/botkube/values.yaml", are not given`, "--values charts/botkube/values.yaml"},
+		"files in the chart":       {map[string]string{"release.yaml": helmRelease("chart: {spec: {chart: botkube, valuesFiles: [values-prod.yaml]}}")}, "spec.chart.spec.valuesFiles[0]", "kubectl get configmap"},
+		"wrong kind of value":      {map[string]string{"release.yaml": helmRelease(fluxChart + "values: [a]")}, "spec.values: it is a list, and should be a mapping", ""},
+		"sealed":                   {map[string]string{"release.yaml": object("bitnami.com/v1alpha1", "SealedSecret")}, "release.yaml: SealedSecret chat/platforms: the Secret that comes of it is not given", "kubectl get secret platforms"},
+		"external":                 {map[string]string{"release.yaml": object("external-secrets.io/v1", "ExternalSecret") + "spec: {target: {name: made}}\n"}, "ExternalSecret chat/platforms", "kubectl get secret made"},
+		"of Vault":                 {map[string]string{"release.yaml": object("secrets.hashicorp.com/v1beta1", "VaultStaticSecret") + "spec: {destination: {name: made}}\n"}, "VaultStaticSecret chat/platforms", "kubectl get secret made"},
+		"of Azure":                 {map[string]string{"release.yaml": object("spv.no/v2beta1", "AzureKeyVaultSecret") + "spec: {output: {secret: {name: made}}}\n"}, "AzureKeyVaultSecret chat/platforms", "kubectl get secret made"},
+		"of a store":               {map[string]string{"release.yaml": object("secrets-store.csi.x-k8s.io/v1", "SecretProviderClass")}, "SecretProviderClass chat/platforms", "kubectl get secret"},
+		"k3s":                      {map[string]string{"release.yaml": object("helm.cattle.io/v1", "HelmChartConfig")}, "HelmChartConfig chat/platforms: it is of k3s", "in a file of their own"},
+		"Flux 1":                   {map[string]string{"release.yaml": object("helm.fluxcd.io/v1", "HelmRelease")}, "the Helm Operator of Flux 1", "file of their own"},
+		"kustomize":                {map[string]string{"release.yaml": object("kustomize.config.k8s.io/v1beta1", "Kustomization")}, "it is kustomize's", "kustomize build"},
+		"substituted":              {map[string]string{"release.yaml": object("kustomize.toolkit.fluxcd.io/v1", "Kustomization") + "spec: {postBuild: {substitute: {a: b}}}\n"}, "it changes what Flux applies", "flux build kustomization"},
+		"unknown":                  {map[string]string{"release.yaml": object("example.com/v1", "Thing")}, "of the kind Thing (example.com/v1), of which nothing is read", "leave it out"},
+		"SOPS":                     {map[string]string{"more.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: secret}\ndata: {values.yaml: 'ENC[AES256_GCM,data:x]'}\nsops: {mac: x, version: 3.9.0}\n", "release.yaml": helmRelease(fluxChart)}, "more.yaml: Secret secret: it is encrypted by SOPS", "sops --decrypt more.yaml"},
 
 		"Argo, a file":          {map[string]string{"release.yaml": argoSourceOf("valueFiles: [envs/prod.yaml]")}, `release.yaml: Application argocd/chatops: spec.source.helm.valueFiles[0]: the file "envs/prod.yaml" is not given`, "--values envs/prod.yaml"},
 		"Argo, a file, perhaps": {map[string]string{"release.yaml": argoSourceOf("valueFiles: [prod.yaml]\nignoreMissingValueFiles: true")}, "is not given", "give an empty one"},
@@ -179,6 +187,7 @@ func TestUnread(t *testing.T) {
 		"Argo, one for two":     {map[string]string{"envs/base.yaml": "a: 1", "release.yaml": argoSourceOf("valueFiles: [base.yaml, prod/envs/base.yaml]")}, `valueFiles[1]: the file "prod/envs/base.yaml" is not given, for envs/base.yaml is taken for another one, "base.yaml"`, "--values prod/envs/base.yaml"},
 		"Argo, of two refs":     {map[string]string{"envs/base.yaml": "a: 1", "release.yaml": application("sources: [{repoURL: https://a, ref: a}, {repoURL: https://b, ref: b}, {chart: botkube, helm: {valueFiles: [$a/base.yaml, $b/base.yaml]}}]")}, `valueFiles[1]: the file "base.yaml" is not given, for envs/base.yaml is taken for another one`, "differ"},
 		"Argo, helm-secrets":    {map[string]string{"release.yaml": argoSourceOf("valueFiles: ['secrets://envs/prod.yaml']")}, `the file "envs/prod.yaml" is not given`, "--values envs/prod.yaml"},
+		"Argo, which of two":    {map[string]string{"envs/base.yaml": "a: 1", "base.yaml": "a: 2", "release.yaml": argoSourceOf("valueFiles: [base.yaml]")}, `the file "base.yaml" may be envs/base.yaml or base.yaml`, ""},
 		"Argo, a glob":          {map[string]string{"release.yaml": argoSourceOf("valueFiles: [envs/*.yaml]")}, "name them one by one", ""},
 		"Argo, no such ref":     {map[string]string{"envs/prod/botkube.yaml": "a: 1", "release.yaml": argoSourceOf("valueFiles: [$values/envs/prod/botkube.yaml]")}, `no source has the ref "values"`, ""},
 		"Argo, a file as text":  {map[string]string{"release.yaml": argoSourceOf("fileParameters: [{name: a, path: token.txt}]")}, `fileParameters[0].path: the file "token.txt" is not given`, ""},
@@ -216,6 +225,7 @@ func TestNotes(t *testing.T) {
 		"a chart in git":              {application("source: {repoURL: https://git, path: charts/botkube, helm: {valueFiles: [values.yaml]}}"), ".argocd-source-chatops.yaml"},
 		"a variable":                  {argoSourceOf("parameters: [{name: a, value: $ARGOCD_APP_REVISION}]"), "ARGOCD_APP_REVISION"},
 		"beside others":               {helmRelease(fluxChart) + "---\n" + strings.Replace(helmRelease("chart: {spec: {chart: x}}"), "name: botkube", "name: x", 1), "it is not of Botkube's chart"},
+		"beside its name elsewhere":   {helmRelease(fluxChart) + "---\n" + strings.Replace(helmRelease("chart: {spec: {chart: x}}"), "namespace: chat", "namespace: other", 1), "it is not of Botkube's chart"},
 		"beside what is not known":    {helmRelease(fluxChart) + "---\n" + strings.Replace(helmRelease("chartRef: {kind: HelmChart, name: x}"), "name: botkube", "name: x", 1), "left out: which chart it installs is not given"},
 	} {
 		r, err := find(t, map[string]string{"release.yaml": test.text, "charts/botkube/values.yaml": "a: 1"})
@@ -254,7 +264,7 @@ func TestOtherFiles(t *testing.T) {
 	for text, want := range map[string]string{
 		"releases: [{name: botkube}]": "helmfile", "resources: [a.yaml]": "kustomization", "helmCharts: [{name: botkube}]": "kustomization",
 		"defaultNamespace: x\nhelm: {values: {a: 1}}": "Fleet", "helm: {releaseName: x}": "Fleet", "sops: {mac: x}": "SOPS", "dependencies: [{name: botkube}]": "Chart.yaml",
-		"resources: {limits: {cpu: 1}}": "", "sops: {enabled: true}": "", "{}": "",
+		"resources: {limits: {cpu: 1}}": "", "resources: [a]\nimage: {tag: x}": "", "helm: {valuesFiles: [a.yaml]}": "Fleet", "sops: {enabled: true}": "", "{}": "",
 	} {
 		f := &File{Name: "v.yaml", Data: []byte(text)}
 		if _, err := f.Values(); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || fault.HintOf(err) == "") {
