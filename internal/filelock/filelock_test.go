@@ -1,10 +1,13 @@
 package filelock
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
+	"testing/synctest"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 )
@@ -79,5 +82,43 @@ func TestExclusive(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); runtime.GOOS != "windows" && (err != nil || len(left) > 0) {
 		t.Errorf("left are %v, %v", left, err)
+	}
+}
+
+// TestWait tries again while another one has the lock, and a number of times when the
+// directory is gone.
+func TestWait(t *testing.T) {
+	t.Parallel()
+	held, broken := &Lock{}, errors.New("broken")
+	for name, tt := range map[string]struct {
+		busy, gone int
+		then, want error
+		tries      int
+	}{
+		"at once":            {0, 0, nil, nil, 1},
+		"after another one":  {30, 0, nil, nil, 31},
+		"after it was gone":  {30, maxVanished, nil, nil, 31 + maxVanished},
+		"gone for good":      {30, maxVanished + 1, nil, fs.ErrNotExist, 31 + maxVanished},
+		"what is not waited": {1, 0, broken, broken, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tries, told := 0, 0
+				got, err := Wait(t.Context(), func() { told++ }, func() (*Lock, error) {
+					switch tries++; {
+					case tries <= tt.busy:
+						return nil, nil
+					case tries <= tt.busy+tt.gone:
+						return nil, fs.ErrNotExist
+					case tt.then != nil:
+						return nil, tt.then
+					}
+					return held, nil
+				})
+				if !errors.Is(err, tt.want) || (got == held) != (tt.want == nil) || tries != tt.tries || told != min(1, tries-1) {
+					t.Errorf("%v, %v after %d tries, told %d times; want %v after %d", got, err, tries, told, tt.want, tt.tries)
+				}
+			})
+		})
 	}
 }
