@@ -41,7 +41,7 @@ var importers = map[string][]string{
 	"github.com/google/go-containerregistry": {"internal/form/bundle", "internal/form/image", "internal/form/oci", "internal/remote/registry", "internal/test/script"},
 	"github.com/spf13/cobra":                 {"cmd"},
 	"github.com/schollz/progressbar":         {"cmd"},
-	module + "cmd":                           {".", "internal/test/program"},
+	module + "cmd":                           {"."},
 	module + "internal/mirror":               {"cmd"},
 	module + "internal/configfile":           {"cmd"},
 	// The commands know no form: they ask the list of all.

@@ -3,17 +3,15 @@ package program
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
-
-	// So that a result that go test has in its cache is that of the same program.
-	_ "github.com/botkube-mirror/botkube-mirror/cmd"
 )
 
-// Main runs the tests of a package, which find the program at a path, and ends
-// the process.
+// Main runs the tests of a package of internal/test, which find the program at a
+// path, and ends the process.
 func Main(m *testing.M, program *string) {
 	code, err := buildAndRun(m, program)
 	if err != nil {
@@ -35,5 +33,22 @@ func buildAndRun(m *testing.M, program *string) (int, error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return 1, fmt.Errorf("building the program: %w\n%s", err, out)
 	}
+	if err := noteSources(); err != nil {
+		return 1, err
+	}
 	return m.Run(), nil
+}
+
+// noteSources reads the directories of the program's sources. go test notes which
+// directories a test reads, and takes its result from the cache only while their files
+// are the same. To import the program does so too, but then each test links it again.
+func noteSources() error {
+	root := filepath.Join("..", "..", "..")
+	for _, sources := range []string{"go.mod", "main.go", "cmd", "internal"} {
+		err := filepath.WalkDir(filepath.Join(root, sources), func(_ string, _ fs.DirEntry, err error) error { return err })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -91,6 +91,8 @@ func Run(t *testing.T, testdata string) {
 			// With the race detector, each of hundreds of runs would wait a second
 			// before it ends.
 			env.Setenv("GORACE", "atexit_sleep_ms=0")
+			// Each of hundreds of starts would collect what it has just initialized.
+			env.Setenv("GOGC", "400")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
