@@ -27,7 +27,7 @@ const killsEnv = "MIRROR_TEST_KILLS"
 // kills returns a part of them, in percent.
 func kills(t *testing.T, percent int) int {
 	t.Helper()
-	all := tier.Pick(3, 40)
+	all := tier.Pick(1, 40)
 	if s := os.Getenv(killsEnv); s != "" {
 		var err error
 		all, err = strconv.Atoi(s)
