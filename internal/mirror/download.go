@@ -2,8 +2,10 @@ package mirror
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
@@ -162,3 +165,55 @@ func (s *Session) tellFetched(url string, r fetch.Result) {
 	}
 	s.Observe(Event{Kind: kind, Subject: url, Bytes: r.Size, Total: r.Size})
 }
+
+// Waiting is the event that another run, or another part of this one, is
+// downloading the same.
+func Waiting(subject string) Event {
+	return Event{Kind: EventWaiting, Subject: subject, Detail: "another download of it is under way"}
+}
+
+// observer makes events of what a download tells.
+func observer(tell func(Event)) fetch.Observer {
+	return fetch.Observer{
+		Waiting:  func() { tell(Waiting("")) },
+		Started:  func(total int64) { tell(Event{Kind: EventStarted, Total: total}) },
+		Resumed:  func(offset int64) { tell(Event{Kind: EventResumed, Bytes: offset}) },
+		Received: func(n int) { tell(Event{Kind: EventProgress, Bytes: int64(n)}) },
+		Retrying: func(err error, pause time.Duration) {
+			tell(Event{Kind: EventRetrying, Detail: err.Error(), Wait: pause})
+		},
+		Restarted: func(reason string) { tell(Event{Kind: EventRestarted, Detail: reason}) },
+	}
+}
+
+// blobSubject names a registry's blob.
+func blobSubject(from *registry.Repository, b lock.Blob) string {
+	return fmt.Sprintf("%s@%s", from.Name(), digestOf(b))
+}
+
+// fetchBlob brings a registry's blob into the store, and tells of it.
+func (s *Session) fetchBlob(ctx context.Context, from *registry.Repository, b lock.Blob) (transferred int64, err error) {
+	subject := blobSubject(from, b)
+	s.Observe(Event{Kind: EventStarted, Subject: subject, Total: b.Size})
+	n, err := from.Fetch(ctx, b, s.Store, s.progressOf(subject, b.Size))
+	if err != nil {
+		return n, err
+	}
+	kind := EventFetched
+	if n == 0 {
+		kind = EventReused
+	}
+	s.Observe(Event{Kind: kind, Subject: subject, Bytes: b.Size, Total: b.Size})
+	return n, nil
+}
+
+// progressOf returns a function that is told how much of a blob is done.
+func (s *Session) progressOf(subject string, total int64) func(done int64) {
+	var before int64
+	return func(done int64) {
+		s.Observe(Event{Kind: EventProgress, Subject: subject, Bytes: done - before, Total: total})
+		before = done
+	}
+}
+
+func digestOf(b lock.Blob) string { return "sha256:" + b.SHA256.String() }

@@ -71,6 +71,20 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 	return d.write(ctx, from, o.WriteOptions, made)
 }
 
+// checkMembers refuses what no output would hold, and leaves out what a lock
+// has and no output holds.
+func (o *PullOptions) checkMembers() error {
+	if o.wantsMembers() || o.DryRun && len(o.Outputs) == 0 {
+		return nil
+	}
+	if o.Members != (resolve.Members{}) {
+		return fault.New(fault.Usage, "images and the chart can only be put into a bundle, and no output is one").
+			WithHint("add an output FILE.tar, or leave out --with-agent-image, --watcher-image and --with-chart")
+	}
+	o.PluginsOnly = true
+	return nil
+}
+
 // write downloads, and writes the outputs.
 func (d *downloads) write(ctx context.Context, from form.Content, o WriteOptions, made pluginsdir.Upstream) (*Result, error) {
 	l, result := d.plan.Lock, d.result

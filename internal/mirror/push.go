@@ -55,3 +55,20 @@ func (s *Session) Push(ctx context.Context, o PushOptions) (*push.Result, error)
 	result.Source = o.Source
 	return result, nil
 }
+
+// pushObserver makes events of what a push tells.
+func (s *Session) pushObserver() push.Observer {
+	return push.Observer{
+		Planned:   func(blobs int, size int64) { s.Observe(Event{Kind: EventPlanned, Count: blobs, Total: size}) },
+		Uploading: func(blob string, size int64) { s.Observe(Event{Kind: EventUploading, Subject: blob, Total: size}) },
+		Progress:  s.progressOf,
+		Uploaded: func(blob string, size int64, reused bool) {
+			kind := EventUploaded
+			if reused {
+				kind = EventReused // the registry has it
+			}
+			s.Observe(Event{Kind: kind, Subject: blob, Bytes: size, Total: size})
+		},
+		Tagged: func(reference string) { s.Observe(Event{Kind: EventCompleted, Subject: reference}) },
+	}
+}

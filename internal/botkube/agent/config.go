@@ -13,9 +13,6 @@ import (
 	"github.com/go-viper/mapstructure/v2"
 	"golang.org/x/text/cases"
 	"golang.org/x/text/language"
-	"gopkg.in/yaml.v3"
-
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
 
 // Config is the part of the agent's configuration that decides what it downloads and
@@ -294,19 +291,9 @@ func ParseConfig(data []byte) (map[string]any, error) {
 	if len(data) > MaxConfig {
 		return nil, fmt.Errorf("it has %d bytes; at most %d are read", len(data), MaxConfig)
 	}
-	if n := CountYAMLMarks(data); n > maxMarks {
-		return nil, fmt.Errorf("it may have more than the %d values that are read", maxMarks)
-	}
-	var node yaml.Node
-	if err := yaml.Unmarshal(data, &node); err != nil {
-		return nil, legible.YAMLError(err)
-	}
-	if err := CheckYAMLKeys(&node); err != nil {
-		return nil, err
-	}
 	var document map[string]any
-	if err := node.Decode(&document); err != nil {
-		return nil, legible.YAMLError(err)
+	if err := decodeYAML(data, "it", &document); err != nil {
+		return nil, err
 	}
 	stringKeys(document)
 	return document, nil

@@ -9,8 +9,6 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
-
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
 
 // Index is a plugin repository's index as the agent reads it.
@@ -166,19 +164,9 @@ func (ix *Index) Versions(t PluginType, name string) []*Entry {
 // refuses the index as a whole. The error joins every reason, and the index
 // holds what could be decoded, or is nil.
 func ReadIndex(data []byte) (*Index, error) {
-	if n := CountYAMLMarks(data); n > maxMarks {
-		return nil, fmt.Errorf("the index may have more than the %d values that are read", maxMarks)
-	}
-	var document yaml.Node
-	if err := yaml.Unmarshal(data, &document); err != nil {
-		return nil, legible.YAMLError(err)
-	}
-	if err := CheckYAMLKeys(&document); err != nil {
-		return nil, err
-	}
 	ix := new(Index)
-	if err := document.Decode(ix); err != nil {
-		return nil, legible.YAMLError(err)
+	if err := decodeYAML(data, "the index", ix); err != nil {
+		return nil, err
 	}
 	return ix, ix.validate()
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
 
 const (
@@ -20,6 +22,25 @@ const (
 	// describes each pair of them.
 	maxRepeated = 100
 )
+
+// decodeYAML decodes a document, unless that would take too long or too much memory. what
+// names the document in an error.
+func decodeYAML(data []byte, what string, into any) error {
+	if CountYAMLMarks(data) > maxMarks {
+		return fmt.Errorf("%s may have more than the %d values that are read", what, maxMarks)
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(data, &document); err != nil {
+		return legible.YAMLError(err)
+	}
+	if err := CheckYAMLKeys(&document); err != nil {
+		return err
+	}
+	if err := document.Decode(into); err != nil {
+		return legible.YAMLError(err)
+	}
+	return nil
+}
 
 // CountYAMLMarks counts what may begin a value of a YAML document, at least one for
 // every three of them: they follow brackets, commas, colons, and hyphens and
