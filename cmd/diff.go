@@ -28,7 +28,7 @@ The exit code is 0, whether anything changed or not.`,
 		Args: exactArgs("A", "B"),
 		RunE: func(c *cobra.Command, args []string) error {
 			o := mirror.DiffOptions{A: args[0], B: args[1], Stdin: g.env.Stdin}
-			return show(g, reg.needs(transfer, args...), diffSummary, func(s *mirror.Session) (*mirror.Diffed, error) {
+			return show(c.Context(), g, reg.needs(transfer, args...), diffSummary, func(s *mirror.Session) (*mirror.Diffed, error) {
 				return s.Diff(c.Context(), o)
 			})
 		},

@@ -46,7 +46,7 @@ Only documents are read. To compare every file with the lock: verify TARGET`,
 			if o.SubsetOptions, err = sel.options(); err != nil {
 				return err
 			}
-			return show(g, reg.needs(transfer, args...), listSummary, func(s *mirror.Session) (*mirror.Listing, error) {
+			return show(c.Context(), g, reg.needs(transfer, args...), listSummary, func(s *mirror.Session) (*mirror.Listing, error) {
 				return s.List(c.Context(), o)
 			})
 		},
@@ -83,7 +83,7 @@ func listUpstream(c *cobra.Command, g *global, flags *selectionFlags, n needs) e
 		return fault.New(fault.Usage, "nothing is given to list").
 			WithHint("name a mirror: %s bundle.tar\nor ask what upstream offers: %s --version v1.14.0, or --repository NAME=URL", c.CommandPath(), c.CommandPath())
 	}
-	return show(g, n, listSummary, func(s *mirror.Session) (*mirror.Listing, error) {
+	return show(c.Context(), g, n, listSummary, func(s *mirror.Session) (*mirror.Listing, error) {
 		return s.ListUpstream(c.Context(), sel)
 	})
 }

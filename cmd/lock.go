@@ -49,7 +49,7 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 			}
 			var l *lock.Lock
 			var configured *configured.Agent
-			err = g.withSession(needs{transfer: transfer, download: download, store: true, upstream: true, registry: &reg}, func(s *mirror.Session) error {
+			err = g.withSession(c.Context(), needs{transfer: transfer, download: download, store: true, upstream: true, registry: &reg}, func(s *mirror.Session) error {
 				l, configured, err = s.Lock(c.Context(), mirror.LockOptions{Selection: selection, KeepGoing: keepGoing, Replaces: replaces})
 				return err
 			})

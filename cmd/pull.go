@@ -50,7 +50,7 @@ It begins only if the disks have room for the downloads and the outputs; see
 			if o.WriteOptions, err = write.options(g); err != nil {
 				return err
 			}
-			result, err := inSession(g, needs{transfer: transfer, download: download, store: true, upstream: true, registry: &reg}, func(s *mirror.Session) (*mirror.Result, error) {
+			result, err := inSession(c.Context(), g, needs{transfer: transfer, download: download, store: true, upstream: true, registry: &reg}, func(s *mirror.Session) (*mirror.Result, error) {
 				return s.Pull(c.Context(), o)
 			})
 			if _, incomplete := errors.AsType[*mirror.Incomplete](err); err != nil && !(incomplete && (dryRun || g.format == "json")) {

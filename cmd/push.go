@@ -57,7 +57,7 @@ those of docker login.`,
 			n := source.needs(transfer, args[0])
 			n.source, n.registry = n.registry, &reg
 			summary := func(r *push.Result) string { return pushSummary(r, o) }
-			return show(g, n, summary, func(s *mirror.Session) (*push.Result, error) { return s.Push(c.Context(), o) })
+			return show(c.Context(), g, n, summary, func(s *mirror.Session) (*push.Result, error) { return s.Push(c.Context(), o) })
 		},
 	}
 	sub.register(c)

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"context"
 	"crypto/tls"
 	"os"
 	"path/filepath"
@@ -30,8 +31,8 @@ type needs struct {
 }
 
 // inSession prepares what a command needs, shows progress, and returns what run returns.
-func inSession[T any](g *global, n needs, run func(*mirror.Session) (T, error)) (result T, err error) {
-	err = g.withSession(n, func(s *mirror.Session) error {
+func inSession[T any](ctx context.Context, g *global, n needs, run func(*mirror.Session) (T, error)) (result T, err error) {
+	err = g.withSession(ctx, n, func(s *mirror.Session) error {
 		result, err = run(s)
 		return err
 	})
@@ -39,15 +40,15 @@ func inSession[T any](g *global, n needs, run func(*mirror.Session) (T, error)) 
 }
 
 // show prints what run returns, in a session with what a command needs.
-func show[T any](g *global, n needs, summary func(T) string, run func(*mirror.Session) (T, error)) error {
-	result, err := inSession(g, n, run)
+func show[T any](ctx context.Context, g *global, n needs, summary func(T) string, run func(*mirror.Session) (T, error)) error {
+	result, err := inSession(ctx, g, n, run)
 	if err != nil {
 		return err
 	}
 	return g.print(result, func() string { return summary(result) })
 }
 
-func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
+func (g *global) withSession(ctx context.Context, n needs, run func(*mirror.Session) error) error {
 	if err := n.transfer.check(); err != nil {
 		return err
 	}
@@ -62,14 +63,14 @@ func (g *global) withSession(n needs, run func(*mirror.Session) error) error {
 	var trust *tls.Config
 	if n.registry != nil {
 		var err error
-		if trust, err = n.registry.identity().TLS(); err != nil {
+		if trust, err = n.registry.identity().TLS(ctx); err != nil {
 			return err
 		}
 		session.Registry = n.registry.client(trust, programVersion(g.env.Version), n.transfer, p)
 		defer session.Registry.Close()
 	}
 	if n.source != nil {
-		trust, err := n.source.identity().TLS()
+		trust, err := n.source.identity().TLS(ctx)
 		if err != nil {
 			return err
 		}

@@ -43,7 +43,7 @@ volume. Only a registry needs a network.`,
 			if o.WriteOptions, err = write.options(g); err != nil {
 				return err
 			}
-			result, err := inSession(g, reg.needs(transfer, args...), func(s *mirror.Session) (*mirror.Unpacked, error) {
+			result, err := inSession(c.Context(), g, reg.needs(transfer, args...), func(s *mirror.Session) (*mirror.Unpacked, error) {
 				return s.Unpack(c.Context(), o)
 			})
 			if err != nil {

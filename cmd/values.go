@@ -65,7 +65,7 @@ out. For those without Helm, --format manifests gives plain objects to apply, an
 				return err
 			}
 			o.Format = values.Format(g.format)
-			made, err := inSession(g, reg.needs(transfer, args...), func(s *mirror.Session) (*deploy.Rendering, error) {
+			made, err := inSession(c.Context(), g, reg.needs(transfer, args...), func(s *mirror.Session) (*deploy.Rendering, error) {
 				return s.Values(c.Context(), args[0], g.env.Stdin, o)
 			})
 			if err != nil {

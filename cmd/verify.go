@@ -57,7 +57,7 @@ among them though it decides what an agent starts.`,
 				return err
 			}
 			n.store = inRegistry(o.Against)
-			found, err := inSession(g, n, func(s *mirror.Session) (*mirror.Verification, error) {
+			found, err := inSession(c.Context(), g, n, func(s *mirror.Session) (*mirror.Verification, error) {
 				return s.Verify(c.Context(), o)
 			})
 			if err != nil {

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -29,4 +30,27 @@ func Reason(err error) error {
 		return e.Err
 	}
 	return err
+}
+
+// Await reads what may never come, such as a pipe to which nobody writes, and gives up
+// once ctx is done. What was begun then goes on, and nobody sees what comes of it.
+func Await[T any](ctx context.Context, read func() (T, error)) (value T, err error) {
+	if ctx.Err() != nil {
+		return value, context.Cause(ctx)
+	}
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := read()
+		done <- result{value, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return value, context.Cause(ctx)
+	case r := <-done:
+		return r.value, r.err
+	}
 }

@@ -204,8 +204,7 @@ func regular(stdin io.Reader) (*os.File, bool) {
 	return f, err == nil && fi.Mode().IsRegular()
 }
 
-// interruptible reads what may never come, such as a pipe to which nobody writes, and
-// fails once its context is done.
+// interruptible is a reader that fails once its context is done.
 type interruptible struct {
 	ctx  context.Context
 	from io.Reader
@@ -213,25 +212,10 @@ type interruptible struct {
 }
 
 func (r *interruptible) Read(p []byte) (int, error) {
-	type result struct {
-		n   int
-		err error
-	}
-	// A read that is given up goes on, and must not write to what the caller has.
+	// A read that is given up must not write to what the caller has.
 	r.buf = slices.Grow(r.buf[:0], len(p))[:len(p)]
-	done := make(chan result, 1)
-	if r.ctx.Err() == nil {
-		go func() {
-			n, err := r.from.Read(r.buf)
-			done <- result{n, err}
-		}()
-	}
-	select {
-	case <-r.ctx.Done():
-		return 0, context.Cause(r.ctx)
-	case read := <-done:
-		return copy(p, r.buf[:read.n]), read.err
-	}
+	n, err := disk.Await(r.ctx, func() (int, error) { return r.from.Read(r.buf) })
+	return copy(p, r.buf[:n]), err
 }
 
 // Layout opens the OCI layout at the place, once for all forms that lie in one.

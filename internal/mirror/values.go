@@ -25,7 +25,7 @@ func (s *Session) Values(ctx context.Context, target string, stdin io.Reader, o 
 			return nil, err
 		}
 	}
-	made, notes, err := values.Deploy(in, o)
+	made, notes, err := values.Deploy(ctx, in, o)
 	for _, n := range notes {
 		s.Observe(Event{Kind: EventNote, Detail: n})
 	}

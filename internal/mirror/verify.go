@@ -202,7 +202,7 @@ func (s *Session) Verify(ctx context.Context, o VerifyOptions) (*Verification, e
 	if err := v.options.Check(); err != nil {
 		return nil, err
 	}
-	if err := v.tryValues(); err != nil {
+	if err := v.tryValues(ctx); err != nil {
 		return nil, err
 	}
 	other, err := v.other(ctx)

@@ -1,6 +1,8 @@
 package mirror
 
 import (
+	"context"
+
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -10,11 +12,11 @@ import (
 
 // tryValues reads the values before anything else is, for they may be wrong, and to
 // verify may take long.
-func (v *verifying) tryValues() (err error) {
+func (v *verifying) tryValues(ctx context.Context) (err error) {
 	if len(v.options.Values) == 0 {
 		return nil
 	}
-	if v.options.Files, err = configured.Files(v.options.Values); err != nil {
+	if v.options.Files, err = configured.Files(ctx, v.options.Values); err != nil {
 		return err
 	}
 	_, err = configured.Read(chart.Newest, v.options.Files, v.options.AllEnabled)

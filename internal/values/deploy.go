@@ -2,6 +2,7 @@ package values
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/url"
 	"slices"
@@ -82,9 +83,9 @@ type deployment struct {
 
 // Deploy makes the Helm values, or the Kubernetes objects, with which an agent starts from
 // a mirror. Notes are what a person should know of them.
-func Deploy(m *form.Mirror, o Options) (made *deploy.Rendering, notes []string, err error) {
+func Deploy(ctx context.Context, m *form.Mirror, o Options) (made *deploy.Rendering, notes []string, err error) {
 	d := &deployment{Mirror: m, Options: o, name: agent.Redact(m.String())}
-	if err := d.settle(); err != nil {
+	if err := d.settle(ctx); err != nil {
 		return nil, nil, err
 	}
 	notes = append(d.out.Notes(), d.watcherNotes()...)
@@ -118,7 +119,7 @@ func (o *Options) Check() error {
 }
 
 // settle settles what the agent is configured for.
-func (d *deployment) settle() error {
+func (d *deployment) settle(ctx context.Context) error {
 	digest, err := d.Lock.Digest()
 	if err != nil {
 		return err
@@ -130,7 +131,7 @@ func (d *deployment) settle() error {
 	if d.Policy {
 		d.out.Policy = &deploy.Policy{APIServers: d.APIServers, Allow: d.Allow}
 	}
-	for _, step := range []func() error{d.platforms, d.mount, d.deliver, d.repositories, d.agentImage, d.readValues, d.watcher, d.takeUser} {
+	for _, step := range []func() error{d.platforms, d.mount, d.deliver, d.repositories, d.agentImage, func() error { return d.readValues(ctx) }, d.watcher, d.takeUser} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -350,11 +351,11 @@ func ofChart(version string) []string {
 }
 
 // readValues reads the user's own values.
-func (d *deployment) readValues() error {
+func (d *deployment) readValues(ctx context.Context) error {
 	if len(d.Options.Values) == 0 {
 		return nil
 	}
-	files, err := configured.Files(d.Options.Values)
+	files, err := configured.Files(ctx, d.Options.Values)
 	if err != nil {
 		return err
 	}

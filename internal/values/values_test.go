@@ -276,7 +276,7 @@ func TestDeploy(t *testing.T) {
 		if test.o.Claim != "" && test.o.Platforms == nil && len(m.Lock.Platforms) > 1 {
 			test.o.Platforms = []agent.Platform{amd64} // a volume serves agents of one
 		}
-		made, _, err := Deploy(m, test.o)
+		made, _, err := Deploy(t.Context(), m, test.o)
 		if test.fails != "" {
 			if fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), test.fails) {
 				t.Errorf("%s: %v", name, err)
@@ -305,7 +305,7 @@ func TestDeployNotes(t *testing.T) {
 	}
 	m := mirrorOf()
 	m.Lock.AgentImage = &lock.Image{Reference: "ghcr.io/kubeshop/botkube:v1.14.0"}
-	_, notes, err := Deploy(m, Options{Claim: "c", Mount: "/mirror", Platforms: []agent.Platform{amd64}, Values: []string{user}, Policy: true})
+	_, notes, err := Deploy(t.Context(), m, Options{Claim: "c", Mount: "/mirror", Platforms: []agent.Platform{amd64}, Values: []string{user}, Policy: true})
 	all := strings.Join(notes, "\n")
 	if err != nil || !strings.Contains(all, "the agent does not start: demo/other") || !strings.Contains(all, "the mirror has the agent's image too") || !strings.Contains(all, "whom plugins call that are not Botkube's own") {
 		t.Errorf("%v, %q", err, notes)

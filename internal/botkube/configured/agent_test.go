@@ -172,11 +172,11 @@ func TestFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if all, err := Files([]string{good}); err != nil || len(all) != 1 || string(all[0].Data) != "a" || all[0].Name != good {
+	if all, err := Files(t.Context(), []string{good}); err != nil || len(all) != 1 || string(all[0].Data) != "a" || all[0].Name != good {
 		t.Errorf("UTF-16 of Windows: %q, %v", all, err)
 	}
 	for name, says := range map[string]string{dir: "is a directory", large: "bytes that are read", filepath.Join(dir, "none"): "no such file", garbled: garbled} {
-		if _, err := Files([]string{good, name}); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), says) {
+		if _, err := Files(t.Context(), []string{good, name}); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

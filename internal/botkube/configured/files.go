@@ -1,6 +1,7 @@
 package configured
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,15 +9,16 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
 
 // Files reads files. They may be pipes, and so can be read once only.
-func Files(names []string) ([]chart.File, error) {
+func Files(ctx context.Context, names []string) ([]chart.File, error) {
 	var files []chart.File
 	for _, name := range names {
-		data, err := readSmall(name)
+		data, err := disk.Await(ctx, func() ([]byte, error) { return readSmall(name) })
 		if err != nil {
 			return nil, fault.New(fault.Usage, "reading values: %w", err)
 		}

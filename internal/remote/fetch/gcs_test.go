@@ -70,7 +70,7 @@ func TestGCSTrustsWhomWeTrust(t *testing.T) {
 	t.Setenv("STORAGE_EMULATOR_HOST", "")
 	t.Setenv("GOOGLE_OAUTH_ACCESS_TOKEN", "tok")
 	as := func(id transfer.Identity) *Client {
-		trust, err := id.TLS()
+		trust, err := id.TLS(t.Context())
 		must(t, err)
 		blobs, err := store.Open(t.TempDir())
 		must(t, err)

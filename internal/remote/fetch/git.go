@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
@@ -53,7 +54,7 @@ func (c *Client) clone(ctx context.Context, u *url.URL, dst string, obs Observer
 // clone brings a repository to a directory, with those that belong into it. What git
 // keeps beside the files goes: links may lead there, and a key may be in it.
 func (g *gitClone) clone(ctx context.Context, dst string, u *url.URL, depth int) error {
-	w, err := g.workTree(dst, u)
+	w, err := g.workTree(ctx, dst, u)
 	if err != nil {
 		return err
 	}
@@ -97,7 +98,7 @@ type workTree struct {
 	commit string
 }
 
-func (g *gitClone) workTree(dst string, u *url.URL) (*workTree, error) {
+func (g *gitClone) workTree(ctx context.Context, dst string, u *url.URL) (*workTree, error) {
 	if !slices.Contains(gitSchemes, u.Scheme) {
 		return nil, fault.New(fault.Usage, "git does not fetch by %q here", u.Scheme).WithHint("supported are %s", strings.Join(gitSchemes, ", "))
 	}
@@ -123,7 +124,7 @@ func (g *gitClone) workTree(dst string, u *url.URL) (*workTree, error) {
 	}
 	remote.RawQuery = q.Encode()
 	if u.Scheme == "http" || u.Scheme == "https" {
-		netrc, err := g.fetch.netrc()
+		netrc, err := disk.Await(ctx, g.fetch.netrc)
 		if err != nil {
 			return nil, err
 		}

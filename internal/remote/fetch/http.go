@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
@@ -40,7 +41,7 @@ func (c *Client) do(ctx context.Context, method string, u *url.URL, header http.
 }
 
 func (c *Client) send(ctx context.Context, method string, u *url.URL, header http.Header, userAgent string) (*transfer.Response, error) {
-	netrc, err := c.netrc()
+	netrc, err := disk.Await(ctx, c.netrc)
 	if err != nil {
 		return nil, err
 	}

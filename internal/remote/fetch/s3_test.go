@@ -58,7 +58,7 @@ func TestS3TrustsWhomWeTrust(t *testing.T) {
 	t.Setenv("AWS_MAX_ATTEMPTS", "1")
 	base, files := s3Server(t, "t/a.yaml", "t/", "t/b/b.yaml")
 	as := func(id transfer.Identity) func(*fetch.Config) {
-		trust, err := id.TLS()
+		trust, err := id.TLS(t.Context())
 		check(t, err)
 		return func(cfg *fetch.Config) { cfg.TLS, cfg.Identity, cfg.Retry.Limit = trust, id, -1 }
 	}

@@ -330,7 +330,7 @@ func TestIdentifiers(t *testing.T) {
 // trusting reads the certificate of an authority.
 func trusting(t *testing.T, caFile string) *tls.Config {
 	t.Helper()
-	cfg, err := transfer.Identity{CAFiles: []string{caFile}}.TLS()
+	cfg, err := transfer.Identity{CAFiles: []string{caFile}}.TLS(t.Context())
 	check(t, err)
 	return cfg
 }

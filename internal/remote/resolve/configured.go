@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,11 +14,11 @@ import (
 
 // applyValues lets values files say what is mirrored: what an agent with them
 // starts, of the repositories that it takes them from. Without files, it returns nil.
-func (req *Request) applyValues(sel Selection) (*configured.Agent, error) {
+func (req *Request) applyValues(ctx context.Context, sel Selection) (*configured.Agent, error) {
 	if len(sel.Values) == 0 {
 		return nil, nil
 	}
-	files, err := configured.Files(sel.Values)
+	files, err := configured.Files(ctx, sel.Values)
 	if err != nil {
 		return nil, err
 	}

@@ -90,7 +90,7 @@ func (r *Resolver) request(ctx context.Context, sel Selection) (*Request, *confi
 	if err := r.settleVersion(ctx, &req); err != nil {
 		return nil, nil, err
 	}
-	values, err := req.applyValues(sel)
+	values, err := req.applyValues(ctx, sel)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -40,7 +41,7 @@ type Identity struct {
 func (id Identity) flag(name string) string { return "--" + id.FlagPrefix + name }
 
 // TLS reads the files.
-func (id Identity) TLS() (*tls.Config, error) {
+func (id Identity) TLS(ctx context.Context) (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
 	if len(id.CAFiles) > 0 {
 		roots, err := x509.SystemCertPool()
@@ -48,7 +49,7 @@ func (id Identity) TLS() (*tls.Config, error) {
 			roots = x509.NewCertPool()
 		}
 		for _, file := range id.CAFiles {
-			if err := id.addAuthorities(roots, file); err != nil {
+			if err := id.addAuthorities(ctx, roots, file); err != nil {
 				return nil, err
 			}
 		}
@@ -57,7 +58,7 @@ func (id Identity) TLS() (*tls.Config, error) {
 	if id.CertFile == "" && id.KeyFile == "" {
 		return cfg, nil
 	}
-	cert, err := id.certificate()
+	cert, err := id.certificate(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -67,12 +68,12 @@ func (id Identity) TLS() (*tls.Config, error) {
 
 // addAuthorities adds a file's certificates, all of them: one that is passed over
 // would come back as an authority that nobody knows.
-func (id Identity) addAuthorities(roots *x509.CertPool, file string) error {
+func (id Identity) addAuthorities(ctx context.Context, roots *x509.CertPool, file string) error {
 	wrong := func(format string, args ...any) *fault.Error {
 		return fault.New(fault.Usage, "reading the certificates in %s: %w", file, fmt.Errorf(format, args...)).
 			WithHint("%s wants PEM, which begins with -----BEGIN CERTIFICATE-----", id.flag("ca-file"))
 	}
-	data, err := readPEM(file)
+	data, err := readPEM(ctx, file)
 	if err != nil {
 		return fault.New(fault.Usage, "reading the certificates in %s: %w", file, err).WithHint("%s names a PEM file", id.flag("ca-file"))
 	}
@@ -124,7 +125,7 @@ func notPEM(data []byte) (what, convert string) {
 }
 
 // certificate reads this side's certificate and its key.
-func (id Identity) certificate() (*tls.Certificate, error) {
+func (id Identity) certificate(ctx context.Context) (*tls.Certificate, error) {
 	certFlag, keyFlag := id.flag("client-cert"), id.flag("client-key")
 	if id.KeyFile == "" || id.CertFile == "" {
 		given, missing := certFlag, keyFlag
@@ -133,11 +134,11 @@ func (id Identity) certificate() (*tls.Certificate, error) {
 		}
 		return nil, fault.New(fault.Usage, "%s is given without %s", given, missing).WithHint("a certificate and its private key go together; both may be in one file, which is then named twice")
 	}
-	certPEM, err := readPEM(id.CertFile)
+	certPEM, err := readPEM(ctx, id.CertFile)
 	if err != nil {
 		return nil, fault.New(fault.Usage, "reading the client certificate in %s: %w", id.CertFile, err).WithHint("%s names a PEM file", certFlag)
 	}
-	keyPEM, err := readPEM(id.KeyFile)
+	keyPEM, err := readPEM(ctx, id.KeyFile)
 	if err != nil {
 		return nil, fault.New(fault.Usage, "reading the private key in %s: %w", id.KeyFile, err).WithHint("%s names a PEM file", keyFlag)
 	}
@@ -186,7 +187,11 @@ const derSequence = 0x30
 var signedData = []byte{0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02}
 
 // readPEM reads a file, which may be a pipe: <(vault read …).
-func readPEM(file string) ([]byte, error) {
+func readPEM(ctx context.Context, file string) ([]byte, error) {
+	return disk.Await(ctx, func() ([]byte, error) { return readPEMNow(file) })
+}
+
+func readPEMNow(file string) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, disk.Reason(err)

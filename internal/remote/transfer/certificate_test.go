@@ -66,7 +66,7 @@ func TestIdentityErrors(t *testing.T) {
 		"expired":            {pair(old, oldKey), "expired at ", "renewed"},
 		"not yet valid":      {pair(early, earlyKey), "is not valid before ", "clock"},
 	} {
-		_, err := test.id.TLS()
+		_, err := test.id.TLS(t.Context())
 		if err == nil {
 			t.Errorf("%s: no error", name)
 			continue
@@ -103,7 +103,7 @@ func TestIdentity(t *testing.T) {
 		write(t, append([]byte("a comment\n"), own.PEM()...)),
 		write(t, append(other.PEM(), tlstest.Encode("CERTIFICATE", wanted.Certificate().Raw)...)),
 	}
-	trust, err := Identity{CAFiles: cas, CertFile: both, KeyFile: both}.TLS()
+	trust, err := Identity{CAFiles: cas, CertFile: both, KeyFile: both}.TLS(t.Context())
 	check(t, err)
 	c := newTestClient(t, trust)
 	for s, want := range map[*httptest.Server]string{wanted: "joe", otherwise: "", none: ""} {
@@ -127,7 +127,7 @@ func TestAuthoritiesOfWindows(t *testing.T) {
 		wide = append(wide, c, 0)
 	}
 	for name, data := range map[string][]byte{"a byte order mark": []byte("\ufeff" + text), "UTF-16": wide} {
-		cfg, err := Identity{CAFiles: []string{write(t, data)}}.TLS()
+		cfg, err := Identity{CAFiles: []string{write(t, data)}}.TLS(t.Context())
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

@@ -1,0 +1,47 @@
+//go:build unix
+
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestInterruptedAtPipes has a signal end what waits for a pipe that is named in the place
+// of a file, as <(COMMAND) is, where COMMAND writes nothing.
+func TestInterruptedAtPipes(t *testing.T) {
+	t.Parallel()
+	for _, args := range []string{
+		"pull --values PIPE -o out", "lock --values PIPE lock.json", "verify . --values PIPE", "list --values PIPE",
+		"list docker://registry.example.com/x:y --ca-file PIPE",
+		"list docker://registry.example.com/x:y --client-cert PIPE --client-key PIPE",
+	} {
+		pipe := filepath.Join(t.TempDir(), "pipe")
+		if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		ctx, interrupt := context.WithCancel(t.Context())
+		go func() {
+			// It waits for who reads, and goes on as long as the test does.
+			if w, err := os.OpenFile(pipe, os.O_WRONLY, 0); err == nil {
+				defer w.Close()
+				interrupt()
+				<-t.Context().Done()
+			}
+		}()
+		var out bytes.Buffer
+		code := Run(ctx, Environment{
+			Args:   append(strings.Fields(strings.ReplaceAll(args, "PIPE", pipe)), "--store", filepath.Join(t.TempDir(), "store")),
+			Stdout: &out, Stderr: &out, LookupEnv: func(string) (string, bool) { return "", false },
+		})
+		if code != 130 || !strings.Contains(out.String(), "interrupted") {
+			t.Errorf("%q ended with %d\n%s", args, code, &out)
+		}
+		interrupt()
+	}
+}
