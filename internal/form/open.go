@@ -133,8 +133,12 @@ func (all Forms) Content(ctx context.Context, p *Place) (*Mirror, *Content, erro
 
 // Prune removes what the lock of a mirror no longer names.
 func (all Forms) Prune(ctx context.Context, p *Place) (pruned atomicdir.Pruned, err error) {
+	defer p.Close() // nothing was written to it
 	err = all.try(p, func(f *Form) (err error) {
 		if f.Prune == nil {
+			if _, err := f.Open(ctx, p); err != nil {
+				return err
+			}
 			return fault.New(fault.Usage, "%s is neither a directory that an agent starts from nor a site, and only those can be pruned", p).
 				WithHint("a bundle or an image that is written again holds what its lock names, and nothing else")
 		}
