@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
 // TooLongError is that there is more to read than is read.
@@ -22,6 +25,33 @@ func ReadAtMost(r io.Reader, max int64) ([]byte, error) {
 		return nil, &TooLongError{max}
 	}
 	return data, err
+}
+
+// ReadFile reads a file of at most max bytes, which may be a pipe. Errors are without
+// the path.
+func ReadFile(name string, max int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, Reason(err)
+	}
+	defer f.Close()
+	data, err := ReadAtMost(f, max)
+	return data, Reason(err)
+}
+
+// ReadRegular is [ReadFile] for a regular file. Anything else, and a larger file, are
+// of kind [fault.Integrity].
+func ReadRegular(name string, max int64) ([]byte, error) {
+	f, _, err := Open(name)
+	if err != nil {
+		return nil, Reason(err)
+	}
+	defer f.Close()
+	data, err := ReadAtMost(f, max)
+	if _, tooLong := errors.AsType[*TooLongError](err); tooLong {
+		return nil, fault.New(fault.Integrity, "%w", err)
+	}
+	return data, Reason(err)
 }
 
 // Reason returns an error without its path, which the message has already.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
@@ -18,38 +16,25 @@ import (
 func Files(ctx context.Context, names []string) ([]chart.File, error) {
 	var files []chart.File
 	for _, name := range names {
-		data, err := disk.Await(ctx, func() ([]byte, error) { return readSmall(name) })
+		data, err := disk.Await(ctx, func() ([]byte, error) { return readText(name) })
 		if err != nil {
-			return nil, fault.New(fault.Usage, "reading values: %w", err)
+			return nil, fault.New(fault.Usage, "reading values: %w", err).WithHint("name the values files that you give to Helm, in its order")
 		}
 		files = append(files, chart.File{Name: name, Data: data})
 	}
 	return files, nil
 }
 
-// readSmall reads a file, or a pipe, of at most the size of a configuration.
-func readSmall(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if fi, err := f.Stat(); err != nil {
-		return nil, err
-	} else if fi.IsDir() {
-		return nil, fmt.Errorf("%s is a directory", name)
-	}
-	data, err := io.ReadAll(io.LimitReader(f, agent.MaxConfig+1))
-	if err == nil && len(data) > agent.MaxConfig {
-		err = fmt.Errorf("%s has more than the %d bytes that are read", name, agent.MaxConfig)
+// readText reads a file of at most the size of a configuration.
+func readText(name string) ([]byte, error) {
+	data, err := disk.ReadFile(name, agent.MaxConfig)
+	if err == nil {
+		data, err = legible.Text(data)
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	if data, err = legible.Text(data); err != nil {
-		err = fmt.Errorf("%s: %w", name, err)
-	}
-	return data, err
+	return data, nil
 }
 
 // MissesPlatforms reports whether an error says that a Secret with the chat platforms is

@@ -1,8 +1,6 @@
 package lock
 
 import (
-	"io"
-
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
@@ -10,28 +8,23 @@ import (
 // ReadFile reads a file that pull, lock or list wrote. One that is damaged is an error
 // of kind [fault.Integrity], and so is anything but a regular file.
 func ReadFile(file string) (*Lock, error) {
-	data, err := readFile(file)
-	if fault.KindOf(err) == fault.Integrity {
-		return nil, fault.New(fault.Integrity, "reading the lock: %s: %w", file, err).WithHint("name the file that pull, lock or list wrote")
-	}
+	data, err := disk.ReadRegular(file, MaxSize)
 	if err != nil {
-		return nil, fault.New(fault.Usage, "reading the lock: %w", err)
+		kind := fault.Usage
+		if fault.KindOf(err) == fault.Integrity {
+			kind = fault.Integrity
+		}
+		return nil, fault.New(kind, "reading the lock: %s: %w", file, err).WithHint("name the file that pull, lock or list wrote")
 	}
-	l, err := Parse(data)
-	if err != nil {
-		return nil, fault.New(fault.Integrity, "%s: %w", file, err)
-	}
-	return l, nil
+	return ParseNamed(data, file)
 }
 
-func readFile(file string) ([]byte, error) {
-	f, fi, err := disk.Open(file)
+// ParseNamed is [Parse] of what has a name, with the next step in the error.
+func ParseNamed(data []byte, name string) (*Lock, error) {
+	l, err := Parse(data)
 	if err != nil {
-		return nil, err
+		return nil, fault.New(fault.Integrity, "%s: %w", name, err).
+			WithHint("copy the lock again, or write a new one with the command lock")
 	}
-	defer f.Close()
-	if fi.Size() > MaxSize {
-		return nil, fault.New(fault.Integrity, "it has %d bytes; at most %d are read", fi.Size(), int64(MaxSize))
-	}
-	return io.ReadAll(io.LimitReader(f, MaxSize))
+	return l, nil
 }

@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -402,9 +401,9 @@ func (t *Tree) Read(p string, max int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, max+1))
-	if err == nil && int64(len(data)) > max {
-		return nil, fault.New(fault.Integrity, "it has more than the %d bytes that are read of it", max)
+	data, err := disk.ReadAtMost(f, max)
+	if _, ok := errors.AsType[*disk.TooLongError](err); ok {
+		return nil, fault.New(fault.Integrity, "%w", err)
 	}
 	return data, err
 }

@@ -93,11 +93,7 @@ func serve(ctx context.Context, p *form.Place) (*form.Served, error) {
 		return nil, err
 	}
 	out := &form.Served{}
-	if err := add(out, p.Path, b); err != nil {
-		out.Close()
-		return nil, err
-	}
-	return out, nil
+	return out, add(out, p.Path, b)
 }
 
 // add adds a bundle to what is served, which closes it.

@@ -6,9 +6,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/legible"
@@ -40,9 +40,6 @@ func recognize(p *form.Place) form.Likeness {
 
 func open(_ context.Context, p *form.Place) (*form.Mirror, error) {
 	l, err := read(p)
-	if fault.KindOf(err) == fault.Integrity {
-		err = fault.New(fault.Integrity, "%w", err).WithHint("copy the lock again, or write a new one with the command lock")
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -53,13 +50,9 @@ func read(p *form.Place) (*lock.Lock, error) {
 	if p.Stream == nil {
 		return lock.ReadFile(p.Path)
 	}
-	data, err := io.ReadAll(io.LimitReader(p.Stream, lock.MaxSize+1))
+	data, err := disk.ReadAtMost(p.Stream, lock.MaxSize)
 	if err != nil {
 		return nil, fmt.Errorf("reading standard input: %w", err)
 	}
-	l, err := lock.Parse(data)
-	if err != nil {
-		return nil, fault.New(fault.Integrity, "standard input: %w", err)
-	}
-	return l, nil
+	return lock.ParseNamed(data, p.String())
 }

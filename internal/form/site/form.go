@@ -40,15 +40,22 @@ var Form = &form.Form{
 		return fault.New(fault.Usage, "%s is a site: nothing else is made of one", p).WithHint("name the bundle that it was made of")
 	},
 	Prune: func(ctx context.Context, p *form.Place) (atomicdir.Pruned, error) {
-		return Prune(ctx, p.Path, p.Waiting)
+		root, tag := rootOf(p)
+		if tag != "" {
+			return atomicdir.Pruned{}, fault.New(fault.Usage, "%s is one version of a site, and only a whole site is pruned", p).
+				WithHint("prune the site: botkube-mirror prune %s", root)
+		}
+		return Prune(ctx, root, p.Waiting)
 	},
 }
 
 // recognize takes a site, and a version of one.
 func recognize(p *form.Place) form.Likeness {
-	root, _ := rootOf(p)
-	switch {
-	case !p.IsDir() || root == "":
+	if !p.IsDir() {
+		return form.Unlike
+	}
+	switch root, _ := rootOf(p); {
+	case root == "":
 		return form.Unlike
 	case IsSite(root):
 		return form.Like

@@ -47,12 +47,7 @@ func readNetrc(path string) func() (*credentials, error) {
 		if errors.Is(err, fs.ErrNotExist) || err == nil && fi.IsDir() {
 			return &credentials{}, nil
 		}
-		var data []byte
-		f, err := os.Open(path) // it may be a pipe
-		if err == nil {
-			data, err = disk.ReadAtMost(f, maxNetrc)
-			_ = f.Close()
-		}
+		data, err := disk.ReadFile(path, maxNetrc)
 		if err == nil {
 			data, err = legible.Text(data)
 		}

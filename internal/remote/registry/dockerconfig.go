@@ -106,14 +106,9 @@ func readSettings(file string) ([]byte, error) {
 	case !fi.Mode().IsRegular():
 		return nil, fmt.Errorf("it is %s, not a regular file", disk.DescribeType(fi.Mode()))
 	}
-	f, err := os.Open(file)
+	data, err := disk.ReadFile(file, maxDockerConfig)
 	if err != nil {
-		return nil, disk.Reason(err)
-	}
-	defer f.Close()
-	data, err := disk.ReadAtMost(f, maxDockerConfig)
-	if err != nil {
-		return nil, disk.Reason(err)
+		return nil, err
 	}
 	return legible.Text(data)
 }

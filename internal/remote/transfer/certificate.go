@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -188,22 +187,10 @@ var signedData = []byte{0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x
 
 // readPEM reads a file, which may be a pipe: <(vault read …).
 func readPEM(ctx context.Context, file string) ([]byte, error) {
-	return disk.Await(ctx, func() ([]byte, error) { return readPEMNow(file) })
-}
-
-func readPEMNow(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, disk.Reason(err)
-	}
-	defer f.Close()
-	data, err := disk.ReadAtMost(f, maxPEM)
-	if err != nil {
-		return nil, disk.Reason(err)
-	}
+	data, err := disk.Await(ctx, func() ([]byte, error) { return disk.ReadFile(file, maxPEM) })
 	// DER is no text.
-	if len(data) > 0 && data[0] == derSequence {
-		return data, nil
+	if err != nil || len(data) > 0 && data[0] == derSequence {
+		return data, err
 	}
 	return legible.Text(data)
 }
