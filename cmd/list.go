@@ -132,18 +132,18 @@ func writeListTable(out *strings.Builder, l *mirror.Listing) {
 	fromNewest := false
 	for _, p := range l.Plugins {
 		for _, b := range p.Builds {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.Label(), p.Type, p.Version, b.Platform, sizeAndVoucher(b.File))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.Label(), p.Type, p.Version, b.Platform, sizeAndChecksum(b.File))
 			for _, d := range b.Dependencies {
 				name := d.Name
 				if d.FromNewest {
 					name += " *"
 					fromNewest = true
 				}
-				fmt.Fprintf(w, "  %s\tdependency\t\t%s\t%s\n", name, b.Platform, sizeAndVoucher(d.File))
+				fmt.Fprintf(w, "  %s\tdependency\t\t%s\t%s\n", name, b.Platform, sizeAndChecksum(d.File))
 			}
 		}
 		for _, t := range p.Templates {
-			fmt.Fprintf(w, "  %s\ttemplates\t\tall\t%s\n", t.Ref, sizeAndVoucher(t.File))
+			fmt.Fprintf(w, "  %s\ttemplates\t\tall\t%s\n", t.Ref, sizeAndChecksum(t.File))
 		}
 	}
 	w.Flush()
@@ -152,7 +152,7 @@ func writeListTable(out *strings.Builder, l *mirror.Listing) {
 	}
 }
 
-func sizeAndVoucher(f mirror.ListedFile) string {
+func sizeAndChecksum(f mirror.ListedFile) string {
 	s := "unknown"
 	if f.Size >= 0 {
 		s = size(f.Size)

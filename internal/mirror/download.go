@@ -188,7 +188,7 @@ func observer(tell func(Event)) fetch.Observer {
 
 // blobSubject names a registry's blob.
 func blobSubject(from *registry.Repository, b lock.Blob) string {
-	return fmt.Sprintf("%s@%s", from.Name(), digestOf(b))
+	return fmt.Sprintf("%s@%s", from.Name(), b.SHA256.OCI())
 }
 
 // fetchBlob brings a registry's blob into the store, and tells of it.
@@ -215,5 +215,3 @@ func (s *Session) progressOf(subject string, total int64) func(done int64) {
 		before = done
 	}
 }
-
-func digestOf(b lock.Blob) string { return "sha256:" + b.SHA256.String() }

@@ -116,7 +116,7 @@ func (f *failures) err(l *lock.Lock) error {
 	}
 	needed, images := pluginsByURL(l), map[string]lock.ImageRole{}
 	for _, b := range l.ImageBlobs() {
-		images[digestOf(b.Blob)] = b.Role
+		images[b.SHA256.OCI()] = b.Role
 	}
 	e := &Incomplete{Files: len(l.Artifacts) + len(images)}
 	for _, url := range slices.Sorted(maps.Keys(f.all)) {

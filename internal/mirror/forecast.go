@@ -94,7 +94,7 @@ func (s *Session) lacking(blobs []lock.Blob) (bytes int64) {
 	seen := map[lock.SHA256]bool{}
 	for _, b := range blobs {
 		if _, there := s.Store.Has(b.SHA256); !there && !seen[b.SHA256] {
-			bytes += max(b.Size-s.Store.Partial("blob "+digestOf(b)), 0)
+			bytes += max(b.Size-s.Store.Partial("blob "+b.SHA256.OCI()), 0)
 		}
 		seen[b.SHA256] = true
 	}

@@ -34,7 +34,7 @@ func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, *configu
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := s.compareVouchers(plan, o.Replaces); err != nil {
+	if err := s.warnOfLostChecksums(plan, o.Replaces); err != nil {
 		return nil, nil, err
 	}
 	d := &downloads{Session: s, plan: plan, result: newResult(plan, PullOptions{}), failed: newFailures(o.KeepGoing)}
@@ -59,10 +59,10 @@ func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, *configu
 	return plan.Lock, configured, checkResult(plan.Lock)
 }
 
-// compareVouchers tells of files that upstream vouched for when the lock was written
+// warnOfLostChecksums tells of files that upstream vouched for when the lock was written
 // that is about to be replaced, and that nobody vouches for now. That nobody knows
 // is an error: a server that is down must not make an unchecked file of a checked one.
-func (s *Session) compareVouchers(plan *resolve.Plan, replaces string) error {
+func (s *Session) warnOfLostChecksums(plan *resolve.Plan, replaces string) error {
 	before, err := lock.ReadFile(replaces)
 	if replaces == "" || err != nil {
 		return nil // what is no lock had no vouchers
@@ -73,7 +73,7 @@ func (s *Session) compareVouchers(plan *resolve.Plan, replaces string) error {
 		case plan.Unasked[lost.URL]:
 			unknown = append(unknown, "  "+lost.URL)
 		default:
-			s.warn(lostVoucher(replaces, lost))
+			s.warn(lostChecksum(replaces, lost))
 		}
 	}
 	if len(unknown) == 0 {
@@ -83,8 +83,8 @@ func (s *Session) compareVouchers(plan *resolve.Plan, replaces string) error {
 		WithHint("run it again later; to pin these files without a checksum all the same, write another file and compare the two with the command diff")
 }
 
-// lostVoucher says of a file of an earlier lock that nobody vouches for it any more.
-func lostVoucher(before string, a lock.Artifact) string {
+// lostChecksum says of a file of an earlier lock that nobody vouches for it any more.
+func lostChecksum(before string, a lock.Artifact) string {
 	by := "the index"
 	if a.VerifiedBy == lock.ByPublisher {
 		by = strings.Join(a.VerifiedWith, " and ")

@@ -102,7 +102,7 @@ type repositoryReader struct{ repo *registry.Repository }
 
 // Manifest counts what a registry does not have as missing.
 func (r repositoryReader) Manifest(ctx context.Context, b lock.Blob) ([]byte, error) {
-	m, err := r.repo.Manifest(ctx, digestOf(b))
+	m, err := r.repo.Manifest(ctx, b.SHA256.OCI())
 	if registry.IsNotFound(err) {
 		return nil, fault.New(fault.Incomplete, "%w", err)
 	}

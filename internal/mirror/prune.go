@@ -57,7 +57,7 @@ func SweepStore(ctx context.Context, s *store.Store) (Pruned, error) {
 	removed, bytes, err := s.Sweep(ctx, func(d lock.SHA256) bool { return needed[d] })
 	pruned := Pruned{Removed: []string{}, Bytes: bytes}
 	for _, d := range removed {
-		pruned.Removed = append(pruned.Removed, "sha256:"+d.String())
+		pruned.Removed = append(pruned.Removed, d.OCI())
 	}
 	return pruned, err
 }

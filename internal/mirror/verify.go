@@ -74,7 +74,7 @@ type Verification struct {
 	Bytes int64 `json:"bytes"`
 
 	// place is the one that was given, if the mirror is written for another.
-	place *values.Place
+	place *values.Location
 	// form is that of the mirror.
 	form *form.Form
 }
@@ -268,7 +268,7 @@ func (v *verifying) finish() (*Verification, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.Lock = "sha256:" + lock.Sum(data).String()
+		r.Lock = lock.Sum(data).OCI()
 		r.BotkubeVersion, r.Platforms = v.found.Lock.BotkubeVersion, v.found.Lock.Platforms
 	}
 	r.Files, r.Problems, r.Agents, r.Notes = v.found.Files(), v.found.Problems(), v.found.Predictions(), v.found.Notes()
@@ -282,7 +282,7 @@ func (v *verifying) finish() (*Verification, error) {
 	}
 	r.Intact, r.Bytes = len(r.Problems) == 0, v.read.Load()
 	if v.misplaced {
-		r.place = &v.options.Place
+		r.place = &v.options.Location
 	}
 	// To a machine, an empty list is one.
 	r.Files = append([]audit.File{}, r.Files...)

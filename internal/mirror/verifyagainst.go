@@ -48,7 +48,7 @@ func (v *verifying) against(ctx context.Context, other *form.Mirror) error {
 	if err != nil {
 		return err
 	}
-	compared := &Against{Target: v.options.Against, Lock: "sha256:" + lock.Sum(data).String()}
+	compared := &Against{Target: v.options.Against, Lock: lock.Sum(data).OCI()}
 	v.result.Against = compared
 	v.compare(compared, other)
 	if other.Packed && v.found.FileAt != nil && v.options.Against != form.StandardStream {

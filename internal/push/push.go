@@ -211,7 +211,7 @@ func (p *push) uploadDocuments(ctx context.Context, to *destination, up *uploade
 		return nil
 	}
 	for _, d := range documents {
-		if err := to.repo.PutManifest(ctx, digestOf(d.Blob()), d.MediaType, d.Data); err != nil {
+		if err := to.repo.PutManifest(ctx, d.Blob().SHA256.OCI(), d.MediaType, d.Data); err != nil {
 			return err
 		}
 	}
@@ -222,7 +222,7 @@ func (p *push) uploadDocuments(ctx context.Context, to *destination, up *uploade
 func (p *push) tag(ctx context.Context, part Part, uploaded *PartResult) error {
 	to := p.destinations[part]
 	digest := lock.Sum(to.top.Data)
-	uploaded.Digest = "sha256:" + digest.String()
+	uploaded.Digest = digest.OCI()
 	if to.has(digest) {
 		return nil
 	}

@@ -44,7 +44,7 @@ func NewSource(ctx context.Context, name string, l *lock.Lock, from form.Content
 // NeedTemporary is how many bytes of the image of a lock wait in temporary files.
 func NeedTemporary(l *lock.Lock) int64 { return image.NeedTemporary(l) }
 
-// Blobs lists the blobs of a source that go into the parts of a
+// Blobs lists the blobs of a lock that a push reads, if it skips some parts.
 func Blobs(l *lock.Lock, skip []Part) (blobs []lock.Blob) {
 	wanted := func(p Part) bool { return !slices.Contains(skip, p) || !slices.Contains(skip, Bundle) }
 	if wanted(Image) {

@@ -56,7 +56,7 @@ func (u *uploader) open(ctx context.Context, b lock.Blob) (blob.File, error) {
 
 // one uploads a blob if the repository lacks it.
 func (u *uploader) one(ctx context.Context, b lock.Blob, open func() (blob.File, error)) error {
-	subject := fmt.Sprintf("%s@%s", u.repo.Name(), digestOf(b))
+	subject := fmt.Sprintf("%s@%s", u.repo.Name(), b.SHA256.OCI())
 	u.Observer.Uploading(subject, b.Size)
 	n, err := u.repo.Upload(ctx, b, func() (io.ReadSeekCloser, error) { return open() }, u.Observer.Progress(subject, b.Size))
 	u.sent.Add(n)
@@ -65,8 +65,6 @@ func (u *uploader) one(ctx context.Context, b lock.Blob, open func() (blob.File,
 	}
 	return err
 }
-
-func digestOf(b lock.Blob) string { return "sha256:" + b.SHA256.String() }
 
 // blobsOf returns the blobs of manifests, each once, the largest first.
 func blobsOf(manifests []bundle.Document) []lock.Blob {
@@ -121,7 +119,7 @@ func (s *imageSink) Blob(ctx context.Context, b image.Blob) error {
 	if err != nil || there {
 		return err
 	}
-	return s.otherContent(s.to, "it lacks "+digestOf(b.Blob))
+	return s.otherContent(s.to, "it lacks "+b.SHA256.OCI())
 }
 
 // Manifest uploads a manifest. The index, which comes last, gets the tag later.
@@ -135,5 +133,5 @@ func (s *imageSink) Manifest(ctx context.Context, m image.Manifest) error {
 	if s.keeps(s.to) {
 		return nil // it is there, or the tag has other content
 	}
-	return s.repo.PutManifest(ctx, digestOf(m.Blob), m.MediaType, m.Data)
+	return s.repo.PutManifest(ctx, m.SHA256.OCI(), m.MediaType, m.Data)
 }

@@ -62,12 +62,12 @@ type CheckOptions struct {
 	AllEnabled bool
 	// Version is that of the chart, if the mirror does not say it.
 	Version string
-	Place
+	Location
 }
 
-// Place is where agents find a mirror, if that is not to be taken from its indexes
+// Location is where agents find a mirror, if that is not to be taken from its indexes
 // or, for a bundle, from the values.
-type Place struct {
+type Location struct {
 	// BaseURL is where a site, or what is in a bundle, is served.
 	BaseURL string
 	// Served says that the command serve does so, which writes indexes for the base
@@ -78,7 +78,7 @@ type Place struct {
 }
 
 // Check refuses a place where no mirror can be.
-func (p *Place) Check() error {
+func (p *Location) Check() error {
 	p.BaseURL = strings.TrimSuffix(p.BaseURL, "/")
 	if p.BaseURL == "" && p.Served {
 		return fault.New(fault.Usage, "it is not said where the mirror is served").

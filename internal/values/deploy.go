@@ -125,7 +125,7 @@ func (d *deployment) settle(ctx context.Context) error {
 		return err
 	}
 	d.out = &deploy.Options{
-		Target: d.name, BotkubeVersion: cmp.Or(d.Lock.BotkubeVersion, d.Version), LockDigest: "sha256:" + digest.String(),
+		Target: d.name, BotkubeVersion: cmp.Or(d.Lock.BotkubeVersion, d.Version), LockDigest: digest.OCI(),
 		PullSecrets: d.PullSecrets,
 	}
 	if d.Policy {
@@ -231,7 +231,7 @@ func (d *deployment) seed() (*deploy.Seed, error) {
 	}
 	s := &deploy.Seed{
 		Storage: cmp.Or(d.Storage, deploy.StorageFor(size)), StorageClass: d.StorageClass, AccessMode: d.AccessMode,
-		LockDigest: "sha256:" + digest.String(),
+		LockDigest: digest.OCI(),
 	}
 	s.Image, err = d.imageReference("--seed-from", d.SeedFrom)
 	return s, err

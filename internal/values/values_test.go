@@ -171,12 +171,12 @@ func TestCheckPlaces(t *testing.T) {
 	}{
 		"a bundle at a volume":      {more: "", note: "at /plugins what is made of the bundle"},
 		"a bundle that is served":   {more: served, note: "https://m.example.com/b serves what is in the bundle"},
-		"a bundle, served as given": {o: CheckOptions{Place: Place{BaseURL: "https://m.example.com/b"}}, more: served},
+		"a bundle, served as given": {o: CheckOptions{Location: Location{BaseURL: "https://m.example.com/b"}}, more: served},
 		"a bundle nowhere":          {more: "plugins: {cacheDir: /tmp}", says: "where the chart mounts an empty directory"},
-		"a bundle at a mount":       {o: CheckOptions{Place: Place{Mount: "/mirror"}}, says: "the agent is to see the mirror at /mirror"},
-		"a bundle, elsewhere":       {o: CheckOptions{Place: Place{BaseURL: "https://x.example.com"}}, more: served, says: "the mirror's index is at https://x.example.com/"},
+		"a bundle at a mount":       {o: CheckOptions{Location: Location{Mount: "/mirror"}}, says: "the agent is to see the mirror at /mirror"},
+		"a bundle, elsewhere":       {o: CheckOptions{Location: Location{BaseURL: "https://x.example.com"}}, more: served, says: "the mirror's index is at https://x.example.com/"},
 		"a site":                    {site: true, more: served},
-		"a site, elsewhere":         {site: true, o: CheckOptions{Place: Place{BaseURL: "https://x.example.com"}}, more: served, says: "the mirror's index is at https://x.example.com/"},
+		"a site, elsewhere":         {site: true, o: CheckOptions{Location: Location{BaseURL: "https://x.example.com"}}, more: served, says: "the mirror's index is at https://x.example.com/"},
 	} {
 		m := mirrorOf()
 		m.Access = form.Carried

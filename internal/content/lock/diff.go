@@ -222,7 +222,7 @@ func (d *differ) templateFiles(about Difference, a, b Template) {
 	pairs(byPath(a), byPath(b), strings.Compare, func(path string, from, to *TemplateFile) {
 		about := about
 		about.Path = path
-		if both(d, about, from, to, func(f *TemplateFile) string { return digest(f.Blob) }) {
+		if both(d, about, from, to, func(f *TemplateFile) string { return f.SHA256.OCI() }) {
 			d.compareBlobs(about.of(AspectFile), from.Blob, to.Blob)
 		}
 	})
@@ -277,10 +277,10 @@ func (d *differ) files() {
 		about := Difference{Subject: SubjectFile, URL: url}
 		switch {
 		case b == nil && !neededA[url]:
-			about.From = digest(a.Blob)
+			about.From = a.SHA256.OCI()
 			d.add(Removed, about)
 		case a == nil && !neededB[url]:
-			about.To = digest(b.Blob)
+			about.To = b.SHA256.OCI()
 			d.add(Added, about)
 		case a != nil && b != nil:
 			if a.DirArchive != DirArchiveYAML || b.DirArchive != DirArchiveYAML { // templateFiles compared their files
@@ -319,7 +319,7 @@ func (d *differ) image(role ImageRole) {
 		}
 		about := about
 		about.Platform = &p
-		value := func(m *ImageManifest) string { return digest(m.Blob) }
+		value := func(m *ImageManifest) string { return m.SHA256.OCI() }
 		if both(d, about, from, to, value) && a.Reference == b.Reference && !reflect.DeepEqual(from, to) {
 			about.From, about.To = value(from), value(to)
 			d.add(Changed, about.of(AspectContent))
@@ -352,11 +352,9 @@ func (d *differ) compareBlobs(about Difference, from, to Blob) {
 	if from == to {
 		return
 	}
-	about.From, about.To = digest(from), digest(to)
+	about.From, about.To = from.SHA256.OCI(), to.SHA256.OCI()
 	d.add(Changed, about)
 }
-
-func digest(b Blob) string { return "sha256:" + b.SHA256.String() }
 
 // keyed returns the elements of a list by a key.
 func keyed[K comparable, V any](list []V, key func(V) K) map[K]V {

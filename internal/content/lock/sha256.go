@@ -26,6 +26,9 @@ func Sum(data []byte) SHA256 { return sha256.Sum256(data) }
 
 func (d SHA256) String() string { return hex.EncodeToString(d[:]) }
 
+// OCI returns the digest as OCI writes it: sha256:HEX (image-spec, descriptor.md).
+func (d SHA256) OCI() string { return "sha256:" + d.String() }
+
 // MarshalText writes hexadecimal digits.
 func (d SHA256) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 

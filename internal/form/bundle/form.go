@@ -82,7 +82,7 @@ func openAt(ctx context.Context, p *form.Place, open func(context.Context, *oci.
 }
 
 func mirrorOf(c *Contents) *form.Mirror {
-	return &form.Mirror{Lock: c.Lock, Tag: c.Tag, Digest: "sha256:" + c.Index.Blob().SHA256.String()}
+	return &form.Mirror{Lock: c.Lock, Tag: c.Tag, Digest: c.Index.Blob().SHA256.OCI()}
 }
 
 // readRepository reads a bundle in a registry. What is something else is a

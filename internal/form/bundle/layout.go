@@ -311,7 +311,7 @@ func (b *Bundle) AuditModes(r *audit.Report) {
 	for _, name := range []string{oci.FileName, oci.IndexName} {
 		plan = append(plan, entry.Entry{Path: name, Needed: oci.FileMode})
 	}
-	entry.Audit{Report: r, Reader: disk.Self(), At: path.Clean}.Modes(&atomicdir.Tree{Path: b.layout.Name(), Root: root}, plan)
+	(&entry.Audit{Report: r, Reader: disk.Self(), At: path.Clean}).Modes(&atomicdir.Tree{Path: b.layout.Name(), Root: root}, plan)
 }
 
 // copyBlob copies a blob, and says what is wrong if it is not what it should be: the

@@ -56,7 +56,7 @@ func (out *output) Commit(ctx context.Context, l *lock.Lock) (w form.Written, er
 	if err != nil {
 		return w, err
 	}
-	w.Tag, w.Digest, w.Size = contents.Tag, "sha256:"+contents.Index.Blob().SHA256.String(), contents.Size()
+	w.Tag, w.Digest, w.Size = contents.Tag, contents.Index.Blob().SHA256.OCI(), contents.Size()
 	out.options.Writing(w.Size)
 	w.Changed, err = out.write(ctx, out.path, contents, Options{ModTime: out.options.ModTime, Waiting: out.options.Waiting, Displaced: out.options.Displaced})
 	return w, err

@@ -54,7 +54,7 @@ func readWithin(ctx context.Context, index []byte, from oci.Reader) (*Contents, 
 		}
 		c, err := readIndex(ctx, data, from)
 		if err == nil {
-			found, digests = c, append(digests, "sha256:"+n.SHA256.String())
+			found, digests = c, append(digests, n.SHA256.OCI())
 		} else if !errors.Is(err, ErrNotBundle) {
 			return nil, err
 		}

@@ -72,7 +72,7 @@ func verifyContents(ctx context.Context, a *form.Audit, c *Contents, from oci.Re
 	if err := a.Begin(); err != nil {
 		return err
 	}
-	a.Lock, a.Tag, a.Digest = c.Lock, c.Tag, "sha256:"+c.Index.Blob().SHA256.String()
+	a.Lock, a.Tag, a.Digest = c.Lock, c.Tag, c.Index.Blob().SHA256.OCI()
 	var total int64
 	for _, b := range c.Blobs {
 		total += b.Size

@@ -426,7 +426,7 @@ func TestSniff(t *testing.T) {
 	if _, err := WriteLayout(t.Context(), layout, c, Options{}); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]oci.Place{
+	for path, want := range map[string]oci.Packing{
 		writeFile(t, filepath.Join(dir, "b.tar"), tarOf(t, c)):                                      oci.InTar,
 		writeFile(t, filepath.Join(dir, "b.tgz"), []byte(tgz(map[string]string{"a": "b"}))):         oci.InTar,
 		writeFile(t, filepath.Join(dir, "text"), []byte("text")):                                    oci.NoLayout,

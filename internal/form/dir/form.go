@@ -112,7 +112,7 @@ func verify(ctx context.Context, p *form.Place, a *form.Audit) error {
 	if found.Lock == nil {
 		return nil
 	}
-	a.Digest = "sha256:" + found.Digest.String()
+	a.Digest = found.Digest.OCI()
 	a.FileAt = func(p agent.Platform, file string) string {
 		if len(found.Lock.Platforms) > 1 {
 			return p.Dir() + "/" + file

@@ -22,21 +22,28 @@ type Audit struct {
 	// KeepsModes says that modes are known to be kept. Otherwise those of the files tell:
 	// see [disk.KeepsModes].
 	KeepsModes bool
+
+	// modeless is what the files tell, once it was asked for.
+	modeless *bool
 }
 
 // keepsModes reports whether a file that every user may change was made so.
-func (a Audit) keepsModes() bool {
-	var modes []fs.FileMode
-	for _, f := range a.Found {
-		if f.Problem == "" {
-			modes = append(modes, f.Mode)
+func (a *Audit) keepsModes() bool {
+	if a.modeless == nil {
+		var modes []fs.FileMode
+		for _, f := range a.Found {
+			if f.Problem == "" {
+				modes = append(modes, f.Mode)
+			}
 		}
+		modeless := !disk.KeepsModes(modes)
+		a.modeless = &modeless
 	}
-	return a.KeepsModes || disk.KeepsModes(modes)
+	return a.KeepsModes || !*a.modeless
 }
 
 // File describes the file of an entry.
-func (a Audit) File(e Entry) audit.File {
+func (a *Audit) File(e Entry) audit.File {
 	f := audit.File{Path: a.At(e.Path), Content: e.Content, Platforms: e.Platforms, State: audit.Intact, Basis: e.Basis, Sources: e.Sources}
 	if found, there := a.Found[e.Path]; there && found.Problem == "" {
 		f.Size, f.SHA256 = found.Size, &found.SHA256
@@ -46,7 +53,7 @@ func (a Audit) File(e Entry) audit.File {
 
 // Entry reports what was found of an entry. Damage, if not empty, says what is wrong
 // with its content.
-func (a Audit) Entry(e Entry, damage string) {
+func (a *Audit) Entry(e Entry, damage string) {
 	found, there := a.Found[e.Path]
 	f := a.File(e)
 	f.State = audit.Damaged
@@ -71,7 +78,7 @@ func (a Audit) Entry(e Entry, damage string) {
 
 // wrongMode returns what is wrong with the mode of a file, and notes what cannot be
 // held against it.
-func (a Audit) wrongMode(e Entry, found Found) string {
+func (a *Audit) wrongMode(e Entry, found Found) string {
 	if found.Exposed() && !a.keepsModes() {
 		a.Report.Expose(a.At(e.Path))
 		return found.WrongOnModeless(a.Reader, e.Needed)
@@ -81,7 +88,7 @@ func (a Audit) wrongMode(e Entry, found Found) string {
 
 // Modes reports what is wrong with the modes of those files of a plan that are there,
 // and of the directories that they lie in. Nothing is read.
-func (a Audit) Modes(t *atomicdir.Tree, plan []Entry) {
+func (a *Audit) Modes(t *atomicdir.Tree, plan []Entry) {
 	a.Found = map[string]Found{}
 	for _, e := range plan {
 		if fi, err := disk.StatRegular(t.Root, e.Path); err == nil {
@@ -96,7 +103,7 @@ func (a Audit) Modes(t *atomicdir.Tree, plan []Entry) {
 	a.Dirs(t, plan)
 }
 
-func (a Audit) fail(p, wrong string) {
+func (a *Audit) fail(p, wrong string) {
 	if wrong != "" {
 		a.Report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: a.At(p), Detail: wrong})
 	}
@@ -112,7 +119,7 @@ func name(b audit.Basis) string {
 
 // Dirs reports what is wrong with the modes of the directories that the files of a
 // plan lie in. That of the tree itself is of whoever made it.
-func (a Audit) Dirs(t *atomicdir.Tree, plan []Entry) {
+func (a *Audit) Dirs(t *atomicdir.Tree, plan []Entry) {
 	dirs := map[string]disk.Access{}
 	var modes []fs.FileMode
 	look := func(dir string) {

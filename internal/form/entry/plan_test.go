@@ -222,7 +222,7 @@ func TestAuditModes(t *testing.T) {
 		plan = append(plan, OfData(p, 0o644, []byte("x")))
 	}
 	report := new(audit.Report)
-	Audit{Report: report, Reader: disk.Anyone, At: func(p string) string { return "at/" + p }, KeepsModes: true}.Modes(tr, plan)
+	(&Audit{Report: report, Reader: disk.Anyone, At: func(p string) string { return "at/" + p }, KeepsModes: true}).Modes(tr, plan)
 	var got []string
 	for _, p := range report.Problems() {
 		got = append(got, p.Path)

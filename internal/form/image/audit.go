@@ -45,7 +45,7 @@ func verify(ctx context.Context, p *form.Place, a *form.Audit) error {
 	if err != nil {
 		return a.Unreadable(err)
 	}
-	a.Lock, a.Tag, a.Digest, a.FoundMount = im.Lock, im.Tag, "sha256:"+im.Top.SHA256.String(), im.Mount
+	a.Lock, a.Tag, a.Digest, a.FoundMount = im.Lock, im.Tag, im.Top.SHA256.OCI(), im.Mount
 	a.FileAt = func(_ agent.Platform, file string) string { return im.Mount + "/" + file }
 	if a.Mount != "" && im.Mount != "" && im.Mount != a.Mount {
 		a.Fail(audit.Problem{Kind: audit.KindIndex, Detail: fmt.Sprintf("its indexes name files below %s, but the agent sees it at %s", im.Mount, a.Mount)})

@@ -63,7 +63,7 @@ func openMirror(ctx context.Context, p *form.Place) (*form.Mirror, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &form.Mirror{Lock: im.Lock, Tag: im.Tag, Digest: "sha256:" + im.Top.SHA256.String(), Mount: im.Mount}
+	m := &form.Mirror{Lock: im.Lock, Tag: im.Tag, Digest: im.Top.SHA256.OCI(), Mount: im.Mount}
 	for _, platform := range im.Platforms {
 		if !platform.Seeded {
 			m.MountOnly = append(m.MountOnly, platform.Platform)
@@ -121,7 +121,7 @@ func (out *output) Commit(ctx context.Context, l *lock.Lock) (w form.Written, er
 	if err != nil {
 		return w, err
 	}
-	w = form.Written{Changed: changed, Tag: made.Tag, Digest: "sha256:" + made.Index.SHA256.String()}
+	w = form.Written{Changed: changed, Tag: made.Tag, Digest: made.Index.SHA256.OCI()}
 	w.Size, w.MountOnly = made.Sum()
 	return w, nil
 }

@@ -16,13 +16,13 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// Place is what a path looks like.
-type Place int
+// Packing is what a path looks like.
+type Packing int
 
 // The places that [Sniff] tells apart.
 const (
 	// NoLayout is anything else, or nothing.
-	NoLayout Place = iota
+	NoLayout Packing = iota
 	// InTar is a file that is, or was, a tar: a compressed one too.
 	InTar
 	// InDir is a directory with a layout, or a part of one.
@@ -31,7 +31,7 @@ const (
 
 // Sniff tells where a path may have a layout. Whether it has, [Open] says, and why
 // not.
-func Sniff(path string) Place {
+func Sniff(path string) Packing {
 	fi, err := os.Stat(path)
 	if err != nil {
 		return NoLayout

@@ -140,7 +140,7 @@ func verify(ctx context.Context, p *form.Place, a *form.Audit) error {
 	}
 	a.Lock, a.Tag = versions[0].Lock, versions[0].Tag
 	if versions[0].Digest != (lock.SHA256{}) {
-		a.Digest = "sha256:" + versions[0].Digest.String()
+		a.Digest = versions[0].Digest.OCI()
 	}
 	return nil
 }

@@ -19,14 +19,14 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// gcsPlace is what a URL names. Generation is 0 for the newest.
-type gcsPlace struct {
+// gcsObject is what a URL names. Generation is 0 for the newest.
+type gcsObject struct {
 	bucket, key string
 	generation  int64
 }
 
 // parseGCS reads a URL as go-getter does (get_gcs.go, parseURL).
-func parseGCS(u *url.URL) (p gcsPlace, err error) {
+func parseGCS(u *url.URL) (p gcsObject, err error) {
 	parts := strings.SplitN(u.Path, "/", 5)
 	if !strings.HasSuffix(u.Host, ".googleapis.com") || strings.Count(u.Host, ".") != 2 || len(parts) != 5 || parts[3] == "" || parts[4] == "" {
 		return p, errors.New("the URL is not one of Google Cloud Storage: https://www.googleapis.com/storage/v1/BUCKET/OBJECT")
@@ -43,7 +43,7 @@ func parseGCS(u *url.URL) (p gcsPlace, err error) {
 // It stands in for go-getter's own GCSGetter, for the reasons of [s3Bucket]. What the
 // URL says means the same (get_gcs.go).
 type gcsBucket struct {
-	gcsPlace
+	gcsObject
 	*storage.Client
 }
 

@@ -161,7 +161,7 @@ func must(t *testing.T, err error) {
 }
 
 func TestParseGCS(t *testing.T) {
-	for raw, want := range map[string]gcsPlace{
+	for raw, want := range map[string]gcsObject{
 		"https://www.googleapis.com/storage/v1/b/o/x":  {"b", "o/x", 0},
 		"https://www.googleapis.com/storage/v1/b/o#12": {"b", "o", 12},
 		"https://www.googleapis.com/storage/v1/b/o#x":  {},
@@ -172,7 +172,7 @@ func TestParseGCS(t *testing.T) {
 	} {
 		u, err := url.Parse(raw)
 		must(t, err)
-		if got, err := parseGCS(u); (err == nil) != (want != gcsPlace{}) || err == nil && got != want {
+		if got, err := parseGCS(u); (err == nil) != (want != gcsObject{}) || err == nil && got != want {
 			t.Errorf("%s: %+v, %v", raw, got, err)
 		}
 	}

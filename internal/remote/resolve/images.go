@@ -183,7 +183,7 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 		if err != nil {
 			return nil, fault.New(fault.Integrity, "the image index names %.80q for %s: %w", d.Digest, p, err)
 		}
-		found, err := repo.Manifest(ctx, "sha256:"+sum.String())
+		found, err := repo.Manifest(ctx, sum.OCI())
 		if err != nil {
 			return nil, err
 		}
@@ -245,7 +245,7 @@ func (r *Resolver) pinnedManifests(ctx context.Context, repo *registry.Repositor
 				WithHint("write a new lock with the command lock")
 		}
 		if !r.stored(ctx, pinned[i].SHA256) {
-			found, err := repo.Manifest(ctx, "sha256:"+pinned[i].SHA256.String())
+			found, err := repo.Manifest(ctx, pinned[i].SHA256.OCI())
 			if err != nil {
 				return nil, err
 			}
