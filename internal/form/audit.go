@@ -17,7 +17,7 @@ type Audit struct {
 	audit.Report
 	AuditOptions
 
-	// Form is that of which the mirror is found to be.
+	// Form is the form that the mirror was found to have.
 	Form *Form
 	// Lock is nil where it cannot be read, which the report says, and where the
 	// mirror has several.
@@ -51,13 +51,13 @@ type AuditOptions struct {
 	Parallel int
 	// Accept is called once the form is certain. An error ends the audit.
 	Accept func(f *Form) error
-	// Planned is told how much there is to be read, in bytes and files.
+	// Planned is called with how much will be read, in bytes and files.
 	Planned func(total int64, files int)
-	// Hashed is told of bytes that were read, from several goroutines.
+	// Hashed is called with the number of bytes that were read, from several goroutines.
 	Hashed func(n int64)
 }
 
-// Audit finds out of which form a mirror is, and verifies it.
+// Audit finds out which form a mirror has, and verifies it.
 func (all Forms) Audit(ctx context.Context, p *Place, a *Audit) error {
 	defer p.Close() // nothing was written to it
 	return all.try(p, func(f *Form) error {
@@ -77,8 +77,8 @@ func (all Forms) Audit(ctx context.Context, p *Place, a *Audit) error {
 // Begin is called once it is certain that the mirror is of the form.
 func (a *Audit) Begin() error { return a.Accept(a.Form) }
 
-// Unreadable reports a mirror of which nothing more can be found out than that it
-// is damaged. Any other error is returned.
+// Unreadable reports a mirror that is too damaged to find out more. An error that is
+// no damage is returned.
 func (a *Audit) Unreadable(err error) error {
 	state, ok := audit.StateOf(err)
 	if !ok {
@@ -88,7 +88,7 @@ func (a *Audit) Unreadable(err error) error {
 	return nil
 }
 
-// maxNoted bounds how many documents are told of that lie beside a mirror.
+// maxNoted bounds how many other documents of a layout are noted.
 const maxNoted = 8
 
 // NoteNames notes what other tools made of the index.json of a layout: the tags that

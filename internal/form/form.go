@@ -21,14 +21,15 @@ type Access int
 
 // The ways.
 const (
-	// NoAccess is that of what has no plugins.
+	// NoAccess: there are no plugins.
 	NoAccess Access = iota
-	// Carried is that of what is unpacked, pushed or served first.
+	// Carried: the mirror is unpacked, pushed or served first.
 	Carried
-	// Mounted is that of what an agent sees in its file system: the indexes name
-	// files below where it is mounted.
+	// Mounted: the agent sees the mirror in its file system. The indexes name files
+	// below the mount.
 	Mounted
-	// Downloaded is that of what is served: the indexes name URLs below where.
+	// Downloaded: the agent downloads from the mirror. The indexes name URLs below the
+	// base URL.
 	Downloaded
 )
 
@@ -49,7 +50,7 @@ type Form struct {
 	Outputs []Output
 	// Rewrite says what to do about one that is damaged.
 	Rewrite string
-	// Unexpected, if not empty, says what to do about what is there unasked.
+	// Unexpected, if not empty, says what to do about files that the lock does not name.
 	Unexpected string
 
 	// Recognize says how much what is at a place looks like the form.
@@ -58,16 +59,16 @@ type Form struct {
 	// [ErrOther].
 	Open func(ctx context.Context, p *Place) (*Mirror, error)
 	// Audit reads every byte of a mirror, and reports what is wrong with it. It is
-	// nil where there is nothing to verify.
+	// nil if there is nothing to verify.
 	Audit func(ctx context.Context, p *Place, a *Audit) error
-	// Serve opens a mirror that agents are to download of; nil where NotServed says
+	// Serve opens a mirror for agents to download from. If it is nil, NotServed says
 	// why there is nothing to download.
 	Serve     func(ctx context.Context, p *Place) (*Served, error)
 	NotServed func(p *Place) error
 	// NotContent says why nothing else can be made of a mirror of the form.
 	NotContent func(p *Place) error
-	// Prune removes what the lock of a mirror no longer names; nil where there is
-	// nothing to prune.
+	// Prune removes files that the lock no longer names. It is nil if there is nothing
+	// to prune.
 	Prune func(ctx context.Context, p *Place) (atomicdir.Pruned, error)
 }
 
@@ -77,7 +78,7 @@ type Content struct {
 	Plugins pluginsdir.Source
 	// Blobs has the upstream files. It is nil where only unpacked files are there.
 	Blobs blob.Source
-	// Untried says that nobody has unpacked the archives yet.
+	// Untried says that the archives were never unpacked.
 	Untried bool
 	// Obtain brings a blob to where Blobs has it, and tells how many bytes that took
 	// over a network. It is nil where all blobs are there.
@@ -105,7 +106,7 @@ type Seeders struct {
 type Template struct {
 	// Plugin is the executor that reads it, with its version.
 	Plugin agent.PluginKey `json:"plugin"`
-	// Ref is the source of which it is the content: see [lock.Template].
+	// Ref names the source: see [lock.Template].
 	Ref string `json:"ref"`
 	// URL is to stand in the executor's configuration in the place of Ref, as
 	// one of its templates[].ref. An agent with an empty cache then downloads

@@ -16,19 +16,19 @@ import (
 // Likeness says how much what is at a place looks like a form.
 type Likeness int
 
-// The likenesses. Of several forms, that with the greater one is tried first.
+// The likenesses. The form with the greatest one is tried first.
 const (
-	// Unlike is what cannot be of the form.
+	// Unlike: it cannot have the form.
 	Unlike Likeness = iota
-	// Remotely is what may be all that is left of the form.
+	// Remotely: it may be the remains of the form.
 	Remotely
-	// Damaged is what has only something of the form.
+	// Damaged: it has a part of the form.
 	Damaged
-	// Like is what has what tells the form.
+	// Like: it has what identifies the form.
 	Like
 )
 
-// ErrOther is wrapped by the error of a form's function for what is of another form.
+// ErrOther is wrapped by the error of a form's function if the mirror has another form.
 var ErrOther = errors.New("it is of another form")
 
 // Mirror is a mirror whose documents were read. No plugin was.
@@ -50,7 +50,7 @@ type Mirror struct {
 	Content func(ctx context.Context) (*Content, error)
 }
 
-// Open finds out by its content of which form a mirror is, and reads its documents.
+// Open finds out which form a mirror has, by its content, and reads its documents.
 func (all Forms) Open(ctx context.Context, p *Place) (*Mirror, error) {
 	var m *Mirror
 	err := all.try(p, func(f *Form) (err error) {
@@ -65,7 +65,7 @@ func (all Forms) Open(ctx context.Context, p *Place) (*Mirror, error) {
 	return m, nil
 }
 
-// candidates are the forms of which a mirror may be, the most likely first.
+// candidates returns the forms that a mirror may have, the most likely first.
 func (all Forms) candidates(p *Place) []*Form {
 	likeness := map[*Form]Likeness{}
 	var may []*Form
@@ -78,8 +78,8 @@ func (all Forms) candidates(p *Place) []*Form {
 	return may
 }
 
-// try does something with the forms of which a mirror may be, until one is found
-// whose it is.
+// try calls do with the forms that a mirror may have, until one does not answer that
+// it is another.
 func (all Forms) try(p *Place, do func(f *Form) error) error {
 	reason := error(nil)
 	for _, f := range all.candidates(p) {
@@ -100,7 +100,7 @@ type other struct{ error }
 func (o other) Is(target error) bool { return target == ErrOther }
 func (o other) Unwrap() error        { return o.error }
 
-// Other marks an error as that of a place which has another form.
+// Other marks an error: what is at the place has another form.
 func Other(err error) error { return other{err} }
 
 // unknown says that something is no mirror, and why, if a form knows that.
@@ -115,7 +115,7 @@ func (p *Place) unknown(reason error) error {
 	return fault.New(fault.Usage, "%s is %w", p, oci.ErrNotLayout).WithHint(oci.Hint)
 }
 
-// Content opens a mirror that something else is made of, such as outputs.
+// Content opens a mirror, and the content that outputs are made of.
 func (all Forms) Content(ctx context.Context, p *Place) (*Mirror, *Content, error) {
 	m, err := all.Open(ctx, p)
 	if err != nil {

@@ -29,9 +29,8 @@ type Output struct {
 	// Check reports what can be known to be wrong before anything is read. It
 	// leaves nothing behind.
 	Check func(ctx context.Context, path string, o WriteOptions) error
-	// Need says how many bytes the mirror of a lock takes at a path, beside what is
-	// there already, and whether it may be more. An artifact of 0 bytes is one of
-	// which the size is not known yet.
+	// Need returns how many more bytes the mirror of a lock takes at a path, and
+	// whether it may be more. If the size of an artifact is 0, it is not known yet.
 	Need func(ctx context.Context, path string, l *lock.Lock, from Content) (bytes int64, atLeast bool)
 	// NeedTemporary, if not nil, says how many bytes of it wait in temporary files.
 	NeedTemporary func(l *lock.Lock) int64
@@ -81,7 +80,7 @@ type Writer interface {
 type Written struct {
 	// Changed says whether anything was written.
 	Changed bool `json:"changed"`
-	// Tag and Digest are those of a bundle or an image; a site has the former.
+	// Tag is that of a bundle, an image or a site, Digest that of a bundle or an image.
 	Tag    string `json:"tag,omitempty"`
 	Digest string `json:"digest,omitempty"`
 	// Size of a bundle or an image is in bytes.

@@ -7,8 +7,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// Forms are all forms that there are. Their order is that in which they are asked
-// whether something is theirs.
+// Forms are all forms that there are. Their order decides which of
+// two equally likely ones is tried first.
 type Forms []*Form
 
 // StandardStream is the path of standard input or output.

@@ -21,8 +21,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
-// Place is what somebody named to be read, and where it lies: at a path, on
-// standard input or in a registry.
+// Place is what the user named to be read: something at a path, on standard input or in
+// a registry.
 type Place struct {
 	// Target is as the user wrote it.
 	Target string
@@ -53,7 +53,7 @@ type Repository struct {
 	Top []byte
 	// Tag is that of the reference, or empty.
 	Tag string
-	// Store receives what Obtain obtains; both are for what is made of the mirror.
+	// Store receives the blobs that Obtain obtains. Outputs are made of them.
 	Store Store
 	// Obtain brings a blob into the store, and tells how many bytes that took over
 	// the network.
@@ -218,7 +218,7 @@ func (r *interruptible) Read(p []byte) (int, error) {
 	return copy(p, r.buf[:n]), err
 }
 
-// Layout opens the OCI layout at the place, once for all forms that lie in one.
+// Layout opens the OCI layout at the place. It is opened once: bundle and image share it.
 func (p *Place) Layout(ctx context.Context) (l *oci.Layout, err error) {
 	if p.layout != nil {
 		return p.layout, nil

@@ -12,11 +12,11 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
-// Served is a mirror that agents download of.
+// Served is a mirror that agents download from.
 type Served struct {
 	*Form
 	Versions []Version
-	// Ignored are paths of what lies beside the versions and is none.
+	// Ignored are paths beside the versions that are no versions.
 	Ignored []string
 	// Closers are closed in the end.
 	Closers []io.Closer
@@ -56,7 +56,7 @@ func (s *Served) Close() {
 	}
 }
 
-// Serve finds out of which form a mirror is, and opens it to be served.
+// Serve finds out which form a mirror has, and opens it to be served.
 func (all Forms) Serve(ctx context.Context, p *Place) (*Served, error) {
 	var served *Served
 	err := all.try(p, func(f *Form) (err error) {

@@ -57,7 +57,7 @@ func (d *downloads) templates(ctx context.Context) error {
 	return nil
 }
 
-// dispensable adds to an error how to do without templates.
+// dispensable adds to an error how to leave templates out.
 func dispensable(err error) error {
 	const without = "--no-exec-templates leaves them out, but where exec can neither find nor download them, each of its commands fails"
 	kind, hint := fault.KindOf(err), fault.HintOf(err)

@@ -111,8 +111,8 @@ func (d *downloads) write(ctx context.Context, from form.Content, o WriteOptions
 	return result, err
 }
 
-// compareWritten is [Session.compareVouchers] for the directories that a pull
-// updates. A lock that is enforced vouches itself.
+// compareWritten is [Session.warnOfLostChecksums] for the directories that a pull
+// updates. If a lock is enforced, its digests count.
 func (s *Session) compareWritten(plan *resolve.Plan, outputs []form.Target) error {
 	if plan.Enforced {
 		return nil

@@ -39,7 +39,7 @@ var Form = &form.Form{
 	Serve:     serve,
 }
 
-// recognize takes an OCI layout, and a file of which it cannot be told what it was.
+// recognize takes an OCI layout, and any file: it may be the remains of one.
 func recognize(p *form.Place) form.Likeness {
 	switch {
 	case p.Prefix == "image":
@@ -113,9 +113,8 @@ func openRepository(ctx context.Context, p *form.Place) (*form.Mirror, error) {
 	return m, nil
 }
 
-// obtainDocuments brings into the store what is small, and of which the rest is
-// understood: indexes, schemas, and manifests, which a registry keeps apart from
-// blobs.
+// obtainDocuments brings the small documents into the store that the rest depends on:
+// indexes, schemas, and manifests, which a registry keeps apart from blobs.
 func obtainDocuments(ctx context.Context, p *form.Place, c *Contents) error {
 	for _, m := range c.Manifests {
 		if _, isImage := m.ImageRole(); !isImage {

@@ -41,7 +41,7 @@ type Entry struct {
 	Document bool
 }
 
-// OfBlob is an entry of which size and digest are known.
+// OfBlob is an entry with a known size and digest.
 func OfBlob(p string, mode fs.FileMode, b lock.Blob) Entry {
 	return Entry{Path: p, Mode: mode, Needed: mode, SHA256: &b.SHA256, Size: b.Size, Most: b.Size}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
 
-// Form is a lock in a file of its own.
+// Form is a lock file.
 var Form = &form.Form{
 	Kind:       "lock",
 	Name:       "lock",
