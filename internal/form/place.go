@@ -112,7 +112,7 @@ func (all Forms) Locate(ctx context.Context, target string, stdin io.Reader) (*P
 // look finds out what kind of file is at the path, and how it begins.
 func (p *Place) look() (err error) {
 	if p.Info, err = os.Stat(p.Path); err != nil {
-		return p.unopened(err)
+		return oci.Unopened(p.Path, err)
 	}
 	switch {
 	case p.Info.IsDir():
@@ -124,21 +124,13 @@ func (p *Place) look() (err error) {
 		return fault.New(fault.Usage, "%s is %s, neither a regular file nor a directory", p.Path, disk.DescribeType(p.Info.Mode())).WithHint(oci.Hint)
 	default:
 		if p.Start, err = startOf(p.Path); err != nil {
-			return p.unopened(err)
+			return oci.Unopened(p.Path, err)
 		}
 	}
 	if p.Document != "" && !p.MayBeLayout() {
 		return fault.New(fault.Usage, "%s is no OCI layout, in which something could be named %q", p.Path, p.Document).WithHint(oci.Hint)
 	}
 	return nil
-}
-
-func (p *Place) unopened(err error) error {
-	e := fault.New(fault.Usage, "opening %s: %w", p.Path, disk.Reason(err))
-	if errors.Is(err, fs.ErrPermission) {
-		return e.WithHint("let your user read it: chmod u+rX, or chown if it is another's")
-	}
-	return e.WithHint(oci.Hint)
 }
 
 // MayBeLayout reports whether an OCI layout is at a path, or the remains of one.

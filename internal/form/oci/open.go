@@ -68,11 +68,11 @@ func Open(ctx context.Context, path string) (*Layout, error) {
 	fi, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return nil, unopened(path, err)
+		return nil, Unopened(path, err)
 	case fi.IsDir():
 		root, err := disk.OpenRoot(path)
 		if err != nil {
-			return nil, unopened(path, err)
+			return nil, Unopened(path, err)
 		}
 		l := OpenDir(root, path)
 		l.closer = root
@@ -82,7 +82,7 @@ func Open(ctx context.Context, path string) (*Layout, error) {
 	}
 	f, _, err := disk.Open(path)
 	if err != nil {
-		return nil, unopened(path, err)
+		return nil, Unopened(path, err)
 	}
 	return openFile(ctx, f, f, path)
 }
@@ -121,7 +121,7 @@ func openFile(ctx context.Context, f *os.File, closer io.Closer, name string) (l
 	}()
 	fi, err := f.Stat()
 	if err != nil {
-		return nil, unopened(name, err)
+		return nil, Unopened(name, err)
 	}
 	temp, err := decompressed(ctx, f, fi.Size(), name)
 	if err != nil {
@@ -133,7 +133,7 @@ func openFile(ctx context.Context, f *os.File, closer io.Closer, name string) (l
 		}
 		f, closer = temp.File, temp
 		if fi, err = f.Stat(); err != nil {
-			return nil, unopened(name, err)
+			return nil, Unopened(name, err)
 		}
 	}
 	l, err = OpenTar(f, fi.Size(), name)
@@ -162,7 +162,8 @@ func (l *Layout) checked() (*Layout, error) {
 	return l, nil
 }
 
-func unopened(path string, err error) error {
+// Unopened says why nothing at a path can be opened, and what to do.
+func Unopened(path string, err error) error {
 	e := fault.New(fault.Usage, "opening %s: %w", path, disk.Reason(err))
 	if errors.Is(err, fs.ErrPermission) {
 		return e.WithHint("let your user read it: chmod u+rX, or chown if it is another's")

@@ -79,77 +79,85 @@ func Run(t *testing.T, testdata string) {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
-		Dir: filepath.Join(testdata, "script"),
-		Setup: func(env *testscript.Env) error {
-			env.Setenv("UPSTREAM", upstream)
-			env.Values[registriesKey{}] = registries{}
-			env.Values[cloudKey{}] = new(cloud)
-			env.Values[gitServerKey{}] = &gitServer{}
-			env.Values[heldKey{}] = new(held)
-			env.Values[answersKey{}] = new(answers)
-			env.Setenv("BOTKUBE_MIRROR_STORE", filepath.Join(env.WorkDir, "store"))
-			// With the race detector, each of hundreds of runs would wait a second
-			// before it ends.
-			env.Setenv("GORACE", "atexit_sleep_ms=0")
-			// Each of hundreds of starts would collect what it has just initialized.
-			env.Setenv("GOGC", "400")
-			return nil
-		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":          exits,
-			"upstream":       serveUpstream,
-			"answers":        setAnswers,
-			"release":        release,
-			"requests":       requests,
-			"forget":         func(ts *testscript.TestScript, _ bool, _ []string) { recorded(ts).reset() },
-			"snapshot":       snapshot,
-			"same":           same,
-			"flip":           flip,
-			"cmpline":        compareLines,
-			"forge":          forge,
-			"flip-blobs":     flipBlobs,
-			"waitfor":        waitFor,
-			"mode":           mode,
-			"expand":         expand,
-			"url":            urlIn,
-			"find":           find,
-			"get":            get,
-			"certificate":    writeCertificate,
-			"registry":       startRegistry,
-			"proxy":          startProxy,
-			"like":           startLike,
-			"agentimage":     pushAgentImage,
-			"chart":          writeChart,
-			"rootfs":         flatten,
-			"git":            commitToGit,
-			"static-program": writeStatic,
-			"cloud":          startCloud,
-			"keyless":        keyless,
-			"asking":         serveAsking,
-			"httpproxy":      startHTTPProxy,
-			"volume":         mountBindfs,
-		},
-		Condition: func(cond string) (bool, error) {
-			switch cond {
-			case "thorough":
-				return tier.Thorough(), nil
-			case "root":
-				return os.Geteuid() == 0, nil
-			case "ipv6":
-				return hasIPv6(), nil
-			case "registry":
-				return tier.Expected("docker-registry"), nil
-			case "skopeo":
-				return tier.Expected("skopeo"), nil
-			case "bindfs":
-				return canBind(), nil
-			case "git":
-				return gittest.Installed() || tier.Thorough(), nil
-			}
-			return false, fmt.Errorf("unknown condition %q", cond)
-		},
+		Dir:           filepath.Join(testdata, "script"),
+		Setup:         func(env *testscript.Env) error { return setUp(env, upstream) },
+		Cmds:          commands,
+		Condition:     condition,
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 	})
+}
+
+func setUp(env *testscript.Env, upstream string) error {
+	env.Setenv("UPSTREAM", upstream)
+	env.Values[registriesKey{}] = registries{}
+	env.Values[cloudKey{}] = new(cloud)
+	env.Values[gitServerKey{}] = &gitServer{}
+	env.Values[heldKey{}] = new(held)
+	env.Values[answersKey{}] = new(answers)
+	env.Setenv("BOTKUBE_MIRROR_STORE", filepath.Join(env.WorkDir, "store"))
+	// With the race detector, each of hundreds of runs would wait a second
+	// before it ends.
+	env.Setenv("GORACE", "atexit_sleep_ms=0")
+	// Each of hundreds of starts would collect what it has just initialized.
+	env.Setenv("GOGC", "400")
+	return nil
+}
+
+// commands are those of the scripts, beside the ones of testscript.
+var commands = map[string]func(*testscript.TestScript, bool, []string){
+	"exits":          exits,
+	"upstream":       serveUpstream,
+	"answers":        setAnswers,
+	"release":        release,
+	"requests":       requests,
+	"forget":         func(ts *testscript.TestScript, _ bool, _ []string) { recorded(ts).reset() },
+	"snapshot":       snapshot,
+	"same":           same,
+	"flip":           flip,
+	"cmpline":        compareLines,
+	"forge":          forge,
+	"flip-blobs":     flipBlobs,
+	"waitfor":        waitFor,
+	"mode":           mode,
+	"expand":         expand,
+	"url":            urlIn,
+	"find":           find,
+	"get":            get,
+	"certificate":    writeCertificate,
+	"registry":       startRegistry,
+	"proxy":          startProxy,
+	"like":           startLike,
+	"agentimage":     pushAgentImage,
+	"chart":          writeChart,
+	"rootfs":         flatten,
+	"git":            commitToGit,
+	"static-program": writeStatic,
+	"cloud":          startCloud,
+	"keyless":        keyless,
+	"asking":         serveAsking,
+	"httpproxy":      startHTTPProxy,
+	"volume":         mountBindfs,
+}
+
+// condition reports whether a condition of a line holds.
+func condition(cond string) (bool, error) {
+	switch cond {
+	case "thorough":
+		return tier.Thorough(), nil
+	case "root":
+		return os.Geteuid() == 0, nil
+	case "ipv6":
+		return hasIPv6(), nil
+	case "registry":
+		return tier.Expected("docker-registry"), nil
+	case "skopeo":
+		return tier.Expected("skopeo"), nil
+	case "bindfs":
+		return canBind(), nil
+	case "git":
+		return gittest.Installed() || tier.Thorough(), nil
+	}
+	return false, fmt.Errorf("unknown condition %q", cond)
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {
