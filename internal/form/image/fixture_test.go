@@ -207,7 +207,7 @@ func openPath(path string) (*Image, error) {
 		return nil, err
 	}
 	defer l.Close()
-	return Open(context.Background(), l, "")
+	return inLayout(context.Background(), l, "", func(top []byte) (*Image, error) { return Read(context.Background(), top, l) })
 }
 
 func check(t testing.TB, err error) {

@@ -49,14 +49,9 @@ type Image struct {
 	Platforms []Platform
 }
 
-// Open reads an image in a layout. Of several images it takes the one that has a name
-// there, a tag or sha256:DIGEST; without one, it must hold one image of plugins only. A
-// layout without one is an [ErrNotImage].
-func Open(ctx context.Context, l *oci.Layout, name string) (*Image, error) {
-	return inLayout(ctx, l, name, func(top []byte) (*Image, error) { return Read(ctx, top, l) })
-}
-
-// inLayout chooses an image in a layout, and reads it.
+// inLayout chooses an image in a layout, and reads it. Of several images it takes the one
+// that has a name there, a tag or sha256:DIGEST; without one, it must hold one image of
+// plugins only. A layout without one is an [ErrNotImage].
 func inLayout(ctx context.Context, l *oci.Layout, name string, read func(top []byte) (*Image, error)) (*Image, error) {
 	top, err := l.Choose(ctx, name, oci.Kind{Name: "image of plugins", Other: ErrNotImage, Is: func(_ oci.Named, data []byte) error {
 		return isImage(ctx, data, l)
