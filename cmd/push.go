@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 
 	"github.com/spf13/cobra"
@@ -136,7 +137,7 @@ func writeMounting(out *strings.Builder, r *push.Result, o mirror.PushOptions) {
 	image := r.Parts[i].Reference + "@" + r.Parts[i].Digest
 	target := o.Source
 	if target == "-" {
-		target = "docker://" + image // what came from there is gone
+		target = form.RegistryPrefix + image // what came from there is gone
 	}
 	command := "botkube-mirror values " + target + " --image " + image
 	if o.Mount != defaultMount {

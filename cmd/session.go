@@ -10,6 +10,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
@@ -126,4 +127,4 @@ func (r *registryFlags) needs(transfer transferFlags, sources ...string) needs {
 }
 
 // inRegistry reports whether a source is in a registry.
-func inRegistry(source string) bool { return strings.HasPrefix(source, "docker://") }
+func inRegistry(source string) bool { return strings.HasPrefix(source, form.RegistryPrefix) }
