@@ -49,6 +49,7 @@ func goClient(t *testing.T, url string) ([]byte, error) {
 // What a body is does not depend on whether the digest is known, and is what the
 // agent's client makes of it.
 func TestContentCodings(t *testing.T) {
+	t.Parallel()
 	data := random(300 << 10)
 	packed := gzipped(data)
 	for name, test := range map[string]struct {
@@ -103,6 +104,7 @@ func TestContentCodings(t *testing.T) {
 // The agent's client makes of an archive that is wrongly said to be coded what it
 // cannot unpack. The file is whole, and what it is called.
 func TestArchiveThatIsSaidToBeCoded(t *testing.T) {
+	t.Parallel()
 	archive := gzipped(random(1000))
 	for _, path := range []string{"/x.tar.gz", "/x.tgz"} {
 		u := newUpstream(t, nil, coded(archive, "gzip"), coded(archive, "gzip"))
@@ -116,6 +118,7 @@ func TestArchiveThatIsSaidToBeCoded(t *testing.T) {
 }
 
 func TestCodingsThatAreRefused(t *testing.T) {
+	t.Parallel()
 	data := random(1000)
 	for coding, test := range map[string]struct {
 		body []byte
@@ -140,6 +143,7 @@ func TestCodingsThatAreRefused(t *testing.T) {
 // The checksum of a file without a name that tells may be that of the bytes as they
 // are sent, as when ?archive=tar.gz says what they are.
 func TestChecksumOfWhatIsSent(t *testing.T) {
+	t.Parallel()
 	archive := gzipped(random(1000))
 	u := newUpstream(t, nil, coded(archive, "gzip"), coded(archive, "gzip"))
 	fixed(t).want(t, fetch.Request{URL: u.URL + "/download", Checksums: sha256Of(archive)}, archive)
@@ -147,6 +151,7 @@ func TestChecksumOfWhatIsSent(t *testing.T) {
 
 // A mismatch says what the server named.
 func TestMismatchNamesTheCoding(t *testing.T) {
+	t.Parallel()
 	data := random(1000)
 	for coding, body := range map[string][]byte{"gzip": gzipped(data), "br": data, "aws-chunked": data} {
 		u := newUpstream(t, nil, coded(body, coding), coded(body, coding))
@@ -163,6 +168,7 @@ func TestMismatchNamesTheCoding(t *testing.T) {
 
 // What was undone is no part of what the server would go on with.
 func TestCodingAndResuming(t *testing.T) {
+	t.Parallel()
 	data := random(3 << 20)
 	packed := gzipped(data)
 	cutOff := func(w http.ResponseWriter, r *http.Request) {
@@ -204,6 +210,7 @@ func TestCodingAndResuming(t *testing.T) {
 
 // What is small on the way may be large.
 func TestCodingIsBounded(t *testing.T) {
+	t.Parallel()
 	u := newUpstream(t, nil, coded(gzipped(make([]byte, 32<<20)), "gzip"), coded(gzipped(make([]byte, 32<<20)), "gzip"))
 	f := fixed(t, func(cfg *fetch.Config) { cfg.MaxBytes = 1 << 20 })
 	f.wantFault(t, fetch.Request{URL: u.URL + "/x", Checksums: sha256Of(nil)}, fault.Upstream, "more than the 1048576 bytes")
@@ -214,6 +221,7 @@ func TestCodingIsBounded(t *testing.T) {
 }
 
 func TestCodingOf(t *testing.T) {
+	t.Parallel()
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://h/x.tar.gz", nil)
 	resp := &http.Response{Header: http.Header{"Content-Encoding": {"gz\x1bip" + strings.Repeat("x", 100)}}, Request: req}
 	if c := transfer.CodingOf(resp); strings.Contains(c.Named, "\x1b") || len(c.Named) > 70 || !c.SizeCounts() {

@@ -33,6 +33,7 @@ import (
 )
 
 func TestLocate(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		raw, want string
 		local     bool
@@ -248,6 +249,7 @@ func TestGitLinks(t *testing.T) {
 // TestGitLinksOfWholeTree: what a link leads to is there by its name, as far as it is
 // of the repository, and nothing that git keeps beside.
 func TestGitLinksOfWholeTree(t *testing.T) {
+	t.Parallel()
 	tier.SkipUnlessThorough(t)
 	if runtime.GOOS == "windows" {
 		t.Skip("links take privileges")
@@ -316,6 +318,7 @@ func TestGitSubmoduleTwice(t *testing.T) {
 }
 
 func TestGitSubmoduleRefusals(t *testing.T) {
+	t.Parallel()
 	tier.SkipUnlessThorough(t)
 	const absent = "0123456789012345678901234567890123456789"
 	s, _, _ := gitServer(t, nil)
@@ -355,6 +358,7 @@ func TestGitSubmoduleRefusals(t *testing.T) {
 
 // TestGitSubmoduleBounds includes a repository in itself, over and over.
 func TestGitSubmoduleBounds(t *testing.T) {
+	t.Parallel()
 	tier.SkipUnlessThorough(t)
 	s, r, commit := gitServer(t, nil)
 	req := templates("git::" + s.URL + "/kubeshop/botkube.git//t/s/t")
@@ -559,6 +563,7 @@ func TestGitCredentialsStay(t *testing.T) {
 
 // TestGitCredentialsSaidBack: a server may say back what it was sent, at any length.
 func TestGitCredentialsSaidBack(t *testing.T) {
+	t.Parallel()
 	authority := tlstest.NewAuthority("test")
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, ok := r.BasicAuth()
@@ -753,6 +758,7 @@ func tarGz(t *testing.T, files map[string]string) []byte {
 }
 
 func TestArchivesOfTemplates(t *testing.T) {
+	t.Parallel()
 	data := tarGz(t, map[string]string{"x/t/a.yaml": "a", "x/t/b/b.yaml": "b", "x/t/c.txt": "c", "x/o.yaml": "o"})
 	u := newUpstream(t, data)
 	want := map[string]string{"a.yaml": "a", "b/b.yaml": "b"}
@@ -782,6 +788,7 @@ func TestArchivesOfTemplates(t *testing.T) {
 // TestArchiveOfClosedDirectories: modes in an archive keep nothing from being read or
 // removed.
 func TestArchiveOfClosedDirectories(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() == 0 {
 		t.Skip("root may do everything")
 	}
@@ -804,6 +811,7 @@ func TestArchiveOfClosedDirectories(t *testing.T) {
 
 // TestTreeAndFile: what a URL gives as a directory is not what it gives as a file.
 func TestTreeAndFile(t *testing.T) {
+	t.Parallel()
 	data := tarGz(t, map[string]string{"a.yaml": "a"})
 	u := newUpstream(t, data)
 	f := fixed(t)
@@ -814,6 +822,7 @@ func TestTreeAndFile(t *testing.T) {
 
 // TestBucketsOfTemplates has go-getter's own getter list an object store's directory.
 func TestBucketsOfTemplates(t *testing.T) {
+	t.Parallel()
 	keys := []string{"t/a.yaml", "t/b/b.yaml", "t/c.txt"}
 	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if key, found := strings.CutPrefix(r.URL.Path, "/bucket/"); found && key != "" {
@@ -844,6 +853,7 @@ func TestBucketsOfTemplates(t *testing.T) {
 
 // TestBucketOfTemplatesStalls: a store that does not answer is not waited for.
 func TestBucketOfTemplatesStalls(t *testing.T) {
+	t.Parallel()
 	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	defer hanging.Close()
 	f := fixed(t, func(cfg *fetch.Config) { cfg.IdleTimeout, cfg.Retry.Limit = time.Second, -1 })

@@ -25,6 +25,7 @@ func fileURL(path string) string {
 }
 
 func TestFiles(t *testing.T) {
+	t.Parallel()
 	data := random(1 << 20)
 	path := filepath.Join(t.TempDir(), "a file")
 	check(t, os.WriteFile(path, data, 0o644))
@@ -54,6 +55,7 @@ func TestFiles(t *testing.T) {
 // TestFileThatChanges has a file that changes while it is copied be copied once more,
 // and refused if it still changes.
 func TestFileThatChanges(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "x")
 	check(t, os.WriteFile(path, random(1<<20), 0o644))
 	f, changes := fixed(t), 0
@@ -75,6 +77,7 @@ func TestFileThatChanges(t *testing.T) {
 }
 
 func TestFilesThatAreNone(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	tests := map[string]struct {
 		url  string
@@ -109,6 +112,7 @@ func TestFilesThatAreNone(t *testing.T) {
 }
 
 func TestWhatIsNoSingleFile(t *testing.T) {
+	t.Parallel()
 	for url, want := range map[string]string{
 		"git::https://user:topsecret@example.com/x": "clones this with git",
 		"hg::https://example.com/x":                 "clones this with hg",
@@ -144,6 +148,7 @@ func TestWhatIsNoSingleFile(t *testing.T) {
 }
 
 func TestDocument(t *testing.T) {
+	t.Parallel()
 	data := random(1000)
 	u := newUpstream(t, data, status(503))
 	f := fixed(t)
@@ -191,6 +196,7 @@ func TestDocument(t *testing.T) {
 }
 
 func TestDestination(t *testing.T) {
+	t.Parallel()
 	other := newUpstream(t, nil)
 	u := newUpstream(t, nil, redirect(other.URL+"/z?signature=s"), status(405), redirect(other.URL+"/z?signature=s"), status(404), status(404))
 	f := fixed(t)
@@ -206,6 +212,7 @@ func TestDestination(t *testing.T) {
 }
 
 func TestDocumentHeaders(t *testing.T) {
+	t.Parallel()
 	other, u := secureUpstream(t, []byte("document")), secureUpstream(t, []byte("document"))
 	u.then(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/y", http.StatusFound) }, redirect(other.URL+"/z?signature=s"))
 	header := http.Header{"private-token": {"topsecret"}, "Authorization": {"Bearer topsecret"}}
@@ -229,6 +236,7 @@ func TestDocumentHeaders(t *testing.T) {
 }
 
 func TestSize(t *testing.T) {
+	t.Parallel()
 	data := random(1000)
 	head := func(code int) http.HandlerFunc { return status(code) }
 	tests := map[string]struct {
@@ -272,6 +280,7 @@ func TestSize(t *testing.T) {
 }
 
 func TestNetrc(t *testing.T) {
+	t.Parallel()
 	data := random(10)
 	u := secureUpstream(t, data)
 	path := filepath.Join(t.TempDir(), "netrc")

@@ -29,6 +29,7 @@ import (
 )
 
 func TestDownload(t *testing.T) {
+	t.Parallel()
 	data := random(3 << 20)
 	u := newUpstream(t, data)
 	f := fixed(t)
@@ -51,6 +52,7 @@ func TestDownload(t *testing.T) {
 }
 
 func TestChecksums(t *testing.T) {
+	t.Parallel()
 	data := random(1 << 20)
 	m, s1, s5 := md5.Sum(data), sha1.Sum(data), sha512.Sum512(data)
 	all := append(sha256Of(data),
@@ -82,6 +84,7 @@ func TestChecksums(t *testing.T) {
 }
 
 func TestContradictionsAskNobody(t *testing.T) {
+	t.Parallel()
 	u := newUpstream(t, nil)
 	f := fixed(t)
 	zero, one := lock.SHA256{}, lock.SHA256{1}
@@ -94,6 +97,7 @@ func TestContradictionsAskNobody(t *testing.T) {
 }
 
 func TestSizes(t *testing.T) {
+	t.Parallel()
 	data := random(1000)
 	sum := lock.Sum(data)
 	u := newUpstream(t, data)
@@ -123,6 +127,7 @@ func TestSizes(t *testing.T) {
 // A server that says nothing of a length, and does not end, fills no disk: neither
 // while it sends nor once it was refused.
 func TestEndless(t *testing.T) {
+	t.Parallel()
 	sum := lock.Sum(nil)
 	const most = 300 << 10
 	endless := func(w http.ResponseWriter, r *http.Request) {
@@ -148,6 +153,7 @@ func TestEndless(t *testing.T) {
 }
 
 func TestCorruption(t *testing.T) {
+	t.Parallel()
 	data := random(100 << 10)
 	req := func(u *upstream) fetch.Request {
 		return fetch.Request{URL: u.URL + "/x", Checksums: sha256Of(data)}
@@ -192,6 +198,7 @@ func TestCorruption(t *testing.T) {
 }
 
 func TestBrokenConnections(t *testing.T) {
+	t.Parallel()
 	data := random(1 << 20)
 	for _, at := range []int{1, len(data) / 2, len(data) - 1} {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
@@ -214,6 +221,7 @@ func TestBrokenConnections(t *testing.T) {
 }
 
 func TestProgressOutlastsTheLimitOfRetries(t *testing.T) {
+	t.Parallel()
 	data := random(10 << 20)
 	u := newUpstream(t, data)
 	for range 9 {
@@ -236,6 +244,7 @@ func TestProgressOutlastsTheLimitOfRetries(t *testing.T) {
 }
 
 func TestUnguardedRestStartsOver(t *testing.T) {
+	t.Parallel()
 	data := random(1 << 20)
 	tests := map[string]struct {
 		prepare func(*upstream)
@@ -272,6 +281,7 @@ func TestUnguardedRestStartsOver(t *testing.T) {
 // Where a digest is known, a server need not vouch for the rest; what does not
 // fit is found out.
 func TestDigestGuards(t *testing.T) {
+	t.Parallel()
 	data := random(1 << 20)
 	u := newUpstream(t, data)
 	u.etag, u.modified = "", time.Time{}
@@ -315,6 +325,7 @@ func (u *upstream) reset(n int) http.HandlerFunc {
 }
 
 func TestReset(t *testing.T) {
+	t.Parallel()
 	data := random(1 << 20)
 	for name, checksums := range map[string][]agent.Checksum{"vouched for": sha256Of(data), "not vouched for": nil} {
 		u := newUpstream(t, data)
@@ -338,6 +349,7 @@ func (n noRanges) WriteHeader(code int) {
 func (n noRanges) Unwrap() http.ResponseWriter { return n.ResponseWriter }
 
 func TestLastModifiedGuards(t *testing.T) {
+	t.Parallel()
 	data := random(1 << 20)
 	for _, etag := range []string{"", `W/"weak"`} {
 		u := newUpstream(t, data)
@@ -352,6 +364,7 @@ func TestLastModifiedGuards(t *testing.T) {
 }
 
 func TestChangeBetweenAttempts(t *testing.T) {
+	t.Parallel()
 	for name, careless := range map[string]bool{"heeds If-Range": false, "does not": true} {
 		t.Run(name, func(t *testing.T) {
 			old, fresh := random(1<<20), random(1<<20)
@@ -377,6 +390,7 @@ func TestChangeBetweenAttempts(t *testing.T) {
 }
 
 func TestPartialAnswersAddUp(t *testing.T) {
+	t.Parallel()
 	// A server may send less of a range than it was asked for.
 	data := random(10000)
 	u := newUpstream(t, data)
@@ -392,6 +406,7 @@ func TestPartialAnswersAddUp(t *testing.T) {
 }
 
 func TestStall(t *testing.T) {
+	t.Parallel()
 	data := random(1 << 20)
 	u := newUpstream(t, data)
 	u.then(u.stall(1000), func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
@@ -403,6 +418,7 @@ func TestStall(t *testing.T) {
 }
 
 func TestSlowIsNotStalled(t *testing.T) {
+	t.Parallel()
 	data := random(10)
 	busytest.Try(t, func(idleTimeout time.Duration) error {
 		u := newUpstream(t, data)
@@ -424,6 +440,7 @@ func TestSlowIsNotStalled(t *testing.T) {
 }
 
 func TestTransientAnswers(t *testing.T) {
+	t.Parallel()
 	for _, code := range []int{408, 425, 429, 500, 502, 503, 504, 507, 520} {
 		t.Run(fmt.Sprint(code), func(t *testing.T) {
 			data := random(10)
@@ -438,6 +455,7 @@ func TestTransientAnswers(t *testing.T) {
 }
 
 func TestPermanentAnswers(t *testing.T) {
+	t.Parallel()
 	for _, code := range []int{204, 206, 300, 304, 400, 401, 403, 404, 410, 416, 451, 501, 505} {
 		t.Run(fmt.Sprint(code), func(t *testing.T) {
 			u := newUpstream(t, random(10), status(code), status(code))
@@ -462,6 +480,7 @@ func TestPermanentAnswers(t *testing.T) {
 }
 
 func TestRetryAfter(t *testing.T) {
+	t.Parallel()
 	data := random(10)
 	u := newUpstream(t, data, status(429, "Retry-After", "1"))
 	f := fixed(t)
@@ -482,6 +501,7 @@ func TestRetryAfter(t *testing.T) {
 
 // A part that is the whole is taken, asked for or not, as by the agent.
 func TestPartThatIsTheWhole(t *testing.T) {
+	t.Parallel()
 	data := random(1000)
 	part := func(field string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -501,6 +521,7 @@ func TestPartThatIsTheWhole(t *testing.T) {
 }
 
 func TestRateLimit(t *testing.T) {
+	t.Parallel()
 	data := random(10)
 	limited := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -549,6 +570,7 @@ func TestRateLimit(t *testing.T) {
 }
 
 func TestCancellation(t *testing.T) {
+	t.Parallel()
 	data := random(1 << 20)
 	tests := map[string]func(u *upstream){
 		"in the body": func(u *upstream) { u.then(u.stall(1000)) },
@@ -574,6 +596,7 @@ func TestCancellation(t *testing.T) {
 }
 
 func TestConnectionRefused(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
 	addr := l.Addr().String()
@@ -589,6 +612,7 @@ func TestConnectionRefused(t *testing.T) {
 }
 
 func TestUnknownHost(t *testing.T) {
+	t.Parallel()
 	f := fixed(t)
 	err := f.wantFault(t, fetch.Request{URL: "http://no-such-host.invalid/x"}, fault.Upstream, "no-such-host.invalid")
 	// Where no resolver can be reached at all, the failure is a temporary one.
@@ -598,6 +622,7 @@ func TestUnknownHost(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	data := random(1000)
 	u := unstarted(t, data)
 	u.StartTLS()
@@ -618,6 +643,7 @@ func TestTLS(t *testing.T) {
 }
 
 func TestHTTP2(t *testing.T) {
+	t.Parallel()
 	data := random(2 << 20)
 	u := unstarted(t, data)
 	u.EnableHTTP2 = true
@@ -631,6 +657,7 @@ func TestHTTP2(t *testing.T) {
 }
 
 func TestOwnTransport(t *testing.T) {
+	t.Parallel()
 	data := random(1 << 20)
 	u := newUpstream(t, data)
 	u.then(u.cut(1000))
@@ -640,6 +667,7 @@ func TestOwnTransport(t *testing.T) {
 }
 
 func TestRedirects(t *testing.T) {
+	t.Parallel()
 	data := random(1 << 20)
 	target, u := secureUpstream(t, data), secureUpstream(t, nil)
 	signed := target.URL + "/object?signature=topsecret"
@@ -673,6 +701,7 @@ func TestRedirects(t *testing.T) {
 }
 
 func TestCredentialsStayOnTheHost(t *testing.T) {
+	t.Parallel()
 	data := random(10)
 	u := secureUpstream(t, data)
 	u.then(redirect(u.URL + "/y"))
@@ -688,6 +717,7 @@ func TestCredentialsStayOnTheHost(t *testing.T) {
 // TestHeadersStayOnTheHost sends header fields with a document, and looks who gets
 // them: the host alone, and not even that once it was left.
 func TestHeadersStayOnTheHost(t *testing.T) {
+	t.Parallel()
 	u, other := secureUpstream(t, []byte("hello")), secureUpstream(t, []byte("hello"))
 	read := func(url string) error {
 		header := http.Header{"X-Api-Key": {"topsecret"}, "Authorization": {"Bearer topsecret"}, "Cookie": {"topsecret"}}
@@ -734,6 +764,7 @@ func TestHeadersStayOnTheHost(t *testing.T) {
 }
 
 func TestCredentialsInClear(t *testing.T) {
+	t.Parallel()
 	u := newUpstream(t, random(10))
 	host := strings.TrimPrefix(u.URL, "http://")
 	netrc := filepath.Join(t.TempDir(), "netrc")
@@ -755,6 +786,7 @@ func TestCredentialsInClear(t *testing.T) {
 }
 
 func TestClientCertificateWanted(t *testing.T) {
+	t.Parallel()
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		s := httptest.NewUnstartedServer(http.NotFoundHandler())
 		s.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -770,6 +802,7 @@ func TestClientCertificateWanted(t *testing.T) {
 }
 
 func TestRefusedRedirects(t *testing.T) {
+	t.Parallel()
 	data := random(10)
 	plain := newUpstream(t, data)
 	secure := unstarted(t, data)
@@ -806,6 +839,7 @@ func TestRefusedRedirects(t *testing.T) {
 }
 
 func TestWrongLengths(t *testing.T) {
+	t.Parallel()
 	data := "0123456789"
 	u := newUpstream(t, []byte(data))
 	short := raw("HTTP/1.1 200 OK\r\nContent-Length: 10\r\nETag: \"v1\"\r\n\r\n01234")
@@ -835,6 +869,7 @@ func TestWrongLengths(t *testing.T) {
 }
 
 func TestImplausibleAnswers(t *testing.T) {
+	t.Parallel()
 	page := "<!DOCTYPE html><html><body>Please log in</body></html>"
 	tests := map[string]struct {
 		answer http.HandlerFunc
@@ -872,6 +907,7 @@ func TestImplausibleAnswers(t *testing.T) {
 }
 
 func TestAnswersThatAreNotHTTP(t *testing.T) {
+	t.Parallel()
 	u := newUpstream(t, nil)
 	for range 3 {
 		u.then(raw("HTTP/1.1 200 OK\r\nSet-Cookie topsecret\r\n\r\n"))
@@ -884,6 +920,7 @@ func TestAnswersThatAreNotHTTP(t *testing.T) {
 }
 
 func TestOwnTroubleIsNotTheServers(t *testing.T) {
+	t.Parallel()
 	u := newUpstream(t, random(10))
 	f := fixed(t)
 	url := u.URL + "/x"
@@ -897,6 +934,7 @@ func TestOwnTroubleIsNotTheServers(t *testing.T) {
 // Some portals give a cookie, lead to the same URL, and want to see it there. It goes
 // to no other host, and is forgotten after the request.
 func TestCookiesOfRedirects(t *testing.T) {
+	t.Parallel()
 	data := random(1000)
 	greet := func(to string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -932,6 +970,7 @@ func TestCookiesOfRedirects(t *testing.T) {
 
 // A server that lets in only programs that it knows is asked as the agent asks.
 func TestUnknownPrograms(t *testing.T) {
+	t.Parallel()
 	data := random(1000)
 	u := newUpstream(t, data)
 	picky := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

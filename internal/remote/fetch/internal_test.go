@@ -15,6 +15,7 @@ import (
 )
 
 func TestValidator(t *testing.T) {
+	t.Parallel()
 	const then, now = "Tue, 02 Jan 2024 03:04:05 GMT", "Tue, 02 Jan 2024 03:04:06 GMT"
 	for want, headers := range map[string][]http.Header{
 		`"a"`: {{"Etag": {`"a"`}}, {"Etag": {`"a"`}, "Last-Modified": {then}, "Date": {now}}},
@@ -31,6 +32,7 @@ func TestValidator(t *testing.T) {
 }
 
 func TestProxySettingsAreNotQuoted(t *testing.T) {
+	t.Parallel()
 	// net/http reads the environment once, so the error is made here.
 	if transfer.Transient(transfer.ErrProxySetting, 1) || hint(transfer.ErrProxySetting) == "" {
 		t.Error("it is not to be retried, and has a hint")
@@ -39,6 +41,7 @@ func TestProxySettingsAreNotQuoted(t *testing.T) {
 
 // TestAbsence has what says that a file is not there, and what says nothing of it.
 func TestAbsence(t *testing.T) {
+	t.Parallel()
 	for want, errs := range map[bool][]error{
 		true: {
 			&transfer.StatusError{Code: 400}, &transfer.StatusError{Code: 401}, &transfer.StatusError{Code: 403}, &transfer.StatusError{Code: 404},
@@ -64,6 +67,7 @@ func TestAbsence(t *testing.T) {
 
 // A proxy that refuses knows nothing of the file.
 func TestProxyIsNotTheServer(t *testing.T) {
+	t.Parallel()
 	at := &url.URL{Scheme: "https", Host: "example.com"}
 	absent := func(err error) bool { return Absence(err) != "" }
 	for code, is := range map[int]func(error) bool{
@@ -84,6 +88,7 @@ func TestProxyIsNotTheServer(t *testing.T) {
 // A connection that cannot be made in time is the server's trouble; the error
 // of net is context.DeadlineExceeded too.
 func TestTimeoutIsUpstream(t *testing.T) {
+	t.Parallel()
 	_, err := (&net.Dialer{Timeout: time.Nanosecond}).Dial("tcp", "127.0.0.1:9")
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("the error of a dial in no time is %v", err)
@@ -95,6 +100,7 @@ func TestTimeoutIsUpstream(t *testing.T) {
 
 // TestParseS3 has the forms that go-getter reads.
 func TestParseS3(t *testing.T) {
+	t.Parallel()
 	aws := func(region, bucket, key string) s3Place { return s3Place{region: region, bucket: bucket, key: key} }
 	for raw, want := range map[string]s3Place{
 		"https://s3.amazonaws.com/b/k/x":                     aws("us-east-1", "b", "k/x"),

@@ -32,6 +32,7 @@ func interrupted(t *testing.T, u *upstream, n int, req fetch.Request) (dir strin
 }
 
 func TestNextRunGoesOn(t *testing.T) {
+	t.Parallel()
 	data := random(1 << 20)
 	for name, req := range map[string]fetch.Request{"vouched for": {Checksums: sha256Of(data)}, "not vouched for": {}} {
 		t.Run(name, func(t *testing.T) {
@@ -53,6 +54,7 @@ func TestNextRunGoesOn(t *testing.T) {
 }
 
 func TestNextRunOfWhatWasAllThere(t *testing.T) {
+	t.Parallel()
 	// The process was killed after the last byte.
 	data := random(1000)
 	u := newUpstream(t, data)
@@ -67,6 +69,7 @@ func TestNextRunOfWhatWasAllThere(t *testing.T) {
 }
 
 func TestNextRunAfterAChange(t *testing.T) {
+	t.Parallel()
 	old, fresh := random(1<<20), random(2<<20)
 	u := newUpstream(t, old)
 	req := fetch.Request{URL: u.URL + "/x"}
@@ -81,6 +84,7 @@ func TestNextRunAfterAChange(t *testing.T) {
 // A web page in the place of the rest, as of a proxy that wants people to log in, costs
 // nothing of what is there.
 func TestNextRunAfterAWebPage(t *testing.T) {
+	t.Parallel()
 	data := random(1 << 20)
 	u := newUpstream(t, data)
 	req := fetch.Request{URL: u.URL + "/x"}
@@ -103,6 +107,7 @@ func TestNextRunAfterAWebPage(t *testing.T) {
 // TestPowerCut has a partial file whose middle never reached the disk, though
 // its size did.
 func TestPowerCut(t *testing.T) {
+	t.Parallel()
 	data := random(20 << 20)
 	for name, req := range map[string]fetch.Request{"vouched for": {Checksums: sha256Of(data)}, "not vouched for": {}} {
 		for _, hole := range []int{0, 9 << 20, 17 << 20} {
@@ -145,6 +150,7 @@ func TestPowerCut(t *testing.T) {
 // TestSIGKILL kills a process in the middle of a download. The next goes on
 // where it was.
 func TestSIGKILL(t *testing.T) {
+	t.Parallel()
 	data := random(64 << 20)
 	u := newUpstream(t, data)
 	const at = 40 << 20
@@ -218,6 +224,7 @@ func waitForPartial(t *testing.T, dir string, size int64) (path string) {
 // TestTwoProcesses has this process and another download the same files into
 // one store. Each file is transferred once.
 func TestTwoProcesses(t *testing.T) {
+	t.Parallel()
 	const files = 8
 	u := newUpstream(t, random(4<<20))
 	dir := t.TempDir()

@@ -26,6 +26,7 @@ func (f *fixture) wantReused(t *testing.T, req fetch.Request, data []byte) {
 }
 
 func TestReuseByDigestAsksNobody(t *testing.T) {
+	t.Parallel()
 	data := random(1000)
 	sum := lock.Sum(data)
 	u := newUpstream(t, data)
@@ -55,6 +56,7 @@ func sha512Of(data []byte) agent.Checksum {
 }
 
 func TestReuseByAnotherDigest(t *testing.T) {
+	t.Parallel()
 	data := random(1000)
 	u := newUpstream(t, data)
 	f := fixed(t)
@@ -77,6 +79,7 @@ func TestReuseByAnotherDigest(t *testing.T) {
 
 // TestARecordOutranksNoChecksum has what is remembered of a URL name another blob.
 func TestARecordOutranksNoChecksum(t *testing.T) {
+	t.Parallel()
 	data := random(1000)
 	altered := append([]byte("altered"), data[7:]...)
 	u := newUpstream(t, data)
@@ -92,6 +95,7 @@ func TestARecordOutranksNoChecksum(t *testing.T) {
 }
 
 func TestDamagedBlobsAreFetchedAnew(t *testing.T) {
+	t.Parallel()
 	data := random(1000)
 	sum := lock.Sum(data)
 	for name, req := range map[string]fetch.Request{
@@ -123,6 +127,7 @@ func TestDamagedBlobsAreFetchedAnew(t *testing.T) {
 }
 
 func TestRevalidation(t *testing.T) {
+	t.Parallel()
 	data := random(1000)
 	head := func(r *http.Request) bool { return r.Method == http.MethodHead }
 	tests := map[string]struct {
@@ -170,6 +175,7 @@ func TestRevalidation(t *testing.T) {
 }
 
 func TestRevalidationOfWhatIsGone(t *testing.T) {
+	t.Parallel()
 	u := newUpstream(t, random(10))
 	f := fixed(t)
 	f.want(t, fetch.Request{URL: u.URL + "/x"}, u.data)
@@ -178,6 +184,7 @@ func TestRevalidationOfWhatIsGone(t *testing.T) {
 }
 
 func TestOneDownloadForManyWhoAsk(t *testing.T) {
+	t.Parallel()
 	data := random(1 << 20)
 	for name, req := range map[string]fetch.Request{"by digest": {Checksums: sha256Of(data)}, "by URL": {}} {
 		t.Run(name, func(t *testing.T) {
@@ -212,6 +219,7 @@ func TestOneDownloadForManyWhoAsk(t *testing.T) {
 }
 
 func TestCredentialsAreNotWrittenDown(t *testing.T) {
+	t.Parallel()
 	u := secureUpstream(t, random(1<<20))
 	f := fixed(t, u.trusted, func(cfg *fetch.Config) { cfg.Retry.Limit = -1 })
 	url := strings.Replace(u.URL, "//", "//user:topsecret@", 1) + "/x"

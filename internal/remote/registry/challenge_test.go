@@ -7,6 +7,7 @@ import (
 )
 
 func TestChallenges(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ in, want []string }{
 		{[]string{`Basic realm="x"`}, []string{`Basic realm="x"`}},
 		{[]string{`Negotiate`, `Basic realm="x"`}, []string{`Basic realm="x"`}},
@@ -34,6 +35,7 @@ func TestChallenges(t *testing.T) {
 
 // A token server is moved only at the registry's own address.
 func TestMoveRealm(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ host, in, want, at string }{
 		{"10.0.0.5:5050", `Bearer realm="https://10.0.0.5/jwt/auth",service="s"`, `Bearer realm="https://10.0.0.5:5050/jwt/auth",service="s"`, "https://10.0.0.5/jwt/auth"},
 		{"[fd00::1]:5050", `Bearer realm="https://[fd00::1]:8443/t?a=b"`, `Bearer realm="https://[fd00::1]:5050/t?a=b"`, "https://[fd00::1]:8443/t?a=b"},

@@ -30,6 +30,7 @@ func read(t testing.TB, r *registry.Repository, b lock.Blob) error {
 
 // TestReadRange breaks the first answer, and goes on in ways that registries have.
 func TestReadRange(t *testing.T) {
+	t.Parallel()
 	blob, data := content(t, 1<<20)
 	const cut = 600 << 10
 	part := func(w http.ResponseWriter, contentRange string, data []byte) {
@@ -77,6 +78,7 @@ func TestReadRange(t *testing.T) {
 
 // TestReadWrong reads what is not the blob.
 func TestReadWrong(t *testing.T) {
+	t.Parallel()
 	blob, data := content(t, 1<<20)
 	empty, _ := content(t, 0)
 	chunked := func(w http.ResponseWriter, data []byte) {

@@ -17,6 +17,7 @@ import (
 // A dial that times out is context.DeadlineExceeded to errors.Is, but no end of
 // the context.
 func TestTimeoutIsUpstream(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 	defer cancel()
 	_, err := new(net.Dialer).DialContext(ctx, "tcp", "127.0.0.1:1")
@@ -31,6 +32,7 @@ func TestTimeoutIsUpstream(t *testing.T) {
 
 // Who reads from a registry sends nothing: the next step must suit him, too.
 func TestHintsSuitReaders(t *testing.T) {
+	t.Parallel()
 	var hints []string
 	for _, c := range []*Client{{}, {plainHTTP: true}} {
 		_, hint := c.advice("h", errors.New("x"))
@@ -47,6 +49,7 @@ func TestHintsSuitReaders(t *testing.T) {
 }
 
 func TestUploadedTo(t *testing.T) {
+	t.Parallel()
 	for value, want := range map[string]int64{"0-0": -1, "": -1, "0-": -1, "0-9": 10, "bytes=0-9": 10, "1-9": -1, "0--1": -1, "x": -1} {
 		got, ok := uploadedTo(value)
 		if !ok {
@@ -59,6 +62,7 @@ func TestUploadedTo(t *testing.T) {
 }
 
 func TestPlainReason(t *testing.T) {
+	t.Parallel()
 	const secret = "signature-of-somebody"
 	for _, err := range []error{
 		&url.Error{Op: "Get", URL: "https://h/?sig=" + secret, Err: errors.New("cut")},
@@ -77,6 +81,7 @@ func TestPlainReason(t *testing.T) {
 }
 
 func TestHide(t *testing.T) {
+	t.Parallel()
 	req := &http.Request{Header: http.Header{}}
 	req.SetBasicAuth("u", "pass word")
 	h := req.Header.Get("Authorization")

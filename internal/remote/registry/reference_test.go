@@ -12,6 +12,7 @@ import (
 var digest = "sha256:" + strings.Repeat("0a", 32)
 
 func TestParseReference(t *testing.T) {
+	t.Parallel()
 	for s, id := range map[string]string{
 		"registry.example/a":                             "",
 		"registry.example:5000/a/b-c/d__e.f:v1":          "v1",
@@ -74,6 +75,7 @@ func TestParseReference(t *testing.T) {
 }
 
 func TestHintOfScheme(t *testing.T) {
+	t.Parallel()
 	for s, want := range map[string]string{
 		"https://registry.example/a/":            "write registry.example/a",
 		"http://registry.example:5000/a:v1":      "write registry.example:5000/a:v1, with --plain-http",
@@ -91,6 +93,7 @@ func TestHintOfScheme(t *testing.T) {
 }
 
 func TestParseRepository(t *testing.T) {
+	t.Parallel()
 	n, err := registry.ParseRepository("registry.example:5000/a/b")
 	if err != nil || n.Host() != "registry.example:5000" || n.Path() != "a/b" {
 		t.Errorf("%v, %v", n, err)

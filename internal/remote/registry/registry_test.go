@@ -197,6 +197,7 @@ func pull(t testing.TB, r *registry.Repository, blob lock.Blob, data []byte) (tr
 }
 
 func TestPlain(t *testing.T) {
+	t.Parallel()
 	reg := registrytest.Start(t, registrytest.Options{})
 	r := plain(t, reg.Host)
 	roundTrip(t, r)
@@ -210,10 +211,12 @@ func TestPlain(t *testing.T) {
 }
 
 func TestRelativeLocations(t *testing.T) {
+	t.Parallel()
 	roundTrip(t, plain(t, registrytest.Start(t, registrytest.Options{RelativeURLs: true}).Host))
 }
 
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	reg := registrytest.Start(t, registrytest.Options{TLS: true, Auth: true})
 	roundTrip(t, open(t, newClient(t, registry.Config{Keychain: login, Options: transfer.Options{TLS: trusting(t, reg.CAFile)}}), reg.Host, true))
 	roundTrip(t, open(t, newClient(t, registry.Config{Insecure: true, Keychain: login}), reg.Host, true))
@@ -293,6 +296,7 @@ func TestCredentialHelperFails(t *testing.T) {
 }
 
 func TestFlagPrefix(t *testing.T) {
+	t.Parallel()
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
 	defer secure.Close()
 	plain := httptest.NewServer(http.NotFoundHandler())
@@ -311,6 +315,7 @@ func TestFlagPrefix(t *testing.T) {
 
 // TestIdentifiers asks for what is neither a tag nor a digest.
 func TestIdentifiers(t *testing.T) {
+	t.Parallel()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path != "/v2/" {
 			t.Errorf("it is asked for %s", req.URL)
@@ -336,6 +341,7 @@ func trusting(t *testing.T, caFile string) *tls.Config {
 }
 
 func TestUnreachable(t *testing.T) {
+	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
 	ln.Close()
@@ -355,6 +361,7 @@ func TestUnreachable(t *testing.T) {
 // The distribution registry 2.8 loses a session whose PATCH broke: what was sent
 // is sent again, whole. A later one may do better: see session.
 func TestUploadCut(t *testing.T) {
+	t.Parallel()
 	reg := registrytest.Start(t, registrytest.Options{})
 	for _, at := range []int64{0, 1, 4096, 2 << 20, 4<<20 - 1} {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
@@ -377,6 +384,7 @@ func TestUploadCut(t *testing.T) {
 
 // Where the PATCH was answered, the session lives.
 func TestUploadCommitLost(t *testing.T) {
+	t.Parallel()
 	reg := registrytest.Start(t, registrytest.Options{})
 	for name, f := range map[string]registrytest.Fault{
 		"request":  {Method: "PUT", Path: "digest=", Do: registrytest.CutRequest, Times: 1},
@@ -397,6 +405,7 @@ func TestUploadCommitLost(t *testing.T) {
 }
 
 func TestUploadRetries(t *testing.T) {
+	t.Parallel()
 	reg := registrytest.Start(t, registrytest.Options{})
 	blob, data := content(t, 1<<20)
 	p := reg.Proxy(t, registrytest.Fault{Method: "POST", Status: 503, Times: 2}, registrytest.Fault{Method: "PATCH", Status: 502, Times: 1})
@@ -414,6 +423,7 @@ func TestUploadRetries(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
+	t.Parallel()
 	reg := registrytest.Start(t, registrytest.Options{Auth: true})
 	for _, test := range []struct {
 		status, attempts int
@@ -447,6 +457,7 @@ func TestRefused(t *testing.T) {
 
 // A proxy that refuses at once, while the client still sends, is heard.
 func TestRefusedEarly(t *testing.T) {
+	t.Parallel()
 	reg := registrytest.Start(t, registrytest.Options{})
 	p := reg.Proxy(t, registrytest.Fault{Method: "PATCH", Status: 413})
 	blob, data := content(t, 16<<20)
@@ -455,6 +466,7 @@ func TestRefusedEarly(t *testing.T) {
 }
 
 func TestUploadStall(t *testing.T) {
+	t.Parallel()
 	reg := registrytest.Start(t, registrytest.Options{})
 	p := reg.Proxy(t, registrytest.Fault{Method: "PATCH", Do: registrytest.StallRequest, At: 1000, Times: 1})
 	r := open(t, newClient(t, registry.Config{PlainHTTP: true, Options: transfer.Options{IdleTimeout: hasty}}), p.Host, true)
@@ -467,6 +479,7 @@ func TestUploadStall(t *testing.T) {
 }
 
 func TestUploadWrongContent(t *testing.T) {
+	t.Parallel()
 	reg := registrytest.Start(t, registrytest.Options{})
 	r := plain(t, reg.Host)
 	blob, data := content(t, 1<<20)
@@ -484,6 +497,7 @@ func TestUploadWrongContent(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
+	t.Parallel()
 	reg := registrytest.Start(t, registrytest.Options{})
 	blob, data := content(t, 32<<20)
 	_, err := plain(t, reg.Host).Upload(t.Context(), blob, opener(data), nil)
@@ -510,6 +524,7 @@ func TestCancel(t *testing.T) {
 }
 
 func TestDownloadResumes(t *testing.T) {
+	t.Parallel()
 	reg := registrytest.Start(t, registrytest.Options{})
 	blob, data := content(t, 4<<20)
 	_, err := plain(t, reg.Host).Upload(t.Context(), blob, opener(data), nil)
@@ -565,6 +580,7 @@ func TestDownloadResumes(t *testing.T) {
 // A line on which next to nothing comes each time is given up, and one on which
 // much comes is not, however often it drops.
 func TestReadingGivesUp(t *testing.T) {
+	t.Parallel()
 	reg := registrytest.Start(t, registrytest.Options{})
 	blob, data := content(t, 4<<20)
 	_, err := plain(t, reg.Host).Upload(t.Context(), blob, opener(data), nil)
@@ -583,6 +599,7 @@ func TestReadingGivesUp(t *testing.T) {
 // A registry that gives something else than the rest has the bytes passed over that
 // are there; one that gives more than the whole has it refused.
 func TestDownloadRange(t *testing.T) {
+	t.Parallel()
 	blob, data := content(t, 1<<20)
 	for name, answer := range map[string]func(w http.ResponseWriter){
 		"ignored": func(w http.ResponseWriter) { _, _ = w.Write(data) },
@@ -632,6 +649,7 @@ func TestDownloadRange(t *testing.T) {
 }
 
 func TestDownloadWrong(t *testing.T) {
+	t.Parallel()
 	reg := registrytest.Start(t, registrytest.Options{})
 	blob, data := content(t, 1<<20)
 	_, err := plain(t, reg.Host).Upload(t.Context(), blob, opener(data), nil)
@@ -672,6 +690,7 @@ func serve(t testing.TB, h http.HandlerFunc) (host string) {
 }
 
 func TestManifestWrong(t *testing.T) {
+	t.Parallel()
 	doc := []byte(`{"mediaType":"application/vnd.oci.image.index.v1+json"}`)
 	r := plain(t, serve(t, func(w http.ResponseWriter, req *http.Request) {
 		switch filepath.Base(req.URL.Path) {
@@ -699,6 +718,7 @@ func TestManifestWrong(t *testing.T) {
 // Credentials stay with the registry; redirects lead elsewhere, but not from
 // https to http.
 func TestRedirect(t *testing.T) {
+	t.Parallel()
 	reg := registrytest.Start(t, registrytest.Options{Auth: true})
 	blob, data := content(t, 1<<20)
 	r := open(t, newClient(t, registry.Config{PlainHTTP: true, Keychain: login}), reg.Host, true)
@@ -759,6 +779,7 @@ func TestRedirect(t *testing.T) {
 // TestPowerCut has a partial blob whose middle, or end, never reached the
 // disk, though its size did: what is before it is not fetched again.
 func TestPowerCut(t *testing.T) {
+	t.Parallel()
 	blob, data := content(t, 20<<20)
 	var asked []string
 	r := plain(t, serve(t, func(w http.ResponseWriter, req *http.Request) {
@@ -801,6 +822,7 @@ func TestPowerCut(t *testing.T) {
 
 // Whoever waits for another download of the same blob is told so.
 func TestWaiting(t *testing.T) {
+	t.Parallel()
 	blob, data := content(t, 1<<20)
 	told := make(chan string, 1)
 	s := newStore(t)
@@ -841,6 +863,7 @@ func secure(t testing.TB, h http.HandlerFunc) (host, caFile string) {
 
 // Over HTTP/2, too, a transfer that breaks or stalls goes on.
 func TestHTTP2(t *testing.T) {
+	t.Parallel()
 	blob, data := content(t, 8<<20)
 	const cut, stall = 3 << 20, 5 << 20
 	var gets, patches int
@@ -897,6 +920,7 @@ func TestHTTP2(t *testing.T) {
 
 // A line that brings a little at a time is not cut, however long the whole takes.
 func TestSlowDownload(t *testing.T) {
+	t.Parallel()
 	blob, data := content(t, 12)
 	busytest.Try(t, func(idleTimeout time.Duration) error {
 		var n int
@@ -917,6 +941,7 @@ func TestSlowDownload(t *testing.T) {
 
 // A connection that is reset in the middle of an answer costs what was on its way.
 func TestDownloadReset(t *testing.T) {
+	t.Parallel()
 	blob, data := content(t, 1<<20)
 	var n int
 	r := plain(t, serve(t, func(w http.ResponseWriter, req *http.Request) {

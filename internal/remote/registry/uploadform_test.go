@@ -15,6 +15,7 @@ import (
 // A blob that a proxy finds too large goes in pieces, and those after it do so at
 // once; one that the registry wants in larger pieces is told.
 func TestUploadPieces(t *testing.T) {
+	t.Parallel()
 	reg := registrytest.Start(t, registrytest.Options{})
 	p := reg.Proxy(t, registrytest.Habits["limit1m"]...)
 	r := plain(t, p.Host)
@@ -43,6 +44,7 @@ func TestUploadPieces(t *testing.T) {
 
 // Pieces that break go on, or begin again.
 func TestUploadPiecesBreak(t *testing.T) {
+	t.Parallel()
 	reg := registrytest.Start(t, registrytest.Options{})
 	faults := append([]registrytest.Fault{{Method: "PATCH", Do: registrytest.CutRequest, At: 1000, Skip: 3, Times: 1}}, registrytest.Habits["limit1m"]...)
 	p := reg.Proxy(t, faults...)
@@ -56,6 +58,7 @@ func TestUploadPiecesBreak(t *testing.T) {
 // What a registry does not take in a PATCH goes with the request that ends the
 // upload, whole, and what is altered here is noticed there, too.
 func TestUploadWhole(t *testing.T) {
+	t.Parallel()
 	reg := registrytest.Start(t, registrytest.Options{})
 	for _, habit := range []string{"nopatch", "nopatch2"} {
 		p := reg.Proxy(t, registrytest.Habits[habit]...)
@@ -79,6 +82,7 @@ func TestUploadWhole(t *testing.T) {
 // A location at another host is followed there only if it is not one of the
 // registry's own, whatever it calls itself.
 func TestUploadLocation(t *testing.T) {
+	t.Parallel()
 	reg := registrytest.Start(t, registrytest.Options{})
 	for _, habit := range []string{"inner", "noport", "clear", "relative"} {
 		p := reg.Proxy(t, registrytest.Habits[habit]...)
@@ -101,6 +105,7 @@ func TestUploadLocation(t *testing.T) {
 // A token server at the registry's own address, but at another port, is asked,
 // though the address is a private one.
 func TestTokenAtAnotherPort(t *testing.T) {
+	t.Parallel()
 	asked := 0
 	tokens := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		asked++

@@ -146,6 +146,7 @@ func (g *resuming) put(w http.ResponseWriter, req *http.Request) {
 }
 
 func TestUploadResumes(t *testing.T) {
+	t.Parallel()
 	blob, data := content(t, 8<<20)
 	for _, test := range []struct {
 		name               string
@@ -180,6 +181,7 @@ func TestUploadResumes(t *testing.T) {
 // A registry behind a proxy that opens TLS may take itself for one of http: its
 // locations are followed in https.
 func TestUploadLocationInClear(t *testing.T) {
+	t.Parallel()
 	blob, data := content(t, 1<<20)
 	g := &resuming{t: t, cuts: []int64{1000}}
 	srv := httptest.NewTLSServer(g)
@@ -193,6 +195,7 @@ func TestUploadLocationInClear(t *testing.T) {
 }
 
 func TestUploadDigestWrong(t *testing.T) {
+	t.Parallel()
 	blob, data := content(t, 1<<20)
 	g := &resuming{t: t, lies: 10}
 	_, err := g.start().Upload(t.Context(), blob, opener(data), nil)
@@ -205,6 +208,7 @@ func TestUploadDigestWrong(t *testing.T) {
 // A token that expires once the upload has begun is replaced, though the
 // library's attempt to send the request again finds its body gone.
 func TestTokenExpires(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{1, 100, 8 << 20} {
 		blob, data := content(t, size)
 		g := &resuming{t: t, tokens: true}
@@ -218,6 +222,7 @@ func TestTokenExpires(t *testing.T) {
 
 // What a token server answers is not shown: it may be a token.
 func TestTokenServerWrong(t *testing.T) {
+	t.Parallel()
 	for _, answer := range []string{`{"acces_token":"` + registrytest.Password + `"}`, registrytest.Password} {
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			if req.URL.Path == "/token" {
@@ -236,6 +241,7 @@ func TestTokenServerWrong(t *testing.T) {
 }
 
 func TestHandshake(t *testing.T) {
+	t.Parallel()
 	reg := registrytest.Start(t, registrytest.Options{})
 	p := reg.Proxy(t, registrytest.Fault{Path: "/v2/", Status: 503, Times: 1},
 		registrytest.Fault{Path: "/v2/", Status: 429, Times: 1, Header: http.Header{"Retry-After": {"1"}}})

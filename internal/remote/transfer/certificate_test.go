@@ -25,6 +25,7 @@ func write(t *testing.T, data []byte) string {
 }
 
 func TestIdentityErrors(t *testing.T) {
+	t.Parallel()
 	a := tlstest.NewAuthority("authority")
 	ca := a.PEM()
 	cert, key := a.Client("joe", -time.Hour, time.Hour)
@@ -80,6 +81,7 @@ func TestIdentityErrors(t *testing.T) {
 // TestIdentity has a client with a certificate talk to servers that want one of
 // its authority, of another authority, and none.
 func TestIdentity(t *testing.T) {
+	t.Parallel()
 	own, other := tlstest.NewAuthority("own"), tlstest.NewAuthority("other")
 	cert, key := own.Client("joe", -time.Hour, time.Hour)
 	var shown string
@@ -120,6 +122,7 @@ func TestIdentity(t *testing.T) {
 // TestAuthoritiesOfWindows has the first of several authorities be read, which a byte
 // order mark would hide, and all of those in UTF-16.
 func TestAuthoritiesOfWindows(t *testing.T) {
+	t.Parallel()
 	a, b := tlstest.NewAuthority("one"), tlstest.NewAuthority("two")
 	text := strings.ReplaceAll(string(a.PEM())+string(b.PEM()), "\n", "\r\n")
 	wide := []byte{0xff, 0xfe}

@@ -6,6 +6,7 @@ import (
 )
 
 func TestContentRange(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		start, end, total int64
 		ok                bool

@@ -11,6 +11,7 @@ import (
 
 // Lines that share a limiter share its rate, both ways, and evenly.
 func TestLimiter(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const perSecond, each, lines = 10_000, 10_000, 4
 		limit := NewLimiter(perSecond)
@@ -55,6 +56,7 @@ func TestLimiter(t *testing.T) {
 
 // Closing a line ends its wait.
 func TestLimiterEndsWithTheLine(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
 		go func() { _, _ = io.Copy(io.Discard, far) }()
@@ -74,6 +76,7 @@ func TestLimiterEndsWithTheLine(t *testing.T) {
 }
 
 func TestNoLimiter(t *testing.T) {
+	t.Parallel()
 	p := make([]byte, 10)
 	if l := NewLimiter(0); l != nil || len(l.Piece(p)) != 10 {
 		t.Error("it limits")

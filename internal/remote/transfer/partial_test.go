@@ -49,6 +49,7 @@ func random(n int) []byte {
 
 // Wherever a process ends, it is less than 1 MiB that no checkpoint vouches for.
 func TestLittleIsLost(t *testing.T) {
+	t.Parallel()
 	p, _ := partial(t, newStore(t))
 	data := random(20 << 20)
 	for len(data) > 0 {
@@ -66,6 +67,7 @@ func TestLittleIsLost(t *testing.T) {
 }
 
 func TestRecover(t *testing.T) {
+	t.Parallel()
 	const size = 4 << 20
 	data := random(size)
 	damage := func(at int64) func(*testing.T, *Partial) {

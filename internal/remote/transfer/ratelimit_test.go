@@ -12,6 +12,7 @@ import (
 var noon = time.Date(2024, 1, 2, 12, 0, 0, 0, time.UTC)
 
 func TestRetryAfterField(t *testing.T) {
+	t.Parallel()
 	for value, want := range map[string]time.Duration{
 		"": 0, "0": 0, "-5": 0, "120": 2 * time.Minute, "soon": 0, "1.5": 1500 * time.Millisecond, "NaN": 0, "Inf": 0,
 		"Tue, 02 Jan 2024 12:01:00 GMT":         time.Minute,
@@ -38,6 +39,7 @@ func fields(pairs ...string) http.Header {
 }
 
 func TestRateLimits(t *testing.T) {
+	t.Parallel()
 	in := func(seconds int64) string { return fmt.Sprint(noon.Unix() + seconds) }
 	for name, test := range map[string]struct {
 		code    int
@@ -77,6 +79,7 @@ func TestRateLimits(t *testing.T) {
 }
 
 func TestRefusalThatTellsOfALimit(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		code       int
 		kind, body string
@@ -105,6 +108,7 @@ func TestRefusalThatTellsOfALimit(t *testing.T) {
 
 // A limit that counts every question is given the minute that GitHub asks for.
 func TestPauseOfALimitWithoutTime(t *testing.T) {
+	t.Parallel()
 	all, err := pauses(t, Retry{}, nil, func(attempt int) error {
 		e := &StatusError{Code: 403}
 		e.Told("application/json", "secondary rate limit")
@@ -119,6 +123,7 @@ func TestPauseOfALimitWithoutTime(t *testing.T) {
 }
 
 func TestLimitSaysWhenItEnds(t *testing.T) {
+	t.Parallel()
 	e := NewRefusal("api.example", 403, fields("Retry-After", "3600"))
 	e.RateLimit = newRateLimit(403, fields("Retry-After", "3600"), noon.Add(time.Millisecond))
 	if want := "api.example answers 403 Forbidden: rate limit, which ends at 2024-01-02 13:00:01 UTC"; e.Error() != want {

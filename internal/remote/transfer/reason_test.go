@@ -9,6 +9,7 @@ import (
 )
 
 func TestPlainReason(t *testing.T) {
+	t.Parallel()
 	closed := &net.OpError{Op: "readfrom", Net: "tcp", Err: net.ErrClosed}
 	for want, err := range map[string]error{
 		"the other side closed the connection": &url.Error{Op: "Patch", URL: "https://user:secret@example.com", Err: closed},

@@ -35,6 +35,7 @@ func pauses(t *testing.T, r Retry, reached func() int64, fail func(attempt int) 
 }
 
 func TestBackoff(t *testing.T) {
+	t.Parallel()
 	all, err := pauses(t, Retry{Limit: 9}, nil, func(int) error { return errMoment })
 	if !errors.Is(err, errMoment) || len(all) != 9 {
 		t.Fatalf("%d pauses, %v", len(all), err)
@@ -49,6 +50,7 @@ func TestBackoff(t *testing.T) {
 
 // A server that restarts is back within a minute.
 func TestDefaultPatience(t *testing.T) {
+	t.Parallel()
 	all, err := pauses(t, Retry{}, nil, func(int) error { return errMoment })
 	sum := time.Duration(0)
 	for _, pause := range all {
@@ -60,6 +62,7 @@ func TestDefaultPatience(t *testing.T) {
 }
 
 func TestOutlook(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var told []string
 		tell := func(err error, pause time.Duration) {
@@ -76,6 +79,7 @@ func TestOutlook(t *testing.T) {
 }
 
 func TestProgressResetsBackoff(t *testing.T) {
+	t.Parallel()
 	reached := int64(0)
 	all, err := pauses(t, Retry{Limit: 2}, func() int64 { return reached }, func(attempt int) error {
 		if attempt <= 100 {
@@ -94,6 +98,7 @@ func TestProgressResetsBackoff(t *testing.T) {
 }
 
 func TestAttemptsAreBounded(t *testing.T) {
+	t.Parallel()
 	reached, attempts := int64(0), 0
 	_, err := pauses(t, Retry{}, func() int64 { return reached }, func(int) error {
 		reached += progressBytes
@@ -106,6 +111,7 @@ func TestAttemptsAreBounded(t *testing.T) {
 }
 
 func TestRetryAfterIsHonoured(t *testing.T) {
+	t.Parallel()
 	wait := 4 * time.Minute
 	all, err := pauses(t, Retry{}, nil, func(attempt int) error {
 		if attempt == 1 {
@@ -133,6 +139,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 }
 
 func TestNoRetries(t *testing.T) {
+	t.Parallel()
 	all, err := pauses(t, Retry{Limit: -1}, nil, func(int) error { return errMoment })
 	if !errors.Is(err, errMoment) || len(all) != 0 {
 		t.Errorf("%v, %v", all, err)
@@ -140,6 +147,7 @@ func TestNoRetries(t *testing.T) {
 }
 
 func TestNamesThatDoNotExist(t *testing.T) {
+	t.Parallel()
 	unknown := &url.Error{Err: &net.OpError{Err: &net.DNSError{IsNotFound: true}}}
 	all, err := pauses(t, Retry{}, nil, func(int) error { return unknown })
 	if err == nil || len(all) != 0 {
@@ -160,6 +168,7 @@ func TestNamesThatDoNotExist(t *testing.T) {
 }
 
 func TestCancelledPause(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()

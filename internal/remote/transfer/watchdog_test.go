@@ -110,6 +110,7 @@ func drip(t *testing.T, to string, pause time.Duration) (address string) {
 // header fields nor the body take too long, though each takes longer than the
 // idleTimeout that there is.
 func TestSlowIsNotStalled(t *testing.T) {
+	t.Parallel()
 	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -131,6 +132,7 @@ func TestSlowIsNotStalled(t *testing.T) {
 
 // Silence is noticed wherever it falls.
 func TestStalls(t *testing.T) {
+	t.Parallel()
 	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -340,6 +342,7 @@ func (g *gaps) Read(p []byte) (int, error) {
 
 // What is held back here is not the other side's silence.
 func TestThrottledIsNotStalled(t *testing.T) {
+	t.Parallel()
 	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -388,6 +391,7 @@ func TestRest(t *testing.T) {
 }
 
 func TestWatchGivesTheParentsReason(t *testing.T) {
+	t.Parallel()
 	parent, cancel := context.WithCancelCause(t.Context())
 	w := NewWatchdog(parent, time.Hour)
 	defer w.Stop()
