@@ -14,7 +14,7 @@ import (
 const module = "github.com/botkube-mirror/botkube-mirror/"
 
 // base are the packages that any other may import.
-var base = []string{"disk", "fault", "filelock", "legible", "spelling"}
+var base = []string{"disk", "fault", "filelock", "textfile", "spelling"}
 
 // below says which parts of internal a part may import beside [base] and itself: the
 // arrows of the picture in docs/architecture.md.
@@ -27,9 +27,9 @@ var below = map[string][]string{
 	"remote":     {"content", "botkube"},
 	"audit":      {"content", "botkube"},
 	"content":    {"botkube"},
-	"configfile": {"botkube"},
+	"configfile": {},
 	"botkube":    {},
-	"disk":       {}, "fault": {}, "filelock": {}, "legible": {}, "spelling": {},
+	"disk":       {}, "fault": {}, "filelock": {}, "textfile": {}, "spelling": {},
 }
 
 // importers says who alone may import something: what it gives us is in one place.

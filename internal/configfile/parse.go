@@ -14,15 +14,14 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 const (
 	// MaxSize bounds a file.
 	MaxSize = 1 << 18
-	// maxMarks bounds the values of a file, by [agent.CountYAMLMarks].
+	// maxMarks bounds the values of a file: see [textfile.CheckYAMLSize].
 	maxMarks = 1 << 15
 	// maxItems bounds a list or a mapping: with an alias, a few bytes may name one.
 	maxItems = 1000
@@ -41,7 +40,7 @@ func Parse(data []byte, g Grammar) (*File, []Problem) {
 	if len(data) > MaxSize {
 		return r.file, []Problem{{Text: fmt.Sprintf("the file has more than the %d bytes that are read", MaxSize)}}
 	}
-	data, err := legible.Text(data)
+	data, err := textfile.Decode(data)
 	if err != nil {
 		return r.file, []Problem{{Text: err.Error()}}
 	}
@@ -58,8 +57,8 @@ func Parse(data []byte, g Grammar) (*File, []Problem) {
 
 // document returns the mapping that a file consists of.
 func document(data []byte) (*yaml.Node, *Problem) {
-	if agent.CountYAMLMarks(data) > maxMarks {
-		return nil, &Problem{Text: fmt.Sprintf("the file may have more than the %d values that are read", maxMarks)}
+	if err := textfile.CheckYAMLSize(data, maxMarks); err != nil {
+		return nil, &Problem{Text: err.Error()}
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var first, second yaml.Node

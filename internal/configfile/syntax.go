@@ -8,7 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // How the YAML library words its errors.
@@ -19,7 +19,7 @@ var (
 
 // syntax says why a file is no YAML, and where.
 func syntax(data []byte, err error) *Problem {
-	why, line := strings.TrimPrefix(legible.YAMLError(err).Error(), "yaml: "), 0
+	why, line := strings.TrimPrefix(textfile.YAMLError(err).Error(), "yaml: "), 0
 	if found := errorInLine.FindStringSubmatch(why); found != nil {
 		why = found[2]
 		if line, err = strconv.Atoi(found[1]); err == nil && fromParser(why) {

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // Certificate is a server's certificate with its key. It reads the files again when
@@ -90,7 +90,7 @@ func readPEM(name string) ([]byte, error) {
 	if err != nil {
 		return nil, fault.New(fault.Usage, "reading the certificate and its key: %w", err)
 	}
-	return legible.Text(data)
+	return textfile.Decode(data)
 }
 
 // get is for [tls.Config.GetCertificate].

@@ -13,6 +13,8 @@ import (
 	"github.com/go-viper/mapstructure/v2"
 	"golang.org/x/text/cases"
 	"golang.org/x/text/language"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // Config is the part of the agent's configuration that decides what it downloads and
@@ -291,8 +293,12 @@ func ParseConfig(data []byte) (map[string]any, error) {
 	if len(data) > MaxConfig {
 		return nil, fmt.Errorf("it has %d bytes; at most %d are read", len(data), MaxConfig)
 	}
+	parsed, err := textfile.ParseYAML(data, maxMarks)
+	if err != nil {
+		return nil, err
+	}
 	var document map[string]any
-	if err := decodeYAML(data, "it", &document); err != nil {
+	if err := textfile.DecodeYAML(parsed, &document); err != nil {
 		return nil, err
 	}
 	stringKeys(document)

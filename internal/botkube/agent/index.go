@@ -9,7 +9,13 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
+
+// maxMarks bounds an index or a configuration: see [textfile.CheckYAMLSize]. It is fifty
+// for each of 10 000 entries; official indexes have some thousand in all.
+const maxMarks = 1 << 19
 
 // Index is a plugin repository's index as the agent reads it.
 type Index struct {
@@ -164,8 +170,17 @@ func (ix *Index) Versions(t PluginType, name string) []*Entry {
 // refuses the index as a whole. The error joins every reason, and the index
 // holds what could be decoded, or is nil.
 func ReadIndex(data []byte) (*Index, error) {
+	document, err := textfile.ParseYAML(data, maxMarks)
+	if err != nil {
+		return nil, err
+	}
+	return DecodeIndex(document)
+}
+
+// DecodeIndex is [ReadIndex] for a document that is parsed already.
+func DecodeIndex(document *yaml.Node) (*Index, error) {
 	ix := new(Index)
-	if err := decodeYAML(data, "the index", ix); err != nil {
+	if err := textfile.DecodeYAML(document, ix); err != nil {
 		return nil, err
 	}
 	return ix, ix.validate()

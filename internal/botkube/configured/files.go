@@ -9,7 +9,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // Files reads files. They may be pipes, and so can be read once only.
@@ -29,7 +29,7 @@ func Files(ctx context.Context, names []string) ([]chart.File, error) {
 func readText(name string) ([]byte, error) {
 	data, err := disk.ReadFile(name, agent.MaxConfig)
 	if err == nil {
-		data, err = legible.Text(data)
+		data, err = textfile.Decode(data)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/manifest"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // encryptedFiles are what files begin with that cannot be read before they are decrypted.
@@ -28,12 +28,12 @@ func Text(name string, data []byte) ([]byte, error) {
 			return nil, fault.New(fault.Usage, "%s %s", name, e.what).WithHint(e.then, name)
 		}
 	}
-	switch kind := legible.Kind(data); kind {
-	case legible.PlainText, legible.JSON, legible.Empty:
-		return legible.Text(data)
-	case legible.LFSPointer:
+	switch kind := textfile.Kind(data); kind {
+	case textfile.PlainText, textfile.JSON, textfile.Empty:
+		return textfile.Decode(data)
+	case textfile.LFSPointer:
 		return nil, fault.New(fault.Usage, "%s is %s", name, kind).WithHint("git lfs pull, and give it again")
-	case legible.OtherText:
+	case textfile.OtherText:
 		return nil, fault.New(fault.Usage, "%s is %s", name, kind).WithHint("save it as UTF-8")
 	default:
 		return nil, fault.New(fault.Usage, "%s is %s, and neither Helm values nor a Kubernetes object", name, kind).

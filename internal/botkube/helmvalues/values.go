@@ -4,29 +4,27 @@ package helmvalues
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"maps"
 	"strings"
 
 	yamlv3 "gopkg.in/yaml.v3"
 	"sigs.k8s.io/yaml"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
-// MaxMarks bounds what is read of a document: see [agent.CountYAMLMarks]. The chart's own
+// MaxMarks bounds what is read of a document: see [textfile.CheckYAMLSize]. The chart's own
 // values file has some 1500.
 const MaxMarks = 1 << 18
 
 // Parse reads a values file as Helm does: YAML 1.1, so that yes is true.
 func Parse(data []byte) (map[string]any, error) {
-	if err := CheckSize(data); err != nil {
+	if err := textfile.CheckYAMLSize(data, MaxMarks); err != nil {
 		return nil, err
 	}
 	values := map[string]any{}
 	if err := yaml.Unmarshal(data, &values); err != nil {
-		return nil, legible.YAMLError(unwrapped(err))
+		return nil, textfile.YAMLError(unwrapped(err))
 	}
 	return values, checkOne(data)
 }
@@ -49,14 +47,6 @@ func checkOne(data []byte) error {
 // IsEmpty reports whether a document has nothing in it but comments.
 func IsEmpty(document *yamlv3.Node) bool {
 	return len(document.Content) == 0 || len(document.Content) == 1 && document.Content[0].Tag == "!!null"
-}
-
-// CheckSize refuses a document that would fill the memory: see [MaxMarks].
-func CheckSize(data []byte) error {
-	if n := agent.CountYAMLMarks(data); n > MaxMarks {
-		return fmt.Errorf("it may have more than the %d values that are read", MaxMarks)
-	}
-	return nil
 }
 
 // unwrapped drops the part of an error about JSON, which the library uses internally.

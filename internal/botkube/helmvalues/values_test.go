@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 func TestParse(t *testing.T) {
@@ -38,7 +40,7 @@ func TestParse(t *testing.T) {
 			t.Errorf("%.40q: %v, want %s", in, err, want)
 		}
 	}
-	if err := CheckSize([]byte(strings.Repeat(",", MaxMarks))); err != nil {
+	if err := textfile.CheckYAMLSize([]byte(strings.Repeat(",", MaxMarks)), MaxMarks); err != nil {
 		t.Error(err)
 	}
 }

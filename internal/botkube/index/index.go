@@ -12,7 +12,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // MaxSize bounds, in bytes, an index that is read. The official ones have less
@@ -48,8 +48,8 @@ func Parse(data []byte) (*Index, error) {
 	if len(data) > MaxSize {
 		return nil, fmt.Errorf("the index has more than %d bytes", MaxSize)
 	}
-	switch kind := legible.Kind(data); kind {
-	case legible.PlainText, legible.OtherText, legible.Undecodable, legible.JSON:
+	switch kind := textfile.Kind(data); kind {
+	case textfile.PlainText, textfile.OtherText, textfile.Undecodable, textfile.JSON:
 	default:
 		return nil, &NotIndexError{kind}
 	}
@@ -76,7 +76,7 @@ func Parse(data []byte) (*Index, error) {
 	}
 	ix := &Index{Index: read, document: new(yaml.Node)}
 	if err := yaml.Unmarshal(data, ix.document); err != nil {
-		return nil, legible.YAMLError(err)
+		return nil, textfile.YAMLError(err)
 	}
 	// Found when it is rewritten, this would end a run that has done all else.
 	if _, err := expand(ix.document); err != nil {
@@ -93,18 +93,18 @@ func otherwise(data []byte, ix *agent.Index) error {
 		return nil
 	}
 	if len(document.Content) == 0 { // nothing but comments
-		return &NotIndexError{legible.Empty}
+		return &NotIndexError{textfile.Empty}
 	}
 	what, top := "YAML", document.Content[0]
-	if legible.Kind(data) == legible.JSON {
-		what = legible.JSON
+	if textfile.Kind(data) == textfile.JSON {
+		what = textfile.JSON
 	}
 	entries := lookup(top, "entries")
 	switch {
 	case top.Kind == yaml.ScalarNode && isNull(top):
-		return &NotIndexError{legible.Empty}
+		return &NotIndexError{textfile.Empty}
 	case top.Kind == yaml.ScalarNode:
-		return &NotIndexError{legible.PlainText}
+		return &NotIndexError{textfile.PlainText}
 	case top.Kind == yaml.MappingNode && entries == nil:
 		return &NotIndexError{what + " without the key entries"}
 	case top.Kind != yaml.MappingNode:

@@ -10,9 +10,8 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/helmvalues"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // maxObjects bounds the objects of a file: a chart renders some twenty.
@@ -60,7 +59,7 @@ func (o *Object) TypeError() error { return o.mistake }
 // Read returns the objects of a file, with those of lists in their place. There are none
 // where the file has something else, such as Helm values.
 func Read(file string, data []byte) ([]*Object, error) {
-	if err := helmvalues.CheckSize(data); err != nil {
+	if err := textfile.CheckYAMLSize(data, helmvalues.MaxMarks); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
@@ -70,7 +69,7 @@ func Read(file string, data []byte) ([]*Object, error) {
 		if err := decoder.Decode(&node); errors.Is(err, io.EOF) {
 			return r.objects, nil
 		} else if err != nil && len(r.objects) > 0 {
-			return nil, fmt.Errorf("%s: %w", file, legible.YAMLError(err))
+			return nil, fmt.Errorf("%s: %w", file, textfile.YAMLError(err))
 		} else if err != nil {
 			return nil, nil // what a values file has wrong, the reader of those says
 		}
@@ -96,7 +95,7 @@ func (r *reading) document(node *yaml.Node) error {
 	if helmvalues.IsEmpty(node) {
 		return nil
 	}
-	if err := agent.CheckYAMLKeys(node); err != nil {
+	if err := textfile.CheckYAMLKeys(node); err != nil {
 		return fmt.Errorf("%s: %w", r.file, err)
 	}
 	var head struct {
@@ -126,7 +125,7 @@ func (r *reading) document(node *yaml.Node) error {
 func (r *reading) object(node *yaml.Node) error {
 	data, err := yaml.Marshal(node)
 	if err != nil {
-		return fmt.Errorf("%s: %w", r.file, legible.YAMLError(err))
+		return fmt.Errorf("%s: %w", r.file, textfile.YAMLError(err))
 	}
 	body, err := helmvalues.Parse(data)
 	if err != nil {

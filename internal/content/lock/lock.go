@@ -15,7 +15,7 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // SchemaVersion is the version of the document that this package reads and writes.
@@ -220,7 +220,7 @@ func Parse(data []byte) (*Lock, error) {
 	if len(data) > MaxSize {
 		return nil, fmt.Errorf("the lock has %d bytes; at most %d are read", len(data), MaxSize)
 	}
-	data, err := legible.Text(data)
+	data, err := textfile.Decode(data)
 	if err != nil {
 		return nil, fmt.Errorf("reading the lock: %w", err)
 	}
@@ -239,7 +239,7 @@ func Parse(data []byte) (*Lock, error) {
 		if known && probe.SchemaVersion > SchemaVersion {
 			return nil, fmt.Errorf("the lock has schema version %d; this program knows version %d", probe.SchemaVersion, SchemaVersion)
 		}
-		return nil, fmt.Errorf("reading the lock: %w", legible.JSONError(data, err))
+		return nil, fmt.Errorf("reading the lock: %w", textfile.JSONError(data, err))
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("reading the lock: something follows the document")

@@ -18,7 +18,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // maxChartMetadata bounds, in bytes, a Chart.yaml.
@@ -116,7 +116,7 @@ func (c *Contents) chartMetadata(ctx context.Context) (*chartMetadata, error) {
 	meta := new(chartMetadata)
 	if err := yaml.Unmarshal(text.data, meta); err != nil {
 		// The first of what may be very many.
-		reason, _, _ := strings.Cut(legible.YAMLError(err).Error(), "\n")
+		reason, _, _ := strings.Cut(textfile.YAMLError(err).Error(), "\n")
 		return nil, fault.New(fault.Integrity, "its Chart.yaml cannot be read: %s", sanitizeText(oci.Clip(reason)))
 	}
 	meta.sanitize()

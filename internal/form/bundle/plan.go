@@ -15,7 +15,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // Plan returns the contents of a lock's bundle, whose blobs a source has. Of
@@ -144,7 +144,7 @@ func (d Document) checkImage(want lock.ImageManifest) error {
 	}
 	var m v1.Manifest
 	if err := json.Unmarshal(d.Data, &m); err != nil {
-		return fault.New(fault.Integrity, "the manifest sha256:%s cannot be read: %w", want.SHA256, legible.JSONError(d.Data, err))
+		return fault.New(fault.Integrity, "the manifest sha256:%s cannot be read: %w", want.SHA256, textfile.JSONError(d.Data, err))
 	}
 	named, err := manifestBlobs(m)
 	if err == nil && !slices.Equal(named, want.Blobs) {

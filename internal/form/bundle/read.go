@@ -16,7 +16,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // Read reads a bundle from its image index on, wherever it lies, and believes
@@ -333,7 +333,7 @@ func (r *reading) readLock(manifest []byte) error {
 // lockedBy returns a manifest whose configuration is a lock.
 func (r *reading) lockedBy(manifest []byte) (m v1.Manifest, err error) {
 	if err := json.Unmarshal(manifest, &m); err != nil {
-		return m, fault.New(fault.Integrity, "the first manifest cannot be read: %w", legible.JSONError(manifest, err))
+		return m, fault.New(fault.Integrity, "the first manifest cannot be read: %w", textfile.JSONError(manifest, err))
 	}
 	switch {
 	case string(m.Config.MediaType) == LockType:

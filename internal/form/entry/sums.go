@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // Sums are the digests that a SHA256SUMS has, by the paths of their files.
@@ -17,7 +17,7 @@ type Sums map[string]lock.SHA256
 
 // ParseSums reads SHA256SUMS.
 func ParseSums(data []byte) (Sums, error) {
-	data, err := legible.Text(data)
+	data, err := textfile.Decode(data)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (s Sums) Check(data []byte, paths []string) error {
 		if bytes.Equal(data, written) {
 			return nil
 		}
-		if text, err := legible.Text(data); err == nil && bytes.Equal(text, written) {
+		if text, err := textfile.Decode(data); err == nil && bytes.Equal(text, written) {
 			return errors.New("an editor changed its encoding or its line ends, so that sha256sum -c cannot read it")
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // Form is a lock file.
@@ -31,7 +31,7 @@ func holdsNothing(p *form.Place) error {
 }
 
 func recognize(p *form.Place) form.Likeness {
-	text, _ := legible.Text(p.Start)
+	text, _ := textfile.Decode(p.Start)
 	if p.IsFile() && bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
 		return form.Like
 	}

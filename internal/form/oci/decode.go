@@ -10,7 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // The keys of OCI's documents (image-spec v1.1), for checks that
@@ -32,7 +32,7 @@ func Decode(data []byte, to any) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(to); err != nil {
-		return legible.JSONError(data, err)
+		return textfile.JSONError(data, err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("something follows the document")
@@ -49,7 +49,7 @@ func DecodeOpen(data []byte, to any) error {
 	if !utf8.Valid(data) {
 		return errors.New("it is not UTF-8")
 	}
-	return legible.JSONError(data, json.Unmarshal(data, to))
+	return textfile.JSONError(data, json.Unmarshal(data, to))
 }
 
 // checkKeys looks at the keys of every object but annotations and labels, which have
@@ -57,7 +57,7 @@ func DecodeOpen(data []byte, to any) error {
 func checkKeys(data []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
-	return legible.JSONError(data, checkValue(dec, false, 0))
+	return textfile.JSONError(data, checkValue(dec, false, 0))
 }
 
 // maxDepth is more than any document of OCI's has.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // maxName bounds, in bytes, the name of a document: a reference has a host of at
@@ -104,7 +104,7 @@ func ProbeOf(data []byte) (Probe, error) {
 		p.Config = &config
 	}
 	p.Manifests = merged(d.Manifests[:min(len(d.Manifests), maxNamed)])
-	return p, legible.JSONError(data, err)
+	return p, textfile.JSONError(data, err)
 }
 
 // ConfigType returns the media type of the configuration, if there is one.

@@ -11,7 +11,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // Upstream is a [Source]: upstream files as their publishers made them.
@@ -125,7 +125,7 @@ func (u Upstream) Index(_ agent.Platform, r lock.Repository) (Index, error) {
 		if err != nil {
 			return Index{}, fmt.Errorf("reading the JSON schema %s: %w", schema.URL, err)
 		}
-		if text, err = legible.Text(text); err != nil {
+		if text, err = textfile.Decode(text); err != nil {
 			return Index{}, fmt.Errorf("reading the JSON schema %s: %w", schema.URL, err)
 		}
 		ix.Schemas[schema.URL] = string(text)

@@ -11,8 +11,8 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // checkBody returns a body, of an answer with 200 to a request for content whose
@@ -29,14 +29,14 @@ func checkBody(resp *transfer.Response, body io.Reader, undone, sized bool) (io.
 		return nil, unclear(errors.New("the server does not say how long the file is, so that a part could not be told from the whole"),
 			"have the server send Content-Length or a chunked body; for a plugin or a dependency, a checksum in the index does too")
 	}
-	head := make([]byte, legible.SniffLen)
+	head := make([]byte, textfile.SniffLen)
 	n, err := io.ReadFull(body, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
 	}
 	head = head[:n]
 	declared := strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html")
-	if declared && strings.HasPrefix(http.DetectContentType(head), "text/html") || legible.Kind(head) == legible.WebPage {
+	if declared && strings.HasPrefix(http.DetectContentType(head), "text/html") || textfile.Kind(head) == textfile.WebPage {
 		return nil, unclear(errWebPage, "a proxy or a login page may stand in between: open the URL in a browser of this machine")
 	}
 	return io.MultiReader(bytes.NewReader(head), body), nil
@@ -73,11 +73,11 @@ const HintLFS = "Git LFS keeps the file elsewhere: give the URL of the file itse
 // file that Git has in the place of one of Git LFS. Of content that does not match, it
 // says what it is, if that is plain to see.
 func (d *download) checkContent(mismatch error) error {
-	kind := legible.Kind(d.head())
-	if kind == legible.LFSPointer {
+	kind := textfile.Kind(d.head())
+	if kind == textfile.LFSPointer {
 		return transfer.Permanent(unclear(errors.New("the file is "+kind), HintLFS))
 	}
-	if fault.KindOf(mismatch) != fault.Integrity || !slices.Contains([]string{legible.WebPage, legible.JSON, legible.XML}, kind) {
+	if fault.KindOf(mismatch) != fault.Integrity || !slices.Contains([]string{textfile.WebPage, textfile.JSON, textfile.XML}, kind) {
 		return mismatch
 	}
 	return fault.New(fault.Integrity, "%w; what came is %s", mismatch, kind)
@@ -90,7 +90,7 @@ func (d *download) head() []byte {
 		return nil
 	}
 	defer f.Close()
-	head, _ := io.ReadAll(io.LimitReader(f, legible.SniffLen))
+	head, _ := io.ReadAll(io.LimitReader(f, textfile.SniffLen))
 	return head
 }
 

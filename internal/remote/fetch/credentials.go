@@ -14,7 +14,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // NetrcPath returns where go-getter, and so the agent, looks for a netrc file:
@@ -49,7 +49,7 @@ func readNetrc(path string) func() (*credentials, error) {
 		}
 		data, err := disk.ReadFile(path, maxNetrc)
 		if err == nil {
-			data, err = legible.Text(data)
+			data, err = textfile.Decode(data)
 		}
 		if err != nil {
 			return nil, netrcError(path, err)

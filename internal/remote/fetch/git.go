@@ -16,8 +16,8 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // gitClone is a repository that is cloned by the program git, with those in it.
@@ -226,7 +226,7 @@ func (w *workTree) writeAuthorities() error {
 	for _, file := range w.identity.CAFiles {
 		data, err := os.ReadFile(file)
 		if err == nil {
-			data, err = legible.Text(data)
+			data, err = textfile.Decode(data)
 		}
 		if err != nil {
 			return err

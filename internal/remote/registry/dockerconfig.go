@@ -16,7 +16,7 @@ import (
 	"github.com/docker/cli/cli/config/configfile"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // configFile is a file that says where credentials are, or has them.
@@ -47,7 +47,7 @@ func readConfig(path string) (*configFile, error) {
 	}
 	cf := configfile.New(path)
 	if err := json.NewDecoder(bytes.NewReader(data)).Decode(cf); err != nil && !errors.Is(err, io.EOF) {
-		return nil, legible.JSONError(data, err)
+		return nil, textfile.JSONError(data, err)
 	}
 	for key, entry := range cf.AuthConfigs {
 		if pair, err := base64.StdEncoding.DecodeString(entry.Auth); err == nil && entry.Auth != "" {
@@ -110,5 +110,5 @@ func readSettings(file string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return legible.Text(data)
+	return textfile.Decode(data)
 }

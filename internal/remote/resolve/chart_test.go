@@ -12,9 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"gopkg.in/yaml.v3"
-
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -164,31 +161,6 @@ func TestHostileChartIndex(t *testing.T) {
 			}
 		})
 	}
-}
-
-// FuzzCountMarks checks that a document has no more nodes than its marks allow.
-func FuzzCountMarks(f *testing.F) {
-	for _, s := range []string{"a: b", "- - - a", "? a\n: b", "{a,b,c}", "[a: b, ? c]", `{"a":b,"c":"d"}`, "!!set {a,b}", "&a [*a]", "- |\n x\n- >\n y", "?\n?\n", "-", "?", "<<: {a: b}",
-		"\xff\xfe-\x00 \x00a\x00", "-\u2028-\u0085?\u2029", "--- a\n--- b", "%TAG ! x\n--- !a"} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		var n yaml.Node
-		if yaml.Unmarshal(data, &n) != nil {
-			return
-		}
-		if nodes, marks := count(&n), agent.CountYAMLMarks(data); nodes > 3*marks+3 {
-			t.Errorf("%d nodes, %d marks", nodes, marks)
-		}
-	})
-}
-
-func count(n *yaml.Node) int {
-	sum := 1
-	for _, c := range n.Content {
-		sum += count(c)
-	}
-	return sum
 }
 
 func TestChartBase(t *testing.T) {

@@ -6,15 +6,14 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 const (
 	// maxChartIndex bounds, in bytes, the index.yaml of a chart repository.
 	maxChartIndex = 8 << 20
-	// maxMarks bounds the characters in it that may begin a value: see
-	// [agent.CountYAMLMarks]. Helm's own have one for every thirty bytes.
+	// maxMarks bounds its values: see [textfile.CheckYAMLSize]. Helm's own have a mark
+	// for every thirty bytes.
 	maxMarks = 1 << 18
 )
 
@@ -32,12 +31,9 @@ type chartVersion struct {
 // index.yaml. It takes the document apart itself: decoding compares each key of
 // a mapping with every other, and describes each value that does not fit.
 func readChartIndex(data []byte) ([]chartVersion, error) {
-	if n := agent.CountYAMLMarks(data); n > maxMarks {
-		return nil, fmt.Errorf("it may have more than the %d values that are read", maxMarks)
-	}
-	var document yaml.Node
-	if err := yaml.Unmarshal(data, &document); err != nil {
-		return nil, legible.YAMLError(err)
+	document, err := textfile.ParseYAML(data, maxMarks)
+	if err != nil {
+		return nil, err
 	}
 	if len(document.Content) == 0 {
 		return nil, errors.New("it is empty")

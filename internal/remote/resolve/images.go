@@ -13,8 +13,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // agentRepository is where the agent's image is published.
@@ -171,7 +171,7 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 	}
 	var index v1.Index
 	if err := json.Unmarshal(top.Data, &index); err != nil {
-		return nil, fault.New(fault.Integrity, "reading the image index: %w", legible.JSONError(top.Data, err))
+		return nil, fault.New(fault.Integrity, "reading the image index: %w", textfile.JSONError(top.Data, err))
 	}
 	var manifests []lock.ImageManifest
 	for _, p := range platforms {
@@ -263,7 +263,7 @@ func (r *Resolver) imageManifest(found registry.Manifest) (lock.ImageManifest, e
 	m := lock.ImageManifest{MediaType: found.MediaType}
 	var manifest v1.Manifest
 	if err := json.Unmarshal(found.Data, &manifest); err != nil {
-		return m, fault.New(fault.Integrity, "reading the manifest: %w", legible.JSONError(found.Data, err))
+		return m, fault.New(fault.Integrity, "reading the manifest: %w", textfile.JSONError(found.Data, err))
 	}
 	if len(manifest.Layers) > maxLayers {
 		return m, fault.New(fault.Integrity, "the manifest names %d layers; at most %d are read", len(manifest.Layers), maxLayers)
@@ -300,7 +300,7 @@ func (r *Resolver) solePlatform(ctx context.Context, repo *registry.Repository, 
 	}
 	var config v1.Image
 	if err := json.Unmarshal(data, &config); err != nil {
-		return agent.Platform{}, fault.New(fault.Integrity, "reading the image's configuration: %w", legible.JSONError(data, err))
+		return agent.Platform{}, fault.New(fault.Integrity, "reading the image's configuration: %w", textfile.JSONError(data, err))
 	}
 	return agent.ParsePlatform(config.OS + "/" + config.Architecture)
 }

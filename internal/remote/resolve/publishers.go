@@ -17,10 +17,10 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/sumfile"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // maxChecksumFile bounds, in bytes, a checksum file.
@@ -226,8 +226,8 @@ func (a *artifact) trouble(format string, args ...any) {
 
 // excerpt quotes the first line of a text that is no checksum file.
 func excerpt(data []byte, what string) string {
-	text, err := legible.Text(data)
-	if what != legible.PlainText || err != nil {
+	text, err := textfile.Decode(data)
+	if what != textfile.PlainText || err != nil {
 		return ""
 	}
 	first, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")

@@ -18,9 +18,9 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // lookups bounds the small documents that are requested at a time.
@@ -275,7 +275,7 @@ func unusableIndex(repo *repository, err error) error {
 	what := fmt.Sprintf("the index of repository %q at %s", repo.Name, agent.Redact(repo.URL))
 	none, isNone := errors.AsType[*index.NotIndexError](err)
 	switch {
-	case isNone && none.What == legible.Empty:
+	case isNone && none.What == textfile.Empty:
 		err = fault.New(fault.Upstream, "%s is empty", what)
 	case isNone:
 		err = fault.New(fault.Integrity, "%s is no plugin index but %s", what, none.What)
@@ -286,7 +286,7 @@ func unusableIndex(repo *repository, err error) error {
 			WithHint("tell its publisher; until then, name the other repositories with --repository")
 	}
 	hint := "open the URL elsewhere to see whether it is so there; then tell its publisher"
-	if isNone && none.What == legible.LFSPointer {
+	if isNone && none.What == textfile.LFSPointer {
 		hint = fetch.HintLFS
 	}
 	return fault.New(fault.KindOf(err), "%w", err).WithHint("%s", hint)
@@ -387,8 +387,8 @@ func (r *Resolver) schema(ctx context.Context, url string) (lock.Blob, error) {
 	if err != nil {
 		return lock.Blob{}, fmt.Errorf("reading a JSON schema: %w", err)
 	}
-	if text, err := legible.Text(data); err != nil || !json.Valid(text) {
-		return lock.Blob{}, fault.New(fault.Integrity, "the JSON schema at %s is not JSON but %s", agent.Redact(url), legible.Kind(data))
+	if text, err := textfile.Decode(data); err != nil || !json.Valid(text) {
+		return lock.Blob{}, fault.New(fault.Integrity, "the JSON schema at %s is not JSON but %s", agent.Redact(url), textfile.Kind(data))
 	}
 	sum, err := r.Store.Put(data)
 	return lock.Blob{Size: int64(len(data)), SHA256: sum}, err

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // NoneError says that what was read is no checksum file: an answer such as "not
@@ -77,23 +77,23 @@ func withDigits(n int) string {
 // checksum file; any other error, why it cannot be used.
 func Find(data []byte, path string, shared bool) ([]agent.Checksum, error) {
 	var found contents
-	kind := legible.Kind(data)
+	kind := textfile.Kind(data)
 	switch kind {
-	case legible.LFSPointer, legible.Undecodable:
+	case textfile.LFSPointer, textfile.Undecodable:
 		return nil, errors.New("it is " + kind)
-	case legible.Binary, legible.OtherText:
+	case textfile.Binary, textfile.OtherText:
 		if withDigits(2*len(data)) != "" {
 			return nil, errors.New("it is a digest in binary form, not in hexadecimal digits")
 		}
-		if kind == legible.Binary {
+		if kind == textfile.Binary {
 			return nil, &NoneError{kind}
 		}
 		fallthrough
-	case legible.PlainText, legible.PEM:
-		text, _ := legible.Text(data) // it was decoded for its kind
+	case textfile.PlainText, textfile.PEM:
+		text, _ := textfile.Decode(data) // it was decoded for its kind
 		found.readText(string(text))
-	case legible.JSON:
-		text, _ := legible.Text(data)
+	case textfile.JSON:
+		text, _ := textfile.Decode(data)
 		found.readJSON(text)
 	default:
 		return nil, &NoneError{kind}

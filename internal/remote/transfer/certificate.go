@@ -16,7 +16,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // maxPEM bounds, in bytes, a file of certificates or a key.
@@ -115,8 +115,8 @@ func notPEM(data []byte) (what, convert string) {
 	case len(data) > 0 && data[0] == derSequence:
 		return "it is no certificate, but perhaps PKCS #12 (.pfx)", "openssl pkcs12 -nokeys"
 	}
-	switch kind := legible.Kind(data); kind {
-	case legible.PlainText, legible.PEM, legible.Empty:
+	switch kind := textfile.Kind(data); kind {
+	case textfile.PlainText, textfile.PEM, textfile.Empty:
 		return "there is none in it", ""
 	default:
 		return "it is " + kind, ""
@@ -192,7 +192,7 @@ func readPEM(ctx context.Context, file string) ([]byte, error) {
 	if err != nil || len(data) > 0 && data[0] == derSequence {
 		return data, err
 	}
-	return legible.Text(data)
+	return textfile.Decode(data)
 }
 
 // IsTLS reports whether the other side could not prove who it is.

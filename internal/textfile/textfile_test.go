@@ -1,4 +1,4 @@
-package legible
+package textfile
 
 import (
 	"encoding/binary"
@@ -22,7 +22,7 @@ func utf16Text(s string, order binary.AppendByteOrder, mark bool) []byte {
 	return out
 }
 
-func TestText(t *testing.T) {
+func TestDecode(t *testing.T) {
 	t.Parallel()
 	const lines = "eins ä €\r\nzwei 𝄞\r\n"
 	const want = "eins ä €\nzwei 𝄞\n"
@@ -34,12 +34,12 @@ func TestText(t *testing.T) {
 		"line ends of Unix":            []byte(want),
 		"UTF-16BE with ends as Unix's": utf16Text(want, binary.BigEndian, true),
 	} {
-		if got, err := Text(data); err != nil || string(got) != want {
+		if got, err := Decode(data); err != nil || string(got) != want {
 			t.Errorf("%s: %q %v", name, got, err)
 		}
 	}
 	for name, order := range map[string]binary.AppendByteOrder{"LE": binary.LittleEndian, "BE": binary.BigEndian} {
-		if got, err := Text(utf16Text("plain\r\n", order, false)); err != nil || string(got) != "plain\n" {
+		if got, err := Decode(utf16Text("plain\r\n", order, false)); err != nil || string(got) != "plain\n" {
 			t.Errorf("UTF-16%s without a mark: %q %v", name, got, err)
 		}
 	}
@@ -51,12 +51,12 @@ func TestText(t *testing.T) {
 		"half a pair, then another": "\xff\xfe\x34\xd8a\x00",
 		"the second half alone":     "\xff\xfe\x1e\xdda\x00",
 	} {
-		if got, err := Text([]byte(data)); err == nil {
+		if got, err := Decode([]byte(data)); err == nil {
 			t.Errorf("%s: %q is read", name, got)
 		}
 	}
 	for name, data := range map[string]string{"nothing": "", "a return within a line": "a\rb\n", "Latin-1": "\xe4\n", "binary": "\x00\x01\x02\x03\x00\x00"} {
-		if got, err := Text([]byte(data)); err != nil || string(got) != data {
+		if got, err := Decode([]byte(data)); err != nil || string(got) != data {
 			t.Errorf("%s: %q %v", name, got, err)
 		}
 	}

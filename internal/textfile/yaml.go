@@ -1,19 +1,13 @@
-package agent
+package textfile
 
 import (
 	"errors"
 	"fmt"
 
 	"gopkg.in/yaml.v3"
-
-	"github.com/botkube-mirror/botkube-mirror/internal/legible"
 )
 
 const (
-	// maxMarks bounds the characters of an index that may begin a value: see
-	// [CountYAMLMarks]. It is fifty for each of 10 000 entries; official indexes have
-	// some thousand in all.
-	maxMarks = 1 << 19
 	// maxKeys bounds the keys of a mapping, which decoding compares with each other.
 	maxKeys = 1_000
 	// maxComparisons bounds those comparisons of a document.
@@ -23,30 +17,42 @@ const (
 	maxRepeated = 100
 )
 
-// decodeYAML decodes a document, unless that would take too long or too much memory. what
-// names the document in an error.
-func decodeYAML(data []byte, what string, into any) error {
-	if CountYAMLMarks(data) > maxMarks {
-		return fmt.Errorf("%s may have more than the %d values that are read", what, maxMarks)
+// ParseYAML returns the nodes of the first document in data, unless it may have more than
+// three times maxMarks nodes: see [CheckYAMLSize].
+func ParseYAML(data []byte, maxMarks int) (*yaml.Node, error) {
+	if err := CheckYAMLSize(data, maxMarks); err != nil {
+		return nil, err
 	}
-	var document yaml.Node
-	if err := yaml.Unmarshal(data, &document); err != nil {
-		return legible.YAMLError(err)
+	document := new(yaml.Node)
+	if err := yaml.Unmarshal(data, document); err != nil {
+		return nil, YAMLError(err)
 	}
-	if err := CheckYAMLKeys(&document); err != nil {
+	return document, nil
+}
+
+// DecodeYAML decodes a document as [yaml.Node.Decode] does, unless that would take too long.
+func DecodeYAML(document *yaml.Node, into any) error {
+	if err := CheckYAMLKeys(document); err != nil {
 		return err
 	}
 	if err := document.Decode(into); err != nil {
-		return legible.YAMLError(err)
+		return YAMLError(err)
 	}
 	return nil
 }
 
-// CountYAMLMarks counts what may begin a value of a YAML document, at least one for
-// every three of them: they follow brackets, commas, colons, and hyphens and
-// question marks before a space. A value takes two hundred bytes of memory, but
-// as few as two in the document.
-func CountYAMLMarks(data []byte) (n int) {
+// CheckYAMLSize refuses data with more than maxMarks marks, before it fills the memory.
+// A mark may begin a value, and there is one for at least every three values: brackets,
+// commas, colons, and hyphens and question marks before a space. A value takes two hundred
+// bytes of memory, but as few as two in the document.
+func CheckYAMLSize(data []byte, maxMarks int) error {
+	if countMarks(data) > maxMarks {
+		return fmt.Errorf("it may have more than the %d values that are read", maxMarks)
+	}
+	return nil
+}
+
+func countMarks(data []byte) (n int) {
 	for i, c := range data {
 		switch c {
 		case '[', '{', ',', ':':

@@ -1,15 +1,13 @@
-package agent
+package textfile
 
 import (
-	"bytes"
 	"fmt"
-	"strings"
 	"testing"
 
 	"gopkg.in/yaml.v3"
 )
 
-func TestCountYAMLMarks(t *testing.T) {
+func TestCountMarks(t *testing.T) {
 	t.Parallel()
 	for document, want := range map[string]int{
 		"":          0,
@@ -27,7 +25,7 @@ func TestCountYAMLMarks(t *testing.T) {
 		"?":         1,
 		"a-b ?c":    0,
 	} {
-		if got := CountYAMLMarks([]byte(document)); got != want {
+		if got := countMarks([]byte(document)); got != want {
 			t.Errorf("%q: %d, want %d", document, got, want)
 		}
 	}
@@ -73,29 +71,27 @@ func TestCheckYAMLKeys(t *testing.T) {
 	}
 }
 
-// TestDocumentBounds gives documents of as many bytes and values as are read, and of one more.
-func TestDocumentBounds(t *testing.T) {
-	t.Parallel()
-	// Commas in a comment count, for what counts has to be quick.
-	marks := func(n int, document string) []byte {
-		return []byte("#" + strings.Repeat(",", n-CountYAMLMarks([]byte(document))) + "\n" + document)
+// FuzzCountMarks checks that a document has no more nodes than its marks allow.
+func FuzzCountMarks(f *testing.F) {
+	for _, s := range []string{"a: b", "- - - a", "? a\n: b", "{a,b,c}", "[a: b, ? c]", `{"a":b,"c":"d"}`, "!!set {a,b}", "&a [*a]", "- |\n x\n- >\n y", "?\n?\n", "-", "?", "<<: {a: b}",
+		"\xff\xfe-\x00 \x00a\x00", "-\u2028-\u0085?\u2029", "--- a\n--- b", "%TAG ! x\n--- !a"} {
+		f.Add([]byte(s))
 	}
-	if _, err := ReadIndex(marks(maxMarks, "entries: []")); err != nil {
-		t.Error(err)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var n yaml.Node
+		if yaml.Unmarshal(data, &n) != nil {
+			return
+		}
+		if nodes, marks := countNodes(&n), countMarks(data); nodes > 3*marks+3 {
+			t.Errorf("%d nodes, %d marks", nodes, marks)
+		}
+	})
+}
+
+func countNodes(n *yaml.Node) int {
+	sum := 1
+	for _, c := range n.Content {
+		sum += countNodes(c)
 	}
-	if _, err := ReadIndex(marks(maxMarks+1, "entries: []")); err == nil || err.Error() != "the index may have more than the 524288 values that are read" {
-		t.Error(err)
-	}
-	if _, err := ParseConfig(marks(maxMarks, "a: b")); err != nil {
-		t.Error(err)
-	}
-	if _, err := ParseConfig(marks(maxMarks+1, "a: b")); err == nil || err.Error() != "it may have more than the 524288 values that are read" {
-		t.Error(err)
-	}
-	if _, err := ParseConfig(bytes.Repeat([]byte(","), MaxConfig)); err == nil || !strings.Contains(err.Error(), "values") {
-		t.Error(err)
-	}
-	if _, err := ParseConfig(bytes.Repeat([]byte(","), MaxConfig+1)); err == nil || err.Error() != "it has 4194305 bytes; at most 4194304 are read" {
-		t.Error(err)
-	}
+	return sum
 }

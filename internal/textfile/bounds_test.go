@@ -1,4 +1,4 @@
-package legible
+package textfile
 
 import (
 	"errors"
@@ -28,7 +28,7 @@ func TestShortUTF16(t *testing.T) {
 	for data, want := range map[string]string{
 		"a\x00": "a\x00", "\x00a": "\x00a", "a\x00b\x00": "ab", "\x00a\x00b": "ab", "a\x00b": "a\x00b", "a\x00b\x00c": "a\x00b\x00c", "a\x00bc": "a\x00bc",
 	} {
-		if got, err := Text([]byte(data)); err != nil || string(got) != want {
+		if got, err := Decode([]byte(data)); err != nil || string(got) != want {
 			t.Errorf("%q: %q, %v", data, got, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package legible
+package textfile
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ const (
 	PEM        = "a PEM file"
 	Binary     = "binary data"
 	// PlainText is any other text. OtherText is in an encoding of its own, such as
-	// Latin-1. Undecodable is in one that [Text] cannot read.
+	// Latin-1. Undecodable is in one that [Decode] cannot read.
 	PlainText   = "text"
 	OtherText   = "text that is not UTF-8"
 	Undecodable = "text in UTF-32 or in damaged UTF-16"
@@ -55,7 +55,7 @@ func Kind(data []byte) string {
 			return m.kind
 		}
 	}
-	text, err := Text(data)
+	text, err := Decode(data)
 	if err != nil {
 		return Undecodable
 	}

@@ -1,7 +1,7 @@
-// Package legible decodes the text files that people give: it finds out their encoding,
-// names what a file is instead of what was expected, and words the errors of JSON and
-// YAML decoders. It does no I/O.
-package legible
+// Package textfile reads the text files that people give: it decodes them, names what a
+// file is instead of what was expected, bounds YAML, and words the errors of JSON and YAML
+// decoders. It does no I/O.
+package textfile
 
 import (
 	"bytes"
@@ -23,11 +23,11 @@ var (
 // ErrEncoding says that a document is in UTF-32, or in UTF-16 that is damaged.
 var ErrEncoding = errors.New("its encoding cannot be read: save it as UTF-8")
 
-// Text returns a document in UTF-8, without a byte order mark and with lines that
+// Decode returns a document in UTF-8, without a byte order mark and with lines that
 // end in a line feed alone, whatever an editor or PowerShell of Windows made of
 // it: UTF-8 or UTF-16 with a mark, UTF-16 without one, CR LF. Anything else
 // comes back as it is. The error is [ErrEncoding].
-func Text(data []byte) ([]byte, error) {
+func Decode(data []byte) ([]byte, error) {
 	switch {
 	case isUTF32(data):
 		return nil, ErrEncoding
