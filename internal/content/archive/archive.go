@@ -7,6 +7,7 @@
 package archive
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"fmt"
@@ -90,8 +91,7 @@ type Source interface {
 // xz and zstd may need a window of [MaxWindow] in memory. Only one archive at a time may
 // have more than 64 MiB.
 func Extract(ctx context.Context, blob Source, format string, want agent.Member, limits Limits, sink Sink) (name string, err error) {
-	x := &extraction{ctx: ctx, blob: blob, want: want, limits: limits.withDefaults(), sink: sink, window: usualWindow}
-	name, err = x.run(format)
+	name, err = extract(ctx, blob, format, want, limits, sink, usualWindow)
 	if !isWindowError(err) {
 		return name, err
 	}
@@ -101,84 +101,83 @@ func Extract(ctx context.Context, blob Source, format string, want agent.Member,
 		return "", ctx.Err()
 	}
 	defer func() { <-largeWindow }()
-	if err := x.discard(); err != nil {
-		return "", err
+	if err := sink.Reset(); err != nil {
+		return "", fmt.Errorf("discarding what was unpacked: %w", err)
 	}
-	x.window = MaxWindow
-	return x.run(format)
+	return extract(ctx, blob, format, want, limits, sink, MaxWindow)
 }
 
 // copyBuffer is the size of the one buffer that all content passes through.
 const copyBuffer = 256 << 10
 
-// extraction is one run of [Extract].
+// extraction is one run of [extract].
 type extraction struct {
 	*meter
-	ctx    context.Context
-	blob   Source
-	want   agent.Member
-	limits Limits
-	sink   Sink
-	// window is the largest of xz and zstd, in bytes.
-	window uint32
-	src    *source
-	pick   *selection
-	buf    []byte
-	// dirty says that sink holds a file that may yet be superseded.
-	dirty bool
+	sink Sink
+	pick *selection
+	buf  []byte
 }
 
-// run reads the archive from its beginning.
-func (x *extraction) run(format string) (string, error) {
-	size, err := x.blob.Seek(0, io.SeekEnd)
-	if err != nil {
-		return "", fmt.Errorf("measuring the archive: %w", err)
-	}
-	if x.pick, err = newSelection(x.want); err != nil {
-		return "", err
-	}
-	x.meter = &meter{ctx: x.ctx, limits: x.limits, size: size}
-	if x.meter.otherFormat, err = otherFormat(x.blob, format); err != nil {
-		return "", err
-	}
-	if size == 0 {
-		// To the zstd decoder that is a whole archive.
-		return "", x.explain(io.ErrUnexpectedEOF)
-	}
-	x.src, x.buf = newSource(x.blob, x.meter), make([]byte, copyBuffer)
-	if format == "zip" {
-		return x.zip()
-	}
-	l, known := layouts[format]
+// extract is [Extract] with a bound on the windows of xz and zstd, in bytes.
+func extract(ctx context.Context, blob Source, format string, want agent.Member, limits Limits, sink Sink, window uint32) (string, error) {
+	c, known := compressionOf(format)
 	if !known {
 		return "", fmt.Errorf("archive format %q is unknown", format)
 	}
-	if !l.tar && x.want.Dir != "" {
-		return "", fault.New(fault.Integrity, "a single file in %s has no directory %q", format, x.want.Dir)
+	size, err := blob.Seek(0, io.SeekEnd)
+	if err != nil {
+		return "", fmt.Errorf("measuring the archive: %w", err)
 	}
-	return x.stream(l)
+	pick, err := newSelection(want)
+	if err != nil {
+		return "", err
+	}
+	other, err := c.otherFormat(blob)
+	if err != nil {
+		return "", err
+	}
+	x := &extraction{
+		meter: &meter{ctx: ctx, limits: limits.withDefaults(), blob: blob, size: size, otherFormat: other},
+		sink:  sink, pick: pick, buf: make([]byte, copyBuffer),
+	}
+	packed := io.NewSectionReader(x.meter, 0, size)
+	switch {
+	case size == 0:
+		err = io.ErrUnexpectedEOF // to the zstd decoder that is a whole archive
+	case format == "zip":
+		err = x.zip(packed)
+	default:
+		err = x.stream(c, bufio.NewReaderSize(packed, copyBuffer/4), window, isTar(format))
+	}
+	if err := x.explain(err); err != nil {
+		return "", err
+	}
+	return x.pick.best.name, nil
 }
 
 // stream extracts from everything but a zip.
-func (x *extraction) stream(l layout) (string, error) {
-	unpacked, err := l.open(x.src.buffered(), x.window)
+func (x *extraction) stream(c compression, packed *bufio.Reader, window uint32, isTar bool) error {
+	content, err := c.open(packed, window)
 	if err != nil {
-		return "", x.explain(err)
-	}
-	defer unpacked.Close()
-	counted := &countedReader{unpacked, x.meter}
-	if !l.tar {
-		return "", x.copy(counted)
-	}
-	return x.tar(counted)
-}
-
-// replace writes an entry to the sink, in place of an earlier one.
-func (x *extraction) replace(e entry) error {
-	if err := x.discard(); err != nil {
 		return err
 	}
-	if e.problem != nil {
+	counted := &countedReader{content, x.meter}
+	switch {
+	case isTar:
+		return x.tar(counted)
+	case x.pick.pattern != nil:
+		return fault.New(fault.Integrity, "a single file in %s has no directory %q", c.suffix, x.pick.want.Dir)
+	}
+	return x.copy(counted)
+}
+
+// replace writes the selected entry to the sink, in place of an earlier one.
+func (x *extraction) replace() error {
+	if err := x.sink.Reset(); err != nil {
+		return x.stop(fmt.Errorf("discarding a superseded file: %w", err))
+	}
+	e := x.pick.best
+	if e.problem != "" {
 		return nil
 	}
 	if err := x.admit(e.size, x.size); err != nil {
@@ -186,27 +185,30 @@ func (x *extraction) replace(e entry) error {
 	}
 	content, err := e.open()
 	if err != nil {
-		return x.explain(err)
+		return err
 	}
 	defer content.Close()
 	return x.copy(content)
 }
 
-// discard empties the sink.
-func (x *extraction) discard() error {
-	if !x.dirty {
-		return nil
-	}
-	if err := x.sink.Reset(); err != nil {
-		return fmt.Errorf("discarding a superseded file: %w", err)
-	}
-	x.dirty = false
-	return nil
-}
-
 func (x *extraction) copy(content io.Reader) error {
-	x.dirty = true
 	x.written = 0
 	_, err := io.CopyBuffer(meteredSink{x.sink, x.meter}, content, x.buf)
-	return x.explain(err)
+	return err
+}
+
+// Decompress writes the content of a compressed stream, by its extension: gz, zst, xz or
+// bz2. A damaged stream, more than most bytes, a window of more than [MaxWindow], and data
+// behind the end are errors of kind [fault.Integrity].
+func Decompress(ctx context.Context, to io.Writer, from io.Reader, format string, most int64) error {
+	c, known := compressionOf(format)
+	if !known || c.open == nil || isTar(format) {
+		return fmt.Errorf("%q is no format of a compressed stream", format)
+	}
+	m := &meter{ctx: ctx, limits: Limits{UnpackedBytes: most, Ratio: most + 1}}
+	content, err := c.open(bufio.NewReader(from), MaxWindow)
+	if err == nil {
+		_, err = io.CopyBuffer(meteredSink{to, m}, content, make([]byte, copyBuffer))
+	}
+	return m.explain(err)
 }

@@ -7,51 +7,68 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/mholt/archiver/v4"
 	"github.com/therootcompany/xz"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// layout is what a format is made of.
-type layout struct {
-	tar  bool
-	open codec
+// compression is how archives are compressed whose formats end alike.
+type compression struct {
+	// suffix is the end of the formats' names.
+	suffix string
+	// is names such a file in the words of [agent.IdentifyProgram].
+	is string
+	// open opens a stream whose window has at most so many bytes. A zip has none.
+	open func(in *bufio.Reader, window uint32) (io.Reader, error)
 }
 
-// codec opens a compressed stream whose window has at most so many bytes.
-type codec func(in *bufio.Reader, window uint32) (io.ReadCloser, error)
-
-// layouts holds every format of [agent.ArchiveFormats] but zip.
-var layouts = map[string]layout{
-	"bz2":     {open: openBzip2},
-	"gz":      {open: openGzip},
-	"xz":      {open: openXz},
-	"zst":     {open: openZstd},
-	"tar":     {tar: true, open: openPlain},
-	"tar.bz2": {tar: true, open: openBzip2},
-	"tar.gz":  {tar: true, open: openGzip},
-	"tar.xz":  {tar: true, open: openXz},
-	"tar.zst": {tar: true, open: openZstd},
-	"tbz2":    {tar: true, open: openBzip2},
-	"tgz":     {tar: true, open: openGzip},
-	"txz":     {tar: true, open: openXz},
-	"tzst":    {tar: true, open: openZstd},
+var compressions = []compression{
+	{"bz2", "a bzip2 archive", openBzip2},
+	{"gz", "a gzip archive", openGzip},
+	{"xz", "an xz archive", openXz},
+	{"zst", "a zstd archive", openZstd},
+	{"tar", "a tar archive", openPlain},
+	{"zip", "a zip archive", nil},
 }
 
-func openPlain(in *bufio.Reader, _ uint32) (io.ReadCloser, error) { return io.NopCloser(in), nil }
+// compressionOf returns the compression of one of [agent.ArchiveFormats].
+func compressionOf(format string) (compression, bool) {
+	i := slices.IndexFunc(compressions, func(c compression) bool { return strings.HasSuffix(format, c.suffix) })
+	if i < 0 {
+		return compression{}, false
+	}
+	return compressions[i], true
+}
+
+// isTar tells formats of tars, such as tgz, from those of a single file.
+func isTar(format string) bool { return strings.HasPrefix(format, "t") }
+
+// otherFormat says what a file is if it does not begin as its format, and else returns "".
+func (c compression) otherFormat(blob io.ReaderAt) (string, error) {
+	head := make([]byte, agent.ProgramHeadSize)
+	n, err := blob.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
+		return "", err
+	}
+	is := agent.IdentifyProgram(head[:n]).String()
+	if strings.Replace(is, "an empty ", "a ", 1) == c.is {
+		return "", nil
+	}
+	return fmt.Sprintf("it is %s, not %s", is, c.is), nil
+}
+
+func openPlain(in *bufio.Reader, _ uint32) (io.Reader, error) { return in, nil }
 
 // openBzip2 does not use archiver's decoder, github.com/dsnet/compress, which takes a
 // million steps for every incomplete prefix tree (bzip2/prefix.go,
 // handleDegenerateCodes). A block of some forty bytes can hold six, so a small archive
 // could keep it busy for hours. go-getter uses compress/bzip2, too.
-func openBzip2(in *bufio.Reader, _ uint32) (io.ReadCloser, error) {
-	return io.NopCloser(bzip2.NewReader(in)), nil
-}
+func openBzip2(in *bufio.Reader, _ uint32) (io.Reader, error) { return bzip2.NewReader(in), nil }
 
 // MaxWindow is the largest window of xz and zstd that is decoded, in bytes. It is
 // the largest of go-getter's zstd decoder; its xz decoder takes as much as an
@@ -70,35 +87,20 @@ func isWindowError(err error) bool {
 	return errors.Is(err, xz.ErrMemlimit) || errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded)
 }
 
-// openXz uses archiver's decoder, but not by archiver, which has no option for
-// the window.
-func openXz(in *bufio.Reader, window uint32) (io.ReadCloser, error) {
-	r, err := xz.NewReader(in, window)
+func openXz(in *bufio.Reader, window uint32) (io.Reader, error) { return xz.NewReader(in, window) }
+
+// openZstd decodes on the calling goroutine: the meter is not for several. So the decoder
+// need not be closed.
+func openZstd(in *bufio.Reader, window uint32) (io.Reader, error) {
+	return zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(uint64(window)))
+}
+
+func openGzip(in *bufio.Reader, _ uint32) (io.Reader, error) {
+	z, err := gzip.NewReader(in)
 	if err != nil {
 		return nil, err
 	}
-	return io.NopCloser(r), nil
-}
-
-// openZstd decodes on the calling goroutine: the meter is not for several.
-func openZstd(in *bufio.Reader, window uint32) (io.ReadCloser, error) {
-	z := archiver.Zstd{DecoderOptions: []zstd.DOption{
-		zstd.WithDecoderConcurrency(1),
-		zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxWindow(uint64(window)),
-	}}
-	return z.OpenReader(in)
-}
-
-func openGzip(in *bufio.Reader, _ uint32) (io.ReadCloser, error) {
-	r, err := archiver.Gz{DisableMultistream: true}.OpenReader(in)
-	if err != nil {
-		return nil, err
-	}
-	z, ok := r.(*gzip.Reader)
-	if !ok {
-		return nil, errors.New("gzip decoder cannot read several members")
-	}
+	z.Multistream(false)
 	return &gzipMembers{z, in}, nil
 }
 
@@ -154,32 +156,4 @@ const errTrailingBzip2 = bzip2.StructuralError("bad magic value in continuation 
 // that is no part of it.
 func isTrailing(err error) bool {
 	return errors.Is(err, errTrailing) || errors.Is(err, errTrailingBzip2) || errors.Is(err, zstd.ErrMagicMismatch)
-}
-
-// magicNames are the words of [agent.IdentifyProgram] for archives, by the ends of
-// formats' names.
-var magicNames = []struct{ format, is string }{
-	{"gz", "a gzip archive"}, {"bz2", "a bzip2 archive"}, {"xz", "an xz archive"}, {"zst", "a zstd archive"},
-	{"zip", "a zip archive"}, {"tar", "a tar archive"},
-}
-
-// otherFormat says what a file is if it does not begin as an archive of the format, and
-// else returns "".
-func otherFormat(blob io.ReaderAt, format string) (string, error) {
-	head := make([]byte, agent.ProgramHeadSize)
-	n, err := blob.ReadAt(head, 0)
-	if err != nil && err != io.EOF {
-		return "", err
-	}
-	is := agent.IdentifyProgram(head[:n]).String()
-	for _, b := range magicNames {
-		if !strings.HasSuffix(format, b.format) {
-			continue
-		}
-		if strings.HasSuffix(is, strings.TrimPrefix(strings.TrimPrefix(b.is, "an "), "a ")) {
-			return "", nil
-		}
-		return fmt.Sprintf("it is %s, not %s", is, b.is), nil
-	}
-	return "", nil
 }

@@ -1,12 +1,18 @@
 package archive
 
 import (
+	"archive/tar"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"strconv"
 	"strings"
 	"unicode"
 
+	"github.com/klauspost/compress/zip"
 	"github.com/mholt/archiver/v4"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -18,82 +24,109 @@ type entry struct {
 	// in the directory that it unpacks to: "kubectl", for "./kubectl" and
 	// "/kubectl".
 	raw, name string
-	kind      kind
+	directory bool
 	// size is in bytes, as the header says.
 	size int64
-	// problem is why the entry must not be taken, if it must not. It matters for
-	// the wanted file alone.
-	problem error
+	// problem is why the entry must not be taken, or "". It matters for the wanted file
+	// alone.
+	problem string
 	open    func() (fs.File, error)
 }
 
-type kind int
-
-const (
-	regular kind = iota
-	directory
-	other
-)
-
-// maxName is the longest name of an entry that is taken, in bytes: Linux has no
-// longer paths.
-const maxName = 4096
-
-// newEntry judges an entry by its name and its mode.
-func newEntry(f archiver.FileInfo) entry {
-	raw := f.NameInArchive
-	e := entry{raw: raw, name: path.Clean(strings.TrimLeft(raw, "/")), size: f.Size(), open: f.Open}
-	switch mode := f.Mode(); {
-	case mode.IsDir():
-		e.kind = directory
-	case mode&fs.ModeSymlink != 0:
-		e.forbid(errLink(raw))
-	case !mode.IsRegular():
-		e.kind = other
-		e.forbid(fault.New(fault.Integrity, "archive entry %s is no file, directory or link", quote(raw)))
+// tar offers every entry to the selection, and takes each that is the best so far.
+// Archiver passes over what only describes others, as go-getter does (decompress_tar.go,
+// untar).
+func (x *extraction) tar(stream io.Reader) error {
+	err := archiver.Tar{}.Extract(x.ctx, stream, func(_ context.Context, f archiver.FileInfo) error {
+		best, err := x.consider(f)
+		if err == nil && best {
+			err = x.replace()
+		}
+		return x.stop(x.explain(err))
+	})
+	if err == nil {
+		// The checksum of the compressed stream is at its very end. go-getter never reads
+		// what follows the end of the tar, so anything else there is allowed.
+		if _, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, stream, x.buf); isTrailing(err) {
+			err = nil
+		}
 	}
-	if problem := nameProblem(raw); problem != "" {
-		e.forbid(fault.New(fault.Integrity, "archive entry %s %s", quote(raw), problem))
-	}
-	return e
+	return cmp.Or(err, x.pick.err())
 }
 
-// forbid says why the entry must not be taken, unless that is known.
-func (e *entry) forbid(problem error) {
-	if e.problem == nil {
-		e.problem = problem
+// zip chooses by the archive's directory, and then reads the one entry.
+func (x *extraction) zip(packed *io.SectionReader) error {
+	x.budget = &x.limits.DirectoryBytes
+	err := archiver.Zip{}.Extract(x.ctx, packed, func(_ context.Context, f archiver.FileInfo) error {
+		_, err := x.consider(f)
+		return x.stop(err)
+	})
+	x.budget = nil
+	if err := cmp.Or(err, x.pick.err()); err != nil {
+		return err
 	}
-}
-
-func errLink(raw string) error {
-	return fault.New(fault.Integrity, "archive entry %s is a link, not a regular file", quote(raw)).
-		WithHint("the agent makes an empty file of a link, and cannot run it")
+	return x.replace()
 }
 
 // consider counts an entry, and reports whether it is the best so far.
-func (x *extraction) consider(e entry) (bool, error) {
-	if err := x.meter.entry(); err != nil {
+func (x *extraction) consider(f archiver.FileInfo) (bool, error) {
+	if err := x.entry(); err != nil {
 		return false, err
 	}
-	if hasDotDot(e.raw) {
-		return false, fault.New(fault.Integrity, "archive entry %s leads out of the archive", quote(e.raw)).
+	raw := f.NameInArchive
+	if hasDotDot(raw) {
+		return false, fault.New(fault.Integrity, "archive entry %s leads out of the archive", quote(raw)).
 			WithHint("the agent refuses every archive with .. in a name")
 	}
-	return x.pick.offer(e)
+	return x.pick.offer(entry{
+		raw: raw, name: path.Clean(strings.TrimLeft(raw, "/")),
+		directory: f.IsDir(), size: f.Size(), problem: problemOf(f), open: f.Open,
+	})
 }
 
-// nameProblem says why a file of that name is not taken, or "".
-func nameProblem(raw string) string {
+const (
+	// maxName is the longest name of an entry that is taken, in bytes: Linux has no
+	// longer paths.
+	maxName = 4096
+	isLink  = "is a link, not a regular file"
+)
+
+// problemOf says why an entry must not be taken, or "". Archiver could read more of what
+// a zip holds than go-getter, with decoders that have no bounds on their memory.
+func problemOf(f archiver.FileInfo) string {
+	const encrypted = 1
+	name, mode := f.NameInArchive, f.Mode()
+	inTar, _ := f.Header.(*tar.Header)
+	inZip, _ := f.Header.(zip.FileHeader)
 	switch {
-	case len(raw) > maxName:
+	case mode&fs.ModeSymlink != 0, inTar != nil && inTar.Typeflag == tar.TypeLink:
+		return isLink
+	case !mode.IsRegular() && !mode.IsDir():
+		return "is no file, directory or link"
+	case len(name) > maxName:
 		return "has too long a name"
-	case strings.ContainsFunc(raw, unicode.IsControl):
+	case strings.ContainsFunc(name, unicode.IsControl):
 		return "has control characters in its name"
-	case isAbsolute(raw):
+	case isAbsolute(name):
 		return "has an absolute name"
-	default:
-		return ""
+	case inZip.Flags&encrypted != 0:
+		return "is encrypted"
+	case inZip.Method != zip.Store && inZip.Method != zip.Deflate:
+		return fmt.Sprintf("is compressed by the unsupported method %d", inZip.Method)
 	}
+	return ""
+}
+
+// err is the problem as an error, or nil.
+func (e entry) err() error {
+	if e.problem == "" {
+		return nil
+	}
+	err := fault.New(fault.Integrity, "archive entry %s %s", quote(e.raw), e.problem)
+	if e.problem == isLink {
+		return err.WithHint("the agent makes an empty file of a link, and cannot run it")
+	}
+	return err
 }
 
 func isSlash(r rune) bool { return r == '/' || r == '\\' }
@@ -101,9 +134,6 @@ func isSlash(r rune) bool { return r == '/' || r == '\\' }
 // hasDotDot refuses names like a/../b, too, as go-getter does (decompress.go,
 // containsDotDot).
 func hasDotDot(name string) bool {
-	if !strings.Contains(name, "..") {
-		return false
-	}
 	for part := range strings.FieldsFuncSeq(name, isSlash) {
 		if part == ".." {
 			return true
@@ -114,10 +144,7 @@ func hasDotDot(name string) bool {
 
 // isAbsolute knows the absolute names of Windows, too.
 func isAbsolute(name string) bool {
-	if len(name) > 2 && name[1] == ':' && isSlash(rune(name[2])) {
-		return true
-	}
-	return name != "" && isSlash(rune(name[0]))
+	return name != "" && isSlash(rune(name[0])) || len(name) > 2 && name[1] == ':' && isSlash(rune(name[2]))
 }
 
 // quote returns a name from an archive so that it can be shown on a terminal.

@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -20,6 +19,9 @@ type meter struct {
 	// The readers and writers below have no other way to see it end.
 	ctx    context.Context
 	limits Limits
+	blob   io.ReaderAt
+	// budget, if it is set, is how much of blob may still be read.
+	budget *int64
 	// size is that of the archive; read is how much of it was read.
 	size, read int64
 	// entries is the number of entries so far.
@@ -65,7 +67,7 @@ func (m *meter) entry() error {
 // admit checks an amount of unpacked data against what it came from.
 func (m *meter) admit(unpacked, packed int64) error {
 	if unpacked < 0 || unpacked > m.limits.UnpackedBytes {
-		return m.tooLarge()
+		return fault.New(fault.Integrity, "archive unpacks to more than %s", humanize.IBytes(uint64(m.limits.UnpackedBytes)))
 	}
 	if unpacked > ratioFloor && unpacked/m.limits.Ratio > packed {
 		return fault.New(fault.Integrity, "archive unpacks to more than %d times its size", m.limits.Ratio)
@@ -73,74 +75,39 @@ func (m *meter) admit(unpacked, packed int64) error {
 	return nil
 }
 
-func (m *meter) tooLarge() error {
-	return fault.New(fault.Integrity, "archive unpacks to more than %s", humanize.IBytes(uint64(m.limits.UnpackedBytes)))
-}
-
 // explain turns the error of a decoder into one for people.
 func (m *meter) explain(err error) error {
-	if m.err != nil {
+	_, explained := errors.AsType[*fault.Error](err)
+	switch {
+	case m.alive() != nil:
 		return m.err
-	}
-	if err == nil {
-		return m.ctx.Err()
-	}
-	if ctxErr := m.ctx.Err(); ctxErr != nil {
-		return ctxErr
-	}
-	if _, ok := errors.AsType[*fault.Error](err); ok {
+	case err == nil || explained:
 		return err
-	}
-	if isWindowError(err) {
+	case isWindowError(err):
 		return fault.New(fault.Integrity, "archive cannot be read: it needs more than %s of memory: %w", humanize.IBytes(MaxWindow), err)
-	}
-	if m.otherFormat != "" {
+	case m.otherFormat != "":
 		return fault.New(fault.Integrity, "archive is damaged, or of a kind that cannot be read: %s (%w)", m.otherFormat, err).
 			WithHint("the agent goes by the end of the URL, and cannot read it either")
-	}
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
 		return fault.New(fault.Integrity, "archive is damaged: it ends too early")
 	}
 	return fault.New(fault.Integrity, "archive is damaged, or of a kind that cannot be read: %w", err)
 }
 
-// source is the archive as it is read.
-type source struct {
-	*io.SectionReader
-	raw *countedReaderAt
-}
-
-func newSource(blob io.ReaderAt, m *meter) *source {
-	raw := &countedReaderAt{blob: blob, meter: m, budget: -1}
-	return &source{io.NewSectionReader(raw, 0, m.size), raw}
-}
-
-// buffered returns the archive as a stream that cannot be seeked: what
-// archive/tar skips by seeking is neither counted nor missed if it is not there.
-func (s *source) buffered() *bufio.Reader {
-	return bufio.NewReaderSize(struct{ io.Reader }{s.SectionReader}, copyBuffer/4)
-}
-
-type countedReaderAt struct {
-	blob  io.ReaderAt
-	meter *meter
-	// budget is how much may still be read, or -1.
-	budget int64
-}
-
-func (r *countedReaderAt) ReadAt(p []byte, off int64) (int, error) {
-	if err := r.meter.alive(); err != nil {
+// ReadAt reads the archive.
+func (m *meter) ReadAt(p []byte, off int64) (int, error) {
+	if err := m.alive(); err != nil {
 		return 0, err
 	}
-	if r.budget >= 0 {
-		if r.budget -= int64(len(p)); r.budget < 0 {
-			return 0, r.meter.stop(fault.New(fault.Integrity, "archive has too large a directory"))
+	if m.budget != nil {
+		if *m.budget -= int64(len(p)); *m.budget < 0 {
+			return 0, m.stop(fault.New(fault.Integrity, "archive has too large a directory"))
 		}
 	}
-	n, err := r.blob.ReadAt(p, off)
-	r.meter.read += int64(n)
+	n, err := m.blob.ReadAt(p, off)
+	m.read += int64(n)
 	if err != nil && err != io.EOF {
-		return n, r.meter.stop(err)
+		return n, m.stop(err)
 	}
 	return n, err
 }

@@ -41,41 +41,35 @@ func newSelection(want agent.Member) (*selection, error) {
 
 // offer reports whether an entry supersedes what was selected before.
 func (s *selection) offer(e entry) (bool, error) {
-	base, err := s.baseIn(e)
-	if err != nil || e.kind == directory || e.name == "." {
-		return false, err
+	if e.name == "." {
+		return false, nil
 	}
-	if base == "" {
+	parts := strings.Split(e.name, "/")
+	n := len(s.pattern)
+	inside := len(parts) >= n && s.matches(parts[:n])
+	if inside {
+		dir := path.Join(parts[:n]...)
+		if s.dirFound && dir != s.dir {
+			return false, fault.New(fault.Integrity, "sub-directory %q matches several paths of the archive: %s and %s", s.want.Dir, quote(s.dir), quote(dir))
+		}
+		s.dir, s.dirFound = dir, true
+	}
+	switch {
+	case e.directory:
+		return false, nil
+	case !inside || len(parts) != n+1:
 		s.far.add(e.name)
 		return false, nil
 	}
 	s.near.add(e.name)
-	if !s.beats(base) {
+	if !s.beats(parts[n]) {
 		return false, nil
 	}
 	s.best, s.found = e, true
 	return true, nil
 }
 
-// baseIn returns the name of an entry that lies directly in the wanted
-// directory, and "" for any other.
-func (s *selection) baseIn(e entry) (string, error) {
-	parts := strings.Split(e.name, "/")
-	n := len(s.pattern)
-	if e.name == "." || len(parts) < n || !s.matches(parts) {
-		return "", nil
-	}
-	dir := path.Join(parts[:n]...)
-	if s.dirFound && dir != s.dir {
-		return "", fault.New(fault.Integrity, "sub-directory %q matches several paths of the archive: %s and %s", s.want.Dir, quote(s.dir), quote(dir))
-	}
-	s.dir, s.dirFound = dir, true
-	if len(parts) != n+1 {
-		return "", nil
-	}
-	return parts[n], nil
-}
-
+// matches reports whether a path, in parts, is one of the pattern.
 func (s *selection) matches(parts []string) bool {
 	for i, p := range s.pattern {
 		// A malformed pattern never gets here.
@@ -110,18 +104,11 @@ func detectable(base string) bool {
 	return ext == "" || ext == ".exe" || ext == ".sh"
 }
 
-// result returns the name of the selected file.
-func (s *selection) result() (string, error) {
-	if !s.found {
-		return "", s.notFound()
+// err is why no file was found that may be taken, or nil.
+func (s *selection) err() error {
+	if s.found {
+		return s.best.err()
 	}
-	if s.best.problem != nil {
-		return "", s.best.problem
-	}
-	return s.best.name, nil
-}
-
-func (s *selection) notFound() error {
 	if s.near.total+s.far.total == 0 {
 		return fault.New(fault.Integrity, "archive holds no files")
 	}
