@@ -132,7 +132,7 @@ func writeListTable(out *strings.Builder, l *mirror.Listing) {
 	fromNewest := false
 	for _, p := range l.Plugins {
 		for _, b := range p.Builds {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.Label(), p.Type, p.Version, b.Platform, sizeAndChecksum(b.File))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.Repository+"/"+p.Name, p.Type, p.Version, b.Platform, sizeAndChecksum(b.File))
 			for _, d := range b.Dependencies {
 				name := d.Name
 				if d.FromNewest {

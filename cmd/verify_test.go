@@ -34,6 +34,6 @@ func TestSummariesAreText(t *testing.T) {
 // listSummaryOf is what list says of an image with a tag and a mount.
 func listSummaryOf(said string) string {
 	var out strings.Builder
-	writeListHeader(&out, &mirror.Listing{Kind: "image", Tag: said, Mount: said})
+	writeListHeader(&out, &mirror.Listing{Identity: mirror.Identity{Kind: "image", Tag: said}, Mount: said})
 	return out.String()
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
@@ -19,24 +18,14 @@ type DiffOptions struct {
 
 // Diffed is what changed between two mirrors. It is printed as JSON for machines.
 type Diffed struct {
-	A DiffedSide `json:"a"`
-	B DiffedSide `json:"b"`
+	A Identity `json:"a"`
+	B Identity `json:"b"`
 	// Differences are what changed from A to B.
 	Differences []lock.Difference `json:"differences"`
 	// Alarming counts those of [lock.Difference.Alarming].
 	Alarming int `json:"alarming"`
 	// NotCompared are what one side has and the other has no room for.
 	NotCompared []NotCompared `json:"notCompared,omitempty"`
-}
-
-// DiffedSide is one of two mirrors.
-type DiffedSide struct {
-	Target         string           `json:"target"`
-	Kind           form.Kind        `json:"kind"`
-	BotkubeVersion string           `json:"botkubeVersion,omitempty"`
-	Platforms      []agent.Platform `json:"platforms"`
-	Tag            string           `json:"tag,omitempty"`
-	Digest         string           `json:"digest,omitempty"`
 }
 
 // NotCompared is something that one side has no room for.
@@ -62,7 +51,7 @@ func (s *Session) Diff(ctx context.Context, o DiffOptions) (*Diffed, error) {
 		return nil, err
 	}
 	defer b.Close()
-	diffed := &Diffed{A: sideOf(a), B: sideOf(b)}
+	diffed := &Diffed{A: identify(a), B: identify(b)}
 	diffed.Differences, diffed.NotCompared = compareLocks(a.Form, b.Form, a.Lock, b.Lock)
 	for _, d := range diffed.Differences {
 		if d.Alarming() {
@@ -74,8 +63,7 @@ func (s *Session) Diff(ctx context.Context, o DiffOptions) (*Diffed, error) {
 
 // compareLocks returns the differences from a to b, and what a form of the two has no
 // room for, which is not compared.
-func compareLocks(formA, formB *form.Form, a, b *lock.Lock) ([]lock.Difference, []NotCompared) {
-	var left []NotCompared
+func compareLocks(formA, formB *form.Form, a, b *lock.Lock) (differences []lock.Difference, left []NotCompared) {
 	for _, narrow := range []*form.Form{formA, formB} {
 		if narrow.Members {
 			continue
@@ -91,11 +79,4 @@ func compareLocks(formA, formB *form.Form, a, b *lock.Lock) ([]lock.Difference, 
 		a, b = a.PluginsOnly(), b.PluginsOnly()
 	}
 	return append([]lock.Difference{}, lock.Diff(a, b)...), left
-}
-
-func sideOf(m *form.Mirror) DiffedSide {
-	return DiffedSide{
-		Target: m.Target, Kind: m.Kind, BotkubeVersion: m.Lock.BotkubeVersion, Platforms: m.Lock.Platforms,
-		Tag: m.Tag, Digest: m.Digest,
-	}
 }

@@ -17,42 +17,49 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
-// downloads are those of a pull or of a lock.
+// downloads are those of a pull, a lock or a listing.
 type downloads struct {
 	*Session
 	plan   *resolve.Plan
 	result *Result
-	// failed, if not nil, collects what could not be downloaded.
-	failed *failures
-	// early has what was downloaded to make the plan complete, by the indexes of artifacts.
-	early map[int]fetch.Result
+	// got has what came of each artifact, nil for what is not there.
+	got []*fetch.Result
+	// keepGoing collects in failed, by URL, what could not be downloaded.
+	keepGoing bool
+	mu        sync.Mutex
+	failed    map[string]error
+}
+
+func (s *Session) newDownloads(plan *resolve.Plan, o PullOptions) *downloads {
+	return &downloads{
+		Session: s, plan: plan, result: newResult(plan, o), got: make([]*fetch.Result, len(plan.Downloads)),
+		keepGoing: o.KeepGoing, failed: map[string]error{},
+	}
 }
 
 // templates downloads templates whose files are not known yet, into the store, and
-// completes the plan with them: which files a directory has follows from it. It does not
-// tell yet that they came to their end.
+// completes the plan with them: which files a directory has follows from it.
 func (d *downloads) templates(ctx context.Context) error {
-	var mu sync.Mutex
-	d.early = map[int]fetch.Result{}
-	group, ctx := errgroup.WithContext(ctx)
+	open := d.plan.OpenTemplates()
+	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(d.Parallel)
-	for _, i := range d.plan.OpenTemplates() {
+	for _, i := range open {
 		group.Go(func() error {
-			r, err := d.fetch(ctx, d.plan.Downloads[i], true)
+			r, err := d.fetch(groupCtx, d.plan.Downloads[i])
 			if err != nil {
-				return d.failed.collect(ctx, d.plan.Lock.Artifacts[i].URL, dispensable(err))
+				return d.fail(groupCtx, d.plan.Lock.Artifacts[i].URL, dispensable(err))
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			d.early[i] = r
+			d.got[i] = &r
 			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	for i, r := range d.early {
-		d.plan.CompleteTemplates(i, r)
+	for _, i := range open {
+		if d.got[i] != nil {
+			d.plan.CompleteTemplates(i, *d.got[i])
+		}
 	}
 	return nil
 }
@@ -78,7 +85,7 @@ func (d *downloads) probe(ctx context.Context) error {
 		group.Go(func() error {
 			size, present, err := d.size(groupCtx, download)
 			if err != nil && (fetch.IsNotFound(err) || fetch.IsTooLarge(err) || groupCtx.Err() != nil) {
-				if err := d.failed.collect(groupCtx, result.Artifacts[i].URL, err); err != nil {
+				if err := d.fail(groupCtx, result.Artifacts[i].URL, err); err != nil {
 					return err
 				}
 			}
@@ -95,8 +102,10 @@ func (d *downloads) probe(ctx context.Context) error {
 		return err
 	}
 	planned := Event{Kind: EventPlanned, Count: len(plan.Downloads)}
-	for _, a := range result.Artifacts {
-		planned.Total += max(a.Size, 0)
+	for i, a := range result.Artifacts {
+		if d.got[i] == nil {
+			planned.Total += max(a.Size, 0)
+		}
 	}
 	for _, b := range plan.Lock.ImageBlobs() {
 		planned.Count++
@@ -133,48 +142,19 @@ func (s *Session) size(ctx context.Context, d fetch.Request) (size int64, presen
 	if d.Size >= 0 || d.Tree != "" {
 		return d.Size, false, nil
 	}
-	size, err = s.Fetch.Size(ctx, d.URL)
-	if err != nil {
+	if size, err = s.Fetch.Size(ctx, d.URL); err != nil {
 		return -1, false, err
 	}
 	return size, false, nil
 }
 
 // fetch downloads one artifact, and tells of it.
-func (s *Session) fetch(ctx context.Context, r fetch.Request, again bool) (fetch.Result, error) {
-	url := agent.Redact(r.URL)
+func (s *Session) fetch(ctx context.Context, r fetch.Request) (fetch.Result, error) {
 	tell := func(e Event) {
-		e.Subject = url
+		e.Subject = agent.Redact(r.URL)
 		s.Observe(e)
 	}
-	result, err := s.Fetch.Blob(ctx, r, observer(tell))
-	if err != nil {
-		return result, err
-	}
-	if !again {
-		s.tellFetched(url, result)
-	}
-	return result, nil
-}
-
-// tellFetched tells of a download that came to its end.
-func (s *Session) tellFetched(url string, r fetch.Result) {
-	kind := EventFetched
-	if r.Reused {
-		kind = EventReused
-	}
-	s.Observe(Event{Kind: kind, Subject: url, Bytes: r.Size, Total: r.Size})
-}
-
-// Waiting is the event that another run, or another part of this one, is
-// downloading the same.
-func Waiting(subject string) Event {
-	return Event{Kind: EventWaiting, Subject: subject, Detail: "another download of it is under way"}
-}
-
-// observer makes events of what a download tells.
-func observer(tell func(Event)) fetch.Observer {
-	return fetch.Observer{
+	result, err := s.Fetch.Blob(ctx, r, fetch.Observer{
 		Waiting:  func() { tell(Waiting("")) },
 		Started:  func(total int64) { tell(Event{Kind: EventStarted, Total: total}) },
 		Resumed:  func(offset int64) { tell(Event{Kind: EventResumed, Bytes: offset}) },
@@ -183,7 +163,25 @@ func observer(tell func(Event)) fetch.Observer {
 			tell(Event{Kind: EventRetrying, Detail: err.Error(), Wait: pause})
 		},
 		Restarted: func(reason string) { tell(Event{Kind: EventRestarted, Detail: reason}) },
+	})
+	if err == nil {
+		tell(Event{Kind: fetchedOr(result.Reused), Bytes: result.Size, Total: result.Size})
 	}
+	return result, err
+}
+
+// fetchedOr is the kind of event that ends a download, or that spares one.
+func fetchedOr(reused bool) EventKind {
+	if reused {
+		return EventReused
+	}
+	return EventFetched
+}
+
+// Waiting is the event that another run, or another part of this one, is
+// downloading the same.
+func Waiting(subject string) Event {
+	return Event{Kind: EventWaiting, Subject: subject, Detail: "another download of it is under way"}
 }
 
 // blobSubject names a registry's blob.
@@ -196,15 +194,10 @@ func (s *Session) fetchBlob(ctx context.Context, from *registry.Repository, b lo
 	subject := blobSubject(from, b)
 	s.Observe(Event{Kind: EventStarted, Subject: subject, Total: b.Size})
 	n, err := from.Fetch(ctx, b, s.Store, s.progressOf(subject, b.Size))
-	if err != nil {
-		return n, err
+	if err == nil {
+		s.Observe(Event{Kind: fetchedOr(n == 0), Subject: subject, Bytes: b.Size, Total: b.Size})
 	}
-	kind := EventFetched
-	if n == 0 {
-		kind = EventReused
-	}
-	s.Observe(Event{Kind: kind, Subject: subject, Bytes: b.Size, Total: b.Size})
-	return n, nil
+	return n, err
 }
 
 // progressOf returns a function that is told how much of a blob is done.

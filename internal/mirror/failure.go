@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
@@ -72,59 +71,49 @@ func (e *Incomplete) hint() string {
 	return strings.Join(append(lines, "what was downloaded is in the store: the next run fetches only the rest"), "\n")
 }
 
-// failures collects what could not be downloaded, by URL. A nil one collects
-// nothing: then the first failure ends the run.
-type failures struct {
-	mu  sync.Mutex
-	all map[string]error
-}
-
-func newFailures(keepGoing bool) *failures {
-	if !keepGoing {
-		return nil
-	}
-	return &failures{all: map[string]error{}}
-}
-
-// collect takes a failure. It returns those that end the run nevertheless, for
-// they are not about one file: this machine's, and that the run was interrupted.
-func (f *failures) collect(ctx context.Context, url string, err error) error {
+// fail takes a failure that the run goes on after. It returns any other: those that are
+// not about one file but about this machine, and that the run was interrupted.
+func (d *downloads) fail(ctx context.Context, url string, err error) error {
 	kind := fault.KindOf(err)
-	if f == nil || err == nil || ctx.Err() != nil || kind != fault.Upstream && kind != fault.Integrity {
+	if !d.keepGoing || ctx.Err() != nil || kind != fault.Upstream && kind != fault.Integrity {
 		return err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.all[url] = err
+	d.Observe(Event{Kind: EventFailed, Subject: url, Detail: err.Error()})
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.failed[url] = err
 	return nil
 }
 
-// has reports whether a file could not be downloaded.
-func (f *failures) has(url string) bool {
-	if f == nil {
-		return false
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.all[url] != nil
+func (d *downloads) hasFailed(url string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.failed[url] != nil
 }
 
-// err returns what became of a run with a lock's files, if any of them failed.
-func (f *failures) err(l *lock.Lock) error {
-	if f == nil || len(f.all) == 0 {
+// incomplete returns an [Incomplete] if any download failed, and notes that in the result.
+func (d *downloads) incomplete() error {
+	if len(d.failed) == 0 {
 		return nil
 	}
+	l := d.plan.Lock
 	needed, images := pluginsByURL(l), map[string]lock.ImageRole{}
 	for _, b := range l.ImageBlobs() {
 		images[b.SHA256.OCI()] = b.Role
 	}
 	e := &Incomplete{Files: len(l.Artifacts) + len(images)}
-	for _, url := range slices.Sorted(maps.Keys(f.all)) {
-		err := f.all[url]
+	for _, url := range slices.Sorted(maps.Keys(d.failed)) {
+		err := d.failed[url]
 		e.Failures = append(e.Failures, Failure{
 			URL: url, Image: images[url[strings.LastIndex(url, "@")+1:]], Plugins: append([]string{}, needed[url]...), Error: err.Error(), Hint: fault.HintOf(err),
 			ExitCode: int(fault.KindOf(err)), Missing: fetch.IsNotFound(err),
 		})
+	}
+	d.result.Failed = e.Failures
+	for i, a := range d.result.Artifacts {
+		if d.failed[a.URL] != nil {
+			d.result.Artifacts[i].Status = StatusFailed
+		}
 	}
 	return fault.New(fault.Incomplete, "%w", e).WithHint("%s", e.hint())
 }

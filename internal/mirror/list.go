@@ -25,9 +25,8 @@ type ListOptions struct {
 	Stdin  io.Reader
 }
 
-// Listing is what a mirror holds. It is printed as JSON for machines: what is
-// here stays as it is, see docs/list.md.
-type Listing struct {
+// Identity says which mirror it is.
+type Identity struct {
 	// Target is empty for what upstream offers.
 	Target         string           `json:"target,omitempty"`
 	Kind           form.Kind        `json:"kind"`
@@ -37,6 +36,19 @@ type Listing struct {
 	// have a digest.
 	Tag    string `json:"tag,omitempty"`
 	Digest string `json:"digest,omitempty"`
+}
+
+func identify(m *form.Mirror) Identity {
+	return Identity{
+		Target: m.Target, Kind: m.Kind, BotkubeVersion: m.Lock.BotkubeVersion, Platforms: m.Lock.Platforms,
+		Tag: m.Tag, Digest: m.Digest,
+	}
+}
+
+// Listing is what a mirror holds. It is printed as JSON for machines: what is
+// here stays as it is, see docs/list.md.
+type Listing struct {
+	Identity
 	// Mount is where an agent must see a directory or an image.
 	Mount string `json:"mount,omitempty"`
 	// MountOnly is as in [OutputResult].
@@ -56,30 +68,20 @@ type Listing struct {
 type ListedRepository struct {
 	Name string `json:"name"`
 	URL  string `json:"url"`
-	// Size, in bytes, and SHA256 are those of the index as upstream served it.
-	Size   int64       `json:"size"`
-	SHA256 lock.SHA256 `json:"sha256"`
+	// Blob is the index as upstream served it.
+	lock.Blob
 }
 
 // ListedPlugin is a version of a plugin.
 type ListedPlugin struct {
-	Repository string           `json:"repository"`
-	Type       agent.PluginType `json:"type"`
-	Name       string           `json:"name"`
-	Version    string           `json:"version"`
-	Builds     []ListedBuild    `json:"builds"`
-	// Templates are the sources of templates that the plugin reads.
+	lock.Plugin
+	Builds    []ListedBuild     `json:"builds"`
 	Templates []ListedTemplates `json:"templates,omitempty"`
 }
 
-// Label returns REPOSITORY/NAME.
-func (p ListedPlugin) Label() string { return p.Repository + "/" + p.Name }
-
 // ListedBuild is a plugin for one platform.
 type ListedBuild struct {
-	Platform agent.Platform `json:"platform"`
-	// URL is as in [lock.Build].
-	URL          string             `json:"url"`
+	lock.Build
 	File         ListedFile         `json:"file"`
 	Dependencies []ListedDependency `json:"dependencies"`
 }
@@ -162,17 +164,18 @@ func (s *Session) List(ctx context.Context, o ListOptions) (*Listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := map[string]ListedFile{}
-	for _, a := range part.Artifacts {
-		files[a.URL] = ListedFile{URL: a.URL, Size: a.Size, SHA256: a.SHA256.String(), VerifiedBy: a.VerifiedBy, VerifiedWith: a.VerifiedWith}
-	}
-	l := newListing(part, files)
-	l.Target, l.Kind, l.Tag, l.Digest, l.Mount = in.Target, in.Kind, in.Tag, in.Digest, in.Mount
+	in.Lock = part
+	l := &Listing{Identity: identify(in), Mount: in.Mount}
 	for _, p := range in.MountOnly {
 		if slices.Contains(l.Platforms, p) {
 			l.MountOnly = append(l.MountOnly, p)
 		}
 	}
+	files := map[string]ListedFile{}
+	for _, a := range part.Artifacts {
+		files[a.URL] = ListedFile{URL: a.URL, Size: a.Size, SHA256: a.SHA256.String(), VerifiedBy: a.VerifiedBy, VerifiedWith: a.VerifiedWith}
+	}
+	l.describe(part, files)
 	return l, nil
 }
 
@@ -189,38 +192,34 @@ func (s *Session) ListUpstream(ctx context.Context, sel resolve.Selection) (*Lis
 	if err != nil {
 		return nil, err
 	}
-	result := newResult(plan, PullOptions{})
-	d := &downloads{Session: s, plan: plan, result: result}
+	d := s.newDownloads(plan, PullOptions{})
 	if err := d.probe(ctx); err != nil {
 		return nil, err
 	}
 	files := map[string]ListedFile{}
-	for _, a := range result.Artifacts {
+	for _, a := range d.result.Artifacts {
 		files[a.URL] = a.ListedFile
 	}
-	l := newListing(plan.Lock, files)
-	l.Kind, l.Values = KindUpstream, configured
+	l := &Listing{Identity: Identity{Kind: KindUpstream, BotkubeVersion: plan.Lock.BotkubeVersion, Platforms: plan.Lock.Platforms}, Values: configured}
+	l.describe(plan.Lock, files)
 	return l, nil
 }
 
-// newListing describes a lock, of whose artifacts more may be known than the
+// describe lists what a lock has, of whose artifacts more may be known than the
 // lock says, or less.
-func newListing(l *lock.Lock, files map[string]ListedFile) *Listing {
+func (out *Listing) describe(l *lock.Lock, files map[string]ListedFile) {
 	file := func(raw string) ListedFile {
 		location, _ := agent.ParseLocation(raw) // the lock was checked
 		return files[location.URL]
 	}
-	out := &Listing{
-		BotkubeVersion: l.BotkubeVersion, Platforms: l.Platforms,
-		Repositories: []ListedRepository{}, Plugins: []ListedPlugin{},
-	}
+	out.Repositories, out.Plugins = []ListedRepository{}, []ListedPlugin{}
 	for _, r := range l.Repositories {
-		out.Repositories = append(out.Repositories, ListedRepository{Name: r.Name, URL: r.URL, Size: r.Index.Size, SHA256: r.Index.SHA256})
+		out.Repositories = append(out.Repositories, ListedRepository{r.Name, r.URL, r.Index})
 	}
 	for _, p := range l.Plugins {
-		listed := ListedPlugin{Repository: p.Repository, Type: p.Type, Name: p.Name, Version: p.Version, Builds: []ListedBuild{}}
+		listed := ListedPlugin{Plugin: p, Builds: []ListedBuild{}}
 		for _, b := range p.Builds {
-			build := ListedBuild{Platform: b.Platform, URL: b.URL, File: file(b.URL), Dependencies: []ListedDependency{}}
+			build := ListedBuild{b, file(b.URL), []ListedDependency{}}
 			for _, d := range b.Dependencies {
 				build.Dependencies = append(build.Dependencies, ListedDependency{d, file(d.URL)})
 			}
@@ -236,7 +235,6 @@ func newListing(l *lock.Lock, files map[string]ListedFile) *Listing {
 		out.Chart = &ListedChart{Name: c.Name, Version: c.Version, File: ListedFile{URL: c.URL, Size: c.Size, SHA256: c.SHA256.String(), VerifiedBy: c.VerifiedBy}}
 	}
 	out.sum()
-	return out
 }
 
 func listImage(im *lock.Image) *ListedImage {

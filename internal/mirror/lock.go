@@ -37,23 +37,21 @@ func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, *configu
 	if err := s.warnOfLostChecksums(plan, o.Replaces); err != nil {
 		return nil, nil, err
 	}
-	d := &downloads{Session: s, plan: plan, result: newResult(plan, PullOptions{}), failed: newFailures(o.KeepGoing)}
+	d := s.newDownloads(plan, PullOptions{KeepGoing: o.KeepGoing})
 	if err := d.templates(ctx); err != nil {
 		return nil, nil, err
-	}
-	for i, r := range d.early {
-		s.tellFetched(plan.Lock.Artifacts[i].URL, r)
 	}
 	if err := d.probe(ctx); err != nil {
 		return nil, nil, err
 	}
-	if err := checkRoom(s.lockNeeds(plan, d.result)); err != nil {
+	// Only files that must be seen to be pinned are downloaded.
+	if err := checkRoom([]Need{d.storeNeed(d.expectedLock(), func(a ArtifactResult) bool { return !a.pinned() })}); err != nil {
 		return nil, nil, err
 	}
 	if err := d.pin(ctx); err != nil {
 		return nil, nil, err
 	}
-	if err := d.failed.err(plan.Lock); err != nil {
+	if err := d.incomplete(); err != nil {
 		return nil, nil, err
 	}
 	return plan.Lock, configured, checkResult(plan.Lock)
@@ -98,8 +96,8 @@ func (d *downloads) pin(ctx context.Context) error {
 	group.SetLimit(d.Parallel)
 	for i, download := range d.plan.Downloads {
 		known := d.result.Artifacts[i]
-		if d.failed.has(known.URL) {
-			continue // it is known not to be there
+		if d.got[i] != nil || d.hasFailed(known.URL) {
+			continue // it is there already, or is known not to be there
 		}
 		if known.pinned() {
 			sum, _ := lock.ParseSHA256(known.SHA256) // pinned has parsed it
@@ -107,9 +105,9 @@ func (d *downloads) pin(ctx context.Context) error {
 			continue
 		}
 		group.Go(func() error {
-			fetched, err := d.fetch(ctx, download, false)
+			fetched, err := d.fetch(ctx, download)
 			if err != nil {
-				return d.failed.collect(ctx, known.URL, err)
+				return d.fail(ctx, known.URL, err)
 			}
 			d.plan.Complete(i, fetched)
 			return nil

@@ -72,8 +72,10 @@ type outputs struct {
 	targets []form.Target
 	each    []form.Writer
 	results []OutputResult
-	// check is nil where an output unpacks everything anyway.
-	check *unpackCheck
+	// untried, if not nil, makes files of archives that outputs pass on as they are. What
+	// does not hold what the agent needs would be found out on the other side of the gap.
+	untried pluginsdir.Source
+	files   map[string][]pluginsdir.Placement
 
 	mu sync.Mutex
 	// unpacking bounds what is bound by the processor, so that it has a bound
@@ -94,7 +96,7 @@ func (s *Session) openOutputs(ctx context.Context, l *lock.Lock, from form.Conte
 		unpacking: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 	if from.Untried && !o.has(func(out *form.Output) bool { return out.Unpacks }) {
-		all.check = &unpackCheck{from.Plugins, pluginsdir.Placements(l)}
+		all.untried, all.files = from.Plugins, pluginsdir.Placements(l)
 	}
 	for _, i := range order {
 		all.results[i] = newOutputResult(o.Outputs[i])
@@ -120,38 +122,45 @@ func (s *Session) openOutput(ctx context.Context, target form.Target, l *lock.Lo
 
 // add makes what outputs need of an artifact, which is there now.
 func (all *outputs) add(ctx context.Context, a lock.Artifact) error {
-	if all.check != nil {
-		if err := all.bounded(func() error { return all.check.unpack(ctx, a) }); err != nil {
+	all.unpacking <- struct{}{}
+	defer func() { <-all.unpacking }()
+	if all.untried != nil {
+		if err := all.unpack(ctx, a); err != nil {
 			return err
 		}
 	}
 	for i, out := range all.each {
-		err := all.bounded(func() error {
-			changed, err := out.Add(ctx, a)
-			all.mu.Lock()
-			defer all.mu.Unlock()
-			all.results[i].Changed = all.results[i].Changed || changed
-			return err
-		})
+		changed, err := out.Add(ctx, a)
 		if err != nil {
+			return err
+		}
+		all.mu.Lock()
+		all.results[i].Changed = all.results[i].Changed || changed
+		all.mu.Unlock()
+	}
+	return nil
+}
+
+// unpack unpacks an archive, and keeps nothing. What came of it is remembered, so it
+// happens once.
+func (all *outputs) unpack(ctx context.Context, a lock.Artifact) error {
+	for _, p := range all.files[a.URL] {
+		p.File.Artifact = a
+		if _, known := all.untried.Expected(p.Platform, p.File); known {
+			continue
+		}
+		if _, err := pluginsdir.Digest(ctx, all.untried, p.Platform, p.File); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// bounded runs what is bound by the processor.
-func (all *outputs) bounded(run func() error) error {
-	all.unpacking <- struct{}{}
-	defer func() { <-all.unpacking }()
-	return run()
-}
-
-// commit completes the outputs, in the order in which they were asked for. Repair,
-// if not nil, is asked whether it mended what an output failed for.
-func (all *outputs) commit(ctx context.Context, l *lock.Lock, repair func(context.Context) (bool, error)) error {
+// commit completes the outputs, in the order in which they were asked for. Mend, if not
+// nil, reports whether it mended what an output failed for.
+func (all *outputs) commit(ctx context.Context, l *lock.Lock, mend func(context.Context) (bool, error)) error {
 	for i, target := range all.targets {
-		if err := all.commitOne(ctx, i, l, repair); err != nil {
+		if err := all.commitOne(ctx, i, l, mend); err != nil {
 			return err
 		}
 		if err := all.session.keep(target, l); err != nil {
@@ -162,30 +171,20 @@ func (all *outputs) commit(ctx context.Context, l *lock.Lock, repair func(contex
 	return nil
 }
 
-func (all *outputs) commitOne(ctx context.Context, i int, l *lock.Lock, repair func(context.Context) (bool, error)) error {
+func (all *outputs) commitOne(ctx context.Context, i int, l *lock.Lock, mend func(context.Context) (bool, error)) (err error) {
 	result := &all.results[i]
-	try := func() error {
-		changed := result.Changed
-		written, err := all.each[i].Commit(ctx, l)
-		result.Written = written
-		result.Changed = result.Changed || changed
-		return err
-	}
-	err := try()
 	// Each time a blob is mended; a disk that damages them again and again is
 	// not waited for.
-	for range l.Artifacts {
-		if err == nil || repair == nil || result.Path == form.StandardStream || ctx.Err() != nil {
+	for range len(l.Artifacts) + 1 {
+		changed := result.Changed
+		result.Written, err = all.each[i].Commit(ctx, l)
+		result.Changed = result.Changed || changed
+		if err == nil || mend == nil || result.Path == form.StandardStream || ctx.Err() != nil {
 			return err
 		}
-		mended, repairErr := repair(ctx)
-		if repairErr != nil {
-			return repairErr
+		if mended, failure := mend(ctx); failure != nil || !mended {
+			return cmp.Or(failure, err)
 		}
-		if !mended {
-			return err
-		}
-		err = try()
 	}
 	return err
 }
@@ -216,27 +215,6 @@ func (s *Session) keep(target form.Target, l *lock.Lock) error {
 		return err
 	}
 	return s.Store.SetRoot(abs, data)
-}
-
-// unpackCheck unpacks archives that outputs pass on as they are, and keeps nothing:
-// one that does not hold what the agent needs of it would be found out on the other
-// side of the gap. What came of one is remembered, so it happens once.
-type unpackCheck struct {
-	source pluginsdir.Source
-	files  map[string][]pluginsdir.Placement
-}
-
-func (c *unpackCheck) unpack(ctx context.Context, a lock.Artifact) error {
-	for _, p := range c.files[a.URL] {
-		p.File.Artifact = a
-		if _, known := c.source.Expected(p.Platform, p.File); known {
-			continue
-		}
-		if _, err := pluginsdir.Digest(ctx, c.source, p.Platform, p.File); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // openingOrder returns the indexes of the outputs by their paths, which must differ.

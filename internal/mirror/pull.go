@@ -48,7 +48,7 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 	if err := s.compareWritten(plan, o.Outputs); err != nil {
 		return nil, err
 	}
-	d := &downloads{Session: s, plan: plan, result: newResult(plan, o), failed: newFailures(o.KeepGoing)}
+	d := s.newDownloads(plan, o)
 	d.result.Values = configured
 	if !o.DryRun {
 		if err := d.templates(ctx); err != nil {
@@ -60,10 +60,10 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 	}
 	made := pluginsdir.Upstream{Blobs: s.Store, Memory: s.Store}
 	from := form.Content{Plugins: made, Blobs: s.Store, Untried: true}
-	needs := s.pullNeeds(ctx, plan, d.result, from, o.WriteOptions)
+	needs := d.needs(ctx, from, o.WriteOptions)
 	if o.DryRun {
 		d.result.Disk = diskUses(needs)
-		return d.result, d.result.fail(plan.Lock, d.failed)
+		return d.result, d.incomplete()
 	}
 	if err := checkRoom(needs); err != nil {
 		return nil, err
@@ -96,13 +96,13 @@ func (d *downloads) write(ctx context.Context, from form.Content, o WriteOptions
 	if err := d.fill(ctx, outputs); err != nil {
 		return nil, err
 	}
-	if err := result.fail(l, d.failed); err != nil {
+	if err := d.incomplete(); err != nil {
 		return result, err
 	}
 	if err := checkResult(l); err != nil {
 		return nil, err
 	}
-	err = outputs.commit(ctx, l, d.refetch)
+	err = outputs.commit(ctx, l, d.mendAll)
 	result.Outputs = outputs.results
 	if err != nil {
 		return result, err

@@ -1,8 +1,6 @@
 package mirror
 
 import (
-	"errors"
-
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
@@ -134,20 +132,6 @@ func (r *Result) fetched(i int, a lock.Artifact, f fetch.Result) {
 		r.ReusedBytes += a.Size
 	}
 	r.FetchedBytes += f.Transferred
-}
-
-// fail records what could not be had, if anything, and returns the error of that.
-func (r *Result) fail(l *lock.Lock, failed *failures) error {
-	err := failed.err(l)
-	if incomplete, ok := errors.AsType[*Incomplete](err); ok {
-		r.Failed = incomplete.Failures
-	}
-	for i, a := range r.Artifacts {
-		if failed.has(a.URL) {
-			r.Artifacts[i].Status = StatusFailed
-		}
-	}
-	return err
 }
 
 // Dependencies counts the dependencies of the plugins, each URL once.

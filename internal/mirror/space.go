@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,8 +10,12 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/push"
 )
 
 // Use is what a run needs room for.
@@ -140,4 +145,104 @@ func roomHint(on []Use) string {
 // tempNeed is what waits in the directory for temporary files.
 func tempNeed(needed int64) Need {
 	return Need{Use: UseTemporary, Path: filepath.Clean(os.TempDir()), Needed: needed, AtLeast: true}
+}
+
+// expectedLock is what is known of a plan's lock before anything is downloaded: its sizes,
+// or 0. A digest that is not known is one that nothing has.
+func (d *downloads) expectedLock() *lock.Lock {
+	l := *d.plan.Lock
+	l.Artifacts = slices.Clone(l.Artifacts)
+	for i, known := range d.result.Artifacts {
+		a := &l.Artifacts[i]
+		a.Size, a.SHA256 = max(known.Size, 0), lock.Sum([]byte(a.URL))
+		if sum, err := lock.ParseSHA256(known.SHA256); err == nil {
+			a.SHA256 = sum
+		} else if r, ok := d.Store.URLRecord(agent.Redact(d.plan.Downloads[i].URL)); ok {
+			a.SHA256 = r.SHA256
+		}
+	}
+	return &l
+}
+
+// needs says what a pull will write, and where.
+func (d *downloads) needs(ctx context.Context, from form.Content, o WriteOptions) []Need {
+	l := d.expectedLock()
+	store := d.storeNeed(l, func(ArtifactResult) bool { return true })
+	store.Needed += d.lacking(memberBlobs(l))
+	return append([]Need{store}, o.needs(ctx, l, from)...)
+}
+
+// storeNeed says what the downloads of a plan take that are wanted and not there.
+func (d *downloads) storeNeed(l *lock.Lock, wanted func(ArtifactResult) bool) Need {
+	need := Need{Use: UseStore, Path: d.Store.Dir()}
+	seen := map[lock.SHA256]bool{}
+	for i, a := range l.Artifacts {
+		if known := d.result.Artifacts[i]; known.Status != StatusMissing || seen[a.SHA256] || !wanted(known) {
+			continue
+		}
+		seen[a.SHA256] = true
+		need.Needed += max(a.Size-d.Store.Partial(agent.Redact(d.plan.Downloads[i].URL)), 0)
+		need.AtLeast = need.AtLeast || a.Size == 0
+	}
+	return need
+}
+
+// needs says what the outputs will take.
+func (o WriteOptions) needs(ctx context.Context, l *lock.Lock, from form.Content) []Need {
+	var needs []Need
+	var temporary int64
+	for _, t := range o.Outputs {
+		if t.Path == form.StandardStream || from.Blobs == nil && t.LockPath == "" {
+			continue // the latter is refused when it is opened
+		}
+		n := Need{Use: UseOutput, Path: t.Path}
+		n.Needed, n.AtLeast = t.Need(ctx, t.Path, l, from)
+		needs = append(needs, n)
+		if t.NeedTemporary != nil {
+			temporary = t.NeedTemporary(l)
+		}
+	}
+	if temporary > 0 {
+		needs = append(needs, tempNeed(temporary))
+	}
+	return needs
+}
+
+// lacking is how much of a registry's blobs the store has not got.
+func (s *Session) lacking(blobs []lock.Blob) (bytes int64) {
+	seen := map[lock.SHA256]bool{}
+	for _, b := range blobs {
+		if _, there := s.Store.Has(b.SHA256); !there && !seen[b.SHA256] {
+			bytes += max(b.Size-s.Store.Partial("blob "+b.SHA256.OCI()), 0)
+		}
+		seen[b.SHA256] = true
+	}
+	return bytes
+}
+
+// unpackNeeds says what outputs of a mirror will take, and the store, if the mirror is in
+// a registry.
+func (s *Session) unpackNeeds(ctx context.Context, src *source, l *lock.Lock, o WriteOptions) []Need {
+	needs := o.needs(ctx, l, src.Content)
+	if src.Obtain == nil {
+		return needs
+	}
+	blobs := memberBlobs(l)
+	for _, a := range l.Artifacts {
+		blobs = append(blobs, a.Blob)
+	}
+	return append([]Need{{Use: UseStore, Path: s.Store.Dir(), Needed: s.lacking(blobs)}}, needs...)
+}
+
+// pushNeeds says what a push keeps meanwhile: layers of the image, and what
+// comes from another registry.
+func (s *Session) pushNeeds(src *source, l *lock.Lock, skip []push.Part) []Need {
+	var needs []Need
+	if src.Obtain != nil {
+		needs = append(needs, Need{Use: UseStore, Path: s.Store.Dir(), Needed: s.lacking(push.Blobs(l, skip))})
+	}
+	if !slices.Contains(skip, push.Image) {
+		needs = append(needs, tempNeed(push.NeedTemporary(l)))
+	}
+	return needs
 }

@@ -17,30 +17,31 @@ type SubsetOptions struct {
 	Exclude   []agent.PluginKey
 }
 
-func (o SubsetOptions) all() bool {
-	return len(o.Platforms)+len(o.Plugins)+len(o.Exclude) == 0
-}
-
 // subset returns the part of a source's lock that is wanted, as a pull of that
 // part would have written it.
 func (src *source) subset(o SubsetOptions) (*lock.Lock, error) {
-	if o.all() {
+	if len(o.Platforms)+len(o.Plugins)+len(o.Exclude) == 0 {
 		return src.Lock, nil
 	}
-	platforms := o.Platforms
-	for _, p := range platforms {
+	for _, p := range o.Platforms {
 		if !slices.Contains(src.Lock.Platforms, p) {
 			return nil, fault.New(fault.Incomplete, "%s is not for %s, but for %s", src.Mirror, p, agent.JoinPlatforms(src.Lock.Platforms)).
 				WithHint("pull it for that platform too, where there is internet: --platform %s", p)
 		}
 	}
+	for _, key := range slices.Concat(o.Plugins, o.Exclude) {
+		var names []string
+		for _, p := range src.Lock.Plugins {
+			names = append(names, p.Key().String())
+		}
+		if !slices.ContainsFunc(src.Lock.Plugins, func(p lock.Plugin) bool { return key.Covers(p.Key()) }) {
+			return nil, fault.New(fault.Usage, "%w", index.UnknownName("plugin", key.String(), names)).
+				WithHint("see what %s holds: botkube-mirror list %s", src.Mirror, src.Mirror)
+		}
+	}
+	platforms := o.Platforms
 	if len(platforms) == 0 {
 		platforms = src.Lock.Platforms
-	}
-	for _, key := range slices.Concat(o.Plugins, o.Exclude) {
-		if !slices.ContainsFunc(src.Lock.Plugins, func(p lock.Plugin) bool { return key.Covers(p.Key()) }) {
-			return nil, src.noPlugin(key)
-		}
 	}
 	part := src.Lock.Subset(platforms, func(p lock.Plugin) bool {
 		named := func(keys []agent.PluginKey) bool {
@@ -57,16 +58,6 @@ func (src *source) subset(o SubsetOptions) (*lock.Lock, error) {
 			WithHint("see what it holds: botkube-mirror list %s", src.Mirror)
 	}
 	return part, src.dropSchemas(part)
-}
-
-// noPlugin says that a plugin is not there, and which are.
-func (src *source) noPlugin(key agent.PluginKey) error {
-	var names []string
-	for _, p := range src.Lock.Plugins {
-		names = append(names, p.Key().String())
-	}
-	return fault.New(fault.Usage, "%w", index.UnknownName("plugin", key.String(), names)).
-		WithHint("see what %s holds: botkube-mirror list %s", src.Mirror, src.Mirror)
 }
 
 // dropSchemas takes JSON schemas out of a lock that only plugins refer to

@@ -5,7 +5,7 @@ import (
 	"context"
 	"io"
 	"slices"
-	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -76,7 +76,10 @@ func (s *Session) Unpack(ctx context.Context, o UnpackOptions) (*Unpacked, error
 	if err := o.checkLock(src.Mirror.String(), src.Lock, l); err != nil {
 		return nil, err
 	}
-	if err := checkRoom(s.sourceNeeds(ctx, src, l, o.WriteOptions)); err != nil {
+	if !o.wantsMembers() {
+		l = l.PluginsOnly()
+	}
+	if err := checkRoom(s.unpackNeeds(ctx, src, l, o.WriteOptions)); err != nil {
 		return nil, err
 	}
 	outputs, err := s.openOutputs(ctx, l, src.Content, o.WriteOptions)
@@ -85,7 +88,7 @@ func (s *Session) Unpack(ctx context.Context, o UnpackOptions) (*Unpacked, error
 	}
 	defer outputs.close()
 	result := &Unpacked{Source: o.Source, BotkubeVersion: l.BotkubeVersion, Platforms: l.Platforms, Plugins: l.Plugins, Mount: o.Mount, Copied: src.Blobs == nil}
-	if result.FetchedBytes, err = s.transfer(ctx, src, l, o.WriteOptions, outputs); err != nil {
+	if result.FetchedBytes, err = s.transfer(ctx, src, l, outputs); err != nil {
 		return nil, err
 	}
 	err = outputs.commit(ctx, l, nil)
@@ -95,28 +98,22 @@ func (s *Session) Unpack(ctx context.Context, o UnpackOptions) (*Unpacked, error
 
 // transfer hands every artifact to the outputs, the largest first. It returns
 // how many bytes came over a network.
-func (s *Session) transfer(ctx context.Context, src *source, l *lock.Lock, o WriteOptions, outputs *outputs) (transferred int64, err error) {
+func (s *Session) transfer(ctx context.Context, src *source, l *lock.Lock, outputs *outputs) (int64, error) {
 	artifacts := slices.Clone(l.Artifacts)
 	slices.SortStableFunc(artifacts, func(a, b lock.Artifact) int { return cmp.Compare(b.Size, a.Size) })
-	planned := Event{Kind: EventPlanned, Count: len(artifacts)}
-	for _, a := range artifacts {
-		planned.Total += a.Size
-	}
-	s.Observe(planned)
-	var mu sync.Mutex
+	s.Observe(Event{Kind: EventPlanned, Count: len(artifacts), Total: l.ArtifactBytes()})
+	var transferred atomic.Int64
 	obtain := func(ctx context.Context, b lock.Blob) error {
 		if src.Obtain == nil {
 			return nil
 		}
 		n, err := src.Obtain(ctx, b)
-		mu.Lock()
-		defer mu.Unlock()
-		transferred += n
+		transferred.Add(n)
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(s.Parallel)
-	for _, b := range otherBlobs(l, o) {
+	for _, b := range memberBlobs(l) {
 		group.Go(func() error { return obtain(ctx, b) })
 	}
 	for _, a := range artifacts {
@@ -133,17 +130,12 @@ func (s *Session) transfer(ctx context.Context, src *source, l *lock.Lock, o Wri
 			return nil
 		})
 	}
-	err = group.Wait()
-	return transferred, err
+	err := group.Wait()
+	return transferred.Load(), err
 }
 
-// otherBlobs lists what outputs need beside artifacts, and what every source
-// has already: indexes, schemas and manifests.
-func otherBlobs(l *lock.Lock, o WriteOptions) []lock.Blob {
-	if !o.wantsMembers() {
-		return nil
-	}
-	var blobs []lock.Blob
+// memberBlobs lists what images, but for their manifests, and the chart consist of.
+func memberBlobs(l *lock.Lock) (blobs []lock.Blob) {
 	for _, b := range l.ImageBlobs() {
 		blobs = append(blobs, b.Blob)
 	}

@@ -2,15 +2,13 @@ package mirror
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"io/fs"
-	"slices"
-	"strings"
 	"sync/atomic"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
@@ -36,150 +34,6 @@ type VerifyOptions struct {
 	ToolVersion string
 }
 
-// Verification is what a mirror was found to be. It is printed as JSON for
-// machines: what is here stays as it is, see docs/verify.md.
-type Verification struct {
-	Tool   Tool      `json:"tool"`
-	Target string    `json:"target"`
-	Kind   form.Kind `json:"kind"`
-	// Intact says that there is no problem.
-	Intact         bool             `json:"intact"`
-	BotkubeVersion string           `json:"botkubeVersion,omitempty"`
-	Platforms      []agent.Platform `json:"platforms"`
-	// Tag is that of a bundle, an image or the version of a site.
-	Tag string `json:"tag,omitempty"`
-	// Digest identifies the target: that of the image index of a bundle or an
-	// image, of SHA256SUMS of a directory or a site.
-	Digest string `json:"digest,omitempty"`
-	// Lock is the digest of the lock, as the command lock writes it.
-	Lock string `json:"lock,omitempty"`
-	// Mount is where an agent must see a directory or an image.
-	Mount string `json:"mount,omitempty"`
-	// BaseURL is where a site must be served.
-	BaseURL string `json:"baseURL,omitempty"`
-	// Unpacked says that the archives of a bundle were unpacked as well.
-	Unpacked bool            `json:"unpacked,omitempty"`
-	Files    []audit.File    `json:"files"`
-	Problems []audit.Problem `json:"problems"`
-	// Agents are what agents would do, by platform.
-	Agents []audit.Prediction `json:"agents"`
-	// Against is what the target was compared with.
-	Against *Against `json:"against,omitempty"`
-	// Values is what an agent with given values would do.
-	Values *values.Checked `json:"values,omitempty"`
-	// Unverified counts the files of earlier versions that were not looked at.
-	Unverified int      `json:"unverified,omitempty"`
-	Notes      []string `json:"notes,omitempty"`
-	// Bytes is how much was read.
-	Bytes int64 `json:"bytes"`
-
-	// place is the one that was given, if the mirror is written for another.
-	place *values.Location
-	// form is that of the mirror.
-	form *form.Form
-}
-
-// Tool is the program that verified.
-type Tool struct {
-	Name    string `json:"name"`
-	Version string `json:"version"`
-}
-
-// Against is a lock that a target was compared with.
-type Against struct {
-	Target string `json:"target"`
-	// Lock is its digest.
-	Lock string `json:"lock"`
-	// Remade says that every unpacked file was made again of its upstream file, and
-	// compared.
-	Remade bool `json:"remade,omitempty"`
-	// Differences are from it to the target.
-	Differences []lock.Difference `json:"differences"`
-	// NotCompared are what one of the two has no room for.
-	NotCompared []NotCompared `json:"notCompared,omitempty"`
-}
-
-// Failure is the error of a mirror that is not intact, or nil: damage is of kind
-// [fault.Integrity], and what is only missing [fault.Incomplete]. So is the error of values
-// that leave open whether an agent starts.
-func (v *Verification) Failure() error {
-	if v.Intact && v.Values != nil {
-		return v.Values.Failure(v.name())
-	}
-	if v.Intact {
-		return nil
-	}
-	counts := map[audit.Kind]int{}
-	kind := fault.Incomplete
-	for _, p := range v.Problems {
-		counts[p.Kind]++
-		if p.Kind != audit.KindMissing && p.Kind != audit.KindUnfit && p.Kind != audit.KindSetting {
-			kind = fault.Integrity
-		}
-	}
-	var parts []string
-	for _, k := range []audit.Kind{audit.KindDamaged, audit.KindMissing, audit.KindUnfit, audit.KindUnexpected, audit.KindIndex, audit.KindDiffers, audit.KindSetting} {
-		if n := counts[k]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, problemNames[k]))
-		}
-	}
-	found := "is not intact"
-	if v.Values != nil && len(v.Problems) == len(v.Values.Problems) {
-		found = "is intact, but an agent with these values would not start from it alone"
-	}
-	return fault.New(kind, "%s %s: %s", v.name(), found, strings.Join(parts, ", ")).WithHint("%s", v.remedy(counts))
-}
-
-// Altered reports whether a file is not what is made again of its upstream files.
-func (v *Verification) Altered() bool {
-	return slices.ContainsFunc(v.Problems, func(p audit.Problem) bool { return p.Kind == audit.KindDiffers && p.Path != "" })
-}
-
-var problemNames = map[audit.Kind]string{
-	audit.KindDamaged: "damaged", audit.KindMissing: "missing", audit.KindUnexpected: "unexpected", audit.KindUnfit: "that an agent cannot run",
-	audit.KindSetting: "wrong in the values", audit.KindIndex: "wrong in an index", audit.KindDiffers: "different from what it is compared with",
-}
-
-func (v *Verification) name() string {
-	if v.Target == form.StandardStream {
-		return "standard input"
-	}
-	return v.Target
-}
-
-// remedy says what to do about a mirror that is not intact.
-func (v *Verification) remedy(counts map[audit.Kind]int) string {
-	if v.Altered() {
-		return "what is written beside these files agrees with them, or is gone, and yet they are not what was carried over: find out who altered them before anything runs them\n" + v.rewrite()
-	}
-	if v.Values != nil && len(v.Problems) == len(v.Values.Problems) {
-		return v.Values.Remedy(v.Target)
-	}
-	if len(v.Problems) == counts[audit.KindUnfit] {
-		return "these files are as they were published: pull again without the plugins that need them (--exclude), and tell their publishers"
-	}
-	if v.onlyMisplaced() {
-		return v.relocate()
-	}
-	if v.Against != nil && len(v.Problems) == len(v.Against.Differences) {
-		return "it is whole, but another mirror than that of the lock: name the right lock, or get the right mirror"
-	}
-	if slices.ContainsFunc(v.Problems, func(p audit.Problem) bool { return strings.HasSuffix(p.Detail, fs.ErrPermission.Error()) }) {
-		return "run it as a user who may read all of it: what cannot be read may be right"
-	}
-	if counts[audit.KindUnexpected] > 0 && v.form.Unexpected != "" {
-		return v.form.Unexpected
-	}
-	return v.rewrite()
-}
-
-func (v *Verification) rewrite() string {
-	if strings.HasPrefix(v.Target, form.RegistryPrefix) {
-		return "push it again with --force from the bundle, where that is intact, and ask whoever runs the registry to look at its storage: a registry may keep what it has under a digest, damaged as it is, until that is removed there"
-	}
-	return v.form.Rewrite
-}
-
 // verifying is one run of [Session.Verify].
 type verifying struct {
 	*Session
@@ -187,9 +41,7 @@ type verifying struct {
 	// found is what the mirror turned out to be.
 	found  form.Audit
 	result *Verification
-	// misplaced says that it is written for another place than the one that is given.
-	misplaced bool
-	read      atomic.Int64
+	read   atomic.Int64
 }
 
 // Verify reads every byte of a mirror, and tells everything that is wrong with
@@ -212,7 +64,6 @@ func (s *Session) Verify(ctx context.Context, o VerifyOptions) (*Verification, e
 	if err := v.target(ctx); err != nil {
 		return nil, err
 	}
-	v.located()
 	if err := v.against(ctx, other); err != nil {
 		return nil, err
 	}
@@ -234,18 +85,12 @@ func (v *verifying) target(ctx context.Context) error {
 	v.found.AuditOptions = form.AuditOptions{
 		Mount: v.options.Mount, BaseURL: v.options.BaseURL, Served: v.options.Served, Unpack: v.options.Unpack,
 		Parallel: v.Parallel, Accept: v.accept, Hashed: v.hashed,
-		Planned: func(total int64, files int) {
-			v.Observe(Event{Kind: EventPlanned, Count: files, Total: total})
-		},
+		Planned: func(total int64, files int) { v.Observe(Event{Kind: EventPlanned, Count: files, Total: total}) },
 	}
 	if err := forms.All.Audit(ctx, p, &v.found); err != nil {
 		return err
 	}
-	r := v.result
-	r.form, r.Kind = v.found.Form, v.found.Form.Kind
-	r.Tag, r.Digest, r.Mount, r.BaseURL = v.found.Tag, v.found.Digest, v.found.FoundMount, v.found.FoundBaseURL
-	r.Unpacked, v.misplaced = v.found.Unpacked, v.found.Misplaced
-	r.Platforms = append(r.Platforms, v.found.Platforms...)
+	v.located()
 	return nil
 }
 
@@ -261,8 +106,54 @@ func (v *verifying) accept(f *form.Form) error {
 	return nil
 }
 
+// located compares the place that a mirror is written for with the one that is given.
+func (v *verifying) located() {
+	access, o := v.found.Form.Access, v.options
+	switch {
+	case o.BaseURL != "" && access == form.Mounted:
+		v.found.Note("nothing of it is served, so that --base-url was not looked at")
+	case o.Mount != "" && access == form.Downloaded:
+		v.found.Note("an agent sees nothing of it in its file system, so that --mount was not looked at")
+	case o.BaseURL+o.Mount != "" && access == form.Carried && len(o.Values) == 0:
+		v.found.Note("a bundle is written for no place, so that --base-url and --mount count only with --values")
+	}
+	found := v.found.FoundMount
+	v.found.Misplaced = v.found.Misplaced || access == form.Mounted && o.Mount != "" && found != "" && found != o.Mount
+}
+
+// tryValues reads the values before anything else is, for they may be wrong, and to
+// verify may take long.
+func (v *verifying) tryValues(ctx context.Context) (err error) {
+	if len(v.options.Values) == 0 {
+		return nil
+	}
+	if v.options.Files, err = configured.Files(ctx, v.options.Values); err != nil {
+		return err
+	}
+	_, err = configured.Read(chart.Newest, v.options.Files, v.options.AllEnabled)
+	return err
+}
+
+// values says what an agent with the values would do.
+func (v *verifying) values() (err error) {
+	o := v.options
+	if len(o.Values) == 0 {
+		return nil
+	}
+	if v.found.Lock == nil && v.found.Form.Access == form.Downloaded {
+		return fault.New(fault.Usage, "%s has several versions, and an agent starts from one", v.result.name()).
+			WithHint("name it: botkube-mirror verify %s/VERSION --values …", o.Target)
+	}
+	m := &form.Mirror{Form: v.found.Form, Lock: v.found.Lock, Mount: v.found.FoundMount, BaseURL: v.found.FoundBaseURL}
+	v.result.Values, err = values.Check(&v.found.Report, m, o.CheckOptions)
+	return err
+}
+
 func (v *verifying) finish() (*Verification, error) {
 	r := v.result
+	r.form, r.Kind = v.found.Form, v.found.Form.Kind
+	r.Tag, r.Digest, r.Mount, r.BaseURL = v.found.Tag, v.found.Digest, v.found.FoundMount, v.found.FoundBaseURL
+	r.Unpacked, r.Platforms = v.found.Unpacked, append(r.Platforms, v.found.Platforms...)
 	if v.found.Lock != nil {
 		data, err := v.found.Lock.Marshal()
 		if err != nil {
@@ -271,8 +162,10 @@ func (v *verifying) finish() (*Verification, error) {
 		r.Lock = lock.Sum(data).OCI()
 		r.BotkubeVersion, r.Platforms = v.found.Lock.BotkubeVersion, v.found.Lock.Platforms
 	}
-	r.Files, r.Problems, r.Agents, r.Notes = v.found.Files(), v.found.Problems(), v.found.Predictions(), v.found.Notes()
-	r.Unverified = v.found.Left()
+	// To a machine, an empty list is one.
+	r.Files, r.Problems = append([]audit.File{}, v.found.Files()...), append([]audit.Problem{}, v.found.Problems()...)
+	r.Agents = append([]audit.Prediction{}, v.found.Predictions()...)
+	r.Notes, r.Unverified = v.found.Notes(), v.found.Left()
 	for _, o := range r.Agents {
 		// A call to elsewhere always has a cause among the problems; should it
 		// have none, it is one.
@@ -281,13 +174,9 @@ func (v *verifying) finish() (*Verification, error) {
 		}
 	}
 	r.Intact, r.Bytes = len(r.Problems) == 0, v.read.Load()
-	if v.misplaced {
+	if v.found.Misplaced {
 		r.place = &v.options.Location
 	}
-	// To a machine, an empty list is one.
-	r.Files = append([]audit.File{}, r.Files...)
-	r.Problems = append([]audit.Problem{}, r.Problems...)
-	r.Agents = append([]audit.Prediction{}, r.Agents...)
 	return r, nil
 }
 

@@ -52,18 +52,26 @@ func (v *verifying) against(ctx context.Context, other *form.Mirror) error {
 	v.result.Against = compared
 	v.compare(compared, other)
 	if other.Packed && v.found.FileAt != nil && v.options.Against != form.StandardStream {
-		return v.compareRemade(ctx, compared)
+		compared.Remade, err = v.remake(ctx, compared.Target)
 	}
-	return nil
+	return err
 }
 
 // compare reports how the target's lock differs.
 func (v *verifying) compare(compared *Against, other *form.Mirror) {
 	wanted, have := other.Lock, v.found.Lock
 	if v.found.Form.Partial {
-		if part := intersect(wanted.Platforms, have.Platforms); len(part) > 0 && len(part) < len(wanted.Platforms) {
-			v.found.Note(fmt.Sprintf("%s is also for %s, which the directory is not for", compared.Target, agent.JoinPlatforms(without(wanted.Platforms, part))))
-			wanted = wanted.Subset(part, func(lock.Plugin) bool { return true })
+		var both, more []agent.Platform
+		for _, p := range wanted.Platforms {
+			if slices.Contains(have.Platforms, p) {
+				both = append(both, p)
+			} else {
+				more = append(more, p)
+			}
+		}
+		if len(both) > 0 && len(more) > 0 {
+			v.found.Note(fmt.Sprintf("%s is also for %s, which the directory is not for", compared.Target, agent.JoinPlatforms(more)))
+			wanted = wanted.Subset(both, func(lock.Plugin) bool { return true })
 		}
 	}
 	compared.Differences, compared.NotCompared = compareLocks(other.Form, v.found.Form, wanted, have)
@@ -79,19 +87,15 @@ func (v *verifying) compare(compared *Against, other *form.Mirror) {
 	}
 }
 
-func intersect(a, b []agent.Platform) []agent.Platform {
-	return slices.DeleteFunc(slices.Clone(a), func(p agent.Platform) bool { return !slices.Contains(b, p) })
-}
-
-func without(a, b []agent.Platform) []agent.Platform {
-	return slices.DeleteFunc(slices.Clone(a), func(p agent.Platform) bool { return slices.Contains(b, p) })
-}
-
-// remakeFiles makes each unpacked file of a directory, or of that in an image,
-// again of a bundle, and compares it with the one that is there. At says where a
-// file of a platform is in the target. All is false where a file could not be
-// compared: the bundle has not what it is made of, or it is among the problems already.
-func (v *verifying) remakeFiles(ctx context.Context, from *source, at func(agent.Platform, string) string) (all bool, err error) {
+// remake makes each unpacked file of a directory, or of that in an image, again of a
+// bundle, and compares it with the one that is there. All is false where a file could not
+// be compared: the bundle has not what it is made of, or it is among the problems already.
+func (v *verifying) remake(ctx context.Context, bundle string) (all bool, err error) {
+	from, err := v.openSource(ctx, bundle, nil)
+	if err != nil {
+		return false, err
+	}
+	defer from.close()
 	type key struct {
 		platform agent.Platform
 		path     string
@@ -118,7 +122,7 @@ func (v *verifying) remakeFiles(ctx context.Context, from *source, at func(agent
 			if _, pinned := f.Pinned(); pinned {
 				continue // it was compared with the lock
 			}
-			k := key{p, at(p, f.Path)}
+			k := key{p, v.found.FileAt(p, f.Path)}
 			have, ok := found[k]
 			if !ok || !pinned[f.Artifact.SHA256] {
 				all = false // what only one of the two has is a difference already
@@ -145,15 +149,4 @@ func (v *verifying) remakeFile(ctx context.Context, from *source, p agent.Platfo
 		v.found.Fail(audit.Problem{Kind: audit.KindDiffers, Path: at, Detail: fmt.Sprintf("its sha256 is %s, but what is unpacked of %s has %s", have, agent.Redact(f.Artifact.URL), want.SHA256)})
 	}
 	return nil
-}
-
-// compareRemade compares the target with what is made again of a bundle.
-func (v *verifying) compareRemade(ctx context.Context, compared *Against) error {
-	from, err := v.openSource(ctx, compared.Target, nil)
-	if err != nil {
-		return err
-	}
-	defer from.close()
-	compared.Remade, err = v.remakeFiles(ctx, from, v.found.FileAt)
-	return err
 }
