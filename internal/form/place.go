@@ -134,7 +134,7 @@ func (p *Place) look() (err error) {
 }
 
 // MayBeLayout reports whether an OCI layout is at a path, or the remains of one.
-func (p *Place) MayBeLayout() bool { return p.Path != "" && oci.Sniff(p.Path) != oci.NoLayout }
+func (p *Place) MayBeLayout() bool { return p.Path != "" && oci.MayBeLayout(p.Path) }
 
 func startOf(path string) ([]byte, error) {
 	f, _, err := disk.Open(path)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 )
 
 // bigWorld is a lock whose artifacts are in a store, of n bytes in all. A store
@@ -95,7 +96,7 @@ func BenchmarkWriteFile(b *testing.B) {
 				}
 				b.StartTimer()
 				path := filepath.Join(b.TempDir(), "b.tar")
-				if _, err := WriteFile(b.Context(), path, c, Options{}); err != nil {
+				if _, err := WriteFile(b.Context(), path, c, form.WriteOptions{}); err != nil {
 					b.Fatal(err)
 				}
 				b.StopTimer()
@@ -116,7 +117,7 @@ func BenchmarkVerify(b *testing.B) {
 		b.Fatal(err)
 	}
 	path := filepath.Join(b.TempDir(), "b.tar")
-	if _, err := WriteFile(b.Context(), path, c, Options{}); err != nil {
+	if _, err := WriteFile(b.Context(), path, c, form.WriteOptions{}); err != nil {
 		b.Fatal(err)
 	}
 	b.SetBytes(benchSize)

@@ -17,7 +17,6 @@ package bundle
 
 import (
 	"errors"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
@@ -105,17 +104,6 @@ func (c *Contents) Open(d lock.SHA256) (blob.File, error) {
 		return blob.InMemory(data), nil
 	}
 	return c.blobs.Open(d)
-}
-
-// Options say how a bundle is written.
-type Options struct {
-	// ModTime is that of the entries of a tar file; zero for the Unix epoch.
-	ModTime time.Time
-	// Waiting, if not nil, is called when another run has the output.
-	Waiting func(path string)
-	// Displaced, if not nil, is called for what was in the way of a directory
-	// that is a bundle, with where it was and where it was moved.
-	Displaced func(path, to string)
 }
 
 // explain says what to do about errors of the file system.

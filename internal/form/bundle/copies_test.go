@@ -11,6 +11,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
@@ -260,7 +261,7 @@ func TestWriteOverCopies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := w.write(t, test.named)
 			before := append(names(t, dir), names(t, filepath.Join(dir, oci.BlobsDir))...)
-			_, err := WriteLayout(t.Context(), dir, w.otherTag, Options{})
+			_, err := WriteLayout(t.Context(), dir, w.otherTag, form.WriteOptions{})
 			wantError(t, err, fault.Usage, "holds more than a bundle that botkube-mirror wrote", test.says, "name a directory that does not exist yet")
 			if after := append(names(t, dir), names(t, filepath.Join(dir, oci.BlobsDir))...); !slices.Equal(before, after) {
 				t.Errorf("%q became %q", before, after)
@@ -277,11 +278,11 @@ func TestWriteOverCopies(t *testing.T) {
 			if err := os.Mkdir(filepath.Join(dir, orasDir), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := WriteLayout(t.Context(), dir, w.c, Options{}); err != nil {
+			if _, err := WriteLayout(t.Context(), dir, w.c, form.WriteOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			want := filepath.Join(t.TempDir(), "want")
-			if _, err := WriteLayout(t.Context(), want, w.c, Options{}); err != nil {
+			if _, err := WriteLayout(t.Context(), want, w.c, form.WriteOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			if err := os.Remove(filepath.Join(dir, orasDir)); err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
@@ -431,17 +432,17 @@ func TestHostileLayouts(t *testing.T) {
 		}, fault.Incomplete, "image index: blobs/sha256/"},
 		"index.json is a directory": {func(dir string) error {
 			return errors.Join(os.Remove(filepath.Join(dir, oci.IndexName)), os.Mkdir(filepath.Join(dir, oci.IndexName), 0o755))
-		}, fault.Integrity, "index.json is not a regular file"},
+		}, fault.Integrity, "index.json: it is a directory, not a regular file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "layout")
-			if _, err := WriteLayout(t.Context(), dir, c, Options{}); err != nil {
+			if _, err := WriteLayout(t.Context(), dir, c, form.WriteOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			if err := test.change(dir); err != nil {
 				t.Fatal(err)
 			}
-			if oci.Sniff(dir) != oci.InDir {
+			if !oci.MayBeLayout(dir) {
 				t.Error("it is not taken for a layout")
 			}
 			wantError(t, verifyAll(t.Context(), dir), test.kind, test.says, "layout")
@@ -500,7 +501,7 @@ func TestFailedWriting(t *testing.T) {
 			c := plan(t, l, test.from)
 			dir := t.TempDir()
 			var out bytes.Buffer
-			if err := WriteStream(test.ctx, &out, c, Options{}); fault.KindOf(err) != test.want || err == nil {
+			if err := WriteStream(test.ctx, &out, c, form.WriteOptions{}); fault.KindOf(err) != test.want || err == nil {
 				t.Errorf("stream: %v", err)
 			}
 			if bytes.Contains(out.Bytes(), []byte("xxxxxxxx")) {
@@ -512,11 +513,11 @@ func TestFailedWriting(t *testing.T) {
 			if name == "verifying" {
 				return // a file is compared instead
 			}
-			if _, err := WriteFile(test.ctx, filepath.Join(dir, "sub/b.tar"), c, Options{}); fault.KindOf(err) != test.want || err == nil {
+			if _, err := WriteFile(test.ctx, filepath.Join(dir, "sub/b.tar"), c, form.WriteOptions{}); fault.KindOf(err) != test.want || err == nil {
 				t.Errorf("file: %v", err)
 			}
 			old := writeFile(t, filepath.Join(dir, "old.tar"), []byte("old"))
-			if _, err := WriteFile(test.ctx, old, c, Options{}); fault.KindOf(err) != test.want || err == nil {
+			if _, err := WriteFile(test.ctx, old, c, form.WriteOptions{}); fault.KindOf(err) != test.want || err == nil {
 				t.Errorf("old file: %v", err)
 			}
 			if data, err := os.ReadFile(old); err != nil || string(data) != "old" {
@@ -526,7 +527,7 @@ func TestFailedWriting(t *testing.T) {
 				t.Errorf("left: %v", entries)
 			}
 			layout := filepath.Join(dir, "layout")
-			if _, err := WriteLayout(test.ctx, layout, c, Options{}); fault.KindOf(err) != test.want || err == nil {
+			if _, err := WriteLayout(test.ctx, layout, c, form.WriteOptions{}); fault.KindOf(err) != test.want || err == nil {
 				t.Errorf("layout: %v", err)
 			}
 			if _, err := os.Stat(filepath.Join(layout, oci.IndexName)); !errors.Is(err, fs.ErrNotExist) {

@@ -23,12 +23,18 @@ var Form = &form.Form{
 	Packed:  true,
 	Outputs: []form.Output{{
 		Prefix: "oci-archive", Members: true, Documents: true, Streams: true,
-		Check: checkArchive, Need: needArchive, Open: openArchive, Next: next,
+		Check: func(_ context.Context, path string, _ form.WriteOptions) error {
+			if path == form.StandardStream {
+				return nil
+			}
+			return oci.CheckFile(path)
+		},
+		Need: needArchive, Open: openArchive, Next: next,
 	}, {
 		Prefix: "oci", Members: true, Documents: true,
 		Check: func(ctx context.Context, path string, _ form.WriteOptions) error { return CheckLayout(ctx, path) },
 		Need: func(_ context.Context, path string, l *lock.Lock, _ form.Content) (int64, bool) {
-			return entry.Missing(path, LayoutPlan(l.Blobs()))
+			return entry.Missing(path, layoutPlan(l.Blobs()))
 		},
 		Open: openLayout, Next: next,
 	}},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
@@ -195,10 +196,10 @@ func TestUnreadable(t *testing.T) {
 	c := plan(t, l, m)
 	dir := t.TempDir()
 	file, layout := filepath.Join(dir, "b.tar"), filepath.Join(dir, "layout")
-	if _, err := WriteFile(t.Context(), file, c, Options{}); err != nil {
+	if _, err := WriteFile(t.Context(), file, c, form.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := WriteLayout(t.Context(), layout, c, Options{}); err != nil {
+	if _, err := WriteLayout(t.Context(), layout, c, form.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{file, filepath.Join(layout, oci.IndexName), layout} {

@@ -20,6 +20,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
@@ -52,7 +53,7 @@ func CheckLayout(ctx context.Context, dir string) error {
 		return fault.New(fault.Usage, "opening the output directory: %w", err)
 	}
 	defer root.Close()
-	if err := isOurLayout(ctx, dir, oci.Dir{Root: root}); err != nil {
+	if err := checkOurs(ctx, oci.OpenDir(root, dir)); err != nil {
 		return err
 	}
 	return checkWritable(dir)
@@ -61,38 +62,28 @@ func CheckLayout(ctx context.Context, dir string) error {
 // checkWritable reports why a file could not be created in a directory, which
 // need not exist.
 func checkWritable(dir string) error {
-	for {
-		fi, err := os.Stat(dir)
-		if err == nil && !fi.IsDir() {
-			err = errors.New("it is not a directory")
-		}
-		if parent := filepath.Dir(dir); errors.Is(err, fs.ErrNotExist) && parent != dir {
-			dir = parent
-			continue
-		}
-		if err == nil {
-			err = disk.CheckWritable(dir, atomicdir.TempPrefix+"*")
-		}
-		if disk.IsFull(err) {
-			return fault.New(fault.Unexpected, "the output directory %s cannot be written: %w", dir, err).
-				WithHint("free some space and run the same command again")
-		}
-		if err != nil {
-			return fault.New(fault.Usage, "the output directory %s cannot be written: %w", dir, err).
-				WithHint("name an output that you may write to")
-		}
+	at := filepath.Clean(dir)
+	for _, err := os.Stat(at); errors.Is(err, fs.ErrNotExist) && at != filepath.Dir(at); _, err = os.Stat(at) {
+		at = filepath.Dir(at)
+	}
+	err := disk.CheckWritable(at, atomicdir.TempPrefix+"*")
+	if err == nil {
 		return nil
 	}
+	kind, hint := fault.Usage, "name an output that you may write to"
+	if disk.IsFull(err) {
+		kind, hint = fault.Unexpected, "free some space and run the same command again"
+	}
+	return fault.New(kind, "the output directory %s cannot be written: %w", dir, err).WithHint("%s", hint)
 }
 
-// isOurLayout refuses a directory that holds anything but a bundle or the start of
-// one.
-func isOurLayout(ctx context.Context, dir string, in oci.Dir) error {
+// checkOurs refuses a directory that holds anything but a bundle or the start of one.
+func checkOurs(ctx context.Context, l *oci.Layout) error {
 	foreign := func(format string, args ...any) error {
-		return fault.New(fault.Usage, "the output directory %s is neither empty nor a bundle: "+format, append([]any{dir}, args...)...).
+		return fault.New(fault.Usage, "the output directory %s is neither empty nor a bundle: "+format, append([]any{l.Name()}, args...)...).
 			WithHint("name a directory that does not exist yet; if this one was a bundle, remove it first")
 	}
-	names, err := in.Names(".")
+	names, err := oci.Names(l.Root(), ".")
 	if err != nil {
 		return err
 	}
@@ -102,7 +93,7 @@ func isOurLayout(ctx context.Context, dir string, in oci.Dir) error {
 		case name == "blobs", name == oci.FileName, name == oci.IndexName, name == atomicdir.MetaDir:
 		case name == windowsLock, strings.HasPrefix(name, atomicdir.TempPrefix), disk.IsVolumeMetadata(name):
 		case name == orasDir:
-			if left, err := in.Names(name); err != nil || len(left) > 0 {
+			if left, err := oci.Names(l.Root(), name); err != nil || len(left) > 0 {
 				return foreign("it has %q, which is not empty", name)
 			}
 		default:
@@ -110,15 +101,13 @@ func isOurLayout(ctx context.Context, dir string, in oci.Dir) error {
 		}
 		has[name] = true
 	}
-	written := namesBundle(in)
-	if has["blobs"] {
-		if unknown, err := unknownBlob(in, written); err != nil {
-			return err
-		} else if unknown != "" {
-			return foreign("it has %q", unknown)
-		}
-	}
+	written := namesBundle(l)
+	unknown, err := unknownBlob(l.Root(), written)
 	switch {
+	case err != nil:
+		return err
+	case unknown != "":
+		return foreign("it has %q", unknown)
 	case written:
 		return nil // whatever became of the rest is written anew
 	case !has[oci.FileName] && (has["blobs"] || has[oci.IndexName] || has[atomicdir.MetaDir]):
@@ -126,7 +115,7 @@ func isOurLayout(ctx context.Context, dir string, in oci.Dir) error {
 	case !has[oci.FileName] || !has[oci.IndexName]:
 		return nil // what a killed run left
 	}
-	err = onlyBundle(ctx, dir, in)
+	err = onlyBundle(ctx, l)
 	if errors.Is(err, ErrNotBundle) {
 		return foreign("%v", err)
 	}
@@ -136,12 +125,11 @@ func isOurLayout(ctx context.Context, dir string, in oci.Dir) error {
 // onlyBundle refuses a layout that holds anything beside a bundle, which writing it
 // would take away: other tools put it there. A damaged bundle is written anew. What
 // has no bundle is an [ErrNotBundle].
-func onlyBundle(ctx context.Context, dir string, in oci.Dir) error {
+func onlyBundle(ctx context.Context, l *oci.Layout) error {
 	more := func(what string) error {
-		return fault.New(fault.Usage, "the output directory %s holds more than a bundle that botkube-mirror wrote: %s", dir, what).
+		return fault.New(fault.Usage, "the output directory %s holds more than a bundle that botkube-mirror wrote: %s", l.Name(), what).
 			WithHint("name a directory that does not exist yet, and copy the bundle from there; to write here, remove the directory first")
 	}
-	l := oci.OpenDir(in.Root, dir)
 	all, err := l.Index()
 	if err != nil {
 		return nil
@@ -171,45 +159,31 @@ func onlyBundle(ctx context.Context, dir string, in oci.Dir) error {
 
 // namesBundle reports whether index.json is, byte for byte, one that
 // [indexJSON] makes.
-func namesBundle(in oci.Dir) bool {
-	data, err := in.Small(oci.IndexName)
-	if err != nil {
-		return false
-	}
-	all, err := oci.OpenDir(in.Root, "").Index()
-	if err != nil || len(all) != 1 || len(all[0].Names) != 1 {
+func namesBundle(l *oci.Layout) bool {
+	data, errData := l.Document(oci.IndexName)
+	all, err := l.Index()
+	if errData != nil || err != nil || len(all) != 1 || len(all[0].Names) != 1 {
 		return false
 	}
 	ours, err := indexJSON(all[0].Blob, all[0].Names[0])
 	return err == nil && bytes.Equal(data, ours)
 }
 
-// unknownBlob returns the path of something under blobs that is no blob. Of a
-// bundle, the directories of blobs themselves may have been replaced.
-func unknownBlob(l oci.Dir, bundle bool) (string, error) {
+// unknownBlob returns the path of something under blobs that is no blob. Of a bundle,
+// the directories of blobs themselves may have become unreadable or something else.
+func unknownBlob(root *os.Root, bundle bool) (string, error) {
 	for _, dir := range []string{"blobs", oci.BlobsDir} {
-		fi, err := l.Root.Lstat(dir)
-		if errors.Is(err, fs.ErrNotExist) {
+		names, err := oci.Names(root, dir)
+		switch {
+		case errors.Is(err, fs.ErrNotExist), bundle && err != nil:
 			return "", nil
-		}
-		if err != nil {
-			return "", err
-		}
-		if !fi.IsDir() && bundle {
-			return "", nil
-		}
-		if !fi.IsDir() {
+		case fault.KindOf(err) == fault.Integrity:
 			return dir, nil
-		}
-		names, err := l.Names(dir)
-		if bundle && errors.Is(err, fs.ErrPermission) {
-			return "", nil // its mode is mended
-		}
-		if err != nil {
+		case err != nil:
 			return "", err
 		}
 		for _, name := range names {
-			if d, err := lock.ParseSHA256(name); (dir != "blobs" || name != "sha256") && (err != nil || d.String() != name) {
+			if (dir != "blobs" || name != "sha256") && !oci.IsBlobName(name) {
 				return dir + "/" + oci.Clip(name), nil
 			}
 		}
@@ -221,7 +195,7 @@ func unknownBlob(l oci.Dir, bundle bool) (string, error) {
 // which makes them a bundle. Blobs that are there and right are kept. A directory
 // that is neither empty nor a bundle is refused. Blobs that this one does not name
 // are removed in the end.
-func WriteLayout(ctx context.Context, dir string, c *Contents, o Options) (changed bool, err error) {
+func WriteLayout(ctx context.Context, dir string, c *Contents, o form.WriteOptions) (changed bool, err error) {
 	if err := CheckLayout(ctx, dir); err != nil {
 		return false, err
 	}
@@ -236,61 +210,41 @@ func WriteLayout(ctx context.Context, dir string, c *Contents, o Options) (chang
 	return changed, nil
 }
 
-// layoutWriter writes one layout directory.
-type layoutWriter struct {
-	in       oci.Dir
-	tree     *atomicdir.Tree
-	contents *Contents
-	changed  atomic.Bool
-}
-
-func (c *Contents) writeLayout(ctx context.Context, t *atomicdir.Tree, o Options) (changed bool, err error) {
-	w := &layoutWriter{in: oci.Dir{Root: t.Root}, tree: t, contents: c}
-	if err := isOurLayout(ctx, t.Path, w.in); err != nil {
+func (c *Contents) writeLayout(ctx context.Context, t *atomicdir.Tree, o form.WriteOptions) (changed bool, err error) {
+	if err := checkOurs(ctx, oci.OpenDir(t.Root, t.Path)); err != nil {
 		return false, err
 	}
 	t.MayDisplace(o.Displaced)
-	head, blobs, index, err := c.layoutPlan()
+	index, err := indexJSON(c.Index.Blob(), c.Tag)
 	if err != nil {
 		return false, err
 	}
-	err = w.write(ctx, head)
-	if err == nil {
-		err = w.writeBlobs(ctx, blobs)
+	blobs := layoutPlan(c.order())
+	for i, e := range blobs {
+		blobs[i].Make = func(ctx context.Context, to blob.Sink) error {
+			return c.copyBlob(ctx, to, lock.Blob{Size: e.Size, SHA256: *e.SHA256})
+		}
 	}
-	if err == nil {
-		err = t.SyncDirs(entry.Paths(blobs))
+	w := &layoutWriter{tree: t}
+	for _, step := range []func() error{
+		func() error { return w.write(ctx, entry.OfData(oci.FileName, oci.FileMode, []byte(oci.FileContent))) },
+		func() error { return w.writeBlobs(ctx, blobs) },
+		func() error { return t.SyncDirs(entry.Paths(blobs)) },
+		// It makes a bundle of the rest.
+		func() error { return w.write(ctx, entry.OfData(oci.IndexName, oci.FileMode, index)) },
+		func() error { return t.SyncDirs(nil) },
+		func() error { return w.removeOthers(blobs) },
+	} {
+		if err := step(); err != nil {
+			return w.changed.Load() || t.Mended(), err
+		}
 	}
-	if err == nil {
-		err = w.write(ctx, index)
-	}
-	if err == nil {
-		err = t.SyncDirs(nil)
-	}
-	if err == nil {
-		err = w.removeOthers()
-	}
-	return w.changed.Load() || t.Mended(), err
+	return w.changed.Load() || t.Mended(), nil
 }
 
-// layoutPlan returns what a layout directory consists of: index.json makes a bundle
-// of the rest.
-func (c *Contents) layoutPlan() (head entry.Entry, blobs []entry.Entry, index entry.Entry, err error) {
-	data, err := indexJSON(c.Index.Blob(), c.Tag)
-	if err != nil {
-		return head, nil, index, err
-	}
-	for _, e := range LayoutPlan(c.order()) {
-		b := lock.Blob{Size: e.Size, SHA256: *e.SHA256}
-		e.Make = func(ctx context.Context, to blob.Sink) error { return c.copyBlob(ctx, to, b) }
-		blobs = append(blobs, e)
-	}
-	return entry.OfData(oci.FileName, oci.FileMode, []byte(oci.FileContent)), blobs, entry.OfData(oci.IndexName, oci.FileMode, data), nil
-}
-
-// LayoutPlan returns blobs as entries of a layout directory. One of 0 bytes is one of
+// layoutPlan returns blobs as entries of a layout directory. One of 0 bytes is one of
 // which the size is not known yet.
-func LayoutPlan(blobs []lock.Blob) []entry.Entry {
+func layoutPlan(blobs []lock.Blob) []entry.Entry {
 	var plan []entry.Entry
 	for _, b := range blobs {
 		e := entry.OfBlob(oci.BlobPath(b.SHA256), oci.FileMode, b)
@@ -307,7 +261,7 @@ func (b *Bundle) AuditModes(r *audit.Report) {
 	if root == nil {
 		return
 	}
-	plan := LayoutPlan(b.contents.order())
+	plan := layoutPlan(b.contents.order())
 	for _, name := range []string{oci.FileName, oci.IndexName} {
 		plan = append(plan, entry.Entry{Path: name, Needed: oci.FileMode})
 	}
@@ -331,6 +285,12 @@ func (c *Contents) copyBlob(ctx context.Context, to blob.Sink, b lock.Blob) erro
 	return oci.SourceDiffers(ctx, c.blobs, b.SHA256)
 }
 
+// layoutWriter writes one layout directory.
+type layoutWriter struct {
+	tree    *atomicdir.Tree
+	changed atomic.Bool
+}
+
 // write writes an entry that is not there already.
 func (w *layoutWriter) write(ctx context.Context, e entry.Entry) error {
 	_, written, err := entry.Write(ctx, w.tree, e)
@@ -340,7 +300,6 @@ func (w *layoutWriter) write(ctx context.Context, e entry.Entry) error {
 	return err
 }
 
-// writeBlobs writes those that are not there already, several at a time.
 func (w *layoutWriter) writeBlobs(ctx context.Context, blobs []entry.Entry) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
@@ -352,20 +311,21 @@ func (w *layoutWriter) writeBlobs(ctx context.Context, blobs []entry.Entry) erro
 
 // removeOthers removes the blobs of bundles that were there before. That nothing
 // else is there was seen to in the beginning.
-func (w *layoutWriter) removeOthers() error {
+func (w *layoutWriter) removeOthers(blobs []entry.Entry) error {
 	keep := map[string]bool{}
-	for _, b := range w.contents.order() {
-		keep[b.SHA256.String()] = true
+	for _, e := range blobs {
+		keep[e.Path] = true
 	}
-	names, err := w.in.Names(oci.BlobsDir)
+	names, err := oci.Names(w.tree.Root, oci.BlobsDir)
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		if keep[name] {
+		other := oci.BlobsDir + "/" + name
+		if keep[other] {
 			continue
 		}
-		if err := w.tree.Remove(oci.BlobsDir + "/" + name); err != nil {
+		if err := w.tree.Remove(other); err != nil {
 			return fmt.Errorf("removing a blob of the bundle that was there: %w", err)
 		}
 		w.changed.Store(true)

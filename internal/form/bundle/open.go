@@ -60,7 +60,7 @@ func OpenIncomplete(ctx context.Context, l *oci.Layout, name string) (*Bundle, e
 		return nil, explainIn(l, err)
 	}
 	b := &Bundle{layout: l, names: chosen.Names, others: chosen.Others, known: map[lock.SHA256]bool{}}
-	b.contents = c.With(b)
+	c.blobs, b.contents = b, c
 	return b, nil
 }
 

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"slices"
+	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
@@ -13,27 +15,15 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
-func checkArchive(_ context.Context, path string, _ form.WriteOptions) error {
-	if path == form.StandardStream {
-		return nil
-	}
-	return oci.CheckFile(path)
-}
-
 // output is a bundle that is written as a whole in the end.
 type output struct {
 	path    string
 	blobs   blob.Source
 	options form.WriteOptions
-	write   func(ctx context.Context, path string, c *Contents, o Options) (changed bool, err error)
+	write   func(ctx context.Context, path string, c *Contents, o form.WriteOptions) (changed bool, err error)
 }
 
 func openArchive(_ context.Context, path string, _ *lock.Lock, from form.Content, o form.WriteOptions) (form.Writer, error) {
-	if path == form.StandardStream {
-		return &output{path, from.Blobs, o, func(ctx context.Context, _ string, c *Contents, with Options) (bool, error) {
-			return true, WriteStream(ctx, o.Stdout, c, with)
-		}}, nil
-	}
 	return &output{path, from.Blobs, o, WriteFile}, nil
 }
 
@@ -58,12 +48,70 @@ func (out *output) Commit(ctx context.Context, l *lock.Lock) (w form.Written, er
 	}
 	w.Tag, w.Digest, w.Size = contents.Tag, contents.Index.Blob().SHA256.OCI(), contents.Size()
 	out.options.Writing(w.Size)
-	w.Changed, err = out.write(ctx, out.path, contents, Options{ModTime: out.options.ModTime, Waiting: out.options.Waiting, Displaced: out.options.Displaced})
+	w.Changed, err = out.write(ctx, out.path, contents, out.options)
 	return w, err
 }
 
 // Close does nothing: what is unfinished was removed by who wrote it.
 func (out *output) Close() error { return nil }
+
+// archive lays out the bundle as a tar file: what names the rest comes first.
+func (c *Contents) archive(modTime time.Time) (*oci.Archive, error) {
+	index, err := indexJSON(c.Index.Blob(), c.Tag)
+	if err != nil {
+		return nil, err
+	}
+	a := oci.NewArchive(modTime)
+	a.Index(index)
+	for _, b := range c.order() {
+		if data, ok := c.made[b.SHA256]; ok {
+			a.Document(data)
+		} else {
+			a.Blob(b, func() (blob.File, error) { return c.blobs.Open(b.SHA256) })
+		}
+	}
+	return a, a.Close()
+}
+
+// Size returns the size in bytes of the bundle as a tar file.
+func (c *Contents) Size() int64 {
+	a, err := c.archive(time.Time{})
+	if err != nil {
+		return 0 // only headers can fail, which writing tells
+	}
+	return a.Size()
+}
+
+// WriteFile writes the bundle as a tar file, under a temporary name until it is
+// whole and on disk. If a file with these very bytes is there, it writes nothing.
+// The directory is created if need be. The path "-" is that of [WriteStream].
+func WriteFile(ctx context.Context, path string, c *Contents, o form.WriteOptions) (changed bool, err error) {
+	if path == form.StandardStream {
+		return true, WriteStream(ctx, o.Stdout, c, o)
+	}
+	a, err := c.archive(o.ModTime)
+	if err != nil {
+		return false, err
+	}
+	if changed, err = a.WriteFile(ctx, path, c.blobs, o.Waiting); err != nil {
+		return false, fmt.Errorf("writing the bundle %s: %w", path, explain(err))
+	}
+	return changed, nil
+}
+
+// WriteStream writes the bundle as a tar file to where nothing can be taken
+// back: no blob is written before it was verified. Without an error, the whole
+// bundle was written; with one, what was written lacks its end.
+func WriteStream(ctx context.Context, w io.Writer, c *Contents, o form.WriteOptions) error {
+	a, err := c.archive(o.ModTime)
+	if err != nil {
+		return err
+	}
+	if err := a.WriteStream(ctx, w, c.blobs); err != nil {
+		return fmt.Errorf("writing the bundle: %w", explain(err))
+	}
+	return nil
+}
 
 func next(path string, _ form.Written, _ []agent.Platform, _ string) string {
 	if path == form.StandardStream {
@@ -88,7 +136,7 @@ func needArchive(ctx context.Context, path string, l *lock.Lock, from form.Conte
 
 // isBundleOf reports whether a file is the bundle of a lock.
 func isBundleOf(ctx context.Context, path string, l *lock.Lock) bool {
-	if oci.Sniff(path) != oci.InTar {
+	if !oci.MayBeTar(path) {
 		return false
 	}
 	layout, err := oci.Open(ctx, path)

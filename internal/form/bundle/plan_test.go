@@ -16,6 +16,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
@@ -188,7 +189,7 @@ func TestDeterminism(t *testing.T) {
 			}
 			c, err := Plan(t.Context(), own, m)
 			if err == nil {
-				err = WriteStream(t.Context(), &buf, c, Options{})
+				err = WriteStream(t.Context(), &buf, c, form.WriteOptions{})
 			}
 			if err != nil || !bytes.Equal(buf.Bytes(), want) {
 				t.Errorf("another bundle (%v)", err)
@@ -197,7 +198,7 @@ func TestDeterminism(t *testing.T) {
 	}
 	wg.Wait()
 	var later bytes.Buffer
-	if err := WriteStream(t.Context(), &later, plan(t, l, m), Options{ModTime: time.Unix(1_700_000_000, 999)}); err != nil {
+	if err := WriteStream(t.Context(), &later, plan(t, l, m), form.WriteOptions{ModTime: time.Unix(1_700_000_000, 999)}); err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range entries(t, later.Bytes()) {

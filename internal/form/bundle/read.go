@@ -12,7 +12,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
@@ -26,7 +25,7 @@ import (
 // An index that names the image index of a bundle, beside other documents, is read
 // as that bundle: crane push --index makes such a one of a layout.
 //
-// The result opens those documents only: see [Contents.With].
+// The result opens those documents only.
 func Read(ctx context.Context, index []byte, from oci.Reader) (*Contents, error) {
 	c, err := readIndex(ctx, index, from)
 	if errors.Is(err, ErrNotBundle) {
@@ -133,14 +132,6 @@ func (r *reading) onePart(manifest []byte) error {
 		}
 	}
 	return fault.New(fault.Usage, "%w: it has %s, but not %s", ErrPart, what, strings.Join(rest, ", ")).WithHint("%s", wholeHint)
-}
-
-// With returns the contents with a source of the blobs that are not among the
-// documents.
-func (c *Contents) With(blobs blob.Source) *Contents {
-	with := *c
-	with.blobs = blobs
-	return &with
 }
 
 // reading is one run of [Read].

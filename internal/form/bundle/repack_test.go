@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
@@ -50,7 +51,7 @@ func TestRepacked(t *testing.T) {
 	t.Run("tar", func(t *testing.T) {
 		tier.Program(t, "tar")
 		dir := filepath.Join(t.TempDir(), "layout")
-		if _, err := WriteLayout(t.Context(), dir, c, Options{}); err != nil {
+		if _, err := WriteLayout(t.Context(), dir, c, form.WriteOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		for _, format := range []string{"gnu", "pax", "ustar", "v7", "oldgnu"} {
@@ -64,7 +65,7 @@ func TestRepacked(t *testing.T) {
 	t.Run("by the directory's name", func(t *testing.T) {
 		tier.Program(t, "tar")
 		parent := t.TempDir()
-		if _, err := WriteLayout(t.Context(), filepath.Join(parent, "layout"), c, Options{}); err != nil {
+		if _, err := WriteLayout(t.Context(), filepath.Join(parent, "layout"), c, form.WriteOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		for _, args := range [][]string{{"-C", parent, "layout"}, {"-C", "/", strings.TrimPrefix(parent, "/") + "/layout"}} {
@@ -104,7 +105,7 @@ func TestRepacked(t *testing.T) {
 			t.Fatalf("tar: %v\n%s", err, out)
 		}
 		sameBundle(t, c, dir)
-		if changed, err := WriteLayout(t.Context(), dir, c, Options{}); err != nil || changed {
+		if changed, err := WriteLayout(t.Context(), dir, c, form.WriteOptions{}); err != nil || changed {
 			t.Errorf("the layout is not the tar file's: %v, %v", changed, err)
 		}
 	})
@@ -115,7 +116,7 @@ func TestGoContainerRegistryReadsLayouts(t *testing.T) {
 	l, m := fullWorld(t)
 	c := plan(t, l, m)
 	dir := filepath.Join(t.TempDir(), "layout")
-	if _, err := WriteLayout(t.Context(), dir, c, Options{}); err != nil {
+	if _, err := WriteLayout(t.Context(), dir, c, form.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	path, err := layout.FromPath(dir)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
@@ -20,10 +21,10 @@ func TestRoundTrip(t *testing.T) {
 	l, m := fullWorld(t)
 	c := plan(t, l, m)
 	file, dir := filepath.Join(t.TempDir(), "new/b.tar"), filepath.Join(t.TempDir(), "new/layout")
-	if changed, err := WriteFile(t.Context(), file, c, Options{}); err != nil || !changed {
+	if changed, err := WriteFile(t.Context(), file, c, form.WriteOptions{}); err != nil || !changed {
 		t.Fatal(changed, err)
 	}
-	if changed, err := WriteLayout(t.Context(), dir, c, Options{}); err != nil || !changed {
+	if changed, err := WriteLayout(t.Context(), dir, c, form.WriteOptions{}); err != nil || !changed {
 		t.Fatal(changed, err)
 	}
 	stream := tarOf(t, c)

@@ -41,7 +41,7 @@ func recognizeDirectory(p *form.Place) form.Likeness {
 }
 
 func mayBeBundle(p *form.Place, e os.DirEntry) bool {
-	return !strings.HasPrefix(e.Name(), ".") && oci.Sniff(filepath.Join(p.Path, e.Name())) != oci.NoLayout
+	return !strings.HasPrefix(e.Name(), ".") && oci.MayBeLayout(filepath.Join(p.Path, e.Name()))
 }
 
 // serveDirectory serves the bundles in a directory. What is none is left out; one

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/test/registrytest"
 	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
@@ -29,10 +30,10 @@ func TestSkopeo(t *testing.T) {
 	c := plan(t, l, m)
 	dir := t.TempDir()
 	file, layout := filepath.Join(dir, "b.tar"), filepath.Join(dir, "layout")
-	if _, err := WriteFile(t.Context(), file, c, Options{}); err != nil {
+	if _, err := WriteFile(t.Context(), file, c, form.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := WriteLayout(t.Context(), layout, c, Options{}); err != nil {
+	if _, err := WriteLayout(t.Context(), layout, c, form.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, from := range []string{"oci-archive:" + file, "oci:" + layout} {
@@ -76,7 +77,7 @@ func TestSkopeoConverts(t *testing.T) {
 	dir := t.TempDir()
 	file, copied := filepath.Join(dir, "b.tar"), filepath.Join(dir, "c.tar")
 	c := plan(t, l, m)
-	if _, err := WriteFile(t.Context(), file, c, Options{}); err != nil {
+	if _, err := WriteFile(t.Context(), file, c, form.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	skopeo(t, "copy", "--all", "oci-archive:"+file, "oci-archive:"+copied+":"+c.Tag)

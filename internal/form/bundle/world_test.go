@@ -21,6 +21,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
@@ -233,7 +234,7 @@ func plan(t testing.TB, l *lock.Lock, m blob.Source) *Contents {
 func tarOf(t testing.TB, c *Contents) []byte {
 	t.Helper()
 	var buf bytes.Buffer
-	if err := WriteStream(t.Context(), &buf, c, Options{}); err != nil {
+	if err := WriteStream(t.Context(), &buf, c, form.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	return buf.Bytes()

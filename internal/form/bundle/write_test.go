@@ -19,6 +19,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicfile"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
@@ -43,8 +44,8 @@ func TestWriteFileAgain(t *testing.T) {
 	c := plan(t, l, m)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "b.tar")
-	var o Options
-	write := func(o Options) bool {
+	var o form.WriteOptions
+	write := func(o form.WriteOptions) bool {
 		t.Helper()
 		changed, err := WriteFile(t.Context(), path, c, o)
 		if err != nil {
@@ -78,7 +79,7 @@ func TestWriteFileAgain(t *testing.T) {
 		if err := os.Chtimes(path, fi.ModTime(), fi.ModTime()); err != nil {
 			t.Fatal(err)
 		}
-		if !write(Options{}) {
+		if !write(form.WriteOptions{}) {
 			t.Errorf("byte %d is not compared", at)
 		}
 		if data, _ := os.ReadFile(path); !bytes.Equal(data, good) {
@@ -86,7 +87,7 @@ func TestWriteFileAgain(t *testing.T) {
 		}
 	}
 	writeFile(t, path, good[:len(good)-1])
-	if !write(Options{}) || !write(Options{ModTime: time.Unix(1, 0)}) || write(Options{ModTime: time.Unix(1, 1)}) {
+	if !write(form.WriteOptions{}) || !write(form.WriteOptions{ModTime: time.Unix(1, 0)}) || write(form.WriteOptions{ModTime: time.Unix(1, 1)}) {
 		t.Error("size or time are not compared")
 	}
 }
@@ -98,14 +99,14 @@ func TestWriteFileSweeps(t *testing.T) {
 	for _, left := range []string{".b.tar.tmp-ABC", ".b.tar.lock", ".other.tar.tmp-ABC", "b.tar.tmp-ABC"} {
 		writeFile(t, filepath.Join(dir, left), []byte("left"))
 	}
-	if _, err := WriteFile(t.Context(), filepath.Join(dir, "b.tar"), c, Options{}); err != nil {
+	if _, err := WriteFile(t.Context(), filepath.Join(dir, "b.tar"), c, form.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := names(t, dir), []string{".other.tar.tmp-ABC", "b.tar", "b.tar.tmp-ABC"}; !slices.Equal(got, want) {
 		t.Errorf("the directory has %q, want %q", got, want)
 	}
 	long := filepath.Join(dir, strings.Repeat("n", 250)+".tar")
-	if _, err := WriteFile(t.Context(), long, c, Options{}); err != nil {
+	if _, err := WriteFile(t.Context(), long, c, form.WriteOptions{}); err != nil {
 		t.Errorf("a long name: %v", err)
 	}
 }
@@ -120,11 +121,11 @@ func TestWriteFileWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	if _, err := WriteFile(ctx, path, c, Options{Waiting: func(string) { cancel() }}); !errors.Is(err, context.Canceled) {
+	if _, err := WriteFile(ctx, path, c, form.WriteOptions{Waiting: func(string) { cancel() }}); !errors.Is(err, context.Canceled) {
 		t.Errorf("waiting: %v", err)
 	}
 	waited := false
-	changed, err := WriteFile(t.Context(), path, c, Options{Waiting: func(string) { waited = true; held.Close() }})
+	changed, err := WriteFile(t.Context(), path, c, form.WriteOptions{Waiting: func(string) { waited = true; held.Close() }})
 	if err != nil || !changed || !waited {
 		t.Errorf("changed %v, waited %v: %v", changed, waited, err)
 	}
@@ -139,8 +140,12 @@ func TestConcurrentWriters(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for _, write := range []func() (bool, error){
-				func() (bool, error) { return WriteFile(t.Context(), filepath.Join(dir, "sub/b.tar"), c, Options{}) },
-				func() (bool, error) { return WriteLayout(t.Context(), filepath.Join(dir, "layout"), c, Options{}) },
+				func() (bool, error) {
+					return WriteFile(t.Context(), filepath.Join(dir, "sub/b.tar"), c, form.WriteOptions{})
+				},
+				func() (bool, error) {
+					return WriteLayout(t.Context(), filepath.Join(dir, "layout"), c, form.WriteOptions{})
+				},
 			} {
 				did, err := write()
 				if err != nil {
@@ -183,7 +188,7 @@ func TestOutputsThatCannotBe(t *testing.T) {
 			continue
 		}
 		wantError(t, atomicfile.Check(path), fault.Usage, "the output")
-		if _, err := WriteFile(t.Context(), path, c, Options{}); err == nil {
+		if _, err := WriteFile(t.Context(), path, c, form.WriteOptions{}); err == nil {
 			t.Errorf("%q was written", path)
 		}
 	}
@@ -192,7 +197,7 @@ func TestOutputsThatCannotBe(t *testing.T) {
 			continue
 		}
 		wantError(t, CheckLayout(t.Context(), path), fault.Usage, "the output")
-		if _, err := WriteLayout(t.Context(), path, c, Options{}); err == nil {
+		if _, err := WriteLayout(t.Context(), path, c, form.WriteOptions{}); err == nil {
 			t.Errorf("%q was written", path)
 		}
 	}
@@ -218,7 +223,7 @@ func TestWriteFileThroughLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := plan(t, l, m)
-	if _, err := WriteFile(t.Context(), link, c, Options{}); err != nil {
+	if _, err := WriteFile(t.Context(), link, c, form.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if fi, err := os.Lstat(link); err != nil || fi.Mode().IsRegular() {
@@ -235,7 +240,7 @@ func TestWriteLayoutAgain(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "layout")
 	write := func(c *Contents) bool {
 		t.Helper()
-		changed, err := WriteLayout(t.Context(), dir, c, Options{})
+		changed, err := WriteLayout(t.Context(), dir, c, form.WriteOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -295,7 +300,7 @@ func TestWriteLayoutAfterKill(t *testing.T) {
 	l, m := world(t)
 	c := plan(t, l, m)
 	dir := filepath.Join(t.TempDir(), "layout")
-	if _, err := WriteLayout(t.Context(), dir, c, Options{}); err != nil {
+	if _, err := WriteLayout(t.Context(), dir, c, form.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	blobs := names(t, filepath.Join(dir, oci.BlobsDir))
@@ -303,7 +308,7 @@ func TestWriteLayoutAfterKill(t *testing.T) {
 		writeFile(t, filepath.Join(dir, oci.BlobPath(lock.Sum([]byte(old)))), []byte(old))
 	}
 	for _, want := range []bool{true, false} {
-		if changed, err := WriteLayout(t.Context(), dir, c, Options{}); err != nil || changed != want {
+		if changed, err := WriteLayout(t.Context(), dir, c, form.WriteOptions{}); err != nil || changed != want {
 			t.Errorf("changed %v, want %v (%v)", changed, want, err)
 		}
 		if got := names(t, filepath.Join(dir, oci.BlobsDir)); !slices.Equal(got, blobs) {
@@ -330,7 +335,7 @@ func TestSourceChanges(t *testing.T) {
 	}
 	inLayout := func() (blob.Source, string) {
 		dir := filepath.Join(t.TempDir(), "source")
-		if _, err := WriteLayout(t.Context(), dir, plan(t, l, m), Options{}); err != nil {
+		if _, err := WriteLayout(t.Context(), dir, plan(t, l, m), form.WriteOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		b, err := openPath(t.Context(), dir)
@@ -346,12 +351,16 @@ func TestSourceChanges(t *testing.T) {
 		return b, dir
 	}
 	writers := map[string]func(string, *Contents) (bool, error){
-		"file":   func(path string, c *Contents) (bool, error) { return WriteFile(t.Context(), path, c, Options{}) },
-		"layout": func(path string, c *Contents) (bool, error) { return WriteLayout(t.Context(), path, c, Options{}) },
+		"file": func(path string, c *Contents) (bool, error) {
+			return WriteFile(t.Context(), path, c, form.WriteOptions{})
+		},
+		"layout": func(path string, c *Contents) (bool, error) {
+			return WriteLayout(t.Context(), path, c, form.WriteOptions{})
+		},
 	}
 	for name, source := range map[string]func() (blob.Source, string){"a store": stored, "a bundle": inLayout} {
-		for form, write := range writers {
-			t.Run(name+" to a "+form, func(t *testing.T) {
+		for kind, write := range writers {
+			t.Run(name+" to a "+kind, func(t *testing.T) {
 				from, at := source()
 				c := plan(t, l, from)
 				writeFile(t, filepath.Join(at, oci.BlobPath(l.Artifacts[1].SHA256)), bytes.Repeat([]byte("x"), int(l.Artifacts[1].Size)))
@@ -362,7 +371,7 @@ func TestSourceChanges(t *testing.T) {
 				if _, err := openPath(t.Context(), path); err == nil {
 					t.Error("what is left is a bundle")
 				}
-				if form == "file" {
+				if kind == "file" {
 					if got := names(t, dir); len(got) > 0 {
 						t.Errorf("left: %q", got)
 					}
@@ -407,7 +416,7 @@ func TestForeignLayouts(t *testing.T) {
 				writeFile(t, filepath.Join(dir, file), []byte(data))
 			}
 			wantError(t, CheckLayout(t.Context(), dir), fault.Usage, "neither empty nor a bundle")
-			_, err := WriteLayout(t.Context(), dir, c, Options{})
+			_, err := WriteLayout(t.Context(), dir, c, form.WriteOptions{})
 			wantError(t, err, fault.Usage, "neither empty nor a bundle")
 			for file, data := range files {
 				if got, err := os.ReadFile(filepath.Join(dir, file)); err != nil || string(got) != data {
@@ -418,27 +427,30 @@ func TestForeignLayouts(t *testing.T) {
 	}
 }
 
-func TestSniff(t *testing.T) {
+func TestMayBeLayout(t *testing.T) {
 	l, m := world(t)
 	c := plan(t, l, m)
 	dir := t.TempDir()
 	layout := filepath.Join(dir, "layout")
-	if _, err := WriteLayout(t.Context(), layout, c, Options{}); err != nil {
+	if _, err := WriteLayout(t.Context(), layout, c, form.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]oci.Packing{
-		writeFile(t, filepath.Join(dir, "b.tar"), tarOf(t, c)):                                      oci.InTar,
-		writeFile(t, filepath.Join(dir, "b.tgz"), []byte(tgz(map[string]string{"a": "b"}))):         oci.InTar,
-		writeFile(t, filepath.Join(dir, "text"), []byte("text")):                                    oci.NoLayout,
-		writeFile(t, filepath.Join(dir, "empty"), nil):                                              oci.NoLayout,
-		writeFile(t, filepath.Join(dir, "lock.json"), []byte(strings.Repeat(" ", oci.BlockSize*4))): oci.NoLayout,
-		layout:                       oci.InDir,
-		dir:                          oci.NoLayout,
-		os.DevNull:                   oci.NoLayout,
-		filepath.Join(dir, "absent"): oci.NoLayout,
+	for path, want := range map[string]bool{
+		writeFile(t, filepath.Join(dir, "b.tar"), tarOf(t, c)):                                      true,
+		writeFile(t, filepath.Join(dir, "b.tgz"), []byte(tgz(map[string]string{"a": "b"}))):         true,
+		writeFile(t, filepath.Join(dir, "text"), []byte("text")):                                    false,
+		writeFile(t, filepath.Join(dir, "empty"), nil):                                              false,
+		writeFile(t, filepath.Join(dir, "lock.json"), []byte(strings.Repeat(" ", oci.BlockSize*4))): false,
+		layout:                       true,
+		dir:                          false,
+		os.DevNull:                   false,
+		filepath.Join(dir, "absent"): false,
 	} {
-		if got := oci.Sniff(path); got != want {
-			t.Errorf("%s is %d, want %d", path, got, want)
+		if got := oci.MayBeLayout(path); got != want {
+			t.Errorf("%s: %t, want %t", path, got, want)
+		}
+		if got := oci.MayBeTar(path); got != (want && path != layout) {
+			t.Errorf("%s is a tar: %t", path, got)
 		}
 	}
 	for _, path := range []string{filepath.Join(dir, "absent"), os.DevNull, dir} {
@@ -454,7 +466,7 @@ func TestWriteLayoutDisplaces(t *testing.T) {
 	c := plan(t, l, m)
 	dir := filepath.Join(t.TempDir(), "layout")
 	var told []string
-	o := Options{Displaced: func(path, to string) { told = append(told, path, to) }}
+	o := form.WriteOptions{Displaced: func(path, to string) { told = append(told, path, to) }}
 	write := func(want bool) {
 		t.Helper()
 		told = nil

@@ -14,6 +14,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/dir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
@@ -114,7 +115,7 @@ func trees(t *testing.T) []tree {
 			if err != nil {
 				return false, err
 			}
-			return bundle.WriteLayout(ctx, path, c, bundle.Options{})
+			return bundle.WriteLayout(ctx, path, c, form.WriteOptions{})
 		},
 		func(ctx context.Context, path string, r *audit.Report) error {
 			in, err := oci.Open(ctx, path)

@@ -34,16 +34,6 @@ func (e *Unread) Error() string { return e.Err.Error() }
 // Unwrap returns what is wrong with the document.
 func (e *Unread) Unwrap() error { return e.Err }
 
-// ErrChoice is in the error of a layout in which the user must name what is meant.
-var ErrChoice = errors.New("it must be named")
-
-// choiceError is an [ErrChoice] that does not say so.
-type choiceError struct{ error }
-
-func (e choiceError) Is(target error) bool { return target == ErrChoice }
-
-func (e choiceError) Unwrap() error { return e.error }
-
 // Kind is what [Layout.Choose] looks for.
 type Kind struct {
 	// Name is what people call one of the kind.
@@ -58,8 +48,8 @@ type Kind struct {
 // Choose finds the one document of a kind in a layout: that with a name or a
 // digest, if one is given. Indexes are looked at, those within other ones too; what
 // an index of the kind names is a part of it. Manifests are looked at where no index
-// is of the kind. The error is an [ErrChoice], an [Unread] or, if there is none of the
-// kind, what Is says of one.
+// is of the kind. If there is none of the kind, the error is an [Unread] or what Is says
+// of one.
 func (l *Layout) Choose(ctx context.Context, name string, kind Kind) (*Chosen, error) {
 	all, err := l.Index()
 	if err != nil {
@@ -80,15 +70,20 @@ func (l *Layout) Choose(ctx context.Context, name string, kind Kind) (*Chosen, e
 	}
 	switch {
 	case len(c.found) > 1:
-		return nil, l.several(kind, documents(c.found))
+		var found []Named
+		for _, f := range c.found {
+			found = append(found, f.Named)
+		}
+		return nil, l.ambiguous(found, "it holds %d %ss: %s", len(found), kind.Name, join(found))
 	case len(all) == 0:
 		return nil, fault.New(fault.Usage, "%w: its %s names nothing, as that of a store", kind.Other, IndexName).WithHint(Hint)
 	case len(c.seen) == 0 || within && !c.seen[name]:
-		return nil, l.absent(name, all)
+		return nil, l.ambiguous(all, "its %s names no %q; it names: %s", IndexName, Clip(name), join(all))
 	case c.unread != nil && len(c.found) == 0:
 		return nil, c.unread
 	case c.unread != nil && name == "":
-		return nil, l.unreadBeside(kind, c.unread, c.found[0].Named)
+		return nil, fault.New(fault.KindOf(c.unread), "beside a %s, its %s names %s, which cannot be read: %w", kind.Name, IndexName, c.unread.Named, c.unread).
+			WithHint("%s, if that is the %s that you want; else %s", l.nameIt(c.found[0].Named), kind.Name, l.copyAgain())
 	case len(c.found) == 0:
 		return nil, c.other
 	}
@@ -101,21 +96,9 @@ func (l *Layout) Choose(ctx context.Context, name string, kind Kind) (*Chosen, e
 	return chosen, nil
 }
 
-func (l *Layout) several(kind Kind, found []Named) error {
-	return choiceError{fault.New(fault.Usage, "it holds %d %ss: %s", len(found), kind.Name, join(found)).
-		WithHint("%s, or another of them", l.nameIt(found[0]))}
-}
-
-func (l *Layout) absent(name string, all []Named) error {
-	return choiceError{fault.New(fault.Usage, "its %s names no %q; it names: %s", IndexName, Clip(name), join(all)).
-		WithHint("%s, or another of them", l.nameIt(all[0]))}
-}
-
-// unreadBeside is the error of a document of which it cannot be told whether it is one
-// of those that are looked for, beside one that is.
-func (l *Layout) unreadBeside(kind Kind, e *Unread, found Named) error {
-	return fault.New(fault.KindOf(e), "beside a %s, its %s names %s, which cannot be read: %w", kind.Name, IndexName, e.Named, e).
-		WithHint("%s, if that is the %s that you want; else %s", l.nameIt(found), kind.Name, l.copyAgain())
+// ambiguous is the error of a layout in which one of several documents must be named.
+func (l *Layout) ambiguous(of []Named, format string, args ...any) error {
+	return fault.New(fault.Usage, format, args...).WithHint("%s, or another of them", l.nameIt(of[0]))
 }
 
 func join(documents []Named) string {
@@ -136,14 +119,6 @@ func answering(all []Named, name string) []Named {
 		return exact
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(n Named) bool { return !n.Answers(name) })
-}
-
-func documents(found []Chosen) []Named {
-	var all []Named
-	for _, c := range found {
-		all = append(all, c.Named)
-	}
-	return all
 }
 
 // choosing is one run of [Layout.Choose].
@@ -174,26 +149,25 @@ func (c *choosing) look(all []Named, indexes bool) {
 // open looks at one document, and at the indexes that it names if it is an index of
 // another kind.
 func (c *choosing) open(n Named) {
+	var probe Probe
 	data, err := c.read(n)
-	if err != nil {
-		c.fail(n, err)
-		return
+	if err == nil {
+		probe, _ = ProbeOf(data)
+		err = c.Is(n, data)
 	}
-	probe, _ := ProbeOf(data)
-	err = c.Is(n, data)
 	switch {
 	case err == nil:
 		c.found = append(c.found, Chosen{Named: n, Data: data})
 		for _, part := range probe.Manifests {
 			c.parts[part.digest] = true
 		}
-	case !errors.Is(err, c.Other):
-		c.fail(n, err)
-	default:
+	case data != nil && errors.Is(err, c.Other):
 		if c.other == nil || fault.HintOf(c.other) == "" && fault.HintOf(err) != "" {
 			c.other = err
 		}
 		c.look(probe.Manifests, true)
+	case c.unread == nil:
+		c.unread = &Unread{Named: n, Err: err}
 	}
 }
 
@@ -205,19 +179,14 @@ func (c *choosing) read(n Named) ([]byte, error) {
 		return nil, fmt.Errorf("its %s: %w", IndexName, n.Unusable)
 	}
 	data, err := ReadManifest(c.ctx, c.from, n.Blob)
-	switch {
-	case err == nil:
-		return data, nil
-	case n.IsIndex():
-		return nil, fmt.Errorf("reading its image index: %w", err)
+	if err != nil {
+		what := "a manifest"
+		if n.IsIndex() {
+			what = "its image index"
+		}
+		return nil, fmt.Errorf("reading %s: %w", what, err)
 	}
-	return nil, fmt.Errorf("reading a manifest: %w", err)
-}
-
-func (c *choosing) fail(n Named, err error) {
-	if c.unread == nil {
-		c.unread = &Unread{Named: n, Err: err}
-	}
+	return data, nil
 }
 
 // plain are the names that need no quotes in a shell.

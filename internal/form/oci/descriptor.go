@@ -3,6 +3,7 @@ package oci
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -37,14 +38,19 @@ func Describe[T ~string](mediaType T, b lock.Blob) v1.Descriptor {
 
 // Described returns what a descriptor is of, which has at most max bytes.
 func Described(d v1.Descriptor, max int64) (lock.Blob, error) {
-	sum, err := lock.ParseSHA256(d.Digest.Hex)
-	if err != nil || d.Digest != HashOf(sum) {
-		return lock.Blob{}, fault.New(fault.Integrity, "the digest %q is not a sha256", Clip(d.Digest.String()))
+	return blobOf(d.Digest.String(), d.Size, max)
+}
+
+// blobOf returns the blob with a digest, sha256:…, and a size.
+func blobOf(digest string, size, max int64) (lock.Blob, error) {
+	sum, err := lock.ParseSHA256(strings.TrimPrefix(digest, "sha256:"))
+	switch {
+	case err != nil || sum.OCI() != digest:
+		return lock.Blob{}, fault.New(fault.Integrity, "the digest %q is not a sha256", Clip(digest))
+	case size < 0 || size > max:
+		return lock.Blob{}, fault.New(fault.Integrity, "the size %d of %s is not plausible: at most %d bytes are read", size, digest, max)
 	}
-	if d.Size < 0 || d.Size > max {
-		return lock.Blob{}, fault.New(fault.Integrity, "the size %d of sha256:%s is not plausible: at most %d bytes are read", d.Size, sum, max)
-	}
-	return lock.Blob{Size: d.Size, SHA256: sum}, nil
+	return lock.Blob{Size: size, SHA256: sum}, nil
 }
 
 // Encode writes a document as compact JSON, in the order of its fields.

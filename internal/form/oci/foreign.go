@@ -17,9 +17,6 @@ var ErrNotLayout = errors.New("neither a bundle nor an image that botkube-mirror
 // Hint is the next step for what is no mirror.
 const Hint = "name a bundle (FILE.tar or a directory), a directory, a site or an image that pull or unpack wrote, a lock, docker://REFERENCE, or - for standard input"
 
-// unpackers are the programs that take a compression away.
-var unpackers = map[string]string{"gzip": "gunzip", "zstd": "unzstd", "xz": "unxz", "bzip2": "bunzip2", "zip": "unzip"}
-
 // notLayout is an [ErrNotLayout] that says what there is instead.
 func notLayout(format string, args ...any) *fault.Error {
 	return fault.New(fault.Usage, "%w: "+format, append([]any{ErrNotLayout}, args...)...).WithHint(Hint)
@@ -27,9 +24,8 @@ func notLayout(format string, args ...any) *fault.Error {
 
 // otherTar says what a tar file is that has no layout, whatever else is in it.
 func (s *scanner) otherTar() error {
-	_, layout := s.out.named[FileName]
 	switch {
-	case layout || s.out.Partial():
+	case s.out.isLayout():
 		return s.strange
 	case len(s.nested) > 0:
 		return notLayout("what it holds lies in directories: %s", Clip(strings.Join(slices.Sorted(maps.Keys(s.nested)), ", "))).
@@ -49,11 +45,11 @@ func notTar(start []byte) error {
 	has := func(prefixes ...string) bool {
 		return slices.ContainsFunc(prefixes, func(p string) bool { return bytes.HasPrefix(text, []byte(p)) })
 	}
+	packed := compression(start)
 	switch {
-	case compression(start) != "":
-		format := compression(start)
-		return notLayout("it is compressed with %s", format).WithHint("unpack it first with %s", unpackers[format])
-	case len(bytes.Trim(start, "\x00")) == 0:
+	case packed != nil:
+		return notLayout("it is compressed with %s", packed.name).WithHint("unpack it first with %s", packed.unpacker)
+	case allZero(start):
 		return notLayout("it begins with nothing but zeros")
 	case has("<!doctype html", "<html"):
 		return notLayout("it is a web page, of a proxy or a login perhaps")

@@ -90,15 +90,12 @@ type Probe struct {
 // first count.
 func ProbeOf(data []byte) (Probe, error) {
 	var d struct {
-		SchemaVersion int               `json:"schemaVersion"`
-		MediaType     string            `json:"mediaType"`
-		ArtifactType  string            `json:"artifactType"`
-		Annotations   map[string]string `json:"annotations"`
-		Config        *descriptor       `json:"config"`
-		Manifests     []descriptor      `json:"manifests"`
+		Probe
+		Config    *descriptor
+		Manifests []descriptor
 	}
 	err := json.Unmarshal(data, &d)
-	p := Probe{SchemaVersion: d.SchemaVersion, MediaType: d.MediaType, ArtifactType: d.ArtifactType, Annotations: d.Annotations}
+	p := d.Probe
 	if d.Config != nil {
 		config := d.Config.named()
 		p.Config = &config
@@ -119,7 +116,7 @@ func (p Probe) ConfigType() string {
 // it once for each. Keys that are not known are ignored, as OCI has readers do:
 // whoever copied the layout may have added some.
 func (l *Layout) Index() ([]Named, error) {
-	data, err := l.files.Small(IndexName)
+	data, err := l.Document(IndexName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New(fault.Incomplete, "it has no file %s", IndexName)
 	}
@@ -180,15 +177,6 @@ func merged(descriptors []descriptor) []Named {
 
 func (d descriptor) named() Named {
 	n := Named{MediaType: d.MediaType, ArtifactType: d.ArtifactType, digest: d.Digest}
-	hex, isSHA256 := strings.CutPrefix(d.Digest, "sha256:")
-	sum, err := lock.ParseSHA256(hex)
-	switch {
-	case !isSHA256 || err != nil || sum.String() != hex:
-		n.Unusable = fault.New(fault.Integrity, "the digest %q is not a sha256", Clip(d.Digest))
-	case d.Size < 0 || d.Size > MaxBlob:
-		n.Unusable = fault.New(fault.Integrity, "the size %d of %s is not plausible", d.Size, Clip(d.Digest))
-	default:
-		n.Blob = lock.Blob{Size: d.Size, SHA256: sum}
-	}
+	n.Blob, n.Unusable = blobOf(d.Digest, d.Size, MaxBlob)
 	return n
 }

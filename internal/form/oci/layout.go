@@ -26,18 +26,13 @@ type Layout struct {
 	closer io.Closer
 }
 
-// files are those of a layout. Errors of damage are of kind [fault.Integrity].
+// files are those of a layout, by their paths in it. An absent one is an
+// [fs.ErrNotExist]; errors of damage are of kind [fault.Integrity].
 type files interface {
-	// Partial reports whether there is anything of a layout, as where copying
-	// was stopped.
-	Partial() bool
-	// Empty reports whether there is nothing at all.
-	Empty() bool
-	// Small returns a file that is not a blob; an absent one is an [fs.ErrNotExist].
-	Small(name string) ([]byte, error)
-	// Size returns the size of a blob; an absent one is an [fs.ErrNotExist].
-	Size(d lock.SHA256) (int64, error)
-	Open(d lock.SHA256) (blob.File, error)
+	open(name string) (blob.File, int64, error)
+	size(name string) (int64, error)
+	// holds reports whether there are blobs, and whether there is anything at all.
+	holds() (blobs, anything bool)
 }
 
 // StandardInput is the name of a layout that has none.
@@ -48,8 +43,8 @@ func (l *Layout) Name() string { return l.name }
 
 // Root returns the directory that the layout is in, or nil if it is in a file.
 func (l *Layout) Root() *os.Root {
-	if d, ok := l.files.(Dir); ok {
-		return d.Root
+	if d, ok := l.files.(dirFiles); ok {
+		return d.root
 	}
 	return nil
 }
@@ -62,12 +57,29 @@ func (l *Layout) Close() error {
 	return l.closer.Close()
 }
 
+// Document reads a file that is no blob. An absent one is an [fs.ErrNotExist].
+func (l *Layout) Document(name string) ([]byte, error) {
+	f, size, err := l.files.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if size > MaxDocument {
+		return nil, fault.New(fault.Integrity, "its %s has %d bytes; at most %d are read", name, size, MaxDocument)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, MaxDocument))
+	if err != nil {
+		return nil, fmt.Errorf("reading its %s: %w", name, err)
+	}
+	return data, nil
+}
+
 // check reads oci-layout. Hauler's stores have none, and nothing is lost without it,
 // so it is missed only where there is no index.json either.
 func (l *Layout) check() error {
-	data, err := l.files.Small(FileName)
+	data, err := l.Document(FileName)
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := l.files.Small(IndexName); errors.Is(err, fs.ErrNotExist) {
+		if _, err := l.Document(IndexName); errors.Is(err, fs.ErrNotExist) {
 			return l.noLayout()
 		}
 		return nil
@@ -89,10 +101,11 @@ func (l *Layout) check() error {
 
 // noLayout says of what has no oci-layout whether it may have had one.
 func (l *Layout) noLayout() error {
+	blobs, anything := l.files.holds()
 	switch {
-	case l.files.Partial():
+	case blobs:
 		return fault.New(fault.Incomplete, "it has no file %s: the copy is not complete", FileName)
-	case l.files.Empty():
+	case !anything:
 		return notLayout("it is empty")
 	case !l.dir:
 		return notLayout("it is a tar file of something else")
@@ -142,7 +155,7 @@ func (l *Layout) copyAgain() string {
 
 // Has looks for a blob of a size, without reading it.
 func (l *Layout) Has(b lock.Blob) error {
-	size, err := l.files.Size(b.SHA256)
+	size, err := l.files.size(BlobPath(b.SHA256))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return Missing(b.SHA256)
@@ -156,7 +169,7 @@ func (l *Layout) Has(b lock.Blob) error {
 
 // File opens a blob to read in any order. What it holds may be damaged.
 func (l *Layout) File(d lock.SHA256) (blob.File, error) {
-	f, err := l.files.Open(d)
+	f, _, err := l.files.open(BlobPath(d))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, Missing(d)
 	}

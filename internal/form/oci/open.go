@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/archive"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
@@ -16,43 +17,25 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// Packing is what a path looks like.
-type Packing int
+// MayBeLayout reports whether a path may have a layout. Whether it has, [Open] says, and
+// why not.
+func MayBeLayout(path string) bool {
+	return MayBeTar(path) || slices.ContainsFunc([]string{FileName, IndexName, BlobsDir}, func(name string) bool {
+		_, err := os.Lstat(filepath.Join(path, filepath.FromSlash(name)))
+		return err == nil
+	})
+}
 
-// The places that [Sniff] tells apart.
-const (
-	// NoLayout is anything else, or nothing.
-	NoLayout Packing = iota
-	// InTar is a file that is, or was, a tar: a compressed one too.
-	InTar
-	// InDir is a directory with a layout, or a part of one.
-	InDir
-)
-
-// Sniff tells where a path may have a layout. Whether it has, [Open] says, and why
-// not.
-func Sniff(path string) Packing {
-	fi, err := os.Stat(path)
-	if err != nil {
-		return NoLayout
-	}
-	if fi.IsDir() {
-		for _, name := range []string{FileName, IndexName, BlobsDir} {
-			if _, err := os.Lstat(filepath.Join(path, filepath.FromSlash(name))); err == nil {
-				return InDir
-			}
-		}
-		return NoLayout
-	}
+// MayBeTar reports whether a path is that of a file that is, or was, a tar: a compressed
+// one too.
+func MayBeTar(path string) bool {
 	f, _, err := disk.Open(path)
 	if err != nil {
-		return NoLayout
+		return false
 	}
 	defer f.Close()
-	if start, _ := io.ReadAll(io.LimitReader(f, BlockSize)); isTar(start) || compression(start) != "" {
-		return InTar
-	}
-	return NoLayout
+	start, _ := io.ReadAll(io.LimitReader(f, BlockSize))
+	return isTar(start) || compression(start) != nil
 }
 
 // isTar reports whether data is the start of a tar file that POSIX or GNU archivers
@@ -90,7 +73,7 @@ func Open(ctx context.Context, path string) (*Layout, error) {
 // OpenDir returns the layout in a directory, which may have nothing of one yet. The
 // root stays the caller's.
 func OpenDir(root *os.Root, path string) *Layout {
-	return &Layout{files: Dir{Root: root}, name: path, dir: true}
+	return &Layout{files: dirFiles{root}, name: path, dir: true}
 }
 
 // OpenStream opens the layout in a tar on standard input: in place if that is a file,
@@ -113,42 +96,33 @@ func OpenStream(ctx context.Context, stdin io.Reader) (*Layout, error) {
 }
 
 // openFile opens the layout in a file, which closer, if there is one, closes.
-func openFile(ctx context.Context, f *os.File, closer io.Closer, name string) (l *Layout, err error) {
-	defer func() {
-		if err != nil && closer != nil {
-			err = errors.Join(err, closer.Close())
-		}
-	}()
+func openFile(ctx context.Context, f *os.File, closer io.Closer, name string) (*Layout, error) {
+	l := &Layout{name: name, closer: closer}
 	fi, err := f.Stat()
 	if err != nil {
-		return nil, Unopened(name, err)
+		return nil, errors.Join(Unopened(name, err), l.Close())
 	}
 	temp, err := decompressed(ctx, f, fi.Size(), name)
-	if err != nil {
-		return nil, err
-	}
 	if temp != nil {
-		if closer != nil {
-			_ = closer.Close() // nothing was written to it
-		}
-		f, closer = temp.File, temp
-		if fi, err = f.Stat(); err != nil {
-			return nil, Unopened(name, err)
-		}
+		_ = l.Close() // nothing was written to it
+		f, l.closer = temp.File, temp
+		fi, err = f.Stat()
 	}
-	l, err = OpenTar(f, fi.Size(), name)
-	if err == nil {
-		l.closer = closer
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
 	}
-	return l, err
+	return l.inTar(f, fi.Size())
 }
 
 // OpenTar opens the layout in a tar of a size. The name is for messages.
 func OpenTar(r io.ReaderAt, size int64, name string) (*Layout, error) {
-	l := &Layout{name: name}
+	return (&Layout{name: name}).inTar(r, size)
+}
+
+func (l *Layout) inTar(r io.ReaderAt, size int64) (*Layout, error) {
 	t, err := scanTar(r, size)
 	if err != nil {
-		return nil, l.Explain("", err)
+		return nil, errors.Join(l.Explain("", err), l.Close())
 	}
 	l.files = t
 	return l.checked()
@@ -186,23 +160,20 @@ const (
 	leastUnpacked = 64 << 20
 )
 
-// extensions are those of what [compression] names, for [archive.Decompress].
-var extensions = map[string]string{"gzip": "gz", "zstd": "zst", "xz": "xz", "bzip2": "bz2"}
-
 // decompressed returns what a compressed file holds, in a temporary one; nil for what
 // is no such file.
 func decompressed(ctx context.Context, f *os.File, size int64, name string) (*disk.Temp, error) {
 	start := make([]byte, min(size, BlockSize))
 	if err := readAt(f, start, 0); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, disk.Reason(err))
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	format, ok := extensions[compression(start)]
-	if !ok {
+	format := compression(start)
+	if format == nil || format.extension == "" {
 		return nil, nil
 	}
 	temp, err := disk.TempFile()
 	if err == nil {
-		err = archive.Decompress(ctx, temp, io.NewSectionReader(f, 0, size), format, max(leastUnpacked, mostRatio*size))
+		err = archive.Decompress(ctx, temp, io.NewSectionReader(f, 0, size), format.extension, max(leastUnpacked, mostRatio*size))
 		if err != nil {
 			_ = temp.Close()
 		}
@@ -227,14 +198,24 @@ func unpackError(name string, err error) error {
 	return e
 }
 
-// compression names the format of a compressed or zipped file.
-func compression(start []byte) string {
-	for magic, name := range map[string]string{
-		"\x1f\x8b": "gzip", "\x28\xb5\x2f\xfd": "zstd", "\xfd7zXZ\x00": "xz", "BZh": "bzip2", "PK\x03\x04": "zip", "PK\x05\x06": "zip",
-	} {
-		if bytes.HasPrefix(start, []byte(magic)) {
-			return name
-		}
+// format is one of compressed and zipped files.
+type format struct{ magic, name, unpacker, extension string }
+
+// formats with an extension are read: [archive.Decompress] takes that.
+var formats = []format{
+	{"\x1f\x8b", "gzip", "gunzip", "gz"},
+	{"\x28\xb5\x2f\xfd", "zstd", "unzstd", "zst"},
+	{"\xfd7zXZ\x00", "xz", "unxz", "xz"},
+	{"BZh", "bzip2", "bunzip2", "bz2"},
+	{"PK\x03\x04", "zip", "unzip", ""},
+	{"PK\x05\x06", "zip", "unzip", ""},
+}
+
+// compression returns the format of a file, by its start, or nil.
+func compression(start []byte) *format {
+	i := slices.IndexFunc(formats, func(f format) bool { return bytes.HasPrefix(start, []byte(f.magic)) })
+	if i < 0 {
+		return nil
 	}
-	return ""
+	return &formats[i]
 }

@@ -37,20 +37,20 @@ func TestScanTar(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if small, err := files.Small(IndexName); err != nil || string(small) != IndexName {
-		t.Errorf("%q, %v", small, err)
+	if document, err := (&Layout{files: files}).Document(IndexName); err != nil || string(document) != IndexName {
+		t.Errorf("%q, %v", document, err)
 	}
-	if size, err := files.Size(sum); err != nil || size != int64(len(BlobPath(sum))) {
+	if size, err := files.size(BlobPath(sum)); err != nil || size != int64(len(BlobPath(sum))) {
 		t.Errorf("%d bytes, %v", size, err)
 	}
-	f, err := files.Open(sum)
+	f, _, err := files.open(BlobPath(sum))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if content, err := io.ReadAll(f); err != nil || string(content) != BlobPath(sum) {
 		t.Errorf("%q, %v", content, err)
 	}
-	if _, err := files.Open(lock.SHA256{}); !errors.Is(err, fs.ErrNotExist) {
+	if _, _, err := files.open(BlobPath(lock.SHA256{})); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 }
@@ -70,18 +70,10 @@ func FuzzScanTar(f *testing.F) {
 			}
 			return
 		}
-		for name, e := range files.named {
-			checkExtent(t, name, e, data)
-		}
-		for d, e := range files.blobs {
-			checkExtent(t, d.String(), e, data)
+		for name, e := range files.at {
+			if e.at < BlockSize || e.size < 0 || e.at+e.size > int64(len(data)) {
+				t.Errorf("%q lies at %+v of %d bytes", name, e, len(data))
+			}
 		}
 	})
-}
-
-func checkExtent(t *testing.T, name string, e extent, data []byte) {
-	t.Helper()
-	if e.at < BlockSize || e.size < 0 || e.at+e.size > int64(len(data)) {
-		t.Errorf("%q lies at %+v of %d bytes", name, e, len(data))
-	}
 }

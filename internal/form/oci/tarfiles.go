@@ -3,6 +3,7 @@ package oci
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +14,6 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
-	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
@@ -27,51 +27,42 @@ const (
 
 // tarFiles are the files of a layout in a tar, where they lie.
 type tarFiles struct {
-	r     io.ReaderAt
-	blobs map[lock.SHA256]extent
-	named map[string]extent
+	r io.ReaderAt
+	// at says where the content of a file is.
+	at    map[string]extent
+	blobs bool
 }
 
-// extent is where a file's content is.
 type extent struct{ at, size int64 }
 
-func (t *tarFiles) Small(name string) ([]byte, error) {
-	e, ok := t.named[name]
+func newTar(r io.ReaderAt) *tarFiles { return &tarFiles{r: r, at: map[string]extent{}} }
+
+func (t *tarFiles) open(name string) (blob.File, int64, error) {
+	e, ok := t.at[name]
 	if !ok {
-		return nil, fs.ErrNotExist
+		return nil, 0, fs.ErrNotExist
 	}
-	if e.size > MaxDocument {
-		return nil, fault.New(fault.Integrity, "its %s has %d bytes; at most %d are read", name, e.size, MaxDocument)
-	}
-	data := make([]byte, e.size)
-	if err := readAt(t.r, data, e.at); err != nil {
-		return nil, fmt.Errorf("reading its %s: %w", name, err)
-	}
-	return data, nil
+	return Section(t.r, e.at, e.size), e.size, nil
 }
 
-func (t *tarFiles) Partial() bool {
-	_, index := t.named[IndexName]
-	return index || len(t.blobs) > 0
-}
-
-func (t *tarFiles) Empty() bool { return false } // such a one does not begin like a tar file
-
-func (t *tarFiles) Size(d lock.SHA256) (int64, error) {
-	e, ok := t.blobs[d]
+func (t *tarFiles) size(name string) (int64, error) {
+	e, ok := t.at[name]
 	if !ok {
 		return 0, fs.ErrNotExist
 	}
 	return e.size, nil
 }
 
-func (t *tarFiles) Open(d lock.SHA256) (blob.File, error) {
-	e, ok := t.blobs[d]
-	if !ok {
-		return nil, fs.ErrNotExist
-	}
-	return Section(t.r, e.at, e.size), nil
+// holds is for [files]: what is empty does not begin like a tar file.
+func (t *tarFiles) holds() (blobs, anything bool) { return t.blobs, true }
+
+func (t *tarFiles) has(name string) bool {
+	_, has := t.at[name]
+	return has
 }
+
+// isLayout reports whether there is anything of a layout.
+func (t *tarFiles) isLayout() bool { return t.blobs || t.has(IndexName) || t.has(FileName) }
 
 // Section returns a part of something that somebody else closes.
 func Section(r io.ReaderAt, at, size int64) blob.File {
@@ -101,13 +92,13 @@ func (s fileSection) Region() (*os.File, int64) { return s.file, s.at }
 // readAt fills data; the end of the file before that is unexpected.
 func readAt(r io.ReaderAt, data []byte, at int64) error {
 	n, err := r.ReadAt(data, at)
-	if n == len(data) {
+	switch {
+	case n == len(data):
 		return nil
+	case errors.Is(err, io.EOF):
+		err = io.ErrUnexpectedEOF
 	}
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
+	return fmt.Errorf("reading the file: %w", err)
 }
 
 // scanner goes through a tar file. What archive/tar takes and no writer of layouts
@@ -137,13 +128,10 @@ func scanTar(r io.ReaderAt, size int64) (*tarFiles, error) {
 	if err := s.checkStart(); err != nil {
 		return nil, err
 	}
-	for {
-		more, err := s.entry()
-		if err != nil {
+	for more := true; more; {
+		var err error
+		if more, err = s.entry(); err != nil {
 			return nil, err
-		}
-		if !more {
-			break
 		}
 	}
 	if in := s.inDirectory(); in != nil {
@@ -152,19 +140,15 @@ func scanTar(r io.ReaderAt, size int64) (*tarFiles, error) {
 	return s.out, s.otherTar()
 }
 
-func newTar(r io.ReaderAt) *tarFiles {
-	return &tarFiles{r: r, blobs: map[lock.SHA256]extent{}, named: map[string]extent{}}
-}
-
 // inDirectory returns the one layout that lies in a directory, as archivers pack it
 // that are given the directory by its name.
 func (s *scanner) inDirectory() *tarFiles {
-	if _, layout := s.out.named[FileName]; layout || s.out.Partial() || s.docker {
+	if s.out.isLayout() || s.docker {
 		return nil
 	}
 	var found *tarFiles
 	for _, t := range s.nested {
-		if _, names := t.named[IndexName]; !names {
+		if !t.has(IndexName) {
 			continue
 		}
 		if found != nil {
@@ -181,7 +165,7 @@ func (s *scanner) checkStart() error {
 	}
 	start := make([]byte, min(s.size, BlockSize))
 	if err := readAt(s.r, start, 0); err != nil {
-		return fmt.Errorf("reading the file: %w", err)
+		return err
 	}
 	if len(start) < BlockSize && bytes.HasPrefix([]byte(FileName), start[:min(len(start), len(FileName))]) {
 		return s.truncated()
@@ -241,7 +225,7 @@ func (s *scanner) header() (kind byte, err error) {
 			return 0, s.truncated()
 		}
 		if err := readAt(s.r, block, s.at); err != nil {
-			return 0, fmt.Errorf("reading the file: %w", err)
+			return 0, err
 		}
 		switch {
 		case allZero(block) && extended:
@@ -309,52 +293,29 @@ func (s *scanner) note(h *tar.Header) error {
 	return s.skip(h.Size)
 }
 
-// otherKind is the error of an entry of a kind that a layout does not have.
+// kinds are those of entries that a layout does not have.
+var kinds = map[byte]string{
+	tar.TypeLink: "a hard link", tar.TypeSymlink: "a symbolic link", tar.TypeFifo: "a pipe",
+	tar.TypeChar: "a device", tar.TypeBlock: "a device", tar.TypeGNUSparse: "a sparse file",
+}
+
 func (s *scanner) otherKind(name string, kind byte) error {
-	return s.damaged("is of the entry %q, %s, which is neither a file nor a directory", Clip(name), kindName(kind))
+	what := cmp.Or(kinds[kind], "of an unknown kind")
+	return s.damaged("is of the entry %q, %s, which is neither a file nor a directory", Clip(name), what)
 }
 
-// kindName says in words what kind of entry there is.
-func kindName(kind byte) string {
-	switch kind {
-	case tar.TypeLink:
-		return "a hard link"
-	case tar.TypeSymlink:
-		return "a symbolic link"
-	case tar.TypeChar, tar.TypeBlock:
-		return "a device"
-	case tar.TypeFifo:
-		return "a pipe"
-	case tar.TypeGNUSparse:
-		return "a sparse file"
-	}
-	return "of an unknown kind"
-}
-
-// keep notes a file of the layout.
+// keep notes a file, if it is one of a layout.
 func (s *scanner) keep(name string, e extent) error {
-	if name == "manifest.json" {
-		s.docker = true
-	}
+	s.docker = s.docker || name == "manifest.json"
 	t, name := s.layoutOf(name)
 	if t == nil {
-		return nil // nothing of ours
-	}
-	if sum, ok := strings.CutPrefix(name, BlobsDir+"/"); ok {
-		d, err := lock.ParseSHA256(sum)
-		if err != nil || d.String() != sum {
-			return nil // nothing of ours
-		}
-		if _, had := t.blobs[d]; had {
-			return fault.New(fault.Integrity, "it has two entries %s", name)
-		}
-		t.blobs[d] = e
 		return nil
 	}
-	if _, had := t.named[name]; had {
+	if t.has(name) {
 		return fault.New(fault.Integrity, "it has two entries %s", name)
 	}
-	t.named[name] = e
+	t.at[name] = e
+	t.blobs = t.blobs || strings.HasPrefix(name, BlobsDir)
 	return nil
 }
 
@@ -366,10 +327,9 @@ const maxNested, maxNestedPath = 16, 1024
 // for what belongs to none.
 func (s *scanner) layoutOf(name string) (t *tarFiles, in string) {
 	dir, base := path.Split(name)
-	switch {
-	case strings.HasSuffix(dir, BlobsDir+"/"):
-		dir, base = strings.TrimSuffix(dir, BlobsDir+"/"), BlobsDir+"/"+base
-	case base != FileName && base != IndexName:
+	if above, is := strings.CutSuffix(dir, BlobsDir+"/"); is && IsBlobName(base) {
+		dir, base = above, BlobsDir+"/"+base
+	} else if base != FileName && base != IndexName {
 		return nil, ""
 	}
 	switch {
@@ -398,7 +358,7 @@ func (s *scanner) skip(size int64) error {
 		return s.truncated()
 	}
 	if err := readAt(s.r, pad, end); err != nil {
-		return fmt.Errorf("reading the file: %w", err)
+		return err
 	}
 	if !allZero(pad) {
 		return fault.New(fault.Integrity, "it is damaged: the padding at byte %d is not zero", end)
@@ -419,7 +379,7 @@ func (s *scanner) end() error {
 	}
 	zeros := make([]byte, rest)
 	if err := readAt(s.r, zeros, s.at); err != nil {
-		return fmt.Errorf("reading the file: %w", err)
+		return err
 	}
 	if !allZero(zeros) {
 		return fault.New(fault.Integrity, "something follows the end of the tar file at byte %d", s.at)
@@ -474,11 +434,4 @@ func cleanName(name string) (string, error) {
 	return path.Clean(name), nil
 }
 
-func allZero(data []byte) bool {
-	for _, b := range data {
-		if b != 0 {
-			return false
-		}
-	}
-	return true
-}
+func allZero(data []byte) bool { return len(bytes.Trim(data, "\x00")) == 0 }

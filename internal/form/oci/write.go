@@ -43,19 +43,12 @@ type Archive struct {
 	err     error
 }
 
-// part is a part of a tar file: bytes, or the content of a blob.
+// part is a part of a tar file: the content of a blob, or data.
 type part struct {
-	data []byte
-	// blob is nil for bytes.
-	blob *lock.Blob
+	lock.Blob
+	// open is nil for data, which has no digest in Blob.
 	open func() (blob.File, error)
-}
-
-func (p part) size() int64 {
-	if p.blob != nil {
-		return p.blob.Size
-	}
-	return int64(len(p.data))
+	data []byte
 }
 
 // NewArchive begins with oci-layout. Entries have the time, in seconds; that of the
@@ -83,7 +76,7 @@ func (a *Archive) Document(data []byte) {
 func (a *Archive) Blob(b lock.Blob, open func() (blob.File, error)) {
 	if a.isNew(b.SHA256) {
 		a.header(tar.TypeReg, BlobPath(b.SHA256), FileMode, b.Size)
-		a.parts = append(a.parts, part{blob: &b, open: open})
+		a.parts = append(a.parts, part{Blob: b, open: open})
 		a.bytes(make([]byte, padding(b.Size)))
 	}
 }
@@ -123,27 +116,27 @@ func (a *Archive) header(kind byte, name string, mode, size int64) {
 }
 
 func (a *Archive) bytes(data []byte) {
-	if n := len(a.parts); n > 0 && a.parts[n-1].blob == nil {
-		a.parts[n-1].data = append(a.parts[n-1].data, data...)
-	} else if len(data) > 0 {
-		a.parts = append(a.parts, part{data: bytes.Clone(data)})
+	if n := len(a.parts); n == 0 || a.parts[n-1].open != nil {
+		a.parts = append(a.parts, part{})
 	}
+	last := &a.parts[len(a.parts)-1]
+	last.data = append(last.data, data...)
+	last.Size = int64(len(last.data))
 }
 
 // Size returns the size in bytes of what was added and not written.
 func (a *Archive) Size() int64 {
 	var n int64
 	for _, p := range a.parts {
-		n += p.size()
+		n += p.Size
 	}
 	return n
 }
 
 // Flush writes what was added since the last call.
 func (a *Archive) Flush(ctx context.Context, w io.Writer) error {
-	a.out.ctx, a.out.w = ctx, w
 	for _, p := range a.parts {
-		if err := a.out.part(p); err != nil {
+		if err := a.out.write(ctx, w, p); err != nil {
 			return err
 		}
 	}
@@ -156,45 +149,34 @@ func (a *Archive) Flush(ctx context.Context, w io.Writer) error {
 // still in memory. With an error, what was written lacks its end.
 func (a *Archive) WriteStream(ctx context.Context, w io.Writer, from blob.Source) error {
 	g, ctx := errgroup.WithContext(ctx)
-	// Room for all: neither side waits for the other once that has failed.
-	verified, copied := make(chan struct{}, len(a.parts)), make(chan struct{}, len(a.parts)+1)
-	copied <- struct{}{}
-	wait := func(c <-chan struct{}) error {
-		select {
-		case <-c:
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
+	verified := make(chan struct{})
 	g.Go(func() error {
 		for _, p := range a.parts {
-			if p.blob == nil {
+			if p.open == nil {
 				continue
 			}
 			if err := p.verify(ctx, from); err != nil {
 				return err
 			}
-			verified <- struct{}{}
-			if err := wait(copied); err != nil {
-				return err
+			select {
+			case verified <- struct{}{}:
+			case <-ctx.Done():
+				return context.Cause(ctx)
 			}
 		}
 		return nil
 	})
 	g.Go(func() error {
-		out := &output{ctx: ctx, w: w}
 		for _, p := range a.parts {
-			if p.blob != nil {
-				if err := wait(verified); err != nil {
-					return err
+			if p.open != nil {
+				select {
+				case <-verified:
+				case <-ctx.Done():
+					return context.Cause(ctx)
 				}
 			}
-			if err := out.part(p); err != nil {
+			if err := a.out.write(ctx, w, p); err != nil {
 				return err
-			}
-			if p.blob != nil {
-				copied <- struct{}{}
 			}
 		}
 		return nil
@@ -204,18 +186,21 @@ func (a *Archive) WriteStream(ctx context.Context, w io.Writer, from blob.Source
 
 // verify compares a blob of the source with its digest and its size.
 func (p part) verify(ctx context.Context, from blob.Source) error {
-	if err := from.Verify(ctx, p.blob.SHA256); err != nil {
+	if err := from.Verify(ctx, p.SHA256); err != nil {
 		return err
 	}
-	f, err := p.openSized()
+	f, err := p.content()
 	if err != nil {
 		return err
 	}
 	return f.Close()
 }
 
-// openSized opens a blob, and compares its size.
-func (p part) openSized() (blob.File, error) {
+// content opens a part. A blob has its size.
+func (p part) content() (blob.File, error) {
+	if p.open == nil {
+		return blob.InMemory(p.data), nil
+	}
 	f, err := p.open()
 	if err != nil {
 		return nil, err
@@ -224,8 +209,8 @@ func (p part) openSized() (blob.File, error) {
 	if err == nil {
 		_, err = f.Seek(0, io.SeekStart)
 	}
-	if err == nil && size != p.blob.Size {
-		err = fault.New(fault.Integrity, "blob sha256:%s has %d bytes, not the %d that the lock says", p.blob.SHA256, size, p.blob.Size)
+	if err == nil && size != p.Size {
+		err = fault.New(fault.Integrity, "blob sha256:%s has %d bytes, not the %d that the lock says", p.SHA256, size, p.Size)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -235,79 +220,36 @@ func (p part) openSized() (blob.File, error) {
 
 // output is what is written in turn.
 type output struct {
-	ctx context.Context
-	w   io.Writer
 	// size is what was written, and begun what the disk was told to write.
 	size, begun int64
-	buf         []byte
 }
 
-func (o *output) part(p part) error {
-	if p.blob != nil {
-		return o.copy(p)
-	}
-	if err := o.stopped(); err != nil {
-		return err
-	}
-	n, err := o.w.Write(p.data)
-	o.grown(int64(n))
-	return err
-}
-
-func (o *output) stopped() error {
-	if o.ctx.Err() != nil {
-		return fmt.Errorf("stopped: %w", context.Cause(o.ctx))
-	}
-	return nil
-}
-
-func (o *output) grown(n int64) {
-	o.size += n
-	if f, ok := o.w.(*os.File); ok && o.size-o.begun >= copiedAtOnce {
-		disk.StartWriteback(f, o.begun, o.size-o.begun)
-		o.begun = o.size
-	}
-}
-
-func (o *output) copy(p part) error {
-	f, err := p.openSized()
+// write writes a part. Between files, io.CopyN leaves the copying to the kernel.
+func (o *output) write(ctx context.Context, w io.Writer, p part) error {
+	content, err := p.content()
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	for left := p.blob.Size; left > 0; {
-		if err := o.stopped(); err != nil {
-			return err
+	defer content.Close()
+	for left := p.Size; left > 0; {
+		if ctx.Err() != nil {
+			return fmt.Errorf("stopped: %w", context.Cause(ctx))
 		}
-		n, err := o.copyN(f, min(left, copiedAtOnce))
+		n, err := io.CopyN(w, content, min(left, copiedAtOnce))
 		left -= n
-		o.grown(n)
+		o.size += n
+		if f, ok := w.(*os.File); ok && o.size-o.begun >= copiedAtOnce {
+			disk.StartWriteback(f, o.begun, o.size-o.begun)
+			o.begun = o.size
+		}
 		if errors.Is(err, io.EOF) {
-			return fault.New(fault.Integrity, "blob sha256:%s became shorter while it was read", p.blob.SHA256)
+			err = fault.New(fault.Integrity, "blob sha256:%s became shorter while it was read", p.SHA256)
 		}
 		if err != nil {
-			return fmt.Errorf("copying blob sha256:%s: %w", p.blob.SHA256, err)
+			return err
 		}
 	}
 	return nil
-}
-
-// copyN is io.CopyN, which between files leaves the copying to the kernel, with
-// a buffer of a better size for all else.
-func (o *output) copyN(f blob.File, n int64) (int64, error) {
-	_, fromFile := f.(*os.File)
-	_, toFile := o.w.(*os.File)
-	if fromFile && toFile {
-		return io.CopyN(o.w, f, n)
-	}
-	if o.buf == nil {
-		o.buf = make([]byte, 1<<20)
-	}
-	done, err := io.CopyBuffer(struct{ io.Writer }{o.w}, struct{ io.Reader }{io.LimitReader(f, n)}, o.buf)
-	if err == nil && done < n {
-		err = io.EOF
-	}
-	return done, err
 }
 
 // CheckFile reports why a file could not be written, or that it is one which this
@@ -317,7 +259,7 @@ func CheckFile(path string) error {
 		return err
 	}
 	fi, err := os.Stat(path)
-	if err != nil || fi.Size() == 0 || Sniff(path) == InTar {
+	if err != nil || fi.Size() == 0 || MayBeTar(path) {
 		return nil
 	}
 	return fault.New(fault.Usage, "the output %s is there, and is no bundle or image", path).
@@ -328,57 +270,59 @@ func CheckFile(path string) error {
 // one with the same bytes is there, that stays. The directory is created if need be.
 // A run that finds another one at the file waits, and calls waiting, if that is not nil.
 func WriteFile(ctx context.Context, path string, waiting func(path string), write func(*os.File) error) (changed bool, err error) {
-	return replace(ctx, path, waiting, func(out *atomicfile.File) (same bool, err error) {
-		f, err := out.Create()
-		if err == nil {
-			err = write(f)
-		}
-		if err != nil {
-			return false, err
-		}
-		return out.Same(ctx)
-	})
+	out, err := atomicfile.Open(ctx, path, waiting)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	f, err := out.Create()
+	if err == nil {
+		err = write(f)
+	}
+	if err != nil {
+		return false, err
+	}
+	same, err := out.Same(ctx)
+	switch {
+	case err != nil:
+		return false, err
+	case same:
+		return false, out.Keep()
+	}
+	return true, out.Publish()
 }
 
 // WriteFile is [WriteFile] for the archive, which is compared with what is there before
 // anything is written. Blobs are compared once they are in the file, and the source is
 // asked if one is wrong.
 func (a *Archive) WriteFile(ctx context.Context, path string, from blob.Source, waiting func(path string)) (changed bool, err error) {
-	return replace(ctx, path, waiting, func(out *atomicfile.File) (same bool, err error) {
-		there, err := out.OpenUsable()
-		if err != nil {
-			return false, err
-		}
-		if there != nil {
-			defer there.Close()
-			if same, err := a.isIn(ctx, there); same || err != nil {
-				return same, err
-			}
-		}
-		f, err := out.Create()
-		if err != nil {
-			return false, err
-		}
-		return false, a.writeCompared(ctx, f, from)
-	})
-}
-
-// replace publishes what write wrote, unless what is there is the same.
-func replace(ctx context.Context, path string, waiting func(string), write func(*atomicfile.File) (same bool, err error)) (changed bool, err error) {
 	out, err := atomicfile.Open(ctx, path, waiting)
 	if err != nil {
 		return false, err
 	}
-	same, err := write(out)
-	switch {
-	case err != nil:
-	case same:
-		err = out.Keep()
-	default:
-		err = out.Publish()
+	defer func() { err = errors.Join(err, out.Close()) }()
+	there, err := out.OpenUsable()
+	if err != nil {
+		return false, err
 	}
-	err = errors.Join(err, out.Close())
-	return !same && err == nil, err
+	if there != nil {
+		defer there.Close()
+		same, err := a.isIn(ctx, there)
+		switch {
+		case err != nil:
+			return false, err
+		case same:
+			return false, out.Keep()
+		}
+	}
+	f, err := out.Create()
+	if err == nil {
+		err = a.writeCompared(ctx, f, from)
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, out.Publish()
 }
 
 // isIn reports whether a file has the bytes of the archive: blobs by their digests, so
@@ -392,12 +336,12 @@ func (a *Archive) isIn(ctx context.Context, f *os.File) (bool, error) {
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	var at int64
 	for _, p := range a.parts {
-		section := io.NewSectionReader(f, at, p.size())
-		at += p.size()
+		section := io.NewSectionReader(f, at, p.Size)
+		at += p.Size
 		g.Go(func() error { return p.compare(ctx, section) })
 	}
 	err = g.Wait()
-	if errors.Is(err, errDiffers) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if errors.Is(err, errDiffers) {
 		return false, nil
 	}
 	return err == nil, err
@@ -408,20 +352,19 @@ func (a *Archive) isIn(ctx context.Context, f *os.File) (bool, error) {
 func (a *Archive) writeCompared(ctx context.Context, f *os.File, from blob.Source) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
-	out := &output{ctx: ctx, w: f}
 	var err error
 	for _, p := range a.parts {
-		begin := out.size
-		if err = out.part(p); err != nil {
+		begin := a.out.size
+		if err = a.out.write(ctx, f, p); err != nil {
 			break
 		}
-		if p.blob == nil {
+		if p.open == nil {
 			continue
 		}
 		g.Go(func() error {
-			err := p.compare(ctx, io.NewSectionReader(f, begin, p.size()))
+			err := p.compare(ctx, io.NewSectionReader(f, begin, p.Size))
 			if errors.Is(err, errDiffers) {
-				return SourceDiffers(ctx, from, p.blob.SHA256)
+				return SourceDiffers(ctx, from, p.SHA256)
 			}
 			return err
 		})
@@ -434,22 +377,16 @@ var errDiffers = errors.New("the file differs")
 
 // compare returns errDiffers if a section of a file is not the part.
 func (p part) compare(ctx context.Context, section io.Reader) error {
-	if p.blob != nil {
-		h := blob.NewHash()
-		err := blob.Copy(ctx, h, section)
-		if err == nil && h.SHA256() != p.blob.SHA256 {
-			err = errDiffers
-		}
-		return err
+	want := p.SHA256
+	if p.open == nil {
+		want = lock.Sum(p.data)
 	}
-	data := make([]byte, len(p.data))
-	if _, err := io.ReadFull(section, data); err != nil {
-		return err
+	h := blob.NewHash()
+	err := blob.Copy(ctx, h, section)
+	if err == nil && h.SHA256() != want {
+		err = errDiffers
 	}
-	if !bytes.Equal(data, p.data) {
-		return errDiffers
-	}
-	return nil
+	return err
 }
 
 // SourceDiffers says what is wrong if what was written is not the blob of a digest:

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 )
 
@@ -12,7 +13,7 @@ func TestLargeBlob(t *testing.T) {
 	large := lock.Blob{Size: 10 << 30, SHA256: lock.Sum([]byte("large"))}
 	a := NewArchive(time.Time{})
 	a.Index([]byte(`{"schemaVersion":2,"manifests":[]}`))
-	a.Blob(large, nil)
+	a.Blob(large, func() (blob.File, error) { return nil, nil })
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +38,7 @@ func (v virtual) ReadAt(p []byte, at int64) (int, error) {
 				p[j] = s.data[i]
 			}
 		}
-		from += s.size()
+		from += s.Size
 	}
 	return len(p), nil
 }
