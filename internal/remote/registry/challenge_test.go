@@ -2,58 +2,71 @@ package registry
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"testing"
 )
 
 func TestChallenges(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct{ in, want []string }{
-		{[]string{`Basic realm="x"`}, []string{`Basic realm="x"`}},
-		{[]string{`Negotiate`, `Basic realm="x"`}, []string{`Basic realm="x"`}},
-		{[]string{`Negotiate, Basic realm="a, b"`}, []string{`Basic realm="a, b"`}},
-		{[]string{`Basic realm="x"`, `Bearer realm="https://h/t",service="s"`}, []string{`Bearer realm="https://h/t",service="s"`, `Basic realm="x"`}},
-		{[]string{`Basic realm="x", Bearer realm="https://h/t", service="s,t", scope="repository:x:pull,push"`}, []string{`Bearer realm="https://h/t",service="s,t",scope="repository:x:pull,push"`, `Basic realm="x"`}},
-		{[]string{`bearer realm="https://h/\"t"`}, []string{`bearer realm="https://h/\"t"`}},
-		{[]string{`Bearer service="s"`, `Basic realm="x"`}, []string{`Basic realm="x"`}},
-		// What is not spoken stays as it is, for the message.
-		{[]string{`Negotiate`, `NTLM`}, []string{`Negotiate`, `NTLM`}},
-		{[]string{`Bearer service="s"`}, []string{`Bearer service="s"`}},
-		{[]string{``, `,,`, `"`, `a="b`}, []string{``, `,,`, `"`, `a="b`}},
-		{nil, nil},
+	for _, test := range []struct {
+		in      []string
+		offers  []string
+		spoken  string
+		service string
+	}{
+		{[]string{`Basic realm="x"`}, []string{"Basic"}, "Basic", ""},
+		{[]string{`Negotiate`, `Basic realm="x"`}, []string{"Negotiate", "Basic"}, "Basic", ""},
+		{[]string{`Negotiate, Basic realm="a, b"`}, []string{"Negotiate", "Basic"}, "Basic", ""},
+		{[]string{`Basic realm="x"`, `Bearer realm="https://h/t",service="s"`}, []string{"Basic", "Bearer"}, "Bearer", "s"},
+		{[]string{`Basic realm="x", Bearer realm="https://h/t", service="s,t", scope="repository:x:pull,push"`}, []string{"Basic", "Bearer"}, "Bearer", "s,t"},
+		{[]string{`bearer realm="https://h/\"t",Service=s`}, []string{"bearer"}, "bearer", "s"},
+		{[]string{`Bearer service="s"`, `Basic realm="x"`}, []string{"Bearer", "Basic"}, "Basic", ""},
+		{[]string{`Negotiate`, `NTLM`}, []string{"Negotiate", "NTLM"}, "", ""},
+		{[]string{`Negotiate, NTLM`}, []string{"Negotiate", "NTLM"}, "", ""},
+		{[]string{`Bearer service="s"`}, []string{"Bearer"}, "", ""},
+		{[]string{``, `,,`, `a="b`, `=`}, nil, "", ""},
+		{nil, nil, "", ""},
 	} {
-		h := http.Header{"Www-Authenticate": slices.Clone(test.in)}
-		sortChallenges(h)
-		if got := h.Values("WWW-Authenticate"); !slices.Equal(got, test.want) {
-			t.Errorf("%q: %q, want %q", test.in, got, test.want)
+		var offers []string
+		all := challengesIn(http.Header{"Www-Authenticate": test.in})
+		for _, c := range all {
+			offers = append(offers, c.scheme)
 		}
-	}
-	if got := schemes(http.Header{"Www-Authenticate": {`Negotiate, NTLM`}}); !slices.Equal(got, []string{"Negotiate", "NTLM"}) {
-		t.Error(got)
+		c, ok := spoken(all)
+		if !slices.Equal(offers, test.offers) || c.scheme != test.spoken || ok != (test.spoken != "") || c.params["service"] != test.service {
+			t.Errorf("%q: %q, %+v", test.in, offers, c)
+		}
 	}
 }
 
-// A token server is moved only at the registry's own address.
-func TestMoveRealm(t *testing.T) {
+// A token server with a private address must have that of the registry.
+func TestTokenServerAddress(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct{ host, in, want, at string }{
-		{"10.0.0.5:5050", `Bearer realm="https://10.0.0.5/jwt/auth",service="s"`, `Bearer realm="https://10.0.0.5:5050/jwt/auth",service="s"`, "https://10.0.0.5/jwt/auth"},
-		{"[fd00::1]:5050", `Bearer realm="https://[fd00::1]:8443/t?a=b"`, `Bearer realm="https://[fd00::1]:5050/t?a=b"`, "https://[fd00::1]:8443/t?a=b"},
-		{"10.0.0.5:5050", `Bearer realm="https://10.0.0.5:5050/t"`, "", ""},
-		{"10.0.0.5:5050", `Bearer realm="https://10.0.0.6/t"`, "", ""},
-		{"10.0.0.5:5050", `Bearer realm="http://169.254.169.254/t"`, "", ""},
-		{"registry.example:5050", `Bearer realm="https://registry.example/t"`, "", ""},
-		{"10.0.0.5:5050", `Bearer realm="https://10.0.0.5/v2/"`, "", ""},
-		{"10.0.0.5:5050", `Basic realm="x"`, "", ""},
+	for _, test := range []struct {
+		host, realm string
+		refused     bool
+	}{
+		{"10.0.0.5:5050", "https://10.0.0.5/jwt/auth", false},
+		{"10.0.0.5:5050", "https://10.0.0.5:5050/t", false},
+		{"[fd00::1]:5050", "https://[fd00::1]:8443/t?a=b", false},
+		{"registry.example:5050", "https://auth.example/t", false},
+		{"registry.example:5050", "https://192.0.2.1/t", false},
+		{"10.0.0.5:5050", "https://10.0.0.6/t", true},
+		{"10.0.0.5:5050", "https://169.254.169.254/t", true},
+		{"registry.example", "https://[::ffff:127.0.0.1]/t", true},
+		{"registry.example", "https://[fe80::1%25eth0]/t", true},
+		{"registry.example", "https://127.1/t", true},
+		{"registry.example", "https://0x7f000001/t", true},
+		{"registry.example", "https://2130706433/t", true},
 	} {
-		h := http.Header{"Www-Authenticate": {test.in}}
-		at := moveRealm(h, test.host)
-		want := test.want
-		if want == "" {
-			want = test.in
+		u, err := url.Parse(test.realm)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if got := h.Get("WWW-Authenticate"); got != want || (at == nil) != (test.at == "") || at != nil && at.String() != test.at {
-			t.Errorf("%+v: %s, %v", test, got, at)
+		l := &login{Repository: &Repository{host: test.host}}
+		if err := l.checkServer(u); (err != nil) != test.refused {
+			t.Errorf("%s of %s: %v", test.realm, test.host, err)
 		}
 	}
 }

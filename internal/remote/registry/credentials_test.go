@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
 )
 
 // Credentials are found by every name that docker, podman and skopeo give them.
@@ -38,11 +40,7 @@ func TestCredentialNames(t *testing.T) {
 		t.Setenv("REGISTRY_AUTH_FILE", "")
 		writeAuths(t, filepath.Join(dir, "config.json"), test.docker)
 		writeAuths(t, filepath.Join(dir, "containers", "auth.json"), test.podman)
-		n, err := ParseRepository(test.name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		repo, err := n.repository(false)
+		repo, err := name.NewRepository(test.name)
 		if err != nil {
 			t.Fatal(err)
 		}

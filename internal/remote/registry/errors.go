@@ -4,14 +4,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
-
-	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
@@ -28,16 +24,6 @@ const (
 	maxDiagnostics = 3
 )
 
-func (r *Repository) reason(err error) error {
-	if e, ok := errors.AsType[*transport.Error](err); ok {
-		return r.libraryStatus(e, answer{})
-	}
-	if transfer.Is[*json.SyntaxError](err) {
-		return transfer.Permanent(&noTokenError{reason: "the token server's answer is no JSON"})
-	}
-	return plainReason(err)
-}
-
 // plainReason returns an error without what may be secret in it.
 func plainReason(err error) error {
 	err = transfer.PlainReason(err)
@@ -47,8 +33,7 @@ func plainReason(err error) error {
 	return err
 }
 
-// cleanError is an error whose text quoted too much of what a server says: the
-// library's has what a token server answers in its second line.
+// cleanError is an error whose text quoted too much of what a server says.
 type cleanError struct {
 	text string
 	err  error
@@ -156,13 +141,4 @@ func secretsIn(authorization string) []string {
 		}
 	}
 	return secrets
-}
-
-// secretsOf returns what must not be shown of credentials.
-func secretsOf(ctx context.Context, auth authn.Authenticator) []string {
-	cfg, err := authn.Authorization(ctx, auth)
-	if err != nil || cfg == nil {
-		return nil
-	}
-	return []string{cfg.Password, cfg.Auth, cfg.IdentityToken, cfg.RegistryToken}
 }

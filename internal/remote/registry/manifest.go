@@ -211,15 +211,17 @@ func (r *Repository) failure(ctx context.Context, doing string, err error) error
 	return r.client.failure(ctx, doing, r.name.host, err)
 }
 
-// url returns where something of the repository is. Of the scheme the
-// transport decides.
-func (r *Repository) url(kind, id string) *url.URL {
+// at returns where something is on the registry.
+func (r *Repository) at(path string) *url.URL {
 	scheme := "https"
 	if r.client.plainHTTP {
 		scheme = "http"
 	}
-	return &url.URL{Scheme: scheme, Host: r.host, Path: "/v2/" + r.path + "/" + kind + "/" + id}
+	return &url.URL{Scheme: scheme, Host: r.host, Path: "/v2/" + path}
 }
+
+// url returns where something of the repository is.
+func (r *Repository) url(kind, id string) *url.URL { return r.at(r.path + "/" + kind + "/" + id) }
 
 // reference returns a name with a tag or a digest.
 func (n Name) reference(tagOrDigest string) string {

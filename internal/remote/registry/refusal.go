@@ -2,7 +2,6 @@ package registry
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,8 +9,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
@@ -63,8 +60,8 @@ func (e *statusError) Error() string {
 
 func (e *statusError) Unwrap() error { return e.StatusError }
 
-func (e *statusError) has(codes ...transport.ErrorCode) bool {
-	return slices.ContainsFunc(codes, func(code transport.ErrorCode) bool { return slices.Contains(e.codes, string(code)) })
+func (e *statusError) has(codes ...string) bool {
+	return slices.ContainsFunc(codes, func(code string) bool { return slices.Contains(e.codes, code) })
 }
 
 // says reports whether the registry's own words contain one of some, whatever the case.
@@ -82,34 +79,41 @@ func IsNotFound(err error) bool {
 // expect returns the refusal that an answer is unless its status is one of
 // codes. It closes what it refuses.
 func (r *Repository) expect(resp *transfer.Response, codes ...int) error {
-	req := resp.Request
-	manifest := strings.Contains(req.URL.Path, "/manifests/")
-	reading := req.Method == http.MethodGet || req.Method == http.MethodHead
+	stage := stageContent
+	if strings.Contains(resp.Request.URL.Path, "/manifests/") {
+		stage = stageManifest
+	}
+	reading := isReading(resp.Request.Method)
 	expected := slices.Contains(codes, resp.StatusCode)
-	if expected && (reading && !manifest || !startsPage(resp)) {
+	if expected && (reading && stage != stageManifest || !startsPage(resp)) {
 		return nil
 	}
 	defer resp.Close()
-	e := &statusError{
-		StatusError: transfer.NewStatusError(resp.Response),
-		method:      req.Method,
-		anonymous:   r.anonymous,
-		admitted:    r.admitted || lacksScope(resp.Header),
-		elsewhere:   req.URL.Host != r.host,
-		page:        expected || startsPage(resp),
-	}
-	if manifest {
-		e.stage = stageManifest
-	}
-	e.read(resp, secretsIn(req.Header.Get("Authorization")))
-	switch {
-	case expected && reading:
+	e := r.refused(resp, stage)
+	switch e.page = e.page || expected; {
+	case expected && reading, e.page && r.page && e.Code == http.StatusNotFound:
 		return transfer.Permanent(&notRegistryError{e.Host})
 	case e.page && !reading && !ownStatus[e.Code]:
 		return &interceptedError{e.Error()}
-	case e.page && r.page && e.Code == http.StatusNotFound:
-		return transfer.Permanent(&notRegistryError{e.Host})
 	}
+	return e
+}
+
+func isReading(method string) bool { return method == http.MethodGet || method == http.MethodHead }
+
+// refused returns the refusal that an answer is.
+func (r *Repository) refused(resp *transfer.Response, stage stage) *statusError {
+	req := resp.Request
+	e := &statusError{
+		StatusError: transfer.NewStatusError(resp.Response),
+		method:      req.Method,
+		stage:       stage,
+		anonymous:   r.anonymous,
+		admitted:    r.admitted || lacksScope(resp.Header),
+		elsewhere:   req.URL.Host != r.host,
+		page:        startsPage(resp),
+	}
+	e.read(resp, append(secretsIn(req.Header.Get("Authorization")), r.secrets...))
 	return e
 }
 
@@ -118,7 +122,7 @@ func (e *statusError) read(resp *transfer.Response, secrets []string) {
 	body, _ := io.ReadAll(io.LimitReader(resp, maxErrorBody))
 	e.Told(resp.Header.Get("Content-Type"), string(body))
 	var told struct {
-		Errors []transport.Diagnostic `json:"errors"`
+		Errors []diagnostic `json:"errors"`
 	}
 	if json.Unmarshal(body, &told) == nil && len(told.Errors) > 0 {
 		e.diagnose(told.Errors, secrets)
@@ -138,7 +142,7 @@ var ownStatus = map[int]bool{
 // startsPage reports whether an answer is a web page. That it says so is not
 // enough: some registries say it of every answer (Quay, made with Flask).
 func startsPage(resp *transfer.Response) bool {
-	if !isPage(resp.Header) {
+	if mediaType(resp.Header) != "text/html" {
 		return false
 	}
 	start := make([]byte, 512)
@@ -150,38 +154,20 @@ func startsPage(resp *transfer.Response) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(start[:n], "\ufeff \t\r\n"), []byte("<"))
 }
 
-func (e *statusError) diagnose(told []transport.Diagnostic, secrets []string) {
+// diagnostic is an error of a registry (distribution specification, "Error codes").
+type diagnostic struct{ Code, Message string }
+
+func (e *statusError) diagnose(told []diagnostic, secrets []string) {
 	var says []string
 	for _, d := range told[:min(len(told), maxDiagnostics)] {
-		e.codes = append(e.codes, string(d.Code))
-		s := string(d.Code)
+		e.codes = append(e.codes, d.Code)
+		s := d.Code
 		if d.Message != "" {
 			s = strings.TrimPrefix(s+": "+d.Message, ": ")
 		}
 		says = append(says, transfer.Printable(hide(s, secrets), maxMessage))
 	}
 	e.Says = strings.Join(says, "; ")
-}
-
-// libraryStatus takes over a refusal that the library met: at its first
-// question, or from the token server. Last is what is remembered of the answer.
-func (r *Repository) libraryStatus(e *transport.Error, last answer) error {
-	s := &statusError{
-		StatusError: &transfer.StatusError{Code: e.StatusCode, Host: r.name.host, RateLimit: last.limit},
-		stage:       stageToken, anonymous: r.anonymous, page: last.page,
-	}
-	var secrets []string
-	if e.Request != nil {
-		s.Host, s.method = transfer.Printable(e.Request.URL.Host, maxMessage), e.Request.Method
-		secrets = secretsIn(e.Request.Header.Get("Authorization"))
-		if e.Request.URL.Path == "/v2/" {
-			s.stage = stageGreeting
-		}
-	}
-	s.Host = cmp.Or(last.host, s.Host)
-	s.diagnose(e.Errors, secrets)
-	s.Told("", s.Says)
-	return s
 }
 
 // interceptedError is an answer in the place of the registry's. A second one may be
@@ -199,11 +185,15 @@ func (e *notRegistryError) Error() string { return e.host + " answers with a web
 // handshake does not speak.
 type authSchemeError struct {
 	host   string
-	offers []string
+	offers []challenge
 }
 
 func (e *authSchemeError) Error() string {
-	return transfer.Printable(fmt.Sprintf("%s wants to be told who asks by %s only", e.host, strings.Join(e.offers, " or ")), maxMessage)
+	var names []string
+	for _, c := range e.offers {
+		names = append(names, c.scheme)
+	}
+	return transfer.Printable(fmt.Sprintf("%s wants to be told who asks by %s only", e.host, strings.Join(names, " or ")), maxMessage)
 }
 
 // noTokenError is that a token server, or what a registry takes for one, gives no token.
@@ -280,13 +270,13 @@ func (e *statusError) wrongRealm() bool {
 }
 
 func (e *statusError) refusal() Refusal {
-	writing := e.method != http.MethodGet && e.method != http.MethodHead
+	writing := !isReading(e.method)
 	switch {
 	case e.Code == http.StatusUnauthorized && !e.admitted, e.says("token has expired"):
 		return RefusedCredentials
 	case writing && e.says("quota", "upper limit", "storage limit"):
 		return RefusedQuota
-	case writing && e.says("read only", "read-only"), writing && e.stage == stageContent && (e.Code == http.StatusMethodNotAllowed || e.has(transport.UnsupportedErrorCode)):
+	case writing && e.says("read only", "read-only"), writing && e.stage == stageContent && (e.Code == http.StatusMethodNotAllowed || e.has("UNSUPPORTED")):
 		return RefusedPush
 	case writing && e.stage == stageManifest && (e.Code == http.StatusConflict || e.says("immutab", "cannot be overwritten", "does not allow updating", "disallowed")):
 		return RefusedTag
@@ -294,7 +284,7 @@ func (e *statusError) refusal() Refusal {
 		return RefusedDocument
 	case e.Code == http.StatusUnauthorized, e.Code == http.StatusForbidden:
 		return RefusedAccess
-	case e.has(transport.NameUnknownErrorCode, transport.NameInvalidErrorCode), writing && e.Code == http.StatusNotFound && len(e.codes) > 0:
+	case e.has("NAME_UNKNOWN", "NAME_INVALID"), writing && e.Code == http.StatusNotFound && len(e.codes) > 0:
 		return RefusedRepository
 	}
 	return RefusedOtherwise
@@ -303,9 +293,9 @@ func (e *statusError) refusal() Refusal {
 // refusesDocument reports whether a manifest may be refused for its kind. For one
 // that lacks blobs there is a code of its own.
 func (e *statusError) refusesDocument() bool {
-	return e.has(transport.ManifestInvalidErrorCode, transport.UnsupportedErrorCode) ||
+	return e.has("MANIFEST_INVALID", "UNSUPPORTED") ||
 		slices.Contains([]int{http.StatusUnsupportedMediaType, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented}, e.Code) ||
-		e.Code == http.StatusBadRequest && !e.has(transport.ManifestBlobUnknownErrorCode, transport.DigestInvalidErrorCode, transport.TagInvalidErrorCode)
+		e.Code == http.StatusBadRequest && !e.has("MANIFEST_BLOB_UNKNOWN", "DIGEST_INVALID", "TAG_INVALID")
 }
 
 // hint is the next step after a refusal by the registry at a host.

@@ -1,6 +1,6 @@
 // Package registry talks to a container registry, by the OCI distribution
 // specification 1.1, so that an interrupted upload or download goes on where it
-// stopped. The handshake is go-containerregistry's; the requests are its own.
+// stopped.
 package registry
 
 import (
@@ -8,14 +8,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
-	"slices"
-	"strings"
+	"net/url"
 	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
@@ -121,7 +119,9 @@ type Repository struct {
 	// admitted says that a token server gave a token for the credentials.
 	admitted bool
 	// page says that a web page was the answer to the first question.
-	page    bool
+	page bool
+	// secrets must not be shown, whoever repeats them.
+	secrets []string
 	accepts uploadForm
 }
 
@@ -162,98 +162,75 @@ func (c *Client) Repository(ctx context.Context, n Name, push bool) (*Repository
 }
 
 func (c *Client) shakeHands(ctx context.Context, n Name, push bool) (*Repository, error) {
-	repo, err := n.repository(c.plainHTTP)
+	repo, err := name.NewRepository(n.String())
 	if err != nil {
-		return nil, err
+		return nil, transfer.Permanent(err)
 	}
 	auth, err := authn.Resolve(ctx, c.keychain, repo)
 	if err != nil {
 		return nil, transfer.Permanent(newKeychainError(repo, err))
 	}
-	scope := repo.Scope(transport.PullScope)
-	if push {
-		scope = repo.Scope(transport.PushScope)
-	}
-	r := &Repository{client: c, name: n, host: repo.RegistryStr(), path: repo.RepositoryStr(), anonymous: isAnonymous(ctx, auth)}
-	w := transfer.NewWatchdog(ctx, c.options.IdleTimeout)
-	defer w.Stop()
-	d := &authTransport{inner: c.transport, userAgent: c.options.UserAgent, plainHTTP: c.plainHTTP, host: repo.RegistryStr()}
-	rt, err := transport.NewWithContext(w.Context(), repo.Registry, auth, d, []string{scope})
+	who, err := authn.Authorization(ctx, auth)
 	if err != nil {
-		return nil, r.handshakeReason(ctx, w, d, auth, err)
+		return nil, transfer.Permanent(newKeychainError(repo, err))
 	}
-	if err := r.checkGreeting(d); err != nil {
+	r := &Repository{
+		client: c, name: n, host: repo.RegistryStr(), path: repo.RepositoryStr(),
+		anonymous: *who == authn.AuthConfig{}, secrets: []string{who.Password, who.IdentityToken, who.RegistryToken},
+	}
+	l := &login{Repository: r, auth: *who, scope: "repository:" + r.path + ":pull"}
+	if push {
+		l.scope += ",push"
+	}
+	r.http = transfer.NewClient(l, "the registry", c.options.IdleTimeout)
+	r.http.Reason = plainReason
+	if err := l.greet(ctx); err != nil {
 		return nil, err
 	}
-	d.endHandshake()
-	r.http = transfer.NewClient(rt, "the registry", c.options.IdleTimeout)
-	r.http.Reason = r.reason
 	return r, nil
 }
 
-func isAnonymous(ctx context.Context, auth authn.Authenticator) bool {
-	if auth == authn.Anonymous {
-		return true
-	}
-	cfg, err := authn.Authorization(ctx, auth)
-	return err == nil && (cfg == nil || *cfg == authn.AuthConfig{})
+// request is what to send.
+type request struct {
+	method string
+	url    *url.URL
+	header http.Header
+	// body may be nil.
+	body *upload
+	// data is a short body.
+	data []byte
+	// answering is how long the registry may take to answer; 0 stands for the idle timeout.
+	answering time.Duration
 }
 
-func (r *Repository) handshakeReason(ctx context.Context, w *transfer.Watchdog, d *authTransport, auth authn.Authenticator, err error) error {
-	if ended := w.Reason(); ended != nil {
-		return ended
-	}
-	greeting, last := d.answers()
-	if e, ok := errors.AsType[*transport.Error](err); ok {
-		return r.libraryStatus(e, last)
-	}
-	at, cause := d.failure()
-	if refused := d.firstRefused(); errors.Is(refused, errInClear) && cause == nil {
-		return refused
-	}
-	// Of two schemes that it tried, the library tells in one line; what
-	// happened on the wire is said better.
-	if cause != nil && at != r.host {
-		return &transfer.RedirectedError{Host: at, Err: plainReason(cause)}
-	}
-	if cause != nil {
-		return plainReason(cause)
-	}
-	if greeting.code == http.StatusUnauthorized && last.code == http.StatusOK {
-		return transfer.Permanent(&noTokenError{host: last.host, page: last.page})
-	}
-	secrets := secretsOf(ctx, auth)
-	text := transfer.Printable(hide(firstLine(err.Error()), secrets), maxMessage)
-	if strings.Contains(text, "www-authenticate") {
-		return transfer.Permanent(&noTokenError{reason: text})
-	}
-	return transfer.Permanent(errors.New(text))
-}
-
-// checkGreeting takes from the answer to the first question what the library passes over.
-func (r *Repository) checkGreeting(d *authTransport) error {
-	greeting, _ := d.answers()
-	r.page = greeting.page && greeting.code == http.StatusOK
-	known := func(scheme string) bool {
-		return strings.EqualFold(scheme, "basic") || strings.EqualFold(scheme, "bearer")
-	}
-	bearer := slices.ContainsFunc(greeting.offers, func(scheme string) bool { return strings.EqualFold(scheme, "bearer") })
-	r.admitted = bearer && !r.anonymous
-	if len(greeting.offers) > 0 && !slices.ContainsFunc(greeting.offers, known) {
-		return transfer.Permanent(&authSchemeError{greeting.host, greeting.offers})
-	}
-	return nil
-}
-
-// repository returns the library's notion of a name.
-func (n Name) repository(plainHTTP bool) (name.Repository, error) {
-	var opts []name.Option
-	if plainHTTP {
-		opts = append(opts, name.Insecure)
-	}
-	repo, err := name.NewRepository(n.String(), opts...)
+// do sends a request and returns the answer, whatever its status.
+func (r *Repository) do(ctx context.Context, q request) (*transfer.Response, error) {
+	req, err := q.http(ctx)
 	if err != nil {
-		return name.Repository{}, transfer.Permanent(err)
+		return nil, err
 	}
-	return repo, nil
+	resp, err := r.http.Do(req, q.answering)
+	if err != nil && q.url.Host != r.host && !transfer.Is[*transfer.RedirectError](err) {
+		err = &transfer.RedirectedError{Host: q.url.Host, Err: err}
+	}
+	return resp, err
+}
+
+// http returns the request as net/http wants it.
+func (q request) http(ctx context.Context) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, q.method, q.url.String(), nil)
+	if err != nil {
+		return nil, transfer.Permanent(errors.New("the registry names a URL that is none"))
+	}
+	for name, values := range q.header {
+		req.Header[name] = values
+	}
+	req.Header.Set("Accept-Encoding", "identity")
+	switch {
+	case q.body != nil:
+		req.Body, req.ContentLength = q.body, q.body.size
+	case q.data != nil:
+		setBody(req, q.data)
+	}
+	return req, nil
 }

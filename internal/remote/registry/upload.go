@@ -15,8 +15,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
-
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -135,7 +133,7 @@ func (s *session) adapt(err error) bool {
 				return true
 			}
 		}
-	case s.offset == 0 && (e.Code == http.StatusMethodNotAllowed || e.Code == http.StatusNotImplemented || e.has(transport.UnsupportedErrorCode)):
+	case s.offset == 0 && (e.Code == http.StatusMethodNotAllowed || e.Code == http.StatusNotImplemented || e.has("UNSUPPORTED")):
 		s.accepts.whole.Store(true)
 		return true
 	}
@@ -211,7 +209,7 @@ func (s *session) follow(resp *transfer.Response) error {
 // answered, so nothing is sent where the user did not name. A location of another form is
 // followed as it is, over https and without credentials.
 func (s *session) isOwn(u, asked *url.URL) bool {
-	return u.Hostname() == asked.Hostname() && u.Port() == "" || strings.HasPrefix(u.Path, "/v2/"+s.path+"/blobs/uploads/")
+	return u.Hostname() == asked.Hostname() && (u.Port() == "" || u.Port() == asked.Port()) || strings.HasPrefix(u.Path, "/v2/"+s.path+"/blobs/uploads/")
 }
 
 // ask has the registry say how much it has. With one that cannot, the session
@@ -357,12 +355,12 @@ func (s *session) again(err error) error {
 		return err
 	}
 	switch {
-	case e.has(transport.DigestInvalidErrorCode) && s.refused && !s.resumed:
+	case e.has("DIGEST_INVALID") && s.refused && !s.resumed:
 		return damaged("the registry received something else: %w", e)
-	case e.has(transport.DigestInvalidErrorCode):
+	case e.has("DIGEST_INVALID"):
 		s.refused = true
 	case e.Code == http.StatusNotFound, e.Code == http.StatusRequestedRangeNotSatisfiable:
-	case e.has(transport.BlobUploadInvalidErrorCode), e.has(transport.BlobUploadUnknownErrorCode):
+	case e.has("BLOB_UPLOAD_INVALID"), e.has("BLOB_UPLOAD_UNKNOWN"):
 	case s.resumed && e.Code == http.StatusBadRequest:
 	default:
 		return err
@@ -425,8 +423,6 @@ func (s *session) body(size int64) (*upload, error) {
 	}
 	return u, nil
 }
-
-func (u *upload) left() int64 { return u.size }
 
 func (u *upload) Read(p []byte) (int, error) {
 	u.mu.Lock()

@@ -1,0 +1,252 @@
+package registry
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+)
+
+// login is the transport of all requests for a repository. It tells the registry who
+// asks, and no other host: by a password, or by a token that the registry's token server
+// gives for it (distribution/distribution, docs/content/spec/auth). It alone decides on
+// the scheme, whatever a challenge or a redirect says.
+type login struct {
+	*Repository
+	auth  authn.AuthConfig
+	scope string
+
+	mu    sync.Mutex
+	token string
+}
+
+// maxAnswer bounds what is read of the answers of a handshake.
+const maxAnswer = 64 << 10
+
+var errInClear = &transfer.RedirectError{Reason: "the registry leads to plain http, which would send credentials and content in the clear"}
+
+// greet asks the registry how it wants to be told who asks, and gets the first token.
+func (l *login) greet(ctx context.Context) error {
+	resp, err := l.do(ctx, request{method: http.MethodGet, url: l.at("")})
+	if err != nil {
+		return err
+	}
+	defer done(resp)
+	l.page = startsPage(resp) && resp.StatusCode == http.StatusOK
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusUnauthorized {
+		return l.refused(resp, stageGreeting)
+	}
+	offers := challengesIn(resp.Header)
+	c, ok := spoken(offers)
+	switch {
+	case ok && c.is("bearer"):
+		err := l.renew(ctx, c)
+		l.admitted = err == nil && !l.anonymous
+		return err
+	case ok || len(offers) == 0:
+		return nil
+	case slices.ContainsFunc(offers, func(c challenge) bool { return c.is("bearer") }):
+		return transfer.Permanent(&noTokenError{reason: "the registry does not say where its token server is"})
+	}
+	return transfer.Permanent(&authSchemeError{resp.Request.URL.Host, offers})
+}
+
+func (l *login) RoundTrip(req *http.Request) (*http.Response, error) {
+	used := ""
+	if req.URL.Host == l.host {
+		used = l.authorization()
+	}
+	resp, err := l.send(req, used)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || req.URL.Path == "/v2/" {
+		return resp, err
+	}
+	c, ok := spoken(challengesIn(resp.Header))
+	if !ok || !c.is("bearer") {
+		return resp, nil
+	}
+	_ = resp.Body.Close()
+	if used, err = l.again(req, c, used); err != nil {
+		return nil, err
+	}
+	if req.Body != nil && req.Body != http.NoBody {
+		if req.GetBody == nil {
+			return nil, errBodyGone // whoever sent it begins anew
+		}
+		again := *req
+		if again.Body, err = req.GetBody(); err != nil {
+			return nil, err
+		}
+		req = &again
+	}
+	return l.send(req, used)
+}
+
+// again returns what proves who asks after a token was not enough: it has expired, or is
+// for something else. Another host, to which the registry leads, may give tokens to anybody.
+func (l *login) again(req *http.Request, c challenge, used string) (authorization string, err error) {
+	if req.URL.Host != l.host {
+		token, err := l.ask(req.Context(), c, authn.AuthConfig{}, c.params["scope"])
+		return "Bearer " + token, err
+	}
+	if l.authorization() == used {
+		err = l.renew(req.Context(), c)
+	} // else another request has got a new one meanwhile
+	return l.authorization(), err
+}
+
+// renew gets a token for what the repository is opened for and, before that, for what the
+// registry says that it lacks: some token servers look at the first scope alone.
+func (l *login) renew(ctx context.Context, c challenge) error {
+	token, err := l.auth.RegistryToken, error(nil)
+	if token == "" {
+		scopes := []string{l.scope}
+		if more := c.params["scope"]; more != "" && more != l.scope {
+			scopes = []string{more, l.scope}
+		}
+		token, err = l.ask(ctx, c, l.auth, scopes...)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.token = cmp.Or(token, l.token)
+	return err
+}
+
+func (l *login) authorization() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if token := cmp.Or(l.token, l.auth.RegistryToken); token != "" {
+		return "Bearer " + token
+	}
+	return basic(l.auth)
+}
+
+func basic(auth authn.AuthConfig) string {
+	if auth.Username == "" || auth.Password == "" {
+		return ""
+	}
+	req := http.Request{Header: http.Header{}}
+	req.SetBasicAuth(auth.Username, auth.Password)
+	return req.Header.Get("Authorization")
+}
+
+// send sends a request over the wire.
+func (l *login) send(req *http.Request, authorization string) (*http.Response, error) {
+	if req.URL.Scheme != "https" && (req.URL.Scheme != "http" || !l.client.plainHTTP) {
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, fmt.Errorf("%w, at %s", errInClear, transfer.Printable(req.URL.Host, maxMessage))
+	}
+	sent := *req // the request is the caller's, and a retry may go another way
+	sent.Header = req.Header.Clone()
+	sent.Header.Set("User-Agent", l.client.options.UserAgent)
+	if authorization != "" {
+		sent.Header.Set("Authorization", authorization)
+	}
+	return l.client.transport.RoundTrip(&sent)
+}
+
+// tokenServer is the transport of requests to the token server that a registry names.
+type tokenServer struct {
+	*login
+	authorization string
+}
+
+func (s tokenServer) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := s.checkServer(req.URL); err != nil {
+		return nil, err
+	}
+	return s.send(req, s.authorization)
+}
+
+// checkServer refuses a token server, or one to which it redirects, at a private address
+// that is not the registry's own: whoever answers in the place of the registry could have
+// anything asked for there that only this machine can reach.
+func (l *login) checkServer(u *url.URL) error {
+	own := url.URL{Host: l.host}
+	if u.Hostname() == own.Hostname() {
+		return nil
+	}
+	host, _, _ := strings.Cut(u.Hostname(), "%")
+	ip, err := netip.ParseAddr(host)
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	odd := err != nil && last != "" && last[0] >= '0' && last[0] <= '9' // inet_aton(3) reads 127.1 and 0x7f000001
+	if ip = ip.Unmap(); odd || err == nil && (ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsLinkLocalMulticast() || ip.IsUnspecified()) {
+		return &noTokenError{reason: fmt.Sprintf("the token server %s is a private or link-local address", transfer.Printable(u.Host, maxMessage))}
+	}
+	return nil
+}
+
+// ask gets a token from the server that a challenge names, for the scopes.
+func (l *login) ask(ctx context.Context, c challenge, auth authn.AuthConfig, scopes ...string) (token string, err error) {
+	u, err := url.Parse(c.params["realm"])
+	if err != nil || u.Host == "" {
+		return "", transfer.Permanent(&noTokenError{reason: "the registry names a token server by what is not a URL"})
+	}
+	if u.Scheme != "https" && !l.client.plainHTTP {
+		return "", transfer.Permanent(&noTokenError{reason: fmt.Sprintf("the token server %s does not use https", transfer.Printable(u.Host, maxMessage))})
+	}
+	if auth.IdentityToken != "" {
+		form := url.Values{
+			"grant_type": {"refresh_token"}, "refresh_token": {auth.IdentityToken}, "client_id": {"botkube-mirror"},
+			"service": {c.params["service"]}, "scope": {strings.Join(scopes, " ")},
+		}
+		q := request{method: http.MethodPost, url: u, header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, data: []byte(form.Encode())}
+		token, err = l.tokenFrom(ctx, q, "")
+		if e, ok := errors.AsType[*statusError](err); !ok || e.Code != http.StatusNotFound {
+			return token, err
+		} // else it knows the other way only
+	}
+	query := u.Query()
+	query["scope"] = scopes
+	query.Set("service", c.params["service"])
+	u.RawQuery = query.Encode()
+	return l.tokenFrom(ctx, request{method: http.MethodGet, url: u}, basic(auth))
+}
+
+func (l *login) tokenFrom(ctx context.Context, q request, authorization string) (string, error) {
+	req, err := q.http(ctx)
+	if err != nil {
+		return "", err
+	}
+	client := transfer.NewClient(tokenServer{l, authorization}, "the token server", l.client.options.IdleTimeout)
+	resp, err := client.Do(req, 0)
+	if err != nil {
+		if q.url.Host != l.host && !transfer.Is[*noTokenError](err) {
+			err = &transfer.RedirectedError{Host: q.url.Host, Err: err}
+		}
+		return "", err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return "", l.refused(resp, stageToken)
+	}
+	defer done(resp)
+	page := startsPage(resp)
+	data, err := io.ReadAll(io.LimitReader(resp, maxAnswer))
+	if err != nil {
+		return "", err
+	}
+	var answer struct {
+		Token       string `json:"token"`
+		AccessToken string `json:"access_token"` // as OAuth 2 calls it
+	}
+	if err := json.Unmarshal(data, &answer); err != nil && !page {
+		return "", transfer.Permanent(&noTokenError{reason: "the token server's answer is no JSON"})
+	}
+	if token := cmp.Or(answer.AccessToken, answer.Token); token != "" {
+		return token, nil
+	}
+	return "", transfer.Permanent(&noTokenError{host: transfer.Printable(resp.Request.URL.Host, maxMessage), page: page})
+}
