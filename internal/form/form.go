@@ -9,7 +9,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
@@ -69,7 +69,7 @@ type Form struct {
 	NotContent func(p *Place) error
 	// Prune removes files that the lock no longer names. It is nil if there is nothing
 	// to prune.
-	Prune func(ctx context.Context, p *Place) (atomicdir.Pruned, error)
+	Prune func(ctx context.Context, p *Place) (entry.Pruned, error)
 }
 
 // Content is where the bytes of a mirror come from.

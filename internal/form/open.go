@@ -9,7 +9,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
@@ -132,7 +132,7 @@ func (all Forms) Content(ctx context.Context, p *Place) (*Mirror, *Content, erro
 }
 
 // Prune removes what the lock of a mirror no longer names.
-func (all Forms) Prune(ctx context.Context, p *Place) (pruned atomicdir.Pruned, err error) {
+func (all Forms) Prune(ctx context.Context, p *Place) (pruned entry.Pruned, err error) {
 	defer p.Close() // nothing was written to it
 	err = all.try(p, func(f *Form) (err error) {
 		if f.Prune == nil {

@@ -44,6 +44,9 @@ type Tree struct {
 	// directory that was opened.
 	Root *os.Root
 
+	// Begin, if not nil, is called before the first file is staged. If it fails, none is.
+	Begin func() error
+
 	options Options
 	lock    *filelock.Lock
 	// created are the directories that this run made to have the tree.
@@ -74,8 +77,6 @@ type Options struct {
 	// Bare says that other programs read the directory, who expect no [MetaDir]: it is
 	// locked itself, and temporary files lie at its top.
 	Bare bool
-	// Begin, if not nil, is called before the first file is staged. If it fails, none is.
-	Begin func() error
 }
 
 // Open opens a directory to write, which it creates if need be, once no other
@@ -101,10 +102,8 @@ func Open(ctx context.Context, dir string, o Options) (*Tree, error) {
 
 // OpenSub is [Open] for a directory in a tree that is open to write. What is there
 // and is no directory is displaced, or refused.
-func (t *Tree) OpenSub(ctx context.Context, name string, begin func() error) (*Tree, error) {
-	o := t.options
-	o.Begin = begin
-	sub := &Tree{Path: t.At(name), options: o, parent: t, name: name}
+func (t *Tree) OpenSub(ctx context.Context, name string) (*Tree, error) {
+	sub := &Tree{Path: t.At(name), options: t.options, parent: t, name: name}
 	return sub, sub.claim(ctx, func() (*os.Root, error) {
 		_, err := t.Root.Lstat(name)
 		sub.createdInParent = sub.createdInParent || errors.Is(err, fs.ErrNotExist)
@@ -386,6 +385,17 @@ func (t *Tree) CheckDir(dir string) error {
 func (t *Tree) CheckFile(p string) error {
 	if fi, err := t.Root.Lstat(p); err == nil && !fi.Mode().IsRegular() && t.displaced == nil {
 		return t.InTheWay(p, "is not a regular file")
+	}
+	return nil
+}
+
+// CheckRegular refuses anything but a regular file in the place of documents, and says
+// what to do. What they hold is not read; one that is absent is no error.
+func (t *Tree) CheckRegular(hint string, paths ...string) error {
+	for _, p := range paths {
+		if _, err := disk.StatRegular(t.Root, p); fault.KindOf(err) == fault.Integrity {
+			return fault.New(fault.Integrity, "%s: %w", t.At(p), err).WithHint("%s", hint)
+		}
 	}
 	return nil
 }

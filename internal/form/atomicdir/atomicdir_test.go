@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"testing"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
@@ -123,63 +122,6 @@ func TestDiscardUnpublished(t *testing.T) {
 	staged.Discard()
 	if left, err := os.ReadDir(filepath.Join(dir, stagingDir)); err != nil || len(left) > 0 {
 		t.Errorf("left are %v, %v", left, err)
-	}
-}
-
-func TestPrune(t *testing.T) {
-	dir := t.TempDir()
-	for p, content := range map[string]string{"a/b/c": "four", "a/other": "", "d/x": ""} {
-		path := filepath.Join(dir, p)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	tr := open(t, dir)
-	defer tr.Close()
-	var pruned Pruned
-	for _, p := range []string{"a/b/c", "d", "none/x"} {
-		if err := tr.Prune(p, &pruned); err != nil {
-			t.Error(err)
-		}
-	}
-	if !slices.Equal(pruned.Paths, []string{"a/b/c"}) || pruned.Bytes != 4 {
-		t.Errorf("pruned %+v", pruned)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "a/b")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("an empty directory is left: %v", err)
-	}
-	for _, p := range []string{"a/other", "d/x"} {
-		if _, err := os.Stat(filepath.Join(dir, p)); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-// TestPruneAfterKill prunes what a run left that was killed between removing a
-// file and the directories that it was in.
-func TestPruneAfterKill(t *testing.T) {
-	dir := t.TempDir()
-	tr := open(t, dir)
-	defer tr.Close()
-	for _, p := range []string{"in/empty", "in/full/foreign"} {
-		if err := os.MkdirAll(filepath.Join(dir, p), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var pruned Pruned
-	for _, p := range []string{"in/empty/file", "in/full/file", "absent/file"} {
-		if err := tr.Prune(p, &pruned); err != nil {
-			t.Error(err)
-		}
-	}
-	if err := tr.SyncPruned([]string{"in/empty/file", "absent/file"}); err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "in/empty")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the empty directory is left: %v", err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "in/full/foreign")); err != nil || len(pruned.Paths) > 0 {
-		t.Errorf("something else was removed: %v, %v", err, pruned.Paths)
 	}
 }
 

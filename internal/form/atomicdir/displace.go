@@ -90,15 +90,3 @@ func (t *Tree) leadsToDir(p string) bool {
 	fi, err := os.Stat(t.At(p))
 	return err == nil && fi.IsDir()
 }
-
-// Remove removes a file of ours, or what took its place as [Staged.Publish]
-// would. If there is none, it does nothing.
-func (t *Tree) Remove(p string) error {
-	if err := t.MakeWay(p); err != nil {
-		return err
-	}
-	if err := t.Root.Remove(p); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}

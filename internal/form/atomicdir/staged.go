@@ -30,8 +30,8 @@ const writtenAtOnce = 8 << 20
 // Stage creates a file under a temporary name. It may be called concurrently.
 func (t *Tree) Stage() (*Staged, error) {
 	t.begin.Do(func() {
-		if t.options.Begin != nil {
-			t.beginError = t.options.Begin()
+		if t.Begin != nil {
+			t.beginError = t.Begin()
 		}
 	})
 	if t.beginError != nil {

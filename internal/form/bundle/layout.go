@@ -312,23 +312,22 @@ func (w *layoutWriter) writeBlobs(ctx context.Context, blobs []entry.Entry) erro
 // removeOthers removes the blobs of bundles that were there before. That nothing
 // else is there was seen to in the beginning.
 func (w *layoutWriter) removeOthers(blobs []entry.Entry) error {
-	keep := map[string]bool{}
-	for _, e := range blobs {
-		keep[e.Path] = true
-	}
 	names, err := oci.Names(w.tree.Root, oci.BlobsDir)
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		other := oci.BlobsDir + "/" + name
-		if keep[other] {
-			continue
-		}
-		if err := w.tree.Remove(other); err != nil {
-			return fmt.Errorf("removing a blob of the bundle that was there: %w", err)
-		}
+	for i, name := range names {
+		names[i] = oci.BlobsDir + "/" + name
+	}
+	gone := entry.Superseded(names, entry.Paths(blobs))
+	for _, p := range gone {
 		w.changed.Store(true)
+		if err := w.tree.MakeWay(p); err != nil {
+			return err
+		}
+	}
+	if _, err = entry.Prune(w.tree, gone); err != nil {
+		return fmt.Errorf("removing a blob of the bundle that was there: %w", err)
 	}
 	return nil
 }

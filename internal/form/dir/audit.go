@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
@@ -14,101 +16,64 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
-// IsDirectory reports whether a directory looks like one that this package wrote.
-func IsDirectory(dir string) bool {
-	t, err := atomicdir.OpenExisting(dir)
+// verify reads every file of a directory, and reports what is wrong with it. A run that
+// writes the directory is waited for.
+func verify(ctx context.Context, p *form.Place, report *form.Audit) error {
+	if err := report.Begin(); err != nil {
+		return err
+	}
+	l, err := readDocuments(p.Path)
+	if _, gone := os.Lstat(filepath.Join(p.Path, metaDir)); err != nil && gone != nil {
+		return err // says what a copy lacks
+	}
+	if err == nil {
+		report.Planned(l.ArtifactBytes(), len(l.Artifacts)) // about what there is to be read
+	}
+	if err := atomicdir.Settle(ctx, p.Path, p.Waiting); err != nil {
+		return err
+	}
+	t, err := atomicdir.OpenExisting(p.Path)
 	if err != nil {
-		return false
+		return err
 	}
 	defer t.Close()
-	for _, p := range []string{lockPath, sumsPath, supersededPath} {
-		if _, err := t.Root.Lstat(p); err == nil {
-			return true
-		}
-	}
-	return false
-}
-
-// MayBeDirectory reports whether a directory has what is left of one that this
-// package wrote: it lost all that tells, or that may not be looked at.
-func MayBeDirectory(dir string) bool {
-	t, err := atomicdir.OpenExisting(dir)
-	if err != nil {
-		return false
-	}
-	defer t.Close()
-	_, err = t.Root.Lstat(pluginsdir.MetaDir)
-	return err == nil
-}
-
-// Audited is what was found of a directory.
-type Audited struct {
-	// Lock is nil where it cannot be read, which the report says.
-	Lock *lock.Lock
-	// Mount is where the agent must see it, or empty if its indexes do not say.
-	Mount string
-	// Digest is that of the list of all files as they are, in the form of
-	// SHA256SUMS: of an intact directory for one platform it is the digest of that file.
-	Digest lock.SHA256
-}
-
-// AuditOptions are those of [Audit].
-type AuditOptions struct {
-	// Mount is where the agent must see the directory, or empty to take that from
-	// its indexes.
-	Mount string
-	// Waiting is as in [Options].
-	Waiting func(string)
-	// Hashed, if not nil, is told of bytes that were read, from several goroutines.
-	Hashed func(n int64)
-}
-
-// Audit reads every file of a directory, and reports what is wrong with it. A
-// run that writes the directory is waited for.
-func Audit(ctx context.Context, dir string, r *audit.Report, o AuditOptions) (*Audited, error) {
-	if err := atomicdir.Settle(ctx, dir, o.Waiting); err != nil {
-		return nil, err
-	}
-	a := &auditor{AuditOptions: o, report: r, all: entry.Sums{}}
-	t, err := atomicdir.OpenExisting(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer t.Close()
-	l, err := lockOf(t)
-	if err != nil {
+	if l, err = lockOf(t); err != nil {
 		f, detail := audit.File{Path: lockPath, Content: "the lock", State: audit.Damaged}, err.Error()
 		if fault.KindOf(err) == fault.Usage {
 			f.State, detail = audit.Missing, "it is missing"
 		}
-		r.Add(f, detail)
-		return &Audited{}, nil
+		report.Add(f, detail)
+		return nil
 	}
+	a := &auditor{Audit: report, all: entry.Sums{}}
+	report.Lock = l
+	report.FileAt = func(_ agent.Platform, file string) string { return file }
 	if len(l.Platforms) == 1 {
 		err = a.platform(ctx, t, "", l)
 	} else {
-		err = a.platforms(ctx, t, l)
+		report.FileAt = func(p agent.Platform, file string) string { return p.Dir() + "/" + file }
+		err = a.platforms(ctx, t)
 	}
-	return &Audited{Lock: l, Mount: a.mount, Digest: lock.Sum(a.all.Marshal())}, err
+	report.Digest = lock.Sum(a.all.Marshal()).OCI()
+	return err
 }
 
-// auditor is one run of [Audit].
+// auditor is one verification.
 type auditor struct {
-	AuditOptions
-	report *audit.Report
-	// mount is where the agent must see the directory, by its indexes.
-	mount string
-	// all has the digests of all files that are there, as Audited.Digest counts them.
+	*form.Audit
+	// all has the digests of all files that are there, in the form of SHA256SUMS: of an
+	// intact directory for one platform they are that file.
 	all entry.Sums
 }
 
 // platforms audits a directory for several platforms.
-func (a *auditor) platforms(ctx context.Context, top *atomicdir.Tree, l *lock.Lock) error {
+func (a *auditor) platforms(ctx context.Context, top *atomicdir.Tree) error {
 	e := entry.Entry{Path: lockPath, Most: maxMeta, Content: "the lock of all platforms"}
 	found, err := entry.Find(ctx, top, []entry.Entry{e}, a.Hashed)
 	if err != nil {
@@ -117,16 +82,16 @@ func (a *auditor) platforms(ctx context.Context, top *atomicdir.Tree, l *lock.Lo
 	if f, there := found[lockPath]; there && f.Problem == "" {
 		a.all[lockPath] = f.SHA256
 	}
-	files := entry.Audit{Report: a.report, Reader: pluginsdir.Reader, At: path.Clean, Found: found}
+	files := entry.Audit{Report: &a.Report, Reader: pluginsdir.Reader, At: path.Clean, Found: found}
 	files.Entry(e, "")
 	var subs []entry.Entry
-	for _, p := range l.Platforms {
+	for _, p := range a.Lock.Platforms {
 		subs = append(subs, entry.Entry{Path: path.Join(p.Dir(), lockPath)})
 	}
 	files.Dirs(top, subs)
 	a.superseded(top, "")
-	for _, p := range l.Platforms {
-		if err := a.sub(ctx, top, p, l.ForPlatform(p)); err != nil {
+	for _, p := range a.Lock.Platforms {
+		if err := a.sub(ctx, top, p); err != nil {
 			return err
 		}
 	}
@@ -135,29 +100,29 @@ func (a *auditor) platforms(ctx context.Context, top *atomicdir.Tree, l *lock.Lo
 
 // sub audits the directory of one of several platforms. A link in its place may
 // lead to what is not copied with the whole.
-func (a *auditor) sub(ctx context.Context, top *atomicdir.Tree, p agent.Platform, l *lock.Lock) error {
+func (a *auditor) sub(ctx context.Context, top *atomicdir.Tree, p agent.Platform) error {
 	t, err := top.Sub(p.Dir())
+	if err == nil {
+		defer t.Close()
+		return a.platform(ctx, t, p.Dir(), a.Lock.ForPlatform(p))
+	}
+	problem := audit.Problem{Kind: audit.KindDamaged, Path: p.Dir(), Detail: "it cannot be opened: " + disk.Reason(err).Error()}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		a.report.Fail(audit.Problem{Kind: audit.KindMissing, Path: p.Dir(), Detail: "the directory of " + p.String() + " is missing"})
-		return nil
+		problem.Kind, problem.Detail = audit.KindMissing, "the directory of "+p.String()+" is missing"
 	case fault.KindOf(err) == fault.Integrity:
-		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: p.Dir(), Detail: err.Error()})
-		return nil
-	case err != nil:
-		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: p.Dir(), Detail: "it cannot be opened: " + disk.Reason(err).Error()})
-		return nil
+		problem.Detail = err.Error()
 	}
-	defer t.Close()
-	return a.platform(ctx, t, p.Dir(), l)
+	a.Fail(problem)
+	return nil
 }
 
 // superseded returns the paths that a list names as superseded. One that cannot be
 // read is a problem: prune would not know what to remove.
 func (a *auditor) superseded(t *atomicdir.Tree, prefix string) []string {
-	paths, err := listSuperseded(t)
+	paths, err := superseded(t)
 	if err != nil {
-		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: path.Join(prefix, supersededPath), Detail: err.Error()})
+		a.Fail(audit.Problem{Kind: audit.KindDamaged, Path: path.Join(prefix, supersededPath), Detail: err.Error()})
 	}
 	return paths
 }
@@ -176,7 +141,7 @@ func (a *auditor) platform(ctx context.Context, t *atomicdir.Tree, prefix string
 	if err != nil {
 		return err
 	}
-	files := entry.Audit{Report: a.report, Reader: pluginsdir.Reader, At: at}
+	files := entry.Audit{Report: &a.Report, Reader: pluginsdir.Reader, At: at}
 	files.Dirs(t, plan)
 	superseded := a.superseded(t, prefix)
 	for name, f := range found {
@@ -185,9 +150,9 @@ func (a *auditor) platform(ctx context.Context, t *atomicdir.Tree, prefix string
 		}
 	}
 	for _, r := range l.Repositories {
-		a.mount = cmp.Or(a.mount, pluginsdir.MountIn(found[agent.IndexPath(r.Name)].Data, r.Name, p))
+		a.FoundMount = cmp.Or(a.FoundMount, pluginsdir.MountIn(found[agent.IndexPath(r.Name)].Data, r.Name, p))
 	}
-	pluginsdir.Audited{Lock: l, Platform: p, Found: found, At: at, Superseded: superseded, Mount: a.Mount}.Audit(a.report)
+	pluginsdir.Audited{Lock: l, Platform: p, Found: found, At: at, Superseded: superseded, Mount: a.Mount}.Audit(&a.Report)
 	return nil
 }
 
@@ -211,7 +176,7 @@ func (a *auditor) list(t *atomicdir.Tree, l *lock.Lock, at func(string) string, 
 		isRepository := slices.ContainsFunc(l.Repositories, func(r lock.Repository) bool { return r.Name == e.Name() })
 		switch {
 		case isRepository && !e.IsDir():
-			a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at(e.Name()), Detail: "it is " + disk.DescribeType(e.Type()) + ", not a directory"})
+			a.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at(e.Name()), Detail: "it is " + disk.DescribeType(e.Type()) + ", not a directory"})
 		case isRepository:
 			a.walk(t, e.Name(), at, add)
 		case path.Ext(e.Name()) == ".yaml":
@@ -225,7 +190,7 @@ func (a *auditor) list(t *atomicdir.Tree, l *lock.Lock, at func(string) string, 
 func (a *auditor) walk(t *atomicdir.Tree, repository string, at func(string) string, add func(string)) {
 	_ = fs.WalkDir(t.Root.FS(), repository, func(p string, e fs.DirEntry, err error) error {
 		if err != nil {
-			a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at(p), Detail: "it cannot be read: " + disk.Reason(err).Error()})
+			a.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at(p), Detail: "it cannot be read: " + disk.Reason(err).Error()})
 			return fs.SkipDir
 		}
 		if !e.IsDir() {

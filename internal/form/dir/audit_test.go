@@ -1,7 +1,6 @@
 package dir
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
@@ -25,6 +25,18 @@ func twoPlatforms(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	return f
+}
+
+// audited verifies a directory.
+func audited(t *testing.T, root, mount string) *form.Audit {
+	t.Helper()
+	a := &form.Audit{AuditOptions: form.AuditOptions{
+		Mount: mount, Accept: func(*form.Form) error { return nil }, Planned: func(int64, int) {}, Hashed: func(int64) {},
+	}}
+	if err := verify(t.Context(), &form.Place{Path: root}, a); err != nil {
+		t.Fatal(err)
+	}
+	return a
 }
 
 func TestAudit(t *testing.T) {
@@ -66,15 +78,13 @@ func TestAudit(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			root := filepath.Join(t.TempDir(), "plugins")
 			c.of.write(t, root)
-			var r audit.Report
-			found, err := Audit(context.Background(), root, &r, AuditOptions{})
-			if err != nil || len(r.Problems()) > 0 || found.Lock == nil {
-				t.Fatalf("%v, %+v", err, r.Problems())
+			if found := audited(t, root, ""); len(found.Problems()) > 0 || found.Lock == nil {
+				t.Fatalf("%+v", found.Problems())
 			}
 			replace(t, filepath.Join(root, filepath.FromSlash(c.path)), c.with)
-			r = audit.Report{}
-			if _, err := Audit(context.Background(), root, &r, AuditOptions{}); err != nil || len(r.Problems()) == 0 {
-				t.Fatalf("%v, %+v", err, r.Problems())
+			r := audited(t, root, "")
+			if len(r.Problems()) == 0 {
+				t.Fatal("there is no problem")
 			}
 			got := r.Problems()[0]
 			if c.first.Detail == "" {
@@ -99,10 +109,7 @@ func TestAuditModes(t *testing.T) {
 		if err := os.Chmod(filepath.Join(root, filepath.FromSlash(p)), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		var r audit.Report
-		if _, err := Audit(context.Background(), root, &r, AuditOptions{}); err != nil {
-			t.Fatal(err)
-		}
+		r := audited(t, root, "")
 		if want := (audit.Problem{Kind: audit.KindDamaged, Path: p, Detail: detail}); len(r.Problems()) != 1 || r.Problems()[0] != want {
 			t.Errorf("%+v", r.Problems())
 		}
@@ -116,16 +123,13 @@ func TestAuditModes(t *testing.T) {
 func TestAuditDigest(t *testing.T) {
 	f, root := newFixture(t, "v1"), filepath.Join(t.TempDir(), "plugins")
 	f.write(t, root)
-	found, err := Audit(context.Background(), root, new(audit.Report), AuditOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	found := audited(t, root, "")
 	data, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(pluginsdir.SumsPath)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if found.Digest != lock.Sum(data) || found.Mount != "/plugins" {
-		t.Errorf("%+v", found)
+	if found.Digest != lock.Sum(data).OCI() || found.FoundMount != "/plugins" {
+		t.Errorf("%q, %q", found.Digest, found.FoundMount)
 	}
 }
 
@@ -135,10 +139,7 @@ func TestAuditMount(t *testing.T) {
 	f, root := newFixture(t, "v1"), filepath.Join(t.TempDir(), "plugins")
 	f.write(t, root)
 	for mount, problems := range map[string]int{"": 0, "/plugins": 0, "/other": 1} {
-		var r audit.Report
-		if _, err := Audit(context.Background(), root, &r, AuditOptions{Mount: mount}); err != nil {
-			t.Fatal(err)
-		}
+		r := audited(t, root, mount)
 		if len(r.Problems()) != problems || problems > 0 && (r.Problems()[0].Path != "r.yaml" || r.Problems()[0].Kind != audit.KindIndex) {
 			t.Errorf("%q: %+v", mount, r.Problems())
 		}

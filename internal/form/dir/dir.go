@@ -15,7 +15,6 @@
 package dir
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,10 +23,8 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
@@ -41,112 +38,10 @@ const (
 	maxMeta = lock.MaxSize
 )
 
-// Options say how a directory is written.
-type Options struct {
-	// Mount is where the agent will see the directory: its plugins.cacheDir.
-	Mount string
-	// Source is what the files are made of.
-	Source pluginsdir.Source
-	// Waiting, if not nil, is called when another run has the directory.
-	Waiting func(path string)
-	// Displaced, if not nil, is called for what was in the way of a directory
-	// that pull wrote before, with where it was and where it was moved.
-	Displaced func(path, to string)
-}
-
-// Writer writes a directory. Write may be called concurrently, between one Open
-// and one Commit.
-type Writer struct {
-	options   Options
-	top       *directory
-	platforms map[agent.Platform]*directory
-}
-
-// Open prepares a directory for a plan's platforms and files: it creates the
-// directory if need be, waits for another run that writes it, and sweeps what
-// a killed one left. The sizes and digests of the plan's artifacts do not matter
-// yet.
-func Open(ctx context.Context, dir string, plan *lock.Lock, o Options) (*Writer, error) {
-	if err := pluginsdir.CheckMount(o.Mount); err != nil {
-		return nil, err
-	}
-	w := &Writer{options: o, platforms: map[agent.Platform]*directory{}}
-	var err error
-	to := atomicdir.Options{Reader: pluginsdir.Reader, Waiting: o.Waiting}
-	w.top, err = openPlanned(o, func(begin func() error) (*atomicdir.Tree, error) {
-		to.Begin = begin
-		return atomicdir.Open(ctx, dir, to)
-	})
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range plan.Platforms {
-		d := w.top
-		if len(plan.Platforms) > 1 {
-			below := func(begin func() error) (*atomicdir.Tree, error) { return w.top.OpenSub(ctx, p.Dir(), begin) }
-			if d, err = openPlanned(o, below); err != nil {
-				w.Close()
-				return nil, err
-			}
-		}
-		w.platforms[p] = d
-		for _, f := range pluginsdir.Paths(plan, p) {
-			d.planned[f] = true
-		}
-	}
-	return w, nil
-}
-
-// Write brings one file into the directory. A file that is there already, byte for
-// byte, is left alone. It reports whether anything was written.
-func (w *Writer) Write(ctx context.Context, p agent.Platform, f lock.File) (bool, error) {
-	d := w.platforms[p]
-	made, written, err := entry.Write(ctx, d.Tree, fileEntry(p, f, w.options.Source))
-	if err != nil {
-		return false, fmt.Errorf("writing %s: %w", d.At(f.Path), atomicdir.Explain(err))
-	}
-	d.record(f.Path, made)
-	return written, nil
-}
-
-// Commit writes indexes and locks, and makes all of it durable. All files of
-// the lock must have been written. It reports whether anything was written, or a
-// mode mended.
-func (w *Writer) Commit(ctx context.Context, l *lock.Lock) (bool, error) {
-	changed := false
-	for _, p := range l.Platforms {
-		d := w.platforms[p]
-		written, err := d.commit(ctx, l.ForPlatform(p), p, w.options)
-		if err != nil {
-			return false, fmt.Errorf("completing %s: %w", d.Path, atomicdir.Explain(err))
-		}
-		changed = changed || written || d.Mended()
-	}
-	if len(l.Platforms) > 1 {
-		written, err := w.top.commitWhole(ctx, l.PluginsOnly())
-		if err != nil {
-			return false, fmt.Errorf("completing %s: %w", w.top.Path, atomicdir.Explain(err))
-		}
-		changed = changed || written
-	}
-	return changed || w.top.Mended(), nil
-}
-
-// Close removes what is unfinished and lets the next run have the directory.
-func (w *Writer) Close() error {
-	var errs []error
-	for _, d := range w.platforms {
-		if d != w.top {
-			errs = append(errs, d.Close())
-		}
-	}
-	return errors.Join(append(errs, w.top.Close())...)
-}
-
-// ReadLock returns the lock of a directory that this package wrote. It is an error
-// of kind [fault.Integrity] if something else than a regular file is where one of
-// the directory's documents belongs; what they hold is not read.
-func ReadLock(dir string) (*lock.Lock, error) {
+// readDocuments returns the lock of a directory. It is an error of kind
+// [fault.Integrity] if something else than a regular file is where one of the
+// directory's documents belongs; what they hold is not read.
+func readDocuments(dir string) (*lock.Lock, error) {
 	t, err := atomicdir.OpenExisting(dir)
 	if err != nil {
 		return nil, err
@@ -156,13 +51,8 @@ func ReadLock(dir string) (*lock.Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l, checkDocuments(t, l)
-}
-
-// checkDocuments refuses anything but a regular file in the place of a document.
-func checkDocuments(t *atomicdir.Tree, l *lock.Lock) error {
 	if len(l.Platforms) == 1 {
-		return checkRegular(t, append([]string{sumsPath, supersededPath}, indexPaths(l)...))
+		return l, t.CheckRegular(pullAgain, append(indexPaths(l), sumsPath, supersededPath)...)
 	}
 	for _, p := range l.Platforms {
 		sub, err := t.Sub(p.Dir())
@@ -170,28 +60,38 @@ func checkDocuments(t *atomicdir.Tree, l *lock.Lock) error {
 			continue
 		}
 		if err != nil {
-			return damaged(t.At(p.Dir()), err)
+			return nil, damaged(t.At(p.Dir()), err)
 		}
-		err = checkRegular(sub, append([]string{lockPath, sumsPath, supersededPath}, indexPaths(l.ForPlatform(p))...))
+		err = sub.CheckRegular(pullAgain, append(indexPaths(l.ForPlatform(p)), lockPath, sumsPath, supersededPath)...)
 		if err := errors.Join(err, sub.Close()); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return checkRegular(t, []string{supersededPath})
+	return l, t.CheckRegular(pullAgain, supersededPath)
 }
 
-func checkRegular(t *atomicdir.Tree, paths []string) error {
-	for _, p := range paths {
-		if _, err := disk.StatRegular(t.Root, p); fault.KindOf(err) == fault.Integrity {
-			return damaged(t.At(p), err)
-		}
-	}
-	return nil
-}
+const pullAgain = "run pull again to write it anew"
 
 // damaged says what to do about a document that is damaged.
 func damaged(path string, err error) error {
-	return fault.New(fault.Integrity, "%s: %w", path, err).WithHint("run pull again to write it anew")
+	return fault.New(fault.Integrity, "%s: %w", path, err).WithHint(pullAgain)
+}
+
+func indexPaths(l *lock.Lock) []string {
+	var paths []string
+	for _, r := range l.Repositories {
+		paths = append(paths, agent.IndexPath(r.Name))
+	}
+	return paths
+}
+
+// readLock reads the lock that is there.
+func readLock(t *atomicdir.Tree) (*lock.Lock, error) {
+	data, err := t.Read(lockPath, maxMeta)
+	if err != nil {
+		return nil, err
+	}
+	return lock.Parse(data)
 }
 
 // lockOf returns the lock of a directory that is open, which must be there.
@@ -211,16 +111,6 @@ func lockOf(t *atomicdir.Tree) (*lock.Lock, error) {
 		return nil, damaged(t.At(lockPath), err)
 	}
 	return l, nil
-}
-
-// mayBeCopy is [looksCopied] for a path.
-func mayBeCopy(dir string) bool {
-	t, err := atomicdir.OpenExisting(dir)
-	if err != nil {
-		return false
-	}
-	defer t.Close()
-	return looksCopied(t)
 }
 
 // looksCopied reports whether a directory without a lock has an index that an

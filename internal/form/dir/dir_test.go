@@ -19,6 +19,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
@@ -78,7 +79,7 @@ func (f *fixture) put(t *testing.T, content string) lock.Blob {
 func (f *fixture) write(t *testing.T, dir string, skip ...string) bool {
 	t.Helper()
 	ctx := context.Background()
-	w, err := Open(ctx, dir, f.lock, Options{Mount: "/plugins", Source: pluginsdir.Upstream{Blobs: f.store, Memory: f.store}})
+	w, err := f.open(ctx, dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +89,7 @@ func (f *fixture) write(t *testing.T, dir string, skip ...string) bool {
 		if slices.Contains(skip, file.Path) {
 			continue
 		}
-		written, err := w.Write(ctx, linux, file)
+		written, err := w.(*writer).write(ctx, linux, file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,7 +102,13 @@ func (f *fixture) write(t *testing.T, dir string, skip ...string) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return changed || written
+	return changed || written.Changed
+}
+
+// open begins to write the directory.
+func (f *fixture) open(ctx context.Context, dir string, waiting func(string)) (form.Writer, error) {
+	o := form.WriteOptions{Mount: "/plugins", Waiting: waiting, Wrote: func(string) {}}
+	return openOutput(ctx, dir, f.lock, form.Content{Plugins: pluginsdir.Upstream{Blobs: f.store, Memory: f.store}}, o)
 }
 
 // readTree lists the files of a directory with the start of their digests.
@@ -164,7 +171,7 @@ func TestIncompleteRun(t *testing.T) {
 	}
 
 	f.write(t, dir)
-	if _, err := Prune(context.Background(), dir, nil); err != nil {
+	if _, err := prune(context.Background(), &form.Place{Path: dir}); err != nil {
 		t.Fatal(err)
 	}
 	fresh := filepath.Join(t.TempDir(), "plugins")
@@ -182,7 +189,7 @@ func TestBackAfterIncompleteRun(t *testing.T) {
 	old.write(t, dir)
 	newFixture(t, "v2").write(t, dir, "r/executor_v2_x_deps/jq")
 	old.write(t, dir)
-	if pruned, err := Prune(context.Background(), dir, nil); err != nil || !slices.Equal(pruned.Paths, []string{"r/executor_v2_x"}) {
+	if pruned, err := prune(context.Background(), &form.Place{Path: dir}); err != nil || !slices.Equal(pruned.Paths, []string{"r/executor_v2_x"}) {
 		t.Errorf("pruned %v, %v", pruned.Paths, err)
 	}
 	if old.write(t, dir) {
@@ -204,14 +211,14 @@ func TestPruneUnfinished(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "r.yaml"), index, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Prune(context.Background(), dir, nil); fault.KindOf(err) != fault.Incomplete {
+	if _, err := prune(context.Background(), &form.Place{Path: dir}); fault.KindOf(err) != fault.Incomplete {
 		t.Errorf("%v, want a refusal", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "r/executor_v1_x")); err != nil {
 		t.Error(err)
 	}
 	f.write(t, dir)
-	if _, err := Prune(context.Background(), dir, nil); err != nil {
+	if _, err := prune(context.Background(), &form.Place{Path: dir}); err != nil {
 		t.Error(err)
 	}
 }
@@ -223,7 +230,7 @@ func TestPruneSparesOtherOutputs(t *testing.T) {
 	f := newFixture(t, "v1")
 	f.write(t, dir)
 	f.write(t, filepath.Join(dir, "linux-amd64"))
-	if pruned, err := Prune(context.Background(), dir, nil); err != nil || len(pruned.Paths) > 0 {
+	if pruned, err := prune(context.Background(), &form.Place{Path: dir}); err != nil || len(pruned.Paths) > 0 {
 		t.Errorf("pruned %v, %v", pruned.Paths, err)
 	}
 	if f.write(t, filepath.Join(dir, "linux-amd64")) {
@@ -264,7 +271,7 @@ func TestPruneSparesWhatIsNotOurs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	pruned, err := Prune(context.Background(), dir, nil)
+	pruned, err := prune(context.Background(), &form.Place{Path: dir})
 	if want := []string{"r/executor_v1_x", "r/executor_v1_x_deps/jq"}; err != nil || !slices.Equal(pruned.Paths, want) {
 		t.Errorf("pruned %v, %v, want %v", pruned.Paths, err, want)
 	}
@@ -296,7 +303,7 @@ func TestCommitNamesLocalFilesOnly(t *testing.T) {
 	if err != nil || strings.Contains(string(data), "e.com") {
 		t.Errorf("%s, %v", data, err)
 	}
-	l, err := ReadLock(dir)
+	l, err := readDocuments(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +321,11 @@ func TestOpenRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for dir, mount := range map[string]string{file: "/plugins", filepath.Join(file, "below"): "/plugins", t.TempDir(): "plugins", filepath.Join(t.TempDir(), "x"): "/a/../b"} {
-		if _, err := Open(context.Background(), dir, f.lock, Options{Mount: mount, Source: pluginsdir.Upstream{Blobs: f.store, Memory: f.store}}); fault.KindOf(err) != fault.Usage {
+		err := Form.Outputs[0].Check(context.Background(), dir, form.WriteOptions{Mount: mount})
+		if err == nil {
+			_, err = f.open(context.Background(), dir, nil)
+		}
+		if fault.KindOf(err) != fault.Usage {
 			t.Errorf("Open(%q) for %q: %v", dir, mount, err)
 		}
 	}
@@ -327,7 +338,7 @@ func TestOpenRefuses(t *testing.T) {
 // directory not to matter.
 func TestOpenRefusesSite(t *testing.T) {
 	f, root := newFixture(t, "v1"), filepath.Join(t.TempDir(), "www")
-	w, err := site.Open(context.Background(), root, f.lock, site.Options{BaseURL: "https://mirror.example.com", Blobs: f.store})
+	w, err := site.Form.Outputs[0].Open(context.Background(), root, f.lock, form.Content{Blobs: f.store}, form.WriteOptions{BaseURL: "https://mirror.example.com"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -344,7 +355,7 @@ func TestOpenRefusesSite(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := readTree(t, root)
-	if _, err := Open(context.Background(), root, f.lock, Options{Mount: "/plugins"}); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "is a site") {
+	if _, err := f.open(context.Background(), root, nil); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "is a site") {
 		t.Errorf("%v, want a refusal", err)
 	}
 	if after := readTree(t, root); !maps.Equal(after, before) {
@@ -364,17 +375,17 @@ func TestNothingIsStagedUnnoted(t *testing.T) {
 	if err := os.MkdirAll(inTheWay, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	w, err := Open(context.Background(), dir, f.lock, Options{Mount: "/plugins", Source: pluginsdir.Upstream{Blobs: f.store}})
+	w, err := f.open(context.Background(), dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer w.Close()
 	for _, file := range f.lock.Files(linux) {
-		if _, err := w.Write(context.Background(), linux, file); fault.KindOf(err) != fault.Usage {
+		if _, err := w.(*writer).write(context.Background(), linux, file); fault.KindOf(err) != fault.Usage {
 			t.Errorf("%s: %v, want a refusal", file.Path, err)
 		}
 	}
-	if _, err := w.platforms[linux].Stage(); fault.KindOf(err) != fault.Usage {
+	if _, err := w.(*writer).platforms[linux].Stage(); fault.KindOf(err) != fault.Usage {
 		t.Errorf("%s: %v, want a refusal", lockPath, err)
 	}
 	if files := readTree(t, dir); len(files) > 0 {
@@ -385,12 +396,12 @@ func TestNothingIsStagedUnnoted(t *testing.T) {
 // TestWaiting wants a second writer to wait until it is told to stop.
 func TestWaiting(t *testing.T) {
 	f, dir := newFixture(t, "v1"), filepath.Join(t.TempDir(), "plugins")
-	first, err := Open(context.Background(), dir, f.lock, Options{Mount: "/plugins", Source: pluginsdir.Upstream{Blobs: f.store, Memory: f.store}})
+	first, err := f.open(context.Background(), dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	_, err = Open(ctx, dir, f.lock, Options{Mount: "/plugins", Source: pluginsdir.Upstream{Blobs: f.store, Memory: f.store}, Waiting: func(string) { cancel() }})
+	_, err = f.open(ctx, dir, func(string) { cancel() })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want a canceled context", err)
 	}
@@ -398,7 +409,7 @@ func TestWaiting(t *testing.T) {
 	// away again, gets a new one.
 	waiting, opened := make(chan struct{}), make(chan error)
 	go func() {
-		w, err := Open(context.Background(), dir, f.lock, Options{Mount: "/plugins", Source: pluginsdir.Upstream{Blobs: f.store, Memory: f.store}, Waiting: func(string) { close(waiting) }})
+		w, err := f.open(context.Background(), dir, func(string) { close(waiting) })
 		if err == nil {
 			err = w.Close()
 		}

@@ -3,7 +3,6 @@ package dir
 import (
 	"context"
 	"fmt"
-	"path"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
@@ -24,7 +23,7 @@ var Form = &form.Form{
 		Prefix: "dir", Unpacks: true, LockPath: lockPath,
 		Check: func(_ context.Context, _ string, o form.WriteOptions) error { return pluginsdir.CheckMount(o.Mount) },
 		Need: func(_ context.Context, name string, l *lock.Lock, from form.Content) (int64, bool) {
-			return entry.Missing(name, Plan(l, from.Plugins))
+			return entry.Missing(name, plan(l, from.Plugins))
 		},
 		Open: openOutput,
 		Next: next,
@@ -38,32 +37,33 @@ var Form = &form.Form{
 		return fault.New(fault.Usage, "%s is an agent's cache directory, which has no upstream files that agents could download", p).
 			WithHint("serve the bundle or the site that was pulled with it, or mount the directory: then no server is needed")
 	},
-	Prune: func(ctx context.Context, p *form.Place) (atomicdir.Pruned, error) {
-		return Prune(ctx, p.Path, p.Waiting)
-	},
+	Prune: prune,
 }
 
 const rewrite = "run the unpack or the pull that wrote it again: it writes what is damaged or missing anew, and leaves the rest"
 
 func recognize(p *form.Place) form.Likeness {
-	switch {
-	case !p.IsDir():
+	t, err := atomicdir.OpenExisting(p.Path)
+	if !p.IsDir() || err != nil {
 		return form.Unlike
-	case IsDirectory(p.Path):
+	}
+	defer t.Close()
+	switch {
+	case has(t, lockPath), has(t, sumsPath), has(t, supersededPath):
 		return form.Like
-	case MayBeDirectory(p.Path), mayBeCopy(p.Path):
+	case has(t, metaDir), looksCopied(t):
 		return form.Remotely
 	}
 	return form.Unlike
 }
 
 func openMirror(_ context.Context, p *form.Place) (*form.Mirror, error) {
-	l, err := ReadLock(p.Path)
+	l, err := readDocuments(p.Path)
 	if err != nil {
 		return nil, err
 	}
 	return &form.Mirror{Lock: l, Mount: mountOf(p.Path), Content: func(context.Context) (*form.Content, error) {
-		d, err := OpenSource(p.Path)
+		d, err := openSource(p.Path)
 		if err != nil {
 			return nil, err
 		}
@@ -74,13 +74,13 @@ func openMirror(_ context.Context, p *form.Place) (*form.Mirror, error) {
 // mountOf returns where an agent must see a directory, as its indexes have it.
 // Of a damaged directory it is not known: whether one is, verify says.
 func mountOf(path string) string {
-	d, err := OpenSource(path)
+	d, err := openSource(path)
 	if err != nil {
 		return ""
 	}
 	defer d.Close()
-	for _, p := range d.Lock().Platforms {
-		for _, r := range d.Lock().Repositories {
+	for _, p := range d.lock.Platforms {
+		for _, r := range d.lock.Repositories {
 			ix, err := d.Index(p, r)
 			if err != nil {
 				return ""
@@ -91,74 +91,6 @@ func mountOf(path string) string {
 		}
 	}
 	return ""
-}
-
-func verify(ctx context.Context, p *form.Place, a *form.Audit) error {
-	if err := a.Begin(); err != nil {
-		return err
-	}
-	l, err := ReadLock(p.Path)
-	if err != nil && !MayBeDirectory(p.Path) {
-		return err // says what a copy lacks
-	}
-	if err == nil {
-		a.Planned(l.ArtifactBytes(), len(l.Artifacts)) // about what there is to be read
-	}
-	found, err := Audit(ctx, p.Path, &a.Report, AuditOptions{Mount: a.Mount, Waiting: p.Waiting, Hashed: a.Hashed})
-	if err != nil {
-		return err
-	}
-	a.Lock, a.FoundMount = found.Lock, found.Mount
-	if found.Lock == nil {
-		return nil
-	}
-	a.Digest = found.Digest.OCI()
-	a.FileAt = func(p agent.Platform, file string) string {
-		if len(found.Lock.Platforms) > 1 {
-			return p.Dir() + "/" + file
-		}
-		return file
-	}
-	return nil
-}
-
-// output is a directory that is written of artifacts.
-type output struct {
-	*Writer
-	options form.WriteOptions
-	// files are what is made of each artifact, by URL.
-	files map[string][]pluginsdir.Placement
-}
-
-func openOutput(ctx context.Context, name string, l *lock.Lock, from form.Content, o form.WriteOptions) (form.Writer, error) {
-	w, err := Open(ctx, name, l, Options{Mount: o.Mount, Source: from.Plugins, Waiting: o.Waiting, Displaced: o.Displaced})
-	if err != nil {
-		return nil, err
-	}
-	return &output{Writer: w, options: o, files: pluginsdir.Placements(l)}, nil
-}
-
-// Add writes the files that are made of an artifact.
-func (out *output) Add(ctx context.Context, a lock.Artifact) (changed bool, err error) {
-	for _, p := range out.files[a.URL] {
-		p.File.Artifact = a
-		written, err := out.Write(ctx, p.Platform, p.File)
-		if err != nil {
-			return changed, err
-		}
-		if written {
-			out.options.Wrote(path.Join(p.Platform.String(), p.File.Path))
-		}
-		changed = changed || written
-	}
-	return changed, nil
-}
-
-// Commit writes the documents.
-func (out *output) Commit(ctx context.Context, l *lock.Lock) (form.Written, error) {
-	// Once it has begun, it is better brought to its end.
-	changed, err := out.Writer.Commit(context.WithoutCancel(ctx), l)
-	return form.Written{Changed: changed}, err
 }
 
 func next(name string, _ form.Written, platforms []agent.Platform, mount string) string {

@@ -17,10 +17,9 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
-// Source is a directory that another one is made of: it gives binaries and
-// indexes as they are, and compares them with the directory's SHA256SUMS. It is a
-// [pluginsdir.Source].
-type Source struct {
+// source is a directory that another one is made of: it gives binaries and
+// indexes as they are, and compares them with the directory's SHA256SUMS.
+type source struct {
 	// top is the directory as a whole.
 	top   *atomicdir.Tree
 	lock  *lock.Lock
@@ -33,13 +32,12 @@ type sourceTree struct {
 	sums entry.Sums
 }
 
-// OpenSource opens a directory that this package wrote, to read it.
-func OpenSource(dir string) (*Source, error) {
+func openSource(dir string) (*source, error) {
 	top, err := atomicdir.OpenExisting(dir)
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{top: top, trees: map[agent.Platform]*sourceTree{}}
+	s := &source{top: top, trees: map[agent.Platform]*sourceTree{}}
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -47,7 +45,7 @@ func OpenSource(dir string) (*Source, error) {
 }
 
 // open opens the directories of all platforms.
-func (s *Source) open() (err error) {
+func (s *source) open() (err error) {
 	if s.lock, err = lockOf(s.top); err != nil {
 		return err
 	}
@@ -67,7 +65,7 @@ func (s *Source) open() (err error) {
 }
 
 // noDirectory says why the directory of a platform cannot be opened.
-func (s *Source) noDirectory(p agent.Platform, err error) error {
+func (s *source) noDirectory(p agent.Platform, err error) error {
 	if fault.KindOf(err) == fault.Integrity {
 		return fault.New(fault.Integrity, "%s: %w", s.top.At(p.Dir()), err).WithHint(copyDirAgain)
 	}
@@ -79,7 +77,7 @@ const copyDirAgain = "copy the directory again from where it was written; sha256
 // load reads SHA256SUMS, and compares the lock with it and with the one that the
 // top of the directory has.
 func (t *sourceTree) load(want *lock.Lock) error {
-	data, err := readMeta(t.Tree, sumsPath)
+	data, err := t.Read(sumsPath, maxMeta)
 	if err != nil {
 		return t.unreadable(sumsPath, err)
 	}
@@ -113,7 +111,7 @@ func (t *sourceTree) unreadable(p string, err error) error {
 
 // document reads a small file and verifies it.
 func (t *sourceTree) document(p string) ([]byte, error) {
-	data, err := readMeta(t.Tree, p)
+	data, err := t.Read(p, maxMeta)
 	if err != nil {
 		return nil, t.unreadable(p, err)
 	}
@@ -132,11 +130,8 @@ func (t *sourceTree) compare(p string, got lock.SHA256) error {
 	return nil
 }
 
-// Lock returns what the directory was made of.
-func (s *Source) Lock() *lock.Lock { return s.lock }
-
 // Close closes the directory.
-func (s *Source) Close() error {
+func (s *source) Close() error {
 	errs := []error{s.top.Close()}
 	for _, t := range s.trees {
 		if t.Tree != s.top {
@@ -147,7 +142,7 @@ func (s *Source) Close() error {
 }
 
 // Known gives the digest that SHA256SUMS has.
-func (s *Source) Known(p agent.Platform, f lock.File) (lock.Blob, bool) {
+func (s *source) Known(p agent.Platform, f lock.File) (lock.Blob, bool) {
 	t := s.trees[p]
 	sum, listed := t.sums[f.Path]
 	fi, err := disk.StatRegular(t.Root, f.Path)
@@ -158,10 +153,10 @@ func (s *Source) Known(p agent.Platform, f lock.File) (lock.Blob, bool) {
 }
 
 // Expected is Known.
-func (s *Source) Expected(p agent.Platform, f lock.File) (lock.Blob, bool) { return s.Known(p, f) }
+func (s *source) Expected(p agent.Platform, f lock.File) (lock.Blob, bool) { return s.Known(p, f) }
 
 // Make copies a file, and compares it with SHA256SUMS.
-func (s *Source) Make(ctx context.Context, p agent.Platform, f lock.File, to blob.Sink) error {
+func (s *source) Make(ctx context.Context, p agent.Platform, f lock.File, to blob.Sink) error {
 	t := s.trees[p]
 	from, err := disk.OpenRegular(t.Root, f.Path)
 	if err != nil {
@@ -198,7 +193,7 @@ func checkSize(f lock.File, size int64) error {
 }
 
 // Index returns the index of the directory. Its JSON schemas are inline.
-func (s *Source) Index(p agent.Platform, r lock.Repository) (pluginsdir.Index, error) {
+func (s *source) Index(p agent.Platform, r lock.Repository) (pluginsdir.Index, error) {
 	data, err := s.trees[p].document(agent.IndexPath(r.Name))
 	return pluginsdir.Index{Data: data}, err
 }

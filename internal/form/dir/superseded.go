@@ -12,46 +12,26 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
 // beginWriting notes as superseded every path that was or may from now on be
-// written: the commit takes out those that the new lock names.
+// written: the commit takes out those that the new lock names. Damage to what tells of
+// earlier runs is no reason to stop: what it would have named stays.
 func (d *directory) beginWriting() error {
 	d.began = true
-	known := d.knownPaths()
-	for p := range d.planned {
-		known = append(known, p)
-	}
-	slices.Sort(known)
-	return d.writeSuperseded(slices.Compact(known))
-}
-
-// knownPaths returns the paths of the lock that is there and of the list of
-// superseded ones. Damage to either is no reason to stop: what they would have
-// named stays.
-func (d *directory) knownPaths() []string {
-	var known []string
+	known, _ := superseded(d.Tree)
 	if l, err := readLock(d.Tree); err == nil {
 		known = append(known, layoutOf(l)...)
 	}
-	return append(known, d.superseded()...)
+	return d.writeSuperseded(entry.Superseded(append(known, d.planned...), nil))
 }
 
-// superseded returns the paths of the list, or none where it cannot be read.
-func (d *directory) superseded() []string {
-	paths, err := d.listed()
-	if err != nil {
-		return nil
-	}
-	return paths
-}
-
-// listed returns the paths of the list of superseded ones, which may be absent.
-func (d *directory) listed() ([]string, error) { return listSuperseded(d.Tree) }
-
-func listSuperseded(t *atomicdir.Tree) ([]string, error) {
-	data, err := readMeta(t, supersededPath)
+// superseded returns those paths of the list of superseded ones, which may be absent,
+// that this package may have written.
+func superseded(t *atomicdir.Tree) ([]string, error) {
+	data, err := t.Read(supersededPath, maxMeta)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
@@ -60,12 +40,7 @@ func listSuperseded(t *atomicdir.Tree) ([]string, error) {
 	case err != nil:
 		return nil, fmt.Errorf("reading %s: %w", t.At(supersededPath), atomicdir.Explain(err))
 	}
-	return listedIn(data), nil
-}
-
-// listedIn returns those paths of a list that this package may have written.
-func listedIn(data []byte) []string {
-	return slices.DeleteFunc(strings.Split(string(data), "\n"), func(p string) bool { return !isOurPath(p) })
+	return slices.DeleteFunc(strings.Split(string(data), "\n"), func(p string) bool { return !isOurPath(p) }), nil
 }
 
 // writeSuperseded replaces the list; an empty one is no file.
@@ -74,7 +49,7 @@ func (d *directory) writeSuperseded(paths []string) error {
 		return d.Remove(supersededPath)
 	}
 	data := []byte(strings.Join(paths, "\n") + "\n")
-	if there, err := readMeta(d.Tree, supersededPath); err == nil && bytes.Equal(there, data) {
+	if there, err := d.Read(supersededPath, maxMeta); err == nil && bytes.Equal(there, data) {
 		return nil
 	}
 	return d.Note(supersededPath, data, agent.IndexMode)
@@ -86,17 +61,11 @@ func (d *directory) forgetUnwritten() error {
 	if !d.began || d.committed {
 		return nil
 	}
-	return d.writeSuperseded(slices.DeleteFunc(d.superseded(), func(p string) bool {
+	known, _ := superseded(d.Tree)
+	return d.writeSuperseded(slices.DeleteFunc(known, func(p string) bool {
 		_, err := d.Root.Lstat(p)
 		return errors.Is(err, fs.ErrNotExist)
 	}))
-}
-
-// supersededBy returns the known paths that the current ones lack.
-func supersededBy(known, current []string) []string {
-	left := slices.DeleteFunc(slices.Clone(known), func(p string) bool { return slices.Contains(current, p) })
-	slices.Sort(left)
-	return slices.Compact(left)
 }
 
 // layoutOf returns what a directory with a lock holds: files, or for several

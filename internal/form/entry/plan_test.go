@@ -253,7 +253,7 @@ func TestSumsCheck(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if !s.Names("a", []byte("a")) || s.Names("a", []byte("b")) || s.Names("c", []byte("c")) || s.Of("c") != nil || *s.Of("b") != lock.Sum([]byte("b")) {
+	if s.Of("c") != nil || *s.Of("b") != lock.Sum([]byte("b")) {
 		t.Error("a digest is found where there is none, or is not found")
 	}
 }

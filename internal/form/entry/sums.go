@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
@@ -50,8 +54,25 @@ func (s Sums) Of(p string) *lock.SHA256 {
 	return nil
 }
 
-// Names reports whether the digest of the file at a path is that of data.
-func (s Sums) Names(p string, data []byte) bool { return s[p] == lock.Sum(data) }
+// Documents reads documents in a directory of a tree, which must be those that its
+// SHA256SUMS names: a run that ends while it completes the directory leaves others, and
+// an index may then still name what the lock does not.
+func (s Sums) Documents(t *atomicdir.Tree, dir string, names []string) (map[string][]byte, error) {
+	documents := map[string][]byte{}
+	for _, name := range names {
+		p := path.Join(dir, name)
+		data, err := t.Read(p, lock.MaxSize)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("reading %s: %w", t.At(p), atomicdir.Explain(err))
+		}
+		if err != nil || s[name] != lock.Sum(data) {
+			return nil, fault.New(fault.Incomplete, "an update of %s is unfinished, or an index was changed", t.At(dir)).
+				WithHint("run the pull again; verify tells what is wrong")
+		}
+		documents[name] = data
+	}
+	return documents, nil
+}
 
 // Check reports why data, of which these are the digests, is not as it was written: it
 // must list exactly the files at some paths.

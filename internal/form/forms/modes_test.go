@@ -15,11 +15,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/dir"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
 var linux = agent.Platform{OS: "linux", Arch: "amd64"}
@@ -28,7 +25,7 @@ var linux = agent.Platform{OS: "linux", Arch: "amd64"}
 type tree struct {
 	name  string
 	write func(ctx context.Context, path string) (changed bool, err error)
-	audit func(ctx context.Context, path string, r *audit.Report) error
+	audit func(ctx context.Context, path string) (*audit.Report, error)
 }
 
 // trees returns the forms, each of a mirror of one plugin with a dependency.
@@ -62,75 +59,44 @@ func trees(t *testing.T) []tree {
 	if err := l.Check(); err != nil {
 		t.Fatal(err)
 	}
-	return []tree{{
-		"dir",
-		func(ctx context.Context, path string) (bool, error) {
-			w, err := dir.Open(ctx, path, l, dir.Options{Mount: "/plugins", Source: pluginsdir.Upstream{Blobs: s, Memory: s}})
+	o := form.WriteOptions{Mount: "/plugins", BaseURL: "https://mirror.example.com", Wrote: func(string) {}, Writing: func(int64) {}}
+	var all []tree
+	for _, prefix := range []string{"dir", "site", "oci"} {
+		all = append(all, tree{prefix, func(ctx context.Context, path string) (bool, error) {
+			to, err := forms.All.ParseTarget(prefix + ":" + path)
 			if err != nil {
 				return false, err
 			}
-			defer w.Close()
-			changed := false
-			for _, f := range l.Files(linux) {
-				written, err := w.Write(ctx, linux, f)
-				if err != nil {
-					return false, err
-				}
-				changed = changed || written
-			}
-			committed, err := w.Commit(ctx, l)
-			return changed || committed, err
-		},
-		func(ctx context.Context, path string, r *audit.Report) error {
-			_, err := dir.Audit(ctx, path, r, dir.AuditOptions{})
-			return err
-		},
-	}, {
-		"site",
-		func(ctx context.Context, path string) (bool, error) {
-			w, err := site.Open(ctx, path, l, site.Options{BaseURL: "https://mirror.example.com", Blobs: s})
+			w, err := to.Open(ctx, path, l, form.Content{Plugins: pluginsdir.Upstream{Blobs: s, Memory: s}, Blobs: s}, o)
 			if err != nil {
 				return false, err
 			}
 			defer w.Close()
 			changed := false
 			for _, a := range l.Artifacts {
-				written, err := w.Add(ctx, a)
+				added, err := w.Add(ctx, a)
 				if err != nil {
 					return false, err
 				}
-				changed = changed || written
+				changed = changed || added
 			}
-			committed, err := w.Commit(ctx, l)
-			return changed || committed, err
-		},
-		func(ctx context.Context, path string, r *audit.Report) error {
-			_, err := site.Audit(ctx, path, r, site.AuditOptions{})
-			return err
-		},
-	}, {
-		"layout",
-		func(ctx context.Context, path string) (bool, error) {
-			c, err := bundle.Plan(ctx, l, s)
-			if err != nil {
-				return false, err
-			}
-			return bundle.WriteLayout(ctx, path, c, form.WriteOptions{})
-		},
-		func(ctx context.Context, path string, r *audit.Report) error {
-			in, err := oci.Open(ctx, path)
-			if err != nil {
-				return err
-			}
-			defer in.Close()
-			b, err := bundle.OpenIncomplete(ctx, in, "")
-			if err != nil {
-				return err
-			}
-			b.AuditModes(r)
-			return b.Contents().Audit(ctx, in, 1, r, nil)
-		},
+			written, err := w.Commit(ctx, l)
+			return changed || written.Changed, err
+		}, audited})
+	}
+	return all
+}
+
+// audited verifies a mirror.
+func audited(ctx context.Context, path string) (*audit.Report, error) {
+	a := &form.Audit{AuditOptions: form.AuditOptions{
+		Accept: func(*form.Form) error { return nil }, Planned: func(int64, int) {}, Hashed: func(int64) {},
 	}}
+	p, err := forms.All.Locate(ctx, path, nil)
+	if err == nil {
+		err = forms.All.Audit(ctx, p, a)
+	}
+	return &a.Report, err
 }
 
 // TestModes gives every file and directory of a tree every kind of mode. A
@@ -185,8 +151,7 @@ func TestModes(t *testing.T) {
 // mends verifies a tree, writes it again, and compares what the two say.
 func (form tree) mends(t *testing.T, root, what string) bool {
 	t.Helper()
-	var before, after audit.Report
-	auditErr := form.audit(t.Context(), root, &before)
+	before, auditErr := form.audit(t.Context(), root)
 	// A version of a site that this user may not read is a note.
 	found := auditErr != nil || len(before.Problems()) > 0 || len(before.Notes()) > 0
 	changed, err := form.write(t.Context(), root)
@@ -197,7 +162,7 @@ func (form tree) mends(t *testing.T, root, what string) bool {
 	if changed != found {
 		t.Errorf("%s: the next run changed something: %t, but was found: %v %+v", what, changed, auditErr, before.Problems())
 	}
-	if err := form.audit(t.Context(), root, &after); err != nil || len(after.Problems()) > 0 {
+	if after, err := form.audit(t.Context(), root); err != nil || len(after.Problems()) > 0 {
 		t.Errorf("%s: afterwards %v %+v", what, err, after.Problems())
 	}
 	if again, err := form.write(t.Context(), root); err != nil || again {
@@ -240,8 +205,7 @@ func TestModelessVolume(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var r audit.Report
-		if err := form.audit(t.Context(), root, &r); err != nil || len(r.Problems()) > 0 || len(r.Notes()) == 0 {
+		if r, err := form.audit(t.Context(), root); err != nil || len(r.Problems()) > 0 || len(r.Notes()) == 0 {
 			t.Errorf("%s: %v, %+v, %q", form.name, err, r.Problems(), r.Notes())
 		}
 	}

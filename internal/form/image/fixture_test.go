@@ -16,6 +16,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/dir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
@@ -151,10 +152,10 @@ func (f *fixture) writeDir(t testing.TB, p agent.Platform, mount string) map[str
 	ctx := context.Background()
 	top := filepath.Join(t.TempDir(), "plugins")
 	l := f.lock.ForPlatform(p)
-	w, err := dir.Open(ctx, top, l, dir.Options{Mount: mount, Source: f.remembering()})
+	w, err := dir.Form.Outputs[0].Open(ctx, top, l, form.Content{Plugins: f.remembering()}, form.WriteOptions{Mount: mount, Wrote: func(string) {}})
 	check(t, err)
-	for _, file := range l.Files(p) {
-		_, err := w.Write(ctx, p, file)
+	for _, a := range l.Artifacts {
+		_, err := w.Add(ctx, a)
 		check(t, err)
 	}
 	_, err = w.Commit(ctx, l)

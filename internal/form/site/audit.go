@@ -17,107 +17,126 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
-// Audited is a version of a site that was looked at.
-type Audited struct {
-	Tag string
-	// Lock is nil where it cannot be read, which the report says.
-	Lock *lock.Lock
-	// BaseURL is where the site must be served, by its indexes; empty if they
-	// do not say.
-	BaseURL string
-	// Digest is that of SHA256SUMS as it is; zero if it cannot be read.
-	Digest lock.SHA256
-}
-
-// AuditOptions are those of [Audit].
-type AuditOptions struct {
-	// Tag is that of the version to look at; empty for all.
-	Tag string
-	// BaseURL is where the site must be served, or empty to take that from its
-	// indexes.
-	BaseURL string
-	// Waiting is as in [Options].
-	Waiting func(string)
-	// Hashed, if not nil, is told of bytes that were read, from several goroutines.
-	Hashed func(n int64)
-}
-
-// Audit reads every file of the versions of a site, and reports what is wrong. A
-// run that writes the site is waited for.
-func Audit(ctx context.Context, root string, r *audit.Report, o AuditOptions) ([]Audited, error) {
-	if err := atomicdir.Settle(ctx, root, o.Waiting); err != nil {
-		return nil, err
+// verify reads every file of the versions of a site, or of the one that is named, and
+// reports what is wrong. A run that writes the site is waited for.
+func verify(ctx context.Context, p *form.Place, report *form.Audit) error {
+	if err := report.Begin(); err != nil {
+		return err
+	}
+	root, tag := rootOf(p.Path)
+	if err := atomicdir.Settle(ctx, root, p.Waiting); err != nil {
+		return err
 	}
 	t, err := atomicdir.OpenExisting(root)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer t.Close()
-	all, err := states(t)
+	found, err := look(t)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if o.Tag == "" {
-		for _, name := range unread(t) {
-			r.Note(fmt.Sprintf("%s may not be read, and was not looked at: if it is a version, verify it as a user who may", name))
+	all := found.versions
+	if tag == "" {
+		for _, name := range found.unread {
+			report.Note(fmt.Sprintf("%s may not be read, and was not looked at: if it is a version, verify it as a user who may", name))
 		}
 	} else {
-		all = slices.DeleteFunc(all, func(s *state) bool { return s.tag != o.Tag })
+		all = slices.DeleteFunc(all, func(s *state) bool { return s.tag != tag })
 	}
-	a := &auditor{AuditOptions: o, tree: t, several: len(all) > 1}
+	if len(all) == 0 {
+		return fault.New(fault.Usage, "the site %s has no version %s", root, tag).WithHint("see what it has: botkube-mirror list %s", root)
+	}
+	a := &auditor{Audit: report, several: len(all) > 1, base: map[string]string{}}
+	if !a.Served {
+		a.expected = a.BaseURL
+	}
 	var plan []entry.Entry
 	for _, s := range all {
 		plan = append(plan, s.plan()...)
 	}
 	slices.SortStableFunc(plan, func(x, y entry.Entry) int { return strings.Compare(x.Path, y.Path) })
 	plan = slices.CompactFunc(plan, func(x, y entry.Entry) bool { return x.Path == y.Path })
-	found, err := entry.Find(ctx, t, plan, o.Hashed)
-	if err != nil {
-		return nil, err
+	a.files = entry.Audit{Report: &a.Report, Reader: disk.Anyone, At: path.Clean}
+	if a.files.Found, err = entry.Find(ctx, t, plan, a.Hashed); err != nil {
+		return err
 	}
-	a.files = entry.Audit{Report: r, Reader: disk.Anyone, At: path.Clean, Found: found}
 	a.files.Dirs(t, plan)
-	var versions []Audited
 	for _, s := range all {
-		v, err := a.version(s)
-		if err != nil {
-			return nil, err
+		if err := a.version(s); err != nil {
+			return err
 		}
-		versions = append(versions, v)
 	}
-	return versions, nil
+	a.describe(all)
+	return nil
 }
 
-// auditor is one run of [Audit].
+// auditor is one verification.
 type auditor struct {
-	AuditOptions
-	tree    *atomicdir.Tree
+	*form.Audit
 	several bool
-	files   entry.Audit
+	// expected is where the site must be served, or empty if its indexes say that.
+	expected string
+	files    entry.Audit
+	// base has where each version must be served, by its indexes.
+	base map[string]string
 }
 
-func (a *auditor) version(s *state) (Audited, error) {
-	v := Audited{Tag: s.tag, Lock: s.lock}
+// describe says what was found as a whole.
+func (a *auditor) describe(all []*state) {
+	a.FoundBaseURL = a.base[all[0].tag]
+	if a.Served && a.BaseURL != "" {
+		a.FoundBaseURL = a.BaseURL
+	}
+	var tags, elsewhere []string
+	for _, s := range all {
+		tags = append(tags, s.tag)
+		base := a.base[s.tag]
+		a.Misplaced = a.Misplaced || a.expected != "" && base != "" && base != a.expected
+		if base != "" && base != a.FoundBaseURL && !a.Served {
+			elsewhere = append(elsewhere, fmt.Sprintf("%s at %s", s.tag, base))
+		}
+		if s.lock != nil {
+			a.Platforms = append(a.Platforms, s.lock.Platforms...)
+		}
+	}
+	if !a.several {
+		a.Lock, a.Tag, a.Platforms = all[0].lock, all[0].tag, nil
+		if sums, there := a.files.Found[path.Join(a.Tag, sumsName)]; a.Lock != nil && there && sums.Problem == "" {
+			a.Digest = sums.SHA256.OCI()
+		}
+		return
+	}
+	slices.SortFunc(a.Platforms, agent.ComparePlatforms)
+	a.Platforms = slices.Compact(a.Platforms)
+	a.Note(fmt.Sprintf("the site has several versions, all of which were verified: %s", strings.Join(tags, ", ")))
+	if len(elsewhere) > 0 {
+		a.Note(fmt.Sprintf("not every version must be served at %s: %s", a.FoundBaseURL, strings.Join(elsewhere, ", ")))
+	}
+}
+
+func (a *auditor) version(s *state) error {
 	if s.lock == nil {
 		f := audit.File{Path: path.Join(s.tag, lockName), Content: "the lock", State: audit.Damaged}
 		detail := s.err.Error()
 		if errors.Is(s.err, fs.ErrNotExist) {
 			f.State, detail = audit.Missing, "it is missing"
 		}
-		a.files.Report.Add(f, detail)
-		return v, nil
+		a.Add(f, detail)
+		return nil
 	}
 	data, err := s.lock.Marshal()
 	if err != nil {
-		return v, err
+		return err
 	}
-	sums := a.sums(s, data, &v)
+	sums := a.sums(s, data)
 	for _, e := range s.plan() {
 		damage := ""
 		switch name, _ := strings.CutPrefix(e.Path, s.tag+"/"); name {
@@ -137,17 +156,16 @@ func (a *auditor) version(s *state) (Audited, error) {
 		a.files.Entry(e, damage)
 	}
 	a.programs(s.lock)
-	a.indexes(s, &v)
-	return v, nil
+	a.indexes(s)
+	return nil
 }
 
 // sums judges SHA256SUMS, which must list what follows from the lock, of which data
 // is the document, and the indexes.
-func (a *auditor) sums(s *state, data []byte, v *Audited) (sums entry.Sums) {
+func (a *auditor) sums(s *state, data []byte) (sums entry.Sums) {
 	e := document(path.Join(s.tag, sumsName), "the digests of all files")
 	damage := ""
 	if found, there := a.files.Found[e.Path]; there && found.Problem == "" {
-		v.Digest = found.SHA256
 		var err error
 		if sums, err = entry.ParseSums(found.Data); err == nil {
 			err = checkSums(found.Data, sums, pinned(s.lock, data), s.lock.Repositories)
@@ -184,15 +202,15 @@ func (a *auditor) programs(l *lock.Lock) {
 				continue
 			}
 			if unfit, is := pluginsdir.JudgeProgram(p, f, lock.Made{Blob: found.Blob, Program: found.Program}); is {
-				unfit.Report(a.files.Report, at)
+				unfit.Report(&a.Report, at)
 			}
 		}
 	}
 }
 
 // indexes judges what an agent would make of the indexes of a version.
-func (a *auditor) indexes(s *state, v *Audited) {
-	served := map[string][]byte{}
+func (a *auditor) indexes(s *state) {
+	served, where := map[string][]byte{}, ""
 	for _, r := range s.lock.Repositories {
 		p := indexPath(s.tag, r.Name)
 		found, there := a.files.Found[p]
@@ -201,17 +219,18 @@ func (a *auditor) indexes(s *state, v *Audited) {
 		}
 		served[r.Name] = found.Data
 		base := baseURLIn(found.Data)
-		v.BaseURL = cmp.Or(v.BaseURL, base)
-		problems := pluginsdir.IndexProblems(found.Data, s.lock, r, newRewriter(v.BaseURL, s.lock).builds)
-		if base != "" && a.BaseURL != "" && base != a.BaseURL {
-			problems = append(problems, fmt.Sprintf("it names files below %s, but the site is served at %s", base, a.BaseURL))
+		where = cmp.Or(where, base)
+		problems := pluginsdir.IndexProblems(found.Data, s.lock, r, newRewriter(where, s.lock).builds)
+		if base != "" && a.expected != "" && base != a.expected {
+			problems = append(problems, fmt.Sprintf("it names files below %s, but the site is served at %s", base, a.expected))
 		}
 		for _, problem := range problems {
-			a.files.Report.Fail(audit.Problem{Kind: audit.KindIndex, Path: p, Detail: problem})
+			a.Fail(audit.Problem{Kind: audit.KindIndex, Path: p, Detail: problem})
 		}
 	}
+	a.base[s.tag] = where
 	for _, p := range s.lock.Platforms {
-		a.files.Report.Expect(a.startState(s, p, served, cmp.Or(a.BaseURL, v.BaseURL)))
+		a.Expect(a.startState(s, p, served, cmp.Or(a.expected, where)))
 	}
 }
 

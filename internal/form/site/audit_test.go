@@ -10,7 +10,19 @@ import (
 	"testing"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 )
+
+// audited verifies a site, or a version of one.
+func audited(ctx context.Context, path string, o form.AuditOptions) (*form.Audit, error) {
+	o.Accept = func(*form.Form) error { return nil }
+	if o.Hashed == nil {
+		o.Hashed = func(int64) {}
+	}
+	a := &form.Audit{AuditOptions: o}
+	return a, verify(ctx, place(path), a)
+}
 
 func TestAudit(t *testing.T) {
 	jq := func(f *fixture) string {
@@ -89,8 +101,8 @@ func TestAudit(t *testing.T) {
 			if c.change != nil {
 				c.change(t, filepath.Join(root, filepath.FromSlash(c.path)))
 			}
-			var r audit.Report
-			if _, err := Audit(context.Background(), root, &r, AuditOptions{}); err != nil {
+			r, err := audited(context.Background(), root, form.AuditOptions{})
+			if err != nil {
 				t.Fatal(err)
 			}
 			problems := r.Problems()
@@ -114,11 +126,10 @@ func TestAuditVersions(t *testing.T) {
 	one, two := newFixture(t, "v1"), newFixture(t, "v2")
 	one.write(t, root)
 	two.write(t, root)
-	var r audit.Report
 	var read atomic.Int64
-	found, err := Audit(context.Background(), root, &r, AuditOptions{Hashed: func(int64) { read.Add(1) }})
-	if err != nil || len(found) != 2 || found[0].Tag != "v1" || found[1].Tag != "v2" || found[0].BaseURL != baseURL1 {
-		t.Fatalf("%+v, %v", found, err)
+	r, err := audited(context.Background(), root, form.AuditOptions{Hashed: func(int64) { read.Add(1) }})
+	if notes := r.Notes(); err != nil || len(notes) != 1 || !strings.HasSuffix(notes[0], "v1, v2") || r.FoundBaseURL != baseURL1 {
+		t.Fatalf("%q, %s, %v", notes, r.FoundBaseURL, err)
 	}
 	if p := r.Problems(); len(p) > 0 {
 		t.Errorf("%+v", p)
@@ -138,16 +149,16 @@ func TestAuditVersions(t *testing.T) {
 			t.Errorf("%+v", o)
 		}
 	}
-	if only, err := Audit(context.Background(), root, &audit.Report{}, AuditOptions{Tag: "v2"}); err != nil || len(only) != 1 || only[0].Tag != "v2" {
-		t.Errorf("%+v, %v", only, err)
+	if only, err := audited(context.Background(), filepath.Join(root, "v2"), form.AuditOptions{}); err != nil || only.Tag != "v2" {
+		t.Errorf("%q, %v", only.Tag, err)
 	}
-	if none, err := Audit(context.Background(), root, &audit.Report{}, AuditOptions{Tag: "v3"}); err != nil || len(none) != 0 {
-		t.Errorf("%+v, %v", none, err)
+	if _, err := audited(context.Background(), filepath.Join(root, "v3"), form.AuditOptions{}); fault.KindOf(err) != fault.Usage {
+		t.Errorf("%v", err)
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	why := context.DeadlineExceeded
 	cancel(why)
-	if _, err := Audit(ctx, root, &audit.Report{}, AuditOptions{}); err != why {
+	if _, err := audited(ctx, root, form.AuditOptions{}); err != why {
 		t.Errorf("%v", err)
 	}
 }
@@ -158,10 +169,9 @@ func TestAuditBaseURL(t *testing.T) {
 	root := t.TempDir()
 	newFixture(t, "v1").write(t, root)
 	for base, external := range map[string]bool{"": false, baseURL1: false, "https://other.example.com": true} {
-		var r audit.Report
-		found, err := Audit(context.Background(), root, &r, AuditOptions{BaseURL: base})
-		if err != nil || len(found) != 1 || found[0].BaseURL != baseURL1 {
-			t.Fatalf("%q: %+v, %v", base, found, err)
+		r, err := audited(context.Background(), root, form.AuditOptions{BaseURL: base})
+		if err != nil || r.FoundBaseURL != baseURL1 || r.Misplaced != external {
+			t.Fatalf("%q: %s, %v", base, r.FoundBaseURL, err)
 		}
 		var want []audit.Problem
 		if external {

@@ -24,6 +24,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
@@ -166,7 +167,7 @@ func TestServe(t *testing.T) {
 	mirror := httptest.NewServer(http.StripPrefix("/sub/dir", http.FileServer(http.Dir(root))))
 	defer mirror.Close()
 	base := mirror.URL + "/sub/dir/"
-	w, err := Open(context.Background(), root, f.lock, Options{BaseURL: base, Blobs: f.store})
+	w, err := f.openFor(context.Background(), root, form.WriteOptions{BaseURL: base})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,18 +243,18 @@ func fetch(t *testing.T, u string) string {
 // checkRebased makes the documents of a site for another base URL, and wants those that are made of upstream's.
 func (f *fixture) checkRebased(t *testing.T, root string) {
 	t.Helper()
-	s, err := OpenSource(context.Background(), root, "", nil)
+	s, err := serve(context.Background(), place(root))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	for _, v := range s.Versions() {
+	for _, v := range s.Versions {
 		for _, base := range []string{baseURL1, "http://[fd00::1]:8080", "https://other.example.com/a/b"} {
 			want, err := Documents(f.lock, base, pluginsdir.Upstream{Blobs: f.store})
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := Documents(v.Lock, base, v)
+			got, err := Documents(v.Lock, base, v.Indexes)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -19,6 +19,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"path"
 	"strings"
 	"sync"
 
@@ -35,23 +36,10 @@ import (
 // fileMode is that of all files: a web server may run as anybody.
 const fileMode = 0o644
 
-// Options say how a site is written.
-type Options struct {
-	// BaseURL is where the site will be served.
-	BaseURL string
-	// Blobs has the upstream files.
-	Blobs blob.Source
-	// Waiting, if not nil, is called when another run has the site.
-	Waiting func(path string)
-	// Displaced, if not nil, is called for what was in the way of a site that
-	// pull wrote before, with where it was and where it was moved.
-	Displaced func(path, to string)
-}
-
-// Writer writes one version of a site. Add may be called concurrently, between
-// one Open and one Commit.
-type Writer struct {
-	options Options
+// writer writes one version of a site.
+type writer struct {
+	options form.WriteOptions
+	blobs   blob.Source
 	tree    *atomicdir.Tree
 
 	mu    sync.Mutex
@@ -83,14 +71,9 @@ func IndexURL(base string, l *lock.Lock, repository string) (string, error) {
 	return base + (&url.URL{Path: "/" + indexPath(tag, repository)}).EscapedPath(), nil
 }
 
-// Open prepares a site for a plan's version: it creates the directory if need
+// openOutput prepares a site for a plan's version: it creates the directory if need
 // be, waits for another run that writes it, and sweeps what a killed one left.
-// The sizes and digests of the plan's artifacts do not matter yet.
-func Open(ctx context.Context, root string, plan *lock.Lock, o Options) (*Writer, error) {
-	var err error
-	if o.BaseURL, err = baseURL(o.BaseURL); err != nil {
-		return nil, err
-	}
+func openOutput(ctx context.Context, root string, plan *lock.Lock, from form.Content, o form.WriteOptions) (form.Writer, error) {
 	if err := checkNames(plan); err != nil {
 		return nil, err
 	}
@@ -101,7 +84,7 @@ func Open(ctx context.Context, root string, plan *lock.Lock, o Options) (*Writer
 	if begun(t) {
 		t.MayDisplace(o.Displaced)
 	}
-	w := &Writer{options: o, tree: t, added: map[string]bool{}}
+	w := &writer{options: o, blobs: from.Blobs, tree: t, added: map[string]bool{}}
 	if err := w.checkRoot(plan); err != nil {
 		t.Close()
 		return nil, err
@@ -111,7 +94,7 @@ func Open(ctx context.Context, root string, plan *lock.Lock, o Options) (*Writer
 
 // checkRoot refuses a directory that another form of output has, and what
 // somebody else put where something of ours belongs.
-func (w *Writer) checkRoot(plan *lock.Lock) error {
+func (w *writer) checkRoot(plan *lock.Lock) error {
 	for form, sign := range map[string]string{"an agent's cache directory": pluginsdir.LockPath, "a bundle": "oci-layout"} {
 		if _, err := w.tree.Root.Lstat(sign); err == nil {
 			return fault.New(fault.Usage, "%s is %s", w.tree.Path, form).WithHint("name another directory for the site")
@@ -132,8 +115,8 @@ func (w *Writer) checkRoot(plan *lock.Lock) error {
 
 // Add brings one upstream file into the site. A file that is there already,
 // byte for byte, is left alone. It reports whether anything was written.
-func (w *Writer) Add(ctx context.Context, a lock.Artifact) (bool, error) {
-	e := madeOf(a, w.options.Blobs)
+func (w *writer) Add(ctx context.Context, a lock.Artifact) (bool, error) {
+	e := madeOf(a, w.blobs)
 	err := w.tree.CheckFile(e.Path)
 	written := false
 	if err == nil {
@@ -149,17 +132,29 @@ func (w *Writer) Add(ctx context.Context, a lock.Artifact) (bool, error) {
 }
 
 // Commit writes the documents of the version, its indexes last, and makes all
-// of it durable. All artifacts of the lock must have been added. It reports
-// whether anything was written.
-func (w *Writer) Commit(ctx context.Context, l *lock.Lock) (bool, error) {
-	written, err := w.commit(ctx, l.PluginsOnly())
+// of it durable.
+func (w *writer) Commit(ctx context.Context, l *lock.Lock) (out form.Written, err error) {
+	// Once it has begun, it is better brought to its end.
+	out.Changed, err = w.commit(context.WithoutCancel(ctx), l.PluginsOnly())
 	if err != nil {
-		return false, fmt.Errorf("completing %s: %w", w.tree.Path, atomicdir.Explain(err))
+		return out, fmt.Errorf("completing %s: %w", w.tree.Path, atomicdir.Explain(err))
 	}
-	return written, nil
+	if out.Tag, err = l.Tag(); err != nil {
+		return out, err
+	}
+	if out.Templates, err = Templates(w.options.BaseURL, l); err != nil {
+		return out, err
+	}
+	out.Indexes = map[string]string{}
+	for _, r := range l.Repositories {
+		if out.Indexes[r.Name], err = IndexURL(w.options.BaseURL, l, r.Name); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
 }
 
-func (w *Writer) commit(ctx context.Context, l *lock.Lock) (bool, error) {
+func (w *writer) commit(ctx context.Context, l *lock.Lock) (bool, error) {
 	var files []string
 	for _, f := range Files(l) {
 		if !w.added[f.Path] {
@@ -174,7 +169,7 @@ func (w *Writer) commit(ctx context.Context, l *lock.Lock) (bool, error) {
 	if err := w.checkVersion(tag, l); err != nil {
 		return false, err
 	}
-	documents, err := Documents(l, w.options.BaseURL, pluginsdir.Upstream{Blobs: w.options.Blobs})
+	documents, err := Documents(l, w.options.BaseURL, pluginsdir.Upstream{Blobs: w.blobs})
 	if err != nil {
 		return false, err
 	}
@@ -192,5 +187,33 @@ func (w *Writer) commit(ctx context.Context, l *lock.Lock) (bool, error) {
 	return written || w.tree.Mended(), w.tree.SyncDirs(entry.Paths(plan))
 }
 
+// checkVersion refuses a directory that somebody else wrote files to which ours
+// would replace.
+func (w *writer) checkVersion(tag string, l *lock.Lock) error {
+	if err := w.tree.CheckDir(tag); err != nil {
+		return err
+	}
+	paths := []string{path.Join(tag, sumsName), path.Join(tag, lockName)}
+	for _, r := range l.Repositories {
+		if err := w.tree.CheckDir(path.Join(tag, r.Name)); err != nil {
+			return err
+		}
+		paths = append(paths, indexPath(tag, r.Name))
+	}
+	s := readState(w.tree, tag)
+	for _, p := range paths {
+		if disk.CheckParents(w.tree.Root, p) != nil {
+			continue // a link on the way to it is moved aside, and what it leads to stays
+		}
+		if err := w.tree.CheckFile(p); err != nil {
+			return err
+		}
+		if _, err := w.tree.Root.Lstat(p); err == nil && !s.isOurs() && s.lock == nil {
+			return w.tree.InTheWay(p, "is not of a site")
+		}
+	}
+	return nil
+}
+
 // Close removes what is unfinished and lets the next run have the site.
-func (w *Writer) Close() error { return w.tree.Close() }
+func (w *writer) Close() error { return w.tree.Close() }

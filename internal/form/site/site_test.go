@@ -22,6 +22,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
@@ -106,9 +107,28 @@ func (f *fixture) artifact(t *testing.T, url, content string) {
 	f.lock.Artifacts = append(f.lock.Artifacts, lock.Artifact{URL: url, Blob: f.put(t, content), VerifiedBy: lock.ByNone})
 }
 
-func (f *fixture) open(root string) (*Writer, error) {
-	return Open(context.Background(), root, f.lock, Options{BaseURL: baseURL1, Blobs: f.store})
+func (f *fixture) open(root string) (*writer, error) {
+	return f.openFor(context.Background(), root, form.WriteOptions{BaseURL: baseURL1})
 }
+
+func (f *fixture) openFor(ctx context.Context, root string, o form.WriteOptions) (*writer, error) {
+	if err := checkOutput(ctx, root, o); err != nil {
+		return nil, err
+	}
+	w, err := openOutput(ctx, root, f.lock, form.Content{Blobs: f.store}, o)
+	if err != nil {
+		return nil, err
+	}
+	return w.(*writer), nil
+}
+
+func isSite(root string) bool {
+	is, err := reading(root, func(t *atomicdir.Tree) (bool, error) { return InTree(t), nil })
+	return err == nil && is
+}
+
+// place is a site, or a version of one.
+func place(path string) *form.Place { return &form.Place{Path: path} }
 
 // write writes the site, but for the artifacts whose URL has skip in it, and
 // commits unless one was left out.
@@ -130,11 +150,11 @@ func (f *fixture) write(t *testing.T, root string, skip ...string) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return changed || written
+	return changed || written.Changed
 }
 
 // addAll adds artifacts, all at the same time.
-func (f *fixture) addAll(w *Writer, skip ...string) (bool, error) {
+func (f *fixture) addAll(w *writer, skip ...string) (bool, error) {
 	written := make([]bool, len(f.lock.Artifacts))
 	errs := make([]error, len(f.lock.Artifacts))
 	var wg sync.WaitGroup
@@ -342,7 +362,7 @@ func TestIncompleteRun(t *testing.T) {
 		t.Errorf("a temporary directory is left: %v", after)
 	}
 	changed.write(t, root)
-	if _, err := Prune(context.Background(), root, nil); err != nil {
+	if _, err := prune(context.Background(), place(root)); err != nil {
 		t.Fatal(err)
 	}
 	fresh := t.TempDir()
@@ -376,7 +396,7 @@ func TestKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 			fmt.Fprint(staged, "half")
-			docs, err := Documents(f.lock, w.options.BaseURL, pluginsdir.Upstream{Blobs: w.options.Blobs})
+			docs, err := Documents(f.lock, w.options.BaseURL, pluginsdir.Upstream{Blobs: w.blobs})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -393,7 +413,7 @@ func TestKilled(t *testing.T) {
 			}
 			writeFile(t, left, "half")
 
-			versions, err := ReadLocks(root)
+			versions, err := reading(root, finished)
 			if complete := update || step >= 2; complete != (err == nil) || complete && len(versions) != 1 {
 				t.Errorf("update %t, step %d: versions %v, %v", update, step, versions, err)
 			}
@@ -405,12 +425,12 @@ func TestKilled(t *testing.T) {
 				wantPrune = fault.Usage
 			}
 			if !update || step > 0 {
-				if _, err := Prune(context.Background(), root, nil); wantPrune == 0 && err != nil || wantPrune != 0 && fault.KindOf(err) != wantPrune {
+				if _, err := prune(context.Background(), place(root)); wantPrune == 0 && err != nil || wantPrune != 0 && fault.KindOf(err) != wantPrune {
 					t.Errorf("update %t, step %d: prune: %v, want %d", update, step, err, wantPrune)
 				}
 			}
 			f.write(t, root)
-			if _, err := Prune(context.Background(), root, nil); err != nil {
+			if _, err := prune(context.Background(), place(root)); err != nil {
 				t.Error(err)
 			}
 			sameTree(t, fmt.Sprintf("update %t, step %d", update, step), readTree(t, root), want)
@@ -430,17 +450,17 @@ func TestVersionsShareFiles(t *testing.T) {
 			t.Errorf("%s of the other version changed", p)
 		}
 	}
-	versions, err := ReadLocks(root)
-	if err != nil || len(versions) != 2 || versions[0].Tag != "v1" || versions[1].Tag != "v2_build.5" || !IsSite(root) {
+	versions, err := reading(root, finished)
+	if err != nil || len(versions) != 2 || versions[0].tag != "v1" || versions[1].tag != "v2_build.5" || !isSite(root) {
 		t.Fatalf("%v, %v", versions, err)
 	}
 	for i, f := range []*fixture{one, two} {
-		got, _ := json.Marshal(versions[i].Lock)
+		got, _ := json.Marshal(versions[i].lock)
 		if want, _ := json.Marshal(f.lock); !bytes.Equal(got, want) {
 			t.Errorf("a lock reads back as %s, want %s", got, want)
 		}
 	}
-	if pruned, err := Prune(context.Background(), root, nil); err != nil || len(pruned.Paths) > 0 {
+	if pruned, err := prune(context.Background(), place(root)); err != nil || len(pruned.Paths) > 0 {
 		t.Errorf("pruned %v, %v", pruned, err)
 	}
 	if one.write(t, root) || two.write(t, root) {
@@ -450,7 +470,7 @@ func TestVersionsShareFiles(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(root, "v2_build.5")); err != nil {
 		t.Fatal(err)
 	}
-	pruned, err := Prune(context.Background(), root, nil)
+	pruned, err := prune(context.Background(), place(root))
 	if err != nil || len(pruned.Paths) != 2 || pruned.Bytes != int64(2*len("x amd64 v2+build.5")) {
 		t.Errorf("pruned %v, %v", pruned, err)
 	}
@@ -463,13 +483,13 @@ func TestWithoutVersion(t *testing.T) {
 	f.lock.BotkubeVersion = ""
 	f.lock.Chart = &lock.Chart{Name: "botkube", Version: "1", URL: "https://e.com/c.tgz", Blob: f.put(t, "c"), VerifiedBy: lock.ByNone}
 	f.write(t, root)
-	versions, err := ReadLocks(root)
+	versions, err := reading(root, finished)
 	if err != nil || len(versions) != 1 {
 		t.Fatalf("%v, %v", versions, err)
 	}
-	data := readFile(t, filepath.Join(root, versions[0].Tag, lockName))
-	if want := "lock-" + lock.Sum([]byte(data)).String()[:12]; versions[0].Tag != want || strings.Contains(data, "c.tgz") {
-		t.Errorf("%s, want %s, for %s", versions[0].Tag, want, data)
+	data := readFile(t, filepath.Join(root, versions[0].tag, lockName))
+	if want := "lock-" + lock.Sum([]byte(data)).String()[:12]; versions[0].tag != want || strings.Contains(data, "c.tgz") {
+		t.Errorf("%s, want %s, for %s", versions[0].tag, want, data)
 	}
 }
 
@@ -497,7 +517,7 @@ func TestPruneSparesWhatIsNotOurs(t *testing.T) {
 		}
 		foreign = append(foreign, "latest/lock.json")
 	}
-	if pruned, err := Prune(context.Background(), root, nil); err != nil || len(pruned.Paths) > 0 {
+	if pruned, err := prune(context.Background(), place(root)); err != nil || len(pruned.Paths) > 0 {
 		t.Errorf("pruned %v, %v", pruned, err)
 	}
 	if runtime.GOOS != "windows" {
@@ -506,7 +526,7 @@ func TestPruneSparesWhatIsNotOurs(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(root, "v2")); err != nil {
 		t.Fatal(err)
 	}
-	pruned, err := Prune(context.Background(), root, nil)
+	pruned, err := prune(context.Background(), place(root))
 	if want := []string{FilePath(gone.lock.Artifacts[1]), FilePath(dropped)}; err != nil || len(pruned.Paths) != 2 {
 		t.Errorf("pruned %v, %v, want %v", pruned, err, want)
 	}
@@ -534,7 +554,7 @@ func TestPruneOtherNames(t *testing.T) {
 	if err := os.Remove(filepath.Join(root, "v3", sumsName)); err != nil {
 		t.Fatal(err)
 	}
-	pruned, err := Prune(context.Background(), root, nil)
+	pruned, err := prune(context.Background(), place(root))
 	if err != nil || !slices.Equal(pruned.Paths, []string{FilePath(a)}) {
 		t.Errorf("pruned %v, %v", pruned, err)
 	}
@@ -554,7 +574,7 @@ func TestPruneRepository(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(root, "v1/s/plugins-index.yaml")); err != nil {
 		t.Error(err)
 	}
-	pruned, err := Prune(context.Background(), root, nil)
+	pruned, err := prune(context.Background(), place(root))
 	if err != nil || !slices.Equal(pruned.Paths, []string{"v1/s/plugins-index.yaml"}) {
 		t.Errorf("pruned %v, %v", pruned, err)
 	}
@@ -566,7 +586,7 @@ func TestPruneRepository(t *testing.T) {
 func TestPruneRefuses(t *testing.T) {
 	ctx := context.Background()
 	for _, root := range []string{t.TempDir(), filepath.Join(t.TempDir(), "absent")} {
-		if _, err := Prune(ctx, root, nil); fault.KindOf(err) != fault.Usage || IsSite(root) {
+		if _, err := prune(ctx, place(root)); fault.KindOf(err) != fault.Usage || isSite(root) {
 			t.Errorf("%v, want a refusal", err)
 		}
 	}
@@ -577,12 +597,12 @@ func TestPruneRefuses(t *testing.T) {
 		newFixture(t, "v2").write(t, root)
 		writeFile(t, filepath.Join(root, name), content)
 		before := readTree(t, root)
-		if _, err := Prune(ctx, root, nil); fault.KindOf(err) != fault.Incomplete && fault.KindOf(err) != fault.Integrity {
+		if _, err := prune(ctx, place(root)); fault.KindOf(err) != fault.Incomplete && fault.KindOf(err) != fault.Integrity {
 			t.Errorf("%s: %v, want a refusal", name, err)
 		}
 		sameTree(t, name, readTree(t, root), before)
 		f.write(t, root)
-		if _, err := Prune(ctx, root, nil); err != nil {
+		if _, err := prune(ctx, place(root)); err != nil {
 			t.Errorf("%s, after another run: %v", name, err)
 		}
 	}
@@ -642,7 +662,7 @@ func TestOpenRefuses(t *testing.T) {
 	refuse := func(what string, f *fixture, root, base string) {
 		t.Helper()
 		before := readTree(t, filepath.Dir(root))
-		if w, err := Open(context.Background(), root, f.lock, Options{BaseURL: base, Blobs: f.store}); fault.KindOf(err) != fault.Usage {
+		if w, err := f.openFor(context.Background(), root, form.WriteOptions{BaseURL: base}); fault.KindOf(err) != fault.Usage {
 			t.Errorf("%s: %v", what, err)
 			if err == nil {
 				w.Close()
@@ -729,12 +749,12 @@ func TestWaiting(t *testing.T) {
 	}
 	defer first.Close()
 	ctx, cancel := context.WithCancel(context.Background())
-	_, err = Open(ctx, root, f.lock, Options{BaseURL: baseURL1, Blobs: f.store, Waiting: func(string) { cancel() }})
+	_, err = f.openFor(ctx, root, form.WriteOptions{BaseURL: baseURL1, Waiting: func(string) { cancel() }})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want a canceled context", err)
 	}
 	ctx, cancel = context.WithCancel(context.Background())
-	if _, err := Prune(ctx, root, func(string) { cancel() }); !errors.Is(err, context.Canceled) {
+	if _, err := prune(ctx, &form.Place{Path: root, Waiting: func(string) { cancel() }}); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want a canceled context", err)
 	}
 }

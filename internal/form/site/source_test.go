@@ -22,16 +22,16 @@ func TestSource(t *testing.T) {
 	f.write(t, root)
 	f.checkRebased(t, root)
 	newFixture(t, "v2").write(t, root)
-	s, err := OpenSource(context.Background(), root, "", nil)
+	s, err := serve(context.Background(), place(root))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
 	var tags []string
-	for _, v := range s.Versions() {
+	for _, v := range s.Versions {
 		tags = append(tags, v.Tag)
 		for _, file := range Files(v.Lock) {
-			content, err := v.Open(file.Path)
+			content, err := v.Open(file.Path, file.Blob)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -45,13 +45,13 @@ func TestSource(t *testing.T) {
 	if !slices.Equal(tags, []string{"v1", "v2"}) {
 		t.Errorf("versions %q", tags)
 	}
-	one, err := OpenSource(context.Background(), root, "v1", nil)
+	one, err := serve(context.Background(), place(filepath.Join(root, "v1")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer one.Close()
-	if len(one.Versions()) != 1 || one.Versions()[0].Tag != "v1" {
-		t.Errorf("versions %v", one.Versions())
+	if len(one.Versions) != 1 || one.Versions[0].Tag != "v1" {
+		t.Errorf("versions %v", one.Versions)
 	}
 }
 
@@ -60,12 +60,12 @@ func TestSourceOpensFilesOnly(t *testing.T) {
 	root, secret := t.TempDir(), filepath.Join(t.TempDir(), "secret")
 	writeFile(t, secret, "secret")
 	newFixture(t, "v1").write(t, root)
-	s, err := OpenSource(context.Background(), root, "", nil)
+	s, err := serve(context.Background(), place(root))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	v := s.Versions()[0]
+	v := s.Versions[0]
 	file := Files(v.Lock)[0]
 	at := filepath.Join(root, filepath.FromSlash(file.Path))
 	for what, put := range map[string]func() error{
@@ -82,7 +82,7 @@ func TestSourceOpensFilesOnly(t *testing.T) {
 		if err := put(); err != nil {
 			t.Fatal(err)
 		}
-		f, err := v.Open(file.Path)
+		f, err := v.Open(file.Path, file.Blob)
 		if err == nil {
 			f.Close()
 			t.Errorf("%s was opened", what)
@@ -151,7 +151,7 @@ func TestSourceRefuses(t *testing.T) {
 			root := t.TempDir()
 			newFixture(t, "v1").write(t, root)
 			test.do(t, root)
-			_, err := OpenSource(context.Background(), root, test.tag, nil)
+			_, err := serve(context.Background(), place(filepath.Join(root, test.tag)))
 			if err == nil || fault.KindOf(err) != test.kind || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("%v (kind %d), want %s", err, fault.KindOf(err), test.says)
 			}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
@@ -34,13 +33,6 @@ const maxDocument = lock.MaxSize
 // tagForm is that of the directory of a version: what can be an OCI tag, so
 // that every form of output calls it the same.
 var tagForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
-
-// Version is one version of a site.
-type Version struct {
-	// Tag is the name of its directory.
-	Tag  string
-	Lock *lock.Lock
-}
 
 func indexPath(tag, repository string) string { return path.Join(tag, repository, indexName) }
 
@@ -152,24 +144,13 @@ func readState(t *atomicdir.Tree, tag string) *state {
 }
 
 // checkDocuments refuses anything but a regular file in the place of a document of a version
-// that has a lock. What the documents hold is not read.
+// that has a lock.
 func (s *state) checkDocuments(t *atomicdir.Tree) error {
-	if s.odd != nil {
-		return damaged(t, path.Join(s.tag, sumsName), s.odd)
-	}
+	paths := []string{path.Join(s.tag, sumsName)}
 	for _, r := range s.lock.Repositories {
-		p := indexPath(s.tag, r.Name)
-		if _, err := disk.StatRegular(t.Root, p); fault.KindOf(err) == fault.Integrity {
-			return damaged(t, p, err)
-		}
+		paths = append(paths, indexPath(s.tag, r.Name))
 	}
-	return nil
-}
-
-// damaged says what to do about a document of a version that is none.
-func damaged(t *atomicdir.Tree, p string, err error) error {
-	return fault.New(fault.Integrity, "%s: %w", t.At(p), err).
-		WithHint("run the pull again to write it anew, or remove the directory of the version")
+	return t.CheckRegular("run the pull again to write it anew, or remove the directory of the version", paths...)
 }
 
 // damage says why a version's lock cannot be read.
@@ -185,44 +166,59 @@ func (s *state) damage(t *atomicdir.Tree) error {
 	return fault.New(fault.Integrity, "%s: %w", at, s.err).WithHint(again, t.At(s.tag))
 }
 
-// indexes returns the indexes of a version that has a lock, by repository. They and the
-// lock must be those that SHA256SUMS names: a run that ends while it completes a version
-// leaves others, and an index may then still name what the lock does not.
-func (s *state) indexes(t *atomicdir.Tree) (map[string][]byte, error) {
-	settled := s.sums.Names(lockName, s.lockData)
-	indexes := map[string][]byte{}
-	for _, r := range s.lock.Repositories {
-		p := indexPath(s.tag, r.Name)
-		data, err := t.Read(p, maxDocument)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("reading %s: %w", t.At(p), atomicdir.Explain(err))
-		}
-		settled = settled && err == nil && s.sums.Names(r.Name+"/"+indexName, data)
-		indexes[r.Name] = data
-	}
-	if !settled {
-		return nil, fault.New(fault.Incomplete, "an update of %s is unfinished, or an index was changed", t.At(s.tag)).
-			WithHint("run the pull again; verify tells what is wrong")
-	}
-	return indexes, nil
+// indexes are those of a version, by repository.
+type indexes map[string][]byte
+
+// Index returns the index of a repository as the site has it.
+func (all indexes) Index(_ agent.Platform, r lock.Repository) (pluginsdir.Index, error) {
+	return pluginsdir.Index{Data: all[r.Name]}, nil
 }
 
-// states returns what the directories of a web root hold that may be versions,
-// by name.
-func states(t *atomicdir.Tree) ([]*state, error) {
+// indexes returns the indexes of a version that has a lock, which is complete.
+func (s *state) indexes(t *atomicdir.Tree) (indexes, error) {
+	names := []string{lockName}
+	for _, r := range s.lock.Repositories {
+		names = append(names, r.Name+"/"+indexName)
+	}
+	documents, err := s.sums.Documents(t, s.tag, names)
+	all := indexes{}
+	for _, r := range s.lock.Repositories {
+		all[r.Name] = documents[r.Name+"/"+indexName]
+	}
+	return all, err
+}
+
+// webRoot is what a directory has that may be a site.
+type webRoot struct {
+	// versions are the directories that may be versions, by name.
+	versions []*state
+	// unread are directories of which that cannot be told, because they may not be read.
+	unread []string
+	// linked are links that may lead to versions elsewhere, which are not read.
+	linked []string
+}
+
+func look(t *atomicdir.Tree) (found webRoot, err error) {
 	entries, err := fs.ReadDir(t.Root.FS(), ".")
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", t.Path, atomicdir.Explain(err))
+		return found, fmt.Errorf("reading %s: %w", t.Path, atomicdir.Explain(err))
 	}
-	var all []*state
 	for _, e := range entries {
-		if e.IsDir() && tagForm.MatchString(e.Name()) && e.Name() != filesDir {
-			if s := readState(t, e.Name()); s.isOurs() || s.lock != nil || served(t, e.Name()) {
-				all = append(all, s)
+		switch name := e.Name(); {
+		case !tagForm.MatchString(name) || name == filesDir:
+		case e.IsDir():
+			s := readState(t, name)
+			if s.isOurs() || s.lock != nil || served(t, name) {
+				found.versions = append(found.versions, s)
 			}
+			if !s.isOurs() && errors.Is(s.err, fs.ErrPermission) {
+				found.unread = append(found.unread, name)
+			}
+		case e.Type()&fs.ModeSymlink != 0 && leadsElsewhere(t, name):
+			found.linked = append(found.linked, name)
 		}
 	}
-	return all, nil
+	return found, nil
 }
 
 // served reports whether a directory has an index that only we write: one that
@@ -238,177 +234,65 @@ func served(t *atomicdir.Tree, tag string) bool {
 	})
 }
 
-// unread returns the names of directories that may be versions, which cannot be
-// told because they may not be read.
-func unread(t *atomicdir.Tree) []string {
-	return mayBeVersions(t, func(e fs.DirEntry) bool {
-		if !e.IsDir() {
-			return false
-		}
-		s := readState(t, e.Name())
-		return !s.isOurs() && errors.Is(s.err, fs.ErrPermission)
-	})
-}
-
-// linked returns the names of links that may lead to versions elsewhere, which are
-// not read. One to a directory beside it is another name of that.
-func linked(t *atomicdir.Tree) []string {
-	return mayBeVersions(t, func(e fs.DirEntry) bool {
-		if e.Type()&fs.ModeSymlink == 0 {
-			return false
-		}
-		to, err := t.Root.Readlink(e.Name())
-		if err == nil && filepath.IsLocal(to) && filepath.Base(to) == filepath.Clean(to) {
-			return false
-		}
-		fi, err := t.Root.Stat(e.Name())
-		return err == nil && fi.IsDir() || err != nil && !errors.Is(err, fs.ErrNotExist)
-	})
-}
-
-// mayBeVersions returns the names of entries of a web root that have the form of a
-// version's, and more.
-func mayBeVersions(t *atomicdir.Tree, more func(fs.DirEntry) bool) []string {
-	entries, err := fs.ReadDir(t.Root.FS(), ".")
-	if err != nil {
-		return nil // as states does, which says so
+// leadsElsewhere takes a link that may lead to a directory. One to a directory beside it
+// is another name of that.
+func leadsElsewhere(t *atomicdir.Tree, name string) bool {
+	to, err := t.Root.Readlink(name)
+	if err == nil && filepath.IsLocal(to) && filepath.Base(to) == filepath.Clean(to) {
+		return false
 	}
-	var names []string
-	for _, e := range entries {
-		if tagForm.MatchString(e.Name()) && e.Name() != filesDir && more(e) {
-			names = append(names, e.Name())
-		}
-	}
-	return names
+	fi, err := t.Root.Stat(name)
+	return err == nil && fi.IsDir() || err != nil && !errors.Is(err, fs.ErrNotExist)
 }
 
 // begun reports whether a run has written to a web root: a version, or a file
 // below files that is called as only ours are.
 func begun(t *atomicdir.Tree) bool {
-	if all, err := states(t); err == nil && slices.ContainsFunc(all, (*state).isOurs) {
+	if InTree(t) {
 		return true
 	}
 	found := false
-	pr := &pruner{tree: t}
-	_ = pr.eachContent(func(sum lock.SHA256) error { // what cannot be read says nothing
-		entries, err := fs.ReadDir(t.Root.FS(), contentDir(sum))
-		found = found || err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Type().IsRegular() })
+	_ = eachContent(t, func(_ lock.SHA256, files []fs.DirEntry) error { // what cannot be read says nothing
+		found = found || len(files) > 0
 		return nil
 	})
 	return found
 }
 
-// checkVersion refuses a directory that somebody else wrote files to which ours
-// would replace.
-func (w *Writer) checkVersion(tag string, l *lock.Lock) error {
-	if err := w.tree.CheckDir(tag); err != nil {
-		return err
-	}
-	paths := []string{path.Join(tag, sumsName), path.Join(tag, lockName)}
-	for _, r := range l.Repositories {
-		if err := w.tree.CheckDir(path.Join(tag, r.Name)); err != nil {
-			return err
-		}
-		paths = append(paths, indexPath(tag, r.Name))
-	}
-	s := readState(w.tree, tag)
-	for _, p := range paths {
-		if disk.CheckParents(w.tree.Root, p) != nil {
-			continue // a link on the way to it is moved aside, and what it leads to stays
-		}
-		if err := w.tree.CheckFile(p); err != nil {
-			return err
-		}
-		if _, err := w.tree.Root.Lstat(p); err == nil && !s.isOurs() && s.lock == nil {
-			return w.tree.InTheWay(p, "is not of a site")
-		}
-	}
-	return nil
-}
-
-// ReadLocks returns the versions of a site, by tag. One whose first run ended
-// before it was complete is none yet.
-func ReadLocks(root string) ([]Version, error) {
-	t, err := atomicdir.OpenExisting(root)
+// finished returns the versions of a site, by tag. One whose first run ended before it was
+// complete is none yet.
+func finished(t *atomicdir.Tree) ([]*state, error) {
+	found, err := look(t)
 	if err != nil {
 		return nil, err
 	}
-	defer t.Close()
-	all, err := states(t)
-	if err != nil {
-		return nil, err
-	}
-	var versions []Version
+	var all []*state
 	var unfinished error
-	for _, s := range all {
+	for _, s := range found.versions {
 		switch {
 		case !s.isOurs():
 		case s.lock != nil:
 			if err := s.checkDocuments(t); err != nil {
 				return nil, err
 			}
-			versions = append(versions, Version{Tag: s.tag, Lock: s.lock})
+			all = append(all, s)
 		case errors.Is(s.err, fs.ErrNotExist):
 			unfinished = s.damage(t)
 		default:
 			return nil, s.damage(t)
 		}
 	}
-	if len(versions) == 0 && unfinished != nil {
+	if len(all) == 0 && unfinished != nil {
 		return nil, unfinished
 	}
-	if len(versions) == 0 {
-		return nil, fault.New(fault.Usage, "%s is not a site that pull wrote: no directory in it has a %s and a %s", root, lockName, sumsName)
+	if len(all) == 0 {
+		return nil, fault.New(fault.Usage, "%s is not a site that pull wrote: no directory in it has a %s and a %s", t.Path, lockName, sumsName)
 	}
-	return versions, nil
+	return all, nil
 }
 
-// BaseURL returns where a version of a site must be served, by its indexes, or ""
-// where they do not say: they name no file of a site, or cannot be read.
-func BaseURL(root string, v Version) string {
-	t, err := atomicdir.OpenExisting(root)
-	if err != nil {
-		return ""
-	}
-	defer t.Close()
-	for _, r := range v.Lock.Repositories {
-		if data, err := t.Read(indexPath(v.Tag, r.Name), maxDocument); err == nil {
-			if base := baseURLIn(data); base != "" {
-				return base
-			}
-		}
-	}
-	return ""
-}
-
-// IsSite reports whether a directory looks like a site. Whether it can be read,
-// [ReadLocks] says.
-func IsSite(dir string) bool {
-	return holds(dir, (*state).isOurs)
-}
-
-// InTree is [IsSite] for a directory that is open.
+// InTree reports whether a directory looks like a site.
 func InTree(t *atomicdir.Tree) bool {
-	return treeHolds(t, (*state).isOurs)
-}
-
-// HasVersions reports whether a directory has anything of a site, damaged as it
-// may be.
-func HasVersions(dir string) bool {
-	return holds(dir, func(*state) bool { return true })
-}
-
-// holds reports whether a directory has a version of some kind.
-func holds(dir string, which func(*state) bool) bool {
-	t, err := atomicdir.OpenExisting(dir)
-	if err != nil {
-		return false
-	}
-	defer t.Close()
-	return treeHolds(t, which)
-}
-
-func treeHolds(t *atomicdir.Tree, which func(*state) bool) bool {
-	all, err := states(t)
-	return err == nil && slices.ContainsFunc(all, which)
+	found, err := look(t)
+	return err == nil && slices.ContainsFunc(found.versions, (*state).isOurs)
 }

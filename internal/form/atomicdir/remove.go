@@ -10,36 +10,16 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 )
 
-// Pruned says what was removed from a tree.
-type Pruned struct {
-	// Paths are relative to the tree.
-	Paths []string
-	// Bytes is their size.
-	Bytes int64
-}
-
-// Prune removes a file, and the directories that it leaves empty, or that an
-// earlier run left so which was killed. Of a directory of that name nothing is
-// removed, and no link above it is followed.
-func (t *Tree) Prune(p string, pruned *Pruned) error {
-	if err := disk.CheckParents(t.Root, p); err != nil {
+// Remove removes a file of ours, or what took its place as [Staged.Publish]
+// would. If there is none, it does nothing.
+func (t *Tree) Remove(p string) error {
+	if err := t.MakeWay(p); err != nil {
 		return err
 	}
-	fi, err := t.Root.Lstat(p)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return t.RemoveEmptyAbove(p)
-	case err != nil:
-		return err
-	case fi.IsDir():
-		return nil
-	}
-	if err := t.Root.Remove(p); err != nil {
+	if err := t.Root.Remove(p); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	pruned.Paths = append(pruned.Paths, p)
-	pruned.Bytes += fi.Size()
-	return t.RemoveEmptyAbove(p)
+	return nil
 }
 
 // RemoveEmptyAbove removes the directories above a path in which nothing is.
