@@ -108,8 +108,11 @@ func TestNotesAndOutlooks(t *testing.T) {
 	for _, text := range []string{"b", "a", "b"} {
 		r.Note(text)
 	}
-	for _, g := range []StartState{{Platform: arm64, Version: "v2"}, {Platform: arm64, Version: "v1"}, {Platform: amd64, Version: "v2"}} {
-		g.Lock = new(lock.Lock)
+	for i, g := range []StartState{{Version: "v2"}, {Version: "v1"}, {Version: "v2"}} {
+		g.Lock, g.Platform = new(lock.Lock), arm64
+		if i == 2 {
+			g.Platform = amd64
+		}
 		r.Expect(g)
 	}
 	for range 2 {
@@ -186,9 +189,9 @@ func TestPredict(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := StartState{
-				Platform: amd64, Lock: &lock.Lock{Plugins: []lock.Plugin{plugin(agent.Executor, "echo", "v1.0.0", amd64)}},
-				Files: map[string]bool{}, Indexes: map[string][]byte{}, URLs: map[string]string{"demo": indexAt},
-				Within: func(url string) bool { return url[:5] == "file:" }, OnDisk: c.onDisk,
+				Startup: agent.Startup{Platform: amd64, Files: map[string]bool{}, Indexes: map[string][]byte{}, URLs: map[string]string{"demo": indexAt}},
+				Lock:    &lock.Lock{Plugins: []lock.Plugin{plugin(agent.Executor, "echo", "v1.0.0", amd64)}},
+				Within:  func(url string) bool { return url[:5] == "file:" }, OnDisk: c.onDisk,
 			}
 			for _, p := range c.files {
 				g.Files[p] = true

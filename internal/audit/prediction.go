@@ -12,17 +12,11 @@ import (
 
 // StartState is what an agent finds when it starts.
 type StartState struct {
-	Platform agent.Platform
+	agent.Startup
 	// Version is as in [Prediction].
 	Version string
 	// Lock says which plugins there are to be enabled.
 	Lock *lock.Lock
-	// Files and Indexes are those of its cache directory, Upstream and URLs
-	// those of its repositories: see [agent.Startup].
-	Files    map[string]bool
-	Indexes  map[string][]byte
-	Upstream map[string][]byte
-	URLs     map[string]string
 	// Within reports whether a URL is of the mirror.
 	Within func(url string) bool
 	// OnDisk says that the mirror is the cache directory itself: what is not
@@ -38,7 +32,7 @@ func (g StartState) Predict() Prediction {
 	calls := map[string]bool{}
 	for _, k := range keys(g.Lock, g.Platform) {
 		o.Plugins++
-		made, err := g.predict(k)
+		made, err := g.Startup.Predict(agent.EnabledPlugin{Type: k.kind, Key: k.key})
 		for _, c := range made {
 			call := Call{Kind: c.Kind, Plugin: k.key, Dependency: c.Dependency, URL: agent.Redact(c.URL), Because: g.because(c, k.key)}
 			// The index of a repository is downloaded once, whoever needs it.
@@ -66,24 +60,13 @@ func (g StartState) Predict() Prediction {
 	return o
 }
 
-// predict says what the agent would do with one plugin.
-func (g StartState) predict(k enabled) ([]agent.Call, error) {
-	p := agent.Startup{Files: g.Files, Indexes: g.Indexes, Upstream: g.Upstream, URLs: g.URLs, Platform: g.Platform}
-	if k.kind == agent.Executor {
-		p.Executors = []string{k.key}
-	} else {
-		p.Sources = []string{k.key}
-	}
-	return agent.Predict(p)
-}
-
-// PredictOne says what an agent would do with one plugin, by its key in a
-// configuration: the downloads from elsewhere, and why it would not start.
-func (g StartState) PredictOne(t agent.PluginType, key string) (external []Call, err error) {
-	made, err := g.predict(enabled{t, key})
+// PredictOne says what an agent would do with one plugin: the downloads from elsewhere,
+// and why it would not start.
+func (g *StartState) PredictOne(p agent.EnabledPlugin) (external []Call, err error) {
+	made, err := g.Startup.Predict(p)
 	for _, c := range made {
 		if !g.Within(c.URL) {
-			external = append(external, Call{Kind: c.Kind, Plugin: key, Dependency: c.Dependency, URL: agent.Redact(c.URL), Because: g.because(c, key)})
+			external = append(external, Call{Kind: c.Kind, Plugin: p.Key, Dependency: c.Dependency, URL: agent.Redact(c.URL), Because: g.because(c, p.Key)})
 		}
 	}
 	return external, err

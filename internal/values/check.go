@@ -105,17 +105,26 @@ type checking struct {
 	// base is where the mirror is served, if the agent downloads it: that of a
 	// site, or that of which the values take a bundle for. See [checking.servedBelow].
 	base string
+	// failed are the problems so far, and variables those of the environment by the values
+	// that they set.
+	failed    map[audit.Problem]bool
+	variables map[string]string
 }
 
 // Check says what an agent with given values would do with a mirror, and adds what is
 // wrong to a report of the mirror.
 func Check(report *audit.Report, m *form.Mirror, o CheckOptions) (*Checked, error) {
-	c := &checking{Mirror: m, options: o, report: report}
+	c := &checking{Mirror: m, options: o, report: report, failed: map[audit.Problem]bool{}, variables: map[string]string{}}
 	read, err := c.read()
 	if err != nil {
 		return nil, err
 	}
 	c.config = read.Values.Config
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(read.Values.Environment))) {
+		if key, ok := agent.EnvironmentKey(name); ok && key != "" {
+			c.variables[key] = name
+		}
+	}
 	c.result = &Checked{Agent: read, External: []audit.Call{}, Egress: []agent.Egress{}}
 	c.base = c.servedAt()
 	c.check()
@@ -159,13 +168,14 @@ func (c *checking) note(format string, args ...any) { c.report.Note(fmt.Sprintf(
 
 func (c *checking) fail(kind audit.Kind, path, format string, args ...any) {
 	p := audit.Problem{Kind: kind, Path: path, Detail: fmt.Sprintf(format, args...)}
-	variable := c.variable(path)
+	variable := c.variables[path]
 	if variable != "" {
 		p.Detail += "; the variable " + variable + " says so"
 	}
-	if slices.Contains(c.result.Problems, p) {
+	if c.failed[p] {
 		return // it is the same on several platforms
 	}
+	c.failed[p] = true
 	if variable != "" {
 		c.result.variables = append(c.result.variables, variable)
 	}
@@ -173,20 +183,9 @@ func (c *checking) fail(kind audit.Kind, path, format string, args ...any) {
 	c.report.Fail(p)
 }
 
-// variable returns the environment variable that a value of the configuration comes
-// from, or "".
-func (c *checking) variable(value string) string {
-	for _, name := range slices.Sorted(maps.Keys(c.result.Values.Environment)) {
-		if key, ok := agent.EnvironmentKey(name); ok && key == value && value != "" {
-			return name
-		}
-	}
-	return ""
-}
-
 func (c *checking) check() {
 	intact := len(c.report.Problems()) == 0
-	if len(c.result.Executors)+len(c.result.Sources) == 0 {
+	if len(c.result.All()) == 0 {
 		c.note("with these values, an agent starts no plugin")
 	}
 	grounds := c.report.StartStates()
@@ -194,7 +193,7 @@ func (c *checking) check() {
 		c.plugins(g)
 	}
 	if len(grounds) > 0 {
-		c.templates(grounds[0]) // they are the same on every platform
+		c.templates(&grounds[0]) // they are the same on every platform
 	}
 	c.refusals()
 	c.settings()
@@ -260,42 +259,40 @@ func (c *checking) imagePulls() []agent.Egress {
 // plugins says which plugins an agent on a platform would not have, or would
 // download from elsewhere.
 func (c *checking) plugins(g audit.StartState) {
-	urls := map[string]string{}
-	for name, r := range c.config.Plugins.Repositories {
-		urls[name] = r.URL
-	}
 	// What a site's indexes must be called is checked as a setting. Here it is
 	// what would be found there.
 	if !c.isSite() {
-		g.URLs = urls
+		g.URLs = map[string]string{}
+		for name, r := range c.config.Plugins.Repositories {
+			g.URLs[name] = r.URL
+		}
 	}
-	for _, p := range c.result.Executors {
-		c.plugin(g, agent.Executor, p, urls)
-	}
-	for _, p := range c.result.Sources {
-		c.plugin(g, agent.Source, p, urls)
+	there := pluginsOf(g.Lock)
+	for _, p := range c.result.All() {
+		c.plugin(&g, there, p)
 	}
 }
 
-func (c *checking) plugin(g audit.StartState, t agent.PluginType, p agent.EnabledPlugin, urls map[string]string) {
-	what := fmt.Sprintf("%s %s, which group %s enables", t, p.Key, strings.Join(p.Groups, " and "))
-	key, err := agent.ParsePluginKey(strings.TrimSuffix(p.Key, "@"))
+func (c *checking) plugin(g *audit.StartState, there plugins, p agent.EnabledPlugin) {
+	what := fmt.Sprintf("%s %s, which group %s enables", p.Type, p.Key, strings.Join(p.Groups, " and "))
+	key, err := agent.DecomposePluginKey(p.Key)
 	if err != nil {
 		return // which is a reason for the agent to refuse the values
 	}
-	if _, there := urls[key.Repository]; !there {
+	repository, isConfigured := c.config.Plugins.Repositories[key.Repository]
+	if !isConfigured {
 		c.fail(audit.KindSetting, "plugins.repositories."+key.Repository, "the repository is not configured, but for %s", what)
 		return
 	}
-	if missing := lacks(g.Lock, t, key, g.Platform); missing != "" {
-		then := "an agent would start over, and ask for " + agent.Redact(urls[key.Repository])
-		if urls[key.Repository] == "" {
+	if missing := there.lacks(p.Type, key, g.Platform); missing != "" {
+		then := "an agent would start over, and ask for " + agent.Redact(repository.URL)
+		if repository.URL == "" {
 			then = "an agent would not start" // there is nowhere to ask
 		}
 		c.fail(audit.KindMissing, "", "%s: %s; %s", what, missing, then)
 		return
 	}
-	calls, err := g.PredictOne(t, p.Key)
+	calls, err := g.PredictOne(p)
 	c.result.External = append(c.result.External, calls...)
 	if err == nil && len(calls) == 0 {
 		return
@@ -391,7 +388,7 @@ func (c *checking) servedBelow() string {
 // neededRepositories are those of enabled plugins, in order.
 func (c *checking) neededRepositories() []string {
 	var names []string
-	for _, p := range slices.Concat(c.result.Executors, c.result.Sources) {
+	for _, p := range c.result.All() {
 		name, _, _ := strings.Cut(p.Key, "/")
 		names = append(names, name)
 	}
@@ -404,18 +401,98 @@ func (c *checking) repositoryURLs() {
 	if variable := agent.ProxyVariable(c.result.Values.Environment, c.base); variable != "" {
 		c.note("the agent would ask for the mirror through the proxy that %s in its environment names; with the mirror's host in NO_PROXY, it asks directly", variable)
 	}
+	isMirrored, elsewhere := map[string]bool{}, ""
+	for _, r := range c.Lock.Repositories {
+		isMirrored[r.Name] = true
+	}
+	if at := c.servedBelow(); c.isSite() && at != c.base {
+		elsewhere = at
+	}
 	for _, name := range c.neededRepositories() {
 		have, isConfigured := c.config.Plugins.Repositories[name]
-		isMirrored := slices.ContainsFunc(c.Lock.Repositories, func(r lock.Repository) bool { return r.Name == name })
-		if !isConfigured || !isMirrored {
+		if !isConfigured || !isMirrored[name] {
 			continue // which was reported
 		}
 		want, err := site.IndexURL(c.base, c.Lock, name)
 		if err == nil && have.URL != want { // without a base URL, the indexes are damaged, which was reported
 			c.fail(audit.KindSetting, "plugins.repositories."+name+".url", "it is %s, and the mirror's index is at %s", agent.Redact(have.URL), want)
-			if at := c.servedBelow(); c.isSite() && at != c.base {
-				c.result.elsewhere = at
-			}
+			c.result.elsewhere = elsewhere
 		}
+	}
+}
+
+// templates says which templates an agent would download from elsewhere at the
+// first command of exec.
+func (c *checking) templates(g *audit.StartState) {
+	sources, err := c.result.TemplateSources(c.result.Version)
+	if err != nil {
+		c.fail(audit.KindSetting, "executors", "%v", err)
+		return
+	}
+	var served []form.Template
+	downloaded := c.isSite() || c.base != ""
+	if downloaded {
+		if served, err = site.Templates(c.base, c.Lock); err != nil {
+			return // without a base URL, the indexes are damaged, which was reported
+		}
+	}
+	there := pluginsOf(g.Lock)
+	for _, s := range sources {
+		// A site's templates are downloaded, whatever the directory.
+		if !c.isSite() && s.Dir != "" && (len(s.Refs) == 0 || slices.ContainsFunc(s.Refs, downloads)) {
+			c.fail(audit.KindSetting, "executors."+s.Group+"."+s.Key+".config.tmpDir", "it is %q, where exec would download its templates to at its first command: leave it out", s.Dir)
+		}
+		plugin, byDefault := execOf(g, there, s.Key)
+		if plugin == nil {
+			continue // that it is not there was reported
+		}
+		if len(s.Refs) == 0 {
+			s.Refs = []string{byDefault}
+		}
+		for _, ref := range s.Refs {
+			c.template(plugin, ref, served, downloaded)
+		}
+	}
+}
+
+// execOf returns the plugin of a mirror that an agent takes a key for, and its
+// default source of templates.
+func execOf(g *audit.StartState, there plugins, s string) (plugin *lock.Plugin, byDefault string) {
+	key, err := agent.DecomposePluginKey(s)
+	if err != nil {
+		return nil, ""
+	}
+	ix, err := g.Index(key.Repository)
+	if err != nil {
+		return nil, ""
+	}
+	for _, e := range ix.Versions(agent.Executor, key.Name) {
+		if key.Version == "" || key.Version == e.Version {
+			key.Version = e.Version
+			return there.newest(agent.Executor, key), e.DefaultTemplates(key.Repository)
+		}
+	}
+	return nil, ""
+}
+
+// template wants a source of templates of a plugin to be in the mirror. If that is
+// downloaded, it must be one of those served: an agent with an empty cache directory
+// downloads what is configured.
+func (c *checking) template(p *lock.Plugin, ref string, served []form.Template, downloaded bool) {
+	if ref == "" || !downloads(ref) {
+		return
+	}
+	at := ref
+	if downloaded {
+		at = servedAt(served, c.base, p, ref)
+	} else if mirroredTemplate(p, ref) < 0 {
+		at = ""
+	}
+	switch at {
+	case ref:
+	case "":
+		c.fail(audit.KindMissing, "", "the templates %s of %s are not in the mirror: exec would download them at its first command", agent.Redact(ref), p.Key())
+	default:
+		c.fail(audit.KindSetting, "executors.*."+p.Repository+"/"+p.Name+".config.templates", "exec would download %s at its first command: configure the ref %s in its place", agent.Redact(ref), at)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -333,21 +334,21 @@ func (d *deployment) watcherNotes() []string {
 	return nil
 }
 
-// unmirrored returns which repositories are not mirrored.
-func (d *deployment) unmirrored(names []string) []string {
-	slices.Sort(names)
-	return slices.DeleteFunc(slices.Compact(names), func(name string) bool {
-		return slices.ContainsFunc(d.Lock.Repositories, func(r lock.Repository) bool { return r.Name == name })
-	})
-}
-
-// ofChart returns the repositories of a chart.
-func ofChart(version string) []string {
-	var names []string
-	for _, r := range agent.DefaultRepositories(version) {
-		names = append(names, r.Name)
+// unmirrored returns which repositories of the values and of the chart are not mirrored.
+func (d *deployment) unmirrored(configured map[string]agent.ConfiguredRepository) []string {
+	absent := map[string]bool{}
+	for name := range configured {
+		absent[name] = true
 	}
-	return names
+	// The chart's, even if the values take them away: they may have these in them from an
+	// earlier time.
+	for _, r := range agent.DefaultRepositories(d.out.BotkubeVersion) {
+		absent[r.Name] = true
+	}
+	for _, r := range d.Lock.Repositories {
+		delete(absent, r.Name)
+	}
+	return slices.Sorted(maps.Keys(absent))
 }
 
 // readValues reads the user's own values.
@@ -379,11 +380,8 @@ func (d *deployment) readValues(ctx context.Context) error {
 // takeUser takes into account what the user's own values say.
 func (d *deployment) takeUser() error {
 	out := d.out
-	// The chart's repositories too, even if the values take them away: they may have
-	// these in them from an earlier time.
-	names := ofChart(out.BotkubeVersion)
 	if d.user == nil {
-		out.Absent = d.unmirrored(names)
+		out.Absent = d.unmirrored(nil)
 		if out.Site != nil {
 			out.Site.Unasked = slices.ContainsFunc(d.Lock.Plugins, func(p lock.Plugin) bool { return len(p.Templates) > 0 })
 		}
@@ -391,7 +389,7 @@ func (d *deployment) takeUser() error {
 	}
 	values := d.user.Values
 	out.Configured, out.User, out.Environment, out.Read = true, values.Merged, values.Environment, d.user.Notes
-	out.Absent = d.unmirrored(append(values.Config.RepositoryNames(), names...))
+	out.Absent = d.unmirrored(values.Config.Plugins.Repositories)
 	out.Missing = d.missing()
 	if out.Policy != nil {
 		d.takeEgress()
@@ -402,12 +400,11 @@ func (d *deployment) takeUser() error {
 // missing returns which plugins the agent would start that are not mirrored.
 func (d *deployment) missing() []string {
 	var missing []string
-	for t, enabled := range map[agent.PluginType][]agent.EnabledPlugin{agent.Executor: d.user.Executors, agent.Source: d.user.Sources} {
-		for _, p := range enabled {
-			key, err := agent.ParsePluginKey(strings.TrimSuffix(p.Key, "@"))
-			if err != nil || slices.ContainsFunc(d.out.Platforms, func(on agent.Platform) bool { return lacks(d.Lock, t, key, on) != "" }) {
-				missing = append(missing, p.Key)
-			}
+	there := pluginsOf(d.Lock)
+	for _, p := range d.user.All() {
+		key, err := agent.DecomposePluginKey(p.Key)
+		if err != nil || slices.ContainsFunc(d.out.Platforms, func(on agent.Platform) bool { return there.lacks(p.Type, key, on) != "" }) {
+			missing = append(missing, p.Key)
 		}
 	}
 	slices.Sort(missing)
@@ -445,12 +442,13 @@ func (d *deployment) takeTemplates() error {
 			return err
 		}
 	}
+	there := pluginsOf(d.Lock)
 	for _, s := range sources {
-		key, err := agent.ParsePluginKey(strings.TrimSuffix(s.Key, "@"))
+		key, err := agent.DecomposePluginKey(s.Key)
 		if err != nil {
 			continue // the agent refuses it
 		}
-		p := newest(d.Lock, agent.Executor, key)
+		p := there.newest(agent.Executor, key)
 		if p == nil {
 			continue // which is noted
 		}

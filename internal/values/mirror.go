@@ -14,46 +14,48 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 )
 
-// newest returns the plugin of a lock that an agent takes a key for, or nil.
-func newest(l *lock.Lock, t agent.PluginType, key agent.PluginKey) (newest *lock.Plugin) {
-	for i, p := range l.Plugins {
-		if p.Type == t && key.Covers(p.Key()) && (newest == nil || agent.Newer(p.Version, newest.Version)) {
-			newest = &l.Plugins[i]
+// plugins has those of a lock as a configuration names them.
+type plugins map[pluginName][]*lock.Plugin
+
+// pluginName is what the versions of a plugin have in common in a lock.
+type pluginName struct {
+	kind             agent.PluginType
+	repository, name string
+}
+
+// pluginsOf returns the plugins of a lock, which may be nil.
+func pluginsOf(l *lock.Lock) plugins {
+	all := plugins{}
+	if l != nil {
+		for i := range l.Plugins {
+			p := &l.Plugins[i]
+			name := pluginName{p.Type, p.Repository, p.Name}
+			all[name] = append(all[name], p)
+		}
+	}
+	return all
+}
+
+// newest returns the plugin that an agent takes a key for, or nil.
+func (all plugins) newest(t agent.PluginType, key agent.PluginKey) (newest *lock.Plugin) {
+	for _, p := range all[pluginName{t, key.Repository, key.Name}] {
+		if key.Covers(p.Key()) && (newest == nil || agent.Newer(p.Version, newest.Version)) {
+			newest = p
 		}
 	}
 	return newest
 }
 
-// mirrored says what a lock, which may be nil, has of plugins.
-func mirrored(l *lock.Lock) configured.Mirrored {
-	if l == nil {
-		return nil
-	}
-	return func(t agent.PluginType, key agent.PluginKey) (version, indexURL string) {
-		if p := newest(l, t, key); p != nil {
-			version = p.Version
-		}
-		if i := slices.IndexFunc(l.Repositories, func(r lock.Repository) bool { return r.Name == key.Repository }); i >= 0 {
-			indexURL = l.Repositories[i].URL
-		}
-		return version, indexURL
-	}
-}
-
-// lacks says what of a plugin a lock does not have, or nothing.
-func lacks(l *lock.Lock, t agent.PluginType, key agent.PluginKey, p agent.Platform) string {
+// lacks says what of a plugin is not there, or nothing.
+func (all plugins) lacks(t agent.PluginType, key agent.PluginKey, on agent.Platform) string {
 	var versions []string
 	var platforms []agent.Platform
-	for _, plugin := range l.Plugins {
-		if plugin.Repository != key.Repository || plugin.Type != t || plugin.Name != key.Name {
-			continue
-		}
-		versions = append(versions, plugin.Version)
-		if key.Version != "" && plugin.Version != key.Version {
-			continue
-		}
-		for _, b := range plugin.Builds {
-			platforms = append(platforms, b.Platform)
+	for _, p := range all[pluginName{t, key.Repository, key.Name}] {
+		versions = append(versions, p.Version)
+		for _, b := range p.Builds {
+			if key.Covers(p.Key()) {
+				platforms = append(platforms, b.Platform)
+			}
 		}
 	}
 	switch {
@@ -61,10 +63,27 @@ func lacks(l *lock.Lock, t agent.PluginType, key agent.PluginKey, p agent.Platfo
 		return "it is not in the mirror"
 	case len(platforms) == 0:
 		return "the mirror has it as " + strings.Join(versions, " and ")
-	case !slices.Contains(platforms, p):
-		return fmt.Sprintf("the mirror does not have it for %s, but for %s", p, agent.JoinPlatforms(platforms))
+	case !slices.Contains(platforms, on):
+		return fmt.Sprintf("the mirror does not have it for %s, but for %s", on, agent.JoinPlatforms(platforms))
 	}
 	return ""
+}
+
+// mirrored says what a lock, which may be nil, has of plugins.
+func mirrored(l *lock.Lock) configured.Mirrored {
+	if l == nil {
+		return nil
+	}
+	all, urls := pluginsOf(l), map[string]string{}
+	for _, r := range l.Repositories {
+		urls[r.Name] = r.URL
+	}
+	return func(t agent.PluginType, key agent.PluginKey) (version, indexURL string) {
+		if p := all.newest(t, key); p != nil {
+			version = p.Version
+		}
+		return version, urls[key.Repository]
+	}
 }
 
 // downloads reports whether exec downloads a source of templates, or tries to. Others are in

@@ -61,7 +61,7 @@ func grounds(m *form.Mirror, on agent.Platform) audit.StartState {
 		files[p.Binary()] = true
 		index += "- {name: hello, type: executor, version: " + p.Version + ", description: x, urls: [{url: 'file:///plugins/" + p.Binary() + "', platform: {os: " + on.OS + ", architecture: " + on.Arch + "}}]}\n"
 	}
-	return audit.StartState{Platform: on, Lock: m.Lock, Files: files, Indexes: map[string][]byte{"demo": []byte(index)}, Within: func(url string) bool { return strings.HasPrefix(url, "file:///plugins/") }}
+	return audit.StartState{Startup: agent.Startup{Platform: on, Files: files, Indexes: map[string][]byte{"demo": []byte(index)}}, Lock: m.Lock, Within: func(url string) bool { return strings.HasPrefix(url, "file:///plugins/") }}
 }
 
 func check(t *testing.T, report *audit.Report, m *form.Mirror, o CheckOptions, texts ...string) *Checked {

@@ -51,21 +51,12 @@ type Platform struct {
 func ParsePlatform(s string) (Platform, error) {
 	os, arch, found := strings.Cut(s, "/")
 	p := Platform{OS: os, Arch: arch}
-	if !found || !plainName(os) || !plainName(arch) {
-		return Platform{}, fmt.Errorf("platform %q is not of the form OS/ARCH, for example linux/amd64", s)
-	}
-	return p, nil
-}
-
-// plainName reports whether s is made of the characters that Go's names of
-// operating systems and architectures have.
-func plainName(s string) bool {
-	for _, r := range s {
-		if (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' {
-			return false
+	for _, name := range []string{os, arch} {
+		if !found || name == "" || len(name) > 32 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
+			return Platform{}, fmt.Errorf("platform %q is not of the form OS/ARCH, for example linux/amd64", s)
 		}
 	}
-	return s != "" && len(s) <= 32
+	return p, nil
 }
 
 // String returns os/arch, the form of the agent's selectors
@@ -88,7 +79,7 @@ func JoinPlatforms(platforms []Platform) string {
 	return strings.Join(names, ", ")
 }
 
-// MarshalText writes the platform as [Platform.String] does.
+// MarshalText writes what [Platform.String] returns.
 func (p Platform) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 // UnmarshalText reads what [ParsePlatform] reads.
@@ -110,8 +101,7 @@ type PluginKey struct {
 	Version string
 }
 
-// ParsePluginKey reads REPOSITORY/NAME[@VERSION]
-// (pkg/config/plugin.go, DecomposePluginKey).
+// ParsePluginKey reads REPOSITORY/NAME[@VERSION] (pkg/config/plugin.go, DecomposePluginKey).
 func ParsePluginKey(s string) (PluginKey, error) {
 	repository, rest, found := strings.Cut(s, "/")
 	name, ver, pinned := strings.Cut(rest, "@")
@@ -119,6 +109,12 @@ func ParsePluginKey(s string) (PluginKey, error) {
 		return PluginKey{}, fmt.Errorf("plugin %q is not of the form REPOSITORY/NAME or REPOSITORY/NAME@VERSION", s)
 	}
 	return PluginKey{Repository: repository, Name: name, Version: ver}, nil
+}
+
+// DecomposePluginKey is [ParsePluginKey] with the leniency of the agent's function of that
+// name: an empty version stands for the newest.
+func DecomposePluginKey(s string) (PluginKey, error) {
+	return ParsePluginKey(strings.TrimSuffix(s, "@"))
 }
 
 func (k PluginKey) String() string {
@@ -144,6 +140,12 @@ func WithoutPrerelease(v string) string {
 		return v
 	}
 	return "v" + parsed.Core().String()
+}
+
+// Since reports whether a version is not older than another one. Empty, it is the
+// newest; and a pre-release has what its release has.
+func Since(version, first string) bool {
+	return version == "" || !Newer(first, WithoutPrerelease(version))
 }
 
 // Newer reports whether version a is newer than b by the agent's order

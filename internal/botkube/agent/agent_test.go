@@ -124,6 +124,7 @@ func TestVersionsNewestFirst(t *testing.T) {
 	for _, v := range []string{"1.9.0", "v1.10.0", "v1.2.0", "1.10.0-rc.1", "v2.0.0"} {
 		ix.Entries = append(ix.Entries, Entry{Name: "x", Type: Executor, Version: v}, Entry{Name: "x", Type: Source, Version: v})
 	}
+	ix.sortVersions()
 	var got []string
 	for _, e := range ix.Versions(Executor, "x") {
 		got = append(got, e.Version)

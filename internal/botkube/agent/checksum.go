@@ -57,26 +57,18 @@ func AlgorithmOf(name string) (Algorithm, bool) {
 func ParseChecksum(s string) (Checksum, error) {
 	algorithm, digits, typed := strings.Cut(s, ":")
 	if !typed {
-		algorithm, digits = "", s
+		digits = s
 	}
 	raw, err := hex.DecodeString(digits)
 	if err != nil {
 		return Checksum{}, fmt.Errorf("checksum %q is not hexadecimal", clip(s))
 	}
-	algorithm = strings.ToLower(algorithm)
-	if !typed {
-		for _, a := range Algorithms {
-			if a.Digits() == len(digits) {
-				algorithm = a.Name
-			}
+	var names []string
+	for _, a := range Algorithms {
+		if a.Digits() == len(digits) && (!typed || strings.ToLower(algorithm) == a.Name) {
+			return Checksum{Algorithm: a.Name, Hex: hex.EncodeToString(raw)}, nil
 		}
+		names = append(names, a.Name)
 	}
-	if a, known := AlgorithmOf(algorithm); !known || a.Digits() != len(digits) {
-		var names []string
-		for _, a := range Algorithms {
-			names = append(names, a.Name)
-		}
-		return Checksum{}, fmt.Errorf("checksum %q is not a digest of %s", clip(s), strings.Join(names, " or "))
-	}
-	return Checksum{Algorithm: algorithm, Hex: hex.EncodeToString(raw)}, nil
+	return Checksum{}, fmt.Errorf("checksum %q is not a digest of %s", clip(s), strings.Join(names, " or "))
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/text/cases"
 	"golang.org/x/text/language"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/helmvalues"
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
@@ -166,10 +167,6 @@ type ConfiguredRepository struct {
 // MaxConfig bounds, in bytes, a configuration document that is read.
 const MaxConfig = 4 << 20
 
-// defaultCacheDir is that of an agent whose configuration names none
-// (pkg/config/default.yaml).
-const defaultCacheDir = "/tmp"
-
 // EnvironmentPrefix begins the names of the environment variables that the agent
 // takes for configuration.
 const EnvironmentPrefix = "BOTKUBE_"
@@ -181,27 +178,25 @@ var ErrRefused = errors.New("the agent would refuse the configuration")
 // before, and over all of them the environment (pkg/config/config.go,
 // LoadWithDefaults). The error is [ErrRefused], and says why.
 func ReadConfig(documents []map[string]any, environment map[string]string) (*Config, error) {
-	merged := map[string]any{}
-	for _, d := range documents {
-		merge(d, merged)
+	// koanf merges maps, and replaces everything else, as Helm does (maps/maps.go, Merge).
+	var merged map[string]any
+	for _, d := range append(documents, fromEnvironment(environment)) {
+		merged = helmvalues.Merge(merged, d)
 	}
-	merge(fromEnvironment(environment), merged)
 	c := new(Config)
-	c.Plugins.CacheDir = defaultCacheDir
+	c.Plugins.CacheDir = "/tmp" // pkg/config/default.yaml
 	if err := decode(merged, c); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRefused, shortened(err))
 	}
-	c.wrongKinds = wrongKinds(merged)
+	c.wrongKinds = misfits(decode(merged, new(kinds)))
 	return c, nil
 }
 
 // decode reads maps into structures with the agent's leniency: keys match in any
 // case, "true" is true, and "a,b" is a list.
 func decode(from, to any) error {
-	d, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
-		Result: to, WeaklyTypedInput: true, Squash: true,
-		DecodeHook: mapstructure.ComposeDecodeHookFunc(mapstructure.StringToTimeDurationHookFunc(), mapstructure.DecodeHookFuncKind(splitList)),
-	})
+	hooks := mapstructure.ComposeDecodeHookFunc(mapstructure.StringToTimeDurationHookFunc(), mapstructure.DecodeHookFuncKind(splitList))
+	d, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{Result: to, WeaklyTypedInput: true, Squash: true, DecodeHook: hooks})
 	if err != nil {
 		return err
 	}
@@ -225,19 +220,35 @@ func splitList(from, to reflect.Kind, data any) (any, error) {
 // be secret.
 func shortened(err error) error {
 	const most = 3
-	names := undecoded(err)
-	if len(names) == 0 {
+	settings := misfits(err)
+	if len(settings) == 0 {
 		return errors.New("a value is of the wrong kind")
 	}
 	var problems []error
-	for _, name := range names[:min(len(names), most)] {
-		// The library does not look into keys that it takes for anything.
-		problems = append(problems, fmt.Errorf("%.200q is of the wrong kind", settingOf(name)))
+	for _, s := range settings[:min(len(settings), most)] {
+		problems = append(problems, fmt.Errorf("%.200q is of the wrong kind", s))
 	}
-	if len(names) > most {
-		problems = append(problems, fmt.Errorf("and %d more", len(names)-most))
+	if len(settings) > most {
+		problems = append(problems, fmt.Errorf("and %d more", len(settings)-most))
 	}
 	return errors.Join(problems...)
+}
+
+// misfits returns the settings whose values the library cannot decode, sorted.
+func misfits(err error) []string {
+	var several interface{ Unwrap() []error }
+	if _, one := err.(*mapstructure.DecodeError); !one && errors.As(err, &several) {
+		var all []string
+		for _, e := range several.Unwrap() {
+			all = append(all, misfits(e)...)
+		}
+		slices.Sort(all)
+		return slices.Compact(all)
+	}
+	if e, ok := errors.AsType[*mapstructure.DecodeError](err); ok {
+		return []string{settingOf(e.Name())}
+	}
+	return nil
 }
 
 // step matches a part of what the library calls a value: a field, or a key in brackets.
@@ -269,23 +280,6 @@ func keyOf(field string) string {
 		runes[i] = unicode.ToLower(r)
 	}
 	return string(runes)
-}
-
-// undecoded returns what the library calls the values that it cannot decode, sorted.
-func undecoded(err error) []string {
-	var several interface{ Unwrap() []error }
-	var names []string
-	if e, ok := err.(*mapstructure.DecodeError); ok {
-		names = append(names, e.Name())
-	} else if errors.As(err, &several) {
-		for _, e := range several.Unwrap() {
-			names = append(names, undecoded(e)...)
-		}
-	} else if e, ok := errors.AsType[*mapstructure.DecodeError](err); ok {
-		names = append(names, e.Name())
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }
 
 // ParseConfig reads one YAML document of a configuration.
@@ -327,53 +321,19 @@ func stringKeys(value any) any {
 	return value
 }
 
-// merge lays a map over another, as koanf does (maps/maps.go, Merge): maps are
-// merged, and everything else is replaced.
-func merge(over, under map[string]any) {
-	for k, value := range over {
-		inner, isMap := value.(map[string]any)
-		below, both := under[k].(map[string]any)
-		if isMap && both {
-			merge(inner, below)
-			continue
-		}
-		under[k] = clone(value)
-	}
-}
-
-// clone copies maps, so that what is merged into them later does not change the
-// document that they came from.
-func clone(value any) any {
-	m, ok := value.(map[string]any)
-	if !ok {
-		return value
-	}
-	copied := make(map[string]any, len(m))
-	for k, v := range m {
-		copied[k] = clone(v)
-	}
-	return copied
-}
-
 // fromEnvironment makes a document of environment variables.
 func fromEnvironment(environment map[string]string) map[string]any {
-	document := map[string]any{}
+	var document map[string]any
 	for _, name := range slices.Sorted(maps.Keys(environment)) {
 		key, ok := EnvironmentKey(name)
 		if !ok {
 			continue
 		}
-		keys := strings.Split(key, ".")
-		at := document
-		for _, k := range keys[:len(keys)-1] {
-			next, ok := at[k].(map[string]any)
-			if !ok {
-				next = map[string]any{}
-				at[k] = next
-			}
-			at = next
+		var value any = environment[name]
+		for _, k := range slices.Backward(strings.Split(key, ".")) {
+			value = map[string]any{k: value}
 		}
-		at[keys[len(keys)-1]] = environment[name]
+		document = helmvalues.Merge(document, value.(map[string]any))
 	}
 	return document
 }
@@ -383,12 +343,13 @@ func fromEnvironment(environment map[string]string) map[string]any {
 // the agent reads. It is normalizeConfigEnvName: one underscore goes down a level, and
 // two begin a word within a key.
 func EnvironmentKey(name string) (string, bool) {
-	if !strings.HasPrefix(name, EnvironmentPrefix) {
+	key, ok := strings.CutPrefix(name, EnvironmentPrefix)
+	if !ok {
 		return "", false
 	}
-	words := strings.Split(strings.TrimPrefix(name, EnvironmentPrefix), "__")
+	words := strings.Split(key, "__")
 	title := cases.Title(language.AmericanEnglish)
-	key := strings.ToLower(words[0])
+	key = strings.ToLower(words[0])
 	for _, w := range words[1:] {
 		key += title.String(strings.ToLower(w))
 	}

@@ -66,10 +66,10 @@ communications:
 func TestEnabled(t *testing.T) {
 	t.Parallel()
 	e := config(t, nil, everything).Enabled("")
-	if got, want := fmt.Sprint(e.Executors), "[{botkube/flux@v1.2.0 [other]} {botkube/kubectl [other tools]}]"; got != want {
+	if got, want := fmt.Sprint(e.Executors), "[{executor botkube/flux@v1.2.0 [other]} {executor botkube/kubectl [other tools]}]"; got != want {
 		t.Errorf("executors %s, want %s", got, want)
 	}
-	if got, want := fmt.Sprint(e.Sources), "[{botkube/kubernetes [events]} {x/prometheus [sunk]}]"; got != want {
+	if got, want := fmt.Sprint(e.Sources), "[{source botkube/kubernetes [events]} {source x/prometheus [sunk]}]"; got != want {
 		t.Errorf("sources %s, want %s", got, want)
 	}
 	want := []LeftOut{
@@ -102,7 +102,7 @@ func TestBindAll(t *testing.T) {
 	t.Parallel()
 	c := config(t, nil, everything)
 	e := c.BindAll().Enabled("")
-	if got, want := fmt.Sprint(e.Executors, e.Sources), "[{botkube/flux@v1.2.0 [other]} {botkube/gh [unbound]} {botkube/kubectl [other tools]}] [{botkube/kubernetes [events]} {x/keptn [idle]} {x/prometheus [sunk]}]"; got != want {
+	if got, want := fmt.Sprint(e.Executors, e.Sources), "[{executor botkube/flux@v1.2.0 [other]} {executor botkube/gh [unbound]} {executor botkube/kubectl [other tools]}] [{source botkube/kubernetes [events]} {source x/keptn [idle]} {source x/prometheus [sunk]}]"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	if len(c.Actions) != 2 {
@@ -227,7 +227,7 @@ func TestSome(t *testing.T) {
 func TestBindAllWithoutActions(t *testing.T) {
 	t.Parallel()
 	c := config(t, nil, "sources: {g: {r/s: {enabled: true}}}")
-	if got := fmt.Sprint(c.BindAll().Enabled("").Sources); got != "[{r/s [g]}]" || c.Actions != nil {
+	if got := fmt.Sprint(c.BindAll().Enabled("").Sources); got != "[{source r/s [g]}]" || c.Actions != nil {
 		t.Errorf("%s, %v", got, c.Actions)
 	}
 	c = config(t, nil, everything)

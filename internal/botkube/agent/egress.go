@@ -84,28 +84,29 @@ func Origin(raw string) string {
 	if raw == "" {
 		return ""
 	}
-	with := raw
-	if !strings.Contains(raw, "://") {
-		with = "//" + raw
-	}
-	u, err := url.Parse(with)
-	if err != nil || u.Host == "" {
+	u, err := ParseAddress(raw)
+	switch {
+	case err != nil || u.Host == "":
 		return noURL
-	}
-	if u.Scheme == "" {
+	case u.Scheme == "":
 		return u.Host
 	}
 	return u.Scheme + "://" + u.Host
+}
+
+// ParseAddress reads a URL, or HOST[:PORT], which has no scheme then.
+func ParseAddress(raw string) (*url.URL, error) {
+	if !strings.Contains(raw, "://") {
+		raw = "//" + raw
+	}
+	return url.Parse(raw)
 }
 
 // InCluster reports whether the host of a URL is by its name a service of the
 // cluster that the agent runs in (Kubernetes, DNS for Services and Pods), or the
 // agent's own machine.
 func InCluster(raw string) bool {
-	if !strings.Contains(raw, "://") {
-		raw = "//" + raw
-	}
-	u, err := url.Parse(raw)
+	u, err := ParseAddress(raw)
 	if err != nil || u.Hostname() == "" {
 		return false
 	}

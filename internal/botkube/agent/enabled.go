@@ -15,8 +15,12 @@ type Enablement struct {
 	LeftOut   []LeftOut       `json:"leftOut"`
 }
 
+// All returns all that the agent starts, executors first.
+func (e Enablement) All() []EnabledPlugin { return slices.Concat(e.Executors, e.Sources) }
+
 // EnabledPlugin is a plugin that the agent starts.
 type EnabledPlugin struct {
+	Type PluginType `json:"-"`
 	// Key is as the configuration has it.
 	Key string `json:"key"`
 	// Groups are those that enable it and are bound, sorted.
@@ -37,14 +41,10 @@ type LeftOut struct {
 // (pkg/plugin/collector.go, GetAllEnabledAndUsedPlugins). The version is the
 // agent's, or empty for the newest.
 func (c *Config) Enabled(version string) Enablement {
-	executors, sources := c.bound(version)
-	e := Enablement{Executors: []EnabledPlugin{}, Sources: []EnabledPlugin{}, LeftOut: []LeftOut{}}
-	var out []LeftOut
-	e.Executors, out = enabledIn(Executor, c.Executors, executors)
-	e.LeftOut = append(e.LeftOut, out...)
-	e.Sources, out = enabledIn(Source, c.Sources, sources)
-	e.LeftOut = append(e.LeftOut, out...)
-	return e
+	boundExecutors, boundSources := c.bound(version)
+	executors, leftOut := enabledIn(Executor, c.Executors, boundExecutors)
+	sources, more := enabledIn(Source, c.Sources, boundSources)
+	return Enablement{Executors: executors, Sources: sources, LeftOut: append(leftOut, more...)}
 }
 
 // everyGroup is the action by which [Config.BindAll] binds groups. No configuration has
@@ -55,14 +55,11 @@ const everyGroup = "\x00all"
 // starts whatever is enabled.
 func (c *Config) BindAll() *Config {
 	bound := *c
-	bound.Actions = maps.Clone(c.Actions)
-	if bound.Actions == nil {
-		bound.Actions = map[string]Action{}
-	}
-	bound.Actions[everyGroup] = Action{Enabled: true, Bindings: Bindings{
-		Sources:   slices.Sorted(maps.Keys(c.Sources)),
-		Executors: slices.Sorted(maps.Keys(c.Executors)),
-	}}
+	bound.Actions = map[string]Action{everyGroup: {Enabled: true, Bindings: Bindings{
+		Sources:   slices.Collect(maps.Keys(c.Sources)),
+		Executors: slices.Collect(maps.Keys(c.Executors)),
+	}}}
+	maps.Copy(bound.Actions, c.Actions)
 	return &bound
 }
 
@@ -93,7 +90,7 @@ func enabledIn(t PluginType, groups map[string]PluginGroup, bound map[string]*bi
 	}
 	enabled := []EnabledPlugin{}
 	for _, key := range slices.Sorted(maps.Keys(by)) {
-		enabled = append(enabled, EnabledPlugin{Key: key, Groups: by[key]})
+		enabled = append(enabled, EnabledPlugin{Type: t, Key: key, Groups: by[key]})
 	}
 	// What another group enables is not left out.
 	out = slices.DeleteFunc(out, func(l LeftOut) bool { return by[l.Key] != nil })
@@ -134,27 +131,29 @@ func some(settings []string) string {
 // bound returns the groups that are bound, by their names.
 func (c *Config) bound(version string) (executors, sources map[string]*binding) {
 	executors, sources = map[string]*binding{}, map[string]*binding{}
-	bind := func(to map[string]*binding, groups []string, enabled bool, setting string) {
+	bindTo := func(to map[string]*binding, groups []string, enabled bool, setting string) {
 		for _, g := range groups {
 			if to[g] == nil {
 				to[g] = &binding{}
 			}
 			to[g].enabled = to[g].enabled || enabled
-			if !enabled && !slices.Contains(to[g].disabled, setting) {
-				to[g].disabled = append(to[g].disabled, setting)
+			// What is bound several times in one setting comes in a row.
+			if d := to[g].disabled; !enabled && (len(d) == 0 || d[len(d)-1] != setting) {
+				to[g].disabled = append(d, setting)
 			}
 		}
 	}
+	bind := func(b Bindings, enabled bool, setting string) {
+		bindTo(executors, b.Executors, enabled, setting)
+		bindTo(sources, b.Sources, enabled, setting)
+	}
 	for _, p := range c.platforms(version) {
 		for _, b := range p.bindings {
-			bind(executors, b.Executors, p.enabled, p.setting)
-			bind(sources, b.Sources, p.enabled, p.setting)
+			bind(b.Bindings, p.enabled, p.setting)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Actions)) {
-		a := c.Actions[name]
-		bind(executors, a.Bindings.Executors, a.Enabled, "actions."+name)
-		bind(sources, a.Bindings.Sources, a.Enabled, "actions."+name)
+		bind(c.Actions[name].Bindings, c.Actions[name].Enabled, "actions."+name)
 	}
 	return executors, sources
 }
@@ -187,13 +186,7 @@ var (
 // over what is configured for it.
 func hasPlatform(version, name string) bool {
 	until, ended := platformUntil[name]
-	return since(version, platformSince[name]) && !(ended && since(version, until))
-}
-
-// since reports whether a version is not older than another one. Empty, it is the
-// newest; and a pre-release has what its release has.
-func since(version, first string) bool {
-	return version == "" || !Newer(first, WithoutPrerelease(version))
+	return Since(version, platformSince[name]) && !(ended && Since(version, until))
 }
 
 // platforms returns the chat platforms and sinks that agents of the version have, in
@@ -202,21 +195,17 @@ func (c *Config) platforms(version string) []platform {
 	var all []platform
 	for _, name := range slices.Sorted(maps.Keys(c.Communications)) {
 		for _, p := range c.Communications[name].all() {
-			if hasPlatform(version, p.setting) {
-				all = append(all, p.below("communications."+name))
+			if !hasPlatform(version, p.setting) {
+				continue
 			}
+			p.setting = "communications." + name + "." + p.setting
+			for i := range p.bindings {
+				p.bindings[i].setting = p.setting + "." + p.bindings[i].setting
+			}
+			all = append(all, p)
 		}
 	}
 	return all
-}
-
-// below returns a platform as one of a group.
-func (p platform) below(group string) platform {
-	p.setting = group + "." + p.setting
-	for i := range p.bindings {
-		p.bindings[i].setting = p.setting + "." + p.bindings[i].setting
-	}
-	return p
 }
 
 // Where the agent finds platforms that have no address of their own to configure

@@ -6,8 +6,8 @@ import (
 	"maps"
 	"slices"
 	"sort"
-	"strings"
 
+	"github.com/hashicorp/go-version"
 	"gopkg.in/yaml.v3"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
@@ -20,6 +20,14 @@ const maxMarks = 1 << 19
 // Index is a plugin repository's index as the agent reads it.
 type Index struct {
 	Entries []Entry `yaml:"entries"`
+
+	versions map[pluginName][]*Entry
+}
+
+// pluginName is what the versions of a plugin have in common in an index.
+type pluginName struct {
+	kind PluginType
+	name string
 }
 
 // Entry is one version of a plugin: the keys of an index that the agent reads
@@ -104,15 +112,12 @@ func (e *Entry) Platforms() []Platform {
 	for _, u := range e.URLs {
 		p := Platform(u.Platform)
 		// No agent runs on what is no platform, and its name becomes a directory's.
-		if _, err := ParsePlatform(p.String()); err != nil {
-			continue
-		}
-		if !slices.Contains(platforms, p) {
+		if _, err := ParsePlatform(p.String()); err == nil {
 			platforms = append(platforms, p)
 		}
 	}
 	slices.SortFunc(platforms, ComparePlatforms)
-	return platforms
+	return slices.Compact(platforms)
 }
 
 // DependencyNames returns the names of the dependencies on any platform,
@@ -120,14 +125,10 @@ func (e *Entry) Platforms() []Platform {
 func (e *Entry) DependencyNames() []string {
 	var names []string
 	for _, u := range e.URLs {
-		for name := range u.Dependencies {
-			if !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-		}
+		names = slices.AppendSeq(names, maps.Keys(u.Dependencies))
 	}
 	slices.Sort(names)
-	return names
+	return slices.Compact(names)
 }
 
 // PlatformsOf returns the platforms for which the entry lists a dependency.
@@ -153,16 +154,33 @@ func (e *Entry) RefURLs() []string {
 // Versions returns the entries of a plugin in the agent's order, the newest
 // first (pkg/plugin/store.go, newStoreRepositories).
 func (ix *Index) Versions(t PluginType, name string) []*Entry {
-	var entries []*Entry
+	return ix.versions[pluginName{t, name}]
+}
+
+func (ix *Index) sortVersions() {
+	ix.versions = map[pluginName][]*Entry{}
 	for i := range ix.Entries {
-		if e := &ix.Entries[i]; e.Type == t && e.Name == name {
-			entries = append(entries, e)
-		}
+		e := &ix.Entries[i]
+		name := pluginName{e.Type, e.Name}
+		ix.versions[name] = append(ix.versions[name], e)
 	}
-	// The same unstable sort of the same input as the agent's, so that
-	// versions that do not compare land in the same order.
-	sort.Slice(entries, func(i, j int) bool { return Newer(entries[i].Version, entries[j].Version) })
-	return entries
+	for _, entries := range ix.versions {
+		if len(entries) == 1 {
+			continue
+		}
+		parsed := map[string]*version.Version{}
+		for _, e := range entries {
+			if v, err := version.NewVersion(e.Version); err == nil {
+				parsed[e.Version] = v
+			}
+		}
+		// The same unstable sort of the same input as the agent's, so that
+		// versions that do not compare land in the same order.
+		sort.Slice(entries, func(i, j int) bool {
+			a, b := parsed[entries[i].Version], parsed[entries[j].Version]
+			return a != nil && b != nil && a.GreaterThan(b)
+		})
+	}
 }
 
 // ReadIndex decodes an index and validates it as the agent does
@@ -183,6 +201,7 @@ func DecodeIndex(document *yaml.Node) (*Index, error) {
 	if err := textfile.DecodeYAML(document, ix); err != nil {
 		return nil, err
 	}
+	ix.sortVersions()
 	return ix, ix.validate()
 }
 
@@ -213,12 +232,11 @@ func (e *Entry) Label() string {
 
 func (e *Entry) validate() []error {
 	var problems []error
-	for field, value := range map[string]string{"name": e.Name, "version": e.Version, "type": string(e.Type)} {
-		if value == "" {
-			problems = append(problems, fmt.Errorf("%s is empty", field))
+	for _, field := range [][2]string{{"name", e.Name}, {"type", string(e.Type)}, {"version", e.Version}} {
+		if field[1] == "" {
+			problems = append(problems, fmt.Errorf("%s is empty", field[0]))
 		}
 	}
-	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	if e.Type != "" && !e.Type.Valid() {
 		problems = append(problems, fmt.Errorf("type %.40q is neither executor nor source", string(e.Type)))
 	}

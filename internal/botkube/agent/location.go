@@ -7,7 +7,6 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -77,11 +76,9 @@ func ParseLocation(raw string) (Location, error) {
 	if getter != "" {
 		getter += "::"
 	}
-	rest, l.Subdir = SplitSubdir(rest)
-	if l.Subdir != "" {
-		if l.Subdir, err = cleanSubdir(l.Subdir); err != nil {
-			return Location{}, fmt.Errorf("URL %q: %w", Redact(raw), err)
-		}
+	rest, subdir := SplitSubdir(rest)
+	if l.Subdir, err = cleanSubdir(subdir); err != nil {
+		return Location{}, fmt.Errorf("URL %q: %w", Redact(raw), err)
 	}
 	u, err := url.Parse(rest)
 	if err != nil {
@@ -138,14 +135,11 @@ func (l *Location) setChecksum(value string) error {
 	return nil
 }
 
-// archiveFormat decides how go-getter unpacks: by the parameter archive if it
-// is given, where false means not at all, else by the file name extension.
+// archiveFormat decides how go-getter unpacks: by the parameter archive if it is given,
+// where what is no format means not at all, else by the file name extension.
 func archiveFormat(urlPath, parameter string) string {
 	if parameter == "" {
 		return formatOf(urlPath)
-	}
-	if unpack, err := strconv.ParseBool(parameter); err == nil && !unpack {
-		return ""
 	}
 	if slices.Contains(ArchiveFormats, parameter) {
 		return parameter
@@ -189,13 +183,10 @@ func SplitSubdir(src string) (source, subdir string) {
 // go-getter does (client.go, containsDotDot).
 func cleanSubdir(subdir string) (string, error) {
 	clean := path.Clean(subdir)
-	for _, part := range strings.FieldsFunc(clean, func(r rune) bool { return r == '/' || r == '\\' }) {
-		if part == ".." {
-			return "", fmt.Errorf("sub-directory %q leads out of the archive", subdir)
-		}
+	if slices.Contains(strings.FieldsFunc(clean, func(r rune) bool { return r == '/' || r == '\\' }), "..") {
+		return "", fmt.Errorf("sub-directory %q leads out of the archive", subdir)
 	}
-	clean = strings.TrimPrefix(clean, "/")
-	if clean == "." {
+	if clean = strings.TrimPrefix(clean, "/"); clean == "." {
 		clean = ""
 	}
 	if _, err := path.Match(clean, ""); err != nil {
@@ -250,29 +241,22 @@ func ResolveLocation(index *url.URL, raw string) (string, error) {
 	if ref.IsAbs() {
 		return raw, nil
 	}
-	abs := index.ResolveReference(ref)
+	abs, query, hasQuery := strings.Cut(index.ResolveReference(ref).String(), "?")
 	if subdir != "" {
-		query := abs.RawQuery
-		abs.RawQuery = ""
-		joined := abs.String() + "//" + subdir
-		if query != "" {
-			joined += "?" + query
-		}
-		return joined, nil
+		abs += "//" + subdir
 	}
-	return abs.String(), nil
+	if hasQuery {
+		abs += "?" + query
+	}
+	return abs, nil
 }
 
 // detected reports whether one of go-getter's detectors other than the one for
 // files takes a URL without a scheme (go-getter detect.go, Detectors).
 func detected(raw string) bool {
-	for _, prefix := range []string{"github.com/", "gitlab.com/", "bitbucket.org/", "git@", "www.googleapis.com/storage/"} {
-		if strings.HasPrefix(raw, prefix) {
-			return true
-		}
-	}
+	prefixes := []string{"github.com/", "gitlab.com/", "bitbucket.org/", "git@", "www.googleapis.com/storage/"}
 	host, _, _ := strings.Cut(raw, "/")
-	return strings.HasSuffix(host, ".amazonaws.com")
+	return strings.HasSuffix(host, ".amazonaws.com") || slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(raw, p) })
 }
 
 // secretParameters are those that carry credentials: go-getter's own

@@ -18,7 +18,7 @@ const (
 // pluginCall is something that an official plugin calls, besides the API server.
 type pluginCall struct {
 	purpose string
-	// key is the value below the plugin's config that decides of it, or empty.
+	// key is the value of the plugin that decides on it, or empty if that is enabled alone.
 	key string
 	// to returns the destination, or "" for no call.
 	to func(*callSettings) string
@@ -65,14 +65,14 @@ var officialCalls = map[PluginType]map[string][]pluginCall{
 		// agent, by a ConfigMap.
 		"argocd": {},
 		// internal/source/prometheus/source.go, consumeAlerts: every five seconds
-		"prometheus": {{purpose: "alerts", key: "url", to: func(s *callSettings) string { return Origin(s.URL) }}},
+		"prometheus": {{purpose: "alerts", key: "config.url", to: func(s *callSettings) string { return Origin(s.URL) }}},
 		// internal/source/keptn/source.go, consumeEvents: every five seconds
-		"keptn": {{purpose: "events", key: "url", to: func(s *callSettings) string { return Origin(s.URL) }}},
+		"keptn": {{purpose: "events", key: "config.url", to: func(s *callSettings) string { return Origin(s.URL) }}},
 		// internal/source/github_events/config.go, MergeConfigs, and gh/client.go: a
 		// GitHub App's token comes from github.com whatever baseUrl is.
 		"github-events": {
-			{purpose: "events of repositories", key: "github.baseUrl", to: func(s *callSettings) string { return cmp.Or(Origin(s.GitHub.BaseURL), gitHubAPI) }},
-			{purpose: "its token as a GitHub App", key: "github.auth.app.id", to: gitHubApp},
+			{purpose: "events of repositories", key: "config.github.baseUrl", to: func(s *callSettings) string { return cmp.Or(Origin(s.GitHub.BaseURL), gitHubAPI) }},
+			{purpose: "its token as a GitHub App", key: "config.github.auth.app.id", to: gitHubApp},
 		},
 		// internal/source/ai-brain: config.go, assistant.go, kubescape_tools.go, and
 		// internal/otelx/otel.go, whose endpoint is that of
@@ -80,8 +80,8 @@ var officialCalls = map[PluginType]map[string][]pluginCall{
 		// pkg/imagescan/imagescan.go, kubescape/backend v0.0.20
 		// pkg/versioncheck and kubescape/regolibrary v2.0.1 gitregostore.
 		"ai-brain": {
-			{purpose: "answers", key: "openAIBaseURL", to: func(s *callSettings) string { return Origin(s.OpenAIBaseURL) }, onRequest: true},
-			{purpose: "traces of its work", key: "honeycombAPIKey", to: honeycomb},
+			{purpose: "answers", key: "config.openAIBaseURL", to: func(s *callSettings) string { return Origin(s.OpenAIBaseURL) }, onRequest: true},
+			{purpose: "traces of its work", key: "config.honeycombAPIKey", to: honeycomb},
 			{purpose: "scans by Kubescape", to: always("https://github.com and https://version-check.ks-services.co and https://toolbox-data.anchore.io"), onRequest: true},
 		},
 	},
@@ -104,10 +104,10 @@ var officialCalls = map[PluginType]map[string][]pluginCall{
 			{purpose: "the flux program", to: always(DestinationInCommand), onRequest: true},
 		},
 		// cmd/executor/gh/main.go, createGitHubIssue
-		"gh": {{purpose: "issues", key: "github.repository", to: func(s *callSettings) string { return gitHubOf(s.GitHub.Repository) }, onRequest: true}},
+		"gh": {{purpose: "issues", key: "config.github.repository", to: func(s *callSettings) string { return gitHubOf(s.GitHub.Repository) }, onRequest: true}},
 		// internal/executor/doctor/executor.go, getGptClient; the key is there from
 		// v1.5.0 on.
-		"doctor": {{purpose: "answers", key: "apiBaseUrl", to: func(s *callSettings) string { return cmp.Or(Origin(s.APIBaseURL), openAI) }, onRequest: true}},
+		"doctor": {{purpose: "answers", key: "config.apiBaseUrl", to: func(s *callSettings) string { return cmp.Or(Origin(s.APIBaseURL), openAI) }, onRequest: true}},
 		// cmd/executor/ai/main.go, Execute: the incoming webhook of the agent, behind
 		// which ai-brain is.
 		"ai": {{purpose: "ai-brain", to: always(DestinationOwnService), onRequest: true}},
@@ -159,8 +159,7 @@ var officialIndexes = []string{
 // Official reports whether a repository is taken for one of Botkube's own: by the
 // name that the chart gives it, or by its index.
 func (r Repository) Official() bool {
-	named := slices.ContainsFunc(DefaultRepositories(extraSince), func(d Repository) bool { return d.Name == r.Name })
-	return named || slices.ContainsFunc(officialIndexes, func(begin string) bool { return strings.HasPrefix(r.URL, begin) })
+	return isDefault(r.Name, extraSince) || slices.ContainsFunc(officialIndexes, func(begin string) bool { return strings.HasPrefix(r.URL, begin) })
 }
 
 // PluginEgress lists the known calls of the plugins that an agent starts.
@@ -182,27 +181,19 @@ type OfficialLookup func(PluginType, PluginKey) (version string, own bool)
 // in [Config.Enabled].
 func (c *Config) PluginEgress(version string, officials OfficialLookup) PluginEgress {
 	var out PluginEgress
-	enabled := c.Enabled(version)
-	for _, of := range []struct {
-		kind    PluginType
-		plugins []EnabledPlugin
-		groups  map[string]PluginGroup
-	}{{Executor, enabled.Executors, c.Executors}, {Source, enabled.Sources, c.Sources}} {
-		for _, p := range of.plugins {
-			key, err := splitKey(p.Key)
-			if err != nil {
-				continue // the agent refuses it
-			}
-			known, is := officialCalls[of.kind][key.Name]
-			configured := configuredPlugin{of.kind, p, of.groups}
-			switch version, own := officials(of.kind, key); {
-			case !is || !own:
-				out.Unknown = append(out.Unknown, p.Key)
-			case clouded(key.Name, version):
-				out.NeedCloud = append(out.NeedCloud, p.Key)
-			default:
-				out.Calls = append(out.Calls, configured.calls(known)...)
-			}
+	for _, p := range c.Enabled(version).All() {
+		key, err := DecomposePluginKey(p.Key)
+		if err != nil {
+			continue // the agent refuses it
+		}
+		known, is := officialCalls[p.Type][key.Name]
+		switch version, own := officials(p.Type, key); {
+		case !is || !own:
+			out.Unknown = append(out.Unknown, p.Key)
+		case clouded(key.Name, version):
+			out.NeedCloud = append(out.NeedCloud, p.Key)
+		default:
+			out.Calls = append(out.Calls, c.calls(p, known)...)
 		}
 	}
 	out.Unknown = slices.Compact(slices.Sorted(slices.Values(out.Unknown)))
@@ -215,46 +206,34 @@ func (c *Config) PluginEgress(version string, officials OfficialLookup) PluginEg
 // internal/auth at v1.9.0 to v1.13.0).
 func clouded(name, version string) bool {
 	free := []string{"kubernetes", "cm-watcher", "kubectl", "echo", "thread-mate"}
-	return !slices.Contains(free, name) && version != "" && since(version, "v1.9.0") && !since(version, "v1.14.0")
+	return !slices.Contains(free, name) && version != "" && Since(version, "v1.9.0") && !Since(version, "v1.14.0")
 }
 
-// configuredPlugin is a plugin with the groups that configure it.
-type configuredPlugin struct {
-	kind   PluginType
-	plugin EnabledPlugin
-	groups map[string]PluginGroup
-}
-
-// calls returns what the plugin calls, each once.
-func (p configuredPlugin) calls(known []pluginCall) []Egress {
+// calls returns what a plugin calls as its groups configure it, each once.
+func (c *Config) calls(p EnabledPlugin, known []pluginCall) []Egress {
+	groups := c.Executors
+	if p.Type == Source {
+		groups = c.Sources
+	}
 	var calls []Egress
 	for _, call := range known {
-		for _, group := range p.plugin.Groups {
-			e := p.call(call, group)
+		for _, group := range p.Groups {
+			var s callSettings
+			// The plugin itself refuses a value of the wrong type.
+			_ = decode(groups[group].Plugins[p.Key].Config, &s)
+			to := call.to(&s)
 			same := func(other Egress) bool {
-				return other.Destination == e.Destination && (other.Purpose == e.Purpose || e.Destination == gitHubAPI)
+				return other.Destination == to && (other.Purpose == call.purpose || to == gitHubAPI)
 			}
-			if e.Destination != "" && !slices.ContainsFunc(calls, same) {
-				calls = append(calls, e)
+			if to == "" || slices.ContainsFunc(calls, same) {
+				continue
 			}
+			calls = append(calls, Egress{
+				Plugin: p.Key, Destination: to, Purpose: call.purpose,
+				Setting:   fmt.Sprintf("%ss.%s.%s.%s", p.Type, group, p.Key, cmp.Or(call.key, "enabled")),
+				InCluster: to == DestinationOwnService || strings.Contains(to, "://") && InCluster(to), OnRequest: call.onRequest,
+			})
 		}
 	}
 	return calls
-}
-
-// call returns one call of the plugin as a group configures it.
-func (p configuredPlugin) call(call pluginCall, group string) Egress {
-	var s callSettings
-	// The plugin itself refuses a value of the wrong type.
-	_ = decode(p.groups[group].Plugins[p.plugin.Key].Config, &s)
-	key := "enabled"
-	if call.key != "" {
-		key = "config." + call.key
-	}
-	to := call.to(&s)
-	return Egress{
-		Plugin: p.plugin.Key, Destination: to, Purpose: call.purpose,
-		Setting:   fmt.Sprintf("%ss.%s.%s.%s", p.kind, group, p.plugin.Key, key),
-		InCluster: to == DestinationOwnService || strings.Contains(to, "://") && InCluster(to), OnRequest: call.onRequest,
-	}
 }

@@ -3,7 +3,6 @@ package agent
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -45,28 +44,57 @@ type Startup struct {
 	// repository whose index cannot be had is absent.
 	Upstream map[string][]byte
 	// URLs are the configured repositories' index URLs.
-	URLs map[string]string
-	// Executors and Sources are the keys of the enabled plugins.
-	Executors []string
-	Sources   []string
-	Platform  Platform
+	URLs     map[string]string
+	Platform Platform
+
+	// decoded are the indexes that predictions have needed so far.
+	decoded map[indexState]decodedIndex
 }
 
-// Predict returns the downloads that the agent makes when it starts, each once, in the
-// order of the agent. The order of a plugin's dependencies is random in the agent. The
-// error says why the start fails even if every call succeeds, except those for absent
-// indexes (pkg/plugin/manager.go, Manager.Start).
-func Predict(p Startup) ([]Call, error) {
-	s := simulation{Startup: p, files: maps.Clone(p.Files), indexes: maps.Clone(p.Indexes)}
-	if s.files == nil {
-		s.files = map[string]bool{}
+// indexState is an index as it was on disk, or after the agent has fetched it.
+type indexState struct {
+	repository string
+	fetched    bool
+}
+
+type decodedIndex struct {
+	*Index
+	err error
+}
+
+// Index returns the index that the agent has of a repository: that on disk, or else upstream's.
+func (p *Startup) Index(repository string) (*Index, error) {
+	return p.index(repository, p.Indexes[repository] == nil)
+}
+
+func (p *Startup) index(repository string, fetched bool) (*Index, error) {
+	state := indexState{repository, fetched}
+	if d, known := p.decoded[state]; known {
+		return d.Index, d.err
 	}
-	if s.indexes == nil {
-		s.indexes = map[string][]byte{}
+	data := p.Indexes[repository]
+	if fetched {
+		// The agent writes over the old index without shortening it (manager.go,
+		// fetchIndex), so the end of a longer one stays.
+		data = slices.Concat(p.Upstream[repository], data[min(len(data), len(p.Upstream[repository])):])
 	}
-	err := s.start(false)
+	ix, err := ReadIndex(data)
+	if p.decoded == nil {
+		p.decoded = map[indexState]decodedIndex{}
+	}
+	p.decoded[state] = decodedIndex{ix, err}
+	return ix, err
+}
+
+// Predict returns the downloads that the agent makes when it starts with these plugins, each
+// once, in the order of the agent. The order of a plugin's dependencies is random in the
+// agent. The error says why the start fails even if every call succeeds, except those for
+// absent indexes (pkg/plugin/manager.go, Manager.Start).
+func (p *Startup) Predict(plugins ...EnabledPlugin) ([]Call, error) {
+	s := simulation{Startup: p, fetched: map[string]bool{}, downloaded: map[string]bool{}}
+	err := s.start(plugins, false)
 	if errors.Is(err, errNotFound) {
-		err = s.start(true)
+		err = s.start(plugins, true)
 	}
 	return s.calls, err
 }
@@ -76,10 +104,10 @@ func Predict(p Startup) ([]Call, error) {
 var errNotFound = errors.New("not found")
 
 type simulation struct {
-	Startup
-	files   map[string]bool
-	indexes map[string][]byte
-	calls   []Call
+	*Startup
+	// fetched are the repositories whose index was downloaded, downloaded the files.
+	fetched, downloaded map[string]bool
+	calls               []Call
 }
 
 func (s *simulation) call(c Call) {
@@ -88,115 +116,83 @@ func (s *simulation) call(c Call) {
 	}
 }
 
-func (s *simulation) start(force bool) error {
-	repositories, err := s.repositories()
-	if err != nil {
-		return err
+func (s *simulation) start(plugins []EnabledPlugin, force bool) error {
+	keys := make([]PluginKey, len(plugins))
+	for i, p := range plugins { // collectEnabledRepositories
+		var err error
+		if keys[i], err = DecomposePluginKey(p.Key); err != nil {
+			return err
+		}
+		if _, configured := s.URLs[keys[i].Repository]; !configured {
+			return fmt.Errorf("repository %q is not configured, but plugin %q is of it", keys[i].Repository, p.Key)
+		}
 	}
-	for _, name := range repositories {
-		if err := s.loadIndex(name, force); err != nil {
+	for _, k := range keys {
+		if err := s.loadIndex(k.Repository, force); err != nil {
 			return err
 		}
 	}
-	read := map[string]*Index{}
-	for _, name := range repositories {
-		ix, err := ReadIndex(s.indexes[name])
-		if err != nil {
-			return fmt.Errorf("index of %q: %w", name, err)
+	for _, k := range keys {
+		if _, err := s.index(k.Repository, s.fetched[k.Repository]); err != nil {
+			return fmt.Errorf("index of %q: %w", k.Repository, err)
 		}
-		read[name] = ix
 	}
-	for _, enabled := range []struct {
-		t    PluginType
-		keys []string
-	}{{Executor, s.Executors}, {Source, s.Sources}} {
-		for _, key := range enabled.keys {
-			if err := s.loadPlugin(read, enabled.t, key); err != nil {
-				return err
-			}
+	for i, p := range plugins {
+		if err := s.loadPlugin(p, keys[i]); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// repositories is collectEnabledRepositories: a repository stands once for each
-// key that names it.
-func (s *simulation) repositories() ([]string, error) {
-	var names []string
-	for _, key := range slices.Concat(s.Executors, s.Sources) {
-		k, err := splitKey(key)
-		if err != nil {
-			return nil, err
-		}
-		if _, configured := s.URLs[k.Repository]; !configured {
-			return nil, fmt.Errorf("repository %q is not configured, but plugin %q is of it", k.Repository, key)
-		}
-		names = append(names, k.Repository)
-	}
-	return names, nil
-}
-
-// splitKey is DecomposePluginKey, which unlike [ParsePluginKey] takes an empty
-// version for the newest.
-func splitKey(key string) (PluginKey, error) {
-	return ParsePluginKey(strings.TrimSuffix(key, "@"))
-}
-
 func (s *simulation) loadIndex(name string, force bool) error {
-	if _, onDisk := s.indexes[name]; onDisk && !force {
+	if _, onDisk := s.Indexes[name]; (onDisk || s.fetched[name]) && !force {
 		return nil
 	}
 	s.call(Call{Kind: CallIndex, Repository: name, URL: s.URLs[name]})
-	data, served := s.Upstream[name]
-	if !served {
+	if _, served := s.Upstream[name]; !served {
 		return fmt.Errorf("the index of %q cannot be had", name)
 	}
-	// The agent writes over the old index without shortening it (manager.go,
-	// fetchIndex), so the end of a longer one stays.
-	old := s.indexes[name]
-	s.indexes[name] = slices.Concat(data, old[min(len(old), len(data)):])
+	s.fetched[name] = true
 	return nil
 }
 
 // loadPlugin is loadPlugins and ensurePluginDownloaded for one key.
-func (s *simulation) loadPlugin(read map[string]*Index, t PluginType, key string) error {
-	k, err := splitKey(key)
+func (s *simulation) loadPlugin(p EnabledPlugin, k PluginKey) error {
+	ix, err := s.index(k.Repository, s.fetched[k.Repository])
 	if err != nil {
 		return err
 	}
-	versions := read[k.Repository].Versions(t, k.Name)
+	versions := ix.Versions(p.Type, k.Name)
 	if len(versions) == 0 {
-		return fmt.Errorf("%s %q: %w", t, key, errNotFound)
+		return fmt.Errorf("%s %q: %w", p.Type, p.Key, errNotFound)
 	}
 	newest := versions[0]
 	if k.Version == "" {
 		k.Version = newest.Version
 	}
-	binary := BinaryPath(k.Repository, t, k.Version, k.Name)
+	binary := BinaryPath(k.Repository, p.Type, k.Version, k.Name)
 	build, built := newest.Build(s.Platform)
-	if !s.files[binary] {
+	if !s.has(binary) {
 		if !built {
-			return fmt.Errorf("%s %q for %s: %w", t, key, s.Platform, errNotFound)
+			return fmt.Errorf("%s %q for %s: %w", p.Type, p.Key, s.Platform, errNotFound)
 		}
-		s.call(Call{Kind: CallPlugin, Repository: k.Repository, Plugin: key, URL: build.URL})
-		s.files[binary] = true
+		s.call(Call{Kind: CallPlugin, Repository: k.Repository, Plugin: p.Key, URL: build.URL})
+		s.downloaded[binary] = true
 	}
-	return s.loadDependencies(k, key, binary, newest)
-}
-
-func (s *simulation) loadDependencies(k PluginKey, key, binary string, newest *Entry) error {
-	build, _ := newest.Build(s.Platform)
 	for _, name := range newest.DependencyNames() {
 		path := DependencyPath(binary, name)
-		if s.files[path] {
+		if s.has(path) {
 			continue
 		}
 		url, listed := build.Dependencies[name]
 		if !listed {
-			return fmt.Errorf("dependency %q of %q for %s: %w", name, key, s.Platform, errNotFound)
+			return fmt.Errorf("dependency %q of %q for %s: %w", name, p.Key, s.Platform, errNotFound)
 		}
-		s.call(Call{Kind: CallDependency, Repository: k.Repository, Plugin: key, Dependency: name, URL: url})
-		s.files[path] = true
+		s.call(Call{Kind: CallDependency, Repository: k.Repository, Plugin: p.Key, Dependency: name, URL: url})
+		s.downloaded[path] = true
 	}
 	return nil
 }
+
+func (s *simulation) has(path string) bool { return s.Files[path] || s.downloaded[path] }

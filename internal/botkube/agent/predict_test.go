@@ -47,7 +47,7 @@ entries:
 		t.Run(tt.name, func(t *testing.T) {
 			p := Startup{
 				Files: map[string]bool{}, Indexes: map[string][]byte{}, Upstream: map[string][]byte{"r": []byte(index)},
-				URLs: map[string]string{"r": "https://e/index"}, Executors: []string{tt.key}, Platform: tt.platform,
+				URLs: map[string]string{"r": "https://e/index"}, Platform: tt.platform,
 			}
 			for _, f := range strings.Fields(tt.files) {
 				p.Files[f] = true
@@ -55,7 +55,7 @@ entries:
 			if tt.onDisk {
 				p.Indexes["r"] = []byte(index)
 			}
-			calls, err := Predict(p)
+			calls, err := p.Predict(EnabledPlugin{Type: Executor, Key: tt.key})
 			var got []string
 			for _, c := range calls {
 				if c.External() {

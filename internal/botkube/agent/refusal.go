@@ -45,7 +45,6 @@ func (c *Config) Refusals(version string, withheld []string) []Refusal {
 	}
 	r.groups("sources", c.Sources)
 	r.groups("executors", c.Executors)
-	r.displayNames()
 	r.aliases()
 	r.actions()
 	r.platforms()
@@ -58,22 +57,21 @@ func (c *Config) Refusals(version string, withheld []string) []Refusal {
 	return r.found
 }
 
-// decidedBy returns which of some variables may have it otherwise, or "".
+// decidedBy returns which of some variables may have it otherwise, or "". Fields of the
+// agent's configuration match in any case.
 func (r Refusal) decidedBy(withheld []string) string {
 	for _, name := range slices.Sorted(slices.Values(withheld)) {
 		key, ok := EnvironmentKey(name)
-		if ok && slices.ContainsFunc(append(r.of, r.Setting), func(s string) bool { return overlap(s, key) }) {
+		key = strings.ToLower(key) + "."
+		partOf := func(s string) bool {
+			s = strings.ToLower(s) + "."
+			return strings.HasPrefix(s, key) || strings.HasPrefix(key, s)
+		}
+		if ok && slices.ContainsFunc(append(r.of, r.Setting), partOf) {
 			return name
 		}
 	}
 	return ""
-}
-
-// overlap reports whether of two settings one is a part of the other. Fields of the
-// agent's configuration match in any case.
-func overlap(a, b string) bool {
-	a, b = strings.ToLower(a)+".", strings.ToLower(b)+"."
-	return strings.HasPrefix(a, b) || strings.HasPrefix(b, a)
 }
 
 // refusing is one run of [Config.Refusals].
@@ -92,12 +90,15 @@ func (r *refusing) groups(section string, groups map[string]PluginGroup) {
 	for name, g := range groups {
 		at := section + "." + name
 		for key, p := range g.Plugins {
-			if _, err := splitKey(key); p.Enabled && err != nil {
+			if _, err := DecomposePluginKey(key); p.Enabled && err != nil {
 				r.add(at+"."+key, nil, "the key of an enabled plugin is not of the form REPOSITORY/NAME or REPOSITORY/NAME@VERSION")
 			}
 		}
 		for _, several := range conflicts(groups, []string{name}) {
 			r.add(at, nil, "it enables plugins of the same name: %s", several)
+		}
+		if section == "executors" && g.DisplayName != "" && !Since(r.version, withDisplayName) {
+			r.add(at+".displayName", nil, "agents before %s take it for a plugin", withDisplayName)
 		}
 	}
 }
@@ -106,24 +107,22 @@ func (r *refusing) groups(section string, groups map[string]PluginGroup) {
 // name; before, it is taken for a plugin (config.go, Executors).
 const withDisplayName = "v1.8.0"
 
-func (r *refusing) displayNames() {
-	for name, g := range r.Executors {
-		if g.DisplayName != "" && !since(r.version, withDisplayName) {
-			r.add("executors."+name+".displayName", nil, "agents before %s take it for a plugin", withDisplayName)
-		}
-	}
-}
-
 // ownCommands are those of the agent itself (pkg/execute/command/verb.go, AllVerbs).
 var ownCommands = []string{"ping", "help", "version", "feedback", "list", "enable", "disable", "edit", "status", "show"}
 
 // aliases wants each to be one of a command that there is, enabled or not
 // (aliasesStructValidator).
 func (r *refusing) aliases() {
-	commands := slices.Clone(ownCommands)
+	executors := map[string]bool{}
 	for _, g := range r.Executors {
-		for key := range g.Plugins {
-			commands = append(commands, executorName(key))
+		for key := range g.Plugins { // plugin.go, ExecutorNameForKey
+			repository, name, found := strings.Cut(key, "/")
+			if !found {
+				name = repository
+			} else {
+				name, _, _ = strings.Cut(name, "@")
+			}
+			executors[name] = true
 		}
 	}
 	for name, a := range r.Aliases {
@@ -132,20 +131,10 @@ func (r *refusing) aliases() {
 		switch {
 		case a.Command == "":
 			r.add(at, nil, "it is empty")
-		case !slices.Contains(commands, command):
+		case !executors[command] && !slices.Contains(ownCommands, command):
 			r.add(at, []string{"executors"}, "it begins with %q, and there is no such executor, enabled or not", clip(command))
 		}
 	}
-}
-
-// executorName returns the command of an executor (plugin.go, ExecutorNameForKey).
-func executorName(key string) string {
-	repository, name, found := strings.Cut(key, "/")
-	if !found {
-		return repository
-	}
-	name, _, _ = strings.Cut(name, "@")
-	return name
 }
 
 // withActionRights is the first version that judges the rights of executors that
@@ -159,7 +148,7 @@ func (r *refusing) actions() {
 			r.add(at+".command", []string{at + ".enabled"}, "it is empty, and the action is enabled")
 		}
 		r.bindings(at+".bindings", a.Bindings)
-		if !since(r.version, withActionRights) {
+		if !Since(r.version, withActionRights) {
 			continue
 		}
 		for _, group := range unique(a.Bindings.Executors) {
@@ -209,7 +198,7 @@ func (r *refusing) parts(at, what string, lacks bool) {
 const withChannels = "v1.2.0"
 
 func (r *refusing) channels(at string, p ChatPlatform, identifier string) {
-	looks := since(r.version, withChannels)
+	looks := Since(r.version, withChannels)
 	r.parts(at, "channels", p.Enabled && (p.Channels == nil || looks && len(p.Channels) == 0))
 	if !p.Enabled || !looks {
 		return
@@ -245,8 +234,8 @@ func (r *refusing) bound(at, section string, groups map[string]PluginGroup, name
 	if len(absent) > 0 {
 		r.add(at, absentOf, "it binds what is no group of %s: %s", section, some(absent))
 	}
-	for _, several := range conflicts(groups, names) {
-		if several.group == "" { // else it is said of the group
+	if len(names) > 1 { // else it is said of the group
+		for _, several := range conflicts(groups, names) {
 			r.add(at, of, "it binds plugins of the same name: %s", several)
 		}
 	}
@@ -274,54 +263,38 @@ func (r *refusing) rights(at string, of []string, groups map[string]PluginGroup,
 	}
 }
 
-// conflict is of enabled plugins with the same name.
-type conflict struct {
-	// plugins are their keys, each with its group.
-	plugins []groupedKey
-	// group is that of all of them, or "" if there are several.
-	group string
-}
-
-type groupedKey struct {
-	PluginKey
-	key, group string
-}
-
-func (c conflict) String() string {
-	var all []string
-	for _, p := range c.plugins {
-		if c.group != "" {
-			all = append(all, p.key)
-			continue
-		}
-		all = append(all, p.key+" of group "+p.group)
-	}
-	return some(all) + "; they must be of one repository, and of one version"
-}
-
-// conflicts returns which of the enabled plugins of groups cannot be bound together: of
+// conflicts says which of the enabled plugins of groups cannot be bound together: of
 // each name, the agent takes one repository and one version (plugin.go,
-// validateBoundPlugins).
-func conflicts(groups map[string]PluginGroup, names []string) []conflict {
-	byName := map[string][]groupedKey{}
-	for _, name := range names {
-		for _, key := range slices.Sorted(maps.Keys(groups[name].Plugins)) {
-			if k, err := splitKey(key); err == nil && groups[name].Plugins[key].Enabled {
-				byName[k.Name] = append(byName[k.Name], groupedKey{k, key, name})
+// validateBoundPlugins). Of several groups, conflicts within one are left out.
+func conflicts(groups map[string]PluginGroup, names []string) []string {
+	type enabled struct {
+		PluginKey
+		shown, group string
+	}
+	byName := map[string][]enabled{}
+	for _, group := range names {
+		for _, key := range slices.Sorted(maps.Keys(groups[group].Plugins)) {
+			if k, err := DecomposePluginKey(key); err == nil && groups[group].Plugins[key].Enabled {
+				byName[k.Name] = append(byName[k.Name], enabled{k, key, group})
 			}
 		}
 	}
-	var found []conflict
+	var found []string
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		of := byName[name]
-		if !slices.ContainsFunc(of, func(k groupedKey) bool { return k.PluginKey != of[0].PluginKey }) {
+		several := slices.ContainsFunc(of, func(e enabled) bool { return e.group != of[0].group })
+		differ := slices.ContainsFunc(of, func(e enabled) bool { return e.PluginKey != of[0].PluginKey })
+		if !differ || !several && len(names) > 1 {
 			continue
 		}
-		c := conflict{plugins: of, group: of[0].group}
-		if slices.ContainsFunc(of, func(k groupedKey) bool { return k.group != c.group }) {
-			c.group = ""
+		var all []string
+		for _, e := range of {
+			if several {
+				e.shown += " of group " + e.group
+			}
+			all = append(all, e.shown)
 		}
-		found = append(found, c)
+		found = append(found, some(all)+"; they must be of one repository, and of one version")
 	}
 	return found
 }

@@ -1,6 +1,9 @@
 package agent
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Repository is a plugin repository of the agent's configuration.
 type Repository struct {
@@ -28,4 +31,9 @@ func DefaultRepositories(version string) []Repository {
 		repositories = append(repositories, Repository{Name: "botkubeExtra", URL: fmt.Sprintf(release, "botkube-plugins", core)})
 	}
 	return repositories
+}
+
+// isDefault reports whether the chart of a version gives a repository this name.
+func isDefault(name, version string) bool {
+	return slices.ContainsFunc(DefaultRepositories(version), func(r Repository) bool { return r.Name == name })
 }

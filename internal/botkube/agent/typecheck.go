@@ -162,29 +162,15 @@ var kindSince = map[string]string{
 func readKind(version, setting string) bool {
 	within := func(part string) bool { return strings.Contains("."+setting+".", "."+part+".") }
 	for part, first := range kindSince {
-		if within(part) && !since(version, first) {
+		if within(part) && !Since(version, first) {
 			return false
 		}
 	}
 	for part, without := range kindUntil {
-		if within(part) && since(version, without) {
+		if within(part) && Since(version, without) {
 			return false
 		}
 	}
 	parts := strings.Split(setting, ".")
 	return parts[0] != "communications" || len(parts) < 3 || hasPlatform(version, parts[2])
-}
-
-// wrongKinds returns where values of a configuration are that are of the wrong kind,
-// sorted.
-func wrongKinds(merged map[string]any) []string {
-	err := decode(merged, new(kinds))
-	if err == nil {
-		return nil
-	}
-	var settings []string
-	for _, name := range undecoded(err) {
-		settings = append(settings, settingOf(name))
-	}
-	return settings
 }

@@ -135,12 +135,9 @@ func (c *Agent) Templates(version string) (map[agent.PluginKey][]string, error) 
 	}
 	all := map[agent.PluginKey][]string{}
 	for _, s := range sources {
-		key, err := agent.ParsePluginKey(strings.TrimSuffix(s.Key, "@"))
+		key, err := agent.DecomposePluginKey(s.Key)
 		if err != nil {
 			return nil, fault.New(fault.Usage, "reading values: %w", err)
-		}
-		if s.Dir != "" {
-			c.note("%s in group %s keeps its templates in %s (tmpDir), where no mirror can put them: leave that out", s.Key, s.Group, s.Dir)
 		}
 		if len(s.Refs) == 0 {
 			s.Refs = []string{""}
@@ -150,11 +147,17 @@ func (c *Agent) Templates(version string) (map[agent.PluginKey][]string, error) 
 	return all, nil
 }
 
-// TemplateSources returns how each exec plugin in each group is configured.
+// TemplateSources returns how each exec plugin in each group is configured, and notes where
+// no mirror can help.
 func (c *Agent) TemplateSources(version string) ([]agent.TemplateSources, error) {
 	sources, err := c.Values.Config.Templates(version)
 	if err != nil {
 		return nil, fault.New(fault.Usage, "reading values: the configuration of exec: %w", err)
+	}
+	for _, s := range sources {
+		if s.Dir != "" {
+			c.note("%s in group %s keeps its templates in %s (tmpDir), where no mirror can put them: leave that out", s.Key, s.Group, s.Dir)
+		}
 	}
 	return sources, nil
 }

@@ -87,8 +87,9 @@ func predict(a *form.Audit, l *lock.Lock, blobs blob.Source) {
 	for _, p := range l.Platforms {
 		part := l.ForPlatform(p)
 		g := audit.StartState{
-			Platform: p, Lock: part, Files: map[string]bool{}, Indexes: map[string][]byte{}, URLs: map[string]string{},
-			Within: func(u string) bool { return !agent.Call{URL: u}.External() },
+			Startup: agent.Startup{Platform: p, Files: map[string]bool{}, Indexes: map[string][]byte{}, URLs: map[string]string{}},
+			Lock:    part,
+			Within:  func(u string) bool { return !agent.Call{URL: u}.External() },
 		}
 		for _, f := range part.Files(p) {
 			g.Files[f.Path] = true

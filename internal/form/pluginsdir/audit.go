@@ -239,8 +239,10 @@ func (c *comparison) unexpected() {
 // predict says what the agent would do.
 func (c *comparison) predict() {
 	g := audit.StartState{
-		Platform: c.Platform, Lock: c.Lock, Files: map[string]bool{}, Indexes: map[string][]byte{}, URLs: map[string]string{},
-		Within: func(u string) bool { return strings.HasPrefix(u, "file://") }, OnDisk: true,
+		Startup: agent.Startup{Platform: c.Platform, Files: map[string]bool{}, Indexes: map[string][]byte{}, URLs: map[string]string{}},
+		Lock:    c.Lock,
+		Within:  func(u string) bool { return strings.HasPrefix(u, "file://") },
+		OnDisk:  true,
 	}
 	for p, f := range c.Found {
 		g.Files[p] = f.Problem == ""

@@ -256,8 +256,9 @@ func baseURLIn(index []byte) string {
 // startState is what an agent with an empty cache finds that knows the site only.
 func (a *auditor) startState(s *state, p agent.Platform, served map[string][]byte, base string) audit.StartState {
 	g := audit.StartState{
-		Platform: p, Lock: s.lock, Upstream: served, URLs: map[string]string{},
-		Within: func(u string) bool { return base != "" && strings.HasPrefix(u, base+"/") },
+		Startup: agent.Startup{Platform: p, Upstream: served, URLs: map[string]string{}},
+		Lock:    s.lock,
+		Within:  func(u string) bool { return base != "" && strings.HasPrefix(u, base+"/") },
 	}
 	if a.several {
 		g.Version = s.tag

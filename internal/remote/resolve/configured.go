@@ -3,6 +3,7 @@ package resolve
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -96,7 +97,7 @@ func reasons(c *configured.Agent) string {
 func pluginKeys(t agent.PluginType, enabled []agent.EnabledPlugin) ([]agent.PluginKey, error) {
 	var keys []agent.PluginKey
 	for _, p := range enabled {
-		key, err := agent.ParsePluginKey(strings.TrimSuffix(p.Key, "@"))
+		key, err := agent.DecomposePluginKey(p.Key)
 		if err != nil {
 			return nil, fault.New(fault.Usage, "the %s in group %s: %w", t, strings.Join(p.Groups, ", "), err).
 				WithHint("correct the key in the values: an agent refuses a configuration that has it")
@@ -125,7 +126,7 @@ func (req *Request) applyRepositories(c *configured.Agent) error {
 			continue
 		}
 		if !found || r.URL == "" {
-			return fault.New(fault.Usage, "plugin %s: %w", key, index.UnknownName("repository", name, c.Values.Config.RepositoryNames())).
+			return fault.New(fault.Usage, "plugin %s: %w", key, index.UnknownName("repository", name, slices.Collect(maps.Keys(configured)))).
 				WithHint("configure plugins.repositories.%s.url in the values, or give --repository %s=URL", name, name)
 		}
 		req.Repositories = append(req.Repositories, agent.Repository{Name: name, URL: r.URL, Headers: r.Headers})

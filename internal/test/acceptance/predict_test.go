@@ -370,7 +370,7 @@ func TestPredictForeseesTheManager(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := s.cacheDir(t)
-			calls, predictErr := agent.Predict(s.prediction(t, dir))
+			calls, predictErr := s.startup(t, dir).Predict(s.enabled()...)
 			proxy := startProxy(t, s.publish(t))
 			report := runOnline(t, proxy, agentConfig{
 				CacheDir: dir, Repositories: repositories(s.urls()), Executors: s.executors, Sources: s.sources,
@@ -393,17 +393,27 @@ func TestPredictForeseesTheManager(t *testing.T) {
 	}
 }
 
-// prediction describes dir as the product would see it.
-func (w world) prediction(t *testing.T, dir string) agent.Startup {
+// enabled are the plugins that the agent starts.
+func (w world) enabled() []agent.EnabledPlugin {
+	var all []agent.EnabledPlugin
+	for _, key := range w.executors {
+		all = append(all, agent.EnabledPlugin{Type: agent.Executor, Key: key})
+	}
+	for _, key := range w.sources {
+		all = append(all, agent.EnabledPlugin{Type: agent.Source, Key: key})
+	}
+	return all
+}
+
+// startup describes dir as the product would see it.
+func (w world) startup(t *testing.T, dir string) *agent.Startup {
 	t.Helper()
-	p := agent.Startup{
-		Files:     map[string]bool{},
-		Indexes:   map[string][]byte{},
-		Upstream:  w.upstream,
-		URLs:      w.urls(),
-		Executors: w.executors,
-		Sources:   w.sources,
-		Platform:  agent.Platform{OS: here.OS, Arch: here.Arch},
+	p := &agent.Startup{
+		Files:    map[string]bool{},
+		Indexes:  map[string][]byte{},
+		Upstream: w.upstream,
+		URLs:     w.urls(),
+		Platform: agent.Platform{OS: here.OS, Arch: here.Arch},
 	}
 	for path, line := range readTree(t, dir) {
 		if line[0] == '-' {
