@@ -92,24 +92,25 @@ func TestCheckTemplateBounds(t *testing.T) {
 		want  string
 	}{
 		{files(bounds.Files, 0), ""},
-		{files(bounds.Files+1, 0), "[it has 1001 files; at most 1000 are read]"},
+		{files(bounds.Files+1, 0), "[lock: it has 1001 files; at most 1000 are read]"},
 		{files(1, bounds.File), ""},
-		{files(1, bounds.File+1), `["0.yaml" has no size that can be]`},
-		{files(1, -1), `["0.yaml" has no size that can be]`},
+		{files(1, bounds.File+1), `[lock: "0.yaml" has no size that can be]`},
+		{files(1, -1), `[lock: "0.yaml" has no size that can be]`},
 	} {
-		if problems := checkTemplateFiles(tt.files); len(problems) == 0 && tt.want != "" || len(problems) > 0 && fmt.Sprint(problems) != tt.want {
-			t.Errorf("%v, want %s", problems, tt.want)
+		c := new(checking)
+		if c.checkTemplateFiles(tt.files); len(c.problems) == 0 && tt.want != "" || len(c.problems) > 0 && fmt.Sprint(c.problems) != tt.want {
+			t.Errorf("%v, want %s", c.problems, tt.want)
 		}
 	}
 	// Only executors have templates.
 	for kind, want := range map[agent.PluginType]int{agent.Executor: 0, agent.Source: 1} {
-		if problems := (Plugin{Type: kind, Templates: withTemplates(t).Plugins[0].Templates}).checkTemplates(map[string]DirArchive{
-			withTemplates(t).Plugins[0].Templates[0].URL: DirArchiveYAML,
-		}); len(problems) != want {
-			t.Errorf("%s: %v", kind, problems)
-		}
-		if problems := (Plugin{Type: kind}).checkTemplates(nil); len(problems) != 0 {
-			t.Errorf("%s without templates: %v", kind, problems)
+		l := withTemplates(t)
+		for _, templates := range [][]Template{l.Plugins[0].Templates, nil} {
+			c := &checking{artifacts: map[string]DirArchive{l.Plugins[0].Templates[0].URL: DirArchiveYAML}}
+			c.checkTemplates(Plugin{Type: kind, Templates: templates})
+			if len(c.problems) != want*len(templates) {
+				t.Errorf("%s with %d sources of templates: %v", kind, len(templates), c.problems)
+			}
 		}
 	}
 }

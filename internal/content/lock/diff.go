@@ -17,9 +17,9 @@ import (
 // has, nor the new URL of a plugin with a new version.
 func Diff(a, b *Lock) []Difference {
 	d := &differ{a: a, b: b, artifactsA: a.byURL(), artifactsB: b.byURL()}
-	d.compare(Difference{Subject: SubjectBotkube, Aspect: AspectVersion}, a.BotkubeVersion, b.BotkubeVersion)
-	d.platforms()
-	d.repositories()
+	d.compare(Difference{Subject: SubjectBotkube}, AspectVersion, a.BotkubeVersion, b.BotkubeVersion)
+	pairs(a.Platforms, b.Platforms, agent.Platform.String, d.platform)
+	pairs(a.Repositories, b.Repositories, func(r Repository) string { return r.Name }, d.repository)
 	d.plugins()
 	d.files()
 	for _, role := range imageRoles {
@@ -60,121 +60,97 @@ func both[V any](d *differ, about Difference, a, b *V, value func(*V) string) bo
 	return false
 }
 
-// compare notes two values that differ.
-func (d *differ) compare(about Difference, from, to string) {
-	if from == to {
-		return
-	}
-	about.From, about.To = from, to
+func (d *differ) changed(about Difference, aspect Aspect, from, to string) {
+	about.Aspect, about.From, about.To = aspect, from, to
 	d.add(Changed, about)
 }
 
-func (d *differ) platforms() {
-	for _, p := range union(d.a.Platforms, d.b.Platforms, agent.ComparePlatforms) {
-		inA, inB := slices.Contains(d.a.Platforms, p), slices.Contains(d.b.Platforms, p)
-		switch {
-		case inA && inB:
-			d.common = append(d.common, p)
-		case inA:
-			d.add(Removed, Difference{Subject: SubjectPlatform, Platform: &p})
-		default:
-			d.add(Added, Difference{Subject: SubjectPlatform, Platform: &p})
-		}
+// compare notes two values that differ.
+func (d *differ) compare(about Difference, aspect Aspect, from, to string) {
+	if from != to {
+		d.changed(about, aspect, from, to)
 	}
 }
 
-func (d *differ) repositories() {
-	byName := func(l *Lock) map[string]Repository {
-		return keyed(l.Repositories, func(r Repository) string { return r.Name })
+// compareBlobs notes content that differs, in its digest or its size.
+func (d *differ) compareBlobs(about Difference, aspect Aspect, from, to Blob) {
+	if from != to {
+		d.changed(about, aspect, from.SHA256.OCI(), to.SHA256.OCI())
 	}
-	pairs(byName(d.a), byName(d.b), strings.Compare, func(name string, a, b *Repository) {
-		about := Difference{Subject: SubjectRepository, Repository: name}
-		if !both(d, about, a, b, func(r *Repository) string { return r.URL }) {
-			return
-		}
-		d.compare(about.of(AspectURL), a.URL, b.URL)
-		d.compareBlobs(about.of(AspectIndex), a.Index, b.Index)
-		if !d.sameSchemas(*a, *b) {
-			d.add(Changed, about.of(AspectSchemas))
-		}
-	})
 }
 
-// sameSchemas compares the schemas that an index refers to. They come and go with
-// the plugins that refer to them, which are differences of their own.
-func (d *differ) sameSchemas(a, b Repository) bool {
-	byURL := func(r Repository) map[string]Schema {
-		return keyed(r.Schemas, func(s Schema) string { return s.URL })
+func (d *differ) platform(a, b *agent.Platform) {
+	about := Difference{Subject: SubjectPlatform, Platform: cmp.Or(a, b)}
+	if both(d, about, a, b, func(*agent.Platform) string { return "" }) {
+		d.common = append(d.common, *a)
 	}
-	same, both := true, 0
-	pairs(byURL(a), byURL(b), strings.Compare, func(_ string, a, b *Schema) {
+}
+
+func (d *differ) repository(a, b *Repository) {
+	about := Difference{Subject: SubjectRepository, Repository: cmp.Or(a, b).Name}
+	if !both(d, about, a, b, func(r *Repository) string { return r.URL }) {
+		return
+	}
+	d.compare(about, AspectURL, a.URL, b.URL)
+	d.compareBlobs(about, AspectIndex, a.Index, b.Index)
+	// Schemas come and go with the plugins that refer to them.
+	same, others := true, d.otherPlugins(a.Name)
+	pairs(a.Schemas, b.Schemas, func(s Schema) string { return s.URL }, func(a, b *Schema) {
 		if a != nil && b != nil {
 			same = same && *a == *b
-			both++
+		} else {
+			same = same && others
 		}
 	})
-	return same && (both == len(a.Schemas) && both == len(b.Schemas) || d.otherPlugins(a.Name))
+	if !same {
+		d.changed(about, AspectSchemas, "", "")
+	}
 }
 
 // otherPlugins reports whether the two locks have other plugins of a repository.
 func (d *differ) otherPlugins(repository string) bool {
-	of := func(l *Lock) []string {
-		var names []string
+	of := func(l *Lock) map[string]bool {
+		names := map[string]bool{}
 		for _, p := range l.Plugins {
 			if p.Repository == repository {
-				names = append(names, string(p.Type)+" "+p.Key().String())
+				names[string(p.Type)+" "+p.Key().String()] = true
 			}
 		}
-		slices.Sort(names)
-		return slices.Compact(names)
+		return names
 	}
-	return !slices.Equal(of(d.a), of(d.b))
-}
-
-// pluginID is what stays the same of a plugin from one version to the next.
-type pluginID struct {
-	repository string
-	kind       agent.PluginType
-	name       string
-}
-
-func comparePluginIDs(a, b pluginID) int {
-	return cmp.Or(strings.Compare(a.repository, b.repository), strings.Compare(string(a.kind), string(b.kind)), strings.Compare(a.name, b.name))
+	return !maps.Equal(of(d.a), of(d.b))
 }
 
 // plugins pairs plugins by name if each lock has one version, and else by version.
 func (d *differ) plugins() {
-	byID := func(l *Lock) map[pluginID]map[string]Plugin {
-		all := map[pluginID]map[string]Plugin{}
+	id := func(p Plugin) string { return strings.Join([]string{p.Repository, string(p.Type), p.Name}, "\x00") }
+	several := map[string]bool{}
+	versions := func(l *Lock) (all []Plugin) {
 		for _, p := range l.Plugins {
-			id := pluginID{p.Repository, p.Type, p.Name}
-			if all[id] == nil {
-				all[id] = map[string]Plugin{}
+			last := len(all) - 1
+			switch {
+			case last >= 0 && comparePlugins(all[last], p) == 0: // its builds may stand in several places
+				all[last].Builds = slices.Concat(all[last].Builds, p.Builds)
+				continue
+			case last >= 0 && id(all[last]) == id(p):
+				several[id(p)] = true
 			}
-			// A lock may list builds of one plugin in several places.
-			p.Builds = slices.Concat(all[id][p.Version].Builds, p.Builds)
-			all[id][p.Version] = p
+			all = append(all, p)
 		}
 		return all
 	}
-	allA, allB := byID(d.a), byID(d.b)
-	for _, id := range union(slices.Collect(maps.Keys(allA)), slices.Collect(maps.Keys(allB)), comparePluginIDs) {
-		versionsA, versionsB := allA[id], allB[id]
-		if len(versionsA) == 1 && len(versionsB) == 1 {
-			for _, a := range versionsA {
-				for _, b := range versionsB {
-					d.plugin(a, b)
-				}
-			}
-			continue
+	a, b := versions(d.a), versions(d.b)
+	key := func(p Plugin) string {
+		if several[id(p)] {
+			return id(p) + "\x00" + p.Version
 		}
-		pairs(versionsA, versionsB, strings.Compare, func(_ string, a, b *Plugin) {
-			about := cmp.Or(a, b).difference(SubjectPlugin)
-			if both(d, about, a, b, func(*Plugin) string { return "" }) {
-				d.plugin(*a, *b)
-			}
-		})
+		return id(p)
 	}
+	pairs(a, b, key, func(a, b *Plugin) {
+		if both(d, cmp.Or(b, a).difference(SubjectPlugin), a, b, func(*Plugin) string { return "" }) {
+			d.plugin(*a, *b)
+		}
+	})
 }
 
 // difference returns what all differences of a plugin begin with.
@@ -184,29 +160,16 @@ func (p Plugin) difference(s Subject) Difference {
 
 // plugin compares a plugin on the platforms that both locks have.
 func (d *differ) plugin(a, b Plugin) {
-	d.compare(b.difference(SubjectPlugin).of(AspectVersion), a.Version, b.Version)
-	byPlatform := func(p Plugin) map[agent.Platform]Build {
-		return keyed(p.Builds, func(b Build) agent.Platform { return b.Platform })
-	}
-	pairs(byPlatform(a), byPlatform(b), agent.ComparePlatforms, func(p agent.Platform, buildA, buildB *Build) {
-		if !slices.Contains(d.common, p) {
-			return
-		}
+	d.compare(b.difference(SubjectPlugin), AspectVersion, a.Version, b.Version)
+	pairs(a.Builds, b.Builds, func(b Build) string { return b.Platform.String() }, func(from, to *Build) {
 		about := b.difference(SubjectBuild)
-		about.Platform = &p
-		if both(d, about, buildA, buildB, func(b *Build) string { return b.URL }) {
-			d.location(about, buildA.URL, buildB.URL, a.Version != b.Version)
-			d.dependencies(about, *buildA, *buildB)
+		about.Platform = &cmp.Or(to, from).Platform
+		if slices.Contains(d.common, *about.Platform) && both(d, about, from, to, func(b *Build) string { return b.URL }) {
+			d.location(about, from.URL, to.URL, a.Version != b.Version)
+			d.dependencies(about, *from, *to)
 		}
 	})
-	d.templates(a, b)
-}
-
-func (d *differ) templates(a, b Plugin) {
-	byDirectory := func(p Plugin) map[string]Template {
-		return keyed(p.Templates, func(t Template) string { return t.Directory })
-	}
-	pairs(byDirectory(a), byDirectory(b), strings.Compare, func(_ string, from, to *Template) {
+	pairs(a.Templates, b.Templates, func(t Template) string { return t.Directory }, func(from, to *Template) {
 		about := b.difference(SubjectTemplates)
 		about.Source = cmp.Or(to, from).Ref
 		if both(d, about, from, to, func(*Template) string { return "" }) {
@@ -216,49 +179,32 @@ func (d *differ) templates(a, b Plugin) {
 }
 
 func (d *differ) templateFiles(about Difference, a, b Template) {
-	byPath := func(t Template) map[string]TemplateFile {
-		return keyed(t.Files, func(f TemplateFile) string { return f.Path })
-	}
-	pairs(byPath(a), byPath(b), strings.Compare, func(path string, from, to *TemplateFile) {
-		about := about
-		about.Path = path
+	pairs(a.Files, b.Files, func(f TemplateFile) string { return f.Path }, func(from, to *TemplateFile) {
+		about.Path = cmp.Or(to, from).Path
 		if both(d, about, from, to, func(f *TemplateFile) string { return f.SHA256.OCI() }) {
-			d.compareBlobs(about.of(AspectFile), from.Blob, to.Blob)
+			d.compareBlobs(about, AspectFile, from.Blob, to.Blob)
 		}
 	})
 }
 
 func (d *differ) dependencies(about Difference, a, b Build) {
-	byName := func(b Build) map[string]Dependency {
-		return keyed(b.Dependencies, func(d Dependency) string { return d.Name })
-	}
 	about.Subject = SubjectDependency
-	pairs(byName(a), byName(b), strings.Compare, func(name string, a, b *Dependency) {
-		about := about
-		about.Dependency = name
+	yesNo := map[bool]string{true: "yes", false: "no"}
+	pairs(a.Dependencies, b.Dependencies, func(d Dependency) string { return d.Name }, func(a, b *Dependency) {
+		about.Dependency = cmp.Or(a, b).Name
 		if both(d, about, a, b, func(d *Dependency) string { return d.URL }) {
 			d.location(about, a.URL, b.URL, false)
-			d.compare(about.of(AspectFromNewest), yesNo(a.FromNewest), yesNo(b.FromNewest))
+			d.compare(about, AspectFromNewest, yesNo[a.FromNewest], yesNo[b.FromNewest])
 		}
 	})
-}
-
-func yesNo(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
 }
 
 // location compares where a file comes from, and the source of its checksum if the
 // URL is another one. [differ.files] compares files of the same URL.
 // If another URL is expected, location does not list it.
 func (d *differ) location(about Difference, from, to string, expected bool) {
-	if from == to {
-		return
-	}
 	if !expected {
-		d.compare(about.of(AspectURL), from, to)
+		d.compare(about, AspectURL, from, to)
 	}
 	locationA, errA := agent.ParseLocation(from)
 	locationB, errB := agent.ParseLocation(to)
@@ -266,41 +212,26 @@ func (d *differ) location(about Difference, from, to string, expected bool) {
 		return
 	}
 	about.URL = locationB.URL
-	d.compare(about.of(AspectVerifiedBy), string(d.artifactsA[locationA.URL].VerifiedBy), string(d.artifactsB[locationB.URL].VerifiedBy))
+	d.compare(about, AspectVerifiedBy, string(d.artifactsA[locationA.URL].VerifiedBy), string(d.artifactsB[locationB.URL].VerifiedBy))
 }
 
 // files compares the files of the same URL. A file that only one side has is listed
 // if no build needs it; otherwise the difference of the build says so.
 func (d *differ) files() {
-	neededA, neededB := d.a.needed(), d.b.needed()
-	pairs(d.artifactsA, d.artifactsB, strings.Compare, func(url string, a, b *Artifact) {
-		about := Difference{Subject: SubjectFile, URL: url}
-		switch {
-		case b == nil && !neededA[url]:
-			about.From = a.SHA256.OCI()
-			d.add(Removed, about)
-		case a == nil && !neededB[url]:
-			about.To = b.SHA256.OCI()
-			d.add(Added, about)
-		case a != nil && b != nil:
-			if a.DirArchive != DirArchiveYAML || b.DirArchive != DirArchiveYAML { // templateFiles compared their files
-				d.compareBlobs(about.of(AspectContent), a.Blob, b.Blob)
-			}
-			d.compare(about.of(AspectVerifiedBy), string(a.VerifiedBy), string(b.VerifiedBy))
-			if a.VerifiedBy == b.VerifiedBy {
-				d.compare(about.of(AspectVerifiedWith), strings.Join(a.VerifiedWith, " "), strings.Join(b.VerifiedWith, " "))
-			}
+	neededA, neededB := artifactsOf(d.a.Plugins), artifactsOf(d.b.Plugins)
+	pairs(d.a.Artifacts, d.b.Artifacts, func(a Artifact) string { return a.URL }, func(a, b *Artifact) {
+		about := Difference{Subject: SubjectFile, URL: cmp.Or(a, b).URL}
+		if b == nil && neededA[a.URL] || a == nil && neededB[b.URL] || !both(d, about, a, b, func(a *Artifact) string { return a.SHA256.OCI() }) {
+			return
+		}
+		if a.DirArchive != DirArchiveYAML || b.DirArchive != DirArchiveYAML { // templateFiles compared their files
+			d.compareBlobs(about, AspectContent, a.Blob, b.Blob)
+		}
+		d.compare(about, AspectVerifiedBy, string(a.VerifiedBy), string(b.VerifiedBy))
+		if a.VerifiedBy == b.VerifiedBy {
+			d.compare(about, AspectVerifiedWith, strings.Join(a.VerifiedWith, " "), strings.Join(b.VerifiedWith, " "))
 		}
 	})
-}
-
-// needed returns the URLs of the artifacts that plugins need.
-func (l *Lock) needed() map[string]bool {
-	needed := map[string]bool{}
-	for _, p := range l.Plugins {
-		p.addArtifacts(needed)
-	}
-	return needed
 }
 
 func (d *differ) image(role ImageRole) {
@@ -309,20 +240,15 @@ func (d *differ) image(role ImageRole) {
 	if !both(d, about, a, b, func(im *Image) string { return im.Reference }) {
 		return
 	}
-	d.compare(about.of(AspectReference), a.Reference, b.Reference)
-	byPlatform := func(im *Image) map[agent.Platform]ImageManifest {
-		return keyed(im.Manifests, func(m ImageManifest) agent.Platform { return m.Platform })
-	}
-	pairs(byPlatform(a), byPlatform(b), agent.ComparePlatforms, func(p agent.Platform, from, to *ImageManifest) {
-		if !slices.Contains(d.common, p) {
+	d.compare(about, AspectReference, a.Reference, b.Reference)
+	pairs(a.Manifests, b.Manifests, func(m ImageManifest) string { return m.Platform.String() }, func(from, to *ImageManifest) {
+		about.Platform = &cmp.Or(to, from).Platform
+		if !slices.Contains(d.common, *about.Platform) {
 			return
 		}
-		about := about
-		about.Platform = &p
 		value := func(m *ImageManifest) string { return m.SHA256.OCI() }
 		if both(d, about, from, to, value) && a.Reference == b.Reference && !reflect.DeepEqual(from, to) {
-			about.From, about.To = value(from), value(to)
-			d.add(Changed, about.of(AspectContent))
+			d.changed(about, AspectContent, value(from), value(to))
 		}
 	})
 }
@@ -333,56 +259,29 @@ func (d *differ) chart() {
 	if !both(d, about, a, b, func(c *Chart) string { return c.Name + " " + c.Version }) {
 		return
 	}
-	d.compare(about.of(AspectName), a.Name, b.Name)
-	d.compare(about.of(AspectVersion), a.Version, b.Version)
+	d.compare(about, AspectName, a.Name, b.Name)
+	d.compare(about, AspectVersion, a.Version, b.Version)
 	if a.Name == b.Name && a.Version == b.Version {
-		d.compare(about.of(AspectURL), a.URL, b.URL)
-		d.compareBlobs(about.of(AspectContent), a.Blob, b.Blob)
+		d.compare(about, AspectURL, a.URL, b.URL)
+		d.compareBlobs(about, AspectContent, a.Blob, b.Blob)
 	}
-	d.compare(about.of(AspectVerifiedBy), string(a.VerifiedBy), string(b.VerifiedBy))
+	d.compare(about, AspectVerifiedBy, string(a.VerifiedBy), string(b.VerifiedBy))
 }
 
-func (about Difference) of(aspect Aspect) Difference {
-	about.Aspect = aspect
-	return about
-}
-
-// compareBlobs notes content that differs, in its digest or its size.
-func (d *differ) compareBlobs(about Difference, from, to Blob) {
-	if from == to {
-		return
-	}
-	about.From, about.To = from.SHA256.OCI(), to.SHA256.OCI()
-	d.add(Changed, about)
-}
-
-// keyed returns the elements of a list by a key.
-func keyed[K comparable, V any](list []V, key func(V) K) map[K]V {
-	all := make(map[K]V, len(list))
-	for _, v := range list {
-		all[key(v)] = v
-	}
-	return all
-}
-
-// union returns what stands in either list, sorted, each once.
-func union[K comparable](a, b []K, compare func(a, b K) int) []K {
-	all := slices.Concat(a, b)
-	slices.SortFunc(all, compare)
-	return slices.Compact(all)
-}
-
-// pairs calls yield for every key of either map, in order. The value that a map
-// lacks is nil.
-func pairs[K comparable, V any](a, b map[K]V, compare func(a, b K) int, yield func(key K, a, b *V)) {
-	for _, key := range union(slices.Collect(maps.Keys(a)), slices.Collect(maps.Keys(b)), compare) {
-		var valueA, valueB *V
-		if v, ok := a[key]; ok {
-			valueA = &v
+// pairs calls yield for every key of either list, in order. The value that a list lacks
+// is nil; of several with one key, the last counts.
+func pairs[V any](a, b []V, key func(V) string, yield func(a, b *V)) {
+	both := map[string]*[2]*V{}
+	for side, list := range [][]V{a, b} {
+		for i := range list {
+			k := key(list[i])
+			if both[k] == nil {
+				both[k] = new([2]*V)
+			}
+			both[k][side] = &list[i]
 		}
-		if v, ok := b[key]; ok {
-			valueB = &v
-		}
-		yield(key, valueA, valueB)
+	}
+	for _, k := range slices.Sorted(maps.Keys(both)) {
+		yield(both[k][0], both[k][1])
 	}
 }

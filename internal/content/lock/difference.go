@@ -103,13 +103,13 @@ func (d Difference) Alarming() bool { return d.Aspect == AspectContent }
 // String words the difference in one line, without its [Change]:
 // "executor botkube/kubectl: v1.13.0 -> v1.14.0".
 func (d Difference) String() string {
-	if d.Change != Changed {
-		if value := d.From + d.To; value != "" {
-			return d.What() + ": " + shortDigest(value)
-		}
-		return d.What()
+	switch {
+	case d.Change == Changed:
+		return d.What() + ": " + d.change()
+	case d.From+d.To != "":
+		return d.What() + ": " + shortDigest(d.From+d.To)
 	}
-	return d.What() + ": " + d.change()
+	return d.What()
 }
 
 // What names the subject of the difference in messages.
@@ -145,7 +145,7 @@ func (d Difference) What() string {
 
 // change words what changed.
 func (d Difference) change() string {
-	from, to := orNone(shortDigest(d.From)), orNone(shortDigest(d.To))
+	from, to := cmp.Or(shortDigest(d.From), "none"), cmp.Or(shortDigest(d.To), "none")
 	switch d.Aspect {
 	case AspectSchemas:
 		return "the JSON schemas that its index refers to"
@@ -189,8 +189,6 @@ func (s Subject) identifier() string {
 	}
 	return "URL"
 }
-
-func orNone(s string) string { return cmp.Or(s, "none") }
 
 // shortDigest returns the start of a digest, for people.
 func shortDigest(s string) string {

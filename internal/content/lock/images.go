@@ -1,8 +1,6 @@
 package lock
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -80,59 +78,48 @@ var manifestTypes = []string{
 	"application/vnd.docker.distribution.manifest.v2+json",
 }
 
-// checkImages reports what is wrong with the images of the lock.
-func (l *Lock) checkImages(platforms map[agent.Platform]bool) []error {
-	var problems []error
+// checkImages checks the images of the lock.
+func (c *checking) checkImages(l *Lock) {
+	before := len(c.problems)
 	for _, im := range l.Images() {
-		problems = append(problems, im.check(platforms)...)
+		c.about = im.Role.What() + ": "
+		c.checkImage(im)
 	}
-	if l.WatcherImage == nil || len(problems) > 0 {
-		return problems
+	c.about = ""
+	if l.WatcherImage == nil || len(c.problems) > before {
+		return
 	}
 	// They run in one pod.
 	if l.AgentImage == nil || !slices.Equal(l.AgentImage.platforms(), l.WatcherImage.platforms()) {
-		problems = append(problems, errors.New("lock: the watcher image is for other platforms than the agent image"))
+		c.report("the watcher image is for other platforms than the agent image")
 	}
-	return problems
 }
 
-// check reports what is wrong with an image.
-func (im PinnedImage) check(platforms map[agent.Platform]bool) []error {
-	var problems []error
-	report := func(format string, args ...any) {
-		problems = append(problems, fmt.Errorf("lock: "+im.Role.What()+": "+format, args...))
-	}
+func (c *checking) checkImage(im PinnedImage) {
 	if im.Reference == "" || len(im.Manifests) == 0 {
-		report("it has no reference or no manifest")
+		c.report("it has no reference or no manifest")
 	}
 	if len(im.Reference) > maxReference || strings.ContainsFunc(im.Reference, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		report("%.100q is not a reference", agent.Redact(im.Reference))
+		c.report("%.100q is not a reference", agent.Redact(im.Reference))
 	}
 	seen := map[agent.Platform]bool{}
 	for _, m := range im.Manifests {
-		if seen[m.Platform] || !platforms[m.Platform] {
-			report("platform %.100q stands twice or is not one of the lock's", m.Platform)
+		if twice(seen, m.Platform) || !c.platforms[m.Platform] {
+			c.report("platform %.100q stands twice or is not one of the lock's", m.Platform)
 		}
-		seen[m.Platform] = true
 		if !slices.Contains(manifestTypes, m.MediaType) {
-			report("media type %.100q is not that of an image manifest", m.MediaType)
+			c.report("media type %.100q is not that of an image manifest", m.MediaType)
 		}
 		for _, b := range append([]Blob{m.Blob}, m.Blobs...) {
 			if b.Size <= 0 || b.Size > MaxBlob {
-				report("sha256:%s has no size that can be", b.SHA256)
+				c.report("%s has no size that can be", b.SHA256.OCI())
 			}
 		}
 	}
-	return problems
 }
 
 // Subject is what differences of an image are about.
-func (r ImageRole) Subject() Subject {
-	if r == RoleWatcher {
-		return SubjectWatcherImage
-	}
-	return SubjectAgentImage
-}
+func (r ImageRole) Subject() Subject { return Subject(r + "Image") }
 
 // ImageBlob is a configuration or a layer of an image.
 type ImageBlob struct {

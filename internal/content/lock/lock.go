@@ -10,11 +10,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/go-version"
+
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
@@ -159,7 +162,10 @@ func (l *Lock) Sort() {
 		for _, b := range p.Builds {
 			slices.SortFunc(b.Dependencies, func(a, b Dependency) int { return strings.Compare(a.Name, b.Name) })
 		}
-		p.sortTemplates()
+		slices.SortFunc(p.Templates, func(a, b Template) int { return strings.Compare(a.Directory, b.Directory) })
+		for _, t := range p.Templates {
+			slices.SortFunc(t.Files, func(a, b TemplateFile) int { return strings.Compare(a.Path, b.Path) })
+		}
 	}
 	slices.SortFunc(l.Artifacts, func(a, b Artifact) int { return strings.Compare(a.URL, b.URL) })
 	for _, a := range l.Artifacts {
@@ -175,8 +181,13 @@ func comparePlugins(a, b Plugin) int {
 		strings.Compare(a.Name, b.Name), strings.Compare(a.Version, b.Version))
 }
 
-// tagForm is what the distribution specification takes as a tag.
-var tagForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+// IsTag reports whether a registry takes a tag (distribution-spec, "Pulling manifests").
+func IsTag(s string) bool {
+	const punctuation = ".-"
+	return s != "" && len(s) <= 128 && !strings.ContainsAny(s[:1], punctuation) && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune("_"+punctuation, r)
+	})
+}
 
 // Tag returns the tag of a mirror in a registry and on a site. It is the Botkube version,
 // with "+" written as Helm writes it in tags, or else a part of [Lock.Digest].
@@ -198,7 +209,23 @@ func (l *Lock) Digest() (SHA256, error) {
 	return Sum(data), err
 }
 
-func versionTag(version string) string { return strings.ReplaceAll(version, "+", "_") }
+func versionTag(v string) string { return strings.ReplaceAll(v, "+", "_") }
+
+// CompareReleases orders mirrors by their Botkube versions, the newest first, and those
+// that have none by their tags, last.
+func CompareReleases(a, tagA, b, tagB string) int {
+	x, errX := version.NewVersion(a)
+	y, errY := version.NewVersion(b)
+	switch {
+	case errX == nil && errY == nil:
+		return cmp.Or(y.Compare(x), strings.Compare(tagA, tagB))
+	case errX == nil:
+		return -1
+	case errY == nil:
+		return 1
+	}
+	return strings.Compare(tagA, tagB)
+}
 
 // Marshal returns the document as it is written: sorted, indented, with a
 // final newline. The same lock gives the same bytes.
@@ -248,5 +275,29 @@ func Parse(data []byte) (*Lock, error) {
 		return nil, err
 	}
 	l.Sort()
+	return l, nil
+}
+
+// ReadFile reads a file that pull, lock or list wrote. One that is damaged is an error
+// of kind [fault.Integrity], and so is anything but a regular file.
+func ReadFile(file string) (*Lock, error) {
+	data, err := disk.ReadRegular(file, MaxSize)
+	if err != nil {
+		kind := fault.Usage
+		if fault.KindOf(err) == fault.Integrity {
+			kind = fault.Integrity
+		}
+		return nil, fault.New(kind, "reading the lock: %s: %w", file, err).WithHint("name the file that pull, lock or list wrote")
+	}
+	return ParseNamed(data, file)
+}
+
+// ParseNamed is [Parse] of what has a name, with the next step in the error.
+func ParseNamed(data []byte, name string) (*Lock, error) {
+	l, err := Parse(data)
+	if err != nil {
+		return nil, fault.New(fault.Integrity, "%s: %w", name, err).
+			WithHint("copy the lock again, or write a new one with the command lock")
+	}
 	return l, nil
 }

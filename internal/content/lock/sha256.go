@@ -11,14 +11,11 @@ type SHA256 [sha256.Size]byte
 
 // ParseSHA256 reads 64 hexadecimal digits.
 func ParseSHA256(s string) (SHA256, error) {
-	var d SHA256
-	if len(s) != hex.EncodedLen(len(d)) {
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != sha256.Size {
 		return SHA256{}, fmt.Errorf("%q is not a sha256 digest of 64 hexadecimal digits", s)
 	}
-	if _, err := hex.Decode(d[:], []byte(s)); err != nil {
-		return SHA256{}, fmt.Errorf("%q is not a sha256 digest of 64 hexadecimal digits", s)
-	}
-	return d, nil
+	return SHA256(b), nil
 }
 
 // Sum returns the digest of data.
@@ -33,11 +30,7 @@ func (d SHA256) OCI() string { return "sha256:" + d.String() }
 func (d SHA256) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // UnmarshalText reads what [ParseSHA256] reads.
-func (d *SHA256) UnmarshalText(text []byte) error {
-	parsed, err := ParseSHA256(string(text))
-	if err != nil {
-		return err
-	}
-	*d = parsed
-	return nil
+func (d *SHA256) UnmarshalText(text []byte) (err error) {
+	*d, err = ParseSHA256(string(text))
+	return err
 }

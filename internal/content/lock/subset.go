@@ -26,19 +26,13 @@ func (l *Lock) Subset(platforms []agent.Platform, keep func(Plugin) bool) *Lock 
 	part.Platforms = slices.Clone(platforms)
 	part.Repositories = slices.Clone(l.Repositories)
 	part.Plugins, part.Artifacts = nil, nil
-	used := map[string]bool{}
 	for _, p := range l.Plugins {
-		if !keep(p) {
-			continue
+		p.Builds = slices.DeleteFunc(slices.Clone(p.Builds), func(b Build) bool { return !slices.Contains(platforms, b.Platform) })
+		if keep(p) && len(p.Builds) > 0 {
+			part.Plugins = append(part.Plugins, p)
 		}
-		p.Builds = slices.Clone(p.Builds)
-		p.Builds = slices.DeleteFunc(p.Builds, func(b Build) bool { return !slices.Contains(platforms, b.Platform) })
-		if len(p.Builds) == 0 {
-			continue
-		}
-		part.Plugins = append(part.Plugins, p)
-		p.addArtifacts(used)
 	}
+	used := artifactsOf(part.Plugins)
 	for _, a := range l.Artifacts {
 		if used[a.URL] {
 			part.Artifacts = append(part.Artifacts, a)
@@ -51,20 +45,24 @@ func (l *Lock) Subset(platforms []agent.Platform, keep func(Plugin) bool) *Lock 
 	return &part
 }
 
-// addArtifacts adds the URLs of the artifacts that the plugin needs to a set.
-func (p Plugin) addArtifacts(to map[string]bool) {
+// artifactsOf returns the URLs of the artifacts that plugins need.
+func artifactsOf(plugins []Plugin) map[string]bool {
+	urls := map[string]bool{}
 	add := func(raw string) {
 		if location, err := agent.ParseLocation(raw); err == nil {
-			to[location.URL] = true
+			urls[location.URL] = true
 		}
 	}
-	for _, b := range p.Builds {
-		add(b.URL)
-		for _, d := range b.Dependencies {
-			add(d.URL)
+	for _, p := range plugins {
+		for _, b := range p.Builds {
+			add(b.URL)
+			for _, d := range b.Dependencies {
+				add(d.URL)
+			}
+		}
+		for _, t := range p.Templates {
+			urls[t.URL] = true
 		}
 	}
-	for _, t := range p.Templates {
-		to[t.URL] = true
-	}
+	return urls
 }

@@ -1,11 +1,9 @@
 package lock
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
@@ -45,58 +43,44 @@ func CheckTemplatePath(p string) error {
 	return nil
 }
 
-// checkTemplates reports what is wrong with the sources of templates of a plugin.
-func (p Plugin) checkTemplates(artifacts map[string]DirArchive) []error {
-	var problems []error
+// checkTemplates checks the sources of templates of a plugin.
+func (c *checking) checkTemplates(p Plugin) {
 	if len(p.Templates) > 0 && p.Type != agent.Executor {
-		problems = append(problems, errors.New("it has templates, but is no executor"))
+		c.report("it has templates, but is no executor")
 	}
 	seen := map[string]bool{}
+	about := c.about
 	for i, t := range p.Templates {
-		report := func(format string, args ...any) {
-			problems = append(problems, fmt.Errorf("templates[%d]: "+format, append([]any{i}, args...)...))
+		c.about = fmt.Sprintf("%stemplates[%d]: ", about, i)
+		if twice(seen, t.Directory) || !agent.IsTemplateDirectory(t.Directory) {
+			c.report("the directory %.100q stands twice or is none", t.Directory)
 		}
-		if seen[t.Directory] || !agent.IsTemplateDirectory(t.Directory) {
-			report("the directory %.100q stands twice or is none", t.Directory)
-		}
-		seen[t.Directory] = true
 		for _, raw := range []string{t.Ref, t.URL} {
 			if raw == "" || checkText(raw) != nil {
-				report("a source or its URL is empty, too long, or holds a control character")
+				c.report("a source or its URL is empty, too long, or holds a control character")
 			}
 		}
-		if artifacts[t.URL] != DirArchiveYAML {
-			report("no directory of templates is pinned for %s", shown(t.URL))
+		if c.artifacts[t.URL] != DirArchiveYAML {
+			c.report("no directory of templates is pinned for %s", shown(t.URL))
 		}
-		for _, err := range checkTemplateFiles(t.Files) {
-			report("%w", err)
+		if c.complete && len(t.Files) == 0 {
+			c.report("%s have no files", shown(t.Ref))
 		}
+		c.checkTemplateFiles(t.Files)
 	}
-	return problems
 }
 
-func checkTemplateFiles(files []TemplateFile) []error {
-	var problems []error
+func (c *checking) checkTemplateFiles(files []TemplateFile) {
 	bounds := DirArchiveYAML.Bounds()
 	if len(files) > bounds.Files {
-		return []error{fmt.Errorf("it has %d files; at most %d are read", len(files), bounds.Files)}
+		c.report("it has %d files; at most %d are read", len(files), bounds.Files)
+		return
 	}
 	for _, f := range files {
-		if err := CheckTemplatePath(f.Path); err != nil {
-			problems = append(problems, err)
-		}
+		c.note(CheckTemplatePath(f.Path))
 		if f.Size < 0 || f.Size > bounds.File {
-			problems = append(problems, fmt.Errorf("%.100q has no size that can be", f.Path))
+			c.report("%.100q has no size that can be", f.Path)
 		}
-	}
-	return problems
-}
-
-// sortTemplates brings sources of templates into their one order.
-func (p Plugin) sortTemplates() {
-	slices.SortFunc(p.Templates, func(a, b Template) int { return strings.Compare(a.Directory, b.Directory) })
-	for _, t := range p.Templates {
-		slices.SortFunc(t.Files, func(a, b TemplateFile) int { return strings.Compare(a.Path, b.Path) })
 	}
 }
 
@@ -107,7 +91,7 @@ func (p Plugin) templateFiles(artifacts map[string]Artifact) []File {
 		for _, f := range t.Files {
 			files = append(files, File{
 				Path: agent.TemplatePath(p.Binary(), t.Directory, f.Path), Artifact: artifacts[t.URL], Format: DirArchiveFormat,
-				Member: agent.Member{Dir: escapePattern(path.Dir(f.Path)), Name: path.Base(f.Path)},
+				Member: agent.Member{Dir: EscapePattern(path.Dir(f.Path)), Name: path.Base(f.Path)},
 				Plugin: p.Key(), Template: t.Ref, content: f.Blob,
 			})
 		}
@@ -115,8 +99,8 @@ func (p Plugin) templateFiles(artifacts map[string]Artifact) []File {
 	return files
 }
 
-// escapePattern makes a pattern of [path.Match] that only a directory itself matches.
-func escapePattern(dir string) string {
+// EscapePattern makes a pattern of [path.Match] that only a directory itself matches.
+func EscapePattern(dir string) string {
 	if dir == "." {
 		return ""
 	}

@@ -109,7 +109,7 @@ func (c *Contents) chartMetadata(ctx context.Context) (*chartMetadata, error) {
 	}
 	text := new(boundedText)
 	// The directory is a pattern to Extract.
-	member := agent.Member{Dir: escapePattern(chart.Name), Name: "Chart.yaml"}
+	member := agent.Member{Dir: lock.EscapePattern(chart.Name), Name: "Chart.yaml"}
 	if _, err := archive.Extract(ctx, tgz, "tgz", member, archive.Limits{}, text); err != nil {
 		return nil, err
 	}
@@ -125,11 +125,6 @@ func (c *Contents) chartMetadata(ctx context.Context) (*chartMetadata, error) {
 			oci.Clip(meta.Name), oci.Clip(meta.Version), chart.Name, chart.Version)
 	}
 	return meta, nil
-}
-
-// escapePattern quotes the meta characters of [path.Match].
-func escapePattern(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(s)
 }
 
 // boundedText receives a document of at most maxChartMetadata bytes.

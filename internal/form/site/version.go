@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -30,10 +29,6 @@ const (
 // maxDocument bounds, in bytes, a document that is read back.
 const maxDocument = lock.MaxSize
 
-// tagForm is that of the directory of a version: what can be an OCI tag, so
-// that every form of output calls it the same.
-var tagForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
-
 func indexPath(tag, repository string) string { return path.Join(tag, repository, indexName) }
 
 // checkNames refuses names in a lock that mean something else in a site.
@@ -43,7 +38,7 @@ func checkNames(l *lock.Lock) error {
 		if err != nil {
 			return err
 		}
-		if !tagForm.MatchString(tag) || strings.EqualFold(tag, filesDir) {
+		if !lock.IsTag(tag) || strings.EqualFold(tag, filesDir) {
 			return fault.New(fault.Usage, "the Botkube version %.80q cannot be the name of a directory of the site", l.BotkubeVersion)
 		}
 	}
@@ -205,7 +200,7 @@ func look(t *atomicdir.Tree) (found webRoot, err error) {
 	}
 	for _, e := range entries {
 		switch name := e.Name(); {
-		case !tagForm.MatchString(name) || name == filesDir:
+		case !lock.IsTag(name) || name == filesDir:
 		case e.IsDir():
 			s := readState(t, name)
 			if s.isOurs() || s.lock != nil || served(t, name) {

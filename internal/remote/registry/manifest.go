@@ -62,7 +62,7 @@ func (r *Repository) Manifest(ctx context.Context, tagOrDigest string) (Manifest
 // checkIdentifier refuses what is neither a tag nor a digest: it would lead
 // elsewhere on the registry, or stand for content that is not compared with it.
 func (r *Repository) checkIdentifier(tagOrDigest string) error {
-	if _, err := ParseDigest(tagOrDigest); err == nil || tagForm.MatchString(tagOrDigest) {
+	if _, err := ParseDigest(tagOrDigest); err == nil || lock.IsTag(tagOrDigest) {
 		return nil
 	}
 	return fault.New(fault.Integrity, "%.100q is neither a tag nor a sha256 digest of %s", tagOrDigest, r.name)

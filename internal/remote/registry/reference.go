@@ -66,7 +66,6 @@ func (r Reference) String() string {
 // The grammar of the distribution specification ("Pulling manifests").
 var (
 	pathForm = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
-	tagForm  = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
 	hostForm = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*$`)
 )
 
@@ -195,7 +194,7 @@ func parseRest(host, rest string) (Reference, error) {
 	}
 	path, tag, tagged := strings.Cut(rest, ":")
 	r.tag = tag
-	if tagged && !tagForm.MatchString(r.tag) {
+	if tagged && !lock.IsTag(r.tag) {
 		return Reference{}, &badForm{"the tag is malformed",
 			"a tag has at most 128 letters, digits, underscores, full stops and hyphens, and does not begin with the latter two"}
 	}
