@@ -3,15 +3,19 @@ package resolve
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
 
+	"gopkg.in/yaml.v3"
+
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // The Helm chart of Botkube.
@@ -32,8 +36,9 @@ func (r *Resolver) chart(ctx context.Context, req Request, plan *Plan) error {
 	var pinned *lock.Chart
 	if req.Lock != nil && req.Lock.Chart != nil {
 		pinned = req.Lock.Chart
+		plan.Lock.Chart = new(*pinned)
 		if req.Members.Chart == Default || req.Members.Chart == pinned.URL {
-			return r.pinnedChart(ctx, pinned, plan)
+			return r.pinnedChart(ctx, pinned)
 		}
 		version = cmp.Or(version, pinned.Version)
 	}
@@ -52,16 +57,12 @@ func (r *Resolver) chart(ctx context.Context, req Request, plan *Plan) error {
 	if err != nil {
 		return err
 	}
-	if pinned != nil {
-		if chart.SHA256 != pinned.SHA256 || chart.Version != pinned.Version {
-			return fault.New(fault.Integrity, "%s is chart version %s with sha256 %s, but the lock pins version %s with sha256 %s",
-				chart.URL, chart.Version, chart.SHA256, pinned.Version, pinned.SHA256).
-				WithHint("leave out --with-chart: the lock says which; or write a new one with the command lock")
-		}
-		same := *pinned
-		chart = &same
+	if pinned != nil && (chart.SHA256 != pinned.SHA256 || chart.Version != pinned.Version) {
+		return fault.New(fault.Integrity, "%s is chart version %s with sha256 %s, but the lock pins version %s with sha256 %s",
+			chart.URL, chart.Version, chart.SHA256, pinned.Version, pinned.SHA256).
+			WithHint("leave out --with-chart: the lock says which; or write a new one with the command lock")
 	}
-	plan.Lock.Chart = chart
+	plan.Lock.Chart = cmp.Or(plan.Lock.Chart, chart)
 	_, err = r.Store.Put(data)
 	return err
 }
@@ -170,27 +171,88 @@ func (e chartVersion) resolve(base *url.URL) (*url.URL, error) {
 	return u, nil
 }
 
-// pinnedChart takes the chart that a lock pins, as the lock has it.
-func (r *Resolver) pinnedChart(ctx context.Context, pinned *lock.Chart, plan *Plan) error {
-	chart := *pinned
-	plan.Lock.Chart = &chart
-	if r.stored(ctx, chart.SHA256) {
-		return nil
-	}
-	data, _, err := r.Fetch.Document(ctx, chart.URL, maxChart)
+// pinnedChart stores the chart that a lock pins.
+func (r *Resolver) pinnedChart(ctx context.Context, pinned *lock.Chart) error {
+	data, err := r.document(ctx, agent.Repository{URL: pinned.URL}, maxChart, "chart", &pinned.SHA256)
 	if err != nil {
 		return fmt.Errorf("downloading the chart: %w", err)
-	}
-	if got := lock.Sum(data); got != chart.SHA256 {
-		return fault.New(fault.Integrity, "%s has sha256 %s, but the lock pins %s", chart.URL, got, chart.SHA256).
-			WithHint("upstream changed the chart since the lock was written: write a new one with the command lock, and look at what differs")
 	}
 	_, err = r.Store.Put(data)
 	return err
 }
 
-// stored reports whether the store has a blob undamaged. One that is damaged is
-// no reason to give up, for it can be fetched again.
-func (r *Resolver) stored(ctx context.Context, d lock.SHA256) bool {
-	return r.Store.Verify(ctx, d) == nil
+const (
+	// maxChartIndex bounds, in bytes, the index.yaml of a chart repository.
+	maxChartIndex = 8 << 20
+	// maxMarks bounds its values: see [textfile.CheckYAMLSize]. Helm's own have a mark
+	// for every thirty bytes.
+	maxMarks = 1 << 18
+)
+
+// chartVersion is what matters of a version of a chart (Helm,
+// pkg/repo/index.go, ChartVersion).
+type chartVersion struct {
+	version string
+	// url is the first of several.
+	url string
+	// digest is a sha256 in hexadecimal digits, with or without the prefix.
+	digest string
+}
+
+// readChartIndex returns the versions of Botkube's chart in a repository's
+// index.yaml. It takes the document apart itself: decoding compares each key of
+// a mapping with every other, and describes each value that does not fit.
+func readChartIndex(data []byte) ([]chartVersion, error) {
+	document, err := textfile.ParseYAML(data, maxMarks)
+	if err != nil {
+		return nil, err
+	}
+	if len(document.Content) == 0 {
+		return nil, errors.New("it is empty")
+	}
+	entries := value(document.Content[0], "entries")
+	if entries == nil || entries.Kind != yaml.MappingNode {
+		return nil, errors.New("it has no mapping entries")
+	}
+	listed := value(entries, chartName)
+	if listed == nil {
+		return nil, nil
+	}
+	if listed.Kind != yaml.SequenceNode {
+		return nil, fmt.Errorf("line %d: entries.%s is no sequence", listed.Line, chartName)
+	}
+	var versions []chartVersion
+	for _, n := range listed.Content {
+		if n.Kind != yaml.MappingNode {
+			return nil, fmt.Errorf("line %d: an element of entries.%s is no mapping", n.Line, chartName)
+		}
+		v := chartVersion{version: text(value(n, "version")), digest: text(value(n, "digest"))}
+		if urls := value(n, "urls"); urls != nil && urls.Kind == yaml.SequenceNode && len(urls.Content) > 0 {
+			v.url = text(urls.Content[0])
+		}
+		versions = append(versions, v)
+	}
+	return versions, nil
+}
+
+// value returns what a mapping has under a key, or nil. Aliases are not
+// followed: Helm writes none.
+func value(mapping *yaml.Node, key string) *yaml.Node {
+	if mapping.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == key {
+			return mapping.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// text returns a scalar, or "".
+func text(n *yaml.Node) string {
+	if n == nil || n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+		return ""
+	}
+	return n.Value
 }

@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -8,9 +9,82 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
 )
+
+// Header is a field of the request for one repository's index.
+type Header struct{ Repository, Name, Value string }
+
+// ownFields are those that a request gets from us or from net/http.
+var ownFields = []string{
+	"Accept-Encoding", "Connection", "Content-Length", "Host", "Keep-Alive", "Proxy-Authorization", "Proxy-Connection",
+	"Range", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+}
+
+// Check reports what no request can carry, without quoting the value.
+func (h Header) Check() error {
+	switch {
+	case !IsHeaderName(h.Name):
+		return errors.New("it is not the name of a header field")
+	case slices.Contains(ownFields, http.CanonicalHeaderKey(h.Name)):
+		return fmt.Errorf("the header field %s cannot be set", h.Name)
+	case h.Value == "":
+		return errors.New("the value is empty")
+	case strings.TrimSpace(h.Value) != h.Value:
+		return errors.New("the value begins or ends with a space or a line break")
+	case strings.ContainsFunc(h.Value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
+		return errors.New("the value has a line break or another control character")
+	}
+	return nil
+}
+
+// IsHeaderName reports whether a header field may be called so (RFC 9110, section 5.6.2).
+func IsHeaderName(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+	})
+}
+
+// addHeaders gives repositories, whose slice is the caller's own, header fields
+// over those that they are configured with.
+func addHeaders(repositories []agent.Repository, headers []Header) error {
+	var names, given []string
+	for i, r := range repositories {
+		names = append(names, r.Name)
+		repositories[i].Headers = maps.Clone(r.Headers)
+		if r.Headers == nil {
+			repositories[i].Headers = map[string]string{}
+		}
+	}
+	for _, h := range headers {
+		i := slices.IndexFunc(repositories, func(r agent.Repository) bool { return r.Name == h.Repository })
+		if i < 0 {
+			e := fault.New(fault.Usage, "--header %s:%s: %w", h.Repository, h.Name, index.UnknownName("repository", h.Repository, names))
+			if nearest := spelling.Nearest(h.Repository, names); nearest != "" {
+				return e.WithHint("did you mean --header %s:%s=…?", nearest, h.Name)
+			}
+			return e
+		}
+		field := h.Repository + ":" + http.CanonicalHeaderKey(h.Name)
+		if slices.Contains(given, field) {
+			return fault.New(fault.Usage, "--header %s is given twice", field)
+		}
+		given = append(given, field)
+		maps.DeleteFunc(repositories[i].Headers, func(name, _ string) bool { return strings.EqualFold(name, h.Name) })
+		repositories[i].Headers[h.Name] = h.Value
+	}
+	for _, r := range repositories {
+		for _, name := range slices.Sorted(maps.Keys(r.Headers)) {
+			if err := (Header{Name: name, Value: r.Headers[name]}).Check(); err != nil {
+				return fault.New(fault.Usage, "the header field %q of repository %q: %w", name, r.Name, err)
+			}
+		}
+	}
+	return nil
+}
 
 // header returns the header fields of the request for a repository's index. What
 // the agent fills in itself, only the user knows here.

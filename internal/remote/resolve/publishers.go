@@ -67,12 +67,12 @@ func (r *Resolver) remarkOn(artifacts map[string]*artifact) {
 		a := artifacts[url]
 		for _, trouble := range a.troubles {
 			if !told[trouble] {
-				r.warn(trouble)
+				r.Warn(trouble)
 			}
 			told[trouble] = true
 		}
 		if len(a.checksums) == 0 && len(a.troubles) == 0 && a.odd {
-			r.note(fmt.Sprintf("no checksum file for %s: %s", agent.Redact(url), strings.Join(a.answers, "; ")))
+			r.Note(fmt.Sprintf("no checksum file for %s: %s", agent.Redact(url), strings.Join(a.answers, "; ")))
 		}
 	}
 }

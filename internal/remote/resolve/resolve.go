@@ -128,21 +128,8 @@ type Resolver struct {
 	Registry *registry.Client
 	// Store receives the indexes and schemas as upstream served them.
 	Store *store.Store
-	// Note is told what a person may want to know, Warn what may be wrong; nil for
-	// nobody.
+	// Note is told what a person may want to know, Warn what may be wrong.
 	Note, Warn func(string)
-}
-
-func (r *Resolver) note(text string) {
-	if r.Note != nil {
-		r.Note(text)
-	}
-}
-
-func (r *Resolver) warn(text string) {
-	if r.Warn != nil {
-		r.Warn(text)
-	}
 }
 
 // Resolve makes a plan. It requests indexes, the JSON schemas they refer to
@@ -213,7 +200,9 @@ type repository struct {
 	agent.Repository
 	url   *url.URL
 	index *index.Index
-	lock  lock.Repository
+	// schemas are the URLs of those that lock has.
+	schemas []string
+	lock    lock.Repository
 }
 
 func (r *Resolver) repositories(ctx context.Context, req Request) ([]*repository, error) {
@@ -244,11 +233,14 @@ func (r *Resolver) repositories(ctx context.Context, req Request) ([]*repository
 	return repositories, errors.Join(problems...)
 }
 
-// index fetches and reads one index. One that a lock pins is taken from the
-// store if it is there, so that a locked pull needs no upstream index.
+// index gets and reads one index.
 func (r *Resolver) index(ctx context.Context, repo *repository, pinned *lock.Lock) error {
 	repo.lock = lock.Repository{Name: repo.Name, URL: agent.Redact(repo.URL)}
-	data, err := r.indexData(ctx, repo, pinned)
+	var want *lock.SHA256
+	if l := pinnedRepository(pinned, repo.Name); l != nil {
+		want = &l.Index.SHA256
+	}
+	data, err := r.document(ctx, repo.Repository, index.MaxSize, "index", want)
 	if err != nil {
 		return indexError(repo, err)
 	}
@@ -260,12 +252,47 @@ func (r *Resolver) index(ctx context.Context, repo *repository, pinned *lock.Loc
 	if err != nil {
 		return unusableIndex(repo, err)
 	}
-	sum, err := r.Store.Put(data)
-	if err != nil {
-		return err
+	repo.lock.Index, err = r.put(data)
+	return err
+}
+
+// pinnedRepository returns a repository that a lock pins, or nil.
+func pinnedRepository(l *lock.Lock, name string) *lock.Repository {
+	if l == nil {
+		return nil
 	}
-	repo.lock.Index = lock.Blob{Size: int64(len(data)), SHA256: sum}
-	return nil
+	i := slices.IndexFunc(l.Repositories, func(r lock.Repository) bool { return r.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &l.Repositories[i]
+}
+
+// document returns a small file, with the header fields of a repository, if it is its
+// index. What a lock pins is taken from the store if it is there undamaged, so that a
+// locked pull needs no upstream for it. What is it, messages say.
+func (r *Resolver) document(ctx context.Context, from agent.Repository, most int64, what string, pinned *lock.SHA256) ([]byte, error) {
+	if pinned != nil {
+		if data, err := r.Store.ReadAll(*pinned, most); err == nil {
+			return data, nil
+		}
+	}
+	header, err := header(from)
+	if err != nil {
+		return nil, err
+	}
+	data, _, err := r.Fetch.DocumentWith(ctx, from.URL, most, header)
+	if err == nil && pinned != nil && lock.Sum(data) != *pinned {
+		err = fault.New(fault.Integrity, "%s has sha256 %s, but the lock pins %s", agent.Redact(from.URL), lock.Sum(data), *pinned).
+			WithHint("upstream changed the %s since the lock was written: write a new one with the command lock, and look at what differs", what)
+	}
+	return data, err
+}
+
+// put stores a small file.
+func (r *Resolver) put(data []byte) (lock.Blob, error) {
+	sum, err := r.Store.Put(data)
+	return lock.Blob{Size: int64(len(data)), SHA256: sum}, err
 }
 
 var errNoEntries = errors.New("it has no entries")
@@ -292,106 +319,64 @@ func unusableIndex(repo *repository, err error) error {
 	return fault.New(fault.KindOf(err), "%w", err).WithHint("%s", hint)
 }
 
-func (r *Resolver) indexData(ctx context.Context, repo *repository, pinned *lock.Lock) ([]byte, error) {
-	var want *lock.Repository
-	if pinned != nil {
-		i := slices.IndexFunc(pinned.Repositories, func(p lock.Repository) bool { return p.Name == repo.Name })
-		if i >= 0 {
-			want = &pinned.Repositories[i]
-		}
-	}
-	if want != nil && r.stored(ctx, want.Index.SHA256) {
-		return r.Store.ReadAll(want.Index.SHA256, index.MaxSize)
-	}
-	header, err := header(repo.Repository)
-	if err != nil {
-		return nil, err
-	}
-	data, _, err := r.Fetch.DocumentWith(ctx, repo.URL, index.MaxSize, header)
-	if err != nil {
-		return nil, err
-	}
-	if want != nil && lock.Sum(data) != want.Index.SHA256 {
-		return nil, fault.New(fault.Integrity, "%s has sha256 %s, but the lock pins %s", agent.Redact(repo.URL), lock.Sum(data), want.Index.SHA256).
-			WithHint("upstream changed the index since the lock was written: write a new one with the command lock, and look at what differs")
-	}
-	return data, nil
-}
-
 // schemas fetches the JSON schemas that selected entries give by reference.
 func (r *Resolver) schemas(ctx context.Context, repositories []*repository, selected []index.Selected, pinned *lock.Lock) error {
-	type job struct {
-		repo *repository
-		url  string
-		blob lock.Blob
-	}
-	var jobs []*job
 	for _, repo := range repositories {
-		for _, e := range selected {
-			if e.Repository != repo.Name {
-				continue
-			}
-			for _, ref := range e.RefURLs() {
-				abs, err := agent.ResolveLocation(repo.url, ref)
-				if err == nil {
-					err = checkLocal(repo.url, abs)
-				}
-				if err != nil {
-					return fault.New(fault.Integrity, "the JSON schema of %s: %w", e.Key(), err).
-						WithHint("leave the plugin out with --exclude %s/%s", e.Repository, e.Name)
-				}
-				if !slices.ContainsFunc(jobs, func(j *job) bool { return j.repo == repo && j.url == abs }) {
-					jobs = append(jobs, &job{repo: repo, url: abs})
-				}
-			}
+		if err := repo.listSchemas(selected); err != nil {
+			return err
 		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(lookups)
-	for _, j := range jobs {
-		group.Go(func() (err error) {
-			if blob, ok := pinnedSchema(j.repo.Name, j.url, pinned); ok && r.stored(ctx, blob.SHA256) {
-				j.blob = blob
-				return nil
+	for _, repo := range repositories {
+		for i, url := range repo.schemas {
+			group.Go(func() error { return r.schema(ctx, url, &repo.lock.Schemas[i], pinnedRepository(pinned, repo.Name)) })
+		}
+	}
+	return group.Wait()
+}
+
+// listSchemas lists the JSON schemas of selected entries.
+func (repo *repository) listSchemas(selected []index.Selected) error {
+	for _, e := range selected {
+		if e.Repository != repo.Name {
+			continue
+		}
+		for _, ref := range e.RefURLs() {
+			abs, err := agent.ResolveLocation(repo.url, ref)
+			if err == nil {
+				err = checkLocal(repo.url, abs)
 			}
-			j.blob, err = r.schema(ctx, j.url)
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	for _, j := range jobs {
-		j.repo.lock.Schemas = append(j.repo.lock.Schemas, lock.Schema{URL: agent.Redact(j.url), Blob: j.blob})
+			if err != nil {
+				return fault.New(fault.Integrity, "the JSON schema of %s: %w", e.Key(), err).
+					WithHint("leave the plugin out with --exclude %s/%s", e.Repository, e.Name)
+			}
+			if !slices.Contains(repo.schemas, abs) {
+				repo.schemas = append(repo.schemas, abs)
+				repo.lock.Schemas = append(repo.lock.Schemas, lock.Schema{URL: agent.Redact(abs)})
+			}
+		}
 	}
 	return nil
 }
 
-// pinnedSchema returns a schema that a lock pins.
-func pinnedSchema(repository, url string, pinned *lock.Lock) (lock.Blob, bool) {
-	if pinned == nil {
-		return lock.Blob{}, false
-	}
-	for _, repo := range pinned.Repositories {
-		for _, s := range repo.Schemas {
-			if repo.Name == repository && s.URL == agent.Redact(url) {
-				return s.Blob, true
-			}
+// schema gets a JSON schema, which a repository of a lock may pin.
+func (r *Resolver) schema(ctx context.Context, url string, s *lock.Schema, pinned *lock.Repository) error {
+	var want *lock.SHA256
+	if pinned != nil {
+		if i := slices.IndexFunc(pinned.Schemas, func(p lock.Schema) bool { return p.URL == s.URL }); i >= 0 {
+			want = &pinned.Schemas[i].SHA256
 		}
 	}
-	return lock.Blob{}, false
-}
-
-func (r *Resolver) schema(ctx context.Context, url string) (lock.Blob, error) {
-	data, _, err := r.Fetch.Document(ctx, url, lock.MaxSchema)
+	data, err := r.document(ctx, agent.Repository{URL: url}, lock.MaxSchema, "JSON schema", want)
 	if err != nil {
-		return lock.Blob{}, fmt.Errorf("reading a JSON schema: %w", err)
+		return fmt.Errorf("reading a JSON schema: %w", err)
 	}
 	if text, err := textfile.Decode(data); err != nil || !json.Valid(text) {
-		return lock.Blob{}, fault.New(fault.Integrity, "the JSON schema at %s is not JSON but %s", agent.Redact(url), textfile.Kind(data))
+		return fault.New(fault.Integrity, "the JSON schema at %s is not JSON but %s", agent.Redact(url), textfile.Kind(data))
 	}
-	sum, err := r.Store.Put(data)
-	return lock.Blob{Size: int64(len(data)), SHA256: sum}, err
+	s.Blob, err = r.put(data)
+	return err
 }
 
 // requireChecksums reports what nobody vouches for: neither upstream nor the lock
