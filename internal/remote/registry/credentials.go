@@ -2,7 +2,6 @@ package registry
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -131,30 +130,25 @@ func (e *keychainError) hint() string {
 	return "try it by hand: " + strings.Join(e.attempts, ", ") + "; which helper is asked says " + configPlace
 }
 
-var (
-	// helperFailure is how the library says that a helper failed: it goes on
-	// with what the helper wrote, which may be a password.
-	helperFailure = regexp.MustCompile(`^error getting credentials - err: (.*?), out: `)
-	// helperAbsent names the helper.
-	helperAbsent = regexp.MustCompile(`^exec: "(docker-credential-[^"]+)"`)
-)
-
-// newKeychainError tells what went wrong without what a helper wrote.
+// newKeychainError tells what went wrong without what a helper wrote, which may be a
+// password: the library appends it.
 func newKeychainError(repo name.Repository, err error) *keychainError {
 	text := firstLine(err.Error())
-	failed := helperFailure.FindStringSubmatch(text)
+	failure, failed := strings.CutPrefix(text, "error getting credentials - err: ")
+	failure, _, _ = strings.Cut(failure, ", out: ")
 	helpers := helpersFor(repo)
-	if strings.HasPrefix(text, "parsing config file ") || strings.HasPrefix(text, "loading config file:") {
+	if strings.HasPrefix(text, "parsing config file ") {
 		helpers = nil
 	}
-	if failed == nil && len(helpers) == 0 {
+	if !failed && len(helpers) == 0 {
 		return &keychainError{reason: transfer.Printable(text, maxMessage)}
 	}
 	reason := "its answer cannot be read"
-	if failed != nil {
-		reason = transfer.Printable(failed[1], maxMessage)
-		if absent := helperAbsent.FindStringSubmatch(failed[1]); absent != nil {
-			helpers = []string{transfer.Printable(absent[1], maxMessage)}
+	if failed {
+		reason = transfer.Printable(failure, maxMessage)
+		if absent, ok := strings.CutPrefix(failure, `exec: "docker-credential-`); ok {
+			absent, _, _ = strings.Cut(absent, `"`)
+			helpers = []string{"docker-credential-" + transfer.Printable(absent, maxMessage)}
 		}
 	}
 	if len(helpers) == 0 {

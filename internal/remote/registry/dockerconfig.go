@@ -28,7 +28,16 @@ type configFile struct {
 // readConfigs reads docker's configuration and podman's, which has the same form. What
 // cannot be read is left out, and is an error.
 func readConfigs() (files []*configFile, err error) {
-	for _, path := range []string{dockerConfigFile(), podmanFile(), userAuthFile()} {
+	podman := os.Getenv("REGISTRY_AUTH_FILE")
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); podman == "" && dir != "" {
+		podman = filepath.Join(dir, "containers", "auth.json")
+	}
+	for _, path := range []string{
+		inDirectory("DOCKER_CONFIG", ".docker", "config.json"),
+		podman,
+		// On a machine without sessions.
+		inDirectory("XDG_CONFIG_HOME", ".config", filepath.Join("containers", "auth.json")),
+	} {
 		f, wrong := readConfig(path)
 		switch {
 		case wrong == nil:
@@ -38,6 +47,19 @@ func readConfigs() (files []*configFile, err error) {
 		}
 	}
 	return files, err
+}
+
+// inDirectory returns the path of a file in the directory that a variable names, or in
+// one of the user's home; or "".
+func inDirectory(variable, below, file string) string {
+	if dir := os.Getenv(variable); dir != "" {
+		return filepath.Join(dir, file)
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(home, below, file)
 }
 
 func readConfig(path string) (*configFile, error) {
@@ -58,37 +80,6 @@ func readConfig(path string) (*configFile, error) {
 		cf.AuthConfigs[key] = entry
 	}
 	return &configFile{cf, path}, nil
-}
-
-// dockerConfigFile returns where docker's configuration is, or "".
-func dockerConfigFile() string { return inDirectory("DOCKER_CONFIG", ".docker", "config.json") }
-
-// podmanFile returns where podman keeps credentials.
-func podmanFile() string {
-	if file := os.Getenv("REGISTRY_AUTH_FILE"); file != "" {
-		return file
-	}
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
-		return filepath.Join(dir, "containers", "auth.json")
-	}
-	return ""
-}
-
-// userAuthFile returns where podman keeps credentials on a machine without sessions.
-func userAuthFile() string { return inDirectory("XDG_CONFIG_HOME", ".config", "containers/auth.json") }
-
-// inDirectory returns the path of a file in the directory that a variable names, or in
-// one of the user's home; or "".
-func inDirectory(variable, below, file string) string {
-	dir := os.Getenv(variable)
-	if dir == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return ""
-		}
-		dir = filepath.Join(home, below)
-	}
-	return filepath.Join(dir, filepath.FromSlash(file))
 }
 
 // maxDockerConfig bounds, in bytes, a config.json that is looked at.
