@@ -43,7 +43,7 @@ func (l *login) greet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer done(resp)
+	defer resp.Close()
 	l.page = startsPage(resp) && resp.StatusCode == http.StatusOK
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusUnauthorized {
 		return l.refused(resp, stageGreeting)
@@ -232,7 +232,7 @@ func (l *login) tokenFrom(ctx context.Context, q request, authorization string) 
 	if resp.StatusCode != http.StatusOK {
 		return "", l.refused(resp, stageToken)
 	}
-	defer done(resp)
+	defer resp.Close()
 	page := startsPage(resp)
 	data, err := io.ReadAll(io.LimitReader(resp, maxAnswer))
 	if err != nil {

@@ -121,7 +121,7 @@ func (r *Repository) putManifest(ctx context.Context, tagOrDigest, mediaType str
 	if err := r.expect(resp, stored...); err != nil {
 		return err
 	}
-	done(resp)
+	_ = resp.Close()
 	sum := lock.Sum(data)
 	if d, err := ParseDigest(resp.Header.Get("Docker-Content-Digest")); err == nil && d != sum {
 		return wrongDigest("what the registry received", d, sum)
@@ -247,11 +247,4 @@ func setBody(req *http.Request, data []byte) {
 	req.ContentLength = int64(len(data))
 	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
 	req.Body, _ = req.GetBody() // it cannot fail
-}
-
-// done ends a request whose answer has nothing more to say, in a way that its
-// connection may be used again.
-func done(resp *transfer.Response) {
-	_, _ = io.CopyN(io.Discard, resp, maxErrorBody)
-	_ = resp.Close()
 }

@@ -98,7 +98,7 @@ func (r *Repository) CheckPush(ctx context.Context) error {
 	}
 	// Registries sweep what is left open; not all of them can give it up.
 	if resp, err := s.do(ctx, request{method: http.MethodDelete, url: s.location}); err == nil {
-		done(resp)
+		_ = resp.Close()
 	}
 	return nil
 }
@@ -175,7 +175,7 @@ func (s *session) begin() error {
 	if err := s.expect(resp, stored...); err != nil {
 		return err
 	}
-	defer done(resp)
+	defer resp.Close()
 	s.offset, s.resumed, s.kept = 0, false, nil
 	s.least, _ = strconv.ParseInt(resp.Header.Get("OCI-Chunk-Min-Length"), 10, 64)
 	s.progress(0)
@@ -229,7 +229,7 @@ func (s *session) ask() error {
 		}
 		return nil
 	}
-	defer done(resp)
+	defer resp.Close()
 	offset, ok := uploadedTo(resp.Header.Get("Range"))
 	if !ok || offset > s.blob.Size {
 		return nil
@@ -264,7 +264,7 @@ func (s *session) send() error {
 	if err != nil {
 		return err
 	}
-	defer done(resp)
+	defer resp.Close()
 	return s.follow(resp)
 }
 
@@ -303,11 +303,11 @@ func (s *session) stream(q request, size int64) (*transfer.Response, error) {
 		return nil, err
 	}
 	if sent < size {
-		done(resp)
+		_ = resp.Close()
 		return nil, fmt.Errorf("the registry is content with %d of %d bytes", s.offset+sent, s.blob.Size)
 	}
 	if s.offset+sent == s.blob.Size && sum != s.blob.SHA256 {
-		done(resp)
+		_ = resp.Close()
 		return nil, fault.New(fault.Integrity, "the content to send is sha256:%s", sum).
 			WithHint("it was altered or damaged here; verify it, and pull it again")
 	}
@@ -328,7 +328,7 @@ func (s *session) commit() error {
 	if err != nil {
 		return err
 	}
-	done(resp)
+	_ = resp.Close()
 	if resp.StatusCode == http.StatusCreated {
 		return nil
 	}

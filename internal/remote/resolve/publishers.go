@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -27,69 +26,61 @@ import (
 const maxChecksumFile = 4 << 20
 
 // publishers looks up the checksum files that publishers put beside artifacts
-// that the index gives no checksum for. All that exist must agree.
+// that the index gives no checksum for. All that exist must agree. Each is requested
+// once: a release has one for all of its files. With pin, what cannot be asked for is a
+// warning, not an error.
 func (r *Resolver) publishers(ctx context.Context, artifacts map[string]*artifact, pin bool) error {
-	files := checksumFiles{fetch: r.Fetch, files: map[string]*checksumFile{}, pin: pin}
-	var problems []error
-	var mu sync.Mutex
+	files := map[string]*checksumFile{}
+	for _, a := range artifacts {
+		for _, at := range a.checksumURLs() {
+			files[at.url] = new(checksumFile)
+		}
+	}
 	var group errgroup.Group
 	group.SetLimit(lookups)
-	for _, a := range artifacts {
-		if a.tree != "" {
-			continue // whoever publishes a directory does not know our archive of it
-		}
+	for url, f := range files {
 		group.Go(func() error {
-			if err := files.vouch(ctx, a); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				problems = append(problems, err)
-			}
+			f.get(ctx, r.Fetch, url)
 			return nil
 		})
 	}
-	group.Wait()
+	_ = group.Wait()
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	var problems []error
+	for _, a := range artifacts {
+		if err := a.ask(files, pin); err != nil {
+			problems = append(problems, err)
+		}
 	}
 	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	if err := errors.Join(problems...); err != nil {
 		return err
 	}
-	r.remarkOn(artifacts)
+	told := map[string]bool{}
+	for _, url := range slices.Sorted(maps.Keys(artifacts)) {
+		r.remarkOn(artifacts[url], told)
+	}
 	return nil
 }
 
-// remarkOn tells what is wrong with checksum files, and of artifacts that nobody
+// remarkOn tells what is wrong with checksum files, and of an artifact that nobody
 // vouches for, what was asked and answered, if that is out of the ordinary.
-func (r *Resolver) remarkOn(artifacts map[string]*artifact) {
-	told := map[string]bool{}
-	for _, url := range slices.Sorted(maps.Keys(artifacts)) {
-		a := artifacts[url]
-		for _, trouble := range a.troubles {
-			if !told[trouble] {
-				r.Warn(trouble)
-			}
-			told[trouble] = true
+func (r *Resolver) remarkOn(a *artifact, told map[string]bool) {
+	for _, trouble := range a.troubles {
+		if !told[trouble] {
+			r.Warn(trouble)
 		}
-		if len(a.checksums) == 0 && len(a.troubles) == 0 && a.odd {
-			r.Note(fmt.Sprintf("no checksum file for %s: %s", agent.Redact(url), strings.Join(a.answers, "; ")))
-		}
+		told[trouble] = true
 	}
-}
-
-// checksumFiles requests each checksum file once: a release has one for all
-// of its files.
-type checksumFiles struct {
-	fetch *fetch.Client
-	// pin has what cannot be asked for be a warning, not an error.
-	pin   bool
-	mu    sync.Mutex
-	files map[string]*checksumFile
+	if len(a.checksums) == 0 && len(a.troubles) == 0 && a.odd {
+		r.Note(fmt.Sprintf("no checksum file for %s: %s", agent.Redact(a.url), strings.Join(a.answers, "; ")))
+	}
 }
 
 // checksumFile is what came of the request for one.
 type checksumFile struct {
-	once sync.Once
 	data []byte
 	// absent is the answer that says that there is none, odd that it is another one
 	// than usual.
@@ -101,73 +92,69 @@ type checksumFile struct {
 	err error
 }
 
-func (c *checksumFiles) get(ctx context.Context, url string) *checksumFile {
-	c.mu.Lock()
-	f := c.files[url]
-	if f == nil {
-		f = new(checksumFile)
-		c.files[url] = f
+func (f *checksumFile) get(ctx context.Context, from *fetch.Client, url string) {
+	data, _, err := from.Document(ctx, url, maxChecksumFile)
+	switch absent := fetch.Absence(err); {
+	case err == nil:
+		f.data = data
+	case absent != "":
+		f.absent, f.odd = absent, !fetch.IsNotFound(err)
+	case fetch.IsUnusable(err):
+		f.broken = err
+	default:
+		f.err = err
 	}
-	c.mu.Unlock()
-	f.once.Do(func() {
-		data, _, err := c.fetch.Document(ctx, url, maxChecksumFile)
-		switch absent := fetch.Absence(err); {
-		case err == nil:
-			f.data = data
-		case absent != "":
-			f.absent, f.odd = absent, !fetch.IsNotFound(err)
-		case fetch.IsUnusable(err):
-			f.broken = err
-		default:
-			f.err = err
-		}
-	})
-	return f
 }
 
-// vouch completes the checksums of an artifact.
-func (c *checksumFiles) vouch(ctx context.Context, a *artifact) error {
-	for _, file := range a.checksumFiles {
-		if err := c.named(ctx, a, file); err != nil {
+// ask completes the checksums of an artifact.
+func (a *artifact) ask(files map[string]*checksumFile, pin bool) error {
+	for _, at := range a.checksumURLs() {
+		read := a.guess
+		if at.named {
+			read = a.named
+		}
+		err := read(files[at.url], at)
+		if err == nil {
+			continue
+		}
+		doing := "looking for a checksum of %s at %s: %w"
+		if at.named {
+			doing = "reading the checksum file of %s that the index names, %s: %w"
+		}
+		err = fault.New(fault.KindOf(err), doing, agent.Redact(a.url), agent.Redact(at.url), err).
+			WithHint("%s", strings.TrimSpace(fault.HintOf(err)+"\n"+lockInstead))
+		if !pin {
 			return err
 		}
-	}
-	if len(a.checksums) > 0 || len(a.checksumFiles) > 0 {
-		return a.agree()
-	}
-	for _, sumsAt := range checksumURLs(a.url) {
-		if err := c.guess(ctx, a, sumsAt); err != nil {
-			return err
-		}
+		a.unasked = !at.named
+		a.trouble("%w", err)
 	}
 	return a.agree()
 }
 
 // named reads a checksum file that the index names. The agent goes nowhere without
 // it.
-func (c *checksumFiles) named(ctx context.Context, a *artifact, file string) error {
-	f := c.get(ctx, file)
-	err := cmp.Or(f.broken, f.err)
-	if err == nil && f.absent != "" {
-		err = fault.New(fault.Upstream, "%s", f.absent)
+func (a *artifact) named(f *checksumFile, at checksumURL) error {
+	if err := cmp.Or(f.broken, f.err); err != nil {
+		return err
 	}
-	if err == nil {
-		if err = a.take(f.data, file, false); err != nil {
-			err = fault.New(fault.Integrity, "%w", err)
-		}
+	if f.absent != "" {
+		return fault.New(fault.Upstream, "%s", f.absent)
 	}
-	return c.failed(a, file, true, err)
+	if err := a.take(f.data, at.url, false); err != nil {
+		return fault.New(fault.Integrity, "%w", err)
+	}
+	return nil
 }
 
 // guess reads a checksum file that may be there. That there is none, and that one
 // cannot be read, is not the end; that nobody knows whether there is one would turn
 // a checked file into an unchecked one.
-func (c *checksumFiles) guess(ctx context.Context, a *artifact, at checksumURL) error {
-	f := c.get(ctx, at.url)
+func (a *artifact) guess(f *checksumFile, at checksumURL) error {
 	shown := agent.Redact(at.url)
 	switch {
 	case f.err != nil:
-		return c.failed(a, at.url, false, f.err)
+		return f.err
 	case f.broken != nil:
 		a.trouble("the checksum file %s cannot be read: %w", shown, f.broken)
 		return nil
@@ -176,36 +163,15 @@ func (c *checksumFiles) guess(ctx context.Context, a *artifact, at checksumURL) 
 		return nil
 	}
 	err := a.take(f.data, at.url, at.shared)
-	if none, ok := errors.AsType[*sumfile.NoneError](err); ok {
-		a.answered(shown+" is "+none.What+excerpt(f.data, none.What), true)
-		return nil
-	}
+	none, isNone := errors.AsType[*sumfile.NoneError](err)
 	switch {
+	case isNone:
+		a.answered(shown+" is "+none.What+excerpt(f.data, none.What), true)
 	case errors.Is(err, sumfile.ErrNotListed):
 		a.answered(shown+" does not list it", true)
 	case err != nil:
 		a.trouble("the checksum file %s cannot be read: %w", shown, err)
 	}
-	return nil
-}
-
-// failed is about a checksum file that must be there, or of which nobody knows
-// whether it is.
-func (c *checksumFiles) failed(a *artifact, file string, named bool, err error) error {
-	if err == nil {
-		return nil
-	}
-	doing := "looking for a checksum of %s at %s: %w"
-	if named {
-		doing = "reading the checksum file of %s that the index names, %s: %w"
-	}
-	err = fault.New(fault.KindOf(err), doing, agent.Redact(a.url), agent.Redact(file), err).
-		WithHint("%s", strings.TrimSpace(fault.HintOf(err)+"\n"+lockInstead))
-	if !c.pin {
-		return err
-	}
-	a.unasked = !named
-	a.trouble("%w", err)
 	return nil
 }
 
@@ -256,17 +222,35 @@ func (a *artifact) take(data []byte, from string, shared bool) error {
 // checksumURL is a place where publishers put checksums.
 type checksumURL struct {
 	url string
+	// named says that the index names it.
+	named bool
 	// shared says that the file is about all files of a release.
 	shared bool
+}
+
+// checksumURLs returns where to ask for checksums of an artifact: where the index says,
+// or, if it gives none, at the guesses. Whoever publishes a directory does not know our
+// archive of it.
+func (a *artifact) checksumURLs() (all []checksumURL) {
+	if a.tree != "" {
+		return nil
+	}
+	for _, file := range a.checksumFiles {
+		all = append(all, checksumURL{url: file, named: true})
+	}
+	if len(all) == 0 && len(a.checksums) == 0 {
+		all = guesses(a.url)
+	}
+	return all
 }
 
 // released is the form of goreleaser's archive names: PROJECT_VERSION_rest.
 var released = regexp.MustCompile(`^(.+?_v?\d[0-9A-Za-z.+-]*)_`)
 
-// checksumURLs returns where the publishers of Botkube's dependencies put checksums:
+// guesses returns where the publishers of Botkube's dependencies put checksums:
 // dl.k8s.io, eget and kubescape at URL.sha256, get.helm.sh at URL.sha256sum,
 // flux and gh at PROJECT_VERSION_checksums.txt.
-func checksumURLs(artifact string) []checksumURL {
+func guesses(artifact string) []checksumURL {
 	u, err := url.Parse(artifact)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "file" {
 		return nil

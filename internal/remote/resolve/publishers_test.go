@@ -16,11 +16,11 @@ func TestBesides(t *testing.T) {
 		"https://github.com/cli/cli/releases/download/v2.45.0/gh_2.45.0_macOS_amd64.zip":                  "https://github.com/cli/cli/releases/download/v2.45.0/gh_2.45.0_checksums.txt",
 		"https://github.com/kubescape/kubescape/releases/download/v3.0.3/kubescape-ubuntu-latest?token=x": "https://github.com/kubescape/kubescape/releases/download/v3.0.3/kubescape-ubuntu-latest.sha256",
 	} {
-		if !slices.ContainsFunc(checksumURLs(artifact), func(b checksumURL) bool { return b.url == want }) {
-			t.Errorf("%s: %v, want %s among them", artifact, checksumURLs(artifact), want)
+		if !slices.ContainsFunc(guesses(artifact), func(b checksumURL) bool { return b.url == want }) {
+			t.Errorf("%s: %v, want %s among them", artifact, guesses(artifact), want)
 		}
 	}
-	if got := checksumURLs("s3::https://s3.amazonaws.com/b/k"); got != nil {
+	if got := guesses("s3::https://s3.amazonaws.com/b/k"); got != nil {
 		t.Errorf("a bucket: %v", got)
 	}
 }

@@ -24,7 +24,7 @@ import (
 )
 
 // lookups bounds the small documents that are requested at a time.
-const lookups = 8
+const lookups = 16
 
 // Request says what is to be mirrored.
 type Request struct {

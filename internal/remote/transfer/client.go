@@ -98,7 +98,17 @@ func (r *Response) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// maxDrained bounds what is read of a body that nobody wants, in bytes.
+const maxDrained = 16 << 10
+
+// Close ends the request. What is left of the body is read if it is short and comes
+// within a second, so that the connection can be used again.
 func (r *Response) Close() error {
+	if r.ContentLength <= maxDrained && r.watch.ctx.Err() == nil {
+		impatient := time.AfterFunc(time.Second, r.watch.Stop)
+		_, _ = io.CopyN(io.Discard, r, maxDrained)
+		impatient.Stop()
+	}
 	r.watch.Stop()
 	return r.Body.Close()
 }
