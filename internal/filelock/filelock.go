@@ -88,12 +88,12 @@ func (l *Lock) Unlock() error {
 // Wait calls try until it returns a lock or an error, or ctx is done. Try begins with
 // the directory: who is waited for may remove one that it created for nothing, so an
 // [fs.ErrNotExist] is tried again, a number of times. Waiting, if not nil, is called once
-// if the first try gets no lock.
+// if the second try gets no lock either: some hold one for an instant, to clean up.
 func Wait(ctx context.Context, waiting func(), try func() (*Lock, error)) (*Lock, error) {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	vanished := 0
-	for told := false; ; told = true {
+	for tries := 1; ; tries++ {
 		l, err := try()
 		if errors.Is(err, fs.ErrNotExist) && vanished < maxVanished {
 			vanished++
@@ -102,7 +102,7 @@ func Wait(ctx context.Context, waiting func(), try func() (*Lock, error)) (*Lock
 		if err != nil || l != nil {
 			return l, err
 		}
-		if !told && waiting != nil {
+		if tries == 2 && waiting != nil {
 			waiting()
 		}
 		select {

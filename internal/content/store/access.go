@@ -101,6 +101,20 @@ func userName(id int) string {
 // while it is read.
 func (s *Store) trusts(fi fs.FileInfo) bool { return s.trusted && accessTo(fi) == exclusive }
 
-// Trusted reports whether what the store remembers counts: nobody else may
-// write to it.
-func (s *Store) Trusted() bool { return s.trusted }
+// TempDir creates a directory for what is on its way to becoming a blob. It is
+// for the caller to remove; one that a killed run left, the next run removes. If
+// others may write to the store, it is outside of it.
+func (s *Store) TempDir() (string, error) {
+	if !s.trusted {
+		dir, err := os.MkdirTemp("", "botkube-mirror-*")
+		if err != nil {
+			err = fmt.Errorf("making a temporary directory: %w", err)
+		}
+		return dir, err
+	}
+	name := s.tempName()
+	if err := s.root.Mkdir(name, 0o700); err != nil {
+		return "", fmt.Errorf("making room in the store: %w", explain(err))
+	}
+	return s.at(name), nil
+}

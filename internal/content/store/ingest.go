@@ -11,7 +11,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
@@ -28,8 +27,8 @@ type Ingest struct {
 	file   *os.File
 	size   int64
 	origin Origin
-	sums   *os.File // checkpoints, opened when the first is written
-	unlock func() error
+	sums   *os.File       // checkpoints, opened when the first is written
+	lock   *filelock.Lock // nil once it is closed
 }
 
 // Origin is what the partial bytes are a part of, so that the rest may be asked for.
@@ -62,99 +61,35 @@ const (
 	maxSums = 32 << 20
 )
 
-// pollInterval is how often a lock that another process holds is tried.
-const pollInterval = 100 * time.Millisecond
-
 // Ingest begins a blob, or goes on with what an earlier run left of it. The
 // key, usually a URL, may be in use by one Ingest at a time on this machine: a
 // second caller waits for the first until ctx is done. Waiting, if not nil, is
 // called once when it has to.
 func (s *Store) Ingest(ctx context.Context, key string, waiting func()) (*Ingest, error) {
 	name := hashed(key)
-	unlock, err := s.claim(ctx, name, waiting)
+	l, err := s.claim(ctx, ingestDir+"/"+name+lockSuffix, waiting)
 	if err != nil {
 		return nil, fmt.Errorf("waiting for the download that is in progress: %w", err)
 	}
-	in := &Ingest{store: s, base: ingestDir + "/" + name, unlock: unlock}
+	in := &Ingest{store: s, base: ingestDir + "/" + name, lock: l}
 	if err := in.open(); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening a partial download: %w", explain(err)), unlock())
+		return nil, errors.Join(fmt.Errorf("opening a partial download: %w", explain(err)), l.Unlock())
 	}
 	return in, nil
 }
 
-// claim takes the lock of a name: first among the goroutines of this process,
-// who wake one another, then among processes, by trying again and again.
-func (s *Store) claim(ctx context.Context, name string, waiting func()) (unlock func() error, err error) {
-	told := false
-	tell := func() {
-		if !told && waiting != nil {
-			waiting()
-		}
-		told = true
-	}
-	done := s.claimHere(ctx, name, tell)
-	if done == nil {
-		return nil, context.Cause(ctx)
-	}
-	l, err := s.claimFile(ctx, ingestDir+"/"+name+lockSuffix, tell)
-	if err != nil {
-		done()
-		return nil, err
-	}
-	return func() error {
-		defer done()
-		return l.Unlock()
-	}, nil
-}
-
-// claimHere returns what ends the claim, or nil once ctx is done.
-func (s *Store) claimHere(ctx context.Context, name string, tell func()) (done func()) {
-	for {
-		s.mu.Lock()
-		busy, taken := s.busy[name]
-		if !taken {
-			mine := make(chan struct{})
-			s.busy[name] = mine
-			s.mu.Unlock()
-			return func() {
-				s.mu.Lock()
-				delete(s.busy, name)
-				s.mu.Unlock()
-				close(mine)
-			}
-		}
-		s.mu.Unlock()
-		tell()
-		select {
-		case <-busy:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-func (s *Store) claimFile(ctx context.Context, path string, tell func()) (*filelock.Lock, error) {
-	for tries := 0; ; tries++ {
+// claim waits for a lock of the store, also among the goroutines of this process.
+func (s *Store) claim(ctx context.Context, path string, waiting func()) (*filelock.Lock, error) {
+	return filelock.Wait(ctx, waiting, func() (*filelock.Lock, error) {
 		if err := s.clearWay(path); err != nil {
 			return nil, err
 		}
 		l, err := filelock.TryFile(s.root, path)
 		if err != nil {
-			return nil, fmt.Errorf("locking %s: %w", s.at(path), err)
+			err = fmt.Errorf("locking %s: %w", s.at(path), err)
 		}
-		if l != nil {
-			return l, nil
-		}
-		// Cleaning up takes a lock for an instant, which is not worth a word.
-		if tries > 0 {
-			tell()
-		}
-		select {
-		case <-time.After(pollInterval):
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
+		return l, err
+	})
 }
 
 func (in *Ingest) open() error {
@@ -371,7 +306,7 @@ func (in *Ingest) removeNotes() {
 // Close lets others go on with what is there. It may be called twice, and
 // after Commit and Discard.
 func (in *Ingest) Close() error {
-	if in.unlock == nil {
+	if in.lock == nil {
 		return nil
 	}
 	err := in.file.Close()
@@ -385,27 +320,32 @@ func (in *Ingest) Close() error {
 	if in.sums != nil {
 		_ = in.sums.Close()
 	}
-	if unlockErr := in.unlock(); err == nil {
-		err = unlockErr
-	}
-	in.unlock = nil
+	err = errors.Join(err, in.lock.Unlock())
+	in.lock = nil
 	return err
 }
 
 // Discard removes what is there, and closes.
 func (in *Ingest) Discard() error {
-	if in.unlock == nil {
+	if in.lock == nil {
 		return nil
 	}
 	// Windows removes no open file.
 	_ = in.file.Close()
 	err := in.store.root.Remove(in.part())
 	in.removeNotes()
-	if closeErr := in.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
+	if err = errors.Join(err, in.Close()); err != nil {
 		return fmt.Errorf("discarding a partial download: %w", err)
 	}
 	return nil
+}
+
+// Partial returns how many bytes of a blob are there that an [Store.Ingest] of
+// the key would go on with, or write over.
+func (s *Store) Partial(key string) int64 {
+	fi, err := s.root.Lstat(ingestDir + "/" + hashed(key) + partSuffix)
+	if err != nil || !fi.Mode().IsRegular() {
+		return 0
+	}
+	return fi.Size()
 }

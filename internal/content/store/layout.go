@@ -65,7 +65,7 @@ func open(dir string, shared bool) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store %s: %w", dir, err)
 	}
-	s := &Store{dir: abs, trusted: true, busy: map[string]chan struct{}{}, known: map[lock.SHA256]int64{}}
+	s := &Store{dir: abs, trusted: true, known: map[lock.SHA256]int64{}}
 	if err := s.prepare(shared); err != nil {
 		return nil, openError(dir, errors.Join(err, s.closeRoot()))
 	}
@@ -235,8 +235,10 @@ func (s *Store) refuseForeign() error {
 		}
 	}
 	const other = "name an empty or absent directory with --store"
+	blobs, err := s.entries(blobsDir)
+	hasBlobs := err == nil && len(blobs) > 0
 	switch {
-	case version == 1 && !begun && s.hasBlobs():
+	case version == 1 && !begun && hasBlobs:
 		return fault.New(fault.Usage, "the directory is an OCI image layout with blobs, but not a store").WithHint(other)
 	case version == 1:
 		return nil
@@ -245,11 +247,6 @@ func (s *Store) refuseForeign() error {
 	}
 	return fault.New(fault.Usage, "the directory is not empty and not a store: it has %q, but no valid %s", cmp.Or(foreign, rest), layoutFile).
 		WithHint(other + "; if this one was a store, remove it")
-}
-
-func (s *Store) hasBlobs() bool {
-	entries, err := s.entries(blobsDir)
-	return err == nil && len(entries) > 0
 }
 
 // entries lists a directory of the store, by name.
@@ -264,7 +261,7 @@ func (s *Store) register() error {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), time.Minute,
 		fault.New(fault.Unexpected, "another run is sweeping it").WithHint("try again when that run is done"))
 	defer cancel()
-	l, err := s.claimFile(ctx, ingestDir+"/"+sweepLock, func() {})
+	l, err := s.claim(ctx, ingestDir+"/"+sweepLock, nil)
 	if err != nil {
 		return err
 	}

@@ -56,9 +56,6 @@ type Store struct {
 	temps atomic.Int64
 
 	mu sync.Mutex
-	// busy has a channel for each ingest that this process holds, closed
-	// when it ends.
-	busy map[string]chan struct{}
 	// known has the sizes of the blobs that this process has hashed.
 	known map[lock.SHA256]int64
 }

@@ -19,15 +19,12 @@ import (
 // It returns the removed digests in order, and how many bytes they and the
 // downloads had. Blobs that this process needs are for keep to name.
 func (s *Store) Sweep(ctx context.Context, keep func(lock.SHA256) bool) (removed []lock.SHA256, bytes int64, err error) {
-	removed, bytes, err = s.sweep(ctx, keep)
-	if err != nil {
-		return removed, bytes, fmt.Errorf("sweeping the store %s: %w", s.dir, explain(err))
-	}
-	return removed, bytes, nil
-}
-
-func (s *Store) sweep(ctx context.Context, keep func(lock.SHA256) bool) (removed []lock.SHA256, bytes int64, err error) {
-	l, err := s.claimFile(ctx, ingestDir+"/"+sweepLock, func() {})
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("sweeping the store %s: %w", s.dir, explain(err))
+		}
+	}()
+	l, err := s.claim(ctx, ingestDir+"/"+sweepLock, nil)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -87,7 +84,8 @@ func (s *Store) sweepBlobs(ctx context.Context, keep func(lock.SHA256) bool, cut
 		if err != nil || !fi.Mode().IsRegular() || !fi.ModTime().Before(cutoff) {
 			continue
 		}
-		if err := s.removeBlob(d); err != nil {
+		s.Forget(d)
+		if err := s.root.Remove(s.path(d)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return removed, bytes, err
 		}
 		removed = append(removed, d)
@@ -95,16 +93,6 @@ func (s *Store) sweepBlobs(ctx context.Context, keep func(lock.SHA256) bool, cut
 	}
 	slices.SortFunc(removed, func(a, b lock.SHA256) int { return slices.Compare(a[:], b[:]) })
 	return removed, bytes, nil
-}
-
-func (s *Store) removeBlob(d lock.SHA256) error {
-	s.mu.Lock()
-	delete(s.known, d)
-	s.mu.Unlock()
-	if err := s.root.Remove(s.path(d)); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
 }
 
 // sweepIngests removes the downloads that nobody is at: those whose lock is free.
@@ -159,21 +147,14 @@ func (s *Store) sweepRecords(ctx context.Context, dir string) error {
 			return err
 		}
 		path := dir + "/" + e.Name()
-		if s.recordHolds(path) {
-			continue
+		if r, ok := s.readRecordFile(path); ok {
+			if fi, err := s.root.Lstat(s.path(r.Blob)); err == nil && fi.Mode().IsRegular() {
+				continue
+			}
 		}
 		if err := s.root.RemoveAll(path); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (s *Store) recordHolds(path string) bool {
-	r, ok := s.readRecordFile(path)
-	if !ok {
-		return false
-	}
-	fi, err := s.root.Lstat(s.path(r.Blob))
-	return err == nil && fi.Mode().IsRegular()
 }
