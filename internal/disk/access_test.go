@@ -46,8 +46,8 @@ func TestMended(t *testing.T) {
 		{0o660, 0o644, 0o664},
 		{0o755 | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky, 0o755, 0o755},
 	} {
-		if got := RepairedMode(c.mode, c.want); got != c.mended {
-			t.Errorf("RepairedMode(%v, %v) = %v, not %v", c.mode, c.want, got, c.mended)
+		if got := repairedMode(c.mode, c.want); got != c.mended {
+			t.Errorf("repairedMode(%v, %v) = %v, not %v", c.mode, c.want, got, c.mended)
 		}
 	}
 }
@@ -84,7 +84,7 @@ func TestSettle(t *testing.T) {
 		{"refused", &fs.PathError{Op: "chmod", Path: "x", Err: fs.ErrPermission}, 0o644, "x: its mode is 0644, but other users need 0555, and the mode cannot be changed: permission denied"},
 		{"another failure", broken, 0o755, "input/output error"},
 	} {
-		err := checkMode(c.changed, look(c.has), "x", 0o755, Anyone)
+		err := checkAccess(c.changed, look(c.has), "x", 0o755, Anyone)
 		if got := errorText(err); got != c.want {
 			t.Errorf("%s: %q", c.name, got)
 		}

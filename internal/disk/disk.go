@@ -3,3 +3,43 @@
 // power cut, free space, temporary files. What differs between operating systems is in
 // system_*.go.
 package disk
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+)
+
+// Hint returns what to do about an error that says that a file system lacks a feature
+// which this program needs, and "" for any other error. elsewhere names another
+// place to write to.
+func Hint(err error, elsewhere string) string {
+	link, isLink := errors.AsType[*os.LinkError](err)
+	switch {
+	case isTooLarge(err):
+		return "the file system takes no files of this size (FAT32: up to 4 GiB), or ulimit -f forbids them: " + elsewhere + ", or format it as exFAT"
+	case isLink && (errors.Is(link.Err, fs.ErrPermission) || errors.Is(link.Err, errors.ErrUnsupported)):
+		return "if you may write here, the file system does not rename files, like an object store that is mounted: " + elsewhere + ", and copy from there"
+	}
+	return ""
+}
+
+// IsVolumeMetadata reports whether a name in the root of a volume is one that a file
+// system or an operating system makes there: for files that fsck finds, for
+// snapshots (NetApp, ZFS), for deleted files, for its own data.
+func IsVolumeMetadata(name string) bool {
+	switch name {
+	case "lost+found", ".snapshot", ".zfs",
+		"System Volume Information", "$RECYCLE.BIN",
+		".Trashes", ".fseventsd", ".DS_Store", ".TemporaryItems":
+		return true
+	}
+	return strings.HasPrefix(name, ".Trash-") || strings.HasPrefix(name, ".Spotlight-") || IsLeftover(name)
+}
+
+// IsLeftover reports whether NFS or FUSE gives such a name to a file that was removed
+// or replaced while a process had it open. The file goes away when it is closed.
+func IsLeftover(name string) bool {
+	return strings.HasPrefix(name, ".nfs") || strings.HasPrefix(name, ".fuse_hidden")
+}

@@ -46,31 +46,29 @@ func KeepsModes(modes []fs.FileMode) bool {
 	return len(modes) == 0 || slices.ContainsFunc(modes, func(m fs.FileMode) bool { return m != modes[0] || !(Access{Mode: m}).Exposed() })
 }
 
-// RepairedMode returns a mode with the permissions it lacks, and without what is wrong
+// repairedMode returns a mode with the permissions it lacks, and without what is wrong
 // in it: see [Access.Wrong].
-func RepairedMode(mode, want fs.FileMode) fs.FileMode {
+func repairedMode(mode, want fs.FileMode) fs.FileMode {
 	if mode.IsRegular() {
 		mode &^= special
 	}
 	return mode&^writableByAll | want
 }
 
-// Repair repairs the mode of what lies at a path below a root: see [RepairedMode]. It
-// reports whether that changed one which is [Access.Wrong] for a reader who needs of
-// the file what a mode would let it: file systems with modes of their own refuse or
-// ignore it, as with [SetMode].
-func Repair(root *os.Root, path string, fi fs.FileInfo, want, need fs.FileMode, r Reader) (bool, error) {
-	mode := RepairedMode(fi.Mode(), want)
+// Repair adds to the mode of what lies at a path below a root what it lacks, and takes
+// away what is wrong in it. The reader needs of it what another mode would let it. It
+// reports whether the mode changed: file systems with modes of their own refuse or ignore
+// it, as with [SetMode].
+func Repair(root *os.Root, path string, fi fs.FileInfo, want, need fs.FileMode, r Reader) (changed bool, err error) {
+	mode := repairedMode(fi.Mode(), want)
 	if mode == fi.Mode() {
 		return false, nil
 	}
-	var now fs.FileInfo
-	stat := func() (_ fs.FileInfo, err error) {
-		now, err = root.Lstat(path)
-		return now, err
+	if err := checkMode(root.Chmod(path, mode), root, path, need, r); err != nil {
+		return false, err
 	}
-	err := checkMode(root.Chmod(path, mode), stat, filepath.Join(root.Name(), filepath.FromSlash(path)), need, r)
-	return err == nil && now.Mode() != fi.Mode() && AccessOf(fi).Wrong(r, need) != "", err
+	now, err := root.Lstat(path)
+	return err == nil && now.Mode() != fi.Mode(), err
 }
 
 // ModeError says that a file cannot be given the mode that its reader needs.
@@ -96,17 +94,21 @@ func (e *ModeError) Unwrap() error { return e.Err }
 // then the mode that the file has must suffice for the reader, or the error is a
 // [ModeError].
 func SetMode(f *os.File, path string, mode fs.FileMode, r Reader) error {
-	return checkMode(f.Chmod(mode), f.Stat, path, mode, r)
+	return checkAccess(f.Chmod(mode), f.Stat, path, mode, r)
 }
 
 // Chmod is [SetMode] for a path below a root.
 func Chmod(root *os.Root, path string, mode fs.FileMode, r Reader) error {
-	stat := func() (fs.FileInfo, error) { return root.Lstat(path) }
-	return checkMode(root.Chmod(path, mode), stat, filepath.Join(root.Name(), filepath.FromSlash(path)), mode, r)
+	return checkMode(root.Chmod(path, mode), root, path, mode, r)
 }
 
-// checkMode checks the access to a file after its mode was set, perhaps in vain.
-func checkMode(changed error, stat func() (fs.FileInfo, error), path string, mode fs.FileMode, r Reader) error {
+func checkMode(changed error, root *os.Root, path string, need fs.FileMode, r Reader) error {
+	stat := func() (fs.FileInfo, error) { return root.Lstat(path) }
+	return checkAccess(changed, stat, filepath.Join(root.Name(), filepath.FromSlash(path)), need, r)
+}
+
+// checkAccess checks the access to a file after its mode was set, perhaps in vain.
+func checkAccess(changed error, stat func() (fs.FileInfo, error), path string, need fs.FileMode, r Reader) error {
 	if changed != nil && !refused(changed) {
 		return changed
 	}
@@ -114,7 +116,7 @@ func checkMode(changed error, stat func() (fs.FileInfo, error), path string, mod
 	if err != nil {
 		return err
 	}
-	if lacking := AccessOf(fi).Lacking(r, mode); lacking != "" {
+	if lacking := AccessOf(fi).Lacking(r, need); lacking != "" {
 		return &ModeError{path, lacking, changed}
 	}
 	return nil

@@ -88,8 +88,9 @@ func (l *Lock) Unlock() error {
 // Wait calls try until it returns a lock or an error, or ctx is done. Try begins with
 // the directory: who is waited for may remove one that it created for nothing, so an
 // [fs.ErrNotExist] is tried again, a number of times. Waiting, if not nil, is called once
-// if the second try gets no lock either: some hold one for an instant, to clean up.
-func Wait(ctx context.Context, waiting func(), try func() (*Lock, error)) (*Lock, error) {
+// with the name of what is waited for, if the second try gets no lock either: some hold
+// one for an instant, to clean up.
+func Wait(ctx context.Context, name string, waiting func(name string), try func() (*Lock, error)) (*Lock, error) {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	vanished := 0
@@ -103,7 +104,7 @@ func Wait(ctx context.Context, waiting func(), try func() (*Lock, error)) (*Lock
 			return l, err
 		}
 		if tries == 2 && waiting != nil {
-			waiting()
+			waiting(name)
 		}
 		select {
 		case <-tick.C:

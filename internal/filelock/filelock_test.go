@@ -104,7 +104,7 @@ func TestWait(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				tries, told := 0, 0
-				got, err := Wait(t.Context(), func() { told++ }, func() (*Lock, error) {
+				got, err := Wait(t.Context(), name, func(string) { told++ }, func() (*Lock, error) {
 					switch tries++; {
 					case tries <= tt.busy:
 						return nil, nil

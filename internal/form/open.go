@@ -65,24 +65,17 @@ func (all Forms) Open(ctx context.Context, p *Place) (*Mirror, error) {
 	return m, nil
 }
 
-// candidates returns the forms that a mirror may have, the most likely first.
-func (all Forms) candidates(p *Place) []*Form {
-	likeness := map[*Form]Likeness{}
-	var may []*Form
-	for _, f := range all {
-		if likeness[f] = f.Recognize(p); likeness[f] > Unlike {
-			may = append(may, f)
-		}
-	}
-	slices.SortStableFunc(may, func(a, b *Form) int { return cmp.Compare(likeness[b], likeness[a]) })
-	return may
-}
-
-// try calls do with the forms that a mirror may have, until one does not answer that
-// it is another.
+// try calls do with the forms that a mirror may have, the most likely first, until one
+// does not answer that it is another.
 func (all Forms) try(p *Place, do func(f *Form) error) error {
+	likeness := map[*Form]Likeness{}
+	for _, f := range all {
+		likeness[f] = f.Recognize(p)
+	}
+	may := slices.DeleteFunc(slices.Clone(all), func(f *Form) bool { return likeness[f] == Unlike })
+	slices.SortStableFunc(may, func(a, b *Form) int { return cmp.Compare(likeness[b], likeness[a]) })
 	reason := error(nil)
-	for _, f := range all.candidates(p) {
+	for _, f := range may {
 		err := do(f)
 		if !errors.Is(err, ErrOther) {
 			return err
@@ -108,8 +101,7 @@ func (p *Place) unknown(reason error) error {
 	if reason != nil && fault.HintOf(reason) != "" {
 		return fault.New(fault.Usage, "%w", reason).WithHint("%s", fault.HintOf(reason))
 	}
-	switch {
-	case p.IsDir() && !p.MayBeLayout():
+	if p.IsDir() && !p.MayBeLayout() {
 		return fault.New(fault.Usage, "%s is neither a directory that pull wrote nor a site nor a bundle", p).WithHint(oci.Hint)
 	}
 	return fault.New(fault.Usage, "%s is %w", p, oci.ErrNotLayout).WithHint(oci.Hint)

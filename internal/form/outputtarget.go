@@ -2,6 +2,7 @@ package form
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -101,18 +102,9 @@ func (all Forms) ParseTarget(s string) (Target, error) {
 		return Target{}, fault.New(fault.Usage, "the output %q has no path", s)
 	case t.Path == StandardStream && !t.Streams:
 		return Target{}, fault.New(fault.Usage, "the output %q: only a bundle can be written to standard output", s)
-	case !prefixed && t.Prefix == prefixOfDirectory && hasSuffix(s, compressedFiles):
+	case !prefixed && t.Prefix == prefixOfDirectory && slices.ContainsFunc(compressedFiles, func(end string) bool { return strings.HasSuffix(s, end) }):
 		return Target{}, fault.New(fault.Usage, "the output %q looks like a compressed archive, which a bundle is not", s).
 			WithHint("name it FILE.tar: most of what is in it is compressed already; or write dir:%s if a directory is meant", s)
 	}
 	return t, nil
-}
-
-func hasSuffix(s string, suffixes []string) bool {
-	for _, suffix := range suffixes {
-		if strings.HasSuffix(s, suffix) {
-			return true
-		}
-	}
-	return false
 }

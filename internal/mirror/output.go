@@ -149,7 +149,7 @@ func (all *outputs) unpack(ctx context.Context, a lock.Artifact) error {
 		if _, known := all.untried.Expected(p.Platform, p.File); known {
 			continue
 		}
-		if _, err := pluginsdir.Digest(ctx, all.untried, p.Platform, p.File); err != nil {
+		if _, err := pluginsdir.Examine(ctx, all.untried, p.Platform, p.File); err != nil {
 			return err
 		}
 	}

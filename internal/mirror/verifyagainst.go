@@ -141,7 +141,7 @@ func (v *verifying) remakeFile(ctx context.Context, from *source, p agent.Platfo
 			return err
 		}
 	}
-	want, err := pluginsdir.Digest(ctx, from.Plugins, p, f)
+	want, err := pluginsdir.Examine(ctx, from.Plugins, p, f)
 	if err != nil {
 		return err
 	}

@@ -67,7 +67,12 @@ const (
 // called once when it has to.
 func (s *Store) Ingest(ctx context.Context, key string, waiting func()) (*Ingest, error) {
 	name := hashed(key)
-	l, err := s.claim(ctx, ingestDir+"/"+name+lockSuffix, waiting)
+	tell := func(string) {
+		if waiting != nil {
+			waiting()
+		}
+	}
+	l, err := s.claim(ctx, ingestDir+"/"+name+lockSuffix, tell)
 	if err != nil {
 		return nil, fmt.Errorf("waiting for the download that is in progress: %w", err)
 	}
@@ -79,8 +84,8 @@ func (s *Store) Ingest(ctx context.Context, key string, waiting func()) (*Ingest
 }
 
 // claim waits for a lock of the store, also among the goroutines of this process.
-func (s *Store) claim(ctx context.Context, path string, waiting func()) (*filelock.Lock, error) {
-	return filelock.Wait(ctx, waiting, func() (*filelock.Lock, error) {
+func (s *Store) claim(ctx context.Context, path string, waiting func(string)) (*filelock.Lock, error) {
+	return filelock.Wait(ctx, path, waiting, func() (*filelock.Lock, error) {
 		if err := s.clearWay(path); err != nil {
 			return nil, err
 		}

@@ -81,23 +81,16 @@ func open(dir string, shared bool) (*Store, error) {
 
 // openError says what stands in the way of a store.
 func openError(dir string, err error) error {
-	if _, ok := errors.AsType[*fault.Error](err); ok {
-		return fmt.Errorf("opening the store %s: %w", dir, err)
+	err = explain(err)
+	if _, explained := errors.AsType[*fault.Error](err); !explained {
+		const other = "name another directory with --store"
+		if errors.Is(err, syscall.ENOTDIR) {
+			err = fault.New(fault.Usage, "a file is in the way: %w", err).WithHint(other)
+		} else {
+			err = fault.New(fault.Unexpected, "%w", err).WithHint(other)
+		}
 	}
-	const other = "name another directory with --store"
-	if hint := disk.Hint(err, "name a store on a local disk with --store"); hint != "" {
-		return fault.New(fault.Unexpected, "opening the store %s: %w", dir, err).WithHint("%s", hint)
-	}
-	switch {
-	case errors.Is(err, syscall.ENOTDIR):
-		return fault.New(fault.Usage, "opening the store %s: a file is in the way: %w", dir, err).WithHint(other)
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		return fault.New(fault.Unexpected, "opening the store %s: %w", dir, err).
-			WithHint("the store must be readable and writable; %s", other)
-	case disk.IsFull(err):
-		return fault.New(fault.Unexpected, "opening the store %s: %w", dir, err).WithHint("free some space, or %s", other)
-	}
-	return fault.New(fault.Unexpected, "opening the store %s: %w", dir, err).WithHint(other)
+	return fmt.Errorf("opening the store %s: %w", dir, err)
 }
 
 // storeDirs are the directories of a store, parents first.
@@ -106,7 +99,7 @@ var storeDirs = []string{ingestDir, blobsRoot, blobsDir, urlsDir, derivedDir, ro
 // prepare creates the directories that are missing. The first of them is one
 // that tells a store from what is somebody else's.
 func (s *Store) prepare(shared bool) error {
-	created, err := disk.MakeDirs(s.dir, dirMode)
+	created, err := disk.MakeDirs(s.dir, dirMode, nil)
 	if err != nil {
 		return err
 	}

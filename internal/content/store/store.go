@@ -27,6 +27,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
@@ -389,14 +390,17 @@ func hashed(key string) string {
 
 // explain adds the next step to errors that a user can do something about.
 func explain(err error) error {
+	if _, explained := errors.AsType[*fault.Error](err); explained {
+		return err
+	}
 	if hint := disk.Hint(err, "name a store on a local disk with --store"); hint != "" {
 		return fault.New(fault.Unexpected, "%w", err).WithHint("%s", hint)
 	}
 	switch {
 	case disk.IsFull(err):
 		return fault.New(fault.Unexpected, "%w", err).WithHint("free some space, or name a store on another disk with --store")
-	case errors.Is(err, fs.ErrPermission):
-		return fault.New(fault.Unexpected, "%w", err).WithHint("name a store that you may write to with --store")
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return fault.New(fault.Unexpected, "%w", err).WithHint("name a store that you may read and write with --store")
 	}
 	return err
 }

@@ -91,7 +91,7 @@ func Open(ctx context.Context, dir string, o Options) (*Tree, error) {
 	}
 	t := &Tree{Path: dir, options: o}
 	return t, t.claim(ctx, func() (*os.Root, error) {
-		made, err := disk.MakeDirsFor(dir, agent.DirectoryMode, o.Reader)
+		made, err := disk.MakeDirs(dir, agent.DirectoryMode, &o.Reader)
 		t.created = append(t.created, made...)
 		if err != nil {
 			return nil, err
@@ -117,12 +117,7 @@ func (t *Tree) OpenSub(ctx context.Context, name string) (*Tree, error) {
 
 // claim locks the tree that open opens, once no other run has it.
 func (t *Tree) claim(ctx context.Context, open func() (*os.Root, error)) error {
-	tell := func() {
-		if t.options.Waiting != nil {
-			t.options.Waiting(t.Path)
-		}
-	}
-	held, err := filelock.Wait(ctx, tell, func() (held *filelock.Lock, err error) {
+	held, err := filelock.Wait(ctx, t.Path, t.options.Waiting, func() (held *filelock.Lock, err error) {
 		if t.Root, err = open(); err != nil {
 			return nil, err
 		}
@@ -313,7 +308,7 @@ func (t *Tree) MkdirAll(dir string) error {
 func (t *Tree) makeDir(dir string) error {
 	fi, err := t.Root.Lstat(dir)
 	if err == nil && fi.IsDir() {
-		return t.mendDir(dir, fi)
+		return t.Mend(dir, fi, agent.DirectoryMode, NeededOfDir(dir))
 	}
 	if err == nil {
 		if err := t.displace(dir, "is not a directory"); err != nil {
@@ -326,24 +321,6 @@ func (t *Tree) makeDir(dir string) error {
 	return disk.Chmod(t.Root, dir, agent.DirectoryMode, t.options.Reader)
 }
 
-// mendDir mends the mode of a directory, of which this run may need more than its
-// readers do.
-func (t *Tree) mendDir(dir string, fi fs.FileInfo) error {
-	mode := disk.RepairedMode(fi.Mode(), agent.DirectoryMode)
-	if mode == fi.Mode() {
-		return nil
-	}
-	if err := disk.Chmod(t.Root, dir, mode, t.options.Reader); err != nil {
-		return err
-	}
-	now, err := t.Root.Lstat(dir)
-	unusable := t.wrongDir(dir, fi) != "" || disk.AccessOf(fi).Lacking(disk.Self(), agent.DirectoryMode) != ""
-	if err == nil && now.Mode() != fi.Mode() && unusable {
-		t.mended.Store(true)
-	}
-	return err
-}
-
 // NeededOfDir returns what readers need of a directory of a tree. To [MetaDir] they
 // need no access.
 func NeededOfDir(dir string) fs.FileMode {
@@ -353,16 +330,12 @@ func NeededOfDir(dir string) fs.FileMode {
 	return agent.DirectoryMode
 }
 
-// wrongDir returns what is wrong with the mode of a directory for the tree's reader.
-func (t *Tree) wrongDir(dir string, fi fs.FileInfo) string {
-	return disk.AccessOf(fi).Wrong(t.options.Reader, NeededOfDir(dir))
-}
-
-// MendFile mends the mode of a file that is there, of which readers need what a mode
-// would let them.
-func (t *Tree) MendFile(p string, fi fs.FileInfo, mode, need fs.FileMode) error {
-	mended, err := disk.Repair(t.Root, p, fi, mode, need, t.options.Reader)
-	if mended {
+// Mend mends the mode of a file or a directory that is there, of which readers need what
+// a mode would let them. Of a directory, this run may need more than they do.
+func (t *Tree) Mend(p string, fi fs.FileInfo, mode, need fs.FileMode) error {
+	changed, err := disk.Repair(t.Root, p, fi, mode, need, t.options.Reader)
+	access := disk.AccessOf(fi)
+	if changed && (access.Wrong(t.options.Reader, need) != "" || fi.IsDir() && access.Lacking(disk.Self(), mode) != "") {
 		t.mended.Store(true)
 	}
 	return err

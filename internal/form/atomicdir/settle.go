@@ -11,17 +11,12 @@ import (
 // Settle waits until no other run writes a directory, in which it changes
 // nothing. Where directories cannot be locked, it does not wait.
 func Settle(ctx context.Context, dir string, waiting func(path string)) error {
-	tell := func() {
-		if waiting != nil {
-			waiting(dir)
-		}
-	}
 	root, err := disk.OpenRoot(dir)
 	if err != nil {
 		return nil // opening it to read says what is wrong
 	}
 	defer root.Close()
-	held, err := filelock.Wait(ctx, tell, func() (*filelock.Lock, error) {
+	held, err := filelock.Wait(ctx, dir, waiting, func() (*filelock.Lock, error) {
 		held, err := filelock.TryDir(root, MetaDir)
 		if err != nil {
 			return nil, errNoLock // whatever it is, Wait is not to try again

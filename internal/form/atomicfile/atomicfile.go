@@ -117,12 +117,7 @@ func Open(ctx context.Context, name string, waiting func(string)) (*File, error)
 		return nil, err
 	}
 	f := &File{name: real}
-	tell := func() {
-		if waiting != nil {
-			waiting(name)
-		}
-	}
-	if err = f.claim(ctx, tell); err == nil {
+	if err = f.claim(ctx, name, waiting); err == nil {
 		return f, nil
 	}
 	_ = f.Close() // nothing was written
@@ -138,8 +133,8 @@ func (f *File) base() string { return filepath.Base(f.name) }
 // beside is what a file that belongs to writing this one is called.
 func (f *File) beside(suffix string) string { return hidden(f.name) + suffix }
 
-func (f *File) claim(ctx context.Context, tell func()) error {
-	l, err := filelock.Wait(ctx, tell, f.try)
+func (f *File) claim(ctx context.Context, name string, waiting func(string)) error {
+	l, err := filelock.Wait(ctx, name, waiting, f.try)
 	if errors.Is(err, errors.ErrUnsupported) {
 		// Temporary names keep runs apart all the same, but none can be swept.
 		_ = f.root.Remove(f.beside(lockSuffix))
@@ -155,7 +150,7 @@ func (f *File) claim(ctx context.Context, tell func()) error {
 // try opens the directory, which it creates if need be, and tries the lock.
 func (f *File) try() (*filelock.Lock, error) {
 	dir := filepath.Dir(f.name)
-	made, err := disk.MakeDirs(dir, 0o755)
+	made, err := disk.MakeDirs(dir, 0o755, nil)
 	f.created = append(f.created, made...)
 	if err != nil {
 		return nil, err

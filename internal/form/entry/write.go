@@ -63,7 +63,7 @@ func holds(ctx context.Context, t *atomicdir.Tree, e Entry) (lock.Blob, bool, er
 	if err := t.MkdirAll(path.Dir(e.Path)); err != nil {
 		return lock.Blob{}, false, err
 	}
-	return got, true, t.MendFile(e.Path, fi, e.Mode, e.Needed)
+	return got, true, t.Mend(e.Path, fi, e.Mode, e.Needed)
 }
 
 // WriteAll writes entries in their order, and reports whether any was written.
@@ -85,4 +85,24 @@ func Paths(plan []Entry) []string {
 		paths[i] = e.Path
 	}
 	return paths
+}
+
+// Missing sums up, in bytes, the entries that a directory lacks, as far as a look at
+// sizes tells. AtLeast says that it may be more: the size of one is a guess.
+func Missing(dir string, plan []Entry) (bytes int64, atLeast bool) {
+	root, err := disk.OpenRoot(dir)
+	if err == nil {
+		defer root.Close()
+	}
+	for _, e := range plan {
+		if err == nil {
+			fi, err := disk.StatRegular(root, e.Path)
+			if err == nil && (fi.Size() == e.Size || e.Guess && fi.Size() > e.Size) {
+				continue
+			}
+		}
+		bytes += e.Size
+		atLeast = atLeast || e.Guess
+	}
+	return bytes, atLeast
 }

@@ -152,3 +152,21 @@ func localBuild(plugin lock.Plugin, p agent.Platform, mount string, made map[str
 func fileURL(mount, p string) string {
 	return (&url.URL{Scheme: "file", Path: path.Join(mount, p)}).String()
 }
+
+// Placement is a file of the directory of a platform.
+type Placement struct {
+	Platform agent.Platform
+	File     lock.File
+}
+
+// Placements returns the files of all directories for a lock, by the URL of what
+// they are made of.
+func Placements(l *lock.Lock) map[string][]Placement {
+	files := map[string][]Placement{}
+	for _, p := range l.Platforms {
+		for _, f := range l.Files(p) {
+			files[f.Artifact.URL] = append(files[f.Artifact.URL], Placement{p, f})
+		}
+	}
+	return files
+}

@@ -1,6 +1,7 @@
 package pluginsdir
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -103,6 +104,16 @@ func (h *headed) Write(p []byte) (int, error) {
 func (h *headed) Reset() error {
 	h.head = agent.Head{}
 	return h.Sink.Reset()
+}
+
+// Examine makes a file, says what it is, also to the system that would run it, and keeps
+// nothing of it.
+func Examine(ctx context.Context, from Source, p agent.Platform, f lock.File) (lock.Made, error) {
+	to := &headed{Sink: blob.NewDigest()}
+	if err := from.Make(ctx, p, f, to); err != nil {
+		return lock.Made{}, err
+	}
+	return lock.Made{Blob: to.Blob(), Program: to.head.Program()}, nil
 }
 
 // ProgramOf says what a blob is.
