@@ -139,22 +139,17 @@ func (s *Store) closeRoot() error {
 // makeDir creates a directory whose parent exists. Whatever else is there goes:
 // a link, which would lead blobs out of the store, not what it leads to.
 func (s *Store) makeDir(name string) error {
+	if fi, err := s.root.Lstat(name); err == nil && !fi.IsDir() {
+		if err := s.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
 	err := s.root.Mkdir(name, dirMode)
-	if err == nil {
-		return disk.SyncDirIn(s.root, path.Dir(name))
+	if errors.Is(err, fs.ErrExist) {
+		return nil // or another process has just made it
 	}
-	if !errors.Is(err, fs.ErrExist) {
+	if err != nil {
 		return err
-	}
-	fi, err := s.root.Lstat(name)
-	if err != nil || fi.IsDir() {
-		return err
-	}
-	if err := s.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := s.root.Mkdir(name, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err // or another process found the same
 	}
 	return disk.SyncDirIn(s.root, path.Dir(name))
 }
@@ -277,16 +272,6 @@ func (s *Store) enter() error {
 	}
 	s.run, s.runName, s.opened = run, name, fi.ModTime()
 	return nil
-}
-
-// runOf returns which run has made a temporary file, or "".
-func runOf(name string) string {
-	rest, ok := strings.CutPrefix(name, tempPrefix)
-	run, _, named := strings.Cut(rest, "-")
-	if !ok || !named {
-		return ""
-	}
-	return run
 }
 
 // tempName names a temporary file of this run, so that others can tell whether its

@@ -15,34 +15,20 @@ func (s *Store) removeStale() {
 	if err != nil {
 		return
 	}
-	dead := map[string]bool{}
 	for _, e := range entries {
 		name, _, _ := strings.Cut(e.Name(), ".")
+		run, isTemp := strings.CutPrefix(name, tempPrefix)
 		switch {
-		case strings.HasPrefix(e.Name(), tempPrefix):
-			s.removeStaleTemp(e.Name(), dead)
+		case isTemp:
+			// A run holds its lock before it makes any.
+			run, _, _ := strings.Cut(run, "-")
+			_ = s.unlessHeld(runPrefix+run+lockSuffix, func() error { return s.root.RemoveAll(ingestDir + "/" + e.Name()) })
 		case strings.HasSuffix(e.Name(), lockSuffix):
 			_ = s.unlessHeld(e.Name(), func() error { return nil })
 		case isHashed(name):
 			_ = s.unlessHeld(name+lockSuffix, func() error { return s.removeNotes(name) })
 		}
 	}
-}
-
-// removeStaleTemp removes a temporary file of a run that is no more. A run holds
-// its lock before it makes any.
-func (s *Store) removeStaleTemp(name string, dead map[string]bool) {
-	run := runOf(name)
-	if run != "" && !dead[run] {
-		free := func() error {
-			dead[run] = true
-			return nil
-		}
-		if err := s.unlessHeld(runPrefix+run+lockSuffix, free); err != nil || !dead[run] {
-			return
-		}
-	}
-	_ = s.root.RemoveAll(ingestDir + "/" + name)
 }
 
 // unlessHeld does something while it holds a lock, or nothing if somebody else

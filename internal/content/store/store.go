@@ -317,7 +317,14 @@ func (s *Store) writeFile(name string, data []byte, d durability) error {
 	if err != nil {
 		return err
 	}
-	err = fill(f, data, d)
+	_, err = f.Write(data)
+	if err == nil {
+		err = disk.SetMode(f, f.Name(), fileMode, disk.Self())
+	}
+	if err == nil && d == durable {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
 	if err == nil {
 		err = s.rename(temp, name)
 	}
@@ -338,21 +345,6 @@ func (s *Store) rename(from, to string) error {
 		return err
 	}
 	return s.root.Rename(from, to)
-}
-
-// fill writes and closes f.
-func fill(f *os.File, data []byte, d durability) error {
-	_, err := f.Write(data)
-	if err == nil {
-		err = disk.SetMode(f, f.Name(), fileMode, disk.Self())
-	}
-	if err == nil && d == durable {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	return err
 }
 
 // readFile reads a file of at most max bytes; one that is longer, absent or no

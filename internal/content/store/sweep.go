@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
 )
 
 // Sweep removes the blobs that keep refuses, the downloads that no process is
@@ -109,30 +108,20 @@ func (s *Store) sweepIngests(ctx context.Context) (bytes int64, err error) {
 		if !isHashed(name) || strings.HasSuffix(e.Name(), lockSuffix) {
 			continue
 		}
-		n, err := s.sweepIngest(name, e.Name())
-		if err != nil {
+		err := s.unlessHeld(name+lockSuffix, func() error {
+			path := ingestDir + "/" + e.Name()
+			fi, err := s.root.Lstat(path)
+			if err != nil {
+				return err
+			}
+			bytes += fi.Size()
+			return s.root.RemoveAll(path)
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return bytes, err
 		}
-		bytes += n
 	}
 	return bytes, nil
-}
-
-func (s *Store) sweepIngest(name, file string) (bytes int64, err error) {
-	l, err := filelock.TryFile(s.root, ingestDir+"/"+name+lockSuffix)
-	if err != nil || l == nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, l.Unlock()) }()
-	path := ingestDir + "/" + file
-	fi, err := s.root.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	return fi.Size(), s.root.RemoveAll(path)
 }
 
 // sweepRecords removes the records whose blob is not there, and those that

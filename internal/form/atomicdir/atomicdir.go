@@ -230,19 +230,16 @@ func (t *Tree) tryLock() (held *filelock.Lock, err error) {
 	if err != nil || held == nil {
 		return nil, err
 	}
-	// What was locked may be a directory that its last owner has removed.
+	// What was locked may be a directory that its last owner has removed. Where a file is
+	// locked in its stead, that cannot be removed under its owner.
 	locked, err := held.Stat()
 	there, err2 := look()
-	if err != nil || err2 != nil || !sameDir(locked, there) {
+	if err != nil || err2 != nil || locked.IsDir() && !os.SameFile(locked, there) {
 		held.Unlock()
 		return nil, nil
 	}
 	return held, nil
 }
-
-// sameDir compares a locked directory with the one that is there. Where a file
-// is locked in its stead, that cannot be removed under its owner.
-func sameDir(locked, there os.FileInfo) bool { return !locked.IsDir() || os.SameFile(locked, there) }
 
 // Close removes what is unfinished, and a directory that was made for nothing.
 func (t *Tree) Close() error {

@@ -152,7 +152,7 @@ func (a *auditor) platform(ctx context.Context, t *atomicdir.Tree, prefix string
 	for _, r := range l.Repositories {
 		a.FoundMount = cmp.Or(a.FoundMount, pluginsdir.MountIn(found[agent.IndexPath(r.Name)].Data, r.Name, p))
 	}
-	pluginsdir.Audited{Lock: l, Platform: p, Found: found, At: at, Superseded: superseded, Mount: a.Mount}.Audit(&a.Report)
+	(&pluginsdir.Audited{Lock: l, Platform: p, Found: found, At: at, Superseded: superseded, Mount: a.Mount}).Audit(&a.Report)
 	return nil
 }
 

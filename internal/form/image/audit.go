@@ -176,7 +176,7 @@ func (a *auditor) contents(ctx context.Context, said *agent.Platform, manifest [
 	}
 	a.locks = append(a.locks, l)
 	mount := a.image.Mount
-	pluginsdir.Audited{Lock: l, Platform: is.Platform.Platform, Found: found, Mount: mount, KeepsModes: true, At: func(p string) string { return path.Join(mount, p) }}.Audit(a.report)
+	(&pluginsdir.Audited{Lock: l, Platform: is.Platform.Platform, Found: found, Mount: mount, KeepsModes: true, At: func(p string) string { return path.Join(mount, p) }}).Audit(a.report)
 	return nil
 }
 

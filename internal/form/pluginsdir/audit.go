@@ -38,24 +38,7 @@ type Audited struct {
 	// Mount is where the agent sees the directory; empty to take that from the
 	// indexes.
 	Mount string
-}
 
-// Audit finds out everything that is wrong with a cache directory, and what an
-// agent would do with it.
-func (a Audited) Audit(r *audit.Report) {
-	c := &comparison{Audited: a, report: r, files: entry.Audit{Report: r, Reader: Reader, At: a.At, Found: a.Found, KeepsModes: a.KeepsModes}}
-	c.readSums()
-	c.readChecksums()
-	c.readLock()
-	c.binaries()
-	c.readIndexes()
-	c.unexpected()
-	c.predict()
-}
-
-// comparison is one run of [Audited.Audit].
-type comparison struct {
-	Audited
 	report *audit.Report
 	files  entry.Audit
 	// sums are those of SHA256SUMS; nil if it cannot be read.
@@ -67,9 +50,23 @@ type comparison struct {
 	indexed map[string]lock.SHA256
 }
 
+// Audit finds out everything that is wrong with a cache directory, and what an
+// agent would do with it.
+func (c *Audited) Audit(r *audit.Report) {
+	c.report = r
+	c.files = entry.Audit{Report: r, Reader: Reader, At: c.At, Found: c.Found, KeepsModes: c.KeepsModes}
+	c.readSums()
+	c.readChecksums()
+	c.readLock()
+	c.binaries()
+	c.readIndexes()
+	c.unexpected()
+	c.predict()
+}
+
 // readSums judges SHA256SUMS by what it names; its digests are compared with
 // each file.
-func (c *comparison) readSums() {
+func (c *Audited) readSums() {
 	damage := ""
 	if found, there := c.Found[SumsPath]; there && found.Problem == "" {
 		sums, err := entry.ParseSums(found.Data)
@@ -86,7 +83,7 @@ func (c *comparison) readSums() {
 
 // readLock judges the lock, which was read already: whether it is written as it
 // should be, and noted.
-func (c *comparison) readLock() {
+func (c *Audited) readLock() {
 	data, err := c.Lock.Marshal()
 	if err != nil {
 		return // a lock that was parsed can be written
@@ -106,7 +103,7 @@ func (c *comparison) readLock() {
 }
 
 // readChecksums reads the digests that indexes have of what they name.
-func (c *comparison) readChecksums() {
+func (c *Audited) readChecksums() {
 	c.indexed = map[string]lock.SHA256{}
 	note := func(p, digest string) {
 		if sum, err := lock.ParseSHA256(digest); err == nil {
@@ -131,7 +128,7 @@ func (c *comparison) readChecksums() {
 	}
 }
 
-func (c *comparison) binaries() {
+func (c *Audited) binaries() {
 	for _, f := range c.Lock.Files(c.Platform) {
 		e, damage := Entry(c.Platform, f), ""
 		noted, found := c.sums.Of(f.Path), c.Found[f.Path]
@@ -160,7 +157,7 @@ func (c *comparison) binaries() {
 
 // readIndexes judges each index: whether it is the one that was written, whether
 // the agent takes it, and whether it is that of the lock.
-func (c *comparison) readIndexes() {
+func (c *Audited) readIndexes() {
 	for _, r := range c.Lock.Repositories {
 		e := indexEntry(c.Platform, r)
 		p := e.Path
@@ -177,7 +174,7 @@ func (c *comparison) readIndexes() {
 }
 
 // indexProblems says what is wrong with an index.
-func (c *comparison) indexProblems(r lock.Repository, data []byte) []string {
+func (c *Audited) indexProblems(r lock.Repository, data []byte) []string {
 	mount := MountIn(data, r.Name, c.Platform)
 	if c.mount == "" {
 		c.mount = mount
@@ -208,7 +205,7 @@ func (c *comparison) indexProblems(r lock.Repository, data []byte) []string {
 
 // unexpected reports what lies where the agent looks for plugins and indexes,
 // and nothing names.
-func (c *comparison) unexpected() {
+func (c *Audited) unexpected() {
 	wanted := Paths(c.Lock, c.Platform)
 	earlier := 0
 	for _, p := range slices.Sorted(maps.Keys(c.Found)) {
@@ -237,7 +234,7 @@ func (c *comparison) unexpected() {
 }
 
 // predict says what the agent would do.
-func (c *comparison) predict() {
+func (c *Audited) predict() {
 	g := audit.StartState{
 		Startup: agent.Startup{Platform: c.Platform, Files: map[string]bool{}, Indexes: map[string][]byte{}, URLs: map[string]string{}},
 		Lock:    c.Lock,
