@@ -1,113 +1,131 @@
 package registry
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
-
-	"github.com/docker/cli/cli/config/types"
-	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// dockerKeychain looks credentials up as docker, podman and skopeo do, and asks the
-// helpers that their configuration names.
-//
-// It does more than [authn.DefaultKeychain], which cannot read what an editor of Windows
-// has changed, takes credentials of a part of a registry for the whole, and gives up on a
-// file in which one entry is wrong. Podman and skopeo keep credentials of a part
-// (containers-auth.json(5)), and call Docker Hub docker.io.
-type dockerKeychain struct{}
+// Credentials say who asks. The zero value is nobody.
+type Credentials struct {
+	Username string `json:"username"`
+	Password string `json:"password"`
+	// IdentityToken is for the token server, RegistryToken for the registry itself.
+	IdentityToken string `json:"identitytoken"`
+	RegistryToken string `json:"registrytoken"`
+}
 
-func (dockerKeychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
+// hubKey is what docker's configuration calls Docker Hub.
+const hubKey = "https://index.docker.io/v1/"
+
+// dockerCredentials looks credentials of a repository up as docker, podman and skopeo do,
+// and asks the helpers that their configuration names. An error is a keychainError.
+//
+// Podman and skopeo keep credentials of a part of a registry (containers-auth.json(5)),
+// and call Docker Hub docker.io.
+func dockerCredentials(ctx context.Context, host, path string) (Credentials, error) {
 	files, unreadable := readConfigs()
-	for _, key := range namesOf(target) {
+	for _, key := range namesOf(host, path) {
 		for _, f := range files {
-			if found, err := f.entry(key); err != nil || found != authn.Anonymous {
+			if found, err := f.entry(ctx, key); err != nil || found != (Credentials{}) {
 				return found, err
 			}
 		}
 	}
-	if len(files) == 0 || unreadable != nil {
-		return authn.Anonymous, unreadable
-	}
-	first := files[0]
-	if first.CredentialsStore == "" && slices.ContainsFunc(files, func(f *configFile) bool { return f.hasPart(target) }) {
-		return authn.Anonymous, nil
-	}
-	for _, key := range []string{target.String(), target.RegistryStr()} {
-		if found, err := first.ask(key); err != nil || found != authn.Anonymous {
-			return found, err
+	for _, f := range files {
+		for _, key := range slices.Sorted(maps.Keys(f.Auths)) {
+			_, server, isURL := strings.Cut(key, "://")
+			if server, _, _ = strings.Cut(server, "/"); !isURL || server != host {
+				continue
+			}
+			if found, err := f.entry(ctx, key); err != nil || found != (Credentials{}) {
+				return found, err
+			}
 		}
 	}
-	return authn.Anonymous, nil
-}
-
-// entry returns what a file has under a key, and no other.
-func (f *configFile) entry(key string) (authn.Authenticator, error) {
-	found, listed := f.AuthConfigs[key]
-	if _, helped := f.CredentialHelpers[key]; helped || listed && f.CredentialsStore != "" {
-		if helped, err := f.ask(key); err != nil || helped != authn.Anonymous {
-			return helped, err
+	if unreadable != nil {
+		return Credentials{}, unreadable
+	}
+	registry := host
+	if dockerHub[host] {
+		registry = hubKey
+	}
+	for _, f := range files {
+		for _, key := range []string{host + "/" + path, registry} {
+			if found, err := ask(ctx, f.CredsStore, key); err != nil || found != (Credentials{}) {
+				return found, err
+			}
 		}
 	}
-	return f.authenticator(found)
-}
-
-// ask looks a key up as docker does: it asks the helper for it, if there is one.
-func (f *configFile) ask(key string) (authn.Authenticator, error) {
-	found, err := f.GetAuthConfig(key)
-	if err != nil {
-		return nil, err
-	}
-	return f.authenticator(found)
-}
-
-func (f *configFile) authenticator(found types.AuthConfig) (authn.Authenticator, error) {
-	if found.Auth != "" {
-		return nil, fmt.Errorf("parsing config file %s: an auth in it is not base64 of USER:PASSWORD", f.path)
-	}
-	cfg := authn.AuthConfig{
-		Username: found.Username, Password: found.Password, IdentityToken: found.IdentityToken, RegistryToken: found.RegistryToken,
-	}
-	if cfg == (authn.AuthConfig{}) {
-		return authn.Anonymous, nil
-	}
-	return authn.FromConfig(cfg), nil
-}
-
-// hasPart reports whether there are credentials of a part of a registry only.
-func (f *configFile) hasPart(target authn.Resource) bool {
-	for key := range f.AuthConfigs {
-		if strings.HasPrefix(key, target.RegistryStr()+"/") {
-			return true
-		}
-	}
-	return false
+	return Credentials{}, nil
 }
 
 // namesOf returns what the credentials of a repository may be called, the narrowest
 // first.
-func namesOf(target authn.Resource) (names []string) {
-	registry := target.RegistryStr()
-	hosts := []string{registry}
-	if dockerHub[registry] {
-		hosts = []string{"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com", authn.DefaultAuthKey}
+func namesOf(host, path string) (names []string) {
+	hosts := []string{host}
+	if dockerHub[host] {
+		hosts = []string{"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com", hubKey}
 	}
-	for path := strings.TrimPrefix(target.String(), registry); path != ""; path = path[:strings.LastIndexByte(path, '/')] {
+	for part := "/" + path; part != ""; part = part[:strings.LastIndexByte(part, '/')] {
 		for _, host := range hosts {
-			names = append(names, host+path)
+			names = append(names, host+part)
 		}
 	}
-	names = append(names, hosts...)
-	for _, scheme := range []string{"https://", "http://"} {
-		for _, end := range []string{"", "/", "/v1/", "/v2/"} {
-			names = append(names, scheme+registry+end)
-		}
+	return append(names, hosts...)
+}
+
+// entry returns what a file has under a key, and no other.
+func (f *configFile) entry(ctx context.Context, key string) (Credentials, error) {
+	found, listed := f.Auths[key]
+	helper, named := f.CredHelpers[key]
+	if !named && listed {
+		helper = f.CredsStore
 	}
-	return names
+	if helped, err := ask(ctx, helper, key); err != nil || helped != (Credentials{}) {
+		return helped, err
+	}
+	if found.Auth != "" {
+		return Credentials{}, &keychainError{reason: "parsing config file " + f.path + ": an auth in it is not base64 of USER:PASSWORD"}
+	}
+	return found.Credentials, nil
+}
+
+// ask has a helper look a key up, if one is named (docker/docker-credential-helpers,
+// README.md, "Development").
+func ask(ctx context.Context, helper, key string) (Credentials, error) {
+	if helper == "" {
+		return Credentials{}, nil
+	}
+	cmd := exec.CommandContext(ctx, "docker-credential-"+helper, "get")
+	cmd.Stdin, cmd.Stderr = strings.NewReader(key), os.Stderr
+	out, err := cmd.Output()
+	if err != nil && string(bytes.TrimSpace(out)) == "credentials not found in native keychain" {
+		return Credentials{}, nil
+	}
+	var answer struct{ Username, Secret string }
+	if err == nil && json.Unmarshal(out, &answer) != nil {
+		err = errors.New("its answer cannot be read")
+	}
+	if err != nil {
+		// Not what the helper wrote, which may be a password.
+		program := transfer.Printable("docker-credential-"+helper, maxMessage)
+		reason := fmt.Sprintf("the credential helper %s fails: %s", program, transfer.Printable(err.Error(), maxMessage))
+		return Credentials{}, &keychainError{reason, "echo " + key + " | " + program + " get"}
+	}
+	if answer.Username == "<token>" {
+		return Credentials{IdentityToken: answer.Secret}, nil
+	}
+	return Credentials{Username: answer.Username, Password: answer.Secret}, nil
 }
 
 // configPlace is where docker keeps credentials.
@@ -116,77 +134,16 @@ const configPlace = "config.json, in ~/.docker or in the directory that DOCKER_C
 // keychainError is that the credentials could not be found out.
 type keychainError struct {
 	reason string
-	// attempts are commands that ask the helpers that may have failed; none
-	// where it is the configuration.
-	attempts []string
+	// attempt is a command that asks the helper that failed; "" where it is the
+	// configuration.
+	attempt string
 }
 
 func (e *keychainError) Error() string { return "looking up credentials: " + e.reason }
 
 func (e *keychainError) hint() string {
-	if len(e.attempts) == 0 {
+	if e.attempt == "" {
 		return "credentials are looked up as docker does, in " + configPlace + ", and by the helpers that it names"
 	}
-	return "try it by hand: " + strings.Join(e.attempts, ", ") + "; which helper is asked says " + configPlace
-}
-
-// newKeychainError tells what went wrong without what a helper wrote, which may be a
-// password: the library appends it.
-func newKeychainError(repo name.Repository, err error) *keychainError {
-	text := firstLine(err.Error())
-	failure, failed := strings.CutPrefix(text, "error getting credentials - err: ")
-	failure, _, _ = strings.Cut(failure, ", out: ")
-	helpers := helpersFor(repo)
-	if strings.HasPrefix(text, "parsing config file ") {
-		helpers = nil
-	}
-	if !failed && len(helpers) == 0 {
-		return &keychainError{reason: transfer.Printable(text, maxMessage)}
-	}
-	reason := "its answer cannot be read"
-	if failed {
-		reason = transfer.Printable(failure, maxMessage)
-		if absent, ok := strings.CutPrefix(failure, `exec: "docker-credential-`); ok {
-			absent, _, _ = strings.Cut(absent, `"`)
-			helpers = []string{"docker-credential-" + transfer.Printable(absent, maxMessage)}
-		}
-	}
-	if len(helpers) == 0 {
-		helpers = []string{"docker-credential-NAME"}
-	}
-	e := &keychainError{reason: fmt.Sprintf("the credential helper %s fails: %s", strings.Join(helpers, " or "), reason)}
-	for _, h := range helpers {
-		e.attempts = append(e.attempts, "echo "+configKey(repo)+" | "+h+" get")
-	}
-	return e
-}
-
-// configKey is what docker's configuration calls a registry.
-func configKey(repo name.Repository) string {
-	if repo.RegistryStr() == name.DefaultRegistry {
-		return authn.DefaultAuthKey
-	}
-	return repo.RegistryStr()
-}
-
-// helpersFor returns the programs that are asked for a repository: the library
-// looks for the repository's own credentials before the registry's. A
-// configuration that cannot be read names none.
-func helpersFor(repo name.Repository) []string {
-	files, _ := readConfigs()
-	if len(files) == 0 {
-		return nil
-	}
-	var helpers []string
-	for _, key := range []string{repo.String(), configKey(repo)} {
-		suffix, ok := files[0].CredentialHelpers[key]
-		if !ok {
-			suffix = files[0].CredentialsStore
-		}
-		helper := "docker-credential-" + transfer.Printable(suffix, 100)
-		if suffix != "" && !slices.Contains(helpers, helper) {
-			helpers = append(helpers, helper)
-		}
-	}
-	return helpers
+	return "try it by hand: " + e.attempt + "; which helper is asked says " + configPlace
 }

@@ -44,11 +44,7 @@ func TestCredentialNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found, err := dockerKeychain{}.Resolve(repo)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cfg, err := found.Authorization()
+		cfg, err := dockerCredentials(t.Context(), repo.RegistryStr(), repo.RepositoryStr())
 		if err != nil || cfg.Username != test.want || test.want != "" && cfg.Password != "pass:word" {
 			t.Errorf("%+v: %q, %v", test, cfg.Username, err)
 		}
@@ -71,5 +67,27 @@ func writeAuths(t *testing.T, file, entries string) {
 	}
 	if err := os.WriteFile(file, []byte(`{"auths": {`+strings.Join(all, ", ")+`}}`), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What a variable has comes before what a file has, as docker takes it.
+func TestCredentialsOfVariable(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"HOME", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"} {
+		t.Setenv(name, dir)
+	}
+	t.Setenv("REGISTRY_AUTH_FILE", "")
+	writeAuths(t, filepath.Join(dir, "config.json"), "registry.example=file other.example=file")
+	auth := base64.StdEncoding.EncodeToString([]byte("variable:pass:word"))
+	for text, want := range map[string]map[string]string{
+		"": {"registry.example": "file"},
+		`{"auths": {"registry.example": {"auth": "` + auth + `"}}}`: {"registry.example": "variable", "other.example": "file"},
+	} {
+		t.Setenv("DOCKER_AUTH_CONFIG", text)
+		for host, user := range want {
+			if found, err := dockerCredentials(t.Context(), host, "x"); err != nil || found.Username != user {
+				t.Errorf("%s with %q: %q, %v", host, text, found.Username, err)
+			}
+		}
 	}
 }

@@ -13,37 +13,49 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/docker/cli/cli/config/configfile"
-
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
-// configFile is a file that says where credentials are, or has them.
+// configFile is a file that says where credentials are, or has them (docker/cli,
+// cli/config/configfile).
 type configFile struct {
-	*configfile.ConfigFile
-	path string
+	path  string
+	Auths map[string]struct {
+		Credentials
+		// Auth is USER:PASSWORD in base64; in what was read, only if it is malformed.
+		Auth string `json:"auth"`
+	} `json:"auths"`
+	// CredsStore names the helper for all registries, CredHelpers those for one.
+	CredsStore  string            `json:"credsStore"`
+	CredHelpers map[string]string `json:"credHelpers"`
 }
 
-// readConfigs reads docker's configuration and podman's, which has the same form. What
-// cannot be read is left out, and is an error.
+// readConfigs reads docker's configuration, in a variable and in a file, and podman's,
+// which has the same form. What cannot be read is left out, and is an error.
 func readConfigs() (files []*configFile, err error) {
+	const variable = "DOCKER_AUTH_CONFIG"
 	podman := os.Getenv("REGISTRY_AUTH_FILE")
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); podman == "" && dir != "" {
 		podman = filepath.Join(dir, "containers", "auth.json")
 	}
 	for _, path := range []string{
+		variable,
 		inDirectory("DOCKER_CONFIG", ".docker", "config.json"),
 		podman,
 		// On a machine without sessions.
 		inDirectory("XDG_CONFIG_HOME", ".config", filepath.Join("containers", "auth.json")),
 	} {
-		f, wrong := readConfig(path)
-		switch {
-		case wrong == nil:
+		data, wrong := []byte(os.Getenv(variable)), error(nil)
+		if path != variable {
+			data, wrong = readSettings(path)
+		}
+		f, malformed := parseConfig(path, data)
+		if wrong = cmp.Or(wrong, malformed); wrong == nil {
 			files = append(files, f)
-		case !errors.Is(wrong, fs.ErrNotExist):
-			err = cmp.Or(err, fmt.Errorf("parsing config file %s: %w", path, wrong))
+		} else if !errors.Is(wrong, fs.ErrNotExist) {
+			err = cmp.Or(err, error(&keychainError{reason: fmt.Sprintf("parsing config file %s: %s", path, transfer.Printable(wrong.Error(), maxMessage))}))
 		}
 	}
 	return files, err
@@ -62,24 +74,19 @@ func inDirectory(variable, below, file string) string {
 	return filepath.Join(home, below, file)
 }
 
-func readConfig(path string) (*configFile, error) {
-	data, err := readSettings(path)
-	if err != nil {
-		return nil, err
-	}
-	cf := configfile.New(path)
-	if err := json.NewDecoder(bytes.NewReader(data)).Decode(cf); err != nil && !errors.Is(err, io.EOF) {
+func parseConfig(path string, data []byte) (*configFile, error) {
+	f := &configFile{path: path}
+	if err := json.NewDecoder(bytes.NewReader(data)).Decode(f); err != nil && !errors.Is(err, io.EOF) {
 		return nil, textfile.JSONError(data, err)
 	}
-	for key, entry := range cf.AuthConfigs {
+	for key, entry := range f.Auths {
 		if pair, err := base64.StdEncoding.DecodeString(entry.Auth); err == nil && entry.Auth != "" {
 			entry.Username, entry.Password, _ = strings.Cut(string(pair), ":")
 			entry.Auth = "" // one that is malformed stays
+			f.Auths[key] = entry
 		}
-		entry.ServerAddress = key
-		cf.AuthConfigs[key] = entry
 	}
-	return &configFile{cf, path}, nil
+	return f, nil
 }
 
 // maxDockerConfig bounds, in bytes, a config.json that is looked at.

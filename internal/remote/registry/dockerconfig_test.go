@@ -8,9 +8,6 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf16"
-
-	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
 )
 
 // encodings are those in which editors of Windows save a file.
@@ -46,11 +43,7 @@ func TestDockerConfigOfWindows(t *testing.T) {
 			t.Fatal(err)
 		}
 		for host, want := range map[string]string{"registry.example": "written", "helped.example": "helped"} {
-			found, err := dockerKeychain{}.Resolve(registryNamed(t, host))
-			if err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
-			if cfg, err := found.Authorization(); err != nil || cfg.Username != want || cfg.Password != "pass:word" {
+			if cfg, err := dockerCredentials(t.Context(), host, "x"); err != nil || cfg.Username != want || cfg.Password != "pass:word" {
 				t.Errorf("%s: %q for %s, %v", name, cfg.Username, host, err)
 			}
 		}
@@ -70,20 +63,11 @@ func TestDockerConfigThatIsNone(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := (dockerKeychain{}).Resolve(registryNamed(t, "registry.example"))
+		_, err := dockerCredentials(t.Context(), "registry.example", "x")
 		if err == nil || !strings.Contains(err.Error(), "parsing config file "+filepath.Join(dir, "config.json")+": "+want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
-}
-
-func registryNamed(t *testing.T, host string) name.Registry {
-	t.Helper()
-	r, err := name.NewRegistry(host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
 }
 
 // TestDockerConfigWithOneWrongEntry has a malformed entry matter to its registry alone.
@@ -97,13 +81,13 @@ func TestDockerConfigWithOneWrongEntry(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (dockerKeychain{}).Resolve(registryNamed(t, "wrong.example")); err == nil || !strings.Contains(err.Error(), "config.json: an auth in it is not base64 of USER:PASSWORD") {
+	if _, err := dockerCredentials(t.Context(), "wrong.example", "x"); err == nil || !strings.Contains(err.Error(), "config.json: an auth in it is not base64 of USER:PASSWORD") {
 		t.Errorf("wrong.example: %v", err)
 	}
-	if found, err := (dockerKeychain{}).Resolve(registryNamed(t, "right.example")); err != nil || found == authn.Anonymous {
+	if found, err := dockerCredentials(t.Context(), "right.example", "x"); err != nil || found == (Credentials{}) {
 		t.Errorf("right.example: %v, %v", found, err)
 	}
-	if found, err := (dockerKeychain{}).Resolve(registryNamed(t, "other.example")); err != nil || found != authn.Anonymous {
+	if found, err := dockerCredentials(t.Context(), "other.example", "x"); err != nil || found != (Credentials{}) {
 		t.Errorf("other.example: %v, %v", found, err)
 	}
 }

@@ -14,8 +14,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
@@ -25,7 +23,7 @@ import (
 // the scheme, whatever a challenge or a redirect says.
 type login struct {
 	*Repository
-	auth  authn.AuthConfig
+	auth  Credentials
 	scope string
 
 	mu    sync.Mutex
@@ -97,7 +95,7 @@ func (l *login) RoundTrip(req *http.Request) (*http.Response, error) {
 // for something else. Another host, to which the registry leads, may give tokens to anybody.
 func (l *login) again(req *http.Request, c challenge, used string) (authorization string, err error) {
 	if req.URL.Host != l.host {
-		token, err := l.ask(req.Context(), c, authn.AuthConfig{}, c.params["scope"])
+		token, err := l.ask(req.Context(), c, Credentials{}, c.params["scope"])
 		return "Bearer " + token, err
 	}
 	if l.authorization() == used {
@@ -132,7 +130,7 @@ func (l *login) authorization() string {
 	return basic(l.auth)
 }
 
-func basic(auth authn.AuthConfig) string {
+func basic(auth Credentials) string {
 	if auth.Username == "" || auth.Password == "" {
 		return ""
 	}
@@ -190,7 +188,7 @@ func (l *login) checkServer(u *url.URL) error {
 }
 
 // ask gets a token from the server that a challenge names, for the scopes.
-func (l *login) ask(ctx context.Context, c challenge, auth authn.AuthConfig, scopes ...string) (token string, err error) {
+func (l *login) ask(ctx context.Context, c challenge, auth Credentials, scopes ...string) (token string, err error) {
 	u, err := url.Parse(c.params["realm"])
 	if err != nil || u.Host == "" {
 		return "", transfer.Permanent(&noTokenError{reason: "the registry names a token server by what is not a URL"})

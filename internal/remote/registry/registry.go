@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
@@ -29,9 +28,10 @@ type Config struct {
 	// FlagPrefix begins the names of the flags that hints name: "source-" makes
 	// --plain-http --source-plain-http.
 	FlagPrefix string
-	// Keychain has the credentials; nil means docker's: the file config.json
-	// in ~/.docker or DOCKER_CONFIG, and the helpers that it names.
-	Keychain authn.Keychain
+	// Credentials looks up who asks for a repository, by its host and path; nil means
+	// docker's: the file config.json in ~/.docker or DOCKER_CONFIG, and the helpers that
+	// it names.
+	Credentials func(ctx context.Context, host, path string) (Credentials, error)
 	// Retrying, if not nil, is told of failed attempts, from several
 	// goroutines. Subject says at what: "uploading sha256:… to HOST/PATH".
 	Retrying func(subject string, err error, pause time.Duration)
@@ -45,8 +45,8 @@ type Client struct {
 	transport *http.Transport
 	plainHTTP bool
 	// flag begins the names of flags.
-	flag     string
-	keychain authn.Keychain
+	flag        string
+	credentials func(ctx context.Context, host, path string) (Credentials, error)
 	// options are filled.
 	options  transfer.Options
 	retrying func(subject string, err error, pause time.Duration)
@@ -70,16 +70,16 @@ type handshake struct {
 
 func New(cfg Config) *Client {
 	c := &Client{
-		options:   cfg.Filled(),
-		plainHTTP: cfg.PlainHTTP,
-		flag:      "--" + cfg.FlagPrefix,
-		keychain:  cfg.Keychain,
-		retrying:  cfg.Retrying,
-		waiting:   cfg.Waiting,
-		known:     make(map[access]*handshake),
+		options:     cfg.Filled(),
+		plainHTTP:   cfg.PlainHTTP,
+		flag:        "--" + cfg.FlagPrefix,
+		credentials: cfg.Credentials,
+		retrying:    cfg.Retrying,
+		waiting:     cfg.Waiting,
+		known:       make(map[access]*handshake),
 	}
-	if c.keychain == nil {
-		c.keychain = dockerKeychain{}
+	if c.credentials == nil {
+		c.credentials = dockerCredentials
 	}
 	trust := &tls.Config{MinVersion: tls.VersionTLS12}
 	if cfg.TLS != nil {
@@ -166,19 +166,15 @@ func (c *Client) shakeHands(ctx context.Context, n Name, push bool) (*Repository
 	if err != nil {
 		return nil, transfer.Permanent(err)
 	}
-	auth, err := authn.Resolve(ctx, c.keychain, repo)
+	who, err := c.credentials(ctx, repo.RegistryStr(), repo.RepositoryStr())
 	if err != nil {
-		return nil, transfer.Permanent(newKeychainError(repo, err))
-	}
-	who, err := authn.Authorization(ctx, auth)
-	if err != nil {
-		return nil, transfer.Permanent(newKeychainError(repo, err))
+		return nil, transfer.Permanent(err)
 	}
 	r := &Repository{
 		client: c, name: n, host: repo.RegistryStr(), path: repo.RepositoryStr(),
-		anonymous: *who == authn.AuthConfig{}, secrets: []string{who.Password, who.IdentityToken, who.RegistryToken},
+		anonymous: who == Credentials{}, secrets: []string{who.Password, who.IdentityToken, who.RegistryToken},
 	}
-	l := &login{Repository: r, auth: *who, scope: "repository:" + r.path + ":pull"}
+	l := &login{Repository: r, auth: who, scope: "repository:" + r.path + ":pull"}
 	if push {
 		l.scope += ",push"
 	}

@@ -19,8 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -32,16 +30,14 @@ import (
 
 const manifestType = "application/vnd.oci.image.manifest.v1+json"
 
-type keychain authn.AuthConfig
-
-func (k keychain) Resolve(authn.Resource) (authn.Authenticator, error) {
-	if k == (keychain{}) {
-		return authn.Anonymous, nil
+// as has a user with a password ask.
+func as(user, password string) func(context.Context, string, string) (registry.Credentials, error) {
+	return func(context.Context, string, string) (registry.Credentials, error) {
+		return registry.Credentials{Username: user, Password: password}, nil
 	}
-	return authn.FromConfig(authn.AuthConfig(k)), nil
 }
 
-var login = keychain{Username: registrytest.User, Password: registrytest.Password}
+var login = as(registrytest.User, registrytest.Password)
 
 // hasty is an idle timeout that stalls can be waited out with. On a machine that is
 // busy, what does not stall may take as long.
@@ -50,8 +46,8 @@ const hasty = 500 * time.Millisecond
 // newClient returns a client that is in a hurry.
 func newClient(t testing.TB, cfg registry.Config) *registry.Client {
 	t.Helper()
-	if cfg.Keychain == nil {
-		cfg.Keychain = keychain{}
+	if cfg.Credentials == nil {
+		cfg.Credentials = as("", "")
 	}
 	if cfg.Retry.Backoff == 0 {
 		cfg.Retry.Backoff = time.Millisecond
@@ -218,14 +214,14 @@ func TestRelativeLocations(t *testing.T) {
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	reg := registrytest.Start(t, registrytest.Options{TLS: true, Auth: true})
-	roundTrip(t, open(t, newClient(t, registry.Config{Keychain: login, Options: transfer.Options{TLS: trusting(t, reg.CAFile)}}), reg.Host, true))
-	roundTrip(t, open(t, newClient(t, registry.Config{Insecure: true, Keychain: login}), reg.Host, true))
+	roundTrip(t, open(t, newClient(t, registry.Config{Credentials: login, Options: transfer.Options{TLS: trusting(t, reg.CAFile)}}), reg.Host, true))
+	roundTrip(t, open(t, newClient(t, registry.Config{Insecure: true, Credentials: login}), reg.Host, true))
 
 	n, err := registry.ParseRepository(reg.Host + "/x")
 	check(t, err)
-	_, err = newClient(t, registry.Config{Keychain: login}).Repository(t.Context(), n, false)
+	_, err = newClient(t, registry.Config{Credentials: login}).Repository(t.Context(), n, false)
 	checkFails(t, err, fault.Usage, "--ca-file", "--insecure-skip-verify")
-	_, err = newClient(t, registry.Config{PlainHTTP: true, Keychain: login}).Repository(t.Context(), n, false)
+	_, err = newClient(t, registry.Config{PlainHTTP: true, Credentials: login}).Repository(t.Context(), n, false)
 	checkFails(t, err, fault.Usage, "leave out --plain-http")
 }
 
@@ -234,12 +230,11 @@ func TestAuth(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("DOCKER_CONFIG", dir)
 	check(t, registrytest.WriteDockerConfig(dir, registrytest.User, registrytest.Password, reg.Host))
-	roundTrip(t, open(t, newClient(t, registry.Config{PlainHTTP: true, Keychain: authn.DefaultKeychain}), reg.Host, true))
+	roundTrip(t, open(t, registry.New(registry.Config{PlainHTTP: true}), reg.Host, true))
 
 	blob, data := content(t, 10)
-	wrong := keychain{Username: "somebody", Password: registrytest.Password + "-wrong"}
-	for k, hint := range map[keychain]string{{}: "no credentials are there", wrong: "does not take the credentials"} {
-		r := open(t, newClient(t, registry.Config{PlainHTTP: true, Keychain: k}), reg.Host, true)
+	for user, hint := range map[string]string{"": "no credentials are there", "somebody": "does not take the credentials"} {
+		r := open(t, newClient(t, registry.Config{PlainHTTP: true, Credentials: as(user, user)}), reg.Host, true)
 		_, err := r.Upload(t.Context(), blob, opener(data), nil)
 		checkFails(t, err, fault.Upstream, "uploading sha256:", "401 Unauthorized", hint, "docker login "+reg.Host, "config.json, in ~/.docker or in the directory that DOCKER_CONFIG names")
 		_, err = r.Manifest(t.Context(), "latest")
@@ -256,7 +251,7 @@ func TestCredentialsUnreadable(t *testing.T) {
 	t.Setenv("DOCKER_CONFIG", dir)
 	n, err := registry.ParseRepository("127.0.0.1:1/x")
 	check(t, err)
-	_, err = newClient(t, registry.Config{Keychain: authn.DefaultKeychain}).Repository(t.Context(), n, false)
+	_, err = registry.New(registry.Config{}).Repository(t.Context(), n, false)
 	checkFails(t, err, fault.Usage, "DOCKER_CONFIG")
 }
 
@@ -286,11 +281,11 @@ func TestCredentialHelperFails(t *testing.T) {
 		"127.0.0.1:2": {"docker-credential-chatty fails: its answer cannot be read", "docker-credential-chatty get"},
 		"127.0.0.1:3": {"docker-credential-sly fails: exit status 1", "docker-credential-sly get"},
 		"127.0.0.1:4": {"docker-credential-absent", "executable file not found"},
-		"127.0.0.1:5": {"docker-credential-sly or docker-credential-chatty fails: exit status 1", "echo 127.0.0.1:5 | docker-credential-chatty get"},
+		"127.0.0.1:5": {"docker-credential-sly fails: exit status 1", "echo 127.0.0.1:5/x/y | docker-credential-sly get"},
 	} {
 		n, err := registry.ParseRepository(host + "/x/y")
 		check(t, err)
-		_, err = newClient(t, registry.Config{Keychain: authn.DefaultKeychain}).Repository(t.Context(), n, false)
+		_, err = registry.New(registry.Config{}).Repository(t.Context(), n, false)
 		checkFails(t, err, fault.Usage, says...)
 	}
 }
@@ -442,7 +437,7 @@ func TestRefused(t *testing.T) {
 		t.Run(fmt.Sprint(test.status), func(t *testing.T) {
 			p := reg.Proxy(t, registrytest.Fault{Method: "POST", Path: "/uploads/", Status: test.status, Body: test.body},
 				registrytest.Fault{Method: "PUT", Path: "/manifests/", Status: test.status, Body: test.body})
-			r := open(t, newClient(t, registry.Config{PlainHTTP: true, Keychain: login, Options: transfer.Options{Retry: transfer.Retry{Limit: 2}}}), p.Host, true)
+			r := open(t, newClient(t, registry.Config{PlainHTTP: true, Credentials: login, Options: transfer.Options{Retry: transfer.Retry{Limit: 2}}}), p.Host, true)
 			blob, data := content(t, 100)
 			_, err := r.Upload(t.Context(), blob, opener(data), nil)
 			checkFails(t, err, fault.Upstream, append(test.says, "uploading sha256:"+blob.SHA256.String()+" to "+r.Name().String())...)
@@ -721,7 +716,7 @@ func TestRedirect(t *testing.T) {
 	t.Parallel()
 	reg := registrytest.Start(t, registrytest.Options{Auth: true})
 	blob, data := content(t, 1<<20)
-	r := open(t, newClient(t, registry.Config{PlainHTTP: true, Keychain: login}), reg.Host, true)
+	r := open(t, newClient(t, registry.Config{PlainHTTP: true, Credentials: login}), reg.Host, true)
 	_, err := r.Upload(t.Context(), blob, opener(data), nil)
 	check(t, err)
 
@@ -739,13 +734,13 @@ func TestRedirect(t *testing.T) {
 		return registrytest.Fault{Method: "GET", Path: "/blobs/", Status: 307, Header: http.Header{"Location": {to}}}
 	}
 	p := reg.Proxy(t, redirect(elsewhere.URL+"/here?X-Amz-Signature=abc"))
-	r = open(t, newClient(t, registry.Config{PlainHTTP: true, Keychain: login}), p.Host, false)
+	r = open(t, newClient(t, registry.Config{PlainHTTP: true, Credentials: login}), p.Host, false)
 	pull(t, r, blob, data)
 	if seen.Get("Authorization") != "" || p.Requests("GET", "/blobs/")[0].Header.Get("Authorization") == "" {
 		t.Errorf("%v", seen)
 	}
 	p = reg.Proxy(t, redirect(elsewhere.URL+"/gone?X-Amz-Signature="+registrytest.Password))
-	r = open(t, newClient(t, registry.Config{PlainHTTP: true, Keychain: login}), p.Host, false)
+	r = open(t, newClient(t, registry.Config{PlainHTTP: true, Credentials: login}), p.Host, false)
 	_, err = r.Fetch(t.Context(), blob, newStore(t), nil)
 	checkFails(t, err, fault.Upstream, strings.TrimPrefix(elsewhere.URL, "http://")+" answers 403")
 
@@ -769,7 +764,7 @@ func TestRedirect(t *testing.T) {
 	n, err := registry.ParseRepository(p.Host + "/x")
 	check(t, err)
 	seen = nil
-	_, err = newClient(t, registry.Config{Keychain: login, Options: transfer.Options{TLS: trusting(t, secure.CAFile)}}).Repository(t.Context(), n, false)
+	_, err = newClient(t, registry.Config{Credentials: login, Options: transfer.Options{TLS: trusting(t, secure.CAFile)}}).Repository(t.Context(), n, false)
 	checkFails(t, err, fault.Upstream, "plain http")
 	if seen != nil {
 		t.Error("plain http was spoken")

@@ -119,7 +119,7 @@ func TestTokenAtAnotherPort(t *testing.T) {
 	defer tokens.Close()
 	reg := registrytest.Start(t, registrytest.Options{})
 	p := reg.Proxy(t, registrytest.Fault{Path: "/v2/", Unless: "Bearer t", Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="` + tokens.URL + `/jwt/auth",service="x"`}}})
-	r := open(t, newClient(t, registry.Config{PlainHTTP: true, Keychain: login}), p.Host, true)
+	r := open(t, newClient(t, registry.Config{PlainHTTP: true, Credentials: login}), p.Host, true)
 	blob, data := content(t, 1000)
 	_, err := r.Upload(t.Context(), blob, opener(data), nil)
 	check(t, err)

@@ -235,7 +235,7 @@ func TestTokenServerWrong(t *testing.T) {
 		t.Cleanup(srv.Close)
 		n, err := registry.ParseRepository(strings.TrimPrefix(srv.URL, "http://") + "/x")
 		check(t, err)
-		_, err = newClient(t, registry.Config{PlainHTTP: true, Keychain: login}).Repository(t.Context(), n, true)
+		_, err = newClient(t, registry.Config{PlainHTTP: true, Credentials: login}).Repository(t.Context(), n, true)
 		checkFails(t, err, fault.Upstream)
 	}
 }

@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -10,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	specs "github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -26,9 +26,9 @@ var (
 	arm64 = agent.Platform{OS: "linux", Arch: "arm64"}
 )
 
-type nobody struct{}
-
-func (nobody) Resolve(authn.Resource) (authn.Authenticator, error) { return authn.Anonymous, nil }
+func nobody(context.Context, string, string) (registry.Credentials, error) {
+	return registry.Credentials{}, nil
+}
 
 // hub serves manifests and blobs of whatever repository, by the last part of
 // the path: a real registry would not take what a hostile one serves.
@@ -56,7 +56,7 @@ func newHub(t *testing.T, r *Resolver) *hub {
 	t.Cleanup(srv.Close)
 	h.host = strings.TrimPrefix(srv.URL, "http://")
 	var err error
-	r.Registry = registry.New(registry.Config{PlainHTTP: true, Keychain: nobody{}, Options: transfer.Options{IdleTimeout: 10 * time.Second, Retry: transfer.Retry{Limit: -1}}})
+	r.Registry = registry.New(registry.Config{PlainHTTP: true, Credentials: nobody, Options: transfer.Options{IdleTimeout: 10 * time.Second, Retry: transfer.Retry{Limit: -1}}})
 	check(t, err)
 	t.Cleanup(r.Registry.Close)
 	return h
