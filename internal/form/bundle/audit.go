@@ -3,6 +3,7 @@ package bundle
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -22,10 +23,7 @@ func (c *Contents) Audit(ctx context.Context, from oci.Reader, parallel int, r *
 		if c.alone && d.Member == "" {
 			continue // it is not there
 		}
-		f := audit.File{Content: "the image index"}
-		if d.Member != "" {
-			f.Content = "the manifest of " + d.memberName()
-		}
+		f := audit.File{Content: d.what()}
 		if d.Platform != nil {
 			f.Platforms = []agent.Platform{*d.Platform}
 		}
@@ -45,7 +43,7 @@ func (c *Contents) Audit(ctx context.Context, from oci.Reader, parallel int, r *
 	group.SetLimit(max(parallel, 1))
 	for _, b := range blobs {
 		group.Go(func() error {
-			f := audit.File{Content: c.What(b.SHA256), Platforms: c.platformsOf(b), Sources: sources[b.SHA256]}
+			f := audit.File{Content: c.What(b.SHA256), Platforms: c.uses()[b.SHA256].platforms, Sources: sources[b.SHA256]}
 			if pinned[b] {
 				f.Basis = audit.ByLock
 			}
@@ -59,24 +57,63 @@ func (c *Contents) Audit(ctx context.Context, from oci.Reader, parallel int, r *
 	return group.Wait()
 }
 
-func (d Document) memberName() string {
-	if role, ok := d.ImageRole(); ok {
-		return role.What()
-	}
-	if d.Member == MemberChart {
-		return "the chart"
-	}
-	return "the plugins"
+// use is what a blob is in a bundle.
+type use struct {
+	what string
+	// platforms are those whose manifests name the blob.
+	platforms []agent.Platform
+	// forAll says that it does not matter which those are.
+	forAll bool
 }
 
-// platformsOf returns the platforms whose manifests name a blob.
-func (c *Contents) platformsOf(b lock.Blob) []agent.Platform {
-	var platforms []agent.Platform
-	for _, m := range c.Manifests {
-		if m.Platform != nil && slices.Contains(m.Blobs, b) && !slices.Contains(platforms, *m.Platform) {
-			platforms = append(platforms, *m.Platform)
+// What says in messages what a blob is, and for which platforms.
+func (c *Contents) What(d lock.SHA256) string {
+	u := c.uses()[d]
+	if u.forAll || len(u.platforms) == 0 {
+		return cmp.Or(u.what, "a blob")
+	}
+	return u.what + " for " + agent.JoinPlatforms(u.platforms)
+}
+
+// describe says of all blobs what they are.
+func (c *Contents) describe() map[lock.SHA256]use {
+	uses := map[lock.SHA256]use{}
+	add := func(d lock.SHA256, what string, forAll bool) {
+		if _, had := uses[d]; !had {
+			uses[d] = use{what: what, forAll: forAll}
 		}
 	}
-	slices.SortFunc(platforms, agent.ComparePlatforms)
-	return platforms
+	for _, m := range c.Manifests {
+		add(m.Blob().SHA256, "a manifest", true)
+	}
+	for _, r := range c.Lock.Repositories {
+		add(r.Index.SHA256, fmt.Sprintf("the index of %q, %s", r.Name, agent.Redact(r.URL)), true)
+		for _, s := range r.Schemas {
+			add(s.SHA256, "the schema "+agent.Redact(s.URL), true)
+		}
+	}
+	for _, a := range c.Lock.Artifacts {
+		add(a.SHA256, agent.Redact(a.URL), false)
+	}
+	for _, m := range c.Manifests {
+		for i, b := range m.Blobs {
+			role, isImage := m.ImageRole()
+			switch {
+			case isImage:
+				add(b.SHA256, fmt.Sprintf("a part of %s %s", role.What(), c.Lock.Image(role).Reference), false)
+			case m.Member == MemberChart && i == 0:
+				add(b.SHA256, "the metadata of the chart", true)
+			case m.Member == MemberChart:
+				add(b.SHA256, "the chart "+agent.Redact(c.Lock.Chart.URL), true)
+			default:
+				add(b.SHA256, "the lock", true)
+			}
+			if u := uses[b.SHA256]; m.Platform != nil && !slices.Contains(u.platforms, *m.Platform) {
+				u.platforms = append(u.platforms, *m.Platform)
+				slices.SortFunc(u.platforms, agent.ComparePlatforms)
+				uses[b.SHA256] = u
+			}
+		}
+	}
+	return uses
 }

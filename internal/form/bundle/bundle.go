@@ -16,7 +16,9 @@
 package bundle
 
 import (
+	"context"
 	"errors"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
@@ -57,6 +59,8 @@ const (
 	// MemberWatcherImage is the second container's, of charts v1.0.0 to v1.4.1.
 	MemberWatcherImage = "watcher-image"
 	MemberChart        = "chart"
+
+	imageSuffix = "-image"
 )
 
 // ErrNotBundle says that something is whole, as far as it was looked at, but
@@ -74,10 +78,40 @@ type Document struct {
 	// Blobs are the configuration and the layers of a manifest, in its order.
 	// One may stand twice.
 	Blobs []lock.Blob
+	// image is what the lock says of an image's manifest.
+	image *lock.ImageManifest
 }
 
 // Blob returns the size and digest of the document.
 func (d Document) Blob() lock.Blob { return oci.BlobOf(d.Data) }
+
+// imageMember returns which member of a bundle an image is.
+func imageMember(role lock.ImageRole) string { return string(role) + imageSuffix }
+
+// ImageRole returns which image a manifest is of; false where it is of none.
+func (d Document) ImageRole() (lock.ImageRole, bool) {
+	role, is := strings.CutSuffix(d.Member, imageSuffix)
+	return lock.ImageRole(role), is
+}
+
+// what says in messages what it is, for whichever platform.
+func (d Document) what() string {
+	role, isImage := d.ImageRole()
+	switch {
+	case isImage:
+		return "the manifest of " + role.What()
+	case d.Member == "":
+		return "the image index"
+	}
+	return "the manifest of the " + d.Member
+}
+
+func (d Document) String() string {
+	if d.Platform == nil {
+		return d.what()
+	}
+	return d.what() + " for " + d.Platform.String()
+}
 
 // Contents is everything a bundle consists of. It may be used concurrently.
 type Contents struct {
@@ -96,6 +130,8 @@ type Contents struct {
 	// made has what was generated, or read already, by digest.
 	made  map[lock.SHA256][]byte
 	blobs blob.Source
+	// uses says what the blobs are.
+	uses func() map[lock.SHA256]use
 }
 
 // Open opens a blob, the index or a manifest to read.
@@ -104,6 +140,14 @@ func (c *Contents) Open(d lock.SHA256) (blob.File, error) {
 		return blob.InMemory(data), nil
 	}
 	return c.blobs.Open(d)
+}
+
+// Verify compares a blob with its digest, unless it was made here.
+func (c *Contents) Verify(ctx context.Context, d lock.SHA256) error {
+	if _, ok := c.made[d]; ok {
+		return nil
+	}
+	return c.blobs.Verify(ctx, d)
 }
 
 // explain says what to do about errors of the file system.

@@ -52,7 +52,7 @@ func TestForeignFiles(t *testing.T) {
 		"a web page":        {[]byte("\ufeff\n<!DOCTYPE html><html><body>Sign in"), []string{"a web page", "name a bundle ("}},
 		"Git LFS":           {[]byte("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"), []string{"Git LFS", "git lfs pull"}},
 		"a program":         {append([]byte("\x7fELF"), make([]byte, 4096)...), []string{"not a tar file", "name a bundle ("}},
-		"one platform":      {partial(), []string{"it is a part of one: it has the plugins' manifest for linux/amd64, but not the plugins' manifest for linux/arm64", "copy --all --preserve-digests"}},
+		"one platform":      {partial(), []string{"it is a part of one: it has the manifest of the plugins for linux/amd64, but not the manifest of the plugins for linux/arm64", "copy --all --preserve-digests"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := writeFile(t, filepath.Join(t.TempDir(), "x.tar"), test.data)
@@ -111,7 +111,7 @@ func TestForeignDocuments(t *testing.T) {
 		"by its manifest":         {manifest(ociConfig, image.Blob, mount), []string{"makes of a bundle", "-bundle at the end"}},
 		"by its label":            {labelled, []string{"makes of a bundle", "-bundle at the end"}},
 		"by a label in an index":  {index(indexType, manifestType, m.put(labelled), ""), []string{"makes of a bundle", "-bundle at the end"}},
-		"a bundle's manifest":     {string(c.Manifests[0].Data), []string{"it is a part of one: it has the plugins' manifest for linux/amd64", "--all"}},
+		"a bundle's manifest":     {string(c.Manifests[0].Data), []string{"it is a part of one: it has the manifest of the plugins for linux/amd64", "--all"}},
 		"no document of anything": {`{}`, []string{"not a bundle", general}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -106,67 +104,6 @@ func isBundle(ctx context.Context, n oci.Named, data []byte, from oci.Reader) er
 		return fault.New(fault.KindOf(err), "%w: %w", ErrNotBundle, err)
 	}
 	return err
-}
-
-// What says in messages what a blob is, and for which platforms.
-func (c *Contents) What(d lock.SHA256) string {
-	for _, m := range c.Manifests {
-		if m.Blob().SHA256 == d {
-			return "a manifest"
-		}
-	}
-	for _, r := range c.Lock.Repositories {
-		if r.Index.SHA256 == d {
-			return fmt.Sprintf("the index of %q, %s", r.Name, agent.Redact(r.URL))
-		}
-		for _, s := range r.Schemas {
-			if s.SHA256 == d {
-				return "the schema " + agent.Redact(s.URL)
-			}
-		}
-	}
-	return c.whatFile(d)
-}
-
-func (c *Contents) whatFile(d lock.SHA256) string {
-	what := ""
-	for _, a := range c.Lock.Artifacts {
-		if a.SHA256 == d {
-			what = agent.Redact(a.URL)
-			break
-		}
-	}
-	var platforms []string
-	for _, m := range c.Manifests {
-		for i, b := range m.Blobs {
-			if b.SHA256 != d {
-				continue
-			}
-			role, isImage := m.ImageRole()
-			switch {
-			case what != "":
-			case isImage:
-				what = fmt.Sprintf("a part of %s %s", role.What(), c.Lock.Image(role).Reference)
-			case m.Member == MemberChart && i == 0:
-				return "the metadata of the chart"
-			case m.Member == MemberChart:
-				return "the chart " + agent.Redact(c.Lock.Chart.URL)
-			default:
-				return "the lock"
-			}
-			if m.Platform != nil {
-				platforms = append(platforms, m.Platform.String())
-			}
-			break
-		}
-	}
-	if what == "" {
-		return "a blob"
-	}
-	if len(platforms) > 0 {
-		what += " for " + strings.Join(platforms, ", ")
-	}
-	return what
 }
 
 // Contents returns the documents as they are in the bundle, and its blobs. They

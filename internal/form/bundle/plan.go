@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -95,7 +96,7 @@ func layers(l *lock.Lock) map[agent.Platform][]titled {
 	byPlatform := map[agent.Platform][]titled{}
 	for _, p := range l.Platforms {
 		files := slices.Clone(common)
-		for _, a := range l.PluginsOnly().Subset([]agent.Platform{p}, func(lock.Plugin) bool { return true }).Artifacts {
+		for _, a := range l.ForPlatform(p).Artifacts {
 			files = append(files, titled{url: a.URL, tree: a.DirArchive, Blob: a.Blob})
 		}
 		for i := range files {
@@ -123,18 +124,13 @@ func (c *Contents) addImage(im lock.PinnedImage) error {
 		if err != nil {
 			return err
 		}
-		d := Document{MediaType: m.MediaType, Data: data, Member: imageMember(im.Role), Platform: &m.Platform}
+		d := Document{MediaType: m.MediaType, Data: data, Member: imageMember(im.Role), Platform: &m.Platform, Blobs: m.Blobs}
 		if err := d.checkImage(m); err != nil {
 			return fmt.Errorf("for %s: %w", m.Platform, err)
 		}
-		c.Manifests = append(c.Manifests, d.withBlobs(m.Blobs))
+		c.Manifests = append(c.Manifests, d)
 	}
 	return nil
-}
-
-func (d Document) withBlobs(blobs []lock.Blob) Document {
-	d.Blobs = slices.Clone(blobs)
-	return d
 }
 
 // checkImage compares a manifest of an image with what the lock says of it.
@@ -212,6 +208,7 @@ func indexPlatform(p *agent.Platform) *v1.Platform {
 
 // list notes the documents, and the blobs that the manifests name.
 func (c *Contents) list() error {
+	c.uses = sync.OnceValue(c.describe)
 	c.made[lock.Sum(c.Index.Data)] = c.Index.Data
 	sizes := map[lock.SHA256]int64{}
 	for _, m := range c.Manifests {
@@ -269,4 +266,24 @@ func manifestBlobs(m v1.Manifest) ([]lock.Blob, error) {
 		blobs = append(blobs, b)
 	}
 	return blobs, nil
+}
+
+// ImageIndex returns the index of an image, for the platforms that the bundle has: a
+// bundle has no index of its own for it, and upstream's may name more. It is Docker's
+// kind if its manifests are.
+func (c *Contents) ImageIndex(role lock.ImageRole) (Document, error) {
+	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
+	for _, m := range c.Manifests {
+		if m.Member != imageMember(role) {
+			continue
+		}
+		if m.MediaType == string(types.DockerManifestSchema2) {
+			index.MediaType = types.DockerManifestList
+		}
+		d := oci.Describe(m.MediaType, m.Blob())
+		d.Platform = indexPlatform(m.Platform)
+		index.Manifests = append(index.Manifests, d)
+	}
+	data, err := oci.Encode(index)
+	return Document{MediaType: string(index.MediaType), Data: data, Member: imageMember(role)}, err
 }

@@ -161,7 +161,7 @@ func TestWatcherImage(t *testing.T) {
 	if err := c.complete(); err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, readTar(t.Context(), tarOf(t, c)), fault.Integrity, "the agent image's manifest for linux/amd64")
+	wantError(t, readTar(t.Context(), tarOf(t, c)), fault.Integrity, "the manifest of the agent image for linux/amd64")
 }
 
 // A bundle without a version is tagged by its lock, and read again.
@@ -325,7 +325,7 @@ func TestIndexAndLockDisagree(t *testing.T) {
 			r.raw = slices.Delete(r.raw, 1, 2)
 		}, fault.Incomplete, "for linux/arm64: it was copied for some platforms only"},
 		"fewer than platforms": {func(r *rebuilt) { r.index.Manifests = r.index.Manifests[:1] }, fault.Incomplete, "for linux/arm64: it was copied for some platforms only"},
-		"the chart less":       {func(r *rebuilt) { r.index.Manifests = r.index.Manifests[:4] }, fault.Incomplete, "lacks the chart"},
+		"the chart less":       {func(r *rebuilt) { r.index.Manifests = r.index.Manifests[:4] }, fault.Incomplete, "lacks the manifest of the chart"},
 		"one more": {func(r *rebuilt) {
 			r.index.Manifests = append(r.index.Manifests, r.index.Manifests[0])
 			r.manifests = append(r.manifests, r.manifests[0])

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,7 +12,6 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
@@ -67,21 +67,15 @@ func readWithin(ctx context.Context, index []byte, from oci.Reader) (*Contents, 
 }
 
 func readIndex(ctx context.Context, index []byte, from oci.Reader) (*Contents, error) {
-	r := &reading{ctx: ctx, from: from, contents: &Contents{
-		Index: Document{MediaType: indexType, Data: index}, made: map[lock.SHA256][]byte{},
-	}}
+	c := &Contents{Index: Document{MediaType: indexType, Data: index}, made: map[lock.SHA256][]byte{}}
+	r := &reading{ctx: ctx, from: from, contents: c}
 	if probe, _ := oci.ProbeOf(index); probe.ConfigType() == LockType {
-		return r.readAlone(index)
+		return c, r.readAlone(index)
 	}
 	if err := r.readIndex(); err != nil {
 		return nil, err
 	}
 	if err := r.readManifests(); err != nil {
-		return nil, err
-	}
-	c := r.contents
-	var err error
-	if c.Tag, err = c.Lock.Tag(); err != nil {
 		return nil, err
 	}
 	if v, ok := r.index.Annotations[oci.VersionAnnotation]; ok && v != c.Lock.BotkubeVersion {
@@ -93,42 +87,31 @@ func readIndex(ctx context.Context, index []byte, from oci.Reader) (*Contents, e
 // readAlone reads a bundle that was copied without its index, as tools do that pick
 // a platform: skopeo copy without --all, oras cp --platform. Where the lock is for
 // that platform only, nothing is missing: the index follows from the lock.
-func (r *reading) readAlone(manifest []byte) (*Contents, error) {
-	c := r.contents
-	// There is one manifest, which says whether the lock may be for more.
-	r.index.Manifests, r.index.ArtifactType = make([]v1.Descriptor, maxManifests), ArtifactType
+func (r *reading) readAlone(manifest []byte) error {
 	if err := r.readLock(manifest); err != nil {
-		return nil, err
+		return err
 	}
+	doc := Document{MediaType: manifestType, Data: manifest}
 	if len(r.want) != 1 {
-		return nil, r.onePart(manifest)
+		return r.onePart(doc)
 	}
-	doc := Document{MediaType: manifestType, Data: manifest, Member: r.want[0].name, Platform: r.want[0].platform}
-	var err error
-	if doc.Blobs, err = r.want[0].check(doc, *r.lockSum); err != nil {
-		return nil, fault.New(fault.Integrity, "%s does not match the lock: %w", r.want[0], err)
+	doc, err := r.want[0].confirm(doc)
+	if err != nil {
+		return err
 	}
-	c.Manifests = []Document{doc}
-	if c.Tag, err = c.Lock.Tag(); err != nil {
-		return nil, err
-	}
-	c.alone = true
-	return c, c.complete()
+	r.contents.Manifests, r.contents.alone = []Document{doc}, true
+	return r.contents.complete()
 }
 
 // onePart says which part of a bundle a manifest is.
-func (r *reading) onePart(manifest []byte) error {
-	what := "the plugins' manifest"
-	for _, m := range r.want {
-		if _, err := m.check(Document{MediaType: manifestType, Data: manifest}, *r.lockSum); m.name == MemberPlugins && err == nil {
-			what = m.String()
-			break
-		}
-	}
+func (r *reading) onePart(manifest Document) error {
+	what := "the manifest of the plugins"
 	var rest []string
-	for _, m := range r.want {
-		if m.String() != what {
-			rest = append(rest, m.String())
+	for _, want := range r.want {
+		if _, err := want.confirm(manifest); want.Member == MemberPlugins && err == nil {
+			what = want.String()
+		} else {
+			rest = append(rest, want.String())
 		}
 	}
 	return fault.New(fault.Usage, "%w: it has %s, but not %s", ErrPart, what, strings.Join(rest, ", ")).WithHint("%s", wholeHint)
@@ -140,47 +123,30 @@ type reading struct {
 	from     oci.Reader
 	index    v1.IndexManifest
 	contents *Contents
-	// lockSum is the digest of the lock, once it is read.
-	lockSum *lock.SHA256
-	// want are the members that follow from the lock.
-	want []member
+	// want are the manifests that follow from the lock, without their data, once that
+	// is read.
+	want []Document
 }
 
-// member is what the lock says that a manifest is.
-type member struct {
-	name     string
-	platform *agent.Platform
-	// layers are those of a plugin manifest or a chart's.
-	layers []lock.Blob
-	image  *lock.ImageManifest
-}
-
-func (m member) String() string {
-	what := map[string]string{MemberPlugins: "the plugins' manifest", MemberAgentImage: "the agent image's manifest", MemberWatcherImage: "the watcher image's manifest", MemberChart: "the chart's manifest"}[m.name]
-	if m.platform != nil {
-		what += " for " + m.platform.String()
-	}
-	return what
-}
-
-// members returns what manifests a lock's bundle has, in their order.
-func members(l *lock.Lock) []member {
-	var all []member
+// manifestsOf returns what manifests the bundle of a lock has, in their order: all that
+// is known of them without reading more. A chart's configuration is not.
+func manifestsOf(l *lock.Lock, locked lock.Blob) []Document {
+	var all []Document
 	files := layers(l)
 	for _, p := range l.Platforms {
-		m := member{name: MemberPlugins, platform: &p}
+		d := Document{MediaType: manifestType, Member: MemberPlugins, Platform: &p, Blobs: []lock.Blob{locked}}
 		for _, f := range files[p] {
-			m.layers = append(m.layers, f.Blob)
+			d.Blobs = append(d.Blobs, f.Blob)
 		}
-		all = append(all, m)
+		all = append(all, d)
 	}
 	for _, im := range l.Images() {
 		for _, m := range im.Manifests {
-			all = append(all, member{name: imageMember(im.Role), platform: &m.Platform, image: &m})
+			all = append(all, Document{MediaType: m.MediaType, Member: imageMember(im.Role), Platform: &m.Platform, Blobs: m.Blobs, image: &m})
 		}
 	}
 	if l.Chart != nil {
-		all = append(all, member{name: MemberChart, layers: []lock.Blob{l.Chart.Blob}})
+		all = append(all, Document{MediaType: manifestType, Member: MemberChart, Blobs: []lock.Blob{{}, l.Chart.Blob}})
 	}
 	return all
 }
@@ -228,52 +194,48 @@ func (r *reading) readIndex() error {
 // the plugins', whose configuration is the lock, from which follows what the
 // others must be.
 func (r *reading) readManifests() error {
-	for i, d := range r.index.Manifests {
-		if r.lockSum != nil && i >= len(r.want) {
-			return fault.New(fault.Integrity, "the image index names %d manifests, the lock only %d", len(r.index.Manifests), len(r.want)).
-				WithHint("a tool added to the image index: copy the bundle again, unchanged")
-		}
-		what := fmt.Sprintf("manifest %d of the image index", i+1)
-		if r.lockSum != nil {
-			what = r.want[i].String()
-		}
-		doc, err := r.readManifest(d, what)
-		if err != nil {
-			return err
-		}
-		if r.lockSum == nil {
-			if err := r.readLock(doc.Data); err != nil {
-				return err
-			}
-			if err := r.checkMembers(); err != nil {
+	named := r.index.Manifests
+	doc, err := r.readManifest(named[0], "manifest 1 of the image index")
+	if err != nil {
+		return err
+	}
+	if err := r.readLock(doc.Data); err != nil {
+		return err
+	}
+	if err := r.checkMembers(); err != nil {
+		return err
+	}
+	for i, want := range r.want {
+		if i > 0 {
+			if doc, err = r.readManifest(named[i], want.String()); err != nil {
 				return err
 			}
 		}
-		want := r.want[i]
-		if err := want.checkDescriptor(d); err != nil {
+		if err := want.checkDescriptor(named[i]); err != nil {
 			e := fault.New(fault.Integrity, "what the image index says of %s: %w", want, err)
 			if want.image != nil {
 				return e.WithHint("was it copied with skopeo? Then copy it again with --all --preserve-digests")
 			}
 			return e
 		}
-		doc.Member, doc.Platform = want.name, want.platform
-		if doc.Blobs, err = want.check(doc, *r.lockSum); err != nil {
-			return fault.New(fault.Integrity, "%s does not match the lock: %w", want, err)
+		if doc, err = want.confirm(doc); err != nil {
+			return err
 		}
 		r.contents.Manifests = append(r.contents.Manifests, doc)
-	}
-	if have, want := len(r.index.Manifests), len(r.want); have < want {
-		return fault.New(fault.Incomplete, "the image index lacks %s", r.want[have])
 	}
 	return nil
 }
 
-// checkMembers says which manifest an index lacks that was filtered by platforms.
+// checkMembers compares how many manifests the index names with the lock.
 func (r *reading) checkMembers() error {
-	for _, m := range r.want {
-		if len(r.index.Manifests) < len(r.want) && !slices.ContainsFunc(r.index.Manifests, m.isDescribed) {
-			return fault.New(fault.Incomplete, "the image index lacks %s: it was copied for some platforms only", m).WithHint("%s", wholeHint)
+	have, want := len(r.index.Manifests), len(r.want)
+	if have > want {
+		return fault.New(fault.Integrity, "the image index names %d manifests, the lock only %d", have, want).
+			WithHint("a tool added to the image index: copy the bundle again, unchanged")
+	}
+	for _, d := range r.want {
+		if have < want && !slices.ContainsFunc(r.index.Manifests, d.isDescribed) {
+			return fault.New(fault.Incomplete, "the image index lacks %s: it was copied for some platforms only", d).WithHint("%s", wholeHint)
 		}
 	}
 	return nil
@@ -316,9 +278,10 @@ func (r *reading) readLock(manifest []byte) error {
 	if err != nil {
 		return fault.New(fault.Integrity, "the lock in it cannot be used: %w", err)
 	}
-	r.contents.Lock, r.lockSum, r.want = l, &b.SHA256, members(l)
+	r.contents.Lock, r.want = l, manifestsOf(l, b)
 	r.contents.made[b.SHA256] = data
-	return nil
+	r.contents.Tag, err = l.Tag()
+	return err
 }
 
 // lockedBy returns a manifest whose configuration is a lock.
@@ -347,72 +310,79 @@ func (r *reading) otherIndex(manifest []byte, configType string) error {
 }
 
 // checkDescriptor compares what the index says of a manifest.
-func (m member) checkDescriptor(d v1.Descriptor) error {
-	mediaType := manifestType
-	if m.image != nil {
-		mediaType = m.image.MediaType
-		if b, err := oci.Described(d, oci.MaxBlob); err != nil || b != m.image.Blob {
-			return errors.Join(err, fmt.Errorf("it is %s of %d bytes, not the lock's %s", d.Digest, d.Size, describe(m.image.Blob)))
+func (d Document) checkDescriptor(said v1.Descriptor) error {
+	if d.image != nil {
+		if b, err := oci.Described(said, oci.MaxBlob); err != nil || b != d.image.Blob {
+			return errors.Join(err, fmt.Errorf("it is %s of %d bytes, not the lock's %s", said.Digest, said.Size, describe(d.image.Blob)))
 		}
 	}
-	if string(d.MediaType) != mediaType {
-		return fmt.Errorf("its media type is %q, not %q", oci.Clip(string(d.MediaType)), mediaType)
-	}
-	if name := memberOf(d); name != m.name {
-		return fmt.Errorf("it is annotated as %q", oci.Clip(name))
-	}
-	if !m.isDescribed(d) {
-		have := "none"
-		if d.Platform != nil {
-			have = d.Platform.String()
-		}
-		return fmt.Errorf("its platform is %q", oci.Clip(have))
+	switch {
+	case string(said.MediaType) != d.MediaType:
+		return fmt.Errorf("its media type is %q, not %q", oci.Clip(string(said.MediaType)), d.MediaType)
+	case memberOf(said) != d.Member:
+		return fmt.Errorf("it is annotated as %q", oci.Clip(memberOf(said)))
+	case said.Platform == nil:
+		return errors.New("its platform is none")
+	case !d.isDescribed(said):
+		return fmt.Errorf("its platform is %q", oci.Clip(said.Platform.String()))
 	}
 	return nil
 }
 
 // memberOf returns which member of a bundle a descriptor in the index is of.
 func memberOf(d v1.Descriptor) string {
-	if name := d.Annotations[MemberAnnotation]; name != "" {
-		return name
-	}
-	return MemberPlugins
+	return cmp.Or(d.Annotations[MemberAnnotation], MemberPlugins)
 }
 
-// isDescribed reports whether a descriptor has the member's name and platform.
-func (m member) isDescribed(d v1.Descriptor) bool {
-	return memberOf(d) == m.name && d.Platform != nil && d.Platform.Equals(*indexPlatform(m.platform))
+// isDescribed reports whether a descriptor has the manifest's member and platform.
+func (d Document) isDescribed(said v1.Descriptor) bool {
+	return memberOf(said) == d.Member && said.Platform != nil && said.Platform.Equals(*indexPlatform(d.Platform))
 }
 
-// check compares a manifest with the lock, and returns what it names.
-func (m member) check(doc Document, lockSum lock.SHA256) ([]lock.Blob, error) {
-	if m.image != nil {
-		return m.image.Blobs, doc.checkImage(*m.image)
+// confirm compares a manifest that was read with the one that the lock wants, and
+// returns that with its data.
+func (d Document) confirm(read Document) (Document, error) {
+	d.Data = read.Data
+	var err error
+	if d.image != nil {
+		err = d.checkImage(*d.image)
+	} else {
+		err = d.checkManifest()
 	}
+	if err != nil {
+		return d, fault.New(fault.Integrity, "%s does not match the lock: %w", d, err)
+	}
+	return d, nil
+}
+
+// checkManifest compares the data of a manifest that is made here with its blobs, and
+// notes a chart's configuration.
+func (d *Document) checkManifest() error {
 	var have v1.Manifest
-	if err := oci.Decode(doc.Data, &have); err != nil {
-		return nil, err
+	if err := oci.Decode(d.Data, &have); err != nil {
+		return err
 	}
 	blobs, err := manifestBlobs(have)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	artifactType, configType, layerType := ArtifactType, LockType, FileType
-	if m.name == MemberChart {
+	if d.Member == MemberChart {
 		artifactType, configType, layerType = "", ChartConfigType, ChartType
+		d.Blobs = append(blobs[:1:1], d.Blobs[1:]...)
 	}
-	wrongType := func(d v1.Descriptor) bool { return string(d.MediaType) != layerType }
+	wrongType := func(l v1.Descriptor) bool { return string(l.MediaType) != layerType }
 	switch {
 	case have.SchemaVersion != 2 || have.MediaType != "" && string(have.MediaType) != manifestType:
-		return nil, fmt.Errorf("it is of schema version %d and media type %q", have.SchemaVersion, oci.Clip(string(have.MediaType)))
+		return fmt.Errorf("it is of schema version %d and media type %q", have.SchemaVersion, oci.Clip(string(have.MediaType)))
 	case have.ArtifactType != artifactType || string(have.Config.MediaType) != configType || slices.ContainsFunc(have.Layers, wrongType):
-		return nil, errors.New("it, its configuration or a layer is of another type")
-	case m.name == MemberPlugins && blobs[0].SHA256 != lockSum:
-		return nil, fmt.Errorf("its lock is sha256:%s, that of the first sha256:%s", blobs[0].SHA256, lockSum)
-	case !slices.Equal(blobs[1:], m.layers):
-		return nil, differentLayers(blobs[1:], m.layers)
+		return errors.New("it, its configuration or a layer is of another type")
+	case blobs[0] != d.Blobs[0]:
+		return fmt.Errorf("its lock is %s, that of the first %s", describe(blobs[0]), describe(d.Blobs[0]))
+	case !slices.Equal(blobs, d.Blobs):
+		return differentLayers(blobs[1:], d.Blobs[1:])
 	}
-	return blobs, nil
+	return nil
 }
 
 // differentLayers says which layers a manifest has too many, too few or
