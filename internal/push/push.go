@@ -13,6 +13,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
@@ -38,7 +39,7 @@ type Source struct {
 	// Fetch makes an upstream file ready to be read. It is nil if all are there.
 	Fetch func(context.Context, lock.Blob) error
 	// BuildImage makes the mountable image.
-	BuildImage func(context.Context, image.Sink) (*image.Result, error)
+	BuildImage func(context.Context, image.Sink) (form.Written, error)
 }
 
 // Result is what was published. It is printed as JSON for machines.

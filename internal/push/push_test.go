@@ -18,6 +18,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
@@ -57,8 +58,8 @@ func sourceOf(t *testing.T, program string) Source {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Source{Name: "b.tar", Contents: contents, BuildImage: func(ctx context.Context, to image.Sink) (*image.Result, error) {
-		return image.Build(ctx, l, pluginsdir.Upstream{Blobs: s}, image.Options{Mount: "/plugins"}, to)
+	return Source{Name: "b.tar", Contents: contents, BuildImage: func(ctx context.Context, to image.Sink) (form.Written, error) {
+		return image.Build(ctx, l, pluginsdir.Upstream{Blobs: s}, form.WriteOptions{Mount: "/plugins", Seeders: form.Seeders{None: true}, Wrote: func(string) {}}, to)
 	}}
 }
 

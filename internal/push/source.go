@@ -29,12 +29,8 @@ func NewSource(ctx context.Context, name string, l *lock.Lock, from form.Content
 			}
 		}
 	}
-	src.BuildImage = func(ctx context.Context, to image.Sink) (*image.Result, error) {
-		made, err := image.OptionsFor(l, o)
-		if err != nil {
-			return nil, err
-		}
-		return image.Build(ctx, l, from.Plugins, made, to)
+	src.BuildImage = func(ctx context.Context, to image.Sink) (form.Written, error) {
+		return image.Build(ctx, l, from.Plugins, o, to)
 	}
 	var err error
 	src.Contents, err = bundle.Plan(ctx, l, from.Blobs)

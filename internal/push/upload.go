@@ -99,7 +99,7 @@ func (p *push) uploadImage(ctx context.Context, to *destination, up *uploader, u
 	if err != nil {
 		return err
 	}
-	uploaded.Size, uploaded.MountOnly = made.Sum()
+	uploaded.Size, uploaded.MountOnly = made.Size, made.MountOnly
 	return nil
 }
 
@@ -111,9 +111,9 @@ type imageSink struct {
 
 // Blob uploads a layer or a configuration that the repository lacks. If the tag
 // is there, a layer that is not says that the tag has other content.
-func (s *imageSink) Blob(ctx context.Context, b image.Blob) error {
+func (s *imageSink) Blob(ctx context.Context, b lock.Blob, open func() (blob.File, error)) error {
 	if !s.keeps(s.to) {
-		return s.one(ctx, b.Blob, b.Open)
+		return s.one(ctx, b, open)
 	}
 	_, there, err := s.repo.HasBlob(ctx, b.SHA256)
 	if err != nil || there {

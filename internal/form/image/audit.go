@@ -1,25 +1,17 @@
 package image
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path"
 	"runtime"
-	"strings"
-	"sync/atomic"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
@@ -86,12 +78,8 @@ func Audit(ctx context.Context, top []byte, from oci.Reader, parallel int, r *au
 		return nil, err
 	}
 	a := &auditor{report: r, from: from, parallel: max(parallel, 1), hashed: hashed, reading: &reading{image: &Image{Top: oci.BlobOf(top)}}}
-	a.add(oci.BlobOf(top), "the image index", nil, nil)
-	if len(manifests) == 0 {
-		if err := a.platform(ctx, nil, top); err != nil {
-			return nil, err
-		}
-		return a.finish()
+	if err := a.add(oci.BlobOf(top), "the image index", nil, nil); err != nil {
+		return nil, err
 	}
 	for _, m := range manifests {
 		if err := a.manifest(ctx, m); err != nil {
@@ -133,28 +121,21 @@ func (a *auditor) add(b lock.Blob, what string, p *agent.Platform, err error) er
 	return oci.Report(a.report, b, f, err)
 }
 
-// manifest audits what the index names.
+// manifest audits the image of one platform.
 func (a *auditor) manifest(ctx context.Context, m namedManifest) error {
-	data, err := oci.ReadManifest(ctx, a.from, m.Blob)
-	if addErr := a.add(m.Blob, "the manifest", &m.platform, err); err != nil {
-		return addErr
+	data, err := m.read(ctx, a.from)
+	if m.data == nil {
+		if addErr := a.add(m.Blob, "the manifest", m.platform, err); err != nil {
+			return addErr
+		}
 	}
-	return a.platform(ctx, &m.platform, data)
-}
-
-// platform audits the image of one platform.
-func (a *auditor) platform(ctx context.Context, said *agent.Platform, manifest []byte) error {
-	err := a.contents(ctx, said, manifest)
+	err = a.contents(ctx, m.platform, data)
 	state, ok := audit.StateOf(err)
 	if !ok {
 		return err
 	}
-	detail := err.Error()
-	if said != nil {
-		detail = fmt.Sprintf("the image for %s: %v", said, err)
-	}
 	// The manifest itself is what it should be.
-	a.report.Fail(audit.Problem{Kind: audit.Kind(state), Path: oci.BlobPath(oci.BlobOf(manifest).SHA256), Detail: detail})
+	a.report.Fail(audit.Problem{Kind: audit.Kind(state), Path: oci.BlobPath(m.SHA256), Detail: m.of(err).Error()})
 	return nil
 }
 
@@ -169,14 +150,11 @@ func (a *auditor) contents(ctx context.Context, said *agent.Platform, manifest [
 	if err != nil {
 		return err
 	}
-	a.image.Platforms = append(a.image.Platforms, is.Platform)
-	l, err := is.readLock(ctx, a.image.Mount, a.from)
-	if err != nil {
+	if err := a.reading.add(ctx, is, a.from); err != nil {
 		return err
 	}
-	a.locks = append(a.locks, l)
-	mount := a.image.Mount
-	(&pluginsdir.Audited{Lock: l, Platform: is.Platform.Platform, Found: found, Mount: mount, KeepsModes: true, At: func(p string) string { return path.Join(mount, p) }}).Audit(a.report)
+	l, mount := a.locks[len(a.locks)-1], a.image.Mount
+	(&pluginsdir.Audited{Lock: l, Platform: is.platform, Found: found, Mount: mount, KeepsModes: true, At: func(p string) string { return path.Join(mount, p) }}).Audit(a.report)
 	return nil
 }
 
@@ -210,123 +188,16 @@ func (a *auditor) layers(ctx context.Context, is *described) (map[string]entry.F
 
 // layer reads one layer.
 func (a *auditor) layer(ctx context.Context, is *described, i int, budget *readBudget) (map[string]entry.Found, error) {
-	d := is.manifest.Layers[i]
-	b, err := oci.Described(d, lock.MaxBlob)
-	if err != nil {
-		return nil, err
-	}
 	what := "a layer"
 	if i < len(is.config.History) && is.config.History[i].Comment != "" {
 		what = fmt.Sprintf("the layer of %.*s", maxContent, is.config.History[i].Comment)
 	}
-	var l *layerReader
-	err = blob.Again(ctx, func(error) error {
-		l = &layerReader{mount: a.image.Mount, budget: budget, found: map[string]entry.Found{}}
-		return oci.Stream(ctx, a.from, b, func(r io.Reader) error { return l.read(ctx, d, is.config.RootFS.DiffIDs[i], r) })
-	})
+	l, err := is.readLayer(ctx, a.from, i, a.image.Mount, maxLayer, budget)
 	if a.hashed != nil && fault.KindOf(err) != fault.Incomplete {
-		a.hashed(b.Size)
+		a.hashed(is.layers[i].Size)
 	}
 	for _, p := range l.outside {
-		a.report.Fail(audit.Problem{Kind: audit.KindUnexpected, Path: p, Detail: "it lies outside of the plugins' directory in the image for " + is.Platform.Platform.String()})
+		a.report.Fail(audit.Problem{Kind: audit.KindUnexpected, Path: p, Detail: "it lies outside of the plugins' directory in the image for " + is.platform.String()})
 	}
-	return l.found, a.add(b, what, &is.Platform.Platform, err)
-}
-
-// readBudget is what is kept in memory of the layers of an image, which must be no more
-// than one of ours can need.
-type readBudget struct{ entries, documents atomic.Int64 }
-
-// layerReader takes in the files of one layer.
-type layerReader struct {
-	mount  string
-	budget *readBudget
-	found  map[string]entry.Found
-	// outside are the paths of files that are not below the mount.
-	outside []string
-}
-
-// read unpacks a layer, and compares what it unpacks to with its diff ID.
-func (l *layerReader) read(ctx context.Context, d v1.Descriptor, diffID v1.Hash, from io.Reader) error {
-	content, err := unpacked(d.MediaType, from)
-	if err != nil {
-		return err
-	}
-	sum := blob.NewHash()
-	whole := io.TeeReader(&boundedReader{ctx: ctx, from: content, left: maxLayer}, sum)
-	for r := tar.NewReader(whole); ; {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err == nil {
-			err = l.entry(h, r)
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err != nil {
-			return unpacking(err)
-		}
-	}
-	if err := blob.Copy(ctx, io.Discard, whole); err != nil {
-		return unpacking(err)
-	}
-	if got := oci.HashOf(sum.SHA256()); got != diffID {
-		return fault.New(fault.Integrity, "it unpacks to %s, but the configuration says %s", got, diffID)
-	}
-	return nil
-}
-
-// entry takes in a file.
-func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
-	if l.budget.entries.Add(1) > maxFiles {
-		return errTooMuch
-	}
-	name := path.Clean("/" + h.Name)
-	rel, below := strings.CutPrefix(name, l.mount+"/")
-	if h.Typeflag == tar.TypeDir && !isWhiteout(name) {
-		return nil
-	}
-	switch {
-	case name == seederPath && h.Typeflag == tar.TypeReg:
-		return nil
-	case !below:
-		l.outside = append(l.outside, name)
-		return nil
-	case isWhiteout(name):
-		l.found[rel] = entry.Found{Problem: "it removes a file of another layer"}
-		return nil
-	case h.Typeflag != tar.TypeReg:
-		l.found[rel] = entry.Found{Problem: "it is no regular file"}
-		return nil
-	}
-	f := entry.Found{Access: disk.Access{Mode: h.FileInfo().Mode(), User: h.Uid, Group: h.Gid}}
-	var data bytes.Buffer
-	sum := blob.NewHash()
-	var head agent.Head
-	to := io.MultiWriter(&head, sum)
-	if pluginsdir.IsDocument(rel) {
-		if h.Size > lock.MaxSize {
-			l.found[rel] = entry.Found{Problem: fmt.Sprintf("it has %d bytes, more than are read of a document", h.Size)}
-			return nil
-		}
-		if l.budget.documents.Add(h.Size) > maxDocuments {
-			return errTooMuch
-		}
-		to = io.MultiWriter(&data, sum)
-	}
-	n, err := io.Copy(to, r)
-	if err != nil {
-		return err
-	}
-	if !pluginsdir.IsDocument(rel) {
-		f.Program = head.Program()
-	}
-	f.Blob, f.Data = lock.Blob{Size: n, SHA256: sum.SHA256()}, data.Bytes()
-	if _, twice := l.found[rel]; twice {
-		f = entry.Found{Problem: "it stands twice in a layer"}
-	}
-	l.found[rel] = f
-	return nil
+	return l.found, a.add(is.layers[i], what, &is.platform, err)
 }

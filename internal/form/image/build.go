@@ -6,7 +6,6 @@ import (
 	"path"
 	"runtime"
 	"slices"
-	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -15,6 +14,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
@@ -23,13 +23,9 @@ import (
 // takes some 125 layers in all.
 const maxFileLayers = 100
 
-// maxDefaultParallel bounds [DefaultParallel]: each layer takes some 2 MiB of
+// layersAtATime is how many layers are made at a time: each takes some 2 MiB of
 // memory, and room on a disk.
-const maxDefaultParallel = 16
-
-// DefaultParallel is how many layers are made at a time unless something else is
-// asked for.
-func DefaultParallel() int { return min(runtime.GOMAXPROCS(0), maxDefaultParallel) }
+func layersAtATime() int { return min(runtime.GOMAXPROCS(0), 16) }
 
 // content says what a layer holds. It is an annotation of the layer.
 type content string
@@ -45,8 +41,7 @@ type job struct {
 	platform agent.Platform
 	content  content
 	// files are what a layer of files holds.
-	files  []lock.File
-	seeder *Seeder
+	files []lock.File
 	// what names the content for people.
 	what string
 	// last says that the platform's image is complete with it.
@@ -54,13 +49,10 @@ type job struct {
 }
 
 // plan lists the layers of an image, platform by platform.
-func plan(l *lock.Lock, o Options) ([]job, error) {
-	if err := checkSeeders(l, o.Seeders); err != nil {
-		return nil, err
-	}
+func (b *build) plan() ([]job, error) {
 	var jobs []job
-	for _, p := range l.Platforms {
-		files := l.Files(p)
+	for _, p := range b.lock.Platforms {
+		files := b.lock.Files(p)
 		for _, f := range files {
 			if isWhiteout(f.Path) {
 				return nil, fault.New(fault.Usage, "an image cannot have the file %q, which its layers would use to remove another", f.Path).
@@ -68,11 +60,11 @@ func plan(l *lock.Lock, o Options) ([]job, error) {
 			}
 		}
 		for _, files := range group(units(files), maxFileLayers) {
-			jobs = append(jobs, job{platform: p, content: contentFiles, files: files, what: nameFiles(o.Mount, files)})
+			jobs = append(jobs, job{platform: p, content: contentFiles, files: files, what: nameFiles(b.options.Mount, files)})
 		}
-		jobs = append(jobs, job{platform: p, content: contentDocuments, what: path.Join(o.Mount, pluginsdir.MetaDir) + " and the indexes"})
-		if s := o.seederOf(p); s != nil {
-			jobs = append(jobs, job{platform: p, content: contentSeeder, seeder: s, what: seederPath})
+		jobs = append(jobs, job{platform: p, content: contentDocuments, what: path.Join(b.options.Mount, pluginsdir.MetaDir) + " and the indexes"})
+		if b.seeders[p] != "" {
+			jobs = append(jobs, job{platform: p, content: contentSeeder, what: seederPath})
 		}
 		jobs[len(jobs)-1].last = true
 	}
@@ -115,12 +107,14 @@ func nameFiles(mount string, files []lock.File) string {
 type build struct {
 	lock    *lock.Lock
 	source  pluginsdir.Source
-	options Options
+	options form.WriteOptions
+	seeders seeders
 	sink    Sink
-	total   int
+	// done counts the layers that were handed on, of total.
+	done, total int
 
-	done      int
-	platforms []Platform
+	written   form.Written
+	manifests []v1.Descriptor
 	// current is the image that layers are handed on of.
 	current imageState
 }
@@ -132,7 +126,7 @@ func (b *build) prepare(ctx context.Context, j job) (*layer, error) {
 	case contentFiles:
 		return b.fileLayer(ctx, j.platform, j.files)
 	case contentSeeder:
-		return j.seeder.layer(ctx, b.options)
+		return b.seederLayer(ctx, j.platform)
 	}
 	return nil, nil
 }
@@ -147,15 +141,12 @@ func (b *build) handOn(ctx context.Context, j job, l *layer) error {
 		}
 		defer l.discard()
 	}
-	open := func() (blob.File, error) { return l.spool.content(), nil }
-	if err := b.sink.Blob(ctx, Blob{MediaType: string(types.OCILayer), Blob: l.Blob, Open: open}); err != nil {
+	if err := b.sink.Blob(ctx, l.Blob, func() (blob.File, error) { return l.spool.content(), nil }); err != nil {
 		return err
 	}
 	b.current.add(j, l)
 	b.done++
-	if b.options.Progress != nil {
-		b.options.Progress(Progress{Platform: j.platform, Layer: j.what, Size: l.Size, Done: b.done, Total: b.total})
-	}
+	b.options.Wrote(fmt.Sprintf("%s layer %d of %d: %s", j.platform, b.done, b.total, j.what))
 	if !j.last {
 		return nil
 	}
@@ -180,44 +171,45 @@ func (b *build) documents(p agent.Platform) (*layer, error) {
 
 // putImage hands on what makes layers an image.
 func (b *build) putImage(ctx context.Context, p agent.Platform) error {
-	config, err := b.current.config(b.lock, p, b.options)
+	config, err := b.config(p)
 	if err != nil {
 		return err
 	}
-	manifest, err := b.current.manifest(b.lock, config, b.options)
+	manifest, err := oci.Encode(v1.Manifest{
+		SchemaVersion: 2, MediaType: types.OCIManifestSchema1,
+		Config: oci.Describe(types.OCIConfigJSON, oci.BlobOf(config)), Layers: b.current.layers,
+		Annotations: b.annotations(),
+	})
 	if err != nil {
 		return err
 	}
-	open := func() (blob.File, error) { return blob.InMemory(config), nil }
-	if err := b.sink.Blob(ctx, Blob{MediaType: string(types.OCIConfigJSON), Blob: oci.BlobOf(config), Open: open}); err != nil {
+	if err := b.sink.Blob(ctx, oci.BlobOf(config), func() (blob.File, error) { return blob.InMemory(config), nil }); err != nil {
 		return err
 	}
 	m := Manifest{MediaType: string(types.OCIManifestSchema1), Blob: oci.BlobOf(manifest), Data: manifest, Platform: &p}
 	if err := b.sink.Manifest(ctx, m); err != nil {
 		return err
 	}
-	b.platforms = append(b.platforms, Platform{
-		Platform: p, Manifest: m.Blob, Seeded: b.options.seederOf(p) != nil,
-		Layers: len(b.current.layers), Size: b.current.size + int64(len(config)+len(manifest)),
-	})
+	d := oci.Describe(m.MediaType, m.Blob)
+	d.Platform = &v1.Platform{OS: p.OS, Architecture: p.Arch}
+	b.manifests = append(b.manifests, d)
+	b.written.Size += b.current.size + int64(len(config)+len(manifest))
+	if b.seeders[p] == "" {
+		b.written.MountOnly = append(b.written.MountOnly, p)
+	}
 	b.current = imageState{}
 	return nil
 }
 
 // putIndex hands on what makes the images one.
-func (b *build) putIndex(ctx context.Context) (lock.Blob, error) {
-	ix := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Annotations: annotations(b.lock, b.options)}
-	for _, p := range b.platforms {
-		d := oci.Describe(types.OCIManifestSchema1, p.Manifest)
-		d.Platform = &v1.Platform{OS: p.OS, Architecture: p.Arch}
-		ix.Manifests = append(ix.Manifests, d)
-	}
-	data, err := oci.Encode(ix)
+func (b *build) putIndex(ctx context.Context) error {
+	data, err := oci.Encode(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Annotations: b.annotations(), Manifests: b.manifests})
 	if err != nil {
-		return lock.Blob{}, err
+		return err
 	}
 	m := Manifest{MediaType: string(types.OCIImageIndex), Blob: oci.BlobOf(data), Data: data}
-	return m.Blob, b.sink.Manifest(ctx, m)
+	b.written.Digest = m.SHA256.OCI()
+	return b.sink.Manifest(ctx, m)
 }
 
 // prepared is what [build.prepare] returned.
@@ -231,51 +223,41 @@ type prepared struct {
 // disk.
 func inOrder(ctx context.Context, jobs []job, n int, prepare func(context.Context, job) (*layer, error), handOn func(context.Context, job, *layer) error) error {
 	ctx, cancel := context.WithCancel(ctx)
-	made := make([]chan prepared, len(jobs))
-	for i := range made {
-		made[i] = make(chan prepared, 1)
-	}
-	var running sync.WaitGroup
-	defer func() {
-		cancel()
-		running.Wait()
-		for _, c := range made {
-			close(c)
-			for p := range c {
-				p.layer.discard()
-			}
-		}
-	}()
-	slots := make(chan struct{}, n)
-	running.Go(func() {
-		for i, j := range jobs {
+	queue := make(chan chan prepared, n-1) // one more is being handed on
+	go func() {
+		defer close(queue)
+		for _, j := range jobs {
+			made := make(chan prepared, 1)
 			select {
-			case slots <- struct{}{}:
+			case queue <- made:
 			case <-ctx.Done():
 				return
 			}
-			running.Go(func() {
+			go func() {
 				l, err := prepare(ctx, j)
-				made[i] <- prepared{l, err}
-			})
+				made <- prepared{l, err}
+			}()
 		}
-	})
-	for i, j := range jobs {
-		var p prepared
-		select {
-		case p = <-made[i]:
-		case <-ctx.Done():
+	}()
+	defer func() {
+		cancel()
+		for made := range queue {
+			(<-made).layer.discard()
+		}
+	}()
+	for _, j := range jobs {
+		made, more := <-queue
+		if !more {
 			return context.Cause(ctx)
 		}
+		p := <-made
+		if p.err == nil {
+			p.err = handOn(ctx, j, p.layer)
+		}
+		p.layer.discard()
 		if p.err != nil {
 			return p.err
 		}
-		err := handOn(ctx, j, p.layer)
-		p.layer.discard()
-		if err != nil {
-			return err
-		}
-		<-slots
 	}
 	return nil
 }

@@ -26,10 +26,10 @@ const (
 )
 
 // annotations are those of an image.
-func annotations(l *lock.Lock, o Options) map[string]string {
-	a := map[string]string{oci.TitleAnnotation: title, mountKey: o.Mount}
-	if l.BotkubeVersion != "" {
-		a[oci.VersionAnnotation] = l.BotkubeVersion
+func (b *build) annotations() map[string]string {
+	a := map[string]string{oci.TitleAnnotation: title, mountKey: b.options.Mount}
+	if b.lock.BotkubeVersion != "" {
+		a[oci.VersionAnnotation] = b.lock.BotkubeVersion
 	}
 	return a
 }
@@ -61,28 +61,20 @@ func (im *imageState) add(j job, l *layer) {
 	maps.Copy(im.made, l.made)
 }
 
-// config is the image's configuration.
-func (im *imageState) config(l *lock.Lock, p agent.Platform, o Options) ([]byte, error) {
-	created := v1.Time{Time: o.ModTime}
+// config is the configuration of a platform's image.
+func (b *build) config(p agent.Platform) ([]byte, error) {
+	created := v1.Time{Time: b.options.ModTime}
 	c := v1.ConfigFile{
 		Architecture: p.Arch, OS: p.OS, Created: created,
-		RootFS: v1.RootFS{Type: "layers", DiffIDs: im.diffIDs},
-		Config: v1.Config{Labels: annotations(l, o)},
+		RootFS: v1.RootFS{Type: "layers", DiffIDs: b.current.diffIDs},
+		Config: v1.Config{Labels: b.annotations()},
 	}
-	c.Config.Labels[documentsKey] = im.documents.String()
-	if o.seederOf(p) != nil {
+	c.Config.Labels[documentsKey] = b.current.documents.String()
+	if b.seeders[p] != "" {
 		c.Config.Entrypoint = []string{seederPath}
 	}
-	for _, what := range im.history {
+	for _, what := range b.current.history {
 		c.History = append(c.History, v1.History{Created: created, CreatedBy: "botkube-mirror", Comment: what})
 	}
 	return oci.Encode(c)
-}
-
-func (im *imageState) manifest(l *lock.Lock, config []byte, o Options) ([]byte, error) {
-	return oci.Encode(v1.Manifest{
-		SchemaVersion: 2, MediaType: types.OCIManifestSchema1,
-		Config: oci.Describe(types.OCIConfigJSON, oci.BlobOf(config)), Layers: im.layers,
-		Annotations: annotations(l, o),
-	})
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicfile"
 	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
@@ -23,33 +24,33 @@ import (
 func TestWriteTwice(t *testing.T) {
 	f := newFixture(t, "v1.14.0", []agent.Platform{amd64}, plugins(t)...)
 	name := filepath.Join(t.TempDir(), "image.tar")
-	write := func() (*Result, bool) {
-		result, changed, err := WriteFile(context.Background(), name, f.lock, f.source(), Options{})
+	write := func() form.Written {
+		result, err := WriteFile(context.Background(), name, f.lock, f.source(), with(form.WriteOptions{}))
 		check(t, err)
 		wantOnly(t, filepath.Dir(name), "image.tar")
-		return result, changed
+		return result
 	}
-	first, changed := write()
-	if !changed {
+	first := write()
+	if !first.Changed {
 		t.Error("a new file did not change")
 	}
 	data, err := os.ReadFile(name)
 	check(t, err)
 	before, err := os.Stat(name)
 	check(t, err)
-	second, changed := write()
+	second := write()
 	after, err := os.Stat(name)
 	check(t, err)
-	if changed || second.Index != first.Index || !os.SameFile(before, after) {
+	if second.Changed || second.Digest != first.Digest || !os.SameFile(before, after) {
 		t.Error("the same image was written again")
 	}
 	spoilt := bytes.Clone(data)
 	spoilt[len(spoilt)/2] ^= 1
 	for _, there := range [][]byte{spoilt, data[:len(data)-1], nil} {
 		check(t, os.WriteFile(name, there, 0o644))
-		_, changed := write()
-		if got, err := os.ReadFile(name); err != nil || !changed || !bytes.Equal(got, data) {
-			t.Errorf("what was there was left: %t, %v", changed, err)
+		again := write()
+		if got, err := os.ReadFile(name); err != nil || !again.Changed || !bytes.Equal(got, data) {
+			t.Errorf("what was there was left: %t, %v", again.Changed, err)
 		}
 	}
 }
@@ -61,7 +62,7 @@ func TestKilled(t *testing.T) {
 	for _, name := range []string{".image.tar.lock", ".image.tar.tmp-X", ".image.tar.tmp-Y"} {
 		check(t, os.WriteFile(filepath.Join(dir, name), []byte("half"), 0o600))
 	}
-	_, _, err := WriteFile(context.Background(), filepath.Join(dir, "image.tar"), f.lock, f.source(), Options{})
+	_, err := WriteFile(context.Background(), filepath.Join(dir, "image.tar"), f.lock, f.source(), with(form.WriteOptions{}))
 	check(t, err)
 	wantOnly(t, dir, "image.tar")
 }
@@ -78,7 +79,7 @@ func TestLink(t *testing.T) {
 	}
 	check(t, os.WriteFile(target, nil, 0o644))
 	check(t, atomicfile.Check(link))
-	_, _, err := WriteFile(context.Background(), link, f.lock, f.source(), Options{})
+	_, err := WriteFile(context.Background(), link, f.lock, f.source(), with(form.WriteOptions{}))
 	check(t, err)
 	if fi, err := os.Stat(target); err != nil || fi.Size() == 0 {
 		t.Errorf("where the link leads nothing was written: %v", err)
@@ -109,7 +110,7 @@ func TestCheckFile(t *testing.T) {
 		if err := atomicfile.Check(name); fault.KindOf(err) != fault.Usage {
 			t.Errorf("atomicfile.Check(%q): %v", name, err)
 		}
-		if _, _, err := WriteFile(context.Background(), name, f.lock, f.source(), Options{}); fault.KindOf(err) != fault.Usage {
+		if _, err := WriteFile(context.Background(), name, f.lock, f.source(), with(form.WriteOptions{})); fault.KindOf(err) != fault.Usage {
 			t.Errorf("WriteFile(%q): %v", name, err)
 		}
 	}
@@ -123,13 +124,13 @@ func TestNewDirectory(t *testing.T) {
 	f := newFixture(t, "v1.14.0", []agent.Platform{amd64}, plugins(t)[0])
 	dir := t.TempDir()
 	name := filepath.Join(dir, "new", "and", "image.tar")
-	if _, _, err := WriteFile(context.Background(), name, f.lock, f.source(), Options{Seeders: []Seeder{{arm64, "none"}}}); err == nil {
+	if _, err := WriteFile(context.Background(), name, f.lock, f.source(), with(form.WriteOptions{Seeders: form.Seeders{Given: []form.Seeder{seed(arm64, "none")}}})); err == nil {
 		t.Error("no error")
 	}
 	wantOnly(t, dir)
-	_, changed, err := WriteFile(context.Background(), name, f.lock, f.source(), Options{})
-	if err != nil || !changed {
-		t.Errorf("%t, %v", changed, err)
+	result, err := WriteFile(context.Background(), name, f.lock, f.source(), with(form.WriteOptions{}))
+	if err != nil || !result.Changed {
+		t.Errorf("%t, %v", result.Changed, err)
 	}
 	wantOnly(t, filepath.Dir(name), "image.tar")
 }
@@ -137,7 +138,7 @@ func TestNewDirectory(t *testing.T) {
 func TestMounts(t *testing.T) {
 	f := newFixture(t, "v1.14.0", []agent.Platform{amd64}, plugins(t)[0])
 	for _, mount := range []string{"plugins", "/", "/a/../b", "/botkube-mirror", "/botkube-mirror/x", "/a\x00b", "/.wh.a", "/a/.wh..wh..opq/b"} {
-		if _, err := Build(context.Background(), f.lock, f.source(), Options{Mount: mount}, discard{}); fault.KindOf(err) != fault.Usage {
+		if _, err := Build(context.Background(), f.lock, f.source(), with(form.WriteOptions{Mount: mount}), discard{}); fault.KindOf(err) != fault.Usage {
 			t.Errorf("%q: %v", mount, err)
 		}
 	}
@@ -149,14 +150,14 @@ func TestTwoRuns(t *testing.T) {
 	f := newFixture(t, "v1.14.0", []agent.Platform{amd64}, plugins(t)[0])
 	name := filepath.Join(t.TempDir(), "image.tar")
 	waiting, finished := make(chan string, 1), make(chan error, 1)
-	var changed bool
+	var result form.Written
 	second := func() {
 		var err error
-		_, changed, err = WriteFile(context.Background(), name, f.lock, f.source(), Options{Waiting: func(path string) { waiting <- path }})
+		result, err = WriteFile(context.Background(), name, f.lock, f.source(), with(form.WriteOptions{Waiting: func(path string) { waiting <- path }}))
 		finished <- err
 	}
 	var once bool
-	_, _, err := WriteFile(context.Background(), name, f.lock, f.source(), Options{Progress: func(Progress) {
+	_, err := WriteFile(context.Background(), name, f.lock, f.source(), with(form.WriteOptions{Wrote: func(string) {
 		if once {
 			return
 		}
@@ -167,13 +168,13 @@ func TestTwoRuns(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 		defer cancel()
-		if _, _, err := WriteFile(ctx, name, f.lock, f.source(), Options{}); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := WriteFile(ctx, name, f.lock, f.source(), with(form.WriteOptions{})); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a third run: %v", err)
 		}
-	}})
+	}}))
 	check(t, err)
 	check(t, <-finished)
-	if changed {
+	if result.Changed {
 		t.Error("the second run wrote the same again")
 	}
 	wantOnly(t, filepath.Dir(name), "image.tar")
@@ -185,7 +186,7 @@ func TestNoRoomForLayers(t *testing.T) {
 	}
 	f := newFixture(t, "v1.14.0", []agent.Platform{amd64}, plugins(t)[0])
 	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "none"))
-	_, err := Build(context.Background(), f.lock, f.source(), Options{}, discard{})
+	_, err := Build(context.Background(), f.lock, f.source(), with(form.WriteOptions{}), discard{})
 	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(fault.HintOf(err), "TMPDIR") {
 		t.Errorf("%v, hint %q", err, fault.HintOf(err))
 	}
@@ -213,9 +214,14 @@ func TestSkopeo(t *testing.T) {
 	f := newFixture(t, "v1.14.0", []agent.Platform{amd64, arm64}, plugins(t)...)
 	dir := t.TempDir()
 	name := filepath.Join(dir, "image.tar")
-	result, _, err := WriteFile(context.Background(), name, f.lock, f.source(), Options{Seeders: []Seeder{{amd64, buildProgram(t, amd64)}}})
+	result, err := WriteFile(context.Background(), name, f.lock, f.source(), with(form.WriteOptions{Seeders: form.Seeders{Given: []form.Seeder{seed(amd64, buildProgram(t, amd64))}}}))
 	check(t, err)
 	want, err := openPath(name)
+	check(t, err)
+
+	data, err := os.ReadFile(name)
+	check(t, err)
+	layers, err := images(t, data)[arm64].Layers()
 	check(t, err)
 
 	var inspected struct {
@@ -225,14 +231,14 @@ func TestSkopeo(t *testing.T) {
 	}
 	out := skopeo(t, "--override-os=linux", "--override-arch=arm64", "inspect", "oci-archive:"+name+":"+result.Tag)
 	check(t, json.Unmarshal(out, &inspected))
-	if len(inspected.Layers) != result.Platforms[1].Layers || inspected.Labels[mountKey] != "/plugins" {
+	if len(inspected.Layers) != len(layers) || inspected.Labels[mountKey] != "/plugins" {
 		t.Errorf("skopeo sees %+v", inspected)
 	}
 
 	skopeo(t, "copy", "--all", "--preserve-digests", "oci-archive:"+name+":"+result.Tag, "oci:"+filepath.Join(dir, "layout")+":"+result.Tag)
 	copied, err := openPath(filepath.Join(dir, "layout"))
 	check(t, err)
-	if copied.Top != result.Index || asJSON(t, copied) != asJSON(t, want) {
+	if copied.Top.SHA256.OCI() != result.Digest || asJSON(t, copied) != asJSON(t, want) {
 		t.Errorf("skopeo made %s of %s", asJSON(t, copied), asJSON(t, want))
 	}
 
@@ -242,7 +248,7 @@ func TestSkopeo(t *testing.T) {
 	skopeo(t, "copy", "dir:"+docker, "oci:"+filepath.Join(dir, "single"))
 	single, err := openPath(filepath.Join(dir, "single"))
 	check(t, err)
-	if asJSON(t, single.Lock) != asJSON(t, f.lock.ForPlatform(amd64)) || single.Mount != "/plugins" || !single.Platforms[0].Seeded {
+	if asJSON(t, single.Lock) != asJSON(t, f.lock.ForPlatform(amd64)) || single.Mount != "/plugins" || len(single.MountOnly) > 0 {
 		t.Errorf("a part of the image, converted, reads as %s", asJSON(t, single))
 	}
 }

@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -124,13 +125,23 @@ func (f *fixture) remembering() pluginsdir.Source {
 	return pluginsdir.Upstream{Blobs: f.store, Memory: f.store}
 }
 
+// with fills options up: a mount, nobody to tell, and no program that is not named.
+func with(o form.WriteOptions) form.WriteOptions {
+	o.Mount = cmp.Or(o.Mount, "/plugins")
+	o.Seeders.None = len(o.Seeders.Given) == 0
+	if o.Wrote == nil {
+		o.Wrote = func(string) {}
+	}
+	return o
+}
+
 // write writes an archive and returns its bytes.
-func (f *fixture) write(t testing.TB, o Options) ([]byte, *Result) {
+func (f *fixture) write(t testing.TB, o form.WriteOptions) ([]byte, form.Written) {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "image.tar")
-	result, changed, err := WriteFile(context.Background(), name, f.lock, f.source(), o)
+	result, err := WriteFile(context.Background(), name, f.lock, f.source(), with(o))
 	check(t, err)
-	if !changed {
+	if !result.Changed {
 		t.Error("a new file is said not to have changed")
 	}
 	wantOnly(t, filepath.Dir(name), "image.tar")

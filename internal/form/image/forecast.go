@@ -29,7 +29,7 @@ func layerSizes(l *lock.Lock) []int64 {
 // as many layers in a row as are made at a time.
 func NeedTemporary(l *lock.Lock) int64 {
 	sizes := layerSizes(l)
-	n := min(DefaultParallel(), len(sizes))
+	n := min(layersAtATime(), len(sizes))
 	var most int64
 	for i := range len(sizes) - n + 1 {
 		most = max(most, sum(sizes[i:i+n]))

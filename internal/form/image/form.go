@@ -5,9 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"runtime"
-	"slices"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
@@ -63,13 +60,7 @@ func openMirror(ctx context.Context, p *form.Place) (*form.Mirror, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &form.Mirror{Lock: im.Lock, Tag: im.Tag, Digest: im.Top.SHA256.OCI(), Mount: im.Mount}
-	for _, platform := range im.Platforms {
-		if !platform.Seeded {
-			m.MountOnly = append(m.MountOnly, platform.Platform)
-		}
-	}
-	return m, nil
+	return &form.Mirror{Lock: im.Lock, Tag: im.Tag, Digest: im.Top.SHA256.OCI(), Mount: im.Mount, MountOnly: im.MountOnly}, nil
 }
 
 func read(ctx context.Context, p *form.Place) (im *Image, err error) {
@@ -111,65 +102,13 @@ func openOutput(_ context.Context, path string, _ *lock.Lock, from form.Content,
 func (out *output) Add(context.Context, lock.Artifact) (bool, error) { return false, nil }
 
 // Commit writes the image.
-func (out *output) Commit(ctx context.Context, l *lock.Lock) (w form.Written, err error) {
-	o, err := OptionsFor(l, out.options)
-	if err != nil {
-		return w, err
-	}
+func (out *output) Commit(ctx context.Context, l *lock.Lock) (form.Written, error) {
 	out.options.Writing(-1)
-	made, changed, err := WriteFile(ctx, out.path, l.PluginsOnly(), out.from.Plugins, o)
-	if err != nil {
-		return w, err
-	}
-	w = form.Written{Changed: changed, Tag: made.Tag, Digest: made.Index.SHA256.OCI()}
-	w.Size, w.MountOnly = made.Sum()
-	return w, nil
+	return WriteFile(ctx, out.path, l, out.from.Plugins, out.options)
 }
 
 // Close does nothing: what is unfinished was removed by [WriteFile].
 func (out *output) Close() error { return nil }
-
-// OptionsFor are those of an image of a lock.
-func OptionsFor(l *lock.Lock, o form.WriteOptions) (Options, error) {
-	seeders, err := seedersFor(l, o.Seeders)
-	return Options{
-		Mount: o.Mount, ModTime: o.ModTime, Seeders: seeders, Waiting: o.Waiting,
-		Progress: func(p Progress) {
-			o.Wrote(fmt.Sprintf("%s layer %d of %d: %s", p.Platform, p.Done, p.Total, p.Layer))
-		},
-	}, err
-}
-
-// seedersFor returns the seeders for the platforms of a lock: those given, and the
-// running program for its own platform, if it runs without libraries.
-func seedersFor(l *lock.Lock, o form.Seeders) ([]Seeder, error) {
-	if o.None {
-		return nil, nil
-	}
-	var seeders []Seeder
-	for _, given := range o.Given {
-		s := Seeder(given)
-		if !slices.Contains(l.Platforms, s.Platform) {
-			return nil, fault.New(fault.Usage, "a seeder is given for %s, but the image is not for that platform", s.Platform).
-				WithHint("leave it out, or add --platform %s", s.Platform)
-		}
-		if err := CheckSeeder(s); err != nil {
-			return nil, err
-		}
-		seeders = append(seeders, s)
-	}
-	self := Seeder{Platform: agent.Platform{OS: runtime.GOOS, Arch: runtime.GOARCH}}
-	given := slices.ContainsFunc(seeders, func(s Seeder) bool { return s.Platform == self.Platform })
-	path, err := os.Executable()
-	if err != nil || given || !slices.Contains(l.Platforms, self.Platform) {
-		return seeders, nil
-	}
-	self.Path = path
-	if CheckSeeder(self) == nil {
-		seeders = append(seeders, self)
-	}
-	return seeders, nil
-}
 
 func next(path string, w form.Written, _ []agent.Platform, _ string) string {
 	return MountOnlyNote(w.MountOnly) + fmt.Sprintf("next: load it (podman load -i %s), or copy it to a registry (skopeo copy --all oci-archive:%s docker://REGISTRY/botkube-plugins:%s); the Helm values to mount it: botkube-mirror values %s --image REGISTRY/botkube-plugins:%s --values YOURS.yaml\n", path, path, w.Tag, path, w.Tag)

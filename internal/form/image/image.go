@@ -10,8 +10,11 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -20,54 +23,10 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
-
-// defaultMount is where an agent looks for its plugins if it is told nothing.
-const defaultMount = "/plugins"
-
-// Options say how an image is made. Its zero value is an image for the agent's
-// default directory, without seeders.
-type Options struct {
-	// Mount is where the agent will see the directory, and where the image has
-	// it; /plugins if empty.
-	Mount string
-	// ModTime is that of everything in the image; the epoch if zero.
-	ModTime time.Time
-	// Seeders are the programs to put into the image, at most one for each of
-	// the lock's platforms.
-	Seeders []Seeder
-	// Parallel is how many layers are made at a time; if zero, as many as there
-	// are processors. It has no influence on the result.
-	Parallel int
-	// Progress, if not nil, is called for each layer that was handed on, in
-	// order.
-	Progress func(Progress)
-	// Waiting, if not nil, is called by [WriteFile] when another run writes
-	// the file.
-	Waiting func(path string)
-}
-
-// Progress is a layer that was handed on.
-type Progress struct {
-	Platform agent.Platform
-	// Layer is what the layer holds, in words: the path of a file in the image,
-	// or the first and the last of several.
-	Layer string
-	// Size is that of the layer as it is handed on, compressed, in bytes.
-	Size int64
-	// Done counts the layers, of Total for all platforms.
-	Done, Total int
-}
-
-// Blob is a layer or a configuration on its way.
-type Blob struct {
-	MediaType string
-	lock.Blob
-	// Open opens the content, any number of times, while the call lasts that
-	// the blob was given to.
-	Open func() (blob.File, error)
-}
 
 // Manifest is the manifest of an image for one platform, or their index.
 type Manifest struct {
@@ -83,87 +42,88 @@ type Manifest struct {
 // index. A blob that stands in several images comes as often. Build makes one
 // call at a time.
 type Sink interface {
-	Blob(ctx context.Context, b Blob) error
+	// Blob receives a layer or a configuration. Open opens it, any number of times,
+	// while the call lasts.
+	Blob(ctx context.Context, b lock.Blob, open func() (blob.File, error)) error
 	Manifest(ctx context.Context, m Manifest) error
-}
-
-// Result says what was made.
-type Result struct {
-	// Index is the image's index, whose digest is that of the whole.
-	Index lock.Blob
-	// Tag is the name that the image should have: see [lock.Lock.Tag].
-	Tag       string
-	Platforms []Platform
-}
-
-// Sum returns the size in bytes of all platforms, and those that have no program.
-func (r *Result) Sum() (size int64, mountOnly []agent.Platform) {
-	for _, p := range r.Platforms {
-		size += p.Size
-		if !p.Seeded {
-			mountOnly = append(mountOnly, p.Platform)
-		}
-	}
-	return size, mountOnly
-}
-
-// Platform is an image for one platform.
-type Platform struct {
-	agent.Platform
-	// Manifest is the image's manifest.
-	Manifest lock.Blob
-	// Seeded says that there is a program to copy the directory to a volume.
-	Seeded bool
-	Layers int
-	// Size is that of manifest, configuration and layers as they are transferred.
-	Size int64
 }
 
 // Build makes an image of a lock and hands it on. What the sink received counts
 // only if the error is nil. Layers wait in files without a name in [os.TempDir]:
 // no more of them than are made at a time, and while one is made, maybe what it is
 // made of.
-func Build(ctx context.Context, l *lock.Lock, src pluginsdir.Source, o Options, sink Sink) (*Result, error) {
-	o, err := o.withDefaults()
-	if err != nil {
-		return nil, err
-	}
-	l = l.PluginsOnly()
-	l.Platforms = slices.SortedFunc(slices.Values(l.Platforms), agent.ComparePlatforms)
-	tag, err := l.Tag()
-	if err != nil {
-		return nil, err
-	}
-	jobs, err := plan(l, o)
-	if err != nil {
-		return nil, err
-	}
-	b := &build{lock: l, source: src, options: o, sink: sink, total: len(jobs)}
-	if err := inOrder(ctx, jobs, o.Parallel, b.prepare, b.handOn); err != nil {
-		return nil, err
-	}
-	index, err := b.putIndex(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &Result{Index: index, Tag: tag, Platforms: b.platforms}, nil
-}
-
-func (o Options) withDefaults() (Options, error) {
-	if o.Mount == "" {
-		o.Mount = defaultMount
-	}
+func Build(ctx context.Context, l *lock.Lock, src pluginsdir.Source, o form.WriteOptions, sink Sink) (form.Written, error) {
 	if err := CheckMount(o.Mount); err != nil {
-		return o, err
+		return form.Written{}, err
+	}
+	seeders, err := seedersFor(l, o.Seeders)
+	if err != nil {
+		return form.Written{}, err
 	}
 	if o.ModTime.IsZero() {
 		o.ModTime = time.Unix(0, 0)
 	}
 	o.ModTime = o.ModTime.UTC().Truncate(time.Second)
-	if o.Parallel < 1 {
-		o.Parallel = DefaultParallel()
+	l = l.PluginsOnly()
+	l.Platforms = slices.SortedFunc(slices.Values(l.Platforms), agent.ComparePlatforms)
+	b := &build{lock: l, source: src, options: o, seeders: seeders, sink: sink}
+	if b.written.Tag, err = l.Tag(); err != nil {
+		return form.Written{}, err
 	}
-	return o, nil
+	jobs, err := b.plan()
+	if err != nil {
+		return form.Written{}, err
+	}
+	b.total = len(jobs)
+	if err := inOrder(ctx, jobs, layersAtATime(), b.prepare, b.handOn); err != nil {
+		return form.Written{}, err
+	}
+	return b.written, b.putIndex(ctx)
+}
+
+// imageName has a host that nobody can pull from.
+const imageName = "localhost/botkube-plugins"
+
+// archive is a [Sink] that writes an OCI archive, the tar file of a layout.
+type archive struct {
+	*oci.Archive
+	to io.Writer
+	// last is the manifest that came last.
+	last lock.Blob
+}
+
+func (a *archive) Blob(ctx context.Context, b lock.Blob, open func() (blob.File, error)) error {
+	a.Archive.Blob(b, open)
+	return a.Flush(ctx, a.to)
+}
+
+func (a *archive) Manifest(ctx context.Context, m Manifest) error {
+	a.last = m.Blob
+	a.Document(m.Data)
+	return a.Flush(ctx, a.to)
+}
+
+// WriteFile writes an image to a file, as an OCI archive. The file has its name
+// when it is whole and on disk; its directory is created if need be. A run that
+// finds another one at it waits. One that has the same bytes already is left alone.
+func WriteFile(ctx context.Context, name string, l *lock.Lock, src pluginsdir.Source, o form.WriteOptions) (w form.Written, err error) {
+	changed, err := oci.WriteFile(ctx, name, o.Waiting, func(to *os.File) error {
+		a := &archive{Archive: oci.NewArchive(o.ModTime), to: to}
+		if w, err = Build(ctx, l, src, o, a); err != nil {
+			return err
+		}
+		index, err := oci.IndexJSON(a.last, map[string]string{oci.RefNameAnnotation: w.Tag, oci.ImageNameAnnotation: imageName + ":" + w.Tag})
+		if err != nil {
+			return err
+		}
+		a.Index(index)
+		return cmp.Or(a.Close(), a.Flush(ctx, to))
+	})
+	if err != nil {
+		return form.Written{}, fmt.Errorf("writing %s: %w", name, oci.ExplainWriting(err, "write to another disk"))
+	}
+	w.Changed = changed
+	return w, nil
 }
 
 // CheckMount reports why an image cannot have the directory at a path.
@@ -183,16 +143,6 @@ func CheckMount(mount string) error {
 // isWhiteout reports whether a path has a name that, in a layer, is not that of a
 // file but removes one (image-spec, layer.md).
 func isWhiteout(name string) bool { return strings.Contains("/"+name, "/.wh.") }
-
-// seederOf returns the seeder for a platform, or nil.
-func (o Options) seederOf(p agent.Platform) *Seeder {
-	for i := range o.Seeders {
-		if o.Seeders[i].Platform == p {
-			return &o.Seeders[i]
-		}
-	}
-	return nil
-}
 
 // describe says which file of an image is meant.
 func describe(p agent.Platform, what string, err error) error {

@@ -14,6 +14,7 @@ import (
 	"path"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +32,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
@@ -130,7 +132,7 @@ func compareMembers(t *testing.T, got, want map[string]member) {
 func TestImageHasTheDirectory(t *testing.T) {
 	f := newFixture(t, "v1.14.0", []agent.Platform{amd64, arm64}, plugins(t)...)
 	for _, mount := range []string{"/plugins", "/var/lib/bot kube/ü"} {
-		data, _ := f.write(t, Options{Mount: mount})
+		data, _ := f.write(t, with(form.WriteOptions{Mount: mount}))
 		for p, im := range images(t, data) {
 			compareMembers(t, rootfs(t, im, time.Unix(0, 0)), f.writeDir(t, p, mount))
 		}
@@ -140,15 +142,16 @@ func TestImageHasTheDirectory(t *testing.T) {
 func TestSameBytes(t *testing.T) {
 	f := newFixture(t, "v1.14.0", []agent.Platform{amd64, arm64}, plugins(t)...)
 	modTime := time.Unix(1_700_000_000, 5)
-	for _, o := range []Options{{}, {ModTime: modTime}} {
-		o.Parallel = 1
+	for _, o := range []form.WriteOptions{{}, {ModTime: modTime}} {
+		before := runtime.GOMAXPROCS(1)
 		want, _ := f.write(t, o)
-		for _, parallel := range []int{0, 2, 7, 64} {
-			o.Parallel = parallel
+		for _, parallel := range []int{2, 7, 64} {
+			runtime.GOMAXPROCS(parallel)
 			if got, _ := f.write(t, o); !bytes.Equal(got, want) {
-				t.Errorf("--parallel %d makes another image", parallel)
+				t.Errorf("%d layers at a time make another image", parallel)
 			}
 		}
+		runtime.GOMAXPROCS(before)
 		if !o.ModTime.IsZero() {
 			for p, im := range images(t, want) {
 				rootfs(t, im, modTime.Truncate(time.Second))
@@ -193,13 +196,13 @@ func TestSameBytesHoweverTheyCome(t *testing.T) {
 		l.discard()
 	}
 	f := newFixture(t, "v1.14.0", []agent.Platform{amd64}, plugins(t)...)
-	cold, err := Build(context.Background(), f.lock, f.source(), Options{}, discard{})
+	cold, err := Build(context.Background(), f.lock, f.source(), with(form.WriteOptions{}), discard{})
 	check(t, err)
 	for range 2 { // the first run fills the memory
-		warm, err := Build(context.Background(), f.lock, f.remembering(), Options{}, discard{})
+		warm, err := Build(context.Background(), f.lock, f.remembering(), with(form.WriteOptions{}), discard{})
 		check(t, err)
-		if warm.Index != cold.Index {
-			t.Errorf("%v, want %v", warm.Index, cold.Index)
+		if warm.Digest != cold.Digest {
+			t.Errorf("%v, want %v", warm, cold)
 		}
 	}
 }
@@ -207,8 +210,8 @@ func TestSameBytesHoweverTheyCome(t *testing.T) {
 // discard is a sink.
 type discard struct{}
 
-func (discard) Blob(context.Context, Blob) error         { return nil }
-func (discard) Manifest(context.Context, Manifest) error { return nil }
+func (discard) Blob(context.Context, lock.Blob, func() (blob.File, error)) error { return nil }
+func (discard) Manifest(context.Context, Manifest) error                         { return nil }
 
 // wrong is a source that is wrong about what its files will be.
 type wrong struct {
@@ -235,12 +238,12 @@ func (s wrong) Make(ctx context.Context, p agent.Platform, f lock.File, to blob.
 
 func TestWrongAboutAFile(t *testing.T) {
 	f := newFixture(t, "v1.14.0", []agent.Platform{amd64}, plugins(t)...)
-	want, err := Build(context.Background(), f.lock, f.source(), Options{}, discard{})
+	want, err := Build(context.Background(), f.lock, f.source(), with(form.WriteOptions{}), discard{})
 	check(t, err)
 	for _, src := range []wrong{{size: 0}, {size: 3}, {size: 1 << 40}, {size: -1}, {size: 20, reset: true}} {
 		src.Source = f.source()
-		got, err := Build(context.Background(), f.lock, src, Options{}, discard{})
-		if err != nil || got.Index != want.Index {
+		got, err := Build(context.Background(), f.lock, src, with(form.WriteOptions{}), discard{})
+		if err != nil || got.Digest != want.Digest {
 			t.Errorf("%+v: %v, %v", src, got, err)
 		}
 	}
@@ -256,9 +259,9 @@ func TestManyFiles(t *testing.T) {
 	}
 	for files, layers := range map[int]int{0: 1, 1: 2, 101: 101} {
 		f := newFixture(t, "", []agent.Platform{amd64}, many(files)...)
-		data, result := f.write(t, Options{})
-		if got := result.Platforms[0].Layers; got != layers {
-			t.Errorf("%d files make %d layers, want %d", files, got, layers)
+		data, result := f.write(t, with(form.WriteOptions{}))
+		if got, err := images(t, data)[amd64].Layers(); err != nil || len(got) != layers {
+			t.Errorf("%d files make %d layers, want %d (%v)", files, len(got), layers, err)
 		}
 		compareMembers(t, rootfs(t, images(t, data)[amd64], time.Unix(0, 0)), f.writeDir(t, amd64, "/plugins"))
 		if !strings.HasPrefix(result.Tag, "lock-") || len(result.Tag) != len("lock-")+12 {
@@ -316,9 +319,9 @@ func (r *recorder) note(what string) error {
 	return nil
 }
 
-func (r *recorder) Blob(_ context.Context, b Blob) error {
+func (r *recorder) Blob(_ context.Context, b lock.Blob, open func() (blob.File, error)) error {
 	for range 2 { // as for a second attempt
-		content, err := b.Open()
+		content, err := open()
 		if err != nil {
 			return err
 		}
@@ -326,15 +329,15 @@ func (r *recorder) Blob(_ context.Context, b Blob) error {
 		if err = errors.Join(err, content.Close()); err != nil {
 			return err
 		}
-		if oci.BlobOf(data) != b.Blob {
-			return fmt.Errorf("%v is %v", b.Blob, oci.BlobOf(data))
+		if oci.BlobOf(data) != b {
+			return fmt.Errorf("%v is %v", b, oci.BlobOf(data))
 		}
 	}
 	if r.blobs == nil {
 		r.blobs = map[lock.SHA256]int{}
 	}
 	r.blobs[b.SHA256]++
-	return r.note(b.MediaType)
+	return r.note("blob")
 }
 
 func (r *recorder) Manifest(_ context.Context, m Manifest) error {
@@ -346,21 +349,21 @@ func (r *recorder) Manifest(_ context.Context, m Manifest) error {
 
 func TestOrder(t *testing.T) {
 	f := newFixture(t, "v1.14.0", []agent.Platform{amd64, arm64}, plugins(t)[0])
-	const layer, config = "application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.oci.image.config.v1+json"
+	const layer, config = "blob", "blob"
 	const manifest, index = "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"
 	want := []string{layer, layer, layer, config, manifest + " linux/amd64", layer, layer, layer, config, manifest + " linux/arm64", index + " <nil>"}
 	var progress []string
-	o := Options{Progress: func(p Progress) {
-		progress = append(progress, fmt.Sprintf("%s %s %d/%d", p.Platform, p.Layer, p.Done, p.Total))
-	}}
+	o := with(form.WriteOptions{Wrote: func(what string) { progress = append(progress, what) }})
 	r := new(recorder)
 	_, err := Build(context.Background(), f.lock, f.source(), o, r)
 	if err != nil || !slices.Equal(r.got, want) {
 		t.Errorf("%v: %q, want %q", err, r.got, want)
 	}
 	wantProgress := []string{
-		"linux/amd64 /plugins/r/executor_v1.0.0_raw 1/6", "linux/amd64 /plugins/r/executor_v1.0.0_raw_deps/jq 2/6", "linux/amd64 /plugins/.botkube-mirror and the indexes 3/6",
-		"linux/arm64 /plugins/r/executor_v1.0.0_raw 4/6", "linux/arm64 /plugins/r/executor_v1.0.0_raw_deps/jq 5/6", "linux/arm64 /plugins/.botkube-mirror and the indexes 6/6",
+		"linux/amd64 layer 1 of 6: /plugins/r/executor_v1.0.0_raw", "linux/amd64 layer 2 of 6: /plugins/r/executor_v1.0.0_raw_deps/jq",
+		"linux/amd64 layer 3 of 6: /plugins/.botkube-mirror and the indexes",
+		"linux/arm64 layer 4 of 6: /plugins/r/executor_v1.0.0_raw", "linux/arm64 layer 5 of 6: /plugins/r/executor_v1.0.0_raw_deps/jq",
+		"linux/arm64 layer 6 of 6: /plugins/.botkube-mirror and the indexes",
 	}
 	if !slices.Equal(progress, wantProgress) {
 		t.Errorf("%q", progress)
@@ -373,7 +376,7 @@ func TestLayersAreShared(t *testing.T) {
 		all[0].version, all[0].content = version, text("%s", raw)
 		f := newFixture(t, version, []agent.Platform{amd64}, all...)
 		r := new(recorder)
-		_, err := Build(context.Background(), f.lock, f.source(), Options{}, r)
+		_, err := Build(context.Background(), f.lock, f.source(), with(form.WriteOptions{}), r)
 		check(t, err)
 		return r
 	}
@@ -395,7 +398,7 @@ func TestFailure(t *testing.T) {
 	spools := t.TempDir()
 	t.Setenv("TMPDIR", spools)
 	for n := 1; ; n++ {
-		_, err := Build(context.Background(), f.lock, f.source(), Options{Parallel: 3}, &recorder{failAt: n})
+		_, err := Build(context.Background(), f.lock, f.source(), with(form.WriteOptions{}), &recorder{failAt: n})
 		if err == nil {
 			if n < 10 {
 				t.Errorf("only %d calls", n)
@@ -414,9 +417,9 @@ func TestMissingBlob(t *testing.T) {
 	check(t, os.Remove(filepath.Join(f.store.Dir(), "blobs", "sha256", f.lock.Artifacts[2].SHA256.String())))
 	name := filepath.Join(t.TempDir(), "image.tar")
 	fail := func() {
-		result, changed, err := WriteFile(context.Background(), name, f.lock, f.source(), Options{})
-		if result != nil || changed || fault.KindOf(err) != fault.Incomplete || !strings.Contains(err.Error(), name) {
-			t.Errorf("%v, %t, %v", result, changed, err)
+		result, err := WriteFile(context.Background(), name, f.lock, f.source(), with(form.WriteOptions{}))
+		if result.Digest != "" || result.Changed || fault.KindOf(err) != fault.Incomplete || !strings.Contains(err.Error(), name) {
+			t.Errorf("%v, %v", result, err)
 		}
 	}
 	fail()
@@ -432,7 +435,7 @@ func TestMissingBlob(t *testing.T) {
 // TestWhiteout has a file whose name would make another one vanish.
 func TestWhiteout(t *testing.T) {
 	f := newFixture(t, "v1.14.0", []agent.Platform{amd64}, upstream{name: "x", version: "v1", file: "x", content: text("x"), deps: []string{"jq", ".wh.jq"}})
-	if _, err := Build(context.Background(), f.lock, f.source(), Options{}, discard{}); fault.KindOf(err) != fault.Usage || !strings.Contains(fault.HintOf(err), "--exclude r/x") {
+	if _, err := Build(context.Background(), f.lock, f.source(), with(form.WriteOptions{}), discard{}); fault.KindOf(err) != fault.Usage || !strings.Contains(fault.HintOf(err), "--exclude r/x") {
 		t.Errorf("%v, hint %q", err, fault.HintOf(err))
 	}
 }
@@ -487,7 +490,7 @@ func TestCancelled(t *testing.T) {
 		cancel()
 	}()
 	name := filepath.Join(t.TempDir(), "image.tar")
-	if _, _, err := WriteFile(ctx, name, f.lock, src, Options{Parallel: 2}); !errors.Is(err, context.Canceled) {
+	if _, err := WriteFile(ctx, name, f.lock, src, with(form.WriteOptions{})); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 	wantOnly(t, filepath.Dir(name))
@@ -495,11 +498,11 @@ func TestCancelled(t *testing.T) {
 
 func TestGolden(t *testing.T) {
 	f := newFixture(t, "v1.14.0+x", []agent.Platform{amd64, arm64}, plugins(t)...)
-	seeder := Seeder{amd64, buildProgram(t, amd64)}
+	seeder := seed(amd64, buildProgram(t, amd64))
 	dir := t.TempDir()
 	// What a compiler makes is not the same for ever.
 	small := smallestProgram(t, dir, seeder)
-	data, result := f.write(t, Options{Seeders: []Seeder{small}})
+	data, result := f.write(t, with(form.WriteOptions{Seeders: form.Seeders{Given: []form.Seeder{small}}}))
 	if result.Tag != "v1.14.0_x" {
 		t.Errorf("the tag is %q", result.Tag)
 	}

@@ -125,25 +125,29 @@ func (w *layerWriter) copy(ctx context.Context, name string, mode fs.FileMode, s
 	return blob.Copy(ctx, w.tar, content)
 }
 
-// knowledge is [pluginsdir.Source.Known], or ignorance.
-type knowledge func(agent.Platform, lock.File) (lock.Blob, bool)
-
 // fileLayer makes a layer of files of a platform's directory.
 func (b *build) fileLayer(ctx context.Context, p agent.Platform, files []lock.File) (*layer, error) {
-	l, err := b.tryFileLayer(ctx, p, files, b.source.Known)
+	l, err := b.tryFileLayer(ctx, p, files, true)
 	if errors.Is(err, errGuess) {
 		// A file is not what it was said to be, or comes in more than one attempt.
-		unknown := func(agent.Platform, lock.File) (lock.Blob, bool) { return lock.Blob{}, false }
-		return b.tryFileLayer(ctx, p, files, unknown)
+		return b.tryFileLayer(ctx, p, files, false)
 	}
 	return l, err
 }
 
-func (b *build) tryFileLayer(ctx context.Context, p agent.Platform, files []lock.File, known knowledge) (*layer, error) {
+// tryFileLayer believes what the source knows of sizes, or learns them first.
+func (b *build) tryFileLayer(ctx context.Context, p agent.Platform, files []lock.File, believe bool) (*layer, error) {
 	return newLayer(b.options.ModTime, func(w *layerWriter) error {
 		for _, f := range files {
 			name := path.Join(b.options.Mount, f.Path)
-			made, err := b.putFile(ctx, w, name, p, f, known)
+			expected, known := b.source.Known(p, f)
+			var made lock.Blob
+			var err error
+			if known && believe {
+				made, err = b.stream(ctx, w, name, p, f, expected)
+			} else {
+				made, err = b.spooled(ctx, w, name, p, f)
+			}
 			if err != nil {
 				return describe(p, name, err)
 			}
@@ -151,13 +155,6 @@ func (b *build) tryFileLayer(ctx context.Context, p agent.Platform, files []lock
 		}
 		return nil
 	})
-}
-
-func (b *build) putFile(ctx context.Context, w *layerWriter, name string, p agent.Platform, f lock.File, known knowledge) (lock.Blob, error) {
-	if expected, ok := known(p, f); ok {
-		return b.stream(ctx, w, name, p, f, expected)
-	}
-	return b.spooled(ctx, w, name, p, f)
 }
 
 // stream makes a file whose size is known straight into a layer.

@@ -1,18 +1,14 @@
 package image
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"github.com/klauspost/compress/gzip"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
@@ -45,8 +41,9 @@ type Image struct {
 	// the agent's container.
 	Mount string
 	// Lock is what the image was made of, for all its platforms.
-	Lock      *lock.Lock
-	Platforms []Platform
+	Lock *lock.Lock
+	// MountOnly are the platforms whose image has no program to seed a volume.
+	MountOnly []agent.Platform
 }
 
 // inLayout chooses an image in a layout, and reads it. Of several images it takes the one
@@ -88,11 +85,9 @@ func isImage(ctx context.Context, top []byte, from oci.Reader) error {
 	if err != nil {
 		return err
 	}
-	first := top
-	if len(manifests) > 0 {
-		if first, err = oci.ReadManifest(ctx, from, manifests[0].Blob); err != nil {
-			return nil // it may be one
-		}
+	first, err := manifests[0].read(ctx, from)
+	if err != nil {
+		return nil // it may be one
 	}
 	r := &reading{image: new(Image)}
 	if _, err := r.describe(ctx, nil, first, from); errors.Is(err, ErrNotImage) {
@@ -118,32 +113,43 @@ func Read(ctx context.Context, top []byte, from oci.Reader) (*Image, error) {
 		return nil, err
 	}
 	r := &reading{image: &Image{Top: oci.BlobOf(top)}}
-	if len(manifests) == 0 {
-		if err := r.platform(ctx, nil, top, from); err != nil {
-			return nil, err
-		}
-		return r.finish()
-	}
 	for _, m := range manifests {
-		data, err := oci.ReadManifest(ctx, from, m.Blob)
+		data, err := m.read(ctx, from)
 		if err == nil {
-			err = r.platform(ctx, &m.platform, data, from)
+			err = r.platform(ctx, m.platform, data, from)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading the image for %s: %w", m.platform, err)
+			return nil, m.of(err)
 		}
 	}
 	return r.finish()
 }
 
-// namedManifest is one that an index names.
+// namedManifest is one that an index names, or the top itself.
 type namedManifest struct {
 	lock.Blob
-	platform agent.Platform
+	// platform is what the index says, or nil.
+	platform *agent.Platform
+	// data is that of the top.
+	data []byte
 }
 
-// manifestsIn returns what an index names: nothing if it is the manifest of one
-// image itself.
+func (m namedManifest) read(ctx context.Context, from oci.Reader) ([]byte, error) {
+	if m.data != nil {
+		return m.data, nil
+	}
+	return oci.ReadManifest(ctx, from, m.Blob)
+}
+
+// of says in an error which platform is meant, if there are several.
+func (m namedManifest) of(err error) error {
+	if m.platform == nil {
+		return err
+	}
+	return fmt.Errorf("the image for %s: %w", m.platform, err)
+}
+
+// manifestsIn returns what an index names. The manifest of one image names itself.
 func manifestsIn(top []byte) ([]namedManifest, error) {
 	if len(top) > maxManifest {
 		return nil, fault.New(fault.Integrity, "the index has %d bytes; at most %d are read", len(top), maxManifest)
@@ -171,7 +177,10 @@ func manifestsIn(top []byte) ([]namedManifest, error) {
 		if err != nil {
 			return nil, err
 		}
-		manifests = append(manifests, namedManifest{b, p})
+		manifests = append(manifests, namedManifest{Blob: b, platform: &p})
+	}
+	if len(manifests) == 0 {
+		return []namedManifest{{Blob: oci.BlobOf(top), data: top}}, nil
 	}
 	return manifests, nil
 }
@@ -207,28 +216,38 @@ func (r *reading) platform(ctx context.Context, said *agent.Platform, manifest [
 	if err != nil {
 		return err
 	}
+	return r.add(ctx, is, from)
+}
+
+// add reads the lock of one platform's image.
+func (r *reading) add(ctx context.Context, is *described, from oci.Reader) error {
 	l, err := is.readLock(ctx, r.image.Mount, from)
 	if err != nil {
 		return err
 	}
-	r.image.Platforms, r.locks = append(r.image.Platforms, is.Platform), append(r.locks, l)
+	r.locks = append(r.locks, l)
+	if !slices.Equal(is.config.Config.Entrypoint, []string{seederPath}) {
+		r.image.MountOnly = append(r.image.MountOnly, is.platform)
+	}
 	return nil
 }
 
 // described is an image for one platform, of which manifest and configuration
 // were read.
 type described struct {
-	Platform
+	platform agent.Platform
 	manifest v1.Manifest
 	config   *v1.ConfigFile
-	// documents is the layer that has them.
-	documents v1.Descriptor
+	// layers are those of the manifest, and documents is which one has the lock.
+	layers    []lock.Blob
+	documents int
 }
 
 // describe reads manifest and configuration of one platform's image.
 func (r *reading) describe(ctx context.Context, said *agent.Platform, manifest []byte, from oci.Reader) (*described, error) {
-	var m v1.Manifest
-	if err := oci.DecodeOpen(manifest, &m); err != nil {
+	is := &described{}
+	m := &is.manifest
+	if err := oci.DecodeOpen(manifest, m); err != nil {
 		return nil, fault.New(fault.Integrity, "a manifest cannot be read: %w", err)
 	}
 	if err := checkType(m.SchemaVersion, m.MediaType); err != nil {
@@ -237,53 +256,61 @@ func (r *reading) describe(ctx context.Context, said *agent.Platform, manifest [
 	if !m.Config.MediaType.IsConfig() {
 		return nil, notImage("it has no configuration of an image")
 	}
-	config, err := readConfig(ctx, m.Config, from)
-	if err != nil {
+	var err error
+	if is.config, err = readConfig(ctx, m.Config, from); err != nil {
 		return nil, err
 	}
-	p, err := platformOf(config.OS, config.Architecture)
-	if err != nil {
+	if is.platform, err = platformOf(is.config.OS, is.config.Architecture); err != nil {
 		return nil, err
 	}
-	if said != nil && *said != p {
-		return nil, fault.New(fault.Integrity, "the index says %s of an image for %s", said, p)
+	if said != nil && *said != is.platform {
+		return nil, fault.New(fault.Integrity, "the index says %s of an image for %s", said, is.platform)
 	}
-	if err := r.mountedAt(config.Config.Labels[mountKey]); err != nil {
+	if err := r.mountedAt(is.config.Config.Labels[mountKey]); err != nil {
 		return nil, err
 	}
-	documents, err := documentsIn(m, config)
-	if err != nil {
-		return nil, err
+	ids := is.config.RootFS.DiffIDs
+	if len(ids) != len(m.Layers) {
+		return nil, fault.New(fault.Integrity, "the image has %d layers, and a configuration for %d", len(m.Layers), len(ids))
 	}
-	is := &described{manifest: m, config: config, documents: documents}
-	is.Platform = Platform{Platform: p, Manifest: oci.BlobOf(manifest), Layers: len(m.Layers), Seeded: slices.Equal(config.Config.Entrypoint, []string{seederPath})}
-	is.Size, err = sizeOf(m, manifest)
-	return is, err
+	is.documents = slices.IndexFunc(ids, func(id v1.Hash) bool { return id.String() == is.config.Config.Labels[documentsKey] })
+	if is.documents < 0 {
+		return nil, notImage("it does not say where its lock is")
+	}
+	for _, d := range m.Layers {
+		b, err := oci.Described(d, lock.MaxBlob)
+		if err != nil {
+			return nil, err
+		}
+		is.layers = append(is.layers, b)
+	}
+	return is, nil
 }
 
 // readLock reads the lock out of the layer of documents.
 func (is *described) readLock(ctx context.Context, mount string, from oci.Reader) (*lock.Lock, error) {
-	l, err := readDocuments(ctx, is.documents, mount, from)
-	if err != nil {
-		return nil, err
+	if size := is.layers[is.documents].Size; size > maxDocuments {
+		return nil, fault.New(fault.Integrity, "the layer of documents has %d bytes; at most %d are read", size, maxDocuments)
 	}
-	if !slices.Equal(l.Platforms, []agent.Platform{is.Platform.Platform}) {
-		return nil, fault.New(fault.Integrity, "the image for %s has a lock for %v", is.Platform.Platform, l.Platforms)
+	layer, err := is.readLayer(ctx, from, is.documents, mount, maxDocuments, new(readBudget))
+	if err != nil {
+		return nil, fmt.Errorf("reading the layer of documents: %w", err)
+	}
+	f, there := layer.found[pluginsdir.LockPath]
+	switch {
+	case !there:
+		return nil, fault.New(fault.Incomplete, "it has no %s", path.Join(mount, pluginsdir.LockPath))
+	case f.Problem != "":
+		return nil, fault.New(fault.Integrity, "%s: %s", path.Join(mount, pluginsdir.LockPath), f.Problem)
+	}
+	l, err := lock.Parse(f.Data)
+	if err != nil {
+		return nil, fault.New(fault.Integrity, "%w", err)
+	}
+	if !slices.Equal(l.Platforms, []agent.Platform{is.platform}) {
+		return nil, fault.New(fault.Integrity, "the image for %s has a lock for %v", is.platform, l.Platforms)
 	}
 	return l, nil
-}
-
-// sizeOf returns what is transferred of an image.
-func sizeOf(m v1.Manifest, manifest []byte) (int64, error) {
-	size := int64(len(manifest)) + m.Config.Size
-	for _, d := range m.Layers {
-		b, err := oci.Described(d, lock.MaxBlob)
-		if err != nil {
-			return 0, err
-		}
-		size += b.Size
-	}
-	return size, nil
 }
 
 func readConfig(ctx context.Context, d v1.Descriptor, from oci.Reader) (*v1.ConfigFile, error) {
@@ -316,112 +343,6 @@ func (r *reading) mountedAt(mount string) error {
 	return nil
 }
 
-// documentsIn finds the layer of documents.
-func documentsIn(m v1.Manifest, config *v1.ConfigFile) (v1.Descriptor, error) {
-	if len(config.RootFS.DiffIDs) != len(m.Layers) {
-		return v1.Descriptor{}, fault.New(fault.Integrity, "the image has %d layers, and a configuration for %d", len(m.Layers), len(config.RootFS.DiffIDs))
-	}
-	for i, id := range config.RootFS.DiffIDs {
-		if id.String() == config.Config.Labels[documentsKey] {
-			return m.Layers[i], nil
-		}
-	}
-	return v1.Descriptor{}, notImage("it does not say where its lock is")
-}
-
-// readDocuments reads the lock out of the layer of documents.
-func readDocuments(ctx context.Context, d v1.Descriptor, mount string, from oci.Reader) (*lock.Lock, error) {
-	b, err := oci.Described(d, maxDocuments)
-	if err != nil {
-		return nil, err
-	}
-	var data []byte
-	err = oci.Stream(ctx, from, b, func(r io.Reader) (err error) {
-		if r, err = unpacked(d.MediaType, r); err != nil {
-			return err
-		}
-		data, err = findFile(ctx, r, maxDocuments, path.Join(mount, pluginsdir.LockPath))
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reading the layer of documents: %w", err)
-	}
-	l, err := lock.Parse(data)
-	if err != nil {
-		return nil, fault.New(fault.Integrity, "%w", err)
-	}
-	return l, nil
-}
-
-// unpacked returns the content of a layer as it is before it is compressed.
-func unpacked(mediaType types.MediaType, r io.Reader) (io.Reader, error) {
-	switch mediaType {
-	case types.OCILayer, types.DockerLayer:
-		gz, err := gzip.NewReader(r)
-		if err != nil {
-			return nil, unpacking(err)
-		}
-		return gz, nil
-	case types.OCIUncompressedLayer, types.DockerUncompressedLayer:
-		return r, nil
-	}
-	return nil, fault.New(fault.Integrity, "a layer has media type %q, which is not read", mediaType)
-}
-
-func unpacking(err error) error { return fault.New(fault.Integrity, "unpacking: %w", err) }
-
-// errTooMuch says that a layer unpacks to more than a layer of documents holds.
-var errTooMuch = errors.New("it holds too much")
-
-// findFile returns the one file at a path in a layer of at most max bytes. The
-// file has at most the size of a lock.
-func findFile(ctx context.Context, layer io.Reader, max int64, name string) ([]byte, error) {
-	bounded := &boundedReader{ctx: ctx, from: layer, left: max}
-	var found []byte
-	for r := tar.NewReader(bounded); ; {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, unpacking(err)
-		}
-		if path.Clean("/"+h.Name) != name {
-			continue
-		}
-		if h.Typeflag != tar.TypeReg || found != nil || h.Size > lock.MaxSize {
-			return nil, fault.New(fault.Integrity, "%s stands twice, is no file, or has more than %d bytes", name, lock.MaxSize)
-		}
-		var data bytes.Buffer
-		if _, err := data.ReadFrom(io.LimitReader(r, lock.MaxSize)); err != nil {
-			return nil, unpacking(err)
-		}
-		found = data.Bytes()
-	}
-	if found == nil {
-		return nil, fault.New(fault.Incomplete, "it has no %s", name)
-	}
-	return found, nil
-}
-
-// boundedReader fails where a [io.LimitedReader] ends.
-type boundedReader struct {
-	ctx  context.Context
-	from io.Reader
-	left int64
-}
-
-func (r *boundedReader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	n, err := r.from.Read(p)
-	if r.left -= int64(n); r.left < 0 {
-		return 0, errTooMuch
-	}
-	return n, err
-}
-
 // finish puts the locks together.
 func (r *reading) finish() (*Image, error) {
 	l, err := merge(r.locks)
@@ -429,6 +350,6 @@ func (r *reading) finish() (*Image, error) {
 		return nil, fault.New(fault.Integrity, "the platforms of the image do not fit together: %w", err)
 	}
 	r.image.Lock = l
-	slices.SortFunc(r.image.Platforms, func(a, b Platform) int { return agent.ComparePlatforms(a.Platform, b.Platform) })
+	slices.SortFunc(r.image.MountOnly, agent.ComparePlatforms)
 	return r.image, nil
 }

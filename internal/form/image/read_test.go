@@ -19,22 +19,25 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
 func TestReadBack(t *testing.T) {
 	for _, platforms := range [][]agent.Platform{{amd64}, {amd64, arm64}} {
 		f := newFixture(t, "v1.14.0", platforms, plugins(t)...)
-		data, result := f.write(t, Options{Mount: "/some/where", ModTime: time.Unix(1, 0)})
+		data, result := f.write(t, with(form.WriteOptions{Mount: "/some/where", ModTime: time.Unix(1, 0)}))
 		name := filepath.Join(t.TempDir(), "image.tar")
 		check(t, os.WriteFile(name, data, 0o644))
 		for _, name := range []string{name, unpack(t, data)} {
 			im, err := openPath(name)
 			check(t, err)
-			want := &Image{Top: result.Index, Tag: "v1.14.0", Names: []string{"v1.14.0"}, Mount: "/some/where", Lock: f.lock, Platforms: result.Platforms}
-			if asJSON(t, im) != asJSON(t, want) {
+			want := &Image{Top: im.Top, Tag: "v1.14.0", Names: []string{"v1.14.0"}, Mount: "/some/where", Lock: f.lock, MountOnly: platforms}
+			if im.Top.SHA256.OCI() != result.Digest || asJSON(t, im) != asJSON(t, want) {
 				t.Errorf("read %s, want %s", asJSON(t, im), asJSON(t, want))
 			}
 		}
@@ -56,7 +59,7 @@ func partsOf(t testing.TB) *parts {
 	t.Helper()
 	f := newFixture(t, "v1.14.0", []agent.Platform{amd64}, upstream{name: "x", version: "v1", file: "x", content: text("x")})
 	p := &parts{blobs: map[lock.SHA256][]byte{}}
-	_, err := Build(context.Background(), f.lock, f.source(), Options{}, p)
+	_, err := Build(context.Background(), f.lock, f.source(), with(form.WriteOptions{}), p)
 	check(t, err)
 	unpacked, err := gzip.NewReader(bytes.NewReader(p.blobs[sumOf(t, p.manifest.Layers[1])]))
 	check(t, err)
@@ -72,8 +75,8 @@ func sumOf(t testing.TB, d v1.Descriptor) lock.SHA256 {
 	return sum
 }
 
-func (p *parts) Blob(_ context.Context, b Blob) error {
-	content, err := b.Open()
+func (p *parts) Blob(_ context.Context, b lock.Blob, open func() (blob.File, error)) error {
+	content, err := open()
 	if err != nil {
 		return err
 	}
@@ -82,9 +85,7 @@ func (p *parts) Blob(_ context.Context, b Blob) error {
 		return err
 	}
 	p.blobs[b.SHA256] = data
-	if b.MediaType == string(types.OCIConfigJSON) {
-		return json.Unmarshal(data, &p.config)
-	}
+	_ = json.Unmarshal(data, &p.config) // layers are no JSON
 	return nil
 }
 
@@ -104,9 +105,7 @@ func (p *parts) put(d v1.Descriptor, data []byte) v1.Descriptor {
 	return d
 }
 
-func (p *parts) putDocuments(t testing.TB, documents []byte) {
-	p.manifest.Layers[1] = p.put(p.manifest.Layers[1], zipped(t, documents))
-}
+func (p *parts) putDocuments(t testing.TB, documents []byte) { p.putLayer(t, 1, documents) }
 
 func (p *parts) putConfig(t testing.TB) {
 	data, err := oci.Encode(p.config)
@@ -192,9 +191,15 @@ func TestHostileImages(t *testing.T) {
 	}
 	const at = "plugins/.botkube-mirror/lock.json"
 	lockOf := func(p *parts) string {
-		data, err := findFile(context.Background(), bytes.NewReader(p.documents), maxDocuments, "/"+at)
-		check(t, err)
-		return string(data)
+		for r := tar.NewReader(bytes.NewReader(p.documents)); ; {
+			h, err := r.Next()
+			check(t, err)
+			if h.Name == at {
+				data, err := io.ReadAll(r)
+				check(t, err)
+				return string(data)
+			}
+		}
 	}
 	for name, c := range map[string]struct {
 		change func(p *parts)
@@ -337,7 +342,8 @@ func (e endless) Read(p []byte) (int, error) { return copy(p, e.data), nil }
 
 func TestEndlessDirectory(t *testing.T) {
 	header := tarOf(t, "e", "")[:512]
-	if _, err := findFile(context.Background(), endless{header}, 1<<20, "/x"); !errors.Is(err, errTooMuch) || fault.KindOf(err) != fault.Integrity {
+	l := &layerReader{mount: "/plugins", budget: new(readBudget), found: map[string]entry.Found{}}
+	if err := l.read(t.Context(), v1.Hash{}, &boundedReader{ctx: t.Context(), from: endless{header}, left: 1 << 20}); !errors.Is(err, errTooMuch) || fault.KindOf(err) != fault.Integrity {
 		t.Errorf("%v", err)
 	}
 }
@@ -352,7 +358,9 @@ func FuzzRead(f *testing.F) {
 	f.Add(string(config), p.documents)
 	f.Add(strings.ReplaceAll(string(config), "/plugins", "/other"), p.documents)
 	f.Add("{}", []byte{})
+	original := lock.Sum(p.documents).String()
 	f.Fuzz(func(t *testing.T, config string, documents []byte) {
+		config = strings.ReplaceAll(config, original, lock.Sum(documents).String())
 		p := &parts{blobs: map[lock.SHA256][]byte{}}
 		p.manifest.SchemaVersion = 2
 		p.manifest.Config = p.put(v1.Descriptor{MediaType: types.OCIConfigJSON}, []byte(config))
@@ -366,7 +374,7 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		check(t, im.Lock.Check())
-		if len(im.Platforms) != 1 || len(im.Lock.Platforms) != 1 || CheckMount(im.Mount) != nil {
+		if len(im.MountOnly) > 1 || len(im.Lock.Platforms) != 1 || CheckMount(im.Mount) != nil {
 			t.Errorf("read %+v", im)
 		}
 	})

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
+	"slices"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 )
@@ -20,8 +23,37 @@ const seederPath = "/botkube-mirror"
 // maxSeeder bounds, in bytes, a program that is put into an image.
 const maxSeeder = 1 << 30
 
-// Seeder is a [form.Seeder].
-type Seeder form.Seeder
+// seeders are the programs of images, by platform.
+type seeders map[agent.Platform]string
+
+// seedersFor returns the programs for the platforms of a lock: those given, and the
+// running one for its own platform, if it runs without libraries.
+func seedersFor(l *lock.Lock, o form.Seeders) (seeders, error) {
+	if o.None {
+		return nil, nil
+	}
+	found := seeders{}
+	for _, s := range o.Given {
+		switch {
+		case !slices.Contains(l.Platforms, s.Platform):
+			return nil, fault.New(fault.Usage, "a seeder is given for %s, but the image is not for that platform", s.Platform).
+				WithHint("leave it out, or add --platform %s", s.Platform)
+		case found[s.Platform] != "":
+			return nil, fault.New(fault.Usage, "two seeders are given for %s: %s and %s", s.Platform, found[s.Platform], s.Path).
+				WithHint("leave one out")
+		}
+		if err := checkSeeder(s.Platform, s.Path); err != nil {
+			return nil, err
+		}
+		found[s.Platform] = s.Path
+	}
+	self := agent.Platform{OS: runtime.GOOS, Arch: runtime.GOARCH}
+	path, err := os.Executable()
+	if err == nil && found[self] == "" && slices.Contains(l.Platforms, self) && checkSeeder(self, path) == nil {
+		found[self] = path
+	}
+	return found, nil
+}
 
 // machine is what an executable says of the processor that it is for.
 type machine struct {
@@ -40,57 +72,35 @@ var machines = map[string]machine{
 	"s390x":   {elf.EM_S390, elf.ELFCLASS64, elf.ELFDATA2MSB},
 }
 
-// CheckSeeder reports why a file cannot run in an image for its platform, in
+// checkSeeder reports why a file cannot run in an image for a platform, in
 // which there is nothing else: no loader, no library.
-func CheckSeeder(s Seeder) error {
-	f, _, err := s.open()
+func checkSeeder(p agent.Platform, path string) error {
+	f, _, err := openSeeder(p, path)
 	if err != nil {
 		return err
 	}
 	return f.Close()
 }
 
-// open opens a seeder that can be used, and says what size it has.
-func (s Seeder) open() (*os.File, int64, error) {
-	f, size, err := s.openRegular()
+// openSeeder opens a program that can be used, and says what size it has.
+func openSeeder(p agent.Platform, path string) (*os.File, int64, error) {
+	f, fi, err := disk.Open(path)
 	if err == nil {
-		if err = s.check(f); err == nil {
-			return f, size, nil
+		if err = judgeSeeder(p, f, fi.Size()); err == nil {
+			return f, fi.Size(), nil
 		}
 		f.Close()
 	}
-	return nil, 0, fault.New(fault.Usage, "%s cannot be the program of the image for %s: %w", s.Path, s.Platform, err).
-		WithHint("build it with CGO_ENABLED=0 GOOS=%s GOARCH=%s, or take the one from the release", s.Platform.OS, s.Platform.Arch)
+	return nil, 0, fault.New(fault.Usage, "%s cannot be the program of the image for %s: %w", path, p, disk.Reason(err)).
+		WithHint("build it with CGO_ENABLED=0 GOOS=%s GOARCH=%s, or take the one from the release", p.OS, p.Arch)
 }
 
-func (s Seeder) openRegular() (*os.File, int64, error) {
-	// Opening a pipe would wait for who writes it.
-	if fi, err := os.Stat(s.Path); err != nil {
-		return nil, 0, err
-	} else if !fi.Mode().IsRegular() {
-		return nil, 0, errors.New("it is not a regular file")
+func judgeSeeder(p agent.Platform, r io.ReaderAt, size int64) error {
+	if size > maxSeeder {
+		return fmt.Errorf("it has %d bytes, and at most %d are taken", size, maxSeeder)
 	}
-	f, err := os.Open(s.Path)
-	if err != nil {
-		return nil, 0, err
-	}
-	fi, err := f.Stat()
-	switch {
-	case err != nil:
-	case !fi.Mode().IsRegular():
-		err = errors.New("it is not a regular file")
-	case fi.Size() > maxSeeder:
-		err = fmt.Errorf("it has %d bytes, and at most %d are taken", fi.Size(), maxSeeder)
-	default:
-		return f, fi.Size(), nil
-	}
-	f.Close()
-	return nil, 0, err
-}
-
-func (s Seeder) check(r io.ReaderAt) error {
-	want, known := machines[s.Platform.Arch]
-	if s.Platform.OS != "linux" || !known {
+	want, known := machines[p.Arch]
+	if p.OS != "linux" || !known {
 		return errors.New("images with a program are made for Linux only, and not for every processor")
 	}
 	e, err := elf.NewFile(r)
@@ -116,34 +126,17 @@ func (s Seeder) check(r io.ReaderAt) error {
 	return nil
 }
 
-// checkSeeders checks seeders that belong to a lock.
-func checkSeeders(l *lock.Lock, seeders []Seeder) error {
-	has := map[agent.Platform]bool{}
-	for _, p := range l.Platforms {
-		has[p] = true
-	}
-	for _, s := range seeders {
-		if !has[s.Platform] {
-			return fault.New(fault.Usage, "%s is to be the program of an image for %s, which is not a platform of the lock, or is one that has a program", s.Path, s.Platform)
-		}
-		has[s.Platform] = false
-		if err := CheckSeeder(s); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// layer makes the layer with the program.
-func (s Seeder) layer(ctx context.Context, o Options) (*layer, error) {
-	f, size, err := s.open()
+// seederLayer makes the layer with the program.
+func (b *build) seederLayer(ctx context.Context, p agent.Platform) (*layer, error) {
+	program := b.seeders[p]
+	f, size, err := openSeeder(p, program)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return newLayer(o.ModTime, func(w *layerWriter) error {
+	return newLayer(b.options.ModTime, func(w *layerWriter) error {
 		if err := w.copy(ctx, seederPath, agent.BinaryMode, size, io.NewSectionReader(f, 0, size)); err != nil {
-			return describe(s.Platform, s.Path, err)
+			return describe(p, program, err)
 		}
 		return nil
 	})

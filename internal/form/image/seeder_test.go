@@ -15,6 +15,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 )
 
 var programs struct {
@@ -47,14 +48,16 @@ func buildProgram(t testing.TB, p agent.Platform) string {
 	return name
 }
 
+func seed(p agent.Platform, path string) form.Seeder { return form.Seeder{Platform: p, Path: path} }
+
 // smallestProgram writes the header of an executable, which is all that is
 // looked at.
-func smallestProgram(t testing.TB, dir string, like Seeder) Seeder {
+func smallestProgram(t testing.TB, dir string, like form.Seeder) form.Seeder {
 	t.Helper()
 	header := elfHeader(t, like.Path)
 	name := filepath.Join(dir, "smallest")
 	check(t, os.WriteFile(name, header, 0o755))
-	return Seeder{like.Platform, name}
+	return seed(like.Platform, name)
 }
 
 // elfHeader is the header of a 64-bit executable without segments.
@@ -72,9 +75,9 @@ func elfHeader(t testing.TB, name string) []byte {
 func TestSeeder(t *testing.T) {
 	f := newFixture(t, "v1.14.0", []agent.Platform{amd64, arm64}, plugins(t)[0])
 	program := buildProgram(t, amd64)
-	data, result := f.write(t, Options{Seeders: []Seeder{{amd64, program}}})
-	if !result.Platforms[0].Seeded || result.Platforms[1].Seeded {
-		t.Errorf("%+v", result.Platforms)
+	data, result := f.write(t, with(form.WriteOptions{Seeders: form.Seeders{Given: []form.Seeder{seed(amd64, program)}}}))
+	if !slices.Equal(result.MountOnly, []agent.Platform{arm64}) {
+		t.Errorf("%+v", result.MountOnly)
 	}
 	want, err := os.ReadFile(program)
 	check(t, err)
@@ -100,8 +103,8 @@ func TestSeeder(t *testing.T) {
 
 func TestCheckSeeder(t *testing.T) {
 	program := buildProgram(t, amd64)
-	check(t, CheckSeeder(Seeder{amd64, program}))
-	check(t, CheckSeeder(Seeder{arm64, buildProgram(t, arm64)}))
+	check(t, checkSeeder(amd64, program))
+	check(t, checkSeeder(arm64, buildProgram(t, arm64)))
 
 	dir := t.TempDir()
 	file := func(name string, content []byte) string {
@@ -116,20 +119,20 @@ func TestCheckSeeder(t *testing.T) {
 	library := elfHeader(t, program)
 	binary.LittleEndian.PutUint16(library[16:], 3)
 	clear(library[24:32])
-	for why, s := range map[string]Seeder{
-		"no such file":      {amd64, filepath.Join(dir, "none")},
-		"not a regular":     {amd64, dir},
-		"no executable":     {amd64, file("script", []byte("#!/bin/sh\n"))},
-		"no executable ":    {amd64, file("empty", nil)},
-		"no executable  ":   {amd64, file("half", elfHeader(t, program)[:40])},
-		"another processor": {arm64, program},
-		"at most":           {amd64, huge},
-		"for Linux only":    {agent.Platform{OS: "darwin", Arch: "amd64"}, program},
-		"for Linux only ":   {agent.Platform{OS: "linux", Arch: "mips"}, program},
-		"an object":         {amd64, file("object", object)},
-		"a library":         {amd64, file("library", library)},
+	for why, s := range map[string]form.Seeder{
+		"no such file":      seed(amd64, filepath.Join(dir, "none")),
+		"not a regular":     seed(amd64, dir),
+		"no executable":     seed(amd64, file("script", []byte("#!/bin/sh\n"))),
+		"no executable ":    seed(amd64, file("empty", nil)),
+		"no executable  ":   seed(amd64, file("half", elfHeader(t, program)[:40])),
+		"another processor": seed(arm64, program),
+		"at most":           seed(amd64, huge),
+		"for Linux only":    seed(agent.Platform{OS: "darwin", Arch: "amd64"}, program),
+		"for Linux only ":   seed(agent.Platform{OS: "linux", Arch: "mips"}, program),
+		"an object":         seed(amd64, file("object", object)),
+		"a library":         seed(amd64, file("library", library)),
 	} {
-		err := CheckSeeder(s)
+		err := checkSeeder(s.Platform, s.Path)
 		if fault.KindOf(err) != fault.Usage || fault.HintOf(err) == "" || !strings.Contains(err.Error(), strings.TrimSpace(why)) {
 			t.Errorf("%s: %v", why, err)
 		}
@@ -137,7 +140,7 @@ func TestCheckSeeder(t *testing.T) {
 	if runtime.GOOS == "linux" {
 		shell, err := filepath.EvalSymlinks("/bin/sh")
 		check(t, err)
-		err = CheckSeeder(Seeder{agent.Platform{OS: "linux", Arch: runtime.GOARCH}, shell})
+		err = checkSeeder(agent.Platform{OS: "linux", Arch: runtime.GOARCH}, shell)
 		if data, _ := os.ReadFile(shell); bytes.Contains(data, []byte("/ld-")) && (err == nil || !strings.Contains(err.Error(), "dynamically linked")) {
 			t.Errorf("%s: %v", shell, err)
 		}
@@ -146,9 +149,9 @@ func TestCheckSeeder(t *testing.T) {
 
 func TestSeedersOfTheLock(t *testing.T) {
 	f := newFixture(t, "v1.14.0", []agent.Platform{amd64}, plugins(t)[0])
-	s := Seeder{amd64, buildProgram(t, amd64)}
-	for _, seeders := range [][]Seeder{{s, s}, {{arm64, s.Path}}, {{amd64, "none"}}} {
-		if _, err := Build(t.Context(), f.lock, f.source(), Options{Seeders: seeders}, discard{}); fault.KindOf(err) != fault.Usage {
+	s := seed(amd64, buildProgram(t, amd64))
+	for _, seeders := range [][]form.Seeder{{s, s}, {seed(arm64, s.Path)}, {seed(amd64, "none")}} {
+		if _, err := Build(t.Context(), f.lock, f.source(), with(form.WriteOptions{Seeders: form.Seeders{Given: seeders}}), discard{}); fault.KindOf(err) != fault.Usage {
 			t.Errorf("%v: %v", seeders, err)
 		}
 	}
