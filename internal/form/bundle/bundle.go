@@ -80,6 +80,8 @@ type Document struct {
 	Blobs []lock.Blob
 	// image is what the lock says of an image's manifest.
 	image *lock.ImageManifest
+	// titles are those of the plugins' layers.
+	titles []string
 }
 
 // Blob returns the size and digest of the document.

@@ -15,7 +15,6 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/archive"
-	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
@@ -63,15 +62,11 @@ type chartDependency struct {
 	Alias        string   `json:"alias,omitempty" yaml:"alias"`
 }
 
-// addChart makes the manifest that helm push would, without a date.
-func (c *Contents) addChart(ctx context.Context) error {
-	chart := c.Lock.Chart
-	if chart == nil {
-		return nil
-	}
+// fillChart makes the manifest that helm push would, without a date.
+func (c *Contents) fillChart(ctx context.Context, d *Document) error {
 	meta, err := c.chartMetadata(ctx)
 	if err != nil {
-		return fmt.Errorf("%s: %w", agent.Redact(chart.URL), err)
+		return fmt.Errorf("%s: %w", agent.Redact(c.Lock.Chart.URL), err)
 	}
 	// As Helm does, for < and > in it become escapes.
 	config, err := json.Marshal(meta)
@@ -81,13 +76,15 @@ func (c *Contents) addChart(ctx context.Context) error {
 	if len(config) > oci.MaxDocument {
 		return fault.New(fault.Integrity, "its Chart.yaml has more than %d bytes as JSON", oci.MaxDocument)
 	}
-	c.made[lock.Sum(config)] = config
-	return c.addManifest(v1.Manifest{
+	d.Blobs[0] = oci.BlobOf(config)
+	c.made[d.Blobs[0].SHA256] = config
+	d.Data, err = oci.Encode(v1.Manifest{
 		SchemaVersion: 2,
-		Config:        oci.Describe(ChartConfigType, oci.BlobOf(config)),
-		Layers:        []v1.Descriptor{oci.Describe(ChartType, chart.Blob)},
+		Config:        oci.Describe(ChartConfigType, d.Blobs[0]),
+		Layers:        []v1.Descriptor{oci.Describe(ChartType, d.Blobs[1])},
 		Annotations:   meta.ociAnnotations(),
-	}, MemberChart, nil)
+	})
+	return err
 }
 
 // chartMetadata reads the Chart.yaml of the lock's chart.

@@ -38,38 +38,60 @@ func Plan(ctx context.Context, l *lock.Lock, blobs blob.Source) (*Contents, erro
 		Lock: l, Tag: tag, blobs: blobs,
 		made: map[lock.SHA256][]byte{lock.Sum(lockData): lockData},
 	}
-	if err := c.addPlugins(lockData); err != nil {
-		return nil, err
-	}
-	for _, im := range l.Images() {
-		if err := c.addImage(im); err != nil {
-			return nil, fmt.Errorf("reading %s: %w", im.Role.What(), err)
+	for _, d := range manifestsOf(l, oci.BlobOf(lockData)) {
+		if err := c.fill(ctx, &d); err != nil {
+			return nil, fmt.Errorf("%s: %w", d, err)
 		}
-	}
-	if err := c.addChart(ctx); err != nil {
-		return nil, fmt.Errorf("reading the chart: %w", err)
+		c.Manifests = append(c.Manifests, d)
 	}
 	return c, c.complete()
 }
 
-// addPlugins makes a manifest for each platform.
-func (c *Contents) addPlugins(lockData []byte) error {
-	files := layers(c.Lock)
-	for _, p := range c.Lock.Platforms {
-		m := v1.Manifest{
-			SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: ArtifactType,
-			Config: oci.Describe(LockType, oci.BlobOf(lockData)), Layers: []v1.Descriptor{},
-		}
+// manifestsOf returns what manifests the bundle of a lock has, in their order: all that
+// is known of them without reading more. A chart's configuration is not.
+func manifestsOf(l *lock.Lock, locked lock.Blob) []Document {
+	var all []Document
+	files := layers(l)
+	for _, p := range l.Platforms {
+		d := Document{MediaType: manifestType, Member: MemberPlugins, Platform: &p, Blobs: []lock.Blob{locked}}
 		for _, f := range files[p] {
-			d := oci.Describe(FileType, f.Blob)
-			d.Annotations = map[string]string{oci.TitleAnnotation: f.title}
-			m.Layers = append(m.Layers, d)
+			d.Blobs, d.titles = append(d.Blobs, f.Blob), append(d.titles, f.title)
 		}
-		if err := c.addManifest(m, MemberPlugins, &p); err != nil {
-			return err
+		all = append(all, d)
+	}
+	for _, im := range l.Images() {
+		for _, m := range im.Manifests {
+			all = append(all, Document{MediaType: m.MediaType, Member: imageMember(im.Role), Platform: &m.Platform, Blobs: m.Blobs, image: &m})
 		}
 	}
-	return nil
+	if l.Chart != nil {
+		all = append(all, Document{MediaType: manifestType, Member: MemberChart, Blobs: []lock.Blob{{}, l.Chart.Blob}})
+	}
+	return all
+}
+
+// fill reads the manifest of an image, and makes any other.
+func (c *Contents) fill(ctx context.Context, d *Document) (err error) {
+	switch {
+	case d.image != nil:
+		if d.Data, err = c.blobs.ReadAll(d.image.SHA256, oci.MaxDocument); err == nil {
+			err = d.checkImage()
+		}
+	case d.Member == MemberChart:
+		err = c.fillChart(ctx, d)
+	default:
+		m := v1.Manifest{
+			SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: ArtifactType,
+			Config: oci.Describe(LockType, d.Blobs[0]), Layers: []v1.Descriptor{},
+		}
+		for i, b := range d.Blobs[1:] {
+			layer := oci.Describe(FileType, b)
+			layer.Annotations = map[string]string{oci.TitleAnnotation: d.titles[i]}
+			m.Layers = append(m.Layers, layer)
+		}
+		d.Data, err = oci.Encode(m)
+	}
+	return err
 }
 
 // layers returns the upstream files that each platform needs, in order.
@@ -117,56 +139,26 @@ func distinct(files []titled) []titled {
 	})
 }
 
-// addImage takes the manifests of an image as they are.
-func (c *Contents) addImage(im lock.PinnedImage) error {
-	for _, m := range im.Manifests {
-		data, err := c.blobs.ReadAll(m.SHA256, oci.MaxDocument)
-		if err != nil {
-			return err
-		}
-		d := Document{MediaType: m.MediaType, Data: data, Member: imageMember(im.Role), Platform: &m.Platform, Blobs: m.Blobs}
-		if err := d.checkImage(m); err != nil {
-			return fmt.Errorf("for %s: %w", m.Platform, err)
-		}
-		c.Manifests = append(c.Manifests, d)
-	}
-	return nil
-}
-
 // checkImage compares a manifest of an image with what the lock says of it.
-func (d Document) checkImage(want lock.ImageManifest) error {
-	if d.Blob() != want.Blob {
-		return fault.New(fault.Integrity, "the manifest is %s, not the lock's %s", describe(d.Blob()), describe(want.Blob))
+func (d Document) checkImage() error {
+	if d.Blob() != d.image.Blob {
+		return fault.New(fault.Integrity, "the manifest is %s, not the lock's %s", describe(d.Blob()), describe(d.image.Blob))
 	}
 	var m v1.Manifest
 	if err := json.Unmarshal(d.Data, &m); err != nil {
-		return fault.New(fault.Integrity, "the manifest sha256:%s cannot be read: %w", want.SHA256, textfile.JSONError(d.Data, err))
+		return fault.New(fault.Integrity, "the manifest sha256:%s cannot be read: %w", d.image.SHA256, textfile.JSONError(d.Data, err))
 	}
 	named, err := manifestBlobs(m)
-	if err == nil && !slices.Equal(named, want.Blobs) {
+	if err == nil && !slices.Equal(named, d.Blobs) {
 		err = errors.New("it names another configuration or other layers than the lock")
 	}
 	if err != nil {
-		return fault.New(fault.Integrity, "the manifest sha256:%s: %w", want.SHA256, err)
+		return fault.New(fault.Integrity, "the manifest sha256:%s: %w", d.image.SHA256, err)
 	}
 	return nil
 }
 
 func describe(b lock.Blob) string { return fmt.Sprintf("sha256:%s of %d bytes", b.SHA256, b.Size) }
-
-// addManifest encodes a manifest that is made here.
-func (c *Contents) addManifest(m v1.Manifest, member string, p *agent.Platform) error {
-	data, err := oci.Encode(m)
-	if err != nil {
-		return err
-	}
-	blobs, err := manifestBlobs(m)
-	if err != nil {
-		return err
-	}
-	c.Manifests = append(c.Manifests, Document{MediaType: manifestType, Data: data, Member: member, Platform: p, Blobs: blobs})
-	return nil
-}
 
 // complete makes the image index of the manifests, and lists the blobs.
 func (c *Contents) complete() error {
@@ -259,7 +251,7 @@ func indexJSON(index lock.Blob, tag string) ([]byte, error) {
 func manifestBlobs(m v1.Manifest) ([]lock.Blob, error) {
 	var blobs []lock.Blob
 	for _, d := range append([]v1.Descriptor{m.Config}, m.Layers...) {
-		b, err := oci.Described(d, oci.MaxBlob)
+		b, err := oci.Described(d, lock.MaxBlob)
 		if err != nil {
 			return nil, err
 		}

@@ -128,29 +128,6 @@ type reading struct {
 	want []Document
 }
 
-// manifestsOf returns what manifests the bundle of a lock has, in their order: all that
-// is known of them without reading more. A chart's configuration is not.
-func manifestsOf(l *lock.Lock, locked lock.Blob) []Document {
-	var all []Document
-	files := layers(l)
-	for _, p := range l.Platforms {
-		d := Document{MediaType: manifestType, Member: MemberPlugins, Platform: &p, Blobs: []lock.Blob{locked}}
-		for _, f := range files[p] {
-			d.Blobs = append(d.Blobs, f.Blob)
-		}
-		all = append(all, d)
-	}
-	for _, im := range l.Images() {
-		for _, m := range im.Manifests {
-			all = append(all, Document{MediaType: m.MediaType, Member: imageMember(im.Role), Platform: &m.Platform, Blobs: m.Blobs, image: &m})
-		}
-	}
-	if l.Chart != nil {
-		all = append(all, Document{MediaType: manifestType, Member: MemberChart, Blobs: []lock.Blob{{}, l.Chart.Blob}})
-	}
-	return all
-}
-
 // readIndex tells a bundle's index from other documents.
 func (r *reading) readIndex() error {
 	data := r.contents.Index.Data
@@ -243,7 +220,7 @@ func (r *reading) checkMembers() error {
 
 // readManifest reads what a descriptor of the index names.
 func (r *reading) readManifest(d v1.Descriptor, what string) (Document, error) {
-	b, err := oci.Described(d, oci.MaxBlob)
+	b, err := oci.Described(d, lock.MaxBlob)
 	if err != nil {
 		return Document{}, fault.New(fault.Integrity, "%s: %w", what, err)
 	}
@@ -266,7 +243,7 @@ func (r *reading) readLock(manifest []byte) error {
 	if err != nil {
 		return err
 	}
-	b, err := oci.Described(m.Config, oci.MaxBlob)
+	b, err := oci.Described(m.Config, lock.MaxBlob)
 	if err != nil {
 		return fault.New(fault.Integrity, "the first manifest: %w", err)
 	}
@@ -312,7 +289,7 @@ func (r *reading) otherIndex(manifest []byte, configType string) error {
 // checkDescriptor compares what the index says of a manifest.
 func (d Document) checkDescriptor(said v1.Descriptor) error {
 	if d.image != nil {
-		if b, err := oci.Described(said, oci.MaxBlob); err != nil || b != d.image.Blob {
+		if b, err := oci.Described(said, lock.MaxBlob); err != nil || b != d.image.Blob {
 			return errors.Join(err, fmt.Errorf("it is %s of %d bytes, not the lock's %s", said.Digest, said.Size, describe(d.image.Blob)))
 		}
 	}
@@ -345,7 +322,7 @@ func (d Document) confirm(read Document) (Document, error) {
 	d.Data = read.Data
 	var err error
 	if d.image != nil {
-		err = d.checkImage(*d.image)
+		err = d.checkImage()
 	} else {
 		err = d.checkManifest()
 	}

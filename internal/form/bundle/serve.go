@@ -110,49 +110,26 @@ func add(out *form.Served, path string, b *Bundle) error {
 				WithHint("leave one of them out; for several platforms, pull one bundle: --platform linux/amd64 --platform linux/arm64")
 		}
 	}
-	indexes, err := readIndexes(b, l)
-	if err != nil {
-		return err
+	indexes := pluginsdir.Upstream{Blobs: b}
+	for _, r := range l.Repositories { // a damaged one is found before it is asked for
+		if _, err := indexes.Index(agent.Platform{}, r); err != nil {
+			return err
+		}
 	}
-	out.Versions = append(out.Versions, form.Version{
-		Tag: tag, Source: path, Lock: l, Indexes: indexes,
-		Open: func(_ string, d lock.Blob) (form.File, error) { return openServed(b, d.SHA256) },
-	})
+	out.Versions = append(out.Versions, form.Version{Tag: tag, Source: path, Lock: l, Indexes: indexes, Open: b.openServed})
 	return nil
 }
 
 // openServed opens a blob that tells whether it is what it was.
-func openServed(b *Bundle, d lock.SHA256) (form.File, error) {
-	content, err := b.Open(d)
+func (b *Bundle) openServed(_ string, d lock.Blob) (form.File, error) {
+	content, err := b.Open(d.SHA256)
 	if err != nil {
 		return nil, err
 	}
 	f, described := content.(form.File)
 	if !described {
 		content.Close()
-		return nil, fmt.Errorf("the blob %s is not a file", d)
+		return nil, fmt.Errorf("the blob %s is not a file", d.SHA256)
 	}
 	return f, nil
-}
-
-// heldIndexes are indexes by the names of their repositories.
-type heldIndexes map[string]pluginsdir.Index
-
-// readIndexes reads the indexes of a bundle, and verifies them: they are rewritten
-// more than once.
-func readIndexes(b *Bundle, l *lock.Lock) (form.Indexes, error) {
-	held := heldIndexes{}
-	for _, r := range l.Repositories {
-		ix, err := pluginsdir.Upstream{Blobs: b}.Index(agent.Platform{}, r)
-		if err != nil {
-			return nil, err
-		}
-		held[r.Name] = ix
-	}
-	return held, nil
-}
-
-// Index is for [form.Indexes].
-func (h heldIndexes) Index(_ agent.Platform, r lock.Repository) (pluginsdir.Index, error) {
-	return h[r.Name], nil
 }

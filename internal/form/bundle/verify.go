@@ -156,27 +156,22 @@ func unpackAll(ctx context.Context, a *form.Audit, l *lock.Lock, from pluginsdir
 			}
 			group.Go(func() error {
 				made, err := pluginsdir.Examine(ctx, from, p, f)
-				return reportUnpacked(a, p, f, made, err)
+				if err == nil {
+					if unfit, is := pluginsdir.JudgeProgram(p, f, made); is {
+						unfit.Report(&a.Report, f.Path)
+					}
+					return nil
+				}
+				state, ok := audit.StateOf(err)
+				if !ok {
+					return err
+				}
+				a.Fail(audit.Problem{Kind: audit.Kind(state), Path: f.Path, Detail: fmt.Sprintf("it cannot be unpacked for %s: %v", p, err)})
+				return nil
 			})
 		}
 	}
 	return group.Wait()
-}
-
-// reportUnpacked reports what is wrong with an archive.
-func reportUnpacked(a *form.Audit, p agent.Platform, f lock.File, made lock.Made, err error) error {
-	if err == nil {
-		if unfit, is := pluginsdir.JudgeProgram(p, f, made); is {
-			unfit.Report(&a.Report, f.Path)
-		}
-		return nil
-	}
-	state, ok := audit.StateOf(err)
-	if !ok {
-		return err
-	}
-	a.Fail(audit.Problem{Kind: audit.Kind(state), Path: f.Path, Detail: fmt.Sprintf("it cannot be unpacked for %s: %v", p, err)})
-	return nil
 }
 
 // documentsOf is a [blob.Source] of the indexes and schemas of a bundle in a

@@ -64,21 +64,20 @@ func verifyAt(ctx context.Context, p *form.Place, a *form.Audit) (*Image, error)
 		if err := a.Begin(); err != nil {
 			return nil, err
 		}
-		return Audit(ctx, top, from, parallel, &a.Report, a.Hashed)
+		return Audit(ctx, top, from, parallel, a)
 	})
 }
 
 // Audit reads every layer of an image, as many at a time as parallel says, and
 // reports what is wrong with it and with the cache directory in it. The image
-// that it returns has no lock where the report says that it cannot be read. Hashed,
-// if not nil, is told of the bytes of each layer, from several goroutines.
-func Audit(ctx context.Context, top []byte, from oci.Reader, parallel int, r *audit.Report, hashed func(n int64)) (*Image, error) {
+// that it returns has no lock where the report says that it cannot be read.
+func Audit(ctx context.Context, top []byte, from oci.Reader, parallel int, to *form.Audit) (*Image, error) {
 	manifests, err := manifestsIn(top)
 	if err != nil {
 		return nil, err
 	}
-	a := &auditor{report: r, from: from, parallel: max(parallel, 1), hashed: hashed, reading: &reading{image: &Image{Top: oci.BlobOf(top)}}}
-	if err := a.add(oci.BlobOf(top), "the image index", nil, nil); err != nil {
+	a := &auditor{Audit: to, from: from, parallel: max(parallel, 1), reading: &reading{image: &Image{Top: oci.BlobOf(top)}}}
+	if err := a.found(oci.BlobOf(top), "the image index", nil, nil); err != nil {
 		return nil, err
 	}
 	for _, m := range manifests {
@@ -91,11 +90,10 @@ func Audit(ctx context.Context, top []byte, from oci.Reader, parallel int, r *au
 
 // auditor is one run of [Audit].
 type auditor struct {
+	*form.Audit
 	*reading
-	report   *audit.Report
 	from     oci.Reader
 	parallel int
-	hashed   func(int64)
 }
 
 // finish puts the locks together, if they are all there.
@@ -105,27 +103,27 @@ func (a *auditor) finish() (*Image, error) {
 	}
 	im, err := a.reading.finish()
 	if err != nil {
-		a.report.Fail(audit.Problem{Kind: audit.KindDamaged, Path: pluginsdir.LockPath, Detail: err.Error()})
+		a.Fail(audit.Problem{Kind: audit.KindDamaged, Path: pluginsdir.LockPath, Detail: err.Error()})
 		return a.image, nil
 	}
 	return im, nil
 }
 
-// add reports a blob, and what is wrong with it. An error that is no damage is
+// found reports a blob, and what is wrong with it. An error that is no damage is
 // returned.
-func (a *auditor) add(b lock.Blob, what string, p *agent.Platform, err error) error {
+func (a *auditor) found(b lock.Blob, what string, p *agent.Platform, err error) error {
 	f := audit.File{Content: what}
 	if p != nil {
 		f.Platforms = []agent.Platform{*p}
 	}
-	return oci.Report(a.report, b, f, err)
+	return oci.Report(&a.Report, b, f, err)
 }
 
 // manifest audits the image of one platform.
 func (a *auditor) manifest(ctx context.Context, m namedManifest) error {
 	data, err := m.read(ctx, a.from)
 	if m.data == nil {
-		if addErr := a.add(m.Blob, "the manifest", m.platform, err); err != nil {
+		if addErr := a.found(m.Blob, "the manifest", m.platform, err); err != nil {
 			return addErr
 		}
 	}
@@ -135,7 +133,7 @@ func (a *auditor) manifest(ctx context.Context, m namedManifest) error {
 		return err
 	}
 	// The manifest itself is what it should be.
-	a.report.Fail(audit.Problem{Kind: audit.Kind(state), Path: oci.BlobPath(m.SHA256), Detail: m.of(err).Error()})
+	a.Fail(audit.Problem{Kind: audit.Kind(state), Path: oci.BlobPath(m.SHA256), Detail: m.of(err).Error()})
 	return nil
 }
 
@@ -154,7 +152,7 @@ func (a *auditor) contents(ctx context.Context, said *agent.Platform, manifest [
 		return err
 	}
 	l, mount := a.locks[len(a.locks)-1], a.image.Mount
-	(&pluginsdir.Audited{Lock: l, Platform: is.platform, Found: found, Mount: mount, KeepsModes: true, At: func(p string) string { return path.Join(mount, p) }}).Audit(a.report)
+	(&pluginsdir.Audited{Lock: l, Platform: is.platform, Found: found, Mount: mount, KeepsModes: true, At: func(p string) string { return path.Join(mount, p) }}).Audit(&a.Report)
 	return nil
 }
 
@@ -193,11 +191,11 @@ func (a *auditor) layer(ctx context.Context, is *described, i int, budget *readB
 		what = fmt.Sprintf("the layer of %.*s", maxContent, is.config.History[i].Comment)
 	}
 	l, err := is.readLayer(ctx, a.from, i, a.image.Mount, maxLayer, budget)
-	if a.hashed != nil && fault.KindOf(err) != fault.Incomplete {
-		a.hashed(is.layers[i].Size)
+	if fault.KindOf(err) != fault.Incomplete {
+		a.Hashed(is.layers[i].Size)
 	}
 	for _, p := range l.outside {
-		a.report.Fail(audit.Problem{Kind: audit.KindUnexpected, Path: p, Detail: "it lies outside of the plugins' directory in the image for " + is.platform.String()})
+		a.Fail(audit.Problem{Kind: audit.KindUnexpected, Path: p, Detail: "it lies outside of the plugins' directory in the image for " + is.platform.String()})
 	}
-	return l.found, a.add(is.layers[i], what, &is.platform, err)
+	return l.found, a.found(is.layers[i], what, &is.platform, err)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
@@ -57,9 +58,9 @@ func (p *parts) audit(t testing.TB, from oci.Reader) (*Image, *audit.Report, err
 	t.Helper()
 	index, err := oci.Encode(p.index)
 	check(t, err)
-	var r audit.Report
-	im, err := Audit(context.Background(), index, from, 2, &r, nil)
-	return im, &r, err
+	a := &form.Audit{AuditOptions: form.AuditOptions{Hashed: func(int64) {}}}
+	im, err := Audit(context.Background(), index, from, 2, a)
+	return im, &a.Report, err
 }
 
 func TestAudit(t *testing.T) {

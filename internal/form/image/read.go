@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"reflect"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -19,8 +20,6 @@ import (
 
 // Bounds of what is read.
 const (
-	// maxManifest bounds, in bytes, manifests, indexes and configurations.
-	maxManifest = 4 << 20
 	// maxPlatforms bounds the images of an index.
 	maxPlatforms = 64
 	// maxDocuments bounds, in bytes, the layer of documents, unpacked: a lock
@@ -114,9 +113,13 @@ func Read(ctx context.Context, top []byte, from oci.Reader) (*Image, error) {
 	}
 	r := &reading{image: &Image{Top: oci.BlobOf(top)}}
 	for _, m := range manifests {
+		var is *described
 		data, err := m.read(ctx, from)
 		if err == nil {
-			err = r.platform(ctx, m.platform, data, from)
+			is, err = r.describe(ctx, m.platform, data, from)
+		}
+		if err == nil {
+			err = r.add(ctx, is, from)
 		}
 		if err != nil {
 			return nil, m.of(err)
@@ -151,8 +154,8 @@ func (m namedManifest) of(err error) error {
 
 // manifestsIn returns what an index names. The manifest of one image names itself.
 func manifestsIn(top []byte) ([]namedManifest, error) {
-	if len(top) > maxManifest {
-		return nil, fault.New(fault.Integrity, "the index has %d bytes; at most %d are read", len(top), maxManifest)
+	if len(top) > oci.MaxDocument {
+		return nil, fault.New(fault.Integrity, "the index has %d bytes; at most %d are read", len(top), oci.MaxDocument)
 	}
 	var ix v1.IndexManifest
 	if err := oci.DecodeOpen(top, &ix); err != nil {
@@ -169,7 +172,7 @@ func manifestsIn(top []byte) ([]namedManifest, error) {
 		if d.Platform == nil || !d.MediaType.IsImage() {
 			return nil, notImage("its index lists something that is no image for a platform")
 		}
-		b, err := oci.Described(d, maxManifest)
+		b, err := oci.Described(d, oci.MaxDocument)
 		if err != nil {
 			return nil, err
 		}
@@ -209,16 +212,6 @@ type reading struct {
 	locks []*lock.Lock
 }
 
-// platform reads an image for one platform. An index says which one that is; a
-// manifest does not.
-func (r *reading) platform(ctx context.Context, said *agent.Platform, manifest []byte, from oci.Reader) error {
-	is, err := r.describe(ctx, said, manifest, from)
-	if err != nil {
-		return err
-	}
-	return r.add(ctx, is, from)
-}
-
 // add reads the lock of one platform's image.
 func (r *reading) add(ctx context.Context, is *described, from oci.Reader) error {
 	l, err := is.readLock(ctx, r.image.Mount, from)
@@ -243,7 +236,8 @@ type described struct {
 	documents int
 }
 
-// describe reads manifest and configuration of one platform's image.
+// describe reads manifest and configuration of one platform's image. An index says
+// which one that is; a manifest does not.
 func (r *reading) describe(ctx context.Context, said *agent.Platform, manifest []byte, from oci.Reader) (*described, error) {
 	is := &described{}
 	m := &is.manifest
@@ -314,11 +308,11 @@ func (is *described) readLock(ctx context.Context, mount string, from oci.Reader
 }
 
 func readConfig(ctx context.Context, d v1.Descriptor, from oci.Reader) (*v1.ConfigFile, error) {
-	b, err := oci.Described(d, maxManifest)
+	b, err := oci.Described(d, oci.MaxDocument)
 	if err != nil {
 		return nil, err
 	}
-	data, err := oci.ReadBlob(ctx, from, b, maxManifest)
+	data, err := oci.ReadBlob(ctx, from, b, oci.MaxDocument)
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
@@ -352,4 +346,41 @@ func (r *reading) finish() (*Image, error) {
 	r.image.Lock = l
 	slices.SortFunc(r.image.MountOnly, agent.ComparePlatforms)
 	return r.image, nil
+}
+
+// merge makes one lock of those for its platforms: what [lock.Lock.ForPlatform]
+// took apart.
+func merge(locks []*lock.Lock) (*lock.Lock, error) {
+	whole := &lock.Lock{SchemaVersion: lock.SchemaVersion, BotkubeVersion: locks[0].BotkubeVersion, Repositories: locks[0].Repositories}
+	plugins := map[string]*lock.Plugin{}
+	artifacts := map[string]lock.Artifact{}
+	for _, l := range locks {
+		if l.BotkubeVersion != whole.BotkubeVersion || !reflect.DeepEqual(l.Repositories, whole.Repositories) {
+			return nil, fmt.Errorf("%v is of another lock than %v", l.Platforms, whole.Platforms)
+		}
+		whole.Platforms = append(whole.Platforms, l.Platforms...)
+		for _, p := range l.Plugins {
+			key := fmt.Sprintf("%q %q %q %q", p.Repository, p.Type, p.Name, p.Version)
+			if plugins[key] == nil {
+				plugins[key] = &lock.Plugin{Repository: p.Repository, Type: p.Type, Name: p.Name, Version: p.Version, Templates: p.Templates}
+			} else if !reflect.DeepEqual(plugins[key].Templates, p.Templates) {
+				return nil, fmt.Errorf("plugin %s has other templates for another platform", p.Key())
+			}
+			plugins[key].Builds = append(plugins[key].Builds, p.Builds...)
+		}
+		for _, a := range l.Artifacts {
+			if other, found := artifacts[a.URL]; found && !reflect.DeepEqual(a, other) {
+				return nil, fmt.Errorf("%s is pinned to two contents", agent.Redact(a.URL))
+			}
+			artifacts[a.URL] = a
+		}
+	}
+	for _, p := range plugins {
+		whole.Plugins = append(whole.Plugins, *p)
+	}
+	for _, a := range artifacts {
+		whole.Artifacts = append(whole.Artifacts, a)
+	}
+	whole.Sort()
+	return whole, whole.Check()
 }

@@ -177,6 +177,6 @@ func merged(descriptors []descriptor) []Named {
 
 func (d descriptor) named() Named {
 	n := Named{MediaType: d.MediaType, ArtifactType: d.ArtifactType, digest: d.Digest}
-	n.Blob, n.Unusable = blobOf(d.Digest, d.Size, MaxBlob)
+	n.Blob, n.Unusable = blobOf(d.Digest, d.Size, lock.MaxBlob)
 	return n
 }

@@ -4,10 +4,6 @@
 // writes the tar files of layouts, for bundles and images alike.
 package oci
 
-import (
-	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
-)
-
 // Names in a layout.
 const (
 	// FileName is the file that makes a directory a layout.
@@ -25,9 +21,7 @@ const BlockSize = 512
 const (
 	// MaxDocument bounds, in bytes, a file that is no blob.
 	MaxDocument = 4 << 20
-	// MaxBlob bounds, in bytes, a blob.
-	MaxBlob    = lock.MaxBlob
-	maxEntries = 200_000
+	maxEntries  = 200_000
 )
 
 // Clip shortens what comes from outside for a message.

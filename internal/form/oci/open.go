@@ -87,10 +87,10 @@ func OpenStream(ctx context.Context, stdin io.Reader) (*Layout, error) {
 	}
 	temp, err := disk.TempFile()
 	if err != nil {
-		return nil, spoolError(err)
+		return nil, tempError("keeping standard input", "read it from a file, < bundle.tar", err)
 	}
 	if err := blob.Copy(ctx, temp, stdin); err != nil {
-		return nil, errors.Join(spoolError(err), temp.Close())
+		return nil, errors.Join(tempError("keeping standard input", "read it from a file, < bundle.tar", err), temp.Close())
 	}
 	return openFile(ctx, temp.File, temp, StandardInput)
 }
@@ -145,12 +145,13 @@ func Unopened(path string, err error) error {
 	return e.WithHint(Hint)
 }
 
-func spoolError(err error) error {
-	e := fault.New(fault.Unexpected, "keeping standard input in a temporary file: %w", err)
+// tempError says of what is kept in a temporary file what can be done instead.
+func tempError(doing, instead string, err error) error {
+	hint := "name a directory that can be written to in the environment variable TMPDIR"
 	if disk.IsFull(err) {
-		return e.WithHint("it needs room in %s: name another directory in the environment variable TMPDIR, or read it from a file, < bundle.tar", filepath.Clean(os.TempDir()))
+		hint = fmt.Sprintf("it needs room in %s: name another directory in the environment variable TMPDIR", filepath.Clean(os.TempDir()))
 	}
-	return e.WithHint("name a directory that can be written to in the environment variable TMPDIR, or read it from a file, < bundle.tar")
+	return fault.New(fault.Unexpected, "%s in a temporary file: %w", doing, err).WithHint("%s, or %s", hint, instead)
 }
 
 // Bounds, in bytes, on what a compressed file unpacks to: most of what is in a layout
@@ -173,29 +174,16 @@ func decompressed(ctx context.Context, f *os.File, size int64, name string) (*di
 	}
 	temp, err := disk.TempFile()
 	if err == nil {
-		err = archive.Decompress(ctx, temp, io.NewSectionReader(f, 0, size), format.extension, max(leastUnpacked, mostRatio*size))
-		if err != nil {
-			_ = temp.Close()
+		if err = archive.Decompress(ctx, temp, io.NewSectionReader(f, 0, size), format.extension, max(leastUnpacked, mostRatio*size)); err == nil {
+			return temp, nil
 		}
+		_ = temp.Close()
 	}
-	if err != nil {
-		return nil, unpackError(name, err)
-	}
-	return temp, nil
-}
-
-// unpackError says what to do about a file that cannot be unpacked.
-func unpackError(name string, err error) error {
-	if _, known := errors.AsType[*fault.Error](err); known {
-		return fault.New(fault.KindOf(err), "unpacking %s, which is compressed: %w", name, err).
+	if _, damaged := errors.AsType[*fault.Error](err); damaged {
+		return nil, fault.New(fault.KindOf(err), "unpacking %s, which is compressed: %w", name, err).
 			WithHint("copy %s again; compare sha256sum on both sides first", filepath.Base(name))
 	}
-	e := fmt.Errorf("unpacking %s, which is compressed, into a temporary file: %w", name, err)
-	if disk.IsFull(err) {
-		return fault.New(fault.Unexpected, "%w", e).
-			WithHint("it needs room in %s: name another directory in the environment variable TMPDIR, or unpack the file first", filepath.Clean(os.TempDir()))
-	}
-	return e
+	return nil, tempError("unpacking "+name+", which is compressed,", "unpack the file first", err)
 }
 
 // format is one of compressed and zipped files.

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
@@ -349,7 +350,7 @@ func (s *scanner) layoutOf(name string) (t *tarFiles, in string) {
 // skip goes past an entry's content and the padding after it, which must be
 // zeros.
 func (s *scanner) skip(size int64) error {
-	if size < 0 || size > MaxBlob {
+	if size < 0 || size > lock.MaxBlob {
 		return s.damaged("gives the size %d", size)
 	}
 	end := s.at + BlockSize + size
