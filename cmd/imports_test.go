@@ -34,7 +34,6 @@ var below = map[string][]string{
 
 // importers says who alone may import something: what it gives us is in one place.
 var importers = map[string][]string{
-	"github.com/hashicorp/go-getter":         {"internal/remote/fetch"},
 	"github.com/aws":                         {"internal/remote/fetch"},
 	"cloud.google.com/go":                    {"internal/remote/fetch"},
 	"github.com/mholt/archiver":              {"internal/content/archive"},

@@ -3,7 +3,7 @@
 // The agent decides which file that is, and which archives hold it: its go-getter
 // unpacks the whole archive to a directory, and the agent takes a file of that
 // directory. This package finds the same file in one pass, without unpacking anything
-// else: see [Extract].
+// else: see [Extract]. Of a directory of templates, everything counts: see [Unpack].
 package archive
 
 import (

@@ -45,13 +45,20 @@ func (x *extraction) tar(stream io.Reader) error {
 		return x.stop(x.explain(err))
 	})
 	if err == nil {
-		// The checksum of the compressed stream is at its very end. go-getter never reads
-		// what follows the end of the tar, so anything else there is allowed.
-		if _, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, stream, x.buf); isTrailing(err) {
-			err = nil
-		}
+		err = drain(stream, x.buf)
 	}
 	return cmp.Or(err, x.pick.err())
+}
+
+// drain reads what follows a tar: the checksum of the compressed stream is at its very end.
+// go-getter never reads what follows the end of the tar, so anything else there is
+// allowed.
+func drain(stream io.Reader, buf []byte) error {
+	_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, stream, buf)
+	if isTrailing(err) {
+		return nil
+	}
+	return err
 }
 
 // zip chooses by the archive's directory, and then reads the one entry.
@@ -75,8 +82,7 @@ func (x *extraction) consider(f archiver.FileInfo) (bool, error) {
 	}
 	raw := f.NameInArchive
 	if hasDotDot(raw) {
-		return false, fault.New(fault.Integrity, "archive entry %s leads out of the archive", quote(raw)).
-			WithHint("the agent refuses every archive with .. in a name")
+		return false, errLeadsOut(raw)
 	}
 	return x.pick.offer(entry{
 		raw: raw, name: path.Clean(strings.TrimLeft(raw, "/")),
@@ -127,6 +133,11 @@ func (e entry) err() error {
 		return err.WithHint("the agent makes an empty file of a link, and cannot run it")
 	}
 	return err
+}
+
+func errLeadsOut(raw string) error {
+	return fault.New(fault.Integrity, "archive entry %s leads out of the archive", quote(raw)).
+		WithHint("the agent refuses every archive with .. in a name")
 }
 
 func isSlash(r rune) bool { return r == '/' || r == '\\' }

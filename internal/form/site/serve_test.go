@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -12,60 +13,60 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/go-getter"
-
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/archive"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
-// agentDownload does what the agent does with a URL of its index
-// (pkg/plugin/downloader.go, downloadBinary), and returns what it got.
-func agentDownload(t *testing.T, raw, checksum, filename string, plugin bool) (string, error) {
-	t.Helper()
-	u, err := url.Parse(raw)
+// agentDownload does what the agent does with a URL of its index, and returns what it
+// got. What agent and archive make of URLs and archives is compared with go-getter by
+// internal/test/acceptance/getter.
+func agentDownload(raw, checksum, filename string, plugin bool) (string, error) {
+	l, err := agent.ParseLocation(raw)
 	if err != nil {
 		return "", err
 	}
-	q := u.Query()
-	q.Set("filename", filename)
-	if checksum != "" {
-		q.Set("checksum", checksum)
-	}
-	u.RawQuery = q.Encode()
-	dst := filepath.Join(t.TempDir(), "downloading")
-	client := &getter.Client{Ctx: context.Background(), Src: u.String(), Dst: dst, Pwd: t.TempDir(), Mode: getter.ClientModeAny}
-	if err := client.Get(); err != nil {
+	_, u := agent.SplitGetter(l.URL)
+	data, err := get(u)
+	if err != nil {
 		return "", err
 	}
-	if l, err := agent.ParseLocation(raw); plugin && err == nil && detects(l) {
-		if filename, err = firstFile(dst); err != nil {
-			return "", err
+	if l.Checksum != nil {
+		checksum = cmp.Or(checksum, l.Checksum.String())
+	}
+	if checksum != "" {
+		want, err := agent.ParseChecksum(checksum)
+		if err != nil || want.Hex != lock.Sum([]byte(data)).String() {
+			return "", fmt.Errorf("checksum %s: %w", checksum, err)
 		}
 	}
-	data, err := os.ReadFile(filepath.Join(dst, filename))
-	return string(data), err
+	if l.Format == "" {
+		return data, nil
+	}
+	want := agent.Member{Dir: l.Subdir, Name: filename}
+	if plugin && detects(l) {
+		want = agent.Member{Dir: l.Subdir, First: true}
+	}
+	var to sink
+	_, err = archive.Extract(context.Background(), strings.NewReader(data), l.Format, want, archive.Limits{}, &to)
+	return to.String(), err
 }
 
-// firstFile is pkg/plugin/downloader.go, getFirstFileInDirectory.
-func firstFile(dir string) (string, error) {
-	entries, err := os.ReadDir(dir)
-	for _, e := range entries {
-		ext := filepath.Ext(e.Name())
-		if !e.IsDir() && !strings.HasPrefix(e.Name(), ".") && (ext == "" || ext == ".exe" || ext == ".sh") {
-			return e.Name(), nil
-		}
-	}
-	return "", err
+// sink keeps what is extracted.
+type sink struct{ bytes.Buffer }
+
+func (s *sink) Reset() error {
+	s.Buffer.Reset()
+	return nil
 }
 
 func tarGz(t *testing.T, files map[string]string) string {
@@ -195,8 +196,8 @@ func TestServe(t *testing.T) {
 			name, url, checksum string
 			plugin              bool
 		}{{name, b.URL, b.Checksum, true}, {"tool", b.Dependencies["tool"], "", false}} {
-			want, wantErr := agentDownload(t, u, "", what.name, what.plugin)
-			got, gotErr := agentDownload(t, what.url, what.checksum, what.name, what.plugin)
+			want, wantErr := agentDownload(u, "", what.name, what.plugin)
+			got, gotErr := agentDownload(what.url, what.checksum, what.name, what.plugin)
 			if got != want || (gotErr == nil) != (wantErr == nil) {
 				t.Errorf("%s of %s, as %s:\n%q, %v, want\n%q, %v", what.name, u, what.url, got, gotErr, want, wantErr)
 			}
@@ -220,7 +221,7 @@ func TestServe(t *testing.T) {
 		}
 	}
 	for _, u := range []string{first.URL + "?checksum=" + first.Checksum, first.Dependencies["tool"]} {
-		if _, err := agentDownload(t, u, "", "tool", false); err == nil || !strings.Contains(strings.ToLower(err.Error()), "checksum") {
+		if _, err := agentDownload(u, "", "tool", false); err == nil || !strings.Contains(strings.ToLower(err.Error()), "checksum") {
 			t.Errorf("%s was changed, but downloads: %v", u, err)
 		}
 	}
@@ -228,16 +229,24 @@ func TestServe(t *testing.T) {
 
 func fetch(t *testing.T, u string) string {
 	t.Helper()
-	resp, err := http.Get(u)
+	data, err := get(u)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return data
+}
+
+func get(u string) (string, error) {
+	resp, err := http.Get(u)
+	if err != nil {
+		return "", err
+	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %s, %v", u, resp.Status, err)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", u, resp.Status)
 	}
-	return string(data)
+	return string(data), err
 }
 
 // checkRebased makes the documents of a site for another base URL, and wants those that are made of upstream's.

@@ -16,9 +16,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/go-getter"
-
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/archive"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -35,10 +34,10 @@ const (
 // git::https://github.com/…, for example. Local reports whether it names files of
 // whoever reads it.
 func Locate(raw string) (located string, local bool, err error) {
-	located, err = getter.Detect(raw, "", detectors)
-	if err != nil {
+	located, ok := detect(raw)
+	if !ok {
 		// Only a path that is relative to somebody's directory is taken for
-		// nothing at all. The error of go-getter holds the URL.
+		// nothing at all.
 		return "", true, nil
 	}
 	name, u, err := splitURL(located)
@@ -171,7 +170,7 @@ func (c *Client) directory(ctx context.Context, src treeSource, dir string, obs 
 	if src.Format == "" || src.IsGit {
 		err = c.getDirectory(ctx, src, top, obs)
 	} else {
-		err = c.unpack(ctx, src, dir, top, obs)
+		err = c.unpack(ctx, src, top, obs)
 	}
 	if err != nil {
 		return directory{}, err
@@ -266,7 +265,7 @@ func sizeOf(dir string) (size int64) {
 }
 
 // unpack gets an archive and unpacks it, as go-getter does.
-func (c *Client) unpack(ctx context.Context, src treeSource, dir, top string, obs Observer) error {
+func (c *Client) unpack(ctx context.Context, src treeSource, top string, obs Observer) error {
 	req := Request{URL: src.URL, Source: "the URL", Verify: true}
 	if src.Checksum != nil {
 		req.Checksums = append(req.Checksums, *src.Checksum)
@@ -283,42 +282,22 @@ func (c *Client) unpack(ctx context.Context, src treeSource, dir, top string, ob
 		return transfer.Local(err)
 	}
 	defer from.Close()
-	archive := filepath.Join(dir, "archive")
-	if err := copyTo(ctx, archive, from); err != nil {
+	if err := os.Mkdir(top, 0o700); err != nil {
 		return transfer.Local(err)
 	}
-	decompressor := getter.LimitedDecompressors(maxTreeEntries, maxTreeBytes)[src.Format]
-	err = decompressor.Decompress(top, archive, true, 0)
-	openUp(top)
+	root, err := os.OpenRoot(top)
 	if err != nil {
-		// Its messages name the copy.
-		reason := strings.ReplaceAll(err.Error(), archive, "the archive")
-		return fault.New(fault.Integrity, "it cannot be unpacked: %s", reason).WithHint("tell its publisher")
+		return transfer.Local(err)
 	}
-	return nil
-}
-
-// openUp takes back the modes that an archive gives its files, of which none counts:
-// what may not be read is wanted, and what may not be written would stay.
-func openUp(dir string) {
-	_ = filepath.WalkDir(dir, func(name string, d fs.DirEntry, _ error) error {
-		switch {
-		case d == nil:
-		case d.IsDir():
-			_ = os.Chmod(name, 0o700) // before it is read
-		case d.Type().IsRegular():
-			_ = os.Chmod(name, 0o600)
-		}
-		return nil
-	})
-}
-
-func copyTo(ctx context.Context, name string, from io.Reader) error {
-	to, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
+	defer root.Close()
+	err = archive.Unpack(ctx, from, src.Format, archive.Limits{Entries: maxTreeEntries, UnpackedBytes: maxTreeBytes}, root)
+	switch {
+	case fault.KindOf(err) == fault.Integrity:
+		return fault.New(fault.Integrity, "it cannot be unpacked: %w", err).WithHint("tell its publisher")
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
 	}
-	return errors.Join(blob.Copy(ctx, to, from), to.Close())
+	return transfer.Local(err)
 }
 
 // pack writes the files of a directory to an archive whose bytes follow from

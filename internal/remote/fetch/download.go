@@ -68,22 +68,31 @@ func (c *Client) blob(ctx context.Context, req Request, obs Observer) (Result, e
 	}
 	sums := newSums(want)
 	d := &download{Client: c, req: req, src: src, want: want, in: transfer.NewPartial(in, sums), sums: sums}
+	from, end, err := d.source(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	defer end()
 	d.loop = &transfer.Download{
-		Sink: d.in, Source: d.source(), Retry: c.options.Retry, Observer: obs, Vouched: want.vouched(), Expected: want.size,
+		Sink: d.in, Source: from, Retry: c.options.Retry, Observer: obs, Vouched: want.vouched(), Expected: want.size,
 		CheckTotal: d.checkTotal, CheckSize: c.checkSize,
 	}
 	return d.run(ctx)
 }
 
-// source returns what is asked for the file.
-func (d *download) source() transfer.Source {
+// source returns what is asked for the file, and what ends that.
+func (d *download) source(ctx context.Context) (from transfer.Source, end func(), err error) {
 	switch d.src.getter {
 	case "file":
-		return fileSource{d}
+		return fileSource{d}, func() {}, nil
 	case "s3", "gcs":
-		return objectSource{d}
+		o, err := d.openObjects(ctx, d.src.getter, d.src.url)
+		if err != nil {
+			return nil, nil, err
+		}
+		return objectSource{o, o.key, d.src.shown}, o.close, nil
 	}
-	return webSource{d}
+	return webSource{d}, func() {}, nil
 }
 
 // reuseFresh takes what somebody else downloaded while this call waited.

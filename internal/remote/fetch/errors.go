@@ -3,6 +3,7 @@ package fetch
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -34,10 +35,10 @@ func statusHint(e *transfer.StatusError) string {
 		return e.RateLimit.Hint()
 	case e.Proxy || e.Code == http.StatusProxyAuthRequired:
 		return transfer.HintProxyRefuses
-	case e.Host == objectStore && (e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden):
-		return "credentials come from the URL, or from where AWS's tools have them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile; without any, the file may be private, or gone"
-	case e.Host == googleStore && (e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden):
-		return "credentials come from where Google's tools have them: GOOGLE_APPLICATION_CREDENTIALS, or gcloud auth application-default login; or from GOOGLE_OAUTH_ACCESS_TOKEN; without any, the file may be private, or gone"
+	case (e.Host == objectStore || e.Host == googleStore) && (e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden):
+		return credentialsHint(e.Host)
+	case e.Host == objectStore && strings.Contains(e.Says, "the bucket is in"):
+		return "the URL names another region: https://s3-REGION.amazonaws.com/BUCKET/KEY"
 	case e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden:
 		return "credentials for the host come from the URL or from .netrc (--header is for indexes only); without any, the file may be private, or gone"
 	case e.Code == http.StatusNotFound || e.Code == http.StatusGone:
@@ -46,4 +47,12 @@ func statusHint(e *transfer.StatusError) string {
 		return "the server is in trouble: run it again later; it goes on where it was"
 	}
 	return "open the URL elsewhere to see what the server wants"
+}
+
+// credentialsHint says where the credentials for an object store come from.
+func credentialsHint(store string) string {
+	if store == googleStore {
+		return "credentials come from where Google's tools have them: GOOGLE_APPLICATION_CREDENTIALS, or gcloud auth application-default login; or from GOOGLE_OAUTH_ACCESS_TOKEN; without any, the file may be private, or gone"
+	}
+	return "credentials come from the URL, or from where AWS's tools have them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile; without any, the file may be private, or gone"
 }

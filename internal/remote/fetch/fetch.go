@@ -1,6 +1,5 @@
 // Package fetch brings the content of a URL into the store, whole and verified,
-// by the URL forms that the agent understands. It is the only importer of
-// go-getter.
+// by the URL forms that the agent understands.
 package fetch
 
 import (

@@ -1,7 +1,9 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -9,20 +11,16 @@ import (
 	"strconv"
 	"strings"
 
-	"cloud.google.com/go/storage"
 	"golang.org/x/oauth2"
-	"google.golang.org/api/iterator"
-	"google.golang.org/api/option"
-	apihttp "google.golang.org/api/transport/http"
+	"golang.org/x/oauth2/google"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// gcsObject is what a URL names. Generation is 0 for the newest.
+// gcsObject is what a URL names. Generation is empty for the newest.
 type gcsObject struct {
 	bucket, key string
-	generation  int64
+	generation  string
 }
 
 // parseGCS reads a URL as go-getter does (get_gcs.go, parseURL).
@@ -33,97 +31,108 @@ func parseGCS(u *url.URL) (p gcsObject, err error) {
 	}
 	p.bucket, p.key = parts[3], parts[4]
 	if u.Fragment != "" {
-		p.generation, err = strconv.ParseInt(u.Fragment, 10, 64)
+		_, err = strconv.ParseInt(u.Fragment, 10, 64)
+		p.generation = u.Fragment
 	}
 	return p, err
 }
 
-// gcsBucket is a bucket over Google's SDK.
-//
-// It stands in for go-getter's own GCSGetter, for the reasons of [s3Bucket]. What the
-// URL says means the same (get_gcs.go).
+// gcsBucket is a bucket of Google Cloud Storage.
 type gcsBucket struct {
 	gcsObject
-	*storage.Client
+	server url.URL
+	// tokens is nil where nobody is asked who asks.
+	tokens oauth2.TokenSource
+	// project is whom the requests are accounted to; empty for that of the account.
+	project string
 }
 
-// openGCS finds out what a URL names, with the credentials that go-getter takes or
-// the SDK finds, over connections of this program.
-func (c *Client) openGCS(ctx context.Context, u *url.URL) (bucket, string, error) {
+// scope is to read only (Cloud Storage documentation, OAuth 2.0 scopes).
+const scope = "https://www.googleapis.com/auth/devstorage.read_only"
+
+// openGCS finds out what a URL names, with the credentials that go-getter takes
+// (get_gcs.go, getClient), or those that Google's tools have.
+func (c *Client) openGCS(ctx context.Context, u *url.URL) (*objects, error) {
 	place, err := parseGCS(u)
 	if err != nil {
-		return nil, "", err
+		return nil, transfer.Permanent(err)
 	}
-	// For tokens, which are small. The client may outlive the watchdog of a request.
+	b := &gcsBucket{gcsObject: place, server: url.URL{Scheme: "https", Host: "storage." + cmp.Or(os.Getenv("GOOGLE_CLOUD_UNIVERSE_DOMAIN"), "googleapis.com")}}
+	o := &objects{
+		Client: c, bucket: b, store: googleStore, key: place.key, close: func() {},
+		http: transfer.NewClient(staying{c.transport}, googleStore, c.options.IdleTimeout),
+	}
+	if emulator := os.Getenv("STORAGE_EMULATOR_HOST"); emulator != "" {
+		scheme, host, found := strings.Cut(emulator, "://")
+		if !found {
+			scheme, host = "http", emulator
+		}
+		b.server = url.URL{Scheme: scheme, Host: strings.TrimSuffix(host, "/")}
+		return o, nil
+	}
+	if token, given := os.LookupEnv("GOOGLE_OAUTH_ACCESS_TOKEN"); given {
+		b.tokens = oauth2.StaticTokenSource(&oauth2.Token{AccessToken: token})
+		return o, nil
+	}
+	// For tokens, which are small.
 	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: c.transport, Timeout: c.options.IdleTimeout})
-	options := []option.ClientOption{option.WithScopes(storage.ScopeReadOnly)}
-	switch token, given := os.LookupEnv("GOOGLE_OAUTH_ACCESS_TOKEN"); {
-	case os.Getenv("STORAGE_EMULATOR_HOST") != "":
-		options = append(options, option.WithoutAuthentication())
-	case given:
-		options = append(options, option.WithTokenSource(oauth2.StaticTokenSource(&oauth2.Token{AccessToken: token})))
-	}
-	signed, err := apihttp.NewTransport(ctx, c.transport, options...)
+	found, err := google.FindDefaultCredentials(ctx, scope)
 	if err != nil {
-		return nil, "", err
+		return nil, o.unknown(err)
 	}
-	client, err := storage.NewClient(ctx, option.WithHTTPClient(&http.Client{Transport: signed, CheckRedirect: stay}))
-	if err != nil {
-		return nil, "", err
+	b.tokens = found.TokenSource
+	var account struct {
+		Project string `json:"quota_project_id"`
 	}
-	client.SetRetry(storage.WithPolicy(storage.RetryNever)) // [transfer.Retry] does
-	return &gcsBucket{place, client}, place.key, nil
+	_ = json.Unmarshal(found.JSON, &account) // a machine of Google's has none
+	b.project = cmp.Or(os.Getenv("GOOGLE_CLOUD_QUOTA_PROJECT"), account.Project)
+	return o, nil
 }
 
-// stay follows no redirect to another host: the transport would show the token there.
-func stay(req *http.Request, via []*http.Request) error {
-	if first := via[0].URL; len(via) > 10 || req.URL.Host != first.Host || req.URL.Scheme != first.Scheme {
-		return http.ErrUseLastResponse
+func (b *gcsBucket) sign(_ context.Context, req *http.Request) error {
+	if b.tokens == nil {
+		return nil
+	}
+	token, err := b.tokens.Token()
+	if err != nil {
+		return err
+	}
+	token.SetAuthHeader(req)
+	if b.project != "" {
+		req.Header.Set("X-Goog-User-Project", b.project)
 	}
 	return nil
 }
 
-func (b *gcsBucket) open(ctx context.Context, key string, offset int64, of store.Origin) (*transfer.Part, error) {
-	o, generation := b.Bucket(b.bucket).Object(key), b.generation
-	if offset > 0 && of.Validator != "" {
-		generation, _ = strconv.ParseInt(of.Validator, 10, 64)
+func (b *gcsBucket) object(key, version string, _ http.Header) *url.URL {
+	q := url.Values{}
+	if version = cmp.Or(version, b.generation); version != "" {
+		q.Set("generation", version)
 	}
-	if generation != 0 {
-		o = o.Generation(generation)
-	}
-	r, err := o.NewRangeReader(ctx, offset, -1)
-	switch {
-	case err != nil && offset > 0 && strings.Contains(err.Error(), "partial request not satisfied"):
-		return nil, &transfer.ChangedError{Reason: "the object store cannot send a part of the object"}
-	case err != nil:
-		return nil, err
-	}
-	total := r.Attrs.Size
-	if r.Attrs.Decompressed || total <= 0 {
-		total = -1
-	}
-	part := &transfer.Part{ReadCloser: r, Start: r.Attrs.StartOffset, End: total, Total: total, Origin: store.Origin{Decoded: r.Attrs.Decompressed, Total: max(total, 0)}}
-	if r.Attrs.Generation > 0 {
-		part.Origin.Validator = strconv.FormatInt(r.Attrs.Generation, 10)
-	}
-	if part.Start != offset || of.Total > 0 && offset > 0 && total != of.Total {
-		return nil, errors.Join(&transfer.ChangedError{Reason: "the object has changed"}, r.Close())
-	}
-	return part, nil
+	return objectURL(b.server, "/"+b.bucket+"/"+key, q)
 }
 
-func (b *gcsBucket) list(ctx context.Context, visit func(key string) error) error {
-	objects := b.Bucket(b.bucket).Objects(ctx, &storage.Query{Prefix: b.key})
-	for {
-		o, err := objects.Next()
-		if err == iterator.Done {
-			return nil
-		}
-		if err == nil {
-			err = visit(o.Name)
-		}
-		if err != nil {
-			return err
-		}
+func (b *gcsBucket) versionOf(h http.Header) string { return h.Get("X-Goog-Generation") }
+
+func (b *gcsBucket) page(after string) *url.URL {
+	q := url.Values{"prefix": {b.key}, "fields": {"items/name,nextPageToken"}}
+	if after != "" {
+		q.Set("pageToken", after)
 	}
+	return objectURL(b.server, "/storage/v1/b/"+b.bucket+"/o", q)
+}
+
+// keys reads a page of objects (Cloud Storage JSON API, Objects: list).
+func (b *gcsBucket) keys(page []byte) (keys []string, after string, err error) {
+	var list struct {
+		Items         []struct{ Name string }
+		NextPageToken string
+	}
+	if err := json.Unmarshal(page, &list); err != nil {
+		return nil, "", err
+	}
+	for _, o := range list.Items {
+		keys = append(keys, o.Name)
+	}
+	return keys, list.NextPageToken, nil
 }

@@ -26,9 +26,9 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/test/tlstest"
 )
 
-// google answers as Google's servers do, to whom shows the token "tok" and has a
+// googleServer answers as Google's servers do, to whom shows the token "tok" and has a
 // certificate of its authority.
-func google(w http.ResponseWriter, r *http.Request) {
+func googleServer(w http.ResponseWriter, r *http.Request) {
 	token := r.Header.Get("Authorization") == "Bearer tok"
 	switch path := r.URL.Path; {
 	case r.Host == "oauth2.googleapis.com":
@@ -57,7 +57,7 @@ func google(w http.ResponseWriter, r *http.Request) {
 // where a proxy opens TLS.
 func TestGCSTrustsWhomWeTrust(t *testing.T) {
 	authority := tlstest.NewAuthority("private")
-	s := httptest.NewUnstartedServer(http.HandlerFunc(google))
+	s := httptest.NewUnstartedServer(http.HandlerFunc(googleServer))
 	s.TLS, s.Config.ErrorLog = authority.Asking("storage.googleapis.com", "oauth2.googleapis.com"), log.New(io.Discard, "", 0)
 	s.StartTLS()
 	defer s.Close()
@@ -162,8 +162,8 @@ func must(t *testing.T, err error) {
 
 func TestParseGCS(t *testing.T) {
 	for raw, want := range map[string]gcsObject{
-		"https://www.googleapis.com/storage/v1/b/o/x":  {"b", "o/x", 0},
-		"https://www.googleapis.com/storage/v1/b/o#12": {"b", "o", 12},
+		"https://www.googleapis.com/storage/v1/b/o/x":  {"b", "o/x", ""},
+		"https://www.googleapis.com/storage/v1/b/o#12": {"b", "o", "12"},
 		"https://www.googleapis.com/storage/v1/b/o#x":  {},
 		"https://www.googleapis.com/storage/v1/b":      {},
 		"https://www.googleapis.com/storage/v1//o":     {},
@@ -180,7 +180,8 @@ func TestParseGCS(t *testing.T) {
 
 // TestTokenRefused: who gives out tokens has been shown what stands for the account.
 func TestTokenRefused(t *testing.T) {
-	err := objectError(&url.Error{Op: "Get", URL: "https://storage.googleapis.com/x", Err: &oauth2.RetrieveError{
+	o := &objects{store: googleStore}
+	err := o.unknown(&url.Error{Op: "Get", URL: "https://storage.googleapis.com/x", Err: &oauth2.RetrieveError{
 		Response: &http.Response{StatusCode: http.StatusUnauthorized, Status: "401 Unauthorized"}, Body: []byte("assertion secret"),
 	}})
 	if !strings.Contains(err.Error(), "answers 401") || strings.Contains(err.Error(), "secret") {

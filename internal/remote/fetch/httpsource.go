@@ -45,8 +45,10 @@ func (s webSource) part(resp *transfer.Response, offset int64, of store.Origin) 
 		return s.whole(resp, offset, of)
 	case resp.StatusCode == http.StatusNotModified && s.record != nil && offset == 0:
 		return nil, errUnchanged
+	case resp.StatusCode == http.StatusPartialContent && offset > 0 && transfer.CodingOf(resp.Response).Compressed:
+		return nil, &transfer.ChangedError{Reason: "the server compresses a part of the file"}
 	case resp.StatusCode == http.StatusPartialContent && offset > 0:
-		return s.rest(resp, offset, of)
+		return restOf(resp, offset, of)
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && offset > 0:
 		return nil, &transfer.ChangedError{Reason: "the server has no such range"}
 	}
@@ -128,13 +130,11 @@ type decodedBody struct {
 	io.Closer
 }
 
-// rest takes an answer that goes on where things stand, if it does.
-func (s webSource) rest(resp *transfer.Response, offset int64, of store.Origin) (*transfer.Part, error) {
+// restOf takes an answer that goes on where things stand, if it does.
+func restOf(resp *transfer.Response, offset int64, of store.Origin) (*transfer.Part, error) {
 	start, end, total, ok := transfer.ContentRange(resp.Header)
 	length, reason := resp.ContentLength, ""
 	switch {
-	case transfer.CodingOf(resp.Response).Compressed:
-		reason = "the server compresses a part of the file"
 	case !ok || start != offset || length >= 0 && length != end-start+1:
 		reason = "the server sends another range than it was asked for"
 	// Not every server heeds If-Range.

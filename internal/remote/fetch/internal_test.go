@@ -101,15 +101,17 @@ func TestTimeoutIsUpstream(t *testing.T) {
 // TestParseS3 has the forms that go-getter reads.
 func TestParseS3(t *testing.T) {
 	t.Parallel()
-	aws := func(region, bucket, key string) s3Place { return s3Place{region: region, bucket: bucket, key: key} }
+	aws := func(region, bucket, key string) s3Place {
+		return s3Place{domain: "amazonaws.com", region: region, bucket: bucket, key: key}
+	}
 	for raw, want := range map[string]s3Place{
 		"https://s3.amazonaws.com/b/k/x":                     aws("us-east-1", "b", "k/x"),
 		"https://s3-eu-west-1.amazonaws.com/b/k":             aws("eu-west-1", "b", "k"),
 		"https://b.s3-eu-west-1.amazonaws.com/k/x":           aws("eu-west-1", "b", "k/x"),
 		"https://b.s3.eu-west-1.amazonaws.com/k":             aws("eu-west-1", "b", "k"),
-		"https://s3-cn-north-1.amazonaws.com.cn/b/k":         aws("cn-north-1", "b", "k"),
-		"https://minio.example.com:9000/b/k/x":               {"https://minio.example.com:9000", "us-east-1", "b", "k/x", ""},
-		"http://127.0.0.1:9000/b/k?version=7&region=eu-x":    {"http://127.0.0.1:9000", "eu-x", "b", "k", "7"},
+		"https://s3-cn-north-1.amazonaws.com.cn/b/k":         {domain: "amazonaws.com.cn", region: "cn-north-1", bucket: "b", key: "k"},
+		"https://minio.example.com:9000/b/k/x":               {"", "https://minio.example.com:9000", "us-east-1", "b", "k/x", ""},
+		"http://127.0.0.1:9000/b/k?version=7&region=eu-x":    {"", "http://127.0.0.1:9000", "eu-x", "b", "k", "7"},
 		"https://s3.amazonaws.com/b/":                        {},
 		"https://s3.amazonaws.com/b":                         {},
 		"https://b.s3.amazonaws.com/k":                       {}, // no region
@@ -117,7 +119,7 @@ func TestParseS3(t *testing.T) {
 		"https://minio.example.com//k":                       {},
 		"https://amazonaws.com/b/k":                          {},
 		"https://a.b.c.s3.eu-west-1.amazonaws.com/k":         {},
-		"https://s3.eu-west-1.amazonaws.com.example.com/b/k": {"https://s3.eu-west-1.amazonaws.com.example.com", "us-east-1", "b", "k", ""},
+		"https://s3.eu-west-1.amazonaws.com.example.com/b/k": {"", "https://s3.eu-west-1.amazonaws.com.example.com", "us-east-1", "b", "k", ""},
 	} {
 		u, err := url.Parse(raw)
 		if err != nil {

@@ -44,21 +44,16 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// settle waits until no more goroutines run than before, give or take those
-// of the object stores' client libraries.
+// settle waits until no more goroutines run than before.
 func settle(before int) bool {
 	for range 1200 {
-		if runtime.NumGoroutine() <= before+lingering {
+		if runtime.NumGoroutine() <= before {
 			return true
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 	return false
 }
-
-// lingering goroutines are of client libraries that cannot be closed through
-// go-getter (opencensus, idle connections).
-const lingering = 4
 
 func childMain(dir, url string) int {
 	s, err := store.Open(dir)

@@ -11,152 +11,262 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 
-	"cloud.google.com/go/storage"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/smithy-go"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"golang.org/x/oauth2"
-	"google.golang.org/api/googleapi"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// bucket is a bucket of an object store, over connections of this program.
+// bucket is what differs between the object stores.
 type bucket interface {
-	// list calls visit with the keys that begin as a URL's.
-	list(ctx context.Context, visit func(key string) error) error
-	// open asks for an object from an offset on, of the version that it returned
-	// before as the origin of a part.
-	open(ctx context.Context, key string, offset int64, of store.Origin) (*transfer.Part, error)
-	Close() error
+	// object returns the URL of an object, and adds to the header fields of a request
+	// what has it answered with one version only, if there is a version.
+	object(key, version string, h http.Header) *url.URL
+	// versionOf returns what names the version of an object in the header fields of an
+	// answer; or "".
+	versionOf(h http.Header) string
+	// page returns the URL of the list of keys that begin as a URL's; after, unless it is
+	// empty, is where the page before ends.
+	page(after string) *url.URL
+	// keys reads a page; after is empty if it is the last.
+	keys(page []byte) (keys []string, after string, err error)
+	// sign proves in a request who asks.
+	sign(ctx context.Context, req *http.Request) error
 }
 
-// openBucket opens the bucket that a URL names, and returns the key in it.
-func (c *Client) openBucket(ctx context.Context, getter string, u *url.URL) (b bucket, key string, err error) {
+// objects is a bucket, and how to ask for what is in it.
+type objects struct {
+	*Client
+	bucket
+	http *transfer.Client
+	// store is what messages call the other side.
+	store string
+	// key is that of the object or the directory that a URL names.
+	key   string
+	close func()
+}
+
+// What messages call the other sides.
+const (
+	objectStore = "the object store"
+	googleStore = "Google Cloud Storage"
+)
+
+// openObjects opens the bucket that a URL names.
+func (c *Client) openObjects(ctx context.Context, getter string, u *url.URL) (*objects, error) {
 	if getter == "gcs" {
 		return c.openGCS(ctx, u)
 	}
 	return c.openS3(ctx, u)
 }
 
-// objectSource is a [transfer.Source] of an object that a URL names.
-type objectSource struct{ *download }
+// staying is a transport whose redirects are not followed: net/http wants to know where
+// one leads. What proves who asks is for one host.
+type staying struct{ http.RoundTripper }
 
-func (s objectSource) Open(ctx context.Context, offset int64, of store.Origin) (*transfer.Part, error) {
-	return s.watched(ctx, offset, func(ctx context.Context) (*transfer.Part, error) {
-		b, key, err := s.openBucket(ctx, s.src.getter, s.src.url)
-		if err != nil {
-			return nil, err
-		}
-		part, err := b.open(ctx, key, offset, of)
-		if err != nil {
-			return nil, errors.Join(err, b.Close())
-		}
-		part.Origin.URL = s.src.shown
-		part.ReadCloser = &objectBody{ReadCloser: part.ReadCloser, bucket: b}
-		return part, nil
-	})
+func (s staying) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := s.RoundTripper.RoundTrip(req)
+	if err == nil {
+		resp.Header.Del("Location")
+	}
+	return resp, err
 }
 
-// watched has a client library ask for an object, and watches that something moves.
-func (c *Client) watched(ctx context.Context, offset int64, open func(ctx context.Context) (*transfer.Part, error)) (*transfer.Part, error) {
-	w := transfer.NewWatchdog(ctx, c.options.IdleTimeout)
-	part, err := open(w.Context())
-	w.Rest()
+// ask sends a request, and returns the answer, whatever its status.
+func (o *objects) ask(ctx context.Context, u *url.URL, header http.Header) (*transfer.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		err = cmp.Or(w.Reason(), objectError(err))
-		w.Stop()
-		e, ok := errors.AsType[*transfer.StatusError](err)
-		if ok && offset > 0 && slices.Contains(objectChanged, e.Code) {
-			return nil, &transfer.ChangedError{Reason: "the object has changed"}
+		return nil, transfer.Permanent(transfer.WithoutURL(err))
+	}
+	req.Header = header
+	patient, cancel := context.WithTimeout(ctx, o.options.IdleTimeout)
+	defer cancel()
+	if err := o.sign(patient, req); err != nil {
+		return nil, cmp.Or(context.Cause(ctx), o.unknown(err))
+	}
+	// No part of what is signed: proxies change them.
+	req.Header.Set("User-Agent", o.options.UserAgent)
+	req.Header.Set("Accept-Encoding", "identity")
+	return o.http.Do(req, 0)
+}
+
+// unknown says why it cannot be proved who asks. What whoever gives out credentials
+// says is not quoted: it has been shown others.
+func (o *objects) unknown(err error) error {
+	missing := fault.New(fault.Upstream, "there are no credentials for %s", o.store).WithHint("%s", credentialsHint(o.store))
+	// Where nothing else is found, AWS's SDK asks what would be the machine's own address.
+	if e, ok := errors.AsType[*smithy.OperationError](err); ok && e.ServiceID == imds.ServiceID {
+		return missing
+	}
+	if e, ok := errors.AsType[interface {
+		error
+		HTTPStatusCode() int
+	}](err); ok && e.HTTPStatusCode() >= http.StatusMultipleChoices { // 0: there was no answer
+		return transfer.NewRefusal(o.store, e.HTTPStatusCode(), nil)
+	}
+	if e, ok := errors.AsType[*oauth2.RetrieveError](err); ok && e.Response != nil {
+		return transfer.NewRefusal(o.store, e.Response.StatusCode, e.Response.Header)
+	}
+	if transfer.Is[net.Error](err) {
+		return transfer.WithoutURL(err)
+	}
+	return fault.New(fault.Upstream, "%w: %w", missing, transfer.WithoutURL(err)).WithHint("%s", fault.HintOf(missing))
+}
+
+// refusedAs finds the code of a refusal: in XML (Amazon S3 API Reference, Error
+// responses), or in the JSON of Google's API.
+var refusedAs = regexp.MustCompile(`<Code>(\w+)</Code>|"reason":\s*"(\w+)"`)
+
+// knownCodes tell refusals apart that have the same status (Amazon S3 API Reference,
+// List of error codes).
+var knownCodes = []string{
+	"AccessDenied", "AllAccessDisabled", "AuthorizationHeaderMalformed", "ExpiredToken", "InvalidAccessKeyId", "InvalidObjectState", "InvalidToken",
+	"NoSuchBucket", "NoSuchKey", "NoSuchVersion", "PermanentRedirect", "RequestTimeTooSkewed", "SignatureDoesNotMatch", "SlowDown", "TemporaryRedirect",
+}
+
+// refusal returns what an object store answers in the place of what was asked for. Its
+// messages are not quoted: it has been shown credentials.
+func (o *objects) refusal(resp *transfer.Response) error {
+	status := transfer.NewRefusal(o.store, resp.StatusCode, resp.Header)
+	body, _ := io.ReadAll(io.LimitReader(resp, 4<<10))
+	if code := refusedAs.FindSubmatch(body); code != nil {
+		name := string(slices.Concat(code[1], code[2]))
+		if slices.Contains(knownCodes, name) {
+			status.Says = name
 		}
+		status.Told("", name)
+	}
+	if region := resp.Header.Get("X-Amz-Bucket-Region"); region != "" && resp.StatusCode < http.StatusInternalServerError {
+		status.Says = strings.TrimPrefix(status.Says+", the bucket is in ", ", ") + transfer.Printable(region, 40)
+	}
+	return status
+}
+
+// open asks for an object from an offset on, of the version that it returned before as
+// the origin of a part.
+func (o *objects) open(ctx context.Context, key string, offset int64, of store.Origin) (*transfer.Part, error) {
+	h, version := http.Header{}, ""
+	if offset > 0 {
+		h.Set("Range", fmt.Sprintf("bytes=%d-", offset))
+		version = of.Validator
+	}
+	resp, err := o.ask(ctx, o.object(key, version, h), h)
+	if err != nil {
 		return nil, err
 	}
-	part.ReadCloser = &watchedObject{part.ReadCloser, w}
-	return part, nil
+	part, err := o.part(resp, offset, of)
+	if err != nil {
+		resp.Close()
+	}
+	return part, err
 }
 
 // objectChanged are the answers to a request for the rest of an object that has
 // changed: it is not the one that was asked for, it is shorter, or its version is gone.
 var objectChanged = []int{http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable, http.StatusNotFound}
 
-// objectBody is an object that is read, and closes the bucket.
-type objectBody struct {
-	io.ReadCloser
-	bucket bucket
-}
-
-func (b *objectBody) Close() error { return errors.Join(b.ReadCloser.Close(), b.bucket.Close()) }
-
-// watchedObject is an object that is read under watch.
-type watchedObject struct {
-	io.ReadCloser
-	watch *transfer.Watchdog
-}
-
-func (o *watchedObject) Read(p []byte) (int, error) {
-	o.watch.Wake()
-	n, err := o.ReadCloser.Read(p)
-	o.watch.Rest()
-	if err != nil && err != io.EOF {
-		err = cmp.Or(o.watch.Reason(), objectError(err))
-		if e, ok := errors.AsType[*transfer.StatusError](err); ok && slices.Contains(objectChanged, e.Code) {
-			err = errors.New("the object changes while it is read")
-		}
+func (o *objects) part(resp *transfer.Response, offset int64, of store.Origin) (*transfer.Part, error) {
+	origin := store.Origin{ETag: resp.Header.Get("ETag"), Validator: o.versionOf(resp.Header), Total: max(resp.ContentLength, 0)}
+	switch {
+	case resp.StatusCode == http.StatusOK:
+	case resp.StatusCode == http.StatusPartialContent && offset > 0:
+		return restOf(resp, offset, of)
+	case offset > 0 && slices.Contains(objectChanged, resp.StatusCode):
+		return nil, &transfer.ChangedError{Reason: "the object has changed"}
+	default:
+		return nil, o.refusal(resp)
 	}
-	return n, err
+	// Google's store undoes a coding that an object is stored with (Google Cloud
+	// documentation, Transcoding of gzip-compressed files).
+	origin.Decoded = resp.Header.Get("X-Goog-Stored-Content-Encoding") == "gzip" && resp.Header.Get("Content-Encoding") != "gzip"
+	part := &transfer.Part{ReadCloser: resp, End: resp.ContentLength, Total: resp.ContentLength, Origin: origin}
+	if offset > 0 && (origin.ETag != of.ETag || origin.Validator != of.Validator) {
+		part.Void = "the object has changed"
+	}
+	return part, nil
 }
 
-func (o *watchedObject) Close() error {
-	o.watch.Stop()
-	return o.ReadCloser.Close()
+// objectSource is a [transfer.Source] of an object.
+type objectSource struct {
+	*objects
+	key string
+	// shown is the URL without anything secret.
+	shown string
+}
+
+func (s objectSource) Open(ctx context.Context, offset int64, of store.Origin) (*transfer.Part, error) {
+	part, err := s.open(ctx, s.key, offset, of)
+	if err == nil {
+		part.Origin.URL = s.shown
+	}
+	return part, err
 }
 
 // objects brings the objects below what a URL names to a directory.
 func (c *Client) objects(ctx context.Context, getter string, u *url.URL, dir string, obs Observer) error {
-	b, dirKey, err := c.openBucket(ctx, getter, u)
+	o, err := c.openObjects(ctx, getter, u)
 	if err != nil {
-		return objectError(err)
+		return err
 	}
-	defer b.Close()
+	defer o.close()
 	var keys []string
 	err = c.options.Retry.Do(ctx, obs.Retrying, nil, func() (err error) {
-		keys, err = c.keys(ctx, b)
+		keys, err = o.list(ctx)
 		return err
 	})
 	for _, key := range keys {
 		if err == nil {
-			err = c.object(ctx, b, dirKey, key, dir, obs)
+			err = o.get(ctx, key, dir, obs)
 		}
 	}
 	return err
 }
 
-func (c *Client) keys(ctx context.Context, b bucket) (keys []string, err error) {
-	w := transfer.NewWatchdog(ctx, c.options.IdleTimeout)
-	defer w.Stop()
-	err = b.list(w.Context(), func(key string) error {
-		w.Moved()
-		if keys = append(keys, key); len(keys) > maxTreeEntries {
-			return transfer.Permanent(fmt.Errorf("it has more than %d objects", maxTreeEntries))
+// maxPage bounds, in bytes, a page of a list: a thousand keys of a KiB, each of whose
+// bytes may be escaped.
+const maxPage = 16 << 20
+
+func (o *objects) list(ctx context.Context) (keys []string, err error) {
+	for after, more := "", true; more; more = after != "" {
+		page, err := o.readPage(ctx, after)
+		if err != nil {
+			return nil, err
 		}
-		return nil
-	})
-	w.Rest() // the connection is closed before the watchdog says why
-	if err != nil {
-		return nil, cmp.Or(w.Reason(), objectError(err))
+		var listed []string
+		before := after
+		if listed, after, err = o.keys(page); err != nil || after != "" && after == before {
+			return nil, transfer.Permanent(fmt.Errorf("%s does not list its objects as it should", o.store))
+		}
+		if keys = append(keys, listed...); len(keys) > maxTreeEntries {
+			return nil, transfer.Permanent(fmt.Errorf("it has more than %d objects", maxTreeEntries))
+		}
 	}
 	return keys, nil
 }
 
-// object brings one object to its file in a directory.
-func (c *Client) object(ctx context.Context, b bucket, dirKey, key, dir string, obs Observer) error {
-	to, err := objectFile(dirKey, key, dir)
+func (o *objects) readPage(ctx context.Context, after string) ([]byte, error) {
+	resp, err := o.ask(ctx, o.page(after), http.Header{})
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, o.refusal(resp)
+	}
+	return disk.ReadAtMost(resp, maxPage)
+}
+
+// get brings one object to its file in a directory.
+func (o *objects) get(ctx context.Context, key, dir string, obs Observer) error {
+	to, err := objectFile(o.key, key, dir)
 	if err != nil || to == "" {
 		return err
 	}
@@ -169,21 +279,10 @@ func (c *Client) object(ctx context.Context, b bucket, dirKey, key, dir string, 
 		return errors.Join(err, f.Truncate(0))
 	}
 	d := &transfer.Download{
-		Sink: &transfer.Stream{To: f, Rewind: rewind}, Source: keySource{c, b, key}, Retry: c.options.Retry,
-		Observer: Observer{Retrying: obs.Retrying}.Filled(), Expected: -1, CheckTotal: c.checkSize, CheckSize: c.checkSize,
+		Sink: &transfer.Stream{To: f, Rewind: rewind}, Source: objectSource{objects: o, key: key}, Retry: o.options.Retry,
+		Observer: Observer{Retrying: obs.Retrying}.Filled(), Expected: -1, CheckTotal: o.checkSize, CheckSize: o.checkSize,
 	}
 	return errors.Join(d.Run(ctx), transfer.Local(f.Close()))
-}
-
-// keySource is a [transfer.Source] of an object with a key.
-type keySource struct {
-	*Client
-	bucket bucket
-	key    string
-}
-
-func (s keySource) Open(ctx context.Context, offset int64, of store.Origin) (*transfer.Part, error) {
-	return s.watched(ctx, offset, func(ctx context.Context) (*transfer.Part, error) { return s.bucket.open(ctx, s.key, offset, of) })
 }
 
 // objectFile returns where in a directory an object belongs whose key begins with
@@ -201,73 +300,12 @@ func objectFile(dirKey, key, dir string) (string, error) {
 	return to, transfer.Local(os.MkdirAll(filepath.Dir(to), 0o700))
 }
 
-// What messages call the other sides of client libraries.
-const (
-	objectStore = "the object store"
-	googleStore = "Google Cloud Storage"
-)
-
-// objectError sorts the errors of client libraries, which have repeated what
-// is worth it: only a connection that breaks in the middle is left.
-func objectError(err error) error {
-	if err == nil {
-		return nil
-	}
-	if status := refusalOf(err); status != nil {
-		return status
-	}
-	if e, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
-		err = e.Err // the rest counts attempts, and has an empty answer
-	}
-	if transfer.Is[*transfer.LocalError](err) || transfer.Is[*transfer.PermanentError](err) || transfer.Is[*transfer.ChangedError](err) || transfer.Is[*fault.Error](err) {
-		return err
-	}
-	if transfer.Is[net.Error](err) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
-		return transfer.WithoutURL(err)
-	}
-	return transfer.Permanent(transfer.WithoutURL(err))
-}
-
-// refusalOf returns what an object store answered in the place of what was asked for,
-// or nil. Its messages are not quoted: it has been shown credentials.
-func refusalOf(err error) *transfer.StatusError {
-	if errors.Is(err, storage.ErrObjectNotExist) || errors.Is(err, storage.ErrBucketNotExist) {
-		return &transfer.StatusError{Code: http.StatusNotFound, Host: googleStore}
-	}
-	if e, ok := errors.AsType[*googleapi.Error](err); ok {
-		status := transfer.NewRefusal(googleStore, e.Code, e.Header)
-		for _, item := range e.Errors {
-			status.Told("", item.Reason)
-		}
-		return status
-	}
-	if e, ok := errors.AsType[*oauth2.RetrieveError](err); ok && e.Response != nil {
-		return transfer.NewRefusal(googleStore, e.Response.StatusCode, e.Response.Header)
-	}
-	e, ok := errors.AsType[interface {
-		error
-		HTTPStatusCode() int
-	}](err)
-	if !ok || e.HTTPStatusCode() < http.StatusMultipleChoices { // 0: there was no answer
-		return nil
-	}
-	var header http.Header
-	if e, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && e.Response != nil {
-		header = e.Response.Header
-	}
-	status := transfer.NewRefusal(objectStore, e.HTTPStatusCode(), header)
-	if e, ok := errors.AsType[smithy.APIError](err); ok {
-		if slices.Contains(s3Codes, e.ErrorCode()) {
-			status.Says = e.ErrorCode()
-		}
-		status.Told("", e.ErrorCode())
-	}
-	return status
-}
-
-// s3Codes tell refusals apart that have the same status (Amazon S3 API Reference,
-// List of error codes).
-var s3Codes = []string{
-	"AccessDenied", "AllAccessDisabled", "AuthorizationHeaderMalformed", "ExpiredToken", "InvalidAccessKeyId", "InvalidObjectState", "InvalidToken",
-	"NoSuchBucket", "NoSuchKey", "NoSuchVersion", "PermanentRedirect", "RequestTimeTooSkewed", "SignatureDoesNotMatch", "SlowDown", "TemporaryRedirect",
+// objectURL returns the URL of what lies at a path of a server, which it sees as it is:
+// no character but a slash means anything in a key.
+func objectURL(server url.URL, path string, q url.Values) *url.URL {
+	escaped := strings.ReplaceAll(strings.ReplaceAll(url.QueryEscape(path), "%2F", "/"), "+", "%20")
+	server.RawPath = strings.TrimSuffix(server.EscapedPath(), "/") + escaped
+	server.Path = strings.TrimSuffix(server.Path, "/") + path
+	server.RawQuery = q.Encode()
+	return &server
 }

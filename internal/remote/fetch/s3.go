@@ -3,25 +3,34 @@ package fetch
 import (
 	"cmp"
 	"context"
+	"encoding/xml"
 	"errors"
-	"fmt"
+	"net"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	awscredentials "github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/hashicorp/aws-sdk-go-base/v2/endpoints"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// s3Place is what a URL names. Endpoint is empty for AWS itself.
-type s3Place struct{ endpoint, region, bucket, key, version string }
+// s3Place is what a URL names. For AWS itself, domain is that of its partition, and
+// endpoint is empty.
+type s3Place struct{ domain, endpoint, region, bucket, key, version string }
+
+// awsDomains are those of AWS's partitions (botocore/data/partitions.json).
+var awsDomains = []string{
+	"amazonaws.com", "amazonaws.com.cn", "amazonaws.eu", "c2s.ic.gov", "sc2s.sgov.gov", "cloud.adc-e.uk", "csp.hci.ic.gov",
+}
 
 var errNoS3 = errors.New("the URL is not one of S3: https://s3-REGION.amazonaws.com/BUCKET/KEY, https://BUCKET.s3.REGION.amazonaws.com/KEY, or https://HOST/BUCKET/KEY")
 
@@ -29,8 +38,9 @@ var errNoS3 = errors.New("the URL is not one of S3: https://s3-REGION.amazonaws.
 func parseS3(u *url.URL) (s3Place, error) {
 	q := u.Query()
 	p := s3Place{version: q.Get("version")}
-	for _, partition := range endpoints.DefaultPartitions() {
-		if host, found := strings.CutSuffix(u.Host, partition.DNSSuffix()); found {
+	for _, domain := range awsDomains {
+		if host, found := strings.CutSuffix(u.Host, domain); found {
+			p.domain = domain
 			return p.ofAWS(strings.Split(host, "."), u.Path)
 		}
 	}
@@ -66,29 +76,21 @@ func (p s3Place) withPath(path string) (s3Place, error) {
 	return p, nil
 }
 
-// s3Bucket is a bucket over the AWS SDK.
-//
-// It stands in for go-getter's own S3Getter, whose client for HTTP is out of reach:
-// that trusts nobody but the system's authorities, or those of AWS_CA_BUNDLE, shows
-// no certificate, and knows no limit. What the URL says means the same (get_s3.go).
+// s3Bucket is a bucket of AWS, or of a store that speaks as it does.
 type s3Bucket struct {
 	s3Place
-	client *s3.Client
-	conns  direct
+	// server is where the bucket is, or the path of the bucket if it has no host of its own.
+	server url.URL
+	// credentials find out who asks, and remember it.
+	credentials aws.CredentialsProvider
 }
 
-// direct sends requests, and follows no redirect: the SDK's client would show the
-// token of a session there. The signature is for one host anyway.
-type direct struct{ *http.Transport }
-
-func (d direct) Do(req *http.Request) (*http.Response, error) { return d.RoundTrip(req) }
-
-// openS3 finds out what a URL names, and who asks: by the credentials of the URL, or by
-// whatever the SDK finds.
-func (c *Client) openS3(ctx context.Context, u *url.URL) (bucket, string, error) {
+// openS3 finds out what a URL names (go-getter get_s3.go), and who asks: by the
+// credentials of the URL, or by whatever AWS's SDK finds.
+func (c *Client) openS3(ctx context.Context, u *url.URL) (*objects, error) {
 	place, err := parseS3(u)
 	if err != nil {
-		return nil, "", err
+		return nil, transfer.Permanent(err)
 	}
 	q := u.Query()
 	options := []func(*config.LoadOptions) error{config.WithHTTPClient(c.awsHTTP())}
@@ -103,20 +105,80 @@ func (c *Client) openS3(ctx context.Context, u *url.URL) (bucket, string, error)
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, options...)
 	if err != nil {
-		return nil, "", err
+		return nil, fault.New(fault.Usage, "the configuration of AWS's tools cannot be used: %w", transfer.WithoutURL(err))
 	}
-	b := &s3Bucket{s3Place: place, conns: direct{c.transport}}
+	place.region = cmp.Or(cfg.Region, place.region)
+	b := &s3Bucket{s3Place: place, credentials: cfg.Credentials}
+	if err := b.locate(ctx, cfg); err != nil {
+		return nil, err
+	}
+	transport := c.transport
 	if client, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok { // with the authorities of AWS_CA_BUNDLE
-		b.conns.Transport = client.GetTransport()
+		transport = client.GetTransport()
 	}
-	b.client = s3.NewFromConfig(cfg, func(o *s3.Options) {
-		o.HTTPClient = b.conns
-		o.DisableLogOutputChecksumValidationSkipped = true // it would be on standard error
-		if place.endpoint != "" {
-			o.UsePathStyle, o.BaseEndpoint = true, aws.String(place.endpoint)
+	return &objects{
+		Client: c, bucket: b, store: objectStore, key: place.key, close: transport.CloseIdleConnections,
+		http: transfer.NewClient(staying{transport}, objectStore, c.options.IdleTimeout),
+	}, nil
+}
+
+// ownHost has the buckets that may be a part of a host's name, whose certificate is for
+// one label (Amazon S3 User Guide, Virtual hosting of general purpose buckets).
+var ownHost = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
+
+// locate finds out where the bucket is, as AWS's SDK does (service/s3, endpoints.go).
+func (b *s3Bucket) locate(ctx context.Context, cfg aws.Config) error {
+	endpoint, service := s3Settings(ctx, cfg)
+	endpoint = cmp.Or(b.endpoint, endpoint, "https://"+service+"."+b.region+"."+b.domain)
+	server, err := url.Parse(endpoint)
+	if err != nil || server.Host == "" {
+		return fault.New(fault.Usage, "the address of the object store, %q, is not a URL", transfer.Printable(endpoint, 300))
+	}
+	b.server = url.URL{Scheme: server.Scheme, Host: server.Host, Path: server.Path}
+	if b.endpoint == "" && ownHost.MatchString(b.bucket) && net.ParseIP(server.Hostname()) == nil {
+		b.server.Host = b.bucket + "." + server.Host
+		return nil
+	}
+	b.server.Path = strings.TrimSuffix(server.Path, "/") + "/" + b.bucket
+	return nil
+}
+
+// s3Settings reads AWS_ENDPOINT_URL_S3, AWS_USE_FIPS_ENDPOINT and
+// AWS_USE_DUALSTACK_ENDPOINT, or what a profile has of the same: an endpoint, or how
+// the names of AWS's own begin.
+func s3Settings(ctx context.Context, cfg aws.Config) (endpoint, service string) {
+	endpoint = aws.ToString(cfg.BaseEndpoint)
+	var fips aws.FIPSEndpointState
+	var dual aws.DualStackEndpointState
+	ignored, _, _ := config.GetIgnoreConfiguredEndpoints(ctx, cfg.ConfigSources)
+	// The environment comes before the profile.
+	for _, source := range slices.Backward(cfg.ConfigSources) {
+		s, ok := source.(interface {
+			GetUseFIPSEndpoint(context.Context) (aws.FIPSEndpointState, bool, error)
+			GetUseDualStackEndpoint(context.Context) (aws.DualStackEndpointState, bool, error)
+			GetServiceBaseEndpoint(ctx context.Context, service string) (string, bool, error)
+		})
+		if !ok {
+			continue
 		}
-	})
-	return b, place.key, nil
+		if value, found, _ := s.GetUseFIPSEndpoint(ctx); found {
+			fips = value
+		}
+		if value, found, _ := s.GetUseDualStackEndpoint(ctx); found {
+			dual = value
+		}
+		if value, found, _ := s.GetServiceBaseEndpoint(ctx, "S3"); found && !ignored {
+			endpoint = value
+		}
+	}
+	service = "s3"
+	if fips == aws.FIPSEndpointStateEnabled {
+		service += "-fips"
+	}
+	if dual == aws.DualStackEndpointStateEnabled {
+		service += ".dualstack"
+	}
+	return endpoint, service
 }
 
 // awsHTTP returns the SDK's client over connections like those of this program. If AWS_CA_BUNDLE is
@@ -134,70 +196,63 @@ func (c *Client) awsHTTP() *awshttp.BuildableClient {
 	})
 }
 
-func (b *s3Bucket) Close() error {
-	b.conns.CloseIdleConnections()
-	return nil
-}
+// emptySHA256 is that of a request without a body.
+const emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-func (b *s3Bucket) open(ctx context.Context, key string, offset int64, of store.Origin) (*transfer.Part, error) {
-	in := &s3.GetObjectInput{Bucket: &b.bucket, Key: &key}
-	if b.version != "" {
-		in.VersionId = &b.version
-	}
-	var options []func(*s3.Options)
-	if offset > 0 {
-		in.Range = aws.String(fmt.Sprintf("bytes=%d-", offset))
-		if of.Validator != "" {
-			in.IfMatch = &of.Validator
-		}
-		// A checksum of the whole says nothing of a part.
-		options = append(options, func(o *s3.Options) { o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired })
-	}
-	out, err := b.client.GetObject(ctx, in, options...)
+func (b *s3Bucket) sign(ctx context.Context, req *http.Request) error {
+	who, err := b.credentials.Retrieve(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	total := int64(-1)
-	if out.ContentLength != nil {
-		total = *out.ContentLength
-	}
-	etag := aws.ToString(out.ETag)
-	part := &transfer.Part{ReadCloser: out.Body, End: total, Total: total, Origin: store.Origin{ETag: etag, Total: max(total, 0)}}
-	if strings.HasPrefix(etag, `"`) {
-		part.Origin.Validator = etag
-	}
-	reason := ""
-	if start, end, size, ok := transfer.ContentRange(http.Header{"Content-Range": {aws.ToString(out.ContentRange)}}); ok {
-		part.Start, part.End, part.Total = start, end+1, size
-	}
-	switch changed := etag != of.ETag; {
-	case offset == 0 && part.Start == 0, part.Start == offset && !changed:
-	case part.Start == 0 && changed:
-		part.Void = "the object has changed"
-	case part.Start == 0: // the rest of the same object follows what is there
-	case changed:
-		reason = "the object has changed"
-	default:
-		reason = "the object store sends another range than it was asked for"
-	}
-	if reason != "" {
-		return nil, errors.Join(&transfer.ChangedError{Reason: reason}, out.Body.Close())
-	}
-	return part, nil
+	req.Header.Set("X-Amz-Content-Sha256", emptySHA256)
+	return v4.NewSigner().SignHTTP(ctx, who, req, emptySHA256, "s3", b.region, time.Now(), func(o *v4.SignerOptions) {
+		o.DisableURIPathEscaping = true // S3 escapes once only
+	})
 }
 
-func (b *s3Bucket) list(ctx context.Context, visit func(key string) error) error {
-	pages := s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{Bucket: &b.bucket, Prefix: &b.key})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return err
-		}
-		for _, o := range page.Contents {
-			if err := visit(aws.ToString(o.Key)); err != nil {
-				return err
-			}
-		}
+func (b *s3Bucket) object(key, version string, h http.Header) *url.URL {
+	if version != "" {
+		h.Set("If-Match", version)
 	}
-	return nil
+	q := url.Values{}
+	if b.version != "" {
+		q.Set("versionId", b.version)
+	}
+	return objectURL(b.server, "/"+key, q)
+}
+
+// versionOf returns a strong entity tag.
+func (b *s3Bucket) versionOf(h http.Header) string {
+	if etag := h.Get("ETag"); strings.HasPrefix(etag, `"`) {
+		return etag
+	}
+	return ""
+}
+
+func (b *s3Bucket) page(after string) *url.URL {
+	q := url.Values{"list-type": {"2"}, "prefix": {b.key}}
+	if after != "" {
+		q.Set("continuation-token", after)
+	}
+	return objectURL(b.server, "/", q)
+}
+
+// keys reads a page of ListObjectsV2 (Amazon S3 API Reference).
+func (b *s3Bucket) keys(page []byte) (keys []string, after string, err error) {
+	var list struct {
+		XMLName               xml.Name `xml:"ListBucketResult"`
+		IsTruncated           bool
+		NextContinuationToken string
+		Contents              []struct{ Key string }
+	}
+	if err := xml.Unmarshal(page, &list); err != nil {
+		return nil, "", err
+	}
+	for _, o := range list.Contents {
+		keys = append(keys, o.Key)
+	}
+	if list.IsTruncated && list.NextContinuationToken == "" {
+		return nil, "", errors.New("there is no next page")
+	}
+	return keys, list.NextContinuationToken, nil
 }

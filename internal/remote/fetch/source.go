@@ -2,13 +2,9 @@ package fetch
 
 import (
 	"cmp"
-	"errors"
 	"net/url"
 	"slices"
 	"strings"
-
-	"github.com/hashicorp/go-getter"
-	urlhelper "github.com/hashicorp/go-getter/helper/url"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -33,43 +29,16 @@ var (
 	cloneGetters = []string{"git", "hg"}
 )
 
-// detectors are go-getter's (detect.go, Detectors), but for one.
-var detectors = []getter.Detector{
-	new(getter.GitHubDetector), new(getter.GitLabDetector), new(getter.GitDetector), new(bitbucketDetector),
-	new(getter.S3Detector), new(getter.GCSDetector), new(getter.FileDetector),
-}
-
-// bitbucketDetector stands in for go-getter's BitBucketDetector, which asks
-// api.bitbucket.org whether a repository is one of git or Mercurial, whoever wants to
-// know what a URL means. Since 2020 all are git's.
-type bitbucketDetector struct{}
-
-// Detect reads bitbucket.org/OWNER/NAME.
-func (*bitbucketDetector) Detect(src, _ string) (string, bool, error) {
-	if !strings.HasPrefix(src, "bitbucket.org/") {
-		return "", false, nil
-	}
-	u, err := url.Parse("https://" + src)
-	if err != nil {
-		return "", true, errors.New("malformed")
-	}
-	if !strings.HasSuffix(u.Path, ".git") {
-		u.Path += ".git"
-	}
-	return "git::" + u.String(), true, nil
-}
-
-// parseSource finds out which getter a URL is for, by go-getter's own
-// detectors, and refuses what is not a single file.
+// parseSource finds out which getter a URL is for, and refuses what is not a single file.
 func parseSource(raw string) (source, error) {
 	src := source{raw: raw, shown: agent.Redact(raw)}
-	detected, err := getter.Detect(raw, "", detectors)
-	if err != nil {
-		// The error of go-getter holds the URL.
+	detected, ok := detect(raw)
+	if !ok {
 		return src, fault.New(fault.Usage, "it is not a URL, and nothing that go-getter takes for one").
 			WithHint("relative URLs are resolved against their index before they get here")
 	}
-	rest, subdir := getter.SourceDirSubdir(detected)
+	rest, subdir := agent.SplitSubdir(detected)
+	var err error
 	if src.getter, src.url, err = splitURL(rest); err != nil {
 		return src, err
 	}
@@ -85,7 +54,7 @@ func parseSource(raw string) (source, error) {
 // scheme, and what that getter is given.
 func splitURL(located string) (getter string, u *url.URL, err error) {
 	getter, rest := agent.SplitGetter(located)
-	if u, err = urlhelper.Parse(rest); err != nil {
+	if u, err = parseURL(rest); err != nil {
 		return "", nil, fault.New(fault.Usage, "it cannot be read as a URL: %w", transfer.WithoutURL(err))
 	}
 	return cmp.Or(getter, u.Scheme), u, nil

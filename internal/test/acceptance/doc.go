@@ -19,6 +19,8 @@
 // a network namespace in which loopback is all there is, or the proxy refuses everything else; the server's log has all
 // calls that the agent made.
 //
+// Package getter asks go-getter itself, in the agent's version, what URLs and archives mean.
+//
 // Exec's code looks for templates in a directory, and downloads them from a site; the repository that they come from
 // is served by git.
 //

@@ -1,6 +1,4 @@
-//go:build !windows
-
-package fetch_test
+package getter_test
 
 import (
 	"encoding/hex"
@@ -15,6 +13,7 @@ import (
 	"github.com/hashicorp/go-getter"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 )
 
 // FuzzSplit compares how the agent package reads a URL with what go-getter,
@@ -182,4 +181,31 @@ func (r reading) compare(t *testing.T, raw string, got agent.Location) {
 	if u.ForceQuery = false; own != u.String() {
 		t.Errorf("%q: URL %q, go-getter's %q", raw, own, u)
 	}
+}
+
+// FuzzDetect compares what a source is taken for.
+func FuzzDetect(f *testing.F) {
+	for _, seed := range []string{
+		"github.com/a/b", "github.com/a/b.git", "github.com/a/b/c/d", "github.com/a/b//c/d?ref=x", "github.com/a/b/c?ref=x", "github.com/a/b/c//d/../e", "github.com/a", "github.com/",
+		"gitlab.com/a/b", "gitlab.com/a/b/c//d?ref=x", "gitlab.com/a", "git@github.com:a/b.git", "git@host:a/b//c?ref=x&a=b", "git@host:/a/b?ref=%20", "joe@host:a/b", "git@host:a?%zz",
+		"git::github.com/a/b", "git::git@host:a/b.git//c", "s3::s3.amazonaws.com/b/k", "http::github.com/a/b//*",
+		"s3.amazonaws.com/b/k", "s3-eu-west-1.amazonaws.com/b/k", "b.s3.amazonaws.com/k", "b.s3-eu-west-1.amazonaws.com/k//d", "b.s3.eu-west-1.amazonaws.com/k?version=1", "a.b.c.s3.x.amazonaws.com/k",
+		"x/y.amazonaws.com/k", "www.googleapis.com/storage/v1/b/o/x", "www.googleapis.com/storage/v1/b", "storage.googleapis.com/a/v1/b/o//d",
+		"/a/b", "/a b//c", "a/b", "./a", "../a", "", "file:///a//b", "https://host/a//b?x=y", "HTTPS://host", "x::y::z", "://", "github.com/%zz/b", "github.com/a/b//%zz",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		if strings.HasPrefix(raw, "bitbucket.org/") || strings.Contains(raw, "::bitbucket.org/") {
+			return // go-getter asks there
+		}
+		want, wantErr := getter.Detect(raw, "", getter.Detectors)
+		got, local, err := fetch.Locate(raw)
+		if err != nil {
+			return // a URL that is none: who gets it finds out
+		}
+		if wantErr != nil && (got != "" || !local) || wantErr == nil && got != want {
+			t.Errorf("%q is %q, local %t; go-getter has %q, %v", raw, got, local, want, wantErr)
+		}
+	})
 }

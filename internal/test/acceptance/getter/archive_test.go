@@ -1,7 +1,11 @@
-package archive_test
+package getter_test
 
 import (
+	"bytes"
+	"context"
 	"errors"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -117,6 +121,9 @@ func TestAgainstGoGetter(t *testing.T) {
 			}
 			b := pack(t, format, items...)
 			theirs := unpackAsAgent(t, getter.Decompressors, b, format)
+			if !isBare(format) {
+				compareAll(t, tree+" in "+format, theirs, b, format)
+			}
 			for _, want := range wants {
 				if isBare(format) && want.Dir != "" {
 					continue
@@ -130,11 +137,87 @@ func TestAgainstGoGetter(t *testing.T) {
 func compare(t *testing.T, tree string, agents unpacked, b []byte, format string, want agent.Member) {
 	t.Helper()
 	theirs, theirErr := agents.take(format, want)
-	_, ours, ourErr := extract(b, format, want, archive.Limits{})
+	var sink memory
+	_, ourErr := archive.Extract(context.Background(), bytes.NewReader(b), format, want, archive.Limits{}, &sink)
+	ours := sink.String()
 	if ourErr != nil && strings.Contains(ourErr.Error(), "is a link, not a regular file") {
 		return // go-getter made an empty file of it
 	}
 	if (theirErr == nil) != (ourErr == nil) || theirErr == nil && theirs != ours {
 		t.Errorf("%s of %s, %+v: the agent gets %q, %v; we got %q, %v", format, tree, want, theirs, theirErr, ours, ourErr)
 	}
+}
+
+// memory is a sink of an extraction.
+type memory struct{ bytes.Buffer }
+
+func (m *memory) Reset() error {
+	m.Buffer.Reset()
+	return nil
+}
+
+// compareAll compares all files of an unpacked archive.
+func compareAll(t *testing.T, what string, agents unpacked, b []byte, format string) {
+	t.Helper()
+	to, err := os.OpenRoot(t.TempDir())
+	check(t, err)
+	defer to.Close()
+	ourErr := archive.Unpack(context.Background(), bytes.NewReader(b), format, archive.Limits{}, to)
+	ours := filesIn(t, to.FS())
+	if agents.err != nil && len(ours) == 0 {
+		return // to go-getter, an archive without files is none
+	}
+	theirs := map[string]string{}
+	if _, err := os.Stat(agents.path); err == nil {
+		theirs = filesIn(t, os.DirFS(agents.path))
+	}
+	if (ourErr == nil) != (agents.err == nil) || ourErr == nil && !maps.Equal(theirs, ours) {
+		t.Errorf("%s: the agent gets %q, %v; we got %q, %v", what, theirs, agents.err, ours, ourErr)
+	}
+}
+
+// filesIn returns the contents of files by their paths.
+func filesIn(t *testing.T, dir fs.FS) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	check(t, fs.WalkDir(dir, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(dir, name)
+		files[name] = string(data)
+		return err
+	}))
+	return files
+}
+
+// fuzzLimits are small, so that breaking them is found to be easy.
+var fuzzLimits = archive.Limits{Entries: 50, UnpackedBytes: 1 << 20}
+
+// FuzzExtract wants of what is taken from an archive that the agent would take the same.
+func FuzzExtract(f *testing.F) {
+	wants := []agent.Member{{First: true}, {Name: "tool"}, {Name: "tool", First: true}, {Dir: "linux-amd64", Name: "tool"}, {Dir: "*", First: true}}
+	trees := [][]item{
+		{file("tool", "t")},
+		{dir("linux-amd64"), file("linux-amd64/tool", "t"), file("linux-amd64/README.md", "r"), file("a", "1")},
+		{file("b", "2"), file("a", "1"), file("./b", "3"), symlink("c", "a"), file("../d", "4")},
+	}
+	for i, format := range agent.ArchiveFormats {
+		for j, items := range trees {
+			b := pack(f, format, items...)
+			f.Add(uint8(i), uint8(j), b)
+			f.Add(uint8(i), uint8(0), append(b, b...))
+		}
+	}
+	f.Fuzz(func(t *testing.T, i, j uint8, b []byte) {
+		format, want := agent.ArchiveFormats[int(i)%len(agent.ArchiveFormats)], wants[int(j)%len(wants)]
+		var sink memory
+		if _, err := archive.Extract(context.Background(), bytes.NewReader(b), format, want, fuzzLimits, &sink); err != nil {
+			return
+		}
+		limited := getter.LimitedDecompressors(fuzzLimits.Entries+1, fuzzLimits.UnpackedBytes)
+		if theirs, err := unpackAsAgent(t, limited, b, format).take(format, want); err == nil && theirs != sink.String() {
+			t.Fatalf("%s, %+v: the agent gets %q; we got %q", format, want, theirs, sink.String())
+		}
+	})
 }
