@@ -2,12 +2,12 @@ package cmd
 
 import (
 	"errors"
-	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
 // checkCompletionArgs gives cobra's own command the argument errors of this program.
@@ -54,9 +54,9 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 
 // The words of libraries for a value that is not of a flag's type.
 var (
-	notNumber   = regexp.MustCompile(`strconv\.Parse(?:Int|Uint|Float): parsing ".*": (?:invalid syntax|value out of range)$`)
-	notBool     = regexp.MustCompile(`strconv\.ParseBool: parsing ".*": invalid syntax$`)
-	notDuration = regexp.MustCompile(`time: (?:invalid duration|missing unit in duration|unknown unit ".*" in duration) ".*"$`)
+	notNumber   = lazyregexp.New(`strconv\.Parse(?:Int|Uint|Float): parsing ".*": (?:invalid syntax|value out of range)$`)
+	notBool     = lazyregexp.New(`strconv\.ParseBool: parsing ".*": invalid syntax$`)
+	notDuration = lazyregexp.New(`time: (?:invalid duration|missing unit in duration|unknown unit ".*" in duration) ".*"$`)
 )
 
 // flagError words what is wrong with a flag's value without Go's terms.

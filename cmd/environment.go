@@ -3,12 +3,12 @@ package cmd
 import (
 	"net/url"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 
 	"github.com/spf13/cobra"
@@ -29,7 +29,7 @@ func envName(flag string) string {
 // serviceVariable matches the variables that Kubernetes gives to pods for a Service
 // whose name begins with botkube-mirror (pkg/kubelet/envvars). They are not for this
 // program.
-var serviceVariable = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?)$`)
+var serviceVariable = lazyregexp.New(`_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?)$`)
 
 // checkEnvironment refuses variables BOTKUBE_MIRROR_… that belong to no flag of any
 // command: they would have no effect.

@@ -14,7 +14,7 @@ import (
 const module = "github.com/botkube-mirror/botkube-mirror/"
 
 // base are the packages that any other may import.
-var base = []string{"disk", "fault", "filelock", "textfile", "spelling"}
+var base = []string{"disk", "fault", "filelock", "lazyregexp", "textfile", "spelling"}
 
 // below says which parts of internal a part may import beside [base] and itself: the
 // arrows of the picture in docs/architecture.md.
@@ -29,7 +29,7 @@ var below = map[string][]string{
 	"content":    {"botkube"},
 	"configfile": {},
 	"botkube":    {},
-	"disk":       {}, "fault": {}, "filelock": {}, "textfile": {}, "spelling": {},
+	"disk":       {}, "fault": {}, "filelock": {}, "lazyregexp": {}, "textfile": {}, "spelling": {},
 }
 
 // importers says who alone may import something: what it gives us is in one place.

@@ -14,6 +14,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
@@ -253,7 +254,7 @@ func (r *reader) joined(k *Key, joins []string, prefix string, n *yaml.Node) (va
 }
 
 // integer is a number that every version of YAML reads alike.
-var integer = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
+var integer = lazyregexp.New(`^-?(0|[1-9][0-9]*)$`)
 
 // value reads one value.
 func (r *reader) value(k *Key, n *yaml.Node) string {

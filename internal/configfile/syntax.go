@@ -2,19 +2,19 @@ package configfile
 
 import (
 	"bytes"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // How the YAML library words its errors.
 var (
-	errorInLine   = regexp.MustCompile(`(?s)^line (\d+): (.*)$`)
-	unknownAnchor = regexp.MustCompile(`(?s)^yaml: unknown anchor '(.*)' referenced$`)
+	errorInLine   = lazyregexp.New(`(?s)^line (\d+): (.*)$`)
+	unknownAnchor = lazyregexp.New(`(?s)^yaml: unknown anchor '(.*)' referenced$`)
 )
 
 // syntax says why a file is no YAML, and where.

@@ -1,11 +1,11 @@
 package form
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
 // Forms are all forms that there are. Their order decides which of
@@ -73,7 +73,7 @@ const (
 )
 
 // looksLikePrefix takes a word; a single letter is a drive of Windows.
-var looksLikePrefix = regexp.MustCompile(`^[a-z][a-z-]+$`)
+var looksLikePrefix = lazyregexp.New(`^[a-z][a-z-]+$`)
 
 // compressedFiles are the endings of files that no output is.
 var compressedFiles = []string{".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".zip"}

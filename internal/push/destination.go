@@ -3,13 +3,13 @@ package push
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
 
@@ -168,7 +168,7 @@ func hintCreate(all []refused) string {
 }
 
 // ecrHost is how Amazon calls its registries.
-var ecrHost = regexp.MustCompile(`^[0-9]{12}\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws)$`)
+var ecrHost = lazyregexp.New(`^[0-9]{12}\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws)$`)
 
 // ecrRegion returns the region of a registry of Amazon's, or "".
 func ecrRegion(host string) string {

@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"net/http"
 	"net/netip"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
 // base returns the base URL of the documents that answer a request. It ignores
@@ -30,7 +30,7 @@ func (h *Handler) base(r *http.Request) (string, error) {
 // hostForm is a name or an IPv4 address, or an IPv6 address in brackets, and
 // perhaps a port (RFC 3986, section 3.2.2), of the characters that names have in
 // practice.
-var hostForm = regexp.MustCompile(`^(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{1,5}))?$`)
+var hostForm = lazyregexp.New(`^(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{1,5}))?$`)
 
 // maxHost bounds, in bytes, a host with its port: a name has at most 253
 // (RFC 1035, section 2.3.4).

@@ -3,13 +3,14 @@ package serve
 import (
 	"math"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
 // rangeForm is one range of bytes (RFC 9110, section 14.1.2).
-var rangeForm = regexp.MustCompile(`^(\d*)-(\d*)$`)
+var rangeForm = lazyregexp.New(`^(\d*)-(\d*)$`)
 
 // normalizeRange makes [http.ServeContent] answer a Range field as RFC 9110, section
 // 14.2, says. It drops fields of another unit, malformed ones, and several ranges,

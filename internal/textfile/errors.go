@@ -8,8 +8,9 @@ import (
 	"fmt"
 	"io"
 	"reflect"
-	"regexp"
 	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
 // JSONError says in words what encoding/json has against a document: where, and
@@ -106,12 +107,12 @@ func expected(t reflect.Type) string {
 // decoder.terror and decoder.mapping, resolve.go, resolve).
 var (
 	// yamlKind has a value in it, which may be secret, and a type of Go.
-	yamlKind   = regexp.MustCompile("(?s)cannot unmarshal (!\\S*)(?: `.*?`)? into ([^\\n]+)")
-	yamlTagged = regexp.MustCompile("(?s)cannot decode (!\\S*) `.*?` as a (!\\S+)")
-	yamlTwice  = regexp.MustCompile(`mapping key ("(?:[^"\\]|\\.)*") already defined at line (\d+)`)
+	yamlKind   = lazyregexp.New("(?s)cannot unmarshal (!\\S*)(?: `.*?`)? into ([^\\n]+)")
+	yamlTagged = lazyregexp.New("(?s)cannot decode (!\\S*) `.*?` as a (!\\S+)")
+	yamlTwice  = lazyregexp.New(`mapping key ("(?:[^"\\]|\\.)*") already defined at line (\d+)`)
 	// yamlKey is of yaml.v2, too (decode.go, mapping).
-	yamlKey    = regexp.MustCompile(`(?s)invalid map key: .*`)
-	yamlAnchor = regexp.MustCompile(`(?s)unknown anchor '.*' referenced`)
+	yamlKey    = lazyregexp.New(`(?s)invalid map key: .*`)
+	yamlAnchor = lazyregexp.New(`(?s)unknown anchor '.*' referenced`)
 )
 
 // YAMLError says in words what the YAML library has against a document: where,

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/text/language"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/helmvalues"
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
@@ -252,7 +252,7 @@ func misfits(err error) []string {
 }
 
 // step matches a part of what the library calls a value: a field, or a key in brackets.
-var step = regexp.MustCompile(`\[([^\]]*)\]|[^.\[\]]+`)
+var step = lazyregexp.New(`\[([^\]]*)\]|[^.\[\]]+`)
 
 // settingOf returns where a configuration has what the library calls
 // Executors[tools].Enabled: executors.tools.enabled. The library does not look into keys

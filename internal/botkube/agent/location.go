@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
 // ArchiveFormats are the names of go-getter's decompressors: the file name
@@ -48,7 +49,7 @@ type Location struct {
 const GitArchiveFormat = "tar"
 
 // forcedGetter is go-getter's forcedRegexp (get.go).
-var forcedGetter = regexp.MustCompile(`^([A-Za-z0-9]+)::(.+)$`)
+var forcedGetter = lazyregexp.New(`^([A-Za-z0-9]+)::(.+)$`)
 
 // SplitGetter takes the getter that a URL forces off it: GETTER::URL. Any other ::
 // is a part of the URL, as in the address [::1].
@@ -261,7 +262,7 @@ func detected(raw string) bool {
 
 // secretParameters are those that carry credentials: go-getter's own
 // (url.go, redactedParams), those of signed URLs, and usual names of tokens.
-var secretParameters = regexp.MustCompile(`(?i)([?&](?:sshkey|aws_access_key_id|aws_access_key_secret|aws_access_token|awsaccesskeyid|x-(?:amz|goog)-(?:signature|credential|security-token)|(?:access_|auth_|private_)?token|sig|signature|password|passwd|secret|client_secret|api_?key)=)[^&#]*`)
+var secretParameters = lazyregexp.New(`(?i)([?&](?:sshkey|aws_access_key_id|aws_access_key_secret|aws_access_token|awsaccesskeyid|x-(?:amz|goog)-(?:signature|credential|security-token)|(?:access_|auth_|private_)?token|sig|signature|password|passwd|secret|client_secret|api_?key)=)[^&#]*`)
 
 // Redact returns a URL without its user information and credentials in
 // parameters, for messages and for what is written down. So it does with URLs
@@ -284,7 +285,7 @@ func Redact(raw string) string {
 }
 
 // urls finds URLs in a text.
-var urls = regexp.MustCompile(`[^\s:]+://\S+`)
+var urls = lazyregexp.New(`[^\s:]+://\S+`)
 
 // RedactURLs redacts every URL in a text.
 func RedactURLs(text string) string {
@@ -352,7 +353,7 @@ func errReason(raw string, err error) error {
 }
 
 // bareAddress finds an IPv6 address where the host of a URL belongs.
-var bareAddress = regexp.MustCompile(`^(?:[A-Za-z0-9]+::)?[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)(?:[/?#%]|$)`)
+var bareAddress = lazyregexp.New(`^(?:[A-Za-z0-9]+::)?[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)(?:[/?#%]|$)`)
 
 // HasUnbracketedIPv6 reports whether the host of a URL is an IPv6 address without the
 // brackets that it needs (RFC 3986, section 3.2.2).

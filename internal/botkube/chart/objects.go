@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/gitops"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/manifest"
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
 // ErrNoVersion says that no version of the chart is given, and that no document says it.
@@ -203,7 +203,7 @@ func (o *objects) takeDeployment(d *manifest.Object) {
 }
 
 // labelled matches the label of a chart: its name and its version.
-var labelled = regexp.MustCompile(`-v?([0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?)(_[0-9A-Za-z.-]+)?$`)
+var labelled = lazyregexp.New(`-v?([0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?)(_[0-9A-Za-z.-]+)?$`)
 
 // chartLabel returns the version that the label helm.sh/chart has
 // (templates/_helpers.tpl, botkube.chart), or "".

@@ -3,11 +3,11 @@ package chart
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/helmvalues"
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
 // Pull is an image that nodes pull for the agent.
@@ -122,7 +122,7 @@ func watcherOf(version string, merged map[string]any) []Pull {
 }
 
 // imageTag matches the tag of a reference that is a version.
-var imageTag = regexp.MustCompile(`:v?([0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?)(@|$)`)
+var imageTag = lazyregexp.New(`:v?([0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?)(@|$)`)
 
 // ImageVersion returns the version that the tag of an image says, or "".
 func ImageVersion(image string) string {

@@ -2,23 +2,23 @@ package deploy
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
 // Names of objects: RFC 1123 labels, and sub-domains of them.
 var (
-	labelForm     = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	subdomainForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+	labelForm     = lazyregexp.New(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	subdomainForm = lazyregexp.New(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
 	// quantityForm has the quantities that make sense for a volume.
-	quantityForm = regexp.MustCompile(`^[1-9][0-9]{0,14}([KMGTPE]i|[kMGTPE])?$`)
+	quantityForm = lazyregexp.New(`^[1-9][0-9]{0,14}([KMGTPE]i|[kMGTPE])?$`)
 	// pathForm leaves out what the chart's templates or a shell would take for
 	// something else: global-config.yaml has plugins.cacheDir without quotes.
-	pathForm = regexp.MustCompile(`^[A-Za-z0-9/._-]+$`)
+	pathForm = lazyregexp.New(`^[A-Za-z0-9/._-]+$`)
 )
 
 const maxSubdomain = 253

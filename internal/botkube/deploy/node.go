@@ -3,12 +3,13 @@ package deploy
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
 // object is a mapping under construction, whose keys stand in the order in which
@@ -111,8 +112,8 @@ func nodeOf(value any) *yaml.Node {
 // plainForm has strings that need no quotes, unless they are one of words, which
 // Helm's YAML 1.1 takes for something else.
 var (
-	plainForm = regexp.MustCompile(`^[A-Za-z./][A-Za-z0-9./:_@-]*[A-Za-z0-9/]$`)
-	words     = regexp.MustCompile(`^(?i:yes|no|on|off|true|false|null)$`)
+	plainForm = lazyregexp.New(`^[A-Za-z./][A-Za-z0-9./:_@-]*[A-Za-z0-9/]$`)
+	words     = lazyregexp.New(`^(?i:yes|no|on|off|true|false|null)$`)
 )
 
 // scalar is a string that no reader takes for anything else.

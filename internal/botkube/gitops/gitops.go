@@ -5,12 +5,12 @@ package gitops
 import (
 	"cmp"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/manifest"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
 // File is a file that a person gives.
@@ -178,7 +178,7 @@ func packaged(candidates []*described) []*described {
 }
 
 // exact is one version, as a chart has it.
-var exact = regexp.MustCompile(`^=?\s*v?([0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?)([+_][0-9A-Za-z.-]+)?$`)
+var exact = lazyregexp.New(`^=?\s*v?([0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?)([+_][0-9A-Za-z.-]+)?$`)
 
 // exactVersion returns a version of the form v1.14.0, or "" for a range, or for none.
 func exactVersion(said string) string {

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
 // maxOpened bounds the documents that are opened to find one.
@@ -190,7 +190,7 @@ func (c *choosing) read(n Named) ([]byte, error) {
 }
 
 // plain are the names that need no quotes in a shell.
-var plain = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._/:-]*$`)
+var plain = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9._/:-]*$`)
 
 // nameIt says how a command names a document in the layout: as skopeo does by a
 // name, or as oras does by its digest.

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -22,6 +21,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
 // verify reads every file of the versions of a site, or of the one that is named, and
@@ -235,7 +235,7 @@ func (a *auditor) indexes(s *state) {
 }
 
 // fileURL takes a URL of an upstream file apart: see [FilePath].
-var fileURL = regexp.MustCompile(`^(.*)/` + filesDir + `/[0-9a-f]{2}/[0-9a-f]{64}/`)
+var fileURL = lazyregexp.New(`^(.*)/` + filesDir + `/[0-9a-f]{2}/[0-9a-f]{64}/`)
 
 // baseURLIn returns where a site must be served, by one of its indexes.
 func baseURLIn(index []byte) string {

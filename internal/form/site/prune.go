@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
 // prune removes the upstream files that no version's lock names, such as those
@@ -147,7 +147,7 @@ func eachContent(t *atomicdir.Tree, do func(lock.SHA256, []fs.DirEntry) error) e
 	})
 }
 
-var prefixForm = regexp.MustCompile(`^[0-9a-f]{2}$`)
+var prefixForm = lazyregexp.New(`^[0-9a-f]{2}$`)
 
 // maxPruned bounds, in bytes, the files that are hashed to tell whether they are to be
 // pruned: far more than any plugin has. The lock that said the size is gone.

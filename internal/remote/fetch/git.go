@@ -9,13 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
@@ -247,7 +247,7 @@ func quoteConfig(s string) string {
 
 // commit is what may be an abbreviated or whole name of a commit, which not every
 // server gives by its name.
-var commit = regexp.MustCompile(`^[0-9a-fA-F]{7,64}$`)
+var commit = lazyregexp.New(`^[0-9a-fA-F]{7,64}$`)
 
 // checkOut fetches as little as the server lets, and writes the files.
 func (w *workTree) checkOut(ctx context.Context) error {
@@ -322,11 +322,11 @@ func (e *gitError) Error() string { return e.said }
 func (e *gitError) noShallow() bool { return strings.Contains(e.said, "shallow") }
 
 // passing are what git says of failures that another attempt may not meet.
-var passing = regexp.MustCompile(`(?i)couldn't connect|failed to connect|connection (?:reset|refused|timed out|was aborted)|timed out|early EOF|RPC failed|unexpected disconnect|hung up unexpectedly|returned error: (?:5\d\d|429)|transfer closed|empty reply|GnuTLS recv error|SSL_(?:read|connect)|HTTP/2 stream|(?:Recv|Send) failure|Temporary failure in name resolution`)
+var passing = lazyregexp.New(`(?i)couldn't connect|failed to connect|connection (?:reset|refused|timed out|was aborted)|timed out|early EOF|RPC failed|unexpected disconnect|hung up unexpectedly|returned error: (?:5\d\d|429)|transfer closed|empty reply|GnuTLS recv error|SSL_(?:read|connect)|HTTP/2 stream|(?:Recv|Send) failure|Temporary failure in name resolution`)
 
 // refusing are what git, servers of its protocol and ssh say to those who may not read a
 // repository, or of one that is not there.
-var refusing = regexp.MustCompile(`could not read Username|Authentication failed|terminal prompts disabled|returned error: 40[134]|repository .*not found|remote error: access denied|Permission denied`)
+var refusing = lazyregexp.New(`could not read Username|Authentication failed|terminal prompts disabled|returned error: 40[134]|repository .*not found|remote error: access denied|Permission denied`)
 
 // explain says what a failure to fetch means to the user.
 func (w *workTree) explain(err error) error {

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -16,6 +15,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/sumfile"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
@@ -245,7 +245,7 @@ func (a *artifact) checksumURLs() (all []checksumURL) {
 }
 
 // released is the form of goreleaser's archive names: PROJECT_VERSION_rest.
-var released = regexp.MustCompile(`^(.+?_v?\d[0-9A-Za-z.+-]*)_`)
+var released = lazyregexp.New(`^(.+?_v?\d[0-9A-Za-z.+-]*)_`)
 
 // guesses returns where the publishers of Botkube's dependencies put checksums:
 // dl.k8s.io, eget and kubescape at URL.sha256, get.helm.sh at URL.sha256sum,

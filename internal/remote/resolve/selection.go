@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
 // Selection says what is mirrored, as the flags of that meaning do. A [Request] follows
@@ -195,7 +195,7 @@ func ReleaseTag(given string) (string, error) {
 }
 
 // looksLikeURL takes what begins with a scheme; a single letter is a drive of Windows.
-var looksLikeURL = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]+:`)
+var looksLikeURL = lazyregexp.New(`^[A-Za-z][A-Za-z0-9+.-]+:`)
 
 // indexURL makes a URL of what names an index: a URL already, or a path.
 //

@@ -5,11 +5,11 @@ package sumfile
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
@@ -221,7 +221,7 @@ func isHex(s string) bool {
 var separators = strings.NewReplacer("-", "", "_", "", " ", "", "/", "")
 
 // other matches the names of algorithms of which no digest is taken, less separators.
-var other = regexp.MustCompile(`^(md[245]|sha[0-9]+|shake[0-9]+|keccak[0-9]*|blake[0-9][a-z0-9]*|b[23]|sm3|crc[0-9]+[a-z]?|rmd160|ripemd(160)?|whirlpool|tiger|gost|xxh[0-9]+|hmac[a-z0-9]+)$`)
+var other = lazyregexp.New(`^(md[245]|sha[0-9]+|shake[0-9]+|keccak[0-9]*|blake[0-9][a-z0-9]*|b[23]|sm3|crc[0-9]+[a-z]?|rmd160|ripemd(160)?|whirlpool|tiger|gost|xxh[0-9]+|hmac[a-z0-9]+)$`)
 
 // algorithm reads the name of one: one of names, or "other"; or "" if it is none. OpenSSL 3 writes SHA2-256, programs' names end in sum.
 func algorithm(name string) string {

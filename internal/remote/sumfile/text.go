@@ -4,26 +4,27 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
 // The forms of lines.
 var (
 	// lineEnd is that of any system. Windows has programs that write two carriage returns.
-	lineEnd = regexp.MustCompile(`\r*\n|\r`)
+	lineEnd = lazyregexp.New(`\r*\n|\r`)
 	// digestLike is as long as a digest.
-	digestLike = regexp.MustCompile(`(?:^|[^0-9A-Za-z])(?:` + digits() + `)(?:[^0-9A-Za-z]|$)`)
+	digestLike = lazyregexp.New(`(?:^|[^0-9A-Za-z])(?:` + digits() + `)(?:[^0-9A-Za-z]|$)`)
 	// tagged is what BSD's tools, coreutils with --tag and openssl dgst write:
 	// SHA256 (NAME) = HEX, SHA2-256(NAME)= HEX.
-	tagged = regexp.MustCompile(`^(\\?)([A-Za-z0-9/_-]+) ?\((.*)\) ?= ?([0-9A-Fa-f]+)$`)
+	tagged = lazyregexp.New(`^(\\?)([A-Za-z0-9/_-]+) ?\((.*)\) ?= ?([0-9A-Fa-f]+)$`)
 	// field is a line of PowerShell's Format-List, and of much else.
-	field = regexp.MustCompile(`^(.*?\S)\s*[:=]\s+(\S.*)$`)
+	field = lazyregexp.New(`^(.*?\S)\s*[:=]\s+(\S.*)$`)
 	// integrity is the form of the W3C's Subresource Integrity.
-	integrity = regexp.MustCompile(`^(` + strings.Join(names, "|") + `)-([A-Za-z0-9+/]+={0,2})$`)
+	integrity = lazyregexp.New(`^(` + strings.Join(names, "|") + `)-([A-Za-z0-9+/]+={0,2})$`)
 	// csvField is a field in quotes.
-	csvField = regexp.MustCompile(`"((?:[^"]|"")*)"`)
+	csvField = lazyregexp.New(`"((?:[^"]|"")*)"`)
 )
 
 // digits returns a pattern of the digests that count.

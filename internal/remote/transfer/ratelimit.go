@@ -6,10 +6,11 @@ import (
 	"io"
 	"math"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
 // RateLimit is how long a server asks to be left alone.
@@ -107,7 +108,7 @@ func (r *Response) Refusal() *StatusError {
 // limitWords are those by which servers tell of a rate limit: GitHub's second
 // one, which may come without header fields, and the codes of object stores,
 // of Google's APIs and of registries.
-var limitWords = regexp.MustCompile(`(?i)rate ?limit|slow ?down|too ?many ?requests|throttl`)
+var limitWords = lazyregexp.New(`(?i)rate ?limit|slow ?down|too ?many ?requests|throttl`)
 
 // Told takes from the body of a refusal whether it is a rate limit. A page for
 // people may say anything.
@@ -162,8 +163,8 @@ func reset(h http.Header, now time.Time) time.Duration {
 // The drafts of the field RateLimit (draft-ietf-httpapi-ratelimit-headers):
 // "limit=100, remaining=0, reset=5", and later `"default";r=0;t=5`.
 var (
-	draftRemaining = regexp.MustCompile(`(?:\bremaining|;\s*r)\s*=\s*(\d+)`)
-	draftReset     = regexp.MustCompile(`(?:\breset|;\s*t)\s*=\s*(\d+)`)
+	draftRemaining = lazyregexp.New(`(?:\bremaining|;\s*r)\s*=\s*(\d+)`)
+	draftReset     = lazyregexp.New(`(?:\breset|;\s*t)\s*=\s*(\d+)`)
 )
 
 // item drops the parameters of a field: "0;w=21600".
