@@ -22,6 +22,9 @@ type downloads struct {
 	*Session
 	plan   *resolve.Plan
 	result *Result
+	ahead  *ahead
+	// open are the indexes of templates whose files are not known yet.
+	open []int
 	// got has what came of each artifact, nil for what is not there.
 	got []*fetch.Result
 	// keepGoing collects in failed, by URL, what could not be downloaded.
@@ -30,22 +33,25 @@ type downloads struct {
 	failed    map[string]error
 }
 
-func (s *Session) newDownloads(plan *resolve.Plan, o PullOptions) *downloads {
+func (a *ahead) downloads(plan *resolve.Plan, o PullOptions) *downloads {
 	return &downloads{
-		Session: s, plan: plan, result: newResult(plan, o), got: make([]*fetch.Result, len(plan.Downloads)),
-		keepGoing: o.KeepGoing, failed: map[string]error{},
+		Session: a.Session, plan: plan, result: newResult(plan, o), ahead: a, open: plan.OpenTemplates(),
+		got: make([]*fetch.Result, len(plan.Downloads)), keepGoing: o.KeepGoing, failed: map[string]error{},
 	}
 }
 
 // templates downloads templates whose files are not known yet, into the store, and
 // completes the plan with them: which files a directory has follows from it.
 func (d *downloads) templates(ctx context.Context) error {
-	open := d.plan.OpenTemplates()
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(d.Parallel)
-	for _, i := range open {
+	for _, i := range d.open {
 		group.Go(func() error {
-			r, err := d.fetch(groupCtx, d.plan.Downloads[i])
+			begun, ok := d.ahead.trees[d.plan.Downloads[i].URL]
+			if !ok {
+				begun = func() (fetch.Result, error) { return d.fetch(groupCtx, d.plan.Downloads[i]) }
+			}
+			r, err := begun()
 			if err != nil {
 				return d.fail(groupCtx, d.plan.Lock.Artifacts[i].URL, dispensable(err))
 			}
@@ -56,7 +62,7 @@ func (d *downloads) templates(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	for _, i := range open {
+	for _, i := range d.open {
 		if d.got[i] != nil {
 			d.plan.CompleteTemplates(i, *d.got[i])
 		}
@@ -80,7 +86,7 @@ func dispensable(err error) error {
 func (d *downloads) probe(ctx context.Context) error {
 	plan, result := d.plan, d.result
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(max(d.Parallel, 8))
+	group.SetLimit(max(d.Parallel, questions))
 	for i, download := range plan.Downloads {
 		group.Go(func() error {
 			size, present, err := d.size(groupCtx, download)
@@ -128,24 +134,35 @@ func expectSize(d *fetch.Request, size int64) {
 
 // size returns the size of a download in bytes, or -1, and whether the store
 // has it.
-func (s *Session) size(ctx context.Context, d fetch.Request) (size int64, present bool, err error) {
-	for _, c := range d.Checksums {
-		if sum, err := lock.ParseSHA256(c.Hex); err == nil {
-			if size, ok := s.Store.Has(sum); ok {
-				return size, true, nil
-			}
-		}
+func (d *downloads) size(ctx context.Context, r fetch.Request) (size int64, present bool, err error) {
+	size, present, known := d.knownSize(r)
+	if known {
+		return size, present, nil
 	}
-	if r, ok := s.Store.URLRecord(agent.Redact(d.URL)); ok && len(d.Checksums) == 0 && d.Tree == "" {
-		return r.Size, true, nil
+	if begun, ok := d.ahead.sizes[r.URL]; ok {
+		size, err = begun()
+	} else {
+		size, err = d.Fetch.Size(ctx, r.URL)
 	}
-	if d.Size >= 0 || d.Tree != "" {
-		return d.Size, false, nil
-	}
-	if size, err = s.Fetch.Size(ctx, d.URL); err != nil {
+	if err != nil {
 		return -1, false, err
 	}
 	return size, false, nil
+}
+
+// knownSize is [downloads.size] as far as nobody needs to be asked.
+func (s *Session) knownSize(r fetch.Request) (size int64, present, known bool) {
+	for _, c := range r.Checksums {
+		if sum, err := lock.ParseSHA256(c.Hex); err == nil {
+			if size, ok := s.Store.Has(sum); ok {
+				return size, true, true
+			}
+		}
+	}
+	if record, ok := s.Store.URLRecord(agent.Redact(r.URL)); ok && len(r.Checksums) == 0 && r.Tree == "" {
+		return record.Size, true, true
+	}
+	return r.Size, false, r.Size >= 0 || r.Tree != ""
 }
 
 // fetch downloads one artifact, and tells of it.

@@ -3,6 +3,7 @@ package mirror
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 	"sync/atomic"
 
@@ -11,66 +12,97 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// fill downloads every artifact and, as soon as one is there, has the outputs
-// make what they need of it. If the run goes on after failures, nothing is made
-// before all are there: an output that cannot be completed stays as it is.
-func (d *downloads) fill(ctx context.Context, outputs *outputs) error {
-	order := largestFirst(d.result.Artifacts)
-	members, err := d.download(ctx, order, outputs)
+// fill downloads every artifact and, as soon as one is there, has the outputs make what
+// they need of it. Downloads need not wait until the outputs are open. If the run goes on
+// after failures, nothing is made before all are there: an output that cannot be completed
+// stays as it is.
+func (d *downloads) fill(ctx context.Context, open func(context.Context) (*outputs, error)) (all *outputs, err error) {
+	order := d.order()
+	group, groupCtx := errgroup.WithContext(ctx)
+	opened := make(chan struct{})
+	group.Go(func() (err error) {
+		if all, err = open(groupCtx); err == nil {
+			close(opened)
+		}
+		return err
+	})
+	// add waits for the outputs: until they are open, nobody else may look at the lock.
+	add := func(ctx context.Context, i int) error {
+		select {
+		case <-opened:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if d.got[i] != nil {
+			d.plan.Complete(i, *d.got[i])
+		}
+		if d.keepGoing {
+			return nil
+		}
+		return d.add(ctx, all, i)
+	}
+	var members atomic.Int64
+	d.download(groupCtx, group, order, add, &members)
+	err = group.Wait()
 	if err == nil && d.keepGoing && len(d.failed) == 0 {
 		group, groupCtx := errgroup.WithContext(ctx)
 		group.SetLimit(d.Parallel)
 		for _, i := range order {
-			group.Go(func() error { return d.add(groupCtx, outputs, i) })
+			group.Go(func() error { return d.add(groupCtx, all, i) })
 		}
 		err = group.Wait()
 	}
 	if err != nil {
-		return err
+		return all, err
 	}
 	for i, fetched := range d.got {
 		if fetched != nil {
 			d.result.fetched(i, d.plan.Lock.Artifacts[i], *fetched)
 		}
 	}
-	d.result.FetchedBytes += members
-	return nil
+	d.result.FetchedBytes += members.Load()
+	return all, nil
 }
 
-// largestFirst returns the indexes of artifacts in the order in which they are
-// downloaded: the last ones are short.
-func largestFirst(artifacts []ArtifactResult) []int {
-	order := make([]int, len(artifacts))
+// order returns the indexes of artifacts in the order in which they are downloaded:
+// directories first, for which servers are asked most often, and then the largest, so
+// that the last ones are short.
+func (d *downloads) order() []int {
+	order := make([]int, len(d.plan.Downloads))
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(artifacts[b].Size, artifacts[a].Size) })
+	first := func(i int) int64 {
+		if d.plan.Downloads[i].Tree != "" {
+			return math.MaxInt64
+		}
+		return d.result.Artifacts[i].Size
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(first(b), first(a)) })
 	return order
 }
 
-// download downloads artifacts, and then the blobs of images. It returns how many bytes
-// of images came over the network.
-func (d *downloads) download(ctx context.Context, order []int, outputs *outputs) (int64, error) {
-	var members atomic.Int64
-	// What the outputs make of an artifact holds up no download.
+// download downloads artifacts, and then the blobs of images, and counts the bytes that
+// came of these. What the outputs make of an artifact holds up no download.
+func (d *downloads) download(ctx context.Context, group *errgroup.Group, order []int, add func(context.Context, int) error, members *atomic.Int64) {
 	downloading := make(chan struct{}, d.Parallel)
-	group, ctx := errgroup.WithContext(ctx)
 	for _, i := range order {
-		if d.hasFailed(d.plan.Lock.Artifacts[i].URL) {
-			continue // it is known not to be there
+		url := agent.Redact(d.plan.Downloads[i].URL)
+		if slices.Contains(d.open, i) || d.hasFailed(url) {
+			continue // it comes with the outputs, or is known not to be there
 		}
 		downloading <- struct{}{}
 		group.Go(func() error {
 			err := d.artifact(ctx, i)
 			<-downloading
 			if err != nil {
-				return d.fail(ctx, d.plan.Lock.Artifacts[i].URL, err)
+				return d.fail(ctx, url, err)
 			}
-			if d.keepGoing {
-				return nil
-			}
-			return d.add(ctx, outputs, i)
+			return add(ctx, i)
 		})
+	}
+	for _, i := range d.open {
+		group.Go(func() error { return add(ctx, i) })
 	}
 	for _, b := range d.plan.Lock.ImageBlobs() {
 		downloading <- struct{}{}
@@ -85,8 +117,6 @@ func (d *downloads) download(ctx context.Context, order []int, outputs *outputs)
 			return nil
 		})
 	}
-	err := group.Wait()
-	return members.Load(), err
 }
 
 // artifact downloads an artifact, unless it is there already.
@@ -96,7 +126,6 @@ func (d *downloads) artifact(ctx context.Context, i int) error {
 	}
 	fetched, err := d.fetch(ctx, d.plan.Downloads[i])
 	if err == nil {
-		d.plan.Complete(i, fetched)
 		d.got[i] = &fetched
 	}
 	return err
@@ -123,7 +152,11 @@ func (d *downloads) mend(ctx context.Context, i int) (bool, error) {
 	}
 	d.got[i] = nil
 	d.Observe(Event{Kind: EventRestarted, Subject: agent.Redact(d.plan.Downloads[i].URL), Detail: "its copy in the store was damaged"})
-	return true, d.artifact(ctx, i)
+	err := d.artifact(ctx, i)
+	if err == nil {
+		d.plan.Complete(i, *d.got[i])
+	}
+	return true, err
 }
 
 // mendAll is [downloads.mend] for all that outputs are made of.

@@ -188,11 +188,13 @@ func (s *Session) ListUpstream(ctx context.Context, sel resolve.Selection) (*Lis
 	}
 	sel.WhereStartable = sel.Lock == ""
 	sel.Pin = true // nothing is made of a listing
-	plan, configured, err := s.resolve(ctx, sel)
+	ahead := s.lookAhead(ctx, false)
+	defer ahead.stop()
+	plan, configured, err := ahead.resolve(ctx, sel)
 	if err != nil {
 		return nil, err
 	}
-	d := s.newDownloads(plan, PullOptions{})
+	d := ahead.downloads(plan, PullOptions{})
 	if err := d.probe(ctx); err != nil {
 		return nil, err
 	}

@@ -30,14 +30,16 @@ type LockOptions struct {
 // or nil if there are none.
 func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, *configured.Agent, error) {
 	o.Selection.Pin = true
-	plan, configured, err := s.resolve(ctx, o.Selection)
+	ahead := s.lookAhead(ctx, true)
+	defer ahead.stop()
+	plan, configured, err := ahead.resolve(ctx, o.Selection)
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := s.warnOfLostChecksums(plan, o.Replaces); err != nil {
 		return nil, nil, err
 	}
-	d := s.newDownloads(plan, PullOptions{KeepGoing: o.KeepGoing})
+	d := ahead.downloads(plan, PullOptions{KeepGoing: o.KeepGoing})
 	if err := d.templates(ctx); err != nil {
 		return nil, nil, err
 	}

@@ -87,10 +87,12 @@ type Event struct {
 
 // resolve turns a selection into a plan. Configured is what its values come to, or nil if
 // it has none.
-func (s *Session) resolve(ctx context.Context, sel resolve.Selection) (*resolve.Plan, *configured.Agent, error) {
+func (a *ahead) resolve(ctx context.Context, sel resolve.Selection) (*resolve.Plan, *configured.Agent, error) {
+	s := a.Session
 	resolver := resolve.Resolver{
 		Fetch: s.Fetch, Store: s.Store, Registry: s.Registry,
 		Note: func(text string) { s.Observe(Event{Kind: EventNote, Detail: text}) }, Warn: s.warn,
+		Collected: a.collected,
 	}
 	return resolver.Select(ctx, sel)
 }

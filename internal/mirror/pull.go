@@ -27,13 +27,15 @@ type PullOptions struct {
 //
 //  1. What can be known to be wrong with the options is refused.
 //  2. The selection becomes a plan: a lock, but for what nobody says of the artifacts.
+//     Meanwhile, templates are downloaded, for which files there are follows from them,
+//     and sizes are asked for (ahead.go).
 //  3. Publishers' checksums that an earlier lock has, and that are gone, are told.
-//  4. Templates are downloaded, for which files there are follows from them.
-//  5. Sizes are asked for, and compared with the room that there is. A dry run ends here,
-//     and goes without templates.
-//  6. The outputs are opened. Other runs that write them wait from here on.
-//  7. Artifacts are downloaded, and the outputs make what they need of each (fill.go).
-//  8. The outputs are committed.
+//  4. Sizes are compared with the room that there is. A dry run ends here, and goes
+//     without templates.
+//  5. Artifacts are downloaded. As soon as the templates are there, the outputs are opened,
+//     and make what they need of each artifact (fill.go). Other runs that write the same
+//     outputs wait from here on.
+//  6. The outputs are committed.
 func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 	if err := o.check(ctx); err != nil && !(o.DryRun && len(o.Outputs) == 0) {
 		return nil, err
@@ -41,20 +43,17 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 	if err := o.checkMembers(); err != nil {
 		return nil, err
 	}
-	plan, configured, err := s.resolve(ctx, o.Selection)
+	ahead := s.lookAhead(ctx, !o.DryRun)
+	defer ahead.stop()
+	plan, configured, err := ahead.resolve(ctx, o.Selection)
 	if err != nil {
 		return nil, err
 	}
 	if err := s.compareWritten(plan, o.Outputs); err != nil {
 		return nil, err
 	}
-	d := s.newDownloads(plan, o)
+	d := ahead.downloads(plan, o)
 	d.result.Values = configured
-	if !o.DryRun {
-		if err := d.templates(ctx); err != nil {
-			return nil, err
-		}
-	}
 	if err := d.probe(ctx); err != nil {
 		return nil, err
 	}
@@ -88,12 +87,16 @@ func (o *PullOptions) checkMembers() error {
 // write downloads, and writes the outputs.
 func (d *downloads) write(ctx context.Context, from form.Content, o WriteOptions, made pluginsdir.Upstream) (*Result, error) {
 	l, result := d.plan.Lock, d.result
-	outputs, err := d.openOutputs(ctx, l, from, o)
-	if err != nil {
-		return nil, err
+	outputs, err := d.fill(ctx, func(ctx context.Context) (*outputs, error) {
+		if err := d.templates(ctx); err != nil {
+			return nil, err
+		}
+		return d.openOutputs(ctx, l, from, o)
+	})
+	if outputs != nil {
+		defer outputs.close()
 	}
-	defer outputs.close()
-	if err := d.fill(ctx, outputs); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	if err := d.incomplete(); err != nil {

@@ -214,7 +214,9 @@ func TestPullMends(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.pulled()
-	plan, _, err := w.resolve(t.Context(), w.selection("raw"))
+	ahead := w.lookAhead(t.Context(), false)
+	defer ahead.stop()
+	plan, _, err := ahead.resolve(t.Context(), w.selection("raw"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -230,6 +230,15 @@ func checkClone(u *url.URL) error {
 	return nil
 }
 
+// requests returns how the artifacts are downloaded, as far as the indexes tell.
+func (c *collection) requests() (all []fetch.Request) {
+	for _, url := range slices.Sorted(maps.Keys(c.artifacts)) {
+		_, request := c.artifacts[url].entry()
+		all = append(all, request)
+	}
+	return all
+}
+
 // plan writes the collection down. Repositories of which nothing is selected
 // are left out.
 func (c *collection) plan(version string, repositories []*repository, platforms []agent.Platform) (*Plan, error) {

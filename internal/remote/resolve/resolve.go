@@ -24,7 +24,7 @@ import (
 )
 
 // lookups bounds the small documents that are requested at a time.
-const lookups = 16
+const lookups = 24
 
 // Request says what is to be mirrored.
 type Request struct {
@@ -130,6 +130,9 @@ type Resolver struct {
 	Store *store.Store
 	// Note is told what a person may want to know, Warn what may be wrong.
 	Note, Warn func(string)
+	// Collected, if not nil, is told of the files that are wanted, before anybody is
+	// asked for checksums of them. Those of a lock are known.
+	Collected func([]fetch.Request)
 }
 
 // Resolve makes a plan. It requests indexes, the JSON schemas they refer to
@@ -158,6 +161,9 @@ func (r *Resolver) Resolve(ctx context.Context, req Request) (*Plan, error) {
 	}
 	if err := collected.templates(selected, req.Templates, req.Lock); err != nil {
 		return nil, err
+	}
+	if r.Collected != nil && req.Lock == nil {
+		r.Collected(collected.requests())
 	}
 	if err := r.schemas(ctx, repositories, selected, req.Lock); err != nil {
 		return nil, err

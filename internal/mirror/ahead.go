@@ -1,0 +1,65 @@
+package mirror
+
+import (
+	"context"
+	"sync"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
+)
+
+// ahead asks for what a plan will need while checksums are still looked for: for sizes,
+// and for templates. What comes of it waits here until it is needed.
+type ahead struct {
+	*Session
+	templates bool
+	ctx       context.Context
+	cancel    context.CancelFunc
+	requests  sync.WaitGroup
+	// asking bounds the questions at a time.
+	asking chan struct{}
+	// sizes and trees are by URL.
+	sizes map[string]func() (int64, error)
+	trees map[string]func() (fetch.Result, error)
+}
+
+// questions bounds how many sizes are asked for at a time.
+const questions = 24
+
+// lookAhead begins with nothing yet: see [ahead.collected]. Whoever calls it stops it.
+func (s *Session) lookAhead(ctx context.Context, templates bool) *ahead {
+	a := &ahead{
+		Session: s, templates: templates, asking: make(chan struct{}, questions),
+		sizes: map[string]func() (int64, error){}, trees: map[string]func() (fetch.Result, error){},
+	}
+	a.ctx, a.cancel = context.WithCancel(ctx)
+	return a
+}
+
+func (a *ahead) stop() {
+	a.cancel()
+	a.requests.Wait()
+}
+
+// collected is told of the files of a plan in the making.
+func (a *ahead) collected(files []fetch.Request) {
+	for _, r := range files {
+		if r.Tree == lock.DirArchiveYAML && a.templates {
+			a.trees[r.URL] = begin(a, func() (fetch.Result, error) { return a.fetch(a.ctx, r) })
+		}
+		if _, _, known := a.knownSize(r); !known {
+			a.sizes[r.URL] = begin(a, func() (int64, error) {
+				a.asking <- struct{}{}
+				defer func() { <-a.asking }()
+				return a.Fetch.Size(a.ctx, r.URL)
+			})
+		}
+	}
+}
+
+// begin calls a function, and returns one that waits for what it returns.
+func begin[T any](a *ahead, f func() (T, error)) func() (T, error) {
+	once := sync.OnceValues(f)
+	a.requests.Go(func() { _, _ = once() })
+	return once
+}
