@@ -1,11 +1,13 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -186,5 +188,91 @@ func TestTokenRefused(t *testing.T) {
 	}})
 	if !strings.Contains(err.Error(), "answers 401") || strings.Contains(err.Error(), "secret") {
 		t.Error(err)
+	}
+}
+
+// TestGCSCredentials has where Google's tools find credentials, but for those of
+// TestGCSTrustsWhomWeTrust.
+func TestGCSCredentials(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/computeMetadata/v1/instance/service-accounts/default/token":
+			w.Header().Set("Metadata-Flavor", "Google")
+			_, _ = io.WriteString(w, `{"access_token": "machine", "token_type": "Bearer", "expires_in": 3600}`)
+		case r.URL.Path == "/token":
+			must(t, r.ParseForm())
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprintf(w, `{"access_token": "%s", "token_type": "Bearer", "expires_in": 3600}`, cmp.Or(r.PostForm.Get("refresh_token"), r.PostForm.Get("subject_token")))
+		case r.URL.Path == "/refused":
+			w.WriteHeader(http.StatusBadRequest)
+		default:
+			_, _ = io.WriteString(w, r.Header.Get("Authorization")+", "+r.Header.Get("X-Goog-User-Project"))
+		}
+	}))
+	defer s.Close()
+	external := `{"type": "external_account", "audience": "a", "subject_token_type": "t", "token_url": "https://sts.googleapis.com/token", "credential_source": {"file": "HOME/subject"}}`
+	user := `{"type": "authorized_user", "client_id": "i", "client_secret": "x", "refresh_token": "user", "quota_project_id": "p"}`
+	for name, test := range map[string]struct{ file, wellKnown, env, want string }{
+		"a machine":            {want: "Bearer machine, "},
+		"a user":               {wellKnown: user, want: "Bearer user, p"},
+		"another project":      {wellKnown: user, env: "GOOGLE_CLOUD_QUOTA_PROJECT=q", want: "Bearer user, q"},
+		"a workload elsewhere": {file: external, want: "Bearer subject, "},
+		"no file":              {env: "GOOGLE_APPLICATION_CREDENTIALS=/absent"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			home := t.TempDir()
+			for _, v := range []string{"GOOGLE_OAUTH_ACCESS_TOKEN", "GOOGLE_APPLICATION_CREDENTIALS"} {
+				t.Setenv(v, "")
+				must(t, os.Unsetenv(v))
+			}
+			t.Setenv("STORAGE_EMULATOR_HOST", "")
+			t.Setenv("HOME", home)
+			t.Setenv("GCE_METADATA_HOST", strings.TrimPrefix(s.URL, "http://"))
+			for path, text := range map[string]string{".config/gcloud/application_default_credentials.json": test.wellKnown, "file": test.file, "subject": "subject"} {
+				if text == "" {
+					continue
+				}
+				must(t, os.MkdirAll(filepath.Dir(filepath.Join(home, path)), 0o700))
+				must(t, os.WriteFile(filepath.Join(home, path), []byte(strings.ReplaceAll(text, "HOME", home)), 0o600))
+			}
+			if test.file != "" {
+				t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", filepath.Join(home, "file"))
+			}
+			if name, value, found := strings.Cut(test.env, "="); found {
+				t.Setenv(name, value)
+			}
+			c := newClient(t)
+			// All of Google's hosts are that server.
+			c.transport.DialTLSContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, network, s.Listener.Addr().String())
+			}
+			got, err := read(t, c, "gcs::https://www.googleapis.com/storage/v1/bucket/x")
+			if got != test.want || (err == nil) != (test.want != "") {
+				t.Errorf("%q, %v, want %q", got, err, test.want)
+			}
+			if err != nil && (!strings.Contains(fault.HintOf(err), "GOOGLE_APPLICATION_CREDENTIALS") || fault.KindOf(err) != fault.Upstream) {
+				t.Errorf("%v; %s", err, fault.HintOf(err))
+			}
+		})
+	}
+}
+
+// TestGCSDecoded: what the store decodes has no size that is known before, and no rest.
+func TestGCSDecoded(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Goog-Stored-Content-Encoding", "gzip")
+		w.Header().Set("X-Goog-Generation", "1")
+		_, _ = io.WriteString(w, "decoded"+r.Header.Get("Range"))
+		http.NewResponseController(w).Flush()
+	}))
+	defer s.Close()
+	t.Setenv("STORAGE_EMULATOR_HOST", s.URL)
+	o, err := newClient(t).openGCS(t.Context(), gcsURL(t, "x"))
+	must(t, err)
+	part, err := o.open(t.Context(), "x", 0, store.Origin{})
+	must(t, err)
+	defer part.Close()
+	if !part.Origin.Decoded || part.Total != -1 || part.Origin.Validator != "1" {
+		t.Errorf("%+v", part)
 	}
 }

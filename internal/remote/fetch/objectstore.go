@@ -261,7 +261,11 @@ func (o *objects) readPage(ctx context.Context, after string) ([]byte, error) {
 	if resp.StatusCode != http.StatusOK {
 		return nil, o.refusal(resp)
 	}
-	return disk.ReadAtMost(resp, maxPage)
+	page, err := disk.ReadAtMost(resp, maxPage)
+	if transfer.Is[*disk.TooLongError](err) {
+		err = transfer.Permanent(err)
+	}
+	return page, err
 }
 
 // get brings one object to its file in a directory.

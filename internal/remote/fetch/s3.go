@@ -18,6 +18,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	awscredentials "github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
@@ -93,7 +94,10 @@ func (c *Client) openS3(ctx context.Context, u *url.URL) (*objects, error) {
 		return nil, transfer.Permanent(err)
 	}
 	q := u.Query()
-	options := []func(*config.LoadOptions) error{config.WithHTTPClient(c.awsHTTP())}
+	options := []func(*config.LoadOptions) error{
+		config.WithHTTPClient(c.awsHTTP()),
+		config.WithLogger(logging.Nop{}), // it would write to standard error
+	}
 	if profile := q.Get("aws_profile"); profile != "" {
 		options = append(options, config.WithSharedConfigProfile(profile))
 	} else {
