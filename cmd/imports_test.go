@@ -37,7 +37,7 @@ var importers = map[string][]string{
 	"github.com/aws":                         {"internal/remote/fetch"},
 	"cloud.google.com/go":                    {"internal/remote/fetch"},
 	"github.com/mholt/archiver":              {"internal/content/archive"},
-	"github.com/google/go-containerregistry": {"internal/form/bundle", "internal/form/image", "internal/form/oci", "internal/remote/registry", "internal/test/script"},
+	"github.com/google/go-containerregistry": {"internal/form/bundle", "internal/form/image", "internal/form/oci", "internal/test/script"},
 	"github.com/spf13/cobra":                 {"cmd"},
 	"github.com/schollz/progressbar":         {"cmd"},
 	module + "cmd":                           {"."},

@@ -5,11 +5,11 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
 // detect returns a URL as go-getter v1 reads it (detect.go, Detect): what has no scheme
@@ -45,7 +45,7 @@ func detect(raw string) (located string, ok bool) {
 }
 
 // sshForm is go-getter's sshPattern (detect_ssh.go).
-var sshForm = regexp.MustCompile("^(?:([^@]+)@)?([^:]+):/?(.+)$")
+var sshForm = lazyregexp.New("^(?:([^@]+)@)?([^:]+):/?(.+)$")
 
 // detectSource returns the getter and the URL of a source without a scheme, or nothing.
 // The order is go-getter's (detect.go, Detectors).

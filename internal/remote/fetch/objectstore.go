@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -22,6 +21,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
@@ -123,7 +123,7 @@ func (o *objects) unknown(err error) error {
 
 // refusedAs finds the code of a refusal: in XML (Amazon S3 API Reference, Error
 // responses), or in the JSON of Google's API.
-var refusedAs = regexp.MustCompile(`<Code>(\w+)</Code>|"reason":\s*"(\w+)"`)
+var refusedAs = lazyregexp.New(`<Code>(\w+)</Code>|"reason":\s*"(\w+)"`)
 
 // knownCodes tell refusals apart that have the same status (Amazon S3 API Reference,
 // List of error codes).
@@ -137,8 +137,8 @@ var knownCodes = []string{
 func (o *objects) refusal(resp *transfer.Response) error {
 	status := transfer.NewRefusal(o.store, resp.StatusCode, resp.Header)
 	body, _ := io.ReadAll(io.LimitReader(resp, 4<<10))
-	if code := refusedAs.FindSubmatch(body); code != nil {
-		name := string(slices.Concat(code[1], code[2]))
+	if code := refusedAs.FindStringSubmatch(string(body)); code != nil {
+		name := code[1] + code[2]
 		if slices.Contains(knownCodes, name) {
 			status.Says = name
 		}

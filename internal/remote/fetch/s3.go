@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
@@ -128,7 +128,7 @@ func (c *Client) openS3(ctx context.Context, u *url.URL) (*objects, error) {
 
 // ownHost has the buckets that may be a part of a host's name, whose certificate is for
 // one label (Amazon S3 User Guide, Virtual hosting of general purpose buckets).
-var ownHost = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
+var ownHost = lazyregexp.New(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
 
 // locate finds out where the bucket is, as AWS's SDK does (service/s3, endpoints.go).
 func (b *s3Bucket) locate(ctx context.Context, cfg aws.Config) error {

@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/google/go-containerregistry/pkg/name"
 )
 
 // Credentials are found by every name that docker, podman and skopeo give them.
@@ -40,11 +38,12 @@ func TestCredentialNames(t *testing.T) {
 		t.Setenv("REGISTRY_AUTH_FILE", "")
 		writeAuths(t, filepath.Join(dir, "config.json"), test.docker)
 		writeAuths(t, filepath.Join(dir, "containers", "auth.json"), test.podman)
-		repo, err := name.NewRepository(test.name)
+		n, err := ParseRepository(test.name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		cfg, err := dockerCredentials(t.Context(), repo.RegistryStr(), repo.RepositoryStr())
+		host, path := n.wire()
+		cfg, err := dockerCredentials(t.Context(), host, path)
 		if err != nil || cfg.Username != test.want || test.want != "" && cfg.Password != "pass:word" {
 			t.Errorf("%+v: %q, %v", test, cfg.Username, err)
 		}
@@ -88,6 +87,26 @@ func TestCredentialsOfVariable(t *testing.T) {
 			if found, err := dockerCredentials(t.Context(), host, "x"); err != nil || found.Username != user {
 				t.Errorf("%s with %q: %q, %v", host, text, found.Username, err)
 			}
+		}
+	}
+}
+
+// Docker Hub goes by other names over the wire; no other registry does.
+func TestWire(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]string{
+		"docker.io/acme/x":          "index.docker.io/acme/x",
+		"docker.io/alpine":          "index.docker.io/library/alpine",
+		"index.docker.io/alpine":    "index.docker.io/library/alpine",
+		"registry.example/alpine":   "registry.example/alpine",
+		"registry-1.docker.io/a/bc": "registry-1.docker.io/a/bc",
+	} {
+		n, err := ParseRepository(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if host, path := n.wire(); host+"/"+path != want {
+			t.Errorf("%s is asked for as %s/%s, want %s", s, host, path, want)
 		}
 	}
 }

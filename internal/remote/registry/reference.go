@@ -252,3 +252,16 @@ var dockerHub = map[string]bool{"docker.io": true, "index.docker.io": true, "reg
 
 // IsDockerHub reports whether the registry is Docker Hub.
 func (n Name) IsDockerHub() bool { return dockerHub[n.host] }
+
+// wire returns the host and the path as they go over the wire: Docker Hub answers as
+// index.docker.io, and has names of one component below library/.
+func (n Name) wire() (host, path string) {
+	host, path = n.host, n.path
+	if host == "docker.io" {
+		host = "index.docker.io"
+	}
+	if host == "index.docker.io" && !strings.Contains(path, "/") {
+		path = "library/" + path
+	}
+	return host, path
+}

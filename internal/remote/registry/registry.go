@@ -12,8 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
@@ -162,16 +160,13 @@ func (c *Client) Repository(ctx context.Context, n Name, push bool) (*Repository
 }
 
 func (c *Client) shakeHands(ctx context.Context, n Name, push bool) (*Repository, error) {
-	repo, err := name.NewRepository(n.String())
-	if err != nil {
-		return nil, transfer.Permanent(err)
-	}
-	who, err := c.credentials(ctx, repo.RegistryStr(), repo.RepositoryStr())
+	host, path := n.wire()
+	who, err := c.credentials(ctx, host, path)
 	if err != nil {
 		return nil, transfer.Permanent(err)
 	}
 	r := &Repository{
-		client: c, name: n, host: repo.RegistryStr(), path: repo.RepositoryStr(),
+		client: c, name: n, host: host, path: path,
 		anonymous: who == Credentials{}, secrets: []string{who.Password, who.IdentityToken, who.RegistryToken},
 	}
 	l := &login{Repository: r, auth: who, scope: "repository:" + r.path + ":pull"}

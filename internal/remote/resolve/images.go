@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	v1 "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
@@ -28,9 +26,32 @@ func IsAgentImage(reference string) bool {
 	return strings.HasPrefix(reference, agentRepository+":") || strings.HasPrefix(reference, agentRepository+"@")
 }
 
-// Media types of indexes that an image for several platforms has: of the OCI's
+// indexTypes are the media types of an image for several platforms: of OCI's
 // image-spec, and of Docker's before it.
-const dockerList = "application/vnd.docker.distribution.manifest.list.v2+json"
+var indexTypes = []string{"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
+
+// What matters of OCI's documents (image-spec v1.1). A digest is a text, so that one that
+// is malformed can be named.
+type (
+	imageIndex struct {
+		Manifests []descriptor `json:"manifests"`
+	}
+	imageManifest struct {
+		Config descriptor   `json:"config"`
+		Layers []descriptor `json:"layers"`
+	}
+	descriptor struct {
+		Digest   string         `json:"digest"`
+		Size     int64          `json:"size"`
+		Platform *imagePlatform `json:"platform,omitempty"`
+	}
+	// imagePlatform is that of a descriptor, and of an image's configuration.
+	imagePlatform struct {
+		OS           string `json:"os"`
+		Architecture string `json:"architecture"`
+		Variant      string `json:"variant,omitempty"`
+	}
+)
 
 // maxLayers bounds the blobs of a manifest; overlay file systems have fewer.
 const maxLayers = 512
@@ -161,7 +182,7 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 	if err != nil {
 		return nil, err
 	}
-	if top.MediaType != v1.MediaTypeImageIndex && top.MediaType != dockerList {
+	if !slices.Contains(indexTypes, top.MediaType) {
 		m, err := r.imageManifest(top)
 		if err == nil {
 			m.Platform, err = r.solePlatform(ctx, repo, m)
@@ -172,7 +193,7 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 		}
 		return []lock.ImageManifest{m}, err
 	}
-	var index v1.Index
+	var index imageIndex
 	if err := json.Unmarshal(top.Data, &index); err != nil {
 		return nil, fault.New(fault.Integrity, "reading the image index: %w", textfile.JSONError(top.Data, err))
 	}
@@ -182,7 +203,7 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 		if err != nil {
 			return nil, err
 		}
-		sum, err := registry.ParseDigest(d.Digest.String())
+		sum, err := registry.ParseDigest(d.Digest)
 		if err != nil {
 			return nil, fault.New(fault.Integrity, "the image index names %.80q for %s: %w", d.Digest, p, err)
 		}
@@ -202,8 +223,8 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 
 // choose returns the manifest for a platform. Of several variants of an
 // architecture, the last by name counts: for arm, that is the newest.
-func choose(manifests []v1.Descriptor, want agent.Platform, role lock.ImageRole) (v1.Descriptor, error) {
-	var fitting []v1.Descriptor
+func choose(manifests []descriptor, want agent.Platform, role lock.ImageRole) (descriptor, error) {
+	var fitting []descriptor
 	var offered []agent.Platform
 	for _, d := range manifests {
 		if d.Platform == nil || d.Platform.OS == "unknown" {
@@ -221,10 +242,10 @@ func choose(manifests []v1.Descriptor, want agent.Platform, role lock.ImageRole)
 		}
 	}
 	if len(fitting) == 0 {
-		return v1.Descriptor{}, fault.New(fault.Incomplete, "there is no image for %s, only for %s", want, cmp.Or(list(offered), "none")).
+		return descriptor{}, fault.New(fault.Incomplete, "there is no image for %s, only for %s", want, cmp.Or(list(offered), "none")).
 			WithHint("leave out that platform, or %s", without(role))
 	}
-	return slices.MaxFunc(fitting, func(a, b v1.Descriptor) int { return cmp.Compare(a.Platform.Variant, b.Platform.Variant) }), nil
+	return slices.MaxFunc(fitting, func(a, b descriptor) int { return cmp.Compare(a.Platform.Variant, b.Platform.Variant) }), nil
 }
 
 // maxOffered bounds the platforms that a message lists.
@@ -264,15 +285,15 @@ func (r *Resolver) pinnedManifests(ctx context.Context, repo *registry.Repositor
 // imageManifest stores a manifest and reads what it names.
 func (r *Resolver) imageManifest(found registry.Manifest) (lock.ImageManifest, error) {
 	m := lock.ImageManifest{MediaType: found.MediaType}
-	var manifest v1.Manifest
+	var manifest imageManifest
 	if err := json.Unmarshal(found.Data, &manifest); err != nil {
 		return m, fault.New(fault.Integrity, "reading the manifest: %w", textfile.JSONError(found.Data, err))
 	}
 	if len(manifest.Layers) > maxLayers {
 		return m, fault.New(fault.Integrity, "the manifest names %d layers; at most %d are read", len(manifest.Layers), maxLayers)
 	}
-	for _, d := range append([]v1.Descriptor{manifest.Config}, manifest.Layers...) {
-		sum, err := registry.ParseDigest(d.Digest.String())
+	for _, d := range append([]descriptor{manifest.Config}, manifest.Layers...) {
+		sum, err := registry.ParseDigest(d.Digest)
 		if err != nil {
 			return m, fault.New(fault.Integrity, "the manifest names %.80q: %w", d.Digest, err)
 		}
@@ -301,7 +322,7 @@ func (r *Resolver) solePlatform(ctx context.Context, repo *registry.Repository, 
 	if err != nil {
 		return agent.Platform{}, err
 	}
-	var config v1.Image
+	var config imagePlatform
 	if err := json.Unmarshal(data, &config); err != nil {
 		return agent.Platform{}, fault.New(fault.Integrity, "reading the image's configuration: %w", textfile.JSONError(data, err))
 	}

@@ -11,9 +11,6 @@ import (
 	"testing"
 	"time"
 
-	specs "github.com/opencontainers/image-spec/specs-go"
-	v1 "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -63,39 +60,44 @@ func newHub(t *testing.T, r *Resolver) *hub {
 }
 
 // put serves a document under its digest.
-func (h *hub) put(t *testing.T, document any) v1.Descriptor {
+func (h *hub) put(t *testing.T, document any) descriptor {
 	t.Helper()
 	data, err := json.Marshal(document)
 	check(t, err)
-	d := v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Size: int64(len(data))}
-	name(&d, "sha256:"+lock.Sum(data).String())
-	h.files[d.Digest.String()] = string(data)
+	d := descriptor{Digest: lock.Sum(data).OCI(), Size: int64(len(data))}
+	h.files[d.Digest] = string(data)
 	return d
 }
 
-// name gives a descriptor a digest, whatever it is.
-func name(d *v1.Descriptor, digest string) { assign(&d.Digest, digest) }
-
-func assign[D ~string](to *D, s string) { *to = D(s) }
+// typed is what documents say of themselves.
+type typed struct {
+	SchemaVersion int    `json:"schemaVersion"`
+	MediaType     string `json:"mediaType"`
+}
 
 // image serves an image for a platform.
-func (h *hub) image(t *testing.T, p agent.Platform, change func(*v1.Manifest)) v1.Descriptor {
+func (h *hub) image(t *testing.T, p agent.Platform, change func(*imageManifest)) descriptor {
 	t.Helper()
-	config := h.put(t, v1.Image{Platform: v1.Platform{OS: p.OS, Architecture: p.Arch}})
-	m := v1.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageManifest, Config: config}
+	m := imageManifest{Config: h.put(t, imagePlatform{OS: p.OS, Architecture: p.Arch})}
 	if change != nil {
 		change(&m)
 	}
-	d := h.put(t, m)
-	d.Platform = &v1.Platform{OS: p.OS, Architecture: p.Arch}
+	d := h.put(t, struct {
+		typed
+		imageManifest
+	}{typed{2, "application/vnd.oci.image.manifest.v1+json"}, m})
+	d.Platform = &imagePlatform{OS: p.OS, Architecture: p.Arch}
 	return d
 }
 
 // tag serves an image index under the tag v1.
-func (h *hub) tag(t *testing.T, manifests ...v1.Descriptor) {
+func (h *hub) tag(t *testing.T, manifests ...descriptor) {
 	t.Helper()
-	d := h.put(t, v1.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageIndex, Manifests: manifests})
-	h.files["v1"] = h.files[d.Digest.String()]
+	d := h.put(t, struct {
+		typed
+		imageIndex
+	}{typed{2, indexTypes[0]}, imageIndex{manifests}})
+	h.files["v1"] = h.files[d.Digest]
 }
 
 func (h *hub) resolve(t *testing.T, r *Resolver, pinned *lock.Lock, platforms ...agent.Platform) (*lock.Image, error) {
@@ -113,10 +115,10 @@ func TestImageIndexNames(t *testing.T) {
 	h.tag(t, d)
 	_, err := h.resolve(t, r, nil, amd64)
 	check(t, err)
-	good := d.Digest.String()
+	good := d.Digest
 	for _, bad := range []string{"sha512:" + strings.Repeat("a", 128), strings.ToUpper(good), "sha256:" + strings.ToUpper(good[7:]), "../../x", "latest", "", "\x1b[31m", strings.Repeat("x", 1<<20)} {
 		h.files[bad] = h.files[good]
-		name(&d, bad)
+		d.Digest = bad
 		h.tag(t, d)
 		h.asked = nil
 		_, err := h.resolve(t, r, nil, amd64)
@@ -129,14 +131,14 @@ func TestImageIndexNames(t *testing.T) {
 
 func TestManifestNames(t *testing.T) {
 	for what, tt := range map[string]struct {
-		change func(*v1.Manifest)
+		change func(*imageManifest)
 		want   string
 	}{
-		"no size":       {func(m *v1.Manifest) { m.Config.Size = 0 }, "with a size of 0 bytes"},
-		"no digest":     {func(m *v1.Manifest) { name(&m.Config, "") }, `names "": the digest is malformed`},
-		"in colour":     {func(m *v1.Manifest) { name(&m.Config, "\x1b[31m") }, "malformed"},
-		"without end":   {func(m *v1.Manifest) { name(&m.Config, strings.Repeat("x", 1<<20)) }, "malformed"},
-		"negative size": {func(m *v1.Manifest) { m.Layers = []v1.Descriptor{{Digest: m.Config.Digest, Size: -1}} }, "-1 bytes"},
+		"no size":       {func(m *imageManifest) { m.Config.Size = 0 }, "with a size of 0 bytes"},
+		"no digest":     {func(m *imageManifest) { m.Config.Digest = "" }, `names "": the digest is malformed`},
+		"in colour":     {func(m *imageManifest) { m.Config.Digest = "\x1b[31m" }, "malformed"},
+		"without end":   {func(m *imageManifest) { m.Config.Digest = strings.Repeat("x", 1<<20) }, "malformed"},
+		"negative size": {func(m *imageManifest) { m.Layers = []descriptor{{Digest: m.Config.Digest, Size: -1}} }, "-1 bytes"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			r, _ := newResolver(t)
@@ -157,15 +159,15 @@ func TestPlatformsInMessages(t *testing.T) {
 	_, err := h.resolve(t, r, nil, agent.Platform{OS: "darwin", Arch: "arm64"}, agent.Platform{OS: "windows", Arch: "amd64"})
 	wantFault(t, err, fault.Usage, "the platforms are darwin/arm64, windows/amd64")
 	d := h.image(t, arm64, nil)
-	h.files["v1"] = h.files[d.Digest.String()]
+	h.files["v1"] = h.files[d.Digest]
 	_, err = h.resolve(t, r, nil, amd64, arm64)
 	wantFault(t, err, fault.Incomplete, "for linux/arm64 only, but wanted for linux/amd64, linux/arm64")
 
 	hostile := d
-	hostile.Platform = &v1.Platform{OS: "\x1b[31m", Architecture: strings.Repeat("x", 1<<20)}
-	variants := []v1.Descriptor{hostile, d, d}
+	hostile.Platform = &imagePlatform{OS: "\x1b[31m", Architecture: strings.Repeat("x", 1<<20)}
+	variants := []descriptor{hostile, d, d}
 	for range 1000 {
-		variants = append(variants, v1.Descriptor{Platform: &v1.Platform{OS: "os" + strings.Repeat("x", len(variants)%30), Architecture: "arch"}})
+		variants = append(variants, descriptor{Platform: &imagePlatform{OS: "os" + strings.Repeat("x", len(variants)%30), Architecture: "arch"}})
 	}
 	h.tag(t, variants...)
 	_, err = h.resolve(t, r, nil, amd64)
