@@ -3,6 +3,7 @@
 package audit
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -161,31 +162,36 @@ func (r *Report) Add(f File, detail string) {
 	}
 }
 
-// Fail adds a problem that is not one of a single file's bytes.
-func (r *Report) Fail(p Problem) {
+// add adds to what was found.
+func add[E any](r *Report, to *[]E, e E) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.problems = append(r.problems, p)
+	*to = append(*to, e)
 }
+
+// ordered returns what was found in an order.
+func ordered[E any](r *Report, found *[]E, compare func(a, b E) int) []E {
+	r.mu.Lock()
+	all := slices.Clone(*found)
+	r.mu.Unlock()
+	slices.SortStableFunc(all, compare)
+	return all
+}
+
+// Fail adds a problem that is not one of a single file's bytes.
+func (r *Report) Fail(p Problem) { add(r, &r.problems, p) }
 
 // Expect adds what an agent would find, and so do.
 func (r *Report) Expect(g StartState) {
-	o := g.Predict()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.predictions = append(r.predictions, o)
-	r.starts = append(r.starts, g)
+	add(r, &r.predictions, g.Predict())
+	add(r, &r.starts, g)
 }
 
 // StartStates returns what agents would find, in the order of versions and platforms.
 func (r *Report) StartStates() []StartState {
-	r.mu.Lock()
-	all := slices.Clone(r.starts)
-	r.mu.Unlock()
-	slices.SortFunc(all, func(a, b StartState) int {
+	return ordered(r, &r.starts, func(a, b StartState) int {
 		return cmp.Or(strings.Compare(a.Version, b.Version), agent.ComparePlatforms(a.Platform, b.Platform))
 	})
-	return all
 }
 
 // Leave counts files that were not looked at: what an earlier version left, and an
@@ -204,35 +210,24 @@ func (r *Report) Left() int {
 }
 
 // Note adds something worth knowing that is no problem.
-func (r *Report) Note(text string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.notes = append(r.notes, text)
-}
+func (r *Report) Note(text string) { add(r, &r.notes, text) }
 
 // Expose adds a file that every user may change. An agent starts from it all the
 // same, and some file systems know no other modes, so it is noted.
-func (r *Report) Expose(path string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.exposed = append(r.exposed, path)
-}
+func (r *Report) Expose(path string) { add(r, &r.exposed, path) }
 
 // Files returns the files in the order of their paths, whatever the order in which
 // they were added. One that was added for several platforms, or versions, stands
 // once.
 func (r *Report) Files() []File {
-	r.mu.Lock()
-	all := slices.Clone(r.files)
-	r.mu.Unlock()
-	slices.SortStableFunc(all, func(a, b File) int {
-		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(string(a.State), string(b.State)), strings.Compare(a.sum(), b.sum()),
-			strings.Compare(a.expected(), b.expected()), strings.Compare(string(a.Basis), string(b.Basis)), strings.Compare(a.Content, b.Content))
+	all := ordered(r, &r.files, func(a, b File) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(string(a.State), string(b.State)), compareSums(a.SHA256, b.SHA256),
+			compareSums(a.Expected, b.Expected), strings.Compare(string(a.Basis), string(b.Basis)), strings.Compare(a.Content, b.Content))
 	})
 	var files []File
 	for _, f := range all {
 		n := len(files) - 1
-		if n < 0 || files[n].Path != f.Path || files[n].State != f.State || files[n].sum() != f.sum() {
+		if n < 0 || files[n].Path != f.Path || files[n].State != f.State || compareSums(files[n].SHA256, f.SHA256) != 0 {
 			files = append(files, f)
 			continue
 		}
@@ -242,20 +237,17 @@ func (r *Report) Files() []File {
 	return files
 }
 
-// sum returns the digest that was found, or nothing.
-func (f File) sum() string {
-	if f.SHA256 == nil {
-		return ""
+// compareSums orders digests, of which none comes first.
+func compareSums(a, b *lock.SHA256) int {
+	var none []byte
+	x, y := none, none
+	if a != nil {
+		x = a[:]
 	}
-	return f.SHA256.String()
-}
-
-// expected returns the digest that should have been found, or nothing.
-func (f File) expected() string {
-	if f.Expected == nil {
-		return ""
+	if b != nil {
+		y = b[:]
 	}
-	return f.Expected.String()
+	return bytes.Compare(x, y)
 }
 
 // mergeSorted returns what is in a or b, each once.
@@ -268,29 +260,17 @@ func mergeSorted[E any](a, b []E, compare func(x, y E) int) []E {
 // Problems returns the problems, each once: damage first, then in the order of
 // their paths.
 func (r *Report) Problems() []Problem {
-	r.mu.Lock()
-	all := slices.Clone(r.problems)
-	r.mu.Unlock()
-	slices.SortFunc(all, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), strings.Compare(a.Path, b.Path), strings.Compare(a.Detail, b.Detail))
-	})
-	return slices.Compact(all)
-}
-
-// rank is the place of a kind in the order of problems.
-func rank(k Kind) int {
-	return slices.Index([]Kind{KindDamaged, KindUnexpected, KindIndex, KindDiffers, KindSetting, KindMissing}, k)
+	order := []Kind{KindDamaged, KindUnexpected, KindIndex, KindDiffers, KindSetting, KindMissing}
+	return slices.Compact(ordered(r, &r.problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(slices.Index(order, a.Kind), slices.Index(order, b.Kind)), strings.Compare(a.Path, b.Path), strings.Compare(a.Detail, b.Detail))
+	}))
 }
 
 // Predictions returns what agents would do, in the order of versions and platforms.
 func (r *Report) Predictions() []Prediction {
-	r.mu.Lock()
-	all := slices.Clone(r.predictions)
-	r.mu.Unlock()
-	slices.SortFunc(all, func(a, b Prediction) int {
+	return ordered(r, &r.predictions, func(a, b Prediction) int {
 		return cmp.Or(strings.Compare(a.Version, b.Version), agent.ComparePlatforms(a.Platform, b.Platform))
 	})
-	return all
 }
 
 // Notes returns the notes, sorted, each once.

@@ -3,6 +3,7 @@ package audit
 import (
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
@@ -150,15 +151,17 @@ func TestKeys(t *testing.T) {
 		plugin(agent.Source, "echo", "v1.0.0", amd64),
 		plugin(agent.Source, "other", "v1.0.0", arm64),
 	}}
-	want := []enabled{
-		{agent.Executor, "demo/echo"}, {agent.Executor, "demo/echo@v1.0.0"}, {agent.Executor, "demo/echo@v2.0.0"}, {agent.Source, "demo/echo"},
-	}
-	if got := keys(l, amd64); !slices.Equal(got, want) {
-		t.Errorf("%+v", got)
-	}
-	want = []enabled{{agent.Executor, "demo/echo"}, {agent.Source, "demo/other"}}
-	if got := keys(l, arm64); !slices.Equal(got, want) {
-		t.Errorf("%+v", got)
+	for platform, want := range map[agent.Platform]string{
+		amd64: "executor demo/echo, executor demo/echo@v1.0.0, executor demo/echo@v2.0.0, source demo/echo",
+		arm64: "executor demo/echo, source demo/other",
+	} {
+		var got []string
+		for _, p := range keys(l, platform) {
+			got = append(got, string(p.Type)+" "+p.Key)
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%s: %q", platform, got)
+		}
 	}
 }
 

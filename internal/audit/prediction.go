@@ -29,14 +29,14 @@ type StartState struct {
 // and what becomes of the others would not be known.
 func (g StartState) Predict() Prediction {
 	o := Prediction{Platform: g.Platform, Version: g.Version, External: []Call{}}
-	calls := map[string]bool{}
+	calls := map[agent.Call]bool{}
 	for _, k := range keys(g.Lock, g.Platform) {
 		o.Plugins++
-		made, err := g.Startup.Predict(agent.EnabledPlugin{Type: k.kind, Key: k.key})
+		made, err := g.Startup.Predict(k)
 		for _, c := range made {
-			call := Call{Kind: c.Kind, Plugin: k.key, Dependency: c.Dependency, URL: agent.Redact(c.URL), Because: g.because(c, k.key)}
+			call := Call{Kind: c.Kind, Plugin: k.Key, Dependency: c.Dependency, URL: agent.Redact(c.URL), Because: g.because(c, k.Key)}
 			// The index of a repository is downloaded once, whoever needs it.
-			id := fmt.Sprintf("%s %s %q", c.Kind, c.Dependency, c.URL)
+			id := agent.Call{Kind: c.Kind, Dependency: c.Dependency, URL: c.URL}
 			if calls[id] {
 				continue
 			}
@@ -45,13 +45,13 @@ func (g StartState) Predict() Prediction {
 			case !g.Within(c.URL):
 				o.External = append(o.External, call)
 			case g.OnDisk:
-				o.Failures = append(o.Failures, fmt.Sprintf("%s %s: %s", k.kind, k.key, call.Because))
+				o.Failures = append(o.Failures, fmt.Sprintf("%s %s: %s", k.Type, k.Key, call.Because))
 			default:
 				o.FromMirror++
 			}
 		}
 		if err != nil {
-			o.Failures = append(o.Failures, fmt.Sprintf("%s %s: %v", k.kind, k.key, err))
+			o.Failures = append(o.Failures, fmt.Sprintf("%s %s: %v", k.Type, k.Key, err))
 		}
 	}
 	slices.SortFunc(o.External, func(a, b Call) int {
@@ -86,33 +86,31 @@ func (g StartState) because(c agent.Call, key string) string {
 	return "its binary is not there"
 }
 
-// enabled is a plugin as a configuration names it.
-type enabled struct {
-	kind agent.PluginType
-	key  string
-}
-
 // keys returns every way to enable a plugin that is for a platform: by its name,
 // and where there are several versions by each of them.
-func keys(l *lock.Lock, p agent.Platform) []enabled {
-	versions := map[enabled][]string{}
-	var names []enabled
+func keys(l *lock.Lock, p agent.Platform) []agent.EnabledPlugin {
+	type name struct {
+		kind agent.PluginType
+		key  string
+	}
+	versions := map[name][]string{}
+	var names []name
 	for _, plugin := range l.Plugins {
 		if !slices.ContainsFunc(plugin.Builds, func(b lock.Build) bool { return b.Platform == p }) {
 			continue
 		}
-		name := enabled{plugin.Type, plugin.Repository + "/" + plugin.Name}
-		if versions[name] == nil {
-			names = append(names, name)
+		n := name{plugin.Type, plugin.Repository + "/" + plugin.Name}
+		if versions[n] == nil {
+			names = append(names, n)
 		}
-		versions[name] = append(versions[name], plugin.Version)
+		versions[n] = append(versions[n], plugin.Version)
 	}
-	var all []enabled
-	for _, name := range names {
-		all = append(all, name)
-		if len(versions[name]) > 1 {
-			for _, v := range versions[name] {
-				all = append(all, enabled{name.kind, name.key + "@" + v})
+	var all []agent.EnabledPlugin
+	for _, n := range names {
+		all = append(all, agent.EnabledPlugin{Type: n.kind, Key: n.key})
+		if len(versions[n]) > 1 {
+			for _, v := range versions[n] {
+				all = append(all, agent.EnabledPlugin{Type: n.kind, Key: n.key + "@" + v})
 			}
 		}
 	}
