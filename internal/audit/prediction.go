@@ -86,8 +86,7 @@ func (g StartState) because(c agent.Call, key string) string {
 	return "its binary is not there"
 }
 
-// keys returns every way to enable a plugin that is for a platform: by its name,
-// and where there are several versions by each of them.
+// keys returns the plugins for a platform: by name and, if there are several versions, by each.
 func keys(l *lock.Lock, p agent.Platform) []agent.EnabledPlugin {
 	type name struct {
 		kind agent.PluginType

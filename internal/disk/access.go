@@ -34,8 +34,7 @@ func AccessOf(fi fs.FileInfo) Access {
 	return a
 }
 
-// readAndRun are the permissions that a reader may need. Read-only media have no
-// permission to write.
+// readAndRun are what a reader may need: read-only media have no permission to write.
 const readAndRun = 0o555
 
 // Lacking returns which permissions of a mode a reader lacks, in words, or "". Windows
@@ -51,8 +50,7 @@ func (a Access) Lacking(r Reader, mode fs.FileMode) string {
 	return fmt.Sprintf("its mode is %04o and its owner %d:%d, but user %d of group %d needs %04o", a.Mode.Perm(), a.User, a.Group, r.User, r.Group, need)
 }
 
-// grants reports whether a reader has permissions: as any user, as the owner, or by
-// its group. Root may read everything.
+// grants reports whether a reader has permissions. Root may read everything.
 func (a Access) grants(r Reader, need fs.FileMode) bool {
 	if r.User == 0 {
 		return true

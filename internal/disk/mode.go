@@ -46,8 +46,7 @@ func KeepsModes(modes []fs.FileMode) bool {
 	return len(modes) == 0 || slices.ContainsFunc(modes, func(m fs.FileMode) bool { return m != modes[0] || !(Access{Mode: m}).Exposed() })
 }
 
-// repairedMode returns a mode with the permissions it lacks, and without what is wrong
-// in it: see [Access.Wrong].
+// repairedMode adds to a mode what it lacks, and takes away what is [Access.Wrong].
 func repairedMode(mode, want fs.FileMode) fs.FileMode {
 	if mode.IsRegular() {
 		mode &^= special

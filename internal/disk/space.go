@@ -44,8 +44,7 @@ func existing(path string) (string, error) {
 	}
 }
 
-// bytesOf returns the size of blocks in bytes, or the largest number where a
-// file system has no bounds.
+// bytesOf returns the size of blocks; a file system without bounds has too many to count.
 func bytesOf(blocks, size uint64) int64 {
 	if hi, lo := bits.Mul64(blocks, size); hi == 0 && lo <= math.MaxInt64 {
 		return int64(lo)

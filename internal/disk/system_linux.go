@@ -18,8 +18,7 @@ func blockSize(st *unix.Statfs_t) uint64 {
 	return uint64(st.Bsize)
 }
 
-// nameless creates a file in a directory that never has a name there, so that
-// no kill comes between its creation and its removal.
+// nameless creates a file that never has a name, so that no kill leaves it.
 func nameless(dir string) (*os.File, error) {
 	fd, err := unix.Open(dir, unix.O_RDWR|unix.O_TMPFILE|unix.O_CLOEXEC, 0o600)
 	if err != nil {

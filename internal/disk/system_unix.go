@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -105,4 +106,13 @@ func ChangedAt(fi fs.FileInfo) time.Time {
 		return time.Time{}
 	}
 	return ctime(st)
+}
+
+func spaceOf(path string) (Space, bool) {
+	var st unix.Stat_t
+	var fs unix.Statfs_t
+	if unix.Stat(path, &st) != nil || unix.Statfs(path, &fs) != nil || fs.Blocks == 0 {
+		return Space{}, false
+	}
+	return Space{strconv.FormatUint(uint64(st.Dev), 10), bytesOf(fs.Bavail, blockSize(&fs))}, true
 }

@@ -26,8 +26,7 @@ const (
 	foreign
 )
 
-// accessTo says who may write a file. Windows, which has lists of rights instead,
-// is not asked: all is exclusive there.
+// accessTo says who may write a file. On Windows, which has lists of rights, all is exclusive.
 func accessTo(fi fs.FileInfo) access {
 	a := disk.AccessOf(fi)
 	switch mode := a.Mode.Perm(); {
@@ -63,8 +62,7 @@ func (s *Store) checkAccess(shared bool) error {
 	return nil
 }
 
-// keepsModes reports whether the file system of the store keeps the owner and the
-// mode of a file. Where nothing can be written, it is taken to.
+// keepsModes tries whether owners and modes are kept. If nothing can be written, they are.
 func (s *Store) keepsModes() bool {
 	name := tempPrefix + rand.Text()
 	f, err := s.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
@@ -97,8 +95,7 @@ func userName(id int) string {
 	return text
 }
 
-// trusts reports whether nobody else can have changed a file of the store, or will
-// while it is read.
+// trusts reports whether nobody else can have changed a file, or will while it is read.
 func (s *Store) trusts(fi fs.FileInfo) bool { return s.trusted && accessTo(fi) == exclusive }
 
 // TempDir creates a directory for what is on its way to becoming a blob. It is

@@ -128,8 +128,7 @@ func (s *Store) readOrigin(name string) Origin {
 	return o
 }
 
-// isHeaderValue reports whether strings that were read back may be sent as
-// header fields (RFC 9110, section 5.5).
+// isHeaderValue takes strings that may be sent as header fields (RFC 9110, section 5.5).
 func isHeaderValue(values ...string) bool {
 	for _, v := range values {
 		if len(v) > 4<<10 || strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }) {

@@ -136,8 +136,7 @@ func (s *Store) closeRoot() error {
 	return s.root.Close()
 }
 
-// makeDir creates a directory whose parent exists. Whatever else is there goes:
-// a link, which would lead blobs out of the store, not what it leads to.
+// makeDir creates a directory. Anything else in its place goes, a link and not what it leads to.
 func (s *Store) makeDir(name string) error {
 	if fi, err := s.root.Lstat(name); err == nil && !fi.IsDir() {
 		if err := s.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -179,8 +178,7 @@ func isIndex(data []byte) bool {
 	return json.Unmarshal(data, &index) == nil && index.SchemaVersion == 2
 }
 
-// layoutVersion returns the major version that the oci-layout file names, or 0
-// if it is none.
+// layoutVersion returns the major version that oci-layout names, or 0 if it is none.
 func (s *Store) layoutVersion() int {
 	var layout struct {
 		Version string `json:"imageLayoutVersion"`
@@ -274,8 +272,7 @@ func (s *Store) enter() error {
 	return nil
 }
 
-// tempName names a temporary file of this run, so that others can tell whether its
-// writer lives.
+// tempName names a file so that others can tell whether its writer lives.
 func (s *Store) tempName() string {
 	return fmt.Sprintf("%s/%s%s-%d", ingestDir, tempPrefix, s.runName, s.temps.Add(1))
 }

@@ -62,8 +62,7 @@ func (s *Store) SetDerived(blob lock.SHA256, how string, made lock.Made) error {
 	return s.writeRecord(derivedDir, blob.String()+" "+how, blob, made)
 }
 
-// record is a file of urls or derived. The key in it makes a file that was
-// renamed or mixed up of no use.
+// record is a file of urls or derived. Its key tells if the file was renamed.
 type record struct {
 	Key string `json:"key"`
 	// Blob is the one without which the record is of no use.

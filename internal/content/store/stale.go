@@ -31,8 +31,7 @@ func (s *Store) removeStale() {
 	}
 }
 
-// unlessHeld does something while it holds a lock, or nothing if somebody else
-// does.
+// unlessHeld does something while it holds a lock, or nothing if somebody else does.
 func (s *Store) unlessHeld(name string, do func() error) error {
 	file := ingestDir + "/" + name
 	if err := s.clearWay(file); err != nil {
@@ -64,8 +63,7 @@ func (s *Store) removeNotes(name string) error {
 	return errors.Join(errs...)
 }
 
-// clearWay removes what is no regular file where one of the store's is or will
-// be: nobody else may keep anything in a store. Of a link, it is the link.
+// clearWay removes what is no regular file: nobody else may keep anything in a store.
 func (s *Store) clearWay(name string) error {
 	if fi, err := s.root.Lstat(name); err != nil || fi.Mode().IsRegular() {
 		return nil // opening it says what is wrong, if anything is

@@ -187,8 +187,7 @@ func (s *Store) copyOf(d lock.SHA256, f *os.File) (blob.File, error) {
 	return nil, err
 }
 
-// compare reads a blob, copies it, and compares its digest. One that differs is
-// removed.
+// compare copies a blob and compares its digest. One that differs is removed.
 func (s *Store) compare(ctx context.Context, d lock.SHA256, f *os.File, to io.Writer) error {
 	h := blob.NewHash()
 	if err := blob.Copy(ctx, io.MultiWriter(h, to), f); err != nil {
@@ -338,8 +337,7 @@ func (s *Store) writeFile(name string, data []byte, d durability) error {
 	return nil
 }
 
-// rename gives a file its name, and takes away what is no file there: somebody
-// else may have put a directory or a link into the store.
+// rename gives a file its name, and takes away what is no file there.
 func (s *Store) rename(from, to string) error {
 	if err := s.clearWay(to); err != nil {
 		return err
@@ -347,15 +345,13 @@ func (s *Store) rename(from, to string) error {
 	return s.root.Rename(from, to)
 }
 
-// readFile reads a file of at most max bytes; one that is longer, absent or no
-// regular file is not ok.
+// readFile takes a regular file of at most max bytes.
 func (s *Store) readFile(name string, max int64) (data []byte, ok bool) {
 	data, _, ok = s.readWhole(name, max)
 	return data, ok
 }
 
-// recall reads a file of what the store remembers: one that nobody else may have
-// written.
+// recall reads what the store remembers, if nobody else may have written it.
 func (s *Store) recall(name string, max int64) (data []byte, ok bool) {
 	data, fi, ok := s.readWhole(name, max)
 	return data, ok && s.trusts(fi)

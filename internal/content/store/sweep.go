@@ -46,8 +46,7 @@ func (s *Store) Sweep(ctx context.Context, keep func(lock.SHA256) bool) (removed
 	return removed, bytes, err
 }
 
-// othersSince returns when the first of the other processes that are at work
-// opened the store; if there is none, a time after all.
+// othersSince returns when the first of the other processes at work opened the store, if any.
 func (s *Store) othersSince() (time.Time, error) {
 	cutoff := time.Unix(1<<40, 0)
 	entries, err := s.entries(ingestDir)
@@ -124,8 +123,7 @@ func (s *Store) sweepIngests(ctx context.Context) (bytes int64, err error) {
 	return bytes, nil
 }
 
-// sweepRecords removes the records whose blob is not there, and those that
-// cannot be read.
+// sweepRecords removes records whose blob is gone, and those that cannot be read.
 func (s *Store) sweepRecords(ctx context.Context, dir string) error {
 	entries, err := s.entries(dir)
 	if err != nil {

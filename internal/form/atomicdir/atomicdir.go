@@ -211,8 +211,7 @@ func Explain(err error) error {
 	return err
 }
 
-// tryLock locks a directory that was just opened. It returns nil, and the
-// directory is closed, if another run has it.
+// tryLock returns nil, and the directory is closed, if another run has it.
 func (t *Tree) tryLock() (held *filelock.Lock, err error) {
 	defer func() {
 		if held == nil {
@@ -253,8 +252,7 @@ func (t *Tree) Close() error {
 	return err
 }
 
-// removeCreated removes those of the directories that this run made to have the
-// tree in which nothing is.
+// removeCreated removes the empty ones of the directories that this run made for the tree.
 func (t *Tree) removeCreated() {
 	if t.createdInParent {
 		_ = t.parent.RemoveEmpty(t.name)
@@ -262,8 +260,7 @@ func (t *Tree) removeCreated() {
 	disk.RemoveDirs(t.created)
 }
 
-// removeStaging removes temporary files. It leaves a directory alone that has none,
-// for it may be on read-only media.
+// removeStaging removes temporary files. If there are none, the medium may be read-only.
 func (t *Tree) removeStaging() error {
 	left := []string{stagingDir}
 	if t.options.Bare {

@@ -33,8 +33,7 @@ func (t *Tree) InTheWay(p, what string) error {
 		WithHint("it was not written by pull: move it away, and run the same command again")
 }
 
-// displace moves aside what is at a path, and is not ours. A link is moved, not
-// followed.
+// displace moves aside what is at a path, and is not ours. It follows no link.
 func (t *Tree) displace(p, what string) error {
 	if t.displaced == nil || p == MetaDir || p == displacedDir {
 		return t.InTheWay(p, what)

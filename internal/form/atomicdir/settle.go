@@ -32,6 +32,5 @@ func Settle(ctx context.Context, dir string, waiting func(path string)) error {
 	return held.Unlock()
 }
 
-// errNoLock is that there is nothing to lock, since no run writes a directory, or that it
-// is not this user's to lock.
+// errNoLock: no run writes the directory, or the lock is not for this user.
 var errNoLock = errors.New("no lock")

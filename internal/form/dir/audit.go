@@ -117,8 +117,7 @@ func (a *auditor) sub(ctx context.Context, top *atomicdir.Tree, p agent.Platform
 	return nil
 }
 
-// superseded returns the paths that a list names as superseded. One that cannot be
-// read is a problem: prune would not know what to remove.
+// superseded lists superseded paths. If it cannot, prune would not know what to remove.
 func (a *auditor) superseded(t *atomicdir.Tree, prefix string) []string {
 	paths, err := superseded(t)
 	if err != nil {
@@ -127,8 +126,7 @@ func (a *auditor) superseded(t *atomicdir.Tree, prefix string) []string {
 	return paths
 }
 
-// platform audits the directory of one platform, which is below the whole at a
-// prefix.
+// platform audits the directory of one platform, which is at a prefix of the whole.
 func (a *auditor) platform(ctx context.Context, t *atomicdir.Tree, prefix string, l *lock.Lock) error {
 	at := func(p string) string { return path.Join(prefix, p) }
 	p := l.Platforms[0]

@@ -104,8 +104,7 @@ func (pr *pruner) sub(ctx context.Context, sub string, dropped bool) error {
 	return errors.Join(d.RemoveEmpty(metaDir), pr.top.RemoveEmpty(sub))
 }
 
-// files prunes a directory, which is that of a platform or "": the superseded files, or
-// with whole all files.
+// files prunes a directory, of a platform or "": superseded files, or with whole all.
 func (pr *pruner) files(d *directory, sub string, l *lock.Lock, whole bool) error {
 	known, err := superseded(d.Tree)
 	if err != nil {

@@ -180,8 +180,7 @@ func (s *source) Make(ctx context.Context, p agent.Platform, f lock.File, to blo
 	return t.compare(f.Path, made.SHA256)
 }
 
-// checkSize says of a file's size in bytes why the file cannot be what it should be,
-// before it is read.
+// checkSize says why a file of a size in bytes cannot be what it should be.
 func checkSize(f lock.File, size int64) error {
 	if pinned, ok := f.Pinned(); ok && size != pinned.Size {
 		return fmt.Errorf("it has %d bytes, but the lock says %d", size, pinned.Size)

@@ -28,8 +28,7 @@ func (d *directory) beginWriting() error {
 	return d.writeSuperseded(entry.Superseded(append(known, d.planned...), nil))
 }
 
-// superseded returns those paths of the list of superseded ones, which may be absent,
-// that this package may have written.
+// superseded returns the paths of the list that this package may have written.
 func superseded(t *atomicdir.Tree) ([]string, error) {
 	data, err := t.Read(supersededPath, maxMeta)
 	switch {
@@ -55,8 +54,7 @@ func (d *directory) writeSuperseded(paths []string) error {
 	return d.Note(supersededPath, data, agent.IndexMode)
 }
 
-// forgetUnwritten shortens the list of superseded paths, after a run that wrote
-// but did not get to its end, to what is there.
+// forgetUnwritten drops what is not there from the list, after a run that ended early.
 func (d *directory) forgetUnwritten() error {
 	if !d.began || d.committed {
 		return nil
@@ -112,8 +110,7 @@ func isOurPath(p string) bool {
 	return agent.CheckRepository(repository) == nil
 }
 
-// isTemplate reports whether a path below the dependencies of exec is that of a file of
-// templates.
+// isTemplate takes the path of a file of templates below the dependencies of exec.
 func isTemplate(parts []string) bool {
 	return agent.IsTemplateDirectory(parts[0]) && lock.CheckTemplatePath(strings.Join(parts[1:], "/")) == nil
 }

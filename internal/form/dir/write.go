@@ -43,9 +43,7 @@ type directory struct {
 	made map[string]lock.Blob
 }
 
-// openOutput prepares a directory for a plan's platforms and files: it creates the
-// directory if need be, waits for another run that writes it, and sweeps what a killed
-// one left.
+// openOutput waits for another run that writes the directory, and sweeps what a killed one left.
 func openOutput(ctx context.Context, dir string, plan *lock.Lock, from form.Content, o form.WriteOptions) (form.Writer, error) {
 	w := &writer{options: o, source: from.Plugins, platforms: map[agent.Platform]*directory{}, files: pluginsdir.Placements(plan)}
 	t, err := atomicdir.Open(ctx, dir, atomicdir.Options{Reader: pluginsdir.Reader, Waiting: o.Waiting})
@@ -112,8 +110,7 @@ func (w *writer) Add(ctx context.Context, a lock.Artifact) (changed bool, err er
 	return changed, nil
 }
 
-// write brings one file into the directory. A file that is there already, byte for
-// byte, is left alone.
+// write brings in one file. One that is there already, byte for byte, is left alone.
 func (w *writer) write(ctx context.Context, p agent.Platform, f lock.File) (bool, error) {
 	d := w.platforms[p]
 	made, written, err := entry.Write(ctx, d.Tree, fileEntry(p, f, w.source))

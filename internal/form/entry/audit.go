@@ -76,8 +76,7 @@ func (a *Audit) Entry(e Entry, damage string) {
 	a.Report.Add(f, damage)
 }
 
-// wrongMode returns what is wrong with the mode of a file, and notes what cannot be
-// held against it.
+// wrongMode says what is wrong with a mode, and notes what the volume is to blame for.
 func (a *Audit) wrongMode(e Entry, found Found) string {
 	if found.Exposed() && !a.keepsModes() {
 		a.Report.Expose(a.At(e.Path))

@@ -64,8 +64,7 @@ func (c *Audited) Audit(r *audit.Report) {
 	c.predict()
 }
 
-// readSums judges SHA256SUMS by what it names; its digests are compared with
-// each file.
+// readSums judges SHA256SUMS by what it names; its digests are for each file.
 func (c *Audited) readSums() {
 	damage := ""
 	if found, there := c.Found[SumsPath]; there && found.Problem == "" {
@@ -81,8 +80,7 @@ func (c *Audited) readSums() {
 	c.files.Entry(document(c.Platform, SumsPath, "the digests of all files"), damage)
 }
 
-// readLock judges the lock, which was read already: whether it is written as it
-// should be, and noted.
+// readLock judges whether the lock, which was read, is written as it should be.
 func (c *Audited) readLock() {
 	data, err := c.Lock.Marshal()
 	if err != nil {
@@ -155,8 +153,7 @@ func (c *Audited) binaries() {
 	}
 }
 
-// readIndexes judges each index: whether it is the one that was written, whether
-// the agent takes it, and whether it is that of the lock.
+// readIndexes judges whether each index was written so, and is what agent and lock want.
 func (c *Audited) readIndexes() {
 	for _, r := range c.Lock.Repositories {
 		e := indexEntry(c.Platform, r)
@@ -203,8 +200,7 @@ func (c *Audited) indexProblems(r lock.Repository, data []byte) []string {
 	return problems
 }
 
-// unexpected reports what lies where the agent looks for plugins and indexes,
-// and nothing names.
+// unexpected reports what nothing names, where the agent looks for plugins and indexes.
 func (c *Audited) unexpected() {
 	wanted := Paths(c.Lock, c.Platform)
 	earlier := 0

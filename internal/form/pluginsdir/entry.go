@@ -23,8 +23,7 @@ func Entry(p agent.Platform, f lock.File) entry.Entry {
 	return e
 }
 
-// document is a small file as an entry of which nothing is known. Of those in
-// [MetaDir], the agent reads none.
+// document is a small file as an entry. The agent reads none in [MetaDir].
 func document(p agent.Platform, at, content string) entry.Entry {
 	e := entry.Entry{Path: at, Mode: agent.IndexMode, Needed: agent.IndexMode, Most: lock.MaxSize, Document: true, Content: content, Platforms: []agent.Platform{p}}
 	if path.Dir(at) == MetaDir {

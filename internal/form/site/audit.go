@@ -160,8 +160,7 @@ func (a *auditor) version(s *state) error {
 	return nil
 }
 
-// sums judges SHA256SUMS, which must list what follows from the lock, of which data
-// is the document, and the indexes.
+// sums judges SHA256SUMS by the lock, of which data is the document, and the indexes.
 func (a *auditor) sums(s *state, data []byte) (sums entry.Sums) {
 	e := document(path.Join(s.tag, sumsName), "the digests of all files")
 	damage := ""

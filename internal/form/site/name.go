@@ -80,8 +80,7 @@ func lastSegment(raw string) string {
 	return trimmed[strings.LastIndexByte(trimmed, '/')+1:]
 }
 
-// detects reports whether the agent goes by the extension that a URL as a whole
-// ends in.
+// detects reports whether the agent goes by the extension of a URL.
 func detects(l agent.Location) bool { return l.PluginMember("r/x").Name == "" }
 
 // formatOf returns the archive format that a name has by its extension.
@@ -123,8 +122,7 @@ func sanitise(s string) string {
 	return s
 }
 
-// reserved reports whether a name means a device on Windows, whatever its
-// extension.
+// reserved reports whether a name means a device on Windows, whatever its extension.
 func reserved(stem string) bool {
 	switch stem = strings.ToUpper(stem); stem {
 	case "CON", "PRN", "AUX", "NUL":

@@ -121,8 +121,7 @@ func documents(t *atomicdir.Tree) (planned, indexes []string, err error) {
 	return planned, indexes, nil
 }
 
-// eachContent calls do with the contents of which there is a directory, and the regular
-// files in it.
+// eachContent calls do with each content that has a directory, and the files in that.
 func eachContent(t *atomicdir.Tree, do func(lock.SHA256, []fs.DirEntry) error) error {
 	return eachDir(t, filesDir, func(prefix string) error {
 		if !prefixForm.MatchString(prefix) {

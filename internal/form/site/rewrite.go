@@ -84,8 +84,7 @@ func sameUse(a, b agent.Location) bool {
 	return a.Format == b.Format && a.PluginMember("r/x") == b.PluginMember("r/x")
 }
 
-// subdirOf returns the part of a URL that names a sub-directory, with the two
-// slashes before it, as the agent reads it.
+// subdirOf returns //SUBDIR of a URL, as the agent reads it.
 func subdirOf(l agent.Location) string {
 	whole, _, _ := strings.Cut(l.Normalized, "?")
 	source, _ := agent.SplitSubdir(whole)

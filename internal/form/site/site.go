@@ -71,8 +71,7 @@ func IndexURL(base string, l *lock.Lock, repository string) (string, error) {
 	return base + (&url.URL{Path: "/" + indexPath(tag, repository)}).EscapedPath(), nil
 }
 
-// openOutput prepares a site for a plan's version: it creates the directory if need
-// be, waits for another run that writes it, and sweeps what a killed one left.
+// openOutput waits for another run that writes the site, and sweeps what a killed one left.
 func openOutput(ctx context.Context, root string, plan *lock.Lock, from form.Content, o form.WriteOptions) (form.Writer, error) {
 	if err := checkNames(plan); err != nil {
 		return nil, err
@@ -92,8 +91,7 @@ func openOutput(ctx context.Context, root string, plan *lock.Lock, from form.Con
 	return w, nil
 }
 
-// checkRoot refuses a directory that another form of output has, and what
-// somebody else put where something of ours belongs.
+// checkRoot refuses the directory of another form, and what is in the way of ours.
 func (w *writer) checkRoot(plan *lock.Lock) error {
 	for form, sign := range map[string]string{"an agent's cache directory": pluginsdir.LockPath, "a bundle": "oci-layout"} {
 		if _, err := w.tree.Root.Lstat(sign); err == nil {
@@ -187,8 +185,7 @@ func (w *writer) commit(ctx context.Context, l *lock.Lock) (bool, error) {
 	return written || w.tree.Mended(), w.tree.SyncDirs(entry.Paths(plan))
 }
 
-// checkVersion refuses a directory that somebody else wrote files to which ours
-// would replace.
+// checkVersion refuses a directory with files of others that ours would replace.
 func (w *writer) checkVersion(tag string, l *lock.Lock) error {
 	if err := w.tree.CheckDir(tag); err != nil {
 		return err

@@ -94,8 +94,7 @@ func Documents(l *lock.Lock, base string, upstream form.Indexes) ([]pluginsdir.D
 	return append(head, indexes...), nil
 }
 
-// pinned returns the digests of a version's files that follow from its lock: of all
-// but the indexes. Paths are relative to the directory of the version.
+// pinned has the digests that follow from a lock: those of all files but the indexes.
 func pinned(l *lock.Lock, data []byte) entry.Sums {
 	digests := entry.Sums{lockName: lock.Sum(data)}
 	for _, f := range Files(l) {
@@ -138,8 +137,7 @@ func readState(t *atomicdir.Tree, tag string) *state {
 	return s
 }
 
-// checkDocuments refuses anything but a regular file in the place of a document of a version
-// that has a lock.
+// checkDocuments refuses anything but regular files in the place of documents.
 func (s *state) checkDocuments(t *atomicdir.Tree) error {
 	paths := []string{path.Join(s.tag, sumsName)}
 	for _, r := range s.lock.Repositories {
@@ -229,8 +227,7 @@ func served(t *atomicdir.Tree, tag string) bool {
 	})
 }
 
-// leadsElsewhere takes a link that may lead to a directory. One to a directory beside it
-// is another name of that.
+// leadsElsewhere takes a link to a directory that is not beside it.
 func leadsElsewhere(t *atomicdir.Tree, name string) bool {
 	to, err := t.Root.Readlink(name)
 	if err == nil && filepath.IsLocal(to) && filepath.Base(to) == filepath.Clean(to) {
