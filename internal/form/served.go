@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
@@ -30,16 +29,10 @@ type Version struct {
 	Source string
 	Lock   *lock.Lock
 	// Indexes are rewritten for every base URL anew.
-	Indexes Indexes
+	Indexes pluginsdir.Indexes
 	// Open opens an upstream file of the version, which a site has at a path. It is
 	// called concurrently.
 	Open func(path string, b lock.Blob) (File, error)
-}
-
-// Indexes has the indexes of repositories. A [pluginsdir.Source] is one; the platform
-// is of no concern to a site, whose indexes are for all.
-type Indexes interface {
-	Index(p agent.Platform, r lock.Repository) (pluginsdir.Index, error)
 }
 
 // File is an open file that tells by its description whether it is still what it

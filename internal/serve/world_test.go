@@ -43,7 +43,7 @@ const (
 	indexURL      = "https://plugins.example.com/plugins-index.yaml"
 )
 
-// upstreamIndex is a [form.Indexes].
+// upstreamIndex is a [pluginsdir.Indexes].
 type upstreamIndex string
 
 func (ix upstreamIndex) Index(agent.Platform, lock.Repository) (pluginsdir.Index, error) {

@@ -194,21 +194,22 @@ func Explain(err error) error {
 	if _, known := errors.AsType[*fault.Error](err); known {
 		return err
 	}
-	if hint := disk.Hint(err, "write to a local disk"); hint != "" {
-		return fault.New(fault.Unexpected, "%w", err).WithHint("%s", hint)
-	}
+	hint := disk.Hint(err, "write to a local disk")
 	mode, isMode := errors.AsType[*disk.ModeError](err)
 	switch {
+	case hint != "":
 	case isMode && mode.Err == nil:
-		return fault.New(fault.Unexpected, "%w", err).WithHint("mount the volume with options that give its files mode 0755 (SMB and Azure Files: file_mode=0755,dir_mode=0755), or write to a volume that keeps modes")
+		hint = "mount the volume with options that give its files mode 0755 (SMB and Azure Files: file_mode=0755,dir_mode=0755), or write to a volume that keeps modes"
 	case isMode:
-		return fault.New(fault.Unexpected, "%w", err).WithHint("run as the user who owns the files; on SMB and Azure Files, mount the volume with file_mode=0755,dir_mode=0755")
+		hint = "run as the user who owns the files; on SMB and Azure Files, mount the volume with file_mode=0755,dir_mode=0755"
 	case errors.Is(err, fs.ErrPermission):
-		return fault.New(fault.Unexpected, "%w", err).WithHint("write to a directory that you may write to, and that holds nothing of other users")
+		hint = "write to a directory that you may write to, and that holds nothing of other users"
 	case disk.IsFull(err):
-		return fault.New(fault.Unexpected, "%w", err).WithHint("free some space and run the same command again: it goes on where it stopped")
+		hint = "free some space and run the same command again: it goes on where it stopped"
+	default:
+		return err
 	}
-	return err
+	return fault.New(fault.Unexpected, "%w", err).WithHint("%s", hint)
 }
 
 // tryLock returns nil, and the directory is closed, if another run has it.
@@ -338,22 +339,17 @@ func (t *Tree) Mend(p string, fi fs.FileInfo, mode, need fs.FileMode) error {
 // Mended reports whether the mode of a file or a directory was wrong, and was mended.
 func (t *Tree) Mended() bool { return t.mended.Load() }
 
-// CheckDir refuses anything but a directory, such as a link, where one of ours
-// is or will be, unless it may be displaced.
-func (t *Tree) CheckDir(dir string) error {
-	if fi, err := t.Root.Lstat(dir); err == nil && !fi.IsDir() && t.displaced == nil {
-		return t.InTheWay(dir, "is not a directory")
-	}
-	return nil
-}
-
-// CheckFile refuses anything but a regular file where one of ours is or will
+// Check refuses anything but a directory, or a regular file, where one of ours is or will
 // be, unless it may be displaced.
-func (t *Tree) CheckFile(p string) error {
-	if fi, err := t.Root.Lstat(p); err == nil && !fi.Mode().IsRegular() && t.displaced == nil {
-		return t.InTheWay(p, "is not a regular file")
+func (t *Tree) Check(p string, dir bool) error {
+	fi, err := t.Root.Lstat(p)
+	switch {
+	case err != nil || t.displaced != nil || dir && fi.IsDir() || !dir && fi.Mode().IsRegular():
+		return nil
+	case dir:
+		return t.InTheWay(p, "is not a directory")
 	}
-	return nil
+	return t.InTheWay(p, "is not a regular file")
 }
 
 // CheckRegular refuses anything but a regular file in the place of documents, and says

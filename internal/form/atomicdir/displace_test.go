@@ -76,7 +76,7 @@ func TestDisplaceRefused(t *testing.T) {
 	write(t, filepath.Join(dir, "full/precious"), "x")
 	write(t, filepath.Join(dir, "file"), "x")
 	for _, err := range []error{
-		tr.Note("full", nil, 0o644), tr.Remove("full"), tr.MkdirAll("file/x"), tr.CheckDir("file"), tr.CheckFile("full"),
+		tr.Note("full", nil, 0o644), tr.Remove("full"), tr.MkdirAll("file/x"), tr.Check("file", true), tr.Check("full", false),
 	} {
 		if fault.KindOf(err) != fault.Usage || fault.HintOf(err) == "" {
 			t.Errorf("%v, want a refusal", err)

@@ -202,15 +202,13 @@ func (f *File) Publish() error {
 		return err
 	}
 	f.temp = nil
-	return f.syncName()
+	return f.Keep()
 }
 
 // Keep keeps the file that is there, which has the bytes that would have been
 // written. That it has its name may be news to the disk, where a run was killed that
 // had renamed it.
-func (f *File) Keep() error { return f.syncName() }
-
-func (f *File) syncName() error {
+func (f *File) Keep() error {
 	for _, dir := range f.created {
 		if err := errors.Join(disk.SyncDir(filepath.Dir(dir)), disk.SyncDir(dir)); err != nil {
 			return err

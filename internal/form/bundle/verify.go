@@ -134,9 +134,7 @@ func judgePrograms(a *form.Audit, c *Contents, b *Bundle) error {
 			if err != nil {
 				return err
 			}
-			if unfit, is := pluginsdir.JudgeProgram(p, f, lock.Made{Blob: pinned, Program: program}); is {
-				unfit.Report(&a.Report, at)
-			}
+			pluginsdir.ReportUnfit(&a.Report, at, p, f, lock.Made{Blob: pinned, Program: program})
 		}
 	}
 	return nil
@@ -157,9 +155,7 @@ func unpackAll(ctx context.Context, a *form.Audit, l *lock.Lock, from pluginsdir
 			group.Go(func() error {
 				made, err := pluginsdir.Examine(ctx, from, p, f)
 				if err == nil {
-					if unfit, is := pluginsdir.JudgeProgram(p, f, made); is {
-						unfit.Report(&a.Report, f.Path)
-					}
+					pluginsdir.ReportUnfit(&a.Report, f.Path, p, f, made)
 					return nil
 				}
 				state, ok := audit.StateOf(err)

@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
@@ -156,44 +157,35 @@ func (a *auditor) platform(ctx context.Context, t *atomicdir.Tree, prefix string
 
 // list adds to a plan everything else that an agent might look at. It follows no link.
 func (a *auditor) list(t *atomicdir.Tree, l *lock.Lock, at func(string) string, plan []entry.Entry) ([]entry.Entry, error) {
-	planned := map[string]bool{}
+	planned, repositories := map[string]bool{}, map[string]bool{}
 	for _, e := range plan {
 		planned[e.Path] = true
 	}
+	for _, r := range l.Repositories {
+		repositories[r.Name] = true
+	}
 	all := slices.Clone(plan)
-	add := func(p string) {
-		if !planned[p] {
-			all = append(all, entry.Entry{Path: p, Most: pluginsdir.MostOfAny()})
-		}
-	}
-	entries, err := fs.ReadDir(t.Root.FS(), ".")
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", t.Path, atomicdir.Explain(err))
-	}
-	for _, e := range entries {
-		isRepository := slices.ContainsFunc(l.Repositories, func(r lock.Repository) bool { return r.Name == e.Name() })
+	err := fs.WalkDir(t.Root.FS(), ".", func(p string, e fs.DirEntry, err error) error {
+		top, _, _ := strings.Cut(p, "/")
 		switch {
-		case isRepository && !e.IsDir():
-			a.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at(e.Name()), Detail: "it is " + disk.DescribeType(e.Type()) + ", not a directory"})
-		case isRepository:
-			a.walk(t, e.Name(), at, add)
-		case path.Ext(e.Name()) == ".yaml":
-			add(e.Name())
-		}
-	}
-	return all, nil
-}
-
-// walk adds all that is no directory. A directory that cannot be read is a problem.
-func (a *auditor) walk(t *atomicdir.Tree, repository string, at func(string) string, add func(string)) {
-	_ = fs.WalkDir(t.Root.FS(), repository, func(p string, e fs.DirEntry, err error) error {
-		if err != nil {
+		case p == ".":
+			return err
+		case err != nil:
 			a.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at(p), Detail: "it cannot be read: " + disk.Reason(err).Error()})
 			return fs.SkipDir
+		case repositories[p] && !e.IsDir():
+			a.Fail(audit.Problem{Kind: audit.KindDamaged, Path: at(p), Detail: "it is " + disk.DescribeType(e.Type()) + ", not a directory"})
+		case repositories[top] && e.IsDir(), planned[p]:
+		case repositories[top], p == top && path.Ext(p) == ".yaml":
+			all = append(all, entry.Entry{Path: p, Most: pluginsdir.MostOfAny()})
 		}
-		if !e.IsDir() {
-			add(p)
+		if e.IsDir() && !repositories[top] {
+			return fs.SkipDir
 		}
 		return nil
 	})
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", t.Path, atomicdir.Explain(err))
+	}
+	return all, nil
 }

@@ -146,9 +146,7 @@ func (c *Audited) binaries() {
 		}
 		c.files.Entry(e, damage)
 		if found.Problem == "" {
-			if unfit, is := JudgeProgram(c.Platform, f, lock.Made{Blob: found.Blob, Program: found.Program}); is {
-				unfit.Report(c.report, c.At(f.Path))
-			}
+			ReportUnfit(c.report, c.At(f.Path), c.Platform, f, lock.Made{Blob: found.Blob, Program: found.Program})
 		}
 	}
 }

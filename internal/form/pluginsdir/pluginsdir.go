@@ -5,7 +5,6 @@ package pluginsdir
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"path"
 	"slices"
@@ -45,7 +44,12 @@ type Source interface {
 	Expected(p agent.Platform, f lock.File) (lock.Blob, bool)
 	// Make writes a file. What the sink received counts only if the error is nil.
 	Make(ctx context.Context, p agent.Platform, f lock.File, to blob.Sink) error
-	// Index returns the index of a repository.
+	Indexes
+}
+
+// Indexes has the indexes of repositories. The platform does not matter where they are
+// for all.
+type Indexes interface {
 	Index(p agent.Platform, r lock.Repository) (Index, error)
 }
 
@@ -95,7 +99,10 @@ func CheckMount(mount string) error {
 // path. Mount is where the agent will see the directory.
 func Documents(l *lock.Lock, p agent.Platform, mount string, made map[string]lock.Blob, src Source) ([]Document, error) {
 	l = l.ForPlatform(p)
-	indexes, err := rewriteIndexes(l, p, mount, made, src)
+	builds := func(plugin lock.Plugin) (map[agent.Platform]agent.Build, error) {
+		return map[agent.Platform]agent.Build{p: localBuild(plugin, p, mount, made)}, nil
+	}
+	indexes, err := Rewrite(l, p, src, agent.IndexPath, builds)
 	if err != nil {
 		return nil, err
 	}
@@ -111,25 +118,6 @@ func Documents(l *lock.Lock, p agent.Platform, mount string, made map[string]loc
 		digests[d.Path] = lock.Sum(d.Data)
 	}
 	return append([]Document{{SumsPath, digests.Marshal()}, {LockPath, lockData}}, indexes...), nil
-}
-
-func rewriteIndexes(l *lock.Lock, p agent.Platform, mount string, made map[string]lock.Blob, src Source) ([]Document, error) {
-	var indexes []Document
-	builds := func(plugin lock.Plugin) (map[agent.Platform]agent.Build, error) {
-		return map[agent.Platform]agent.Build{p: localBuild(plugin, p, mount, made)}, nil
-	}
-	for _, r := range l.Repositories {
-		upstream, err := src.Index(p, r)
-		if err != nil {
-			return nil, fmt.Errorf("reading the index of %q: %w", r.Name, err)
-		}
-		rewritten, err := Rewrite(l, r, upstream, builds)
-		if err != nil {
-			return nil, err
-		}
-		indexes = append(indexes, Document{agent.IndexPath(r.Name), rewritten})
-	}
-	return indexes, nil
 }
 
 // localBuild is a build whose URLs are files of the directory.

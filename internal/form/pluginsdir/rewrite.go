@@ -11,9 +11,25 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// Rewrite returns the index of a repository with exactly the plugins of a lock,
-// each with the builds that it is given.
-func Rewrite(l *lock.Lock, r lock.Repository, upstream Index, builds func(lock.Plugin) (map[agent.Platform]agent.Build, error)) ([]byte, error) {
+// Rewrite returns the indexes of a lock's repositories as documents at paths, with exactly
+// the plugins of the lock, each with the builds that it is given.
+func Rewrite(l *lock.Lock, p agent.Platform, from Indexes, at func(repository string) string, builds func(lock.Plugin) (map[agent.Platform]agent.Build, error)) ([]Document, error) {
+	var indexes []Document
+	for _, r := range l.Repositories {
+		upstream, err := from.Index(p, r)
+		if err != nil {
+			return nil, fmt.Errorf("reading the index of %q: %w", r.Name, err)
+		}
+		rewritten, err := rewrite(l, r, upstream, builds)
+		if err != nil {
+			return nil, err
+		}
+		indexes = append(indexes, Document{at(r.Name), rewritten})
+	}
+	return indexes, nil
+}
+
+func rewrite(l *lock.Lock, r lock.Repository, upstream Index, builds func(lock.Plugin) (map[agent.Platform]agent.Build, error)) ([]byte, error) {
 	ix, err := index.Parse(upstream.Data)
 	if err != nil {
 		return nil, fault.New(fault.Integrity, "reading the index of %q: %w", r.Name, err)

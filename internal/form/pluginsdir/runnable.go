@@ -75,18 +75,17 @@ func (u Unfit) Remedy() string {
 	return leave
 }
 
-// Report adds the file at a path to what a verification finds: a problem if no
-// agent can start with it. Of a dependency that may be meant to be read, only a
-// pull tells, to whom can still choose.
-func (u Unfit) Report(r *audit.Report, path string) {
-	switch {
+// ReportUnfit adds a file, which is at a path, to what a verification finds if an agent
+// cannot run it: a problem if no agent can start with it. Of a dependency that may be
+// meant to be read, only a pull tells, to whom can still choose.
+func ReportUnfit(r *audit.Report, path string, p agent.Platform, f lock.File, made lock.Made) {
+	switch u, unfit := JudgeProgram(p, f, made); {
+	case !unfit:
 	case u.Certain:
 		r.Fail(audit.Problem{Kind: audit.KindUnfit, Path: path, Detail: fmt.Sprintf("%s: %s; %s", u.Subject(), u.Detail(), u.Remedy())})
-		return
-	case u.Dependency != "":
-		return
+	case u.Dependency == "":
+		r.Note(fmt.Sprintf("%s: %s: %s", u.Subject(), u.Detail(), u.Remedy()))
 	}
-	r.Note(fmt.Sprintf("%s: %s: %s", u.Subject(), u.Detail(), u.Remedy()))
 }
 
 // headed is a sink that keeps the head, too.

@@ -40,8 +40,8 @@ func TestJudgeProgram(t *testing.T) {
 			made := lock.Made{Name: "LICENSE", Program: agent.IdentifyProgram([]byte(test.content))}
 			unfit, is := JudgeProgram(amd64, f, made)
 			var r audit.Report
+			ReportUnfit(&r, f.Path, amd64, f, made)
 			if is {
-				unfit.Report(&r, f.Path)
 				for _, text := range []string{unfit.Subject(), unfit.Detail(), unfit.Remedy()} {
 					if text == "" || strings.Contains(text, "secret") {
 						t.Errorf("told: %q", text)

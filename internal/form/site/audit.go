@@ -197,11 +197,8 @@ func (a *auditor) programs(l *lock.Lock) {
 		for _, f := range l.Files(p) {
 			at := FilePath(f.Artifact)
 			found, there := a.files.Found[at]
-			if _, pinned := f.Pinned(); !pinned || !there || found.Problem != "" {
-				continue
-			}
-			if unfit, is := pluginsdir.JudgeProgram(p, f, lock.Made{Blob: found.Blob, Program: found.Program}); is {
-				unfit.Report(&a.Report, at)
+			if _, pinned := f.Pinned(); pinned && there && found.Problem == "" {
+				pluginsdir.ReportUnfit(&a.Report, at, p, f, lock.Made{Blob: found.Blob, Program: found.Program})
 			}
 		}
 	}

@@ -98,7 +98,7 @@ func (w *writer) checkRoot(plan *lock.Lock) error {
 			return fault.New(fault.Usage, "%s is %s", w.tree.Path, form).WithHint("name another directory for the site")
 		}
 	}
-	if err := w.tree.CheckDir(filesDir); err != nil {
+	if err := w.tree.Check(filesDir, true); err != nil {
 		return err
 	}
 	if plan.BotkubeVersion == "" {
@@ -115,7 +115,7 @@ func (w *writer) checkRoot(plan *lock.Lock) error {
 // byte for byte, is left alone. It reports whether anything was written.
 func (w *writer) Add(ctx context.Context, a lock.Artifact) (bool, error) {
 	e := madeOf(a, w.blobs)
-	err := w.tree.CheckFile(e.Path)
+	err := w.tree.Check(e.Path, false)
 	written := false
 	if err == nil {
 		_, written, err = entry.Write(ctx, w.tree, e)
@@ -187,12 +187,12 @@ func (w *writer) commit(ctx context.Context, l *lock.Lock) (bool, error) {
 
 // checkVersion refuses a directory with files of others that ours would replace.
 func (w *writer) checkVersion(tag string, l *lock.Lock) error {
-	if err := w.tree.CheckDir(tag); err != nil {
+	if err := w.tree.Check(tag, true); err != nil {
 		return err
 	}
 	paths := []string{path.Join(tag, sumsName), path.Join(tag, lockName)}
 	for _, r := range l.Repositories {
-		if err := w.tree.CheckDir(path.Join(tag, r.Name)); err != nil {
+		if err := w.tree.Check(path.Join(tag, r.Name), true); err != nil {
 			return err
 		}
 		paths = append(paths, indexPath(tag, r.Name))
@@ -202,7 +202,7 @@ func (w *writer) checkVersion(tag string, l *lock.Lock) error {
 		if disk.CheckParents(w.tree.Root, p) != nil {
 			continue // a link on the way to it is moved aside, and what it leads to stays
 		}
-		if err := w.tree.CheckFile(p); err != nil {
+		if err := w.tree.Check(p, false); err != nil {
 			return err
 		}
 		if _, err := w.tree.Root.Lstat(p); err == nil && !s.isOurs() && s.lock == nil {

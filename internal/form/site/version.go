@@ -13,7 +13,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
@@ -54,7 +53,7 @@ func checkNames(l *lock.Lock) error {
 // in the order in which they must be written: whatever comes last is what an
 // agent takes as the sign that the rest is there. Upstream has the indexes, which
 // may be those of a site: URLs in them do not matter.
-func Documents(l *lock.Lock, base string, upstream form.Indexes) ([]pluginsdir.Document, error) {
+func Documents(l *lock.Lock, base string, upstream pluginsdir.Indexes) ([]pluginsdir.Document, error) {
 	base, err := baseURL(base)
 	if err != nil {
 		return nil, err
@@ -75,20 +74,14 @@ func Documents(l *lock.Lock, base string, upstream form.Indexes) ([]pluginsdir.D
 		return nil, fault.New(fault.Usage, "the lock has %d bytes; at most %d can be read back", len(data), maxDocument).
 			WithHint("mirror fewer plugins or platforms")
 	}
+	at := func(repository string) string { return indexPath(tag, repository) }
+	indexes, err := pluginsdir.Rewrite(l, agent.Platform{}, upstream, at, newRewriter(base, l).builds)
+	if err != nil {
+		return nil, err
+	}
 	digests := pinned(l, data)
-	urls := newRewriter(base, l)
-	var indexes []pluginsdir.Document
-	for _, r := range l.Repositories {
-		ix, err := upstream.Index(agent.Platform{}, r)
-		if err != nil {
-			return nil, fmt.Errorf("reading the index of %q: %w", r.Name, err)
-		}
-		rewritten, err := pluginsdir.Rewrite(l, r, ix, urls.builds)
-		if err != nil {
-			return nil, err
-		}
-		digests[r.Name+"/"+indexName] = lock.Sum(rewritten)
-		indexes = append(indexes, pluginsdir.Document{Path: indexPath(tag, r.Name), Data: rewritten})
+	for _, d := range indexes {
+		digests[strings.TrimPrefix(d.Path, tag+"/")] = lock.Sum(d.Data)
 	}
 	head := []pluginsdir.Document{{Path: path.Join(tag, sumsName), Data: digests.Marshal()}, {Path: path.Join(tag, lockName), Data: data}}
 	return append(head, indexes...), nil
