@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/mholt/archiver/v4"
+
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
@@ -110,65 +112,128 @@ func Extract(ctx context.Context, blob Source, format string, want agent.Member,
 // copyBuffer is the size of the one buffer that all content passes through.
 const copyBuffer = 256 << 10
 
+// reading is one archive that is read.
+type reading struct {
+	*meter
+	format string
+	compression
+	// window bounds those of xz and zstd, in bytes.
+	window uint32
+	buf    []byte
+}
+
+func open(ctx context.Context, blob Source, format string, limits Limits, window uint32) (*reading, error) {
+	c, known := compressionOf(format)
+	if !known {
+		return nil, fmt.Errorf("archive format %q is unknown", format)
+	}
+	size, err := blob.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, fmt.Errorf("measuring the archive: %w", err)
+	}
+	other, err := c.otherFormat(blob)
+	if err != nil {
+		return nil, err
+	}
+	m := &meter{ctx: ctx, limits: limits.withDefaults(), blob: blob, size: size, otherFormat: other}
+	return &reading{m, format, c, window, make([]byte, copyBuffer)}, nil
+}
+
+// walk calls visit with every entry. Archiver passes over what only describes others, as
+// go-getter does (decompress_tar.go, untar). It reads the directory of a zip first.
+func (r *reading) walk(visit func(archiver.FileInfo) error) error {
+	handle := func(_ context.Context, f archiver.FileInfo) error {
+		r.budget = nil
+		err := r.entry()
+		if err == nil && hasDotDot(f.NameInArchive) {
+			err = fault.New(fault.Integrity, "archive entry %s leads out of the archive", quote(f.NameInArchive)).
+				WithHint("the agent refuses every archive with .. in a name")
+		}
+		if err == nil {
+			err = visit(f)
+		}
+		return r.stop(r.explain(err))
+	}
+	if r.format == "zip" {
+		r.budget = &r.limits.DirectoryBytes
+		return archiver.Zip{}.Extract(r.ctx, io.NewSectionReader(r, 0, r.size), handle)
+	}
+	content, err := r.stream()
+	if err != nil {
+		return err
+	}
+	if err := (archiver.Tar{}).Extract(r.ctx, content, handle); err != nil {
+		return err
+	}
+	// The checksum of the compressed stream is at its very end. go-getter never reads what
+	// follows the end of the tar, so anything else there is allowed.
+	if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, content, r.buf); !isTrailing(err) {
+		return err
+	}
+	return nil
+}
+
+// stream returns what is compressed.
+func (r *reading) stream() (io.Reader, error) {
+	if r.size == 0 {
+		return nil, io.ErrUnexpectedEOF // to the zstd decoder that is a whole archive
+	}
+	content, err := r.open(bufio.NewReaderSize(io.NewSectionReader(r, 0, r.size), copyBuffer/4), r.window)
+	return &countedReader{content, r.meter}, err
+}
+
+func (r *reading) copy(to io.Writer, content io.Reader) error {
+	_, err := io.CopyBuffer(meteredSink{to, r.meter}, content, r.buf)
+	return err
+}
+
 // extraction is one run of [extract].
 type extraction struct {
-	*meter
+	*reading
 	sink Sink
 	pick *selection
-	buf  []byte
 }
 
 // extract is [Extract] with a bound on the windows of xz and zstd, in bytes.
 func extract(ctx context.Context, blob Source, format string, want agent.Member, limits Limits, sink Sink, window uint32) (string, error) {
-	c, known := compressionOf(format)
-	if !known {
-		return "", fmt.Errorf("archive format %q is unknown", format)
-	}
-	size, err := blob.Seek(0, io.SeekEnd)
-	if err != nil {
-		return "", fmt.Errorf("measuring the archive: %w", err)
-	}
 	pick, err := newSelection(want)
 	if err != nil {
 		return "", err
 	}
-	other, err := c.otherFormat(blob)
+	r, err := open(ctx, blob, format, limits, window)
 	if err != nil {
 		return "", err
 	}
-	x := &extraction{
-		meter: &meter{ctx: ctx, limits: limits.withDefaults(), blob: blob, size: size, otherFormat: other},
-		sink:  sink, pick: pick, buf: make([]byte, copyBuffer),
-	}
-	packed := io.NewSectionReader(x.meter, 0, size)
-	switch {
-	case size == 0:
-		err = io.ErrUnexpectedEOF // to the zstd decoder that is a whole archive
-	case format == "zip":
-		err = x.zip(packed)
-	default:
-		err = x.stream(c, bufio.NewReaderSize(packed, copyBuffer/4), window, isTar(format))
-	}
-	if err := x.explain(err); err != nil {
+	x := &extraction{r, sink, pick}
+	if err := x.explain(x.run()); err != nil {
 		return "", err
 	}
-	return x.pick.best.name, nil
+	return pick.best.name, nil
 }
 
-// stream extracts from everything but a zip.
-func (x *extraction) stream(c compression, packed *bufio.Reader, window uint32, isTar bool) error {
-	content, err := c.open(packed, window)
-	if err != nil {
+func (x *extraction) run() error {
+	if !holdsMany(x.format) {
+		if x.pick.pattern != nil {
+			return fault.New(fault.Integrity, "a single file in %s has no directory %q", x.format, x.pick.want.Dir)
+		}
+		content, err := x.stream()
+		if err != nil {
+			return err
+		}
+		return x.copy(x.sink, content)
+	}
+	// A zip can be read at any place: by its directory, only the one entry is.
+	err := x.walk(func(f archiver.FileInfo) error {
+		best, err := x.pick.offer(newEntry(f))
+		if best && isTar(x.format) {
+			err = x.replace()
+		}
+		return err
+	})
+	if err := cmp.Or(err, x.pick.err()); err != nil || isTar(x.format) {
 		return err
 	}
-	counted := &countedReader{content, x.meter}
-	switch {
-	case isTar:
-		return x.tar(counted)
-	case x.pick.pattern != nil:
-		return fault.New(fault.Integrity, "a single file in %s has no directory %q", c.suffix, x.pick.want.Dir)
-	}
-	return x.copy(counted)
+	return x.replace()
 }
 
 // replace writes the selected entry to the sink, in place of an earlier one.
@@ -188,13 +253,8 @@ func (x *extraction) replace() error {
 		return err
 	}
 	defer content.Close()
-	return x.copy(content)
-}
-
-func (x *extraction) copy(content io.Reader) error {
 	x.written = 0
-	_, err := io.CopyBuffer(meteredSink{x.sink, x.meter}, content, x.buf)
-	return err
+	return x.copy(x.sink, content)
 }
 
 // Decompress writes the content of a compressed stream, by its extension: gz, zst, xz or

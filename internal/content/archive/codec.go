@@ -48,6 +48,8 @@ func compressionOf(format string) (compression, bool) {
 // isTar tells formats of tars, such as tgz, from those of a single file.
 func isTar(format string) bool { return strings.HasPrefix(format, "t") }
 
+func holdsMany(format string) bool { return isTar(format) || format == "zip" }
+
 // otherFormat says what a file is if it does not begin as its format, and else returns "".
 func (c compression) otherFormat(blob io.ReaderAt) (string, error) {
 	head := make([]byte, agent.ProgramHeadSize)

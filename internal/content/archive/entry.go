@@ -2,10 +2,7 @@ package archive
 
 import (
 	"archive/tar"
-	"cmp"
-	"context"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"strconv"
@@ -33,62 +30,15 @@ type entry struct {
 	open    func() (fs.File, error)
 }
 
-// tar offers every entry to the selection, and takes each that is the best so far.
-// Archiver passes over what only describes others, as go-getter does (decompress_tar.go,
-// untar).
-func (x *extraction) tar(stream io.Reader) error {
-	err := archiver.Tar{}.Extract(x.ctx, stream, func(_ context.Context, f archiver.FileInfo) error {
-		best, err := x.consider(f)
-		if err == nil && best {
-			err = x.replace()
-		}
-		return x.stop(x.explain(err))
-	})
-	if err == nil {
-		err = drain(stream, x.buf)
-	}
-	return cmp.Or(err, x.pick.err())
-}
-
-// drain reads what follows a tar: the checksum of the compressed stream is at its very end.
-// go-getter never reads what follows the end of the tar, so anything else there is
-// allowed.
-func drain(stream io.Reader, buf []byte) error {
-	_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, stream, buf)
-	if isTrailing(err) {
-		return nil
-	}
-	return err
-}
-
-// zip chooses by the archive's directory, and then reads the one entry.
-func (x *extraction) zip(packed *io.SectionReader) error {
-	x.budget = &x.limits.DirectoryBytes
-	err := archiver.Zip{}.Extract(x.ctx, packed, func(_ context.Context, f archiver.FileInfo) error {
-		_, err := x.consider(f)
-		return x.stop(err)
-	})
-	x.budget = nil
-	if err := cmp.Or(err, x.pick.err()); err != nil {
-		return err
-	}
-	return x.replace()
-}
-
-// consider counts an entry, and reports whether it is the best so far.
-func (x *extraction) consider(f archiver.FileInfo) (bool, error) {
-	if err := x.entry(); err != nil {
-		return false, err
-	}
-	raw := f.NameInArchive
-	if hasDotDot(raw) {
-		return false, errLeadsOut(raw)
-	}
-	return x.pick.offer(entry{
-		raw: raw, name: path.Clean(strings.TrimLeft(raw, "/")),
+func newEntry(f archiver.FileInfo) entry {
+	return entry{
+		raw: f.NameInArchive, name: cleanName(f.NameInArchive),
 		directory: f.IsDir(), size: f.Size(), problem: problemOf(f), open: f.Open,
-	})
+	}
 }
+
+// cleanName is where go-getter puts an entry.
+func cleanName(raw string) string { return path.Clean(strings.TrimLeft(raw, "/")) }
 
 const (
 	// maxName is the longest name of an entry that is taken, in bytes: Linux has no
@@ -133,11 +83,6 @@ func (e entry) err() error {
 		return err.WithHint("the agent makes an empty file of a link, and cannot run it")
 	}
 	return err
-}
-
-func errLeadsOut(raw string) error {
-	return fault.New(fault.Integrity, "archive entry %s leads out of the archive", quote(raw)).
-		WithHint("the agent refuses every archive with .. in a name")
 }
 
 func isSlash(r rune) bool { return r == '/' || r == '\\' }

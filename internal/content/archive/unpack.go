@@ -1,17 +1,12 @@
 package archive
 
 import (
-	"archive/tar"
-	"bufio"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"path"
-	"strings"
 
-	"github.com/klauspost/compress/zip"
+	"github.com/mholt/archiver/v4"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -24,103 +19,40 @@ import (
 // What is wrong with the archive is an error of kind [fault.Integrity], as are formats of
 // a single file. The limit on unpacked bytes is on all files together.
 func Unpack(ctx context.Context, blob Source, format string, limits Limits, to *os.Root) error {
-	c, known := compressionOf(format)
-	if !known || format != "zip" && !isTar(format) {
+	if !holdsMany(format) {
 		return fault.New(fault.Integrity, "a single file in %s has no directory", format)
 	}
-	size, err := blob.Seek(0, io.SeekEnd)
-	if err != nil {
-		return fmt.Errorf("measuring the archive: %w", err)
-	}
-	other, err := c.otherFormat(blob)
+	r, err := open(ctx, blob, format, limits, MaxWindow)
 	if err != nil {
 		return err
 	}
-	m := &meter{ctx: ctx, limits: limits.withDefaults(), blob: blob, size: size, otherFormat: other}
-	u := &unpacking{m, to, make([]byte, copyBuffer)}
-	packed := io.NewSectionReader(m, 0, size)
-	switch {
-	case size == 0:
-		return m.explain(io.ErrUnexpectedEOF) // to the zstd decoder that is a whole archive
-	case format == "zip":
-		return m.explain(u.zip(packed))
-	}
-	content, err := c.open(bufio.NewReaderSize(packed, copyBuffer/4), MaxWindow)
-	if err == nil {
-		err = u.tar(&countedReader{content, m})
-	}
-	return m.explain(err)
-}
-
-// unpacking is one run of [Unpack].
-type unpacking struct {
-	*meter
-	to  *os.Root
-	buf []byte
-}
-
-func (u *unpacking) tar(stream io.Reader) error {
-	in := tar.NewReader(stream)
-	for {
-		h, err := in.Next()
-		if err == io.EOF {
-			return drain(stream, u.buf)
-		}
-		if err == nil && h.Typeflag != tar.TypeXGlobalHeader {
-			err = u.write(h.Name, h.FileInfo().IsDir(), in)
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-func (u *unpacking) zip(packed *io.SectionReader) error {
-	u.budget = &u.limits.DirectoryBytes
-	in, err := zip.NewReader(packed, packed.Size())
-	if err != nil {
-		return err
-	}
-	u.budget = nil
-	for _, f := range in.File {
-		content, err := f.Open()
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(u.write(f.Name, f.FileInfo().IsDir(), content), content.Close()); err != nil {
-			return err
-		}
-	}
-	return nil
+	return r.explain(r.walk(func(f archiver.FileInfo) error { return r.write(f, to) }))
 }
 
 // write makes a file or a directory of an entry.
-func (u *unpacking) write(raw string, directory bool, content io.Reader) error {
-	if err := u.entry(); err != nil {
+func (r *reading) write(f archiver.FileInfo, to *os.Root) error {
+	name := cleanName(f.NameInArchive)
+	if f.IsDir() {
+		return r.unwritable(f, to.MkdirAll(name, 0o700))
+	}
+	if err := to.MkdirAll(path.Dir(name), 0o700); err != nil {
+		return r.unwritable(f, err)
+	}
+	file, err := to.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return r.unwritable(f, err)
+	}
+	defer file.Close()
+	content, err := f.Open()
+	if err != nil {
 		return err
 	}
-	if hasDotDot(raw) {
-		return errLeadsOut(raw)
+	return errors.Join(r.copy(file, content), content.Close(), r.stop(file.Close()))
+}
+
+func (r *reading) unwritable(f archiver.FileInfo, err error) error {
+	if err == nil || disk.IsFull(err) {
+		return r.stop(err)
 	}
-	name := path.Clean(strings.TrimLeft(raw, "/"))
-	var f *os.File
-	var err error
-	if directory {
-		err = u.to.MkdirAll(name, 0o700)
-	} else if err = u.to.MkdirAll(path.Dir(name), 0o700); err == nil {
-		f, err = u.to.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	}
-	switch {
-	case disk.IsFull(err):
-		return u.stop(err)
-	case err != nil:
-		return fault.New(fault.Integrity, "archive entry %s cannot be written: %w", quote(raw), disk.Reason(err))
-	case directory:
-		return nil
-	}
-	_, err = io.CopyBuffer(meteredSink{f, u.meter}, content, u.buf)
-	if closed := f.Close(); err == nil {
-		err = u.stop(closed)
-	}
-	return err
+	return fault.New(fault.Integrity, "archive entry %s cannot be written: %w", quote(f.NameInArchive), disk.Reason(err))
 }
