@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -55,23 +56,6 @@ func seedersFor(l *lock.Lock, o form.Seeders) (seeders, error) {
 	return found, nil
 }
 
-// machine is what an executable says of the processor that it is for.
-type machine struct {
-	machine elf.Machine
-	class   elf.Class
-	data    elf.Data
-}
-
-var machines = map[string]machine{
-	"386":     {elf.EM_386, elf.ELFCLASS32, elf.ELFDATA2LSB},
-	"amd64":   {elf.EM_X86_64, elf.ELFCLASS64, elf.ELFDATA2LSB},
-	"arm":     {elf.EM_ARM, elf.ELFCLASS32, elf.ELFDATA2LSB},
-	"arm64":   {elf.EM_AARCH64, elf.ELFCLASS64, elf.ELFDATA2LSB},
-	"ppc64le": {elf.EM_PPC64, elf.ELFCLASS64, elf.ELFDATA2LSB},
-	"riscv64": {elf.EM_RISCV, elf.ELFCLASS64, elf.ELFDATA2LSB},
-	"s390x":   {elf.EM_S390, elf.ELFCLASS64, elf.ELFDATA2MSB},
-}
-
 // checkSeeder reports why a file cannot run in an image for a platform, in
 // which there is nothing else: no loader, no library.
 func checkSeeder(p agent.Platform, path string) error {
@@ -99,16 +83,12 @@ func judgeSeeder(p agent.Platform, r io.ReaderAt, size int64) error {
 	if size > maxSeeder {
 		return fmt.Errorf("it has %d bytes, and at most %d are taken", size, maxSeeder)
 	}
-	want, known := machines[p.Arch]
-	if p.OS != "linux" || !known {
-		return errors.New("images with a program are made for Linux only, and not for every processor")
+	if p.OS != "linux" {
+		return errors.New("images with a program are made for Linux only")
 	}
 	e, err := elf.NewFile(r)
 	if err != nil {
 		return fmt.Errorf("it is no executable for Linux: %w", err)
-	}
-	if is := (machine{e.Machine, e.Class, e.Data}); is != want {
-		return fmt.Errorf("it is for another processor (%s, %s, %s)", is.machine, is.class, is.data)
 	}
 	for _, p := range e.Progs {
 		if p.Type == elf.PT_INTERP {
@@ -119,6 +99,13 @@ func judgeSeeder(p agent.Platform, r io.ReaderAt, size int64) error {
 	// only the executable begins somewhere.
 	if e.Type != elf.ET_EXEC && e.Type != elf.ET_DYN || e.Entry == 0 {
 		return errors.New("it is no program but an object or a library")
+	}
+	var head agent.Head
+	if err := blob.Copy(context.Background(), &head, io.NewSectionReader(r, 0, agent.ProgramHeadSize)); err != nil {
+		return err
+	}
+	if is := head.Program(); !slices.Equal(is.Machines, []string{p.Arch}) {
+		return fmt.Errorf("it is for another processor: %s", is)
 	}
 	if libraries, err := e.DynString(elf.DT_NEEDED); err == nil && len(libraries) > 0 {
 		return errors.New("it is dynamically linked")

@@ -120,17 +120,17 @@ func TestCheckSeeder(t *testing.T) {
 	binary.LittleEndian.PutUint16(library[16:], 3)
 	clear(library[24:32])
 	for why, s := range map[string]form.Seeder{
-		"no such file":      seed(amd64, filepath.Join(dir, "none")),
-		"not a regular":     seed(amd64, dir),
-		"no executable":     seed(amd64, file("script", []byte("#!/bin/sh\n"))),
-		"no executable ":    seed(amd64, file("empty", nil)),
-		"no executable  ":   seed(amd64, file("half", elfHeader(t, program)[:40])),
-		"another processor": seed(arm64, program),
-		"at most":           seed(amd64, huge),
-		"for Linux only":    seed(agent.Platform{OS: "darwin", Arch: "amd64"}, program),
-		"for Linux only ":   seed(agent.Platform{OS: "linux", Arch: "mips"}, program),
-		"an object":         seed(amd64, file("object", object)),
-		"a library":         seed(amd64, file("library", library)),
+		"no such file":       seed(amd64, filepath.Join(dir, "none")),
+		"not a regular":      seed(amd64, dir),
+		"no executable":      seed(amd64, file("script", []byte("#!/bin/sh\n"))),
+		"no executable ":     seed(amd64, file("empty", nil)),
+		"no executable  ":    seed(amd64, file("half", elfHeader(t, program)[:40])),
+		"another processor":  seed(arm64, program),
+		"at most":            seed(amd64, huge),
+		"for Linux only":     seed(agent.Platform{OS: "darwin", Arch: "amd64"}, program),
+		"another processor ": seed(agent.Platform{OS: "linux", Arch: "mips"}, program),
+		"an object":          seed(amd64, file("object", object)),
+		"a library":          seed(amd64, file("library", library)),
 	} {
 		err := checkSeeder(s.Platform, s.Path)
 		if fault.KindOf(err) != fault.Usage || fault.HintOf(err) == "" || !strings.Contains(err.Error(), strings.TrimSpace(why)) {

@@ -19,8 +19,6 @@ import (
 )
 
 const (
-	// maxExtension bounds a header that says more of the next entry.
-	maxExtension = 1 << 20
 	// maxTrailing bounds the zeros after the end marker: archivers fill up
 	// to the block of a tape.
 	maxTrailing = 4 << 20
@@ -189,82 +187,73 @@ func (s *scanner) damaged(format string, args ...any) error {
 // entry reads the headers of one entry, and notes that; it reports whether there may
 // be another.
 func (s *scanner) entry() (more bool, err error) {
-	kind, err := s.header()
+	if s.entries++; s.entries > maxEntries {
+		return false, fault.New(fault.Integrity, "it has more than %d entries", maxEntries)
+	}
+	block, err := s.block()
 	switch {
 	case err != nil:
 		return false, err
-	case kind == endOfTar:
+	case allZero(block):
 		return false, s.end()
-	case kind == tar.TypeGNUSparse:
-		return false, s.otherKind("", kind)
 	}
-	h, err := s.next()
-	if err != nil || h.Typeflag == tar.TypeXGlobalHeader {
+	h, err := s.headers.Next()
+	switch {
+	case errors.Is(err, tar.ErrHeader) || errors.Is(err, tar.ErrFieldTooLong) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return false, s.damaged("is damaged, or an extended one before it: a name, a size or a record in it cannot be read")
+	case err != nil:
+		return false, fmt.Errorf("reading the file: %w", err)
+	}
+	if err := s.pastExtended(); err != nil {
+		return false, err
+	}
+	if h.Typeflag == tar.TypeXGlobalHeader {
+		if h.PAXRecords["path"] != "" || h.PAXRecords["size"] != "" {
+			err = fault.New(fault.Integrity, "its extended tar header before byte %d is damaged: it names all entries", s.at)
+		}
 		return true, err
 	}
 	for key := range h.PAXRecords {
 		if strings.HasPrefix(key, "GNU.sparse.") {
-			return false, s.damaged("is of the entry %q, a sparse file", Clip(h.Name))
+			h.Typeflag = tar.TypeGNUSparse
 		}
 	}
 	return true, s.note(h)
 }
 
-// endOfTar is what [scanner.header] returns where no entry follows.
-const endOfTar = 0xff
-
-// header goes past extended headers to that of an entry, and returns its kind.
-// archive/tar will read them; it looks neither at how checksums are written nor at
-// padding.
-func (s *scanner) header() (kind byte, err error) {
-	block := make([]byte, BlockSize)
-	for extended := false; ; extended = true {
-		if s.entries++; s.entries > maxEntries {
-			return 0, fault.New(fault.Integrity, "it has more than %d entries", maxEntries)
-		}
-		if s.size-s.at < BlockSize {
-			return 0, s.truncated()
-		}
-		if err := readAt(s.r, block, s.at); err != nil {
-			return 0, err
-		}
-		switch {
-		case allZero(block) && extended:
-			return 0, fault.New(fault.Integrity, "its last tar header is of nothing")
-		case allZero(block):
-			return endOfTar, nil
-		}
-		if err := checkSum(block); err != nil {
-			return 0, s.damaged("is damaged: %w", err)
-		}
-		kind = block[156]
-		switch kind {
-		case tar.TypeXHeader, tar.TypeXGlobalHeader, tar.TypeGNULongName, tar.TypeGNULongLink:
-		default:
-			return kind, nil
-		}
-		size, err := strconv.ParseInt(strings.Trim(string(block[124:136]), " \x00"), 8, 64)
-		if err != nil || size < 0 || size > maxExtension {
-			return 0, s.damaged("is an extended one of more than the %d bytes that are read", maxExtension)
-		}
-		if err := s.skip(size); err != nil || kind == tar.TypeXGlobalHeader {
-			return kind, err
-		}
+// block reads the next header.
+func (s *scanner) block() ([]byte, error) {
+	if s.size-s.at < BlockSize {
+		return nil, s.truncated()
 	}
+	block := make([]byte, BlockSize)
+	return block, readAt(s.r, block, s.at)
 }
 
-// next has archive/tar read the headers that [scanner.header] went past.
-func (s *scanner) next() (*tar.Header, error) {
-	h, err := s.headers.Next()
-	switch {
-	case errors.Is(err, tar.ErrHeader) || errors.Is(err, tar.ErrFieldTooLong) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, s.damaged("is damaged, or an extended one before it: a name, a size or a record in it cannot be read")
-	case err != nil:
-		return nil, fmt.Errorf("reading the file: %w", err)
-	case h.Typeflag == tar.TypeXGlobalHeader && (h.PAXRecords["path"] != "" || h.PAXRecords["size"] != ""):
-		return nil, fault.New(fault.Integrity, "its extended tar header before byte %d is damaged: it names all entries", s.at)
+// pastExtended goes to the header of the entry that archive/tar has read, past extended
+// ones. archive/tar looks neither at how checksums are written nor at padding.
+func (s *scanner) pastExtended() error {
+	for {
+		block, err := s.block()
+		if err != nil {
+			return err
+		}
+		if err := checkSum(block); err != nil {
+			return s.damaged("is damaged: %w", err)
+		}
+		switch block[156] {
+		case tar.TypeXHeader, tar.TypeXGlobalHeader, tar.TypeGNULongName, tar.TypeGNULongLink:
+		default:
+			return nil
+		}
+		size, err := strconv.ParseInt(strings.Trim(string(block[124:136]), " \x00"), 8, 64)
+		if err != nil {
+			return s.damaged("is an extended one without a size")
+		}
+		if err := s.skip(size); err != nil || block[156] == tar.TypeXGlobalHeader {
+			return err
+		}
 	}
-	return h, nil
 }
 
 // note takes an entry in, and goes to the next.
@@ -285,6 +274,8 @@ func (s *scanner) note(h *tar.Header) error {
 			return s.damaged("is of the directory %q and has a size", Clip(h.Name))
 		}
 		return s.skip(0)
+	case tar.TypeGNUSparse: // its size is not that of what is there
+		return s.otherKind(h.Name, h.Typeflag)
 	case tar.TypeLink, tar.TypeSymlink, tar.TypeChar, tar.TypeBlock, tar.TypeFifo:
 		h.Size = 0 // some archivers give that of what it leads to
 	}
