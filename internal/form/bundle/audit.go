@@ -75,7 +75,6 @@ func (c *Contents) What(d lock.SHA256) string {
 	return u.what + " for " + agent.JoinPlatforms(u.platforms)
 }
 
-// describe says of all blobs what they are.
 func (c *Contents) describe() map[lock.SHA256]use {
 	uses := map[lock.SHA256]use{}
 	add := func(d lock.SHA256, what string, forAll bool) {

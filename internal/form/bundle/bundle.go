@@ -87,7 +87,6 @@ type Document struct {
 // Blob returns the size and digest of the document.
 func (d Document) Blob() lock.Blob { return oci.BlobOf(d.Data) }
 
-// imageMember returns which member of a bundle an image is.
 func imageMember(role lock.ImageRole) string { return string(role) + imageSuffix }
 
 // ImageRole returns which image a manifest is of; false where it is of none.

@@ -21,7 +21,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
-// maxChartMetadata bounds, in bytes, a Chart.yaml.
 const maxChartMetadata = 1 << 20
 
 // chartMetadata is what Helm reads of a Chart.yaml, in its order (pkg/chart/metadata.go).
@@ -88,7 +87,6 @@ func (c *Contents) fillChart(ctx context.Context, d *Document) error {
 	return err
 }
 
-// chartMetadata reads the Chart.yaml of the lock's chart.
 func (c *Contents) chartMetadata(ctx context.Context) (*chartMetadata, error) {
 	chart := c.Lock.Chart
 	if err := c.blobs.Verify(ctx, chart.SHA256); err != nil {

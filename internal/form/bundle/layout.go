@@ -285,13 +285,11 @@ func (c *Contents) copyBlob(ctx context.Context, to blob.Sink, b lock.Blob) erro
 	return oci.SourceDiffers(ctx, c.blobs, b.SHA256)
 }
 
-// layoutWriter writes one layout directory.
 type layoutWriter struct {
 	tree    *atomicdir.Tree
 	changed atomic.Bool
 }
 
-// write writes an entry that is not there already.
 func (w *layoutWriter) write(ctx context.Context, e entry.Entry) error {
 	_, written, err := entry.Write(ctx, w.tree, e)
 	if written {

@@ -62,7 +62,6 @@ func OpenIncomplete(ctx context.Context, l *oci.Layout, name string) (*Bundle, e
 	return b, nil
 }
 
-// explainIn names the layout in an error.
 func explainIn(l *oci.Layout, err error) error {
 	if errors.Is(err, ErrNotBundle) {
 		return l.Explain("", err)

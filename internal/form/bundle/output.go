@@ -134,7 +134,6 @@ func needArchive(ctx context.Context, path string, l *lock.Lock, from form.Conte
 	return contents.Size(), slices.ContainsFunc(l.Artifacts, func(a lock.Artifact) bool { return a.Size == 0 })
 }
 
-// isBundleOf reports whether a file is the bundle of a lock.
 func isBundleOf(ctx context.Context, path string, l *lock.Lock) bool {
 	if !oci.MayBeTar(path) {
 		return false

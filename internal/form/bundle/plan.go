@@ -129,7 +129,6 @@ func layers(l *lock.Lock) map[agent.Platform][]titled {
 	return byPlatform
 }
 
-// distinct drops files that stand there before.
 func distinct(files []titled) []titled {
 	seen := map[string]bool{}
 	return slices.DeleteFunc(files, func(f titled) bool {
@@ -139,7 +138,6 @@ func distinct(files []titled) []titled {
 	})
 }
 
-// checkImage compares a manifest of an image with what the lock says of it.
 func (d Document) checkImage() error {
 	if d.Blob() != d.image.Blob {
 		return fault.New(fault.Integrity, "the manifest is %s, not the lock's %s", describe(d.Blob()), describe(d.image.Blob))
@@ -242,12 +240,10 @@ func (c *Contents) order() []lock.Blob {
 	})
 }
 
-// indexJSON is the index.json of a bundle.
 func indexJSON(index lock.Blob, tag string) ([]byte, error) {
 	return oci.IndexJSON(index, map[string]string{oci.RefNameAnnotation: tag})
 }
 
-// manifestBlobs returns the configuration and the layers of a manifest.
 func manifestBlobs(m v1.Manifest) ([]lock.Blob, error) {
 	var blobs []lock.Blob
 	for _, d := range append([]v1.Descriptor{m.Config}, m.Layers...) {

@@ -36,7 +36,6 @@ func Read(ctx context.Context, index []byte, from oci.Reader) (*Contents, error)
 	return c, advise(err)
 }
 
-// maxWithin bounds the indexes that are looked at in another one.
 const maxWithin = 32
 
 // readWithin reads the one bundle whose image index another index names; nil if it
@@ -103,7 +102,6 @@ func (r *reading) readAlone(manifest []byte) error {
 	return r.contents.complete()
 }
 
-// onePart says which part of a bundle a manifest is.
 func (r *reading) onePart(manifest Document) error {
 	what := "the manifest of the plugins"
 	var rest []string
@@ -117,7 +115,6 @@ func (r *reading) onePart(manifest Document) error {
 	return fault.New(fault.Usage, "%w: it has %s, but not %s", ErrPart, what, strings.Join(rest, ", ")).WithHint("%s", wholeHint)
 }
 
-// reading is one run of [Read].
 type reading struct {
 	ctx      context.Context
 	from     oci.Reader
@@ -218,7 +215,6 @@ func (r *reading) checkMembers() error {
 	return nil
 }
 
-// readManifest reads what a descriptor of the index names.
 func (r *reading) readManifest(d v1.Descriptor, what string) (Document, error) {
 	b, err := oci.Described(d, lock.MaxBlob)
 	if err != nil {
@@ -237,7 +233,6 @@ func (r *reading) readManifest(d v1.Descriptor, what string) (Document, error) {
 	return Document{MediaType: string(d.MediaType), Data: data}, nil
 }
 
-// readLock reads the configuration of the first manifest.
 func (r *reading) readLock(manifest []byte) error {
 	m, err := r.lockedBy(manifest)
 	if err != nil {
@@ -306,12 +301,10 @@ func (d Document) checkDescriptor(said v1.Descriptor) error {
 	return nil
 }
 
-// memberOf returns which member of a bundle a descriptor in the index is of.
 func memberOf(d v1.Descriptor) string {
 	return cmp.Or(d.Annotations[MemberAnnotation], MemberPlugins)
 }
 
-// isDescribed reports whether a descriptor has the manifest's member and platform.
 func (d Document) isDescribed(said v1.Descriptor) bool {
 	return memberOf(said) == d.Member && said.Platform != nil && said.Platform.Equals(*indexPlatform(d.Platform))
 }

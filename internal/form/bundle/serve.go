@@ -74,7 +74,6 @@ func serveDirectory(ctx context.Context, p *form.Place) (*form.Served, error) {
 	return out, nil
 }
 
-// addAt adds the bundle at a path to what is served.
 func addAt(ctx context.Context, out *form.Served, path string) error {
 	l, err := oci.Open(ctx, path)
 	if err != nil {

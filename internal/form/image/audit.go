@@ -88,7 +88,6 @@ func Audit(ctx context.Context, top []byte, from oci.Reader, parallel int, to *f
 	return a.finish()
 }
 
-// auditor is one run of [Audit].
 type auditor struct {
 	*form.Audit
 	*reading
@@ -119,7 +118,6 @@ func (a *auditor) found(b lock.Blob, what string, p *agent.Platform, err error) 
 	return oci.Report(&a.Report, b, f, err)
 }
 
-// manifest audits the image of one platform.
 func (a *auditor) manifest(ctx context.Context, m namedManifest) error {
 	data, err := m.read(ctx, a.from)
 	if m.data == nil {
@@ -184,7 +182,6 @@ func (a *auditor) layers(ctx context.Context, is *described) (map[string]entry.F
 	return all, nil
 }
 
-// layer reads one layer.
 func (a *auditor) layer(ctx context.Context, is *described, i int, budget *readBudget) (map[string]entry.Found, error) {
 	what := "a layer"
 	if i < len(is.config.History) && is.config.History[i].Comment != "" {

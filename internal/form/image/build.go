@@ -36,7 +36,6 @@ const (
 	contentSeeder    content = "seeder"
 )
 
-// job is a layer to make.
 type job struct {
 	platform agent.Platform
 	content  content
@@ -103,7 +102,6 @@ func nameFiles(mount string, files []lock.File) string {
 	return fmt.Sprintf("%s … %s (%d files)", first, last, len(files))
 }
 
-// build is one run of [Build].
 type build struct {
 	lock    *lock.Lock
 	source  pluginsdir.Source
@@ -153,7 +151,6 @@ func (b *build) handOn(ctx context.Context, j job, l *layer) error {
 	return b.putImage(ctx, j.platform)
 }
 
-// documents makes the layer of a platform's documents.
 func (b *build) documents(p agent.Platform) (*layer, error) {
 	documents, err := pluginsdir.Documents(b.lock, p, b.options.Mount, b.current.made, b.source)
 	if err != nil {
@@ -201,7 +198,6 @@ func (b *build) putImage(ctx context.Context, p agent.Platform) error {
 	return nil
 }
 
-// putIndex hands on what makes the images one.
 func (b *build) putIndex(ctx context.Context) error {
 	data, err := oci.Encode(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Annotations: b.annotations(), Manifests: b.manifests})
 	if err != nil {

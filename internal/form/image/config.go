@@ -25,7 +25,6 @@ const (
 	title = "Botkube plugins"
 )
 
-// annotations are those of an image.
 func (b *build) annotations() map[string]string {
 	a := map[string]string{oci.TitleAnnotation: title, mountKey: b.options.Mount}
 	if b.lock.BotkubeVersion != "" {
@@ -61,7 +60,6 @@ func (im *imageState) add(j job, l *layer) {
 	maps.Copy(im.made, l.made)
 }
 
-// config is the configuration of a platform's image.
 func (b *build) config(p agent.Platform) ([]byte, error) {
 	created := v1.Time{Time: b.options.ModTime}
 	c := v1.ConfigFile{

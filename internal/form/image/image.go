@@ -144,7 +144,6 @@ func CheckMount(mount string) error {
 // file but removes one (image-spec, layer.md).
 func isWhiteout(name string) bool { return strings.Contains("/"+name, "/.wh.") }
 
-// describe says which file of an image is meant.
 func describe(p agent.Platform, what string, err error) error {
 	return fmt.Errorf("making the layer of %s for %s: %w", what, p, err)
 }

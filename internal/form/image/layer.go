@@ -28,7 +28,6 @@ import (
 // at 155 MB/s, and level 6 leaves 32.7 % at 60 MB/s.
 const compression = 4
 
-// layer is a layer that was made.
 type layer struct {
 	spool *spool
 	lock.Blob
@@ -38,7 +37,6 @@ type layer struct {
 	made map[string]lock.Blob
 }
 
-// layerWriter writes the archive that a layer is.
 type layerWriter struct {
 	tar     *tar.Writer
 	modTime time.Time
@@ -112,7 +110,6 @@ func (w *layerWriter) header(kind byte, name string, mode fs.FileMode, size int6
 	return &tar.Header{Typeflag: kind, Name: name, Mode: int64(mode.Perm()), Size: size, ModTime: w.modTime}
 }
 
-// put writes a small file.
 func (w *layerWriter) put(name string, mode fs.FileMode, data []byte) error {
 	if err := w.begin(name, mode, int64(len(data))); err != nil {
 		return err
@@ -121,7 +118,6 @@ func (w *layerWriter) put(name string, mode fs.FileMode, data []byte) error {
 	return err
 }
 
-// copy writes a file of a size.
 func (w *layerWriter) copy(ctx context.Context, name string, mode fs.FileMode, size int64, content io.Reader) error {
 	if err := w.begin(name, mode, size); err != nil {
 		return err
@@ -129,7 +125,6 @@ func (w *layerWriter) copy(ctx context.Context, name string, mode fs.FileMode, s
 	return blob.Copy(ctx, w.tar, content)
 }
 
-// fileLayer makes a layer of files of a platform's directory.
 func (b *build) fileLayer(ctx context.Context, p agent.Platform, files []lock.File) (*layer, error) {
 	l, err := b.tryFileLayer(ctx, p, files, true)
 	if errors.Is(err, errGuess) {

@@ -29,7 +29,6 @@ import (
 // than one of ours can need.
 type readBudget struct{ entries, documents atomic.Int64 }
 
-// layerReader takes in the files of one layer.
 type layerReader struct {
 	mount  string
 	budget *readBudget
@@ -81,7 +80,6 @@ func (l *layerReader) read(ctx context.Context, diffID v1.Hash, content io.Reade
 	return nil
 }
 
-// entry takes in a file.
 func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
 	if l.budget.entries.Add(1) > maxFiles {
 		return errTooMuch

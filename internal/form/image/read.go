@@ -98,7 +98,6 @@ func isImage(ctx context.Context, top []byte, from oci.Reader) error {
 // ErrNotImage says of an image that it was not made by [Build].
 var ErrNotImage = errors.New("this is not an image of plugins")
 
-// notImage refuses an image that was not made by [Build].
 func notImage(why string) error {
 	return fault.New(fault.Usage, "%w: %s", ErrNotImage, why).
 		WithHint("name an image that pull, unpack or push wrote")
@@ -197,7 +196,6 @@ func checkType(schemaVersion int64, mediaType types.MediaType) error {
 	return nil
 }
 
-// platformOf returns the platform that a document says.
 func platformOf(os, arch string) (agent.Platform, error) {
 	p, err := agent.ParsePlatform(os + "/" + arch)
 	if err != nil {
@@ -206,13 +204,11 @@ func platformOf(os, arch string) (agent.Platform, error) {
 	return p, nil
 }
 
-// reading is an image that is being read.
 type reading struct {
 	image *Image
 	locks []*lock.Lock
 }
 
-// add reads the lock of one platform's image.
 func (r *reading) add(ctx context.Context, is *described, from oci.Reader) error {
 	l, err := is.readLock(ctx, r.image.Mount, from)
 	if err != nil {
@@ -281,7 +277,6 @@ func (r *reading) describe(ctx context.Context, said *agent.Platform, manifest [
 	return is, nil
 }
 
-// readLock reads the lock out of the layer of documents.
 func (is *described) readLock(ctx context.Context, mount string, from oci.Reader) (*lock.Lock, error) {
 	if size := is.layers[is.documents].Size; size > maxDocuments {
 		return nil, fault.New(fault.Integrity, "the layer of documents has %d bytes; at most %d are read", size, maxDocuments)
@@ -337,7 +332,6 @@ func (r *reading) mountedAt(mount string) error {
 	return nil
 }
 
-// finish puts the locks together.
 func (r *reading) finish() (*Image, error) {
 	l, err := merge(r.locks)
 	if err != nil {

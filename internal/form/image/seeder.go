@@ -21,7 +21,6 @@ import (
 // seederPath is where an image has its program.
 const seederPath = "/botkube-mirror"
 
-// maxSeeder bounds, in bytes, a program that is put into an image.
 const maxSeeder = 1 << 30
 
 // seeders are the programs of images, by platform.
@@ -113,7 +112,6 @@ func judgeSeeder(p agent.Platform, r io.ReaderAt, size int64) error {
 	return nil
 }
 
-// seederLayer makes the layer with the program.
 func (b *build) seederLayer(ctx context.Context, p agent.Platform) (*layer, error) {
 	program := b.seeders[p]
 	f, size, err := openSeeder(p, program)

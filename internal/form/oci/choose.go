@@ -109,7 +109,6 @@ func join(documents []Named) string {
 	return strings.Join(all, "; ")
 }
 
-// answering returns what has a name: exactly that one, if there is such.
 func answering(all []Named, name string) []Named {
 	if name == "" {
 		return all
@@ -121,7 +120,6 @@ func answering(all []Named, name string) []Named {
 	return slices.DeleteFunc(slices.Clone(all), func(n Named) bool { return !n.Answers(name) })
 }
 
-// choosing is one run of [Layout.Choose].
 type choosing struct {
 	Kind
 	ctx   context.Context
@@ -136,7 +134,6 @@ type choosing struct {
 	other  error
 }
 
-// look goes through indexes, or through manifests.
 func (c *choosing) look(all []Named, indexes bool) {
 	for _, n := range all {
 		if n.IsIndex() == indexes && !c.seen[n.digest] {

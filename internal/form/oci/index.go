@@ -70,7 +70,6 @@ func (n Named) Answers(name string) bool {
 	})
 }
 
-// hasTagOf reports whether the tag of a reference is among the names.
 func (n Named) hasTagOf(reference string) bool {
 	return slices.ContainsFunc(n.Names, func(have string) bool { return strings.HasSuffix(reference, ":"+have) })
 }
@@ -146,12 +145,10 @@ func (l *Layout) Index() ([]Named, error) {
 	return all, nil
 }
 
-// isUntypable reports whether a name is none that can be typed.
 func isUntypable(name string) bool {
 	return len(name) > maxName || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
-// merged puts descriptors of one document together.
 func merged(descriptors []descriptor) []Named {
 	var all []Named
 	at := map[string]int{}

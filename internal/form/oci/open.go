@@ -128,7 +128,6 @@ func (l *Layout) inTar(r io.ReaderAt, size int64) (*Layout, error) {
 	return l.checked()
 }
 
-// checked returns the layout if it is one, and closes it else.
 func (l *Layout) checked() (*Layout, error) {
 	if err := l.check(); err != nil {
 		return nil, errors.Join(l.Explain("", err), l.Close())
@@ -186,7 +185,6 @@ func decompressed(ctx context.Context, f *os.File, size int64, name string) (*di
 	return nil, tempError("unpacking "+name+", which is compressed,", "unpack the file first", err)
 }
 
-// format is one of compressed and zipped files.
 type format struct{ magic, name, unpacker, extension string }
 
 // formats with an extension are read: [archive.Decompress] takes that.

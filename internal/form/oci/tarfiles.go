@@ -221,7 +221,6 @@ func (s *scanner) entry() (more bool, err error) {
 	return true, s.note(h)
 }
 
-// block reads the next header.
 func (s *scanner) block() ([]byte, error) {
 	if s.size-s.at < BlockSize {
 		return nil, s.truncated()
@@ -296,7 +295,6 @@ func (s *scanner) otherKind(name string, kind byte) error {
 	return s.damaged("is of the entry %q, %s, which is neither a file nor a directory", Clip(name), what)
 }
 
-// keep notes a file, if it is one of a layout.
 func (s *scanner) keep(name string, e extent) error {
 	s.docker = s.docker || name == "manifest.json"
 	t, name := s.layoutOf(name)

@@ -184,7 +184,6 @@ func (a *Archive) WriteStream(ctx context.Context, w io.Writer, from blob.Source
 	return g.Wait()
 }
 
-// verify compares a blob of the source with its digest and its size.
 func (p part) verify(ctx context.Context, from blob.Source) error {
 	if err := from.Verify(ctx, p.SHA256); err != nil {
 		return err
@@ -375,7 +374,6 @@ func (a *Archive) writeCompared(ctx context.Context, f *os.File, from blob.Sourc
 
 var errDiffers = errors.New("the file differs")
 
-// compare returns errDiffers if a section of a file is not the part.
 func (p part) compare(ctx context.Context, section io.Reader) error {
 	want := p.SHA256
 	if p.open == nil {
