@@ -9,28 +9,31 @@ import (
 )
 
 // ahead asks for what a plan will need while checksums are still looked for: for sizes,
-// and for templates. What comes of it waits here until it is needed.
+// whether files have changed that nobody vouches for, and for templates. What comes of it
+// waits here until it is needed.
 type ahead struct {
 	*Session
-	templates bool
-	ctx       context.Context
-	cancel    context.CancelFunc
-	requests  sync.WaitGroup
+	// downloading says that more than sizes is wanted.
+	downloading bool
+	ctx         context.Context
+	cancel      context.CancelFunc
+	requests    sync.WaitGroup
 	// asking bounds the questions at a time.
 	asking chan struct{}
-	// sizes and trees are by URL.
-	sizes map[string]func() (int64, error)
-	trees map[string]func() (fetch.Result, error)
+	// sizes, current and trees are by URL.
+	sizes   map[string]func() (int64, error)
+	current map[string]func() (fetch.Result, bool)
+	trees   map[string]func() (fetch.Result, error)
 }
 
 // questions bounds how many sizes are asked for at a time.
 const questions = 24
 
 // lookAhead begins with nothing yet: see [ahead.collected]. Whoever calls it stops it.
-func (s *Session) lookAhead(ctx context.Context, templates bool) *ahead {
+func (s *Session) lookAhead(ctx context.Context, downloading bool) *ahead {
 	a := &ahead{
-		Session: s, templates: templates, asking: make(chan struct{}, questions),
-		sizes: map[string]func() (int64, error){}, trees: map[string]func() (fetch.Result, error){},
+		Session: s, downloading: downloading, asking: make(chan struct{}, questions),
+		sizes: map[string]func() (int64, error){}, current: map[string]func() (fetch.Result, bool){}, trees: map[string]func() (fetch.Result, error){},
 	}
 	a.ctx, a.cancel = context.WithCancel(ctx)
 	return a
@@ -44,21 +47,28 @@ func (a *ahead) stop() {
 // collected is told of the files of a plan in the making.
 func (a *ahead) collected(files []fetch.Request) {
 	for _, r := range files {
-		if r.Tree == lock.DirArchiveYAML && a.templates {
+		_, _, known := a.knownSize(r)
+		switch {
+		case r.Tree == lock.DirArchiveYAML && a.downloading:
 			a.trees[r.URL] = begin(a, func() (fetch.Result, error) { return a.fetch(a.ctx, r) })
-		}
-		if _, _, known := a.knownSize(r); !known {
+		case !known:
 			a.sizes[r.URL] = begin(a, func() (int64, error) {
 				a.asking <- struct{}{}
 				defer func() { <-a.asking }()
 				return a.Fetch.Size(a.ctx, r.URL)
+			})
+		case a.downloading && r.Tree == "" && len(r.Checksums) == 0:
+			a.current[r.URL] = begin(a, func() (fetch.Result, bool) {
+				a.asking <- struct{}{}
+				defer func() { <-a.asking }()
+				return a.Fetch.Current(a.ctx, r.URL)
 			})
 		}
 	}
 }
 
 // begin calls a function, and returns one that waits for what it returns.
-func begin[T any](a *ahead, f func() (T, error)) func() (T, error) {
+func begin[T, Second any](a *ahead, f func() (T, Second)) func() (T, Second) {
 	once := sync.OnceValues(f)
 	a.requests.Go(func() { _, _ = once() })
 	return once

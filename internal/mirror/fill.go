@@ -124,7 +124,7 @@ func (d *downloads) artifact(ctx context.Context, i int) error {
 	if d.got[i] != nil {
 		return nil
 	}
-	fetched, err := d.fetch(ctx, d.plan.Downloads[i])
+	fetched, err := d.current(ctx, d.plan.Downloads[i])
 	if err == nil {
 		d.got[i] = &fetched
 	}

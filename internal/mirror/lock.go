@@ -107,7 +107,7 @@ func (d *downloads) pin(ctx context.Context) error {
 			continue
 		}
 		group.Go(func() error {
-			fetched, err := d.fetch(ctx, download)
+			fetched, err := d.current(ctx, download)
 			if err != nil {
 				return d.fail(ctx, known.URL, err)
 			}

@@ -20,6 +20,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/archive"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
@@ -86,8 +87,8 @@ func (s treeSource) check(u *url.URL) error {
 	return nil
 }
 
-// tree gets a directory, and stores it as one archive. Nothing tells whether it is
-// still what it was but to get it again.
+// tree gets a directory, and stores it as one archive. Only git tells whether it is still
+// what it was without giving it again.
 func (c *Client) tree(ctx context.Context, req Request, want expectation, obs Observer) (Result, error) {
 	src, err := parseTree(req.URL)
 	if err != nil {
@@ -111,16 +112,41 @@ func (c *Client) tree(ctx context.Context, req Request, want expectation, obs Ob
 	}
 	defer os.RemoveAll(dir)
 	obs.Started(-1)
-	from, err := c.directory(ctx, src, dir, obs)
-	if err != nil {
+	key := "tree " + string(req.Tree) + " " + src.shown
+	record, _ := c.store.URLRecord(key)
+	from, err := c.directory(ctx, src, dir, record.ETag, obs)
+	if errors.Is(err, errUnchanged) {
+		r, err := c.reuseTree(ctx, req, record, want)
+		if !errors.Is(err, errStale) {
+			return r, err
+		}
+		// The archive was damaged.
+		if err := os.RemoveAll(filepath.Join(dir, "tree")); err != nil {
+			return Result{}, transfer.Local(err)
+		}
+		from, err = c.directory(ctx, src, dir, "", obs)
+		if err != nil {
+			return Result{}, err
+		}
+	} else if err != nil {
 		return Result{}, err
 	}
+	defer from.top.Close()
+	r, err := c.storeTree(ctx, req, from, in, want)
+	if err == nil && from.version != "" { // without the record, the next run gets it again
+		_ = c.store.SetURLRecord(key, store.URLRecord{URL: src.shown, SHA256: r.SHA256, Size: r.Size, ETag: from.version, Seen: time.Now()})
+	}
+	obs.Received(int(r.Size))
+	return r, err
+}
+
+// storeTree stores the files of a directory as one archive.
+func (c *Client) storeTree(ctx context.Context, req Request, from directory, in *store.Ingest, want expectation) (Result, error) {
 	sums := newSums(want)
 	out := transfer.NewPartial(in, sums)
 	if err := out.Restart(); err != nil {
 		return Result{}, err
 	}
-	defer from.top.Close()
 	files, err := pack(ctx, from, req.Tree, partialWriter{out})
 	if err != nil {
 		return Result{}, errors.Join(err, out.Discard())
@@ -132,11 +158,38 @@ func (c *Client) tree(ctx context.Context, req Request, want expectation, obs Ob
 	if err := want.check(r.Digests); err != nil {
 		return Result{}, errors.Join(moved(err), out.Discard())
 	}
-	obs.Received(int(r.Size))
 	if err := in.Commit(r.SHA256, r.Size); err != nil {
 		return Result{}, transfer.Local(err)
 	}
 	return r, nil
+}
+
+// reuseTree takes the archive that the store has of a directory which has not changed.
+func (c *Client) reuseTree(ctx context.Context, req Request, record store.URLRecord, want expectation) (Result, error) {
+	req.Verify = true
+	r, err := c.reuseBlob(ctx, req, record.SHA256, want)
+	if err != nil || req.Tree != lock.DirArchiveYAML {
+		return r, err
+	}
+	f, err := c.store.Open(record.SHA256)
+	if err != nil {
+		return Result{}, transfer.Local(err)
+	}
+	defer f.Close()
+	for archive := tar.NewReader(f); ; {
+		header, err := archive.Next()
+		if err == io.EOF {
+			return r, nil
+		}
+		h := sha256.New()
+		if err == nil {
+			err = blob.Copy(ctx, h, archive)
+		}
+		if err != nil {
+			return Result{}, transfer.Local(fmt.Errorf("reading a blob of the store: %w", err))
+		}
+		r.Files = append(r.Files, lock.TemplateFile{Path: header.Name, Blob: lock.Blob{Size: header.Size, SHA256: lock.SHA256(h.Sum(nil))}})
+	}
 }
 
 // moved says what it means that a directory is not what was expected.
@@ -159,16 +212,19 @@ func (w partialWriter) Write(p []byte) (int, error) {
 type directory struct {
 	top *os.Root
 	at  string
+	// version tells its files from others; empty if nothing does.
+	version string
 }
 
 // directory brings what a source names to a directory below dir, and opens it.
 // What the source says of sub-directories is done here rather than by
 // go-getter, which would copy everything once more, outside of the store.
-func (c *Client) directory(ctx context.Context, src treeSource, dir string, obs Observer) (directory, error) {
+func (c *Client) directory(ctx context.Context, src treeSource, dir, have string, obs Observer) (directory, error) {
 	top := filepath.Join(dir, "tree")
+	version := ""
 	var err error
 	if src.Format == "" || src.IsGit {
-		err = c.getDirectory(ctx, src, top, obs)
+		version, err = c.getDirectory(ctx, src, top, have, obs)
 	} else {
 		err = c.unpack(ctx, src, top, obs)
 	}
@@ -184,13 +240,13 @@ func (c *Client) directory(ctx context.Context, src treeSource, dir string, obs 
 		return directory{}, transfer.Local(err)
 	}
 	if src.Subdir == "" {
-		return directory{root, "."}, nil
+		return directory{root, ".", version}, nil
 	}
 	at, err := subdirectory(root, src.Subdir)
 	if err != nil {
 		return directory{}, errors.Join(err, root.Close())
 	}
-	return directory{root, at}, nil
+	return directory{root, at, version}, nil
 }
 
 // subdirectory returns the one directory that a pattern is for.
@@ -207,21 +263,21 @@ func subdirectory(root *os.Root, pattern string) (string, error) {
 	return matches[0], nil
 }
 
-// getDirectory fills a directory that is not there yet.
-func (c *Client) getDirectory(ctx context.Context, src treeSource, top string, obs Observer) error {
+// getDirectory fills a directory that is not there yet, unless the version that the store
+// has is what there is.
+func (c *Client) getDirectory(ctx context.Context, src treeSource, top, have string, obs Observer) (version string, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer watchSize(ctx, top, min(maxTreeBytes, c.max), cancel)()
-	var err error
 	if src.getter == "git" {
-		err = c.clone(ctx, src.url, top, obs)
+		version, err = c.clone(ctx, src.url, top, have, obs)
 	} else {
 		err = c.objects(ctx, src.getter, src.url, top, obs)
 	}
 	if cause := context.Cause(ctx); err != nil && cause != nil {
-		return cause
+		return "", cause
 	}
-	return err
+	return version, err
 }
 
 // watchSize ends a context when a directory has become too large, of which no

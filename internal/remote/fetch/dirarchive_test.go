@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -176,6 +177,30 @@ func TestGit(t *testing.T) {
 	if len(digests) != 2 {
 		t.Errorf("two contents made %d archives", len(digests))
 	}
+}
+
+// TestGitUnchanged has git asked, and no pack sent, while a branch or tag stays where it is.
+func TestGitUnchanged(t *testing.T) {
+	s, r, commit := gitServer(t, nil)
+	check(t, r.Point("refs/tags/v1"))
+	f := fixed(t)
+	for _, ref := range []string{"", "?ref=main", "?ref=v1", "?ref=" + commit} {
+		req := templates("git::" + s.URL + "/kubeshop/botkube.git//t" + ref)
+		first := f.wantTree(t, req, map[string]string{"b.yaml": "b", "a/a.yaml": "a"})
+		s.Seen()
+		again := f.wantTree(t, req, map[string]string{"b.yaml": "b", "a/a.yaml": "a"})
+		if !again.Reused || again.SHA256 != first.SHA256 || !slices.Equal(again.Files, first.Files) || again.Transferred != 0 {
+			t.Errorf("%s: %+v, at first %+v", ref, again, first)
+		}
+		if n, most := len(s.Seen()), 2; n > most || strings.HasSuffix(ref, commit) && n > 0 {
+			t.Errorf("%s: %d requests", ref, n)
+		}
+	}
+	check(t, r.Write("t/b.yaml", "changed"))
+	_, err := r.Commit()
+	check(t, err)
+	f.wantTree(t, templates("git::"+s.URL+"/kubeshop/botkube.git//t?ref=main"), map[string]string{"b.yaml": "changed", "a/a.yaml": "a"})
+	f.wantTree(t, templates("git::"+s.URL+"/kubeshop/botkube.git//t?ref=v1"), map[string]string{"b.yaml": "b", "a/a.yaml": "a"})
 }
 
 func TestGitWholeTree(t *testing.T) {

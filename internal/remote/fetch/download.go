@@ -212,7 +212,7 @@ func (d *download) finish() (Result, error) {
 	// cannot be written only costs the next run a question.
 	_ = d.store.SetURLRecord(d.src.shown, store.URLRecord{
 		URL: d.src.shown, SHA256: r.SHA256, Size: r.Size,
-		ETag: origin.ETag, LastModified: origin.LastModified, Seen: time.Now(),
+		ETag: origin.ETag, LastModified: origin.LastModified, Vouched: d.want.vouched(), Seen: time.Now(),
 	})
 	if err := d.in.Commit(r.SHA256, r.Size); err != nil {
 		return Result{}, transfer.Local(err)

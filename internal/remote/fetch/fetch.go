@@ -99,8 +99,8 @@ type Request struct {
 	// Tree, unless it is empty, says that the URL is that of a directory: what is
 	// stored, and what all of the above is about, is an archive of its files, a
 	// tar. The URL, in the form that [Locate] returns, then has its
-	// sub-directory and parameters. Of what nobody gave a digest of, nothing is
-	// reused.
+	// sub-directory and parameters. What nobody gave a digest of is reused if git
+	// tells that it has not changed.
 	Tree lock.DirArchive
 	// Verify has a blob that the store has already read and compared before
 	// it is reused. Without it, that is for whoever uses the blob.

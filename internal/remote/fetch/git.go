@@ -1,6 +1,8 @@
 package fetch
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -33,6 +35,9 @@ type gitClone struct {
 	program string
 	// files and modules were fetched so far.
 	files, modules int
+	// have is the object that the store has the files of, tip that which the remote has;
+	// empty if it is not known.
+	have, tip string
 }
 
 // gitSchemes are the transports that are used, also after redirects, and
@@ -40,15 +45,17 @@ type gitClone struct {
 // runs programs, and file.
 var gitSchemes = []string{"http", "https", "ssh", "git"}
 
-// clone brings the repository that a URL names to a directory.
-func (c *Client) clone(ctx context.Context, u *url.URL, dst string, obs Observer) error {
+// clone brings the repository that a URL names to a directory, and returns what tells its
+// files from those of another commit; [errUnchanged] if that is what the store has.
+func (c *Client) clone(ctx context.Context, u *url.URL, dst, have string, obs Observer) (tip string, err error) {
 	program, err := exec.LookPath("git")
 	if err != nil {
-		return fault.New(fault.Usage, "it is a git repository, and there is no program git here").
+		return "", fault.New(fault.Usage, "it is a git repository, and there is no program git here").
 			WithHint("install git, which the agent's image has, too")
 	}
-	g := &gitClone{fetch: c, obs: obs, program: program}
-	return g.clone(ctx, dst, u, 0)
+	g := &gitClone{fetch: c, obs: obs, program: program, have: have}
+	err = g.clone(ctx, dst, u, 0)
+	return g.tip, err
 }
 
 // clone brings a repository to a directory, with those that belong into it. What git
@@ -64,8 +71,14 @@ func (g *gitClone) clone(ctx context.Context, dst string, u *url.URL, depth int)
 	if w.ssh, err = w.sshCommand(ctx); err != nil {
 		return err
 	}
+	if g.have != "" && depth == 0 && w.remoteTip(ctx) == g.have {
+		return errUnchanged
+	}
 	if err := g.fetch.options.Retry.Do(ctx, g.obs.Retrying, nil, func() error { return w.checkOut(ctx) }); err != nil {
 		return err
+	}
+	if depth == 0 {
+		g.tip = w.fetchedTip()
 	}
 	g.files += w.files
 	if err := g.submodules(ctx, w, u, depth); err != nil {
@@ -286,6 +299,44 @@ func (w *workTree) checkOutAll(ctx context.Context) error {
 		}
 	}
 	return w.noRef()
+}
+
+// refForms are how a name may be short for a reference, in the order in which they count
+// (gitrevisions(7)).
+var refForms = []string{"%s", "refs/%s", "refs/tags/%s", "refs/heads/%s"}
+
+// remoteTip returns the object that the remote has under the wanted name; "" if that
+// cannot be told without a pack.
+func (w *workTree) remoteTip(ctx context.Context) string {
+	if wholeCommit.MatchString(w.ref) {
+		return strings.ToLower(w.ref)
+	}
+	wanted := cmp.Or(w.ref, "HEAD")
+	out, err := w.git(ctx, "ls-remote", "--quiet", "origin", wanted)
+	if err != nil {
+		return "" // fetching it says why
+	}
+	for _, form := range refForms {
+		for line := range strings.Lines(out) {
+			if object, name, _ := strings.Cut(strings.TrimSpace(line), "\t"); name == fmt.Sprintf(form, wanted) {
+				return object
+			}
+		}
+	}
+	return ""
+}
+
+// wholeCommit is the name of a commit, which has the same files for ever.
+var wholeCommit = lazyregexp.New(`^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$`)
+
+// fetchedTip returns the one object that was fetched; "" if there are several.
+func (w *workTree) fetchedTip() string {
+	data, _ := os.ReadFile(filepath.Join(w.dir, ".git", "FETCH_HEAD"))
+	object, _, _ := strings.Cut(string(data), "\t")
+	if bytes.Count(data, []byte("\n")) != 1 || !wholeCommit.MatchString(object) {
+		return ""
+	}
+	return object
 }
 
 func (w *workTree) noRef() error {

@@ -128,6 +128,24 @@ func (c *Client) unchanged(ctx context.Context, u *url.URL, rec store.URLRecord)
 	return matches(rec, resp.Header, resp.ContentLength), true
 }
 
+// Current returns what the store has of a web server's file that nobody gives a checksum
+// of, if the server says that it has not changed. It is asked without content.
+func (c *Client) Current(ctx context.Context, rawURL string) (Result, bool) {
+	src, err := parseSource(rawURL)
+	if err != nil || !src.isWeb() {
+		return Result{}, false
+	}
+	rec, ok := c.store.URLRecord(src.shown)
+	if !ok || rec.Vouched || rec.Size > c.max {
+		return Result{}, false
+	}
+	if same, _ := c.unchanged(ctx, src.url, rec); !same {
+		return Result{}, false
+	}
+	r, err := c.reuseRecord(ctx, Request{URL: rawURL}, src.shown, rec, expectation{size: -1})
+	return r, err == nil
+}
+
 // matches compares a record with what a server says of the content now. An
 // entity tag decides where there is one then and now, else the time of the
 // last change, else, where the server gives neither, the size.
