@@ -15,6 +15,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/gitops"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/helmvalues"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/manifest"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
 // File is a file that a person gives.
@@ -31,8 +33,6 @@ type Values struct {
 	// Merged are the Helm values over the chart's defaults; nil where the files
 	// are rendered objects, which hold no values.
 	Merged map[string]any
-	// Given are the Helm values without the chart's defaults; nil like Merged.
-	Given map[string]any
 	// Cloud is where the agent gets its configuration from instead, or empty: see
 	// [Values.Remote].
 	Cloud string
@@ -67,30 +67,25 @@ func (v *Values) Remote() bool { return v.Cloud != "" }
 
 // Read reads files in the order in which they are given to Helm. The version is
 // the chart's, of the form v1.14.0, whose defaults the files are laid over; empty, it is
-// the one that they say.
-func Read(version string, files []File) (*Values, error) { return readAll(version, files, false) }
-
-// ReadWithoutPlatforms is as [Read], but goes without the Secret with the chat platforms, if that
-// is not given: then nothing that a platform binds is known.
-func ReadWithoutPlatforms(version string, files []File) (*Values, error) {
-	return readAll(version, files, true)
-}
-
-func readAll(version string, files []File, unbound bool) (*Values, error) {
+// the one that they say. If it is unbound, it goes without the Secret with the chat
+// platforms, and what a platform binds is not known.
+func Read(version string, files []File, unbound bool) (*Values, error) {
 	in, err := readFiles(files)
 	if err != nil {
 		return nil, err
 	}
-	in.objects.unbound = unbound
-	layers, err := in.layers()
+	values, err := in.values()
 	if err != nil {
 		return nil, err
 	}
 	rendered := &in.objects
+	isGlobal := rendered.has(globalKey)
 	switch {
-	case rendered.rendered() && len(layers) > 0:
+	case (isGlobal || rendered.cloud != "") && values != nil:
 		return nil, errors.New("some files are Helm values, and others hold the configuration that the chart rendered of values: which of them counts cannot be told")
-	case rendered.global():
+	case isGlobal && !rendered.has(communicationsKey) && !unbound:
+		return nil, cmp.Or(gitops.CheckSecrets(rendered.all), noPlatforms())
+	case isGlobal:
 		return rendered.values()
 	case rendered.cloud != "":
 		// For Botkube Cloud, the chart renders no configuration.
@@ -99,57 +94,47 @@ func readAll(version string, files []File, unbound bool) (*Values, error) {
 	if err := cmp.Or(gitops.CheckKinds(rendered.all), in.unreadValues()); err != nil {
 		return nil, err
 	}
-	if len(rendered.all) > 0 && len(layers) == 0 {
-		return nil, ErrNoConfiguration
+	if len(rendered.all) > 0 && values == nil {
+		return nil, fault.New(fault.Usage, "of the Kubernetes objects that are given, none has the agent's configuration (%s)", globalKey).
+			WithHint("give all of what helm template renders, or of kubectl get configmap,secret,deployment -o yaml in the agent's namespace; or give Helm values too")
 	}
-	return in.overDefaults(version, layers)
+	return in.overDefaults(version, helmvalues.Merge(nil, values), unbound)
 }
 
-// ErrNoConfiguration says that objects were given, but neither the agent's
-// configuration nor Helm values.
-var ErrNoConfiguration = errors.New("of the Kubernetes objects that are given, none has the agent's configuration (" + globalKey + ")")
-
 // overDefaults makes the configuration of Helm values.
-func (in *input) overDefaults(version string, layers []map[string]any) (*Values, error) {
+func (in *input) overDefaults(version string, given map[string]any, unbound bool) (*Values, error) {
 	rendered := &in.objects
 	version, err := in.version(version)
 	if err != nil {
 		return nil, err
 	}
-	defaults, note, err := DefaultValues(version)
+	defaults, notes, err := DefaultValues(version)
 	if err != nil {
 		return nil, err
 	}
-	user := map[string]any{}
-	for _, l := range layers {
-		user = helmvalues.Merge(user, l)
-	}
-	if key := within(user); key != "" {
+	if key := within(given); key != "" {
 		return nil, fmt.Errorf("the values are those of a chart that has Botkube's within it: give a file of what is below their key %.80q", key)
 	}
-	v := &Values{Given: user, Merged: helmvalues.Coalesce(defaults, user), Notes: in.notes()}
-	if note != "" {
-		v.Notes = append(v.Notes, note)
-	}
-	document, err := render(v.Merged, rendered)
+	v := &Values{Merged: helmvalues.Coalesce(defaults, given), ChartVersion: in.said(), ImageTag: tagOf(given)}
+	v.AgentVersion = ImageVersion(":" + v.ImageTag)
+	document, err := render(v.Merged, rendered, unbound)
 	if err != nil {
 		return nil, err
 	}
-	environment, withheld := rendered.takeExtra(v.Merged)
-	v.Environment, v.UnknownVariables, v.Mounts = environment, withheld, mountsOf(v.Merged)
-	v.Notes, v.NotGiven = append(v.Notes, withheldNotes(withheld)...), undecided(withheld)
-	v.Pulls = pullsOf(version, v.Merged)
-	v.Cloud, v.ChartVersion = v.cloud(), in.said()
-	v.Communications = mapping(document["communications"])
-	if document["communications"] == nil {
-		v.Communications = mapping(rendered.platforms()["communications"])
+	platforms := mapping(rendered.platforms()["communications"])
+	if v.Communications = mapping(document["communications"]); document["communications"] == nil {
+		v.Communications = platforms
 	}
-	v.ImageTag = tagOf(v.Given)
-	v.AgentVersion = ImageVersion(":" + v.ImageTag)
-	kept := stateOf(version, v.Merged, rendered.platforms())
-	documents := slices.Concat([]map[string]any{document}, rendered.documents, kept.documents(), rendered.special)
-	v.broken = kept.broken
-	v.Config, err = agent.ReadConfig(documents, environment)
+	found := container{environment: map[string]string{}}
+	rendered.variables(manifest.List("extraEnv", v.Merged["extraEnv"]), &found)
+	v.Environment, v.UnknownVariables = found.environment, found.withheld
+	v.Mounts = mountsOf(manifest.List("", v.Merged["extraVolumes"]), manifest.List("", v.Merged["extraVolumeMounts"]), false)
+	v.Pulls, v.Cloud = pullsOf(version, v.Merged), v.cloud()
+	v.Notes = slices.Concat(in.notes(), notes, withheldNotes(found.withheld))
+	v.NotGiven = undecided(found.withheld)
+	kept := v.state(version, platforms)
+	documents := slices.Concat([]map[string]any{document}, rendered.documents, kept, rendered.special)
+	v.Config, err = agent.ReadConfig(documents, v.Environment)
 	return v, err
 }
 
@@ -181,7 +166,7 @@ func within(user map[string]any) string {
 }
 
 // render makes of values the documents that the chart makes of them.
-func render(merged map[string]any, rendered *objects) (map[string]any, error) {
+func render(merged map[string]any, rendered *objects, unbound bool) (map[string]any, error) {
 	document := map[string]any{}
 	for _, section := range sections {
 		if value, ok := merged[section]; ok {
@@ -196,11 +181,10 @@ func render(merged map[string]any, rendered *objects) (map[string]any, error) {
 		return nil, fmt.Errorf("a Secret with chat platforms (%s) is given, which no agent reads unless existingCommunicationsSecretName names it in the values", communicationsKey)
 	case secret == "":
 		return document, nil
-	case !given && rendered.unbound:
-	case !given:
-		return nil, &MissingSecret{Name: secret}
-	case rendered.secret != "" && rendered.secret != secret:
-		return nil, &MissingSecret{Name: secret, Given: rendered.secret}
+	case given && rendered.secret != "" && rendered.secret != secret:
+		return nil, missingSecret(secret, fmt.Sprintf(" but for another one, %.80q,", rendered.secret))
+	case !given && !unbound:
+		return nil, missingSecret(secret, "")
 	}
 	delete(document, "communications")
 	return document, nil
@@ -221,16 +205,22 @@ func managed(section any) any {
 	return written
 }
 
-// MissingSecret says that the platforms are configured in a Secret that was not
-// given, though perhaps another one was.
-type MissingSecret struct{ Name, Given string }
+// ErrNoPlatforms says that the Secret with the chat platforms is not among the files.
+var ErrNoPlatforms = errors.New("nobody can tell which plugins are bound")
 
-func (e *MissingSecret) Error() string {
-	instead := ""
-	if e.Given != "" {
-		instead = fmt.Sprintf(" but for another one, %.80q,", e.Given)
-	}
-	return fmt.Sprintf("the chat platforms are in the Secret %.80q (existingCommunicationsSecretName), which is not given,%s so that nobody can tell which plugins are bound", e.Name, instead)
+const (
+	giveSecret      = "give it too: kubectl get secret %s -o yaml > platforms.yaml, and --values platforms.yaml"
+	withoutBindings = "\nwithout it, --all-enabled takes every plugin that the values enable, bound or not"
+)
+
+func missingSecret(name, instead string) error {
+	return fault.New(fault.Usage, "the chat platforms are in the Secret %.80q (existingCommunicationsSecretName), which is not given,%s so that %w", name, instead, ErrNoPlatforms).
+		WithHint(giveSecret+withoutBindings, name)
+}
+
+func noPlatforms() error {
+	return fault.New(fault.Usage, "there is the ConfigMap with the configuration, but not the Secret with the chat platforms (%s), without which %w", communicationsKey, ErrNoPlatforms).
+		WithHint(giveSecret+"; the chart calls it botkube-communication-secret, unless existingCommunicationsSecretName names another"+withoutBindings, "NAME")
 }
 
 // cloud returns where Botkube Cloud is asked for the configuration, if the values

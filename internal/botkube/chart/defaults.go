@@ -25,18 +25,18 @@ var defaults embed.FS
 const Newest = "v1.14.0"
 
 // DefaultValues returns the chart's own values for a version of the form v1.14.0, as far
-// as they decide anything here. The note says if they are those of another version.
-func DefaultValues(v string) (values map[string]any, note string, err error) {
+// as they decide anything here. A note says if they are those of another version.
+func DefaultValues(v string) (values map[string]any, notes []string, err error) {
 	if v == "" {
-		return nil, "", ErrNoVersion
+		return nil, nil, NoVersion()
 	}
 	wanted, err := version.NewVersion(v)
 	if err != nil {
-		return nil, "", fmt.Errorf("%q is not a version of the chart", v)
+		return nil, nil, fmt.Errorf("%q is not a version of the chart", v)
 	}
 	known, err := knownDefaults()
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	at := -1
 	for i, k := range known {
@@ -45,23 +45,18 @@ func DefaultValues(v string) (values map[string]any, note string, err error) {
 		}
 	}
 	if at < 0 {
-		return nil, "", fmt.Errorf("the defaults of the chart are known from %s on, and %s is older", tag(known[0]), v)
+		return nil, nil, fmt.Errorf("the defaults of the chart are known from %s on, and %s is older", tag(known[0]), v)
 	}
-	if newest := known[len(known)-1]; at == len(known)-1 && newestKnown(newest, wanted) {
-		note = fmt.Sprintf("the defaults of the chart %s are not known here, and those of %s were taken: to be sure, give what helm template renders of it", v, tag(newest))
+	minor := func(v *version.Version) []int { return v.Segments()[:2] }
+	if newest := known[len(known)-1]; slices.Compare(minor(wanted), minor(newest)) > 0 {
+		notes = []string{fmt.Sprintf("the defaults of the chart %s are not known here, and those of %s were taken: to be sure, give what helm template renders of it", v, tag(newest))}
 	}
 	data, err := defaults.ReadFile(path.Join("defaults", tag(known[at])+".yaml"))
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	err = yaml.Unmarshal([]byte(strings.NewReplacer("{version}", v, "{release}", agent.WithoutPrerelease(v)).Replace(string(data))), &values)
-	return values, note, err
-}
-
-// newestKnown reports whether a version is of a later minor version than the
-// newest whose defaults are known.
-func newestKnown(newest, wanted *version.Version) bool {
-	return wanted.Segments()[0] > newest.Segments()[0] || wanted.Segments()[1] > newest.Segments()[1]
+	return values, notes, err
 }
 
 func tag(v *version.Version) string { return "v" + v.String() }

@@ -3,6 +3,7 @@ package chart
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
@@ -14,12 +15,7 @@ import (
 
 // input is what files have in them.
 type input struct {
-	// plain are the files that have no objects.
-	plain []*gitops.File
-	// order has an element for each file: the plain file, or nil for a file of objects,
-	// whose name is in names.
-	order   []*gitops.File
-	names   []string
+	files   []*gitops.File
 	objects objects
 	release *gitops.Release
 }
@@ -27,60 +23,50 @@ type input struct {
 // readFiles reads the objects of files, and of a release among them its values.
 func readFiles(files []File) (*input, error) {
 	in := new(input)
+	var plain []*gitops.File
 	for _, f := range files {
-		if err := in.readFile(f); err != nil {
+		if len(f.Data) > agent.MaxConfig {
+			return nil, fmt.Errorf("%s: it has %d bytes; at most %d are read", f.Name, len(f.Data), agent.MaxConfig)
+		}
+		text, err := gitops.Text(f.Name, f.Data)
+		if err != nil {
 			return nil, err
+		}
+		found, err := manifest.Read(f.Name, text)
+		if err != nil {
+			return nil, err
+		}
+		file := &gitops.File{Name: f.Name, Data: text, Objects: found}
+		in.files, in.objects.all = append(in.files, file), append(in.objects.all, found...)
+		if len(found) == 0 {
+			plain = append(plain, file)
 		}
 	}
 	var err error
-	if in.release, err = gitops.Find(in.objects.all, in.plain); err != nil {
+	if in.release, err = gitops.Find(in.objects.all, plain); err != nil {
 		return nil, err
 	}
 	return in, in.objects.take()
 }
 
-func (in *input) readFile(f File) error {
-	if len(f.Data) > agent.MaxConfig {
-		return fmt.Errorf("%s: it has %d bytes; at most %d are read", f.Name, len(f.Data), agent.MaxConfig)
-	}
-	text, err := gitops.Text(f.Name, f.Data)
-	if err != nil {
-		return err
-	}
-	found, err := manifest.Read(f.Name, text)
-	if err != nil {
-		return err
-	}
-	in.names = append(in.names, f.Name)
-	if len(found) > 0 {
-		in.order = append(in.order, nil)
-		in.objects.all = append(in.objects.all, found...)
-		return nil
-	}
-	file := &gitops.File{Name: f.Name, Data: text}
-	in.order, in.plain = append(in.order, file), append(in.plain, file)
-	return nil
-}
-
-// layers are the Helm values, in the order of the files. Those of a release stand where
-// its document stands, and a file that this names has no other place.
-func (in *input) layers() ([]map[string]any, error) {
-	var layers []map[string]any
-	placed := false
-	for i, f := range in.order {
+// values are the Helm values of all files in their order; nil if there are none. Those of
+// a release stand where its document stands, and a file that this names has no other place.
+func (in *input) values() (merged map[string]any, err error) {
+	for _, f := range in.files {
+		var values map[string]any
 		switch {
-		case f == nil && !placed && in.release != nil && in.release.Object.File == in.names[i]:
-			layers, placed = append(layers, in.release.Values), true
-		case f == nil || f.Referenced:
+		case in.release != nil && slices.Contains(f.Objects, in.release.Object):
+			values = in.release.Values
+		case len(f.Objects) > 0 || f.Referenced:
+			continue
 		default:
-			values, err := f.Values()
-			if err != nil {
+			if values, err = f.Values(); err != nil {
 				return nil, err
 			}
-			layers = append(layers, values)
 		}
+		merged = helmvalues.Merge(merged, values)
 	}
-	return layers, nil
+	return merged, nil
 }
 
 // said is the version of the chart that the files say, or empty.
@@ -97,7 +83,7 @@ func (in *input) version(asked string) (string, error) {
 		return v, nil
 	}
 	if in.release == nil {
-		return "", ErrNoVersion
+		return "", NoVersion()
 	}
 	return "", fault.New(fault.Usage, "%w", in.release.Object.Errorf("it does not say one version of the chart, but %.200q", in.release.VersionText)).
 		WithHint("give the version that is installed: --version v1.14.0")

@@ -3,6 +3,8 @@ package chart
 import (
 	"path"
 	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/manifest"
 )
 
 // Mounts are the paths at which an agent sees volumes, and whether the volume may have
@@ -22,39 +24,21 @@ func (m Mounts) MayHaveFiles(dir string) bool {
 	}
 }
 
-func (m Mounts) add(at string, filled bool) {
-	if strings.HasPrefix(at, "/") {
-		m[path.Clean(at)] = filled
-	}
-}
-
-// mountsOf returns what extraVolumes and extraVolumeMounts say
-// (helm/botkube/templates/deployment.yaml). A mount of a volume that is not there, as if
-// another file has taken the place of extraVolumes, has nothing.
-func mountsOf(merged map[string]any) Mounts {
+// mountsOf returns what a container sees when it starts. Unlisted says whether a volume that
+// is not listed may have files: not in Helm values, where another file may have taken the
+// place of extraVolumes.
+func mountsOf(volumes, mounts []manifest.Field, unlisted bool) Mounts {
 	filled := map[string]bool{}
-	for _, v := range mappings(merged["extraVolumes"]) {
-		name, _ := v["name"].(string)
-		_, empty := v["emptyDir"]
-		filled[name] = !empty
+	for _, v := range volumes {
+		_, empty := v.Mapping()["emptyDir"]
+		filled[v.At("name").Text()] = !empty
 	}
 	m := Mounts{}
-	for _, v := range mappings(merged["extraVolumeMounts"]) {
-		name, _ := v["name"].(string)
-		at, _ := v["mountPath"].(string)
-		m.add(at, filled[name])
-	}
-	return m
-}
-
-// mappings returns those of a list.
-func mappings(list any) []map[string]any {
-	items, _ := list.([]any)
-	var all []map[string]any
-	for _, item := range items {
-		if m, ok := item.(map[string]any); ok {
-			all = append(all, m)
+	for _, v := range mounts {
+		may, listed := filled[v.At("name").Text()]
+		if at := v.At("mountPath").Text(); strings.HasPrefix(at, "/") {
+			m[path.Clean(at)] = may || !listed && unlisted
 		}
 	}
-	return all
+	return m
 }

@@ -2,7 +2,6 @@ package chart
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -10,13 +9,16 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/gitops"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/manifest"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
-// ErrNoVersion says that no version of the chart is given, and that no document says it.
-var ErrNoVersion = errors.New("the version of Botkube is not known: nothing that is given says it")
+// NoVersion says that no version of the chart is given, and that no document says it.
+func NoVersion() error {
+	return fault.New(fault.Usage, "the version of Botkube is not known: nothing that is given says it").
+		WithHint("give it: --version v1.14.0; or give what helm template renders, whose labels say it")
+}
 
 // Names of what the chart renders for the agent (helm/botkube/templates).
 const (
@@ -33,8 +35,6 @@ type objects struct {
 	keys      []string
 	documents []map[string]any
 	special   []map[string]any
-	// unbound says that the Secret with the chat platforms may be missing.
-	unbound bool
 	// secret is the name of the Secret that has the chat platforms.
 	secret string
 	// others are files by name. They are part of the configuration if the agent is told
@@ -62,13 +62,6 @@ func (o *objects) platforms() map[string]any {
 	return nil
 }
 
-// global reports whether the configuration as a whole was found.
-func (o *objects) global() bool { return o.has(globalKey) }
-
-// rendered reports whether the objects are what a chart rendered, so that no values count
-// beside them.
-func (o *objects) rendered() bool { return o.global() || o.cloud != "" }
-
 // take takes what all objects have of an agent's configuration.
 func (o *objects) take() error {
 	for _, obj := range o.all {
@@ -78,19 +71,19 @@ func (o *objects) take() error {
 				return err
 			}
 		case "Job":
-			for _, c := range obj.At("spec", "template", "spec", "containers").Items() {
-				o.pulls.jobs = append(o.pulls.jobs, c.At("image").Text())
-			}
+			o.pulls.takeJob(obj.At())
 		}
 	}
 	for _, obj := range o.all { // what their containers have in their environment was read
 		if obj.Kind == "Deployment" {
+			o.namespace = obj.Namespace
 			o.takeDeployment(obj)
 		}
 		if obj.TypeError() != nil {
 			return obj.TypeError()
 		}
 	}
+	o.namespace = ""
 	return nil
 }
 
@@ -176,9 +169,11 @@ const configPaths = "BOTKUBE_CONFIG_PATHS"
 // Kubernetes merges it.
 func (o *objects) takeDeployment(d *manifest.Object) {
 	pod := d.At("spec", "template", "spec")
-	o.namespace = d.Namespace
-	defer func() { o.namespace = "" }()
-	containers := pod.At("containers").Items()
+	containers, initial := pod.At("containers").Items(), pod.At("initContainers").Items()
+	unfilled := pod.At("volumes").Items()
+	if len(initial) > 0 {
+		unfilled = nil // what runs before the agent may have filled them
+	}
 	for i, c := range containers {
 		found := o.environmentOf(c)
 		if _, is := found.environment[configPaths]; !is && found.environment["CONFIG_PROVIDER_ENDPOINT"] == "" {
@@ -189,13 +184,13 @@ func (o *objects) takeDeployment(d *manifest.Object) {
 		}
 		maps.Copy(o.environment, found.environment)
 		o.withheld, o.absent = append(o.withheld, found.withheld...), append(o.absent, found.absent...)
-		maps.Copy(o.mounts, mountsIn(pod, c))
+		maps.Copy(o.mounts, mountsOf(unfilled, c.At("volumeMounts").Items(), true))
 		o.version = cmp.Or(chartLabel(d), o.version)
 		o.pulls.agent = cmp.Or(c.At("image").Text(), o.pulls.agent)
-		for _, beside := range slices.Concat(containers[:i], containers[i+1:], pod.At("initContainers").Items()) {
+		for _, beside := range slices.Concat(containers[:i], containers[i+1:], initial) {
 			o.pulls.takeBeside(beside.At("name").Text(), beside.At("image").Text(), beside.At("$patch").Text() == "delete")
 		}
-		o.takeMounted(pod)
+		o.pulls.takeVolumes(pod.At("volumes").Items())
 		if found.environment[identifierVariable] != "" || slices.Contains(found.withheld, identifierVariable) {
 			o.cloud = cmp.Or(found.environment["CONFIG_PROVIDER_ENDPOINT"], cloudEndpoint)
 		}
@@ -214,56 +209,21 @@ func chartLabel(o *manifest.Object) string {
 	return ""
 }
 
-// takeMounted takes the images that are mounted. A patch makes an image of a volume, or
-// something else of an image.
-func (o *objects) takeMounted(pod manifest.Field) {
-	if o.pulls.mounted == nil {
-		o.pulls.mounted = map[string]string{}
-	}
-	for _, v := range pod.At("volumes").Items() {
-		o.pulls.mounted[v.At("name").Text()] = v.At("image", "reference").Text()
-	}
-}
-
-// mountsIn returns what a container sees when it starts. What others that ran before
-// it may have filled is not empty.
-func mountsIn(pod, c manifest.Field) Mounts {
-	empty := map[string]bool{}
-	for _, v := range pod.At("volumes").Items() {
-		_, is := v.Mapping()["emptyDir"]
-		empty[v.At("name").Text()] = is && len(pod.At("initContainers").Items()) == 0
-	}
-	m := Mounts{}
-	for _, v := range c.At("volumeMounts").Items() {
-		m.add(v.At("mountPath").Text(), !empty[v.At("name").Text()])
-	}
-	return m
-}
-
 // values returns what the objects come to.
 func (o *objects) values() (*Values, error) {
-	if !o.has(communicationsKey) && !o.unbound {
-		return nil, cmp.Or(gitops.CheckSecrets(o.all), error(ErrNoPlatforms))
-	}
 	if err := o.addOthers(); err != nil {
 		return nil, err
 	}
 	config, err := agent.ReadConfig(append(o.documents, o.special...), o.environment)
-	return &Values{Config: config, Communications: mapping(o.platforms()["communications"]), Cloud: o.cloud, Pulls: o.pulls.all(), Environment: o.environment, UnknownVariables: o.withheld, Mounts: o.mounts, Notes: o.notes(), NotGiven: o.notGiven(), ChartVersion: o.said(), AgentVersion: ImageVersion(o.pulls.agent), ImageTag: tagIn(o.pulls.agent)}, err
-}
-
-// ErrNoPlatforms says that the agent's configuration was given without its chat
-// platforms.
-var ErrNoPlatforms = errors.New("there is the ConfigMap with the configuration, but not the Secret with the chat platforms (" + communicationsKey + "), without which nobody can tell which plugins are bound")
-
-// notGiven names what decides over the agent and is in objects that are not given: a
-// Deployment has its environment and what it sees at its mounts.
-func (o *objects) notGiven() []string {
-	names := slices.Concat(slices.Compact(slices.Sorted(slices.Values(o.absent))), undecided(o.withheld))
-	if o.environment == nil {
-		names = append(names, "the agent's Deployment")
+	notGiven := slices.Concat(slices.Compact(slices.Sorted(slices.Values(o.absent))), undecided(o.withheld))
+	if o.environment == nil { // a Deployment has it, and what is mounted
+		notGiven = append(notGiven, "the agent's Deployment")
 	}
-	return names
+	return &Values{
+		Config: config, Communications: mapping(o.platforms()["communications"]), Cloud: o.cloud, Pulls: o.pulls.all(),
+		Environment: o.environment, UnknownVariables: o.withheld, Mounts: o.mounts, Notes: o.notes(), NotGiven: notGiven,
+		ChartVersion: o.said(), AgentVersion: ImageVersion(o.pulls.agent), ImageTag: tagIn(o.pulls.agent),
+	}, err
 }
 
 // notes tell of a state that takes the chat platforms away. The chart copies them into

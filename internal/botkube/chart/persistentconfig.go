@@ -5,65 +5,38 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/go-version"
-
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// state makes the documents that the chart has for what the agent changes by itself
+// state returns the documents that the chart has for what the agent changes by itself
 // (helm/botkube/templates/persistent-config.yaml). They are laid over all others, with
 // what they take from the values, and at first they have nothing else; but what they
-// leave empty is then empty.
-type state struct {
-	version string
-	values  map[string]any
-	// platforms are those that the agent has: the values', or those of a Secret.
-	platforms map[string]any
-	// broken are values for which the chart renders a malformed document.
-	broken []agent.Refusal
+// leave empty is then empty. The platforms are those of a Secret, or nil.
+func (v *Values) state(version string, platforms map[string]any) []map[string]any {
+	given := mapping(v.Merged["communications"])
+	if platforms == nil || !agent.Since(version, "v1.5.0") { // before, the chart did not look at the Secret
+		platforms = given
+	}
+	actions := map[string]any{}
+	for name, a := range mapping(v.Merged["actions"]) {
+		actions[name] = map[string]any{"enabled": mapping(a)["enabled"]}
+	}
+	notification := func(_ string, channel map[string]any) map[string]any {
+		disabled := mapping(channel["notification"])["disabled"]
+		if disabled == nil || disabled == "" {
+			disabled = false
+		}
+		return map[string]any{"notification": map[string]any{"disabled": disabled}}
+	}
+	return []map[string]any{
+		{"actions": orNothing(actions), "communications": repeated(version, platforms, v.sources)},
+		{"communications": repeated(version, given, notification)},
+	}
 }
 
-// withSecret is the first version of the chart that has a look at the Secret.
-const withSecret = "v1.5.0"
-
-// stateOf begins with what the agent has been given so far.
-func stateOf(v string, values, secret map[string]any) *state {
-	s := &state{version: v, values: values}
-	s.platforms = mapping(values["communications"])
-	if secret != nil && !before(v, withSecret) {
-		s.platforms = mapping(secret["communications"])
-	}
-	return s
-}
-
-func (s *state) documents() []map[string]any {
-	runtime := map[string]any{
-		"actions":        s.actions(),
-		"communications": s.communications(s.platforms, s.sources),
-	}
-	startup := map[string]any{
-		"communications": s.communications(mapping(s.values["communications"]), func(_ string, channel map[string]any) map[string]any {
-			disabled := mapping(channel["notification"])["disabled"]
-			if disabled == nil || disabled == "" {
-				disabled = false
-			}
-			return map[string]any{"notification": map[string]any{"disabled": disabled}}
-		}),
-	}
-	return []map[string]any{runtime, startup}
-}
-
-func (s *state) actions() any {
-	all := map[string]any{}
-	for name, a := range mapping(s.values["actions"]) {
-		all[name] = map[string]any{"enabled": mapping(a)["enabled"]}
-	}
-	return orNothing(all)
-}
-
-// communications repeats the channels of platforms. A group without any is nothing, and
-// so takes away the sinks that it has.
-func (s *state) communications(platforms map[string]any, of func(at string, channel map[string]any) map[string]any) any {
+// repeated repeats of the channels of platforms what of returns. A group without any is
+// nothing, and so takes away the sinks that it has.
+func repeated(version string, platforms map[string]any, of func(at string, channel map[string]any) map[string]any) any {
 	all := map[string]any{}
 	for group, g := range platforms {
 		repeated := map[string]any{}
@@ -74,7 +47,7 @@ func (s *state) communications(platforms map[string]any, of func(at string, chan
 			}
 			if len(channels) > 0 {
 				repeated[platform] = map[string]any{"channels": channels}
-			} else if platform == "teams" && before(s.version, "v1.9.0") {
+			} else if platform == "teams" && !agent.Since(version, "v1.9.0") {
 				repeated[platform] = map[string]any{}
 			}
 		}
@@ -84,10 +57,10 @@ func (s *state) communications(platforms map[string]any, of func(at string, chan
 }
 
 // sources repeats those of a channel. The chart indents them as it does with a list.
-func (s *state) sources(at string, channel map[string]any) map[string]any {
+func (v *Values) sources(at string, channel map[string]any) map[string]any {
 	sources := mapping(channel["bindings"])["sources"]
 	if text, ok := sources.(string); ok && text != "" {
-		s.broken = append(s.broken, agent.Refusal{Setting: at + ".bindings.sources", Reason: "it is a text, of which the chart makes a file that the agent cannot read: write a list"})
+		v.broken = append(v.broken, agent.Refusal{Setting: at + ".bindings.sources", Reason: "it is a text, of which the chart makes a file that the agent cannot read: write a list"})
 	}
 	if list, ok := sources.([]any); !ok || len(list) == 0 {
 		sources = nil
@@ -108,13 +81,6 @@ func mapping(value any) map[string]any {
 	return m
 }
 
-// before reports whether a version is older than another one.
-func before(v, first string) bool {
-	a, errA := version.NewVersion(agent.WithoutPrerelease(v)) // a pre-release has what its release has
-	b, errB := version.NewVersion(first)
-	return errA == nil && errB == nil && a.LessThan(b)
-}
-
 // Refusals returns why an agent of a version would refuse its configuration, sorted: see
 // [agent.Config.Refusals]. If Botkube Cloud has the configuration, there are none.
 func (v *Values) Refusals(version string) []agent.Refusal {
@@ -123,5 +89,25 @@ func (v *Values) Refusals(version string) []agent.Refusal {
 	}
 	all := append(slices.Clone(v.broken), v.Config.Refusals(version, v.UnknownVariables)...)
 	slices.SortStableFunc(all, func(a, b agent.Refusal) int { return strings.Compare(a.Setting, b.Setting) })
+	return all
+}
+
+// UnknownPlatforms returns the settings of chat platforms that are configured, and that
+// agents of a version do not have, sorted. The agent passes over them. What only another
+// version has, and is not enabled, may be a rest of the chart's own values.
+func (v *Values) UnknownPlatforms(version string) []string {
+	var all []string
+	known := agent.PlatformNames(version)
+	for group, g := range v.Communications {
+		for name, platform := range mapping(g) {
+			enabled := mapping(platform)["enabled"]
+			off := enabled == nil || enabled == false || enabled == "false"
+			if slices.ContainsFunc(known, func(k string) bool { return strings.EqualFold(k, name) }) || off {
+				continue
+			}
+			all = append(all, "communications."+group+"."+name)
+		}
+	}
+	slices.Sort(all)
 	return all
 }

@@ -50,7 +50,7 @@ func TestCommunications(t *testing.T) {
 // Without files, there are the chart's own values.
 func TestNoFiles(t *testing.T) {
 	t.Parallel()
-	v, err := Read("v1.14.0", nil)
+	v, err := Read("v1.14.0", nil, false)
 	if err != nil || v.Merged["image"] == nil {
 		t.Errorf("%v, %v", v, err)
 	}
@@ -61,7 +61,7 @@ func TestLongestFile(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int]string{agent.MaxConfig: "UTF-32", agent.MaxConfig + 1: "it has 4194305 bytes; at most 4194304 are read"} {
 		utf32 := append([]byte{0xff, 0xfe, 0, 0}, make([]byte, n-4)...)
-		if _, err := Read("v1.14.0", []File{{Name: "f", Data: utf32}}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Read("v1.14.0", []File{{Name: "f", Data: utf32}}, false); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%d bytes: %v", n, err)
 		}
 	}
@@ -89,7 +89,7 @@ func TestReleaseAmongFiles(t *testing.T) {
 		for name := range strings.FieldsSeq(order) {
 			given = append(given, File{Name: name, Data: []byte(all[name])})
 		}
-		v, err := Read("v1.14.0", given)
+		v, err := Read("v1.14.0", given, false)
 		if err != nil {
 			t.Errorf("%s: %v", order, err)
 			continue
@@ -131,11 +131,11 @@ func parsed(t *testing.T, text string) map[string]any {
 
 func TestMissingSecret(t *testing.T) {
 	t.Parallel()
-	for given, want := range map[string]string{
-		"":      `the chat platforms are in the Secret "a" (existingCommunicationsSecretName), which is not given, so that nobody can tell which plugins are bound`,
-		"other": `the chat platforms are in the Secret "a" (existingCommunicationsSecretName), which is not given, but for another one, "other", so that nobody can tell which plugins are bound`,
+	for instead, want := range map[string]string{
+		"":                  `the chat platforms are in the Secret "a" (existingCommunicationsSecretName), which is not given, so that nobody can tell which plugins are bound`,
+		" but for another,": `the chat platforms are in the Secret "a" (existingCommunicationsSecretName), which is not given, but for another, so that nobody can tell which plugins are bound`,
 	} {
-		if got := (&MissingSecret{Name: "a", Given: given}).Error(); got != want {
+		if got := missingSecret("a", instead).Error(); got != want {
 			t.Errorf("%s", got)
 		}
 	}

@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/helmvalues"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/manifest"
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
@@ -34,39 +36,44 @@ func (p Pull) Registry() string {
 // pullsOf returns what nodes pull by Helm values: the agent's image, that of the second
 // container of old charts, images that are mounted, and those of Jobs, each once.
 func pullsOf(version string, merged map[string]any) []Pull {
-	p := &pulls{agent: imageOf(merged), mounted: map[string]string{}, beside: watcherOf(version, merged)}
-	for _, v := range mappings(merged["extraVolumes"]) {
-		name, _ := v["name"].(string)
-		p.mounted[name], _ = mapping(v["image"])["reference"].(string)
+	p := &pulls{agent: imageOf(merged)}
+	watcher, provider := mapping(merged["configWatcher"]), mapping(mapping(merged["config"])["provider"])
+	if HasWatcher(version) && helmvalues.IsTrue(watcher["enabled"]) && !helmvalues.IsTrue(provider["identifier"]) {
+		p.beside = []Pull{{imageOf(watcher), WatcherSetting, watcherStop}}
 	}
-	for _, object := range mappings(merged["extraObjects"]) {
-		if object["kind"] != "Job" {
-			continue
-		}
-		pod := mapping(mapping(mapping(object["spec"])["template"])["spec"])
-		for _, c := range mappings(pod["containers"]) {
-			image, _ := c["image"].(string)
-			p.jobs = append(p.jobs, image)
+	p.takeVolumes(manifest.List("", merged["extraVolumes"]))
+	for _, object := range manifest.List("", merged["extraObjects"]) {
+		if object.At("kind").Text() == "Job" {
+			p.takeJob(object)
 		}
 	}
 	return p.all()
 }
 
-// watcherName is what charts up to v1.4.1 call their second container.
-const watcherName = "cfg-watcher"
-
-// besidePull is the image of a container beside the agent's.
-func besidePull(name, image string) Pull {
-	if name == watcherName {
-		return Pull{image, WatcherSetting, watcherStop}
+// takeVolumes takes the images that are mounted. A patch makes an image of a volume, or
+// something else of an image.
+func (p *pulls) takeVolumes(volumes []manifest.Field) {
+	if p.mounted == nil {
+		p.mounted = map[string]string{}
 	}
-	return Pull{image, "the container " + name, ""}
+	for _, v := range volumes {
+		p.mounted[v.At("name").Text()] = v.At("image", "reference").Text()
+	}
+}
+
+func (p *pulls) takeJob(job manifest.Field) {
+	for _, c := range job.At("spec", "template", "spec", "containers").Items() {
+		p.jobs = append(p.jobs, c.At("image").Text())
+	}
 }
 
 // takeBeside takes a container beside the agent's. A patch changes the one of its name, or
 // takes it away.
 func (p *pulls) takeBeside(name, image string, deleted bool) {
-	pull := besidePull(name, image)
+	pull := Pull{image, "the container " + name, ""}
+	if name == "cfg-watcher" { // as charts up to v1.4.1 call it
+		pull = Pull{image, WatcherSetting, watcherStop}
+	}
 	i := slices.IndexFunc(p.beside, func(had Pull) bool { return name != "" && had.Setting == pull.Setting })
 	switch {
 	case i >= 0 && deleted:
@@ -84,12 +91,9 @@ const (
 	watcherStop = WatcherSetting + ": false"
 )
 
-// withoutWatcher is the first version of the chart that has no second container.
-const withoutWatcher = "v1.5.0"
-
 // HasWatcher reports whether the chart of a version runs a second container, unless its
 // values say otherwise (helm/botkube/templates/deployment.yaml, cfg-watcher).
-func HasWatcher(version string) bool { return before(version, withoutWatcher) }
+func HasWatcher(version string) bool { return !agent.Since(version, "v1.5.0") }
 
 // WatcherSetting is the value that has charts up to v1.4.1 run a second container.
 const WatcherSetting = "configWatcher.enabled"
@@ -110,15 +114,6 @@ func WatcherImage(version string) (string, error) {
 		return "", err
 	}
 	return imageOf(mapping(values["configWatcher"])), nil
-}
-
-// watcherOf returns the image of the second container.
-func watcherOf(version string, merged map[string]any) []Pull {
-	watcher := mapping(merged["configWatcher"])
-	if !HasWatcher(version) || !helmvalues.IsTrue(watcher["enabled"]) || helmvalues.IsTrue(mapping(mapping(merged["config"])["provider"])["identifier"]) {
-		return nil
-	}
-	return []Pull{{imageOf(watcher), WatcherSetting, watcherStop}}
 }
 
 // imageTag matches the tag of a reference that is a version.
@@ -142,18 +137,13 @@ func tagIn(image string) string {
 }
 
 func imageOf(merged map[string]any) string {
-	image, _ := merged["image"].(map[string]any)
-	var parts []string
-	for _, k := range []string{"registry", "repository"} {
-		if s, _ := image[k].(string); s != "" {
-			parts = append(parts, s)
-		}
-	}
-	tag := tagOf(merged)
-	if len(parts) == 0 || tag == "" {
+	registry, _ := mapping(merged["image"])["registry"].(string)
+	repository, _ := mapping(merged["image"])["repository"].(string)
+	name, tag := strings.Trim(registry+"/"+repository, "/"), tagOf(merged)
+	if name == "" || tag == "" {
 		return ""
 	}
-	return strings.Join(parts, "/") + ":" + tag
+	return name + ":" + tag
 }
 
 // tagOf returns the tag of an image, as the chart writes it: a number may be one.

@@ -5,6 +5,7 @@ package configured
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,17 +36,16 @@ type Agent struct {
 // the version that they say. If all that is enabled counts, bound or not, the chat
 // platforms may be missing.
 func Read(version string, files []chart.File, allEnabled bool) (*Agent, error) {
-	read := chart.Read
-	if allEnabled {
-		read = chart.ReadWithoutPlatforms
+	values, err := chart.Read(version, files, allEnabled)
+	if errors.Is(err, agent.ErrRefused) {
+		return nil, fault.New(fault.Usage, "reading values: %w", err).WithHint("correct it in the values, or in the variables (extraEnv) that win over them")
 	}
-	values, err := read(version, files)
 	if err != nil {
-		return nil, withNextStep(err)
+		return nil, fault.New(fault.Usage, "reading values: %w", err)
 	}
 	c := &Agent{Notes: values.Notes, Undecided: values.NotGiven, Values: values, ChartVersion: cmp.Or(version, values.ChartVersion)}
 	if c.ChartVersion == "" {
-		return nil, withNextStep(chart.ErrNoVersion)
+		return nil, fault.New(fault.Usage, "reading values: %w", chart.NoVersion())
 	}
 	c.Version = cmp.Or(values.AgentVersion, c.ChartVersion)
 	c.compareVersions()

@@ -1,6 +1,7 @@
 package configured
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -89,7 +90,7 @@ func TestRead(t *testing.T) {
 	} {
 		_, err := Read(test.version, files(test.text), false)
 		platforms := strings.Contains(test.hint, "kubectl get secret")
-		if fault.KindOf(err) != fault.Usage || !strings.Contains(fault.HintOf(err), test.hint) || MissesPlatforms(err) != platforms {
+		if fault.KindOf(err) != fault.Usage || !strings.Contains(fault.HintOf(err), test.hint) || errors.Is(err, chart.ErrNoPlatforms) != platforms {
 			t.Errorf("%s: %v, hint %q", name, err, fault.HintOf(err))
 		}
 	}

@@ -2,7 +2,6 @@ package configured
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
@@ -35,32 +34,4 @@ func readText(name string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return data, nil
-}
-
-// MissesPlatforms reports whether an error says that a Secret with the chat platforms is
-// not among the files.
-func MissesPlatforms(err error) bool {
-	_, missing := errors.AsType[*chart.MissingSecret](err)
-	return missing || errors.Is(err, chart.ErrNoPlatforms)
-}
-
-// withNextStep adds a hint to what is wrong with files.
-func withNextStep(err error) error {
-	const give = "give it too: kubectl get secret %s -o yaml > platforms.yaml, and --values platforms.yaml"
-	const without = "\nwithout it, --all-enabled takes every plugin that the values enable, bound or not"
-	wrapped := fault.New(fault.Usage, "reading values: %w", err)
-	secret, missing := errors.AsType[*chart.MissingSecret](err)
-	switch {
-	case missing:
-		return wrapped.WithHint(give+without, secret.Name)
-	case errors.Is(err, chart.ErrNoPlatforms):
-		return wrapped.WithHint(give+"; the chart calls it botkube-communication-secret, unless existingCommunicationsSecretName names another"+without, "NAME")
-	case errors.Is(err, chart.ErrNoConfiguration):
-		return wrapped.WithHint("give all of what helm template renders, or of kubectl get configmap,secret,deployment -o yaml in the agent's namespace; or give Helm values too")
-	case errors.Is(err, agent.ErrRefused):
-		return wrapped.WithHint("correct it in the values, or in the variables (extraEnv) that win over them")
-	case errors.Is(err, chart.ErrNoVersion):
-		return wrapped.WithHint("give it: --version v1.14.0; or give what helm template renders, whose labels say it")
-	}
-	return wrapped
 }

@@ -17,9 +17,11 @@ import (
 type File struct {
 	Name string
 	Data []byte
+	// Objects are what it has instead of values.
+	Objects []*manifest.Object
 	// Referenced says that a document names the file, and so has a place for what it says.
 	Referenced bool
-	// place is where a document has it, if Used.
+	// place is where that document has it.
 	place place
 }
 

@@ -2,12 +2,14 @@ package resolve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -24,7 +26,7 @@ func (req *Request) applyValues(ctx context.Context, sel Selection) (*configured
 		return nil, err
 	}
 	c, err := configured.Read(req.Version, files, sel.AllEnabled)
-	if configured.MissesPlatforms(err) {
+	if errors.Is(err, chart.ErrNoPlatforms) {
 		return nil, fault.New(fault.Usage, "%w", err).WithHint("%s\nor name plugins: --plugin REPOSITORY/NAME in the place of --values", fault.HintOf(err))
 	}
 	if err != nil {
