@@ -152,7 +152,8 @@ func (d *deployment) platforms() error {
 	if len(wanted) == 0 {
 		wanted = d.Lock.Platforms
 	}
-	if d.out.Platforms = deploy.KubernetesPlatforms(wanted); len(d.out.Platforms) == 0 {
+	d.out.Platforms = slices.DeleteFunc(slices.Clone(wanted), func(p agent.Platform) bool { return p.OS != "linux" })
+	if len(d.out.Platforms) == 0 {
 		return fault.New(fault.Usage, "%s is for %s, and Botkube's agent runs on Linux nodes", d.name, agent.JoinPlatforms(d.Lock.Platforms)).
 			WithHint("pull it for linux/amd64 or linux/arm64")
 	}
@@ -392,7 +393,7 @@ func (d *deployment) takeUser() error {
 	out.Absent = d.unmirrored(values.Config.Plugins.Repositories)
 	out.Missing = d.missing()
 	if out.Policy != nil {
-		d.takeEgress()
+		out.Policy.PluginEgress = d.user.Egress(out.BotkubeVersion, mirrored(d.Lock))
 	}
 	return d.takeTemplates()
 }
@@ -409,22 +410,6 @@ func (d *deployment) missing() []string {
 	}
 	slices.Sort(missing)
 	return slices.Compact(missing)
-}
-
-// takeEgress has the NetworkPolicy allow what the agent calls while it runs.
-func (d *deployment) takeEgress() {
-	found := d.user.Egress(d.out.BotkubeVersion, mirrored(d.Lock))
-	d.out.Policy.Unknown = found.Unknown
-	for _, e := range found.Calls {
-		if e.Stop != "" || e.Destination == agent.DestinationInCommand {
-			continue // the values stop it, or nothing can be said about it
-		}
-		what := e.Purpose
-		if e.Plugin != "" {
-			what = e.Plugin + " for " + e.Purpose
-		}
-		d.out.Policy.Destinations = append(d.out.Policy.Destinations, deploy.Destination{URL: e.Destination, What: what, InCluster: e.InCluster, Proxied: e.Proxy != ""})
-	}
 }
 
 // takeTemplates has exec take from a site what the site has of the templates that

@@ -1,11 +1,13 @@
 package deploy
 
 import (
+	"cmp"
 	"path"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
@@ -35,12 +37,12 @@ var chartMounts = []string{
 
 // Check reports why options cannot be rendered.
 func (o *Options) Check() error {
-	for _, check := range []func() error{o.checkMount, o.checkPlatforms, o.checkClaim, o.checkSecrets, o.checkPolicy, o.checkUser, o.checkEnvironment} {
-		if err := check(); err != nil {
+	for _, name := range o.PullSecrets {
+		if err := checkName("--pull-secret", name); err != nil {
 			return err
 		}
 	}
-	return nil
+	return cmp.Or(o.checkMount(), o.checkPlatforms(), o.checkClaim(), o.checkPolicy(), o.checkUser(), o.checkEnvironment())
 }
 
 func (o *Options) checkMount() error {
@@ -80,15 +82,9 @@ func (o *Options) checkClaim() error {
 	if o.Claim == nil {
 		return nil
 	}
-	if err := checkName("--pvc", o.Claim.Name); err != nil {
-		return err
-	}
-	if err := checkSubPath(o.Claim.SubPath); err != nil {
-		return err
-	}
 	seed := o.Claim.Seed
-	if seed == nil {
-		return nil
+	if err := cmp.Or(checkName("--pvc", o.Claim.Name), checkSubPath(o.Claim.SubPath)); err != nil || seed == nil {
+		return err
 	}
 	if job := jobName(o.Claim); !labelForm.MatchString(job) {
 		return fault.New(fault.Usage, "the Job that fills the claim cannot be called %q", job).
@@ -120,25 +116,9 @@ func checkSubPath(p string) error {
 	if p == "" {
 		return nil
 	}
-	parts := strings.Split(p, "/")
-	if !pathForm.MatchString(p) || path.IsAbs(p) || path.Clean(p) != p || slices.Contains(parts, "..") || p == "." {
+	if !pathForm.MatchString(p) || !filepath.IsLocal(p) || path.Clean(p) != p || p == "." {
 		return fault.New(fault.Usage, "--sub-path %.200q is not a path within the volume", p).
 			WithHint("name the directory as it is called there, for example linux-amd64; none at all is an empty one")
 	}
 	return nil
-}
-
-func (o *Options) checkSecrets() error {
-	for _, name := range o.PullSecrets {
-		if err := checkName("--pull-secret", name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// KubernetesPlatforms returns the platforms that nodes can have on which the
-// agent's image runs: it is made for Linux.
-func KubernetesPlatforms(all []agent.Platform) []agent.Platform {
-	return slices.DeleteFunc(slices.Clone(all), func(p agent.Platform) bool { return p.OS != "linux" })
 }

@@ -134,8 +134,10 @@ const (
 // (templates/deployment.yaml).
 const SiteCacheDir = "/tmp"
 
-// agentLabels are those of the agent's pods (templates/deployment.yaml).
-var agentLabels = []string{"app", "botkube", "component", "controller"}
+// agentPods selects the agent's pods (templates/deployment.yaml).
+func agentPods() object {
+	return newObject().set("matchLabels", labels("app", "botkube", "component", "controller"))
+}
 
 // platform returns the one platform that nodes must have, if it is one.
 func (o *Options) platform() (agent.Platform, bool) {

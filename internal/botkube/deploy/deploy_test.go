@@ -70,11 +70,11 @@ func everything(o Options) Options {
 	o.Missing = []string{"botkubeExtra/helm"}
 	o.Policy = &Policy{
 		Allow: []Network{network("192.0.2.7:8080"), network("2001:db8::/32")},
-		Destinations: []Destination{
-			{URL: "http://mattermost.chat.svc.cluster.local:8065", What: "Mattermost", InCluster: true},
-			{URL: "https://slack.com and wss://*.slack.com", What: "Slack"},
-			{URL: "https://hooks.example.com", What: "a webhook"},
-		},
+		PluginEgress: agent.PluginEgress{Calls: []agent.Egress{
+			{Destination: "http://mattermost.chat.svc.cluster.local:8065", Purpose: "Mattermost", InCluster: true},
+			{Destination: "https://slack.com and wss://*.slack.com", Purpose: "Slack"},
+			{Destination: "https://hooks.example.com", Purpose: "a webhook"},
+		}},
 	}
 	o.Configured = true
 	o.User = map[string]any{
@@ -370,13 +370,13 @@ func TestDestinations(t *testing.T) {
 		"https://slack.com and wss://*.slack.com":   "named",
 		"": "named",
 	} {
-		o := Options{Policy: &Policy{Destinations: []Destination{{URL: url}, {URL: url}}}}
+		o := Options{Policy: &Policy{PluginEgress: agent.PluginEgress{Calls: []agent.Egress{{Destination: url}, {Destination: url}}}}}
 		rules, names := o.destinationRules()
 		if got := describe(rules, names); got != want {
 			t.Errorf("%s: %s, want %s", url, got, want)
 		}
 	}
-	o := Options{Policy: &Policy{Destinations: []Destination{{URL: "http://mattermost.chat", InCluster: true}}}}
+	o := Options{Policy: &Policy{PluginEgress: agent.PluginEgress{Calls: []agent.Egress{{Destination: "http://mattermost.chat", InCluster: true}}}}}
 	if got := describe(o.destinationRules()); got != "namespace chat" {
 		t.Errorf("a Service's name without svc: %s", got)
 	}
@@ -438,7 +438,7 @@ func TestComments(t *testing.T) {
 func TestDeniedIsTold(t *testing.T) {
 	o := base()
 	o.Configured, o.User = true, map[string]any{}
-	o.Policy = &Policy{Destinations: []Destination{{URL: "https://chat.example", What: "chat"}, {URL: "http://prometheus.monitoring.svc:9090", InCluster: true}}}
+	o.Policy = &Policy{PluginEgress: agent.PluginEgress{Calls: []agent.Egress{{Destination: "https://chat.example", Purpose: "chat"}, {Destination: "http://prometheus.monitoring.svc:9090", InCluster: true}}}}
 	const want = "the agent will not reach chat: https://chat.example: give the addresses"
 	if got := strings.Join(o.Notes(), "\n"); !strings.Contains(got, want) || strings.Contains(got, "prometheus") {
 		t.Errorf("the notes are %q", got)
@@ -450,14 +450,14 @@ func TestDeniedIsTold(t *testing.T) {
 }
 
 // proxied has an agent that asks for everything outside through a proxy.
-func proxied(proxy string, more ...Destination) Options {
+func proxied(proxy string, more ...agent.Egress) Options {
 	o := withSite(base())
 	o.Site = &Site{BaseURL: "https://mirror.example.com"}
 	o.Configured, o.User = true, map[string]any{}
 	o.Environment = map[string]string{"HTTPS_PROXY": "http://user:s3cret@" + proxy, "NO_PROXY": ".svc"}
-	o.Policy = &Policy{Destinations: append(more,
-		Destination{URL: "https://slack.com and wss://*.slack.com", What: "Slack", Proxied: true},
-		Destination{URL: "http://" + proxy, What: "what goes through a proxy", InCluster: agent.InCluster(proxy)})}
+	o.Policy = &Policy{PluginEgress: agent.PluginEgress{Calls: append(more,
+		agent.Egress{Destination: "https://slack.com and wss://*.slack.com", Purpose: "Slack", Proxy: "HTTPS_PROXY"},
+		agent.Egress{Destination: "http://" + proxy, Purpose: "what goes through a proxy", InCluster: agent.InCluster(proxy)})}}
 	return o
 }
 
@@ -490,7 +490,7 @@ func TestPolicyOfProxy(t *testing.T) {
 		}
 	}
 	// What is not asked for through the proxy needs an address as before.
-	o := proxied("squid.infra.svc:3128", Destination{URL: "https://direct.example", What: "a webhook"})
+	o := proxied("squid.infra.svc:3128", agent.Egress{Destination: "https://direct.example", Purpose: "a webhook"})
 	if notes := strings.Join(o.Notes(), "\n"); !strings.Contains(notes, "will not reach a webhook: https://direct.example: give") {
 		t.Errorf("the notes are %q", notes)
 	}
@@ -518,8 +518,7 @@ func TestPolicyOfPlugins(t *testing.T) {
 	o := withClaim(base())
 	o.Configured, o.User = true, map[string]any{}
 	o.Policy = &Policy{
-		Destinations: []Destination{{URL: agent.DestinationOwnService, What: "o/ai for ai-brain", InCluster: true}, {URL: "http://prometheus.monitoring.svc:9090", What: "o/prometheus for alerts", InCluster: true}},
-		Unknown:      []string{"demo/hello"},
+		PluginEgress: agent.PluginEgress{Calls: []agent.Egress{{Destination: agent.DestinationOwnService, Purpose: "o/ai for ai-brain", InCluster: true}, {Destination: "http://prometheus.monitoring.svc:9090", Purpose: "o/prometheus for alerts", InCluster: true}}, Unknown: []string{"demo/hello"}},
 	}
 	const want = `
         # o/ai for ai-brain: the agent's own Service

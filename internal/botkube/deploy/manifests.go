@@ -25,10 +25,9 @@ func Manifests(o Options) (*Rendering, error) {
 	}
 	var all []document
 	if o.seeded() != nil {
-		none := newObject()
 		all = append(all,
-			document{[]string{"the volume of the agent's cache directory"}, o.claim(none)},
-			document{[]string{"fills it; delete the last one before you apply another"}, o.job(none)})
+			document{[]string{"the volume of the agent's cache directory"}, o.claim(false)},
+			document{[]string{"fills it; delete the last one before you apply another"}, o.job(false)})
 	}
 	if o.Policy != nil {
 		all = append(all, document{[]string{"what the agent may call"}, o.policy()})
@@ -123,7 +122,7 @@ func (o *Options) patch(config string) object {
 		pod.set("nodeSelector", nodeSelector(p), "the mirror is for this platform only")
 	}
 	if len(o.PullSecrets) > 0 {
-		pod.set("imagePullSecrets", names(nodeOf(o.PullSecrets)))
+		pod.set("imagePullSecrets", named(nodeOf(o.PullSecrets).Content))
 	}
 	containers := list(container)
 	switch beside := newObject().set("name", "cfg-watcher"); {

@@ -66,11 +66,11 @@ func labels(pairs ...string) object {
 
 // list is a sequence of values.
 func list(values ...any) *yaml.Node {
-	n := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+	var all []*yaml.Node
 	for _, v := range values {
-		n.Content = append(n.Content, nodeOf(v))
+		all = append(all, nodeOf(v))
 	}
-	return n
+	return nodeOf(all)
 }
 
 // commented puts a comment above an element of a list.
@@ -86,6 +86,8 @@ func nodeOf(value any) *yaml.Node {
 		return v
 	case object:
 		return v.node
+	case []*yaml.Node:
+		return &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: v}
 	case []string:
 		n := list()
 		for _, s := range v {

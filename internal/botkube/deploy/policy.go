@@ -3,7 +3,6 @@ package deploy
 import (
 	"net"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,24 +19,9 @@ type Policy struct {
 	APIServers []Network
 	// Allow is what else may be called.
 	Allow []Network
-	// Destinations are what the agent's configuration has it and its plugins call,
-	// proxies included.
-	Destinations []Destination
-	// Unknown are plugins of which it is not known whom they call.
-	Unknown []string
-}
-
-// Destination is something that the agent calls.
-type Destination struct {
-	// URL is one, or a host with or without a port, or [agent.DestinationOwnService].
-	URL string
-	// What says what for.
-	What string
-	// InCluster says that it is known to be a Service.
-	InCluster bool
-	// Proxied says that it is reached through a proxy, which has a destination of its
-	// own.
-	Proxied bool
+	// PluginEgress is what the agent's configuration has it and its plugins call, proxies
+	// included.
+	agent.PluginEgress
 }
 
 // Network is some addresses, and a TCP port of theirs or 0 for all.
@@ -49,25 +33,20 @@ type Network struct {
 // ParseNetwork reads CIDR[:PORT] or ADDRESS[:PORT]. An IPv6 address before a
 // port stands in brackets.
 func ParseNetwork(s string) (Network, error) {
-	bad := fault.New(fault.Usage, "%.80q is no network", s).WithHint("write ADDRESS, ADDRESS/BITS, or one of them with :PORT behind it, for example 10.0.0.0/8:6443, or [fd00::/8]:6443")
 	if n, ok := parsePrefix(s); ok {
 		return Network{Prefix: n}, nil
 	}
-	i := strings.LastIndexByte(s, ':')
-	if i < 0 {
-		return Network{}, bad
-	}
-	host, bracketed := s[:i], false
-	if inner, ok := strings.CutPrefix(host, "["); ok {
-		host, bracketed = strings.CutSuffix(inner, "]")
-		if !bracketed {
-			return Network{}, bad
-		}
+	i := max(0, strings.LastIndexByte(s, ':'))
+	host := s[:i]
+	bracketed := strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]")
+	if bracketed {
+		host = host[1 : i-1]
 	}
 	prefix, ok := parsePrefix(host)
-	port, err := strconv.ParseUint(s[i+1:], 10, 16)
+	port, err := strconv.ParseUint(strings.TrimPrefix(s[i:], ":"), 10, 16)
 	if !ok || err != nil || port == 0 || prefix.Addr().Is6() != bracketed {
-		return Network{}, bad
+		return Network{}, fault.New(fault.Usage, "%.80q is no network", s).
+			WithHint("write ADDRESS, ADDRESS/BITS, or one of them with :PORT behind it, for example 10.0.0.0/8:6443, or [fd00::/8]:6443")
 	}
 	return Network{prefix, int(port)}, nil
 }
@@ -89,10 +68,6 @@ func parsePrefix(s string) (netip.Prefix, bool) {
 // the server itself, not that of the Service kubernetes.
 var privateRanges = []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"}
 
-// apiPorts are the ports of API servers: managed ones, and those of kubeadm, k3s,
-// kind and OpenShift.
-var apiPorts = []int{443, 6443}
-
 // localDNS is where NodeLocal DNSCache listens on every node.
 const localDNS = "169.254.20.10/32"
 
@@ -104,7 +79,7 @@ func (o *Options) checkPolicy() error {
 	if proxy := agent.Proxy(o.Environment, o.Site.BaseURL); proxy != "" {
 		to = proxy
 	}
-	if _, ok := ruleFor(Destination{URL: to}); ok {
+	if _, ok := ruleFor(agent.Egress{Destination: to}); ok {
 		return nil
 	}
 	return fault.New(fault.Usage, "a NetworkPolicy cannot allow %s by its name, so the agent could not reach the mirror", to).
@@ -119,38 +94,51 @@ func (o *Options) policy() object {
 	for _, n := range o.Policy.Allow {
 		rules = append(rules, commented(networkRule(n), "by --allow"))
 	}
+	comment := []string{"what is not here is denied"}
+	if len(unnamed) > 0 {
+		comment = append(comment, "A NetworkPolicy knows no names. These are allowed only if --allow has their addresses, or a gateway's:")
+	}
+	for _, name := range unnamed {
+		comment = append(comment, "  "+name)
+	}
 	spec := newObject().
-		set("podSelector", newObject().set("matchLabels", labels(agentLabels...)), "the agent's pods, and no other").
+		set("podSelector", agentPods(), "the agent's pods, and no other").
 		set("policyTypes", []string{"Egress"}).
-		set("egress", list(rules...), unreachable(unnamed)...)
+		set("egress", list(rules...), comment...)
 	return newObject().set("apiVersion", "networking.k8s.io/v1").set("kind", "NetworkPolicy").set("metadata", metadata(policyName)).set("spec", spec)
 }
 
 // destinationRules returns the rules for what the agent calls, and what there can be
 // none for.
 func (o *Options) destinationRules() (rules []any, unnamed []string) {
-	all := o.Policy.Destinations
+	all := o.Policy.Calls
 	if o.Site != nil {
-		proxied := agent.ProxyVariable(o.Environment, o.Site.BaseURL) != ""
-		all = append([]Destination{{URL: o.Site.BaseURL, What: "the mirror", Proxied: proxied}}, all...)
+		mirror := agent.Egress{Destination: o.Site.BaseURL, Purpose: "the mirror", Proxy: agent.ProxyVariable(o.Environment, o.Site.BaseURL)}
+		all = append([]agent.Egress{mirror}, all...)
 	}
-	var done []string
-	for _, d := range all {
-		host, port := hostPort(d.URL)
+	done := map[string]bool{}
+	for _, e := range all {
+		if e.Stop != "" || e.Destination == agent.DestinationInCommand {
+			continue // the values stop it, or nothing can be said about it
+		}
+		host, port := hostPort(e.Destination)
 		key := net.JoinHostPort(host, strconv.Itoa(port))
 		if host == "" {
-			key = d.URL
+			key = e.Destination
 		}
-		if loopback(host) || slices.Contains(done, key) {
+		ip, err := netip.ParseAddr(host)
+		itself := host == "localhost" || err == nil && ip.IsLoopback() // no policy is about a pod itself
+		if itself || done[key] {
 			continue
 		}
-		done = append(done, key)
-		if rule, ok := ruleFor(d); ok {
-			rules = append(rules, commented(rule, shown(d)))
-		} else if !d.Proxied {
-			unnamed = append(unnamed, shown(d))
+		done[key] = true
+		if rule, ok := ruleFor(e); ok {
+			rules = append(rules, commented(rule, shown(e)))
+		} else if e.Proxy == "" {
+			unnamed = append(unnamed, shown(e))
 		}
 	}
+	slices.Sort(unnamed)
 	return rules, unnamed
 }
 
@@ -161,51 +149,33 @@ func (o *Options) denied() []string {
 		return nil
 	}
 	_, unnamed := o.destinationRules()
-	slices.Sort(unnamed)
 	return unnamed
 }
 
 // hiddenProxies are the variables of the user's extraEnv that name proxies which are
 // not in the values, but in a Secret or the like; none where addresses were given.
 func (o *Options) hiddenProxies() []string {
-	all := o.userList("extraEnv")
-	if all == nil || o.Policy == nil || len(o.Policy.Allow) > 0 {
+	if o.Policy == nil || len(o.Policy.Allow) > 0 {
 		return nil
 	}
 	var names []string
-	for _, v := range all.Content {
-		name := valueOf(v, "name")
-		if name != nil && valueOf(v, "valueFrom") != nil && slices.Contains([]string{"HTTP_PROXY", "HTTPS_PROXY"}, strings.ToUpper(name.Value)) {
-			names = append(names, name.Value)
+	for _, v := range o.userList("extraEnv") {
+		name := textOf(v, "name")
+		if valueOf(v, "valueFrom") != nil && slices.Contains([]string{"HTTP_PROXY", "HTTPS_PROXY"}, strings.ToUpper(name)) {
+			names = append(names, name)
 		}
 	}
 	return names
 }
 
-// loopback reports whether a host is the pod itself, which no policy is about.
-func loopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
-}
-
-// unreachable is the comment about what a policy cannot express.
-func unreachable(names []string) []string {
-	lines := []string{"what is not here is denied"}
-	if len(names) == 0 {
-		return lines
+// shown is what comments and notes call a call.
+func shown(e agent.Egress) string {
+	s := agent.Redact(e.Destination)
+	if e.Purpose != "" {
+		s = e.Purpose + ": " + s
 	}
-	lines = append(lines, "A NetworkPolicy knows no names. These are allowed only if --allow has their addresses, or a gateway's:")
-	slices.Sort(names)
-	for _, name := range names {
-		lines = append(lines, "  "+name)
-	}
-	return lines
-}
-
-func shown(d Destination) string {
-	s := agent.Redact(d.URL)
-	if d.What != "" {
-		s = d.What + ": " + s
+	if e.Plugin != "" {
+		s = e.Plugin + " for " + s
 	}
 	if len(s) > 300 {
 		s = s[:300] + "…"
@@ -214,54 +184,46 @@ func shown(d Destination) string {
 }
 
 func dnsRule() *yaml.Node {
-	ports := list(port("UDP", 53), port("TCP", 53))
 	kube := newObject().set("namespaceSelector", namespace("kube-system"))
-	local := newObject().set("ipBlock", labels("cidr", localDNS))
-	return commented(newObject().set("to", list(kube, commented(local, "NodeLocal DNSCache"))).set("ports", ports), "DNS")
+	return commented(rule(list(kube, commented(ipBlock(localDNS), "NodeLocal DNSCache")), port("UDP", 53), port("TCP", 53)), "DNS")
 }
 
 // apiRules allow the API server.
 func (p *Policy) apiRules() []any {
-	var rules []any
+	ports := []any{port("TCP", 443), port("TCP", 6443)} // managed ones; kubeadm, k3s, kind and OpenShift
+	var rules, to []any
 	for _, n := range p.APIServers {
-		rule := newObject().set("to", list(ipBlock(n.Prefix)))
-		ports := apiPorts
+		at := ports
 		if n.Port != 0 {
-			ports = []int{n.Port}
+			at = []any{port("TCP", n.Port)}
 		}
-		rules = append(rules, commented(rule.set("ports", tcp(ports...)), "the API server, by --api-server"))
+		rules = append(rules, commented(rule(list(ipBlock(n.Prefix.String())), at...), "the API server, by --api-server"))
 	}
 	if len(rules) > 0 {
 		return rules
 	}
-	var to []any
 	for _, r := range privateRanges {
-		to = append(to, newObject().set("ipBlock", labels("cidr", r)))
+		to = append(to, ipBlock(r))
 	}
-	return []any{commented(newObject().set("to", list(to...)).set("ports", tcp(apiPorts...)),
+	return []any{commented(rule(list(to...), ports...),
 		"the API server, which has no label to select it by: private addresses, never the internet. Narrow it with",
 		"--api-server ADDRESS:PORT, from kubectl get endpointslices -n default -l kubernetes.io/service-name=kubernetes")}
 }
 
+// rule allows peers at some ports, or at all.
+func rule(to *yaml.Node, ports ...any) object {
+	return newObject().set("to", to).setUnless(len(ports) == 0, "ports", list(ports...))
+}
+
 func networkRule(n Network) object {
-	rule := newObject().set("to", list(ipBlock(n.Prefix)))
-	if n.Port != 0 {
-		rule.set("ports", tcp(n.Port))
+	to := list(ipBlock(n.Prefix.String()))
+	if n.Port == 0 {
+		return rule(to)
 	}
-	return rule
+	return rule(to, port("TCP", n.Port))
 }
 
-func ipBlock(p netip.Prefix) object {
-	return newObject().set("ipBlock", labels("cidr", p.String()))
-}
-
-func tcp(ports ...int) *yaml.Node {
-	all := list()
-	for _, n := range ports {
-		all.Content = append(all.Content, port("TCP", n).node)
-	}
-	return all
-}
+func ipBlock(cidr string) object { return newObject().set("ipBlock", labels("cidr", cidr)) }
 
 func port(protocol string, n int) object {
 	return newObject().set("protocol", protocol).set("port", n)
@@ -274,27 +236,25 @@ func namespace(name string) object {
 
 // ruleFor returns the rule that allows a destination, if labels or addresses can
 // say where it is. A Service's own port is of no use: a policy sees the pod's.
-func ruleFor(d Destination) (object, bool) {
-	if d.URL == agent.DestinationOwnService {
-		return newObject().set("to", list(newObject().set("podSelector", newObject().set("matchLabels", labels(agentLabels...))))), true
+func ruleFor(e agent.Egress) (object, bool) {
+	if e.Destination == agent.DestinationOwnService {
+		return rule(list(newObject().set("podSelector", agentPods()))), true
 	}
-	host, port := hostPort(d.URL)
+	host, port := hostPort(e.Destination)
 	if ip, err := netip.ParseAddr(host); err == nil && ip.Zone() == "" {
 		ip = ip.Unmap()
 		return networkRule(Network{netip.PrefixFrom(ip, ip.BitLen()), port}), true
 	}
 	peer := newObject()
-	switch ns := namespaceOf(host, d.InCluster); {
-	case host == "":
-		return object{}, false
+	switch ns := namespaceOf(host, e.InCluster); {
 	case ns != "":
 		peer.set("namespaceSelector", namespace(ns))
-	case !strings.Contains(host, "."):
-		peer.set("podSelector", newObject(), "in the agent's own namespace")
-	default:
+	case host == "" || strings.Contains(host, "."):
 		return object{}, false
+	default:
+		peer.set("podSelector", newObject(), "in the agent's own namespace")
 	}
-	return newObject().set("to", list(peer)), true
+	return rule(list(peer)), true
 }
 
 // namespaceOf returns the namespace of a Service by its name in the cluster's DNS:
@@ -313,10 +273,7 @@ func namespaceOf(host string, inCluster bool) string {
 // hostPort returns the host of a URL, or of HOST[:PORT], in lower case, and the
 // port; 0 if it is not known.
 func hostPort(raw string) (string, int) {
-	if !strings.Contains(raw, "://") {
-		raw = "//" + raw
-	}
-	u, err := url.Parse(raw)
+	u, err := agent.ParseAddress(raw)
 	if err != nil {
 		return "", 0
 	}

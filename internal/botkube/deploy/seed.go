@@ -36,47 +36,38 @@ func metadata(name string) object {
 	return newObject().set("name", name).set("labels", labels("app.kubernetes.io/managed-by", managedBy))
 }
 
-// claim is a claim for the agent's cache directory.
-func (o *Options) claim(annotations object) object {
-	s := o.Claim.Seed
+// claim is a claim for the agent's cache directory. As a Helm hook, it comes before other
+// objects, and the Job needs it. A hook is not upgraded but created, which fails where it is there,
+// or deleted before, which must not happen to a volume in use. So the template
+// looks for it, and where it is, the hook has no event, and Helm leaves it out
+// (helm.sh/helm/v3 pkg/releaseutil/manifest_sorter.go, and v4 pkg/release/v1/util).
+func (o *Options) claim(hook bool) object {
+	s, meta := o.Claim.Seed, metadata(o.Claim.Name)
+	if hook {
+		meta.set("annotations", newObject().
+			set("helm.sh/hook", `{{ if not (lookup "v1" "PersistentVolumeClaim" .Release.Namespace "`+o.Claim.Name+`") }}pre-install,pre-upgrade{{ end }}`,
+				"before the Job; only if it is not there yet: nothing replaces or deletes a volume in use").
+			set("helm.sh/hook-weight", "-10").
+			set("helm.sh/hook-delete-policy", "hook-failed", "the default would delete it first").
+			set("helm.sh/resource-policy", "keep"))
+	}
 	spec := newObject().
 		set("accessModes", []string{s.AccessMode}).
 		setUnless(s.StorageClass == "", "storageClassName", s.StorageClass).
 		set("resources", newObject().set("requests", labels("storage", s.Storage)))
-	meta := metadata(o.Claim.Name)
-	meta.setUnless(len(annotations.node.Content) == 0, "annotations", annotations)
 	return newObject().set("apiVersion", "v1").set("kind", "PersistentVolumeClaim").set("metadata", meta).set("spec", spec)
-}
-
-// claimHook is the claim as a Helm hook: hooks come before other objects, and the
-// Job needs it. A hook is not upgraded but created, which fails where it is there,
-// or deleted before, which must not happen to a volume in use. So the template
-// looks for it, and where it is, the hook has no event, and Helm leaves it out
-// (helm.sh/helm/v3 pkg/releaseutil/manifest_sorter.go, and v4 pkg/release/v1/util).
-func (o *Options) claimHook() object {
-	annotations := newObject().
-		set("helm.sh/hook", `{{ if not (lookup "v1" "PersistentVolumeClaim" .Release.Namespace "`+o.Claim.Name+`") }}pre-install,pre-upgrade{{ end }}`,
-			"before the Job; only if it is not there yet: nothing replaces or deletes a volume in use").
-		set("helm.sh/hook-weight", "-10").
-		set("helm.sh/hook-delete-policy", "hook-failed", "the default would delete it first").
-		set("helm.sh/resource-policy", "keep")
-	return o.claim(annotations)
-}
-
-// jobHook is the Job as a Helm hook.
-func (o *Options) jobHook() object {
-	annotations := newObject().
-		set("helm.sh/hook", "pre-install,pre-upgrade", "helm waits until the volume is filled, and starts the agent then (--timeout, 5m unless given)").
-		set("helm.sh/hook-weight", "-5").
-		set("helm.sh/hook-delete-policy", "before-hook-creation", "a Job cannot be changed: the one of the last upgrade makes room")
-	return o.job(annotations)
 }
 
 // job is the Job that fills the claim from an image. What is there already is
 // verified and left.
-func (o *Options) job(annotations object) object {
+func (o *Options) job(hook bool) object {
 	meta := metadata(jobName(o.Claim))
-	meta.setUnless(len(annotations.node.Content) == 0, "annotations", annotations)
+	if hook {
+		meta.set("annotations", newObject().
+			set("helm.sh/hook", "pre-install,pre-upgrade", "helm waits until the volume is filled, and starts the agent then (--timeout, 5m unless given)").
+			set("helm.sh/hook-weight", "-5").
+			set("helm.sh/hook-delete-policy", "before-hook-creation", "a Job cannot be changed: the one of the last upgrade makes room"))
+	}
 	spec := newObject().
 		set("backoffLimit", 3).
 		set("activeDeadlineSeconds", seedSeconds).
@@ -103,9 +94,9 @@ func (o *Options) seedPod() object {
 	pod.set("nodeSelector", o.seedNodes(), "the image's files for this platform are copied")
 	pod.set("affinity", beside(), "a volume that one node can attach is attached where the agent runs")
 	tolerations := o.userList("tolerations")
-	pod.setUnless(tolerations == nil, "tolerations", tolerations, "those of your values, so that it can go where the agent goes")
-	if secrets := o.carryNames(); len(secrets.Content) > 0 {
-		pod.set("imagePullSecrets", names(secrets))
+	pod.setUnless(len(tolerations) == 0, "tolerations", tolerations, "those of your values, so that it can go where the agent goes")
+	if secrets := o.pullSecrets(); len(secrets.Content) > 0 {
+		pod.set("imagePullSecrets", named(secrets.Content))
 	}
 	return pod.
 		set("containers", list(o.seedContainer())).
@@ -127,10 +118,10 @@ func (o *Options) seedNodes() object {
 	return selector
 }
 
-// names makes objects with names of names.
-func names(all *yaml.Node) *yaml.Node {
+// named makes objects with names.
+func named(names []*yaml.Node) *yaml.Node {
 	out := list()
-	for _, n := range all.Content {
+	for _, n := range names {
 		out.Content = append(out.Content, newObject().set("name", n).node)
 	}
 	return out
@@ -155,9 +146,7 @@ func (o *Options) seedContainer() object {
 // beside prefers the agent's node. It cannot require it: the first time, there is
 // no agent yet.
 func beside() object {
-	term := newObject().
-		set("labelSelector", newObject().set("matchLabels", labels(agentLabels...))).
-		set("topologyKey", "kubernetes.io/hostname")
+	term := newObject().set("labelSelector", agentPods()).set("topologyKey", "kubernetes.io/hostname")
 	return newObject().set("podAffinity", newObject().set("preferredDuringSchedulingIgnoredDuringExecution",
 		list(newObject().set("weight", 100).set("podAffinityTerm", term))))
 }

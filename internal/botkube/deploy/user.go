@@ -37,43 +37,36 @@ func (o *Options) withYours(comment ...string) []string {
 	return append(comment, "with those of your values, whose place a list takes")
 }
 
-// carry returns the user's list with what is ours behind it. What is ours already,
-// by same, is replaced: the user's values may have these in them.
-func (o *Options) carry(key string, same func(a, b *yaml.Node) bool, ours ...any) *yaml.Node {
-	out := list()
-	all := list(ours...)
-	if theirs := o.userList(key); theirs != nil {
-		for _, item := range theirs.Content {
-			if !slices.ContainsFunc(all.Content, func(n *yaml.Node) bool { return same(n, item) }) {
-				out.Content = append(out.Content, item)
+// carry returns the user's list with items behind it. The user's items with the same
+// identity, which is what they have at the paths, are left out: they are from an earlier time.
+func (o *Options) carry(key, paths string, items ...any) *yaml.Node {
+	all := list(items...).Content
+	identity := func(n *yaml.Node) string {
+		var id []string
+		for path := range strings.FieldsSeq(paths) {
+			at := object{n}.get(strings.Split(path, ".")...)
+			if at == nil {
+				return ""
 			}
+			id = append(id, at.Value)
 		}
+		return strings.Join(id, "\n") + n.Value
 	}
-	out.Content = append(out.Content, all.Content...)
-	return out
+	ids := map[string]bool{}
+	for _, n := range all {
+		ids[identity(n)] = true
+	}
+	theirs := slices.DeleteFunc(o.userList(key), func(n *yaml.Node) bool { id := identity(n); return id != "" && ids[id] })
+	return nodeOf(slices.Concat(theirs, all))
 }
 
-// carryNames returns the names of the pull secrets, the user's first.
-func (o *Options) carryNames() *yaml.Node {
-	return o.carry("image.pullSecrets", func(a, b *yaml.Node) bool { return a.Value == b.Value }, anys(o.PullSecrets)...)
-}
-
-func anys(names []string) []any {
+// pullSecrets returns the names of the pull secrets, the user's first.
+func (o *Options) pullSecrets() *yaml.Node {
 	var all []any
-	for _, name := range names {
+	for _, name := range o.PullSecrets {
 		all = append(all, name)
 	}
-	return all
-}
-
-func sameName(a, b *yaml.Node) bool {
-	n, m := valueOf(a, "name"), valueOf(b, "name")
-	return n != nil && m != nil && n.Value == m.Value
-}
-
-func sameObject(a, b *yaml.Node) bool {
-	kind, other := valueOf(a, "kind"), valueOf(b, "kind")
-	return kind != nil && other != nil && kind.Value == other.Value && sameName(valueOf(a, "metadata"), valueOf(b, "metadata"))
+	return o.carry("image.pullSecrets", "", all...)
 }
 
 // userValue returns what the user's values have at a path of keys, or nil.
@@ -89,34 +82,17 @@ func (o *Options) userValue(keys ...string) any {
 	return at
 }
 
-// userList returns a list of the user's values, or nil.
-func (o *Options) userList(key string) *yaml.Node {
-	items, ok := o.userValue(strings.Split(key, ".")...).([]any)
-	if !ok || len(items) == 0 {
-		return nil
-	}
-	return nodeOf(items)
+// userList returns the items of a list of the user's values.
+func (o *Options) userList(key string) []*yaml.Node {
+	items, _ := o.userValue(strings.Split(key, ".")...).([]any)
+	return list(items...).Content
 }
 
 // mayHaveHeaders reports whether the agent's configuration has headers for a
 // repository, as far as it is known.
 func (o *Options) mayHaveHeaders(repository string) bool {
-	if o.User == nil {
-		return true
-	}
-	headers, ok := o.userValue("plugins", "repositories", repository, "headers").(map[string]any)
-	return ok && len(headers) > 0
-}
-
-// checkSecretNames reports a pull secret of the user's that is no name.
-func (o *Options) checkSecretNames() error {
-	for _, n := range o.carryNames().Content {
-		if n.Kind != yaml.ScalarNode {
-			return fault.New(fault.Usage, "your values have something else than names in image.pullSecrets, which the chart cannot take").
-				WithHint("write names: pullSecrets: [regcred]")
-		}
-	}
-	return nil
+	headers, _ := o.userValue("plugins", "repositories", repository, "headers").(map[string]any)
+	return o.User == nil || len(headers) > 0
 }
 
 // checkUser reports why the user's own values do not go with a mirror.
@@ -132,8 +108,11 @@ func (o *Options) checkUser() error {
 		return fault.New(fault.Usage, "your values set config.provider.identifier: the agent takes its configuration from Botkube Cloud, and ignores what is in Helm values").
 			WithHint("for an agent that starts offline, take the configuration into the values, and leave config.provider empty")
 	}
-	if err := o.checkSecretNames(); err != nil {
-		return err
+	for _, n := range o.pullSecrets().Content {
+		if n.Kind != yaml.ScalarNode {
+			return fault.New(fault.Usage, "your values have something else than names in image.pullSecrets, which the chart cannot take").
+				WithHint("write names: pullSecrets: [regcred]")
+		}
 	}
 	return o.checkMounts()
 }
@@ -152,15 +131,13 @@ func kindOf(v any) string {
 // mountsMirror reports whether the user's values mount the mirror already, as it would be
 // mounted here but for the name of the volume.
 func (o *Options) mountsMirror(volume, mount object) bool {
-	volumes, mounts := o.userList("extraVolumes"), o.userList("extraVolumeMounts")
-	if volumes == nil || mounts == nil {
-		return false
-	}
-	for _, m := range mounts.Content {
-		if textOf(m, "name") == volumeName || path.Clean(textOf(m, "mountPath")) != o.Mount || path.Clean("/"+textOf(m, "subPath")) != path.Clean("/"+textOf(mount.node, "subPath")) || valueOf(m, "subPathExpr") != nil {
+	volumes := o.userList("extraVolumes")
+	for _, m := range o.userList("extraVolumeMounts") {
+		subPath, wanted := path.Clean("/"+textOf(m, "subPath")), path.Clean("/"+textOf(mount.node, "subPath"))
+		if textOf(m, "name") == volumeName || path.Clean(textOf(m, "mountPath")) != o.Mount || subPath != wanted || valueOf(m, "subPathExpr") != nil {
 			continue
 		}
-		for _, v := range volumes.Content {
+		for _, v := range volumes {
 			if textOf(v, "name") == textOf(m, "name") && sameSource(v, volume.node) {
 				return true
 			}
@@ -189,14 +166,10 @@ func textOf(n *yaml.Node, key string) string {
 
 // checkMounts refuses a mount of the user's where ours must be, unless it is the same.
 func (o *Options) checkMounts() error {
-	mounts := o.userList("extraVolumeMounts")
-	if o.Site != nil || mounts == nil {
+	if volume, mount := o.volume(); o.Site != nil || o.mountsMirror(volume, mount) {
 		return nil
 	}
-	if volume, mount := o.volume(); o.mountsMirror(volume, mount) {
-		return nil
-	}
-	for _, m := range mounts.Content {
+	for _, m := range o.userList("extraVolumeMounts") {
 		name, at := valueOf(m, "name"), valueOf(m, "mountPath")
 		if name == nil || at == nil || name.Value == volumeName {
 			continue

@@ -206,7 +206,7 @@ func (o *Options) setImages(v object) {
 		v.set("configWatcher", newObject().set("image", beside))
 	}
 	if len(o.PullSecrets) > 0 {
-		image.set("pullSecrets", o.carryNames(), o.withYours("with which the kubelet pulls the agent's image, and mounts images")...)
+		image.set("pullSecrets", o.pullSecrets(), o.withYours("with which the kubelet pulls the agent's image, and mounts images")...)
 	}
 	if len(image.node.Content) > 0 {
 		v.set("image", image)
@@ -224,20 +224,41 @@ func (o *Options) setVolume(v object) {
 	if o.Site != nil || o.mountsMirror(volume, mount) {
 		return
 	}
-	v.set("extraVolumes", o.carry("extraVolumes", sameName, volume), o.withYours()...)
-	v.set("extraVolumeMounts", o.carry("extraVolumeMounts", sameName, mount), o.withYours()...)
+	v.set("extraVolumes", o.carry("extraVolumes", "name", volume), o.withYours()...)
+	v.set("extraVolumeMounts", o.carry("extraVolumeMounts", "name", mount), o.withYours()...)
 }
 
 // setObjects adds objects beside the agent.
 func (o *Options) setObjects(v object) {
 	var objects []any
 	if o.seeded() != nil {
-		objects = append(objects, o.claimHook(), o.jobHook())
+		objects = append(objects, o.claim(true), o.job(true))
 	}
 	if o.Policy != nil {
 		objects = append(objects, o.policy())
 	}
 	if len(objects) > 0 {
-		v.set("extraObjects", o.carry("extraObjects", sameObject, objects...), o.withYours()...)
+		v.set("extraObjects", o.carry("extraObjects", "kind metadata.name", objects...), o.withYours()...)
 	}
+}
+
+// volume returns the volume with the mirror, and where the agent sees it. Both are
+// empty with a site.
+func (o *Options) volume() (volume, mount object) {
+	volume, mount = newObject().set("name", volumeName), newObject().set("name", volumeName)
+	mount.set("mountPath", o.Mount)
+	switch {
+	case o.Claim != nil:
+		// The volume itself is not attached read-only: the Job that fills it
+		// may be on the same node, and not every driver can do both at once.
+		volume.set("persistentVolumeClaim", labels("claimName", o.Claim.Name))
+		mount.setUnless(o.Claim.SubPath == "", "subPath", o.Claim.SubPath, "the directory for the platform of the nodes")
+	case o.Image != nil:
+		volume.set("image", newObject().set("reference", o.Image.Reference).set("pullPolicy", "IfNotPresent"),
+			"needs Kubernetes 1.35, where image volumes are on by default (1.36: stable), and a runtime that has them.",
+			"1.33 and 1.34 have them behind the feature gate ImageVolume of the API server and the kubelet.")
+		mount.setUnless(o.Image.Path == "", "subPath", o.Image.Path, "where the image has it")
+	}
+	mount.set("readOnly", true, "the agent changes nothing when everything is there")
+	return volume, mount
 }
