@@ -12,9 +12,8 @@ import (
 	"github.com/hashicorp/go-version"
 )
 
-// Modes of what the mirror writes for the agent. The agent sets binaries to
-// 0755 itself (pkg/plugin/manager.go, binPerms); indexes need only be readable
-// by [User].
+// Modes of what the mirror writes for the agent, which sets binaries to 0755 itself
+// (pkg/plugin/manager.go, binPerms). [User] need only read indexes.
 const (
 	BinaryMode    = 0o755
 	IndexMode     = 0o644
@@ -28,8 +27,7 @@ const (
 	Group = 101
 )
 
-// PluginType is the kind of a plugin: an executor runs commands, a source
-// sends events.
+// PluginType is the kind of a plugin: an executor runs commands, a source sends events.
 type PluginType string
 
 // The plugin types that the agent knows (pkg/plugin/index.go, allKnownTypes).
@@ -59,12 +57,10 @@ func ParsePlatform(s string) (Platform, error) {
 	return p, nil
 }
 
-// String returns os/arch, the form of the agent's selectors
-// (pkg/plugin/store.go, mapBinaryURLs).
+// String returns OS/ARCH, as in the agent's selectors (pkg/plugin/store.go, mapBinaryURLs).
 func (p Platform) String() string { return p.OS + "/" + p.Arch }
 
-// Dir returns the name of the sub-directory that holds the platform where an
-// output holds several.
+// Dir returns the name of the platform's sub-directory in an output for several platforms.
 func (p Platform) Dir() string { return p.OS + "-" + p.Arch }
 
 // ComparePlatforms orders platforms by what [Platform.String] returns.
@@ -92,8 +88,7 @@ func (p *Platform) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// PluginKey names a plugin as the agent's configuration does:
-// REPOSITORY/NAME, or REPOSITORY/NAME@VERSION for a pinned version.
+// PluginKey names a plugin as the agent's configuration does: REPOSITORY/NAME[@VERSION].
 type PluginKey struct {
 	Repository string
 	Name       string
@@ -111,8 +106,8 @@ func ParsePluginKey(s string) (PluginKey, error) {
 	return PluginKey{Repository: repository, Name: name, Version: ver}, nil
 }
 
-// DecomposePluginKey is [ParsePluginKey] with the leniency of the agent's function of that
-// name: an empty version stands for the newest.
+// DecomposePluginKey is [ParsePluginKey], but an empty version is the newest, as for the agent's
+// function.
 func DecomposePluginKey(s string) (PluginKey, error) {
 	return ParsePluginKey(strings.TrimSuffix(s, "@"))
 }
@@ -132,8 +127,7 @@ func (k PluginKey) Covers(of PluginKey) bool {
 // MarshalText writes the key as [PluginKey.String] does.
 func (k PluginKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
-// WithoutPrerelease returns a version without what marks it as a pre-release: v1.14.0 of
-// v1.14.0-rc.1. A version that is none stays as it is.
+// WithoutPrerelease returns v1.14.0 of v1.14.0-rc.1. What is no version stays as it is.
 func WithoutPrerelease(v string) string {
 	parsed, err := version.NewVersion(v)
 	if err != nil || parsed.Prerelease() == "" {
@@ -142,15 +136,14 @@ func WithoutPrerelease(v string) string {
 	return "v" + parsed.Core().String()
 }
 
-// Since reports whether a version is not older than another one. Empty, it is the
-// newest; and a pre-release has what its release has.
+// Since reports whether a version is first or newer. An empty version is the newest, and a
+// pre-release counts as its release.
 func Since(version, first string) bool {
 	return version == "" || !Newer(first, WithoutPrerelease(version))
 }
 
-// Newer reports whether version a is newer than b by the agent's order
-// (pkg/plugin/store.go, semvVerAGreaterThanB): a version that is none is
-// neither newer nor older than any.
+// Newer reports whether version a is newer than b by the agent's order (pkg/plugin/store.go,
+// semvVerAGreaterThanB). What is no version is neither newer nor older than any.
 func Newer(a, b string) bool {
 	va, errA := version.NewVersion(a)
 	vb, errB := version.NewVersion(b)

@@ -52,7 +52,6 @@ type Bindings struct {
 
 // PluginGroup is a group of executors or sources, which are bound by its name.
 type PluginGroup struct {
-	// DisplayName is here so that it is not taken for a plugin.
 	DisplayName string
 	// Plugins are by their keys.
 	Plugins map[string]ConfiguredPlugin `mapstructure:",remain"`
@@ -61,7 +60,6 @@ type PluginGroup struct {
 // ConfiguredPlugin is a plugin as a group configures it.
 type ConfiguredPlugin struct {
 	Enabled bool
-	// Config is the plugin's own configuration.
 	Config  any
 	Context PluginContext
 }
@@ -101,8 +99,7 @@ type Communications struct {
 	Teams Sink
 }
 
-// ChatPlatform is a platform with channels. What differs between platforms is
-// empty where they do not have it.
+// ChatPlatform is a platform with channels. A field that it does not have is empty.
 type ChatPlatform struct {
 	Enabled  bool
 	Channels map[string]Channel
@@ -112,8 +109,7 @@ type ChatPlatform struct {
 	Server struct{ URL string }
 }
 
-// Channel is a channel of a chat platform, which knows it by its name or by its ID; the
-// other one may be anything.
+// Channel is a channel of a chat platform, which knows it by name or by ID.
 type Channel struct {
 	Name, ID any
 	Bindings Bindings
@@ -157,8 +153,7 @@ type PluginManagement struct {
 	Repositories map[string]ConfiguredRepository
 }
 
-// ConfiguredRepository is a plugin repository. Header values may be Go templates
-// over the agent's identity in Botkube Cloud.
+// ConfiguredRepository is a plugin repository; headers are as in [Repository].
 type ConfiguredRepository struct {
 	URL     string
 	Headers map[string]string
@@ -167,8 +162,7 @@ type ConfiguredRepository struct {
 // MaxConfig bounds, in bytes, a configuration document that is read.
 const MaxConfig = 4 << 20
 
-// EnvironmentPrefix begins the names of the environment variables that the agent
-// takes for configuration.
+// EnvironmentPrefix begins the environment variables that the agent takes for configuration.
 const EnvironmentPrefix = "BOTKUBE_"
 
 // ErrRefused says that the agent cannot read a configuration at all.
@@ -216,8 +210,7 @@ func splitList(from, to reflect.Kind, data any) (any, error) {
 	return strings.Split(text, ","), nil
 }
 
-// shortened says what is wrong with the first few values, without those: they may
-// be secret.
+// shortened names the first few settings, without their values: they may be secret.
 func shortened(err error) error {
 	const most = 3
 	settings := misfits(err)
@@ -254,9 +247,8 @@ func misfits(err error) []string {
 // step matches a part of what the library calls a value: a field, or a key in brackets.
 var step = lazyregexp.New(`\[([^\]]*)\]|[^.\[\]]+`)
 
-// settingOf returns where a configuration has what the library calls
-// Executors[tools].Enabled: executors.tools.enabled. The library does not look into keys
-// that it takes for anything.
+// settingOf returns executors.tools.enabled for what the library calls Executors[tools].Enabled.
+// The library does not look into keys that it takes for anything.
 func settingOf(name string) string {
 	var parts []string
 	for _, m := range step.FindAllStringSubmatch(strings.ReplaceAll(name, "<interface {} Value>", "…"), -1) {
@@ -269,7 +261,7 @@ func settingOf(name string) string {
 	return strings.Join(parts, ".")
 }
 
-// keyOf returns how a configuration writes a field: its first word in small letters.
+// keyOf returns a field's key: its first word in small letters.
 func keyOf(field string) string {
 	runes := []rune(field)
 	for i, r := range runes {
@@ -299,8 +291,7 @@ func ParseConfig(data []byte) (map[string]any, error) {
 	return document, nil
 }
 
-// stringKeys makes strings of keys that are none, as koanf does (maps/maps.go,
-// IntfaceKeysToStrings).
+// stringKeys makes strings of other keys, as koanf does (maps/maps.go, IntfaceKeysToStrings).
 func stringKeys(value any) any {
 	switch v := value.(type) {
 	case map[string]any:
@@ -338,10 +329,9 @@ func fromEnvironment(environment map[string]string) map[string]any {
 	return document
 }
 
-// EnvironmentKey returns which value of the configuration, of the form
-// plugins.cacheDir, an environment variable takes the place of, if it is of those that
-// the agent reads. It is normalizeConfigEnvName: one underscore goes down a level, and
-// two begin a word within a key.
+// EnvironmentKey returns the setting, such as plugins.cacheDir, that the agent reads from a
+// variable, if it does (normalizeConfigEnvName): one underscore goes down a level, and two begin
+// a word within a key.
 func EnvironmentKey(name string) (string, bool) {
 	key, ok := strings.CutPrefix(name, EnvironmentPrefix)
 	if !ok {

@@ -13,15 +13,14 @@ import (
 type Egress struct {
 	// Plugin is the key of the plugin that calls, or empty for the agent itself.
 	Plugin string `json:"plugin,omitempty"`
-	// Destination is a scheme and host, because the rest may be secret; or several of
-	// these; or [DestinationInCommand] or [DestinationOwnService].
+	// Destination is one scheme and host or several, without the rest, which may be secret; or
+	// [DestinationInCommand] or [DestinationOwnService].
 	Destination string `json:"destination"`
-	// Purpose says in words what for.
+	// Purpose says what for.
 	Purpose string `json:"purpose"`
 	// Setting is the value that has it call.
 	Setting string `json:"setting"`
-	// Stop is the value that stops it, as KEY: VALUE; empty where it is what the
-	// agent is for.
+	// Stop is the value that stops it, as KEY: VALUE; empty if that is what the agent is for.
 	Stop string `json:"stop,omitempty"`
 	// InCluster says that the destination is by its name a service of the cluster.
 	InCluster bool `json:"inCluster,omitempty"`
@@ -36,9 +35,8 @@ type Egress struct {
 	direct bool
 }
 
-// Egress returns the calls that an agent makes while it runs: those that values
-// stop, and chat platforms and sinks. The version is as in [Config.Enabled].
-// Plugins make calls besides: see [Config.PluginEgress].
+// Egress returns the calls that an agent makes while it runs, besides those of its plugins:
+// calls that values stop, chat platforms and sinks. The version is as in [Config.Enabled].
 func (c *Config) Egress(version string) []Egress {
 	calls := []Egress{}
 	if !c.Analytics.Disable {
@@ -69,8 +67,7 @@ func (c *Config) Egress(version string) []Egress {
 	return calls
 }
 
-// signingDestination is where credentials of a role come from. Those of a machine
-// come from the machine.
+// signingDestination has credentials of a role. Those of a machine come from the machine.
 const signingDestination = "https://sts.amazonaws.com"
 
 // These stand for what is configured as an address, and is none.
@@ -102,9 +99,8 @@ func ParseAddress(raw string) (*url.URL, error) {
 	return url.Parse(raw)
 }
 
-// InCluster reports whether the host of a URL is by its name a service of the
-// cluster that the agent runs in (Kubernetes, DNS for Services and Pods), or the
-// agent's own machine.
+// InCluster reports whether a host is by its name a service of the agent's cluster (Kubernetes,
+// DNS for Services and Pods), or the agent's own machine.
 func InCluster(raw string) bool {
 	u, err := ParseAddress(raw)
 	if err != nil || u.Hostname() == "" {

@@ -29,17 +29,15 @@ type EnabledPlugin struct {
 
 // LeftOut is a configured plugin that the agent does not start for a group.
 type LeftOut struct {
-	Type  PluginType `json:"type"`
-	Key   string     `json:"key"`
-	Group string     `json:"group"`
-	// Reason says in words why.
-	Reason string `json:"reason"`
+	Type   PluginType `json:"type"`
+	Key    string     `json:"key"`
+	Group  string     `json:"group"`
+	Reason string     `json:"reason"`
 }
 
-// Enabled says which plugins the agent starts: those that are enabled in a group
-// that a channel of an enabled platform, or an enabled action, binds
-// (pkg/plugin/collector.go, GetAllEnabledAndUsedPlugins). The version is the
-// agent's, or empty for the newest.
+// Enabled says which plugins the agent starts: those enabled in a group that an enabled action
+// binds, or a channel of an enabled platform (pkg/plugin/collector.go,
+// GetAllEnabledAndUsedPlugins). The version is the agent's, or empty for the newest.
 func (c *Config) Enabled(version string) Enablement {
 	boundExecutors, boundSources := c.bound(version)
 	executors, leftOut := enabledIn(Executor, c.Executors, boundExecutors)
@@ -47,12 +45,11 @@ func (c *Config) Enabled(version string) Enablement {
 	return Enablement{Executors: executors, Sources: sources, LeftOut: append(leftOut, more...)}
 }
 
-// everyGroup is the action by which [Config.BindAll] binds groups. No configuration has
-// one that is called so.
+// everyGroup is the action by which [Config.BindAll] binds groups: no configuration has this
+// name.
 const everyGroup = "\x00all"
 
-// BindAll returns the configuration with every group bound, so that an agent with it
-// starts whatever is enabled.
+// BindAll returns the configuration with every group bound, so that all that is enabled starts.
 func (c *Config) BindAll() *Config {
 	bound := *c
 	bound.Actions = map[string]Action{everyGroup: {Enabled: true, Bindings: Bindings{
@@ -98,11 +95,10 @@ func enabledIn(t PluginType, groups map[string]PluginGroup, bound map[string]*bi
 	return enabled, out
 }
 
-// binding is by what a group is bound.
+// binding says whether anything enabled binds a group.
 type binding struct {
-	// enabled is whether anything of it is enabled.
 	enabled bool
-	// disabled are the settings of what is not.
+	// disabled are the settings that bind it without being enabled.
 	disabled []string
 }
 
@@ -175,22 +171,20 @@ type placedBindings struct {
 	Bindings
 }
 
-// Since which version agents have a platform, and until before which one, where that
-// is not all versions (pkg/config/config.go, Communications, at the tags).
+// Since which version agents have a platform, and from which on they do not, if not in all
+// versions (pkg/config/config.go, Communications, at the tags).
 var (
 	platformSince = map[string]string{"cloudSlack": "v1.1.0", "cloudTeams": "v1.6.0", "pagerDuty": "v1.12.0"}
 	platformUntil = map[string]string{"slack": "v1.9.0", "teams": "v1.9.0"}
 )
 
-// hasPlatform reports whether agents of a version have a platform; the others pass
-// over what is configured for it.
+// hasPlatform reports whether agents of a version have a platform. Others ignore it.
 func hasPlatform(version, name string) bool {
 	until, ended := platformUntil[name]
 	return Since(version, platformSince[name]) && !(ended && Since(version, until))
 }
 
-// platforms returns the chat platforms and sinks that agents of the version have, in
-// order.
+// platforms returns the chat platforms and sinks that agents of the version have, in order.
 func (c *Config) platforms(version string) []platform {
 	var all []platform
 	for _, name := range slices.Sorted(maps.Keys(c.Communications)) {

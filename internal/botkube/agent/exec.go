@@ -9,15 +9,13 @@ import (
 	"strings"
 )
 
-// TemplateExt is the extension of the files that exec reads of a source of
-// templates (botkube-plugins, internal/executor/x/getter/load.go, Load).
+// TemplateExt ends the files that exec reads (botkube-plugins,
+// internal/executor/x/getter/load.go, Load).
 const TemplateExt = ".yaml"
 
-// TemplateDirectory returns the name of the directory, among the dependencies of
-// exec, that has the content of a source of templates. Exec downloads nothing
-// that it has a directory for (botkube-plugins,
-// internal/executor/x/getter/download.go, EnsureDownloaded). The source counts as
-// it is configured, to the letter.
+// TemplateDirectory returns the name of the directory, among exec's dependencies, for a source
+// of templates, exactly as configured. Exec downloads nothing that it has a directory for
+// (botkube-plugins, internal/executor/x/getter/download.go, EnsureDownloaded).
 func TemplateDirectory(ref string) string {
 	sum := sha256.Sum256([]byte(ref))
 	return base64.URLEncoding.EncodeToString(sum[:])
@@ -29,16 +27,15 @@ func IsTemplateDirectory(name string) bool {
 	return err == nil && len(sum) == sha256.Size && !strings.ContainsAny(name, "\r\n")
 }
 
-// TemplatePath returns where exec, whose binary is at a path that [BinaryPath]
-// returned, reads a file of a source of templates. It looks into its own
-// directory of dependencies (pkg/plugin/tmp_dir.go, TmpDir.Get).
+// TemplatePath returns where exec reads a file of a source of templates. The binary is at a path
+// that [BinaryPath] returned, and its dependencies beside it (pkg/plugin/tmp_dir.go,
+// TmpDir.Get).
 func TemplatePath(binary, directory, file string) string {
 	return path.Join(DependencyDir(binary), directory, file)
 }
 
-// defaultTemplates returns the source of templates that exec of a Botkube version
-// uses where none is configured (cmd/executor/exec/main.go,
-// getDefaultTemplateSource), or "" for a version that has none.
+// defaultTemplates returns the source that exec of a Botkube version uses if none is configured,
+// or "" (cmd/executor/exec/main.go, getDefaultTemplateSource).
 func defaultTemplates(version string) string {
 	const source = "github.com/kubeshop/botkube//cmd/executor/exec/templates?ref="
 	switch {
@@ -53,9 +50,8 @@ func defaultTemplates(version string) string {
 // IsExec reports whether an entry is the executor that downloads templates.
 func (e *Entry) IsExec() bool { return e.Type == Executor && e.Name == execName }
 
-// DefaultTemplates returns the source of templates that exec uses where none is
-// configured: by the JSON schema of its configuration, which has it in every
-// official version, or by the rule for those. It returns "" for every other plugin.
+// DefaultTemplates returns the source that exec uses if none is configured, or "" for other
+// plugins. The JSON schema of its configuration has it in every official version.
 func (e *Entry) DefaultTemplates(repository string) string {
 	if !e.IsExec() {
 		return ""
@@ -86,12 +82,11 @@ func (e *Entry) templatesInSchema() string {
 	return schema.Properties.Templates.Items.Properties.Ref.Default
 }
 
-// execName is the name of the plugin that downloads templates itself
-// (botkube-plugins, cmd/executor/exec/main.go, pluginName).
+// execName is the plugin that downloads templates (botkube-plugins, cmd/executor/exec/main.go,
+// pluginName).
 const execName = "exec"
 
-// TemplateSources are where an executor's templates come from, as one group
-// configures it.
+// TemplateSources are an executor's sources of templates as one group configures it.
 type TemplateSources struct {
 	// Key is the plugin's.
 	Key   string
@@ -102,9 +97,8 @@ type TemplateSources struct {
 	Dir string
 }
 
-// Templates returns the template sources of the exec plugins that the agent
-// starts: each downloads its own with the first command (botkube-plugins,
-// cmd/executor/exec/main.go, Execute). The version is as in [Config.Enabled].
+// Templates returns the sources of the exec plugins that the agent starts. Each downloads its
+// own with the first command (botkube-plugins, cmd/executor/exec/main.go, Execute).
 func (c *Config) Templates(version string) ([]TemplateSources, error) {
 	var all []TemplateSources
 	for _, p := range c.Enabled(version).Executors {

@@ -44,15 +44,13 @@ type Entry struct {
 		} `yaml:"payload"`
 	} `yaml:"externalRequest"`
 
-	// These decide nothing here, but the agent refuses an index in which they
-	// do not decode.
+	// These decide nothing here, but the agent refuses an index in which they do not decode.
 	Description      string `yaml:"description"`
 	DocumentationURL string `yaml:"documentationUrl"`
 	Recommended      bool   `yaml:"recommended"`
 }
 
-// UnmarshalYAML reads the type as the text that it is, so that what is none is
-// described as such.
+// UnmarshalYAML reads a string, so that an error describes what is none as such.
 func (t *PluginType) UnmarshalYAML(n *yaml.Node) error { return n.Decode((*string)(t)) }
 
 // EntryURL is an entry's binary for one platform.
@@ -87,8 +85,8 @@ type Build struct {
 	Dependencies map[string]string
 }
 
-// Build returns the entry's build for a platform. Where several URLs name the
-// platform the last one counts, and dependencies add up, as in the agent.
+// Build returns the entry's build for a platform. Of several URLs for it the last one counts,
+// and dependencies add up, as in the agent.
 func (e *Entry) Build(p Platform) (Build, bool) {
 	b := Build{Dependencies: map[string]string{}}
 	found := false
@@ -105,13 +103,12 @@ func (e *Entry) Build(p Platform) (Build, bool) {
 	return b, found
 }
 
-// Platforms returns the platforms that the entry has a URL for, sorted. What cannot be one
-// is passed over.
+// Platforms returns the platforms that the entry has a URL for, sorted, without malformed ones.
 func (e *Entry) Platforms() []Platform {
 	var platforms []Platform
 	for _, u := range e.URLs {
 		p := Platform(u.Platform)
-		// No agent runs on what is no platform, and its name becomes a directory's.
+		// No agent runs on it, and its name would become a directory's.
 		if _, err := ParsePlatform(p.String()); err == nil {
 			platforms = append(platforms, p)
 		}
@@ -120,8 +117,8 @@ func (e *Entry) Platforms() []Platform {
 	return slices.Compact(platforms)
 }
 
-// DependencyNames returns the names of the dependencies on any platform,
-// sorted. The agent looks for each of them on every platform.
+// DependencyNames returns the dependencies of all platforms, sorted: the agent looks for each on
+// every platform.
 func (e *Entry) DependencyNames() []string {
 	var names []string
 	for _, u := range e.URLs {
@@ -174,8 +171,8 @@ func (ix *Index) sortVersions() {
 				parsed[e.Version] = v
 			}
 		}
-		// The same unstable sort of the same input as the agent's, so that
-		// versions that do not compare land in the same order.
+		// The agent's unstable sort of the same input: what does not compare lands in the same
+		// order.
 		sort.Slice(entries, func(i, j int) bool {
 			a, b := parsed[entries[i].Version], parsed[entries[j].Version]
 			return a != nil && b != nil && a.GreaterThan(b)
@@ -183,10 +180,9 @@ func (ix *Index) sortVersions() {
 	}
 }
 
-// ReadIndex decodes an index and validates it as the agent does
-// (pkg/plugin/index.go, Index.Validate): if the error is not nil, the agent
-// refuses the index as a whole. The error joins every reason, and the index
-// holds what could be decoded, or is nil.
+// ReadIndex decodes and validates an index as the agent does (pkg/plugin/index.go,
+// Index.Validate). With an error, which joins every reason, the agent refuses the index as a
+// whole. The index then has what could be decoded, or is nil.
 func ReadIndex(data []byte) (*Index, error) {
 	document, err := textfile.ParseYAML(data, maxMarks)
 	if err != nil {

@@ -22,16 +22,15 @@ var ArchiveFormats = []string{
 // Location is a URL of a plugin or a dependency, taken apart as the agent's
 // go-getter does (go-getter client.go, Client.Get).
 type Location struct {
-	// Normalized is the URL with everything that is taken apart below, in the form
-	// in which URLs are compared: parameters in order, no fragment.
+	// Normalized is the whole URL as URLs are compared: parameters in order, no fragment.
 	Normalized string
 	// URL is what is requested: with the forced getter of GETTER::URL, without
 	// the sub-directory and go-getter's own parameters.
 	URL string
 	// Format is one of [ArchiveFormats], or "" for a file that is used as it is.
 	Format string
-	// IsGit says that the URL names a git repository. The agent gets its files in a
-	// directory, and a mirror makes an archive of them: Format is [GitArchiveFormat].
+	// IsGit says that the URL names a git repository. A mirror makes an archive of its files,
+	// with the Format [GitArchiveFormat].
 	IsGit bool
 	// Subdir is the part of the archive that counts, or "". It may hold the
 	// patterns of [path.Match].
@@ -40,8 +39,7 @@ type Location struct {
 	Checksum *Checksum
 	// ChecksumFile is the URL of the parameter checksum=file:URL, or "".
 	ChecksumFile string
-	// autoDetect says that a plugin's binary need not have the agent's name
-	// for it: see [Location.PluginMember].
+	// autoDetect says that a plugin's binary may have any name: see [Location.PluginMember].
 	autoDetect bool
 }
 
@@ -51,8 +49,7 @@ const GitArchiveFormat = "tar"
 // forcedGetter is go-getter's forcedRegexp (get.go).
 var forcedGetter = lazyregexp.New(`^([A-Za-z0-9]+)::(.+)$`)
 
-// SplitGetter takes the getter that a URL forces off it: GETTER::URL. Any other ::
-// is a part of the URL, as in the address [::1].
+// SplitGetter parts GETTER::URL. Any other :: belongs to the URL, as in the address [::1].
 func SplitGetter(raw string) (getter, rest string) {
 	if m := forcedGetter.FindStringSubmatch(raw); m != nil {
 		return m[1], m[2]
@@ -60,16 +57,15 @@ func SplitGetter(raw string) (getter, rest string) {
 	return "", raw
 }
 
-// ParseLocation reads a URL of an index as the agent would. It does not resolve
-// relative ones: see [ResolveLocation].
+// ParseLocation reads an absolute URL of an index as the agent would: see [ResolveLocation].
 func ParseLocation(raw string) (Location, error) {
 	whole, err := url.Parse(raw)
 	if err != nil {
 		return Location{}, fmt.Errorf("URL %q cannot be read: %w", Redact(raw), errReason(raw, err))
 	}
 	var l Location
-	// The agent adds its parameters to the whole, which sorts and
-	// normalises the query (pkg/plugin/downloader.go, downloadBinary).
+	// The agent adds parameters, which normalises the query (pkg/plugin/downloader.go,
+	// downloadBinary).
 	whole.RawQuery = whole.Query().Encode()
 	whole.Fragment, whole.RawFragment = "", ""
 	l.Normalized = whole.String()
@@ -103,9 +99,9 @@ func ParseLocation(raw string) (Location, error) {
 	return l, l.clone(asArchive)
 }
 
-// clone says that the location is a repository's. A file of one, which go-getter
-// takes from a clone and then unpacks (get_git.go, GetFile), is not supported, and
-// of a checksum the agent's go-getter makes an error (client.go, Client.Get).
+// clone refuses what the mirror does not support of a git repository: a file of a clone that is
+// unpacked (get_git.go, GetFile). A checksum is an error in go-getter, too (client.go,
+// Client.Get).
 func (l *Location) clone(asArchive bool) error {
 	switch {
 	case l.Format != "" || asArchive:
@@ -136,8 +132,8 @@ func (l *Location) setChecksum(value string) error {
 	return nil
 }
 
-// archiveFormat decides how go-getter unpacks: by the parameter archive if it is given,
-// where what is no format means not at all, else by the file name extension.
+// archiveFormat says how go-getter unpacks: by the parameter archive, where what is no format
+// means not at all, or else by the extension.
 func archiveFormat(urlPath, parameter string) string {
 	if parameter == "" {
 		return formatOf(urlPath)
@@ -172,8 +168,7 @@ func SplitSubdir(src string) (source, subdir string) {
 		return src, ""
 	}
 	source, subdir = before[:offset+i], before[offset+i+len("//"):]
-	// A query goes with the source only where there is a sub-directory to
-	// part it from, as in go-getter.
+	// Without a sub-directory, go-getter leaves the query where it is.
 	if hasQuery {
 		source += "?" + query
 	}
@@ -202,18 +197,15 @@ type Member struct {
 	Dir string
 	// Name is the exact file name that is looked for, or "".
 	Name string
-	// First says that, where Name is empty or absent, the first file by name
-	// counts whose name does not start with a dot and has no extension but
-	// .exe or .sh.
+	// First takes the first file by name if Name is empty or absent: one without a leading dot,
+	// and with no extension but .exe or .sh.
 	First bool
 }
 
-// PluginMember returns which file of the archive becomes the plugin's binary.
-// The agent detects it (pkg/plugin/downloader.go, getFirstFileInDirectory)
-// only where the URL as a whole ends in an archive's extension, so not behind
-// a sub-directory or with archive=FORMAT: there it wants the name of the
-// file that it writes, and fails where there is none. The mirror then falls
-// back to detection too, for nothing else could have been meant.
+// PluginMember returns which file of the archive becomes the plugin's binary. The agent detects
+// it (pkg/plugin/downloader.go, getFirstFileInDirectory) if the URL as a whole ends in an
+// archive's extension. Behind a sub-directory or with archive=FORMAT it wants the name that it
+// writes, and fails without. The mirror falls back to detection: nothing else can be meant.
 func (l Location) PluginMember(binary string) Member {
 	m := Member{Dir: l.Subdir, First: true}
 	if !l.autoDetect {
@@ -227,9 +219,8 @@ func (l Location) DependencyMember(name string) Member {
 	return Member{Dir: l.Subdir, Name: name}
 }
 
-// ResolveLocation makes a URL of an index absolute: a relative one counts from
-// where the index lies. Sub-directory and parameters survive. What go-getter's
-// detectors would take for a repository or a bucket (github.com/…) stays as it is.
+// ResolveLocation makes a URL of an index absolute, from where the index lies. What go-getter's
+// detectors take for a repository or a bucket (github.com/…) stays as it is.
 func ResolveLocation(index *url.URL, raw string) (string, error) {
 	if getter, _ := SplitGetter(raw); getter != "" || detected(raw) {
 		return raw, nil
@@ -252,21 +243,20 @@ func ResolveLocation(index *url.URL, raw string) (string, error) {
 	return abs, nil
 }
 
-// detected reports whether one of go-getter's detectors other than the one for
-// files takes a URL without a scheme (go-getter detect.go, Detectors).
+// detected reports whether a detector of go-getter's, besides that for files, takes a URL
+// without a scheme (go-getter detect.go, Detectors).
 func detected(raw string) bool {
 	prefixes := []string{"github.com/", "gitlab.com/", "bitbucket.org/", "git@", "www.googleapis.com/storage/"}
 	host, _, _ := strings.Cut(raw, "/")
 	return strings.HasSuffix(host, ".amazonaws.com") || slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(raw, p) })
 }
 
-// secretParameters are those that carry credentials: go-getter's own
-// (url.go, redactedParams), those of signed URLs, and usual names of tokens.
+// secretParameters carry credentials: go-getter's own (url.go, redactedParams), those of signed
+// URLs, and usual names of tokens.
 var secretParameters = lazyregexp.New(`(?i)([?&](?:sshkey|aws_access_key_id|aws_access_key_secret|aws_access_token|awsaccesskeyid|x-(?:amz|goog)-(?:signature|credential|security-token)|(?:access_|auth_|private_)?token|sig|signature|password|passwd|secret|client_secret|api_?key)=)[^&#]*`)
 
-// Redact returns a URL without its user information and credentials in
-// parameters, for messages and for what is written down. So it does with URLs
-// in parameters.
+// Redact returns a URL without user information and without credentials in parameters, also
+// those of URLs in parameters.
 func Redact(raw string) string {
 	scheme, rest, found := strings.Cut(raw, "://")
 	if found {
@@ -293,15 +283,14 @@ func RedactURLs(text string) string {
 		return text
 	}
 	return urls.ReplaceAllStringFunc(text, func(raw string) string {
-		// What ends a URL in a sentence is not the end of a secret.
+		// What ends a URL in a sentence is no secret's end.
 		bare := strings.TrimRight(raw, `:;,.)"'`)
 		return Redact(bare) + raw[len(bare):]
 	})
 }
 
-// credentialsEnd returns the end of the user information in a URL without its scheme. A
-// password with an unescaped slash ends what looks like the host too early, at an
-// invalid port.
+// credentialsEnd returns the end of the user information in a URL without its scheme. A slash in
+// a password, unescaped, ends what looks like the host too early, at an invalid port.
 func credentialsEnd(rest string) int {
 	authority := rest
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
@@ -337,8 +326,8 @@ func redactNested(parameter string) string {
 	return name + "=" + url.QueryEscape(redacted)
 }
 
-// errReason drops the URL, which may hold credentials, from a url.Error. The
-// reason quotes a part of it: that with a password in it, if one is not escaped.
+// errReason drops the URL, which may hold credentials, from a url.Error. A reason may quote a
+// part of it, such as a password that is not escaped.
 func errReason(raw string, err error) error {
 	if HasUnbracketedIPv6(raw) {
 		return errors.New("an IPv6 address is written in brackets, as in http://[::1]:8080/")
@@ -355,6 +344,6 @@ func errReason(raw string, err error) error {
 // bareAddress finds an IPv6 address where the host of a URL belongs.
 var bareAddress = lazyregexp.New(`^(?:[A-Za-z0-9]+::)?[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)(?:[/?#%]|$)`)
 
-// HasUnbracketedIPv6 reports whether the host of a URL is an IPv6 address without the
-// brackets that it needs (RFC 3986, section 3.2.2).
+// HasUnbracketedIPv6 reports whether a URL's host is an IPv6 address without brackets (RFC 3986,
+// 3.2.2).
 func HasUnbracketedIPv6(raw string) bool { return bareAddress.MatchString(raw) }

@@ -7,34 +7,31 @@ import (
 	"unicode"
 )
 
-// maxName bounds the length of a file name, in bytes: the 255 of every common
-// file system, less the longest suffix that the agent adds to one while it
-// downloads (pkg/plugin/downloader.go).
+// maxName bounds a file name, in bytes: 255 on common file systems, less the longest suffix that
+// the agent adds while it downloads (pkg/plugin/downloader.go).
 const maxName = 255 - len(".downloading")
 
-// IndexPath returns where the agent keeps a repository's index, relative to
-// its cache directory (pkg/plugin/manager.go, loadRepositoriesMetadata).
+// IndexPath returns where the agent has a repository's index in its cache directory
+// (pkg/plugin/manager.go, loadRepositoriesMetadata).
 func IndexPath(repository string) string { return repository + ".yaml" }
 
-// BinaryPath returns where the agent looks for a plugin's binary, relative to
-// its cache directory, with slashes (pkg/plugin/manager.go, loadPlugins).
+// BinaryPath returns where the agent has a plugin's binary in its cache directory, with slashes
+// (pkg/plugin/manager.go, loadPlugins).
 func BinaryPath(repository string, t PluginType, version, name string) string {
 	return path.Join(repository, fmt.Sprintf("%s_%s_%s", t, version, name))
 }
 
-// DependencyDir returns the directory of a binary's dependencies
-// (pkg/plugin/manager.go, dependencyDirForBin).
+// DependencyDir returns a binary's directory of dependencies (pkg/plugin/manager.go,
+// dependencyDirForBin).
 func DependencyDir(binary string) string { return binary + "_deps" }
 
-// DependencyPath returns where the agent looks for a dependency of the binary
-// at a path that [BinaryPath] returned.
+// DependencyPath returns where the agent has a dependency of the binary at a [BinaryPath].
 func DependencyPath(binary, dependency string) string {
 	return path.Join(DependencyDir(binary), dependency)
 }
 
-// CheckName reports why a name from outside cannot be part of a path: the name of a
-// repository, a plugin or a dependency, or a version. The agent joins them unchecked, so
-// a name with a separator would leave its directory.
+// CheckName reports why a name from outside cannot be a file's: the agent joins names of
+// repositories, plugins and dependencies, and versions, to paths unchecked.
 func CheckName(what, name string) error {
 	switch {
 	case name == "":
@@ -53,8 +50,8 @@ func CheckName(what, name string) error {
 	return nil
 }
 
-// CheckRepository reports why a name cannot be a repository's, which is that of
-// a directory: those with a dot in front are for other things.
+// CheckRepository is [CheckName] for a repository, whose directory may not begin with a dot:
+// those are for other things.
 func CheckRepository(name string) error {
 	if strings.HasPrefix(name, ".") {
 		return fmt.Errorf("repository %q begins with a dot", name)
@@ -62,8 +59,7 @@ func CheckRepository(name string) error {
 	return CheckName("repository", name)
 }
 
-// CheckBinaryName reports why the file name that the agent makes of a plugin's
-// type, version and name cannot be written.
+// CheckBinaryName reports why the agent's file name for a plugin cannot be written.
 func CheckBinaryName(t PluginType, version, name string) error {
 	file := path.Base(DependencyDir(BinaryPath("r", t, version, name)))
 	if len(file) > maxName {

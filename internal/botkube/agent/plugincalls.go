@@ -21,8 +21,7 @@ type pluginCall struct {
 	// key is the value of the plugin that decides on it, or empty if that is enabled alone.
 	key string
 	// to returns the destination, or "" for no call.
-	to func(*callSettings) string
-	// onRequest says that it calls only for a command or a question of a user.
+	to        func(*callSettings) string
 	onRequest bool
 }
 
@@ -40,7 +39,6 @@ type callSettings struct {
 	HoneycombAPIKey string
 }
 
-// always is for what no value decides.
 func always(destination string) func(*callSettings) string {
 	return func(*callSettings) string { return destination }
 }
@@ -150,22 +148,21 @@ func gitHubOf(repository string) string {
 	return Origin("https://" + host)
 }
 
-// officialIndexes begin the URLs of indexes of Botkube's own plugins: releases of
-// both repositories, and what Botkube Cloud serves.
+// officialIndexes begin the URLs of Botkube's own indexes: releases of both repositories, and
+// the Cloud's.
 var officialIndexes = []string{
 	"https://github.com/kubeshop/botkube/releases/", "https://github.com/kubeshop/botkube-plugins/releases/", "https://api.botkube.io/",
 }
 
-// Official reports whether a repository is taken for one of Botkube's own: by the
-// name that the chart gives it, or by its index.
+// Official reports whether a repository counts as Botkube's own, by the chart's name for it or
+// by its index.
 func (r Repository) Official() bool {
 	return isDefault(r.Name, extraSince) || slices.ContainsFunc(officialIndexes, func(begin string) bool { return strings.HasPrefix(r.URL, begin) })
 }
 
 // PluginEgress lists the known calls of the plugins that an agent starts.
 type PluginEgress struct {
-	// Calls are made by themselves or on request. The API server, which most plugins
-	// use, is not among them.
+	// Calls are those made by themselves or on request, without those to the API server.
 	Calls []Egress
 	// Unknown are the keys of plugins that are not Botkube's own.
 	Unknown []string
@@ -173,12 +170,11 @@ type PluginEgress struct {
 	NeedCloud []string
 }
 
-// OfficialLookup says whether a plugin is one of Botkube's own, by its repository, and in
-// which version the agent starts it.
+// OfficialLookup says whether a plugin is from Botkube's own repositories, and which version the
+// agent starts.
 type OfficialLookup func(PluginType, PluginKey) (version string, own bool)
 
-// PluginEgress returns what the plugins that the agent starts call. The version is as
-// in [Config.Enabled].
+// PluginEgress returns what the plugins that the agent starts call.
 func (c *Config) PluginEgress(version string, officials OfficialLookup) PluginEgress {
 	var out PluginEgress
 	for _, p := range c.Enabled(version).All() {
@@ -201,9 +197,8 @@ func (c *Config) PluginEgress(version string, officials OfficialLookup) PluginEg
 	return out
 }
 
-// clouded reports whether a version of an official plugin does nothing without
-// Botkube Cloud: those that were the Cloud's, until v1.14.0 (botkube-plugins,
-// internal/auth at v1.9.0 to v1.13.0).
+// clouded reports whether a version of an official plugin does nothing without Botkube Cloud
+// (botkube-plugins, internal/auth at v1.9.0 to v1.13.0).
 func clouded(name, version string) bool {
 	free := []string{"kubernetes", "cm-watcher", "kubectl", "echo", "thread-mate"}
 	return !slices.Contains(free, name) && version != "" && Since(version, "v1.9.0") && !Since(version, "v1.14.0")

@@ -34,14 +34,11 @@ func (c Call) External() bool { return !strings.HasPrefix(c.URL, "file://") }
 
 // Startup is what the agent finds when it starts.
 type Startup struct {
-	// Files are the regular files of the cache directory, as relative paths
-	// with slashes.
+	// Files are the regular files of the cache directory, as relative paths with slashes.
 	Files map[string]bool
-	// Indexes are the indexes of the cache directory, by repository. A
-	// repository without one is absent.
+	// Indexes are the indexes in the cache directory, by repository.
 	Indexes map[string][]byte
-	// Upstream is what a GET of a repository's index would answer. A
-	// repository whose index cannot be had is absent.
+	// Upstream has what a GET of an index answers, by repository. Without an entry, it fails.
 	Upstream map[string][]byte
 	// URLs are the configured repositories' index URLs.
 	URLs     map[string]string
@@ -74,8 +71,8 @@ func (p *Startup) index(repository string, fetched bool) (*Index, error) {
 	}
 	data := p.Indexes[repository]
 	if fetched {
-		// The agent writes over the old index without shortening it (manager.go,
-		// fetchIndex), so the end of a longer one stays.
+		// The agent does not shorten the old index (manager.go, fetchIndex): its longer end
+		// stays.
 		data = slices.Concat(p.Upstream[repository], data[min(len(data), len(p.Upstream[repository])):])
 	}
 	ix, err := ReadIndex(data)
@@ -87,9 +84,9 @@ func (p *Startup) index(repository string, fetched bool) (*Index, error) {
 }
 
 // Predict returns the downloads that the agent makes when it starts with these plugins, each
-// once, in the order of the agent. The order of a plugin's dependencies is random in the
-// agent. The error says why the start fails even if every call succeeds, except those for
-// absent indexes (pkg/plugin/manager.go, Manager.Start).
+// once, in the agent's order (that of dependencies is random there). The error says why the
+// start fails even if every call succeeds, except those for absent indexes
+// (pkg/plugin/manager.go, Manager.Start).
 func (p *Startup) Predict(plugins ...EnabledPlugin) ([]Call, error) {
 	s := simulation{Startup: p, fetched: map[string]bool{}, downloaded: map[string]bool{}}
 	err := s.start(plugins, false)
@@ -99,8 +96,7 @@ func (p *Startup) Predict(plugins ...EnabledPlugin) ([]Call, error) {
 	return s.calls, err
 }
 
-// errNotFound is the agent's NotFoundPluginError, which makes it start over
-// with a forced download of every index.
+// errNotFound is the agent's NotFoundPluginError: it starts over, and downloads every index.
 var errNotFound = errors.New("not found")
 
 type simulation struct {

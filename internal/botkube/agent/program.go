@@ -16,8 +16,8 @@ const ProgramHeadSize = 4096
 type Program struct {
 	// Format is ELF, Mach-O, PE or script, or empty for what is no program.
 	Format string `json:"format,omitempty"`
-	// Machines are the processors that it is for, by Go's names of them; none
-	// where that is not known. A universal Mach-O has several.
+	// Machines are the processors that it is for, by Go's names, as far as known; a universal
+	// Mach-O has several.
 	Machines []string `json:"machines,omitempty"`
 	// What says what the file is that is no program.
 	What string `json:"what,omitempty"`
@@ -42,8 +42,7 @@ func (h *Head) Write(p []byte) (int, error) {
 // Program tells what begins with these bytes.
 func (h *Head) Program() Program { return IdentifyProgram(h.data) }
 
-// IdentifyProgram tells what a file is by its first [ProgramHeadSize] bytes, or by all of
-// them if it has fewer.
+// IdentifyProgram tells what a file is by its first [ProgramHeadSize] bytes.
 func IdentifyProgram(head []byte) Program {
 	switch {
 	case bytes.HasPrefix(head, []byte("#!")),
@@ -61,8 +60,8 @@ func IdentifyProgram(head []byte) Program {
 	return Program{What: whatIs(head)}
 }
 
-// elfMachines has e_machine of the systems that Go knows (elf.h): for 32 bits and
-// for 64, in little and in big endian.
+// elfMachines has e_machine of the systems that Go knows (elf.h): for 32 and 64 bits in little
+// endian, then in big endian.
 var elfMachines = map[uint16][4]string{
 	3:   {"386"},
 	8:   {"mipsle", "mips64le", "mips", "mips64"},
@@ -168,8 +167,8 @@ const (
 	isUnknown   = "of no known kind"
 )
 
-// HasOtherMagic reports whether a file that is no program is known by a mark to be
-// something else. A system may have been told how to run others (binfmt_misc).
+// HasOtherMagic reports whether a mark tells that a file is no program. A system may know how to
+// run others (binfmt_misc).
 func (p Program) HasOtherMagic() bool {
 	return p.Format == "" && p.What != isUnknown && !p.IsPlainText()
 }
@@ -236,9 +235,8 @@ const (
 	NoProgram
 )
 
-// RunsOn says whether the program can be run on a platform. It errs on the side of
-// [Fits]: a processor's older relatives count, and systems whose programs are
-// not known here have no others.
+// RunsOn says whether the program can be run on a platform. In doubt it [Fits]: a processor runs
+// programs of its older relatives, and of some systems no format is known here.
 func (p Program) RunsOn(on Platform) Fitness {
 	formats := map[string]string{"linux": formatELF, "darwin": formatMachO, "windows": formatPE}
 	native, known := formats[on.OS]
@@ -260,8 +258,8 @@ func (p Program) RunsOn(on Platform) Fitness {
 // isZero reports whether nothing is known of a file.
 func (p Program) isZero() bool { return p.Format == "" && p.What == "" }
 
-// runs reports whether a platform runs programs of a machine: its own, those of
-// its 32 bits, and what its system emulates.
+// runs reports whether a platform runs programs of a machine: its own, its 32-bit relative, or
+// emulated.
 func runs(on Platform, machine string) bool {
 	also := map[string][]string{
 		"amd64": {"386"}, "arm64": {"arm"}, "mips64": {"mips"}, "mips64le": {"mipsle"}, "ppc64": {"ppc"}, "riscv64": {"riscv"},

@@ -8,17 +8,15 @@ import (
 	"golang.org/x/net/http/httpproxy"
 )
 
-// ProxyVariable returns the variable of an environment that names the proxy through
-// which an agent asks for a URL, or "" if it asks directly. Both of its clients, for
-// indexes and for files, take the proxies of their environment (net/http,
+// ProxyVariable returns the variable that names the proxy for a URL, or "". The agent's clients,
+// for indexes and for files, take the proxies of their environment (net/http,
 // ProxyFromEnvironment).
 func ProxyVariable(environment map[string]string, raw string) string {
 	variable, _ := proxyOf(environment, raw)
 	return variable
 }
 
-// Proxy returns the scheme and host of the proxy through which an agent asks for a
-// URL, or "" if it asks directly.
+// Proxy returns the scheme and host of the proxy for a URL, or "".
 func Proxy(environment map[string]string, raw string) string {
 	variable, proxy := proxyOf(environment, raw)
 	if variable == "" {
@@ -56,9 +54,8 @@ func proxyOf(environment map[string]string, raw string) (string, *url.URL) {
 	return http, proxy
 }
 
-// ProxyEgress returns the proxies of an agent's environment. Plugins and what they
-// run have the agent's environment (hashicorp/go-plugin, client.go, Start;
-// pkg/plugin/command.go, ExecuteCommand).
+// ProxyEgress returns the proxies of an agent's environment. Plugins and what they run have it
+// too (hashicorp/go-plugin, client.go, Start; pkg/plugin/command.go, ExecuteCommand).
 func ProxyEgress(environment map[string]string) []Egress {
 	var calls []Egress
 	for _, outside := range []string{"https://outside.invalid", "http://outside.invalid"} {
@@ -74,10 +71,9 @@ func ProxyEgress(environment map[string]string) []Egress {
 	return calls
 }
 
-// ProxyVariable returns the variable that names the proxy through which all of the
-// call goes, or "". The clients of chat platforms and sinks, and those of plugins,
-// take the proxies of their environment, as agents do; WebSockets go by those of HTTP
-// (gorilla/websocket, DefaultDialer), and gRPC by those of HTTPS.
+// ProxyVariable returns the variable that names the proxy for all of the call, or "". Chat
+// platforms, sinks and plugins take the proxies of their environment, as agents do: WebSockets
+// those of HTTP (gorilla/websocket, DefaultDialer), and gRPC those of HTTPS.
 func (e Egress) ProxyVariable(environment map[string]string) string {
 	if e.ByNode || e.direct || slices.Contains([]string{DestinationInCommand, DestinationOwnService, noURL, noAddress}, e.Destination) {
 		return ""

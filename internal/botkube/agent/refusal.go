@@ -9,15 +9,14 @@ import (
 	"strings"
 )
 
-// Refusal is a reason for which the agent does not take its configuration, and so
-// does not start.
+// Refusal is a reason for which the agent does not take its configuration.
 type Refusal struct {
 	// Setting is what is wrong.
 	Setting string
 	// Reason says in words why.
 	Reason string
-	// Variable is one of the environment whose value is not known, and with which it
-	// may be otherwise; empty if it is certain.
+	// Variable is one of the environment with an unknown value that may change this; empty if it
+	// is certain.
 	Variable string
 
 	// of are the settings that it comes of.
@@ -57,8 +56,7 @@ func (c *Config) Refusals(version string, withheld []string) []Refusal {
 	return r.found
 }
 
-// decidedBy returns which of some variables may have it otherwise, or "". Fields of the
-// agent's configuration match in any case.
+// decidedBy returns which variable may change this, or "". The agent's keys match in any case.
 func (r Refusal) decidedBy(withheld []string) string {
 	for _, name := range slices.Sorted(slices.Values(withheld)) {
 		key, ok := EnvironmentKey(name)
@@ -103,15 +101,14 @@ func (r *refusing) groups(section string, groups map[string]PluginGroup) {
 	}
 }
 
-// withDisplayName is the first version in which groups of executors have a display
-// name; before, it is taken for a plugin (config.go, Executors).
+// withDisplayName is the first version in which groups of executors have a display name
+// (config.go, Executors).
 const withDisplayName = "v1.8.0"
 
 // ownCommands are those of the agent itself (pkg/execute/command/verb.go, AllVerbs).
 var ownCommands = []string{"ping", "help", "version", "feedback", "list", "enable", "disable", "edit", "status", "show"}
 
-// aliases wants each to be one of a command that there is, enabled or not
-// (aliasesStructValidator).
+// aliases wants each to be of a command that there is, enabled or not (aliasesStructValidator).
 func (r *refusing) aliases() {
 	executors := map[string]bool{}
 	for _, g := range r.Executors {
@@ -137,8 +134,7 @@ func (r *refusing) aliases() {
 	}
 }
 
-// withActionRights is the first version that judges the rights of executors that
-// actions bind (validateActionExecutors).
+// withActionRights is the first version that judges rights in actions (validateActionExecutors).
 const withActionRights = "v1.1.0"
 
 func (r *refusing) actions() {
@@ -185,16 +181,15 @@ func (r *refusing) platforms() {
 	}
 }
 
-// parts says that an enabled platform lacks what it consists of (the tags required_if
-// in config.go, for which an empty mapping is one).
+// parts says that an enabled platform lacks its parts (the tags required_if in config.go, for
+// which an empty mapping is enough).
 func (r *refusing) parts(at, what string, lacks bool) {
 	if lacks {
 		r.add(at+"."+what, []string{at + ".enabled"}, "there are none, and %s is enabled", at[strings.LastIndex(at, ".")+1:])
 	}
 }
 
-// withChannels is the first version that looks at channels themselves
-// (validateChannels).
+// withChannels is the first version that looks at channels (validateChannels).
 const withChannels = "v1.2.0"
 
 func (r *refusing) channels(at string, p ChatPlatform, identifier string) {
@@ -214,14 +209,13 @@ func (r *refusing) channels(at string, p ChatPlatform, identifier string) {
 	}
 }
 
-// bindings wants what is bound to be there, and to go together.
 func (r *refusing) bindings(at string, b Bindings) {
 	r.bound(at+".executors", "executors", r.Executors, b.Executors)
 	r.bound(at+".sources", "sources", r.Sources, b.Sources)
 }
 
-// bound judges the groups of a section that are bound together (validateSourceBindings
-// and validateExecutorBindings).
+// bound judges groups that are bound together (validateSourceBindings,
+// validateExecutorBindings).
 func (r *refusing) bound(at, section string, groups map[string]PluginGroup, names []string) {
 	names = unique(names)
 	var of, absent, absentOf []string
@@ -242,8 +236,7 @@ func (r *refusing) bound(at, section string, groups map[string]PluginGroup, name
 	r.rights(at, of, groups, names)
 }
 
-// rights wants a plugin to have the same in all groups that are bound together
-// (validatePluginRBAC).
+// rights wants a plugin to have the same in all groups bound together (validatePluginRBAC).
 func (r *refusing) rights(at string, of []string, groups map[string]PluginGroup, names []string) {
 	first := map[string]string{}
 	for _, name := range names {
@@ -299,7 +292,6 @@ func conflicts(groups map[string]PluginGroup, names []string) []string {
 	return found
 }
 
-// unique returns names in their order, each once.
 func unique(names []string) []string {
 	var once []string
 	seen := map[string]bool{}

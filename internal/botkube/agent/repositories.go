@@ -10,19 +10,16 @@ type Repository struct {
 	Name string
 	// URL is where its index lies.
 	URL string
-	// Headers are the header fields of the request for the index; downloads have none.
-	// Their values may be templates over the agent's identity in Botkube Cloud
-	// (pkg/plugin/manager.go, renderPluginIndexHeaders).
+	// Headers are for the request of the index only. Values may be templates over the agent's
+	// identity in Botkube Cloud (pkg/plugin/manager.go, renderPluginIndexHeaders).
 	Headers map[string]string
 }
 
-// extraSince is the Botkube version from which the chart names a second
-// repository: the plugins that were Botkube Cloud's before
-// (helm/botkube/values.yaml, plugins.repositories).
+// extraSince is the version from which the chart names a second repository, with the plugins
+// that were Botkube Cloud's before (helm/botkube/values.yaml, plugins.repositories).
 const extraSince = "v1.14.0"
 
-// DefaultRepositories returns the repositories that the Helm chart of a
-// Botkube version configures, in the order of their names.
+// DefaultRepositories returns the repositories of the chart of a Botkube version, by name.
 func DefaultRepositories(version string) []Repository {
 	const release = "https://github.com/kubeshop/%s/releases/download/%s/plugins-index.yaml"
 	repositories := []Repository{{Name: "botkube", URL: fmt.Sprintf(release, "botkube", version)}}

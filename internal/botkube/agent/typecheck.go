@@ -5,10 +5,9 @@ import (
 	"time"
 )
 
-// kinds are the values of the agent's configuration that [Config] has no use for, by
-// what the agent reads them as (pkg/config/config.go). It refuses a configuration in
-// which one of them is of another kind, such as a duration without a unit. They are
-// read only to find that out: some are secret.
+// kinds are the values that [Config] does not need, by what the agent reads them as
+// (pkg/config/config.go). It refuses a configuration in which one is of another kind, such as a
+// duration without a unit. They are read for that alone: some are secret.
 type kinds struct {
 	Settings struct {
 		ClusterName, MetricsPort, HealthPort string
@@ -125,15 +124,13 @@ type channelKinds struct {
 type serverKinds struct {
 	DisableTransportSecurity bool
 	TLS                      struct {
-		// CACertificate is one that no text can be: the agent splits texts into lists
-		// before it makes bytes of them.
+		// No text can be one: the agent splits it into lists before it makes bytes of it.
 		CACertificate                         []byte
 		UseSystemCertPool, InsecureSkipVerify bool
 	}
 }
 
-// Since which version agents read values that they pass over before, and until before
-// which one those that they pass over later.
+// Since which version agents read a value, and from which on they do not.
 var kindUntil = map[string]string{
 	"settings.lifecycleServer":         "v1.9.0",
 	"configWatcher.initialSyncTimeout": "v1.5.0",

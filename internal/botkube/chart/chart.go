@@ -1,6 +1,6 @@
-// Package chart reads what a person gives Botkube's Helm chart: values files,
-// laid over the chart's own as Helm does, or the objects that the chart rendered;
-// and makes the agent's configuration of them. It does no I/O.
+// Package chart reads what a person gives Botkube's Helm chart, and makes the agent's
+// configuration of it: values files, laid over the chart's own as Helm does, or the objects that
+// the chart rendered. It does no I/O.
 package chart
 
 import (
@@ -28,47 +28,41 @@ type File struct {
 
 // Values are what files come to.
 type Values struct {
-	// Config is the agent's configuration.
 	Config *agent.Config
-	// Merged are the Helm values over the chart's defaults; nil where the files
-	// are rendered objects, which hold no values.
+	// Merged are the Helm values over the chart's defaults; nil of rendered objects.
 	Merged map[string]any
-	// Cloud is where the agent gets its configuration from instead, or empty: see
-	// [Values.Remote].
+	// Cloud is where the agent gets its configuration from instead, or empty.
 	Cloud string
 	// Pulls are the images that nodes pull, as far as the values say.
 	Pulls []Pull
 	// Environment is that of the agent's container, as far as it is written out.
 	Environment map[string]string
-	// UnknownVariables are the variables of that environment whose values are elsewhere, such
-	// as in a Secret.
+	// UnknownVariables are its variables whose values are elsewhere, such as in a Secret.
 	UnknownVariables []string
 	// Mounts are nil where the files do not say what the agent sees.
 	Mounts Mounts
-	// ChartVersion is the version of the chart, of the form v1.14.0, that the files say, or empty;
-	// AgentVersion is that of the agent, where the tag of its image is given and says one.
+	// ChartVersion and AgentVersion are those that the files say, of the form v1.14.0, or empty.
 	ChartVersion, AgentVersion string
-	// ImageTag is the tag of the agent's image, where the values or objects give one.
+	// ImageTag is the tag of the agent's image, if the files give one.
 	ImageTag string
-	// Communications are the groups of chat platforms, as they are configured.
+	// Communications are the groups of chat platforms, as configured.
 	Communications map[string]any
 	// Notes are what a person should know of how the files were read.
 	Notes []string
-	// NotGiven names what is not among the files, and decides over what the agent does.
+	// NotGiven names what decides over the agent, and is not among the files.
 	NotGiven []string
 
-	// broken are values for which the chart renders a document that no agent can read.
+	// broken are values of which the chart makes a document that no agent can read.
 	broken []agent.Refusal
 }
 
-// Remote reports whether the agent would get its configuration from Botkube Cloud,
-// so that these values decide nothing (internal/config/remote/config.go, GetConfig).
+// Remote reports whether Botkube Cloud has the configuration, so that these values decide
+// nothing (internal/config/remote/config.go, GetConfig).
 func (v *Values) Remote() bool { return v.Cloud != "" }
 
-// Read reads files in the order in which they are given to Helm. The version is
-// the chart's, of the form v1.14.0, whose defaults the files are laid over; empty, it is
-// the one that they say. If it is unbound, it goes without the Secret with the chat
-// platforms, and what a platform binds is not known.
+// Read reads files in the order in which they are given to Helm. The version is the chart's, of
+// the form v1.14.0; empty, it is the one that the files say. If it is unbound, the Secret with
+// the chat platforms may be missing, and what a platform binds is not known.
 func Read(version string, files []File, unbound bool) (*Values, error) {
 	in, err := readFiles(files)
 	if err != nil {
@@ -101,7 +95,6 @@ func Read(version string, files []File, unbound bool) (*Values, error) {
 	return in.overDefaults(version, helmvalues.Merge(nil, values), unbound)
 }
 
-// overDefaults makes the configuration of Helm values.
 func (in *input) overDefaults(version string, given map[string]any, unbound bool) (*Values, error) {
 	rendered := &in.objects
 	version, err := in.version(version)
@@ -138,19 +131,17 @@ func (in *input) overDefaults(version string, given map[string]any, unbound bool
 	return v, err
 }
 
-// sections are what the chart puts into the configuration of the agent
+// sections are what the chart puts into the agent's configuration
 // (helm/botkube/templates/global-config.yaml and communicationsecret.yaml).
 var sections = []string{"executors", "aliases", "actions", "settings", "sources", "configWatcher", "plugins", "analytics", "communications"}
 
-// chartName is under what another chart has the values of Botkube's, unless it
-// gives that an alias.
+// chartName is the key of Botkube's values in a chart around it, without an alias.
 const chartName = "botkube"
 
-// marks are sections by which the values of Botkube's chart are known.
+// marks are sections that no other chart has.
 var marks = []string{"communications", "executors", "existingCommunicationsSecretName"}
 
-// within returns the key below which values are those of Botkube's chart, or "": they are
-// for a chart around that, and say nothing to Botkube's.
+// within returns the key of Botkube's values if they are those of a chart around it, or "".
 func within(user map[string]any) string {
 	for _, key := range slices.Sorted(maps.Keys(user)) {
 		of := marks
@@ -165,7 +156,7 @@ func within(user map[string]any) string {
 	return ""
 }
 
-// render makes of values the documents that the chart makes of them.
+// render makes the document that the chart makes of values.
 func render(merged map[string]any, rendered *objects, unbound bool) (map[string]any, error) {
 	document := map[string]any{}
 	for _, section := range sections {
@@ -190,9 +181,8 @@ func render(merged map[string]any, rendered *objects, unbound bool) (map[string]
 	return document, nil
 }
 
-// managed returns the section of plugins with what the chart writes into it without
-// quotes as the agent then reads it: of a text, it may become a number, which is a
-// duration.
+// managed returns the section as the agent reads it: the chart writes the interval without
+// quotes, so a text may become a number, which is a duration.
 func managed(section any) any {
 	const interval = "healthCheckInterval"
 	text, ok := mapping(section)[interval].(string)
@@ -223,9 +213,9 @@ func noPlatforms() error {
 		WithHint(giveSecret+"; the chart calls it botkube-communication-secret, unless existingCommunicationsSecretName names another"+withoutBindings, "NAME")
 }
 
-// cloud returns where Botkube Cloud is asked for the configuration, if the values
-// say so (helm/botkube/templates/_helpers.tpl, botkube.remoteConfigEnabled, and
-// deployment.yaml): the chart tests for what is not empty, whatever it is.
+// cloud returns where Botkube Cloud is asked for the configuration, or ""
+// (helm/botkube/templates/_helpers.tpl, botkube.remoteConfigEnabled, and deployment.yaml): the
+// chart tests for what is not empty, whatever it is.
 func (v *Values) cloud() string {
 	provider := mapping(mapping(v.Merged["config"])["provider"])
 	if !helmvalues.IsTrue(provider["identifier"]) && v.Environment[identifierVariable] == "" && !slices.Contains(v.UnknownVariables, identifierVariable) {
@@ -235,9 +225,8 @@ func (v *Values) cloud() string {
 	return cmp.Or(endpoint, cloudEndpoint)
 }
 
-// cloudEndpoint is that of the chart's own values.
 const cloudEndpoint = "https://api.botkube.io/graphql"
 
-// identifierVariable has an agent ask Botkube Cloud for its configuration, whoever
-// sets it (internal/config/remote/config.go, IsEnabled).
+// identifierVariable has an agent ask Botkube Cloud (internal/config/remote/config.go,
+// IsEnabled).
 const identifierVariable = "CONFIG_PROVIDER_IDENTIFIER"

@@ -24,8 +24,8 @@ var defaults embed.FS
 // Newest is the newest version whose defaults are known.
 const Newest = "v1.14.0"
 
-// DefaultValues returns the chart's own values for a version of the form v1.14.0, as far
-// as they decide anything here. A note says if they are those of another version.
+// DefaultValues returns the chart's own values for a version of the form v1.14.0, as far as they
+// decide anything here. A note says if they are another version's.
 func DefaultValues(v string) (values map[string]any, notes []string, err error) {
 	if v == "" {
 		return nil, nil, NoVersion()

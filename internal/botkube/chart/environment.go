@@ -12,14 +12,14 @@ import (
 // container is the known part of the environment of the agent's container.
 type container struct {
 	environment map[string]string
-	// withheld are the variables whose values are elsewhere.
+	// withheld are variables whose values are elsewhere.
 	withheld []string
-	// absent are the objects that have variables, all of them, and are not given.
+	// absent are objects of envFrom that are not given.
 	absent []string
 }
 
-// environmentOf returns the environment of a container. As in a cluster, env counts more
-// than envFrom, and of that the last.
+// environmentOf returns a container's environment: env counts more than envFrom, and of that the
+// last.
 func (o *objects) environmentOf(c manifest.Field) container {
 	found := container{environment: map[string]string{}}
 	for _, from := range c.At("envFrom").Items() {
@@ -29,8 +29,6 @@ func (o *objects) environmentOf(c manifest.Field) container {
 	return found
 }
 
-// variables reads the variables that have a value, or whose value is a key of a given
-// object.
 func (o *objects) variables(items []manifest.Field, found *container) {
 	for _, v := range items {
 		name := v.At("name").Text()
@@ -49,7 +47,6 @@ func (o *objects) variables(items []manifest.Field, found *container) {
 	}
 }
 
-// valueFrom returns what one key of an object has, if that is given.
 func (o *objects) valueFrom(from manifest.Field) (string, bool) {
 	for field, kind := range map[string]string{"configMapKeyRef": "ConfigMap", "secretKeyRef": "Secret"} {
 		ref := from.At(field)
@@ -65,7 +62,6 @@ func (o *objects) valueFrom(from manifest.Field) (string, bool) {
 	return "", false
 }
 
-// variablesFrom takes all variables that an object has.
 func (o *objects) variablesFrom(from manifest.Field, found *container) {
 	for field, kind := range map[string]string{"configMapRef": "ConfigMap", "secretRef": "Secret"} {
 		ref := from.At(field)
@@ -85,8 +81,7 @@ func (o *objects) variablesFrom(from manifest.Field, found *container) {
 	}
 }
 
-// entries returns the files of an object in the Deployment's namespace, which need not be
-// said, and whether it is given.
+// entries returns an object's files, and whether it is given. Its namespace need not be said.
 func (o *objects) entries(kind, name string) ([]manifest.Entry, bool) {
 	for _, obj := range o.all {
 		elsewhere := obj.Namespace != o.namespace && obj.Namespace != "" && o.namespace != ""
@@ -98,7 +93,6 @@ func (o *objects) entries(kind, name string) ([]manifest.Entry, bool) {
 	return nil, false
 }
 
-// absentNotes are notes on variables whose values are not known.
 func (o *objects) absentNotes() []string {
 	var notes []string
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(o.absent))) {
@@ -107,7 +101,6 @@ func (o *objects) absentNotes() []string {
 	return notes
 }
 
-// withheldNotes tell of variables that are [deciding].
 func withheldNotes(withheld []string) []string {
 	var notes []string
 	for _, name := range deciding(withheld) {
@@ -117,8 +110,7 @@ func withheldNotes(withheld []string) []string {
 	return notes
 }
 
-// deciding returns the variables without a known value that decide what an agent starts,
-// or what it connects to.
+// deciding returns the variables that [decides] anything.
 func deciding(withheld []string) []string {
 	return slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(withheld))), func(name string) bool {
 		setting, is := agent.EnvironmentKey(name)
@@ -126,8 +118,8 @@ func deciding(withheld []string) []string {
 	})
 }
 
-// undecided names the values that are not given and decide what an agent starts. The URL
-// of a chat platform does not.
+// undecided names unknown values that decide what an agent starts. A chat platform's URL does
+// not.
 func undecided(withheld []string) []string {
 	var names []string
 	for _, name := range deciding(withheld) {
@@ -140,8 +132,7 @@ func undecided(withheld []string) []string {
 	return names
 }
 
-// decides reports whether a setting decides what an agent starts, or what it connects
-// to. Tokens do not.
+// decides reports whether a setting decides what an agent starts or connects to. Tokens do not.
 func decides(setting string) bool {
 	keys := strings.Split(setting, ".")
 	switch keys[0] {
@@ -157,7 +148,6 @@ func decides(setting string) bool {
 	return false
 }
 
-// takeExtra takes extraEnv of Helm values.
 func (o *objects) takeExtra(merged map[string]any) (environment map[string]string, withheld []string) {
 	found := container{environment: map[string]string{}}
 	o.variables(manifest.List("extraEnv", merged["extraEnv"]), &found)

@@ -20,7 +20,6 @@ type input struct {
 	release *gitops.Release
 }
 
-// readFiles reads the objects of files, and of a release among them its values.
 func readFiles(files []File) (*input, error) {
 	in := new(input)
 	var plain []*gitops.File
@@ -49,8 +48,8 @@ func readFiles(files []File) (*input, error) {
 	return in, in.objects.take()
 }
 
-// values are the Helm values of all files in their order; nil if there are none. Those of
-// a release stand where its document stands, and a file that this names has no other place.
+// values merges the Helm values of all files; nil if there are none. A release's values count
+// where its document stands, and files that this names nowhere else.
 func (in *input) values() (merged map[string]any, err error) {
 	for _, f := range in.files {
 		var values map[string]any
@@ -69,7 +68,7 @@ func (in *input) values() (merged map[string]any, err error) {
 	return merged, nil
 }
 
-// said is the version of the chart that the files say, or empty.
+// said is the chart's version by the files, or empty.
 func (in *input) said() string {
 	if in.release == nil {
 		return ""
@@ -77,7 +76,6 @@ func (in *input) said() string {
 	return in.release.Version
 }
 
-// version is the chart's: the one that is asked for, or else the one that the files say.
 func (in *input) version(asked string) (string, error) {
 	if v := cmp.Or(asked, in.said()); v != "" {
 		return v, nil
@@ -89,7 +87,6 @@ func (in *input) version(asked string) (string, error) {
 		WithHint("give the version that is installed: --version v1.14.0")
 }
 
-// notes tell of what was read, and of what was not.
 func (in *input) notes() []string {
 	var notes []string
 	if in.release != nil {
@@ -101,8 +98,7 @@ func (in *input) notes() []string {
 	return notes
 }
 
-// unreadValues refuses a ConfigMap or a Secret that has Helm values, but no document that
-// takes them from it.
+// unreadValues refuses an object with Helm values that no document takes from it.
 func (in *input) unreadValues() error {
 	if in.release != nil {
 		return nil
@@ -125,8 +121,8 @@ func (in *input) unreadValues() error {
 	return nil
 }
 
-// holdsValues reports whether an object has Helm values, by what they are called or by what
-// is in them. What the chart renders is no values.
+// holdsValues reports whether an object has Helm values, by their name or content. What the
+// chart renders is none.
 func holdsValues(e manifest.Entry) bool {
 	if e.Key == globalKey || e.Key == communicationsKey || strings.HasPrefix(e.Key, "_") || e.Err != nil {
 		return false

@@ -7,12 +7,11 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/manifest"
 )
 
-// Mounts are the paths at which an agent sees volumes, and whether the volume may have
-// files when it starts. Volumes that the chart always mounts are empty or irrelevant,
-// and may be absent.
+// Mounts has the paths at which an agent sees volumes, and whether these may have files when it
+// starts. Volumes that the chart always mounts may be absent.
 type Mounts map[string]bool
 
-// MayHaveFiles reports whether there can be something in a directory when an agent starts.
+// MayHaveFiles reports whether a directory may have files when an agent starts.
 func (m Mounts) MayHaveFiles(dir string) bool {
 	for at := path.Clean(dir); ; at = path.Dir(at) {
 		if filled, is := m[at]; is {
@@ -24,9 +23,8 @@ func (m Mounts) MayHaveFiles(dir string) bool {
 	}
 }
 
-// mountsOf returns what a container sees when it starts. Unlisted says whether a volume that
-// is not listed may have files: not in Helm values, where another file may have taken the
-// place of extraVolumes.
+// mountsOf returns what a container sees. Unlisted says whether a volume that is not listed may
+// have files: not in Helm values, where another file may have replaced extraVolumes.
 func mountsOf(volumes, mounts []manifest.Field, unlisted bool) Mounts {
 	filled := map[string]bool{}
 	for _, v := range volumes {

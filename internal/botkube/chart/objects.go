@@ -28,17 +28,15 @@ const (
 
 // objects are Kubernetes objects that hold an agent's configuration.
 type objects struct {
-	// all are the objects as they are given.
 	all []*manifest.Object
-	// keys are the documents that were found, and documents what is in them, the
-	// special ones last (internal/config/fs_provider.go, sortCfgFiles).
+	// keys name the documents; the special ones are laid over the others
+	// (internal/config/fs_provider.go, sortCfgFiles).
 	keys      []string
 	documents []map[string]any
 	special   []map[string]any
-	// secret is the name of the Secret that has the chat platforms.
+	// secret is the name of the Secret with the chat platforms.
 	secret string
-	// others are files by name. They are part of the configuration if the agent is told
-	// to read files of these names.
+	// others are files by name. The agent may be told to read them, too.
 	others map[string][]string
 	container
 	// namespace is that of the Deployment that is read, or empty.
@@ -52,7 +50,7 @@ type objects struct {
 
 func (o *objects) has(key string) bool { return slices.Contains(o.keys, key) }
 
-// platforms is the document with the chat platforms that a Secret has, or nil.
+// platforms is the document with the chat platforms, or nil.
 func (o *objects) platforms() map[string]any {
 	for _, d := range o.documents {
 		if d["communications"] != nil {
@@ -62,7 +60,6 @@ func (o *objects) platforms() map[string]any {
 	return nil
 }
 
-// take takes what all objects have of an agent's configuration.
 func (o *objects) take() error {
 	for _, obj := range o.all {
 		switch obj.Kind {
@@ -87,7 +84,6 @@ func (o *objects) take() error {
 	return nil
 }
 
-// takeData takes the configuration documents of a ConfigMap or a Secret.
 func (o *objects) takeData(obj *manifest.Object) error {
 	entries, err := obj.Entries()
 	if err != nil {
@@ -107,8 +103,8 @@ func (o *objects) takeData(obj *manifest.Object) error {
 	return nil
 }
 
-// takeDocument takes a configuration document of an object; files with an underscore in
-// front are the state that the agent keeps.
+// takeDocument takes a document; those with an underscore in front are the state that the agent
+// keeps.
 func (o *objects) takeDocument(obj *manifest.Object, key, text string) error {
 	special := strings.HasPrefix(key, "_") && strings.HasSuffix(key, ".yaml")
 	if key != globalKey && key != communicationsKey && !special {
@@ -138,9 +134,8 @@ func (o *objects) takeDocument(obj *manifest.Object, key, text string) error {
 	return nil
 }
 
-// addOthers adds the files that the agent is told to read beside the chart's, such as
-// that of `values --format manifests`. The chart's files come first, because the chart
-// names them first.
+// addOthers adds files that the agent is told to read, such as that of `values --format
+// manifests`, behind the chart's, which the chart names first.
 func (o *objects) addOthers() error {
 	for _, file := range strings.Split(o.environment[configPaths], ",") {
 		key := path.Base(file)
@@ -160,13 +155,11 @@ func (o *objects) addOthers() error {
 	return nil
 }
 
-// configPaths is the variable that says which files the agent reads
-// (templates/deployment.yaml).
+// configPaths names the files that the agent reads (templates/deployment.yaml).
 const configPaths = "BOTKUBE_CONFIG_PATHS"
 
-// takeDeployment takes the environment of the agent's container, by the variable
-// that only it has. What is a part of a Deployment goes over what was read before, as
-// Kubernetes merges it.
+// takeDeployment takes the agent's container, which has a variable that no other has. A part of
+// a Deployment is merged over what was read before, as in Kubernetes.
 func (o *objects) takeDeployment(d *manifest.Object) {
 	pod := d.At("spec", "template", "spec")
 	containers, initial := pod.At("containers").Items(), pod.At("initContainers").Items()
@@ -197,11 +190,10 @@ func (o *objects) takeDeployment(d *manifest.Object) {
 	}
 }
 
-// labelled matches the label of a chart: its name and its version.
 var labelled = lazyregexp.New(`-v?([0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?)(_[0-9A-Za-z.-]+)?$`)
 
-// chartLabel returns the version that the label helm.sh/chart has
-// (templates/_helpers.tpl, botkube.chart), or "".
+// chartLabel returns the version in the label helm.sh/chart (templates/_helpers.tpl,
+// botkube.chart), or "".
 func chartLabel(o *manifest.Object) string {
 	if m := labelled.FindStringSubmatch(o.At("metadata", "labels", "helm.sh/chart").Text()); m != nil {
 		return "v" + m[1]
@@ -209,7 +201,6 @@ func chartLabel(o *manifest.Object) string {
 	return ""
 }
 
-// values returns what the objects come to.
 func (o *objects) values() (*Values, error) {
 	if err := o.addOthers(); err != nil {
 		return nil, err
@@ -226,8 +217,8 @@ func (o *objects) values() (*Values, error) {
 	}, err
 }
 
-// notes tell of a state that takes the chat platforms away. The chart copies them into
-// it from the Secret as the cluster has it, where helm template does not look
+// notes tell of a state that takes the chat platforms away: the chart copies them into it from
+// the Secret in the cluster, where helm template does not look
 // (templates/persistent-config.yaml).
 func (o *objects) notes() []string {
 	notes := slices.Concat(o.absentNotes(), withheldNotes(o.withheld))
@@ -239,5 +230,5 @@ func (o *objects) notes() []string {
 	return notes
 }
 
-// said is the version of the chart, by its label, or else by the agent's image.
+// said is the chart's version by its label, or else by the agent's image.
 func (o *objects) said() string { return cmp.Or(o.version, ImageVersion(o.pulls.agent)) }

@@ -8,10 +8,10 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// state returns the documents that the chart has for what the agent changes by itself
-// (helm/botkube/templates/persistent-config.yaml). They are laid over all others, with
-// what they take from the values, and at first they have nothing else; but what they
-// leave empty is then empty. The platforms are those of a Secret, or nil.
+// state returns the documents for what the agent changes by itself
+// (helm/botkube/templates/persistent-config.yaml). They are laid over all others, at first with
+// what they take from the values alone; but what they leave empty is then empty. The platforms
+// are a Secret's, or nil.
 func (v *Values) state(version string, platforms map[string]any) []map[string]any {
 	given := mapping(v.Merged["communications"])
 	if platforms == nil || !agent.Since(version, "v1.5.0") { // before, the chart did not look at the Secret
@@ -34,8 +34,8 @@ func (v *Values) state(version string, platforms map[string]any) []map[string]an
 	}
 }
 
-// repeated repeats of the channels of platforms what of returns. A group without any is
-// nothing, and so takes away the sinks that it has.
+// repeated repeats what of returns for each channel. A group without any is nothing, and so
+// takes away its sinks.
 func repeated(version string, platforms map[string]any, of func(at string, channel map[string]any) map[string]any) any {
 	all := map[string]any{}
 	for group, g := range platforms {
@@ -56,7 +56,7 @@ func repeated(version string, platforms map[string]any, of func(at string, chann
 	return orNothing(all)
 }
 
-// sources repeats those of a channel. The chart indents them as it does with a list.
+// sources repeats those of a channel, which the chart indents as a list.
 func (v *Values) sources(at string, channel map[string]any) map[string]any {
 	sources := mapping(channel["bindings"])["sources"]
 	if text, ok := sources.(string); ok && text != "" {
@@ -68,7 +68,7 @@ func (v *Values) sources(at string, channel map[string]any) map[string]any {
 	return map[string]any{"bindings": map[string]any{"sources": sources}}
 }
 
-// orNothing returns what the agent reads where the chart writes nothing below a key.
+// orNothing returns what the agent reads if the chart writes nothing below a key.
 func orNothing(m map[string]any) any {
 	if len(m) == 0 {
 		return nil
@@ -81,8 +81,8 @@ func mapping(value any) map[string]any {
 	return m
 }
 
-// Refusals returns why an agent of a version would refuse its configuration, sorted: see
-// [agent.Config.Refusals]. If Botkube Cloud has the configuration, there are none.
+// Refusals is [agent.Config.Refusals], and what the chart breaks. If Botkube Cloud has the
+// configuration, there are none.
 func (v *Values) Refusals(version string) []agent.Refusal {
 	if v.Remote() {
 		return nil
@@ -92,9 +92,8 @@ func (v *Values) Refusals(version string) []agent.Refusal {
 	return all
 }
 
-// UnknownPlatforms returns the settings of chat platforms that are configured, and that
-// agents of a version do not have, sorted. The agent passes over them. What only another
-// version has, and is not enabled, may be a rest of the chart's own values.
+// UnknownPlatforms returns the settings of chat platforms that agents of a version ignore,
+// sorted. What is not enabled may be a rest of the chart's own values.
 func (v *Values) UnknownPlatforms(version string) []string {
 	var all []string
 	known := agent.PlatformNames(version)

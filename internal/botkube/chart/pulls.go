@@ -14,17 +14,14 @@ import (
 
 // Pull is an image that nodes pull for the agent.
 type Pull struct {
-	// Image is a reference.
-	Image string
-	// Setting is the value that names it.
+	Image   string
 	Setting string
 	// Stop is the value that has nodes pull it from elsewhere, or not at all.
 	Stop string
 }
 
-// Registry returns the host that the image is pulled from: what stands before the
-// first slash, unless that is a part of a name at Docker Hub
-// (github.com/distribution/reference, normalize.go, splitDockerDomain).
+// Registry returns the image's host: what precedes the first slash, unless that is a part of a
+// name at Docker Hub (github.com/distribution/reference, normalize.go, splitDockerDomain).
 func (p Pull) Registry() string {
 	host, _, found := strings.Cut(p.Image, "/")
 	if !found || !strings.ContainsAny(host, ".:") && host != "localhost" && strings.ToLower(host) == host {
@@ -33,8 +30,7 @@ func (p Pull) Registry() string {
 	return host
 }
 
-// pullsOf returns what nodes pull by Helm values: the agent's image, that of the second
-// container of old charts, images that are mounted, and those of Jobs, each once.
+// pullsOf returns what nodes pull by Helm values, each image once.
 func pullsOf(version string, merged map[string]any) []Pull {
 	p := &pulls{agent: imageOf(merged)}
 	watcher, provider := mapping(merged["configWatcher"]), mapping(mapping(merged["config"])["provider"])
@@ -50,8 +46,8 @@ func pullsOf(version string, merged map[string]any) []Pull {
 	return p.all()
 }
 
-// takeVolumes takes the images that are mounted. A patch makes an image of a volume, or
-// something else of an image.
+// takeVolumes takes mounted images. A patch may put an image in a volume's place, or the other
+// way.
 func (p *pulls) takeVolumes(volumes []manifest.Field) {
 	if p.mounted == nil {
 		p.mounted = map[string]string{}
@@ -68,7 +64,7 @@ func (p *pulls) takeJob(job manifest.Field) {
 }
 
 // takeBeside takes a container beside the agent's. A patch changes the one of its name, or
-// takes it away.
+// deletes it.
 func (p *pulls) takeBeside(name, image string, deleted bool) {
 	pull := Pull{image, "the container " + name, ""}
 	if name == "cfg-watcher" { // as charts up to v1.4.1 call it
@@ -85,20 +81,18 @@ func (p *pulls) takeBeside(name, image string, deleted bool) {
 	}
 }
 
-// agentStop and watcherStop say what to do about images of the chart.
 const (
 	agentStop   = "image.registry and image.repository, if that registry is not to be reached"
 	watcherStop = WatcherSetting + ": false"
 )
 
-// HasWatcher reports whether the chart of a version runs a second container, unless its
-// values say otherwise (helm/botkube/templates/deployment.yaml, cfg-watcher).
+// HasWatcher reports whether the chart of a version runs a second container by default
+// (helm/botkube/templates/deployment.yaml, cfg-watcher).
 func HasWatcher(version string) bool { return !agent.Since(version, "v1.5.0") }
 
 // WatcherSetting is the value that has charts up to v1.4.1 run a second container.
 const WatcherSetting = "configWatcher.enabled"
 
-// watcherRepository is where Botkube publishes the image of that container.
 const watcherRepository = "ghcr.io/kubeshop/k8s-sidecar"
 
 // IsWatcherImage reports whether a reference is of the image that Botkube publishes.
@@ -106,8 +100,7 @@ func IsWatcherImage(reference string) bool {
 	return strings.HasPrefix(reference, watcherRepository+":") || strings.HasPrefix(reference, watcherRepository+"@")
 }
 
-// WatcherImage returns which image the second container has in the chart of a version
-// that has one.
+// WatcherImage returns the second container's image in the chart of a version that has one.
 func WatcherImage(version string) (string, error) {
 	values, _, err := DefaultValues(version)
 	if err != nil {
@@ -116,7 +109,6 @@ func WatcherImage(version string) (string, error) {
 	return imageOf(mapping(values["configWatcher"])), nil
 }
 
-// imageTag matches the tag of a reference that is a version.
 var imageTag = lazyregexp.New(`:v?([0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?)(@|$)`)
 
 // ImageVersion returns the version that the tag of an image says, or "".
@@ -146,7 +138,7 @@ func imageOf(merged map[string]any) string {
 	return name + ":" + tag
 }
 
-// tagOf returns the tag of an image, as the chart writes it: a number may be one.
+// tagOf returns an image's tag as the chart writes it: a number may be one.
 func tagOf(values map[string]any) string {
 	switch tag := mapping(values["image"])["tag"].(type) {
 	case string:
@@ -157,13 +149,12 @@ func tagOf(values map[string]any) string {
 	return ""
 }
 
-// pulls are images as they are found.
 type pulls struct {
 	agent string
-	// mounted are by the names of their volumes; empty for one that is no image.
+	// mounted are by their volumes; empty for other volumes.
 	mounted map[string]string
 	jobs    []string
-	// beside are those of the other containers of the agent's pod.
+	// beside are of the other containers of the agent's pod.
 	beside []Pull
 }
 

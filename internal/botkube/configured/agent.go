@@ -1,6 +1,5 @@
-// Package configured reads values files, and says what an agent that is configured
-// with them does: which plugins it starts, whom it calls, and why it would refuse to
-// start.
+// Package configured reads values files, and says what an agent with them does: which plugins it
+// starts, whom it calls, and why it would refuse to start.
 package configured
 
 import (
@@ -22,19 +21,16 @@ type Agent struct {
 	// Notes are what a person should know of how the files were read.
 	Notes  []string      `json:"notes,omitempty"`
 	Values *chart.Values `json:"-"`
-	// ChartVersion and Version are the chart's and the agent's. They differ if the
-	// values say so.
-	ChartVersion string `json:"-"`
-	Version      string `json:"-"`
-	// Refusals are why the agent would not take the configuration.
-	Refusals []agent.Refusal `json:"-"`
+	// ChartVersion and Version are the chart's and the agent's.
+	ChartVersion string          `json:"-"`
+	Version      string          `json:"-"`
+	Refusals     []agent.Refusal `json:"-"`
 	// Undecided names what decides over the agent and is not among the files.
 	Undecided []string `json:"-"`
 }
 
-// Read reads what files say for a chart of a version of the form v1.14.0; empty, it is
-// the version that they say. If all that is enabled counts, bound or not, the chat
-// platforms may be missing.
+// Read reads files for a chart of a version of the form v1.14.0; empty, it is the version that
+// they say. If all that is enabled counts, bound or not, the chat platforms may be missing.
 func Read(version string, files []chart.File, allEnabled bool) (*Agent, error) {
 	values, err := chart.Read(version, files, allEnabled)
 	if errors.Is(err, agent.ErrRefused) {
@@ -58,7 +54,6 @@ func Read(version string, files []chart.File, allEnabled bool) (*Agent, error) {
 	return c, nil
 }
 
-// compareVersions tells of files that say another version than the one that counts.
 func (c *Agent) compareVersions() {
 	if said := c.Values.ChartVersion; said != "" && said != c.ChartVersion {
 		c.note("the values are for the chart %s, and are read as for %s", said, c.ChartVersion)
@@ -68,7 +63,6 @@ func (c *Agent) compareVersions() {
 	}
 }
 
-// unknownPlatforms tells of chat platforms that the agent passes over.
 func (c *Agent) unknownPlatforms() {
 	known := agent.PlatformNames(c.Version)
 	for _, setting := range c.Values.UnknownPlatforms(c.Version) {
@@ -80,8 +74,8 @@ func (c *Agent) unknownPlatforms() {
 	}
 }
 
-// judge finds out why the agent would not take the configuration. Chat platforms that are
-// not given are no reason.
+// judge finds out why the agent would refuse the configuration. Platforms that are not given are
+// no reason.
 func (c *Agent) judge(unbound bool) {
 	for _, r := range c.Values.Refusals(c.Version) {
 		switch {
@@ -105,8 +99,7 @@ func (c *Agent) Name() string { return strings.TrimSpace("an agent " + c.Version
 // MaxRefusals bounds those that are told: one mistake may have many.
 const MaxRefusals = 50
 
-// Check wants the values to say what the agent starts: Botkube Cloud must not, and the
-// agent must take them.
+// Check wants the values to decide what the agent starts, and the agent to take them.
 func (c *Agent) Check() error {
 	if c.Values.Remote() {
 		return fault.New(fault.Usage, "reading values: config.provider.identifier, or the variable CONFIG_PROVIDER_IDENTIFIER, is set, so that the agent gets its configuration from Botkube Cloud at %s, and starts what that says", agent.Redact(c.Values.Cloud)).
@@ -126,8 +119,7 @@ func (c *Agent) Check() error {
 		WithHint("correct them, also where nothing is enabled, for the agent looks there too; what is missing may be in another file that Helm is given: name all of them, in its order\nto mirror without them, name plugins: --plugin in the place of --values")
 }
 
-// Templates returns the sources of templates that the values give each exec plugin. The
-// source "" is the plugin's default.
+// Templates returns the sources of templates of each exec plugin; "" is the plugin's default.
 func (c *Agent) Templates(version string) (map[agent.PluginKey][]string, error) {
 	sources, err := c.TemplateSources(version)
 	if err != nil {
@@ -147,8 +139,8 @@ func (c *Agent) Templates(version string) (map[agent.PluginKey][]string, error) 
 	return all, nil
 }
 
-// TemplateSources returns how each exec plugin in each group is configured, and notes where
-// no mirror can help.
+// TemplateSources returns how each exec plugin is configured, and notes where no mirror can
+// help.
 func (c *Agent) TemplateSources(version string) ([]agent.TemplateSources, error) {
 	sources, err := c.Values.Config.Templates(version)
 	if err != nil {
@@ -162,13 +154,12 @@ func (c *Agent) TemplateSources(version string) ([]agent.TemplateSources, error)
 	return sources, nil
 }
 
-// Mirrored says in which version a mirror has a plugin, and where upstream's index of
-// its repository is; empty where it does not have them.
+// Mirrored says which version of a plugin a mirror has, and where upstream's index is; or
+// nothing.
 type Mirrored func(agent.PluginType, agent.PluginKey) (version, indexURL string)
 
-// Egress returns the calls that an agent of a version makes while it runs, and what is
-// known of those of its plugins. Of values for a mirror, the URL of a repository does not
-// tell whose plugins it has: mirrored, if not nil, does.
+// Egress returns the calls of an agent of a version and of its plugins. Values for a mirror do
+// not tell by its URLs whose plugins it has: mirrored, if not nil, does.
 func (c *Agent) Egress(version string, mirrored Mirrored) agent.PluginEgress {
 	config, environment := c.Values.Config, c.Values.Environment
 	found := config.PluginEgress(version, func(t agent.PluginType, key agent.PluginKey) (string, bool) {
@@ -192,9 +183,8 @@ func CloudedNote(plugins []string) string {
 	return "before v1.14.0, these do nothing without Botkube Cloud but say so: " + strings.Join(plugins, ", ")
 }
 
-// WatcherImage returns which image the chart's second container has, in the form in which
-// Botkube publishes it; empty if the values switch the container off. Of an image from
-// elsewhere, it notes how that is mirrored, by the flag.
+// WatcherImage returns the second container's image as Botkube publishes it, or "" if the values
+// switch the container off. For another image, it notes how the flag mirrors that.
 func (c *Agent) WatcherImage(published, flag string) string {
 	for _, p := range c.Values.Pulls {
 		if p.Setting != chart.WatcherSetting {
@@ -209,8 +199,8 @@ func (c *Agent) WatcherImage(published, flag string) string {
 	return ""
 }
 
-// Lines say which plugins the agent does not start, and what is to be known of how the
-// files were read. They hold text from outside.
+// Lines say which plugins the agent does not start, and how the files were read. They hold text
+// from outside.
 func (c *Agent) Lines() []string {
 	var lines []string
 	for _, l := range c.LeftOut {

@@ -21,17 +21,15 @@ func isArgo(o *manifest.Object) bool {
 type argoSource struct {
 	manifest.Field
 	app *manifest.Object
-	// name, namespace and project are those of the Application.
+	// name, namespace and project are the Application's.
 	name, namespace, project string
-	// refs are what values files of other sources begin with, after a dollar sign.
+	// refs begin values files of other sources, after a dollar sign.
 	refs map[string]bool
-	// generated says that the source is of a template, whose placeholders are filled in
-	// elsewhere.
+	// generated says that a generator fills in placeholders.
 	generated bool
 }
 
-// describeArgo reads what an Application, or the template of an ApplicationSet, says of
-// charts.
+// describeArgo reads the charts of an Application, or of the template of an ApplicationSet.
 func describeArgo(o *manifest.Object) ([]*described, error) {
 	app := o.At()
 	if o.Kind == "ApplicationSet" {
@@ -63,8 +61,7 @@ func describeArgo(o *manifest.Object) ([]*described, error) {
 	return all, nil
 }
 
-// describe returns what a source says of a chart, or nil for one that only has files for
-// others.
+// describe returns what a source says of a chart, or nil if it only has files for others.
 func (s *argoSource) describe() *described {
 	d := &described{object: s.app, values: s.values, said: cmp.Or(s.At("targetRevision").Text(), "*")}
 	at, isOCI := s.At("path").Text(), strings.HasPrefix(s.At("repoURL").Text(), "oci://")
@@ -86,7 +83,6 @@ func (s *argoSource) describe() *described {
 	return d
 }
 
-// inGit reports whether the chart is in a git repository.
 func (s *argoSource) inGit() bool {
 	return !s.At("chart").Exists() && !strings.HasPrefix(s.At("repoURL").Text(), "oci://")
 }
@@ -129,7 +125,6 @@ func (s *argoSource) values(g *input) (map[string]any, error) {
 	return values, s.set(values, helm, g)
 }
 
-// check refuses what is no chart, and what a generator fills in.
 func (s *argoSource) check(helm manifest.Field) error {
 	for _, other := range []string{"plugin", "kustomize", "directory"} {
 		if f := s.At(other); f.Exists() {
@@ -154,11 +149,10 @@ func (s *argoSource) check(helm manifest.Field) error {
 	return nil
 }
 
-// giveGenerated is what to do where an ApplicationSet does not say all of its Applications.
 const giveGenerated = "give one of the Applications that it makes: argocd appset generate FILE -o yaml, or kubectl get application NAME -o yaml"
 
-// overridden returns the sources in a template that a generator, or one within it, has. A
-// cluster fills in templates that have none.
+// overridden returns the sources in templates of generators. A cluster fills in templates that
+// have none.
 func overridden(generators manifest.Field) manifest.Field {
 	for _, g := range generators.Items() {
 		for _, kind := range g.Keys() {
@@ -177,9 +171,8 @@ func overridden(generators manifest.Field) manifest.Field {
 }
 
 // place returns where a file is. Behind $NAME/, that is the repository of another source
-// (argoproj/argo-cd, reposerver/repository/repository.go, getResolvedRefValueFile); else it
-// is relative to the chart, or to the repository (util/io/path/resolved.go,
-// ResolveValueFilePathOrUrl).
+// (argoproj/argo-cd, reposerver/repository/repository.go, getResolvedRefValueFile); else it is
+// relative to the chart or the repository (util/io/path/resolved.go, ResolveValueFilePathOrUrl).
 func (s *argoSource) place(f manifest.Field, g *input) (place, error) {
 	at := place{path: f.Text()}
 	ref, rest, found := strings.Cut(strings.TrimPrefix(at.path, "$"), "/")
@@ -202,7 +195,6 @@ func (s *argoSource) place(f manifest.Field, g *input) (place, error) {
 	return at, nil
 }
 
-// valuesFile returns the values of a file that valueFiles names.
 func (s *argoSource) valuesFile(f, helm manifest.Field, g *input) (map[string]any, error) {
 	at, err := s.place(f, g)
 	if err != nil {
@@ -216,8 +208,8 @@ func (s *argoSource) valuesFile(f, helm manifest.Field, g *input) (map[string]an
 	return values, err
 }
 
-// set lays parameters over values. Those that are texts come after the others, and files
-// last, as helm has it (helm, pkg/cli/values/options.go, MergeValues).
+// set lays parameters over values: texts after the others, and files last (helm,
+// pkg/cli/values/options.go, MergeValues).
 func (s *argoSource) set(values map[string]any, helm manifest.Field, g *input) error {
 	for _, texts := range []bool{false, true} {
 		for _, p := range helm.At("parameters").Items() {
@@ -246,8 +238,8 @@ func (s *argoSource) set(values map[string]any, helm manifest.Field, g *input) e
 	return nil
 }
 
-// escapeCommas has a value be one value, unless it is a list in braces
-// (argoproj/argo-cd, util/helm/cmd.go, cleanSetParameters).
+// escapeCommas keeps a value in one, unless it is a list in braces (argoproj/argo-cd,
+// util/helm/cmd.go, cleanSetParameters).
 func escapeCommas(value string) string {
 	if strings.HasPrefix(value, "{") && strings.HasSuffix(value, "}") {
 		return value

@@ -17,8 +17,8 @@ func isFlux(o *manifest.Object) bool {
 	return o.Kind == "HelmRelease" && o.Group() == "helm.toolkit.fluxcd.io"
 }
 
-// describeFlux reads what a HelmRelease says of its chart (fluxcd/helm-controller,
-// api/v2, HelmReleaseSpec; v2beta1 and v2beta2 have a part of it).
+// describeFlux reads a HelmRelease (fluxcd/helm-controller, api/v2, HelmReleaseSpec; v2beta1 and
+// v2beta2 have a part of it).
 func describeFlux(o *manifest.Object, g *input) ([]*described, error) {
 	d := &described{object: o}
 	chart := o.At("spec", "chart", "spec")
@@ -31,7 +31,10 @@ func describeFlux(o *manifest.Object, g *input) ([]*described, error) {
 		case source == nil:
 			d.said = fmt.Sprintf("that of %s %s, which is not given", ref.At("kind").Text(), ref.At("name").Text())
 		case source.Kind == "OCIRepository":
-			d.chart, d.said = path.Base(source.At("spec", "url").Text()), ociVersion(source)
+			// OCIRepositoryRef (fluxcd/source-controller, api/v1)
+			ref := source.At("spec", "ref")
+			d.chart = path.Base(source.At("spec", "url").Text())
+			d.said = cmp.Or(ref.At("digest").Text(), ref.At("semver").Text(), ref.At("tag").Text(), "latest")
 		default:
 			chart = source.At("spec")
 		}
@@ -47,15 +50,8 @@ func describeFlux(o *manifest.Object, g *input) ([]*described, error) {
 	return []*described{d}, nil
 }
 
-// ociVersion is what an OCIRepository says of the version; a digest counts more than a
-// range, and that more than a tag (fluxcd/source-controller, api/v1, OCIRepositoryRef).
-func ociVersion(source *manifest.Object) string {
-	ref := source.At("spec", "ref")
-	return cmp.Or(ref.At("digest").Text(), ref.At("semver").Text(), ref.At("tag").Text(), "latest")
-}
-
-// fluxValues merges the values of a HelmRelease as Flux does (fluxcd/pkg, chartutil,
-// ChartValuesFromReferences): those of valuesFrom in their order, and its own over them.
+// fluxValues merges values as Flux does (fluxcd/pkg, chartutil, ChartValuesFromReferences):
+// those of valuesFrom in their order, and its own over them.
 func fluxValues(o *manifest.Object, chart manifest.Field, g *input) (map[string]any, error) {
 	under, err := chartFiles(chart, g)
 	if err != nil {
@@ -95,8 +91,8 @@ func fluxValues(o *manifest.Object, chart manifest.Field, g *input) (map[string]
 	return merged, nil
 }
 
-// chartFiles returns the values of a chart in a repository of files. These may differ
-// from Botkube's own. A package may replace them, which cannot be seen here.
+// chartFiles returns the values in the files of a chart, which may differ from Botkube's own. A
+// package may replace them, which cannot be seen here.
 func chartFiles(chart manifest.Field, g *input) (map[string]any, error) {
 	kind := chart.At("sourceRef", "kind").Text()
 	inFiles := kind == "GitRepository" || kind == "Bucket"
@@ -126,7 +122,6 @@ func chartFiles(chart manifest.Field, g *input) (map[string]any, error) {
 	return values, nil
 }
 
-// ownValues returns the values file of a chart in a repository of files.
 func ownValues(at manifest.Field, g *input) (map[string]any, error) {
 	own := path.Join(at.Text(), "values.yaml")
 	values, err := g.values(at, place{path: own})
@@ -137,8 +132,7 @@ func ownValues(at manifest.Field, g *input) (map[string]any, error) {
 	return values, err
 }
 
-// referenced returns what an element of valuesFrom refers to. It may be missing only if
-// it is optional.
+// referenced returns what an element of valuesFrom refers to. If optional, it may be missing.
 func referenced(o *manifest.Object, ref manifest.Field, g *input) (text string, found bool, err error) {
 	kind, name := ref.At("kind").Text(), ref.At("name").Text()
 	key := cmp.Or(ref.At("valuesKey").Text(), "values.yaml")
@@ -168,7 +162,6 @@ func referenced(o *manifest.Object, ref manifest.Field, g *input) (text string, 
 	return "", false, ref.Errorf("%s in %s has nothing that is called %.200q (valuesKey)", source, source.File, key)
 }
 
-// missing is what comes of a reference to what is not given.
 func (g *input) missing(o *manifest.Object, ref manifest.Field, kind, name string) error {
 	if ref.At("optional").True() {
 		g.note("%s, %s: the %s %.200q is optional, and is taken not to exist, because it is not given", o, ref.Path(), kind, name)
@@ -182,9 +175,9 @@ func (g *input) missing(o *manifest.Object, ref manifest.Field, kind, name strin
 		WithHint("give it too: kubectl get %s %s%s -o yaml > values-from.yaml, and --values values-from.yaml\nif kustomize makes it: kustomize build DIR > built.yaml, and --values built.yaml in the place of this document", strings.ToLower(kind), name, namespace)
 }
 
-// setTarget puts a single value at a path, as helm --set does, or --set-string for one in
-// quotes (fluxcd/pkg, chartutil, ReplacePathValue). From Flux 2.4 on, that counts more
-// than the values of the HelmRelease (fluxcd/helm-controller#1060).
+// setTarget sets a single value as helm --set does, or --set-string for one in quotes
+// (fluxcd/pkg, chartutil, ReplacePathValue). From Flux 2.4 on, it wins over the HelmRelease's
+// values (fluxcd/helm-controller#1060).
 func setTarget(result, own map[string]any, ref manifest.Field, target, text string, g *input) (map[string]any, error) {
 	result = helmvalues.Merge(result, own)
 	inline := helmvalues.Clone(own)

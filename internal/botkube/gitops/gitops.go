@@ -1,5 +1,5 @@
-// Package gitops reads the Helm values that Flux's and Argo CD's documents hold, and
-// names the documents that hold values in ways that are not read. It does no I/O.
+// Package gitops reads the Helm values in documents of Flux and Argo CD, and refuses documents
+// that hold values in other ways. It does no I/O.
 package gitops
 
 import (
@@ -19,65 +19,62 @@ type File struct {
 	Data []byte
 	// Objects are what it has instead of values.
 	Objects []*manifest.Object
-	// Referenced says that a document names the file, and so has a place for what it says.
+	// Referenced says that a document names the file, and so has a place for its values.
 	Referenced bool
-	// place is where that document has it.
-	place place
+	place      place
 }
 
 // Release is the installation of Botkube's chart that a document describes.
 type Release struct {
 	Object *manifest.Object
-	// Version is the chart's, of the form v1.14.0; empty where the document does not
-	// say exactly one. Said is what it says instead.
+	// Version is the chart's, of the form v1.14.0; empty if the document does not say exactly
+	// one, but VersionText.
 	Version, VersionText string
-	// Values are the Helm values, without the chart's own.
-	Values map[string]any
-	// Notes are what a person should know of how the document was read.
+	Values               map[string]any
+	// Notes are what a person should know of how it was read.
 	Notes []string
 }
 
-// described is what a document says of a release before its values are read.
+// described is a release before its values are read.
 type described struct {
 	object *manifest.Object
-	// chart is the chart's name or path; empty where it is not given.
+	// chart is a name or a path; empty if it is not given.
 	chart string
-	// said is the version as it is written.
-	said string
-	// packaged says that the chart comes from where charts are published, and is no
-	// directory that may have something else.
+	said  string
+	// packaged says that the chart is published, and is no directory that may have something
+	// else.
 	packaged bool
-	// patch says that the document names no chart at all, as only a part of one does.
+	// patch says that the document names no chart at all, as a part of one does not.
 	patch  bool
 	values func(*input) (map[string]any, error)
 }
 
-// isBotkube reports whether the chart is by its name Botkube's.
-func (d *described) isBotkube() bool {
-	return strings.Contains(strings.ToLower(path.Base(d.chart)), "botkube")
-}
-
-// input is what is at hand when a release is read.
 type input struct {
 	objects []*manifest.Object
 	files   []*File
 	notes   []string
 }
 
-// chartName is what messages call the chart of a release.
-const chartName = "Botkube"
-
-// Find returns the release of Botkube's chart among some objects, or nil if there is no
-// release at all. Files are those that documents may name. What SOPS has encrypted is an
-// error; for what else is not read, see [CheckKinds].
+// Find returns the release of Botkube's chart, or nil if there is no release at all. Documents
+// may name the files. What SOPS has encrypted is an error; for what else is not read, see
+// [CheckKinds].
 func Find(objects []*manifest.Object, files []*File) (*Release, error) {
 	g := &input{objects: objects, files: files}
-	if err := checkEncrypted(objects); err != nil {
-		return nil, err
+	for _, o := range objects {
+		if encrypted(o.At().Mapping()) {
+			return nil, decryptFirst(o.File, o.Errorf("it is encrypted by SOPS"))
+		}
 	}
 	var all []*described
 	for _, o := range objects {
-		found, err := describe(o, g)
+		var found []*described
+		var err error
+		switch {
+		case isFlux(o):
+			found, err = describeFlux(o, g)
+		case isArgo(o):
+			found, err = describeArgo(o)
+		}
 		if err := cmp.Or(o.TypeError(), err); err != nil {
 			return nil, err
 		}
@@ -91,28 +88,13 @@ func Find(objects []*manifest.Object, files []*File) (*Release, error) {
 	if err := cmp.Or(d.object.TypeError(), err); err != nil {
 		return nil, err
 	}
-	r := &Release{Object: d.object, VersionText: d.said, Values: values, Notes: g.notes}
-	r.Version = exactVersion(d.said)
-	return r, nil
+	return &Release{Object: d.object, Version: exactVersion(d.said), VersionText: d.said, Values: values, Notes: g.notes}, nil
 }
 
-// describe returns the releases that an object describes.
-func describe(o *manifest.Object, g *input) ([]*described, error) {
-	switch {
-	case isFlux(o):
-		return describeFlux(o, g)
-	case isArgo(o):
-		return describeArgo(o)
-	}
-	return nil, nil
-}
-
-// isRelease reports whether an object describes how a chart is installed.
-func isRelease(o *manifest.Object) bool { return isFlux(o) || isArgo(o) }
-
-// choose picks the release of Botkube's chart.
 func (g *input) choose(all []*described) (*described, error) {
-	candidates := slices.DeleteFunc(slices.Clone(all), func(d *described) bool { return !d.isBotkube() })
+	candidates := slices.DeleteFunc(slices.Clone(all), func(d *described) bool {
+		return !strings.Contains(strings.ToLower(path.Base(d.chart)), "botkube")
+	})
 	if len(candidates) == 0 {
 		candidates = slices.DeleteFunc(slices.Clone(all), func(d *described) bool { return d.chart != "" })
 	}
@@ -128,7 +110,7 @@ func (g *input) choose(all []*described) (*described, error) {
 			WithHint("give the document of Botkube; of a chart that has Botkube's within it, give what it renders, or a file of the values for Botkube alone")
 	case len(candidates) > 1:
 		a, b := candidates[0].object, candidates[1].object
-		return nil, fault.New(fault.Usage, "%w", b.Errorf("it installs %s, and so does %s in %s: which of them counts cannot be told", chartName, a, a.File)).
+		return nil, fault.New(fault.Usage, "%w", b.Errorf("it installs Botkube, and so does %s in %s: which of them counts cannot be told", a, a.File)).
 			WithHint("give one; " + giveBuilt)
 	}
 	for _, d := range all {
@@ -142,11 +124,10 @@ func (g *input) choose(all []*described) (*described, error) {
 	return candidates[0], nil
 }
 
-// giveBuilt is what to do where several documents may be of one release.
 const giveBuilt = "of overlays, give what they come to: kustomize build DIR > built.yaml, and --values built.yaml"
 
 // leaveOut tells of a release that is not the chosen one. What may be a patch to that is an
-// error: what comes of both is not known.
+// error.
 func (g *input) leaveOut(d, chosen *described, all []*described) error {
 	a, b := d.object, chosen.object
 	ofAnother := func(o *described) bool { return !o.patch && o != chosen && sameName(o.object, a) }
@@ -158,35 +139,32 @@ func (g *input) leaveOut(d, chosen *described, all []*described) error {
 		return fault.New(fault.Usage, "%w", a.Errorf("it may change %s in %s, as a patch of kustomize does, and what comes of both cannot be told", b, b.File)).
 			WithHint(giveBuilt)
 	case d.chart == "":
-		g.note("%s in %s is left out: which chart it installs is not given, and %s in %s installs %s", a, a.File, b, b.File, chartName)
+		g.note("%s in %s is left out: which chart it installs is not given, and %s in %s installs Botkube", a, a.File, b, b.File)
 	default:
 		g.note("%s in %s is left out: it is not of Botkube's chart", a, a.File)
 	}
 	return nil
 }
 
-// sameName reports whether two documents may describe one object. A document may leave
-// the namespace out.
+// sameName reports whether two documents may be of one object. The namespace may be left out.
 func sameName(a, b *manifest.Object) bool {
 	return a.Kind == b.Kind && a.Name == b.Name && (a.Namespace == b.Namespace || a.Namespace == "" || b.Namespace == "")
 }
 
-// packaged leaves out the sources of an object that are directories, if one of its
-// sources is a published chart: manifests are often in a directory of the chart's name.
+// packaged leaves out directories if another source of the same object is a published chart:
+// manifests are often in a directory of the chart's name.
 func packaged(candidates []*described) []*described {
 	return slices.DeleteFunc(slices.Clone(candidates), func(d *described) bool {
 		return !d.packaged && slices.ContainsFunc(candidates, func(other *described) bool { return other.packaged && other.object == d.object })
 	})
 }
 
-// exact is one version, as a chart has it.
 var exact = lazyregexp.New(`^=?\s*v?([0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?)([+_][0-9A-Za-z.-]+)?$`)
 
-// exactVersion returns a version of the form v1.14.0, or "" for a range, or for none.
+// exactVersion returns a version of the form v1.14.0, or "" for a range or none.
 func exactVersion(said string) string {
-	m := exact.FindStringSubmatch(strings.TrimSpace(said))
-	if m == nil {
-		return ""
+	if m := exact.FindStringSubmatch(strings.TrimSpace(said)); m != nil {
+		return "v" + m[1]
 	}
-	return "v" + m[1]
+	return ""
 }

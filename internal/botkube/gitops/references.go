@@ -11,15 +11,14 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// note adds a note, once.
 func (g *input) note(format string, args ...any) {
 	if n := fmt.Sprintf(format, args...); !slices.Contains(g.notes, n) {
 		g.notes = append(g.notes, n)
 	}
 }
 
-// object returns the object of a kind and a name. Files in a repository often leave the
-// namespace out, so one without a namespace matches.
+// object returns the object of a kind and a name. One without a namespace matches: files in a
+// repository often leave it out.
 func (g *input) object(kind, namespace, name string) (*manifest.Object, error) {
 	var found *manifest.Object
 	for _, o := range g.objects {
@@ -36,21 +35,21 @@ func (g *input) object(kind, namespace, name string) (*manifest.Object, error) {
 	return found, nil
 }
 
-// place is where a document has a file. Of several repositories, repository is what the
-// document calls this one.
+// place is where a document has a file; of several repositories, in the one that it calls so.
 type place struct{ repository, path string }
 
-// file returns the file that a document names by a path. That file is then no values
-// file of its own. A path matches if one of the two ends in the other. Two paths cannot
-// name one file.
+// file returns the file that a document names, which is then no values file of its own. Two
+// paths match if one ends in the other, and cannot both name one file.
 func (g *input) file(named manifest.Field, at place) (*File, error) {
 	names := parts(at.path)
 	at.path = strings.Join(names, "/")
 	var best []*File
 	longest := 0
 	for _, f := range g.files {
-		switch n := commonEnd(names, parts(f.Name)); {
-		case n == 0 || n < longest:
+		given := parts(f.Name)
+		n := min(len(names), len(given))
+		switch ends := slices.Equal(names[len(names)-n:], given[len(given)-n:]); {
+		case n == 0 || !ends || n < longest:
 		case n > longest:
 			best, longest = []*File{f}, n
 		default:
@@ -71,8 +70,8 @@ func (g *input) file(named manifest.Field, at place) (*File, error) {
 	return best[0], nil
 }
 
-// withoutServer returns the path of a file that a URL names, as for Helm's plugins and
-// web servers. The query and the user information may be secret.
+// withoutServer returns the path in a URL, also of Helm's plugins, without a query and user
+// information that may be secret.
 func withoutServer(at string) string {
 	scheme, rest, found := strings.Cut(at, "://")
 	if !found {
@@ -85,7 +84,6 @@ func withoutServer(at string) string {
 	return rest
 }
 
-// values returns the Helm values of a file that a document names.
 func (g *input) values(named manifest.Field, at place) (map[string]any, error) {
 	f, err := g.file(named, at)
 	if err != nil {
@@ -94,7 +92,6 @@ func (g *input) values(named manifest.Field, at place) (map[string]any, error) {
 	return f.Values()
 }
 
-// Values returns the Helm values that the file has.
 func (f *File) Values() (map[string]any, error) {
 	values, err := helmvalues.Parse(f.Data)
 	if err != nil {
@@ -103,18 +100,8 @@ func (f *File) Values() (map[string]any, error) {
 	return values, checkValues(f.Name, values)
 }
 
-// parts are the names that a path consists of, without those that lead up.
+// parts are the names in a path, without those that lead up.
 func parts(at string) []string {
 	at = strings.ReplaceAll(at, `\`, "/")
 	return slices.DeleteFunc(strings.Split(path.Clean("/"+strings.TrimLeft(at, "./")), "/"), func(p string) bool { return p == "" || p == ".." })
-}
-
-// commonEnd returns how many names two paths have in common at their end, if one of them
-// ends in the whole of the other.
-func commonEnd(a, b []string) int {
-	n := min(len(a), len(b))
-	if !slices.Equal(a[len(a)-n:], b[len(b)-n:]) {
-		return 0
-	}
-	return n
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
-// encryptedFiles are what files begin with that cannot be read before they are decrypted.
 var encryptedFiles = []struct{ begin, what, then string }{
 	{"$ANSIBLE_VAULT;", "is encrypted by Ansible Vault", "ansible-vault view %s > values.yaml"},
 	{"\x00GITCRYPT\x00", "is encrypted by git-crypt", "git-crypt unlock, and give %s again"},
@@ -20,8 +19,8 @@ var encryptedFiles = []struct{ begin, what, then string }{
 	{"-----BEGIN PGP MESSAGE-----", "is encrypted by PGP", "gpg --decrypt %s > values.yaml"},
 }
 
-// Text returns what a file says, in UTF-8. What has no values before it is decrypted or
-// fetched, and what is no text, is an error.
+// Text returns a file's text in UTF-8. What must be decrypted or fetched before, and what is no
+// text, is an error.
 func Text(name string, data []byte) ([]byte, error) {
 	for _, e := range encryptedFiles {
 		if bytes.HasPrefix(data, []byte(e.begin)) {
@@ -41,8 +40,8 @@ func Text(name string, data []byte) ([]byte, error) {
 	}
 }
 
-// encrypted reports whether a mapping is a document of SOPS (getsops/sops, README,
-// "Encryption Protocol"), whose metadata stands beside what is encrypted.
+// encrypted reports whether a document is encrypted by SOPS (getsops/sops, README, "Encryption
+// Protocol").
 func encrypted(document map[string]any) bool {
 	meta, _ := document["sops"].(map[string]any)
 	return meta["mac"] != nil || meta["lastmodified"] != nil
@@ -52,8 +51,8 @@ func decryptFirst(name string, err error) error {
 	return fault.New(fault.Usage, "%w", err).WithHint("decrypt it: sops --decrypt %s > decrypted.yaml, and --values decrypted.yaml in the place of it", name)
 }
 
-// otherTools are the files that other tools have beside Helm values, by the keys at their
-// top that no values of Botkube's have.
+// otherTools are the files of other tools, by keys at their top that no values of Botkube's
+// have.
 var otherTools = []struct{ key, what, then string }{
 	{"releases", "a helmfile", "helmfile write-values > values.yaml"},
 	{"helmfiles", "a helmfile", "helmfile write-values > values.yaml"},
@@ -66,34 +65,24 @@ var otherTools = []struct{ key, what, then string }{
 	{"dependencies", "a Chart.yaml", "the values file that stands beside it"},
 }
 
-// checkValues refuses a file that has no Helm values.
 func checkValues(name string, values map[string]any) error {
 	if encrypted(values) {
 		return decryptFirst(name, fmt.Errorf("%s is encrypted by SOPS", name))
 	}
 	inner, _ := values["helm"].(map[string]any)
 	for _, t := range otherTools {
-		isList := false
-		switch values[t.key].(type) {
-		case []any, string:
-			isList = true
+		_, isList := values[t.key].([]any)
+		_, isText := values[t.key].(string)
+		// A fleet.yaml may have no such key at its top, but these below helm.
+		is := (isList || isText) && !(t.key == "resources" && values["image"] != nil)
+		if is || t.key == "defaultNamespace" && (inner["values"] != nil || inner["releaseName"] != nil || inner["valuesFiles"] != nil) {
+			return fault.New(fault.Usage, "%s is %s, and has no Helm values of its own", name, t.what).WithHint("give in the place of it: %s", t.then)
 		}
-		if isList && !(t.key == "resources" && values["image"] != nil) {
-			return otherTool(name, t.what, t.then)
-		}
-	}
-	if inner["values"] != nil || inner["releaseName"] != nil || inner["valuesFiles"] != nil {
-		return otherTool(name, "a fleet.yaml of Rancher's Fleet", "what stands below helm.values, in a file of its own")
 	}
 	return nil
 }
 
-func otherTool(name, what, then string) error {
-	return fault.New(fault.Usage, "%s is %s, and has no Helm values of its own", name, what).WithHint("give in the place of it: %s", then)
-}
-
-// installers are the groups of objects that say how charts are installed, in ways that
-// are not read, with what they are of.
+// installers are API groups of what installs charts in ways that are not read.
 var installers = map[string]string{
 	"helm.fluxcd.io":                  "the Helm Operator of Flux 1",
 	"helm.cattle.io":                  "k3s, RKE2 and Rancher",
@@ -115,15 +104,14 @@ const (
 	csiSecrets = "secrets-store.csi.x-k8s.io"
 )
 
-// harmless are the groups of objects without values, beside Kubernetes' own.
+// harmless are API groups without values, beside Kubernetes' own.
 var harmless = []string{"source.toolkit.fluxcd.io", "notification.toolkit.fluxcd.io", "monitoring.coreos.com", "cert-manager.io"}
 
 // kubernetes are Kubernetes' own groups, beside v1 and those below k8s.io.
 var kubernetes = []string{"apps", "autoscaling", "batch", "extensions", "policy"}
 
-// CheckKinds refuses objects from which values may come by ways that are not read: what
-// makes Secrets, and what installs charts, of other tools. What is of an unknown kind may
-// be either.
+// CheckKinds refuses objects that may bring values in ways that are not read: makers of Secrets,
+// installers of charts, and unknown kinds.
 func CheckKinds(objects []*manifest.Object) error {
 	for _, o := range objects {
 		if err := checkKind(o, objects); err != nil {
@@ -133,13 +121,10 @@ func CheckKinds(objects []*manifest.Object) error {
 	return nil
 }
 
-// CheckSecrets refuses what the cluster makes a Secret of, if that is not given.
+// CheckSecrets refuses objects of which the cluster makes a Secret, if that is not given.
 func CheckSecrets(objects []*manifest.Object) error {
 	for _, o := range objects {
-		if !makesSecrets(o) {
-			continue
-		}
-		if err := checkSecretMaker(o, objects); err != nil {
+		if err := checkSecretMaker(o, objects); makesSecrets(o) && err != nil {
 			return err
 		}
 	}
@@ -150,7 +135,7 @@ func checkKind(o *manifest.Object, objects []*manifest.Object) error {
 	group := o.Group()
 	_, installs := installers[group]
 	switch {
-	case isRelease(o), slices.Contains(harmless, group), group == "argoproj.io" && o.Kind == "AppProject":
+	case isFlux(o), isArgo(o), slices.Contains(harmless, group), group == "argoproj.io" && o.Kind == "AppProject":
 		return nil
 	case installs:
 		return fault.New(fault.Usage, "%w", o.Errorf("it is of %s (%s), which is not read", installers[group], o.APIVersion)).
@@ -172,47 +157,31 @@ func checkKind(o *manifest.Object, objects []*manifest.Object) error {
 		WithHint("leave it out, if it has nothing to do with them; or give what comes of it: kubectl get configmap,secret,deployment -n NAMESPACE -o yaml > rendered.yaml")
 }
 
-// makesSecrets reports whether something in the cluster makes a Secret of an object.
+// makesSecrets reports whether the cluster makes a Secret of an object.
 func makesSecrets(o *manifest.Object) bool {
 	return o.Group() == csiSecrets || o.Group() != "" && strings.Contains(strings.ToLower(o.Kind), "secret") || o.Kind == "OnePasswordItem"
 }
 
-// madeSecret is where objects have the name of the Secret that comes of them, below spec:
-// those of External Secrets, Vault, Doppler, Infisical and akv2k8s, in this order.
+// madeSecret has the paths below spec of the name of that Secret: for External Secrets, Vault,
+// Doppler, Infisical and akv2k8s.
 var madeSecret = [][]string{{"target", "name"}, {"destination", "name"}, {"managedSecret", "name"}, {"managedSecretReference", "secretName"}, {"output", "secret", "name"}}
 
-// secretOf returns the name of the Secret that comes of an object: its own, unless it says
-// another.
-func secretOf(o *manifest.Object) string {
+func checkSecretMaker(o *manifest.Object, objects []*manifest.Object) error {
+	name := o.Name
 	for _, keys := range madeSecret {
 		at := o.At("spec").Value()
 		for _, k := range keys {
 			inner, _ := at.(map[string]any)
 			at = inner[k]
 		}
-		if name, _ := at.(string); name != "" {
-			return name
+		if made, _ := at.(string); made != "" {
+			name = made
+			break
 		}
 	}
-	return o.Name
-}
-
-// checkSecretMaker wants the Secret that comes of an object.
-func checkSecretMaker(o *manifest.Object, objects []*manifest.Object) error {
-	name := secretOf(o)
 	if slices.ContainsFunc(objects, func(s *manifest.Object) bool { return s.Kind == "Secret" && s.Group() == "" && s.Name == name }) {
 		return nil
 	}
 	return fault.New(fault.Usage, "%w", o.Errorf("the Secret that comes of it is not given, and nothing else can be read of it")).
 		WithHint("give that too: kubectl get secret %s -o yaml > secret.yaml, and --values secret.yaml; or leave this out, if it has nothing to do with the values", name)
-}
-
-// checkEncrypted refuses what SOPS has encrypted.
-func checkEncrypted(objects []*manifest.Object) error {
-	for _, o := range objects {
-		if encrypted(o.At().Mapping()) {
-			return decryptFirst(o.File, o.Errorf("it is encrypted by SOPS"))
-		}
-	}
-	return nil
 }
