@@ -184,21 +184,22 @@ func (ix *Index) sortVersions() {
 // Index.Validate). With an error, which joins every reason, the agent refuses the index as a
 // whole. The index then has what could be decoded, or is nil.
 func ReadIndex(data []byte) (*Index, error) {
-	document, err := textfile.ParseYAML(data, maxMarks)
-	if err != nil {
-		return nil, err
-	}
-	return DecodeIndex(document)
+	_, ix, err := ReadIndexDocument(data)
+	return ix, err
 }
 
-// DecodeIndex is [ReadIndex] for a document that is parsed already.
-func DecodeIndex(document *yaml.Node) (*Index, error) {
+// ReadIndexDocument is [ReadIndex], and returns the document, too.
+func ReadIndexDocument(data []byte) (*yaml.Node, *Index, error) {
+	document, err := textfile.ParseYAML(data, maxMarks)
+	if err != nil {
+		return nil, nil, err
+	}
 	ix := new(Index)
 	if err := textfile.DecodeYAML(document, ix); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ix.sortVersions()
-	return ix, ix.validate()
+	return document, ix, ix.validate()
 }
 
 func (ix *Index) validate() error {

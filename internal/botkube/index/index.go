@@ -1,6 +1,5 @@
-// Package index takes a plugins-index.yaml apart for mirroring: it refuses what
-// cannot be mirrored, selects entries, and writes an index that names only
-// what was mirrored.
+// Package index takes a plugins-index.yaml apart: it refuses what cannot be mirrored, selects
+// entries, and writes an index that names only what was mirrored.
 package index
 
 import (
@@ -15,18 +14,15 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
-// MaxSize bounds, in bytes, an index that is read. The official ones have less
-// than 100 KiB.
+// MaxSize bounds an index, in bytes. The official ones have less than 100 KiB.
 const MaxSize = 16 << 20
 
-// Bounds on what an index lists, some hundred times what the official ones do:
-// what follows compares entries with one another.
+// Bounds on an index, some hundred times the official ones.
 const (
 	maxEntries = 10_000
 	// maxPerEntry bounds URLs, and dependencies over all of them, of an entry.
 	maxPerEntry = 1_000
-	// maxToldApart bounds, in bytes, a malformed document that is identified for the
-	// error message.
+	// maxToldApart bounds, in bytes, a malformed document that is identified for an error.
 	maxToldApart = 1 << 20
 )
 
@@ -34,6 +30,7 @@ const (
 type Index struct {
 	*agent.Index
 
+	// document is expanded.
 	document *yaml.Node
 }
 
@@ -42,7 +39,7 @@ type NotIndexError struct{ What string }
 
 func (e *NotIndexError) Error() string { return "it is no plugin index but " + e.What }
 
-// Parse reads an index. The error is a [NotIndexError], or it joins every reason why the agent
+// Parse reads an index. The error is a [NotIndexError], or joins every reason why the agent
 // would refuse the index, and every name that cannot be part of a path.
 func Parse(data []byte) (*Index, error) {
 	if len(data) > MaxSize {
@@ -53,7 +50,7 @@ func Parse(data []byte) (*Index, error) {
 	default:
 		return nil, &NotIndexError{kind}
 	}
-	read, err := agent.ReadIndex(data)
+	document, read, err := agent.ReadIndexDocument(data)
 	if read == nil || len(read.Entries) == 0 {
 		if none := otherwise(data, read); none != nil {
 			return nil, none
@@ -74,18 +71,12 @@ func Parse(data []byte) (*Index, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
-	ix := &Index{Index: read, document: new(yaml.Node)}
-	if err := yaml.Unmarshal(data, ix.document); err != nil {
-		return nil, textfile.YAMLError(err)
-	}
 	// Found when it is rewritten, this would end a run that has done all else.
-	if _, err := expand(ix.document); err != nil {
-		return nil, err
-	}
-	return ix, nil
+	budget := maxNodes
+	return &Index{Index: read, document: document}, expand(document, &budget)
 }
 
-// otherwise says what a document is that lists no plugins, if it is no index.
+// otherwise says what a document is that is no index.
 func otherwise(data []byte, ix *agent.Index) error {
 	var document yaml.Node
 	// What decodes is bounded; what does not decode may be anything.
@@ -131,8 +122,8 @@ func checkBounds(ix *agent.Index) error {
 	return nil
 }
 
-// checkNames reports names that the agent would take, but that would lead out
-// of its cache directory or cannot be written. Empty ones the agent reports.
+// checkNames reports names that the agent would take, but that would lead out of its cache
+// directory or cannot be written. The agent itself reports empty ones.
 func checkNames(e *agent.Entry) []error {
 	var problems []error
 	check := func(what, name string) {
@@ -159,8 +150,8 @@ func checkNames(e *agent.Entry) []error {
 	return slices.Clip(problems)
 }
 
-// Schemas returns the absolute URLs of the JSON schemas that those entries refer
-// to for which keep returns true. The index lies at base.
+// Schemas returns the absolute URLs of the JSON schemas that entries refer to for which keep
+// returns true. The index lies at base.
 func (ix *Index) Schemas(base string, keep func(*agent.Entry) bool) (map[string]bool, error) {
 	at, err := url.Parse(base)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 
@@ -13,8 +14,7 @@ import (
 
 // Replacement says what a rewritten index holds of one entry.
 type Replacement struct {
-	// Builds are the platforms that remain, with their URLs. Of the
-	// dependencies, those remain that are named.
+	// Builds are the platforms that remain, with their URLs and the dependencies that remain.
 	Builds map[agent.Platform]agent.Build
 	// Schemas has the text of each of [agent.Entry.RefURLs].
 	Schemas map[string]string
@@ -24,36 +24,32 @@ type Replacement struct {
 // replacement. Every other key stays as upstream wrote it; the values of JSON
 // schemas stay byte for byte. The result passes [Parse].
 func (ix *Index) Rewrite(replace func(*agent.Entry) (Replacement, bool)) ([]byte, error) {
-	root, err := expand(ix.document)
-	if err != nil {
-		return nil, err
-	}
+	root := ix.document.Content[0]
 	if entries := lookup(root, "entries"); entries != nil && entries.Kind == yaml.SequenceNode {
 		// Decoding passes over what is null.
-		entries.Content = slices.DeleteFunc(entries.Content, isNull)
-		if len(entries.Content) != len(ix.Entries) {
-			return nil, fmt.Errorf("the index lists %d entries, of which %d can be read", len(entries.Content), len(ix.Entries))
+		all := slices.DeleteFunc(slices.Clone(entries.Content), isNull)
+		if len(all) != len(ix.Entries) {
+			return nil, fmt.Errorf("the index lists %d entries, of which %d can be read", len(all), len(ix.Entries))
 		}
-		var kept []*yaml.Node
-		for i, node := range entries.Content {
+		kept := *entries
+		kept.Content = nil
+		for i, node := range all {
 			r, keep := replace(&ix.Entries[i])
 			if !keep {
 				continue
 			}
-			if err := rewriteEntry(node, r); err != nil {
+			rewritten, err := rewriteEntry(node, r)
+			if err != nil {
 				return nil, fmt.Errorf("entries[%d] (%s): %w", i, ix.Entries[i].Label(), err)
 			}
-			kept = append(kept, node)
+			kept.Content = append(kept.Content, rewritten)
 		}
-		entries.Content = kept
+		root = with(root, "entries", &kept)
 	}
 	var out bytes.Buffer
 	enc := yaml.NewEncoder(&out)
 	enc.SetIndent(4) // as Botkube's index builder writes
-	if err := enc.Encode(root); err != nil {
-		return nil, err
-	}
-	if err := enc.Close(); err != nil {
+	if err := errors.Join(enc.Encode(root), enc.Close()); err != nil {
 		return nil, err
 	}
 	if _, err := Parse(out.Bytes()); err != nil {
@@ -62,61 +58,71 @@ func (ix *Index) Rewrite(replace func(*agent.Entry) (Replacement, bool)) ([]byte
 	return out.Bytes(), nil
 }
 
-func rewriteEntry(entry *yaml.Node, r Replacement) error {
-	if err := rewriteURLs(lookup(entry, "urls"), r.Builds); err != nil {
-		return err
+func rewriteEntry(entry *yaml.Node, r Replacement) (*yaml.Node, error) {
+	urls, err := rewriteURLs(lookup(entry, "urls"), r.Builds)
+	if err != nil {
+		return nil, err
 	}
-	if err := inlineSchema(lookup(entry, "jsonSchema"), r.Schemas); err != nil {
-		return err
+	entry = with(entry, "urls", urls)
+	if entry, err = inlineSchema(entry, r.Schemas); err != nil {
+		return nil, err
 	}
-	return inlineSchema(lookup(lookup(lookup(entry, "externalRequest"), "payload"), "jsonSchema"), r.Schemas)
+	external := lookup(entry, "externalRequest")
+	payload := lookup(external, "payload")
+	rewritten, err := inlineSchema(payload, r.Schemas)
+	if err == nil && rewritten != payload {
+		entry = with(entry, "externalRequest", with(external, "payload", rewritten))
+	}
+	return entry, err
 }
 
 // rewriteURLs keeps one URL for each platform that remains: the last, which is
 // the one that counts.
-func rewriteURLs(urls *yaml.Node, builds map[agent.Platform]agent.Build) error {
+func rewriteURLs(urls *yaml.Node, builds map[agent.Platform]agent.Build) (*yaml.Node, error) {
 	if urls == nil || urls.Kind != yaml.SequenceNode {
-		return errors.New("urls is no list")
+		return nil, errors.New("urls is no list")
 	}
-	last := map[agent.Platform]*yaml.Node{}
-	dependencies := map[agent.Platform]*yaml.Node{}
+	last, dependencies := map[agent.Platform]*yaml.Node{}, map[agent.Platform]*yaml.Node{}
 	for _, item := range urls.Content {
 		p := platformOf(item)
 		last[p] = item
 		if dependencies[p] == nil {
 			dependencies[p] = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 		}
-		merge(dependencies[p], lookup(item, "dependencies"))
+		if more := lookup(item, "dependencies"); more != nil && more.Kind == yaml.MappingNode {
+			for pair := range slices.Chunk(more.Content, 2) {
+				dependencies[p] = with(dependencies[p], pair[0].Value, pair[1])
+			}
+		}
 	}
-	var kept []*yaml.Node
+	kept := *urls
+	kept.Content = nil
 	for _, item := range urls.Content {
 		p := platformOf(item)
 		build, keep := builds[p]
 		if !keep || last[p] != item {
 			continue
 		}
-		set(item, "url", build.URL)
-		set(item, "checksum", build.Checksum)
-		rewriteDependencies(item, dependencies[p], build.Dependencies)
-		kept = append(kept, item)
+		item = with(item, "url", text(build.URL))
+		item = with(item, "checksum", text(build.Checksum))
+		kept.Content = append(kept.Content, with(item, "dependencies", remaining(dependencies[p], build.Dependencies)))
 	}
-	urls.Content = kept
-	return nil
+	return &kept, nil
 }
 
-func rewriteDependencies(item, all *yaml.Node, urls map[string]string) {
-	remaining := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-	for pair := range slices.Chunk(all.Content, 2) {
+// remaining returns the dependencies that have a URL, or nil.
+func remaining(dependencies *yaml.Node, urls map[string]string) *yaml.Node {
+	kept := *dependencies
+	kept.Content = nil
+	for pair := range slices.Chunk(dependencies.Content, 2) {
 		if url, keep := urls[pair[0].Value]; keep {
-			set(pair[1], "url", url)
-			remaining.Content = append(remaining.Content, pair...)
+			kept.Content = append(kept.Content, pair[0], with(pair[1], "url", text(url)))
 		}
 	}
-	if len(remaining.Content) == 0 {
-		remove(item, "dependencies")
-		return
+	if len(kept.Content) == 0 {
+		return nil
 	}
-	setNode(item, "dependencies", remaining)
+	return &kept
 }
 
 func platformOf(item *yaml.Node) agent.Platform {
@@ -124,19 +130,129 @@ func platformOf(item *yaml.Node) agent.Platform {
 	return agent.Platform{OS: scalar(lookup(platform, "os")), Arch: scalar(lookup(platform, "architecture"))}
 }
 
-// inlineSchema gives a schema that stands by reference as a value.
-func inlineSchema(schema *yaml.Node, texts map[string]string) error {
+// inlineSchema gives as a value the schema of a mapping that stands by reference.
+func inlineSchema(mapping *yaml.Node, texts map[string]string) (*yaml.Node, error) {
+	schema := lookup(mapping, "jsonSchema")
 	ref := scalar(lookup(schema, "refURL"))
 	if ref == "" {
-		return nil
+		return mapping, nil
 	}
 	if scalar(lookup(schema, "value")) == "" {
-		text, found := texts[ref]
+		schemaText, found := texts[ref]
 		if !found {
-			return fmt.Errorf("no text is known for the JSON schema at %s", agent.Redact(ref))
+			return nil, fmt.Errorf("no text is known for the JSON schema at %s", agent.Redact(ref))
 		}
-		set(schema, "value", text)
+		schema = with(schema, "value", text(schemaText))
 	}
-	remove(schema, "refURL")
+	return with(mapping, "jsonSchema", with(schema, "refURL", nil)), nil
+}
+
+// maxNodes bounds a document whose aliases are written out: some hundred times
+// the official indexes.
+const maxNodes = 1 << 20
+
+// expand writes out aliases and merge keys. What they stand for is in several places then.
+func expand(n *yaml.Node, budget *int) error {
+	if *budget--; *budget < 0 {
+		return errors.New("the index unfolds to more than a million values")
+	}
+	n.Anchor = ""
+	if n.Style&yaml.FoldedStyle != 0 {
+		// yaml.v3 writes folded text with lines that it did not have.
+		n.Style = n.Style&^yaml.FoldedStyle | yaml.LiteralStyle
+	}
+	for i, child := range n.Content {
+		if child.Kind == yaml.AliasNode {
+			n.Content[i] = child.Alias
+		}
+		if err := expand(n.Content[i], budget); err != nil {
+			return err
+		}
+	}
+	if n.Kind == yaml.MappingNode {
+		writeOutMerges(n)
+	}
 	return nil
+}
+
+// writeOutMerges replaces the key << by what it brings; the mapping's own keys win.
+func writeOutMerges(mapping *yaml.Node) {
+	var merged, own []*yaml.Node
+	has := map[string]bool{}
+	for pair := range slices.Chunk(mapping.Content, 2) {
+		switch key, value := pair[0], pair[1]; {
+		case key.Tag != "!!merge":
+			own = append(own, key, value)
+			has[key.Value] = true
+		case value.Kind == yaml.SequenceNode:
+			merged = append(merged, value.Content...)
+		default:
+			merged = append(merged, value)
+		}
+	}
+	for _, source := range merged {
+		if source.Kind != yaml.MappingNode {
+			continue
+		}
+		for pair := range slices.Chunk(source.Content, 2) {
+			if key := pair[0].Value; !has[key] {
+				has[key] = true
+				own = append(own, pair...)
+			}
+		}
+	}
+	mapping.Content = own
+}
+
+// lookup returns the value of a mapping's key, or nil.
+func lookup(mapping *yaml.Node, key string) *yaml.Node {
+	if mapping == nil || mapping.Kind != yaml.MappingNode {
+		return nil
+	}
+	for pair := range slices.Chunk(mapping.Content, 2) {
+		if pair[0].Value == key {
+			return pair[1]
+		}
+	}
+	return nil
+}
+
+// with returns a copy of a mapping that has a key with a value, or without it if that is
+// nil. A comment behind the old value stays.
+func with(mapping *yaml.Node, key string, value *yaml.Node) *yaml.Node {
+	c := *mapping
+	c.Content = slices.Clone(c.Content)
+	at := 0
+	for at < len(c.Content) && c.Content[at].Value != key {
+		at += 2
+	}
+	switch {
+	case at == len(c.Content) && value != nil:
+		c.Content = append(c.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: key}, value)
+	case at < len(c.Content) && value != nil:
+		commented := *value
+		commented.LineComment = c.Content[at+1].LineComment
+		c.Content[at+1] = &commented
+	case at < len(c.Content):
+		c.Content = slices.Delete(c.Content, at, at+2)
+	}
+	return &c
+}
+
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
+
+// scalar returns a string as decoding would, or "".
+func scalar(n *yaml.Node) string {
+	if n == nil || n.Kind != yaml.ScalarNode || isNull(n) {
+		return ""
+	}
+	return n.Value
+}
+
+func text(value string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value}
+	if strings.Contains(value, "\n") {
+		n.Style = yaml.LiteralStyle
+	}
+	return n
 }

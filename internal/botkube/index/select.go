@@ -16,8 +16,8 @@ import (
 type Selection struct {
 	// Plugins are the wanted plugins, whatever their type.
 	Plugins []agent.PluginKey
-	// Executors and Sources are wanted plugins of these types. If no plugin is
-	// named at all, all are wanted, in their newest version.
+	// Executors and Sources are wanted plugins of these types. If no plugin is named, all are
+	// wanted, in their newest version.
 	Executors []agent.PluginKey
 	Sources   []agent.PluginKey
 	// Exclude are plugins to leave out, in all versions unless the key has one.
@@ -26,8 +26,8 @@ type Selection struct {
 	Platforms []agent.Platform
 	// AllPlatforms wants each platform that a selected plugin is offered for.
 	AllPlatforms bool
-	// WhereStartable takes each plugin for those of the platforms that it can
-	// start on. Without it, one that cannot start on all of them is an error.
+	// WhereStartable takes each plugin for those platforms that it can start on. Without it, it
+	// must start on all.
 	WhereStartable bool
 }
 
@@ -35,11 +35,9 @@ type Selection struct {
 type Selected struct {
 	Repository string
 	*agent.Entry
-	// Newest is the newest entry of the same plugin, whose dependencies the
-	// agent looks for too: often the entry itself.
+	// Newest is the newest entry of the plugin, whose dependencies the agent looks for too.
 	Newest *agent.Entry
-	// newestSelected is the newest that is selected: to an agent that reads the
-	// mirror's index, it is the newest.
+	// newestSelected is what is the newest to an agent that reads the mirror's index.
 	newestSelected *agent.Entry
 	// MirroredFor are the platforms that it is mirrored for.
 	MirroredFor []agent.Platform
@@ -53,10 +51,9 @@ func (s Selected) Key() agent.PluginKey {
 	return agent.PluginKey{Repository: s.Repository, Name: s.Name, Version: s.Version}
 }
 
-// Select applies a selection to the indexes of repositories, by name. It
-// returns the entries in the order of their repository, type, name and
-// version, and the platforms. The error joins everything that the selection
-// names but the indexes lack, and every entry that could not start.
+// Select applies a selection to the indexes of repositories. The entries are in the order of
+// repository, type, name and version. The error joins every name that the indexes lack, and
+// every entry that could not start.
 func Select(indexes map[string]*Index, s Selection) ([]Selected, []agent.Platform, error) {
 	selected, err := selectEntries(indexes, s)
 	if err != nil {
@@ -85,8 +82,7 @@ func Select(indexes map[string]*Index, s Selection) ([]Selected, []agent.Platfor
 	return selected, platforms, errors.Join(problems...)
 }
 
-// startableOnly drops what can start on no platform, and platforms on which
-// nothing can.
+// startableOnly drops what can start on no platform, and platforms on which nothing can.
 func startableOnly(selected []Selected, platforms []agent.Platform) ([]Selected, []agent.Platform) {
 	selected = slices.DeleteFunc(selected, func(e Selected) bool { return len(e.MirroredFor) == 0 })
 	platforms = slices.DeleteFunc(slices.Clone(platforms), func(p agent.Platform) bool {
@@ -121,62 +117,60 @@ func selectEntries(indexes map[string]*Index, s Selection) ([]Selected, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
+	excluded := map[agent.PluginKey]bool{}
+	for _, key := range s.Exclude {
+		excluded[key] = true
+	}
 	selected = slices.DeleteFunc(selected, func(e Selected) bool {
-		return slices.ContainsFunc(s.Exclude, func(k agent.PluginKey) bool { return k.Covers(e.Key()) })
+		key := e.Key()
+		return excluded[key] || excluded[agent.PluginKey{Repository: key.Repository, Name: key.Name}]
 	})
-	slices.SortFunc(selected, compareSelected)
+	slices.SortFunc(selected, func(a, b Selected) int {
+		return cmp.Or(strings.Compare(a.Repository, b.Repository), strings.Compare(string(a.Type), string(b.Type)),
+			strings.Compare(a.Name, b.Name), strings.Compare(a.Version, b.Version))
+	})
 	selected = slices.CompactFunc(selected, func(a, b Selected) bool { return a.Entry == b.Entry })
 	if len(selected) == 0 {
 		return nil, errors.New("the selection leaves no plugin")
 	}
-	for i := range selected {
-		selected[i].newestSelected = newestSelected(indexes[selected[i].Repository], selected, selected[i])
-	}
+	findNewest(indexes, selected)
 	return selected, nil
 }
 
-// newestSelected returns the newest of the selected entries of a plugin.
-func newestSelected(ix *Index, selected []Selected, of Selected) *agent.Entry {
-	for _, e := range ix.Versions(of.Type, of.Name) {
-		if slices.ContainsFunc(selected, func(s Selected) bool { return s.Entry == e }) {
-			return e
-		}
+// findNewest sets newestSelected of entries, of which the versions of a plugin come in a row.
+func findNewest(indexes map[string]*Index, selected []Selected) {
+	is := map[*agent.Entry]bool{}
+	for _, s := range selected {
+		is[s.Entry] = true
 	}
-	return of.Entry
-}
-
-func compareSelected(a, b Selected) int {
-	return cmp.Or(strings.Compare(a.Repository, b.Repository), strings.Compare(string(a.Type), string(b.Type)),
-		strings.Compare(a.Name, b.Name), strings.Compare(a.Version, b.Version))
+	for i := range selected {
+		s := &selected[i]
+		if i > 0 && selected[i-1].Newest == s.Newest {
+			s.newestSelected = selected[i-1].newestSelected
+			continue
+		}
+		versions := indexes[s.Repository].Versions(s.Type, s.Name)
+		s.newestSelected = versions[slices.IndexFunc(versions, func(e *agent.Entry) bool { return is[e] })]
+	}
 }
 
 // newest returns the newest version of every plugin.
 func newest(indexes map[string]*Index) []Selected {
 	var selected []Selected
 	for repository, ix := range indexes {
-		type plugin struct {
-			t    agent.PluginType
-			name string
-		}
-		seen := map[plugin]bool{}
 		for i := range ix.Entries {
-			p := plugin{ix.Entries[i].Type, ix.Entries[i].Name}
-			if seen[p] {
-				continue
+			e := &ix.Entries[i]
+			if e == ix.Versions(e.Type, e.Name)[0] {
+				selected = append(selected, Selected{Repository: repository, Entry: e, Newest: e})
 			}
-			seen[p] = true
-			e := ix.Versions(p.t, p.name)[0]
-			selected = append(selected, Selected{Repository: repository, Entry: e, Newest: e})
 		}
 	}
 	return selected
 }
 
-// anyType are the types of plugins.
 var anyType = []agent.PluginType{agent.Executor, agent.Source}
 
-// find returns the entries of some types that a key names: up to two, for an
-// executor and a source may have the same name.
+// find returns the entries that a key names: an executor and a source may have the same name.
 func find(indexes map[string]*Index, key agent.PluginKey, types []agent.PluginType) ([]Selected, error) {
 	ix, found := indexes[key.Repository]
 	if !found {
@@ -198,24 +192,18 @@ func find(indexes map[string]*Index, key agent.PluginKey, types []agent.PluginTy
 		return selected, nil
 	case len(versions) > 0:
 		return nil, UnknownName(fmt.Sprintf("version of %s/%s", key.Repository, key.Name), key.Version, versions)
-	default:
-		what := "plugin"
-		if len(types) == 1 {
-			what = string(types[0])
-		}
-		return nil, UnknownName(what+" in "+key.Repository, key.Name, ix.names(types))
 	}
-}
-
-// names returns the names of the entries of some types.
-func (ix *Index) names(types []agent.PluginType) []string {
-	names := make([]string, 0, len(ix.Entries))
+	what := "plugin"
+	if len(types) == 1 {
+		what = string(types[0])
+	}
+	var names []string
 	for _, e := range ix.Entries {
 		if slices.Contains(types, e.Type) {
 			names = append(names, e.Name)
 		}
 	}
-	return names
+	return nil, UnknownName(what+" in "+key.Repository, key.Name, names)
 }
 
 func selectPlatforms(selected []Selected, s Selection) ([]agent.Platform, error) {
@@ -223,7 +211,7 @@ func selectPlatforms(selected []Selected, s Selection) ([]agent.Platform, error)
 	if s.AllPlatforms {
 		return offered, nil
 	}
-	names := make([]string, 0, len(offered))
+	var names []string
 	for _, p := range offered {
 		names = append(names, p.String())
 	}
@@ -239,8 +227,7 @@ func selectPlatforms(selected []Selected, s Selection) ([]agent.Platform, error)
 	return platforms, errors.Join(problems...)
 }
 
-// OfferedPlatforms returns the platforms that at least one of the entries has a URL
-// for, sorted.
+// OfferedPlatforms returns the platforms that an entry has a URL for, sorted.
 func OfferedPlatforms(selected []Selected) []agent.Platform {
 	var offered []agent.Platform
 	for _, e := range selected {
@@ -250,20 +237,20 @@ func OfferedPlatforms(selected []Selected) []agent.Platform {
 	return slices.Compact(offered)
 }
 
-// startable reports why the agent could not start an entry on a platform, even
-// online: there is no URL, or a dependency is listed for other platforms only
-// (pkg/plugin/manager.go, ensurePluginDownloaded).
+// startable reports why the agent could not start an entry, even online: there is no URL, or a
+// dependency is for other platforms only (pkg/plugin/manager.go, ensurePluginDownloaded).
 func startable(e Selected, p agent.Platform) error {
 	build, found := e.Build(p)
 	if !found || build.URL == "" {
 		return fmt.Errorf("%s (%s) cannot start on %s: its index entry has a binary for %s only; leave it out with --exclude %s/%s",
-			e.Key(), e.Type, p, join(e.Platforms()), e.Repository, e.Name)
+			e.Key(), e.Type, p, agent.JoinPlatforms(e.Platforms()), e.Repository, e.Name)
 	}
+	listed := e.Dependencies(p)
 	for _, by := range append(e.newer(), e.Entry) {
 		for _, name := range by.DependencyNames() {
-			if _, listed := e.Dependencies(p)[name]; !listed {
+			if _, is := listed[name]; !is {
 				return fmt.Errorf("%s (%s) cannot start on %s: its dependency %q is listed for %s only; leave it out with --exclude %s/%s",
-					e.Key(), e.Type, p, name, join(by.PlatformsOf(name)), e.Repository, e.Name)
+					e.Key(), e.Type, p, name, agent.JoinPlatforms(by.PlatformsOf(name)), e.Repository, e.Name)
 			}
 		}
 	}
@@ -277,8 +264,8 @@ type SelectedDependency struct {
 	FromNewest bool
 }
 
-// Dependencies returns what the entry's dependency directory needs on a platform, by
-// name: its own dependencies, and those that only a newer entry lists.
+// Dependencies returns what the entry's dependency directory needs on a platform, by name: its
+// own, and those that only a newer entry lists.
 func (s Selected) Dependencies(p agent.Platform) map[string]SelectedDependency {
 	all := map[string]SelectedDependency{}
 	for _, newer := range s.newer() {
@@ -294,15 +281,7 @@ func (s Selected) Dependencies(p agent.Platform) map[string]SelectedDependency {
 	return all
 }
 
-func join(platforms []agent.Platform) string {
-	names := make([]string, 0, len(platforms))
-	for _, p := range platforms {
-		names = append(names, p.String())
-	}
-	return strings.Join(names, ", ")
-}
-
-// UnknownName says that a name is not there, and what is: the nearest first.
+// UnknownName says that a name is not there, and what is, the nearest first.
 func UnknownName(what, name string, known []string) error {
 	slices.Sort(known)
 	known = slices.Compact(known)

@@ -99,10 +99,10 @@ func TestSelect(t *testing.T) {
 		selected, on, err := Select(indexes, tt.selection)
 		var got []string
 		for _, s := range selected {
-			got = append(got, fmt.Sprintf("%s %s %s", s.Type, s.Key(), join(s.MirroredFor)))
+			got = append(got, fmt.Sprintf("%s %s %s", s.Type, s.Key(), agent.JoinPlatforms(s.MirroredFor)))
 		}
-		if err != nil || strings.Join(got, "\n") != strings.Join(tt.want, "\n") || join(on) != tt.on {
-			t.Errorf("%s: %v, on %s\n%s", name, err, join(on), strings.Join(got, "\n"))
+		if err != nil || strings.Join(got, "\n") != strings.Join(tt.want, "\n") || agent.JoinPlatforms(on) != tt.on {
+			t.Errorf("%s: %v, on %s\n%s", name, err, agent.JoinPlatforms(on), strings.Join(got, "\n"))
 		}
 	}
 }
