@@ -1,5 +1,5 @@
-// Package configfile reads a YAML file that says what flags say, by a
-// description of the flags from which it also makes the JSON Schema of such files.
+// Package configfile reads a YAML file of flags, and makes the JSON Schema of such files, both
+// by a description of the flags.
 package configfile
 
 import (
@@ -9,8 +9,8 @@ import (
 	"slices"
 )
 
-// Grammar is what a file may say: keys that commands have, at its top for every
-// command that has them, or in a section that is called as the command.
+// Grammar is what a file may say: keys of commands, at its top for every command that has them,
+// or in a section with the command's name.
 type Grammar struct {
 	Commands []Command
 }
@@ -21,19 +21,19 @@ type Command struct {
 	Keys          []Key
 }
 
-// Key is a setting, and called as its flag.
+// Key is a setting with its flag's name.
 type Key struct {
 	Name, Usage string
 	Type        Type
 	// Many is whether it may be given several times, and so be a list.
 	Many bool
-	// NoOptDefault is what true stands for where a flag may be given without a value.
-	// Then false stands for Default.
+	// NoOptDefault is what true stands for if a flag needs no value. Then false stands for
+	// Default.
 	NoOptDefault string
 	Default      string
 	Constraints
-	// Check, if not nil, has the last word on a value. What its error says is
-	// repeated where Expects says nothing, unless the value is in it.
+	// Check, if not nil, has the last word on a value. Its error is repeated if Expects is
+	// empty, unless it has the value.
 	Check func(value string) error
 }
 
@@ -47,7 +47,7 @@ const (
 	Int
 )
 
-// Constraints narrows down what a value may be. Its zero value narrows nothing down.
+// Constraints narrow down what a value may be, if not zero.
 type Constraints struct {
 	// Expects says in words what a value must be.
 	Expects string
@@ -59,9 +59,8 @@ type Constraints struct {
 	Min, Max int
 	// Number is whether a text may be a plain number too, without quotes.
 	Number bool
-	// Separators lets a repeatable key be a mapping: its names and texts are joined with
-	// the first separator for the flag, or the mapping has further mappings, which are
-	// joined with the second.
+	// Separators lets a repeatable key be a mapping of names to texts, which the flag takes
+	// joined with the first separator. With two, the texts are mappings that the second joins.
 	Separators []string
 }
 
@@ -81,8 +80,8 @@ type Setting struct {
 	Line, Column int
 }
 
-// Settings returns what holds for a command, by name: what its section says, and
-// beside that what the top says and the command has.
+// Settings returns what the file says for a command, by name: its section, and what the top says
+// besides.
 func (f *File) Settings(command string) []Setting {
 	found := map[string]Setting{}
 	if c := f.grammar.command(command); c != nil {
@@ -103,8 +102,7 @@ type Problem struct {
 	Text         string
 }
 
-// In returns the problem with its place in a file of a name, as compilers write
-// it and editors read it.
+// In returns the problem with its place in a file, as compilers write it and editors read it.
 func (p Problem) In(file string) string {
 	switch {
 	case p.Line == 0:
@@ -133,7 +131,6 @@ func (c *Command) key(name string) *Key {
 	return nil
 }
 
-// owners returns the commands that have a key.
 func (g Grammar) owners(key string) (commands []string) {
 	for i := range g.Commands {
 		if g.Commands[i].key(key) != nil {
@@ -143,8 +140,8 @@ func (g Grammar) owners(key string) (commands []string) {
 	return commands
 }
 
-// variants returns the keys of a name, of those that say the same of a value the
-// first only. A value at the top must suit them all.
+// variants returns the keys of a name that differ in what a value may be. A value at the top
+// must suit all.
 func (g Grammar) variants(name string) (keys []*Key) {
 	for i := range g.Commands {
 		k := g.Commands[i].key(name)
@@ -155,14 +152,12 @@ func (g Grammar) variants(name string) (keys []*Key) {
 	return keys
 }
 
-// alike reports whether a value that suits one key suits the other.
 func (k *Key) alike(other *Key) bool {
 	return k.Type == other.Type && k.Many == other.Many && k.NoOptDefault == other.NoOptDefault &&
 		slices.Equal(k.Enum, other.Enum) && k.Pattern == other.Pattern && k.Min == other.Min && k.Max == other.Max &&
 		k.Number == other.Number && slices.Equal(k.Separators, other.Separators)
 }
 
-// names returns the names of all keys, in order.
 func (g Grammar) names() []string {
 	var all []string
 	for _, c := range g.Commands {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 
@@ -30,9 +31,8 @@ const (
 	maxProblems = 100
 )
 
-// Parse reads a file. Of one with problems, what could be read is returned all
-// the same, unless it is no YAML mapping at all. Problems never hold values, which
-// may be secrets.
+// Parse reads a file. With problems, it returns what could be read, unless the file is no YAML
+// mapping. Problems never hold values, which may be secrets.
 func Parse(data []byte, g Grammar) (*File, []Problem) {
 	r := &reader{
 		file:     &File{common: map[string]Setting{}, sections: map[string]map[string]Setting{}, grammar: g},
@@ -56,7 +56,6 @@ func Parse(data []byte, g Grammar) (*File, []Problem) {
 	return r.file, slices.Compact(r.problems)
 }
 
-// document returns the mapping that a file consists of.
 func document(data []byte) (*yaml.Node, *Problem) {
 	if err := textfile.CheckYAMLSize(data, maxMarks); err != nil {
 		return nil, &Problem{Text: err.Error()}
@@ -86,7 +85,6 @@ func document(data []byte) (*yaml.Node, *Problem) {
 	return top, nil
 }
 
-// reader collects what a file says, and what is wrong with it.
 type reader struct {
 	file     *File
 	problems []Problem
@@ -102,7 +100,7 @@ func (r *reader) problem(n *yaml.Node, format string, args ...any) {
 	}
 }
 
-// resolved returns what an alias stands for, at the place of the alias.
+// resolved returns what an alias stands for, at its own place.
 func resolved(n *yaml.Node) *yaml.Node {
 	if n.Kind != yaml.AliasNode || n.Alias == nil {
 		return n
@@ -112,7 +110,7 @@ func resolved(n *yaml.Node) *yaml.Node {
 	return &target
 }
 
-// mapping calls each for the keys of a mapping, which must be texts, each once.
+// mapping calls each for the keys of a mapping: texts, each once.
 func (r *reader) mapping(n *yaml.Node, each func(name string, key, value *yaml.Node)) {
 	first := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -134,8 +132,8 @@ func (r *reader) mapping(n *yaml.Node, each func(name string, key, value *yaml.N
 	}
 }
 
-// top reads what stands at the top of a file. A few commands are called as a flag
-// is: then a mapping is a section, and anything else a value.
+// top reads the file's top. Some commands have a flag's name: then a mapping is a section, and
+// all else a value.
 func (r *reader) top(name string, key, value *yaml.Node) {
 	g := r.file.grammar
 	command, variants := g.command(name), g.variants(name)
@@ -180,7 +178,7 @@ func (r *reader) section(c *Command, n *yaml.Node) {
 	r.file.sections[c.Name] = found
 }
 
-// elsewhere says which commands have a key that one lacks, or what may be meant.
+// elsewhere says which commands have a key, or what may be meant.
 func (r *reader) elsewhere(c *Command, name string) string {
 	owners := r.file.grammar.owners(name)
 	if len(owners) == 0 {
@@ -210,7 +208,6 @@ func quoted(name string) string {
 	return strconv.Quote(name)
 }
 
-// values reads what stands at a key, in the form in which its flag takes it.
 func (r *reader) values(k *Key, n *yaml.Node) (values []string, ok bool) {
 	before := r.failures
 	switch {
@@ -230,7 +227,6 @@ func (r *reader) values(k *Key, n *yaml.Node) (values []string, ok bool) {
 	return values, r.failures == before
 }
 
-// joined reads a mapping as what the flag takes.
 func (r *reader) joined(k *Key, joins []string, prefix string, n *yaml.Node) (values []string) {
 	if len(joins) == 0 {
 		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
@@ -256,7 +252,6 @@ func (r *reader) joined(k *Key, joins []string, prefix string, n *yaml.Node) (va
 // integer is a number that every version of YAML reads alike.
 var integer = lazyregexp.New(`^-?(0|[1-9][0-9]*)$`)
 
-// value reads one value.
 func (r *reader) value(k *Key, n *yaml.Node) string {
 	tag := n.ShortTag()
 	switch {
@@ -281,7 +276,7 @@ func (r *reader) value(k *Key, n *yaml.Node) string {
 	return ""
 }
 
-// unquoted says what helps where YAML takes a text for something else.
+// unquoted is a hint for a text that YAML takes for something else.
 func unquoted(n *yaml.Node) string {
 	if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" {
 		return ""
@@ -314,7 +309,7 @@ func (k *Key) expects() string {
 	return what
 }
 
-// suited returns a value that is of the right type, and says if it does not suit.
+// suited returns a value of the right type, and says if it does not suit.
 func (r *reader) suited(k *Key, n *yaml.Node, value string) string {
 	switch {
 	case strings.ContainsFunc(value, unicode.IsControl):
@@ -345,11 +340,53 @@ func (r *reader) matches(pattern, value string) bool {
 	return r.patterns[pattern].MatchString(value)
 }
 
-// within reports whether an integer is in its bounds.
 func (k *Key) within(value string) bool {
 	if k.Type != Int || k.Max == 0 {
 		return true
 	}
 	n, err := strconv.Atoi(value)
 	return err == nil && n >= k.Min && n <= k.Max
+}
+
+// How the YAML library words its errors.
+var (
+	errorInLine   = lazyregexp.New(`(?s)^line (\d+): (.*)$`)
+	unknownAnchor = lazyregexp.New(`(?s)^yaml: unknown anchor '(.*)' referenced$`)
+)
+
+// syntax says why a file is no YAML, and where.
+func syntax(data []byte, err error) *Problem {
+	why, line := strings.TrimPrefix(textfile.YAMLError(err).Error(), "yaml: "), 0
+	if found := errorInLine.FindStringSubmatch(why); found != nil {
+		why = found[2]
+		if line, err = strconv.Atoi(found[1]); err == nil && fromParser(why) {
+			line++
+		}
+	} else if found := unknownAnchor.FindStringSubmatch(err.Error()); found != nil {
+		line = lineAt(data, bytes.Index(data, []byte("*"+found[1])))
+	} else {
+		line = lineAt(data, unreadable(data))
+	}
+	return &Problem{Line: max(1, min(line, lineAt(data, len(data)-1))), Text: "it is no YAML: " + why}
+}
+
+// fromParser reports whether an error is from the part of the library that counts
+// lines from 0 in its errors (yaml.v3 v3.0.1, decode.go, parser.fail).
+func fromParser(why string) bool {
+	return strings.HasPrefix(why, "did not find expected") || why == "found undefined tag handle"
+}
+
+// lineAt returns the line, from 1, of a byte.
+func lineAt(data []byte, at int) int { return 1 + bytes.Count(data[:max(0, at)], []byte("\n")) }
+
+// unreadable returns where the first character is that YAML does not have, or -1.
+func unreadable(data []byte) int {
+	for i := 0; i < len(data); {
+		c, n := utf8.DecodeRune(data[i:])
+		if c == utf8.RuneError && n == 1 || unicode.IsControl(c) && !strings.ContainsRune("\t\n\r", c) {
+			return i
+		}
+		i += n
+	}
+	return -1
 }

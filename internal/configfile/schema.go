@@ -13,10 +13,9 @@ import (
 // object is a JSON object; its keys are written in order.
 type object = map[string]any
 
-// Schema returns the JSON Schema of what [Parse] takes. It is of draft 7, the
-// newest that the language servers of editors support in full. What it refuses
-// Parse refuses, too. Parse refuses more: what no schema can say, such as a key
-// that stands twice.
+// Schema returns the JSON Schema of what [Parse] takes, in draft 7, the newest that the language
+// servers of editors support in full. Parse refuses what the schema does, and what no schema can
+// say, such as a key that stands twice.
 func Schema(title string, g Grammar) ([]byte, error) {
 	properties := object{}
 	for _, name := range g.names() {
@@ -64,7 +63,6 @@ func (c *Command) schema() object {
 	}
 }
 
-// commonSchema describes a key at the top, which must suit every command.
 func (g Grammar) commonSchema(name string) object {
 	variants := g.variants(name)
 	s := variants[0].schema()
@@ -82,7 +80,6 @@ func (g Grammar) commonSchema(name string) object {
 	return s
 }
 
-// sameDefault reports whether all commands that have a key agree on its default.
 func (g Grammar) sameDefault(name string) bool {
 	owners := g.owners(name)
 	return !slices.ContainsFunc(owners, func(c string) bool {
@@ -90,8 +87,7 @@ func (g Grammar) sameDefault(name string) bool {
 	})
 }
 
-// commonUsage says what a key does, for each group of commands where it does
-// something else.
+// commonUsage says what a key does, for each group of commands that differs.
 func (g Grammar) commonUsage(name string) string {
 	var usages []string
 	users := map[string][]string{}
@@ -112,7 +108,6 @@ func (g Grammar) commonUsage(name string) string {
 	return strings.Join(usages, "\n")
 }
 
-// standard returns the default of a key, or nil where there is none to speak of.
 func (k *Key) standard() any {
 	switch {
 	case k.Many || k.Default == "":
@@ -127,7 +122,6 @@ func (k *Key) standard() any {
 	return k.Default
 }
 
-// schema describes the values of a key.
 func (k *Key) schema() object {
 	item := k.item()
 	if !k.Many {

@@ -28,8 +28,8 @@ func JSONError(data []byte, err error) error {
 		if e.Field != "" {
 			what = "its " + clip(e.Field)
 		}
-		found, _, _ := strings.Cut(e.Value, " ") // what follows is the number itself
-		return fmt.Errorf("%s is %s, not %s (%s)", what, jsonKind(found), expected(e.Type), place(data, e.Offset))
+		kind, _, _ := strings.Cut(e.Value, " ") // what follows is the number itself
+		return fmt.Errorf("%s is %s, not %s (%s)", what, found(kind), expected(e.Type), place(data, e.Offset))
 	}
 	switch {
 	case err == nil:
@@ -60,47 +60,46 @@ func clip(s string) string {
 	return s
 }
 
-func jsonKind(value string) string {
-	switch value {
-	case "string":
+// found is what people call a value, by its name in encoding/json or its tag in YAML.
+func found(kind string) string {
+	switch kind {
+	case "string", "!!str":
 		return "a text"
-	case "number":
+	case "number", "!!int", "!!float":
 		return "a number"
-	case "bool":
+	case "bool", "!!bool":
 		return "true or false"
-	case "array":
+	case "array", "!!seq":
 		return "a list"
 	case "object":
 		return "an object"
+	case "!!map":
+		return "a mapping"
+	case "!!null":
+		return "nothing"
+	case "!!timestamp":
+		return "a date"
+	case "!!binary":
+		return "binary data"
 	}
-	return "something else"
+	return "a value with a tag"
 }
 
-// expected says what a document must have where it is read into a type.
+// expected says what JSON must have for a type.
 func expected(t reflect.Type) string {
-	if t == nil {
+	switch {
+	case t == nil || t.Kind() == reflect.Interface:
 		return "what belongs there"
-	}
-	if reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
+	case reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
 		return "a text"
-	}
-	switch t.Kind() {
-	case reflect.Pointer:
+	case t.Kind() == reflect.Pointer:
 		return expected(t.Elem())
-	case reflect.String:
-		return "a text"
-	case reflect.Bool:
-		return "true or false"
-	case reflect.Slice, reflect.Array:
-		return "a list"
-	case reflect.Struct, reflect.Map:
+	case t.Kind() == reflect.Struct || t.Kind() == reflect.Map:
 		return "an object"
-	case reflect.Float32, reflect.Float64:
-		return "a number"
-	case reflect.Interface:
-		return "what belongs there"
+	case t.Kind() == reflect.Slice || t.Kind() == reflect.Array:
+		return "a list"
 	}
-	return "a whole number"
+	return expectedOf(t.Kind().String())
 }
 
 // How yaml.v3 v3.0.1 words what it has against a document (decode.go,
@@ -125,12 +124,12 @@ func YAMLError(err error) error {
 		s = strings.ReplaceAll(strings.TrimSpace(values), "\n  ", "\n")
 	}
 	s = yamlKind.ReplaceAllStringFunc(s, func(m string) string {
-		found := yamlKind.FindStringSubmatch(m)
-		return fmt.Sprintf("expected %s, but there is %s", yamlExpected(found[2]), yamlFound(found[1]))
+		parts := yamlKind.FindStringSubmatch(m)
+		return fmt.Sprintf("expected %s, but there is %s", expectedOf(parts[2]), found(parts[1]))
 	})
 	s = yamlTagged.ReplaceAllStringFunc(s, func(m string) string {
-		found := yamlTagged.FindStringSubmatch(m)
-		return fmt.Sprintf("%s is marked as %s", yamlFound(found[1]), yamlFound(found[2]))
+		parts := yamlTagged.FindStringSubmatch(m)
+		return fmt.Sprintf("%s is marked as %s", found(parts[1]), found(parts[2]))
 	})
 	s = yamlTwice.ReplaceAllString(s, "the key $1 stands in line $2 already")
 	s = yamlAnchor.ReplaceAllString(s, "no anchor has the name of an alias; a text that begins with * must be in quotes")
@@ -141,11 +140,11 @@ func YAMLError(err error) error {
 	return errors.New(s)
 }
 
-// yamlExpected says what a document must have where it is read into a type of Go.
-func yamlExpected(name string) string {
+// expectedOf says what YAML must have for the name of a type of Go.
+func expectedOf(name string) string {
 	switch {
 	case strings.HasPrefix(name, "*"):
-		return yamlExpected(name[1:])
+		return expectedOf(name[1:])
 	case strings.HasPrefix(name, "["):
 		return "a list"
 	case name == "string":
@@ -158,26 +157,4 @@ func yamlExpected(name string) string {
 		return "a number"
 	}
 	return "a mapping"
-}
-
-func yamlFound(tag string) string {
-	switch tag {
-	case "!!str":
-		return "a text"
-	case "!!int", "!!float":
-		return "a number"
-	case "!!bool":
-		return "true or false"
-	case "!!seq":
-		return "a list"
-	case "!!map":
-		return "a mapping"
-	case "!!null":
-		return "nothing"
-	case "!!timestamp":
-		return "a date"
-	case "!!binary":
-		return "binary data"
-	}
-	return "a value with a tag"
 }

@@ -20,58 +20,51 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
-// Checked is what an agent with given values would do with a mirror. It is printed as
-// JSON for machines.
+// Checked is what an agent with given values would do with a mirror, also as JSON.
 type Checked struct {
 	*configured.Agent
-	// Alone says that it would start from the mirror, and call nobody that a value
-	// would stop it from calling. What it and its plugins call while they run, because
-	// that is what they are for, does not count: that is Egress.
+	// Alone says that it would start from the mirror, and make no call that a value would stop.
+	// What it and its plugins call at run time as their purpose is in Egress, and does not
+	// count.
 	Alone bool `json:"alone"`
-	// Undecided names what was not given, and without which it is not known whether the
-	// agent starts from the mirror alone. Then Alone is false.
+	// Undecided names what was not given, so that it is not known whether the agent starts
+	// alone.
 	Undecided []string `json:"undecided,omitempty"`
-	// Refused says that the agent would refuse its configuration, for reasons that are
-	// among the problems.
+	// Refused says that the agent would refuse its configuration, for reasons among the
+	// problems.
 	Refused bool `json:"refused"`
 	// External are the downloads from elsewhere, at its start.
 	External []audit.Call `json:"externalCalls"`
-	// Egress are the calls that it and its plugins make while they run, but for those
-	// to the API server.
+	// Egress are its and its plugins' calls at run time, without those to the API server.
 	Egress []agent.Egress `json:"egress"`
-	// Unknown are the plugins of which it is not known whom they call: those that are
-	// not Botkube's own.
+	// Unknown are plugins whose calls are not known: those that are not Botkube's own.
 	Unknown []string `json:"unknownEgress,omitempty"`
 
-	// Problems are those that the values have, each once.
+	// Problems are those of the values, each once.
 	Problems []audit.Problem `json:"-"`
-	// refusedByValues counts those for which the agent would refuse them, and which no variable
-	// comes into.
+	// refusedByValues counts problems for which the agent refuses values, without a variable.
 	refusedByValues int
-	// elsewhere is where the values have an agent look for a site that is written
-	// for another place.
+	// elsewhere is where the values look for a site that is written for another place.
 	elsewhere string
-	// variables are those of the environment that problems come from.
+	// variables are those that problems come from.
 	variables []string
 }
 
 // CheckOptions say which values are checked, and where agents find the mirror.
 type CheckOptions struct {
-	Files []chart.File
-	// AllEnabled has every plugin count that the files enable, bound or not.
+	Files      []chart.File
 	AllEnabled bool
 	// Version is that of the chart, if the mirror does not say it.
 	Version string
 	Location
 }
 
-// Location is where agents find a mirror, if that is not to be taken from its indexes
-// or, for a bundle, from the values.
+// Location is where agents find a mirror, if its indexes or, for a bundle, the values do not
+// say.
 type Location struct {
 	// BaseURL is where a site, or what is in a bundle, is served.
 	BaseURL string
-	// Served says that the command serve does so, which writes indexes for the base
-	// URL: what those of a site say does not matter.
+	// Served says that the command serve does so: it rewrites indexes for the base URL.
 	Served bool
 	// Mount is where agents see a directory, an image, or what is made of a bundle.
 	Mount string
@@ -95,24 +88,20 @@ func (p *Location) Check() error {
 	return pluginsdir.CheckMount(p.Mount)
 }
 
-// checking is one run of [Check].
 type checking struct {
 	*form.Mirror
 	options CheckOptions
 	report  *audit.Report
 	config  *agent.Config
 	result  *Checked
-	// base is where the mirror is served, if the agent downloads it: that of a
-	// site, or that of which the values take a bundle for. See [checking.servedBelow].
+	// base is where the mirror is served, if the agent downloads it: see [checking.servedAt].
 	base string
-	// failed are the problems so far, and variables those of the environment by the values
-	// that they set.
+	// failed are the problems so far; variables are the environment's by their settings.
 	failed    map[audit.Problem]bool
 	variables map[string]string
 }
 
-// Check says what an agent with given values would do with a mirror, and adds what is
-// wrong to a report of the mirror.
+// Check says what an agent with given values would do with a mirror, and reports problems.
 func Check(report *audit.Report, m *form.Mirror, o CheckOptions) (*Checked, error) {
 	c := &checking{Mirror: m, options: o, report: report, failed: map[audit.Problem]bool{}, variables: map[string]string{}}
 	read, err := c.read()
@@ -131,8 +120,8 @@ func Check(report *audit.Report, m *form.Mirror, o CheckOptions) (*Checked, erro
 	return c.result, nil
 }
 
-// read reads the values for the version that they say, or else that of the mirror:
-// what a document installs is what runs, unless the options say that it does not.
+// read reads the values for the version that they say, or else the mirror's: what a document
+// installs is what runs, unless the options say otherwise.
 func (c *checking) read() (*configured.Agent, error) {
 	of := c.chartVersion()
 	read, err := configured.Read(of, c.options.Files, c.options.AllEnabled)
@@ -145,7 +134,7 @@ func (c *checking) read() (*configured.Agent, error) {
 	return configured.Read(read.Values.ChartVersion, c.options.Files, c.options.AllEnabled)
 }
 
-// chartVersion is that of the mirror, or else what the options say.
+// chartVersion is the mirror's, or else what the options say.
 func (c *checking) chartVersion() string {
 	given := c.options.Version
 	if given != "" && given[0] >= '0' && given[0] <= '9' {
@@ -160,8 +149,7 @@ func (c *checking) chartVersion() string {
 	return c.Lock.BotkubeVersion
 }
 
-// isSite reports whether agents download the mirror. Of a bundle, they see nothing until
-// something is made of it.
+// isSite reports whether agents download the mirror. Of a bundle, they see nothing yet.
 func (c *checking) isSite() bool { return c.Access == form.Downloaded }
 
 func (c *checking) note(format string, args ...any) { c.report.Note(fmt.Sprintf(format, args...)) }
@@ -204,7 +192,6 @@ func (c *checking) check() {
 	}
 }
 
-// calls says whom the agent calls while it runs.
 func (c *checking) calls() {
 	found := c.result.Agent.Egress(c.result.Version, mirrored(c.Lock))
 	c.result.Egress, c.result.Unknown = slices.Concat(c.cloud(), found.Calls, c.imagePulls()), found.Unknown
@@ -221,7 +208,6 @@ func (c *checking) calls() {
 	}
 }
 
-// refusals says why the agent would not take its configuration.
 func (c *checking) refusals() {
 	problems, variables := len(c.result.Problems), len(c.result.variables)
 	for i, r := range c.result.Refusals {
@@ -235,7 +221,6 @@ func (c *checking) refusals() {
 	c.result.refusedByValues = len(c.result.Problems) - problems - (len(c.result.variables) - variables)
 }
 
-// cloud is Botkube Cloud, if the agent gets its configuration from there.
 func (c *checking) cloud() []agent.Egress {
 	if !c.result.Values.Remote() {
 		return nil
@@ -246,7 +231,6 @@ func (c *checking) cloud() []agent.Egress {
 	}}
 }
 
-// imagePulls are how images get to a node.
 func (c *checking) imagePulls() []agent.Egress {
 	var calls []agent.Egress
 	for _, p := range c.result.Values.Pulls {
@@ -256,11 +240,9 @@ func (c *checking) imagePulls() []agent.Egress {
 	return calls
 }
 
-// plugins says which plugins an agent on a platform would not have, or would
-// download from elsewhere.
+// plugins says which plugins would be missing on a platform, or come from elsewhere.
 func (c *checking) plugins(g audit.StartState) {
-	// What a site's indexes must be called is checked as a setting. Here it is
-	// what would be found there.
+	// The URLs of a site's indexes are checked as settings.
 	if !c.isSite() {
 		g.URLs = map[string]string{}
 		for name, r := range c.config.Plugins.Repositories {
@@ -297,8 +279,7 @@ func (c *checking) plugin(g *audit.StartState, there plugins, p agent.EnabledPlu
 	if err == nil && len(calls) == 0 {
 		return
 	}
-	// Of a mirror that is not intact, the files that are missing stand among
-	// the problems; this is what it comes to.
+	// If the mirror is damaged, the files are among the problems, and this is the result.
 	detail := "it would be downloaded from elsewhere"
 	if err != nil {
 		detail = err.Error()
@@ -325,7 +306,6 @@ func (c *checking) settings() {
 	}
 }
 
-// mount wants the agent to see the mirror where it was made for.
 func (c *checking) mount(dir string) {
 	if path.Clean(c.config.Plugins.CacheDir) != path.Clean(dir) {
 		why := "the indexes of the mirror name files below"
@@ -343,9 +323,8 @@ func (c *checking) mount(dir string) {
 	}
 }
 
-// servedAt returns where agents download the mirror from, or "" if they mount it.
-// The options may have both, from a configuration file: of a bundle, either can be
-// made, and the values choose.
+// servedAt returns where agents download the mirror from, or "" if they mount it. If the options
+// have both, as from a configuration file, the values decide for a bundle.
 func (c *checking) servedAt() string {
 	o := c.options
 	switch {
@@ -364,9 +343,8 @@ func (c *checking) servedAt() string {
 	return ""
 }
 
-// servedBelow returns where the values have an agent download the files of a bundle
-// or a site, or "": as from a site of it, or from a server (see serve), whose paths
-// are those of a site.
+// servedBelow returns the base URL in the values of a site of the bundle, or of a server, whose
+// paths are those of a site; or "".
 func (c *checking) servedBelow() string {
 	if c.Lock == nil {
 		return ""
@@ -385,7 +363,7 @@ func (c *checking) servedBelow() string {
 	return ""
 }
 
-// neededRepositories are those of enabled plugins, in order.
+// neededRepositories are those of enabled plugins.
 func (c *checking) neededRepositories() []string {
 	var names []string
 	for _, p := range c.result.All() {
@@ -396,7 +374,6 @@ func (c *checking) neededRepositories() []string {
 	return slices.Compact(names)
 }
 
-// repositoryURLs wants the repositories of enabled plugins to be those of the site.
 func (c *checking) repositoryURLs() {
 	if variable := agent.ProxyVariable(c.result.Values.Environment, c.base); variable != "" {
 		c.note("the agent would ask for the mirror through the proxy that %s in its environment names; with the mirror's host in NO_PROXY, it asks directly", variable)
@@ -421,8 +398,7 @@ func (c *checking) repositoryURLs() {
 	}
 }
 
-// templates says which templates an agent would download from elsewhere at the
-// first command of exec.
+// templates says which templates exec would download from elsewhere.
 func (c *checking) templates(g *audit.StartState) {
 	sources, err := c.result.TemplateSources(c.result.Version)
 	if err != nil {
@@ -455,8 +431,7 @@ func (c *checking) templates(g *audit.StartState) {
 	}
 }
 
-// execOf returns the plugin of a mirror that an agent takes a key for, and its
-// default source of templates.
+// execOf returns the plugin that an agent takes a key for, and its default templates.
 func execOf(g *audit.StartState, there plugins, s string) (plugin *lock.Plugin, byDefault string) {
 	key, err := agent.DecomposePluginKey(s)
 	if err != nil {
@@ -475,9 +450,8 @@ func execOf(g *audit.StartState, there plugins, s string) (plugin *lock.Plugin, 
 	return nil, ""
 }
 
-// template wants a source of templates of a plugin to be in the mirror. If that is
-// downloaded, it must be one of those served: an agent with an empty cache directory
-// downloads what is configured.
+// template wants a source of templates to be in the mirror. If that is downloaded, the source
+// must be a served one, because an agent downloads what is configured.
 func (c *checking) template(p *lock.Plugin, ref string, served []form.Template, downloaded bool) {
 	if ref == "" || !downloads(ref) {
 		return

@@ -22,41 +22,35 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
 
-// Options say what [Deploy] makes. Of Claim, Image and BaseURL, one is how files come
-// to the agent; with a site, BaseURL may be left to its indexes.
+// Options say what [Deploy] makes. One of Claim, Image and BaseURL is how files come to the
+// agent; a site's indexes may say BaseURL.
 type Options struct {
-	// Claim is the name of a PersistentVolumeClaim, and SubPath where in it the
-	// directory is; nil is what unpack would have made.
+	// Claim is the name of a PersistentVolumeClaim, and SubPath the directory in it; nil is what
+	// unpack makes.
 	Claim   string
 	SubPath *string
-	// SeedFrom is the image that fills the claim, which is made then with Storage
-	// (empty: by the size of what is mirrored), StorageClass and AccessMode.
+	// SeedFrom is the image that fills the claim, which is then made with Storage (empty: by the
+	// mirror's size), StorageClass and AccessMode.
 	SeedFrom, Storage, StorageClass, AccessMode string
-	// Image is the image to mount.
-	Image string
+	Image                                       string
 	// BaseURL is that of a site.
 	BaseURL string
-	// Mount is empty for that of the mirror, and Assumed that of a mirror that
-	// does not say it.
+	// Mount is empty for the mirror's, and Assumed that of a mirror that does not say it.
 	Mount, Assumed string
-	// Platforms are those of the nodes; none are all that the mirror is for.
+	// Platforms are the nodes'; none are all of the mirror.
 	Platforms []agent.Platform
 	// Registry is the prefix that a push was given, or empty.
-	Registry    string
-	PullSecrets []string
-	// Policy adds a NetworkPolicy.
+	Registry          string
+	PullSecrets       []string
 	Policy            bool
 	APIServers, Allow []deploy.Network
-	// Values are the paths of the user's own values files, over which what is
-	// printed is given to Helm.
+	// Values are the paths of the user's own values files.
 	Values []string
 	// AllEnabled has every plugin count that Values enable, bound or not.
 	AllEnabled bool
-	// Version is the Botkube version of a mirror that does not say it, of the form
-	// v1.14.0.
+	// Version is the Botkube version, of the form v1.14.0, of a mirror that does not say it.
 	Version string
-	// Format is what is made; Helm values, unless it says otherwise.
-	Format Format
+	Format  Format
 }
 
 // Format is what an agent is configured with.
@@ -68,22 +62,19 @@ const (
 	Patch     Format = "patch"
 )
 
-// helm reports whether Helm installs the agent.
 func (f Format) helm() bool { return f != Manifests && f != Patch }
 
-// deployment is one run of [Deploy].
 type deployment struct {
 	*form.Mirror
 	Options
-	// name is what the mirror is called in a sentence.
 	name string
 	out  *deploy.Options
-	// user is what the user's own values come to, or nil.
+	// user has the user's own values, or is nil.
 	user *configured.Agent
 }
 
-// Deploy makes the Helm values, or the Kubernetes objects, with which an agent starts from
-// a mirror. Notes are what a person should know of them.
+// Deploy makes the Helm values, or the Kubernetes objects, with which an agent starts from a
+// mirror, and notes on them.
 func Deploy(ctx context.Context, m *form.Mirror, o Options) (made *deploy.Rendering, notes []string, err error) {
 	d := &deployment{Mirror: m, Options: o, name: agent.Redact(m.String())}
 	if err := d.settle(ctx); err != nil {
@@ -119,7 +110,6 @@ func (o *Options) Check() error {
 	return nil
 }
 
-// settle settles what the agent is configured for.
 func (d *deployment) settle(ctx context.Context) error {
 	digest, err := d.Lock.Digest()
 	if err != nil {
@@ -140,7 +130,6 @@ func (d *deployment) settle(ctx context.Context) error {
 	return nil
 }
 
-// platforms settles those of the nodes that the agent may run on.
 func (d *deployment) platforms() error {
 	for _, p := range d.Platforms {
 		if !slices.Contains(d.Lock.Platforms, p) {
@@ -160,7 +149,6 @@ func (d *deployment) platforms() error {
 	return nil
 }
 
-// mount settles where the agent is to see the mirror.
 func (d *deployment) mount() error {
 	written, given := d.Mirror.Mount, d.Options.Mount
 	if written != "" && given != "" && given != written {
@@ -171,7 +159,6 @@ func (d *deployment) mount() error {
 	return pluginsdir.CheckMount(d.out.Mount)
 }
 
-// deliver settles how files come to the agent.
 func (d *deployment) deliver() (err error) {
 	written, base := d.Mirror.BaseURL, d.Options.BaseURL
 	if d.Claim == "" && d.Image == "" && base == "" {
@@ -195,7 +182,6 @@ func (d *deployment) deliver() (err error) {
 		WithHint("in a volume that holds them: --pvc NAME\nin a volume that a Job fills: --seed-from IMAGE\nin an image that is mounted: --image IMAGE\nfrom a site: --base-url URL")
 }
 
-// claim settles what is in the volume.
 func (d *deployment) claim() (err error) {
 	c := &deploy.Claim{Name: d.Claim}
 	d.out.Claim = c
@@ -214,7 +200,6 @@ func (d *deployment) claim() (err error) {
 	return nil
 }
 
-// seed says how a Job fills the claim.
 func (d *deployment) seed() (*deploy.Seed, error) {
 	for _, p := range d.MountOnly {
 		if slices.Contains(d.out.Platforms, p) {
@@ -239,8 +224,8 @@ func (d *deployment) seed() (*deploy.Seed, error) {
 	return s, err
 }
 
-// imageReference reads the reference of an image that a kubelet can pull. Of the
-// image that is read itself, it is known which digest the tag has.
+// imageReference reads the reference of an image for a kubelet. If it is the mirror itself, its
+// digest is known.
 func (d *deployment) imageReference(flag, raw string) (string, error) {
 	ref, err := registry.ParseReference(strings.TrimPrefix(raw, form.RegistryPrefix))
 	if err != nil {
@@ -256,7 +241,6 @@ func (d *deployment) imageReference(flag, raw string) (string, error) {
 	return ref.String(), nil
 }
 
-// repositories says where the agent finds indexes.
 func (d *deployment) repositories() error {
 	for _, r := range d.Lock.Repositories {
 		u := nowhere(r.Name)
@@ -271,14 +255,13 @@ func (d *deployment) repositories() error {
 	return nil
 }
 
-// nowhere returns a URL for an index that is on disk. There must be one, and it
-// must be http (pkg/plugin/manager.go, fetchIndex); the top-level domain invalid
-// has no hosts (RFC 6761, 6.4).
+// nowhere returns a URL for an index on disk. There must be one with http
+// (pkg/plugin/manager.go, fetchIndex), and the top-level domain invalid has no hosts (RFC 6761,
+// 6.4).
 func nowhere(repository string) string {
 	return (&url.URL{Scheme: "http", Host: "mirror.invalid", Path: "/" + repository + "/plugins-index.yaml"}).String()
 }
 
-// agentImage says where a push put the agent's image.
 func (d *deployment) agentImage() error {
 	if d.Registry == "" {
 		return nil
@@ -301,8 +284,8 @@ func (d *deployment) agentImage() error {
 	return err
 }
 
-// watcher settles what becomes of the chart's second container. A Deployment that does not
-// have it would get one that is no container by a patch, so whether it does must be known.
+// watcher settles what becomes of the chart's second container. A patch would add it to a
+// Deployment without it, so it must be known.
 func (d *deployment) watcher() error {
 	runs := d.Format.helm()
 	if d.user != nil {
@@ -321,8 +304,7 @@ func (d *deployment) watcher() error {
 	return err
 }
 
-// watcherNotes say why the second container is left out though its image may be in the
-// registry.
+// watcherNotes say why the second container is left out, though the registry may have its image.
 func (d *deployment) watcherNotes() []string {
 	switch {
 	case d.Registry == "" || !d.out.Watcher || d.out.WatcherImage != nil:
@@ -335,14 +317,13 @@ func (d *deployment) watcherNotes() []string {
 	return nil
 }
 
-// unmirrored returns which repositories of the values and of the chart are not mirrored.
 func (d *deployment) unmirrored(configured map[string]agent.ConfiguredRepository) []string {
 	absent := map[string]bool{}
 	for name := range configured {
 		absent[name] = true
 	}
-	// The chart's, even if the values take them away: they may have these in them from an
-	// earlier time.
+	// The chart's count even if the values take them away: they may have done so at an earlier
+	// time.
 	for _, r := range agent.DefaultRepositories(d.out.BotkubeVersion) {
 		absent[r.Name] = true
 	}
@@ -352,7 +333,6 @@ func (d *deployment) unmirrored(configured map[string]agent.ConfiguredRepository
 	return slices.Sorted(maps.Keys(absent))
 }
 
-// readValues reads the user's own values.
 func (d *deployment) readValues(ctx context.Context) error {
 	if len(d.Options.Values) == 0 {
 		return nil
@@ -378,7 +358,6 @@ func (d *deployment) readValues(ctx context.Context) error {
 	return nil
 }
 
-// takeUser takes into account what the user's own values say.
 func (d *deployment) takeUser() error {
 	out := d.out
 	if d.user == nil {
@@ -398,7 +377,7 @@ func (d *deployment) takeUser() error {
 	return d.takeTemplates()
 }
 
-// missing returns which plugins the agent would start that are not mirrored.
+// missing returns the plugins that the agent would start, and the mirror lacks.
 func (d *deployment) missing() []string {
 	var missing []string
 	there := pluginsOf(d.Lock)
@@ -412,8 +391,8 @@ func (d *deployment) missing() []string {
 	return slices.Compact(missing)
 }
 
-// takeTemplates has exec take from a site what the site has of the templates that
-// the user's values have it download. In a volume, they lie where exec looks first.
+// takeTemplates has exec take from a site what that has of its templates. In a volume, they lie
+// where exec looks first.
 func (d *deployment) takeTemplates() error {
 	sources, err := d.user.TemplateSources(d.out.BotkubeVersion)
 	if err != nil {
@@ -456,9 +435,8 @@ func (d *deployment) takeTemplates() error {
 	return nil
 }
 
-// sourcesOf returns the sources of templates that an exec plugin reads: the configured
-// ones, or its default. Where only the index had said which that is, it is among what
-// was mirrored.
+// sourcesOf returns the sources that an exec plugin reads: the configured ones, or its default.
+// If only the index had that, it is among what was mirrored.
 func sourcesOf(p *lock.Plugin, configured []string) []string {
 	if len(configured) > 0 {
 		return configured

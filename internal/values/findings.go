@@ -10,8 +10,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// Lines say what was found, but for the problems: what the agent starts, whom it calls,
-// and whether it starts from the mirror alone. They hold text from outside.
+// Lines say what the agent starts, whom it calls, and whether it starts alone. They hold text
+// from outside.
 func (c *Checked) Lines() []string {
 	starts := "starts"
 	if c.Refused {
@@ -44,7 +44,6 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %s", n, what)
 }
 
-// egressLine words a call that is made while an agent runs.
 func egressLine(e agent.Egress) string {
 	who, note := "it calls", ""
 	switch {
@@ -68,7 +67,6 @@ func egressLine(e agent.Egress) string {
 	return fmt.Sprintf("%s %s for %s (%s)%s", who, e.Destination, e.Purpose, e.Setting, note)
 }
 
-// afterwards says what is known of whom an agent calls once it has started.
 func (c *Checked) afterwards() string {
 	switch calls := slices.ContainsFunc(c.Egress, func(e agent.Egress) bool { return !e.ByNode }); {
 	case calls && len(c.Unknown) > 0:
@@ -81,8 +79,7 @@ func (c *Checked) afterwards() string {
 	return "; then, it calls nobody but the API server"
 }
 
-// Failure is the error of values of which it cannot be told whether an agent with them
-// starts from a mirror alone, or nil.
+// Failure is the error of values that do not tell whether an agent starts alone, or nil.
 func (c *Checked) Failure(target string) error {
 	if len(c.Undecided) == 0 {
 		return nil

@@ -1,5 +1,5 @@
-// Package values holds Helm values and mirrors against each other: with which values an
-// agent starts from a mirror ([Deploy]), and whether it does with given ones ([Check]).
+// Package values compares Helm values with mirrors: with which values an agent starts from a
+// mirror ([Deploy]), and whether it does with given ones ([Check]).
 package values
 
 import (
@@ -14,10 +14,9 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 )
 
-// plugins has those of a lock as a configuration names them.
+// plugins has a lock's plugins by name.
 type plugins map[pluginName][]*lock.Plugin
 
-// pluginName is what the versions of a plugin have in common in a lock.
 type pluginName struct {
 	kind             agent.PluginType
 	repository, name string
@@ -86,21 +85,19 @@ func mirrored(l *lock.Lock) configured.Mirrored {
 	}
 }
 
-// downloads reports whether exec downloads a source of templates, or tries to. Others are in
-// its own container.
+// downloads reports whether exec downloads a source of templates. Others are in its container.
 func downloads(ref string) bool {
 	_, local, _ := fetch.Locate(ref)
 	return !local
 }
 
-// mirroredTemplate returns the index of a source of templates among those that are mirrored
-// of a plugin, or -1.
+// mirroredTemplate returns the index of a source among a plugin's mirrored templates, or -1.
 func mirroredTemplate(p *lock.Plugin, ref string) int {
 	return slices.IndexFunc(p.Templates, func(t lock.Template) bool { return t.Directory == agent.TemplateDirectory(ref) })
 }
 
-// servedAt returns where a site has a source of templates of a plugin, or "". The source may
-// be a URL of the same site at another place: the path has the digest.
+// servedAt returns where a site has a source of a plugin's templates, or "". The source may be a
+// URL of the site at another place: the path has the digest.
 func servedAt(served []form.Template, base string, p *lock.Plugin, ref string) string {
 	i := mirroredTemplate(p, ref)
 	at := ""

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -16,20 +15,18 @@ import (
 var (
 	labelForm     = lazyregexp.New(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	subdomainForm = lazyregexp.New(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
-	// quantityForm has the quantities that make sense for a volume.
-	quantityForm = lazyregexp.New(`^[1-9][0-9]{0,14}([KMGTPE]i|[kMGTPE])?$`)
-	// pathForm leaves out what the chart's templates or a shell would take for
-	// something else: global-config.yaml has plugins.cacheDir without quotes.
+	quantityForm  = lazyregexp.New(`^[1-9][0-9]{0,14}([KMGTPE]i|[kMGTPE])?$`)
+	// pathForm leaves out what the chart's templates or a shell would misread:
+	// global-config.yaml has plugins.cacheDir without quotes.
 	pathForm = lazyregexp.New(`^[A-Za-z0-9/._-]+$`)
 )
 
 const maxSubdomain = 253
 
-// accessModes are those with which a Job can write to a claim that the agent reads.
+// accessModes let a Job write to a claim that the agent reads.
 var accessModes = []string{"ReadWriteOnce", "ReadWriteMany"}
 
-// chartMounts are the paths at which the chart mounts something else
-// (templates/deployment.yaml).
+// chartMounts are the paths where the chart mounts something else (templates/deployment.yaml).
 var chartMounts = []string{
 	"/tmp", "/config", "/startup-config", "/.kube/cache", "/.kube/config", "/etc/ssl/certs",
 	"/var/run/7e7fd2f5-b15d-4803-bc52-f54fba357e76/secrets/kubernetes.io/serviceaccount",

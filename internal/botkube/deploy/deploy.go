@@ -11,28 +11,25 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// Options say what an agent is to be configured for. What [Options.Check] lets
-// pass can be rendered.
+// Options say what an agent is configured for. [Options.Check] says whether they can be
+// rendered.
 type Options struct {
-	// Target is what the user calls the mirror, for comments.
 	Target string
 	// BotkubeVersion is empty where the mirror does not say.
 	BotkubeVersion string
 	// LockDigest identifies what is mirrored: a pod starts anew when it changes.
 	LockDigest string
-	// Platforms are those of the nodes that the agent can run on.
+	// Platforms are the nodes'.
 	Platforms []agent.Platform
 	// Repositories are the mirrored ones, each with the URL for its index.
 	Repositories []agent.Repository
-	// Absent are repositories that the chart or the user's values configure and
-	// that are not mirrored.
+	// Absent are repositories of the chart or the user's values that are not mirrored.
 	Absent []string
-	// Read are notes on how the user's values were read.
+	// Read are notes on the user's values.
 	Read []string
-	// Missing are plugins that the user's values enable and that are not mirrored.
+	// Missing are plugins that the user's values enable, and that are not mirrored.
 	Missing []string
-	// Cloned are sources of templates that the user's values have exec download, and
-	// that are not mirrored.
+	// Cloned are sources of templates that the user's values name, and that are not mirrored.
 	Cloned []string
 
 	// Mount is the agent's cache directory. With a site, it is Botkube's own.
@@ -42,21 +39,20 @@ type Options struct {
 	Image *ImageVolume
 	Site  *Site
 
-	// Watcher says that the chart runs a second container, which watches the
-	// configuration.
+	// Watcher says that the chart runs a second container.
 	Watcher bool
-	// WatcherImage is that container's; nil where it is not mirrored.
+	// WatcherImage is that container's; nil if it is not mirrored.
 	WatcherImage *ChartImage
-	// AgentImage is nil where the agent's image stays where it is.
+	// AgentImage is nil if the agent's image stays where it is.
 	AgentImage *ChartImage
 	// PullSecrets are names of secrets of type kubernetes.io/dockerconfigjson.
 	PullSecrets []string
 	// Policy is nil for no NetworkPolicy.
 	Policy *Policy
-	// Configured says that the agent's configuration is known: Missing, templates
-	// and destinations are by it.
+	// Configured says that the agent's configuration is known, on which Missing, templates and
+	// calls depend.
 	Configured bool
-	// User has the user's own Helm values, merged; nil where they are not known.
+	// User has the user's own Helm values, merged; nil if they are not known.
 	User map[string]any
 	// Environment is what the user's values give the agent's container.
 	Environment map[string]string
@@ -75,31 +71,27 @@ type Claim struct {
 type Seed struct {
 	// Image is one that push or unpack wrote, with a program in it.
 	Image string
-	// Storage, StorageClass and AccessMode are those of the claim. No class is
-	// the cluster's default.
+	// Storage, StorageClass and AccessMode are the claim's. No class is the cluster's default.
 	Storage, StorageClass, AccessMode string
-	// LockDigest is that of the lock that the image must have for the platform: it
-	// may be another mirror by now that is called so.
+	// LockDigest is that of the image's lock for the platform: by now, the name may be of
+	// another mirror.
 	LockDigest string
 }
 
-// ImageVolume is an image that is mounted.
 type ImageVolume struct {
 	Reference string
-	// Path is where the image has the directory.
+	// Path is the directory in the image.
 	Path string
 }
 
 // Site is a web root.
 type Site struct {
 	BaseURL string
-	// Written is the base URL that the site's indexes were written for, where
-	// that is another.
+	// Written is the base URL in the site's indexes, if it is another.
 	Written string
 	// Templates are exec's template sources, which it would clone otherwise.
 	Templates []Templates
-	// Unasked says that the site has templates, and that it is not known where exec
-	// is configured.
+	// Unasked says that the site has templates, and that exec's configuration is not known.
 	Unasked bool
 }
 
@@ -115,23 +107,19 @@ type ChartImage struct{ Registry, Repository, Tag string }
 
 func (i *ChartImage) reference() string { return i.Registry + "/" + i.Repository + ":" + i.Tag }
 
-// withoutWatcher reports whether the second container has to go.
 func (o *Options) withoutWatcher() bool { return o.Watcher && o.WatcherImage == nil }
 
-// Names of what the values add.
 const (
-	volumeName     = "botkube-plugins"
-	policyName     = "botkube-offline"
-	configName     = "botkube-offline-config"
-	annotationLock = "mirror.botkube.io/lock"
-	// annotationConfig has the digest of the configuration file that is added.
+	volumeName       = "botkube-plugins"
+	policyName       = "botkube-offline"
+	configName       = "botkube-offline-config"
+	annotationLock   = "mirror.botkube.io/lock"
 	annotationConfig = "mirror.botkube.io/config"
 	managedBy        = "botkube-mirror"
 )
 
-// SiteCacheDir is where an agent that downloads keeps what it gets: the chart
-// mounts an emptyDir there, and the rest of the file system is read-only
-// (templates/deployment.yaml).
+// SiteCacheDir is where an agent that downloads keeps files: the chart mounts an emptyDir there,
+// and all else is read-only (templates/deployment.yaml).
 const SiteCacheDir = "/tmp"
 
 // agentPods selects the agent's pods (templates/deployment.yaml).
@@ -139,7 +127,6 @@ func agentPods() object {
 	return newObject().set("matchLabels", labels("app", "botkube", "component", "controller"))
 }
 
-// platform returns the one platform that nodes must have, if it is one.
 func (o *Options) platform() (agent.Platform, bool) {
 	if len(o.Platforms) != 1 {
 		return agent.Platform{}, false
@@ -147,7 +134,7 @@ func (o *Options) platform() (agent.Platform, bool) {
 	return o.Platforms[0], true
 }
 
-// byTag returns the image that files come from, if it is named by nothing but a tag.
+// byTag returns the image that files come from, if a tag alone names it.
 func (o *Options) byTag() string {
 	image := ""
 	if s := o.seeded(); s != nil {
@@ -162,7 +149,6 @@ func (o *Options) byTag() string {
 	return image
 }
 
-// seeded returns how the claim is filled, or nil.
 func (o *Options) seeded() *Seed {
 	if o.Claim == nil {
 		return nil

@@ -9,16 +9,15 @@ import (
 )
 
 // configPaths are the files that the agent reads, as the chart names them
-// (templates/deployment.yaml; values.yaml, settings.persistentConfig). What is read
-// later counts more.
+// (templates/deployment.yaml; values.yaml, settings.persistentConfig). Later ones win.
 const (
 	configPaths = "/config/global_config.yaml,/config/comm_config.yaml,%s,/config/_runtime_state.yaml,/startup-config/_startup_state.yaml"
 	configMount = "/mirror-config"
 	configFile  = "mirror.yaml"
 )
 
-// Manifests returns plain objects for an agent that is there already, and was not
-// installed by Helm. Its Deployment uses them once it has the [Patch].
+// Manifests returns plain objects for an agent that Helm did not install. Its Deployment uses
+// them once it has the [Patch].
 func Manifests(o Options) (*Rendering, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
@@ -56,10 +55,8 @@ func (o *Options) manifestsHeader() []string {
 	return append(lines, "")
 }
 
-// Patch returns what changes in the Deployment of an agent that was not installed by
-// Helm, as a strategic merge patch. To apply it would take from a Deployment what is
-// not in it, if that was applied by kubectl before (kubectl, pkg/cmd/apply/apply.go,
-// migrateToSSAIfNecessary).
+// Patch returns what changes in that Deployment, as a strategic merge patch: kubectl apply would
+// remove what is not in it (kubectl, pkg/cmd/apply/apply.go, migrateToSSAIfNecessary).
 func Patch(o Options) (*Rendering, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
@@ -74,8 +71,8 @@ func Patch(o Options) (*Rendering, error) {
 	}, o.patch(config)}}}, nil
 }
 
-// config is the part of the agent's configuration that the values set. What is null
-// takes the place of what was read before, as it does in Helm.
+// config is the agent's configuration by the values. Null replaces what was read before, as in
+// Helm.
 func (o *Options) config() (string, error) {
 	c := newObject()
 	o.setPlugins(c)
@@ -87,16 +84,14 @@ func (o *Options) config() (string, error) {
 	return string(text), err
 }
 
-// configMap holds that part.
 func configMap(config string) object {
 	content := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.LiteralStyle, Value: config}
 	return newObject().set("apiVersion", "v1").set("kind", "ConfigMap").set("metadata", metadata(configName)).
 		set("data", newObject().set(configFile, content))
 }
 
-// patch is what a Deployment needs, without what is there. Kubernetes merges
-// containers, volumes and variables by their names, and mounts by their paths. What
-// an earlier patch set for another way is taken away.
+// patch is what changes. Kubernetes merges containers, volumes and variables by name, and mounts
+// by path. What an earlier patch set for another way is taken away.
 func (o *Options) patch(config string) object {
 	mounts := list(newObject().set("name", configName).set("mountPath", configMount).set("readOnly", true))
 	volumes := list(newObject().set("name", configName).set("configMap", labels("name", configName)))

@@ -12,13 +12,12 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
-// object is a mapping under construction, whose keys stand in the order in which
-// they were set.
+// object is a mapping under construction, whose keys stay in their order.
 type object struct{ node *yaml.Node }
 
 func newObject() object { return object{&yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}} }
 
-// set adds a key with a value and, if it is not empty, a comment above it.
+// set adds a key with a value, and the comment above it.
 func (o object) set(key string, value any, comment ...string) object {
 	k := scalar(key)
 	k.HeadComment = comments(comment)
@@ -26,7 +25,6 @@ func (o object) set(key string, value any, comment ...string) object {
 	return o
 }
 
-// setUnless adds a key unless the value is missing.
 func (o object) setUnless(missing bool, key string, value any, comment ...string) object {
 	if missing {
 		return o
@@ -34,7 +32,6 @@ func (o object) setUnless(missing bool, key string, value any, comment ...string
 	return o.set(key, value, comment...)
 }
 
-// get returns the value of a key, or nil.
 func (o object) get(keys ...string) *yaml.Node {
 	n := o.node
 	for _, key := range keys {
@@ -64,7 +61,6 @@ func labels(pairs ...string) object {
 	return o
 }
 
-// list is a sequence of values.
 func list(values ...any) *yaml.Node {
 	var all []*yaml.Node
 	for _, v := range values {
@@ -73,7 +69,6 @@ func list(values ...any) *yaml.Node {
 	return nodeOf(all)
 }
 
-// commented puts a comment above an element of a list.
 func commented(value any, comment ...string) *yaml.Node {
 	n := nodeOf(value)
 	n.HeadComment = comments(comment)
@@ -111,8 +106,8 @@ func nodeOf(value any) *yaml.Node {
 	}
 }
 
-// plainForm has strings that need no quotes, unless they are one of words, which
-// Helm's YAML 1.1 takes for something else.
+// plainForm has strings without quotes, unless they are words that Helm's YAML 1.1 takes for
+// something else.
 var (
 	plainForm = lazyregexp.New(`^[A-Za-z./][A-Za-z0-9./:_@-]*[A-Za-z0-9/]$`)
 	words     = lazyregexp.New(`^(?i:yes|no|on|off|true|false|null)$`)
@@ -127,7 +122,7 @@ func scalar(s string) *yaml.Node {
 	return n
 }
 
-// comments makes a comment of lines. What is in them may come from outside.
+// comments makes a comment of lines, which may come from outside.
 func comments(lines []string) string {
 	var out []string
 	for _, line := range lines {
@@ -142,7 +137,6 @@ func comments(lines []string) string {
 	return strings.Join(out, "\n")
 }
 
-// printable leaves of a text what keeps its place on a line.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -152,7 +146,6 @@ func printable(s string) string {
 	}, s)
 }
 
-// marshal writes documents, each below a comment.
 func marshal(documents ...document) ([]byte, error) {
 	var buf bytes.Buffer
 	for i, d := range documents {
@@ -171,7 +164,6 @@ func marshal(documents ...document) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// document is one YAML document.
 type document struct {
 	comment []string
 	body    object

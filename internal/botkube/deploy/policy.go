@@ -17,14 +17,12 @@ import (
 type Policy struct {
 	// APIServers are where the API server is; none is [privateRanges].
 	APIServers []Network
-	// Allow is what else may be called.
-	Allow []Network
-	// PluginEgress is what the agent's configuration has it and its plugins call, proxies
-	// included.
+	Allow      []Network
+	// PluginEgress is what the agent and its plugins call, proxies included.
 	agent.PluginEgress
 }
 
-// Network is some addresses, and a TCP port of theirs or 0 for all.
+// Network is some addresses, and a TCP port or 0 for all.
 type Network struct {
 	Prefix netip.Prefix
 	Port   int
@@ -51,7 +49,6 @@ func ParseNetwork(s string) (Network, error) {
 	return Network{prefix, int(port)}, nil
 }
 
-// parsePrefix reads an address with or without a length.
 func parsePrefix(s string) (netip.Prefix, bool) {
 	if p, err := netip.ParsePrefix(s); err == nil {
 		return p.Masked(), !p.Addr().Is4In6()
@@ -63,9 +60,8 @@ func parsePrefix(s string) (netip.Prefix, bool) {
 	return netip.PrefixFrom(a, a.BitLen()), true
 }
 
-// privateRanges are where an API server is that is not on the internet: those of
-// RFC 1918, RFC 6598 (cloud providers) and RFC 4193. A policy sees the address of
-// the server itself, not that of the Service kubernetes.
+// privateRanges may have an API server: RFC 1918, RFC 6598 (cloud providers) and RFC 4193. A
+// policy sees the server's own address, not that of the Service kubernetes.
 var privateRanges = []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"}
 
 // localDNS is where NodeLocal DNSCache listens on every node.
@@ -86,7 +82,6 @@ func (o *Options) checkPolicy() error {
 		WithHint("give its address: --allow ADDRESS:PORT")
 }
 
-// policy is the NetworkPolicy of the agent's pods.
 func (o *Options) policy() object {
 	rules := append([]any{dnsRule()}, o.Policy.apiRules()...)
 	named, unnamed := o.destinationRules()
@@ -108,8 +103,7 @@ func (o *Options) policy() object {
 	return newObject().set("apiVersion", "networking.k8s.io/v1").set("kind", "NetworkPolicy").set("metadata", metadata(policyName)).set("spec", spec)
 }
 
-// destinationRules returns the rules for what the agent calls, and what there can be
-// none for.
+// destinationRules returns the rules for what the agent calls, and what no rule can name.
 func (o *Options) destinationRules() (rules []any, unnamed []string) {
 	all := o.Policy.Calls
 	if o.Site != nil {
@@ -142,8 +136,8 @@ func (o *Options) destinationRules() (rules []any, unnamed []string) {
 	return rules, unnamed
 }
 
-// denied are the destinations that a policy cannot name, unless addresses were given,
-// which may be theirs.
+// denied are the destinations that no rule can name, unless addresses were given, which may be
+// theirs.
 func (o *Options) denied() []string {
 	if o.Policy == nil || len(o.Policy.Allow) > 0 {
 		return nil
@@ -152,8 +146,7 @@ func (o *Options) denied() []string {
 	return unnamed
 }
 
-// hiddenProxies are the variables of the user's extraEnv that name proxies which are
-// not in the values, but in a Secret or the like; none where addresses were given.
+// hiddenProxies are variables of the user's extraEnv that name proxies outside of the values.
 func (o *Options) hiddenProxies() []string {
 	if o.Policy == nil || len(o.Policy.Allow) > 0 {
 		return nil
@@ -168,7 +161,6 @@ func (o *Options) hiddenProxies() []string {
 	return names
 }
 
-// shown is what comments and notes call a call.
 func shown(e agent.Egress) string {
 	s := agent.Redact(e.Destination)
 	if e.Purpose != "" {
@@ -188,7 +180,6 @@ func dnsRule() *yaml.Node {
 	return commented(rule(list(kube, commented(ipBlock(localDNS), "NodeLocal DNSCache")), port("UDP", 53), port("TCP", 53)), "DNS")
 }
 
-// apiRules allow the API server.
 func (p *Policy) apiRules() []any {
 	ports := []any{port("TCP", 443), port("TCP", 6443)} // managed ones; kubeadm, k3s, kind and OpenShift
 	var rules, to []any
@@ -210,7 +201,6 @@ func (p *Policy) apiRules() []any {
 		"--api-server ADDRESS:PORT, from kubectl get endpointslices -n default -l kubernetes.io/service-name=kubernetes")}
 }
 
-// rule allows peers at some ports, or at all.
 func rule(to *yaml.Node, ports ...any) object {
 	return newObject().set("to", to).setUnless(len(ports) == 0, "ports", list(ports...))
 }
@@ -234,8 +224,8 @@ func namespace(name string) object {
 	return newObject().set("matchLabels", labels("kubernetes.io/metadata.name", name))
 }
 
-// ruleFor returns the rule that allows a destination, if labels or addresses can
-// say where it is. A Service's own port is of no use: a policy sees the pod's.
+// ruleFor returns the rule for a destination, if labels or addresses can tell where it is. A
+// policy sees the ports of pods, not those of Services.
 func ruleFor(e agent.Egress) (object, bool) {
 	if e.Destination == agent.DestinationOwnService {
 		return rule(list(newObject().set("podSelector", agentPods()))), true
@@ -257,8 +247,8 @@ func ruleFor(e agent.Egress) (object, bool) {
 	return rule(list(peer)), true
 }
 
-// namespaceOf returns the namespace of a Service by its name in the cluster's DNS:
-// SERVICE.NAMESPACE.svc[.DOMAIN], or where it is known to be one, SERVICE.NAMESPACE.
+// namespaceOf returns the namespace in a Service's name: SERVICE.NAMESPACE.svc[.DOMAIN], or of a
+// known Service, SERVICE.NAMESPACE.
 func namespaceOf(host string, inCluster bool) string {
 	parts := strings.Split(host, ".")
 	if i := slices.Index(parts, "svc"); i >= 2 && labelForm.MatchString(parts[i-1]) {
@@ -270,8 +260,7 @@ func namespaceOf(host string, inCluster bool) string {
 	return ""
 }
 
-// hostPort returns the host of a URL, or of HOST[:PORT], in lower case, and the
-// port; 0 if it is not known.
+// hostPort returns the host in lower case, and the port or 0, of a URL or of HOST[:PORT].
 func hostPort(raw string) (string, int) {
 	u, err := agent.ParseAddress(raw)
 	if err != nil {

@@ -10,23 +10,22 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// jobSuffix makes the name of the Job of that of the claim.
 const jobSuffix = "-seed"
 
 func jobName(c *Claim) string { return c.Name + jobSuffix }
 
-// Where the Job sees the volume. The image's own directory is at the mount.
+// seedVolume is where the Job sees the volume. The image's own directory is at the mount.
 const seedVolume = "/volume"
 
-// seedSeconds bounds a run of the Job: some hundred megabytes are copied and hashed.
+// seedSeconds bounds a run of the Job: it copies and hashes some hundred megabytes.
 const seedSeconds = 1800
 
-// keptSeconds is how long a Job is there to be looked at.
+// keptSeconds is how long a Job can be looked at.
 const keptSeconds = 24 * 60 * 60
 
-// StorageFor returns how large a volume must be for upstream files of a size:
-// they unpack to up to four times as much, an update is beside what it replaces
-// until prune, and the rest is for what the next version has more.
+// StorageFor returns the size of a volume for upstream files of some bytes: they unpack to up to
+// four times as much, an update is beside what it replaces until prune, and the next version may
+// have more.
 func StorageFor(bytes int64) string {
 	const gib, factor = 1 << 30, 10
 	return strconv.FormatInt(max(1, (bytes*factor+gib-1)/gib), 10) + "Gi"
@@ -36,11 +35,11 @@ func metadata(name string) object {
 	return newObject().set("name", name).set("labels", labels("app.kubernetes.io/managed-by", managedBy))
 }
 
-// claim is a claim for the agent's cache directory. As a Helm hook, it comes before other
-// objects, and the Job needs it. A hook is not upgraded but created, which fails where it is there,
-// or deleted before, which must not happen to a volume in use. So the template
-// looks for it, and where it is, the hook has no event, and Helm leaves it out
-// (helm.sh/helm/v3 pkg/releaseutil/manifest_sorter.go, and v4 pkg/release/v1/util).
+// claim is the claim for the agent's cache directory. As a Helm hook it comes before other
+// objects, for the Job needs it. Helm does not upgrade a hook but creates it, which fails if it
+// is there, or deletes it first, which must not happen to a volume in use. So the template looks
+// for the claim: if it is there, the hook has no event, and Helm leaves it out (helm.sh/helm/v3
+// pkg/releaseutil/manifest_sorter.go, and v4 pkg/release/v1/util).
 func (o *Options) claim(hook bool) object {
 	s, meta := o.Claim.Seed, metadata(o.Claim.Name)
 	if hook {
@@ -58,8 +57,7 @@ func (o *Options) claim(hook bool) object {
 	return newObject().set("apiVersion", "v1").set("kind", "PersistentVolumeClaim").set("metadata", meta).set("spec", spec)
 }
 
-// job is the Job that fills the claim from an image. What is there already is
-// verified and left.
+// job fills the claim from an image. What is there already is verified and left.
 func (o *Options) job(hook bool) object {
 	meta := metadata(jobName(o.Claim))
 	if hook {
@@ -78,7 +76,7 @@ func (o *Options) job(hook bool) object {
 	return newObject().set("apiVersion", "batch/v1").set("kind", "Job").set("metadata", meta).set("spec", spec)
 }
 
-// seedPod is what the Pod Security Standard "restricted" lets run.
+// seedPod satisfies the Pod Security Standard "restricted".
 func (o *Options) seedPod() object {
 	pod := newObject().
 		set("restartPolicy", "Never", "a pod that failed stays, with its log").
@@ -103,7 +101,6 @@ func (o *Options) seedPod() object {
 		set("volumes", list(newObject().set("name", volumeName).set("persistentVolumeClaim", labels("claimName", o.Claim.Name))))
 }
 
-// seedNodes are those of the agent: of the platform, and as the user's values say.
 func (o *Options) seedNodes() object {
 	selector := newObject()
 	if p, one := o.platform(); one {
@@ -118,7 +115,6 @@ func (o *Options) seedNodes() object {
 	return selector
 }
 
-// named makes objects with names.
 func named(names []*yaml.Node) *yaml.Node {
 	out := list()
 	for _, n := range names {
@@ -143,8 +139,7 @@ func (o *Options) seedContainer() object {
 		set("volumeMounts", list(mount))
 }
 
-// beside prefers the agent's node. It cannot require it: the first time, there is
-// no agent yet.
+// beside prefers the agent's node. It cannot require it: the first time, there is no agent.
 func beside() object {
 	term := newObject().set("labelSelector", agentPods()).set("topologyKey", "kubernetes.io/hostname")
 	return newObject().set("podAffinity", newObject().set("preferredDuringSchedulingIgnoredDuringExecution",

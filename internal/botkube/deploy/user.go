@@ -11,10 +11,11 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/helmvalues"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/manifest"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// lists returns the lists of the values that the user may have too.
+// lists returns the lists in the values that the user may have, too.
 func (o *Options) lists() []string {
 	var all []string
 	if o.Site == nil {
@@ -29,7 +30,6 @@ func (o *Options) lists() []string {
 	return all
 }
 
-// withYours adds to a comment what is known of the user's own list.
 func (o *Options) withYours(comment ...string) []string {
 	if o.User == nil {
 		return comment
@@ -37,8 +37,8 @@ func (o *Options) withYours(comment ...string) []string {
 	return append(comment, "with those of your values, whose place a list takes")
 }
 
-// carry returns the user's list with items behind it. The user's items with the same
-// identity, which is what they have at the paths, are left out: they are from an earlier time.
+// carry returns the user's list with items behind it. A user's item with the same identity,
+// which is what is at the paths, is left out: it is from an earlier time.
 func (o *Options) carry(key, paths string, items ...any) *yaml.Node {
 	all := list(items...).Content
 	identity := func(n *yaml.Node) string {
@@ -60,7 +60,6 @@ func (o *Options) carry(key, paths string, items ...any) *yaml.Node {
 	return nodeOf(slices.Concat(theirs, all))
 }
 
-// pullSecrets returns the names of the pull secrets, the user's first.
 func (o *Options) pullSecrets() *yaml.Node {
 	var all []any
 	for _, name := range o.PullSecrets {
@@ -69,7 +68,7 @@ func (o *Options) pullSecrets() *yaml.Node {
 	return o.carry("image.pullSecrets", "", all...)
 }
 
-// userValue returns what the user's values have at a path of keys, or nil.
+// userValue returns what the user's values have at a path, or nil.
 func (o *Options) userValue(keys ...string) any {
 	var at any = o.User
 	for _, key := range keys {
@@ -82,26 +81,23 @@ func (o *Options) userValue(keys ...string) any {
 	return at
 }
 
-// userList returns the items of a list of the user's values.
 func (o *Options) userList(key string) []*yaml.Node {
 	items, _ := o.userValue(strings.Split(key, ".")...).([]any)
 	return list(items...).Content
 }
 
-// mayHaveHeaders reports whether the agent's configuration has headers for a
-// repository, as far as it is known.
+// mayHaveHeaders reports whether the agent may have headers for a repository.
 func (o *Options) mayHaveHeaders(repository string) bool {
 	headers, _ := o.userValue("plugins", "repositories", repository, "headers").(map[string]any)
 	return o.User == nil || len(headers) > 0
 }
 
-// checkUser reports why the user's own values do not go with a mirror.
 func (o *Options) checkUser() error {
 	for _, key := range append(o.lists(), "extraVolumeMounts", "image.pullSecrets", "tolerations") {
 		switch v := o.userValue(strings.Split(key, ".")...).(type) {
 		case nil, []any:
 		default:
-			return fault.New(fault.Usage, "your values have %s as %s, and the chart wants a list", key, kindOf(v))
+			return fault.New(fault.Usage, "your values have %s as %s, and the chart wants a list", key, manifest.KindOf(v))
 		}
 	}
 	if helmvalues.IsTrue(o.userValue("config", "provider", "identifier")) {
@@ -117,19 +113,8 @@ func (o *Options) checkUser() error {
 	return o.checkMounts()
 }
 
-// kindOf is what people call a value that is no list.
-func kindOf(v any) string {
-	switch v.(type) {
-	case map[string]any:
-		return "a mapping"
-	case string:
-		return "a text"
-	}
-	return "something else"
-}
-
-// mountsMirror reports whether the user's values mount the mirror already, as it would be
-// mounted here but for the name of the volume.
+// mountsMirror reports whether the user's values mount the mirror already, by a volume of
+// another name.
 func (o *Options) mountsMirror(volume, mount object) bool {
 	volumes := o.userList("extraVolumes")
 	for _, m := range o.userList("extraVolumeMounts") {
@@ -146,7 +131,7 @@ func (o *Options) mountsMirror(volume, mount object) bool {
 	return false
 }
 
-// sameSource reports whether two volumes are of the same claim, or of the same image.
+// sameSource reports whether two volumes are of one claim or image.
 func sameSource(a, b *yaml.Node) bool {
 	for kind, key := range map[string]string{"persistentVolumeClaim": "claimName", "image": "reference"} {
 		if of := textOf(valueOf(b, kind), key); of != "" {
@@ -156,7 +141,6 @@ func sameSource(a, b *yaml.Node) bool {
 	return false
 }
 
-// textOf returns the text of a key, or "".
 func textOf(n *yaml.Node, key string) string {
 	if v := valueOf(n, key); v != nil && v.Tag != "!!null" {
 		return v.Value
@@ -164,7 +148,7 @@ func textOf(n *yaml.Node, key string) string {
 	return ""
 }
 
-// checkMounts refuses a mount of the user's where ours must be, unless it is the same.
+// checkMounts refuses another mount of the user's where the mirror must be.
 func (o *Options) checkMounts() error {
 	if volume, mount := o.volume(); o.Site != nil || o.mountsMirror(volume, mount) {
 		return nil
@@ -182,8 +166,8 @@ func (o *Options) checkMounts() error {
 	return nil
 }
 
-// checkEnvironment refuses variables that win over values of ours: the agent takes
-// its environment over all files (pkg/config/config.go, LoadWithDefaults).
+// checkEnvironment refuses variables that win over the values: the agent takes its environment
+// over all files (pkg/config/config.go, LoadWithDefaults).
 func (o *Options) checkEnvironment() error {
 	ours := map[string]string{
 		"plugins.cacheDir": o.cacheDir(), "analytics.disable": "true", "settings.upgradeNotifier": "false",

@@ -9,13 +9,13 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// Rendering is what comes of options.
+// Rendering has the documents that options come to.
 type Rendering struct{ documents []document }
 
 // YAML returns the documents with comments. The same options give the same bytes.
 func (r *Rendering) YAML() ([]byte, error) { return marshal(r.documents...) }
 
-// MarshalJSON writes one document as it is, several as a list of Kubernetes; there is no room for comments.
+// MarshalJSON writes one document as it is, and several as a Kubernetes List, without comments.
 func (r *Rendering) MarshalJSON() ([]byte, error) {
 	var all []any
 	for _, d := range r.documents {
@@ -106,7 +106,6 @@ func (o *Options) Notes() []string {
 	return notes
 }
 
-// setPlugins says where the agent looks for plugins.
 func (o *Options) setPlugins(v object) {
 	where := []string{"where the volume below is mounted; the chart has something else at /tmp already"}
 	if o.Site != nil {
@@ -142,8 +141,8 @@ func (o *Options) cacheDir() string {
 	return o.Mount
 }
 
-// setTemplates has exec plugins take their templates from a site. In a volume,
-// they are where exec looks first.
+// setTemplates has exec take templates from a site. In a volume, they are where exec looks
+// first.
 func (o *Options) setTemplates(v object) {
 	if o.Site == nil || len(o.Site.Templates) == 0 {
 		return
@@ -164,7 +163,7 @@ func (o *Options) setTemplates(v object) {
 	v.set("executors", groups)
 }
 
-// setQuiet stops the calls that have nothing to do with plugins.
+// setQuiet stops calls that have nothing to do with plugins.
 func (o *Options) setQuiet(v object) {
 	v.set("analytics", newObject().set("disable", true, "no report to api.segment.io"))
 	v.set("settings", newObject().set("upgradeNotifier", false, "no question to api.github.com whether there is a newer release"))
@@ -173,14 +172,13 @@ func (o *Options) setQuiet(v object) {
 		set("endpoint", "", "of Botkube Cloud: without an identifier it is not asked; empty, it is not named either")))
 }
 
-// setWatcher leaves out the second container of old charts, unless its image is mirrored.
+// setWatcher leaves out the second container, unless its image is mirrored.
 func (o *Options) setWatcher(v object) {
 	if o.withoutWatcher() {
 		v.set("configWatcher", newObject().set("enabled", false), "no second container, whose image nodes would pull from ghcr.io: after a change of the", "configuration by a command, start the agent anew yourself")
 	}
 }
 
-// setNodes keeps the agent on nodes that can run what is there.
 func (o *Options) setNodes(v object) {
 	p, one := o.platform()
 	if !one {
@@ -194,7 +192,6 @@ func nodeSelector(p agent.Platform) object {
 	return labels("kubernetes.io/os", p.OS, "kubernetes.io/arch", p.Arch)
 }
 
-// setImages has the kubelet pull images of the chart from where push put them.
 func (o *Options) setImages(v object) {
 	image := newObject()
 	if a := o.AgentImage; a != nil {
@@ -213,12 +210,10 @@ func (o *Options) setImages(v object) {
 	}
 }
 
-// setImage names an image as the chart's values do.
 func (v object) setImage(i *ChartImage, comment string) {
 	v.set("registry", i.Registry, comment).set("repository", i.Repository).set("tag", i.Tag)
 }
 
-// setVolume mounts the mirror.
 func (o *Options) setVolume(v object) {
 	volume, mount := o.volume()
 	if o.Site != nil || o.mountsMirror(volume, mount) {
@@ -228,7 +223,6 @@ func (o *Options) setVolume(v object) {
 	v.set("extraVolumeMounts", o.carry("extraVolumeMounts", "name", mount), o.withYours()...)
 }
 
-// setObjects adds objects beside the agent.
 func (o *Options) setObjects(v object) {
 	var objects []any
 	if o.seeded() != nil {
@@ -242,15 +236,13 @@ func (o *Options) setObjects(v object) {
 	}
 }
 
-// volume returns the volume with the mirror, and where the agent sees it. Both are
-// empty with a site.
 func (o *Options) volume() (volume, mount object) {
 	volume, mount = newObject().set("name", volumeName), newObject().set("name", volumeName)
 	mount.set("mountPath", o.Mount)
 	switch {
 	case o.Claim != nil:
-		// The volume itself is not attached read-only: the Job that fills it
-		// may be on the same node, and not every driver can do both at once.
+		// The volume is not attached read-only: the Job that fills it may be on the same node,
+		// and not every driver can do both at once.
 		volume.set("persistentVolumeClaim", labels("claimName", o.Claim.Name))
 		mount.setUnless(o.Claim.SubPath == "", "subPath", o.Claim.SubPath, "the directory for the platform of the nodes")
 	case o.Image != nil:

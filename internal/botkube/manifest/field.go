@@ -74,13 +74,13 @@ func wanted[T any](f Field, what string) (value T) {
 	}
 	value, ok := f.value.(T)
 	if !ok && f.of.mistake == nil {
-		f.of.mistake = f.Errorf("it is %s, and should be %s", kindOf(f.value), what)
+		f.of.mistake = f.Errorf("it is %s, and should be %s", KindOf(f.value), what)
 	}
 	return value
 }
 
-// kindOf is what people call a value.
-func kindOf(v any) string {
+// KindOf is what people call a value.
+func KindOf(v any) string {
 	switch v.(type) {
 	case map[string]any:
 		return "a mapping"
