@@ -119,12 +119,16 @@ func (a *auditor) sub(ctx context.Context, top *atomicdir.Tree, p agent.Platform
 }
 
 // superseded lists superseded paths. If it cannot, prune would not know what to remove.
-func (a *auditor) superseded(t *atomicdir.Tree, prefix string) []string {
+func (a *auditor) superseded(t *atomicdir.Tree, prefix string) map[string]bool {
 	paths, err := superseded(t)
 	if err != nil {
 		a.Fail(audit.Problem{Kind: audit.KindDamaged, Path: path.Join(prefix, supersededPath), Detail: err.Error()})
 	}
-	return paths
+	set := map[string]bool{}
+	for _, p := range paths {
+		set[p] = true
+	}
+	return set
 }
 
 // platform audits the directory of one platform, which is at a prefix of the whole.
@@ -144,14 +148,12 @@ func (a *auditor) platform(ctx context.Context, t *atomicdir.Tree, prefix string
 	files.Dirs(t, plan)
 	superseded := a.superseded(t, prefix)
 	for name, f := range found {
-		if f.Problem == "" && name != sumsPath && !slices.Contains(superseded, name) {
+		if f.Problem == "" && name != sumsPath && !superseded[name] {
 			a.all[at(name)] = f.SHA256
 		}
 	}
-	for _, r := range l.Repositories {
-		a.FoundMount = cmp.Or(a.FoundMount, pluginsdir.MountIn(found[agent.IndexPath(r.Name)].Data, r.Name, p))
-	}
-	(&pluginsdir.Audited{Lock: l, Platform: p, Found: found, At: at, Superseded: superseded, Mount: a.Mount}).Audit(&a.Report)
+	d := pluginsdir.Audited{Lock: l, Platform: p, Found: found, At: at, Superseded: superseded, Mount: a.Mount}
+	a.FoundMount = cmp.Or(a.FoundMount, d.Audit(&a.Report))
 	return nil
 }
 

@@ -81,11 +81,12 @@ func mountOf(path string) string {
 	defer d.Close()
 	for _, p := range d.lock.Platforms {
 		for _, r := range d.lock.Repositories {
-			ix, err := d.Index(p, r)
+			data, err := d.Index(p, r)
 			if err != nil {
 				return ""
 			}
-			if mount := pluginsdir.MountIn(ix.Data, r.Name, p); mount != "" {
+			ix, err := agent.ReadIndex(data.Data)
+			if mount := pluginsdir.MountIn(ix, err, r.Name, p); mount != "" {
 				return mount
 			}
 		}

@@ -34,7 +34,7 @@ type Audited struct {
 	// KeepsModes is as in [entry.Audit].
 	KeepsModes bool
 	// Superseded are paths that an earlier lock named, until they are pruned.
-	Superseded []string
+	Superseded map[string]bool
 	// Mount is where the agent sees the directory; empty to take that from the
 	// indexes.
 	Mount string
@@ -43,6 +43,8 @@ type Audited struct {
 	files  entry.Audit
 	// sums are those of SHA256SUMS; nil if it cannot be read.
 	sums entry.Sums
+	// start is what an agent finds.
+	start audit.StartState
 	// mount is where the agent must see the directory, by its indexes.
 	mount string
 	// indexed are the digests that the indexes have, for a directory without
@@ -51,9 +53,11 @@ type Audited struct {
 }
 
 // Audit finds out everything that is wrong with a cache directory, and what an
-// agent would do with it.
-func (c *Audited) Audit(r *audit.Report) {
+// agent would do with it. It returns where the agent must see the directory, by its
+// indexes.
+func (c *Audited) Audit(r *audit.Report) (mount string) {
 	c.report = r
+	c.start = c.startState()
 	c.files = entry.Audit{Report: r, Reader: Reader, At: c.At, Found: c.Found, KeepsModes: c.KeepsModes}
 	c.readSums()
 	c.readChecksums()
@@ -61,7 +65,8 @@ func (c *Audited) Audit(r *audit.Report) {
 	c.binaries()
 	c.readIndexes()
 	c.unexpected()
-	c.predict()
+	r.Expect(c.start)
+	return c.mount
 }
 
 // readSums judges SHA256SUMS by what it names; its digests are for each file.
@@ -109,7 +114,7 @@ func (c *Audited) readChecksums() {
 		}
 	}
 	for _, r := range c.Lock.Repositories {
-		ix, err := agent.ReadIndex(c.Found[agent.IndexPath(r.Name)].Data)
+		ix, err := c.start.Index(r.Name)
 		if err != nil {
 			continue
 		}
@@ -161,7 +166,7 @@ func (c *Audited) readIndexes() {
 		}
 		c.files.Entry(e, "")
 		if found, there := c.Found[p]; there && found.Problem == "" {
-			for _, problem := range c.indexProblems(r, found.Data) {
+			for _, problem := range c.indexProblems(r) {
 				c.report.Fail(audit.Problem{Kind: audit.KindIndex, Path: c.At(p), Detail: problem})
 			}
 		}
@@ -169,11 +174,10 @@ func (c *Audited) readIndexes() {
 }
 
 // indexProblems says what is wrong with an index.
-func (c *Audited) indexProblems(r lock.Repository, data []byte) []string {
-	mount := MountIn(data, r.Name, c.Platform)
-	if c.mount == "" {
-		c.mount = mount
-	}
+func (c *Audited) indexProblems(r lock.Repository) []string {
+	ix, err := c.start.Index(r.Name)
+	mount := MountIn(ix, err, r.Name, c.Platform)
+	c.mount = cmp.Or(c.mount, mount)
 	made := map[string]lock.Blob{}
 	for _, sums := range []map[string]lock.SHA256{c.indexed, c.sums} {
 		for p, sum := range sums {
@@ -186,7 +190,7 @@ func (c *Audited) indexProblems(r lock.Repository, data []byte) []string {
 		}
 	}
 	at := cmp.Or(c.mount, "/plugins")
-	problems := IndexProblems(data, c.Lock, r, func(p lock.Plugin) (map[agent.Platform]agent.Build, error) {
+	problems := IndexProblems(ix, err, c.Lock, r, func(p lock.Plugin) (map[agent.Platform]agent.Build, error) {
 		return map[agent.Platform]agent.Build{c.Platform: localBuild(p, c.Platform, at, made)}, nil
 	})
 	if mount != c.mount && mount != "" {
@@ -209,7 +213,7 @@ func (c *Audited) unexpected() {
 		if disk.IsLeftover(path.Base(p)) {
 			continue
 		}
-		if slices.Contains(c.Superseded, p) && c.Found[p].Problem == "" {
+		if c.Superseded[p] && c.Found[p].Problem == "" {
 			earlier++
 			continue
 		}
@@ -227,8 +231,8 @@ func (c *Audited) unexpected() {
 	c.report.Leave(earlier)
 }
 
-// predict says what the agent would do.
-func (c *Audited) predict() {
+// startState is what an agent finds.
+func (c *Audited) startState() audit.StartState {
 	g := audit.StartState{
 		Startup: agent.Startup{Platform: c.Platform, Files: map[string]bool{}, Indexes: map[string][]byte{}, URLs: map[string]string{}},
 		Lock:    c.Lock,
@@ -244,5 +248,5 @@ func (c *Audited) predict() {
 			g.Indexes[r.Name] = f.Data
 		}
 	}
-	c.report.Expect(g)
+	return g
 }

@@ -154,11 +154,11 @@ func TestAudit(t *testing.T) {
 			[]string{"unexpected other.yaml takes it for the index"}},
 		{"a file of an earlier version", func(_ *testing.T, d *demo) {
 			d.put("demo/executor_v0.9.0_raw", "raw")
-			d.Superseded = []string{"demo/executor_v0.9.0_raw"}
+			d.Superseded = map[string]bool{"demo/executor_v0.9.0_raw": true}
 		}, nil},
 		{"a link that an earlier version left", func(_ *testing.T, d *demo) {
 			d.Found["demo/executor_v0.9.0_raw"] = entry.Found{Problem: "it is a link, not a regular file"}
-			d.Superseded = []string{"demo/executor_v0.9.0_raw"}
+			d.Superseded = map[string]bool{"demo/executor_v0.9.0_raw": true}
 		}, []string{"unexpected demo/executor_v0.9.0_raw it is a link"}},
 		{"the lock", func(t *testing.T, d *demo) { d.edit(t, LockPath, "none", "index") },
 			[]string{"damaged " + LockPath + " not the lock of this directory as it was written"}},
@@ -272,12 +272,17 @@ func TestAuditBases(t *testing.T) {
 // TestMounts tells where an index is for, and that two do not agree.
 func TestMounts(t *testing.T) {
 	d := newDemo(t)
-	if got := MountIn(d.Found["demo.yaml"].Data, "demo", amd64); got != "/plugins" {
+	if got := mountIn(d.Found["demo.yaml"].Data); got != "/plugins" {
 		t.Error(got)
 	}
 	for _, index := range []string{"", "entries: 1", upstreamIndex} {
-		if got := MountIn([]byte(index), "demo", amd64); got != "" {
+		if got := mountIn([]byte(index)); got != "" {
 			t.Errorf("%q in %q", got, index)
 		}
 	}
+}
+
+func mountIn(index []byte) string {
+	ix, err := agent.ReadIndex(index)
+	return MountIn(ix, err, "demo", amd64)
 }

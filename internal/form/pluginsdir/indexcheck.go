@@ -12,29 +12,24 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 )
 
-// IndexProblems compares a rewritten index with what the agent takes and with
-// the lock: it must name exactly the lock's plugins of the repository, each with
+// IndexProblems compares a rewritten index, of which err says why the agent refuses it,
+// with the lock: it must name exactly the lock's plugins of the repository, each with
 // the builds given, and nothing else to download.
-func IndexProblems(data []byte, l *lock.Lock, r lock.Repository, builds func(lock.Plugin) (map[agent.Platform]agent.Build, error)) []string {
-	ix, err := agent.ReadIndex(data)
+func IndexProblems(ix *agent.Index, err error, l *lock.Lock, r lock.Repository, builds func(lock.Plugin) (map[agent.Platform]agent.Build, error)) []string {
 	if err != nil {
 		return []string{"the agent refuses it: " + strings.ReplaceAll(err.Error(), "\n", "; ")}
 	}
 	var problems []string
 	report := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
-	seen := map[agent.PluginKey]map[agent.PluginType]bool{}
+	plugins, seen := pluginsOf(l, r.Name), map[entryKey]bool{}
 	for i := range ix.Entries {
 		e := &ix.Entries[i]
-		n := slices.IndexFunc(l.Plugins, func(p lock.Plugin) bool { return p.Matches(r.Name, e) })
-		if n < 0 {
+		p, named := plugins[keyOf(e)]
+		if !named {
 			report("it names %s, which the lock does not", e.Label())
 			continue
 		}
-		p := l.Plugins[n]
-		if seen[p.Key()] == nil {
-			seen[p.Key()] = map[agent.PluginType]bool{}
-		}
-		seen[p.Key()][p.Type] = true
+		seen[keyOf(e)] = true
 		for _, ref := range e.RefURLs() {
 			report("%s refers to a JSON schema at %s", e.Label(), agent.Redact(ref))
 		}
@@ -46,7 +41,7 @@ func IndexProblems(data []byte, l *lock.Lock, r lock.Repository, builds func(loc
 		problems = append(problems, buildProblems(e, ownDependencies(p, want))...)
 	}
 	for _, p := range l.Plugins {
-		if p.Repository == r.Name && !seen[p.Key()][p.Type] {
+		if p.Repository == r.Name && !seen[entryKey{p.Type, p.Name, p.Version}] {
 			report("it lacks %s %s, which the lock names", p.Type, p.Key())
 		}
 	}
@@ -111,10 +106,9 @@ func dependencyProblems(e *agent.Entry, p agent.Platform, have, want map[string]
 	return problems
 }
 
-// MountIn returns where the agent must see a directory, by one of its indexes;
-// empty if that cannot be told.
-func MountIn(data []byte, repository string, p agent.Platform) string {
-	ix, err := agent.ReadIndex(data)
+// MountIn returns where the agent must see a directory, by one of its indexes, which the
+// agent takes if err is nil; empty if that cannot be told.
+func MountIn(ix *agent.Index, err error, repository string, p agent.Platform) string {
 	if err != nil {
 		return ""
 	}

@@ -3,7 +3,6 @@ package pluginsdir
 import (
 	"fmt"
 	"net/url"
-	"slices"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
@@ -39,14 +38,15 @@ func rewrite(l *lock.Lock, r lock.Repository, upstream Index, builds func(lock.P
 		return nil, fmt.Errorf("reading the URL of %q: %w", r.Name, err)
 	}
 	var problem error
+	plugins := pluginsOf(l, r.Name)
 	rewritten, err := ix.Rewrite(func(e *agent.Entry) (index.Replacement, bool) {
-		i := slices.IndexFunc(l.Plugins, func(p lock.Plugin) bool { return p.Matches(r.Name, e) })
-		if i < 0 || problem != nil {
+		p, named := plugins[keyOf(e)]
+		if !named || problem != nil {
 			return index.Replacement{}, false
 		}
-		made, err := builds(l.Plugins[i])
+		made, err := builds(p)
 		if err != nil {
-			problem = fmt.Errorf("plugin %s: %w", l.Plugins[i].Key(), err)
+			problem = fmt.Errorf("plugin %s: %w", p.Key(), err)
 		}
 		return index.Replacement{Builds: made, Schemas: upstream.schemasOf(e, base)}, true
 	})
@@ -57,6 +57,25 @@ func rewrite(l *lock.Lock, r lock.Repository, upstream Index, builds func(lock.P
 		return nil, fault.New(fault.Integrity, "rewriting the index of %q: %w", r.Name, err)
 	}
 	return rewritten, nil
+}
+
+// entryKey tells the entries of an index from each other.
+type entryKey struct {
+	kind          agent.PluginType
+	name, version string
+}
+
+func keyOf(e *agent.Entry) entryKey { return entryKey{e.Type, e.Name, e.Version} }
+
+// pluginsOf returns the plugins of a repository by the entries of its index.
+func pluginsOf(l *lock.Lock, repository string) map[entryKey]lock.Plugin {
+	plugins := map[entryKey]lock.Plugin{}
+	for _, p := range l.Plugins {
+		if p.Repository == repository {
+			plugins[entryKey{p.Type, p.Name, p.Version}] = p
+		}
+	}
+	return plugins
 }
 
 // schemasOf returns the schemas by the URLs that an entry has.

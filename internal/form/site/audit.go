@@ -206,17 +206,19 @@ func (a *auditor) programs(l *lock.Lock) {
 
 // indexes judges what an agent would make of the indexes of a version.
 func (a *auditor) indexes(s *state) {
-	served, where := map[string][]byte{}, ""
+	where := ""
+	g := agent.Startup{Upstream: map[string][]byte{}, URLs: map[string]string{}}
 	for _, r := range s.lock.Repositories {
 		p := indexPath(s.tag, r.Name)
 		found, there := a.files.Found[p]
 		if !there || found.Problem != "" {
 			continue // which was reported
 		}
-		served[r.Name] = found.Data
-		base := baseURLIn(found.Data)
+		g.Upstream[r.Name] = found.Data
+		ix, err := g.Index(r.Name)
+		base := baseURLIn(ix, err)
 		where = cmp.Or(where, base)
-		problems := pluginsdir.IndexProblems(found.Data, s.lock, r, newRewriter(where, s.lock).builds)
+		problems := pluginsdir.IndexProblems(ix, err, s.lock, r, newRewriter(where, s.lock).builds)
 		if base != "" && a.expected != "" && base != a.expected {
 			problems = append(problems, fmt.Sprintf("it names files below %s, but the site is served at %s", base, a.expected))
 		}
@@ -225,17 +227,29 @@ func (a *auditor) indexes(s *state) {
 		}
 	}
 	a.base[s.tag] = where
-	for _, p := range s.lock.Platforms {
-		a.Expect(a.startState(s, p, served, cmp.Or(a.expected, where)))
+	where = cmp.Or(a.expected, where)
+	for _, r := range s.lock.Repositories {
+		g.URLs[r.Name] = where + (&url.URL{Path: "/" + indexPath(s.tag, r.Name)}).EscapedPath()
+	}
+	// An agent with an empty cache knows the site only.
+	state := audit.StartState{
+		Startup: g, Lock: s.lock,
+		Within: func(u string) bool { return where != "" && strings.HasPrefix(u, where+"/") },
+	}
+	if a.several {
+		state.Version = s.tag
+	}
+	for _, state.Platform = range s.lock.Platforms {
+		a.Expect(state)
 	}
 }
 
 // fileURL takes a URL of an upstream file apart: see [FilePath].
 var fileURL = lazyregexp.New(`^(.*)/` + filesDir + `/[0-9a-f]{2}/[0-9a-f]{64}/`)
 
-// baseURLIn returns where a site must be served, by one of its indexes.
-func baseURLIn(index []byte) string {
-	ix, err := agent.ReadIndex(index)
+// baseURLIn returns where a site must be served, by one of its indexes, which the agent
+// takes if err is nil.
+func baseURLIn(ix *agent.Index, err error) string {
 	if err != nil {
 		return ""
 	}
@@ -247,20 +261,4 @@ func baseURLIn(index []byte) string {
 		}
 	}
 	return ""
-}
-
-// startState is what an agent with an empty cache finds that knows the site only.
-func (a *auditor) startState(s *state, p agent.Platform, served map[string][]byte, base string) audit.StartState {
-	g := audit.StartState{
-		Startup: agent.Startup{Platform: p, Upstream: served, URLs: map[string]string{}},
-		Lock:    s.lock,
-		Within:  func(u string) bool { return base != "" && strings.HasPrefix(u, base+"/") },
-	}
-	if a.several {
-		g.Version = s.tag
-	}
-	for _, r := range s.lock.Repositories {
-		g.URLs[r.Name] = base + (&url.URL{Path: "/" + indexPath(s.tag, r.Name)}).EscapedPath()
-	}
-	return g
 }

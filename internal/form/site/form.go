@@ -114,7 +114,7 @@ func openMirror(_ context.Context, p *form.Place) (*form.Mirror, error) {
 func (s *state) baseURL(t *atomicdir.Tree) (base string) {
 	for _, r := range s.lock.Repositories {
 		if data, err := t.Read(indexPath(s.tag, r.Name), maxDocument); err == nil {
-			base = cmp.Or(base, baseURLIn(data))
+			base = cmp.Or(base, baseURLIn(agent.ReadIndex(data)))
 		}
 	}
 	return base

@@ -3,7 +3,6 @@ package site
 import (
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
@@ -116,14 +115,11 @@ func Templates(base string, l *lock.Lock) ([]form.Template, error) {
 	if err != nil {
 		return nil, err
 	}
+	artifacts := newRewriter(base, l).artifacts
 	var all []form.Template
 	for _, p := range l.Plugins {
 		for _, t := range p.Templates {
-			i := slices.IndexFunc(l.Artifacts, func(a lock.Artifact) bool { return a.URL == t.URL })
-			if i < 0 {
-				continue // the lock was checked
-			}
-			a := l.Artifacts[i]
+			a := artifacts[t.URL] // the lock was checked
 			all = append(all, form.Template{Plugin: p.Key(), Ref: t.Ref, URL: withChecksum(base+"/"+FilePath(a), a.SHA256)})
 		}
 	}

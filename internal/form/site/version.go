@@ -216,7 +216,7 @@ func served(t *atomicdir.Tree, tag string) bool {
 	}
 	return slices.ContainsFunc(repositories, func(e fs.DirEntry) bool {
 		data, err := t.Read(indexPath(tag, e.Name()), maxDocument)
-		return err == nil && baseURLIn(data) != ""
+		return err == nil && baseURLIn(agent.ReadIndex(data)) != ""
 	})
 }
 
