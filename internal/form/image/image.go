@@ -50,7 +50,7 @@ type Sink interface {
 
 // Build makes an image of a lock and hands it on. What the sink received counts
 // only if the error is nil. Layers wait in files without a name in [os.TempDir]:
-// no more of them than are made at a time, and while one is made, maybe what it is
+// no more of them than are made at a time, and while one is made, the file that it is
 // made of.
 func Build(ctx context.Context, l *lock.Lock, src pluginsdir.Source, o form.WriteOptions, sink Sink) (form.Written, error) {
 	if err := CheckMount(o.Mount); err != nil {

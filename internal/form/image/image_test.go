@@ -213,42 +213,6 @@ type discard struct{}
 func (discard) Blob(context.Context, lock.Blob, func() (blob.File, error)) error { return nil }
 func (discard) Manifest(context.Context, Manifest) error                         { return nil }
 
-// wrong is a source that is wrong about what its files will be.
-type wrong struct {
-	pluginsdir.Source
-	size  int64
-	reset bool
-}
-
-func (s wrong) Known(agent.Platform, lock.File) (lock.Blob, bool) {
-	return lock.Blob{Size: s.size}, true
-}
-
-func (s wrong) Make(ctx context.Context, p agent.Platform, f lock.File, to blob.Sink) error {
-	if s.reset {
-		if _, err := io.WriteString(to, "superseded"); err != nil {
-			return fmt.Errorf("as sources do: %w", err)
-		}
-		if err := to.Reset(); err != nil {
-			return errors.New("as sources should not: " + err.Error())
-		}
-	}
-	return s.Source.Make(ctx, p, f, to)
-}
-
-func TestWrongAboutAFile(t *testing.T) {
-	f := newFixture(t, "v1.14.0", []agent.Platform{amd64}, plugins(t)...)
-	want, err := Build(context.Background(), f.lock, f.source(), with(form.WriteOptions{}), discard{})
-	check(t, err)
-	for _, src := range []wrong{{size: 0}, {size: 3}, {size: 1 << 40}, {size: -1}, {size: 20, reset: true}} {
-		src.Source = f.source()
-		got, err := Build(context.Background(), f.lock, src, with(form.WriteOptions{}), discard{})
-		if err != nil || got.Digest != want.Digest {
-			t.Errorf("%+v: %v, %v", src, got, err)
-		}
-	}
-}
-
 func TestManyFiles(t *testing.T) {
 	many := func(n int) []upstream {
 		var plugins []upstream

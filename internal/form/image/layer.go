@@ -126,27 +126,10 @@ func (w *layerWriter) copy(ctx context.Context, name string, mode fs.FileMode, s
 }
 
 func (b *build) fileLayer(ctx context.Context, p agent.Platform, files []lock.File) (*layer, error) {
-	l, err := b.tryFileLayer(ctx, p, files, true)
-	if errors.Is(err, errGuess) {
-		// A file is not what it was said to be, or comes in more than one attempt.
-		return b.tryFileLayer(ctx, p, files, false)
-	}
-	return l, err
-}
-
-// tryFileLayer believes what the source knows of sizes, or learns them first.
-func (b *build) tryFileLayer(ctx context.Context, p agent.Platform, files []lock.File, believe bool) (*layer, error) {
 	return newLayer(b.options.ModTime, func(w *layerWriter) error {
 		for _, f := range files {
 			name := path.Join(b.options.Mount, f.Path)
-			expected, known := b.source.Known(p, f)
-			var made lock.Blob
-			var err error
-			if known && believe {
-				made, err = b.stream(ctx, w, name, p, f, expected)
-			} else {
-				made, err = b.spooled(ctx, w, name, p, f)
-			}
+			made, err := b.putFile(ctx, w, name, p, f)
 			if err != nil {
 				return describe(p, name, err)
 			}
@@ -156,24 +139,8 @@ func (b *build) tryFileLayer(ctx context.Context, p agent.Platform, files []lock
 	})
 }
 
-// stream makes a file whose size is known straight into a layer.
-func (b *build) stream(ctx context.Context, w *layerWriter, name string, p agent.Platform, f lock.File, expected lock.Blob) (lock.Blob, error) {
-	if expected.Size < 0 {
-		return lock.Blob{}, errGuess
-	}
-	if err := w.begin(name, f.Mode(), expected.Size); err != nil {
-		return lock.Blob{}, err
-	}
-	to := &entrySink{Digest: blob.NewDigest(), to: w.tar, size: expected.Size, left: expected.Size}
-	err := b.source.Make(ctx, p, f, to)
-	if to.wrong || err == nil && to.left > 0 {
-		return lock.Blob{}, errGuess
-	}
-	return to.Blob(), err
-}
-
-// spooled makes a file to learn its size, and then puts it into a layer.
-func (b *build) spooled(ctx context.Context, w *layerWriter, name string, p agent.Platform, f lock.File) (made lock.Blob, err error) {
+// putFile makes a file, and then puts it into a layer, which has its size before it.
+func (b *build) putFile(ctx context.Context, w *layerWriter, name string, p agent.Platform, f lock.File) (made lock.Blob, err error) {
 	s, err := newSpool()
 	if err != nil {
 		return lock.Blob{}, err
@@ -183,39 +150,6 @@ func (b *build) spooled(ctx context.Context, w *layerWriter, name string, p agen
 		return lock.Blob{}, err
 	}
 	return s.Blob(), w.copy(ctx, name, f.Mode(), s.Blob().Size, s.content())
-}
-
-// errGuess says that a file cannot be written as it comes.
-var errGuess = errors.New("the size of a file is not known after all")
-
-// entrySink is a [blob.Sink] that writes into an archive, where nothing can be
-// taken back.
-type entrySink struct {
-	*blob.Digest
-	to io.Writer
-	// size is what is expected, and left what has not come of it.
-	size, left int64
-	// wrong says that what was expected is not what comes.
-	wrong bool
-}
-
-func (s *entrySink) Write(p []byte) (int, error) {
-	if s.wrong || int64(len(p)) > s.left {
-		s.wrong = true
-		return 0, errGuess
-	}
-	n, err := s.to.Write(p)
-	_, _ = s.Digest.Write(p[:n]) // never fails
-	s.left -= int64(n)
-	return n, err
-}
-
-func (s *entrySink) Reset() error {
-	if s.left < s.size {
-		s.wrong = true
-		return errGuess
-	}
-	return nil
 }
 
 // spool is content that waits on disk for its turn, under no name where the
