@@ -13,12 +13,12 @@ var version = ""
 
 func main() {
 	os.Exit(cmd.Run(cmd.UntilInterrupted(), cmd.Environment{
-		Args:      os.Args[1:],
-		Stdin:     os.Stdin,
-		Stdout:    os.Stdout,
-		Stderr:    os.Stderr,
-		LookupEnv: os.LookupEnv,
-		Environ:   os.Environ(),
-		Version:   version,
+		Args:    os.Args[1:],
+		Stdin:   os.Stdin,
+		Stdout:  os.Stdout,
+		Stderr:  os.Stderr,
+		Getenv:  os.Getenv,
+		Environ: os.Environ(),
+		Version: version,
 	}))
 }

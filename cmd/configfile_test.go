@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // bareEnvironment is one that says nothing.
 func bareEnvironment() *Environment {
-	return &Environment{LookupEnv: func(string) (string, bool) { return "", false }}
+	return &Environment{Getenv: func(string) string { return "" }}
 }
 
 func testGrammar() configfile.Grammar { return (&global{env: bareEnvironment()}).grammar() }
@@ -284,7 +284,7 @@ func effective(t *testing.T, name string, says map[string]string) string {
 		}
 		env["BOTKUBE_MIRROR_FILE"] = path
 	}
-	e := &Environment{Args: args, LookupEnv: func(name string) (string, bool) { v, ok := env[name]; return v, ok }}
+	e := &Environment{Args: args, Getenv: func(name string) string { return env[name] }}
 	g := &global{env: e, logFormat: e.logFormat()}
 	root := g.command()
 	pull, rest, err := root.Find(args)

@@ -13,8 +13,7 @@ import (
 )
 
 func diffCommand(g *global) *cobra.Command {
-	var reg registryFlags
-	var transfer transferFlags
+	var net networkFlags
 	c := &cobra.Command{
 		Use:   "diff A B",
 		Short: "Show what changed between two mirrors or locks",
@@ -28,13 +27,12 @@ The exit code is 0, whether anything changed or not.`,
 		Args: exactArgs("A", "B"),
 		RunE: func(c *cobra.Command, args []string) error {
 			o := mirror.DiffOptions{A: args[0], B: args[1], Stdin: g.env.Stdin}
-			return show(c.Context(), g, reg.needs(transfer, args...), diffSummary, func(s *mirror.Session) (*mirror.Diffed, error) {
+			return show(c.Context(), g, net.sources(args...), diffSummary, func(s *mirror.Session) (*mirror.Diffed, error) {
 				return s.Diff(c.Context(), o)
 			})
 		},
 	}
-	reg.register(c)
-	transfer.register(c)
+	net.register(c)
 	return c
 }
 

@@ -37,36 +37,24 @@ func (g *global) checkEnvironment(root *cobra.Command) error {
 	known := flagVariables(root)
 	for _, setting := range g.env.Environ {
 		name, value, _ := strings.Cut(setting, "=")
-		if !strings.HasPrefix(name, envPrefix) || value == "" || slices.Contains(known, name) || serviceVariable.MatchString(name) || g.isReferred(name) {
+		flag, ok := strings.CutPrefix(name, envPrefix)
+		if !ok || value == "" || slices.Contains(known, flag) || serviceVariable.MatchString(name) || g.isReferred(name) {
 			continue
 		}
 		e := fault.New(fault.Usage, "the environment variable %s stands for no flag of any command", name)
-		if nearest := nearestVariable(name, known); nearest != "" {
-			return e.WithHint("did you mean %s? if it is not for this program, give it another name", nearest)
+		if nearest := spelling.Nearest(flag, known); nearest != "" {
+			return e.WithHint("did you mean %s? if it is not for this program, give it another name", envPrefix+nearest)
 		}
 		return e.WithHint("unset it; if it is not for this program, give it another name")
 	}
 	return nil
 }
 
-// nearestVariable compares names without their common prefix.
-func nearestVariable(name string, known []string) string {
-	var flags []string
-	for _, k := range known {
-		flags = append(flags, strings.TrimPrefix(k, envPrefix))
-	}
-	if nearest := spelling.Nearest(strings.TrimPrefix(name, envPrefix), flags); nearest != "" {
-		return envPrefix + nearest
-	}
-	return ""
-}
-
-// flagVariables returns the variables of the flags of all commands.
-func flagVariables(root *cobra.Command) []string {
-	var known []string
+// flagVariables returns the variables of the flags of all commands, without [envPrefix].
+func flagVariables(root *cobra.Command) (known []string) {
 	add := func(f *pflag.Flag) {
 		if f.Name != "help" { // which no variable asks for
-			known = append(known, envName(f.Name))
+			known = append(known, strings.TrimPrefix(envName(f.Name), envPrefix))
 		}
 	}
 	root.PersistentFlags().VisitAll(add)
@@ -81,8 +69,7 @@ func flagVariables(root *cobra.Command) []string {
 
 // isReferred reports whether a header's value is in the variable.
 func (g *global) isReferred(name string) bool {
-	headers, _ := g.env.LookupEnv(envName("header"))
-	for _, arg := range append(strings.FieldsFunc(headers, func(r rune) bool { return r == ',' || r == '\n' }), g.env.Args...) {
+	for _, arg := range append(strings.FieldsFunc(g.env.Getenv(envName("header")), func(r rune) bool { return r == ',' || r == '\n' }), g.env.Args...) {
 		if strings.HasSuffix(strings.TrimSpace(arg), "="+fromVariable+name) {
 			return true
 		}
@@ -98,7 +85,7 @@ var proxyVariables = []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_
 // a password.
 func (g *global) checkProxies() error {
 	for _, name := range proxyVariables {
-		value, _ := g.env.LookupEnv(name)
+		value := g.env.Getenv(name)
 		if value == "" {
 			continue
 		}
@@ -118,8 +105,8 @@ func (g *global) checkProxies() error {
 // does not look into the configuration file, whose name only the parsing tells.
 func (env *Environment) logFormat() string {
 	format := "text"
-	if value, ok := env.LookupEnv("BOTKUBE_MIRROR_LOG_FORMAT"); ok && value == "json" {
-		format = value
+	if env.Getenv("BOTKUBE_MIRROR_LOG_FORMAT") == "json" {
+		format = "json"
 	}
 	for i, arg := range env.Args {
 		if arg == "--log-format=json" || arg == "--log-format" && i+1 < len(env.Args) && env.Args[i+1] == "json" {
@@ -137,8 +124,8 @@ func (g *global) fromEnvironment(flags *pflag.FlagSet) error {
 			return
 		}
 		name := envName(f.Name)
-		value, ok := g.env.LookupEnv(name)
-		if !ok || value == "" {
+		value := g.env.Getenv(name)
+		if value == "" {
 			return
 		}
 		values := []string{value}
@@ -166,8 +153,8 @@ func separated(value string) []string {
 // modTime returns what SOURCE_DATE_EPOCH says
 // (https://reproducible-builds.org/specs/source-date-epoch/), or the epoch.
 func (g *global) modTime() (time.Time, error) {
-	value, ok := g.env.LookupEnv("SOURCE_DATE_EPOCH")
-	if !ok || value == "" {
+	value := g.env.Getenv("SOURCE_DATE_EPOCH")
+	if value == "" {
 		return time.Unix(0, 0).UTC(), nil
 	}
 	seconds, err := strconv.ParseInt(value, 10, 64)
@@ -187,9 +174,5 @@ func (g *global) netrc() string {
 	if err != nil {
 		home = "" // then only NETRC names one
 	}
-	getenv := func(name string) string {
-		value, _ := g.env.LookupEnv(name)
-		return value
-	}
-	return fetch.NetrcPath(getenv, home)
+	return fetch.NetrcPath(g.env.Getenv, home)
 }

@@ -1,10 +1,9 @@
 package cmd
 
 import (
-	"crypto/tls"
-
 	"github.com/spf13/cobra"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
@@ -47,9 +46,9 @@ func (r *registryFlags) identity() transfer.Identity {
 	return transfer.Identity{CAFiles: r.caFiles, CertFile: r.clientCert, KeyFile: r.clientKey, FlagPrefix: r.prefix}
 }
 
-func (r *registryFlags) client(trust *tls.Config, version string, transfer transferFlags, p *progress) *registry.Client {
+func (r *registryFlags) client(o transfer.Options, p *progress) *registry.Client {
 	return registry.New(registry.Config{
-		Options: transfer.options(trust, version), PlainHTTP: r.plainHTTP, Insecure: r.insecure, FlagPrefix: r.prefix,
-		Retrying: p.retrying, Waiting: p.waiting,
+		Options: o, PlainHTTP: r.plainHTTP, Insecure: r.insecure, FlagPrefix: r.prefix, Retrying: p.retrying,
+		Waiting: func(subject string) { p.observe(mirror.Waiting(subject)) },
 	})
 }

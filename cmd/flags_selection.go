@@ -179,7 +179,7 @@ func (g *global) headers(values []string) ([]resolve.Header, error) {
 		}
 		h := resolve.Header{Repository: target[:colon], Name: target[colon+1:], Value: value}
 		if variable, ok := strings.CutPrefix(value, fromVariable); ok {
-			if h.Value, _ = g.env.LookupEnv(variable); h.Value == "" {
+			if h.Value = g.env.Getenv(variable); h.Value == "" {
 				return nil, fault.New(fault.Usage, "--header %s: the environment variable %q is not set, or is empty", target, variable).
 					WithHint("export it, or name another one")
 			}

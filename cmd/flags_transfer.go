@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"math"
@@ -21,6 +20,8 @@ type transferFlags struct {
 	parallel, retries int
 	stall, maxWait    time.Duration
 	rate              rate
+	// maxSize bounds a file of upstream.
+	maxSize fileSize
 }
 
 func (t *transferFlags) register(c *cobra.Command) {
@@ -94,12 +95,9 @@ func (f *fileSize) Set(text string) error {
 	return nil
 }
 
-// downloadFlags bound the downloads of plugins.
-type downloadFlags struct{ maxSize fileSize }
-
-func (d *downloadFlags) register(c *cobra.Command) {
-	d.maxSize = fileSize{"1GiB", fetch.DefaultMaxBytes}
-	c.Flags().Var(&d.maxSize, "max-size", "most that one file may have, as a `SIZE` of the form 500MB or 2GiB: a larger one is not downloaded")
+func (t *transferFlags) registerMaxSize(c *cobra.Command) {
+	t.maxSize = fileSize{"1GiB", fetch.DefaultMaxBytes}
+	c.Flags().Var(&t.maxSize, "max-size", "most that one file may have, as a `SIZE` of the form 500MB or 2GiB: a larger one is not downloaded")
 }
 
 // minRate is a rate at which even a handshake would take seconds.
@@ -109,13 +107,13 @@ const minRate = 1000
 const minStall = time.Second
 
 // options returns what the flags say, as the packages below want it.
-func (t transferFlags) options(trust *tls.Config, version string) transfer.Options {
+func (t transferFlags) options(version string) transfer.Options {
 	retries := t.retries
 	if retries == 0 {
 		retries = -1 // there, 0 stands for the default
 	}
 	return transfer.Options{
-		UserAgent: "botkube-mirror/" + version, TLS: trust, Retry: transfer.Retry{Limit: retries, MaxWait: t.maxWait},
+		UserAgent: "botkube-mirror/" + version, Retry: transfer.Retry{Limit: retries, MaxWait: t.maxWait},
 		IdleTimeout: t.stall, Limit: t.rate.limit,
 	}
 }

@@ -56,7 +56,7 @@ func TestInterruptedWhileReading(t *testing.T) {
 		code := Run(ctx, Environment{
 			Args:  append(strings.Fields(strings.ReplaceAll(args, "{}", dir)), "--store", filepath.Join(dir, "store")),
 			Stdin: silent{interrupt, t.Context().Done()}, Stdout: &out, Stderr: &out,
-			LookupEnv: func(string) (string, bool) { return "", false },
+			Getenv: func(string) string { return "" },
 		})
 		interrupt()
 		if code != 130 || !strings.Contains(out.String(), "interrupted") {

@@ -37,7 +37,7 @@ func TestInterruptedAtPipes(t *testing.T) {
 		var out bytes.Buffer
 		code := Run(ctx, Environment{
 			Args:   append(strings.Fields(strings.ReplaceAll(args, "PIPE", pipe)), "--store", filepath.Join(t.TempDir(), "store")),
-			Stdout: &out, Stderr: &out, LookupEnv: func(string) (string, bool) { return "", false },
+			Stdout: &out, Stderr: &out, Getenv: func(string) string { return "" },
 		})
 		if code != 130 || !strings.Contains(out.String(), "interrupted") {
 			t.Errorf("%q ended with %d\n%s", args, code, &out)

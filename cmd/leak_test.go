@@ -71,7 +71,7 @@ func (l leaky) run(ctx context.Context, t *testing.T, code int, args ...string) 
 	var out bytes.Buffer
 	got := cmd.Run(ctx, cmd.Environment{
 		Args: args, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out,
-		LookupEnv: func(string) (string, bool) { return "", false },
+		Getenv: func(string) string { return "" },
 	})
 	if got != code {
 		t.Fatalf("%q: exit code %d, not %d\n%s", args, got, code, &out)

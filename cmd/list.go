@@ -16,8 +16,7 @@ import (
 
 func listCommand(g *global) *cobra.Command {
 	var sel selectionFlags
-	var reg registryFlags
-	var transfer transferFlags
+	var net networkFlags
 	c := &cobra.Command{
 		Use:   "list [TARGET | --version VERSION]",
 		Short: "Show what a mirror holds, or what upstream offers",
@@ -39,14 +38,14 @@ Only documents are read. To compare every file with the lock: verify TARGET`,
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return listUpstream(c, g, &sel, needs{transfer: transfer, store: true, upstream: true, registry: &reg})
+				return listUpstream(c, g, &sel, net.upstream())
 			}
 			o := mirror.ListOptions{Target: args[0], Stdin: g.env.Stdin}
 			var err error
 			if o.SubsetOptions, err = sel.options(); err != nil {
 				return err
 			}
-			return show(c.Context(), g, reg.needs(transfer, args...), listSummary, func(s *mirror.Session) (*mirror.Listing, error) {
+			return show(c.Context(), g, net.sources(args...), listSummary, func(s *mirror.Session) (*mirror.Listing, error) {
 				return s.List(c.Context(), o)
 			})
 		},
@@ -54,8 +53,7 @@ Only documents are read. To compare every file with the lock: verify TARGET`,
 	sel.register(c, "show")
 	c.Flags().Lookup("plugin").Usage = "plugin to show, as `REPOSITORY/NAME[@VERSION]`; repeatable, or several with commas (default: all)"
 	c.Flags().Lookup("platform").Usage = "platform to show, as `OS/ARCH`, or all; repeatable, or several with commas (default: all)"
-	reg.register(c)
-	transfer.register(c)
+	net.register(c)
 	return c
 }
 
@@ -101,17 +99,7 @@ func listSummary(l *mirror.Listing) string {
 }
 
 func writeListHeader(out *strings.Builder, l *mirror.Listing) {
-	what := forms.All.NameOf(l.Kind)
-	if l.Target != "" {
-		what = targetName(l.Target) + ": " + what
-	}
-	if l.BotkubeVersion != "" {
-		what += " of Botkube " + l.BotkubeVersion
-	}
-	fmt.Fprintf(out, "%s for %s\n", what, agent.JoinPlatforms(l.Platforms))
-	if l.Digest != "" {
-		fmt.Fprintf(out, "  digest %s\n", l.Digest)
-	}
+	writeIdentity(out, l.Identity)
 	if l.Tag != "" {
 		fmt.Fprintf(out, "  tag %s\n", tameName(l.Tag))
 	}
@@ -123,6 +111,24 @@ func writeListHeader(out *strings.Builder, l *mirror.Listing) {
 	}
 	for _, r := range l.Repositories {
 		fmt.Fprintf(out, "  repository %s: %s\n", r.Name, r.URL)
+	}
+}
+
+// writeIdentity says which mirror it is.
+func writeIdentity(out *strings.Builder, m mirror.Identity) {
+	if m.Target != "" {
+		out.WriteString(targetName(m.Target) + ": ")
+	}
+	out.WriteString(forms.All.NameOf(m.Kind))
+	if m.BotkubeVersion != "" {
+		out.WriteString(" of Botkube " + m.BotkubeVersion)
+	}
+	if len(m.Platforms) > 0 {
+		out.WriteString(" for " + agent.JoinPlatforms(m.Platforms))
+	}
+	out.WriteString("\n")
+	if m.Digest != "" {
+		fmt.Fprintf(out, "  digest %s\n", m.Digest)
 	}
 }
 

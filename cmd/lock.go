@@ -21,9 +21,7 @@ const defaultLock = "botkube-mirror.lock.json"
 
 func lockCommand(g *global) *cobra.Command {
 	var sel selectionFlags
-	var reg registryFlags
-	var transfer transferFlags
-	var download downloadFlags
+	var net networkFlags
 	var keepGoing bool
 	c := &cobra.Command{
 		Use:   "lock --version VERSION [FILE]",
@@ -47,11 +45,10 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 			if file == "-" {
 				replaces = ""
 			}
-			var l *lock.Lock
 			var configured *configured.Agent
-			err = g.withSession(c.Context(), needs{transfer: transfer, download: download, store: true, upstream: true, registry: &reg}, func(s *mirror.Session) error {
+			l, err := inSession(c.Context(), g, net.upstream(), func(s *mirror.Session) (l *lock.Lock, err error) {
 				l, configured, err = s.Lock(c.Context(), mirror.LockOptions{Selection: selection, KeepGoing: keepGoing, Replaces: replaces})
-				return err
+				return l, err
 			})
 			if incomplete, ok := errors.AsType[*mirror.Incomplete](err); ok && g.format == "json" {
 				return errors.Join(err, g.print(struct {
@@ -76,10 +73,9 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 		},
 	}
 	sel.register(c, "put into the bundle")
-	reg.register(c)
 	keepGoingFlag(c, &keepGoing)
-	transfer.register(c)
-	download.register(c)
+	net.register(c)
+	net.transfer.registerMaxSize(c)
 	return c
 }
 

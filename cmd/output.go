@@ -99,20 +99,10 @@ func writeState(out *strings.Builder, o mirror.OutputResult) {
 	if !o.Changed {
 		state = "complete, and was before: nothing was written"
 	}
-	name := o.Path
-	if name == "-" {
-		name = "standard output"
-	}
-	fmt.Fprintf(out, "%s is %s\n", name, state)
+	fmt.Fprintf(out, "%s is %s\n", o.String(), state)
 	if o.Digest != "" {
 		fmt.Fprintf(out, "  %s %s, %s\n", o.Tag, o.Digest, size(o.Size))
 	}
-}
-
-// writeNext says what an output is, and how it is used.
-func writeNext(out *strings.Builder, o mirror.OutputResult, all []agent.Platform, mount string) {
-	writeState(out, o)
-	out.WriteString(o.Next(all, mount))
 }
 
 func count(n int, noun string) string { return plural(n, noun, noun+"s") }

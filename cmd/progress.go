@@ -92,14 +92,11 @@ func (p *progress) retrying(subject string, err error, pause time.Duration) {
 	p.observe(mirror.Event{Kind: mirror.EventRetrying, Subject: subject, Detail: err.Error(), Wait: pause})
 }
 
-// waiting reports that another run is downloading the same.
-func (p *progress) waiting(subject string) { p.observe(mirror.Waiting(subject)) }
-
 // shown reports whether an event gets a line of its own.
 func (p *progress) shown(kind mirror.EventKind) bool {
 	switch kind {
-	case mirror.EventRetrying, mirror.EventRestarted, mirror.EventWaiting, mirror.EventDisplaced, mirror.EventWriting, mirror.EventNote, mirror.EventWarning:
-		return true
+	case mirror.EventProgress:
+		return false
 	case mirror.EventFetched, mirror.EventReused, mirror.EventResumed, mirror.EventUploaded:
 		return p.bar == nil || p.verbose
 	case mirror.EventWritten, mirror.EventStarted, mirror.EventCompleted, mirror.EventUnpacked, mirror.EventUploading:
@@ -109,6 +106,17 @@ func (p *progress) shown(kind mirror.EventKind) bool {
 		return p.log != nil || p.verbose
 	case mirror.EventPlanned:
 		return p.log != nil
+	}
+	return true
+}
+
+// hasSize reports whether the bytes of an event are the size of its subject.
+func hasSize(e mirror.Event) bool {
+	switch e.Kind {
+	case mirror.EventFetched, mirror.EventReused, mirror.EventUnpacked, mirror.EventUploaded:
+		return true
+	case mirror.EventWriting:
+		return e.Bytes >= 0
 	}
 	return false
 }
@@ -125,16 +133,10 @@ func line(e mirror.Event) string {
 		return fmt.Sprintf("moved %s out of the way: %s", e.Subject, e.Detail)
 	case mirror.EventResumed:
 		return fmt.Sprintf("resuming %s after %s", e.Subject, size(e.Bytes))
-	case mirror.EventNote, mirror.EventWarning:
-		return string(e.Kind) + ": " + e.Detail
-	case mirror.EventFailed:
-		return fmt.Sprintf("failed: %s", e.Detail)
-	case mirror.EventWriting:
-		if e.Bytes < 0 {
-			break
-		}
-		fallthrough
-	case mirror.EventFetched, mirror.EventReused, mirror.EventUnpacked, mirror.EventUploaded:
+	case mirror.EventNote, mirror.EventWarning, mirror.EventFailed:
+		return fmt.Sprintf("%s: %s", e.Kind, e.Detail)
+	}
+	if hasSize(e) {
 		return fmt.Sprintf("%s %s (%s)", e.Kind, e.Subject, size(e.Bytes))
 	}
 	return fmt.Sprintf("%s %s", e.Kind, e.Subject)
@@ -145,16 +147,12 @@ func attributes(e mirror.Event) []any {
 	if e.Subject != "" {
 		attrs = append(attrs, "subject", e.Subject)
 	}
-	switch e.Kind {
-	case mirror.EventPlanned:
+	switch {
+	case e.Kind == mirror.EventPlanned:
 		attrs = append(attrs, "artifacts", e.Count, "bytes", e.Total)
-	case mirror.EventFetched, mirror.EventReused, mirror.EventResumed, mirror.EventUnpacked, mirror.EventUploaded:
+	case hasSize(e), e.Kind == mirror.EventResumed:
 		attrs = append(attrs, "bytes", e.Bytes)
-	case mirror.EventWriting:
-		if e.Bytes >= 0 {
-			attrs = append(attrs, "bytes", e.Bytes)
-		}
-	case mirror.EventRetrying:
+	case e.Kind == mirror.EventRetrying:
 		attrs = append(attrs, "waitSeconds", e.Wait.Seconds())
 	}
 	if e.Detail != "" {
@@ -180,24 +178,27 @@ func (b *bar) observe(e mirror.Event) {
 	if b.bar == nil {
 		return
 	}
+	received, ended := b.received[e.Subject], false
 	switch e.Kind {
 	case mirror.EventStarted, mirror.EventUploading:
-		b.add(e.Subject, 0)
 	case mirror.EventProgress:
-		b.add(e.Subject, e.Bytes)
+		received += e.Bytes
 	case mirror.EventResumed:
-		b.add(e.Subject, e.Bytes-b.received[e.Subject])
+		received = e.Bytes
 	case mirror.EventRestarted:
-		b.add(e.Subject, -b.received[e.Subject])
+		received = 0
 	case mirror.EventFetched, mirror.EventReused, mirror.EventUnpacked, mirror.EventUploaded:
 		// The size may not have been known, or known wrongly.
-		b.add(e.Subject, e.Bytes-b.received[e.Subject])
-		delete(b.received, e.Subject)
+		received, ended = e.Bytes, true
 	case mirror.EventFailed:
-		b.add(e.Subject, -b.received[e.Subject])
-		delete(b.received, e.Subject)
+		received, ended = 0, true
 	default:
 		return
+	}
+	b.done += received - b.received[e.Subject]
+	b.received[e.Subject] = received
+	if ended {
+		delete(b.received, e.Subject)
 	}
 	if b.done > b.total {
 		b.total = b.done
@@ -205,11 +206,6 @@ func (b *bar) observe(e mirror.Event) {
 	}
 	b.bar.Describe(tameName(b.inFlight()))
 	b.bar.Set64(b.done)
-}
-
-func (b *bar) add(subject string, n int64) {
-	b.received[subject] += n
-	b.done += n
 }
 
 func (b *bar) start(total int64) {

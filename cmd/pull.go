@@ -16,9 +16,7 @@ import (
 func pullCommand(g *global) *cobra.Command {
 	var sel selectionFlags
 	var write writeFlags
-	var reg registryFlags
-	var transfer transferFlags
-	var download downloadFlags
+	var net networkFlags
 	var dryRun, keepGoing bool
 	c := &cobra.Command{
 		Use:   "pull --version VERSION --output TARGET",
@@ -50,7 +48,7 @@ It begins only if the disks have room for the downloads and the outputs; see
 			if o.WriteOptions, err = write.options(g); err != nil {
 				return err
 			}
-			result, err := inSession(c.Context(), g, needs{transfer: transfer, download: download, store: true, upstream: true, registry: &reg}, func(s *mirror.Session) (*mirror.Result, error) {
+			result, err := inSession(c.Context(), g, net.upstream(), func(s *mirror.Session) (*mirror.Result, error) {
 				return s.Pull(c.Context(), o)
 			})
 			if _, incomplete := errors.AsType[*mirror.Incomplete](err); err != nil && !(incomplete && (dryRun || g.format == "json")) {
@@ -61,11 +59,10 @@ It begins only if the disks have room for the downloads and the outputs; see
 	}
 	sel.register(c, "put into the bundle")
 	write.register(c)
-	reg.register(c)
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be downloaded and what room that takes, and download no artifact")
 	keepGoingFlag(c, &keepGoing)
-	transfer.register(c)
-	download.register(c)
+	net.register(c)
+	net.transfer.registerMaxSize(c)
 	return c
 }
 
@@ -100,7 +97,8 @@ func pullSummary(r *mirror.Result) string {
 	}
 	for _, o := range r.Outputs {
 		if !r.DryRun {
-			writeNext(&out, o, r.Platforms, r.Mount)
+			writeState(&out, o)
+			out.WriteString(o.Next(r.Platforms, r.Mount))
 		}
 	}
 	return out.String()

@@ -18,11 +18,11 @@ import (
 func pushCommand(g *global) *cobra.Command {
 	var sub subsetFlags
 	var img imageFlags
-	var reg, source registryFlags
+	var net networkFlags
+	var source registryFlags
 	var skip []string
 	var chartPath string
 	var force bool
-	var transfer transferFlags
 	c := &cobra.Command{
 		Use:   "push BUNDLE REGISTRY/PREFIX",
 		Short: "Publish a bundle's content in a registry",
@@ -40,7 +40,7 @@ those of docker login.`,
   botkube-mirror push docker://registry.example.com/mirror/botkube-plugins-bundle:v1.14.0 other.example.com/mirror`,
 		Args: exactArgs("BUNDLE", "REGISTRY/PREFIX"),
 		RunE: func(c *cobra.Command, args []string) error {
-			o := mirror.PushOptions{Source: args[0], Stdin: g.env.Stdin, Mount: img.mount}
+			o := mirror.PushOptions{Source: args[0], Stdin: g.env.Stdin, Image: form.WriteOptions{Mount: img.mount}}
 			o.Options = push.Options{Prefix: args[1], ChartPath: chartPath, Force: force}
 			var err error
 			if o.SubsetOptions, err = sub.options(); err != nil {
@@ -49,26 +49,28 @@ those of docker login.`,
 			if o.Skip, err = parts(skip); err != nil {
 				return err
 			}
-			if o.Seeders, err = img.seederOptions(); err != nil {
+			if o.Image.Seeders, err = img.seederOptions(); err != nil {
 				return err
 			}
-			if o.ModTime, err = g.modTime(); err != nil {
+			if o.Image.ModTime, err = g.modTime(); err != nil {
 				return err
 			}
-			n := source.needs(transfer, args[0])
-			n.source, n.registry = n.registry, &reg
+			n := net.sources(args[0])
+			if n.registry != nil {
+				n.source = &source
+			}
+			n.registry = &net.registry
 			summary := func(r *push.Result) string { return pushSummary(r, o) }
 			return show(c.Context(), g, n, summary, func(s *mirror.Session) (*push.Result, error) { return s.Push(c.Context(), o) })
 		},
 	}
 	sub.register(c)
 	img.register(c)
-	reg.register(c)
 	source.registerSource(c)
 	c.Flags().StringArrayVar(&skip, "skip", nil, "`PART` to leave out: image, bundle, agent-image, watcher-image or chart; repeatable, or several with commas")
 	c.Flags().StringVar(&chartPath, "chart-path", push.DefaultChartPath, "`PATH` below PREFIX of the Helm chart; for registries whose names have two levels only: botkube-chart")
 	c.Flags().BoolVar(&force, "force", false, "replace tags that have other content")
-	transfer.register(c)
+	net.register(c)
 	return c
 }
 
@@ -140,8 +142,8 @@ func writeMounting(out *strings.Builder, r *push.Result, o mirror.PushOptions) {
 		target = form.RegistryPrefix + image // what came from there is gone
 	}
 	command := "botkube-mirror values " + target + " --image " + image
-	if o.Mount != defaultMount {
-		command += " --mount " + o.Mount
+	if o.Image.Mount != defaultMount {
+		command += " --mount " + o.Image.Mount
 	}
 	if of(push.AgentImage) >= 0 {
 		command += " --registry " + o.Prefix

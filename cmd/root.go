@@ -18,7 +18,7 @@ type Environment struct {
 	Args           []string
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
-	LookupEnv      func(string) (string, bool)
+	Getenv         func(string) string
 	// Environ are all settings, each NAME=VALUE, in which misspelt names are looked for.
 	Environ []string
 	// Version is the program's, or empty for what the build recorded.

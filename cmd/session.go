@@ -2,43 +2,59 @@ package cmd
 
 import (
 	"context"
-	"crypto/tls"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/spf13/cobra"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
-	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
+
+// networkFlags are the flags of a command that talks to servers.
+type networkFlags struct {
+	registry registryFlags
+	transfer transferFlags
+}
+
+func (n *networkFlags) register(c *cobra.Command) {
+	n.registry.register(c)
+	n.transfer.register(c)
+}
 
 // needs are the parts of a session that a command needs.
 type needs struct {
 	transfer transferFlags
-	// download is for upstream.
-	download downloadFlags
 	// store keeps downloads.
 	store bool
 	// upstream is for the servers of plugins. They are trusted as the registry is.
 	upstream bool
-	// registry, if not nil, is for registries.
-	registry *registryFlags
-	// source, if not nil, is for the registry that is read if another one is written.
-	source *registryFlags
+	// registry is nil if there is no network. source, if not nil, is for the registry
+	// that is read if another one is written.
+	registry, source *registryFlags
 }
 
-// inSession prepares what a command needs, shows progress, and returns what run returns.
-func inSession[T any](ctx context.Context, g *global, n needs, run func(*mirror.Session) (T, error)) (result T, err error) {
-	err = g.withSession(ctx, n, func(s *mirror.Session) error {
-		result, err = run(s)
-		return err
-	})
-	return result, err
+// upstream returns what reading plugins where they are published takes.
+func (n *networkFlags) upstream() needs {
+	return needs{transfer: n.transfer, store: true, upstream: true, registry: &n.registry}
 }
+
+// sources returns what reading mirrors takes: a network and a store only if one is in a
+// registry.
+func (n *networkFlags) sources(targets ...string) needs {
+	if slices.ContainsFunc(targets, inRegistry) {
+		return needs{transfer: n.transfer, store: true, registry: &n.registry}
+	}
+	return needs{transfer: n.transfer}
+}
+
+// inRegistry reports whether a target is in a registry.
+func inRegistry(target string) bool { return strings.HasPrefix(target, form.RegistryPrefix) }
 
 // show prints what run returns, in a session with what a command needs.
 func show[T any](ctx context.Context, g *global, n needs, summary func(T) string, run func(*mirror.Session) (T, error)) error {
@@ -49,55 +65,48 @@ func show[T any](ctx context.Context, g *global, n needs, summary func(T) string
 	return g.print(result, func() string { return summary(result) })
 }
 
-func (g *global) withSession(ctx context.Context, n needs, run func(*mirror.Session) error) error {
+// inSession prepares what a command needs, shows progress, and returns what run returns.
+func inSession[T any](ctx context.Context, g *global, n needs, run func(*mirror.Session) (T, error)) (result T, err error) {
 	if err := n.transfer.check(); err != nil {
-		return err
-	}
-	if n.upstream || n.registry != nil || n.source != nil {
-		if err := g.checkProxies(); err != nil {
-			return err
-		}
+		return result, err
 	}
 	p := g.progress()
 	defer p.close()
-	session := &mirror.Session{Parallel: n.transfer.parallel, Observe: p.observe}
-	var trust *tls.Config
-	if n.registry != nil {
-		var err error
-		if trust, err = n.registry.identity().TLS(ctx); err != nil {
-			return err
-		}
-		session.Registry = n.registry.client(trust, programVersion(g.env.Version), n.transfer, p)
-		defer session.Registry.Close()
+	s := &mirror.Session{Parallel: n.transfer.parallel, Observe: p.observe}
+	if n.registry == nil {
+		return run(s) // there is no network
 	}
+	if err := g.checkProxies(); err != nil {
+		return result, err
+	}
+	options := n.transfer.options(programVersion(g.env.Version))
+	if options.TLS, err = n.registry.identity().TLS(ctx); err != nil {
+		return result, err
+	}
+	s.Registry = n.registry.client(options, p)
+	defer s.Registry.Close()
 	if n.source != nil {
-		trust, err := n.source.identity().TLS(ctx)
-		if err != nil {
-			return err
+		from := options
+		if from.TLS, err = n.source.identity().TLS(ctx); err != nil {
+			return result, err
 		}
-		session.Source = n.source.client(trust, programVersion(g.env.Version), n.transfer, p)
-		defer session.Source.Close()
+		s.Source = n.source.client(from, p)
+		defer s.Source.Close()
 	}
 	if n.store {
-		s, err := g.openStore()
-		if err != nil {
-			return err
+		if s.Store, err = g.openStore(); err != nil {
+			return result, err
 		}
-		defer s.Close()
-		session.Store = s
+		defer s.Store.Close()
 	}
 	if n.upstream {
-		var identity transfer.Identity
-		if n.registry != nil {
-			identity = n.registry.identity()
-		}
-		session.Fetch = fetch.New(fetch.Config{
-			Options: n.transfer.options(trust, programVersion(g.env.Version)), Store: session.Store, Netrc: g.netrc(),
-			MaxBytes: n.download.maxSize.bytes, Identity: identity, Retrying: p.retrying,
+		s.Fetch = fetch.New(fetch.Config{
+			Options: options, Store: s.Store, Netrc: g.netrc(),
+			MaxBytes: n.transfer.maxSize.bytes, Identity: n.registry.identity(), Retrying: p.retrying,
 		})
-		defer session.Fetch.Close()
+		defer s.Fetch.Close()
 	}
-	return run(session)
+	return run(s)
 }
 
 // openStore opens the store that the flags name.
@@ -115,16 +124,3 @@ func (g *global) openStore() (*store.Store, error) {
 	}
 	return store.Open(dir)
 }
-
-// needs returns what reading sources takes: a network and a store only if one
-// is in a registry.
-func (r *registryFlags) needs(transfer transferFlags, sources ...string) needs {
-	n := needs{transfer: transfer}
-	if slices.ContainsFunc(sources, inRegistry) {
-		n.store, n.registry = true, r
-	}
-	return n
-}
-
-// inRegistry reports whether a source is in a registry.
-func inRegistry(source string) bool { return strings.HasPrefix(source, form.RegistryPrefix) }

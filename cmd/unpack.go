@@ -16,8 +16,7 @@ import (
 func unpackCommand(g *global) *cobra.Command {
 	var sub subsetFlags
 	var write writeFlags
-	var reg registryFlags
-	var transfer transferFlags
+	var net networkFlags
 	var digest string
 	c := &cobra.Command{
 		Use:   "unpack BUNDLE --output TARGET",
@@ -43,7 +42,7 @@ volume. Only a registry needs a network.`,
 			if o.WriteOptions, err = write.options(g); err != nil {
 				return err
 			}
-			result, err := inSession(c.Context(), g, reg.needs(transfer, args...), func(s *mirror.Session) (*mirror.Unpacked, error) {
+			result, err := inSession(c.Context(), g, net.sources(args...), func(s *mirror.Session) (*mirror.Unpacked, error) {
 				return s.Unpack(c.Context(), o)
 			})
 			if err != nil {
@@ -55,8 +54,7 @@ volume. Only a registry needs a network.`,
 	c.Flags().StringVar(&digest, "lock-digest", "", "`DIGEST` (sha256:…) that the lock must have: whatever has another is an error, and nothing is written")
 	sub.register(c)
 	write.register(c)
-	reg.register(c)
-	transfer.register(c)
+	net.register(c)
 	return c
 }
 
@@ -80,11 +78,10 @@ func unpackSummary(r *mirror.Unpacked) string {
 		fmt.Fprintf(&out, "%s downloaded\n", size(r.FetchedBytes))
 	}
 	for _, o := range r.Outputs {
-		if r.Copied {
-			writeState(&out, o) // it is on its volume
-			continue
+		writeState(&out, o)
+		if !r.Copied { // what is copied is on its volume
+			out.WriteString(o.Next(r.Platforms, r.Mount))
 		}
-		writeNext(&out, o, r.Platforms, r.Mount)
 	}
 	return out.String()
 }

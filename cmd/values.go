@@ -31,8 +31,7 @@ func changed(c *cobra.Command) map[string]bool {
 
 func valuesCommand(g *global) *cobra.Command {
 	var flags valuesFlags
-	var reg registryFlags
-	var transfer transferFlags
+	var net networkFlags
 	c := &cobra.Command{
 		Use:   "values TARGET",
 		Short: "Print Helm values that make the agent start from a mirror",
@@ -65,7 +64,7 @@ out. For those without Helm, --format manifests gives plain objects to apply, an
 				return err
 			}
 			o.Format = values.Format(g.format)
-			made, err := inSession(c.Context(), g, reg.needs(transfer, args...), func(s *mirror.Session) (*deploy.Rendering, error) {
+			made, err := inSession(c.Context(), g, net.sources(args...), func(s *mirror.Session) (*deploy.Rendering, error) {
 				return s.Values(c.Context(), args[0], g.env.Stdin, o)
 			})
 			if err != nil {
@@ -79,8 +78,7 @@ out. For those without Helm, --format manifests gives plain objects to apply, an
 		},
 	}
 	flags.register(c)
-	reg.register(c)
-	transfer.register(c)
+	net.register(c)
 	return c
 }
 

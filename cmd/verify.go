@@ -7,15 +7,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
 func verifyCommand(g *global) *cobra.Command {
-	var reg registryFlags
-	var transfer transferFlags
+	var net networkFlags
 	var o mirror.VerifyOptions
 	c := &cobra.Command{
 		Use:   "verify TARGET",
@@ -51,7 +48,7 @@ among them though it decides what an agent starts.`,
 		Args: exactArgs("TARGET"),
 		RunE: func(c *cobra.Command, args []string) error {
 			o.Target, o.Stdin, o.ToolVersion = args[0], g.env.Stdin, programVersion(g.env.Version)
-			n := reg.needs(transfer, args[0], o.Against)
+			n := net.sources(args[0], o.Against)
 			// What is verified in a registry is not kept.
 			if err := checkAllEnabled(o.AllEnabled, o.Values); err != nil {
 				return err
@@ -77,25 +74,13 @@ among them though it decides what an agent starts.`,
 	c.Flags().StringVar(&o.Mount, "mount", "", "`PATH` at which the agent sees a directory or an image, which its indexes must name; with --values, also what is made of a bundle")
 	c.Flags().StringVar(&o.Version, "version", "", "version of the chart that the values are for, where the mirror does not say")
 	c.Flags().BoolVar(&o.Unpack, "unpack", false, "unpack the archives of a bundle as well, as a directory for the agent needs them; this takes longer")
-	reg.register(c)
-	transfer.register(c)
+	net.register(c)
 	return c
 }
 
 func verifySummary(v *mirror.Verification, verbose bool) string {
 	var out strings.Builder
-	what := forms.All.NameOf(v.Kind)
-	if v.BotkubeVersion != "" {
-		what += " of Botkube " + v.BotkubeVersion
-	}
-	fmt.Fprintf(&out, "%s: %s", targetName(v.Target), what)
-	if len(v.Platforms) > 0 {
-		fmt.Fprintf(&out, " for %s", agent.JoinPlatforms(v.Platforms))
-	}
-	out.WriteString("\n")
-	if v.Digest != "" {
-		fmt.Fprintf(&out, "  digest %s\n", v.Digest)
-	}
+	writeIdentity(&out, mirror.Identity{Target: v.Target, Kind: v.Kind, BotkubeVersion: v.BotkubeVersion, Platforms: v.Platforms, Digest: v.Digest})
 	if v.Mount != "" {
 		fmt.Fprintf(&out, "  the agent must see it at %s\n", tameName(v.Mount))
 	}

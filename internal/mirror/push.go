@@ -3,7 +3,6 @@ package mirror
 import (
 	"context"
 	"io"
-	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
@@ -17,15 +16,13 @@ type PushOptions struct {
 	// Source is as in [UnpackOptions].
 	Source string
 	Stdin  io.Reader
-	// Mount, Seeders and ModTime are those of the mountable image.
-	Mount   string
-	Seeders form.Seeders
-	ModTime time.Time
+	// Image says how the mountable image is made.
+	Image form.WriteOptions
 }
 
 // Push publishes a bundle's content in a registry. See [push.Pusher.Push].
 func (s *Session) Push(ctx context.Context, o PushOptions) (*push.Result, error) {
-	if err := push.CheckMount(o.Mount); err != nil {
+	if err := push.CheckMount(o.Image.Mount); err != nil {
 		return nil, err
 	}
 	src, err := s.openSource(ctx, o.Source, o.Stdin)
@@ -44,10 +41,7 @@ func (s *Session) Push(ctx context.Context, o PushOptions) (*push.Result, error)
 	if err := checkRoom(s.pushNeeds(src, l, o.Skip)); err != nil {
 		return nil, err
 	}
-	pushed, err := push.NewSource(ctx, src.Mirror.String(), l, src.Content, s.writeOptions(form.WriteOptions{Mount: o.Mount, Seeders: o.Seeders, ModTime: o.ModTime}))
-	if err != nil {
-		return nil, err
-	}
+	pushed := push.Source{Name: src.Mirror.String(), Lock: l, Content: src.Content, Image: s.writeOptions(o.Image)}
 	result, err := push.Pusher{Registry: s.Registry, Parallel: s.Parallel, Observer: s.pushObserver()}.Push(ctx, pushed, o.Options)
 	if err != nil {
 		return nil, err

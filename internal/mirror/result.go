@@ -65,16 +65,19 @@ type OutputResult struct {
 	Path string `json:"path"`
 	form.Written
 
-	output *form.Output
+	target form.Target
 }
 
 func newOutputResult(t form.Target) OutputResult {
-	return OutputResult{Form: t.Prefix, Path: t.Path, output: t.Output}
+	return OutputResult{Form: t.Prefix, Path: t.Path, target: t}
 }
+
+// String names the output in messages.
+func (o OutputResult) String() string { return o.target.String() }
 
 // Next says to a person how the output is used.
 func (o OutputResult) Next(platforms []agent.Platform, mount string) string {
-	return o.output.Next(o.Path, o.Written, platforms, mount)
+	return o.target.Next(o.Path, o.Written, platforms, mount)
 }
 
 // ArtifactResult is one upstream file.

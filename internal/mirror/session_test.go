@@ -320,7 +320,7 @@ func TestPush(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	bundle := w.pulled()
-	o := PushOptions{Source: bundle, Mount: "/plugins", Options: push.Options{Prefix: w.registryAt(nil) + "/mirror", Skip: []push.Part{push.Image}}}
+	o := PushOptions{Source: bundle, Image: form.WriteOptions{Mount: "/plugins"}, Options: push.Options{Prefix: w.registryAt(nil) + "/mirror", Skip: []push.Part{push.Image}}}
 	result, err := w.Push(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -343,10 +343,10 @@ func TestPush(t *testing.T) {
 	if _, err := w.Unpack(t.Context(), unpacked); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Push(t.Context(), PushOptions{Source: in, Mount: "/plugins", Options: o.Options}); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "only a bundle can be published") {
+	if _, err := w.Push(t.Context(), PushOptions{Source: in, Image: form.WriteOptions{Mount: "/plugins"}, Options: o.Options}); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "only a bundle can be published") {
 		t.Errorf("a directory: %v", err)
 	}
-	if _, err := w.Push(t.Context(), PushOptions{Source: bundle, Mount: "plugins"}); fault.KindOf(err) != fault.Usage {
+	if _, err := w.Push(t.Context(), PushOptions{Source: bundle, Image: form.WriteOptions{Mount: "plugins"}}); fault.KindOf(err) != fault.Usage {
 		t.Errorf("a mount that is none: %v", err)
 	}
 }

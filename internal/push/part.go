@@ -1,12 +1,14 @@
 package push
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
 
@@ -146,4 +148,29 @@ func AgentTag(l *lock.Lock) string {
 		return ""
 	}
 	return ref.Tag()
+}
+
+// CheckMount reports why the mountable image cannot have its plugins at a path.
+func CheckMount(mount string) error { return image.CheckMount(mount) }
+
+// NeedTemporary is how many bytes of the image of a lock wait in temporary files.
+func NeedTemporary(l *lock.Lock) int64 { return image.NeedTemporary(l) }
+
+// Blobs lists the blobs of a lock that a push reads, if it skips some parts.
+func Blobs(l *lock.Lock, skip []Part) (blobs []lock.Blob) {
+	wanted := func(p Part) bool { return !slices.Contains(skip, p) || !slices.Contains(skip, Bundle) }
+	if wanted(Image) {
+		for _, a := range l.Artifacts {
+			blobs = append(blobs, a.Blob)
+		}
+	}
+	for _, b := range l.ImageBlobs() {
+		if wanted(PartOf(b.Role)) {
+			blobs = append(blobs, b.Blob)
+		}
+	}
+	if l.Chart != nil {
+		blobs = append(blobs, l.Chart.Blob) // it is read in any case
+	}
+	return blobs
 }

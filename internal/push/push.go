@@ -15,7 +15,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
 
@@ -31,15 +30,14 @@ type Options struct {
 	Force bool
 }
 
-// Source is what is published.
+// Source is what is published: a mirror, and the bundle and the image that are made of it.
 type Source struct {
 	// Name is what the user calls it.
-	Name     string
-	Contents *bundle.Contents
-	// Fetch makes an upstream file ready to be read. It is nil if all are there.
-	Fetch func(context.Context, lock.Blob) error
-	// BuildImage makes the mountable image.
-	BuildImage func(context.Context, image.Sink) (form.Written, error)
+	Name string
+	Lock *lock.Lock
+	form.Content
+	// Image says how the mountable image is made.
+	Image form.WriteOptions
 }
 
 // Result is what was published. It is printed as JSON for machines.
@@ -94,7 +92,7 @@ type push struct {
 	Pusher
 	Source
 	options Options
-	lock    *lock.Lock
+	bundle  *bundle.Contents
 	// upstream are the blobs that come from the source, not from here.
 	upstream     map[lock.SHA256]bool
 	parts        []Part
@@ -105,12 +103,21 @@ type push struct {
 // A tag that has other content is an error, unless Force is set, before anything is
 // uploaded for it.
 func (p Pusher) Push(ctx context.Context, src Source, o Options) (*Result, error) {
-	l := src.Contents.Lock
-	run := &push{Pusher: p, Source: src, options: o, lock: l, upstream: map[lock.SHA256]bool{}}
-	for _, b := range l.Blobs() {
+	run := &push{Pusher: p, Source: src, options: o, upstream: map[lock.SHA256]bool{}}
+	for _, b := range src.Lock.Blobs() {
 		run.upstream[b.SHA256] = true
 	}
-	result := &Result{BotkubeVersion: l.BotkubeVersion, Absent: run.choose()}
+	if c := src.Lock.Chart; c != nil {
+		// What Helm wants to know of a chart is read from it.
+		if err := run.obtain(ctx, c.Blob); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if run.bundle, err = bundle.Plan(ctx, src.Lock, src.Blobs); err != nil {
+		return nil, err
+	}
+	result := &Result{BotkubeVersion: src.Lock.BotkubeVersion, Absent: run.choose()}
 	if len(run.parts) == 0 {
 		return nil, fault.New(fault.Usage, "nothing of %s is left to publish", src.Name).WithHint("skip fewer parts")
 	}
@@ -134,12 +141,21 @@ func (p Pusher) Push(ctx context.Context, src Source, o Options) (*Result, error
 	return result, nil
 }
 
+// obtain makes a blob of the source ready to be read.
+func (p *push) obtain(ctx context.Context, b lock.Blob) error {
+	if p.Obtain == nil || !p.upstream[b.SHA256] {
+		return nil
+	}
+	_, err := p.Obtain(ctx, b)
+	return err
+}
+
 // choose settles which parts are published, and returns those that the source lacks.
 func (p *push) choose() (absent []Part) {
 	for _, part := range Parts {
 		switch {
 		case slices.Contains(p.options.Skip, part):
-		case part.heldBy(p.lock):
+		case part.heldBy(p.Lock):
 			p.parts = append(p.parts, part)
 		case part != WatcherImage: // most charts run no such container
 			absent = append(absent, part)
@@ -154,69 +170,29 @@ func (p *push) choose() (absent []Part) {
 func (p *push) tagOf(part Part) string {
 	switch part {
 	case AgentImage:
-		if tag := AgentTag(p.lock); tag != "" {
+		if tag := AgentTag(p.Lock); tag != "" {
 			return tag
 		}
 	case Chart:
-		return strings.ReplaceAll(p.lock.Chart.Version, "+", "_")
+		return strings.ReplaceAll(p.Lock.Chart.Version, "+", "_")
 	}
-	return p.Contents.Tag
+	return p.bundle.Tag
 }
 
 // documents returns the document of a part that gets the tag, and those below it. Of the
 // image, there are none before it is made.
 func (p *push) documents(part Part) (top bundle.Document, below []bundle.Document, err error) {
-	member := slices.DeleteFunc(slices.Clone(p.Contents.Manifests), func(d bundle.Document) bool { return d.Member != kinds[part].member })
+	member := slices.DeleteFunc(slices.Clone(p.bundle.Manifests), func(d bundle.Document) bool { return d.Member != kinds[part].member })
 	switch part {
 	case Image:
 		return top, nil, nil
 	case Bundle:
-		return p.Contents.Index, slices.Clone(p.Contents.Manifests), nil
+		return p.bundle.Index, slices.Clone(p.bundle.Manifests), nil
 	case Chart:
 		return member[0], nil, nil
 	}
-	top, err = p.Contents.ImageIndex(kinds[part].role)
+	top, err = p.bundle.ImageIndex(kinds[part].role)
 	return top, member, err
-}
-
-// upload brings everything of a part to the registry but its tag.
-func (p *push) upload(ctx context.Context, part Part) (PartResult, error) {
-	to := p.destinations[part]
-	uploaded := PartResult{Part: part, Reference: to.String()}
-	blobs := &uploader{push: p, repo: to.repo}
-	var err error
-	if part == Image {
-		err = p.uploadImage(ctx, to, blobs, &uploaded)
-	} else {
-		err = p.uploadDocuments(ctx, to, blobs, &uploaded)
-	}
-	uploaded.UploadedBytes = blobs.sent.Load()
-	return uploaded, err
-}
-
-// uploadDocuments uploads what the documents of a part name, and then these, by their digests.
-func (p *push) uploadDocuments(ctx context.Context, to *destination, up *uploader, uploaded *PartResult) error {
-	_, below, err := p.documents(to.part)
-	if err != nil {
-		return err
-	}
-	documents := append(below, to.top)
-	blobs := blobsOf(documents)
-	for _, b := range blobs {
-		uploaded.Size += b.Size
-	}
-	if err := up.all(ctx, blobs, uploaded.Size); err != nil {
-		return err
-	}
-	if to.has(to.top.Blob().SHA256) {
-		return nil
-	}
-	for _, d := range documents {
-		if err := to.repo.PutManifest(ctx, d.Blob().SHA256.OCI(), d.MediaType, d.Data); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // tag gives a part its tag.

@@ -19,8 +19,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
@@ -54,13 +52,10 @@ func sourceOf(t *testing.T, program string) Source {
 	if err := l.Check(); err != nil {
 		t.Fatal(err)
 	}
-	contents, err := bundle.Plan(t.Context(), l, s)
-	if err != nil {
-		t.Fatal(err)
+	return Source{
+		Name: "b.tar", Lock: l, Content: form.Content{Plugins: pluginsdir.Upstream{Blobs: s}, Blobs: s},
+		Image: form.WriteOptions{Mount: "/plugins", Seeders: form.Seeders{None: true}, Wrote: func(string) {}},
 	}
-	return Source{Name: "b.tar", Contents: contents, BuildImage: func(ctx context.Context, to image.Sink) (form.Written, error) {
-		return image.Build(ctx, l, pluginsdir.Upstream{Blobs: s}, form.WriteOptions{Mount: "/plugins", Seeders: form.Seeders{None: true}, Wrote: func(string) {}}, to)
-	}}
 }
 
 // told is what a push tells, and what it asks of a registry.
@@ -213,20 +208,20 @@ func TestFetch(t *testing.T) {
 	src := sourceOf(t, program)
 	var mu sync.Mutex
 	fetched := map[lock.SHA256]int{}
-	src.Fetch = func(_ context.Context, b lock.Blob) error {
+	src.Obtain = func(_ context.Context, b lock.Blob) (int64, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		fetched[b.SHA256]++
-		return nil
+		return 0, nil
 	}
 	if _, err := p.Push(t.Context(), src, Options{Prefix: host}); err != nil {
 		t.Fatal(err)
 	}
-	if fetched[lock.Sum([]byte(program))] == 0 || len(fetched) != len(src.Contents.Lock.Blobs()) && len(fetched) != 1 {
+	if fetched[lock.Sum([]byte(program))] == 0 || len(fetched) != len(src.Lock.Blobs()) && len(fetched) != 1 {
 		t.Errorf("fetched %v", fetched)
 	}
 	p, _, host = pusherTo(t, nil) // which has nothing yet
-	src.Fetch = func(context.Context, lock.Blob) error { return fault.New(fault.Upstream, "it is gone") }
+	src.Obtain = func(context.Context, lock.Blob) (int64, error) { return 0, fault.New(fault.Upstream, "it is gone") }
 	if _, err := p.Push(t.Context(), src, Options{Prefix: host, Skip: []Part{Image}}); fault.KindOf(err) != fault.Upstream || !strings.Contains(err.Error(), "it is gone") {
 		t.Errorf("a file that is gone: %v", err)
 	}

@@ -10,48 +10,75 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
-	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
 
-// uploader brings blobs to a repository.
+// uploader brings the blobs of a part to its repository.
 type uploader struct {
 	*push
-	repo *registry.Repository
+	*destination
 	sent atomic.Int64
 }
 
-// all uploads those of the blobs that the repository lacks.
-func (u *uploader) all(ctx context.Context, blobs []lock.Blob, size int64) error {
-	u.Observer.Planned(len(blobs), size)
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(u.Parallel)
-	for _, b := range blobs {
-		group.Go(func() error {
-			err := u.one(ctx, b, func() (blob.File, error) { return u.open(ctx, b) })
-			if fault.KindOf(err) == fault.Integrity {
-				// What was sent was hashed on the way and not kept: the source
-				// knows better what it is, and what to copy again.
-				err = cmp.Or(u.Contents.Verify(ctx, b.SHA256), err)
-			}
-			return err
-		})
+// upload brings everything of a part to the registry but its tag.
+func (p *push) upload(ctx context.Context, part Part) (PartResult, error) {
+	u := &uploader{push: p, destination: p.destinations[part]}
+	uploaded := PartResult{Part: part, Reference: u.String()}
+	var err error
+	if part == Image {
+		uploaded.Size, uploaded.MountOnly, err = u.sendImage(ctx)
+	} else {
+		uploaded.Size, err = u.sendDocuments(ctx)
 	}
-	return group.Wait()
+	uploaded.UploadedBytes = u.sent.Load()
+	return uploaded, err
 }
 
-// open opens a blob of the bundle. Who reads it compares its digest.
-func (u *uploader) open(ctx context.Context, b lock.Blob) (blob.File, error) {
-	if u.Fetch != nil && u.upstream[b.SHA256] {
-		if err := u.Fetch(ctx, b); err != nil {
-			return nil, err
+// sendDocuments uploads what the documents of a part name, and then these, by their digests.
+func (u *uploader) sendDocuments(ctx context.Context) (size int64, err error) {
+	_, below, err := u.push.documents(u.part)
+	if err != nil {
+		return 0, err
+	}
+	documents := append(below, u.top)
+	blobs := blobsOf(documents)
+	size = lock.SizeOf(blobs)
+	u.Observer.Planned(len(blobs), size)
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(u.Parallel)
+	for _, b := range blobs {
+		group.Go(func() error { return u.bundled(groupCtx, b) })
+	}
+	if err := group.Wait(); err != nil || u.has(u.top.Blob().SHA256) {
+		return size, err
+	}
+	for _, d := range documents {
+		if err := u.repo.PutManifest(ctx, d.Blob().SHA256.OCI(), d.MediaType, d.Data); err != nil {
+			return size, err
 		}
 	}
-	return u.Contents.Open(b.SHA256)
+	return size, nil
+}
+
+// bundled uploads a blob of the bundle if the repository lacks it.
+func (u *uploader) bundled(ctx context.Context, b lock.Blob) error {
+	err := u.one(ctx, b, func() (blob.File, error) {
+		if err := u.obtain(ctx, b); err != nil {
+			return nil, err
+		}
+		return u.bundle.Open(b.SHA256)
+	})
+	if fault.KindOf(err) == fault.Integrity {
+		// What was sent was hashed on the way and not kept: the source
+		// knows better what it is, and what to copy again.
+		err = cmp.Or(u.bundle.Verify(ctx, b.SHA256), err)
+	}
+	return err
 }
 
 // one uploads a blob if the repository lacks it.
@@ -82,55 +109,46 @@ func blobsOf(manifests []bundle.Document) []lock.Blob {
 	return blobs
 }
 
-// uploadImage makes the mountable image and uploads it as it comes, so that it lies
+// sendImage makes the mountable image and uploads it as it comes, so that it lies
 // nowhere as a whole.
-func (p *push) uploadImage(ctx context.Context, to *destination, up *uploader, uploaded *PartResult) error {
-	if p.Fetch != nil {
-		group, ctx := errgroup.WithContext(ctx)
-		group.SetLimit(p.Parallel)
-		for _, a := range p.lock.Artifacts {
-			group.Go(func() error { return p.Fetch(ctx, a.Blob) })
-		}
-		if err := group.Wait(); err != nil {
-			return err
-		}
+func (u *uploader) sendImage(ctx context.Context) (size int64, mountOnly []agent.Platform, err error) {
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(u.Parallel)
+	for _, a := range u.Lock.Artifacts {
+		group.Go(func() error { return u.obtain(groupCtx, a.Blob) })
 	}
-	made, err := p.BuildImage(ctx, &imageSink{up, to})
-	if err != nil {
-		return err
+	if err := group.Wait(); err != nil {
+		return 0, nil, err
 	}
-	uploaded.Size, uploaded.MountOnly = made.Size, made.MountOnly
-	return nil
+	made, err := image.Build(ctx, u.Lock, u.Plugins, u.Image, imageSink{u})
+	return made.Size, made.MountOnly, err
 }
 
 // imageSink uploads an image while it is made.
-type imageSink struct {
-	*uploader
-	to *destination
-}
+type imageSink struct{ *uploader }
 
 // Blob uploads a layer or a configuration that the repository lacks. If the tag
 // is there, a layer that is not says that the tag has other content.
-func (s *imageSink) Blob(ctx context.Context, b lock.Blob, open func() (blob.File, error)) error {
-	if !s.keeps(s.to) {
+func (s imageSink) Blob(ctx context.Context, b lock.Blob, open func() (blob.File, error)) error {
+	if !s.keeps(s.destination) {
 		return s.one(ctx, b, open)
 	}
 	_, there, err := s.repo.HasBlob(ctx, b.SHA256)
 	if err != nil || there {
 		return err
 	}
-	return s.otherContent(s.to, "it lacks "+b.SHA256.OCI())
+	return s.otherContent(s.destination, "it lacks "+b.SHA256.OCI())
 }
 
 // Manifest uploads a manifest. The index, which comes last, gets the tag later.
-func (s *imageSink) Manifest(ctx context.Context, m image.Manifest) error {
+func (s imageSink) Manifest(ctx context.Context, m image.Manifest) error {
 	if m.Platform == nil {
-		s.to.top = bundle.Document{MediaType: m.MediaType, Data: m.Data}
-		if err := s.checkTag(s.to, m.SHA256); err != nil {
+		s.top = bundle.Document{MediaType: m.MediaType, Data: m.Data}
+		if err := s.checkTag(s.destination, m.SHA256); err != nil {
 			return err
 		}
 	}
-	if s.keeps(s.to) {
+	if s.keeps(s.destination) {
 		return nil // it is there, or the tag has other content
 	}
 	return s.repo.PutManifest(ctx, m.SHA256.OCI(), m.MediaType, m.Data)
