@@ -31,7 +31,7 @@ const schemaFile = "../docs/botkube-mirror.schema.json"
 
 // TestSchema keeps the schema in the documentation the one that the flags make.
 func TestSchema(t *testing.T) {
-	got, err := configfile.Schema(schemaTitle, testGrammar())
+	got, err := configfile.Schema("Configuration file of botkube-mirror", testGrammar())
 	if err != nil {
 		t.Fatal(err)
 	}

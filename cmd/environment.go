@@ -2,19 +2,16 @@ package cmd
 
 import (
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
-	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
 )
 
@@ -167,12 +164,3 @@ func (g *global) modTime() (time.Time, error) {
 
 // maxTarTime is the last second that a USTAR header can name.
 const maxTarTime = 1<<33 - 1
-
-// netrc returns the path of the user's netrc file.
-func (g *global) netrc() string {
-	home, err := os.UserHomeDir()
-	if err != nil {
-		home = "" // then only NETRC names one
-	}
-	return fetch.NetrcPath(g.env.Getenv, home)
-}

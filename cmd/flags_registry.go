@@ -19,11 +19,9 @@ type registryFlags struct {
 	clientCert, clientKey string
 }
 
-func (r *registryFlags) register(c *cobra.Command) { r.registerAs(c, "", "the registry", "") }
-
-// registerAs registers the flags with a prefix, for the registry called which. where is
+// register registers the flags with a prefix, for the registry called which. Where is
 // added to flags that count for other servers as well.
-func (r *registryFlags) registerAs(c *cobra.Command, prefix, which, where string) {
+func (r *registryFlags) register(c *cobra.Command, prefix, which, where string) {
 	r.prefix = prefix
 	flags := c.Flags()
 	flags.BoolVar(&r.plainHTTP, prefix+"plain-http", false, "speak http to "+which)
@@ -31,15 +29,6 @@ func (r *registryFlags) registerAs(c *cobra.Command, prefix, which, where string
 	flags.StringVar(&r.clientCert, prefix+"client-cert", "", "`FILE` of a certificate in PEM form, for servers that ask who this is"+where)
 	flags.StringVar(&r.clientKey, prefix+"client-key", "", "`FILE` of the certificate's private key in PEM form")
 	flags.BoolVar(&r.insecure, prefix+"insecure-skip-verify", false, "do not verify the certificate of "+which)
-}
-
-// sourcePrefix begins the flags of the registry that a push reads from.
-const sourcePrefix = "source-"
-
-// registerSource registers the flags of the registry that a push reads from.
-func (r *registryFlags) registerSource(c *cobra.Command) {
-	const which = "the registry that is read (docker://)"
-	r.registerAs(c, sourcePrefix, which, ", for "+which)
 }
 
 func (r *registryFlags) identity() transfer.Identity {

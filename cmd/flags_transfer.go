@@ -19,9 +19,9 @@ import (
 type transferFlags struct {
 	parallel, retries int
 	stall, maxWait    time.Duration
-	rate              rate
+	rate              byteCount
 	// maxSize bounds a file of upstream.
-	maxSize fileSize
+	maxSize byteCount
 }
 
 func (t *transferFlags) register(c *cobra.Command) {
@@ -29,6 +29,7 @@ func (t *transferFlags) register(c *cobra.Command) {
 	c.Flags().IntVar(&t.retries, "retries", transfer.DefaultRetries, "how often in a row an attempt over a network may fail before a command gives up; the pauses between take one to two minutes by default")
 	c.Flags().DurationVar(&t.maxWait, "max-wait", transfer.DefaultMaxWait, "longest `DURATION` for which a server may ask to be left alone, as after a rate limit; a command gives up at once if a server asks for more")
 	c.Flags().DurationVar(&t.stall, "stall-timeout", transfer.DefaultIdleTimeout, "`DURATION` that a connection may move nothing before it is dropped and the attempt repeated, of the form 30s or 2m; there is no limit on the time that the whole takes")
+	t.rate.kind = "rate"
 	c.Flags().Var(&t.rate, "max-rate", "`RATE` of bytes a second that all downloads and uploads together move at most, of the form 500KB or 2MiB (default: no limit)")
 }
 
@@ -52,51 +53,37 @@ func (t transferFlags) check() error {
 	return nil
 }
 
-// rate is the value of a flag: bytes a second.
-type rate struct {
-	text string
-	// limit is nil if there is none.
-	limit *transfer.Limiter
-}
-
-func (r *rate) String() string { return r.text }
-
-// Type is what help calls the value.
-func (r *rate) Type() string { return "rate" }
-
-// Set reads a number of bytes, as people write it.
-func (r *rate) Set(text string) error {
-	n, err := humanize.ParseBytes(strings.TrimSuffix(text, "/s"))
-	if err != nil || strings.Contains(text, ",") || n < minRate || n > math.MaxInt64 {
-		return fmt.Errorf("it is not a number of bytes a second, such as 500KB, 2MiB or 1.5MB, of at least %d", minRate)
-	}
-	r.text, r.limit = text, transfer.NewLimiter(int64(n))
-	return nil
-}
-
-// fileSize is the value of a flag: bytes of a file.
-type fileSize struct {
+// byteCount is the value of a flag: a number of bytes, or of bytes a second.
+type byteCount struct {
+	// kind is what help calls the value: size, or rate.
+	kind  string
 	text  string
 	bytes int64
 }
 
-func (f *fileSize) String() string { return f.text }
+func (b *byteCount) String() string { return b.text }
 
-// Type is what help calls the value.
-func (f *fileSize) Type() string { return "size" }
+// Type is for [pflag.Value].
+func (b *byteCount) Type() string { return b.kind }
 
 // Set reads a number of bytes, as people write it.
-func (f *fileSize) Set(text string) error {
-	n, err := humanize.ParseBytes(text)
-	if err != nil || strings.Contains(text, ",") || n < 1 || n > math.MaxInt64 {
-		return errors.New("it is not a number of bytes, such as 500MB or 2GiB")
+func (b *byteCount) Set(text string) error {
+	number, least := text, uint64(1)
+	problem := errors.New("it is not a number of bytes, such as 500MB or 2GiB")
+	if b.kind == "rate" {
+		number, least = strings.TrimSuffix(text, "/s"), minRate
+		problem = fmt.Errorf("it is not a number of bytes a second, such as 500KB, 2MiB or 1.5MB, of at least %d", minRate)
 	}
-	f.text, f.bytes = text, int64(n)
+	n, err := humanize.ParseBytes(number)
+	if err != nil || strings.Contains(text, ",") || n < least || n > math.MaxInt64 {
+		return problem
+	}
+	b.text, b.bytes = text, int64(n)
 	return nil
 }
 
 func (t *transferFlags) registerMaxSize(c *cobra.Command) {
-	t.maxSize = fileSize{"1GiB", fetch.DefaultMaxBytes}
+	t.maxSize = byteCount{"size", "1GiB", fetch.DefaultMaxBytes}
 	c.Flags().Var(&t.maxSize, "max-size", "most that one file may have, as a `SIZE` of the form 500MB or 2GiB: a larger one is not downloaded")
 }
 
@@ -112,8 +99,11 @@ func (t transferFlags) options(version string) transfer.Options {
 	if retries == 0 {
 		retries = -1 // there, 0 stands for the default
 	}
-	return transfer.Options{
-		UserAgent: "botkube-mirror/" + version, Retry: transfer.Retry{Limit: retries, MaxWait: t.maxWait},
-		IdleTimeout: t.stall, Limit: t.rate.limit,
+	o := transfer.Options{
+		UserAgent: "botkube-mirror/" + version, Retry: transfer.Retry{Limit: retries, MaxWait: t.maxWait}, IdleTimeout: t.stall,
 	}
+	if t.rate.bytes > 0 {
+		o.Limit = transfer.NewLimiter(t.rate.bytes)
+	}
+	return o
 }

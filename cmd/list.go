@@ -92,7 +92,11 @@ func listSummary(l *mirror.Listing) string {
 	out.WriteString("\n")
 	writeListTable(&out, l)
 	out.WriteString("\n")
-	writeListMembers(&out, l)
+	writeListImage(&out, "agent image", l.AgentImage)
+	writeListImage(&out, "watcher image", l.WatcherImage)
+	if c := l.Chart; c != nil {
+		fmt.Fprintf(&out, "chart %s %s, %s, checksum by %s\n", c.Name, c.Version, size(c.File.Size), c.File.VerifiedBy.What())
+	}
 	writeListTotals(&out, l)
 	writeConfigured(&out, l.Values)
 	return out.String()
@@ -164,14 +168,6 @@ func sizeAndChecksum(f mirror.ListedFile) string {
 		s = size(f.Size)
 	}
 	return s + "\t" + f.VerifiedBy.What()
-}
-
-func writeListMembers(out *strings.Builder, l *mirror.Listing) {
-	writeListImage(out, "agent image", l.AgentImage)
-	writeListImage(out, "watcher image", l.WatcherImage)
-	if c := l.Chart; c != nil {
-		fmt.Fprintf(out, "chart %s %s, %s, checksum by %s\n", c.Name, c.Version, size(c.File.Size), c.File.VerifiedBy.What())
-	}
 }
 
 func writeListImage(out *strings.Builder, what string, im *mirror.ListedImage) {

@@ -29,7 +29,12 @@ exists is made of, and what killed runs left.`,
 				pruned, err = (&mirror.Session{Observe: p.observe}).Prune(c.Context(), args[0])
 				p.close()
 			} else {
-				pruned, err = g.sweepStore(c)
+				s, opened := g.openStore()
+				if opened != nil {
+					return opened
+				}
+				defer s.Close()
+				pruned, err = mirror.SweepStore(c.Context(), s)
 			}
 			if err != nil {
 				return err
@@ -37,15 +42,6 @@ exists is made of, and what killed runs left.`,
 			return g.print(pruned, func() string { return pruneSummary(pruned) })
 		},
 	}
-}
-
-func (g *global) sweepStore(c *cobra.Command) (mirror.Pruned, error) {
-	s, err := g.openStore()
-	if err != nil {
-		return mirror.Pruned{}, err
-	}
-	defer s.Close()
-	return mirror.SweepStore(c.Context(), s)
 }
 
 func pruneSummary(p mirror.Pruned) string {

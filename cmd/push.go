@@ -5,12 +5,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/form"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
-
 	"github.com/spf13/cobra"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 	"github.com/botkube-mirror/botkube-mirror/internal/push"
 )
@@ -66,7 +65,8 @@ those of docker login.`,
 	}
 	sub.register(c)
 	img.register(c)
-	source.registerSource(c)
+	const read = "the registry that is read (docker://)"
+	source.register(c, "source-", read, ", for "+read)
 	c.Flags().StringArrayVar(&skip, "skip", nil, "`PART` to leave out: image, bundle, agent-image, watcher-image or chart; repeatable, or several with commas")
 	c.Flags().StringVar(&chartPath, "chart-path", push.DefaultChartPath, "`PATH` below PREFIX of the Helm chart; for registries whose names have two levels only: botkube-chart")
 	c.Flags().BoolVar(&force, "force", false, "replace tags that have other content")

@@ -6,8 +6,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/configfile"
 )
 
-const schemaTitle = "Configuration file of botkube-mirror"
-
 func schemaCommand(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema",
@@ -19,7 +17,7 @@ complete keys, show what they do, and mark mistakes.`,
   # yaml-language-server: $schema=botkube-mirror.schema.json`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			schema, err := configfile.Schema(schemaTitle, g.grammar())
+			schema, err := configfile.Schema("Configuration file of botkube-mirror", g.grammar())
 			if err != nil {
 				return err
 			}

@@ -80,7 +80,12 @@ func (g *global) serve(c *cobra.Command, o mirror.ServeOptions) error {
 	if g.logFormat == "json" {
 		log.json = slog.New(slog.NewJSONHandler(out, nil))
 	}
-	o.Access, o.Refused, o.Problem = log.access, log.refused, log.problem
+	o.Access, o.Problem = log.access, log.problem
+	o.Refused = func(err error) {
+		if !g.quiet {
+			log.problem(err)
+		}
+	}
 	o.Started = func(s *serve.Serving) error {
 		return g.print(s, func() string { return servingSummary(s) })
 	}

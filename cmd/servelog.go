@@ -102,13 +102,6 @@ func field(text string) string {
 	return tameName(text)
 }
 
-// refused logs a connection without a request.
-func (l *serverLog) refused(err error) {
-	if !l.quiet {
-		l.problem(err)
-	}
-}
-
 // problem logs what is wrong, also with -q.
 func (l *serverLog) problem(err error) {
 	text := oneLine(err.Error())

@@ -23,7 +23,7 @@ type networkFlags struct {
 }
 
 func (n *networkFlags) register(c *cobra.Command) {
-	n.registry.register(c)
+	n.registry.register(c, "", "the registry", "")
 	n.transfer.register(c)
 }
 
@@ -100,8 +100,9 @@ func inSession[T any](ctx context.Context, g *global, n needs, run func(*mirror.
 		defer s.Store.Close()
 	}
 	if n.upstream {
+		home, _ := os.UserHomeDir() // without it, only NETRC names a netrc file
 		s.Fetch = fetch.New(fetch.Config{
-			Options: options, Store: s.Store, Netrc: g.netrc(),
+			Options: options, Store: s.Store, Netrc: fetch.NetrcPath(g.env.Getenv, home),
 			MaxBytes: n.transfer.maxSize.bytes, Identity: n.registry.identity(), Retrying: p.retrying,
 		})
 		defer s.Fetch.Close()

@@ -4,10 +4,9 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
-
 	"github.com/spf13/cobra"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"

@@ -22,13 +22,6 @@ type valuesFlags struct {
 	onLine map[string]bool
 }
 
-// changed returns the flags that are set.
-func changed(c *cobra.Command) map[string]bool {
-	set := map[string]bool{}
-	c.Flags().Visit(func(f *pflag.Flag) { set[f.Name] = true })
-	return set
-}
-
 func valuesCommand(g *global) *cobra.Command {
 	var flags valuesFlags
 	var net networkFlags
@@ -55,7 +48,8 @@ out. For those without Helm, --format manifests gives plain objects to apply, an
   botkube-mirror values bundle.tar --seed-from registry.example.com/mirror/botkube-plugins:v1.14.0 --platform linux/amd64 --registry registry.example.com/mirror
   helm upgrade --install botkube ./botkube-v1.14.0.tgz --values yours.yaml --values mirror.yaml`,
 		Args: func(c *cobra.Command, args []string) error {
-			flags.onLine = changed(c)
+			flags.onLine = map[string]bool{}
+			c.Flags().Visit(func(f *pflag.Flag) { flags.onLine[f.Name] = true })
 			return exactArgs("TARGET")(c, args)
 		},
 		RunE: func(c *cobra.Command, args []string) error {

@@ -98,8 +98,9 @@ func (d *downloads) probe(ctx context.Context) error {
 			result.Artifacts[i].Size = size
 			if present {
 				result.Artifacts[i].Status = StatusReused
-			} else if err == nil {
-				expectSize(&plan.Downloads[i], size)
+			} else if d := &plan.Downloads[i]; err == nil && len(d.Checksums) == 0 && d.SHA256 == nil && d.Size <= 0 && size > 0 {
+				// Nobody gives a checksum, and a body that ends early may look whole.
+				d.Size, d.Source = size, "the server, which was asked for the size before,"
 			}
 			return nil
 		})
@@ -122,14 +123,6 @@ func (d *downloads) probe(ctx context.Context) error {
 	}
 	d.Observe(planned)
 	return nil
-}
-
-// expectSize has a download that nobody gives a checksum of be as long as the
-// server says, for a body that ends early may look whole.
-func expectSize(d *fetch.Request, size int64) {
-	if len(d.Checksums) == 0 && d.SHA256 == nil && d.Size <= 0 && size > 0 {
-		d.Size, d.Source = size, "the server, which was asked for the size before,"
-	}
 }
 
 // size returns the size of a download in bytes, or -1, and whether the store

@@ -69,27 +69,21 @@ func (s *Session) warnOfLostChecksums(plan *resolve.Plan, replaces string) error
 	}
 	var unknown []string
 	for _, lost := range before.LostChecksums(plan.Lock) {
-		switch {
-		case plan.Unasked[lost.URL]:
+		if plan.Unasked[lost.URL] {
 			unknown = append(unknown, "  "+lost.URL)
-		default:
-			s.warn(lostChecksum(replaces, lost))
+			continue
 		}
+		by := "the index"
+		if lost.VerifiedBy == lock.ByPublisher {
+			by = strings.Join(lost.VerifiedWith, " and ")
+		}
+		s.warn(fmt.Sprintf("nobody vouches for %s any more: in %s, its checksum was that of %s", lost.URL, replaces, by))
 	}
 	if len(unknown) == 0 {
 		return nil
 	}
 	return fault.New(fault.Upstream, "%s has checksums of publishers that cannot be asked for now:\n%s", replaces, strings.Join(unknown, "\n")).
 		WithHint("run it again later; to pin these files without a checksum all the same, write another file and compare the two with the command diff")
-}
-
-// lostChecksum says of a file of an earlier lock that nobody vouches for it any more.
-func lostChecksum(before string, a lock.Artifact) string {
-	by := "the index"
-	if a.VerifiedBy == lock.ByPublisher {
-		by = strings.Join(a.VerifiedWith, " and ")
-	}
-	return fmt.Sprintf("nobody vouches for %s any more: in %s, its checksum was that of %s", a.URL, before, by)
 }
 
 // pin completes a plan's lock, with what is known and with what comes of downloads.

@@ -88,17 +88,20 @@ func (s *Session) placeInRegistry(ctx context.Context, reference string) (*form.
 	if err != nil {
 		return nil, err
 	}
-	in := &form.Repository{Reader: repositoryReader{repo}, Top: top.Data, Tag: ref.Tag()}
+	in := &form.Repository{Reader: repositoryReader{s, repo}, Top: top.Data, Tag: ref.Tag()}
 	if s.Store != nil {
-		in.Reader, in.Store = storedReader{repositoryReader{repo}, s}, s.Store
+		in.Store = s.Store
 		in.Obtain = func(ctx context.Context, b lock.Blob) (int64, error) { return s.fetchBlob(ctx, repo, b) }
 	}
 	return &form.Place{Target: form.RegistryPrefix + ref.String(), Repository: in}, nil
 }
 
-// repositoryReader is an [oci.Reader] of a repository as the registry has it now:
-// nothing of it is taken from the store, and nothing is kept.
-type repositoryReader struct{ repo *registry.Repository }
+// repositoryReader is an [oci.Reader] of a repository. Blobs come through the store, if
+// the session has one.
+type repositoryReader struct {
+	*Session
+	repo *registry.Repository
+}
 
 // Manifest counts what a registry does not have as missing.
 func (r repositoryReader) Manifest(ctx context.Context, b lock.Blob) ([]byte, error) {
@@ -110,18 +113,11 @@ func (r repositoryReader) Manifest(ctx context.Context, b lock.Blob) ([]byte, er
 }
 
 func (r repositoryReader) Open(ctx context.Context, b lock.Blob) (io.ReadCloser, error) {
-	return r.repo.Open(ctx, b), nil
-}
-
-// storedReader is an [oci.Reader] of a repository whose blobs come through the store.
-type storedReader struct {
-	repositoryReader
-	session *Session
-}
-
-func (r storedReader) Open(ctx context.Context, b lock.Blob) (io.ReadCloser, error) {
-	if _, err := r.session.fetchBlob(ctx, r.repo, b); err != nil {
+	if r.Store == nil {
+		return r.repo.Open(ctx, b), nil
+	}
+	if _, err := r.fetchBlob(ctx, r.repo, b); err != nil {
 		return nil, err
 	}
-	return r.session.Store.Open(b.SHA256)
+	return r.Store.Open(b.SHA256)
 }

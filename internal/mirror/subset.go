@@ -67,26 +67,21 @@ func (src *source) dropSchemas(l *lock.Lock) error {
 		if len(r.Schemas) == 0 || src.Blobs == nil {
 			continue
 		}
-		used, err := src.schemasUsed(l, r)
+		var ix *index.Index
+		data, err := src.Blobs.ReadAll(r.Index.SHA256, index.MaxSize)
+		if err == nil {
+			ix, err = index.Parse(data)
+		}
+		var used map[string]bool
+		if err == nil {
+			used, err = ix.Schemas(r.URL, func(e *agent.Entry) bool {
+				return slices.ContainsFunc(l.Plugins, func(p lock.Plugin) bool { return p.Matches(r.Name, e) })
+			})
+		}
 		if err != nil {
 			return fmt.Errorf("reading the index of %q: %w", r.Name, err)
 		}
 		l.Repositories[i].Schemas = slices.DeleteFunc(slices.Clone(r.Schemas), func(s lock.Schema) bool { return !used[s.URL] })
 	}
 	return nil
-}
-
-// schemasUsed returns the URLs of the schemas that the entries of a lock refer to.
-func (src *source) schemasUsed(l *lock.Lock, r lock.Repository) (map[string]bool, error) {
-	data, err := src.Blobs.ReadAll(r.Index.SHA256, index.MaxSize)
-	if err != nil {
-		return nil, err
-	}
-	ix, err := index.Parse(data)
-	if err != nil {
-		return nil, err
-	}
-	return ix.Schemas(r.URL, func(e *agent.Entry) bool {
-		return slices.ContainsFunc(l.Plugins, func(p lock.Plugin) bool { return p.Matches(r.Name, e) })
-	})
 }

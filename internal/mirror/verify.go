@@ -84,7 +84,11 @@ func (v *verifying) target(ctx context.Context) error {
 	}
 	v.found.AuditOptions = form.AuditOptions{
 		Mount: v.options.Mount, BaseURL: v.options.BaseURL, Served: v.options.Served, Unpack: v.options.Unpack,
-		Parallel: v.Parallel, Accept: v.accept, Hashed: v.hashed,
+		Parallel: v.Parallel, Accept: v.accept,
+		Hashed: func(n int64) {
+			v.read.Add(n)
+			v.Observe(Event{Kind: EventProgress, Subject: v.options.Target, Bytes: n})
+		},
 		Planned: func(total int64, files int) { v.Observe(Event{Kind: EventPlanned, Count: files, Total: total}) },
 	}
 	if err := forms.All.Audit(ctx, p, &v.found); err != nil {
@@ -178,10 +182,4 @@ func (v *verifying) finish() (*Verification, error) {
 		r.place = &v.options.Location
 	}
 	return r, nil
-}
-
-// hashed counts what was read, and tells of it.
-func (v *verifying) hashed(n int64) {
-	v.read.Add(n)
-	v.Observe(Event{Kind: EventProgress, Subject: v.options.Target, Bytes: n})
 }

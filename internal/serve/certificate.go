@@ -1,9 +1,9 @@
 package serve
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
-	"io/fs"
 	"os"
 	"sync"
 	"time"
@@ -24,8 +24,8 @@ type Certificate struct {
 	checked time.Time
 	// reported is the last problem, which is reported once.
 	reported string
-	// seen are the infos of the files as they were read.
-	seen [2]fs.FileInfo
+	// cert and key are the files as they were read.
+	cert, key []byte
 }
 
 // checkInterval is how long the files are not checked for changes.
@@ -44,20 +44,17 @@ func LoadCertificate(certFile, keyFile string, problem func(error)) (*Certificat
 	return c, nil
 }
 
+// load reads the files, and uses them if they changed.
 func (c *Certificate) load() error {
-	seen, err := c.describe()
-	if err != nil {
-		return err
-	}
-	c.seen = seen
 	cert, err := readPEM(c.certFile)
 	if err != nil {
 		return err
 	}
 	key, err := readPEM(c.keyFile)
-	if err != nil {
+	if err != nil || c.cert != nil && bytes.Equal(cert, c.cert) && bytes.Equal(key, c.key) {
 		return err
 	}
+	c.cert, c.key = cert, key
 	if err := transfer.CheckKey(c.keyFile, key); err != nil {
 		return err
 	}
@@ -73,20 +70,15 @@ func (c *Certificate) load() error {
 	return nil
 }
 
-func (c *Certificate) describe() (seen [2]fs.FileInfo, err error) {
-	for i, name := range []string{c.certFile, c.keyFile} {
-		if seen[i], err = os.Stat(name); err != nil {
-			return seen, fault.New(fault.Usage, "looking for the certificate and its key: %w", err)
-		}
-		if !seen[i].Mode().IsRegular() || seen[i].Size() > maxPEM {
-			return seen, fault.New(fault.Usage, "%s is no regular file of at most %d bytes", name, maxPEM)
-		}
-	}
-	return seen, nil
-}
-
 func readPEM(name string) ([]byte, error) {
-	data, err := os.ReadFile(name)
+	info, err := os.Stat(name)
+	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxPEM) {
+		return nil, fault.New(fault.Usage, "%s is no regular file of at most %d bytes", name, maxPEM)
+	}
+	var data []byte
+	if err == nil {
+		data, err = os.ReadFile(name)
+	}
 	if err != nil {
 		return nil, fault.New(fault.Usage, "reading the certificate and its key: %w", err)
 	}
@@ -99,7 +91,7 @@ func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	defer c.mu.Unlock()
 	if now := time.Now(); now.Sub(c.checked) >= checkInterval {
 		c.checked = now
-		c.report(c.renew())
+		c.report(c.load())
 	}
 	return c.current, nil
 }
@@ -113,16 +105,4 @@ func (c *Certificate) report(err error) {
 		c.reported = text
 		c.problem(fmt.Errorf("the certificate is not renewed: %w", err))
 	}
-}
-
-// renew reads the files if they changed.
-func (c *Certificate) renew() error {
-	seen, err := c.describe()
-	if err != nil {
-		return err
-	}
-	if unchanged(seen[0], c.seen[0]) && unchanged(seen[1], c.seen[1]) {
-		return nil
-	}
-	return c.load()
 }

@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"container/list"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -38,55 +37,26 @@ type connections struct {
 	mu   sync.Mutex
 	open int
 	// idle wait for another request, fresh for their first.
-	idle, fresh waitQueue
+	idle, fresh waiters
 	// freed is signalled when a connection is closed, or begins to wait.
 	freed  *sync.Cond
 	closed bool
 }
 
-// waitQueue has the connections that wait for a request, the longest first.
-type waitQueue struct {
+// waiters are connections that wait for a request, each since when.
+type waiters struct {
 	most  int
-	order *list.List
-	at    map[net.Conn]*list.Element
+	since map[net.Conn]time.Time
 }
 
-// waiter is a connection that waits for a request.
-type waiter struct {
-	net.Conn
-	since time.Time
-}
-
-func newWaitQueue(most int) waitQueue {
-	return waitQueue{most, list.New(), map[net.Conn]*list.Element{}}
-}
-
-func (w waitQueue) add(conn net.Conn) { w.at[conn] = w.order.PushBack(waiter{conn, time.Now()}) }
-
-func (w waitQueue) remove(conn net.Conn) {
-	if e, there := w.at[conn]; there {
-		w.order.Remove(e)
-		delete(w.at, conn)
+// longest returns the one that waits the longest, and for how long, or nil.
+func (w waiters) longest() (longest net.Conn, waited time.Duration) {
+	for conn, since := range w.since {
+		if longest == nil || since.Before(w.since[longest]) {
+			longest, waited = conn, time.Since(since)
+		}
 	}
-}
-
-// takeLongest removes and returns the one that waits the longest, or nil.
-func (w waitQueue) takeLongest() net.Conn {
-	first := w.order.Front()
-	if first == nil {
-		return nil
-	}
-	conn := first.Value.(waiter).Conn
-	w.remove(conn)
-	return conn
-}
-
-// longest returns how long the one that waits the longest does so.
-func (w waitQueue) longest() (waited time.Duration, ok bool) {
-	if first := w.order.Front(); first != nil {
-		return time.Since(first.Value.(waiter).since), true
-	}
-	return 0, false
+	return longest, waited
 }
 
 func newConnections(l net.Listener) *connections {
@@ -95,7 +65,11 @@ func newConnections(l net.Listener) *connections {
 		// Each may have a file open.
 		most = int(max(1, min(int64(most), (files-spareFiles)/2)))
 	}
-	c := &connections{Listener: l, most: most, firstRequest: firstRequestTimeout, idle: newWaitQueue(min(maxIdle, most)), fresh: newWaitQueue(min(maxNew, most))}
+	c := &connections{
+		Listener: l, most: most, firstRequest: firstRequestTimeout,
+		idle:  waiters{min(maxIdle, most), map[net.Conn]time.Time{}},
+		fresh: waiters{min(maxNew, most), map[net.Conn]time.Time{}},
+	}
 	c.freed = sync.NewCond(&c.mu)
 	return c
 }
@@ -106,7 +80,7 @@ func (c *connections) Accept() (net.Conn, error) {
 	for {
 		conn, err := c.Listener.Accept()
 		switch {
-		case err != nil && tooManyFiles(err) && c.evict():
+		case (errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)) && c.evict():
 		case err != nil:
 			return nil, err
 		case !c.enter():
@@ -136,7 +110,7 @@ func (c *connections) enter() bool {
 
 // await waits until there is room, or a connection that may be closed. c is locked.
 func (c *connections) await() {
-	if waited, ok := c.fresh.longest(); ok {
+	if conn, waited := c.fresh.longest(); conn != nil {
 		timer := time.AfterFunc(c.firstRequest-waited, func() {
 			c.mu.Lock()
 			defer c.mu.Unlock()
@@ -173,19 +147,23 @@ func (c *connections) evict() bool {
 // drop closes the connection that has waited longest for another request or, if there
 // is none, for its first, if that has waited for atLeast. c is locked.
 func (c *connections) drop(atLeast time.Duration) bool {
-	victim := c.idle.takeLongest()
-	if waited, ok := c.fresh.longest(); victim == nil && ok && waited >= atLeast {
-		victim = c.fresh.takeLongest()
+	victim, _ := c.idle.longest()
+	if victim == nil {
+		conn, waited := c.fresh.longest()
+		if conn == nil || waited < atLeast {
+			return false
+		}
+		victim = conn
 	}
-	if victim != nil {
-		c.close(victim)
-	}
-	return victim != nil
+	c.close(victim)
+	return true
 }
 
 // close closes a connection. c is locked before and after, but not meanwhile, because
 // closing calls leave.
 func (c *connections) close(conn net.Conn) {
+	delete(c.idle.since, conn)
+	delete(c.fresh.since, conn)
 	c.mu.Unlock()
 	_ = conn.Close()
 	c.mu.Lock()
@@ -198,9 +176,9 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.idle.remove(conn)
-	c.fresh.remove(conn)
-	var w waitQueue
+	delete(c.idle.since, conn)
+	delete(c.fresh.since, conn)
+	var w waiters
 	switch state {
 	case http.StateNew:
 		w = c.fresh
@@ -209,14 +187,10 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	default:
 		return
 	}
-	w.add(conn)
+	w.since[conn] = time.Now()
 	c.freed.Signal() // this one may be closed for another
-	if w.order.Len() > w.most {
-		c.close(w.takeLongest())
+	if len(w.since) > w.most {
+		longest, _ := w.longest()
+		c.close(longest)
 	}
-}
-
-// tooManyFiles reports whether there is no descriptor left for a connection.
-func tooManyFiles(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }

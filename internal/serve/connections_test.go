@@ -79,7 +79,7 @@ func (c *connections) waitIdle(t *testing.T, n int) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		c.mu.Lock()
-		there := c.idle.order.Len()
+		there := len(c.idle.since)
 		c.mu.Unlock()
 		switch {
 		case there == n:
@@ -158,7 +158,7 @@ func TestSilent(t *testing.T) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if n := c.fresh.order.Len(); n > 3 {
+	if n := len(c.fresh.since); n > 3 {
 		t.Errorf("%d silent clients are left", n)
 	}
 }

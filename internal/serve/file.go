@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"path"
@@ -15,19 +16,27 @@ const cacheForever = "public, max-age=31536000, immutable"
 
 // file answers with an upstream file.
 func (h *Handler) file(w http.ResponseWriter, r *http.Request, v *form.Version, f site.File) {
-	content, err := h.verifier.open(r.Context(), v, f)
-	if err != nil {
-		if r.Context().Err() != nil {
-			panic(http.ErrAbortHandler) // the client is gone
+	cached := h.verifier.fromMemory(f.Path)
+	var content *content
+	if cached == nil {
+		var err error
+		if content, err = h.verifier.open(r.Context(), v, f); err != nil {
+			if r.Context().Err() != nil {
+				panic(http.ErrAbortHandler) // the client is gone
+			}
+			h.fail(w, fmt.Errorf("serving %s: %w", f.Path, err))
+			return
 		}
-		h.fail(w, fmt.Errorf("serving %s: %w", f.Path, err))
-		return
+		defer content.Close()
 	}
-	defer content.Close()
 	w.Header().Set("Content-Type", fileType(f.Path))
 	w.Header().Set("Cache-Control", cacheForever)
 	w.Header().Set("ETag", entityTag(f.SHA256))
 	normalizeRange(r, f.Size)
+	if cached != nil {
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(cached))
+		return
+	}
 	allowDirect(w, r, f.Size)
 	http.ServeContent(w, r, "", time.Time{}, content)
 	if content.err != nil {

@@ -1,19 +1,19 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
-	"sync"
+	"os"
 	"syscall"
-)
 
-// cannotSendFile reports whether the file system of a file does not support sendfile.
-func cannotSendFile(err error) bool {
-	return errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL)
-}
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
+)
 
 const (
 	// sentAtOnce is how many bytes are sent between two checks of the file.
@@ -23,60 +23,33 @@ const (
 	sentByCopy = 64 << 10
 )
 
-var buffers = sync.Pool{New: func() any { return new([sentByCopy]byte) }}
-
-// ReadFrom sends the part of a file that [http.ServeContent] selected. Documents come
-// as other readers.
-func (w *response) ReadFrom(r io.Reader) (int64, error) {
+// ReadFrom sends what [http.ServeContent] selected: a part of a file, or of what is in
+// memory. It has the connection send a file, if it can: see [stallTimeoutConn.ReadFrom].
+func (w *response) ReadFrom(r io.Reader) (n int64, err error) {
 	limited, ok := r.(*io.LimitedReader)
 	if !ok {
 		return io.Copy(writer{w}, r)
 	}
-	c, ok := limited.R.(*content)
-	if !ok {
+	if all, ok := limited.R.(*bytes.Reader); ok && int64(all.Len()) == limited.N {
+		return all.WriteTo(w) // at once
+	}
+	if _, ok := limited.R.(*content); !ok {
 		return io.Copy(writer{w}, r)
 	}
-	if cached, ok := c.File.(cachedFile); ok {
-		n, err := w.Write(cached.data[c.at : c.at+limited.N])
-		c.at += int64(n)
-		return int64(n), err
-	}
-	if limited.N > sentByCopy {
-		return w.sendFile(limited)
-	}
-	buffer := buffers.Get().(*[sentByCopy]byte)
-	defer buffers.Put(buffer)
-	data := buffer[:limited.N]
-	if _, err := io.ReadFull(c, data); err != nil {
-		if c.err == nil {
-			c.err = err // it became shorter
-		}
-		return 0, err
-	}
-	n, err := w.Write(data)
-	return int64(n), err
-}
-
-// sendFile has the connection send a file, if it can: see [stallTimeoutConn.ReadFrom].
-func (w *response) sendFile(r *io.LimitedReader) (n int64, err error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
 	defer func() { w.bytes += n }()
-	if w.direct != nil {
-		if err := http.NewResponseController(w.ResponseWriter).Flush(); err != nil {
-			return 0, err
-		}
-		if n, err = w.direct.ReadFrom(r); err == nil {
-			w.direct.closeLingering()
-		}
-		return n, err
+	if w.direct == nil {
+		return io.Copy(w.ResponseWriter, r)
 	}
-	from, ok := w.ResponseWriter.(io.ReaderFrom)
-	if !ok {
-		return io.Copy(writer{w}, r)
+	if err := http.NewResponseController(w.ResponseWriter).Flush(); err != nil {
+		return 0, err
 	}
-	return from.ReadFrom(r)
+	if n, err = w.direct.ReadFrom(r); err == nil {
+		w.direct.closeLingering()
+	}
+	return n, err
 }
 
 // sentDirectly is the size, in bytes, from which a whole file bypasses net/http, which
@@ -114,3 +87,81 @@ func withConnection(ctx context.Context, conn net.Conn) context.Context {
 
 // writer hides everything but Write.
 type writer struct{ io.Writer }
+
+// content reads a verified file, and fails once that file changes.
+type content struct {
+	form.File
+	info fs.FileInfo
+	// size is how many bytes it has.
+	size int64
+	// at is where the next byte is sent from.
+	at int64
+	// err says why it could not be sent to its end.
+	err error
+}
+
+// Seek is for [http.ServeContent], which asks for the size, and for a range.
+func (c *content) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += c.at
+	case io.SeekEnd:
+		offset += c.size
+	}
+	if offset < 0 {
+		return 0, errors.New("seeking to before the beginning")
+	}
+	c.at = offset
+	return offset, nil
+}
+
+// Read fails if the file was changed in place since it was verified.
+func (c *content) Read(p []byte) (int, error) {
+	n, err := c.ReadAt(p[:max(0, min(int64(len(p)), c.size-c.at))], c.at)
+	if changed := c.checkUnchanged(); changed != nil {
+		return 0, changed
+	}
+	c.at += int64(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		c.err = err
+	}
+	if n == 0 && err == nil && len(p) > 0 {
+		err = io.EOF
+	}
+	if n > 0 {
+		err = nil
+	}
+	return n, err
+}
+
+// checkUnchanged returns an error, and keeps it, if the file was changed in place.
+func (c *content) checkUnchanged() error {
+	info, err := c.Stat()
+	if err == nil && !unchanged(info, c.info) {
+		err = fault.New(fault.Integrity, "it was changed while it was sent")
+	}
+	if err != nil {
+		c.err = err
+	}
+	return err
+}
+
+// keepError keeps an error of sending if the file caused it, and not the client.
+func (c *content) keepError(err error) {
+	switch {
+	case c.checkUnchanged() != nil: // it was changed
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.EIO):
+		c.err = err
+	}
+}
+
+// region returns the file on a disk, if there is one, and the offset of the next byte.
+func (c *content) region() (file *os.File, offset int64) {
+	switch f := c.File.(type) {
+	case *os.File:
+		file = f
+	case interface{ Region() (*os.File, int64) }:
+		file, offset = f.Region()
+	}
+	return file, offset + c.at
+}

@@ -85,7 +85,7 @@ func New(ctx context.Context, o Options, example string) (*Handler, error) {
 		h.prefix = strings.TrimSuffix(u.Path, "/")
 	}
 	h.routes[""] = h.overview
-	h.routes[healthRoute] = health
+	h.routes[healthRoute] = func(w http.ResponseWriter, r *http.Request) { writeText(w, r, "ok\n") }
 	for i := range o.Versions {
 		v := &o.Versions[i]
 		documents, err := h.renders.get(v, example)
@@ -111,7 +111,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.running.Add(1)
 	defer h.running.Add(-1)
 	out := &response{ResponseWriter: w, head: r.Method == http.MethodHead}
-	defer func() { h.options.Access(h.access(out, r, began)) }()
+	defer func() {
+		h.options.Access(Access{
+			Began: began, Duration: time.Since(began), Remote: r.RemoteAddr, Method: r.Method, Path: r.URL.EscapedPath(),
+			Status: out.status, Bytes: out.bytes, UserAgent: r.UserAgent(),
+			Probe: r.URL.Path == healthPath || r.URL.Path == h.prefix+healthPath,
+		})
+	}()
 	if r.ContentLength != 0 {
 		// net/http reads the body before the next request.
 		_ = http.NewResponseController(w).SetReadDeadline(began.Add(bodyTimeout))
@@ -153,10 +159,6 @@ func refuse(w http.ResponseWriter, status int, why string) {
 	http.Error(w, why, status)
 }
 
-func health(w http.ResponseWriter, r *http.Request) {
-	writeText(w, r, "ok\n")
-}
-
 // response records the status and the size of an answer.
 type response struct {
 	http.ResponseWriter
@@ -189,11 +191,3 @@ func (w *response) Write(p []byte) (int, error) {
 
 // Unwrap is for [http.ResponseController].
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-func (h *Handler) access(w *response, r *http.Request, began time.Time) Access {
-	return Access{
-		Began: began, Duration: time.Since(began), Remote: r.RemoteAddr, Method: r.Method, Path: r.URL.EscapedPath(),
-		Status: w.status, Bytes: w.bytes, UserAgent: r.UserAgent(),
-		Probe: r.URL.Path == healthPath || r.URL.Path == h.prefix+healthPath,
-	}
-}

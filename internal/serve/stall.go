@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
@@ -54,15 +55,12 @@ func (c *stallTimeoutConn) Write(p []byte) (n int, err error) {
 // the rest of a body once the head is sent.
 func (c *stallTimeoutConn) ReadFrom(r io.Reader) (n int64, err error) {
 	tcp, isTCP := c.Conn.(*net.TCPConn)
-	limited, isLimited := r.(*io.LimitedReader)
-	if !canSendFile || !isTCP || !isLimited {
+	limited, ok := r.(*io.LimitedReader)
+	if !ok || !isTCP || !canSendFile {
 		return io.Copy(writer{c}, r)
 	}
-	from, isContent := limited.R.(*content)
-	if !isContent {
-		return io.Copy(writer{c}, r)
-	}
-	if _, _, inFile := from.region(); !inFile {
+	from, ok := limited.R.(*content)
+	if !ok {
 		return io.Copy(writer{c}, r)
 	}
 	var w stall
@@ -70,13 +68,15 @@ func (c *stallTimeoutConn) ReadFrom(r io.Reader) (n int64, err error) {
 		if err := from.checkUnchanged(); err != nil {
 			return n, err
 		}
-		file, offset, _ := from.region()
+		file, offset := from.region()
+		if file == nil {
+			break
+		}
 		m, err := c.sendOnce(&w, func() (int, error) {
 			return sendFile(tcp, file, offset, int(min(limited.N-sentByCopy, sentAtOnce)))
 		})
-		if m == 0 && cannotSendFile(err) {
-			rest, err := io.Copy(writer{c}, r)
-			return n + rest, err
+		if m == 0 && (errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL)) {
+			break // the file system does not support sendfile
 		}
 		n += int64(m)
 		from.at += int64(m)
@@ -142,15 +142,10 @@ func (c *stallTimeoutConn) sendOnce(s *stall, send func() (int, error)) (int, er
 			s.since = time.Now()
 		}
 		if time.Since(s.since) >= c.timeout {
-			c.dropUnsent()
+			if tcp, ok := c.Conn.(*net.TCPConn); ok {
+				_ = tcp.SetLinger(0) // the system drops what it still holds for the client
+			}
 			return 0, err
 		}
-	}
-}
-
-// dropUnsent has the system drop what it still holds for the client on closing.
-func (c *stallTimeoutConn) dropUnsent() {
-	if tcp, ok := c.Conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0)
 	}
 }

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"io"
@@ -39,9 +40,8 @@ type verifier struct {
 
 // verdict is the result of reading a file.
 type verdict struct {
-	// info describes the file that was read.
-	info fs.FileInfo
-	// since is when that info was first seen.
+	// info describes the file that was read, and since is when that was first seen.
+	info  fs.FileInfo
 	since time.Time
 	// settled says that a further change would alter the info.
 	settled bool
@@ -53,8 +53,17 @@ type verdict struct {
 	checked time.Time
 }
 
-// largeFile is the size, in bytes, of a file that few plugins reach.
-const largeFile = 256 << 20
+const (
+	// largeFile is the size, in bytes, of a file that few plugins reach.
+	largeFile = 256 << 20
+	// cachedFileSize bounds, in bytes, a file that is cached in memory, and cacheSize
+	// all of them.
+	cachedFileSize = 128 << 10
+	cacheSize      = 8 << 20
+	// cacheTime is how long a file is answered from memory before its info is read
+	// again.
+	cacheTime = time.Second
+)
 
 func newVerifier(ctx context.Context) *verifier {
 	n := max(2, runtime.GOMAXPROCS(0))
@@ -65,9 +74,6 @@ func newVerifier(ctx context.Context) *verifier {
 const attempts = 3
 
 func (c *verifier) open(ctx context.Context, v *form.Version, f site.File) (*content, error) {
-	if cached := c.fromMemory(f.Path); cached != nil {
-		return cached, nil
-	}
 	for range attempts {
 		file, err := v.Open(f.Path, f.Blob)
 		if err != nil {
@@ -167,19 +173,27 @@ func (c *verifier) read(v *form.Version, f site.File) (verdict, error) {
 	if err != nil {
 		return verdict{}, err
 	}
-	found := c.begin(f.Path, info)
+	found := verdict{info: info, checked: c.now()}
 	// info may be that of a tar with the file in it.
 	size, err := file.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
 	if err != nil {
 		return verdict{}, err
 	}
 	if size != f.Size {
 		// It may be of any length, so it is not read.
 		found.problem = fault.New(fault.Integrity, "it is damaged: it has %d bytes, but its lock says %d", size, f.Size)
-		return c.remember(f.Path, found, nil), nil
+		return c.remember(f.Path, found), nil
 	}
-	got, data, err := c.digest(file, size)
-	if err != nil {
+	h, data := sha256.New(), new(bytes.Buffer)
+	to := io.Writer(h)
+	if size <= cachedFileSize {
+		data.Grow(int(size))
+		to = io.MultiWriter(h, data)
+	}
+	if err := blob.Copy(c.ctx, to, io.LimitReader(file, size)); err != nil {
 		return verdict{}, err
 	}
 	after, err := file.Stat()
@@ -189,48 +203,51 @@ func (c *verifier) read(v *form.Version, f site.File) (verdict, error) {
 	if !unchanged(info, after) {
 		return verdict{info: info, problem: fault.New(fault.Integrity, "it changes while it is read")}, nil
 	}
-	if got != f.Blob {
-		found.problem = fault.New(fault.Integrity, "it is damaged: it has the sha256 %s, but its lock says %s", got.SHA256, f.SHA256)
+	found.data = data.Bytes()
+	if got := lock.SHA256(h.Sum(nil)); got != f.SHA256 {
+		found.problem = fault.New(fault.Integrity, "it is damaged: it has the sha256 %s, but its lock says %s", got, f.SHA256)
 	}
-	return c.remember(f.Path, found, data), nil
+	return c.remember(f.Path, found), nil
 }
 
-func (c *verifier) remember(path string, found verdict, data []byte) verdict {
+// remember keeps the verdict on a file, and the content of a small one if there is room.
+func (c *verifier) remember(path string, found verdict) verdict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.cache(path, &found, data)
+	before := c.known[path]
+	found.since = found.checked
+	if before.info != nil && unchanged(before.info, found.info) {
+		found.since = before.since
+	}
+	found.settled = settled(found.info, found.since, found.checked)
+	c.cached -= len(before.data)
+	if !found.settled || found.problem != nil || c.cached+len(found.data) > cacheSize {
+		found.data = nil
+	}
+	c.cached += len(found.data)
 	c.known[path] = found
 	return found
 }
 
-// begin returns the verdict that a reading of a file begins with.
-func (c *verifier) begin(path string, info fs.FileInfo) verdict {
-	now := c.now()
-	found := verdict{info: info, since: now, checked: now}
+// fromMemory returns the content of a cached file, or nil if its info must be read again.
+func (c *verifier) fromMemory(path string) []byte {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if before, known := c.known[path]; known && unchanged(before.info, info) {
-		found.since = before.since
+	found := c.known[path]
+	c.mu.Unlock()
+	if found.data == nil || c.now().Sub(found.checked) >= cacheTime {
+		return nil
 	}
-	found.settled = settled(info, found.since, now)
-	return found
+	return found.data
 }
 
-// digest hashes a file. It also returns the content of a small one.
-func (c *verifier) digest(r io.ReadSeeker, size int64) (lock.Blob, []byte, error) {
-	if _, err := r.Seek(0, io.SeekStart); err != nil {
-		return lock.Blob{}, nil, err
+// confirm notes that a file is still the one that was read.
+func (c *verifier) confirm(path string, info fs.FileInfo) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if found, known := c.known[path]; known && unchanged(found.info, info) {
+		found.checked = c.now()
+		c.known[path] = found
 	}
-	if size <= cachedFileSize {
-		data := make([]byte, size)
-		_, err := io.ReadFull(r, data)
-		return lock.Blob{Size: size, SHA256: lock.Sum(data)}, data, err
-	}
-	h := sha256.New()
-	if err := blob.Copy(c.ctx, h, io.LimitReader(r, size)); err != nil {
-		return lock.Blob{}, nil, err
-	}
-	return lock.Blob{Size: size, SHA256: lock.SHA256(h.Sum(nil))}, nil, nil
 }
 
 // unchanged reports whether two infos are of the same file in the same state.
