@@ -155,8 +155,7 @@ func assign(f *pflag.Flag, values []string) error {
 	return f.Value.Set(values[0])
 }
 
-// readConfigFile reads a regular file, also through a link: Kubernetes mounts files as
-// links.
+// readConfigFile reads a regular file, also through a link: Kubernetes mounts files as links.
 func readConfigFile(name string) ([]byte, error) {
 	f, _, err := disk.Open(name)
 	if err == nil {

@@ -23,9 +23,8 @@ func envName(flag string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// serviceVariable matches the variables that Kubernetes gives to pods for a Service
-// whose name begins with botkube-mirror (pkg/kubelet/envvars). They are not for this
-// program.
+// serviceVariable matches the variables that Kubernetes gives to pods for a Service whose name
+// begins with botkube-mirror (pkg/kubelet/envvars). They are not for this program.
 var serviceVariable = lazyregexp.New(`_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?)$`)
 
 // checkEnvironment refuses variables BOTKUBE_MIRROR_… that belong to no flag of any
@@ -78,8 +77,7 @@ func (g *global) isReferred(name string) bool {
 var proxyVariables = []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"}
 
 // checkProxies refuses settings that net/http would ignore, and connect directly
-// (golang.org/x/net/http/httpproxy, config.init). It does not quote them: they may hold
-// a password.
+// (golang.org/x/net/http/httpproxy, config.init). It does not quote them: they may hold a password.
 func (g *global) checkProxies() error {
 	for _, name := range proxyVariables {
 		value := g.env.Getenv(name)

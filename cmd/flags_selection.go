@@ -166,8 +166,7 @@ func commaSeparated(values []string) []string {
 // fromVariable begins a value that names an environment variable.
 const fromVariable = "env:"
 
-// headers parses the values of --header. Its errors quote no values, which may be
-// secret.
+// headers parses the values of --header. Its errors quote no values, which may be secret.
 func (g *global) headers(values []string) ([]resolve.Header, error) {
 	var headers []resolve.Header
 	for i, v := range values {

@@ -47,8 +47,7 @@ func (w *writeFlags) options(g *global) (o mirror.WriteOptions, err error) {
 	return o, err
 }
 
-// resultTo returns where the result goes: to standard error if a bundle has
-// standard output.
+// resultTo returns where the result goes: to standard error if a bundle has standard output.
 func (w *writeFlags) resultTo(g *global) io.Writer {
 	for _, output := range w.outputs {
 		if target, err := forms.All.ParseTarget(output); err == nil && target.Path == "-" {

@@ -44,8 +44,7 @@ func writeLines(out *strings.Builder, lines []string) {
 	}
 }
 
-// writeChecksums says where the checksums of files come from, and lists the files
-// without one.
+// writeChecksums says where the checksums of files come from, and lists the files without one.
 func writeChecksums[F any](out *strings.Builder, files []F, checksum func(F) (url string, by lock.ChecksumSource)) {
 	counts := map[lock.ChecksumSource]int{}
 	var unverified []string

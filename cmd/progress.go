@@ -20,8 +20,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
-// progress shows events on standard error: with a bar on a terminal, and else with a
-// line for each.
+// progress shows events on standard error: with a bar on a terminal, and else with a line for each.
 type progress struct {
 	mu      sync.Mutex
 	out     io.Writer

@@ -60,9 +60,8 @@ func oneLine(text string) string {
 	return tameName(strings.ReplaceAll(clipped(strings.TrimSpace(text)), "\n", "; "))
 }
 
-// tame returns a text that is safe to show on a terminal. Names, tags and errors come
-// from outside: control characters, and those that reorder text, are escaped. Line
-// breaks and tabs stay.
+// tame returns a text that is safe to show on a terminal. Names, tags and errors come from outside:
+// control characters, and those that reorder text, are escaped. Line breaks and tabs stay.
 func tame(text string) string {
 	return written(text, func(r rune) bool { return r == '\n' || r == '\t' })
 }

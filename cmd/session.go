@@ -44,8 +44,7 @@ func (n *networkFlags) upstream() needs {
 	return needs{transfer: n.transfer, store: true, upstream: true, registry: &n.registry}
 }
 
-// sources returns what reading mirrors takes: a network and a store only if one is in a
-// registry.
+// sources returns what reading mirrors takes: a network and a store only if one is in a registry.
 func (n *networkFlags) sources(targets ...string) needs {
 	if slices.ContainsFunc(targets, inRegistry) {
 		return needs{transfer: n.transfer, store: true, registry: &n.registry}

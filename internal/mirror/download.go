@@ -80,9 +80,8 @@ func dispensable(err error) error {
 	return fault.New(kind, "%w", err).WithHint("%s", strings.TrimPrefix(hint+"\n"+without, "\n"))
 }
 
-// probe finds out the sizes of the artifacts, from the store or by asking. That
-// a size cannot be had is no error, but that a file is not there or is too large
-// is one: it would be later.
+// probe finds out the sizes of the artifacts, from the store or by asking. That a size cannot be
+// had is no error, but that a file is not there or is too large is one: it would be later.
 func (d *downloads) probe(ctx context.Context) error {
 	plan, result := d.plan, d.result
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -202,8 +201,7 @@ func fetchedOr(reused bool) EventKind {
 	return EventFetched
 }
 
-// Waiting is the event that another run, or another part of this one, is
-// downloading the same.
+// Waiting is the event that another run, or another part of this one, is downloading the same.
 func Waiting(subject string) Event {
 	return Event{Kind: EventWaiting, Subject: subject, Detail: "another download of it is under way"}
 }

@@ -32,8 +32,7 @@ type Identity struct {
 	Kind           form.Kind        `json:"kind"`
 	BotkubeVersion string           `json:"botkubeVersion,omitempty"`
 	Platforms      []agent.Platform `json:"platforms"`
-	// Tag is that of a bundle, an image or a version of a site; the first two
-	// have a digest.
+	// Tag is that of a bundle, an image or a version of a site; the first two have a digest.
 	Tag    string `json:"tag,omitempty"`
 	Digest string `json:"digest,omitempty"`
 }
@@ -207,8 +206,7 @@ func (s *Session) ListUpstream(ctx context.Context, sel resolve.Selection) (*Lis
 	return l, nil
 }
 
-// describe lists what a lock has, of whose artifacts more may be known than the
-// lock says, or less.
+// describe lists what a lock has, of whose artifacts more may be known than the lock says, or less.
 func (out *Listing) describe(l *lock.Lock, files map[string]ListedFile) {
 	file := func(raw string) ListedFile {
 		location, _ := agent.ParseLocation(raw) // the lock was checked

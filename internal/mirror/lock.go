@@ -19,15 +19,13 @@ type LockOptions struct {
 	resolve.Selection
 	// KeepGoing is as in [PullOptions].
 	KeepGoing bool
-	// Replaces is the path of the lock that the new one will take the place of, if
-	// there is one.
+	// Replaces is the path of the lock that the new one will take the place of, if there is one.
 	Replaces string
 }
 
-// Lock resolves a selection and pins it. Artifacts whose digest somebody gives
-// and whose size the server tells are not downloaded; the others are, into
-// the store, where a later pull finds them. Configured is what the values come to,
-// or nil if there are none.
+// Lock resolves a selection and pins it. Artifacts whose digest somebody gives and whose size the
+// server tells are not downloaded; the others are, into the store, where a later pull finds them.
+// Configured is what the values come to, or nil if there are none.
 func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, *configured.Agent, error) {
 	o.Selection.Pin = true
 	ahead := s.lookAhead(ctx, true)

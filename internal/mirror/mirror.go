@@ -57,8 +57,7 @@ const (
 	// EventWarning about something that may be wrong with it.
 	EventNote    EventKind = "note"
 	EventWarning EventKind = "warning"
-	// EventWriting is about an output that takes a while at the end, all of which
-	// is known now.
+	// EventWriting is about an output that takes a while at the end, all of which is known now.
 	EventWriting EventKind = "writing"
 	// EventWritten is about one file of an output.
 	EventWritten EventKind = "written"
@@ -71,9 +70,8 @@ type Event struct {
 	Kind EventKind
 	// Subject is the artifact's URL, the output's path or the file's.
 	Subject string
-	// Bytes is how many bytes came with an EventProgress, were there already
-	// with an EventResumed, and make up the artifact with an EventFetched or
-	// EventReused.
+	// Bytes is how many bytes came with an EventProgress, were there already with an EventResumed,
+	// and make up the artifact with an EventFetched or EventReused.
 	Bytes int64
 	// Total is the size in bytes, or -1 where it is not known.
 	Total int64

@@ -141,8 +141,7 @@ func (all *outputs) add(ctx context.Context, a lock.Artifact) error {
 	return nil
 }
 
-// unpack unpacks an archive, and keeps nothing. What came of it is remembered, so it
-// happens once.
+// unpack unpacks an archive, and keeps nothing. What came of it is remembered, so it happens once.
 func (all *outputs) unpack(ctx context.Context, a lock.Artifact) error {
 	for _, p := range all.files[a.URL] {
 		p.File.Artifact = a
@@ -173,8 +172,7 @@ func (all *outputs) commit(ctx context.Context, l *lock.Lock, mend func(context.
 
 func (all *outputs) commitOne(ctx context.Context, i int, l *lock.Lock, mend func(context.Context) (bool, error)) (err error) {
 	result := &all.results[i]
-	// Each time a blob is mended; a disk that damages them again and again is
-	// not waited for.
+	// Each time a blob is mended; a disk that damages them again and again is not waited for.
 	for range len(l.Artifacts) + 1 {
 		changed := result.Changed
 		result.Written, err = all.each[i].Commit(ctx, l)

@@ -20,8 +20,7 @@ type Pruned struct {
 	Bytes int64 `json:"bytes"`
 }
 
-// Prune removes what the lock of a mirror, or of no version of a site, names any
-// longer.
+// Prune removes what the lock of a mirror, or of no version of a site, names any longer.
 func (s *Session) Prune(ctx context.Context, target string) (Pruned, error) {
 	p, err := s.locate(ctx, target, nil)
 	if err != nil {
@@ -31,8 +30,7 @@ func (s *Session) Prune(ctx context.Context, target string) (Pruned, error) {
 	return Pruned{Removed: append([]string{}, pruned.Paths...), Bytes: pruned.Bytes}, err
 }
 
-// SweepStore removes blobs that no output on this machine is made of, and what
-// killed runs left.
+// SweepStore removes blobs that no output on this machine is made of, and what killed runs left.
 func SweepStore(ctx context.Context, s *store.Store) (Pruned, error) {
 	needed := map[lock.SHA256]bool{}
 	var unread []error

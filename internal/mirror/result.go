@@ -13,9 +13,8 @@ import (
 // Status is what becomes of an artifact.
 type Status string
 
-// The statuses. A dry run has StatusReused for what the store has and
-// StatusMissing for what a pull would download. StatusFailed is for what could
-// not be had.
+// The statuses. A dry run has StatusReused for what the store has and StatusMissing for what a pull
+// would download. StatusFailed is for what could not be had.
 const (
 	StatusFetched Status = "fetched"
 	StatusReused  Status = "reused"

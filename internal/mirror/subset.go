@@ -60,8 +60,7 @@ func (src *source) subset(o SubsetOptions) (*lock.Lock, error) {
 	return part, src.dropSchemas(part)
 }
 
-// dropSchemas takes JSON schemas out of a lock that only plugins refer to
-// that are not in it.
+// dropSchemas takes JSON schemas out of a lock that only plugins refer to that are not in it.
 func (src *source) dropSchemas(l *lock.Lock) error {
 	for i, r := range l.Repositories {
 		if len(r.Schemas) == 0 || src.Blobs == nil {

@@ -21,8 +21,7 @@ type UnpackOptions struct {
 	// Source is a path, docker://REFERENCE, or "-" for Stdin.
 	Source string
 	Stdin  io.Reader
-	// LockDigest is that of the lock that is expected; nil is any. See
-	// [lock.Lock.Digest].
+	// LockDigest is that of the lock that is expected; nil is any. See [lock.Lock.Digest].
 	LockDigest *lock.SHA256
 }
 

@@ -67,8 +67,7 @@ type Against struct {
 	Target string `json:"target"`
 	// Lock is its digest.
 	Lock string `json:"lock"`
-	// Remade says that every unpacked file was made again of its upstream file, and
-	// compared.
+	// Remade says that every unpacked file was made again of its upstream file, and compared.
 	Remade bool `json:"remade,omitempty"`
 	// Differences are from it to the target.
 	Differences []lock.Difference `json:"differences"`

@@ -23,8 +23,7 @@ type VerifyOptions struct {
 	Stdin  io.Reader
 	// Against is a lock, or another mirror, that the target is compared with; or empty.
 	Against string
-	// Unpack has the archives of a bundle unpacked too, as an agent's directory
-	// needs them.
+	// Unpack has the archives of a bundle unpacked too, as an agent's directory needs them.
 	Unpack bool
 	// Values are the paths of values files: whether an agent with these would start from
 	// the target alone. The options say what else counts.
@@ -44,9 +43,8 @@ type verifying struct {
 	read   atomic.Int64
 }
 
-// Verify reads every byte of a mirror, and tells everything that is wrong with
-// it. An error says why that could not be found out; whether the mirror is intact,
-// [Verification.Failure] does.
+// Verify reads every byte of a mirror, and tells everything that is wrong with it. An error says
+// why that could not be found out; whether the mirror is intact, [Verification.Failure] does.
 func (s *Session) Verify(ctx context.Context, o VerifyOptions) (*Verification, error) {
 	v := &verifying{Session: s, options: o, result: &Verification{
 		Tool: Tool{"botkube-mirror", o.ToolVersion}, Target: o.Target, Platforms: []agent.Platform{},

@@ -18,8 +18,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
-// other opens what the target is compared with, before all of the target is read
-// in vain.
+// other opens what the target is compared with, before all of the target is read in vain.
 func (v *verifying) other(ctx context.Context) (*form.Mirror, error) {
 	if v.options.Against == "" {
 		return nil, nil

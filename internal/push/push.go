@@ -1,7 +1,6 @@
-// Package push publishes what a bundle holds in a registry: the bundle itself, the
-// mountable image that is made of it, and its members. It refuses what a registry, or a
-// tag with other content, does not let it publish before anything is sent, and sets the
-// tags last.
+// Package push publishes what a bundle holds in a registry: the bundle itself, the mountable image
+// that is made of it, and its members. It refuses what a registry, or a tag with other content,
+// does not let it publish before anything is sent, and sets the tags last.
 package push
 
 import (
@@ -99,9 +98,8 @@ type push struct {
 	destinations map[Part]*destination
 }
 
-// Push publishes a source in a registry. Blobs that the registry has are not sent again.
-// A tag that has other content is an error, unless Force is set, before anything is
-// uploaded for it.
+// Push publishes a source in a registry. Blobs that the registry has are not sent again. A tag that
+// has other content is an error, unless Force is set, before anything is uploaded for it.
 func (p Pusher) Push(ctx context.Context, src Source, o Options) (*Result, error) {
 	run := &push{Pusher: p, Source: src, options: o, upstream: map[lock.SHA256]bool{}}
 	for _, b := range src.Lock.Blobs() {

@@ -91,8 +91,7 @@ func (c *connections) Accept() (net.Conn, error) {
 	}
 }
 
-// enter makes room for a connection. It returns false if the listener is closed
-// meanwhile.
+// enter makes room for a connection. It returns false if the listener is closed meanwhile.
 func (c *connections) enter() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

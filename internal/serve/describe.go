@@ -21,9 +21,8 @@ type Serving struct {
 	Address string `json:"address"`
 	// Scheme is http or https.
 	Scheme string `json:"scheme"`
-	// BaseURL is what the URLs of indexes begin with: the one that was given, or
-	// that of the address. It is empty where the address is that of every
-	// interface.
+	// BaseURL is what the URLs of indexes begin with: the one that was given, or that of the
+	// address. It is empty where the address is that of every interface.
 	BaseURL string `json:"baseURL,omitempty"`
 	// Versions are in order, the newest first.
 	Versions []ServedVersion `json:"versions"`
@@ -60,8 +59,7 @@ type ServedTemplates struct {
 // AnyBase stands for a base URL that nobody knows yet.
 const AnyBase = "http://host"
 
-// Describe tells what is served at an address. Base is the base URL that was given, or
-// empty.
+// Describe tells what is served at an address. Base is the base URL that was given, or empty.
 func Describe(s *form.Served, target, address, scheme, base string) (*Serving, error) {
 	serving := &Serving{
 		Target: target, Kind: s.Kind, Address: address, Scheme: scheme, Ignored: s.Ignored,
@@ -97,8 +95,7 @@ func describeVersion(v form.Version, base string) (ServedVersion, error) {
 	return d, err
 }
 
-// servedTemplatesOf returns the templates of a version, which have URLs if base is
-// not empty.
+// servedTemplatesOf returns the templates of a version, which have URLs if base is not empty.
 func servedTemplatesOf(l *lock.Lock, base string) ([]ServedTemplates, error) {
 	templates, err := site.Templates(AnyBase, l)
 	if err != nil {

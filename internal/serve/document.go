@@ -85,9 +85,8 @@ type document struct {
 	sum  lock.SHA256
 }
 
-// renderCache keeps the documents of versions for the base URLs of the latest
-// requests. Clients choose the host, and so the number of base URLs: the cache
-// is bounded.
+// renderCache keeps the documents of versions for the base URLs of the latest requests. Clients
+// choose the host, and so the number of base URLs: the cache is bounded.
 type renderCache struct {
 	mu sync.Mutex
 	// kept is in the order of use, the latest last.

@@ -27,13 +27,11 @@ func (h *Handler) base(r *http.Request) (string, error) {
 	return scheme + "://" + strings.ToLower(r.Host), nil
 }
 
-// hostForm is a name or an IPv4 address, or an IPv6 address in brackets, and
-// perhaps a port (RFC 3986, section 3.2.2), of the characters that names have in
-// practice.
+// hostForm is a name or an IPv4 address, or an IPv6 address in brackets, and perhaps a port (RFC
+// 3986, section 3.2.2), of the characters that names have in practice.
 var hostForm = lazyregexp.New(`^(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{1,5}))?$`)
 
-// maxHost bounds, in bytes, a host with its port: a name has at most 253
-// (RFC 1035, section 2.3.4).
+// maxHost bounds, in bytes, a host with its port: a name has at most 253 (RFC 1035, section 2.3.4).
 const maxHost = 253 + len(":65535")
 
 func checkHost(host string) error {

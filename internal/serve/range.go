@@ -12,10 +12,9 @@ import (
 // rangeForm is a field with one range of bytes (RFC 9110, section 14.1.2).
 var rangeForm = lazyregexp.New(`(?i)^ *bytes *=[ \t,]*(\d*)-(\d*)[ \t,]*$`)
 
-// normalizeRange makes [http.ServeContent] answer a Range field as RFC 9110, section
-// 14.2, says. It drops fields of another unit, malformed ones, and several ranges,
-// which would cost more than the whole file. The last 0 bytes become a range behind
-// the end, which is answered with 416.
+// normalizeRange makes [http.ServeContent] answer a Range field as RFC 9110, section 14.2, says. It
+// drops fields of another unit, malformed ones, and several ranges, which would cost more than the
+// whole file. The last 0 bytes become a range behind the end, which is answered with 416.
 func normalizeRange(r *http.Request, size int64) {
 	const field = "Range"
 	m := rangeForm.FindStringSubmatch(r.Header.Get(field))

@@ -1,5 +1,4 @@
-// Package serve answers agents over HTTP with the files of a site, from a site or from
-// bundles.
+// Package serve answers agents over HTTP with the files of a site, from a site or from bundles.
 //
 // It serves what locks name, and nothing else: see package site. It verifies a file
 // before it sends the first byte.
@@ -21,14 +20,12 @@ import (
 type Options struct {
 	// Versions have different tags.
 	Versions []form.Version
-	// BaseURL is what URLs in indexes begin with, or empty for the host that
-	// each request names.
+	// BaseURL is what URLs in indexes begin with, or empty for the host that each request names.
 	BaseURL string
 	// TLS says that requests come over TLS. It counts if BaseURL is empty.
 	TLS bool
-	// Access is called for every answered request, Refused for every connection
-	// without a request, Problem for what is wrong with this server. None may be nil.
-	// All are called concurrently.
+	// Access is called for every answered request, Refused for every connection without a request,
+	// Problem for what is wrong with this server. None may be nil. All are called concurrently.
 	Access  func(Access)
 	Refused func(error)
 	Problem func(error)
@@ -71,9 +68,8 @@ type Handler struct {
 // route answers a GET or HEAD of one path.
 type route func(http.ResponseWriter, *http.Request)
 
-// New returns a handler, which verifies files until ctx is done. It renders the
-// documents for the base URL example at once, so that one that cannot be rendered is
-// an error now.
+// New returns a handler, which verifies files until ctx is done. It renders the documents for the
+// base URL example at once, so that one that cannot be rendered is an error now.
 func New(ctx context.Context, o Options, example string) (*Handler, error) {
 	h := &Handler{options: o, routes: map[string]route{}, verifier: newVerifier(ctx)}
 	if o.BaseURL != "" {

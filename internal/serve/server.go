@@ -65,8 +65,7 @@ func (h *Handler) Run(ctx context.Context, l net.Listener, o RunOptions) error {
 	return h.shutdown(context.WithoutCancel(ctx), server, o.ShutdownTimeout)
 }
 
-// memory is the soft memory limit in bytes. It leaves room for some thousand
-// connections.
+// memory is the soft memory limit in bytes. It leaves room for some thousand connections.
 const memory = 96 << 20
 
 // collectEarly sets a soft memory limit, unless GOMEMLIMIT does. By default, memory

@@ -20,9 +20,8 @@ const (
 	lingerTimeout = 5 * time.Second
 )
 
-// stallTimeoutConn is a connection that is cut if the client accepts nothing for a
-// while. The transfer as a whole may take any time. It is below TLS, where
-// acknowledged bytes can be counted.
+// stallTimeoutConn is a connection that is cut if the client accepts nothing for a while. The
+// transfer as a whole may take any time. It is below TLS, where acknowledged bytes can be counted.
 type stallTimeoutConn struct {
 	net.Conn
 	timeout time.Duration
@@ -92,10 +91,9 @@ func (c *stallTimeoutConn) ReadFrom(r io.Reader) (n int64, err error) {
 	return n + m, err
 }
 
-// closeLingering ends a connection after its last answer. If a connection is closed
-// while there is something to read, such as another request, the system drops what it
-// still has to send. So that is read first, until the client closes its side (RFC
-// 9112, section 9.6).
+// closeLingering ends a connection after its last answer. If a connection is closed while there is
+// something to read, such as another request, the system drops what it still has to send. So that
+// is read first, until the client closes its side (RFC 9112, section 9.6).
 func (c *stallTimeoutConn) closeLingering() {
 	if tcp, ok := c.Conn.(*net.TCPConn); ok {
 		_ = tcp.CloseWrite()

@@ -56,12 +56,10 @@ type verdict struct {
 const (
 	// largeFile is the size, in bytes, of a file that few plugins reach.
 	largeFile = 256 << 20
-	// cachedFileSize bounds, in bytes, a file that is cached in memory, and cacheSize
-	// all of them.
+	// cachedFileSize bounds, in bytes, a file that is cached in memory, and cacheSize all of them.
 	cachedFileSize = 128 << 10
 	cacheSize      = 8 << 20
-	// cacheTime is how long a file is answered from memory before its info is read
-	// again.
+	// cacheTime is how long a file is answered from memory before its info is read again.
 	cacheTime = time.Second
 )
 
@@ -135,8 +133,7 @@ func (c *verifier) verdictOn(ctx context.Context, v *form.Version, f site.File, 
 	}
 }
 
-// timeResolution is how long after a change a file may change again without a trace
-// in its info.
+// timeResolution is how long after a change a file may change again without a trace in its info.
 const timeResolution = 2 * time.Second
 
 // settled reports whether a further change would alter an info that was first seen at
