@@ -42,7 +42,6 @@ func maxArgs(n int) cobra.PositionalArgs {
 	}
 }
 
-// exactArgs wants one argument for each name.
 func exactArgs(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) < len(names) {

@@ -44,7 +44,6 @@ func several(one string) string { return "^ *" + one + "( *, *" + one + ")* *$" 
 // durations are what [time.ParseDuration] takes, except signs and 0 without a unit.
 var durations = configfile.Constraints{Expects: "a duration such as 30s or 2m", Pattern: `^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$`}
 
-// unsettable are flags that cannot be keys of the file.
 var unsettable = []string{"help", "file"}
 
 // configurable reports whether a command takes settings from a file. The others work
@@ -143,7 +142,6 @@ func isHelmValues(problems []configfile.Problem) bool {
 	})
 }
 
-// assign sets a flag that neither the command line nor the environment set.
 func assign(f *pflag.Flag, values []string) error {
 	if f == nil || f.Changed {
 		return nil

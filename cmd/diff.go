@@ -55,7 +55,6 @@ func diffSummary(d *mirror.Diffed) string {
 
 var changeSigns = map[lock.Change]string{lock.Added: "+", lock.Removed: "-", lock.Changed: "~"}
 
-// writeNotCompared lists what one of two mirrors cannot hold.
 func writeNotCompared(out *strings.Builder, all []mirror.NotCompared) {
 	for _, n := range slices.Compact(all) {
 		fmt.Fprintf(out, "not compared: %s, which the %s cannot hold\n", n.Subject.What(), forms.All.NameOf(n.Kind))

@@ -15,10 +15,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
 )
 
-// envPrefix begins the names of the variables for flags.
 const envPrefix = "BOTKUBE_MIRROR_"
 
-// envName returns the environment variable of a flag.
 func envName(flag string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
-// selectionFlags select what is mirrored.
 type selectionFlags struct {
 	resolve.Selection
 	subsetFlags
@@ -42,7 +41,6 @@ func (s *selectionFlags) register(c *cobra.Command, does string) {
 	flags.Lookup("with-chart").NoOptDefVal = resolve.Default
 }
 
-// selection parses the flags.
 func (s *selectionFlags) selection(g *global) (resolve.Selection, error) {
 	sel := s.Selection
 	if sel.NoExecTemplates && len(sel.ExecTemplates) > 0 {
@@ -74,12 +72,10 @@ func (s *selectionFlags) selection(g *global) (resolve.Selection, error) {
 	return sel, nil
 }
 
-// allEnabledFlag adds a flag to those that go with --values.
 func allEnabledFlag(flags *pflag.FlagSet, to *bool) {
 	flags.BoolVar(to, "all-enabled", false, "count every plugin that --values enable, whether a channel or an action binds its group or not; for values whose chat platforms are in a Secret that is not at hand")
 }
 
-// checkAllEnabled refuses the flag without values.
 func checkAllEnabled(given bool, values []string) error {
 	if given && len(values) == 0 {
 		return fault.New(fault.Usage, "--all-enabled says something about --values, which is not given").
@@ -88,7 +84,6 @@ func checkAllEnabled(given bool, values []string) error {
 	return nil
 }
 
-// parseEach parses the values of a flag.
 func parseEach[T any](flag string, values []string, parse func(string) (T, error)) ([]T, error) {
 	var all []T
 	for _, v := range values {
@@ -105,7 +100,6 @@ func pluginKeys(flag string, values []string) ([]agent.PluginKey, error) {
 	return parseEach(flag, commaSeparated(values), agent.ParsePluginKey)
 }
 
-// subsetFlags say which part of a mirror is taken.
 type subsetFlags struct {
 	plugins   []string
 	exclude   []string

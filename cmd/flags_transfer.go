@@ -15,13 +15,11 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// transferFlags say how files are moved.
 type transferFlags struct {
 	parallel, retries int
 	stall, maxWait    time.Duration
 	rate              byteCount
-	// maxSize bounds a file of upstream.
-	maxSize byteCount
+	maxSize           byteCount
 }
 
 func (t *transferFlags) register(c *cobra.Command) {
@@ -63,10 +61,8 @@ type byteCount struct {
 
 func (b *byteCount) String() string { return b.text }
 
-// Type is for [pflag.Value].
 func (b *byteCount) Type() string { return b.kind }
 
-// Set reads a number of bytes, as people write it.
 func (b *byteCount) Set(text string) error {
 	number, least := text, uint64(1)
 	problem := errors.New("it is not a number of bytes, such as 500MB or 2GiB")
@@ -93,7 +89,6 @@ const minRate = 1000
 // minStall is the shortest time after which silence means anything.
 const minStall = time.Second
 
-// options returns what the flags say, as the packages below want it.
 func (t transferFlags) options(version string) transfer.Options {
 	retries := t.retries
 	if retries == 0 {

@@ -13,7 +13,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
-// writeFlags say what is written, and how.
 type writeFlags struct {
 	outputs []string
 	baseURL string
@@ -57,10 +56,8 @@ func (w *writeFlags) resultTo(g *global) io.Writer {
 	return g.env.Stdout
 }
 
-// defaultMount is where an agent sees a mirror by default.
 const defaultMount = "/plugins"
 
-// imageFlags are about what an agent sees.
 type imageFlags struct {
 	mount   string
 	seeders []string

@@ -118,7 +118,6 @@ func writeListHeader(out *strings.Builder, l *mirror.Listing) {
 	}
 }
 
-// writeIdentity says which mirror it is.
 func writeIdentity(out *strings.Builder, m mirror.Identity) {
 	if m.Target != "" {
 		out.WriteString(targetName(m.Target) + ": ")

@@ -15,7 +15,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
-// defaultLock is the file that lock writes.
 const defaultLock = "botkube-mirror.lock.json"
 
 func lockCommand(g *global) *cobra.Command {

@@ -37,7 +37,6 @@ func writeConfigured(out *strings.Builder, c *configured.Agent) {
 	}
 }
 
-// writeLines writes lines that hold text from outside.
 func writeLines(out *strings.Builder, lines []string) {
 	for _, l := range lines {
 		fmt.Fprintf(out, "%s\n", tameName(strings.ReplaceAll(clipped(l), "\n", "; ")))
@@ -61,7 +60,6 @@ func writeChecksums[F any](out *strings.Builder, files []F, checksum func(F) (ur
 	}
 }
 
-// countsBySource lists how many checksums come from each source.
 func countsBySource(counts map[lock.ChecksumSource]int) string {
 	var parts []string
 	for _, by := range lock.ChecksumSources {
@@ -92,7 +90,6 @@ func writeImage(out *strings.Builder, what string, image *lock.Image) {
 	fmt.Fprintf(out, "%s %s for %s\n", what, image.Reference, agent.JoinPlatforms(all))
 }
 
-// writeState says what an output is.
 func writeState(out *strings.Builder, o mirror.OutputResult) {
 	state := "complete"
 	if !o.Changed {
@@ -113,7 +110,6 @@ func plural(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// targetName names a target in messages.
 func targetName(target string) string {
 	if target == "-" {
 		return "standard input"

@@ -86,7 +86,6 @@ func (p *progress) observe(e mirror.Event) {
 	fmt.Fprintln(p.out, tame(clipped(line(e))))
 }
 
-// retrying reports an attempt that failed.
 func (p *progress) retrying(subject string, err error, pause time.Duration) {
 	p.observe(mirror.Event{Kind: mirror.EventRetrying, Subject: subject, Detail: err.Error(), Wait: pause})
 }
@@ -259,7 +258,6 @@ func (b *bar) clear() {
 	}
 }
 
-// shortName is the file name of an artifact's URL.
 func shortName(url string) string {
 	source, _, _ := strings.Cut(agent.Redact(url), "?")
 	name := path.Base(source)

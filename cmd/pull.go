@@ -65,7 +65,6 @@ It begins only if the disks have room for the downloads and the outputs; see
 	return c
 }
 
-// keepGoingFlag registers the flag that has a run go on after failures.
 func keepGoingFlag(c *cobra.Command, keepGoing *bool) {
 	c.Flags().BoolVar(keepGoing, "keep-going", false,
 		"download all that can be had after a download failed; then list the failures, write nothing, and exit with 5")
@@ -103,7 +102,6 @@ func pullSummary(r *mirror.Result) string {
 	return out.String()
 }
 
-// writePlan lists what a pull would download.
 func writePlan(out *strings.Builder, r *mirror.Result) {
 	for _, a := range r.Artifacts {
 		note := ""
@@ -117,7 +115,6 @@ func writePlan(out *strings.Builder, r *mirror.Result) {
 	}
 }
 
-// writeDemand sums a plan up.
 func writeDemand(out *strings.Builder, r *mirror.Result) {
 	var missing, present int64
 	unknown := 0
@@ -148,7 +145,6 @@ func writeDemand(out *strings.Builder, r *mirror.Result) {
 	}
 }
 
-// writeDiskUse says how much space a file system needs.
 func writeDiskUse(out *strings.Builder, u mirror.DiskUse) {
 	free := "free space unknown"
 	if u.Free >= 0 {

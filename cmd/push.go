@@ -74,7 +74,6 @@ those of docker login.`,
 	return c
 }
 
-// parts reads --skip.
 func parts(names []string) ([]push.Part, error) {
 	var all []push.Part
 	for _, name := range commaSeparated(names) {
@@ -126,7 +125,6 @@ func writeInstalling(out *strings.Builder, r *push.Result) {
 	}
 }
 
-// writeMounting says how to give an agent a pushed image.
 func writeMounting(out *strings.Builder, r *push.Result, o mirror.PushOptions) {
 	of := func(p push.Part) int {
 		return slices.IndexFunc(r.Parts, func(pushed push.PartResult) bool { return pushed.Part == p })

@@ -41,7 +41,6 @@ const (
 	mostInLine = 1000
 )
 
-// clipped returns the beginning of a long text.
 func clipped(text string) string {
 	lines := strings.Split(text, "\n")
 	if more := len(lines) - mostLines; more > 0 {

@@ -32,7 +32,6 @@ func Run(ctx context.Context, env Environment) int {
 	return g.report(ctx, err)
 }
 
-// global are the flags of every command.
 type global struct {
 	env   *Environment
 	file  string

@@ -35,7 +35,6 @@ func newLineWriter(to io.Writer) *lineWriter {
 	return w
 }
 
-// mostOfLines bounds the bytes that wait to be written.
 const mostOfLines = 64 << 10
 
 // Write takes whole lines.
@@ -69,7 +68,6 @@ func (w *lineWriter) close() {
 	<-w.closed
 }
 
-// serverLog writes requests and problems to standard error.
 type serverLog struct {
 	out    io.Writer
 	quiet  bool

@@ -16,7 +16,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 )
 
-// networkFlags are the flags of a command that talks to servers.
 type networkFlags struct {
 	registry registryFlags
 	transfer transferFlags
@@ -27,11 +26,9 @@ func (n *networkFlags) register(c *cobra.Command) {
 	n.transfer.register(c)
 }
 
-// needs are the parts of a session that a command needs.
 type needs struct {
 	transfer transferFlags
-	// store keeps downloads.
-	store bool
+	store    bool
 	// upstream is for the servers of plugins. They are trusted as the registry is.
 	upstream bool
 	// registry is nil if there is no network. source, if not nil, is for the registry
@@ -52,7 +49,6 @@ func (n *networkFlags) sources(targets ...string) needs {
 	return needs{transfer: n.transfer}
 }
 
-// inRegistry reports whether a target is in a registry.
 func inRegistry(target string) bool { return strings.HasPrefix(target, form.RegistryPrefix) }
 
 // show prints what run returns, in a session with what a command needs.
@@ -109,7 +105,6 @@ func inSession[T any](ctx context.Context, g *global, n needs, run func(*mirror.
 	return run(s)
 }
 
-// openStore opens the store that the flags name.
 func (g *global) openStore() (*store.Store, error) {
 	dir := g.store
 	if dir == "" {

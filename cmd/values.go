@@ -12,7 +12,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/values"
 )
 
-// valuesFlags are the flags of the command values.
 type valuesFlags struct {
 	values.Options
 	subPath                      string
@@ -98,7 +97,6 @@ func (v *valuesFlags) register(c *cobra.Command) {
 	flags.StringArrayVar(&v.allow, "allow", nil, "what else the NetworkPolicy allows, as `CIDR[:PORT]`; repeatable")
 }
 
-// options parses the flags.
 func (v *valuesFlags) options(c *cobra.Command) (o values.Options, err error) {
 	if err := cmp.Or(v.check(c), checkAllEnabled(v.AllEnabled, v.Values)); err != nil {
 		return o, err

@@ -116,7 +116,6 @@ func writeProblems(out *strings.Builder, problems []audit.Problem) {
 	}
 }
 
-// writeFiles sums up the files, or lists them.
 func writeFiles(out *strings.Builder, v *mirror.Verification, verbose bool) {
 	intact := 0
 	for _, f := range v.Files {

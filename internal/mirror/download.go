@@ -70,7 +70,6 @@ func (d *downloads) templates(ctx context.Context) error {
 	return nil
 }
 
-// dispensable adds to an error how to leave templates out.
 func dispensable(err error) error {
 	const without = "--no-exec-templates leaves them out, but where exec can neither find nor download them, each of its commands fails"
 	kind, hint := fault.KindOf(err), fault.HintOf(err)
@@ -171,7 +170,6 @@ func (d *downloads) current(ctx context.Context, r fetch.Request) (fetch.Result,
 	return d.fetch(ctx, r)
 }
 
-// fetch downloads one artifact, and tells of it.
 func (s *Session) fetch(ctx context.Context, r fetch.Request) (fetch.Result, error) {
 	tell := func(e Event) {
 		e.Subject = agent.Redact(r.URL)
@@ -206,12 +204,10 @@ func Waiting(subject string) Event {
 	return Event{Kind: EventWaiting, Subject: subject, Detail: "another download of it is under way"}
 }
 
-// blobSubject names a registry's blob.
 func blobSubject(from *registry.Repository, b lock.Blob) string {
 	return fmt.Sprintf("%s@%s", from.Name(), b.SHA256.OCI())
 }
 
-// fetchBlob brings a registry's blob into the store, and tells of it.
 func (s *Session) fetchBlob(ctx context.Context, from *registry.Repository, b lock.Blob) (transferred int64, err error) {
 	subject := blobSubject(from, b)
 	s.Observe(Event{Kind: EventStarted, Subject: subject, Total: b.Size})
@@ -222,7 +218,6 @@ func (s *Session) fetchBlob(ctx context.Context, from *registry.Repository, b lo
 	return n, err
 }
 
-// progressOf returns a function that is told how much of a blob is done.
 func (s *Session) progressOf(subject string, total int64) func(done int64) {
 	var before int64
 	return func(done int64) {

@@ -119,7 +119,6 @@ func (d *downloads) download(ctx context.Context, group *errgroup.Group, order [
 	}
 }
 
-// artifact downloads an artifact, unless it is there already.
 func (d *downloads) artifact(ctx context.Context, i int) error {
 	if d.got[i] != nil {
 		return nil

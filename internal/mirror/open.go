@@ -30,7 +30,6 @@ func (s *Session) locate(ctx context.Context, target string, stdin io.Reader) (*
 	return p, nil
 }
 
-// open reads the documents of a mirror.
 func (s *Session) open(ctx context.Context, target string, stdin io.Reader) (*form.Mirror, error) {
 	p, err := s.locate(ctx, target, stdin)
 	if err != nil {
@@ -45,7 +44,6 @@ type source struct {
 	form.Content
 }
 
-// openSource opens a mirror that something else is made of.
 func (s *Session) openSource(ctx context.Context, target string, stdin io.Reader) (*source, error) {
 	p, err := s.locate(ctx, target, stdin)
 	if err != nil {
@@ -65,7 +63,6 @@ func (src *source) close() {
 	_ = src.Mirror.Close()
 }
 
-// placeInRegistry asks a registry for what a reference names.
 func (s *Session) placeInRegistry(ctx context.Context, reference string) (*form.Place, error) {
 	ref, err := registry.ParseReference(reference)
 	if err != nil {

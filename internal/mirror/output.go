@@ -20,7 +20,6 @@ type WriteOptions struct {
 	form.WriteOptions
 }
 
-// has reports whether there is an output of some sort.
 func (o WriteOptions) has(sort func(*form.Output) bool) bool {
 	return slices.ContainsFunc(o.Outputs, func(t form.Target) bool { return sort(t.Output) })
 }
@@ -66,7 +65,6 @@ func (s *Session) waiting(path string) {
 	s.Observe(Event{Kind: EventWaiting, Subject: path, Detail: "another run writes it"})
 }
 
-// outputs are all outputs of a run.
 type outputs struct {
 	session *Session
 	targets []form.Target
@@ -242,7 +240,6 @@ func openingOrder(targets []form.Target) ([]int, error) {
 	return order, nil
 }
 
-// realPath follows the links in the part of a path that exists.
 func realPath(p string) (string, error) {
 	abs, err := filepath.Abs(p)
 	if err != nil {

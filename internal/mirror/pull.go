@@ -84,7 +84,6 @@ func (o *PullOptions) checkMembers() error {
 	return nil
 }
 
-// write downloads, and writes the outputs.
 func (d *downloads) write(ctx context.Context, from form.Content, o WriteOptions, made pluginsdir.Upstream) (*Result, error) {
 	l, result := d.plan.Lock, d.result
 	outputs, err := d.fill(ctx, func(ctx context.Context) (*outputs, error) {

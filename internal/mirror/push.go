@@ -50,7 +50,6 @@ func (s *Session) Push(ctx context.Context, o PushOptions) (*push.Result, error)
 	return result, nil
 }
 
-// pushObserver makes events of what a push tells.
 func (s *Session) pushObserver() push.Observer {
 	return push.Observer{
 		Planned:   func(blobs int, size int64) { s.Observe(Event{Kind: EventPlanned, Count: blobs, Total: size}) },

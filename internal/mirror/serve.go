@@ -95,7 +95,6 @@ func (s *Session) openServed(ctx context.Context, target string) (*form.Served, 
 
 const listenHint = "name it as HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080, or :8080 for every interface"
 
-// listen accepts connections at an address.
 func listen(ctx context.Context, address string) (net.Listener, error) {
 	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
 		return nil, fault.New(fault.Usage, "the address %q cannot be read", address).WithHint(listenHint)

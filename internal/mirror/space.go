@@ -63,7 +63,6 @@ type DiskUse struct {
 // Short reports whether there is too little room.
 func (u DiskUse) Short() bool { return u.Free >= 0 && u.Needed > u.Free }
 
-// diskUses sums up what is needed on each file system.
 func diskUses(needs []Need) []DiskUse {
 	uses := []DiskUse{}
 	at := map[string]int{}
@@ -123,7 +122,6 @@ func (u DiskUse) shortage() string {
 	return fmt.Sprintf("%s: %s%s needed, %s free", strings.Join(names, ", "), atLeast, needed, free)
 }
 
-// roomHint says how to come to more room.
 func roomHint(on []Use) string {
 	var ways []string
 	if slices.Contains(on, UseStore) {
@@ -187,7 +185,6 @@ func (d *downloads) storeNeed(l *lock.Lock, wanted func(ArtifactResult) bool) Ne
 	return need
 }
 
-// needs says what the outputs will take.
 func (o WriteOptions) needs(ctx context.Context, l *lock.Lock, from form.Content) []Need {
 	var needs []Need
 	var temporary int64

@@ -124,7 +124,6 @@ var problemNames = []struct {
 	{audit.KindSetting, "wrong in the values"},
 }
 
-// ofValues counts the problems that the values have.
 func (v *Verification) ofValues() int {
 	if v.Values == nil {
 		return 0

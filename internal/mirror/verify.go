@@ -33,14 +33,12 @@ type VerifyOptions struct {
 	ToolVersion string
 }
 
-// verifying is one run of [Session.Verify].
 type verifying struct {
 	*Session
 	options VerifyOptions
-	// found is what the mirror turned out to be.
-	found  form.Audit
-	result *Verification
-	read   atomic.Int64
+	found   form.Audit
+	result  *Verification
+	read    atomic.Int64
 }
 
 // Verify reads every byte of a mirror, and tells everything that is wrong with it. An error says
@@ -136,7 +134,6 @@ func (v *verifying) tryValues(ctx context.Context) (err error) {
 	return err
 }
 
-// values says what an agent with the values would do.
 func (v *verifying) values() (err error) {
 	o := v.options
 	if len(o.Values) == 0 {

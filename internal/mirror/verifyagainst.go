@@ -56,7 +56,6 @@ func (v *verifying) against(ctx context.Context, other *form.Mirror) error {
 	return err
 }
 
-// compare reports how the target's lock differs.
 func (v *verifying) compare(compared *Against, other *form.Mirror) {
 	wanted, have := other.Lock, v.found.Lock
 	if v.found.Form.Partial {
@@ -133,7 +132,6 @@ func (v *verifying) remake(ctx context.Context, bundle string) (all bool, err er
 	return all, group.Wait()
 }
 
-// remakeFile makes a file again, and compares its digest.
 func (v *verifying) remakeFile(ctx context.Context, from *source, p agent.Platform, f lock.File, at string, have lock.SHA256) error {
 	if from.Obtain != nil {
 		if _, err := from.Obtain(ctx, f.Artifact.Blob); err != nil {

@@ -54,7 +54,6 @@ func (p *push) otherContent(to *destination, differs string) error {
 	return fault.New(fault.Integrity, "%s is there already, with other content: %s", to, differs).WithHint("%s", hint)
 }
 
-// refused is a repository that the registry does not let be pushed to.
 type refused struct {
 	part Part
 	name registry.Name
@@ -119,7 +118,6 @@ func (p *push) ask(ctx context.Context, part Part, name registry.Name) (*destina
 	return to, to.repo.CheckPush(ctx)
 }
 
-// refusedError names all repositories that are refused.
 func refusedError(all []refused, of int) error {
 	if len(all) == 1 {
 		return fault.New(fault.Upstream, "%w", all[0].err).WithHint("%s", hintRefused(all, of))
@@ -152,7 +150,6 @@ func hintRefused(all []refused, of int) string {
 	return hintCreate(all)
 }
 
-// hintCreate says how repositories are created.
 func hintCreate(all []refused) string {
 	var paths, commands []string
 	for _, r := range all {
@@ -167,7 +164,6 @@ func hintCreate(all []refused) string {
 	return "create them in the registry first, or the project or organisation that they belong to: " + strings.Join(paths, ", ")
 }
 
-// ecrHost is how Amazon calls its registries.
 var ecrHost = lazyregexp.New(`^[0-9]{12}\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.aws)$`)
 
 // ecrRegion returns the region of a registry of Amazon's, or "".

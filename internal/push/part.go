@@ -57,7 +57,6 @@ func PartOf(role lock.ImageRole) Part {
 	return AgentImage
 }
 
-// heldBy reports whether a lock has what a part is made of.
 func (p Part) heldBy(l *lock.Lock) bool {
 	if role := kinds[p].role; role != "" {
 		return l.Image(role) != nil
@@ -82,7 +81,6 @@ func below(prefix, path string) (registry.Name, error) {
 	return registry.ParseRepository(prefix + "/" + path)
 }
 
-// path returns where below the prefix a part is.
 func (o Options) path(part Part) string {
 	if part == Chart && o.ChartPath != "" {
 		return o.ChartPath

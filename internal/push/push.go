@@ -86,7 +86,6 @@ type Pusher struct {
 	Observer Observer
 }
 
-// push is one run of [Pusher.Push].
 type push struct {
 	Pusher
 	Source
@@ -193,7 +192,6 @@ func (p *push) documents(part Part) (top bundle.Document, below []bundle.Documen
 	return top, member, err
 }
 
-// tag gives a part its tag.
 func (p *push) tag(ctx context.Context, part Part, uploaded *PartResult) error {
 	to := p.destinations[part]
 	digest := lock.Sum(to.top.Data)

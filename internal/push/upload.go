@@ -18,7 +18,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 )
 
-// uploader brings the blobs of a part to its repository.
 type uploader struct {
 	*push
 	*destination
@@ -39,7 +38,6 @@ func (p *push) upload(ctx context.Context, part Part) (PartResult, error) {
 	return uploaded, err
 }
 
-// sendDocuments uploads what the documents of a part name, and then these, by their digests.
 func (u *uploader) sendDocuments(ctx context.Context) (size int64, err error) {
 	_, below, err := u.push.documents(u.part)
 	if err != nil {
@@ -65,7 +63,6 @@ func (u *uploader) sendDocuments(ctx context.Context) (size int64, err error) {
 	return size, nil
 }
 
-// bundled uploads a blob of the bundle if the repository lacks it.
 func (u *uploader) bundled(ctx context.Context, b lock.Blob) error {
 	err := u.one(ctx, b, func() (blob.File, error) {
 		if err := u.obtain(ctx, b); err != nil {
@@ -124,7 +121,6 @@ func (u *uploader) sendImage(ctx context.Context) (size int64, mountOnly []agent
 	return made.Size, made.MountOnly, err
 }
 
-// imageSink uploads an image while it is made.
 type imageSink struct{ *uploader }
 
 // Blob uploads a layer or a configuration that the repository lacks. If the tag

@@ -43,7 +43,6 @@ type connections struct {
 	closed bool
 }
 
-// waiters are connections that wait for a request, each since when.
 type waiters struct {
 	most  int
 	since map[net.Conn]time.Time
@@ -136,7 +135,6 @@ func (c *connections) Close() error {
 	return c.Listener.Close()
 }
 
-// evict closes a connection that waits for a request, if there is one.
 func (c *connections) evict() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -15,7 +15,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
-// document answers with a document of a version.
 func (h *Handler) document(w http.ResponseWriter, r *http.Request, v *form.Version, p string) {
 	base, err := h.base(r)
 	if err != nil {
@@ -79,7 +78,6 @@ func writeText(w http.ResponseWriter, r *http.Request, text string) {
 	http.ServeContent(w, r, "", time.Time{}, strings.NewReader(text))
 }
 
-// document is a small file that depends on the base URL.
 type document struct {
 	data []byte
 	sum  lock.SHA256

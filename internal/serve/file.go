@@ -14,7 +14,6 @@ import (
 // cacheForever is the Cache-Control of content that never changes under its URL (RFC 8246).
 const cacheForever = "public, max-age=31536000, immutable"
 
-// file answers with an upstream file.
 func (h *Handler) file(w http.ResponseWriter, r *http.Request, v *form.Version, f site.File) {
 	cached := h.verifier.fromMemory(f.Path)
 	var content *content

@@ -92,7 +92,6 @@ type writer struct{ io.Writer }
 type content struct {
 	form.File
 	info fs.FileInfo
-	// size is how many bytes it has.
 	size int64
 	// at is where the next byte is sent from.
 	at int64

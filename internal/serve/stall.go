@@ -29,7 +29,6 @@ type stallTimeoutConn struct {
 	onClose func()
 }
 
-// Close closes the connection.
 func (c *stallTimeoutConn) Close() error {
 	err := c.Conn.Close()
 	if c.onClose != nil {
@@ -107,7 +106,6 @@ func (c *stallTimeoutConn) closeLingering() {
 	}
 }
 
-// stall is the known progress of a client.
 type stall struct {
 	// since is when the client last accepted something, as far as is known.
 	since time.Time

@@ -30,22 +30,19 @@ type verifier struct {
 	reading, readingLarge chan struct{}
 	calls                 singleflight.Group
 
-	mu    sync.Mutex
-	known map[string]verdict
-	// cached is how many bytes of files are in memory.
+	mu     sync.Mutex
+	known  map[string]verdict
 	cached int
 	// now is [time.Now], except in tests.
 	now func() time.Time
 }
 
-// verdict is the result of reading a file.
 type verdict struct {
 	// info describes the file that was read, and since is when that was first seen.
 	info  fs.FileInfo
 	since time.Time
 	// settled says that a further change would alter the info.
 	settled bool
-	// problem is nil if the content is right.
 	problem error
 	// data is the content of a small file, or nil. checked is when the disk was last
 	// asked whether it is still that.
@@ -247,7 +244,6 @@ func (c *verifier) confirm(path string, info fs.FileInfo) {
 	}
 }
 
-// unchanged reports whether two infos are of the same file in the same state.
 func unchanged(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && disk.ChangedAt(a).Equal(disk.ChangedAt(b))
 }
