@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/configfile"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
 // constraints bound the values of flags, beyond their types: for the configuration file
@@ -127,20 +127,14 @@ func (g *global) fromFile(c *cobra.Command) error {
 		lines = append(lines, p.In(tameName(g.file)))
 	}
 	hint := "keys are flags without their dashes, and commands; arguments such as TARGET belong on the command line\nbotkube-mirror schema prints a JSON Schema for editors"
-	if isHelmValues(problems) {
+	if helmKey.MatchString(strings.Join(lines, "\n")) {
 		hint = "it looks like Helm values, for which the flag is --values: -f is the configuration file here, not as for helm"
 	}
 	return fault.New(fault.Usage, "%w", errors.New(strings.Join(lines, "\n"))).WithHint("%s", hint)
 }
 
-// isHelmValues reports whether the unknown keys of a file are those of Botkube's chart.
-func isHelmValues(problems []configfile.Problem) bool {
-	return slices.ContainsFunc(problems, func(p configfile.Problem) bool {
-		return slices.ContainsFunc([]string{"communications", "executors", "sources"}, func(key string) bool {
-			return strings.HasPrefix(p.Text, fmt.Sprintf("there is no key %q", key))
-		})
-	})
-}
+// helmKey is the problem of a key that is one of Botkube's chart.
+var helmKey = lazyregexp.New(`there is no key "(communications|executors|sources)"`)
 
 func assign(f *pflag.Flag, values []string) error {
 	if f == nil || f.Changed {

@@ -26,9 +26,8 @@ The exit code is 0, whether anything changed or not.`,
   botkube-mirror diff botkube-mirror.lock.json ./plugins`,
 		Args: exactArgs("A", "B"),
 		RunE: func(c *cobra.Command, args []string) error {
-			o := mirror.DiffOptions{A: args[0], B: args[1], Stdin: g.env.Stdin}
 			return show(c.Context(), g, net.sources(args...), diffSummary, func(s *mirror.Session) (*mirror.Diffed, error) {
-				return s.Diff(c.Context(), o)
+				return s.Diff(c.Context(), args[0], args[1])
 			})
 		},
 	}

@@ -60,16 +60,13 @@ func (s *selectionFlags) selection(g *global) (resolve.Selection, error) {
 	if sel.Headers, err = g.headers(s.headers); err != nil {
 		return sel, err
 	}
-	if sel.Plugins, err = pluginKeys("plugin", s.plugins); err != nil {
+	sub, err := s.options()
+	if err != nil {
 		return sel, err
 	}
-	if sel.Exclude, err = pluginKeys("exclude", s.exclude); err != nil {
-		return sel, err
-	}
-	if sel.Platforms, sel.AllPlatforms, err = parsePlatforms(s.platforms); err != nil {
-		return sel, err
-	}
-	return sel, nil
+	sel.Plugins, sel.Exclude = sub.Plugins, sub.Exclude
+	sel.Platforms, sel.AllPlatforms, err = parsePlatforms(s.platforms)
+	return sel, err
 }
 
 func allEnabledFlag(flags *pflag.FlagSet, to *bool) {

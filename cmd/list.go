@@ -40,13 +40,12 @@ Only documents are read. To compare every file with the lock: verify TARGET`,
 			if len(args) == 0 {
 				return listUpstream(c, g, &sel, net.upstream())
 			}
-			o := mirror.ListOptions{Target: args[0], Stdin: g.env.Stdin}
-			var err error
-			if o.SubsetOptions, err = sel.options(); err != nil {
+			o, err := sel.options()
+			if err != nil {
 				return err
 			}
 			return show(c.Context(), g, net.sources(args...), listSummary, func(s *mirror.Session) (*mirror.Listing, error) {
-				return s.List(c.Context(), o)
+				return s.List(c.Context(), args[0], o)
 			})
 		},
 	}

@@ -141,21 +141,17 @@ func writeDemand(out *strings.Builder, r *mirror.Result) {
 	}
 	out.WriteString("\n")
 	for _, u := range r.Disk {
-		writeDiskUse(out, u)
-	}
-}
-
-func writeDiskUse(out *strings.Builder, u mirror.DiskUse) {
-	free := "free space unknown"
-	if u.Free >= 0 {
-		free = size(u.Free) + " free"
-	}
-	if u.Short() {
-		free += ", which is too little"
-	}
-	fmt.Fprintf(out, "disk: %s needed, %s\n", atLeast(u.Needed, u.AtLeast), free)
-	for _, n := range u.For {
-		fmt.Fprintf(out, "  %s for %s\n", atLeast(n.Needed, n.AtLeast), n)
+		free := "free space unknown"
+		if u.Free >= 0 {
+			free = size(u.Free) + " free"
+		}
+		if u.Short() {
+			free += ", which is too little"
+		}
+		fmt.Fprintf(out, "disk: %s needed, %s\n", atLeast(u.Needed, u.AtLeast), free)
+		for _, n := range u.For {
+			fmt.Fprintf(out, "  %s for %s\n", atLeast(n.Needed, n.AtLeast), n)
+		}
 	}
 }
 

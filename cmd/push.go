@@ -39,7 +39,7 @@ those of docker login.`,
   botkube-mirror push docker://registry.example.com/mirror/botkube-plugins-bundle:v1.14.0 other.example.com/mirror`,
 		Args: exactArgs("BUNDLE", "REGISTRY/PREFIX"),
 		RunE: func(c *cobra.Command, args []string) error {
-			o := mirror.PushOptions{Source: args[0], Stdin: g.env.Stdin, Image: form.WriteOptions{Mount: img.mount}}
+			o := mirror.PushOptions{Source: args[0], Image: form.WriteOptions{Mount: img.mount}}
 			o.Options = push.Options{Prefix: args[1], ChartPath: chartPath, Force: force}
 			var err error
 			if o.SubsetOptions, err = sub.options(); err != nil {

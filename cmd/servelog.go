@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,61 +12,41 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/serve"
 )
 
-// lineWriter writes lines soon, together with those that arrive meanwhile. A system call
-// for each would take as long as a small answer.
+// lineWriter writes lines soon, together with those that arrive meanwhile. A system call for each
+// would take as long as a small answer.
 type lineWriter struct {
-	mu     sync.Mutex
-	to     io.Writer
-	lines  []byte
-	ended  bool
-	some   chan struct{}
-	closed chan struct{}
+	mu   sync.Mutex
+	to   *bufio.Writer
+	some chan struct{}
 }
 
 func newLineWriter(to io.Writer) *lineWriter {
-	w := &lineWriter{to: to, some: make(chan struct{}, 1), closed: make(chan struct{})}
+	w := &lineWriter{to: bufio.NewWriterSize(to, 64<<10), some: make(chan struct{}, 1)}
 	go func() {
-		defer close(w.closed)
 		for range w.some {
-			w.mu.Lock()
-			w.flush()
-			w.mu.Unlock()
+			w.flush(to)
 		}
 	}()
 	return w
 }
 
-const mostOfLines = 64 << 10
-
 // Write takes whole lines.
 func (w *lineWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.lines = append(w.lines, p...)
-	if w.ended || len(w.lines) > mostOfLines {
-		w.flush()
-		return len(p), nil
-	}
 	select {
 	case w.some <- struct{}{}:
 	default: // they are to be written already
 	}
-	return len(p), nil
+	return w.to.Write(p)
 }
 
-// flush writes what waits. w is locked.
-func (w *lineWriter) flush() {
-	_, _ = w.to.Write(w.lines) // nobody could be told
-	w.lines = w.lines[:0]
-}
-
-// close writes what waits. Later lines are written at once.
-func (w *lineWriter) close() {
+func (w *lineWriter) flush(to io.Writer) {
 	w.mu.Lock()
-	w.ended = true
-	close(w.some)
-	w.mu.Unlock()
-	<-w.closed
+	defer w.mu.Unlock()
+	if w.to.Flush() != nil {
+		w.to.Reset(to) // nobody could be told, and later lines may come through
+	}
 }
 
 type serverLog struct {

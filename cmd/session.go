@@ -7,24 +7,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/spf13/cobra"
-
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 )
-
-type networkFlags struct {
-	registry registryFlags
-	transfer transferFlags
-}
-
-func (n *networkFlags) register(c *cobra.Command) {
-	n.registry.register(c, "", "the registry", "")
-	n.transfer.register(c)
-}
 
 type needs struct {
 	transfer transferFlags
@@ -67,7 +55,7 @@ func inSession[T any](ctx context.Context, g *global, n needs, run func(*mirror.
 	}
 	p := g.progress()
 	defer p.close()
-	s := &mirror.Session{Parallel: n.transfer.parallel, Observe: p.observe}
+	s := &mirror.Session{Stdin: g.env.Stdin, Parallel: n.transfer.parallel, Observe: p.observe}
 	if n.registry == nil {
 		return run(s) // there is no network
 	}

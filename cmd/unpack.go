@@ -30,7 +30,7 @@ volume. Only a registry needs a network.`,
   ssh far cat bundle.tar | botkube-mirror unpack - -o image:image.tar`,
 		Args: exactArgs("BUNDLE"),
 		RunE: func(c *cobra.Command, args []string) error {
-			o := mirror.UnpackOptions{Source: args[0], Stdin: g.env.Stdin}
+			o := mirror.UnpackOptions{Source: args[0]}
 			var err error
 			if o.LockDigest, err = lockDigest(digest); err != nil {
 				return err

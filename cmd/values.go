@@ -58,7 +58,7 @@ out. For those without Helm, --format manifests gives plain objects to apply, an
 			}
 			o.Format = values.Format(g.format)
 			made, err := inSession(c.Context(), g, net.sources(args...), func(s *mirror.Session) (*deploy.Rendering, error) {
-				return s.Values(c.Context(), args[0], g.env.Stdin, o)
+				return s.Values(c.Context(), args[0], o)
 			})
 			if err != nil {
 				return err

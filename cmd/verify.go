@@ -47,7 +47,7 @@ among them though it decides what an agent starts.`,
   botkube-mirror verify docker://registry.example.com/mirror/botkube-plugins:v1.14.0 --format json`,
 		Args: exactArgs("TARGET"),
 		RunE: func(c *cobra.Command, args []string) error {
-			o.Target, o.Stdin, o.ToolVersion = args[0], g.env.Stdin, programVersion(g.env.Version)
+			o.Target, o.ToolVersion = args[0], programVersion(g.env.Version)
 			n := net.sources(args[0], o.Against)
 			// What is verified in a registry is not kept.
 			if err := checkAllEnabled(o.AllEnabled, o.Values); err != nil {

@@ -2,19 +2,11 @@ package mirror
 
 import (
 	"context"
-	"io"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 )
-
-// DiffOptions say what [Session.Diff] does.
-type DiffOptions struct {
-	// A and B are as the target of [ListOptions].
-	A, B  string
-	Stdin io.Reader
-}
 
 // Diffed is what changed between two mirrors. It is printed as JSON for machines.
 type Diffed struct {
@@ -36,17 +28,17 @@ type NotCompared struct {
 }
 
 // Diff compares what two mirrors hold, by their documents.
-func (s *Session) Diff(ctx context.Context, o DiffOptions) (*Diffed, error) {
-	if o.A == form.StandardStream && o.B == form.StandardStream {
+func (s *Session) Diff(ctx context.Context, targetA, targetB string) (*Diffed, error) {
+	if targetA == form.StandardStream && targetB == form.StandardStream {
 		return nil, fault.New(fault.Usage, "standard input can be read once only").
 			WithHint("write one of them to a file")
 	}
-	a, err := s.open(ctx, o.A, o.Stdin)
+	a, err := s.open(ctx, targetA)
 	if err != nil {
 		return nil, err
 	}
 	defer a.Close()
-	b, err := s.open(ctx, o.B, o.Stdin)
+	b, err := s.open(ctx, targetB)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package mirror
 
 import (
 	"context"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -16,14 +15,6 @@ import (
 
 // KindUpstream is no mirror, but what one could be made of.
 const KindUpstream form.Kind = "upstream"
-
-// ListOptions say what [Session.List] does.
-type ListOptions struct {
-	SubsetOptions
-	// Target is a path, docker://REFERENCE, or "-" for Stdin.
-	Target string
-	Stdin  io.Reader
-}
 
 // Identity says which mirror it is.
 type Identity struct {
@@ -153,13 +144,13 @@ type ListedTotals struct {
 }
 
 // List tells what a mirror holds, of which only documents are read.
-func (s *Session) List(ctx context.Context, o ListOptions) (*Listing, error) {
-	in, err := s.open(ctx, o.Target, o.Stdin)
+func (s *Session) List(ctx context.Context, target string, o SubsetOptions) (*Listing, error) {
+	in, err := s.open(ctx, target)
 	if err != nil {
 		return nil, err
 	}
 	defer in.Close()
-	part, err := (&source{Mirror: in}).subset(o.SubsetOptions)
+	part, err := (&source{Mirror: in}).subset(o)
 	if err != nil {
 		return nil, err
 	}

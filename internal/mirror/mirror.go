@@ -4,6 +4,7 @@ package mirror
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
@@ -21,6 +22,8 @@ type Session struct {
 	Registry *registry.Client
 	// Source is for the registry that is read, if Registry is not.
 	Source *registry.Client
+	// Stdin is read if a target is "-", if not nil.
+	Stdin io.Reader
 	// Parallel is how many files are downloaded or uploaded at a time; at least 1.
 	Parallel int
 	// Observe receives events, from several goroutines. It must not be nil.

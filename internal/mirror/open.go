@@ -15,13 +15,13 @@ import (
 
 // locate finds out what a target names: something on this machine, standard input or
 // something in a registry. Every command begins with it.
-func (s *Session) locate(ctx context.Context, target string, stdin io.Reader) (*form.Place, error) {
+func (s *Session) locate(ctx context.Context, target string) (*form.Place, error) {
 	var p *form.Place
 	var err error
 	if reference, ok := strings.CutPrefix(target, form.RegistryPrefix); ok {
 		p, err = s.placeInRegistry(ctx, reference)
 	} else {
-		p, err = forms.All.Locate(ctx, target, stdin)
+		p, err = forms.All.Locate(ctx, target, s.Stdin)
 	}
 	if err != nil {
 		return nil, err
@@ -30,8 +30,8 @@ func (s *Session) locate(ctx context.Context, target string, stdin io.Reader) (*
 	return p, nil
 }
 
-func (s *Session) open(ctx context.Context, target string, stdin io.Reader) (*form.Mirror, error) {
-	p, err := s.locate(ctx, target, stdin)
+func (s *Session) open(ctx context.Context, target string) (*form.Mirror, error) {
+	p, err := s.locate(ctx, target)
 	if err != nil {
 		return nil, err
 	}
@@ -44,8 +44,8 @@ type source struct {
 	form.Content
 }
 
-func (s *Session) openSource(ctx context.Context, target string, stdin io.Reader) (*source, error) {
-	p, err := s.locate(ctx, target, stdin)
+func (s *Session) openSource(ctx context.Context, target string) (*source, error) {
+	p, err := s.locate(ctx, target)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ type Pruned struct {
 
 // Prune removes what the lock of a mirror, or of no version of a site, names any longer.
 func (s *Session) Prune(ctx context.Context, target string) (Pruned, error) {
-	p, err := s.locate(ctx, target, nil)
+	p, err := s.locate(ctx, target)
 	if err != nil {
 		return Pruned{}, err
 	}

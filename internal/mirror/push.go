@@ -2,7 +2,6 @@ package mirror
 
 import (
 	"context"
-	"io"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
@@ -15,7 +14,6 @@ type PushOptions struct {
 	push.Options
 	// Source is as in [UnpackOptions].
 	Source string
-	Stdin  io.Reader
 	// Image says how the mountable image is made.
 	Image form.WriteOptions
 }
@@ -25,7 +23,7 @@ func (s *Session) Push(ctx context.Context, o PushOptions) (*push.Result, error)
 	if err := push.CheckMount(o.Image.Mount); err != nil {
 		return nil, err
 	}
-	src, err := s.openSource(ctx, o.Source, o.Stdin)
+	src, err := s.openSource(ctx, o.Source)
 	if err != nil {
 		return nil, err
 	}

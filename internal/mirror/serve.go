@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -25,11 +24,9 @@ type ServeOptions struct {
 	Listen string
 	// TLSCert and TLSKey are PEM files; empty for plain HTTP.
 	TLSCert, TLSKey string
-	// ShutdownTimeout is as in [serve.RunOptions].
-	ShutdownTimeout time.Duration
 	// Started is called once connections are accepted.
 	Started func(*serve.Serving) error
-	// Versions and TLS of these come of Target and TLSCert.
+	// Versions and Certificate of these come of Target and TLSCert.
 	serve.Options
 }
 
@@ -41,11 +38,11 @@ func (s *Session) Serve(ctx context.Context, o ServeOptions) error {
 		}
 	}
 	o.BaseURL = strings.TrimSuffix(o.BaseURL, "/")
-	scheme, run := "http", serve.RunOptions{ShutdownTimeout: o.ShutdownTimeout}
-	if o.TLS = o.TLSCert != ""; o.TLS {
+	scheme := "http"
+	if o.TLSCert != "" {
 		scheme = "https"
 		var err error
-		if run.Certificate, err = serve.LoadCertificate(o.TLSCert, o.TLSKey, o.Problem); err != nil {
+		if o.Certificate, err = serve.LoadCertificate(o.TLSCert, o.TLSKey, o.Problem); err != nil {
 			return err
 		}
 	}
@@ -74,12 +71,12 @@ func (s *Session) Serve(ctx context.Context, o ServeOptions) error {
 	if err := o.Started(serving); err != nil {
 		return err
 	}
-	return handler.Run(ctx, l, run)
+	return handler.Run(ctx, l)
 }
 
 // openServed opens what is served, the newest version first.
 func (s *Session) openServed(ctx context.Context, target string) (*form.Served, error) {
-	p, err := s.locate(ctx, target, nil)
+	p, err := s.locate(ctx, target)
 	if err != nil {
 		return nil, err
 	}

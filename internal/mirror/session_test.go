@@ -356,13 +356,13 @@ func TestValues(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	bundle := w.pulled()
-	if _, err := w.Values(t.Context(), bundle, nil, values.Options{Claim: "a", Image: "b"}); fault.KindOf(err) != fault.Usage {
+	if _, err := w.Values(t.Context(), bundle, values.Options{Claim: "a", Image: "b"}); fault.KindOf(err) != fault.Usage {
 		t.Errorf("two ways: %v", err)
 	}
-	if _, err := w.Values(t.Context(), bundle, nil, values.Options{Claim: "a", Assumed: "/plugins", Version: "x"}); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), `"x" is not a Botkube version`) {
+	if _, err := w.Values(t.Context(), bundle, values.Options{Claim: "a", Assumed: "/plugins", Version: "x"}); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), `"x" is not a Botkube version`) {
 		t.Errorf("no version: %v", err)
 	}
-	made, err := w.Values(t.Context(), bundle, nil, values.Options{Claim: "botkube-plugins", Assumed: "/plugins", Version: "1.14.0"})
+	made, err := w.Values(t.Context(), bundle, values.Options{Claim: "botkube-plugins", Assumed: "/plugins", Version: "1.14.0"})
 	if err != nil {
 		t.Fatal(err)
 	}

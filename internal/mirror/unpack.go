@@ -3,7 +3,6 @@ package mirror
 import (
 	"cmp"
 	"context"
-	"io"
 	"slices"
 	"sync/atomic"
 
@@ -20,7 +19,6 @@ type UnpackOptions struct {
 	WriteOptions
 	// Source is a path, docker://REFERENCE, or "-" for Stdin.
 	Source string
-	Stdin  io.Reader
 	// LockDigest is that of the lock that is expected; nil is any. See [lock.Lock.Digest].
 	LockDigest *lock.SHA256
 }
@@ -63,7 +61,7 @@ func (s *Session) Unpack(ctx context.Context, o UnpackOptions) (*Unpacked, error
 	if err := o.check(ctx); err != nil {
 		return nil, err
 	}
-	src, err := s.openSource(ctx, o.Source, o.Stdin)
+	src, err := s.openSource(ctx, o.Source)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package mirror
 
 import (
 	"context"
-	"io"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/deploy"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
@@ -10,12 +9,12 @@ import (
 )
 
 // Values returns the Helm values, or the Kubernetes objects, with which an agent
-// starts from a mirror, of which only documents are read. The target is as in [ListOptions].
-func (s *Session) Values(ctx context.Context, target string, stdin io.Reader, o values.Options) (*deploy.Rendering, error) {
+// starts from a mirror, of which only documents are read.
+func (s *Session) Values(ctx context.Context, target string, o values.Options) (*deploy.Rendering, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	in, err := s.open(ctx, target, stdin)
+	in, err := s.open(ctx, target)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package mirror
 
 import (
 	"context"
-	"io"
 	"sync/atomic"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
@@ -20,7 +19,6 @@ import (
 type VerifyOptions struct {
 	// Target is a path, docker://REFERENCE, or "-" for Stdin.
 	Target string
-	Stdin  io.Reader
 	// Against is a lock, or another mirror, that the target is compared with; or empty.
 	Against string
 	// Unpack has the archives of a bundle unpacked too, as an agent's directory needs them.
@@ -74,7 +72,7 @@ func (s *Session) Verify(ctx context.Context, o VerifyOptions) (*Verification, e
 func (v *verifying) target(ctx context.Context) error {
 	direct := *v.Session
 	direct.Store = nil
-	p, err := direct.locate(ctx, v.options.Target, v.options.Stdin)
+	p, err := direct.locate(ctx, v.options.Target)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func (v *verifying) other(ctx context.Context) (*form.Mirror, error) {
 	if v.options.Against == form.StandardStream && v.options.Target == form.StandardStream {
 		return nil, fault.New(fault.Usage, "standard input can be read once only").WithHint("write one of them to a file")
 	}
-	return v.open(ctx, v.options.Against, v.options.Stdin)
+	return v.open(ctx, v.options.Against)
 }
 
 // against compares the target with another mirror's lock, if there is one.
@@ -89,7 +89,7 @@ func (v *verifying) compare(compared *Against, other *form.Mirror) {
 // bundle, and compares it with the one that is there. All is false where a file could not
 // be compared: the bundle has not what it is made of, or it is among the problems already.
 func (v *verifying) remake(ctx context.Context, bundle string) (all bool, err error) {
-	from, err := v.openSource(ctx, bundle, nil)
+	from, err := v.openSource(ctx, bundle)
 	if err != nil {
 		return false, err
 	}

@@ -78,38 +78,29 @@ func Describe(s *form.Served, target, address, scheme, base string) (*Serving, e
 // describeVersion tells of a version, whose indexes have URLs if base is not empty.
 func describeVersion(v form.Version, base string) (ServedVersion, error) {
 	d := ServedVersion{Tag: v.Tag, Source: v.Source, BotkubeVersion: v.Lock.BotkubeVersion, Platforms: v.Lock.Platforms}
-	at, err := indexURLs(AnyBase, v.Lock)
+	indexes, err := indexURLs(AnyBase, v.Lock)
 	if err != nil {
 		return d, err
 	}
 	d.Paths = map[string]string{}
-	for name, u := range at {
+	for name, u := range indexes {
 		d.Paths[name] = strings.TrimPrefix(u, AnyBase)
 	}
-	if base != "" {
-		if d.Indexes, err = indexURLs(base, v.Lock); err != nil {
-			return d, err
-		}
-	}
-	d.Templates, err = servedTemplatesOf(v.Lock, base)
-	return d, err
-}
-
-// servedTemplatesOf returns the templates of a version, which have URLs if base is not empty.
-func servedTemplatesOf(l *lock.Lock, base string) ([]ServedTemplates, error) {
-	templates, err := site.Templates(AnyBase, l)
+	templates, err := site.Templates(AnyBase, v.Lock)
 	if err != nil {
-		return nil, err
+		return d, err
 	}
-	var all []ServedTemplates
 	for _, t := range templates {
 		s := ServedTemplates{Plugin: t.Plugin, Ref: t.Ref, Path: strings.TrimPrefix(t.URL, AnyBase)}
 		if base != "" {
 			s.URL = base + s.Path
 		}
-		all = append(all, s)
+		d.Templates = append(d.Templates, s)
 	}
-	return all, nil
+	if base != "" {
+		d.Indexes, err = indexURLs(base, v.Lock)
+	}
+	return d, err
 }
 
 func indexURLs(base string, l *lock.Lock) (map[string]string, error) {

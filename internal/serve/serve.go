@@ -22,8 +22,10 @@ type Options struct {
 	Versions []form.Version
 	// BaseURL is what URLs in indexes begin with, or empty for the host that each request names.
 	BaseURL string
-	// TLS says that requests come over TLS. It counts if BaseURL is empty.
-	TLS bool
+	// Certificate, if not nil, has requests come over TLS.
+	Certificate *Certificate
+	// ShutdownTimeout is how long requests may go on once the server is told to end.
+	ShutdownTimeout time.Duration
 	// Access is called for every answered request, Refused for every connection without a request,
 	// Problem for what is wrong with this server. None may be nil. All are called concurrently.
 	Access  func(Access)

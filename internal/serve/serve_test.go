@@ -122,7 +122,7 @@ func TestDocuments(t *testing.T) {
 		"service":          {header: []string{"Host", "mirror"}, base: "http://mirror"},
 		"address":          {header: []string{"Host", "10.0.0.7:80"}, base: "http://10.0.0.7:80"},
 		"IPv6":             {header: []string{"Host", "[fd00::7]:8080"}, base: "http://[fd00::7]:8080"},
-		"over TLS":         {header: []string{"Host", "mirror"}, change: func(o *Options) { o.TLS = true }, base: "https://mirror"},
+		"over TLS":         {header: []string{"Host", "mirror"}, change: func(o *Options) { o.Certificate = &Certificate{} }, base: "https://mirror"},
 		"behind somebody":  {header: []string{"Host", "mirror", "X-Forwarded-Host", "evil", "X-Forwarded-Proto", "https", "Forwarded", "host=evil;proto=https"}, base: "http://mirror"},
 		"with a base URL":  {header: []string{"Host", "other"}, change: func(o *Options) { o.BaseURL = "https://mirror.example.com/sub" }, base: "https://mirror.example.com/sub"},
 		"no host is asked": {header: []string{"Host", "a^b"}, change: func(o *Options) { o.BaseURL = "https://mirror.example.com" }, base: "https://mirror.example.com"},

@@ -21,14 +21,6 @@ const (
 	maxHeader        = 16 << 10
 )
 
-// RunOptions say how a handler is run.
-type RunOptions struct {
-	// Certificate, if not nil, has requests come over TLS.
-	Certificate *Certificate
-	// ShutdownTimeout is how long requests may go on once the context is done.
-	ShutdownTimeout time.Duration
-}
-
 // suites are those of TLS 1.2 that give forward secrecy and authenticated
 // encryption (RFC 9325, section 4.2); those of TLS 1.3 all do.
 var suites = []uint16{
@@ -41,13 +33,13 @@ var suites = []uint16{
 //
 // There is no HTTP/2: the agent gains nothing by it, and a client that reads
 // nothing of one of many streams cannot be told from one that is slow.
-func (h *Handler) Run(ctx context.Context, l net.Listener, o RunOptions) error {
+func (h *Handler) Run(ctx context.Context, l net.Listener) error {
 	collectEarly()
 	bounded := newConnections(l)
 	l = bounded
-	if o.Certificate != nil {
+	if certificate := h.options.Certificate; certificate != nil {
 		l = tls.NewListener(l, &tls.Config{
-			MinVersion: tls.VersionTLS12, CipherSuites: suites, GetCertificate: o.Certificate.get, NextProtos: []string{"http/1.1"},
+			MinVersion: tls.VersionTLS12, CipherSuites: suites, GetCertificate: certificate.get, NextProtos: []string{"http/1.1"},
 		})
 	}
 	server := &http.Server{
@@ -62,7 +54,7 @@ func (h *Handler) Run(ctx context.Context, l net.Listener, o RunOptions) error {
 		return fmt.Errorf("accepting connections: %w", err)
 	case <-ctx.Done():
 	}
-	return h.shutdown(context.WithoutCancel(ctx), server, o.ShutdownTimeout)
+	return h.shutdown(context.WithoutCancel(ctx), server)
 }
 
 // memory is the soft memory limit in bytes. It leaves room for some thousand connections.
@@ -76,15 +68,15 @@ func collectEarly() {
 	}
 }
 
-func (h *Handler) shutdown(ctx context.Context, server *http.Server, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+func (h *Handler) shutdown(ctx context.Context, server *http.Server) error {
+	ctx, cancel := context.WithTimeout(ctx, h.options.ShutdownTimeout)
 	defer cancel()
 	err := server.Shutdown(ctx)
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	if n := h.running.Load(); n > 0 {
-		h.options.Problem(fmt.Errorf("stopping: requests that did not end within %s are cut: %d", timeout, n))
+		h.options.Problem(fmt.Errorf("stopping: requests that did not end within %s are cut: %d", h.options.ShutdownTimeout, n))
 	}
 	err = server.Close()
 	// The caller closes the files that requests read.

@@ -29,7 +29,7 @@ type running struct {
 	ended chan error
 }
 
-func (w *world) run(t *testing.T, o RunOptions) *running {
+func (w *world) run(t *testing.T, change func(*Options)) *running {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -37,8 +37,8 @@ func (w *world) run(t *testing.T, o RunOptions) *running {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	r := &running{url: "http://" + l.Addr().String(), stop: stop, ended: make(chan error, 1)}
-	h := w.handler(t, nil)
-	go func() { r.ended <- h.Run(ctx, l, o) }()
+	h := w.handler(t, change)
+	go func() { r.ended <- h.Run(ctx, l) }()
 	t.Cleanup(stop)
 	return r
 }
@@ -86,7 +86,7 @@ func TestStop(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, content, "tool")
-			r := w.run(t, RunOptions{ShutdownTimeout: test.patience})
+			r := w.run(t, func(o *Options) { o.ShutdownTimeout = test.patience })
 			resp := begin(t, r.url+"/"+w.binary.Path)
 			r.stop()
 			waitRefused(t, r.url)
@@ -122,7 +122,7 @@ func TestListenerFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	if err := w.handler(t, nil).Run(t.Context(), l, RunOptions{}); err == nil {
+	if err := w.handler(t, nil).Run(t.Context(), l); err == nil {
 		t.Error("no error")
 	}
 }
@@ -130,7 +130,7 @@ func TestListenerFails(t *testing.T) {
 // TestBodies sends bodies that nobody wants, and wants the next request to be answered all the same.
 func TestBodies(t *testing.T) {
 	w := newWorld(t, "binary", "tool")
-	r := w.run(t, RunOptions{})
+	r := w.run(t, nil)
 	for _, size := range []int{1, 1 << 20} {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			req, err := http.NewRequest(method, r.url+healthPath, bytes.NewReader(make([]byte, size)))
@@ -230,7 +230,7 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := w.run(t, RunOptions{Certificate: c, ShutdownTimeout: time.Minute})
+	r := w.run(t, func(o *Options) { o.Certificate, o.ShutdownTimeout = c, time.Minute })
 	get := func(pool *x509.CertPool, change func(*tls.Config)) (*http.Response, error) {
 		config := &tls.Config{RootCAs: pool, ServerName: "mirror"}
 		if change != nil {
@@ -347,7 +347,7 @@ func TestSuites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := w.run(t, RunOptions{Certificate: c, ShutdownTimeout: time.Minute})
+	r := w.run(t, func(o *Options) { o.Certificate, o.ShutdownTimeout = c, time.Minute })
 	for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
 		if !slices.Contains(suite.SupportedVersions, tls.VersionTLS12) {
 			continue
