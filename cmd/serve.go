@@ -75,7 +75,7 @@ func checkServe(o mirror.ServeOptions) error {
 
 func (g *global) serve(c *cobra.Command, o mirror.ServeOptions) error {
 	out := newLineWriter(g.env.Stderr)
-	defer out.flush(g.env.Stderr)
+	defer out.close()
 	log := &serverLog{out: out, quiet: g.quiet, probes: g.verbose}
 	if g.logFormat == "json" {
 		log.json = slog.New(slog.NewJSONHandler(out, nil))

@@ -15,16 +15,21 @@ import (
 // lineWriter writes lines soon, together with those that arrive meanwhile. A system call for each
 // would take as long as a small answer.
 type lineWriter struct {
-	mu   sync.Mutex
-	to   *bufio.Writer
-	some chan struct{}
+	mu    sync.Mutex
+	to    *bufio.Writer
+	some  chan struct{}
+	ended bool
 }
 
 func newLineWriter(to io.Writer) *lineWriter {
 	w := &lineWriter{to: bufio.NewWriterSize(to, 64<<10), some: make(chan struct{}, 1)}
 	go func() {
 		for range w.some {
-			w.flush(to)
+			w.mu.Lock()
+			if w.to.Flush() != nil {
+				w.to.Reset(to) // nobody could be told, and later lines may come through
+			}
+			w.mu.Unlock()
 		}
 	}()
 	return w
@@ -34,6 +39,10 @@ func newLineWriter(to io.Writer) *lineWriter {
 func (w *lineWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.ended {
+		defer w.to.Flush()
+		return w.to.Write(p)
+	}
 	select {
 	case w.some <- struct{}{}:
 	default: // they are to be written already
@@ -41,12 +50,13 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 	return w.to.Write(p)
 }
 
-func (w *lineWriter) flush(to io.Writer) {
+// close writes what waits. Later lines are written at once.
+func (w *lineWriter) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.to.Flush() != nil {
-		w.to.Reset(to) // nobody could be told, and later lines may come through
-	}
+	w.ended = true
+	close(w.some)
+	_ = w.to.Flush() // nobody could be told
 }
 
 type serverLog struct {
