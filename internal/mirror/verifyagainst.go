@@ -12,10 +12,10 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
 // other opens what the target is compared with, before all of the target is read in vain.
@@ -138,11 +138,11 @@ func (v *verifying) remakeFile(ctx context.Context, from *source, p agent.Platfo
 			return err
 		}
 	}
-	want, err := pluginsdir.Examine(ctx, from.Plugins, p, f)
-	if err != nil {
+	made := blob.NewDigest()
+	if err := from.Plugins.Make(ctx, p, f, made); err != nil {
 		return err
 	}
-	if have != want.SHA256 {
+	if want := made.Blob(); have != want.SHA256 {
 		v.found.Fail(audit.Problem{Kind: audit.KindDiffers, Path: at, Detail: fmt.Sprintf("its sha256 is %s, but what is unpacked of %s has %s", have, agent.Redact(f.Artifact.URL), want.SHA256)})
 	}
 	return nil

@@ -33,7 +33,8 @@ type File struct {
 
 // Made is the file of a cache directory that was made of an upstream file.
 type Made struct {
-	Blob
+	// Size is in bytes.
+	Size int64 `json:"size"`
 	// Name is its name in the archive; empty without an archive of several files.
 	Name string `json:"name,omitempty"`
 	// Program is what kind of program it is.

@@ -120,7 +120,7 @@ func TestRecordsThatOthersMayWrite(t *testing.T) {
 	d, err := s.Put([]byte("content"))
 	check(t, err)
 	check(t, s.SetURLRecord(url, store.URLRecord{URL: url, SHA256: d, Size: 7}))
-	check(t, s.SetDerived(d, "gz x", lock.Made{Blob: lock.Blob{Size: 1}}))
+	check(t, s.SetDerived(d, "gz x", lock.Made{Size: 1}))
 	counts := func(s *store.Store) bool {
 		_, of := s.URLRecord(url)
 		_, made := s.Derived(d, "gz x")

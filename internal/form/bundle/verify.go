@@ -134,7 +134,7 @@ func judgePrograms(a *form.Audit, c *Contents, b *Bundle) error {
 			if err != nil {
 				return err
 			}
-			pluginsdir.ReportUnfit(&a.Report, at, p, f, lock.Made{Blob: pinned, Program: program})
+			pluginsdir.ReportUnfit(&a.Report, at, p, f, lock.Made{Size: pinned.Size, Program: program})
 		}
 	}
 	return nil

@@ -153,7 +153,10 @@ func (s *source) Known(p agent.Platform, f lock.File) (lock.Blob, bool) {
 }
 
 // Expected is Known.
-func (s *source) Expected(p agent.Platform, f lock.File) (lock.Blob, bool) { return s.Known(p, f) }
+func (s *source) Expected(p agent.Platform, f lock.File) (int64, bool) {
+	known, ok := s.Known(p, f)
+	return known.Size, ok
+}
 
 // Make copies a file, and compares it with SHA256SUMS.
 func (s *source) Make(ctx context.Context, p agent.Platform, f lock.File, to blob.Sink) error {

@@ -212,8 +212,8 @@ func plan(l *lock.Lock, from pluginsdir.Source) []entry.Entry {
 	for _, p := range l.Platforms {
 		for _, f := range l.Files(p) {
 			e := fileEntry(p, f, from)
-			if made, known := from.Expected(p, f); known && f.Artifact.Size > 0 {
-				e.Size, e.Guess = made.Size, false
+			if size, known := from.Expected(p, f); known && f.Artifact.Size > 0 {
+				e.Size, e.Guess = size, false
 			}
 			if len(l.Platforms) > 1 {
 				e.Path = path.Join(p.Dir(), e.Path)

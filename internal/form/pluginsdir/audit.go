@@ -151,7 +151,7 @@ func (c *Audited) binaries() {
 		}
 		c.files.Entry(e, damage)
 		if found.Problem == "" {
-			ReportUnfit(c.report, c.At(f.Path), c.Platform, f, lock.Made{Blob: found.Blob, Program: found.Program})
+			ReportUnfit(c.report, c.At(f.Path), c.Platform, f, lock.Made{Size: found.Size, Program: found.Program})
 		}
 	}
 }

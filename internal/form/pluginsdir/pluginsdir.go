@@ -39,9 +39,9 @@ var Reader = disk.Reader{User: agent.User, Group: agent.Group}
 type Source interface {
 	// Known returns what a file must be, if that can be told without making it.
 	Known(p agent.Platform, f lock.File) (lock.Blob, bool)
-	// Expected returns what a file will be unless somebody altered what is
+	// Expected returns how many bytes a file will have unless somebody altered what is
 	// remembered: enough for forecasts, and never for a file to count as right.
-	Expected(p agent.Platform, f lock.File) (lock.Blob, bool)
+	Expected(p agent.Platform, f lock.File) (size int64, known bool)
 	// Make writes a file. What the sink received counts only if the error is nil.
 	Make(ctx context.Context, p agent.Platform, f lock.File, to blob.Sink) error
 	Indexes

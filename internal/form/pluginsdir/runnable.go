@@ -105,15 +105,31 @@ func (h *headed) Reset() error {
 	return h.Sink.Reset()
 }
 
-// Examine makes a file, says what it is, also to the system that would run it, and keeps
-// nothing of it.
+// Examine unpacks a file, says what it is to the system that would run it, and keeps
+// nothing of it. The file must be one of an archive, which has no digest to be compared with:
+// nothing is hashed.
 func Examine(ctx context.Context, from Source, p agent.Platform, f lock.File) (lock.Made, error) {
-	to := &headed{Sink: blob.NewDigest()}
+	to := &headed{Sink: new(counted)}
 	if err := from.Make(ctx, p, f, to); err != nil {
 		return lock.Made{}, err
 	}
-	return lock.Made{Blob: to.Blob(), Program: to.head.Program()}, nil
+	return lock.Made{Size: to.Blob().Size, Program: to.head.Program()}, nil
 }
+
+// counted is a sink that only counts: its blobs have no digest.
+type counted struct{ size int64 }
+
+func (c *counted) Write(p []byte) (int, error) {
+	c.size += int64(len(p))
+	return len(p), nil
+}
+
+func (c *counted) Reset() error {
+	c.size = 0
+	return nil
+}
+
+func (c *counted) Blob() lock.Blob { return lock.Blob{Size: c.size} }
 
 // ProgramOf says what a blob is.
 func ProgramOf(blobs blob.Source, d lock.SHA256) (agent.Program, error) {
@@ -153,7 +169,7 @@ func (u Upstream) made(f lock.File) (made lock.Made, err error) {
 	switch {
 	case f.Template != "":
 	case ok:
-		made.Blob = pinned
+		made.Size = pinned.Size
 		made.Program, err = ProgramOf(u.Blobs, pinned.SHA256)
 	case u.Memory != nil:
 		made, _ = u.Memory.Derived(f.Artifact.SHA256, how(f))

@@ -31,15 +31,15 @@ type Memory interface {
 func (Upstream) Known(_ agent.Platform, f lock.File) (lock.Blob, bool) { return f.Pinned() }
 
 // Expected knows what Memory remembers, too.
-func (u Upstream) Expected(_ agent.Platform, f lock.File) (lock.Blob, bool) {
+func (u Upstream) Expected(_ agent.Platform, f lock.File) (size int64, known bool) {
 	if pinned, ok := f.Pinned(); ok {
-		return pinned, true
+		return pinned.Size, true
 	}
 	if u.Memory == nil {
-		return lock.Blob{}, false
+		return 0, false
 	}
 	made, known := u.Memory.Derived(f.Artifact.SHA256, how(f))
-	return made.Blob, known
+	return made.Size, known
 }
 
 // MostOf returns how many bytes a file of a cache directory can have: as many as
@@ -81,7 +81,7 @@ func (u Upstream) Make(ctx context.Context, _ agent.Platform, f lock.File, sink 
 	case ok || u.Memory == nil:
 		return nil
 	}
-	remembered := lock.Made{Blob: made, Name: name, Program: to.head.Program()}
+	remembered := lock.Made{Size: made.Size, Name: name, Program: to.head.Program()}
 	if known, ok := u.Memory.Derived(f.Artifact.SHA256, how(f)); ok && reflect.DeepEqual(known, remembered) {
 		return nil
 	}

@@ -198,7 +198,7 @@ func (a *auditor) programs(l *lock.Lock) {
 			at := FilePath(f.Artifact)
 			found, there := a.files.Found[at]
 			if _, pinned := f.Pinned(); pinned && there && found.Problem == "" {
-				pluginsdir.ReportUnfit(&a.Report, at, p, f, lock.Made{Blob: found.Blob, Program: found.Program})
+				pluginsdir.ReportUnfit(&a.Report, at, p, f, lock.Made{Size: found.Size, Program: found.Program})
 			}
 		}
 	}
