@@ -22,9 +22,8 @@ type Bundle struct {
 	names  []string
 	others []oci.Named
 
-	mu sync.Mutex
-	// known are the blobs that were found to be right.
-	known map[lock.SHA256]bool
+	// known are the digests of blobs that were found to be right.
+	known sync.Map
 }
 
 // Open opens the bundle of a layout that has a name there, a tag or sha256:DIGEST, for
@@ -49,24 +48,20 @@ func Open(ctx context.Context, l *oci.Layout, name string) (*Bundle, error) {
 // OpenIncomplete is [Open] for a bundle that may lack blobs, which are looked for when
 // they are read.
 func OpenIncomplete(ctx context.Context, l *oci.Layout, name string) (*Bundle, error) {
+	var c *Contents
 	chosen, err := choose(ctx, l, name)
-	if err != nil {
-		return nil, explainIn(l, err)
+	if err == nil {
+		c, err = readIndex(ctx, chosen.Data, l)
 	}
-	c, err := readIndex(ctx, chosen.Data, l)
-	if err != nil {
-		return nil, explainIn(l, err)
+	switch {
+	case errors.Is(err, ErrNotBundle):
+		return nil, l.Explain("", err)
+	case err != nil:
+		return nil, l.Explain("the bundle", err)
 	}
-	b := &Bundle{layout: l, names: chosen.Names, others: chosen.Others, known: map[lock.SHA256]bool{}}
-	c.blobs, b.contents = b, c
+	b := &Bundle{layout: l, contents: c, names: chosen.Names, others: chosen.Others}
+	c.blobs = b
 	return b, nil
-}
-
-func explainIn(l *oci.Layout, err error) error {
-	if errors.Is(err, ErrNotBundle) {
-		return l.Explain("", err)
-	}
-	return l.Explain("the bundle", err)
 }
 
 // choose finds the image index of the bundle in a layout that has a name, or of the
@@ -126,18 +121,11 @@ func (b *Bundle) fault(d lock.SHA256, err error) error {
 }
 
 // Forget has the next [Bundle.Verify] of a blob read it, whatever was read before.
-func (b *Bundle) Forget(d lock.SHA256) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.known, d)
-}
+func (b *Bundle) Forget(d lock.SHA256) { b.known.Delete(d) }
 
 // Verify reads a blob and compares its digest, unless it did before.
 func (b *Bundle) Verify(ctx context.Context, d lock.SHA256) error {
-	b.mu.Lock()
-	known := b.known[d]
-	b.mu.Unlock()
-	if known {
+	if _, known := b.known.Load(d); known {
 		return nil
 	}
 	f, err := b.Open(d)
@@ -157,9 +145,7 @@ func (b *Bundle) judge(d, got lock.SHA256) error {
 	if got != d {
 		return b.fault(d, fault.New(fault.Integrity, "%s/%s is damaged: its sha256 is %s", oci.BlobsDir, d, got))
 	}
-	b.mu.Lock()
-	b.known[d] = true
-	b.mu.Unlock()
+	b.known.Store(d, true)
 	return nil
 }
 

@@ -261,24 +261,19 @@ func (r *reading) lockedBy(manifest []byte) (m v1.Manifest, err error) {
 	if err := json.Unmarshal(manifest, &m); err != nil {
 		return m, fault.New(fault.Integrity, "the first manifest cannot be read: %w", textfile.JSONError(manifest, err))
 	}
+	configType := string(m.Config.MediaType)
 	switch {
-	case string(m.Config.MediaType) == LockType:
+	case configType == LockType:
 		return m, nil
-	case r.index.ArtifactType != ArtifactType && m.ArtifactType != ArtifactType:
-		return m, r.otherIndex(manifest, string(m.Config.MediaType))
-	}
-	return m, fault.New(fault.Integrity, "the configuration of the first manifest is of type %q, not a lock", oci.Clip(string(m.Config.MediaType)))
-}
-
-// otherIndex says what an index is whose first manifest is not that of a bundle.
-func (r *reading) otherIndex(manifest []byte, configType string) error {
-	if isOwn(r.index.Annotations) {
-		return fault.New(fault.Usage, "%w", errOwnImage)
+	case r.index.ArtifactType == ArtifactType || m.ArtifactType == ArtifactType:
+		return m, fault.New(fault.Integrity, "the configuration of the first manifest is of type %q, not a lock", oci.Clip(configType))
+	case isOwn(r.index.Annotations):
+		return m, fault.New(fault.Usage, "%w", errOwnImage)
 	}
 	if err := r.describeOther(manifest); err != nil {
-		return err
+		return m, err
 	}
-	return notBundle("it holds an artifact with a configuration of type %q", oci.Clip(configType))
+	return m, notBundle("it holds an artifact with a configuration of type %q", oci.Clip(configType))
 }
 
 // checkDescriptor compares what the index says of a manifest.

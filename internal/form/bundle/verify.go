@@ -63,7 +63,11 @@ func verifyRepository(ctx context.Context, p *form.Place, a *form.Audit) error {
 	if err := verifyContents(ctx, a, c, p.Repository, a.Parallel); err != nil {
 		return err
 	}
-	predict(a, c.Lock, documentsOf{ctx, p.Repository, c.Lock})
+	documents := documentsOf{ctx, p.Repository, map[lock.SHA256]lock.Blob{}}
+	for _, b := range c.Blobs {
+		documents.blobs[b.SHA256] = b
+	}
+	predict(a, c.Lock, documents)
 	return nil
 }
 
@@ -173,18 +177,17 @@ func unpackAll(ctx context.Context, a *form.Audit, l *lock.Lock, from pluginsdir
 // documentsOf is a [blob.Source] of the indexes and schemas of a bundle in a
 // registry, which are read as a whole.
 type documentsOf struct {
-	ctx  context.Context
-	from oci.Reader
-	lock *lock.Lock
+	ctx   context.Context
+	from  oci.Reader
+	blobs map[lock.SHA256]lock.Blob
 }
 
 func (r documentsOf) ReadAll(d lock.SHA256, max int64) ([]byte, error) {
-	for _, b := range r.lock.Blobs() {
-		if b.SHA256 == d {
-			return oci.ReadBlob(r.ctx, r.from, b, max)
-		}
+	b, there := r.blobs[d]
+	if !there {
+		return nil, fault.New(fault.Incomplete, "sha256:%s is not in the bundle", d)
 	}
-	return nil, fault.New(fault.Incomplete, "sha256:%s is not in the bundle", d)
+	return oci.ReadBlob(r.ctx, r.from, b, max)
 }
 
 func (r documentsOf) Open(d lock.SHA256) (blob.File, error) {

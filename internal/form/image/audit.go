@@ -30,11 +30,23 @@ const (
 
 // verify reads every layer of the image at a place.
 func verify(ctx context.Context, p *form.Place, a *form.Audit) error {
-	im, err := verifyAt(ctx, p, a)
-	if errors.Is(err, ErrNotImage) {
-		return form.Other(ErrNotImage)
+	parallel := runtime.GOMAXPROCS(0)
+	if p.Repository != nil {
+		parallel = a.Parallel
 	}
-	if err != nil {
+	im, err := at(ctx, p, func(top []byte, from oci.Reader) (*Image, error) {
+		if err := isImage(ctx, top, from); err != nil {
+			return nil, err
+		}
+		if err := a.Begin(); err != nil {
+			return nil, err
+		}
+		return Audit(ctx, top, from, parallel, a)
+	})
+	switch {
+	case errors.Is(err, form.ErrOther):
+		return err
+	case err != nil:
 		return a.Unreadable(err)
 	}
 	a.Lock, a.Tag, a.Digest, a.FoundMount = im.Lock, im.Tag, im.Top.SHA256.OCI(), im.Mount
@@ -50,22 +62,6 @@ func verify(ctx context.Context, p *form.Place, a *form.Audit) error {
 	}
 	a.NoteNames(tag, im.Names, im.Others)
 	return nil
-}
-
-func verifyAt(ctx context.Context, p *form.Place, a *form.Audit) (*Image, error) {
-	parallel := runtime.GOMAXPROCS(0)
-	if p.Repository != nil {
-		parallel = a.Parallel
-	}
-	return at(ctx, p, func(top []byte, from oci.Reader) (*Image, error) {
-		if err := isImage(ctx, top, from); err != nil {
-			return nil, err
-		}
-		if err := a.Begin(); err != nil {
-			return nil, err
-		}
-		return Audit(ctx, top, from, parallel, a)
-	})
 }
 
 // Audit reads every layer of an image, as many at a time as parallel says, and

@@ -56,35 +56,30 @@ func recognize(p *form.Place) form.Likeness {
 }
 
 func openMirror(ctx context.Context, p *form.Place) (*form.Mirror, error) {
-	im, err := read(ctx, p)
+	im, err := at(ctx, p, func(top []byte, from oci.Reader) (*Image, error) { return Read(ctx, top, from) })
 	if err != nil {
 		return nil, err
 	}
 	return &form.Mirror{Lock: im.Lock, Tag: im.Tag, Digest: im.Top.SHA256.OCI(), Mount: im.Mount, MountOnly: im.MountOnly}, nil
 }
 
-func read(ctx context.Context, p *form.Place) (im *Image, err error) {
-	im, err = at(ctx, p, func(top []byte, from oci.Reader) (*Image, error) { return Read(ctx, top, from) })
+// at reads the image at a place as read does. What is none is a [form.ErrOther].
+func at(ctx context.Context, p *form.Place, read func(top []byte, from oci.Reader) (*Image, error)) (im *Image, err error) {
+	if from := p.Repository; from != nil {
+		if im, err = read(from.Top, from); err == nil {
+			im.Tag = from.Tag
+		}
+	} else {
+		l, layoutErr := p.Layout(ctx)
+		if layoutErr != nil {
+			return nil, layoutErr
+		}
+		im, err = inLayout(ctx, l, p.Document, func(top []byte) (*Image, error) { return read(top, l) })
+	}
 	if errors.Is(err, ErrNotImage) {
 		err = form.Other(ErrNotImage)
 	}
 	return im, err
-}
-
-// at reads the image at a place as read does.
-func at(ctx context.Context, p *form.Place, read func(top []byte, from oci.Reader) (*Image, error)) (*Image, error) {
-	if from := p.Repository; from != nil {
-		im, err := read(from.Top, from)
-		if err == nil {
-			im.Tag = from.Tag
-		}
-		return im, err
-	}
-	l, err := p.Layout(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return inLayout(ctx, l, p.Document, func(top []byte) (*Image, error) { return read(top, l) })
 }
 
 // output is an image that is written as a whole in the end.

@@ -59,22 +59,16 @@ func inLayout(ctx context.Context, l *oci.Layout, name string, read func(top []b
 	if err != nil {
 		return nil, l.Explain("the image", err)
 	}
-	im.found(top)
-	return im, nil
-}
-
-// found notes how a layout names an image, and what else it holds.
-func (im *Image) found(top *oci.Chosen) {
 	im.Names, im.Others = top.Names, top.Others
 	if len(top.Names) > 0 {
 		im.Tag = top.Names[0]
 	}
-	if im.Lock == nil {
-		return
+	if im.Lock != nil {
+		if tag, err := im.Lock.Tag(); err == nil && top.Answers(tag) {
+			im.Tag = tag
+		}
 	}
-	if tag, err := im.Lock.Tag(); err == nil && top.Answers(tag) {
-		im.Tag = tag
-	}
+	return im, nil
 }
 
 // isImage is nil for the index or manifest of an image of plugins, which may be
