@@ -1,10 +1,14 @@
 package index
 
 import (
+	"bytes"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"gopkg.in/yaml.v3"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
@@ -199,6 +203,13 @@ func FuzzRewrite(f *testing.F) {
 		if err != nil {
 			return
 		}
+		var whole bytes.Buffer
+		root := ix.document.Content[0]
+		if encodeTo(&whole, root) == nil {
+			if parts, err := encode(root, 1); err != nil || !bytes.Equal(parts, whole.Bytes()) {
+				t.Errorf("%v\n%s\nwant\n%s", err, parts, whole.Bytes())
+			}
+		}
 		out, err := ix.Rewrite(pointAway)
 		if err != nil {
 			return
@@ -226,3 +237,57 @@ func FuzzSelect(f *testing.F) {
 		}
 	})
 }
+
+// TestEncodeInParts wants the bytes that yaml.v3 writes in one go.
+func TestEncodeInParts(t *testing.T) {
+	t.Parallel()
+	names, err := filepath.Glob("testdata/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documents := map[string][]byte{"comments": []byte(commented), "foot": []byte(commented + "# foot\n"), "flow": []byte("{entries: [{name: a}, {name: b}]}"), "none": []byte("a: b\n")}
+	for _, name := range names {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents[name] = data
+	}
+	for name, data := range documents {
+		var document yaml.Node
+		if err := yaml.Unmarshal(data, &document); err != nil {
+			t.Fatal(err)
+		}
+		var want bytes.Buffer
+		if err := encodeTo(&want, document.Content[0]); err != nil {
+			t.Fatal(err)
+		}
+		for atOnce := range 4 {
+			if got, err := encode(document.Content[0], 1+atOnce); err != nil || !bytes.Equal(got, want.Bytes()) {
+				t.Errorf("%s, %d at once: %v\n%s\nwant\n%s", name, 1+atOnce, err, got, want.Bytes())
+			}
+		}
+	}
+}
+
+const commented = `# of the document
+
+# of what comes first
+apiVersion: v1 # behind it
+# of the entries
+entries: # behind the key
+  # of an entry
+  - name: a # of its name
+    description: |
+      several
+
+      lines
+  - # behind a hyphen
+    name: b
+    urls: []
+  # of the last
+  - {name: c}
+# of what follows
+other: 1
+more: [a, b]
+`

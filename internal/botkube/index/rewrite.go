@@ -46,16 +46,65 @@ func (ix *Index) Rewrite(replace func(*agent.Entry) (Replacement, bool)) ([]byte
 		}
 		root = with(root, "entries", &kept)
 	}
-	var out bytes.Buffer
-	enc := yaml.NewEncoder(&out)
-	enc.SetIndent(4) // as Botkube's index builder writes
-	if err := errors.Join(enc.Encode(root), enc.Close()); err != nil {
+	out, err := encode(root, encodedAtOnce)
+	if err != nil {
 		return nil, err
 	}
-	if _, err := Parse(out.Bytes()); err != nil {
+	if _, err := Parse(out); err != nil {
 		return nil, fmt.Errorf("the rewritten index is not valid: %w", err)
 	}
-	return out.Bytes(), nil
+	return out, nil
+}
+
+// encodedAtOnce is how many entries are encoded at once: yaml.v3 keeps each event of a
+// document, of 400 bytes, until its end (emitterc.go, yaml_emitter_emit).
+const encodedAtOnce = 100
+
+// encode writes an index in parts: what comes before the entries with the first of them,
+// the others, and the rest. A comment below something has yaml.v3 add an empty line before
+// what follows, so an index with one is written in one part, and so is a list in brackets.
+func encode(root *yaml.Node, atOnce int) ([]byte, error) {
+	entries := lookup(root, "entries")
+	var out bytes.Buffer
+	if entries == nil || len(entries.Content) <= atOnce || entries.Style&yaml.FlowStyle != 0 || root.Style&yaml.FlowStyle != 0 || hasFootComment(root) {
+		err := encodeTo(&out, root)
+		return out.Bytes(), err
+	}
+	at := slices.Index(root.Content, entries)
+	part := *root
+	for some := range slices.Chunk(entries.Content, atOnce) {
+		list := *entries
+		list.Content = some
+		part.Content = append(slices.Clone(root.Content[:at]), &list)
+		if out.Len() == 0 {
+			if err := encodeTo(&out, &part); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		var more bytes.Buffer
+		if err := encodeTo(&more, &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: []*yaml.Node{text("entries"), &list}}); err != nil {
+			return nil, err
+		}
+		_, items, _ := bytes.Cut(more.Bytes(), []byte("\n"))
+		out.Write(items)
+	}
+	var err error
+	if part.Content = root.Content[at+1:]; len(part.Content) > 0 {
+		part.HeadComment = ""
+		err = encodeTo(&out, &part)
+	}
+	return out.Bytes(), err
+}
+
+func encodeTo(out *bytes.Buffer, n *yaml.Node) error {
+	enc := yaml.NewEncoder(out)
+	enc.SetIndent(4) // as Botkube's index builder writes
+	return errors.Join(enc.Encode(n), enc.Close())
+}
+
+func hasFootComment(n *yaml.Node) bool {
+	return n.FootComment != "" || slices.ContainsFunc(n.Content, hasFootComment)
 }
 
 func rewriteEntry(entry *yaml.Node, r Replacement) (*yaml.Node, error) {
