@@ -10,8 +10,6 @@ import (
 	"unicode"
 
 	"github.com/go-viper/mapstructure/v2"
-	"golang.org/x/text/cases"
-	"golang.org/x/text/language"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/helmvalues"
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
@@ -338,10 +336,27 @@ func EnvironmentKey(name string) (string, bool) {
 		return "", false
 	}
 	words := strings.Split(key, "__")
-	title := cases.Title(language.AmericanEnglish)
 	key = strings.ToLower(words[0])
 	for _, w := range words[1:] {
-		key += title.String(strings.ToLower(w))
+		key += titled(strings.ToLower(w))
 	}
 	return strings.ReplaceAll(key, "_", "."), true
+}
+
+// titled is cases.Title of x/text, for lower-case ASCII: names of variables have no other
+// letters. It spares the tables of that library.
+func titled(s string) string {
+	isWord := func(i int) bool {
+		return i >= 0 && i < len(s) && (s[i] >= 'a' && s[i] <= 'z' || s[i] >= '0' && s[i] <= '9' || s[i] == '_')
+	}
+	out, begins := []byte(s), true
+	for i, c := range out {
+		within := isWord(i) || strings.IndexByte(".':", c) >= 0 && isWord(i-1) && isWord(i+1)
+		letter := c >= 'a' && c <= 'z'
+		if letter && begins {
+			out[i] = c - 'a' + 'A'
+		}
+		begins = !letter && (begins || !within)
+	}
+	return string(out)
 }

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/language"
 )
 
 func config(t *testing.T, environment map[string]string, texts ...string) *Config {
@@ -337,4 +340,22 @@ func FuzzParseConfig(f *testing.F) {
 			c.Enabled("")
 		}
 	})
+}
+
+// TestTitled compares with the library of the agent.
+func TestTitled(t *testing.T) {
+	t.Parallel()
+	title := cases.Title(language.AmericanEnglish)
+	var longer func(s string, by int)
+	longer = func(s string, by int) {
+		if got, want := titled(s), title.String(s); got != want {
+			t.Errorf("%q: %q, want %q", s, got, want)
+		}
+		for _, c := range "a1-_.':/ " {
+			if by > 0 {
+				longer(s+string(c), by-1)
+			}
+		}
+	}
+	longer("", 5)
 }

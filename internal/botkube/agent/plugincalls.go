@@ -55,61 +55,63 @@ const (
 // kubectl and echo since; github.com/kubeshop/botkube-plugins has the others. Plugins
 // with an empty list use the API server alone, or nothing (echo). The calls of
 // prometheus, keptn and github-events of v1.14.0 were also seen at run time.
-var officialCalls = map[PluginType]map[string][]pluginCall{
-	Source: {
-		"kubernetes": {}, // internal/source/kubernetes
-		"cm-watcher": {}, // cmd/source/cm-watcher/main.go
-		// internal/source/argocd/setup_notifications.go: it has Argo CD call the
-		// agent, by a ConfigMap.
-		"argocd": {},
-		// internal/source/prometheus/source.go, consumeAlerts: every five seconds
-		"prometheus": {{purpose: "alerts", key: "config.url", to: func(s *callSettings) string { return Origin(s.URL) }}},
-		// internal/source/keptn/source.go, consumeEvents: every five seconds
-		"keptn": {{purpose: "events", key: "config.url", to: func(s *callSettings) string { return Origin(s.URL) }}},
-		// internal/source/github_events/config.go, MergeConfigs, and gh/client.go: a
-		// GitHub App's token comes from github.com whatever baseUrl is.
-		"github-events": {
-			{purpose: "events of repositories", key: "config.github.baseUrl", to: func(s *callSettings) string { return cmp.Or(Origin(s.GitHub.BaseURL), gitHubAPI) }},
-			{purpose: "its token as a GitHub App", key: "config.github.auth.app.id", to: gitHubApp},
+func officialCalls() map[PluginType]map[string][]pluginCall {
+	return map[PluginType]map[string][]pluginCall{
+		Source: {
+			"kubernetes": {}, // internal/source/kubernetes
+			"cm-watcher": {}, // cmd/source/cm-watcher/main.go
+			// internal/source/argocd/setup_notifications.go: it has Argo CD call the
+			// agent, by a ConfigMap.
+			"argocd": {},
+			// internal/source/prometheus/source.go, consumeAlerts: every five seconds
+			"prometheus": {{purpose: "alerts", key: "config.url", to: func(s *callSettings) string { return Origin(s.URL) }}},
+			// internal/source/keptn/source.go, consumeEvents: every five seconds
+			"keptn": {{purpose: "events", key: "config.url", to: func(s *callSettings) string { return Origin(s.URL) }}},
+			// internal/source/github_events/config.go, MergeConfigs, and gh/client.go: a
+			// GitHub App's token comes from github.com whatever baseUrl is.
+			"github-events": {
+				{purpose: "events of repositories", key: "config.github.baseUrl", to: func(s *callSettings) string { return cmp.Or(Origin(s.GitHub.BaseURL), gitHubAPI) }},
+				{purpose: "its token as a GitHub App", key: "config.github.auth.app.id", to: gitHubApp},
+			},
+			// internal/source/ai-brain: config.go, assistant.go, kubescape_tools.go, and
+			// internal/otelx/otel.go, whose endpoint is that of
+			// honeycomb-opentelemetry-go v0.9.0. Kubescape v3.0.11: core/core/scan.go,
+			// pkg/imagescan/imagescan.go, kubescape/backend v0.0.20
+			// pkg/versioncheck and kubescape/regolibrary v2.0.1 gitregostore.
+			"ai-brain": {
+				{purpose: "answers", key: "config.openAIBaseURL", to: func(s *callSettings) string { return Origin(s.OpenAIBaseURL) }, onRequest: true},
+				{purpose: "traces of its work", key: "config.honeycombAPIKey", to: honeycomb},
+				{purpose: "scans by Kubescape", to: always("https://github.com and https://version-check.ks-services.co and https://toolbox-data.anchore.io"), onRequest: true},
+			},
 		},
-		// internal/source/ai-brain: config.go, assistant.go, kubescape_tools.go, and
-		// internal/otelx/otel.go, whose endpoint is that of
-		// honeycomb-opentelemetry-go v0.9.0. Kubescape v3.0.11: core/core/scan.go,
-		// pkg/imagescan/imagescan.go, kubescape/backend v0.0.20
-		// pkg/versioncheck and kubescape/regolibrary v2.0.1 gitregostore.
-		"ai-brain": {
-			{purpose: "answers", key: "config.openAIBaseURL", to: func(s *callSettings) string { return Origin(s.OpenAIBaseURL) }, onRequest: true},
-			{purpose: "traces of its work", key: "config.honeycombAPIKey", to: honeycomb},
-			{purpose: "scans by Kubescape", to: always("https://github.com and https://version-check.ks-services.co and https://toolbox-data.anchore.io"), onRequest: true},
+		Executor: {
+			"echo":        {}, // cmd/executor/echo/main.go
+			"thread-mate": {}, // internal/executor/thread-mate/cm_sync.go: a ConfigMap
+			// internal/executor/kubectl/commands.go: create and apply take URLs.
+			"kubectl": {{purpose: "manifests by URL", to: always(DestinationInCommand), onRequest: true}},
+			// internal/executor/helm/install.go, Help: repositories cannot be added.
+			"helm": {{purpose: "charts by URL or --repo", to: always(DestinationInCommand), onRequest: true}},
+			// cmd/executor/exec/main.go, Execute: install runs eget v1.3.3 (dl.go,
+			// find.go), and run whatever it installed. Templates are not here, but checked.
+			"exec": {
+				{purpose: "releases that exec install names", to: always(gitHub), onRequest: true},
+				{purpose: "downloads by URL and the programs that it runs", to: always(DestinationInCommand), onRequest: true},
+			},
+			// internal/executor/flux: diff_cmd.go, gh_cmd.go, executor.go
+			"flux": {
+				{purpose: "pull requests", to: always(gitHub), onRequest: true},
+				{purpose: "the flux program", to: always(DestinationInCommand), onRequest: true},
+			},
+			// cmd/executor/gh/main.go, createGitHubIssue
+			"gh": {{purpose: "issues", key: "config.github.repository", to: func(s *callSettings) string { return gitHubOf(s.GitHub.Repository) }, onRequest: true}},
+			// internal/executor/doctor/executor.go, getGptClient; the key is there from
+			// v1.5.0 on.
+			"doctor": {{purpose: "answers", key: "config.apiBaseUrl", to: func(s *callSettings) string { return cmp.Or(Origin(s.APIBaseURL), openAI) }, onRequest: true}},
+			// cmd/executor/ai/main.go, Execute: the incoming webhook of the agent, behind
+			// which ai-brain is.
+			"ai": {{purpose: "ai-brain", to: always(DestinationOwnService), onRequest: true}},
 		},
-	},
-	Executor: {
-		"echo":        {}, // cmd/executor/echo/main.go
-		"thread-mate": {}, // internal/executor/thread-mate/cm_sync.go: a ConfigMap
-		// internal/executor/kubectl/commands.go: create and apply take URLs.
-		"kubectl": {{purpose: "manifests by URL", to: always(DestinationInCommand), onRequest: true}},
-		// internal/executor/helm/install.go, Help: repositories cannot be added.
-		"helm": {{purpose: "charts by URL or --repo", to: always(DestinationInCommand), onRequest: true}},
-		// cmd/executor/exec/main.go, Execute: install runs eget v1.3.3 (dl.go,
-		// find.go), and run whatever it installed. Templates are not here, but checked.
-		"exec": {
-			{purpose: "releases that exec install names", to: always(gitHub), onRequest: true},
-			{purpose: "downloads by URL and the programs that it runs", to: always(DestinationInCommand), onRequest: true},
-		},
-		// internal/executor/flux: diff_cmd.go, gh_cmd.go, executor.go
-		"flux": {
-			{purpose: "pull requests", to: always(gitHub), onRequest: true},
-			{purpose: "the flux program", to: always(DestinationInCommand), onRequest: true},
-		},
-		// cmd/executor/gh/main.go, createGitHubIssue
-		"gh": {{purpose: "issues", key: "config.github.repository", to: func(s *callSettings) string { return gitHubOf(s.GitHub.Repository) }, onRequest: true}},
-		// internal/executor/doctor/executor.go, getGptClient; the key is there from
-		// v1.5.0 on.
-		"doctor": {{purpose: "answers", key: "config.apiBaseUrl", to: func(s *callSettings) string { return cmp.Or(Origin(s.APIBaseURL), openAI) }, onRequest: true}},
-		// cmd/executor/ai/main.go, Execute: the incoming webhook of the agent, behind
-		// which ai-brain is.
-		"ai": {{purpose: "ai-brain", to: always(DestinationOwnService), onRequest: true}},
-	},
+	}
 }
 
 const openAI = "https://api.openai.com"
@@ -177,12 +179,13 @@ type OfficialLookup func(PluginType, PluginKey) (version string, own bool)
 // PluginEgress returns what the plugins that the agent starts call.
 func (c *Config) PluginEgress(version string, officials OfficialLookup) PluginEgress {
 	var out PluginEgress
+	official := officialCalls()
 	for _, p := range c.Enabled(version).All() {
 		key, err := DecomposePluginKey(p.Key)
 		if err != nil {
 			continue // the agent refuses it
 		}
-		known, is := officialCalls[p.Type][key.Name]
+		known, is := official[p.Type][key.Name]
 		switch version, own := officials(p.Type, key); {
 		case !is || !own:
 			out.Unknown = append(out.Unknown, p.Key)
