@@ -55,9 +55,9 @@ func (r *registryFlags) identity() transfer.Identity {
 	return transfer.Identity{CAFiles: r.caFiles, CertFile: r.clientCert, KeyFile: r.clientKey, FlagPrefix: r.prefix}
 }
 
-func (r *registryFlags) client(o transfer.Options, p *progress) *registry.Client {
+func (r *registryFlags) client(o transfer.Options, parallel int, p *progress) *registry.Client {
 	return registry.New(registry.Config{
-		Options: o, PlainHTTP: r.plainHTTP, Insecure: r.insecure, FlagPrefix: r.prefix, Retrying: p.retrying,
+		Options: o, PlainHTTP: r.plainHTTP, Insecure: r.insecure, FlagPrefix: r.prefix, Parallel: parallel, Retrying: p.retrying,
 		Waiting: func(subject string) { p.observe(mirror.Waiting(subject)) },
 	})
 }

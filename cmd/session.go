@@ -66,14 +66,14 @@ func inSession[T any](ctx context.Context, g *global, n needs, run func(*mirror.
 	if options.TLS, err = n.registry.identity().TLS(ctx); err != nil {
 		return result, err
 	}
-	s.Registry = n.registry.client(options, p)
+	s.Registry = n.registry.client(options, n.transfer.parallel, p)
 	defer s.Registry.Close()
 	if n.source != nil {
 		from := options
 		if from.TLS, err = n.source.identity().TLS(ctx); err != nil {
 			return result, err
 		}
-		s.Source = n.source.client(from, p)
+		s.Source = n.source.client(from, n.transfer.parallel, p)
 		defer s.Source.Close()
 	}
 	if n.store {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -69,11 +70,17 @@ func (p *push) prepare(ctx context.Context) error {
 		return err
 	}
 	p.destinations = map[Part]*destination{}
+	destinations, failures := make([]*destination, len(p.parts)), make([]error, len(p.parts))
+	var asking sync.WaitGroup
+	for i, part := range p.parts {
+		asking.Go(func() { destinations[i], failures[i] = p.ask(ctx, part, names[part]) })
+	}
+	asking.Wait()
 	var all []refused
-	for _, part := range p.parts {
-		to, err := p.ask(ctx, part, names[part])
+	for i, part := range p.parts {
+		err := failures[i]
 		if err == nil {
-			p.destinations[part] = to
+			p.destinations[part] = destinations[i]
 			continue
 		}
 		switch registry.RefusalOf(err) {

@@ -24,6 +24,10 @@ type uploader struct {
 	sent atomic.Int64
 }
 
+// questions bounds how many blobs the registry is asked for at a time. It bounds itself how
+// many it is sent.
+const questions = 24
+
 // upload brings everything of a part to the registry but its tag.
 func (p *push) upload(ctx context.Context, part Part) (PartResult, error) {
 	u := &uploader{push: p, destination: p.destinations[part]}
@@ -43,24 +47,26 @@ func (u *uploader) sendDocuments(ctx context.Context) (size int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	documents := append(below, u.top)
-	blobs := blobsOf(documents)
+	blobs := blobsOf(append(slices.Clone(below), u.top))
 	size = lock.SizeOf(blobs)
 	u.Observer.Planned(len(blobs), size)
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(u.Parallel)
+	group.SetLimit(max(u.Parallel, questions))
 	for _, b := range blobs {
 		group.Go(func() error { return u.bundled(groupCtx, b) })
 	}
 	if err := group.Wait(); err != nil || u.has(u.top.Blob().SHA256) {
 		return size, err
 	}
-	for _, d := range documents {
-		if err := u.repo.PutManifest(ctx, d.Blob().SHA256.OCI(), d.MediaType, d.Data); err != nil {
-			return size, err
-		}
+	group, groupCtx = errgroup.WithContext(ctx)
+	group.SetLimit(u.Parallel)
+	for _, d := range below {
+		group.Go(func() error { return u.repo.PutManifest(groupCtx, d.Blob().SHA256.OCI(), d.MediaType, d.Data) })
 	}
-	return size, nil
+	if err := group.Wait(); err != nil {
+		return size, err
+	}
+	return size, u.repo.PutManifest(ctx, u.top.Blob().SHA256.OCI(), u.top.MediaType, u.top.Data)
 }
 
 func (u *uploader) bundled(ctx context.Context, b lock.Blob) error {

@@ -31,9 +31,7 @@ func (r *Repository) Fetch(ctx context.Context, b lock.Blob, s *store.Store, obs
 		return 0, err
 	}
 	in, err := s.Ingest(ctx, "blob "+id, func() {
-		if r.client.waiting != nil {
-			r.client.waiting(r.name.reference(id))
-		}
+		r.client.Waiting(r.name.reference(id))
 	})
 	if err != nil {
 		return 0, r.failure(ctx, doing, transfer.Local(err))
@@ -126,8 +124,8 @@ func (o *opened) Close() error {
 
 func (r *Repository) download(b lock.Blob, to transfer.Sink, doing string) *transfer.Download {
 	return &transfer.Download{
-		Sink: to, Source: &blobSource{Repository: r, blob: b}, Retry: r.client.options.Retry, Vouched: true, Expected: b.Size,
-		Observer: transfer.Observer{Retrying: func(err error, pause time.Duration) { r.client.tell(doing, err, pause) }}.Filled(),
+		Sink: to, Source: &blobSource{Repository: r, blob: b}, Retry: r.client.Retry, Vouched: true, Expected: b.Size,
+		Observer: transfer.Observer{Retrying: func(err error, pause time.Duration) { r.client.Retrying(doing, err, pause) }}.Filled(),
 		CheckTotal: func(size int64) error {
 			if size != b.Size {
 				return damaged("it has %d bytes in the registry, not %d", size, b.Size)

@@ -68,12 +68,12 @@ func (c *Client) advice(host string, err error) (fault.Kind, string) {
 		return fault.Usage, e.hint()
 	}
 	if e, ok := errors.AsType[*statusError](err); ok {
-		if c.plainHTTP && e.stage == stageGreeting && e.Code == http.StatusBadRequest {
-			return fault.Usage, "the registry may speak https: leave out " + c.flag + "plain-http"
+		if c.PlainHTTP && e.stage == stageGreeting && e.Code == http.StatusBadRequest {
+			return fault.Usage, "the registry may speak https: leave out " + c.flag("plain-http")
 		}
 		return fault.Upstream, e.hint(host)
 	}
-	hint := transfer.ConnectionHint(err, "registry", c.flag)
+	hint := transfer.ConnectionHint(err, "registry", c.flag(""))
 	switch {
 	case transfer.Is[*interceptedError](err):
 		return fault.Upstream, "something before the registry answers in its place, such as a load balancer or a gateway: run it again; if it stays, ask whoever runs that"
@@ -88,15 +88,15 @@ func (c *Client) advice(host string, err error) (fault.Kind, string) {
 	case transfer.Is[*transfer.StatusError](err):
 		return fault.Upstream, transfer.HintProxyRefuses
 	case transfer.IsNotTLS(err):
-		return fault.Usage, "the registry does not speak TLS there; if it is meant to speak http, say so with " + c.flag + "plain-http"
+		return fault.Usage, "the registry does not speak TLS there; if it is meant to speak http, say so with " + c.flag("plain-http")
 	case transfer.IsUnknownAuthority(err):
-		return fault.Usage, hint + "; " + c.flag + "insecure-skip-verify turns the check of certificates off"
+		return fault.Usage, hint + "; " + c.flag("insecure-skip-verify") + " turns the check of certificates off"
 	case transfer.IsTLS(err):
-		return fault.Upstream, hint + " " + c.flag + "insecure-skip-verify turns the check of certificates off"
+		return fault.Upstream, hint + " " + c.flag("insecure-skip-verify") + " turns the check of certificates off"
 	case transfer.IsClientRefused(err), errors.Is(err, transfer.ErrProxySetting):
 		return fault.Usage, hint
 	case errors.Is(err, errInClear):
-		return fault.Upstream, "correct the registry's own idea of its address, or of its token server's; " + c.flag + "plain-http allows http"
+		return fault.Upstream, "correct the registry's own idea of its address, or of its token server's; " + c.flag("plain-http") + " allows http"
 	case transfer.Is[*sessionLost](err):
 		return fault.Upstream, "does the registry have several instances? all must share their storage and their http secret"
 	case transfer.Is[*transfer.RedirectError](err):
@@ -108,7 +108,7 @@ func (c *Client) advice(host string, err error) (fault.Kind, string) {
 		hint = "the registry leads to " + transfer.Printable(e.Host, maxMessage) + ": if this machine cannot reach that, correct the address there, or have the registry pass content on itself; " + transfer.HintProxy
 	}
 	question := "is the registry up?"
-	if c.plainHTTP {
+	if c.PlainHTTP {
 		question = "is the registry up, and does it speak http there?"
 	}
 	return fault.Upstream, cmp.Or(hint, question+" run it again when it is; "+transfer.HintProxy)

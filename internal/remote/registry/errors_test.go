@@ -34,7 +34,7 @@ func TestTimeoutIsUpstream(t *testing.T) {
 func TestHintsSuitReaders(t *testing.T) {
 	t.Parallel()
 	var hints []string
-	for _, c := range []*Client{{}, {plainHTTP: true}} {
+	for _, c := range []*Client{{}, {Config: Config{PlainHTTP: true}}} {
 		_, hint := c.advice("h", errors.New("x"))
 		hints = append(hints, hint)
 	}

@@ -141,7 +141,7 @@ func basic(auth Credentials) string {
 
 // send sends a request over the wire.
 func (l *login) send(req *http.Request, authorization string) (*http.Response, error) {
-	if req.URL.Scheme != "https" && (req.URL.Scheme != "http" || !l.client.plainHTTP) {
+	if req.URL.Scheme != "https" && (req.URL.Scheme != "http" || !l.client.PlainHTTP) {
 		if req.Body != nil {
 			_ = req.Body.Close()
 		}
@@ -149,7 +149,7 @@ func (l *login) send(req *http.Request, authorization string) (*http.Response, e
 	}
 	sent := *req // the request is the caller's, and a retry may go another way
 	sent.Header = req.Header.Clone()
-	sent.Header.Set("User-Agent", l.client.options.UserAgent)
+	sent.Header.Set("User-Agent", l.client.UserAgent)
 	if authorization != "" {
 		sent.Header.Set("Authorization", authorization)
 	}
@@ -193,7 +193,7 @@ func (l *login) ask(ctx context.Context, c challenge, auth Credentials, scopes .
 	if err != nil || u.Host == "" {
 		return "", transfer.Permanent(&noTokenError{reason: "the registry names a token server by what is not a URL"})
 	}
-	if u.Scheme != "https" && !l.client.plainHTTP {
+	if u.Scheme != "https" && !l.client.PlainHTTP {
 		return "", transfer.Permanent(&noTokenError{reason: fmt.Sprintf("the token server %s does not use https", transfer.Printable(u.Host, maxMessage))})
 	}
 	if auth.IdentityToken != "" {
@@ -219,7 +219,7 @@ func (l *login) tokenFrom(ctx context.Context, q request, authorization string) 
 	if err != nil {
 		return "", err
 	}
-	client := transfer.NewClient(tokenServer{l, authorization}, "the token server", l.client.options.IdleTimeout)
+	client := transfer.NewClient(tokenServer{l, authorization}, "the token server", l.client.IdleTimeout)
 	resp, err := client.Do(req, 0)
 	if err != nil {
 		if q.url.Host != l.host && !transfer.Is[*noTokenError](err) {

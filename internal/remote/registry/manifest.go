@@ -214,7 +214,7 @@ func (r *Repository) failure(ctx context.Context, doing string, err error) error
 // at returns where something is on the registry.
 func (r *Repository) at(path string) *url.URL {
 	scheme := "https"
-	if r.client.plainHTTP {
+	if r.client.PlainHTTP {
 		scheme = "http"
 	}
 	return &url.URL{Scheme: scheme, Host: r.host, Path: "/v2/" + path}

@@ -4,9 +4,11 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
+	"math"
 	"net/http"
 	"net/url"
 	"sync"
@@ -36,23 +38,26 @@ type Config struct {
 	// Waiting, if not nil, is told, from several goroutines, that another run,
 	// or another part of this one, is downloading a blob: HOST/PATH@sha256:….
 	Waiting func(subject string)
+	// Parallel is how many blobs are sent at a time; 0 stands for any number.
+	Parallel int
 }
 
 // Client talks to registries. Its methods may be called concurrently.
 type Client struct {
+	// Config is filled.
+	Config
 	transport *http.Transport
-	plainHTTP bool
-	// flag begins the names of flags.
-	flag        string
-	credentials func(ctx context.Context, host, path string) (Credentials, error)
-	// options are filled.
-	options  transfer.Options
-	retrying func(subject string, err error, pause time.Duration)
-	waiting  func(subject string)
+	// sending has an element for each blob that is being sent.
+	sending chan struct{}
 
 	mu    sync.Mutex
 	known map[access]*handshake
+	// asking is held while credentials are looked up: whoever has them may ask a person.
+	asking sync.Mutex
 }
+
+// flag returns the name of a flag.
+func (c *Client) flag(name string) string { return "--" + c.FlagPrefix + name }
 
 // access is what a handshake is about.
 type access struct {
@@ -67,37 +72,28 @@ type handshake struct {
 }
 
 func New(cfg Config) *Client {
-	c := &Client{
-		options:     cfg.Filled(),
-		plainHTTP:   cfg.PlainHTTP,
-		flag:        "--" + cfg.FlagPrefix,
-		credentials: cfg.Credentials,
-		retrying:    cfg.Retrying,
-		waiting:     cfg.Waiting,
-		known:       make(map[access]*handshake),
+	cfg.Options = cfg.Filled()
+	if cfg.Credentials == nil {
+		cfg.Credentials = dockerCredentials
 	}
-	if c.credentials == nil {
-		c.credentials = dockerCredentials
+	if cfg.Retrying == nil {
+		cfg.Retrying = func(string, error, time.Duration) {}
+	}
+	if cfg.Waiting == nil {
+		cfg.Waiting = func(string) {}
 	}
 	trust := &tls.Config{MinVersion: tls.VersionTLS12}
 	if cfg.TLS != nil {
 		trust = cfg.TLS.Clone()
 	}
 	trust.InsecureSkipVerify = cfg.Insecure //nolint:gosec // the user asked for it
-	c.options.TLS = trust
-	c.transport = c.options.Transport()
-	return c
+	cfg.TLS = trust
+	return &Client{Config: cfg, transport: cfg.Transport(), sending: make(chan struct{}, cmp.Or(cfg.Parallel, math.MaxInt16)), known: make(map[access]*handshake)}
 }
 
 // retry calls try until it succeeds, or fails for good: see [transfer.Retry.Do].
 func (c *Client) retry(ctx context.Context, subject string, reached func() int64, try func() error) error {
-	return c.options.Retry.Do(ctx, func(err error, pause time.Duration) { c.tell(subject, err, pause) }, reached, try)
-}
-
-func (c *Client) tell(subject string, err error, pause time.Duration) {
-	if c.retrying != nil {
-		c.retrying(subject, err, pause)
-	}
+	return c.Retry.Do(ctx, func(err error, pause time.Duration) { c.Retrying(subject, err, pause) }, reached, try)
 }
 
 // Close drops idle connections. The client may still be used.
@@ -161,7 +157,9 @@ func (c *Client) Repository(ctx context.Context, n Name, push bool) (*Repository
 
 func (c *Client) shakeHands(ctx context.Context, n Name, push bool) (*Repository, error) {
 	host, path := n.wire()
-	who, err := c.credentials(ctx, host, path)
+	c.asking.Lock()
+	who, err := c.Credentials(ctx, host, path)
+	c.asking.Unlock()
 	if err != nil {
 		return nil, transfer.Permanent(err)
 	}
@@ -173,7 +171,7 @@ func (c *Client) shakeHands(ctx context.Context, n Name, push bool) (*Repository
 	if push {
 		l.scope += ",push"
 	}
-	r.http = transfer.NewClient(l, "the registry", c.options.IdleTimeout)
+	r.http = transfer.NewClient(l, "the registry", c.IdleTimeout)
 	r.http.Reason = plainReason
 	if err := l.greet(ctx); err != nil {
 		return nil, err

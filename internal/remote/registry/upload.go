@@ -109,6 +109,17 @@ func (s *session) try() error {
 	if there || err != nil {
 		return err
 	}
+	select {
+	case s.client.sending <- struct{}{}:
+	case <-s.ctx.Done():
+		return context.Cause(s.ctx)
+	}
+	defer func() { <-s.client.sending }()
+	if s.location == nil {
+		if err := s.begin(); err != nil {
+			return err
+		}
+	}
 	for s.offset < s.blob.Size && !s.accepts.whole.Load() {
 		if err := s.send(); err != nil && !s.adapt(err) {
 			return s.again(err)
@@ -149,7 +160,8 @@ func (s *session) part() int64 {
 	return left
 }
 
-// prepare finds out where to go on.
+// prepare finds out where to go on, unless the registry has the blob: an answer that was
+// lost may have been that all is well.
 func (s *session) prepare() (there bool, err error) {
 	if s.location != nil && !s.fresh {
 		if err := s.ask(); err != nil {
@@ -159,12 +171,8 @@ func (s *session) prepare() (there bool, err error) {
 	if s.location != nil {
 		return false, nil
 	}
-	// An answer that was lost may have been that all is well.
 	_, there, err = s.hasBlob(s.ctx, s.blob.SHA256)
-	if there || err != nil {
-		return there, err
-	}
-	return false, s.begin()
+	return there, err
 }
 
 func (s *session) begin() error {
@@ -377,7 +385,7 @@ func (e *sessionLost) Error() string { return "the upload has to begin again: " 
 
 // commitTimeout is how long a registry may take to put away what it has received:
 // it may compute its digest anew, and copy it within its storage.
-func (c *Client) commitTimeout() time.Duration { return 10 * c.options.IdleTimeout }
+func (c *Client) commitTimeout() time.Duration { return 10 * c.IdleTimeout }
 
 // upload is the body of a PATCH. The transport reads it from a goroutine of its
 // own, and may do so even after it has returned.
