@@ -58,6 +58,9 @@ func newLeaky(t *testing.T) leaky {
 				return
 			}
 			w.Header().Set("Content-Length", "1000")
+			if r.Method == http.MethodHead {
+				return // to whom has the whole answer, the connection is free
+			}
 			_, _ = io.WriteString(w, "the beginning")
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
@@ -197,7 +200,7 @@ func TestNothingLeaks(t *testing.T) {
 	l.round(t, 0, registry)
 	http.DefaultClient.CloseIdleConnections()
 	before := steady()
-	for n := range 3 {
+	for n := range tier.Pick(1, 3) {
 		l.round(t, n+1, registry)
 	}
 	if after := settled(before); after.goroutines > before.goroutines || after.descriptors > before.descriptors {

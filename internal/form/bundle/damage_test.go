@@ -304,8 +304,9 @@ func TestTooManyEntries(t *testing.T) {
 type repeated struct{ block []byte }
 
 func (r repeated) ReadAt(p []byte, at int64) (int, error) {
-	for i := range p {
-		p[i] = r.block[(at+int64(i))%int64(len(r.block))]
+	at %= int64(len(r.block))
+	for n := 0; n < len(p); at = 0 {
+		n += copy(p[n:], r.block[at:])
 	}
 	return len(p), nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 // putLayer replaces a layer by what is unpacked, which its configuration says.
@@ -151,6 +152,9 @@ func TestAudit(t *testing.T) {
 			}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.name == "more files than there can be" {
+				tier.SkipUnlessThorough(t) // there are 200,000
+			}
 			p := partsOf(t)
 			c.change(p)
 			_, r, err := p.audit(t, reader{parts: p})

@@ -2,6 +2,7 @@
 package gittest
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -66,7 +67,10 @@ func Start(root string) (*Server, error) {
 		if !s.admit(w, r) {
 			return
 		}
-		if strings.HasPrefix(r.URL.Path, "/dumb/") {
+		if name, is := strings.CutPrefix(r.URL.Path, "/dumb/"); is {
+			if name, is := strings.CutSuffix(name, "/info/refs"); is {
+				_, _ = (&Repository{bare: filepath.Join(root, filepath.FromSlash(name)), work: root}).git("update-server-info")
+			}
 			dumb.ServeHTTP(w, r)
 			return
 		}
@@ -109,19 +113,21 @@ type Repository struct {
 	bare, work string
 }
 
-// Create makes a repository without a commit.
+// Create makes a repository without a commit. It is what git init makes, which
+// takes as long as all the rest.
 func (s *Server) Create(name string) (*Repository, error) {
 	r := &Repository{bare: filepath.Join(s.root, filepath.FromSlash(name)), work: filepath.Join(s.root, ".work", filepath.FromSlash(name))}
-	for _, args := range [][]string{
-		{"init", "--quiet", "--bare", "--initial-branch=main", r.bare},
-		{"-C", r.bare, "config", "uploadpack.allowAnySHA1InWant", "true"},
-		{"clone", "--quiet", r.bare, r.work},
-	} {
-		if _, err := run(args...); err != nil {
-			return nil, err
-		}
+	var failed error
+	for _, dir := range []string{r.work, filepath.Join(r.bare, "objects"), filepath.Join(r.bare, "refs", "heads")} {
+		failed = errors.Join(failed, os.MkdirAll(dir, 0o755))
 	}
-	return r, nil
+	for file, content := range map[string]string{
+		"HEAD":   "ref: refs/heads/main\n",
+		"config": "[core]\n\trepositoryFormatVersion = 0\n\tbare = true\n[uploadpack]\n\tallowAnySHA1InWant = true\n",
+	} {
+		failed = errors.Join(failed, os.WriteFile(filepath.Join(r.bare, file), []byte(content), 0o644))
+	}
+	return r, failed
 }
 
 // Write changes a file of the work tree; a name that ends in "@" is that of a link,
@@ -144,75 +150,85 @@ func (r *Repository) Include(name, url, commit string) error {
 	if err := os.MkdirAll(filepath.Join(r.work, filepath.FromSlash(name)), 0o755); err != nil {
 		return err
 	}
-	if _, err := run("-C", r.work, "update-index", "--add", "--cacheinfo", "160000,"+commit+","+name); err != nil || url == "" {
+	if _, err := r.git("update-index", "--add", "--cacheinfo", "160000,"+commit+","+name); err != nil || url == "" {
 		return err
 	}
-	settings := filepath.Join(r.work, ".gitmodules")
-	for key, value := range map[string]string{"path": name, "url": url} {
-		if _, err := run("config", "--file", settings, "submodule.of."+name+"."+key, value); err != nil {
-			return err
-		}
+	settings, err := os.OpenFile(filepath.Join(r.work, ".gitmodules"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
 	}
-	return nil
+	defer settings.Close()
+	_, err = fmt.Fprintf(settings, "[submodule %q]\n\tpath = %q\n\turl = %q\n", "of."+name, name, url)
+	return err
 }
 
-// Commit commits the work tree, and makes that the server's branch main. It
-// returns the name of the commit.
+// Commit commits the work tree to the branch main. It returns the name of the commit.
 func (r *Repository) Commit() (string, error) {
-	for _, args := range [][]string{
-		{"add", "--all", "--force"},
-		{"commit", "--quiet", "--allow-empty", "--message=change"},
-		{"push", "--quiet", "origin", "HEAD:refs/heads/main"},
-	} {
-		if _, err := run(append([]string{"-C", r.work}, args...)...); err != nil {
-			return "", err
-		}
+	if _, err := r.git("add", "--all", "--force"); err != nil {
+		return "", err
 	}
-	commit, err := run("-C", r.work, "rev-parse", "HEAD")
-	if err == nil {
-		_, err = run("-C", r.bare, "update-server-info")
+	if _, err := r.git("commit", "--quiet", "--allow-empty", "--message=change"); err != nil {
+		return "", err
 	}
-	return strings.TrimSpace(commit), err
+	return r.head()
+}
+
+// head returns the last commit of the branch main.
+func (r *Repository) head() (string, error) {
+	data, err := os.ReadFile(filepath.Join(r.bare, "refs", "heads", "main"))
+	return strings.TrimSpace(string(data)), err
 }
 
 // Nest lets a ref be a commit of width to the power of depth files: a tree holds the
 // one below it many times.
 func (r *Repository) Nest(ref string, width, depth int) error {
-	hash, err := run("-C", r.work, "rev-parse", "HEAD:t/b.yaml")
+	hash, err := r.git("rev-parse", "HEAD:t/b.yaml")
 	entry := "100644 blob"
 	for level := 0; err == nil && level < depth; level++ {
 		var list strings.Builder
 		for i := range width {
 			fmt.Fprintf(&list, "%s %s\t%03d.yaml\n", entry, strings.TrimSpace(hash), i)
 		}
-		hash, err = feed(list.String(), "-C", r.work, "mktree")
+		hash, err = r.feed(list.String(), "mktree")
 		entry = "040000 tree"
 	}
 	if err == nil {
-		hash, err = run("-C", r.work, "commit-tree", "-m", "nested", strings.TrimSpace(hash))
+		hash, err = r.git("commit-tree", "-m", "nested", strings.TrimSpace(hash))
 	}
-	if err == nil {
-		_, err = run("-C", r.work, "push", "--quiet", "--force", "origin", strings.TrimSpace(hash)+":"+ref)
+	if err != nil {
+		return err
 	}
-	return err
+	return r.set(ref, hash)
 }
 
 // Point lets a ref, as refs/heads/x or refs/tags/x, be the last commit.
 func (r *Repository) Point(ref string) error {
-	if _, err := run("-C", r.work, "push", "--quiet", "--force", "origin", "HEAD:"+ref); err != nil {
+	commit, err := r.head()
+	if err != nil {
 		return err
 	}
-	_, err := run("-C", r.bare, "update-server-info")
-	return err
+	return r.set(ref, commit)
 }
 
-// run runs git, whatever the user has configured.
-func run(args ...string) (string, error) { return feed("", args...) }
+// set lets a ref be a commit.
+func (r *Repository) set(ref, commit string) error {
+	file := filepath.Join(r.bare, filepath.FromSlash(ref))
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(strings.TrimSpace(commit)+"\n"), 0o644)
+}
 
-// feed is run with something to read.
-func feed(stdin string, args ...string) (string, error) {
-	cmd := exec.Command("git", append([]string{"-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "core.autocrlf=false", "-c", "protocol.file.allow=always"}, args...)...)
-	cmd.Env = append(cmd.Environ(), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1",
+// git runs git, whatever the user has configured.
+func (r *Repository) git(args ...string) (string, error) { return r.feed("", args...) }
+
+// feed is git with something to read.
+func (r *Repository) feed(stdin string, args ...string) (string, error) {
+	cmd := exec.Command("git", append([]string{
+		"-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "core.autocrlf=false", "-c", "core.fsync=none", "-c", "maintenance.auto=false",
+	}, args...)...)
+	cmd.Dir = r.work
+	cmd.Env = append(cmd.Environ(), "GIT_DIR="+r.bare, "GIT_WORK_TREE="+r.work, "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1",
 		"GIT_AUTHOR_DATE=2023-04-05T06:07:08Z", "GIT_COMMITTER_DATE=2023-04-05T06:07:08Z")
 	var stderr strings.Builder
 	cmd.Stdin, cmd.Stderr = strings.NewReader(stdin), &stderr

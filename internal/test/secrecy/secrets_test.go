@@ -103,7 +103,7 @@ func TestSecrets(t *testing.T) {
 	if !strings.Contains(string(lines), "docker-credential-secrecy") {
 		t.Errorf("of the helper, there is %q", lines)
 	}
-	if files := searchDir(t, w.out, w.all()); files < 40 {
+	if files := searchDir(t, w.out, w.all(), nil); files < 40 {
 		t.Errorf("only %d files were searched", files)
 	}
 }

@@ -42,7 +42,7 @@ func (w *world) serve(args ...string) {
 			w.t.Errorf("it does not tell of %s:\n%s", request, log)
 		}
 	}
-	searchDir(w.t, w.out, w.all())
+	searchDir(w.t, w.out, w.all(), w.searched)
 }
 
 // listening waits for a server to tell where it is.

@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"math/rand/v2"
 	"net/http"
@@ -19,6 +20,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,6 +51,8 @@ type world struct {
 	inputs, out string
 	env         []string
 	secrets     map[string]secret
+	// searched are the files in which there are none, as they were then.
+	searched map[string]fs.FileInfo
 	// met are the secrets that servers were shown.
 	met map[string]bool
 	mu  sync.Mutex
@@ -78,7 +82,7 @@ const (
 func newWorld(t *testing.T) *world {
 	w := &world{
 		t: t, authority: tlstest.NewAuthority("secrecy"), inputs: t.TempDir(), out: t.TempDir(),
-		secrets: map[string]secret{}, met: map[string]bool{}, commands: map[string]bool{}, hung: make(chan struct{}, 100),
+		secrets: map[string]secret{}, searched: map[string]fs.FileInfo{}, met: map[string]bool{}, commands: map[string]bool{}, hung: make(chan struct{}, 100),
 	}
 	w.trouble.Store(none)
 	for _, s := range []struct{ name, user string }{
@@ -357,20 +361,24 @@ func (w *world) sample() {
 		return
 	}
 	family := map[int64]bool{pid: true}
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-	// A child has a higher number than its parent, unless numbers began anew.
-	for range 2 {
-		for _, file := range stats {
-			data, _ := os.ReadFile(file)
-			_, rest, _ := strings.Cut(string(data), ") ")
-			fields := strings.Fields(rest)
-			if len(fields) < 2 {
-				continue
-			}
-			parent, _ := strconv.ParseInt(fields[1], 10, 64)
-			if own, err := strconv.ParseInt(filepath.Base(filepath.Dir(file)), 10, 64); err == nil && family[parent] {
-				family[own] = true
-			}
+	processes, _ := os.ReadDir("/proc")
+	var younger []int64
+	for _, process := range processes {
+		// A child has a higher number than its parent, unless numbers began anew.
+		if own, err := strconv.ParseInt(process.Name(), 10, 64); err == nil && own > pid {
+			younger = append(younger, own)
+		}
+	}
+	slices.Sort(younger)
+	for _, own := range younger {
+		data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", own))
+		_, rest, _ := strings.Cut(string(data), ") ")
+		fields := strings.Fields(rest)
+		if len(fields) < 2 {
+			continue
+		}
+		if parent, _ := strconv.ParseInt(fields[1], 10, 64); family[parent] {
+			family[own] = true
 		}
 	}
 	w.mu.Lock()
@@ -426,5 +434,5 @@ func (w *world) try(r run) {
 	for what, data := range map[string][]byte{"standard output": stdout.Bytes(), "standard error": stderr.Bytes()} {
 		search(w.t, what, data, w.all())
 	}
-	searchDir(w.t, w.out, w.all())
+	searchDir(w.t, w.out, w.all(), w.searched)
 }
