@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/go-getter/v2"
+
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
@@ -69,11 +71,11 @@ func ParseLocation(raw string) (Location, error) {
 	whole.RawQuery = whole.Query().Encode()
 	whole.Fragment, whole.RawFragment = "", ""
 	l.Normalized = whole.String()
-	getter, rest := SplitGetter(l.Normalized)
-	if getter != "" {
-		getter += "::"
+	forced, rest := SplitGetter(l.Normalized)
+	if forced != "" {
+		forced += "::"
 	}
-	rest, subdir := SplitSubdir(rest)
+	rest, subdir := getter.SourceDirSubdir(rest)
 	if l.Subdir, err = cleanSubdir(subdir); err != nil {
 		return Location{}, fmt.Errorf("URL %q: %w", Redact(raw), err)
 	}
@@ -91,9 +93,9 @@ func ParseLocation(raw string) (Location, error) {
 		q.Del(own)
 	}
 	u.RawQuery = q.Encode()
-	l.URL = getter + u.String()
+	l.URL = forced + u.String()
 	l.autoDetect = formatOf(whole.Path) != ""
-	if getter != "git::" {
+	if forced != "git::" {
 		return l, nil
 	}
 	return l, l.clone(asArchive)
@@ -155,26 +157,6 @@ func formatOf(urlPath string) string {
 	return longest
 }
 
-// SplitSubdir separates SOURCE//SUB/DIR?QUERY into SOURCE?QUERY and SUB/DIR
-// (go-getter source.go, SourceDirSubdir).
-func SplitSubdir(src string) (source, subdir string) {
-	before, query, hasQuery := strings.Cut(src, "?")
-	offset := 0
-	if i := strings.Index(before, "://"); i >= 0 {
-		offset = i + len("://")
-	}
-	i := strings.Index(before[offset:], "//")
-	if i < 0 {
-		return src, ""
-	}
-	source, subdir = before[:offset+i], before[offset+i+len("//"):]
-	// Without a sub-directory, go-getter leaves the query where it is.
-	if hasQuery {
-		source += "?" + query
-	}
-	return source, subdir
-}
-
 // cleanSubdir refuses a sub-directory that leads out of the archive, as
 // go-getter does (client.go, containsDotDot).
 func cleanSubdir(subdir string) (string, error) {
@@ -222,10 +204,10 @@ func (l Location) DependencyMember(name string) Member {
 // ResolveLocation makes a URL of an index absolute, from where the index lies. What go-getter's
 // detectors take for a repository or a bucket (github.com/…) stays as it is.
 func ResolveLocation(index *url.URL, raw string) (string, error) {
-	if getter, _ := SplitGetter(raw); getter != "" || detected(raw) {
+	if forced, _ := SplitGetter(raw); forced != "" || detected(raw) {
 		return raw, nil
 	}
-	source, subdir := SplitSubdir(raw)
+	source, subdir := getter.SourceDirSubdir(raw)
 	ref, err := url.Parse(source)
 	if err != nil {
 		return "", fmt.Errorf("URL %q cannot be read: %w", Redact(raw), errReason(raw, err))

@@ -104,24 +104,6 @@ func TestResolveLocation(t *testing.T) {
 	}
 }
 
-func TestSplitSubdir(t *testing.T) {
-	t.Parallel()
-	for src, want := range map[string][2]string{
-		"https://e.com/x":             {"https://e.com/x", ""},
-		"https://e.com/x?a=b":         {"https://e.com/x?a=b", ""},
-		"https://e.com/x//sub?a=b//c": {"https://e.com/x?a=b//c", "sub"},
-		"https://e.com//a//b":         {"https://e.com", "a//b"},
-		"https://e.com/x?u=//y":       {"https://e.com/x?u=//y", ""},
-		"x//y":                        {"x", "y"},
-		"//x":                         {"", "x"},
-		"://x//y":                     {"://x", "y"},
-	} {
-		if source, subdir := SplitSubdir(src); source != want[0] || subdir != want[1] {
-			t.Errorf("%s: %q, %q", src, source, subdir)
-		}
-	}
-}
-
 func TestGitRefusals(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]string{

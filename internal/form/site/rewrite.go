@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/hashicorp/go-getter/v2"
+
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -86,7 +88,7 @@ func sameUse(a, b agent.Location) bool {
 // subdirOf returns //SUBDIR of a URL, as the agent reads it.
 func subdirOf(l agent.Location) string {
 	whole, _, _ := strings.Cut(l.Normalized, "?")
-	source, _ := agent.SplitSubdir(whole)
+	source, _ := getter.SourceDirSubdir(whole)
 	return whole[len(source):]
 }
 

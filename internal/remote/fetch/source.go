@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/go-getter/v2"
+	getterurl "github.com/hashicorp/go-getter/v2/helper/url"
+
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
@@ -37,7 +40,7 @@ func parseSource(raw string) (source, error) {
 		return src, fault.New(fault.Usage, "it is not a URL, and nothing that go-getter takes for one").
 			WithHint("relative URLs are resolved against their index before they get here")
 	}
-	rest, subdir := agent.SplitSubdir(detected)
+	rest, subdir := getter.SourceDirSubdir(detected)
 	var err error
 	if src.getter, src.url, err = splitURL(rest); err != nil {
 		return src, err
@@ -52,12 +55,12 @@ func parseSource(raw string) (source, error) {
 
 // splitURL returns the name of the getter that a URL is for, as it names one or by its
 // scheme, and what that getter is given.
-func splitURL(located string) (getter string, u *url.URL, err error) {
-	getter, rest := agent.SplitGetter(located)
-	if u, err = parseURL(rest); err != nil {
+func splitURL(located string) (kind string, u *url.URL, err error) {
+	kind, rest := agent.SplitGetter(located)
+	if u, err = getterurl.Parse(rest); err != nil {
 		return "", nil, fault.New(fault.Usage, "it cannot be read as a URL: %w", transfer.WithoutURL(err))
 	}
-	return cmp.Or(getter, u.Scheme), u, nil
+	return cmp.Or(kind, u.Scheme), u, nil
 }
 
 // isWeb reports whether a web server is asked.

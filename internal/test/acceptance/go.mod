@@ -1,7 +1,7 @@
 // The suite is a module of its own so that nothing it needs becomes a requirement of the product.
 module github.com/botkube-mirror/botkube-mirror/internal/test/acceptance
 
-go 1.26.0
+go 1.26.8
 
 require (
 	github.com/botkube-mirror/botkube-mirror v0.0.0
@@ -116,6 +116,7 @@ require (
 	github.com/gosuri/uitable v0.0.4 // indirect
 	github.com/hashicorp/errwrap v1.1.0 // indirect
 	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
+	github.com/hashicorp/go-getter/v2 v2.2.5 // indirect
 	github.com/hashicorp/go-multierror v1.1.1 // indirect
 	github.com/hashicorp/go-safetemp v1.0.0 // indirect
 	github.com/hashicorp/go-version v1.9.0 // indirect
