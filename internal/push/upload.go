@@ -49,13 +49,17 @@ func (u *uploader) sendDocuments(ctx context.Context) (size int64, err error) {
 	}
 	blobs := blobsOf(append(slices.Clone(below), u.top))
 	size = lock.SizeOf(blobs)
+	there := u.has(u.top.Blob().SHA256)
+	if there && !u.options.Force {
+		return size, nil // --force looks at each blob
+	}
 	u.Observer.Planned(len(blobs), size)
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(max(u.Parallel, questions))
 	for _, b := range blobs {
 		group.Go(func() error { return u.bundled(groupCtx, b) })
 	}
-	if err := group.Wait(); err != nil || u.has(u.top.Blob().SHA256) {
+	if err := group.Wait(); err != nil || there {
 		return size, err
 	}
 	group, groupCtx = errgroup.WithContext(ctx)
@@ -77,8 +81,7 @@ func (u *uploader) bundled(ctx context.Context, b lock.Blob) error {
 		return u.bundle.Open(b.SHA256)
 	})
 	if fault.KindOf(err) == fault.Integrity {
-		// What was sent was hashed on the way and not kept: the source
-		// knows better what it is, and what to copy again.
+		// The source knows better what is damaged, and what to copy again.
 		err = cmp.Or(u.bundle.Verify(ctx, b.SHA256), err)
 	}
 	return err

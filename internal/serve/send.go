@@ -13,6 +13,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
 const (
@@ -61,7 +62,7 @@ const sentDirectly = 4 << 20
 func allowDirect(w http.ResponseWriter, r *http.Request, size int64) {
 	out, isResponse := w.(*response)
 	conn, isPlain := r.Context().Value(connectionKey{}).(*stallTimeoutConn)
-	if isResponse && isPlain && canSendFile && size >= sentDirectly {
+	if isResponse && isPlain && transfer.CanSendFile && size >= sentDirectly {
 		out.direct = conn
 	}
 }

@@ -54,7 +54,7 @@ func (c *stallTimeoutConn) Write(p []byte) (n int, err error) {
 func (c *stallTimeoutConn) ReadFrom(r io.Reader) (n int64, err error) {
 	tcp, isTCP := c.Conn.(*net.TCPConn)
 	limited, ok := r.(*io.LimitedReader)
-	if !ok || !isTCP || !canSendFile {
+	if !ok || !isTCP || !transfer.CanSendFile {
 		return io.Copy(writer{c}, r)
 	}
 	from, ok := limited.R.(*content)
@@ -71,7 +71,7 @@ func (c *stallTimeoutConn) ReadFrom(r io.Reader) (n int64, err error) {
 			break
 		}
 		m, err := c.sendOnce(&w, func() (int, error) {
-			return sendFile(tcp, file, offset, int(min(limited.N-sentByCopy, sentAtOnce)))
+			return transfer.SendFile(tcp, file, offset, int(min(limited.N-sentByCopy, sentAtOnce)))
 		})
 		if m == 0 && (errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL)) {
 			break // the file system does not support sendfile

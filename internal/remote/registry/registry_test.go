@@ -89,6 +89,14 @@ func opener(data []byte) func() (io.ReadSeekCloser, error) {
 	return func() (io.ReadSeekCloser, error) { return file{bytes.NewReader(data)}, nil }
 }
 
+// inFile is [opener] for content in a file, which a connection without TLS sends from there.
+func inFile(t testing.TB, data []byte) func() (io.ReadSeekCloser, error) {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "blob")
+	check(t, os.WriteFile(name, data, 0o600))
+	return func() (io.ReadSeekCloser, error) { return os.Open(name) }
+}
+
 func newStore(t testing.TB) *store.Store {
 	t.Helper()
 	s, err := store.Open(t.TempDir())
@@ -480,11 +488,17 @@ func TestUploadWrongContent(t *testing.T) {
 	blob, data := content(t, 1<<20)
 	flipped := bytes.Clone(data)
 	flipped[100] ^= 1
-	_, err := r.Upload(t.Context(), blob, opener(flipped), nil)
-	checkFails(t, err, fault.Integrity, "the content to send is sha256:"+lock.Sum(flipped).String())
-	_, err = r.Upload(t.Context(), blob, opener(data[:1000]), nil)
-	checkFails(t, err, fault.Unexpected, "shorter")
-	_, err = r.Upload(t.Context(), blob, func() (io.ReadSeekCloser, error) { return nil, os.ErrPermission }, nil)
+	for name, of := range map[string]func([]byte) func() (io.ReadSeekCloser, error){
+		"memory": opener,
+		"a file": func(data []byte) func() (io.ReadSeekCloser, error) { return inFile(t, data) },
+	} {
+		t.Log("in " + name)
+		_, err := r.Upload(t.Context(), blob, of(flipped), nil)
+		checkFails(t, err, fault.Integrity, "the content to send is sha256:"+lock.Sum(flipped).String())
+		_, err = r.Upload(t.Context(), blob, of(data[:1000]), nil)
+		checkFails(t, err, fault.Unexpected, "shorter")
+	}
+	_, err := r.Upload(t.Context(), blob, func() (io.ReadSeekCloser, error) { return nil, os.ErrPermission }, nil)
 	checkFails(t, err, fault.Unexpected, "opening the content")
 	if _, ok, err := r.HasBlob(t.Context(), blob.SHA256); ok || err != nil {
 		t.Error("the registry has it", err)

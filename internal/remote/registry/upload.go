@@ -5,14 +5,15 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
@@ -51,8 +52,8 @@ type session struct {
 	doubted bool
 	// refused says that the registry found the digest wrong before.
 	refused bool
-	// kept is the digest of the first offset bytes, if they were sent here.
-	kept hash.Hash
+	// read says that the content was read again here, and is right.
+	read bool
 	// least is the smallest piece that the registry takes, in bytes.
 	least int64
 	sent  int64
@@ -184,7 +185,7 @@ func (s *session) begin() error {
 		return err
 	}
 	defer resp.Close()
-	s.offset, s.resumed, s.kept = 0, false, nil
+	s.offset, s.resumed = 0, false
 	s.least, _ = strconv.ParseInt(resp.Header.Get("OCI-Chunk-Min-Length"), 10, 64)
 	s.progress(0)
 	return s.follow(resp)
@@ -247,7 +248,7 @@ func (s *session) ask() error {
 	} else if err := s.follow(resp); err != nil {
 		return err
 	}
-	s.offset, s.fresh, s.resumed, s.doubted, s.kept = offset, true, true, false, nil
+	s.offset, s.fresh, s.resumed, s.doubted = offset, true, true, false
 	s.high = max(s.high, offset)
 	s.progress(offset)
 	return nil
@@ -296,7 +297,7 @@ func (s *session) stream(q request, size int64) (*transfer.Response, error) {
 	q.body = body
 	resp, err := s.do(s.ctx, q)
 	// The transport may still be reading, even after an answer.
-	sent, sum, localErr := body.stop()
+	sent, localErr := body.stop()
 	s.sent += sent
 	if localErr != nil {
 		if err == nil {
@@ -314,12 +315,7 @@ func (s *session) stream(q request, size int64) (*transfer.Response, error) {
 		_ = resp.Close()
 		return nil, fmt.Errorf("the registry is content with %d of %d bytes", s.offset+sent, s.blob.Size)
 	}
-	if s.offset+sent == s.blob.Size && sum != s.blob.SHA256 {
-		_ = resp.Close()
-		return nil, fault.New(fault.Integrity, "the content to send is sha256:%s", sum).
-			WithHint("it was altered or damaged here; verify it, and pull it again")
-	}
-	s.offset, s.kept = s.offset+sent, body.sum
+	s.offset += sent
 	s.high = max(s.high, s.offset)
 	return resp, nil
 }
@@ -362,6 +358,11 @@ func (s *session) again(err error) error {
 	if !ok {
 		return err
 	}
+	if e.Code == http.StatusBadRequest && s.sent > 0 && !s.read {
+		if err := s.checkContent(); err != nil {
+			return err
+		}
+	}
 	switch {
 	case e.has("DIGEST_INVALID") && s.refused && !s.resumed:
 		return damaged("the registry received something else: %w", e)
@@ -377,6 +378,25 @@ func (s *session) again(err error) error {
 	return &sessionLost{e.Error()}
 }
 
+// checkContent reads the content again: the registry says that what it has is something else.
+func (s *session) checkContent() error {
+	f, err := s.open()
+	if err != nil {
+		return transfer.Local(fmt.Errorf("opening the content: %w", err))
+	}
+	defer f.Close()
+	h := sha256.New()
+	if err := blob.Copy(s.ctx, h, f); err != nil {
+		return transfer.Local(fmt.Errorf("reading the content: %w", err))
+	}
+	if sum := lock.SHA256(h.Sum(nil)); sum != s.blob.SHA256 {
+		return fault.New(fault.Integrity, "the content to send is sha256:%s", sum).
+			WithHint("it was altered or damaged here; verify it, and pull it again")
+	}
+	s.read = true
+	return nil
+}
+
 // sessionLost has another session begun. The refusal that says so is no longer
 // one of the whole.
 type sessionLost struct{ reason string }
@@ -388,16 +408,14 @@ func (e *sessionLost) Error() string { return "the upload has to begin again: " 
 func (c *Client) commitTimeout() time.Duration { return 10 * c.IdleTimeout }
 
 // upload is the body of a PATCH. The transport reads it from a goroutine of its
-// own, and may do so even after it has returned.
+// own, and may do so even after it has returned. It is a [transfer.FileBody].
 type upload struct {
 	mu   sync.Mutex
 	file io.ReadSeekCloser
-	// size is how many bytes are to be sent, sent how many were.
-	size, sent int64
-	offset     int64
-	sum        hash.Hash
-	err        error
-	progress   func(done int64)
+	// size is how many bytes are to be sent from offset on, sent how many were.
+	size, sent, offset int64
+	err                error
+	progress           func(done int64)
 }
 
 var (
@@ -405,31 +423,17 @@ var (
 	errShort    = errors.New("the content is shorter than it should be")
 )
 
-// body opens the content, of which so many bytes are to be sent, and hashes what
-// the registry has of it.
+// body opens the content, of which so many bytes are to be sent.
 func (s *session) body(size int64) (*upload, error) {
 	f, err := s.open()
 	if err != nil {
 		return nil, transfer.Local(fmt.Errorf("opening the content: %w", err))
 	}
-	u := &upload{file: f, size: size, offset: s.offset, sum: sha256.New(), progress: s.progress}
-	hashed := int64(0)
-	if known, ok := s.kept.(hash.Cloner); ok {
-		if u.sum, err = known.Clone(); err == nil {
-			hashed = s.offset
-		}
-	}
-	if err == nil {
-		_, err = f.Seek(hashed, io.SeekStart)
-	}
-	if err == nil {
-		err = blob.Copy(s.ctx, u.sum, io.LimitReader(f, s.offset-hashed))
-	}
-	if err != nil {
+	if _, err := f.Seek(s.offset, io.SeekStart); err != nil {
 		_ = f.Close()
 		return nil, transfer.Local(fmt.Errorf("reading the content: %w", err))
 	}
-	return u, nil
+	return &upload{file: f, size: size, offset: s.offset, progress: s.progress}, nil
 }
 
 func (u *upload) Read(p []byte) (int, error) {
@@ -442,21 +446,54 @@ func (u *upload) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n, err := u.file.Read(p[:min(int64(len(p)), u.size-u.sent)])
-	u.sent += int64(n)
-	_, _ = u.sum.Write(p[:n]) // hashes do not fail
-	if u.sent == u.size {
-		err = nil
+	u.moved(n, err)
+	return n, u.err
+}
+
+// Next returns where in a file the next byte is, if the content is in one.
+func (u *upload) Next() (file *os.File, at int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch f := u.file.(type) {
+	case *os.File:
+		file = f
+	case interface{ Region() (*os.File, int64) }:
+		file, at = f.Region()
 	}
+	return file, at + u.offset + u.sent
+}
+
+// Sent is told what was sent of the file, which is then not read.
+func (u *upload) Sent(n int, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.file == nil {
+		return
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = io.EOF
+	} else if !errors.Is(err, syscall.EIO) {
+		err = nil // it is the connection's
+	}
+	if _, failed := u.file.Seek(int64(n), io.SeekCurrent); err == nil {
+		err = failed
+	}
+	u.moved(n, err)
+}
+
+// moved counts what left, and keeps what is wrong with the content.
+func (u *upload) moved(n int, err error) {
+	u.sent += int64(n)
 	if n > 0 {
 		u.progress(u.offset + u.sent)
 	}
-	if errors.Is(err, io.EOF) {
+	switch {
+	case err == nil || u.sent == u.size:
+		return
+	case errors.Is(err, io.EOF):
 		err = errShort
 	}
-	if err != nil {
-		u.err = fmt.Errorf("reading the content: %w", err)
-	}
-	return n, err
+	u.err = fmt.Errorf("reading the content: %w", err)
 }
 
 func (u *upload) Close() error {
@@ -470,11 +507,10 @@ func (u *upload) Close() error {
 	return err
 }
 
-// stop ends reading. It returns what was read: its size, the digest with what
-// the registry had before, and what went wrong here.
-func (u *upload) stop() (sent int64, sum lock.SHA256, err error) {
+// stop ends reading. It returns how much was read, and what went wrong here.
+func (u *upload) stop() (sent int64, err error) {
 	_ = u.Close()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.sent, lock.SHA256(u.sum.Sum(nil)), u.err
+	return u.sent, u.err
 }

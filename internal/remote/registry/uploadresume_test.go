@@ -169,7 +169,7 @@ func TestUploadResumes(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			g := test.g
 			g.t = t
-			_, err := g.start().Upload(t.Context(), blob, opener(data), nil)
+			_, err := g.start().Upload(t.Context(), blob, inFile(t, data), nil)
 			check(t, err)
 			if g.done != blob.SHA256 || g.received != test.received || int64(g.sessions) != test.sessions || len(g.ranges) != test.ranges {
 				t.Errorf("received %d bytes in %d sessions, ranges %q", g.received, g.sessions, g.ranges)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"os"
 	"time"
 )
 
@@ -72,7 +73,16 @@ func (c *Client) Do(req *http.Request, answering time.Duration) (*Response, erro
 	return r, nil
 }
 
-// sentBody tells of every read of a request's body.
+// FileBody is the body of a request that may lie in a file. A connection without TLS has the system
+// send it from there.
+type FileBody interface {
+	// Next returns where the next byte is, or no file.
+	Next() (file *os.File, offset int64)
+	// Sent is told how many bytes were sent from there, and why it were no more.
+	Sent(n int, err error)
+}
+
+// sentBody tells of every piece of a request's body.
 type sentBody struct {
 	io.ReadCloser
 	watch *Watchdog
@@ -82,6 +92,20 @@ func (b *sentBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.watch.sent()
 	return n, err
+}
+
+func (b *sentBody) next() (file *os.File, offset int64) {
+	if b != nil {
+		if body, ok := b.ReadCloser.(FileBody); ok {
+			return body.Next()
+		}
+	}
+	return nil, 0
+}
+
+func (b *sentBody) sent(n int, err error) {
+	b.ReadCloser.(FileBody).Sent(n, err)
+	b.watch.sent()
 }
 
 // Read reads the body. It fails when nothing comes for a while.

@@ -3,9 +3,12 @@ package transfer
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -105,6 +108,40 @@ func (l *trackedConn) Write(p []byte) (n int, err error) {
 	}
 	return n, err
 }
+
+// ReadFrom sends what net/http has of a request's body once the head is sent. The system copies
+// nothing of a file: see [FileBody].
+func (l *trackedConn) ReadFrom(r io.Reader) (n int64, err error) {
+	limited, isLimited := r.(*io.LimitedReader)
+	tcp, isTCP := l.Conn.(*net.TCPConn)
+	for isLimited && isTCP && limited.N > 0 {
+		body, _ := limited.R.(*sentBody)
+		file, at := body.next()
+		if file == nil {
+			break
+		}
+		size := int(min(limited.N, mostAtOnce))
+		if l.limit != nil {
+			size = min(size, l.limit.piece)
+		}
+		l.throttle(size)
+		m, err := SendFile(tcp, file, at, size)
+		if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL) {
+			break // the file system does not support it
+		}
+		body.sent(m, err)
+		n += int64(m)
+		limited.N -= int64(m)
+		if err != nil {
+			return n, err
+		}
+	}
+	m, err := io.Copy(struct{ io.Writer }{l}, r)
+	return n + m, err
+}
+
+// mostAtOnce is how many bytes of a file are sent between two signs of life.
+const mostAtOnce = 1 << 20
 
 func (l *trackedConn) Close() error {
 	l.close()

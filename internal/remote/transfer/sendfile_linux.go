@@ -1,0 +1,46 @@
+package transfer
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// CanSendFile says whether [SendFile] can do anything on this system.
+const CanSendFile = true
+
+// SendFile sends bytes of a file without copying them. It sends what the system takes at once, and
+// an error if that is nothing. The file may be closed meanwhile.
+func SendFile(to *net.TCPConn, from *os.File, offset int64, size int) (n int, err error) {
+	conn, err := to.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	file, err := from.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var sendErr, connErr error
+	err = file.Control(func(fd uintptr) {
+		connErr = conn.Write(func(socket uintptr) bool {
+			for {
+				n, sendErr = unix.Sendfile(int(socket), int(fd), &offset, size)
+				if sendErr != unix.EINTR {
+					return sendErr != unix.EAGAIN
+				}
+			}
+		})
+	})
+	switch {
+	case err != nil || connErr != nil:
+		return 0, errors.Join(err, connErr)
+	case sendErr != nil:
+		return 0, os.NewSyscallError("sendfile", sendErr)
+	case n == 0:
+		return 0, io.ErrUnexpectedEOF // it became shorter
+	}
+	return n, nil
+}

@@ -1,0 +1,15 @@
+//go:build !linux
+
+package transfer
+
+import (
+	"errors"
+	"net"
+	"os"
+)
+
+// CanSendFile says whether [SendFile] can do anything on this system.
+const CanSendFile = false
+
+// SendFile is for Linux only.
+func SendFile(*net.TCPConn, *os.File, int64, int) (int, error) { return 0, errors.ErrUnsupported }
