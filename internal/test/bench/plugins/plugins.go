@@ -29,6 +29,8 @@ import (
 type Shape struct {
 	// Count is the number of plugins, Size that of bytes in each.
 	Count, Size int
+	// Platforms are linux/amd64 if empty.
+	Platforms []string
 }
 
 // Flags registers the flags -plugins, and -size in MB. The shape is that of
@@ -45,7 +47,8 @@ type Repository struct {
 	// Archives are the names of the archives, SHA256 their sums.
 	Archives, SHA256 []string
 	// Size is that of all archives.
-	Size int64
+	Size      int64
+	platforms []string
 	// URL is that of a server, once [Repository.Serve] was called.
 	URL string
 }
@@ -101,7 +104,7 @@ func Files(dir string, sizes []int) (*Repository, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	r := &Repository{Dir: dir}
+	r := &Repository{Dir: dir, platforms: []string{"linux/amd64"}}
 	for i, size := range sizes {
 		data := make([]byte, size)
 		_, _ = rand.NewChaCha8(sha256.Sum256(fmt.Appendf(nil, "file %d", i))).Read(data) // never fails
@@ -119,13 +122,18 @@ func write(ctx context.Context, dir string, shape Shape, level int, content func
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	r := &Repository{Dir: dir, Archives: make([]string, shape.Count), SHA256: make([]string, shape.Count)}
-	sizes := make([]int64, shape.Count)
+	if len(shape.Platforms) == 0 {
+		shape.Platforms = []string{"linux/amd64"}
+	}
+	count := shape.Count * len(shape.Platforms)
+	r := &Repository{Dir: dir, Archives: make([]string, count), SHA256: make([]string, count), platforms: shape.Platforms}
+	sizes := make([]int64, count)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range shape.Count {
+	for i := range count {
 		group.Go(func() (err error) {
-			name := fmt.Sprintf("executor_p%02d_linux_amd64", i)
+			platform := shape.Platforms[i%len(shape.Platforms)]
+			name := fmt.Sprintf("executor_p%02d_%s", i/len(shape.Platforms), strings.ReplaceAll(platform, "/", "_"))
 			r.Archives[i] = name + ".tar.gz"
 			r.SHA256[i], sizes[i], err = pack(filepath.Join(dir, r.Archives[i]), name, until{ctx, content(i)}, int64(shape.Size), level)
 			return err
@@ -137,7 +145,7 @@ func write(ctx context.Context, dir string, shape Shape, level int, content func
 	for _, size := range sizes {
 		r.Size += size
 	}
-	fmt.Printf("%d plugins of %d MB, %.1f MB in archives each\n", shape.Count, shape.Size/1e6, float64(r.Size)/1e6/float64(shape.Count))
+	fmt.Printf("%d plugins of %g MB, %.1f MB in archives each\n", shape.Count, float64(shape.Size)/1e6, float64(r.Size)/1e6/float64(shape.Count))
 	return r, os.WriteFile(filepath.Join(dir, "plugins-index.yaml"), r.index(), 0o644)
 }
 
@@ -145,7 +153,11 @@ func (r *Repository) index() []byte {
 	var index bytes.Buffer
 	index.WriteString("entries:\n")
 	for i, archive := range r.Archives {
-		fmt.Fprintf(&index, "    - {name: p%02d, type: executor, version: v1.0.0, urls: [{url: %s, checksum: %s, platform: {os: linux, architecture: amd64}}]}\n", i, archive, r.SHA256[i])
+		if i%len(r.platforms) == 0 {
+			fmt.Fprintf(&index, "    - name: p%02d\n      type: executor\n      version: v1.0.0\n      urls:\n", i/len(r.platforms))
+		}
+		os, arch, _ := strings.Cut(r.platforms[i%len(r.platforms)], "/")
+		fmt.Fprintf(&index, "        - {url: %s, checksum: %s, platform: {os: %s, architecture: %s}}\n", archive, r.SHA256[i], os, arch)
 	}
 	return index.Bytes()
 }
