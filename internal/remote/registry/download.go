@@ -73,7 +73,6 @@ func (r *Repository) Fetch(ctx context.Context, b lock.Blob, s *store.Store, obs
 	return d.Transferred, r.failure(ctx, doing, err)
 }
 
-// isThere reports whether a store has a blob, undamaged.
 func isThere(ctx context.Context, b lock.Blob, s *store.Store) (bool, error) {
 	if size, ok := s.Has(b.SHA256); !ok || size != b.Size {
 		return false, nil
@@ -111,7 +110,6 @@ func (r *Repository) Open(ctx context.Context, b lock.Blob) io.ReadCloser {
 	}}
 }
 
-// opened is a blob that is being read.
 type opened struct {
 	io.Reader
 	end func()

@@ -24,24 +24,6 @@ const (
 	maxDiagnostics = 3
 )
 
-// plainReason returns an error without what may be secret in it.
-func plainReason(err error) error {
-	err = transfer.PlainReason(err)
-	if text := transfer.Printable(hide(firstLine(err.Error()), nil), maxMessage); text != err.Error() {
-		return &cleanError{text, err}
-	}
-	return err
-}
-
-// cleanError is an error whose text quoted too much of what a server says.
-type cleanError struct {
-	text string
-	err  error
-}
-
-func (e *cleanError) Error() string { return e.text }
-func (e *cleanError) Unwrap() error { return e.err }
-
 func wrongDigest(what string, got, want lock.SHA256) error {
 	return damaged("%s is sha256:%s, not sha256:%s", what, got, want)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -58,25 +57,6 @@ func TestUploadedTo(t *testing.T) {
 		if got != want {
 			t.Errorf("%q: %d, want %d", value, got, want)
 		}
-	}
-}
-
-func TestPlainReason(t *testing.T) {
-	t.Parallel()
-	const secret = "signature-of-somebody"
-	for _, err := range []error{
-		&url.Error{Op: "Get", URL: "https://h/?sig=" + secret, Err: errors.New("cut")},
-		errors.New("no token in bearer response:\n" + secret),
-		errors.New(`refusing token-server redirect to "https://u:` + secret + `@h/?X-Amz-Signature=` + secret + `": no`),
-		&url.Error{Op: "Get", URL: "x", Err: errors.New("failed to parse Location header \"" + secret)},
-	} {
-		got := plainReason(err)
-		if strings.Contains(got.Error(), secret) {
-			t.Error(got)
-		}
-	}
-	if got := plainReason(errors.New(strings.Repeat("\x1b", 10000))).Error(); strings.Contains(got, "\x1b") || len(got) > 2*maxMessage {
-		t.Errorf("%q", got)
 	}
 }
 

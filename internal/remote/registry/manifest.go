@@ -203,7 +203,6 @@ func sizeOf(resp *transfer.Response) int64 {
 	return size
 }
 
-// failure returns nil for nil.
 func (r *Repository) failure(ctx context.Context, doing string, err error) error {
 	if err == nil {
 		return nil

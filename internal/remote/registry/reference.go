@@ -171,7 +171,6 @@ func hintScheme(s string) string {
 // isForeign reports whether a character is none of those that are seen in ASCII.
 func isForeign(r rune) bool { return r <= ' ' || r > '~' }
 
-// nameOf names a character that may not be seen.
 func nameOf(r rune) string {
 	switch r {
 	case ' ':
@@ -206,7 +205,6 @@ func parseRest(host, rest string) (Reference, error) {
 	return r, nil
 }
 
-// badHost says why the first component is not a registry.
 func badHost(s, host string, slash bool) error {
 	if !slash {
 		return &badForm{"it names no repository", formHint}

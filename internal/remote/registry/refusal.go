@@ -117,7 +117,6 @@ func (r *Repository) refused(resp *transfer.Response, stage stage) *statusError 
 	return e
 }
 
-// read takes from an answer what the registry says of its refusal.
 func (e *statusError) read(resp *transfer.Response, secrets []string) {
 	body, _ := io.ReadAll(io.LimitReader(resp, maxErrorBody))
 	e.Told(resp.Header.Get("Content-Type"), string(body))

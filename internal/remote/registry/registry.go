@@ -172,14 +172,12 @@ func (c *Client) shakeHands(ctx context.Context, n Name, push bool) (*Repository
 		l.scope += ",push"
 	}
 	r.http = transfer.NewClient(l, "the registry", c.IdleTimeout)
-	r.http.Reason = plainReason
 	if err := l.greet(ctx); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-// request is what to send.
 type request struct {
 	method string
 	url    *url.URL
@@ -192,7 +190,6 @@ type request struct {
 	answering time.Duration
 }
 
-// do sends a request and returns the answer, whatever its status.
 func (r *Repository) do(ctx context.Context, q request) (*transfer.Response, error) {
 	req, err := q.http(ctx)
 	if err != nil {

@@ -104,7 +104,6 @@ func (r *Repository) CheckPush(ctx context.Context) error {
 	return nil
 }
 
-// try brings the upload to its end.
 func (s *session) try() error {
 	there, err := s.prepare()
 	if there || err != nil {
@@ -152,7 +151,6 @@ func (s *session) adapt(err error) bool {
 	return false
 }
 
-// part returns how many bytes the next request brings.
 func (s *session) part() int64 {
 	left := s.blob.Size - s.offset
 	if piece := s.accepts.piece.Load(); piece > 0 {

@@ -67,7 +67,6 @@ func (r *Resolver) chart(ctx context.Context, req Request, plan *Plan) error {
 	return err
 }
 
-// findChart looks a version up in the index of a chart repository.
 func (r *Resolver) findChart(ctx context.Context, base *url.URL, version string) (chartVersion, error) {
 	indexURL := base.JoinPath("index.yaml").String()
 	data, _, err := r.Fetch.Document(ctx, indexURL, maxChartIndex)
@@ -125,7 +124,6 @@ func find(versions []chartVersion, version string) (chartVersion, error) {
 // versionForm is what may be shown of what an index calls a version.
 var versionForm = lazyregexp.New(`^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$`)
 
-// fetchChart downloads a chart and compares it with its digest.
 func (r *Resolver) fetchChart(ctx context.Context, base *url.URL, e chartVersion) (*lock.Chart, []byte, error) {
 	u, err := e.resolve(base)
 	if err != nil {
@@ -152,7 +150,6 @@ func (r *Resolver) fetchChart(ctx context.Context, base *url.URL, e chartVersion
 	return chart, data, nil
 }
 
-// resolve returns where a chart of the repository at base is.
 func (e chartVersion) resolve(base *url.URL) (*url.URL, error) {
 	if e.url == "" {
 		return nil, fault.New(fault.Integrity, "the chart repository gives no URL for %s %s", chartName, e.version)
@@ -171,7 +168,6 @@ func (e chartVersion) resolve(base *url.URL) (*url.URL, error) {
 	return u, nil
 }
 
-// pinnedChart stores the chart that a lock pins.
 func (r *Resolver) pinnedChart(ctx context.Context, pinned *lock.Chart) error {
 	data, err := r.document(ctx, agent.Repository{URL: pinned.URL}, maxChart, "chart", &pinned.SHA256)
 	if err != nil {
@@ -249,7 +245,6 @@ func value(mapping *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// text returns a scalar, or "".
 func text(n *yaml.Node) string {
 	if n == nil || n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
 		return ""

@@ -36,20 +36,17 @@ type artifact struct {
 	tree lock.DirArchive
 }
 
-// given is a checksum and who gave it.
 type given struct {
 	agent.Checksum
 	by string
 }
 
-// collection gathers plugins and artifacts.
 type collection struct {
 	plugins   []lock.Plugin
 	artifacts map[string]*artifact
 	local     []LocalTemplates
 }
 
-// collect lists the files that the selected entries take.
 func collect(repositories []*repository, selected []index.Selected) (*collection, error) {
 	c := &collection{artifacts: map[string]*artifact{}}
 	var problems []error
@@ -161,7 +158,6 @@ func (a *artifact) vouch(repo *repository, location agent.Location, checksum str
 	return a.agree()
 }
 
-// agree reports two checksums of one kind that differ.
 func (a *artifact) agree() error {
 	seen := map[string]given{}
 	for _, g := range a.checksums {
@@ -273,7 +269,6 @@ func (c *collection) plan(version string, repositories []*repository, platforms 
 	return plan, nil
 }
 
-// entry returns the artifact as the lock and as the download has it.
 func (a *artifact) entry() (lock.Artifact, fetch.Request) {
 	entry := lock.Artifact{URL: agent.Redact(a.url), DirArchive: a.tree, VerifiedBy: lock.ByNone, VerifiedWith: slices.Compact(slices.Sorted(slices.Values(a.publishers)))}
 	request := fetch.Request{URL: a.url, Tree: a.tree, Size: -1}

@@ -59,7 +59,6 @@ func (req *Request) applyValues(ctx context.Context, sel Selection) (*configured
 	return c, req.applyRepositories(c)
 }
 
-// noteExcluded tells of plugins that an agent with the values starts, and that are left out.
 func noteExcluded(c *configured.Agent, started, excluded []agent.PluginKey) {
 	for _, key := range started {
 		for _, out := range excluded {
@@ -95,7 +94,6 @@ func reasons(c *configured.Agent) string {
 	return ":" + out.String()
 }
 
-// pluginKeys parses the keys of plugins that an agent starts.
 func pluginKeys(t agent.PluginType, enabled []agent.EnabledPlugin) ([]agent.PluginKey, error) {
 	var keys []agent.PluginKey
 	for _, p := range enabled {

@@ -60,7 +60,6 @@ func differences(got, pinned *lock.Lock) error {
 	return errors.Join(problems...)
 }
 
-// compare reports elements that only one side has, or that differ.
 func compare[E any](report func(string, ...any), what string, got, pinned []E, name func(E) string) {
 	known := map[string]E{}
 	for _, e := range pinned {

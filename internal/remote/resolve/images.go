@@ -88,7 +88,6 @@ func ImageFlag(role lock.ImageRole) string {
 	return "--with-agent-image"
 }
 
-// without says how a run goes without an image.
 func without(role lock.ImageRole) string {
 	if role == lock.RoleWatcher {
 		return "leave the image out with --watcher-image none: the command values then leaves out the container"
@@ -167,7 +166,6 @@ func (r *Resolver) image(ctx context.Context, role lock.ImageRole, ref registry.
 	return nil
 }
 
-// pinnedImage returns an image that a lock pins, or nil.
 func pinnedImage(l *lock.Lock, role lock.ImageRole) *lock.Image {
 	if l == nil {
 		return nil
@@ -248,7 +246,6 @@ func choose(manifests []descriptor, want agent.Platform, role lock.ImageRole) (d
 	return slices.MaxFunc(fitting, func(a, b descriptor) int { return cmp.Compare(a.Platform.Variant, b.Platform.Variant) }), nil
 }
 
-// maxOffered bounds the platforms that a message lists.
 const maxOffered = 20
 
 func list(platforms []agent.Platform) string {
@@ -259,7 +256,6 @@ func list(platforms []agent.Platform) string {
 	return strings.Join(names, ", ")
 }
 
-// pinnedManifests fetches the manifests that a lock pins.
 func (r *Resolver) pinnedManifests(ctx context.Context, repo *registry.Repository, platforms []agent.Platform, pinned []lock.ImageManifest) ([]lock.ImageManifest, error) {
 	var manifests []lock.ImageManifest
 	for _, p := range platforms {
@@ -282,7 +278,6 @@ func (r *Resolver) pinnedManifests(ctx context.Context, repo *registry.Repositor
 	return manifests, nil
 }
 
-// imageManifest stores a manifest and reads what it names.
 func (r *Resolver) imageManifest(found registry.Manifest) (lock.ImageManifest, error) {
 	m := lock.ImageManifest{MediaType: found.MediaType}
 	var manifest imageManifest
@@ -307,10 +302,8 @@ func (r *Resolver) imageManifest(found registry.Manifest) (lock.ImageManifest, e
 	return m, err
 }
 
-// maxConfig bounds, in bytes, the configuration of an image.
 const maxConfig = 8 << 20
 
-// solePlatform reads from an image's configuration what it is for.
 func (r *Resolver) solePlatform(ctx context.Context, repo *registry.Repository, m lock.ImageManifest) (agent.Platform, error) {
 	if m.Blobs[0].Size > maxConfig {
 		return agent.Platform{}, fault.New(fault.Integrity, "the image's configuration has %d bytes; at most %d are read", m.Blobs[0].Size, maxConfig)

@@ -22,7 +22,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
-// maxChecksumFile bounds, in bytes, a checksum file.
 const maxChecksumFile = 4 << 20
 
 // publishers looks up the checksum files that publishers put beside artifacts
@@ -185,7 +184,6 @@ func (a *artifact) answered(text string, odd bool) {
 	a.odd = a.odd || odd
 }
 
-// trouble notes what is wrong with a checksum file.
 func (a *artifact) trouble(format string, args ...any) {
 	a.troubles = append(a.troubles, fmt.Errorf(format, args...).Error())
 }
@@ -219,7 +217,6 @@ func (a *artifact) take(data []byte, from string, shared bool) error {
 	return nil
 }
 
-// checksumURL is a place where publishers put checksums.
 type checksumURL struct {
 	url string
 	// named says that the index names it.

@@ -262,7 +262,6 @@ func (r *Resolver) index(ctx context.Context, repo *repository, pinned *lock.Loc
 	return err
 }
 
-// pinnedRepository returns a repository that a lock pins, or nil.
 func pinnedRepository(l *lock.Lock, name string) *lock.Repository {
 	if l == nil {
 		return nil
@@ -295,7 +294,6 @@ func (r *Resolver) document(ctx context.Context, from agent.Repository, most int
 	return data, err
 }
 
-// put stores a small file.
 func (r *Resolver) put(data []byte) (lock.Blob, error) {
 	sum, err := r.Store.Put(data)
 	return lock.Blob{Size: int64(len(data)), SHA256: sum}, err
@@ -342,7 +340,6 @@ func (r *Resolver) schemas(ctx context.Context, repositories []*repository, sele
 	return group.Wait()
 }
 
-// listSchemas lists the JSON schemas of selected entries.
 func (repo *repository) listSchemas(selected []index.Selected) error {
 	for _, e := range selected {
 		if e.Repository != repo.Name {

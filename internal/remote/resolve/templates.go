@@ -24,7 +24,6 @@ type Templates struct {
 	Add []string
 }
 
-// of returns the sources for an entry, and whether the configuration names it.
 func (t Templates) of(e index.Selected) (refs []string, configured bool) {
 	for key, more := range t.Configured {
 		if !key.Covers(e.Key()) {
@@ -88,7 +87,6 @@ func (c *collection) templates(selected []index.Selected, t Templates, pinned *l
 	return nil
 }
 
-// template adds a source of templates to a plugin.
 func (c *collection) template(plugin int, ref string) error {
 	p := &c.plugins[plugin]
 	located, local, err := fetch.Locate(ref)
@@ -126,7 +124,6 @@ func (c *collection) artifact(url string, kind lock.DirArchive) (*artifact, erro
 	return a, nil
 }
 
-// pinnedTemplates takes over what a lock has for an entry.
 func (c *collection) pinnedTemplates(plugin int, e index.Selected, pinned *lock.Lock) {
 	for _, p := range pinned.Plugins {
 		if !p.Matches(e.Repository, e.Entry) {

@@ -25,7 +25,6 @@ func (e *NoneError) Error() string { return "it is no checksum file but " + e.Wh
 // ErrNotListed says that a list of checksums leaves a file out.
 var ErrNotListed = errors.New("it does not list the file")
 
-// sum is a digest in a checksum file.
 type sum struct {
 	agent.Checksum
 	// name is as the file has it, with slashes; or empty.
@@ -35,7 +34,6 @@ type sum struct {
 	exact bool
 }
 
-// contents are what a checksum file holds.
 type contents struct {
 	sums []sum
 	// weak says that there are digests of other algorithms.
@@ -101,7 +99,6 @@ func Find(data []byte, path string, shared bool) ([]agent.Checksum, error) {
 	return found.of(path, shared, kind)
 }
 
-// of picks the digests of the file with a path.
 func (c *contents) of(path string, shared bool, kind string) ([]agent.Checksum, error) {
 	named, err := c.named(path)
 	switch {
@@ -146,7 +143,6 @@ func (c *contents) named(path string) ([]agent.Checksum, error) {
 	return found, nil
 }
 
-// agrees reports whether no digest of the same algorithm differs.
 func agrees(all []agent.Checksum, one agent.Checksum) bool {
 	return !slices.ContainsFunc(all, func(c agent.Checksum) bool { return c.Algorithm == one.Algorithm && c.Hex != one.Hex })
 }

@@ -63,7 +63,6 @@ func (c *contents) readText(text string) {
 	r.unread = len(r.sums) == 0 && digestLike.MatchString(text)
 }
 
-// flush ends what was gathered.
 func (r *textReader) flush() {
 	if p := r.pending; p.digits != "" && p.algorithm != "other" {
 		r.add(p.algorithm, p.digits, p.name, p.exact)
@@ -257,7 +256,6 @@ func (r *textReader) headed(line string) bool {
 	return true
 }
 
-// lastName returns the name of a file at the end of a sentence.
 func lastName(sentence string) string {
 	words := strings.Fields(sentence)
 	for i, w := range words {

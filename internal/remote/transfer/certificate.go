@@ -123,7 +123,6 @@ func notPEM(data []byte) (what, convert string) {
 	}
 }
 
-// certificate reads this side's certificate and its key.
 func (id Identity) certificate(ctx context.Context) (*tls.Certificate, error) {
 	certFlag, keyFlag := id.flag("client-cert"), id.flag("client-key")
 	if id.KeyFile == "" || id.CertFile == "" {

@@ -1,3 +1,6 @@
+// Package transfer is what every transfer over HTTP has in common, whoever is
+// at the other end: how patient it is, how fast, how it is repeated and resumed,
+// and what its failures mean.
 package transfer
 
 import (
@@ -14,8 +17,6 @@ type Client struct {
 	http        *http.Client
 	who         string
 	idleTimeout time.Duration
-	// Reason, if not nil, puts the errors of a transport of one's own into words.
-	Reason func(error) error
 }
 
 // NewClient returns a client. Who is what messages call the other side: "the server".
@@ -25,20 +26,10 @@ func NewClient(transport http.RoundTripper, who string, idleTimeout time.Duratio
 	return c
 }
 
-// reason returns why a request failed, without the URL, which may be that of a
-// redirect, signed.
-func (c *Client) reason(err error) error {
-	if c.Reason != nil {
-		return c.Reason(err)
-	}
-	return PlainReason(err)
-}
-
 // Response is an answer whose body is read under watch.
 type Response struct {
 	*http.Response
-	client *Client
-	watch  *Watchdog
+	watch *Watchdog
 	// asked is the URL of the request; that of Response may be a redirect's.
 	asked *url.URL
 	// refusal is the last result of [Response.Refusal].
@@ -49,7 +40,7 @@ type Response struct {
 // how long the other side may take to answer once it has the whole request; 0
 // stands for the idle timeout.
 func (c *Client) Do(req *http.Request, answering time.Duration) (*Response, error) {
-	r := &Response{client: c, watch: NewWatchdog(req.Context(), c.idleTimeout)}
+	r := &Response{watch: NewWatchdog(req.Context(), c.idleTimeout)}
 	r.watch.answering = max(answering, c.idleTimeout)
 	req = req.WithContext(r.watch.Context())
 	if req.Body != nil && req.Body != http.NoBody {
@@ -141,5 +132,5 @@ func (r *Response) reason(err error) error {
 	if ended := r.watch.Reason(); ended != nil {
 		return ended
 	}
-	return r.client.reason(err)
+	return PlainReason(err)
 }

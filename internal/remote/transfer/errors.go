@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/textproto"
+	"net/url"
 	"strings"
 	"time"
 	"unicode"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
@@ -193,3 +196,44 @@ const (
 	HintProxy        = "is a proxy needed? it is named by HTTPS_PROXY and HTTP_PROXY, exceptions by NO_PROXY"
 	HintProxyRefuses = "the proxy that HTTPS_PROXY or HTTP_PROXY names refuses: it may want a user and a password in its URL, or not allow this host"
 )
+
+// WithoutURL drops the URL, which may hold credentials, from a url.Error.
+func WithoutURL(err error) error {
+	for {
+		e, ok := err.(*url.Error)
+		if !ok {
+			return err
+		}
+		err = e.Err
+	}
+}
+
+// PlainReason returns an error of net/http without what may be secret in it, fit to be
+// shown.
+func PlainReason(err error) error {
+	err = WithoutURL(err)
+	switch {
+	case strings.HasPrefix(err.Error(), "failed to parse Location header"):
+		return &RedirectError{Reason: "the server redirects to something that is not a URL"}
+	case Is[textproto.ProtocolError](err): // its text quotes header fields
+		return errors.New("the answer is not HTTP")
+	case errors.Is(err, net.ErrClosed): // by the transport, for the other side had
+		return errors.New("the other side closed the connection")
+	}
+	if text := Printable(agent.RedactURLs(err.Error()), maxReason); text != err.Error() {
+		return &cleanError{text, err}
+	}
+	return err
+}
+
+// maxReason bounds what is shown of an error, in characters: some quote what a server says.
+const maxReason = 500
+
+// cleanError is an error whose text quotes too much.
+type cleanError struct {
+	text string
+	err  error
+}
+
+func (e *cleanError) Error() string { return e.text }
+func (e *cleanError) Unwrap() error { return e.err }

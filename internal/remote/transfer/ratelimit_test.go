@@ -96,7 +96,7 @@ func TestRefusalThatTellsOfALimit(t *testing.T) {
 	} {
 		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://host.example/x", nil)
 		resp := &http.Response{StatusCode: test.code, Header: fields("Content-Type", test.kind), Body: io.NopCloser(strings.NewReader(test.body)), Request: req}
-		e := (&Response{Response: resp, client: &Client{}, watch: NewWatchdog(t.Context(), time.Minute), asked: req.URL}).Refusal()
+		e := (&Response{Response: resp, watch: NewWatchdog(t.Context(), time.Minute), asked: req.URL}).Refusal()
 		if e.Reached != test.reached || strings.Contains(e.Error(), "rate limit") != test.reached {
 			t.Errorf("%s: %v", name, e)
 		}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/textproto"
 	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -19,5 +20,23 @@ func TestPlainReason(t *testing.T) {
 		if got := PlainReason(err); got.Error() != want {
 			t.Errorf("%v, want %s", got, want)
 		}
+	}
+}
+
+func TestReasonHidesSecrets(t *testing.T) {
+	t.Parallel()
+	const secret = "signature-of-somebody"
+	for _, err := range []error{
+		&url.Error{Op: "Get", URL: "https://h/?sig=" + secret, Err: errors.New("cut")},
+		errors.New(`refusing token-server redirect to "https://u:` + secret + `@h/?X-Amz-Signature=` + secret + `": no`),
+		&url.Error{Op: "Get", URL: "x", Err: errors.New("failed to parse Location header \"" + secret)},
+	} {
+		got := PlainReason(err)
+		if strings.Contains(got.Error(), secret) {
+			t.Error(got)
+		}
+	}
+	if got := PlainReason(errors.New(strings.Repeat("\x1b", 10000))).Error(); strings.Contains(got, "\x1b") || len(got) > 2*maxReason {
+		t.Errorf("%q", got)
 	}
 }

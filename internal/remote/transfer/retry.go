@@ -75,7 +75,6 @@ func (r Retry) Do(ctx context.Context, tell func(err error, pause time.Duration)
 	}
 }
 
-// limit returns how many failures in a row are borne.
 func (r Retry) limit() int { return max(cmp.Or(r.Limit, DefaultRetries), 0) }
 
 // outlook says with a failure how long attempts will go on.

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // trackedConn is a network connection that knows what moves on it, below TLS and
@@ -148,7 +150,6 @@ func (l *trackedConn) Close() error {
 	return l.Conn.Close()
 }
 
-// throttle waits until so many bytes may move.
 func (l *trackedConn) throttle(n int) {
 	if l.limit != nil {
 		l.throttling.Add(1)
@@ -171,4 +172,58 @@ func (l *trackedConn) ackedMore() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.acks.Moved(l.Conn)
+}
+
+// AckMeter tells whether the other side of a connection takes what it is sent. The
+// system takes megabytes at once, which a slow line needs minutes for, without a sign
+// of it in between; on Linux it says what was acknowledged.
+type AckMeter struct {
+	acked  uint64
+	looked bool
+}
+
+// Moved reports whether something was acknowledged since the last call. The first call,
+// and one on a system that does not tell, reports false.
+func (m *AckMeter) Moved(conn net.Conn) bool {
+	acked, ok := acknowledged(conn)
+	if !ok {
+		return false
+	}
+	moved := m.looked && acked > m.acked
+	m.acked, m.looked = acked, true
+	return moved
+}
+
+// Limiter bounds how many bytes a second all connections together move that
+// share it, both ways. Nil bounds nothing.
+type Limiter struct {
+	bucket *rate.Limiter
+	// piece is what is moved at a time, so that it flows evenly.
+	piece int
+}
+
+// maxPiece is as much as is read or written at a time anyhow.
+const maxPiece = 64 << 10
+
+// NewLimiter returns a limiter; 0 bounds nothing.
+func NewLimiter(bytesPerSecond int64) *Limiter {
+	if bytesPerSecond <= 0 {
+		return nil
+	}
+	// Whoever comes late by a tenth of a second may make up for it.
+	burst := int(max(min(bytesPerSecond/10, 1<<30), 1))
+	return &Limiter{rate.NewLimiter(rate.Limit(bytesPerSecond), burst), min(burst, maxPiece)}
+}
+
+// Piece returns as much of p as may be moved at a time.
+func (l *Limiter) Piece(p []byte) []byte {
+	if l == nil {
+		return p
+	}
+	return p[:min(len(p), l.piece)]
+}
+
+// wait waits until n bytes, of a piece at most, may move, or ctx is done.
+func (l *Limiter) wait(ctx context.Context, n int) {
+	_ = l.bucket.WaitN(ctx, n) // that ctx is done, the caller sees
 }
