@@ -29,8 +29,8 @@ var ErrEncoding = errors.New("its encoding cannot be read: save it as UTF-8")
 // comes back as it is. The error is [ErrEncoding].
 func Decode(data []byte) ([]byte, error) {
 	switch {
-	case isUTF32(data):
-		return nil, ErrEncoding
+	case bytes.HasPrefix(data, markUTF32LE), bytes.HasPrefix(data, markUTF32BE):
+		return nil, ErrEncoding // in UTF-16, the marks would begin a text with a zero character
 	case bytes.HasPrefix(data, markUTF8):
 		data = data[len(markUTF8):]
 	case bytes.HasPrefix(data, markUTF16LE):
@@ -43,12 +43,6 @@ func Decode(data []byte) ([]byte, error) {
 		return fromUTF16(data, binary.BigEndian)
 	}
 	return bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), nil
-}
-
-// isUTF32 reports whether a document begins with the mark of UTF-32. In UTF-16, the
-// same bytes would begin a text with a zero character.
-func isUTF32(data []byte) bool {
-	return bytes.HasPrefix(data, markUTF32LE) || bytes.HasPrefix(data, markUTF32BE)
 }
 
 // zerosAt reports whether data begins like ASCII in UTF-16: of the first pairs,

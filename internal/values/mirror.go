@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
@@ -69,7 +68,7 @@ func (all plugins) lacks(t agent.PluginType, key agent.PluginKey, on agent.Platf
 }
 
 // mirrored says what a lock, which may be nil, has of plugins.
-func mirrored(l *lock.Lock) configured.Mirrored {
+func mirrored(l *lock.Lock) func(agent.PluginType, agent.PluginKey) (version, indexURL string) {
 	if l == nil {
 		return nil
 	}

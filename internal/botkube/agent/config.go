@@ -19,130 +19,100 @@ import (
 // Config is the part of the agent's configuration that decides what it downloads and
 // what it connects to (pkg/config/config.go, Config). It has no tokens and passwords.
 type Config struct {
-	Actions        map[string]Action
-	Sources        map[string]PluginGroup
-	Executors      map[string]PluginGroup
-	Aliases        map[string]Alias
-	Communications map[string]Communications
-	Plugins        PluginManagement
-	Analytics      struct{ Disable bool }
-	Settings       struct{ UpgradeNotifier bool }
+	Actions map[string]struct {
+		Enabled  bool
+		Command  string
+		Bindings bindings
+	}
+	Sources, Executors map[string]pluginGroup
+	Aliases            map[string]struct{ Command string }
+	Communications     map[string]communications
+	Plugins            PluginManagement
+	Analytics          struct{ Disable bool }
+	Settings           struct{ UpgradeNotifier bool }
 
 	// wrongKinds are the other values of a type that the agent refuses.
 	wrongKinds []string
+	// everyGroup says that every group counts as bound.
+	everyGroup bool
 }
 
-// Action is an automation.
-type Action struct {
-	Enabled  bool
-	Command  string
-	Bindings Bindings
-}
+// bindings name groups of plugins.
+type bindings struct{ Sources, Executors []string }
 
-// Alias is a short form of a command.
-type Alias struct{ Command string }
-
-// Bindings name groups of plugins.
-type Bindings struct {
-	Sources   []string
-	Executors []string
-}
-
-// PluginGroup is a group of executors or sources, which are bound by its name.
-type PluginGroup struct {
+type pluginGroup struct {
 	DisplayName string
 	// Plugins are by their keys.
-	Plugins map[string]ConfiguredPlugin `mapstructure:",remain"`
+	Plugins map[string]configuredPlugin `mapstructure:",remain"`
 }
 
-// ConfiguredPlugin is a plugin as a group configures it.
-type ConfiguredPlugin struct {
+type configuredPlugin struct {
 	Enabled bool
 	Config  any
-	Context PluginContext
-}
-
-// PluginContext is what a plugin is given beside its configuration.
-type PluginContext struct {
-	// RBAC is nil where a plugin gets no rights.
-	RBAC *PluginRights
-}
-
-// PluginRights are the user and the groups that a plugin has in Kubernetes.
-type PluginRights struct {
-	User struct {
-		Type   string
-		Static struct{ Value string }
-		Prefix string
-	}
-	Group struct {
-		Type   string
-		Static struct{ Values []string }
-		Prefix string
+	Context struct {
+		// RBAC is nil if the plugin has no rights in Kubernetes.
+		RBAC *struct {
+			User struct {
+				Type   string
+				Static struct{ Value string }
+				Prefix string
+			}
+			Group struct {
+				Type   string
+				Static struct{ Values []string }
+				Prefix string
+			}
+		}
 	}
 }
 
-// Communications is a group of chat platforms and sinks.
-type Communications struct {
-	SocketSlack   ChatPlatform
-	CloudSlack    ChatPlatform
-	Mattermost    ChatPlatform
-	Discord       ChatPlatform
-	CloudTeams    CloudTeams
-	Webhook       Sink
-	Elasticsearch Elasticsearch
-	PagerDuty     PagerDuty
+// communications is a group of chat platforms and sinks.
+type communications struct {
+	SocketSlack, CloudSlack, Mattermost, Discord chatPlatform
+	CloudTeams                                   struct {
+		Enabled bool
+		Server  struct{ URL string }
+		Teams   []struct{ Channels map[string]channel }
+	}
+	Webhook       sink
+	Elasticsearch struct {
+		Enabled bool
+		Server  string
+		// AWSSigning has it ask Amazon for credentials.
+		AWSSigning struct{ Enabled bool }
+		// SkipTLSVerify has it know no proxy, too, unless it signs.
+		SkipTLSVerify bool
+		Indices       map[string]struct{ Bindings bindings }
+	}
+	PagerDuty struct {
+		Enabled             bool
+		Bindings            bindings
+		V2EventsAPIBasePath string
+	}
 	// Slack and Teams are those of agents before v1.9.0.
-	Slack ChatPlatform
-	Teams Sink
+	Slack chatPlatform
+	Teams sink
 }
 
-// ChatPlatform is a platform with channels. A field that it does not have is empty.
-type ChatPlatform struct {
+// chatPlatform is a platform with channels. A field that it does not have is empty.
+type chatPlatform struct {
 	Enabled  bool
-	Channels map[string]Channel
-	// URL is Mattermost's server.
-	URL string
-	// Server is that of Botkube Cloud.
+	Channels map[string]channel
+	// URL is Mattermost's server, and Server that of Botkube Cloud.
+	URL    string
 	Server struct{ URL string }
 }
 
-// Channel is a channel of a chat platform, which knows it by name or by ID.
-type Channel struct {
+// channel is a channel of a chat platform, which knows it by name or by ID.
+type channel struct {
 	Name, ID any
-	Bindings Bindings
+	Bindings bindings
 }
 
-// CloudTeams is Microsoft Teams by way of Botkube Cloud.
-type CloudTeams struct {
-	Enabled bool
-	Server  struct{ URL string }
-	Teams   []struct{ Channels map[string]Channel }
-}
-
-// Sink is a webhook; the Teams of old agents has the same shape.
-type Sink struct {
+type sink struct {
 	Enabled  bool
 	URL      string
-	Bindings Bindings
-}
-
-// Elasticsearch is a sink with an index for each of its bindings.
-type Elasticsearch struct {
-	Enabled bool
-	Server  string
-	// AWSSigning has it ask Amazon for credentials.
-	AWSSigning struct{ Enabled bool }
-	// SkipTLSVerify has it know no proxy, too, unless it signs.
-	SkipTLSVerify bool
-	Indices       map[string]struct{ Bindings Bindings }
-}
-
-// PagerDuty is a sink.
-type PagerDuty struct {
-	Enabled             bool
-	Bindings            Bindings
-	V2EventsAPIBasePath string
+	Bindings bindings
 }
 
 // PluginManagement says where plugins come from, and where they are kept.

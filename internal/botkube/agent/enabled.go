@@ -45,25 +45,17 @@ func (c *Config) Enabled(version string) Enablement {
 	return Enablement{Executors: executors, Sources: sources, LeftOut: append(leftOut, more...)}
 }
 
-// everyGroup is the action by which [Config.BindAll] binds groups: no configuration has this
-// name.
-const everyGroup = "\x00all"
-
 // BindAll returns the configuration with every group bound, so that all that is enabled starts.
 func (c *Config) BindAll() *Config {
 	bound := *c
-	bound.Actions = map[string]Action{everyGroup: {Enabled: true, Bindings: Bindings{
-		Sources:   slices.Collect(maps.Keys(c.Sources)),
-		Executors: slices.Collect(maps.Keys(c.Executors)),
-	}}}
-	maps.Copy(bound.Actions, c.Actions)
+	bound.everyGroup = true
 	return &bound
 }
 
 // PlatformNames returns the platforms that agents of a version have, sorted.
 func PlatformNames(version string) []string {
 	var names []string
-	for _, p := range (Communications{}).all() {
+	for _, p := range (communications{}).all() {
 		if hasPlatform(version, p.setting) {
 			names = append(names, p.setting)
 		}
@@ -73,7 +65,7 @@ func PlatformNames(version string) []string {
 }
 
 // enabledIn picks the plugins of one type.
-func enabledIn(t PluginType, groups map[string]PluginGroup, bound map[string]*binding) ([]EnabledPlugin, []LeftOut) {
+func enabledIn(t PluginType, groups map[string]pluginGroup, bound map[string]*binding) ([]EnabledPlugin, []LeftOut) {
 	by := map[string][]string{}
 	out := []LeftOut{}
 	for _, group := range slices.Sorted(maps.Keys(groups)) {
@@ -103,7 +95,7 @@ type binding struct {
 }
 
 // whyNot says why the agent does not start a plugin of the group, or nothing.
-func (b *binding) whyNot(p ConfiguredPlugin) string {
+func (b *binding) whyNot(p configuredPlugin) string {
 	switch {
 	case !p.Enabled:
 		return "it is not enabled"
@@ -139,17 +131,20 @@ func (c *Config) bound(version string) (executors, sources map[string]*binding) 
 			}
 		}
 	}
-	bind := func(b Bindings, enabled bool, setting string) {
+	bind := func(b bindings, enabled bool, setting string) {
 		bindTo(executors, b.Executors, enabled, setting)
 		bindTo(sources, b.Sources, enabled, setting)
 	}
 	for _, p := range c.platforms(version) {
 		for _, b := range p.bindings {
-			bind(b.Bindings, p.enabled, p.setting)
+			bind(b.bindings, p.enabled, p.setting)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Actions)) {
 		bind(c.Actions[name].Bindings, c.Actions[name].Enabled, "actions."+name)
+	}
+	if c.everyGroup {
+		bind(bindings{slices.Collect(maps.Keys(c.Sources)), slices.Collect(maps.Keys(c.Executors))}, true, "")
 	}
 	return executors, sources
 }
@@ -168,7 +163,7 @@ type platform struct {
 // placedBindings are bindings, and where a platform has them.
 type placedBindings struct {
 	setting string
-	Bindings
+	bindings
 }
 
 // Since which version agents have a platform, and from which on they do not, if not in all
@@ -211,7 +206,7 @@ const (
 	teamsDestination     = "https://*.botframework.com"
 )
 
-func (g Communications) all() []platform {
+func (g communications) all() []platform {
 	var teams, indices []placedBindings
 	for i, t := range g.CloudTeams.Teams {
 		teams = append(teams, channelBindings(fmt.Sprintf("teams.%d.channels", i), t.Channels)...)
@@ -233,7 +228,7 @@ func (g Communications) all() []platform {
 	}
 }
 
-func channelBindings(at string, channels map[string]Channel) []placedBindings {
+func channelBindings(at string, channels map[string]channel) []placedBindings {
 	var all []placedBindings
 	for _, name := range slices.Sorted(maps.Keys(channels)) {
 		all = append(all, placedBindings{at + "." + name + ".bindings", channels[name].Bindings})
@@ -242,6 +237,6 @@ func channelBindings(at string, channels map[string]Channel) []placedBindings {
 }
 
 // sinkBindings are those of a sink, which runs no commands.
-func sinkBindings(at string, b Bindings) []placedBindings {
-	return []placedBindings{{at, Bindings{Sources: b.Sources}}}
+func sinkBindings(at string, b bindings) []placedBindings {
+	return []placedBindings{{at, bindings{Sources: b.Sources}}}
 }

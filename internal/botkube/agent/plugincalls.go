@@ -172,12 +172,9 @@ type PluginEgress struct {
 	NeedCloud []string
 }
 
-// OfficialLookup says whether a plugin is from Botkube's own repositories, and which version the
-// agent starts.
-type OfficialLookup func(PluginType, PluginKey) (version string, own bool)
-
-// PluginEgress returns what the plugins that the agent starts call.
-func (c *Config) PluginEgress(version string, officials OfficialLookup) PluginEgress {
+// PluginEgress returns what the plugins that the agent starts call. Of each, ofBotkube says
+// whether it is from Botkube's own repositories, and which version the agent starts.
+func (c *Config) PluginEgress(version string, ofBotkube func(PluginType, PluginKey) (version string, own bool)) PluginEgress {
 	var out PluginEgress
 	official := officialCalls()
 	for _, p := range c.Enabled(version).All() {
@@ -186,7 +183,7 @@ func (c *Config) PluginEgress(version string, officials OfficialLookup) PluginEg
 			continue // the agent refuses it
 		}
 		known, is := official[p.Type][key.Name]
-		switch version, own := officials(p.Type, key); {
+		switch version, own := ofBotkube(p.Type, key); {
 		case !is || !own:
 			out.Unknown = append(out.Unknown, p.Key)
 		case clouded(key.Name, version):

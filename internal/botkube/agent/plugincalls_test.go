@@ -22,7 +22,7 @@ func started(t *testing.T, kind PluginType, key string, configs ...string) *Conf
 }
 
 // ownIn has the plugins of the repository o for Botkube's own.
-func ownIn(version string) OfficialLookup {
+func ownIn(version string) func(PluginType, PluginKey) (string, bool) {
 	return func(_ PluginType, key PluginKey) (string, bool) {
 		return cmp.Or(key.Version, version), key.Repository == "o"
 	}

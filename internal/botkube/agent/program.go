@@ -241,22 +241,15 @@ func (p Program) RunsOn(on Platform) Fitness {
 	formats := map[string]string{"linux": formatELF, "darwin": formatMachO, "windows": formatPE}
 	native, known := formats[on.OS]
 	switch {
-	case !known || p.isZero():
+	case !known || p.Format == "" && p.What == "" || p.Format == formatScript:
 		return Fits
 	case p.Format == "":
 		return NoProgram
-	case p.Format == formatScript:
-		return Fits
-	case p.Format != native:
-		return Foreign
-	case len(p.Machines) == 0 || slices.ContainsFunc(p.Machines, func(m string) bool { return runs(on, m) }):
+	case p.Format == native && (len(p.Machines) == 0 || slices.ContainsFunc(p.Machines, func(m string) bool { return runs(on, m) })):
 		return Fits
 	}
 	return Foreign
 }
-
-// isZero reports whether nothing is known of a file.
-func (p Program) isZero() bool { return p.Format == "" && p.What == "" }
 
 // runs reports whether a platform runs programs of a machine: its own, its 32-bit relative, or
 // emulated.

@@ -84,7 +84,7 @@ func (r *refusing) add(setting string, of []string, format string, args ...any) 
 }
 
 // groups judges groups by themselves, bound or not (plugin.go, validatePlugins).
-func (r *refusing) groups(section string, groups map[string]PluginGroup) {
+func (r *refusing) groups(section string, groups map[string]pluginGroup) {
 	for name, g := range groups {
 		at := section + "." + name
 		for key, p := range g.Plugins {
@@ -164,7 +164,7 @@ func (r *refusing) platforms() {
 	}
 	for _, p := range r.Config.platforms(r.version) {
 		for _, b := range p.bindings {
-			r.bindings(b.setting, b.Bindings)
+			r.bindings(b.setting, b.bindings)
 		}
 	}
 	for name, g := range r.Communications {
@@ -192,7 +192,7 @@ func (r *refusing) parts(at, what string, lacks bool) {
 // withChannels is the first version that looks at channels (validateChannels).
 const withChannels = "v1.2.0"
 
-func (r *refusing) channels(at string, p ChatPlatform, identifier string) {
+func (r *refusing) channels(at string, p chatPlatform, identifier string) {
 	looks := Since(r.version, withChannels)
 	r.parts(at, "channels", p.Enabled && (p.Channels == nil || looks && len(p.Channels) == 0))
 	if !p.Enabled || !looks {
@@ -209,14 +209,14 @@ func (r *refusing) channels(at string, p ChatPlatform, identifier string) {
 	}
 }
 
-func (r *refusing) bindings(at string, b Bindings) {
+func (r *refusing) bindings(at string, b bindings) {
 	r.bound(at+".executors", "executors", r.Executors, b.Executors)
 	r.bound(at+".sources", "sources", r.Sources, b.Sources)
 }
 
 // bound judges groups that are bound together (validateSourceBindings,
 // validateExecutorBindings).
-func (r *refusing) bound(at, section string, groups map[string]PluginGroup, names []string) {
+func (r *refusing) bound(at, section string, groups map[string]pluginGroup, names []string) {
 	names = unique(names)
 	var of, absent, absentOf []string
 	for _, name := range names {
@@ -237,7 +237,7 @@ func (r *refusing) bound(at, section string, groups map[string]PluginGroup, name
 }
 
 // rights wants a plugin to have the same in all groups bound together (validatePluginRBAC).
-func (r *refusing) rights(at string, of []string, groups map[string]PluginGroup, names []string) {
+func (r *refusing) rights(at string, of []string, groups map[string]pluginGroup, names []string) {
 	first := map[string]string{}
 	for _, name := range names {
 		for key, p := range groups[name].Plugins {
@@ -259,7 +259,7 @@ func (r *refusing) rights(at string, of []string, groups map[string]PluginGroup,
 // conflicts says which of the enabled plugins of groups cannot be bound together: of
 // each name, the agent takes one repository and one version (plugin.go,
 // validateBoundPlugins). Of several groups, conflicts within one are left out.
-func conflicts(groups map[string]PluginGroup, names []string) []string {
+func conflicts(groups map[string]pluginGroup, names []string) []string {
 	type enabled struct {
 		PluginKey
 		shown, group string

@@ -123,8 +123,8 @@ func (in *input) overDefaults(version string, given map[string]any, unbound bool
 	v.Environment, v.UnknownVariables = found.environment, found.withheld
 	v.Mounts = mountsOf(manifest.List("", v.Merged["extraVolumes"]), manifest.List("", v.Merged["extraVolumeMounts"]), false)
 	v.Pulls, v.Cloud = pullsOf(version, v.Merged), v.cloud()
-	v.Notes = slices.Concat(in.notes(), notes, withheldNotes(found.withheld))
-	v.NotGiven = undecided(found.withheld)
+	withheld, undecided := withheldNotes(found.withheld)
+	v.Notes, v.NotGiven = slices.Concat(in.notes(), notes, withheld), undecided
 	kept := v.state(version, platforms)
 	documents := slices.Concat([]map[string]any{document}, rendered.documents, kept, rendered.special)
 	v.Config, err = agent.ReadConfig(documents, v.Environment)

@@ -101,35 +101,20 @@ func (o *objects) absentNotes() []string {
 	return notes
 }
 
-func withheldNotes(withheld []string) []string {
-	var notes []string
-	for _, name := range deciding(withheld) {
-		setting, _ := agent.EnvironmentKey(name)
-		notes = append(notes, fmt.Sprintf("the variable %.200s takes %.200q from an object that is not given (valueFrom), and wins over all that is said here: give that object, too", name, setting))
-	}
-	return notes
-}
-
-// deciding returns the variables that [decides] anything.
-func deciding(withheld []string) []string {
-	return slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(withheld))), func(name string) bool {
+// withheldNotes tell of variables without a known value that decide anything, and name those
+// that decide what an agent starts. A chat platform's URL does not.
+func withheldNotes(withheld []string) (notes, undecided []string) {
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(withheld))) {
 		setting, is := agent.EnvironmentKey(name)
-		return !is || !decides(setting)
-	})
-}
-
-// undecided names unknown values that decide what an agent starts. A chat platform's URL does
-// not.
-func undecided(withheld []string) []string {
-	var names []string
-	for _, name := range deciding(withheld) {
-		setting, _ := agent.EnvironmentKey(name)
-		if strings.HasPrefix(setting, "communications.") && (strings.HasSuffix(setting, ".url") || strings.HasSuffix(setting, ".server")) {
+		if !is || !decides(setting) {
 			continue
 		}
-		names = append(names, fmt.Sprintf("the value of the variable %.200s", name))
+		notes = append(notes, fmt.Sprintf("the variable %.200s takes %.200q from an object that is not given (valueFrom), and wins over all that is said here: give that object, too", name, setting))
+		if !strings.HasPrefix(setting, "communications.") || !strings.HasSuffix(setting, ".url") && !strings.HasSuffix(setting, ".server") {
+			undecided = append(undecided, fmt.Sprintf("the value of the variable %.200s", name))
+		}
 	}
-	return names
+	return notes, undecided
 }
 
 // decides reports whether a setting decides what an agent starts or connects to. Tokens do not.

@@ -206,13 +206,14 @@ func (o *objects) values() (*Values, error) {
 		return nil, err
 	}
 	config, err := agent.ReadConfig(append(o.documents, o.special...), o.environment)
-	notGiven := slices.Concat(slices.Compact(slices.Sorted(slices.Values(o.absent))), undecided(o.withheld))
+	withheld, undecided := withheldNotes(o.withheld)
+	notGiven := slices.Concat(slices.Compact(slices.Sorted(slices.Values(o.absent))), undecided)
 	if o.environment == nil { // a Deployment has it, and what is mounted
 		notGiven = append(notGiven, "the agent's Deployment")
 	}
 	return &Values{
 		Config: config, Communications: mapping(o.platforms()["communications"]), Cloud: o.cloud, Pulls: o.pulls.all(),
-		Environment: o.environment, UnknownVariables: o.withheld, Mounts: o.mounts, Notes: o.notes(), NotGiven: notGiven,
+		Environment: o.environment, UnknownVariables: o.withheld, Mounts: o.mounts, Notes: o.notes(withheld), NotGiven: notGiven,
 		ChartVersion: o.said(), AgentVersion: ImageVersion(o.pulls.agent), ImageTag: tagIn(o.pulls.agent),
 	}, err
 }
@@ -220,8 +221,8 @@ func (o *objects) values() (*Values, error) {
 // notes tell of a state that takes the chat platforms away: the chart copies them into it from
 // the Secret in the cluster, where helm template does not look
 // (templates/persistent-config.yaml).
-func (o *objects) notes() []string {
-	notes := slices.Concat(o.absentNotes(), withheldNotes(o.withheld))
+func (o *objects) notes(withheld []string) []string {
+	notes := slices.Concat(o.absentNotes(), withheld)
 	for _, d := range o.special {
 		if platforms, is := d["communications"]; is && platforms == nil && o.platforms() != nil {
 			notes = append(notes, "the state that was rendered has no chat platforms, which takes away those of the Secret: helm template renders it so with existingCommunicationsSecretName, because it does not look into the cluster; give the Helm values and the Secret, or what kubectl get has, in the place of it")

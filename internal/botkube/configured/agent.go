@@ -4,6 +4,7 @@ package configured
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,8 +12,10 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // Agent is what values files have an agent do. It is printed as JSON for machines.
@@ -27,6 +30,22 @@ type Agent struct {
 	Refusals     []agent.Refusal `json:"-"`
 	// Undecided names what decides over the agent and is not among the files.
 	Undecided []string `json:"-"`
+}
+
+// Files reads files. They may be pipes, and so can be read once only.
+func Files(ctx context.Context, names []string) ([]chart.File, error) {
+	var files []chart.File
+	for _, name := range names {
+		data, err := disk.Await(ctx, func() ([]byte, error) { return disk.ReadFile(name, agent.MaxConfig) })
+		if err == nil {
+			data, err = textfile.Decode(data)
+		}
+		if err != nil {
+			return nil, fault.New(fault.Usage, "reading values: %s: %w", name, err).WithHint("name the values files that you give to Helm, in its order")
+		}
+		files = append(files, chart.File{Name: name, Data: data})
+	}
+	return files, nil
 }
 
 // Read reads files for a chart of a version of the form v1.14.0; empty, it is the version that
@@ -154,13 +173,10 @@ func (c *Agent) TemplateSources(version string) ([]agent.TemplateSources, error)
 	return sources, nil
 }
 
-// Mirrored says which version of a plugin a mirror has, and where upstream's index is; or
-// nothing.
-type Mirrored func(agent.PluginType, agent.PluginKey) (version, indexURL string)
-
 // Egress returns the calls of an agent of a version and of its plugins. Values for a mirror do
-// not tell by its URLs whose plugins it has: mirrored, if not nil, does.
-func (c *Agent) Egress(version string, mirrored Mirrored) agent.PluginEgress {
+// not tell by its URLs whose plugins it has: mirrored, if not nil, says which version of a
+// plugin the mirror has, and where upstream's index is.
+func (c *Agent) Egress(version string, mirrored func(agent.PluginType, agent.PluginKey) (version, indexURL string)) agent.PluginEgress {
 	config, environment := c.Values.Config, c.Values.Environment
 	found := config.PluginEgress(version, func(t agent.PluginType, key agent.PluginKey) (string, bool) {
 		var of, upstream string

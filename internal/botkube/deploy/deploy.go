@@ -137,11 +137,11 @@ func (o *Options) platform() (agent.Platform, bool) {
 // byTag returns the image that files come from, if a tag alone names it.
 func (o *Options) byTag() string {
 	image := ""
-	if s := o.seeded(); s != nil {
-		image = s.Image
-	}
-	if o.Image != nil {
+	switch s := o.seeded(); {
+	case o.Image != nil:
 		image = o.Image.Reference
+	case s != nil:
+		image = s.Image
 	}
 	if strings.Contains(image, "@") {
 		return ""

@@ -113,9 +113,7 @@ func (o *Options) patch(config string) object {
 			set("value", fmt.Sprintf(configPaths, configMount+"/"+configFile), "the chart's, with that of the ConfigMap; if yours differ, add it to yours"))).
 		set("volumeMounts", mounts)
 	pod := newObject()
-	if p, one := o.platform(); one {
-		pod.set("nodeSelector", nodeSelector(p), "the mirror is for this platform only")
-	}
+	o.setNodes(pod)
 	if len(o.PullSecrets) > 0 {
 		pod.set("imagePullSecrets", named(nodeOf(o.PullSecrets).Content))
 	}

@@ -127,23 +127,16 @@ func comments(lines []string) string {
 	var out []string
 	for _, line := range lines {
 		for part := range strings.SplitSeq(line, "\n") {
-			if part = printable(part); part == "" {
-				out = append(out, "#")
-			} else {
-				out = append(out, "# "+part)
-			}
+			printable := strings.Map(func(r rune) rune {
+				if !unicode.IsPrint(r) {
+					return '?'
+				}
+				return r
+			}, part)
+			out = append(out, strings.TrimSuffix("# "+printable, " "))
 		}
 	}
 	return strings.Join(out, "\n")
-}
-
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
 }
 
 func marshal(documents ...document) ([]byte, error) {

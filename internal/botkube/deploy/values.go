@@ -180,11 +180,9 @@ func (o *Options) setWatcher(v object) {
 }
 
 func (o *Options) setNodes(v object) {
-	p, one := o.platform()
-	if !one {
-		return
+	if p, one := o.platform(); one {
+		v.set("nodeSelector", nodeSelector(p), "the mirror is for this platform only")
 	}
-	v.set("nodeSelector", nodeSelector(p), "the mirror is for this platform only")
 }
 
 // nodeSelector has the labels that every kubelet gives its node.

@@ -18,12 +18,10 @@ const (
 // a.b[0].c=value,d=value (Helm, pkg/strvals/parser.go). With texts, as with
 // --set-string, every value is a text. Errors name keys, never values.
 func Set(values map[string]any, assignments string, texts bool) error {
-	s := &setter{in: []rune(assignments), typed: func(v string) any {
-		if texts {
-			return v
-		}
-		return typed(v)
-	}}
+	s := &setter{in: []rune(assignments), typed: typed}
+	if texts {
+		s.typed = func(v string) any { return v }
+	}
 	return s.all(values)
 }
 
@@ -71,19 +69,25 @@ func (s *setter) all(values map[string]any) error {
 	return nil
 }
 
+// next reads one character; 0 at the end.
+func (s *setter) next() rune {
+	if s.done() {
+		return 0
+	}
+	s.at++
+	return s.in[s.at-1]
+}
+
 // until reads up to one of the characters in stop, and returns which one it was; 0 at
 // the end. A backslash takes its meaning from the next character.
 func (s *setter) until(stop string) (text string, last rune) {
 	var out []rune
 	for !s.done() {
-		r := s.in[s.at]
-		s.at++
-		switch {
+		switch r := s.next(); {
 		case strings.ContainsRune(stop, r):
 			return string(out), r
 		case r == '\\' && !s.done():
-			out = append(out, s.in[s.at])
-			s.at++
+			out = append(out, s.next())
 		case r != '\\':
 			out = append(out, r)
 		}
@@ -94,42 +98,32 @@ func (s *setter) until(stop string) (text string, last rune) {
 // key reads one assignment to what is below a mapping.
 func (s *setter) key(below map[string]any, depth int) error {
 	k, last := s.until("=[,.")
+	var value any
+	var err error
 	switch last {
 	case '=':
-		value, err := s.value()
-		if err != nil {
-			return err
-		}
-		put(below, k, value)
-		return nil
+		value, err = s.value()
 	case '[':
 		list, ok := below[k].([]any)
 		if !ok && below[k] != nil {
 			return fmt.Errorf("%.80q is no list", k)
 		}
-		list, err := s.item(list, depth)
-		put(below, k, list)
-		return err
+		value, err = s.item(list, depth)
 	case '.':
-		inner, err := s.inner(below[k], k, depth)
-		if inner != nil {
-			put(below, k, inner)
+		value, err = s.inner(below[k], k, depth)
+	default:
+		if k == "" && last == 0 {
+			return nil
 		}
-		return err
+		if depth == 0 { // it may be the rest of a secret
+			k = "what follows a comma"
+		}
+		return fmt.Errorf("%.80q has no value: a comma begins another assignment, and is written \\, where it is none", k)
 	}
-	if k == "" && last == 0 {
-		return nil
+	if err == nil && k != "" {
+		below[k] = value
 	}
-	return fmt.Errorf("%.80q has no value: a comma begins another assignment, and is written \\, where it is none", shownKey(k, depth))
-}
-
-// shownKey is what an error calls a key. What follows a comma may be the rest of a
-// secret.
-func shownKey(k string, depth int) string {
-	if depth == 0 {
-		return "what follows a comma"
-	}
-	return k
+	return err
 }
 
 // inner reads the rest of a path below a key.
@@ -138,19 +132,17 @@ func (s *setter) inner(at any, k string, depth int) (map[string]any, error) {
 		return nil, fmt.Errorf("the path has more than %d levels", maxDepth)
 	}
 	inner, ok := at.(map[string]any)
-	if !ok && at != nil {
+	switch {
+	case !ok && at != nil:
 		return nil, fmt.Errorf("%.80q is no mapping", k)
-	}
-	if inner == nil {
+	case inner == nil:
 		inner = map[string]any{}
 	}
-	if err := s.key(inner, depth+1); err != nil {
-		return nil, err
+	err := s.key(inner, depth+1)
+	if err == nil && len(inner) == 0 {
+		err = fmt.Errorf("%.80q has no value", k)
 	}
-	if len(inner) == 0 {
-		return nil, fmt.Errorf("%.80q has no value", k)
-	}
-	return inner, nil
+	return inner, err
 }
 
 // item reads an index, and what follows it.
@@ -185,9 +177,7 @@ func (s *setter) afterIndex(old any, depth int) (any, error) {
 	if rest := string(s.in[s.at:]); rest == "" || rest == `\` {
 		return nil, errors.New("an index has no value")
 	}
-	next := s.in[s.at]
-	s.at++
-	switch next {
+	switch s.next() {
 	case '=':
 		return s.value()
 	case '[':
@@ -207,28 +197,17 @@ func (s *setter) value() (any, error) {
 	}
 	s.at++
 	list := []any{}
-	for {
-		text, last := s.until(",}")
-		switch {
-		case last == 0:
+	for last := ','; last != '}'; {
+		var text string
+		if text, last = s.until(",}"); last == 0 {
 			return nil, errors.New("a list that begins with { does not end with }")
-		case last == '}' && text == "" && len(list) == 0:
-		default:
-			list = append(list, s.typed(text))
 		}
-		if last == '}' {
-			break
+		if last != '}' || text != "" || len(list) > 0 {
+			list = append(list, s.typed(text))
 		}
 	}
 	if !s.done() && s.in[s.at] == ',' {
 		s.at++
 	}
 	return list, nil
-}
-
-// put sets a key that is not empty.
-func put(below map[string]any, k string, value any) {
-	if k != "" {
-		below[k] = value
-	}
 }

@@ -3,9 +3,12 @@ package manifest
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -82,13 +85,11 @@ func Read(file string, data []byte) ([]*Object, error) {
 	}
 }
 
-// reading is one run of [Read].
 type reading struct {
 	file    string
 	objects []*Object
-	// found says that there are objects, and others that there is something else.
-	found, others bool
-	documents     int
+	// found are the documents that are objects, and others are not.
+	found, others int
 }
 
 func (r *reading) document(node *yaml.Node) error {
@@ -110,24 +111,22 @@ func (r *reading) document(node *yaml.Node) error {
 			return fmt.Errorf("%s: a document of the kind %.80q has no apiVersion, so nobody can tell what it is", r.file, head.Kind)
 		}
 	}
-	r.documents++
-	r.found, r.others = r.found || is, r.others || !is
-	if r.others && (r.found || r.documents > 1) {
+	if is {
+		r.found++
+	} else {
+		r.others++
+	}
+	if r.others > 0 && r.found+r.others > 1 {
 		return fmt.Errorf("%s: it has several documents, not all of which are Kubernetes objects: give Helm values in files of their own", r.file)
 	}
 	if !is {
 		return nil
 	}
-	return r.object(node)
-}
-
-// object reads an object as Kubernetes does, which takes YAML 1.1.
-func (r *reading) object(node *yaml.Node) error {
 	data, err := yaml.Marshal(node)
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.file, textfile.YAMLError(err))
 	}
-	body, err := helmvalues.Parse(data)
+	body, err := helmvalues.Parse(data) // Kubernetes takes YAML 1.1, too
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.file, err)
 	}
@@ -148,4 +147,40 @@ func (r *reading) add(body map[string]any) error {
 	o.Name, o.Namespace = o.At("metadata", "name").Text(), o.At("metadata", "namespace").Text()
 	r.objects = append(r.objects, o)
 	return o.TypeError()
+}
+
+// Entry is a file that a ConfigMap or a Secret has.
+type Entry struct {
+	Key, Text string
+	// Binary says that a ConfigMap has it as binaryData.
+	Binary bool
+	// Err says why there is no text.
+	Err error
+}
+
+// Entries returns the files of a ConfigMap or a Secret, in the order of their keys, as a
+// cluster has them: of a Secret, stringData counts more than data.
+func (o *Object) Entries() ([]Entry, error) {
+	all := map[string]Entry{}
+	encoded := map[string]bool{"binaryData": true, "data": o.Kind == "Secret"}
+	for _, section := range []string{"binaryData", "data", "stringData"} {
+		for _, key := range o.At(section).Keys() {
+			field := Field{of: o, value: o.At(section).Mapping()[key], path: section + "." + key}
+			text := field.Text()
+			if encoded[section] {
+				decoded, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+				if err != nil {
+					all[key] = Entry{Key: key, Err: field.Errorf("it is not base64: write it as stringData, or encode it")}
+					continue
+				}
+				text = string(decoded)
+			}
+			all[key] = Entry{Key: key, Text: text, Binary: section == "binaryData"}
+		}
+	}
+	var sorted []Entry
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		sorted = append(sorted, all[key])
+	}
+	return sorted, o.TypeError()
 }
