@@ -26,8 +26,7 @@ const (
 	// maxMarks bounds the values of a file: see [textfile.CheckYAMLSize].
 	maxMarks = 1 << 15
 	// maxItems bounds a list or a mapping: with an alias, a few bytes may name one.
-	maxItems = 1000
-	// maxProblems bounds the problems that are reported.
+	maxItems    = 1000
 	maxProblems = 100
 )
 
@@ -178,7 +177,6 @@ func (r *reader) section(c *Command, n *yaml.Node) {
 	r.file.sections[c.Name] = found
 }
 
-// elsewhere says which commands have a key, or what may be meant.
 func (r *reader) elsewhere(c *Command, name string) string {
 	owners := r.file.grammar.owners(name)
 	if len(owners) == 0 {
@@ -198,7 +196,6 @@ func meant(name string, known []string) string {
 	return ""
 }
 
-// maxName bounds a key that is shown.
 const maxName = 60
 
 func quoted(name string) string {
@@ -328,7 +325,6 @@ func (r *reader) suited(k *Key, n *yaml.Node, value string) string {
 	return value
 }
 
-// repeats reports whether a text has a value in it, as it is or quoted.
 func repeats(text, value string) bool {
 	return strings.Contains(text, value) || strings.Contains(text, strings.Trim(strconv.Quote(value), `"`))
 }
@@ -354,7 +350,6 @@ var (
 	unknownAnchor = lazyregexp.New(`(?s)^yaml: unknown anchor '(.*)' referenced$`)
 )
 
-// syntax says why a file is no YAML, and where.
 func syntax(data []byte, err error) *Problem {
 	why, line := strings.TrimPrefix(textfile.YAMLError(err).Error(), "yaml: "), 0
 	if found := errorInLine.FindStringSubmatch(why); found != nil {
@@ -376,7 +371,6 @@ func fromParser(why string) bool {
 	return strings.HasPrefix(why, "did not find expected") || why == "found undefined tag handle"
 }
 
-// lineAt returns the line, from 1, of a byte.
 func lineAt(data []byte, at int) int { return 1 + bytes.Count(data[:max(0, at)], []byte("\n")) }
 
 // unreadable returns where the first character is that YAML does not have, or -1.

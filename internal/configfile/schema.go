@@ -10,7 +10,6 @@ import (
 	"strings"
 )
 
-// object is a JSON object; its keys are written in order.
 type object = map[string]any
 
 // Schema returns the JSON Schema of what [Parse] takes, in draft 7, the newest that the language

@@ -42,7 +42,6 @@ func JSONError(data []byte, err error) error {
 	return errors.New(clip(strings.TrimPrefix(err.Error(), "json: ")))
 }
 
-// place says where in a document something is, as editors count.
 func place(data []byte, offset int64) string {
 	before := data[:max(0, min(offset, int64(len(data))))]
 	if !bytes.Contains(bytes.TrimSpace(data), []byte("\n")) {
@@ -51,7 +50,6 @@ func place(data []byte, offset int64) string {
 	return fmt.Sprintf("in line %d", 1+bytes.Count(before, []byte("\n")))
 }
 
-// clip shortens a quotation of a document.
 func clip(s string) string {
 	const most = 200
 	if len(s) > most {

@@ -27,7 +27,6 @@ const (
 // [WebPage], an [LFSPointer] or a file of a known format.
 const SniffLen = 1024
 
-// magic has how files of some formats begin.
 var magic = []struct{ start, kind string }{
 	{"\x1f\x8b", "gzip-compressed data"},
 	{"PK\x03\x04", "a zip archive"},
@@ -79,7 +78,6 @@ func Kind(data []byte) string {
 	return PlainText
 }
 
-// isBinary reports whether no text has a character.
 func isBinary(r rune) bool { return r < ' ' && !strings.ContainsRune("\t\n\r\f\x1b", r) || r == 0x7f }
 
 // pageStarts are tags that begin a web page, in lower case.

@@ -46,7 +46,6 @@ type Checked struct {
 	refusedByValues int
 	// elsewhere is where the values look for a site that is written for another place.
 	elsewhere string
-	// variables are those that problems come from.
 	variables []string
 }
 
@@ -193,8 +192,20 @@ func (c *checking) check() {
 }
 
 func (c *checking) calls() {
-	found := c.result.Agent.Egress(c.result.Version, mirrored(c.Lock))
-	c.result.Egress, c.result.Unknown = slices.Concat(c.cloud(), found.Calls, c.imagePulls()), found.Unknown
+	found, values := c.result.Agent.Egress(c.result.Version, mirrored(c.Lock)), c.result.Values
+	if values.Remote() {
+		c.result.Egress = append(c.result.Egress, agent.Egress{
+			Destination: agent.Origin(values.Cloud), Purpose: "its configuration from Botkube Cloud, which then decides what it starts in the place of these values",
+			Setting: "config.provider.identifier", Stop: `config.provider.identifier: ""`,
+		})
+	}
+	c.result.Egress, c.result.Unknown = append(c.result.Egress, found.Calls...), found.Unknown
+	for _, p := range values.Pulls {
+		host := p.Registry()
+		c.result.Egress = append(c.result.Egress, agent.Egress{
+			Destination: host, Purpose: "pulling the image " + p.Image, Setting: p.Setting, Stop: p.Stop, ByNode: true, InCluster: agent.InCluster(host),
+		})
+	}
 	if len(found.Unknown) > 0 {
 		c.note("whom plugins call that are not Botkube's own is not known: %s", strings.Join(found.Unknown, ", "))
 	}
@@ -219,25 +230,6 @@ func (c *checking) refusals() {
 	}
 	c.result.Refused = len(c.result.Refusals) > 0
 	c.result.refusedByValues = len(c.result.Problems) - problems - (len(c.result.variables) - variables)
-}
-
-func (c *checking) cloud() []agent.Egress {
-	if !c.result.Values.Remote() {
-		return nil
-	}
-	return []agent.Egress{{
-		Destination: agent.Origin(c.result.Values.Cloud), Purpose: "its configuration from Botkube Cloud, which then decides what it starts in the place of these values",
-		Setting: "config.provider.identifier", Stop: `config.provider.identifier: ""`,
-	}}
-}
-
-func (c *checking) imagePulls() []agent.Egress {
-	var calls []agent.Egress
-	for _, p := range c.result.Values.Pulls {
-		host := p.Registry()
-		calls = append(calls, agent.Egress{Destination: host, Purpose: "pulling the image " + p.Image, Setting: p.Setting, Stop: p.Stop, ByNode: true, InCluster: agent.InCluster(host)})
-	}
-	return calls
 }
 
 // plugins says which plugins would be missing on a platform, or come from elsewhere.
@@ -287,7 +279,6 @@ func (c *checking) plugin(g *audit.StartState, there plugins, p agent.EnabledPlu
 	c.fail(audit.KindMissing, "", "%s, would not start on %s from the mirror alone: %s", what, g.Platform, detail)
 }
 
-// settings says which values lead elsewhere than to the mirror.
 func (c *checking) settings() {
 	dir, given := c.config.Plugins.CacheDir, c.options
 	switch {
@@ -363,7 +354,6 @@ func (c *checking) servedBelow() string {
 	return ""
 }
 
-// neededRepositories are those of enabled plugins.
 func (c *checking) neededRepositories() []string {
 	var names []string
 	for _, p := range c.result.All() {
@@ -398,7 +388,6 @@ func (c *checking) repositoryURLs() {
 	}
 }
 
-// templates says which templates exec would download from elsewhere.
 func (c *checking) templates(g *audit.StartState) {
 	sources, err := c.result.TemplateSources(c.result.Version)
 	if err != nil {
@@ -431,7 +420,6 @@ func (c *checking) templates(g *audit.StartState) {
 	}
 }
 
-// execOf returns the plugin that an agent takes a key for, and its default templates.
 func execOf(g *audit.StartState, there plugins, s string) (plugin *lock.Plugin, byDefault string) {
 	key, err := agent.DecomposePluginKey(s)
 	if err != nil {

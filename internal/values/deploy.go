@@ -377,7 +377,6 @@ func (d *deployment) takeUser() error {
 	return d.takeTemplates()
 }
 
-// missing returns the plugins that the agent would start, and the mirror lacks.
 func (d *deployment) missing() []string {
 	var missing []string
 	there := pluginsOf(d.Lock)

@@ -34,7 +34,6 @@ func pluginsOf(l *lock.Lock) plugins {
 	return all
 }
 
-// newest returns the plugin that an agent takes a key for, or nil.
 func (all plugins) newest(t agent.PluginType, key agent.PluginKey) (newest *lock.Plugin) {
 	for _, p := range all[pluginName{t, key.Repository, key.Name}] {
 		if key.Covers(p.Key()) && (newest == nil || agent.Newer(p.Version, newest.Version)) {
@@ -44,7 +43,6 @@ func (all plugins) newest(t agent.PluginType, key agent.PluginKey) (newest *lock
 	return newest
 }
 
-// lacks says what of a plugin is not there, or nothing.
 func (all plugins) lacks(t agent.PluginType, key agent.PluginKey, on agent.Platform) string {
 	var versions []string
 	var platforms []agent.Platform

@@ -33,7 +33,6 @@ type Config struct {
 
 	// wrongKinds are the other values of a type that the agent refuses.
 	wrongKinds []string
-	// everyGroup says that every group counts as bound.
 	everyGroup bool
 }
 
@@ -66,7 +65,6 @@ type configuredPlugin struct {
 	}
 }
 
-// communications is a group of chat platforms and sinks.
 type communications struct {
 	SocketSlack, CloudSlack, Mattermost, Discord chatPlatform
 	CloudTeams                                   struct {
@@ -195,7 +193,6 @@ func shortened(err error) error {
 	return errors.Join(problems...)
 }
 
-// misfits returns the settings whose values the library cannot decode, sorted.
 func misfits(err error) []string {
 	var several interface{ Unwrap() []error }
 	if _, one := err.(*mapstructure.DecodeError); !one && errors.As(err, &several) {
@@ -280,7 +277,6 @@ func stringKeys(value any) any {
 	return value
 }
 
-// fromEnvironment makes a document of environment variables.
 func fromEnvironment(environment map[string]string) map[string]any {
 	var document map[string]any
 	for _, name := range slices.Sorted(maps.Keys(environment)) {

@@ -64,7 +64,6 @@ func PlatformNames(version string) []string {
 	return names
 }
 
-// enabledIn picks the plugins of one type.
 func enabledIn(t PluginType, groups map[string]pluginGroup, bound map[string]*binding) ([]EnabledPlugin, []LeftOut) {
 	by := map[string][]string{}
 	out := []LeftOut{}
@@ -94,7 +93,6 @@ type binding struct {
 	disabled []string
 }
 
-// whyNot says why the agent does not start a plugin of the group, or nothing.
 func (b *binding) whyNot(p configuredPlugin) string {
 	switch {
 	case !p.Enabled:
@@ -107,7 +105,6 @@ func (b *binding) whyNot(p configuredPlugin) string {
 	return ""
 }
 
-// some lists the first few settings.
 func some(settings []string) string {
 	const most = 2
 	if len(settings) <= most+1 {
@@ -116,7 +113,6 @@ func some(settings []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(settings[:most], ", "), len(settings)-most)
 }
 
-// bound returns the groups that are bound, by their names.
 func (c *Config) bound(version string) (executors, sources map[string]*binding) {
 	executors, sources = map[string]*binding{}, map[string]*binding{}
 	bindTo := func(to map[string]*binding, groups []string, enabled bool, setting string) {
@@ -151,16 +147,13 @@ func (c *Config) bound(version string) (executors, sources map[string]*binding) 
 
 // platform is a chat platform or a sink of a configuration.
 type platform struct {
-	// setting is where the configuration has it.
-	setting  string
-	enabled  bool
-	bindings []placedBindings
-	// purpose and destination describe the call that the setting causes.
+	setting     string
+	enabled     bool
+	bindings    []placedBindings
 	purpose     string
 	destination string
 }
 
-// placedBindings are bindings, and where a platform has them.
 type placedBindings struct {
 	setting string
 	bindings

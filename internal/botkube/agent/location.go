@@ -256,7 +256,6 @@ func Redact(raw string) string {
 	return before + "?" + strings.Join(parameters, "&")
 }
 
-// urls finds URLs in a text.
 var urls = lazyregexp.New(`[^\s:]+://\S+`)
 
 // RedactURLs redacts every URL in a text.

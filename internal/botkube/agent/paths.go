@@ -68,7 +68,6 @@ func CheckBinaryName(t PluginType, version, name string) error {
 	return nil
 }
 
-// clip shortens s for a message.
 func clip(s string) string {
 	if len(s) <= 40 {
 		return s

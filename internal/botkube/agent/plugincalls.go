@@ -19,8 +19,7 @@ const (
 type pluginCall struct {
 	purpose string
 	// key is the value of the plugin that decides on it, or empty if that is enabled alone.
-	key string
-	// to returns the destination, or "" for no call.
+	key       string
 	to        func(*callSettings) string
 	onRequest bool
 }

@@ -44,7 +44,6 @@ type Startup struct {
 	URLs     map[string]string
 	Platform Platform
 
-	// decoded are the indexes that predictions have needed so far.
 	decoded map[indexState]decodedIndex
 }
 
@@ -101,7 +100,6 @@ var errNotFound = errors.New("not found")
 
 type simulation struct {
 	*Startup
-	// fetched are the repositories whose index was downloaded, downloaded the files.
 	fetched, downloaded map[string]bool
 	calls               []Call
 }

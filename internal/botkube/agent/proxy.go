@@ -28,7 +28,6 @@ func Proxy(environment map[string]string, raw string) string {
 	return proxy.Scheme + "://" + proxy.Host
 }
 
-// proxyOf returns the variable, and what it names.
 func proxyOf(environment map[string]string, raw string) (string, *url.URL) {
 	u, err := url.Parse(raw)
 	if err != nil {

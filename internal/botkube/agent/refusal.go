@@ -19,7 +19,6 @@ type Refusal struct {
 	// is certain.
 	Variable string
 
-	// of are the settings that it comes of.
 	of []string
 }
 
@@ -72,7 +71,6 @@ func (r Refusal) decidedBy(withheld []string) string {
 	return ""
 }
 
-// refusing is one run of [Config.Refusals].
 type refusing struct {
 	*Config
 	version string

@@ -30,7 +30,6 @@ func DefaultRepositories(version string) []Repository {
 	return repositories
 }
 
-// isDefault reports whether the chart of a version gives a repository this name.
 func isDefault(name, version string) bool {
 	return slices.ContainsFunc(DefaultRepositories(version), func(r Repository) bool { return r.Name == name })
 }

@@ -61,7 +61,6 @@ func DefaultValues(v string) (values map[string]any, notes []string, err error) 
 
 func tag(v *version.Version) string { return "v" + v.String() }
 
-// knownDefaults returns the versions that have a file, oldest first.
 func knownDefaults() ([]*version.Version, error) {
 	entries, err := defaults.ReadDir("defaults")
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/manifest"
 )
 
-// container is the known part of the environment of the agent's container.
 type container struct {
 	environment map[string]string
 	// withheld are variables whose values are elsewhere.

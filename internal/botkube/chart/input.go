@@ -13,7 +13,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// input is what files have in them.
 type input struct {
 	files   []*gitops.File
 	objects objects
@@ -68,7 +67,6 @@ func (in *input) values() (merged map[string]any, err error) {
 	return merged, nil
 }
 
-// said is the chart's version by the files, or empty.
 func (in *input) said() string {
 	if in.release == nil {
 		return ""

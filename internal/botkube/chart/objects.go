@@ -26,7 +26,6 @@ const (
 	communicationsKey = "comm_config.yaml"
 )
 
-// objects are Kubernetes objects that hold an agent's configuration.
 type objects struct {
 	all []*manifest.Object
 	// keys name the documents; the special ones are laid over the others
@@ -34,8 +33,7 @@ type objects struct {
 	keys      []string
 	documents []map[string]any
 	special   []map[string]any
-	// secret is the name of the Secret with the chat platforms.
-	secret string
+	secret    string
 	// others are files by name. The agent may be told to read them, too.
 	others map[string][]string
 	container
@@ -44,13 +42,11 @@ type objects struct {
 	mounts    Mounts
 	pulls     pulls
 	cloud     string
-	// version is the chart's, by its label, or empty.
-	version string
+	version   string
 }
 
 func (o *objects) has(key string) bool { return slices.Contains(o.keys, key) }
 
-// platforms is the document with the chat platforms, or nil.
 func (o *objects) platforms() map[string]any {
 	for _, d := range o.documents {
 		if d["communications"] != nil {

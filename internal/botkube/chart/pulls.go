@@ -119,7 +119,6 @@ func ImageVersion(image string) string {
 	return ""
 }
 
-// tagIn returns the tag that a reference has, or "".
 func tagIn(image string) string {
 	name, _, _ := strings.Cut(image, "@")
 	if i := strings.LastIndexAny(name, ":/"); i >= 0 && name[i] == ':' {

@@ -17,7 +17,6 @@ type object struct{ node *yaml.Node }
 
 func newObject() object { return object{&yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}} }
 
-// set adds a key with a value, and the comment above it.
 func (o object) set(key string, value any, comment ...string) object {
 	k := scalar(key)
 	k.HeadComment = comments(comment)

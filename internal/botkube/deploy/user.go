@@ -68,7 +68,6 @@ func (o *Options) pullSecrets() *yaml.Node {
 	return o.carry("image.pullSecrets", "", all...)
 }
 
-// userValue returns what the user's values have at a path, or nil.
 func (o *Options) userValue(keys ...string) any {
 	var at any = o.User
 	for _, key := range keys {
@@ -131,7 +130,6 @@ func (o *Options) mountsMirror(volume, mount object) bool {
 	return false
 }
 
-// sameSource reports whether two volumes are of one claim or image.
 func sameSource(a, b *yaml.Node) bool {
 	for kind, key := range map[string]string{"persistentVolumeClaim": "claimName", "image": "reference"} {
 		if of := textOf(valueOf(b, kind), key); of != "" {

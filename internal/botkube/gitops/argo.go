@@ -20,8 +20,7 @@ func isArgo(o *manifest.Object) bool {
 // pkg/apis/application/v1alpha1, ApplicationSource).
 type argoSource struct {
 	manifest.Field
-	app *manifest.Object
-	// name, namespace and project are the Application's.
+	app                      *manifest.Object
 	name, namespace, project string
 	// refs begin values files of other sources, after a dollar sign.
 	refs map[string]bool

@@ -161,7 +161,6 @@ func packaged(candidates []*described) []*described {
 
 var exact = lazyregexp.New(`^=?\s*v?([0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?)([+_][0-9A-Za-z.-]+)?$`)
 
-// exactVersion returns a version of the form v1.14.0, or "" for a range or none.
 func exactVersion(said string) string {
 	if m := exact.FindStringSubmatch(strings.TrimSpace(said)); m != nil {
 		return "v" + m[1]

@@ -157,7 +157,6 @@ func checkKind(o *manifest.Object, objects []*manifest.Object) error {
 		WithHint("leave it out, if it has nothing to do with them; or give what comes of it: kubectl get configmap,secret,deployment -n NAMESPACE -o yaml > rendered.yaml")
 }
 
-// makesSecrets reports whether the cluster makes a Secret of an object.
 func makesSecrets(o *manifest.Object) bool {
 	return o.Group() == csiSecrets || o.Group() != "" && strings.Contains(strings.ToLower(o.Kind), "secret") || o.Kind == "OnePasswordItem"
 }

@@ -51,7 +51,6 @@ func typed(v string) any {
 	return v
 }
 
-// setter is one run of [Set].
 type setter struct {
 	in    []rune
 	at    int
@@ -69,7 +68,6 @@ func (s *setter) all(values map[string]any) error {
 	return nil
 }
 
-// next reads one character; 0 at the end.
 func (s *setter) next() rune {
 	if s.done() {
 		return 0
@@ -126,7 +124,6 @@ func (s *setter) key(below map[string]any, depth int) error {
 	return err
 }
 
-// inner reads the rest of a path below a key.
 func (s *setter) inner(at any, k string, depth int) (map[string]any, error) {
 	if depth+1 > maxDepth {
 		return nil, fmt.Errorf("the path has more than %d levels", maxDepth)
@@ -145,7 +142,6 @@ func (s *setter) inner(at any, k string, depth int) (map[string]any, error) {
 	return inner, err
 }
 
-// item reads an index, and what follows it.
 func (s *setter) item(list []any, depth int) ([]any, error) {
 	number, last := s.until("]")
 	i, err := strconv.Atoi(number)
@@ -172,7 +168,6 @@ func (s *setter) item(list []any, depth int) ([]any, error) {
 	return list, nil
 }
 
-// afterIndex reads what is put at an index where something was, or nothing.
 func (s *setter) afterIndex(old any, depth int) (any, error) {
 	if rest := string(s.in[s.at:]); rest == "" || rest == `\` {
 		return nil, errors.New("an index has no value")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"strings"
+	"text/template"
 
 	yamlv3 "gopkg.in/yaml.v3"
 	"sigs.k8s.io/yaml"
@@ -24,7 +25,12 @@ func Parse(data []byte) (map[string]any, error) {
 	}
 	values := map[string]any{}
 	if err := yaml.Unmarshal(data, &values); err != nil {
-		return nil, textfile.YAMLError(unwrapped(err))
+		text := strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ") // which the library uses internally
+		if strings.HasPrefix(text, "error unmarshaling JSON: ") {
+			// What follows may quote values.
+			return nil, errors.New("it is not a mapping of values")
+		}
+		return nil, textfile.YAMLError(errors.New(text))
 	}
 	return values, checkOne(data)
 }
@@ -47,16 +53,6 @@ func checkOne(data []byte) error {
 // IsEmpty reports whether a document has nothing in it but comments.
 func IsEmpty(document *yamlv3.Node) bool {
 	return len(document.Content) == 0 || len(document.Content) == 1 && document.Content[0].Tag == "!!null"
-}
-
-// unwrapped drops the part of an error about JSON, which the library uses internally.
-func unwrapped(err error) error {
-	text := strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")
-	if strings.HasPrefix(text, "error unmarshaling JSON: ") {
-		// What follows may quote values.
-		return errors.New("it is not a mapping of values")
-	}
-	return errors.New(text)
 }
 
 // Merge lays values over others: mappings are merged, everything else is replaced
@@ -125,21 +121,6 @@ func clone(value any) any {
 // IsTrue reports whether Helm's templates take a value for true: what is not empty
 // (text/template, IsTrue).
 func IsTrue(value any) bool {
-	switch v := value.(type) {
-	case nil:
-		return false
-	case bool:
-		return v
-	case string:
-		return v != ""
-	case float64:
-		return v != 0
-	case int64:
-		return v != 0
-	case map[string]any:
-		return len(v) > 0
-	case []any:
-		return len(v) > 0
-	}
-	return true
+	truth, _ := template.IsTrue(value)
+	return truth
 }

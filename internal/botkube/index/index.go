@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 
 	"gopkg.in/yaml.v3"
 
@@ -127,10 +126,7 @@ func checkBounds(ix *agent.Index) error {
 func checkNames(e *agent.Entry) []error {
 	var problems []error
 	check := func(what, name string) {
-		if name == "" {
-			return
-		}
-		if err := agent.CheckName(what, name); err != nil {
+		if err := agent.CheckName(what, name); name != "" && err != nil {
 			problems = append(problems, err)
 		}
 	}
@@ -147,7 +143,7 @@ func checkNames(e *agent.Entry) []error {
 			problems = append(problems, err)
 		}
 	}
-	return slices.Clip(problems)
+	return problems
 }
 
 // Schemas returns the absolute URLs of the JSON schemas that entries refer to for which keep

@@ -159,7 +159,6 @@ func rewriteURLs(urls *yaml.Node, builds map[agent.Platform]agent.Build) (*yaml.
 	return &kept, nil
 }
 
-// remaining returns the dependencies that have a URL, or nil.
 func remaining(dependencies *yaml.Node, urls map[string]string) *yaml.Node {
 	kept := *dependencies
 	kept.Content = nil
@@ -253,7 +252,6 @@ func writeOutMerges(mapping *yaml.Node) {
 	mapping.Content = own
 }
 
-// lookup returns the value of a mapping's key, or nil.
 func lookup(mapping *yaml.Node, key string) *yaml.Node {
 	if mapping == nil || mapping.Kind != yaml.MappingNode {
 		return nil
@@ -290,7 +288,6 @@ func with(mapping *yaml.Node, key string, value *yaml.Node) *yaml.Node {
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
 
-// scalar returns a string as decoding would, or "".
 func scalar(n *yaml.Node) string {
 	if n == nil || n.Kind != yaml.ScalarNode || isNull(n) {
 		return ""

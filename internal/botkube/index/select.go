@@ -154,7 +154,6 @@ func findNewest(indexes map[string]*Index, selected []Selected) {
 	}
 }
 
-// newest returns the newest version of every plugin.
 func newest(indexes map[string]*Index) []Selected {
 	var selected []Selected
 	for repository, ix := range indexes {

@@ -67,7 +67,6 @@ func (f Field) Items() []Field {
 // Keys returns the keys of a mapping, sorted.
 func (f Field) Keys() []string { return slices.Sorted(maps.Keys(f.Mapping())) }
 
-// wanted returns a value as what it should be.
 func wanted[T any](f Field, what string) (value T) {
 	if f.value == nil {
 		return value
