@@ -25,20 +25,15 @@ func Distance(a, b string) int {
 	return row[len(b)]
 }
 
-// Nearest returns the known word that was most likely meant, or "" where none
-// is near.
+// Nearest returns the known word that was most likely meant, or "" if none is near. It does
+// not matter whether a word is written as base-url, base_url or baseUrl.
 func Nearest(word string, known []string) string {
+	bare := strings.NewReplacer("-", "", "_", "", " ", "")
 	nearest, least := "", len(word)/3+2
 	for _, k := range known {
-		if d := Distance(bare(k), bare(word)); d < least {
+		if d := Distance(strings.ToLower(bare.Replace(k)), strings.ToLower(bare.Replace(word))); d < least {
 			nearest, least = k, d
 		}
 	}
 	return nearest
-}
-
-// bare takes away what only the manner of writing adds: base-url, base_url,
-// baseUrl.
-func bare(word string) string {
-	return strings.ToLower(strings.NewReplacer("-", "", "_", "", " ", "").Replace(word))
 }

@@ -97,13 +97,8 @@ func Deploy(ctx context.Context, m *form.Mirror, o Options) (made *deploy.Render
 
 // Check wants at most one way for files to come to the agent.
 func (o *Options) Check() error {
-	ways := 0
-	for _, given := range []string{o.Claim, o.Image, o.BaseURL} {
-		if given != "" {
-			ways++
-		}
-	}
-	if ways > 1 {
+	ways := slices.DeleteFunc([]string{o.Claim, o.Image, o.BaseURL}, func(given string) bool { return given == "" })
+	if len(ways) > 1 {
 		return fault.New(fault.Usage, "files come to the agent in one way: a volume (--pvc), an image (--image) or a site (--base-url), and several are given").
 			WithHint("leave out all but one")
 	}

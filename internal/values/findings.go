@@ -18,11 +18,8 @@ func (c *Checked) Lines() []string {
 		starts = "does not start at all; if it took them, it would start"
 	}
 	lines := []string{fmt.Sprintf("an agent with these values %s %s and %s", starts, count(len(c.Executors), "executor"), count(len(c.Sources), "source"))}
-	for _, p := range c.Executors {
-		lines = append(lines, fmt.Sprintf("  executor %s (%s)", p.Key, strings.Join(p.Groups, ", ")))
-	}
-	for _, p := range c.Sources {
-		lines = append(lines, fmt.Sprintf("  source %s (%s)", p.Key, strings.Join(p.Groups, ", ")))
+	for _, p := range c.All() {
+		lines = append(lines, fmt.Sprintf("  %s %s (%s)", p.Type, p.Key, strings.Join(p.Groups, ", ")))
 	}
 	lines = append(lines, c.Agent.Lines()...)
 	for _, e := range c.Egress {

@@ -63,23 +63,16 @@ func (e *Entry) DefaultTemplates(repository string) string {
 }
 
 func (e *Entry) templatesInSchema() string {
-	var schema struct {
-		Properties struct {
-			Templates struct {
-				Items struct {
-					Properties struct {
-						Ref struct {
-							Default string `json:"default"`
-						} `json:"ref"`
-					} `json:"properties"`
-				} `json:"items"`
-			} `json:"templates"`
-		} `json:"properties"`
-	}
-	if json.Unmarshal([]byte(e.JSONSchema.Value), &schema) != nil {
+	var at any
+	if json.Unmarshal([]byte(e.JSONSchema.Value), &at) != nil {
 		return ""
 	}
-	return schema.Properties.Templates.Items.Properties.Ref.Default
+	for _, key := range []string{"properties", "templates", "items", "properties", "ref", "default"} {
+		inner, _ := at.(map[string]any)
+		at = inner[key]
+	}
+	ref, _ := at.(string)
+	return ref
 }
 
 // execName is the plugin that downloads templates (botkube-plugins, cmd/executor/exec/main.go,

@@ -226,10 +226,11 @@ func (r *refusing) bound(at, section string, groups map[string]pluginGroup, name
 	if len(absent) > 0 {
 		r.add(at, absentOf, "it binds what is no group of %s: %s", section, some(absent))
 	}
-	if len(names) > 1 { // else it is said of the group
-		for _, several := range conflicts(groups, names) {
-			r.add(at, of, "it binds plugins of the same name: %s", several)
-		}
+	if len(names) < 2 {
+		return // conflicts within a group are said of it
+	}
+	for _, several := range conflicts(groups, names) {
+		r.add(at, of, "it binds plugins of the same name: %s", several)
 	}
 	r.rights(at, of, groups, names)
 }

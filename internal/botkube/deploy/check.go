@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
@@ -66,12 +67,11 @@ func (o *Options) checkPlatforms() error {
 	if o.Claim == nil || len(o.Platforms) == 1 {
 		return nil
 	}
-	var names, flags []string
+	var flags []string
 	for _, p := range o.Platforms {
-		names = append(names, p.String())
 		flags = append(flags, "--platform "+p.String())
 	}
-	return fault.New(fault.Usage, "%s is for %s, and a volume serves agents of one platform", o.Target, strings.Join(names, " and ")).
+	return fault.New(fault.Usage, "%s is for %s, and a volume serves agents of one platform", o.Target, strings.ReplaceAll(agent.JoinPlatforms(o.Platforms), ", ", " and ")).
 		WithHint("say which nodes the agent runs on: %s\nor mount an image, which serves both: --image REFERENCE", strings.Join(flags, ", or "))
 }
 

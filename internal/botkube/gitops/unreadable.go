@@ -95,14 +95,8 @@ var installers = map[string]string{
 	"app.k8s.io":                      "the Application CRD of Kubernetes",
 }
 
-const (
-	// kustomizeGroup is of the file kustomization.yaml.
-	kustomizeGroup = "kustomize.config.k8s.io"
-	// fluxKustomize is of Flux's Kustomization, which says what Flux applies.
-	fluxKustomize = "kustomize.toolkit.fluxcd.io"
-	// csiSecrets describes objects that mount files of a secret store.
-	csiSecrets = "secrets-store.csi.x-k8s.io"
-)
+// fluxKustomize is the group of Flux's Kustomization, which says what Flux applies.
+const fluxKustomize = "kustomize.toolkit.fluxcd.io"
 
 // harmless are API groups without values, beside Kubernetes' own.
 var harmless = []string{"source.toolkit.fluxcd.io", "notification.toolkit.fluxcd.io", "monitoring.coreos.com", "cert-manager.io"}
@@ -140,7 +134,7 @@ func checkKind(o *manifest.Object, objects []*manifest.Object) error {
 	case installs:
 		return fault.New(fault.Usage, "%w", o.Errorf("it is of %s (%s), which is not read", installers[group], o.APIVersion)).
 			WithHint("give in the place of it the Helm values that it has, in a file of their own; or what comes of it: kubectl get configmap,secret,deployment -n NAMESPACE -o yaml > rendered.yaml")
-	case group == kustomizeGroup:
+	case group == "kustomize.config.k8s.io": // of the file kustomization.yaml
 		return fault.New(fault.Usage, "%w", o.Errorf("it is kustomize's, and names files that are not read")).
 			WithHint("give in the place of it what comes of it: kustomize build --enable-helm DIR > built.yaml")
 	case group == fluxKustomize && !o.At("spec", "postBuild").Exists() && !o.At("spec", "patches").Exists():
@@ -158,7 +152,7 @@ func checkKind(o *manifest.Object, objects []*manifest.Object) error {
 }
 
 func makesSecrets(o *manifest.Object) bool {
-	return o.Group() == csiSecrets || o.Group() != "" && strings.Contains(strings.ToLower(o.Kind), "secret") || o.Kind == "OnePasswordItem"
+	return o.Group() == "secrets-store.csi.x-k8s.io" || o.Group() != "" && strings.Contains(strings.ToLower(o.Kind), "secret") || o.Kind == "OnePasswordItem"
 }
 
 // madeSecret has the paths below spec of the name of that Secret: for External Secrets, Vault,
