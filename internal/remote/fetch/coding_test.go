@@ -91,7 +91,7 @@ func TestContentCodings(t *testing.T) {
 			if len(want) > 0 {
 				fixed(t).want(t, fetch.Request{URL: u.URL + test.path}, want)
 			}
-			if got, _, err := fixed(t).client.Document(t.Context(), u.URL+test.path, 1<<20); err != nil || !bytes.Equal(got, want) {
+			if got, err := fixed(t).client.Document(t.Context(), u.URL+test.path, 1<<20, nil); err != nil || !bytes.Equal(got, want) {
 				t.Errorf("as a document: %d bytes, %v", len(got), err)
 			}
 			if size, err := fixed(t).client.Size(t.Context(), u.URL+test.path); err != nil || size != -1 && size != int64(len(want)) {
@@ -215,7 +215,7 @@ func TestCodingIsBounded(t *testing.T) {
 	f := fixed(t, func(cfg *fetch.Config) { cfg.MaxBytes = 1 << 20 })
 	f.wantFault(t, fetch.Request{URL: u.URL + "/x", Checksums: sha256Of(nil)}, fault.Upstream, "more than the 1048576 bytes")
 	f.wantNothing(t)
-	if _, _, err := f.client.Document(t.Context(), u.URL+"/x", 1<<20); err == nil || !strings.Contains(err.Error(), "1.0 MiB") {
+	if _, err := f.client.Document(t.Context(), u.URL+"/x", 1<<20, nil); err == nil || !strings.Contains(err.Error(), "1.0 MiB") {
 		t.Error(err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
@@ -69,22 +70,18 @@ func parseTree(raw string) (treeSource, error) {
 	if src.getter, src.url, err = splitURL(src.URL); err != nil {
 		return src, err
 	}
-	return src, src.check(src.url)
-}
-
-func (s treeSource) check(u *url.URL) error {
 	switch {
-	case s.getter == "file" || u.Scheme == "file" || u.Scheme == "":
-		return fault.New(fault.Usage, "it names files of whoever reads it")
-	case s.getter == "git":
-		return nil
-	case !slices.Contains(fileGetters, s.getter):
-		return fault.New(fault.Usage, "directories are not downloaded by %q", s.getter).WithHint("supported are git, http, https, s3 and gcs")
-	case s.Format == "" && (s.getter == "http" || s.getter == "https"):
-		return fault.New(fault.Usage, "it is neither a repository nor an archive").
+	case src.getter == "file" || src.url.Scheme == "file" || src.url.Scheme == "":
+		return src, fault.New(fault.Usage, "it names files of whoever reads it")
+	case src.getter == "git":
+		return src, nil
+	case !slices.Contains(fileGetters, src.getter):
+		return src, fault.New(fault.Usage, "directories are not downloaded by %q", src.getter).WithHint("supported are git, http, https, s3 and gcs")
+	case src.Format == "" && (src.getter == "http" || src.getter == "https"):
+		return src, fault.New(fault.Usage, "it is neither a repository nor an archive").
 			WithHint("the name of an archive ends in .tar.gz, .zip or the like; or add ?archive=tar.gz")
 	}
-	return nil
+	return src, nil
 }
 
 // tree gets a directory, and stores it as one archive. Only git tells whether it is still
@@ -93,9 +90,6 @@ func (c *Client) tree(ctx context.Context, req Request, want expectation, obs Ob
 	src, err := parseTree(req.URL)
 	if err != nil {
 		return Result{}, err
-	}
-	if r, err := c.reuseByDigest(ctx, req, src.shown, want); !errors.Is(err, errStale) {
-		return r, err
 	}
 	// Another key than that of a file: what is there of one is no part of it.
 	in, err := c.store.Ingest(ctx, "tree "+src.shown, obs.Waiting)
@@ -112,23 +106,21 @@ func (c *Client) tree(ctx context.Context, req Request, want expectation, obs Ob
 	}
 	defer os.RemoveAll(dir)
 	obs.Started(-1)
-	key := "tree " + string(req.Tree) + " " + src.shown
+	key, top := "tree "+string(req.Tree)+" "+src.shown, filepath.Join(dir, "tree")
 	record, _ := c.store.URLRecord(key)
-	from, err := c.directory(ctx, src, dir, record.ETag, obs)
+	from, err := c.directory(ctx, src, top, record.ETag, obs)
 	if errors.Is(err, errUnchanged) {
-		r, err := c.reuseTree(ctx, req, record, want)
-		if !errors.Is(err, errStale) {
-			return r, err
+		r, reused := c.reuseTree(ctx, req, record, want)
+		if !errors.Is(reused, errStale) {
+			return r, reused
 		}
 		// The archive was damaged.
-		if err := os.RemoveAll(filepath.Join(dir, "tree")); err != nil {
+		if err := os.RemoveAll(top); err != nil {
 			return Result{}, transfer.Local(err)
 		}
-		from, err = c.directory(ctx, src, dir, "", obs)
-		if err != nil {
-			return Result{}, err
-		}
-	} else if err != nil {
+		from, err = c.directory(ctx, src, top, "", obs)
+	}
+	if err != nil {
 		return Result{}, err
 	}
 	defer from.top.Close()
@@ -142,21 +134,22 @@ func (c *Client) tree(ctx context.Context, req Request, want expectation, obs Ob
 
 // storeTree stores the files of a directory as one archive.
 func (c *Client) storeTree(ctx context.Context, req Request, from directory, in *store.Ingest, want expectation) (Result, error) {
-	sums := newSums(want)
-	out := transfer.NewPartial(in, sums)
-	if err := out.Restart(); err != nil {
-		return Result{}, err
+	if err := in.Truncate(0); err != nil {
+		return Result{}, transfer.Local(err)
 	}
-	files, err := pack(ctx, from, req.Tree, partialWriter{out})
+	sums := newSums(want)
+	files, err := pack(ctx, from, req.Tree, io.MultiWriter(in, sums))
 	if err != nil {
-		return Result{}, errors.Join(err, out.Discard())
+		return Result{}, errors.Join(transfer.Local(err), in.Discard())
 	}
 	r := Result{SHA256: sums.SHA256(), Size: in.Size(), Transferred: in.Size(), Digests: sums.digests()}
 	if req.Tree == lock.DirArchiveYAML {
 		r.Files = files
 	}
 	if err := want.check(r.Digests); err != nil {
-		return Result{}, errors.Join(moved(err), out.Discard())
+		moved := fault.New(fault.Integrity, "what it names is not what it was: %w", err).
+			WithHint("a branch or a tag has moved, or an archive was replaced; write a new lock with the command lock, and look at what differs, or name a commit: ?ref=COMMIT")
+		return Result{}, errors.Join(moved, in.Discard())
 	}
 	if err := in.Commit(r.SHA256, r.Size); err != nil {
 		return Result{}, transfer.Local(err)
@@ -192,22 +185,6 @@ func (c *Client) reuseTree(ctx context.Context, req Request, record store.URLRec
 	}
 }
 
-// moved says what it means that a directory is not what was expected.
-func moved(err error) error {
-	return fault.New(fault.Integrity, "what it names is not what it was: %w", err).
-		WithHint("a branch or a tag has moved, or an archive was replaced; write a new lock with the command lock, and look at what differs, or name a commit: ?ref=COMMIT")
-}
-
-// partialWriter is a [transfer.Partial] as an [io.Writer].
-type partialWriter struct{ *transfer.Partial }
-
-func (w partialWriter) Write(p []byte) (int, error) {
-	if err := w.Add(p); err != nil {
-		return 0, err
-	}
-	return len(p), nil
-}
-
 // directory is a directory within what a source gave, as "." or a path.
 type directory struct {
 	top *os.Root
@@ -216,37 +193,33 @@ type directory struct {
 	version string
 }
 
-// directory brings what a source names to a directory below dir, and opens it.
-// What the source says of sub-directories is done here rather than by
-// go-getter, which would copy everything once more, outside of the store.
-func (c *Client) directory(ctx context.Context, src treeSource, dir, have string, obs Observer) (directory, error) {
-	top := filepath.Join(dir, "tree")
-	version := ""
-	var err error
+// directory brings what a source names to a directory, and opens it, unless the store has
+// that version. What the source says of sub-directories is done here rather than as by
+// go-getter, which would copy everything once more.
+func (c *Client) directory(ctx context.Context, src treeSource, dir, have string, obs Observer) (d directory, err error) {
 	if src.Format == "" || src.IsGit {
-		version, err = c.getDirectory(ctx, src, top, have, obs)
+		d.version, err = c.getDirectory(ctx, src, dir, have, obs)
 	} else {
-		err = c.unpack(ctx, src, top, obs)
+		err = c.unpack(ctx, src, dir, obs)
 	}
 	if err != nil {
-		return directory{}, err
+		return d, err
 	}
-	root, err := os.OpenRoot(top)
-	if errors.Is(err, fs.ErrNotExist) { // an object store has no directories but in the names of objects
-		return directory{}, fault.New(fault.Upstream, "there is nothing in it").
+	d.top, err = os.OpenRoot(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // an object store has no directories but in the names of objects
+		return d, fault.New(fault.Upstream, "there is nothing in it").
 			WithHint("is the directory's name right? what is wanted may have been moved")
+	case err != nil:
+		return d, transfer.Local(err)
 	}
-	if err != nil {
-		return directory{}, transfer.Local(err)
+	if d.at = "."; src.Subdir == "" {
+		return d, nil
 	}
-	if src.Subdir == "" {
-		return directory{root, ".", version}, nil
+	if d.at, err = subdirectory(d.top, src.Subdir); err != nil {
+		err = errors.Join(err, d.top.Close())
 	}
-	at, err := subdirectory(root, src.Subdir)
-	if err != nil {
-		return directory{}, errors.Join(err, root.Close())
-	}
-	return directory{root, at, version}, nil
+	return d, err
 }
 
 // subdirectory returns the one directory that a pattern is for.
@@ -283,27 +256,23 @@ func (c *Client) getDirectory(ctx context.Context, src treeSource, top, have str
 // watchSize ends a context when a directory has become too large, of which no
 // getter has a bound. The function that it returns ends the watch.
 func watchSize(ctx context.Context, dir string, most int64, end context.CancelCauseFunc) (stop func()) {
-	done, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		for {
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		for tick := time.Tick(time.Second); ; {
 			select {
-			case <-done:
-				return
 			case <-ctx.Done():
 				return
-			case <-tick.C:
+			case <-tick:
 				if sizeOf(dir) > most {
 					end(tooLarge(-1, most))
 				}
 			}
 		}
-	}()
+	})
 	return func() {
-		close(done)
-		<-stopped
+		cancel()
+		watching.Wait()
 	}
 }
 
@@ -359,7 +328,7 @@ func (c *Client) unpack(ctx context.Context, src treeSource, top string, obs Obs
 // pack writes the files of a directory to an archive whose bytes follow from
 // their names and contents alone, and returns what they are.
 func pack(ctx context.Context, from directory, kind lock.DirArchive, to io.Writer) ([]lock.TemplateFile, error) {
-	p := &packing{ctx: ctx, from: from, kind: kind, tar: tar.NewWriter(to)}
+	p := &packing{ctx: ctx, top: from.top, kind: kind, tar: tar.NewWriter(to)}
 	// In the order of the names.
 	if err := p.walk(from.at, "."); err != nil {
 		return nil, err
@@ -373,7 +342,7 @@ func pack(ctx context.Context, from directory, kind lock.DirArchive, to io.Write
 // packing is one run of [pack].
 type packing struct {
 	ctx   context.Context
-	from  directory
+	top   *os.Root
 	kind  lock.DirArchive
 	tar   *tar.Writer
 	seen  int
@@ -384,12 +353,12 @@ type packing struct {
 // walk packs what is in a directory below a name. Beyond a link to a directory, no
 // other is followed: they might lead in a circle.
 func (p *packing) walk(dir, below string) error {
-	return fs.WalkDir(p.from.top.FS(), dir, func(at string, d fs.DirEntry, err error) error {
-		name := path.Join(below, strings.TrimPrefix(strings.TrimPrefix(at, dir), "/"))
-		if dir == "." {
-			name = path.Join(below, at)
-		}
-		return p.visit(at, name, d, err, below != ".")
+	in, err := fs.Sub(p.top.FS(), dir)
+	if err != nil {
+		return transfer.Local(err)
+	}
+	return fs.WalkDir(in, ".", func(at string, d fs.DirEntry, err error) error {
+		return p.visit(path.Join(dir, at), path.Join(below, at), d, err, below != ".")
 	})
 }
 
@@ -404,26 +373,17 @@ func (p *packing) visit(at, name string, d fs.DirEntry, err error, linked bool) 
 	if p.seen++; p.seen > maxTreeEntries {
 		return fault.New(fault.Integrity, "it has more than %d files", maxTreeEntries)
 	}
-	if strings.EqualFold(d.Name(), ".git") {
-		return skip(d)
-	}
-	if d.IsDir() {
+	switch isGit := strings.EqualFold(d.Name(), ".git"); {
+	case isGit && d.IsDir():
+		return fs.SkipDir
+	case isGit || d.IsDir():
 		return nil
-	}
-	if d.Type()&fs.ModeSymlink != 0 {
+	case d.Type()&fs.ModeSymlink != 0:
 		return p.link(at, name, linked)
-	}
-	if !d.Type().IsRegular() || p.kind != lock.DirArchiveAll && path.Ext(name) != agent.TemplateExt {
+	case !d.Type().IsRegular() || p.kind != lock.DirArchiveAll && path.Ext(name) != agent.TemplateExt:
 		return nil
 	}
 	return p.add(at, name)
-}
-
-func skip(d fs.DirEntry) error {
-	if d.IsDir() {
-		return fs.SkipDir
-	}
-	return nil
 }
 
 // link packs what a link leads to, as go-getter does where it copies a sub-directory
@@ -432,7 +392,7 @@ func skip(d fs.DirEntry) error {
 // out, and an error for who asks for it; and a directory may be asked for by the name
 // of a link.
 func (p *packing) link(at, name string, linked bool) error {
-	fi, err := p.from.top.Stat(at)
+	fi, err := p.top.Stat(at)
 	switch all := p.kind == lock.DirArchiveAll; {
 	case err == nil && fi.Mode().IsRegular() && (all || path.Ext(name) == agent.TemplateExt):
 		return p.add(at, name)
@@ -446,7 +406,7 @@ func (p *packing) link(at, name string, linked bool) error {
 }
 
 func (p *packing) add(at, name string) error {
-	f, err := p.from.top.Open(at)
+	f, err := p.top.Open(at)
 	if err != nil {
 		return transfer.Local(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 
 	"github.com/dustin/go-humanize"
 
@@ -16,37 +17,23 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// Doc is what came with a document.
-type Doc struct {
-	// ContentType is the response header field, or empty.
-	ContentType string
-	// FinalURL is where redirects led, without user information and query,
-	// which may be secret. Relative URLs in the document count from it.
-	FinalURL string
-}
-
 // Document returns a small document as a whole: an index, a checksum file, a
 // schema. More than max bytes are an error. The URL is http, https or file.
-func (c *Client) Document(ctx context.Context, rawURL string, max int64) ([]byte, Doc, error) {
-	return c.DocumentWith(ctx, rawURL, max, nil)
-}
-
-// DocumentWith is [Client.Document] with request header fields that prove who
-// asks: they go over TLS only, and to no other host if the server redirects.
-func (c *Client) DocumentWith(ctx context.Context, rawURL string, max int64, header http.Header) ([]byte, Doc, error) {
-	var data []byte
-	var doc Doc
+//
+// Header has request header fields that prove who asks, or nothing: they go over TLS
+// only, and to no other host if the server redirects.
+func (c *Client) Document(ctx context.Context, rawURL string, max int64, header http.Header) (data []byte, err error) {
 	u, err := parseWebURL(rawURL)
 	if err == nil {
 		err = c.options.Retry.Do(ctx, c.observer(rawURL).Retrying, nil, func() (err error) {
-			data, doc, err = c.readDocument(ctx, u, max, header)
+			data, err = c.readDocument(ctx, u, max, header)
 			return err
 		})
 	}
 	if err != nil {
-		return nil, Doc{}, failure("reading", rawURL, err)
+		return nil, failure("reading", rawURL, err)
 	}
-	return data, doc, nil
+	return data, nil
 }
 
 func parseWebURL(rawURL string) (*url.URL, error) {
@@ -66,33 +53,32 @@ func parseWebURL(rawURL string) (*url.URL, error) {
 	return nil, fault.New(fault.Usage, "it is not a URL that begins with https://, http:// or file://")
 }
 
-func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header http.Header) ([]byte, Doc, error) {
+func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header http.Header) ([]byte, error) {
 	if u.Scheme == "file" {
 		if len(header) > 0 {
-			return nil, Doc{}, fault.New(fault.Usage, "it is a file, which no header fields are sent to").WithHint("leave out --header")
+			return nil, fault.New(fault.Usage, "it is a file, which no header fields are sent to").WithHint("leave out --header")
 		}
 		f, _, err := openFile(u)
 		if err != nil {
-			return nil, Doc{}, err
+			return nil, err
 		}
 		defer f.Close()
-		data, err := readBounded(f, max)
-		return data, Doc{FinalURL: u.String()}, err
+		return readBounded(f, max)
 	}
 	if len(header) > 0 && u.Scheme != "https" {
-		return nil, Doc{}, fault.New(fault.Usage, "its header fields would go over plain http, where anybody on the way reads them").
+		return nil, fault.New(fault.Usage, "its header fields would go over plain http, where anybody on the way reads them").
 			WithHint("write https://; --ca-file names the certificate of an authority that is not the system's")
 	}
 	resp, err := c.do(ctx, http.MethodGet, u, header)
 	if err != nil {
-		return nil, Doc{}, err
+		return nil, err
 	}
 	defer resp.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, Doc{}, resp.Refusal()
+		return nil, resp.Refusal()
 	}
 	if resp.ContentLength > max {
-		return nil, Doc{}, tooLong(max)
+		return nil, tooLong(max)
 	}
 	body, undone, err := decode(resp)
 	if errors.Is(err, gzip.ErrHeader) {
@@ -102,10 +88,9 @@ func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header
 		body, err = checkBody(resp, body, undone, false)
 	}
 	if err != nil {
-		return nil, Doc{}, err
+		return nil, err
 	}
-	data, err := readBounded(body, max)
-	return data, Doc{ContentType: resp.Header.Get("Content-Type"), FinalURL: place(resp.Request.URL)}, err
+	return readBounded(body, max)
 }
 
 func readBounded(r io.Reader, max int64) ([]byte, error) {
@@ -123,10 +108,9 @@ func tooLong(max int64) error {
 	return fault.New(fault.Integrity, "%w", &unusable{fmt.Errorf("it has more than the %s that are read of such a document", humanize.IBytes(uint64(max)))})
 }
 
-// Destination returns where a URL's redirects lead, in the form of
-// [Doc.FinalURL]. What is there is not read.
-func (c *Client) Destination(ctx context.Context, rawURL string) (string, error) {
-	destination := ""
+// Destination returns where a URL's redirects lead, without user information and
+// query, which may be secret. What is there is not read.
+func (c *Client) Destination(ctx context.Context, rawURL string) (destination string, err error) {
 	u, err := parseWebURL(rawURL)
 	if err == nil {
 		err = c.options.Retry.Do(ctx, c.observer(rawURL).Retrying, nil, func() error {
@@ -138,7 +122,8 @@ func (c *Client) Destination(ctx context.Context, rawURL string) (string, error)
 			if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusPartialContent {
 				return resp.Refusal()
 			}
-			destination = place(resp.Request.URL)
+			at := resp.Request.URL
+			destination = (&url.URL{Scheme: at.Scheme, Host: at.Host, Path: at.Path, RawPath: at.RawPath}).String()
 			return nil
 		})
 	}
@@ -148,20 +133,30 @@ func (c *Client) Destination(ctx context.Context, rawURL string) (string, error)
 	return destination, nil
 }
 
-// place returns a URL without anything that may be secret.
-func place(u *url.URL) string {
-	bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
-	return bare.String()
-}
-
 // Size returns how many bytes a URL's content has, without downloading it; -1
 // where the source does not say. It is an error if there is no such content, or
 // more of it than is downloaded.
 func (c *Client) Size(ctx context.Context, rawURL string) (int64, error) {
 	size := int64(-1)
 	src, err := parseSource(rawURL)
-	if err == nil && (src.isWeb() || src.getter == "file") {
-		size, err = c.size(ctx, src)
+	switch {
+	case err != nil:
+	case src.getter == "file":
+		var f *os.File
+		var fi os.FileInfo
+		if f, fi, err = openFile(src.url); err == nil {
+			size, err = fi.Size(), f.Close()
+		}
+	case src.isWeb():
+		err = c.options.Retry.Do(ctx, c.observer(rawURL).Retrying, nil, func() error {
+			resp, err := c.head(ctx, src.url, true)
+			if err != nil {
+				return err
+			}
+			defer resp.Close()
+			size, err = sizeIn(resp)
+			return err
+		})
 	}
 	if err == nil && size > c.max {
 		err = tooLarge(size, c.max)
@@ -170,31 +165,6 @@ func (c *Client) Size(ctx context.Context, rawURL string) (int64, error) {
 		return 0, failure("asking for the size of", rawURL, err)
 	}
 	return size, nil
-}
-
-func (c *Client) size(ctx context.Context, src source) (size int64, err error) {
-	if src.getter == "file" {
-		f, fi, err := openFile(src.url)
-		if err != nil {
-			return 0, err
-		}
-		return fi.Size(), f.Close()
-	}
-	err = c.options.Retry.Do(ctx, c.observer(src.raw).Retrying, nil, func() (err error) {
-		size, err = c.askSize(ctx, src.url)
-		return err
-	})
-	return size, err
-}
-
-// askSize returns the size of what there is, or -1.
-func (c *Client) askSize(ctx context.Context, u *url.URL) (int64, error) {
-	resp, err := c.head(ctx, u, true)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Close()
-	return sizeIn(resp)
 }
 
 // head asks for the header fields alone. Not every server answers that as it would

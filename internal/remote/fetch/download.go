@@ -32,8 +32,6 @@ type download struct {
 	verbatim bool
 	// suspicious has caches on the way passed by, for they may be at fault.
 	suspicious bool
-	// same says that the record holds.
-	same bool
 }
 
 func (c *Client) blob(ctx context.Context, req Request, obs Observer) (Result, error) {
@@ -114,16 +112,13 @@ func (d *download) run(ctx context.Context) (Result, error) {
 		d.record = &rec
 	}
 	err := d.getVerified(ctx)
-	if err == nil && d.same {
-		r, err := d.reuseRecord(ctx, d.req, d.src.shown, *d.record, d.want)
-		if !errors.Is(err, errStale) {
-			return r, err
+	if errors.Is(err, errUnchanged) {
+		r, reused := d.reuseRecord(ctx, d.req, d.src.shown, *d.record, d.want)
+		if !errors.Is(reused, errStale) {
+			return r, reused
 		}
-		// What the store had turned out to be damaged.
-		d.record, d.same = nil, false
-		if err := d.getVerified(ctx); err != nil {
-			return Result{}, err
-		}
+		d.record = nil // what the store had turned out to be damaged
+		err = d.getVerified(ctx)
 	}
 	if err != nil {
 		return Result{}, err
@@ -145,7 +140,7 @@ func (d *download) getVerified(ctx context.Context) error {
 		}
 		return d.get(ctx)
 	})
-	if ctx.Err() != nil {
+	if errors.Is(err, errUnchanged) || ctx.Err() != nil {
 		// The cause may be the failure of another download: what is here is good.
 		return err
 	}
@@ -165,17 +160,12 @@ func (d *download) get(ctx context.Context) error {
 	if d.record != nil && d.in.Size() == 0 && d.src.isWeb() {
 		switch same, known := d.unchanged(ctx, d.src.url, *d.record); {
 		case same:
-			d.same = true
-			return nil
+			return errUnchanged
 		case known:
 			d.record = nil
 		}
 	}
-	err := d.loop.Run(ctx)
-	if d.same = errors.Is(err, errUnchanged); d.same {
-		return nil
-	}
-	if err != nil {
+	if err := d.loop.Run(ctx); err != nil {
 		return err
 	}
 	if f, ok := d.loop.Source.(fileSource); ok {
@@ -183,7 +173,7 @@ func (d *download) get(ctx context.Context) error {
 			return err
 		}
 	}
-	err = cmp.Or(d.want.checkSize(d.in.Size()), d.want.check(d.sums.digests()))
+	err := cmp.Or(d.want.checkSize(d.in.Size()), d.want.check(d.sums.digests()))
 	if err := d.checkContent(err); err != nil {
 		return d.withCoding(err)
 	}

@@ -19,8 +19,6 @@ import (
 type Config struct {
 	transfer.Options
 	Store *store.Store
-	// HTTP, if not nil, replaces the transport of the options, and their limit.
-	HTTP http.RoundTripper
 	// Identity is what TLS was made of: git reads the files itself.
 	Identity transfer.Identity
 	// Netrc is the path of a netrc file, or empty: see [NetrcPath].
@@ -48,8 +46,7 @@ type Client struct {
 	max        int64
 	retrying   func(url string, err error, pause time.Duration)
 	identity   transfer.Identity
-	// transport is the one that is ours, also where it is not used for HTTP.
-	transport *http.Transport
+	transport  *http.Transport
 }
 
 // observer tells of attempts at a document.
@@ -70,11 +67,7 @@ func New(cfg Config) *Client {
 		identity: cfg.Identity,
 	}
 	c.transport = c.options.Transport()
-	transport := cfg.HTTP
-	if transport == nil {
-		transport = c.transport
-	}
-	c.http = transfer.NewClient(transport, "the server", c.options.IdleTimeout)
+	c.http = transfer.NewClient(c.transport, "the server", c.options.IdleTimeout)
 	return c
 }
 

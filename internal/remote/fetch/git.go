@@ -33,8 +33,10 @@ type gitClone struct {
 	fetch   *Client
 	obs     Observer
 	program string
-	// files and modules were fetched so far.
-	files, modules int
+	// lowSpeed is how many seconds a connection may bring nothing.
+	lowSpeed int
+	// files and repositories within others were fetched so far.
+	files, repositories int
 	// have is the object that the store has the files of, tip that which the remote has;
 	// empty if it is not known.
 	have, tip string
@@ -53,7 +55,7 @@ func (c *Client) clone(ctx context.Context, u *url.URL, dst, have string, obs Ob
 		return "", fault.New(fault.Usage, "it is a git repository, and there is no program git here").
 			WithHint("install git, which the agent's image has, too")
 	}
-	g := &gitClone{fetch: c, obs: obs, program: program, have: have}
+	g := &gitClone{fetch: c, obs: obs, program: program, lowSpeed: max(int(c.options.IdleTimeout/time.Second), 1), have: have}
 	err = g.clone(ctx, dst, u, 0)
 	return g.tip, err
 }
@@ -80,7 +82,7 @@ func (g *gitClone) clone(ctx context.Context, dst string, u *url.URL, depth int)
 	if depth == 0 {
 		g.tip = w.fetchedTip()
 	}
-	g.files += w.files
+	g.files += w.listed
 	if err := g.submodules(ctx, w, u, depth); err != nil {
 		return err
 	}
@@ -89,23 +91,17 @@ func (g *gitClone) clone(ctx context.Context, dst string, u *url.URL, depth int)
 
 // workTree is a repository that is fetched.
 type workTree struct {
-	program string
-	dir     string
-	remote  string
-	ref     string
-	sshKey  []byte
-	user    *url.Userinfo
-	host    string
-	// identity has the files by which sides of TLS are known.
-	identity transfer.Identity
-	// lowSpeed is how many seconds a connection may bring nothing.
-	lowSpeed int
+	*gitClone
+	dir    string
+	remote string
+	ref    string
+	sshKey []byte
+	user   *url.Userinfo
+	host   string
 	// ssh is the command that stands in for the user's, who has none.
 	ssh string
-	// most is how many files there may be; files is how many there are, and modules
-	// are those that are in other repositories.
-	most    int
-	files   int
+	// listed is how many files it has, and modules are those that are in other repositories.
+	listed  int
 	modules []submodule
 	// commit is the one that was checked out.
 	commit string
@@ -119,10 +115,7 @@ func (g *gitClone) workTree(ctx context.Context, dst string, u *url.URL) (*workT
 		return nil, fault.New(fault.Usage, "it has no host, or one that is none") // to ssh, it would be an option
 	}
 	remote, q := *u, u.Query()
-	w := &workTree{
-		program: g.program, dir: dst, ref: q.Get("ref"), most: maxTreeEntries - g.files, identity: g.fetch.identity,
-		lowSpeed: max(int(g.fetch.options.IdleTimeout/time.Second), 1),
-	}
+	w := &workTree{gitClone: g, dir: dst, ref: q.Get("ref")}
 	if err := checkRef(w.ref); err != nil {
 		return nil, err
 	}
@@ -177,7 +170,7 @@ func (w *workTree) prepare(ctx context.Context) error {
 	if err == nil && w.sshKey != nil {
 		err = os.WriteFile(w.keyFile(), w.sshKey, 0o600)
 	}
-	if err == nil && len(w.identity.CAFiles) > 0 {
+	if err == nil && len(w.fetch.identity.CAFiles) > 0 {
 		err = w.writeAuthorities()
 	}
 	if err != nil {
@@ -236,7 +229,7 @@ func (w *workTree) writeAuthorities() error {
 			break
 		}
 	}
-	for _, file := range w.identity.CAFiles {
+	for _, file := range w.fetch.identity.CAFiles {
 		data, err := os.ReadFile(file)
 		if err == nil {
 			data, err = textfile.Decode(data)
@@ -359,9 +352,9 @@ func (w *workTree) writeFiles(ctx context.Context, commit string) error {
 func (w *workTree) list(ctx context.Context, commit string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	l := &treeList{left: w.most, end: cancel}
+	l := &treeList{left: maxTreeEntries - w.files, end: cancel}
 	err := w.run(ctx, l, "ls-tree", "-r", "-z", commit)
-	w.files, w.modules = w.most-l.left, l.modules
+	w.listed, w.modules = maxTreeEntries-w.files-l.left, l.modules
 	return err
 }
 
@@ -385,22 +378,24 @@ func (w *workTree) explain(err error) error {
 	if !ok {
 		return err
 	}
+	kind, hint := fault.Upstream, ""
 	switch {
 	case strings.Contains(e.said, "couldn't find remote ref"):
 		return w.noRef()
 	case refusing.MatchString(e.said):
-		return fault.New(fault.Upstream, "git: %w", err).
-			WithHint("it does not exist, or it is private: credentials come from the URL, from .netrc or from git's own helpers; over ssh, from its agent")
+		hint = "it does not exist, or it is private: credentials come from the URL, from .netrc or from git's own helpers; over ssh, from its agent"
 	case strings.Contains(e.said, "Could not resolve host"):
-		return fault.New(fault.Upstream, "git: %w", err).WithHint("%s", transfer.HintHost)
+		hint = transfer.HintHost
 	case strings.Contains(e.said, "certificate"):
-		return fault.New(fault.Upstream, "git: %w", err).WithHint("%s", transfer.HintAuthority("--"))
+		hint = transfer.HintAuthority("--")
 	case strings.Contains(e.said, "not allowed"):
-		return fault.New(fault.Usage, "git: %w", err).WithHint("git fetches by %s only", strings.Join(gitSchemes, ", "))
+		kind, hint = fault.Usage, "git fetches by "+strings.Join(gitSchemes, ", ")+" only"
 	case passing.MatchString(e.said):
 		return fmt.Errorf("git: %w", err)
+	default:
+		return transfer.Permanent(fmt.Errorf("git: %w", err))
 	}
-	return transfer.Permanent(fmt.Errorf("git: %w", err))
+	return fault.New(kind, "git: %w", err).WithHint("%s", hint)
 }
 
 // sshCommand returns a command that asks nobody, and that ends when the other side

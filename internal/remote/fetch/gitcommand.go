@@ -55,13 +55,15 @@ func (w *workTree) run(ctx context.Context, stdout io.Writer, args ...string) er
 	return transfer.Local(fmt.Errorf("running git: %w", err))
 }
 
-// tail keeps the end of what is written.
-type tail struct{ bytes.Buffer }
+// tail keeps the end of what is written: most bytes, or 16 KiB.
+type tail struct {
+	bytes.Buffer
+	most int
+}
 
 func (t *tail) Write(p []byte) (int, error) {
-	const most = 16 << 10
 	t.Buffer.Write(p)
-	if n := t.Len() - most; n > 0 {
+	if n := t.Len() - cmp.Or(t.most, 16<<10); n > 0 {
 		t.Next(n)
 	}
 	return len(p), nil
@@ -162,13 +164,13 @@ func (w *workTree) environment(env []string) []string {
 func (w *workTree) tls(env []string) []string {
 	var more []string
 	switch file := lookup(env, "SSL_CERT_FILE"); {
-	case len(w.identity.CAFiles) > 0:
+	case len(w.fetch.identity.CAFiles) > 0:
 		more = append(more, "GIT_SSL_CAINFO="+w.authoritiesFile())
 	case file != "" && lookup(env, "GIT_SSL_CAINFO") == "":
 		more = append(more, "GIT_SSL_CAINFO="+file) // git's libraries do not all know the other
 	}
-	if w.identity.CertFile != "" {
-		more = append(more, "GIT_SSL_CERT="+absolute(w.identity.CertFile), "GIT_SSL_KEY="+absolute(w.identity.KeyFile))
+	if w.fetch.identity.CertFile != "" {
+		more = append(more, "GIT_SSL_CERT="+absolute(w.fetch.identity.CertFile), "GIT_SSL_KEY="+absolute(w.fetch.identity.KeyFile))
 	}
 	return more
 }

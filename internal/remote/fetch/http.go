@@ -1,10 +1,17 @@
 package fetch
 
 import (
+	"compress/gzip"
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"strings"
+	"time"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
@@ -78,4 +85,161 @@ func inClear(u *url.URL) error {
 		return e.WithHint("write https://, or leave the user out of the URL")
 	}
 	return e.WithHint("they are those of the netrc file: write https://, or name another file in NETRC")
+}
+
+// webSource is a [transfer.Source] of a web server, which vouches for bytes being of
+// the same version (RFC 9110, section 13.1.5). The URL is always the original one:
+// what it redirects to may expire.
+//
+// It stands in for go-getter's own HttpGetter, which asks for a range without
+// If-Range and so may join two versions of a file, takes a destination that is
+// long enough for complete, tells no status codes, and leaves hashing to a
+// second read.
+type webSource struct{ *download }
+
+// errUnchanged is that the record of a URL still holds.
+var errUnchanged = transfer.Permanent(errors.New("the file has not changed"))
+
+func (s webSource) Open(ctx context.Context, offset int64, of store.Origin) (*transfer.Part, error) {
+	resp, err := s.do(ctx, http.MethodGet, s.src.url, s.header(offset, of))
+	if err != nil {
+		return nil, err
+	}
+	part, err := s.part(resp, offset, of)
+	if err != nil {
+		resp.Close()
+	}
+	return part, err
+}
+
+func (s webSource) part(resp *transfer.Response, offset int64, of store.Origin) (*transfer.Part, error) {
+	switch {
+	case resp.StatusCode == http.StatusOK, offset == 0 && isWhole(resp.Response):
+		return s.whole(resp, offset, of)
+	case resp.StatusCode == http.StatusNotModified && s.record != nil && offset == 0:
+		return nil, errUnchanged
+	case resp.StatusCode == http.StatusPartialContent && offset > 0 && transfer.CodingOf(resp.Response).Compressed:
+		return nil, &transfer.ChangedError{Reason: "the server compresses a part of the file"}
+	case resp.StatusCode == http.StatusPartialContent && offset > 0:
+		return restOf(resp, offset, of)
+	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && offset > 0:
+		return nil, &transfer.ChangedError{Reason: "the server has no such range"}
+	}
+	return nil, resp.Refusal()
+}
+
+// header returns what the request says in addition to the URL.
+func (s webSource) header(offset int64, of store.Origin) http.Header {
+	h := http.Header{}
+	if s.suspicious {
+		h.Set("Cache-Control", "no-cache")
+	}
+	switch {
+	case offset > 0:
+		h.Set("Range", fmt.Sprintf("bytes=%d-", offset))
+		if of.Validator != "" {
+			h.Set("If-Range", of.Validator)
+		}
+	case s.record != nil && s.record.ETag != "":
+		h.Set("If-None-Match", s.record.ETag)
+	case s.record != nil && s.record.LastModified != "":
+		h.Set("If-Modified-Since", s.record.LastModified)
+	}
+	return h
+}
+
+// isWhole reports whether an answer has a part that is all there is, which some
+// servers and caches send though they were not asked for one.
+func isWhole(resp *http.Response) bool {
+	start, end, total, ok := transfer.ContentRange(resp.Header)
+	return resp.StatusCode == http.StatusPartialContent && ok && start == 0 && end+1 == total &&
+		(resp.ContentLength < 0 || resp.ContentLength == total)
+}
+
+// whole takes an answer that begins with the first byte.
+func (s webSource) whole(resp *transfer.Response, offset int64, of store.Origin) (*transfer.Part, error) {
+	s.coding = transfer.CodingOf(resp.Response).Named
+	var body io.Reader = resp
+	var undone bool
+	var err error
+	if !s.verbatim {
+		body, undone, err = decode(resp)
+	}
+	switch {
+	case errors.Is(err, gzip.ErrHeader) && s.want.vouched(): // a digest tells
+	case errors.Is(err, gzip.ErrHeader):
+		return nil, errMiscoded
+	case err != nil:
+		return nil, err
+	}
+	total := resp.ContentLength
+	if undone {
+		total = -1
+	}
+	if err := s.checkTotal(total); err != nil {
+		return nil, s.withCoding(err)
+	}
+	if !s.want.vouched() {
+		if body, err = checkBody(resp, body, undone, s.want.size >= 0); err != nil {
+			return nil, err
+		}
+	}
+	part := &transfer.Part{ReadCloser: decodedBody{body, resp}, End: total, Total: total, Origin: store.Origin{
+		URL: s.src.shown, ETag: resp.Header.Get("ETag"), LastModified: resp.Header.Get("Last-Modified"),
+		Validator: validator(resp.Header), Decoded: undone, Total: max(total, 0),
+	}}
+	if offset > 0 {
+		part.Void = "the server cannot send a part of the file"
+		if part.Origin.ETag != of.ETag || part.Origin.LastModified != of.LastModified {
+			part.Void = "the file has changed on the server"
+		}
+	}
+	return part, nil
+}
+
+// decodedBody is the body of an answer without its coding.
+type decodedBody struct {
+	io.Reader
+	io.Closer
+}
+
+// restOf takes an answer that goes on where things stand, if it does.
+func restOf(resp *transfer.Response, offset int64, of store.Origin) (*transfer.Part, error) {
+	start, end, total, ok := transfer.ContentRange(resp.Header)
+	length, reason := resp.ContentLength, ""
+	switch {
+	case !ok || start != offset || length >= 0 && length != end-start+1:
+		reason = "the server sends another range than it was asked for"
+	// Not every server heeds If-Range.
+	case differ(of.ETag, resp.Header.Get("ETag")), differ(of.LastModified, resp.Header.Get("Last-Modified")),
+		of.Total > 0 && total >= 0 && total != of.Total:
+		reason = "the file has changed on the server"
+	}
+	if reason != "" {
+		return nil, &transfer.ChangedError{Reason: reason}
+	}
+	if total < 0 && of.Total > 0 {
+		total = of.Total
+	}
+	return &transfer.Part{ReadCloser: resp, Start: start, End: end + 1, Total: total}, nil
+}
+
+func differ(a, b string) bool { return a != "" && b != "" && a != b }
+
+// validator returns what If-Range may carry later: a strong entity tag, or a time
+// of change that is old enough for another change not to hide behind it
+// (RFC 9110, sections 8.8.1 and 8.8.2.2).
+func validator(h http.Header) string {
+	if strings.EqualFold(h.Get("Accept-Ranges"), "none") {
+		return ""
+	}
+	if etag := h.Get("ETag"); strings.HasPrefix(etag, `"`) {
+		return etag
+	}
+	modified, err := http.ParseTime(h.Get("Last-Modified"))
+	date, err2 := http.ParseTime(h.Get("Date"))
+	if err != nil || err2 != nil || date.Sub(modified) < time.Second {
+		return ""
+	}
+	return h.Get("Last-Modified")
 }

@@ -631,7 +631,7 @@ func TestTLS(t *testing.T) {
 	if f.count("retrying") != 0 || !strings.Contains(fault.HintOf(err), "--ca-file") {
 		t.Errorf("%v\n%s\n%s", err, fault.HintOf(err), f)
 	}
-	f = fixed(t, func(cfg *fetch.Config) { cfg.HTTP = u.Client().Transport })
+	f = fixed(t, u.trusted)
 	f.want(t, fetch.Request{URL: u.URL + "/x"}, data)
 
 	plain := newUpstream(t, data)
@@ -649,21 +649,11 @@ func TestHTTP2(t *testing.T) {
 	u.EnableHTTP2 = true
 	u.StartTLS()
 	u.then(u.cut(1000), u.stall(1<<20))
-	f := fixed(t, impatient, func(cfg *fetch.Config) { cfg.HTTP = u.Client().Transport })
+	f := fixed(t, impatient, u.trusted)
 	r := f.want(t, fetch.Request{URL: u.URL + "/x"}, data)
 	if r.Transferred != int64(len(data)) || u.seen()[0].ProtoMajor != 2 {
 		t.Errorf("%+v\n%s", r, f)
 	}
-}
-
-func TestOwnTransport(t *testing.T) {
-	t.Parallel()
-	data := random(1 << 20)
-	u := newUpstream(t, data)
-	u.then(u.cut(1000))
-	f := fixed(t, func(cfg *fetch.Config) { cfg.HTTP = nil })
-	f.want(t, fetch.Request{URL: u.URL + "/x"}, data)
-	u.CloseClientConnections()
 }
 
 func TestRedirects(t *testing.T) {
@@ -721,7 +711,7 @@ func TestHeadersStayOnTheHost(t *testing.T) {
 	u, other := secureUpstream(t, []byte("hello")), secureUpstream(t, []byte("hello"))
 	read := func(url string) error {
 		header := http.Header{"X-Api-Key": {"topsecret"}, "Authorization": {"Bearer topsecret"}, "Cookie": {"topsecret"}}
-		data, _, err := fixed(t, u.trusted).client.DocumentWith(t.Context(), url, 100, header)
+		data, err := fixed(t, u.trusted).client.Document(t.Context(), url, 100, header)
 		if err == nil && string(data) != "hello" {
 			t.Errorf("%s: %q", url, data)
 		}
@@ -772,7 +762,7 @@ func TestCredentialsInClear(t *testing.T) {
 	for url, file := range map[string]string{"http://user:topsecret@" + host + "/x": "", u.URL + "/x": netrc} {
 		f := fixed(t, func(cfg *fetch.Config) { cfg.Netrc = file })
 		err := f.wantFault(t, fetch.Request{URL: url}, fault.Usage, u.URL+"/x", "credentials for "+host+" would go over plain http")
-		_, _, err2 := f.client.Document(t.Context(), url, 100)
+		_, err2 := f.client.Document(t.Context(), url, 100, nil)
 		wantFault(t, err2, fault.Usage, "would go over plain http")
 		_, err3 := f.client.Size(t.Context(), url)
 		wantFault(t, err3, fault.Usage, "would go over plain http")
@@ -792,7 +782,7 @@ func TestClientCertificateWanted(t *testing.T) {
 		s.Config.ErrorLog = log.New(io.Discard, "", 0)
 		s.TLS = &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, MaxVersion: version}
 		s.StartTLS()
-		f := fixed(t, func(cfg *fetch.Config) { cfg.HTTP = s.Client().Transport })
+		f := fixed(t, (&upstream{Server: s}).trusted)
 		err := f.wantFault(t, fetch.Request{URL: s.URL + "/x"}, fault.Upstream, "remote error: tls: ")
 		if f.count("retrying") != 0 || !strings.Contains(fault.HintOf(err), "--client-cert") {
 			t.Errorf("%v\n%s\n%s", err, fault.HintOf(err), f)
@@ -807,9 +797,7 @@ func TestRefusedRedirects(t *testing.T) {
 	plain := newUpstream(t, data)
 	secure := unstarted(t, data)
 	secure.StartTLS()
-	trusting := func(cfg *fetch.Config) { cfg.HTTP = secure.Client().Transport }
-
-	f := fixed(t, trusting)
+	f := fixed(t, secure.trusted)
 	secure.then(redirect(plain.URL + "/x?secret"))
 	err := f.wantFault(t, fetch.Request{URL: secure.URL + "/x"}, fault.Upstream, "from https to plain http")
 	if strings.Contains(err.Error(), "secret") || len(plain.seen()) != 0 {

@@ -102,7 +102,9 @@ func secureUpstream(t testing.TB, data []byte) *upstream {
 }
 
 // trusted has a client trust it.
-func (u *upstream) trusted(cfg *fetch.Config) { cfg.HTTP = u.Client().Transport }
+func (u *upstream) trusted(cfg *fetch.Config) {
+	cfg.TLS = u.Client().Transport.(*http.Transport).TLSClientConfig
+}
 
 func unstarted(t testing.TB, data []byte, answers ...http.HandlerFunc) *upstream {
 	u := &upstream{data: data, etag: `"v1"`, modified: modified, answers: answers}
@@ -318,14 +320,13 @@ func over(t testing.TB, dir string, change ...func(*fetch.Config)) *fixture {
 	s, err := store.Open(dir)
 	check(t, err)
 	t.Cleanup(func() { _ = s.Close() })
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.DisableCompression = true
-	t.Cleanup(transport.CloseIdleConnections)
-	cfg := fetch.Config{Store: s, HTTP: transport, Options: transfer.Options{UserAgent: "botkube-mirror/v1.2.3", IdleTimeout: 10 * time.Second, Retry: transfer.Retry{Backoff: time.Millisecond}}}
+	cfg := fetch.Config{Store: s, Options: transfer.Options{UserAgent: "botkube-mirror/v1.2.3", IdleTimeout: 10 * time.Second, Retry: transfer.Retry{Backoff: time.Millisecond}}}
 	for _, f := range change {
 		f(&cfg)
 	}
-	return &fixture{&events{}, s, fetch.New(cfg)}
+	c := fetch.New(cfg)
+	t.Cleanup(c.Close)
+	return &fixture{&events{}, s, c}
 }
 
 // impatient has stalls noticed soon, and any number of those forgiven that only a

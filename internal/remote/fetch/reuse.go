@@ -104,13 +104,11 @@ func (c *Client) hashBlob(ctx context.Context, d lock.SHA256, want expectation) 
 // reuseRecord takes a record's blob for what the URL has now.
 func (c *Client) reuseRecord(ctx context.Context, req Request, key string, rec store.URLRecord, want expectation) (Result, error) {
 	r, err := c.reuseBlob(ctx, req, rec.SHA256, want)
-	if err != nil {
-		return Result{}, err
+	if err == nil {
+		rec.Seen = time.Now()
+		_ = c.store.SetURLRecord(key, rec) // without it, the next run only asks in vain
 	}
-	rec.Seen = time.Now()
-	// Without the record, the next run only asks in vain.
-	_ = c.store.SetURLRecord(key, rec)
-	return r, nil
+	return r, err
 }
 
 // unchanged asks a server whether a record still holds, without content. What

@@ -16,9 +16,7 @@ import (
 
 // source is a URL as go-getter takes it apart.
 type source struct {
-	// raw is what was asked for.
-	raw string
-	// shown is raw without anything secret. It names the URL in messages and
+	// shown is what was asked for, without anything secret. It names the URL in messages and
 	// in the store.
 	shown string
 	// getter is the name of the go-getter getter that is responsible.
@@ -34,7 +32,7 @@ var (
 
 // parseSource finds out which getter a URL is for, and refuses what is not a single file.
 func parseSource(raw string) (source, error) {
-	src := source{raw: raw, shown: agent.Redact(raw)}
+	src := source{shown: agent.Redact(raw)}
 	detected, ok := detect(raw)
 	if !ok {
 		return src, fault.New(fault.Usage, "it is not a URL, and nothing that go-getter takes for one").
@@ -45,8 +43,22 @@ func parseSource(raw string) (source, error) {
 	if src.getter, src.url, err = splitURL(rest); err != nil {
 		return src, err
 	}
-	if err := src.check(src.url, subdir); err != nil {
-		return src, err
+	switch u := src.url; {
+	case slices.Contains(cloneGetters, src.getter):
+		return src, fault.New(fault.Usage, "the agent clones this with %s; the mirror carries single files only", src.getter).
+			WithHint("leave the plugin out with --exclude, or have its publisher offer an archive")
+	case !slices.Contains(fileGetters, src.getter):
+		return src, fault.New(fault.Usage, "downloads by %q are not supported", src.getter).
+			WithHint("supported are %s", strings.Join(fileGetters, ", "))
+	case strings.HasSuffix(u.Path, "/") || u.Path == "":
+		return src, fault.New(fault.Usage, "it names a directory; the mirror carries single files only").
+			WithHint("leave the plugin out with --exclude, or have its publisher offer an archive")
+	case subdir != "":
+		return src, fault.New(fault.Unexpected, "it names the sub-directory %q of what is to be downloaded", subdir)
+	case u.Query().Has("checksum"):
+		return src, fault.New(fault.Unexpected, "it has go-getter's parameter checksum, which belongs in the request")
+	case src.isWeb() && u.Host == "":
+		return src, fault.New(fault.Usage, "it has no host")
 	}
 	// As go-getter does (client.go, Get): the agent asks for a URL in this form.
 	src.url.RawQuery = src.url.Query().Encode()
@@ -65,24 +77,3 @@ func splitURL(located string) (kind string, u *url.URL, err error) {
 
 // isWeb reports whether a web server is asked.
 func (s source) isWeb() bool { return s.getter == "http" || s.getter == "https" }
-
-func (s source) check(u *url.URL, subdir string) error {
-	switch {
-	case slices.Contains(cloneGetters, s.getter):
-		return fault.New(fault.Usage, "the agent clones this with %s; the mirror carries single files only", s.getter).
-			WithHint("leave the plugin out with --exclude, or have its publisher offer an archive")
-	case !slices.Contains(fileGetters, s.getter):
-		return fault.New(fault.Usage, "downloads by %q are not supported", s.getter).
-			WithHint("supported are %s", strings.Join(fileGetters, ", "))
-	case strings.HasSuffix(u.Path, "/") || u.Path == "":
-		return fault.New(fault.Usage, "it names a directory; the mirror carries single files only").
-			WithHint("leave the plugin out with --exclude, or have its publisher offer an archive")
-	case subdir != "":
-		return fault.New(fault.Unexpected, "it names the sub-directory %q of what is to be downloaded", subdir)
-	case u.Query().Has("checksum"):
-		return fault.New(fault.Unexpected, "it has go-getter's parameter checksum, which belongs in the request")
-	case s.isWeb() && u.Host == "":
-		return fault.New(fault.Usage, "it has no host")
-	}
-	return nil
-}

@@ -81,7 +81,7 @@ func (g *gitClone) submodules(ctx context.Context, w *workTree, of *url.URL, dep
 		if s["update"] == "none" {
 			continue // so says git-submodule(1), update
 		}
-		if g.modules++; g.modules > maxSubmodules || depth == maxSubmoduleDepth {
+		if g.repositories++; g.repositories > maxSubmodules || depth == maxSubmoduleDepth {
 			return fault.New(fault.Integrity, "it has more than %d submodules, or some in each other more than %d deep", maxSubmodules, maxSubmoduleDepth)
 		}
 		if err := g.submodule(ctx, w, m, s["url"], of, depth); err != nil {
@@ -101,11 +101,10 @@ func (g *gitClone) submodule(ctx context.Context, w *workTree, m submodule, raw 
 		q.Set("sshkey", key) // go-getter gives it to all
 	}
 	u.RawQuery = q.Encode()
-	dst := filepath.Join(w.dir, filepath.FromSlash(m.path))
 	if err := isWithin(w.dir, m.path); err != nil {
 		return err
 	}
-	if err := g.clone(ctx, dst, u, depth+1); err != nil {
+	if err := g.clone(ctx, filepath.Join(w.dir, filepath.FromSlash(m.path)), u, depth+1); err != nil {
 		return fmt.Errorf("%s: %w", agent.Redact(u.Scheme+"://"+u.Host+u.Path), err)
 	}
 	return nil
@@ -131,50 +130,32 @@ func isWithin(dir, name string) error {
 // moduleSettings returns what .gitmodules says, by the paths of the submodules
 // (gitmodules(5)).
 func (w *workTree) moduleSettings(ctx context.Context) (map[string]map[string]string, error) {
-	out := new(bounded)
+	const most = 1 << 20
+	out := &tail{most: most + 1}
 	err := w.run(ctx, out, "config", "--no-includes", "--blob", w.commit+":.gitmodules", "--null", "--get-regexp", `^submodule\..*\.(path|url|update)$`)
-	if out.over {
-		return nil, fault.New(fault.Integrity, "its .gitmodules has more than %d bytes", maxModuleSettings)
+	if out.Len() > most {
+		return nil, fault.New(fault.Integrity, "its .gitmodules has more than %d bytes", most)
 	}
 	if err != nil && !transfer.Is[*gitError](err) {
 		return nil, err
 	} // else there is none, or none that git can read: then no submodule has a URL
-	byName := map[string]map[string]string{}
-	var withPath []string
+	byName, byPath := map[string]map[string]string{}, map[string]map[string]string{}
 	for record := range strings.SplitSeq(out.String(), "\x00") {
 		key, value, _ := strings.Cut(record, "\n")
-		name, setting := strings.TrimPrefix(key, "submodule."), ""
-		if i := strings.LastIndexByte(name, '.'); i >= 0 {
-			name, setting = name[:i], name[i+1:]
+		dot := strings.LastIndexByte(key, '.')
+		if dot < 0 {
+			continue // the end
 		}
+		name, setting := key[:dot], key[dot+1:]
 		if byName[name] == nil {
 			byName[name] = map[string]string{}
 		}
 		byName[name][setting] = value
-		if setting == "path" {
-			withPath = append(withPath, name)
+		if setting == "path" { // of two with the same path, the later one counts, as to git
+			byPath[strings.TrimSuffix(value, "/")] = byName[name]
 		}
 	}
-	settings := map[string]map[string]string{}
-	for _, name := range withPath { // of two with the same path, the later one counts, as to git
-		settings[strings.TrimSuffix(byName[name]["path"], "/")] = byName[name]
-	}
-	return settings, nil
-}
-
-const maxModuleSettings = 1 << 20
-
-// bounded keeps what is written, up to a bound.
-type bounded struct {
-	bytes.Buffer
-	over bool
-}
-
-func (b *bounded) Write(p []byte) (int, error) {
-	if b.over = b.over || b.Len()+len(p) > maxModuleSettings; !b.over {
-		b.Buffer.Write(p)
-	}
-	return len(p), nil
+	return byPath, nil
 }
 
 // moduleURL reads the URL of a submodule, which may be relative to that of the

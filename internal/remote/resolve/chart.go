@@ -69,7 +69,7 @@ func (r *Resolver) chart(ctx context.Context, req Request, plan *Plan) error {
 
 func (r *Resolver) findChart(ctx context.Context, base *url.URL, version string) (chartVersion, error) {
 	indexURL := base.JoinPath("index.yaml").String()
-	data, _, err := r.Fetch.Document(ctx, indexURL, maxChartIndex)
+	data, err := r.Fetch.Document(ctx, indexURL, maxChartIndex, nil)
 	if err != nil {
 		return chartVersion{}, fmt.Errorf("reading the index of the chart repository: %w", err)
 	}
@@ -130,7 +130,7 @@ func (r *Resolver) fetchChart(ctx context.Context, base *url.URL, e chartVersion
 		return nil, nil, err
 	}
 	chart := &lock.Chart{Name: chartName, Version: e.version, URL: agent.Redact(u.String()), VerifiedBy: lock.ByNone}
-	data, _, err := r.Fetch.Document(ctx, u.String(), maxChart)
+	data, err := r.Fetch.Document(ctx, u.String(), maxChart, nil)
 	if err != nil {
 		return nil, nil, fmt.Errorf("downloading the chart: %w", err)
 	}

@@ -92,7 +92,7 @@ type checksumFile struct {
 }
 
 func (f *checksumFile) get(ctx context.Context, from *fetch.Client, url string) {
-	data, _, err := from.Document(ctx, url, maxChecksumFile)
+	data, err := from.Document(ctx, url, maxChecksumFile, nil)
 	switch absent := fetch.Absence(err); {
 	case err == nil:
 		f.data = data

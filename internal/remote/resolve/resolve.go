@@ -286,7 +286,7 @@ func (r *Resolver) document(ctx context.Context, from agent.Repository, most int
 	if err != nil {
 		return nil, err
 	}
-	data, _, err := r.Fetch.DocumentWith(ctx, from.URL, most, header)
+	data, err := r.Fetch.Document(ctx, from.URL, most, header)
 	if err == nil && pinned != nil && lock.Sum(data) != *pinned {
 		err = fault.New(fault.Integrity, "%s has sha256 %s, but the lock pins %s", agent.Redact(from.URL), lock.Sum(data), *pinned).
 			WithHint("upstream changed the %s since the lock was written: write a new one with the command lock, and look at what differs", what)
