@@ -255,7 +255,7 @@ func (in *Ingest) Commit(d lock.SHA256, size int64) error {
 	if err := in.commit(d, size); err != nil {
 		return fmt.Errorf("storing sha256:%s: %w", d, explain(err))
 	}
-	in.store.setKnown(d, size)
+	in.store.known.Store(d, size)
 	in.removeNotes()
 	return nil
 }

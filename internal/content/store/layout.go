@@ -16,7 +16,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/filelock"
@@ -65,7 +64,7 @@ func open(dir string, shared bool) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store %s: %w", dir, err)
 	}
-	s := &Store{dir: abs, trusted: true, known: map[lock.SHA256]int64{}}
+	s := &Store{dir: abs, trusted: true}
 	if err := s.prepare(shared); err != nil {
 		return nil, openError(dir, errors.Join(err, s.closeRoot()))
 	}

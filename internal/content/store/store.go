@@ -56,9 +56,8 @@ type Store struct {
 	// temps counts temporary files.
 	temps atomic.Int64
 
-	mu sync.Mutex
-	// known has the sizes of the blobs that this process has hashed.
-	known map[lock.SHA256]int64
+	// known has the sizes, as int64, of the blobs that this process has hashed.
+	known sync.Map
 }
 
 func (s *Store) Dir() string { return s.dir }
@@ -224,7 +223,7 @@ func (s *Store) Verify(ctx context.Context, d lock.SHA256) error {
 	if err := s.compare(ctx, d, f, io.Discard); err != nil {
 		return err
 	}
-	s.setKnown(d, fi.Size())
+	s.known.Store(d, fi.Size())
 	return nil
 }
 
@@ -239,24 +238,12 @@ func (s *Store) spoilt(d, got lock.SHA256) error {
 }
 
 func (s *Store) isKnown(d lock.SHA256, size int64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	known, ok := s.known[d]
+	known, ok := s.known.Load(d)
 	return ok && known == size
 }
 
-func (s *Store) setKnown(d lock.SHA256, size int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.known[d] = size
-}
-
 // Forget has the next [Store.Verify] of a blob read it, whatever was read before.
-func (s *Store) Forget(d lock.SHA256) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.known, d)
-}
+func (s *Store) Forget(d lock.SHA256) { s.known.Delete(d) }
 
 // Put stores a small document and returns its digest. To put what is there
 // already changes nothing.
@@ -264,14 +251,14 @@ func (s *Store) Put(data []byte) (lock.SHA256, error) {
 	d := lock.Sum(data)
 	if size, ok := s.Has(d); ok && size == int64(len(data)) {
 		if there, ok := s.readFile(s.path(d), size); ok && bytes.Equal(there, data) {
-			s.setKnown(d, size)
+			s.known.Store(d, size)
 			return d, nil
 		}
 	}
 	if err := s.writeFile(s.path(d), data, durable); err != nil {
 		return lock.SHA256{}, fmt.Errorf("storing sha256:%s: %w", d, explain(err))
 	}
-	s.setKnown(d, int64(len(data)))
+	s.known.Store(d, int64(len(data)))
 	return d, nil
 }
 
@@ -294,7 +281,7 @@ func (s *Store) ReadAll(d lock.SHA256, max int64) ([]byte, error) {
 		f.Close() // Windows removes no open file
 		return nil, s.spoilt(d, got)
 	}
-	s.setKnown(d, int64(len(data)))
+	s.known.Store(d, int64(len(data)))
 	return data, nil
 }
 

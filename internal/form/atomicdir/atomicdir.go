@@ -44,7 +44,7 @@ type Tree struct {
 	// directory that was opened.
 	Root *os.Root
 
-	// Begin, if not nil, is called before the first file is staged. If it fails, none is.
+	// Begin, if not nil, is called before a file is staged. If it fails, none is.
 	Begin func() error
 
 	options Options
@@ -57,8 +57,6 @@ type Tree struct {
 	// createdInParent says that this run created the tree in the parent.
 	createdInParent bool
 	staged          atomic.Int64
-	begin           sync.Once
-	beginError      error
 	// mended says that a mode was wrong, and is not any more.
 	mended atomic.Bool
 	// displaced is told of what is moved aside. If it is nil, that is refused.
@@ -408,3 +406,30 @@ func (t *Tree) SyncDirs(files []string) error {
 	}
 	return nil
 }
+
+// Settle waits until no other run writes a directory, in which it changes
+// nothing. Where directories cannot be locked, it does not wait.
+func Settle(ctx context.Context, dir string, waiting func(path string)) error {
+	root, err := disk.OpenRoot(dir)
+	if err != nil {
+		return nil // opening it to read says what is wrong
+	}
+	defer root.Close()
+	held, err := filelock.Wait(ctx, dir, waiting, func() (*filelock.Lock, error) {
+		held, err := filelock.TryDir(root, MetaDir)
+		if err != nil {
+			return nil, errNoLock // whatever it is, Wait is not to try again
+		}
+		return held, nil
+	})
+	if errors.Is(err, errNoLock) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return held.Unlock()
+}
+
+// errNoLock: no run writes the directory, or the lock is not for this user.
+var errNoLock = errors.New("no lock")

@@ -29,13 +29,10 @@ const writtenAtOnce = 8 << 20
 
 // Stage creates a file under a temporary name. It may be called concurrently.
 func (t *Tree) Stage() (*Staged, error) {
-	t.begin.Do(func() {
-		if t.Begin != nil {
-			t.beginError = t.Begin()
+	if t.Begin != nil {
+		if err := t.Begin(); err != nil {
+			return nil, err
 		}
-	})
-	if t.beginError != nil {
-		return nil, t.beginError
 	}
 	return t.stage()
 }

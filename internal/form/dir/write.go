@@ -81,7 +81,7 @@ func (w *writer) take(t *atomicdir.Tree) (*directory, error) {
 		return nil, fault.New(fault.Usage, "%s is a site", t.Path).WithHint("name another directory for the agent's cache directory")
 	}
 	d := &directory{Tree: t, made: map[string]lock.Blob{}}
-	t.Begin = d.beginWriting
+	t.Begin = sync.OnceValue(d.beginWriting)
 	if has(t, lockPath) || has(t, sumsPath) {
 		t.MayDisplace(w.options.Displaced)
 	}

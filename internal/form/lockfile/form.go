@@ -39,20 +39,14 @@ func recognize(p *form.Place) form.Likeness {
 }
 
 func open(_ context.Context, p *form.Place) (*form.Mirror, error) {
-	l, err := read(p)
-	if err != nil {
-		return nil, err
-	}
-	return &form.Mirror{Lock: l}, nil
-}
-
-func read(p *form.Place) (*lock.Lock, error) {
 	if p.Stream == nil {
-		return lock.ReadFile(p.Path)
+		l, err := lock.ReadFile(p.Path)
+		return &form.Mirror{Lock: l}, err
 	}
 	data, err := disk.ReadAtMost(p.Stream, lock.MaxSize)
 	if err != nil {
 		return nil, fmt.Errorf("reading standard input: %w", err)
 	}
-	return lock.ParseNamed(data, p.String())
+	l, err := lock.ParseNamed(data, p.String())
+	return &form.Mirror{Lock: l}, err
 }

@@ -114,7 +114,7 @@ func (w *writer) checkRoot(plan *lock.Lock) error {
 // Add brings one upstream file into the site. A file that is there already,
 // byte for byte, is left alone. It reports whether anything was written.
 func (w *writer) Add(ctx context.Context, a lock.Artifact) (bool, error) {
-	e := madeOf(a, w.blobs)
+	e := fileEntry(a, w.blobs)
 	err := w.tree.Check(e.Path, false)
 	written := false
 	if err == nil {
@@ -205,7 +205,7 @@ func (w *writer) checkVersion(tag string, l *lock.Lock) error {
 		if err := w.tree.Check(p, false); err != nil {
 			return err
 		}
-		if _, err := w.tree.Root.Lstat(p); err == nil && !s.isOurs() && s.lock == nil {
+		if _, err := w.tree.Root.Lstat(p); err == nil && !s.isOurs && s.lock == nil {
 			return w.tree.InTheWay(p, "is not of a site")
 		}
 	}

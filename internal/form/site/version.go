@@ -2,6 +2,7 @@ package site
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,7 +11,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
@@ -101,32 +104,26 @@ type state struct {
 	tag string
 	// sums are those of SHA256SUMS, or nil where that cannot be read.
 	sums entry.Sums
-	// hasSums says that SHA256SUMS names a lock, damaged as it may be.
-	hasSums bool
-	// odd says why what is in the place of SHA256SUMS beside a lock is none.
-	odd error
+	// isOurs says that the directory was written as a version: it has a SHA256SUMS that names
+	// a lock, damaged as it may be, or a lock and something else in the place of SHA256SUMS.
+	isOurs bool
 	// lock is nil where err says why it cannot be read.
-	lock     *lock.Lock
-	lockData []byte
-	err      error
+	lock *lock.Lock
+	err  error
 }
-
-// isOurs reports whether the directory was written as a version.
-func (s *state) isOurs() bool { return s.hasSums || s.odd != nil }
 
 func readState(t *atomicdir.Tree, tag string) *state {
 	s := &state{tag: tag}
 	data, err := t.Read(path.Join(tag, sumsName), maxDocument)
 	if err == nil && bytes.Contains(data, []byte("  "+lockName+"\n")) {
-		s.hasSums = true
+		s.isOurs = true
 		s.sums, _ = entry.ParseSums(data) // what cannot be read names nothing
 	}
-	if s.lockData, s.err = t.Read(path.Join(tag, lockName), maxDocument); s.err == nil {
-		s.lock, s.err = lock.Parse(s.lockData)
+	var locked []byte
+	if locked, s.err = t.Read(path.Join(tag, lockName), maxDocument); s.err == nil {
+		s.lock, s.err = lock.Parse(locked)
 	}
-	if s.lock != nil && fault.KindOf(err) == fault.Integrity {
-		s.odd = err
-	}
+	s.isOurs = s.isOurs || s.lock != nil && fault.KindOf(err) == fault.Integrity
 	return s
 }
 
@@ -194,10 +191,10 @@ func look(t *atomicdir.Tree) (found webRoot, err error) {
 		case !lock.IsTag(name) || name == filesDir:
 		case e.IsDir():
 			s := readState(t, name)
-			if s.isOurs() || s.lock != nil || served(t, name) {
+			if s.isOurs || s.lock != nil || served(t, name) {
 				found.versions = append(found.versions, s)
 			}
-			if !s.isOurs() && errors.Is(s.err, fs.ErrPermission) {
+			if !s.isOurs && errors.Is(s.err, fs.ErrPermission) {
 				found.unread = append(found.unread, name)
 			}
 		case e.Type()&fs.ModeSymlink != 0 && leadsElsewhere(t, name):
@@ -255,7 +252,7 @@ func finished(t *atomicdir.Tree) ([]*state, error) {
 	var unfinished error
 	for _, s := range found.versions {
 		switch {
-		case !s.isOurs():
+		case !s.isOurs:
 		case s.lock != nil:
 			if err := s.checkDocuments(t); err != nil {
 				return nil, err
@@ -279,5 +276,62 @@ func finished(t *atomicdir.Tree) ([]*state, error) {
 // InTree reports whether a directory looks like a site.
 func InTree(t *atomicdir.Tree) bool {
 	found, err := look(t)
-	return err == nil && slices.ContainsFunc(found.versions, (*state).isOurs)
+	return err == nil && slices.ContainsFunc(found.versions, func(s *state) bool { return s.isOurs })
+}
+
+// Plan returns the upstream files of a version as entries of a site. An artifact of
+// 0 bytes is one of which the size is not known yet.
+func Plan(l *lock.Lock) []entry.Entry {
+	at := map[string]int{}
+	var plan []entry.Entry
+	for _, a := range l.Artifacts {
+		e := fileEntry(a, nil)
+		i, planned := at[e.Path]
+		if !planned {
+			at[e.Path] = len(plan)
+			plan = append(plan, e)
+			continue
+		}
+		plan[i].Sources = append(plan[i].Sources, a)
+	}
+	return plan
+}
+
+// fileEntry is an upstream file as an entry of a site. Only making it needs blobs.
+func fileEntry(a lock.Artifact, blobs blob.Source) entry.Entry {
+	e := entry.OfBlob(FilePath(a), fileMode, a.Blob)
+	e.Guess = a.Size == 0
+	e.Content, e.Basis, e.Sources = "an upstream file", audit.ByLock, []lock.Artifact{a}
+	e.Make = func(ctx context.Context, to blob.Sink) error {
+		if err := blobs.Verify(ctx, a.SHA256); err != nil {
+			return err
+		}
+		from, err := blobs.Open(a.SHA256)
+		if err != nil {
+			return err
+		}
+		defer from.Close()
+		return blob.Copy(ctx, to, from)
+	}
+	return e
+}
+
+// plan returns all files of a version.
+func (s *state) plan() []entry.Entry {
+	if s.lock == nil {
+		return nil
+	}
+	plan := []entry.Entry{document(path.Join(s.tag, sumsName), "the digests of all files"), document(path.Join(s.tag, lockName), "the lock")}
+	plan = append(plan, Plan(s.lock)...)
+	for _, r := range s.lock.Repositories {
+		e := document(indexPath(s.tag, r.Name), "the index of "+r.Name)
+		e.Basis = audit.BySums
+		plan = append(plan, e)
+	}
+	return plan
+}
+
+// document is a small file of a version, of which nothing is known.
+func document(p, content string) entry.Entry {
+	return entry.Entry{Path: p, Mode: fileMode, Needed: fileMode, Most: maxDocument, Content: content, Document: true}
 }
