@@ -32,7 +32,7 @@ func startRegistry(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) < 1 {
 		ts.Fatalf("usage: registry NAME [tls] [auth]")
 	}
-	var o registrytest.Options
+	o := registrytest.Options{Memory: true}
 	for _, option := range args[1:] {
 		o.TLS = o.TLS || option == "tls"
 		o.Auth = o.Auth || option == "auth"
