@@ -26,13 +26,10 @@ type ahead struct {
 	trees   map[string]func() (fetch.Result, error)
 }
 
-// questions bounds how many sizes are asked for at a time.
-const questions = 24
-
 // lookAhead begins with nothing yet: see [ahead.collected]. Whoever calls it stops it.
 func (s *Session) lookAhead(ctx context.Context, downloading bool) *ahead {
 	a := &ahead{
-		Session: s, downloading: downloading, asking: make(chan struct{}, questions),
+		Session: s, downloading: downloading, asking: make(chan struct{}, s.questions()),
 		sizes: map[string]func() (int64, error){}, current: map[string]func() (fetch.Result, bool){}, trees: map[string]func() (fetch.Result, error){},
 	}
 	a.ctx, a.cancel = context.WithCancel(ctx)

@@ -84,7 +84,7 @@ func dispensable(err error) error {
 func (d *downloads) probe(ctx context.Context) error {
 	plan, result := d.plan, d.result
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(max(d.Parallel, questions))
+	group.SetLimit(d.questions())
 	for i, download := range plan.Downloads {
 		group.Go(func() error {
 			size, present, err := d.size(groupCtx, download)

@@ -93,9 +93,13 @@ func (a *ahead) resolve(ctx context.Context, sel resolve.Selection) (*resolve.Pl
 	resolver := resolve.Resolver{
 		Fetch: s.Fetch, Store: s.Store, Registry: s.Registry,
 		Note: func(text string) { s.Observe(Event{Kind: EventNote, Detail: text}) }, Warn: s.warn,
-		Collected: a.collected,
+		Collected: a.collected, Lookups: s.questions(),
 	}
 	return resolver.Select(ctx, sel)
 }
+
+// questions is how many small requests are made at a time: a lower --parallel has servers
+// asked less often.
+func (s *Session) questions() int { return 6 * s.Parallel }
 
 func (s *Session) warn(text string) { s.Observe(Event{Kind: EventWarning, Detail: text}) }

@@ -24,10 +24,6 @@ type uploader struct {
 	sent atomic.Int64
 }
 
-// questions bounds how many blobs the registry is asked for at a time. It bounds itself how
-// many it is sent.
-const questions = 24
-
 // upload brings everything of a part to the registry but its tag.
 func (p *push) upload(ctx context.Context, part Part) (PartResult, error) {
 	u := &uploader{push: p, destination: p.destinations[part]}
@@ -55,7 +51,7 @@ func (u *uploader) sendDocuments(ctx context.Context) (size int64, err error) {
 	}
 	u.Observer.Planned(len(blobs), size)
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(max(u.Parallel, questions))
+	group.SetLimit(6 * u.Parallel) // the registry is asked for them; how many it is sent, the client bounds
 	for _, b := range blobs {
 		group.Go(func() error { return u.bundled(groupCtx, b) })
 	}

@@ -36,7 +36,7 @@ func (r *Resolver) publishers(ctx context.Context, artifacts map[string]*artifac
 		}
 	}
 	var group errgroup.Group
-	group.SetLimit(lookups)
+	group.SetLimit(r.Lookups)
 	for url, f := range files {
 		group.Go(func() error {
 			f.get(ctx, r.Fetch, url)

@@ -23,9 +23,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
-// lookups bounds the small documents that are requested at a time.
-const lookups = 24
-
 // Request says what is to be mirrored.
 type Request struct {
 	// Version is the Botkube version that the lock records, or empty.
@@ -128,6 +125,8 @@ type Resolver struct {
 	Registry *registry.Client
 	// Store receives the indexes and schemas as upstream served them.
 	Store *store.Store
+	// Lookups is how many small documents are requested at a time.
+	Lookups int
 	// Note is told what a person may want to know, Warn what may be wrong.
 	Note, Warn func(string)
 	// Collected, if not nil, is told of the files that are wanted, before anybody is
@@ -228,7 +227,7 @@ func (r *Resolver) repositories(ctx context.Context, req Request) ([]*repository
 	}
 	problems := make([]error, len(repositories))
 	var group errgroup.Group
-	group.SetLimit(lookups)
+	group.SetLimit(r.Lookups)
 	for i, repo := range repositories {
 		group.Go(func() error {
 			problems[i] = r.index(ctx, repo, req.Lock)
@@ -331,7 +330,7 @@ func (r *Resolver) schemas(ctx context.Context, repositories []*repository, sele
 		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(lookups)
+	group.SetLimit(r.Lookups)
 	for _, repo := range repositories {
 		for i, url := range repo.schemas {
 			group.Go(func() error { return r.schema(ctx, url, &repo.lock.Schemas[i], pinnedRepository(pinned, repo.Name)) })
