@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"path"
@@ -134,7 +135,7 @@ func (b *build) prepare(ctx context.Context, j job) (*layer, error) {
 func (b *build) handOn(ctx context.Context, j job, l *layer) error {
 	if j.content == contentDocuments {
 		var err error
-		if l, err = b.documents(j.platform); err != nil {
+		if l, err = b.documents(ctx, j.platform); err != nil {
 			return err
 		}
 		defer l.discard()
@@ -151,14 +152,14 @@ func (b *build) handOn(ctx context.Context, j job, l *layer) error {
 	return b.putImage(ctx, j.platform)
 }
 
-func (b *build) documents(p agent.Platform) (*layer, error) {
+func (b *build) documents(ctx context.Context, p agent.Platform) (*layer, error) {
 	documents, err := pluginsdir.Documents(b.lock, p, b.options.Mount, b.current.made, b.source)
 	if err != nil {
 		return nil, err
 	}
 	return newLayer(b.options.ModTime, func(w *layerWriter) error {
 		for _, d := range documents {
-			if err := w.put(path.Join(b.options.Mount, d.Path), agent.IndexMode, d.Data); err != nil {
+			if err := w.copy(ctx, path.Join(b.options.Mount, d.Path), agent.IndexMode, int64(len(d.Data)), bytes.NewReader(d.Data)); err != nil {
 				return describe(p, d.Path, err)
 			}
 		}

@@ -86,40 +86,21 @@ func (l *layer) discard() {
 	}
 }
 
-// begin opens an entry for a file, after its directories. Name is the path in
-// the image.
-func (w *layerWriter) begin(name string, mode fs.FileMode, size int64) error {
-	name = strings.TrimPrefix(name, "/")
-	for i, r := range name {
-		if r != '/' {
-			continue
-		}
-		dir := name[:i+1]
-		if w.dirs[dir] {
+// copy writes a file, after its directories. Name is the path in the image.
+func (w *layerWriter) copy(ctx context.Context, name string, mode fs.FileMode, size int64, content io.Reader) error {
+	h := tar.Header{Typeflag: tar.TypeReg, Name: strings.TrimPrefix(name, "/"), Mode: int64(mode.Perm()), Size: size, ModTime: w.modTime}
+	for i, r := range h.Name {
+		dir := h.Name[:i+1]
+		if r != '/' || w.dirs[dir] {
 			continue
 		}
 		w.dirs[dir] = true
-		if err := w.tar.WriteHeader(w.header(tar.TypeDir, dir, agent.DirectoryMode, 0)); err != nil {
+		err := w.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: dir, Mode: agent.DirectoryMode, ModTime: w.modTime})
+		if err != nil {
 			return err
 		}
 	}
-	return w.tar.WriteHeader(w.header(tar.TypeReg, name, mode, size))
-}
-
-func (w *layerWriter) header(kind byte, name string, mode fs.FileMode, size int64) *tar.Header {
-	return &tar.Header{Typeflag: kind, Name: name, Mode: int64(mode.Perm()), Size: size, ModTime: w.modTime}
-}
-
-func (w *layerWriter) put(name string, mode fs.FileMode, data []byte) error {
-	if err := w.begin(name, mode, int64(len(data))); err != nil {
-		return err
-	}
-	_, err := w.tar.Write(data)
-	return err
-}
-
-func (w *layerWriter) copy(ctx context.Context, name string, mode fs.FileMode, size int64, content io.Reader) error {
-	if err := w.begin(name, mode, size); err != nil {
+	if err := w.tar.WriteHeader(&h); err != nil {
 		return err
 	}
 	return blob.Copy(ctx, w.tar, content)
