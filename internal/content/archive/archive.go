@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/mholt/archiver/v4"
 
@@ -112,6 +113,14 @@ func Extract(ctx context.Context, blob Source, format string, want agent.Member,
 // copyBuffer is the size of the one buffer that all content passes through.
 const copyBuffer = 256 << 10
 
+// buffers are used again and again: those of a small archive are larger than it is.
+var buffers = sync.Pool{New: func() any { return &buffer{in: bufio.NewReaderSize(nil, copyBuffer/4)} }}
+
+type buffer struct {
+	in      *bufio.Reader
+	between [copyBuffer]byte
+}
+
 // reading is one archive that is read.
 type reading struct {
 	*meter
@@ -119,7 +128,7 @@ type reading struct {
 	compression
 	// window bounds those of xz and zstd, in bytes.
 	window uint32
-	buf    []byte
+	*buffer
 }
 
 func open(ctx context.Context, blob Source, format string, limits Limits, window uint32) (*reading, error) {
@@ -136,7 +145,12 @@ func open(ctx context.Context, blob Source, format string, limits Limits, window
 		return nil, err
 	}
 	m := &meter{ctx: ctx, limits: limits.withDefaults(), blob: blob, size: size, otherFormat: other}
-	return &reading{m, format, c, window, make([]byte, copyBuffer)}, nil
+	return &reading{m, format, c, window, buffers.Get().(*buffer)}, nil
+}
+
+func (r *reading) close() {
+	r.in.Reset(nil)
+	buffers.Put(r.buffer)
 }
 
 // walk calls visit with every entry. Archiver passes over what only describes others, as
@@ -167,7 +181,7 @@ func (r *reading) walk(visit func(archiver.FileInfo) error) error {
 	}
 	// The checksum of the compressed stream is at its very end. go-getter never reads what
 	// follows the end of the tar, so anything else there is allowed.
-	if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, content, r.buf); !isTrailing(err) {
+	if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, content, r.between[:]); !isTrailing(err) {
 		return err
 	}
 	return nil
@@ -178,12 +192,13 @@ func (r *reading) stream() (io.Reader, error) {
 	if r.size == 0 {
 		return nil, io.ErrUnexpectedEOF // to the zstd decoder that is a whole archive
 	}
-	content, err := r.open(bufio.NewReaderSize(io.NewSectionReader(r, 0, r.size), copyBuffer/4), r.window)
+	r.in.Reset(io.NewSectionReader(r, 0, r.size))
+	content, err := r.open(r.in, r.window)
 	return &countedReader{content, r.meter}, err
 }
 
 func (r *reading) copy(to io.Writer, content io.Reader) error {
-	_, err := io.CopyBuffer(meteredSink{to, r.meter}, content, r.buf)
+	_, err := io.CopyBuffer(meteredSink{to, r.meter}, content, r.between[:])
 	return err
 }
 
@@ -204,6 +219,7 @@ func extract(ctx context.Context, blob Source, format string, want agent.Member,
 	if err != nil {
 		return "", err
 	}
+	defer r.close()
 	x := &extraction{r, sink, pick}
 	if err := x.explain(x.run()); err != nil {
 		return "", err

@@ -48,3 +48,19 @@ func BenchmarkExtract(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkExtractSmall has archives as there are thousands of.
+func BenchmarkExtractSmall(b *testing.B) {
+	body := string(likeABinary(200 << 10))
+	for _, format := range []string{"tar.gz", "tar.xz", "tar.zst", "zip"} {
+		packed := pack(b, format, file("executor_x_linux_amd64", body))
+		b.Run(format, func(b *testing.B) {
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				_, err := archive.Extract(context.Background(), bytes.NewReader(packed), format, agent.Member{First: true}, archive.Limits{}, discard{})
+				check(b, err)
+			}
+		})
+	}
+}

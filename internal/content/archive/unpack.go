@@ -26,6 +26,7 @@ func Unpack(ctx context.Context, blob Source, format string, limits Limits, to *
 	if err != nil {
 		return err
 	}
+	defer r.close()
 	return r.explain(r.walk(func(f archiver.FileInfo) error { return r.write(f, to) }))
 }
 
