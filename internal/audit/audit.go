@@ -75,8 +75,7 @@ type File struct {
 	Expected *lock.SHA256 `json:"expectedSHA256,omitempty"`
 	// Basis says who expects it; empty where nobody does.
 	Basis Basis `json:"basis,omitempty"`
-	// Sources are the upstream files that it is, or was unpacked of, and who
-	// vouches for them.
+	// Sources are the upstream files that it is, or was unpacked of.
 	Sources []lock.Artifact `json:"sources,omitempty"`
 }
 
@@ -88,13 +87,11 @@ const (
 	KindDamaged    Kind = "damaged"
 	KindMissing    Kind = "missing"
 	KindUnexpected Kind = "unexpected"
-	// KindIndex is an index that the agent refuses, or that leads elsewhere
-	// than to the mirror.
+	// KindIndex is an index that the agent refuses, or that leads out of the mirror.
 	KindIndex Kind = "index"
 	// KindDiffers is a difference from the lock that the mirror is compared with.
 	KindDiffers Kind = "differs"
-	// KindUnfit is a file that an agent cannot run as a program. It is no damage:
-	// that is how it was published.
+	// KindUnfit is a file that was published so that an agent cannot run it. It is no damage.
 	KindUnfit Kind = "unfit"
 	// KindSetting is a value that has an agent call elsewhere, or look elsewhere
 	// than at the mirror. It is no damage.
@@ -104,8 +101,7 @@ const (
 // Problem is something that is wrong.
 type Problem struct {
 	Kind Kind `json:"kind"`
-	// Path is that of a file, of what holds it, or the name of a setting; empty for
-	// the whole.
+	// Path is that of a file, of what holds it, or a setting; empty for the whole.
 	Path string `json:"path,omitempty"`
 	// Detail says in words what is wrong.
 	Detail string `json:"detail"`
@@ -122,8 +118,7 @@ type Call struct {
 	Because string `json:"because"`
 }
 
-// Prediction is what an agent would do on one platform, with every plugin of the
-// mirror enabled.
+// Prediction is what an agent on one platform would do with every plugin enabled.
 type Prediction struct {
 	Platform agent.Platform `json:"platform"`
 	// Version is that of a site that has several.
@@ -139,8 +134,7 @@ type Prediction struct {
 	Failures []string `json:"failures,omitempty"`
 }
 
-// Report gathers what is found. Its methods may be called concurrently. The
-// zero Report is empty.
+// Report gathers what is found, concurrently. The zero Report is empty.
 type Report struct {
 	mu          sync.Mutex
 	files       []File
@@ -257,8 +251,7 @@ func mergeSorted[E any](a, b []E, compare func(x, y E) int) []E {
 	return slices.CompactFunc(all, func(x, y E) bool { return compare(x, y) == 0 })
 }
 
-// Problems returns the problems, each once: damage first, then in the order of
-// their paths.
+// Problems returns the problems, each once, damage first, in the order of their paths.
 func (r *Report) Problems() []Problem {
 	order := []Kind{KindDamaged, KindUnexpected, KindIndex, KindDiffers, KindSetting, KindMissing}
 	return slices.Compact(ordered(r, &r.problems, func(a, b Problem) int {

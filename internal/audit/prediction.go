@@ -60,8 +60,7 @@ func (g StartState) Predict() Prediction {
 	return o
 }
 
-// PredictOne says what an agent would do with one plugin: the downloads from elsewhere,
-// and why it would not start.
+// PredictOne returns the downloads from elsewhere, and why a plugin would not start.
 func (g *StartState) PredictOne(p agent.EnabledPlugin) (external []Call, err error) {
 	made, err := g.Startup.Predict(p)
 	for _, c := range made {

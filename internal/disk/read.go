@@ -27,8 +27,7 @@ func ReadAtMost(r io.Reader, max int64) ([]byte, error) {
 	return data, err
 }
 
-// ReadFile reads a file of at most max bytes, which may be a pipe. Errors are without
-// the path.
+// ReadFile reads a file of at most max bytes, or a pipe. Errors are without the path.
 func ReadFile(name string, max int64) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -39,8 +38,7 @@ func ReadFile(name string, max int64) ([]byte, error) {
 	return data, Reason(err)
 }
 
-// ReadRegular is [ReadFile] for a regular file. Anything else, and a larger file, are
-// of kind [fault.Integrity].
+// ReadRegular is [ReadFile]; what is not regular or too large is of kind [fault.Integrity].
 func ReadRegular(name string, max int64) ([]byte, error) {
 	f, _, err := Open(name)
 	if err != nil {

@@ -65,8 +65,7 @@ func OpenRegular(root *os.Root, name string) (*os.File, error) {
 	return f, nil
 }
 
-// StatRegular describes a regular file below a root. Its errors are those of
-// [OpenRegular].
+// StatRegular describes a regular file below a root, with the errors of [OpenRegular].
 func StatRegular(root *os.Root, name string) (fs.FileInfo, error) {
 	if err := CheckParents(root, name); err != nil {
 		return nil, err
@@ -142,8 +141,7 @@ func DescribeType(mode fs.FileMode) string {
 // Opener is [OpenRegular] for many files below one root.
 type Opener struct {
 	root *os.Root
-	// dir is the directory itself, or nil where the system cannot open below it in
-	// one step.
+	// dir is the directory, or nil where the system cannot open below it in one step.
 	dir *os.File
 }
 

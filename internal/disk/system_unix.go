@@ -84,8 +84,7 @@ func AllocatedSize(fi fs.FileInfo) int64 {
 
 func isReadOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
 
-// isTooLarge reports whether a file system, or a limit on this process, takes no
-// files of a size.
+// isTooLarge: a file system, or a limit on this process, takes no files of a size.
 func isTooLarge(err error) bool { return errors.Is(err, syscall.EFBIG) }
 
 // MaxOpenFiles returns how many files this process may have open.

@@ -19,13 +19,11 @@ type Audit struct {
 
 	// Form is the form that the mirror was found to have.
 	Form *Form
-	// Lock is nil where it cannot be read, which the report says, and where the
-	// mirror has several.
+	// Lock is nil if it cannot be read, which the report says, and if there are several.
 	Lock *lock.Lock
 	// Platforms are those of a mirror with several locks.
 	Platforms []agent.Platform
-	// Tag and Digest are as in [Mirror]; a directory or a site has the digest of
-	// SHA256SUMS.
+	// Tag and Digest are as in [Mirror]; here a directory and a site have a digest, too.
 	Tag, Digest string
 	// Mount and BaseURL are where agents must find the mirror, by its indexes.
 	FoundMount, FoundBaseURL string
@@ -42,8 +40,7 @@ type Audit struct {
 type AuditOptions struct {
 	// Mount and BaseURL are where agents find the mirror, or empty.
 	Mount, BaseURL string
-	// Served says that this program serves it, so that the base URL that it is
-	// written for does not matter.
+	// Served says that this program serves it: indexes are rewritten on the way.
 	Served bool
 	// Unpack has archives unpacked, as an agent's directory needs them.
 	Unpack bool
@@ -77,8 +74,7 @@ func (all Forms) Audit(ctx context.Context, p *Place, a *Audit) error {
 // Begin is called once it is certain that the mirror is of the form.
 func (a *Audit) Begin() error { return a.Accept(a.Form) }
 
-// Unreadable reports a mirror that is too damaged to find out more. An error that is
-// no damage is returned.
+// Unreadable reports a mirror that is too damaged to go on, or returns an error that is no damage.
 func (a *Audit) Unreadable(err error) error {
 	state, ok := audit.StateOf(err)
 	if !ok {

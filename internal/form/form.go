@@ -25,11 +25,9 @@ const (
 	NoAccess Access = iota
 	// Carried: the mirror is unpacked, pushed or served first.
 	Carried
-	// Mounted: the agent sees the mirror in its file system. The indexes name files
-	// below the mount.
+	// Mounted: the agent sees files, which the indexes name, below a mount.
 	Mounted
-	// Downloaded: the agent downloads from the mirror. The indexes name URLs below the
-	// base URL.
+	// Downloaded: the agent downloads from URLs, which the indexes name, below a base URL.
 	Downloaded
 )
 
@@ -55,8 +53,7 @@ type Form struct {
 
 	// Recognize says how much what is at a place looks like the form.
 	Recognize func(p *Place) Likeness
-	// Open reads the documents of a mirror. What is of another form is an
-	// [ErrOther].
+	// Open reads the documents of a mirror. What is of another form is an [ErrOther].
 	Open func(ctx context.Context, p *Place) (*Mirror, error)
 	// Audit reads every byte of a mirror, and reports what is wrong with it. It is
 	// nil if there is nothing to verify.
@@ -67,8 +64,7 @@ type Form struct {
 	NotServed func(p *Place) error
 	// NotContent says why nothing else can be made of a mirror of the form.
 	NotContent func(p *Place) error
-	// Prune removes files that the lock no longer names. It is nil if there is nothing
-	// to prune.
+	// Prune removes files that the lock no longer names. It is nil if there are none.
 	Prune func(ctx context.Context, p *Place) (entry.Pruned, error)
 }
 

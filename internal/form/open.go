@@ -4,13 +4,17 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
+	"io/fs"
 	"slices"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
 // Likeness says how much what is at a place looks like a form.
@@ -36,11 +40,9 @@ type Mirror struct {
 	*Form
 	*Place
 	Lock *lock.Lock
-	// Tag is that of a bundle, an image or a version of a site; the first two
-	// have a Digest, sha256:….
+	// Tag is that of a bundle, an image or a site; the first two have a Digest, sha256:….
 	Tag, Digest string
-	// Mount is where an agent sees a directory or an image. It is empty if that
-	// cannot be told.
+	// Mount is where an agent sees a directory or an image, or empty if indexes do not tell.
 	Mount string
 	// BaseURL is where a site is served, by its indexes.
 	BaseURL string
@@ -138,4 +140,61 @@ func (all Forms) Prune(ctx context.Context, p *Place) (pruned entry.Pruned, err 
 		return err
 	})
 	return pruned, err
+}
+
+// Served is a mirror that agents download from.
+type Served struct {
+	*Form
+	Versions []Version
+	// Ignored are paths beside the versions that are no versions.
+	Ignored []string
+	// Closers are closed in the end.
+	Closers []io.Closer
+}
+
+// Version is one version of what is served.
+type Version struct {
+	// Tag is that of the lock: see [lock.Lock.Tag].
+	Tag string
+	// Source is the path of its bundle, or of its directory in a site.
+	Source string
+	Lock   *lock.Lock
+	// Indexes are rewritten for every base URL anew.
+	Indexes pluginsdir.Indexes
+	// Open opens an upstream file, which a site has at a path. It is called concurrently.
+	Open func(path string, b lock.Blob) (File, error)
+}
+
+// File is an open file with a description that tells changes. An [os.File] is one.
+type File interface {
+	blob.File
+	Stat() (fs.FileInfo, error)
+}
+
+// Close closes what is served.
+func (s *Served) Close() {
+	for _, c := range s.Closers {
+		_ = c.Close() // nothing was written to it
+	}
+}
+
+// Serve finds out which form a mirror has, and opens it to be served.
+func (all Forms) Serve(ctx context.Context, p *Place) (*Served, error) {
+	var served *Served
+	err := all.try(p, func(f *Form) (err error) {
+		if f.Serve != nil {
+			if served, err = f.Serve(ctx, p); err == nil {
+				served.Form = f
+			}
+			return err
+		}
+		if _, err := f.Open(ctx, p); err != nil {
+			return err
+		}
+		return f.NotServed(p)
+	})
+	if err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return served, nil
 }

@@ -23,19 +23,16 @@ type Output struct {
 	Streams bool
 	// TakesBaseURL and TakesSeeders say which options count.
 	TakesBaseURL, TakesSeeders bool
-	// LockPath, if not empty, is where in the output the lock of the run is that wrote
-	// it.
+	// LockPath, if not empty, is where in the output its lock is.
 	LockPath string
-	// Check reports what can be known to be wrong before anything is read. It
-	// leaves nothing behind.
+	// Check reports early what can be known to be wrong. It leaves nothing behind.
 	Check func(ctx context.Context, path string, o WriteOptions) error
 	// Need returns how many more bytes the mirror of a lock takes at a path, and
 	// whether it may be more. If the size of an artifact is 0, it is not known yet.
 	Need func(ctx context.Context, path string, l *lock.Lock, from Content) (bytes int64, atLeast bool)
 	// NeedTemporary, if not nil, says how many bytes of it wait in temporary files.
 	NeedTemporary func(l *lock.Lock) int64
-	// Open begins to write the mirror of a lock. The sizes and digests of its
-	// artifacts do not matter yet.
+	// Open begins to write the mirror of a lock, whose sizes and digests do not matter yet.
 	Open func(ctx context.Context, path string, l *lock.Lock, from Content, o WriteOptions) (Writer, error)
 	// Next says to a person how what was written is used.
 	Next func(path string, w Written, platforms []agent.Platform, mount string) string

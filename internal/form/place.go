@@ -21,8 +21,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
 )
 
-// Place is what the user named to be read: something at a path, on standard input or in
-// a registry.
+// Place is what the user named to be read, on disk, on standard input or in a registry.
 type Place struct {
 	// Target is as the user wrote it.
 	Target string
@@ -55,8 +54,7 @@ type Repository struct {
 	Tag string
 	// Store receives the blobs that Obtain obtains. Outputs are made of them.
 	Store Store
-	// Obtain brings a blob into the store, and tells how many bytes that took over
-	// the network.
+	// Obtain brings a blob into the store, and counts the bytes that the network moved.
 	Obtain func(ctx context.Context, b lock.Blob) (transferred int64, err error)
 }
 
@@ -166,8 +164,7 @@ func splitDocument(path string) (at, name string) {
 	return path, ""
 }
 
-// fromStream looks at how standard input begins. A file stays one, so that it can be
-// read in place.
+// fromStream looks at how standard input begins. A file can then be read in place.
 func fromStream(ctx context.Context, stdin io.Reader) (*Place, error) {
 	p := &Place{Target: StandardStream, Stream: stdin}
 	var err error

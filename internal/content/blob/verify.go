@@ -30,8 +30,7 @@ func Again(ctx context.Context, read func(wrong error) error) error {
 	return err
 }
 
-// Compare returns an error of kind [fault.Integrity] that says how content differs
-// from what it should be.
+// Compare says how content differs, in an error of kind [fault.Integrity].
 func Compare(got, want lock.Blob) error {
 	switch {
 	case got.Size > want.Size:

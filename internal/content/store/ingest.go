@@ -41,8 +41,7 @@ type Origin struct {
 	// Validator is what If-Range may carry to get the rest of the same bytes and
 	// nothing else; empty where the server gave nothing of the kind.
 	Validator string `json:"validator,omitempty"`
-	// Decoded says that these are not the bytes that the server sent, which so
-	// has no rest of them.
+	// Decoded says that the server sent other bytes, and so has no rest of these.
 	Decoded bool `json:"decoded,omitempty"`
 	// Total is the size in bytes of the whole; 0 where it is unknown.
 	Total int64 `json:"total,omitempty"`
@@ -307,8 +306,7 @@ func (in *Ingest) removeNotes() {
 	}
 }
 
-// Close lets others go on with what is there. It may be called twice, and
-// after Commit and Discard.
+// Close lets others go on. It may be called twice, and after Commit and Discard.
 func (in *Ingest) Close() error {
 	if in.lock == nil {
 		return nil

@@ -30,17 +30,13 @@ type URLRecord struct {
 // that cannot be read, or that others may have written, counts as none.
 func (s *Store) URLRecord(url string) (URLRecord, bool) {
 	var r URLRecord
-	if !s.readRecord(urlsDir, url, &r) || !r.valid() {
+	if !s.readRecord(urlsDir, url, &r) || r.Size < 0 || !isHeaderValue(r.ETag, r.LastModified) {
 		return URLRecord{}, false
 	}
 	if size, ok := s.Has(r.SHA256); !ok || size != r.Size {
 		return URLRecord{}, false
 	}
 	return r, true
-}
-
-func (r URLRecord) valid() bool {
-	return r.Size >= 0 && isHeaderValue(r.ETag, r.LastModified)
 }
 
 // SetURLRecord remembers a URL. Neither url nor the record may hold credentials.

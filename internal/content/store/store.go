@@ -245,8 +245,7 @@ func (s *Store) isKnown(d lock.SHA256, size int64) bool {
 // Forget has the next [Store.Verify] of a blob read it, whatever was read before.
 func (s *Store) Forget(d lock.SHA256) { s.known.Delete(d) }
 
-// Put stores a small document and returns its digest. To put what is there
-// already changes nothing.
+// Put stores a small document. To put what is there already changes nothing.
 func (s *Store) Put(data []byte) (lock.SHA256, error) {
 	d := lock.Sum(data)
 	if size, ok := s.Has(d); ok && size == int64(len(data)) {
@@ -262,8 +261,7 @@ func (s *Store) Put(data []byte) (lock.SHA256, error) {
 	return d, nil
 }
 
-// ReadAll returns a blob of at most max bytes, and compares its digest as
-// [Store.Verify] does.
+// ReadAll returns a blob of at most max bytes, compared as by [Store.Verify].
 func (s *Store) ReadAll(d lock.SHA256, max int64) ([]byte, error) {
 	f, err := s.open(d)
 	if err != nil {

@@ -34,8 +34,7 @@ const (
 	stagingDir = MetaDir + "/staging"
 )
 
-// Tree is a directory that one run writes, or reads. Paths in it are relative,
-// with slashes.
+// Tree is a directory that one run writes, or reads. Paths are relative, with slashes.
 type Tree struct {
 	// Path is where the directory is, for messages.
 	Path string
@@ -133,8 +132,7 @@ func (t *Tree) claim(ctx context.Context, open func() (*os.Root, error)) error {
 	return nil
 }
 
-// OpenExisting opens a directory to read, or to write what nobody but this user
-// must be able to use.
+// OpenExisting opens a directory to read, or to write what only this user must use.
 func OpenExisting(dir string) (*Tree, error) {
 	root, err := disk.OpenRoot(dir)
 	if err != nil {
@@ -163,13 +161,10 @@ func Refused(path string, err error) error {
 }
 
 func explainOpening(ctx context.Context, dir string, err error) error {
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return fmt.Errorf("waiting for another run that writes %s: %w", dir, err)
-	case disk.IsFull(err):
-		return fmt.Errorf("opening the output directory %s: %w", dir, Explain(err))
 	}
-	if _, ok := errors.AsType[*disk.ModeError](err); ok {
+	if _, ok := errors.AsType[*disk.ModeError](err); ok || disk.IsFull(err) {
 		return fmt.Errorf("opening the output directory %s: %w", dir, Explain(err))
 	}
 	if _, ok := errors.AsType[*fault.Error](err); ok {
@@ -314,8 +309,7 @@ func (t *Tree) makeDir(dir string) error {
 	return disk.Chmod(t.Root, dir, agent.DirectoryMode, t.options.Reader)
 }
 
-// NeededOfDir returns what readers need of a directory of a tree. To [MetaDir] they
-// need no access.
+// NeededOfDir returns what readers need of a directory: nothing of [MetaDir].
 func NeededOfDir(dir string) fs.FileMode {
 	if path.Base(dir) == MetaDir {
 		return 0
@@ -379,8 +373,7 @@ func (t *Tree) Read(p string, max int64) ([]byte, error) {
 	return data, err
 }
 
-// SyncDirs makes the names of files durable, and those of the directories they
-// are in.
+// SyncDirs makes the names of files durable, and those of their directories.
 func (t *Tree) SyncDirs(files []string) error {
 	dirs := []string{"."}
 	for _, p := range files {

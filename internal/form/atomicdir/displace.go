@@ -26,8 +26,7 @@ func (t *Tree) MayDisplace(tell func(path, to string)) {
 	t.displaced = tell
 }
 
-// InTheWay refuses to take away what somebody else put where a file of ours
-// belongs.
+// InTheWay refuses to take away what somebody else put in the place of a file.
 func (t *Tree) InTheWay(p, what string) error {
 	return fault.New(fault.Usage, "%s %s", t.At(p), what).
 		WithHint("it was not written by pull: move it away, and run the same command again")

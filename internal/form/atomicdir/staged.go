@@ -101,8 +101,7 @@ func (s *Staged) Publish(p string, mode fs.FileMode) error {
 	return err
 }
 
-// Note writes a small file, which is of the tree's owner and not of its content: it
-// does not begin it.
+// Note writes a small file that is no content of the tree: it does not call Begin.
 func (t *Tree) Note(p string, data []byte, mode fs.FileMode) error {
 	staged, err := t.stage()
 	if err != nil {

@@ -76,8 +76,7 @@ func resolve(name string) (string, error) {
 	return filepath.Clean(name), nil
 }
 
-// Names of what belongs to writing a file. They lie beside it, and begin with what
-// hidden returns.
+// Names of what lies beside a file to write it begin with what hidden returns.
 const (
 	lockSuffix = ".lock"
 	tempSuffix = ".tmp-"

@@ -74,8 +74,7 @@ func (s *source) noDirectory(p agent.Platform, err error) error {
 
 const copyDirAgain = "copy the directory again from where it was written; sha256sum -c .botkube-mirror/SHA256SUMS in it tells what is damaged"
 
-// load reads SHA256SUMS, and compares the lock with it and with the one that the
-// top of the directory has.
+// load reads SHA256SUMS, and compares the lock with it and with that of the whole.
 func (t *sourceTree) load(want *lock.Lock) error {
 	data, err := t.Read(sumsPath, maxMeta)
 	if err != nil {

@@ -19,8 +19,7 @@ type Audit struct {
 	At func(path string) string
 	// Found are the files that are there.
 	Found map[string]Found
-	// KeepsModes says that modes are known to be kept. Otherwise those of the files tell:
-	// see [disk.KeepsModes].
+	// KeepsModes says that modes are kept. Else, those of the files tell: [disk.KeepsModes].
 	KeepsModes bool
 
 	// modeless is what the files tell, once it was asked for.
@@ -51,8 +50,7 @@ func (a *Audit) File(e Entry) audit.File {
 	return f
 }
 
-// Entry reports what was found of an entry. Damage, if not empty, says what is wrong
-// with its content.
+// Entry reports what was found of an entry. Damage, if any, is that of its content.
 func (a *Audit) Entry(e Entry, damage string) {
 	found, there := a.Found[e.Path]
 	f := a.File(e)

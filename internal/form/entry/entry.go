@@ -1,6 +1,6 @@
 // Package entry is what a tree of files consists of, as a plan: a list of entries, each
 // with its path, its mode, the digest that it must have, and how it is made. Writing a
-// tree, auditing it and forecasting what it lacks are functions of that list.
+// tree, auditing it, forecasting what it lacks and pruning it are functions of that list.
 package entry
 
 import (
@@ -17,8 +17,7 @@ import (
 type Entry struct {
 	// Path is relative to the tree, with slashes.
 	Path string
-	// Mode is that with which the file is written, Needed what the tree's reader needs
-	// of it.
+	// Mode is what the file is written with, Needed what the tree's reader needs of it.
 	Mode, Needed fs.FileMode
 	// SHA256 is the digest that the file must have; nil if only making it tells.
 	SHA256 *lock.SHA256

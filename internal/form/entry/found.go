@@ -27,8 +27,7 @@ type Found struct {
 	// Problem says in words why the file cannot be used: "it is a link, not a regular
 	// file", or that it cannot be read. The rest is not known then.
 	Problem string
-	// Program is what the file is to the system that would run it; the zero value if
-	// that is not known.
+	// Program is what the file is to the system that would run it, if that is known.
 	Program agent.Program
 	// Data is the content of a document.
 	Data []byte

@@ -35,8 +35,7 @@ type Audited struct {
 	KeepsModes bool
 	// Superseded are paths that an earlier lock named, until they are pruned.
 	Superseded map[string]bool
-	// Mount is where the agent sees the directory; empty to take that from the
-	// indexes.
+	// Mount is where the agent sees the directory; empty to take that from the indexes.
 	Mount string
 
 	report *audit.Report
@@ -47,8 +46,7 @@ type Audited struct {
 	start audit.StartState
 	// mount is where the agent must see the directory, by its indexes.
 	mount string
-	// indexed are the digests that the indexes have, for a directory without
-	// SHA256SUMS.
+	// indexed are the digests that the indexes have, for want of SHA256SUMS.
 	indexed map[string]lock.SHA256
 }
 

@@ -32,8 +32,7 @@ func document(p agent.Platform, at, content string) entry.Entry {
 	return e
 }
 
-// Plan returns all files of a cache directory as entries, of the documents without
-// their digests.
+// Plan returns the files of a cache directory. Entries of documents have no digests.
 func Plan(l *lock.Lock, p agent.Platform) []entry.Entry {
 	plan := []entry.Entry{document(p, SumsPath, "the digests of all files"), document(p, LockPath, "the lock")}
 	for _, f := range l.Files(p) {

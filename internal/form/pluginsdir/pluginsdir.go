@@ -30,8 +30,7 @@ const (
 	SumsPath = MetaDir + "/SHA256SUMS"
 )
 
-// Reader is who must be able to use a cache directory: the agent as its chart
-// runs it.
+// Reader is who must be able to use a cache directory: the agent of the chart.
 var Reader = disk.Reader{User: agent.User, Group: agent.Group}
 
 // Source is what the files of a directory are made of: upstream files, or
@@ -47,8 +46,7 @@ type Source interface {
 	Indexes
 }
 
-// Indexes has the indexes of repositories. The platform does not matter where they are
-// for all.
+// Indexes has the indexes of repositories, which may be the same for all platforms.
 type Indexes interface {
 	Index(p agent.Platform, r lock.Repository) (Index, error)
 }

@@ -247,8 +247,7 @@ func (a *auditor) indexes(s *state) {
 // fileURL takes a URL of an upstream file apart: see [FilePath].
 var fileURL = lazyregexp.New(`^(.*)/` + filesDir + `/[0-9a-f]{2}/[0-9a-f]{64}/`)
 
-// baseURLIn returns where a site must be served, by one of its indexes, which the agent
-// takes if err is nil.
+// baseURLIn returns where a site must be served, by an index without an error.
 func baseURLIn(ix *agent.Index, err error) string {
 	if err != nil {
 		return ""

@@ -33,8 +33,7 @@ type File struct {
 	lock.Blob
 }
 
-// Files returns the upstream files that a version consists of, each path once,
-// in the order of their paths.
+// Files returns the upstream files of a version, each once, in the order of their paths.
 func Files(l *lock.Lock) []File {
 	var files []File
 	for _, a := range l.Artifacts {

@@ -110,8 +110,7 @@ func parametersOf(upstream agent.Location, a lock.Artifact) string {
 	return "?archive=" + url.QueryEscape(format)
 }
 
-// Templates returns the sources of templates that a site of a lock serves, in the
-// order of the lock.
+// Templates returns the sources of templates that a site serves, as the lock orders them.
 func Templates(base string, l *lock.Lock) ([]form.Template, error) {
 	base, err := baseURL(base)
 	if err != nil {

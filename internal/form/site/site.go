@@ -129,8 +129,7 @@ func (w *writer) Add(ctx context.Context, a lock.Artifact) (bool, error) {
 	return written, nil
 }
 
-// Commit writes the documents of the version, its indexes last, and makes all
-// of it durable.
+// Commit writes the documents, the indexes last, and makes all of the version durable.
 func (w *writer) Commit(ctx context.Context, l *lock.Lock) (out form.Written, err error) {
 	// Once it has begun, it is better brought to its end.
 	out.Changed, err = w.commit(context.WithoutCancel(ctx), l.PluginsOnly())

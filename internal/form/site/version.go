@@ -241,8 +241,7 @@ func begun(t *atomicdir.Tree) bool {
 	return found
 }
 
-// finished returns the versions of a site, by tag. One whose first run ended before it was
-// complete is none yet.
+// finished returns the versions by tag. One whose first run has not ended is none yet.
 func finished(t *atomicdir.Tree) ([]*state, error) {
 	found, err := look(t)
 	if err != nil {
