@@ -105,7 +105,7 @@ func layers(l *lock.Lock) map[agent.Platform][]titled {
 			common = append(common, titled{url: s.URL, Blob: s.Blob})
 		}
 	}
-	common = distinct(common)
+	common = firsts(common, titled.key)
 	all := slices.Clone(common)
 	for _, a := range l.Artifacts {
 		all = append(all, titled{url: a.URL, tree: a.DirArchive, Blob: a.Blob})
@@ -129,11 +129,13 @@ func layers(l *lock.Lock) map[agent.Platform][]titled {
 	return byPlatform
 }
 
-func distinct(files []titled) []titled {
-	seen := map[string]bool{}
-	return slices.DeleteFunc(files, func(f titled) bool {
-		had := seen[f.key()]
-		seen[f.key()] = true
+// firsts drops what has the key of something before it.
+func firsts[T any, K comparable](all []T, key func(T) K) []T {
+	seen := map[K]bool{}
+	return slices.DeleteFunc(all, func(t T) bool {
+		k := key(t)
+		had := seen[k]
+		seen[k] = true
 		return had
 	})
 }
@@ -232,12 +234,7 @@ func (c *Contents) order() []lock.Blob {
 		}
 		ordered = append(ordered, m.Blobs...)
 	}
-	seen := map[lock.SHA256]bool{}
-	return slices.DeleteFunc(ordered, func(b lock.Blob) bool {
-		had := seen[b.SHA256]
-		seen[b.SHA256] = true
-		return had
-	})
+	return firsts(ordered, func(b lock.Blob) lock.SHA256 { return b.SHA256 })
 }
 
 func indexJSON(index lock.Blob, tag string) ([]byte, error) {
