@@ -312,7 +312,7 @@ func (d *deployment) watcherNotes() []string {
 	return nil
 }
 
-func (d *deployment) unmirrored(configured map[string]agent.ConfiguredRepository) []string {
+func (d *deployment) unmirrored(configured map[string]agent.Repository) []string {
 	absent := map[string]bool{}
 	for name := range configured {
 		absent[name] = true

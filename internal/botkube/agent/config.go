@@ -115,14 +115,9 @@ type sink struct {
 
 // PluginManagement says where plugins come from, and where they are kept.
 type PluginManagement struct {
-	CacheDir     string
-	Repositories map[string]ConfiguredRepository
-}
-
-// ConfiguredRepository is a plugin repository; headers are as in [Repository].
-type ConfiguredRepository struct {
-	URL     string
-	Headers map[string]string
+	CacheDir string
+	// Repositories are without names.
+	Repositories map[string]Repository
 }
 
 // MaxConfig bounds, in bytes, a configuration document that is read.

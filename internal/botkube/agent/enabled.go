@@ -159,18 +159,23 @@ type placedBindings struct {
 	bindings
 }
 
-// Since which version agents have a platform, and from which on they do not, if not in all
-// versions (pkg/config/config.go, Communications, at the tags).
-var (
-	platformSince = map[string]string{"cloudSlack": "v1.1.0", "cloudTeams": "v1.6.0", "pagerDuty": "v1.12.0"}
-	platformUntil = map[string]string{"slack": "v1.9.0", "teams": "v1.9.0"}
-)
+// span is since which version agents have something, and from which on they do not; empty for
+// no limit.
+type span struct{ since, until string }
+
+func (s span) has(version string) bool {
+	return Since(version, s.since) && (s.until == "" || !Since(version, s.until))
+}
+
+// platformVersions are the platforms that not all agents have (pkg/config/config.go,
+// Communications, at the tags).
+var platformVersions = map[string]span{
+	"cloudSlack": {since: "v1.1.0"}, "cloudTeams": {since: "v1.6.0"}, "pagerDuty": {since: "v1.12.0"},
+	"slack": {until: "v1.9.0"}, "teams": {until: "v1.9.0"},
+}
 
 // hasPlatform reports whether agents of a version have a platform. Others ignore it.
-func hasPlatform(version, name string) bool {
-	until, ended := platformUntil[name]
-	return Since(version, platformSince[name]) && !(ended && Since(version, until))
-}
+func hasPlatform(version, name string) bool { return platformVersions[name].has(version) }
 
 // platforms returns the chat platforms and sinks that agents of the version have, in order.
 func (c *Config) platforms(version string) []platform {

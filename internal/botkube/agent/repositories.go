@@ -7,7 +7,7 @@ import (
 
 // Repository is a plugin repository of the agent's configuration.
 type Repository struct {
-	Name string
+	Name string `mapstructure:"-"`
 	// URL is where its index lies.
 	URL string
 	// Headers are for the request of the index only. Values may be templates over the agent's

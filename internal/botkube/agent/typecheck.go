@@ -130,41 +130,32 @@ type serverKinds struct {
 	}
 }
 
-// Since which version agents read a value, and from which on they do not.
-var kindUntil = map[string]string{
-	"settings.lifecycleServer":         "v1.9.0",
-	"configWatcher.initialSyncTimeout": "v1.5.0",
-	"configWatcher.tmpDir":             "v1.5.0",
-}
+// kindVersions are the values that not all agents read: see [span].
+var kindVersions = map[string]span{
+	"settings.lifecycleServer":         {until: "v1.9.0"},
+	"settings.saCredentialsPathPrefix": {since: "v1.1.0"},
+	"settings.log.formatter":           {since: "v1.2.0"},
+	"plugins.incomingWebhook":          {since: "v1.4.0"},
+	"plugins.restartPolicy":            {since: "v1.5.0"},
+	"plugins.healthCheckInterval":      {since: "v1.5.0"},
+	"configWatcher.inCluster":          {since: "v1.5.0"},
+	"configWatcher.initialSyncTimeout": {until: "v1.5.0"},
+	"configWatcher.tmpDir":             {until: "v1.5.0"},
+	"elasticsearch.logLevel":           {since: "v1.5.0"},
+	"messageTriggers":                  {since: "v1.6.0"},
+	"server.disableTransportSecurity":  {since: "v1.7.0"},
+	"server.tls":                       {since: "v1.7.0"},
 
-var kindSince = map[string]string{
-	"settings.saCredentialsPathPrefix": "v1.1.0",
-	"settings.log.formatter":           "v1.2.0",
-	"plugins.incomingWebhook":          "v1.4.0",
-	"plugins.restartPolicy":            "v1.5.0",
-	"plugins.healthCheckInterval":      "v1.5.0",
-	"configWatcher.inCluster":          "v1.5.0",
-	"elasticsearch.logLevel":           "v1.5.0",
-	"messageTriggers":                  "v1.6.0",
-	"server.disableTransportSecurity":  "v1.7.0",
-	"server.tls":                       "v1.7.0",
-
-	"cloudSlack.executionEventStreamingDisabled": "v1.3.0",
+	"cloudSlack.executionEventStreamingDisabled": {since: "v1.3.0"},
 	// Of a channel of cloudSlack.
-	"channelID": "v1.13.0",
-	"alias":     "v1.13.0",
+	"channelID": {since: "v1.13.0"},
+	"alias":     {since: "v1.13.0"},
 }
 
 // readKind reports whether agents of a version read a value at all.
 func readKind(version, setting string) bool {
-	within := func(part string) bool { return strings.Contains("."+setting+".", "."+part+".") }
-	for part, first := range kindSince {
-		if within(part) && !Since(version, first) {
-			return false
-		}
-	}
-	for part, without := range kindUntil {
-		if within(part) && Since(version, without) {
+	for part, versions := range kindVersions {
+		if strings.Contains("."+setting+".", "."+part+".") && !versions.has(version) {
 			return false
 		}
 	}

@@ -92,14 +92,6 @@ func (o *objects) entries(kind, name string) ([]manifest.Entry, bool) {
 	return nil, false
 }
 
-func (o *objects) absentNotes() []string {
-	var notes []string
-	for _, name := range slices.Compact(slices.Sorted(slices.Values(o.absent))) {
-		notes = append(notes, fmt.Sprintf("the agent takes variables from the %.200s (envFrom), which is not given: if it has any %s…, they win over all that is said here; give it, too", name, agent.EnvironmentPrefix))
-	}
-	return notes
-}
-
 // withheldNotes tell of variables without a known value that decide anything, and name those
 // that decide what an agent starts. A chat platform's URL does not.
 func withheldNotes(withheld []string) (notes, undecided []string) {

@@ -218,7 +218,11 @@ func (o *objects) values() (*Values, error) {
 // the Secret in the cluster, where helm template does not look
 // (templates/persistent-config.yaml).
 func (o *objects) notes(withheld []string) []string {
-	notes := slices.Concat(o.absentNotes(), withheld)
+	var notes []string
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(o.absent))) {
+		notes = append(notes, fmt.Sprintf("the agent takes variables from the %.200s (envFrom), which is not given: if it has any %s…, they win over all that is said here; give it, too", name, agent.EnvironmentPrefix))
+	}
+	notes = append(notes, withheld...)
 	for _, d := range o.special {
 		if platforms, is := d["communications"]; is && platforms == nil && o.platforms() != nil {
 			notes = append(notes, "the state that was rendered has no chat platforms, which takes away those of the Secret: helm template renders it so with existingCommunicationsSecretName, because it does not look into the cluster; give the Helm values and the Secret, or what kubectl get has, in the place of it")

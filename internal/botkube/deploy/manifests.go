@@ -35,7 +35,9 @@ func Manifests(o Options) (*Rendering, error) {
 	if err != nil {
 		return nil, err
 	}
-	all = append(all, document{[]string{"a file that the agent reads over its configuration"}, configMap(config)})
+	content := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.LiteralStyle, Value: config}
+	all = append(all, document{[]string{"a file that the agent reads over its configuration"},
+		newObject().set("apiVersion", "v1").set("kind", "ConfigMap").set("metadata", metadata(configName)).set("data", newObject().set(configFile, content))})
 	all[0].comment = slices.Concat(o.manifestsHeader(), all[0].comment)
 	return &Rendering{all}, nil
 }
@@ -82,12 +84,6 @@ func (o *Options) config() (string, error) {
 	o.setWatcher(c)
 	text, err := marshal(document{body: c})
 	return string(text), err
-}
-
-func configMap(config string) object {
-	content := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.LiteralStyle, Value: config}
-	return newObject().set("apiVersion", "v1").set("kind", "ConfigMap").set("metadata", metadata(configName)).
-		set("data", newObject().set(configFile, content))
 }
 
 // patch is what changes. Kubernetes merges containers, volumes and variables by name, and mounts

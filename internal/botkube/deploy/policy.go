@@ -136,21 +136,8 @@ func (o *Options) destinationRules() (rules []any, unnamed []string) {
 	return rules, unnamed
 }
 
-// denied are the destinations that no rule can name, unless addresses were given, which may be
-// theirs.
-func (o *Options) denied() []string {
-	if o.Policy == nil || len(o.Policy.Allow) > 0 {
-		return nil
-	}
-	_, unnamed := o.destinationRules()
-	return unnamed
-}
-
 // hiddenProxies are variables of the user's extraEnv that name proxies outside of the values.
 func (o *Options) hiddenProxies() []string {
-	if o.Policy == nil || len(o.Policy.Allow) > 0 {
-		return nil
-	}
 	var names []string
 	for _, v := range o.userList("extraEnv") {
 		name := textOf(v, "name")

@@ -94,14 +94,17 @@ func (o *Options) Notes() []string {
 	if o.Policy != nil && !o.Configured {
 		notes = append(notes, "without --values it is not known which chat platform the NetworkPolicy has to allow, nor what plugins call")
 	}
-	if hidden := o.hiddenProxies(); len(hidden) > 0 {
+	byName := o.Policy != nil && len(o.Policy.Allow) == 0 // with addresses, these may be theirs
+	if hidden := o.hiddenProxies(); byName && len(hidden) > 0 {
 		notes = append(notes, "the NetworkPolicy denies the proxies that "+strings.Join(hidden, " and ")+" in extraEnv of your values name, for their values are elsewhere: give the addresses with --allow")
 	}
 	if o.Policy != nil && len(o.Policy.Unknown) > 0 {
 		notes = append(notes, "whom plugins call that are not Botkube's own is not known, and the NetworkPolicy denies it unless --allow has it: "+strings.Join(o.Policy.Unknown, ", "))
 	}
-	if denied := o.denied(); len(denied) > 0 {
-		notes = append(notes, "the NetworkPolicy denies what it cannot allow by a name, so the agent will not reach "+strings.Join(denied, ", ")+": give the addresses, or a gateway's, with --allow")
+	if byName {
+		if _, denied := o.destinationRules(); len(denied) > 0 {
+			notes = append(notes, "the NetworkPolicy denies what it cannot allow by a name, so the agent will not reach "+strings.Join(denied, ", ")+": give the addresses, or a gateway's, with --allow")
+		}
 	}
 	return notes
 }

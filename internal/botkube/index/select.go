@@ -74,21 +74,15 @@ func Select(indexes map[string]*Index, s Selection) ([]Selected, []agent.Platfor
 		}
 	}
 	if s.WhereStartable {
-		selected, platforms = startableOnly(selected, platforms)
+		selected = slices.DeleteFunc(selected, func(e Selected) bool { return len(e.MirroredFor) == 0 })
+		platforms = slices.DeleteFunc(slices.Clone(platforms), func(p agent.Platform) bool {
+			return !slices.ContainsFunc(selected, func(e Selected) bool { return slices.Contains(e.MirroredFor, p) })
+		})
 		if len(selected) > 0 {
 			return selected, platforms, nil
 		}
 	}
 	return selected, platforms, errors.Join(problems...)
-}
-
-// startableOnly drops what can start on no platform, and platforms on which nothing can.
-func startableOnly(selected []Selected, platforms []agent.Platform) ([]Selected, []agent.Platform) {
-	selected = slices.DeleteFunc(selected, func(e Selected) bool { return len(e.MirroredFor) == 0 })
-	platforms = slices.DeleteFunc(slices.Clone(platforms), func(p agent.Platform) bool {
-		return !slices.ContainsFunc(selected, func(e Selected) bool { return slices.Contains(e.MirroredFor, p) })
-	})
-	return selected, platforms
 }
 
 func selectEntries(indexes map[string]*Index, s Selection) ([]Selected, error) {

@@ -41,11 +41,7 @@ func (o *Object) String() string {
 
 // Group returns the API group; "" is that of Pods and Secrets.
 func (o *Object) Group() string {
-	group, _, found := strings.Cut(o.APIVersion, "/")
-	if !found {
-		return ""
-	}
-	return group
+	return o.APIVersion[:max(0, strings.IndexByte(o.APIVersion, '/'))]
 }
 
 // Errorf returns an error that names file and object.

@@ -21,7 +21,7 @@ func TestApplyRepositories(t *testing.T) {
 		"https://example.org/index.yaml":                         {URL: "https://example.org/index.yaml"},
 	} {
 		var c configured.Agent
-		c.Values = &chart.Values{Config: &agent.Config{Plugins: agent.PluginManagement{Repositories: map[string]agent.ConfiguredRepository{
+		c.Values = &chart.Values{Config: &agent.Config{Plugins: agent.PluginManagement{Repositories: map[string]agent.Repository{
 			"private": {URL: inValues, Headers: map[string]string{"X-Key": "k3y"}},
 		}}}}
 		req := Request{}
