@@ -1,5 +1,5 @@
-// Package fault is the error that a user acts on: it carries what class of
-// failure it is, which decides the exit code, and the next step to take.
+// Package fault is the error that a user acts on: its kind decides the exit code, and a hint is
+// the next step.
 package fault
 
 import (
@@ -12,15 +12,13 @@ type Kind int
 
 // The classes of failure, in the order of their exit codes.
 const (
-	// Unexpected is anything that no other kind describes: a full disk, a
-	// directory that cannot be read, a defect.
+	// Unexpected is all else: a full disk, a directory that cannot be read, a defect.
 	Unexpected Kind = 1
 	// Usage is a command line or a configuration that cannot be carried out.
 	Usage Kind = 2
 	// Upstream is a server that cannot be reached, or a file it does not have.
 	Upstream Kind = 3
-	// Integrity is content that is not what it should be: bytes, a checksum,
-	// an index, an archive or a lock.
+	// Integrity is wrong content: bytes, a checksum, an index, an archive or a lock.
 	Integrity Kind = 4
 	// Incomplete is something absent that the agent needs.
 	Incomplete Kind = 5
@@ -31,8 +29,7 @@ const (
 // Error is a failure of a known kind, with an optional hint.
 type Error struct {
 	Kind Kind
-	// Hint is the next step for the user: one or more lines, each printed on
-	// its own. May be empty.
+	// Hint is the next step for the user: lines, each printed on its own, or empty.
 	Hint string
 	Err  error
 }
@@ -53,8 +50,7 @@ func (e *Error) WithHint(format string, args ...any) *Error {
 	return &c
 }
 
-// KindOf returns the kind of the outermost [Error] in err's chain, and
-// [Unexpected] where there is none.
+// KindOf returns the kind of the outermost [Error] in err's chain, or [Unexpected].
 func KindOf(err error) Kind {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind

@@ -1,11 +1,9 @@
-// Package spelling says how near a word is to another, for messages about words
-// that are not known.
+// Package spelling says how near a word is to another, for messages.
 package spelling
 
 import "strings"
 
-// Distance is Levenshtein's: how many bytes to insert, to remove or to replace
-// make one word the other.
+// Distance is Levenshtein's: how many bytes to insert, remove or replace.
 func Distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

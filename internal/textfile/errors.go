@@ -13,9 +13,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
-// JSONError says in words what encoding/json has against a document: where, and
-// what it should be. It names no types of Go, and shows no values, which may be
-// secret.
+// JSONError says what encoding/json has against a document: where, and what it should be. It
+// names no types of Go and shows no values, which may be secret.
 func JSONError(data []byte, err error) error {
 	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
 		if kind := Kind(data); kind != PlainText && kind != JSON {
@@ -100,8 +99,8 @@ func expected(t reflect.Type) string {
 	return expectedOf(t.Kind().String())
 }
 
-// How yaml.v3 v3.0.1 words what it has against a document (decode.go,
-// decoder.terror and decoder.mapping, resolve.go, resolve).
+// How yaml.v3 v3.0.1 words its errors (decode.go, decoder.terror and decoder.mapping,
+// resolve.go, resolve).
 var (
 	// yamlKind has a value in it, which may be secret, and a type of Go.
 	yamlKind   = lazyregexp.New("(?s)cannot unmarshal (!\\S*)(?: `.*?`)? into ([^\\n]+)")
@@ -112,9 +111,7 @@ var (
 	yamlAnchor = lazyregexp.New(`(?s)unknown anchor '.*' referenced`)
 )
 
-// YAMLError says in words what the YAML library has against a document: where,
-// and what it should be. It names no types of Go, and shows no values, which may
-// be secret.
+// YAMLError says what the YAML library has against a document, as [JSONError] does.
 func YAMLError(err error) error {
 	const most = 400
 	s := err.Error()

@@ -16,15 +16,15 @@ const (
 	XML        = "an XML document"
 	PEM        = "a PEM file"
 	Binary     = "binary data"
-	// PlainText is any other text. OtherText is in an encoding of its own, such as
-	// Latin-1. Undecodable is in one that [Decode] cannot read.
+	// PlainText is any other text, OtherText in another encoding, such as Latin-1, and
+	// Undecodable in one that [Decode] cannot read.
 	PlainText   = "text"
 	OtherText   = "text that is not UTF-8"
 	Undecodable = "text in UTF-32 or in damaged UTF-16"
 )
 
-// SniffLen is how many bytes at the start of a file [Kind] looks at to tell a
-// [WebPage], an [LFSPointer] or a file of a known format.
+// SniffLen is how many bytes [Kind] needs to tell a [WebPage], an [LFSPointer] or a known
+// format.
 const SniffLen = 1024
 
 var magic = []struct{ start, kind string }{
@@ -41,13 +41,11 @@ var magic = []struct{ start, kind string }{
 	{"-----BEGIN ", PEM},
 }
 
-// lfsPointer begins the file that Git has in the place of one of Git LFS
-// (git-lfs, docs/spec.md).
+// lfsPointer begins what stands for a file of Git LFS (git-lfs, docs/spec.md).
 const lfsPointer = "version https://git-lfs.github.com/spec/"
 
-// Kind says what a document is, for a message that it is not what it should be:
-// "a web page", "JSON", "binary data". It is [Empty] if there is nothing but
-// blanks, and [PlainText] if nothing more is to be said.
+// Kind says what a document is instead of what it should be: "a web page", "JSON". It is [Empty]
+// if there are only blanks, and [PlainText] if nothing more is known.
 func Kind(data []byte) string {
 	for _, m := range magic {
 		if bytes.HasPrefix(data, []byte(m.start)) {

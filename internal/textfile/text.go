@@ -1,6 +1,5 @@
-// Package textfile reads the text files that people give: it decodes them, names what a
-// file is instead of what was expected, bounds YAML, and words the errors of JSON and YAML
-// decoders. It does no I/O.
+// Package textfile reads people's text files: it decodes them, names what a file is instead of
+// what was expected, bounds YAML, and words errors of JSON and YAML decoders. It does no I/O.
 package textfile
 
 import (
@@ -23,10 +22,9 @@ var (
 // ErrEncoding says that a document is in UTF-32, or in UTF-16 that is damaged.
 var ErrEncoding = errors.New("its encoding cannot be read: save it as UTF-8")
 
-// Decode returns a document in UTF-8, without a byte order mark and with lines that
-// end in a line feed alone, whatever an editor or PowerShell of Windows made of
-// it: UTF-8 or UTF-16 with a mark, UTF-16 without one, CR LF. Anything else
-// comes back as it is. The error is [ErrEncoding].
+// Decode returns a document in UTF-8 with line feeds alone and without a byte order mark,
+// whatever an editor or PowerShell made of it: UTF-8 or UTF-16 with a mark, UTF-16 without, CR
+// LF. All else comes back as it is. The error is [ErrEncoding].
 func Decode(data []byte) ([]byte, error) {
 	switch {
 	case bytes.HasPrefix(data, markUTF32LE), bytes.HasPrefix(data, markUTF32BE):
@@ -45,8 +43,7 @@ func Decode(data []byte) ([]byte, error) {
 	return bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), nil
 }
 
-// zerosAt reports whether data begins like ASCII in UTF-16: of the first pairs,
-// all have a zero at one place, and none at the other.
+// zerosAt reports whether data begins like ASCII in UTF-16: each pair has a zero at one place.
 func zerosAt(data []byte, place int) bool {
 	const pairs = 8
 	if len(data) < 4 || len(data)%2 != 0 {

@@ -12,13 +12,11 @@ const (
 	maxKeys = 1_000
 	// maxComparisons bounds those comparisons of a document.
 	maxComparisons = 10_000_000
-	// maxRepeated bounds the keys of a document that stand twice, since decoding
-	// describes each pair of them.
+	// maxRepeated bounds keys that stand twice, since decoding describes each pair of them.
 	maxRepeated = 100
 )
 
-// ParseYAML returns the nodes of the first document in data, unless it may have more than
-// three times maxMarks nodes: see [CheckYAMLSize].
+// ParseYAML returns the first document, if [CheckYAMLSize] lets it pass.
 func ParseYAML(data []byte, maxMarks int) (*yaml.Node, error) {
 	if err := CheckYAMLSize(data, maxMarks); err != nil {
 		return nil, err
@@ -41,10 +39,10 @@ func DecodeYAML(document *yaml.Node, into any) error {
 	return nil
 }
 
-// CheckYAMLSize refuses data with more than maxMarks marks, before it fills the memory.
-// A mark may begin a value, and there is one for at least every three values: brackets,
-// commas, colons, and hyphens and question marks before a space. A value takes two hundred
-// bytes of memory, but as few as two in the document.
+// CheckYAMLSize refuses data with more than maxMarks marks, before it fills the memory. A mark
+// may begin a value, and at least every third value has one: brackets, commas, colons, hyphens
+// and question marks before a space. A value takes 200 bytes of memory, but as few as two in
+// data.
 func CheckYAMLSize(data []byte, maxMarks int) error {
 	if countMarks(data) > maxMarks {
 		return fmt.Errorf("it may have more than the %d values that are read", maxMarks)
@@ -67,9 +65,9 @@ func countMarks(data []byte) (n int) {
 	return n
 }
 
-// CheckYAMLKeys refuses what would keep the decoder busy for hours or fill the
-// memory: it compares each key of a mapping with every other, and describes each
-// pair of the same, so that one key written 20 000 times, in 60 KB, takes 20 GB.
+// CheckYAMLKeys refuses what would keep the decoder busy for hours: it compares each key of a
+// mapping with every other, and describes each pair of the same. One key written 20 000 times,
+// in 60 KB, takes 20 GB.
 func CheckYAMLKeys(document *yaml.Node) error {
 	return new(keyCount).count(document)
 }

@@ -63,7 +63,12 @@ func Read(version string, files []chart.File, allEnabled bool) (*Agent, error) {
 		return nil, fault.New(fault.Usage, "reading values: %w", chart.NoVersion())
 	}
 	c.Version = cmp.Or(values.AgentVersion, c.ChartVersion)
-	c.compareVersions()
+	if said := values.ChartVersion; said != "" && said != c.ChartVersion {
+		c.note("the values are for the chart %s, and are read as for %s", said, c.ChartVersion)
+	}
+	if c.Version != c.ChartVersion {
+		c.note("image.tag in the values has the agent %s run, with the chart %s", c.Version, c.ChartVersion)
+	}
 	c.unknownPlatforms()
 	c.judge(allEnabled)
 	if allEnabled {
@@ -71,15 +76,6 @@ func Read(version string, files []chart.File, allEnabled bool) (*Agent, error) {
 	}
 	c.Enablement = values.Config.Enabled(c.Version)
 	return c, nil
-}
-
-func (c *Agent) compareVersions() {
-	if said := c.Values.ChartVersion; said != "" && said != c.ChartVersion {
-		c.note("the values are for the chart %s, and are read as for %s", said, c.ChartVersion)
-	}
-	if c.Version != c.ChartVersion {
-		c.note("image.tag in the values has the agent %s run, with the chart %s", c.Version, c.ChartVersion)
-	}
 }
 
 func (c *Agent) unknownPlatforms() {

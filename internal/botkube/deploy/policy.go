@@ -83,7 +83,9 @@ func (o *Options) checkPolicy() error {
 }
 
 func (o *Options) policy() object {
-	rules := append([]any{dnsRule()}, o.Policy.apiRules()...)
+	kube := newObject().set("namespaceSelector", namespace("kube-system"))
+	dns := rule(list(kube, commented(ipBlock(localDNS), "NodeLocal DNSCache")), port("UDP", 53), port("TCP", 53))
+	rules := append([]any{commented(dns, "DNS")}, o.Policy.apiRules()...)
 	named, unnamed := o.destinationRules()
 	rules = append(rules, named...)
 	for _, n := range o.Policy.Allow {
@@ -160,11 +162,6 @@ func shown(e agent.Egress) string {
 		s = s[:300] + "…"
 	}
 	return s
-}
-
-func dnsRule() *yaml.Node {
-	kube := newObject().set("namespaceSelector", namespace("kube-system"))
-	return commented(rule(list(kube, commented(ipBlock(localDNS), "NodeLocal DNSCache")), port("UDP", 53), port("TCP", 53)), "DNS")
 }
 
 func (p *Policy) apiRules() []any {

@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// Bounds of what an assignment may ask for: those of Helm (pkg/strvals/parser.go,
-// MaxIndex and MaxNestedNameLevel).
+// Helm's bounds (pkg/strvals/parser.go, MaxIndex and MaxNestedNameLevel).
 const (
 	maxIndex = 65536
 	maxDepth = 30
@@ -25,7 +24,7 @@ func Set(values map[string]any, assignments string, texts bool) error {
 	return s.all(values)
 }
 
-// SetText sets what one path leads to, as helm --set-file does with what a file has.
+// SetText sets what a path leads to, as helm --set-file does.
 func SetText(values map[string]any, path, text string) error {
 	s := &setter{in: []rune(path + "=x"), typed: func(string) any { return text }}
 	return s.all(values)
@@ -76,8 +75,8 @@ func (s *setter) next() rune {
 	return s.in[s.at-1]
 }
 
-// until reads up to one of the characters in stop, and returns which one it was; 0 at
-// the end. A backslash takes its meaning from the next character.
+// until reads up to one of the characters in stop, and returns that, or 0 at the end. A
+// backslash takes the meaning of the next character away.
 func (s *setter) until(stop string) (text string, last rune) {
 	var out []rune
 	for !s.done() {

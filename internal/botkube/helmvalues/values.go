@@ -14,8 +14,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
-// MaxMarks bounds what is read of a document: see [textfile.CheckYAMLSize]. The chart's own
-// values file has some 1500.
+// MaxMarks bounds a document: see [textfile.CheckYAMLSize]. The chart's own values have some
+// 1500.
 const MaxMarks = 1 << 18
 
 // Parse reads a values file as Helm does: YAML 1.1, so that yes is true.
@@ -35,8 +35,8 @@ func Parse(data []byte) (map[string]any, error) {
 	return values, checkOne(data)
 }
 
-// checkOne refuses several documents: Helm 3 reads the first one alone, even if it is empty,
-// and Helm 4 all of them.
+// checkOne refuses several documents: Helm 3 reads the first, even if it is empty, and Helm 4
+// all.
 func checkOne(data []byte) error {
 	decoder := yamlv3.NewDecoder(bytes.NewReader(data))
 	for n := 0; ; n++ {
@@ -74,9 +74,8 @@ func Merge(under, over map[string]any) map[string]any {
 	return out
 }
 
-// Coalesce lays values over a chart's defaults (Helm,
-// pkg/chart/common/util/coalesce.go): null removes a default, and of a mapping and
-// something else the user's counts.
+// Coalesce lays values over a chart's defaults (Helm, pkg/chart/common/util/coalesce.go): null
+// removes a default, and a value wins over a default of another kind.
 func Coalesce(defaults, user map[string]any) map[string]any {
 	out := maps.Clone(user)
 	for k, standard := range defaults {
@@ -94,7 +93,7 @@ func Coalesce(defaults, user map[string]any) map[string]any {
 	return out
 }
 
-// Clone copies values, and all that is in them.
+// Clone copies values deeply.
 func Clone(values map[string]any) map[string]any {
 	copied, _ := clone(values).(map[string]any)
 	return copied
@@ -118,8 +117,7 @@ func clone(value any) any {
 	return value
 }
 
-// IsTrue reports whether Helm's templates take a value for true: what is not empty
-// (text/template, IsTrue).
+// IsTrue reports whether Helm's templates take a value for true.
 func IsTrue(value any) bool {
 	truth, _ := template.IsTrue(value)
 	return truth

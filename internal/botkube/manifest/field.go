@@ -6,16 +6,15 @@ import (
 	"slices"
 )
 
-// Field is a value of an object, and where it stands. What is not there is empty; what
-// is of the wrong kind is empty too, and a mistake of the object.
+// Field is a value of an object, and its path. It is empty if absent or of the wrong kind, which
+// is a mistake of the object.
 type Field struct {
 	of    *Object
 	value any
 	path  string
 }
 
-// List returns the elements of a list that is a part of no object, such as one of Helm
-// values; none, if it is something else.
+// List returns the elements of a list that no object has, such as one of Helm values.
 func List(path string, value any) []Field {
 	return Field{of: new(Object), value: value, path: path}.Items()
 }

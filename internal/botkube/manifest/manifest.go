@@ -22,7 +22,6 @@ const maxObjects = 10000
 
 // Object is a Kubernetes object.
 type Object struct {
-	// File is what the file that it stands in is called.
 	File                              string
 	APIVersion, Kind, Namespace, Name string
 
@@ -55,8 +54,8 @@ func (o *Object) At(keys ...string) Field { return Field{of: o, value: o.body}.A
 // TypeError returns the first value that was asked for and is of the wrong kind.
 func (o *Object) TypeError() error { return o.mistake }
 
-// Read returns the objects of a file, with those of lists in their place. There are none
-// where the file has something else, such as Helm values.
+// Read returns the objects of a file, those of lists included; none if the file has something
+// else.
 func Read(file string, data []byte) ([]*Object, error) {
 	if err := textfile.CheckYAMLSize(data, helmvalues.MaxMarks); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
@@ -154,8 +153,8 @@ type Entry struct {
 	Err error
 }
 
-// Entries returns the files of a ConfigMap or a Secret, in the order of their keys, as a
-// cluster has them: of a Secret, stringData counts more than data.
+// Entries returns the files of a ConfigMap or a Secret by their keys. In a Secret, stringData
+// wins over data.
 func (o *Object) Entries() ([]Entry, error) {
 	all := map[string]Entry{}
 	encoded := map[string]bool{"binaryData": true, "data": o.Kind == "Secret"}
