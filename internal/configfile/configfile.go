@@ -40,7 +40,6 @@ type Key struct {
 // Type is what a value must be in YAML.
 type Type int
 
-// The types of values.
 const (
 	Text Type = iota
 	Bool

@@ -315,18 +315,15 @@ func (r *reader) suited(k *Key, n *yaml.Node, value string) string {
 		r.problem(n, "%s: expected %s", k.Name, k.expects())
 	case k.Check != nil:
 		if err := k.Check(value); err != nil {
-			why := ""
-			if k.Type == Text && k.Expects == "" && !repeats(err.Error(), value) {
-				why = ": " + err.Error()
+			why := ": " + err.Error()
+			hasValue := strings.Contains(why, value) || strings.Contains(why, strings.Trim(strconv.Quote(value), `"`))
+			if k.Type != Text || k.Expects != "" || hasValue {
+				why = ""
 			}
 			r.problem(n, "%s: expected %s%s", k.Name, k.expects(), why)
 		}
 	}
 	return value
-}
-
-func repeats(text, value string) bool {
-	return strings.Contains(text, value) || strings.Contains(text, strings.Trim(strconv.Quote(value), `"`))
 }
 
 func (r *reader) matches(pattern, value string) bool {
@@ -354,7 +351,9 @@ func syntax(data []byte, err error) *Problem {
 	why, line := strings.TrimPrefix(textfile.YAMLError(err).Error(), "yaml: "), 0
 	if found := errorInLine.FindStringSubmatch(why); found != nil {
 		why = found[2]
-		if line, err = strconv.Atoi(found[1]); err == nil && fromParser(why) {
+		// The parser counts lines from 0 in its errors (yaml.v3 v3.0.1, decode.go, parser.fail).
+		fromParser := strings.HasPrefix(why, "did not find expected") || why == "found undefined tag handle"
+		if line, err = strconv.Atoi(found[1]); err == nil && fromParser {
 			line++
 		}
 	} else if found := unknownAnchor.FindStringSubmatch(err.Error()); found != nil {
@@ -363,12 +362,6 @@ func syntax(data []byte, err error) *Problem {
 		line = lineAt(data, unreadable(data))
 	}
 	return &Problem{Line: max(1, min(line, lineAt(data, len(data)-1))), Text: "it is no YAML: " + why}
-}
-
-// fromParser reports whether an error is from the part of the library that counts
-// lines from 0 in its errors (yaml.v3 v3.0.1, decode.go, parser.fail).
-func fromParser(why string) bool {
-	return strings.HasPrefix(why, "did not find expected") || why == "found undefined tag handle"
 }
 
 func lineAt(data []byte, at int) int { return 1 + bytes.Count(data[:max(0, at)], []byte("\n")) }

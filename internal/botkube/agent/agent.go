@@ -1,8 +1,7 @@
-// Package agent states the Botkube agent's contract: where it looks for
-// plugins, how it reads their URLs, and what it would do with a cache
-// directory. The authority is the agent's source, module
-// github.com/kubeshop/botkube v1.14.0, package pkg/plugin; comments name the
-// function that a fact was read in. The package does no I/O.
+// Package agent states the Botkube agent's contract: where it looks for plugins, how it reads
+// their URLs, and what it does with a cache directory. The authority is the agent's source,
+// github.com/kubeshop/botkube v1.14.0, package pkg/plugin; comments name the function that says
+// a fact. The package does no I/O.
 package agent
 
 import (
@@ -20,8 +19,8 @@ const (
 	DirectoryMode = 0o755
 )
 
-// User and Group are those as which the Helm chart runs the agent (helm/botkube/values.yaml,
-// securityContext.runAsUser and runAsGroup).
+// User and Group run the agent (helm/botkube/values.yaml, securityContext.runAsUser and
+// runAsGroup).
 const (
 	User  = 101
 	Group = 101

@@ -51,9 +51,8 @@ func AlgorithmOf(name string) (Algorithm, bool) {
 	return Algorithms[i], true
 }
 
-// ParseChecksum reads a checksum as the agent's go-getter does: TYPE:HEX, or hexadecimal
-// digits whose number tells the type (go-getter checksum.go, extractChecksum). It does
-// not read file:URL: see [Location.ChecksumFile].
+// ParseChecksum reads a checksum as go-getter does: TYPE:HEX, or digits whose number tells the
+// type (go-getter checksum.go, extractChecksum). For file:URL, see [Location.ChecksumFile].
 func ParseChecksum(s string) (Checksum, error) {
 	algorithm, digits, typed := strings.Cut(s, ":")
 	if !typed {

@@ -158,8 +158,8 @@ func decode(from, to any) error {
 	return d.Decode(from)
 }
 
-// splitList makes a list of a text wherever there should be one, as the agent's version
-// of the library does (mapstructure v1.5.0, StringToSliceHookFunc).
+// splitList splits a text for a list, as the agent's version of the library does (mapstructure
+// v1.5.0, StringToSliceHookFunc).
 func splitList(from, to reflect.Kind, data any) (any, error) {
 	if from != reflect.String || to != reflect.Slice {
 		return data, nil

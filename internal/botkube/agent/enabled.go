@@ -195,8 +195,8 @@ func (c *Config) platforms(version string) []platform {
 	return all
 }
 
-// Where the agent finds platforms that have no address of their own to configure
-// (pkg/bot, pkg/sink, and the libraries that those use).
+// Where platforms are that have no address to configure (pkg/bot, pkg/sink, and the libraries of
+// these).
 const (
 	slackDestination     = "https://slack.com and wss://*.slack.com"
 	discordDestination   = "https://discord.com and wss://gateway.discord.gg"

@@ -13,9 +13,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
-// ArchiveFormats are the names of go-getter's decompressors: the file name
-// extensions that make it unpack a download, and the values of its parameter
-// archive (go-getter decompress.go, LimitedDecompressors).
+// ArchiveFormats are go-getter's decompressors: the extensions of files that it unpacks, and the
+// values of its parameter archive (go-getter decompress.go, LimitedDecompressors).
 var ArchiveFormats = []string{
 	"bz2", "gz", "tar", "tar.bz2", "tar.gz", "tar.xz", "tar.zst",
 	"tbz2", "tgz", "txz", "tzst", "xz", "zip", "zst",
@@ -157,8 +156,8 @@ func formatOf(urlPath string) string {
 	return longest
 }
 
-// cleanSubdir refuses a sub-directory that leads out of the archive, as
-// go-getter does (client.go, containsDotDot).
+// cleanSubdir refuses one that leads out of the archive, as go-getter does (client.go,
+// containsDotDot).
 func cleanSubdir(subdir string) (string, error) {
 	clean := path.Clean(subdir)
 	if slices.Contains(strings.FieldsFunc(clean, func(r rune) bool { return r == '/' || r == '\\' }), "..") {

@@ -10,7 +10,6 @@ import (
 // CallKind is what the agent downloads with a call.
 type CallKind string
 
-// The kinds of calls.
 const (
 	CallIndex      CallKind = "index"
 	CallPlugin     CallKind = "plugin"

@@ -23,7 +23,6 @@ type Program struct {
 	What string `json:"what,omitempty"`
 }
 
-// The formats of programs.
 const (
 	formatELF    = "ELF"
 	formatMachO  = "Mach-O"
@@ -160,7 +159,6 @@ var marks = []struct{ start, what string }{
 	{"%PDF", "a PDF document"},
 }
 
-// What a file is that has no mark.
 const (
 	isEmpty     = "empty"
 	isPlainText = "text"
@@ -225,7 +223,6 @@ func (p Program) String() string {
 // Fitness says whether a program can be run.
 type Fitness int
 
-// What can be told of a program.
 const (
 	// Fits is a program that may run, as far as can be told.
 	Fits Fitness = iota

@@ -24,16 +24,12 @@ type Refusal struct {
 
 func (r Refusal) String() string { return r.Setting + ": " + r.Reason }
 
-// Refusals returns each reason for which an agent of a version would refuse the
-// configuration, sorted. The version is as in [Config.Enabled]; withheld are the
-// variables of its environment whose values are not known. The rules are those of
-// pkg/config/validator.go and plugin.go, and of the fields' tags in config.go, at the
-// tags v1.0.0 to v1.14.0. Warnings of the agent are not refusals.
-//
-// Tokens and keys are not checked: Slack's, which must begin with xoxb- and xapp-, and
-// PagerDuty's integrationKey. They usually come by helm --set, by variables or by tools
-// that alter objects on their way to the cluster, so they are missing here and not
-// there.
+// Refusals returns each reason for which an agent of a version would refuse the configuration,
+// sorted. Withheld are variables of its environment with unknown values. The rules are those of
+// pkg/config/validator.go and plugin.go, and of the fields' tags in config.go, at the tags
+// v1.0.0 to v1.14.0. Warnings of the agent are not refusals. Tokens and keys are not checked,
+// such as Slack's, which begin with xoxb- and xapp-, and PagerDuty's integrationKey: they often
+// come by helm --set, by variables, or by tools that alter objects on their way to the cluster.
 func (c *Config) Refusals(version string, withheld []string) []Refusal {
 	r := &refusing{Config: c, version: version}
 	for _, setting := range c.wrongKinds {
