@@ -123,9 +123,3 @@ func decides(setting string) bool {
 	}
 	return false
 }
-
-func (o *objects) takeExtra(merged map[string]any) (environment map[string]string, withheld []string) {
-	found := container{environment: map[string]string{}}
-	o.variables(manifest.List("extraEnv", merged["extraEnv"]), &found)
-	return found.environment, found.withheld
-}
