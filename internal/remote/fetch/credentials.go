@@ -33,19 +33,16 @@ func NetrcPath(getenv func(string) string, home string) string {
 // maxNetrc bounds, in bytes, a netrc file.
 const maxNetrc = 16 << 20
 
-// credentials are those of a netrc file, by host.
-type credentials struct{ netrc *netrc.Netrc }
-
 // readNetrc returns what reads a netrc file once, when it is first needed. An
 // absent file holds nothing.
-func readNetrc(path string) func() (*credentials, error) {
-	return sync.OnceValues(func() (*credentials, error) {
+func readNetrc(path string) func() (*netrc.Netrc, error) {
+	return sync.OnceValues(func() (*netrc.Netrc, error) {
 		if path == "" {
-			return &credentials{}, nil
+			return &netrc.Netrc{}, nil
 		}
 		fi, err := os.Stat(path)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && fi.IsDir() {
-			return &credentials{}, nil
+			return &netrc.Netrc{}, nil
 		}
 		data, err := disk.ReadFile(path, maxNetrc)
 		if err == nil {
@@ -58,7 +55,7 @@ func readNetrc(path string) func() (*credentials, error) {
 		if err != nil {
 			return nil, netrcError(path, err)
 		}
-		return &credentials{n}, nil
+		return n, nil
 	})
 }
 
@@ -71,15 +68,15 @@ func netrcError(path string, err error) error {
 	return fault.New(fault.Usage, "reading credentials: %w", err).WithHint("make the file readable, or name another one in NETRC")
 }
 
-// find returns the credentials for a URL: its own, or those of the netrc file
+// credentialsFor returns the credentials for a URL: its own, or those of the netrc file
 // for its host. The file's default entry is left alone: it would hand a
 // password to every host that an index names.
-func (c *credentials) find(u *url.URL) *url.Userinfo {
-	if u.User != nil || c.netrc == nil {
+func credentialsFor(u *url.URL, n *netrc.Netrc) *url.Userinfo {
+	if u.User != nil {
 		return u.User
 	}
 	for _, name := range []string{u.Host, u.Hostname()} {
-		if m := c.netrc.FindMachine(name); m != nil && !m.IsDefault() {
+		if m := n.FindMachine(name); m != nil && !m.IsDefault() {
 			return url.UserPassword(m.Login, m.Password)
 		}
 	}

@@ -22,7 +22,7 @@ type download struct {
 	in   *transfer.Partial
 	loop *transfer.Download
 	// sums are of what in has.
-	sums *sums
+	sums sums
 	// record is what the store remembers of the URL, where the server is to
 	// say whether it still holds; else nil.
 	record *store.URLRecord

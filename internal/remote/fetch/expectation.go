@@ -1,11 +1,11 @@
 package fetch
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"hash"
-	"io"
 	"slices"
 	"strings"
 
@@ -28,12 +28,9 @@ type expectation struct {
 
 // expect gathers what a request says, which must not contradict itself.
 func expect(req Request) (expectation, error) {
-	e := expectation{size: -1, source: req.Source}
+	e := expectation{size: -1, source: cmp.Or(req.Source, "the request")}
 	if req.Size > 0 {
 		e.size = req.Size
-	}
-	if e.source == "" {
-		e.source = "the request"
 	}
 	all := slices.Clone(req.Checksums)
 	if req.SHA256 != nil {
@@ -112,43 +109,44 @@ func (e expectation) check(digests []agent.Checksum) error {
 }
 
 // sums hashes what it is written, by sha256 and by what is expected besides.
-type sums struct {
-	algorithms []string
-	hashes     []hash.Hash // of algorithms
-	all        io.Writer
+type sums []sum
+
+type sum struct {
+	algorithm string
+	hash.Hash
 }
 
-func newSums(e expectation) *sums {
-	s := &sums{algorithms: []string{"sha256"}, hashes: []hash.Hash{sha256.New()}}
+func newSums(e expectation) sums {
+	s := sums{{"sha256", sha256.New()}}
 	for _, c := range e.checksums {
 		if a, ok := agent.AlgorithmOf(c.Algorithm); ok && a.Name != "sha256" {
-			s.algorithms, s.hashes = append(s.algorithms, a.Name), append(s.hashes, a.New())
+			s = append(s, sum{a.Name, a.New()})
 		}
 	}
-	writers := make([]io.Writer, len(s.hashes))
-	for i, h := range s.hashes {
-		writers[i] = h
-	}
-	s.all = io.MultiWriter(writers...)
 	return s
 }
 
-func (s *sums) Write(p []byte) (int, error) { return s.all.Write(p) }
+func (s sums) Write(p []byte) (int, error) {
+	for _, h := range s {
+		_, _ = h.Write(p) // which never fails
+	}
+	return len(p), nil
+}
 
-func (s *sums) Reset() {
-	for _, h := range s.hashes {
+func (s sums) Reset() {
+	for _, h := range s {
 		h.Reset()
 	}
 }
 
 // SHA256 returns the digest of what was written so far.
-func (s *sums) SHA256() lock.SHA256 { return lock.SHA256(s.hashes[0].Sum(nil)) }
+func (s sums) SHA256() lock.SHA256 { return lock.SHA256(s[0].Sum(nil)) }
 
 // digests returns all digests of what was written so far, sha256 first.
-func (s *sums) digests() []agent.Checksum {
-	all := make([]agent.Checksum, len(s.hashes))
-	for i, h := range s.hashes {
-		all[i] = agent.Checksum{Algorithm: s.algorithms[i], Hex: hex.EncodeToString(h.Sum(nil))}
+func (s sums) digests() []agent.Checksum {
+	all := make([]agent.Checksum, len(s))
+	for i, h := range s {
+		all[i] = agent.Checksum{Algorithm: h.algorithm, Hex: hex.EncodeToString(h.Sum(nil))}
 	}
 	return all
 }

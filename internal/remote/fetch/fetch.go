@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bgentry/go-netrc/netrc"
+
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
@@ -42,7 +44,7 @@ type Client struct {
 	options transfer.Options
 	// userAgents has, by host, what this client calls itself where it matters.
 	userAgents sync.Map
-	netrc      func() (*credentials, error)
+	netrc      func() (*netrc.Netrc, error)
 	max        int64
 	retrying   func(url string, err error, pause time.Duration)
 	identity   transfer.Identity

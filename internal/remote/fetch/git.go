@@ -134,7 +134,7 @@ func (g *gitClone) workTree(ctx context.Context, dst string, u *url.URL) (*workT
 		if err != nil {
 			return nil, err
 		}
-		if w.user = netrc.find(u); w.user != nil && u.Scheme != "https" {
+		if w.user = credentialsFor(u, netrc); w.user != nil && u.Scheme != "https" {
 			return nil, inClear(u)
 		}
 		remote.User = nil

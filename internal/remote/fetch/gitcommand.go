@@ -156,8 +156,11 @@ func (w *workTree) environment(env []string) []string {
 	}
 	// By host, so that none to which the server redirects gets them.
 	key := "credential." + w.host + ".helper"
-	env = append(env, userVariable+"="+w.user.Username(), passwordVariable+"="+password)
-	return withConfig(env, [2]string{key, ""}, [2]string{key, credentialHelper})
+	n, _ := strconv.Atoi(lookup(env, "GIT_CONFIG_COUNT")) // what the user has in the environment (git-config(1))
+	return append(env, userVariable+"="+w.user.Username(), passwordVariable+"="+password,
+		fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", n, key), fmt.Sprintf("GIT_CONFIG_VALUE_%d=", n),
+		fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", n+1, key), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", n+1, credentialHelper),
+		fmt.Sprintf("GIT_CONFIG_COUNT=%d", n+2))
 }
 
 // tls has git trust whom this program trusts, and show who this side is.
@@ -181,17 +184,6 @@ func absolute(file string) string {
 		return abs
 	}
 	return file
-}
-
-// withConfig adds to the configuration that the environment has (git-config(1),
-// GIT_CONFIG_COUNT).
-func withConfig(env []string, settings ...[2]string) []string {
-	n, _ := strconv.Atoi(lookup(env, "GIT_CONFIG_COUNT"))
-	for _, s := range settings {
-		env = append(env, fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", n, s[0]), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", n, s[1]))
-		n++
-	}
-	return append(env, fmt.Sprintf("GIT_CONFIG_COUNT=%d", n))
 }
 
 // lookup returns the last value of a variable, which is the one that counts.

@@ -67,7 +67,7 @@ func (c *Client) send(ctx context.Context, method string, u *url.URL, header htt
 		req.Header.Set("User-Agent", userAgent)
 	}
 	req.Header.Set("Accept-Encoding", "identity")
-	if user := netrc.find(u); user != nil && req.Header.Get("Authorization") == "" {
+	if user := credentialsFor(u, netrc); user != nil && req.Header.Get("Authorization") == "" {
 		if u.Scheme != "https" {
 			return nil, inClear(u)
 		}

@@ -64,7 +64,7 @@ func (c *Client) reuseBlob(ctx context.Context, req Request, d lock.SHA256, want
 		}
 	}
 	digests := []agent.Checksum{sha256Checksum(d)}
-	if !covers(digests, want.checksums) {
+	if slices.ContainsFunc(want.checksums, func(c agent.Checksum) bool { return c.Algorithm != "sha256" }) {
 		var err error
 		if digests, err = c.hashBlob(ctx, d, want); err != nil {
 			return Result{}, err
@@ -74,13 +74,6 @@ func (c *Client) reuseBlob(ctx context.Context, req Request, d lock.SHA256, want
 		return Result{}, err
 	}
 	return Result{SHA256: d, Size: size, Reused: true, Digests: digests}, nil
-}
-
-// covers reports whether digests has every algorithm of wanted.
-func covers(digests, wanted []agent.Checksum) bool {
-	return !slices.ContainsFunc(wanted, func(w agent.Checksum) bool {
-		return !slices.ContainsFunc(digests, func(d agent.Checksum) bool { return d.Algorithm == w.Algorithm })
-	})
 }
 
 // hashBlob computes the digests of a blob that a request asks for.
