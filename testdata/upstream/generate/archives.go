@@ -5,6 +5,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"io"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -28,26 +29,16 @@ func text(name, body string) file { return file{name: name, mode: 0o644, body: b
 func directory(name string) file { return file{name: name + "/", mode: 0o755} }
 
 // pack writes an archive of the kind that the extension of name asks for.
-func pack(name string, files ...file) ([]byte, error) {
-	if strings.HasSuffix(name, ".zip") {
-		return packZip(files)
-	}
-	plain, err := packTar(files)
-	if err != nil {
-		return nil, err
-	}
+func pack(name string, files ...file) []byte {
 	var out bytes.Buffer
-	w, err := compression(name).OpenWriter(&out)
-	if err != nil {
-		return nil, err
+	if strings.HasSuffix(name, ".zip") {
+		packZip(&out, files)
+		return out.Bytes()
 	}
-	if _, err := w.Write(plain); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
+	w := must(compression(name).OpenWriter(&out))
+	packTar(w, files)
+	check(w.Close())
+	return out.Bytes()
 }
 
 func compression(name string) archiver.Compressor {
@@ -63,36 +54,24 @@ func compression(name string) archiver.Compressor {
 	}
 }
 
-func packTar(files []file) ([]byte, error) {
-	var out bytes.Buffer
-	w := tar.NewWriter(&out)
+func packTar(out io.Writer, files []file) {
+	w := tar.NewWriter(out)
 	for _, f := range files {
-		h := &tar.Header{Name: f.name, Mode: f.mode, Size: int64(len(f.body)), ModTime: released, Format: tar.FormatUSTAR}
-		if err := w.WriteHeader(h); err != nil {
-			return nil, err
-		}
-		if _, err := io.WriteString(w, f.body); err != nil {
-			return nil, err
-		}
+		check(w.WriteHeader(&tar.Header{Name: f.name, Mode: f.mode, Size: int64(len(f.body)), ModTime: released, Format: tar.FormatUSTAR}))
+		must(io.WriteString(w, f.body))
 	}
-	err := w.Close()
-	return out.Bytes(), err
+	check(w.Close())
 }
 
-func packZip(files []file) ([]byte, error) {
-	var out bytes.Buffer
-	w := zip.NewWriter(&out)
+func packZip(out io.Writer, files []file) {
+	w := zip.NewWriter(out)
 	for _, f := range files {
 		h := &zip.FileHeader{Name: f.name, Method: zip.Deflate, Modified: released}
-		h.SetMode(zipMode(f))
-		member, err := w.CreateHeader(h)
-		if err != nil {
-			return nil, err
+		h.SetMode(fs.FileMode(f.mode))
+		if strings.HasSuffix(f.name, "/") {
+			h.SetMode(fs.ModeDir | fs.FileMode(f.mode))
 		}
-		if _, err := io.WriteString(member, f.body); err != nil {
-			return nil, err
-		}
+		must(io.WriteString(must(w.CreateHeader(h)), f.body))
 	}
-	err := w.Close()
-	return out.Bytes(), err
+	check(w.Close())
 }

@@ -54,13 +54,11 @@ type payload struct {
 	JSONSchema schema `yaml:"jsonSchema"`
 }
 
-func (x index) marshal() ([]byte, error) {
+func (x index) marshal() []byte {
 	var out bytes.Buffer
 	e := yaml.NewEncoder(&out)
 	e.SetIndent(4)
-	if err := e.Encode(x); err != nil {
-		return nil, err
-	}
-	err := e.Close()
-	return out.Bytes(), err
+	check(e.Encode(x))
+	check(e.Close())
+	return out.Bytes()
 }

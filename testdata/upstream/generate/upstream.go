@@ -2,11 +2,8 @@ package main
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io/fs"
 	"path"
-	"strings"
 )
 
 var (
@@ -28,7 +25,7 @@ type plugin struct {
 	// dir is where its archives lie, relative to the index.
 	dir          string
 	platforms    []platform
-	dependencies []func(tree, platform) (name, url string, err error)
+	dependencies []func(tree, platform) (name, url string)
 	schema       schema
 	request      *externalRequest
 	recommended  bool
@@ -36,7 +33,7 @@ type plugin struct {
 	typedChecksum bool
 }
 
-func buildMain(t tree) error {
+func buildMain(t tree) {
 	t["schemas/ticker.json"] = []byte(schemaOf("Ticker", "interval", "How often an event is sent"))
 	all := []platform{linuxAMD64, linuxARM64, darwinARM64}
 	hello := plugin{
@@ -44,21 +41,21 @@ func buildMain(t tree) error {
 		description:   "Says hello.",
 		documentation: "https://example.com/docs/hello",
 		platforms:     append(all[:len(all):len(all)], windowsAMD64),
-		dependencies:  []func(tree, platform) (string, string, error){greet},
+		dependencies:  []func(tree, platform) (string, string){greet},
 		schema:        schema{Value: schemaOf("Hello", "greeting", "What is said")},
 		recommended:   true,
 	}
 	newer := hello
 	newer.version, newer.dir = "v1.1.0", "archives"
 	newer.dependencies = append(newer.dependencies, speak)
-	return buildIndex(t, "", []plugin{
+	buildIndex(t, "", []plugin{
 		hello,
 		newer,
 		{
 			name: "raw", kind: "executor", version: "1.0.0", dir: "archives",
 			description:   "Is published as a plain binary.",
 			platforms:     all,
-			dependencies:  []func(tree, platform) (string, string, error){whisper},
+			dependencies:  []func(tree, platform) (string, string){whisper},
 			schema:        schema{Value: schemaOf("Raw", "mode", "How it runs")},
 			typedChecksum: true,
 		},
@@ -66,14 +63,14 @@ func buildMain(t tree) error {
 			name: "xz", kind: "executor", version: "v1.0.0", ext: ".tar.xz", dir: "archives",
 			description:  "Is published as .tar.xz.",
 			platforms:    all,
-			dependencies: []func(tree, platform) (string, string, error){squeeze},
+			dependencies: []func(tree, platform) (string, string){squeeze},
 			schema:       schema{Value: schemaOf("XZ", "level", "How hard it squeezes")},
 		},
 		{
 			name: "bzip", kind: "source", version: "v1.0.0", ext: ".tar.bz2", dir: "archives",
 			description:  "Is published as .tar.bz2.",
 			platforms:    all,
-			dependencies: []func(tree, platform) (string, string, error){parcel},
+			dependencies: []func(tree, platform) (string, string){parcel},
 			schema:       schema{Value: schemaOf("Bzip", "queue", "What it reads")},
 		},
 		{
@@ -81,7 +78,7 @@ func buildMain(t tree) error {
 			description:   "Sends an event now and then.",
 			documentation: "https://example.com/docs/ticker",
 			platforms:     all,
-			dependencies:  []func(tree, platform) (string, string, error){clock, greet},
+			dependencies:  []func(tree, platform) (string, string){clock, greet},
 			schema:        schema{RefURL: "schemas/ticker.json"},
 			request:       &externalRequest{payload{schema{Value: schemaOf("Tick", "at", "When to send the next event")}}},
 			recommended:   true,
@@ -90,58 +87,44 @@ func buildMain(t tree) error {
 			name: "zstd", kind: "source", version: "v1.0.0", ext: ".tar.zst", dir: "archives",
 			description:  "Is published as .tar.zst.",
 			platforms:    all,
-			dependencies: []func(tree, platform) (string, string, error){zones},
+			dependencies: []func(tree, platform) (string, string){zones},
 			schema:       schema{Value: schemaOf("Zstd", "zone", "Whose time it tells")},
 		},
 	})
 }
 
 // buildExtra is a second repository. It shares a dependency with the first.
-func buildExtra(t tree) error {
-	shared := func(t tree, p platform) (string, string, error) {
-		name, url, err := greet(t, p)
-		return name, "../" + url, err
+func buildExtra(t tree) {
+	shared := func(t tree, p platform) (string, string) {
+		name, url := greet(t, p)
+		return name, "../" + url
 	}
-	return buildIndex(t, "extra", []plugin{{
+	buildIndex(t, "extra", []plugin{{
 		name: "parrot", kind: "executor", version: "v0.3.0", ext: ".tar.gz", dir: "archives",
 		description:  "Repeats what it hears.",
 		platforms:    []platform{linuxAMD64, linuxARM64, darwinARM64},
-		dependencies: []func(tree, platform) (string, string, error){shared},
+		dependencies: []func(tree, platform) (string, string){shared},
 		schema:       schema{Value: schemaOf("Parrot", "times", "How often it repeats")},
 	}})
 }
 
-func buildIndex(t tree, dir string, plugins []plugin) error {
+func buildIndex(t tree, dir string, plugins []plugin) {
 	var x index
 	for _, p := range plugins {
-		e, err := p.build(t, dir)
-		if err != nil {
-			return fmt.Errorf("%s %s: %w", p.name, p.version, err)
+		e := entry{
+			Name: p.name, Type: p.kind, Version: p.version,
+			Description: p.description, DocumentationURL: p.documentation,
+			JSONSchema: p.schema, ExternalRequest: p.request, Recommended: p.recommended,
+		}
+		for _, at := range p.platforms {
+			e.URLs = append(e.URLs, p.download(t, dir, at))
 		}
 		x.Entries = append(x.Entries, e)
 	}
-	out, err := x.marshal()
-	t[path.Join(dir, "plugins-index.yaml")] = out
-	return err
+	t[path.Join(dir, "plugins-index.yaml")] = x.marshal()
 }
 
-func (p plugin) build(t tree, dir string) (entry, error) {
-	e := entry{
-		Name: p.name, Type: p.kind, Version: p.version,
-		Description: p.description, DocumentationURL: p.documentation,
-		JSONSchema: p.schema, ExternalRequest: p.request, Recommended: p.recommended,
-	}
-	for _, at := range p.platforms {
-		d, err := p.download(t, dir, at)
-		if err != nil {
-			return entry{}, err
-		}
-		e.URLs = append(e.URLs, d)
-	}
-	return e, nil
-}
-
-func (p plugin) download(t tree, dir string, at platform) (download, error) {
+func (p plugin) download(t tree, dir string, at platform) download {
 	stem := p.kind + "_" + p.name + "_" + at.file()
 	content := []byte(script(p.name, p.version, at))
 	if p.ext != "" {
@@ -149,57 +132,50 @@ func (p plugin) download(t tree, dir string, at platform) (download, error) {
 		if at.OS == "windows" {
 			member += ".exe"
 		}
-		var err error
-		if content, err = pack(p.ext, binary(member, string(content))); err != nil {
-			return download{}, err
-		}
+		content = pack(p.ext, binary(member, string(content)))
 	}
-	d := download{URL: path.Join(p.dir, stem+p.ext), Checksum: digest(content), Platform: at}
+	d := download{URL: path.Join(p.dir, stem+p.ext), Checksum: digest(content), Platform: at, Dependencies: map[string]dependency{}}
 	if p.typedChecksum {
 		d.Checksum = "sha256:" + d.Checksum
 	}
 	t[path.Join(dir, d.URL)] = content
-	d.Dependencies = map[string]dependency{}
 	for _, add := range p.dependencies {
-		name, url, err := add(t, at)
-		if err != nil {
-			return download{}, err
-		}
+		name, url := add(t, at)
 		d.Dependencies[name] = dependency{URL: url}
 	}
-	return d, nil
+	return d
 }
 
 // greet is a raw file, vouched for as dl.k8s.io does: FILE.sha256 holds bare
 // digits. Several plugins share it.
-func greet(t tree, p platform) (name, url string, err error) {
+func greet(t tree, p platform) (name, url string) {
 	url = path.Join("dependencies/greet/v1.0.0", p.OS, p.Architecture, "greet")
 	t[url] = []byte(script("greet", "v1.0.0", p))
 	t[url+".sha256"] = []byte(digest(t[url]))
-	return "greet", url, nil
+	return "greet", url
 }
 
 // speak lies in a sub-directory beside a README, as on get.helm.sh: FILE.sha256sum
 // holds a line of sha256sum.
-func speak(t tree, p platform) (name, url string, err error) {
+func speak(t tree, p platform) (name, url string) {
 	dir := p.OS + "-" + p.Architecture
 	url = "dependencies/speak-v1.2.0-" + dir + ".tar.gz"
-	t[url], err = pack(url,
+	t[url] = pack(url,
 		directory(dir),
 		text(dir+"/LICENSE", "Do as you please.\n"),
 		text(dir+"/README.md", "# speak\n\nSays what it is given.\n"),
 		binary(dir+"/speak", script("speak", "v1.2.0", p)),
 	)
 	t[url+".sha256sum"] = []byte(sumLine(t, url))
-	return "speak", url + "//" + dir, err
+	return "speak", url + "//" + dir
 }
 
 // clock lies deep in a zip, vouched for by one file for all its platforms, as
 // goreleaser writes it.
-func clock(t tree, p platform) (name, url string, err error) {
+func clock(t tree, p platform) (name, url string) {
 	root := "clock_1.0.0_" + p.file()
 	url = "dependencies/" + root + ".zip"
-	t[url], err = pack(url,
+	t[url] = pack(url,
 		directory(root),
 		text(root+"/README.md", "# clock\n"),
 		directory(root+"/bin"),
@@ -207,43 +183,43 @@ func clock(t tree, p platform) (name, url string, err error) {
 	)
 	sums := "dependencies/clock_1.0.0_checksums.txt"
 	t[sums] = append(t[sums], sumLine(t, url)...)
-	return "clock", url + "//" + root + "/bin", err
+	return "clock", url + "//" + root + "/bin"
 }
 
 // parcel is vouched for as eget is: FILE.sha256 holds a line of sha256sum.
-func parcel(t tree, p platform) (name, url string, err error) {
+func parcel(t tree, p platform) (name, url string) {
 	url = "dependencies/parcel-1.3.3-" + p.file() + ".tgz"
-	t[url], err = pack(url,
+	t[url] = pack(url,
 		text("README.md", "# parcel\n"),
 		binary("parcel", script("parcel", "1.3.3", p)),
 	)
 	t[url+".sha256"] = []byte(sumLine(t, url))
-	return "parcel", url, err
+	return "parcel", url
 }
 
 // squeeze is vouched for by its own URL.
-func squeeze(t tree, p platform) (name, url string, err error) {
+func squeeze(t tree, p platform) (name, url string) {
 	url = "dependencies/squeeze-0.9.0-" + p.file() + ".txz"
-	t[url], err = pack(url,
+	t[url] = pack(url,
 		binary("squeeze", script("squeeze", "0.9.0", p)),
 		text("squeeze.1", ".TH squeeze 1\n"),
 	)
-	return "squeeze", url + "?checksum=sha256:" + digest(t[url]), err
+	return "squeeze", url + "?checksum=sha256:" + digest(t[url])
 }
 
 // zones is an archive that the plugin wants as it is.
-func zones(t tree, p platform) (name, url string, err error) {
+func zones(t tree, p platform) (name, url string) {
 	url = "dependencies/zones-" + p.file() + ".tar.gz"
-	t[url], err = pack(url, text("zones/utc", "UTC+00:00 "+p.file()+"\n"))
+	t[url] = pack(url, text("zones/utc", "UTC+00:00 "+p.file()+"\n"))
 	t[url+".sha256"] = []byte(digest(t[url]))
-	return "zones", url + "?archive=false", err
+	return "zones", url + "?archive=false"
 }
 
 // whisper is a raw file that nobody vouches for.
-func whisper(t tree, p platform) (name, url string, err error) {
+func whisper(t tree, p platform) (name, url string) {
 	url = "dependencies/whisper-" + p.file()
 	t[url] = []byte(script("whisper", "v0.1.0", p))
-	return "whisper", url, nil
+	return "whisper", url
 }
 
 func script(name, version string, p platform) string {
@@ -266,18 +242,8 @@ func schemaOf(title, property, description string) string {
 `, title, property, description)
 }
 
-func digest(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
-}
+func digest(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
 
 func sumLine(t tree, name string) string {
 	return digest(t[name]) + "  " + path.Base(name) + "\n"
-}
-
-func zipMode(f file) fs.FileMode {
-	if strings.HasSuffix(f.name, "/") {
-		return fs.ModeDir | fs.FileMode(f.mode)
-	}
-	return fs.FileMode(f.mode)
 }
