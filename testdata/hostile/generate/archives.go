@@ -1,8 +1,10 @@
 package main
 
 import (
+	"archive/tar"
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/mholt/archiver/v4"
@@ -57,34 +59,34 @@ func escapes(tars map[string][]entry) {
 	} {
 		tars["path-"+name] = []entry{tool, file(path, stolen)}
 	}
-	tars["path-pax"] = []entry{tool, pax(paxNext, record("path", "../escaped")), file("harmless", stolen)}
-	tars["path-pax-wanted"] = []entry{pax(paxNext, record("path", "../../"+wanted)), file(wanted, content)}
-	tars["path-gnu"] = []entry{tool, {name: "././@LongLink", kind: gnuLong, body: "../escaped\x00", magic: "ustar  \x00"}, {name: "harmless", body: stolen, magic: "ustar  \x00"}}
-	tars["path-pax-global"] = []entry{pax(paxGlobal, record("path", "../escaped")), tool, file("harmless", stolen)}
+	tars["path-pax"] = []entry{tool, pax(tar.TypeXHeader, record("path", "../escaped")), file("harmless", stolen)}
+	tars["path-pax-wanted"] = []entry{pax(tar.TypeXHeader, record("path", "../../"+wanted)), file(wanted, content)}
+	tars["path-gnu"] = []entry{tool, {name: "././@LongLink", kind: tar.TypeGNULongName, body: "../escaped\x00", magic: "ustar  \x00"}, {name: "harmless", body: stolen, magic: "ustar  \x00"}}
+	tars["path-pax-global"] = []entry{pax(tar.TypeXGlobalHeader, record("path", "../escaped")), tool, file("harmless", stolen)}
 }
 
 func links(tars map[string][]entry) {
 	for name, to := range map[string]string{"out": "../../escaped", "absolute": "/etc/passwd", "backslash": `..\..\escaped`} {
-		tars["symlink-"+name] = []entry{tool, link(symLink, "way", to)}
-		tars["hardlink-"+name] = []entry{tool, link(hardLink, "way", to)}
+		tars["symlink-"+name] = []entry{tool, link(tar.TypeSymlink, "way", to)}
+		tars["hardlink-"+name] = []entry{tool, link(tar.TypeLink, "way", to)}
 	}
-	tars["symlink-then-through"] = []entry{tool, link(symLink, "way", ".."), file("way/escaped", stolen)}
-	tars["symlink-then-over"] = []entry{link(symLink, wanted, "/etc/passwd"), tool}
-	tars["symlink-wanted"] = []entry{file("other.txt", stolen), link(symLink, wanted, "other.txt")}
-	tars["symlink-wanted-self"] = []entry{link(symLink, wanted, wanted)}
-	tars["symlink-wanted-after"] = []entry{tool, link(symLink, wanted, "other")}
-	tars["hardlink-wanted"] = []entry{file("other.txt", stolen), link(hardLink, wanted, "other.txt")}
-	tars["symlink-long"] = []entry{tool, pax(paxNext, record("linkpath", strings.Repeat("a/", 4000)+"b")), link(symLink, "way", "x")}
-	tars["symlink-chain"] = []entry{tool, link(symLink, "a", "b/.."), link(symLink, "b", ".."), file("a/escaped", stolen)}
+	tars["symlink-then-through"] = []entry{tool, link(tar.TypeSymlink, "way", ".."), file("way/escaped", stolen)}
+	tars["symlink-then-over"] = []entry{link(tar.TypeSymlink, wanted, "/etc/passwd"), tool}
+	tars["symlink-wanted"] = []entry{file("other.txt", stolen), link(tar.TypeSymlink, wanted, "other.txt")}
+	tars["symlink-wanted-self"] = []entry{link(tar.TypeSymlink, wanted, wanted)}
+	tars["symlink-wanted-after"] = []entry{tool, link(tar.TypeSymlink, wanted, "other")}
+	tars["hardlink-wanted"] = []entry{file("other.txt", stolen), link(tar.TypeLink, wanted, "other.txt")}
+	tars["symlink-long"] = []entry{tool, pax(tar.TypeXHeader, record("linkpath", strings.Repeat("a/", 4000)+"b")), link(tar.TypeSymlink, "way", "x")}
+	tars["symlink-chain"] = []entry{tool, link(tar.TypeSymlink, "a", "b/.."), link(tar.TypeSymlink, "b", ".."), file("a/escaped", stolen)}
 }
 
 func oddEntries(tars map[string][]entry) {
-	for name, kind := range map[string]byte{"character-device": charDev, "block-device": blockDev, "fifo": fifo} {
+	for name, kind := range map[string]byte{"character-device": tar.TypeChar, "block-device": tar.TypeBlock, "fifo": tar.TypeFifo} {
 		tars[name] = []entry{tool, {name: "odd", kind: kind}}
 		tars[name+"-wanted"] = []entry{{name: wanted, kind: kind}}
 	}
-	tars["directory-wanted"] = []entry{{name: wanted + "/", kind: directory}}
-	tars["directory-wanted-filled"] = []entry{{name: wanted + "/", kind: directory}, file(wanted+"/"+"inner.txt", stolen)}
+	tars["directory-wanted"] = []entry{{name: wanted + "/", kind: tar.TypeDir}}
+	tars["directory-wanted-filled"] = []entry{{name: wanted + "/", kind: tar.TypeDir}, file(wanted+"/"+"inner.txt", stolen)}
 	tars["unknown-kind"] = []entry{{name: wanted, kind: 'Z', body: content}}
 	tars["twice"] = []entry{file(wanted, stolen), tool}
 	tars["no-name"] = []entry{{name: "", body: stolen}, tool}
@@ -94,11 +96,7 @@ func oddEntries(tars map[string][]entry) {
 	tars["nothing"] = nil
 	tars["only-a-readme"] = []entry{file("README.md", "Nothing to run here.\n")}
 	tars["empty-file"] = []entry{file(wanted, "")}
-	many := []entry{tool}
-	for range 20_001 {
-		many = append(many, file("n", ""))
-	}
-	tars["thousands"] = many
+	tars["thousands"] = append([]entry{tool}, slices.Repeat([]entry{file("n", "")}, 20_001)...)
 }
 
 // names are those that a message or a file system might choke on.
@@ -114,11 +112,11 @@ func (t tree) names(tars map[string][]entry) {
 		"deep":        strings.Repeat("d/", 2400) + "f",
 		"bidi":        "a\u202egnp.exe",
 	} {
-		tars["name-"+name] = []entry{tool, pax(paxNext, record("path", odd)), file("x", stolen)}
+		tars["name-"+name] = []entry{tool, pax(tar.TypeXHeader, record("path", odd)), file("x", stolen)}
 		// With nothing that could be taken, messages list what there is.
-		tars["name-"+name+"-alone"] = []entry{pax(paxNext, record("path", odd+".txt")), file("x", stolen)}
+		tars["name-"+name+"-alone"] = []entry{pax(tar.TypeXHeader, record("path", odd+".txt")), file("x", stolen)}
 	}
-	tars["name-gnu-long"] = []entry{tool, {name: "././@LongLink", kind: gnuLong, body: strings.Repeat("n", 5000) + "\x00", magic: "ustar  \x00"}, {name: "x", body: stolen, magic: "ustar  \x00"}}
+	tars["name-gnu-long"] = []entry{tool, {name: "././@LongLink", kind: tar.TypeGNULongName, body: strings.Repeat("n", 5000) + "\x00", magic: "ustar  \x00"}, {name: "x", body: stolen, magic: "ustar  \x00"}}
 }
 
 // headers say what cannot be.
@@ -127,17 +125,17 @@ func headers(tars map[string][]entry) {
 	tars["size-huge"] = []entry{tool, {name: "odd", size: "\x80\x00\x00\x00\x7f\xff\xff\xff\xff\xff\xff\xff"}}
 	tars["size-huge-wanted"] = []entry{{name: wanted, size: "77777777777", body: content}}
 	tars["size-garbage"] = []entry{{name: wanted, size: "garbage!", body: content}}
-	tars["size-of-directory"] = []entry{tool, {name: "d/", kind: directory, size: "00000010000"}}
-	tars["size-pax-negative"] = []entry{tool, pax(paxNext, record("size", "-1")), file("odd", stolen)}
-	tars["size-pax-huge"] = []entry{tool, pax(paxNext, record("size", "9223372036854775807")), file("odd", stolen)}
-	tars["size-pax-smaller"] = []entry{pax(paxNext, record("size", "3")), tool}
-	tars["pax-length"] = []entry{tool, {name: "x", kind: paxNext, body: "99 path=x\n"}, file("odd", stolen)}
-	tars["pax-of-nothing"] = []entry{tool, pax(paxNext, record("path", "x"))}
-	tars["pax-huge"] = []entry{tool, {name: "x", kind: paxNext, size: "77777777777", body: "99 path=x\n"}}
-	tars["gnu-long-of-nothing"] = []entry{tool, {name: "././@LongLink", kind: gnuLong, body: "name\x00", magic: "ustar  \x00"}}
-	tars["sparse-pax"] = []entry{pax(paxNext, record("GNU.sparse.major", "1"), record("GNU.sparse.minor", "0"), record("GNU.sparse.name", wanted), record("GNU.sparse.realsize", "99999999999")), file(wanted, "1\n0\n1\n"+strings.Repeat("\x00", 506)+"x")}
-	tars["sparse-gnu"] = []entry{{name: wanted, kind: gnuSparse, magic: "ustar  \x00"}}
-	tars["sparse-bomb"] = []entry{pax(paxNext, record("GNU.sparse.major", "0"), record("GNU.sparse.minor", "1"), record("GNU.sparse.size", "7000000000"), record("GNU.sparse.numblocks", "0"), record("GNU.sparse.map", "")), file(wanted, "")}
+	tars["size-of-directory"] = []entry{tool, {name: "d/", kind: tar.TypeDir, size: "00000010000"}}
+	tars["size-pax-negative"] = []entry{tool, pax(tar.TypeXHeader, record("size", "-1")), file("odd", stolen)}
+	tars["size-pax-huge"] = []entry{tool, pax(tar.TypeXHeader, record("size", "9223372036854775807")), file("odd", stolen)}
+	tars["size-pax-smaller"] = []entry{pax(tar.TypeXHeader, record("size", "3")), tool}
+	tars["pax-length"] = []entry{tool, {name: "x", kind: tar.TypeXHeader, body: "99 path=x\n"}, file("odd", stolen)}
+	tars["pax-of-nothing"] = []entry{tool, pax(tar.TypeXHeader, record("path", "x"))}
+	tars["pax-huge"] = []entry{tool, {name: "x", kind: tar.TypeXHeader, size: "77777777777", body: "99 path=x\n"}}
+	tars["gnu-long-of-nothing"] = []entry{tool, {name: "././@LongLink", kind: tar.TypeGNULongName, body: "name\x00", magic: "ustar  \x00"}}
+	tars["sparse-pax"] = []entry{pax(tar.TypeXHeader, record("GNU.sparse.major", "1"), record("GNU.sparse.minor", "0"), record("GNU.sparse.name", wanted), record("GNU.sparse.realsize", "99999999999")), file(wanted, "1\n0\n1\n"+strings.Repeat("\x00", 506)+"x")}
+	tars["sparse-gnu"] = []entry{{name: wanted, kind: tar.TypeGNUSparse, magic: "ustar  \x00"}}
+	tars["sparse-bomb"] = []entry{pax(tar.TypeXHeader, record("GNU.sparse.major", "0"), record("GNU.sparse.minor", "1"), record("GNU.sparse.size", "7000000000"), record("GNU.sparse.numblocks", "0"), record("GNU.sparse.map", "")), file(wanted, "")}
 }
 
 // truncated ends at every kind of place.
@@ -160,8 +158,7 @@ func (t tree) truncated() {
 func (t tree) streams() {
 	whole := tarOf(tool)
 	packed := gzipped(whole)
-	damaged := bytes.Clone(packed)
-	damaged[len(damaged)-6] ^= 1
+	damaged := damagedEnd(packed)
 	for name, data := range map[string][]byte{
 		"empty.tar.gz":                   nil,
 		"empty.zip":                      nil,
@@ -255,9 +252,5 @@ func (t tree) zips() {
 	t.keep("archives/zip-directory-is-a-circle.zip", zipEnd(z[:dir], z[:dir], 1))
 	t.keep("archives/zip-trailing-garbage.zip", append(bytes.Clone(z), "surplus"...))
 	t.keep("archives/zip-leading-garbage.zip", append([]byte(strings.Repeat("surplus", 20)), z...))
-	entries := []member{good}
-	for range 200 {
-		entries = append(entries, member{name: "n", body: ""})
-	}
-	t.keep("archives/zip-hundreds-of-one-name.zip", zipOf(entries...))
+	t.keep("archives/zip-hundreds-of-one-name.zip", zipOf(append([]member{good}, slices.Repeat([]member{{name: "n"}}, 200)...)...))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/tar"
 	"bytes"
 	"fmt"
 	"slices"
@@ -9,7 +10,7 @@ import (
 
 // bundles are tar files. Those whose entries are files make layout directories, too.
 func (t tree) bundles() {
-	add := func(name string, tar []byte) { t.keep("bundles/"+name+".tar.gz", gzipped(tar)) }
+	add := func(name string, whole []byte) { t.keep("bundles/"+name+".tar.gz", gzipped(whole)) }
 	made := func(name string, b bundle) { add(name, tarOf(b.layout().entries()...)) }
 	made("good", bundle{})
 	for _, name := range someLocks {
@@ -112,14 +113,12 @@ func bundleFiles(add func(string, []byte)) {
 		l.set("index.json", marshal(object{"schemaVersion": 2, "manifests": []any{object{"mediaType": indexType, "size": 100, "digest": "sha256:" + strings.Repeat("0", 64)}}}))
 		l.set("blobs/sha256/"+strings.Repeat("0", 64), l.files["index.json"])
 	})
-	changed("index-json-many", func(l *layout) {
-		one := marshalLine(descriptor(manifestType, "x"))
-		l.set("index.json", `{"schemaVersion":2,"manifests":[`+strings.TrimSuffix(strings.Repeat(one+",", 40_000), ",")+`]}`)
-	})
-	changed("index-json-some", func(l *layout) {
-		one := marshalLine(descriptor(manifestType, "x"))
-		l.set("index.json", `{"schemaVersion":2,"manifests":[`+strings.TrimSuffix(strings.Repeat(one+",", 20_000), ",")+`]}`)
-	})
+	for name, n := range map[string]int{"many": 40_000, "some": 20_000} {
+		changed("index-json-"+name, func(l *layout) {
+			one := strings.Join(strings.Fields(marshal(descriptor(manifestType, "x"))), "")
+			l.set("index.json", `{"schemaVersion":2,"manifests":[`+strings.TrimSuffix(strings.Repeat(one+",", n), ",")+`]}`)
+		})
+	}
 	changed("index-json-deep", func(l *layout) { l.set("index.json", strings.Repeat(`{"manifests":[`, 20_000)) })
 	changed("layout-future", func(l *layout) { l.set("oci-layout", `{"imageLayoutVersion":"99.0.0"}`) })
 	changed("layout-escape", func(l *layout) { l.set("oci-layout", "{\"imageLayoutVersion\":\"\\u001b[31mred\"}") })
@@ -140,8 +139,6 @@ func bundleFiles(add func(string, []byte)) {
 	changed("surplus-escape", func(l *layout) { l.set("a\x1b[31mred", "") })
 }
 
-func marshalLine(doc any) string { return strings.Join(strings.Fields(marshal(doc)), "") }
-
 // bundleTars are a whole bundle in a tar file that no archiver writes.
 func bundleTars(add func(string, []byte)) {
 	all := bundle{}.layout().entries()
@@ -152,32 +149,28 @@ func bundleTars(add func(string, []byte)) {
 	for name, path := range map[string]string{"dotdot": "../escaped", "absolute": "/botkube-mirror-hostile", "backslash": `..\escaped`, "dotdot-inside": "blobs/../../escaped", "escape": "a/../\x1b[31mred"} {
 		also(name, file(path, stolen))
 	}
-	also("pax-dotdot", pax(paxNext, record("path", "../escaped")), file("x", stolen))
-	also("pax-zero", pax(paxNext, record("path", "a\x00b")), file("x", stolen))
-	also("pax-size", pax(paxNext, record("size", "-5")), file("x", stolen))
-	also("pax-size-huge", pax(paxNext, record("size", "9223372036854775807")), file("x", stolen))
-	also("pax-global", pax(paxGlobal, record("path", "index.json")))
-	also("pax-length", entry{name: "x", kind: paxNext, body: "99 path=x\n"}, file("x", ""))
-	also("pax-long", entry{name: "x", kind: paxNext, body: record("comment", strings.Repeat("c", 2<<20))}, file("x", ""))
-	also("sparse", pax(paxNext, record("GNU.sparse.major", "1")), file("x", ""))
-	also("symlink", link(symLink, "way", "../../escaped"))
-	also("symlink-blobs", link(symLink, "blobs", "/etc"))
-	also("hardlink", link(hardLink, "way", "../escaped"))
-	also("character-device", entry{name: "odd", kind: charDev})
-	also("block-device", entry{name: "odd", kind: blockDev})
-	also("fifo", entry{name: "odd", kind: fifo})
+	also("pax-dotdot", pax(tar.TypeXHeader, record("path", "../escaped")), file("x", stolen))
+	also("pax-zero", pax(tar.TypeXHeader, record("path", "a\x00b")), file("x", stolen))
+	also("pax-size", pax(tar.TypeXHeader, record("size", "-5")), file("x", stolen))
+	also("pax-size-huge", pax(tar.TypeXHeader, record("size", "9223372036854775807")), file("x", stolen))
+	also("pax-global", pax(tar.TypeXGlobalHeader, record("path", "index.json")))
+	also("pax-length", entry{name: "x", kind: tar.TypeXHeader, body: "99 path=x\n"}, file("x", ""))
+	also("pax-long", entry{name: "x", kind: tar.TypeXHeader, body: record("comment", strings.Repeat("c", 2<<20))}, file("x", ""))
+	also("sparse", pax(tar.TypeXHeader, record("GNU.sparse.major", "1")), file("x", ""))
+	also("symlink", link(tar.TypeSymlink, "way", "../../escaped"))
+	also("symlink-blobs", link(tar.TypeSymlink, "blobs", "/etc"))
+	also("hardlink", link(tar.TypeLink, "way", "../escaped"))
+	also("character-device", entry{name: "odd", kind: tar.TypeChar})
+	also("block-device", entry{name: "odd", kind: tar.TypeBlock})
+	also("fifo", entry{name: "odd", kind: tar.TypeFifo})
 	also("unknown-kind", entry{name: "odd\x1b[31m", kind: 'Z'})
 	also("size-negative", entry{name: "odd", size: strings.Repeat("\xff", 12)})
 	also("size-huge", entry{name: "odd", size: "77777777777"})
-	also("directory-of-a-size", entry{name: "d/", kind: directory, size: "00000001000"})
+	also("directory-of-a-size", entry{name: "d/", kind: tar.TypeDir, size: "00000001000"})
 	also("index-twice", file("./index.json", "{}"))
 	also("layout-twice", file("x/../oci-layout", "{}"), file("./oci-layout", "{}"))
 	also("blob-twice", file("./blobs/sha256/"+sum(plugin), plugin))
-	var many []entry
-	for range 10_000 {
-		many = append(many, file("n", ""))
-	}
-	add("tar-thousands", tarOf(append(many, all...)...))
+	add("tar-thousands", tarOf(append(slices.Repeat([]entry{file("n", "")}, 10_000), all...)...))
 	add("tar-trailing-garbage", append(bytes.Clone(whole), "surplus"...))
 	add("tar-second", append(bytes.Clone(whole), whole...))
 	add("tar-long-trailing", append(bytes.Clone(whole), make([]byte, 5<<20)...))
@@ -185,11 +178,8 @@ func bundleTars(add func(string, []byte)) {
 		add(fmt.Sprintf("tar-cut-%d", i), whole[:n])
 	}
 	links := slices.Clone(all)
-	for i, e := range links {
-		if e.name == "blobs/sha256/"+sum(plugin) {
-			links[i] = link(symLink, e.name, "/etc/passwd")
-		}
-	}
+	name := "blobs/sha256/" + sum(plugin)
+	links[slices.IndexFunc(all, func(e entry) bool { return e.name == name })] = link(tar.TypeSymlink, name, "/etc/passwd")
 	add("tar-blob-is-a-link", tarOf(links...))
 	padding := bytes.Clone(whole)
 	padding[block+len(all[0].body)+3] = 1

@@ -2,8 +2,8 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -32,64 +32,18 @@ func theIndex(pluginURL, checksum, dependencyURL string) string {
 var upstreamIndex = theIndex(upstream+"a", sum(plugin), upstream+"tool")
 
 // goodLock is the mirror's lock, byte for byte as the program writes it.
-var goodLock = fmt.Sprintf(`{
-  "schemaVersion": 1,
-  "platforms": [
-    "linux/amd64"
-  ],
-  "repositories": [
-    {
-      "name": "x",
-      "url": "%[1]splugins-index.yaml",
-      "index": {
-        "size": %[2]d,
-        "sha256": "%[3]s"
-      }
-    }
-  ],
-  "plugins": [
-    {
-      "repository": "x",
-      "type": "executor",
-      "name": "a",
-      "version": "v1.0.0",
-      "builds": [
-        {
-          "platform": "linux/amd64",
-          "url": "%[1]sa",
-          "dependencies": [
-            {
-              "name": "tool",
-              "url": "%[1]stool"
-            }
-          ]
-        }
-      ]
-    }
-  ],
-  "artifacts": [
-    {
-      "url": "%[1]sa",
-      "size": %[4]d,
-      "sha256": "%[5]s",
-      "verifiedBy": "index"
-    },
-    {
-      "url": "%[1]stool",
-      "size": %[6]d,
-      "sha256": "%[7]s",
-      "verifiedBy": "none"
-    }
-  ]
-}
-`, upstream, len(upstreamIndex), sum(upstreamIndex), len(plugin), sum(plugin), len(dependency), sum(dependency))
-
-// theLock is the lock, to be changed.
-func theLock() object {
-	var l object
-	check(json.Unmarshal([]byte(goodLock), &l))
-	return l
-}
+var goodLock = func() string {
+	var out bytes.Buffer
+	check(json.Indent(&out, fmt.Appendf(nil, `{"schemaVersion": 1, "platforms": ["linux/amd64"],
+"repositories": [{"name": "x", "url": "%[1]splugins-index.yaml", "index": {"size": %[2]d, "sha256": "%[3]s"}}],
+"plugins": [{"repository": "x", "type": "executor", "name": "a", "version": "v1.0.0",
+	"builds": [{"platform": "linux/amd64", "url": "%[1]sa", "dependencies": [{"name": "tool", "url": "%[1]stool"}]}]}],
+"artifacts": [
+	{"url": "%[1]sa", "size": %[4]d, "sha256": "%[5]s", "verifiedBy": "index"},
+	{"url": "%[1]stool", "size": %[6]d, "sha256": "%[7]s", "verifiedBy": "none"}]}
+`, upstream, len(upstreamIndex), sum(upstreamIndex), len(plugin), sum(plugin), len(dependency), sum(dependency)), "", "  "))
+	return out.String()
+}()
 
 // at returns what is behind keys and positions of a document.
 func at[T any](doc any, path ...any) T {
@@ -114,10 +68,7 @@ func marshal(doc any) string {
 	return out.String()
 }
 
-func sum(content string) string {
-	s := sha256.Sum256([]byte(content))
-	return hex.EncodeToString(s[:])
-}
+func sum(content string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(content))) }
 
 func digest(content string) string { return "sha256:" + sum(content) }
 
@@ -175,13 +126,21 @@ func (l *layout) entries() []entry {
 	return all
 }
 
-// top names the one document of the layout.
-func (l *layout) top(content string, change func(object)) {
-	d := descriptor(indexType, content)
+// index returns the index of one manifest, which is put in.
+func (l *layout) index(manifest string) object {
+	d := descriptor(manifestType, l.blob(manifest))
+	d["platform"] = object{"architecture": "amd64", "os": "linux"}
+	return object{"schemaVersion": 2, "mediaType": indexType, "manifests": []any{d}}
+}
+
+// top puts in the index, and names it.
+func (l *layout) top(index string, change func(object)) *layout {
+	d := descriptor(indexType, l.blob(index))
 	if change != nil {
 		change(d)
 	}
 	l.set("index.json", marshal(object{"schemaVersion": 2, "mediaType": indexType, "manifests": []any{d}}))
+	return l
 }
 
 // bundle is a bundle that is being made. Each function may change a document
@@ -195,30 +154,18 @@ type bundle struct {
 
 func (b bundle) layout() *layout {
 	l := newLayout()
-	if b.lock == "" {
-		b.lock = goodLock
-	}
-	if b.index == "" {
-		b.index = upstreamIndex
-	}
 	titled := func(title, content string) any {
 		d := descriptor(fileType, l.blob(content))
 		d["annotations"] = object{"org.opencontainers.image.title": title}
 		return d
 	}
 	manifest := object{
-		"schemaVersion": 2, "mediaType": manifestType, "artifactType": bundleType, "config": descriptor(lockType, l.blob(b.lock)),
-		"layers": []any{titled("plugins.example.com/plugins-index.yaml", b.index), titled("plugins.example.com/a", plugin), titled("plugins.example.com/tool", dependency)},
+		"schemaVersion": 2, "mediaType": manifestType, "artifactType": bundleType, "config": descriptor(lockType, l.blob(cmp.Or(b.lock, goodLock))),
+		"layers": []any{titled("plugins.example.com/plugins-index.yaml", cmp.Or(b.index, upstreamIndex)), titled("plugins.example.com/a", plugin), titled("plugins.example.com/tool", dependency)},
 	}
-	l.top(l.bundleIndex(changed(manifest, b.manifest, b.manifestText), b), b.topInLayout)
-	return l
-}
-
-func (l *layout) bundleIndex(manifest string, b bundle) string {
-	d := descriptor(manifestType, l.blob(manifest))
-	d["platform"] = object{"architecture": "amd64", "os": "linux"}
-	index := object{"schemaVersion": 2, "mediaType": indexType, "artifactType": bundleType, "manifests": []any{d}}
-	return l.blob(changed(index, b.top, b.imageIndexRaw))
+	index := l.index(changed(manifest, b.manifest, b.manifestText))
+	index["artifactType"] = bundleType
+	return l.top(changed(index, b.top, b.imageIndexRaw), b.topInLayout)
 }
 
 func changed(doc object, change func(object), text func(string) string) string {
@@ -246,15 +193,7 @@ type image struct {
 
 func (im image) layout() *layout {
 	l := newLayout()
-	if im.mount == "" {
-		im.mount = mount
-	}
-	if im.lock == "" {
-		im.lock = goodLock
-	}
-	if im.layerType == "" {
-		im.layerType = layerType
-	}
+	im.mount, im.lock, im.layerType = cmp.Or(im.mount, mount), cmp.Or(im.lock, goodLock), cmp.Or(im.layerType, layerType)
 	in := strings.TrimPrefix(im.mount, "/")
 	files := map[string]string{"x/executor_v1.0.0_a": plugin, "x/executor_v1.0.0_a_deps/tool": dependency}
 	rewritten := theIndex("file://"+im.mount+"/x/executor_v1.0.0_a", sum(plugin), "file://"+im.mount+"/x/executor_v1.0.0_a_deps/tool?checksum=sha256:"+sum(dependency))
@@ -272,23 +211,22 @@ func (im image) layout() *layout {
 		sums = im.sums(sums)
 	}
 	documents[".botkube-mirror/SHA256SUMS"] = sums
-	layerOf := func(of map[string]string, mode int64, change func([]entry) []entry) []entry {
-		var entries []entry
+	var layers [2][]entry
+	for i, of := range []map[string]string{files, documents} {
 		for _, name := range slices.Sorted(maps.Keys(of)) {
-			entries = append(entries, entry{name: in + "/" + name, body: of[name], mode: mode})
+			layers[i] = append(layers[i], entry{name: in + "/" + name, body: of[name], mode: []int64{0o755, 0o644}[i]})
 		}
-		if change != nil {
-			entries = change(entries)
+		if change := []func([]entry) []entry{im.files, im.documents}[i]; change != nil {
+			layers[i] = change(layers[i])
 		}
-		return entries
 	}
-	return im.put(l, layerOf(files, 0o755, im.files), layerOf(documents, 0o644, im.documents))
+	return im.put(l, layers)
 }
 
 // put writes the image of its two layers.
-func (im image) put(l *layout, files, documents []entry) *layout {
+func (im image) put(l *layout, of [2][]entry) *layout {
 	var layers, diffs []any
-	for _, entries := range [][]entry{files, documents} {
+	for _, entries := range of {
 		unpacked := tarOf(entries...)
 		packed := gzipped(unpacked)
 		if im.packed != nil {
@@ -305,9 +243,7 @@ func (im image) put(l *layout, files, documents []entry) *layout {
 		"schemaVersion": 2, "mediaType": manifestType, "config": descriptor(configType, l.blob(changed(config, im.config, nil))),
 		"layers": layers, "annotations": object{"io.botkube.mirror.mount": im.mount},
 	}
-	d := descriptor(manifestType, l.blob(changed(manifest, im.manifest, nil)))
-	d["platform"] = object{"architecture": "amd64", "os": "linux"}
-	index := object{"schemaVersion": 2, "mediaType": indexType, "manifests": []any{d}, "annotations": object{"io.botkube.mirror.mount": im.mount}}
-	l.top(l.blob(changed(index, im.top, nil)), im.inLayout)
-	return l
+	index := l.index(changed(manifest, im.manifest, nil))
+	index["annotations"] = object{"io.botkube.mirror.mount": im.mount}
+	return l.top(changed(index, im.top, nil), im.inLayout)
 }

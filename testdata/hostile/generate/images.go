@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/tar"
 	"bytes"
 	"slices"
 	"strings"
@@ -27,11 +28,9 @@ func imageDocuments(made func(string, image)) {
 		made("manifest-"+name, image{top: func(x object) { lie(first(x, "manifests")) }})
 	}
 	platform := func(name, os, arch string) {
-		made("platform-"+name, image{top: func(x object) { first(x, "manifests")["platform"] = object{"os": os, "architecture": arch} }})
-		made("platform-"+name+"-both", image{
-			top:    func(x object) { first(x, "manifests")["platform"] = object{"os": os, "architecture": arch} },
-			config: func(c object) { c["os"], c["architecture"] = os, arch },
-		})
+		top := func(x object) { first(x, "manifests")["platform"] = object{"os": os, "architecture": arch} }
+		made("platform-"+name, image{top: top})
+		made("platform-"+name+"-both", image{top: top, config: func(c object) { c["os"], c["architecture"] = os, arch }})
 	}
 	platform("lies", "plan9", "mips")
 	platform("escape", "\x1b[31mred", "\x1b]0;title\x07")
@@ -83,15 +82,15 @@ func imageLayers(made func(string, image)) {
 	add("whiteout", file("plugins/x/.wh.executor_v1.0.0_a", ""))
 	add("whiteout-all", file("plugins/x/.wh..wh..opq", ""))
 	add("whiteout-outside", file("etc/.wh.passwd", ""))
-	add("symlink-out", link(symLink, "plugins/x/way", "../../../escaped"))
-	add("symlink-over-binary", link(symLink, "plugins/x/executor_v1.0.0_a", "/bin/sh"))
-	add("symlink-over-mount", link(symLink, "plugins", "/etc"))
-	add("hardlink", link(hardLink, "plugins/x/way", "etc/passwd"))
-	add("device", entry{name: "plugins/x/odd", kind: charDev})
-	add("fifo", entry{name: "plugins/x/odd", kind: fifo})
+	add("symlink-out", link(tar.TypeSymlink, "plugins/x/way", "../../../escaped"))
+	add("symlink-over-binary", link(tar.TypeSymlink, "plugins/x/executor_v1.0.0_a", "/bin/sh"))
+	add("symlink-over-mount", link(tar.TypeSymlink, "plugins", "/etc"))
+	add("hardlink", link(tar.TypeLink, "plugins/x/way", "etc/passwd"))
+	add("device", entry{name: "plugins/x/odd", kind: tar.TypeChar})
+	add("fifo", entry{name: "plugins/x/odd", kind: tar.TypeFifo})
 	add("outside", file("etc/passwd", stolen))
 	add("outside-escape", file("etc/\x1b[31mred\x1b]0;title\x07", stolen))
-	add("outside-newline", pax(paxNext, record("path", "etc/a\nbotkube-mirror: all is well")), file("x", stolen))
+	add("outside-newline", pax(tar.TypeXHeader, record("path", "etc/a\nbotkube-mirror: all is well")), file("x", stolen))
 	add("unasked", file("plugins/x/executor_v2.0.0_a", stolen))
 	add("unasked-escape", file("plugins/x/\x1b[31mred", stolen))
 	add("unasked-index", file("plugins/y\x1b[31m.yaml", "entries: []\n"))
@@ -100,8 +99,8 @@ func imageLayers(made func(string, image)) {
 	add("binary-other-case", file("plugins/X/executor_v1.0.0_a", plugin))
 	add("size-huge", entry{name: "plugins/x/odd", size: "77777777777"})
 	add("size-negative", entry{name: "plugins/x/odd", size: strings.Repeat("\xff", 12)})
-	add("sparse", pax(paxNext, record("GNU.sparse.major", "0"), record("GNU.sparse.minor", "1"), record("GNU.sparse.size", "7000000000"), record("GNU.sparse.numblocks", "0"), record("GNU.sparse.map", "")), file("plugins/x/odd", ""))
-	add("pax-huge", entry{name: "x", kind: paxNext, size: "77777777777", body: "99 path=x\n"})
+	add("sparse", pax(tar.TypeXHeader, record("GNU.sparse.major", "0"), record("GNU.sparse.minor", "1"), record("GNU.sparse.size", "7000000000"), record("GNU.sparse.numblocks", "0"), record("GNU.sparse.map", "")), file("plugins/x/odd", ""))
+	add("pax-huge", entry{name: "x", kind: tar.TypeXHeader, size: "77777777777", body: "99 path=x\n"})
 	change := func(name string, of func(string) string) {
 		made("sums-"+name, image{sums: of})
 		made("rewritten-"+name, image{rewritten: of})

@@ -51,22 +51,18 @@ func (c indexCases) bombs() {
 	c.with("alias-to-itself", "entries: &e\n  - *e\n")
 	c.with("merge-of-itself", "entries:\n  - &e\n    <<: *e\n    name: x\n")
 	c.with("merge-bomb", "m0: &m0 {k0: 1}\n"+mergeBomb()+"entries:\n"+goodEntry)
-	var many strings.Builder
-	for i := range 10_000 {
-		fmt.Fprintf(&many, "  - {name: p%d, type: executor, version: v1.0.0, urls: [{url: tool, platform: {os: linux, architecture: amd64}}]}\n", i)
-	}
-	c.entry("thousands", many.String())
+	c.entry("thousands", numbered("  - {name: p%d, type: executor, version: v1.0.0, urls: [{url: tool, platform: {os: linux, architecture: amd64}}]}\n"))
 	c.with("thousands-of-one", "entries:\n"+strings.Repeat(goodEntry, 5000))
 	c.with("deep-flow", "entries: "+strings.Repeat("[", 20_000))
-	c.with("deep-block", "entries:\n"+deepBlock(3000))
+	deep := "entries:\n"
+	for i := range 3000 {
+		deep += strings.Repeat(" ", i) + "a:\n"
+	}
+	c.with("deep-block", deep)
 	c.with("deep-maps", "entries: "+strings.Repeat("{a: ", 20_000))
 	c.with("keys-of-one-name", "entries: []\n"+strings.Repeat("a:\n", 20_000))
 	c.with("keys-twice-everywhere", "entries: []\nx:\n"+strings.Repeat("- {a: 1, a: 2}\n", 5000))
-	var keys strings.Builder
-	for i := range 10_000 {
-		fmt.Fprintf(&keys, "k%d:\n", i)
-	}
-	c.with("keys-many", "entries: []\n"+keys.String())
+	c.with("keys-many", "entries: []\n"+numbered("k%d:\n"))
 	c.with("values-many", "entries: ["+strings.Repeat("1,", 4<<20)+"1]\n")
 	c.with("keys-twice", "entries: []\nentries:\n"+goodEntry)
 	c.entry("keys-twice-in-entry", "    version: v2.0.0\n")
@@ -130,19 +126,20 @@ func (c indexCases) others() {
 	c.entry("schema-escape", "    jsonSchema: {refURL: \"http://127.0.0.1:1/\\e[31mred\"}\n")
 }
 
+// numbered returns a text ten thousand times, each with its number.
+func numbered(format string) string {
+	var out strings.Builder
+	for i := range 10_000 {
+		fmt.Fprintf(&out, format, i)
+	}
+	return out.String()
+}
+
 // mergeBomb doubles a map again and again.
 func mergeBomb() string {
 	var out strings.Builder
 	for i := 1; i < 40; i++ {
 		fmt.Fprintf(&out, "m%d: &m%d {<<: [*m%d, *m%d], k%d: 1}\n", i, i, i-1, i-1, i)
-	}
-	return out.String()
-}
-
-func deepBlock(depth int) string {
-	var out strings.Builder
-	for i := range depth {
-		out.WriteString(strings.Repeat(" ", i) + "a:\n")
 	}
 	return out.String()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 )
@@ -35,23 +36,16 @@ func hostileLocks() map[string]string {
 
 // with has a lock in which something was changed.
 func (c lockCases) with(name string, change func(l object)) {
-	l := theLock()
+	var l object
+	check(json.Unmarshal([]byte(goodLock), &l))
 	change(l)
 	c[name] = marshal(l)
 }
 
 // set has a lock with another value at a path.
 func (c lockCases) set(name string, value any, path ...any) {
-	c.with(name, func(l object) {
-		last := path[len(path)-1]
-		of := at[any](l, path[:len(path)-1]...)
-		switch last := last.(type) {
-		case string:
-			of.(object)[last] = value
-		case int:
-			of.([]any)[last] = value
-		}
-	})
+	last := len(path) - 1
+	c.with(name, func(l object) { at[object](l, path[:last]...)[path[last].(string)] = value })
 }
 
 // twice has a lock with the first element of a list again.
@@ -82,7 +76,7 @@ func (c lockCases) names() {
 		c.set("repository-"+what, bad, "repositories", 0, "name")
 		c.set("version-"+what, bad, "plugins", 0, "version")
 		c.set("dependency-"+what, bad, "plugins", 0, "builds", 0, "dependencies", 0, "name")
-		c.set("platform-"+what, bad, "platforms", 0)
+		c.set("platform-"+what, []any{bad}, "platforms")
 		c.set("botkube-"+what, bad, "botkubeVersion")
 		c.set("by-"+what, bad, "artifacts", 0, "verifiedBy")
 		c.set("url-"+what, "http://127.0.0.1:1/"+bad+"\x1b[31m", "artifacts", 0, "url")

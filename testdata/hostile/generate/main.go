@@ -23,31 +23,21 @@ func main() {
 	if len(os.Args) > 1 {
 		dir = os.Args[1]
 	}
-	if err := run(dir); err != nil {
-		fmt.Fprintln(os.Stderr, "generate:", err)
-		os.Exit(1)
-	}
-}
-
-func run(dir string) error {
 	t := tree{}
 	t.archives()
 	t.indexes()
 	t.locks()
 	t.bundles()
 	t.images()
-	return t.write(dir)
+	t.write(dir)
 }
 
 // tree is the corpus: content by slash-separated path.
 type tree map[string][]byte
 
-// plain bounds, in bytes, what is written as it is.
-const plain = 2 << 10
-
-// add puts a file in; archives stay what they are.
+// add puts a file in, compressed if it has more than 2 KiB.
 func (t tree) add(name string, content []byte) {
-	if len(content) > plain {
+	if len(content) > 2<<10 {
 		name, content = name+".gz", gzipped(content)
 	}
 	t.keep(name, content)
@@ -62,22 +52,15 @@ func (t tree) keep(name string, content []byte) {
 }
 
 // write replaces what an earlier run wrote, so that no stale file stays.
-func (t tree) write(dir string) error {
+func (t tree) write(dir string) {
 	for _, own := range []string{"archives", "bundles", "images", "indexes", "locks"} {
-		if err := os.RemoveAll(filepath.Join(dir, own)); err != nil {
-			return err
-		}
+		check(os.RemoveAll(filepath.Join(dir, own)))
 	}
 	for name, content := range t {
 		file := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(file, content, 0o644); err != nil {
-			return err
-		}
+		check(os.MkdirAll(filepath.Dir(file), 0o755))
+		check(os.WriteFile(file, content, 0o644))
 	}
-	return nil
 }
 
 // gzipped compresses with a library of a fixed version: Go's own may write other

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -10,7 +11,7 @@ import (
 // library writes what it should not.
 type entry struct {
 	name, link string
-	kind       byte // 0 is a file
+	kind       byte // as archive/tar has them; 0 is a file
 	mode       int64
 	body       string
 	// size is what the header says, if not how long the body is: 12 bytes.
@@ -24,20 +25,6 @@ const block = 512
 func file(name, body string) entry { return entry{name: name, body: body} }
 
 func link(kind byte, name, to string) entry { return entry{name: name, kind: kind, link: to} }
-
-// kinds of entries.
-const (
-	hardLink  = '1'
-	symLink   = '2'
-	charDev   = '3'
-	blockDev  = '4'
-	directory = '5'
-	fifo      = '6'
-	gnuLong   = 'L'
-	gnuSparse = 'S'
-	paxNext   = 'x'
-	paxGlobal = 'g'
-)
 
 // pax is a header that says more of the next entry, or, of kind g, of all.
 func pax(kind byte, records ...string) entry {
@@ -55,32 +42,16 @@ func record(key, value string) string {
 
 func (e entry) header() []byte {
 	h := make([]byte, block)
-	if e.kind == 0 {
-		e.kind = '0'
-	}
-	if e.mode == 0 {
-		e.mode = 0o755
-	}
-	if e.size == "" {
-		e.size = fmt.Sprintf("%011o", len(e.body))
-	}
-	if e.magic == "" {
-		e.magic = "ustar\x0000"
-	}
 	copy(h[:100], e.name)
-	copy(h[100:108], fmt.Sprintf("%07o", e.mode))
+	copy(h[100:108], fmt.Sprintf("%07o", cmp.Or(e.mode, 0o755)))
 	copy(h[108:116], "0000000")
 	copy(h[116:124], "0000000")
-	copy(h[124:136], e.size)
+	copy(h[124:136], cmp.Or(e.size, fmt.Sprintf("%011o", len(e.body))))
 	copy(h[136:148], "00000000000")
-	h[156] = e.kind
+	h[156] = cmp.Or(e.kind, '0')
 	copy(h[157:257], e.link)
-	copy(h[257:265], e.magic)
-	return seal(h)
-}
-
-// seal writes the checksum of a header.
-func seal(h []byte) []byte {
+	copy(h[257:265], cmp.Or(e.magic, "ustar\x0000"))
+	// The checksum is that of the header with spaces in its place.
 	copy(h[148:156], "        ")
 	var sum int
 	for _, b := range h {
@@ -92,16 +63,11 @@ func seal(h []byte) []byte {
 
 // tarOf writes a whole tar file.
 func tarOf(all ...entry) []byte {
-	return append(tarOpen(all...), make([]byte, 2*block)...)
-}
-
-// tarOpen leaves out the end.
-func tarOpen(all ...entry) []byte {
 	var out bytes.Buffer
 	for _, e := range all {
 		out.Write(e.header())
 		out.WriteString(e.body)
 		out.Write(make([]byte, -len(e.body)&(block-1)))
 	}
-	return out.Bytes()
+	return append(out.Bytes(), make([]byte, 2*block)...)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"hash/crc32"
 
@@ -31,29 +32,23 @@ func zipOf(all ...member) []byte {
 		if m.deflated {
 			body, method = deflated(m.body), 8
 		}
-		h := fields{crc: crc32.ChecksumIEEE([]byte(m.body)), method: method, packed: uint32(len(body)), size: uint32(len(m.body))}
-		if m.size != 0 {
-			h.size = m.size
+		// Both headers have these fields.
+		fields := func(out *bytes.Buffer, name string) {
+			put(out, uint16(20), uint16(0), method, uint16(0), uint16(0x21), crc32.ChecksumIEEE([]byte(m.body)),
+				uint32(len(body)), cmp.Or(m.size, uint32(len(m.body))), uint16(len(name)), uint16(0))
 		}
 		if !m.shared {
 			at = data.Len()
-			name := m.name
-			if m.local != "" {
-				name = m.local
-			}
+			name := cmp.Or(m.local, m.name)
 			data.WriteString("PK\x03\x04")
-			h.write(&data, name)
+			fields(&data, name)
 			data.WriteString(name)
 			data.Write(body)
 		}
 		dir.WriteString("PK\x01\x02")
 		dir.Write([]byte{20, 3}) // made on Unix
-		h.write(&dir, m.name)
-		mode := m.mode
-		if mode == 0 {
-			mode = 0o100755
-		}
-		put(&dir, uint16(0), uint16(0), uint16(0), mode<<16, uint32(at))
+		fields(&dir, m.name)
+		put(&dir, uint16(0), uint16(0), uint16(0), cmp.Or(m.mode, 0o100755)<<16, uint32(at))
 		dir.WriteString(m.name)
 	}
 	return zipEnd(data.Bytes(), dir.Bytes(), len(all))
@@ -65,16 +60,6 @@ func zipEnd(data, dir []byte, entries int) []byte {
 	end.WriteString("PK\x05\x06")
 	put(&end, uint16(0), uint16(0), uint16(entries), uint16(entries), uint32(len(dir)), uint32(len(data)), uint16(0))
 	return bytes.Join([][]byte{data, dir, end.Bytes()}, nil)
-}
-
-// fields are those that both headers have.
-type fields struct {
-	method            uint16
-	crc, packed, size uint32
-}
-
-func (h fields) write(out *bytes.Buffer, name string) {
-	put(out, uint16(20), uint16(0), h.method, uint16(0), uint16(0x21), h.crc, h.packed, h.size, uint16(len(name)), uint16(0))
 }
 
 func put(out *bytes.Buffer, values ...any) {
