@@ -17,7 +17,11 @@ var rangeForm = lazyregexp.New(`(?i)^ *bytes *=[ \t,]*(\d*)-(\d*)[ \t,]*$`)
 // whole file. The last 0 bytes become a range behind the end, which is answered with 416.
 func normalizeRange(r *http.Request, size int64) {
 	const field = "Range"
-	m := rangeForm.FindStringSubmatch(r.Header.Get(field))
+	given := r.Header.Get(field)
+	if given == "" {
+		return
+	}
+	m := rangeForm.FindStringSubmatch(given)
 	if m == nil || m[1]+m[2] == "" {
 		r.Header.Del(field)
 		return

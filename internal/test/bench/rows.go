@@ -400,6 +400,7 @@ func (b *bench) serve() error {
 		if _, err := b.exec(b.dir, b.pull(up, dir+"/store", "site:"+site, "--base-url", "http://mirror.example.com")...); err != nil {
 			return err
 		}
+		time.Sleep(3 * time.Second) // until then, a change of the file might leave no trace
 		ours, theirs := freePort(), freePort()
 		conf := filepath.Join(dir, "nginx.conf")
 		if err := os.WriteFile(conf, fmt.Appendf(nil, nginxConfiguration, processors, dir, theirs, site), 0o644); err != nil {

@@ -60,12 +60,12 @@ func (b *bench) repository(plugins, size int, programs bool, platforms ...string
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range count {
 		group.Go(func() error {
-			var content io.Reader = rand.NewChaCha8(sha256.Sum256(fmt.Appendf(nil, "plugin %d", i)))
+			content := io.MultiReader(strings.NewReader("#!/bin/sh\n"), rand.NewChaCha8(sha256.Sum256(fmt.Appendf(nil, "plugin %d", i))))
 			level := gzip.NoCompression
 			if programs {
 				level = gzip.DefaultCompression
 				at := i << 20 % len(code)
-				content = io.MultiReader(strings.NewReader(fmt.Sprint("plugin ", i)), bytes.NewReader(code[at:]), &repeated{data: code})
+				content = io.MultiReader(bytes.NewReader(code[:4096]), strings.NewReader(fmt.Sprint("plugin ", i)), bytes.NewReader(code[at:]), &repeated{data: code})
 			}
 			name := fmt.Sprintf("executor_p%04d_%s", i/len(platforms), strings.ReplaceAll(platforms[i%len(platforms)], "/", "_"))
 			packed, sum, err := pack(name, io.LimitReader(content, int64(size)), int64(size), level)
