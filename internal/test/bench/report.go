@@ -82,7 +82,7 @@ func (r *report) facts(row string, all []fact) {
 const page = `# Benchmarks
 
 How fast and how light botkube-mirror is, beside what you would use for the same. The table holds
-medians of %d runs each, in one session; the sides alternate. Memory is the highest resident size.
+medians, runs of each: %d, in one session; the sides alternate. Memory is the highest resident size.
 Everything runs on loopback and on two processors, and what is read is in memory before each run.
 Measure it on your own machine, with nothing else running:
 
