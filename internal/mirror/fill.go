@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 )
 
 // fill downloads every artifact and, as soon as one is there, has the outputs make what
@@ -91,10 +92,16 @@ func (d *downloads) download(ctx context.Context, group *errgroup.Group, order [
 		if slices.Contains(d.open, i) || d.hasFailed(url) {
 			continue // it comes with the outputs, or is known not to be there
 		}
-		downloading <- struct{}{}
+		// Templates take nobody's turn: they are small, and git asks several times for them.
+		takesTurn := d.plan.Downloads[i].Tree != lock.DirArchiveYAML
+		if takesTurn {
+			downloading <- struct{}{}
+		}
 		group.Go(func() error {
 			err := d.artifact(ctx, i)
-			<-downloading
+			if takesTurn {
+				<-downloading
+			}
 			if err != nil {
 				return d.fail(ctx, url, err)
 			}
