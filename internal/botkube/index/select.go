@@ -86,30 +86,32 @@ func Select(indexes map[string]*Index, s Selection) ([]Selected, []agent.Platfor
 }
 
 func selectEntries(indexes map[string]*Index, s Selection) ([]Selected, error) {
+	const most = 50 // problems that are told: each has names that are near
 	var problems []error
 	var selected []Selected
 	for _, wanted := range []struct {
 		keys  []agent.PluginKey
 		types []agent.PluginType
-	}{{s.Plugins, anyType}, {s.Executors, anyType[:1]}, {s.Sources, anyType[1:]}} {
+		drop  bool
+	}{{s.Plugins, anyType, false}, {s.Executors, anyType[:1], false}, {s.Sources, anyType[1:], false}, {s.Exclude, anyType, true}} {
 		for _, key := range wanted.keys {
 			found, err := find(indexes, key, wanted.types)
 			if err != nil {
 				problems = append(problems, err)
 			}
-			selected = append(selected, found...)
-		}
-	}
-	if len(s.Plugins)+len(s.Executors)+len(s.Sources) == 0 {
-		selected = newest(indexes)
-	}
-	for _, key := range s.Exclude {
-		if _, err := find(indexes, key, anyType); err != nil {
-			problems = append(problems, err)
+			if len(problems) == most {
+				return nil, errors.Join(append(problems, errors.New("what follows was not looked for"))...)
+			}
+			if !wanted.drop {
+				selected = append(selected, found...)
+			}
 		}
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
+	}
+	if len(s.Plugins)+len(s.Executors)+len(s.Sources) == 0 {
+		selected = newest(indexes)
 	}
 	excluded := map[agent.PluginKey]bool{}
 	for _, key := range s.Exclude {
@@ -276,11 +278,20 @@ func (s Selected) Dependencies(p agent.Platform) map[string]SelectedDependency {
 
 // UnknownName says that a name is not there, and what is, the nearest first.
 func UnknownName(what, name string, known []string) error {
-	slices.Sort(known)
-	known = slices.Compact(known)
-	slices.SortStableFunc(known, func(a, b string) int { return spelling.Distance(a, name) - spelling.Distance(b, name) })
+	const most = 50
+	distance := map[string]int{}
+	for _, k := range known {
+		distance[k] = spelling.Distance(k, name)
+	}
+	known = slices.SortedFunc(maps.Keys(distance), func(a, b string) int {
+		return cmp.Or(distance[a]-distance[b], strings.Compare(a, b))
+	})
 	if len(known) == 0 {
 		return fmt.Errorf("there is no %s %q, nor any other", what, name)
 	}
-	return fmt.Errorf("there is no %s %q; there is: %s", what, name, strings.Join(known, ", "))
+	shown, more := known[:min(len(known), most)], ""
+	if len(known) > most {
+		more = fmt.Sprintf(" and %d more", len(known)-most)
+	}
+	return fmt.Errorf("there is no %s %q; there is: %s%s", what, name, strings.Join(shown, ", "), more)
 }

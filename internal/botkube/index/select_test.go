@@ -170,3 +170,18 @@ func TestDependencies(t *testing.T) {
 		}
 	}
 }
+
+// TestSelectBoundsProblems wants an error that does not grow with the index.
+func TestSelectBoundsProblems(t *testing.T) {
+	t.Parallel()
+	var s Selection
+	document := "entries:\n"
+	for i := range 200 {
+		document += fmt.Sprintf("- {name: p%d, type: source, version: v1, urls: [{url: x, platform: {os: linux, architecture: amd64}}]}\n", i)
+		s.Plugins = append(s.Plugins, agent.PluginKey{Repository: "r", Name: fmt.Sprint("absent-", i)})
+	}
+	_, _, err := Select(map[string]*Index{"r": parseText(t, document)}, s)
+	if err == nil || len(err.Error()) > 50_000 || !strings.Contains(err.Error(), " and 150 more\n") || !strings.HasSuffix(err.Error(), "\nwhat follows was not looked for") {
+		t.Errorf("%.2000v", err)
+	}
+}
