@@ -88,7 +88,11 @@ func Find(objects []*manifest.Object, files []*File) (*Release, error) {
 	if err := cmp.Or(d.object.TypeError(), err); err != nil {
 		return nil, err
 	}
-	return &Release{Object: d.object, Version: exactVersion(d.said), VersionText: d.said, Values: values, Notes: g.notes}, nil
+	r := &Release{Object: d.object, VersionText: d.said, Values: values, Notes: g.notes}
+	if m := exact.FindStringSubmatch(strings.TrimSpace(d.said)); m != nil {
+		r.Version = "v" + m[1]
+	}
+	return r, nil
 }
 
 func (g *input) choose(all []*described) (*described, error) {
@@ -160,10 +164,3 @@ func packaged(candidates []*described) []*described {
 }
 
 var exact = lazyregexp.New(`^=?\s*v?([0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?)([+_][0-9A-Za-z.-]+)?$`)
-
-func exactVersion(said string) string {
-	if m := exact.FindStringSubmatch(strings.TrimSpace(said)); m != nil {
-		return "v" + m[1]
-	}
-	return ""
-}
