@@ -56,7 +56,6 @@ type Options struct {
 // Format is what an agent is configured with.
 type Format string
 
-// What is for agents that are not installed by Helm.
 const (
 	Manifests Format = "manifests"
 	Patch     Format = "patch"
