@@ -39,10 +39,12 @@ var importers = map[string][]string{
 	"github.com/mholt/archiver":              {"internal/content/archive"},
 	"github.com/google/go-containerregistry": {"internal/form/bundle", "internal/form/image", "internal/form/oci", "internal/test/script"},
 	"github.com/spf13/cobra":                 {"cmd"},
-	"github.com/schollz/progressbar":         {"cmd"},
-	module + "cmd":                           {"."},
-	module + "internal/mirror":               {"cmd"},
-	module + "internal/configfile":           {"cmd"},
+	// A start compiles no expression. The configuration file has patterns in a table.
+	"regexp":                         {"internal/lazyregexp", "internal/configfile", "internal/test/registrytest", "internal/test/script", "internal/test/reliability/powercut"},
+	"github.com/schollz/progressbar": {"cmd"},
+	module + "cmd":                   {"."},
+	module + "internal/mirror":       {"cmd"},
+	module + "internal/configfile":   {"cmd"},
 	// The commands know no form: they ask the list of all.
 	module + "internal/form/forms":    {"cmd", "internal/mirror"},
 	module + "internal/form/dir":      {"internal/form/forms"},
