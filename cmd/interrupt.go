@@ -2,9 +2,11 @@ package cmd
 
 import (
 	"context"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
@@ -25,4 +27,43 @@ func interrupted(ctx context.Context, err error) error {
 	}
 	return fault.New(fault.Interrupted, "interrupted").
 		WithHint("run the same command again: it uses what is there already")
+}
+
+// stalled is how long a write may take once the run is interrupted.
+const stalled = 300 * time.Millisecond
+
+// interruptible is standard output, whose reader may stall: a write ends all the same once
+// the context is done.
+type interruptible struct {
+	ctx    context.Context
+	to     io.Writer
+	buf    []byte
+	failed error
+}
+
+func (w *interruptible) Write(p []byte) (int, error) {
+	if w.failed != nil {
+		return 0, w.failed
+	}
+	// A write that is given up may still read what it was given.
+	w.buf = append(w.buf[:0], p...)
+	var n int
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		n, err = w.to.Write(w.buf)
+	}()
+	select {
+	case <-done:
+		return n, err
+	case <-w.ctx.Done():
+	}
+	select {
+	case <-done:
+		return n, err
+	case <-time.After(stalled):
+		w.failed = context.Cause(w.ctx)
+		return 0, w.failed
+	}
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -61,6 +63,39 @@ func TestInterruptedWhileReading(t *testing.T) {
 		interrupt()
 		if code != 130 || !strings.Contains(out.String(), "interrupted") {
 			t.Errorf("%q ended with %d\n%s", args, code, &out)
+		}
+	}
+}
+
+// unread is a pipe that nobody reads. What writes to it is interrupted.
+type unread struct {
+	interrupt context.CancelFunc
+	end       <-chan struct{}
+}
+
+func (u unread) Write([]byte) (int, error) {
+	u.interrupt()
+	<-u.end
+	return 0, io.ErrClosedPipe
+}
+
+// TestInterruptedWhileWriting has what writes to standard output end at a signal, also when
+// nobody reads that.
+func TestInterruptedWhileWriting(t *testing.T) {
+	t.Parallel()
+	upstream := httptest.NewServer(http.FileServer(http.Dir("../testdata/upstream")))
+	t.Cleanup(upstream.Close)
+	for _, command := range []string{"pull -o -", "lock -", "list"} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		var out bytes.Buffer
+		code := Run(ctx, Environment{
+			Args: append(strings.Fields(command), "--repository", "x="+upstream.URL+"/plugins-index.yaml", "--plugin", "x/raw",
+				"--platform", "linux/amd64", "--store", filepath.Join(t.TempDir(), "store")),
+			Stdout: unread{interrupt, t.Context().Done()}, Stderr: &out, Getenv: func(string) string { return "" },
+		})
+		interrupt()
+		if code != 130 || !strings.Contains(out.String(), "interrupted") {
+			t.Errorf("%q ended with %d\n%s", command, code, &out)
 		}
 	}
 }

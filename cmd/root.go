@@ -27,6 +27,7 @@ type Environment struct {
 
 // Run carries out a command line and returns the exit code.
 func Run(ctx context.Context, env Environment) int {
+	env.Stdout = &interruptible{ctx: ctx, to: env.Stdout}
 	g := &global{env: &env, logFormat: env.logFormat()}
 	err := g.command().ExecuteContext(ctx)
 	return g.report(ctx, err)
