@@ -168,7 +168,12 @@ func splitDocument(path string) (at, name string) {
 func fromStream(ctx context.Context, stdin io.Reader) (*Place, error) {
 	p := &Place{Target: StandardStream, Stream: stdin}
 	var err error
-	if f, ok := regular(stdin); ok {
+	f, ok := stdin.(*os.File)
+	if ok {
+		fi, err := f.Stat()
+		ok = err == nil && fi.Mode().IsRegular()
+	}
+	if ok {
 		p.Start = make([]byte, startSize)
 		var n int
 		n, err = f.ReadAt(p.Start, 0)
@@ -182,15 +187,6 @@ func fromStream(ctx context.Context, stdin io.Reader) (*Place, error) {
 		return nil, fmt.Errorf("reading standard input: %w", err)
 	}
 	return p, nil
-}
-
-func regular(stdin io.Reader) (*os.File, bool) {
-	f, ok := stdin.(*os.File)
-	if !ok {
-		return nil, false
-	}
-	fi, err := f.Stat()
-	return f, err == nil && fi.Mode().IsRegular()
 }
 
 // interruptible is a reader that fails once its context is done.

@@ -250,16 +250,15 @@ func parseCheckpoint(line, id []byte) (Checkpoint, bool) {
 // Commit makes the partial file the blob d, which the caller has found it to
 // be; size is checked once more. It is there after a power cut. Only Close may
 // follow.
-func (in *Ingest) Commit(d lock.SHA256, size int64) error {
-	if err := in.commit(d, size); err != nil {
-		return fmt.Errorf("storing sha256:%s: %w", d, explain(err))
-	}
-	in.store.known.Store(d, size)
-	in.removeNotes()
-	return nil
-}
-
-func (in *Ingest) commit(d lock.SHA256, size int64) error {
+func (in *Ingest) Commit(d lock.SHA256, size int64) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("storing sha256:%s: %w", d, explain(err))
+			return
+		}
+		in.store.known.Store(d, size)
+		in.removeNotes()
+	}()
 	fi, err := in.file.Stat()
 	if err != nil {
 		return err
