@@ -203,7 +203,7 @@ func (l *login) ask(ctx context.Context, c challenge, auth Credentials, scopes .
 		}
 		q := request{method: http.MethodPost, url: u, header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, data: []byte(form.Encode())}
 		token, err = l.tokenFrom(ctx, q, "")
-		if e, ok := errors.AsType[*statusError](err); !ok || e.Code != http.StatusNotFound {
+		if e, ok := errors.AsType[*statusError](err); !ok || e.Code != http.StatusNotFound && e.Code != http.StatusMethodNotAllowed {
 			return token, err
 		} // else it knows the other way only
 	}

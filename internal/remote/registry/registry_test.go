@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -502,6 +503,66 @@ func TestUploadWrongContent(t *testing.T) {
 	checkFails(t, err, fault.Unexpected, "opening the content")
 	if _, ok, err := r.HasBlob(t.Context(), blob.SHA256); ok || err != nil {
 		t.Error("the registry has it", err)
+	}
+}
+
+// However a registry refuses what it was sent, damage here is said to be that; the
+// content is read again once at most, and not where it is not what is refused.
+func TestUploadWrongContentRefused(t *testing.T) {
+	t.Parallel()
+	reg := registrytest.Start(t, registrytest.Options{})
+	blob, data := content(t, 1000)
+	for _, test := range []struct {
+		registrytest.Fault
+		// reads are how often the content is opened if it is right, the attempts included.
+		reads   int
+		noticed bool
+	}{
+		{registrytest.Fault{Status: 400}, 2, true},
+		{registrytest.Fault{Status: 404}, 4, true},
+		{registrytest.Fault{Status: 409}, 2, true},
+		{registrytest.Fault{Status: 416}, 4, true},
+		{registrytest.Fault{Status: 422}, 2, true},
+		{registrytest.Fault{Status: 500}, 2, true},
+		{registrytest.Fault{Status: 502, Header: http.Header{"Content-Type": {"text/html"}}, Body: "<html>"}, 2, true},
+		{registrytest.Fault{Status: 401}, 1, false},
+		{registrytest.Fault{Status: 403}, 1, false},
+		{registrytest.Fault{Status: 413}, 1, false},
+		{registrytest.Fault{Status: 429}, 1, false},
+	} {
+		test.Method, test.Path = "PUT", "/blobs/"
+		r := open(t, newClient(t, registry.Config{PlainHTTP: true, Options: transfer.Options{Retry: transfer.Retry{Limit: 2}}}), reg.Proxy(t, test.Fault).Host, true)
+		reads := 0
+		_, err := r.Upload(t.Context(), blob, func() (io.ReadSeekCloser, error) { reads++; return opener(data)() }, nil)
+		checkFails(t, err, fault.Upstream, strconv.Itoa(test.Status))
+		if reads != test.reads {
+			t.Errorf("%d: read %d times, want %d", test.Status, reads, test.reads)
+		}
+		flipped := bytes.Clone(data)
+		flipped[100] ^= 1
+		_, err = r.Upload(t.Context(), blob, opener(flipped), nil)
+		if test.noticed {
+			checkFails(t, err, fault.Integrity, "the content to send is sha256:"+lock.Sum(flipped).String())
+		} else {
+			checkFails(t, err, fault.Upstream, strconv.Itoa(test.Status))
+		}
+	}
+}
+
+// A token server that does not know how to exchange an identity token is asked as it
+// is for a user without one.
+func TestIdentityTokenUnknown(t *testing.T) {
+	t.Parallel()
+	reg := registrytest.Start(t, registrytest.Options{})
+	for _, status := range []int{404, 405} {
+		p := reg.Proxy(t, append([]registrytest.Fault{{Method: "POST", Path: "/token", Status: status}}, registrytest.Habits["token"]...)...)
+		c := newClient(t, registry.Config{PlainHTTP: true, Credentials: func(context.Context, string, string) (registry.Credentials, error) {
+			return registry.Credentials{IdentityToken: "x"}, nil
+		}})
+		open(t, c, p.Host, true)
+		if n := len(p.Requests("POST", "/token")); n != 1 {
+			t.Errorf("%d: exchanged %d times", status, n)
+		}
 	}
 }
 

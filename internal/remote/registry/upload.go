@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -85,6 +86,9 @@ func (r *Repository) Upload(ctx context.Context, blob lock.Blob, open func() (io
 	doing := "uploading " + digestPrefix + blob.SHA256.String() + " to " + r.name.String()
 	s := &session{Repository: r, ctx: ctx, blob: blob, open: open, progress: progress}
 	err = r.client.retry(ctx, doing, func() int64 { return s.high }, s.try)
+	if e, ok := errors.AsType[*statusError](err); ok && e.Code >= 500 || transfer.Is[*interceptedError](err) {
+		err = cmp.Or(s.checkContent(), err) // some registries fail over a wrong digest
+	}
 	return s.sent, r.failure(ctx, doing, err)
 }
 
@@ -356,7 +360,7 @@ func (s *session) again(err error) error {
 	if !ok {
 		return err
 	}
-	if e.Code == http.StatusBadRequest && s.sent > 0 && !s.read {
+	if e.Code == http.StatusBadRequest || e.method == http.MethodPut && e.Code < 500 && !otherReason[e.Code] {
 		if err := s.checkContent(); err != nil {
 			return err
 		}
@@ -376,8 +380,18 @@ func (s *session) again(err error) error {
 	return &sessionLost{e.Error()}
 }
 
-// checkContent reads the content again: the registry says that what it has is something else.
+// otherReason has the refusals that are not for a wrong digest, which registries
+// refuse in many ways (400, 404, 409, 416, 422).
+var otherReason = map[int]bool{
+	http.StatusUnauthorized: true, http.StatusForbidden: true, http.StatusRequestEntityTooLarge: true, http.StatusTooManyRequests: true,
+}
+
+// checkContent reads once more what was sent: the registry may have refused it for
+// damage that is here.
 func (s *session) checkContent() error {
+	if s.sent == 0 || s.read {
+		return nil
+	}
 	f, err := s.open()
 	if err != nil {
 		return transfer.Local(fmt.Errorf("opening the content: %w", err))
