@@ -55,17 +55,6 @@ var errMiscoded = unclear(errors.New("the server says that it compresses the fil
 
 var errWebPage = errors.New("the server answers with a web page, not with a file")
 
-// largeError is a file of more bytes than are downloaded. Size is -1 where it is
-// not known.
-type largeError struct{ size, most int64 }
-
-func (e *largeError) Error() string {
-	if e.size < 0 {
-		return fmt.Sprintf("it has more than the %d bytes that are downloaded of one file", e.most)
-	}
-	return fmt.Sprintf("it has %d bytes, more than the %d that are downloaded of one file", e.size, e.most)
-}
-
 // HintLFS is what to do about a file of Git LFS.
 const HintLFS = "Git LFS keeps the file elsewhere: give the URL of the file itself (GitHub has it at media.githubusercontent.com/media/OWNER/REPOSITORY/REF/PATH), or in a repository of this machine, run git lfs pull"
 
@@ -94,11 +83,18 @@ func (d *download) head() []byte {
 	return head
 }
 
+// largeError is a file of more bytes than are downloaded.
+type largeError struct{ error }
+
+// tooLarge is the error for a file of a size, or of -1 where that is not known.
 func tooLarge(size, most int64) error {
+	reason := fmt.Errorf("it has %d bytes, more than the %d that are downloaded of one file", size, most)
+	if size < 0 {
+		reason = fmt.Errorf("it has more than the %d bytes that are downloaded of one file", most)
+	}
 	const gib = 1 << 30
-	raised := max(size, 2*most)
-	return transfer.Permanent(unclear(&largeError{size, most},
-		fmt.Sprintf("if it is meant to be so large, raise the bound: --max-size %dGiB", (raised+gib-1)/gib)))
+	return transfer.Permanent(unclear(&largeError{reason},
+		fmt.Sprintf("if it is meant to be so large, raise the bound: --max-size %dGiB", (max(size, 2*most)+gib-1)/gib)))
 }
 
 func unclear(reason error, hint string) error {

@@ -14,22 +14,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// detectors say what a source without a scheme is: a repository, a bucket or a file of
-// this machine. The order is that of go-getter v1, which the agent has (detect.go,
-// Detectors); those that v2 lacks, or has otherwise, follow below.
-var detectors = []getter.Detector{
-	&getter.GitHubDetector{}, &getter.GitLabDetector{}, &getter.GitDetector{},
-	detector(detectBitbucket), detector(detectS3), detector(detectGCS), detector(detectFile),
-}
-
-// detector returns ok if the source is of its kind, and "" if it is a malformed one.
-type detector func(source string, parts []string) (located string, ok bool)
-
-func (d detector) Detect(source, _ string) (string, bool, error) {
-	located, ok := d(source, strings.Split(source, "/"))
-	return located, ok, nil
-}
-
 // detect returns a URL as go-getter v1 reads it (detect.go, Detect). It is not ok if it
 // is none.
 func detect(raw string) (located string, ok bool) {
@@ -63,55 +47,54 @@ func detect(raw string) (located string, ok bool) {
 	return found, true
 }
 
-// detectSource returns the URL of a source without a scheme, or "".
+// detectSource returns the URL of a source without a scheme: a repository, a bucket or a
+// file of this machine; or "". The order is that of go-getter v1, which the agent has
+// (detect.go, Detectors). From detectBitbucket on, v2 lacks them, or has them otherwise.
 func detectSource(source string) string {
-	for _, d := range detectors {
+	for _, d := range []getter.Detector{&getter.GitHubDetector{}, &getter.GitLabDetector{}, &getter.GitDetector{}} {
 		if located, ok, err := d.Detect(source, ""); ok || err != nil {
 			return located
 		}
 	}
-	return ""
+	switch parts := strings.Split(source, "/"); {
+	case parts[0] == "bitbucket.org" && len(parts) > 1:
+		return detectBitbucket(source)
+	case strings.Contains(source, ".amazonaws.com/"):
+		return detectS3(strings.Split(parts[0], "."), strings.Join(parts[1:], "/"))
+	case strings.Contains(source, ".googleapis.com/") && len(parts) < 5:
+		return ""
+	case strings.Contains(source, ".googleapis.com/"):
+		return normal("gcs", "www.googleapis.com/storage/"+strings.Join(parts[2:], "/"))
+	case !filepath.IsAbs(source):
+		return ""
+	case runtime.GOOS == "windows":
+		return "file://" + filepath.ToSlash(source)
+	}
+	return "file:///" + strings.TrimPrefix(source, "/")
 }
 
 // detectBitbucket takes all repositories for git's, which they are since 2020. go-getter
 // asks api.bitbucket.org, whoever wants to know what a URL means.
-func detectBitbucket(source string, _ []string) (located string, ok bool) {
-	if !strings.HasPrefix(source, "bitbucket.org/") {
-		return "", false
-	}
+func detectBitbucket(source string) string {
 	u, err := neturl.Parse("https://" + source)
 	if err != nil {
-		return "", true
+		return ""
 	}
 	u.Path = strings.TrimSuffix(u.Path, ".git") + ".git"
-	return "git::" + u.String(), true
+	return "git::" + u.String()
 }
 
 // detectS3 returns the URL of a bucket in its path's form: host/BUCKET/KEY.
-func detectS3(source string, parts []string) (located string, ok bool) {
-	if !strings.Contains(source, ".amazonaws.com/") {
-		return "", false
-	}
-	host, key := strings.Split(parts[0], "."), strings.Join(parts[1:], "/")
+func detectS3(host []string, key string) string {
 	switch {
 	case len(host) == 3:
-		return normal("s3", host[0]+".amazonaws.com/"+key), true
+		return normal("s3", host[0]+".amazonaws.com/"+key)
 	case len(host) == 4:
-		return normal("s3", host[1]+".amazonaws.com/"+host[0]+"/"+key), true
+		return normal("s3", host[1]+".amazonaws.com/"+host[0]+"/"+key)
 	case len(host) == 5 && host[1] == "s3":
-		return normal("s3", "s3."+host[2]+".amazonaws.com/"+host[0]+"/"+key), true
+		return normal("s3", "s3."+host[2]+".amazonaws.com/"+host[0]+"/"+key)
 	}
-	return "", true
-}
-
-func detectGCS(source string, parts []string) (located string, ok bool) {
-	if !strings.Contains(source, ".googleapis.com/") {
-		return "", false
-	}
-	if len(parts) < 5 {
-		return "", true
-	}
-	return normal("gcs", "www.googleapis.com/storage/"+strings.Join(parts[2:], "/")), true
+	return ""
 }
 
 // normal returns a URL as [neturl.URL.String] writes it, with its getter; empty if it is none.
@@ -121,14 +104,4 @@ func normal(kind, rest string) string {
 		return ""
 	}
 	return kind + "::" + u.String()
-}
-
-func detectFile(source string, _ []string) (located string, ok bool) {
-	switch {
-	case !filepath.IsAbs(source):
-		return "", false
-	case runtime.GOOS == "windows":
-		return "file://" + filepath.ToSlash(source), true
-	}
-	return "file:///" + strings.TrimPrefix(source, "/"), true
 }

@@ -92,7 +92,7 @@ func (c *Client) tree(ctx context.Context, req Request, want expectation, obs Ob
 		return Result{}, err
 	}
 	// Another key than that of a file: what is there of one is no part of it.
-	in, err := c.store.Ingest(ctx, "tree "+src.shown, obs.Waiting)
+	in, err := c.cfg.Store.Ingest(ctx, "tree "+src.shown, obs.Waiting)
 	if err != nil {
 		return Result{}, transfer.Local(err)
 	}
@@ -100,14 +100,14 @@ func (c *Client) tree(ctx context.Context, req Request, want expectation, obs Ob
 	if r, err := c.reuseByDigest(ctx, req, src.shown, want); !errors.Is(err, errStale) {
 		return r, err
 	}
-	dir, err := c.store.TempDir()
+	dir, err := c.cfg.Store.TempDir()
 	if err != nil {
 		return Result{}, transfer.Local(err)
 	}
 	defer os.RemoveAll(dir)
 	obs.Started(-1)
 	key, top := "tree "+string(req.Tree)+" "+src.shown, filepath.Join(dir, "tree")
-	record, _ := c.store.URLRecord(key)
+	record, _ := c.cfg.Store.URLRecord(key)
 	from, err := c.directory(ctx, src, top, record.ETag, obs)
 	if errors.Is(err, errUnchanged) {
 		r, reused := c.reuseTree(ctx, req, record, want)
@@ -126,7 +126,7 @@ func (c *Client) tree(ctx context.Context, req Request, want expectation, obs Ob
 	defer from.top.Close()
 	r, err := c.storeTree(ctx, req, from, in, want)
 	if err == nil && from.version != "" { // without the record, the next run gets it again
-		_ = c.store.SetURLRecord(key, store.URLRecord{URL: src.shown, SHA256: r.SHA256, Size: r.Size, ETag: from.version, Seen: time.Now()})
+		_ = c.cfg.Store.SetURLRecord(key, store.URLRecord{URL: src.shown, SHA256: r.SHA256, Size: r.Size, ETag: from.version, Seen: time.Now()})
 	}
 	obs.Received(int(r.Size))
 	return r, err
@@ -164,7 +164,7 @@ func (c *Client) reuseTree(ctx context.Context, req Request, record store.URLRec
 	if err != nil || req.Tree != lock.DirArchiveYAML {
 		return r, err
 	}
-	f, err := c.store.Open(record.SHA256)
+	f, err := c.cfg.Store.Open(record.SHA256)
 	if err != nil {
 		return Result{}, transfer.Local(err)
 	}
@@ -241,7 +241,7 @@ func subdirectory(root *os.Root, pattern string) (string, error) {
 func (c *Client) getDirectory(ctx context.Context, src treeSource, top, have string, obs Observer) (version string, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer watchSize(ctx, top, min(maxTreeBytes, c.max), cancel)()
+	defer watchSize(ctx, top, min(maxTreeBytes, c.cfg.MaxBytes), cancel)()
 	if src.getter == "git" {
 		version, err = c.clone(ctx, src.url, top, have, obs)
 	} else {
@@ -302,7 +302,7 @@ func (c *Client) unpack(ctx context.Context, src treeSource, top string, obs Obs
 	if err != nil {
 		return err
 	}
-	from, err := c.store.Open(got.SHA256)
+	from, err := c.cfg.Store.Open(got.SHA256)
 	if err != nil {
 		return transfer.Local(err)
 	}

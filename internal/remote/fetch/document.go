@@ -25,7 +25,7 @@ import (
 func (c *Client) Document(ctx context.Context, rawURL string, max int64, header http.Header) (data []byte, err error) {
 	u, err := parseWebURL(rawURL)
 	if err == nil {
-		err = c.options.Retry.Do(ctx, c.observer(rawURL).Retrying, nil, func() (err error) {
+		err = c.retry(ctx, rawURL, func() (err error) {
 			data, err = c.readDocument(ctx, u, max, header)
 			return err
 		})
@@ -113,7 +113,7 @@ func tooLong(max int64) error {
 func (c *Client) Destination(ctx context.Context, rawURL string) (destination string, err error) {
 	u, err := parseWebURL(rawURL)
 	if err == nil {
-		err = c.options.Retry.Do(ctx, c.observer(rawURL).Retrying, nil, func() error {
+		err = c.retry(ctx, rawURL, func() error {
 			resp, err := c.head(ctx, u, false)
 			if err != nil {
 				return err
@@ -148,7 +148,7 @@ func (c *Client) Size(ctx context.Context, rawURL string) (int64, error) {
 			size, err = fi.Size(), f.Close()
 		}
 	case src.isWeb():
-		err = c.options.Retry.Do(ctx, c.observer(rawURL).Retrying, nil, func() error {
+		err = c.retry(ctx, rawURL, func() error {
 			resp, err := c.head(ctx, src.url, true)
 			if err != nil {
 				return err
@@ -158,8 +158,8 @@ func (c *Client) Size(ctx context.Context, rawURL string) (int64, error) {
 			return err
 		})
 	}
-	if err == nil && size > c.max {
-		err = tooLarge(size, c.max)
+	if err == nil && size > c.cfg.MaxBytes {
+		err = tooLarge(size, c.cfg.MaxBytes)
 	}
 	if err != nil {
 		return 0, failure("asking for the size of", rawURL, err)

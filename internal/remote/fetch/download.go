@@ -49,9 +49,9 @@ func (c *Client) blob(ctx context.Context, req Request, obs Observer) (Result, e
 	if r, err := c.reuseByDigest(ctx, req, src.shown, want); !errors.Is(err, errStale) {
 		return r, err
 	}
-	before, _ := c.store.URLRecord(src.shown)
+	before, _ := c.cfg.Store.URLRecord(src.shown)
 	waited := false
-	in, err := c.store.Ingest(ctx, src.shown, func() {
+	in, err := c.cfg.Store.Ingest(ctx, src.shown, func() {
 		waited = true
 		obs.Waiting()
 	})
@@ -72,7 +72,7 @@ func (c *Client) blob(ctx context.Context, req Request, obs Observer) (Result, e
 	}
 	defer end()
 	d.loop = &transfer.Download{
-		Sink: d.in, Source: from, Retry: c.options.Retry, Observer: obs, Vouched: want.vouched(), Expected: want.size,
+		Sink: d.in, Source: from, Retry: c.cfg.Retry, Observer: obs, Vouched: want.vouched(), Expected: want.size,
 		CheckTotal: d.checkTotal, CheckSize: c.checkSize,
 	}
 	return d.run(ctx)
@@ -98,7 +98,7 @@ func (c *Client) reuseFresh(ctx context.Context, req Request, src source, before
 	if want.vouched() {
 		return c.reuseByDigest(ctx, req, src.shown, want)
 	}
-	rec, ok := c.store.URLRecord(src.shown)
+	rec, ok := c.cfg.Store.URLRecord(src.shown)
 	if !ok || rec.Seen.Equal(before.Seen) {
 		return Result{}, errStale
 	}
@@ -108,7 +108,7 @@ func (c *Client) reuseFresh(ctx context.Context, req Request, src source, before
 // run gets the content, unless the source says that what the store has is
 // still the same.
 func (d *download) run(ctx context.Context) (Result, error) {
-	if rec, ok := d.store.URLRecord(d.src.shown); ok && !d.want.vouched() && d.want.checkSize(rec.Size) == nil {
+	if rec, ok := d.cfg.Store.URLRecord(d.src.shown); ok && !d.want.vouched() && d.want.checkSize(rec.Size) == nil {
 		d.record = &rec
 	}
 	err := d.getVerified(ctx)
@@ -200,7 +200,7 @@ func (d *download) finish() (Result, error) {
 	// A record counts once its blob is there. If it came second, a run that is
 	// killed before it would leave a blob of which nobody knows the URL. One that
 	// cannot be written only costs the next run a question.
-	_ = d.store.SetURLRecord(d.src.shown, store.URLRecord{
+	_ = d.cfg.Store.SetURLRecord(d.src.shown, store.URLRecord{
 		URL: d.src.shown, SHA256: r.SHA256, Size: r.Size,
 		ETag: origin.ETag, LastModified: origin.LastModified, Vouched: d.want.vouched(), Seen: time.Now(),
 	})
@@ -212,8 +212,8 @@ func (d *download) finish() (Result, error) {
 
 // checkTotal refuses a size before its bytes flow.
 func (d *download) checkTotal(total int64) error {
-	if total > d.max {
-		return tooLarge(total, d.max)
+	if total > d.cfg.MaxBytes {
+		return tooLarge(total, d.cfg.MaxBytes)
 	}
 	if total < 0 {
 		return nil
@@ -223,8 +223,8 @@ func (d *download) checkTotal(total int64) error {
 
 // checkSize refuses more bytes than are downloaded of one file.
 func (c *Client) checkSize(size int64) error {
-	if size > c.max {
-		return tooLarge(-1, c.max)
+	if size > c.cfg.MaxBytes {
+		return tooLarge(-1, c.cfg.MaxBytes)
 	}
 	return nil
 }

@@ -37,8 +37,20 @@ func expect(req Request) (expectation, error) {
 		all = append(all, sha256Checksum(*req.SHA256))
 	}
 	for _, c := range all {
-		if err := e.add(c); err != nil {
-			return e, err
+		c, err := agent.ParseChecksum(c.String())
+		if err != nil {
+			return e, fault.New(fault.Integrity, "%s gives no usable checksum: %w", e.source, err)
+		}
+		switch i := indexOf(e.checksums, c.Algorithm); {
+		case i < 0:
+			e.checksums = append(e.checksums, c)
+		case e.checksums[i] != c:
+			return e, fault.New(fault.Integrity, "%s gives two checksums that contradict each other: %s and %s", e.source, e.checksums[i], c).
+				WithHint("one of them is wrong: ask the publisher")
+		}
+		if c.Algorithm == "sha256" {
+			d, _ := lock.ParseSHA256(c.Hex) // as ParseChecksum has checked
+			e.sha256 = &d
 		}
 	}
 	return e, nil
@@ -48,29 +60,8 @@ func sha256Checksum(d lock.SHA256) agent.Checksum {
 	return agent.Checksum{Algorithm: "sha256", Hex: d.String()}
 }
 
-func (e *expectation) add(c agent.Checksum) error {
-	c, err := agent.ParseChecksum(c.String())
-	if err != nil {
-		return fault.New(fault.Integrity, "%s gives no usable checksum: %w", e.source, err)
-	}
-	for _, other := range e.checksums {
-		if other == c {
-			return nil
-		}
-		if other.Algorithm == c.Algorithm {
-			return fault.New(fault.Integrity, "%s gives two checksums that contradict each other: %s and %s", e.source, other, c).
-				WithHint("one of them is wrong: ask the publisher")
-		}
-	}
-	e.checksums = append(e.checksums, c)
-	if c.Algorithm == "sha256" {
-		d, err := lock.ParseSHA256(c.Hex)
-		if err != nil {
-			return fault.New(fault.Integrity, "%s gives no usable checksum: %w", e.source, err)
-		}
-		e.sha256 = &d
-	}
-	return nil
+func indexOf(checksums []agent.Checksum, algorithm string) int {
+	return slices.IndexFunc(checksums, func(c agent.Checksum) bool { return c.Algorithm == algorithm })
 }
 
 // vouched reports whether a digest will tell right content from wrong.
@@ -90,22 +81,19 @@ func (e expectation) checkSize(size int64) error {
 	return e.mismatch("the size", fmt.Sprintf("%d bytes", e.size), fmt.Sprint(size))
 }
 
-// check compares digests with the expected ones, and names all that differ.
+// check compares digests, of which there is one for each that is expected, and names all
+// that differ.
 func (e expectation) check(digests []agent.Checksum) error {
-	var want, got []string
+	var wanted, had []string
 	for _, c := range e.checksums {
-		i := slices.IndexFunc(digests, func(d agent.Checksum) bool { return d.Algorithm == c.Algorithm })
-		if i < 0 {
-			return fault.New(fault.Unexpected, "no %s digest was computed", c.Algorithm)
-		}
-		if digests[i] != c {
-			want, got = append(want, c.String()), append(got, digests[i].String())
+		if got := digests[indexOf(digests, c.Algorithm)]; got != c {
+			wanted, had = append(wanted, c.String()), append(had, got.String())
 		}
 	}
-	if len(want) == 0 {
+	if len(wanted) == 0 {
 		return nil
 	}
-	return e.mismatch("the checksum", strings.Join(want, " and "), strings.Join(got, " and "))
+	return e.mismatch("the checksum", strings.Join(wanted, " and "), strings.Join(had, " and "))
 }
 
 // sums hashes what it is written, by sha256 and by what is expected besides.

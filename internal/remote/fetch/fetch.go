@@ -38,39 +38,29 @@ const DefaultMaxBytes = 1 << 30
 
 // Client fetches. Its methods may be called concurrently.
 type Client struct {
-	store *store.Store
-	http  *transfer.Client
-	// options are filled.
-	options transfer.Options
+	// cfg is filled.
+	cfg  Config
+	http *transfer.Client
 	// userAgents has, by host, what this client calls itself where it matters.
 	userAgents sync.Map
 	netrc      func() (*netrc.Netrc, error)
-	max        int64
-	retrying   func(url string, err error, pause time.Duration)
-	identity   transfer.Identity
 	transport  *http.Transport
 }
 
-// observer tells of attempts at a document.
-func (c *Client) observer(url string) Observer {
-	if c.retrying == nil {
-		return Observer{}
-	}
-	return Observer{Retrying: func(err error, pause time.Duration) { c.retrying(agent.Redact(url), err, pause) }}
+func New(cfg Config) *Client {
+	cfg.Options, cfg.MaxBytes = cfg.Filled(), cmp.Or(cfg.MaxBytes, DefaultMaxBytes)
+	c := &Client{cfg: cfg, netrc: readNetrc(cfg.Netrc), transport: cfg.Transport()}
+	c.http = transfer.NewClient(c.transport, "the server", cfg.IdleTimeout)
+	return c
 }
 
-func New(cfg Config) *Client {
-	c := &Client{
-		options:  cfg.Filled(),
-		store:    cfg.Store,
-		netrc:    readNetrc(cfg.Netrc),
-		retrying: cfg.Retrying,
-		max:      cmp.Or(cfg.MaxBytes, DefaultMaxBytes),
-		identity: cfg.Identity,
-	}
-	c.transport = c.options.Transport()
-	c.http = transfer.NewClient(c.transport, "the server", c.options.IdleTimeout)
-	return c
+// retry asks for what is not stored until that is had.
+func (c *Client) retry(ctx context.Context, rawURL string, try func() error) error {
+	return c.cfg.Retry.Do(ctx, func(err error, pause time.Duration) {
+		if c.cfg.Retrying != nil {
+			c.cfg.Retrying(agent.Redact(rawURL), err, pause)
+		}
+	}, nil, try)
 }
 
 // Close closes connections that are kept for further requests.
@@ -78,9 +68,8 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 // Request is what to fetch, and what it must be.
 type Request struct {
-	// URL may carry user information and a forced getter (s3::…), but no
-	// sub-directory and none of go-getter's parameters: see
-	// [agent.ParseLocation].
+	// URL may carry user information and a forced getter (s3::…), but no sub-directory and
+	// none of go-getter's parameters: see [agent.ParseLocation].
 	URL string
 	// Checksums must all match.
 	Checksums []agent.Checksum
@@ -88,8 +77,7 @@ type Request struct {
 	SHA256 *lock.SHA256
 	// Size in bytes must match, unless it is 0 or negative: then it is unknown.
 	Size int64
-	// Source says in messages who gave checksums and size: "the index",
-	// "the lock", the URL of a checksum file.
+	// Source says in messages who gave checksums and size: "the index", for example.
 	Source string
 	// Tree, unless it is empty, says that the URL is that of a directory: what is
 	// stored, and what all of the above is about, is an archive of its files, a
@@ -123,12 +111,10 @@ type Result struct {
 // Observer is told how a request goes.
 type Observer = transfer.Observer
 
-// Blob fetches a URL into the store and returns what it is. It is an
-// [fault.Upstream] error if the URL cannot be had, and an [fault.Integrity]
-// error if what comes is not what the request says: then nothing is kept.
-// Where the store has what is asked for, nothing is downloaded: by digest
-// without asking anybody; without a digest, after asking the server whether
-// the content is still the same.
+// Blob fetches a URL into the store and returns what it is. It is an [fault.Upstream]
+// error if the URL cannot be had, and an [fault.Integrity] error if what comes is not what
+// the request says: then nothing is kept. What the store has is not downloaded: by digest
+// without asking anybody, else if the server says that the content is still the same.
 func (c *Client) Blob(ctx context.Context, req Request, obs Observer) (Result, error) {
 	r, err := c.blob(ctx, req, obs.Filled())
 	if err != nil {

@@ -60,7 +60,7 @@ func (c *Client) openGCS(ctx context.Context, u *url.URL) (*objects, error) {
 	b := &gcsBucket{gcsObject: place, server: url.URL{Scheme: "https", Host: "storage." + cmp.Or(os.Getenv("GOOGLE_CLOUD_UNIVERSE_DOMAIN"), "googleapis.com")}}
 	o := &objects{
 		Client: c, bucket: b, store: googleStore, key: place.key, close: func() {},
-		http: transfer.NewClient(staying{c.transport}, googleStore, c.options.IdleTimeout),
+		http: transfer.NewClient(staying{c.transport}, googleStore, c.cfg.IdleTimeout),
 	}
 	if emulator := os.Getenv("STORAGE_EMULATOR_HOST"); emulator != "" {
 		scheme, host, found := strings.Cut(emulator, "://")
@@ -75,7 +75,7 @@ func (c *Client) openGCS(ctx context.Context, u *url.URL) (*objects, error) {
 		return o, nil
 	}
 	// For tokens, which are small.
-	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: c.transport, Timeout: c.options.IdleTimeout})
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: c.transport, Timeout: c.cfg.IdleTimeout})
 	found, err := google.FindDefaultCredentials(ctx, scope)
 	if err != nil {
 		return nil, o.unknown(err)

@@ -88,7 +88,7 @@ func TestGCSTrustsWhomWeTrust(t *testing.T) {
 		if err != nil {
 			return "", err
 		}
-		data, err := c.store.ReadAll(r.SHA256, 1000)
+		data, err := c.cfg.Store.ReadAll(r.SHA256, 1000)
 		return string(data), err
 	}
 	getAll := func(dir, object string) error {

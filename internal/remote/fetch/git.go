@@ -55,7 +55,7 @@ func (c *Client) clone(ctx context.Context, u *url.URL, dst, have string, obs Ob
 		return "", fault.New(fault.Usage, "it is a git repository, and there is no program git here").
 			WithHint("install git, which the agent's image has, too")
 	}
-	g := &gitClone{fetch: c, obs: obs, program: program, lowSpeed: max(int(c.options.IdleTimeout/time.Second), 1), have: have}
+	g := &gitClone{fetch: c, obs: obs, program: program, lowSpeed: max(int(c.cfg.IdleTimeout/time.Second), 1), have: have}
 	err = g.clone(ctx, dst, u, 0)
 	return g.tip, err
 }
@@ -76,7 +76,7 @@ func (g *gitClone) clone(ctx context.Context, dst string, u *url.URL, depth int)
 	if g.have != "" && depth == 0 && w.remoteTip(ctx) == g.have {
 		return errUnchanged
 	}
-	if err := g.fetch.options.Retry.Do(ctx, g.obs.Retrying, nil, func() error { return w.checkOut(ctx) }); err != nil {
+	if err := g.fetch.cfg.Retry.Do(ctx, g.obs.Retrying, nil, func() error { return w.checkOut(ctx) }); err != nil {
 		return err
 	}
 	if depth == 0 {
@@ -170,7 +170,7 @@ func (w *workTree) prepare(ctx context.Context) error {
 	if err == nil && w.sshKey != nil {
 		err = os.WriteFile(w.keyFile(), w.sshKey, 0o600)
 	}
-	if err == nil && len(w.fetch.identity.CAFiles) > 0 {
+	if err == nil && len(w.fetch.cfg.Identity.CAFiles) > 0 {
 		err = w.writeAuthorities()
 	}
 	if err != nil {
@@ -229,7 +229,7 @@ func (w *workTree) writeAuthorities() error {
 			break
 		}
 	}
-	for _, file := range w.fetch.identity.CAFiles {
+	for _, file := range w.fetch.cfg.Identity.CAFiles {
 		data, err := os.ReadFile(file)
 		if err == nil {
 			data, err = textfile.Decode(data)

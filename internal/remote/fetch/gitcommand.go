@@ -167,13 +167,13 @@ func (w *workTree) environment(env []string) []string {
 func (w *workTree) tls(env []string) []string {
 	var more []string
 	switch file := lookup(env, "SSL_CERT_FILE"); {
-	case len(w.fetch.identity.CAFiles) > 0:
+	case len(w.fetch.cfg.Identity.CAFiles) > 0:
 		more = append(more, "GIT_SSL_CAINFO="+w.authoritiesFile())
 	case file != "" && lookup(env, "GIT_SSL_CAINFO") == "":
 		more = append(more, "GIT_SSL_CAINFO="+file) // git's libraries do not all know the other
 	}
-	if w.fetch.identity.CertFile != "" {
-		more = append(more, "GIT_SSL_CERT="+absolute(w.fetch.identity.CertFile), "GIT_SSL_KEY="+absolute(w.fetch.identity.KeyFile))
+	if w.fetch.cfg.Identity.CertFile != "" {
+		more = append(more, "GIT_SSL_CERT="+absolute(w.fetch.cfg.Identity.CertFile), "GIT_SSL_KEY="+absolute(w.fetch.cfg.Identity.KeyFile))
 	}
 	return more
 }

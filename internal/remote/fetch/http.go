@@ -29,7 +29,7 @@ const agentUserAgent = "Go-http-client/1.1"
 func (c *Client) do(ctx context.Context, method string, u *url.URL, header http.Header) (*transfer.Response, error) {
 	userAgent, told := c.userAgents.Load(u.Host)
 	if !told {
-		userAgent = c.options.UserAgent
+		userAgent = c.cfg.UserAgent
 	}
 	resp, err := c.send(ctx, method, u, header, userAgent.(string))
 	if err != nil || told || resp.StatusCode != http.StatusForbidden || resp.Refusal().Reached {
@@ -41,7 +41,7 @@ func (c *Client) do(ctx context.Context, method string, u *url.URL, header http.
 		return again, resp.Close()
 	}
 	if err == nil {
-		c.userAgents.Store(u.Host, c.options.UserAgent)
+		c.userAgents.Store(u.Host, c.cfg.UserAgent)
 		_ = again.Close()
 	}
 	return resp, nil

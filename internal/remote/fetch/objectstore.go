@@ -87,13 +87,13 @@ func (o *objects) ask(ctx context.Context, u *url.URL, header http.Header) (*tra
 		return nil, transfer.Permanent(transfer.WithoutURL(err))
 	}
 	req.Header = header
-	patient, cancel := context.WithTimeout(ctx, o.options.IdleTimeout)
+	patient, cancel := context.WithTimeout(ctx, o.cfg.IdleTimeout)
 	defer cancel()
 	if err := o.sign(patient, req); err != nil {
 		return nil, cmp.Or(context.Cause(ctx), o.unknown(err))
 	}
 	// No part of what is signed: proxies change them.
-	req.Header.Set("User-Agent", o.options.UserAgent)
+	req.Header.Set("User-Agent", o.cfg.UserAgent)
 	req.Header.Set("Accept-Encoding", "identity")
 	return o.http.Do(req, 0)
 }
@@ -218,7 +218,7 @@ func (c *Client) objects(ctx context.Context, getter string, u *url.URL, dir str
 	}
 	defer o.close()
 	var keys []string
-	err = c.options.Retry.Do(ctx, obs.Retrying, nil, func() (err error) {
+	err = c.cfg.Retry.Do(ctx, obs.Retrying, nil, func() (err error) {
 		keys, err = o.list(ctx)
 		return err
 	})
@@ -283,7 +283,7 @@ func (o *objects) get(ctx context.Context, key, dir string, obs Observer) error 
 		return errors.Join(err, f.Truncate(0))
 	}
 	d := &transfer.Download{
-		Sink: &transfer.Stream{To: f, Rewind: rewind}, Source: objectSource{objects: o, key: key}, Retry: o.options.Retry,
+		Sink: &transfer.Stream{To: f, Rewind: rewind}, Source: objectSource{objects: o, key: key}, Retry: o.cfg.Retry,
 		Observer: Observer{Retrying: obs.Retrying}.Filled(), Expected: -1, CheckTotal: o.checkSize, CheckSize: o.checkSize,
 	}
 	return errors.Join(d.Run(ctx), transfer.Local(f.Close()))

@@ -164,11 +164,19 @@ func TestSIGKILL(t *testing.T) {
 	})
 	dir := t.TempDir()
 	victim := download(t, dir, u.URL+"/x")
+	var said strings.Builder
+	victim.Stdout, victim.Stderr = &said, &said
 	check(t, victim.Start())
-	<-reached
+	ended := make(chan error, 1)
+	go func() { ended <- victim.Wait() }()
+	select {
+	case <-reached:
+	case err := <-ended:
+		t.Fatalf("it ended before it was killed: %v\n%s", err, &said)
+	}
 	parts := waitForPartial(t, dir, at-(4<<20))
 	check(t, victim.Process.Kill())
-	_ = victim.Wait()
+	<-ended
 	fi, err := os.Stat(parts)
 	check(t, err)
 	t.Logf("%d bytes were there", fi.Size())

@@ -29,7 +29,7 @@ func (c *Client) reuseByDigest(ctx context.Context, req Request, key string, wan
 		return Result{}, errStale
 	}
 	if want.sha256 == nil {
-		rec, ok := c.store.URLRecord(key)
+		rec, ok := c.cfg.Store.URLRecord(key)
 		if !ok {
 			return Result{}, errStale
 		}
@@ -40,7 +40,7 @@ func (c *Client) reuseByDigest(ctx context.Context, req Request, key string, wan
 		}
 		return r, err
 	}
-	if _, ok := c.store.Has(*want.sha256); !ok {
+	if _, ok := c.cfg.Store.Has(*want.sha256); !ok {
 		return Result{}, errStale
 	}
 	return c.reuseBlob(ctx, req, *want.sha256, want)
@@ -49,14 +49,14 @@ func (c *Client) reuseByDigest(ctx context.Context, req Request, key string, wan
 // reuseBlob reuses a blob that has the expected sha256, if there is one. For other
 // digests it is read: what a record says of them is no checksum.
 func (c *Client) reuseBlob(ctx context.Context, req Request, d lock.SHA256, want expectation) (Result, error) {
-	size, _ := c.store.Has(d)
-	if size > c.max {
+	size, _ := c.cfg.Store.Has(d)
+	if size > c.cfg.MaxBytes {
 		return Result{}, errStale // no download made it so long
 	}
 	read := req.Verify || want.checkSize(size) != nil
 	if read {
 		// Either the blob is damaged or the expected size is wrong.
-		if err := c.store.Verify(ctx, d); err != nil {
+		if err := c.cfg.Store.Verify(ctx, d); err != nil {
 			if fault.KindOf(err) == fault.Integrity {
 				return Result{}, errStale // it was removed
 			}
@@ -78,7 +78,7 @@ func (c *Client) reuseBlob(ctx context.Context, req Request, d lock.SHA256, want
 
 // hashBlob computes the digests of a blob that a request asks for.
 func (c *Client) hashBlob(ctx context.Context, d lock.SHA256, want expectation) ([]agent.Checksum, error) {
-	f, err := c.store.Open(d)
+	f, err := c.cfg.Store.Open(d)
 	if err != nil {
 		return nil, transfer.Local(err)
 	}
@@ -89,7 +89,7 @@ func (c *Client) hashBlob(ctx context.Context, d lock.SHA256, want expectation) 
 	}
 	if s.SHA256() != d {
 		f.Close() // Windows removes no open file
-		return nil, errors.Join(errStale, c.store.Verify(ctx, d))
+		return nil, errors.Join(errStale, c.cfg.Store.Verify(ctx, d))
 	}
 	return s.digests(), nil
 }
@@ -99,7 +99,7 @@ func (c *Client) reuseRecord(ctx context.Context, req Request, key string, rec s
 	r, err := c.reuseBlob(ctx, req, rec.SHA256, want)
 	if err == nil {
 		rec.Seen = time.Now()
-		_ = c.store.SetURLRecord(key, rec) // without it, the next run only asks in vain
+		_ = c.cfg.Store.SetURLRecord(key, rec) // without it, the next run only asks in vain
 	}
 	return r, err
 }
@@ -126,8 +126,8 @@ func (c *Client) Current(ctx context.Context, rawURL string) (Result, bool) {
 	if err != nil || !src.isWeb() {
 		return Result{}, false
 	}
-	rec, ok := c.store.URLRecord(src.shown)
-	if !ok || rec.Vouched || rec.Size > c.max {
+	rec, ok := c.cfg.Store.URLRecord(src.shown)
+	if !ok || rec.Vouched || rec.Size > c.cfg.MaxBytes {
 		return Result{}, false
 	}
 	if same, _ := c.unchanged(ctx, src.url, rec); !same {

@@ -122,7 +122,7 @@ func (c *Client) openS3(ctx context.Context, u *url.URL) (*objects, error) {
 	}
 	return &objects{
 		Client: c, bucket: b, store: objectStore, key: place.key, close: transport.CloseIdleConnections,
-		http: transfer.NewClient(staying{transport}, objectStore, c.options.IdleTimeout),
+		http: transfer.NewClient(staying{transport}, objectStore, c.cfg.IdleTimeout),
 	}, nil
 }
 

@@ -127,7 +127,7 @@ func read(t *testing.T, c *Client, raw string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	data, err := c.store.ReadAll(r.SHA256, 1000)
+	data, err := c.cfg.Store.ReadAll(r.SHA256, 1000)
 	must(t, err)
 	return string(data), nil
 }
