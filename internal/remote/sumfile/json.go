@@ -2,6 +2,7 @@ package sumfile
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -77,15 +78,12 @@ func (c *contents) jsonDigest(kind, text, name string, exact bool) {
 	text = strings.TrimSpace(text)
 	own, digits, ok := digest(text)
 	switch {
-	case !ok && isHex(text) && kind != "" && kind != "other":
-		c.broken = true
-	case !ok:
-	case kind == "other" || own == "other":
+	case ok && kind == "other":
 		c.weak = true
-	case own != "":
-		c.add(own, digits, name, exact)
-	default:
-		c.add(kind, digits, name, exact)
+	case ok:
+		c.add(cmp.Or(own, kind), digits, name, exact)
+	case isHex(text) && slices.Contains(names, kind):
+		c.broken = true
 	}
 }
 

@@ -44,28 +44,27 @@ type contents struct {
 	unread bool
 }
 
-// published are the algorithms whose digests count, and names are theirs.
-var (
-	published = slices.DeleteFunc(slices.Clone(agent.Algorithms), func(a agent.Algorithm) bool { return !a.Published })
-	names     = namesOf(published)
-)
+// names are those of the algorithms whose digests count, and digitForms is a pattern of these.
+var names, digitForms = published()
 
-func namesOf(algorithms []agent.Algorithm) (names []string) {
-	for _, a := range algorithms {
-		names = append(names, a.Name)
+func published() (names []string, digitForms string) {
+	for _, a := range agent.Algorithms {
+		if a.Published {
+			names = append(names, a.Name)
+			digitForms += fmt.Sprintf("|[0-9A-Fa-f]{%d}", a.Digits())
+		}
 	}
-	return names
+	return names, digitForms[1:]
 }
 
 // withDigits returns the name of the algorithm whose digests have so many hexadecimal
 // digits, if they count; or "".
 func withDigits(n int) string {
-	for _, a := range published {
-		if a.Digits() == n {
-			return a.Name
-		}
+	i := slices.IndexFunc(agent.Algorithms, func(a agent.Algorithm) bool { return a.Published && a.Digits() == n })
+	if i < 0 {
+		return ""
 	}
-	return ""
+	return agent.Algorithms[i].Name
 }
 
 // Find returns the digests that a checksum file gives for the file
@@ -83,15 +82,12 @@ func Find(data []byte, path string, shared bool) ([]agent.Checksum, error) {
 		if withDigits(2*len(data)) != "" {
 			return nil, errors.New("it is a digest in binary form, not in hexadecimal digits")
 		}
-		if kind == textfile.Binary {
-			return nil, &NoneError{kind}
-		}
-		fallthrough
-	case textfile.PlainText, textfile.PEM:
-		text, _ := textfile.Decode(data) // it was decoded for its kind
+	}
+	text, _ := textfile.Decode(data) // it was decoded for its kind
+	switch kind {
+	case textfile.OtherText, textfile.PlainText, textfile.PEM:
 		found.readText(string(text))
 	case textfile.JSON:
-		text, _ := textfile.Decode(data)
 		found.readJSON(text)
 	default:
 		return nil, &NoneError{kind}
@@ -104,18 +100,18 @@ func (c *contents) of(path string, shared bool, kind string) ([]agent.Checksum, 
 	switch {
 	case len(named) > 0 || err != nil:
 		return named, err
-	case len(c.sums) == 0 && c.broken:
-		return nil, fmt.Errorf("its digest is not as long as one of %s: it may be cut short", strings.Join(names, " or "))
-	case len(c.sums) == 0 && c.weak:
-		return nil, fmt.Errorf("it has digests of other algorithms than %s only", strings.Join(names, " and "))
-	case len(c.sums) == 0 && c.unread:
-		return nil, errors.New("it may have a digest, in a form that is not known")
-	case len(c.sums) == 0:
-		return nil, &NoneError{kind}
-	case shared:
+	case len(c.sums) > 0 && shared:
 		return nil, ErrNotListed
+	case len(c.sums) > 0:
+		return c.alone(path)
+	case c.broken:
+		return nil, fmt.Errorf("its digest is not as long as one of %s: it may be cut short", strings.Join(names, " or "))
+	case c.weak:
+		return nil, fmt.Errorf("it has digests of other algorithms than %s only", strings.Join(names, " and "))
+	case c.unread:
+		return nil, errors.New("it may have a digest, in a form that is not known")
 	}
-	return c.alone(path)
+	return nil, &NoneError{kind}
 }
 
 // named returns the digests of the names that share most of a path's end.
@@ -138,7 +134,7 @@ func (c *contents) named(path string) ([]agent.Checksum, error) {
 		}
 	}
 	if ambiguous {
-		return nil, fmt.Errorf("it lists several files called %q, with different digests", clip(base(path)))
+		return nil, fmt.Errorf("it lists several files called %q, with different digests", shown(path))
 	}
 	return found, nil
 }
@@ -155,13 +151,13 @@ func (c *contents) alone(path string) ([]agent.Checksum, error) {
 		switch {
 		case s.exact || slices.Contains(found, s.Checksum):
 		case !agrees(found, s.Checksum):
-			return nil, fmt.Errorf("it lists several files, but not %q", clip(base(path)))
+			return nil, fmt.Errorf("it lists several files, but not %q", shown(path))
 		default:
 			found = append(found, s.Checksum)
 		}
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("it does not name %q", clip(base(path)))
+		return nil, fmt.Errorf("it does not name %q", shown(path))
 	}
 	return found, nil
 }
@@ -180,14 +176,14 @@ func common(name, path string) int {
 	return n
 }
 
-func base(path string) string { return path[strings.LastIndex(path, "/")+1:] }
-
-func clip(s string) string {
+// shown returns the last element of a path, as messages have it.
+func shown(path string) string {
 	const most = 100
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
+	name := path[strings.LastIndex(path, "/")+1:]
+	if len(name) > most {
+		name = strings.ToValidUTF8(name[:most], "") + "…"
 	}
-	return s
+	return name
 }
 
 // add takes a digest in hexadecimal digits. The algorithm is empty if only the length

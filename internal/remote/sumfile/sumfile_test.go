@@ -274,7 +274,7 @@ func TestBounds(t *testing.T) {
 	}
 	hundred := strings.Repeat("x", 100)
 	for name, want := range map[string]string{hundred: hundred, hundred + "x": hundred + "…", hundred[1:] + "ö": hundred[1:] + "…"} {
-		if got := clip(name); got != want {
+		if got := shown(name); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}

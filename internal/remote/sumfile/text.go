@@ -1,9 +1,9 @@
 package sumfile
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -15,7 +15,7 @@ var (
 	// lineEnd is that of any system. Windows has programs that write two carriage returns.
 	lineEnd = lazyregexp.New(`\r*\n|\r`)
 	// digestLike is as long as a digest.
-	digestLike = lazyregexp.New(`(?:^|[^0-9A-Za-z])(?:` + digits() + `)(?:[^0-9A-Za-z]|$)`)
+	digestLike = lazyregexp.New(`(?:^|[^0-9A-Za-z])(?:` + digitForms + `)(?:[^0-9A-Za-z]|$)`)
 	// tagged is what BSD's tools, coreutils with --tag and openssl dgst write:
 	// SHA256 (NAME) = HEX, SHA2-256(NAME)= HEX.
 	tagged = lazyregexp.New(`^(\\?)([A-Za-z0-9/_-]+) ?\((.*)\) ?= ?([0-9A-Fa-f]+)$`)
@@ -27,23 +27,13 @@ var (
 	csvField = lazyregexp.New(`"((?:[^"]|"")*)"`)
 )
 
-// digits returns a pattern of the digests that count.
-func digits() string {
-	var each []string
-	for _, a := range published {
-		each = append(each, fmt.Sprintf("[0-9A-Fa-f]{%d}", a.Digits()))
-	}
-	return strings.Join(each, "|")
-}
-
 // textReader goes through the lines of a checksum file.
 type textReader struct {
 	*contents
-	// pending is what the lines before say of a digest that follows, or goes on.
 	pending
 }
 
-// pending is a digest that is not complete yet.
+// pending is what the lines before say of a digest that follows, or goes on.
 type pending struct {
 	algorithm, digits, name string
 	exact                   bool
@@ -64,10 +54,8 @@ func (c *contents) readText(text string) {
 }
 
 func (r *textReader) flush() {
-	if p := r.pending; p.digits != "" && p.algorithm != "other" {
+	if p := r.pending; p.digits != "" {
 		r.add(p.algorithm, p.digits, p.name, p.exact)
-	} else if p.digits != "" {
-		r.weak = true
 	}
 	r.pending = pending{}
 }
@@ -107,13 +95,10 @@ func (r *textReader) continued(line, trimmed string) bool {
 // expects reports whether digits on a line of their own belong to what the lines
 // before say, or begin a digest that may go on: in groups, or broken off.
 func (r *textReader) expects(digits string, indented, grouped bool) bool {
-	switch {
-	case r.digits != "":
+	if r.digits != "" {
 		return indented && r.last == &r.digits
-	case r.algorithm != "":
-		return true
 	}
-	return len(digits) >= 32 && (indented || grouped || len(digits)%32 != 0)
+	return r.algorithm != "" || len(digits) >= 32 && (indented || grouped || len(digits)%32 != 0)
 }
 
 // groups joins hexadecimal digits that stand in groups of two, four or eight, or
@@ -139,11 +124,7 @@ func (r *textReader) tagged(line string) bool {
 		return false
 	}
 	r.flush()
-	if kind := algorithm(m[2]); slices.Contains(names, kind) {
-		r.add(kind, m[4], tidy(m[3], m[1] != ""), false)
-	} else {
-		r.weak = true
-	}
+	r.add(cmp.Or(algorithm(m[2]), "other"), m[4], tidy(m[3], m[1] != ""), false)
 	return true
 }
 
@@ -161,17 +142,8 @@ func (r *textReader) digestFirst(line string) bool {
 	if len(name) > 1 && strings.ContainsRune("*^?", rune(name[0])) {
 		name = name[1:]
 	}
-	r.taken(kind, digits, tidy(name, escaped), false)
+	r.add(kind, digits, tidy(name, escaped), false)
 	return true
-}
-
-// taken takes a digest of an algorithm that was named, or not.
-func (r *textReader) taken(kind, digits, name string, exact bool) {
-	if kind == "other" {
-		r.weak = true
-		return
-	}
-	r.add(kind, digits, name, exact)
 }
 
 // digest reads HEX, ALGORITHM:HEX, or ALGORITHM-BASE64.
@@ -206,16 +178,12 @@ func (r *textReader) table(line string) bool {
 		return true
 	}
 	_, name, _ := strings.Cut(line, fields[1])
-	r.taken(algorithm(fields[0]), digits, wholeName(strings.TrimSpace(name)), false)
-	return true
-}
-
-// wholeName returns a name, or nothing for what a table left of it.
-func wholeName(name string) string {
+	name = strings.TrimSpace(name)
 	if strings.HasSuffix(name, "...") || strings.HasSuffix(name, "…") {
-		return ""
+		name = ""
 	}
-	return name
+	r.add(algorithm(fields[0]), digits, name, false)
+	return true
 }
 
 // quoted reads a row of PowerShell's Export-Csv.
@@ -238,7 +206,7 @@ func (r *textReader) quoted(line string) bool {
 		return false
 	}
 	r.flush()
-	r.taken(kind, digits, name, false)
+	r.add(kind, digits, name, false)
 	return true
 }
 
@@ -325,7 +293,7 @@ func (r *textReader) digestLast(line string) bool {
 		return false
 	}
 	r.flush()
-	r.taken(kind, digits, tidy(strings.TrimSpace(line[:i]), false), true)
+	r.add(kind, digits, tidy(strings.TrimSpace(line[:i]), false), true)
 	return true
 }
 
