@@ -32,8 +32,8 @@ func (s *selectionFlags) register(c *cobra.Command, does string) {
 	flags.StringArrayVar(&s.platforms, "platform", nil, "platform to mirror for, as `OS/ARCH`, or all; repeatable, or several with commas (default: linux/amd64)")
 	flags.StringVar(&s.Lock, "lock", "", "lock `FILE` to enforce: whatever differs from it is an error")
 	flags.BoolVar(&s.RequireChecksums, "require-checksums", false, "refuse files that nobody vouches for")
-	flags.StringArrayVar(&s.ExecTemplates, "exec-template", nil, "source of templates, as `REF` in the configuration of the executor exec, to mirror beside its default; repeatable")
-	flags.BoolVar(&s.NoExecTemplates, "no-exec-templates", false, "do not mirror the templates of the executor exec")
+	flags.StringArrayVar(&s.Templates.Add, "exec-template", nil, "source of templates, as `REF` in the configuration of the executor exec, to mirror beside its default; repeatable")
+	flags.BoolVar(&s.Templates.None, "no-exec-templates", false, "do not mirror the templates of the executor exec")
 	flags.StringVar(&s.Members.AgentImage, "with-agent-image", "", does+" the agent's image too: that of the Botkube version, or `=REFERENCE`")
 	flags.StringVar(&s.Members.WatcherImage, "watcher-image", "", "`REFERENCE` of the image that --with-agent-image takes along for charts v1.0.0 to v1.4.1, which run a second container (default: beside the agent's image); none leaves it out")
 	flags.StringVar(&s.Members.Chart, "with-chart", "", does+" the Helm chart of the Botkube version too: from https://charts.botkube.io, or from `=URL`")
@@ -43,7 +43,7 @@ func (s *selectionFlags) register(c *cobra.Command, does string) {
 
 func (s *selectionFlags) selection(g *global) (resolve.Selection, error) {
 	sel := s.Selection
-	if sel.NoExecTemplates && len(sel.ExecTemplates) > 0 {
+	if sel.Templates.None && len(sel.Templates.Add) > 0 {
 		return sel, fault.New(fault.Usage, "--exec-template and --no-exec-templates contradict each other")
 	}
 	if err := checkAllEnabled(sel.AllEnabled, sel.Values); err != nil {

@@ -31,13 +31,13 @@ const maxChart = 20 << 20
 // chart pins the chart of the plan's Botkube version, and stores it: it is small.
 // Of a lock that pins one, it takes that, unless another repository is named:
 // then it must have the same.
-func (r *Resolver) chart(ctx context.Context, req Request, plan *Plan) error {
-	version := req.Version
+func (r *Resolver) chart(ctx context.Context, sel Selection, plan *Plan) error {
+	version := sel.Version
 	var pinned *lock.Chart
-	if req.Lock != nil && req.Lock.Chart != nil {
-		pinned = req.Lock.Chart
+	if sel.pinned != nil && sel.pinned.Chart != nil {
+		pinned = sel.pinned.Chart
 		plan.Lock.Chart = new(*pinned)
-		if req.Members.Chart == Default || req.Members.Chart == pinned.URL {
+		if sel.Members.Chart == Default || sel.Members.Chart == pinned.URL {
 			return r.pinnedChart(ctx, pinned)
 		}
 		version = cmp.Or(version, pinned.Version)
@@ -45,7 +45,7 @@ func (r *Resolver) chart(ctx context.Context, req Request, plan *Plan) error {
 	if version == "" {
 		return fault.New(fault.Usage, "which chart is wanted cannot be told without a Botkube version").WithHint("give --version")
 	}
-	base, err := chartBase(req.Members.Chart)
+	base, err := chartBase(sel.Members.Chart)
 	if err != nil {
 		return err
 	}

@@ -89,7 +89,7 @@ func (s *site) publish(dir, version, content string) {
 	s.files[dir+"/index.yaml"] = fmt.Sprintf("entries: {botkube: [{version: %s, urls: [c.tgz], digest: %s}]}", version, lock.Sum([]byte(content)))
 }
 
-func chartOf(t *testing.T, r *Resolver, req Request) (*lock.Chart, error) {
+func chartOf(t *testing.T, r *Resolver, req Selection) (*lock.Chart, error) {
 	t.Helper()
 	plan := &Plan{Lock: &lock.Lock{}}
 	err := r.chart(t.Context(), req, plan)
@@ -150,7 +150,7 @@ func TestHostileChartIndex(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			start := time.Now()
-			_, err := chartOf(t, r, Request{Version: "v1.0.0", Members: Members{Chart: s.URL}})
+			_, err := chartOf(t, r, Selection{Version: "v1.0.0", Members: Members{Chart: s.URL}})
 			runtime.ReadMemStats(&after)
 			if err == nil {
 				t.Fatal("no error")
@@ -184,7 +184,7 @@ func TestPinnedChart(t *testing.T) {
 	s.publish("/changed", "1.0.0", "another")
 	s.publish("/renamed", "v1.0.0", "chart")
 	r, dir := newResolver(t)
-	made, err := chartOf(t, r, Request{Version: "v1.0.0", Members: Members{Chart: s.URL + "/a"}})
+	made, err := chartOf(t, r, Selection{Version: "v1.0.0", Members: Members{Chart: s.URL + "/a"}})
 	check(t, err)
 	if made.VerifiedBy != lock.ByIndex || made.URL != s.URL+"/a/c.tgz" {
 		t.Errorf("%+v", made)
@@ -193,7 +193,7 @@ func TestPinnedChart(t *testing.T) {
 	pinned.VerifiedBy = lock.ByNone
 	take := func(from string) error {
 		t.Helper()
-		got, err := chartOf(t, r, Request{Version: "v1.0.0", Members: Members{Chart: from}, Lock: &lock.Lock{Chart: &pinned}})
+		got, err := chartOf(t, r, Selection{Version: "v1.0.0", Members: Members{Chart: from}, pinned: &lock.Lock{Chart: &pinned}})
 		if err == nil && *got != pinned {
 			t.Errorf("from %s: %+v, want %+v", from, *got, pinned)
 		}

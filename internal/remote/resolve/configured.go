@@ -17,7 +17,7 @@ import (
 
 // applyValues lets values files say what is mirrored: what an agent with them
 // starts, of the repositories that it takes them from. Without files, it returns nil.
-func (req *Request) applyValues(ctx context.Context, sel Selection) (*configured.Agent, error) {
+func (sel *Selection) applyValues(ctx context.Context) (*configured.Agent, error) {
 	if len(sel.Values) == 0 {
 		return nil, nil
 	}
@@ -25,7 +25,7 @@ func (req *Request) applyValues(ctx context.Context, sel Selection) (*configured
 	if err != nil {
 		return nil, err
 	}
-	c, err := configured.Read(req.Version, files, sel.AllEnabled)
+	c, err := configured.Read(sel.Version, files, sel.AllEnabled)
 	if errors.Is(err, chart.ErrNoPlatforms) {
 		return nil, fault.New(fault.Usage, "%w", err).WithHint("%s\nor name plugins: --plugin REPOSITORY/NAME in the place of --values", fault.HintOf(err))
 	}
@@ -35,28 +35,26 @@ func (req *Request) applyValues(ctx context.Context, sel Selection) (*configured
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	req.Version = c.ChartVersion
-	req.applyImages(c)
+	sel.Version = c.ChartVersion
+	sel.applyImages(c)
 	if len(c.Executors)+len(c.Sources)+len(sel.Plugins) == 0 {
 		return nil, fault.New(fault.Usage, "with these values, an agent starts no plugin%s", reasons(c)).
 			WithHint("%s", strings.Join(append(slices.Clone(c.Notes), "enable a plugin, and bind its group to a channel of a platform that is enabled; or name plugins with --plugin"), "\n"))
 	}
-	s := &req.Selection
-	s.Plugins = slices.Clone(sel.Plugins)
-	if s.Executors, err = pluginKeys(agent.Executor, c.Executors); err != nil {
+	if sel.Executors, err = pluginKeys(agent.Executor, c.Executors); err != nil {
 		return nil, err
 	}
-	if s.Sources, err = pluginKeys(agent.Source, c.Sources); err != nil {
+	if sel.Sources, err = pluginKeys(agent.Source, c.Sources); err != nil {
 		return nil, err
 	}
-	noteExcluded(c, slices.Concat(s.Executors, s.Sources), sel.Exclude)
-	if req.Templates.Configured, err = c.Templates(req.Version); err != nil {
+	noteExcluded(c, slices.Concat(sel.Executors, sel.Sources), sel.Exclude)
+	if sel.Templates.Configured, err = c.Templates(sel.Version); err != nil {
 		return nil, err
 	}
-	if found := c.Egress(req.Version, nil); len(found.NeedCloud) > 0 {
+	if found := c.Egress(sel.Version, nil); len(found.NeedCloud) > 0 {
 		c.Notes = append(c.Notes, configured.CloudedNote(found.NeedCloud))
 	}
-	return c, req.applyRepositories(c)
+	return c, sel.applyRepositories(c)
 }
 
 func noteExcluded(c *configured.Agent, started, excluded []agent.PluginKey) {
@@ -71,16 +69,16 @@ func noteExcluded(c *configured.Agent, started, excluded []agent.PluginKey) {
 
 // applyImages has the agent's image be the one that the values name, as far as Botkube
 // publishes it.
-func (req *Request) applyImages(c *configured.Agent) {
-	if req.Members.AgentImage == "" {
+func (sel *Selection) applyImages(c *configured.Agent) {
+	if sel.Members.AgentImage == "" {
 		return
 	}
 	for _, p := range c.Values.Pulls {
-		if p.Setting == "image" && req.Members.AgentImage == Default && !IsAgentImage(p.Image) {
+		if p.Setting == "image" && sel.Members.AgentImage == Default && !IsAgentImage(p.Image) {
 			c.Notes = append(c.Notes, fmt.Sprintf("the values have nodes pull the agent's image %s, and Botkube's own is mirrored: --with-agent-image=%s mirrors that", p.Image, p.Image))
 		}
 	}
-	req.Members.AgentTag = c.Values.ImageTag
+	sel.Members.AgentTag = c.Values.ImageTag
 }
 
 func reasons(c *configured.Agent) string {
@@ -110,13 +108,13 @@ func pluginKeys(t agent.PluginType, enabled []agent.EnabledPlugin) ([]agent.Plug
 // applyRepositories takes the repositories that are needed from the values, but for
 // those that are given otherwise. Header fields are for the URL that they are
 // configured with, and so are the credentials in it, which a lock does not have.
-func (req *Request) applyRepositories(c *configured.Agent) error {
+func (sel *Selection) applyRepositories(c *configured.Agent) error {
 	configured := c.Values.Config.Plugins.Repositories
-	for _, key := range slices.Concat(req.Selection.Executors, req.Selection.Sources, req.Selection.Plugins) {
+	for _, key := range slices.Concat(sel.Executors, sel.Sources, sel.Plugins) {
 		name := key.Repository
 		r, found := configured[name]
-		if i := slices.IndexFunc(req.Repositories, func(r agent.Repository) bool { return r.Name == name }); i >= 0 {
-			have := &req.Repositories[i]
+		if i := slices.IndexFunc(sel.Repositories, func(r agent.Repository) bool { return r.Name == name }); i >= 0 {
+			have := &sel.Repositories[i]
 			if found && agent.Redact(have.URL) == agent.Redact(r.URL) {
 				have.Headers = r.Headers
 				if have.URL == agent.Redact(have.URL) {
@@ -129,7 +127,7 @@ func (req *Request) applyRepositories(c *configured.Agent) error {
 			return fault.New(fault.Usage, "plugin %s: %w", key, index.UnknownName("repository", name, slices.Collect(maps.Keys(configured)))).
 				WithHint("configure plugins.repositories.%s.url in the values, or give --repository %s=URL", name, name)
 		}
-		req.Repositories = append(req.Repositories, agent.Repository{Name: name, URL: r.URL, Headers: r.Headers})
+		sel.Repositories = append(sel.Repositories, agent.Repository{Name: name, URL: r.URL, Headers: r.Headers})
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func TestApplyRepositories(t *testing.T) {
 		c.Values = &chart.Values{Config: &agent.Config{Plugins: agent.PluginManagement{Repositories: map[string]agent.Repository{
 			"private": {URL: inValues, Headers: map[string]string{"X-Key": "k3y"}},
 		}}}}
-		req := Request{}
+		req := Selection{}
 		req.Selection.Plugins = []agent.PluginKey{{Repository: "private", Name: "x"}}
 		if given != "" {
 			req.Repositories = []agent.Repository{{Name: "private", URL: given}}
@@ -50,7 +50,7 @@ func TestApplyImages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req := Request{Members: Members{AgentImage: Default}}
+		req := Selection{Members: Members{AgentImage: Default}}
 		req.applyImages(c)
 		if req.Members.AgentTag != want.tag || (want.note == "") != (len(c.Notes) == 0) || len(c.Notes) > 0 && !strings.Contains(c.Notes[0], want.note) {
 			t.Errorf("%s: the tag %q, notes %q", text, req.Members.AgentTag, c.Notes)

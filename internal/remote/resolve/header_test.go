@@ -28,7 +28,7 @@ func TestTemplates(t *testing.T) {
 `
 	r, _ := newResolver(t)
 	repo := agent.Repository{Name: "cloud", URL: upstream.URL + "/index.yaml"}
-	req := Request{Repositories: []agent.Repository{repo}}
+	req := Selection{Repositories: []agent.Repository{repo}}
 	req.Selection.Platforms = []agent.Platform{{OS: "linux", Arch: "amd64"}}
 	plan, err := r.Resolve(t.Context(), req)
 	check(t, err)
@@ -36,7 +36,7 @@ func TestTemplates(t *testing.T) {
 	if _, err = r.Resolve(t.Context(), req); !strings.Contains(err.Error(), `repository "cloud": the header field X-API-Key is a template`) {
 		t.Errorf("%v", err)
 	}
-	req.Lock = plan.Lock
+	req.pinned = plan.Lock
 	_, err = r.Resolve(t.Context(), req)
 	check(t, err)
 }

@@ -57,14 +57,14 @@ type (
 const maxLayers = 512
 
 // AgentReference returns which image of the agent is wanted.
-func (req Request) AgentReference() (registry.Reference, error) {
-	reference := req.Members.AgentImage
+func (sel Selection) AgentReference() (registry.Reference, error) {
+	reference := sel.Members.AgentImage
 	if reference == Default {
-		if req.Version == "" && req.Members.AgentTag == "" {
+		if sel.Version == "" && sel.Members.AgentTag == "" {
 			return registry.Reference{}, fault.New(fault.Usage, "which image of the agent is wanted cannot be told without a Botkube version").
 				WithHint("give --version, or name the image: --with-agent-image=%s:v1.14.0", agentRepository)
 		}
-		reference = agentRepository + ":" + cmp.Or(req.Members.AgentTag, strings.ReplaceAll(req.Version, "+", "_"))
+		reference = agentRepository + ":" + cmp.Or(sel.Members.AgentTag, strings.ReplaceAll(sel.Version, "+", "_"))
 	}
 	return parseImage(lock.RoleAgent, reference)
 }
@@ -95,21 +95,21 @@ func without(role lock.ImageRole) string {
 	return "leave out " + ImageFlag(role)
 }
 
-func (r *Resolver) images(ctx context.Context, req Request, plan *Plan) error {
-	if req.Members.AgentImage == "" {
+func (r *Resolver) images(ctx context.Context, sel Selection, plan *Plan) error {
+	if sel.Members.AgentImage == "" {
 		return nil
 	}
-	ref, err := req.AgentReference()
+	ref, err := sel.AgentReference()
 	if err == nil {
-		err = r.image(ctx, lock.RoleAgent, ref, req.Lock, plan)
+		err = r.image(ctx, lock.RoleAgent, ref, sel.pinned, plan)
 	}
-	if err != nil || req.Members.WatcherImage == "" {
+	if err != nil || sel.Members.WatcherImage == "" {
 		return err
 	}
-	if ref, err = parseImage(lock.RoleWatcher, req.Members.WatcherImage); err != nil {
+	if ref, err = parseImage(lock.RoleWatcher, sel.Members.WatcherImage); err != nil {
 		return err
 	}
-	return adviseWatcher(r.image(ctx, lock.RoleWatcher, ref, req.Lock, plan), req.Lock)
+	return adviseWatcher(r.image(ctx, lock.RoleWatcher, ref, sel.pinned, plan), sel.pinned)
 }
 
 // adviseWatcher says what to do where a registry does not have the image of the second
@@ -328,23 +328,23 @@ const noWatcher = "none"
 // settleWatcher has a request for the agent's image name the image of the second
 // container, too, of charts that run one: that of the flag, of the lock, or the one
 // beside the agent's image. Values is what values come to, or nil.
-func (req *Request) settleWatcher(values *configured.Agent) error {
-	given := req.Members.WatcherImage
-	req.Members.WatcherImage = ""
-	if req.Members.AgentImage == "" {
+func (sel *Selection) settleWatcher(values *configured.Agent) error {
+	given := sel.Members.WatcherImage
+	sel.Members.WatcherImage = ""
+	if sel.Members.AgentImage == "" {
 		if given == "" || given == noWatcher {
 			return nil
 		}
 		return fault.New(fault.Usage, "--watcher-image goes with the agent's image, which is not wanted").WithHint("add --with-agent-image")
 	}
-	if req.Lock != nil && req.Lock.AgentImage != nil {
-		return req.lockedWatcher(given)
+	if sel.pinned != nil && sel.pinned.AgentImage != nil {
+		return sel.lockedWatcher(given)
 	}
-	ref, err := req.AgentReference()
+	ref, err := sel.AgentReference()
 	if err != nil {
 		return err
 	}
-	version := cmp.Or(req.Version, chart.ImageVersion(ref.String()))
+	version := cmp.Or(sel.Version, chart.ImageVersion(ref.String()))
 	has := chart.HasWatcher(version)
 	switch {
 	case given == noWatcher || !has && given == "":
@@ -353,7 +353,7 @@ func (req *Request) settleWatcher(values *configured.Agent) error {
 		return fault.New(fault.Usage, "--watcher-image: of the charts, only v1.0.0 to v1.4.1 run a second container, and this is for %s", cmp.Or(version, "an unknown version")).
 			WithHint("leave it out, or give --version")
 	case given != "":
-		req.Members.WatcherImage = given
+		sel.Members.WatcherImage = given
 		return nil
 	}
 	published, err := chart.WatcherImage(version)
@@ -364,14 +364,14 @@ func (req *Request) settleWatcher(values *configured.Agent) error {
 		published = values.WatcherImage(published, ImageFlag(lock.RoleWatcher))
 	}
 	if published != "" {
-		req.Members.WatcherImage, err = besideAgent(ref, published)
+		sel.Members.WatcherImage, err = besideAgent(ref, published)
 	}
 	return err
 }
 
 // lockedWatcher takes what a lock says that has the agent's image.
-func (req *Request) lockedWatcher(given string) error {
-	pinned := req.Lock.WatcherImage
+func (sel *Selection) lockedWatcher(given string) error {
+	pinned := sel.pinned.WatcherImage
 	switch {
 	case pinned == nil && given != "" && given != noWatcher:
 		return fault.New(fault.Integrity, "the watcher image %.200q is wanted, but the lock pins none", given).
@@ -380,7 +380,7 @@ func (req *Request) lockedWatcher(given string) error {
 		return fault.New(fault.Integrity, "the watcher image is not wanted, but the lock pins %s", pinned.Reference).
 			WithHint("leave out --watcher-image, or write a new lock with the command lock")
 	case pinned != nil:
-		req.Members.WatcherImage = cmp.Or(given, pinned.Reference)
+		sel.Members.WatcherImage = cmp.Or(given, pinned.Reference)
 	}
 	return nil
 }

@@ -103,7 +103,7 @@ func (h *hub) tag(t *testing.T, manifests ...descriptor) {
 func (h *hub) resolve(t *testing.T, r *Resolver, pinned *lock.Lock, platforms ...agent.Platform) (*lock.Image, error) {
 	t.Helper()
 	plan := &Plan{Lock: &lock.Lock{Platforms: platforms}}
-	err := r.images(t.Context(), Request{Members: Members{AgentImage: h.host + "/a/b:v1"}, Lock: pinned}, plan)
+	err := r.images(t.Context(), Selection{Members: Members{AgentImage: h.host + "/a/b:v1"}, pinned: pinned}, plan)
 	return plan.Lock.AgentImage, err
 }
 

@@ -23,42 +23,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
-// Request says what is to be mirrored.
-type Request struct {
-	// Version is the Botkube version that the lock records, or empty.
-	Version      string
-	Repositories []agent.Repository
-	Selection    index.Selection
-	// Members are what a bundle holds beside plugins.
-	Members Members
-	// Templates are those of the executor exec.
-	Templates Templates
-	// RequireChecksums refuses artifacts that nobody vouches for.
-	RequireChecksums bool
-	// Lock, if not nil, is enforced: whatever differs from it is an error.
-	Lock *lock.Lock
-	// Pin has a checksum file that must be there and is not, and one that cannot be
-	// asked for, be a warning: a person will look at what is pinned without it.
-	Pin bool
-}
-
-// Members are what a bundle may hold beside plugins. A field that is empty leaves
-// that out.
-type Members struct {
-	// AgentImage is a reference, or [Default].
-	AgentImage string
-	// AgentTag is the tag of the default image, where it is another than the version's.
-	AgentTag string
-	// WatcherImage is the reference of the image beside the agent's, of charts that have
-	// one. It goes with AgentImage.
-	WatcherImage string
-	// Chart is the URL of a chart repository, or [Default].
-	Chart string
-}
-
-// Default stands for where Botkube publishes.
-const Default = "default"
-
 // Plan is what a mirror takes.
 type Plan struct {
 	// Lock is complete but for the sizes and digests of artifacts that
@@ -137,8 +101,8 @@ type Resolver struct {
 // Resolve makes a plan. It requests indexes, the JSON schemas they refer to
 // and publishers' checksum files, but no artifact. Problems are reported
 // together where they do not hide each other.
-func (r *Resolver) Resolve(ctx context.Context, req Request) (*Plan, error) {
-	repositories, err := r.repositories(ctx, req)
+func (r *Resolver) Resolve(ctx context.Context, sel Selection) (*Plan, error) {
+	repositories, err := r.repositories(ctx, sel)
 	if err != nil {
 		return nil, err
 	}
@@ -146,9 +110,9 @@ func (r *Resolver) Resolve(ctx context.Context, req Request) (*Plan, error) {
 	for _, repo := range repositories {
 		indexes[repo.Name] = repo.index
 	}
-	selected, platforms, err := index.Select(indexes, req.Selection)
+	selected, platforms, err := index.Select(indexes, sel.Selection)
 	if err != nil {
-		if req.Lock != nil {
+		if sel.pinned != nil {
 			return nil, fault.New(fault.Integrity, "selecting what the lock pins: %w", err).
 				WithHint("the lock and the index do not belong together: write a new lock with the command lock")
 		}
@@ -158,21 +122,21 @@ func (r *Resolver) Resolve(ctx context.Context, req Request) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := collected.templates(selected, req.Templates, req.Lock); err != nil {
+	if err := collected.templates(selected, sel.Templates, sel.pinned); err != nil {
 		return nil, err
 	}
-	if r.Collected != nil && req.Lock == nil {
+	if r.Collected != nil && sel.pinned == nil {
 		r.Collected(collected.requests())
 	}
-	if err := r.schemas(ctx, repositories, selected, req.Lock); err != nil {
+	if err := r.schemas(ctx, repositories, selected, sel.pinned); err != nil {
 		return nil, err
 	}
-	if req.Lock == nil {
-		if err := r.publishers(ctx, collected.artifacts, req.Pin); err != nil {
+	if sel.pinned == nil {
+		if err := r.publishers(ctx, collected.artifacts, sel.Pin); err != nil {
 			return nil, err
 		}
 	}
-	plan, err := collected.plan(req.Version, repositories, platforms)
+	plan, err := collected.plan(sel.Version, repositories, platforms)
 	if err != nil {
 		return nil, err
 	}
@@ -181,21 +145,21 @@ func (r *Resolver) Resolve(ctx context.Context, req Request) (*Plan, error) {
 			plan.NotSelected = append(plan.NotSelected, p)
 		}
 	}
-	if req.Lock != nil {
-		if err := enforce(plan, req.Lock); err != nil {
+	if sel.pinned != nil {
+		if err := enforce(plan, sel.pinned); err != nil {
 			return nil, err
 		}
 	}
-	if err := r.images(ctx, req, plan); err != nil {
+	if err := r.images(ctx, sel, plan); err != nil {
 		return nil, err
 	}
-	if req.Members.Chart != "" {
-		if err := r.chart(ctx, req, plan); err != nil {
+	if sel.Members.Chart != "" {
+		if err := r.chart(ctx, sel, plan); err != nil {
 			return nil, err
 		}
 	}
-	if req.RequireChecksums {
-		err = requireChecksums(plan, req.Lock)
+	if sel.RequireChecksums {
+		err = requireChecksums(plan, sel.pinned)
 	}
 	return plan, err
 }
@@ -210,13 +174,13 @@ type repository struct {
 	lock    lock.Repository
 }
 
-func (r *Resolver) repositories(ctx context.Context, req Request) ([]*repository, error) {
-	repositories := make([]*repository, len(req.Repositories))
-	for i, repo := range req.Repositories {
+func (r *Resolver) repositories(ctx context.Context, sel Selection) ([]*repository, error) {
+	repositories := make([]*repository, len(sel.Repositories))
+	for i, repo := range sel.Repositories {
 		if err := agent.CheckRepository(repo.Name); err != nil {
 			return nil, fault.New(fault.Usage, "%w", err)
 		}
-		if slices.ContainsFunc(req.Repositories[:i], func(r agent.Repository) bool { return r.Name == repo.Name }) {
+		if slices.ContainsFunc(sel.Repositories[:i], func(r agent.Repository) bool { return r.Name == repo.Name }) {
 			return nil, fault.New(fault.Usage, "repository %q is given twice", repo.Name)
 		}
 		u, err := url.Parse(repo.URL)
@@ -230,7 +194,7 @@ func (r *Resolver) repositories(ctx context.Context, req Request) ([]*repository
 	group.SetLimit(r.Lookups)
 	for i, repo := range repositories {
 		group.Go(func() error {
-			problems[i] = r.index(ctx, repo, req.Lock)
+			problems[i] = r.index(ctx, repo, sel.pinned)
 			return nil
 		})
 	}

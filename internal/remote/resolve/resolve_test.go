@@ -21,11 +21,11 @@ func TestDamagedDocuments(t *testing.T) {
 `
 	upstream.files["/schema.json"] = `{"type": "object"}`
 	r, dir := newResolver(t)
-	req := Request{Repositories: []agent.Repository{{Name: "r", URL: upstream.URL + "/index.yaml"}}}
+	req := Selection{Repositories: []agent.Repository{{Name: "r", URL: upstream.URL + "/index.yaml"}}}
 	req.Selection.Platforms = []agent.Platform{{OS: "linux", Arch: "amd64"}}
 	plan, err := r.Resolve(t.Context(), req)
 	check(t, err)
-	req.Lock = plan.Lock
+	req.pinned = plan.Lock
 	upstream.requests = 0
 	_, err = r.Resolve(t.Context(), req)
 	check(t, err)

@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -19,8 +20,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
-// Selection says what is mirrored, as the flags of that meaning do. A [Request] follows
-// from it, from the lock and from the values that it names.
+// Selection says what is mirrored, as the flags of that meaning do.
 type Selection struct {
 	// Version is a Botkube version, "latest", or empty if Repositories or
 	// Lock says enough.
@@ -35,28 +35,42 @@ type Selection struct {
 	AllEnabled bool
 	// Headers are for the requests of the repositories' indexes.
 	Headers []Header
-	// Plugins are mirrored too, or, without Values, alone.
-	Plugins []agent.PluginKey
-	Exclude []agent.PluginKey
-	// Platforms defaults to linux/amd64, or to those of the lock.
-	Platforms    []agent.Platform
-	AllPlatforms bool
-	// Lock is the path of a lock to enforce, or empty.
-	Lock             string
+	// Its Plugins are mirrored beside those of Values, and its Platforms default to those
+	// of the lock, or linux/amd64.
+	index.Selection
+	// Lock is the path of a lock to enforce, or empty: whatever differs from it is an error.
+	Lock string
+	// RequireChecksums refuses artifacts that nobody vouches for.
 	RequireChecksums bool
 	// Members are what a bundle holds beside plugins.
 	Members Members
-	// ExecTemplates are sources of templates for the executor exec beside its own.
-	ExecTemplates []string
-	// NoExecTemplates leaves all of them out.
-	NoExecTemplates bool
-	// WhereStartable is as in [index.Selection].
-	WhereStartable bool
-	// Pin is as in [Request].
+	// Templates are those of the executor exec.
+	Templates Templates
+	// Pin has a checksum file that must be there and is not, and one that cannot be
+	// asked for, be a warning: a person will look at what is pinned without it.
 	Pin bool
 	// PluginsOnly leaves out the other members that a lock has.
 	PluginsOnly bool
+	// pinned is what Lock holds, or nil.
+	pinned *lock.Lock
 }
+
+// Members are what a bundle may hold beside plugins. A field that is empty leaves
+// that out.
+type Members struct {
+	// AgentImage is a reference, or [Default].
+	AgentImage string
+	// AgentTag is the tag of the default image, where it is another than the version's.
+	AgentTag string
+	// WatcherImage is the reference of the image beside the agent's, of charts that have
+	// one. It goes with AgentImage.
+	WatcherImage string
+	// Chart is the URL of a chart repository, or [Default].
+	Chart string
+}
+
+// Default stands for where Botkube publishes.
+const Default = "default"
 
 // defaultPlatform is where agents usually run.
 var defaultPlatform = agent.Platform{OS: "linux", Arch: "amd64"}
@@ -64,98 +78,90 @@ var defaultPlatform = agent.Platform{OS: "linux", Arch: "amd64"}
 // Select makes a plan of a selection. The agent is what its values configure, or nil
 // without values.
 func (r *Resolver) Select(ctx context.Context, sel Selection) (*Plan, *configured.Agent, error) {
-	req, values, err := r.request(ctx, sel)
+	sel.Repositories = slices.Clone(sel.Repositories)
+	values, err := r.settle(ctx, &sel)
 	if err != nil {
 		return nil, nil, err
 	}
-	plan, err := r.Resolve(ctx, *req)
+	plan, err := r.Resolve(ctx, sel)
 	return plan, values, err
 }
 
-func (r *Resolver) request(ctx context.Context, sel Selection) (*Request, *configured.Agent, error) {
-	req := Request{
-		Version:          sel.Version,
-		Repositories:     slices.Clone(sel.Repositories),
-		Selection:        index.Selection{Plugins: sel.Plugins, Exclude: sel.Exclude, Platforms: sel.Platforms, AllPlatforms: sel.AllPlatforms, WhereStartable: sel.WhereStartable},
-		RequireChecksums: sel.RequireChecksums,
-		Pin:              sel.Pin,
-		Members:          sel.Members,
-		Templates:        Templates{None: sel.NoExecTemplates, Add: sel.ExecTemplates},
+// settle has the lock, the values and defaults say what a selection leaves open.
+func (r *Resolver) settle(ctx context.Context, sel *Selection) (*configured.Agent, error) {
+	if err := sel.applyLock(); err != nil {
+		return nil, err
 	}
-	if sel.Lock != "" {
-		if err := req.applyLock(sel); err != nil {
-			return nil, nil, err
-		}
+	if err := r.settleVersion(ctx, sel); err != nil {
+		return nil, err
 	}
-	if err := r.settleVersion(ctx, &req); err != nil {
-		return nil, nil, err
-	}
-	values, err := req.applyValues(ctx, sel)
+	values, err := sel.applyValues(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if err := req.settleWatcher(values); err != nil {
-		return nil, nil, err
+	if err := sel.settleWatcher(values); err != nil {
+		return nil, err
 	}
-	if len(req.Selection.Platforms) == 0 {
-		req.Selection.Platforms = []agent.Platform{defaultPlatform}
+	if len(sel.Platforms) == 0 {
+		sel.Platforms = []agent.Platform{defaultPlatform}
 	}
-	return &req, values, req.settleRepositories(sel.Headers)
+	return values, sel.settleRepositories()
 }
 
 // settleRepositories says where the index of each repository is, and what its request has
 // in its header.
-func (req *Request) settleRepositories(headers []Header) error {
-	if len(req.Repositories) == 0 {
-		if req.Version == "" {
+func (sel *Selection) settleRepositories() error {
+	if len(sel.Repositories) == 0 {
+		if sel.Version == "" {
 			return fault.New(fault.Usage, "neither a Botkube version nor a repository is given").
 				WithHint("give --version v1.14.0, --version latest, or --repository NAME=URL")
 		}
-		req.Repositories = agent.DefaultRepositories(req.Version)
+		sel.Repositories = agent.DefaultRepositories(sel.Version)
 	}
-	if err := addHeaders(req.Repositories, headers); err != nil {
+	if err := addHeaders(sel.Repositories, sel.Headers); err != nil {
 		return err
 	}
-	for i, r := range req.Repositories {
+	for i, r := range sel.Repositories {
 		var err error
-		if req.Repositories[i].URL, err = indexURL(r.Name, r.URL); err != nil {
+		if sel.Repositories[i].URL, err = indexURL(r.Name, r.URL); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// applyLock reads the lock and lets it say what the selection leaves open.
-func (req *Request) applyLock(sel Selection) error {
+// applyLock reads the lock, if there is one, and lets it say what the selection leaves open.
+func (sel *Selection) applyLock() error {
+	if sel.Lock == "" {
+		return nil
+	}
 	l, err := lock.ReadFile(sel.Lock)
 	if err != nil {
 		return err
 	}
-	req.Lock = l
-	if req.Version == "" {
-		req.Version = l.BotkubeVersion
-	}
-	if len(req.Repositories) == 0 {
+	sel.pinned = l
+	sel.Version = cmp.Or(sel.Version, l.BotkubeVersion)
+	if len(sel.Repositories) == 0 {
 		for _, r := range l.Repositories {
-			req.Repositories = append(req.Repositories, agent.Repository{Name: r.Name, URL: r.URL})
+			sel.Repositories = append(sel.Repositories, agent.Repository{Name: r.Name, URL: r.URL})
 		}
 	}
 	if len(sel.Plugins)+len(sel.Exclude)+len(sel.Values) == 0 {
 		for _, p := range l.Plugins {
-			req.Selection.Plugins = append(req.Selection.Plugins, p.Key())
+			sel.Plugins = append(sel.Plugins, p.Key())
 		}
 	}
 	if len(sel.Platforms) == 0 && !sel.AllPlatforms {
-		req.Selection.Platforms = l.Platforms
+		sel.Platforms = l.Platforms
 	}
 	if sel.PluginsOnly {
 		return nil
 	}
-	if l.AgentImage != nil && req.Members.AgentImage == "" {
-		req.Members.AgentImage = l.AgentImage.Reference
+	if l.AgentImage != nil {
+		sel.Members.AgentImage = cmp.Or(sel.Members.AgentImage, l.AgentImage.Reference)
 	}
-	if l.Chart != nil && req.Members.Chart == "" {
-		req.Members.Chart = l.Chart.URL
+	if l.Chart != nil {
+		sel.Members.Chart = cmp.Or(sel.Members.Chart, l.Chart.URL)
 	}
 	return nil
 }
@@ -165,11 +171,11 @@ const latestRelease = "https://github.com/kubeshop/botkube/releases/latest"
 
 // settleVersion asks for the latest version, and puts a version into the form
 // of the release tags.
-func (r *Resolver) settleVersion(ctx context.Context, req *Request) error {
-	if req.Version == "" {
+func (r *Resolver) settleVersion(ctx context.Context, sel *Selection) error {
+	if sel.Version == "" {
 		return nil
 	}
-	if req.Version == "latest" {
+	if sel.Version == "latest" {
 		release, err := r.Fetch.Destination(ctx, latestRelease)
 		if err != nil {
 			return fmt.Errorf("asking for the latest version of Botkube: %w", err)
@@ -178,10 +184,10 @@ func (r *Resolver) settleVersion(ctx context.Context, req *Request) error {
 		if err != nil || !strings.Contains(u.Path, "/releases/tag/") {
 			return fault.New(fault.Upstream, "%s does not lead to a release", latestRelease).WithHint("give the version: --version v1.14.0")
 		}
-		req.Version = path.Base(u.Path)
+		sel.Version = path.Base(u.Path)
 	}
 	var err error
-	req.Version, err = ReleaseTag(req.Version)
+	sel.Version, err = ReleaseTag(sel.Version)
 	return err
 }
 
@@ -203,8 +209,7 @@ var looksLikeURL = lazyregexp.New(`^[A-Za-z][A-Za-z0-9+.-]+:`)
 func indexURL(name, raw string) (string, error) {
 	if looksLikeURL.MatchString(raw) {
 		u, err := url.Parse(raw)
-		switch {
-		case err == nil && u.Scheme == "file" && u.Path != "", err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "":
+		if err == nil && (u.Scheme == "file" && u.Path != "" || (u.Scheme == "http" || u.Scheme == "https") && u.Host != "") {
 			return raw, nil
 		}
 		return "", fault.New(fault.Usage, "the index of repository %q is not a URL of the form http://, https:// or file:///", name).

@@ -44,7 +44,7 @@ func TestSettleWatcher(t *testing.T) {
 		"a lock, and none":       {version: "v1.4.1", agent: "e.com/b:1", given: "none", lock: locked, refused: "the lock pins e.com/w:1"},
 		"a lock without, a flag": {version: "v1.4.1", agent: "e.com/b:1", given: "e.com/w:1", lock: &lock.Lock{AgentImage: &lock.Image{}}, refused: "the lock pins none"},
 	} {
-		req := Request{Version: test.version, Lock: test.lock, Members: Members{AgentImage: test.agent, WatcherImage: test.given}}
+		req := Selection{Version: test.version, pinned: test.lock, Members: Members{AgentImage: test.agent, WatcherImage: test.given}}
 		var c *configured.Agent
 		if test.values != "" {
 			var err error
