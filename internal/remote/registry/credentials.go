@@ -5,13 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
@@ -28,7 +28,7 @@ type Credentials struct {
 const hubKey = "https://index.docker.io/v1/"
 
 // dockerCredentials looks credentials of a repository up as docker, podman and skopeo do,
-// and asks the helpers that their configuration names. An error is a keychainError.
+// and asks the helpers that their configuration names.
 //
 // Podman and skopeo keep credentials of a part of a registry (containers-auth.json(5)),
 // and call Docker Hub docker.io.
@@ -95,7 +95,7 @@ func (f *configFile) entry(ctx context.Context, key string) (Credentials, error)
 		return helped, err
 	}
 	if found.Auth != "" {
-		return Credentials{}, &keychainError{reason: "parsing config file " + f.path + ": an auth in it is not base64 of USER:PASSWORD"}
+		return Credentials{}, badConfig(f.path, "an auth in it is not base64 of USER:PASSWORD")
 	}
 	return found.Credentials, nil
 }
@@ -119,8 +119,8 @@ func ask(ctx context.Context, helper, key string) (Credentials, error) {
 	if err != nil {
 		// Not what the helper wrote, which may be a password.
 		program := transfer.Printable("docker-credential-"+helper, maxMessage)
-		reason := fmt.Sprintf("the credential helper %s fails: %s", program, transfer.Printable(err.Error(), maxMessage))
-		return Credentials{}, &keychainError{reason, "echo " + key + " | " + program + " get"}
+		return Credentials{}, fault.New(fault.Usage, "looking up credentials: the credential helper %s fails: %s", program, transfer.Printable(err.Error(), maxMessage)).
+			WithHint("try it by hand: echo %s | %s get; which helper is asked says %s", key, program, configPlace)
 	}
 	if answer.Username == "<token>" {
 		return Credentials{IdentityToken: answer.Secret}, nil
@@ -131,19 +131,7 @@ func ask(ctx context.Context, helper, key string) (Credentials, error) {
 // configPlace is where docker keeps credentials.
 const configPlace = "config.json, in ~/.docker or in the directory that DOCKER_CONFIG names"
 
-// keychainError is that the credentials could not be found out.
-type keychainError struct {
-	reason string
-	// attempt is a command that asks the helper that failed; "" where it is the
-	// configuration.
-	attempt string
-}
-
-func (e *keychainError) Error() string { return "looking up credentials: " + e.reason }
-
-func (e *keychainError) hint() string {
-	if e.attempt == "" {
-		return "credentials are looked up as docker does, in " + configPlace + ", and by the helpers that it names"
-	}
-	return "try it by hand: " + e.attempt + "; which helper is asked says " + configPlace
+func badConfig(path, reason string) error {
+	return fault.New(fault.Usage, "looking up credentials: parsing config file %s: %s", path, transfer.Printable(reason, maxMessage)).
+		WithHint("credentials are looked up as docker does, in %s, and by the helpers that it names", configPlace)
 }

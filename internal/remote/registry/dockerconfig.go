@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
-	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
@@ -55,7 +54,7 @@ func readConfigs() (files []*configFile, err error) {
 		if wrong = cmp.Or(wrong, malformed); wrong == nil {
 			files = append(files, f)
 		} else if !errors.Is(wrong, fs.ErrNotExist) {
-			err = cmp.Or(err, error(&keychainError{reason: fmt.Sprintf("parsing config file %s: %s", path, transfer.Printable(wrong.Error(), maxMessage))}))
+			err = cmp.Or(err, badConfig(path, wrong.Error()))
 		}
 	}
 	return files, err

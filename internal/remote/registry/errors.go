@@ -46,27 +46,17 @@ func (c *Client) failure(ctx context.Context, doing, host string, err error) err
 
 // advice is the next step after a registry's failure, and whose the failure is.
 func (c *Client) advice(host string, err error) (fault.Kind, string) {
-	if e, ok := errors.AsType[*keychainError](err); ok {
-		return fault.Usage, e.hint()
-	}
 	if e, ok := errors.AsType[*statusError](err); ok {
 		if c.PlainHTTP && e.stage == stageGreeting && e.Code == http.StatusBadRequest {
 			return fault.Usage, "the registry may speak https: leave out " + c.flag("plain-http")
 		}
 		return fault.Upstream, e.hint(host)
 	}
+	if e, ok := errors.AsType[*passing](err); ok {
+		return fault.Upstream, e.hint
+	}
 	hint := transfer.ConnectionHint(err, "registry", c.flag(""))
 	switch {
-	case transfer.Is[*interceptedError](err):
-		return fault.Upstream, "something before the registry answers in its place, such as a load balancer or a gateway: run it again; if it stays, ask whoever runs that"
-	case transfer.Is[*notStoredError](err):
-		return fault.Upstream, "the registry says that all is well, but does not keep it: its log tells more; see too that no cache stands before it"
-	case transfer.Is[*noTokenError](err):
-		return fault.Upstream, hintRealm
-	case transfer.Is[*authSchemeError](err):
-		return fault.Upstream, "only user and password (Basic) and tokens (Bearer) are spoken: have the registry offer one of these, perhaps for a robot account, or at another port"
-	case transfer.Is[*notRegistryError](err):
-		return fault.Upstream, hintNoRegistry(host)
 	case transfer.Is[*transfer.StatusError](err):
 		return fault.Upstream, transfer.HintProxyRefuses
 	case transfer.IsNotTLS(err):
@@ -79,8 +69,6 @@ func (c *Client) advice(host string, err error) (fault.Kind, string) {
 		return fault.Usage, hint
 	case errors.Is(err, errInClear):
 		return fault.Upstream, "correct the registry's own idea of its address, or of its token server's; " + c.flag("plain-http") + " allows http"
-	case transfer.Is[*sessionLost](err):
-		return fault.Upstream, "does the registry have several instances? all must share their storage and their http secret"
 	case transfer.Is[*transfer.RedirectError](err):
 		return fault.Upstream, "correct where the registry, or the proxy before it, leads"
 	case transfer.Is[*transfer.PermanentError](err):
@@ -94,11 +82,6 @@ func (c *Client) advice(host string, err error) (fault.Kind, string) {
 		question = "is the registry up, and does it speak http there?"
 	}
 	return fault.Upstream, cmp.Or(hint, question+" run it again when it is; "+transfer.HintProxy)
-}
-
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
-	return line
 }
 
 // hide takes credentials out of what a server says, which may repeat what it

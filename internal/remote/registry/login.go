@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
@@ -56,9 +57,15 @@ func (l *login) greet(ctx context.Context) error {
 	case ok || len(offers) == 0:
 		return nil
 	case slices.ContainsFunc(offers, func(c challenge) bool { return c.is("bearer") }):
-		return transfer.Permanent(&noTokenError{reason: "the registry does not say where its token server is"})
+		return noToken("the registry does not say where its token server is")
 	}
-	return transfer.Permanent(&authSchemeError{resp.Request.URL.Host, offers})
+	var names []string
+	for _, c := range offers {
+		names = append(names, c.scheme)
+	}
+	wants := fmt.Sprintf("%s wants to be told who asks by %s only", resp.Request.URL.Host, strings.Join(names, " or "))
+	return fault.New(fault.Upstream, "%s", transfer.Printable(wants, maxMessage)).
+		WithHint("only user and password (Basic) and tokens (Bearer) are spoken: have the registry offer one of these, perhaps for a robot account, or at another port")
 }
 
 func (l *login) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -182,7 +189,7 @@ func (l *login) checkServer(u *url.URL) error {
 	last := host[strings.LastIndexByte(host, '.')+1:]
 	odd := err != nil && last != "" && last[0] >= '0' && last[0] <= '9' // inet_aton(3) reads 127.1 and 0x7f000001
 	if ip = ip.Unmap(); odd || err == nil && (ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsLinkLocalMulticast() || ip.IsUnspecified()) {
-		return &noTokenError{reason: fmt.Sprintf("the token server %s is a private or link-local address", transfer.Printable(u.Host, maxMessage))}
+		return noToken("the token server %s is a private or link-local address", transfer.Printable(u.Host, maxMessage))
 	}
 	return nil
 }
@@ -191,10 +198,10 @@ func (l *login) checkServer(u *url.URL) error {
 func (l *login) ask(ctx context.Context, c challenge, auth Credentials, scopes ...string) (token string, err error) {
 	u, err := url.Parse(c.params["realm"])
 	if err != nil || u.Host == "" {
-		return "", transfer.Permanent(&noTokenError{reason: "the registry names a token server by what is not a URL"})
+		return "", noToken("the registry names a token server by what is not a URL")
 	}
 	if u.Scheme != "https" && !l.client.PlainHTTP {
-		return "", transfer.Permanent(&noTokenError{reason: fmt.Sprintf("the token server %s does not use https", transfer.Printable(u.Host, maxMessage))})
+		return "", noToken("the token server %s does not use https", transfer.Printable(u.Host, maxMessage))
 	}
 	if auth.IdentityToken != "" {
 		form := url.Values{
@@ -222,7 +229,7 @@ func (l *login) tokenFrom(ctx context.Context, q request, authorization string) 
 	client := transfer.NewClient(tokenServer{l, authorization}, "the token server", l.client.IdleTimeout)
 	resp, err := client.Do(req, 0)
 	if err != nil {
-		if q.url.Host != l.host && !transfer.Is[*noTokenError](err) {
+		if q.url.Host != l.host && !transfer.Is[*fault.Error](err) {
 			err = &transfer.RedirectedError{Host: q.url.Host, Err: err}
 		}
 		return "", err
@@ -241,10 +248,14 @@ func (l *login) tokenFrom(ctx context.Context, q request, authorization string) 
 		AccessToken string `json:"access_token"` // as OAuth 2 calls it
 	}
 	if err := json.Unmarshal(data, &answer); err != nil && !page {
-		return "", transfer.Permanent(&noTokenError{reason: "the token server's answer is no JSON"})
+		return "", noToken("the token server's answer is no JSON")
 	}
 	if token := cmp.Or(answer.AccessToken, answer.Token); token != "" {
 		return token, nil
 	}
-	return "", transfer.Permanent(&noTokenError{host: transfer.Printable(resp.Request.URL.Host, maxMessage), page: page})
+	what := "no token"
+	if page {
+		what = "a web page, not with a token"
+	}
+	return "", noToken("the token server %s answers with %s", transfer.Printable(resp.Request.URL.Host, maxMessage), what)
 }

@@ -132,7 +132,7 @@ func (r *Repository) putManifest(ctx context.Context, tagOrDigest, mediaType str
 	there, err := r.manifest(ctx, tagOrDigest)
 	switch {
 	case IsNotFound(err):
-		return &notStoredError{resp.StatusCode}
+		return notStored(resp.StatusCode)
 	case err == nil && there.Digest != sum:
 		return wrongDigest("what the registry has now", there.Digest, sum)
 	}

@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
@@ -92,9 +92,10 @@ func (r *Repository) expect(resp *transfer.Response, codes ...int) error {
 	e := r.refused(resp, stage)
 	switch e.page = e.page || expected; {
 	case expected && reading, e.page && r.page && e.Code == http.StatusNotFound:
-		return transfer.Permanent(&notRegistryError{e.Host})
+		return fault.New(fault.Upstream, "%s answers with a web page", e.Host).WithHint("%s", hintNoRegistry(r.name.host))
 	case e.page && !reading && !ownStatus[e.Code]:
-		return &interceptedError{e.Error()}
+		// A second answer may be the registry's own.
+		return &passing{e.Error() + ", with a web page", "something before the registry answers in its place, such as a load balancer or a gateway: run it again; if it stays, ask whoever runs that"}
 	}
 	return e
 }
@@ -120,14 +121,26 @@ func (r *Repository) refused(resp *transfer.Response, stage stage) *statusError 
 func (e *statusError) read(resp *transfer.Response, secrets []string) {
 	body, _ := io.ReadAll(io.LimitReader(resp, maxErrorBody))
 	e.Told(resp.Header.Get("Content-Type"), string(body))
-	var told struct {
-		Errors []diagnostic `json:"errors"`
+	var told struct { // distribution specification, "Error codes"
+		Errors []struct{ Code, Message string } `json:"errors"`
 	}
-	if json.Unmarshal(body, &told) == nil && len(told.Errors) > 0 {
-		e.diagnose(told.Errors, secrets)
-	} else if mediaType(resp.Header) == "text/plain" {
-		e.Says = transfer.Printable(hide(firstLine(string(body)), secrets), maxMessage)
+	if json.Unmarshal(body, &told) != nil || len(told.Errors) == 0 {
+		if mediaType(resp.Header) == "text/plain" {
+			line, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
+			e.Says = transfer.Printable(hide(line, secrets), maxMessage)
+		}
+		return
 	}
+	var says []string
+	for _, d := range told.Errors[:min(len(told.Errors), maxDiagnostics)] {
+		e.codes = append(e.codes, d.Code)
+		s := d.Code
+		if d.Message != "" {
+			s = strings.TrimPrefix(s+": "+d.Message, ": ")
+		}
+		says = append(says, transfer.Printable(hide(s, secrets), maxMessage))
+	}
+	e.Says = strings.Join(says, "; ")
 }
 
 // ownStatus has the refusals that are what they are, though a proxy words
@@ -153,64 +166,14 @@ func startsPage(resp *transfer.Response) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(start[:n], "\ufeff \t\r\n"), []byte("<"))
 }
 
-// diagnostic is an error of a registry (distribution specification, "Error codes").
-type diagnostic struct{ Code, Message string }
+// passing is a failure that another attempt may not meet.
+type passing struct{ text, hint string }
 
-func (e *statusError) diagnose(told []diagnostic, secrets []string) {
-	var says []string
-	for _, d := range told[:min(len(told), maxDiagnostics)] {
-		e.codes = append(e.codes, d.Code)
-		s := d.Code
-		if d.Message != "" {
-			s = strings.TrimPrefix(s+": "+d.Message, ": ")
-		}
-		says = append(says, transfer.Printable(hide(s, secrets), maxMessage))
-	}
-	e.Says = strings.Join(says, "; ")
-}
+func (e *passing) Error() string { return e.text }
 
-// interceptedError is an answer in the place of the registry's. A second one may be
-// the registry's own.
-type interceptedError struct{ text string }
-
-func (e *interceptedError) Error() string { return e.text + ", with a web page" }
-
-// notRegistryError is that something else answers where a registry should be.
-type notRegistryError struct{ host string }
-
-func (e *notRegistryError) Error() string { return e.host + " answers with a web page" }
-
-// authSchemeError is that a registry offers only ways to prove who asks that the
-// handshake does not speak.
-type authSchemeError struct {
-	host   string
-	offers []challenge
-}
-
-func (e *authSchemeError) Error() string {
-	var names []string
-	for _, c := range e.offers {
-		names = append(names, c.scheme)
-	}
-	return transfer.Printable(fmt.Sprintf("%s wants to be told who asks by %s only", e.host, strings.Join(names, " or ")), maxMessage)
-}
-
-// noTokenError is that a token server, or what a registry takes for one, gives no token.
-type noTokenError struct {
-	host string
-	page bool
-	// reason, if not empty, is more than that its answer has no token.
-	reason string
-}
-
-func (e *noTokenError) Error() string {
-	switch {
-	case e.reason != "":
-		return e.reason
-	case e.page:
-		return "the token server " + e.host + " answers with a web page, not with a token"
-	}
-	return "the token server " + e.host + " answers with no token"
+// noToken is that a token server, or what a registry takes for one, gives no token.
+func noToken(format string, args ...any) error {
+	return fault.New(fault.Upstream, format, args...).WithHint("%s", hintRealm)
 }
 
 const hintRealm = "the registry names its token server in its answer to /v2/ (WWW-Authenticate, realm): is that address right, and does nothing stand before it that asks people to log in?"

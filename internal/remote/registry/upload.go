@@ -86,7 +86,7 @@ func (r *Repository) Upload(ctx context.Context, blob lock.Blob, open func() (io
 	doing := "uploading " + digestPrefix + blob.SHA256.String() + " to " + r.name.String()
 	s := &session{Repository: r, ctx: ctx, blob: blob, open: open, progress: progress}
 	err = r.client.retry(ctx, doing, func() int64 { return s.high }, s.try)
-	if e, ok := errors.AsType[*statusError](err); ok && e.Code >= 500 || transfer.Is[*interceptedError](err) {
+	if e, ok := errors.AsType[*statusError](err); ok && e.Code >= 500 || transfer.Is[*passing](err) {
 		err = cmp.Or(s.checkContent(), err) // some registries fail over a wrong digest
 	}
 	return s.sent, r.failure(ctx, doing, err)
@@ -340,17 +340,16 @@ func (s *session) commit() error {
 	}
 	_, there, err := s.hasBlob(s.ctx, s.blob.SHA256)
 	if err == nil && !there {
-		return &notStoredError{resp.StatusCode}
+		return notStored(resp.StatusCode)
 	}
 	return err
 }
 
-// notStoredError is that a registry does not have what it seemed to have taken.
+// notStored is that a registry does not have what it seemed to have taken.
 // It may take a while.
-type notStoredError struct{ code int }
-
-func (e *notStoredError) Error() string {
-	return fmt.Sprintf("the registry answers %d %s, but does not have it", e.code, http.StatusText(e.code))
+func notStored(code int) error {
+	return &passing{fmt.Sprintf("the registry answers %d %s, but does not have it", code, http.StatusText(code)),
+		"the registry says that all is well, but does not keep it: its log tells more; see too that no cache stands before it"}
 }
 
 // again decides what a failure within a session means. A session that the
@@ -377,7 +376,9 @@ func (s *session) again(err error) error {
 		return err
 	}
 	s.location = nil
-	return &sessionLost{e.Error()}
+	// The refusal that says so is no longer one of the whole.
+	return &passing{"the upload has to begin again: " + e.Error(),
+		"does the registry have several instances? all must share their storage and their http secret"}
 }
 
 // otherReason has the refusals that are not for a wrong digest, which registries
@@ -408,12 +409,6 @@ func (s *session) checkContent() error {
 	s.read = true
 	return nil
 }
-
-// sessionLost has another session begun. The refusal that says so is no longer
-// one of the whole.
-type sessionLost struct{ reason string }
-
-func (e *sessionLost) Error() string { return "the upload has to begin again: " + e.reason }
 
 // commitTimeout is how long a registry may take to put away what it has received:
 // it may compute its digest anew, and copy it within its storage.
