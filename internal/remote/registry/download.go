@@ -44,12 +44,9 @@ func (r *Repository) Fetch(ctx context.Context, b lock.Blob, s *store.Store, obs
 	sum := blob.NewHash()
 	p := transfer.NewPartial(in, sum)
 	d := r.download(b, p, doing)
-	d.Observer = transfer.Observer{
-		Received:  func(int) { observe(p.Size()) },
-		Resumed:   observe,
-		Restarted: func(string) { observe(0) },
-		Retrying:  d.Observer.Retrying,
-	}.Filled()
+	d.Observer.Received = func(int) { observe(p.Size()) }
+	d.Observer.Resumed = observe
+	d.Observer.Restarted = func(string) { observe(0) }
 	err = blob.Again(ctx, func(wrong error) error {
 		if wrong != nil {
 			err = d.Void(wrong.Error())
@@ -103,20 +100,19 @@ func (r *Repository) Open(ctx context.Context, b lock.Blob) io.ReadCloser {
 		}
 		_ = in.CloseWithError(err)
 	}()
-	return &opened{out, func() {
-		cancel()
-		_ = out.Close()
-		<-ended
-	}}
+	return &opened{out, cancel, ended}
 }
 
 type opened struct {
-	io.Reader
-	end func()
+	*io.PipeReader
+	cancel context.CancelFunc
+	ended  <-chan struct{}
 }
 
 func (o *opened) Close() error {
-	o.end()
+	o.cancel()
+	_ = o.PipeReader.Close()
+	<-o.ended
 	return nil
 }
 

@@ -1,11 +1,9 @@
 package registry
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -69,11 +67,9 @@ func (r *Repository) checkIdentifier(tagOrDigest string) error {
 }
 
 func (r *Repository) manifest(ctx context.Context, tagOrDigest string) (Manifest, error) {
-	resp, err := r.do(ctx, request{method: http.MethodGet, url: r.url("manifests", tagOrDigest), header: http.Header{"Accept": accepted}})
+	q := request{method: http.MethodGet, url: r.url("manifests", tagOrDigest), header: http.Header{"Accept": accepted}}
+	resp, err := r.exchange(ctx, q, http.StatusOK)
 	if err != nil {
-		return Manifest{}, err
-	}
-	if err := r.expect(resp, http.StatusOK); err != nil {
 		return Manifest{}, err
 	}
 	defer resp.Close()
@@ -111,14 +107,9 @@ func (r *Repository) PutManifest(ctx context.Context, tagOrDigest, mediaType str
 }
 
 func (r *Repository) putManifest(ctx context.Context, tagOrDigest, mediaType string, data []byte) error {
-	resp, err := r.do(ctx, request{
-		method: http.MethodPut, url: r.url("manifests", tagOrDigest),
-		header: http.Header{"Content-Type": {mediaType}}, data: data,
-	})
+	q := request{method: http.MethodPut, url: r.url("manifests", tagOrDigest), header: http.Header{"Content-Type": {mediaType}}, data: data}
+	resp, err := r.exchange(ctx, q, stored...)
 	if err != nil {
-		return err
-	}
-	if err := r.expect(resp, stored...); err != nil {
 		return err
 	}
 	_ = resp.Close()
@@ -151,10 +142,10 @@ func (r *Repository) HasBlob(ctx context.Context, d lock.SHA256) (size int64, ok
 
 func (r *Repository) hasBlob(ctx context.Context, d lock.SHA256) (size int64, ok bool, err error) {
 	q := request{method: http.MethodHead, url: r.url("blobs", digestPrefix+d.String())}
-	resp, err := r.ask(ctx, q)
+	resp, err := r.exchange(ctx, q, http.StatusOK, http.StatusPartialContent)
 	if e, ok := errors.AsType[*statusError](err); ok && !e.page && refusesHead[e.Code] {
 		q.method, q.header = http.MethodGet, http.Header{"Range": {"bytes=0-0"}}
-		resp, err = r.ask(ctx, q)
+		resp, err = r.exchange(ctx, q, http.StatusOK, http.StatusPartialContent)
 	}
 	switch {
 	case IsNotFound(err):
@@ -179,14 +170,6 @@ func redirectsToStorage(err error) bool {
 // pass, while it lets GET pass.
 var refusesHead = map[int]bool{
 	http.StatusUnauthorized: true, http.StatusForbidden: true, http.StatusMethodNotAllowed: true, http.StatusNotImplemented: true,
-}
-
-func (r *Repository) ask(ctx context.Context, q request) (*transfer.Response, error) {
-	resp, err := r.do(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	return resp, r.expect(resp, http.StatusOK, http.StatusPartialContent)
 }
 
 // sizeOf returns how many bytes a blob has of which an answer tells, or has the
@@ -236,14 +219,4 @@ func mediaType(h http.Header) string {
 		return ""
 	}
 	return t
-}
-
-func setBody(req *http.Request, data []byte) {
-	if len(data) == 0 {
-		req.Body = http.NoBody // or its length would count as unknown
-		return
-	}
-	req.ContentLength = int64(len(data))
-	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
-	req.Body, _ = req.GetBody() // it cannot fail
 }

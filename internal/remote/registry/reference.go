@@ -1,12 +1,12 @@
 package registry
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
@@ -42,12 +42,7 @@ func (r Reference) Repository() Name { return r.name }
 
 // Identifier returns what a registry is asked for: the digest if there is one,
 // else the tag, else "", which is for the caller to fill.
-func (r Reference) Identifier() string {
-	if r.digest != "" {
-		return r.digest
-	}
-	return r.tag
-}
+func (r Reference) Identifier() string { return cmp.Or(r.digest, r.tag) }
 
 // Tag returns the tag, or "" if there is none.
 func (r Reference) Tag() string { return r.tag }
@@ -80,35 +75,28 @@ const (
 // for docker.io unless it is written.
 func ParseReference(s string) (Reference, error) {
 	r, err := parseReference(s)
-	if err != nil {
-		return Reference{}, badReference("reference", s, err)
-	}
-	return r, nil
+	return r, badReference("reference", s, err)
 }
 
 // ParseRepository reads HOST[:PORT]/PATH.
 func ParseRepository(s string) (Name, error) {
 	r, err := parseReference(s)
 	if err == nil && r.Identifier() != "" {
-		err = &badForm{"a repository has no tag and no digest", "leave out what follows " + r.name.String()}
+		r, err = badForm("a repository has no tag and no digest", "leave out what follows "+r.name.String())
 	}
-	if err != nil {
-		return Name{}, badReference("repository", s, err)
-	}
-	return r.name, nil
+	return r.name, badReference("repository", s, err)
 }
 
-// badForm is what is wrong with a reference, and what to write instead.
-type badForm struct{ reason, hint string }
-
-func (e *badForm) Error() string { return e.reason }
+// badForm says what is wrong with a reference, and what to write instead.
+func badForm(reason, hint string) (Reference, error) {
+	return Reference{}, fault.New(fault.Usage, "%s", reason).WithHint("%s", hint)
+}
 
 func badReference(what, s string, err error) error {
-	e := fault.New(fault.Usage, "%s %s: %w", what, strconv.Quote(transfer.Printable(shown(s), maxMessage)), err)
-	if bad, ok := errors.AsType[*badForm](err); ok {
-		return e.WithHint("%s", bad.hint)
+	if err == nil {
+		return nil
 	}
-	return e
+	return fmt.Errorf("%s %q: %w", what, transfer.Printable(shown(s), maxMessage), err)
 }
 
 // shown returns what of a malformed reference may be repeated: somebody may
@@ -136,22 +124,26 @@ const formHint = "write HOST[:PORT]/PATH[:TAG|@DIGEST], for example registry.exa
 func parseReference(s string) (Reference, error) {
 	switch {
 	case s == "":
-		return Reference{}, &badForm{"it is empty", formHint}
+		return badForm("it is empty", formHint)
 	case strings.Contains(s, "://"):
-		return Reference{}, &badForm{"a reference has no scheme", hintScheme(s)}
+		return badForm("a reference has no scheme", hintScheme(s))
 	}
-	if i := strings.IndexFunc(s, isForeign); i >= 0 {
-		r, _ := utf8.DecodeRuneInString(s[i:])
-		return Reference{}, &badForm{fmt.Sprintf("no reference has the character %s", nameOf(r)), formHint}
+	for _, r := range s {
+		if r <= ' ' || r > '~' { // none that is seen in ASCII
+			return badForm("no reference has the character "+nameOf(r), formHint)
+		}
 	}
-	host, rest, found := strings.Cut(s, "/")
-	if strings.Contains(host, "@") {
-		return Reference{}, &badForm{"credentials do not belong in a reference", "log in to the registry instead, as with docker login"}
+	switch host, rest, found := strings.Cut(s, "/"); {
+	case strings.Contains(host, "@"):
+		return badForm("credentials do not belong in a reference", "log in to the registry instead, as with docker login")
+	case !found:
+		return badForm("it names no repository", formHint)
+	case isHost(host):
+		return parseRest(host, rest)
+	case pathForm.MatchString(host) && host != "localhost":
+		return badForm("it names no registry", "write the registry's host before it, for example docker.io/"+transfer.Printable(s, maxMessage))
 	}
-	if !found || !isHost(host) {
-		return Reference{}, badHost(s, host, found)
-	}
-	return parseRest(host, rest)
+	return badForm("the registry's host is malformed", formHint)
 }
 
 // hintScheme says how to write a reference that has a scheme, unless it may have
@@ -167,9 +159,6 @@ func hintScheme(s string) string {
 	}
 	return hint
 }
-
-// isForeign reports whether a character is none of those that are seen in ASCII.
-func isForeign(r rune) bool { return r <= ' ' || r > '~' }
 
 func nameOf(r rune) string {
 	switch r {
@@ -187,32 +176,22 @@ func parseRest(host, rest string) (Reference, error) {
 	if pinned {
 		d, err := ParseDigest(digest)
 		if err != nil {
-			return Reference{}, &badForm{err.Error(), "a digest is sha256: and 64 hexadecimal digits"}
+			return badForm(err.Error(), "a digest is sha256: and 64 hexadecimal digits")
 		}
 		r.digest = digestPrefix + d.String()
 	}
 	path, tag, tagged := strings.Cut(rest, ":")
 	r.tag = tag
 	if tagged && !lock.IsTag(r.tag) {
-		return Reference{}, &badForm{"the tag is malformed",
-			"a tag has at most 128 letters, digits, underscores, full stops and hyphens, and does not begin with the latter two"}
+		return badForm("the tag is malformed",
+			"a tag has at most 128 letters, digits, underscores, full stops and hyphens, and does not begin with the latter two")
 	}
 	if !pathForm.MatchString(path) || len(host)+len(path) >= maxName {
-		return Reference{}, &badForm{"the path is malformed",
-			"a path has lower-case letters and digits, in components separated by slashes, and within those . _ __ or - between them; with the host it has at most 255 characters"}
+		return badForm("the path is malformed",
+			"a path has lower-case letters and digits, in components separated by slashes, and within those . _ __ or - between them; with the host it has at most 255 characters")
 	}
 	r.name = Name{host, path}
 	return r, nil
-}
-
-func badHost(s, host string, slash bool) error {
-	if !slash {
-		return &badForm{"it names no repository", formHint}
-	}
-	if pathForm.MatchString(host) && host != "localhost" {
-		return &badForm{"it names no registry", "write the registry's host before it, for example docker.io/" + transfer.Printable(s, maxMessage)}
-	}
-	return &badForm{"the registry's host is malformed", formHint}
 }
 
 // isHost reports whether s names a registry rather than the first component of

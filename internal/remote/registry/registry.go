@@ -4,6 +4,7 @@
 package registry
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
@@ -116,7 +118,10 @@ type Repository struct {
 	page bool
 	// secrets must not be shown, whoever repeats them.
 	secrets []string
-	accepts uploadForm
+	// piece is how many bytes of a blob a request may bring; 0 stands for any number.
+	piece atomic.Int64
+	// whole says that a blob is taken only in the request that ends the upload.
+	whole atomic.Bool
 }
 
 // Name returns what the repository is called.
@@ -202,9 +207,18 @@ func (r *Repository) do(ctx context.Context, q request) (*transfer.Response, err
 	return resp, err
 }
 
+// exchange does a request, and returns the answer if its status is one of codes.
+func (r *Repository) exchange(ctx context.Context, q request, codes ...int) (*transfer.Response, error) {
+	resp, err := r.do(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return resp, r.expect(resp, codes...)
+}
+
 // http returns the request as net/http wants it.
 func (q request) http(ctx context.Context) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, q.method, q.url.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, q.method, q.url.String(), bytes.NewReader(q.data))
 	if err != nil {
 		return nil, transfer.Permanent(errors.New("the registry names a URL that is none"))
 	}
@@ -212,11 +226,8 @@ func (q request) http(ctx context.Context) (*http.Request, error) {
 		req.Header[name] = values
 	}
 	req.Header.Set("Accept-Encoding", "identity")
-	switch {
-	case q.body != nil:
-		req.Body, req.ContentLength = q.body, q.body.size
-	case q.data != nil:
-		setBody(req, q.data)
+	if q.body != nil {
+		req.Body, req.ContentLength, req.GetBody = q.body, q.body.size, nil
 	}
 	return req, nil
 }

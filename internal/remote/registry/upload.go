@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -58,14 +57,6 @@ type session struct {
 	// least is the smallest piece that the registry takes, in bytes.
 	least int64
 	sent  int64
-}
-
-// uploadForm is how a repository takes uploads, as refusals have told so far.
-type uploadForm struct {
-	// piece is how many bytes one request may bring; 0 stands for any number.
-	piece atomic.Int64
-	// whole says that it takes a blob only in the request that ends the upload.
-	whole atomic.Bool
 }
 
 // pieces are the sizes, in bytes, that are tried one after the other where
@@ -124,7 +115,7 @@ func (s *session) try() error {
 			return err
 		}
 	}
-	for s.offset < s.blob.Size && !s.accepts.whole.Load() {
+	for s.offset < s.blob.Size && !s.whole.Load() {
 		if err := s.send(); err != nil && !s.adapt(err) {
 			return s.again(err)
 		}
@@ -144,12 +135,12 @@ func (s *session) adapt(err error) bool {
 		tried := s.part()
 		for _, piece := range pieces {
 			if piece < tried && piece >= s.least {
-				s.accepts.piece.Store(piece)
+				s.piece.Store(piece)
 				return true
 			}
 		}
 	case s.offset == 0 && (e.Code == http.StatusMethodNotAllowed || e.Code == http.StatusNotImplemented || e.has("UNSUPPORTED")):
-		s.accepts.whole.Store(true)
+		s.whole.Store(true)
 		return true
 	}
 	return false
@@ -157,7 +148,7 @@ func (s *session) adapt(err error) bool {
 
 func (s *session) part() int64 {
 	left := s.blob.Size - s.offset
-	if piece := s.accepts.piece.Load(); piece > 0 {
+	if piece := s.piece.Load(); piece > 0 {
 		return min(left, max(piece, s.least))
 	}
 	return left
@@ -179,11 +170,8 @@ func (s *session) prepare() (there bool, err error) {
 }
 
 func (s *session) begin() error {
-	resp, err := s.do(s.ctx, request{method: http.MethodPost, url: s.url("blobs", "uploads/"), data: []byte{}})
+	resp, err := s.exchange(s.ctx, request{method: http.MethodPost, url: s.url("blobs", "uploads/")}, stored...)
 	if err != nil {
-		return err
-	}
-	if err := s.expect(resp, stored...); err != nil {
 		return err
 	}
 	defer resp.Close()
@@ -285,12 +273,7 @@ func (s *session) stream(q request, size int64) (*transfer.Response, error) {
 	s.fresh = false
 	q.answering = s.client.commitTimeout()
 	if size == 0 {
-		q.data = []byte{}
-		resp, err := s.do(s.ctx, q)
-		if err == nil {
-			err = s.expect(resp, stored...)
-		}
-		return resp, err
+		return s.exchange(s.ctx, q, stored...)
 	}
 	body, err := s.body(size)
 	if err != nil {
