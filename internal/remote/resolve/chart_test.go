@@ -30,7 +30,7 @@ func reopened(t *testing.T, dir string) (*Resolver, string) {
 	s, err := store.Open(dir)
 	check(t, err)
 	t.Cleanup(func() { _ = s.Close() })
-	return &Resolver{Fetch: fetch.New(fetch.Config{Store: s, Options: transfer.Options{IdleTimeout: 10 * time.Second, Retry: transfer.Retry{Limit: -1}}}), Store: s, Lookups: 4, Note: func(string) {}, Warn: func(string) {}}, dir
+	return &Resolver{Fetch: fetch.New(fetch.Config{Store: s, Options: transfer.Options{IdleTimeout: 10 * time.Second, Retry: transfer.Retry{Limit: -1}}}), Store: s, Lookups: 4, Note: func(string) {}, Warn: func(string) {}, Collected: func([]fetch.Request) {}}, dir
 }
 
 func check(t testing.TB, err error) {

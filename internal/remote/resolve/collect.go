@@ -97,7 +97,7 @@ func (c *collection) add(repo *repository, raw, checksum string) (string, error)
 	if location.IsGit && checksum != "" {
 		return "", fmt.Errorf("the index gives a checksum for %s, and a git repository can have none: the agent refuses that", agent.Redact(raw))
 	}
-	kind := lock.DirArchive("")
+	var kind lock.DirArchive
 	if location.IsGit {
 		kind = lock.DirArchiveAll
 	}
@@ -198,30 +198,20 @@ func checkSource(base *url.URL, location agent.Location, a *artifact) error {
 		return fmt.Errorf("URL %s cannot be read", agent.Redact(rest))
 	}
 	scheme := cmp.Or(getter, u.Scheme)
-	switch scheme {
-	case "git":
-		return checkClone(u)
-	case "http", "https", "s3", "gcs":
-	case "file":
-		// By the scheme, not by how rest begins: file::/PATH has none.
-		if base.Scheme != "file" && len(a.checksums) == 0 {
-			return fmt.Errorf("%w, and gives no checksum", localError(location.URL))
-		}
-	default:
+	switch {
+	case scheme == "git" && (u.Scheme == "" || u.Scheme == "file"):
+		return fmt.Errorf("%s is a repository of this machine; the mirror clones by https, http, ssh and git", agent.Redact(u.String()))
+	case scheme == "git" && (u.Host == "" || strings.HasPrefix(u.Host, "-")):
+		return fmt.Errorf("%s names no host", agent.Redact(u.String()))
+	case scheme == "git":
+		return nil
+	case scheme == "file" && base.Scheme != "file" && len(a.checksums) == 0: // file::/PATH has no scheme in rest
+		return fmt.Errorf("%w, and gives no checksum", localError(location.URL))
+	case !slices.Contains([]string{"http", "https", "s3", "gcs", "file"}, scheme):
 		return fmt.Errorf("%s is to be downloaded by %q, which is not supported", agent.Redact(location.URL), scheme)
 	}
 	if strings.HasSuffix(u.Path, "/") {
 		return fmt.Errorf("%s names a directory, not a file", agent.Redact(location.URL))
-	}
-	return nil
-}
-
-func checkClone(u *url.URL) error {
-	if u.Scheme == "" || u.Scheme == "file" {
-		return fmt.Errorf("%s is a repository of this machine; the mirror clones by https, http, ssh and git", agent.Redact(u.String()))
-	}
-	if u.Host == "" || strings.HasPrefix(u.Host, "-") {
-		return fmt.Errorf("%s names no host", agent.Redact(u.String()))
 	}
 	return nil
 }

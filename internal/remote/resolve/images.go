@@ -99,6 +99,7 @@ func (r *Resolver) images(ctx context.Context, sel Selection, plan *Plan) error 
 	if sel.Members.AgentImage == "" {
 		return nil
 	}
+	plan.ImageSources = map[lock.ImageRole]*registry.Repository{}
 	ref, err := sel.AgentReference()
 	if err == nil {
 		err = r.image(ctx, lock.RoleAgent, ref, sel.pinned, plan)
@@ -120,15 +121,11 @@ func adviseWatcher(err error, pinned *lock.Lock) error {
 		return err
 	}
 	hint := "charts v1.0.0 to v1.4.1 run a second container of this image: name the image with --watcher-image REFERENCE, or " + without(lock.RoleWatcher)
-	if before := fault.HintOf(err); before != "" {
-		hint = before + "\n" + hint
-	}
-	return fault.New(fault.KindOf(err), "%w", err).WithHint("%s", hint)
+	return fault.New(fault.KindOf(err), "%w", err).WithHint("%s", strings.TrimPrefix(fault.HintOf(err)+"\n"+hint, "\n"))
 }
 
-// image pins an image for the platforms of a plan, and stores its manifests. Its
-// layers are for whoever fetches what the plan needs. A platform that is not Linux has
-// no image, for it has no agent.
+// image pins an image for the platforms of a plan, and stores its manifests, not its layers.
+// A platform that is not Linux has no image, for it has no agent.
 func (r *Resolver) image(ctx context.Context, role lock.ImageRole, ref registry.Reference, pinned *lock.Lock, plan *Plan) error {
 	had := pinnedImage(pinned, role)
 	if had != nil && had.Reference != ref.String() {
@@ -142,7 +139,7 @@ func (r *Resolver) image(ctx context.Context, role lock.ImageRole, ref registry.
 		}
 	}
 	if len(platforms) == 0 {
-		return fault.New(fault.Usage, "the agent has an image for Linux only, but the platforms are %s", list(plan.Lock.Platforms)).
+		return fault.New(fault.Usage, "the agent has an image for Linux only, but the platforms are %s", agent.JoinPlatforms(plan.Lock.Platforms)).
 			WithHint("add --platform linux/amd64, or leave out --with-agent-image")
 	}
 	source, err := r.Registry.Repository(ctx, ref.Repository(), false)
@@ -159,9 +156,6 @@ func (r *Resolver) image(ctx context.Context, role lock.ImageRole, ref registry.
 		return fmt.Errorf("resolving %s %s: %w", role.What(), ref, err)
 	}
 	plan.Lock.SetImage(role, image)
-	if plan.ImageSources == nil {
-		plan.ImageSources = map[lock.ImageRole]*registry.Repository{}
-	}
 	plan.ImageSources[role] = source
 	return nil
 }
@@ -173,8 +167,7 @@ func pinnedImage(l *lock.Lock, role lock.ImageRole) *lock.Image {
 	return l.Image(role)
 }
 
-// imageManifests returns the manifests for the platforms, of an image index or
-// of an image for one platform.
+// imageManifests reads an image index, or an image for one platform.
 func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository, ref registry.Reference, platforms []agent.Platform, role lock.ImageRole) ([]lock.ImageManifest, error) {
 	top, err := repo.Manifest(ctx, ref.Identifier())
 	if err != nil {
@@ -186,7 +179,7 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 			m.Platform, err = r.solePlatform(ctx, repo, m)
 		}
 		if err == nil && !slices.Equal(platforms, []agent.Platform{m.Platform}) {
-			err = fault.New(fault.Incomplete, "the image is for %s only, but wanted for %s", m.Platform, list(platforms)).
+			err = fault.New(fault.Incomplete, "the image is for %s only, but wanted for %s", m.Platform, agent.JoinPlatforms(platforms)).
 				WithHint("name an image for all the platforms, or %s", without(role))
 		}
 		return []lock.ImageManifest{m}, err
@@ -205,11 +198,11 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 		if err != nil {
 			return nil, fault.New(fault.Integrity, "the image index names %.80q for %s: %w", d.Digest, p, err)
 		}
+		var m lock.ImageManifest
 		found, err := repo.Manifest(ctx, sum.OCI())
-		if err != nil {
-			return nil, err
+		if err == nil {
+			m, err = r.imageManifest(found)
 		}
-		m, err := r.imageManifest(found)
 		if err != nil {
 			return nil, err
 		}
@@ -240,21 +233,13 @@ func choose(manifests []descriptor, want agent.Platform, role lock.ImageRole) (d
 		}
 	}
 	if len(fitting) == 0 {
-		return descriptor{}, fault.New(fault.Incomplete, "there is no image for %s, only for %s", want, cmp.Or(list(offered), "none")).
+		return descriptor{}, fault.New(fault.Incomplete, "there is no image for %s, only for %s", want, cmp.Or(agent.JoinPlatforms(offered), "none")).
 			WithHint("leave out that platform, or %s", without(role))
 	}
 	return slices.MaxFunc(fitting, func(a, b descriptor) int { return cmp.Compare(a.Platform.Variant, b.Platform.Variant) }), nil
 }
 
 const maxOffered = 20
-
-func list(platforms []agent.Platform) string {
-	var names []string
-	for _, p := range platforms {
-		names = append(names, p.String())
-	}
-	return strings.Join(names, ", ")
-}
 
 func (r *Resolver) pinnedManifests(ctx context.Context, repo *registry.Repository, platforms []agent.Platform, pinned []lock.ImageManifest) ([]lock.ImageManifest, error) {
 	var manifests []lock.ImageManifest
@@ -325,9 +310,8 @@ func (r *Resolver) solePlatform(ctx context.Context, repo *registry.Repository, 
 // noWatcher, in the place of a reference, leaves the image of the second container out.
 const noWatcher = "none"
 
-// settleWatcher has a request for the agent's image name the image of the second
-// container, too, of charts that run one: that of the flag, of the lock, or the one
-// beside the agent's image. Values is what values come to, or nil.
+// settleWatcher has a selection with the agent's image name that of the second container, too,
+// of charts that run one: that of the flag, of the lock, or the one beside the agent's image.
 func (sel *Selection) settleWatcher(values *configured.Agent) error {
 	given := sel.Members.WatcherImage
 	sel.Members.WatcherImage = ""

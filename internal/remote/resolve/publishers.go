@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,7 +38,7 @@ func (r *Resolver) publishers(ctx context.Context, artifacts map[string]*artifac
 	group.SetLimit(r.Lookups)
 	for url, f := range files {
 		group.Go(func() error {
-			f.get(ctx, r.Fetch, url)
+			f.data, f.err = r.Fetch.Document(ctx, url, maxChecksumFile, nil)
 			return nil
 		})
 	}
@@ -81,28 +80,7 @@ func (r *Resolver) remarkOn(a *artifact, told map[string]bool) {
 // checksumFile is what came of the request for one.
 type checksumFile struct {
 	data []byte
-	// absent is the answer that says that there is none, odd that it is another one
-	// than usual.
-	absent string
-	odd    bool
-	// broken is why one that is there cannot be read.
-	broken error
-	// err is why it is not known whether there is one.
-	err error
-}
-
-func (f *checksumFile) get(ctx context.Context, from *fetch.Client, url string) {
-	data, err := from.Document(ctx, url, maxChecksumFile, nil)
-	switch absent := fetch.Absence(err); {
-	case err == nil:
-		f.data = data
-	case absent != "":
-		f.absent, f.odd = absent, !fetch.IsNotFound(err)
-	case fetch.IsUnusable(err):
-		f.broken = err
-	default:
-		f.err = err
-	}
+	err  error
 }
 
 // ask completes the checksums of an artifact.
@@ -134,11 +112,11 @@ func (a *artifact) ask(files map[string]*checksumFile, pin bool) error {
 // named reads a checksum file that the index names. The agent goes nowhere without
 // it.
 func (a *artifact) named(f *checksumFile, at checksumURL) error {
-	if err := cmp.Or(f.broken, f.err); err != nil {
-		return err
+	if absent := fetch.Absence(f.err); absent != "" {
+		return fault.New(fault.Upstream, "%s", absent)
 	}
-	if f.absent != "" {
-		return fault.New(fault.Upstream, "%s", f.absent)
+	if f.err != nil {
+		return f.err
 	}
 	if err := a.take(f.data, at.url, false); err != nil {
 		return fault.New(fault.Integrity, "%w", err)
@@ -150,20 +128,17 @@ func (a *artifact) named(f *checksumFile, at checksumURL) error {
 // cannot be read, is not the end; that nobody knows whether there is one would turn
 // a checked file into an unchecked one.
 func (a *artifact) guess(f *checksumFile, at checksumURL) error {
-	shown := agent.Redact(at.url)
-	switch {
-	case f.err != nil:
-		return f.err
-	case f.broken != nil:
-		a.trouble("the checksum file %s cannot be read: %w", shown, f.broken)
-		return nil
-	case f.absent != "":
-		a.answered(shown+" "+f.absent, f.odd)
-		return nil
+	shown, err := agent.Redact(at.url), f.err
+	if err == nil {
+		err = a.take(f.data, at.url, at.shared)
 	}
-	err := a.take(f.data, at.url, at.shared)
 	none, isNone := errors.AsType[*sumfile.NoneError](err)
+	absent := fetch.Absence(f.err)
 	switch {
+	case absent != "":
+		a.answered(shown+" "+absent, !fetch.IsNotFound(f.err))
+	case f.err != nil && !fetch.IsUnusable(f.err):
+		return f.err
 	case isNone:
 		a.answered(shown+" is "+none.What+excerpt(f.data, none.What), true)
 	case errors.Is(err, sumfile.ErrNotListed):

@@ -67,14 +67,13 @@ func (p *Plan) CompleteTemplates(i int, r fetch.Result) {
 
 // OpenTemplates returns the indexes of the artifacts that have templates of which
 // the files are not known yet.
-func (p *Plan) OpenTemplates() []int {
+func (p *Plan) OpenTemplates() (indexes []int) {
 	open := map[string]bool{}
 	for _, plugin := range p.Lock.Plugins {
 		for _, t := range plugin.Templates {
 			open[t.URL] = open[t.URL] || len(t.Files) == 0
 		}
 	}
-	var indexes []int
 	for i, a := range p.Lock.Artifacts {
 		if open[a.URL] {
 			indexes = append(indexes, i)
@@ -93,8 +92,8 @@ type Resolver struct {
 	Lookups int
 	// Note is told what a person may want to know, Warn what may be wrong.
 	Note, Warn func(string)
-	// Collected, if not nil, is told of the files that are wanted, before anybody is
-	// asked for checksums of them. Those of a lock are known.
+	// Collected is told of the files that are wanted, before anybody is asked for checksums
+	// of them. Those of a lock are known.
 	Collected func([]fetch.Request)
 }
 
@@ -125,10 +124,10 @@ func (r *Resolver) Resolve(ctx context.Context, sel Selection) (*Plan, error) {
 	if err := collected.templates(selected, sel.Templates, sel.pinned); err != nil {
 		return nil, err
 	}
-	if r.Collected != nil && sel.pinned == nil {
+	if sel.pinned == nil {
 		r.Collected(collected.requests())
 	}
-	if err := r.schemas(ctx, repositories, selected, sel.pinned); err != nil {
+	if err := r.schemas(ctx, repositories, selected); err != nil {
 		return nil, err
 	}
 	if sel.pinned == nil {
@@ -172,6 +171,8 @@ type repository struct {
 	// schemas are the URLs of those that lock has.
 	schemas []string
 	lock    lock.Repository
+	// pinned is what a lock that is enforced has of it, or nil.
+	pinned *lock.Repository
 }
 
 func (r *Resolver) repositories(ctx context.Context, sel Selection) ([]*repository, error) {
@@ -188,13 +189,21 @@ func (r *Resolver) repositories(ctx context.Context, sel Selection) ([]*reposito
 			return nil, fault.New(fault.Usage, "the index URL of repository %q is malformed", repo.Name)
 		}
 		repositories[i] = &repository{Repository: repo, url: u}
+		if sel.pinned == nil {
+			continue
+		}
+		for j, p := range sel.pinned.Repositories {
+			if p.Name == repo.Name {
+				repositories[i].pinned = &sel.pinned.Repositories[j]
+			}
+		}
 	}
 	problems := make([]error, len(repositories))
 	var group errgroup.Group
 	group.SetLimit(r.Lookups)
 	for i, repo := range repositories {
 		group.Go(func() error {
-			problems[i] = r.index(ctx, repo, sel.pinned)
+			problems[i] = r.index(ctx, repo)
 			return nil
 		})
 	}
@@ -202,12 +211,11 @@ func (r *Resolver) repositories(ctx context.Context, sel Selection) ([]*reposito
 	return repositories, errors.Join(problems...)
 }
 
-// index gets and reads one index.
-func (r *Resolver) index(ctx context.Context, repo *repository, pinned *lock.Lock) error {
+func (r *Resolver) index(ctx context.Context, repo *repository) error {
 	repo.lock = lock.Repository{Name: repo.Name, URL: agent.Redact(repo.URL)}
 	var want *lock.SHA256
-	if l := pinnedRepository(pinned, repo.Name); l != nil {
-		want = &l.Index.SHA256
+	if repo.pinned != nil {
+		want = &repo.pinned.Index.SHA256
 	}
 	data, err := r.document(ctx, repo.Repository, index.MaxSize, "index", want)
 	if err != nil {
@@ -225,20 +233,8 @@ func (r *Resolver) index(ctx context.Context, repo *repository, pinned *lock.Loc
 	return err
 }
 
-func pinnedRepository(l *lock.Lock, name string) *lock.Repository {
-	if l == nil {
-		return nil
-	}
-	i := slices.IndexFunc(l.Repositories, func(r lock.Repository) bool { return r.Name == name })
-	if i < 0 {
-		return nil
-	}
-	return &l.Repositories[i]
-}
-
-// document returns a small file, with the header fields of a repository, if it is its
-// index. What a lock pins is taken from the store if it is there undamaged, so that a
-// locked pull needs no upstream for it. What is it, messages say.
+// document returns a small file. What a lock pins is taken from the store if it is there
+// undamaged, so that a locked pull needs no upstream for it.
 func (r *Resolver) document(ctx context.Context, from agent.Repository, most int64, what string, pinned *lock.SHA256) ([]byte, error) {
 	if pinned != nil {
 		if data, err := r.Store.ReadAll(*pinned, most); err == nil {
@@ -264,30 +260,28 @@ func (r *Resolver) put(data []byte) (lock.Blob, error) {
 
 var errNoEntries = errors.New("it has no entries")
 
+const lookElsewhere = "open the URL elsewhere to see whether it is so there; then tell its publisher"
+
 // unusableIndex says why nothing can be made of an index.
 func unusableIndex(repo *repository, err error) error {
 	what := fmt.Sprintf("the index of repository %q at %s", repo.Name, agent.Redact(repo.URL))
 	none, isNone := errors.AsType[*index.NotIndexError](err)
 	switch {
 	case isNone && none.What == textfile.Empty:
-		err = fault.New(fault.Upstream, "%s is empty", what)
+		return fault.New(fault.Upstream, "%s is empty", what).WithHint(lookElsewhere)
+	case isNone && none.What == textfile.LFSPointer:
+		return fault.New(fault.Integrity, "%s is no plugin index but %s", what, none.What).WithHint("%s", fetch.HintLFS)
 	case isNone:
-		err = fault.New(fault.Integrity, "%s is no plugin index but %s", what, none.What)
+		return fault.New(fault.Integrity, "%s is no plugin index but %s", what, none.What).WithHint(lookElsewhere)
 	case errors.Is(err, errNoEntries):
-		err = fault.New(fault.Upstream, "%s has no entries", what)
-	default:
-		return fault.New(fault.Integrity, "%s cannot be used; the agent would refuse it as a whole, or it cannot be mirrored:\n%w", what, err).
-			WithHint("tell its publisher; until then, name the other repositories with --repository")
+		return fault.New(fault.Upstream, "%s has no entries", what).WithHint(lookElsewhere)
 	}
-	hint := "open the URL elsewhere to see whether it is so there; then tell its publisher"
-	if isNone && none.What == textfile.LFSPointer {
-		hint = fetch.HintLFS
-	}
-	return fault.New(fault.KindOf(err), "%w", err).WithHint("%s", hint)
+	return fault.New(fault.Integrity, "%s cannot be used; the agent would refuse it as a whole, or it cannot be mirrored:\n%w", what, err).
+		WithHint("tell its publisher; until then, name the other repositories with --repository")
 }
 
 // schemas fetches the JSON schemas that selected entries give by reference.
-func (r *Resolver) schemas(ctx context.Context, repositories []*repository, selected []index.Selected, pinned *lock.Lock) error {
+func (r *Resolver) schemas(ctx context.Context, repositories []*repository, selected []index.Selected) error {
 	for _, repo := range repositories {
 		if err := repo.listSchemas(selected); err != nil {
 			return err
@@ -297,7 +291,7 @@ func (r *Resolver) schemas(ctx context.Context, repositories []*repository, sele
 	group.SetLimit(r.Lookups)
 	for _, repo := range repositories {
 		for i, url := range repo.schemas {
-			group.Go(func() error { return r.schema(ctx, url, &repo.lock.Schemas[i], pinnedRepository(pinned, repo.Name)) })
+			group.Go(func() error { return r.schema(ctx, url, &repo.lock.Schemas[i], repo.pinned) })
 		}
 	}
 	return group.Wait()
@@ -326,7 +320,6 @@ func (repo *repository) listSchemas(selected []index.Selected) error {
 	return nil
 }
 
-// schema gets a JSON schema, which a repository of a lock may pin.
 func (r *Resolver) schema(ctx context.Context, url string, s *lock.Schema, pinned *lock.Repository) error {
 	var want *lock.SHA256
 	if pinned != nil {
