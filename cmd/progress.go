@@ -44,11 +44,16 @@ func (g *global) progress() *progress {
 // isTerminal reports whether a bar can be drawn: on a terminal that has a line for it.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return false
+	return ok && term.IsTerminal(int(f.Fd())) && columns(f) > barWidth+barRest
+}
+
+func columns(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return width
+		}
 	}
-	width, _, err := term.GetSize(int(f.Fd()))
-	return err != nil || width == 0 || width > barWidth+barRest
+	return 80
 }
 
 // close takes the bar away. It may be called again.
@@ -163,7 +168,6 @@ func attributes(e mirror.Event) []any {
 type bar struct {
 	out      io.Writer
 	bar      *progressbar.ProgressBar
-	total    int64
 	done     int64
 	received map[string]int64 // by artifact in flight
 }
@@ -171,7 +175,6 @@ type bar struct {
 func (b *bar) observe(e mirror.Event) {
 	if e.Kind == mirror.EventPlanned {
 		b.start(e.Total)
-		return
 	}
 	if b.bar == nil {
 		return
@@ -198,17 +201,15 @@ func (b *bar) observe(e mirror.Event) {
 	if ended {
 		delete(b.received, e.Subject)
 	}
-	if b.done > b.total {
-		b.total = b.done
-		b.bar.ChangeMax64(b.total)
+	if b.done > b.bar.GetMax64() {
+		b.bar.ChangeMax64(b.done)
 	}
 	b.bar.Describe(tameName(b.inFlight()))
 	b.bar.Set64(b.done)
 }
 
 func (b *bar) start(total int64) {
-	b.total = max(total, 1)
-	b.bar = progressbar.NewOptions64(b.total,
+	b.bar = progressbar.NewOptions64(max(total, 1),
 		progressbar.OptionSetWriter(b.out),
 		progressbar.OptionShowBytes(true),
 		progressbar.OptionShowCount(),
@@ -229,12 +230,6 @@ const (
 
 // inFlight names the files under way, as many as fit on the line.
 func (b *bar) inFlight() string {
-	width := 80
-	if f, ok := b.out.(*os.File); ok {
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
-			width = w
-		}
-	}
 	var names []string
 	for url := range b.received {
 		names = append(names, shortName(url))
@@ -245,7 +240,7 @@ func (b *bar) inFlight() string {
 		if most < len(names) {
 			line += fmt.Sprintf(", +%d", len(names)-most)
 		}
-		if utf8.RuneCountInString(line) <= width-barWidth-barRest {
+		if utf8.RuneCountInString(line) <= columns(b.out)-barWidth-barRest {
 			return line
 		}
 	}

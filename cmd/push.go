@@ -96,7 +96,9 @@ func partNames(separator string) string {
 
 func pushSummary(r *push.Result, o mirror.PushOptions) string {
 	var out strings.Builder
+	parts := map[push.Part]push.PartResult{}
 	for _, p := range r.Parts {
+		parts[p.Part] = p
 		state := size(p.UploadedBytes) + " uploaded"
 		if !p.Changed && p.UploadedBytes == 0 {
 			state = "was there"
@@ -107,34 +109,23 @@ func pushSummary(r *push.Result, o mirror.PushOptions) string {
 	for _, part := range r.Absent {
 		fmt.Fprintf(&out, "the bundle has no %s: pull it with --with-%s\n", strings.ReplaceAll(string(part), "-", " "), part)
 	}
-	writeMounting(&out, r, o)
-	writeInstalling(&out, r)
+	writeMounting(&out, parts, o)
+	// Helm takes the version of a chart, whose + is _ in the tag.
+	if chart, ok := parts[push.Chart]; ok {
+		i := strings.LastIndex(chart.Reference, ":")
+		fmt.Fprintf(&out, "next: install the chart with them: helm upgrade --install botkube oci://%s --version %s --values YOURS.yaml --values MIRROR.yaml\n",
+			chart.Reference[:i], strings.ReplaceAll(chart.Reference[i+1:], "_", "+"))
+	}
 	return out.String()
 }
 
-// writeInstalling says how to install a pushed chart with Helm. Helm takes the version,
-// whose + is _ in the tag.
-func writeInstalling(out *strings.Builder, r *push.Result) {
-	for _, p := range r.Parts {
-		if p.Part != push.Chart {
-			continue
-		}
-		i := strings.LastIndex(p.Reference, ":")
-		fmt.Fprintf(out, "next: install the chart with them: helm upgrade --install botkube oci://%s --version %s --values YOURS.yaml --values MIRROR.yaml\n",
-			p.Reference[:i], strings.ReplaceAll(p.Reference[i+1:], "_", "+"))
-	}
-}
-
-func writeMounting(out *strings.Builder, r *push.Result, o mirror.PushOptions) {
-	of := func(p push.Part) int {
-		return slices.IndexFunc(r.Parts, func(pushed push.PartResult) bool { return pushed.Part == p })
-	}
-	i := of(push.Image)
-	if i < 0 {
+func writeMounting(out *strings.Builder, parts map[push.Part]push.PartResult, o mirror.PushOptions) {
+	pushed, ok := parts[push.Image]
+	if !ok {
 		return
 	}
 	// A node that has pulled a tag does not notice that the tag was moved.
-	image := r.Parts[i].Reference + "@" + r.Parts[i].Digest
+	image := pushed.Reference + "@" + pushed.Digest
 	target := o.Source
 	if target == "-" {
 		target = form.RegistryPrefix + image // what came from there is gone
@@ -143,7 +134,7 @@ func writeMounting(out *strings.Builder, r *push.Result, o mirror.PushOptions) {
 	if o.Image.Mount != defaultMount {
 		command += " --mount " + o.Image.Mount
 	}
-	if of(push.AgentImage) >= 0 {
+	if _, ok := parts[push.AgentImage]; ok {
 		command += " --registry " + o.Prefix
 	}
 	fmt.Fprintf(out, "next: print the Helm values to mount it: %s --values YOURS.yaml\n  or to fill a volume from it: --seed-from in the place of --image\n", command)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -27,6 +28,8 @@ type downloads struct {
 	open []int
 	// got has what came of each artifact, nil for what is not there.
 	got []*fetch.Result
+	// ofImages is how many bytes of images came over the network.
+	ofImages atomic.Int64
 	// keepGoing collects in failed, by URL, what could not be downloaded.
 	keepGoing bool
 	mu        sync.Mutex
@@ -47,11 +50,11 @@ func (d *downloads) templates(ctx context.Context) error {
 	group.SetLimit(d.Parallel)
 	for _, i := range d.open {
 		group.Go(func() error {
-			begun, ok := d.ahead.trees[d.plan.Downloads[i].URL]
-			if !ok {
-				begun = func() (fetch.Result, error) { return d.fetch(groupCtx, d.plan.Downloads[i]) }
+			get := func() (fetch.Result, error) { return d.fetch(groupCtx, d.plan.Downloads[i]) }
+			if begun, ok := d.ahead.trees[d.plan.Downloads[i].URL]; ok {
+				get = begun
 			}
-			r, err := begun()
+			r, err := get()
 			if err != nil {
 				return d.fail(groupCtx, d.plan.Lock.Artifacts[i].URL, dispensable(err))
 			}
@@ -130,15 +133,14 @@ func (d *downloads) size(ctx context.Context, r fetch.Request) (size int64, pres
 	if known {
 		return size, present, nil
 	}
+	ask := func() (int64, error) { return d.Fetch.Size(ctx, r.URL) }
 	if begun, ok := d.ahead.sizes[r.URL]; ok {
-		size, err = begun()
-	} else {
-		size, err = d.Fetch.Size(ctx, r.URL)
+		ask = begun
 	}
-	if err != nil {
-		return -1, false, err
+	if size, err = ask(); err != nil {
+		size = -1
 	}
-	return size, false, nil
+	return size, false, err
 }
 
 // knownSize is [downloads.size] as far as nobody needs to be asked.

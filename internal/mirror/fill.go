@@ -5,7 +5,6 @@ import (
 	"context"
 	"math"
 	"slices"
-	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -42,8 +41,7 @@ func (d *downloads) fill(ctx context.Context, open func(context.Context) (*outpu
 		}
 		return d.add(ctx, all, i)
 	}
-	var members atomic.Int64
-	d.download(groupCtx, group, order, add, &members)
+	d.download(groupCtx, group, order, add)
 	err = group.Wait()
 	if err == nil && d.keepGoing && len(d.failed) == 0 {
 		group, groupCtx := errgroup.WithContext(ctx)
@@ -61,7 +59,7 @@ func (d *downloads) fill(ctx context.Context, open func(context.Context) (*outpu
 			d.result.fetched(i, d.plan.Lock.Artifacts[i], *fetched)
 		}
 	}
-	d.result.FetchedBytes += members.Load()
+	d.result.FetchedBytes += d.ofImages.Load()
 	return all, nil
 }
 
@@ -83,9 +81,9 @@ func (d *downloads) order() []int {
 	return order
 }
 
-// download downloads artifacts, and then the blobs of images, and counts the bytes that
-// came of these. What the outputs make of an artifact holds up no download.
-func (d *downloads) download(ctx context.Context, group *errgroup.Group, order []int, add func(context.Context, int) error, members *atomic.Int64) {
+// download downloads artifacts, and then the blobs of images. What the outputs make of an
+// artifact holds up no download.
+func (d *downloads) download(ctx context.Context, group *errgroup.Group, order []int, add func(context.Context, int) error) {
 	downloading := make(chan struct{}, d.Parallel)
 	for _, i := range order {
 		url := agent.Redact(d.plan.Downloads[i].URL)
@@ -117,7 +115,7 @@ func (d *downloads) download(ctx context.Context, group *errgroup.Group, order [
 			source := d.plan.ImageSources[b.Role]
 			n, err := d.fetchBlob(ctx, source, b.Blob)
 			<-downloading
-			members.Add(n)
+			d.ofImages.Add(n)
 			if err != nil {
 				return d.fail(ctx, blobSubject(source, b.Blob), err)
 			}

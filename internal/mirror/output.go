@@ -67,7 +67,6 @@ func (s *Session) waiting(path string) {
 
 type outputs struct {
 	session *Session
-	targets []form.Target
 	each    []form.Writer
 	results []OutputResult
 	// untried, if not nil, makes files of archives that outputs pass on as they are. What
@@ -89,8 +88,7 @@ func (s *Session) openOutputs(ctx context.Context, l *lock.Lock, from form.Conte
 		return nil, err
 	}
 	all := &outputs{
-		session: s, targets: o.Outputs,
-		each: make([]form.Writer, len(o.Outputs)), results: make([]OutputResult, len(o.Outputs)),
+		session: s, each: make([]form.Writer, len(o.Outputs)), results: make([]OutputResult, len(o.Outputs)),
 		unpacking: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 	if from.Untried && !o.has(func(out *form.Output) bool { return out.Unpacks }) {
@@ -156,14 +154,14 @@ func (all *outputs) unpack(ctx context.Context, a lock.Artifact) error {
 // commit completes the outputs, in the order in which they were asked for. Mend, if not
 // nil, reports whether it mended what an output failed for.
 func (all *outputs) commit(ctx context.Context, l *lock.Lock, mend func(context.Context) (bool, error)) error {
-	for i, target := range all.targets {
+	for i, result := range all.results {
 		if err := all.commitOne(ctx, i, l, mend); err != nil {
 			return err
 		}
-		if err := all.session.keep(target, l); err != nil {
+		if err := all.session.keep(result.target, l); err != nil {
 			return err
 		}
-		all.session.Observe(Event{Kind: EventCompleted, Subject: target.String()})
+		all.session.Observe(Event{Kind: EventCompleted, Subject: result.String()})
 	}
 	return nil
 }

@@ -106,20 +106,19 @@ func checkRoom(needs []Need) error {
 
 func (u DiskUse) shortage() string {
 	var names []string
-	atLeast := ""
 	for _, n := range u.For {
 		if n.Needed > 0 {
 			names = append(names, n.String())
 		}
 	}
-	if u.AtLeast {
-		atLeast = "at least "
-	}
 	needed, free := humanize.IBytes(uint64(u.Needed)), humanize.IBytes(uint64(u.Free))
 	if needed == free {
 		needed, free = fmt.Sprintf("%d bytes", u.Needed), fmt.Sprintf("%d bytes", u.Free)
 	}
-	return fmt.Sprintf("%s: %s%s needed, %s free", strings.Join(names, ", "), atLeast, needed, free)
+	if u.AtLeast {
+		needed = "at least " + needed
+	}
+	return fmt.Sprintf("%s: %s needed, %s free", strings.Join(names, ", "), needed, free)
 }
 
 func roomHint(on []Use) string {
