@@ -30,9 +30,8 @@ import (
 // all that git says. What the URL says means the same: ref is a branch, a tag or a
 // commit, sshkey a key.
 type gitClone struct {
-	fetch   *Client
-	obs     Observer
-	program string
+	fetch *Client
+	obs   Observer
 	// lowSpeed is how many seconds a connection may bring nothing.
 	lowSpeed int
 	// files and repositories within others were fetched so far.
@@ -50,12 +49,11 @@ var gitSchemes = []string{"http", "https", "ssh", "git"}
 // clone brings the repository that a URL names to a directory, and returns what tells its
 // files from those of another commit; [errUnchanged] if that is what the store has.
 func (c *Client) clone(ctx context.Context, u *url.URL, dst, have string, obs Observer) (tip string, err error) {
-	program, err := exec.LookPath("git")
-	if err != nil {
+	if _, err := exec.LookPath("git"); err != nil {
 		return "", fault.New(fault.Usage, "it is a git repository, and there is no program git here").
 			WithHint("install git, which the agent's image has, too")
 	}
-	g := &gitClone{fetch: c, obs: obs, program: program, lowSpeed: max(int(c.cfg.IdleTimeout/time.Second), 1), have: have}
+	g := &gitClone{fetch: c, obs: obs, lowSpeed: max(int(c.cfg.IdleTimeout/time.Second), 1), have: have}
 	err = g.clone(ctx, dst, u, 0)
 	return g.tip, err
 }
@@ -64,13 +62,13 @@ func (c *Client) clone(ctx context.Context, u *url.URL, dst, have string, obs Ob
 // keeps beside the files goes: links may lead there, and a key may be in it.
 func (g *gitClone) clone(ctx context.Context, dst string, u *url.URL, depth int) error {
 	w, err := g.workTree(ctx, dst, u)
+	if err == nil {
+		err = w.prepare(ctx)
+	}
+	if err == nil {
+		w.ssh, err = w.sshCommand(ctx)
+	}
 	if err != nil {
-		return err
-	}
-	if err := w.prepare(ctx); err != nil {
-		return err
-	}
-	if w.ssh, err = w.sshCommand(ctx); err != nil {
 		return err
 	}
 	if g.have != "" && depth == 0 && w.remoteTip(ctx) == g.have {
@@ -154,21 +152,22 @@ func checkRef(ref string) error {
 	return nil
 }
 
-// prepare makes an empty repository. The remote stands in a file; git has it among
-// the arguments of its helpers, so it has no password. No template and no attribute
-// of the repository has git run a program: the files come as they were committed.
+// prepare makes an empty repository. Git has the remote among the arguments of its
+// helpers, so it has no password. No template and no attribute of the repository has git
+// run a program: the files come as they were committed.
 func (w *workTree) prepare(ctx context.Context) error {
 	if _, err := w.git(ctx, "init", "--quiet", "--template=", w.dir); err != nil {
 		return err
 	}
-	meta := filepath.Join(w.dir, ".git")
-	if err := errors.Join(w.includeRemote(), w.writeRemote(w.remote), os.MkdirAll(filepath.Join(meta, "info"), 0o700)); err != nil {
-		return transfer.Local(err)
+	if err := w.setRemote(ctx, w.remote); err != nil {
+		return err
 	}
-	attributes := "* -text -eol -ident -filter -working-tree-encoding\n"
-	err := os.WriteFile(filepath.Join(meta, "info", "attributes"), []byte(attributes), 0o600)
+	err := os.MkdirAll(w.meta("info"), 0o700)
+	if err == nil {
+		err = os.WriteFile(w.meta("info/attributes"), []byte("* -text -eol -ident -filter -working-tree-encoding\n"), 0o600)
+	}
 	if err == nil && w.sshKey != nil {
-		err = os.WriteFile(w.keyFile(), w.sshKey, 0o600)
+		err = os.WriteFile(w.meta(keyFile), w.sshKey, 0o600)
 	}
 	if err == nil && len(w.fetch.cfg.Identity.CAFiles) > 0 {
 		err = w.writeAuthorities()
@@ -179,18 +178,9 @@ func (w *workTree) prepare(ctx context.Context) error {
 	return w.stripCredentials(ctx)
 }
 
-func (w *workTree) writeRemote(u string) error {
-	return os.WriteFile(filepath.Join(w.dir, ".git", "remote"), fmt.Appendf(nil, "[remote \"origin\"]\n\turl = %s\n", quoteConfig(u)), 0o600)
-}
-
-// includeRemote has git read what writeRemote writes.
-func (w *workTree) includeRemote() error {
-	f, err := os.OpenFile(filepath.Join(w.dir, ".git", "config"), os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString("[include]\n\tpath = remote\n")
-	return errors.Join(err, f.Close())
+func (w *workTree) setRemote(ctx context.Context, u string) error {
+	_, err := w.git(ctx, "config", "remote.origin.url", u)
+	return err
 }
 
 // anonymous has git and curl look for no credentials where they would go in clear: in
@@ -209,7 +199,7 @@ func (w *workTree) stripCredentials(ctx context.Context) error {
 		return nil
 	}
 	u.User = anonymous
-	return transfer.Local(w.writeRemote(u.String()))
+	return w.setRemote(ctx, u.String())
 }
 
 // systemAuthorities are where systems have a file of the authorities that they trust
@@ -239,17 +229,13 @@ func (w *workTree) writeAuthorities() error {
 		}
 		all = append(append(all, data...), '\n')
 	}
-	return os.WriteFile(w.authoritiesFile(), all, 0o600)
+	return os.WriteFile(w.meta(authoritiesFile), all, 0o600)
 }
 
-func (w *workTree) authoritiesFile() string { return filepath.Join(w.dir, ".git", "authorities.pem") }
+const keyFile, authoritiesFile = "key", "authorities.pem"
 
-func (w *workTree) keyFile() string { return filepath.Join(w.dir, ".git", "key") }
-
-// quoteConfig writes a value of git's configuration (git-config(1), Syntax).
-func quoteConfig(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\t", `\t`).Replace(s) + `"`
-}
+// meta returns the path of a file that is not of the repository's content.
+func (w *workTree) meta(name string) string { return filepath.Join(w.dir, ".git", name) }
 
 // commit is what may be an abbreviated or whole name of a commit, which not every
 // server gives by its name.
@@ -257,12 +243,8 @@ var commit = lazyregexp.New(`^[0-9a-fA-F]{7,64}$`)
 
 // checkOut fetches as little as the server lets, and writes the files.
 func (w *workTree) checkOut(ctx context.Context) error {
-	wanted := w.ref
-	if wanted == "" {
-		wanted = "HEAD"
-	}
-	_, err := w.git(ctx, "fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "origin", wanted)
-	if e, ok := errors.AsType[*gitError](err); ok && (e.noShallow() || commit.MatchString(w.ref)) && ctx.Err() == nil {
+	_, err := w.git(ctx, "fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "origin", cmp.Or(w.ref, "HEAD"))
+	if e, ok := errors.AsType[*gitError](err); ok && (strings.Contains(e.said, "shallow") || commit.MatchString(w.ref)) && ctx.Err() == nil {
 		return w.checkOutAll(ctx)
 	}
 	if err != nil {
@@ -274,18 +256,15 @@ func (w *workTree) checkOut(ctx context.Context) error {
 // checkOutAll fetches everything: from a server that only has files, and for a
 // commit that only its history tells.
 func (w *workTree) checkOutAll(ctx context.Context) error {
-	fetch := []string{"fetch", "--quiet", "--no-recurse-submodules", "origin"}
-	if w.ref == "" {
-		if _, err := w.git(ctx, append(fetch, "HEAD")...); err != nil {
-			return w.explain(err)
-		}
-		return w.writeFiles(ctx, "FETCH_HEAD")
+	what, names := []string{"HEAD"}, []string{"FETCH_HEAD"}
+	if w.ref != "" {
+		what = []string{"+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"}
+		names = []string{w.ref, "refs/remotes/origin/" + w.ref} // as go-getter (get_git.go, resolveCheckoutRef)
 	}
-	if _, err := w.git(ctx, append(fetch, "+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")...); err != nil {
+	if _, err := w.git(ctx, append([]string{"fetch", "--quiet", "--no-recurse-submodules", "origin"}, what...)...); err != nil {
 		return w.explain(err)
 	}
-	// The order is go-getter's (get_git.go, resolveCheckoutRef).
-	for _, name := range []string{w.ref, "refs/remotes/origin/" + w.ref} {
+	for _, name := range names {
 		out, err := w.git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}")
 		if err == nil {
 			return w.writeFiles(ctx, strings.TrimSpace(out))
@@ -324,7 +303,7 @@ var wholeCommit = lazyregexp.New(`^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$`)
 
 // fetchedTip returns the one object that was fetched; "" if there are several.
 func (w *workTree) fetchedTip() string {
-	data, _ := os.ReadFile(filepath.Join(w.dir, ".git", "FETCH_HEAD"))
+	data, _ := os.ReadFile(w.meta("FETCH_HEAD"))
 	object, _, _ := strings.Cut(string(data), "\t")
 	if bytes.Count(data, []byte("\n")) != 1 || !wholeCommit.MatchString(object) {
 		return ""
@@ -350,20 +329,16 @@ func (w *workTree) writeFiles(ctx context.Context, commit string) error {
 // each other many times over make any number of them, of which git would have a list
 // in memory.
 func (w *workTree) list(ctx context.Context, commit string) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	l := &treeList{left: maxTreeEntries - w.files, end: cancel}
+	l := &treeList{left: maxTreeEntries - w.files}
 	err := w.run(ctx, l, "ls-tree", "-r", "-z", commit)
 	w.listed, w.modules = maxTreeEntries-w.files-l.left, l.modules
-	return err
+	return cmp.Or(l.err, err)
 }
 
 // gitError is a failure of git, and what it said.
 type gitError struct{ said string }
 
 func (e *gitError) Error() string { return e.said }
-
-func (e *gitError) noShallow() bool { return strings.Contains(e.said, "shallow") }
 
 // passing are what git says of failures that another attempt may not meet.
 var passing = lazyregexp.New(`(?i)couldn't connect|failed to connect|connection (?:reset|refused|timed out|was aborted)|timed out|early EOF|RPC failed|unexpected disconnect|hung up unexpectedly|returned error: (?:5\d\d|429)|transfer closed|empty reply|GnuTLS recv error|SSL_(?:read|connect)|HTTP/2 stream|(?:Recv|Send) failure|Temporary failure in name resolution`)
@@ -403,16 +378,12 @@ func (w *workTree) explain(err error) error {
 // configuration (git-config(1), core.sshCommand). The configuration may also turn
 // another transport into ssh.
 func (w *workTree) sshCommand(ctx context.Context) (string, error) {
-	env := os.Environ()
-	if lookup(env, "GIT_SSH_COMMAND") != "" || lookup(env, "GIT_SSH") != "" {
+	if os.Getenv("GIT_SSH_COMMAND") != "" || os.Getenv("GIT_SSH") != "" {
 		return "", nil
 	}
 	configured, err := w.git(ctx, "config", "--get", "core.sshCommand")
-	if err != nil && !transfer.Is[*gitError](err) { // there is none
+	if err != nil && !transfer.Is[*gitError](err) || strings.TrimSpace(configured) != "" {
 		return "", err
-	}
-	if strings.TrimSpace(configured) != "" {
-		return "", nil
-	}
+	} // else there is none
 	return fmt.Sprintf("ssh -oBatchMode=yes -oConnectTimeout=%d -oServerAliveInterval=%[1]d -oServerAliveCountMax=1", w.lowSpeed), nil
 }

@@ -37,7 +37,7 @@ func (w *workTree) run(ctx context.Context, stdout io.Writer, args ...string) er
 	if args[0] != "init" {
 		options = append(options, "-C", w.dir)
 	}
-	cmd := exec.CommandContext(ctx, w.program, append(options, args...)...)
+	cmd := exec.CommandContext(ctx, "git", append(options, args...)...)
 	cmd.Env = w.environment(cmd.Environ())
 	endWithChildren(cmd)
 	cmd.WaitDelay = 5 * time.Second
@@ -132,20 +132,20 @@ const credentialHelper = `!f() { test "$1" = get && printf 'username=%s\npasswor
 // environment returns what git runs with: it asks nobody, and uses the user's
 // configuration and proxies.
 func (w *workTree) environment(env []string) []string {
-	env = slices.DeleteFunc(slices.Clone(env), func(v string) bool {
+	env = slices.DeleteFunc(env, func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
 		return slices.Contains(gitVariables, name)
 	})
 	env = append(env, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "GCM_INTERACTIVE=never",
 		"GIT_ALLOW_PROTOCOL="+strings.Join(gitSchemes, ":"))
-	env = append(env, w.tls(env)...)
+	env = w.trust(env)
 	if w.ssh != "" {
 		env = append(env, "GIT_SSH_COMMAND="+w.ssh)
 	}
 	if w.sshKey != nil {
 		// As go-getter does (get_git.go, setupGitEnv): the key comes on top.
 		command := cmp.Or(lookup(env, "GIT_SSH_COMMAND"), "ssh")
-		env = append(env, "GIT_SSH_COMMAND="+command+" -i '"+strings.ReplaceAll(filepath.ToSlash(w.keyFile()), "'", `'\''`)+"'")
+		env = append(env, "GIT_SSH_COMMAND="+command+" -i '"+strings.ReplaceAll(filepath.ToSlash(w.meta(keyFile)), "'", `'\''`)+"'")
 	}
 	if w.user == nil {
 		return env
@@ -163,19 +163,18 @@ func (w *workTree) environment(env []string) []string {
 		fmt.Sprintf("GIT_CONFIG_COUNT=%d", n+2))
 }
 
-// tls has git trust whom this program trusts, and show who this side is.
-func (w *workTree) tls(env []string) []string {
-	var more []string
+// trust has git trust whom this program trusts, and show who this side is.
+func (w *workTree) trust(env []string) []string {
 	switch file := lookup(env, "SSL_CERT_FILE"); {
 	case len(w.fetch.cfg.Identity.CAFiles) > 0:
-		more = append(more, "GIT_SSL_CAINFO="+w.authoritiesFile())
+		env = append(env, "GIT_SSL_CAINFO="+w.meta(authoritiesFile))
 	case file != "" && lookup(env, "GIT_SSL_CAINFO") == "":
-		more = append(more, "GIT_SSL_CAINFO="+file) // git's libraries do not all know the other
+		env = append(env, "GIT_SSL_CAINFO="+file) // git's libraries do not all know the other
 	}
 	if w.fetch.cfg.Identity.CertFile != "" {
-		more = append(more, "GIT_SSL_CERT="+absolute(w.fetch.cfg.Identity.CertFile), "GIT_SSL_KEY="+absolute(w.fetch.cfg.Identity.KeyFile))
+		env = append(env, "GIT_SSL_CERT="+absolute(w.fetch.cfg.Identity.CertFile), "GIT_SSL_KEY="+absolute(w.fetch.cfg.Identity.KeyFile))
 	}
-	return more
+	return env
 }
 
 // absolute makes a path mean the same in git's directory.

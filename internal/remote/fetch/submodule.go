@@ -25,45 +25,40 @@ const (
 type submodule struct{ path, commit string }
 
 // treeList counts the files of a commit, and notes its submodules (git-ls-tree(1),
-// Output format). It ends a context when there are more files than are left.
+// Output format). It takes no more once it has an error.
 type treeList struct {
 	left    int
-	end     context.CancelCauseFunc
 	record  []byte
 	modules []submodule
+	err     error
 }
 
 func (l *treeList) Write(p []byte) (int, error) {
-	for rest := p; len(rest) > 0; {
+	for rest := p; len(rest) > 0 && l.err == nil; {
 		part, after, ended := bytes.Cut(rest, []byte{0})
 		if l.record = append(l.record, part...); len(l.record) > 64<<10 {
-			l.end(fault.New(fault.Integrity, "it has a file with a name that is too long"))
-			l.record = nil
+			l.err = fault.New(fault.Integrity, "it has a file with a name that is too long")
+		} else if ended {
+			l.err = l.entry(string(l.record))
+			l.record = l.record[:0]
 		}
-		if rest = after; !ended {
-			break
-		}
-		l.entry(string(l.record))
-		l.record = l.record[:0]
+		rest = after
 	}
-	return len(p), nil
+	return len(p), l.err
 }
 
-func (l *treeList) entry(record string) {
-	if l.left--; l.left < 0 {
-		l.end(fault.New(fault.Integrity, "it has more than %d files", maxTreeEntries))
-		return
-	}
+func (l *treeList) entry(record string) error {
 	about, name, _ := strings.Cut(record, "\t")
-	commit, isModule := strings.CutPrefix(about, "160000 commit ")
-	if !isModule {
-		return
+	if commit, isModule := strings.CutPrefix(about, "160000 commit "); isModule {
+		l.modules = append(l.modules, submodule{name, commit})
 	}
-	if len(l.modules) == maxSubmodules {
-		l.end(fault.New(fault.Integrity, "it has more than %d submodules", maxSubmodules))
-		return
+	switch l.left--; {
+	case l.left < 0:
+		return fault.New(fault.Integrity, "it has more than %d files", maxTreeEntries)
+	case len(l.modules) > maxSubmodules:
+		return fault.New(fault.Integrity, "it has more than %d submodules", maxSubmodules)
 	}
-	l.modules = append(l.modules, submodule{name, commit})
+	return nil
 }
 
 // submodules fetches the repositories that belong into a repository, as go-getter
@@ -93,6 +88,9 @@ func (g *gitClone) submodules(ctx context.Context, w *workTree, of *url.URL, dep
 
 func (g *gitClone) submodule(ctx context.Context, w *workTree, m submodule, raw string, of *url.URL, depth int) error {
 	u, err := moduleURL(raw, of)
+	if err == nil {
+		err = isWithin(w.dir, m.path)
+	}
 	if err != nil {
 		return err
 	}
@@ -101,9 +99,6 @@ func (g *gitClone) submodule(ctx context.Context, w *workTree, m submodule, raw 
 		q.Set("sshkey", key) // go-getter gives it to all
 	}
 	u.RawQuery = q.Encode()
-	if err := isWithin(w.dir, m.path); err != nil {
-		return err
-	}
 	if err := g.clone(ctx, filepath.Join(w.dir, filepath.FromSlash(m.path)), u, depth+1); err != nil {
 		return fmt.Errorf("%s: %w", agent.Redact(u.Scheme+"://"+u.Host+u.Path), err)
 	}
@@ -192,17 +187,15 @@ func moduleURL(raw string, of *url.URL) (*url.URL, error) {
 func relativeTo(base, relative string) string {
 	base = strings.TrimSuffix(base, "/")
 	for {
-		var up bool
-		if relative, up = strings.CutPrefix(relative, "../"); up {
+		if rest, up := strings.CutPrefix(relative, "../"); up {
 			i := strings.LastIndexByte(base, '/')
 			if i < 0 {
 				return ""
 			}
-			base = base[:i]
-			continue
-		}
-		var here bool
-		if relative, here = strings.CutPrefix(relative, "./"); !here {
+			base, relative = base[:i], rest
+		} else if rest, here := strings.CutPrefix(relative, "./"); here {
+			relative = rest
+		} else {
 			return base + "/" + relative
 		}
 	}
