@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -15,9 +16,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
-// checkBody returns a body, of an answer with 200 to a request for content whose
-// digest nobody gave, and refuses what would be stored as something that it is not.
-// Sized says that the size is known at least.
+// checkBody returns the body of content whose digest nobody gave, and refuses what would
+// be stored as something that it is not. Sized says that the size is known at least.
 func checkBody(resp *transfer.Response, body io.Reader, undone, sized bool) (io.Reader, error) {
 	if coding := transfer.CodingOf(resp.Response); coding.Compressed && !undone && resp.ContentLength != 0 {
 		return nil, unclear(fmt.Errorf("the server compresses the file (%s) although it was asked not to", coding.Named),
@@ -29,12 +29,10 @@ func checkBody(resp *transfer.Response, body io.Reader, undone, sized bool) (io.
 		return nil, unclear(errors.New("the server does not say how long the file is, so that a part could not be told from the whole"),
 			"have the server send Content-Length or a chunked body; for a plugin or a dependency, a checksum in the index does too")
 	}
-	head := make([]byte, textfile.SniffLen)
-	n, err := io.ReadFull(body, head)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+	head, err := io.ReadAll(io.LimitReader(body, textfile.SniffLen))
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
 	}
-	head = head[:n]
 	declared := strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html")
 	if declared && strings.HasPrefix(http.DetectContentType(head), "text/html") || textfile.Kind(head) == textfile.WebPage {
 		return nil, unclear(errWebPage, "a proxy or a login page may stand in between: open the URL in a browser of this machine")
@@ -42,10 +40,14 @@ func checkBody(resp *transfer.Response, body io.Reader, undone, sized bool) (io.
 	return io.MultiReader(bytes.NewReader(head), body), nil
 }
 
+// decode undoes the coding of an answer. With [errMiscoded], the body is as it was sent.
 func decode(resp *transfer.Response) (body io.Reader, undone bool, err error) {
 	body, undone, err = resp.Decode(transfer.CodingOf(resp.Response))
-	if errors.Is(err, io.ErrUnexpectedEOF) {
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
 		err = &transfer.TruncatedError{Total: -1}
+	case errors.Is(err, gzip.ErrHeader):
+		err = errMiscoded
 	}
 	return body, undone, err
 }

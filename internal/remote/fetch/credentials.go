@@ -37,21 +37,17 @@ const maxNetrc = 16 << 20
 // absent file holds nothing.
 func readNetrc(path string) func() (*netrc.Netrc, error) {
 	return sync.OnceValues(func() (*netrc.Netrc, error) {
-		if path == "" {
-			return &netrc.Netrc{}, nil
-		}
-		fi, err := os.Stat(path)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && fi.IsDir() {
+		if fi, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && fi.IsDir() {
 			return &netrc.Netrc{}, nil
 		}
 		data, err := disk.ReadFile(path, maxNetrc)
 		if err == nil {
 			data, err = textfile.Decode(data)
 		}
-		if err != nil {
-			return nil, netrcError(path, err)
+		var n *netrc.Netrc
+		if err == nil {
+			n, err = netrc.Parse(bytes.NewReader(data))
 		}
-		n, err := netrc.Parse(bytes.NewReader(data))
 		if err != nil {
 			return nil, netrcError(path, err)
 		}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -53,16 +52,12 @@ func Locate(raw string) (located string, local bool, err error) {
 // treeSource is a URL of a directory.
 type treeSource struct {
 	agent.Location
-	// getter is the name of go-getter's getter that is responsible.
-	getter string
-	// url is what that getter is given.
-	url   *url.URL
-	shown string
+	source
 }
 
 // parseTree takes the URL of a directory apart, as [Locate] returns it.
 func parseTree(raw string) (treeSource, error) {
-	src := treeSource{shown: agent.Redact(raw)}
+	src := treeSource{source: source{shown: agent.Redact(raw)}}
 	var err error
 	if src.Location, err = agent.ParseLocation(raw); err != nil {
 		return src, fault.New(fault.Usage, "%w", err)
@@ -240,8 +235,10 @@ func subdirectory(root *os.Root, pattern string) (string, error) {
 // has is what there is.
 func (c *Client) getDirectory(ctx context.Context, src treeSource, top, have string, obs Observer) (version string, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { watchSize(ctx, top, min(maxTreeBytes, c.cfg.MaxBytes), cancel) })
+	defer watching.Wait()
 	defer cancel(nil)
-	defer watchSize(ctx, top, min(maxTreeBytes, c.cfg.MaxBytes), cancel)()
 	if src.getter == "git" {
 		version, err = c.clone(ctx, src.url, top, have, obs)
 	} else {
@@ -253,26 +250,18 @@ func (c *Client) getDirectory(ctx context.Context, src treeSource, top, have str
 	return version, err
 }
 
-// watchSize ends a context when a directory has become too large, of which no
-// getter has a bound. The function that it returns ends the watch.
-func watchSize(ctx context.Context, dir string, most int64, end context.CancelCauseFunc) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	var watching sync.WaitGroup
-	watching.Go(func() {
-		for tick := time.Tick(time.Second); ; {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick:
-				if sizeOf(dir) > most {
-					end(tooLarge(-1, most))
-				}
+// watchSize ends a context when a directory has become too large, of which no getter has
+// a bound. It returns when the context ends.
+func watchSize(ctx context.Context, dir string, most int64, end context.CancelCauseFunc) {
+	for tick := time.Tick(time.Second); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick:
+			if sizeOf(dir) > most {
+				end(tooLarge(-1, most))
 			}
 		}
-	})
-	return func() {
-		cancel()
-		watching.Wait()
 	}
 }
 
@@ -291,12 +280,12 @@ func sizeOf(dir string) (size int64) {
 
 // unpack gets an archive and unpacks it, as go-getter does.
 func (c *Client) unpack(ctx context.Context, src treeSource, top string, obs Observer) error {
-	req := Request{URL: src.URL, Source: "the URL", Verify: true}
-	if src.Checksum != nil {
-		req.Checksums = append(req.Checksums, *src.Checksum)
-	}
 	if src.ChecksumFile != "" {
 		return fault.New(fault.Usage, "it names a file of checksums, which is not read for directories").WithHint("give the checksum itself: ?checksum=sha256:…")
+	}
+	req := Request{URL: src.URL, Source: "the URL", Verify: true}
+	if src.Checksum != nil {
+		req.Checksums = []agent.Checksum{*src.Checksum}
 	}
 	got, err := c.blob(ctx, req, Observer{Retrying: obs.Retrying, Waiting: obs.Waiting}.Filled())
 	if err != nil {
@@ -307,10 +296,11 @@ func (c *Client) unpack(ctx context.Context, src treeSource, top string, obs Obs
 		return transfer.Local(err)
 	}
 	defer from.Close()
-	if err := os.Mkdir(top, 0o700); err != nil {
-		return transfer.Local(err)
+	err = os.Mkdir(top, 0o700)
+	var root *os.Root
+	if err == nil {
+		root, err = os.OpenRoot(top)
 	}
-	root, err := os.OpenRoot(top)
 	if err != nil {
 		return transfer.Local(err)
 	}
@@ -355,46 +345,42 @@ type packing struct {
 func (p *packing) walk(dir, below string) error {
 	in, err := fs.Sub(p.top.FS(), dir)
 	if err != nil {
-		return transfer.Local(err)
+		return err
 	}
-	return fs.WalkDir(in, ".", func(at string, d fs.DirEntry, err error) error {
-		return p.visit(path.Join(dir, at), path.Join(below, at), d, err, below != ".")
+	return fs.WalkDir(in, ".", func(within string, d fs.DirEntry, err error) error {
+		at, name := path.Join(dir, within), path.Join(below, within)
+		switch p.seen++; {
+		case err != nil:
+			return err
+		case p.ctx.Err() != nil:
+			return context.Cause(p.ctx)
+		case p.seen > maxTreeEntries:
+			return fault.New(fault.Integrity, "it has more than %d files", maxTreeEntries)
+		case strings.EqualFold(d.Name(), ".git") && d.IsDir():
+			return fs.SkipDir
+		case strings.EqualFold(d.Name(), ".git"):
+			return nil
+		case d.Type()&fs.ModeSymlink != 0:
+			return p.link(at, name, below != ".")
+		case d.Type().IsRegular() && p.wants(name):
+			return p.add(at, name)
+		}
+		return nil
 	})
 }
 
-// visit packs what lies at a path of the source, by its name in the archive.
-func (p *packing) visit(at, name string, d fs.DirEntry, err error, linked bool) error {
-	if err != nil {
-		return transfer.Local(err)
-	}
-	if p.ctx.Err() != nil {
-		return context.Cause(p.ctx)
-	}
-	if p.seen++; p.seen > maxTreeEntries {
-		return fault.New(fault.Integrity, "it has more than %d files", maxTreeEntries)
-	}
-	switch isGit := strings.EqualFold(d.Name(), ".git"); {
-	case isGit && d.IsDir():
-		return fs.SkipDir
-	case isGit || d.IsDir():
-		return nil
-	case d.Type()&fs.ModeSymlink != 0:
-		return p.link(at, name, linked)
-	case !d.Type().IsRegular() || p.kind != lock.DirArchiveAll && path.Ext(name) != agent.TemplateExt:
-		return nil
-	}
-	return p.add(at, name)
+func (p *packing) wants(name string) bool {
+	return p.kind == lock.DirArchiveAll || path.Ext(name) == agent.TemplateExt
 }
 
 // link packs what a link leads to, as go-getter does where it copies a sub-directory
-// (copy_dir.go), but never from a place outside, for that is no part of the source.
-// Nobody asks for all files of a repository. So of these, what leads nowhere is left
-// out, and an error for who asks for it; and a directory may be asked for by the name
-// of a link.
+// (copy_dir.go), but never from outside, for that is no part of the source. Nobody asks
+// for all files of a repository. So of these, what leads nowhere is left out, and is an
+// error for who asks for it. A directory may be asked for by the name of a link.
 func (p *packing) link(at, name string, linked bool) error {
 	fi, err := p.top.Stat(at)
 	switch all := p.kind == lock.DirArchiveAll; {
-	case err == nil && fi.Mode().IsRegular() && (all || path.Ext(name) == agent.TemplateExt):
+	case err == nil && fi.Mode().IsRegular() && p.wants(name):
 		return p.add(at, name)
 	case err == nil && fi.IsDir() && all && !linked:
 		return p.walk(at, name)
@@ -408,14 +394,14 @@ func (p *packing) link(at, name string, linked bool) error {
 func (p *packing) add(at, name string) error {
 	f, err := p.top.Open(at)
 	if err != nil {
-		return transfer.Local(err)
+		return err
 	}
 	defer f.Close()
 	fi, err := f.Stat()
-	if err != nil {
-		return transfer.Local(err)
+	if err == nil {
+		err = p.admit(name, fi.Size())
 	}
-	if err := p.admit(name, fi.Size()); err != nil {
+	if err != nil {
 		return err
 	}
 	header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: int64(p.kind.Mode().Perm()), Size: fi.Size(), ModTime: time.Unix(0, 0)}
@@ -423,11 +409,9 @@ func (p *packing) add(at, name string) error {
 		return err
 	}
 	h := sha256.New()
-	if err := blob.Copy(p.ctx, io.MultiWriter(p.tar, h), f); err != nil {
-		return err
-	}
+	err = blob.Copy(p.ctx, io.MultiWriter(p.tar, h), f)
 	p.files = append(p.files, lock.TemplateFile{Path: name, Blob: lock.Blob{Size: fi.Size(), SHA256: lock.SHA256(h.Sum(nil))}})
-	return nil
+	return err
 }
 
 // admit keeps to the bounds.

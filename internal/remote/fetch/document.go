@@ -1,7 +1,6 @@
 package fetch
 
 import (
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -81,9 +80,6 @@ func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header
 		return nil, tooLong(max)
 	}
 	body, undone, err := decode(resp)
-	if errors.Is(err, gzip.ErrHeader) {
-		err = errMiscoded
-	}
 	if err == nil {
 		body, err = checkBody(resp, body, undone, false)
 	}

@@ -269,7 +269,7 @@ func TestGCSDecoded(t *testing.T) {
 	t.Setenv("STORAGE_EMULATOR_HOST", s.URL)
 	o, err := newClient(t).openGCS(t.Context(), gcsURL(t, "x"))
 	must(t, err)
-	part, err := o.open(t.Context(), "x", 0, store.Origin{})
+	part, err := objectSource{o, "x", ""}.Open(t.Context(), 0, store.Origin{})
 	must(t, err)
 	defer part.Close()
 	if !part.Origin.Decoded || part.Total != -1 || part.Origin.Validator != "1" {

@@ -150,19 +150,25 @@ func (o *objects) refusal(resp *transfer.Response) error {
 	return status
 }
 
-// open asks for an object from an offset on, of the version that it returned before as
-// the origin of a part.
-func (o *objects) open(ctx context.Context, key string, offset int64, of store.Origin) (*transfer.Part, error) {
+// objectSource is a [transfer.Source] of an object.
+type objectSource struct {
+	*objects
+	key string
+	// shown is the URL without anything secret.
+	shown string
+}
+
+func (s objectSource) Open(ctx context.Context, offset int64, of store.Origin) (*transfer.Part, error) {
 	h, version := http.Header{}, ""
 	if offset > 0 {
 		h.Set("Range", fmt.Sprintf("bytes=%d-", offset))
 		version = of.Validator
 	}
-	resp, err := o.ask(ctx, o.object(key, version, h), h)
+	resp, err := s.ask(ctx, s.object(s.key, version, h), h)
 	if err != nil {
 		return nil, err
 	}
-	part, err := o.part(resp, offset, of)
+	part, err := s.part(resp, offset, of)
 	if err != nil {
 		resp.Close()
 	}
@@ -173,8 +179,7 @@ func (o *objects) open(ctx context.Context, key string, offset int64, of store.O
 // changed: it is not the one that was asked for, it is shorter, or its version is gone.
 var objectChanged = []int{http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable, http.StatusNotFound}
 
-func (o *objects) part(resp *transfer.Response, offset int64, of store.Origin) (*transfer.Part, error) {
-	origin := store.Origin{ETag: resp.Header.Get("ETag"), Validator: o.versionOf(resp.Header), Total: max(resp.ContentLength, 0)}
+func (s objectSource) part(resp *transfer.Response, offset int64, of store.Origin) (*transfer.Part, error) {
 	switch {
 	case resp.StatusCode == http.StatusOK:
 	case resp.StatusCode == http.StatusPartialContent && offset > 0:
@@ -182,32 +187,19 @@ func (o *objects) part(resp *transfer.Response, offset int64, of store.Origin) (
 	case offset > 0 && slices.Contains(objectChanged, resp.StatusCode):
 		return nil, &transfer.ChangedError{Reason: "the object has changed"}
 	default:
-		return nil, o.refusal(resp)
+		return nil, s.refusal(resp)
 	}
-	// Google's store undoes a coding that an object is stored with (Google Cloud
-	// documentation, Transcoding of gzip-compressed files).
-	origin.Decoded = resp.Header.Get("X-Goog-Stored-Content-Encoding") == "gzip" && resp.Header.Get("Content-Encoding") != "gzip"
+	origin := store.Origin{
+		URL: s.shown, ETag: resp.Header.Get("ETag"), Validator: s.versionOf(resp.Header), Total: max(resp.ContentLength, 0),
+		// Google's store undoes a coding that an object is stored with (Google Cloud
+		// documentation, Transcoding of gzip-compressed files).
+		Decoded: resp.Header.Get("X-Goog-Stored-Content-Encoding") == "gzip" && resp.Header.Get("Content-Encoding") != "gzip",
+	}
 	part := &transfer.Part{ReadCloser: resp, End: resp.ContentLength, Total: resp.ContentLength, Origin: origin}
 	if offset > 0 && (origin.ETag != of.ETag || origin.Validator != of.Validator) {
 		part.Void = "the object has changed"
 	}
 	return part, nil
-}
-
-// objectSource is a [transfer.Source] of an object.
-type objectSource struct {
-	*objects
-	key string
-	// shown is the URL without anything secret.
-	shown string
-}
-
-func (s objectSource) Open(ctx context.Context, offset int64, of store.Origin) (*transfer.Part, error) {
-	part, err := s.open(ctx, s.key, offset, of)
-	if err == nil {
-		part.Origin.URL = s.shown
-	}
-	return part, err
 }
 
 // objects brings the objects below what a URL names to a directory.

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
@@ -25,48 +24,40 @@ var errStale = errors.New("nothing to reuse")
 // the record of a URL that is known to have had its other digests. It returns
 // errStale if it cannot.
 func (c *Client) reuseByDigest(ctx context.Context, req Request, key string, want expectation) (Result, error) {
-	if !want.vouched() {
+	if want.sha256 != nil {
+		return c.reuseBlob(ctx, req, *want.sha256, want)
+	}
+	rec, ok := c.cfg.Store.URLRecord(key)
+	if !ok || !want.vouched() {
 		return Result{}, errStale
 	}
-	if want.sha256 == nil {
-		rec, ok := c.cfg.Store.URLRecord(key)
-		if !ok {
-			return Result{}, errStale
-		}
-		r, err := c.reuseBlob(ctx, req, rec.SHA256, want)
-		// The URL has, or had, something else: what it has now decides.
-		if fault.KindOf(err) == fault.Integrity {
-			return Result{}, errStale
-		}
-		return r, err
+	r, err := c.reuseBlob(ctx, req, rec.SHA256, want)
+	if fault.KindOf(err) == fault.Integrity {
+		err = errStale // the URL has, or had, something else: what it has now decides
 	}
-	if _, ok := c.cfg.Store.Has(*want.sha256); !ok {
-		return Result{}, errStale
-	}
-	return c.reuseBlob(ctx, req, *want.sha256, want)
+	return r, err
 }
 
 // reuseBlob reuses a blob that has the expected sha256, if there is one. For other
 // digests it is read: what a record says of them is no checksum.
 func (c *Client) reuseBlob(ctx context.Context, req Request, d lock.SHA256, want expectation) (Result, error) {
-	size, _ := c.cfg.Store.Has(d)
-	if size > c.cfg.MaxBytes {
+	size, ok := c.cfg.Store.Has(d)
+	if !ok || size > c.cfg.MaxBytes {
 		return Result{}, errStale // no download made it so long
 	}
-	read := req.Verify || want.checkSize(size) != nil
-	if read {
-		// Either the blob is damaged or the expected size is wrong.
-		if err := c.cfg.Store.Verify(ctx, d); err != nil {
-			if fault.KindOf(err) == fault.Integrity {
-				return Result{}, errStale // it was removed
-			}
+	if req.Verify || want.checkSize(size) != nil { // either the blob is damaged or the expected size is wrong
+		err := c.cfg.Store.Verify(ctx, d)
+		if fault.KindOf(err) == fault.Integrity {
+			return Result{}, errStale // it was removed
+		}
+		if err != nil {
 			return Result{}, transfer.Local(err)
 		}
 	}
 	digests := []agent.Checksum{sha256Checksum(d)}
-	if slices.ContainsFunc(want.checksums, func(c agent.Checksum) bool { return c.Algorithm != "sha256" }) {
+	if s := newSums(want); len(s) > 1 {
 		var err error
-		if digests, err = c.hashBlob(ctx, d, want); err != nil {
+		if digests, err = c.hashBlob(ctx, d, s); err != nil {
 			return Result{}, err
 		}
 	}
@@ -77,13 +68,12 @@ func (c *Client) reuseBlob(ctx context.Context, req Request, d lock.SHA256, want
 }
 
 // hashBlob computes the digests of a blob that a request asks for.
-func (c *Client) hashBlob(ctx context.Context, d lock.SHA256, want expectation) ([]agent.Checksum, error) {
+func (c *Client) hashBlob(ctx context.Context, d lock.SHA256, s sums) ([]agent.Checksum, error) {
 	f, err := c.cfg.Store.Open(d)
 	if err != nil {
 		return nil, transfer.Local(err)
 	}
 	defer f.Close()
-	s := newSums(want)
 	if err := blob.Copy(ctx, s, f); err != nil {
 		return nil, transfer.Local(fmt.Errorf("reading a blob of the store: %w", err))
 	}

@@ -169,7 +169,7 @@ func TestOddKeys(t *testing.T) {
 		o, err := c.openObjects(t.Context(), getter, at)
 		must(t, err)
 		for _, key := range oddKeys {
-			part, err := o.open(t.Context(), key, 0, store.Origin{})
+			part, err := objectSource{o, key, ""}.Open(t.Context(), 0, store.Origin{})
 			if err != nil {
 				t.Errorf("%s, %s: %v", getter, key, err)
 				continue
