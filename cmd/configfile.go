@@ -46,14 +46,12 @@ var durations = configfile.Constraints{Expects: "a duration such as 30s or 2m", 
 
 var unsettable = []string{"help", "file"}
 
-// configurable reports whether a command takes settings from a file. The others work
-// even if the file is wrong.
+// The other commands work even if the file is wrong.
 func configurable(c *cobra.Command) bool {
 	return c.HasParent() && !c.Parent().HasParent() && !c.Hidden && !slices.Contains([]string{"completion", "help", "schema"}, c.Name())
 }
 
-// grammar describes the configuration file by the flags of the commands. The flags
-// belong to a second set of commands, so that values can be tried on them.
+// Its flags belong to a second set of commands, so that values can be tried on them.
 func (g *global) grammar() configfile.Grammar {
 	var grammar configfile.Grammar
 	for _, c := range (&global{env: g.env, logFormat: "text"}).command().Commands() {
@@ -102,8 +100,7 @@ func constraintsOf(command string, f *pflag.Flag) configfile.Constraints {
 	return configfile.Constraints{}
 }
 
-// fromFile sets the flags that neither the command line nor the environment has
-// set, as the configuration file says.
+// fromFile sets the flags that neither the command line nor the environment has set.
 func (g *global) fromFile(c *cobra.Command) error {
 	if g.file == "" || !configurable(c) {
 		return nil

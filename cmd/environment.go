@@ -21,12 +21,10 @@ func envName(flag string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// serviceVariable matches the variables that Kubernetes gives to pods for a Service whose name
-// begins with botkube-mirror (pkg/kubelet/envvars). They are not for this program.
+// serviceVariable matches what Kubernetes gives to pods for a Service botkube-mirror… (pkg/kubelet/envvars).
 var serviceVariable = lazyregexp.New(`_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?)$`)
 
-// checkEnvironment refuses variables BOTKUBE_MIRROR_… that belong to no flag of any
-// command: they would have no effect.
+// checkEnvironment refuses variables BOTKUBE_MIRROR_… of no flag: they would have no effect.
 func (g *global) checkEnvironment(root *cobra.Command) error {
 	known := flagVariables(root)
 	for _, setting := range g.env.Environ {
@@ -134,8 +132,7 @@ func (g *global) fromEnvironment(flags *pflag.FlagSet) error {
 	return problem
 }
 
-// separated returns the values in one environment variable. If it has line breaks, these
-// separate the values, which then may have commas.
+// separated splits a variable at line breaks, if it has any, or else at commas.
 func separated(value string) []string {
 	if text := strings.TrimSpace(value); strings.Contains(text, "\n") {
 		return strings.Split(text, "\n")
@@ -143,8 +140,7 @@ func separated(value string) []string {
 	return strings.Split(value, ",")
 }
 
-// modTime returns what SOURCE_DATE_EPOCH says
-// (https://reproducible-builds.org/specs/source-date-epoch/), or the epoch.
+// modTime is SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch/), or the epoch.
 func (g *global) modTime() (time.Time, error) {
 	value := g.env.Getenv("SOURCE_DATE_EPOCH")
 	if value == "" {

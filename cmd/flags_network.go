@@ -28,8 +28,7 @@ func (n *networkFlags) register(c *cobra.Command) {
 	n.transfer.register(c)
 }
 
-// registryFlags say how to talk to registries. Their certificates and authorities count
-// for upstream, too.
+// registryFlags are for registries. Their certificates and authorities count for upstream, too.
 type registryFlags struct {
 	// prefix begins the names of the flags.
 	prefix                string
@@ -39,8 +38,7 @@ type registryFlags struct {
 	clientCert, clientKey string
 }
 
-// register registers the flags with a prefix, for the registry called which. Where is
-// added to flags that count for other servers as well.
+// register calls the registry which. Where is added to flags that count for other servers as well.
 func (r *registryFlags) register(c *cobra.Command, prefix, which, where string) {
 	r.prefix = prefix
 	flags := c.Flags()

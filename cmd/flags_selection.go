@@ -142,8 +142,7 @@ func parsePlatforms(values []string) (platforms []agent.Platform, all bool, err 
 	return platforms, all, nil
 }
 
-// commaSeparated splits values of a flag at commas. It is for values that cannot contain
-// a comma, unlike paths and URLs.
+// commaSeparated is for values that cannot contain a comma, unlike paths and URLs.
 func commaSeparated(values []string) []string {
 	var all []string
 	for _, v := range values {

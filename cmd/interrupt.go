@@ -11,8 +11,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// UntilInterrupted returns a context that ends at the first signal to stop, so that the
-// run ends cleanly. A second signal kills.
+// UntilInterrupted returns a context that ends at the first signal to stop. A second one kills.
 func UntilInterrupted() context.Context {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
@@ -32,8 +31,7 @@ func interrupted(ctx context.Context, err error) error {
 // stalled is how long a write may take once the run is interrupted.
 const stalled = 300 * time.Millisecond
 
-// interruptible is standard output, whose reader may stall: a write ends all the same once
-// the context is done.
+// interruptible is standard output: a write ends with the context even if the reader stalls.
 type interruptible struct {
 	ctx    context.Context
 	to     io.Writer

@@ -221,8 +221,7 @@ func (b *bar) start(total int64) {
 	)
 }
 
-// barWidth is that of the bar proper, and barRest what the numbers beside it
-// take at the most, in columns.
+// barWidth is that of the bar proper, barRest what numbers beside it take at the most, in columns.
 const (
 	barWidth = 12
 	barRest  = 52

@@ -1,5 +1,4 @@
-// Package cmd is the command line: each command turns flags into one call and
-// prints what comes of it.
+// Package cmd is the command line: each command turns flags into one call, and prints the result.
 package cmd
 
 import (

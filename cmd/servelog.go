@@ -12,8 +12,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/serve"
 )
 
-// lineWriter writes lines soon, together with those that arrive meanwhile. A system call for each
-// would take as long as a small answer.
+// lineWriter writes lines soon and together: a system call for each takes as long as a small answer.
 type lineWriter struct {
 	mu    sync.Mutex
 	to    *bufio.Writer

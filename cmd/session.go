@@ -19,8 +19,7 @@ type needs struct {
 	store    bool
 	// upstream is for the servers of plugins. They are trusted as the registry is.
 	upstream bool
-	// registry is nil if there is no network. source, if not nil, is for the registry
-	// that is read if another one is written.
+	// registry is nil without a network. source, if not nil, is what is read if another one is written.
 	registry, source *registryFlags
 }
 

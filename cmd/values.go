@@ -16,8 +16,7 @@ type valuesFlags struct {
 	values.Options
 	subPath                      string
 	platforms, apiServers, allow []string
-	// onLine are the flags on the command line. Those from the environment or a file may
-	// be meant for other commands.
+	// onLine are the flags on the command line: the others may be meant for other commands.
 	onLine map[string]bool
 }
 
@@ -144,8 +143,7 @@ func (v *valuesFlags) check(c *cobra.Command) error {
 	return nil
 }
 
-// choose drops the ways for files to reach the agent that come from the environment or a
-// file, if the command line names another.
+// choose drops ways for files to reach the agent that are not on the command line, if one is.
 func (v *valuesFlags) choose() {
 	ways := map[string]*string{"pvc": &v.Claim, "seed-from": &v.SeedFrom, "image": &v.Image, "base-url": &v.BaseURL}
 	named := false

@@ -24,8 +24,7 @@ func versionCommand(g *global) *cobra.Command {
 	}
 }
 
-// programVersion is the linked version, or the module's where the program was
-// built with go install.
+// programVersion is the linked version, or of go install the module's.
 func programVersion(linked string) string {
 	if linked != "" {
 		return linked

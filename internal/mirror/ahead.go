@@ -8,9 +8,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 )
 
-// ahead asks for what a plan will need while checksums are still looked for: for sizes,
-// whether files have changed that nobody vouches for, and for templates. What comes of it
-// waits here until it is needed.
+// ahead asks for what a plan will need while checksums are looked for: sizes, changes of files
+// that nobody vouches for, and templates. What comes of it waits here.
 type ahead struct {
 	*Session
 	// downloading says that more than sizes is wanted.

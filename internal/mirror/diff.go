@@ -53,8 +53,7 @@ func (s *Session) Diff(ctx context.Context, targetA, targetB string) (*Diffed, e
 	return diffed, nil
 }
 
-// compareLocks returns the differences from a to b, and what a form of the two has no
-// room for, which is not compared.
+// compareLocks returns also what a form of the two has no room for, which is not compared.
 func compareLocks(formA, formB *form.Form, a, b *lock.Lock) (differences []lock.Difference, left []NotCompared) {
 	for _, narrow := range []*form.Form{formA, formB} {
 		if narrow.Members {

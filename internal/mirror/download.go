@@ -126,8 +126,7 @@ func (d *downloads) probe(ctx context.Context) error {
 	return nil
 }
 
-// size returns the size of a download in bytes, or -1, and whether the store
-// has it.
+// size returns the size of a download in bytes, or -1, and whether the store has it.
 func (d *downloads) size(ctx context.Context, r fetch.Request) (size int64, present bool, err error) {
 	size, present, known := d.knownSize(r)
 	if known {
@@ -158,8 +157,7 @@ func (s *Session) knownSize(r fetch.Request) (size int64, present, known bool) {
 	return r.Size, false, r.Size >= 0 || r.Tree != ""
 }
 
-// current is [Session.fetch], unless the server has said already that the store has what
-// there is.
+// current is [Session.fetch], unless the server has said that the store has what there is.
 func (d *downloads) current(ctx context.Context, r fetch.Request) (fetch.Result, error) {
 	if asked := d.ahead.current[r.URL]; asked != nil && len(r.Checksums) == 0 {
 		if result, ok := asked(); ok {

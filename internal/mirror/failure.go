@@ -50,8 +50,7 @@ func (e *Incomplete) Error() string {
 	return out.String()
 }
 
-// hint is the next step: to leave out what is missing, and for the rest what
-// the failures say themselves.
+// hint says to leave out what is missing, and for the rest what the failures say themselves.
 func (e *Incomplete) hint() string {
 	exclude, steps := map[string]bool{}, map[string]bool{}
 	for _, f := range e.Failures {

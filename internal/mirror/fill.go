@@ -12,10 +12,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 )
 
-// fill downloads every artifact and, as soon as one is there, has the outputs make what
-// they need of it. Downloads need not wait until the outputs are open. If the run goes on
-// after failures, nothing is made before all are there: an output that cannot be completed
-// stays as it is.
+// fill downloads every artifact, and has the outputs make what they need of each as soon as it is
+// there and they are open. If the run goes on after failures, nothing is made before all are there.
 func (d *downloads) fill(ctx context.Context, open func(context.Context) (*outputs, error)) (all *outputs, err error) {
 	order := d.order()
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -63,9 +61,8 @@ func (d *downloads) fill(ctx context.Context, open func(context.Context) (*outpu
 	return all, nil
 }
 
-// order returns the indexes of artifacts in the order in which they are downloaded:
-// directories first, for which servers are asked most often, and then the largest, so
-// that the last ones are short.
+// order is that of downloads: directories first, for which servers are asked most often, and then
+// the largest, so that the last ones are short.
 func (d *downloads) order() []int {
 	order := make([]int, len(d.plan.Downloads))
 	for i := range order {
@@ -81,8 +78,7 @@ func (d *downloads) order() []int {
 	return order
 }
 
-// download downloads artifacts, and then the blobs of images. What the outputs make of an
-// artifact holds up no download.
+// What the outputs make of an artifact holds up no download.
 func (d *downloads) download(ctx context.Context, group *errgroup.Group, order []int, add func(context.Context, int) error) {
 	downloading := make(chan struct{}, d.Parallel)
 	for _, i := range order {
@@ -135,8 +131,7 @@ func (d *downloads) artifact(ctx context.Context, i int) error {
 	return err
 }
 
-// add has the outputs make what they need of an artifact. If that went bad in the
-// store, it is downloaded again, once.
+// add has the outputs use an artifact. If it went bad in the store, it is downloaded again, once.
 func (d *downloads) add(ctx context.Context, outputs *outputs, i int) error {
 	err := outputs.add(ctx, d.plan.Lock.Artifacts[i])
 	if err == nil || ctx.Err() != nil {
@@ -148,8 +143,7 @@ func (d *downloads) add(ctx context.Context, outputs *outputs, i int) error {
 	return outputs.add(ctx, d.plan.Lock.Artifacts[i])
 }
 
-// mend downloads an artifact that was found damaged in the store, and so removed from
-// it. It reports whether it was.
+// mend downloads an artifact again that was found damaged, and so removed from the store.
 func (d *downloads) mend(ctx context.Context, i int) (bool, error) {
 	if _, ok := d.Store.Has(d.plan.Lock.Artifacts[i].SHA256); ok {
 		return false, nil

@@ -54,7 +54,6 @@ type Listing struct {
 	Values *configured.Agent `json:"values,omitempty"`
 }
 
-// ListedRepository is a plugin repository.
 type ListedRepository struct {
 	Name string `json:"name"`
 	URL  string `json:"url"`
@@ -62,27 +61,23 @@ type ListedRepository struct {
 	lock.Blob
 }
 
-// ListedPlugin is a version of a plugin.
 type ListedPlugin struct {
 	lock.Plugin
 	Builds    []ListedBuild     `json:"builds"`
 	Templates []ListedTemplates `json:"templates,omitempty"`
 }
 
-// ListedBuild is a plugin for one platform.
 type ListedBuild struct {
 	lock.Build
 	File         ListedFile         `json:"file"`
 	Dependencies []ListedDependency `json:"dependencies"`
 }
 
-// ListedDependency is a program that a plugin runs.
 type ListedDependency struct {
 	lock.Dependency
 	File ListedFile `json:"file"`
 }
 
-// ListedTemplates is a source of templates.
 type ListedTemplates struct {
 	// Ref and Directory are as in [lock.Template].
 	Ref       string `json:"ref"`
@@ -93,7 +88,6 @@ type ListedTemplates struct {
 	File ListedFile `json:"file"`
 }
 
-// ListedFile is an upstream file.
 type ListedFile struct {
 	// URL is what is requested.
 	URL string `json:"url"`
@@ -105,7 +99,6 @@ type ListedFile struct {
 	VerifiedWith []string            `json:"verifiedWith,omitempty"`
 }
 
-// ListedImage is an image.
 type ListedImage struct {
 	Reference string           `json:"reference"`
 	Platforms []ListedManifest `json:"platforms"`
@@ -113,7 +106,6 @@ type ListedImage struct {
 	Size int64 `json:"size"`
 }
 
-// ListedManifest is an image for one platform.
 type ListedManifest struct {
 	Platform agent.Platform `json:"platform"`
 	// SHA256 is the digest of the manifest.
@@ -122,14 +114,12 @@ type ListedManifest struct {
 	Size int64 `json:"size"`
 }
 
-// ListedChart is the Helm chart.
 type ListedChart struct {
 	Name    string     `json:"name"`
 	Version string     `json:"version"`
 	File    ListedFile `json:"file"`
 }
 
-// ListedTotals sum a listing up.
 type ListedTotals struct {
 	// Files counts the upstream files of plugins and dependencies.
 	Files int `json:"files"`
@@ -169,9 +159,8 @@ func (s *Session) List(ctx context.Context, target string, o SubsetOptions) (*Li
 	return l, nil
 }
 
-// ListUpstream tells what a pull of a selection would hold. It downloads no
-// artifact. A selection that names no platform is for all; plugins are listed
-// for those platforms only that they can start on.
+// ListUpstream tells what a pull would hold, and downloads no artifact. A selection that names no
+// platform is for all; plugins are listed for those only that they can start on.
 func (s *Session) ListUpstream(ctx context.Context, sel resolve.Selection) (*Listing, error) {
 	if len(sel.Platforms) == 0 && sel.Lock == "" {
 		sel.AllPlatforms = true
@@ -243,8 +232,7 @@ func listImage(im *lock.Image) *ListedImage {
 	return out
 }
 
-// Files returns the upstream files of plugins and dependencies, each once, in
-// the order of their URLs.
+// Files returns the upstream files of plugins and dependencies, each once, by URL.
 func (l *Listing) Files() []ListedFile {
 	all := map[string]ListedFile{}
 	for _, p := range l.Plugins {

@@ -57,9 +57,8 @@ func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, *configu
 	return plan.Lock, configured, checkResult(plan.Lock)
 }
 
-// warnOfLostChecksums warns of files that had a checksum of the index or the publisher in
-// the lock that is replaced, and have none now. If a server cannot be asked, that is an
-// error: a server that is down must not turn a verified file into an unverified one.
+// warnOfLostChecksums warns of files that nobody vouches for any more. That a server cannot be
+// asked is an error: one that is down must not turn a verified file into an unverified one.
 func (s *Session) warnOfLostChecksums(plan *resolve.Plan, replaces string) error {
 	before, err := lock.ReadFile(replaces)
 	if replaces == "" || err != nil {

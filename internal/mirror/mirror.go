@@ -1,5 +1,4 @@
-// Package mirror carries out what the commands ask for: it orders the stages,
-// bounds how much happens at a time, and tells what happens in events.
+// Package mirror carries out what the commands ask for, and tells what happens in events.
 package mirror
 
 import (
@@ -14,8 +13,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
-// Session is the store and the network of one run. What a command does not
-// need is nil: unpacking a file needs neither.
+// Session is the store and the network of one run. What a command does not need is nil.
 type Session struct {
 	Store    *store.Store
 	Fetch    *fetch.Client
@@ -86,8 +84,7 @@ type Event struct {
 	Wait time.Duration
 }
 
-// resolve turns a selection into a plan. Configured is what its values come to, or nil if
-// it has none.
+// Configured is what the values of a selection come to, or nil if it has none.
 func (a *ahead) resolve(ctx context.Context, sel resolve.Selection) (*resolve.Plan, *configured.Agent, error) {
 	s := a.Session
 	resolver := resolve.Resolver{
@@ -98,8 +95,7 @@ func (a *ahead) resolve(ctx context.Context, sel resolve.Selection) (*resolve.Pl
 	return resolver.Select(ctx, sel)
 }
 
-// questions is how many small requests are made at a time: a lower --parallel has servers
-// asked less often.
+// questions bounds small requests: a lower --parallel has servers asked less often.
 func (s *Session) questions() int { return 6 * s.Parallel }
 
 func (s *Session) warn(text string) { s.Observe(Event{Kind: EventWarning, Detail: text}) }

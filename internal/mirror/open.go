@@ -13,8 +13,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
 
-// locate finds out what a target names: something on this machine, standard input or
-// something in a registry. Every command begins with it.
+// locate finds out what a target names: something on this machine or in a registry, or standard input.
 func (s *Session) locate(ctx context.Context, target string) (*form.Place, error) {
 	var p *form.Place
 	var err error
@@ -93,8 +92,7 @@ func (s *Session) placeInRegistry(ctx context.Context, reference string) (*form.
 	return &form.Place{Target: form.RegistryPrefix + ref.String(), Repository: in}, nil
 }
 
-// repositoryReader is an [oci.Reader] of a repository. Blobs come through the store, if
-// the session has one.
+// repositoryReader is an [oci.Reader]. Blobs come through the store, if the session has one.
 type repositoryReader struct {
 	*Session
 	repo *registry.Repository

@@ -69,19 +69,17 @@ type outputs struct {
 	session *Session
 	each    []form.Writer
 	results []OutputResult
-	// untried, if not nil, makes files of archives that outputs pass on as they are. What
-	// does not hold what the agent needs would be found out on the other side of the gap.
+	// untried, if not nil, unpacks archives that outputs pass on as they are: what lacks something
+	// would be found out on the other side of the gap.
 	untried pluginsdir.Source
 	files   map[string][]pluginsdir.Placement
 
 	mu sync.Mutex
-	// unpacking bounds what is bound by the processor, so that it has a bound
-	// of its own and holds up no download.
+	// unpacking bounds what is bound by the processor, apart from downloads, which it holds up not.
 	unpacking chan struct{}
 }
 
-// openOutputs opens the outputs, in the order of their paths, so that two runs
-// that share several do not wait for each other.
+// The order of paths keeps two runs that share several outputs from waiting for each other.
 func (s *Session) openOutputs(ctx context.Context, l *lock.Lock, from form.Content, o WriteOptions) (*outputs, error) {
 	order, err := openingOrder(o.Outputs)
 	if err != nil {
@@ -151,8 +149,7 @@ func (all *outputs) unpack(ctx context.Context, a lock.Artifact) error {
 	return nil
 }
 
-// commit completes the outputs, in the order in which they were asked for. Mend, if not
-// nil, reports whether it mended what an output failed for.
+// Mend, if not nil, reports whether it mended what an output failed for.
 func (all *outputs) commit(ctx context.Context, l *lock.Lock, mend func(context.Context) (bool, error)) error {
 	for i, result := range all.results {
 		if err := all.commitOne(ctx, i, l, mend); err != nil {
@@ -191,8 +188,7 @@ func (all *outputs) close() {
 	}
 }
 
-// keep remembers what an output is made of, so that a sweep of the store
-// spares it as long as the output is there.
+// keep has a sweep of the store spare what an output is made of, as long as that is there.
 func (s *Session) keep(target form.Target, l *lock.Lock) error {
 	if s.Store == nil || target.Path == form.StandardStream {
 		return nil

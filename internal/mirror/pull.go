@@ -70,8 +70,7 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 	return d.write(ctx, from, o.WriteOptions, made)
 }
 
-// checkMembers refuses what no output would hold, and leaves out what a lock
-// has and no output holds.
+// checkMembers refuses what no output would hold, and leaves it out if only the lock has it.
 func (o *PullOptions) checkMembers() error {
 	if o.wantsMembers() || o.DryRun && len(o.Outputs) == 0 {
 		return nil
@@ -113,8 +112,7 @@ func (d *downloads) write(ctx context.Context, from form.Content, o WriteOptions
 	return result, err
 }
 
-// compareWritten is [Session.warnOfLostChecksums] for the directories that a pull
-// updates. If a lock is enforced, its digests count.
+// compareWritten is [Session.warnOfLostChecksums] for the directories that a pull updates.
 func (s *Session) compareWritten(plan *resolve.Plan, outputs []form.Target) error {
 	if plan.Enforced {
 		return nil

@@ -39,8 +39,7 @@ type Result struct {
 	// FetchedBytes came over the network in this run; ReusedBytes were there.
 	FetchedBytes int64 `json:"fetchedBytes"`
 	ReusedBytes  int64 `json:"reusedBytes"`
-	// Failed are the files that could not be had, of a run that went on
-	// nevertheless; then no output was written.
+	// Failed are the files that could not be had; then no output was written.
 	Failed []Failure `json:"failed,omitempty"`
 	// Disk is what a dry run finds of the room on each file system.
 	Disk []DiskUse `json:"disk,omitempty"`
@@ -50,14 +49,12 @@ type Result struct {
 	Values *configured.Agent `json:"values,omitempty"`
 	// NotSelected are platforms that the plugins are also offered for.
 	NotSelected []agent.Platform `json:"platformsNotSelected,omitempty"`
-	// LocalTemplates are sources of templates that are not mirrored: paths in the
-	// agent's container.
+	// LocalTemplates are not mirrored: paths in the agent's container.
 	LocalTemplates []resolve.LocalTemplates `json:"templatesNotMirrored,omitempty"`
 	// Mount is where the agent must see an output.
 	Mount string `json:"mount"`
 }
 
-// OutputResult is one output.
 type OutputResult struct {
 	// Form is the prefix of the target.
 	Form string `json:"form"`
@@ -79,7 +76,6 @@ func (o OutputResult) Next(platforms []agent.Platform, mount string) string {
 	return o.target.Next(o.Path, o.Written, platforms, mount)
 }
 
-// ArtifactResult is one upstream file.
 type ArtifactResult struct {
 	ListedFile
 	Status Status `json:"status"`
@@ -87,8 +83,7 @@ type ArtifactResult struct {
 	Transferred int64 `json:"transferred"`
 }
 
-// pinned reports whether all is known of a file that a lock says. What is said to be
-// empty is not believed.
+// pinned reports whether all is known that a lock says. A size of 0 is not believed.
 func (a ArtifactResult) pinned() bool {
 	_, err := lock.ParseSHA256(a.SHA256)
 	return err == nil && a.Size > 0

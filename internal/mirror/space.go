@@ -18,10 +18,9 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/push"
 )
 
-// Use is what a run needs room for.
 type Use string
 
-// The uses.
+// What a run needs room for.
 const (
 	UseStore     Use = "store"
 	UseOutput    Use = "output"
@@ -34,8 +33,7 @@ type Need struct {
 	Path string `json:"path"`
 	// Needed is in bytes.
 	Needed int64 `json:"needed"`
-	// AtLeast says that it may be more: a size is not known, or that of what is
-	// in an archive which this machine has not unpacked yet.
+	// AtLeast says that it may be more: a size is not known, or an archive was not unpacked yet.
 	AtLeast bool `json:"atLeast,omitempty"`
 }
 
@@ -216,8 +214,7 @@ func (s *Session) lacking(blobs []lock.Blob) (bytes int64) {
 	return bytes
 }
 
-// unpackNeeds says what outputs of a mirror will take, and the store, if the mirror is in
-// a registry.
+// The store is needed for a mirror in a registry.
 func (s *Session) unpackNeeds(ctx context.Context, src *source, l *lock.Lock, o WriteOptions) []Need {
 	needs := o.needs(ctx, l, src.Content)
 	if src.Obtain == nil {
@@ -230,8 +227,7 @@ func (s *Session) unpackNeeds(ctx context.Context, src *source, l *lock.Lock, o 
 	return append([]Need{{Use: UseStore, Path: s.Store.Dir(), Needed: s.lacking(blobs)}}, needs...)
 }
 
-// pushNeeds says what a push keeps meanwhile: layers of the image, and what
-// comes from another registry.
+// pushNeeds says what a push keeps meanwhile: layers, and what comes from another registry.
 func (s *Session) pushNeeds(src *source, l *lock.Lock, skip []push.Part) []Need {
 	var needs []Need
 	if src.Obtain != nil {

@@ -17,8 +17,7 @@ type SubsetOptions struct {
 	Exclude   []agent.PluginKey
 }
 
-// subset returns the part of a source's lock that is wanted, as a pull of that
-// part would have written it.
+// subset returns the part of a lock that is wanted, as a pull of it would have written it.
 func (src *source) subset(o SubsetOptions) (*lock.Lock, error) {
 	if len(o.Platforms)+len(o.Plugins)+len(o.Exclude) == 0 {
 		return src.Lock, nil

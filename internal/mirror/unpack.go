@@ -23,8 +23,7 @@ type UnpackOptions struct {
 	LockDigest *lock.SHA256
 }
 
-// checkLock refuses a source whose lock is not the one that is expected. That may be
-// the lock of the whole, or of the part that is taken: either says what comes of it.
+// The lock that is expected may be of the whole or of the part that is taken: either says enough.
 func (o *UnpackOptions) checkLock(name string, whole, part *lock.Lock) error {
 	if o.LockDigest == nil {
 		return nil
@@ -51,8 +50,7 @@ type Unpacked struct {
 	// FetchedBytes came over the network: none, unless the source is a registry.
 	FetchedBytes int64  `json:"fetchedBytes"`
 	Mount        string `json:"mount"`
-	// Copied says that the source was a directory itself, such as that of an image
-	// from which a volume is filled.
+	// Copied says that the source was a directory itself, such as that of an image.
 	Copied bool `json:"-"`
 }
 
@@ -93,8 +91,7 @@ func (s *Session) Unpack(ctx context.Context, o UnpackOptions) (*Unpacked, error
 	return result, err
 }
 
-// transfer hands every artifact to the outputs, the largest first. It returns
-// how many bytes came over a network.
+// transfer hands artifacts to the outputs, the largest first, and returns how many bytes were fetched.
 func (s *Session) transfer(ctx context.Context, src *source, l *lock.Lock, outputs *outputs) (int64, error) {
 	artifacts := slices.Clone(l.Artifacts)
 	slices.SortStableFunc(artifacts, func(a, b lock.Artifact) int { return cmp.Compare(b.Size, a.Size) })

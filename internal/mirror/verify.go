@@ -67,8 +67,7 @@ func (s *Session) Verify(ctx context.Context, o VerifyOptions) (*Verification, e
 	return v.finish()
 }
 
-// target finds out what the target is, and looks at all of it. Of a registry, nothing
-// is taken from the store, and nothing is kept.
+// Of a registry, nothing is taken from the store, and nothing is kept.
 func (v *verifying) target(ctx context.Context) error {
 	direct := *v.Session
 	direct.Store = nil
@@ -119,8 +118,7 @@ func (v *verifying) located() {
 	v.found.Misplaced = v.found.Misplaced || access == form.Mounted && o.Mount != "" && found != "" && found != o.Mount
 }
 
-// tryValues reads the values before anything else is, for they may be wrong, and to
-// verify may take long.
+// tryValues reads the values first, for they may be wrong, and to verify may take long.
 func (v *verifying) tryValues(ctx context.Context) (err error) {
 	if len(v.options.Values) == 0 {
 		return nil
@@ -164,8 +162,7 @@ func (v *verifying) finish() (*Verification, error) {
 	r.Agents = append([]audit.Prediction{}, v.found.Predictions()...)
 	r.Notes, r.Unverified = v.found.Notes(), v.found.Left()
 	for _, o := range r.Agents {
-		// A call to elsewhere always has a cause among the problems; should it
-		// have none, it is one.
+		// A call to elsewhere has a cause among the problems; should it have none, it is one.
 		if len(r.Problems) == 0 && len(o.External)+len(o.Failures) > 0 {
 			r.Problems = append(r.Problems, audit.Problem{Kind: audit.KindIndex, Detail: "an agent for " + o.Platform.String() + " would not start from it alone"})
 		}

@@ -85,9 +85,8 @@ func (v *verifying) compare(compared *Against, other *form.Mirror) {
 	}
 }
 
-// remake makes each unpacked file of a directory, or of that in an image, again of a
-// bundle, and compares it with the one that is there. All is false where a file could not
-// be compared: the bundle has not what it is made of, or it is among the problems already.
+// remake makes each unpacked file again of a bundle, and compares it. All is false where a file
+// could not be: the bundle has not what it is made of, or it is among the problems already.
 func (v *verifying) remake(ctx context.Context, bundle string) (all bool, err error) {
 	from, err := v.openSource(ctx, bundle)
 	if err != nil {
@@ -98,8 +97,7 @@ func (v *verifying) remake(ctx context.Context, bundle string) (all bool, err er
 		platform agent.Platform
 		path     string
 	}
-	// What was found, not what SHA256SUMS says: that may be damaged, or gone. What
-	// is known to be damaged was reported.
+	// Not what SHA256SUMS says, which may be damaged; what is damaged was reported.
 	found := map[key]lock.SHA256{}
 	for _, f := range v.found.Files() {
 		for _, p := range f.Platforms {

@@ -28,9 +28,8 @@ const (
 // registry (pkg/chart/loader, MaxDecompressedChartSize, is larger).
 const maxChart = 20 << 20
 
-// chart pins the chart of the plan's Botkube version, and stores it: it is small.
-// Of a lock that pins one, it takes that, unless another repository is named:
-// then it must have the same.
+// chart pins and stores the chart of the version, or takes the one that a lock pins. If another
+// repository is named, that must have the same.
 func (r *Resolver) chart(ctx context.Context, sel Selection, plan *Plan) error {
 	version := sel.Version
 	var pinned *lock.Chart
@@ -101,8 +100,7 @@ func chartBase(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// find returns the chart of a Botkube version. Charts are versioned like Botkube,
-// with and without the "v".
+// Charts are versioned like Botkube, with and without the "v".
 func find(versions []chartVersion, version string) (chartVersion, error) {
 	bare := strings.TrimPrefix(version, "v")
 	var known []string
@@ -185,8 +183,7 @@ const (
 	maxMarks = 1 << 18
 )
 
-// chartVersion is what matters of a version of a chart (Helm,
-// pkg/repo/index.go, ChartVersion).
+// chartVersion is what matters of one (Helm, pkg/repo/index.go, ChartVersion).
 type chartVersion struct {
 	version string
 	// url is the first of several.
@@ -195,9 +192,8 @@ type chartVersion struct {
 	digest string
 }
 
-// readChartIndex returns the versions of Botkube's chart in a repository's
-// index.yaml. It takes the document apart itself: decoding compares each key of
-// a mapping with every other, and describes each value that does not fit.
+// readChartIndex takes an index.yaml apart itself: decoding compares each key of a mapping with
+// every other, and describes each value that does not fit.
 func readChartIndex(data []byte) ([]chartVersion, error) {
 	document, err := textfile.ParseYAML(data, maxMarks)
 	if err != nil {
@@ -231,8 +227,7 @@ func readChartIndex(data []byte) ([]chartVersion, error) {
 	return versions, nil
 }
 
-// value returns what a mapping has under a key, or nil. Aliases are not
-// followed: Helm writes none.
+// value returns what a mapping has under a key, or nil. Helm writes no aliases.
 func value(mapping *yaml.Node, key string) *yaml.Node {
 	if mapping.Kind != yaml.MappingNode {
 		return nil

@@ -18,8 +18,7 @@ import (
 
 // artifact is an upstream file while it is resolved.
 type artifact struct {
-	// url is what is requested, which may hold user information; its redacted
-	// form names the artifact.
+	// url is what is requested. Its redacted form names the artifact.
 	url       string
 	checksums []given
 	// checksumFiles are URLs of checksum files that the index names itself.
@@ -87,8 +86,7 @@ func (c *collection) build(repo *repository, e index.Selected, p agent.Platform)
 	return out, nil
 }
 
-// add records the artifact behind a URL of an index, and returns the URL in
-// the form of [lock.Build].
+// add records the artifact of a URL, which it returns in the form of [lock.Build].
 func (c *collection) add(repo *repository, raw, checksum string) (string, error) {
 	location, err := locate(repo.url, raw)
 	if err != nil {
@@ -125,8 +123,7 @@ func locate(base *url.URL, raw string) (agent.Location, error) {
 	return agent.ParseLocation(abs)
 }
 
-// vouch adds the checksums that the index gives: in its key checksum and in
-// the URL. The agent lets the key win; here both count.
+// The agent lets the key checksum win over that of the URL; here both count.
 func (a *artifact) vouch(repo *repository, location agent.Location, checksum string) error {
 	by := "the index of " + repo.Name
 	var files []string
@@ -184,9 +181,8 @@ func localError(raw string) error {
 	return fmt.Errorf("an index from the network names %s, a file of this machine", agent.Redact(raw))
 }
 
-// checkSource refuses what cannot be one file, and what [checkLocal] does
-// unless the index gives the checksum of the file, which only those know who
-// have it.
+// checkSource refuses what cannot be one file, and what [checkLocal] does unless the index gives
+// the checksum of the file, which only those know who have it.
 func checkSource(base *url.URL, location agent.Location, a *artifact) error {
 	located, _, err := fetch.Locate(location.URL)
 	if err != nil || located == "" {
@@ -225,8 +221,7 @@ func (c *collection) requests() (all []fetch.Request) {
 	return all
 }
 
-// plan writes the collection down. Repositories of which nothing is selected
-// are left out.
+// plan leaves out repositories of which nothing is selected.
 func (c *collection) plan(version string, repositories []*repository, platforms []agent.Platform) (*Plan, error) {
 	l := &lock.Lock{SchemaVersion: lock.SchemaVersion, BotkubeVersion: version, Platforms: platforms, Plugins: c.plugins}
 	for _, repo := range repositories {

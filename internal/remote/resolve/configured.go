@@ -67,8 +67,7 @@ func noteExcluded(c *configured.Agent, started, excluded []agent.PluginKey) {
 	}
 }
 
-// applyImages has the agent's image be the one that the values name, as far as Botkube
-// publishes it.
+// applyImages takes the tag of the agent's image, and not where it is pulled from.
 func (sel *Selection) applyImages(c *configured.Agent) {
 	if sel.Members.AgentImage == "" {
 		return

@@ -23,8 +23,7 @@ func enforce(plan *Plan, pinned *lock.Lock) error {
 		byURL[a.URL] = a
 	}
 	for i := range plan.Lock.Artifacts {
-		// It stays as it is, so that what is written has the very lock that it
-		// was made of.
+		// What is written has the very lock that it was made of.
 		a := byURL[plan.Lock.Artifacts[i].URL]
 		plan.Lock.Artifacts[i] = a
 		d := &plan.Downloads[i]
@@ -36,8 +35,7 @@ func enforce(plan *Plan, pinned *lock.Lock) error {
 	return nil
 }
 
-// differences lists what two locks do not have in common, but for sizes,
-// digests and vouchers of artifacts, which a plan does not know.
+// A plan does not know sizes, digests and vouchers of artifacts.
 func differences(got, pinned *lock.Lock) error {
 	var problems []error
 	report := func(format string, args ...any) { problems = append(problems, fmt.Errorf("  "+format, args...)) }

@@ -48,8 +48,7 @@ func IsHeaderName(name string) bool {
 	})
 }
 
-// addHeaders gives repositories, whose slice is the caller's own, header fields
-// over those that they are configured with.
+// addHeaders lays header fields over those that repositories are configured with, in place.
 func addHeaders(repositories []agent.Repository, headers []Header) error {
 	var names, given []string
 	for i, r := range repositories {
@@ -86,8 +85,7 @@ func addHeaders(repositories []agent.Repository, headers []Header) error {
 	return nil
 }
 
-// header returns the header fields of the request for a repository's index. What
-// the agent fills in itself, only the user knows here.
+// header returns the header of the request for a repository's index.
 func header(repo agent.Repository) (http.Header, error) {
 	h := http.Header{}
 	for _, name := range slices.Sorted(maps.Keys(repo.Headers)) {

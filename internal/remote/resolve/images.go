@@ -26,12 +26,10 @@ func IsAgentImage(reference string) bool {
 	return strings.HasPrefix(reference, agentRepository+":") || strings.HasPrefix(reference, agentRepository+"@")
 }
 
-// indexTypes are the media types of an image for several platforms: of OCI's
-// image-spec, and of Docker's before it.
+// indexTypes are those of OCI's image-spec, and of Docker before it.
 var indexTypes = []string{"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
 
-// What matters of OCI's documents (image-spec v1.1). A digest is a text, so that one that
-// is malformed can be named.
+// OCI's image-spec v1.1. A digest is a text, so that one that is malformed can be named.
 type (
 	imageIndex struct {
 		Manifests []descriptor `json:"manifests"`
@@ -113,8 +111,7 @@ func (r *Resolver) images(ctx context.Context, sel Selection, plan *Plan) error 
 	return adviseWatcher(r.image(ctx, lock.RoleWatcher, ref, sel.pinned, plan), sel.pinned)
 }
 
-// adviseWatcher says what to do where a registry does not have the image of the second
-// container, or does not hand it out.
+// adviseWatcher says what to do where a registry has no image of the second container for us.
 func adviseWatcher(err error, pinned *lock.Lock) error {
 	refused := registry.IsNotFound(err) || registry.RefusalOf(err) != registry.NotRefused
 	if err == nil || !refused || pinnedImage(pinned, lock.RoleWatcher) != nil {
@@ -212,8 +209,7 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 	return manifests, nil
 }
 
-// choose returns the manifest for a platform. Of several variants of an
-// architecture, the last by name counts: for arm, that is the newest.
+// Of several variants of an architecture, the last by name counts: for arm, that is the newest.
 func choose(manifests []descriptor, want agent.Platform, role lock.ImageRole) (descriptor, error) {
 	var fitting []descriptor
 	var offered []agent.Platform
@@ -369,8 +365,7 @@ func (sel *Selection) lockedWatcher(given string) error {
 	return nil
 }
 
-// besideAgent returns the reference of an image that Botkube publishes, as it is where
-// the agent's image comes from: at Botkube or in a copy of its registry.
+// besideAgent returns an image of Botkube's where the agent's comes from, which may be a copy.
 func besideAgent(agentImage registry.Reference, published string) (string, error) {
 	ref, err := registry.ParseReference(published)
 	if err != nil {

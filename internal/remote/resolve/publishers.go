@@ -23,10 +23,8 @@ import (
 
 const maxChecksumFile = 4 << 20
 
-// publishers looks up the checksum files that publishers put beside artifacts
-// that the index gives no checksum for. All that exist must agree. Each is requested
-// once: a release has one for all of its files. With pin, what cannot be asked for is a
-// warning, not an error.
+// publishers looks up checksum files, each once: a release has one for all of its files. All that
+// exist must agree. With pin, what cannot be asked for is a warning, not an error.
 func (r *Resolver) publishers(ctx context.Context, artifacts map[string]*artifact, pin bool) error {
 	files := map[string]*checksumFile{}
 	for _, a := range artifacts {
@@ -63,8 +61,7 @@ func (r *Resolver) publishers(ctx context.Context, artifacts map[string]*artifac
 	return nil
 }
 
-// remarkOn tells what is wrong with checksum files, and of an artifact that nobody
-// vouches for, what was asked and answered, if that is out of the ordinary.
+// remarkOn tells what is wrong with checksum files, or was answered instead of one.
 func (r *Resolver) remarkOn(a *artifact, told map[string]bool) {
 	for _, trouble := range a.troubles {
 		if !told[trouble] {
@@ -109,8 +106,7 @@ func (a *artifact) ask(files map[string]*checksumFile, pin bool) error {
 	return a.agree()
 }
 
-// named reads a checksum file that the index names. The agent goes nowhere without
-// it.
+// named reads a checksum file that the index names. The agent goes nowhere without it.
 func (a *artifact) named(f *checksumFile, at checksumURL) error {
 	if absent := fetch.Absence(f.err); absent != "" {
 		return fault.New(fault.Upstream, "%s", absent)
@@ -124,9 +120,8 @@ func (a *artifact) named(f *checksumFile, at checksumURL) error {
 	return nil
 }
 
-// guess reads a checksum file that may be there. That there is none, and that one
-// cannot be read, is not the end; that nobody knows whether there is one would turn
-// a checked file into an unchecked one.
+// guess reads a checksum file that may be there. That there is none, or a broken one, is not the
+// end; not to know would turn a checked file into an unchecked one.
 func (a *artifact) guess(f *checksumFile, at checksumURL) error {
 	shown, err := agent.Redact(at.url), f.err
 	if err == nil {
@@ -152,8 +147,7 @@ func (a *artifact) guess(f *checksumFile, at checksumURL) error {
 // lockInstead is the way out if a checksum file stays as it is.
 const lockInstead = "if it stays so, the command lock, with the same flags, pins the files as they are, and pull --lock FILE mirrors what it pinned"
 
-// answered notes what was answered for a checksum file that is not there. That it was
-// not found everywhere is not worth a word.
+// That no checksum file was found anywhere is not worth a word, unless it is odd.
 func (a *artifact) answered(text string, odd bool) {
 	a.answers = append(a.answers, text)
 	a.odd = a.odd || odd
@@ -173,8 +167,7 @@ func excerpt(data []byte, what string) string {
 	return fmt.Sprintf(" (%q)", transfer.Printable(first, 60))
 }
 
-// take reads a checksum file for the artifact. One that is shared by many
-// files may leave the artifact out.
+// take reads a checksum file. One that is shared by many files may leave the artifact out.
 func (a *artifact) take(data []byte, from string, shared bool) error {
 	_, plain := agent.SplitGetter(a.url)
 	u, err := url.Parse(plain)
@@ -200,9 +193,8 @@ type checksumURL struct {
 	shared bool
 }
 
-// checksumURLs returns where to ask for checksums of an artifact: where the index says,
-// or, if it gives none, at the guesses. Whoever publishes a directory does not know our
-// archive of it.
+// checksumURLs returns the URLs that the index names, or guesses if it gives no checksum. Whoever
+// publishes a directory does not know our archive of it.
 func (a *artifact) checksumURLs() (all []checksumURL) {
 	if a.tree != "" {
 		return nil

@@ -1,5 +1,4 @@
-// Package resolve turns plugin repositories into a plan: which entries are
-// mirrored, which files that takes, and who vouches for each of them.
+// Package resolve makes a plan: what is mirrored, which files that takes, and who vouches for them.
 package resolve
 
 import (
@@ -25,8 +24,7 @@ import (
 
 // Plan is what a mirror takes.
 type Plan struct {
-	// Lock is complete but for the sizes and digests of artifacts that
-	// nobody gave: see [Plan.Complete].
+	// Lock lacks sizes and digests of artifacts that nobody gave: see [Plan.Complete].
 	Lock *lock.Lock
 	// Downloads has one request for each of Lock.Artifacts, in their order.
 	Downloads []fetch.Request
@@ -40,8 +38,7 @@ type Plan struct {
 	LocalTemplates []LocalTemplates
 	// Troubles has, by the URL of an artifact, what is wrong with its checksum files.
 	Troubles map[string][]string
-	// Unasked has the URLs of artifacts of which nobody knows whether there is a
-	// checksum file.
+	// Unasked has the URLs of artifacts of which nobody knows whether there is a checksum file.
 	Unasked map[string]bool
 }
 
@@ -65,8 +62,7 @@ func (p *Plan) CompleteTemplates(i int, r fetch.Result) {
 	}
 }
 
-// OpenTemplates returns the indexes of the artifacts that have templates of which
-// the files are not known yet.
+// OpenTemplates returns the indexes of templates whose files are not known yet.
 func (p *Plan) OpenTemplates() (indexes []int) {
 	open := map[string]bool{}
 	for _, plugin := range p.Lock.Plugins {
@@ -97,9 +93,8 @@ type Resolver struct {
 	Collected func([]fetch.Request)
 }
 
-// Resolve makes a plan. It requests indexes, the JSON schemas they refer to
-// and publishers' checksum files, but no artifact. Problems are reported
-// together where they do not hide each other.
+// Resolve requests indexes, JSON schemas and publishers' checksum files, but no artifact.
+// Problems are reported together where they do not hide each other.
 func (r *Resolver) Resolve(ctx context.Context, sel Selection) (*Plan, error) {
 	repositories, err := r.repositories(ctx, sel)
 	if err != nil {
@@ -338,8 +333,7 @@ func (r *Resolver) schema(ctx context.Context, url string, s *lock.Schema, pinne
 	return err
 }
 
-// requireChecksums reports what nobody vouches for: neither upstream nor the lock
-// that is enforced, if there is one.
+// requireChecksums reports what neither upstream nor a lock vouches for.
 func requireChecksums(plan *Plan, pinned *lock.Lock) error {
 	l := plan.Lock
 	var urls []string

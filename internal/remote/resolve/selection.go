@@ -22,16 +22,13 @@ import (
 
 // Selection says what is mirrored, as the flags of that meaning do.
 type Selection struct {
-	// Version is a Botkube version, "latest", or empty if Repositories or
-	// Lock says enough.
+	// Version is a Botkube version, "latest", or empty if Repositories or Lock says enough.
 	Version string
 	// Repositories replace the defaults of the version. Their URLs may be paths.
 	Repositories []agent.Repository
-	// Values are the paths of values files, or of what the chart rendered of them,
-	// that say which plugins an agent starts, and where it takes them from.
+	// Values are files of values, or of what the chart rendered: what an agent starts, and from where.
 	Values []string
-	// AllEnabled has every plugin count that Values enable, whether something binds it
-	// or not.
+	// AllEnabled counts every plugin that Values enable, whether something binds it or not.
 	AllEnabled bool
 	// Headers are for the requests of the repositories' indexes.
 	Headers []Header
@@ -46,8 +43,7 @@ type Selection struct {
 	Members Members
 	// Templates are those of the executor exec.
 	Templates Templates
-	// Pin has a checksum file that must be there and is not, and one that cannot be
-	// asked for, be a warning: a person will look at what is pinned without it.
+	// Pin makes a checksum file that is missing or cannot be asked for a warning: a person will look.
 	Pin bool
 	// PluginsOnly leaves out the other members that a lock has.
 	PluginsOnly bool
@@ -55,15 +51,13 @@ type Selection struct {
 	pinned *lock.Lock
 }
 
-// Members are what a bundle may hold beside plugins. A field that is empty leaves
-// that out.
+// Members are what a bundle may hold beside plugins, each unless empty.
 type Members struct {
 	// AgentImage is a reference, or [Default].
 	AgentImage string
 	// AgentTag is the tag of the default image, where it is another than the version's.
 	AgentTag string
-	// WatcherImage is the reference of the image beside the agent's, of charts that have
-	// one. It goes with AgentImage.
+	// WatcherImage goes with AgentImage, for charts that have a second container.
 	WatcherImage string
 	// Chart is the URL of a chart repository, or [Default].
 	Chart string
@@ -75,8 +69,7 @@ const Default = "default"
 // defaultPlatform is where agents usually run.
 var defaultPlatform = agent.Platform{OS: "linux", Arch: "amd64"}
 
-// Select makes a plan of a selection. The agent is what its values configure, or nil
-// without values.
+// Select makes a plan. The agent is what the values configure, or nil without values.
 func (r *Resolver) Select(ctx context.Context, sel Selection) (*Plan, *configured.Agent, error) {
 	sel.Repositories = slices.Clone(sel.Repositories)
 	values, err := r.settle(ctx, &sel)
@@ -108,8 +101,7 @@ func (r *Resolver) settle(ctx context.Context, sel *Selection) (*configured.Agen
 	return values, sel.settleRepositories()
 }
 
-// settleRepositories says where the index of each repository is, and what its request has
-// in its header.
+// settleRepositories settles where each index is, and what its request has in its header.
 func (sel *Selection) settleRepositories() error {
 	if len(sel.Repositories) == 0 {
 		if sel.Version == "" {
@@ -169,8 +161,7 @@ func (sel *Selection) applyLock() error {
 // latestRelease redirects to the newest release of Botkube.
 const latestRelease = "https://github.com/kubeshop/botkube/releases/latest"
 
-// settleVersion asks for the latest version, and puts a version into the form
-// of the release tags.
+// settleVersion asks for the latest version, and makes a release tag of any.
 func (r *Resolver) settleVersion(ctx context.Context, sel *Selection) error {
 	if sel.Version == "" {
 		return nil
@@ -203,9 +194,7 @@ func ReleaseTag(given string) (string, error) {
 // looksLikeURL takes what begins with a scheme; a single letter is a drive of Windows.
 var looksLikeURL = lazyregexp.New(`^[A-Za-z][A-Za-z0-9+.-]+:`)
 
-// indexURL makes a URL of what names an index: a URL already, or a path.
-//
-// What looks like a URL but is none may hold a password, so it is not shown.
+// indexURL makes a URL of one, or of a path. What only looks like one may hold a password: it is not shown.
 func indexURL(name, raw string) (string, error) {
 	if looksLikeURL.MatchString(raw) {
 		u, err := url.Parse(raw)

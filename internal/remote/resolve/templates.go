@@ -11,8 +11,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 )
 
-// Templates say which sources of templates are mirrored for the executor exec,
-// which downloads them at its first command.
+// Templates are what the executor exec downloads at its first command.
 type Templates struct {
 	// None leaves them all out.
 	None bool
@@ -51,8 +50,7 @@ func defaultTemplates(e index.Selected) []string {
 	return nil
 }
 
-// LocalTemplates is a source of templates that is not mirrored, for it is a path
-// in the agent's container.
+// LocalTemplates is a source that is not mirrored: a path in the agent's container.
 type LocalTemplates struct {
 	Plugin agent.PluginKey `json:"plugin"`
 	Ref    string          `json:"ref"`
@@ -138,9 +136,7 @@ func (c *collection) pinnedTemplates(plugin int, e index.Selected, pinned *lock.
 	}
 }
 
-// pinnedURL returns where the templates of a lock come from. What the lock holds
-// lacks a user's name, unless the source as it was configured has none that is
-// taken off.
+// pinnedURL returns the URL of a lock's templates, with the user's name that the lock lacks.
 func pinnedURL(t lock.Template) string {
 	located, _, err := fetch.Locate(t.Ref)
 	if err != nil || agent.TemplateDirectory(t.Ref) != t.Directory {

@@ -17,15 +17,13 @@ var (
 	nameKeys = []string{"name", "file", "filename", "filepath", "path", "url", "uri", "asset", "artifact", "downloaduri"}
 	// algorithmKeys are those of an algorithm's name.
 	algorithmKeys = []string{"algorithm", "alg", "algo", "type", "hashalgorithm"}
-	// digestKeys are those of a digest whose algorithm stands elsewhere, if
-	// anywhere.
+	// digestKeys are those of a digest whose algorithm stands elsewhere, if anywhere.
 	digestKeys = []string{"hash", "digest", "checksum", "sum", "value", "content", "checksumvalue", "integrity", "hex"}
 	// plainKeys are those of values that say nothing of which file is meant.
 	plainKeys = append([]string{"hashes", "digests", "checksums", "sums", "originalchecksums", "files", "artifacts", "assets", "subject", "subjects", "data", "items", "result", "results"}, digestKeys...)
 )
 
-// readJSON takes what a JSON document has, whatever its shape: under the name of
-// an algorithm, beside one, or under the name of a file.
+// readJSON takes digests under the name of an algorithm, beside one, or under that of a file.
 func (c *contents) readJSON(data []byte) {
 	var value any
 	if json.NewDecoder(bytes.NewReader(data)).Decode(&value) == nil {
@@ -87,8 +85,7 @@ func (c *contents) jsonDigest(kind, text, name string, exact bool) {
 	}
 }
 
-// lookup returns the text under the first of some keys that an object has, in any
-// case.
+// lookup returns the text under the first key that an object has, in any case.
 func lookup(object map[string]any, keys []string) string {
 	for _, want := range keys {
 		for _, key := range slices.Sorted(maps.Keys(object)) {

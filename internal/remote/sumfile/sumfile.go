@@ -1,5 +1,4 @@
-// Package sumfile reads the checksum files that publishers put beside what they
-// publish, in the forms that tools write. It does no I/O.
+// Package sumfile reads the checksum files that publishers write, in the forms of any tool. It does no I/O.
 package sumfile
 
 import (
@@ -13,8 +12,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
-// NoneError says that what was read is no checksum file: an answer such as "not
-// found", which some servers give with a status of success.
+// NoneError is for what is no checksum file, such as "not found" with a status of success.
 type NoneError struct {
 	// What was read instead: "empty", "a web page", "text".
 	What string
@@ -29,8 +27,7 @@ type sum struct {
 	agent.Checksum
 	// name is as the file has it, with slashes; or empty.
 	name string
-	// exact says that the name decides whether it is a checksum at all: it
-	// counts for nothing else.
+	// exact says that the digest counts for the file with this name alone.
 	exact bool
 }
 
@@ -57,8 +54,7 @@ func published() (names []string, digitForms string) {
 	return names, digitForms[1:]
 }
 
-// withDigits returns the name of the algorithm whose digests have so many hexadecimal
-// digits, if they count; or "".
+// withDigits returns the algorithm whose digests count and have so many digits; or "".
 func withDigits(n int) string {
 	i := slices.IndexFunc(agent.Algorithms, func(a agent.Algorithm) bool { return a.Published && a.Digits() == n })
 	if i < 0 {
@@ -143,8 +139,7 @@ func agrees(all []agent.Checksum, one agent.Checksum) bool {
 	return !slices.ContainsFunc(all, func(c agent.Checksum) bool { return c.Algorithm == one.Algorithm && c.Hex != one.Hex })
 }
 
-// alone returns the digests of a file that is about one artifact, whatever it
-// calls that.
+// alone is for a file that is about one artifact, whatever it calls that.
 func (c *contents) alone(path string) ([]agent.Checksum, error) {
 	var found []agent.Checksum
 	for _, s := range c.sums {
@@ -162,8 +157,7 @@ func (c *contents) alone(path string) ([]agent.Checksum, error) {
 	return found, nil
 }
 
-// common returns how many elements at their ends a name and a path share; 0 if not
-// even the last.
+// common counts the elements that a name and a path share at their ends.
 func common(name, path string) int {
 	if name == "" {
 		return 0
@@ -186,8 +180,7 @@ func shown(path string) string {
 	return name
 }
 
-// add takes a digest in hexadecimal digits. The algorithm is empty if only the length
-// tells it.
+// The algorithm is empty if only the length tells it.
 func (c *contents) add(algorithm, digits, name string, exact bool) {
 	known := withDigits(len(digits))
 	switch {

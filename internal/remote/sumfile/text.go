@@ -101,8 +101,7 @@ func (r *textReader) expects(digits string, indented, grouped bool) bool {
 	return r.algorithm != "" || len(digits) >= 32 && (indented || grouped || len(digits)%32 != 0)
 }
 
-// groups joins hexadecimal digits that stand in groups of two, four or eight, or
-// all together.
+// groups joins hexadecimal digits in groups of two, four or eight, or all together.
 func groups(line string) (digits string, ok bool) {
 	if len(line) > maxDigits*2 {
 		return "", false
@@ -161,8 +160,7 @@ func digest(token string) (kind, digits string, ok bool) {
 	return "", "", false
 }
 
-// table reads a row of PowerShell's table: ALGORITHM HEX PATH, or what is left of
-// the path in a narrow window.
+// table reads a row of PowerShell's: ALGORITHM HEX PATH, which a narrow window cuts.
 func (r *textReader) table(line string) bool {
 	fields := strings.Fields(line)
 	if len(fields) < 2 || algorithm(fields[0]) == "" {
@@ -297,8 +295,7 @@ func (r *textReader) digestLast(line string) bool {
 	return true
 }
 
-// escapes are those of a name in a line that begins with a backslash (coreutils,
-// src/digest.c).
+// escapes are those of a line that begins with a backslash (coreutils, src/digest.c).
 var escapes = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r")
 
 // tidy returns a name as it is compared. What stands for standard input is none.
