@@ -78,44 +78,26 @@ func (r *Response) Decode(c Coding) (body io.Reader, undone bool, err error) {
 	if !c.gzip {
 		return r, false, nil
 	}
-	raw := &recording{Reader: r}
-	zr, err := gzip.NewReader(raw)
+	var seen bytes.Buffer
+	whole := io.MultiReader(&seen, r)
+	zr, err := gzip.NewReader(io.TeeReader(r, &seen))
 	if err == io.EOF || err == gzip.ErrHeader && c.packed {
-		return raw.again(), false, nil
+		return whole, false, nil
 	}
 	if err != nil {
-		return raw.again(), false, err
+		return whole, false, err
 	}
 	head := make([]byte, 2)
 	n, err := io.ReadFull(zr, head)
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-		return raw.again(), false, err
+		return whole, false, err
 	}
 	if c.packed && !bytes.Equal(head[:n], []byte{0x1f, 0x8b}) {
-		return raw.again(), false, nil
+		return whole, false, nil
 	}
-	raw.end()
-	return io.MultiReader(bytes.NewReader(head[:n]), zr), true, nil
+	zr, err = gzip.NewReader(whole)
+	return zr, err == nil, err
 }
-
-// recording remembers what was read.
-type recording struct {
-	io.Reader
-	seen  []byte
-	ended bool
-}
-
-func (r *recording) Read(p []byte) (int, error) {
-	n, err := r.Reader.Read(p)
-	if !r.ended {
-		r.seen = append(r.seen, p[:n]...)
-	}
-	return n, err
-}
-
-func (r *recording) again() io.Reader { return io.MultiReader(bytes.NewReader(r.seen), r.Reader) }
-
-func (r *recording) end() { r.seen, r.ended = nil, true }
 
 // ContentRange says which bytes of a file an answer has: START-END/TOTAL (RFC 9110,
 // section 14.4). End is the last byte; total is -1 if it is unknown.

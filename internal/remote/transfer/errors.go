@@ -81,26 +81,22 @@ const maxHost = 300
 // Printable makes what a server says fit to be shown: one line of printable
 // characters, no more than so many.
 func Printable(s string, most int) string {
-	var b strings.Builder
-	n := 0
-	for _, r := range s {
-		if n++; n > most {
-			b.WriteString("…")
-			break
-		}
-		if !unicode.IsPrint(r) {
-			r = ' '
-		}
-		b.WriteRune(r)
+	line := []rune(s)
+	if len(line) > most {
+		line = append(line[:most], '…')
 	}
-	return strings.TrimSpace(b.String())
+	for i, r := range line {
+		if !unicode.IsPrint(r) {
+			line[i] = ' '
+		}
+	}
+	return strings.TrimSpace(string(line))
 }
 
 // PermanentError is one that no further attempt will cure.
-type PermanentError struct{ err error }
+type PermanentError struct{ error }
 
-func (e *PermanentError) Error() string { return e.err.Error() }
-func (e *PermanentError) Unwrap() error { return e.err }
+func (e *PermanentError) Unwrap() error { return e.error }
 
 // Permanent says of an error that no further attempt will cure it.
 func Permanent(err error) error {
@@ -111,10 +107,9 @@ func Permanent(err error) error {
 }
 
 // LocalError is a failure of this machine, as of its disk, not of a server.
-type LocalError struct{ err error }
+type LocalError struct{ error }
 
-func (e *LocalError) Error() string { return e.err.Error() }
-func (e *LocalError) Unwrap() error { return e.err }
+func (e *LocalError) Unwrap() error { return e.error }
 
 // Local says of an error that it is this machine's.
 func Local(err error) error {
@@ -157,7 +152,7 @@ func Failure(doing string, err error, advice func(error) (fault.Kind, string)) e
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	if e, ok := errors.AsType[*LocalError](err); ok {
-		return fault.New(fault.Unexpected, "%s: %w", doing, e.err)
+		return fault.New(fault.Unexpected, "%s: %w", doing, e.error)
 	}
 	kind, hint := advice(err)
 	return fault.New(kind, "%s: %w", doing, err).WithHint("%s", hint)
@@ -199,13 +194,10 @@ const (
 
 // WithoutURL drops the URL, which may hold credentials, from a url.Error.
 func WithoutURL(err error) error {
-	for {
-		e, ok := err.(*url.Error)
-		if !ok {
-			return err
-		}
-		err = e.Err
+	if e, ok := err.(*url.Error); ok {
+		return WithoutURL(e.Err)
 	}
+	return err
 }
 
 // PlainReason returns an error of net/http without what may be secret in it, fit to be

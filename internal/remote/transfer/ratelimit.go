@@ -77,10 +77,6 @@ func newRateLimit(code int, h http.Header, now time.Time) RateLimit {
 	if wait == 0 && l.Reached && (!counted || left <= 0) {
 		wait = reset(h, theirs)
 	}
-	return l.with(wait, now)
-}
-
-func (l RateLimit) with(wait time.Duration, now time.Time) RateLimit {
 	if wait > 0 {
 		l.RetryAfter, l.Until = wait, now.Add(wait)
 	}
@@ -113,13 +109,10 @@ var limitWords = lazyregexp.New(`(?i)rate ?limit|slow ?down|too ?many ?requests|
 // Told takes from the body of a refusal whether it is a rate limit. A page for
 // people may say anything.
 func (e *StatusError) Told(contentType, body string) {
-	page := strings.HasPrefix(contentType, "text/html")
-	switch e.Code {
-	case http.StatusForbidden, http.StatusServiceUnavailable:
-		if !page && limitWords.MatchString(body) {
-			e.quiet = e.Code == http.StatusForbidden && !e.Reached
-			e.Reached = true
-		}
+	limits := e.Code == http.StatusForbidden || e.Code == http.StatusServiceUnavailable
+	if limits && !strings.HasPrefix(contentType, "text/html") && limitWords.MatchString(body) {
+		e.quiet = e.Code == http.StatusForbidden && !e.Reached
+		e.Reached = true
 	}
 }
 
