@@ -3,6 +3,7 @@ package registry
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -141,9 +142,7 @@ func basic(auth Credentials) string {
 	if auth.Username == "" || auth.Password == "" {
 		return ""
 	}
-	req := http.Request{Header: http.Header{}}
-	req.SetBasicAuth(auth.Username, auth.Password)
-	return req.Header.Get("Authorization")
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(auth.Username+":"+auth.Password))
 }
 
 // send sends a request over the wire.

@@ -51,10 +51,7 @@ func (r *Repository) Manifest(ctx context.Context, tagOrDigest string) (Manifest
 		m, err = r.manifest(ctx, tagOrDigest)
 		return err
 	})
-	if err != nil {
-		return Manifest{}, r.failure(ctx, doing, err)
-	}
-	return m, nil
+	return m, r.failure(ctx, doing, err)
 }
 
 // checkIdentifier refuses what is neither a tag nor a digest: it would lead

@@ -16,33 +16,23 @@ import (
 // statusError is an answer that is a refusal.
 type statusError struct {
 	*transfer.StatusError
-	// method is that of the request.
-	method string
-	stage  stage
-	// codes are the registry's own error codes.
-	codes []string
-	// anonymous says that no credentials were there to send.
-	anonymous bool
-	// admitted says that the credentials are good: it is for something else
-	// that the request is refused.
-	admitted bool
-	// elsewhere says that it is not the registry's host that answers.
-	elsewhere bool
-	// page says that the answer is a web page.
-	page bool
+	method    string // of the request
+	stage     stage
+	codes     []string // the registry's own error codes
+	anonymous bool     // no credentials were there to send
+	admitted  bool     // the credentials are good: it is refused for something else
+	elsewhere bool     // it is not the registry's host that answers
+	page      bool     // the answer is a web page
 }
 
 // stage is what a request was about.
 type stage int
 
 const (
-	// stageContent is about blobs and manifests.
 	stageContent stage = iota
 	stageManifest
-	// stageGreeting is the first question, at /v2/.
-	stageGreeting
-	// stageToken is that to the token server.
-	stageToken
+	stageGreeting // the first question, at /v2/
+	stageToken    // that to the token server
 )
 
 func (e *statusError) Error() string {
@@ -187,27 +177,26 @@ type Refusal int
 
 // The refusals.
 const (
-	// NotRefused is for whatever else went wrong.
-	NotRefused Refusal = iota
-	// RefusedOtherwise is for what the others do not say.
-	RefusedOtherwise
-	// RefusedCredentials is that there are none, or that they are wrong.
-	RefusedCredentials
-	// RefusedAccess is that the user lacks the right, or that what it is about
-	// does not exist: registries do not tell which.
-	RefusedAccess
-	// RefusedRepository is that the repository does not exist, or cannot.
-	RefusedRepository
-	// RefusedPush is that nothing can be pushed there: a proxy repository, or
-	// one that may only be read.
-	RefusedPush
-	// RefusedDocument is that the registry does not take a manifest of that kind.
-	RefusedDocument
-	// RefusedTag is that the tag has other content, and may not be moved.
-	RefusedTag
-	// RefusedQuota is that there is no room left.
-	RefusedQuota
+	NotRefused         Refusal = iota // it failed otherwise
+	RefusedOtherwise                  // for what the others do not say
+	RefusedCredentials                // there are none, or they are wrong
+	RefusedAccess                     // the user lacks the right, or it does not exist: registries do not tell which
+	RefusedRepository                 // it does not exist, or cannot
+	RefusedPush                       // nothing can be pushed there: it is a proxy repository, or may only be read
+	RefusedDocument                   // the registry does not take a manifest of that kind
+	RefusedTag                        // it has other content, and may not be moved
+	RefusedQuota                      // there is no room left
 )
+
+// refusalHints have the next step where it is always the same.
+var refusalHints = map[Refusal]string{
+	RefusedAccess:     "the user lacks the right, or the project does not exist: ask whoever runs the registry",
+	RefusedRepository: "create the repository, or what it belongs to (a project, an organisation), in the registry first",
+	RefusedPush:       "is it a repository that only passes on what another registry has, or may only be read? push to another one",
+	RefusedDocument:   "the registry does not take manifests of this kind; its log tells more",
+	RefusedTag:        "the registry does not let a tag be moved (immutable tags): push to another repository, or have that lifted for this tag",
+	RefusedQuota:      "there is no room left for it in the registry: have the quota raised, or delete there what is no longer needed",
+}
 
 // RefusalOf returns what a registry refused something for.
 func RefusalOf(err error) Refusal {
@@ -284,26 +273,15 @@ func (e *statusError) hint(host string) string {
 }
 
 func (e *statusError) refusalHint(host string) string {
-	switch e.refusal() {
-	case RefusedCredentials:
-		if e.anonymous {
-			return "no credentials are there for it: docker login " + host + " writes them to " + configPlace
-		}
-		return "it does not take the credentials that are there for it: docker login " + host + " replaces them in " + configPlace
-	case RefusedAccess:
-		return "the user lacks the right, or the project does not exist: ask whoever runs the registry"
-	case RefusedRepository:
-		return "create the repository, or what it belongs to (a project, an organisation), in the registry first"
-	case RefusedPush:
-		return "is it a repository that only passes on what another registry has, or may only be read? push to another one"
-	case RefusedDocument:
-		return "the registry does not take manifests of this kind; its log tells more"
-	case RefusedTag:
-		return "the registry does not let a tag be moved (immutable tags): push to another repository, or have that lifted for this tag"
-	case RefusedQuota:
-		return "there is no room left for it in the registry: have the quota raised, or delete there what is no longer needed"
+	refusal := e.refusal()
+	if hint := refusalHints[refusal]; hint != "" {
+		return hint
 	}
 	switch {
+	case refusal == RefusedCredentials && e.anonymous:
+		return "no credentials are there for it: docker login " + host + " writes them to " + configPlace
+	case refusal == RefusedCredentials:
+		return "it does not take the credentials that are there for it: docker login " + host + " replaces them in " + configPlace
 	case e.Code == http.StatusMethodNotAllowed:
 		return "something before the registry does not let " + e.method + " pass: have it pass GET, HEAD, POST, PATCH, PUT and DELETE below /v2/"
 	case e.Code == http.StatusNotFound && e.method == http.MethodPost:

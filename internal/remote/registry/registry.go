@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
@@ -106,22 +107,15 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 type Repository struct {
 	client *Client
 	name   Name
-	// host and path are as they go over the wire: docker.io is index.docker.io
-	// there, and has names of one component under library/.
+	// host and path are as they go over the wire: see [Name.wire].
 	host, path string
 	http       *transfer.Client
-	// anonymous says that there are no credentials for it.
-	anonymous bool
-	// admitted says that a token server gave a token for the credentials.
-	admitted bool
-	// page says that a web page was the answer to the first question.
-	page bool
-	// secrets must not be shown, whoever repeats them.
-	secrets []string
-	// piece is how many bytes of a blob a request may bring; 0 stands for any number.
-	piece atomic.Int64
-	// whole says that a blob is taken only in the request that ends the upload.
-	whole atomic.Bool
+	anonymous  bool         // there are no credentials for it
+	admitted   bool         // a token server gave a token for the credentials
+	page       bool         // a web page was the answer to the first question
+	secrets    []string     // must not be shown, whoever repeats them
+	piece      atomic.Int64 // how many bytes of a blob a request may bring; 0 stands for any number
+	whole      atomic.Bool  // a blob is taken only in the request that ends the upload
 }
 
 // Name returns what the repository is called.
@@ -222,9 +216,7 @@ func (q request) http(ctx context.Context) (*http.Request, error) {
 	if err != nil {
 		return nil, transfer.Permanent(errors.New("the registry names a URL that is none"))
 	}
-	for name, values := range q.header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, q.header)
 	req.Header.Set("Accept-Encoding", "identity")
 	if q.body != nil {
 		req.Body, req.ContentLength, req.GetBody = q.body, q.body.size, nil

@@ -40,23 +40,16 @@ type session struct {
 	open     func() (io.ReadSeekCloser, error)
 	progress func(done int64)
 
-	// location is where the upload goes on; nil before it has begun.
-	location *url.URL
-	// fresh says that the registry has just given the location.
-	fresh bool
-	// offset is what the registry has of the blob, high what it ever had.
-	offset, high int64
-	// resumed says that the registry has put the blob together from pieces.
-	resumed bool
-	// doubted says that the registry was asked in vain how much it has.
-	doubted bool
-	// refused says that the registry found the digest wrong before.
-	refused bool
-	// read says that the content was read again here, and is right.
-	read bool
-	// least is the smallest piece that the registry takes, in bytes.
-	least int64
-	sent  int64
+	location *url.URL // where the upload goes on; nil before it has begun
+	fresh    bool     // the registry has just given the location
+	offset   int64    // what the registry has of the blob
+	high     int64    // what it ever had
+	resumed  bool     // the registry has put the blob together from pieces
+	doubted  bool     // it was asked in vain how much it has
+	refused  bool     // it found the digest wrong before
+	read     bool     // the content was read again here, and is right
+	least    int64    // the smallest piece that the registry takes, in bytes
+	sent     int64
 }
 
 // pieces are the sizes, in bytes, that are tried one after the other where
@@ -408,10 +401,7 @@ type upload struct {
 	progress           func(done int64)
 }
 
-var (
-	errBodyGone = errors.New("the request was sent twice, its body cannot be")
-	errShort    = errors.New("the content is shorter than it should be")
-)
+var errBodyGone = errors.New("the request was sent twice, its body cannot be")
 
 // body opens the content, of which so many bytes are to be sent.
 func (s *session) body(size int64) (*upload, error) {
@@ -481,7 +471,7 @@ func (u *upload) moved(n int, err error) {
 	case err == nil || u.sent == u.size:
 		return
 	case errors.Is(err, io.EOF):
-		err = errShort
+		err = errors.New("the content is shorter than it should be")
 	}
 	u.err = fmt.Errorf("reading the content: %w", err)
 }

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -72,9 +73,9 @@ func (id Identity) addAuthorities(ctx context.Context, roots *x509.CertPool, fil
 		return fault.New(fault.Usage, "reading the certificates in %s: %w", file, fmt.Errorf(format, args...)).
 			WithHint("%s wants PEM, which begins with -----BEGIN CERTIFICATE-----", id.flag("ca-file"))
 	}
-	data, err := readPEM(ctx, file)
+	data, err := readPEM(ctx, "certificates", file, id.flag("ca-file"))
 	if err != nil {
-		return fault.New(fault.Usage, "reading the certificates in %s: %w", file, err).WithHint("%s names a PEM file", id.flag("ca-file"))
+		return err
 	}
 	begun, n := strings.Count(string(data), "-----BEGIN CERTIFICATE-----"), 0
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
@@ -132,15 +133,12 @@ func (id Identity) certificate(ctx context.Context) (*tls.Certificate, error) {
 		}
 		return nil, fault.New(fault.Usage, "%s is given without %s", given, missing).WithHint("a certificate and its private key go together; both may be in one file, which is then named twice")
 	}
-	certPEM, err := readPEM(ctx, id.CertFile)
+	certPEM, err := readPEM(ctx, "client certificate", id.CertFile, certFlag)
 	if err != nil {
-		return nil, fault.New(fault.Usage, "reading the client certificate in %s: %w", id.CertFile, err).WithHint("%s names a PEM file", certFlag)
+		return nil, err
 	}
-	keyPEM, err := readPEM(ctx, id.KeyFile)
-	if err != nil {
-		return nil, fault.New(fault.Usage, "reading the private key in %s: %w", id.KeyFile, err).WithHint("%s names a PEM file", keyFlag)
-	}
-	if err := CheckKey(id.KeyFile, keyPEM); err != nil {
+	keyPEM, err := readPEM(ctx, "private key", id.KeyFile, keyFlag)
+	if err = cmp.Or(err, CheckKey(id.KeyFile, keyPEM)); err != nil {
 		return nil, err
 	}
 	cert, err := tls.X509KeyPair(certPEM, keyPEM)
@@ -184,14 +182,16 @@ const derSequence = 0x30
 // signedData is the type of PKCS #7, in DER (RFC 2315, section 14).
 var signedData = []byte{0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02}
 
-// readPEM reads a file, which may be a pipe: <(vault read …).
-func readPEM(ctx context.Context, file string) ([]byte, error) {
+// readPEM reads a file that a flag names, which may be a pipe: <(vault read …).
+func readPEM(ctx context.Context, what, file, flag string) ([]byte, error) {
 	data, err := disk.Await(ctx, func() ([]byte, error) { return disk.ReadFile(file, maxPEM) })
-	// DER is no text.
-	if err != nil || len(data) > 0 && data[0] == derSequence {
-		return data, err
+	if err == nil && !(len(data) > 0 && data[0] == derSequence) { // DER is no text
+		data, err = textfile.Decode(data)
 	}
-	return textfile.Decode(data)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "reading the %s in %s: %w", what, file, err).WithHint("%s names a PEM file", flag)
+	}
+	return data, nil
 }
 
 // IsTLS reports whether the other side could not prove who it is.

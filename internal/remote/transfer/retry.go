@@ -59,7 +59,10 @@ func (r Retry) Do(ctx context.Context, tell func(err error, pause time.Duration)
 			high, failures = now, 0
 		}
 		if failures++; failures > r.limit() || attempts == maxAttempts {
-			return gaveUp(err, attempts)
+			if attempts > 1 {
+				err = fmt.Errorf("gave up after %d attempts: %w", attempts, err)
+			}
+			return err
 		}
 		if e, ok := errors.AsType[*StatusError](err); ok && e.RetryAfter > cmp.Or(r.MaxWait, DefaultMaxWait) {
 			e.declined = true
@@ -69,8 +72,10 @@ func (r Retry) Do(ctx context.Context, tell func(err error, pause time.Duration)
 		if tell != nil {
 			tell(r.outlook(err, failures, pause), pause)
 		}
-		if err := sleep(ctx, pause); err != nil {
-			return err
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 }
@@ -83,13 +88,6 @@ func (r Retry) outlook(err error, failures int, pause time.Duration) error {
 		pause += r.backoff(n)
 	}
 	return fmt.Errorf("%w (attempt %d of %d; goes on for some %s)", err, failures, r.limit()+1, max(pause.Round(time.Second), time.Second))
-}
-
-func gaveUp(err error, attempts int) error {
-	if attempts == 1 {
-		return err
-	}
-	return fmt.Errorf("gave up after %d attempts: %w", attempts, err)
 }
 
 // quietly is by how much longer than usual the first pause is after a limit
@@ -117,15 +115,4 @@ func (r Retry) pause(err error, failures int) time.Duration {
 func (r Retry) backoff(failures int) time.Duration {
 	first := cmp.Or(r.Backoff, 500*time.Millisecond)
 	return min(first<<min(failures-1, 10), 60*first)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
