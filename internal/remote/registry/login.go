@@ -115,14 +115,14 @@ func (l *login) again(req *http.Request, c challenge, used string) (authorizatio
 // renew gets a token for what the repository is opened for and, before that, for what the
 // registry says that it lacks: some token servers look at the first scope alone.
 func (l *login) renew(ctx context.Context, c challenge) error {
-	token, err := l.auth.RegistryToken, error(nil)
-	if token == "" {
-		scopes := []string{l.scope}
-		if more := c.params["scope"]; more != "" && more != l.scope {
-			scopes = []string{more, l.scope}
-		}
-		token, err = l.ask(ctx, c, l.auth, scopes...)
+	if l.auth.RegistryToken != "" {
+		return nil // that is all there is
 	}
+	scopes := []string{l.scope}
+	if more := c.params["scope"]; more != "" && more != l.scope {
+		scopes = []string{more, l.scope}
+	}
+	token, err := l.ask(ctx, c, l.auth, scopes...)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.token = cmp.Or(token, l.token)

@@ -92,7 +92,6 @@ func (r *Repository) expect(resp *transfer.Response, codes ...int) error {
 
 func isReading(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
-// refused returns the refusal that an answer is.
 func (r *Repository) refused(resp *transfer.Response, stage stage) *statusError {
 	req := resp.Request
 	e := &statusError{

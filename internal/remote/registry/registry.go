@@ -62,7 +62,7 @@ type Client struct {
 // flag returns the name of a flag.
 func (c *Client) flag(name string) string { return "--" + c.FlagPrefix + name }
 
-// access is what a handshake is about.
+// access is what a [handshake] is about.
 type access struct {
 	name Name
 	push bool
@@ -178,15 +178,12 @@ func (c *Client) shakeHands(ctx context.Context, n Name, push bool) (*Repository
 }
 
 type request struct {
-	method string
-	url    *url.URL
-	header http.Header
-	// body may be nil.
-	body *upload
-	// data is a short body.
-	data []byte
-	// answering is how long the registry may take to answer; 0 stands for the idle timeout.
-	answering time.Duration
+	method    string
+	url       *url.URL
+	header    http.Header
+	body      *upload       // may be nil
+	data      []byte        // a short body
+	answering time.Duration // how long the registry may take to answer; 0 stands for the idle timeout
 }
 
 func (r *Repository) do(ctx context.Context, q request) (*transfer.Response, error) {

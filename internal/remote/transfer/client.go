@@ -29,11 +29,9 @@ func NewClient(transport http.RoundTripper, who string, idleTimeout time.Duratio
 // Response is an answer whose body is read under watch.
 type Response struct {
 	*http.Response
-	watch *Watchdog
-	// asked is the URL of the request; that of Response may be a redirect's.
-	asked *url.URL
-	// refusal is the last result of [Response.Refusal].
-	refusal *StatusError
+	watch   *Watchdog
+	asked   *url.URL     // that of Response may be a redirect's
+	refusal *StatusError // once [Response.Refusal] was called
 }
 
 // Do sends a request and returns the answer, whatever its status. Answering is

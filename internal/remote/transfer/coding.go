@@ -26,14 +26,10 @@ var compressions = map[string][]string{
 
 // Coding is what an answer says of how its body is coded.
 type Coding struct {
-	// Named is the header field Content-Encoding, fit to be shown; or empty.
-	Named string
-	// Compressed says that the body is not the file: the server compresses it.
-	Compressed bool
-	// gzip says that it is by the only coding that is undone.
-	gzip bool
-	// packed says that the file itself is so compressed, by its name.
-	packed bool
+	Named      string // the header field Content-Encoding, fit to be shown; or empty
+	Compressed bool   // the body is not the file: the server compresses it
+	gzip       bool   // it is by the only coding that is undone
+	packed     bool   // the file itself is so compressed, by its name
 }
 
 // CodingOf reads the header fields of an answer.

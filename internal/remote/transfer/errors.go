@@ -19,24 +19,16 @@ import (
 // StatusError is an answer that is not what was asked for.
 type StatusError struct {
 	Code int
-	// RateLimit is what the answer says of when to come back.
 	RateLimit
-	// Host answers, which a redirect may have led to.
-	Host string
-	// Proxy says that it is a proxy that refuses to connect.
-	Proxy bool
-	// Says is what the server says for itself, fit to be shown; or empty.
-	Says string
+	Host  string // answers; a redirect may have led to it
+	Proxy bool   // it is a proxy that refuses to connect
+	Says  string // what the server says for itself, fit to be shown; or empty
 }
 
 // NewStatusError returns the refusal that an answer is, by its header fields:
 // see [Response.Refusal].
 func NewStatusError(resp *http.Response) *StatusError {
-	host := ""
-	if resp.Request != nil {
-		host = Printable(resp.Request.URL.Host, maxHost)
-	}
-	return NewRefusal(host, resp.StatusCode, resp.Header)
+	return NewRefusal(Printable(resp.Request.URL.Host, maxHost), resp.StatusCode, resp.Header)
 }
 
 // NewRefusal is [NewStatusError] for an answer that a client library has taken

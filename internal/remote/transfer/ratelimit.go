@@ -15,16 +15,11 @@ import (
 
 // RateLimit is how long a server asks to be left alone.
 type RateLimit struct {
-	// Reached says that the server gives nothing because it was asked too often.
-	Reached bool
-	// RetryAfter is how long the server asks to be left alone; 0 if it says nothing.
-	RetryAfter time.Duration
-	// Until is when that ends, by this machine's clock; zero if the server says nothing.
-	Until time.Time
-	// declined says that this is longer than this side waits.
-	declined bool
-	// quiet says that the server counts the questions that it does not answer, too.
-	quiet bool
+	Reached    bool          // the server gives nothing because it was asked too often
+	RetryAfter time.Duration // how long it asks to be left alone; 0 if it says nothing
+	Until      time.Time     // when that ends, by this machine's clock; zero if it says nothing
+	declined   bool          // that is longer than this side waits
+	quiet      bool          // the server counts the questions that it does not answer, too
 }
 
 // String says what there is to say of a limit that was reached.

@@ -41,16 +41,11 @@ func (e *ChangedError) Error() string { return e.Reason }
 
 // Sink takes the bytes of a file in their order.
 type Sink interface {
-	// Size is how many bytes are there.
-	Size() int64
-	// Add appends.
+	Size() int64 // how many bytes are there
 	Add(p []byte) error
-	// Secure makes sure that a later run finds what is there.
-	Secure() error
-	// Restart throws away what is there.
-	Restart() error
-	// Origin says of which version of the file the bytes are.
-	Origin() store.Origin
+	Secure() error        // has a later run find what is there
+	Restart() error       // throws away what is there
+	Origin() store.Origin // of which version of the file the bytes are
 	SetOrigin(o store.Origin) error
 }
 
@@ -58,20 +53,12 @@ type Sink interface {
 // is called from one goroutine at a time. URLs in what it is given carry no
 // credentials.
 type Observer struct {
-	// Waiting: another run, or another part of this one, is downloading the
-	// same file.
-	Waiting func()
-	// Started: content begins to flow; total is its size in bytes, or -1. It
-	// is called again after Restarted.
-	Started func(total int64)
-	// Resumed: the bytes before offset are here; what is Received follows them.
-	Resumed func(offset int64)
-	// Received: n more bytes.
-	Received func(n int)
-	// Retrying: an attempt failed; the next follows after a pause.
-	Retrying func(err error, pause time.Duration)
-	// Restarted: what was received is void; the count begins at zero.
-	Restarted func(reason string)
+	Waiting   func()                               // another run, or another part of this one, is downloading the same file
+	Started   func(total int64)                    // content begins to flow, of so many bytes or -1; again after Restarted
+	Resumed   func(offset int64)                   // the bytes before offset are here; what is Received follows them
+	Received  func(n int)                          // n more bytes
+	Retrying  func(err error, pause time.Duration) // an attempt failed; the next follows after a pause
+	Restarted func(reason string)                  // what was received is void; the count begins at zero
 }
 
 // Filled returns the observer with functions that do nothing in the place of those
@@ -114,13 +101,10 @@ type Download struct {
 	// many bytes as came so far.
 	CheckTotal, CheckSize func(size int64) error
 
-	// Transferred is how many bytes came, those that were thrown away included.
-	Transferred int64
-	// Resumed is how many bytes an earlier run had left, and were kept.
-	Resumed int64
+	Transferred int64 // how many bytes came, those that were thrown away included
+	Resumed     int64 // how many bytes an earlier run had left, and were kept
 
-	// high is how many bytes there ever were.
-	high  int64
+	high  int64 // how many bytes there ever were
 	begun bool
 }
 

@@ -153,7 +153,7 @@ func (l *trackedConn) Close() error {
 func (l *trackedConn) throttle(n int) {
 	if l.limit != nil {
 		l.throttling.Add(1)
-		l.limit.wait(l.closed, n)
+		_ = l.limit.bucket.WaitN(l.closed, n) // that it is closed, the caller sees
 		l.throttled.Store(time.Now().UnixNano())
 		l.throttling.Add(-1)
 	}
@@ -221,9 +221,4 @@ func (l *Limiter) Piece(p []byte) []byte {
 		return p
 	}
 	return p[:min(len(p), l.piece)]
-}
-
-// wait waits until n bytes, of a piece at most, may move, or ctx is done.
-func (l *Limiter) wait(ctx context.Context, n int) {
-	_ = l.bucket.WaitN(ctx, n) // that ctx is done, the caller sees
 }
