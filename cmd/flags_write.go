@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -47,11 +48,9 @@ func (w *writeFlags) options(g *global) (o mirror.WriteOptions, err error) {
 }
 
 // resultTo returns where the result goes: to standard error if a bundle has standard output.
-func (w *writeFlags) resultTo(g *global) io.Writer {
-	for _, output := range w.outputs {
-		if target, err := forms.All.ParseTarget(output); err == nil && target.Path == "-" {
-			return g.env.Stderr
-		}
+func (g *global) resultTo(outputs []form.Target) io.Writer {
+	if slices.ContainsFunc(outputs, func(t form.Target) bool { return t.Path == form.StandardStream }) {
+		return g.env.Stderr
 	}
 	return g.env.Stdout
 }

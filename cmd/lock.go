@@ -20,7 +20,7 @@ const defaultLock = "botkube-mirror.lock.json"
 func lockCommand(g *global) *cobra.Command {
 	var sel selectionFlags
 	var net networkFlags
-	var keepGoing bool
+	var o mirror.LockOptions
 	c := &cobra.Command{
 		Use:   "lock --version VERSION [FILE]",
 		Short: "Resolve plugins and pin every file with its size and digest",
@@ -30,22 +30,20 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 		Example: `  botkube-mirror lock --version v1.14.0 --platform linux/amd64
   botkube-mirror pull --lock ` + defaultLock + ` -o ./plugins`,
 		Args: maxArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) (err error) {
 			file := defaultLock
 			if len(args) > 0 {
 				file = args[0]
 			}
-			selection, err := sel.selection(g)
-			if err != nil {
+			if o.Selection, err = sel.selection(g); err != nil {
 				return err
 			}
-			replaces := file
-			if file == "-" {
-				replaces = ""
+			if file != "-" {
+				o.Replaces = file
 			}
 			var configured *configured.Agent
 			l, err := inSession(c.Context(), g, net.upstream(), func(s *mirror.Session) (l *lock.Lock, err error) {
-				l, configured, err = s.Lock(c.Context(), mirror.LockOptions{Selection: selection, KeepGoing: keepGoing, Replaces: replaces})
+				l, configured, err = s.Lock(c.Context(), o)
 				return l, err
 			})
 			if incomplete, ok := errors.AsType[*mirror.Incomplete](err); ok && g.format == "json" {
@@ -71,7 +69,7 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 		},
 	}
 	sel.register(c, "put into the bundle")
-	keepGoingFlag(c, &keepGoing)
+	keepGoingFlag(c, &o.KeepGoing)
 	net.register(c)
 	net.transfer.registerMaxSize(c)
 	return c

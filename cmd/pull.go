@@ -16,7 +16,7 @@ func pullCommand(g *global) *cobra.Command {
 	var sel selectionFlags
 	var write writeFlags
 	var net networkFlags
-	var dryRun, keepGoing bool
+	var o mirror.PullOptions
 	c := &cobra.Command{
 		Use:   "pull --version VERSION --output TARGET",
 		Short: "Resolve, download and verify plugins, and write them for the other side",
@@ -38,9 +38,7 @@ It begins only if the disks have room for the downloads and the outputs; see
   botkube-mirror pull --version v1.14.0 -o site:/srv/www --base-url https://mirror.example.com/botkube
   botkube-mirror pull --repository internal=https://plugins.example.com/plugins-index.yaml -o ./plugins`,
 		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			o := mirror.PullOptions{DryRun: dryRun, KeepGoing: keepGoing}
-			var err error
+		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if o.Selection, err = sel.selection(g); err != nil {
 				return err
 			}
@@ -50,16 +48,16 @@ It begins only if the disks have room for the downloads and the outputs; see
 			result, err := inSession(c.Context(), g, net.upstream(), func(s *mirror.Session) (*mirror.Result, error) {
 				return s.Pull(c.Context(), o)
 			})
-			if _, incomplete := errors.AsType[*mirror.Incomplete](err); err != nil && !(incomplete && (dryRun || g.format == "json")) {
+			if _, incomplete := errors.AsType[*mirror.Incomplete](err); err != nil && !(incomplete && (o.DryRun || g.format == "json")) {
 				return err
 			}
-			return errors.Join(err, g.printTo(write.resultTo(g), result, func() string { return pullSummary(result) }))
+			return errors.Join(err, g.printTo(g.resultTo(o.Outputs), result, func() string { return pullSummary(result) }))
 		},
 	}
 	sel.register(c, "put into the bundle")
 	write.register(c)
-	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be downloaded and what room that takes, and download no artifact")
-	keepGoingFlag(c, &keepGoing)
+	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "print what would be downloaded and what room that takes, and download no artifact")
+	keepGoingFlag(c, &o.KeepGoing)
 	net.register(c)
 	net.transfer.registerMaxSize(c)
 	return c

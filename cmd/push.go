@@ -20,8 +20,7 @@ func pushCommand(g *global) *cobra.Command {
 	var net networkFlags
 	var source registryFlags
 	var skip []string
-	var chartPath string
-	var force bool
+	var o mirror.PushOptions
 	c := &cobra.Command{
 		Use:   "push BUNDLE REGISTRY/PREFIX",
 		Short: "Publish a bundle's content in a registry",
@@ -38,10 +37,8 @@ those of docker login.`,
   botkube-mirror push bundle.tar registry.example.com/mirror --skip image --ca-file ca.pem
   botkube-mirror push docker://registry.example.com/mirror/botkube-plugins-bundle:v1.14.0 other.example.com/mirror`,
 		Args: exactArgs("BUNDLE", "REGISTRY/PREFIX"),
-		RunE: func(c *cobra.Command, args []string) error {
-			o := mirror.PushOptions{Source: args[0], Image: form.WriteOptions{Mount: img.mount}}
-			o.Options = push.Options{Prefix: args[1], ChartPath: chartPath, Force: force}
-			var err error
+		RunE: func(c *cobra.Command, args []string) (err error) {
+			o.Source, o.Prefix, o.Image.Mount = args[0], args[1], img.mount
 			if o.SubsetOptions, err = sub.options(); err != nil {
 				return err
 			}
@@ -68,8 +65,8 @@ those of docker login.`,
 	const read = "the registry that is read (docker://)"
 	source.register(c, "source-", read, ", for "+read)
 	c.Flags().StringArrayVar(&skip, "skip", nil, "`PART` to leave out: image, bundle, agent-image, watcher-image or chart; repeatable, or several with commas")
-	c.Flags().StringVar(&chartPath, "chart-path", push.DefaultChartPath, "`PATH` below PREFIX of the Helm chart; for registries whose names have two levels only: botkube-chart")
-	c.Flags().BoolVar(&force, "force", false, "replace tags that have other content")
+	c.Flags().StringVar(&o.ChartPath, "chart-path", push.DefaultChartPath, "`PATH` below PREFIX of the Helm chart; for registries whose names have two levels only: botkube-chart")
+	c.Flags().BoolVar(&o.Force, "force", false, "replace tags that have other content")
 	net.register(c)
 	return c
 }

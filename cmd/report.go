@@ -61,15 +61,17 @@ func oneLine(text string) string {
 
 // tame returns a text that is safe to show on a terminal. Names, tags and errors come from outside:
 // control characters, and those that reorder text, are escaped. Line breaks and tabs stay.
-func tame(text string) string {
-	return written(text, func(r rune) bool { return r == '\n' || r == '\t' })
-}
+func tame(text string) string { return written(text, "\n\t") }
 
 // tameName is [tame] for a text that must stay on one line.
-func tameName(name string) string { return written(name, func(rune) bool { return false }) }
+func tameName(name string) string { return written(name, "") }
 
-func written(text string, kept func(rune) bool) string {
-	if utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return unruly(r) && !kept(r) }) {
+func written(text, kept string) string {
+	unruly := func(r rune) bool {
+		known := unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
+		return known && !strings.ContainsRune(kept, r)
+	}
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, unruly) {
 		return text
 	}
 	var out strings.Builder
@@ -78,20 +80,16 @@ func written(text string, kept func(rune) bool) string {
 		switch {
 		case r == utf8.RuneError && n == 1:
 			fmt.Fprintf(&out, `\x%02x`, text[0])
-		case r == '\n' && !kept(r):
-			out.WriteString(`\n`)
-		case unruly(r) && !kept(r) && r < utf8.RuneSelf:
-			fmt.Fprintf(&out, `\x%02x`, r)
-		case unruly(r) && !kept(r):
-			fmt.Fprintf(&out, `\u%04x`, r)
-		default:
+		case !unruly(r):
 			out.WriteString(text[:n])
+		case r == '\n':
+			out.WriteString(`\n`)
+		case r < utf8.RuneSelf:
+			fmt.Fprintf(&out, `\x%02x`, r)
+		default:
+			fmt.Fprintf(&out, `\u%04x`, r)
 		}
 		text = text[n:]
 	}
 	return out.String()
-}
-
-func unruly(r rune) bool {
-	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
 }

@@ -92,18 +92,18 @@ func field(text string) string {
 
 // problem logs what is wrong, also with -q.
 func (l *serverLog) problem(err error) {
-	text := oneLine(err.Error())
+	text, hint := oneLine(err.Error()), fault.HintOf(err)
 	if l.json != nil {
 		var attrs []any
-		if hint := fault.HintOf(err); hint != "" {
+		if hint != "" {
 			attrs = append(attrs, "hint", hint)
 		}
 		l.json.Error(text, attrs...)
 		return
 	}
-	line := fmt.Sprintf("botkube-mirror: %s\n", text)
-	if hint := fault.HintOf(err); hint != "" {
-		line += fmt.Sprintf("hint: %s\n", oneLine(hint))
+	line := "botkube-mirror: " + text + "\n"
+	if hint != "" {
+		line += "hint: " + oneLine(hint) + "\n"
 	}
 	_, _ = io.WriteString(l.out, line)
 }

@@ -29,9 +29,8 @@ volume. Only a registry needs a network.`,
   botkube-mirror unpack docker://registry.example.com/mirror/botkube-plugins-bundle:v1.14.0 -o ./plugins
   ssh far cat bundle.tar | botkube-mirror unpack - -o image:image.tar`,
 		Args: exactArgs("BUNDLE"),
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) (err error) {
 			o := mirror.UnpackOptions{Source: args[0]}
-			var err error
 			if o.LockDigest, err = lockDigest(digest); err != nil {
 				return err
 			}
@@ -47,7 +46,7 @@ volume. Only a registry needs a network.`,
 			if err != nil {
 				return err
 			}
-			return g.printTo(write.resultTo(g), result, func() string { return unpackSummary(result) })
+			return g.printTo(g.resultTo(o.Outputs), result, func() string { return unpackSummary(result) })
 		},
 	}
 	c.Flags().StringVar(&digest, "lock-digest", "", "`DIGEST` (sha256:…) that the lock must have: whatever has another is an error, and nothing is written")

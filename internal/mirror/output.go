@@ -20,13 +20,13 @@ type WriteOptions struct {
 	form.WriteOptions
 }
 
-func (o WriteOptions) has(sort func(*form.Output) bool) bool {
-	return slices.ContainsFunc(o.Outputs, func(t form.Target) bool { return sort(t.Output) })
+func (o WriteOptions) has(sort func(form.Target) bool) bool {
+	return slices.ContainsFunc(o.Outputs, sort)
 }
 
 // wantsMembers reports whether an output can hold more than plugins.
 func (o WriteOptions) wantsMembers() bool {
-	return o.has(func(out *form.Output) bool { return out.Members })
+	return o.has(func(t form.Target) bool { return t.Members })
 }
 
 // check reports what can be known to be wrong before anything is read.
@@ -34,9 +34,9 @@ func (o WriteOptions) check(ctx context.Context) error {
 	switch {
 	case len(o.Outputs) == 0:
 		return fault.New(fault.Usage, "no output is given").WithHint("name a directory, or a bundle FILE.tar, with --output")
-	case o.BaseURL != "" && !o.has(func(out *form.Output) bool { return out.TakesBaseURL }):
+	case o.BaseURL != "" && !o.has(func(t form.Target) bool { return t.TakesBaseURL }):
 		return fault.New(fault.Usage, "a base URL is given, but no output is a site").WithHint("add an output site:DIR, or leave out --base-url")
-	case (o.Seeders.None || len(o.Seeders.Given) > 0) && !o.has(func(out *form.Output) bool { return out.TakesSeeders }):
+	case (o.Seeders.None || len(o.Seeders.Given) > 0) && !o.has(func(t form.Target) bool { return t.TakesSeeders }):
 		return fault.New(fault.Usage, "a seeder is given, but no output is an image").WithHint("add an output image:FILE.tar, or leave out --seeder")
 	}
 	if err := pluginsdir.CheckMount(o.Mount); err != nil {
@@ -89,7 +89,7 @@ func (s *Session) openOutputs(ctx context.Context, l *lock.Lock, from form.Conte
 		session: s, each: make([]form.Writer, len(o.Outputs)), results: make([]OutputResult, len(o.Outputs)),
 		unpacking: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
-	if from.Untried && !o.has(func(out *form.Output) bool { return out.Unpacks }) {
+	if from.Untried && !o.has(func(t form.Target) bool { return t.Unpacks }) {
 		all.untried, all.files = from.Plugins, pluginsdir.Placements(l)
 	}
 	for _, i := range order {

@@ -60,7 +60,7 @@ func (sel *Selection) applyValues(ctx context.Context) (*configured.Agent, error
 func noteExcluded(c *configured.Agent, started, excluded []agent.PluginKey) {
 	for _, key := range started {
 		for _, out := range excluded {
-			if out.Repository == key.Repository && out.Name == key.Name && (out.Version == "" || out.Version == key.Version) {
+			if out.Covers(key) {
 				c.Notes = append(c.Notes, fmt.Sprintf("the values enable %s, which --exclude leaves out: an agent with them does not start from the mirror alone; disable it there, too", key))
 			}
 		}

@@ -113,23 +113,20 @@ func variable(name, template string) string {
 // indexError says of an index that cannot be had how one shows who asks.
 func indexError(repo *repository, err error) error {
 	err = fmt.Errorf("reading the index of repository %q: %w", repo.Name, err)
-	if fetch.IsNotFound(err) {
-		step := "is the URL right, and is there such a version? those of Botkube are at https://github.com/kubeshop/botkube/releases"
-		if repo.url.Scheme == "file" {
-			step = "check the path"
-		}
-		return fault.New(fault.KindOf(err), "%w", err).WithHint("%s", step)
-	}
-	if !fetch.IsUnwelcome(err, repo.url) {
+	var hint string
+	switch {
+	case fetch.IsNotFound(err) && repo.url.Scheme == "file":
+		hint = "check the path"
+	case fetch.IsNotFound(err):
+		hint = "is the URL right, and is there such a version? those of Botkube are at https://github.com/kubeshop/botkube/releases"
+	case !fetch.IsUnwelcome(err, repo.url):
 		return err
+	case len(repo.Headers) > 0:
+		hint = strings.Join(slices.Sorted(maps.Keys(repo.Headers)), ", ") + " was sent, which is not what the host wants: is the value right, and not expired?"
+	case repo.url.User != nil:
+		hint = "the user and the password in the URL were sent, which is not what the host wants: are they right, and not expired?"
+	default:
+		hint = fmt.Sprintf("show who asks: with a header field, --header %s:KEY=env:VARIABLE\nor with a line of .netrc: machine %s login USER password PASSWORD", repo.Name, repo.url.Host)
 	}
-	e := fault.New(fault.KindOf(err), "%w", err)
-	if len(repo.Headers) > 0 {
-		return e.WithHint("%s was sent, which is not what the host wants: is the value right, and not expired?",
-			strings.Join(slices.Sorted(maps.Keys(repo.Headers)), ", "))
-	}
-	if repo.url.User != nil {
-		return e.WithHint("the user and the password in the URL were sent, which is not what the host wants: are they right, and not expired?")
-	}
-	return e.WithHint("show who asks: with a header field, --header %s:KEY=env:VARIABLE\nor with a line of .netrc: machine %s login USER password PASSWORD", repo.Name, repo.url.Host)
+	return fault.New(fault.KindOf(err), "%w", err).WithHint("%s", hint)
 }

@@ -83,17 +83,13 @@ type checksumFile struct {
 // ask completes the checksums of an artifact.
 func (a *artifact) ask(files map[string]*checksumFile, pin bool) error {
 	for _, at := range a.checksumURLs() {
-		read := a.guess
+		read, doing := a.guess, "looking for a checksum of %s at %s: %w"
 		if at.named {
-			read = a.named
+			read, doing = a.named, "reading the checksum file of %s that the index names, %s: %w"
 		}
 		err := read(files[at.url], at)
 		if err == nil {
 			continue
-		}
-		doing := "looking for a checksum of %s at %s: %w"
-		if at.named {
-			doing = "reading the checksum file of %s that the index names, %s: %w"
 		}
 		err = fault.New(fault.KindOf(err), doing, agent.Redact(a.url), agent.Redact(at.url), err).
 			WithHint("%s", strings.TrimSpace(fault.HintOf(err)+"\n"+lockInstead))

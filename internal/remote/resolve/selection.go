@@ -66,9 +66,6 @@ type Members struct {
 // Default stands for where Botkube publishes.
 const Default = "default"
 
-// defaultPlatform is where agents usually run.
-var defaultPlatform = agent.Platform{OS: "linux", Arch: "amd64"}
-
 // Select makes a plan. The agent is what the values configure, or nil without values.
 func (r *Resolver) Select(ctx context.Context, sel Selection) (*Plan, *configured.Agent, error) {
 	sel.Repositories = slices.Clone(sel.Repositories)
@@ -96,7 +93,7 @@ func (r *Resolver) settle(ctx context.Context, sel *Selection) (*configured.Agen
 		return nil, err
 	}
 	if len(sel.Platforms) == 0 {
-		sel.Platforms = []agent.Platform{defaultPlatform}
+		sel.Platforms = []agent.Platform{{OS: "linux", Arch: "amd64"}}
 	}
 	return values, sel.settleRepositories()
 }
