@@ -60,11 +60,15 @@ var errWebPage = errors.New("the server answers with a web page, not with a file
 // HintLFS is what to do about a file of Git LFS.
 const HintLFS = "Git LFS keeps the file elsewhere: give the URL of the file itself (GitHub has it at media.githubusercontent.com/media/OWNER/REPOSITORY/REF/PATH), or in a repository of this machine, run git lfs pull"
 
-// checkContent refuses what no publisher means to publish, whatever its digest: the
-// file that Git has in the place of one of Git LFS. Of content that does not match, it
-// says what it is, if that is plain to see.
+// checkContent refuses, whatever its digest, the file that Git has in the place of one of
+// Git LFS. Of content that does not match, it says what it is, if that is plain to see.
 func (d *download) checkContent(mismatch error) error {
-	kind := textfile.Kind(d.head())
+	var head []byte
+	if f, err := os.Open(d.in.Path()); err == nil {
+		head, _ = io.ReadAll(io.LimitReader(f, textfile.SniffLen))
+		f.Close()
+	}
+	kind := textfile.Kind(head)
 	if kind == textfile.LFSPointer {
 		return transfer.Permanent(unclear(errors.New("the file is "+kind), HintLFS))
 	}
@@ -72,17 +76,6 @@ func (d *download) checkContent(mismatch error) error {
 		return mismatch
 	}
 	return fault.New(fault.Integrity, "%w; what came is %s", mismatch, kind)
-}
-
-// head returns how the content begins, as far as it can be read.
-func (d *download) head() []byte {
-	f, err := os.Open(d.in.Path())
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	head, _ := io.ReadAll(io.LimitReader(f, textfile.SniffLen))
-	return head
 }
 
 // largeError is a file of more bytes than are downloaded.

@@ -30,17 +30,13 @@ func NetrcPath(getenv func(string) string, home string) string {
 	return filepath.Join(home, name)
 }
 
-// maxNetrc bounds, in bytes, a netrc file.
-const maxNetrc = 16 << 20
-
-// readNetrc returns what reads a netrc file once, when it is first needed. An
-// absent file holds nothing.
+// readNetrc returns what reads a netrc file once. An absent file holds nothing.
 func readNetrc(path string) func() (*netrc.Netrc, error) {
 	return sync.OnceValues(func() (*netrc.Netrc, error) {
 		if fi, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && fi.IsDir() {
 			return &netrc.Netrc{}, nil
 		}
-		data, err := disk.ReadFile(path, maxNetrc)
+		data, err := disk.ReadFile(path, 16<<20)
 		if err == nil {
 			data, err = textfile.Decode(data)
 		}
@@ -64,9 +60,8 @@ func netrcError(path string, err error) error {
 	return fault.New(fault.Usage, "reading credentials: %w", err).WithHint("make the file readable, or name another one in NETRC")
 }
 
-// credentialsFor returns the credentials for a URL: its own, or those of the netrc file
-// for its host. The file's default entry is left alone: it would hand a
-// password to every host that an index names.
+// credentialsFor returns the credentials for a URL: its own, or those of the netrc file for
+// its host. The default entry would hand a password to every host that an index names.
 func credentialsFor(u *url.URL, n *netrc.Netrc) *url.Userinfo {
 	if u.User != nil {
 		return u.User

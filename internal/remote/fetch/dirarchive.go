@@ -37,16 +37,13 @@ const (
 func Locate(raw string) (located string, local bool, err error) {
 	located, ok := detect(raw)
 	if !ok {
-		// Only a path that is relative to somebody's directory is taken for
-		// nothing at all.
-		return "", true, nil
+		return "", true, nil // a path that is relative to somebody's directory
 	}
 	name, u, err := splitURL(located)
 	if err != nil {
 		return "", false, fmt.Errorf("%s: %w", agent.Redact(raw), err)
 	}
-	// git::file:///… and git::/… are local, too.
-	return located, name == "file" || u.Scheme == "file" || u.Scheme == "", nil
+	return located, name == "file" || u.Scheme == "file" || u.Scheme == "", nil // also git::file:///… and git::/…
 }
 
 // treeSource is a URL of a directory.
@@ -101,19 +98,15 @@ func (c *Client) tree(ctx context.Context, req Request, want expectation, obs Ob
 	}
 	defer os.RemoveAll(dir)
 	obs.Started(-1)
-	key, top := "tree "+string(req.Tree)+" "+src.shown, filepath.Join(dir, "tree")
+	key := "tree " + string(req.Tree) + " " + src.shown
 	record, _ := c.cfg.Store.URLRecord(key)
-	from, err := c.directory(ctx, src, top, record.ETag, obs)
+	from, err := c.directory(ctx, src, filepath.Join(dir, "tree"), record.ETag, obs)
 	if errors.Is(err, errUnchanged) {
 		r, reused := c.reuseTree(ctx, req, record, want)
 		if !errors.Is(reused, errStale) {
 			return r, reused
 		}
-		// The archive was damaged.
-		if err := os.RemoveAll(top); err != nil {
-			return Result{}, transfer.Local(err)
-		}
-		from, err = c.directory(ctx, src, top, "", obs)
+		from, err = c.directory(ctx, src, filepath.Join(dir, "again"), "", obs) // the archive was damaged
 	}
 	if err != nil {
 		return Result{}, err
@@ -189,8 +182,7 @@ type directory struct {
 }
 
 // directory brings what a source names to a directory, and opens it, unless the store has
-// that version. What the source says of sub-directories is done here rather than as by
-// go-getter, which would copy everything once more.
+// that version. For a sub-directory, go-getter would copy everything once more.
 func (c *Client) directory(ctx context.Context, src treeSource, dir, have string, obs Observer) (d directory, err error) {
 	if src.Format == "" || src.IsGit {
 		d.version, err = c.getDirectory(ctx, src, dir, have, obs)
@@ -315,11 +307,10 @@ func (c *Client) unpack(ctx context.Context, src treeSource, top string, obs Obs
 	return transfer.Local(err)
 }
 
-// pack writes the files of a directory to an archive whose bytes follow from
-// their names and contents alone, and returns what they are.
+// pack writes the files of a directory, in the order of their names, to an archive whose
+// bytes follow from names and contents alone, and returns what they are.
 func pack(ctx context.Context, from directory, kind lock.DirArchive, to io.Writer) ([]lock.TemplateFile, error) {
 	p := &packing{ctx: ctx, top: from.top, kind: kind, tar: tar.NewWriter(to)}
-	// In the order of the names.
 	if err := p.walk(from.at, "."); err != nil {
 		return nil, err
 	}

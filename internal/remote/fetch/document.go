@@ -163,11 +163,10 @@ func (c *Client) Size(ctx context.Context, rawURL string) (int64, error) {
 	return size, nil
 }
 
-// head asks for the header fields alone. Not every server answers that as it would
-// the request for the content: some refuse it, say that there is no such file, break
-// the connection, never answer, or give no length. They are asked for one byte. So
-// go-getter goes on whatever comes of it (get_http.go, GetFile). Sized says that the
-// length matters, of which 0 is the usual wrong one.
+// head asks for the header fields alone. Servers that refuse that, say that there is no such
+// file, break the connection, never answer, or give no length are asked for one byte, as
+// go-getter goes on (get_http.go, GetFile). Sized says that the length matters: 0 is the
+// usual wrong one.
 func (c *Client) head(ctx context.Context, u *url.URL, sized bool) (*transfer.Response, error) {
 	resp, err := c.do(ctx, http.MethodHead, u, nil)
 	switch {

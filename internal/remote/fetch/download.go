@@ -23,8 +23,7 @@ type download struct {
 	loop *transfer.Download
 	// sums are of what in has.
 	sums sums
-	// record is what the store remembers of the URL, where the server is to
-	// say whether it still holds; else nil.
+	// record is what the store remembers of the URL, if the server is to confirm it.
 	record *store.URLRecord
 	// coding is what the server names for the content that is being downloaded.
 	coding string
@@ -95,18 +94,14 @@ func (d *download) source(ctx context.Context) (from transfer.Source, end func()
 
 // reuseFresh takes what somebody else downloaded while this call waited.
 func (c *Client) reuseFresh(ctx context.Context, req Request, src source, before store.URLRecord, want expectation) (Result, error) {
-	if want.vouched() {
+	rec, _ := c.cfg.Store.URLRecord(src.shown)
+	if want.vouched() || rec.Seen.Equal(before.Seen) {
 		return c.reuseByDigest(ctx, req, src.shown, want)
-	}
-	rec, ok := c.cfg.Store.URLRecord(src.shown)
-	if !ok || rec.Seen.Equal(before.Seen) {
-		return Result{}, errStale
 	}
 	return c.reuseBlob(ctx, req, rec.SHA256, want)
 }
 
-// run gets the content, unless the source says that what the store has is
-// still the same.
+// run gets the content, unless the source says that the store's is still the same.
 func (d *download) run(ctx context.Context) (Result, error) {
 	if rec, ok := d.cfg.Store.URLRecord(d.src.shown); ok && !d.want.vouched() && d.want.checkSize(rec.Size) == nil {
 		d.record = &rec
@@ -126,9 +121,8 @@ func (d *download) run(ctx context.Context) (Result, error) {
 	return d.finish()
 }
 
-// getVerified gets the content, from scratch a second time if it turns out wrong: a
-// damaged remainder of an earlier run or a stumble on the way is more likely
-// than a wrong checksum. What is wrong for good is not kept.
+// getVerified gets the content, from scratch a second time if it turns out wrong: a damaged
+// remainder is more likely than a wrong checksum. What is wrong for good is not kept.
 func (d *download) getVerified(ctx context.Context) error {
 	err := blob.Again(ctx, func(wrong error) error {
 		if wrong != nil {
@@ -197,9 +191,8 @@ func (d *download) finish() (Result, error) {
 		Transferred: d.loop.Transferred, Resumed: d.loop.Resumed,
 	}
 	origin := d.in.Origin()
-	// A record counts once its blob is there. If it came second, a run that is
-	// killed before it would leave a blob of which nobody knows the URL. One that
-	// cannot be written only costs the next run a question.
+	// A record counts once its blob is there. If it came second, a run that is killed would
+	// leave a blob without a URL. Without a record, the next run only asks.
 	_ = d.cfg.Store.SetURLRecord(d.src.shown, store.URLRecord{
 		URL: d.src.shown, SHA256: r.SHA256, Size: r.Size,
 		ETag: origin.ETag, LastModified: origin.LastModified, Vouched: d.want.vouched(), Seen: time.Now(),

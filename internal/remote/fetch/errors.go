@@ -69,15 +69,13 @@ func IsNotFound(err error) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// IsTooLarge reports whether an error says that a file has more bytes than are
-// downloaded.
+// IsTooLarge reports whether an error says that a file has more bytes than are downloaded.
 func IsTooLarge(err error) bool { return transfer.Is[*largeError](err) }
 
-// Absence returns what a server answers to the request for a file that may or may
-// not be there, if that means that it is not; or "". Servers refuse what they do not
-// have with whatever status they please, with a page for people, or by a redirect to
-// such a page that leads nowhere. A limit on requests, a server in trouble and a
-// connection that fails say nothing of the file.
+// Absence returns what a server answers to the request for a file, if that means that it is
+// not there; or "". Servers refuse what they do not have with whatever status they please,
+// with a page for people, or by a redirect to one that leads nowhere. A limit on requests,
+// a server in trouble and a connection that fails say nothing of the file.
 func Absence(err error) string {
 	if e, ok := errors.AsType[*transfer.StatusError](err); ok {
 		if e.Proxy || e.Code == http.StatusProxyAuthRequired || e.Code >= 500 || e.Transient() {
@@ -102,8 +100,7 @@ type unusable struct{ error }
 
 func (e *unusable) Unwrap() error { return e.error }
 
-// IsUnusable reports whether an error is about content that is there, and not about
-// how to get it.
+// IsUnusable reports whether an error is about content that is there, not about the way.
 func IsUnusable(err error) bool { return transfer.Is[*unusable](err) }
 
 // IsUnwelcome reports whether an error says that the host of a URL itself, and not

@@ -81,8 +81,7 @@ func (e expectation) checkSize(size int64) error {
 	return e.mismatch("the size", fmt.Sprintf("%d bytes", e.size), fmt.Sprint(size))
 }
 
-// check compares digests, of which there is one for each that is expected, and names all
-// that differ.
+// check compares digests, one for each that is expected, and names all that differ.
 func (e expectation) check(digests []agent.Checksum) error {
 	var wanted, had []string
 	for _, c := range e.checksums {

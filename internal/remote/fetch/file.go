@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,10 +46,7 @@ func openFile(u *url.URL) (*os.File, os.FileInfo, error) {
 // filePath returns the path that go-getter takes (get_file_unix.go), whose
 // RawPath quirk the agent shares.
 func filePath(u *url.URL) string {
-	if u.RawPath != "" {
-		return u.RawPath
-	}
-	return u.Path
+	return cmp.Or(u.RawPath, u.Path)
 }
 
 func fileError(err error) error {
@@ -67,7 +65,7 @@ func (s fileSource) Open(ctx context.Context, offset int64, of store.Origin) (*t
 	if err != nil {
 		return nil, err
 	}
-	if s.record != nil && fileUnchanged(*s.record, fi) {
+	if s.record != nil && s.record.Size == fi.Size() && s.record.LastModified == fileTime(fi) {
 		return nil, errors.Join(errUnchanged, f.Close())
 	}
 	part := &transfer.Part{

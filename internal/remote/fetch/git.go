@@ -24,11 +24,9 @@ import (
 
 // gitClone is a repository that is cloned by the program git, with those in it.
 //
-// It stands in for go-getter's own GitGetter, which has the URL, and a password
-// in it, among the arguments of a process that everybody may list, clones all
-// history, lets git ask questions and tells of nothing that goes wrong but with
-// all that git says. What the URL says means the same: ref is a branch, a tag or a
-// commit, sshkey a key.
+// It stands in for go-getter's own GitGetter, which has the URL, and a password in it,
+// among the arguments of a process that everybody may list, clones all history, lets git
+// ask questions and shows all that git says. The URL's ref and sshkey mean the same.
 type gitClone struct {
 	fetch *Client
 	obs   Observer
@@ -41,9 +39,8 @@ type gitClone struct {
 	have, tip string
 }
 
-// gitSchemes are the transports that are used, also after redirects, and
-// whatever the user's configuration makes of a URL. Not among them are ext, which
-// runs programs, and file.
+// gitSchemes are the transports that are used, whatever redirects and the user's
+// configuration make of a URL: not ext, which runs programs, nor file.
 var gitSchemes = []string{"http", "https", "ssh", "git"}
 
 // clone brings the repository that a URL names to a directory, and returns what tells its
@@ -80,7 +77,7 @@ func (g *gitClone) clone(ctx context.Context, dst string, u *url.URL, depth int)
 	if depth == 0 {
 		g.tip = w.fetchedTip()
 	}
-	g.files += w.listed
+	g.files = maxTreeEntries - w.tree.left
 	if err := g.submodules(ctx, w, u, depth); err != nil {
 		return err
 	}
@@ -98,11 +95,9 @@ type workTree struct {
 	host   string
 	// ssh is the command that stands in for the user's, who has none.
 	ssh string
-	// listed is how many files it has, and modules are those that are in other repositories.
-	listed  int
-	modules []submodule
-	// commit is the one that was checked out.
+	// commit is the one that was checked out, and tree what it has.
 	commit string
+	tree   treeList
 }
 
 func (g *gitClone) workTree(ctx context.Context, dst string, u *url.URL) (*workTree, error) {
@@ -142,8 +137,7 @@ func (g *gitClone) workTree(ctx context.Context, dst string, u *url.URL) (*workT
 	return w, nil
 }
 
-// checkRef refuses what git would take for something else than a name
-// (git-check-ref-format(1)).
+// checkRef refuses what to git is something else than a name (git-check-ref-format(1)).
 func checkRef(ref string) error {
 	if strings.HasPrefix(ref, "-") || strings.HasPrefix(ref, "+") || strings.ContainsAny(ref, " ~^:?*[\\\x7f") ||
 		strings.ContainsFunc(ref, func(r rune) bool { return r < ' ' }) || len(ref) > 1000 {
@@ -156,14 +150,14 @@ func checkRef(ref string) error {
 // helpers, so it has no password. No template and no attribute of the repository has git
 // run a program: the files come as they were committed.
 func (w *workTree) prepare(ctx context.Context) error {
-	if _, err := w.git(ctx, "init", "--quiet", "--template=", w.dir); err != nil {
-		return err
-	}
-	if err := w.setRemote(ctx, w.remote); err != nil {
-		return err
-	}
-	err := os.MkdirAll(w.meta("info"), 0o700)
+	_, err := w.git(ctx, "init", "--quiet", "--template=", w.dir)
 	if err == nil {
+		err = w.setRemote(ctx, w.remote)
+	}
+	if err != nil {
+		return err
+	}
+	if err = os.MkdirAll(w.meta("info"), 0o700); err == nil {
 		err = os.WriteFile(w.meta("info/attributes"), []byte("* -text -eol -ident -filter -working-tree-encoding\n"), 0o600)
 	}
 	if err == nil && w.sshKey != nil {
@@ -183,10 +177,6 @@ func (w *workTree) setRemote(ctx context.Context, u string) error {
 	return err
 }
 
-// anonymous has git and curl look for no credentials where they would go in clear: in
-// helpers, and in the default entry of ~/.netrc.
-var anonymous = url.UserPassword("anonymous", "anonymous")
-
 // stripCredentials sees to it that plain http gets no credentials, also where the user's
 // configuration makes it of another URL.
 func (w *workTree) stripCredentials(ctx context.Context) error {
@@ -198,7 +188,8 @@ func (w *workTree) stripCredentials(ctx context.Context) error {
 	if err != nil || u.Scheme != "http" || u.User != nil {
 		return nil
 	}
-	u.User = anonymous
+	// With these, git and curl look in no helper, nor in the default entry of ~/.netrc.
+	u.User = url.UserPassword("anonymous", "anonymous")
 	return w.setRemote(ctx, u.String())
 }
 
@@ -209,8 +200,7 @@ var systemAuthorities = []string{
 	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem", "/usr/local/etc/ssl/cert.pem",
 }
 
-// writeAuthorities writes the one file that git takes, with those that are trusted
-// besides the system's.
+// writeAuthorities writes the one file that git takes: the system's authorities, and more.
 func (w *workTree) writeAuthorities() error {
 	var all []byte
 	for _, file := range append([]string{os.Getenv("SSL_CERT_FILE")}, systemAuthorities...) {
@@ -273,10 +263,6 @@ func (w *workTree) checkOutAll(ctx context.Context) error {
 	return w.noRef()
 }
 
-// refForms are how a name may be short for a reference, in the order in which they count
-// (gitrevisions(7)).
-var refForms = []string{"%s", "refs/%s", "refs/tags/%s", "refs/heads/%s"}
-
 // remoteTip returns the object that the remote has under the wanted name; "" if that
 // cannot be told without a pack.
 func (w *workTree) remoteTip(ctx context.Context) string {
@@ -288,7 +274,8 @@ func (w *workTree) remoteTip(ctx context.Context) string {
 	if err != nil {
 		return "" // fetching it says why
 	}
-	for _, form := range refForms {
+	// What a name may be short for, in the order in which that counts (gitrevisions(7)).
+	for _, form := range []string{"%s", "refs/%s", "refs/tags/%s", "refs/heads/%s"} {
 		for line := range strings.Lines(out) {
 			if object, name, _ := strings.Cut(strings.TrimSpace(line), "\t"); name == fmt.Sprintf(form, wanted) {
 				return object
@@ -316,23 +303,16 @@ func (w *workTree) noRef() error {
 		WithHint("is the part after ref= right? it may have been removed")
 }
 
+// writeFiles first has the files counted: a few trees that hold each other many times over
+// make any number of them, of which git would have a list in memory.
 func (w *workTree) writeFiles(ctx context.Context, commit string) error {
-	if err := w.list(ctx, commit); err != nil {
+	w.commit, w.tree = commit, treeList{left: maxTreeEntries - w.files}
+	err := w.run(ctx, &w.tree, "ls-tree", "-r", "-z", commit)
+	if err := cmp.Or(w.tree.err, err); err != nil {
 		return err
 	}
-	w.commit = commit
-	_, err := w.git(ctx, "checkout", "--quiet", "--force", "--detach", commit)
+	_, err = w.git(ctx, "checkout", "--quiet", "--force", "--detach", commit)
 	return transfer.Local(err)
-}
-
-// list looks at what a commit has, and refuses too many files. A few trees that hold
-// each other many times over make any number of them, of which git would have a list
-// in memory.
-func (w *workTree) list(ctx context.Context, commit string) error {
-	l := &treeList{left: maxTreeEntries - w.files}
-	err := w.run(ctx, l, "ls-tree", "-r", "-z", commit)
-	w.listed, w.modules = maxTreeEntries-w.files-l.left, l.modules
-	return cmp.Or(l.err, err)
 }
 
 // gitError is a failure of git, and what it said.
@@ -373,10 +353,9 @@ func (w *workTree) explain(err error) error {
 	return fault.New(kind, "git: %w", err).WithHint("%s", hint)
 }
 
-// sshCommand returns a command that asks nobody, and that ends when the other side
-// is silent, unless the user says what to run: a variable would win over the
-// configuration (git-config(1), core.sshCommand). The configuration may also turn
-// another transport into ssh.
+// sshCommand returns a command that asks nobody, and that ends when the other side is
+// silent, unless the user says what to run: a variable would win over the configuration
+// (git-config(1), core.sshCommand), which may also turn another transport into ssh.
 func (w *workTree) sshCommand(ctx context.Context) (string, error) {
 	if os.Getenv("GIT_SSH_COMMAND") != "" || os.Getenv("GIT_SSH") != "" {
 		return "", nil

@@ -38,7 +38,7 @@ func (w *workTree) run(ctx context.Context, stdout io.Writer, args ...string) er
 		options = append(options, "-C", w.dir)
 	}
 	cmd := exec.CommandContext(ctx, "git", append(options, args...)...)
-	cmd.Env = w.environment(cmd.Environ())
+	cmd.Env = w.environment()
 	endWithChildren(cmd)
 	cmd.WaitDelay = 5 * time.Second
 	var stderr tail
@@ -129,23 +129,21 @@ const (
 // credentialHelper answers git's question (gitcredentials(7)).
 const credentialHelper = `!f() { test "$1" = get && printf 'username=%s\npassword=%s\n' "$` + userVariable + `" "$` + passwordVariable + `"; }; f`
 
-// environment returns what git runs with: it asks nobody, and uses the user's
-// configuration and proxies.
-func (w *workTree) environment(env []string) []string {
-	env = slices.DeleteFunc(env, func(v string) bool {
+// environment has git ask nobody, and use the user's configuration and proxies.
+func (w *workTree) environment() []string {
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
 		return slices.Contains(gitVariables, name)
 	})
 	env = append(env, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "GCM_INTERACTIVE=never",
 		"GIT_ALLOW_PROTOCOL="+strings.Join(gitSchemes, ":"))
 	env = w.trust(env)
-	if w.ssh != "" {
-		env = append(env, "GIT_SSH_COMMAND="+w.ssh)
+	ssh := w.ssh
+	if w.sshKey != nil { // on top, as go-getter has it (get_git.go, setupGitEnv)
+		ssh = cmp.Or(ssh, os.Getenv("GIT_SSH_COMMAND"), "ssh") + " -i '" + strings.ReplaceAll(filepath.ToSlash(w.meta(keyFile)), "'", `'\''`) + "'"
 	}
-	if w.sshKey != nil {
-		// As go-getter does (get_git.go, setupGitEnv): the key comes on top.
-		command := cmp.Or(lookup(env, "GIT_SSH_COMMAND"), "ssh")
-		env = append(env, "GIT_SSH_COMMAND="+command+" -i '"+strings.ReplaceAll(filepath.ToSlash(w.meta(keyFile)), "'", `'\''`)+"'")
+	if ssh != "" {
+		env = append(env, "GIT_SSH_COMMAND="+ssh)
 	}
 	if w.user == nil {
 		return env
@@ -156,7 +154,7 @@ func (w *workTree) environment(env []string) []string {
 	}
 	// By host, so that none to which the server redirects gets them.
 	key := "credential." + w.host + ".helper"
-	n, _ := strconv.Atoi(lookup(env, "GIT_CONFIG_COUNT")) // what the user has in the environment (git-config(1))
+	n, _ := strconv.Atoi(os.Getenv("GIT_CONFIG_COUNT")) // what the user has in the environment (git-config(1))
 	return append(env, userVariable+"="+w.user.Username(), passwordVariable+"="+password,
 		fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", n, key), fmt.Sprintf("GIT_CONFIG_VALUE_%d=", n),
 		fmt.Sprintf("GIT_CONFIG_KEY_%d=%s", n+1, key), fmt.Sprintf("GIT_CONFIG_VALUE_%d=%s", n+1, credentialHelper),
@@ -165,32 +163,17 @@ func (w *workTree) environment(env []string) []string {
 
 // trust has git trust whom this program trusts, and show who this side is.
 func (w *workTree) trust(env []string) []string {
-	switch file := lookup(env, "SSL_CERT_FILE"); {
+	switch file := os.Getenv("SSL_CERT_FILE"); {
 	case len(w.fetch.cfg.Identity.CAFiles) > 0:
 		env = append(env, "GIT_SSL_CAINFO="+w.meta(authoritiesFile))
-	case file != "" && lookup(env, "GIT_SSL_CAINFO") == "":
+	case file != "" && os.Getenv("GIT_SSL_CAINFO") == "":
 		env = append(env, "GIT_SSL_CAINFO="+file) // git's libraries do not all know the other
 	}
 	if w.fetch.cfg.Identity.CertFile != "" {
-		env = append(env, "GIT_SSL_CERT="+absolute(w.fetch.cfg.Identity.CertFile), "GIT_SSL_KEY="+absolute(w.fetch.cfg.Identity.KeyFile))
+		// To git, a relative path would be one of its own directory.
+		cert, _ := filepath.Abs(w.fetch.cfg.Identity.CertFile)
+		key, _ := filepath.Abs(w.fetch.cfg.Identity.KeyFile)
+		env = append(env, "GIT_SSL_CERT="+cert, "GIT_SSL_KEY="+key)
 	}
 	return env
-}
-
-// absolute makes a path mean the same in git's directory.
-func absolute(file string) string {
-	if abs, err := filepath.Abs(file); err == nil {
-		return abs
-	}
-	return file
-}
-
-// lookup returns the last value of a variable, which is the one that counts.
-func lookup(env []string, name string) string {
-	for _, v := range slices.Backward(env) {
-		if value, found := strings.CutPrefix(v, name+"="); found {
-			return value
-		}
-	}
-	return ""
 }

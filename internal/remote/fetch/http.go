@@ -19,12 +19,9 @@ import (
 // agentUserAgent is what the agent's client calls itself (net/http, request.go).
 const agentUserAgent = "Go-http-client/1.1"
 
-// do sends a request and returns the answer, whatever its status. The header
-// fields are sent besides those of every request. What proves who asks goes over
-// TLS only.
-//
-// Some servers refuse programs that they do not know. A host that does is asked
-// once more as by the agent, and from then on so, if that helps.
+// do sends a request and returns the answer, whatever its status. Some servers refuse
+// programs that they do not know. A host that does is asked once more as by the agent, and
+// from then on so, if that helps.
 func (c *Client) do(ctx context.Context, method string, u *url.URL, header http.Header) (*transfer.Response, error) {
 	userAgent, told := c.userAgents.Load(u.Host)
 	if !told {
@@ -59,7 +56,7 @@ func (c *Client) send(ctx context.Context, method string, u *url.URL, header htt
 	}
 	for name, values := range header {
 		for _, v := range values {
-			req.Header.Add(name, v)
+			req.Header.Add(name, v) // whatever its case, so that a redirect drops it
 		}
 	}
 	if req.Header.Get("User-Agent") == "" {
@@ -76,8 +73,7 @@ func (c *Client) send(ctx context.Context, method string, u *url.URL, header htt
 	return c.http.Do(req, 0)
 }
 
-// inClear refuses to send credentials to a URL that has, or for whose host the
-// netrc file has, some.
+// inClear refuses to send the credentials of a URL, or of the netrc file for it.
 func inClear(u *url.URL) error {
 	e := fault.New(fault.Usage, "credentials for %s would go over plain http, where anybody on the way reads them", transfer.Printable(u.Host, 300))
 	if u.User != nil {
@@ -86,14 +82,13 @@ func inClear(u *url.URL) error {
 	return e.WithHint("they are those of the netrc file: write https://, or name another file in NETRC")
 }
 
-// webSource is a [transfer.Source] of a web server, which vouches for bytes being of
-// the same version (RFC 9110, section 13.1.5). The URL is always the original one:
-// what it redirects to may expire.
+// webSource is a [transfer.Source] of a web server, which vouches for bytes being of the
+// same version (RFC 9110, section 13.1.5). The URL is always the original one: what it
+// redirects to may expire.
 //
-// It stands in for go-getter's own HttpGetter, which asks for a range without
-// If-Range and so may join two versions of a file, takes a destination that is
-// long enough for complete, tells no status codes, and leaves hashing to a
-// second read.
+// It stands in for go-getter's HttpGetter, which without If-Range may join two versions of
+// a file, takes a destination that is long enough for complete, tells no status codes, and
+// leaves hashing to a second read.
 type webSource struct{ *download }
 
 // errUnchanged is that the record of a URL still holds.
@@ -147,8 +142,8 @@ func (s webSource) header(offset int64, of store.Origin) http.Header {
 	return h
 }
 
-// isWhole reports whether an answer has a part that is all there is, which some
-// servers and caches send though they were not asked for one.
+// isWhole reports whether an answer has a part that is all there is, as some servers and
+// caches send unasked.
 func isWhole(resp *http.Response) bool {
 	start, end, total, ok := transfer.ContentRange(resp.Header)
 	return resp.StatusCode == http.StatusPartialContent && ok && start == 0 && end+1 == total &&
@@ -221,9 +216,8 @@ func restOf(resp *transfer.Response, offset int64, of store.Origin) (*transfer.P
 
 func differ(a, b string) bool { return a != "" && b != "" && a != b }
 
-// validator returns what If-Range may carry later: a strong entity tag, or a time
-// of change that is old enough for another change not to hide behind it
-// (RFC 9110, sections 8.8.1 and 8.8.2.2).
+// validator returns what If-Range may carry later: a strong entity tag, or a time behind
+// which no second change can hide (RFC 9110, sections 8.8.1 and 8.8.2.2).
 func validator(h http.Header) string {
 	if strings.EqualFold(h.Get("Accept-Ranges"), "none") {
 		return ""

@@ -27,14 +27,12 @@ import (
 
 // bucket is what differs between the object stores.
 type bucket interface {
-	// object returns the URL of an object, and adds to the header fields of a request
-	// what has it answered with one version only, if there is a version.
+	// object returns the URL of an object. If there is a version, it has a request ask for
+	// no other.
 	object(key, version string, h http.Header) *url.URL
-	// versionOf returns what names the version of an object in the header fields of an
-	// answer; or "".
+	// versionOf returns what names an object's version in an answer; or "".
 	versionOf(h http.Header) string
-	// page returns the URL of the list of keys that begin as a URL's; after, unless it is
-	// empty, is where the page before ends.
+	// page returns the URL of the list of keys that begin as a URL's, after another page.
 	page(after string) *url.URL
 	// keys reads a page; after is empty if it is the last.
 	keys(page []byte) (keys []string, after string, err error)
@@ -175,16 +173,13 @@ func (s objectSource) Open(ctx context.Context, offset int64, of store.Origin) (
 	return part, err
 }
 
-// objectChanged are the answers to a request for the rest of an object that has
-// changed: it is not the one that was asked for, it is shorter, or its version is gone.
-var objectChanged = []int{http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable, http.StatusNotFound}
-
 func (s objectSource) part(resp *transfer.Response, offset int64, of store.Origin) (*transfer.Part, error) {
 	switch {
 	case resp.StatusCode == http.StatusOK:
 	case resp.StatusCode == http.StatusPartialContent && offset > 0:
 		return restOf(resp, offset, of)
-	case offset > 0 && slices.Contains(objectChanged, resp.StatusCode):
+	// It is another object, it is shorter, or its version is gone.
+	case offset > 0 && slices.Contains([]int{http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable, http.StatusNotFound}, resp.StatusCode):
 		return nil, &transfer.ChangedError{Reason: "the object has changed"}
 	default:
 		return nil, s.refusal(resp)
@@ -281,9 +276,8 @@ func (o *objects) get(ctx context.Context, key, dir string, obs Observer) error 
 	return errors.Join(d.Run(ctx), transfer.Local(f.Close()))
 }
 
-// objectFile returns where in a directory an object belongs whose key begins with
-// that of the directory; or "" if it stands for a directory itself, or is none of the
-// directory, as t-old/a is none of t.
+// objectFile returns where in a directory an object belongs; or "" if it stands for a
+// directory itself, or is none of the directory, as t-old/a is none of t.
 func objectFile(dirKey, key, dir string) (string, error) {
 	if strings.HasSuffix(key, "/") || !strings.HasPrefix(key, strings.TrimSuffix(dirKey, "/")+"/") {
 		return "", nil

@@ -2,6 +2,5 @@ package fetch
 
 import "os/exec"
 
-// endWithChildren does nothing: the programs that git started end when it does no
-// longer read what they write.
+// endWithChildren does nothing: what git started ends when git reads it no longer.
 func endWithChildren(*exec.Cmd) {}

@@ -20,9 +20,8 @@ import (
 // errStale says that the store has nothing that may be reused.
 var errStale = errors.New("nothing to reuse")
 
-// reuseByDigest answers a request from the store alone: by its sha256, or by
-// the record of a URL that is known to have had its other digests. It returns
-// errStale if it cannot.
+// reuseByDigest answers a request from the store alone: by its sha256, or by the record of
+// a URL that had its other digests. It returns errStale if it cannot.
 func (c *Client) reuseByDigest(ctx context.Context, req Request, key string, want expectation) (Result, error) {
 	if want.sha256 != nil {
 		return c.reuseBlob(ctx, req, *want.sha256, want)
@@ -94,9 +93,8 @@ func (c *Client) reuseRecord(ctx context.Context, req Request, key string, rec s
 	return r, err
 }
 
-// unchanged asks a server whether a record still holds, without content. What
-// is not a clear answer is no answer: known is false, and the download itself
-// asks.
+// unchanged asks a server whether a record still holds, without content. Without a clear
+// answer, known is false, and the download itself asks.
 func (c *Client) unchanged(ctx context.Context, u *url.URL, rec store.URLRecord) (same, known bool) {
 	resp, err := c.do(ctx, http.MethodHead, u, nil)
 	if err != nil {
@@ -127,9 +125,8 @@ func (c *Client) Current(ctx context.Context, rawURL string) (Result, bool) {
 	return r, err == nil
 }
 
-// matches compares a record with what a server says of the content now. An
-// entity tag decides where there is one then and now, else the time of the
-// last change, else, where the server gives neither, the size.
+// matches compares a record with what a server says of the content now: an entity tag then
+// and now decides, else the time of the last change, else, without either, the size.
 func matches(rec store.URLRecord, h http.Header, size int64) bool {
 	if size >= 0 && size != rec.Size {
 		return false
@@ -144,10 +141,6 @@ func matches(rec store.URLRecord, h http.Header, size int64) bool {
 		return false
 	}
 	return size == rec.Size
-}
-
-func fileUnchanged(rec store.URLRecord, fi os.FileInfo) bool {
-	return rec.Size == fi.Size() && rec.LastModified == fileTime(fi)
 }
 
 func fileTime(fi os.FileInfo) string { return fi.ModTime().UTC().Format(time.RFC3339Nano) }

@@ -147,9 +147,8 @@ func (b *s3Bucket) locate(ctx context.Context, cfg aws.Config) error {
 	return nil
 }
 
-// s3Settings reads AWS_ENDPOINT_URL_S3, AWS_USE_FIPS_ENDPOINT and
-// AWS_USE_DUALSTACK_ENDPOINT, or what a profile has of the same: an endpoint, or how
-// the names of AWS's own begin.
+// s3Settings reads AWS_ENDPOINT_URL_S3, AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT,
+// or a profile's: an endpoint, or how the names of AWS's own begin.
 func s3Settings(ctx context.Context, cfg aws.Config) (endpoint, service string) {
 	endpoint = aws.ToString(cfg.BaseEndpoint)
 	var fips aws.FIPSEndpointState
@@ -185,8 +184,8 @@ func s3Settings(ctx context.Context, cfg aws.Config) (endpoint, service string) 
 	return endpoint, service
 }
 
-// awsHTTP returns the SDK's client over connections like those of this program. If AWS_CA_BUNDLE is
-// set, the SDK adds its authorities.
+// awsHTTP returns the SDK's client over connections like those of this program. The SDK
+// adds the authorities of AWS_CA_BUNDLE.
 func (c *Client) awsHTTP() *awshttp.BuildableClient {
 	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 		own := c.transport

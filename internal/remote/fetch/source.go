@@ -16,8 +16,7 @@ import (
 
 // source is a URL as go-getter takes it apart.
 type source struct {
-	// shown is what was asked for, without anything secret. It names the URL in messages and
-	// in the store.
+	// shown names the URL in messages and in the store, without anything secret.
 	shown string
 	// getter is the name of the go-getter getter that is responsible.
 	getter string
@@ -25,10 +24,7 @@ type source struct {
 	url *url.URL
 }
 
-var (
-	fileGetters  = []string{"http", "https", "file", "s3", "gcs"}
-	cloneGetters = []string{"git", "hg"}
-)
+var fileGetters = []string{"http", "https", "file", "s3", "gcs"}
 
 // parseSource finds out which getter a URL is for, and refuses what is not a single file.
 func parseSource(raw string) (source, error) {
@@ -44,7 +40,7 @@ func parseSource(raw string) (source, error) {
 		return src, err
 	}
 	switch u := src.url; {
-	case slices.Contains(cloneGetters, src.getter):
+	case src.getter == "git" || src.getter == "hg":
 		return src, fault.New(fault.Usage, "the agent clones this with %s; the mirror carries single files only", src.getter).
 			WithHint("leave the plugin out with --exclude, or have its publisher offer an archive")
 	case !slices.Contains(fileGetters, src.getter):

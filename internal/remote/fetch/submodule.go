@@ -64,22 +64,22 @@ func (l *treeList) entry(record string) error {
 // submodules fetches the repositories that belong into a repository, as go-getter
 // has git do (get_git.go, fetchSubmodules), but each with the care of the first.
 func (g *gitClone) submodules(ctx context.Context, w *workTree, of *url.URL, depth int) error {
-	if len(w.modules) == 0 {
+	if len(w.tree.modules) == 0 {
 		return nil
 	}
 	settings, err := w.moduleSettings(ctx)
 	if err != nil {
 		return err
 	}
-	for _, m := range w.modules {
+	for _, m := range w.tree.modules {
 		s := settings[m.path]
-		if s["update"] == "none" {
+		if s[".update"] == "none" {
 			continue // so says git-submodule(1), update
 		}
 		if g.repositories++; g.repositories > maxSubmodules || depth == maxSubmoduleDepth {
 			return fault.New(fault.Integrity, "it has more than %d submodules, or some in each other more than %d deep", maxSubmodules, maxSubmoduleDepth)
 		}
-		if err := g.submodule(ctx, w, m, s["url"], of, depth); err != nil {
+		if err := g.submodule(ctx, w, m, s[".url"], of, depth); err != nil {
 			return fmt.Errorf("its submodule %q: %w", m.path, err)
 		}
 	}
@@ -94,11 +94,7 @@ func (g *gitClone) submodule(ctx context.Context, w *workTree, m submodule, raw 
 	if err != nil {
 		return err
 	}
-	q := url.Values{"ref": {m.commit}}
-	if key := of.Query().Get("sshkey"); key != "" {
-		q.Set("sshkey", key) // go-getter gives it to all
-	}
-	u.RawQuery = q.Encode()
+	u.RawQuery = url.Values{"ref": {m.commit}, "sshkey": {of.Query().Get("sshkey")}}.Encode() // go-getter gives the key to all
 	if err := g.clone(ctx, filepath.Join(w.dir, filepath.FromSlash(m.path)), u, depth+1); err != nil {
 		return fmt.Errorf("%s: %w", agent.Redact(u.Scheme+"://"+u.Host+u.Path), err)
 	}
@@ -122,8 +118,7 @@ func isWithin(dir, name string) error {
 	return nil
 }
 
-// moduleSettings returns what .gitmodules says, by the paths of the submodules
-// (gitmodules(5)).
+// moduleSettings returns what .gitmodules says, by path and suffix (gitmodules(5)).
 func (w *workTree) moduleSettings(ctx context.Context) (map[string]map[string]string, error) {
 	const most = 1 << 20
 	out := &tail{most: most + 1}
@@ -137,25 +132,21 @@ func (w *workTree) moduleSettings(ctx context.Context) (map[string]map[string]st
 	byName, byPath := map[string]map[string]string{}, map[string]map[string]string{}
 	for record := range strings.SplitSeq(out.String(), "\x00") {
 		key, value, _ := strings.Cut(record, "\n")
-		dot := strings.LastIndexByte(key, '.')
-		if dot < 0 {
-			continue // the end
-		}
-		name, setting := key[:dot], key[dot+1:]
+		setting := path.Ext(key) // "" at the end
+		name := strings.TrimSuffix(key, setting)
 		if byName[name] == nil {
 			byName[name] = map[string]string{}
 		}
 		byName[name][setting] = value
-		if setting == "path" { // of two with the same path, the later one counts, as to git
+		if setting == ".path" { // of two with the same path, the later one counts, as to git
 			byPath[strings.TrimSuffix(value, "/")] = byName[name]
 		}
 	}
 	return byPath, nil
 }
 
-// moduleURL reads the URL of a submodule, which may be relative to that of the
-// repository (git-submodule(1), add); then it is the same host, and credentials are
-// the same.
+// moduleURL reads the URL of a submodule, which may be relative to that of the repository
+// (git-submodule(1), add): then host and credentials are the same.
 func moduleURL(raw string, of *url.URL) (*url.URL, error) {
 	if raw == "" {
 		return nil, fault.New(fault.Upstream, "its .gitmodules has no URL for it, so that the agent cannot fetch it either").WithHint("tell its publisher")
@@ -182,8 +173,7 @@ func moduleURL(raw string, of *url.URL) (*url.URL, error) {
 	return u, nil
 }
 
-// relativeTo applies a relative URL to the path of a repository, as git does
-// (remote.c, relative_url); or it returns "".
+// relativeTo applies a relative URL as git does (remote.c, relative_url); or returns "".
 func relativeTo(base, relative string) string {
 	base = strings.TrimSuffix(base, "/")
 	for {
