@@ -158,12 +158,16 @@ func (r *reading) close() {
 func (r *reading) walk(visit func(archiver.FileInfo) error) error {
 	handle := func(_ context.Context, f archiver.FileInfo) error {
 		r.budget = nil
-		err := r.entry()
-		if err == nil && hasDotDot(f.NameInArchive) {
+		r.entries++
+		err := r.alive()
+		switch {
+		case err != nil:
+		case r.entries > r.limits.Entries:
+			err = fault.New(fault.Integrity, "archive holds more than %d entries", r.limits.Entries)
+		case hasDotDot(f.NameInArchive):
 			err = fault.New(fault.Integrity, "archive entry %s leads out of the archive", quote(f.NameInArchive)).
 				WithHint("the agent refuses every archive with .. in a name")
-		}
-		if err == nil {
+		default:
 			err = visit(f)
 		}
 		return r.stop(r.explain(err))
@@ -202,13 +206,6 @@ func (r *reading) copy(to io.Writer, content io.Reader) error {
 	return err
 }
 
-// extraction is one run of [extract].
-type extraction struct {
-	*reading
-	sink Sink
-	pick *selection
-}
-
 // extract is [Extract] with a bound on the windows of xz and zstd, in bytes.
 func extract(ctx context.Context, blob Source, format string, want agent.Member, limits Limits, sink Sink, window uint32) (string, error) {
 	pick, err := newSelection(want)
@@ -220,48 +217,46 @@ func extract(ctx context.Context, blob Source, format string, want agent.Member,
 		return "", err
 	}
 	defer r.close()
-	x := &extraction{r, sink, pick}
-	if err := x.explain(x.run()); err != nil {
+	if err := r.explain(r.extract(pick, sink)); err != nil {
 		return "", err
 	}
 	return pick.best.name, nil
 }
 
-func (x *extraction) run() error {
-	if !holdsMany(x.format) {
-		if x.pick.pattern != nil {
-			return fault.New(fault.Integrity, "a single file in %s has no directory %q", x.format, x.pick.want.Dir)
+func (r *reading) extract(pick *selection, sink Sink) error {
+	if !holdsMany(r.format) {
+		if pick.pattern != nil {
+			return fault.New(fault.Integrity, "a single file in %s has no directory %q", r.format, pick.want.Dir)
 		}
-		content, err := x.stream()
+		content, err := r.stream()
 		if err != nil {
 			return err
 		}
-		return x.copy(x.sink, content)
+		return r.copy(sink, content)
 	}
 	// A zip can be read at any place: by its directory, only the one entry is.
-	err := x.walk(func(f archiver.FileInfo) error {
-		best, err := x.pick.offer(newEntry(f))
-		if best && isTar(x.format) {
-			err = x.replace()
+	err := r.walk(func(f archiver.FileInfo) error {
+		best, err := pick.offer(newEntry(f))
+		if best && isTar(r.format) {
+			err = r.replace(sink, pick.best)
 		}
 		return err
 	})
-	if err := cmp.Or(err, x.pick.err()); err != nil || isTar(x.format) {
+	if err := cmp.Or(err, pick.err()); err != nil || isTar(r.format) {
 		return err
 	}
-	return x.replace()
+	return r.replace(sink, pick.best)
 }
 
-// replace writes the selected entry to the sink, in place of an earlier one.
-func (x *extraction) replace() error {
-	if err := x.sink.Reset(); err != nil {
-		return x.stop(fmt.Errorf("discarding a superseded file: %w", err))
+// replace writes an entry to the sink, in place of an earlier one.
+func (r *reading) replace(sink Sink, e entry) error {
+	if err := sink.Reset(); err != nil {
+		return r.stop(fmt.Errorf("discarding a superseded file: %w", err))
 	}
-	e := x.pick.best
 	if e.problem != "" {
 		return nil
 	}
-	if err := x.admit(e.size, x.size); err != nil {
+	if err := r.admit(e.size, r.size); err != nil {
 		return err
 	}
 	content, err := e.open()
@@ -269,8 +264,8 @@ func (x *extraction) replace() error {
 		return err
 	}
 	defer content.Close()
-	x.written = 0
-	return x.copy(x.sink, content)
+	r.written = 0
+	return r.copy(sink, content)
 }
 
 // Decompress writes the content of a compressed stream, by its extension: gz, zst, xz or

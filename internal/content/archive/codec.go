@@ -77,8 +77,7 @@ func openBzip2(in *bufio.Reader, _ uint32) (io.Reader, error) { return bzip2.New
 // archive asks for, up to 4 GiB.
 const MaxWindow = 512 << 20
 
-// usualWindow is the window that every archive may have, in bytes: the largest
-// that xz -9 makes.
+// usualWindow is what every archive may have, in bytes: the largest that xz -9 makes.
 const usualWindow = 64 << 20
 
 // largeWindow is held by the one extraction that may have more than usualWindow.
@@ -106,9 +105,8 @@ func openGzip(in *bufio.Reader, _ uint32) (io.Reader, error) {
 	return &gzipMembers{z, in}, nil
 }
 
-// gzipMembers reads the members of a gzip file one after the other. The decoder
-// can do so itself, but takes zeros behind the last one, which gzip ignores and
-// tape blocks end in, for a damaged member.
+// gzipMembers reads the members of a gzip file one after the other. The decoder itself would
+// take zeros behind the last, which gzip ignores and tape blocks end in, for a damaged one.
 type gzipMembers struct {
 	*gzip.Reader
 	in *bufio.Reader
@@ -122,14 +120,11 @@ var errTrailing = errors.New("something follows its end")
 func (g *gzipMembers) Read(p []byte) (int, error) {
 	for {
 		n, err := g.Reader.Read(p)
-		if n > 0 && err == io.EOF {
-			return n, nil
+		if err == io.EOF {
+			err = g.next()
 		}
-		if err != io.EOF {
+		if n > 0 || err != nil {
 			return n, err
-		}
-		if err := g.next(); err != nil {
-			return 0, err
 		}
 	}
 }
@@ -154,8 +149,7 @@ func (g *gzipMembers) next() error {
 // errTrailingBzip2 is what compress/bzip2 reports of the same.
 const errTrailingBzip2 = bzip2.StructuralError("bad magic value in continuation file")
 
-// isTrailing reports whether a stream was whole, but is followed by something
-// that is no part of it.
+// isTrailing reports whether something follows a stream that was whole.
 func isTrailing(err error) bool {
 	return errors.Is(err, errTrailing) || errors.Is(err, errTrailingBzip2) || errors.Is(err, zstd.ErrMagicMismatch)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -17,15 +18,13 @@ import (
 
 // entry is an entry of an archive.
 type entry struct {
-	// raw is the name as the archive has it; name is what go-getter makes of it
-	// in the directory that it unpacks to: "kubectl", for "./kubectl" and
-	// "/kubectl".
+	// raw is the name as the archive has it; name is what go-getter makes of it in the
+	// directory that it unpacks to: "kubectl", for "./kubectl" and "/kubectl".
 	raw, name string
 	directory bool
 	// size is in bytes, as the header says.
 	size int64
-	// problem is why the entry must not be taken, or "". It matters for the wanted file
-	// alone.
+	// problem is why the entry must not be taken, or "". It matters for the wanted file alone.
 	problem string
 	open    func() (fs.File, error)
 }
@@ -90,12 +89,7 @@ func isSlash(r rune) bool { return r == '/' || r == '\\' }
 // hasDotDot refuses names like a/../b, too, as go-getter does (decompress.go,
 // containsDotDot).
 func hasDotDot(name string) bool {
-	for part := range strings.FieldsFuncSeq(name, isSlash) {
-		if part == ".." {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(strings.FieldsFunc(name, isSlash), "..")
 }
 
 // isAbsolute knows the absolute names of Windows, too.

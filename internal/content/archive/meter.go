@@ -10,8 +10,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// ratioFloor is the size, in bytes, up to which an archive may unpack whatever its own
-// size.
+// ratioFloor is the size, in bytes, to which an archive may unpack whatever its own size.
 const ratioFloor = 64 << 20
 
 // meter counts what an extraction reads and produces, and stops it.
@@ -51,17 +50,6 @@ func (m *meter) alive() error {
 		return m.err
 	}
 	return m.stop(m.ctx.Err())
-}
-
-// entry counts an entry.
-func (m *meter) entry() error {
-	if err := m.alive(); err != nil {
-		return err
-	}
-	if m.entries++; m.entries > m.limits.Entries {
-		return fault.New(fault.Integrity, "archive holds more than %d entries", m.limits.Entries)
-	}
-	return nil
 }
 
 // admit checks an amount of unpacked data against what it came from.
