@@ -49,11 +49,10 @@ among them though it decides what an agent starts.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			o.Target, o.ToolVersion = args[0], programVersion(g.env.Version)
 			n := net.sources(args[0], o.Against)
-			// What is verified in a registry is not kept.
 			if err := checkAllEnabled(o.AllEnabled, o.Values); err != nil {
 				return err
 			}
-			n.store = inRegistry(o.Against)
+			n.store = inRegistry(o.Against) // what is verified in a registry is not kept
 			found, err := inSession(c.Context(), g, n, func(s *mirror.Session) (*mirror.Verification, error) {
 				return s.Verify(c.Context(), o)
 			})

@@ -75,7 +75,7 @@ type outputs struct {
 	files   map[string][]pluginsdir.Placement
 
 	mu sync.Mutex
-	// unpacking bounds what is bound by the processor, apart from downloads, which it holds up not.
+	// unpacking bounds what is bound by the processor, so that it holds up no download.
 	unpacking chan struct{}
 }
 

@@ -56,7 +56,6 @@ type Verification struct {
 	form  *form.Form
 }
 
-// Tool is the program that verified.
 type Tool struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
