@@ -223,8 +223,7 @@ func subdirectory(root *os.Root, pattern string) (string, error) {
 	return matches[0], nil
 }
 
-// getDirectory fills a directory that is not there yet, unless the version that the store
-// has is what there is.
+// getDirectory fills a directory that is not there yet, unless the store has that version.
 func (c *Client) getDirectory(ctx context.Context, src treeSource, top, have string, obs Observer) (version string, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
@@ -242,8 +241,7 @@ func (c *Client) getDirectory(ctx context.Context, src treeSource, top, have str
 	return version, err
 }
 
-// watchSize ends a context when a directory has become too large, of which no getter has
-// a bound. It returns when the context ends.
+// watchSize ends a context when a directory is too large, for no getter has a bound.
 func watchSize(ctx context.Context, dir string, most int64, end context.CancelCauseFunc) {
 	for tick := time.Tick(time.Second); ; {
 		select {
@@ -320,7 +318,6 @@ func pack(ctx context.Context, from directory, kind lock.DirArchive, to io.Write
 	return p.files, p.tar.Close()
 }
 
-// packing is one run of [pack].
 type packing struct {
 	ctx   context.Context
 	top   *os.Root
@@ -405,7 +402,6 @@ func (p *packing) add(at, name string) error {
 	return err
 }
 
-// admit keeps to the bounds.
 func (p *packing) admit(name string, size int64) error {
 	p.bytes += size
 	bounds := p.kind.Bounds()
