@@ -7,6 +7,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
@@ -38,6 +39,19 @@ func OpenDir(root *os.Root, name string) (*os.Root, error) {
 		return nil, errors.Join(err, sub.Close())
 	}
 	return sub, nil
+}
+
+// ReadDir lists a directory below a root, by name. It does not wait for the writer of a
+// pipe in its place.
+func ReadDir(root *os.Root, name string) ([]fs.DirEntry, error) {
+	d, err := root.Open(name + "/.")
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	entries, err := d.ReadDir(-1)
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return entries, err
 }
 
 var errReplaced = fault.New(fault.Integrity, "it was replaced while it was opened")

@@ -85,3 +85,16 @@ func TestOpenDir(t *testing.T) {
 		t.Error("the root of the file system was opened")
 	}
 }
+
+// TestReadDir wants directories only, and that reading one never waits.
+func TestReadDir(t *testing.T) {
+	root := odd(t)
+	if entries, err := ReadDir(root, "dir"); err != nil || len(entries) == 0 {
+		t.Errorf("%v, %v", entries, err)
+	}
+	for _, name := range []string{"file", "pipe", "absent", "out"} {
+		if entries, err := ReadDir(root, name); err == nil {
+			t.Errorf("%s: %v", name, entries)
+		}
+	}
+}

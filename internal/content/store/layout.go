@@ -235,7 +235,7 @@ func (s *Store) refuseForeign() error {
 }
 
 // entries lists a directory of the store, by name.
-func (s *Store) entries(dir string) ([]fs.DirEntry, error) { return fs.ReadDir(s.root.FS(), dir) }
+func (s *Store) entries(dir string) ([]fs.DirEntry, error) { return disk.ReadDir(s.root, dir) }
 
 // sweepLock is held by who sweeps, and by who joins those who use the store,
 // so that a sweep knows them all.

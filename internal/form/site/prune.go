@@ -132,7 +132,7 @@ func eachContent(t *atomicdir.Tree, do func(lock.SHA256, []fs.DirEntry) error) e
 			if err != nil || contentDir(sum) != path.Join(filesDir, prefix, digest) {
 				return nil
 			}
-			entries, err := fs.ReadDir(t.Root.FS(), contentDir(sum))
+			entries, err := disk.ReadDir(t.Root, contentDir(sum))
 			if err != nil {
 				return err
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
@@ -207,7 +208,7 @@ func look(t *atomicdir.Tree) (found webRoot, err error) {
 // served reports whether a directory has an index that only we write: one that
 // names files of a site. It is a version then, even if it lost all else.
 func served(t *atomicdir.Tree, tag string) bool {
-	repositories, err := fs.ReadDir(t.Root.FS(), tag)
+	repositories, err := disk.ReadDir(t.Root, tag)
 	if err != nil {
 		return false
 	}

@@ -132,6 +132,8 @@ func (g *gitClone) workTree(ctx context.Context, dst string, u *url.URL) (*workT
 		}
 		remote.User = nil
 		w.host = u.Scheme + "://" + u.Host
+	} else if u.User != nil {
+		remote.User = url.User(u.User.Username()) // ssh and git take no password from a URL
 	}
 	w.remote = remote.String()
 	return w, nil

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -128,6 +129,26 @@ func TestParseS3(t *testing.T) {
 		got, err := parseS3(u)
 		if (err == nil) != (want != s3Place{}) || err == nil && got != want {
 			t.Errorf("%s: %+v, %v", raw, got, err)
+		}
+	}
+}
+
+// No password is among the arguments of git, whatever the transport.
+func TestGitRemoteHasNoPassword(t *testing.T) {
+	t.Parallel()
+	c := New(Config{})
+	t.Cleanup(c.Close)
+	for _, raw := range []string{"https://user:secret@host/x", "ssh://git:secret@host/x", "git://user:secret@host/x"} {
+		u, err := url.Parse(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := (&gitClone{fetch: c}).workTree(t.Context(), t.TempDir(), u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(w.remote, "secret") {
+			t.Errorf("%s: %s", raw, w.remote)
 		}
 	}
 }
