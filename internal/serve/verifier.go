@@ -111,14 +111,16 @@ func (c *verifier) check(ctx context.Context, v *form.Version, f site.File, file
 // verdictOn returns the verdict on a file, and reads the file if need be. The verdict
 // may be on another file than info describes.
 func (c *verifier) verdictOn(ctx context.Context, v *form.Version, f site.File, info fs.FileInfo) (verdict, error) {
-	c.mu.Lock()
-	found, known := c.known[f.Path]
-	c.mu.Unlock()
-	if known && found.settled && unchanged(found.info, info) {
+	if found, ok := c.settledOn(f.Path, info); ok {
 		return found, nil
 	}
 	// The reading goes on if this client leaves: the next one needs it.
-	call := c.calls.DoChan(f.Path, func() (any, error) { return c.read(v, f) })
+	call := c.calls.DoChan(f.Path, func() (any, error) {
+		if found, ok := c.settledOn(f.Path, info); ok {
+			return found, nil // another reading has just ended
+		}
+		return c.read(v, f)
+	})
 	select {
 	case result := <-call:
 		if result.Err != nil {
@@ -128,6 +130,13 @@ func (c *verifier) verdictOn(ctx context.Context, v *form.Version, f site.File, 
 	case <-ctx.Done():
 		return verdict{}, context.Cause(ctx)
 	}
+}
+
+func (c *verifier) settledOn(path string, info fs.FileInfo) (found verdict, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found, ok = c.known[path]
+	return found, ok && found.settled && unchanged(found.info, info)
 }
 
 // timeResolution is how long after a change a file may change again without a trace in its info.
