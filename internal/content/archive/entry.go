@@ -46,13 +46,10 @@ const (
 	isLink  = "is a link, not a regular file"
 )
 
-// problemOf says why an entry must not be taken, or "". Archiver could read more of what
-// a zip holds than go-getter, with decoders that have no bounds on their memory.
+// problemOf says why an entry must not be taken, or "".
 func problemOf(f archiver.FileInfo) string {
-	const encrypted = 1
 	name, mode := f.NameInArchive, f.Mode()
 	inTar, _ := f.Header.(*tar.Header)
-	inZip, _ := f.Header.(zip.FileHeader)
 	switch {
 	case mode&fs.ModeSymlink != 0, inTar != nil && inTar.Typeflag == tar.TypeLink:
 		return isLink
@@ -64,6 +61,17 @@ func problemOf(f archiver.FileInfo) string {
 		return "has control characters in its name"
 	case isAbsolute(name):
 		return "has an absolute name"
+	}
+	return packingProblem(f)
+}
+
+// packingProblem says why the content of an entry must not be read, or "". Archiver could
+// read more of what a zip holds than go-getter, with decoders that have no bounds on their
+// memory.
+func packingProblem(f archiver.FileInfo) string {
+	const encrypted = 1
+	inZip, _ := f.Header.(zip.FileHeader)
+	switch {
 	case inZip.Flags&encrypted != 0:
 		return "is encrypted"
 	case inZip.Method != zip.Store && inZip.Method != zip.Deflate:

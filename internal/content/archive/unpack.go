@@ -36,6 +36,9 @@ func (r *reading) write(f archiver.FileInfo, to *os.Root) error {
 	if f.IsDir() {
 		return r.unwritable(f, to.MkdirAll(name, 0o700))
 	}
+	if err := (entry{raw: f.NameInArchive, problem: packingProblem(f)}).err(); err != nil {
+		return err
+	}
 	if err := to.MkdirAll(path.Dir(name), 0o700); err != nil {
 		return r.unwritable(f, err)
 	}

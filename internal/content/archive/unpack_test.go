@@ -1,13 +1,17 @@
 package archive_test
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
 	"errors"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/archive"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -88,5 +92,24 @@ func TestUnpackEnds(t *testing.T) {
 	cancel()
 	if err := archive.Unpack(ctx, bytes.NewReader(pack(t, "tgz", file("a", "a"))), "tgz", archive.Limits{}, to); !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// TestUnpackRefusesPacking has files that a decoder without bounds could read, and go-getter
+// cannot.
+func TestUnpackRefusesPacking(t *testing.T) {
+	var packed bytes.Buffer
+	w, err := zstd.NewWriter(&packed)
+	check(t, err)
+	_, err = w.Write([]byte("content"))
+	check(t, err)
+	check(t, w.Close())
+	for want, h := range map[string]zip.FileHeader{
+		"unsupported method 93": {Method: 93, UncompressedSize64: 7, CRC32: crc32.ChecksumIEEE([]byte("content"))},
+		"is encrypted":          {Flags: 1, UncompressedSize64: uint64(packed.Len()), CRC32: crc32.ChecksumIEEE(packed.Bytes())},
+	} {
+		h.Name, h.CompressedSize64 = "a.yaml", uint64(packed.Len())
+		_, err := unpack(t, rawZip(t, h, packed.Bytes()), "zip", archive.Limits{})
+		wantFault(t, err, want)
 	}
 }
