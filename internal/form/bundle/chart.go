@@ -11,8 +11,6 @@ import (
 	"unicode"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"gopkg.in/yaml.v3"
-
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/archive"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
@@ -21,7 +19,11 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
-const maxChartMetadata = 1 << 20
+const (
+	maxChartMetadata = 1 << 20
+	// maxMarks bounds the values of a Chart.yaml: see [textfile.CheckYAMLSize].
+	maxMarks = 1 << 18
+)
 
 // chartMetadata is what Helm reads of a Chart.yaml, in its order (pkg/chart/metadata.go).
 type chartMetadata struct {
@@ -110,9 +112,13 @@ func (c *Contents) chartMetadata(ctx context.Context) (*chartMetadata, error) {
 		return nil, err
 	}
 	meta := new(chartMetadata)
-	if err := yaml.Unmarshal(text.data, meta); err != nil {
+	document, err := textfile.ParseYAML(text.data, maxMarks)
+	if err == nil {
+		err = textfile.DecodeYAML(document, meta)
+	}
+	if err != nil {
 		// The first of what may be very many.
-		reason, _, _ := strings.Cut(textfile.YAMLError(err).Error(), "\n")
+		reason, _, _ := strings.Cut(err.Error(), "\n")
 		return nil, fault.New(fault.Integrity, "its Chart.yaml cannot be read: %s", sanitizeText(oci.Clip(reason)))
 	}
 	meta.sanitize()

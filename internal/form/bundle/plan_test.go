@@ -236,6 +236,12 @@ func TestPlanRefuses(t *testing.T) {
 		"chart metadata is huge": {func(l *lock.Lock, m *memory) {
 			l.Chart = addChart(m, chartYAML+"# "+strings.Repeat("x\n# y", 1<<20), "botkube", "1.14.0")
 		}, fault.Integrity, "more than"},
+		"chart metadata has one key again and again": {func(l *lock.Lock, m *memory) {
+			l.Chart = addChart(m, "name: botkube\nversion: 1.14.0\nannotations:\n"+strings.Repeat("  a: b\n", 2_000), "botkube", "1.14.0")
+		}, fault.Integrity, "keys"},
+		"chart metadata has too many values": {func(l *lock.Lock, m *memory) {
+			l.Chart = addChart(m, "name: botkube\nversion: 1.14.0\nkeywords: ["+strings.Repeat("a,", 300_000)+"]\n", "botkube", "1.14.0")
+		}, fault.Integrity, "values that are read"},
 		"chart of another size": {func(l *lock.Lock, m *memory) { l.Chart.Size++ }, fault.Integrity, "bytes"},
 		"two sizes of a blob": {func(l *lock.Lock, m *memory) {
 			l.Artifacts[0].Blob = lock.Blob{Size: 3, SHA256: l.Artifacts[1].SHA256}
