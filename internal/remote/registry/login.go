@@ -162,17 +162,24 @@ func (l *login) send(req *http.Request, authorization string) (*http.Response, e
 	return l.client.transport.RoundTrip(&sent)
 }
 
-// tokenServer is the transport of requests to the token server that a registry names.
+// tokenServer is the transport of requests to the token server that a registry names. What
+// proves who asks is for its host, not for one to which it redirects.
 type tokenServer struct {
 	*login
-	authorization string
+	host, authorization string
 }
 
 func (s tokenServer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := s.checkServer(req.URL); err != nil {
 		return nil, err
 	}
-	return s.send(req, s.authorization)
+	if req.URL.Host == s.host {
+		return s.send(req, s.authorization)
+	}
+	if req.Method == http.MethodPost {
+		return nil, noToken("the token server redirects an identity token to another host, %s", transfer.Printable(req.URL.Host, maxMessage))
+	}
+	return s.send(req, "")
 }
 
 // checkServer refuses a token server, or one to which it redirects, at a private address
@@ -225,7 +232,7 @@ func (l *login) tokenFrom(ctx context.Context, q request, authorization string) 
 	if err != nil {
 		return "", err
 	}
-	client := transfer.NewClient(tokenServer{l, authorization}, "the token server", l.client.IdleTimeout)
+	client := transfer.NewClient(tokenServer{l, q.url.Host, authorization}, "the token server", l.client.IdleTimeout)
 	resp, err := client.Do(req, 0)
 	if err != nil {
 		if q.url.Host != l.host && !transfer.Is[*fault.Error](err) {
