@@ -107,10 +107,17 @@ func (l *login) again(req *http.Request, c challenge, used string) (authorizatio
 		return "Bearer " + token, err
 	}
 	if l.authorization() == used {
-		err = l.renew(req.Context(), c)
+		if err = l.renew(req.Context(), c); err != nil {
+			err = &loginError{err}
+		}
 	} // else another request has got a new one meanwhile
 	return l.authorization(), err
 }
+
+// loginError is that there is no new token: wherever that fails, the registry has not answered.
+type loginError struct{ error }
+
+func (e *loginError) Unwrap() error { return e.error }
 
 // renew gets a token for what the repository is opened for and, before that, for what the
 // registry says that it lacks: some token servers look at the first scope alone.

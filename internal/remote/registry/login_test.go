@@ -48,3 +48,25 @@ func TestTokenServerRedirects(t *testing.T) {
 		t.Errorf("an identity token went along: %q", got)
 	}
 }
+
+// A token server that cannot be reached, when a token has expired, says nothing of a blob.
+func TestTokenServerGone(t *testing.T) {
+	t.Parallel()
+	tokens := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"token": "t"}`)
+	}))
+	defer tokens.Close()
+	expired := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="`+tokens.URL+`/token",service="x"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer expired.Close()
+	r := plain(t, strings.TrimPrefix(expired.URL, "http://"))
+	tokens.Close()
+	blob, _ := content(t, 10)
+	_, there, err := r.HasBlob(t.Context(), blob.SHA256)
+	if there {
+		t.Error("a blob that nobody asked for is there")
+	}
+	checkFails(t, err, fault.Upstream, "at "+strings.TrimPrefix(tokens.URL, "http://")+", to which it leads: ", "the registry leads to")
+}

@@ -160,7 +160,7 @@ func (r *Repository) hasBlob(ctx context.Context, d lock.SHA256) (size int64, ok
 // reached from here. So it has the blob, and compares it when a manifest names it.
 func redirectsToStorage(err error) bool {
 	e, ok := errors.AsType[*transfer.RedirectError](err)
-	return ok && e.InClear || transfer.Is[*transfer.RedirectedError](err)
+	return (ok && e.InClear || transfer.Is[*transfer.RedirectedError](err)) && !transfer.Is[*loginError](err)
 }
 
 // refusesHead has the answers of what stands before a registry and lets no HEAD
