@@ -70,12 +70,12 @@ func (l *login) greet(ctx context.Context) error {
 }
 
 func (l *login) RoundTrip(req *http.Request) (*http.Response, error) {
-	used := ""
-	if req.URL.Host == l.host {
+	used, greeting := "", req.URL.Path == "/v2/" // which asks what to send
+	if req.URL.Host == l.host && !greeting {
 		used = l.authorization()
 	}
 	resp, err := l.send(req, used)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized || req.URL.Path == "/v2/" {
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || greeting {
 		return resp, err
 	}
 	c, ok := spoken(challengesIn(resp.Header))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/registrytest"
 )
 
 // Credentials are for the token server that the registry names, not for the host to
@@ -69,4 +70,23 @@ func TestTokenServerGone(t *testing.T) {
 		t.Error("a blob that nobody asked for is there")
 	}
 	checkFails(t, err, fault.Upstream, "at "+strings.TrimPrefix(tokens.URL, "http://")+", to which it leads: ", "the registry leads to")
+}
+
+// A registry that wants a token of a token server never sees the password.
+func TestPasswordForTokenServer(t *testing.T) {
+	t.Parallel()
+	reg := registrytest.Start(t, registrytest.Options{})
+	p := reg.Proxy(t, registrytest.Habits["token"]...)
+	r := open(t, newClient(t, registry.Config{PlainHTTP: true, Credentials: login}), p.Host, true)
+	blob, data := content(t, 10)
+	_, err := r.Upload(t.Context(), blob, opener(data), nil)
+	check(t, err)
+	for _, req := range p.Requests("", "/v2/") {
+		if strings.HasPrefix(req.Header.Get("Authorization"), "Basic ") {
+			t.Errorf("%s %s has the password", req.Method, req.Path)
+		}
+	}
+	if n := len(p.Requests("", "/v2/")); n < 3 {
+		t.Errorf("%d requests", n)
+	}
 }
