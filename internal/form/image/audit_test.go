@@ -132,6 +132,15 @@ func TestAudit(t *testing.T) {
 		}, func(p *parts) []string {
 			return []string{"damaged " + at(p.manifest.Layers[0]) + " it holds too much"}
 		}},
+		{"longer names than fit into memory", func(p *parts) {
+			var many []tar.Header
+			for i := range 1 + maxDocuments>>19 {
+				many = append(many, file(fmt.Sprintf("plugins/x%d%s", i, strings.Repeat("x", 1<<19)), 0))
+			}
+			p.putLayer(t, 0, more(t, nil, many...))
+		}, func(p *parts) []string {
+			return []string{"damaged " + at(p.manifest.Layers[0]) + " it holds too much"}
+		}},
 		{"more files than there can be", func(p *parts) {
 			var many []tar.Header
 			for range maxFiles {

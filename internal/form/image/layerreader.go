@@ -27,7 +27,7 @@ import (
 
 // readBudget is what is kept in memory of the layers of an image, which must be no more
 // than one of ours can need.
-type readBudget struct{ entries, documents atomic.Int64 }
+type readBudget struct{ entries, bytes atomic.Int64 }
 
 type layerReader struct {
 	mount  string
@@ -81,10 +81,10 @@ func (l *layerReader) read(ctx context.Context, diffID v1.Hash, content io.Reade
 }
 
 func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
-	if l.budget.entries.Add(1) > maxFiles {
+	name := path.Clean("/" + h.Name)
+	if l.budget.entries.Add(1) > maxFiles || l.budget.bytes.Add(int64(len(name))) > maxDocuments {
 		return errTooMuch
 	}
-	name := path.Clean("/" + h.Name)
 	rel, below := strings.CutPrefix(name, l.mount+"/")
 	if h.Typeflag == tar.TypeDir && !isWhiteout(name) {
 		return nil
@@ -112,7 +112,7 @@ func (l *layerReader) entry(h *tar.Header, r io.Reader) error {
 			l.found[rel] = entry.Found{Problem: fmt.Sprintf("it has %d bytes, more than are read of a document", h.Size)}
 			return nil
 		}
-		if l.budget.documents.Add(h.Size) > maxDocuments {
+		if l.budget.bytes.Add(h.Size) > maxDocuments {
 			return errTooMuch
 		}
 		to = io.MultiWriter(&data, sum)
