@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 )
 
@@ -29,9 +28,8 @@ type NotCompared struct {
 
 // Diff compares what two mirrors hold, by their documents.
 func (s *Session) Diff(ctx context.Context, targetA, targetB string) (*Diffed, error) {
-	if targetA == form.StandardStream && targetB == form.StandardStream {
-		return nil, fault.New(fault.Usage, "standard input can be read once only").
-			WithHint("write one of them to a file")
+	if err := checkStandardInput(targetA, targetB); err != nil {
+		return nil, err
 	}
 	a, err := s.open(ctx, targetA)
 	if err != nil {

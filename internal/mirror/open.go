@@ -29,6 +29,13 @@ func (s *Session) locate(ctx context.Context, target string) (*form.Place, error
 	return p, nil
 }
 
+func checkStandardInput(a, b string) error {
+	if a == form.StandardStream && b == form.StandardStream {
+		return fault.New(fault.Usage, "standard input can be read once only").WithHint("write one of them to a file")
+	}
+	return nil
+}
+
 func (s *Session) open(ctx context.Context, target string) (*form.Mirror, error) {
 	p, err := s.locate(ctx, target)
 	if err != nil {

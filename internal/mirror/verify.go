@@ -55,6 +55,9 @@ func (s *Session) Verify(ctx context.Context, o VerifyOptions) (*Verification, e
 	if err != nil {
 		return nil, err
 	}
+	if other != nil {
+		defer other.Close()
+	}
 	if err := v.target(ctx); err != nil {
 		return nil, err
 	}

@@ -23,8 +23,8 @@ func (v *verifying) other(ctx context.Context) (*form.Mirror, error) {
 	if v.options.Against == "" {
 		return nil, nil
 	}
-	if v.options.Against == form.StandardStream && v.options.Target == form.StandardStream {
-		return nil, fault.New(fault.Usage, "standard input can be read once only").WithHint("write one of them to a file")
+	if err := checkStandardInput(v.options.Target, v.options.Against); err != nil {
+		return nil, err
 	}
 	return v.open(ctx, v.options.Against)
 }
@@ -34,7 +34,6 @@ func (v *verifying) against(ctx context.Context, other *form.Mirror) error {
 	if other == nil {
 		return nil
 	}
-	defer other.Close()
 	if v.found.Lock == nil && len(v.found.Platforms) > 0 && len(v.found.Problems()) == 0 {
 		return fault.New(fault.Usage, "%s has several versions, each with a lock of its own", v.options.Target).
 			WithHint("name one of them: %s", filepath.Join(strings.TrimPrefix(v.options.Target, "site:"), "VERSION"))
