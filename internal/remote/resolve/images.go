@@ -21,8 +21,8 @@ import (
 // agentRepository is where the agent's image is published.
 const agentRepository = "ghcr.io/kubeshop/botkube"
 
-// IsAgentImage reports whether a reference is of the image that Botkube publishes.
-func IsAgentImage(reference string) bool {
+// isAgentImage reports whether a reference is of the image that Botkube publishes.
+func isAgentImage(reference string) bool {
 	return strings.HasPrefix(reference, agentRepository+":") || strings.HasPrefix(reference, agentRepository+"@")
 }
 
@@ -54,8 +54,8 @@ type (
 // maxLayers bounds the blobs of a manifest; overlay file systems have fewer.
 const maxLayers = 512
 
-// AgentReference returns which image of the agent is wanted.
-func (sel Selection) AgentReference() (registry.Reference, error) {
+// agentReference returns which image of the agent is wanted.
+func (sel Selection) agentReference() (registry.Reference, error) {
 	reference := sel.Members.AgentImage
 	if reference == Default {
 		if sel.Version == "" && sel.Members.AgentTag == "" {
@@ -78,8 +78,8 @@ func parseImage(role lock.ImageRole, reference string) (registry.Reference, erro
 
 var tagExamples = map[lock.ImageRole]string{lock.RoleAgent: "v1.14.0", lock.RoleWatcher: "in-cluster-config"}
 
-// ImageFlag returns the flag that has an image be taken.
-func ImageFlag(role lock.ImageRole) string {
+// imageFlag returns the flag that has an image be taken.
+func imageFlag(role lock.ImageRole) string {
 	if role == lock.RoleWatcher {
 		return "--watcher-image"
 	}
@@ -90,7 +90,7 @@ func without(role lock.ImageRole) string {
 	if role == lock.RoleWatcher {
 		return "leave the image out with --watcher-image none: the command values then leaves out the container"
 	}
-	return "leave out " + ImageFlag(role)
+	return "leave out " + imageFlag(role)
 }
 
 func (r *Resolver) images(ctx context.Context, sel Selection, plan *Plan) error {
@@ -98,7 +98,7 @@ func (r *Resolver) images(ctx context.Context, sel Selection, plan *Plan) error 
 		return nil
 	}
 	plan.ImageSources = map[lock.ImageRole]*registry.Repository{}
-	ref, err := sel.AgentReference()
+	ref, err := sel.agentReference()
 	if err == nil {
 		err = r.image(ctx, lock.RoleAgent, ref, sel.pinned, plan)
 	}
@@ -127,7 +127,7 @@ func (r *Resolver) image(ctx context.Context, role lock.ImageRole, ref registry.
 	had := pinnedImage(pinned, role)
 	if had != nil && had.Reference != ref.String() {
 		return fault.New(fault.Integrity, "%s %s is wanted, but the lock pins %s", role.What(), ref, had.Reference).
-			WithHint("leave out %s: the lock says which; or write a new one with the command lock", ImageFlag(role))
+			WithHint("leave out %s: the lock says which; or write a new one with the command lock", imageFlag(role))
 	}
 	var platforms []agent.Platform
 	for _, p := range plan.Lock.Platforms {
@@ -320,7 +320,7 @@ func (sel *Selection) settleWatcher(values *configured.Agent) error {
 	if sel.pinned != nil && sel.pinned.AgentImage != nil {
 		return sel.lockedWatcher(given)
 	}
-	ref, err := sel.AgentReference()
+	ref, err := sel.agentReference()
 	if err != nil {
 		return err
 	}
@@ -341,7 +341,7 @@ func (sel *Selection) settleWatcher(values *configured.Agent) error {
 		return fault.New(fault.Usage, "%w", err).WithHint("name the image of the chart's second container: --watcher-image REFERENCE, or none")
 	}
 	if values != nil {
-		published = values.WatcherImage(published, ImageFlag(lock.RoleWatcher))
+		published = values.WatcherImage(published, imageFlag(lock.RoleWatcher))
 	}
 	if published != "" {
 		sel.Members.WatcherImage, err = besideAgent(ref, published)
