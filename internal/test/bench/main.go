@@ -6,9 +6,9 @@
 //
 //	go run ./internal/test/bench [-runs 5] [-only push,verify] [-o docs]
 //
-// Ours and the others alternate, on two processors; what is read is in memory before each run, and what
-// earlier runs wrote is on disk. A peer is taken from PATH, or built (crane, oras); one that cannot be
-// had is named in the result.
+// botkube-mirror and its peers, which are the other programs, take turns on two processors. The files
+// to read are in memory before each run, and what earlier runs wrote is on disk. Peers are taken from
+// PATH; crane and oras are built if they are not there. The page names the peers that are missing.
 package main
 
 import (
@@ -27,13 +27,13 @@ import (
 // bench is one run of the command.
 type bench struct {
 	ctx context.Context
-	// dir is removed in the end. binary is the product.
+	// dir is the working directory, which is removed in the end; binary is botkube-mirror's.
 	dir, binary string
 	runs        int
 	report      *report
-	// absent are the peers that cannot be had, and why.
+	// absent has the reason why a peer is missing, by its name.
 	absent map[string]string
-	// made has repositories and what was made of them.
+	// made has the repositories by their description: see [bench.repository].
 	made map[string]*upstream
 }
 

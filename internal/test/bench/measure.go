@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// result is what a run took.
+// result is the time and the memory that a run took, and its output.
 type result struct {
 	wall time.Duration
 	// memory is the highest resident size in bytes.
@@ -27,7 +27,7 @@ type result struct {
 	output []byte
 }
 
-// side is one of those that are compared.
+// side is one of the programs that are compared.
 type side struct {
 	name string
 	// run runs it once, in a new directory.
@@ -41,8 +41,8 @@ func (s *side) median() time.Duration {
 	return sorted[len(sorted)/2]
 }
 
-// compare runs sides in turn, the first of which is ours, and adds a row of the report. What is at warm
-// is in memory before each run.
+// compare runs sides in turn, botkube-mirror first, and adds rows to the report. The files at the paths
+// warm are in memory before each run.
 func (b *bench) compare(row string, warm []string, sides ...*side) error {
 	for range b.runs {
 		for _, s := range sides {

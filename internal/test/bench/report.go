@@ -17,21 +17,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// report is what docs/benchmarks.md says.
+// report is the content of docs/benchmarks.md.
 type report struct {
 	lines  []string
 	failed []string
 	points []point
 }
 
-// fact is a number of one side.
+// fact is a number, such as a size, of one program.
 type fact struct {
 	name  string
 	value float64
 	unit  string
 }
 
-// point is what one number of plugins takes.
+// point is the time and the memory, in bytes, that a number of plugins takes.
 type point struct {
 	plugins                  int
 	pull, verify             time.Duration
@@ -44,14 +44,14 @@ func (r *report) add(row, ours, beside, ratio string) {
 	fmt.Println(line)
 }
 
-// fail notes what could not be measured.
+// fail notes in the report what could not be measured, and why.
 func (r *report) fail(err error) {
 	line := strings.SplitN(err.Error(), "\n", 2)[0]
 	r.failed = append(r.failed, line)
 	fmt.Fprintln(os.Stderr, err)
 }
 
-// compared adds medians, ours beside each other side.
+// compared adds a row for each side but the first, which is botkube-mirror, with the medians of both.
 func (r *report) compared(row string, sides []*side) {
 	said := func(s *side) string {
 		text := fmt.Sprintf("%.3f s", s.median().Seconds())
@@ -68,7 +68,7 @@ func (r *report) compared(row string, sides []*side) {
 	}
 }
 
-// facts adds numbers, the first of which is ours.
+// facts adds a row for each number but the first, which is botkube-mirror's, with both numbers.
 func (r *report) facts(row string, all []fact) {
 	said := func(f fact) string { return strings.TrimSpace(fmt.Sprintf("%.4g %s", f.value, f.unit)) }
 	if len(all) == 1 {
@@ -81,10 +81,11 @@ func (r *report) facts(row string, all []fact) {
 
 const page = `# Benchmarks
 
-How fast and how light botkube-mirror is, beside what you would use for the same. The table holds
-medians, runs of each: %d, in one session; the sides alternate. Memory is the highest resident size.
-Everything runs on loopback and on two processors, and what is read is in memory before each run.
-Measure it on your own machine, with nothing else running:
+This page compares the speed, size and memory of botkube-mirror with what you would use for the same.
+Each time is the median of %d runs in one session, in which the programs take turns. Only the pulls
+of 10 to 3000 plugins run once. Memory is the highest resident size. Everything runs on loopback and
+on two processors. The files to read are in memory before each run. To measure it on your own
+machine, with nothing else running:
 
     go run ./internal/test/bench
 

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// weight measures what is linked in.
+// weight measures the size of the binary, and the modules that are linked in.
 func (b *bench) weight() error {
 	binaries := []fact{}
 	modules, archives := []fact{}, []fact{}
@@ -41,7 +41,8 @@ func (b *bench) weight() error {
 	return nil
 }
 
-// linked counts the modules of a program, and the sizes of their archives as far as they are there.
+// linked counts the modules of a program, and adds up the sizes, in bytes, of those of their archives
+// that the module cache has.
 func (b *bench) linked(program string) (count int, size int64, err error) {
 	out, err := exec.CommandContext(b.ctx, "go", "version", "-m", program).Output()
 	if err != nil {
@@ -81,7 +82,7 @@ func (b *bench) start() error {
 	return b.compare("version", []string{b.binary}, sides...)
 }
 
-// plugins are how many there are in turn.
+// plugins are the numbers of plugins that are tried in turn.
 var plugins = []int{10, 100, 1000, 3000}
 
 // growth measures how time and memory grow with the number of plugins.
@@ -113,8 +114,8 @@ func (b *bench) growth() error {
 	return nil
 }
 
-// commands runs every command once on more and more plugins, for one platform and for three. Time that
-// a file takes more of, the more there are, is a loop within a loop. It is not in the report.
+// commands runs every command once on more and more plugins, for one platform and for three. If the
+// time for each plugin grows with their number, a loop is within a loop. It is not in the report.
 func (b *bench) commands() error {
 	for _, n := range plugins {
 		for _, platforms := range [][]string{{"linux/amd64"}, {"linux/amd64", "linux/arm64", "darwin/arm64"}} {
@@ -215,12 +216,9 @@ func (up *upstream) hauler(program string) string {
 		"%[2]s store sync --store store --filename files.yaml\n%[2]s store save --store store --filename haul.tar.zst\n", files.String(), program)
 }
 
-// real is the repository for what is unpacked.
-func (b *bench) real() (*upstream, error) { return b.repository(12, 20e6, true) }
-
 // directory measures a pull to a directory beside the script that a user would write.
 func (b *bench) directory() error {
-	up, err := b.real()
+	up, err := b.repository(12, 20e6, true)
 	if err != nil {
 		return err
 	}
@@ -238,33 +236,25 @@ func (b *bench) directory() error {
 
 // unpack measures an unpack to a directory.
 func (b *bench) unpack() error {
-	up, err := b.real()
+	up, err := b.bundled(true)
 	if err != nil {
 		return err
 	}
-	bundle, err := b.bundleOf(up)
-	if err != nil {
-		return err
-	}
-	sides := []*side{b.command("botkube-mirror", b.binary, "unpack", bundle, "-o", "DIR/plugins", "-q")}
+	sides := []*side{b.command("botkube-mirror", b.binary, "unpack", up.bundle, "-o", "DIR/plugins", "-q")}
 	if b.peers("tar", "gzip") {
 		sides = append(sides, b.script("tar and gzip -d", fmt.Sprintf("mkdir DIR/bundle DIR/plugins\ntar -xf %q -C DIR/bundle\ncd DIR/bundle\n"+
-			"printf '%%s\\n' %s | xargs -P%d -I{} sh -c 'gzip -dc blobs/sha256/{} | tar -xC ../plugins'\n", bundle, strings.Join(up.sums, " "), processors)))
+			"printf '%%s\\n' %s | xargs -P%d -I{} sh -c 'gzip -dc blobs/sha256/{} | tar -xC ../plugins'\n", up.bundle, strings.Join(up.sums, " "), processors)))
 	}
-	return b.compare("unpack to a directory", []string{bundle}, sides...)
+	return b.compare("unpack to a directory", []string{up.bundle}, sides...)
 }
 
-// verify measures what reads every byte.
+// verify measures verifications beside programs that hash every byte.
 func (b *bench) verify() error {
-	up, err := b.real()
+	up, err := b.bundled(true)
 	if err != nil {
 		return err
 	}
-	bundle, err := b.bundleOf(up)
-	if err != nil {
-		return err
-	}
-	dir, layout := up.dir+"-verified", up.dir+"-layout"
+	bundle, dir, layout := up.bundle, up.dir+"-verified", up.dir+"-layout"
 	if _, err := b.exec(b.dir, b.binary, "unpack", bundle, "-q", "-o", dir, "-o", "oci:"+layout); err != nil {
 		return err
 	}
@@ -289,15 +279,11 @@ func (b *bench) push() error {
 	if !b.peers("docker-registry") {
 		return nil
 	}
-	up, err := b.repository(12, 20e6, false)
+	up, err := b.bundled(false)
 	if err != nil {
 		return err
 	}
-	bundle, err := b.bundleOf(up)
-	if err != nil {
-		return err
-	}
-	layout := up.dir + "-layout"
+	bundle, layout := up.bundle, up.dir+"-layout"
 	if err := os.Mkdir(layout, 0o755); err != nil {
 		return err
 	}

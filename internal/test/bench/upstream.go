@@ -22,22 +22,22 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// upstream is a plugin repository in a directory, and the server of it.
+// upstream is a plugin repository in a directory, and its server.
 type upstream struct {
 	dir string
-	// names are those of the archives, sums their SHA-256.
+	// names are the file names of the archives, sums their SHA-256 in hexadecimal.
 	names, sums []string
-	size        int64
+	size        int64 // of all archives, in bytes
 	url         string
-	// delay is how long every answer waits, requests how many there were.
+	// delay is how long every answer waits, in nanoseconds; requests counts the answers.
 	delay    atomic.Int64
 	requests atomic.Int64
-	// bundle is made of it, once it was asked for.
+	// bundle is the path of its bundle, or empty as long as none was made.
 	bundle string
 }
 
-// repository makes a repository of plugins, once. Those of programs are as compressible as plugins
-// are: pieces of a real program. The others cannot be compressed.
+// repository makes a repository of plugins, once. With programs, the plugins are pieces of a real
+// program, so that they can be compressed as plugins can. Without, they cannot be compressed.
 func (b *bench) repository(plugins, size int, programs bool, platforms ...string) (*upstream, error) {
 	if len(platforms) == 0 {
 		platforms = []string{"linux/amd64"}
@@ -150,19 +150,20 @@ func (b *bench) pull(up *upstream, store, output string, more ...string) []strin
 	return append(args, more...)
 }
 
-// bundleOf makes a bundle of a repository, once.
-func (b *bench) bundleOf(up *upstream) (string, error) {
-	if up.bundle != "" {
-		return up.bundle, nil
+// bundled makes the [bench.repository] of 12 plugins of 20 MB each and its bundle, once.
+func (b *bench) bundled(programs bool) (*upstream, error) {
+	up, err := b.repository(12, 20e6, programs)
+	if err != nil || up.bundle != "" {
+		return up, err
 	}
 	store := up.dir + "-store"
 	defer os.RemoveAll(store)
 	bundle := up.dir + "-bundle.tar"
 	if _, err := b.exec(b.dir, b.pull(up, store, bundle)...); err != nil {
-		return "", err
+		return nil, err
 	}
 	up.bundle = bundle
-	return bundle, nil
+	return up, nil
 }
 
 // curl is the script that downloads all archives to the current directory.
