@@ -89,7 +89,7 @@ func Read(version string, files []File, unbound bool) (*Values, error) {
 		return nil, err
 	}
 	if len(rendered.all) > 0 && values == nil {
-		return nil, fault.New(fault.Usage, "of the Kubernetes objects that are given, none has the agent's configuration (%s)", globalKey).
+		return nil, fault.New(fault.Usage, "none of the given Kubernetes objects has the agent's configuration (%s)", globalKey).
 			WithHint("give all of what helm template renders, or of kubectl get configmap,secret,deployment -o yaml in the agent's namespace; or give Helm values too")
 	}
 	return in.overDefaults(version, helmvalues.Merge(nil, values), unbound)

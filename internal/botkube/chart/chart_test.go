@@ -194,7 +194,7 @@ func TestObjectsWithoutConfiguration(t *testing.T) {
 		"a Secret":             "apiVersion: v1\nkind: Secret\nstringData: {comm_config.yaml: " + quoted(communications) + "}\n",
 		"an object of another": "apiVersion: v1\nkind: Service\n",
 	} {
-		if _, err := Read("v1.14.0", files([]string{text}), false); err == nil || !strings.Contains(err.Error(), "none has the agent's configuration") || fault.HintOf(err) == "" {
+		if _, err := Read("v1.14.0", files([]string{text}), false); err == nil || !strings.Contains(err.Error(), "none of the given Kubernetes objects has the agent's configuration") || fault.HintOf(err) == "" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
