@@ -38,7 +38,8 @@ type registryFlags struct {
 	clientCert, clientKey string
 }
 
-// register calls the registry which. Where is added to flags that count for other servers as well.
+// register adds the flags. Their help names the registry by which, and ends in where if a flag counts
+// for other servers as well.
 func (r *registryFlags) register(c *cobra.Command, prefix, which, where string) {
 	r.prefix = prefix
 	flags := c.Flags()

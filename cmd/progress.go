@@ -221,7 +221,8 @@ func (b *bar) start(total int64) {
 	)
 }
 
-// barWidth is that of the bar proper, barRest what numbers beside it take at the most, in columns.
+// barWidth is the width of the bar alone, barRest the greatest width of the numbers beside it, both in
+// columns.
 const (
 	barWidth = 12
 	barRest  = 52

@@ -16,7 +16,8 @@ type valuesFlags struct {
 	values.Options
 	subPath                      string
 	platforms, apiServers, allow []string
-	// onLine are the flags on the command line: the others may be meant for other commands.
+	// onLine are the flags on the command line. Flags from the configuration file or the environment
+	// may be meant for other commands.
 	onLine map[string]bool
 }
 

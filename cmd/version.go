@@ -24,7 +24,7 @@ func versionCommand(g *global) *cobra.Command {
 	}
 }
 
-// programVersion is the linked version, or of go install the module's.
+// programVersion is the version that the linker set, or that of the module after go install.
 func programVersion(linked string) string {
 	if linked != "" {
 		return linked

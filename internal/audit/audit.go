@@ -75,7 +75,7 @@ type File struct {
 	Expected *lock.SHA256 `json:"expectedSHA256,omitempty"`
 	// Basis says who expects it; empty where nobody does.
 	Basis Basis `json:"basis,omitempty"`
-	// Sources are the upstream files that it is, or was unpacked of.
+	// Sources are the upstream files that the file is a copy of, or was unpacked from.
 	Sources []lock.Artifact `json:"sources,omitempty"`
 }
 

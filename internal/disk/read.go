@@ -61,7 +61,7 @@ func Reason(err error) error {
 }
 
 // Await reads what may never come, such as a pipe to which nobody writes, and gives up
-// once ctx is done. What was begun then goes on, and nobody sees what comes of it.
+// once ctx is done. The read then goes on in the background, and its result is dropped.
 func Await[T any](ctx context.Context, read func() (T, error)) (value T, err error) {
 	if ctx.Err() != nil {
 		return value, context.Cause(ctx)

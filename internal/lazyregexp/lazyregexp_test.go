@@ -36,7 +36,8 @@ func TestAllCompile(t *testing.T) {
 			if of, ok := called.X.(*ast.Ident); !ok || of.Name != "lazyregexp" {
 				return true
 			}
-			// Of one that is put together, the parts cannot be told; tests of its package use it.
+			// An expression that is put together at run time is not known here; the tests of its
+			// package use it.
 			if literal, ok := call.Args[0].(*ast.BasicLit); ok {
 				found++
 				expr, err := strconv.Unquote(literal.Value)

@@ -12,7 +12,7 @@ import (
 // that nobody vouches for, and templates. What comes of it waits here.
 type ahead struct {
 	*Session
-	// downloading says that more than sizes is wanted.
+	// downloading has it ask for changes and templates, too, and not for sizes alone.
 	downloading bool
 	ctx         context.Context
 	cancel      context.CancelFunc
@@ -25,7 +25,8 @@ type ahead struct {
 	trees   map[string]func() (fetch.Result, error)
 }
 
-// lookAhead begins with nothing yet: see [ahead.collected]. Whoever calls it stops it.
+// lookAhead returns an ahead, which asks nothing before [ahead.collected]. The caller must call
+// [ahead.stop].
 func (s *Session) lookAhead(ctx context.Context, downloading bool) *ahead {
 	a := &ahead{
 		Session: s, downloading: downloading, asking: make(chan struct{}, s.questions()),

@@ -51,7 +51,8 @@ func (s *Session) Diff(ctx context.Context, targetA, targetB string) (*Diffed, e
 	return diffed, nil
 }
 
-// compareLocks returns also what a form of the two has no room for, which is not compared.
+// compareLocks also returns the members that are not compared, because one of the two forms
+// cannot hold them.
 func compareLocks(formA, formB *form.Form, a, b *lock.Lock) (differences []lock.Difference, left []NotCompared) {
 	for _, narrow := range []*form.Form{formA, formB} {
 		if narrow.Members {

@@ -165,7 +165,7 @@ func (all *outputs) commit(ctx context.Context, l *lock.Lock, mend func(context.
 
 func (all *outputs) commitOne(ctx context.Context, i int, l *lock.Lock, mend func(context.Context) (bool, error)) (err error) {
 	result := &all.results[i]
-	// Each time a blob is mended; a disk that damages them again and again is not waited for.
+	// Each attempt mends one blob. The bound ends the loop if a disk damages them again and again.
 	for range len(l.Artifacts) + 1 {
 		changed := result.Changed
 		result.Written, err = all.each[i].Commit(ctx, l)

@@ -84,8 +84,8 @@ func (v *verifying) compare(compared *Against, other *form.Mirror) {
 	}
 }
 
-// remake makes each unpacked file again of a bundle, and compares it. All is false where a file
-// could not be: the bundle has not what it is made of, or it is among the problems already.
+// remake makes each unpacked file again from a bundle, and compares it. All is false if a file
+// could not be compared: the bundle lacks its archive, or it is among the problems already.
 func (v *verifying) remake(ctx context.Context, bundle string) (all bool, err error) {
 	from, err := v.openSource(ctx, bundle)
 	if err != nil {
@@ -96,7 +96,8 @@ func (v *verifying) remake(ctx context.Context, bundle string) (all bool, err er
 		platform agent.Platform
 		path     string
 	}
-	// Not what SHA256SUMS says, which may be damaged; what is damaged was reported.
+	// SHA256SUMS may be damaged, so the digests are those of the files that were read. Damaged
+	// files were reported already.
 	found := map[key]lock.SHA256{}
 	for _, f := range v.found.Files() {
 		for _, p := range f.Platforms {

@@ -334,8 +334,8 @@ func (c *checking) servedAt() string {
 	return ""
 }
 
-// servedBelow returns the base URL in the values of a site of the bundle, or of a server, whose
-// paths are those of a site; or "".
+// servedBelow returns the base URL that the values have for the mirror as a site, or "". A server of
+// a bundle has the paths of a site.
 func (c *checking) servedBelow() string {
 	if c.Lock == nil {
 		return ""

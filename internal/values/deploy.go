@@ -316,8 +316,8 @@ func (d *deployment) unmirrored(configured map[string]agent.Repository) []string
 	for name := range configured {
 		absent[name] = true
 	}
-	// The chart's count even if the values take them away: they may have done so at an earlier
-	// time.
+	// The chart's own repositories count even if the values take them away: that may be the work of
+	// values from this command, which an earlier run printed.
 	for _, r := range agent.DefaultRepositories(d.out.BotkubeVersion) {
 		absent[r.Name] = true
 	}

@@ -159,8 +159,8 @@ type placedBindings struct {
 	bindings
 }
 
-// span is since which version agents have something, and from which on they do not; empty for
-// no limit.
+// span has the first version of agents that have something, and the first that has it no more.
+// An empty version is no limit.
 type span struct{ since, until string }
 
 func (s span) has(version string) bool {

@@ -133,8 +133,8 @@ func (l *Location) setChecksum(value string) error {
 	return nil
 }
 
-// archiveFormat says how go-getter unpacks: by the parameter archive, where what is no format
-// means not at all, or else by the extension.
+// archiveFormat returns the format as which go-getter unpacks, or "". The parameter archive
+// decides if there is one: anything but a format means none. Else the extension decides.
 func archiveFormat(urlPath, parameter string) string {
 	if parameter == "" {
 		return formatOf(urlPath)

@@ -17,8 +17,8 @@ type container struct {
 	absent []string
 }
 
-// environmentOf returns a container's environment: env counts more than envFrom, and of that the
-// last.
+// environmentOf returns a container's environment. A variable in env wins over envFrom, and in
+// envFrom a later source wins over an earlier one.
 func (o *objects) environmentOf(c manifest.Field) container {
 	found := container{environment: map[string]string{}}
 	for _, from := range c.At("envFrom").Items() {

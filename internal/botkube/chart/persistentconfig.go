@@ -9,9 +9,9 @@ import (
 )
 
 // state returns the documents for what the agent changes by itself
-// (helm/botkube/templates/persistent-config.yaml). They are laid over all others, at first with
-// what they take from the values alone; but what they leave empty is then empty. The platforms
-// are a Secret's, or nil.
+// (helm/botkube/templates/persistent-config.yaml). The agent lays them over all others. At first
+// they repeat the values, but a key that they leave empty replaces one of the values. The
+// platforms are those of the Secret with the chat platforms, or nil without one.
 func (v *Values) state(version string, platforms map[string]any) []map[string]any {
 	given := mapping(v.Merged["communications"])
 	if platforms == nil || !agent.Since(version, "v1.5.0") { // before, the chart did not look at the Secret

@@ -94,7 +94,7 @@ func (o *Options) Notes() []string {
 	if o.Policy != nil && !o.Configured {
 		notes = append(notes, "without --values it is not known which chat platform the NetworkPolicy has to allow, nor what plugins call")
 	}
-	byName := o.Policy != nil && len(o.Policy.Allow) == 0 // with addresses, these may be theirs
+	byName := o.Policy != nil && len(o.Policy.Allow) == 0 // --allow may have the addresses of these proxies
 	if hidden := o.hiddenProxies(); byName && len(hidden) > 0 {
 		notes = append(notes, "the NetworkPolicy denies the proxies that "+strings.Join(hidden, " and ")+" in extraEnv of your values name, for their values are elsewhere: give the addresses with --allow")
 	}

@@ -27,8 +27,8 @@ type File struct {
 // Release is the installation of Botkube's chart that a document describes.
 type Release struct {
 	Object *manifest.Object
-	// Version is the chart's, of the form v1.14.0; empty if the document does not say exactly
-	// one, but VersionText.
+	// Version is the chart's, of the form v1.14.0. It is empty if VersionText, which is what the
+	// document has, is not exactly one version.
 	Version, VersionText string
 	Values               map[string]any
 	// Notes are what a person should know of how it was read.

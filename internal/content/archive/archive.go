@@ -191,10 +191,10 @@ func (r *reading) walk(visit func(archiver.FileInfo) error) error {
 	return nil
 }
 
-// stream returns what is compressed.
+// stream returns the decompressed content.
 func (r *reading) stream() (io.Reader, error) {
 	if r.size == 0 {
-		return nil, io.ErrUnexpectedEOF // to the zstd decoder that is a whole archive
+		return nil, io.ErrUnexpectedEOF // the zstd decoder takes an empty file for a whole archive
 	}
 	r.in.Reset(io.NewSectionReader(r, 0, r.size))
 	content, err := r.open(r.in, r.window)

@@ -90,8 +90,8 @@ func isWindowError(err error) bool {
 
 func openXz(in *bufio.Reader, window uint32) (io.Reader, error) { return xz.NewReader(in, window) }
 
-// openZstd decodes on the calling goroutine: the meter is not for several. So the decoder
-// need not be closed.
+// openZstd decodes on the calling goroutine, because [meter] is not safe for several. So the
+// decoder need not be closed.
 func openZstd(in *bufio.Reader, window uint32) (io.Reader, error) {
 	return zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(uint64(window)))
 }
@@ -105,8 +105,8 @@ func openGzip(in *bufio.Reader, _ uint32) (io.Reader, error) {
 	return &gzipMembers{z, in}, nil
 }
 
-// gzipMembers reads the members of a gzip file one after the other. The decoder itself would
-// take zeros behind the last, which gzip ignores and tape blocks end in, for a damaged one.
+// gzipMembers reads the members of a gzip file one after the other. Tapes fill their last block
+// with zeros, which gzip ignores; the decoder itself would take them for a damaged member.
 type gzipMembers struct {
 	*gzip.Reader
 	in *bufio.Reader

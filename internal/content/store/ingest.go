@@ -41,7 +41,8 @@ type Origin struct {
 	// Validator is what If-Range may carry to get the rest of the same bytes and
 	// nothing else; empty where the server gave nothing of the kind.
 	Validator string `json:"validator,omitempty"`
-	// Decoded says that the server sent other bytes, and so has no rest of these.
+	// Decoded says that the bytes are what was decoded from the server's answer. So the server
+	// cannot send the rest of them.
 	Decoded bool `json:"decoded,omitempty"`
 	// Total is the size in bytes of the whole; 0 where it is unknown.
 	Total int64 `json:"total,omitempty"`

@@ -121,12 +121,12 @@ func Read(ctx context.Context, top []byte, from oci.Reader) (*Image, error) {
 	return r.finish()
 }
 
-// namedManifest is one that an index names, or the top itself.
+// namedManifest is a manifest that an index names, or the top document itself.
 type namedManifest struct {
 	lock.Blob
-	// platform is what the index says, or nil.
+	// platform is the platform that the index says, or nil.
 	platform *agent.Platform
-	// data is that of the top.
+	// data is the content if the manifest is the top document, or else nil.
 	data []byte
 }
 

@@ -144,7 +144,8 @@ func Unopened(path string, err error) error {
 	return e.WithHint(Hint)
 }
 
-// tempError says of what is kept in a temporary file what can be done instead.
+// tempError is the error of a temporary file. Doing is the task that needs the file, instead a
+// way without it.
 func tempError(doing, instead string, err error) error {
 	hint := "name a directory that can be written to in the environment variable TMPDIR"
 	if disk.IsFull(err) {

@@ -76,8 +76,8 @@ func (u Unfit) Remedy() string {
 }
 
 // ReportUnfit adds a file, which is at a path, to what a verification finds if an agent
-// cannot run it: a problem if no agent can start with it. Of a dependency that may be
-// meant to be read, only a pull tells, to whom can still choose.
+// cannot run it: a problem if no agent can start with it. It passes over a dependency that is
+// perhaps a file to read: a pull warns of it, when the user can still choose another.
 func ReportUnfit(r *audit.Report, path string, p agent.Platform, f lock.File, made lock.Made) {
 	switch u, unfit := JudgeProgram(p, f, made); {
 	case !unfit:
@@ -106,8 +106,8 @@ func (h *headed) Reset() error {
 }
 
 // Examine unpacks a file, says what it is to the system that would run it, and keeps
-// nothing of it. The file must be one of an archive, which has no digest to be compared with:
-// nothing is hashed.
+// nothing of it. The file must come from an archive: no digest is known that it could be
+// compared with, so nothing is hashed.
 func Examine(ctx context.Context, from Source, p agent.Platform, f lock.File) (lock.Made, error) {
 	to := &headed{Sink: new(counted)}
 	if err := from.Make(ctx, p, f, to); err != nil {

@@ -36,7 +36,7 @@ func detect(raw string) (located string, ok bool) {
 		if err != nil {
 			return "", false
 		}
-		// It may be a pattern, which escaped is none.
+		// The sub-directory may be a pattern, whose special characters must not be escaped.
 		u.Path += "//" + subdir
 		u.RawPath = u.Path
 		found = u.String()
@@ -73,8 +73,8 @@ func detectSource(source string) string {
 	return "file:///" + strings.TrimPrefix(source, "/")
 }
 
-// detectBitbucket takes all repositories for git's, which they are since 2020. go-getter
-// asks api.bitbucket.org, whoever wants to know what a URL means.
+// detectBitbucket takes all repositories for git's, which they are since 2020. go-getter asks
+// api.bitbucket.org each time that it reads such a URL.
 func detectBitbucket(source string) string {
 	u, err := neturl.Parse("https://" + source)
 	if err != nil {

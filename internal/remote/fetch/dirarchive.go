@@ -76,8 +76,8 @@ func parseTree(raw string) (treeSource, error) {
 	return src, nil
 }
 
-// tree gets a directory, and stores it as one archive. Only git tells whether it is still
-// what it was without giving it again.
+// tree gets a directory, and stores it as one archive. Only git can tell, without a download,
+// whether a directory has changed.
 func (c *Client) tree(ctx context.Context, req Request, want expectation, obs Observer) (Result, error) {
 	src, err := parseTree(req.URL)
 	if err != nil {

@@ -41,9 +41,9 @@ func parseGCS(u *url.URL) (p gcsObject, err error) {
 type gcsBucket struct {
 	gcsObject
 	server url.URL
-	// tokens is nil where nobody is asked who asks.
+	// tokens is nil if requests need no credentials.
 	tokens oauth2.TokenSource
-	// project is whom the requests are accounted to; empty for that of the account.
+	// project is the project that pays for the requests; empty for the account's own.
 	project string
 }
 

@@ -32,9 +32,9 @@ type gitClone struct {
 	obs   Observer
 	// lowSpeed is how many seconds a connection may bring nothing.
 	lowSpeed int
-	// files and repositories within others were fetched so far.
+	// files and repositories count what was fetched so far; repositories are submodules.
 	files, repositories int
-	// have is the object that the store has the files of, tip that which the remote has;
+	// have is the object whose files the store has, tip the object that the remote has. Each is
 	// empty if it is not known.
 	have, tip string
 }

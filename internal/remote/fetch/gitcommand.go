@@ -167,10 +167,10 @@ func (w *workTree) trust(env []string) []string {
 	case len(w.fetch.cfg.Identity.CAFiles) > 0:
 		env = append(env, "GIT_SSL_CAINFO="+w.meta(authoritiesFile))
 	case file != "" && os.Getenv("GIT_SSL_CAINFO") == "":
-		env = append(env, "GIT_SSL_CAINFO="+file) // git's libraries do not all know the other
+		env = append(env, "GIT_SSL_CAINFO="+file) // not all libraries that git uses know SSL_CERT_FILE
 	}
 	if w.fetch.cfg.Identity.CertFile != "" {
-		// To git, a relative path would be one of its own directory.
+		// git has another working directory, in which a relative path would lead elsewhere.
 		cert, _ := filepath.Abs(w.fetch.cfg.Identity.CertFile)
 		key, _ := filepath.Abs(w.fetch.cfg.Identity.KeyFile)
 		env = append(env, "GIT_SSL_CERT="+cert, "GIT_SSL_KEY="+key)

@@ -90,17 +90,18 @@ func (o *objects) ask(ctx context.Context, u *url.URL, header http.Header) (*tra
 	if err := o.sign(patient, req); err != nil {
 		return nil, cmp.Or(context.Cause(ctx), o.unknown(err))
 	}
-	// No part of what is signed: proxies change them.
+	// The signature leaves these out, because proxies change them.
 	req.Header.Set("User-Agent", o.cfg.UserAgent)
 	req.Header.Set("Accept-Encoding", "identity")
 	return o.http.Do(req, 0)
 }
 
-// unknown says why it cannot be proved who asks. What whoever gives out credentials
-// says is not quoted: it has been shown others.
+// unknown says why there are no credentials. It does not quote the server that gives them out:
+// that server was shown other credentials, and may repeat them.
 func (o *objects) unknown(err error) error {
 	missing := fault.New(fault.Upstream, "there are no credentials for %s", o.store).WithHint("%s", credentialsHint(o.store))
-	// Where nothing else is found, AWS's SDK asks what would be the machine's own address.
+	// If nothing else has credentials, AWS's SDK asks the metadata service of EC2, which is at
+	// an address that other machines do not have.
 	if e, ok := errors.AsType[*smithy.OperationError](err); ok && e.ServiceID == imds.ServiceID {
 		return missing
 	}

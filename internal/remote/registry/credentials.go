@@ -15,7 +15,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// Credentials say who asks. The zero value is nobody.
+// Credentials prove who asks. Without any, which is the zero value, requests are anonymous.
 type Credentials struct {
 	Username string `json:"username"`
 	Password string `json:"password"`

@@ -99,8 +99,9 @@ func (l *login) RoundTrip(req *http.Request) (*http.Response, error) {
 	return l.send(req, used)
 }
 
-// again returns what proves who asks after a token was not enough: it has expired, or is
-// for something else. Another host, to which the registry leads, may give tokens to anybody.
+// again returns the Authorization field for another attempt, after a token was refused that has
+// expired or is for something else. A host to which the registry redirects gets no credentials,
+// but may give tokens without any.
 func (l *login) again(req *http.Request, c challenge, used string) (authorization string, err error) {
 	if req.URL.Host != l.host {
 		token, err := l.ask(req.Context(), c, Credentials{}, c.params["scope"])

@@ -20,8 +20,8 @@ type statusError struct {
 	stage     stage
 	codes     []string // the registry's own error codes
 	anonymous bool     // no credentials were there to send
-	admitted  bool     // the credentials are good: it is refused for something else
-	elsewhere bool     // it is not the registry's host that answers
+	admitted  bool     // the credentials are good, so something else is the reason
+	elsewhere bool     // another host than the registry's answers
 	page      bool     // the answer is a web page
 }
 
@@ -160,7 +160,7 @@ type passing struct{ text, hint string }
 
 func (e *passing) Error() string { return e.text }
 
-// noToken is that a token server, or what a registry takes for one, gives no token.
+// noToken is the error if a token server, or what a registry takes for one, gives no token.
 func noToken(format string, args ...any) error {
 	return fault.New(fault.Upstream, format, args...).WithHint("%s", hintRealm)
 }
@@ -176,14 +176,14 @@ type Refusal int
 
 // The refusals.
 const (
-	NotRefused         Refusal = iota // it failed otherwise
-	RefusedOtherwise                  // for what the others do not say
+	NotRefused         Refusal = iota // the error is no refusal
+	RefusedOtherwise                  // for another reason than those below
 	RefusedCredentials                // there are none, or they are wrong
-	RefusedAccess                     // the user lacks the right, or it does not exist: registries do not tell which
-	RefusedRepository                 // it does not exist, or cannot
+	RefusedAccess                     // the user lacks the right, or the repository does not exist: registries do not tell which
+	RefusedRepository                 // the repository does not exist, or cannot exist
 	RefusedPush                       // nothing can be pushed there: it is a proxy repository, or may only be read
 	RefusedDocument                   // the registry does not take a manifest of that kind
-	RefusedTag                        // it has other content, and may not be moved
+	RefusedTag                        // the tag has other content, and may not be moved
 	RefusedQuota                      // there is no room left
 )
 

@@ -42,11 +42,11 @@ type session struct {
 
 	location *url.URL // where the upload goes on; nil before it has begun
 	fresh    bool     // the registry has just given the location
-	offset   int64    // what the registry has of the blob
-	high     int64    // what it ever had
+	offset   int64    // how many bytes of the blob the registry has
+	high     int64    // the highest offset so far
 	resumed  bool     // the registry has put the blob together from pieces
-	doubted  bool     // it was asked in vain how much it has
-	refused  bool     // it found the digest wrong before
+	doubted  bool     // the registry was asked for the offset, and did not say it
+	refused  bool     // the registry has found the digest wrong before
 	read     bool     // the content was read again here, and is right
 	least    int64    // the smallest piece that the registry takes, in bytes
 	sent     int64
@@ -321,8 +321,8 @@ func (s *session) commit() error {
 	return err
 }
 
-// notStored is that a registry does not have what it seemed to have taken.
-// It may take a while.
+// notStored is the error if a registry does not have what it seemed to have taken. Another
+// attempt may find it there.
 func notStored(code int) error {
 	return &passing{fmt.Sprintf("the registry answers %d %s, but does not have it", code, http.StatusText(code)),
 		"the registry says that all is well, but does not keep it: its log tells more; see too that no cache stands before it"}

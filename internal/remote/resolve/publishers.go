@@ -116,8 +116,9 @@ func (a *artifact) named(f *checksumFile, at checksumURL) error {
 	return nil
 }
 
-// guess reads a checksum file that may be there. That there is none, or a broken one, is not the
-// end; not to know would turn a checked file into an unchecked one.
+// guess reads a checksum file that may be there. One that is absent or broken does not
+// end the run. A server that cannot say whether there is one does: otherwise a checked file would
+// become an unchecked one.
 func (a *artifact) guess(f *checksumFile, at checksumURL) error {
 	shown, err := agent.Redact(at.url), f.err
 	if err == nil {

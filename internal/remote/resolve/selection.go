@@ -191,7 +191,8 @@ func ReleaseTag(given string) (string, error) {
 // looksLikeURL takes what begins with a scheme; a single letter is a drive of Windows.
 var looksLikeURL = lazyregexp.New(`^[A-Za-z][A-Za-z0-9+.-]+:`)
 
-// indexURL makes a URL of one, or of a path. What only looks like one may hold a password: it is not shown.
+// indexURL returns a URL as it is, and a path as a URL. Its errors do not show a malformed URL, which
+// may hold a password.
 func indexURL(name, raw string) (string, error) {
 	if looksLikeURL.MatchString(raw) {
 		u, err := url.Parse(raw)

@@ -28,8 +28,8 @@ var compressions = map[string][]string{
 type Coding struct {
 	Named      string // the header field Content-Encoding, fit to be shown; or empty
 	Compressed bool   // the body is not the file: the server compresses it
-	gzip       bool   // it is by the only coding that is undone
-	packed     bool   // the file itself is so compressed, by its name
+	gzip       bool   // the coding is gzip, the only one that is undone
+	packed     bool   // by its name, the file itself has that compression
 }
 
 // CodingOf reads the header fields of an answer.

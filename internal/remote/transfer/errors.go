@@ -201,7 +201,7 @@ func PlainReason(err error) error {
 		return &RedirectError{Reason: "the server redirects to something that is not a URL"}
 	case Is[textproto.ProtocolError](err): // its text quotes header fields
 		return errors.New("the answer is not HTTP")
-	case errors.Is(err, net.ErrClosed): // by the transport, for the other side had
+	case errors.Is(err, net.ErrClosed): // net/http closes its end after the other side did
 		return errors.New("the other side closed the connection")
 	}
 	if text := Printable(agent.RedactURLs(err.Error()), maxReason); text != err.Error() {
