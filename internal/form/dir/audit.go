@@ -85,11 +85,11 @@ func (a *auditor) platforms(ctx context.Context, top *atomicdir.Tree) error {
 	}
 	files := entry.Audit{Report: &a.Report, Reader: pluginsdir.Reader, At: path.Clean, Found: found}
 	files.Entry(e, "")
-	var subs []entry.Entry
+	locks := []entry.Entry{e}
 	for _, p := range a.Lock.Platforms {
-		subs = append(subs, entry.Entry{Path: path.Join(p.Dir(), lockPath)})
+		locks = append(locks, entry.Entry{Path: path.Join(p.Dir(), lockPath)})
 	}
-	files.Dirs(top, subs)
+	files.Dirs(top, locks)
 	a.superseded(top, "")
 	for _, p := range a.Lock.Platforms {
 		if err := a.sub(ctx, top, p); err != nil {

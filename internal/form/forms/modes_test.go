@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
@@ -44,7 +46,7 @@ func trees(t *testing.T) []tree {
 		}
 		return lock.Blob{Size: int64(len(content)), SHA256: sum}
 	}
-	const index = "entries:\n  - {name: x, type: executor, version: v1, urls: [{url: x, platform: {os: linux, architecture: amd64}, dependencies: {jq: {url: jq}}}]}\n"
+	const index = "entries:\n  - {name: x, type: executor, version: v1, urls: [{url: x, platform: {os: linux, architecture: amd64}, dependencies: {jq: {url: jq}}}, {url: x, platform: {os: linux, architecture: arm64}, dependencies: {jq: {url: jq}}}]}\n"
 	l := &lock.Lock{
 		SchemaVersion: lock.SchemaVersion, Platforms: []agent.Platform{linux},
 		Repositories: []lock.Repository{{Name: "r", URL: "https://e.com/index.yaml", Index: put(index)}},
@@ -56,14 +58,25 @@ func trees(t *testing.T) []tree {
 			{URL: "https://e.com/jq", Blob: put("#!/bin/sh\n"), VerifiedBy: lock.ByNone}, {URL: "https://e.com/x", Blob: put("#!/bin/sh\ntrue\n"), VerifiedBy: lock.ByNone},
 		},
 	}
-	l.Sort()
-	if err := l.Check(); err != nil {
-		t.Fatal(err)
+	several := *l
+	several.Platforms = []agent.Platform{linux, {OS: "linux", Arch: "arm64"}}
+	several.Plugins = slices.Clone(l.Plugins)
+	several.Plugins[0].Builds = append(slices.Clone(l.Plugins[0].Builds), lock.Build{Platform: several.Platforms[1], URL: "https://e.com/x", Dependencies: l.Plugins[0].Builds[0].Dependencies})
+	for _, l := range []*lock.Lock{l, &several} {
+		l.Sort()
+		if err := l.Check(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	o := form.WriteOptions{Mount: "/plugins", BaseURL: "https://mirror.example.com", Wrote: func(string) {}, Writing: func(int64) {}}
 	var all []tree
-	for _, prefix := range []string{"dir", "site", "oci"} {
-		all = append(all, tree{prefix, func(ctx context.Context, path string) (bool, error) {
+	for _, name := range []string{"dir", "site", "oci", "dir for several platforms"} {
+		prefix, _, isSeveral := strings.Cut(name, " ")
+		l := l
+		if isSeveral {
+			l = &several
+		}
+		all = append(all, tree{name, func(ctx context.Context, path string) (bool, error) {
 			to, err := forms.All.ParseTarget(prefix + ":" + path)
 			if err != nil {
 				return false, err
