@@ -90,3 +90,29 @@ func TestPasswordForTokenServer(t *testing.T) {
 		t.Errorf("%d requests", n)
 	}
 }
+
+// That a token server is not there, says nothing of what is asked for; nor is it asked again.
+func TestTokenServerNotFound(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	r := plain(t, serve(t, func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == "/token" {
+			asked++
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		w.Header().Set("WWW-Authenticate", `Bearer realm="http://`+req.Host+`/token",service="x"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	_, err := r.Manifest(t.Context(), "latest")
+	checkFails(t, err, fault.Upstream, "the token server "+r.Name().Host()+" answers 404")
+	if registry.IsNotFound(err) {
+		t.Error("the tag is said not to be there")
+	}
+	blob, _ := content(t, 10)
+	_, _, err = r.HasBlob(t.Context(), blob.SHA256)
+	checkFails(t, err, fault.Upstream, "the token server "+r.Name().Host()+" answers 404")
+	if asked != 2 {
+		t.Errorf("the token server was asked %d times", asked)
+	}
+}

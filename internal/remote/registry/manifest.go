@@ -140,7 +140,7 @@ func (r *Repository) HasBlob(ctx context.Context, d lock.SHA256) (size int64, ok
 func (r *Repository) hasBlob(ctx context.Context, d lock.SHA256) (size int64, ok bool, err error) {
 	q := request{method: http.MethodHead, url: r.url("blobs", digestPrefix+d.String())}
 	resp, err := r.exchange(ctx, q, http.StatusOK, http.StatusPartialContent)
-	if e, ok := errors.AsType[*statusError](err); ok && !e.page && refusesHead[e.Code] {
+	if e, ok := errors.AsType[*statusError](err); ok && !e.page && e.stage != stageToken && refusesHead[e.Code] {
 		q.method, q.header = http.MethodGet, http.Header{"Range": {"bytes=0-0"}}
 		resp, err = r.exchange(ctx, q, http.StatusOK, http.StatusPartialContent)
 	}

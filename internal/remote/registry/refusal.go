@@ -62,8 +62,8 @@ func (e *statusError) says(words ...string) bool {
 
 // IsNotFound reports whether a registry does not have what it was asked for.
 func IsNotFound(err error) bool {
-	e, ok := errors.AsType[*transfer.StatusError](err)
-	return ok && e.Code == http.StatusNotFound && !e.Proxy
+	e, ok := errors.AsType[*statusError](err)
+	return ok && e.Code == http.StatusNotFound && !e.Proxy && e.stage != stageToken
 }
 
 // expect returns the refusal that an answer is unless its status is one of
