@@ -6,9 +6,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
-	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
@@ -43,7 +43,7 @@ func open(_ context.Context, p *form.Place) (*form.Mirror, error) {
 		l, err := lock.ReadFile(p.Path)
 		return &form.Mirror{Lock: l}, err
 	}
-	data, err := disk.ReadAtMost(p.Stream, lock.MaxSize)
+	data, err := io.ReadAll(io.LimitReader(p.Stream, lock.MaxSize+1)) // the last byte tells a larger one
 	if err != nil {
 		return nil, fmt.Errorf("reading standard input: %w", err)
 	}
