@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
@@ -108,7 +109,11 @@ func ask(ctx context.Context, helper, key string) (Credentials, error) {
 	}
 	cmd := exec.CommandContext(ctx, "docker-credential-"+helper, "get")
 	cmd.Stdin, cmd.Stderr = strings.NewReader(key), os.Stderr
+	cmd.WaitDelay = 2 * time.Second // a program that it started may keep the pipe open
 	out, err := cmd.Output()
+	if errors.Is(err, exec.ErrWaitDelay) {
+		err = nil // the helper itself ended well
+	}
 	if err != nil && string(bytes.TrimSpace(out)) == "credentials not found in native keychain" {
 		return Credentials{}, nil
 	}

@@ -1,12 +1,15 @@
 package registry
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Credentials are found by every name that docker, podman and skopeo give them.
@@ -108,5 +111,34 @@ func TestWire(t *testing.T) {
 		if host, path := n.wire(); host+"/"+path != want {
 			t.Errorf("%s is asked for as %s/%s, want %s", s, host, path, want)
 		}
+	}
+}
+
+// A program that a credential helper started, and that goes on, holds nobody up.
+func TestCredentialHelperLeavesProgram(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the helpers are shell scripts")
+	}
+	dir := t.TempDir()
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	for name, script := range map[string]string{
+		"slow":  "sleep 20\ntrue",
+		"agent": `sleep 20 & echo '{"Username": "user", "Secret": "secret"}'`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "docker-credential-"+name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := ask(ctx, "slow", "registry.example"); err == nil {
+		t.Error("a helper that was given up has answered")
+	}
+	if found, err := ask(t.Context(), "agent", "registry.example"); err != nil || found.Password != "secret" {
+		t.Errorf("%+v, %v", found, err)
+	}
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("it took %s", took)
 	}
 }
