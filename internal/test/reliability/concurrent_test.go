@@ -191,7 +191,7 @@ func TestTwoAtOnce(t *testing.T) {
 			g.release()
 			first.wantEnd(t, 0)
 			second.wantEnd(t, 0)
-			if n := len(g.started); n != 3 { // and one that was waited for
+			if n := len(g.started); n != 3 { // wantStarted has taken the first of 4
 				t.Errorf("%d downloads of 4 files\n%s", 1+n, second.stdout.String())
 			}
 			p.wantClean(t, undisturbed(t, f, g))
