@@ -59,7 +59,8 @@ Only documents are read. To compare every file with the lock: verify TARGET`,
 // upstreamFlags have no meaning for a mirror.
 var upstreamFlags = []string{"version", "repository", "header", "values", "lock", "require-checksums", "exec-template", "no-exec-templates", "with-agent-image", "watcher-image", "with-chart"}
 
-// The environment may have flags about upstream for other commands.
+// refuseUpstreamFlags refuses flags about upstream on the command line. Those in the environment may be
+// meant for other commands.
 func refuseUpstreamFlags(c *cobra.Command, target string) error {
 	for _, name := range upstreamFlags {
 		if c.Flags().Changed(name) {

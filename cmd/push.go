@@ -125,7 +125,7 @@ func writeMounting(out *strings.Builder, parts map[push.Part]push.PartResult, o 
 	image := pushed.Reference + "@" + pushed.Digest
 	target := o.Source
 	if target == "-" {
-		target = form.RegistryPrefix + image // what came from there is gone
+		target = form.RegistryPrefix + image // standard input cannot be read again
 	}
 	command := "botkube-mirror values " + target + " --image " + image
 	if o.Image.Mount != defaultMount {

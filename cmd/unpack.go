@@ -77,7 +77,7 @@ func unpackSummary(r *mirror.Unpacked) string {
 	}
 	for _, o := range r.Outputs {
 		writeState(&out, o)
-		if !r.Copied { // what is copied is on its volume
+		if !r.Copied { // the copy of a directory is on its volume already
 			out.WriteString(o.Next(r.Platforms, r.Mount))
 		}
 	}

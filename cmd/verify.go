@@ -52,7 +52,7 @@ among them though it decides what an agent starts.`,
 			if err := checkAllEnabled(o.AllEnabled, o.Values); err != nil {
 				return err
 			}
-			n.store = inRegistry(o.Against) // what is verified in a registry is not kept
+			n.store = inRegistry(o.Against) // blobs of a target in a registry are not kept
 			found, err := inSession(c.Context(), g, n, func(s *mirror.Session) (*mirror.Verification, error) {
 				return s.Verify(c.Context(), o)
 			})

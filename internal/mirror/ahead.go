@@ -9,7 +9,7 @@ import (
 )
 
 // ahead asks for what a plan will need while checksums are looked for: sizes, changes of files
-// that nobody vouches for, and templates. What comes of it waits here.
+// that nobody vouches for, and templates. It keeps the answers.
 type ahead struct {
 	*Session
 	// downloading has it ask for changes and templates, too, and not for sizes alone.
@@ -19,7 +19,8 @@ type ahead struct {
 	requests    sync.WaitGroup
 	// asking bounds the questions at a time.
 	asking chan struct{}
-	// sizes, current and trees are by URL.
+	// sizes, current and trees have the questions that were asked, by URL. Each function waits
+	// for the answer.
 	sizes   map[string]func() (int64, error)
 	current map[string]func() (fetch.Result, bool)
 	trees   map[string]func() (fetch.Result, error)

@@ -26,11 +26,11 @@ type downloads struct {
 	ahead  *ahead
 	// open are the indexes of templates whose files are not known yet.
 	open []int
-	// got has what came of each artifact, nil for what is not there.
+	// got has the result of each download of the plan; nil as long as there is none.
 	got []*fetch.Result
 	// ofImages is how many bytes of images came over the network.
 	ofImages atomic.Int64
-	// keepGoing collects in failed, by URL, what could not be downloaded.
+	// keepGoing has the run go on after a failure. failed has the failures by URL.
 	keepGoing bool
 	mu        sync.Mutex
 	failed    map[string]error
@@ -191,7 +191,7 @@ func (s *Session) fetch(ctx context.Context, r fetch.Request) (fetch.Result, err
 	return result, err
 }
 
-// fetchedOr is the kind of event that ends a download, or that spares one.
+// fetchedOr returns the kind of event for a file that was downloaded, or that the store had.
 func fetchedOr(reused bool) EventKind {
 	if reused {
 		return EventReused

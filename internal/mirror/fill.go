@@ -78,7 +78,8 @@ func (d *downloads) order() []int {
 	return order
 }
 
-// What the outputs make of an artifact holds up no download.
+// download downloads artifacts in an order, --parallel at a time, and calls add for each. A slow add
+// does not keep other artifacts from being downloaded.
 func (d *downloads) download(ctx context.Context, group *errgroup.Group, order []int, add func(context.Context, int) error) {
 	downloading := make(chan struct{}, d.Parallel)
 	for _, i := range order {
@@ -86,7 +87,7 @@ func (d *downloads) download(ctx context.Context, group *errgroup.Group, order [
 		if slices.Contains(d.open, i) || d.hasFailed(url) {
 			continue // it comes with the outputs, or is known not to be there
 		}
-		// Templates take nobody's turn: they are small, and git asks several times for them.
+		// Templates do not count for --parallel: they are small, and git sends several requests for them.
 		takesTurn := d.plan.Downloads[i].Tree != lock.DirArchiveYAML
 		if takesTurn {
 			downloading <- struct{}{}

@@ -69,13 +69,14 @@ type outputs struct {
 	session *Session
 	each    []form.Writer
 	results []OutputResult
-	// untried, if not nil, unpacks archives that outputs pass on as they are: what lacks something
-	// would be found out on the other side of the gap.
+	// untried, if not nil, unpacks archives that the outputs hold as they are. Otherwise an archive
+	// that lacks the plugin would be noticed on the far side only.
 	untried pluginsdir.Source
 	files   map[string][]pluginsdir.Placement
 
 	mu sync.Mutex
-	// unpacking bounds what is bound by the processor, so that it holds up no download.
+	// unpacking bounds how many archives are unpacked at a time, so that downloads do not wait for
+	// a processor.
 	unpacking chan struct{}
 }
 

@@ -20,7 +20,8 @@ type Pruned struct {
 	Bytes int64 `json:"bytes"`
 }
 
-// Prune removes what the lock of a mirror, or of no version of a site, names any longer.
+// Prune removes files that the lock of a mirror no longer names. In a site, these are the files that no
+// version's lock names.
 func (s *Session) Prune(ctx context.Context, target string) (Pruned, error) {
 	p, err := s.locate(ctx, target)
 	if err != nil {

@@ -19,11 +19,13 @@ type UnpackOptions struct {
 	WriteOptions
 	// Source is a path, docker://REFERENCE, or "-" for Stdin.
 	Source string
-	// LockDigest is that of the lock that is expected; nil is any. See [lock.Lock.Digest].
+	// LockDigest is the digest of the lock that the source must have; nil allows any. See
+	// [lock.Lock.Digest].
 	LockDigest *lock.SHA256
 }
 
-// The lock that is expected may be of the whole or of the part that is taken: either says enough.
+// checkLock compares the locks of a source with LockDigest, which may be the digest of the whole or of
+// the part that is unpacked.
 func (o *UnpackOptions) checkLock(name string, whole, part *lock.Lock) error {
 	if o.LockDigest == nil {
 		return nil

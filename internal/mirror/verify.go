@@ -165,7 +165,7 @@ func (v *verifying) finish() (*Verification, error) {
 	r.Agents = append([]audit.Prediction{}, v.found.Predictions()...)
 	r.Notes, r.Unverified = v.found.Notes(), v.found.Left()
 	for _, o := range r.Agents {
-		// A call to elsewhere has a cause among the problems; should it have none, it is one.
+		// A problem causes each call that leaves the mirror. If there is none, the call is a problem.
 		if len(r.Problems) == 0 && len(o.External)+len(o.Failures) > 0 {
 			r.Problems = append(r.Problems, audit.Problem{Kind: audit.KindIndex, Detail: "an agent for " + o.Platform.String() + " would not start from it alone"})
 		}

@@ -44,7 +44,7 @@ type Checked struct {
 	Problems []audit.Problem `json:"-"`
 	// refusedByValues counts problems for which the agent refuses values, without a variable.
 	refusedByValues int
-	// elsewhere is where the values look for a site that is written for another place.
+	// elsewhere is the base URL in the values if the site was written for another one.
 	elsewhere string
 	variables []string
 }

@@ -34,8 +34,8 @@ func (v *Values) state(version string, platforms map[string]any) []map[string]an
 	}
 }
 
-// repeated repeats what of returns for each channel. A group without any is nothing, and so
-// takes away its sinks.
+// repeated returns the chat platforms with what the function of returns for each channel. A group
+// without channels becomes null, which takes away its sinks, too.
 func repeated(version string, platforms map[string]any, of func(at string, channel map[string]any) map[string]any) any {
 	all := map[string]any{}
 	for group, g := range platforms {

@@ -150,10 +150,10 @@ func tagOf(values map[string]any) string {
 
 type pulls struct {
 	agent string
-	// mounted are by their volumes; empty for other volumes.
+	// mounted has the images of image volumes by the volumes' names, and "" for other volumes.
 	mounted map[string]string
 	jobs    []string
-	// beside are of the other containers of the agent's pod.
+	// beside are the images of the other containers of the agent's pod.
 	beside []Pull
 }
 

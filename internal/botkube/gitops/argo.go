@@ -150,8 +150,8 @@ func (s *argoSource) check(helm manifest.Field) error {
 
 const giveGenerated = "give one of the Applications that it makes: argocd appset generate FILE -o yaml, or kubectl get application NAME -o yaml"
 
-// overridden returns the sources in templates of generators. A cluster fills in templates that
-// have none.
+// overridden returns the first source that a generator's own template has. A cluster adds empty
+// templates to generators, so a template without a source does not count.
 func overridden(generators manifest.Field) manifest.Field {
 	for _, g := range generators.Items() {
 		for _, kind := range g.Keys() {

@@ -86,7 +86,7 @@ func Select(indexes map[string]*Index, s Selection) ([]Selected, []agent.Platfor
 }
 
 func selectEntries(indexes map[string]*Index, s Selection) ([]Selected, error) {
-	const most = 50 // problems that are told: each has names that are near
+	const most = 50 // problems in an error: finding similar names for each takes time
 	var problems []error
 	var selected []Selected
 	for _, wanted := range []struct {

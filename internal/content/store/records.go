@@ -20,7 +20,7 @@ type URLRecord struct {
 	// received. For a file, LastModified is its time in RFC 3339 format.
 	ETag         string `json:"etag,omitempty"`
 	LastModified string `json:"lastModified,omitempty"`
-	// Vouched says that a checksum was known when it was downloaded.
+	// Vouched says that somebody gave a checksum when the file was downloaded.
 	Vouched bool `json:"vouched,omitempty"`
 	// Seen is when the record was last found to be true.
 	Seen time.Time `json:"seen"`

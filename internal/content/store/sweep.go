@@ -170,7 +170,7 @@ func (s *Store) removeStale() {
 	}
 }
 
-// unlessHeld does something while it holds a lock, or nothing if somebody else does.
+// unlessHeld calls do while it holds a lock of the store. It does nothing if another run holds it.
 func (s *Store) unlessHeld(name string, do func() error) error {
 	file := ingestDir + "/" + name
 	if err := s.clearWay(file); err != nil {

@@ -57,12 +57,12 @@ func (c *Contents) Audit(ctx context.Context, from oci.Reader, parallel int, r *
 	return group.Wait()
 }
 
-// use is what a blob is in a bundle.
+// use says what a blob is for in a bundle.
 type use struct {
 	what string
 	// platforms are those whose manifests name the blob.
 	platforms []agent.Platform
-	// forAll says that it does not matter which those are.
+	// forAll says that the blob is for all platforms, so messages name none.
 	forAll bool
 }
 

@@ -95,7 +95,7 @@ func (d Document) ImageRole() (lock.ImageRole, bool) {
 	return lock.ImageRole(role), is
 }
 
-// what says in messages what it is, for whichever platform.
+// what names the document in messages, without its platform.
 func (d Document) what() string {
 	role, isImage := d.ImageRole()
 	switch {

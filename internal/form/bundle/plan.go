@@ -70,7 +70,7 @@ func manifestsOf(l *lock.Lock, locked lock.Blob) []Document {
 	return all
 }
 
-// fill reads the manifest of an image, and makes any other.
+// fill sets the data of a manifest: it reads that of an image, and makes any other.
 func (c *Contents) fill(ctx context.Context, d *Document) (err error) {
 	switch {
 	case d.image != nil:
@@ -129,7 +129,7 @@ func layers(l *lock.Lock) map[agent.Platform][]titled {
 	return byPlatform
 }
 
-// firsts drops what has the key of something before it.
+// firsts returns the first element for each key, in order.
 func firsts[T any, K comparable](all []T, key func(T) K) []T {
 	seen := map[K]bool{}
 	return slices.DeleteFunc(all, func(t T) bool {

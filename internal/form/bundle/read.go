@@ -120,8 +120,8 @@ type reading struct {
 	from     oci.Reader
 	index    v1.IndexManifest
 	contents *Contents
-	// want are the manifests that follow from the lock, without their data, once that
-	// is read.
+	// want are the manifests that follow from the lock, without their data. It is nil until
+	// the lock was read.
 	want []Document
 }
 

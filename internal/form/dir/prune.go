@@ -65,9 +65,9 @@ func (pr *pruner) all(ctx context.Context) error {
 	return pr.files(pr.top, "", l, false)
 }
 
-// sub prunes the sub-directory of a platform. Of one that was dropped, it removes all
-// that pull wrote: what is no longer what the list names stays, but a link in its place
-// is an error, since it may lead to another mirror.
+// sub prunes the sub-directory of a platform. If the platform was dropped, it removes all
+// that pull wrote there. It leaves alone whatever is not such a directory any more; but a
+// link in its place is an error, since it may lead to another mirror.
 func (pr *pruner) sub(ctx context.Context, sub string, dropped bool) error {
 	t, err := pr.top.Sub(sub)
 	switch {
@@ -126,7 +126,7 @@ func (pr *pruner) files(d *directory, sub string, l *lock.Lock, whole bool) erro
 		return fault.New(fault.KindOf(err), "pruning %s: %w", d.Path, err).
 			WithHint("if a link or a file is where a directory was, move it away, and prune again")
 	}
-	// Without the list, nobody would know what is there after all.
+	// The list goes last: if the run ends before, the next one still knows which files are left.
 	if err := d.writeSuperseded(nil); err != nil {
 		return fmt.Errorf("pruning %s: %w", d.Path, err)
 	}

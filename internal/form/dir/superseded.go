@@ -17,8 +17,8 @@ import (
 )
 
 // beginWriting notes as superseded every path that was or may from now on be
-// written: the commit takes out those that the new lock names. Damage to what tells of
-// earlier runs is no reason to stop: what it would have named stays.
+// written: the commit takes out those that the new lock names. A damaged list or lock of an
+// earlier run is no reason to stop: the files that only it names stay.
 func (d *directory) beginWriting() error {
 	d.began = true
 	known, _ := superseded(d.Tree)
@@ -54,7 +54,7 @@ func (d *directory) writeSuperseded(paths []string) error {
 	return d.Note(supersededPath, data, agent.IndexMode)
 }
 
-// forgetUnwritten drops what is not there from the list, after a run that ended early.
+// forgetUnwritten takes files that do not exist off the list, after a run that ended early.
 func (d *directory) forgetUnwritten() error {
 	if !d.began || d.committed {
 		return nil

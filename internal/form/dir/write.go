@@ -169,13 +169,13 @@ func (d *directory) commit(ctx context.Context, l *lock.Lock, documents []plugin
 	if err != nil {
 		return false, err
 	}
-	known, _ := superseded(d.Tree) // see known
+	known, _ := superseded(d.Tree) // see [directory.beginWriting]
 	if err := d.writeSuperseded(entry.Superseded(known, layoutOf(l))); err != nil {
 		return false, err
 	}
 	d.committed = true
 	if len(l.Platforms) > 1 {
-		// Those of one for a single platform, which it may have been, no longer hold.
+		// The directory may have been for a single platform. Then its SHA256SUMS is out of date.
 		if err := d.Remove(sumsPath); err != nil {
 			return false, err
 		}

@@ -19,10 +19,11 @@ type Audit struct {
 	At func(path string) string
 	// Found are the files that are there.
 	Found map[string]Found
-	// KeepsModes says that modes are kept. Else, those of the files tell: [disk.KeepsModes].
+	// KeepsModes says that the volume keeps modes. If it is false, the modes of the files
+	// decide: see [disk.KeepsModes].
 	KeepsModes bool
 
-	// modeless is what the files tell, once it was asked for.
+	// modeless caches what the modes of the files say; nil until it is needed.
 	modeless *bool
 }
 

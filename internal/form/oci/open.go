@@ -17,8 +17,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// MayBeLayout reports whether a path may have a layout. Whether it has, [Open] says, and
-// why not.
+// MayBeLayout reports whether a path may have a layout. [Open] finds out whether it has one.
 func MayBeLayout(path string) bool {
 	return MayBeTar(path) || slices.ContainsFunc([]string{FileName, IndexName, BlobsDir}, func(name string) bool {
 		_, err := os.Lstat(filepath.Join(path, filepath.FromSlash(name)))
@@ -26,8 +25,8 @@ func MayBeLayout(path string) bool {
 	})
 }
 
-// MayBeTar reports whether a path is that of a file that is, or was, a tar: a compressed
-// one too.
+// MayBeTar reports whether a file begins like a tar, or like a compressed file, which may have
+// a tar in it.
 func MayBeTar(path string) bool {
 	f, _, err := disk.Open(path)
 	if err != nil {

@@ -27,12 +27,12 @@ const (
 // tarFiles are the files of a layout in a tar, where they lie.
 type tarFiles struct {
 	r io.ReaderAt
-	// at says where the content of a file is.
+	// at has the extents of the files' contents in r, by path.
 	at    map[string]extent
 	blobs bool
 }
 
-type extent struct{ at, size int64 }
+type extent struct{ at, size int64 } // in bytes
 
 func newTar(r io.ReaderAt) *tarFiles { return &tarFiles{r: r, at: map[string]extent{}} }
 
@@ -52,7 +52,7 @@ func (t *tarFiles) size(name string) (int64, error) {
 	return e.size, nil
 }
 
-// holds is for [files]: what is empty does not begin like a tar file.
+// holds is for [files]. There always is something: an empty file does not begin like a tar.
 func (t *tarFiles) holds() (blobs, anything bool) { return t.blobs, true }
 
 func (t *tarFiles) has(name string) bool {
