@@ -414,6 +414,8 @@ func TestGitRefusals(t *testing.T) {
 	s, _, _ := gitServer(t, map[string]string{
 		"big/x.yaml": strings.Repeat("x", 1<<20+1), "none/x.txt": "", "odd/a\\b.yaml": "",
 	})
+	_, err := s.Create("empty.git")
+	check(t, err)
 	base := s.URL + "/kubeshop/botkube.git"
 	tests := map[string]struct {
 		url  string
@@ -422,6 +424,7 @@ func TestGitRefusals(t *testing.T) {
 	}{
 		"no such branch":     {"git::" + base + "//t?ref=nowhere", fault.Upstream, `no branch, tag or commit "nowhere"`},
 		"no such commit":     {"git::" + base + "//t?ref=0123456789abcdef", fault.Upstream, `no branch, tag or commit "0123456789abcdef"`},
+		"no commit":          {"git::" + s.URL + "/empty.git//t", fault.Upstream, "the repository has no commit"},
 		"no such repository": {"git::" + s.URL + "/absent.git//t", fault.Upstream, "not found"},
 		"no such host":       {"git::http://nowhere.invalid/x.git", fault.Upstream, "Could not resolve host"},
 		"no such directory":  {"git::" + base + "//nowhere", fault.Upstream, `0 of its directories are called "nowhere"`},

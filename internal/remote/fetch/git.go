@@ -301,6 +301,10 @@ func (w *workTree) fetchedTip() string {
 }
 
 func (w *workTree) noRef() error {
+	if w.ref == "" {
+		return fault.New(fault.Upstream, "the repository has no commit").
+			WithHint("is the URL right? a server may also show an empty repository for one that is not there")
+	}
 	return fault.New(fault.Upstream, "the repository has no branch, tag or commit %q", w.ref).
 		WithHint("is the part after ref= right? it may have been removed")
 }
