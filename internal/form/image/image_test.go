@@ -365,6 +365,20 @@ func TestFailure(t *testing.T) {
 	wantOnly(t, spools)
 }
 
+// TestUnusableTMPDIR wants the directory in which layers wait named, whatever is wrong with it.
+func TestUnusableTMPDIR(t *testing.T) {
+	f := newFixture(t, "v1.14.0", []agent.Platform{amd64}, plugins(t)...)
+	file := filepath.Join(t.TempDir(), "file")
+	check(t, os.WriteFile(file, nil, 0o644))
+	for _, variable := range []string{"TMPDIR", "TMP"} {
+		t.Setenv(variable, filepath.Join(file, "below"))
+	}
+	_, err := Build(context.Background(), f.lock, f.source(), with(form.WriteOptions{}), &recorder{})
+	if hint := fault.HintOf(err); err == nil || !strings.Contains(hint, "layers wait in "+os.TempDir()) {
+		t.Errorf("%v, hint %q", err, hint)
+	}
+}
+
 func TestMissingBlob(t *testing.T) {
 	f := newFixture(t, "v1.14.0", []agent.Platform{amd64, arm64}, plugins(t)...)
 	check(t, os.Remove(filepath.Join(f.store.Dir(), "blobs", "sha256", f.lock.Artifacts[2].SHA256.String())))

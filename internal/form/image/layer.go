@@ -156,11 +156,11 @@ func (s *spool) Write(p []byte) (int, error) {
 
 // explainSpool says what to do about an error of the disk that layers wait on.
 func explainSpool(err error) error {
-	if disk.IsFull(err) || errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
-		return fault.New(fault.Unexpected, "%w", err).
-			WithHint("layers wait in %s: free some space there, or set TMPDIR to a directory that has some", os.TempDir())
+	if err == nil {
+		return nil
 	}
-	return err
+	return fault.New(fault.Unexpected, "%w", err).
+		WithHint("layers wait in %s: free some space there, or set TMPDIR to a directory that can be written to and has some", os.TempDir())
 }
 
 // Reset discards what was written.
