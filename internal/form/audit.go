@@ -62,7 +62,7 @@ func (all Forms) Audit(ctx context.Context, p *Place, a *Audit) error {
 			_, err := f.Open(ctx, p) // it may be of another form
 			if err == nil {
 				err = fault.New(fault.Usage, "%s is a %s, which there is nothing to verify of", p, f.Name).
-					WithHint("compare a mirror with it: botkube-mirror verify MIRROR --against %s", p)
+					WithHint("compare a mirror with it: botkube-mirror verify MIRROR --against %s", p.Target)
 			}
 			return err
 		}

@@ -4,6 +4,7 @@ package lockfile
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -27,7 +28,7 @@ var Form = &form.Form{
 
 func holdsNothing(p *form.Place) error {
 	return fault.New(fault.Usage, "%s is a lock: it names files, but has none", p).
-		WithHint("pull what it names first: botkube-mirror pull --lock %s -o bundle.tar", p)
+		WithHint("pull what it names first: botkube-mirror pull --lock %s -o bundle.tar", cmp.Or(p.Path, "FILE"))
 }
 
 func recognize(p *form.Place) form.Likeness {
