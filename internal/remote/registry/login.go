@@ -248,10 +248,10 @@ func (l *login) tokenFrom(ctx context.Context, q request, authorization string) 
 		}
 		return "", err
 	}
+	defer resp.Close()
 	if resp.StatusCode != http.StatusOK {
 		return "", l.refused(resp, stageToken)
 	}
-	defer resp.Close()
 	page := startsPage(resp)
 	data, err := io.ReadAll(io.LimitReader(resp, maxAnswer))
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
@@ -114,5 +115,32 @@ func TestTokenServerNotFound(t *testing.T) {
 	checkFails(t, err, fault.Upstream, "the token server "+r.Name().Host()+" answers 404")
 	if asked != 2 {
 		t.Errorf("the token server was asked %d times", asked)
+	}
+}
+
+// A long refusal of a token server is not read to its end, and its connection does not stay.
+func TestTokenServerRefusesAtLength(t *testing.T) {
+	t.Parallel()
+	ended := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == "/token" {
+			defer close(ended)
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = w.Write(make([]byte, 64<<20))
+			return
+		}
+		w.Header().Set("WWW-Authenticate", `Bearer realm="http://`+req.Host+`/token",service="x"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer srv.Close()
+	n, err := registry.ParseRepository(strings.TrimPrefix(srv.URL, "http://") + "/x")
+	check(t, err)
+	_, err = newClient(t, registry.Config{PlainHTTP: true}).Repository(t.Context(), n, false)
+	checkFails(t, err, fault.Upstream, "answers 403")
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Second):
+		t.Error("the connection is open")
+		srv.CloseClientConnections()
 	}
 }
