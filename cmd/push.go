@@ -76,7 +76,7 @@ func parts(names []string) ([]push.Part, error) {
 	for _, name := range commaSeparated(names) {
 		part := push.Part(name)
 		if !slices.Contains(push.Parts, part) {
-			return nil, fault.New(fault.Usage, "--skip %q is none of %s", name, partNames(", "))
+			return nil, fault.New(fault.Usage, "--skip must be one of %s, not %q", partNames(", "), name)
 		}
 		all = append(all, part)
 	}

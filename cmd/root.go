@@ -105,7 +105,7 @@ func (g *global) check(c *cobra.Command) error {
 	for _, name := range []string{"format", "log-format"} {
 		f := c.Flags().Lookup(name)
 		if known := constraintsOf(c.Name(), f).Enum; !slices.Contains(known, f.Value.String()) {
-			return fault.New(fault.Usage, "--%s %q is none of %s", name, f.Value, strings.Join(known, ", "))
+			return fault.New(fault.Usage, "--%s must be one of %s, not %q", name, strings.Join(known, ", "), f.Value.String())
 		}
 	}
 	return nil

@@ -96,7 +96,7 @@ func (o *Options) checkClaim() error {
 		}
 	}
 	if !slices.Contains(accessModes, seed.AccessMode) {
-		return fault.New(fault.Usage, "--access-mode %.40q is none of %s", seed.AccessMode, strings.Join(accessModes, ", "))
+		return fault.New(fault.Usage, "--access-mode must be one of %s, not %.40q", strings.Join(accessModes, ", "), seed.AccessMode)
 	}
 	return nil
 }

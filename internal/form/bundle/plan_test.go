@@ -362,7 +362,7 @@ func TestIndexAndLockDisagree(t *testing.T) {
 		"an index within":             {func(r *rebuilt) { r.index.Manifests[1].MediaType = v1Type(indexType) }, fault.Integrity, "media type"},
 		"another platform":            {func(r *rebuilt) { r.index.Manifests[0].Platform.Architecture = "arm" }, fault.Integrity, "linux/arm"},
 		"a variant":                   {func(r *rebuilt) { r.index.Manifests[0].Platform.Variant = "v8" }, fault.Integrity, "platform"},
-		"no platform":                 {func(r *rebuilt) { r.index.Manifests[0].Platform = nil }, fault.Integrity, "none"},
+		"no platform":                 {func(r *rebuilt) { r.index.Manifests[0].Platform = nil }, fault.Integrity, "it has no platform"},
 		"a chart's platform":          {func(r *rebuilt) { r.index.Manifests[4].Platform = r.index.Manifests[0].Platform }, fault.Integrity, "platform"},
 		"member":                      {func(r *rebuilt) { r.index.Manifests[4].Annotations = nil }, fault.Integrity, "annotated"},
 		"another image":               {func(r *rebuilt) { r.raw[2] = []byte("{}") }, fault.Integrity, "preserve-digests"},

@@ -289,7 +289,7 @@ func (d Document) checkDescriptor(said v1.Descriptor) error {
 	case memberOf(said) != d.Member:
 		return fmt.Errorf("it is annotated as %q", oci.Clip(memberOf(said)))
 	case said.Platform == nil:
-		return errors.New("its platform is none")
+		return errors.New("it has no platform")
 	case !d.isDescribed(said):
 		return fmt.Errorf("its platform is %q", oci.Clip(said.Platform.String()))
 	}

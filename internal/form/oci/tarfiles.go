@@ -247,7 +247,7 @@ func (s *scanner) pastExtended() error {
 		}
 		size, err := strconv.ParseInt(strings.Trim(string(block[124:136]), " \x00"), 8, 64)
 		if err != nil {
-			return s.damaged("is an extended one without a size")
+			return s.damaged("is extended, but has no size")
 		}
 		if err := s.skip(size); err != nil || block[156] == tar.TypeXGlobalHeader {
 			return err
