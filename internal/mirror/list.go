@@ -54,6 +54,7 @@ type Listing struct {
 	Values *configured.Agent `json:"values,omitempty"`
 }
 
+// ListedRepository is a plugin repository of a [Listing].
 type ListedRepository struct {
 	Name string `json:"name"`
 	URL  string `json:"url"`
@@ -61,23 +62,27 @@ type ListedRepository struct {
 	lock.Blob
 }
 
+// ListedPlugin is a plugin of a [Listing], with the upstream files of its builds.
 type ListedPlugin struct {
 	lock.Plugin
 	Builds    []ListedBuild     `json:"builds"`
 	Templates []ListedTemplates `json:"templates,omitempty"`
 }
 
+// ListedBuild is a plugin for one platform. File is its archive or binary.
 type ListedBuild struct {
 	lock.Build
 	File         ListedFile         `json:"file"`
 	Dependencies []ListedDependency `json:"dependencies"`
 }
 
+// ListedDependency is a dependency for one platform, with its upstream file.
 type ListedDependency struct {
 	lock.Dependency
 	File ListedFile `json:"file"`
 }
 
+// ListedTemplates is a source of templates of the executor exec.
 type ListedTemplates struct {
 	// Ref and Directory are as in [lock.Template].
 	Ref       string `json:"ref"`
@@ -88,6 +93,7 @@ type ListedTemplates struct {
 	File ListedFile `json:"file"`
 }
 
+// ListedFile is an upstream file, and what vouches for it: see [lock.Artifact].
 type ListedFile struct {
 	// URL is what is requested.
 	URL string `json:"url"`
@@ -99,6 +105,7 @@ type ListedFile struct {
 	VerifiedWith []string            `json:"verifiedWith,omitempty"`
 }
 
+// ListedImage is an image of a bundle, such as the agent's.
 type ListedImage struct {
 	Reference string           `json:"reference"`
 	Platforms []ListedManifest `json:"platforms"`
@@ -106,6 +113,7 @@ type ListedImage struct {
 	Size int64 `json:"size"`
 }
 
+// ListedManifest is an image for one platform.
 type ListedManifest struct {
 	Platform agent.Platform `json:"platform"`
 	// SHA256 is the digest of the manifest.
@@ -114,12 +122,14 @@ type ListedManifest struct {
 	Size int64 `json:"size"`
 }
 
+// ListedChart is Botkube's Helm chart in a bundle.
 type ListedChart struct {
 	Name    string     `json:"name"`
 	Version string     `json:"version"`
 	File    ListedFile `json:"file"`
 }
 
+// ListedTotals are the sums of a [Listing]. Sizes are in bytes.
 type ListedTotals struct {
 	// Files counts the upstream files of plugins and dependencies.
 	Files int `json:"files"`

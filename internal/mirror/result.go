@@ -55,6 +55,7 @@ type Result struct {
 	Mount string `json:"mount"`
 }
 
+// OutputResult is an output of a run. It is printed as JSON for machines.
 type OutputResult struct {
 	// Form is the prefix of the target.
 	Form string `json:"form"`
@@ -76,6 +77,7 @@ func (o OutputResult) Next(platforms []agent.Platform, mount string) string {
 	return o.target.Next(o.Path, o.Written, platforms, mount)
 }
 
+// ArtifactResult says what a run did about an upstream file.
 type ArtifactResult struct {
 	ListedFile
 	Status Status `json:"status"`

@@ -18,6 +18,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/push"
 )
 
+// Use is the purpose of the room that a run needs on a disk.
 type Use string
 
 // What a run needs room for.

@@ -56,6 +56,7 @@ type Verification struct {
 	form  *form.Form
 }
 
+// Tool is the program that verified, with its version.
 type Tool struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`

@@ -78,6 +78,7 @@ type Seed struct {
 	LockDigest string
 }
 
+// ImageVolume is an image that a pod mounts read-only.
 type ImageVolume struct {
 	Reference string
 	// Path is the directory in the image.

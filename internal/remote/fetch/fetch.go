@@ -47,6 +47,7 @@ type Client struct {
 	transport  *http.Transport
 }
 
+// New returns a client. Options that are zero get their defaults; [Client.Close] frees its connections.
 func New(cfg Config) *Client {
 	cfg.Options, cfg.MaxBytes = cfg.Filled(), cmp.Or(cfg.MaxBytes, DefaultMaxBytes)
 	c := &Client{cfg: cfg, netrc: readNetrc(cfg.Netrc), transport: cfg.Transport()}

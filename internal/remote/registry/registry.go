@@ -74,6 +74,7 @@ type handshake struct {
 	done *Repository
 }
 
+// New returns a client. Fields of the configuration that are zero get their defaults.
 func New(cfg Config) *Client {
 	cfg.Options = cfg.Filled()
 	if cfg.Credentials == nil {

@@ -40,6 +40,7 @@ type Watchdog struct {
 	sending bool
 }
 
+// NewWatchdog starts to watch a request, which ends once nothing moved for idleTimeout.
 func NewWatchdog(ctx context.Context, idleTimeout time.Duration) *Watchdog {
 	w := &Watchdog{parent: ctx, allowed: idleTimeout, idleTimeout: idleTimeout, answering: idleTimeout, moved: time.Now()}
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
