@@ -66,7 +66,7 @@ those of docker login.`,
 	source.register(c, "source-", read, ", for "+read)
 	c.Flags().StringArrayVar(&skip, "skip", nil, "`PART` to leave out: image, bundle, agent-image, watcher-image or chart; repeatable, or several with commas")
 	c.Flags().StringVar(&o.ChartPath, "chart-path", push.DefaultChartPath, "`PATH` below PREFIX of the Helm chart; for registries whose names have two levels only: botkube-chart")
-	c.Flags().BoolVar(&o.Force, "force", false, "replace tags that have other content")
+	c.Flags().BoolVar(&o.Force, "force", false, "replace tags that have other content, and send again what a registry has lost of the others")
 	net.register(c)
 	return c
 }

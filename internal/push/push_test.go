@@ -134,6 +134,52 @@ func TestPush(t *testing.T) {
 	}
 }
 
+// TestLost has a registry lose manifests that an index names, as one does that removes
+// what has no tag: a push that is forced brings them again.
+func TestLost(t *testing.T) {
+	t.Parallel()
+	p, seen, host := pusherTo(t, nil)
+	src, o := sourceOf(t, program), Options{Prefix: host + "/mirror"}
+	if _, err := p.Push(t.Context(), src, o); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(method, path string) (status int, mediaType string) {
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+host+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode, resp.Header.Get("Content-Type")
+	}
+	var lost []string
+	for _, r := range slices.Clone(seen.requests) {
+		path, put := strings.CutPrefix(r, "PUT ")
+		if !put || !strings.Contains(path, "/manifests/sha256:") {
+			continue
+		}
+		if _, mediaType := ask(http.MethodGet, path); strings.Contains(mediaType, "manifest") {
+			ask(http.MethodDelete, path)
+			lost = append(lost, path)
+		}
+	}
+	seen.tagged, o.Force = nil, true
+	if _, err := p.Push(t.Context(), src, o); err != nil || len(seen.tagged) != 0 {
+		t.Errorf("%v, tagged %q", err, seen.tagged)
+	}
+	for _, path := range lost {
+		if status, _ := ask(http.MethodGet, path); status != http.StatusOK {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+	if len(lost) < 2 {
+		t.Errorf("only %q were lost", lost)
+	}
+}
+
 // TestOtherContent refuses to move a tag, of the image or the bundle, before anything is sent.
 func TestOtherContent(t *testing.T) {
 	t.Parallel()

@@ -16,6 +16,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
 
 type uploader struct {
@@ -47,7 +48,7 @@ func (u *uploader) sendDocuments(ctx context.Context) (size int64, err error) {
 	size = lock.SizeOf(blobs)
 	there := u.has(u.top.Blob().SHA256)
 	if there && !u.options.Force {
-		return size, nil // --force looks at each blob
+		return size, nil
 	}
 	u.Observer.Planned(len(blobs), size)
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -55,15 +56,23 @@ func (u *uploader) sendDocuments(ctx context.Context) (size int64, err error) {
 	for _, b := range blobs {
 		group.Go(func() error { return u.bundled(groupCtx, b) })
 	}
-	if err := group.Wait(); err != nil || there {
+	if err := group.Wait(); err != nil {
 		return size, err
 	}
 	group, groupCtx = errgroup.WithContext(ctx)
 	group.SetLimit(u.Parallel)
 	for _, d := range below {
-		group.Go(func() error { return u.repo.PutManifest(groupCtx, d.Blob().SHA256.OCI(), d.MediaType, d.Data) })
+		group.Go(func() error {
+			digest := d.Blob().SHA256.OCI()
+			if there { // a registry that removes what has no tag may have lost it
+				if _, err := u.repo.Manifest(groupCtx, digest); !registry.IsNotFound(err) {
+					return err
+				}
+			}
+			return u.repo.PutManifest(groupCtx, digest, d.MediaType, d.Data)
+		})
 	}
-	if err := group.Wait(); err != nil {
+	if err := group.Wait(); err != nil || there {
 		return size, err
 	}
 	return size, u.repo.PutManifest(ctx, u.top.Blob().SHA256.OCI(), u.top.MediaType, u.top.Data)
