@@ -89,7 +89,11 @@ type output struct {
 	options form.WriteOptions
 }
 
-func openOutput(_ context.Context, path string, _ *lock.Lock, from form.Content, o form.WriteOptions) (form.Writer, error) {
+// openOutput finds seeders that cannot be used before all is downloaded in vain.
+func openOutput(_ context.Context, path string, l *lock.Lock, from form.Content, o form.WriteOptions) (form.Writer, error) {
+	if _, err := seedersFor(l, o.Seeders); err != nil {
+		return nil, err
+	}
 	return &output{path, from, o}, nil
 }
 

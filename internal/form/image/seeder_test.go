@@ -151,7 +151,11 @@ func TestSeedersOfTheLock(t *testing.T) {
 	f := newFixture(t, "v1.14.0", []agent.Platform{amd64}, plugins(t)[0])
 	s := seed(amd64, buildProgram(t, amd64))
 	for _, seeders := range [][]form.Seeder{{s, s}, {seed(arm64, s.Path)}, {seed(amd64, "none")}} {
-		if _, err := Build(t.Context(), f.lock, f.source(), with(form.WriteOptions{Seeders: form.Seeders{Given: seeders}}), discard{}); fault.KindOf(err) != fault.Usage {
+		o := with(form.WriteOptions{Seeders: form.Seeders{Given: seeders}})
+		if _, err := openOutput(t.Context(), "image.tar", f.lock, form.Content{}, o); fault.KindOf(err) != fault.Usage {
+			t.Errorf("before anything is downloaded: %v", err)
+		}
+		if _, err := Build(t.Context(), f.lock, f.source(), o, discard{}); fault.KindOf(err) != fault.Usage {
 			t.Errorf("%v: %v", seeders, err)
 		}
 	}
