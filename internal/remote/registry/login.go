@@ -27,6 +27,7 @@ type login struct {
 	*Repository
 	auth  Credentials
 	scope string
+	turn  chan struct{} // of whoever renews the token
 
 	mu    sync.Mutex
 	token string
@@ -107,6 +108,12 @@ func (l *login) again(req *http.Request, c challenge, used string) (authorizatio
 		token, err := l.ask(req.Context(), c, Credentials{}, c.params["scope"])
 		return "Bearer " + token, err
 	}
+	select {
+	case l.turn <- struct{}{}:
+	case <-req.Context().Done():
+		return "", context.Cause(req.Context())
+	}
+	defer func() { <-l.turn }()
 	if l.authorization() == used {
 		if err = l.renew(req.Context(), c); err != nil {
 			err = &loginError{err}

@@ -2,10 +2,13 @@ package registry_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -142,5 +145,47 @@ func TestTokenServerRefusesAtLength(t *testing.T) {
 	case <-time.After(5 * time.Second):
 		t.Error("the connection is open")
 		srv.CloseClientConnections()
+	}
+}
+
+// A token that has expired is renewed once for all requests that find that out together.
+func TestTokenRenewedOnce(t *testing.T) {
+	t.Parallel()
+	const parallel = 8
+	var tokens, refused atomic.Int32
+	all := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		switch authorization := req.Header.Get("Authorization"); {
+		case req.URL.Path == "/token":
+			n := tokens.Add(1)
+			time.Sleep(50 * time.Millisecond)
+			_, _ = fmt.Fprintf(w, `{"token": "t%d"}`, n)
+		case authorization == "Bearer t2":
+			w.WriteHeader(http.StatusNotFound)
+		default:
+			if authorization == "Bearer t1" {
+				if refused.Add(1) == parallel {
+					close(all)
+				}
+				<-all
+			}
+			w.Header().Set("WWW-Authenticate", `Bearer realm="http://`+req.Host+`/token",service="x"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	defer srv.Close()
+	r := plain(t, strings.TrimPrefix(srv.URL, "http://"))
+	blob, _ := content(t, 10)
+	var asking sync.WaitGroup
+	for range parallel {
+		asking.Go(func() {
+			if _, there, err := r.HasBlob(t.Context(), blob.SHA256); there || err != nil {
+				t.Error(there, err)
+			}
+		})
+	}
+	asking.Wait()
+	if n := tokens.Load(); n != 2 {
+		t.Errorf("%d tokens were asked for, want 2", n)
 	}
 }

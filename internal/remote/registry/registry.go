@@ -167,7 +167,7 @@ func (c *Client) shakeHands(ctx context.Context, n Name, push bool) (*Repository
 		client: c, name: n, host: host, path: path,
 		anonymous: who == Credentials{}, secrets: []string{who.Password, who.IdentityToken, who.RegistryToken},
 	}
-	l := &login{Repository: r, auth: who, scope: "repository:" + r.path + ":pull"}
+	l := &login{Repository: r, auth: who, scope: "repository:" + r.path + ":pull", turn: make(chan struct{}, 1)}
 	if push {
 		l.scope += ",push"
 	}
