@@ -39,6 +39,9 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 				return err
 			}
 			if file != "-" {
+				if err := atomicfile.Check(file); err != nil {
+					return err
+				}
 				o.Replaces = file
 			}
 			var configured *configured.Agent
