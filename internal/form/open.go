@@ -6,12 +6,15 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/pluginsdir"
@@ -104,6 +107,11 @@ func (p *Place) unknown(reason error) error {
 		return fault.New(fault.Usage, "%w", reason).WithHint("%s", fault.HintOf(reason))
 	}
 	if p.IsDir() && !p.MayBeLayout() {
+		for _, dir := range []string{p.Path, filepath.Join(p.Path, atomicdir.MetaDir)} {
+			if _, err := os.ReadDir(dir); errors.Is(err, fs.ErrPermission) {
+				return oci.Unopened(dir, err) // nobody can tell what it is
+			}
+		}
 		return fault.New(fault.Usage, "%s is neither a directory that pull wrote nor a site nor a bundle", p).WithHint(oci.Hint)
 	}
 	return fault.New(fault.Usage, "%s is %w", p, oci.ErrNotLayout).WithHint(oci.Hint)
