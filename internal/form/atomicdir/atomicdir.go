@@ -196,7 +196,7 @@ func Explain(err error) error {
 	case isMode:
 		hint = "run as the user who owns the files; on SMB and Azure Files, mount the volume with file_mode=0755,dir_mode=0755"
 	case errors.Is(err, fs.ErrPermission):
-		hint = "write to a directory that you may write to, and that holds nothing of other users"
+		hint = "run as a user who may read and write all that is in the directory, or name another directory"
 	case disk.IsFull(err):
 		hint = "free some space and run the same command again: it goes on where it stopped"
 	default:
