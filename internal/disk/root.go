@@ -56,11 +56,21 @@ func ReadDir(root *os.Root, name string) ([]fs.DirEntry, error) {
 
 var errReplaced = fault.New(fault.Integrity, "it was replaced while it was opened")
 
-// OpenRegular opens a regular file below a root to read. It follows no link, does not
-// wait for the writer of a pipe, and fails if the file is replaced meanwhile. If there
-// is none, the error is [fs.ErrNotExist]; for anything but a regular file it is of kind
+// OpenRegular opens a regular file below a root to read. It follows no link and does
+// not wait for the writer of a pipe. A file that is replaced meanwhile, as when another
+// process renames its own into place, it opens again, a few times. If there is none,
+// the error is [fs.ErrNotExist]; for anything but a regular file it is of kind
 // [fault.Integrity].
-func OpenRegular(root *os.Root, name string) (*os.File, error) {
+func OpenRegular(root *os.Root, name string) (f *os.File, err error) {
+	for range 10 {
+		if f, err = openRegular(root, name); !errors.Is(err, errReplaced) {
+			break
+		}
+	}
+	return f, err
+}
+
+func openRegular(root *os.Root, name string) (*os.File, error) {
 	seen, err := StatRegular(root, name)
 	if err != nil {
 		return nil, err
@@ -124,6 +134,18 @@ func Open(path string) (*os.File, fs.FileInfo, error) {
 		return nil, nil, errors.Join(err, f.Close())
 	}
 	return f, fi, nil
+}
+
+// IsBrokenLink reports whether a path is of a link that cannot be followed. That a path
+// exists, and did not a moment ago, does not say so: another process may have put a
+// file there.
+func IsBrokenLink(path string) bool {
+	fi, err := os.Lstat(path)
+	if err != nil || fi.Mode()&fs.ModeSymlink == 0 {
+		return false
+	}
+	_, err = os.Stat(path)
+	return err != nil
 }
 
 func notRegular(fi fs.FileInfo) error {

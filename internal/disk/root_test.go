@@ -3,6 +3,7 @@
 package disk
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -51,6 +52,50 @@ func TestOpenRegular(t *testing.T) {
 	for _, name := range []string{"absent", "dir/absent", "absent/file"} {
 		if _, err := OpenRegular(root, name); !os.IsNotExist(err) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestOpenRegularWhileReplaced has a file replaced all the time by another that is as good.
+func TestOpenRegularWhileReplaced(t *testing.T) {
+	root := odd(t)
+	done := make(chan struct{})
+	replacing := make(chan error)
+	go func() {
+		for {
+			select {
+			case <-done:
+				close(replacing)
+				return
+			default:
+			}
+			if err := errors.Join(root.WriteFile("new", []byte("x"), 0o644), root.Rename("new", "file")); err != nil {
+				replacing <- err
+				return
+			}
+		}
+	}()
+	for range 3000 {
+		f, err := OpenRegular(root, "file")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	close(done)
+	if err := <-replacing; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestIsBrokenLink(t *testing.T) {
+	dir := odd(t).Name()
+	if err := errors.Join(os.Symlink("absent", filepath.Join(dir, "astray")), os.Symlink("circle", filepath.Join(dir, "circle"))); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"astray": true, "circle": true, "link": false, "dirlink": false, "file": false, "absent": false, "pipe": false} {
+		if got := IsBrokenLink(filepath.Join(dir, name)); got != want {
+			t.Errorf("%s: %t", name, got)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/archive"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 func TestLimits(t *testing.T) {
@@ -51,25 +52,32 @@ func TestLimits(t *testing.T) {
 func TestBombs(t *testing.T) {
 	zeros := make([]byte, 80<<20)
 	tarOfZeros := packTar(t, []item{file("a", "1"), file("tool", string(zeros))})
-	nested := compress(t, "gz", compress(t, "gz", zeros))
+	packed := func(format string, data []byte) func() []byte {
+		return func() []byte { return compress(t, format, data) }
+	}
+	made := func(data []byte) func() []byte { return func() []byte { return data } }
 	for _, test := range []struct {
 		name, format string
-		archive      []byte
+		archive      func() []byte
 		ok           bool
 	}{
-		{"gzip", "gz", compress(t, "gz", zeros), false},
-		{"zstd", "zst", compress(t, "zst", zeros), false},
-		{"tar.gz", "tar.gz", compress(t, "gz", tarOfZeros), false},
-		{"tar.zst", "tar.zst", compress(t, "zst", tarOfZeros), false},
-		{"zip", "zip", packZip(t, []item{file("tool", string(zeros))}), false},
-		{"sparse", "tar", sparseTar("tool", 100<<20), false},
-		{"sparse, skipped", "tar", append(packTar(t, []item{file("tool", "t")})[:1024], sparseTar("other", 7<<30)...), true},
-		{"very sparse", "tar", sparseTar("tool", 7<<30), false},
-		{"nested", "gz", nested, true},
-		{"plain", "tar", tarOfZeros, true},
+		{"gzip", "gz", packed("gz", zeros), false},
+		{"zstd", "zst", packed("zst", zeros), false},
+		{"tar.gz", "tar.gz", packed("gz", tarOfZeros), false},
+		{"tar.zst", "tar.zst", packed("zst", tarOfZeros), false},
+		{"zip", "zip", func() []byte { return packZip(t, []item{file("tool", string(zeros))}) }, false},
+		{"sparse", "tar", made(sparseTar("tool", 100<<20)), false},
+		{"sparse, skipped", "tar", made(append(packTar(t, []item{file("tool", "t")})[:1024], sparseTar("other", 7<<30)...)), true},
+		{"very sparse", "tar", made(sparseTar("tool", 7<<30)), false},
+		{"nested", "gz", func() []byte { return compress(t, "gz", compress(t, "gz", zeros)) }, true},
+		{"plain", "tar", made(tarOfZeros), true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, body, err := extract(test.archive, test.format, agent.Member{Name: "tool"}, archive.Limits{})
+			switch test.name {
+			case "zstd", "tar.gz", "tar.zst", "nested":
+				tier.SkipUnlessThorough(t)
+			}
+			_, body, err := extract(test.archive(), test.format, agent.Member{Name: "tool"}, archive.Limits{})
 			if test.ok {
 				check(t, err)
 				return

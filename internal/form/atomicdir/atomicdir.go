@@ -82,7 +82,7 @@ func Open(ctx context.Context, dir string, o Options) (*Tree, error) {
 	if fi, err := os.Stat(dir); err == nil && !fi.IsDir() {
 		return nil, fault.New(fault.Usage, "the output %s is a file, not a directory", dir).
 			WithHint("name a directory that does not exist yet, or one that pull wrote")
-	} else if _, lerr := os.Lstat(dir); err != nil && lerr == nil {
+	} else if disk.IsBrokenLink(dir) {
 		return nil, fault.New(fault.Usage, "the output %s cannot be opened: %w", dir, err).
 			WithHint("if it is a link, create the directory that it leads to")
 	}

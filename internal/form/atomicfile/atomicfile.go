@@ -70,7 +70,7 @@ func resolve(name string) (string, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return "", refuse(name, err)
 	}
-	if _, err := os.Lstat(name); err == nil {
+	if disk.IsBrokenLink(name) {
 		return "", fault.New(fault.Usage, "the output %s is a link to nowhere", name).WithHint("create what it leads to, or remove it")
 	}
 	return filepath.Clean(name), nil

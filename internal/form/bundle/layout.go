@@ -42,7 +42,7 @@ func CheckLayout(ctx context.Context, dir string) error {
 		return fault.New(fault.Usage, "the output %s is a file, not a directory", dir).
 			WithHint("name a directory that does not exist yet, or oci-archive:%s for a bundle that is a file", dir)
 	case err != nil:
-		if _, lerr := os.Lstat(dir); lerr == nil || !errors.Is(err, fs.ErrNotExist) {
+		if !errors.Is(err, fs.ErrNotExist) || disk.IsBrokenLink(dir) {
 			return fault.New(fault.Usage, "the output %s cannot be opened: %w", dir, err).
 				WithHint("if it is a link, create the directory that it leads to")
 		}

@@ -63,7 +63,6 @@ func TestLocate(t *testing.T) {
 func gitServer(t *testing.T, more map[string]string) (*gittest.Server, *gittest.Repository, string) {
 	t.Helper()
 	gittest.Need(t)
-	t.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
 	s, err := gittest.Start(t.TempDir())
 	check(t, err)
 	t.Cleanup(s.Close)
@@ -139,6 +138,7 @@ func (f *fixture) wantNoRests(t testing.TB) {
 }
 
 func TestGit(t *testing.T) {
+	t.Parallel()
 	s, r, first := gitServer(t, nil)
 	check(t, r.Point("refs/heads/release-1.8"))
 	check(t, r.Point("refs/tags/v1"))
@@ -181,6 +181,7 @@ func TestGit(t *testing.T) {
 
 // TestGitUnchanged has git asked, and no pack sent, while a branch or tag stays where it is.
 func TestGitUnchanged(t *testing.T) {
+	t.Parallel()
 	s, r, commit := gitServer(t, nil)
 	check(t, r.Point("refs/tags/v1"))
 	f := fixed(t)
@@ -204,6 +205,7 @@ func TestGitUnchanged(t *testing.T) {
 }
 
 func TestGitWholeTree(t *testing.T) {
+	t.Parallel()
 	s, _, _ := gitServer(t, map[string]string{".hidden": "h"})
 	u := "git::" + s.URL + "/kubeshop/botkube.git"
 	fixed(t).wantTree(t, fetch.Request{URL: u, Tree: lock.DirArchiveAll}, map[string]string{
@@ -234,6 +236,7 @@ func TestGitFilesAsCommitted(t *testing.T) {
 }
 
 func TestGitLinks(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("links take privileges")
 	}
@@ -278,6 +281,7 @@ func TestGitLinks(t *testing.T) {
 // TestGitLinksOfWholeTree: what a link leads to is there by its name, as far as it is
 // of the repository, and nothing that git keeps beside.
 func TestGitLinksOfWholeTree(t *testing.T) {
+	t.Parallel()
 	tier.SkipUnlessThorough(t)
 	if runtime.GOOS == "windows" {
 		t.Skip("links take privileges")
@@ -305,6 +309,7 @@ func TestGitLinksOfWholeTree(t *testing.T) {
 }
 
 func TestGitSubmodules(t *testing.T) {
+	t.Parallel()
 	s, r, _ := gitServer(t, nil)
 	inner, err := s.Create("kubeshop/inner.git")
 	check(t, err)
@@ -333,6 +338,7 @@ func TestGitSubmodules(t *testing.T) {
 
 // TestGitSubmoduleTwice has .gitmodules name a path twice: git takes the later one.
 func TestGitSubmoduleTwice(t *testing.T) {
+	t.Parallel()
 	s, r, commit := gitServer(t, nil)
 	settings := ""
 	for i := range 8 {
@@ -346,6 +352,7 @@ func TestGitSubmoduleTwice(t *testing.T) {
 }
 
 func TestGitSubmoduleRefusals(t *testing.T) {
+	t.Parallel()
 	tier.SkipUnlessThorough(t)
 	const absent = "0123456789012345678901234567890123456789"
 	s, _, _ := gitServer(t, nil)
@@ -385,6 +392,7 @@ func TestGitSubmoduleRefusals(t *testing.T) {
 
 // TestGitSubmoduleBounds includes a repository in itself, over and over.
 func TestGitSubmoduleBounds(t *testing.T) {
+	t.Parallel()
 	tier.SkipUnlessThorough(t)
 	s, r, commit := gitServer(t, nil)
 	req := templates("git::" + s.URL + "/kubeshop/botkube.git//t/s/t")
@@ -411,6 +419,7 @@ func TestGitSubmoduleBounds(t *testing.T) {
 }
 
 func TestGitRefusals(t *testing.T) {
+	t.Parallel()
 	s, _, _ := gitServer(t, map[string]string{
 		"big/x.yaml": strings.Repeat("x", 1<<20+1), "none/x.txt": "", "odd/a\\b.yaml": "",
 	})
@@ -559,6 +568,7 @@ func TestGitCredentialsInClear(t *testing.T) {
 
 // TestGitCredentialsStay: a server that redirects hands on nobody's password.
 func TestGitCredentialsStay(t *testing.T) {
+	t.Parallel()
 	s, _, _ := gitServer(t, nil)
 	s.Protect("me", "other")
 	authority := tlstest.NewAuthority("test")
@@ -676,6 +686,7 @@ func TestGitIsItsOwn(t *testing.T) {
 
 // TestGitBomb: what unpacks to more files than anybody can count is not unpacked.
 func TestGitBomb(t *testing.T) {
+	t.Parallel()
 	s, r, _ := gitServer(t, nil)
 	check(t, r.Nest("refs/heads/few", 10, 2))
 	check(t, r.Nest("refs/heads/many", 100, 6))
@@ -689,6 +700,7 @@ func TestGitBomb(t *testing.T) {
 }
 
 func TestGitRetries(t *testing.T) {
+	t.Parallel()
 	s, _, _ := gitServer(t, nil)
 	target, err := url.Parse(s.URL)
 	check(t, err)
@@ -709,6 +721,7 @@ func TestGitRetries(t *testing.T) {
 }
 
 func TestGitIsInterrupted(t *testing.T) {
+	t.Parallel()
 	gitServer(t, nil)
 	asked, gone := make(chan struct{}, 10), make(chan struct{}, 10)
 	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -734,6 +747,7 @@ func TestGitIsInterrupted(t *testing.T) {
 }
 
 func TestGitStalls(t *testing.T) {
+	t.Parallel()
 	gitServer(t, nil)
 	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	defer hanging.Close()
@@ -909,6 +923,7 @@ func TestGitTrustsWhomWeTrust(t *testing.T) {
 
 // TestGitShowsCertificate: a server that asks who this is gets what --client-cert names.
 func TestGitShowsCertificate(t *testing.T) {
+	t.Parallel()
 	s, _, _ := gitServer(t, nil)
 	target, err := url.Parse(s.URL)
 	check(t, err)

@@ -49,19 +49,13 @@ func (c *Client) blob(ctx context.Context, req Request, obs Observer) (Result, e
 		return r, err
 	}
 	before, _ := c.cfg.Store.URLRecord(src.shown)
-	waited := false
-	in, err := c.cfg.Store.Ingest(ctx, src.shown, func() {
-		waited = true
-		obs.Waiting()
-	})
+	in, err := c.cfg.Store.Ingest(ctx, src.shown, obs.Waiting)
 	if err != nil {
 		return Result{}, transfer.Local(err)
 	}
 	defer in.Close()
-	if waited {
-		if r, err := c.reuseFresh(ctx, req, src, before, want); !errors.Is(err, errStale) {
-			return r, err
-		}
+	if r, err := c.reuseFresh(ctx, req, src, before, want); !errors.Is(err, errStale) {
+		return r, err
 	}
 	sums := newSums(want)
 	d := &download{Client: c, req: req, src: src, want: want, in: transfer.NewPartial(in, sums), sums: sums}
@@ -92,11 +86,14 @@ func (d *download) source(ctx context.Context) (from transfer.Source, end func()
 	return webSource{d}, func() {}, nil
 }
 
-// reuseFresh takes what somebody else downloaded while this call waited.
+// reuseFresh takes what somebody else downloaded just before this call could.
 func (c *Client) reuseFresh(ctx context.Context, req Request, src source, before store.URLRecord, want expectation) (Result, error) {
-	rec, _ := c.cfg.Store.URLRecord(src.shown)
-	if want.vouched() || rec.Seen.Equal(before.Seen) {
+	if want.vouched() {
 		return c.reuseByDigest(ctx, req, src.shown, want)
+	}
+	rec, _ := c.cfg.Store.URLRecord(src.shown)
+	if rec.Seen.Equal(before.Seen) {
+		return Result{}, errStale
 	}
 	return c.reuseBlob(ctx, req, rec.SHA256, want)
 }

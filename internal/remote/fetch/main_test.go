@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,35 +23,17 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
-// TestMain also plays another process, which downloads what the environment
-// says, and at the end counts what goroutines are left.
+// TestMain also plays another process, which downloads what the environment says.
 func TestMain(m *testing.M) {
 	if url := os.Getenv("FETCH_TEST_URL"); url != "" {
 		os.Exit(childMain(os.Getenv("FETCH_TEST_STORE"), url))
 	}
 	log.SetOutput(io.Discard) // net/http's, about servers that misbehave
-	before := runtime.NumGoroutine()
-	code := m.Run()
-	http.DefaultClient.CloseIdleConnections()
-	if code == 0 && !settle(before) {
-		buf := make([]byte, 1<<20)
-		fmt.Fprintf(os.Stderr, "goroutines are left:\n%s\n", buf[:runtime.Stack(buf, true)])
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// settle waits until no more goroutines run than before.
-func settle(before int) bool {
-	for range 1200 {
-		if runtime.NumGoroutine() <= before {
-			return true
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	return false
+	_ = os.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
+	os.Exit(tier.RunWaiting(m))
 }
 
 func childMain(dir, url string) int {

@@ -141,6 +141,26 @@ func (p *process) wantSaid(t *testing.T, text string) {
 	}
 }
 
+// startWaiting starts the program again and again until it has to wait: a pull may
+// take a while until it is at its output.
+func startWaiting(t *testing.T, args ...string) *process {
+	t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		for p, ended := start(t, args...), false; !ended; {
+			if strings.Contains(p.said(), "waiting for ") {
+				return p
+			}
+			select {
+			case <-p.done:
+				ended = true
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	}
+	t.Fatal("it never waits")
+	return nil
+}
+
 func (p *process) wantEnd(t *testing.T, code int) {
 	t.Helper()
 	select {
@@ -274,8 +294,7 @@ func TestPruneMeanwhile(t *testing.T) {
 	w.url, w.store = second.url, filepath.Join(t.TempDir(), "store")
 	pull = start(t, w.pull(p.out)...)
 	second.wantStarted(t)
-	prune := start(t, "prune", p.out)
-	prune.wantSaid(t, "waiting for ")
+	prune := startWaiting(t, "prune", p.out)
 	second.release()
 	pull.wantEnd(t, 0)
 	prune.wantEnd(t, 0)

@@ -42,7 +42,8 @@ func smallDisk(t *testing.T, size int) string {
 	dir := filepath.Join(t.TempDir(), "disk")
 	check(t, os.Mkdir(dir, 0o755))
 	check(t, syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d,mode=755", size)))
-	t.Cleanup(func() { check(t, syscall.Unmount(dir, 0)) })
+	// Detached at once, however many processes were just born with a file of it open.
+	t.Cleanup(func() { check(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
 	return dir
 }
 

@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 		fmt.Println("left out: the program under test is another process")
 		return
 	}
+	tier.LetWait()
 	program.Main(m, &product)
 }
 

@@ -10,9 +10,16 @@
 package tier
 
 import (
+	"flag"
+	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
+	"runtime"
 	"testing"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 )
 
 // Env is the environment variable that turns the thorough tier on when it is 1.
@@ -29,12 +36,57 @@ func SkipUnlessThorough(t testing.TB) {
 	}
 }
 
+// memory is a directory whose files Linux keeps in memory, roomEnough what the tests
+// of all packages may take of it.
+const (
+	memory     = "/dev/shm"
+	roomEnough = 4 << 30
+)
+
+// In the default tier the files of tests are in memory, where there is room: they
+// are small and many, and nobody's. The thorough tier has them on a disk.
+func init() {
+	if Thorough() || os.Getenv("GOTMPDIR") != "" || os.Getenv("TMPDIR") != "" {
+		return
+	}
+	if room, ok := disk.SpaceAt(memory); ok && room.Free >= roomEnough {
+		_ = os.Setenv("GOTMPDIR", memory) // where T.TempDir is
+	}
+}
+
 // Pick returns one of two numbers, the first in the default tier.
 func Pick(byDefault, thorough int) int {
 	if Thorough() {
 		return thorough
 	}
 	return byDefault
+}
+
+// LetWait has at least eight tests run at a time, unless the command line says how
+// many. It is for packages whose tests often wait, for a server that stalls or for
+// the next try, and is called before the command line is read.
+func LetWait() {
+	if runtime.GOMAXPROCS(0) < 8 {
+		_ = flag.Set("test.parallel", "8")
+	}
+}
+
+// RunWaiting runs the tests of a package with [LetWait]. It returns the exit code,
+// which is 1 too if goroutines are left at the end.
+func RunWaiting(m *testing.M) int {
+	LetWait()
+	before := runtime.NumGoroutine()
+	code := m.Run()
+	http.DefaultClient.CloseIdleConnections()
+	for range 1200 {
+		if code != 0 || runtime.NumGoroutine() <= before {
+			return code
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	buf := make([]byte, 1<<20)
+	fmt.Fprintf(os.Stderr, "goroutines are left:\n%s\n", buf[:runtime.Stack(buf, true)])
+	return 1
 }
 
 // Missing ends a test that lacks something on this machine: the default tier

@@ -1,0 +1,10 @@
+package transfer
+
+import (
+	"os"
+	"testing"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
+)
+
+func TestMain(m *testing.M) { os.Exit(tier.RunWaiting(m)) }
