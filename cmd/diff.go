@@ -8,12 +8,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
 func diffCommand(g *global) *cobra.Command {
 	var net networkFlags
+	var exitCode bool
 	c := &cobra.Command{
 		Use:   "diff A B",
 		Short: "Show what changed between two mirrors or locks",
@@ -21,18 +23,31 @@ func diffCommand(g *global) *cobra.Command {
 a site, an image, a lock, docker://REFERENCE, or - for standard input.
 
 A file whose URL stayed the same must not change: where one did, diff says so.
-The exit code is 0, whether anything changed or not.`,
+The exit code is 0, whether anything changed or not; with --exit-code, it is 6 if
+anything did.`,
 		Example: `  botkube-mirror diff old.tar new.tar
-  botkube-mirror diff botkube-mirror.lock.json ./plugins`,
+  botkube-mirror diff botkube-mirror.lock.json ./plugins --exit-code`,
 		Args: exactArgs("A", "B"),
 		RunE: func(c *cobra.Command, args []string) error {
-			return show(c.Context(), g, net.sources(args...), diffSummary, func(s *mirror.Session) (*mirror.Diffed, error) {
+			d, err := inSession(c.Context(), g, net.sources(args...), func(s *mirror.Session) (*mirror.Diffed, error) {
 				return s.Diff(c.Context(), args[0], args[1])
 			})
+			if err != nil {
+				return err
+			}
+			if err := g.print(d, func() string { return diffSummary(d) }); err != nil || !exitCode || len(d.Differences) == 0 {
+				return err
+			}
+			return fault.New(fault.Differs, "%s and %s differ", targetName(args[0]), targetName(args[1]))
 		},
 	}
+	exitCodeFlag(c, &exitCode)
 	net.register(c)
 	return c
+}
+
+func exitCodeFlag(c *cobra.Command, to *bool) {
+	c.Flags().BoolVar(to, "exit-code", false, "exit with 6 if anything differs")
 }
 
 func diffSummary(d *mirror.Diffed) string {

@@ -60,7 +60,8 @@ names: store: DIRECTORY, and so on. A flag wins over the environment, and that
 over the file.
 
 Exit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 upstream
-unreachable or missing, 4 integrity, 5 incomplete, 130 interrupted.`,
+unreachable or missing, 4 integrity, 5 incomplete, 6 differs (with --exit-code
+only), 130 interrupted.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          noArgs,

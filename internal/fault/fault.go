@@ -22,6 +22,8 @@ const (
 	Integrity Kind = 4
 	// Incomplete is something absent that the agent needs.
 	Incomplete Kind = 5
+	// Differs is what a comparison found, where the user wants it to be a failure.
+	Differs Kind = 6
 	// Interrupted is a run that the user stopped: 128 plus SIGINT, as shells count.
 	Interrupted Kind = 130
 )
