@@ -33,8 +33,7 @@ func checkBody(resp *transfer.Response, body io.Reader, undone, sized bool) (io.
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
 	}
-	declared := strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html")
-	if declared && strings.HasPrefix(http.DetectContentType(head), "text/html") || textfile.Kind(head) == textfile.WebPage {
+	if saysPage(resp) && strings.HasPrefix(http.DetectContentType(head), "text/html") || textfile.Kind(head) == textfile.WebPage {
 		return nil, unclear(errWebPage, "a proxy or a login page may stand in between: open the URL in a browser of this machine")
 	}
 	return io.MultiReader(bytes.NewReader(head), body), nil

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 
@@ -166,11 +167,11 @@ func (c *Client) Size(ctx context.Context, rawURL string) (int64, error) {
 // head asks for the header fields alone. Servers that refuse that, say that there is no such
 // file, break the connection, never answer, or give no length are asked for one byte, as
 // go-getter goes on (get_http.go, GetFile). Sized says that the length matters: 0 is the
-// usual wrong one.
+// usual wrong one, and that of a page is not the file's.
 func (c *Client) head(ctx context.Context, u *url.URL, sized bool) (*transfer.Response, error) {
 	resp, err := c.do(ctx, http.MethodHead, u, nil)
 	switch {
-	case err == nil && resp.StatusCode == http.StatusOK && (resp.ContentLength != 0 || !sized):
+	case err == nil && resp.StatusCode == http.StatusOK && (!sized || resp.ContentLength != 0 && !saysPage(resp)):
 		return resp, nil
 	case err == nil:
 		resp.Close()
@@ -180,9 +181,10 @@ func (c *Client) head(ctx context.Context, u *url.URL, sized bool) (*transfer.Re
 	return c.do(ctx, http.MethodGet, u, http.Header{"Range": {"bytes=0-0"}})
 }
 
-// sizeIn reads the size of the whole from an answer to [Client.head].
+// sizeIn reads the size of the whole from an answer to [Client.head]. Some repository managers
+// refuse every range of what they have.
 func sizeIn(resp *transfer.Response) (int64, error) {
-	counts := transfer.CodingOf(resp.Response).SizeCounts()
+	counts := transfer.CodingOf(resp.Response).SizeCounts() && !saysPage(resp)
 	switch resp.StatusCode {
 	case http.StatusOK:
 		if !counts {
@@ -198,6 +200,11 @@ func sizeIn(resp *transfer.Response) (int64, error) {
 		if resp.Header.Get("Content-Range") == "bytes */0" {
 			return 0, nil
 		}
+		return -1, nil
 	}
 	return 0, resp.Refusal()
+}
+
+func saysPage(resp *transfer.Response) bool {
+	return strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html")
 }

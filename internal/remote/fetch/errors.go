@@ -42,6 +42,8 @@ func statusHint(e *transfer.StatusError) string {
 		return credentialsHint(e.Host)
 	case e.Host == objectStore && strings.Contains(e.Says, "the bucket is in"):
 		return "the URL names another region: https://s3-REGION.amazonaws.com/BUCKET/KEY"
+	case e.Code == http.StatusForbidden && e.Says != "":
+		return "ask who runs the host; credentials for it come from the URL or from .netrc; a plugin can be left out with --exclude"
 	case e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden:
 		return "credentials for the host come from the URL or from .netrc (--header is for indexes only); without any, the file may be private, or gone"
 	case e.Code == http.StatusNotFound || e.Code == http.StatusGone:

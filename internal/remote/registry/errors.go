@@ -3,13 +3,10 @@ package registry
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
@@ -82,28 +79,4 @@ func (c *Client) advice(host string, err error) (fault.Kind, string) {
 		question = "is the registry up, and does it speak http there?"
 	}
 	return fault.Upstream, cmp.Or(hint, question+" run it again when it is; "+transfer.HintProxy)
-}
-
-// hide takes credentials out of what a server says, which may repeat what it
-// was sent, and has signed URLs among it without their signatures.
-func hide(s string, secrets []string) string {
-	for _, secret := range secrets {
-		if secret != "" {
-			s = strings.ReplaceAll(s, secret, "redacted")
-		}
-	}
-	return agent.RedactURLs(s)
-}
-
-// secretsIn returns what must not be shown of the header field Authorization.
-func secretsIn(authorization string) []string {
-	scheme, value, _ := strings.Cut(authorization, " ")
-	secrets := []string{authorization, value}
-	if strings.EqualFold(scheme, "basic") {
-		if pair, err := base64.StdEncoding.DecodeString(value); err == nil {
-			_, password, _ := strings.Cut(string(pair), ":")
-			secrets = append(secrets, string(pair), password)
-		}
-	}
-	return secrets
 }

@@ -65,7 +65,7 @@ func TestHide(t *testing.T) {
 	req := &http.Request{Header: http.Header{}}
 	req.SetBasicAuth("u", "pass word")
 	h := req.Header.Get("Authorization")
-	got := hide("you sent "+h+" which is u:pass word or pass word", secretsIn(h))
+	got := transfer.Hide("you sent "+h+" which is u:pass word or pass word", transfer.SecretsIn(h))
 	if strings.Contains(got, "pass") || strings.Contains(got, strings.TrimPrefix(h, "Basic ")) {
 		t.Error(got)
 	}

@@ -103,7 +103,7 @@ func (r *Repository) refused(resp *transfer.Response, stage stage) *statusError 
 		elsewhere:   req.URL.Host != r.host,
 		page:        startsPage(resp),
 	}
-	e.read(resp, append(secretsIn(req.Header.Get("Authorization")), r.secrets...))
+	e.read(resp, append(transfer.SecretsIn(req.Header.Get("Authorization")), r.secrets...))
 	return e
 }
 
@@ -116,7 +116,7 @@ func (e *statusError) read(resp *transfer.Response, secrets []string) {
 	if json.Unmarshal(body, &told) != nil || len(told.Errors) == 0 {
 		if mediaType(resp.Header) == "text/plain" {
 			line, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
-			e.Says = transfer.Printable(hide(line, secrets), maxMessage)
+			e.Says = transfer.Printable(transfer.Hide(line, secrets), maxMessage)
 		}
 		return
 	}
@@ -127,7 +127,7 @@ func (e *statusError) read(resp *transfer.Response, secrets []string) {
 		if d.Message != "" {
 			s = strings.TrimPrefix(s+": "+d.Message, ": ")
 		}
-		says = append(says, transfer.Printable(hide(s, secrets), maxMessage))
+		says = append(says, transfer.Printable(transfer.Hide(s, secrets), maxMessage))
 	}
 	e.Says = strings.Join(says, "; ")
 }

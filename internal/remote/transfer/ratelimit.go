@@ -92,6 +92,7 @@ func (r *Response) Refusal() *StatusError {
 	if e.Code == http.StatusForbidden || e.Code == http.StatusServiceUnavailable {
 		body, _ := io.ReadAll(io.LimitReader(r, maxRefusal))
 		e.Told(r.Header.Get("Content-Type"), string(body))
+		e.Says = r.said(body)
 	}
 	return e
 }

@@ -1,0 +1,56 @@
+package transfer
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+)
+
+// maxSaid bounds what is shown of a server's own words, in characters.
+const maxSaid = 300
+
+// said returns what the JSON of a refusal says, in the form of Artifactory, Nexus and registries,
+// or "".
+func (r *Response) said(body []byte) string {
+	var told struct {
+		Errors []struct{ Message string } `json:"errors"`
+	}
+	if json.Unmarshal(body, &told) != nil || len(told.Errors) == 0 {
+		return ""
+	}
+	var secrets []string
+	for name, values := range r.Request.Header {
+		if !travels[name] {
+			for _, value := range values {
+				secrets = append(secrets, SecretsIn(value)...)
+			}
+		}
+	}
+	return Printable(Hide(told.Errors[0].Message, secrets), maxSaid)
+}
+
+// Hide takes credentials out of what a server says, which may repeat what it
+// was sent, and has signed URLs among it without their signatures.
+func Hide(s string, secrets []string) string {
+	for _, secret := range secrets {
+		if secret != "" {
+			s = strings.ReplaceAll(s, secret, "redacted")
+		}
+	}
+	return agent.RedactURLs(s)
+}
+
+// SecretsIn returns what must not be shown of the header field Authorization.
+func SecretsIn(authorization string) []string {
+	scheme, value, _ := strings.Cut(authorization, " ")
+	secrets := []string{authorization, value}
+	if strings.EqualFold(scheme, "basic") {
+		if pair, err := base64.StdEncoding.DecodeString(value); err == nil {
+			_, password, _ := strings.Cut(string(pair), ":")
+			secrets = append(secrets, string(pair), password)
+		}
+	}
+	return secrets
+}
