@@ -143,7 +143,7 @@ func TestEveryFlagIsAKey(t *testing.T) {
 // valueFor returns a value that a flag takes.
 func valueFor(f *pflag.Flag) any {
 	samples := map[string]any{
-		"platform": "linux/arm64", "plugin": "a/b", "exclude": "a/b", "repository": "a=b", "header": "a:K=v", "seeder": "linux/arm64=x", "skip": "chart", "max-rate": "2MiB", "max-size": "2GiB",
+		"platform": "linux/arm64", "plugin": "a/b", "exclude": "a/b", "repository": "a=b", "header": "a:K=v", "seeder": "linux/arm64=x", "skip": "chart", "max-rate": "2MiB", "max-size": "2GiB", "via": "https://a.example=https://b.example",
 	}
 	if v, ok := samples[f.Name]; ok {
 		return v

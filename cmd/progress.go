@@ -142,6 +142,9 @@ func line(e mirror.Event) string {
 	if hasSize(e) {
 		return fmt.Sprintf("%s %s (%s)", e.Kind, e.Subject, size(e.Bytes))
 	}
+	if e.From != "" {
+		return fmt.Sprintf("%s %s from %s", e.Kind, e.Subject, e.From)
+	}
 	return fmt.Sprintf("%s %s", e.Kind, e.Subject)
 }
 
@@ -149,6 +152,9 @@ func attributes(e mirror.Event) []any {
 	var attrs []any
 	if e.Subject != "" {
 		attrs = append(attrs, "subject", e.Subject)
+	}
+	if e.From != "" {
+		attrs = append(attrs, "from", e.From)
 	}
 	switch {
 	case e.Kind == mirror.EventPlanned:

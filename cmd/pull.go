@@ -110,6 +110,14 @@ func writePlan(out *strings.Builder, r *mirror.Result) {
 			note = ", cannot be had"
 		}
 		fmt.Fprintf(out, "%s (%s, checksum by %s%s)\n", a.URL, size(a.Size), a.VerifiedBy.What(), note)
+		writeFrom(out, r, a.URL)
+	}
+}
+
+// writeFrom says what is asked in the place of a URL or a reference.
+func writeFrom(out *strings.Builder, r *mirror.Result, what string) {
+	if from := r.From[what]; from != "" {
+		fmt.Fprintf(out, "  from %s\n", from)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
 type needs struct {
@@ -62,6 +63,9 @@ func inSession[T any](ctx context.Context, g *global, n needs, run func(*mirror.
 		return result, err
 	}
 	options := n.transfer.options(programVersion(g.env.Version))
+	if options.Via, err = transfer.ParseVia(n.transfer.via); err != nil {
+		return result, err
+	}
 	if options.TLS, err = n.registry.identity().TLS(ctx); err != nil {
 		return result, err
 	}
@@ -89,7 +93,13 @@ func inSession[T any](ctx context.Context, g *global, n needs, run func(*mirror.
 		})
 		defer s.Fetch.Close()
 	}
-	return run(s)
+	result, err = run(s)
+	if err == nil {
+		for _, rule := range options.Via.Unused() {
+			p.observe(mirror.Event{Kind: mirror.EventNote, Detail: "no URL was for the rule --via " + rule})
+		}
+	}
+	return result, err
 }
 
 func (g *global) openStore() (*store.Store, error) {

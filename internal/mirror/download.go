@@ -37,10 +37,34 @@ type downloads struct {
 }
 
 func (a *ahead) downloads(plan *resolve.Plan, o PullOptions) *downloads {
+	result := newResult(plan, o)
+	if o.DryRun {
+		result.From = a.instead(plan)
+	}
 	return &downloads{
-		Session: a.Session, plan: plan, result: newResult(plan, o), ahead: a, open: plan.OpenTemplates(),
+		Session: a.Session, plan: plan, result: result, ahead: a, open: plan.OpenTemplates(),
 		got: make([]*fetch.Result, len(plan.Downloads)), keepGoing: o.KeepGoing, failed: map[string]error{},
 	}
+}
+
+// instead returns what is asked in the place of what a plan names, where that differs.
+func (s *Session) instead(plan *resolve.Plan) map[string]string {
+	from := map[string]string{}
+	add := func(shown, url string) {
+		if instead := s.Fetch.Instead(url); instead != "" {
+			from[shown] = instead
+		}
+	}
+	for _, r := range plan.Lock.Repositories {
+		add(r.URL, r.URL)
+	}
+	for i, a := range plan.Lock.Artifacts {
+		add(a.URL, plan.Downloads[i].URL)
+	}
+	if c := plan.Lock.Chart; c != nil {
+		add(c.URL, c.URL)
+	}
+	return from
 }
 
 // templates downloads templates whose files are not known yet, into the store, and
@@ -177,7 +201,7 @@ func (s *Session) fetch(ctx context.Context, r fetch.Request) (fetch.Result, err
 	}
 	result, err := s.Fetch.Blob(ctx, r, fetch.Observer{
 		Waiting:  func() { tell(Waiting("")) },
-		Started:  func(total int64) { tell(Event{Kind: EventStarted, Total: total}) },
+		Started:  func(total int64) { tell(Event{Kind: EventStarted, Total: total, From: s.Fetch.Instead(r.URL)}) },
 		Resumed:  func(offset int64) { tell(Event{Kind: EventResumed, Bytes: offset}) },
 		Received: func(n int) { tell(Event{Kind: EventProgress, Bytes: int64(n)}) },
 		Retrying: func(err error, pause time.Duration) {

@@ -71,6 +71,8 @@ type Event struct {
 	Kind EventKind
 	// Subject is the artifact's URL, the output's path or the file's.
 	Subject string
+	// From is what is asked in the place of the subject, with an EventStarted.
+	From string
 	// Bytes is how many bytes came with an EventProgress, were there already with an EventResumed,
 	// and make up the artifact with an EventFetched or EventReused.
 	Bytes int64

@@ -36,6 +36,8 @@ type Result struct {
 	Chart        *lock.Chart `json:"chart,omitempty"`
 	// MemberBytes is how much of the images has to be downloaded.
 	MemberBytes int64 `json:"memberBytes,omitempty"`
+	// From has, with DryRun, what is asked in the place of URLs and references.
+	From map[string]string `json:"from,omitempty"`
 	// FetchedBytes came over the network in this run; ReusedBytes were there.
 	FetchedBytes int64 `json:"fetchedBytes"`
 	ReusedBytes  int64 `json:"reusedBytes"`

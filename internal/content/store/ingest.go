@@ -35,6 +35,9 @@ type Ingest struct {
 type Origin struct {
 	// URL is without user information.
 	URL string `json:"url,omitempty"`
+	// Through tells where the URL was asked for, if that was not its own server: ETag and the like
+	// mean nothing elsewhere.
+	Through string `json:"through,omitempty"`
 	// ETag and LastModified are response header fields as they were received.
 	ETag         string `json:"etag,omitempty"`
 	LastModified string `json:"lastModified,omitempty"`

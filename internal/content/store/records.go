@@ -16,6 +16,9 @@ type URLRecord struct {
 	SHA256 lock.SHA256 `json:"sha256"`
 	// Size is in bytes.
 	Size int64 `json:"size"`
+	// Through tells where the URL was asked for, if that was not its own server: ETag and the like
+	// mean nothing elsewhere.
+	Through string `json:"through,omitempty"`
 	// ETag and LastModified are response header fields as they were
 	// received. For a file, LastModified is its time in RFC 3339 format.
 	ETag         string `json:"etag,omitempty"`

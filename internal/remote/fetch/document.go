@@ -31,7 +31,7 @@ func (c *Client) Document(ctx context.Context, rawURL string, max int64, header 
 		})
 	}
 	if err != nil {
-		return nil, failure("reading", rawURL, err)
+		return nil, c.failure("reading", rawURL, err)
 	}
 	return data, nil
 }
@@ -65,7 +65,7 @@ func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header
 		defer f.Close()
 		return readBounded(f, max)
 	}
-	if len(header) > 0 && u.Scheme != "https" {
+	if len(header) > 0 && c.cfg.Via.URL(u).Scheme != "https" {
 		return nil, fault.New(fault.Usage, "its header fields would go over plain http, where anybody on the way reads them").
 			WithHint("write https://; --ca-file names the certificate of an authority that is not the system's")
 	}
@@ -125,7 +125,7 @@ func (c *Client) Destination(ctx context.Context, rawURL string) (destination st
 		})
 	}
 	if err != nil {
-		return "", failure("following", rawURL, err)
+		return "", c.failure("following", rawURL, err)
 	}
 	return destination, nil
 }
@@ -159,7 +159,7 @@ func (c *Client) Size(ctx context.Context, rawURL string) (int64, error) {
 		err = tooLarge(size, c.cfg.MaxBytes)
 	}
 	if err != nil {
-		return 0, failure("asking for the size of", rawURL, err)
+		return 0, c.failure("asking for the size of", rawURL, err)
 	}
 	return size, nil
 }

@@ -149,7 +149,7 @@ func (d *download) get(ctx context.Context) error {
 		return err
 	}
 	if d.record != nil && d.in.Size() == 0 && d.src.isWeb() {
-		switch same, known := d.unchanged(ctx, d.src.url, *d.record); {
+		switch same, known := d.unchanged(ctx, d.src, *d.record); {
 		case same:
 			return errUnchanged
 		case known:
@@ -192,7 +192,7 @@ func (d *download) finish() (Result, error) {
 	// leave a blob without a URL. Without a record, the next run only asks.
 	_ = d.cfg.Store.SetURLRecord(d.src.shown, store.URLRecord{
 		URL: d.src.shown, SHA256: r.SHA256, Size: r.Size,
-		ETag: origin.ETag, LastModified: origin.LastModified, Vouched: d.want.vouched(), Seen: time.Now(),
+		Through: origin.Through, ETag: origin.ETag, LastModified: origin.LastModified, Vouched: d.want.vouched(), Seen: time.Now(),
 	})
 	if err := d.in.Commit(r.SHA256, r.Size); err != nil {
 		return Result{}, transfer.Local(err)

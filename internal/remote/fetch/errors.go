@@ -14,8 +14,39 @@ import (
 )
 
 // failure is the error for the user, of the right kind, with the next step.
-func failure(doing, url string, err error) error {
-	return transfer.Failure(doing+" "+agent.Redact(url), err, func(err error) (fault.Kind, string) { return fault.Upstream, hint(err) })
+func (c *Client) failure(doing, url string, err error) error {
+	doing += " " + agent.Redact(url)
+	if instead := c.Instead(url); instead != "" {
+		doing += " from " + instead
+	}
+	err = transfer.Failure(doing, err, func(err error) (fault.Kind, string) { return fault.Upstream, hint(err) })
+	if hint := c.viaHint(url, err); hint != "" {
+		err = fault.New(fault.KindOf(err), "%w", err).WithHint("%s", hint)
+	}
+	return err
+}
+
+// viaHint is the next step after a failure that a rule may be to blame for, or that no rule is there.
+func (c *Client) viaHint(url string, err error) string {
+	u := webURL(url)
+	if c.cfg.Via == nil || u == nil || transfer.Is[*transfer.LocalError](err) {
+		return ""
+	}
+	hint, status := fault.HintOf(err), &transfer.StatusError{}
+	refused := errors.As(err, &status) && !status.Proxy
+	rule := c.cfg.Via.Hint(u)
+	switch {
+	case rule == "" && fault.KindOf(err) == fault.Upstream && !refused && !IsUnusable(err):
+		return hint + "\nno --via rule is for this URL, so its own server was asked"
+	case rule == "":
+	case refused && (status.Code == http.StatusUnauthorized || status.Code == http.StatusForbidden) && !status.Reached:
+		return fmt.Sprintf("%s may want to know who asks: a line of .netrc says so, machine %[1]s login USER password PASSWORD\nor it does not have the file: %s", c.cfg.Via.URL(u).Host, rule)
+	case refused && !status.Transient(), errors.Is(err, errWebPage):
+		return rule
+	case fault.KindOf(err) == fault.Integrity:
+		return hint + "\n" + rule
+	}
+	return ""
 }
 
 // hint is the next step after a server's failure.

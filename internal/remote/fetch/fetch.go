@@ -52,6 +52,7 @@ func New(cfg Config) *Client {
 	cfg.Options, cfg.MaxBytes = cfg.Filled(), cmp.Or(cfg.MaxBytes, DefaultMaxBytes)
 	c := &Client{cfg: cfg, netrc: readNetrc(cfg.Netrc), transport: cfg.Transport()}
 	c.http = transfer.NewClient(c.transport, "the server", cfg.IdleTimeout)
+	c.http.Via = cfg.Via
 	return c
 }
 
@@ -119,7 +120,7 @@ type Observer = transfer.Observer
 func (c *Client) Blob(ctx context.Context, req Request, obs Observer) (Result, error) {
 	r, err := c.blob(ctx, req, obs.Filled())
 	if err != nil {
-		return Result{}, failure("downloading", req.URL, err)
+		return Result{}, c.failure("downloading", req.URL, err)
 	}
 	return r, nil
 }

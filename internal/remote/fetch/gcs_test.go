@@ -113,7 +113,7 @@ func TestGCSTrustsWhomWeTrust(t *testing.T) {
 		t.Errorf("an object that is not there: %v; %s", err, fault.HintOf(err))
 	}
 	_, object := get(as(known), "private")
-	directory := failure("downloading", "gcs::", getAll(filepath.Join(dir, "private"), "private"))
+	directory := (&Client{}).failure("downloading", "gcs::", getAll(filepath.Join(dir, "private"), "private"))
 	for kind, err := range map[string]error{"an object": object, "a directory": directory} {
 		if err == nil || !strings.Contains(err.Error(), "answers 403 Forbidden") || strings.Contains(err.Error(), "tok") || !strings.Contains(fault.HintOf(err), "GOOGLE_") {
 			t.Errorf("%s that may not be read: %v; %s", kind, err, fault.HintOf(err))

@@ -23,27 +23,30 @@ const agentUserAgent = "Go-http-client/1.1"
 // programs that they do not know. A host that does is asked once more as by the agent, and
 // from then on so, if that helps.
 func (c *Client) do(ctx context.Context, method string, u *url.URL, header http.Header) (*transfer.Response, error) {
-	userAgent, told := c.userAgents.Load(u.Host)
+	asked := c.cfg.Via.URL(u)
+	userAgent, told := c.userAgents.Load(asked.Host)
 	if !told {
 		userAgent = c.cfg.UserAgent
 	}
-	resp, err := c.send(ctx, method, u, header, userAgent.(string))
+	resp, err := c.send(ctx, method, asked, header, userAgent.(string), asked != u)
 	if err != nil || told || resp.StatusCode != http.StatusForbidden || resp.Refusal().Reached {
 		return resp, err
 	}
-	again, err := c.send(ctx, method, u, header, agentUserAgent)
+	again, err := c.send(ctx, method, asked, header, agentUserAgent, asked != u)
 	if err == nil && again.StatusCode != http.StatusForbidden {
-		c.userAgents.Store(u.Host, agentUserAgent)
+		c.userAgents.Store(asked.Host, agentUserAgent)
 		return again, resp.Close()
 	}
 	if err == nil {
-		c.userAgents.Store(u.Host, c.cfg.UserAgent)
+		c.userAgents.Store(asked.Host, c.cfg.UserAgent)
 		_ = again.Close()
 	}
 	return resp, nil
 }
 
-func (c *Client) send(ctx context.Context, method string, u *url.URL, header http.Header, userAgent string) (*transfer.Response, error) {
+// send sends a request. Instead says that the header is for another host: credentials of the host
+// that is asked take the place of those in it.
+func (c *Client) send(ctx context.Context, method string, u *url.URL, header http.Header, userAgent string, instead bool) (*transfer.Response, error) {
 	netrc, err := disk.Await(ctx, c.netrc)
 	if err != nil {
 		return nil, err
@@ -63,7 +66,7 @@ func (c *Client) send(ctx context.Context, method string, u *url.URL, header htt
 		req.Header.Set("User-Agent", userAgent)
 	}
 	req.Header.Set("Accept-Encoding", "identity")
-	if user := credentialsFor(u, netrc); user != nil && req.Header.Get("Authorization") == "" {
+	if user := credentialsFor(u, netrc); user != nil && (instead || req.Header.Get("Authorization") == "") {
 		if u.Scheme != "https" {
 			return nil, inClear(u)
 		}
@@ -95,6 +98,12 @@ type webSource struct{ *download }
 var errUnchanged = transfer.Permanent(errors.New("the file has not changed"))
 
 func (s webSource) Open(ctx context.Context, offset int64, of store.Origin) (*transfer.Part, error) {
+	if offset > 0 && of.Through != s.through(s.src) {
+		if !s.want.vouched() {
+			return nil, &transfer.ChangedError{Reason: "what is there is from another server"}
+		}
+		of = store.Origin{Total: of.Total}
+	}
 	resp, err := s.do(ctx, http.MethodGet, s.src.url, s.header(offset, of))
 	if err != nil {
 		return nil, err
@@ -134,9 +143,10 @@ func (s webSource) header(offset int64, of store.Origin) http.Header {
 		if of.Validator != "" {
 			h.Set("If-Range", of.Validator)
 		}
-	case s.record != nil && s.record.ETag != "":
+	case s.record == nil || s.record.Through != s.through(s.src):
+	case s.record.ETag != "":
 		h.Set("If-None-Match", s.record.ETag)
-	case s.record != nil && s.record.LastModified != "":
+	case s.record.LastModified != "":
 		h.Set("If-Modified-Since", s.record.LastModified)
 	}
 	return h
@@ -175,7 +185,7 @@ func (s webSource) whole(resp *transfer.Response, offset int64, of store.Origin)
 		}
 	}
 	part := &transfer.Part{ReadCloser: decodedBody{body, resp}, End: total, Total: total, Origin: store.Origin{
-		URL: s.src.shown, ETag: resp.Header.Get("ETag"), LastModified: resp.Header.Get("Last-Modified"),
+		URL: s.src.shown, Through: s.through(s.src), ETag: resp.Header.Get("ETag"), LastModified: resp.Header.Get("Last-Modified"),
 		Validator: validator(resp.Header), Decoded: undone, Total: max(total, 0),
 	}}
 	if offset > 0 {

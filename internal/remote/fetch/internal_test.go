@@ -59,7 +59,7 @@ func TestAbsence(t *testing.T) {
 			if got := Absence(err); (got != "") != want {
 				t.Errorf("%v: %q", err, got)
 			}
-			if err != nil && (Absence(failure("reading", "https://example.com", err)) != "") != want {
+			if err != nil && (Absence((&Client{}).failure("reading", "https://example.com", err)) != "") != want {
 				t.Errorf("%v is not known in an error for the user", err)
 			}
 		}
@@ -94,7 +94,7 @@ func TestTimeoutIsUpstream(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("the error of a dial in no time is %v", err)
 	}
-	if kind := fault.KindOf(failure("reading", "https://example.com/x", err)); kind != fault.Upstream {
+	if kind := fault.KindOf((&Client{}).failure("reading", "https://example.com/x", err)); kind != fault.Upstream {
 		t.Errorf("exit code %d, want %d", kind, fault.Upstream)
 	}
 }

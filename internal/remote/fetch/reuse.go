@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"time"
 
@@ -95,14 +94,18 @@ func (c *Client) reuseRecord(ctx context.Context, req Request, key string, rec s
 
 // unchanged asks a server whether a record still holds, without content. Without a clear
 // answer, known is false, and the download itself asks.
-func (c *Client) unchanged(ctx context.Context, u *url.URL, rec store.URLRecord) (same, known bool) {
-	resp, err := c.do(ctx, http.MethodHead, u, nil)
+func (c *Client) unchanged(ctx context.Context, src source, rec store.URLRecord) (same, known bool) {
+	resp, err := c.do(ctx, http.MethodHead, src.url, nil)
 	if err != nil {
 		return false, false
 	}
 	defer resp.Close()
 	if resp.StatusCode != http.StatusOK || !transfer.CodingOf(resp.Response).SizeCounts() {
 		return false, false
+	}
+	if rec.Through != c.through(src) {
+		modified := resp.Header.Get("Last-Modified")
+		return modified != "" && modified == rec.LastModified && resp.ContentLength == rec.Size, true
 	}
 	return matches(rec, resp.Header, resp.ContentLength), true
 }
@@ -118,11 +121,19 @@ func (c *Client) Current(ctx context.Context, rawURL string) (Result, bool) {
 	if !ok || rec.Vouched || rec.Size > c.cfg.MaxBytes {
 		return Result{}, false
 	}
-	if same, _ := c.unchanged(ctx, src.url, rec); !same {
+	if same, _ := c.unchanged(ctx, src, rec); !same {
 		return Result{}, false
 	}
 	r, err := c.reuseRecord(ctx, Request{URL: rawURL}, src.shown, rec, expectation{size: -1})
 	return r, err == nil
+}
+
+// through tells by what way a web server's file comes, for what is remembered of it.
+func (c *Client) through(src source) string {
+	if !src.isWeb() {
+		return ""
+	}
+	return c.cfg.Via.Through(src.url)
 }
 
 // matches compares a record with what a server says of the content now: an entity tag then

@@ -71,5 +71,24 @@ func splitURL(located string) (kind string, u *url.URL, err error) {
 	return cmp.Or(kind, u.Scheme), u, nil
 }
 
+// webURL returns the URL of a file or a repository that a web server has, or nil.
+func webURL(raw string) *url.URL {
+	detected, _ := detect(raw)
+	located, _ := getter.SourceDirSubdir(detected)
+	kind, u, err := splitURL(located)
+	if err != nil || !slices.Contains([]string{"http", "https", "git"}, kind) {
+		return nil
+	}
+	return u
+}
+
+// Instead returns what is asked in the place of a URL, fit to be shown; "" if that is the URL itself.
+func (c *Client) Instead(raw string) string {
+	if u := webURL(raw); u != nil {
+		return c.cfg.Via.Instead(u)
+	}
+	return ""
+}
+
 // isWeb reports whether a web server is asked.
 func (s source) isWeb() bool { return s.getter == "http" || s.getter == "https" }

@@ -111,10 +111,12 @@ func variable(name, template string) string {
 }
 
 // indexError says of an index that cannot be had how one shows who asks.
-func indexError(repo *repository, err error) error {
+func (r *Resolver) indexError(repo *repository, err error) error {
 	err = fmt.Errorf("reading the index of repository %q: %w", repo.Name, err)
 	var hint string
 	switch {
+	case r.Fetch.Instead(repo.URL) != "":
+		return err
 	case fetch.IsNotFound(err) && repo.url.Scheme == "file":
 		hint = "check the path"
 	case fetch.IsNotFound(err):

@@ -215,7 +215,7 @@ func (r *Resolver) index(ctx context.Context, repo *repository) error {
 	}
 	data, err := r.document(ctx, repo.Repository, index.MaxSize, "index", want)
 	if err != nil {
-		return indexError(repo, err)
+		return r.indexError(repo, err)
 	}
 	repo.index, err = index.Parse(data)
 	if err == nil && len(repo.index.Entries) == 0 {

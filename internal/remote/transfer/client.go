@@ -14,6 +14,8 @@ import (
 
 // Client sends requests, and watches that something moves.
 type Client struct {
+	// Via says where redirects lead instead; nil stands for where they say.
+	Via         *Via
 	http        *http.Client
 	who         string
 	idleTimeout time.Duration

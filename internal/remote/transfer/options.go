@@ -22,6 +22,8 @@ type Options struct {
 	IdleTimeout time.Duration
 	// Limit, if not nil, bounds the speed, together with whatever shares it.
 	Limit *Limiter
+	// Via says which URLs are asked of another server; nil stands for none.
+	Via *Via
 }
 
 // DefaultIdleTimeout is how long a connection may move no byte.

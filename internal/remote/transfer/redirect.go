@@ -35,6 +35,7 @@ func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
 		}
 	}
 	req.Header.Del("Referer")
+	req.URL = c.Via.redirect(req.URL)
 	// Whoever sent us away may name any path of the first host, too.
 	astray := slices.ContainsFunc(via, func(r *http.Request) bool { return !sameOrigin(via[0].URL, r.URL) })
 	if astray || !sameOrigin(via[0].URL, req.URL) {

@@ -1,0 +1,209 @@
+package transfer
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// Via has the rules that say which URLs are asked of another server: a company's proxy. Only
+// requests follow them. Whatever is written names the URLs that the rules are about. A nil Via has
+// no rules.
+type Via struct{ rules []*viaRule }
+
+// viaRule has what lies below from be asked for below to.
+type viaRule struct {
+	from, to *url.URL
+	used     atomic.Bool
+}
+
+// String returns the rule as it is written, without user information.
+func (r *viaRule) String() string {
+	return agent.Redact(r.from.String()) + "=" + agent.Redact(r.to.String())
+}
+
+// ParseVia reads rules of the form PREFIX=PREFIX.
+func ParseVia(given []string) (*Via, error) {
+	if len(given) == 0 {
+		return nil, nil
+	}
+	v := &Via{}
+	for _, text := range given {
+		r, err := parseVia(text)
+		if err != nil {
+			return nil, err
+		}
+		for _, other := range v.rules {
+			if other.from.String() == r.from.String() {
+				return nil, fault.New(fault.Usage, "--via has two rules for %s", r.from).WithHint("leave one of them out: %s or %s", other, r)
+			}
+		}
+		v.rules = append(v.rules, r)
+	}
+	slices.SortStableFunc(v.rules, func(a, b *viaRule) int { return cmp.Compare(len(b.from.String()), len(a.from.String())) })
+	return v, nil
+}
+
+const viaExample = "https://github.com/=https://nexus.example.com/repository/github/"
+
+func parseVia(text string) (*viaRule, error) {
+	refuse := func(reason, hint string, args ...any) (*viaRule, error) {
+		shown := Printable(text, maxHost)
+		if strings.Contains(text, "@") {
+			shown = "…" // before it may be a password, wherever it stands
+		}
+		return nil, fault.New(fault.Usage, "--via %s: %s", shown, reason).WithHint(hint, args...)
+	}
+	left, right, found := strings.Cut(text, "=")
+	if !found {
+		return refuse("it has no =", "write what URLs begin with, and what takes its place: --via %s", viaExample)
+	}
+	from, err := viaSide(left)
+	if err != nil {
+		return refuse("the left side "+err.Error(), "write a rule like --via %s", viaExample)
+	}
+	to, err := viaSide(right)
+	if err != nil {
+		return refuse("the right side "+err.Error(), "write a rule like --via %s", viaExample)
+	}
+	switch {
+	case from.User != nil:
+		return refuse("the left side has a user", "leave it out: a rule holds for whoever asks")
+	case (from.Scheme == "docker") != (to.Scheme == "docker"):
+		return refuse("one side is a registry, and the other is not", "write docker:// on both sides for images, https:// on both for files")
+	case to.Scheme == "docker" && to.User != nil:
+		return refuse("the right side has a user", "log in to the registry instead, as with docker login")
+	case *from == *to:
+		return refuse("both sides are the same", "leave the rule out")
+	}
+	return &viaRule{from: from, to: to}, nil
+}
+
+// viaSide reads one side of a rule. Its path has no slash at the end.
+func viaSide(raw string) (*url.URL, error) {
+	u, err := url.Parse(strings.TrimSpace(raw))
+	switch {
+	case err != nil || u.Host == "":
+		return nil, errors.New("is not a URL")
+	case u.Scheme != "https" && u.Scheme != "http" && u.Scheme != "docker":
+		return nil, errors.New("does not begin with https://, http:// or docker://")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, errors.New("has a ? or a #")
+	case leaves(u.Path):
+		return nil, errors.New("has . or .. in its path")
+	}
+	u.Host = plainHost(u)
+	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
+	return u, nil
+}
+
+// plainHost returns the host of a URL in the one form that it is compared in.
+func plainHost(u *url.URL) string {
+	host := strings.ToLower(u.Host)
+	switch port := u.Port(); {
+	case u.Scheme == "https" && port == "443", u.Scheme == "http" && port == "80":
+		return strings.TrimSuffix(host, ":"+port)
+	}
+	return host
+}
+
+// leaves reports whether a path may lead out of where it begins. No rule is for such a URL: whoever
+// names it would have other files of the right side's server asked for, with the user's credentials.
+func leaves(p string) bool {
+	return slices.ContainsFunc(strings.FieldsFunc(p, func(r rune) bool { return r == '/' || r == '\\' }),
+		func(segment string) bool { return segment == "." || segment == ".." })
+}
+
+// below returns the rest of a URL's path below a rule's side, which begins with a slash or is empty.
+func below(side, u *url.URL) (rest string, ok bool) {
+	if u.Scheme != side.Scheme || plainHost(u) != side.Host || leaves(u.Path) {
+		return "", false
+	}
+	rest, ok = strings.CutPrefix(u.EscapedPath(), side.EscapedPath())
+	return rest, ok && (rest == "" || rest[0] == '/')
+}
+
+// URL returns what is asked in the place of a URL, or the URL itself. The longest rule counts, by
+// whole components of paths. User information is for the host of the URL, and stays there.
+func (v *Via) URL(u *url.URL) *url.URL {
+	if v == nil {
+		return u
+	}
+	for _, r := range v.rules {
+		rest, ok := below(r.from, u)
+		if !ok {
+			continue
+		}
+		r.used.Store(true)
+		asked := *u
+		asked.Scheme, asked.Host, asked.User = r.to.Scheme, r.to.Host, r.to.User
+		asked.RawPath = r.to.EscapedPath() + rest
+		asked.Path, _ = url.PathUnescape(asked.RawPath) // as it is of two escaped paths
+		return &asked
+	}
+	return u
+}
+
+// redirect is [Via.URL] for where a server leads. What lies below a right side stays as it is.
+func (v *Via) redirect(u *url.URL) *url.URL {
+	if v == nil || slices.ContainsFunc(v.rules, func(r *viaRule) bool { _, ok := below(r.to, u); return ok }) {
+		return u
+	}
+	return v.URL(u)
+}
+
+// Instead returns what is asked in the place of a URL, fit to be shown; "" if that is the URL itself.
+func (v *Via) Instead(u *url.URL) string {
+	if asked := v.URL(u); asked != u {
+		return agent.Redact(asked.String())
+	}
+	return ""
+}
+
+// Through returns what tells a URL's place from others without naming it; "" for the URL itself. What
+// one server says of its version of a file means nothing to another.
+func (v *Via) Through(u *url.URL) string {
+	instead := v.Instead(u)
+	if instead == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(instead))
+	return hex.EncodeToString(sum[:8])
+}
+
+// Unused returns the rules that no URL was for.
+func (v *Via) Unused() (rules []string) {
+	if v == nil {
+		return nil
+	}
+	for _, r := range v.rules {
+		if !r.used.Load() {
+			rules = append(rules, r.String())
+		}
+	}
+	slices.Sort(rules)
+	return rules
+}
+
+// Hint is the next step after the server that a rule names does not give a file, or "" without a
+// rule for the URL.
+func (v *Via) Hint(u *url.URL) string {
+	if v == nil {
+		return ""
+	}
+	for _, r := range v.rules {
+		if _, ok := below(r.from, u); ok {
+			return fmt.Sprintf("open %s to see what is there: does the proxy repository lead to %s? the rule is --via %s", v.Instead(u), r.from, r)
+		}
+	}
+	return ""
+}
