@@ -26,7 +26,7 @@ func (s *selectionFlags) register(c *cobra.Command, does string) {
 	flags.StringArrayVar(&s.repositories, "repository", nil, "plugin repository as `NAME=URL` of its index, or a path; replaces the defaults; repeatable")
 	flags.StringArrayVar(&s.Values, "values", nil, "values `FILE` of Botkube's Helm chart, a document of Flux or Argo CD that has them, or objects that the chart rendered: mirror what an agent with these starts, from the repositories that they name; repeatable, later ones over earlier")
 	allEnabledFlag(flags, &s.AllEnabled)
-	flags.StringArrayVar(&s.headers, "header", nil, "header field for the request of a repository's index, as `NAME:KEY=VALUE`; env:VARIABLE as VALUE takes it from the environment, which keeps a secret off the command line; repeatable")
+	headerFlag(flags, &s.headers)
 	flags.StringArrayVar(&s.plugins, "plugin", nil, "plugin to mirror, as `REPOSITORY/NAME[@VERSION]`, beside those of --values; repeatable, or several with commas (default: all, in their newest version)")
 	flags.StringArrayVar(&s.exclude, "exclude", nil, "plugin to leave out, as `REPOSITORY/NAME`; repeatable, or several with commas")
 	flags.StringArrayVar(&s.platforms, "platform", nil, "platform to mirror for, as `OS/ARCH`, or all; repeatable, or several with commas (default: linux/amd64)")
@@ -39,6 +39,10 @@ func (s *selectionFlags) register(c *cobra.Command, does string) {
 	flags.StringVar(&s.Members.Chart, "with-chart", "", does+" the Helm chart of the Botkube version too: from https://charts.botkube.io, or from `=URL`")
 	flags.Lookup("with-agent-image").NoOptDefVal = resolve.Default
 	flags.Lookup("with-chart").NoOptDefVal = resolve.Default
+}
+
+func headerFlag(flags *pflag.FlagSet, to *[]string) {
+	flags.StringArrayVar(to, "header", nil, "header field for the request of a repository's index, as `NAME:KEY=VALUE`; env:VARIABLE as VALUE takes it from the environment, which keeps a secret off the command line; repeatable")
 }
 
 func (s *selectionFlags) selection(g *global) (resolve.Selection, error) {

@@ -95,7 +95,7 @@ only), 130 interrupted.`,
 	flags.BoolVarP(&g.verbose, "verbose", "v", false, "tell of every step")
 	flags.StringVar(&g.logFormat, "log-format", g.logFormat, "form of what is told on standard error: text or json")
 	flags.BoolVar(&g.noProgress, "no-progress", false, "draw no progress bar")
-	root.AddCommand(pullCommand(g), lockCommand(g), listCommand(g), diffCommand(g), unpackCommand(g), pushCommand(g), verifyCommand(g), serveCommand(g), valuesCommand(g), pruneCommand(g), schemaCommand(g), versionCommand(g))
+	root.AddCommand(pullCommand(g), lockCommand(g), listCommand(g), diffCommand(g), outdatedCommand(g), unpackCommand(g), pushCommand(g), verifyCommand(g), serveCommand(g), valuesCommand(g), pruneCommand(g), schemaCommand(g), versionCommand(g))
 	root.InitDefaultCompletionCmd()
 	checkCompletionArgs(root)
 	return root

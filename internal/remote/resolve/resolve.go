@@ -172,6 +172,14 @@ type repository struct {
 }
 
 func (r *Resolver) repositories(ctx context.Context, sel Selection) ([]*repository, error) {
+	repositories, err := newRepositories(sel)
+	if err != nil {
+		return nil, err
+	}
+	return repositories, errors.Join(r.indexes(ctx, repositories)...)
+}
+
+func newRepositories(sel Selection) ([]*repository, error) {
 	repositories := make([]*repository, len(sel.Repositories))
 	for i, repo := range sel.Repositories {
 		if err := agent.CheckRepository(repo.Name); err != nil {
@@ -194,6 +202,11 @@ func (r *Resolver) repositories(ctx context.Context, sel Selection) ([]*reposito
 			}
 		}
 	}
+	return repositories, nil
+}
+
+// indexes reads the indexes of repositories. Each has an error, or nil.
+func (r *Resolver) indexes(ctx context.Context, repositories []*repository) []error {
 	problems := make([]error, len(repositories))
 	var group errgroup.Group
 	group.SetLimit(r.Lookups)
@@ -203,8 +216,8 @@ func (r *Resolver) repositories(ctx context.Context, sel Selection) ([]*reposito
 			return nil
 		})
 	}
-	group.Wait()
-	return repositories, errors.Join(problems...)
+	_ = group.Wait() // the problems are kept
+	return problems
 }
 
 func (r *Resolver) index(ctx context.Context, repo *repository) error {

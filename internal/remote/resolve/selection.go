@@ -158,25 +158,30 @@ func (sel *Selection) applyLock() error {
 // latestRelease redirects to the newest release of Botkube.
 const latestRelease = "https://github.com/kubeshop/botkube/releases/latest"
 
-// settleVersion asks for the latest version, and makes a release tag of any.
+// settleVersion makes a release tag of the version.
 func (r *Resolver) settleVersion(ctx context.Context, sel *Selection) error {
 	if sel.Version == "" {
 		return nil
 	}
-	if sel.Version == "latest" {
+	var err error
+	sel.Version, err = r.Release(ctx, sel.Version)
+	return err
+}
+
+// Release returns the release tag of a version, or of the newest one for "latest".
+func (r *Resolver) Release(ctx context.Context, version string) (string, error) {
+	if version == "latest" {
 		release, err := r.Fetch.Destination(ctx, latestRelease)
 		if err != nil {
-			return fmt.Errorf("asking for the latest version of Botkube: %w", err)
+			return "", fmt.Errorf("asking for the latest version of Botkube: %w", err)
 		}
 		u, err := url.Parse(release)
 		if err != nil || !strings.Contains(u.Path, "/releases/tag/") {
-			return fault.New(fault.Upstream, "%s does not lead to a release", latestRelease).WithHint("give the version: --version v1.14.0")
+			return "", fault.New(fault.Upstream, "%s does not lead to a release", latestRelease).WithHint("give the version: --version v1.14.0")
 		}
-		sel.Version = path.Base(u.Path)
+		version = path.Base(u.Path)
 	}
-	var err error
-	sel.Version, err = ReleaseTag(sel.Version)
-	return err
+	return ReleaseTag(version)
 }
 
 // ReleaseTag puts a version into the form of the release tags.

@@ -68,6 +68,9 @@ import (
 //	                        old.key have expired, those of stranger are of another authority
 //	httpproxy               starts a proxy at $PROXY ($PROXY_HOST without user and password), which alone knows $INDEX_NAME
 //
+//	github DIR              serves a directory as https://github.com, by way of the proxy $GITHUB_PROXY; the file latest of
+//	                        a repository has the tag of its newest release; $CA is the authority's certificate
+//
 //	volume DIR OPTION...    mounts an empty directory whose modes and owners bindfs makes up by its options
 //
 // and the conditions [thorough], which the thorough tier fulfils (see package tier),
@@ -136,6 +139,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"keyless":        keyless,
 	"asking":         serveAsking,
 	"httpproxy":      startHTTPProxy,
+	"github":         startGitHub,
 	"volume":         mountBindfs,
 }
 

@@ -1,0 +1,171 @@
+package cmd
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+)
+
+func outdatedCommand(g *global) *cobra.Command {
+	var net networkFlags
+	var o mirror.OutdatedOptions
+	var headers []string
+	var exitCode bool
+	c := &cobra.Command{
+		Use:   "outdated [LOCK | TARGET]",
+		Short: "Show what upstream has that is newer than a mirror or lock",
+		Long: `Show a newer release of Botkube, newer versions of the plugins, and what upstream
+replaced although its version stayed the same, which is an alarm. TARGET is
+whatever list shows; by default, it is ` + defaultLock + `.
+
+Indexes, checksum files, templates, manifests of images and the chart are
+requested, but no plugin and no dependency. The exit code is 0, whether anything
+differs or not; with --exit-code, it is 6 if anything does. It is 3 if something
+could not be compared.`,
+		Example: `  botkube-mirror outdated botkube-mirror.lock.json
+  botkube-mirror outdated bundle.tar --exit-code --format json`,
+		Args: maxArgs(1),
+		RunE: func(c *cobra.Command, args []string) (err error) {
+			target := defaultLock
+			if len(args) > 0 {
+				target = args[0]
+			}
+			if o.Headers, err = g.headers(headers); err != nil {
+				return err
+			}
+			found, err := inSession(c.Context(), g, net.upstream(), func(s *mirror.Session) (*mirror.Outdated, error) {
+				return s.Outdated(c.Context(), target, o)
+			})
+			if err != nil {
+				return err
+			}
+			if err := g.print(found, func() string { return outdatedSummary(found) }); err != nil {
+				return err
+			}
+			if err := found.Failure(); err != nil || !exitCode || !found.Outdated {
+				return err
+			}
+			return fault.New(fault.Differs, "%s is outdated", targetName(target))
+		},
+	}
+	c.Flags().StringVar(&o.Release, "release", mirror.Newest, "Botkube `VERSION` to compare with, for example v1.15.0, or latest; with the mirror's own version, no newer one is looked for")
+	headerFlag(c.Flags(), &headers)
+	exitCodeFlag(c, &exitCode)
+	net.register(c)
+	return c
+}
+
+// outdatedSummary has the verdict first, then what is the most urgent.
+func outdatedSummary(o *mirror.Outdated) string {
+	var out strings.Builder
+	writeVerdict(&out, o)
+	writeDifferences(&out, "Replaced in place", o.Replaced)
+	if o.Release != nil && o.Release.Newer {
+		fmt.Fprintf(&out, "\nNewer release\n  Botkube %s -> %s\n", o.BotkubeVersion, o.Release.Version)
+	}
+	writeNewerPlugins(&out, o.Plugins)
+	writeDifferences(&out, "Other changes", o.Changed)
+	if o.Outdated {
+		writeUncompared(&out, o)
+	}
+	if len(o.Next) > 0 {
+		out.WriteString("\nNext\n")
+		for _, command := range o.Next {
+			fmt.Fprintf(&out, "  %s\n", tameName(command))
+		}
+	}
+	return out.String()
+}
+
+func writeVerdict(out *strings.Builder, o *mirror.Outdated) {
+	var found []string
+	if o.Release != nil && o.Release.Newer {
+		found = append(found, "Botkube "+o.Release.Version)
+	}
+	gone := 0
+	for _, p := range o.Plugins {
+		if p.Newest == "" {
+			gone++
+		}
+	}
+	if n := len(o.Plugins) - gone; n > 0 {
+		found = append(found, count(n, "newer plugin"))
+	}
+	if gone > 0 {
+		found = append(found, plural(gone, "plugin is gone", "plugins are gone"))
+	}
+	if n := len(o.Changed); n > 0 {
+		found = append(found, count(n, "other change"))
+	}
+	if n := len(o.Replaced); n > 0 {
+		fmt.Fprintf(out, "ALARM: upstream replaced what must not change, in %s.\nAsk the publisher before you use it.\n", count(n, "place"))
+	}
+	name := tameName(targetName(o.Target))
+	switch {
+	case len(found) > 0:
+		fmt.Fprintf(out, "%s is outdated: %s\n", name, strings.Join(found, ", "))
+	case len(o.Replaced) > 0:
+		fmt.Fprintf(out, "%s: nothing newer was found\n", name)
+	case len(o.Failed) > 0:
+		fmt.Fprintf(out, "%s: nothing newer was found, but not all could be compared\n", name)
+	default:
+		fmt.Fprintf(out, "%s is up to date%s\n", name, notComparedFiles("; ", o))
+	}
+}
+
+func notComparedFiles(before string, o *mirror.Outdated) string {
+	if len(o.NotCompared) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s%d of %s not compared, for lack of a checksum", before, len(o.NotCompared), count(o.Files, "file"))
+}
+
+func writeUncompared(out *strings.Builder, o *mirror.Outdated) {
+	if len(o.NotCompared) == 0 {
+		return
+	}
+	fmt.Fprintf(out, "\n%s\n", notComparedFiles("", o))
+	for _, f := range o.NotCompared {
+		fmt.Fprintf(out, "  %s\n", tameName(f.URL))
+	}
+}
+
+func writeDifferences(out *strings.Builder, heading string, all []lock.Difference) {
+	if len(all) == 0 {
+		return
+	}
+	fmt.Fprintf(out, "\n%s\n", heading)
+	for _, d := range all {
+		fmt.Fprintf(out, "%s %s\n", changeSigns[d.Change], tameName(d.String()))
+	}
+}
+
+func writeNewerPlugins(out *strings.Builder, all []mirror.NewerPlugin) {
+	if len(all) == 0 {
+		return
+	}
+	out.WriteString("\nNewer plugins\n")
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "  PLUGIN\tTYPE\tHERE\tNEWEST\tIN")
+	for _, p := range all {
+		in, newest := "its repository", p.Newest
+		if p.Release != "" {
+			in = "Botkube " + p.Release
+		}
+		if newest == "" {
+			newest = "gone"
+			for _, at := range p.Elsewhere {
+				newest = "now " + at.String()
+			}
+		}
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", tameName(agent.PluginKey{Repository: p.Repository, Name: p.Name}.String()), p.Type, tameName(strings.Join(p.Versions, ", ")), tameName(newest), in)
+	}
+	w.Flush()
+}

@@ -1,0 +1,525 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/go-version"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
+)
+
+// Newest stands for the newest release of Botkube.
+const Newest = "latest"
+
+// OutdatedOptions say what [Session.Outdated] compares a mirror with.
+type OutdatedOptions struct {
+	// Release is a version of Botkube, or [Newest].
+	Release string
+	// Headers are for the requests of the repositories' indexes.
+	Headers []resolve.Header
+}
+
+// Outdated is what upstream has that a mirror has not. It is printed as JSON for machines: what is
+// here stays as it is, see docs/outdated.md.
+type Outdated struct {
+	Identity
+	// Outdated says that anything differs.
+	Outdated bool `json:"outdated"`
+	// Replaced are what should never change, and did.
+	Replaced []lock.Difference `json:"replaced"`
+	// Release is the release that the mirror is compared with, or nil if it is of none.
+	Release *NewerRelease `json:"release,omitempty"`
+	// Plugins have a newer version, or are gone from the newer release.
+	Plugins []NewerPlugin `json:"plugins"`
+	// Changed are what may change in place.
+	Changed []lock.Difference `json:"changed"`
+	// Files counts the upstream files of plugins and dependencies.
+	Files int `json:"files"`
+	// NotCompared are those of which upstream gives no checksum.
+	NotCompared []UncomparedFile `json:"notCompared"`
+	// Failed are the questions without an answer that can be used.
+	Failed []FailedQuestion `json:"failed"`
+	// Next are the commands that bring the mirror up to date.
+	Next []string `json:"next"`
+}
+
+// NewerRelease is a release of Botkube.
+type NewerRelease struct {
+	Version string `json:"version"`
+	// Newer says that it is newer than the mirror's.
+	Newer bool `json:"newer"`
+}
+
+// NewerPlugin is a plugin of a mirror with a newer version, or one that is gone.
+type NewerPlugin struct {
+	Repository string           `json:"repository"`
+	Type       agent.PluginType `json:"type"`
+	Name       string           `json:"name"`
+	// Versions are those of the mirror.
+	Versions []string `json:"versions"`
+	// Newest is empty if the plugin is gone.
+	Newest string `json:"newest,omitempty"`
+	// Release is the Botkube release whose index has it, or empty for the index that the lock names.
+	Release string `json:"release,omitempty"`
+	// Elsewhere are plugins of that name in other repositories of the release.
+	Elsewhere []agent.PluginKey `json:"elsewhere,omitempty"`
+}
+
+// UncomparedFile is a file whose content nobody can tell without a download.
+type UncomparedFile struct {
+	URL     string   `json:"url"`
+	Plugins []string `json:"plugins"`
+	Reason  string   `json:"reason"`
+}
+
+// FailedQuestion is something that is not compared, because upstream did not say.
+type FailedQuestion struct {
+	// About names what is not compared.
+	About string `json:"about"`
+	Error string `json:"error"`
+	Hint  string `json:"hint,omitempty"`
+	// ExitCode is that of a run which this failure would have ended.
+	ExitCode int `json:"exitCode"`
+}
+
+// Failure returns an error if anything could not be compared.
+func (o *Outdated) Failure() error {
+	if len(o.Failed) == 0 {
+		return nil
+	}
+	kind, lines, hints := fault.Kind(o.Failed[0].ExitCode), []string{}, []string{}
+	for _, f := range o.Failed {
+		lines = append(lines, fmt.Sprintf("  %s: %s", f.About, f.Error))
+		if f.Hint != "" && !slices.Contains(hints, f.Hint) {
+			hints = append(hints, f.Hint)
+		}
+		if f.ExitCode == int(fault.Upstream) {
+			kind = fault.Upstream
+		}
+	}
+	return fault.New(kind, "not all of %s could be compared:\n%s", o.name(), strings.Join(lines, "\n")).WithHint("%s", strings.Join(hints, "\n"))
+}
+
+func (o *Outdated) name() string {
+	if o.Target == form.StandardStream {
+		return "standard input"
+	}
+	return o.Target
+}
+
+// outdating is one run of [Session.Outdated].
+type outdating struct {
+	*Session
+	options  OutdatedOptions
+	resolver *resolve.Resolver
+	// pinned is the lock of the mirror, current what upstream has of it.
+	pinned  *lock.Lock
+	current *resolve.Current
+	// released are the indexes of the newer release.
+	released map[string]*index.Index
+	found    *Outdated
+}
+
+// Outdated tells what upstream has that is newer than a mirror, and what it replaced. It downloads
+// no artifact but templates. An error says why a mirror could not be compared at all; whether all
+// of it was, [Outdated.Failure] does.
+func (s *Session) Outdated(ctx context.Context, target string, options OutdatedOptions) (*Outdated, error) {
+	m, err := s.open(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	o := &outdating{Session: s, options: options, pinned: m.Lock, found: &Outdated{
+		Identity: identify(m), Replaced: []lock.Difference{}, Plugins: []NewerPlugin{}, Changed: []lock.Difference{},
+		Files: len(m.Lock.Artifacts), NotCompared: []UncomparedFile{}, Failed: []FailedQuestion{}, Next: []string{},
+	}}
+	ahead := s.lookAhead(ctx, false)
+	defer ahead.stop()
+	o.resolver = ahead.resolver()
+	if o.current, err = o.resolver.Current(ctx, m.Lock, options.Headers); err != nil {
+		return nil, err
+	}
+	o.fail(o.current.Failed)
+	if err := o.templates(ctx, ahead); err != nil {
+		return nil, err
+	}
+	o.compare()
+	if err := o.release(ctx); err != nil {
+		return nil, err
+	}
+	o.plugins()
+	f := o.found
+	f.Outdated = len(f.Replaced)+len(f.Plugins)+len(f.Changed) > 0 || f.Release != nil && f.Release.Newer
+	o.next()
+	return f, nil
+}
+
+func (o *outdating) fail(all []resolve.Failed) {
+	for _, f := range all {
+		o.found.Failed = append(o.found.Failed, FailedQuestion{f.About, f.Err.Error(), fault.HintOf(f.Err), int(fault.KindOf(f.Err))})
+	}
+}
+
+// templates downloads templates: no checksum tells whether they changed.
+func (o *outdating) templates(ctx context.Context, ahead *ahead) error {
+	d := ahead.downloads(o.current.Plan, PullOptions{KeepGoing: true})
+	if err := d.templates(ctx); err != nil {
+		return err
+	}
+	for _, url := range slices.Sorted(maps.Keys(d.failed)) {
+		o.fail([]resolve.Failed{{About: "templates", Err: d.failed[url]}})
+	}
+	return nil
+}
+
+// compare compares the versions that the lock pins.
+func (o *outdating) compare() {
+	o.fill()
+	for _, d := range lock.Diff(o.pinned, o.current.Lock) {
+		if o.mayChange(d) {
+			o.found.Changed = append(o.found.Changed, d)
+		} else {
+			o.found.Replaced = append(o.found.Replaced, d)
+		}
+	}
+}
+
+// mayChange reports whether a difference is one of those that come with newer versions.
+func (o *outdating) mayChange(d lock.Difference) bool {
+	switch d.Aspect {
+	case lock.AspectIndex: // of a release, it must not
+		return !slices.ContainsFunc(o.pinned.Repositories, func(r lock.Repository) bool { return r.Name == d.Repository && o.isDefault(r) })
+	case lock.AspectSchemas, lock.AspectVerifiedBy, lock.AspectVerifiedWith, lock.AspectFromNewest:
+		return true
+	}
+	return d.Subject == lock.SubjectTemplates || d.Subject == lock.SubjectDependency && (fromNewest(o.pinned, d) || fromNewest(o.current.Lock, d))
+}
+
+// isDefault reports whether a repository is that of the lock's release.
+func (o *outdating) isDefault(r lock.Repository) bool {
+	return o.pinned.BotkubeVersion != "" && slices.ContainsFunc(agent.DefaultRepositories(o.pinned.BotkubeVersion), func(d agent.Repository) bool { return d.Name == r.Name && d.URL == r.URL })
+}
+
+// fromNewest reports whether a dependency comes and goes with newer versions of its plugin.
+func fromNewest(l *lock.Lock, d lock.Difference) bool {
+	for _, p := range l.Plugins {
+		for _, b := range p.Builds {
+			for _, dep := range b.Dependencies {
+				if p.Repository == d.Repository && p.Type == d.Type && p.Name == d.Name && p.Version == d.Version && b.Platform == *d.Platform && dep.Name == d.Dependency {
+					return dep.FromNewest
+				}
+			}
+		}
+	}
+	return false
+}
+
+// fill completes what upstream told with what the lock pins: what is not known does not differ.
+func (o *outdating) fill() {
+	now, pinned := o.current.Lock, map[string]lock.Artifact{}
+	needed := pluginsByURL(o.pinned)
+	for _, a := range o.pinned.Artifacts {
+		pinned[a.URL] = a
+	}
+	files := map[string][]lock.TemplateFile{}
+	for _, p := range o.pinned.Plugins {
+		for _, t := range p.Templates {
+			files[t.URL] = t.Files
+		}
+	}
+	for _, p := range now.Plugins {
+		for i, t := range p.Templates {
+			if len(t.Files) == 0 { // they could not be downloaded
+				p.Templates[i].Files = files[t.URL]
+			}
+		}
+	}
+	known := map[string]bool{}
+	for i := range now.Artifacts {
+		a := &now.Artifacts[i]
+		known[a.URL] = true
+		was, had := pinned[a.URL]
+		sum, given := o.current.Checksum(i)
+		switch {
+		case !had || a.DirArchive == lock.DirArchiveYAML:
+			if a.SHA256 == (lock.SHA256{}) {
+				*a = was
+			}
+			continue
+		case given:
+			a.Blob = lock.Blob{Size: was.Size, SHA256: sum}
+			continue
+		}
+		reason := "nobody gives a checksum"
+		switch troubles := o.current.Troubles[a.URL]; {
+		case a.DirArchive == lock.DirArchiveAll:
+			reason = "it is a git repository"
+		case len(o.current.Downloads[i].Checksums) > 0:
+			reason = "its checksum is no sha256"
+		case len(troubles) > 0:
+			reason = troubles[0]
+			a.VerifiedBy, a.VerifiedWith = was.VerifiedBy, was.VerifiedWith
+		}
+		a.Blob = was.Blob
+		if o.current.Unasked[a.URL] {
+			o.found.Failed = append(o.found.Failed, FailedQuestion{About: a.URL, Error: reason, ExitCode: int(fault.Upstream)})
+			continue
+		}
+		o.found.NotCompared = append(o.found.NotCompared, UncomparedFile{a.URL, needed[a.URL], reason})
+	}
+	for _, r := range o.pinned.Repositories {
+		if o.current.Indexes[r.Name] != nil {
+			continue
+		}
+		now.Repositories = append(now.Repositories, r)
+		for _, p := range o.pinned.Plugins {
+			if p.Repository == r.Name {
+				now.Plugins = append(now.Plugins, p)
+			}
+		}
+	}
+	for url := range pluginsByURL(now) {
+		if was, had := pinned[url]; had && !known[url] {
+			now.Artifacts = append(now.Artifacts, was)
+		}
+	}
+	now.Sort()
+}
+
+// release asks for the newest release of Botkube, and for the indexes of one that is newer.
+func (o *outdating) release(ctx context.Context) error {
+	have := o.pinned.BotkubeVersion
+	if have == "" {
+		if o.options.Release != Newest {
+			return fault.New(fault.Usage, "%s is of no Botkube version, so that it cannot be compared with a release", o.found.name()).WithHint("leave out --release")
+		}
+		return nil
+	}
+	tag, err := o.resolver.Release(ctx, o.options.Release)
+	if err != nil {
+		if fault.KindOf(err) != fault.Upstream || ctx.Err() != nil {
+			return err
+		}
+		hint := strings.TrimPrefix(fault.HintOf(err)+"\nto compare with no newer release: --release "+have, "\n")
+		o.fail([]resolve.Failed{{About: "newest release", Err: fault.New(fault.Upstream, "%w", err).WithHint("%s", hint)}})
+		return nil
+	}
+	o.found.Release = &NewerRelease{tag, newer(tag, have) || o.options.Release != Newest && agent.Newer(tag, have)}
+	if !o.found.Release.Newer {
+		return nil
+	}
+	var wanted []agent.Repository
+	var headers []resolve.Header
+	for _, r := range agent.DefaultRepositories(tag) {
+		// Of a repository that was not mirrored at all, it tells what moved there.
+		if i := slices.IndexFunc(o.pinned.Repositories, func(p lock.Repository) bool { return p.Name == r.Name }); i < 0 || o.isDefault(o.pinned.Repositories[i]) {
+			wanted = append(wanted, r)
+		}
+	}
+	if !slices.ContainsFunc(o.pinned.Repositories, o.isDefault) {
+		return nil
+	}
+	for _, h := range o.options.Headers {
+		if slices.ContainsFunc(wanted, func(r agent.Repository) bool { return r.Name == h.Repository }) {
+			headers = append(headers, h)
+		}
+	}
+	released, err := o.resolver.IndexesOf(ctx, wanted, headers)
+	if err != nil {
+		return err
+	}
+	for i := range released.Failed {
+		released.Failed[i].About += " in Botkube " + tag
+	}
+	o.fail(released.Failed)
+	o.released = released.Indexes
+	return nil
+}
+
+// newer reports whether a version is newer than another. A pre-release is not, unless the other is
+// one, too.
+func newer(a, than string) bool {
+	va, errA := version.NewVersion(a)
+	vb, errB := version.NewVersion(than)
+	return errA == nil && errB == nil && va.GreaterThan(vb) && (va.Prerelease() == "" || vb.Prerelease() != "")
+}
+
+// plugins looks for newer versions of the plugins of the lock.
+func (o *outdating) plugins() {
+	for i, p := range o.pinned.Plugins {
+		same := func(q lock.Plugin) bool { return q.Repository == p.Repository && q.Type == p.Type && q.Name == p.Name }
+		if i > 0 && same(o.pinned.Plugins[i-1]) {
+			continue
+		}
+		found := NewerPlugin{Repository: p.Repository, Type: p.Type, Name: p.Name}
+		for _, q := range o.pinned.Plugins {
+			if same(q) && !slices.Contains(found.Versions, q.Version) {
+				found.Versions = append(found.Versions, q.Version)
+			}
+		}
+		o.newestIn(found, o.current.Indexes[p.Repository])
+		if r := o.found.Release; r != nil && slices.ContainsFunc(o.pinned.Repositories, func(r lock.Repository) bool { return r.Name == p.Repository && o.isDefault(r) }) {
+			found.Release = r.Version
+			o.newestIn(found, o.released[p.Repository])
+		}
+	}
+}
+
+// newestIn notes what an index has of a plugin that the lock does not have; nil is an index that
+// was not read.
+func (o *outdating) newestIn(p NewerPlugin, ix *index.Index) {
+	if ix == nil {
+		return
+	}
+	versions := ix.Versions(p.Type, p.Name)
+	if len(versions) == 0 && p.Release != "" {
+		for _, repository := range slices.Sorted(maps.Keys(o.released)) {
+			if moved := o.released[repository].Versions(p.Type, p.Name); len(moved) > 0 {
+				p.Elsewhere = append(p.Elsewhere, agent.PluginKey{Repository: repository, Name: p.Name, Version: moved[0].Version})
+			}
+		}
+		o.found.Plugins = append(o.found.Plugins, p)
+		return
+	}
+	for _, e := range versions {
+		if slices.ContainsFunc(p.Versions, func(have string) bool { return !follows(e.Version, have) }) {
+			continue
+		}
+		p.Newest = e.Version
+		o.found.Plugins = append(o.found.Plugins, p)
+		return
+	}
+}
+
+// follows is [newer]. Of versions that have no order, each follows every other.
+func follows(version, have string) bool {
+	if ordered(version) && ordered(have) {
+		return newer(version, have)
+	}
+	return version != have
+}
+
+func ordered(v string) bool {
+	_, err := version.NewVersion(v)
+	return err == nil
+}
+
+// next says how the mirror is brought up to date.
+func (o *outdating) next() {
+	f := o.found
+	if f.Release != nil && f.Release.Newer || len(f.Plugins)+len(f.Changed) > 0 {
+		const file = "new.lock.json"
+		f.Next = append(f.Next, strings.Join(append(o.lockCommand(), file), " "))
+		if f.Target != form.StandardStream {
+			f.Next = append(f.Next, strings.Join([]string{"botkube-mirror diff", quote(f.Target), file}, " "))
+		}
+		f.Next = append(f.Next, "botkube-mirror pull --lock "+file+" -o bundle.tar")
+	}
+}
+
+// lockCommand returns the command that pins what the lock has in the newest versions.
+func (o *outdating) lockCommand() []string {
+	command := []string{"botkube-mirror", "lock"}
+	add := func(flag, value string) { command = append(command, flag, quote(value)) }
+	tag := o.pinned.BotkubeVersion
+	if r := o.found.Release; r != nil && r.Newer {
+		tag = r.Version
+	}
+	if tag != "" {
+		add("--version", tag)
+	}
+	o.addRepositories(tag, add)
+	for _, p := range o.pinned.Platforms {
+		add("--platform", p.String())
+	}
+	if !o.hasAll() {
+		o.addPlugins(add)
+	}
+	const published = "ghcr.io/kubeshop/botkube:"
+	if im := o.pinned.AgentImage; im != nil {
+		if strings.HasPrefix(im.Reference, published) {
+			command = append(command, "--with-agent-image")
+		} else {
+			command = append(command, "--with-agent-image="+quote(strings.Replace(im.Reference, ":"+o.pinned.BotkubeVersion, ":"+tag, 1)))
+		}
+	}
+	if c := o.pinned.Chart; c != nil {
+		if strings.HasPrefix(c.URL, "https://charts.botkube.io/") {
+			command = append(command, "--with-chart")
+		} else {
+			command = append(command, "--with-chart="+quote(strings.TrimSuffix(c.URL, path.Base(c.URL))))
+		}
+	}
+	return command
+}
+
+// addRepositories names the repositories unless they are those of the release.
+func (o *outdating) addRepositories(tag string, add func(flag, value string)) {
+	if !slices.ContainsFunc(o.pinned.Repositories, func(r lock.Repository) bool { return !o.isDefault(r) }) {
+		return
+	}
+	for _, r := range o.pinned.Repositories {
+		for _, d := range agent.DefaultRepositories(tag) {
+			if d.Name == r.Name && o.isDefault(r) {
+				r.URL = d.URL
+			}
+		}
+		add("--repository", r.Name+"="+r.URL)
+	}
+}
+
+// addPlugins names the plugins of the lock, and in the place of one that moved the one where it is.
+func (o *outdating) addPlugins(add func(flag, value string)) {
+	var names []string
+	for _, p := range o.pinned.Plugins {
+		key := p.Repository + "/" + p.Name
+		for _, n := range o.found.Plugins {
+			if n.Repository != p.Repository || n.Type != p.Type || n.Name != p.Name || n.Newest != "" {
+				continue
+			}
+			key = ""
+			for _, at := range n.Elsewhere {
+				key = at.Repository + "/" + at.Name
+			}
+		}
+		if key != "" && !slices.Contains(names, key) {
+			names = append(names, key)
+			add("--plugin", key)
+		}
+	}
+}
+
+// hasAll reports whether the lock has every plugin of its repositories.
+func (o *outdating) hasAll() bool {
+	if len(o.current.Indexes) < len(o.pinned.Repositories) {
+		return false
+	}
+	for name, ix := range o.current.Indexes {
+		for _, e := range ix.Entries {
+			if !slices.ContainsFunc(o.pinned.Plugins, func(p lock.Plugin) bool { return p.Repository == name && p.Type == e.Type && p.Name == e.Name }) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// quote returns a word of a command for a shell.
+func quote(word string) string {
+	if strings.ContainsFunc(word, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("@%+=:,./_-", r)
+	}) {
+		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	return word
+}

@@ -1,0 +1,217 @@
+package resolve
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
+)
+
+// Current is what upstream has now of what a lock pins.
+type Current struct {
+	// Plan has the plugins of the lock that upstream still has, in the lock's versions. The files
+	// of templates are open.
+	*Plan
+	// Indexes are those that could be read, by repository.
+	Indexes map[string]*index.Index
+	// Failed are the questions without an answer.
+	Failed []Failed
+}
+
+// Failed is a question to upstream without an answer that can be used.
+type Failed struct {
+	// About names what is not compared.
+	About string
+	Err   error
+}
+
+// tolerable reports whether an error is about upstream alone: other questions may have an answer.
+func tolerable(ctx context.Context, err error) bool {
+	return ctx.Err() == nil && slices.Contains([]fault.Kind{fault.Upstream, fault.Integrity, fault.Incomplete}, fault.KindOf(err))
+}
+
+// fail keeps a failure, or returns it if the run cannot go on after it.
+func (c *Current) fail(ctx context.Context, err error, format string, args ...any) error {
+	if err == nil || !tolerable(ctx, err) {
+		return err
+	}
+	c.Failed = append(c.Failed, Failed{fmt.Sprintf(format, args...), err})
+	return nil
+}
+
+// Current asks for what a lock pins, and downloads no artifact.
+func (r *Resolver) Current(ctx context.Context, pinned *lock.Lock, headers []Header) (*Current, error) {
+	c := &Current{Plan: &Plan{Lock: &lock.Lock{}}}
+	repositories, err := r.readable(ctx, c, repositoriesOf(pinned), headers)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.currentPlugins(ctx, c, pinned, repositories); err != nil {
+		return nil, err
+	}
+	c.Lock.SchemaVersion, c.Lock.BotkubeVersion, c.Lock.Platforms = pinned.SchemaVersion, pinned.BotkubeVersion, pinned.Platforms
+	return c, r.currentMembers(ctx, c, pinned)
+}
+
+func repositoriesOf(l *lock.Lock) (all []agent.Repository) {
+	for _, r := range l.Repositories {
+		all = append(all, agent.Repository{Name: r.Name, URL: r.URL})
+	}
+	return all
+}
+
+// IndexesOf reads the indexes of repositories.
+func (r *Resolver) IndexesOf(ctx context.Context, repositories []agent.Repository, headers []Header) (*Current, error) {
+	c := new(Current)
+	_, err := r.readable(ctx, c, repositories, headers)
+	return c, err
+}
+
+// readable returns the repositories whose indexes can be read.
+func (r *Resolver) readable(ctx context.Context, c *Current, repositories []agent.Repository, headers []Header) ([]*repository, error) {
+	c.Indexes = map[string]*index.Index{}
+	sel := Selection{Repositories: repositories, Headers: headers}
+	if len(repositories) == 0 {
+		return nil, nil
+	}
+	if err := sel.settleRepositories(); err != nil {
+		return nil, err
+	}
+	all, err := newRepositories(sel)
+	if err != nil {
+		return nil, err
+	}
+	var readable []*repository
+	for i, err := range r.indexes(ctx, all) {
+		if err == nil {
+			readable = append(readable, all[i])
+			c.Indexes[all[i].Name] = all[i].index
+		} else if err := c.fail(ctx, err, "repository %s", all[i].Name); err != nil {
+			return nil, err
+		}
+	}
+	return readable, nil
+}
+
+// currentPlugins makes a plan of the plugins of a lock that indexes still have.
+func (r *Resolver) currentPlugins(ctx context.Context, c *Current, pinned *lock.Lock, repositories []*repository) error {
+	selected, err := selectPinned(c.Indexes, pinned)
+	var found *collection
+	if err == nil {
+		found, err = collect(repositories, selected)
+	}
+	if err == nil {
+		err = found.templates(selected, Templates{}, pinned)
+	}
+	if err == nil {
+		for _, repo := range repositories {
+			if err := r.schemas(ctx, []*repository{repo}, selected); err != nil {
+				repo.lock.Schemas = schemasOf(pinned, repo.Name)
+				if err := c.fail(ctx, err, "JSON schemas of repository %s", repo.Name); err != nil {
+					return err
+				}
+			}
+		}
+		err = r.publishers(ctx, found.artifacts, true)
+	}
+	var plan *Plan
+	if err == nil {
+		plan, err = found.plan(pinned.BotkubeVersion, repositories, pinned.Platforms)
+	}
+	if err != nil {
+		clear(c.Indexes)
+		return c.fail(ctx, err, "plugins")
+	}
+	for _, p := range plan.Lock.Plugins {
+		for i := range p.Templates {
+			p.Templates[i].Files = nil
+		}
+	}
+	c.Plan = plan
+	return nil
+}
+
+func schemasOf(l *lock.Lock, repository string) []lock.Schema {
+	for _, r := range l.Repositories {
+		if r.Name == repository {
+			return r.Schemas
+		}
+	}
+	return nil
+}
+
+// selectPinned selects the entries of the plugins of a lock, for the lock's platforms.
+func selectPinned(indexes map[string]*index.Index, pinned *lock.Lock) ([]index.Selected, error) {
+	sel := index.Selection{AllPlatforms: true, WhereStartable: true}
+	platforms := map[string][]agent.Platform{}
+	id := func(repository string, t agent.PluginType, name, version string) string {
+		return fmt.Sprintf("%s %s/%s@%s", t, repository, name, version)
+	}
+	for _, p := range pinned.Plugins {
+		ix := indexes[p.Repository]
+		if ix == nil || !slices.ContainsFunc(ix.Versions(p.Type, p.Name), func(e *agent.Entry) bool { return e.Version == p.Version }) {
+			continue
+		}
+		keys := map[agent.PluginType]*[]agent.PluginKey{agent.Executor: &sel.Executors, agent.Source: &sel.Sources}[p.Type]
+		*keys = append(*keys, p.Key())
+		for _, b := range p.Builds {
+			at := id(p.Repository, p.Type, p.Name, p.Version)
+			platforms[at] = append(platforms[at], b.Platform)
+		}
+	}
+	if len(platforms) == 0 {
+		return nil, nil
+	}
+	selected, _, err := index.Select(indexes, sel)
+	if err != nil {
+		return nil, fault.New(fault.Integrity, "%w", err)
+	}
+	for i, e := range selected {
+		wanted := platforms[id(e.Repository, e.Type, e.Name, e.Version)]
+		selected[i].MirroredFor = slices.DeleteFunc(slices.Clone(e.MirroredFor), func(p agent.Platform) bool { return !slices.Contains(wanted, p) })
+	}
+	return selected, nil
+}
+
+// currentMembers asks for the images by their references, and for the chart.
+func (r *Resolver) currentMembers(ctx context.Context, c *Current, pinned *lock.Lock) error {
+	c.ImageSources = map[lock.ImageRole]*registry.Repository{}
+	for _, im := range pinned.Images() {
+		ref, err := parseImage(im.Role, im.Reference)
+		if err == nil {
+			err = r.image(ctx, im.Role, ref, nil, c.Plan)
+		}
+		if err != nil {
+			c.Lock.SetImage(im.Role, im.Image)
+		}
+		if err := c.fail(ctx, err, "%s", im.Role.What()); err != nil {
+			return err
+		}
+	}
+	if pinned.Chart == nil {
+		return nil
+	}
+	c.Lock.Chart = new(*pinned.Chart)
+	data, err := r.Fetch.Document(ctx, pinned.Chart.URL, maxChart, nil)
+	if err != nil {
+		return c.fail(ctx, fmt.Errorf("downloading the chart: %w", err), "chart")
+	}
+	c.Lock.Chart.Blob = lock.Blob{Size: int64(len(data)), SHA256: lock.Sum(data)}
+	return nil
+}
+
+// Checksum returns the sha256 that somebody gives for artifact i of the plan.
+func (p *Plan) Checksum(i int) (lock.SHA256, bool) {
+	for _, sum := range p.Downloads[i].Checksums {
+		if sum.Algorithm == "sha256" {
+			digest, err := lock.ParseSHA256(sum.Hex)
+			return digest, err == nil
+		}
+	}
+	return lock.SHA256{}, false
+}
