@@ -38,7 +38,7 @@ func (c *Client) viaHint(url string, err error) string {
 	switch {
 	case rule == "" && fault.KindOf(err) == fault.Upstream && !refused && !IsUnusable(err):
 		return hint + "\nno --via rule is for this URL, so its own server was asked"
-	case rule == "":
+	case rule == "", refused && status.Code == http.StatusForbidden && status.Says != "":
 	case refused && (status.Code == http.StatusUnauthorized || status.Code == http.StatusForbidden) && !status.Reached:
 		return fmt.Sprintf("%s may want to know who asks: a line of .netrc says so, machine %[1]s login USER password PASSWORD\nor it does not have the file: %s", c.cfg.Via.URL(u).Host, rule)
 	case refused && !status.Transient(), errors.Is(err, errWebPage):

@@ -36,7 +36,7 @@ func newManagerWorld(t *testing.T, habits ...string) managerWorld {
 			return
 		}
 		_, _ = rw.Write(data)
-	}), authority.Server())
+	}), authority.Server(), func(*http.Request) {})
 	t.Cleanup(w.Close)
 	check(t, w.Take(habits...))
 	w.base = w.URL + "/artifactory/github.com"

@@ -33,18 +33,21 @@ type Manager struct {
 	server, storage *httptest.Server
 	upstream        http.Handler
 
-	mu       sync.Mutex
-	habits   []string
-	requests []string
+	// seen is told of every request.
+	seen func(*http.Request)
+
+	mu     sync.Mutex
+	habits []string
 	// had has the paths of files that somebody was given.
 	had map[string]bool
 	// signed has what the storage host has, by the path.
 	signed map[string]*answer
 }
 
-// Start starts a manager before an upstream, which tells hosts apart by the request's Host.
-func Start(upstream http.Handler, settings *tls.Config) *Manager {
-	m := &Manager{upstream: upstream, had: map[string]bool{}, signed: map[string]*answer{}}
+// Start starts a manager before an upstream, which tells hosts apart by the request's Host. Seen is
+// told of every request.
+func Start(upstream http.Handler, settings *tls.Config, seen func(*http.Request)) *Manager {
+	m := &Manager{upstream: upstream, seen: seen, had: map[string]bool{}, signed: map[string]*answer{}}
 	start := func(serve http.HandlerFunc) *httptest.Server {
 		s := httptest.NewUnstartedServer(serve)
 		s.TLS, s.Config.ErrorLog = settings, log.New(io.Discard, "", 0)
@@ -62,8 +65,7 @@ func (m *Manager) Close() {
 	m.storage.Close()
 }
 
-// Take gives the manager other habits, and has it forget what it was asked for and what it keeps.
-// An unknown habit is an error.
+// Take gives the manager other habits, and has it forget what it keeps. An unknown habit is an error.
 func (m *Manager) Take(habits ...string) error {
 	for _, name := range habits {
 		if Habits[name] == nil {
@@ -72,15 +74,8 @@ func (m *Manager) Take(habits ...string) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.habits, m.requests, m.had = habits, nil, map[string]bool{}
+	m.habits, m.had = habits, map[string]bool{}
 	return nil
-}
-
-// Requests returns "METHOD PATH" of those so far.
-func (m *Manager) Requests() []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return append([]string(nil), m.requests...)
 }
 
 // answer is what the manager is about to say.
@@ -93,9 +88,7 @@ type answer struct {
 }
 
 func (m *Manager) serve(w http.ResponseWriter, r *http.Request) {
-	m.mu.Lock()
-	m.requests = append(m.requests, r.Method+" "+r.URL.Path)
-	m.mu.Unlock()
+	m.seen(r)
 	_, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	host, file, _ := strings.Cut(rest, "/")
 	switch {

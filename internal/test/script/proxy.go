@@ -30,9 +30,7 @@ func startHTTPProxy(ts *testscript.TestScript, neg bool, args []string) {
 			w.WriteHeader(http.StatusProxyAuthRequired)
 			return
 		}
-		r.mu.Lock()
-		r.requests = append(r.requests, req.Method+" "+req.RequestURI)
-		r.mu.Unlock()
+		r.add(req.Method + " " + req.RequestURI)
 		switch {
 		case strings.HasPrefix(req.RequestURI, "refused."):
 			w.WriteHeader(http.StatusForbidden)

@@ -70,6 +70,12 @@ import (
 //
 //	github DIR              serves a directory as https://github.com, by way of the proxy $GITHUB_PROXY; the file latest of
 //	                        a repository has the tag of its newest release; $CA is the authority's certificate
+//	manager [git=URL] [registry=HOST]
+//	                        imitates github.com, get.helm.sh and others, with the files of internet/HOST, and before them a
+//	                        repository manager at $MANAGER ($MANAGER_HOST; see package artifactorytest); $INTERNET is a proxy
+//	                        that leads to the hosts, $BLOCKED one that does not, $MANAGER_NETRC and the directory
+//	                        $MANAGER_CONFIG have the password; requests are recorded for $URL being $MANAGER or $BLOCKED
+//	habits [HABIT]...       gives the manager other habits (artifactorytest.Habits)
 //
 //	volume DIR OPTION...    mounts an empty directory whose modes and owners bindfs makes up by its options
 //
@@ -97,6 +103,7 @@ func setUp(env *testscript.Env, upstream string) error {
 	env.Values[gitServerKey{}] = &gitServer{}
 	env.Values[heldKey{}] = new(held)
 	env.Values[answersKey{}] = new(answers)
+	env.Values[managersKey{}] = new(managers)
 	env.Setenv("BOTKUBE_MIRROR_STORE", filepath.Join(env.WorkDir, "store"))
 	// With the race detector, each of hundreds of runs would wait a second
 	// before it ends.
@@ -140,6 +147,8 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"asking":         serveAsking,
 	"httpproxy":      startHTTPProxy,
 	"github":         startGitHub,
+	"manager":        startManager,
+	"habits":         takeHabits,
 	"volume":         mountBindfs,
 }
 

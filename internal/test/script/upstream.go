@@ -20,6 +20,12 @@ type recorder struct {
 	requests []string
 }
 
+func (r *recorder) add(request string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.requests = append(r.requests, request)
+}
+
 func (r *recorder) reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -60,9 +66,7 @@ func serveUpstream(ts *testscript.TestScript, _ bool, args []string) {
 	files := http.FileServer(http.Dir(ts.MkAbs(args[0])))
 	instead := ts.Value(answersKey{}).(*answers)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		r.mu.Lock()
-		r.requests = append(r.requests, req.Method+" "+req.URL.Path)
-		r.mu.Unlock()
+		r.add(req.Method + " " + req.URL.Path)
 		if !instead.give(w, req) {
 			files.ServeHTTP(slow(w, req), req)
 		}
