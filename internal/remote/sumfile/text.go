@@ -138,7 +138,7 @@ func (r *textReader) digestFirst(line string) bool {
 	r.flush()
 	name := strings.TrimSpace(rest)
 	// The marks of binary, text, universal and bits (shasum(1)).
-	if len(name) > 1 && strings.ContainsRune("*^?", rune(name[0])) {
+	if name != "" && strings.ContainsRune("*^?", rune(name[0])) {
 		name = name[1:]
 	}
 	r.add(kind, digits, tidy(name, escaped), false)
@@ -155,7 +155,7 @@ func digest(token string) (kind, digits string, ok bool) {
 	}
 	if m := integrity.FindStringSubmatch(token); m != nil {
 		raw, err := base64.StdEncoding.DecodeString(m[2])
-		return m[1], hex.EncodeToString(raw), err == nil && len(raw) > 0
+		return m[1], hex.EncodeToString(raw), err == nil
 	}
 	return "", "", false
 }
