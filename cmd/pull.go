@@ -3,6 +3,8 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -101,6 +103,7 @@ func pullSummary(r *mirror.Result) string {
 }
 
 func writePlan(out *strings.Builder, r *mirror.Result) {
+	from := maps.Clone(r.From)
 	for _, a := range r.Artifacts {
 		note := ""
 		switch a.Status {
@@ -110,14 +113,13 @@ func writePlan(out *strings.Builder, r *mirror.Result) {
 			note = ", cannot be had"
 		}
 		fmt.Fprintf(out, "%s (%s, checksum by %s%s)\n", a.URL, size(a.Size), a.VerifiedBy.What(), note)
-		writeFrom(out, r, a.URL)
+		if from[a.URL] != "" {
+			fmt.Fprintf(out, "  from %s\n", from[a.URL])
+			delete(from, a.URL)
+		}
 	}
-}
-
-// writeFrom says what is asked in the place of a URL or a reference.
-func writeFrom(out *strings.Builder, r *mirror.Result, what string) {
-	if from := r.From[what]; from != "" {
-		fmt.Fprintf(out, "  from %s\n", from)
+	for _, what := range slices.Sorted(maps.Keys(from)) { // indexes, images and the chart
+		fmt.Fprintf(out, "%s\n  from %s\n", what, from[what])
 	}
 }
 

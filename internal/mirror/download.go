@@ -61,6 +61,11 @@ func (s *Session) instead(plan *resolve.Plan) map[string]string {
 	for i, a := range plan.Lock.Artifacts {
 		add(a.URL, plan.Downloads[i].URL)
 	}
+	for _, im := range plan.Lock.Images() {
+		if instead := plan.ImageSources[im.Role].Instead(); instead != "" {
+			from[im.Reference] = instead
+		}
+	}
 	if c := plan.Lock.Chart; c != nil {
 		add(c.URL, c.URL)
 	}
@@ -234,7 +239,7 @@ func blobSubject(from *registry.Repository, b lock.Blob) string {
 
 func (s *Session) fetchBlob(ctx context.Context, from *registry.Repository, b lock.Blob) (transferred int64, err error) {
 	subject := blobSubject(from, b)
-	s.Observe(Event{Kind: EventStarted, Subject: subject, Total: b.Size})
+	s.Observe(Event{Kind: EventStarted, Subject: subject, Total: b.Size, From: from.Instead()})
 	n, err := from.Fetch(ctx, b, s.Store, s.progressOf(subject, b.Size))
 	if err == nil {
 		s.Observe(Event{Kind: fetchedOr(n == 0), Subject: subject, Bytes: b.Size, Total: b.Size})

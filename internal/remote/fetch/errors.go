@@ -35,16 +35,17 @@ func (c *Client) viaHint(url string, err error) string {
 	hint, status := fault.HintOf(err), &transfer.StatusError{}
 	refused := errors.As(err, &status) && !status.Proxy
 	rule := c.cfg.Via.Hint(u)
+	look := "open " + c.cfg.Via.Instead(u) + " to see what is there; " + rule
 	switch {
 	case rule == "" && fault.KindOf(err) == fault.Upstream && !refused && !IsUnusable(err):
 		return hint + "\nno --via rule is for this URL, so its own server was asked"
 	case rule == "", refused && status.Code == http.StatusForbidden && status.Says != "":
 	case refused && (status.Code == http.StatusUnauthorized || status.Code == http.StatusForbidden) && !status.Reached:
-		return fmt.Sprintf("%s may want to know who asks: a line of .netrc says so, machine %[1]s login USER password PASSWORD\nor it does not have the file: %s", c.cfg.Via.URL(u).Host, rule)
+		return fmt.Sprintf("%s may want to know who asks: a line of .netrc says so, machine %[1]s login USER password PASSWORD\nor it does not have the file: %s", c.cfg.Via.URL(u).Host, look)
 	case refused && !status.Transient(), errors.Is(err, errWebPage):
-		return rule
-	case fault.KindOf(err) == fault.Integrity:
-		return hint + "\n" + rule
+		return look
+	case fault.KindOf(err) == fault.Integrity, transfer.Is[*gitError](err):
+		return strings.TrimPrefix(hint+"\n"+rule, "\n")
 	}
 	return ""
 }

@@ -101,6 +101,7 @@ type workTree struct {
 }
 
 func (g *gitClone) workTree(ctx context.Context, dst string, u *url.URL) (*workTree, error) {
+	u = g.fetch.cfg.Via.URL(u)
 	if !slices.Contains(gitSchemes, u.Scheme) {
 		return nil, fault.New(fault.Usage, "git does not fetch by %q here", u.Scheme).WithHint("supported are %s", strings.Join(gitSchemes, ", "))
 	}

@@ -96,7 +96,12 @@ func (g *gitClone) submodule(ctx context.Context, w *workTree, m submodule, raw 
 	}
 	u.RawQuery = url.Values{"ref": {m.commit}, "sshkey": {of.Query().Get("sshkey")}}.Encode() // go-getter gives the key to all
 	if err := g.clone(ctx, filepath.Join(w.dir, filepath.FromSlash(m.path)), u, depth+1); err != nil {
-		return fmt.Errorf("%s: %w", agent.Redact(u.Scheme+"://"+u.Host+u.Path), err)
+		u.RawQuery = ""
+		name := agent.Redact(u.String())
+		if instead := g.fetch.cfg.Via.Instead(u); instead != "" {
+			name += " from " + instead
+		}
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }

@@ -187,7 +187,18 @@ func (r *Repository) failure(ctx context.Context, doing string, err error) error
 	if err == nil {
 		return nil
 	}
-	return r.client.failure(ctx, doing, r.name.host, err)
+	err = r.client.failure(ctx, doing+r.from(), r.asked.host, err)
+	hint := r.rule
+	if r.unruled && fault.KindOf(err) == fault.Upstream && !transfer.Is[*statusError](err) {
+		hint = "no --via rule is for this repository, so its own registry was asked"
+	}
+	if hint == "" || ctx.Err() != nil {
+		return err
+	}
+	if before := fault.HintOf(err); before != "" && !(IsNotFound(err) && r.rule != "") {
+		hint = before + "\n" + hint
+	}
+	return fault.New(fault.KindOf(err), "%w", err).WithHint("%s", hint)
 }
 
 // at returns where something is on the registry.

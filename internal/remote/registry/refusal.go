@@ -82,7 +82,7 @@ func (r *Repository) expect(resp *transfer.Response, codes ...int) error {
 	e := r.refused(resp, stage)
 	switch e.page = e.page || expected; {
 	case expected && reading, e.page && r.page && e.Code == http.StatusNotFound:
-		return fault.New(fault.Upstream, "%s answers with a web page", e.Host).WithHint("%s", hintNoRegistry(r.name.host))
+		return fault.New(fault.Upstream, "%s answers with a web page", e.Host).WithHint("%s", hintNoRegistry(r.asked.host))
 	case e.page && !reading && !ownStatus[e.Code]:
 		// A second answer may be the registry's own.
 		return &passing{e.Error() + ", with a web page", "something before the registry answers in its place, such as a load balancer or a gateway: run it again; if it stays, ask whoever runs that"}

@@ -13,6 +13,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -108,7 +109,12 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 type Repository struct {
 	client *Client
 	name   Name
-	// host and path are as they go over the wire: see [Name.wire].
+	// asked is what a rule has asked in the place of name, or name. Rule is the next step if that
+	// fails; unruled says that there are rules, for others.
+	asked   Name
+	rule    string
+	unruled bool
+	// host and path are those of asked as they go over the wire: see [Name.wire].
 	host, path string
 	http       *transfer.Client
 	anonymous  bool         // there are no credentials for it
@@ -117,6 +123,42 @@ type Repository struct {
 	secrets    []string     // must not be shown, whoever repeats them
 	piece      atomic.Int64 // how many bytes of a blob a request may bring; 0 stands for any number
 	whole      atomic.Bool  // a blob is taken only in the request that ends the upload
+}
+
+// follow applies a rule to what is read. Docker Hub has several names.
+func (r *Repository) follow(via *transfer.Via, push bool) (err error) {
+	r.asked = r.name
+	host, path := r.name.wire()
+	hosts := []string{host}
+	if r.name.IsDockerHub() {
+		hosts = slices.Sorted(maps.Keys(dockerHub))
+	}
+	for _, host := range hosts {
+		u := &url.URL{Scheme: "docker", Host: host, Path: "/" + path}
+		if asked := via.URL(u); asked != u && !push {
+			r.rule = via.Hint(u)
+			r.asked, err = ParseRepository(asked.Host + asked.Path)
+			return err
+		}
+	}
+	r.unruled = via != nil && !push
+	return nil
+}
+
+// Instead returns what is asked in the place of the repository; "" if that is the repository itself.
+func (r *Repository) Instead() string {
+	if r.asked == r.name {
+		return ""
+	}
+	return r.asked.String()
+}
+
+// from says what is asked in the place of the repository.
+func (r *Repository) from() string {
+	if instead := r.Instead(); instead != "" {
+		return " from " + instead
+	}
+	return ""
 }
 
 // Name returns what the repository is called.
@@ -142,40 +184,36 @@ func (c *Client) Repository(ctx context.Context, n Name, push bool) (*Repository
 	if in.done != nil {
 		return in.done, nil
 	}
+	r := &Repository{client: c, name: n}
 	doing := "asking " + n.host + " for access to " + n.path
-	var r *Repository
-	err := c.retry(ctx, doing, nil, func() (err error) {
-		r, err = c.shakeHands(ctx, n, push)
-		return err
-	})
+	err := r.follow(c.Via, push)
+	if err == nil {
+		err = c.retry(ctx, doing+r.from(), nil, func() error { return r.shakeHands(ctx, push) })
+	}
 	if err != nil {
-		return nil, c.failure(ctx, doing, n.host, err)
+		return nil, r.failure(ctx, doing, err)
 	}
 	in.done = r
 	return r, nil
 }
 
-func (c *Client) shakeHands(ctx context.Context, n Name, push bool) (*Repository, error) {
-	host, path := n.wire()
+func (r *Repository) shakeHands(ctx context.Context, push bool) error {
+	c := r.client
+	r.host, r.path = r.asked.wire()
 	c.asking.Lock()
-	who, err := c.Credentials(ctx, host, path)
+	who, err := c.Credentials(ctx, r.host, r.path)
 	c.asking.Unlock()
 	if err != nil {
-		return nil, transfer.Permanent(err)
+		return transfer.Permanent(err)
 	}
-	r := &Repository{
-		client: c, name: n, host: host, path: path,
-		anonymous: who == Credentials{}, secrets: []string{who.Password, who.IdentityToken, who.RegistryToken},
-	}
+	r.anonymous, r.secrets = who == Credentials{}, []string{who.Password, who.IdentityToken, who.RegistryToken}
 	l := &login{Repository: r, auth: who, scope: "repository:" + r.path + ":pull", turn: make(chan struct{}, 1)}
 	if push {
 		l.scope += ",push"
 	}
 	r.http = transfer.NewClient(l, "the registry", c.IdleTimeout)
-	if err := l.greet(ctx); err != nil {
-		return nil, err
-	}
-	return r, nil
+	r.http.Via = c.Via
+	return l.greet(ctx)
 }
 
 type request struct {

@@ -194,15 +194,15 @@ func (v *Via) Unused() (rules []string) {
 	return rules
 }
 
-// Hint is the next step after the server that a rule names does not give a file, or "" without a
-// rule for the URL.
+// Hint is the next step after the server that a rule names does not give what is asked, or "" without
+// a rule for the URL.
 func (v *Via) Hint(u *url.URL) string {
 	if v == nil {
 		return ""
 	}
 	for _, r := range v.rules {
 		if _, ok := below(r.from, u); ok {
-			return fmt.Sprintf("open %s to see what is there: does the proxy repository lead to %s? the rule is --via %s", v.Instead(u), r.from, r)
+			return fmt.Sprintf("does %s pass on what is at %s? the rule is --via %s", agent.Redact(r.to.String()), r.from, r)
 		}
 	}
 	return ""
