@@ -85,17 +85,13 @@ func (s *Session) warnOfLostChecksums(plan *resolve.Plan, replaces string) error
 
 // pin completes a plan's lock, with what is known and with what comes of downloads.
 func (d *downloads) pin(ctx context.Context) error {
+	d.completePinned()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(d.Parallel)
 	for i, download := range d.plan.Downloads {
 		known := d.result.Artifacts[i]
-		if d.got[i] != nil || d.hasFailed(known.URL) {
-			continue // it is there already, or is known not to be there
-		}
-		if known.pinned() {
-			sum, _ := lock.ParseSHA256(known.SHA256) // pinned has parsed it
-			d.plan.Complete(i, fetch.Result{SHA256: sum, Size: known.Size})
-			continue
+		if d.got[i] != nil || d.hasFailed(known.URL) || known.pinned() {
+			continue // it is there already, is known not to be there, or nothing more is to be known
 		}
 		group.Go(func() error {
 			fetched, err := d.current(ctx, download)
@@ -107,4 +103,14 @@ func (d *downloads) pin(ctx context.Context) error {
 		})
 	}
 	return group.Wait()
+}
+
+// completePinned completes the lock with what is known of artifacts before they are downloaded.
+func (d *downloads) completePinned() {
+	for i, known := range d.result.Artifacts {
+		if known.pinned() {
+			sum, _ := lock.ParseSHA256(known.SHA256) // pinned has parsed it
+			d.plan.Complete(i, fetch.Result{SHA256: sum, Size: known.Size})
+		}
+	}
 }

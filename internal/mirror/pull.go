@@ -89,6 +89,7 @@ func (d *downloads) write(ctx context.Context, from form.Content, o WriteOptions
 		if err := d.templates(ctx); err != nil {
 			return nil, err
 		}
+		d.completePinned()
 		return d.openOutputs(ctx, l, from, o)
 	})
 	if outputs != nil {

@@ -189,6 +189,11 @@ func (f *File) Create() (*os.File, error) {
 	return temp, err
 }
 
+// OpenTemp opens the temporary file once more, to write at several places at a time.
+func (f *File) OpenTemp() (*os.File, error) {
+	return f.root.OpenFile(f.tempName, os.O_WRONLY, 0)
+}
+
 // Publish makes what was written durable and gives it its name.
 func (f *File) Publish() error {
 	if err := f.temp.Sync(); err != nil {

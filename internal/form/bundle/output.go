@@ -3,6 +3,7 @@ package bundle
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -15,27 +16,44 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
-// output is a bundle that is written as a whole in the end.
+// output is a bundle that is written as a whole in the end, or a file of which all is known in
+// the beginning.
 type output struct {
 	path    string
 	blobs   blob.Source
 	options form.WriteOptions
 	write   func(ctx context.Context, path string, c *Contents, o form.WriteOptions) (changed bool, err error)
+	// begun takes blobs as they arrive. It is nil if they wait for the end.
+	begun *file
 }
 
-func openArchive(_ context.Context, path string, _ *lock.Lock, from form.Content, o form.WriteOptions) (form.Writer, error) {
-	return &output{path, from.Blobs, o, WriteFile}, nil
+// openArchive begins a file if the lock says already what it will hold.
+func openArchive(ctx context.Context, path string, l *lock.Lock, from form.Content, o form.WriteOptions) (form.Writer, error) {
+	out := &output{path: path, blobs: from.Blobs, options: o}
+	out.write = out.writeFile
+	if path == form.StandardStream || l.Check() != nil {
+		return out, nil
+	}
+	contents, err := Plan(ctx, l, out.blobs)
+	if err != nil {
+		return out, nil // something that tells of the rest is still to come
+	}
+	out.begun, err = openFile(ctx, path, contents, o)
+	return out, err
 }
 
 func openLayout(_ context.Context, path string, _ *lock.Lock, from form.Content, o form.WriteOptions) (form.Writer, error) {
-	return &output{path, from.Blobs, o, WriteLayout}, nil
+	return &output{path: path, blobs: from.Blobs, options: o, write: WriteLayout}, nil
 }
 
 // Add verifies what will be streamed, of which nothing can be taken back, while a
 // damaged blob can still be fetched again. Others are verified while they are written.
 func (out *output) Add(ctx context.Context, a lock.Artifact) (bool, error) {
-	if out.path == form.StandardStream {
+	switch {
+	case out.path == form.StandardStream:
 		return false, out.blobs.Verify(ctx, a.SHA256)
+	case out.begun != nil:
+		return false, out.begun.explain(out.begun.Add(ctx, a.Blob))
 	}
 	return false, nil
 }
@@ -52,8 +70,55 @@ func (out *output) Commit(ctx context.Context, l *lock.Lock) (w form.Written, er
 	return w, err
 }
 
-// Close does nothing: what is unfinished was removed by who wrote it.
-func (out *output) Close() error { return nil }
+// writeFile is [WriteFile], which goes on with what was begun if it is the same bundle.
+func (out *output) writeFile(ctx context.Context, path string, c *Contents, o form.WriteOptions) (bool, error) {
+	if out.begun == nil {
+		return WriteFile(ctx, path, c, o)
+	}
+	if out.begun.index != c.Index.Blob() { // a server told a wrong size
+		_ = out.Close()
+		return WriteFile(ctx, path, c, o)
+	}
+	return out.begun.publish(ctx)
+}
+
+// Close removes what is unfinished.
+func (out *output) Close() (err error) {
+	if out.begun != nil {
+		err = out.begun.Close()
+		out.begun = nil
+	}
+	return err
+}
+
+// file is a bundle on its way to a file.
+type file struct {
+	*oci.ArchiveFile
+	path  string
+	index lock.Blob
+}
+
+func openFile(ctx context.Context, path string, c *Contents, o form.WriteOptions) (*file, error) {
+	a, err := c.archive(o.ModTime)
+	if err != nil {
+		return nil, err
+	}
+	f := &file{path: path, index: c.Index.Blob()}
+	f.ArchiveFile, err = a.File(ctx, path, c.blobs, o.Waiting)
+	return f, f.explain(err)
+}
+
+func (f *file) explain(err error) error {
+	if err != nil {
+		err = fmt.Errorf("writing the bundle %s: %w", f.path, explain(err))
+	}
+	return err
+}
+
+func (f *file) publish(ctx context.Context) (changed bool, err error) {
+	changed, err = f.Publish(ctx)
+	return changed, f.explain(err)
+}
 
 // archive lays out the bundle as a tar file: what names the rest comes first.
 func (c *Contents) archive(modTime time.Time) (*oci.Archive, error) {
@@ -89,14 +154,12 @@ func WriteFile(ctx context.Context, path string, c *Contents, o form.WriteOption
 	if path == form.StandardStream {
 		return true, WriteStream(ctx, o.Stdout, c, o)
 	}
-	a, err := c.archive(o.ModTime)
+	f, err := openFile(ctx, path, c, o)
 	if err != nil {
 		return false, err
 	}
-	if changed, err = a.WriteFile(ctx, path, c.blobs, o.Waiting); err != nil {
-		return false, fmt.Errorf("writing the bundle %s: %w", path, explain(err))
-	}
-	return changed, nil
+	defer func() { err = errors.Join(err, f.explain(f.Close())) }()
+	return f.publish(ctx)
 }
 
 // WriteStream writes the bundle as a tar file to where nothing can be taken

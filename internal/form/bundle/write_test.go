@@ -499,3 +499,101 @@ func TestWriteLayoutDisplaces(t *testing.T) {
 		t.Errorf("what was moved is %q, %v", data, err)
 	}
 }
+
+// TestBegun writes blobs as they arrive, in any order.
+func TestBegun(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		// old is the file that is there. planned, if not nil, changes the lock that is known first.
+		old     func(whole []byte) []byte
+		planned func(*lock.Lock)
+		// gone says that what was added is not read again.
+		gone bool
+	}{
+		"as they arrive":        {gone: true},
+		"over another file":     {old: func([]byte) []byte { return []byte("old") }, gone: true},
+		"over the same":         {old: func(whole []byte) []byte { return whole }, gone: true},
+		"over one that differs": {old: func(whole []byte) []byte { return bytes.Replace(whole, []byte("plugin for"), []byte("PLUGIN FOR"), 1) }},
+		"with a wrong size":     {planned: func(l *lock.Lock) { l.Artifacts[0].Size++ }},
+		"with a size to come":   {planned: func(l *lock.Lock) { l.Artifacts[0].Size = 0 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, m := fullWorld(t)
+			want := tarOf(t, plan(t, l, m))
+			path := filepath.Join(t.TempDir(), "b.tar")
+			if test.old != nil {
+				writeFile(t, path, test.old(want))
+			}
+			first := *l
+			first.Artifacts = slices.Clone(l.Artifacts)
+			if test.planned != nil {
+				test.planned(&first)
+			}
+			out, err := openArchive(t.Context(), path, &first, form.Content{Blobs: m}, form.WriteOptions{Writing: func(int64) {}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer out.Close()
+			var wg sync.WaitGroup
+			for _, a := range l.Artifacts {
+				wg.Go(func() {
+					if _, err := out.Add(t.Context(), a); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			if now, err := os.ReadFile(path); test.old == nil && err == nil || test.old != nil && !bytes.Equal(now, test.old(want)) {
+				t.Error("the file was published before it was whole")
+			}
+			if test.gone {
+				for _, a := range l.Artifacts {
+					delete(m.blobs, a.SHA256)
+				}
+			}
+			w, err := out.Commit(t.Context(), l)
+			if err != nil || w.Changed == (name == "over the same") {
+				t.Fatalf("changed: %t (%v)", w.Changed, err)
+			}
+			if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("it has other bytes than one that is written in the end (%v)", err)
+			}
+			if err := out.Close(); err != nil {
+				t.Error(err)
+			}
+			if got := names(t, filepath.Dir(path)); !slices.Equal(got, []string{"b.tar"}) {
+				t.Errorf("the directory has %q", got)
+			}
+		})
+	}
+}
+
+// TestBegunOfDamaged finds damage while blobs arrive, so that they can be downloaded again.
+func TestBegunOfDamaged(t *testing.T) {
+	t.Parallel()
+	l, m := world(t)
+	dir := t.TempDir()
+	out, err := openArchive(t.Context(), filepath.Join(dir, "b.tar"), l, form.Content{Blobs: m}, form.WriteOptions{Writing: func(int64) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	a := l.Artifacts[0]
+	good := m.blobs[a.SHA256]
+	m.blobs[a.SHA256] = bytes.ToUpper(good)
+	_, err = out.Add(t.Context(), a)
+	wantError(t, err, fault.Integrity, "b.tar", a.SHA256.String())
+	_, err = out.Commit(t.Context(), l)
+	wantError(t, err, fault.Integrity, "b.tar", a.SHA256.String())
+	if _, err := os.Stat(filepath.Join(dir, "b.tar")); err == nil {
+		t.Error("it has its name")
+	}
+	m.blobs[a.SHA256] = good
+	if _, err := out.Commit(t.Context(), l); err != nil {
+		t.Error(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "b.tar")); err != nil || !bytes.Equal(got, tarOf(t, plan(t, l, m))) {
+		t.Errorf("once the blob was mended, other bytes (%v)", err)
+	}
+}

@@ -3,14 +3,12 @@ package oci
 import (
 	"archive/tar"
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"runtime"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -289,87 +287,6 @@ func WriteFile(ctx context.Context, path string, waiting func(path string), writ
 		return false, out.Keep()
 	}
 	return true, out.Publish()
-}
-
-// WriteFile is [WriteFile] for the archive, which is compared with what is there before
-// anything is written. Blobs are compared once they are in the file, and the source is
-// asked if one is wrong.
-func (a *Archive) WriteFile(ctx context.Context, path string, from blob.Source, waiting func(path string)) (changed bool, err error) {
-	out, err := atomicfile.Open(ctx, path, waiting)
-	if err != nil {
-		return false, err
-	}
-	defer func() { err = errors.Join(err, out.Close()) }()
-	there, err := out.OpenUsable()
-	if err != nil {
-		return false, err
-	}
-	if there != nil {
-		defer there.Close()
-		same, err := a.isIn(ctx, there)
-		switch {
-		case err != nil:
-			return false, err
-		case same:
-			return false, out.Keep()
-		}
-	}
-	f, err := out.Create()
-	if err == nil {
-		err = a.writeCompared(ctx, f, from)
-	}
-	if err != nil {
-		return false, err
-	}
-	return true, out.Publish()
-}
-
-// isIn reports whether a file has the bytes of the archive: blobs by their digests, so
-// that the source need not be read.
-func (a *Archive) isIn(ctx context.Context, f *os.File) (bool, error) {
-	fi, err := f.Stat()
-	if err != nil || fi.Size() != a.Size() {
-		return false, err
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	var at int64
-	for _, p := range a.parts {
-		section := io.NewSectionReader(f, at, p.Size)
-		at += p.Size
-		g.Go(func() error { return p.compare(ctx, section) })
-	}
-	err = g.Wait()
-	if errors.Is(err, errDiffers) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-// writeCompared writes the archive to a file, and compares the blobs in it with their
-// digests while the next ones are written: what counts is what the file has.
-func (a *Archive) writeCompared(ctx context.Context, f *os.File, from blob.Source) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	var err error
-	for _, p := range a.parts {
-		begin := a.out.size
-		if err = a.out.write(ctx, f, p); err != nil {
-			break
-		}
-		if p.open == nil {
-			continue
-		}
-		g.Go(func() error {
-			err := p.compare(ctx, io.NewSectionReader(f, begin, p.Size))
-			if errors.Is(err, errDiffers) {
-				return SourceDiffers(ctx, from, p.SHA256)
-			}
-			return err
-		})
-	}
-	// The comparison says better what is wrong.
-	return cmp.Or(g.Wait(), err)
 }
 
 var errDiffers = errors.New("the file differs")
