@@ -5,6 +5,7 @@ import (
 	"flag"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,17 +67,8 @@ func TestSchemaAndProgramAgree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page, err := os.ReadFile("../docs/config.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, excerpt, _ := strings.Cut(string(page), "```yaml\n")
-	excerpt, _, found := strings.Cut(excerpt, "```\n")
-	if !found {
-		t.Fatal("the documentation has no example")
-	}
 	good := []string{
-		string(example), excerpt,
+		string(example), excerpt(t, "config.md"), excerpt(t, "proxy.md"),
 		"platform: all", "platform: 'linux/amd64, linux/arm64'", "platform: [linux/amd64, all]", "plugin: a/b@v1.0.0+x", "exclude: [a/b, c/d]",
 		"repository: {a: 'https://example.com/x?y=z'}", "repository: [a=x]", "repository: {}", "retries: 0", "parallel: 64", "stall-timeout: 1m30s",
 		"max-rate: 500KB", "max-rate: 1000", "max-rate: 1.5 MB", "max-rate: 2mib/s", "max-rate: 2GiB", "max-size: 2GiB", "max-size: 5000", "version: latest", "version: {format: json}", "lock: x.json", "lock: {platform: all}",
@@ -97,6 +89,21 @@ func TestSchemaAndProgramAgree(t *testing.T) {
 	for _, file := range bad {
 		judge(t, schema, grammar, file, false)
 	}
+}
+
+// excerpt returns the configuration file that a page of the documentation shows.
+func excerpt(t *testing.T, page string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", "docs", page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, excerpt, _ := strings.Cut(string(data), "```yaml\n")
+	excerpt, _, found := strings.Cut(excerpt, "```\n")
+	if !found {
+		t.Fatalf("%s shows no configuration file", page)
+	}
+	return excerpt
 }
 
 func judge(t *testing.T, schema *jsonschema.Schema, grammar configfile.Grammar, file string, good bool) {
