@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
-	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
@@ -30,7 +30,7 @@ func (s *selectionFlags) register(c *cobra.Command, does string) {
 	flags.StringArrayVar(&s.plugins, "plugin", nil, "plugin to mirror, as `REPOSITORY/NAME[@VERSION]`, beside those of --values; repeatable, or several with commas (default: all, in their newest version)")
 	flags.StringArrayVar(&s.exclude, "exclude", nil, "plugin to leave out, as `REPOSITORY/NAME`; repeatable, or several with commas")
 	flags.StringArrayVar(&s.platforms, "platform", nil, "platform to mirror for, as `OS/ARCH`, or all; repeatable, or several with commas (default: linux/amd64)")
-	flags.StringVar(&s.Lock, "lock", "", "lock `FILE` to enforce: whatever differs from it is an error")
+	flags.StringVar(&s.Lock, "lock", "", "lock `FILE` to enforce: what is selected is taken of it, by default all; whatever it lacks, or has otherwise, is an error")
 	flags.BoolVar(&s.RequireChecksums, "require-checksums", false, "refuse files that nobody vouches for")
 	flags.StringArrayVar(&s.Templates.Add, "exec-template", nil, "source of templates, as `REF` in the configuration of the executor exec, to mirror beside its default; repeatable")
 	flags.BoolVar(&s.Templates.None, "no-exec-templates", false, "do not mirror the templates of the executor exec")
@@ -114,7 +114,7 @@ func (s *subsetFlags) register(c *cobra.Command) {
 	flags.StringArrayVar(&s.platforms, "platform", nil, "platform to take, as `OS/ARCH`, or all; repeatable, or several with commas (default: all)")
 }
 
-func (s *subsetFlags) options() (o mirror.SubsetOptions, err error) {
+func (s *subsetFlags) options() (o lock.Selection, err error) {
 	if o.Plugins, err = pluginKeys("plugin", s.plugins); err != nil {
 		return o, err
 	}

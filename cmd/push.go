@@ -39,7 +39,7 @@ those of docker login.`,
 		Args: exactArgs("BUNDLE", "REGISTRY/PREFIX"),
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			o.Source, o.Prefix, o.Image.Mount = args[0], args[1], img.mount
-			if o.SubsetOptions, err = sub.options(); err != nil {
+			if o.Selection, err = sub.options(); err != nil {
 				return err
 			}
 			if o.Skip, err = parts(skip); err != nil {

@@ -34,7 +34,7 @@ volume. Only a registry needs a network.`,
 			if o.LockDigest, err = lockDigest(digest); err != nil {
 				return err
 			}
-			if o.SubsetOptions, err = sub.options(); err != nil {
+			if o.Selection, err = sub.options(); err != nil {
 				return err
 			}
 			if o.WriteOptions, err = write.options(g); err != nil {

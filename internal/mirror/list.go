@@ -144,13 +144,13 @@ type ListedTotals struct {
 }
 
 // List tells what a mirror holds, of which only documents are read.
-func (s *Session) List(ctx context.Context, target string, o SubsetOptions) (*Listing, error) {
+func (s *Session) List(ctx context.Context, target string, of lock.Selection) (*Listing, error) {
 	in, err := s.open(ctx, target)
 	if err != nil {
 		return nil, err
 	}
 	defer in.Close()
-	part, err := (&source{Mirror: in}).subset(o)
+	part, err := (&source{Mirror: in}).subset(of)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/push"
@@ -10,7 +11,7 @@ import (
 
 // PushOptions say what [Session.Push] does.
 type PushOptions struct {
-	SubsetOptions
+	lock.Selection
 	push.Options
 	// Source is as in [UnpackOptions].
 	Source string
@@ -32,7 +33,7 @@ func (s *Session) Push(ctx context.Context, o PushOptions) (*push.Result, error)
 		return nil, fault.New(fault.Usage, "%s is a directory of unpacked plugins; only a bundle can be published", src.Mirror.String()).
 			WithHint("name the bundle that it was made of")
 	}
-	l, err := src.subset(o.SubsetOptions)
+	l, err := src.subset(o.Selection)
 	if err != nil {
 		return nil, err
 	}

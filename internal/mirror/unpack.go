@@ -15,7 +15,7 @@ import (
 
 // UnpackOptions say what [Session.Unpack] does.
 type UnpackOptions struct {
-	SubsetOptions
+	lock.Selection
 	WriteOptions
 	// Source is a path, docker://REFERENCE, or "-" for Stdin.
 	Source string
@@ -66,7 +66,7 @@ func (s *Session) Unpack(ctx context.Context, o UnpackOptions) (*Unpacked, error
 		return nil, err
 	}
 	defer src.close()
-	l, err := src.subset(o.SubsetOptions)
+	l, err := src.subset(o.Selection)
 	if err != nil {
 		return nil, err
 	}

@@ -201,6 +201,17 @@ func find(indexes map[string]*Index, key agent.PluginKey, types []agent.PluginTy
 	return nil, UnknownName(what+" in "+key.Repository, key.Name, names)
 }
 
+// CheckNames reports the keys that name nothing of the indexes.
+func CheckNames(indexes map[string]*Index, keys []agent.PluginKey) error {
+	var problems []error
+	for _, key := range keys {
+		if _, err := find(indexes, key, anyType); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	return errors.Join(problems...)
+}
+
 func selectPlatforms(selected []Selected, s Selection) ([]agent.Platform, error) {
 	offered := OfferedPlatforms(selected)
 	if s.AllPlatforms {

@@ -27,8 +27,9 @@ func (l *Lock) Subset(platforms []agent.Platform, keep func(Plugin) bool) *Lock 
 	part.Repositories = slices.Clone(l.Repositories)
 	part.Plugins, part.Artifacts = nil, nil
 	for _, p := range l.Plugins {
+		kept := keep(p)
 		p.Builds = slices.DeleteFunc(slices.Clone(p.Builds), func(b Build) bool { return !slices.Contains(platforms, b.Platform) })
-		if keep(p) && len(p.Builds) > 0 {
+		if kept && len(p.Builds) > 0 {
 			part.Plugins = append(part.Plugins, p)
 		}
 	}

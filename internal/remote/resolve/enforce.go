@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
@@ -16,7 +15,7 @@ func enforce(plan *Plan, pinned *lock.Lock) error {
 	adoptTemplates(plan.Lock, pinned)
 	if err := differences(plan.Lock, pinned); err != nil {
 		return fault.New(fault.Integrity, "what was resolved is not what the lock pins:\n%w", err).
-			WithHint("select what the lock holds (without --plugin, --exclude, --platform, --repository and flags about templates, it selects itself), or write a new one with the command lock")
+			WithHint("the lock and the index do not belong together: write a new lock with the command lock")
 	}
 	byURL := map[string]lock.Artifact{}
 	for _, a := range pinned.Artifacts {
@@ -39,12 +38,6 @@ func enforce(plan *Plan, pinned *lock.Lock) error {
 func differences(got, pinned *lock.Lock) error {
 	var problems []error
 	report := func(format string, args ...any) { problems = append(problems, fmt.Errorf("  "+format, args...)) }
-	if got.BotkubeVersion != pinned.BotkubeVersion {
-		report("Botkube version: %q, but the lock has %q", got.BotkubeVersion, pinned.BotkubeVersion)
-	}
-	if !slices.Equal(got.Platforms, pinned.Platforms) {
-		report("platforms: %v, but the lock has %v", got.Platforms, pinned.Platforms)
-	}
 	compare(report, "repository", got.Repositories, pinned.Repositories, func(r lock.Repository) string { return r.Name })
 	compare(report, "plugin", got.Plugins, pinned.Plugins, func(p lock.Plugin) string { return fmt.Sprintf("%s (%s)", p.Key(), p.Type) })
 	urls := func(l *lock.Lock) []string {

@@ -105,6 +105,11 @@ func (r *Resolver) Resolve(ctx context.Context, sel Selection) (*Plan, error) {
 	for _, repo := range repositories {
 		indexes[repo.Name] = repo.index
 	}
+	if sel.pinned != sel.locked {
+		if err := sel.narrow(indexes); err != nil {
+			return nil, err
+		}
+	}
 	selected, platforms, err := index.Select(indexes, sel.Selection)
 	if err != nil {
 		if sel.pinned != nil {
@@ -119,6 +124,11 @@ func (r *Resolver) Resolve(ctx context.Context, sel Selection) (*Plan, error) {
 	}
 	if err := collected.templates(selected, sel.Templates, sel.pinned); err != nil {
 		return nil, err
+	}
+	if sel.pinned != nil {
+		if err := sel.narrowTemplates(collected.plugins); err != nil {
+			return nil, err
+		}
 	}
 	if sel.pinned == nil {
 		r.Collected(collected.requests())
@@ -136,7 +146,7 @@ func (r *Resolver) Resolve(ctx context.Context, sel Selection) (*Plan, error) {
 		return nil, err
 	}
 	for _, p := range index.OfferedPlatforms(selected) {
-		if !slices.Contains(platforms, p) {
+		if !slices.Contains(platforms, p) && (sel.locked == nil || slices.Contains(sel.locked.Platforms, p)) {
 			plan.NotSelected = append(plan.NotSelected, p)
 		}
 	}
@@ -364,7 +374,7 @@ func requireChecksums(plan *Plan, pinned *lock.Lock) error {
 			instead = ", and templates with --no-exec-templates"
 		}
 	}
-	if l.Chart != nil && l.Chart.VerifiedBy == lock.ByNone && (pinned == nil || pinned.Chart == nil) {
+	if l.Chart != nil && l.Chart.VerifiedBy == lock.ByNone && pinned == nil {
 		urls = append(urls, "  "+l.Chart.URL)
 	}
 	for _, im := range l.Images() {

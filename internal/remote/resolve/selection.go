@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -35,7 +34,8 @@ type Selection struct {
 	// Its Plugins are mirrored beside those of Values, and its Platforms default to those
 	// of the lock, or linux/amd64.
 	index.Selection
-	// Lock is the path of a lock to enforce, or empty: whatever differs from it is an error.
+	// Lock is the path of a lock to enforce, or empty: of it, the part that is selected is taken,
+	// and whatever it lacks or has otherwise is an error.
 	Lock string
 	// RequireChecksums refuses artifacts that nobody vouches for.
 	RequireChecksums bool
@@ -47,8 +47,8 @@ type Selection struct {
 	Pin bool
 	// PluginsOnly leaves out the other members that a lock has.
 	PluginsOnly bool
-	// pinned is what Lock holds, or nil.
-	pinned *lock.Lock
+	// locked is what Lock holds, and pinned the part of it that is selected. Both may be nil.
+	locked, pinned *lock.Lock
 }
 
 // Members are what a bundle may hold beside plugins, each unless empty.
@@ -79,7 +79,7 @@ func (r *Resolver) Select(ctx context.Context, sel Selection) (*Plan, *configure
 
 // settle has the lock, the values and defaults say what a selection leaves open.
 func (r *Resolver) settle(ctx context.Context, sel *Selection) (*configured.Agent, error) {
-	if err := sel.applyLock(); err != nil {
+	if err := sel.readLock(); err != nil {
 		return nil, err
 	}
 	if err := r.settleVersion(ctx, sel); err != nil {
@@ -89,13 +89,21 @@ func (r *Resolver) settle(ctx context.Context, sel *Selection) (*configured.Agen
 	if err != nil {
 		return nil, err
 	}
-	if err := sel.settleWatcher(values); err != nil {
+	if err := sel.settleRepositories(); err != nil {
 		return nil, err
+	}
+	if sel.locked != nil {
+		if err := sel.applyLock(); err != nil {
+			return nil, err
+		}
+		if len(sel.pinned.Plugins) < len(sel.locked.Plugins) || len(sel.pinned.Platforms) < len(sel.locked.Platforms) {
+			r.Note(fmt.Sprintf("a part of the lock %s is taken: %d of %d plugins, for %s", sel.Lock, len(sel.pinned.Plugins), len(sel.locked.Plugins), agent.JoinPlatforms(sel.pinned.Platforms)))
+		}
 	}
 	if len(sel.Platforms) == 0 {
 		sel.Platforms = []agent.Platform{{OS: "linux", Arch: "amd64"}}
 	}
-	return values, sel.settleRepositories()
+	return values, sel.settleWatcher(values)
 }
 
 // settleRepositories settles where each index is, and what its request has in its header.
@@ -115,42 +123,6 @@ func (sel *Selection) settleRepositories() error {
 		if sel.Repositories[i].URL, err = indexURL(r.Name, r.URL); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// applyLock reads the lock, if there is one, and lets it say what the selection leaves open.
-func (sel *Selection) applyLock() error {
-	if sel.Lock == "" {
-		return nil
-	}
-	l, err := lock.ReadFile(sel.Lock)
-	if err != nil {
-		return err
-	}
-	sel.pinned = l
-	sel.Version = cmp.Or(sel.Version, l.BotkubeVersion)
-	if len(sel.Repositories) == 0 {
-		for _, r := range l.Repositories {
-			sel.Repositories = append(sel.Repositories, agent.Repository{Name: r.Name, URL: r.URL})
-		}
-	}
-	if len(sel.Plugins)+len(sel.Exclude)+len(sel.Values) == 0 {
-		for _, p := range l.Plugins {
-			sel.Plugins = append(sel.Plugins, p.Key())
-		}
-	}
-	if len(sel.Platforms) == 0 && !sel.AllPlatforms {
-		sel.Platforms = l.Platforms
-	}
-	if sel.PluginsOnly {
-		return nil
-	}
-	if l.AgentImage != nil {
-		sel.Members.AgentImage = cmp.Or(sel.Members.AgentImage, l.AgentImage.Reference)
-	}
-	if l.Chart != nil {
-		sel.Members.Chart = cmp.Or(sel.Members.Chart, l.Chart.URL)
 	}
 	return nil
 }

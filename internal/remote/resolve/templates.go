@@ -68,9 +68,9 @@ func (c *collection) templates(selected []index.Selected, t Templates, pinned *l
 		}
 		used = true
 		refs, configured := t.of(e)
-		if !configured && pinned != nil && len(t.Add) == 0 {
+		if !configured && pinned != nil {
 			c.pinnedTemplates(i, e, pinned)
-			continue
+			refs = t.Add
 		}
 		for _, ref := range refs {
 			if err := c.template(i, ref); err != nil {

@@ -1,0 +1,176 @@
+package lock
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// Selection says which part of a lock is taken. A key without a version is for all versions that
+// the lock has.
+type Selection struct {
+	// Platforms are all of the lock if there are none.
+	Platforms []agent.Platform
+	// Plugins are taken whatever their type is, Executors and Sources if it is theirs. If no
+	// plugin is named, all are taken.
+	Plugins, Executors, Sources []agent.PluginKey
+	// Exclude are left out.
+	Exclude []agent.PluginKey
+}
+
+// Part returns the part of a lock that a selection names, or the lock itself if that names
+// nothing. What the lock lacks is an error: a platform of kind [fault.Incomplete], plugins of
+// kind [fault.Usage]. name is the lock's.
+func (l *Lock) Part(name string, s Selection) (*Lock, error) {
+	named := len(s.Plugins)+len(s.Executors)+len(s.Sources) > 0
+	if !named && len(s.Platforms)+len(s.Exclude) == 0 {
+		return l, nil
+	}
+	for _, p := range s.Platforms {
+		if !slices.Contains(l.Platforms, p) {
+			return nil, fault.New(fault.Incomplete, "%s is not for %s, but for %s", name, p, agent.JoinPlatforms(l.Platforms))
+		}
+	}
+	excluded := func(k agent.PluginKey) bool { return covered(k, s.Exclude) }
+	if err := errors.Join(
+		l.lacks(name, "plugin", without(s.Plugins, excluded)),
+		l.lacks(name, agent.Executor, without(s.Executors, excluded)),
+		l.lacks(name, agent.Source, without(s.Sources, excluded)),
+	); err != nil {
+		return nil, fault.New(fault.Usage, "%w", err)
+	}
+	platforms := s.Platforms
+	if len(platforms) == 0 {
+		platforms = l.Platforms
+	}
+	ofType := map[agent.PluginType][]agent.PluginKey{agent.Executor: s.Executors, agent.Source: s.Sources}
+	var problems []error
+	part := l.Subset(platforms, func(p Plugin) bool {
+		key := p.Key()
+		if named && !covered(key, s.Plugins) && !covered(key, ofType[p.Type]) || excluded(key) {
+			return false
+		}
+		for _, wanted := range s.Platforms {
+			if !slices.ContainsFunc(p.Builds, func(b Build) bool { return b.Platform == wanted }) {
+				problems = append(problems, fmt.Errorf("%s has no build of %s for %s", name, key, wanted))
+			}
+		}
+		return true
+	})
+	if len(problems) > 0 {
+		return nil, fault.New(fault.Incomplete, "%w", errors.Join(problems...))
+	}
+	// A pull leaves out repositories of which nothing is wanted, too.
+	part.Repositories = slices.DeleteFunc(part.Repositories, func(r Repository) bool {
+		return !slices.ContainsFunc(part.Plugins, func(p Plugin) bool { return p.Repository == r.Name })
+	})
+	if len(part.Plugins) == 0 {
+		return nil, fault.New(fault.Usage, "%s holds nothing of what is selected", name)
+	}
+	return part, nil
+}
+
+// Lacks says which plugins a lock does not have; name is the lock's.
+func (l *Lock) Lacks(name string, keys []agent.PluginKey) error { return l.lacks(name, "plugin", keys) }
+
+func (l *Lock) lacks(name string, what agent.PluginType, keys []agent.PluginKey) error {
+	const most = 50 // problems in an error: finding similar names for each takes time
+	var problems []error
+	for _, key := range keys {
+		var names, versions []string
+		found := false
+		for _, p := range l.Plugins {
+			if what != "plugin" && p.Type != what {
+				continue
+			}
+			names = append(names, p.Key().String())
+			found = found || key.Covers(p.Key())
+			if p.Repository == key.Repository && p.Name == key.Name {
+				versions = append(versions, p.Version)
+			}
+		}
+		switch {
+		case found:
+			continue
+		case len(problems) == most:
+			return errors.Join(append(problems, errors.New("what follows was not looked for"))...)
+		case len(versions) > 0:
+			problems = append(problems, index.UnknownName(fmt.Sprintf("version of %s/%s in %s", key.Repository, key.Name, name), key.Version, versions))
+		default:
+			problems = append(problems, index.UnknownName(fmt.Sprintf("%s in %s", what, name), key.String(), names))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func covered(key agent.PluginKey, by []agent.PluginKey) bool {
+	return slices.ContainsFunc(by, func(k agent.PluginKey) bool { return k.Covers(key) })
+}
+
+// Narrow leaves out of a part what is there for entries alone that are not in it: JSON schemas,
+// and dependencies that only a version between lists. read returns the index of a repository.
+func (l *Lock) Narrow(read func(Repository) (*index.Index, error)) error {
+	for i, r := range l.Repositories {
+		if len(r.Schemas) == 0 && !slices.ContainsFunc(l.Plugins, func(p Plugin) bool { return p.Repository == r.Name && p.fromNewest() }) {
+			continue
+		}
+		ix, err := read(r)
+		if err != nil {
+			return fmt.Errorf("reading the index of %q: %w", r.Name, err)
+		}
+		has := func(e *agent.Entry) bool {
+			return slices.ContainsFunc(l.Plugins, func(p Plugin) bool { return p.Matches(r.Name, e) })
+		}
+		used, err := ix.Schemas(r.URL, has)
+		if err != nil {
+			return fmt.Errorf("reading the index of %q: %w", r.Name, err)
+		}
+		l.Repositories[i].Schemas = without(r.Schemas, func(s Schema) bool { return !used[s.URL] })
+		for _, p := range l.Plugins {
+			if p.Repository == r.Name && p.fromNewest() {
+				p.dropDependencies(ix.Versions(p.Type, p.Name), has)
+			}
+		}
+	}
+	used := artifactsOf(l.Plugins)
+	l.Artifacts = without(l.Artifacts, func(a Artifact) bool { return !used[a.URL] })
+	return nil
+}
+
+// fromNewest reports whether a dependency is there for other entries' sake.
+func (p Plugin) fromNewest() bool {
+	return slices.ContainsFunc(p.Builds, func(b Build) bool {
+		return slices.ContainsFunc(b.Dependencies, func(d Dependency) bool { return d.FromNewest })
+	})
+}
+
+// dropDependencies leaves out those that neither the entry itself lists, nor what an agent takes for the
+// newest: by upstream's index, or by that of the mirror.
+func (p Plugin) dropDependencies(versions []*agent.Entry, has func(*agent.Entry) bool) {
+	if len(versions) == 0 {
+		return
+	}
+	newest := versions[:1]
+	if i := slices.IndexFunc(versions, has); i > 0 {
+		newest = append(slices.Clone(newest), versions[i])
+	}
+	for i, b := range p.Builds {
+		p.Builds[i].Dependencies = without(b.Dependencies, func(d Dependency) bool {
+			return d.FromNewest && !slices.ContainsFunc(newest, func(e *agent.Entry) bool { return slices.Contains(e.DependencyNames(), d.Name) })
+		})
+	}
+}
+
+// without returns what is left, nil if nothing is.
+func without[E any](all []E, drop func(E) bool) (left []E) {
+	for _, e := range all {
+		if !drop(e) {
+			left = append(left, e)
+		}
+	}
+	return left
+}

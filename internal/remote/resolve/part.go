@@ -1,0 +1,237 @@
+package resolve
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// readLock reads the lock, if there is one, and lets it say the version, and where repositories are.
+// Whatever selected the lock selects all of it.
+func (sel *Selection) readLock() error {
+	if sel.Lock == "" {
+		return nil
+	}
+	l, err := lock.ReadFile(sel.Lock)
+	if err != nil {
+		return err
+	}
+	sel.locked = l
+	sel.Version = cmp.Or(sel.Version, l.BotkubeVersion)
+	if len(sel.Repositories) > 0 {
+		if err := sel.restrict(); err != nil || len(sel.Values) == 0 {
+			return err
+		}
+	}
+	// The defaults are there so that what is said of them, in a header field for one, has a
+	// meaning also if the lock has none of their plugins.
+	var known []agent.Repository
+	for _, r := range l.Repositories {
+		known = append(known, agent.Repository{Name: r.Name, URL: r.URL})
+	}
+	if l.BotkubeVersion != "" {
+		known = append(known, agent.DefaultRepositories(l.BotkubeVersion)...)
+	}
+	for _, r := range known {
+		if !names(sel.Repositories, r.Name) {
+			sel.Repositories = append(sel.Repositories, r)
+		}
+	}
+	return nil
+}
+
+func names(repositories []agent.Repository, name string) bool {
+	return slices.ContainsFunc(repositories, func(r agent.Repository) bool { return r.Name == name })
+}
+
+// restrict has repositories that are given select what the lock has of them, as they do without a
+// lock. With values, they only say where else one is.
+func (sel *Selection) restrict() error {
+	if len(sel.Values) > 0 {
+		return nil
+	}
+	var given []string
+	for _, r := range sel.Repositories {
+		given = append(given, r.Name)
+	}
+	for _, key := range sel.Plugins {
+		if !slices.Contains(given, key.Repository) {
+			return fault.New(fault.Usage, "plugin %s: %w", key, index.UnknownName("repository", key.Repository, given)).
+				WithHint("leave out --repository: the lock says where a repository is; or give --repository %s=URL, too", key.Repository)
+		}
+	}
+	if len(sel.Plugins) > 0 {
+		return nil
+	}
+	for _, p := range sel.locked.Plugins {
+		if slices.Contains(given, p.Repository) {
+			sel.Plugins = append(sel.Plugins, p.Key())
+		}
+	}
+	for _, name := range given {
+		of := func(key agent.PluginKey) bool { return key.Repository == name }
+		if !slices.ContainsFunc(sel.Plugins, of) && !slices.ContainsFunc(sel.Exclude, of) {
+			var locked []string
+			for _, r := range sel.locked.Repositories {
+				locked = append(locked, r.Name)
+			}
+			return sel.lacking(index.UnknownName("repository in the lock "+sel.Lock, name, locked), "--repository "+name+"=URL")
+		}
+	}
+	return nil
+}
+
+// lacking says what a lock does not have, and how it gets it.
+func (sel *Selection) lacking(err error, flags ...string) error {
+	hint := "see what the lock has: botkube-mirror list " + sel.Lock
+	if len(flags) > 0 {
+		hint += "\nto lock it as well, run the command lock again with the flags that it was run with, and " + strings.Join(flags, " ")
+	}
+	return fault.New(fault.Usage, "%w", err).WithHint("%s", hint)
+}
+
+// applyLock takes of the lock what is selected, and has the selection be that.
+func (sel *Selection) applyLock() error {
+	whole, name := sel.locked, "the lock "+sel.Lock
+	if sel.Version != whole.BotkubeVersion {
+		return fault.New(fault.Integrity, "Botkube version %q is wanted, but %s is of %q", sel.Version, name, whole.BotkubeVersion).
+			WithHint("leave out --version: the lock says which; or write a new one with the command lock")
+	}
+	for _, r := range whole.Repositories {
+		for _, given := range sel.Repositories {
+			if given.Name == r.Name && agent.Redact(given.URL) != r.URL {
+				return fault.New(fault.Integrity, "repository %s is at %s, but %s has it from %s", r.Name, agent.Redact(given.URL), name, r.URL).
+					WithHint("leave out --repository: the lock says where it is; or write a new lock with the command lock")
+			}
+		}
+	}
+	if sel.AllPlatforms {
+		sel.AllPlatforms, sel.Platforms = false, nil
+	}
+	part, err := whole.Part(name, lock.Selection{
+		Platforms: sel.Platforms, Plugins: sel.Plugins, Executors: sel.Executors, Sources: sel.Sources, Exclude: sel.Exclude,
+	})
+	if err != nil {
+		var flags []string
+		for _, p := range sel.Platforms {
+			if !slices.Contains(whole.Platforms, p) {
+				flags = append(flags, "--platform "+p.String())
+			}
+		}
+		for _, key := range slices.Concat(sel.Plugins, sel.Executors, sel.Sources) {
+			if whole.Lacks(name, []agent.PluginKey{key}) != nil {
+				flags = append(flags, "--plugin "+key.String())
+			}
+		}
+		return sel.lacking(err, flags...)
+	}
+	sel.pinned, sel.Platforms = part, part.Platforms
+	if err := sel.applyExclusions(); err != nil {
+		return err
+	}
+	sel.Plugins, sel.Executors, sel.Sources = nil, nil, nil
+	for _, p := range part.Plugins {
+		if p.Type == agent.Source {
+			sel.Sources = append(sel.Sources, p.Key())
+		} else {
+			sel.Executors = append(sel.Executors, p.Key())
+		}
+	}
+	sel.Repositories = slices.DeleteFunc(sel.Repositories, func(r agent.Repository) bool {
+		return !slices.ContainsFunc(part.Repositories, func(p lock.Repository) bool { return p.Name == r.Name })
+	})
+	return sel.applyMembers()
+}
+
+// applyExclusions keeps those plugins of which the index must know, because the lock does not have
+// them: whatever left them out of it leaves them out again.
+func (sel *Selection) applyExclusions() error {
+	var known []string
+	for _, r := range sel.Repositories {
+		known = append(known, r.Name)
+	}
+	for _, r := range sel.locked.Repositories {
+		known = append(known, r.Name)
+	}
+	for _, key := range sel.Exclude {
+		if !slices.Contains(known, key.Repository) {
+			return fault.New(fault.Usage, "--exclude %s: %w", key, index.UnknownName("repository", key.Repository, known))
+		}
+	}
+	sel.Exclude = slices.DeleteFunc(slices.Clone(sel.Exclude), func(k agent.PluginKey) bool {
+		return sel.locked.Lacks("", []agent.PluginKey{k}) == nil ||
+			!slices.ContainsFunc(sel.pinned.Repositories, func(r lock.Repository) bool { return r.Name == k.Repository })
+	})
+	return nil
+}
+
+// applyMembers takes the other members of the lock, too, and refuses those that it lacks.
+func (sel *Selection) applyMembers() error {
+	lacks := func(what, flag string) error {
+		return sel.lacking(fault.New(fault.Usage, "the lock %s has no %s", sel.Lock, what), flag)
+	}
+	m := &sel.Members
+	switch {
+	case m.AgentImage != "" && sel.locked.AgentImage == nil:
+		return lacks("image of the agent", "--with-agent-image")
+	case m.Chart != "" && sel.locked.Chart == nil:
+		return lacks("chart", "--with-chart")
+	case sel.PluginsOnly:
+		return nil
+	}
+	if im := sel.pinned.AgentImage; im != nil {
+		m.AgentImage = cmp.Or(m.AgentImage, im.Reference)
+	}
+	if c := sel.pinned.Chart; c != nil {
+		m.Chart = cmp.Or(m.Chart, c.URL)
+	}
+	return nil
+}
+
+// narrow leaves out of the part what only the index tells to be there for plugins that are not in it.
+func (sel *Selection) narrow(indexes map[string]*index.Index) error {
+	if err := index.CheckNames(indexes, sel.Exclude); err != nil {
+		return fault.New(fault.Usage, "--exclude: %w", err)
+	}
+	return sel.pinned.Narrow(func(r lock.Repository) (*index.Index, error) { return indexes[r.Name], nil })
+}
+
+// narrowTemplates has the lock pin those templates that are wanted of it.
+func (sel *Selection) narrowTemplates(wanted []lock.Plugin) error {
+	narrowed := *sel.pinned
+	narrowed.Plugins = slices.Clone(narrowed.Plugins)
+	for i, p := range narrowed.Plugins {
+		j := slices.IndexFunc(wanted, func(w lock.Plugin) bool { return w.Key() == p.Key() && w.Type == p.Type })
+		if j < 0 {
+			continue
+		}
+		at := func(templates []lock.Template, t lock.Template) bool {
+			return slices.ContainsFunc(templates, func(other lock.Template) bool { return other.Directory == t.Directory })
+		}
+		for _, t := range wanted[j].Templates {
+			if !at(p.Templates, t) {
+				var known []string
+				for _, t := range p.Templates {
+					known = append(known, t.Ref)
+				}
+				return sel.lacking(index.UnknownName("source of templates of "+p.Key().String()+" in the lock "+sel.Lock, t.Ref, known), "--exec-template "+t.Ref)
+			}
+		}
+		narrowed.Plugins[i].Templates = nil
+		for _, t := range p.Templates {
+			if at(wanted[j].Templates, t) {
+				narrowed.Plugins[i].Templates = append(narrowed.Plugins[i].Templates, t)
+			}
+		}
+	}
+	if slices.EqualFunc(narrowed.Plugins, sel.pinned.Plugins, func(a, b lock.Plugin) bool { return len(a.Templates) == len(b.Templates) }) {
+		return nil
+	}
+	sel.pinned = narrowed.Subset(narrowed.Platforms, func(lock.Plugin) bool { return true })
+	return nil
+}
