@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
@@ -75,8 +74,13 @@ func outdatedSummary(o *mirror.Outdated) string {
 	if o.Outdated {
 		writeUncompared(&out, o)
 	}
+	writeFailed(&out, o.Failed)
 	if len(o.Next) > 0 {
-		out.WriteString("\nNext\n")
+		out.WriteString("\nNext")
+		if len(o.Replaced) > 0 {
+			out.WriteString(", once the publisher has said why")
+		}
+		out.WriteString("\n")
 		for _, command := range o.Next {
 			fmt.Fprintf(&out, "  %s\n", tameName(command))
 		}
@@ -134,16 +138,39 @@ func writeUncompared(out *strings.Builder, o *mirror.Outdated) {
 	fmt.Fprintf(out, "\n%s\n", notComparedFiles("", o))
 	for _, f := range o.NotCompared {
 		fmt.Fprintf(out, "  %s\n", tameName(f.URL))
+		if f.Reason != mirror.NoChecksum {
+			fmt.Fprintf(out, "    %s\n", oneLine(f.Reason))
+		}
 	}
 }
 
-func writeDifferences(out *strings.Builder, heading string, all []lock.Difference) {
+func writeFailed(out *strings.Builder, all []mirror.FailedQuestion) {
+	if len(all) == 0 {
+		return
+	}
+	out.WriteString("\nNot compared, because upstream did not answer as it should\n")
+	for _, f := range all {
+		fmt.Fprintf(out, "  %s\n", tameName(f.About))
+	}
+}
+
+func writeDifferences(out *strings.Builder, heading string, all []mirror.UpstreamChange) {
 	if len(all) == 0 {
 		return
 	}
 	fmt.Fprintf(out, "\n%s\n", heading)
 	for _, d := range all {
-		fmt.Fprintf(out, "%s %s\n", changeSigns[d.Change], tameName(d.String()))
+		fmt.Fprintf(out, "%s %s\n", changeSigns[d.Change], tameName(d.What()))
+		if how, found := strings.CutPrefix(d.String(), d.What()+": "); found {
+			how = tameName(how)
+			if len(how) > 76 {
+				how = strings.Replace(how, " -> ", "\n    -> ", 1)
+			}
+			fmt.Fprintf(out, "    %s\n", how)
+		}
+		if len(d.Plugins) > 0 {
+			fmt.Fprintf(out, "    needed by %s\n", tameName(strings.Join(d.Plugins, ", ")))
+		}
 	}
 }
 

@@ -88,15 +88,14 @@ type Event struct {
 
 // Configured is what the values of a selection come to, or nil if it has none.
 func (a *ahead) resolve(ctx context.Context, sel resolve.Selection) (*resolve.Plan, *configured.Agent, error) {
-	return a.resolver().Select(ctx, sel)
+	return a.resolver(a.collected).Select(ctx, sel)
 }
 
-func (a *ahead) resolver() *resolve.Resolver {
-	s := a.Session
+func (s *Session) resolver(collected func([]fetch.Request)) *resolve.Resolver {
 	return &resolve.Resolver{
 		Fetch: s.Fetch, Store: s.Store, Registry: s.Registry,
 		Note: func(text string) { s.Observe(Event{Kind: EventNote, Detail: text}) }, Warn: s.warn,
-		Collected: a.collected, Lookups: s.questions(),
+		Collected: collected, Lookups: s.questions(),
 	}
 }
 

@@ -36,13 +36,13 @@ type Outdated struct {
 	// Outdated says that anything differs.
 	Outdated bool `json:"outdated"`
 	// Replaced are what should never change, and did.
-	Replaced []lock.Difference `json:"replaced"`
+	Replaced []UpstreamChange `json:"replaced"`
 	// Release is the release that the mirror is compared with, or nil if it is of none.
 	Release *NewerRelease `json:"release,omitempty"`
 	// Plugins have a newer version, or are gone from the newer release.
 	Plugins []NewerPlugin `json:"plugins"`
 	// Changed are what may change in place.
-	Changed []lock.Difference `json:"changed"`
+	Changed []UpstreamChange `json:"changed"`
 	// Files counts the upstream files of plugins and dependencies.
 	Files int `json:"files"`
 	// NotCompared are those of which upstream gives no checksum.
@@ -51,6 +51,13 @@ type Outdated struct {
 	Failed []FailedQuestion `json:"failed"`
 	// Next are the commands that bring the mirror up to date.
 	Next []string `json:"next"`
+}
+
+// UpstreamChange is a difference between a mirror and upstream.
+type UpstreamChange struct {
+	lock.Difference
+	// Plugins need the file that it is about: each is REPOSITORY/NAME.
+	Plugins []string `json:"plugins,omitempty"`
 }
 
 // NewerRelease is a release of Botkube.
@@ -81,6 +88,9 @@ type UncomparedFile struct {
 	Plugins []string `json:"plugins"`
 	Reason  string   `json:"reason"`
 }
+
+// NoChecksum is the usual reason of an [UncomparedFile].
+const NoChecksum = "nobody gives a checksum"
 
 // FailedQuestion is something that is not compared, because upstream did not say.
 type FailedQuestion struct {
@@ -128,6 +138,8 @@ type outdating struct {
 	// released are the indexes of the newer release.
 	released map[string]*index.Index
 	found    *Outdated
+	// told are the warnings that the result gives as reasons.
+	told map[string]bool
 }
 
 // Outdated tells what upstream has that is newer than a mirror, and what it replaced. It downloads
@@ -139,21 +151,26 @@ func (s *Session) Outdated(ctx context.Context, target string, options OutdatedO
 		return nil, err
 	}
 	defer m.Close()
-	o := &outdating{Session: s, options: options, pinned: m.Lock, found: &Outdated{
-		Identity: identify(m), Replaced: []lock.Difference{}, Plugins: []NewerPlugin{}, Changed: []lock.Difference{},
+	o := &outdating{Session: s, options: options, pinned: m.Lock, told: map[string]bool{}, found: &Outdated{
+		Identity: identify(m), Replaced: []UpstreamChange{}, Plugins: []NewerPlugin{}, Changed: []UpstreamChange{},
 		Files: len(m.Lock.Artifacts), NotCompared: []UncomparedFile{}, Failed: []FailedQuestion{}, Next: []string{},
 	}}
-	ahead := s.lookAhead(ctx, false)
-	defer ahead.stop()
-	o.resolver = ahead.resolver()
+	o.resolver = s.resolver(nil)
+	var warnings []string
+	o.resolver.Warn = func(text string) { warnings = append(warnings, text) }
 	if o.current, err = o.resolver.Current(ctx, m.Lock, options.Headers); err != nil {
 		return nil, err
 	}
-	o.fail(o.current.Failed)
-	if err := o.templates(ctx, ahead); err != nil {
+	if err := o.templates(ctx); err != nil {
 		return nil, err
 	}
+	o.fail(o.current.Failed)
 	o.compare()
+	for _, text := range warnings {
+		if !o.told[text] {
+			s.warn(text)
+		}
+	}
 	if err := o.release(ctx); err != nil {
 		return nil, err
 	}
@@ -171,13 +188,14 @@ func (o *outdating) fail(all []resolve.Failed) {
 }
 
 // templates downloads templates: no checksum tells whether they changed.
-func (o *outdating) templates(ctx context.Context, ahead *ahead) error {
-	d := ahead.downloads(o.current.Plan, PullOptions{KeepGoing: true})
-	if err := d.templates(ctx); err != nil {
-		return err
-	}
-	for _, url := range slices.Sorted(maps.Keys(d.failed)) {
-		o.fail([]resolve.Failed{{About: "templates", Err: d.failed[url]}})
+func (o *outdating) templates(ctx context.Context) error {
+	for _, i := range o.current.OpenTemplates() {
+		r, err := o.fetch(ctx, o.current.Downloads[i])
+		if err == nil {
+			o.current.CompleteTemplates(i, r)
+		} else if err := o.current.Fail(ctx, err, "templates"); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -185,12 +203,17 @@ func (o *outdating) templates(ctx context.Context, ahead *ahead) error {
 // compare compares the versions that the lock pins.
 func (o *outdating) compare() {
 	o.fill()
+	needed := pluginsByURL(o.pinned)
 	for _, d := range lock.Diff(o.pinned, o.current.Lock) {
+		to := &o.found.Replaced
 		if o.mayChange(d) {
-			o.found.Changed = append(o.found.Changed, d)
-		} else {
-			o.found.Replaced = append(o.found.Replaced, d)
+			to = &o.found.Changed
 		}
+		change := UpstreamChange{Difference: d}
+		if d.Subject == lock.SubjectFile {
+			change.Plugins = needed[d.URL]
+		}
+		*to = append(*to, change)
 	}
 }
 
@@ -251,28 +274,32 @@ func (o *outdating) fill() {
 		was, had := pinned[a.URL]
 		sum, given := o.current.Checksum(i)
 		switch {
-		case !had || a.DirArchive == lock.DirArchiveYAML:
-			if a.SHA256 == (lock.SHA256{}) {
-				*a = was
-			}
+		case had && a.DirArchive == lock.DirArchiveYAML && a.SHA256 == (lock.SHA256{}): // they could not be downloaded
+			*a = was
 			continue
+		case !had || a.DirArchive == lock.DirArchiveYAML:
+			continue // the difference of the plugin says so, or that of its templates
 		case given:
 			a.Blob = lock.Blob{Size: was.Size, SHA256: sum}
 			continue
 		}
-		reason := "nobody gives a checksum"
-		switch troubles := o.current.Troubles[a.URL]; {
+		reason := NoChecksum
+		troubles := o.current.Troubles[a.URL]
+		switch {
 		case a.DirArchive == lock.DirArchiveAll:
 			reason = "it is a git repository"
 		case len(o.current.Downloads[i].Checksums) > 0:
 			reason = "its checksum is no sha256"
 		case len(troubles) > 0:
-			reason = troubles[0]
+			reason = strings.Join(troubles, "; ")
 			a.VerifiedBy, a.VerifiedWith = was.VerifiedBy, was.VerifiedWith
+		}
+		for _, trouble := range troubles {
+			o.told[trouble] = true
 		}
 		a.Blob = was.Blob
 		if o.current.Unasked[a.URL] {
-			o.found.Failed = append(o.found.Failed, FailedQuestion{About: a.URL, Error: reason, ExitCode: int(fault.Upstream)})
+			o.found.Failed = append(o.found.Failed, FailedQuestion{About: a.URL, Error: troubles[0], ExitCode: int(fault.Upstream)})
 			continue
 		}
 		o.found.NotCompared = append(o.found.NotCompared, UncomparedFile{a.URL, needed[a.URL], reason})
@@ -416,15 +443,18 @@ func ordered(v string) bool {
 
 // next says how the mirror is brought up to date.
 func (o *outdating) next() {
-	f := o.found
-	if f.Release != nil && f.Release.Newer || len(f.Plugins)+len(f.Changed) > 0 {
-		const file = "new.lock.json"
-		f.Next = append(f.Next, strings.Join(append(o.lockCommand(), file), " "))
-		if f.Target != form.StandardStream {
-			f.Next = append(f.Next, strings.Join([]string{"botkube-mirror diff", quote(f.Target), file}, " "))
-		}
-		f.Next = append(f.Next, "botkube-mirror pull --lock "+file+" -o bundle.tar")
+	f, name := o.found, "new"
+	if !f.Outdated {
+		return
 	}
+	if strings.HasPrefix(f.Target, name) {
+		name = "newer" // nothing is written over
+	}
+	f.Next = append(f.Next, strings.Join(append(o.lockCommand(), name+".lock.json"), " "))
+	if f.Target != form.StandardStream {
+		f.Next = append(f.Next, fmt.Sprintf("botkube-mirror diff %s %s.lock.json", quote(f.Target), name))
+	}
+	f.Next = append(f.Next, fmt.Sprintf("botkube-mirror pull --lock %s.lock.json -o %[1]s.tar", name))
 }
 
 // lockCommand returns the command that pins what the lock has in the newest versions.

@@ -35,8 +35,8 @@ func tolerable(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && slices.Contains([]fault.Kind{fault.Upstream, fault.Integrity, fault.Incomplete}, fault.KindOf(err))
 }
 
-// fail keeps a failure, or returns it if the run cannot go on after it.
-func (c *Current) fail(ctx context.Context, err error, format string, args ...any) error {
+// Fail keeps a failure, or returns it if the run cannot go on after it.
+func (c *Current) Fail(ctx context.Context, err error, format string, args ...any) error {
 	if err == nil || !tolerable(ctx, err) {
 		return err
 	}
@@ -91,7 +91,7 @@ func (r *Resolver) readable(ctx context.Context, c *Current, repositories []agen
 		if err == nil {
 			readable = append(readable, all[i])
 			c.Indexes[all[i].Name] = all[i].index
-		} else if err := c.fail(ctx, err, "repository %s", all[i].Name); err != nil {
+		} else if err := c.Fail(ctx, err, "repository %s", all[i].Name); err != nil {
 			return nil, err
 		}
 	}
@@ -112,7 +112,7 @@ func (r *Resolver) currentPlugins(ctx context.Context, c *Current, pinned *lock.
 		for _, repo := range repositories {
 			if err := r.schemas(ctx, []*repository{repo}, selected); err != nil {
 				repo.lock.Schemas = schemasOf(pinned, repo.Name)
-				if err := c.fail(ctx, err, "JSON schemas of repository %s", repo.Name); err != nil {
+				if err := c.Fail(ctx, err, "JSON schemas of repository %s", repo.Name); err != nil {
 					return err
 				}
 			}
@@ -125,7 +125,7 @@ func (r *Resolver) currentPlugins(ctx context.Context, c *Current, pinned *lock.
 	}
 	if err != nil {
 		clear(c.Indexes)
-		return c.fail(ctx, err, "plugins")
+		return c.Fail(ctx, err, "plugins")
 	}
 	for _, p := range plan.Lock.Plugins {
 		for i := range p.Templates {
@@ -189,7 +189,7 @@ func (r *Resolver) currentMembers(ctx context.Context, c *Current, pinned *lock.
 		if err != nil {
 			c.Lock.SetImage(im.Role, im.Image)
 		}
-		if err := c.fail(ctx, err, "%s", im.Role.What()); err != nil {
+		if err := c.Fail(ctx, err, "%s", im.Role.What()); err != nil {
 			return err
 		}
 	}
@@ -199,7 +199,7 @@ func (r *Resolver) currentMembers(ctx context.Context, c *Current, pinned *lock.
 	c.Lock.Chart = new(*pinned.Chart)
 	data, err := r.Fetch.Document(ctx, pinned.Chart.URL, maxChart, nil)
 	if err != nil {
-		return c.fail(ctx, fmt.Errorf("downloading the chart: %w", err), "chart")
+		return c.Fail(ctx, fmt.Errorf("downloading the chart: %w", err), "chart")
 	}
 	c.Lock.Chart.Blob = lock.Blob{Size: int64(len(data)), SHA256: lock.Sum(data)}
 	return nil

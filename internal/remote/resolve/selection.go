@@ -136,7 +136,9 @@ func (r *Resolver) settleVersion(ctx context.Context, sel *Selection) error {
 		return nil
 	}
 	var err error
-	sel.Version, err = r.Release(ctx, sel.Version)
+	if sel.Version, err = r.Release(ctx, sel.Version); fault.KindOf(err) == fault.Upstream && fault.HintOf(err) == "" {
+		return fault.New(fault.Upstream, "%w", err).WithHint("give the version: --version v1.14.0")
+	}
 	return err
 }
 
@@ -149,7 +151,7 @@ func (r *Resolver) Release(ctx context.Context, version string) (string, error) 
 		}
 		u, err := url.Parse(release)
 		if err != nil || !strings.Contains(u.Path, "/releases/tag/") {
-			return "", fault.New(fault.Upstream, "%s does not lead to a release", latestRelease).WithHint("give the version: --version v1.14.0")
+			return "", fault.New(fault.Upstream, "%s does not lead to a release", latestRelease)
 		}
 		version = path.Base(u.Path)
 	}
