@@ -19,6 +19,7 @@ import (
 // and its schema, and where a command checks them. A flag that is not here is a key of
 // the file all the same. What holds for one command only is under COMMAND/FLAG.
 var constraints = map[string]configfile.Constraints{
+	"dependency": {Expects: "REPOSITORY/PLUGIN:NAME=URL, or a mapping of plugins to mappings of dependencies to URLs", Pattern: `^[^/]+/[^/]+:[^:=]+=.+$`, Separators: []string{":", "="}},
 	"exclude":    {Expects: "REPOSITORY/NAME", Pattern: several(`[^/,]+/[^/,]+`)},
 	"format":     {Enum: []string{"text", "json"}},
 	"header":     {Expects: "NAME:KEY=VALUE, or a mapping of repositories to mappings of header fields to values", Pattern: `^.+:[^:=]+=.+$`, Separators: []string{":", "="}},

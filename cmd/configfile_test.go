@@ -75,6 +75,7 @@ func TestSchemaAndProgramAgree(t *testing.T) {
 		"list: {plugin: a/b}", "push: {skip: [image, chart], source-plain-http: true}", "push: {skip: watcher-image}", "pull: {seeder: none}", "pull: {seeder: {linux/arm64: x}}",
 		"pull: {with-chart: false, with-agent-image: 'example.com/x:y'}", "prune: {store: x}", "quiet: true",
 		"header: 'a:K=env:V'", "header: {a: {K: 'env:V', L: v}, b: {K: v}}", "header: ['a:K=v', 'b:K=v']", "ca-file: [a, b]",
+		"dependency: {a/b: {c: 'x=y:{os}'}, a/b@v1: {d: x}}", "dependency: 'a/b@v1:c=https://x/y'", "dependency: [a/b:c=d]",
 	}
 	bad := []string{
 		"[]", "x", "file: x", "help: true", "platfrom: x", "platform: linux", "platform: 5", "platform: [[all]]", "platform: linux/AMD64", "plugin: kubectl", "plugin: a/b/c", "plugin: [null]", "exclude: ','",
@@ -82,6 +83,7 @@ func TestSchemaAndProgramAgree(t *testing.T) {
 		"stall-timeout: 30", "stall-timeout: soon", "stall-timeout: -5s", "max-rate: fast", "max-rate: true", "max-rate: '1,000'", "max-size: huge", "max-size: '1,000'", "version: 1.14", "version: [v1.14.0]", "version: {output: x}", "lock: {output: x}", "lock: [x]", "lock: null",
 		"list: {output: x}", "verify: x", "verify: null", "push: {skip: agent}", "pull: {seeder: x}", "pull: {with-chart: 5}", "quiet: yes", "quiet: 1", "format: yaml", "format: {a: b}", "schema: {}", "completion: {}", "bash: {}",
 		"pull: {pull: {}}", "pull: {file: x}", "store: {}", "target: x", "header: K=v", "header: a", "header: {a: v}", "header: {a: {K: [v]}}",
+		"dependency: a/b=c", "dependency: {a/b: c}", "dependency: {a/b: {c: [d]}}",
 	}
 	for _, file := range good {
 		judge(t, schema, grammar, file, true)
@@ -150,7 +152,7 @@ func TestEveryFlagIsAKey(t *testing.T) {
 // valueFor returns a value that a flag takes.
 func valueFor(f *pflag.Flag) any {
 	samples := map[string]any{
-		"platform": "linux/arm64", "plugin": "a/b", "exclude": "a/b", "repository": "a=b", "header": "a:K=v", "seeder": "linux/arm64=x", "skip": "chart", "max-rate": "2MiB", "max-size": "2GiB", "via": "https://a.example=https://b.example",
+		"platform": "linux/arm64", "plugin": "a/b", "exclude": "a/b", "repository": "a=b", "header": "a:K=v", "dependency": "a/b:c=d", "seeder": "linux/arm64=x", "skip": "chart", "max-rate": "2MiB", "max-size": "2GiB", "via": "https://a.example=https://b.example",
 	}
 	if v, ok := samples[f.Name]; ok {
 		return v

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
@@ -16,7 +18,7 @@ import (
 type selectionFlags struct {
 	resolve.Selection
 	subsetFlags
-	repositories, headers []string
+	repositories, headers, dependencies []string
 }
 
 // register registers the flags of a command that does something with images and the chart.
@@ -29,6 +31,7 @@ func (s *selectionFlags) register(c *cobra.Command, does string) {
 	headerFlag(flags, &s.headers)
 	flags.StringArrayVar(&s.plugins, "plugin", nil, "plugin to mirror, as `REPOSITORY/NAME[@VERSION]`, beside those of --values; repeatable, or several with commas (default: all, in their newest version)")
 	flags.StringArrayVar(&s.exclude, "exclude", nil, "plugin to leave out, as `REPOSITORY/NAME`; repeatable, or several with commas")
+	flags.StringArrayVar(&s.dependencies, "dependency", nil, "another build of a plugin's dependency than the index names, as `REPOSITORY/PLUGIN[@VERSION]:NAME=URL`, or a path; {os} and {arch} in it stand for the platform's, ?checksum=sha256:HEX pins it; repeatable")
 	flags.StringArrayVar(&s.platforms, "platform", nil, "platform to mirror for, as `OS/ARCH`, or all; repeatable, or several with commas (default: linux/amd64)")
 	flags.StringVar(&s.Lock, "lock", "", "lock `FILE` to enforce: what is selected is taken of it, by default all; whatever it lacks, or has otherwise, is an error")
 	flags.BoolVar(&s.RequireChecksums, "require-checksums", false, "refuse files that nobody vouches for")
@@ -64,6 +67,9 @@ func (s *selectionFlags) selection(g *global) (resolve.Selection, error) {
 	if sel.Headers, err = g.headers(s.headers); err != nil {
 		return sel, err
 	}
+	if sel.Replacements, err = parseEach("dependency", s.dependencies, parseReplacement); err != nil {
+		return sel, err
+	}
 	sub, err := s.options()
 	if err != nil {
 		return sel, err
@@ -95,6 +101,20 @@ func parseEach[T any](flag string, values []string, parse func(string) (T, error
 		all = append(all, parsed)
 	}
 	return all, nil
+}
+
+// parseReplacement does not quote what it cannot read: that may be a URL with a password.
+func parseReplacement(given string) (r index.Replacement, err error) {
+	left, raw, found := strings.Cut(given, "=")
+	colon := strings.LastIndex(left, ":")
+	if !found || colon < 1 || raw == "" || strings.Contains(left, "://") {
+		return r, errors.New("one of them is not of the form REPOSITORY/PLUGIN:NAME=URL")
+	}
+	if r.Plugin, err = agent.ParsePluginKey(left[:colon]); err != nil {
+		return r, err
+	}
+	r.Dependency, r.URL = left[colon+1:], raw
+	return r, agent.CheckName("dependency", r.Dependency)
 }
 
 func pluginKeys(flag string, values []string) ([]agent.PluginKey, error) {

@@ -57,7 +57,7 @@ Only documents are read. To compare every file with the lock: verify TARGET`,
 }
 
 // upstreamFlags have no meaning for a mirror.
-var upstreamFlags = []string{"version", "repository", "header", "values", "lock", "require-checksums", "exec-template", "no-exec-templates", "with-agent-image", "watcher-image", "with-chart"}
+var upstreamFlags = []string{"version", "repository", "header", "values", "dependency", "lock", "require-checksums", "exec-template", "no-exec-templates", "with-agent-image", "watcher-image", "with-chart"}
 
 // refuseUpstreamFlags refuses flags about upstream on the command line. Those in the environment may be
 // meant for other commands.
@@ -155,6 +155,9 @@ func writeListTable(out *strings.Builder, l *mirror.Listing) {
 		}
 	}
 	w.Flush()
+	for _, p := range l.Plugins {
+		writeReplaced(out, lock.ReplacedIn([]lock.Plugin{p.Plugin}))
+	}
 	if fromNewest {
 		out.WriteString("* only a newer version of the plugin lists it, but the agent looks for it all the same\n")
 	}

@@ -99,6 +99,7 @@ func lockSummary(file string, l *lock.Lock, configured *configured.Agent) string
 	writeConfigured(&out, configured)
 	fmt.Fprintf(&out, "%s pins %s and %s for %s\n", file, count(len(l.Plugins), "plugin"), count(len(l.Artifacts), "file"), agent.JoinPlatforms(l.Platforms))
 	writeChecksums(&out, l.Artifacts, func(a lock.Artifact) (string, lock.ChecksumSource) { return a.URL, a.VerifiedBy })
+	writeReplaced(&out, lock.ReplacedIn(l.Plugins))
 	writeMembers(&out, l.AgentImage, l.WatcherImage, l.Chart)
 	fmt.Fprintf(&out, "next: commit it, and pull with --lock %s\n", file)
 	return out.String()

@@ -70,6 +70,13 @@ func countsBySource(counts map[lock.ChecksumSource]int) string {
 	return strings.Join(parts, ", ")
 }
 
+// writeReplaced lists the dependencies of plugins that are not their index's.
+func writeReplaced(out *strings.Builder, all []lock.Replaced) {
+	for _, d := range all {
+		out.WriteString(tameName(d.String()) + "\n")
+	}
+}
+
 // writeMembers lists what a bundle holds beside plugins.
 func writeMembers(out *strings.Builder, agentImage, watcherImage *lock.Image, chart *lock.Chart) {
 	writeImage(out, "agent image", agentImage)

@@ -83,6 +83,7 @@ func pullSummary(r *mirror.Result) string {
 		fmt.Fprintf(&out, "%s: %s downloaded, %s reused\n", count(len(r.Artifacts), "file"), size(r.FetchedBytes), size(r.ReusedBytes))
 	}
 	writeChecksums(&out, r.Artifacts, func(a mirror.ArtifactResult) (string, lock.ChecksumSource) { return a.URL, a.VerifiedBy })
+	writeReplaced(&out, lock.ReplacedIn(r.Plugins))
 	writeMembers(&out, r.AgentImage, r.WatcherImage, r.Chart)
 	if len(r.NotSelected) > 0 {
 		fmt.Fprintf(&out, "some of it is also offered for %s: add --platform OS/ARCH\n", agent.JoinPlatforms(r.NotSelected))

@@ -88,6 +88,7 @@ func verifySummary(v *mirror.Verification, verbose bool) string {
 	}
 	writeProblems(&out, v.Problems)
 	writeFiles(&out, v, verbose)
+	writeReplaced(&out, v.Replaced)
 	writeAgents(&out, v.Agents)
 	writeAgainst(&out, v)
 	if v.Values != nil {

@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -64,6 +65,7 @@ func (s *Session) warnOfLostChecksums(plan *resolve.Plan, replaces string) error
 	if replaces == "" || err != nil {
 		return nil // what is no lock had no vouchers
 	}
+	s.warnOfLostReplacements(before, plan.Lock, replaces)
 	var unknown []string
 	for _, lost := range before.LostChecksums(plan.Lock) {
 		if plan.Unasked[lost.URL] {
@@ -81,6 +83,25 @@ func (s *Session) warnOfLostChecksums(plan *resolve.Plan, replaces string) error
 	}
 	return fault.New(fault.Upstream, "%s has checksums of publishers that cannot be asked for now:\n%s", replaces, strings.Join(unknown, "\n")).
 		WithHint("run it again later; to pin these files without a checksum all the same, write another file and compare the two with the command diff")
+}
+
+// warnOfLostReplacements warns of dependencies that are the index's again, in whatever version of
+// the plugin.
+func (s *Session) warnOfLostReplacements(before, now *lock.Lock, replaces string) {
+	told := map[string]bool{}
+	for _, was := range lock.ReplacedIn(before.Plugins) {
+		for _, p := range now.Plugins {
+			what := fmt.Sprintf("%s of %s/%s", was.Dependency, p.Repository, p.Name)
+			again := p.Repository == was.Plugin.Repository && p.Name == was.Plugin.Name && !told[what] &&
+				slices.ContainsFunc(p.Builds, func(b lock.Build) bool {
+					return slices.ContainsFunc(b.Dependencies, func(d lock.Dependency) bool { return d.Name == was.Dependency && d.Replaces == "" })
+				})
+			if again {
+				told[what] = true
+				s.warn(fmt.Sprintf("%s is the index's again: in %s, it was %s; --dependency says so", what, replaces, was.URL))
+			}
+		}
+	}
 }
 
 // pin completes a plan's lock, with what is known and with what comes of downloads.

@@ -41,6 +41,8 @@ type Verification struct {
 	Problems []audit.Problem `json:"problems"`
 	// Agents are what agents would do, by platform.
 	Agents []audit.Prediction `json:"agents"`
+	// Replaced are the dependencies that are not the index's.
+	Replaced []lock.Replaced `json:"replaced,omitempty"`
 	// Against is what the target was compared with.
 	Against *Against `json:"against,omitempty"`
 	// Values is what an agent with given values would do.

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
@@ -164,6 +165,13 @@ func (v *verifying) finish() (*Verification, error) {
 	r.Files, r.Problems = append([]audit.File{}, v.found.Files()...), append([]audit.Problem{}, v.found.Problems()...)
 	r.Agents = append([]audit.Prediction{}, v.found.Predictions()...)
 	r.Notes, r.Unverified = v.found.Notes(), v.found.Left()
+	for _, g := range v.found.StartStates() {
+		for _, d := range lock.ReplacedIn(g.Lock.Plugins) {
+			if !slices.Contains(r.Replaced, d) {
+				r.Replaced = append(r.Replaced, d)
+			}
+		}
+	}
 	for _, o := range r.Agents {
 		// A problem causes each call that leaves the mirror. If there is none, the call is a problem.
 		if len(r.Problems) == 0 && len(o.External)+len(o.Failures) > 0 {

@@ -14,10 +14,10 @@ import (
 )
 
 // pointAway rewrites every entry for its first platform.
-func pointAway(e *agent.Entry) (Replacement, bool) {
+func pointAway(e *agent.Entry) (Rewritten, bool) {
 	platforms := e.Platforms()
 	if len(platforms) == 0 {
-		return Replacement{}, false
+		return Rewritten{}, false
 	}
 	p := platforms[0]
 	upstream, _ := e.Build(p)
@@ -29,7 +29,7 @@ func pointAway(e *agent.Entry) (Replacement, bool) {
 	for _, ref := range e.RefURLs() {
 		schemas[ref] = "{\n  \"title\": \"inlined\" \n}"
 	}
-	return Replacement{Builds: map[agent.Platform]agent.Build{p: local}, Schemas: schemas}, true
+	return Rewritten{Builds: map[agent.Platform]agent.Build{p: local}, Schemas: schemas}, true
 }
 
 func parseFile(t testing.TB, name string) *Index {
@@ -127,7 +127,7 @@ func TestRewriteWantsEverySchema(t *testing.T) {
 - {name: a, type: source, version: v1, urls: [{url: u, platform: {os: linux, architecture: amd64}}]}
 - {name: b, type: source, version: v1, urls: [{url: u, platform: {os: linux, architecture: amd64}}], jsonSchema: {refURL: "https://u:s3cret@e.com/b.json"}}
 `)
-	_, err := ix.Rewrite(func(e *agent.Entry) (Replacement, bool) {
+	_, err := ix.Rewrite(func(e *agent.Entry) (Rewritten, bool) {
 		r, keep := pointAway(e)
 		r.Schemas = nil
 		return r, keep
@@ -150,8 +150,8 @@ func TestRewriteKeepsWhatIsNamed(t *testing.T) {
   - {url: u3, platform: {os: darwin, architecture: arm64}}
 - {name: b, type: source, version: v1, urls: [{url: u, platform: {os: linux, architecture: amd64}}]}
 `)
-	out, err := ix.Rewrite(func(e *agent.Entry) (Replacement, bool) {
-		return Replacement{Builds: map[agent.Platform]agent.Build{
+	out, err := ix.Rewrite(func(e *agent.Entry) (Rewritten, bool) {
+		return Rewritten{Builds: map[agent.Platform]agent.Build{
 			{OS: "linux", Arch: "amd64"}: {URL: "n1", Checksum: "c1", Dependencies: map[string]string{"y": "m1"}},
 			{OS: "linux", Arch: "arm64"}: {URL: "n2"},
 		}}, e.Name == "a"

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,8 +13,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 )
 
-// Replacement says what a rewritten index holds of one entry.
-type Replacement struct {
+// Rewritten says what a rewritten index holds of one entry.
+type Rewritten struct {
 	// Builds are the platforms that remain, with their URLs and the dependencies that remain.
 	Builds map[agent.Platform]agent.Build
 	// Schemas has the text of each of [agent.Entry.RefURLs].
@@ -23,7 +24,7 @@ type Replacement struct {
 // Rewrite returns the index with only the entries for which replace returns a
 // replacement. Every other key stays as upstream wrote it; the values of JSON
 // schemas stay byte for byte. The result passes [Parse].
-func (ix *Index) Rewrite(replace func(*agent.Entry) (Replacement, bool)) ([]byte, error) {
+func (ix *Index) Rewrite(replace func(*agent.Entry) (Rewritten, bool)) ([]byte, error) {
 	root := ix.document.Content[0]
 	if entries := lookup(root, "entries"); entries != nil && entries.Kind == yaml.SequenceNode {
 		// Decoding passes over what is null.
@@ -107,7 +108,7 @@ func hasFootComment(n *yaml.Node) bool {
 	return n.FootComment != "" || slices.ContainsFunc(n.Content, hasFootComment)
 }
 
-func rewriteEntry(entry *yaml.Node, r Replacement) (*yaml.Node, error) {
+func rewriteEntry(entry *yaml.Node, r Rewritten) (*yaml.Node, error) {
 	urls, err := rewriteURLs(lookup(entry, "urls"), r.Builds)
 	if err != nil {
 		return nil, err
@@ -154,17 +155,24 @@ func rewriteURLs(urls *yaml.Node, builds map[agent.Platform]agent.Build) (*yaml.
 		}
 		item = with(item, "url", text(build.URL))
 		item = with(item, "checksum", text(build.Checksum))
-		kept.Content = append(kept.Content, with(item, "dependencies", remaining(dependencies[p], build.Dependencies)))
+		kept.Content = append(kept.Content, with(item, "dependencies", rewriteDependencies(dependencies[p], build.Dependencies)))
 	}
 	return &kept, nil
 }
 
-func remaining(dependencies *yaml.Node, urls map[string]string) *yaml.Node {
+// rewriteDependencies keeps those that have a URL, and adds those that upstream does not have for
+// the platform.
+func rewriteDependencies(dependencies *yaml.Node, urls map[string]string) *yaml.Node {
 	kept := *dependencies
 	kept.Content = nil
 	for pair := range slices.Chunk(dependencies.Content, 2) {
 		if url, keep := urls[pair[0].Value]; keep {
 			kept.Content = append(kept.Content, pair[0], with(pair[1], "url", text(url)))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(urls)) {
+		if lookup(dependencies, name) == nil {
+			kept.Content = append(kept.Content, text(name), with(&yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}, "url", text(urls[name])))
 		}
 	}
 	if len(kept.Content) == 0 {

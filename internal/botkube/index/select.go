@@ -29,6 +29,9 @@ type Selection struct {
 	// WhereStartable takes each plugin for those platforms that it can start on. Without it, it
 	// must start on all.
 	WhereStartable bool
+	// Replacements are dependencies that are taken from elsewhere. Of several for one, the first
+	// counts.
+	Replacements []Replacement
 }
 
 // Selected is an entry that is mirrored.
@@ -41,6 +44,8 @@ type Selected struct {
 	newestSelected *agent.Entry
 	// MirroredFor are the platforms that it is mirrored for.
 	MirroredFor []agent.Platform
+	// replacements are those of the selection that are for it.
+	replacements []Replacement
 }
 
 // newer returns the other entries whose dependencies the agent may look for.
@@ -65,6 +70,7 @@ func Select(indexes map[string]*Index, s Selection) ([]Selected, []agent.Platfor
 	}
 	var problems []error
 	for i := range selected {
+		selected[i].replacements = s.replacementsFor(selected[i].Key())
 		for _, p := range platforms {
 			if err := startable(selected[i], p); err != nil {
 				problems = append(problems, err)
@@ -255,7 +261,7 @@ func startable(e Selected, p agent.Platform) error {
 	for _, by := range append(e.newer(), e.Entry) {
 		for _, name := range by.DependencyNames() {
 			if _, is := listed[name]; !is {
-				return fmt.Errorf("%s (%s) cannot start on %s: its dependency %q is listed for %s only; leave it out with --exclude %s/%s",
+				return fmt.Errorf("%s (%s) cannot start on %s: its dependency %q is listed for %s only; leave it out with --exclude %s/%s, or supply it: --dependency %[6]s/%[7]s:%[4]s=URL",
 					e.Key(), e.Type, p, name, agent.JoinPlatforms(by.PlatformsOf(name)), e.Repository, e.Name)
 			}
 		}
@@ -268,10 +274,14 @@ type SelectedDependency struct {
 	URL string
 	// FromNewest says that only a newer entry lists it.
 	FromNewest bool
+	// Replacement, if not nil, says where the URL is from. Replaced is what the index has, or "" if
+	// it has none for the platform.
+	Replacement *Replacement
+	Replaced    string
 }
 
 // Dependencies returns what the entry's dependency directory needs on a platform, by name: its
-// own, and those that only a newer entry lists.
+// own, those that only a newer entry lists, and replacements in their place.
 func (s Selected) Dependencies(p agent.Platform) map[string]SelectedDependency {
 	all := map[string]SelectedDependency{}
 	for _, newer := range s.newer() {
@@ -283,6 +293,12 @@ func (s Selected) Dependencies(p agent.Platform) map[string]SelectedDependency {
 	own, _ := s.Build(p)
 	for name, url := range own.Dependencies {
 		all[name] = SelectedDependency{URL: url}
+	}
+	for i, r := range s.replacements {
+		if d := all[r.Dependency]; d.Replacement == nil && r.suits(p) && s.lists(r.Dependency) {
+			own := slices.Contains(s.DependencyNames(), r.Dependency)
+			all[r.Dependency] = SelectedDependency{URL: r.At(p), FromNewest: !own, Replacement: &s.replacements[i], Replaced: d.URL}
+		}
 	}
 	return all
 }

@@ -2,6 +2,8 @@ package index
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -130,11 +132,11 @@ func TestSelectRefuses(t *testing.T) {
 		"no URL": {Selection{Plugins: keys(t, "shop/only"), Platforms: platforms(t, "darwin/arm64")},
 			"shop/only@v1.0.0 (source) cannot start on darwin/arm64: its index entry has a binary for darwin/arm64, linux/amd64 only; leave it out with --exclude shop/only"},
 		"a dependency for others only": {Selection{Plugins: keys(t, "shop/lacks"), Platforms: arm64},
-			`shop/lacks@v1.0.0 (source) cannot start on linux/arm64: its dependency "dep" is listed for linux/amd64 only; leave it out with --exclude shop/lacks`},
+			`shop/lacks@v1.0.0 (source) cannot start on linux/arm64: its dependency "dep" is listed for linux/amd64 only; leave it out with --exclude shop/lacks, or supply it: --dependency shop/lacks:dep=URL`},
 		"nowhere": {Selection{Plugins: keys(t, "shop/lacks"), Platforms: arm64, WhereStartable: true},
-			`shop/lacks@v1.0.0 (source) cannot start on linux/arm64: its dependency "dep" is listed for linux/amd64 only; leave it out with --exclude shop/lacks`},
+			`shop/lacks@v1.0.0 (source) cannot start on linux/arm64: its dependency "dep" is listed for linux/amd64 only; leave it out with --exclude shop/lacks, or supply it: --dependency shop/lacks:dep=URL`},
 		"no binary and a dependency, both said": {Selection{Plugins: keys(t, "shop/only", "shop/lacks"), Platforms: arm64},
-			`shop/lacks@v1.0.0 (source) cannot start on linux/arm64: its dependency "dep" is listed for linux/amd64 only; leave it out with --exclude shop/lacks
+			`shop/lacks@v1.0.0 (source) cannot start on linux/arm64: its dependency "dep" is listed for linux/amd64 only; leave it out with --exclude shop/lacks, or supply it: --dependency shop/lacks:dep=URL
 shop/only@v1.0.0 (source) cannot start on linux/arm64: its index entry has a binary for darwin/arm64, linux/amd64 only; leave it out with --exclude shop/only`},
 	} {
 		if _, _, err := Select(indexes, tt.selection); err == nil || err.Error() != tt.want {
@@ -156,17 +158,104 @@ func TestDependencies(t *testing.T) {
 		plugins []string
 		want    string
 	}{
-		{[]string{"r/a@v1"}, "map[all:{a1 false} last:{z3 true} later:{l3 true} own:{o1 false}]"},
-		{[]string{"r/a@v1", "r/a@v2"}, "map[all:{a1 false} last:{z3 true} later:{l2 true} own:{o1 false}]"},
-		{[]string{"r/a@v2"}, "map[all:{a2 false} last:{z3 true} later:{l2 false}]"},
-		{[]string{"r/a"}, "map[all:{a3 false} last:{z3 false} later:{l3 false}]"},
+		{[]string{"r/a@v1"}, "all=a1 last=z3* later=l3* own=o1"},
+		{[]string{"r/a@v1", "r/a@v2"}, "all=a1 last=z3* later=l2* own=o1"},
+		{[]string{"r/a@v2"}, "all=a2 last=z3* later=l2"},
+		{[]string{"r/a"}, "all=a3 last=z3 later=l3"},
 	} {
 		selected, on, err := Select(indexes, Selection{Plugins: keys(t, tt.plugins...), AllPlatforms: true})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := fmt.Sprint(selected[0].Dependencies(on[0])); got != tt.want {
+		if got := listed(selected[0], on[0]); got != tt.want {
 			t.Errorf("%s: %s, want %s", selected[0].Key(), got, tt.want)
+		}
+	}
+}
+
+// listed returns dependencies as NAME=URL, with * if only a newer entry lists them, and with what
+// is replaced in brackets.
+func listed(s Selected, p agent.Platform) string {
+	all := s.Dependencies(p)
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		d := all[name]
+		text := name + "=" + d.URL
+		if d.FromNewest {
+			text += "*"
+		}
+		if d.Replacement != nil {
+			text += "[" + d.Replaced + "]"
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, " ")
+}
+
+// TestReplacements wants them in the place of what entries list, for each platform of the
+// plugin, and nowhere else.
+func TestReplacements(t *testing.T) {
+	t.Parallel()
+	indexes := map[string]*Index{"r": parseText(t, `entries:
+- name: a
+  type: source
+  version: v1
+  urls:
+    - {url: u, platform: {os: linux, architecture: amd64}, dependencies: {own: {url: o1}, all: {url: a1}}}
+    - {url: u, platform: {os: linux, architecture: arm64}}
+- name: a
+  type: source
+  version: v2
+  urls:
+    - {url: u, platform: {os: linux, architecture: amd64}, dependencies: {all: {url: a2}, later: {url: l2}}}
+    - {url: u, platform: {os: linux, architecture: arm64}, dependencies: {all: {url: b2}}}
+- {name: b, type: source, version: v1, urls: [{url: u, platform: {os: linux, architecture: amd64}, dependencies: {all: {url: b}}}]}
+`)}
+	both := platforms(t, "linux/amd64", "linux/arm64")
+	replace := func(key, dependency, url string) Replacement {
+		return Replacement{Plugin: keys(t, key)[0], Dependency: dependency, URL: url}
+	}
+	every := []Replacement{replace("r/a", "own", "n-{os}-{arch}"), replace("r/a", "later", "n?{arch}"), replace("r/a", "all", "n")}
+	only := replace("r/a", "later", "pinned")
+	only.Platform = both[1]
+	for _, tt := range []struct {
+		plugin       string
+		replacements []Replacement
+		want         []string // of each platform
+	}{
+		{"r/a@v1", every, []string{"all=n[a1] later=n?amd64*[l2] own=n-linux-amd64[o1]", "all=n[b2] later=n?arm64*[] own=n-linux-arm64[]"}},
+		{"r/a", every, []string{"all=n[a2] later=n?amd64[l2]", "all=n[b2] later=n?arm64[]"}},
+		{"r/a", append([]Replacement{replace("r/a@v2", "later", "first"), replace("r/a@v1", "all", "x"), replace("r/b", "all", "x")}, every[1]), []string{"all=a2 later=first[l2]", "all=b2 later=first[]"}},
+		{"r/a", []Replacement{only}, []string{"all=a2 later=l2", "all=b2 later=pinned[]"}},
+	} {
+		selected, on, err := Select(indexes, Selection{Plugins: keys(t, tt.plugin), Platforms: both, Replacements: tt.replacements})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range tt.want {
+			if got := listed(selected[0], on[i]); got != want {
+				t.Errorf("%s for %s: %s, want %s", tt.plugin, on[i], got, want)
+			}
+		}
+	}
+	if _, _, err := Select(indexes, Selection{Plugins: keys(t, "r/b"), Platforms: both, Replacements: []Replacement{replace("r/b", "all", "x")}}); err == nil {
+		t.Error("a platform was made that the plugin does not have")
+	}
+	for want, r := range map[string]Replacement{
+		"":                                   replace("r/a@v1", "later", ""),
+		`no repository "s"; there is: r`:     replace("s/a", "all", ""),
+		`no plugin in r "c"; there is: a, b`: replace("r/c", "all", ""),
+		`no version of r/a "v3"; there is: v1, v2`:               replace("r/a@v3", "all", ""),
+		`no dependency of r/a "alll"; there is: all, later, own`: replace("r/a", "alll", ""),
+		`no dependency of r/a@v2 "own"; there is: all, later`:    replace("r/a@v2", "own", ""),
+	} {
+		if err := CheckReplacement(indexes, r); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", r, err, want)
+		}
+	}
+	for url, want := range map[string]string{"{os}/{arch}": "", "x": "", "{OS}{os}": "{OS}", "{": "", "a}{": "", "{}": "{}", "{os}{arch }": "{arch }"} {
+		if got := replace("r/a", "all", url).UnknownPlaceholder(); got != want {
+			t.Errorf("%s: %q, want %q", url, got, want)
 		}
 	}
 }

@@ -13,6 +13,8 @@ type ChecksumSource string
 const (
 	// ByIndex means that the index gave the checksum.
 	ByIndex ChecksumSource = "index"
+	// ByFlag means that who made the lock gave it, with --dependency.
+	ByFlag ChecksumSource = "flag"
 	// ByPublisher means that a checksum file beside the artifact gave it.
 	ByPublisher ChecksumSource = "publisher"
 	// ByLock means that an earlier lock gave it. No lock has it: only results of a run
@@ -23,7 +25,7 @@ const (
 )
 
 // ChecksumSources are all sources, strongest first.
-var ChecksumSources = []ChecksumSource{ByIndex, ByPublisher, ByLock, ByNone}
+var ChecksumSources = []ChecksumSource{ByIndex, ByFlag, ByPublisher, ByLock, ByNone}
 
 // What names the source in messages.
 func (v ChecksumSource) What() string {
@@ -32,6 +34,8 @@ func (v ChecksumSource) What() string {
 		return "nobody"
 	case ByPublisher:
 		return "the publisher"
+	case ByFlag:
+		return "--dependency"
 	}
 	return "the " + string(v)
 }

@@ -246,6 +246,7 @@ func (c *checking) checkPlugin(p Plugin) {
 				c.report("dependency %.100q stands twice", d.Name)
 			}
 			c.checkPinned(d.URL, "dependency "+printable(d.Name))
+			c.checkReplaces(d)
 		}
 	}
 	c.checkTemplates(p)
@@ -262,6 +263,21 @@ func (c *checking) checkPinned(raw, what string) {
 	archive, pinned := c.artifacts[location.URL]
 	if err == nil && (!pinned || archive == DirArchiveYAML || (archive == DirArchiveAll) != location.IsGit) {
 		c.report("no artifact is pinned for %s", agent.Redact(raw))
+	}
+}
+
+// checkReplaces checks what a dependency replaces: the URL that an index has, which may be one of
+// which nothing could be mirrored.
+func (c *checking) checkReplaces(d Dependency) {
+	if d.Replaces == "" || d.Replaces == ReplacesNothing {
+		return
+	}
+	c.url(d.Replaces, "what dependency %s replaces", printable(d.Name))
+	switch {
+	case !strings.Contains(d.Replaces, "/"):
+		c.report("what dependency %s replaces is neither a URL nor %q", printable(d.Name), ReplacesNothing)
+	case d.Replaces == d.URL:
+		c.report("dependency %s replaces itself", printable(d.Name))
 	}
 }
 

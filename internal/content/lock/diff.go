@@ -194,6 +194,7 @@ func (d *differ) dependencies(about Difference, a, b Build) {
 		about.Dependency = cmp.Or(a, b).Name
 		if both(d, about, a, b, func(d *Dependency) string { return d.URL }) {
 			d.location(about, a.URL, b.URL, false)
+			d.compare(about, AspectReplaces, a.Replaces, b.Replaces)
 			d.compare(about, AspectFromNewest, yesNo[a.FromNewest], yesNo[b.FromNewest])
 		}
 	})

@@ -66,6 +66,8 @@ const (
 	AspectVerifiedWith Aspect = "verifiedWith"
 	// AspectFromNewest is whether only a newer version lists a dependency.
 	AspectFromNewest Aspect = "fromNewest"
+	// AspectReplaces is what the index has for a dependency that is not the index's.
+	AspectReplaces Aspect = "replaces"
 	// AspectName is the name of the chart, AspectReference that of an image.
 	AspectName      Aspect = "name"
 	AspectReference Aspect = "reference"
@@ -154,6 +156,14 @@ func (d Difference) change() string {
 			return "now only a newer version of the plugin lists it"
 		}
 		return "now its own version of the plugin lists it"
+	case AspectReplaces:
+		switch {
+		case d.From == "":
+			return "now it is not the index's, which is " + d.To
+		case d.To == "":
+			return "now it is the index's"
+		}
+		return fmt.Sprintf("it is not the index's, which was %s and is %s", d.From, d.To)
 	case AspectVerifiedBy:
 		return fmt.Sprintf("checksum by %s -> by %s", ChecksumSource(d.From).What(), ChecksumSource(d.To).What())
 	case AspectVerifiedWith:

@@ -119,7 +119,14 @@ type Dependency struct {
 	// plugin lists the dependency, which the agent looks for all the same
 	// (pkg/plugin/manager.go, loadPlugins).
 	FromNewest bool `json:"fromNewest,omitempty"`
+	// Replaces is the URL that the index has, if URL is not the index's: in the form of
+	// [Build.URL], or [ReplacesNothing].
+	Replaces string `json:"replaces,omitempty"`
 }
+
+// ReplacesNothing is the value of [Dependency.Replaces] for a dependency that the index does not
+// have for the platform.
+const ReplacesNothing = "nothing"
 
 // Image is a container image, for some of its platforms.
 type Image struct {

@@ -39,16 +39,16 @@ func rewrite(l *lock.Lock, r lock.Repository, upstream Index, builds func(lock.P
 	}
 	var problem error
 	plugins := pluginsOf(l, r.Name)
-	rewritten, err := ix.Rewrite(func(e *agent.Entry) (index.Replacement, bool) {
+	rewritten, err := ix.Rewrite(func(e *agent.Entry) (index.Rewritten, bool) {
 		p, named := plugins[keyOf(e)]
 		if !named || problem != nil {
-			return index.Replacement{}, false
+			return index.Rewritten{}, false
 		}
 		made, err := builds(p)
 		if err != nil {
 			problem = fmt.Errorf("plugin %s: %w", p.Key(), err)
 		}
-		return index.Replacement{Builds: made, Schemas: upstream.schemasOf(e, base)}, true
+		return index.Rewritten{Builds: ownDependencies(p, made), Schemas: upstream.schemasOf(e, base)}, true
 	})
 	if problem != nil {
 		return nil, fmt.Errorf("rewriting the index of %q: %w", r.Name, problem)

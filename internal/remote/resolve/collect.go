@@ -37,17 +37,32 @@ type artifact struct {
 
 type given struct {
 	agent.Checksum
-	by string
+	origin
+}
+
+// origin is who names a URL.
+type origin struct {
+	// by is who in messages, source who in the lock.
+	by     string
+	source lock.ChecksumSource
+	// base is what the URL is relative to.
+	base *url.URL
+}
+
+func (repo *repository) origin() origin {
+	return origin{"the index of " + repo.Name, lock.ByIndex, repo.url}
 }
 
 type collection struct {
 	plugins   []lock.Plugin
 	artifacts map[string]*artifact
 	local     []LocalTemplates
+	// here is the directory that paths of replacements are relative to.
+	here *url.URL
 }
 
-func collect(repositories []*repository, selected []index.Selected) (*collection, error) {
-	c := &collection{artifacts: map[string]*artifact{}}
+func collect(repositories []*repository, selected []index.Selected, here *url.URL) (*collection, error) {
+	c := &collection{artifacts: map[string]*artifact{}, here: here}
 	var problems []error
 	for _, e := range selected {
 		i := slices.IndexFunc(repositories, func(r *repository) bool { return r.Name == e.Repository })
@@ -72,13 +87,13 @@ func (c *collection) build(repo *repository, e index.Selected, p agent.Platform)
 	upstream, _ := e.Build(p)
 	out := lock.Build{Platform: p}
 	var err error
-	if out.URL, err = c.add(repo, upstream.URL, upstream.Checksum); err != nil {
+	if out.URL, err = c.add(repo.origin(), upstream.URL, upstream.Checksum); err != nil {
 		return out, err
 	}
 	dependencies := e.Dependencies(p)
 	for _, name := range slices.Sorted(maps.Keys(dependencies)) {
-		d := lock.Dependency{Name: name, FromNewest: dependencies[name].FromNewest}
-		if d.URL, err = c.add(repo, dependencies[name].URL, ""); err != nil {
+		d, err := c.dependency(repo, name, dependencies[name])
+		if err != nil {
 			return out, fmt.Errorf("dependency %q: %w", name, err)
 		}
 		out.Dependencies = append(out.Dependencies, d)
@@ -86,14 +101,28 @@ func (c *collection) build(repo *repository, e index.Selected, p agent.Platform)
 	return out, nil
 }
 
+func (c *collection) dependency(repo *repository, name string, d index.SelectedDependency) (out lock.Dependency, err error) {
+	from := repo.origin()
+	out = lock.Dependency{Name: name, FromNewest: d.FromNewest}
+	if d.Replacement != nil {
+		from = origin{"--dependency " + d.Replacement.String(), lock.ByFlag, c.here}
+		out.Replaces = replaced(repo.url, d.Replaced)
+	}
+	out.URL, err = c.add(from, d.URL, "")
+	if out.Replaces == out.URL {
+		out.Replaces = ""
+	}
+	return out, err
+}
+
 // add records the artifact of a URL, which it returns in the form of [lock.Build].
-func (c *collection) add(repo *repository, raw, checksum string) (string, error) {
-	location, err := locate(repo.url, raw)
+func (c *collection) add(from origin, raw, checksum string) (string, error) {
+	location, err := locate(from.base, raw)
 	if err != nil {
 		return "", err
 	}
 	if location.IsGit && checksum != "" {
-		return "", fmt.Errorf("the index gives a checksum for %s, and a git repository can have none: the agent refuses that", agent.Redact(raw))
+		return "", fmt.Errorf("%s gives a checksum for %s, and a git repository can have none: the agent refuses that", from.by, agent.Redact(raw))
 	}
 	var kind lock.DirArchive
 	if location.IsGit {
@@ -103,10 +132,10 @@ func (c *collection) add(repo *repository, raw, checksum string) (string, error)
 	if err != nil {
 		return "", err
 	}
-	if err := a.vouch(repo, location, checksum); err != nil {
+	if err := a.vouch(from, location, checksum); err != nil {
 		return "", err
 	}
-	return agent.Redact(location.Normalized), checkSource(repo.url, location, a)
+	return agent.Redact(location.Normalized), checkSource(from.base, location, a)
 }
 
 // locate reads a URL of an index that lies at base.
@@ -124,8 +153,7 @@ func locate(base *url.URL, raw string) (agent.Location, error) {
 }
 
 // The agent lets the key checksum win over that of the URL; here both count.
-func (a *artifact) vouch(repo *repository, location agent.Location, checksum string) error {
-	by := "the index of " + repo.Name
+func (a *artifact) vouch(from origin, location agent.Location, checksum string) error {
 	var files []string
 	if file, ok := strings.CutPrefix(checksum, "file:"); ok {
 		files = append(files, file)
@@ -134,20 +162,20 @@ func (a *artifact) vouch(repo *repository, location agent.Location, checksum str
 		if err != nil {
 			return err
 		}
-		a.checksums = append(a.checksums, given{parsed, by})
+		a.checksums = append(a.checksums, given{parsed, from})
 	}
 	if location.Checksum != nil {
-		a.checksums = append(a.checksums, given{*location.Checksum, by})
+		a.checksums = append(a.checksums, given{*location.Checksum, from})
 	}
 	if location.ChecksumFile != "" {
 		files = append(files, location.ChecksumFile)
 	}
 	for _, file := range files {
-		abs, err := agent.ResolveLocation(repo.url, file)
+		abs, err := agent.ResolveLocation(from.base, file)
 		if err != nil {
 			return err
 		}
-		if err := checkLocal(repo.url, abs); err != nil {
+		if err := checkLocal(from.base, abs); err != nil {
 			return fmt.Errorf("its checksum file: %w", err)
 		}
 		a.checksumFiles = append(a.checksumFiles, abs)
@@ -264,8 +292,10 @@ func (a *artifact) entry() (lock.Artifact, fetch.Request) {
 	switch {
 	case len(a.publishers) > 0:
 		entry.VerifiedBy = lock.ByPublisher
-	case len(a.checksums) > 0:
+	case slices.ContainsFunc(a.checksums, func(g given) bool { return g.source == lock.ByIndex }):
 		entry.VerifiedBy = lock.ByIndex
+	case len(a.checksums) > 0:
+		entry.VerifiedBy = lock.ByFlag
 	}
 	return entry, request
 }

@@ -3,6 +3,7 @@ package resolve
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"slices"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
@@ -103,7 +104,7 @@ func (r *Resolver) currentPlugins(ctx context.Context, c *Current, pinned *lock.
 	selected, err := selectPinned(c.Indexes, pinned)
 	var found *collection
 	if err == nil {
-		found, err = collect(repositories, selected)
+		found, err = collect(repositories, selected, &url.URL{Scheme: "file", Path: "/"})
 	}
 	if err == nil {
 		err = found.templates(selected, Templates{}, pinned)
@@ -147,7 +148,7 @@ func schemasOf(l *lock.Lock, repository string) []lock.Schema {
 
 // selectPinned selects the entries of the plugins of a lock, for the lock's platforms.
 func selectPinned(indexes map[string]*index.Index, pinned *lock.Lock) ([]index.Selected, error) {
-	sel := index.Selection{AllPlatforms: true, WhereStartable: true}
+	sel := index.Selection{AllPlatforms: true, WhereStartable: true, Replacements: pinnedReplacements(pinned)}
 	platforms := map[string][]agent.Platform{}
 	id := func(repository string, t agent.PluginType, name, version string) string {
 		return fmt.Sprintf("%s %s/%s@%s", t, repository, name, version)

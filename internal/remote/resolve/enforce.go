@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
@@ -13,6 +14,9 @@ import (
 // enforce holds a plan against a lock, and takes over what the lock pins.
 func enforce(plan *Plan, pinned *lock.Lock) error {
 	adoptTemplates(plan.Lock, pinned)
+	if err := otherDependencies(plan.Lock, pinned); err != nil {
+		return err
+	}
 	if err := differences(plan.Lock, pinned); err != nil {
 		return fault.New(fault.Integrity, "what was resolved is not what the lock pins:\n%w", err).
 			WithHint("the lock and the index do not belong together: write a new lock with the command lock")
@@ -32,6 +36,21 @@ func enforce(plan *Plan, pinned *lock.Lock) error {
 	}
 	plan.Enforced = true
 	return nil
+}
+
+// otherDependencies refuses --dependency with another URL than the lock has.
+func otherDependencies(got, pinned *lock.Lock) error {
+	var lines []string
+	for _, d := range lock.Diff(pinned, got) {
+		if d.Subject == lock.SubjectDependency && d.Aspect == lock.AspectURL {
+			lines = append(lines, "  "+d.String())
+		}
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	return fault.New(fault.Integrity, "the lock has another dependency than what was resolved:\n%s", strings.Join(lines, "\n")).
+		WithHint("a lock says itself what it replaces: leave out --dependency; or write a new one with the command lock")
 }
 
 // A plan does not know sizes, digests and vouchers of artifacts.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
@@ -85,7 +86,7 @@ func (a *artifact) ask(files map[string]*checksumFile, pin bool) error {
 	for _, at := range a.checksumURLs() {
 		read, doing := a.guess, "looking for a checksum of %s at %s: %w"
 		if at.named {
-			read, doing = a.named, "reading the checksum file of %s that the index names, %s: %w"
+			read, doing = a.named, "reading the checksum file of %s that is named with it, %s: %w"
 		}
 		err := read(files[at.url], at)
 		if err == nil {
@@ -176,7 +177,7 @@ func (a *artifact) take(data []byte, from string, shared bool) error {
 		return err
 	}
 	for _, sum := range found {
-		a.checksums = append(a.checksums, given{sum, agent.Redact(from)})
+		a.checksums = append(a.checksums, given{sum, origin{by: agent.Redact(from), source: lock.ByPublisher}})
 	}
 	a.publishers = append(a.publishers, agent.Redact(from))
 	return nil

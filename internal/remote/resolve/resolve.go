@@ -111,6 +111,9 @@ func (r *Resolver) Resolve(ctx context.Context, sel Selection) (*Plan, error) {
 			return nil, err
 		}
 	}
+	if err := sel.checkReplacements(indexes); err != nil {
+		return nil, err
+	}
 	selected, platforms, err := index.Select(indexes, sel.Selection)
 	if err != nil {
 		if sel.pinned != nil {
@@ -119,8 +122,11 @@ func (r *Resolver) Resolve(ctx context.Context, sel Selection) (*Plan, error) {
 		}
 		return nil, fault.New(fault.Usage, "selecting plugins: %w", err)
 	}
-	collected, err := collect(repositories, selected)
+	collected, err := collect(repositories, selected, sel.here)
 	if err != nil {
+		return nil, err
+	}
+	if err := r.judgeReplacements(sel.Replacements, selected, platforms); err != nil {
 		return nil, err
 	}
 	if err := collected.templates(selected, sel.Templates, sel.pinned); err != nil {

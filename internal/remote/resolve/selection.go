@@ -49,6 +49,8 @@ type Selection struct {
 	PluginsOnly bool
 	// locked is what Lock holds, and pinned the part of it that is selected. Both may be nil.
 	locked, pinned *lock.Lock
+	// here is the directory that paths of Replacements are relative to.
+	here *url.URL
 }
 
 // Members are what a bundle may hold beside plugins, each unless empty.
@@ -102,6 +104,9 @@ func (r *Resolver) settle(ctx context.Context, sel *Selection) (*configured.Agen
 	}
 	if len(sel.Platforms) == 0 {
 		sel.Platforms = []agent.Platform{{OS: "linux", Arch: "amd64"}}
+	}
+	if err := sel.settleReplacements(); err != nil {
+		return nil, err
 	}
 	return values, sel.settleWatcher(values)
 }

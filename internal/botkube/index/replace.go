@@ -1,0 +1,82 @@
+package index
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+)
+
+// Replacement is where a dependency is taken from, whatever the index has. It also supplies a
+// platform for which the index lists the plugin, but not the dependency.
+type Replacement struct {
+	// Plugin has all versions unless the key has one.
+	Plugin     agent.PluginKey
+	Dependency string
+	// URL may hold {os} and {arch}, which stand for those of the platform.
+	URL string
+	// Platform is the only one that it is for, if it is not zero.
+	Platform agent.Platform
+	// Pinned says that a lock has it.
+	Pinned bool
+}
+
+// String returns what names the replacement: REPOSITORY/PLUGIN:DEPENDENCY.
+func (r Replacement) String() string { return r.Plugin.String() + ":" + r.Dependency }
+
+// UnknownPlaceholder returns what looks like a placeholder in the URL and is none, or "".
+func (r Replacement) UnknownPlaceholder() string {
+	_, after, found := strings.Cut(r.At(agent.Platform{}), "{")
+	name, _, closed := strings.Cut(after, "}")
+	if !found || !closed {
+		return ""
+	}
+	return "{" + name + "}"
+}
+
+// At returns the URL for a platform.
+func (r Replacement) At(p agent.Platform) string {
+	return strings.NewReplacer("{os}", p.OS, "{arch}", p.Arch).Replace(r.URL)
+}
+
+func (r Replacement) suits(p agent.Platform) bool {
+	return r.Platform == agent.Platform{} || r.Platform == p
+}
+
+func (s Selection) replacementsFor(key agent.PluginKey) (all []Replacement) {
+	for _, r := range s.Replacements {
+		if r.Plugin.Covers(key) {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// lists reports whether the agent looks for a dependency of the entry, on whatever platform.
+func (s Selected) lists(dependency string) bool {
+	return slices.ContainsFunc(append(s.newer(), s.Entry), func(e *agent.Entry) bool { return slices.Contains(e.DependencyNames(), dependency) })
+}
+
+// Takes reports whether something of the entry is replaced.
+func (s Selected) Takes(r Replacement) bool { return r.Plugin.Covers(s.Key()) && s.lists(r.Dependency) }
+
+// CheckReplacement reports a replacement of what the indexes do not have, with what they have.
+func CheckReplacement(indexes map[string]*Index, r Replacement) error {
+	if _, err := find(indexes, r.Plugin, anyType); err != nil {
+		return err
+	}
+	var names []string
+	for _, t := range anyType {
+		for i, e := range indexes[r.Plugin.Repository].Versions(t, r.Plugin.Name) {
+			// The agent looks for those of the newest, whichever version it starts.
+			if i == 0 || r.Plugin.Version == "" || r.Plugin.Version == e.Version {
+				names = append(names, e.DependencyNames()...)
+			}
+		}
+	}
+	if !slices.Contains(names, r.Dependency) {
+		return UnknownName(fmt.Sprintf("dependency of %s", r.Plugin), r.Dependency, names)
+	}
+	return nil
+}

@@ -1,0 +1,41 @@
+package lock
+
+import (
+	"fmt"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+)
+
+// Replaced is a dependency that is not the index's.
+type Replaced struct {
+	Plugin     agent.PluginKey  `json:"plugin"`
+	Type       agent.PluginType `json:"type"`
+	Platform   agent.Platform   `json:"platform"`
+	Dependency string           `json:"dependency"`
+	// URL and Replaces are as in [Dependency].
+	URL      string `json:"url"`
+	Replaces string `json:"replaces"`
+}
+
+// String says in a sentence what is replaced.
+func (r Replaced) String() string {
+	instead := "in the place of " + r.Replaces
+	if r.Replaces == ReplacesNothing {
+		instead = "for which the index has none"
+	}
+	return fmt.Sprintf("%s of %s for %s is not the index's: %s, %s", r.Dependency, r.Plugin, r.Platform, r.URL, instead)
+}
+
+// ReplacedIn returns the dependencies of plugins that are not the index's.
+func ReplacedIn(plugins []Plugin) (all []Replaced) {
+	for _, p := range plugins {
+		for _, b := range p.Builds {
+			for _, d := range b.Dependencies {
+				if d.Replaces != "" {
+					all = append(all, Replaced{p.Key(), p.Type, b.Platform, d.Name, d.URL, d.Replaces})
+				}
+			}
+		}
+	}
+	return all
+}

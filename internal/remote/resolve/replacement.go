@@ -1,0 +1,117 @@
+package resolve
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+)
+
+// settleReplacements refuses replacements that cannot be meant, and takes over those of the lock.
+func (sel *Selection) settleReplacements() error {
+	here, err := indexURL("", ".")
+	if err != nil {
+		return err
+	}
+	if sel.here, err = url.Parse(here + "/"); err != nil {
+		return err
+	}
+	given := sel.Replacements
+	sel.Replacements = nil
+	for _, r := range given {
+		for _, other := range sel.Replacements {
+			if other.Dependency == r.Dependency && (other.Plugin.Covers(r.Plugin) || r.Plugin.Covers(other.Plugin)) {
+				return fault.New(fault.Usage, "--dependency %s is given twice", r).
+					WithHint("give one URL, in which {os} and {arch} stand for those of each platform")
+			}
+		}
+		r.URL = slashed(r.URL)
+		if err := sel.tryReplacement(r); err != nil {
+			return fault.New(fault.Usage, "--dependency %s: %w", r, err)
+		}
+		sel.Replacements = append(sel.Replacements, r)
+	}
+	if sel.pinned != nil {
+		sel.Replacements = append(sel.Replacements, pinnedReplacements(sel.pinned)...)
+	}
+	return nil
+}
+
+// slashed makes of a path with a drive of Windows what is no URL with a scheme.
+func slashed(raw string) string {
+	if filepath.VolumeName(raw) == "" {
+		return raw
+	}
+	return "/" + strings.TrimPrefix(filepath.ToSlash(raw), "/")
+}
+
+// tryReplacement reports what could be downloaded for no platform.
+func (sel *Selection) tryReplacement(r index.Replacement) error {
+	if unknown := r.UnknownPlaceholder(); unknown != "" {
+		return fmt.Errorf("%s stands for nothing; what does is {os} and {arch}", unknown)
+	}
+	_, err := (&collection{artifacts: map[string]*artifact{}}).add(origin{"it", lock.ByFlag, sel.here}, r.At(agent.Platform{OS: "linux", Arch: "amd64"}), "")
+	return err
+}
+
+// pinnedReplacements are those that a lock has, each for one platform.
+func pinnedReplacements(l *lock.Lock) (all []index.Replacement) {
+	for _, d := range lock.ReplacedIn(l.Plugins) {
+		all = append(all, index.Replacement{Plugin: d.Plugin, Dependency: d.Dependency, URL: d.URL, Platform: d.Platform, Pinned: true})
+	}
+	return all
+}
+
+// checkReplacements refuses those of what no index has.
+func (sel *Selection) checkReplacements(indexes map[string]*index.Index) error {
+	for _, r := range sel.Replacements {
+		err := index.CheckReplacement(indexes, r)
+		switch {
+		case err == nil:
+		case r.Pinned:
+			return fault.New(fault.Integrity, "the lock replaces the dependency %s: %w", r, err).
+				WithHint("the lock and the index do not belong together: write a new lock with the command lock")
+		default:
+			return fault.New(fault.Usage, "--dependency %s: %w", r, err).
+				WithHint("it is REPOSITORY/PLUGIN:DEPENDENCY=URL; what each plugin needs: botkube-mirror list --version VERSION")
+		}
+	}
+	return nil
+}
+
+// judgeReplacements tells of those that replace nothing, and refuses one checksum for several files.
+func (r *Resolver) judgeReplacements(replacements []index.Replacement, selected []index.Selected, platforms []agent.Platform) error {
+	for _, given := range replacements {
+		taken := slices.ContainsFunc(selected, func(e index.Selected) bool { return e.Takes(given) })
+		location, err := agent.ParseLocation(given.At(platforms[0]))
+		switch {
+		case given.Pinned:
+		case !taken:
+			r.Note(fmt.Sprintf("--dependency %s replaces nothing: the plugin is not among those that are mirrored", given))
+		case err == nil && location.Checksum != nil && given.At(platforms[0]) != given.At(platforms[len(platforms)-1]):
+			return fault.New(fault.Usage, "--dependency %s: the files for %s cannot all have the one checksum", given, agent.JoinPlatforms(platforms)).
+				WithHint("have each file's checksum in a file: ?checksum=file:URL, with {os} and {arch} in it; or mirror one platform at a time")
+		}
+	}
+	return nil
+}
+
+// replaced returns what an index that lies at base has for a dependency, as [lock.Dependency]
+// records it. It may be nothing that could be mirrored: that may be why it is replaced.
+func replaced(base *url.URL, raw string) string {
+	if raw == "" {
+		return lock.ReplacesNothing
+	}
+	location, err := locate(base, raw)
+	if err != nil {
+		return agent.Redact(raw)
+	}
+	return agent.Redact(cmp.Or(location.Normalized, raw))
+}
