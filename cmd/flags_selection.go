@@ -44,6 +44,17 @@ func (s *selectionFlags) register(c *cobra.Command, does string) {
 	flags.Lookup("with-chart").NoOptDefVal = resolve.Default
 }
 
+func parseRepositories(values []string) (all []agent.Repository, err error) {
+	for _, r := range values {
+		name, url, found := strings.Cut(r, "=")
+		if !found || name == "" || url == "" {
+			return nil, fault.New(fault.Usage, "--repository %q is not of the form NAME=URL", agent.Redact(r))
+		}
+		all = append(all, agent.Repository{Name: name, URL: url})
+	}
+	return all, nil
+}
+
 func headerFlag(flags *pflag.FlagSet, to *[]string) {
 	flags.StringArrayVar(to, "header", nil, "header field for the request of a repository's index, as `NAME:KEY=VALUE`; env:VARIABLE as VALUE takes it from the environment, which keeps a secret off the command line; repeatable")
 }
@@ -56,14 +67,10 @@ func (s *selectionFlags) selection(g *global) (resolve.Selection, error) {
 	if err := checkAllEnabled(sel.AllEnabled, sel.Values); err != nil {
 		return sel, err
 	}
-	for _, r := range s.repositories {
-		name, url, found := strings.Cut(r, "=")
-		if !found || name == "" || url == "" {
-			return sel, fault.New(fault.Usage, "--repository %q is not of the form NAME=URL", agent.Redact(r))
-		}
-		sel.Repositories = append(sel.Repositories, agent.Repository{Name: name, URL: url})
-	}
 	var err error
+	if sel.Repositories, err = parseRepositories(s.repositories); err != nil {
+		return sel, err
+	}
 	if sel.Headers, err = g.headers(s.headers); err != nil {
 		return sel, err
 	}

@@ -50,7 +50,7 @@ func TestInterruptedWhileReading(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for _, args := range []string{
-		"list -", "verify -", "verify {} --against -", "diff - {}", "values - --pvc x",
+		"list -", "verify -", "verify {} --against -", "diff - {}", "outdated -", "values - --pvc x",
 		"unpack - -o {}/out", "push - registry.example.com/x",
 	} {
 		ctx, interrupt := context.WithCancel(t.Context())

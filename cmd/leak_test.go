@@ -100,6 +100,7 @@ func (l leaky) round(t *testing.T, n int, registry string) {
 	do(0, "list", from(l.url)...)
 	do(0, "lock", append(from(l.url), path("lock.json"))...)
 	do(0, "unpack", bundle, "-o", path("dir2"), "-o", "image:"+path("image2.tar"), "--seeder", "none", "-o", path("bundle2.tar"))
+	do(0, "outdated", append([]string{path("lock.json")}, store...)...)
 	for _, target := range []string{bundle, path("dir"), path("image.tar"), path("site"), path("oci")} {
 		do(0, "list", target)
 		do(0, "verify", target)

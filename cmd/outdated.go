@@ -15,7 +15,7 @@ import (
 func outdatedCommand(g *global) *cobra.Command {
 	var net networkFlags
 	var o mirror.OutdatedOptions
-	var headers []string
+	var repositories, headers []string
 	var exitCode bool
 	c := &cobra.Command{
 		Use:   "outdated [LOCK | TARGET]",
@@ -36,6 +36,9 @@ could not be compared.`,
 			if len(args) > 0 {
 				target = args[0]
 			}
+			if o.Repositories, err = parseRepositories(repositories); err != nil {
+				return err
+			}
 			if o.Headers, err = g.headers(headers); err != nil {
 				return err
 			}
@@ -55,6 +58,7 @@ could not be compared.`,
 		},
 	}
 	c.Flags().StringVar(&o.Release, "release", mirror.Newest, "Botkube `VERSION` to compare with, for example v1.15.0, or latest; with the mirror's own version, no newer one is looked for")
+	c.Flags().StringArrayVar(&repositories, "repository", nil, "plugin repository of the mirror as `NAME=URL` of its index, with the user and the password that a mirror does not have; repeatable")
 	headerFlag(c.Flags(), &headers)
 	exitCodeFlag(c, &exitCode)
 	net.register(c)
@@ -120,7 +124,11 @@ func writeVerdict(out *strings.Builder, o *mirror.Outdated) {
 	case len(o.Failed) > 0:
 		fmt.Fprintf(out, "%s: nothing newer was found, but not all could be compared\n", name)
 	default:
-		fmt.Fprintf(out, "%s is up to date%s\n", name, notComparedFiles("; ", o))
+		with := ""
+		if o.Release != nil {
+			with = " with Botkube " + o.Release.Version
+		}
+		fmt.Fprintf(out, "%s is up to date%s%s\n", name, with, notComparedFiles("; ", o))
 	}
 }
 

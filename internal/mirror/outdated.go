@@ -25,6 +25,8 @@ const Newest = "latest"
 type OutdatedOptions struct {
 	// Release is a version of Botkube, or [Newest].
 	Release string
+	// Repositories are those of the mirror whose URL is given with its credentials.
+	Repositories []agent.Repository
 	// Headers are for the requests of the repositories' indexes.
 	Headers []resolve.Header
 }
@@ -158,7 +160,7 @@ func (s *Session) Outdated(ctx context.Context, target string, options OutdatedO
 	o.resolver = s.resolver(nil)
 	var warnings []string
 	o.resolver.Warn = func(text string) { warnings = append(warnings, text) }
-	if o.current, err = o.resolver.Current(ctx, m.Lock, options.Headers); err != nil {
+	if o.current, err = o.resolver.Current(ctx, m.Lock, options.Repositories, options.Headers); err != nil {
 		return nil, err
 	}
 	if err := o.templates(ctx); err != nil {
@@ -475,6 +477,7 @@ func (o *outdating) lockCommand() []string {
 	if !o.hasAll() {
 		o.addPlugins(add)
 	}
+	o.addTemplates(&command)
 	const published = "ghcr.io/kubeshop/botkube:"
 	if im := o.pinned.AgentImage; im != nil {
 		if strings.HasPrefix(im.Reference, published) {
@@ -529,9 +532,35 @@ func (o *outdating) addPlugins(add func(flag, value string)) {
 	}
 }
 
+// addTemplates names the templates that exec does not read by default.
+func (o *outdating) addTemplates(command *[]string) {
+	for _, p := range o.pinned.Plugins {
+		ix := o.current.Indexes[p.Repository]
+		if ix == nil {
+			continue
+		}
+		for _, e := range ix.Versions(p.Type, p.Name) {
+			if e.Version != p.Version || !e.IsExec() {
+				continue
+			}
+			if len(p.Templates) == 0 && e.DefaultTemplates(p.Repository) != "" {
+				*command = append(*command, "--no-exec-templates")
+			}
+			for _, t := range p.Templates {
+				if t.Ref != e.DefaultTemplates(p.Repository) {
+					*command = append(*command, "--exec-template", quote(t.Ref))
+				}
+			}
+		}
+	}
+}
+
 // hasAll reports whether the lock has every plugin of its repositories.
 func (o *outdating) hasAll() bool {
 	if len(o.current.Indexes) < len(o.pinned.Repositories) {
+		return false
+	}
+	if o.pinned.BotkubeVersion != "" && slices.ContainsFunc(o.pinned.Repositories, o.isDefault) && len(o.pinned.Repositories) < len(agent.DefaultRepositories(o.pinned.BotkubeVersion)) {
 		return false
 	}
 	for name, ix := range o.current.Indexes {

@@ -45,10 +45,23 @@ func (c *Current) Fail(ctx context.Context, err error, format string, args ...an
 	return nil
 }
 
-// Current asks for what a lock pins, and downloads no artifact.
-func (r *Resolver) Current(ctx context.Context, pinned *lock.Lock, headers []Header) (*Current, error) {
+// Current asks for what a lock pins, and downloads no artifact. Of the repositories, those that are
+// given have the credentials that a lock has not.
+func (r *Resolver) Current(ctx context.Context, pinned *lock.Lock, given []agent.Repository, headers []Header) (*Current, error) {
 	c := &Current{Plan: &Plan{Lock: &lock.Lock{}}}
-	repositories, err := r.readable(ctx, c, repositoriesOf(pinned), headers)
+	wanted, err := r.repositoriesOf(pinned, given)
+	if err != nil {
+		return nil, err
+	}
+	var sent []Header
+	for _, h := range headers {
+		if slices.ContainsFunc(wanted, func(r agent.Repository) bool { return r.Name == h.Repository }) {
+			sent = append(sent, h)
+		} else {
+			r.noteUnused("--header "+h.Repository+":"+h.Name, h.Repository)
+		}
+	}
+	repositories, err := r.readable(ctx, c, wanted, sent)
 	if err != nil {
 		return nil, err
 	}
@@ -59,11 +72,33 @@ func (r *Resolver) Current(ctx context.Context, pinned *lock.Lock, headers []Hea
 	return c, r.currentMembers(ctx, c, pinned)
 }
 
-func repositoriesOf(l *lock.Lock) (all []agent.Repository) {
+// noteUnused is about a flag that may be meant for other mirrors: a configuration file may have it.
+func (r *Resolver) noteUnused(flag, repository string) {
+	r.Note(fmt.Sprintf("%s is not used: the mirror has no repository %q", flag, repository))
+}
+
+func (r *Resolver) repositoriesOf(l *lock.Lock, given []agent.Repository) (all []agent.Repository, err error) {
+	var names []string
 	for _, r := range l.Repositories {
 		all = append(all, agent.Repository{Name: r.Name, URL: r.URL})
+		names = append(names, r.Name)
 	}
-	return all
+	for _, g := range given {
+		i := slices.Index(names, g.Name)
+		if i < 0 {
+			r.noteUnused("--repository "+g.Name, g.Name)
+			continue
+		}
+		if g.URL, err = indexURL(g.Name, g.URL); err != nil {
+			return nil, err
+		}
+		if agent.Redact(g.URL) != all[i].URL {
+			return nil, fault.New(fault.Usage, "--repository %s is at %s, but the mirror was made of %s", g.Name, agent.Redact(g.URL), all[i].URL).
+				WithHint("give the URL of the mirror, with user and password; --via downloads from another place")
+		}
+		all[i] = g
+	}
+	return all, nil
 }
 
 // IndexesOf reads the indexes of repositories.
