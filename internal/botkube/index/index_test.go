@@ -153,7 +153,7 @@ func TestRewriteKeepsWhatIsNamed(t *testing.T) {
 	out, err := ix.Rewrite(func(e *agent.Entry) (Rewritten, bool) {
 		return Rewritten{Builds: map[agent.Platform]agent.Build{
 			{OS: "linux", Arch: "amd64"}: {URL: "n1", Checksum: "c1", Dependencies: map[string]string{"y": "m1"}},
-			{OS: "linux", Arch: "arm64"}: {URL: "n2"},
+			{OS: "linux", Arch: "arm64"}: {URL: "n2", Dependencies: map[string]string{"z": "m2", "true": "m3"}},
 		}}, e.Name == "a"
 	})
 	want := `entries:
@@ -162,7 +162,7 @@ func TestRewriteKeepsWhatIsNamed(t *testing.T) {
       version: v1
       urls:
         - {url: n1, platform: {os: linux, architecture: amd64}, dependencies: {y: {url: m1}}, checksum: c1}
-        - {url: n2, platform: {os: linux, architecture: arm64}, checksum: ""}
+        - {url: n2, platform: {os: linux, architecture: arm64}, dependencies: {"true": {url: m3}, z: {url: m2}}, checksum: ""}
 `
 	if err != nil || string(out) != want {
 		t.Errorf("%v\n%s", err, out)

@@ -15,6 +15,7 @@ func TestCheckURLs(t *testing.T) {
 		"schema":          func(l *Lock, u string) { l.Repositories[0].Schemas[0].URL = u },
 		"linux/amd64":     func(l *Lock, u string) { l.Plugins[0].Builds[0].URL = u },
 		"dependency":      func(l *Lock, u string) { l.Plugins[0].Builds[0].Dependencies[0].URL = u },
+		"replaces":        func(l *Lock, u string) { l.Plugins[0].Builds[0].Dependencies[0].Replaces = u },
 		"artifacts[0]":    func(l *Lock, u string) { l.Artifacts[0].URL = u },
 		"a checksum file": func(l *Lock, u string) { l.Artifacts[0].VerifiedWith[0] = u },
 		"the chart":       func(l *Lock, u string) { l.Chart.URL = u },

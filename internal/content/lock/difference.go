@@ -158,12 +158,14 @@ func (d Difference) change() string {
 		return "now its own version of the plugin lists it"
 	case AspectReplaces:
 		switch {
-		case d.From == "":
-			return "now it is not the index's, which is " + d.To
 		case d.To == "":
 			return "now it is the index's"
+		case d.From == "" && d.To == ReplacesNothing:
+			return "now it is not the index's, which has none"
+		case d.From == "":
+			return "now it is not the index's, which is " + d.To
 		}
-		return fmt.Sprintf("it is not the index's, which was %s and is %s", d.From, d.To)
+		return fmt.Sprintf("it is not the index's: the index has %s -> %s", d.From, d.To)
 	case AspectVerifiedBy:
 		return fmt.Sprintf("checksum by %s -> by %s", ChecksumSource(d.From).What(), ChecksumSource(d.To).What())
 	case AspectVerifiedWith:
