@@ -37,9 +37,9 @@ type downloads struct {
 }
 
 func (a *ahead) downloads(plan *resolve.Plan, o PullOptions) *downloads {
-	result := newResult(plan, o)
+	result, from := newResult(plan, o), a.instead(plan) // also if the store has it all: the rules are used
 	if o.DryRun {
-		result.From = a.instead(plan)
+		result.From = from
 	}
 	return &downloads{
 		Session: a.Session, plan: plan, result: result, ahead: a, open: plan.OpenTemplates(),

@@ -105,7 +105,7 @@ func (d *downloads) incomplete() error {
 		err := d.failed[url]
 		e.Failures = append(e.Failures, Failure{
 			URL: url, Image: images[url[strings.LastIndex(url, "@")+1:]], Plugins: append([]string{}, needed[url]...), Error: err.Error(), Hint: fault.HintOf(err),
-			ExitCode: int(fault.KindOf(err)), Missing: fetch.IsNotFound(err),
+			ExitCode: int(fault.KindOf(err)), Missing: fetch.IsNotFound(err) && d.Fetch.Instead(url) == "",
 		})
 	}
 	d.result.Failed = e.Failures

@@ -42,6 +42,8 @@ func (c *Client) viaHint(url string, err error) string {
 	case rule == "", refused && status.Code == http.StatusForbidden && status.Says != "":
 	case refused && (status.Code == http.StatusUnauthorized || status.Code == http.StatusForbidden) && !status.Reached:
 		return fmt.Sprintf("%s may want to know who asks: a line of .netrc says so, machine %[1]s login USER password PASSWORD\nor it does not have the file: %s", c.cfg.Via.URL(u).Host, look)
+	case IsNotFound(err):
+		return look + "\nif upstream does not have it either, --exclude leaves the plugin out"
 	case refused && !status.Transient(), errors.Is(err, errWebPage):
 		return look
 	case fault.KindOf(err) == fault.Integrity, transfer.Is[*gitError](err):

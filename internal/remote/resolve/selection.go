@@ -17,6 +17,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
 // Selection says what is mirrored, as the flags of that meaning do.
@@ -156,7 +157,7 @@ func (r *Resolver) Release(ctx context.Context, version string) (string, error) 
 		}
 		u, err := url.Parse(release)
 		if err != nil || !strings.Contains(u.Path, "/releases/tag/") {
-			return "", fault.New(fault.Upstream, "%s does not lead to a release", latestRelease)
+			return "", fault.New(fault.Upstream, "%s leads to %s, which is not a release", latestRelease, transfer.Printable(release, 300))
 		}
 		version = path.Base(u.Path)
 	}

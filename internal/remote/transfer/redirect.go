@@ -28,6 +28,7 @@ func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
 	case len(via) > maxRedirects:
 		return refuse("more than %d times", maxRedirects)
 	}
+	req.URL = c.Via.redirect(req.URL) // over http, if a rule says so: that is the user's word
 	for _, before := range via {
 		// With a cookie that it was just given, the same request is another one.
 		if before.URL.String() == req.URL.String() && len(req.Response.Cookies()) == 0 {
@@ -35,7 +36,6 @@ func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
 		}
 	}
 	req.Header.Del("Referer")
-	req.URL = c.Via.redirect(req.URL)
 	// Whoever sent us away may name any path of the first host, too.
 	astray := slices.ContainsFunc(via, func(r *http.Request) bool { return !sameOrigin(via[0].URL, r.URL) })
 	if astray || !sameOrigin(via[0].URL, req.URL) {

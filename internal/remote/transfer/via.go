@@ -18,7 +18,11 @@ import (
 // Via has the rules that say which URLs are asked of another server: a company's proxy. Only
 // requests follow them. Whatever is written names the URLs that the rules are about. A nil Via has
 // no rules.
-type Via struct{ rules []*viaRule }
+type Via struct {
+	rules []*viaRule
+	// web and registries say of what the rules were asked.
+	web, registries atomic.Bool
+}
 
 // viaRule has what lies below from be asked for below to.
 type viaRule struct {
@@ -138,6 +142,7 @@ func (v *Via) URL(u *url.URL) *url.URL {
 	if v == nil {
 		return u
 	}
+	v.kind(u).Store(true)
 	for _, r := range v.rules {
 		rest, ok := below(r.from, u)
 		if !ok {
@@ -151,6 +156,13 @@ func (v *Via) URL(u *url.URL) *url.URL {
 		return &asked
 	}
 	return u
+}
+
+func (v *Via) kind(u *url.URL) *atomic.Bool {
+	if u.Scheme == "docker" {
+		return &v.registries
+	}
+	return &v.web
 }
 
 // redirect is [Via.URL] for where a server leads. What lies below a right side stays as it is.
@@ -180,13 +192,13 @@ func (v *Via) Through(u *url.URL) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// Unused returns the rules that no URL was for.
+// Unused returns the rules that no URL was for: of those for registries, only if any was asked.
 func (v *Via) Unused() (rules []string) {
 	if v == nil {
 		return nil
 	}
 	for _, r := range v.rules {
-		if !r.used.Load() {
+		if !r.used.Load() && v.kind(r.from).Load() {
 			rules = append(rules, r.String())
 		}
 	}
