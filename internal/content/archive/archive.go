@@ -157,8 +157,8 @@ func open(ctx context.Context, blob Source, format string, limits Limits, window
 
 // walk calls visit with every entry. Archiver passes over what only describes others, as
 // go-getter does (decompress_tar.go, untar). It reads the directory of a zip first.
-func (r *reading) walk(visit func(archiver.FileInfo) error) error {
-	handle := func(_ context.Context, f archiver.FileInfo) error {
+func (r *reading) walk(visit func(archiver.File) error) error {
+	handle := func(_ context.Context, f archiver.File) error {
 		r.budget = nil
 		r.entries++
 		err := r.alive()
@@ -174,15 +174,17 @@ func (r *reading) walk(visit func(archiver.FileInfo) error) error {
 		}
 		return r.stop(r.explain(err))
 	}
+	r.entries = 0
 	if r.format == "zip" {
-		r.budget = &r.limits.DirectoryBytes
-		return archiver.Zip{}.Extract(r.ctx, io.NewSectionReader(r, 0, r.size), handle)
+		budget := r.limits.DirectoryBytes
+		r.budget = &budget
+		return archiver.Zip{}.Extract(r.ctx, io.NewSectionReader(r, 0, r.size), nil, handle)
 	}
 	content, err := r.stream()
 	if err != nil {
 		return err
 	}
-	if err := (archiver.Tar{}).Extract(r.ctx, content, handle); err != nil {
+	if err := (archiver.Tar{}).Extract(r.ctx, content, nil, handle); err != nil {
 		return err
 	}
 	// The checksum of the compressed stream is at its very end. go-getter never reads what
@@ -236,9 +238,12 @@ func (r *reading) extract(pick *selection, sink Sink) error {
 		}
 		return r.copy(sink, content)
 	}
-	// A zip can be read at any place: by its directory, only the one entry is.
-	err := r.walk(func(f archiver.FileInfo) error {
+	wanted := 0
+	err := r.walk(func(f archiver.File) error {
 		best, err := pick.offer(newEntry(f))
+		if best {
+			wanted = r.entries
+		}
 		if best && isTar(r.format) {
 			err = r.replace(sink, pick.best)
 		}
@@ -247,7 +252,14 @@ func (r *reading) extract(pick *selection, sink Sink) error {
 	if err := cmp.Or(err, pick.err()); err != nil || isTar(r.format) {
 		return err
 	}
-	return r.replace(sink, pick.best)
+	// A zip can be read at any place: by its directory, only the one entry is. Archiver opens an
+	// entry only while it is visited.
+	return r.walk(func(f archiver.File) error {
+		if r.entries != wanted {
+			return nil
+		}
+		return r.replace(sink, newEntry(f))
+	})
 }
 
 // replace writes an entry to the sink, in place of an earlier one.

@@ -2,7 +2,9 @@ package archive
 
 import (
 	"archive/tar"
+	"archive/zip"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -10,7 +12,6 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/klauspost/compress/zip"
 	"github.com/mholt/archiver/v4"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
@@ -26,10 +27,10 @@ type entry struct {
 	size int64
 	// problem is why the entry must not be taken, or "". It matters for the wanted file alone.
 	problem string
-	open    func() (fs.File, error)
+	open    func() (io.ReadCloser, error)
 }
 
-func newEntry(f archiver.FileInfo) entry {
+func newEntry(f archiver.File) entry {
 	return entry{
 		raw: f.NameInArchive, name: cleanName(f.NameInArchive),
 		directory: f.IsDir(), size: f.Size(), problem: problemOf(f), open: f.Open,
@@ -47,7 +48,7 @@ const (
 )
 
 // problemOf says why an entry must not be taken, or "".
-func problemOf(f archiver.FileInfo) string {
+func problemOf(f archiver.File) string {
 	name, mode := f.NameInArchive, f.Mode()
 	inTar, _ := f.Header.(*tar.Header)
 	switch {
@@ -68,7 +69,7 @@ func problemOf(f archiver.FileInfo) string {
 // packingProblem says why the content of an entry must not be read, or "". Archiver could
 // read more of what a zip holds than go-getter, with decoders that have no bounds on their
 // memory.
-func packingProblem(f archiver.FileInfo) string {
+func packingProblem(f archiver.File) string {
 	const encrypted = 1
 	inZip, _ := f.Header.(zip.FileHeader)
 	switch {

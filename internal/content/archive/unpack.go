@@ -27,11 +27,11 @@ func Unpack(ctx context.Context, blob Source, format string, limits Limits, to *
 		return err
 	}
 	defer r.close()
-	return r.explain(r.walk(func(f archiver.FileInfo) error { return r.write(f, to) }))
+	return r.explain(r.walk(func(f archiver.File) error { return r.write(f, to) }))
 }
 
 // write makes a file or a directory of an entry.
-func (r *reading) write(f archiver.FileInfo, to *os.Root) error {
+func (r *reading) write(f archiver.File, to *os.Root) error {
 	name := cleanName(f.NameInArchive)
 	if f.IsDir() {
 		return r.unwritable(f, to.MkdirAll(name, 0o700))
@@ -54,7 +54,7 @@ func (r *reading) write(f archiver.FileInfo, to *os.Root) error {
 	return errors.Join(r.copy(file, content), content.Close(), r.stop(file.Close()))
 }
 
-func (r *reading) unwritable(f archiver.FileInfo, err error) error {
+func (r *reading) unwritable(f archiver.File, err error) error {
 	if err == nil || disk.IsFull(err) {
 		return r.stop(err)
 	}
