@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
@@ -111,28 +112,25 @@ func covered(key agent.PluginKey, by []agent.PluginKey) bool {
 	return slices.ContainsFunc(by, func(k agent.PluginKey) bool { return k.Covers(key) })
 }
 
-// Narrow leaves out of a part what is there for entries alone that are not in it: JSON schemas,
-// and dependencies that only a version between lists. read returns the index of a repository.
+// Narrow adjusts a part to what only indexes tell: it has no JSON schemas of entries that are not in
+// it, and its plugins have the dependencies of those versions that an agent takes for the newest.
+// read returns the index of a repository.
 func (l *Lock) Narrow(read func(Repository) (*index.Index, error)) error {
 	for i, r := range l.Repositories {
-		if len(r.Schemas) == 0 && !slices.ContainsFunc(l.Plugins, func(p Plugin) bool { return p.Repository == r.Name && p.fromNewest() }) {
-			continue
-		}
 		ix, err := read(r)
-		if err != nil {
-			return fmt.Errorf("reading the index of %q: %w", r.Name, err)
+		var used map[string]bool
+		if err == nil {
+			used, err = ix.Schemas(r.URL, func(e *agent.Entry) bool {
+				return slices.ContainsFunc(l.Plugins, func(p Plugin) bool { return p.Matches(r.Name, e) })
+			})
 		}
-		has := func(e *agent.Entry) bool {
-			return slices.ContainsFunc(l.Plugins, func(p Plugin) bool { return p.Matches(r.Name, e) })
-		}
-		used, err := ix.Schemas(r.URL, has)
 		if err != nil {
 			return fmt.Errorf("reading the index of %q: %w", r.Name, err)
 		}
 		l.Repositories[i].Schemas = without(r.Schemas, func(s Schema) bool { return !used[s.URL] })
 		for _, p := range l.Plugins {
-			if p.Repository == r.Name && p.fromNewest() {
-				p.dropDependencies(ix.Versions(p.Type, p.Name), has)
+			if p.Repository == r.Name {
+				l.settleNewest(p, ix.Versions(p.Type, p.Name))
 			}
 		}
 	}
@@ -141,27 +139,35 @@ func (l *Lock) Narrow(read func(Repository) (*index.Index, error)) error {
 	return nil
 }
 
-// fromNewest reports whether a dependency is there for other entries' sake.
-func (p Plugin) fromNewest() bool {
-	return slices.ContainsFunc(p.Builds, func(b Build) bool {
-		return slices.ContainsFunc(b.Dependencies, func(d Dependency) bool { return d.FromNewest })
-	})
-}
-
-// dropDependencies leaves out those that neither the entry itself lists, nor what an agent takes for the
-// newest: by upstream's index, or by that of the mirror.
-func (p Plugin) dropDependencies(versions []*agent.Entry, has func(*agent.Entry) bool) {
-	if len(versions) == 0 {
-		return
-	}
-	newest := versions[:1]
-	if i := slices.IndexFunc(versions, has); i > 0 {
-		newest = append(slices.Clone(newest), versions[i])
+// settleNewest gives a plugin, beside its own dependencies, those of the newest version that the lock has,
+// and of the newest that upstream has. versions are those of the index.
+func (l *Lock) settleNewest(p Plugin, versions []*agent.Entry) {
+	var newest Plugin
+	for _, e := range slices.Backward(versions) {
+		if i := slices.IndexFunc(l.Plugins, func(other Plugin) bool { return other.Matches(p.Repository, e) }); i >= 0 {
+			newest = l.Plugins[i]
+		}
 	}
 	for i, b := range p.Builds {
-		p.Builds[i].Dependencies = without(b.Dependencies, func(d Dependency) bool {
-			return d.FromNewest && !slices.ContainsFunc(newest, func(e *agent.Entry) bool { return slices.Contains(e.DependencyNames(), d.Name) })
+		var listed []Dependency
+		for _, other := range newest.Builds {
+			if other.Platform == b.Platform && newest.Version != p.Version {
+				listed = without(other.Dependencies, func(d Dependency) bool { return d.FromNewest })
+			}
+		}
+		named := func(all []Dependency, d Dependency) bool {
+			return slices.ContainsFunc(all, func(other Dependency) bool { return other.Name == d.Name })
+		}
+		all := without(b.Dependencies, func(d Dependency) bool {
+			return d.FromNewest && (named(listed, d) || len(versions) > 0 && !slices.Contains(versions[0].DependencyNames(), d.Name))
 		})
+		for _, d := range listed {
+			if d.FromNewest = true; !named(all, d) {
+				all = append(all, d)
+			}
+		}
+		slices.SortFunc(all, func(a, b Dependency) int { return strings.Compare(a.Name, b.Name) })
+		p.Builds[i].Dependencies = all
 	}
 }
 

@@ -65,7 +65,7 @@ func (sel *Selection) restrict() error {
 				WithHint("leave out --repository: the lock says where a repository is; or give --repository %s=URL, too", key.Repository)
 		}
 	}
-	if len(sel.Plugins) > 0 {
+	if len(sel.Plugins)+len(sel.Executors)+len(sel.Sources) > 0 {
 		return nil
 	}
 	for _, p := range sel.locked.Plugins {
@@ -76,23 +76,54 @@ func (sel *Selection) restrict() error {
 	for _, name := range given {
 		of := func(key agent.PluginKey) bool { return key.Repository == name }
 		if !slices.ContainsFunc(sel.Plugins, of) && !slices.ContainsFunc(sel.Exclude, of) {
-			var locked []string
+			var locked, flags []string
 			for _, r := range sel.locked.Repositories {
-				locked = append(locked, r.Name)
+				locked, flags = append(locked, r.Name), append(flags, "--repository "+r.Name+"="+r.URL)
 			}
-			return sel.lacking(index.UnknownName("repository in the lock "+sel.Lock, name, locked), "--repository "+name+"=URL")
+			return sel.lacking(index.UnknownName("repository in the lock "+sel.Lock, name, locked), append(flags, "--repository "+name+"=URL")...)
 		}
 	}
 	return nil
 }
 
-// lacking says what a lock does not have, and how it gets it.
+// lacking says what a lock does not have, and with which flags it is locked as well.
 func (sel *Selection) lacking(err error, flags ...string) error {
 	hint := "see what the lock has: botkube-mirror list " + sel.Lock
 	if len(flags) > 0 {
-		hint += "\nto lock it as well, run the command lock again with the flags that it was run with, and " + strings.Join(flags, " ")
+		hint += "\nto lock it as well, run the command lock again with the same flags but for these: " + strings.Join(flags, " ")
 	}
 	return fault.New(fault.Usage, "%w", err).WithHint("%s", hint)
+}
+
+// extended returns the flags that select what the lock has and what it lacks.
+func (sel *Selection) extended() (flags []string) {
+	var platforms, plugins []string
+	for _, p := range sel.Platforms {
+		if !slices.Contains(sel.locked.Platforms, p) {
+			platforms = append(platforms, p.String())
+		}
+	}
+	for _, key := range slices.Concat(sel.Plugins, sel.Executors, sel.Sources) {
+		if sel.locked.Lacks("", []agent.PluginKey{key}) != nil && !slices.Contains(plugins, key.String()) {
+			plugins = append(plugins, key.String())
+		}
+	}
+	if len(platforms) > 0 {
+		flags = append(flags, "--platform "+strings.ReplaceAll(agent.JoinPlatforms(sel.locked.Platforms), " ", "")+","+strings.Join(platforms, ","))
+	}
+	const most = 20 // plugins in a hint
+	switch {
+	case len(plugins) > most || len(plugins) > 0 && len(sel.locked.Plugins) > most:
+		flags = append(flags, "--plugin for each plugin, with those that it has")
+	case len(plugins) > 0:
+		var keys []string
+		for _, p := range sel.locked.Plugins {
+			keys = append(keys, p.Key().String())
+		}
+		slices.Sort(keys)
+		flags = append(flags, "--plugin "+strings.Join(append(slices.Compact(keys), plugins...), ","))
+	}
+	return flags
 }
 
 // applyLock takes of the lock what is selected, and has the selection be that.
@@ -117,18 +148,7 @@ func (sel *Selection) applyLock() error {
 		Platforms: sel.Platforms, Plugins: sel.Plugins, Executors: sel.Executors, Sources: sel.Sources, Exclude: sel.Exclude,
 	})
 	if err != nil {
-		var flags []string
-		for _, p := range sel.Platforms {
-			if !slices.Contains(whole.Platforms, p) {
-				flags = append(flags, "--platform "+p.String())
-			}
-		}
-		for _, key := range slices.Concat(sel.Plugins, sel.Executors, sel.Sources) {
-			if whole.Lacks(name, []agent.PluginKey{key}) != nil {
-				flags = append(flags, "--plugin "+key.String())
-			}
-		}
-		return sel.lacking(err, flags...)
+		return sel.lacking(err, sel.extended()...)
 	}
 	sel.pinned, sel.Platforms = part, part.Platforms
 	if err := sel.applyExclusions(); err != nil {
