@@ -224,7 +224,7 @@ func (o *outdating) mayChange(d lock.Difference) bool {
 	switch d.Aspect {
 	case lock.AspectIndex: // of a release, it must not
 		return !slices.ContainsFunc(o.pinned.Repositories, func(r lock.Repository) bool { return r.Name == d.Repository && o.isDefault(r) })
-	case lock.AspectSchemas, lock.AspectVerifiedBy, lock.AspectVerifiedWith, lock.AspectFromNewest:
+	case lock.AspectSchemas, lock.AspectVerifiedBy, lock.AspectVerifiedWith, lock.AspectFromNewest, lock.AspectReplaces:
 		return true
 	}
 	return d.Subject == lock.SubjectTemplates || d.Subject == lock.SubjectDependency && (fromNewest(o.pinned, d) || fromNewest(o.current.Lock, d))
@@ -343,7 +343,7 @@ func (o *outdating) release(ctx context.Context) error {
 		o.fail([]resolve.Failed{{About: "newest release", Err: fault.New(fault.Upstream, "%w", err).WithHint("%s", hint)}})
 		return nil
 	}
-	o.found.Release = &NewerRelease{tag, newer(tag, have) || o.options.Release != Newest && agent.Newer(tag, have)}
+	o.found.Release = &NewerRelease{tag, newer(tag, have, o.options.Release != Newest)}
 	if !o.found.Release.Newer {
 		return nil
 	}
@@ -376,11 +376,9 @@ func (o *outdating) release(ctx context.Context) error {
 }
 
 // newer reports whether a version is newer than another. A pre-release is not, unless the other is
-// one, too.
-func newer(a, than string) bool {
-	va, errA := version.NewVersion(a)
-	vb, errB := version.NewVersion(than)
-	return errA == nil && errB == nil && va.GreaterThan(vb) && (va.Prerelease() == "" || vb.Prerelease() != "")
+// one, too, or pre-releases are asked for.
+func newer(a, than string, prereleases bool) bool {
+	return agent.Newer(a, than) && (prereleases || agent.WithoutPrerelease(a) == a || agent.WithoutPrerelease(than) != than)
 }
 
 // plugins looks for newer versions of the plugins of the lock.
@@ -421,7 +419,9 @@ func (o *outdating) newestIn(p NewerPlugin, ix *index.Index) {
 		return
 	}
 	for _, e := range versions {
-		if slices.ContainsFunc(p.Versions, func(have string) bool { return !follows(e.Version, have) }) {
+		if slices.ContainsFunc(p.Versions, func(have string) bool {
+			return !follows(e.Version, have, p.Release != "" && o.options.Release != Newest)
+		}) {
 			continue
 		}
 		p.Newest = e.Version
@@ -431,9 +431,9 @@ func (o *outdating) newestIn(p NewerPlugin, ix *index.Index) {
 }
 
 // follows is [newer]. Of versions that have no order, each follows every other.
-func follows(version, have string) bool {
+func follows(version, have string, prereleases bool) bool {
 	if ordered(version) && ordered(have) {
-		return newer(version, have)
+		return newer(version, have, prereleases)
 	}
 	return version != have
 }
@@ -477,6 +477,7 @@ func (o *outdating) lockCommand() []string {
 	if !o.hasAll() {
 		o.addPlugins(add)
 	}
+	o.addDependencies(add)
 	o.addTemplates(&command)
 	const published = "ghcr.io/kubeshop/botkube:"
 	if im := o.pinned.AgentImage; im != nil {
@@ -528,6 +529,26 @@ func (o *outdating) addPlugins(add func(flag, value string)) {
 		if key != "" && !slices.Contains(names, key) {
 			names = append(names, key)
 			add("--plugin", key)
+		}
+	}
+}
+
+// addDependencies names the dependencies that are not those of the indexes, each with one URL for all
+// platforms.
+func (o *outdating) addDependencies(add func(flag, value string)) {
+	var named []string
+	all := lock.ReplacedIn(o.pinned.Plugins)
+	for _, d := range all {
+		name := agent.PluginKey{Repository: d.Plugin.Repository, Name: d.Plugin.Name}.String() + ":" + d.Dependency
+		pattern := strings.NewReplacer(d.Platform.OS, "{os}", d.Platform.Arch, "{arch}").Replace(d.URL)
+		for _, raw := range []string{d.URL, pattern} {
+			fits := !slices.ContainsFunc(all, func(other lock.Replaced) bool {
+				return other.Plugin == d.Plugin && other.Dependency == d.Dependency && index.Replacement{URL: raw}.At(other.Platform) != other.URL
+			})
+			if fits && !slices.Contains(named, name) {
+				named = append(named, name)
+				add("--dependency", name+"="+raw)
+			}
 		}
 	}
 }
