@@ -126,7 +126,7 @@ func writeVerdict(out *strings.Builder, o *mirror.Outdated) {
 	default:
 		with := ""
 		if o.Release != nil {
-			with = " with Botkube " + o.Release.Version
+			with = " with Botkube " + o.BotkubeVersion
 		}
 		fmt.Fprintf(out, "%s is up to date%s%s\n", name, with, notComparedFiles("; ", o))
 	}
