@@ -90,7 +90,7 @@ func (sel *Selection) restrict() error {
 func (sel *Selection) lacking(err error, flags ...string) error {
 	hint := "see what the lock has: botkube-mirror list " + sel.Lock
 	if len(flags) > 0 {
-		hint += "\nto lock it as well, run the command lock again with the same flags but for these: " + strings.Join(flags, " ")
+		hint += "\nto lock it as well, run the command lock again with the flags that it was made with, but for these: " + strings.Join(flags, " ")
 	}
 	return fault.New(fault.Usage, "%w", err).WithHint("%s", hint)
 }
