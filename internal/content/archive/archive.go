@@ -17,7 +17,6 @@ import (
 	"github.com/mholt/archiver/v4"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/content/gunzip"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
@@ -119,13 +118,7 @@ var buffers = sync.Pool{New: func() any { return &buffer{in: bufio.NewReaderSize
 
 type buffer struct {
 	in      *bufio.Reader
-	gzip    gunzip.Reader
 	between [copyBuffer]byte
-}
-
-func (b *buffer) close() {
-	b.in.Reset(nil)
-	buffers.Put(b)
 }
 
 // reading is one archive that is read.
@@ -153,6 +146,11 @@ func open(ctx context.Context, blob Source, format string, limits Limits, window
 	}
 	m := &meter{ctx: ctx, limits: limits.withDefaults(), blob: blob, size: size, otherFormat: other}
 	return &reading{m, format, c, window, buffers.Get().(*buffer)}, nil
+}
+
+func (r *reading) close() {
+	r.in.Reset(nil)
+	buffers.Put(r.buffer)
 }
 
 // walk calls visit with every entry. Archiver passes over what only describes others, as
@@ -201,7 +199,7 @@ func (r *reading) stream() (io.Reader, error) {
 		return nil, io.ErrUnexpectedEOF // the zstd decoder takes an empty file for a whole archive
 	}
 	r.in.Reset(io.NewSectionReader(r, 0, r.size))
-	content, err := r.open(r.buffer, r.window)
+	content, err := r.open(r.in, r.window)
 	return &countedReader{content, r.meter}, err
 }
 
@@ -291,12 +289,9 @@ func Decompress(ctx context.Context, to io.Writer, from io.Reader, format string
 		return fmt.Errorf("%q is no format of a compressed stream", format)
 	}
 	m := &meter{ctx: ctx, limits: Limits{UnpackedBytes: most, Ratio: most + 1}}
-	b := buffers.Get().(*buffer)
-	defer b.close()
-	b.in.Reset(from)
-	content, err := c.open(b, MaxWindow)
+	content, err := c.open(bufio.NewReader(from), MaxWindow)
 	if err == nil {
-		_, err = io.CopyBuffer(meteredSink{to, m}, content, b.between[:])
+		_, err = io.CopyBuffer(meteredSink{to, m}, content, make([]byte, copyBuffer))
 	}
 	return m.explain(err)
 }

@@ -1,6 +1,8 @@
 package archive
 
 import (
+	"bufio"
+	"bytes"
 	"compress/bzip2"
 	"errors"
 	"fmt"
@@ -8,11 +10,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/therootcompany/xz"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
-	"github.com/botkube-mirror/botkube-mirror/internal/content/gunzip"
 )
 
 // compression is how archives are compressed whose formats end alike.
@@ -22,7 +24,7 @@ type compression struct {
 	// is names such a file in the words of [agent.IdentifyProgram].
 	is string
 	// open opens a stream whose window has at most so many bytes. A zip has none.
-	open func(in *buffer, window uint32) (io.Reader, error)
+	open func(in *bufio.Reader, window uint32) (io.Reader, error)
 }
 
 var compressions = []compression{
@@ -62,13 +64,13 @@ func (c compression) otherFormat(blob io.ReaderAt) (string, error) {
 	return fmt.Sprintf("it is %s, not %s", is, c.is), nil
 }
 
-func openPlain(in *buffer, _ uint32) (io.Reader, error) { return in.in, nil }
+func openPlain(in *bufio.Reader, _ uint32) (io.Reader, error) { return in, nil }
 
 // openBzip2 does not use archiver's decoder, github.com/dsnet/compress, which takes a
 // million steps for every incomplete prefix tree (bzip2/prefix.go,
 // handleDegenerateCodes). A block of some forty bytes can hold six, so a small archive
 // could keep it busy for hours. go-getter uses compress/bzip2, too.
-func openBzip2(in *buffer, _ uint32) (io.Reader, error) { return bzip2.NewReader(in.in), nil }
+func openBzip2(in *bufio.Reader, _ uint32) (io.Reader, error) { return bzip2.NewReader(in), nil }
 
 // MaxWindow is the largest window of xz and zstd that is decoded, in bytes. It is
 // the largest of go-getter's zstd decoder; its xz decoder takes as much as an
@@ -86,20 +88,68 @@ func isWindowError(err error) bool {
 	return errors.Is(err, xz.ErrMemlimit) || errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded)
 }
 
-func openXz(in *buffer, window uint32) (io.Reader, error) { return xz.NewReader(in.in, window) }
+func openXz(in *bufio.Reader, window uint32) (io.Reader, error) { return xz.NewReader(in, window) }
 
 // openZstd decodes on the calling goroutine, because [meter] is not safe for several. So the
 // decoder need not be closed.
-func openZstd(in *buffer, window uint32) (io.Reader, error) {
-	return zstd.NewReader(in.in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(uint64(window)))
+func openZstd(in *bufio.Reader, window uint32) (io.Reader, error) {
+	return zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(uint64(window)))
 }
 
-func openGzip(in *buffer, _ uint32) (io.Reader, error) { return &in.gzip, in.gzip.Reset(in.in) }
+func openGzip(in *bufio.Reader, _ uint32) (io.Reader, error) {
+	z, err := gzip.NewReader(in)
+	if err != nil {
+		return nil, err
+	}
+	z.Multistream(false)
+	return &gzipMembers{z, in}, nil
+}
+
+// gzipMembers reads the members of a gzip file one after the other. Tapes fill their last block
+// with zeros, which gzip ignores; the decoder itself would take them for a damaged member.
+type gzipMembers struct {
+	*gzip.Reader
+	in *bufio.Reader
+}
+
+var gzipMagic = []byte{0x1f, 0x8b}
+
+// errTrailing is what follows the last member and is not one.
+var errTrailing = errors.New("something follows its end")
+
+func (g *gzipMembers) Read(p []byte) (int, error) {
+	for {
+		n, err := g.Reader.Read(p)
+		if err == io.EOF {
+			err = g.next()
+		}
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
+}
+
+func (g *gzipMembers) next() error {
+	start, err := g.in.Peek(len(gzipMagic))
+	switch {
+	case len(start) == 0:
+		return err
+	case start[0] == 0:
+		return io.EOF
+	case !bytes.Equal(start, gzipMagic):
+		return errTrailing
+	}
+	if err := g.Reset(g.in); err != nil {
+		return err
+	}
+	g.Multistream(false)
+	return nil
+}
 
 // errTrailingBzip2 is what compress/bzip2 reports of the same.
 const errTrailingBzip2 = bzip2.StructuralError("bad magic value in continuation file")
 
 // isTrailing reports whether something follows a stream that was whole.
 func isTrailing(err error) bool {
-	return errors.Is(err, gunzip.ErrTrailing) || errors.Is(err, errTrailingBzip2) || errors.Is(err, zstd.ErrMagicMismatch)
+	return errors.Is(err, errTrailing) || errors.Is(err, errTrailingBzip2) || errors.Is(err, zstd.ErrMagicMismatch)
 }
