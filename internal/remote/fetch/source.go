@@ -82,9 +82,12 @@ func webURL(raw string) *url.URL {
 	return u
 }
 
+// Canonical returns the URL in whose place one of a proxy is asked: see [transfer.Via].
+func (c *Client) Canonical(u *url.URL) *url.URL { return c.cfg.Via.Canonical(u) }
+
 // Instead returns what is asked in the place of a URL, fit to be shown; "" if that is the URL itself.
 func (c *Client) Instead(raw string) string {
-	if u := webURL(raw); u != nil {
+	if u := webURL(raw); u != nil && c.cfg.Via != nil {
 		return c.cfg.Via.Instead(u)
 	}
 	return ""

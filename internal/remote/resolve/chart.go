@@ -123,7 +123,7 @@ func find(versions []chartVersion, version string) (chartVersion, error) {
 var versionForm = lazyregexp.New(`^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$`)
 
 func (r *Resolver) fetchChart(ctx context.Context, base *url.URL, e chartVersion) (*lock.Chart, []byte, error) {
-	u, err := e.resolve(base)
+	u, err := e.resolve(base, r.Fetch.Canonical)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -148,7 +148,8 @@ func (r *Resolver) fetchChart(ctx context.Context, base *url.URL, e chartVersion
 	return chart, data, nil
 }
 
-func (e chartVersion) resolve(base *url.URL) (*url.URL, error) {
+// resolve returns the URL of a chart. A proxy may have written its own into the index.
+func (e chartVersion) resolve(base *url.URL, canonical func(*url.URL) *url.URL) (*url.URL, error) {
 	if e.url == "" {
 		return nil, fault.New(fault.Integrity, "the chart repository gives no URL for %s %s", chartName, e.version)
 	}
@@ -159,7 +160,7 @@ func (e chartVersion) resolve(base *url.URL) (*url.URL, error) {
 	if !strings.HasSuffix(base.Path, "/") {
 		base = base.JoinPath("/")
 	}
-	u := base.ResolveReference(ref)
+	u := canonical(base.ResolveReference(ref))
 	if u.Scheme != "https" && u.Scheme != base.Scheme {
 		return nil, fault.New(fault.Integrity, "the chart repository gives %.200q for %s %s, which is not to be trusted", agent.Redact(u.String()), chartName, e.version)
 	}

@@ -144,18 +144,39 @@ func (v *Via) URL(u *url.URL) *url.URL {
 	}
 	v.kind(u).Store(true)
 	for _, r := range v.rules {
-		rest, ok := below(r.from, u)
-		if !ok {
-			continue
+		if rest, ok := below(r.from, u); ok {
+			r.used.Store(true)
+			return at(r.to, rest, u)
 		}
-		r.used.Store(true)
-		asked := *u
-		asked.Scheme, asked.Host, asked.User = r.to.Scheme, r.to.Host, r.to.User
-		asked.RawPath = r.to.EscapedPath() + rest
-		asked.Path, _ = url.PathUnescape(asked.RawPath) // as it is of two escaped paths
-		return &asked
 	}
 	return u
+}
+
+// at returns a URL of which a side takes the place of all but the rest of the path.
+func at(side *url.URL, rest string, u *url.URL) *url.URL {
+	moved := *u
+	moved.Scheme, moved.Host, moved.User = side.Scheme, side.Host, side.User
+	moved.RawPath = side.EscapedPath() + rest
+	moved.Path, _ = url.PathUnescape(moved.RawPath) // as it is of two escaped paths
+	return &moved
+}
+
+// Canonical is the reverse of [Via.URL], for what a proxy writes its own URLs into.
+func (v *Via) Canonical(u *url.URL) *url.URL {
+	if v == nil {
+		return u
+	}
+	var nearest *viaRule
+	for _, r := range v.rules {
+		if _, ok := below(r.to, u); ok && (nearest == nil || len(r.to.Path) > len(nearest.to.Path)) {
+			nearest = r
+		}
+	}
+	if nearest == nil {
+		return u
+	}
+	rest, _ := below(nearest.to, u)
+	return at(nearest.from, rest, u)
 }
 
 func (v *Via) kind(u *url.URL) *atomic.Bool {

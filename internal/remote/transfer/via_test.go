@@ -48,6 +48,9 @@ func TestVia(t *testing.T) {
 		if got := asked.String(); got != test[1] && !(asked == u && test[1] == "") {
 			t.Errorf("%s: %s", u, got)
 		}
+		if back := v.Canonical(asked); test[1] != "" && v.URL(back).String() != test[1] || back.User != nil && asked != u {
+			t.Errorf("%s is %s", asked, back)
+		}
 		if instead := v.Instead(u); (instead != "") != (test[1] != "") || strings.Contains(instead+v.Hint(u), "secret") || (v.Through(u) == "") != (instead == "") {
 			t.Errorf("%s: %q", u, instead)
 		}
