@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
@@ -17,6 +18,12 @@ type ahead struct {
 	ctx         context.Context
 	cancel      context.CancelFunc
 	requests    sync.WaitGroup
+	// starting has it begin downloads. started are those, by URL, and accepted is closed once they
+	// may go on, for which they wait as long as patience says: see [ahead.start].
+	starting bool
+	patience time.Duration
+	started  map[string]*headStart
+	accepted chan struct{}
 	// asking bounds the questions at a time.
 	asking chan struct{}
 	// sizes, current and trees have the questions that were asked, by URL. Each function waits
@@ -31,6 +38,7 @@ type ahead struct {
 func (s *Session) lookAhead(ctx context.Context, downloading bool) *ahead {
 	a := &ahead{
 		Session: s, downloading: downloading, asking: make(chan struct{}, s.questions()),
+		started: map[string]*headStart{}, accepted: make(chan struct{}), patience: defaultPatience,
 		sizes: map[string]func() (int64, error){}, current: map[string]func() (fetch.Result, bool){}, trees: map[string]func() (fetch.Result, error){},
 	}
 	a.ctx, a.cancel = context.WithCancel(ctx)
@@ -44,10 +52,11 @@ func (a *ahead) stop() {
 
 // collected is told of the files of a plan in the making.
 func (a *ahead) collected(files []fetch.Request) {
+	a.start(files)
 	for _, r := range files {
 		_, _, known := a.knownSize(r)
 		switch {
-		case r.Tree == lock.DirArchiveYAML && a.downloading:
+		case r.Tree == lock.DirArchiveYAML && a.downloading && r.Size < 0:
 			a.trees[r.URL] = begin(a, func() (fetch.Result, error) { return a.fetch(a.ctx, r) })
 		case !known:
 			a.sizes[r.URL] = begin(a, func() (int64, error) {

@@ -196,6 +196,9 @@ func (d *downloads) current(ctx context.Context, r fetch.Request) (fetch.Result,
 			}
 		}
 	}
+	if result, ok, err := d.wait(ctx, r); ok {
+		return result, err
+	}
 	return d.fetch(ctx, r)
 }
 

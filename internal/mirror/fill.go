@@ -61,16 +61,19 @@ func (d *downloads) fill(ctx context.Context, open func(context.Context) (*outpu
 	return all, nil
 }
 
-// order is that of downloads: directories first, for which servers are asked most often, and then
-// the largest, so that the last ones are short.
+// order is that of downloads: those that were begun first, then directories, for which servers are
+// asked most often, and then the largest, so that the last ones are short.
 func (d *downloads) order() []int {
 	order := make([]int, len(d.plan.Downloads))
 	for i := range order {
 		order[i] = i
 	}
 	first := func(i int) int64 {
-		if d.plan.Downloads[i].Tree != "" {
+		switch {
+		case d.isStarted(d.plan.Lock.Artifacts[i]):
 			return math.MaxInt64
+		case d.plan.Downloads[i].Tree != "":
+			return math.MaxInt64 - 1
 		}
 		return d.result.Artifacts[i].Size
 	}

@@ -28,7 +28,8 @@ type PullOptions struct {
 //  1. What can be known to be wrong with the options is refused.
 //  2. The selection becomes a plan: a lock, but for what nobody says of the artifacts.
 //     Meanwhile, templates are downloaded, for which files there are follows from them,
-//     and sizes are asked for (ahead.go).
+//     sizes are asked for (ahead.go), and so are the first artifacts, but nothing of them
+//     is read before step 5 (headstart.go).
 //  3. Publishers' checksums that an earlier lock has, and that are gone, are told.
 //  4. Sizes are compared with the room that there is. A dry run ends here, and goes
 //     without templates.
@@ -44,6 +45,7 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 		return nil, err
 	}
 	ahead := s.lookAhead(ctx, !o.DryRun)
+	ahead.starting = !o.DryRun
 	defer ahead.stop()
 	plan, configured, err := ahead.resolve(ctx, o.Selection)
 	if err != nil {
@@ -67,6 +69,7 @@ func (s *Session) Pull(ctx context.Context, o PullOptions) (*Result, error) {
 	if err := checkRoom(needs); err != nil {
 		return nil, err
 	}
+	ahead.accept()
 	return d.write(ctx, from, o.WriteOptions, made)
 }
 

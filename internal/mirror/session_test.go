@@ -39,6 +39,8 @@ type world struct {
 	// does not have.
 	url  string
 	gone []string
+	// answer, if not nil, answers requests in the place of upstream where it returns true.
+	answer func(http.ResponseWriter, *http.Request) bool
 	// events are those that were seen.
 	mu     sync.Mutex
 	events []Event
@@ -53,7 +55,9 @@ func newWorld(t *testing.T, gone ...string) *world {
 			http.NotFound(rw, req)
 			return
 		}
-		files.ServeHTTP(rw, req)
+		if w.answer == nil || !w.answer(rw, req) {
+			files.ServeHTTP(rw, req)
+		}
 	}))
 	t.Cleanup(server.Close)
 	w.url = server.URL

@@ -90,6 +90,9 @@ type Request struct {
 	// Verify has a blob that the store has already read and compared before
 	// it is reused. Without it, that is for whoever uses the blob.
 	Verify bool
+	// Hold, if not nil, is called when a web server has answered, and the content waits for it. An
+	// error of it ends the request.
+	Hold func(context.Context) error
 }
 
 // Result is what came of a request.

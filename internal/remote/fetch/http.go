@@ -109,6 +109,9 @@ func (s webSource) Open(ctx context.Context, offset int64, of store.Origin) (*tr
 		return nil, err
 	}
 	part, err := s.part(resp, offset, of)
+	if err == nil && s.req.Hold != nil {
+		err = transfer.Local(s.req.Hold(ctx))
+	}
 	if err != nil {
 		resp.Close()
 	}

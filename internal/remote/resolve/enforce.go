@@ -9,6 +9,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 )
 
 // enforce holds a plan against a lock, and takes over what the lock pins.
@@ -51,6 +52,16 @@ func otherDependencies(got, pinned *lock.Lock) error {
 	}
 	return fault.New(fault.Integrity, "the lock has another dependency than what was resolved:\n%s", strings.Join(lines, "\n")).
 		WithHint("a lock says itself what it replaces: leave out --dependency; or write a new one with the command lock")
+}
+
+// pinnedRequests returns how artifacts of a lock are downloaded, as far as it tells: without
+// credentials.
+func pinnedRequests(pinned *lock.Lock) (all []fetch.Request) {
+	for _, a := range pinned.Artifacts {
+		sum := agent.Checksum{Algorithm: "sha256", Hex: a.SHA256.String()}
+		all = append(all, fetch.Request{URL: a.URL, Tree: a.DirArchive, Checksums: []agent.Checksum{sum}, Size: a.Size, Source: "the lock"})
+	}
+	return all
 }
 
 // A plan does not know sizes, digests and vouchers of artifacts.

@@ -90,14 +90,17 @@ type Resolver struct {
 	Lookups int
 	// Note is told what a person may want to know, Warn what may be wrong.
 	Note, Warn func(string)
-	// Collected is told of the files that are wanted, before anybody is asked for checksums
-	// of them. Those of a lock are known.
+	// Collected is told of the files that are wanted: before anybody is asked for checksums of
+	// them, and of all that a lock has before its indexes are compared.
 	Collected func([]fetch.Request)
 }
 
 // Resolve requests indexes, JSON schemas and publishers' checksum files, but no artifact.
 // Problems are reported together where they do not hide each other.
 func (r *Resolver) Resolve(ctx context.Context, sel Selection) (*Plan, error) {
+	if sel.pinned != nil {
+		r.Collected(pinnedRequests(sel.pinned))
+	}
 	repositories, err := r.repositories(ctx, sel)
 	if err != nil {
 		return nil, err
