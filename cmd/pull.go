@@ -37,6 +37,7 @@ It begins only if the disks have room for the downloads and the outputs; see
   botkube-mirror pull --version v1.14.0 --platform linux/amd64 --platform linux/arm64 --with-agent-image --with-chart -o bundle.tar
   botkube-mirror pull --version v1.14.0 --plugin botkube/kubectl --plugin botkubeExtra/helm --platform linux/arm64 -o ./plugins
   botkube-mirror pull --version v1.14.0 --values values.yaml -o bundle.tar
+  botkube-mirror pull --version v1.14.0 --dependency 'botkubeExtra/helm:helm=https://get.helm.sh/helm-v3.19.0-{os}-{arch}.tar.gz//{os}-{arch}' -o bundle.tar
   botkube-mirror pull --version v1.14.0 -o site:/srv/www --base-url https://mirror.example.com/botkube
   botkube-mirror pull --repository internal=https://plugins.example.com/plugins-index.yaml -o ./plugins`,
 		Args: noArgs,

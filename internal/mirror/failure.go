@@ -74,6 +74,10 @@ func (e *Incomplete) hint() string {
 // not about one file but about this machine, and that the run was interrupted.
 func (d *downloads) fail(ctx context.Context, url string, err error) error {
 	kind := fault.KindOf(err)
+	if r, ok := d.replaced(url); ok && (kind == fault.Upstream || kind == fault.Integrity) {
+		err = fault.New(kind, "%w", err).WithHint("%s", strings.TrimPrefix(fault.HintOf(err)+fmt.Sprintf(
+			"\nit is %s of %s for %s, as --dependency says: correct its URL, or leave out what needs it with --platform or --exclude", r.Dependency, r.Plugin, r.Platform), "\n"))
+	}
 	if !d.keepGoing || ctx.Err() != nil || kind != fault.Upstream && kind != fault.Integrity {
 		return err
 	}
@@ -82,6 +86,16 @@ func (d *downloads) fail(ctx context.Context, url string, err error) error {
 	defer d.mu.Unlock()
 	d.failed[url] = err
 	return nil
+}
+
+// replaced returns the first dependency that is not the index's, but the artifact.
+func (d *downloads) replaced(url string) (lock.Replaced, bool) {
+	for _, r := range lock.ReplacedIn(d.plan.Lock.Plugins) {
+		if location, err := agent.ParseLocation(r.URL); err == nil && location.URL == url {
+			return r, true
+		}
+	}
+	return lock.Replaced{}, false
 }
 
 func (d *downloads) hasFailed(url string) bool {
@@ -103,9 +117,10 @@ func (d *downloads) incomplete() error {
 	e := &Incomplete{Files: len(l.Artifacts) + len(images)}
 	for _, url := range slices.Sorted(maps.Keys(d.failed)) {
 		err := d.failed[url]
+		_, replaced := d.replaced(url)
 		e.Failures = append(e.Failures, Failure{
 			URL: url, Image: images[url[strings.LastIndex(url, "@")+1:]], Plugins: append([]string{}, needed[url]...), Error: err.Error(), Hint: fault.HintOf(err),
-			ExitCode: int(fault.KindOf(err)), Missing: fetch.IsNotFound(err) && d.Fetch.Instead(url) == "",
+			ExitCode: int(fault.KindOf(err)), Missing: fetch.IsNotFound(err) && d.Fetch.Instead(url) == "" && !replaced,
 		})
 	}
 	d.result.Failed = e.Failures

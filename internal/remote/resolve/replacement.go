@@ -80,7 +80,7 @@ func (sel *Selection) checkReplacements(indexes map[string]*index.Index) error {
 				WithHint("the lock and the index do not belong together: write a new lock with the command lock")
 		default:
 			return fault.New(fault.Usage, "--dependency %s: %w", r, err).
-				WithHint("it is REPOSITORY/PLUGIN:DEPENDENCY=URL; what each plugin needs: botkube-mirror list --version VERSION")
+				WithHint("it is REPOSITORY/PLUGIN:DEPENDENCY=URL; the command list shows what each plugin needs")
 		}
 	}
 	return nil
@@ -101,6 +101,30 @@ func (r *Resolver) judgeReplacements(replacements []index.Replacement, selected 
 		}
 	}
 	return nil
+}
+
+// noteRemaining tells of files that were replaced for one plugin, but that another one needs: who
+// replaces a program wants to be rid of it.
+func (r *Resolver) noteRemaining(l *lock.Lock) {
+	file := func(raw string) string {
+		location, _ := agent.ParseLocation(raw) // one that cannot be read is the file of no other plugin
+		return location.URL
+	}
+	replaced, told := map[string]bool{}, map[string]bool{}
+	for _, d := range lock.ReplacedIn(l.Plugins) {
+		replaced[file(d.Replaces)] = true
+	}
+	for _, p := range l.Plugins {
+		for _, b := range p.Builds {
+			for _, d := range b.Dependencies {
+				text := fmt.Sprintf("%s is mirrored all the same, for %s/%s: --dependency %[2]s/%[3]s:%[4]s=URL replaces it there, too", agent.Redact(file(d.URL)), p.Repository, p.Name, d.Name)
+				if d.Replaces == "" && replaced[file(d.URL)] && !told[text] {
+					r.Note(text)
+					told[text] = true
+				}
+			}
+		}
+	}
 }
 
 // replaced returns what an index that lies at base has for a dependency, as [lock.Dependency]
