@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 
@@ -221,9 +220,13 @@ func (o *outdating) compare() {
 
 // mayChange reports whether a difference is one of those that come with newer versions.
 func (o *outdating) mayChange(d lock.Difference) bool {
+	released := o.isOfRelease(d.Repository)
+	if d.Change == lock.Removed && (d.Subject == lock.SubjectPlugin || d.Subject == lock.SubjectRepository) {
+		return !released // the index of a repository of one's own moves on
+	}
 	switch d.Aspect {
-	case lock.AspectIndex: // of a release, it must not
-		return !slices.ContainsFunc(o.pinned.Repositories, func(r lock.Repository) bool { return r.Name == d.Repository && o.isDefault(r) })
+	case lock.AspectIndex:
+		return !released
 	case lock.AspectSchemas, lock.AspectVerifiedBy, lock.AspectVerifiedWith, lock.AspectFromNewest, lock.AspectReplaces:
 		return true
 	}
@@ -233,6 +236,11 @@ func (o *outdating) mayChange(d lock.Difference) bool {
 // isDefault reports whether a repository is that of the lock's release.
 func (o *outdating) isDefault(r lock.Repository) bool {
 	return o.pinned.BotkubeVersion != "" && slices.ContainsFunc(agent.DefaultRepositories(o.pinned.BotkubeVersion), func(d agent.Repository) bool { return d.Name == r.Name && d.URL == r.URL })
+}
+
+// isOfRelease is [outdating.isDefault] of a repository's name.
+func (o *outdating) isOfRelease(name string) bool {
+	return slices.ContainsFunc(o.pinned.Repositories, func(r lock.Repository) bool { return r.Name == name && o.isDefault(r) })
 }
 
 // fromNewest reports whether a dependency comes and goes with newer versions of its plugin.
@@ -395,7 +403,7 @@ func (o *outdating) plugins() {
 			}
 		}
 		o.newestIn(found, o.current.Indexes[p.Repository])
-		if r := o.found.Release; r != nil && slices.ContainsFunc(o.pinned.Repositories, func(r lock.Repository) bool { return r.Name == p.Repository && o.isDefault(r) }) {
+		if r := o.found.Release; r != nil && o.isOfRelease(p.Repository) {
 			found.Release = r.Version
 			o.newestIn(found, o.released[p.Repository])
 		}
@@ -409,9 +417,9 @@ func (o *outdating) newestIn(p NewerPlugin, ix *index.Index) {
 		return
 	}
 	versions := ix.Versions(p.Type, p.Name)
-	if len(versions) == 0 && p.Release != "" {
+	if len(versions) == 0 && (p.Release != "" || !o.isOfRelease(p.Repository)) {
 		for _, repository := range slices.Sorted(maps.Keys(o.released)) {
-			if moved := o.released[repository].Versions(p.Type, p.Name); len(moved) > 0 {
+			if moved := o.released[repository].Versions(p.Type, p.Name); p.Release != "" && len(moved) > 0 {
 				p.Elsewhere = append(p.Elsewhere, agent.PluginKey{Repository: repository, Name: p.Name, Version: moved[0].Version})
 			}
 		}
@@ -419,6 +427,9 @@ func (o *outdating) newestIn(p NewerPlugin, ix *index.Index) {
 		return
 	}
 	for _, e := range versions {
+		if slices.Contains(p.Versions, e.Version) {
+			return // what follows is older
+		}
 		if slices.ContainsFunc(p.Versions, func(have string) bool {
 			return !follows(e.Version, have, p.Release != "" && o.options.Release != Newest)
 		}) {
@@ -441,165 +452,4 @@ func follows(version, have string, prereleases bool) bool {
 func ordered(v string) bool {
 	_, err := version.NewVersion(v)
 	return err == nil
-}
-
-// next says how the mirror is brought up to date.
-func (o *outdating) next() {
-	f, name := o.found, "new"
-	if !f.Outdated {
-		return
-	}
-	if strings.HasPrefix(f.Target, name) {
-		name = "newer" // nothing is written over
-	}
-	f.Next = append(f.Next, strings.Join(append(o.lockCommand(), name+".lock.json"), " "))
-	if f.Target != form.StandardStream {
-		f.Next = append(f.Next, fmt.Sprintf("botkube-mirror diff %s %s.lock.json", quote(f.Target), name))
-	}
-	f.Next = append(f.Next, fmt.Sprintf("botkube-mirror pull --lock %s.lock.json -o %[1]s.tar", name))
-}
-
-// lockCommand returns the command that pins what the lock has in the newest versions.
-func (o *outdating) lockCommand() []string {
-	command := []string{"botkube-mirror", "lock"}
-	add := func(flag, value string) { command = append(command, flag, quote(value)) }
-	tag := o.pinned.BotkubeVersion
-	if r := o.found.Release; r != nil && r.Newer {
-		tag = r.Version
-	}
-	if tag != "" {
-		add("--version", tag)
-	}
-	o.addRepositories(tag, add)
-	for _, p := range o.pinned.Platforms {
-		add("--platform", p.String())
-	}
-	if !o.hasAll() {
-		o.addPlugins(add)
-	}
-	o.addDependencies(add)
-	o.addTemplates(&command)
-	const published = "ghcr.io/kubeshop/botkube:"
-	if im := o.pinned.AgentImage; im != nil {
-		if strings.HasPrefix(im.Reference, published) {
-			command = append(command, "--with-agent-image")
-		} else {
-			command = append(command, "--with-agent-image="+quote(strings.Replace(im.Reference, ":"+o.pinned.BotkubeVersion, ":"+tag, 1)))
-		}
-	}
-	if c := o.pinned.Chart; c != nil {
-		if strings.HasPrefix(c.URL, "https://charts.botkube.io/") {
-			command = append(command, "--with-chart")
-		} else {
-			command = append(command, "--with-chart="+quote(strings.TrimSuffix(c.URL, path.Base(c.URL))))
-		}
-	}
-	return command
-}
-
-// addRepositories names the repositories unless they are those of the release.
-func (o *outdating) addRepositories(tag string, add func(flag, value string)) {
-	if !slices.ContainsFunc(o.pinned.Repositories, func(r lock.Repository) bool { return !o.isDefault(r) }) {
-		return
-	}
-	for _, r := range o.pinned.Repositories {
-		for _, d := range agent.DefaultRepositories(tag) {
-			if d.Name == r.Name && o.isDefault(r) {
-				r.URL = d.URL
-			}
-		}
-		add("--repository", r.Name+"="+r.URL)
-	}
-}
-
-// addPlugins names the plugins of the lock, and in the place of one that moved the one where it is.
-func (o *outdating) addPlugins(add func(flag, value string)) {
-	var names []string
-	for _, p := range o.pinned.Plugins {
-		key := p.Repository + "/" + p.Name
-		for _, n := range o.found.Plugins {
-			if n.Repository != p.Repository || n.Type != p.Type || n.Name != p.Name || n.Newest != "" {
-				continue
-			}
-			key = ""
-			for _, at := range n.Elsewhere {
-				key = at.Repository + "/" + at.Name
-			}
-		}
-		if key != "" && !slices.Contains(names, key) {
-			names = append(names, key)
-			add("--plugin", key)
-		}
-	}
-}
-
-// addDependencies names the dependencies that are not those of the indexes, each with one URL for all
-// platforms.
-func (o *outdating) addDependencies(add func(flag, value string)) {
-	var named []string
-	all := lock.ReplacedIn(o.pinned.Plugins)
-	for _, d := range all {
-		name := agent.PluginKey{Repository: d.Plugin.Repository, Name: d.Plugin.Name}.String() + ":" + d.Dependency
-		pattern := strings.NewReplacer(d.Platform.OS, "{os}", d.Platform.Arch, "{arch}").Replace(d.URL)
-		for _, raw := range []string{d.URL, pattern} {
-			fits := !slices.ContainsFunc(all, func(other lock.Replaced) bool {
-				return other.Plugin == d.Plugin && other.Dependency == d.Dependency && index.Replacement{URL: raw}.At(other.Platform) != other.URL
-			})
-			if fits && !slices.Contains(named, name) {
-				named = append(named, name)
-				add("--dependency", name+"="+raw)
-			}
-		}
-	}
-}
-
-// addTemplates names the templates that exec does not read by default.
-func (o *outdating) addTemplates(command *[]string) {
-	for _, p := range o.pinned.Plugins {
-		ix := o.current.Indexes[p.Repository]
-		if ix == nil {
-			continue
-		}
-		for _, e := range ix.Versions(p.Type, p.Name) {
-			if e.Version != p.Version || !e.IsExec() {
-				continue
-			}
-			if len(p.Templates) == 0 && e.DefaultTemplates(p.Repository) != "" {
-				*command = append(*command, "--no-exec-templates")
-			}
-			for _, t := range p.Templates {
-				if t.Ref != e.DefaultTemplates(p.Repository) {
-					*command = append(*command, "--exec-template", quote(t.Ref))
-				}
-			}
-		}
-	}
-}
-
-// hasAll reports whether the lock has every plugin of its repositories.
-func (o *outdating) hasAll() bool {
-	if len(o.current.Indexes) < len(o.pinned.Repositories) {
-		return false
-	}
-	if o.pinned.BotkubeVersion != "" && slices.ContainsFunc(o.pinned.Repositories, o.isDefault) && len(o.pinned.Repositories) < len(agent.DefaultRepositories(o.pinned.BotkubeVersion)) {
-		return false
-	}
-	for name, ix := range o.current.Indexes {
-		for _, e := range ix.Entries {
-			if !slices.ContainsFunc(o.pinned.Plugins, func(p lock.Plugin) bool { return p.Repository == name && p.Type == e.Type && p.Name == e.Name }) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// quote returns a word of a command for a shell.
-func quote(word string) string {
-	if strings.ContainsFunc(word, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("@%+=:,./_-", r)
-	}) {
-		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-	}
-	return word
 }

@@ -24,6 +24,9 @@ const (
 	chartName       = "botkube"
 )
 
+// IsChart reports whether a URL is of a chart that Botkube publishes.
+func IsChart(url string) bool { return strings.HasPrefix(url, chartRepository+"/") }
+
 // maxChart bounds, in bytes, a chart: Helm itself reads no more of one in a
 // registry (pkg/chart/loader, MaxDecompressedChartSize, is larger).
 const maxChart = 20 << 20

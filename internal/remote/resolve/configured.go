@@ -73,7 +73,7 @@ func (sel *Selection) applyImages(c *configured.Agent) {
 		return
 	}
 	for _, p := range c.Values.Pulls {
-		if p.Setting == "image" && sel.Members.AgentImage == Default && !isAgentImage(p.Image) {
+		if p.Setting == "image" && sel.Members.AgentImage == Default && !IsAgentImage(p.Image) {
 			c.Notes = append(c.Notes, fmt.Sprintf("the values have nodes pull the agent's image %s, and Botkube's own is mirrored: --with-agent-image=%s mirrors that", p.Image, p.Image))
 		}
 	}

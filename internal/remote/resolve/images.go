@@ -21,8 +21,8 @@ import (
 // agentRepository is where the agent's image is published.
 const agentRepository = "ghcr.io/kubeshop/botkube"
 
-// isAgentImage reports whether a reference is of the image that Botkube publishes.
-func isAgentImage(reference string) bool {
+// IsAgentImage reports whether a reference is of the image that Botkube publishes.
+func IsAgentImage(reference string) bool {
 	return strings.HasPrefix(reference, agentRepository+":") || strings.HasPrefix(reference, agentRepository+"@")
 }
 
