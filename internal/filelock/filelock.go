@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	// pollInterval is the pause between two tries to take a lock.
-	pollInterval = 100 * time.Millisecond
+	// firstPause is that after the first try to take a lock. Each is twice as long, up to lastPause.
+	firstPause = time.Millisecond
+	lastPause  = 100 * time.Millisecond
 	// maxVanished is how often a directory may be gone that is to be locked.
 	maxVanished = 20
 )
@@ -88,13 +89,11 @@ func (l *Lock) Unlock() error {
 // Wait calls try until it returns a lock or an error, or ctx is done. Try begins with
 // the directory: who is waited for may remove one that it created for nothing, so an
 // [fs.ErrNotExist] is tried again, a number of times. Waiting, if not nil, is called once
-// with the name of what is waited for, if the second try gets no lock either: some hold
-// one for an instant, to clean up.
+// with the name of what is waited for, before the first long pause: some hold a lock for an
+// instant, to clean up.
 func Wait(ctx context.Context, name string, waiting func(name string), try func() (*Lock, error)) (*Lock, error) {
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
-	vanished := 0
-	for tries := 1; ; tries++ {
+	vanished, told := 0, false
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		l, err := try()
 		if errors.Is(err, fs.ErrNotExist) && vanished < maxVanished {
 			vanished++
@@ -103,11 +102,12 @@ func Wait(ctx context.Context, name string, waiting func(name string), try func(
 		if err != nil || l != nil {
 			return l, err
 		}
-		if tries == 2 && waiting != nil {
+		if pause == lastPause && !told && waiting != nil {
 			waiting(name)
+			told = true
 		}
 		select {
-		case <-tick.C:
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
