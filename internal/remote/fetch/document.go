@@ -22,6 +22,8 @@ import (
 //
 // Header has request header fields that prove who asks, or nothing: they go over TLS
 // only, and to no other host if the server redirects.
+//
+// With [IsOwnChecksum], the document is there, too.
 func (c *Client) Document(ctx context.Context, rawURL string, max int64, header http.Header) (data []byte, err error) {
 	u, err := parseWebURL(rawURL)
 	if err == nil {
@@ -31,7 +33,7 @@ func (c *Client) Document(ctx context.Context, rawURL string, max int64, header 
 		})
 	}
 	if err != nil {
-		return nil, c.failure("reading", rawURL, err)
+		return data, c.failure("reading", rawURL, err)
 	}
 	return data, nil
 }
@@ -87,8 +89,19 @@ func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header
 	if err != nil {
 		return nil, err
 	}
-	return readBounded(body, max)
+	data, err := readBounded(body, max)
+	// Artifactory makes a checksum file of whatever it has of a file: that is no word of the publisher's.
+	if err == nil && resp.Header.Get("Content-Type") == "application/x-checksum" && c.cfg.Via.Instead(u) != "" {
+		err = unclear(errOwnChecksum, "a lock that was made the direct way has the publisher's: pull --lock FILE")
+	}
+	return data, err
 }
+
+var errOwnChecksum = errors.New("the server that was asked makes such a file itself")
+
+// IsOwnChecksum reports whether an error says that a checksum file is that of a repository manager,
+// not of the publisher.
+func IsOwnChecksum(err error) bool { return errors.Is(err, errOwnChecksum) }
 
 func readBounded(r io.Reader, max int64) ([]byte, error) {
 	data, err := disk.ReadAtMost(r, max)

@@ -125,6 +125,8 @@ func Absence(err error) string {
 	switch {
 	case errors.Is(err, errWebPage):
 		return "answers with a web page"
+	case errors.Is(err, errOwnChecksum):
+		return "is made by the server that was asked, not by the publisher"
 	case errors.Is(err, fs.ErrNotExist):
 		return "does not exist"
 	}

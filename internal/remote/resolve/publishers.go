@@ -105,10 +105,10 @@ func (a *artifact) ask(files map[string]*checksumFile, pin bool) error {
 
 // named reads a checksum file that the index names. The agent goes nowhere without it.
 func (a *artifact) named(f *checksumFile, at checksumURL) error {
-	if absent := fetch.Absence(f.err); absent != "" {
+	if absent := fetch.Absence(f.err); absent != "" && !fetch.IsOwnChecksum(f.err) {
 		return fault.New(fault.Upstream, "%s", absent)
 	}
-	if f.err != nil {
+	if f.err != nil && !fetch.IsOwnChecksum(f.err) {
 		return f.err
 	}
 	if err := a.take(f.data, at.url, false); err != nil {

@@ -55,8 +55,22 @@ func TestVia(t *testing.T) {
 			t.Errorf("%s: %q", u, instead)
 		}
 	}
+	for meant, asked := range map[string]string{
+		"https://github.com/x%2Fy/z?a=b":          "https://nexus.example.com/repository/github/x%2Fy/z?a=b",
+		"https://github.com/kubeshop/x":           "https://art.example.com:8443/a%2Fb/x",
+		"https://nexus.example.com/repository/gh": "https://nexus.example.com/repository/gh",
+		"docker://ghcr.io/kubeshop/botkube":       "docker://nexus.example.com:8083/ghcr/kubeshop/botkube",
+	} {
+		u, err := url.Parse(asked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := v.Canonical(u).String(); got != meant {
+			t.Errorf("%s stands for %s, not %s", asked, got, meant)
+		}
+	}
 	var none *Via
-	if u := (&url.URL{Host: "x"}); none.URL(u) != u || none.redirect(u) != u || none.Unused() != nil || none.Hint(u) != "" {
+	if u := (&url.URL{Host: "x"}); none.URL(u) != u || none.redirect(u) != u || none.Canonical(u) != u || none.Unused() != nil || none.Hint(u) != "" {
 		t.Error("no rules do something")
 	}
 }
