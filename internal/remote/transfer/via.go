@@ -122,9 +122,17 @@ func plainHost(u *url.URL) string {
 
 // leaves reports whether a path may lead out of where it begins. No rule is for such a URL: whoever
 // names it would have other files of the right side's server asked for, with the user's credentials.
+//
+// Servers before and behind each other may undo escapes more than once, and those in Java leave out
+// what follows a semicolon.
 func leaves(p string) bool {
-	return slices.ContainsFunc(strings.FieldsFunc(p, func(r rune) bool { return r == '/' || r == '\\' }),
-		func(segment string) bool { return segment == "." || segment == ".." })
+	for segment := range strings.FieldsFuncSeq(p, func(r rune) bool { return r == '/' || r == '\\' }) {
+		if segment, _, _ = strings.Cut(segment, ";"); segment == "." || segment == ".." {
+			return true
+		}
+	}
+	again, err := url.PathUnescape(p)
+	return err == nil && again != p && leaves(again)
 }
 
 // below returns the rest of a URL's path below a rule's side, which begins with a slash or is empty.
@@ -136,20 +144,32 @@ func below(side, u *url.URL) (rest string, ok bool) {
 	return rest, ok && (rest == "" || rest[0] == '/')
 }
 
-// URL returns what is asked in the place of a URL, or the URL itself. The longest rule counts, by
-// whole components of paths. User information is for the host of the URL, and stays there.
-func (v *Via) URL(u *url.URL) *url.URL {
+// rule returns the longest rule for a URL, by whole components of paths, and the rest of the path; or
+// nil. V may be nil.
+func (v *Via) rule(u *url.URL) (r *viaRule, rest string) {
 	if v == nil {
-		return u
+		return nil, ""
 	}
-	v.kind(u).Store(true)
 	for _, r := range v.rules {
 		if rest, ok := below(r.from, u); ok {
-			r.used.Store(true)
-			return at(r.to, rest, u)
+			return r, rest
 		}
 	}
-	return u
+	return nil, ""
+}
+
+// URL returns what is asked in the place of a URL, or the URL itself. User information is for the
+// host of the URL, and stays there.
+func (v *Via) URL(u *url.URL) *url.URL {
+	if v != nil {
+		v.kind(u).Store(true)
+	}
+	r, rest := v.rule(u)
+	if r == nil {
+		return u
+	}
+	r.used.Store(true)
+	return at(r.to, rest, u)
 }
 
 // at returns a URL of which a side takes the place of all but the rest of the path.
@@ -230,13 +250,9 @@ func (v *Via) Unused() (rules []string) {
 // Hint is the next step after the server that a rule names does not give what is asked, or "" without
 // a rule for the URL.
 func (v *Via) Hint(u *url.URL) string {
-	if v == nil {
+	r, _ := v.rule(u)
+	if r == nil {
 		return ""
 	}
-	for _, r := range v.rules {
-		if _, ok := below(r.from, u); ok {
-			return fmt.Sprintf("does %s pass on what is at %s? the rule is --via %s", agent.Redact(r.to.String()), r.from, r)
-		}
-	}
-	return ""
+	return fmt.Sprintf("does %s pass on what is at %s? the rule is --via %s", agent.Redact(r.to.String()), r.from, r)
 }

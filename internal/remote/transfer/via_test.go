@@ -38,6 +38,9 @@ func TestVia(t *testing.T) {
 		{"https://github.com/%2e%2E/other/x", ""},
 		{"https://github.com/a%2f..%2f..%2fother", ""},
 		{`https://github.com/a/..\..\other`, ""},
+		{"https://github.com/a/%252e%252e/%252E./x", ""},
+		{"https://github.com/a/..;b/..;/x", ""},
+		{"https://github.com/a/...;b/..c/100%2525", "https://nexus.example.com/repository/github/a/...;b/..c/100%2525"},
 		{"s3::https://github.com/x", ""},
 	} {
 		u, err := url.Parse(test[0])
