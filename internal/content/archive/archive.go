@@ -110,7 +110,7 @@ func Extract(ctx context.Context, blob Source, format string, want agent.Member,
 	return extract(ctx, blob, format, want, limits, sink, MaxWindow)
 }
 
-// copyBuffer is the size of the one buffer that all content passes through.
+// copyBuffer is the size of the one buffer that all content passes through: see [meter.copy].
 const copyBuffer = 256 << 10
 
 // buffers are used again and again: those of a small archive are larger than it is.
@@ -204,8 +204,7 @@ func (r *reading) stream() (io.Reader, error) {
 }
 
 func (r *reading) copy(to io.Writer, content io.Reader) error {
-	_, err := io.CopyBuffer(meteredSink{to, r.meter}, content, r.between[:])
-	return err
+	return r.meter.copy(to, content, r.between[:])
 }
 
 // extract is [Extract] with a bound on the windows of xz and zstd, in bytes.
@@ -291,7 +290,7 @@ func Decompress(ctx context.Context, to io.Writer, from io.Reader, format string
 	m := &meter{ctx: ctx, limits: Limits{UnpackedBytes: most, Ratio: most + 1}}
 	content, err := c.open(bufio.NewReader(from), MaxWindow)
 	if err == nil {
-		_, err = io.CopyBuffer(meteredSink{to, m}, content, make([]byte, copyBuffer))
+		err = m.copy(to, content, make([]byte, copyBuffer))
 	}
 	return m.explain(err)
 }

@@ -414,6 +414,36 @@ type stuckDisk struct{ memory }
 
 func (*stuckDisk) Reset() error { return errDisk }
 
+// fillingDisk is full after some bytes.
+type fillingDisk struct {
+	memory
+	room int
+}
+
+func (d *fillingDisk) Write(p []byte) (int, error) {
+	if d.room -= len(p); d.room < 0 {
+		return 0, errDisk
+	}
+	return d.memory.Write(p)
+}
+
+// TestLarge has files of which pieces are written while the next ones are read.
+func TestLarge(t *testing.T) {
+	body := strings.Repeat("some text that goes on and on, ", 150_000)
+	for _, format := range []string{"tar", "tar.gz", "zip", "gz"} {
+		b := pack(t, format, file("a", body))
+		for _, room := range []int{len(body), len(body) - 1, 2 << 20, 1 << 20, 1} {
+			sink := &fillingDisk{room: room}
+			_, err := archive.Extract(t.Context(), bytes.NewReader(b), format, agent.Member{First: true}, archive.Limits{}, sink)
+			if room < len(body) && (!errors.Is(err, errDisk) || fault.KindOf(err) != fault.Unexpected) {
+				t.Errorf("%s: with room for %d bytes: %v", format, room, err)
+			} else if room == len(body) && (err != nil || string(sink.content) != body) {
+				t.Errorf("%s: got %d bytes, and %v", format, len(sink.content), err)
+			}
+		}
+	}
+}
+
 type badDisk struct{ *bytes.Reader }
 
 func (badDisk) ReadAt([]byte, int64) (int, error) { return 0, errDisk }

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -118,21 +119,43 @@ func (r *countedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// meteredSink also hides the other methods of a sink: an os.File would read by itself,
-// with a buffer of its own.
-type meteredSink struct {
-	sink  io.Writer
-	meter *meter
-}
+// copyAside is how much is copied, in bytes, before writing is worth a goroutine of its own.
+const copyAside = 1 << 20
 
-func (w meteredSink) Write(p []byte) (int, error) {
-	if err := w.meter.alive(); err != nil {
-		return 0, err
+// copy copies what from has. Of much, it writes one half of the buffer while it reads the next one.
+// It reads on the calling goroutine, because neither a meter nor a decoder is safe for several.
+func (m *meter) copy(to io.Writer, from io.Reader, buf []byte) (err error) {
+	written := make(chan error, 1) // what became of the last half
+	written <- nil
+	defer func() { err = cmp.Or(m.stop(<-written), err) }()
+	write := func(p []byte) {
+		_, err := to.Write(p)
+		written <- err
 	}
-	w.meter.written += int64(len(p))
-	if err := w.meter.admit(w.meter.written, w.meter.read); err != nil {
-		return 0, w.meter.stop(err)
+	half, other := buf[:len(buf)/2], buf[len(buf)/2:]
+	for {
+		n, err := from.Read(half)
+		m.written += int64(n)
+		if err := cmp.Or(m.alive(), m.stop(m.admit(m.written, m.read))); err != nil {
+			return err
+		}
+		if n > 0 {
+			if err := <-written; err != nil {
+				written <- nil
+				return m.stop(err)
+			}
+			if m.written < copyAside {
+				write(half[:n])
+			} else {
+				go write(half[:n])
+			}
+			half, other = other, half
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 	}
-	n, err := w.sink.Write(p)
-	return n, w.meter.stop(err)
 }
