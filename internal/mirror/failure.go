@@ -25,7 +25,7 @@ type Failure struct {
 	Hint    string   `json:"hint,omitempty"`
 	// ExitCode is that of a run which this failure would have ended.
 	ExitCode int `json:"exitCode"`
-	// Missing says that upstream does not have the file.
+	// Missing says that upstream does not have the file that the index names.
 	Missing bool `json:"missing,omitempty"`
 }
 

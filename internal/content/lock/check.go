@@ -266,8 +266,8 @@ func (c *checking) checkPinned(raw, what string) {
 	}
 }
 
-// checkReplaces checks what a dependency replaces: the URL that an index has, which may be one of
-// which nothing could be mirrored.
+// checkReplaces checks what a dependency replaces: the URL that an index has. It need not be one
+// that can be mirrored.
 func (c *checking) checkReplaces(d Dependency) {
 	if d.Replaces == "" || d.Replaces == ReplacesNothing {
 		return

@@ -69,12 +69,24 @@ func pinnedReplacements(l *lock.Lock) (all []index.Replacement) {
 	return all
 }
 
-// checkReplacements refuses those of what no index has.
+// checkReplacements refuses those of what no index has. An index that is not read, for lack of
+// selected plugins, has nothing to be replaced.
 func (sel *Selection) checkReplacements(indexes map[string]*index.Index) error {
+	unread := map[string]bool{}
+	if sel.locked != nil {
+		for _, r := range sel.locked.Repositories {
+			unread[r.Name] = indexes[r.Name] == nil
+		}
+	}
+	if len(sel.Values) > 0 {
+		for _, r := range agent.DefaultRepositories(sel.Version) {
+			unread[r.Name] = indexes[r.Name] == nil
+		}
+	}
 	for _, r := range sel.Replacements {
 		err := index.CheckReplacement(indexes, r)
 		switch {
-		case err == nil:
+		case err == nil, unread[r.Plugin.Repository]:
 		case r.Pinned:
 			return fault.New(fault.Integrity, "the lock replaces the dependency %s: %w", r, err).
 				WithHint("the lock and the index do not belong together: write a new lock with the command lock")
