@@ -41,7 +41,7 @@ func (c *Client) viaHint(url string, err error) string {
 		return hint + "\nno --via rule is for this URL, so its own server was asked"
 	case rule == "", refused && status.Code == http.StatusForbidden && status.Says != "":
 	case refused && (status.Code == http.StatusUnauthorized || status.Code == http.StatusForbidden) && !status.Reached:
-		return fmt.Sprintf("%s may want to know who asks: a line of .netrc says so, machine %[1]s login USER password PASSWORD\nor it does not have the file: %s", c.cfg.Via.URL(u).Host, look)
+		return c.hintWho(c.cfg.Via.URL(u)) + "\nor it does not have the file: " + look
 	case IsNotFound(err):
 		return look + "\nif upstream does not have it either, --exclude leaves the plugin out"
 	case refused && !status.Transient(), errors.Is(err, errWebPage):
@@ -50,6 +50,14 @@ func (c *Client) viaHint(url string, err error) string {
 		return strings.TrimPrefix(hint+"\n"+rule, "\n")
 	}
 	return ""
+}
+
+// hintWho is the next step after a server in the place of another does not let somebody in.
+func (c *Client) hintWho(asked *url.URL) string {
+	if netrc, err := c.netrc(); err == nil && credentialsFor(asked, netrc) != nil {
+		return "a user and a password were sent to " + asked.Host + ": are they right, and not expired, and may that user read the repository?"
+	}
+	return fmt.Sprintf("%s may want to know who asks: a line of .netrc says so, machine %[1]s login USER password PASSWORD", asked.Host)
 }
 
 // hint is the next step after a server's failure.
