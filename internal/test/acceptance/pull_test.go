@@ -183,6 +183,23 @@ func TestLatest(t *testing.T) {
 	}
 }
 
+// TestOutdated wants nothing to be newer than the newest release, and an alarm once a publisher gives another
+// checksum for a file that it had published.
+func TestOutdated(t *testing.T) {
+	m := pullAll(t)
+	outdated := func(upstream *Upstream) outcome {
+		return runProduct(t, startProxy(t, upstream.Latest(Version)), "outdated", m.dir, "--exit-code", "--store", filepath.Join(scratch, "store"))
+	}
+	if got := outdated(release(t)); got.code != 0 || !strings.Contains(got.stdout, "is up to date with Botkube "+Version) {
+		t.Errorf("exit code %d\n%s%s", got.code, got.stdout, got.stderr)
+	}
+	url := kubectl.url(here)
+	other := release(t).But(url+".sha256", []byte(strings.Repeat("0", 64)))
+	if got := outdated(other); got.code != 6 || !strings.Contains(got.stdout, "ALARM: ") || !strings.Contains(got.stdout, "~ "+url+"\n") {
+		t.Errorf("exit code %d\n%s%s", got.code, got.stdout, got.stderr)
+	}
+}
+
 // TestThirdPartyRepository mirrors raw binaries in two versions from somebody else's host. The agent looks for the
 // newest version's dependencies, whichever version it was told to use.
 func TestThirdPartyRepository(t *testing.T) {
