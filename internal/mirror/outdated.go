@@ -138,7 +138,9 @@ type outdating struct {
 	current *resolve.Current
 	// released are the indexes of the newer release.
 	released map[string]*index.Index
-	found    *Outdated
+	// tag waits for the release tag. It is nil if the mirror is of none.
+	tag   func() (string, error)
+	found *Outdated
 	// told are the warnings that the result gives as reasons.
 	told map[string]bool
 }
@@ -156,9 +158,17 @@ func (s *Session) Outdated(ctx context.Context, target string, options OutdatedO
 		Identity: identify(m), Replaced: []UpstreamChange{}, Plugins: []NewerPlugin{}, Changed: []UpstreamChange{},
 		Files: len(m.Lock.Artifacts), NotCompared: []UncomparedFile{}, Failed: []FailedQuestion{}, Next: []string{},
 	}}
-	o.resolver = s.resolver(nil)
+	if err := o.checkRelease(); err != nil {
+		return nil, err
+	}
 	var warnings []string
+	o.resolver = s.resolver(nil)
 	o.resolver.Warn = func(text string) { warnings = append(warnings, text) }
+	ahead := s.lookAhead(ctx, false)
+	defer ahead.stop()
+	if m.Lock.BotkubeVersion != "" {
+		o.tag = begin(ahead, func() (string, error) { return o.resolver.Release(ahead.ctx, options.Release) })
+	}
 	if o.current, err = o.resolver.Current(ctx, m.Lock, options.Repositories, options.Headers); err != nil {
 		return nil, err
 	}
@@ -333,16 +343,25 @@ func (o *outdating) fill() {
 	now.Sort()
 }
 
-// release asks for the newest release of Botkube, and for the indexes of one that is newer.
-func (o *outdating) release(ctx context.Context) error {
-	have := o.pinned.BotkubeVersion
-	if have == "" {
-		if o.options.Release != Newest {
-			return fault.New(fault.Usage, "%s is of no Botkube version, so that it cannot be compared with a release", o.found.name()).WithHint("leave out --release")
-		}
+// checkRelease refuses a release that is none, or that the mirror cannot be compared with.
+func (o *outdating) checkRelease() error {
+	if o.options.Release == Newest {
 		return nil
 	}
-	tag, err := o.resolver.Release(ctx, o.options.Release)
+	if o.pinned.BotkubeVersion == "" {
+		return fault.New(fault.Usage, "%s is of no Botkube version, so that it cannot be compared with a release", o.found.name()).WithHint("leave out --release")
+	}
+	_, err := resolve.ReleaseTag(o.options.Release)
+	return err
+}
+
+// release looks at the newest release of Botkube, and asks for the indexes of one that is newer.
+func (o *outdating) release(ctx context.Context) error {
+	have := o.pinned.BotkubeVersion
+	if o.tag == nil {
+		return nil
+	}
+	tag, err := o.tag()
 	if err != nil {
 		if fault.KindOf(err) != fault.Upstream || ctx.Err() != nil {
 			return err
