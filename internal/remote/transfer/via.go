@@ -126,14 +126,19 @@ func plainHost(u *url.URL) string {
 // Servers before and behind each other may undo escapes more than once, and those in Java leave out
 // what follows a semicolon.
 func leaves(p string) bool {
-	for segment := range strings.FieldsFuncSeq(p, func(r rune) bool { return r == '/' || r == '\\' }) {
-		if segment, _, _ = strings.Cut(segment, ";"); segment == "." || segment == ".." {
-			return true
+	for range 4 {
+		for segment := range strings.FieldsFuncSeq(p, func(r rune) bool { return r == '/' || r == '\\' }) {
+			if segment, _, _ = strings.Cut(segment, ";"); segment == "." || segment == ".." {
+				return true
+			}
 		}
+		p = unescaping.Replace(p)
 	}
-	again, err := url.PathUnescape(p)
-	return err == nil && again != p && leaves(again)
+	return false
 }
+
+// unescaping undoes once the escapes that could hide a way out, beside others that may be malformed.
+var unescaping = strings.NewReplacer("%25", "%", "%2e", ".", "%2E", ".", "%2f", "/", "%2F", "/", "%5c", `\`, "%5C", `\`, "%3b", ";", "%3B", ";")
 
 // below returns the rest of a URL's path below a rule's side, which begins with a slash or is empty.
 func below(side, u *url.URL) (rest string, ok bool) {

@@ -39,6 +39,8 @@ func TestVia(t *testing.T) {
 		{"https://github.com/a%2f..%2f..%2fother", ""},
 		{`https://github.com/a/..\..\other`, ""},
 		{"https://github.com/a/%252e%252e/%252E./x", ""},
+		{"https://github.com/a/%252e%252e/%25zz", ""},
+		{"https://github.com/a/100%25", "https://nexus.example.com/repository/github/a/100%25"},
 		{"https://github.com/a/..;b/..;/x", ""},
 		{"https://github.com/a/...;b/..c/100%2525", "https://nexus.example.com/repository/github/a/...;b/..c/100%2525"},
 		{"s3::https://github.com/x", ""},
