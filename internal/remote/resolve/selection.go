@@ -157,7 +157,11 @@ func (r *Resolver) Release(ctx context.Context, version string) (string, error) 
 		}
 		u, err := url.Parse(release)
 		if err != nil || !strings.Contains(u.Path, "/releases/tag/") {
-			return "", fault.New(fault.Upstream, "%s leads to %s, which is not a release", latestRelease, transfer.Printable(release, 300))
+			err := fault.New(fault.Upstream, "%s leads to %s, which is not a release", latestRelease, transfer.Printable(release, 300))
+			if instead := r.Fetch.Instead(latestRelease); instead == release {
+				return "", err.WithHint("the server that was asked follows redirects itself, and so does not tell which release is the newest: give the version: --version v1.14.0")
+			}
+			return "", err
 		}
 		version = path.Base(u.Path)
 	}

@@ -4,6 +4,7 @@ package artifactorytest
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"crypto/tls"
 	"fmt"
@@ -128,10 +129,13 @@ func (m *Manager) fetch(r *http.Request, host, file string) *answer {
 		got := httptest.NewRecorder()
 		m.upstream.ServeHTTP(got, out)
 		if to, err := url.Parse(got.Header().Get("Location")); err == nil && got.Code/100 == 3 {
-			host, file, query = to.Host, to.Path, to.RawQuery
+			host, file, query = cmp.Or(to.Host, host), to.Path, to.RawQuery
 			continue
 		}
 		a := &answer{status: got.Code, header: http.Header{"Content-Type": {"application/octet-stream"}}, body: got.Body.Bytes()}
+		if kind := got.Header().Get("Content-Type"); strings.HasPrefix(kind, "text/html") {
+			a.header.Set("Content-Type", kind)
+		}
 		if a.status == http.StatusOK {
 			a.header.Set("Last-Modified", "Wed, 05 Apr 2023 06:07:08 GMT")
 		}

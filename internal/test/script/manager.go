@@ -1,6 +1,7 @@
 package script
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -50,6 +51,11 @@ func startManager(ts *testscript.TestScript, neg bool, args []string) {
 			behind["registry"].ServeHTTP(w, r)
 		case isGit && behind["git"] != nil:
 			behind["git"].ServeHTTP(w, r)
+		case r.Host == "github.com" && strings.HasSuffix(r.URL.Path, "/releases/latest"):
+			http.Redirect(w, r, strings.TrimSuffix(r.URL.Path, "latest")+"tag/v1.14.0", http.StatusFound)
+		case r.Host == "github.com" && strings.HasSuffix(r.URL.Path, "/releases/tag/v1.14.0"):
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			_, _ = io.WriteString(w, "<!DOCTYPE html><title>Release v1.14.0 · kubeshop/botkube · GitHub</title>")
 		case r.Host == "github.com":
 			http.Redirect(w, r, "https://"+githubStorage+r.URL.Path+"?X-Amz-Signature=s1gned", http.StatusFound)
 		default:
