@@ -31,7 +31,7 @@ func (s *selectionFlags) register(c *cobra.Command, does string) {
 	headerFlag(flags, &s.headers)
 	flags.StringArrayVar(&s.plugins, "plugin", nil, "plugin to mirror, as `REPOSITORY/NAME[@VERSION]`, beside those of --values; repeatable, or several with commas (default: all, in their newest version)")
 	flags.StringArrayVar(&s.exclude, "exclude", nil, "plugin to leave out, as `REPOSITORY/NAME`; repeatable, or several with commas")
-	flags.StringArrayVar(&s.dependencies, "dependency", nil, "another build of a plugin's dependency than the index names, as `REPOSITORY/PLUGIN[@VERSION]:NAME=URL`, or a path; {os} and {arch} in it stand for the platform's, ?checksum=sha256:HEX pins it; repeatable")
+	flags.StringArrayVar(&s.dependencies, "dependency", nil, "another build of a plugin's dependency than the index names, as `REPOSITORY/PLUGIN[@VERSION]:NAME[@OS/ARCH]=URL`, or a path; {os} and {arch} in it stand for the platform's, ?checksum=sha256:HEX pins it; repeatable")
 	flags.StringArrayVar(&s.platforms, "platform", nil, "platform to mirror for, as `OS/ARCH`, or all; repeatable, or several with commas (default: linux/amd64)")
 	flags.StringVar(&s.Lock, "lock", "", "lock `FILE` to enforce: what is selected is taken of it, by default all; whatever it lacks, or has otherwise, is an error")
 	flags.BoolVar(&s.RequireChecksums, "require-checksums", false, "refuse files that nobody vouches for")
@@ -120,7 +120,13 @@ func parseReplacement(given string) (r index.Replacement, err error) {
 	if r.Plugin, err = agent.ParsePluginKey(left[:colon]); err != nil {
 		return r, err
 	}
-	r.Dependency, r.URL = left[colon+1:], raw
+	name, platform, only := strings.Cut(left[colon+1:], "@")
+	if only {
+		if r.Platform, err = agent.ParsePlatform(platform); err != nil {
+			return r, err
+		}
+	}
+	r.Dependency, r.URL = name, raw
 	return r, agent.CheckName("dependency", r.Dependency)
 }
 

@@ -22,8 +22,20 @@ type Replacement struct {
 	Pinned bool
 }
 
-// String returns what names the replacement: REPOSITORY/PLUGIN:DEPENDENCY.
-func (r Replacement) String() string { return r.Plugin.String() + ":" + r.Dependency }
+// String returns what names the replacement: REPOSITORY/PLUGIN:DEPENDENCY[@PLATFORM].
+func (r Replacement) String() string {
+	name := r.Plugin.String() + ":" + r.Dependency
+	if r.Platform != (agent.Platform{}) {
+		name += "@" + r.Platform.String()
+	}
+	return name
+}
+
+// Overlaps reports whether two replacements are for the same dependency.
+func (r Replacement) Overlaps(other Replacement) bool {
+	return r.Dependency == other.Dependency && (r.Plugin.Covers(other.Plugin) || other.Plugin.Covers(r.Plugin)) &&
+		(r.suits(other.Platform) || other.suits(r.Platform))
+}
 
 // UnknownPlaceholder returns what looks like a placeholder in the URL and is none, or "".
 func (r Replacement) UnknownPlaceholder() string {
@@ -59,7 +71,9 @@ func (s Selected) lists(dependency string) bool {
 }
 
 // Takes reports whether something of the entry is replaced.
-func (s Selected) Takes(r Replacement) bool { return r.Plugin.Covers(s.Key()) && s.lists(r.Dependency) }
+func (s Selected) Takes(r Replacement) bool {
+	return r.Plugin.Covers(s.Key()) && s.lists(r.Dependency) && slices.ContainsFunc(s.MirroredFor, r.suits)
+}
 
 // CheckReplacement reports a replacement of what the indexes do not have, with what they have.
 func CheckReplacement(indexes map[string]*Index, r Replacement) error {

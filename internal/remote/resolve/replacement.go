@@ -26,11 +26,9 @@ func (sel *Selection) settleReplacements() error {
 	given := sel.Replacements
 	sel.Replacements = nil
 	for _, r := range given {
-		for _, other := range sel.Replacements {
-			if other.Dependency == r.Dependency && (other.Plugin.Covers(r.Plugin) || r.Plugin.Covers(other.Plugin)) {
-				return fault.New(fault.Usage, "--dependency %s is given twice", r).
-					WithHint("give one URL, in which {os} and {arch} stand for those of each platform")
-			}
+		if slices.ContainsFunc(sel.Replacements, r.Overlaps) {
+			return fault.New(fault.Usage, "--dependency %s is given twice", r).
+				WithHint("give one URL, in which {os} and {arch} stand for those of each platform; or one for each platform: %s:%s@OS/ARCH=URL", r.Plugin, r.Dependency)
 		}
 		r.URL = slashed(r.URL)
 		if err := sel.tryReplacement(r); err != nil {
@@ -106,10 +104,10 @@ func (r *Resolver) judgeReplacements(replacements []index.Replacement, selected 
 		switch {
 		case given.Pinned:
 		case !taken:
-			r.Note(fmt.Sprintf("--dependency %s replaces nothing: the plugin is not among those that are mirrored", given))
-		case err == nil && location.Checksum != nil && given.At(platforms[0]) != given.At(platforms[len(platforms)-1]):
+			r.Note(fmt.Sprintf("--dependency %s replaces nothing: the plugin is not mirrored, or not for that platform", given))
+		case err == nil && location.Checksum != nil && given.Platform == agent.Platform{} && given.At(platforms[0]) != given.At(platforms[len(platforms)-1]):
 			return fault.New(fault.Usage, "--dependency %s: the files for %s cannot all have the one checksum", given, agent.JoinPlatforms(platforms)).
-				WithHint("have each file's checksum in a file: ?checksum=file:URL, with {os} and {arch} in it; or mirror one platform at a time")
+				WithHint("give one URL for each platform: --dependency %s@OS/ARCH=URL", given)
 		}
 	}
 	return nil

@@ -55,7 +55,14 @@ func TestSettleReplacements(t *testing.T) {
 			t.Errorf("%v: %v", twice, err)
 		}
 	}
-	sel := Selection{Selection: index.Selection{Replacements: []index.Replacement{replacement("r/p@v1", "d", "x"), replacement("r/p@v2", "d", "y"), replacement("r/p@v1", "e", "z")}}}
+	arm, amd := replacement("r/p@v3", "d", "x"), replacement("r/p@v3", "d", "y")
+	arm.Platform, amd.Platform = agent.Platform{OS: "linux", Arch: "arm64"}, agent.Platform{OS: "linux", Arch: "amd64"}
+	for _, other := range []index.Replacement{arm, replacement("r/p", "d", "x"), replacement("r/p@v3", "d", "x")} {
+		if !arm.Overlaps(other) || !other.Overlaps(arm) {
+			t.Errorf("%s is not like %s", arm, other)
+		}
+	}
+	sel := Selection{Selection: index.Selection{Replacements: []index.Replacement{replacement("r/p@v1", "d", "x"), replacement("r/p@v2", "d", "y"), replacement("r/p@v1", "e", "z"), arm, amd}}}
 	if err := sel.settleReplacements(); err != nil {
 		t.Error(err)
 	}
