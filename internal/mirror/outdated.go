@@ -14,6 +14,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
@@ -194,8 +195,23 @@ func (s *Session) Outdated(ctx context.Context, target string, options OutdatedO
 
 func (o *outdating) fail(all []resolve.Failed) {
 	for _, f := range all {
-		o.found.Failed = append(o.found.Failed, FailedQuestion{f.About, f.Err.Error(), fault.HintOf(f.Err), int(fault.KindOf(f.Err))})
+		o.found.Failed = append(o.found.Failed, FailedQuestion{f.About, f.Err.Error(), hintOf(f.Err), int(fault.KindOf(f.Err))})
 	}
+}
+
+// hintOf returns the hint of an error without steps that only a new selection can take.
+func hintOf(err error) string {
+	var lines []string
+	for line := range strings.SplitSeq(fault.HintOf(err), "\n") {
+		if !slices.ContainsFunc([]string{"--exclude", "--repository", "--with-", "--watcher-image", "the command lock"}, func(step string) bool { return strings.Contains(line, step) }) {
+			lines = append(lines, line)
+		}
+	}
+	hint := strings.Join(lines, "\n")
+	if hint == "" && fetch.IsNotFound(err) {
+		return "upstream no longer has what the mirror was made of: ask its publisher"
+	}
+	return hint
 }
 
 // templates downloads templates: no checksum tells whether they changed.
