@@ -85,7 +85,7 @@ func statusHint(e *transfer.StatusError) string {
 	case e.Host == objectStore && strings.Contains(e.Says, "the bucket is in"):
 		return "the URL names another region: https://s3-REGION.amazonaws.com/BUCKET/KEY"
 	case e.Code == http.StatusForbidden && e.Says != "":
-		return "ask who runs the host; credentials for it come from the URL or from .netrc; a plugin can be left out with --exclude"
+		return "ask who runs the host, and check the credentials for it (.netrc); --dependency takes another build of a dependency, and --exclude leaves a plugin out"
 	case e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden:
 		return "credentials for the host come from the URL or from .netrc (--header is for indexes only); without any, the file may be private, or gone"
 	case e.Code == http.StatusNotFound || e.Code == http.StatusGone:
