@@ -34,6 +34,9 @@ const maxChart = 20 << 20
 // chart pins and stores the chart of the version, or takes the one that a lock pins. If another
 // repository is named, that must have the same.
 func (r *Resolver) chart(ctx context.Context, sel Selection, plan *Plan) error {
+	if sel.Members.Chart == "" {
+		return nil
+	}
 	version := sel.Version
 	var pinned *lock.Chart
 	if sel.pinned != nil && sel.pinned.Chart != nil {

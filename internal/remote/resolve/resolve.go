@@ -98,8 +98,11 @@ type Resolver struct {
 // Resolve requests indexes, JSON schemas and publishers' checksum files, but no artifact.
 // Problems are reported together where they do not hide each other.
 func (r *Resolver) Resolve(ctx context.Context, sel Selection) (*Plan, error) {
+	members := &membersAhead{Resolver: r, sel: sel}
+	defer members.stop()
 	if sel.pinned != nil {
 		r.Collected(pinnedRequests(sel.pinned))
+		members.start(ctx, sel.pinned.Platforms)
 	}
 	repositories, err := r.repositories(ctx, sel)
 	if err != nil {
@@ -142,6 +145,7 @@ func (r *Resolver) Resolve(ctx context.Context, sel Selection) (*Plan, error) {
 	}
 	if sel.pinned == nil {
 		r.Collected(collected.requests())
+		members.start(ctx, platforms)
 	}
 	if err := r.schemas(ctx, repositories, selected); err != nil {
 		return nil, err
@@ -166,13 +170,8 @@ func (r *Resolver) Resolve(ctx context.Context, sel Selection) (*Plan, error) {
 			return nil, err
 		}
 	}
-	if err := r.images(ctx, sel, plan); err != nil {
+	if err := members.join(plan); err != nil {
 		return nil, err
-	}
-	if sel.Members.Chart != "" {
-		if err := r.chart(ctx, sel, plan); err != nil {
-			return nil, err
-		}
 	}
 	if sel.RequireChecksums {
 		err = requireChecksums(plan, sel.pinned)
