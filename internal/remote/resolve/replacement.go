@@ -82,13 +82,10 @@ func (sel *Selection) checkReplacements(indexes map[string]*index.Index) error {
 		}
 	}
 	for _, r := range sel.Replacements {
-		err := index.CheckReplacement(indexes, r)
-		switch {
-		case err == nil, unread[r.Plugin.Repository]:
-		case r.Pinned:
-			return fault.New(fault.Integrity, "the lock replaces the dependency %s: %w", r, err).
-				WithHint("the lock and the index do not belong together: write a new lock with the command lock")
-		default:
+		if r.Pinned || unread[r.Plugin.Repository] {
+			continue // what a lock has is compared with what comes of it
+		}
+		if err := index.CheckReplacement(indexes, r); err != nil {
 			return fault.New(fault.Usage, "--dependency %s: %w", r, err).
 				WithHint("it is REPOSITORY/PLUGIN:DEPENDENCY=URL; the command list shows what each plugin needs")
 		}
