@@ -15,19 +15,19 @@ import (
 
 // failure is the error for the user, of the right kind, with the next step.
 func (c *Client) failure(doing, url string, err error) error {
-	doing += " " + agent.Redact(url)
+	what := doing + " " + agent.Redact(url)
 	if instead := c.Instead(url); instead != "" {
-		doing += " from " + instead
+		what += " from " + instead
 	}
-	err = transfer.Failure(doing, err, func(err error) (fault.Kind, string) { return fault.Upstream, hint(err) })
-	if hint := c.viaHint(url, err); hint != "" {
+	err = transfer.Failure(what, err, func(err error) (fault.Kind, string) { return fault.Upstream, hint(err) })
+	if hint := c.viaHint(doing, url, err); hint != "" {
 		err = fault.New(fault.KindOf(err), "%w", err).WithHint("%s", hint)
 	}
 	return err
 }
 
 // viaHint is the next step after a failure that a rule may be to blame for, or that no rule is there.
-func (c *Client) viaHint(url string, err error) string {
+func (c *Client) viaHint(doing, url string, err error) string {
 	u := webURL(url)
 	if c.cfg.Via == nil || u == nil || transfer.Is[*transfer.LocalError](err) {
 		return ""
@@ -42,7 +42,7 @@ func (c *Client) viaHint(url string, err error) string {
 	case rule == "", refused && status.Code == http.StatusForbidden && status.Says != "":
 	case refused && (status.Code == http.StatusUnauthorized || status.Code == http.StatusForbidden) && !status.Reached:
 		return c.hintWho(c.cfg.Via.URL(u)) + "\nor it does not have the file: " + look
-	case IsNotFound(err):
+	case IsNotFound(err) && doing != "reading" && doing != "following": // it is a plugin's
 		return look + "\nif upstream does not have it either, --exclude leaves the plugin out"
 	case refused && !status.Transient(), errors.Is(err, errWebPage):
 		return look
