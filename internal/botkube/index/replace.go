@@ -82,10 +82,11 @@ func CheckReplacement(indexes map[string]*Index, r Replacement) error {
 	}
 	var names []string
 	for _, t := range anyType {
-		for i, e := range indexes[r.Plugin.Repository].Versions(t, r.Plugin.Name) {
-			// The agent looks for those of the newest, whichever version it starts.
-			if i == 0 || r.Plugin.Version == "" || r.Plugin.Version == e.Version {
-				names = append(names, e.DependencyNames()...)
+		for _, e := range indexes[r.Plugin.Repository].Versions(t, r.Plugin.Name) {
+			// The agent looks for those of the newest that it knows, whichever version it starts.
+			names = append(names, e.DependencyNames()...)
+			if e.Version == r.Plugin.Version {
+				break
 			}
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// settleReplacements refuses replacements that cannot be meant, and takes over those of the lock.
+// settleReplacements refuses replacements that cannot be meant.
 func (sel *Selection) settleReplacements() error {
 	here, err := indexURL("", ".")
 	if err != nil {
@@ -36,10 +36,14 @@ func (sel *Selection) settleReplacements() error {
 		}
 		sel.Replacements = append(sel.Replacements, r)
 	}
-	if sel.pinned != nil {
-		sel.Replacements = append(sel.Replacements, pinnedReplacements(sel.pinned)...)
-	}
 	return nil
+}
+
+// adoptReplacements takes over those of the lock, for what no flag replaces.
+func (sel *Selection) adoptReplacements() {
+	if sel.pinned != nil {
+		sel.Replacements = slices.Concat(sel.Replacements, pinnedReplacements(sel.pinned))
+	}
 }
 
 // slashed makes of a path with a drive of Windows what is no URL with a scheme.

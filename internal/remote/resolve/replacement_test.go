@@ -68,17 +68,15 @@ func TestSettleReplacements(t *testing.T) {
 	}
 }
 
-// TestSettleReplacementsOfLock wants what a flag says before what a lock has.
-func TestSettleReplacementsOfLock(t *testing.T) {
+// TestAdoptReplacements wants what a flag says before what a lock has.
+func TestAdoptReplacements(t *testing.T) {
 	p := agent.Platform{OS: "linux", Arch: "amd64"}
 	sel := Selection{
 		Selection: index.Selection{Replacements: []index.Replacement{replacement("r/p", "d", "x")}},
 		pinned: &lock.Lock{Plugins: []lock.Plugin{{Repository: "r", Name: "p", Version: "v1", Builds: []lock.Build{{Platform: p, Dependencies: []lock.Dependency{
 			{Name: "d", URL: "https://e.com/d", Replaces: "https://e.com/old"}, {Name: "plain", URL: "https://e.com/plain"}}}}}}},
 	}
-	if err := sel.settleReplacements(); err != nil {
-		t.Fatal(err)
-	}
+	sel.adoptReplacements()
 	of := replacement("r/p@v1", "d", "https://e.com/d")
 	of.Platform, of.Pinned = p, true
 	if got := sel.Replacements; len(got) != 2 || got[0].Pinned || got[1] != of {

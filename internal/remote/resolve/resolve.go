@@ -100,8 +100,11 @@ type Resolver struct {
 func (r *Resolver) Resolve(ctx context.Context, sel Selection) (*Plan, error) {
 	members := &membersAhead{Resolver: r, sel: sel}
 	defer members.stop()
-	if sel.pinned != nil {
+	whole := sel.pinned == sel.locked
+	if whole && sel.pinned != nil {
 		r.Collected(pinnedRequests(sel.pinned))
+	}
+	if sel.pinned != nil {
 		members.start(ctx, sel.pinned.Platforms)
 	}
 	repositories, err := r.repositories(ctx, sel)
@@ -112,11 +115,13 @@ func (r *Resolver) Resolve(ctx context.Context, sel Selection) (*Plan, error) {
 	for _, repo := range repositories {
 		indexes[repo.Name] = repo.index
 	}
-	if sel.pinned != sel.locked {
+	if !whole {
 		if err := sel.narrow(indexes); err != nil {
 			return nil, err
 		}
+		r.Collected(pinnedRequests(sel.pinned))
 	}
+	sel.adoptReplacements()
 	if err := sel.checkReplacements(indexes); err != nil {
 		return nil, err
 	}
