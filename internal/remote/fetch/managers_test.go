@@ -10,6 +10,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 	"github.com/botkube-mirror/botkube-mirror/internal/test/artifactorytest"
 	"github.com/botkube-mirror/botkube-mirror/internal/test/tlstest"
 )
@@ -114,6 +115,30 @@ func TestRepositoryManagerWithoutCredentials(t *testing.T) {
 	}
 }
 
+// A checksum file of a manager's own making is told from the publisher's where the manager is asked in the
+// place of upstream, and nowhere else.
+func TestRepositoryManagerMakesChecksumFiles(t *testing.T) {
+	t.Parallel()
+	w := newManagerWorld(t, "artifactory", "sums")
+	via, err := transfer.ParseVia([]string{"https://github.com=" + w.base})
+	check(t, err)
+	f := fixed(t, w.trust, func(cfg *fetch.Config) { cfg.Via = via })
+	_, err = f.client.Document(t.Context(), "https://github.com/x/tool.sha256", 1<<20, nil)
+	if !fetch.IsNotFound(err) {
+		t.Error(err)
+	}
+	f.want(t, fetch.Request{URL: "https://github.com/x/tool"}, w.files["/x/tool"])
+	want := sha256Of(w.files["/x/tool"])[0].Hex
+	data, err := f.client.Document(t.Context(), "https://github.com/x/tool.sha256", 1<<20, nil)
+	if !fetch.IsOwnChecksum(err) || fetch.Absence(err) == "" || string(data) != want {
+		t.Errorf("%q, %v", data, err)
+	}
+	data, err = f.client.Document(t.Context(), w.base+"/x/tool.sha256", 1<<20, nil)
+	if err != nil || string(data) != want {
+		t.Errorf("the direct way: %q, %v", data, err)
+	}
+}
+
 // What a manager withholds, it says why.
 func TestRepositoryManagerBlocks(t *testing.T) {
 	t.Parallel()
@@ -121,7 +146,7 @@ func TestRepositoryManagerBlocks(t *testing.T) {
 	f := fixed(t, w.trust)
 	err := f.wantFault(t, fetch.Request{URL: w.base + "/x/plugin.tar.gz", Checksums: sha256Of(w.files["/x/plugin.tar.gz"])}, fault.Upstream,
 		"answers 403 Forbidden (Artifact download request rejected: it was blocked by a policy due to a violation)")
-	if !strings.Contains(fault.HintOf(err), "ask who runs") {
+	if !strings.Contains(fault.HintOf(err), "ask who runs the host") {
 		t.Error(fault.HintOf(err))
 	}
 	f.wantNothing(t)
