@@ -46,7 +46,7 @@ func (c *Client) viaHint(doing, url string, err error) string {
 		return look + "\nif upstream does not have it either, --exclude leaves the plugin out"
 	case refused && !status.Transient(), errors.Is(err, errWebPage):
 		return look
-	case fault.KindOf(err) == fault.Integrity, transfer.Is[*gitError](err):
+	case fault.KindOf(err) == fault.Integrity, transfer.Is[*gitError](err), refused && status.Code >= http.StatusInternalServerError:
 		return strings.TrimPrefix(hint+"\n"+rule, "\n")
 	}
 	return ""

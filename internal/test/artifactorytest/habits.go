@@ -75,6 +75,11 @@ var Habits = map[string]Habit{
 		}
 	},
 
+	// The manager does not reach upstream, and what is before the manager says so.
+	"cutoff": func(_ *Manager, _ *http.Request, a *answer) {
+		a.become(http.StatusBadGateway, "text/html", "<html><head><title>502 Bad Gateway</title></head></html>")
+	},
+
 	// HEAD: not allowed; not there until somebody downloads it (jfrog/terraform-provider-artifactory#1121);
 	// without a length, with that of something else, or of a page.
 	"nohead":   onHead(func(a *answer) { a.become(http.StatusMethodNotAllowed, "text/html", "") }),
