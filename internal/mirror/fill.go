@@ -44,8 +44,10 @@ func (d *downloads) fill(ctx context.Context, open func(context.Context) (*outpu
 	if err == nil && d.keepGoing && len(d.failed) == 0 {
 		group, groupCtx := errgroup.WithContext(ctx)
 		group.SetLimit(d.Parallel)
-		for _, i := range order {
-			group.Go(func() error { return d.add(groupCtx, all, i) })
+		for _, next := range order {
+			if next.blob == nil {
+				group.Go(func() error { return d.add(groupCtx, all, next.artifact) })
+			}
 		}
 		err = group.Wait()
 	}
@@ -61,31 +63,54 @@ func (d *downloads) fill(ctx context.Context, open func(context.Context) (*outpu
 	return all, nil
 }
 
+// turn is a download of an artifact, or of a blob of an image, if that is not nil.
+type turn struct {
+	artifact int
+	blob     *lock.ImageBlob
+	size     int64
+}
+
 // order is that of downloads: those that were begun first, then directories, for which servers are
 // asked most often, and then the largest, so that the last ones are short.
-func (d *downloads) order() []int {
-	order := make([]int, len(d.plan.Downloads))
-	for i := range order {
-		order[i] = i
-	}
-	first := func(i int) int64 {
+func (d *downloads) order() []turn {
+	var order []turn
+	for i, r := range d.plan.Downloads {
+		size := d.result.Artifacts[i].Size
 		switch {
 		case d.isStarted(d.plan.Lock.Artifacts[i]):
-			return math.MaxInt64
-		case d.plan.Downloads[i].Tree != "":
-			return math.MaxInt64 - 1
+			size = math.MaxInt64
+		case r.Tree != "":
+			size = math.MaxInt64 - 1
 		}
-		return d.result.Artifacts[i].Size
+		order = append(order, turn{artifact: i, size: size})
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(first(b), first(a)) })
+	for _, b := range d.plan.Lock.ImageBlobs() {
+		order = append(order, turn{blob: &b, size: b.Size})
+	}
+	slices.SortStableFunc(order, func(a, b turn) int { return cmp.Compare(b.size, a.size) })
 	return order
 }
 
-// download downloads artifacts in an order, --parallel at a time, and calls add for each. A slow add
-// does not keep other artifacts from being downloaded.
-func (d *downloads) download(ctx context.Context, group *errgroup.Group, order []int, add func(context.Context, int) error) {
+// download downloads in an order, --parallel files at a time, and calls add for each artifact. A slow
+// add does not keep other files from being downloaded.
+func (d *downloads) download(ctx context.Context, group *errgroup.Group, order []turn, add func(context.Context, int) error) {
 	downloading := make(chan struct{}, d.Parallel)
-	for _, i := range order {
+	for _, next := range order {
+		if b := next.blob; b != nil {
+			downloading <- struct{}{}
+			group.Go(func() error {
+				source := d.plan.ImageSources[b.Role]
+				n, err := d.fetchBlob(ctx, source, b.Blob)
+				<-downloading
+				d.ofImages.Add(n)
+				if err != nil {
+					return d.fail(ctx, blobSubject(source, b.Blob), err)
+				}
+				return nil
+			})
+			continue
+		}
+		i := next.artifact
 		url := agent.Redact(d.plan.Downloads[i].URL)
 		if slices.Contains(d.open, i) || d.hasFailed(url) {
 			continue // it comes with the outputs, or is known not to be there
@@ -108,19 +133,6 @@ func (d *downloads) download(ctx context.Context, group *errgroup.Group, order [
 	}
 	for _, i := range d.open {
 		group.Go(func() error { return add(ctx, i) })
-	}
-	for _, b := range d.plan.Lock.ImageBlobs() {
-		downloading <- struct{}{}
-		group.Go(func() error {
-			source := d.plan.ImageSources[b.Role]
-			n, err := d.fetchBlob(ctx, source, b.Blob)
-			<-downloading
-			d.ofImages.Add(n)
-			if err != nil {
-				return d.fail(ctx, blobSubject(source, b.Blob), err)
-			}
-			return nil
-		})
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
 
@@ -178,5 +180,33 @@ func TestHeadStartThatWaits(t *testing.T) {
 	}
 	if len(ahead.started) != 1 {
 		t.Errorf("%d were begun, not the one with a checksum in the index", len(ahead.started))
+	}
+}
+
+// TestOrder downloads the largest files first, layers of images among them.
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	blob := func(size int64) lock.Blob { return lock.Blob{Size: size, SHA256: lock.Sum([]byte(fmt.Sprint(size)))} }
+	l := &lock.Lock{AgentImage: &lock.Image{Manifests: []lock.ImageManifest{{Blobs: []lock.Blob{blob(1), blob(60)}}}}}
+	d := &downloads{plan: &resolve.Plan{Lock: l}, result: &Result{}, ahead: &ahead{started: map[string]*headStart{"begun": {}}}}
+	for _, a := range []struct {
+		url  string
+		size int64
+		tree lock.DirArchive
+	}{{"small", 5, ""}, {"unknown", -1, ""}, {"large", 90, ""}, {"tree", -1, lock.DirArchiveAll}, {"begun", 3, ""}} {
+		l.Artifacts = append(l.Artifacts, lock.Artifact{URL: a.url})
+		d.plan.Downloads = append(d.plan.Downloads, fetch.Request{URL: a.url, Tree: a.tree})
+		d.result.Artifacts = append(d.result.Artifacts, ArtifactResult{ListedFile: ListedFile{Size: a.size}})
+	}
+	var got []string
+	for _, next := range d.order() {
+		if next.blob != nil {
+			got = append(got, fmt.Sprint("layer of ", next.blob.Size))
+		} else {
+			got = append(got, l.Artifacts[next.artifact].URL)
+		}
+	}
+	if want := []string{"begun", "tree", "large", "layer of 60", "small", "layer of 1", "unknown"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
