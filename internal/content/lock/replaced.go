@@ -20,10 +20,21 @@ type Replaced struct {
 // String says in a sentence what is replaced.
 func (r Replaced) String() string {
 	instead := "in the place of " + r.Replaces
-	if r.Replaces == ReplacesNothing {
+	switch {
+	case r.Replaces == ReplacesNothing:
 		instead = "for which the index has none"
+	case r.SameFile():
+		return fmt.Sprintf("%s of %s for %s is the index's file, but not its URL: %s, %s", r.Dependency, r.Plugin, r.Platform, r.URL, instead)
 	}
 	return fmt.Sprintf("%s of %s for %s is not the index's: %s, %s", r.Dependency, r.Plugin, r.Platform, r.URL, instead)
+}
+
+// SameFile reports whether the file is the one that the index names. Only a checksum, or the use
+// that the agent makes of the file, is another.
+func (r Replaced) SameFile() bool {
+	a, errA := agent.ParseLocation(r.URL)
+	b, errB := agent.ParseLocation(r.Replaces)
+	return errA == nil && errB == nil && a.URL == b.URL
 }
 
 // ReplacedIn returns the dependencies of plugins that are not the index's.

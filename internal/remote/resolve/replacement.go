@@ -123,7 +123,7 @@ func (r *Resolver) noteRemaining(l *lock.Lock) {
 	}
 	replaced, told := map[string]bool{}, map[string]bool{}
 	for _, d := range lock.ReplacedIn(l.Plugins) {
-		replaced[file(d.Replaces)] = true
+		replaced[file(d.Replaces)] = replaced[file(d.Replaces)] || !d.SameFile()
 	}
 	for _, p := range l.Plugins {
 		for _, b := range p.Builds {
