@@ -28,9 +28,8 @@ const User, Password = "builder", "s3cret-of-the-manager"
 // it has the files of a host, at /git/HOST/ its git repositories, and its registry's repositories
 // begin with HOST/.
 type Manager struct {
-	// URL is https://127.0.0.1:PORT; Host is it without the scheme, Storage that of the host to
-	// which the habit "signed" sends clients.
-	URL, Host, Storage string
+	// URL is https://127.0.0.1:PORT; Host is it without the scheme.
+	URL, Host string
 
 	server, storage *httptest.Server
 	upstream        http.Handler
@@ -57,7 +56,7 @@ func Start(upstream http.Handler, settings *tls.Config, seen func(*http.Request)
 		return s
 	}
 	m.server, m.storage = start(m.serve), start(m.serveStorage)
-	m.URL, m.Host, m.Storage = m.server.URL, strings.TrimPrefix(m.server.URL, "https://"), strings.TrimPrefix(m.storage.URL, "https://")
+	m.URL, m.Host = m.server.URL, strings.TrimPrefix(m.server.URL, "https://")
 	return m
 }
 

@@ -86,7 +86,7 @@ func startManager(ts *testscript.TestScript, neg bool, args []string) {
 	netrc := "machine " + m.Host + " login " + artifactorytest.User + " password " + artifactorytest.Password + "\n"
 	ts.Check(os.WriteFile(filepath.Join(dir, "netrc"), []byte(netrc), 0o600))
 	for name, value := range map[string]string{
-		"MANAGER": m.URL, "MANAGER_HOST": m.Host, "STORAGE_HOST": m.Storage, "MANAGER_CONFIG": dir, "MANAGER_NETRC": filepath.Join(dir, "netrc"),
+		"MANAGER": m.URL, "MANAGER_HOST": m.Host, "MANAGER_CONFIG": dir, "MANAGER_NETRC": filepath.Join(dir, "netrc"),
 		"INTERNET": open.URL, "BLOCKED": blocked.URL, "NO_PROXY": "127.0.0.1", "GIT_CONFIG_GLOBAL": os.DevNull,
 	} {
 		ts.Setenv(name, value)
