@@ -89,6 +89,12 @@ func outdatedSummary(o *mirror.Outdated) string {
 			fmt.Fprintf(&out, "  %s\n", tameName(command))
 		}
 	}
+	if len(o.NextLeavesOut) > 0 {
+		out.WriteString("\nDependencies of your own that the new lock will not have\n")
+		for _, text := range o.NextLeavesOut {
+			fmt.Fprintf(&out, "  %s\n", tameName(text))
+		}
+	}
 	return out.String()
 }
 

@@ -53,6 +53,9 @@ type Outdated struct {
 	Failed []FailedQuestion `json:"failed"`
 	// Next are the commands that bring the mirror up to date.
 	Next []string `json:"next"`
+	// NextLeavesOut are the replaced dependencies that the first of these commands leaves out, each
+	// with the reason.
+	NextLeavesOut []string `json:"nextLeavesOut,omitempty"`
 }
 
 // UpstreamChange is a difference between a mirror and upstream.

@@ -81,45 +81,108 @@ func (o *outdating) addRepositories(tag string, add func(flag, value string)) {
 	}
 }
 
+// successor returns where the plugin is that a new lock has for one of the lock, and its newest
+// entry, or nil if its index was not read. It reports false if there is none.
+func (o *outdating) successor(repository string, t agent.PluginType, name string) (agent.PluginKey, *agent.Entry, bool) {
+	key := agent.PluginKey{Repository: repository, Name: name}
+	for _, n := range o.found.Plugins {
+		if n.Repository != repository || n.Type != t || n.Name != name || n.Newest != "" {
+			continue
+		}
+		if len(n.Elsewhere) == 0 {
+			return key, nil, false
+		}
+		key.Repository = n.Elsewhere[len(n.Elsewhere)-1].Repository
+	}
+	for _, ix := range []*index.Index{o.released[key.Repository], o.current.Indexes[key.Repository]} {
+		if ix != nil && len(ix.Versions(t, name)) > 0 {
+			return key, ix.Versions(t, name)[0], true
+		}
+	}
+	return key, nil, true
+}
+
 // addPlugins names the plugins of the lock, and in the place of one that moved the one where it is.
 func (o *outdating) addPlugins(add func(flag, value string)) {
 	var names []string
 	for _, p := range o.pinned.Plugins {
-		key := p.Repository + "/" + p.Name
-		for _, n := range o.found.Plugins {
-			if n.Repository != p.Repository || n.Type != p.Type || n.Name != p.Name || n.Newest != "" {
-				continue
-			}
-			key = ""
-			for _, at := range n.Elsewhere {
-				key = at.Repository + "/" + at.Name
-			}
-		}
-		if key != "" && !slices.Contains(names, key) {
-			names = append(names, key)
-			add("--plugin", key)
+		key, _, there := o.successor(p.Repository, p.Type, p.Name)
+		if there && !slices.Contains(names, key.String()) {
+			names = append(names, key.String())
+			add("--plugin", key.String())
 		}
 	}
 }
 
-// addDependencies names the dependencies that are not those of the indexes, each with one URL for all
-// platforms.
+// addDependencies names the dependencies that are not those of the indexes, and notes those that the
+// new lock cannot have.
 func (o *outdating) addDependencies(add func(flag, value string)) {
-	var named []string
+	var done, added []string
 	all := lock.ReplacedIn(o.pinned.Plugins)
 	for _, d := range all {
-		name := agent.PluginKey{Repository: d.Plugin.Repository, Name: d.Plugin.Name}.String() + ":" + d.Dependency
-		pattern := strings.NewReplacer(d.Platform.OS, "{os}", d.Platform.Arch, "{arch}").Replace(d.URL)
-		for _, raw := range []string{d.URL, pattern} {
-			fits := !slices.ContainsFunc(all, func(other lock.Replaced) bool {
-				return other.Plugin == d.Plugin && other.Dependency == d.Dependency && index.Replacement{URL: raw}.At(other.Platform) != other.URL
-			})
-			if fits && !slices.Contains(named, name) {
-				named = append(named, name)
-				add("--dependency", name+"="+raw)
+		what := fmt.Sprintf("%s %s/%s:%s", d.Type, d.Plugin.Repository, d.Plugin.Name, d.Dependency)
+		key, entry, there := o.successor(d.Plugin.Repository, d.Type, d.Plugin.Name)
+		if slices.Contains(done, what) || !there {
+			continue
+		}
+		done = append(done, what)
+		version := o.newestPinned(d)
+		urls := map[agent.Platform]string{}
+		for _, other := range all {
+			if other.Plugin.Repository == d.Plugin.Repository && other.Plugin.Name == d.Plugin.Name && other.Type == d.Type && other.Dependency == d.Dependency && other.Plugin.Version == version {
+				urls[other.Platform] = other.URL
+			}
+		}
+		switch {
+		case entry != nil && !slices.Contains(entry.DependencyNames(), d.Dependency):
+			o.leaveOut("%s of %s: %s@%s does not need it", d.Dependency, d.Plugin, key, entry.Version)
+			continue
+		case len(urls) == 0:
+			o.leaveOut("%s of %s: the mirror's newer %s takes the index's", d.Dependency, d.Plugin, version)
+			continue
+		}
+		for _, value := range replacementFlags(key.String()+":"+d.Dependency, urls, o.pinned.Platforms) {
+			if !slices.Contains(added, value) { // an executor and a source may have the same name
+				added = append(added, value)
+				add("--dependency", value)
 			}
 		}
 	}
+}
+
+func (o *outdating) leaveOut(format string, args ...any) {
+	o.found.NextLeavesOut = append(o.found.NextLeavesOut, fmt.Sprintf(format, args...))
+}
+
+// newestPinned returns the newest version that the lock has of the plugin of a dependency.
+func (o *outdating) newestPinned(d lock.Replaced) string {
+	newest := d.Plugin.Version
+	for _, p := range o.pinned.Plugins {
+		if p.Repository == d.Plugin.Repository && p.Type == d.Type && p.Name == d.Plugin.Name && agent.Newer(p.Version, newest) {
+			newest = p.Version
+		}
+	}
+	return newest
+}
+
+// replacementFlags returns the values of --dependency that give a dependency its URLs: one for all
+// platforms if there is one, or one for each.
+func replacementFlags(name string, urls map[agent.Platform]string, platforms []agent.Platform) (values []string) {
+	if len(platforms) > 0 && len(urls) == len(platforms) {
+		first := platforms[0]
+		pattern := strings.NewReplacer(first.OS, "{os}", first.Arch, "{arch}").Replace(urls[first])
+		for _, raw := range []string{urls[first], pattern} {
+			if !slices.ContainsFunc(platforms, func(p agent.Platform) bool { return index.Replacement{URL: raw}.At(p) != urls[p] }) {
+				return []string{name + "=" + raw}
+			}
+		}
+	}
+	for _, p := range platforms {
+		if url, has := urls[p]; has {
+			values = append(values, name+"@"+p.String()+"="+url)
+		}
+	}
+	return values
 }
 
 // addTemplates names the templates that exec does not read by default.
