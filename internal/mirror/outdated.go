@@ -223,7 +223,12 @@ func (o *outdating) templates(ctx context.Context) error {
 		r, err := o.fetch(ctx, o.current.Downloads[i])
 		if err == nil {
 			o.current.CompleteTemplates(i, r)
-		} else if err := o.current.Fail(ctx, err, "templates"); err != nil {
+			continue
+		}
+		if fault.KindOf(err) == fault.Usage { // the program git is not here
+			err = fault.New(fault.Upstream, "%w", err)
+		}
+		if err := o.current.Fail(ctx, err, "templates"); err != nil {
 			return err
 		}
 	}
