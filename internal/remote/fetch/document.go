@@ -91,7 +91,7 @@ func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header
 	}
 	data, err := readBounded(body, max)
 	// Artifactory makes a checksum file of whatever it has of a file: that is no word of the publisher's.
-	if err == nil && resp.Header.Get("Content-Type") == "application/x-checksum" && c.cfg.Via.Instead(u) != "" {
+	if err == nil && strings.HasPrefix(resp.Header.Get("Content-Type"), "application/x-checksum") && c.cfg.Via.Instead(u) != "" {
 		err = unclear(errOwnChecksum, "a lock that was made the direct way has the publisher's: pull --lock FILE")
 	}
 	return data, err
