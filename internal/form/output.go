@@ -65,7 +65,8 @@ type WriteOptions struct {
 // Writer writes one output.
 type Writer interface {
 	// Add makes what can be made of an artifact, which is there now, and reports
-	// whether anything was written. It may be called concurrently.
+	// whether anything was written. If the output has Members, blobs of images may be
+	// added, too: they have no URL. It may be called concurrently.
 	Add(ctx context.Context, a lock.Artifact) (changed bool, err error)
 	// Commit completes the output. Every artifact of the lock was added.
 	Commit(ctx context.Context, l *lock.Lock) (Written, error)

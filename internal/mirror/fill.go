@@ -25,19 +25,26 @@ func (d *downloads) fill(ctx context.Context, open func(context.Context) (*outpu
 		return err
 	})
 	// add waits for the outputs: until they are open, nobody else may look at the lock.
-	add := func(ctx context.Context, i int) error {
+	add := func(ctx context.Context, t turn) error {
 		select {
 		case <-opened:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		if d.got[i] != nil {
-			d.plan.Complete(i, *d.got[i])
+		if t.blob == nil && d.got[t.artifact] != nil {
+			d.plan.Complete(t.artifact, *d.got[t.artifact])
 		}
 		if d.keepGoing {
 			return nil
 		}
-		return d.add(ctx, all, i)
+		if t.blob == nil {
+			return d.add(ctx, all, t.artifact)
+		}
+		err := all.addMember(ctx, t.blob.Blob)
+		if _, there := d.Store.Has(t.blob.SHA256); !there && ctx.Err() == nil {
+			return nil // it was damaged: mendAll downloads it again
+		}
+		return err
 	}
 	d.download(groupCtx, group, order, add)
 	err = group.Wait()
@@ -91,9 +98,9 @@ func (d *downloads) order() []turn {
 	return order
 }
 
-// download downloads in an order, --parallel files at a time, and calls add for each artifact. A slow
-// add does not keep other files from being downloaded.
-func (d *downloads) download(ctx context.Context, group *errgroup.Group, order []turn, add func(context.Context, int) error) {
+// download downloads in an order, --parallel files at a time, and calls add for each. A slow add does
+// not keep other files from being downloaded.
+func (d *downloads) download(ctx context.Context, group *errgroup.Group, order []turn, add func(context.Context, turn) error) {
 	downloading := make(chan struct{}, d.Parallel)
 	for _, next := range order {
 		if b := next.blob; b != nil {
@@ -106,7 +113,7 @@ func (d *downloads) download(ctx context.Context, group *errgroup.Group, order [
 				if err != nil {
 					return d.fail(ctx, blobSubject(source, b.Blob), err)
 				}
-				return nil
+				return add(ctx, next)
 			})
 			continue
 		}
@@ -128,11 +135,11 @@ func (d *downloads) download(ctx context.Context, group *errgroup.Group, order [
 			if err != nil {
 				return d.fail(ctx, url, err)
 			}
-			return add(ctx, i)
+			return add(ctx, next)
 		})
 	}
 	for _, i := range d.open {
-		group.Go(func() error { return add(ctx, i) })
+		group.Go(func() error { return add(ctx, turn{artifact: i}) })
 	}
 }
 

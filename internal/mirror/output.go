@@ -136,6 +136,21 @@ func (all *outputs) add(ctx context.Context, a lock.Artifact) error {
 	return nil
 }
 
+// addMember is [outputs.add] for a blob of an image.
+func (all *outputs) addMember(ctx context.Context, b lock.Blob) error {
+	all.unpacking <- struct{}{}
+	defer func() { <-all.unpacking }()
+	for i, out := range all.each {
+		if !all.results[i].target.Members {
+			continue
+		}
+		if _, err := out.Add(ctx, lock.Artifact{Blob: b}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // unpack unpacks an archive, and keeps nothing. What came of it is remembered, so it happens once.
 func (all *outputs) unpack(ctx context.Context, a lock.Artifact) error {
 	for _, p := range all.files[a.URL] {

@@ -535,8 +535,12 @@ func TestBegun(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer out.Close()
+			arrived := slices.Clone(l.Artifacts)
+			for _, b := range l.ImageBlobs() {
+				arrived = append(arrived, lock.Artifact{Blob: b.Blob})
+			}
 			var wg sync.WaitGroup
-			for _, a := range l.Artifacts {
+			for _, a := range arrived {
 				wg.Go(func() {
 					if _, err := out.Add(t.Context(), a); err != nil {
 						t.Error(err)
@@ -548,7 +552,7 @@ func TestBegun(t *testing.T) {
 				t.Error("the file was published before it was whole")
 			}
 			if test.gone {
-				for _, a := range l.Artifacts {
+				for _, a := range arrived {
 					delete(m.blobs, a.SHA256)
 				}
 			}

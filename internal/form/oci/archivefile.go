@@ -81,7 +81,7 @@ func (f *ArchiveFile) Add(ctx context.Context, b lock.Blob) error {
 		return nil
 	}
 	for i, p := range f.parts {
-		if p.open == nil || p.Blob != b {
+		if p.open == nil || p.Blob != b || f.isWritten(i) {
 			continue
 		}
 		if _, err := f.create(); err != nil {
