@@ -104,7 +104,8 @@ func (sel *Selection) extended() (flags []string) {
 		}
 	}
 	for _, key := range slices.Concat(sel.Plugins, sel.Executors, sel.Sources) {
-		if sel.locked.Lacks("", []agent.PluginKey{key}) != nil && !slices.Contains(plugins, key.String()) {
+		excluded := slices.ContainsFunc(sel.Exclude, func(k agent.PluginKey) bool { return k.Covers(key) })
+		if !excluded && sel.locked.Lacks("", []agent.PluginKey{key}) != nil && !slices.Contains(plugins, key.String()) {
 			plugins = append(plugins, key.String())
 		}
 	}
