@@ -29,10 +29,16 @@ func (c *Client) failure(doing, url string, err error) error {
 // viaHint is the next step after a failure that a rule may be to blame for, or that no rule is there.
 func (c *Client) viaHint(doing, url string, err error) string {
 	u := webURL(url)
-	if c.cfg.Via == nil || u == nil || transfer.Is[*transfer.LocalError](err) {
+	if u == nil || transfer.Is[*transfer.LocalError](err) {
 		return ""
 	}
 	hint, status := fault.HintOf(err), &transfer.StatusError{}
+	if c.cfg.Via == nil {
+		if transfer.IsNoSuchHost(err) {
+			return hint + "\nif a repository manager has it, --via " + u.Scheme + "://" + u.Host + "/=URL asks that"
+		}
+		return ""
+	}
 	refused := errors.As(err, &status) && !status.Proxy
 	rule := c.cfg.Via.Hint(u)
 	look := "open " + c.cfg.Via.Instead(u) + " to see what is there; " + rule
