@@ -1,6 +1,14 @@
 package mirror
 
-import "testing"
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
+)
 
 // TestFollows has versions with and without an order, and pre-releases.
 func TestFollows(t *testing.T) {
@@ -35,6 +43,54 @@ func TestQuote(t *testing.T) {
 	} {
 		if got := quote(word); got != want {
 			t.Errorf("%s, not %s", got, want)
+		}
+	}
+}
+
+// TestWatcherInLockCommand has locks of charts with a second container, and the release after them.
+func TestWatcherInLockCommand(t *testing.T) {
+	image := func(reference string) *lock.Image {
+		if reference == "" {
+			return nil
+		}
+		return &lock.Image{Reference: reference}
+	}
+	const official, mirrored = "ghcr.io/kubeshop/k8s-sidecar:in-cluster-config", "r.example.com/kubeshop/k8s-sidecar:in-cluster-config"
+	for _, c := range []struct{ agent, watcher, release, want string }{
+		{"ghcr.io/kubeshop/botkube:v1.4.0", official, "v1.4.0", "--with-agent-image"},
+		{"ghcr.io/kubeshop/botkube:v1.4.0", official, "v1.4.1", "--with-agent-image"},
+		{"ghcr.io/kubeshop/botkube:v1.4.0", "", "v1.4.0", "--with-agent-image --watcher-image none"},
+		{"ghcr.io/kubeshop/botkube:v1.4.0", mirrored, "v1.4.0", "--with-agent-image --watcher-image " + mirrored},
+		{"r.example.com/botkube:v1.4.0", official, "v1.4.1", "--with-agent-image=r.example.com/botkube:v1.4.1 --watcher-image " + official},
+		{"r.example.com/botkube:v1.4.0", mirrored, "v1.14.0", "--with-agent-image=r.example.com/botkube:v1.14.0"},
+		{"ghcr.io/kubeshop/botkube:v1.4.0", "", "v1.14.0", "--with-agent-image"},
+	} {
+		o := &outdating{
+			pinned:  &lock.Lock{BotkubeVersion: "v1.4.0", AgentImage: image(c.agent), WatcherImage: image(c.watcher)},
+			current: new(resolve.Current), found: &Outdated{Release: &NewerRelease{Version: c.release, Newer: true}},
+		}
+		want := "botkube-mirror lock --version " + c.release + " " + c.want
+		if got := strings.Join(o.lockCommand(), " "); got != want {
+			t.Errorf("%s, not %s", got, want)
+		}
+	}
+}
+
+// TestReplacementFlags has URLs that differ by platform in every way.
+func TestReplacementFlags(t *testing.T) {
+	intel, arm := agent.Platform{OS: "linux", Arch: "amd64"}, agent.Platform{OS: "linux", Arch: "arm64"}
+	for _, c := range []struct {
+		urls map[agent.Platform]string
+		want []string
+	}{
+		{map[agent.Platform]string{intel: "https://e.com/x", arm: "https://e.com/x"}, []string{"d=https://e.com/x"}},
+		{map[agent.Platform]string{intel: "https://linux.e.com/amd64/x", arm: "https://linux.e.com/arm64/x"}, []string{"d=https://{os}.e.com/{arch}/x"}},
+		{map[agent.Platform]string{intel: "https://e.com/x86_64", arm: "https://e.com/aarch64"}, []string{"d@linux/amd64=https://e.com/x86_64", "d@linux/arm64=https://e.com/aarch64"}},
+		{map[agent.Platform]string{arm: "https://e.com/linux-arm64"}, []string{"d@linux/arm64=https://e.com/linux-arm64"}},
+		{map[agent.Platform]string{intel: "https://e.com/x?checksum=1", arm: "https://e.com/x?checksum=2"}, []string{"d@linux/amd64=https://e.com/x?checksum=1", "d@linux/arm64=https://e.com/x?checksum=2"}},
+	} {
+		if got := replacementFlags("d", c.urls, []agent.Platform{intel, arm}); !slices.Equal(got, c.want) {
+			t.Errorf("%q, not %q", got, c.want)
 		}
 	}
 }

@@ -1,12 +1,14 @@
 package mirror
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
@@ -50,10 +52,18 @@ func (o *outdating) lockCommand() []string {
 	o.addDependencies(add)
 	o.addTemplates(&command)
 	if im := o.pinned.AgentImage; im != nil {
+		reference := strings.Replace(im.Reference, ":"+o.pinned.BotkubeVersion, ":"+tag, 1)
 		if resolve.IsAgentImage(im.Reference) {
 			command = append(command, "--with-agent-image")
 		} else {
-			command = append(command, "--with-agent-image="+quote(strings.Replace(im.Reference, ":"+o.pinned.BotkubeVersion, ":"+tag, 1)))
+			command = append(command, "--with-agent-image="+quote(reference))
+		}
+		switch watcher := o.pinned.WatcherImage; {
+		case !chart.HasWatcher(cmp.Or(tag, chart.ImageVersion(reference))):
+		case watcher == nil:
+			add("--watcher-image", "none")
+		case !resolve.IsAgentImage(im.Reference) || !chart.IsWatcherImage(watcher.Reference):
+			add("--watcher-image", watcher.Reference)
 		}
 	}
 	if c := o.pinned.Chart; c != nil {
