@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -26,8 +27,8 @@ whatever list shows; by default, it is ` + defaultLock + `.
 
 Indexes, checksum files, templates, manifests of images and the chart are
 requested, but no plugin and no dependency. The exit code is 0, whether anything
-differs or not; with --exit-code, it is 6 if anything does. It is 3 if something
-could not be compared.`,
+differs or not; with --exit-code, it is 6 if anything does. It is 3 or 4 if
+something could not be compared.`,
 		Example: `  botkube-mirror outdated botkube-mirror.lock.json
   botkube-mirror outdated bundle.tar --exit-code --format json`,
 		Args: maxArgs(1),
@@ -48,7 +49,7 @@ could not be compared.`,
 			if err != nil {
 				return err
 			}
-			if err := g.print(found, func() string { return outdatedSummary(found) }); err != nil {
+			if err := g.print(found, func() string { return outdatedSummary(found, g.givenForNetwork()) }); err != nil {
 				return err
 			}
 			if err := found.Failure(); err != nil || !exitCode || !found.Outdated {
@@ -65,8 +66,20 @@ could not be compared.`,
 	return c
 }
 
-// outdatedSummary has the verdict first, then what is the most urgent.
-func outdatedSummary(o *mirror.Outdated) string {
+// givenForNetwork returns the flags of the command line without which upstream may not answer. Their
+// values may be secrets.
+func (g *global) givenForNetwork() (flags []string) {
+	for _, flag := range []string{"--via", "--header", "--ca-file", "--client-cert", "--client-key", "--insecure-skip-verify", "--plain-http"} {
+		if slices.ContainsFunc(g.env.Args, func(arg string) bool { return arg == flag || strings.HasPrefix(arg, flag+"=") }) {
+			flags = append(flags, flag)
+		}
+	}
+	return flags
+}
+
+// outdatedSummary has the verdict first, then what is the most urgent. The flags are those that the
+// commands it names need, too.
+func outdatedSummary(o *mirror.Outdated, flags []string) string {
 	var out strings.Builder
 	writeVerdict(&out, o)
 	writeDifferences(&out, "Replaced in place", o.Replaced)
@@ -88,6 +101,9 @@ func outdatedSummary(o *mirror.Outdated) string {
 		for _, command := range o.Next {
 			fmt.Fprintf(&out, "  %s\n", tameName(command))
 		}
+		if len(flags) > 0 {
+			fmt.Fprintf(&out, "Give lock and pull what you gave here: %s\n", strings.Join(flags, ", "))
+		}
 	}
 	if len(o.NextLeavesOut) > 0 {
 		out.WriteString("\nDependencies of your own that the new lock will not have\n")
@@ -103,14 +119,22 @@ func writeVerdict(out *strings.Builder, o *mirror.Outdated) {
 	if o.Release != nil && o.Release.Newer {
 		found = append(found, "Botkube "+o.Release.Version)
 	}
-	gone := 0
+	newer, moved, gone := 0, 0, 0
 	for _, p := range o.Plugins {
-		if p.Newest == "" {
+		switch {
+		case p.Newest != "":
+			newer++
+		case len(p.Elsewhere) > 0:
+			moved++
+		default:
 			gone++
 		}
 	}
-	if n := len(o.Plugins) - gone; n > 0 {
-		found = append(found, count(n, "newer plugin"))
+	if newer > 0 {
+		found = append(found, count(newer, "newer plugin"))
+	}
+	if moved > 0 {
+		found = append(found, plural(moved, "plugin moved", "plugins moved"))
 	}
 	if gone > 0 {
 		found = append(found, plural(gone, "plugin is gone", "plugins are gone"))
@@ -162,7 +186,7 @@ func writeFailed(out *strings.Builder, all []mirror.FailedQuestion) {
 	if len(all) == 0 {
 		return
 	}
-	out.WriteString("\nNot compared, because upstream did not answer as it should\n")
+	out.WriteString("\nNot compared, for the reasons that the error gives\n")
 	for _, f := range all {
 		fmt.Fprintf(out, "  %s\n", tameName(f.About))
 	}
@@ -192,7 +216,11 @@ func writeNewerPlugins(out *strings.Builder, all []mirror.NewerPlugin) {
 	if len(all) == 0 {
 		return
 	}
-	out.WriteString("\nNewer plugins\n")
+	heading := "Newer plugins"
+	if slices.ContainsFunc(all, func(p mirror.NewerPlugin) bool { return p.Newest == "" }) {
+		heading = "Plugins"
+	}
+	fmt.Fprintf(out, "\n%s\n", heading)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "  PLUGIN\tTYPE\tHERE\tNEWEST\tIN")
 	for _, p := range all {

@@ -114,7 +114,7 @@ func (o *Outdated) Failure() error {
 	}
 	kind, lines, hints := fault.Kind(o.Failed[0].ExitCode), []string{}, []string{}
 	for _, f := range o.Failed {
-		lines = append(lines, fmt.Sprintf("  %s: %s", f.About, f.Error))
+		lines = append(lines, fmt.Sprintf("  %s: %s", f.About, strings.ReplaceAll(f.Error, "\n", "\n    ")))
 		if f.Hint != "" && !slices.Contains(hints, f.Hint) {
 			hints = append(hints, f.Hint)
 		}
