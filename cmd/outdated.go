@@ -21,14 +21,17 @@ func outdatedCommand(g *global) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "outdated [LOCK | TARGET]",
 		Short: "Show what upstream has that is newer than a mirror or lock",
-		Long: `Show a newer release of Botkube, newer versions of the plugins, and what upstream
-replaced although its version stayed the same, which is an alarm. TARGET is
-whatever list shows; by default, it is ` + defaultLock + `.
+		Long: `Compare a mirror or a lock with upstream. TARGET is whatever list shows; the
+default is ` + defaultLock + `.
 
-Indexes, checksum files, templates, manifests of images and the chart are
-requested, but no plugin and no dependency. The exit code is 0, whether anything
-differs or not; with --exit-code, it is 6 if anything does. It is 3 or 4 if
-something could not be compared.`,
+outdated shows a newer release of Botkube and newer versions of plugins. It also
+shows files that changed upstream while their version did not. That is an alarm.
+
+It requests indexes, checksum files, templates, manifests of images and the chart.
+It downloads no plugin and no dependency.
+
+The exit code is 0, even if something is newer; with --exit-code, it is then 6. It
+is 3 or 4 if something could not be compared.`,
 		Example: `  botkube-mirror outdated botkube-mirror.lock.json
   botkube-mirror outdated bundle.tar --exit-code --format json`,
 		Args: maxArgs(1),
@@ -58,8 +61,8 @@ something could not be compared.`,
 			return fault.New(fault.Differs, "%s is outdated", targetName(target))
 		},
 	}
-	c.Flags().StringVar(&o.Release, "release", mirror.Newest, "Botkube `VERSION` to compare with, for example v1.15.0, or latest; with the mirror's own version, no newer one is looked for")
-	c.Flags().StringArrayVar(&repositories, "repository", nil, "plugin repository of the mirror as `NAME=URL` of its index, with the user and the password that a mirror does not have; repeatable")
+	c.Flags().StringVar(&o.Release, "release", mirror.Newest, "Botkube `VERSION` to compare with, for example v1.15.0; the mirror's own version looks for no newer one")
+	c.Flags().StringArrayVar(&repositories, "repository", nil, "index of a plugin repository of the mirror, as `NAME=URL`; the URL may have the user and password, which a mirror does not keep; repeatable")
 	headerFlag(c.Flags(), &headers)
 	exitCodeFlag(c, &exitCode)
 	net.register(c)
@@ -95,18 +98,18 @@ func outdatedSummary(o *mirror.Outdated, flags []string) string {
 	if len(o.Next) > 0 {
 		out.WriteString("\nNext")
 		if len(o.Replaced) > 0 {
-			out.WriteString(", once the publisher has said why")
+			out.WriteString(" (ask the publisher first)")
 		}
 		out.WriteString("\n")
 		for _, command := range o.Next {
 			fmt.Fprintf(&out, "  %s\n", tameName(command))
 		}
 		if len(flags) > 0 {
-			fmt.Fprintf(&out, "Give lock and pull what you gave here: %s\n", strings.Join(flags, ", "))
+			fmt.Fprintf(&out, "Add to lock and pull the flags that you gave here: %s\n", strings.Join(flags, ", "))
 		}
 	}
 	if len(o.NextLeavesOut) > 0 {
-		out.WriteString("\nDependencies of your own that the new lock will not have\n")
+		out.WriteString("\nReplacements (--dependency) that the new lock will not have\n")
 		for _, text := range o.NextLeavesOut {
 			fmt.Fprintf(&out, "  %s\n", tameName(text))
 		}
@@ -143,7 +146,7 @@ func writeVerdict(out *strings.Builder, o *mirror.Outdated) {
 		found = append(found, count(n, "other change"))
 	}
 	if n := len(o.Replaced); n > 0 {
-		fmt.Fprintf(out, "ALARM: upstream replaced what must not change, in %s.\nAsk the publisher before you use it.\n", count(n, "place"))
+		fmt.Fprintf(out, "ALARM: upstream changed %s that must not change.\nAsk the publisher before you use the new content.\n", count(n, "thing"))
 	}
 	name := tameName(targetName(o.Target))
 	switch {
@@ -152,7 +155,7 @@ func writeVerdict(out *strings.Builder, o *mirror.Outdated) {
 	case len(o.Replaced) > 0:
 		fmt.Fprintf(out, "%s: nothing newer was found\n", name)
 	case len(o.Failed) > 0:
-		fmt.Fprintf(out, "%s: nothing newer was found, but not all could be compared\n", name)
+		fmt.Fprintf(out, "%s: nothing newer was found, but the comparison is incomplete\n", name)
 	default:
 		with := ""
 		if o.Release != nil {
@@ -166,7 +169,7 @@ func notComparedFiles(before string, o *mirror.Outdated) string {
 	if len(o.NotCompared) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s%d of %s not compared, for lack of a checksum", before, len(o.NotCompared), count(o.Files, "file"))
+	return fmt.Sprintf("%s%d of %s not compared: upstream gives no checksum", before, len(o.NotCompared), count(o.Files, "file"))
 }
 
 func writeUncompared(out *strings.Builder, o *mirror.Outdated) {
@@ -186,7 +189,7 @@ func writeFailed(out *strings.Builder, all []mirror.FailedQuestion) {
 	if len(all) == 0 {
 		return
 	}
-	out.WriteString("\nNot compared, for the reasons that the error gives\n")
+	out.WriteString("\nNot compared (the error says why)\n")
 	for _, f := range all {
 		fmt.Fprintf(out, "  %s\n", tameName(f.About))
 	}

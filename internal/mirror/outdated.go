@@ -95,7 +95,7 @@ type UncomparedFile struct {
 }
 
 // NoChecksum is the usual reason of an [UncomparedFile].
-const NoChecksum = "nobody gives a checksum"
+const NoChecksum = "neither the index nor the publisher gives a SHA-256"
 
 // FailedQuestion is something that is not compared, because upstream did not say.
 type FailedQuestion struct {
@@ -122,7 +122,7 @@ func (o *Outdated) Failure() error {
 			kind = fault.Upstream
 		}
 	}
-	return fault.New(kind, "not all of %s could be compared:\n%s", o.name(), strings.Join(lines, "\n")).WithHint("%s", strings.Join(hints, "\n"))
+	return fault.New(kind, "the comparison of %s is incomplete:\n%s", o.name(), strings.Join(lines, "\n")).WithHint("%s", strings.Join(hints, "\n"))
 }
 
 func (o *Outdated) name() string {
@@ -212,7 +212,7 @@ func hintOf(err error) string {
 	}
 	hint := strings.Join(lines, "\n")
 	if hint == "" && fetch.IsNotFound(err) {
-		return "upstream no longer has what the mirror was made of: ask its publisher"
+		return "upstream no longer has this file: ask its publisher"
 	}
 	return hint
 }
@@ -333,7 +333,7 @@ func (o *outdating) fill() {
 		case a.DirArchive == lock.DirArchiveAll:
 			reason = "it is a git repository"
 		case len(o.current.Downloads[i].Checksums) > 0:
-			reason = "its checksum is no sha256"
+			reason = "its checksum is not SHA-256"
 		case len(troubles) > 0:
 			reason = strings.Join(troubles, "; ")
 			a.VerifiedBy, a.VerifiedWith = was.VerifiedBy, was.VerifiedWith
@@ -373,7 +373,7 @@ func (o *outdating) checkRelease() error {
 		return nil
 	}
 	if o.pinned.BotkubeVersion == "" {
-		return fault.New(fault.Usage, "%s is of no Botkube version, so that it cannot be compared with a release", o.found.name()).WithHint("leave out --release")
+		return fault.New(fault.Usage, "%s has no Botkube version, so it cannot be compared with a release", o.found.name()).WithHint("leave out --release")
 	}
 	_, err := resolve.ReleaseTag(o.options.Release)
 	return err
@@ -390,7 +390,7 @@ func (o *outdating) release(ctx context.Context) error {
 		if fault.KindOf(err) != fault.Upstream || ctx.Err() != nil {
 			return err
 		}
-		hint := strings.TrimPrefix(fault.HintOf(err)+"\nto compare with no newer release: --release "+have, "\n")
+		hint := strings.TrimPrefix(fault.HintOf(err)+"\nto look for no newer release: --release "+have, "\n")
 		o.fail([]resolve.Failed{{About: "newest release", Err: fault.New(fault.Upstream, "%w", err).WithHint("%s", hint)}})
 		return nil
 	}

@@ -145,10 +145,10 @@ func (o *outdating) addDependencies(add func(flag, value string)) {
 		}
 		switch {
 		case entry != nil && !slices.Contains(entry.DependencyNames(), d.Dependency):
-			o.leaveOut("%s of %s: %s@%s does not need it", d.Dependency, d.Plugin, key, entry.Version)
+			o.leaveOut("%s of %s: %s@%s does not need this dependency", d.Dependency, d.Plugin, key, entry.Version)
 			continue
 		case len(urls) == 0:
-			o.leaveOut("%s of %s: the mirror's newer %s takes the index's", d.Dependency, d.Plugin, version)
+			o.leaveOut("%s of %s: the mirror's newer version %s has the index's", d.Dependency, d.Plugin, version)
 			continue
 		}
 		for _, value := range replacementFlags(key.String()+":"+d.Dependency, urls, o.pinned.Platforms) {
