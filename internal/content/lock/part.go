@@ -82,21 +82,20 @@ func (l *Lock) lacks(name string, what agent.PluginType, keys []agent.PluginKey)
 	const most = 50 // problems in an error: finding similar names for each takes time
 	var problems []error
 	for _, key := range keys {
+		if slices.ContainsFunc(l.Plugins, func(p Plugin) bool { return key.Covers(p.Key()) && (what == "plugin" || p.Type == what) }) {
+			continue
+		}
 		var names, versions []string
-		found := false
 		for _, p := range l.Plugins {
 			if what != "plugin" && p.Type != what {
 				continue
 			}
 			names = append(names, p.Key().String())
-			found = found || key.Covers(p.Key())
 			if p.Repository == key.Repository && p.Name == key.Name {
 				versions = append(versions, p.Version)
 			}
 		}
 		switch {
-		case found:
-			continue
 		case len(problems) == most:
 			return errors.Join(append(problems, errors.New("what follows was not looked for"))...)
 		case len(versions) > 0:
@@ -118,20 +117,30 @@ func covered(key agent.PluginKey, by []agent.PluginKey) bool {
 func (l *Lock) Narrow(read func(Repository) (*index.Index, error)) error {
 	for i, r := range l.Repositories {
 		ix, err := read(r)
+		byEntry := map[entryID]Plugin{}
+		for _, p := range l.Plugins {
+			if p.Repository == r.Name {
+				byEntry[entryID{p.Type, p.Name, p.Version}] = p
+			}
+		}
 		var used map[string]bool
 		if err == nil {
 			used, err = ix.Schemas(r.URL, func(e *agent.Entry) bool {
-				return slices.ContainsFunc(l.Plugins, func(p Plugin) bool { return p.Matches(r.Name, e) })
+				_, is := byEntry[entryID{e.Type, e.Name, e.Version}]
+				return is
 			})
 		}
 		if err != nil {
 			return fmt.Errorf("reading the index of %q: %w", r.Name, err)
 		}
 		l.Repositories[i].Schemas = without(r.Schemas, func(s Schema) bool { return !used[s.URL] })
-		for _, p := range l.Plugins {
-			if p.Repository == r.Name {
-				l.settleNewest(p, ix.Versions(p.Type, p.Name))
+		newest := map[entryID]newestVersions{}
+		for id, p := range byEntry {
+			name := entryID{p.Type, p.Name, ""}
+			if _, known := newest[name]; !known {
+				newest[name] = findNewest(ix.Versions(id.Type, id.Name), byEntry)
 			}
+			p.settleNewest(newest[name])
 		}
 	}
 	used := artifactsOf(l.Plugins)
@@ -139,19 +148,39 @@ func (l *Lock) Narrow(read func(Repository) (*index.Index, error)) error {
 	return nil
 }
 
-// settleNewest gives a plugin, beside its own dependencies, those of the newest version that the lock has,
-// and of the newest that upstream has. versions are those of the index.
-func (l *Lock) settleNewest(p Plugin, versions []*agent.Entry) {
-	var newest Plugin
-	for _, e := range slices.Backward(versions) {
-		if i := slices.IndexFunc(l.Plugins, func(other Plugin) bool { return other.Matches(p.Repository, e) }); i >= 0 {
-			newest = l.Plugins[i]
+// entryID names an entry of an index.
+type entryID struct {
+	Type          agent.PluginType
+	Name, Version string
+}
+
+// newestVersions are what an agent takes for the newest version of a plugin: by the index of the mirror,
+// and by that of upstream, of which the names of dependencies matter.
+type newestVersions struct {
+	of       Plugin
+	upstream []string
+}
+
+// findNewest looks through the versions of an index.
+func findNewest(versions []*agent.Entry, byEntry map[entryID]Plugin) (n newestVersions) {
+	for i, e := range versions {
+		if i == 0 {
+			n.upstream = e.DependencyNames()
+		}
+		if p, is := byEntry[entryID{e.Type, e.Name, e.Version}]; is {
+			n.of = p
+			break
 		}
 	}
+	return n
+}
+
+// settleNewest gives a plugin, beside its own dependencies, those of the newest versions.
+func (p Plugin) settleNewest(newest newestVersions) {
 	for i, b := range p.Builds {
 		var listed []Dependency
-		for _, other := range newest.Builds {
-			if other.Platform == b.Platform && newest.Version != p.Version {
+		for _, other := range newest.of.Builds {
+			if other.Platform == b.Platform && newest.of.Version != p.Version {
 				listed = without(other.Dependencies, func(d Dependency) bool { return d.FromNewest })
 			}
 		}
@@ -159,7 +188,7 @@ func (l *Lock) settleNewest(p Plugin, versions []*agent.Entry) {
 			return slices.ContainsFunc(all, func(other Dependency) bool { return other.Name == d.Name })
 		}
 		all := without(b.Dependencies, func(d Dependency) bool {
-			return d.FromNewest && (named(listed, d) || len(versions) > 0 && !slices.Contains(versions[0].DependencyNames(), d.Name))
+			return d.FromNewest && (named(listed, d) || !slices.Contains(newest.upstream, d.Name))
 		})
 		for _, d := range listed {
 			if d.FromNewest = true; !named(all, d) {
