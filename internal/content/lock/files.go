@@ -25,6 +25,8 @@ type File struct {
 	Plugin agent.PluginKey
 	// Dependency is the dependency's name, or "" for the plugin's own binary.
 	Dependency string
+	// Replaces is as in [Dependency].
+	Replaces string
 	// Template is the source of templates that the file is of, or "".
 	Template string
 	// content is what a file of templates is.
@@ -92,7 +94,7 @@ func (l *Lock) Files(platform agent.Platform) []File {
 				location, _ := agent.ParseLocation(d.URL)
 				files = append(files, File{
 					Path: agent.DependencyPath(binary, d.Name), Artifact: artifacts[location.URL], Format: location.Format,
-					Member: location.DependencyMember(d.Name), Plugin: p.Key(), Dependency: d.Name,
+					Member: location.DependencyMember(d.Name), Plugin: p.Key(), Dependency: d.Name, Replaces: d.Replaces,
 				})
 			}
 			files = append(files, p.templateFiles(artifacts)...)

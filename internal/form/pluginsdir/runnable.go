@@ -25,6 +25,16 @@ type Unfit struct {
 	// program, its plugin may read it; a plugin that is text was meant to be one,
 	// if it is no archive of which the agent took the wrong file.
 	Certain bool `json:"certain"`
+	// remedy says what to do if it is certain.
+	remedy string
+}
+
+// remedy says what to do about a file that is not what the agent needs.
+func remedy(f lock.File) string {
+	if f.Replaces != "" {
+		return "--dependency names it: correct its URL there; a lock that has it must be written again"
+	}
+	return fmt.Sprintf("leave the plugin out with --exclude %s/%s, and tell its publisher", f.Plugin.Repository, f.Plugin.Name)
 }
 
 // JudgeProgram reports what of a file keeps an agent from running it. Of what is
@@ -37,6 +47,7 @@ func JudgeProgram(p agent.Platform, f lock.File, made lock.Made) (Unfit, bool) {
 	return Unfit{
 		Platform: p, Plugin: f.Plugin, Dependency: f.Dependency, URL: agent.Redact(f.Artifact.URL), Member: made.Name, Is: made.Program,
 		Certain: fitness == agent.Foreign || f.Dependency == "" && (made.Program.HasOtherMagic() || f.Format != "" && made.Program.IsPlainText()),
+		remedy:  remedy(f),
 	}, true
 }
 
@@ -63,16 +74,15 @@ func (u Unfit) Subject() string {
 
 // Remedy says what to do about it.
 func (u Unfit) Remedy() string {
-	leave := fmt.Sprintf("leave the plugin out with --exclude %s/%s, and tell its publisher", u.Plugin.Repository, u.Plugin.Name)
 	switch {
 	case !u.Certain && u.Dependency != "":
 		return "make sure that the plugin only reads it"
 	case !u.Certain:
 		return "make sure that the agent's system can run it"
 	case u.Dependency == "" && u.Member != "" && u.Is.Format == "":
-		return leave + ": of an archive, the agent takes the first file by name that has no extension"
+		return u.remedy + ": of an archive, the agent takes the first file by name that has no extension"
 	}
-	return leave
+	return u.remedy
 }
 
 // ReportUnfit adds a file, which is at a path, to what a verification finds if an agent

@@ -56,6 +56,12 @@ func TestJudgeProgram(t *testing.T) {
 			}
 		})
 	}
+	for replaces, remedy := range map[string]string{"": "tell its publisher", "nothing": "--dependency names it: correct its URL"} {
+		f := lock.File{Dependency: "d", Replaces: replaces}
+		if unfit, _ := JudgeProgram(amd64, f, lock.Made{Program: agent.IdentifyProgram([]byte(padded(arm64)))}); !strings.Contains(unfit.Remedy(), remedy) {
+			t.Errorf("replaces %q: %s", replaces, unfit.Remedy())
+		}
+	}
 	if _, is := JudgeProgram(amd64, lock.File{Template: "t"}, lock.Made{Program: agent.IdentifyProgram([]byte("text"))}); is {
 		t.Error("a template is no program")
 	}

@@ -60,12 +60,12 @@ func how(f lock.File) string {
 }
 
 // Make verifies the artifact, and writes the binary that it is or holds.
-func (u Upstream) Make(ctx context.Context, _ agent.Platform, f lock.File, sink blob.Sink) error {
+func (u Upstream) Make(ctx context.Context, p agent.Platform, f lock.File, sink blob.Sink) error {
 	if err := u.Blobs.Verify(ctx, f.Artifact.SHA256); err != nil {
 		return err
 	}
 	to := &headed{Sink: sink}
-	name, err := u.unpack(ctx, f, to)
+	name, err := u.unpack(ctx, p, f, to)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (u Upstream) Make(ctx context.Context, _ agent.Platform, f lock.File, sink 
 }
 
 // unpack returns the name that the file has in the archive, if it is one of several.
-func (u Upstream) unpack(ctx context.Context, f lock.File, to blob.Sink) (name string, err error) {
+func (u Upstream) unpack(ctx context.Context, p agent.Platform, f lock.File, to blob.Sink) (name string, err error) {
 	content, err := u.Blobs.Open(f.Artifact.SHA256)
 	if err != nil {
 		return "", err
@@ -106,7 +106,10 @@ func (u Upstream) unpack(ctx context.Context, f lock.File, to blob.Sink) (name s
 	if fault.KindOf(err) != fault.Integrity {
 		return "", err
 	}
-	hint := fmt.Sprintf("leave the plugin out with --exclude %s/%s, and tell its publisher", f.Plugin.Repository, f.Plugin.Name)
+	hint := remedy(f)
+	if f.Replaces != "" {
+		hint = fmt.Sprintf("it is %s of %s for %s, and %s", f.Dependency, f.Plugin, p, hint)
+	}
 	if held := fault.HintOf(err); held != "" {
 		hint = held + "\n" + hint
 	}
