@@ -85,16 +85,17 @@ func (s *Session) warnOfLostChecksums(plan *resolve.Plan, replaces string) error
 		WithHint("run it again later; to pin these files without a checksum all the same, write another file and compare the two with the command diff")
 }
 
-// warnOfLostReplacements warns of dependencies that are the index's again, in whatever version of
-// the plugin.
+// warnOfLostReplacements warns of dependencies that are the index's again: in the version of the
+// plugin that was there before, or in one that was not.
 func (s *Session) warnOfLostReplacements(before, now *lock.Lock, replaces string) {
 	told := map[string]bool{}
 	for _, was := range lock.ReplacedIn(before.Plugins) {
 		for _, p := range now.Plugins {
 			what := fmt.Sprintf("%s of %s/%s", was.Dependency, p.Repository, p.Name)
 			again := p.Repository == was.Plugin.Repository && p.Name == was.Plugin.Name && !told[what] &&
+				(p.Key() == was.Plugin || !slices.ContainsFunc(before.Plugins, func(o lock.Plugin) bool { return o.Key() == p.Key() })) &&
 				slices.ContainsFunc(p.Builds, func(b lock.Build) bool {
-					return slices.ContainsFunc(b.Dependencies, func(d lock.Dependency) bool { return d.Name == was.Dependency && d.Replaces == "" })
+					return b.Platform == was.Platform && slices.ContainsFunc(b.Dependencies, func(d lock.Dependency) bool { return d.Name == was.Dependency && d.Replaces == "" })
 				})
 			if again {
 				told[what] = true

@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -59,8 +60,19 @@ func (sel *Selection) tryReplacement(r index.Replacement) error {
 	if unknown := r.UnknownPlaceholder(); unknown != "" {
 		return fmt.Errorf("%s stands for nothing; what does is {os} and {arch}", unknown)
 	}
+	if hasEmptyChecksum(r.URL) {
+		return errors.New("its ?checksum= is empty")
+	}
 	_, err := (&collection{artifacts: map[string]*artifact{}}).add(origin{"it", lock.ByFlag, sel.here}, r.At(agent.Platform{OS: "linux", Arch: "amd64"}), "")
 	return err
+}
+
+// hasEmptyChecksum reports whether a URL has the parameter without a value, as a variable of a shell
+// leaves it that is not set. To the agent, it means nothing.
+func hasEmptyChecksum(raw string) bool {
+	_, query, _ := strings.Cut(raw, "?")
+	q, _ := url.ParseQuery(query) // what cannot be parsed is no such parameter
+	return q.Has("checksum") && q.Get("checksum") == ""
 }
 
 // pinnedReplacements are those that a lock has, each for one platform.
@@ -116,7 +128,7 @@ func (r *Resolver) judgeReplacements(replacements []index.Replacement, selected 
 
 // noteRemaining tells of files that were replaced for one plugin, but that another one needs: who
 // replaces a program wants to be rid of it.
-func (r *Resolver) noteRemaining(l *lock.Lock) {
+func (r *Resolver) noteRemaining(l *lock.Lock, given []index.Replacement) {
 	file := func(raw string) string {
 		location, _ := agent.ParseLocation(raw) // one that cannot be read is the file of no other plugin
 		return location.URL
@@ -125,17 +137,39 @@ func (r *Resolver) noteRemaining(l *lock.Lock) {
 	for _, d := range lock.ReplacedIn(l.Plugins) {
 		replaced[file(d.Replaces)] = replaced[file(d.Replaces)] || !d.SameFile()
 	}
+	var more []index.Replacement
 	for _, p := range l.Plugins {
 		for _, b := range p.Builds {
 			for _, d := range b.Dependencies {
-				text := fmt.Sprintf("%s is mirrored all the same, for %s/%s: --dependency %[2]s/%[3]s:%[4]s=URL replaces it there, too", agent.Redact(file(d.URL)), p.Repository, p.Name, d.Name)
-				if d.Replaces == "" && replaced[file(d.URL)] && !told[text] {
+				if d.Replaces != "" || !replaced[file(d.URL)] {
+					continue
+				}
+				this := index.Replacement{Plugin: p.Key(), Dependency: d.Name, Platform: b.Platform}
+				i := slices.IndexFunc(more, this.Overlaps)
+				if i < 0 {
+					i, more = len(more), append(more, besides(slices.Concat(given, more), this))
+				}
+				text := fmt.Sprintf("%s is mirrored all the same, for %s/%s: --dependency %s=URL replaces it there, too", agent.Redact(file(d.URL)), p.Repository, p.Name, more[i])
+				if !told[text] {
 					r.Note(text)
 					told[text] = true
 				}
 			}
 		}
 	}
+}
+
+// besides widens a replacement, which is for one platform of one version, to as many as can be
+// given beside others.
+func besides(given []index.Replacement, r index.Replacement) index.Replacement {
+	all := agent.PluginKey{Repository: r.Plugin.Repository, Name: r.Plugin.Name}
+	for _, wider := range []index.Replacement{{Plugin: all}, {Plugin: all, Platform: r.Platform}, {Plugin: r.Plugin}} {
+		wider.Dependency = r.Dependency
+		if !slices.ContainsFunc(given, wider.Overlaps) {
+			return wider
+		}
+	}
+	return r
 }
 
 // replaced returns what an index that lies at base has for a dependency, as [lock.Dependency]

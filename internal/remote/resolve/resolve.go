@@ -164,7 +164,9 @@ func (r *Resolver) Resolve(ctx context.Context, sel Selection) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.noteRemaining(plan.Lock)
+	if sel.pinned == nil {
+		r.noteRemaining(plan.Lock, sel.Replacements)
+	}
 	for _, p := range index.OfferedPlatforms(selected) {
 		if !slices.Contains(platforms, p) && (sel.locked == nil || slices.Contains(sel.locked.Platforms, p)) {
 			plan.NotSelected = append(plan.NotSelected, p)
