@@ -33,7 +33,7 @@ var constraints = map[string]configfile.Constraints{
 	"retries":    {Min: 0, Max: 1000},
 	"seeder":     {Expects: "OS/ARCH=FILE or none, or a mapping of platforms to files", Pattern: `^(none|[a-z0-9_]+/[a-z0-9_]+=.+)$`, Separators: []string{"="}},
 	"skip":       {Expects: partNames(" or "), Pattern: several("(" + partNames("|") + ")")},
-	"via":        {Expects: "PREFIX=PREFIX, or a mapping of what URLs begin with to what takes its place", Pattern: `^[^=]+=.+$`, Separators: []string{"="}},
+	"via":        {Expects: "PREFIX=PREFIX, or a mapping of prefixes to prefixes", Pattern: `^[^=]+=.+$`, Separators: []string{"="}},
 
 	// Of values.
 	"access-mode":   {Enum: []string{"ReadWriteOnce", "ReadWriteMany"}},

@@ -70,7 +70,7 @@ type transferFlags struct {
 }
 
 func (t *transferFlags) register(c *cobra.Command) {
-	c.Flags().StringArrayVar(&t.via, "via", nil, "`PREFIX=PREFIX`: download what begins with the first from the second, such as a proxy repository of Artifactory or Nexus; https:// for files and git repositories, docker:// for images; repeatable, the longest match counts")
+	c.Flags().StringArrayVar(&t.via, "via", nil, "`PREFIX=PREFIX`: download URLs that begin with the first prefix from the second one, such as a proxy repository of Artifactory or Nexus; https:// for files and git repositories, docker:// for images; repeatable, the longest match wins")
 	c.Flags().IntVar(&t.parallel, "parallel", 4, "how many files to transfer at a time")
 	c.Flags().IntVar(&t.retries, "retries", transfer.DefaultRetries, "how often in a row an attempt over a network may fail before a command gives up; the pauses between take one to two minutes by default")
 	c.Flags().DurationVar(&t.maxWait, "max-wait", transfer.DefaultMaxWait, "longest `DURATION` for which a server may ask to be left alone, as after a rate limit; a command gives up at once if a server asks for more")

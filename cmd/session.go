@@ -96,7 +96,7 @@ func inSession[T any](ctx context.Context, g *global, n needs, run func(*mirror.
 	result, err = run(s)
 	if err == nil {
 		for _, rule := range options.Via.Unused() {
-			p.observe(mirror.Event{Kind: mirror.EventNote, Detail: "no URL was for the rule --via " + rule})
+			p.observe(mirror.Event{Kind: mirror.EventNote, Detail: "--via " + rule + " was not used: no URL begins with its left side"})
 		}
 	}
 	return result, err

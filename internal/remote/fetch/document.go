@@ -92,12 +92,12 @@ func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header
 	data, err := readBounded(body, max)
 	// Artifactory makes a checksum file of whatever it has of a file: that is no word of the publisher's.
 	if err == nil && strings.HasPrefix(resp.Header.Get("Content-Type"), "application/x-checksum") && c.cfg.Via.Instead(u) != "" {
-		err = unclear(errOwnChecksum, "a lock that was made the direct way has the publisher's: pull --lock FILE")
+		err = unclear(errOwnChecksum, "for the publisher's checksum, make a lock where upstream is reached directly, and use it here: pull --lock FILE")
 	}
 	return data, err
 }
 
-var errOwnChecksum = errors.New("the server that was asked makes such a file itself")
+var errOwnChecksum = errors.New("the repository manager computed this checksum file itself")
 
 // IsOwnChecksum reports whether an error says that a checksum file is that of a repository manager,
 // not of the publisher.

@@ -35,7 +35,7 @@ func (c *Client) viaHint(doing, url string, err error) string {
 	hint, status := fault.HintOf(err), &transfer.StatusError{}
 	if c.cfg.Via == nil {
 		if transfer.IsNoSuchHost(err) {
-			return hint + "\nif a repository manager has it, --via " + u.Scheme + "://" + u.Host + "/=URL asks that"
+			return hint + "\nto download it from a repository manager: --via " + u.Scheme + "://" + u.Host + "/=URL"
 		}
 		return ""
 	}
@@ -44,12 +44,12 @@ func (c *Client) viaHint(doing, url string, err error) string {
 	look := "open " + c.cfg.Via.Instead(u) + " to see what is there; " + rule
 	switch {
 	case rule == "" && fault.KindOf(err) == fault.Upstream && !refused && !IsUnusable(err):
-		return hint + "\nno --via rule is for this URL, so its own server was asked"
+		return hint + "\nno --via rule matches this URL: add one if its server cannot be reached directly"
 	case rule == "", refused && status.Code == http.StatusForbidden && status.Says != "":
 	case refused && (status.Code == http.StatusUnauthorized || status.Code == http.StatusForbidden) && !status.Reached:
-		return c.hintWho(c.cfg.Via.URL(u)) + "\nor it does not have the file: " + look
+		return c.hintWho(c.cfg.Via.URL(u)) + "\nsome servers answer so if they do not have the file: " + look
 	case IsNotFound(err) && doing != "reading" && doing != "following": // it is a plugin's
-		return look + "\nif upstream does not have it either, --exclude leaves the plugin out"
+		return look + "\nif upstream does not have it either, leave the plugin out with --exclude"
 	case refused && !status.Transient(), errors.Is(err, errWebPage):
 		return look
 	case fault.KindOf(err) == fault.Integrity, transfer.Is[*gitError](err), refused && status.Code >= http.StatusInternalServerError:
@@ -61,9 +61,9 @@ func (c *Client) viaHint(doing, url string, err error) string {
 // hintWho is the next step after a server in the place of another does not let somebody in.
 func (c *Client) hintWho(asked *url.URL) string {
 	if netrc, err := c.netrc(); err == nil && credentialsFor(asked, netrc) != nil {
-		return "a user and a password were sent to " + asked.Host + ": are they right, and not expired, and may that user read the repository?"
+		return asked.Host + " refused the user and password that were sent: check that they are right and not expired, and that the user may read the repository"
 	}
-	return fmt.Sprintf("%s may want to know who asks: a line of .netrc says so, machine %[1]s login USER password PASSWORD", asked.Host)
+	return fmt.Sprintf("if %s needs credentials, add a line to .netrc: machine %[1]s login USER password PASSWORD", asked.Host)
 }
 
 // hint is the next step after a server's failure.
@@ -91,7 +91,7 @@ func statusHint(e *transfer.StatusError) string {
 	case e.Host == objectStore && strings.Contains(e.Says, "the bucket is in"):
 		return "the URL names another region: https://s3-REGION.amazonaws.com/BUCKET/KEY"
 	case e.Code == http.StatusForbidden && e.Says != "":
-		return "ask who runs the host, and check the credentials for it (.netrc); --dependency takes another build of a dependency, and --exclude leaves a plugin out"
+		return "ask the host's administrator, and check your credentials for it (.netrc); replace a dependency with --dependency, or leave a plugin out with --exclude"
 	case e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden:
 		return "credentials for the host come from the URL or from .netrc (--header is for indexes only); without any, the file may be private, or gone"
 	case e.Code == http.StatusNotFound || e.Code == http.StatusGone:
@@ -140,7 +140,7 @@ func Absence(err error) string {
 	case errors.Is(err, errWebPage):
 		return "answers with a web page"
 	case errors.Is(err, errOwnChecksum):
-		return "is made by the server that was asked, not by the publisher"
+		return "was computed by the repository manager, not by the publisher"
 	case errors.Is(err, fs.ErrNotExist):
 		return "does not exist"
 	}

@@ -100,7 +100,7 @@ var errUnchanged = transfer.Permanent(errors.New("the file has not changed"))
 func (s webSource) Open(ctx context.Context, offset int64, of store.Origin) (*transfer.Part, error) {
 	if offset > 0 && of.Through != s.through(s.src) {
 		if !s.want.vouched() {
-			return nil, &transfer.ChangedError{Reason: "what is there is from another server"}
+			return nil, &transfer.ChangedError{Reason: "the partial file is from another server"}
 		}
 		of = store.Origin{Total: of.Total}
 	}

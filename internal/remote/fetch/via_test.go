@@ -195,10 +195,10 @@ func TestViaFailures(t *testing.T) {
 		err     string
 		hint    string
 	}{
-		"absent":               {answer: status(404), kind: fault.Upstream, err: "404", hint: "open PROXY/r/x to see what is there; does PROXY/r pass on what is at https://left.invalid? the rule is --via https://left.invalid=PROXY/r"},
+		"absent":               {answer: status(404), kind: fault.Upstream, err: "404", hint: "open PROXY/r/x to see what is there; check the rule --via https://left.invalid=PROXY/r: its right side must serve what its left side has"},
 		"unknown user":         {answer: status(401), kind: fault.Upstream, err: "401", hint: "machine HOST login USER password PASSWORD"},
 		"web page":             {answer: page, kind: fault.Upstream, err: "web page", hint: "open PROXY/r/x"},
-		"web page for a known": {answer: page, vouched: true, kind: fault.Integrity, err: "a web page", hint: "the rule is --via"},
+		"web page for a known": {answer: page, vouched: true, kind: fault.Integrity, err: "a web page", hint: "check the rule --via"},
 		"trouble":              {answer: status(502), kind: fault.Upstream, err: "502", hint: "the server is in trouble"},
 	} {
 		proxy := newUpstream(t, nil)
@@ -217,7 +217,7 @@ func TestViaFailures(t *testing.T) {
 	}
 	_, err := fixed(t, once, via(t, "https://left.invalid", "https://right.invalid")).client.Document(t.Context(), "http://127.0.0.1:1/x", 100, nil)
 	wantFault(t, err, fault.Upstream)
-	if hint := fault.HintOf(err); !strings.Contains(hint, "no --via rule is for this URL") {
+	if hint := fault.HintOf(err); !strings.Contains(hint, "no --via rule matches this URL") {
 		t.Errorf("without a rule for it: %s", hint)
 	}
 }

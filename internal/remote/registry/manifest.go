@@ -190,7 +190,7 @@ func (r *Repository) failure(ctx context.Context, doing string, err error) error
 	err = r.client.failure(ctx, doing+r.from(), r.asked.host, err)
 	hint := r.rule
 	if r.unruled && fault.KindOf(err) == fault.Upstream && !transfer.Is[*statusError](err) {
-		hint = "no --via rule is for this repository, so its own registry was asked"
+		hint = "no --via rule matches this repository: add one if its registry cannot be reached directly"
 	}
 	if hint == "" || ctx.Err() != nil {
 		return err

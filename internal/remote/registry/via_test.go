@@ -54,7 +54,7 @@ func TestVia(t *testing.T) {
 			t.Errorf("%s: %s from %s", name, r.Name(), r.Instead())
 		}
 		_, err = r.Manifest(t.Context(), "v1")
-		checkFails(t, err, fault.Upstream, "reading "+name+":v1 from "+host+"/"+path, "pass on what is at docker://")
+		checkFails(t, err, fault.Upstream, "reading "+name+":v1 from "+host+"/"+path, "check the rule --via docker://")
 		if want := "/v2/" + path + "/manifests/v1"; paths[len(paths)-1] != want {
 			t.Errorf("%s: %s", name, paths)
 		}

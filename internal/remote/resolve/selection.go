@@ -159,7 +159,7 @@ func (r *Resolver) Release(ctx context.Context, version string) (string, error) 
 		if err != nil || !strings.Contains(u.Path, "/releases/tag/") {
 			err := fault.New(fault.Upstream, "%s leads to %s, which is not a release", latestRelease, transfer.Printable(release, 300))
 			if instead := r.Fetch.Instead(latestRelease); instead == release {
-				return "", err.WithHint("the server that was asked follows redirects itself, and so does not tell which release is the newest: give the version: --version v1.14.0")
+				return "", err.WithHint("the repository manager follows redirects itself, so the newest release is not known; give the version: --version v1.14.0")
 			}
 			return "", err
 		}

@@ -69,7 +69,7 @@ func parseVia(text string) (*viaRule, error) {
 	}
 	left, right, found := strings.Cut(text, "=")
 	if !found {
-		return refuse("it has no =", "write what URLs begin with, and what takes its place: --via %s", viaExample)
+		return refuse("it has no =", "give two prefixes: --via %s", viaExample)
 	}
 	from, err := viaSide(left)
 	if err != nil {
@@ -81,11 +81,11 @@ func parseVia(text string) (*viaRule, error) {
 	}
 	switch {
 	case from.User != nil:
-		return refuse("the left side has a user", "leave it out: a rule holds for whoever asks")
+		return refuse("the left side has a user", "remove user and password there; credentials for the right side belong into .netrc")
 	case (from.Scheme == "docker") != (to.Scheme == "docker"):
-		return refuse("one side is a registry, and the other is not", "write docker:// on both sides for images, https:// on both for files")
+		return refuse("one side is a registry, and the other is not", "write docker:// on both sides for images, or https:// on both sides for files")
 	case to.Scheme == "docker" && to.User != nil:
-		return refuse("the right side has a user", "log in to the registry instead, as with docker login")
+		return refuse("the right side has a user", "remove user and password, and log in: docker login %s", to.Host)
 	case *from == *to:
 		return refuse("both sides are the same", "leave the rule out")
 	}
@@ -259,5 +259,5 @@ func (v *Via) Hint(u *url.URL) string {
 	if r == nil {
 		return ""
 	}
-	return fmt.Sprintf("does %s pass on what is at %s? the rule is --via %s", agent.Redact(r.to.String()), r.from, r)
+	return fmt.Sprintf("check the rule --via %s: its right side must serve what its left side has", r)
 }
