@@ -142,8 +142,10 @@ type outdating struct {
 	current *resolve.Current
 	// released are the indexes of the newer release.
 	released map[string]*index.Index
-	// tag waits for the release tag. It is nil if the mirror is of none.
-	tag   func() (string, error)
+	// newest waits for the newest release. It is nil if the mirror is of none.
+	newest func() (*newestRelease, error)
+	// trees wait for templates, by URL.
+	trees map[string]func() (fetch.Result, error)
 	found *Outdated
 	// told are the warnings that the result gives as reasons.
 	told map[string]bool
@@ -158,7 +160,7 @@ func (s *Session) Outdated(ctx context.Context, target string, options OutdatedO
 		return nil, err
 	}
 	defer m.Close()
-	o := &outdating{Session: s, options: options, pinned: m.Lock, told: map[string]bool{}, found: &Outdated{
+	o := &outdating{Session: s, options: options, pinned: m.Lock, told: map[string]bool{}, trees: map[string]func() (fetch.Result, error){}, found: &Outdated{
 		Identity: identify(m), Replaced: []UpstreamChange{}, Plugins: []NewerPlugin{}, Changed: []UpstreamChange{},
 		Files: len(m.Lock.Artifacts), NotCompared: []UncomparedFile{}, Failed: []FailedQuestion{}, Next: []string{},
 	}}
@@ -166,12 +168,18 @@ func (s *Session) Outdated(ctx context.Context, target string, options OutdatedO
 		return nil, err
 	}
 	var warnings []string
-	o.resolver = s.resolver(nil)
-	o.resolver.Warn = func(text string) { warnings = append(warnings, text) }
 	ahead := s.lookAhead(ctx, false)
 	defer ahead.stop()
+	o.resolver = s.resolver(func(files []fetch.Request) {
+		for _, r := range files {
+			if r.Tree == lock.DirArchiveYAML {
+				o.trees[r.URL] = begin(ahead, func() (fetch.Result, error) { return s.fetch(ahead.ctx, r) })
+			}
+		}
+	})
+	o.resolver.Warn = func(text string) { warnings = append(warnings, text) }
 	if m.Lock.BotkubeVersion != "" {
-		o.tag = begin(ahead, func() (string, error) { return o.resolver.Release(ahead.ctx, options.Release) })
+		o.newest = begin(ahead, func() (*newestRelease, error) { return o.askRelease(ahead.ctx) })
 	}
 	if o.current, err = o.resolver.Current(ctx, m.Lock, options.Repositories, options.Headers); err != nil {
 		return nil, err
@@ -220,7 +228,11 @@ func hintOf(err error) string {
 // templates downloads templates: no checksum tells whether they changed.
 func (o *outdating) templates(ctx context.Context) error {
 	for _, i := range o.current.OpenTemplates() {
-		r, err := o.fetch(ctx, o.current.Downloads[i])
+		get := func() (fetch.Result, error) { return o.fetch(ctx, o.current.Downloads[i]) }
+		if begun, ok := o.trees[o.current.Downloads[i].URL]; ok {
+			get = begun
+		}
+		r, err := get()
 		if err == nil {
 			o.current.CompleteTemplates(i, r)
 			continue
@@ -379,24 +391,24 @@ func (o *outdating) checkRelease() error {
 	return err
 }
 
-// release looks at the newest release of Botkube, and asks for the indexes of one that is newer.
-func (o *outdating) release(ctx context.Context) error {
+// newestRelease is what upstream says of the release that a mirror is compared with.
+type newestRelease struct {
+	tag string
+	// indexes are those of a release that is newer, or nil.
+	indexes *resolve.Current
+}
+
+// askRelease asks for the newest release of Botkube, and for the indexes of one that is newer.
+func (o *outdating) askRelease(ctx context.Context) (*newestRelease, error) {
 	have := o.pinned.BotkubeVersion
-	if o.tag == nil {
-		return nil
-	}
-	tag, err := o.tag()
+	tag, err := o.resolver.Release(ctx, o.options.Release)
 	if err != nil {
-		if fault.KindOf(err) != fault.Upstream || ctx.Err() != nil {
-			return err
-		}
 		hint := strings.TrimPrefix(fault.HintOf(err)+"\nto look for no newer release: --release "+have, "\n")
-		o.fail([]resolve.Failed{{About: "newest release", Err: fault.New(fault.Upstream, "%w", err).WithHint("%s", hint)}})
-		return nil
+		return nil, fault.New(fault.KindOf(err), "%w", err).WithHint("%s", hint)
 	}
-	o.found.Release = &NewerRelease{tag, newer(tag, have, o.options.Release != Newest)}
-	if !o.found.Release.Newer {
-		return nil
+	found := &newestRelease{tag: tag}
+	if !o.isNewer(tag) || !slices.ContainsFunc(o.pinned.Repositories, o.isDefault) {
+		return found, nil
 	}
 	var wanted []agent.Repository
 	var headers []resolve.Header
@@ -406,24 +418,42 @@ func (o *outdating) release(ctx context.Context) error {
 			wanted = append(wanted, r)
 		}
 	}
-	if !slices.ContainsFunc(o.pinned.Repositories, o.isDefault) {
-		return nil
-	}
 	for _, h := range o.options.Headers {
 		if slices.ContainsFunc(wanted, func(r agent.Repository) bool { return r.Name == h.Repository }) {
 			headers = append(headers, h)
 		}
 	}
-	released, err := o.resolver.IndexesOf(ctx, wanted, headers)
-	if err != nil {
+	found.indexes, err = o.resolver.IndexesOf(ctx, wanted, headers)
+	return found, err
+}
+
+// release looks at the newest release of Botkube.
+func (o *outdating) release(ctx context.Context) error {
+	if o.newest == nil {
+		return nil
+	}
+	found, err := o.newest()
+	switch {
+	case err != nil && (found != nil || fault.KindOf(err) != fault.Upstream || ctx.Err() != nil):
 		return err
+	case err != nil:
+		o.fail([]resolve.Failed{{About: "newest release", Err: err}})
+		return nil
 	}
-	for i := range released.Failed {
-		released.Failed[i].About += " in Botkube " + tag
+	o.found.Release = &NewerRelease{found.tag, o.isNewer(found.tag)}
+	if found.indexes != nil {
+		for i := range found.indexes.Failed {
+			found.indexes.Failed[i].About += " in Botkube " + found.tag
+		}
+		o.fail(found.indexes.Failed)
+		o.released = found.indexes.Indexes
 	}
-	o.fail(released.Failed)
-	o.released = released.Indexes
 	return nil
+}
+
+// isNewer reports whether a release is newer than the mirror's.
+func (o *outdating) isNewer(tag string) bool {
+	return newer(tag, o.pinned.BotkubeVersion, o.options.Release != Newest)
 }
 
 // newer reports whether a version is newer than another. A pre-release is not, unless the other is

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
@@ -61,15 +63,27 @@ func (r *Resolver) Current(ctx context.Context, pinned *lock.Lock, given []agent
 			r.noteUnused("--header "+h.Repository+":"+h.Name, h.Repository)
 		}
 	}
-	repositories, err := r.readable(ctx, c, wanted, sent)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.currentPlugins(ctx, c, pinned, repositories); err != nil {
+	// Images and the chart come from other servers than plugins.
+	members := &Current{Plan: &Plan{Lock: &lock.Lock{Platforms: pinned.Platforms}}}
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() error { return r.currentMembers(ctx, members, pinned) })
+	both.Go(func() error {
+		repositories, err := r.readable(ctx, c, wanted, sent)
+		if err != nil {
+			return err
+		}
+		return r.currentPlugins(ctx, c, pinned, repositories)
+	})
+	if err := both.Wait(); err != nil {
 		return nil, err
 	}
 	c.Lock.SchemaVersion, c.Lock.BotkubeVersion, c.Lock.Platforms = pinned.SchemaVersion, pinned.BotkubeVersion, pinned.Platforms
-	return c, r.currentMembers(ctx, c, pinned)
+	for _, im := range members.Lock.Images() {
+		c.Lock.SetImage(im.Role, im.Image)
+	}
+	c.Lock.Chart, c.ImageSources = members.Lock.Chart, members.ImageSources
+	c.Failed = append(c.Failed, members.Failed...)
+	return c, nil
 }
 
 // noteUnused is about a flag that may be meant for other mirrors: a configuration file may have it.
@@ -145,6 +159,7 @@ func (r *Resolver) currentPlugins(ctx context.Context, c *Current, pinned *lock.
 		err = found.templates(selected, Templates{}, pinned)
 	}
 	if err == nil {
+		r.Collected(found.requests())
 		for _, repo := range repositories {
 			if err := r.schemas(ctx, []*repository{repo}, selected); err != nil {
 				repo.lock.Schemas = schemasOf(pinned, repo.Name)

@@ -78,8 +78,7 @@ func (p *Plan) OpenTemplates() (indexes []int) {
 	return indexes
 }
 
-// Resolver makes a [Plan] of a [Selection]. All fields but Registry must be set; for
-// [Resolver.Current], Collected need not be, too.
+// Resolver makes a [Plan] of a [Selection]. All fields but Registry must be set.
 type Resolver struct {
 	Fetch *fetch.Client
 	// Registry is asked for images. It may be nil if none is wanted.
