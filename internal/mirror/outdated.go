@@ -115,8 +115,10 @@ func (o *Outdated) Failure() error {
 	kind, lines, hints := fault.Kind(o.Failed[0].ExitCode), []string{}, []string{}
 	for _, f := range o.Failed {
 		lines = append(lines, fmt.Sprintf("  %s: %s", f.About, strings.ReplaceAll(f.Error, "\n", "\n    ")))
-		if f.Hint != "" && !slices.Contains(hints, f.Hint) {
-			hints = append(hints, f.Hint)
+		for hint := range strings.SplitSeq(f.Hint, "\n") {
+			if hint != "" && !slices.Contains(hints, hint) {
+				hints = append(hints, hint)
+			}
 		}
 		if f.ExitCode == int(fault.Upstream) {
 			kind = fault.Upstream
@@ -440,7 +442,9 @@ func (o *outdating) release(ctx context.Context) error {
 		o.fail([]resolve.Failed{{About: "newest release", Err: err}})
 		return nil
 	}
-	o.found.Release = &NewerRelease{found.tag, o.isNewer(found.tag)}
+	// One that was named, and that has no index, may be none.
+	isRelease := o.options.Release == Newest || found.indexes == nil || len(found.indexes.Indexes) > 0
+	o.found.Release = &NewerRelease{found.tag, isRelease && o.isNewer(found.tag)}
 	if found.indexes != nil {
 		for i := range found.indexes.Failed {
 			found.indexes.Failed[i].About += " in Botkube " + found.tag

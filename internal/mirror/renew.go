@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -21,8 +22,8 @@ func (o *outdating) next() {
 	if !f.Outdated {
 		return
 	}
-	if strings.HasPrefix(f.Target, name) {
-		name = "newer" // nothing is written over
+	if strings.Contains(filepath.Base(f.Target), name) {
+		name = "next" // the target must not be written over
 	}
 	f.Next = append(f.Next, strings.Join(append(o.lockCommand(), name+".lock.json"), " "))
 	if f.Target != form.StandardStream {
