@@ -31,9 +31,9 @@ func (s *selectionFlags) register(c *cobra.Command, does string) {
 	headerFlag(flags, &s.headers)
 	flags.StringArrayVar(&s.plugins, "plugin", nil, "plugin to mirror, as `REPOSITORY/NAME[@VERSION]`, beside those of --values; repeatable, or several with commas (default: all, in their newest version)")
 	flags.StringArrayVar(&s.exclude, "exclude", nil, "plugin to leave out, as `REPOSITORY/NAME`; repeatable, or several with commas")
-	flags.StringArrayVar(&s.dependencies, "dependency", nil, "another build of a plugin's dependency than the index names, as `REPOSITORY/PLUGIN[@VERSION]:NAME[@OS/ARCH]=URL`, or a path; {os} and {arch} in it stand for the platform's, ?checksum=sha256:HEX pins it; repeatable")
+	flags.StringArrayVar(&s.dependencies, "dependency", nil, "replace a plugin's dependency by another build, as `REPOSITORY/PLUGIN[@VERSION]:NAME[@OS/ARCH]=URL`; URL may be a path, {os} and {arch} in it stand for the platform, ?checksum=sha256:HEX pins the file; repeatable")
 	flags.StringArrayVar(&s.platforms, "platform", nil, "platform to mirror for, as `OS/ARCH`, or all; repeatable, or several with commas (default: linux/amd64)")
-	flags.StringVar(&s.Lock, "lock", "", "lock `FILE` to enforce: what is selected is taken of it, by default all; whatever it lacks, or has otherwise, is an error")
+	flags.StringVar(&s.Lock, "lock", "", "lock `FILE` to enforce: take what is selected from it, by default all; it is an error if anything is missing from the lock or differs")
 	flags.BoolVar(&s.RequireChecksums, "require-checksums", false, "refuse files that nobody vouches for")
 	flags.StringArrayVar(&s.Templates.Add, "exec-template", nil, "source of templates, as `REF` in the configuration of the executor exec, to mirror beside its default; repeatable")
 	flags.BoolVar(&s.Templates.None, "no-exec-templates", false, "do not mirror the templates of the executor exec")
@@ -115,7 +115,7 @@ func parseReplacement(given string) (r index.Replacement, err error) {
 	left, raw, found := strings.Cut(given, "=")
 	colon := strings.LastIndex(left, ":")
 	if !found || colon < 1 || raw == "" || strings.Contains(left, "://") {
-		return r, errors.New("one of them is not of the form REPOSITORY/PLUGIN:NAME=URL")
+		return r, errors.New("one value is not of the form REPOSITORY/PLUGIN:NAME=URL")
 	}
 	if r.Plugin, err = agent.ParsePluginKey(left[:colon]); err != nil {
 		return r, err

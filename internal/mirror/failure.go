@@ -76,7 +76,7 @@ func (d *downloads) fail(ctx context.Context, url string, err error) error {
 	kind := fault.KindOf(err)
 	if r, ok := d.replaced(url); ok && (kind == fault.Upstream || kind == fault.Integrity) {
 		err = fault.New(kind, "%w", err).WithHint("%s", strings.TrimPrefix(fault.HintOf(err)+fmt.Sprintf(
-			"\nit is %s of %s for %s, as --dependency says: correct its URL, or leave out what needs it with --platform or --exclude", r.Dependency, r.Plugin, r.Platform), "\n"))
+			"\nthe URL replaces %s of %s for %s (--dependency): correct it, or leave out the plugin (--exclude) or the platform (--platform)", r.Dependency, r.Plugin, r.Platform), "\n"))
 	}
 	if !d.keepGoing || ctx.Err() != nil || kind != fault.Upstream && kind != fault.Integrity {
 		return err

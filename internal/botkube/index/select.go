@@ -254,14 +254,14 @@ func OfferedPlatforms(selected []Selected) []agent.Platform {
 func startable(e Selected, p agent.Platform) error {
 	build, found := e.Build(p)
 	if !found || build.URL == "" {
-		return fmt.Errorf("%s (%s) cannot start on %s: its index entry has a binary for %s only; leave it out with --exclude %s/%s",
+		return fmt.Errorf("%s (%s) cannot start on %s: its index entry has a binary for %s only; leave the plugin out with --exclude %s/%s",
 			e.Key(), e.Type, p, agent.JoinPlatforms(e.Platforms()), e.Repository, e.Name)
 	}
 	listed := e.Dependencies(p)
 	for _, by := range append(e.newer(), e.Entry) {
 		for _, name := range by.DependencyNames() {
 			if _, is := listed[name]; !is {
-				return fmt.Errorf("%s (%s) cannot start on %s: its dependency %q is listed for %s only; leave it out with --exclude %s/%s, or supply it: --dependency %[6]s/%[7]s:%[4]s=URL",
+				return fmt.Errorf("%s (%s) cannot start on %s: its dependency %q is listed for %s only; leave the plugin out with --exclude %s/%s, or supply the dependency: --dependency %[6]s/%[7]s:%[4]s=URL",
 					e.Key(), e.Type, p, name, agent.JoinPlatforms(by.PlatformsOf(name)), e.Repository, e.Name)
 			}
 		}

@@ -128,16 +128,16 @@ func TestSelectRefuses(t *testing.T) {
 		"a platform":                       {Selection{Plugins: keys(t, "shop/only"), Platforms: platforms(t, "linux/amd65")}, `there is no platform "linux/amd65"; there is: linux/amd64, darwin/arm64`},
 		"every platform that is not there": {Selection{Plugins: keys(t, "other/tool"), Platforms: platforms(t, "a/b", "c/d")}, "there is no platform \"a/b\"; there is: linux/amd64\nthere is no platform \"c/d\"; there is: linux/amd64"},
 		"no binary": {Selection{Plugins: keys(t, "shop/only"), Sources: keys(t, "shop/tool"), Platforms: arm64},
-			"shop/only@v1.0.0 (source) cannot start on linux/arm64: its index entry has a binary for darwin/arm64, linux/amd64 only; leave it out with --exclude shop/only"},
+			"shop/only@v1.0.0 (source) cannot start on linux/arm64: its index entry has a binary for darwin/arm64, linux/amd64 only; leave the plugin out with --exclude shop/only"},
 		"no URL": {Selection{Plugins: keys(t, "shop/only"), Platforms: platforms(t, "darwin/arm64")},
-			"shop/only@v1.0.0 (source) cannot start on darwin/arm64: its index entry has a binary for darwin/arm64, linux/amd64 only; leave it out with --exclude shop/only"},
+			"shop/only@v1.0.0 (source) cannot start on darwin/arm64: its index entry has a binary for darwin/arm64, linux/amd64 only; leave the plugin out with --exclude shop/only"},
 		"a dependency for others only": {Selection{Plugins: keys(t, "shop/lacks"), Platforms: arm64},
-			`shop/lacks@v1.0.0 (source) cannot start on linux/arm64: its dependency "dep" is listed for linux/amd64 only; leave it out with --exclude shop/lacks, or supply it: --dependency shop/lacks:dep=URL`},
+			`shop/lacks@v1.0.0 (source) cannot start on linux/arm64: its dependency "dep" is listed for linux/amd64 only; leave the plugin out with --exclude shop/lacks, or supply the dependency: --dependency shop/lacks:dep=URL`},
 		"nowhere": {Selection{Plugins: keys(t, "shop/lacks"), Platforms: arm64, WhereStartable: true},
-			`shop/lacks@v1.0.0 (source) cannot start on linux/arm64: its dependency "dep" is listed for linux/amd64 only; leave it out with --exclude shop/lacks, or supply it: --dependency shop/lacks:dep=URL`},
+			`shop/lacks@v1.0.0 (source) cannot start on linux/arm64: its dependency "dep" is listed for linux/amd64 only; leave the plugin out with --exclude shop/lacks, or supply the dependency: --dependency shop/lacks:dep=URL`},
 		"no binary and a dependency, both said": {Selection{Plugins: keys(t, "shop/only", "shop/lacks"), Platforms: arm64},
-			`shop/lacks@v1.0.0 (source) cannot start on linux/arm64: its dependency "dep" is listed for linux/amd64 only; leave it out with --exclude shop/lacks, or supply it: --dependency shop/lacks:dep=URL
-shop/only@v1.0.0 (source) cannot start on linux/arm64: its index entry has a binary for darwin/arm64, linux/amd64 only; leave it out with --exclude shop/only`},
+			`shop/lacks@v1.0.0 (source) cannot start on linux/arm64: its dependency "dep" is listed for linux/amd64 only; leave the plugin out with --exclude shop/lacks, or supply the dependency: --dependency shop/lacks:dep=URL
+shop/only@v1.0.0 (source) cannot start on linux/arm64: its index entry has a binary for darwin/arm64, linux/amd64 only; leave the plugin out with --exclude shop/only`},
 	} {
 		if _, _, err := Select(indexes, tt.selection); err == nil || err.Error() != tt.want {
 			t.Errorf("%s: %v, want\n%s", name, err, tt.want)

@@ -159,13 +159,13 @@ func (d Difference) change() string {
 	case AspectReplaces:
 		switch {
 		case d.To == "":
-			return "now it is the index's"
+			return "no longer replaced"
 		case d.From == "" && d.To == ReplacesNothing:
-			return "now it is not the index's, which has none"
+			return "now supplied (the index has none)"
 		case d.From == "":
-			return "now it is not the index's, which is " + d.To
+			return "now replaced: the index has " + d.To
 		}
-		return fmt.Sprintf("it is not the index's: the index has %s -> %s", d.From, d.To)
+		return fmt.Sprintf("replaced: the index has %s -> %s", d.From, d.To)
 	case AspectVerifiedBy:
 		return fmt.Sprintf("checksum by %s -> by %s", ChecksumSource(d.From).What(), ChecksumSource(d.To).What())
 	case AspectVerifiedWith:

@@ -19,14 +19,13 @@ type Replaced struct {
 
 // String says in a sentence what is replaced.
 func (r Replaced) String() string {
-	instead := "in the place of " + r.Replaces
 	switch {
 	case r.Replaces == ReplacesNothing:
-		instead = "for which the index has none"
+		return fmt.Sprintf("%s of %s for %s is supplied: %s (the index has none)", r.Dependency, r.Plugin, r.Platform, r.URL)
 	case r.SameFile():
-		return fmt.Sprintf("%s of %s for %s is the index's file, but not its URL: %s, %s", r.Dependency, r.Plugin, r.Platform, r.URL, instead)
+		return fmt.Sprintf("%s of %s for %s is the index's file with other parameters: %s instead of %s", r.Dependency, r.Plugin, r.Platform, r.URL, r.Replaces)
 	}
-	return fmt.Sprintf("%s of %s for %s is not the index's: %s, %s", r.Dependency, r.Plugin, r.Platform, r.URL, instead)
+	return fmt.Sprintf("%s of %s for %s is replaced: %s instead of %s", r.Dependency, r.Plugin, r.Platform, r.URL, r.Replaces)
 }
 
 // SameFile reports whether the file is the one that the index names. Only a checksum, or the use

@@ -11,9 +11,9 @@ import (
 func TestReplaces(t *testing.T) {
 	t.Parallel()
 	for replaces, want := range map[string]string{
-		"https://e.com/old.tar.gz//bin":                     "greet of demo/hello@v1.0.0 for linux/amd64 is not the index's: %s, in the place of https://e.com/old.tar.gz//bin",
-		"URL?checksum=md5:dddddddddddddddddddddddddddddddd": "greet of demo/hello@v1.0.0 for linux/amd64 is the index's file, but not its URL: %s, in the place of URL?checksum=md5:dddddddddddddddddddddddddddddddd",
-		ReplacesNothing: "greet of demo/hello@v1.0.0 for linux/amd64 is not the index's: %s, for which the index has none",
+		"https://e.com/old.tar.gz//bin":                     "greet of demo/hello@v1.0.0 for linux/amd64 is replaced: %s instead of https://e.com/old.tar.gz//bin",
+		"URL?checksum=md5:dddddddddddddddddddddddddddddddd": "greet of demo/hello@v1.0.0 for linux/amd64 is the index's file with other parameters: %s instead of URL?checksum=md5:dddddddddddddddddddddddddddddddd",
+		ReplacesNothing: "greet of demo/hello@v1.0.0 for linux/amd64 is supplied: %s (the index has none)",
 	} {
 		l := withMembers(t)
 		d := &l.Plugins[0].Builds[0].Dependencies[0]

@@ -32,7 +32,7 @@ type Unfit struct {
 // remedy says what to do about a file that is not what the agent needs.
 func remedy(f lock.File) string {
 	if f.Replaces != "" {
-		return "--dependency names it: correct its URL there; a lock that has it must be written again"
+		return "correct its URL in --dependency; if a lock has it, write that lock again"
 	}
 	return fmt.Sprintf("leave the plugin out with --exclude %s/%s, and tell its publisher", f.Plugin.Repository, f.Plugin.Name)
 }

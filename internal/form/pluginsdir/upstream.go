@@ -108,7 +108,7 @@ func (u Upstream) unpack(ctx context.Context, p agent.Platform, f lock.File, to 
 	}
 	hint := remedy(f)
 	if f.Replaces != "" {
-		hint = fmt.Sprintf("it is %s of %s for %s, and %s", f.Dependency, f.Plugin, p, hint)
+		hint = fmt.Sprintf("it is %s of %s for %s: %s", f.Dependency, f.Plugin, p, hint)
 	}
 	if held := fault.HintOf(err); held != "" {
 		hint = held + "\n" + hint

@@ -50,8 +50,8 @@ func otherDependencies(got, pinned *lock.Lock) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	return fault.New(fault.Integrity, "the lock has another dependency than what was resolved:\n%s", strings.Join(lines, "\n")).
-		WithHint("a lock says itself what it replaces: leave out --dependency; or write a new one with the command lock")
+	return fault.New(fault.Integrity, "a dependency has another URL than in the lock:\n%s", strings.Join(lines, "\n")).
+		WithHint("leave out --dependency, because the lock has its replacements; or write a new lock with the command lock")
 }
 
 // pinnedRequests returns how artifacts of a lock are downloaded, as far as it tells: without

@@ -29,7 +29,7 @@ func (sel *Selection) settleReplacements() error {
 	for _, r := range given {
 		if slices.ContainsFunc(sel.Replacements, r.Overlaps) {
 			return fault.New(fault.Usage, "--dependency %s is given twice", r).
-				WithHint("give one URL, in which {os} and {arch} stand for those of each platform; or one for each platform: %s:%s@OS/ARCH=URL", r.Plugin, r.Dependency)
+				WithHint("give one URL with {os} and {arch} for all platforms, or one for each platform: %s:%s@OS/ARCH=URL", r.Plugin, r.Dependency)
 		}
 		r.URL = slashed(r.URL)
 		if err := sel.tryReplacement(r); err != nil {
@@ -58,7 +58,7 @@ func slashed(raw string) string {
 // tryReplacement reports what could be downloaded for no platform.
 func (sel *Selection) tryReplacement(r index.Replacement) error {
 	if unknown := r.UnknownPlaceholder(); unknown != "" {
-		return fmt.Errorf("%s stands for nothing; what does is {os} and {arch}", unknown)
+		return fmt.Errorf("%s is no placeholder; use {os} and {arch}", unknown)
 	}
 	if hasEmptyChecksum(r.URL) {
 		return errors.New("its ?checksum= is empty")
@@ -103,7 +103,7 @@ func (sel *Selection) checkReplacements(indexes map[string]*index.Index) error {
 		}
 		if err := index.CheckReplacement(indexes, r); err != nil {
 			return fault.New(fault.Usage, "--dependency %s: %w", r, err).
-				WithHint("it is REPOSITORY/PLUGIN:DEPENDENCY=URL; the command list shows what each plugin needs")
+				WithHint("write REPOSITORY/PLUGIN:NAME=URL; the command list shows what each plugin needs")
 		}
 	}
 	return nil
@@ -119,7 +119,7 @@ func (r *Resolver) judgeReplacements(replacements []index.Replacement, selected 
 		case !taken:
 			r.Note(fmt.Sprintf("--dependency %s replaces nothing: the plugin is not mirrored, or not for that platform", given))
 		case err == nil && location.Checksum != nil && given.Platform == agent.Platform{} && given.At(platforms[0]) != given.At(platforms[len(platforms)-1]):
-			return fault.New(fault.Usage, "--dependency %s: the files for %s cannot all have the one checksum", given, agent.JoinPlatforms(platforms)).
+			return fault.New(fault.Usage, "--dependency %s: one checksum cannot match the different files for %s", given, agent.JoinPlatforms(platforms)).
 				WithHint("give one URL for each platform: --dependency %s@OS/ARCH=URL", given)
 		}
 	}
@@ -149,7 +149,7 @@ func (r *Resolver) noteRemaining(l *lock.Lock, given []index.Replacement) {
 				if i < 0 {
 					i, more = len(more), append(more, besides(slices.Concat(given, more), this))
 				}
-				text := fmt.Sprintf("%s is mirrored all the same, for %s/%s: --dependency %s=URL replaces it there, too", agent.Redact(file(d.URL)), p.Repository, p.Name, more[i])
+				text := fmt.Sprintf("%s/%s still needs %s; to replace it there, too: --dependency %s=URL", p.Repository, p.Name, agent.Redact(file(d.URL)), more[i])
 				if !told[text] {
 					r.Note(text)
 					told[text] = true

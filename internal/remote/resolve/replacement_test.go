@@ -31,7 +31,7 @@ func TestSettleReplacements(t *testing.T) {
 		}
 	}
 	for raw, want := range map[string]string{
-		"https://u:s3cret@e.com/{OS}":        "{OS} stands for nothing",
+		"https://u:s3cret@e.com/{OS}":        "{OS} is no placeholder",
 		"hg::https://u:s3cret@e.com/x":       "not supported",
 		"https://u:s3cret@e.com/x/":          "names a directory",
 		"https://u:s3cret@e.com:port/x":      "cannot be read",
