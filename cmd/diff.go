@@ -52,13 +52,13 @@ func exitCodeFlag(c *cobra.Command, to *bool) {
 
 func diffSummary(d *mirror.Diffed) string {
 	var out strings.Builder
+	if d.Alarming > 0 {
+		fmt.Fprintf(&out, "ALARM: %s that must not change.\nUpstream replaced content, or somebody else did. Ask the publisher first.\n\n", plural(d.Alarming, "thing differs", "things differ"))
+	}
 	for _, difference := range d.Differences {
 		fmt.Fprintln(&out, changeSigns[difference.Change], tameName(difference.String()))
 	}
 	writeNotCompared(&out, d.NotCompared)
-	if d.Alarming > 0 {
-		fmt.Fprintf(&out, "%s of what must not change: upstream replaced what it had published, or somebody else did; ask the publisher before you use it\n", count(d.Alarming, "change"))
-	}
 	if len(d.Differences) == 0 {
 		out.WriteString("no differences\n")
 	} else {

@@ -47,7 +47,10 @@ func TestDiffSummary(t *testing.T) {
 		Alarming:    2,
 		NotCompared: []mirror.NotCompared{{Subject: lock.SubjectChart, Kind: "image"}},
 	})
-	const want = `~ Botkube: none -> v1.14.0
+	const want = `ALARM: 2 things differ that must not change.
+Upstream replaced content, or somebody else did. Ask the publisher first.
+
+~ Botkube: none -> v1.14.0
 + repository extra: https://e.com/extra.yaml
 ~ repository demo: https://e.com/1 -> https://e.com/2
 ~ repository demo: the JSON schemas that its index refers to
@@ -60,7 +63,6 @@ func TestDiffSummary(t *testing.T) {
 ~ chart: name botkube -> botcube
 ~ chart: other content under the same version: sha256:333333333333 -> sha256:444444444444
 not compared: chart, which the mountable image cannot hold
-2 changes of what must not change: upstream replaced what it had published, or somebody else did; ask the publisher before you use it
 12 differences
 `
 	if got != want {
