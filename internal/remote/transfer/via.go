@@ -62,8 +62,8 @@ const viaExample = "https://github.com/=https://nexus.example.com/repository/git
 func parseVia(text string) (*viaRule, error) {
 	refuse := func(reason, hint string, args ...any) (*viaRule, error) {
 		shown := Printable(text, maxHost)
-		if strings.Contains(text, "@") {
-			shown = "…" // before it may be a password, wherever it stands
+		if strings.Contains(text, "@") || text != "" && !strings.Contains(text, "://") {
+			shown = "…" // before it may be a password, wherever it stands, and so may what a comma in it cut off
 		}
 		return nil, fault.New(fault.Usage, "--via %s: %s", shown, reason).WithHint(hint, args...)
 	}
@@ -77,6 +77,9 @@ func parseVia(text string) (*viaRule, error) {
 	}
 	to, err := viaSide(right)
 	if err != nil {
+		if errors.Is(err, errNotURL) {
+			text = left + "=…" // a comma in a password ends the value of a variable
+		}
 		return refuse("the right side "+err.Error(), "write a rule like --via %s", viaExample)
 	}
 	switch {
@@ -92,18 +95,22 @@ func parseVia(text string) (*viaRule, error) {
 	return &viaRule{from: from, to: to}, nil
 }
 
+var errNotURL = errors.New("is not a URL")
+
 // viaSide reads one side of a rule. Its path has no slash at the end.
 func viaSide(raw string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimSpace(raw))
 	switch {
 	case err != nil || u.Host == "":
-		return nil, errors.New("is not a URL")
+		return nil, errNotURL
 	case u.Scheme != "https" && u.Scheme != "http" && u.Scheme != "docker":
 		return nil, errors.New("does not begin with https://, http:// or docker://")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return nil, errors.New("has a ? or a #")
 	case leaves(u.Path):
 		return nil, errors.New("has . or .. in its path")
+	case strings.Contains(u.Path, "://") && strings.ContainsAny(u.Path, "=@"): // whose password would be shown as a path
+		return nil, errors.New("goes on with another rule: each has a --via of its own, and a variable has commas or line breaks between them")
 	}
 	u.Host = plainHost(u)
 	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
