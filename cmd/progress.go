@@ -95,6 +95,10 @@ func (p *progress) retrying(subject string, err error, pause time.Duration) {
 	p.observe(mirror.Event{Kind: mirror.EventRetrying, Subject: subject, Detail: err.Error(), Wait: pause})
 }
 
+func (p *progress) reading(url, instead string) {
+	p.observe(mirror.Event{Kind: mirror.EventReading, Subject: url, From: instead})
+}
+
 // shown reports whether an event gets a line of its own.
 func (p *progress) shown(kind mirror.EventKind) bool {
 	switch kind {
@@ -102,7 +106,7 @@ func (p *progress) shown(kind mirror.EventKind) bool {
 		return false
 	case mirror.EventFetched, mirror.EventReused, mirror.EventResumed, mirror.EventUploaded:
 		return p.bar == nil || p.verbose
-	case mirror.EventWritten, mirror.EventStarted, mirror.EventCompleted, mirror.EventUnpacked, mirror.EventUploading:
+	case mirror.EventWritten, mirror.EventStarted, mirror.EventReading, mirror.EventCompleted, mirror.EventUnpacked, mirror.EventUploading:
 		return p.verbose
 	case mirror.EventFailed:
 		// It is among the failures at the end.

@@ -89,7 +89,7 @@ func inSession[T any](ctx context.Context, g *global, n needs, run func(*mirror.
 		home, _ := os.UserHomeDir() // without it, only NETRC names a netrc file
 		s.Fetch = fetch.New(fetch.Config{
 			Options: options, Store: s.Store, Netrc: fetch.NetrcPath(g.env.Getenv, home),
-			MaxBytes: n.transfer.maxSize.bytes, Identity: n.registry.identity(), Retrying: p.retrying,
+			MaxBytes: n.transfer.maxSize.bytes, Identity: n.registry.identity(), Retrying: p.retrying, Reading: p.reading,
 		})
 		defer s.Fetch.Close()
 	}

@@ -45,6 +45,8 @@ const (
 	EventFetched   EventKind = "fetched"
 	EventReused    EventKind = "reused"
 	EventFailed    EventKind = "failed"
+	// EventReading is about an index or another document that is asked of another server than its own.
+	EventReading EventKind = "reading"
 	// EventUnpacked is about an artifact of a mirror that is read.
 	EventUnpacked EventKind = "unpacked"
 	// EventUploading and EventUploaded are about a blob that goes to a registry.
@@ -71,7 +73,7 @@ type Event struct {
 	Kind EventKind
 	// Subject is the artifact's URL, the output's path or the file's.
 	Subject string
-	// From is what is asked in the place of the subject, with an EventStarted.
+	// From is what is asked in the place of the subject, with an EventStarted or EventReading.
 	From string
 	// Bytes is how many bytes came with an EventProgress, were there already with an EventResumed,
 	// and make up the artifact with an EventFetched or EventReused.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
@@ -27,6 +28,9 @@ import (
 func (c *Client) Document(ctx context.Context, rawURL string, max int64, header http.Header) (data []byte, err error) {
 	u, err := parseWebURL(rawURL)
 	if err == nil {
+		if instead := c.cfg.Via.Instead(u); instead != "" && c.cfg.Reading != nil {
+			c.cfg.Reading(agent.Redact(rawURL), instead)
+		}
 		err = c.retry(ctx, rawURL, func() (err error) {
 			data, err = c.readDocument(ctx, u, max, header)
 			return err
