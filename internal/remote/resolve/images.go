@@ -150,7 +150,11 @@ func (r *Resolver) image(ctx context.Context, role lock.ImageRole, ref registry.
 		image.Manifests, err = r.imageManifests(ctx, source, ref, platforms, role)
 	}
 	if err != nil {
-		return fmt.Errorf("resolving %s %s: %w", role.What(), ref, err)
+		err = fmt.Errorf("resolving %s %s: %w", role.What(), ref, err)
+		if asked := source.Instead(); asked != "" && fault.KindOf(err) == fault.Integrity && fault.HintOf(err) == "" {
+			return fault.New(fault.Integrity, "%w", err).WithHint("does %s have the same image? a --via rule has it asked in the place of %s", asked, ref.Repository())
+		}
+		return err
 	}
 	plan.Lock.SetImage(role, image)
 	plan.ImageSources[role] = source

@@ -153,6 +153,25 @@ func TestManifestNames(t *testing.T) {
 	}
 }
 
+// TestImageOfAnotherServer has a rule lead to a server that answers with anything.
+func TestImageOfAnotherServer(t *testing.T) {
+	r, _ := newResolver(t)
+	h := newHub(t, r)
+	via, err := transfer.ParseVia([]string{"docker://ghcr.io=docker://" + h.host + "/wrong"})
+	check(t, err)
+	r.Registry = registry.New(registry.Config{PlainHTTP: true, Credentials: nobody, Options: transfer.Options{Via: via, Retry: transfer.Retry{Limit: -1}}})
+	t.Cleanup(r.Registry.Close)
+	for _, answer := range []string{"{}", "OK"} {
+		h.files["v1"] = answer
+		plan := &Plan{Lock: &lock.Lock{Platforms: []agent.Platform{amd64}}}
+		err := r.images(t.Context(), Selection{Members: Members{AgentImage: "ghcr.io/a/b:v1"}}, plan)
+		wantFault(t, err, fault.Integrity, "ghcr.io/a/b:v1")
+		if hint := fault.HintOf(err); !strings.Contains(hint, "does "+h.host+"/wrong/a/b have the same image?") {
+			t.Errorf("%s: %s", answer, hint)
+		}
+	}
+}
+
 func TestPlatformsInMessages(t *testing.T) {
 	r, _ := newResolver(t)
 	h := newHub(t, r)
