@@ -46,11 +46,11 @@ func (c *Client) viaHint(doing, url string, err error) string {
 	case rule == "" && fault.KindOf(err) == fault.Upstream && !refused && !IsUnusable(err):
 		return hint + "\nno --via rule matches this URL: add one if its server cannot be reached directly"
 	case rule == "", refused && status.Code == http.StatusForbidden && status.Says != "":
-	case refused && (status.Code == http.StatusUnauthorized || status.Code == http.StatusForbidden) && !status.Reached:
+	case refused && (status.Code == http.StatusUnauthorized || status.Code == http.StatusForbidden) && !status.Reached && status.Host == c.cfg.Via.URL(u).Host:
 		return c.hintWho(c.cfg.Via.URL(u)) + "\nsome servers answer so if they do not have the file: " + look
 	case IsNotFound(err) && doing != "reading" && doing != "following": // it is a plugin's
 		return look + "\nif upstream does not have it either, leave the plugin out with --exclude"
-	case refused && !status.Transient(), errors.Is(err, errWebPage):
+	case refused && !status.Transient(), errors.Is(err, errWebPage), transfer.Is[*transfer.RedirectError](err):
 		return look
 	case fault.KindOf(err) == fault.Integrity, transfer.Is[*gitError](err), refused && status.Code >= http.StatusInternalServerError:
 		return strings.TrimPrefix(hint+"\n"+rule, "\n")

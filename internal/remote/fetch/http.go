@@ -193,7 +193,7 @@ func (s webSource) whole(resp *transfer.Response, offset int64, of store.Origin)
 	}}
 	if offset > 0 {
 		part.Void = "the server cannot send a part of the file"
-		if part.Origin.ETag != of.ETag || part.Origin.LastModified != of.LastModified {
+		if differ(of.ETag, part.Origin.ETag) || differ(of.LastModified, part.Origin.LastModified) {
 			part.Void = "the file has changed on the server"
 		}
 	}

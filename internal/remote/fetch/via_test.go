@@ -107,6 +107,17 @@ func TestViaRedirects(t *testing.T) {
 	proxy := newUpstream(t, nil, redirect("https://blocked.invalid/x"))
 	_, err := fixed(t, once, via(t, "https://blocked.invalid", proxy.URL)).client.Document(t.Context(), "https://blocked.invalid/x", 100, nil)
 	wantFault(t, err, fault.Upstream, "in a circle")
+	if hint := fault.HintOf(err); !strings.Contains(hint, "rule --via https://blocked.invalid="+proxy.URL) {
+		t.Errorf("in a circle: %s", hint)
+	}
+	// Who refuses may be where the right side leads.
+	storage := newUpstream(t, nil, status(403), status(403))
+	leads := newUpstream(t, nil, redirect(storage.URL+"/y"), redirect(storage.URL+"/y"))
+	_, err = fixed(t, once, via(t, "https://blocked.invalid", leads.URL)).client.Document(t.Context(), "https://blocked.invalid/x", 100, nil)
+	wantFault(t, err, fault.Upstream, strings.TrimPrefix(storage.URL, "http://")+" answers 403")
+	if hint := fault.HintOf(err); strings.Contains(hint, "password") || !strings.Contains(hint, "open "+leads.URL+"/x") {
+		t.Errorf("where it leads refuses: %s", hint)
+	}
 	// What lies below a right side is no left side any more.
 	twice := newUpstream(t, data)
 	twice.then(redirect("/repository/y"))
@@ -179,6 +190,23 @@ func TestViaGoesOn(t *testing.T) {
 				t.Errorf("%s: %v", name, r.Header)
 			}
 		}
+	}
+}
+
+// TestViaStartsOver is at a proxy that cannot go on.
+func TestViaStartsOver(t *testing.T) {
+	t.Parallel()
+	data := random(1 << 20)
+	direct, proxy := newUpstream(t, data), newUpstream(t, data)
+	proxy.then(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Del("Range")
+		proxy.right(w, r)
+	})
+	req := fetch.Request{URL: direct.URL + "/x", Checksums: sha256Of(data)}
+	f := over(t, interrupted(t, direct, 700_000, req), via(t, direct.URL, proxy.URL))
+	f.want(t, req, data)
+	if !strings.Contains(f.String(), "restarted: the server cannot send a part of the file") {
+		t.Errorf("%s", f)
 	}
 }
 
