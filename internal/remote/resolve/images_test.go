@@ -166,7 +166,7 @@ func TestImageOfAnotherServer(t *testing.T) {
 		plan := &Plan{Lock: &lock.Lock{Platforms: []agent.Platform{amd64}}}
 		err := r.images(t.Context(), Selection{Members: Members{AgentImage: "ghcr.io/a/b:v1"}}, plan)
 		wantFault(t, err, fault.Integrity, "ghcr.io/a/b:v1")
-		if hint := fault.HintOf(err); !strings.Contains(hint, "does "+h.host+"/wrong/a/b have the same image?") {
+		if hint := fault.HintOf(err); !strings.Contains(hint, "check that "+h.host+"/wrong/a/b has this image") {
 			t.Errorf("%s: %s", answer, hint)
 		}
 	}
