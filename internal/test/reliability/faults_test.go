@@ -264,7 +264,7 @@ var upstreamFaults = []*fault{
 			_, _ = a.ResponseWriter.Write([]byte("<!DOCTYPE html><html><title>Log in</title>"))
 		},
 		want: fails(3, "a web page", nothing), except: map[string]want{
-			"checksum": unvouched, "archive": fails(4, "does not match", nothing), "archive/lock": unnoticed,
+			"checksum": unvouched, "archive": fails(4, "does not match", nothing),
 			"archive/list": unknownSize, "dependency/list": unknownSize,
 		},
 	},
