@@ -116,6 +116,27 @@ entries:
 	}
 }
 
+// TestChartOfAnotherServer has a proxy write URLs of its own into the index.
+func TestChartOfAnotherServer(t *testing.T) {
+	s := newSite(t)
+	s.publish("/helm", "1.0.0", "chart")
+	for at, note := range map[string]string{"/helm/c.tgz": "", "/api/helm/c.tgz?x=y": "--via http://charts.invalid/=" + s.URL + "/api/helm/"} {
+		r, _ := newResolver(t)
+		via, err := transfer.ParseVia([]string{"http://charts.invalid=" + s.URL + "/helm"})
+		check(t, err)
+		r.Fetch = fetch.New(fetch.Config{Store: r.Store, Options: transfer.Options{Via: via, Retry: transfer.Retry{Limit: -1}}})
+		var notes []string
+		r.Note = func(text string) { notes = append(notes, text) }
+		s.files["/api/helm/c.tgz"] = "chart"
+		s.files["/helm/index.yaml"] = fmt.Sprintf("entries: {botkube: [{version: 1.0.0, urls: ['%s']}]}", s.URL+at)
+		_, err = chartOf(t, r, Selection{Version: "v1.0.0", Members: Members{Chart: "http://charts.invalid"}})
+		check(t, err)
+		if got := strings.Join(notes, "\n"); !strings.HasSuffix(got, note) || (note == "") != (got == "") {
+			t.Errorf("%s: %s", at, got)
+		}
+	}
+}
+
 // TestHostileChartIndex has documents that take a great deal of memory or time
 // to decode, or to complain of.
 func TestHostileChartIndex(t *testing.T) {
