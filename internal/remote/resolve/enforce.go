@@ -4,18 +4,20 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 )
 
 // enforce holds a plan against a lock, and takes over what the lock pins.
-func enforce(plan *Plan, pinned *lock.Lock) error {
+func enforce(plan *Plan, pinned *lock.Lock, given []index.Replacement) error {
 	adoptTemplates(plan.Lock, pinned)
-	if err := otherDependencies(plan.Lock, pinned); err != nil {
+	if err := otherDependencies(plan.Lock, pinned, given); err != nil {
 		return err
 	}
 	if err := differences(plan.Lock, pinned); err != nil {
@@ -39,19 +41,23 @@ func enforce(plan *Plan, pinned *lock.Lock) error {
 	return nil
 }
 
-// otherDependencies refuses --dependency with another URL than the lock has.
-func otherDependencies(got, pinned *lock.Lock) error {
+// otherDependencies refuses --dependency with another URL than the lock has, and a lock that does not
+// say what its index has.
+func otherDependencies(got, pinned *lock.Lock, given []index.Replacement) error {
 	var lines []string
 	for _, d := range lock.Diff(pinned, got) {
-		if d.Subject == lock.SubjectDependency && d.Aspect == lock.AspectURL {
+		if d.Subject == lock.SubjectDependency && (d.Aspect == lock.AspectURL || d.Aspect == lock.AspectReplaces) {
 			lines = append(lines, "  "+d.String())
 		}
 	}
 	if len(lines) == 0 {
 		return nil
 	}
-	return fault.New(fault.Integrity, "a dependency has another URL than in the lock:\n%s", strings.Join(lines, "\n")).
-		WithHint("leave out --dependency, because the lock has its replacements; or write a new lock with the command lock")
+	err := fault.New(fault.Integrity, "a dependency has another URL than in the lock:\n%s", strings.Join(lines, "\n"))
+	if !slices.ContainsFunc(given, func(r index.Replacement) bool { return !r.Pinned }) {
+		return err.WithHint("the lock and the index do not belong together: write a new lock with the command lock")
+	}
+	return err.WithHint("leave out --dependency, because the lock has its replacements; or write a new lock with the command lock")
 }
 
 // pinnedRequests returns how artifacts of a lock are downloaded, as far as it tells: without

@@ -131,6 +131,10 @@ func (sel *Selection) extended() (flags []string) {
 func (sel *Selection) applyLock() error {
 	whole, name := sel.locked, "the lock "+sel.Lock
 	if sel.Version != whole.BotkubeVersion {
+		if whole.BotkubeVersion == "" {
+			return fault.New(fault.Integrity, "Botkube version %q is wanted, but %s is of none, only of repositories", sel.Version, name).
+				WithHint("leave out --version; or write a new lock with the command lock and --version")
+		}
 		return fault.New(fault.Integrity, "Botkube version %q is wanted, but %s is of %q", sel.Version, name, whole.BotkubeVersion).
 			WithHint("leave out --version: the lock says which; or write a new one with the command lock")
 	}

@@ -172,7 +172,7 @@ func (r *Resolver) Resolve(ctx context.Context, sel Selection) (*Plan, error) {
 		}
 	}
 	if sel.pinned != nil {
-		if err := enforce(plan, sel.pinned); err != nil {
+		if err := enforce(plan, sel.pinned, sel.Replacements); err != nil {
 			return nil, err
 		}
 	}
