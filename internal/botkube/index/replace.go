@@ -37,6 +37,19 @@ func (r Replacement) Overlaps(other Replacement) bool {
 		(r.suits(other.Platform) || other.suits(r.Platform))
 }
 
+// Beside widens a replacement, which is for one platform of one version, to as many as can be given
+// beside others.
+func (r Replacement) Beside(given []Replacement) Replacement {
+	all := agent.PluginKey{Repository: r.Plugin.Repository, Name: r.Plugin.Name}
+	for _, wider := range []Replacement{{Plugin: all}, {Plugin: all, Platform: r.Platform}, {Plugin: r.Plugin}} {
+		wider.Dependency = r.Dependency
+		if !slices.ContainsFunc(given, wider.Overlaps) {
+			return wider
+		}
+	}
+	return r
+}
+
 // UnknownPlaceholder returns what looks like a placeholder in the URL and is none, or "".
 func (r Replacement) UnknownPlaceholder() string {
 	_, after, found := strings.Cut(r.At(agent.Platform{}), "{")

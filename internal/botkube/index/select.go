@@ -46,6 +46,8 @@ type Selected struct {
 	MirroredFor []agent.Platform
 	// replacements are those of the selection that are for it.
 	replacements []Replacement
+	// given are all of the selection.
+	given []Replacement
 }
 
 // newer returns the other entries whose dependencies the agent may look for.
@@ -70,7 +72,7 @@ func Select(indexes map[string]*Index, s Selection) ([]Selected, []agent.Platfor
 	}
 	var problems []error
 	for i := range selected {
-		selected[i].replacements = s.replacementsFor(selected[i].Key())
+		selected[i].replacements, selected[i].given = s.replacementsFor(selected[i].Key()), s.Replacements
 		for _, p := range platforms {
 			if err := startable(selected[i], p); err != nil {
 				problems = append(problems, err)
@@ -261,8 +263,8 @@ func startable(e Selected, p agent.Platform) error {
 	for _, by := range append(e.newer(), e.Entry) {
 		for _, name := range by.DependencyNames() {
 			if _, is := listed[name]; !is {
-				return fmt.Errorf("%s (%s) cannot start on %s: its dependency %q is listed for %s only; leave the plugin out with --exclude %s/%s, or supply the dependency: --dependency %[6]s/%[7]s:%[4]s=URL",
-					e.Key(), e.Type, p, name, agent.JoinPlatforms(by.PlatformsOf(name)), e.Repository, e.Name)
+				return fmt.Errorf("%s (%s) cannot start on %s: its dependency %q is listed for %s only; leave the plugin out with --exclude %s/%s, or supply the dependency: --dependency %s=URL",
+					e.Key(), e.Type, p, name, agent.JoinPlatforms(by.PlatformsOf(name)), e.Repository, e.Name, Replacement{Plugin: e.Key(), Dependency: name, Platform: p}.Beside(e.given))
 			}
 		}
 	}

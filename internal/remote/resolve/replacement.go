@@ -147,7 +147,7 @@ func (r *Resolver) noteRemaining(l *lock.Lock, given []index.Replacement) {
 				this := index.Replacement{Plugin: p.Key(), Dependency: d.Name, Platform: b.Platform}
 				i := slices.IndexFunc(more, this.Overlaps)
 				if i < 0 {
-					i, more = len(more), append(more, besides(slices.Concat(given, more), this))
+					i, more = len(more), append(more, this.Beside(slices.Concat(given, more)))
 				}
 				text := fmt.Sprintf("%s/%s still needs %s; to replace it there, too: --dependency %s=URL", p.Repository, p.Name, agent.Redact(file(d.URL)), more[i])
 				if !told[text] {
@@ -157,19 +157,6 @@ func (r *Resolver) noteRemaining(l *lock.Lock, given []index.Replacement) {
 			}
 		}
 	}
-}
-
-// besides widens a replacement, which is for one platform of one version, to as many as can be
-// given beside others.
-func besides(given []index.Replacement, r index.Replacement) index.Replacement {
-	all := agent.PluginKey{Repository: r.Plugin.Repository, Name: r.Plugin.Name}
-	for _, wider := range []index.Replacement{{Plugin: all}, {Plugin: all, Platform: r.Platform}, {Plugin: r.Plugin}} {
-		wider.Dependency = r.Dependency
-		if !slices.ContainsFunc(given, wider.Overlaps) {
-			return wider
-		}
-	}
-	return r
 }
 
 // replaced returns what an index that lies at base has for a dependency, as [lock.Dependency]
