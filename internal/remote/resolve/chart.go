@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path"
 	"strconv"
 	"strings"
 
@@ -135,8 +136,8 @@ func (r *Resolver) fetchChart(ctx context.Context, base *url.URL, e chartVersion
 	}
 	chart := &lock.Chart{Name: chartName, Version: e.version, URL: agent.Redact(u.String()), VerifiedBy: lock.ByNone}
 	if asked, err := url.Parse(r.Fetch.Instead(base.JoinPath("index.yaml").String())); err == nil && asked.Host == u.Host && asked.Host != base.Host {
-		r.Note(fmt.Sprintf("the index of the chart repository has the chart at %s, where no --via rule leads, so the lock names that server; for the same lock as without it: --via %s=%s",
-			chart.URL, agent.Redact(base.JoinPath("/").String()), agent.Redact(u.ResolveReference(&url.URL{Path: "."}).String())))
+		r.Note(fmt.Sprintf("the index of the chart repository has the chart at %s, where no --via rule leads, so the lock names that server; for the same lock as without it, add --via %s=%s",
+			chart.URL, agent.Redact(base.JoinPath(path.Base(u.Path)).String()), agent.Redact(u.ResolveReference(&url.URL{Path: u.Path}).String())))
 	}
 	data, err := r.Fetch.Document(ctx, u.String(), maxChart, nil)
 	if err != nil {

@@ -120,7 +120,7 @@ entries:
 func TestChartOfAnotherServer(t *testing.T) {
 	s := newSite(t)
 	s.publish("/helm", "1.0.0", "chart")
-	for at, note := range map[string]string{"/helm/c.tgz": "", "/api/helm/c.tgz?x=y": "--via http://charts.invalid/=" + s.URL + "/api/helm/"} {
+	for at, note := range map[string]string{"/helm/c.tgz": "", "/api/helm/c.tgz?x=y": "http://charts.invalid/c.tgz=" + s.URL + "/api/helm/c.tgz"} {
 		r, _ := newResolver(t)
 		via, err := transfer.ParseVia([]string{"http://charts.invalid=" + s.URL + "/helm"})
 		check(t, err)
@@ -131,6 +131,14 @@ func TestChartOfAnotherServer(t *testing.T) {
 		s.files["/helm/index.yaml"] = fmt.Sprintf("entries: {botkube: [{version: 1.0.0, urls: ['%s']}]}", s.URL+at)
 		_, err = chartOf(t, r, Selection{Version: "v1.0.0", Members: Members{Chart: "http://charts.invalid"}})
 		check(t, err)
+		if note != "" { // as it says
+			via, err = transfer.ParseVia([]string{"http://charts.invalid=" + s.URL + "/helm", note})
+			check(t, err)
+			r.Fetch = fetch.New(fetch.Config{Store: r.Store, Options: transfer.Options{Via: via, Retry: transfer.Retry{Limit: -1}}})
+			if c, err := chartOf(t, r, Selection{Version: "v1.0.0", Members: Members{Chart: "http://charts.invalid"}}); err != nil || c.URL != "http://charts.invalid/c.tgz?x=y" {
+				t.Errorf("%+v, %v", c, err)
+			}
+		}
 		if got := strings.Join(notes, "\n"); !strings.HasSuffix(got, note) || (note == "") != (got == "") {
 			t.Errorf("%s: %s", at, got)
 		}
