@@ -401,6 +401,12 @@ func requireChecksums(plan *Plan, pinned *lock.Lock) error {
 	if len(urls) == 0 {
 		return nil
 	}
+	for _, d := range lock.ReplacedIn(l.Plugins) {
+		if location, _ := agent.ParseLocation(d.URL); slices.Contains(urls, "  "+location.URL) && !location.IsGit {
+			instead += "\na checksum can be in the URL of --dependency, too: ?checksum=sha256:HEX at its end"
+			break
+		}
+	}
 	return fault.New(fault.Integrity, "checksums are required, but nobody vouches for:\n%s", strings.Join(urls, "\n")).
 		WithHint("check these files yourself, write a lock with the command lock, and pull with --lock FILE; or leave their plugins out with --exclude%s", instead)
 }
