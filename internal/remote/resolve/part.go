@@ -240,11 +240,11 @@ func (sel *Selection) narrowTemplates(wanted []lock.Plugin) error {
 		}
 		for _, t := range wanted[j].Templates {
 			if !at(p.Templates, t) {
-				var known []string
+				var known, flags []string
 				for _, t := range p.Templates {
-					known = append(known, t.Ref)
+					known, flags = append(known, t.Ref), append(flags, "--exec-template "+t.Ref)
 				}
-				return sel.lacking(index.UnknownName("source of templates of "+p.Key().String()+" in the lock "+sel.Lock, t.Ref, known), "--exec-template "+t.Ref)
+				return sel.lacking(index.UnknownName("source of templates of "+p.Key().String()+" in the lock "+sel.Lock, t.Ref, known), append(flags, "--exec-template "+t.Ref)...)
 			}
 		}
 		narrowed.Plugins[i].Templates = nil
