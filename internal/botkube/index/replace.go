@@ -1,7 +1,6 @@
 package index
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -104,7 +103,7 @@ func CheckReplacement(indexes map[string]*Index, r Replacement) error {
 		}
 	}
 	if !slices.Contains(names, r.Dependency) {
-		return UnknownName(fmt.Sprintf("dependency of %s", r.Plugin), r.Dependency, names)
+		return UnknownName(r.Plugin.String(), "dependency", r.Dependency, names)
 	}
 	return nil
 }

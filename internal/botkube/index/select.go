@@ -177,7 +177,7 @@ var anyType = []agent.PluginType{agent.Executor, agent.Source}
 func find(indexes map[string]*Index, key agent.PluginKey, types []agent.PluginType) ([]Selected, error) {
 	ix, found := indexes[key.Repository]
 	if !found {
-		return nil, UnknownName("repository", key.Repository, slices.Collect(maps.Keys(indexes)))
+		return nil, UnknownName("", "repository", key.Repository, slices.Collect(maps.Keys(indexes)))
 	}
 	var selected []Selected
 	var versions []string
@@ -194,7 +194,7 @@ func find(indexes map[string]*Index, key agent.PluginKey, types []agent.PluginTy
 	case len(selected) > 0:
 		return selected, nil
 	case len(versions) > 0:
-		return nil, UnknownName(fmt.Sprintf("version of %s/%s", key.Repository, key.Name), key.Version, versions)
+		return nil, UnknownName(key.Repository+"/"+key.Name, "version", key.Version, versions)
 	}
 	what := "plugin"
 	if len(types) == 1 {
@@ -206,7 +206,7 @@ func find(indexes map[string]*Index, key agent.PluginKey, types []agent.PluginTy
 			names = append(names, e.Name)
 		}
 	}
-	return nil, UnknownName(what+" in "+key.Repository, key.Name, names)
+	return nil, UnknownName("repository "+key.Repository, what, key.Name, names)
 }
 
 // CheckNames reports the keys that name nothing of the indexes.
@@ -235,7 +235,7 @@ func selectPlatforms(selected []Selected, s Selection) ([]agent.Platform, error)
 	var problems []error
 	for _, p := range platforms {
 		if !slices.Contains(offered, p) {
-			problems = append(problems, UnknownName("platform", p.String(), names))
+			problems = append(problems, UnknownName("", "platform", p.String(), names))
 		}
 	}
 	return platforms, errors.Join(problems...)
@@ -305,8 +305,9 @@ func (s Selected) Dependencies(p agent.Platform) map[string]SelectedDependency {
 	return all
 }
 
-// UnknownName says that a name is not there, and what is, the nearest first.
-func UnknownName(what, name string, known []string) error {
+// UnknownName says that the owner, if it has a name, does not have what is named; and what it has, the
+// nearest first.
+func UnknownName(owner, what, name string, known []string) error {
 	const most = 50
 	distance := map[string]int{}
 	for _, k := range known {
@@ -315,12 +316,16 @@ func UnknownName(what, name string, known []string) error {
 	known = slices.SortedFunc(maps.Keys(distance), func(a, b string) int {
 		return cmp.Or(distance[a]-distance[b], strings.Compare(a, b))
 	})
+	none, some := "there is no", "there is"
+	if owner != "" {
+		none, some = owner+" has no", "it has"
+	}
 	if len(known) == 0 {
-		return fmt.Errorf("there is no %s %q, nor any other", what, name)
+		return fmt.Errorf("%s %s %q, nor any other", none, what, name)
 	}
 	shown, more := known[:min(len(known), most)], ""
 	if len(known) > most {
 		more = fmt.Sprintf(" and %d more", len(known)-most)
 	}
-	return fmt.Errorf("there is no %s %q; there is: %s%s", what, name, strings.Join(shown, ", "), more)
+	return fmt.Errorf("%s %s %q; %s: %s%s", none, what, name, some, strings.Join(shown, ", "), more)
 }

@@ -118,12 +118,12 @@ func TestSelectRefuses(t *testing.T) {
 		want      string
 	}{
 		"a repository": {Selection{Plugins: keys(t, "shops/tool"), Platforms: amd64}, `there is no repository "shops"; there is: shop, other`},
-		"a plugin":     {Selection{Plugins: keys(t, "shop/onyl"), Platforms: amd64}, `there is no plugin in shop "onyl"; there is: only, tool, lacks`},
-		"an executor":  {Selection{Executors: keys(t, "shop/only"), Platforms: amd64}, `there is no executor in shop "only"; there is: tool`},
-		"a source":     {Selection{Sources: keys(t, "other/tool"), Platforms: amd64}, `there is no source in other "tool", nor any other`},
+		"a plugin":     {Selection{Plugins: keys(t, "shop/onyl"), Platforms: amd64}, `repository shop has no plugin "onyl"; it has: only, tool, lacks`},
+		"an executor":  {Selection{Executors: keys(t, "shop/only"), Platforms: amd64}, `repository shop has no executor "only"; it has: tool`},
+		"a source":     {Selection{Sources: keys(t, "other/tool"), Platforms: amd64}, `repository other has no source "tool", nor any other`},
 		"a version": {Selection{Plugins: keys(t, "shop/tool@v1.2.1"), Platforms: amd64},
-			`there is no version of shop/tool "v1.2.1"; there is: v1.2.0, v1.0.0, v1.1.0, v2.0.0`},
-		"an exclusion":                     {Selection{Exclude: keys(t, "shop/tols"), Platforms: amd64}, `there is no plugin in shop "tols"; there is: tool, only, lacks`},
+			`shop/tool has no version "v1.2.1"; it has: v1.2.0, v1.0.0, v1.1.0, v2.0.0`},
+		"an exclusion":                     {Selection{Exclude: keys(t, "shop/tols"), Platforms: amd64}, `repository shop has no plugin "tols"; it has: tool, only, lacks`},
 		"nothing left":                     {Selection{Plugins: keys(t, "other/tool"), Exclude: keys(t, "other/tool"), Platforms: amd64}, "the selection leaves no plugin"},
 		"a platform":                       {Selection{Plugins: keys(t, "shop/only"), Platforms: platforms(t, "linux/amd65")}, `there is no platform "linux/amd65"; there is: linux/amd64, darwin/arm64`},
 		"every platform that is not there": {Selection{Plugins: keys(t, "other/tool"), Platforms: platforms(t, "a/b", "c/d")}, "there is no platform \"a/b\"; there is: linux/amd64\nthere is no platform \"c/d\"; there is: linux/amd64"},
@@ -242,12 +242,12 @@ func TestReplacements(t *testing.T) {
 		t.Error("a platform was made that the plugin does not have")
 	}
 	for want, r := range map[string]Replacement{
-		"":                                   replace("r/a@v1", "later", ""),
-		`no repository "s"; there is: r`:     replace("s/a", "all", ""),
-		`no plugin in r "c"; there is: a, b`: replace("r/c", "all", ""),
-		`no version of r/a "v3"; there is: v1, v2`:               replace("r/a@v3", "all", ""),
-		`no dependency of r/a "alll"; there is: all, later, own`: replace("r/a", "alll", ""),
-		`no dependency of r/a@v2 "own"; there is: all, later`:    replace("r/a@v2", "own", ""),
+		"":                               replace("r/a@v1", "later", ""),
+		`no repository "s"; there is: r`: replace("s/a", "all", ""),
+		`repository r has no plugin "c"; it has: a, b`:          replace("r/c", "all", ""),
+		`r/a has no version "v3"; it has: v1, v2`:               replace("r/a@v3", "all", ""),
+		`r/a has no dependency "alll"; it has: all, later, own`: replace("r/a", "alll", ""),
+		`r/a@v2 has no dependency "own"; it has: all, later`:    replace("r/a@v2", "own", ""),
 	} {
 		if err := CheckReplacement(indexes, r); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", r, err, want)

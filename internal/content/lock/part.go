@@ -70,7 +70,7 @@ func (l *Lock) Part(name string, s Selection) (*Lock, error) {
 		return !slices.ContainsFunc(part.Plugins, func(p Plugin) bool { return p.Repository == r.Name })
 	})
 	if len(part.Plugins) == 0 {
-		return nil, fault.New(fault.Usage, "%s holds nothing of what is selected", name)
+		return nil, fault.New(fault.Usage, "the selection takes nothing from %s", name)
 	}
 	return part, nil
 }
@@ -97,11 +97,11 @@ func (l *Lock) lacks(name string, what agent.PluginType, keys []agent.PluginKey)
 		}
 		switch {
 		case len(problems) == most:
-			return errors.Join(append(problems, errors.New("what follows was not looked for"))...)
+			return errors.Join(append(problems, errors.New("the rest was not checked"))...)
 		case len(versions) > 0:
-			problems = append(problems, index.UnknownName(fmt.Sprintf("version of %s/%s in %s", key.Repository, key.Name, name), key.Version, versions))
+			problems = append(problems, index.UnknownName(fmt.Sprintf("%s/%s in %s", key.Repository, key.Name, name), "version", key.Version, versions))
 		default:
-			problems = append(problems, index.UnknownName(fmt.Sprintf("%s in %s", what, name), key.String(), names))
+			problems = append(problems, index.UnknownName(name, string(what), key.String(), names))
 		}
 	}
 	return errors.Join(problems...)

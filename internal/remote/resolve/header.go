@@ -61,7 +61,7 @@ func addHeaders(repositories []agent.Repository, headers []Header) error {
 	for _, h := range headers {
 		i := slices.IndexFunc(repositories, func(r agent.Repository) bool { return r.Name == h.Repository })
 		if i < 0 {
-			e := fault.New(fault.Usage, "--header %s:%s: %w", h.Repository, h.Name, index.UnknownName("repository", h.Repository, names))
+			e := fault.New(fault.Usage, "--header %s:%s: %w", h.Repository, h.Name, index.UnknownName("", "repository", h.Repository, names))
 			if nearest := spelling.Nearest(h.Repository, names); nearest != "" {
 				return e.WithHint("did you mean --header %s:%s=…?", nearest, h.Name)
 			}

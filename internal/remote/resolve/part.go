@@ -61,8 +61,8 @@ func (sel *Selection) restrict() error {
 	}
 	for _, key := range sel.Plugins {
 		if !slices.Contains(given, key.Repository) {
-			return fault.New(fault.Usage, "plugin %s: %w", key, index.UnknownName("repository", key.Repository, given)).
-				WithHint("leave out --repository: the lock says where a repository is; or give --repository %s=URL, too", key.Repository)
+			return fault.New(fault.Usage, "plugin %s: %w", key, index.UnknownName("", "repository", key.Repository, given)).
+				WithHint("leave out --repository, because the lock has the URLs; or add --repository %s=URL", key.Repository)
 		}
 	}
 	if len(sel.Plugins)+len(sel.Executors)+len(sel.Sources) > 0 {
@@ -80,7 +80,7 @@ func (sel *Selection) restrict() error {
 			for _, r := range sel.locked.Repositories {
 				locked, flags = append(locked, r.Name), append(flags, "--repository "+r.Name+"="+r.URL)
 			}
-			return sel.lacking(index.UnknownName("repository in the lock "+sel.Lock, name, locked), append(flags, "--repository "+name+"=URL")...)
+			return sel.lacking(index.UnknownName("the lock "+sel.Lock, "repository", name, locked), append(flags, "--repository "+name+"=URL")...)
 		}
 	}
 	return nil
@@ -90,7 +90,7 @@ func (sel *Selection) restrict() error {
 func (sel *Selection) lacking(err error, flags ...string) error {
 	hint := "see what the lock has: botkube-mirror list " + sel.Lock
 	if len(flags) > 0 {
-		hint += "\nto lock it as well, run the command lock again with the flags that it was made with, but for these: " + strings.Join(flags, " ")
+		hint += "\nto add it, run the command lock again with the flags that the lock was made with, but these instead: " + strings.Join(flags, " ")
 	}
 	return fault.New(fault.Usage, "%w", err).WithHint("%s", hint)
 }
@@ -132,17 +132,17 @@ func (sel *Selection) applyLock() error {
 	whole, name := sel.locked, "the lock "+sel.Lock
 	if sel.Version != whole.BotkubeVersion {
 		if whole.BotkubeVersion == "" {
-			return fault.New(fault.Integrity, "Botkube version %q is wanted, but %s is of none, only of repositories", sel.Version, name).
+			return fault.New(fault.Integrity, "%s has no Botkube version, so it is not for %q", name, sel.Version).
 				WithHint("leave out --version; or write a new lock with the command lock and --version")
 		}
-		return fault.New(fault.Integrity, "Botkube version %q is wanted, but %s is of %q", sel.Version, name, whole.BotkubeVersion).
-			WithHint("leave out --version: the lock says which; or write a new one with the command lock")
+		return fault.New(fault.Integrity, "%s is for Botkube version %q, not %q", name, whole.BotkubeVersion, sel.Version).
+			WithHint("leave out --version, because the lock has one; or write a new lock with the command lock")
 	}
 	for _, r := range whole.Repositories {
 		for _, given := range sel.Repositories {
 			if given.Name == r.Name && agent.Redact(given.URL) != r.URL {
-				return fault.New(fault.Integrity, "repository %s is at %s, but %s has it from %s", r.Name, agent.Redact(given.URL), name, r.URL).
-					WithHint("leave out --repository: the lock says where it is; or write a new lock with the command lock")
+				return fault.New(fault.Integrity, "repository %s is at %s, but at %s in %s", r.Name, agent.Redact(given.URL), r.URL, name).
+					WithHint("leave out --repository, because the lock has its URL; or write a new lock with the command lock")
 			}
 		}
 	}
@@ -185,7 +185,7 @@ func (sel *Selection) applyExclusions() error {
 	}
 	for _, key := range sel.Exclude {
 		if !slices.Contains(known, key.Repository) {
-			return fault.New(fault.Usage, "--exclude %s: %w", key, index.UnknownName("repository", key.Repository, known))
+			return fault.New(fault.Usage, "--exclude %s: %w", key, index.UnknownName("", "repository", key.Repository, known))
 		}
 	}
 	sel.Exclude = slices.DeleteFunc(slices.Clone(sel.Exclude), func(k agent.PluginKey) bool {
@@ -203,7 +203,7 @@ func (sel *Selection) applyMembers() error {
 	m := &sel.Members
 	switch {
 	case m.AgentImage != "" && sel.locked.AgentImage == nil:
-		return lacks("image of the agent", "--with-agent-image")
+		return lacks("agent image", "--with-agent-image")
 	case m.Chart != "" && sel.locked.Chart == nil:
 		return lacks("chart", "--with-chart")
 	case sel.PluginsOnly:
@@ -244,7 +244,7 @@ func (sel *Selection) narrowTemplates(wanted []lock.Plugin) error {
 				for _, t := range p.Templates {
 					known, flags = append(known, t.Ref), append(flags, "--exec-template "+t.Ref)
 				}
-				return sel.lacking(index.UnknownName("source of templates of "+p.Key().String()+" in the lock "+sel.Lock, t.Ref, known), append(flags, "--exec-template "+t.Ref)...)
+				return sel.lacking(index.UnknownName("the lock "+sel.Lock, "source of templates of "+p.Key().String(), t.Ref, known), append(flags, "--exec-template "+t.Ref)...)
 			}
 		}
 		narrowed.Plugins[i].Templates = nil

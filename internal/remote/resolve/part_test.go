@@ -164,7 +164,7 @@ func TestPartOfTemplates(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := resolve(file, templates)
-			wantFault(t, err, fault.Usage, "no source of templates of demo/exec@v1.0.0 in the lock", other, byDefault, more, "--exec-template "+more, "--exec-template "+other)
+			wantFault(t, err, fault.Usage, "has no source of templates of demo/exec@v1.0.0 ", other, byDefault, more, "--exec-template "+more, "--exec-template "+other)
 		})
 	}
 }

@@ -100,7 +100,7 @@ func (r *Resolver) settle(ctx context.Context, sel *Selection) (*configured.Agen
 			return nil, err
 		}
 		if len(sel.pinned.Plugins) < len(sel.locked.Plugins) || len(sel.pinned.Platforms) < len(sel.locked.Platforms) {
-			r.Note(fmt.Sprintf("a part of the lock %s is taken: %d of %d plugins, for %s", sel.Lock, len(sel.pinned.Plugins), len(sel.locked.Plugins), agent.JoinPlatforms(sel.pinned.Platforms)))
+			r.Note(fmt.Sprintf("using a part of the lock %s: %d of %d plugins, for %s", sel.Lock, len(sel.pinned.Plugins), len(sel.locked.Plugins), agent.JoinPlatforms(sel.pinned.Platforms)))
 		}
 	}
 	if len(sel.Platforms) == 0 {
