@@ -70,6 +70,15 @@ func (l *Lock) Part(name string, s Selection) (*Lock, error) {
 		return !slices.ContainsFunc(part.Plugins, func(p Plugin) bool { return p.Repository == r.Name })
 	})
 	if len(part.Plugins) == 0 {
+		var out []string
+		for _, key := range slices.Concat(s.Plugins, s.Executors, s.Sources) {
+			if excluded(key) {
+				out = append(out, key.String())
+			}
+		}
+		if len(out) > 0 {
+			return nil, fault.New(fault.Usage, "the selection takes nothing from %s: --exclude leaves out %s", name, strings.Join(out, ", "))
+		}
 		return nil, fault.New(fault.Usage, "the selection takes nothing from %s", name)
 	}
 	return part, nil
