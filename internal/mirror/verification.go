@@ -153,7 +153,7 @@ func (v *Verification) remedy(counts map[audit.Kind]int) string {
 	case v.place != nil && indexes > 0 && all == indexes+v.ofValues():
 		return v.relocate()
 	case v.Against != nil && all == len(v.Against.Differences):
-		return "the mirror is intact, but the lock is for another one: name the right lock, or get the right mirror\nif the mirror is a part of the lock, write a lock of that part, with the flags of the pull: botkube-mirror lock --lock FILE FLAGS part.lock.json"
+		return "no file is damaged, but the lock is for another mirror: name the right lock, or get the right mirror\nif the mirror is a part of the lock, write a lock of that part, with the flags of the pull: botkube-mirror lock --lock FILE FLAGS part.lock.json"
 	case slices.ContainsFunc(v.Problems, func(p audit.Problem) bool { return strings.HasSuffix(p.Detail, fs.ErrPermission.Error()) }):
 		return "run it as a user who may read all of it: what cannot be read may be right"
 	case counts[audit.KindUnexpected] > 0 && v.form.Unexpected != "":
