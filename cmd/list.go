@@ -155,9 +155,11 @@ func writeListTable(out *strings.Builder, l *mirror.Listing) {
 		}
 	}
 	w.Flush()
+	var replaced []lock.Replaced
 	for _, p := range l.Plugins {
-		writeReplaced(out, lock.ReplacedIn([]lock.Plugin{p.Plugin}))
+		replaced = append(replaced, lock.ReplacedIn([]lock.Plugin{p.Plugin})...)
 	}
+	writeReplaced(out, replaced)
 	if fromNewest {
 		out.WriteString("* only a newer version of the plugin lists it, but the agent looks for it all the same\n")
 	}

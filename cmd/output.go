@@ -70,10 +70,15 @@ func countsBySource(counts map[lock.ChecksumSource]int) string {
 	return strings.Join(parts, ", ")
 }
 
-// writeReplaced lists the dependencies of plugins that are not their index's.
+// writeReplaced lists the dependencies of plugins that are not their index's: once for an executor
+// and a source of one name.
 func writeReplaced(out *strings.Builder, all []lock.Replaced) {
+	told := map[string]bool{}
 	for _, d := range all {
-		out.WriteString(tameName(d.String()) + "\n")
+		if line := tameName(d.String()) + "\n"; !told[line] {
+			told[line] = true
+			out.WriteString(line)
+		}
 	}
 }
 

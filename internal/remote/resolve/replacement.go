@@ -117,7 +117,13 @@ func (r *Resolver) judgeReplacements(replacements []index.Replacement, selected 
 		switch {
 		case given.Pinned:
 		case !taken:
-			r.Note(fmt.Sprintf("--dependency %s replaces nothing: the plugin is not mirrored, or not for that platform", given))
+			why := "the plugin is not mirrored, or not for that platform"
+			if slices.ContainsFunc(selected, func(e index.Selected) bool {
+				return given.Plugin.Covers(e.Key()) && (given.Platform == agent.Platform{} || slices.Contains(e.MirroredFor, given.Platform))
+			}) {
+				why = "no mirrored version of the plugin has that dependency"
+			}
+			r.Note(fmt.Sprintf("--dependency %s replaces nothing: %s", given, why))
 		case err == nil && location.Checksum != nil && given.Platform == agent.Platform{} && given.At(platforms[0]) != given.At(platforms[len(platforms)-1]):
 			return fault.New(fault.Usage, "--dependency %s: one checksum cannot match the different files for %s", given, agent.JoinPlatforms(platforms)).
 				WithHint("give one URL for each platform: --dependency %s@OS/ARCH=URL", given)
