@@ -77,7 +77,7 @@ func (d *downloads) fail(ctx context.Context, url string, err error) error {
 	if r, ok := d.replaced(url); ok && (kind == fault.Upstream || kind == fault.Integrity) {
 		by, correct := "--dependency", "correct it"
 		if d.plan.Enforced {
-			by, correct = "the lock", "write the lock again with another --dependency"
+			by, correct = "the lock", "write the lock again, with the right URL in --dependency"
 		}
 		err = fault.New(kind, "%w", err).WithHint("%s", strings.TrimPrefix(fault.HintOf(err)+fmt.Sprintf(
 			"\nthe URL replaces %s of %s for %s (%s): %s, or leave out the plugin (--exclude) or the platform (--platform)", r.Dependency, r.Plugin, r.Platform, by, correct), "\n"))
