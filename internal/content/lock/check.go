@@ -275,7 +275,7 @@ func (c *checking) checkReplaces(d Dependency) {
 	c.url(d.Replaces, "what dependency %s replaces", printable(d.Name))
 	switch {
 	case !strings.Contains(d.Replaces, "/"):
-		c.report("what dependency %s replaces is neither a URL nor %q", printable(d.Name), ReplacesNothing)
+		c.report("dependency %s: replaces is neither a URL nor %q", printable(d.Name), ReplacesNothing)
 	case d.Replaces == d.URL:
 		c.report("dependency %s replaces itself", printable(d.Name))
 	}

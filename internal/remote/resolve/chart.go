@@ -136,7 +136,7 @@ func (r *Resolver) fetchChart(ctx context.Context, base *url.URL, e chartVersion
 	}
 	chart := &lock.Chart{Name: chartName, Version: e.version, URL: agent.Redact(u.String()), VerifiedBy: lock.ByNone}
 	if asked, err := url.Parse(r.Fetch.Instead(base.JoinPath("index.yaml").String())); err == nil && asked.Host == u.Host && asked.Host != base.Host {
-		r.Note(fmt.Sprintf("the index of the chart repository has the chart at %s, where no --via rule leads, so the lock names that server; for the same lock as without it, add --via %s=%s",
+		r.Note(fmt.Sprintf("the index of the chart repository has the chart at %s, and no --via rule covers that URL, so the lock names that server; to have the lock name the chart's own URL, add --via %s=%s",
 			chart.URL, agent.Redact(base.JoinPath(path.Base(u.Path)).String()), agent.Redact(u.ResolveReference(&url.URL{Path: u.Path}).String())))
 	}
 	data, err := r.Fetch.Document(ctx, u.String(), maxChart, nil)

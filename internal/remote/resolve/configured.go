@@ -22,7 +22,7 @@ func (sel *Selection) applyValues(ctx context.Context) (*configured.Agent, error
 		return nil, nil
 	}
 	if sel.locked != nil && sel.locked.BotkubeVersion == "" {
-		return nil, fault.New(fault.Usage, "--values: the lock %s has no Botkube version, so that it is not known what values mean", sel.Lock).
+		return nil, fault.New(fault.Usage, "--values: the lock %s has no Botkube version, so it is not known how to read the values", sel.Lock).
 			WithHint("name plugins with --plugin; or write a new lock with --version")
 	}
 	files, err := configured.Files(ctx, sel.Values)

@@ -107,8 +107,8 @@ func (r *Resolver) repositoriesOf(l *lock.Lock, given []agent.Repository) (all [
 			return nil, err
 		}
 		if agent.Redact(g.URL) != all[i].URL {
-			return nil, fault.New(fault.Usage, "--repository %s is at %s, but the mirror was made of %s", g.Name, agent.Redact(g.URL), all[i].URL).
-				WithHint("give the URL of the mirror, with user and password; --via downloads from another place")
+			return nil, fault.New(fault.Usage, "--repository %s is at %s, but the mirror has it from %s", g.Name, agent.Redact(g.URL), all[i].URL).
+				WithHint("give the URL that the mirror has, with user and password; to download from another server, use --via")
 		}
 		all[i] = g
 	}

@@ -152,7 +152,7 @@ func (r *Resolver) image(ctx context.Context, role lock.ImageRole, ref registry.
 	if err != nil {
 		err = fmt.Errorf("resolving %s %s: %w", role.What(), ref, err)
 		if asked := source.Instead(); asked != "" && fault.KindOf(err) == fault.Integrity && fault.HintOf(err) == "" {
-			return fault.New(fault.Integrity, "%w", err).WithHint("check that %s has this image: a --via rule puts it in the place of %s", asked, ref.Repository())
+			return fault.New(fault.Integrity, "%w", err).WithHint("check that %s has this image: a --via rule reads it from there instead of from %s", asked, ref.Repository())
 		}
 		return err
 	}

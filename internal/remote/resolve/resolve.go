@@ -403,7 +403,7 @@ func requireChecksums(plan *Plan, pinned *lock.Lock) error {
 	}
 	for _, d := range lock.ReplacedIn(l.Plugins) {
 		if location, _ := agent.ParseLocation(d.URL); slices.Contains(urls, "  "+location.URL) && !location.IsGit {
-			instead += "\na checksum can be in the URL of --dependency, too: ?checksum=sha256:HEX at its end"
+			instead += "\nor give the checksum in --dependency: add ?checksum=sha256:HEX to its URL"
 			break
 		}
 	}

@@ -110,7 +110,7 @@ func viaSide(raw string) (*url.URL, error) {
 	case leaves(u.Path):
 		return nil, errors.New("has . or .. in its path")
 	case strings.Contains(u.Path, "://") && strings.ContainsAny(u.Path, "=@"): // whose password would be shown as a path
-		return nil, errors.New("goes on with another rule: each has a --via of its own, and a variable has commas or line breaks between them")
+		return nil, errors.New("contains another rule: give each rule its own --via; in the environment, put commas or line breaks between rules")
 	}
 	u.Host = plainHost(u)
 	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
