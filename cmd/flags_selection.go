@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"errors"
 	"slices"
 	"strings"
 
@@ -115,7 +114,8 @@ func parseReplacement(given string) (r index.Replacement, err error) {
 	left, raw, found := strings.Cut(given, "=")
 	colon := strings.LastIndex(left, ":")
 	if !found || colon < 1 || raw == "" || strings.Contains(left, "://") {
-		return r, errors.New("one value is not of the form REPOSITORY/PLUGIN:NAME=URL")
+		return r, fault.New(fault.Usage, "one value is not of the form REPOSITORY/PLUGIN:NAME=URL").
+			WithHint("write it like --dependency 'botkubeExtra/helm:helm=https://get.helm.sh/helm-v3.19.0-{os}-{arch}.tar.gz//{os}-{arch}'")
 	}
 	if r.Plugin, err = agent.ParsePluginKey(left[:colon]); err != nil {
 		return r, err
