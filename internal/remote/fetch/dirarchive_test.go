@@ -603,6 +603,7 @@ func TestGitCredentialsStay(t *testing.T) {
 // TestGitCredentialsSaidBack: a server may say back what it was sent, at any length.
 func TestGitCredentialsSaidBack(t *testing.T) {
 	t.Parallel()
+	gittest.Need(t)
 	authority := tlstest.NewAuthority("test")
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, ok := r.BasicAuth()

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/test/busytest"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 func newTestClient(t *testing.T, trust *tls.Config) *Client {
@@ -296,6 +297,7 @@ func TestStreamsThatShareALine(t *testing.T) {
 // What the system has taken of an upload, a slow line needs long for.
 func TestSlowUpload(t *testing.T) {
 	t.Parallel()
+	tier.SkipUnlessThorough(t) // it takes five seconds
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells what was acknowledged")
 	}
