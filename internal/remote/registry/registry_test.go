@@ -27,6 +27,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 	"github.com/botkube-mirror/botkube-mirror/internal/test/busytest"
 	"github.com/botkube-mirror/botkube-mirror/internal/test/registrytest"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tier"
 )
 
 const manifestType = "application/vnd.oci.image.manifest.v1+json"
@@ -861,7 +862,7 @@ func TestPowerCut(t *testing.T) {
 		}
 		http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(data))
 	}))
-	for _, hole := range []int64{0, 9 << 20, 18<<20 - 4096} {
+	for _, hole := range []int64{9 << 20, 0, 18<<20 - 4096}[:tier.Pick(1, 3)] {
 		t.Run(fmt.Sprint(hole), func(t *testing.T) {
 			asked = nil
 			s := newStore(t)
