@@ -169,6 +169,7 @@ func TestKillPull(t *testing.T) {
 // TestKillUnpack kills runs that unpack, to nothing and over something older.
 func TestKillUnpack(t *testing.T) {
 	t.Parallel()
+	tier.SkipUnlessThorough(t) // TestKillPull is for the default tier
 	wanted := kills(t, 25)
 	random := randomFrom(t)
 	w, upstream := newScene(t), startUpdates(t, 300_000, 2_000_000)
@@ -185,6 +186,7 @@ func TestKillUnpack(t *testing.T) {
 // undisturbed push gives it, and nothing is sent another time.
 func TestKillPush(t *testing.T) {
 	t.Parallel()
+	tier.SkipUnlessThorough(t) // TestKillPull is for the default tier
 	wanted := kills(t, 15)
 	registry := registrytest.Start(t, registrytest.Options{})
 	proxy := registry.Proxy(t)
