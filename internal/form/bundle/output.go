@@ -38,8 +38,10 @@ func openArchive(ctx context.Context, path string, l *lock.Lock, from form.Conte
 	if err != nil {
 		return out, nil // something that tells of the rest is still to come
 	}
-	out.begun, err = openFile(ctx, path, contents, o)
-	return out, err
+	if out.begun, err = openFile(ctx, path, contents, o); err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func openLayout(_ context.Context, path string, _ *lock.Lock, from form.Content, o form.WriteOptions) (form.Writer, error) {

@@ -601,3 +601,23 @@ func TestBegunOfDamaged(t *testing.T) {
 		t.Errorf("once the blob was mended, other bytes (%v)", err)
 	}
 }
+
+// TestBegunInVain closes an output that could not be opened, as whoever opens several does.
+func TestBegunInVain(t *testing.T) {
+	t.Parallel()
+	l, m := world(t)
+	path := filepath.Join(t.TempDir(), "b.tar")
+	first, err := openArchive(t.Context(), path, l, form.Content{Blobs: m}, form.WriteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	second, err := openArchive(ctx, path, l, form.Content{Blobs: m}, form.WriteOptions{Waiting: func(string) { cancel() }})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted while another run writes the file: %v", err)
+	}
+	if second != nil {
+		_ = second.Close()
+	}
+}
