@@ -99,53 +99,23 @@ type Resolver struct {
 func (r *Resolver) Resolve(ctx context.Context, sel Selection) (*Plan, error) {
 	members := &membersAhead{Resolver: r, sel: sel}
 	defer members.stop()
-	whole := sel.pinned == sel.locked
-	if whole && sel.pinned != nil {
-		r.Collected(pinnedRequests(sel.pinned))
-	}
 	if sel.pinned != nil {
+		if sel.pinned == sel.locked { // the indexes say which files a part has
+			r.Collected(pinnedRequests(sel.pinned))
+		}
 		members.start(ctx, sel.pinned.Platforms)
 	}
 	repositories, err := r.repositories(ctx, sel)
 	if err != nil {
 		return nil, err
 	}
-	indexes := map[string]*index.Index{}
-	for _, repo := range repositories {
-		indexes[repo.Name] = repo.index
-	}
-	if !whole {
-		if err := sel.narrow(indexes); err != nil {
-			return nil, err
-		}
-		r.Collected(pinnedRequests(sel.pinned))
-	}
-	sel.adoptReplacements()
-	if err := sel.checkReplacements(indexes); err != nil {
-		return nil, err
-	}
-	selected, platforms, err := index.Select(indexes, sel.Selection)
-	if err != nil {
-		if sel.pinned != nil {
-			return nil, fault.New(fault.Integrity, "selecting what the lock pins: %w", err).
-				WithHint("the lock and the index do not belong together: write a new lock with the command lock")
-		}
-		return nil, fault.New(fault.Usage, "selecting plugins: %w", err)
-	}
-	collected, err := collect(repositories, selected, sel.here)
+	selected, platforms, err := r.selectEntries(&sel, repositories)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.judgeReplacements(sel.Replacements, selected, platforms); err != nil {
+	collected, err := r.collectFiles(&sel, repositories, selected, platforms)
+	if err != nil {
 		return nil, err
-	}
-	if err := collected.templates(selected, sel.Templates, sel.pinned); err != nil {
-		return nil, err
-	}
-	if sel.pinned != nil {
-		if err := sel.narrowTemplates(collected.plugins); err != nil {
-			return nil, err
-		}
 	}
 	if sel.pinned == nil {
 		r.Collected(collected.requests())
@@ -163,18 +133,11 @@ func (r *Resolver) Resolve(ctx context.Context, sel Selection) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	plan.NotSelected = sel.notSelected(selected, platforms)
 	if sel.pinned == nil {
 		r.noteRemaining(plan.Lock, sel.Replacements)
-	}
-	for _, p := range index.OfferedPlatforms(selected) {
-		if !slices.Contains(platforms, p) && (sel.locked == nil || slices.Contains(sel.locked.Platforms, p)) {
-			plan.NotSelected = append(plan.NotSelected, p)
-		}
-	}
-	if sel.pinned != nil {
-		if err := enforce(plan, sel.pinned, sel.Replacements); err != nil {
-			return nil, err
-		}
+	} else if err := enforce(plan, sel.pinned, sel.Replacements); err != nil {
+		return nil, err
 	}
 	if err := members.join(plan); err != nil {
 		return nil, err
@@ -183,6 +146,65 @@ func (r *Resolver) Resolve(ctx context.Context, sel Selection) (*Plan, error) {
 		err = requireChecksums(plan, sel.pinned)
 	}
 	return plan, err
+}
+
+// selectEntries selects entries of the indexes, and tells for which platforms. If it is a part of a
+// lock that is selected, that gets what only the indexes tell.
+func (r *Resolver) selectEntries(sel *Selection, repositories []*repository) ([]index.Selected, []agent.Platform, error) {
+	indexes := map[string]*index.Index{}
+	for _, repo := range repositories {
+		indexes[repo.Name] = repo.index
+	}
+	if sel.pinned != sel.locked {
+		if err := sel.narrow(indexes); err != nil {
+			return nil, nil, err
+		}
+		r.Collected(pinnedRequests(sel.pinned))
+	}
+	sel.adoptReplacements()
+	if err := sel.checkReplacements(indexes); err != nil {
+		return nil, nil, err
+	}
+	selected, platforms, err := index.Select(indexes, sel.Selection)
+	switch {
+	case err != nil && sel.pinned != nil:
+		return nil, nil, fault.New(fault.Integrity, "selecting what the lock pins: %w", err).
+			WithHint("the lock and the index do not belong together: write a new lock with the command lock")
+	case err != nil:
+		return nil, nil, fault.New(fault.Usage, "selecting plugins: %w", err)
+	}
+	return selected, platforms, nil
+}
+
+// collectFiles collects the files of entries, templates included, and has the lock pin no other
+// templates.
+func (r *Resolver) collectFiles(sel *Selection, repositories []*repository, selected []index.Selected, platforms []agent.Platform) (*collection, error) {
+	collected, err := collect(repositories, selected, sel.here)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.judgeReplacements(sel.Replacements, selected, platforms); err != nil {
+		return nil, err
+	}
+	if err := collected.templates(selected, sel.Templates, sel.pinned); err != nil {
+		return nil, err
+	}
+	if sel.pinned != nil {
+		if err := sel.narrowTemplates(collected.plugins); err != nil {
+			return nil, err
+		}
+	}
+	return collected, nil
+}
+
+// notSelected returns the platforms that the selected entries also offer, in the lock if there is one.
+func (sel *Selection) notSelected(selected []index.Selected, platforms []agent.Platform) (others []agent.Platform) {
+	for _, p := range index.OfferedPlatforms(selected) {
+		if !slices.Contains(platforms, p) && (sel.locked == nil || slices.Contains(sel.locked.Platforms, p)) {
+			others = append(others, p)
+		}
+	}
+	return others
 }
 
 // repository is a repository while it is resolved.
