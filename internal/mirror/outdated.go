@@ -308,60 +308,81 @@ func fromNewest(l *lock.Lock, d lock.Difference) bool {
 // fill completes what upstream told with what the lock pins: what is not known does not differ.
 func (o *outdating) fill() {
 	now, pinned := o.current.Lock, map[string]lock.Artifact{}
-	needed := pluginsByURL(o.pinned)
 	for _, a := range o.pinned.Artifacts {
 		pinned[a.URL] = a
 	}
+	o.fillTemplates()
+	needed, known := pluginsByURL(o.pinned), map[string]bool{}
+	for i, a := range now.Artifacts {
+		known[a.URL] = true
+		if was, had := pinned[a.URL]; had {
+			o.fillArtifact(i, was, needed[a.URL])
+		}
+	}
+	o.fillRepositories()
+	for url := range pluginsByURL(now) {
+		if was, had := pinned[url]; had && !known[url] {
+			now.Artifacts = append(now.Artifacts, was)
+		}
+	}
+	now.Sort()
+}
+
+// fillTemplates completes templates that could not be downloaded.
+func (o *outdating) fillTemplates() {
 	files := map[string][]lock.TemplateFile{}
 	for _, p := range o.pinned.Plugins {
 		for _, t := range p.Templates {
 			files[t.URL] = t.Files
 		}
 	}
-	for _, p := range now.Plugins {
+	for _, p := range o.current.Lock.Plugins {
 		for i, t := range p.Templates {
-			if len(t.Files) == 0 { // they could not be downloaded
+			if len(t.Files) == 0 {
 				p.Templates[i].Files = files[t.URL]
 			}
 		}
 	}
-	known := map[string]bool{}
-	for i := range now.Artifacts {
-		a := &now.Artifacts[i]
-		known[a.URL] = true
-		was, had := pinned[a.URL]
-		sum, given := o.current.Checksum(i)
-		switch {
-		case had && a.DirArchive == lock.DirArchiveYAML && a.SHA256 == (lock.SHA256{}): // they could not be downloaded
+}
+
+// fillArtifact completes artifact i, which the lock has, too: it was not downloaded unless it is
+// templates.
+func (o *outdating) fillArtifact(i int, was lock.Artifact, needed []string) {
+	a := &o.current.Lock.Artifacts[i]
+	if a.DirArchive == lock.DirArchiveYAML {
+		if a.SHA256 == (lock.SHA256{}) { // they could not be downloaded
 			*a = was
-			continue
-		case !had || a.DirArchive == lock.DirArchiveYAML:
-			continue // the difference of the plugin says so, or that of its templates
-		case given:
-			a.Blob = lock.Blob{Size: was.Size, SHA256: sum}
-			continue
 		}
-		reason := NoChecksum
-		troubles := o.current.Troubles[a.URL]
-		switch {
-		case a.DirArchive == lock.DirArchiveAll:
-			reason = "it is a git repository"
-		case len(o.current.Downloads[i].Checksums) > 0:
-			reason = "its checksum is not SHA-256"
-		case len(troubles) > 0:
-			reason = strings.Join(troubles, "; ")
-			a.VerifiedBy, a.VerifiedWith = was.VerifiedBy, was.VerifiedWith
-		}
-		for _, trouble := range troubles {
-			o.told[trouble] = true
-		}
-		a.Blob = was.Blob
-		if o.current.Unasked[a.URL] {
-			o.found.Failed = append(o.found.Failed, FailedQuestion{About: a.URL, Error: troubles[0], ExitCode: int(fault.Upstream)})
-			continue
-		}
-		o.found.NotCompared = append(o.found.NotCompared, UncomparedFile{a.URL, needed[a.URL], reason})
+		return
 	}
+	a.Blob = was.Blob
+	if sum, given := o.current.Checksum(i); given {
+		a.SHA256 = sum
+		return
+	}
+	reason, troubles := NoChecksum, o.current.Troubles[a.URL]
+	switch {
+	case a.DirArchive == lock.DirArchiveAll:
+		reason = "it is a git repository"
+	case len(o.current.Downloads[i].Checksums) > 0:
+		reason = "its checksum is not SHA-256"
+	case len(troubles) > 0:
+		reason = strings.Join(troubles, "; ")
+		a.VerifiedBy, a.VerifiedWith = was.VerifiedBy, was.VerifiedWith
+	}
+	for _, trouble := range troubles {
+		o.told[trouble] = true
+	}
+	if o.current.Unasked[a.URL] {
+		o.found.Failed = append(o.found.Failed, FailedQuestion{About: a.URL, Error: troubles[0], ExitCode: int(fault.Upstream)})
+		return
+	}
+	o.found.NotCompared = append(o.found.NotCompared, UncomparedFile{a.URL, needed, reason})
+}
+
+// fillRepositories adds the repositories whose indexes could not be read.
+func (o *outdating) fillRepositories() {
+	now := o.current.Lock
 	for _, r := range o.pinned.Repositories {
 		if o.current.Indexes[r.Name] != nil {
 			continue
@@ -373,12 +394,6 @@ func (o *outdating) fill() {
 			}
 		}
 	}
-	for url := range pluginsByURL(now) {
-		if was, had := pinned[url]; had && !known[url] {
-			now.Artifacts = append(now.Artifacts, was)
-		}
-	}
-	now.Sort()
 }
 
 // checkRelease refuses a release that is none, or that the mirror cannot be compared with.
