@@ -428,19 +428,13 @@ func (o *outdating) askRelease(ctx context.Context) (*newestRelease, error) {
 		return found, nil
 	}
 	var wanted []agent.Repository
-	var headers []resolve.Header
 	for _, r := range agent.DefaultRepositories(tag) {
 		// Of a repository that was not mirrored at all, it tells what moved there.
 		if i := slices.IndexFunc(o.pinned.Repositories, func(p lock.Repository) bool { return p.Name == r.Name }); i < 0 || o.isDefault(o.pinned.Repositories[i]) {
 			wanted = append(wanted, r)
 		}
 	}
-	for _, h := range o.options.Headers {
-		if slices.ContainsFunc(wanted, func(r agent.Repository) bool { return r.Name == h.Repository }) {
-			headers = append(headers, h)
-		}
-	}
-	found.indexes, err = o.resolver.IndexesOf(ctx, wanted, headers)
+	found.indexes, err = o.resolver.IndexesOf(ctx, wanted, o.options.Headers)
 	return found, err
 }
 

@@ -55,11 +55,8 @@ func (r *Resolver) Current(ctx context.Context, pinned *lock.Lock, given []agent
 	if err != nil {
 		return nil, err
 	}
-	var sent []Header
 	for _, h := range headers {
-		if slices.ContainsFunc(wanted, func(r agent.Repository) bool { return r.Name == h.Repository }) {
-			sent = append(sent, h)
-		} else {
+		if !names(wanted, h.Repository) {
 			r.noteUnused("--header "+h.Repository+":"+h.Name, h.Repository)
 		}
 	}
@@ -68,7 +65,7 @@ func (r *Resolver) Current(ctx context.Context, pinned *lock.Lock, given []agent
 	both, ctx := errgroup.WithContext(ctx)
 	both.Go(func() error { return r.currentMembers(ctx, members, pinned) })
 	both.Go(func() error {
-		repositories, err := r.readable(ctx, c, wanted, sent)
+		repositories, err := r.readable(ctx, c, wanted, headers)
 		if err != nil {
 			return err
 		}
@@ -115,17 +112,22 @@ func (r *Resolver) repositoriesOf(l *lock.Lock, given []agent.Repository) (all [
 	return all, nil
 }
 
-// IndexesOf reads the indexes of repositories.
+// IndexesOf reads the indexes of repositories. Headers for others are not sent.
 func (r *Resolver) IndexesOf(ctx context.Context, repositories []agent.Repository, headers []Header) (*Current, error) {
 	c := new(Current)
 	_, err := r.readable(ctx, c, repositories, headers)
 	return c, err
 }
 
-// readable returns the repositories whose indexes can be read.
+// readable returns the repositories whose indexes can be read. Headers may be for others, too.
 func (r *Resolver) readable(ctx context.Context, c *Current, repositories []agent.Repository, headers []Header) ([]*repository, error) {
 	c.Indexes = map[string]*index.Index{}
-	sel := Selection{Repositories: repositories, Headers: headers}
+	sel := Selection{Repositories: repositories}
+	for _, h := range headers {
+		if names(repositories, h.Repository) {
+			sel.Headers = append(sel.Headers, h)
+		}
+	}
 	if len(repositories) == 0 {
 		return nil, nil
 	}
