@@ -251,8 +251,8 @@ func (o *outdating) templates(ctx context.Context) error {
 
 // compare compares the versions that the lock pins.
 func (o *outdating) compare() {
-	o.fill()
 	needed := pluginsByURL(o.pinned)
+	o.fill(needed)
 	for _, d := range lock.Diff(o.pinned, o.current.Lock) {
 		to := &o.found.Replaced
 		if o.mayChange(d) {
@@ -306,13 +306,14 @@ func fromNewest(l *lock.Lock, d lock.Difference) bool {
 }
 
 // fill completes what upstream told with what the lock pins: what is not known does not differ.
-func (o *outdating) fill() {
+// needed has the plugins that need a file, by its URL.
+func (o *outdating) fill(needed map[string][]string) {
 	now, pinned := o.current.Lock, map[string]lock.Artifact{}
 	for _, a := range o.pinned.Artifacts {
 		pinned[a.URL] = a
 	}
 	o.fillTemplates()
-	needed, known := pluginsByURL(o.pinned), map[string]bool{}
+	known := map[string]bool{}
 	for i, a := range now.Artifacts {
 		known[a.URL] = true
 		if was, had := pinned[a.URL]; had {

@@ -47,8 +47,8 @@ func TestQuote(t *testing.T) {
 	}
 }
 
-// TestWatcherInLockCommand has locks of charts with a second container, and the release after them.
-func TestWatcherInLockCommand(t *testing.T) {
+// TestImagesInLockCommand has locks of charts with a second container, and releases after them.
+func TestImagesInLockCommand(t *testing.T) {
 	image := func(reference string) *lock.Image {
 		if reference == "" {
 			return nil
@@ -64,6 +64,8 @@ func TestWatcherInLockCommand(t *testing.T) {
 		{"r.example.com/botkube:v1.4.0", official, "v1.4.1", "--with-agent-image=r.example.com/botkube:v1.4.1 --watcher-image " + official},
 		{"r.example.com/botkube:v1.4.0", mirrored, "v1.14.0", "--with-agent-image=r.example.com/botkube:v1.14.0"},
 		{"ghcr.io/kubeshop/botkube:v1.4.0", "", "v1.14.0", "--with-agent-image"},
+		{"r.example.com/botkube:v1.4.0@sha256:1", "", "v1.14.0", "--with-agent-image=r.example.com/botkube:v1.14.0"},
+		{"r.example.com/botkube:v1.4.0@sha256:1", official, "v1.4.0", "--with-agent-image=r.example.com/botkube:v1.4.0@sha256:1 --watcher-image " + official},
 	} {
 		o := &outdating{
 			pinned:  &lock.Lock{BotkubeVersion: "v1.4.0", AgentImage: image(c.agent), WatcherImage: image(c.watcher)},

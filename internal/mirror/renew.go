@@ -54,6 +54,9 @@ func (o *outdating) lockCommand() []string {
 	o.addTemplates(&command)
 	if im := o.pinned.AgentImage; im != nil {
 		reference := strings.Replace(im.Reference, ":"+o.pinned.BotkubeVersion, ":"+tag, 1)
+		if reference != im.Reference {
+			reference, _, _ = strings.Cut(reference, "@") // the digest is of the image before
+		}
 		if resolve.IsAgentImage(im.Reference) {
 			command = append(command, "--with-agent-image")
 		} else {
