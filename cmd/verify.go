@@ -17,10 +17,9 @@ func verifyCommand(g *global) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify TARGET",
 		Short: "Check every byte of a mirror, and what an agent would do with it",
-		Long: `Check every byte of a mirror against its lock, that nothing is missing and that
-there is nothing that an agent would run unasked, that the agent takes the
-indexes, and that it would make no call to the outside. Nothing is written, and
-only a registry needs a network.
+		Long: `Check every byte of a mirror against its lock, that nothing is missing, that an
+agent would run nothing unexpected and takes the indexes, and that it would make
+no call to the outside. Nothing is written, and only a registry needs a network.
 
 TARGET is a directory that the agent starts from, a bundle (a file or a layout
 directory), an image, a site or SITE/VERSION, docker://REFERENCE in a registry,
@@ -37,7 +36,7 @@ name is believed, and printed.
 With --values, an agent with these Helm values must find all that it starts in the
 mirror, and make no call that a value would stop.
 
-The exit code is 0 if all is well, 4 if something is damaged, is there unasked or
+The exit code is 0 if all is well, 4 if something is damaged, unexpected or
 differs, and 5 if something is only missing, set otherwise in the values, or not
 among them though it decides what an agent starts.`,
 		Example: `  botkube-mirror verify bundle.tar
@@ -101,7 +100,7 @@ func verifySummary(v *mirror.Verification, verbose bool) string {
 	case v.Intact && v.Unverified > 0:
 		fmt.Fprintf(&out, "intact, but for %s of earlier versions that nobody looked at; prune removes them\n", count(v.Unverified, "file"))
 	case v.Intact:
-		out.WriteString("intact: nothing is damaged, missing or there unasked\n")
+		out.WriteString("intact: nothing is damaged, missing or unexpected\n")
 	}
 	return out.String()
 }

@@ -29,7 +29,7 @@ var Form = &form.Form{
 		Next: next,
 	}},
 	Rewrite:    rewrite,
-	Unexpected: "look at what is there unasked, and remove it by hand: nothing else touches it\n" + rewrite,
+	Unexpected: "look at what is unexpected, and remove it by hand: no command removes it\n" + rewrite,
 	Recognize:  recognize,
 	Open:       openMirror,
 	Audit:      verify,
