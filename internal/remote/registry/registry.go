@@ -24,8 +24,8 @@ import (
 // Config says how to talk to registries. It works at its zero value.
 type Config struct {
 	transfer.Options
-	// PlainHTTP speaks http. Nothing else does: not even a registry on this
-	// machine is spoken to in the clear unasked.
+	// PlainHTTP speaks http. Without it, the client speaks only https, even to a registry on this
+	// machine.
 	PlainHTTP bool
 	// Insecure does not verify the registry's certificate.
 	Insecure bool
