@@ -10,6 +10,7 @@
 package tier
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -49,9 +50,24 @@ func init() {
 	if Thorough() || os.Getenv("GOTMPDIR") != "" || os.Getenv("TMPDIR") != "" {
 		return
 	}
-	if room, ok := disk.SpaceAt(memory); ok && room.Free >= roomEnough {
+	if room, ok := disk.SpaceAt(memory); ok && room.Free >= roomEnough && runsPrograms(memory) {
 		_ = os.Setenv("GOTMPDIR", memory) // where T.TempDir is
 	}
+}
+
+// runsPrograms reports whether a program that is written to a directory can be started from there:
+// containers and hardened machines often mount memory with noexec.
+func runsPrograms(dir string) bool {
+	f, err := os.CreateTemp(dir, "tier-")
+	if err != nil {
+		return false
+	}
+	defer os.Remove(f.Name())
+	if errors.Join(f.Chmod(0o700), f.Close()) != nil {
+		return false
+	}
+	_, err = exec.LookPath(f.Name()) // which asks the system
+	return err == nil
 }
 
 // Pick returns one of two numbers, the first in the default tier.
