@@ -59,14 +59,3 @@ func TestUploadedTo(t *testing.T) {
 		}
 	}
 }
-
-func TestHide(t *testing.T) {
-	t.Parallel()
-	req := &http.Request{Header: http.Header{}}
-	req.SetBasicAuth("u", "pass word")
-	h := req.Header.Get("Authorization")
-	got := transfer.Hide("you sent "+h+" which is u:pass word or pass word", transfer.SecretsIn(h))
-	if strings.Contains(got, "pass") || strings.Contains(got, strings.TrimPrefix(h, "Basic ")) {
-		t.Error(got)
-	}
-}

@@ -17,6 +17,12 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/test/registrytest"
 )
 
+// wantToken refuses a request that has no token of a host's token server, /token.
+func wantToken(w http.ResponseWriter, host string) {
+	w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="http://%s/token",service="x"`, host))
+	w.WriteHeader(http.StatusUnauthorized)
+}
+
 // Credentials are for the token server that the registry names, not for the host to
 // which it redirects.
 func TestTokenServerRedirects(t *testing.T) {
@@ -33,8 +39,7 @@ func TestTokenServerRedirects(t *testing.T) {
 			http.Redirect(w, req, elsewhere.URL+"/token", http.StatusTemporaryRedirect)
 			return
 		}
-		w.Header().Set("WWW-Authenticate", `Bearer realm="http://`+req.Host+`/token",service="x"`)
-		w.WriteHeader(http.StatusUnauthorized)
+		wantToken(w, req.Host)
 	}))
 	defer srv.Close()
 	n, err := registry.ParseRepository(strings.TrimPrefix(srv.URL, "http://") + "/x")
@@ -62,8 +67,7 @@ func TestTokenServerGone(t *testing.T) {
 	}))
 	defer tokens.Close()
 	expired := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="`+tokens.URL+`/token",service="x"`)
-		w.WriteHeader(http.StatusUnauthorized)
+		wantToken(w, strings.TrimPrefix(tokens.URL, "http://"))
 	}))
 	defer expired.Close()
 	r := plain(t, strings.TrimPrefix(expired.URL, "http://"))
@@ -105,8 +109,7 @@ func TestTokenServerNotFound(t *testing.T) {
 			w.WriteHeader(http.StatusNotFound)
 			return
 		}
-		w.Header().Set("WWW-Authenticate", `Bearer realm="http://`+req.Host+`/token",service="x"`)
-		w.WriteHeader(http.StatusUnauthorized)
+		wantToken(w, req.Host)
 	}))
 	_, err := r.Manifest(t.Context(), "latest")
 	checkFails(t, err, fault.Upstream, "the token server "+r.Name().Host()+" answers 404")
@@ -132,8 +135,7 @@ func TestTokenServerRefusesAtLength(t *testing.T) {
 			_, _ = w.Write(make([]byte, 64<<20))
 			return
 		}
-		w.Header().Set("WWW-Authenticate", `Bearer realm="http://`+req.Host+`/token",service="x"`)
-		w.WriteHeader(http.StatusUnauthorized)
+		wantToken(w, req.Host)
 	}))
 	defer srv.Close()
 	n, err := registry.ParseRepository(strings.TrimPrefix(srv.URL, "http://") + "/x")
@@ -169,8 +171,7 @@ func TestTokenRenewedOnce(t *testing.T) {
 				}
 				<-all
 			}
-			w.Header().Set("WWW-Authenticate", `Bearer realm="http://`+req.Host+`/token",service="x"`)
-			w.WriteHeader(http.StatusUnauthorized)
+			wantToken(w, req.Host)
 		}
 	}))
 	defer srv.Close()

@@ -59,8 +59,7 @@ func (g *resuming) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	if g.tokens && (g.token == g.expired || req.Header.Get("Authorization") != fmt.Sprintf("Bearer t%d", g.token)) {
-		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="http://%s/token",service="x"`, req.Host))
-		w.WriteHeader(http.StatusUnauthorized)
+		wantToken(w, req.Host)
 		return
 	}
 	switch req.Method {
@@ -228,8 +227,7 @@ func TestTokenServerWrong(t *testing.T) {
 				_, _ = io.WriteString(w, answer)
 				return
 			}
-			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="http://%s/token",service="x"`, req.Host))
-			w.WriteHeader(http.StatusUnauthorized)
+			wantToken(w, req.Host)
 		}))
 		t.Cleanup(srv.Close)
 		n, err := registry.ParseRepository(strings.TrimPrefix(srv.URL, "http://") + "/x")

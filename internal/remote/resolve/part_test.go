@@ -37,16 +37,23 @@ func written(t *testing.T, p *Plan) string {
 	return string(data)
 }
 
-// TestPart wants every part of a lock to be what the same flags select without it, and what is taken
-// of a bundle with them.
-func TestPart(t *testing.T) {
-	r, _ := newResolver(t)
+// writing returns a function that writes files to one directory, and returns their paths.
+func writing(t *testing.T) func(name, content string) string {
+	t.Helper()
 	dir := t.TempDir()
-	write := func(name, content string) string {
+	return func(name, content string) string {
+		t.Helper()
 		path := filepath.Join(dir, name)
 		check(t, os.WriteFile(path, []byte(content), 0o600))
 		return path
 	}
+}
+
+// TestPart wants every part of a lock to be what the same flags select without it, and what is taken
+// of a bundle with them.
+func TestPart(t *testing.T) {
+	r, _ := newResolver(t)
+	write := writing(t)
 	write("e.json", `{"type": "object"}`)
 	write("s.json", `{"type": "array"}`)
 	repositories := []agent.Repository{{Name: "demo", URL: write("demo.yaml", partIndex)}}
@@ -113,12 +120,7 @@ func TestPart(t *testing.T) {
 // TestPartOfTemplates wants templates to be those of the lock, or some of them.
 func TestPartOfTemplates(t *testing.T) {
 	r, _ := newResolver(t)
-	dir := t.TempDir()
-	write := func(name, content string) string {
-		path := filepath.Join(dir, name)
-		check(t, os.WriteFile(path, []byte(content), 0o600))
-		return path
-	}
+	write := writing(t)
 	const byDefault, more, other = "github.com/a/b//default?ref=main", "github.com/a/b//more?ref=main", "github.com/a/b//other?ref=main"
 	sel := Selection{Repositories: []agent.Repository{{Name: "demo", URL: write("index.yaml", `entries:
   - name: exec

@@ -98,7 +98,7 @@ func (m *Manager) serve(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == tokenPath:
 		m.giveToken(w, r)
 	case !admitted(r):
-		m.say(w, r, m.refusal(r))
+		m.say(w, r, refusal())
 	case strings.HasPrefix(r.URL.Path, "/git/"):
 		m.upstream.ServeHTTP(w, behind(r, host, "/"+file))
 	default:
@@ -144,7 +144,7 @@ func (m *Manager) fetch(r *http.Request, host, file string) *answer {
 }
 
 // refusal is for those who do not say who they are.
-func (m *Manager) refusal(r *http.Request) *answer {
+func refusal() *answer {
 	a := &answer{status: http.StatusUnauthorized, header: http.Header{}}
 	a.header.Set("WWW-Authenticate", `Basic realm="Artifactory Realm"`)
 	return a

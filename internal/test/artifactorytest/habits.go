@@ -63,9 +63,9 @@ var Habits = map[string]Habit{
 		}
 	},
 	// Who may not know whether it is there hears that who asks is not known.
-	"hides": func(m *Manager, r *http.Request, a *answer) {
+	"hides": func(_ *Manager, _ *http.Request, a *answer) {
 		if a.status == http.StatusNotFound {
-			*a = *m.refusal(r)
+			*a = *refusal()
 		}
 	},
 	// Xray and Nexus Firewall withhold what has a vulnerability.
