@@ -89,6 +89,8 @@ func parseVia(text string) (*viaRule, error) {
 		return refuse("one side is a registry, and the other is not", "write docker:// on both sides for images, or https:// on both sides for files")
 	case to.Scheme == "docker" && to.User != nil:
 		return refuse("the right side has a user", "remove user and password, and log in: docker login %s", to.Host)
+	case to.Scheme == "http" && to.User != nil: // requests refuse that, redirects would not
+		return refuse("credentials for the right side would go over plain http, where anybody on the way reads them", "write https:// on the right side, or leave user and password out")
 	case *from == *to:
 		return refuse("both sides are the same", "leave the rule out")
 	}

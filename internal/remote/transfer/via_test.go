@@ -117,12 +117,13 @@ func TestViaRefusals(t *testing.T) {
 		"https://a.example=https://b.example/%0Ahttps://c.example=https://d.example":         "the right side contains another rule",
 		"https://a.example=https://b.example/https://u:secret@c.example":                     "the right side contains another rule",
 		"https://a.example=https://u:secret":                                                 "--via https://a.example=…: the right side is not a URL",
-		"secret":                                                                             "it has no =",
-		"https://u:secret@a.example=https://b.example":                                       "the left side has a user",
-		"https://u:sec=ret@a.example=https://b.example":                                      "",
-		"https://a.example=https://u:se/cret@b.example":                                      "",
-		"https://a.example/=https://a.example":                                               "both sides are the same",
-		"https://a.example=https://b.example https://A.example/=https://c.example":           "two rules for https://a.example",
+		"https://a.example=http://u:secret@b.example":                                        "would go over plain http",
+		"secret": "it has no =",
+		"https://u:secret@a.example=https://b.example":                             "the left side has a user",
+		"https://u:sec=ret@a.example=https://b.example":                            "",
+		"https://a.example=https://u:se/cret@b.example":                            "",
+		"https://a.example/=https://a.example":                                     "both sides are the same",
+		"https://a.example=https://b.example https://A.example/=https://c.example": "two rules for https://a.example",
 	} {
 		_, err := ParseVia(strings.Split(rules, " "))
 		if fault.KindOf(err) != fault.Usage || fault.HintOf(err) == "" || !strings.Contains(err.Error(), want) {
