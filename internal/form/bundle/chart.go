@@ -10,13 +10,14 @@ import (
 	"strings"
 	"unicode"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/archive"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 const (
