@@ -9,6 +9,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
@@ -38,7 +39,7 @@ anything did.`,
 			if err := g.print(d, func() string { return diffSummary(d) }); err != nil || !exitCode || len(d.Differences) == 0 {
 				return err
 			}
-			return fault.New(fault.Differs, "%s and %s differ", targetName(args[0]), targetName(args[1]))
+			return fault.New(fault.Differs, "%s and %s differ", form.SourceName(args[0]), form.SourceName(args[1]))
 		},
 	}
 	exitCodeFlag(c, &exitCode)

@@ -10,6 +10,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
@@ -119,7 +120,7 @@ func writeListHeader(out *strings.Builder, l *mirror.Listing) {
 
 func writeIdentity(out *strings.Builder, m mirror.Identity) {
 	if m.Target != "" {
-		out.WriteString(targetName(m.Target) + ": ")
+		out.WriteString(form.SourceName(m.Target) + ": ")
 	}
 	out.WriteString(forms.All.NameOf(m.Kind))
 	if m.BotkubeVersion != "" {

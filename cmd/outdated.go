@@ -10,6 +10,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
@@ -58,7 +59,7 @@ is 3 or 4 if something could not be compared.`,
 			if err := found.Failure(); err != nil || !exitCode || !found.Outdated {
 				return err
 			}
-			return fault.New(fault.Differs, "%s is outdated", targetName(target))
+			return fault.New(fault.Differs, "%s is outdated", form.SourceName(target))
 		},
 	}
 	c.Flags().StringVar(&o.Release, "release", mirror.Newest, "Botkube `VERSION` to compare with, for example v1.15.0; the mirror's own version looks for no newer one")
@@ -148,7 +149,7 @@ func writeVerdict(out *strings.Builder, o *mirror.Outdated) {
 	if n := len(o.Replaced); n > 0 {
 		fmt.Fprintf(out, "ALARM: upstream changed %s that must not change.\nAsk the publisher before you use the new content.\n", count(n, "thing"))
 	}
-	name := tameName(targetName(o.Target))
+	name := tameName(form.SourceName(o.Target))
 	switch {
 	case len(found) > 0:
 		fmt.Fprintf(out, "%s is outdated: %s\n", name, strings.Join(found, ", "))

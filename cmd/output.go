@@ -122,13 +122,6 @@ func plural(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-func targetName(target string) string {
-	if target == "-" {
-		return "standard input"
-	}
-	return target
-}
-
 func size(bytes int64) string {
 	if bytes < 0 {
 		return "size unknown"

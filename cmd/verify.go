@@ -8,6 +8,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/audit"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
 
@@ -184,5 +185,5 @@ func writeAgainst(out *strings.Builder, v *mirror.Verification) {
 	case a.Remade && v.Intact:
 		how = ", and every file is what is unpacked of the upstream files there"
 	}
-	fmt.Fprintf(out, "it is what %s pins%s\n", targetName(a.Target), how)
+	fmt.Fprintf(out, "it is what %s pins%s\n", form.SourceName(a.Target), how)
 }

@@ -15,6 +15,14 @@ type Forms []*Form
 // StandardStream is the path of standard input or output.
 const StandardStream = "-"
 
+// SourceName names in messages a target that is read.
+func SourceName(target string) string {
+	if target == StandardStream {
+		return "standard input"
+	}
+	return target
+}
+
 // RegistryPrefix begins a target in a registry, as skopeo writes it.
 const RegistryPrefix = "docker://"
 

@@ -73,11 +73,8 @@ func (p *Place) IsFile() bool { return p.Stream != nil || p.Info != nil && p.Inf
 
 // String names the place in messages.
 func (p *Place) String() string {
-	switch {
-	case p.Repository != nil:
-		return p.Target
-	case p.Stream != nil:
-		return "standard input"
+	if p.Repository != nil || p.Stream != nil {
+		return SourceName(p.Target)
 	}
 	return p.Path
 }

@@ -124,14 +124,7 @@ func (o *Outdated) Failure() error {
 			kind = fault.Upstream
 		}
 	}
-	return fault.New(kind, "the comparison of %s is incomplete:\n%s", o.name(), strings.Join(lines, "\n")).WithHint("%s", strings.Join(hints, "\n"))
-}
-
-func (o *Outdated) name() string {
-	if o.Target == form.StandardStream {
-		return "standard input"
-	}
-	return o.Target
+	return fault.New(kind, "the comparison of %s is incomplete:\n%s", form.SourceName(o.Target), strings.Join(lines, "\n")).WithHint("%s", strings.Join(hints, "\n"))
 }
 
 // outdating is one run of [Session.Outdated].
@@ -403,7 +396,7 @@ func (o *outdating) checkRelease() error {
 		return nil
 	}
 	if o.pinned.BotkubeVersion == "" {
-		return fault.New(fault.Usage, "%s has no Botkube version, so it cannot be compared with a release", o.found.name()).WithHint("leave out --release")
+		return fault.New(fault.Usage, "%s has no Botkube version, so it cannot be compared with a release", form.SourceName(o.found.Target)).WithHint("leave out --release")
 	}
 	_, err := resolve.ReleaseTag(o.options.Release)
 	return err

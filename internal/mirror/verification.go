@@ -82,7 +82,7 @@ type Against struct {
 // that leave open whether an agent starts.
 func (v *Verification) Failure() error {
 	if v.Intact && v.Values != nil {
-		return v.Values.Failure(v.name())
+		return v.Values.Failure(form.SourceName(v.Target))
 	}
 	if v.Intact {
 		return nil
@@ -105,7 +105,7 @@ func (v *Verification) Failure() error {
 	if len(v.Problems) == v.ofValues() {
 		found = "is intact, but an agent with these values would not start from it alone"
 	}
-	return fault.New(kind, "%s %s: %s", v.name(), found, strings.Join(parts, ", ")).WithHint("%s", v.remedy(counts))
+	return fault.New(kind, "%s %s: %s", form.SourceName(v.Target), found, strings.Join(parts, ", ")).WithHint("%s", v.remedy(counts))
 }
 
 // Altered reports whether a file is not what is made again of its upstream files.
@@ -131,13 +131,6 @@ func (v *Verification) ofValues() int {
 		return 0
 	}
 	return len(v.Values.Problems)
-}
-
-func (v *Verification) name() string {
-	if v.Target == form.StandardStream {
-		return "standard input"
-	}
-	return v.Target
 }
 
 // remedy says what to do about a mirror that is not intact.

@@ -99,9 +99,9 @@ func (v *verifying) target(ctx context.Context) error {
 func (v *verifying) accept(f *form.Form) error {
 	switch {
 	case v.options.Unpack && !f.Packed:
-		return fault.New(fault.Usage, "only a bundle has archives to unpack, and %s is none", v.result.name()).WithHint("leave out --unpack: what is in it is unpacked already, or never was packed")
+		return fault.New(fault.Usage, "only a bundle has archives to unpack, and %s is none", form.SourceName(v.result.Target)).WithHint("leave out --unpack: what is in it is unpacked already, or never was packed")
 	case v.options.Served && f.Serve == nil:
-		return fault.New(fault.Usage, "%s has no upstream files that could be served", v.result.name()).
+		return fault.New(fault.Usage, "%s has no upstream files that could be served", form.SourceName(v.result.Target)).
 			WithHint("leave out --served: agents mount what is in it")
 	}
 	return nil
@@ -140,7 +140,7 @@ func (v *verifying) values() (err error) {
 		return nil
 	}
 	if v.found.Lock == nil && v.found.Form.Access == form.Downloaded {
-		return fault.New(fault.Usage, "%s has several versions, and an agent starts from one", v.result.name()).
+		return fault.New(fault.Usage, "%s has several versions, and an agent starts from one", form.SourceName(v.result.Target)).
 			WithHint("name it: botkube-mirror verify %s/VERSION --values …", o.Target)
 	}
 	m := &form.Mirror{Form: v.found.Form, Lock: v.found.Lock, Mount: v.found.FoundMount, BaseURL: v.found.FoundBaseURL}
