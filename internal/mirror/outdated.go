@@ -306,19 +306,12 @@ func (o *outdating) fill(needed map[string][]string) {
 		pinned[a.URL] = a
 	}
 	o.fillTemplates()
-	known := map[string]bool{}
 	for i, a := range now.Artifacts {
-		known[a.URL] = true
 		if was, had := pinned[a.URL]; had {
 			o.fillArtifact(i, was, needed[a.URL])
 		}
 	}
 	o.fillRepositories()
-	for url := range pluginsByURL(now) {
-		if was, had := pinned[url]; had && !known[url] {
-			now.Artifacts = append(now.Artifacts, was)
-		}
-	}
 	now.Sort()
 }
 
