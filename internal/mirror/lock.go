@@ -35,7 +35,7 @@ func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, *configu
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := s.warnOfLostChecksums(plan, o.Replaces); err != nil {
+	if err := s.warnOfLost(plan, o.Replaces); err != nil {
 		return nil, nil, err
 	}
 	d := ahead.downloads(plan, PullOptions{KeepGoing: o.KeepGoing})
@@ -58,9 +58,10 @@ func (s *Session) Lock(ctx context.Context, o LockOptions) (*lock.Lock, *configu
 	return plan.Lock, configured, checkResult(plan.Lock)
 }
 
-// warnOfLostChecksums warns of files that nobody vouches for any more. That a server cannot be
-// asked is an error: one that is down must not turn a verified file into an unverified one.
-func (s *Session) warnOfLostChecksums(plan *resolve.Plan, replaces string) error {
+// warnOfLost warns of what the lock that is replaced has and the new one has not: checksums and
+// replaced dependencies. That a server cannot be asked is an error: one that is down must not turn a
+// verified file into an unverified one.
+func (s *Session) warnOfLost(plan *resolve.Plan, replaces string) error {
 	before, err := lock.ReadFile(replaces)
 	if replaces == "" || err != nil {
 		return nil // what is no lock had no vouchers

@@ -116,7 +116,7 @@ func (d *downloads) write(ctx context.Context, from form.Content, o WriteOptions
 	return result, err
 }
 
-// compareWritten is [Session.warnOfLostChecksums] for the directories that a pull updates.
+// compareWritten is [Session.warnOfLost] for the directories that a pull updates.
 func (s *Session) compareWritten(plan *resolve.Plan, outputs []form.Target) error {
 	if plan.Enforced {
 		return nil
@@ -125,7 +125,7 @@ func (s *Session) compareWritten(plan *resolve.Plan, outputs []form.Target) erro
 		if o.LockPath == "" {
 			continue
 		}
-		if err := s.warnOfLostChecksums(plan, filepath.Join(o.Path, filepath.FromSlash(o.LockPath))); err != nil {
+		if err := s.warnOfLost(plan, filepath.Join(o.Path, filepath.FromSlash(o.LockPath))); err != nil {
 			return err
 		}
 	}
