@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
@@ -74,6 +75,33 @@ func TestImagesInLockCommand(t *testing.T) {
 		want := "botkube-mirror lock --version " + c.release + " " + c.want
 		if got := strings.Join(o.lockCommand(), " "); got != want {
 			t.Errorf("%s, not %s", got, want)
+		}
+	}
+}
+
+// TestTemplatesInLockCommand has two versions of exec, each with the same templates or with none.
+func TestTemplatesInLockCommand(t *testing.T) {
+	entries, schema := "", `{"properties": {"templates": {"items": {"properties": {"ref": {"default": "e.com/default"}}}}}}`
+	for _, version := range []string{"v1.0.0", "v1.1.0"} {
+		entries += "- {name: exec, type: executor, version: " + version + ", jsonSchema: {value: '" + schema + "'}, urls: [{url: e, platform: {os: linux, architecture: amd64}}]}\n"
+	}
+	ix, err := index.Parse([]byte("entries:\n" + entries))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, templates := range map[string][]lock.Template{
+		"":                        {{Ref: "e.com/default"}},
+		"--no-exec-templates":     nil,
+		"--exec-template e.com/t": {{Ref: "e.com/default"}, {Ref: "e.com/t"}},
+	} {
+		o := &outdating{pinned: new(lock.Lock), current: &resolve.Current{Indexes: map[string]*index.Index{"r": ix}}}
+		for _, version := range []string{"v1.0.0", "v1.1.0"} {
+			o.pinned.Plugins = append(o.pinned.Plugins, lock.Plugin{Repository: "r", Type: agent.Executor, Name: "exec", Version: version, Templates: templates})
+		}
+		var command []string
+		o.addTemplates(&command)
+		if got := strings.Join(command, " "); got != want {
+			t.Errorf("%q, not %q", got, want)
 		}
 	}
 }

@@ -199,8 +199,14 @@ func replacementFlags(name string, urls map[agent.Platform]string, platforms []a
 	return values
 }
 
-// addTemplates names the templates that exec does not read by default.
+// addTemplates names the templates that exec does not read by default, once for all versions.
 func (o *outdating) addTemplates(command *[]string) {
+	var added []string
+	add := func(flag ...string) {
+		if last := flag[len(flag)-1]; !slices.Contains(added, last) {
+			added, *command = append(added, last), append(*command, flag...)
+		}
+	}
 	for _, p := range o.pinned.Plugins {
 		ix := o.current.Indexes[p.Repository]
 		if ix == nil {
@@ -211,11 +217,11 @@ func (o *outdating) addTemplates(command *[]string) {
 				continue
 			}
 			if len(p.Templates) == 0 && e.DefaultTemplates(p.Repository) != "" {
-				*command = append(*command, "--no-exec-templates")
+				add("--no-exec-templates")
 			}
 			for _, t := range p.Templates {
 				if t.Ref != e.DefaultTemplates(p.Repository) {
-					*command = append(*command, "--exec-template", quote(t.Ref))
+					add("--exec-template", quote(t.Ref))
 				}
 			}
 		}
