@@ -285,8 +285,8 @@ func Parse(data []byte) (*Lock, error) {
 	return l, nil
 }
 
-// ReadFile reads a file that pull, lock or list wrote. One that is damaged is an error
-// of kind [fault.Integrity], and so is anything but a regular file.
+// ReadFile reads a lock. One that is damaged is an error of kind [fault.Integrity], and so
+// is anything but a regular file.
 func ReadFile(file string) (*Lock, error) {
 	data, err := disk.ReadRegular(file, MaxSize)
 	if err != nil {
@@ -294,7 +294,7 @@ func ReadFile(file string) (*Lock, error) {
 		if fault.KindOf(err) == fault.Integrity {
 			kind = fault.Integrity
 		}
-		return nil, fault.New(kind, "reading the lock: %s: %w", file, err).WithHint("name the file that pull, lock or list wrote")
+		return nil, fault.New(kind, "reading the lock: %s: %w", file, err).WithHint("name a file that the command lock wrote")
 	}
 	return ParseNamed(data, file)
 }
