@@ -101,6 +101,9 @@ func (all Forms) Locate(ctx context.Context, target string, stdin io.Reader) (*P
 			p.Path, p.Document = splitDocument(path)
 		}
 	}
+	if p.Path == "" {
+		return p, fault.New(fault.Usage, "the target %q has no path", target).WithHint(oci.Hint)
+	}
 	return p, p.look()
 }
 
