@@ -59,6 +59,9 @@ func readDocuments(dir string) (*lock.Lock, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, fmt.Errorf("reading %s: %w", t.Path, atomicdir.Explain(err))
+		}
 		if err != nil {
 			return nil, damaged(t.At(p.Dir()), err)
 		}
