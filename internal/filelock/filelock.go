@@ -86,11 +86,11 @@ func (l *Lock) Unlock() error {
 	return err
 }
 
-// Wait calls try until it returns a lock or an error, or ctx is done. Try begins with
-// the directory: who is waited for may remove one that it created for nothing, so an
-// [fs.ErrNotExist] is tried again, a number of times. Waiting, if not nil, is called once
-// with the name of what is waited for, before the first long pause: some hold a lock for an
-// instant, to clean up.
+// Wait calls try until it returns a lock or an error, or ctx is done. Try creates
+// the directory first. The run that is waited for may remove it again, so an [fs.ErrNotExist]
+// is tried again, a number of times. Waiting, if not nil, is called once with the name of
+// what is waited for. That is before the first long pause, because a run that cleans up
+// holds a lock only for an instant.
 func Wait(ctx context.Context, name string, waiting func(name string), try func() (*Lock, error)) (*Lock, error) {
 	vanished, told := 0, false
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {

@@ -13,13 +13,13 @@ import (
 // that nobody vouches for, and templates. It keeps the answers.
 type ahead struct {
 	*Session
-	// downloading has it ask for changes and templates, too, and not for sizes alone.
+	// downloading says that it asks for changes and templates, too, not only for sizes.
 	downloading bool
 	ctx         context.Context
 	cancel      context.CancelFunc
 	requests    sync.WaitGroup
-	// starting has it begin downloads. started are those, by URL, and accepted is closed once they
-	// may go on, for which they wait as long as patience says: see [ahead.start].
+	// starting says that it begins downloads: see [ahead.start]. started has them by URL. They wait
+	// for accepted to be closed, but no longer than patience.
 	starting bool
 	patience time.Duration
 	started  map[string]*headStart

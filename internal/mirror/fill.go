@@ -77,8 +77,8 @@ type turn struct {
 	size     int64
 }
 
-// order is that of downloads: those that were begun first, then directories, for which servers are
-// asked most often, and then the largest, so that the last ones are short.
+// order returns the downloads in their order. First come those that were begun, then directories,
+// because they take the most requests. Of the rest, the largest come first, so the last are short.
 func (d *downloads) order() []turn {
 	var order []turn
 	for i, r := range d.plan.Downloads {

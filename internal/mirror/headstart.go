@@ -22,13 +22,14 @@ type headStart struct {
 	err     error
 }
 
-// defaultPatience is how long a server waits for its answer to be read.
+// defaultPatience is how long a head start waits to be accepted: a server drops an answer that is
+// not read.
 const defaultPatience = 10 * time.Second
 
 var errNotAccepted = errors.New("the plan takes long")
 
-// start asks for as many files as are downloaded at a time: the largest, if sizes are known, of
-// those that somebody gives a checksum of.
+// start asks for as many files as are downloaded at a time. It takes only files with a checksum: the
+// largest ones, if sizes are known.
 func (a *ahead) start(files []fetch.Request) {
 	if !a.starting {
 		return
@@ -65,8 +66,8 @@ func (a *ahead) hold(ctx context.Context) error {
 	}
 }
 
-// wait returns what came of a head start for a request. It reports false if there is nothing that
-// could be used, or not any more.
+// wait returns the result of the head start for a request. It reports false if there is none that
+// can be used.
 func (d *downloads) wait(ctx context.Context, r fetch.Request) (result fetch.Result, ok bool, err error) {
 	h := d.ahead.started[agent.Redact(r.URL)]
 	if h == nil {
@@ -78,7 +79,7 @@ func (d *downloads) wait(ctx context.Context, r fetch.Request) (result fetch.Res
 		return result, true, context.Cause(ctx)
 	}
 	if h.err != nil {
-		// What a lock says of a URL lacks credentials.
+		// URLs in a lock have no credentials.
 		return result, h.request.URL == r.URL && !errors.Is(h.err, errNotAccepted), h.err
 	}
 	if _, there := d.Store.Has(h.result.SHA256); !there { // it may have been found damaged since

@@ -100,7 +100,7 @@ func (s *Session) warnOfLostReplacements(before, now *lock.Lock, replaces string
 				})
 			if again {
 				told[what] = true
-				s.warn(fmt.Sprintf("%s is no longer replaced, but in %s it is, by %s; to keep that, give --dependency again", what, replaces, was.URL))
+				s.warn(fmt.Sprintf("%s is no longer replaced: in %s, it is replaced by %s; to keep that, give --dependency again", what, replaces, was.URL))
 			}
 		}
 	}

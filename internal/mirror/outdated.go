@@ -37,9 +37,10 @@ type Outdated struct {
 	Identity
 	// Outdated says that anything differs.
 	Outdated bool `json:"outdated"`
-	// Replaced are what should never change, and did.
+	// Replaced are the alarms: what must not change, and did.
 	Replaced []UpstreamChange `json:"replaced"`
-	// Release is the release that the mirror is compared with, or nil if it is of none.
+	// Release is the release that the mirror is compared with. It is nil if the mirror has no
+	// Botkube version.
 	Release *NewerRelease `json:"release,omitempty"`
 	// Plugins have a newer version, or are gone from the newer release.
 	Plugins []NewerPlugin `json:"plugins"`
@@ -47,7 +48,7 @@ type Outdated struct {
 	Changed []UpstreamChange `json:"changed"`
 	// Files counts the upstream files of plugins and dependencies.
 	Files int `json:"files"`
-	// NotCompared are those of which upstream gives no checksum.
+	// NotCompared are the files for which upstream gives no checksum.
 	NotCompared []UncomparedFile `json:"notCompared"`
 	// Failed are the questions without an answer that can be used.
 	Failed []FailedQuestion `json:"failed"`
@@ -137,7 +138,7 @@ type outdating struct {
 	current *resolve.Current
 	// released are the indexes of the newer release.
 	released map[string]*index.Index
-	// newest waits for the newest release. It is nil if the mirror is of none.
+	// newest waits for the newest release. It is nil if the mirror has no Botkube version.
 	newest func() (*newestRelease, error)
 	// trees wait for templates, by URL.
 	trees map[string]func() (fetch.Result, error)
@@ -147,8 +148,8 @@ type outdating struct {
 }
 
 // Outdated tells what upstream has that is newer than a mirror, and what it replaced. It downloads
-// no artifact but templates. An error says why a mirror could not be compared at all; whether all
-// of it was, [Outdated.Failure] does.
+// no artifact but templates. An error says why the mirror could not be compared at all.
+// [Outdated.Failure] says what of it could not be compared.
 func (s *Session) Outdated(ctx context.Context, target string, options OutdatedOptions) (*Outdated, error) {
 	m, err := s.open(ctx, target)
 	if err != nil {
@@ -416,7 +417,7 @@ func (o *outdating) askRelease(ctx context.Context) (*newestRelease, error) {
 	}
 	var wanted []agent.Repository
 	for _, r := range agent.DefaultRepositories(tag) {
-		// Of a repository that was not mirrored at all, it tells what moved there.
+		// The index of a repository that is not mirrored tells which plugins moved there.
 		if i := slices.IndexFunc(o.pinned.Repositories, func(p lock.Repository) bool { return p.Name == r.Name }); i < 0 || o.isDefault(o.pinned.Repositories[i]) {
 			wanted = append(wanted, r)
 		}
@@ -438,7 +439,7 @@ func (o *outdating) release(ctx context.Context) error {
 		o.fail([]resolve.Failed{{About: "newest release", Err: err}})
 		return nil
 	}
-	// One that was named, and that has no index, may be none.
+	// A named version without an index may be no release.
 	isRelease := o.options.Release == Newest || found.indexes == nil || len(found.indexes.Indexes) > 0
 	o.found.Release = &NewerRelease{found.tag, isRelease && o.isNewer(found.tag)}
 	if found.indexes != nil {
@@ -514,7 +515,7 @@ func (o *outdating) newestIn(p NewerPlugin, ix *index.Index) {
 	}
 }
 
-// follows is [newer]. Of versions that have no order, each follows every other.
+// follows is [newer], but versions that have no order follow each other.
 func follows(version, have string, prereleases bool) bool {
 	if ordered(version) && ordered(have) {
 		return newer(version, have, prereleases)

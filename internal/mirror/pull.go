@@ -27,10 +27,10 @@ type PullOptions struct {
 //
 //  1. What can be known to be wrong with the options is refused.
 //  2. The selection becomes a plan: a lock, but for what nobody says of the artifacts.
-//     Meanwhile, templates are downloaded, for which files there are follows from them,
-//     sizes are asked for (ahead.go), and so are the first artifacts, but nothing of them
-//     is read before step 5 (headstart.go).
-//  3. Publishers' checksums that an earlier lock has, and that are gone, are told.
+//     Meanwhile, templates are downloaded, because they decide which files a directory has;
+//     and sizes are asked for (ahead.go). The first artifacts are asked for, too, but their
+//     content is not read before step 5 (headstart.go).
+//  3. It warns of publishers' checksums that an earlier lock has, and that are gone.
 //  4. Sizes are compared with the room that there is. A dry run ends here, and goes
 //     without templates.
 //  5. Artifacts are downloaded. As soon as the templates are there, the outputs are opened,

@@ -95,8 +95,8 @@ func (o *outdating) addRepositories(tag string, add func(flag, value string)) {
 	}
 }
 
-// successor returns where the plugin is that a new lock has for one of the lock, and its newest
-// entry, or nil if its index was not read. It reports false if there is none.
+// successor returns the plugin that takes the place of one of the lock, and its newest entry. The
+// entry is nil if the index was not read. It reports false if no plugin takes its place.
 func (o *outdating) successor(repository string, t agent.PluginType, name string) (agent.PluginKey, *agent.Entry, bool) {
 	key := agent.PluginKey{Repository: repository, Name: name}
 	for _, n := range o.found.Plugins {
@@ -116,7 +116,7 @@ func (o *outdating) successor(repository string, t agent.PluginType, name string
 	return key, nil, true
 }
 
-// addPlugins names the plugins of the lock, and in the place of one that moved the one where it is.
+// addPlugins names the plugins of the lock. If one moved, it names the one in the new repository.
 func (o *outdating) addPlugins(add func(flag, value string)) {
 	var names []string
 	for _, p := range o.pinned.Plugins {
@@ -128,8 +128,7 @@ func (o *outdating) addPlugins(add func(flag, value string)) {
 	}
 }
 
-// addDependencies names the dependencies that are not those of the indexes, and notes those that the
-// new lock cannot have.
+// addDependencies names the replaced dependencies, and notes those that the new lock cannot have.
 func (o *outdating) addDependencies(add func(flag, value string)) {
 	var done, added []string
 	all := lock.ReplacedIn(o.pinned.Plugins)
@@ -168,7 +167,7 @@ func (o *outdating) leaveOut(format string, args ...any) {
 	o.found.NextLeavesOut = append(o.found.NextLeavesOut, fmt.Sprintf(format, args...))
 }
 
-// newestPinned returns the newest version that the lock has of the plugin of a dependency.
+// newestPinned returns the newest version in the lock of the plugin that has a dependency.
 func (o *outdating) newestPinned(d lock.Replaced) string {
 	newest := d.Plugin.Version
 	for _, p := range o.pinned.Plugins {

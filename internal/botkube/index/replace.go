@@ -15,9 +15,9 @@ type Replacement struct {
 	Dependency string
 	// URL may hold {os} and {arch}, which stand for those of the platform.
 	URL string
-	// Platform is the only one that it is for, if it is not zero.
+	// Platform, if not zero, is the only platform that the replacement is for.
 	Platform agent.Platform
-	// Pinned says that a lock has it.
+	// Pinned says that the replacement comes from a lock.
 	Pinned bool
 }
 
@@ -36,8 +36,8 @@ func (r Replacement) Overlaps(other Replacement) bool {
 		(r.suits(other.Platform) || other.suits(r.Platform))
 }
 
-// Beside widens a replacement, which is for one platform of one version, to as many as can be given
-// beside others.
+// Beside widens a replacement for one platform of one version to as many platforms and versions as
+// it can have without overlapping the given ones.
 func (r Replacement) Beside(given []Replacement) Replacement {
 	all := agent.PluginKey{Repository: r.Plugin.Repository, Name: r.Plugin.Name}
 	for _, wider := range []Replacement{{Plugin: all}, {Plugin: all, Platform: r.Platform}, {Plugin: r.Plugin}} {
@@ -49,7 +49,7 @@ func (r Replacement) Beside(given []Replacement) Replacement {
 	return r
 }
 
-// UnknownPlaceholder returns what looks like a placeholder in the URL and is none, or "".
+// UnknownPlaceholder returns the first {…} in the URL that is neither {os} nor {arch}, or "".
 func (r Replacement) UnknownPlaceholder() string {
 	_, after, found := strings.Cut(r.At(agent.Platform{}), "{")
 	name, _, closed := strings.Cut(after, "}")

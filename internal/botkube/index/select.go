@@ -29,8 +29,8 @@ type Selection struct {
 	// WhereStartable takes each plugin for those platforms that it can start on. Without it, it
 	// must start on all.
 	WhereStartable bool
-	// Replacements are dependencies that are taken from elsewhere. Of several for one, the first
-	// counts.
+	// Replacements are dependencies that are taken from elsewhere. If several are for the same
+	// dependency, the first counts.
 	Replacements []Replacement
 }
 

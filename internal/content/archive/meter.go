@@ -122,8 +122,9 @@ func (r *countedReader) Read(p []byte) (int, error) {
 // copyAside is how much is copied, in bytes, before writing is worth a goroutine of its own.
 const copyAside = 1 << 20
 
-// copy copies what from has. Of much, it writes one half of the buffer while it reads the next one.
-// It reads on the calling goroutine, because neither a meter nor a decoder is safe for several.
+// copy copies what from has. If that is much, it writes one half of the buffer while it reads into
+// the other. It reads on the calling goroutine, because neither a meter nor a decoder is safe for
+// several.
 func (m *meter) copy(to io.Writer, from io.Reader, buf []byte) (err error) {
 	written := make(chan error, 1) // what became of the last half
 	written <- nil

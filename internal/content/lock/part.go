@@ -16,8 +16,8 @@ import (
 type Selection struct {
 	// Platforms are all of the lock if there are none.
 	Platforms []agent.Platform
-	// Plugins are taken whatever their type is, Executors and Sources if it is theirs. If no
-	// plugin is named, all are taken.
+	// Plugins are of either type, Executors and Sources of theirs. If all three are empty, every
+	// plugin is taken.
 	Plugins, Executors, Sources []agent.PluginKey
 	// Exclude are left out.
 	Exclude []agent.PluginKey
@@ -65,7 +65,7 @@ func (l *Lock) Part(name string, s Selection) (*Lock, error) {
 	if len(problems) > 0 {
 		return nil, fault.New(fault.Incomplete, "%w", errors.Join(problems...))
 	}
-	// A pull leaves out repositories of which nothing is wanted, too.
+	// A pull leaves out repositories without a wanted plugin, too.
 	part.Repositories = slices.DeleteFunc(part.Repositories, func(r Repository) bool {
 		return !slices.ContainsFunc(part.Plugins, func(p Plugin) bool { return p.Repository == r.Name })
 	})
@@ -120,9 +120,9 @@ func covered(key agent.PluginKey, by []agent.PluginKey) bool {
 	return slices.ContainsFunc(by, func(k agent.PluginKey) bool { return k.Covers(key) })
 }
 
-// Narrow adjusts a part to what only indexes tell: it has no JSON schemas of entries that are not in
-// it, and its plugins have the dependencies of those versions that an agent takes for the newest.
-// read returns the index of a repository.
+// Narrow adjusts a part to what only indexes tell. It leaves out the JSON schemas of entries that are
+// not in the part. It gives each plugin the dependencies of the version that an agent takes for the
+// newest. read returns the index of a repository.
 func (l *Lock) Narrow(read func(Repository) (*index.Index, error)) error {
 	for i, r := range l.Repositories {
 		ix, err := read(r)
@@ -163,10 +163,11 @@ type entryID struct {
 	Name, Version string
 }
 
-// newestVersions are what an agent takes for the newest version of a plugin: by the index of the mirror,
-// and by that of upstream, of which the names of dependencies matter.
+// newestVersions are what an agent takes for the newest version of a plugin.
 type newestVersions struct {
-	of       Plugin
+	// of is the newest version in the mirror's index.
+	of Plugin
+	// upstream has the names of the dependencies of the newest version in upstream's index.
 	upstream []string
 }
 
@@ -209,7 +210,7 @@ func (p Plugin) settleNewest(newest newestVersions) {
 	}
 }
 
-// without returns what is left, nil if nothing is.
+// without returns the elements that are not dropped, or nil if there are none.
 func without[E any](all []E, drop func(E) bool) (left []E) {
 	for _, e := range all {
 		if !drop(e) {

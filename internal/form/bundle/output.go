@@ -16,8 +16,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/oci"
 )
 
-// output is a bundle that is written as a whole in the end, or a file of which all is known in
-// the beginning.
+// output is a bundle that is being written: as a whole at the end, or from the beginning if it goes
+// to a file and the lock says all that it will have.
 type output struct {
 	path    string
 	blobs   blob.Source

@@ -22,22 +22,24 @@ import (
 type ArchiveFile struct {
 	out  *atomicfile.File
 	from blob.Source
-	// parts are those of the archive. at has their offsets in bytes, and size that of the end.
+	// parts are those of the archive. at has their offsets, and size is its length, in bytes.
 	parts []part
 	at    []int64
 	size  int64
-	// late has all be written in the end, because the file that is there may be the same.
+	// late says that everything is written in [ArchiveFile.Publish]: the file that exists may have
+	// the same bytes.
 	late bool
 
 	mu sync.Mutex
 	// temp is nil before anything was written.
 	temp *os.File
-	// written says which parts are in the file, and were compared if they are blobs.
+	// written says which parts are in the file. Blobs among them were compared with their digests.
 	written []bool
 }
 
-// File waits until no other run writes a file, and calls waiting, if that is not nil, if there is
-// one. The directory is created if need be. From says what is wrong with a blob that differs.
+// File prepares to write the archive to a file. It creates the directory if need be. If another run
+// writes the file, it calls waiting, which may be nil, and waits. If a blob turns out to be damaged,
+// the error is the one that from gives for it.
 func (a *Archive) File(ctx context.Context, path string, from blob.Source, waiting func(path string)) (*ArchiveFile, error) {
 	out, err := atomicfile.Open(ctx, path, waiting)
 	if err != nil {

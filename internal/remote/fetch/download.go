@@ -86,7 +86,7 @@ func (d *download) source(ctx context.Context) (from transfer.Source, end func()
 	return webSource{d}, func() {}, nil
 }
 
-// reuseFresh takes what somebody else downloaded just before this call could.
+// reuseFresh takes what another call or run has just downloaded.
 func (c *Client) reuseFresh(ctx context.Context, req Request, src source, before store.URLRecord, want expectation) (Result, error) {
 	if want.vouched() {
 		return c.reuseByDigest(ctx, req, src.shown, want)

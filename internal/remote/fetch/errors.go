@@ -58,7 +58,7 @@ func (c *Client) viaHint(doing, url string, err error) string {
 	return ""
 }
 
-// hintWho is the next step after a server in the place of another does not let somebody in.
+// hintWho is the next step after the server of a --via rule refuses the credentials, or wants some.
 func (c *Client) hintWho(asked *url.URL) string {
 	if netrc, err := c.netrc(); err == nil && credentialsFor(asked, netrc) != nil {
 		return asked.Host + " refused the user and password that were sent: check that they are right and not expired, and that the user may read the repository"

@@ -30,7 +30,8 @@ type Config struct {
 	// Retrying, if not nil, is told of failed attempts at documents and sizes,
 	// from several goroutines. Downloads have an [Observer].
 	Retrying func(url string, err error, pause time.Duration)
-	// Reading, if not nil, is told of documents that a rule has asked of another server, likewise.
+	// Reading, if not nil, is told of documents that a --via rule requests from another server, also
+	// from several goroutines.
 	Reading func(url, instead string)
 }
 

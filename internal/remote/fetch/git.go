@@ -43,8 +43,8 @@ type gitClone struct {
 // configuration make of a URL: not ext, which runs programs, nor file.
 var gitSchemes = []string{"http", "https", "ssh", "git"}
 
-// clone brings a repository to a directory, and returns what tells its files from those of
-// another commit; [errUnchanged] if that is what the store has.
+// clone brings a repository to a directory, and returns the object that its files are of. If the store
+// has the files of that object, the error is [errUnchanged].
 func (c *Client) clone(ctx context.Context, u *url.URL, dst, have string, obs Observer) (tip string, err error) {
 	if _, err := exec.LookPath("git"); err != nil {
 		return "", fault.New(fault.Usage, "it is a git repository, and there is no program git here").

@@ -128,7 +128,7 @@ func (c *Client) Current(ctx context.Context, rawURL string) (Result, bool) {
 	return r, err == nil
 }
 
-// through tells by what way a web server's file comes, for what is remembered of it.
+// through identifies the server that a web server's file comes from: see [transfer.Via.Through].
 func (c *Client) through(src source) string {
 	if !src.isWeb() {
 		return ""

@@ -177,8 +177,8 @@ func (l *login) send(req *http.Request, authorization string) (*http.Response, e
 	return l.client.transport.RoundTrip(&sent)
 }
 
-// tokenServer is the transport of requests to the token server that a registry names. What
-// proves who asks is for its host, not for one to which it redirects.
+// tokenServer is the transport of requests to the token server that a registry names. Credentials go
+// to its host, and not to one to which it redirects.
 type tokenServer struct {
 	*login
 	host, authorization string

@@ -109,8 +109,9 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 type Repository struct {
 	client *Client
 	name   Name
-	// asked is what a rule has asked in the place of name, or name. Rule is the next step if that
-	// fails; unruled says that there are rules, for others.
+	// asked is the repository that is requested: name, or the one that a --via rule puts in its
+	// place. rule is the hint if a request to that fails. unruled says that there are rules, but
+	// none for name.
 	asked   Name
 	rule    string
 	unruled bool
@@ -125,7 +126,7 @@ type Repository struct {
 	whole      atomic.Bool  // a blob is taken only in the request that ends the upload
 }
 
-// follow applies a rule to what is read. Docker Hub has several names.
+// follow applies the --via rules, unless push is set. A rule may have any name of Docker Hub.
 func (r *Repository) follow(via *transfer.Via, push bool) (err error) {
 	r.asked = r.name
 	host, path := r.name.wire()
@@ -145,7 +146,7 @@ func (r *Repository) follow(via *transfer.Via, push bool) (err error) {
 	return nil
 }
 
-// Instead returns what is asked in the place of the repository; "" if that is the repository itself.
+// Instead returns the repository that a --via rule requests instead, or "" if no rule matches.
 func (r *Repository) Instead() string {
 	if r.asked == r.name {
 		return ""

@@ -17,8 +17,8 @@ import (
 
 // Current is what upstream has now of what a lock pins.
 type Current struct {
-	// Plan has the plugins of the lock that upstream still has, in the lock's versions. The files
-	// of templates are open.
+	// Plan has the plugins of the lock that upstream still has, in the lock's versions. It does not
+	// have the files of templates.
 	*Plan
 	// Indexes are those that could be read, by repository.
 	Indexes map[string]*index.Index
@@ -47,8 +47,8 @@ func (c *Current) Fail(ctx context.Context, err error, format string, args ...an
 	return nil
 }
 
-// Current asks for what a lock pins, and downloads no artifact. Of the repositories, those that are
-// given have the credentials that a lock has not.
+// Current asks for what a lock pins, and downloads no artifact. A lock has no credentials: the given
+// repositories have URLs with them.
 func (r *Resolver) Current(ctx context.Context, pinned *lock.Lock, given []agent.Repository, headers []Header) (*Current, error) {
 	c := &Current{Plan: &Plan{Lock: &lock.Lock{}}}
 	wanted, err := r.repositoriesOf(pinned, given)
@@ -258,7 +258,7 @@ func (r *Resolver) currentMembers(ctx context.Context, c *Current, pinned *lock.
 	return nil
 }
 
-// Checksum returns the sha256 that somebody gives for artifact i of the plan.
+// Checksum returns the SHA-256 that the index or the publisher gives for artifact i of the plan.
 func (p *Plan) Checksum(i int) (lock.SHA256, bool) {
 	for _, sum := range p.Downloads[i].Checksums {
 		if sum.Algorithm == "sha256" {

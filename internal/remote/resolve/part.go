@@ -11,8 +11,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// readLock reads the lock, if there is one, and lets it say the version, and where repositories are.
-// Whatever selected the lock selects all of it.
+// readLock reads the lock, if there is one. The version and the repositories come from the lock unless
+// they are given. So the flags that made the lock select all of it.
 func (sel *Selection) readLock() error {
 	if sel.Lock == "" {
 		return nil
@@ -28,8 +28,8 @@ func (sel *Selection) readLock() error {
 			return err
 		}
 	}
-	// The defaults are there so that what is said of them, in a header field for one, has a
-	// meaning also if the lock has none of their plugins.
+	// A flag may name a default repository, as --header does, although the lock has none of its
+	// plugins.
 	var known []agent.Repository
 	for _, r := range l.Repositories {
 		known = append(known, agent.Repository{Name: r.Name, URL: r.URL})
@@ -49,8 +49,8 @@ func names(repositories []agent.Repository, name string) bool {
 	return slices.ContainsFunc(repositories, func(r agent.Repository) bool { return r.Name == name })
 }
 
-// restrict has repositories that are given select what the lock has of them, as they do without a
-// lock. With values, they only say where else one is.
+// restrict selects the plugins that the lock has of the given repositories: without a lock, they
+// select their plugins, too. With values, they select nothing.
 func (sel *Selection) restrict() error {
 	if len(sel.Values) > 0 {
 		return nil
@@ -127,7 +127,7 @@ func (sel *Selection) extended() (flags []string) {
 	return flags
 }
 
-// applyLock takes of the lock what is selected, and has the selection be that.
+// applyLock takes the selected part of the lock, and makes the selection that of the part.
 func (sel *Selection) applyLock() error {
 	whole, name := sel.locked, "the lock "+sel.Lock
 	if sel.Version != whole.BotkubeVersion {
@@ -173,8 +173,8 @@ func (sel *Selection) applyLock() error {
 	return sel.applyMembers()
 }
 
-// applyExclusions keeps those plugins of which the index must know, because the lock does not have
-// them: whatever left them out of it leaves them out again.
+// applyExclusions keeps the excluded plugins that the lock does not have. The index must have these,
+// so flags that left them out of the lock can be given again.
 func (sel *Selection) applyExclusions() error {
 	var known []string
 	for _, r := range sel.Repositories {
@@ -218,7 +218,8 @@ func (sel *Selection) applyMembers() error {
 	return nil
 }
 
-// narrow leaves out of the part what only the index tells to be there for plugins that are not in it.
+// narrow leaves out of the part the schemas and dependencies that only plugins outside of it have. It
+// takes the index to tell.
 func (sel *Selection) narrow(indexes map[string]*index.Index) error {
 	if err := index.CheckNames(indexes, sel.Exclude); err != nil {
 		return fault.New(fault.Usage, "--exclude: %w", err)
@@ -226,7 +227,7 @@ func (sel *Selection) narrow(indexes map[string]*index.Index) error {
 	return sel.pinned.Narrow(func(r lock.Repository) (*index.Index, error) { return indexes[r.Name], nil })
 }
 
-// narrowTemplates has the lock pin those templates that are wanted of it.
+// narrowTemplates leaves only the wanted templates in the pinned part.
 func (sel *Selection) narrowTemplates(wanted []lock.Plugin) error {
 	narrowed := *sel.pinned
 	narrowed.Plugins = slices.Clone(narrowed.Plugins)

@@ -86,7 +86,7 @@ func (a *artifact) ask(files map[string]*checksumFile, pin bool) error {
 	for _, at := range a.checksumURLs() {
 		read, doing := a.guess, "looking for a checksum of %s at %s: %w"
 		if at.named {
-			read, doing = a.named, "reading the checksum file of %s that is named with it, %s: %w"
+			read, doing = a.named, "reading the checksum file that the URL %s names, %s: %w"
 		}
 		err := read(files[at.url], at)
 		if err == nil {

@@ -40,14 +40,14 @@ func (sel *Selection) settleReplacements() error {
 	return nil
 }
 
-// adoptReplacements takes over those of the lock, for what no flag replaces.
+// adoptReplacements adds the replacements of the lock. Those of flags come first, so they count.
 func (sel *Selection) adoptReplacements() {
 	if sel.pinned != nil {
 		sel.Replacements = slices.Concat(sel.Replacements, pinnedReplacements(sel.pinned))
 	}
 }
 
-// slashed makes of a path with a drive of Windows what is no URL with a scheme.
+// slashed puts a slash before a Windows path with a drive, which would look like the scheme of a URL.
 func slashed(raw string) string {
 	if filepath.VolumeName(raw) == "" {
 		return raw
@@ -55,7 +55,7 @@ func slashed(raw string) string {
 	return "/" + strings.TrimPrefix(filepath.ToSlash(raw), "/")
 }
 
-// tryReplacement reports what could be downloaded for no platform.
+// tryReplacement returns an error if the URL cannot be downloaded, whatever the platform.
 func (sel *Selection) tryReplacement(r index.Replacement) error {
 	if unknown := r.UnknownPlaceholder(); unknown != "" {
 		return fmt.Errorf("%s is no placeholder; use {os} and {arch}", unknown)
@@ -67,8 +67,8 @@ func (sel *Selection) tryReplacement(r index.Replacement) error {
 	return err
 }
 
-// hasEmptyChecksum reports whether a URL has the parameter without a value, as a variable of a shell
-// leaves it that is not set. To the agent, it means nothing.
+// hasEmptyChecksum reports whether a URL has the parameter checksum without a value, as an unset
+// variable of a shell leaves it. The agent would ignore it.
 func hasEmptyChecksum(raw string) bool {
 	_, query, _ := strings.Cut(raw, "?")
 	q, _ := url.ParseQuery(query) // what cannot be parsed is no such parameter

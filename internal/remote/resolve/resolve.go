@@ -89,8 +89,8 @@ type Resolver struct {
 	Lookups int
 	// Note is told what a person may want to know, Warn what may be wrong.
 	Note, Warn func(string)
-	// Collected is told of the files that are wanted: before anybody is asked for checksums of
-	// them, and of all that a lock has before its indexes are compared.
+	// Collected is called with the wanted files before their checksums are asked for. With a lock,
+	// it is called before indexes are compared.
 	Collected func([]fetch.Request)
 }
 

@@ -35,8 +35,8 @@ type Selection struct {
 	// Its Plugins are mirrored beside those of Values, and its Platforms default to those
 	// of the lock, or linux/amd64.
 	index.Selection
-	// Lock is the path of a lock to enforce, or empty: of it, the part that is selected is taken,
-	// and whatever it lacks or has otherwise is an error.
+	// Lock is the path of a lock to enforce, or empty. The selected part of it is taken. If the lock
+	// lacks something, or something differs from it, that is an error.
 	Lock string
 	// RequireChecksums refuses artifacts that nobody vouches for.
 	RequireChecksums bool

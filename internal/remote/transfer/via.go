@@ -15,16 +15,16 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// Via has the rules that say which URLs are asked of another server: a company's proxy. Only
-// requests follow them. Whatever is written names the URLs that the rules are about. A nil Via has
+// Via has the rules of --via: which URLs are requested from another server, such as a company's proxy.
+// Only requests follow the rules. Locks, outputs and the store have the original URLs. A nil Via has
 // no rules.
 type Via struct {
 	rules []*viaRule
-	// web and registries say of what the rules were asked.
+	// web and registries say whether a URL of a web server and one of a registry was looked up.
 	web, registries atomic.Bool
 }
 
-// viaRule has what lies below from be asked for below to.
+// viaRule replaces the prefix from of a URL by to.
 type viaRule struct {
 	from, to *url.URL
 	used     atomic.Bool
@@ -63,7 +63,7 @@ func parseVia(text string) (*viaRule, error) {
 	refuse := func(reason, hint string, args ...any) (*viaRule, error) {
 		shown := Printable(text, maxHost)
 		if strings.Contains(text, "@") || text != "" && !strings.Contains(text, "://") {
-			shown = "…" // before it may be a password, wherever it stands, and so may what a comma in it cut off
+			shown = "…" // the text before @, or a piece that a comma cut off, may be a password
 		}
 		return nil, fault.New(fault.Usage, "--via %s: %s", shown, reason).WithHint(hint, args...)
 	}
@@ -84,7 +84,7 @@ func parseVia(text string) (*viaRule, error) {
 	}
 	switch {
 	case from.User != nil:
-		return refuse("the left side has a user", "remove user and password there; credentials for the right side belong into .netrc")
+		return refuse("the left side has a user", "remove user and password there; put credentials for the right side into .netrc")
 	case (from.Scheme == "docker") != (to.Scheme == "docker"):
 		return refuse("one side is a registry, and the other is not", "write docker:// on both sides for images, or https:// on both sides for files")
 	case to.Scheme == "docker" && to.User != nil:
@@ -111,7 +111,7 @@ func viaSide(raw string) (*url.URL, error) {
 		return nil, errors.New("has a ? or a #")
 	case leaves(u.Path):
 		return nil, errors.New("has . or .. in its path")
-	case strings.Contains(u.Path, "://") && strings.ContainsAny(u.Path, "=@"): // whose password would be shown as a path
+	case strings.Contains(u.Path, "://") && strings.ContainsAny(u.Path, "=@"): // its password would be shown as a path
 		return nil, errors.New("contains another rule: give each rule its own --via; in the environment, put commas or line breaks between rules")
 	}
 	u.Host = plainHost(u)
@@ -119,7 +119,7 @@ func viaSide(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// plainHost returns the host of a URL in the one form that it is compared in.
+// plainHost returns the host of a URL in lower case, without the default port.
 func plainHost(u *url.URL) string {
 	host := strings.ToLower(u.Host)
 	switch port := u.Port(); {
@@ -129,10 +129,10 @@ func plainHost(u *url.URL) string {
 	return host
 }
 
-// leaves reports whether a path may lead out of where it begins. No rule is for such a URL: whoever
-// names it would have other files of the right side's server asked for, with the user's credentials.
+// leaves reports whether a path may lead out of where it begins. No rule matches such a URL: it could
+// request other files of the right side's server, with the user's credentials.
 //
-// Servers before and behind each other may undo escapes more than once, and those in Java leave out
+// If servers are behind each other, escapes may be undone more than once. Servers in Java leave out
 // what follows a semicolon.
 func leaves(p string) bool {
 	for range 4 {
@@ -146,7 +146,7 @@ func leaves(p string) bool {
 	return false
 }
 
-// unescaping undoes once the escapes that could hide a way out, beside others that may be malformed.
+// unescaping undoes, once, only the escapes that could hide a way out: others may be malformed.
 var unescaping = strings.NewReplacer("%25", "%", "%2e", ".", "%2E", ".", "%2f", "/", "%2F", "/", "%5c", `\`, "%5C", `\`, "%3b", ";", "%3B", ";")
 
 // below returns the rest of a URL's path below a rule's side, which begins with a slash or is empty.
@@ -172,8 +172,8 @@ func (v *Via) rule(u *url.URL) (r *viaRule, rest string) {
 	return nil, ""
 }
 
-// URL returns what is asked in the place of a URL, or the URL itself. User information is for the
-// host of the URL, and stays there.
+// URL returns the URL to request: the one that a rule puts in the place of u, or u itself. User
+// information of u is for its own host, so that of the right side takes its place.
 func (v *Via) URL(u *url.URL) *url.URL {
 	if v != nil {
 		v.kind(u).Store(true)
@@ -186,16 +186,16 @@ func (v *Via) URL(u *url.URL) *url.URL {
 	return at(r.to, rest, u)
 }
 
-// at returns a URL of which a side takes the place of all but the rest of the path.
+// at returns a URL with its prefix replaced by a side. rest is the rest of the path.
 func at(side *url.URL, rest string, u *url.URL) *url.URL {
 	moved := *u
 	moved.Scheme, moved.Host, moved.User = side.Scheme, side.Host, side.User
 	moved.RawPath = side.EscapedPath() + rest
-	moved.Path, _ = url.PathUnescape(moved.RawPath) // as it is of two escaped paths
+	moved.Path, _ = url.PathUnescape(moved.RawPath) // cannot fail: both parts are escaped
 	return &moved
 }
 
-// Canonical is the reverse of [Via.URL], for what a proxy writes its own URLs into.
+// Canonical is the reverse of [Via.URL], for documents into which a proxy writes its own URLs.
 func (v *Via) Canonical(u *url.URL) *url.URL {
 	if v == nil {
 		return u
@@ -220,7 +220,7 @@ func (v *Via) kind(u *url.URL) *atomic.Bool {
 	return &v.web
 }
 
-// redirect is [Via.URL] for where a server leads. What lies below a right side stays as it is.
+// redirect is [Via.URL] for the target of a redirect. A URL below a right side stays as it is.
 func (v *Via) redirect(u *url.URL) *url.URL {
 	if v == nil || slices.ContainsFunc(v.rules, func(r *viaRule) bool { _, ok := below(r.to, u); return ok }) {
 		return u
@@ -228,7 +228,7 @@ func (v *Via) redirect(u *url.URL) *url.URL {
 	return v.URL(u)
 }
 
-// Instead returns what is asked in the place of a URL, fit to be shown; "" if that is the URL itself.
+// Instead returns the URL that is requested instead, without secrets, or "" if no rule matches.
 func (v *Via) Instead(u *url.URL) string {
 	if asked := v.URL(u); asked != u {
 		return agent.Redact(asked.String())
@@ -236,8 +236,8 @@ func (v *Via) Instead(u *url.URL) string {
 	return ""
 }
 
-// Through returns what tells a URL's place from others without naming it; "" for the URL itself. What
-// one server says of its version of a file means nothing to another.
+// Through returns a hash of the server's URL that is requested instead, or "" if no rule matches. An
+// entity tag of one server means nothing to another, so records of the store have this.
 func (v *Via) Through(u *url.URL) string {
 	instead := v.Instead(u)
 	if instead == "" {
@@ -247,7 +247,8 @@ func (v *Via) Through(u *url.URL) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// Unused returns the rules that no URL was for: of those for registries, only if any was asked.
+// Unused returns the rules that matched no URL. It leaves out rules for registries if no registry was
+// asked, and rules for web servers if none was.
 func (v *Via) Unused() (rules []string) {
 	if v == nil {
 		return nil
@@ -261,8 +262,7 @@ func (v *Via) Unused() (rules []string) {
 	return rules
 }
 
-// Hint is the next step after the server that a rule names does not give what is asked, or "" without
-// a rule for the URL.
+// Hint is the next step after the server of a rule has failed, or "" if no rule matches the URL.
 func (v *Via) Hint(u *url.URL) string {
 	r, _ := v.rule(u)
 	if r == nil {

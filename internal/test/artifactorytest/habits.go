@@ -62,7 +62,7 @@ var Habits = map[string]Habit{
 			a.header.Set("Location", m.sign("/ui/login", answer{status: http.StatusOK, header: http.Header{"Content-Type": {"text/html"}}, body: []byte("<!DOCTYPE html><title>Sign in</title>")}))
 		}
 	},
-	// Who may not know whether it is there hears that who asks is not known.
+	// A user who may not know whether a file exists gets 401.
 	"hides": func(_ *Manager, _ *http.Request, a *answer) {
 		if a.status == http.StatusNotFound {
 			*a = *refusal()

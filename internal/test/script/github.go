@@ -12,7 +12,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/test/proxytest"
 )
 
-// startGitHub serves a directory as github.com over TLS, to whom uses the proxy at $GITHUB_PROXY. The
+// startGitHub serves a directory as github.com over TLS, by way of the proxy at $GITHUB_PROXY. The
 // newest release of a repository is the tag in its file latest.
 func startGitHub(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
