@@ -106,6 +106,39 @@ func TestTemplatesInLockCommand(t *testing.T) {
 	}
 }
 
+// TestHasAll has locks of all plugins of a release, and of fewer than there are.
+func TestHasAll(t *testing.T) {
+	ix, err := index.Parse([]byte("entries: [{name: a, type: source, version: v1.0.0, urls: [{url: a, platform: {os: linux, architecture: amd64}}]}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []lock.Repository
+	for _, r := range agent.DefaultRepositories("v1.14.0") {
+		all = append(all, lock.Repository{Name: r.Name, URL: r.URL})
+	}
+	for name, c := range map[string]struct {
+		repositories  []lock.Repository
+		read, plugins int
+		want          bool
+	}{
+		"all":                  {all, len(all), len(all), true},
+		"an index is not read": {all, len(all) - 1, len(all), false},
+		"a plugin less":        {all, len(all), len(all) - 1, false},
+		"a repository less":    {all[:1], 1, 1, false},
+	} {
+		o := &outdating{pinned: &lock.Lock{BotkubeVersion: "v1.14.0", Repositories: c.repositories}, current: &resolve.Current{Indexes: map[string]*index.Index{}}}
+		for _, r := range all[:c.read] {
+			o.current.Indexes[r.Name] = ix
+		}
+		for _, r := range all[:c.plugins] {
+			o.pinned.Plugins = append(o.pinned.Plugins, lock.Plugin{Repository: r.Name, Type: agent.Source, Name: "a"})
+		}
+		if o.hasAll() != c.want {
+			t.Errorf("%s: %t", name, !c.want)
+		}
+	}
+}
+
 // TestReplacementFlags has URLs that differ by platform in every way.
 func TestReplacementFlags(t *testing.T) {
 	intel, arm := agent.Platform{OS: "linux", Arch: "amd64"}, agent.Platform{OS: "linux", Arch: "arm64"}
