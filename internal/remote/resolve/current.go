@@ -150,32 +150,9 @@ func (r *Resolver) readable(ctx context.Context, c *Current, repositories []agen
 	return readable, nil
 }
 
-// currentPlugins makes a plan of the plugins of a lock that indexes still have.
+// currentPlugins completes c with the plugins of a lock that indexes still have.
 func (r *Resolver) currentPlugins(ctx context.Context, c *Current, pinned *lock.Lock, repositories []*repository) error {
-	selected, err := selectPinned(c.Indexes, pinned)
-	var found *collection
-	if err == nil {
-		found, err = collect(repositories, selected, &url.URL{Scheme: "file", Path: "/"})
-	}
-	if err == nil {
-		err = found.templates(selected, Templates{}, pinned)
-	}
-	if err == nil {
-		r.Collected(found.requests())
-		for _, repo := range repositories {
-			if err := r.schemas(ctx, []*repository{repo}, selected); err != nil {
-				repo.lock.Schemas = schemasOf(pinned, repo.Name)
-				if err := c.Fail(ctx, err, "JSON schemas of repository %s", repo.Name); err != nil {
-					return err
-				}
-			}
-		}
-		err = r.publishers(ctx, found.artifacts, true)
-	}
-	var plan *Plan
-	if err == nil {
-		plan, err = found.plan(pinned.BotkubeVersion, repositories, pinned.Platforms)
-	}
+	plan, err := r.planPinned(ctx, c, pinned, repositories)
 	if err != nil {
 		clear(c.Indexes)
 		return c.Fail(ctx, err, "plugins")
@@ -187,6 +164,35 @@ func (r *Resolver) currentPlugins(ctx context.Context, c *Current, pinned *lock.
 	}
 	c.Plan = plan
 	return nil
+}
+
+// planPinned makes a plan of the plugins of a lock that indexes still have. Schemas that cannot be
+// had are those of the lock.
+func (r *Resolver) planPinned(ctx context.Context, c *Current, pinned *lock.Lock, repositories []*repository) (*Plan, error) {
+	selected, err := selectPinned(c.Indexes, pinned)
+	if err != nil {
+		return nil, err
+	}
+	found, err := collect(repositories, selected, &url.URL{Scheme: "file", Path: "/"})
+	if err != nil {
+		return nil, err
+	}
+	if err := found.templates(selected, Templates{}, pinned); err != nil {
+		return nil, err
+	}
+	r.Collected(found.requests())
+	for _, repo := range repositories {
+		if err := r.schemas(ctx, []*repository{repo}, selected); err != nil {
+			repo.lock.Schemas = schemasOf(pinned, repo.Name)
+			if err := c.Fail(ctx, err, "JSON schemas of repository %s", repo.Name); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := r.publishers(ctx, found.artifacts, true); err != nil {
+		return nil, err
+	}
+	return found.plan(pinned.BotkubeVersion, repositories, pinned.Platforms)
 }
 
 func schemasOf(l *lock.Lock, repository string) []lock.Schema {
