@@ -129,6 +129,9 @@ type Repository struct {
 // follow applies the --via rules, unless push is set. A rule may have any name of Docker Hub.
 func (r *Repository) follow(via *transfer.Via, push bool) (err error) {
 	r.asked = r.name
+	if via == nil || push {
+		return nil
+	}
 	host, path := r.name.wire()
 	hosts := []string{host}
 	if r.name.IsDockerHub() {
@@ -136,13 +139,13 @@ func (r *Repository) follow(via *transfer.Via, push bool) (err error) {
 	}
 	for _, host := range hosts {
 		u := &url.URL{Scheme: "docker", Host: host, Path: "/" + path}
-		if asked := via.URL(u); asked != u && !push {
+		if asked := via.URL(u); asked != u {
 			r.rule = via.Hint(u)
 			r.asked, err = ParseRepository(asked.Host + asked.Path)
 			return err
 		}
 	}
-	r.unruled = via != nil && !push
+	r.unruled = true
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -79,4 +80,8 @@ func TestVia(t *testing.T) {
 	check(t, err)
 	_, err = newClient(t, registry.Config{PlainHTTP: true, Options: transfer.Options{Via: pushed}}).Repository(t.Context(), n, true)
 	check(t, err)
+	pushed.URL(&url.URL{Scheme: "docker", Host: "read.example"})
+	if len(pushed.Unused()) != 1 {
+		t.Error("a push uses a rule")
+	}
 }
