@@ -127,7 +127,7 @@ type Repository struct {
 }
 
 // follow applies the --via rules, unless push is set. A rule may have any name of Docker Hub.
-func (r *Repository) follow(via *transfer.Via, push bool) (err error) {
+func (r *Repository) follow(via *transfer.Via, push bool) error {
 	r.asked = r.name
 	if via == nil || push {
 		return nil
@@ -141,7 +141,10 @@ func (r *Repository) follow(via *transfer.Via, push bool) (err error) {
 		u := &url.URL{Scheme: "docker", Host: host, Path: "/" + path}
 		if asked := via.URL(u); asked != u {
 			r.rule = via.Hint(u)
-			r.asked, err = ParseRepository(asked.Host + asked.Path)
+			instead, err := ParseRepository(asked.Host + asked.Path)
+			if err == nil {
+				r.asked = instead
+			}
 			return err
 		}
 	}

@@ -65,7 +65,7 @@ func TestVia(t *testing.T) {
 	n, err := registry.ParseRepository("bad.example/x")
 	check(t, err)
 	_, err = c.Repository(t.Context(), n, false)
-	checkFails(t, err, fault.Usage, "the path is malformed", "--via docker://bad.example")
+	checkFails(t, err, fault.Usage, "access to x: repository", "the path is malformed", "--via docker://bad.example")
 	// A push goes to where it is said, and what no rule is for is asked itself.
 	n, err = registry.ParseRepository(host + "/own/x")
 	check(t, err)
