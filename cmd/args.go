@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
@@ -49,6 +50,18 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 		}
 		return maxArgs(len(names))(c, args)
 	}
+}
+
+// checkEmpty refuses flags whose empty value would turn a check off: it comes from a
+// variable of a shell that is not set.
+func checkEmpty(flags *pflag.FlagSet) error {
+	for _, name := range []string{"lock", "lock-digest", "against"} {
+		if f := flags.Lookup(name); f != nil && f.Changed && f.Value.String() == "" {
+			return fault.New(fault.Usage, "the value of --%s is empty, so nothing would be compared with it", name).
+				WithHint("if it comes from a variable, set that; or leave out --%s", name)
+		}
+	}
+	return nil
 }
 
 // The words of libraries for a value that is not of a flag's type.

@@ -67,6 +67,9 @@ only), 130 interrupted.`,
 		Args:          noArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			if err := checkEmpty(c.Flags()); err != nil {
+				return err
+			}
 			if err := g.checkEnvironment(c.Root()); err != nil {
 				return err
 			}
