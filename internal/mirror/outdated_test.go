@@ -90,17 +90,15 @@ func TestTemplatesInLockCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, templates := range map[string][]lock.Template{
-		"":                        {{Ref: "e.com/default"}},
-		"--no-exec-templates":     nil,
-		"--exec-template e.com/t": {{Ref: "e.com/default"}, {Ref: "e.com/t"}},
+		"":                         {{Ref: "e.com/default"}},
+		" --no-exec-templates":     nil,
+		" --exec-template e.com/t": {{Ref: "e.com/default"}, {Ref: "e.com/t"}},
 	} {
-		o := &outdating{pinned: new(lock.Lock), current: &resolve.Current{Indexes: map[string]*index.Index{"r": ix}}}
+		o := &outdating{pinned: new(lock.Lock), current: &resolve.Current{Indexes: map[string]*index.Index{"r": ix}}, found: new(Outdated)}
 		for _, version := range []string{"v1.0.0", "v1.1.0"} {
 			o.pinned.Plugins = append(o.pinned.Plugins, lock.Plugin{Repository: "r", Type: agent.Executor, Name: "exec", Version: version, Templates: templates})
 		}
-		var command []string
-		o.addTemplates(&command)
-		if got := strings.Join(command, " "); got != want {
+		if got := strings.TrimPrefix(strings.Join(o.lockCommand(), " "), "botkube-mirror lock"); got != want {
 			t.Errorf("%q, not %q", got, want)
 		}
 	}

@@ -34,8 +34,16 @@ func (o *outdating) next() {
 
 // lockCommand returns the command that pins what the lock has in the newest versions.
 func (o *outdating) lockCommand() []string {
-	command := []string{"botkube-mirror", "lock"}
-	add := func(flag, value string) { command = append(command, flag, quote(value)) }
+	command := []string{"botkube-mirror lock"}
+	// A flag is added once: plugins have several versions, and an executor the name of a source.
+	add := func(words ...string) {
+		for i, word := range words {
+			words[i] = quote(word)
+		}
+		if flag := strings.Join(words, " "); !slices.Contains(command, flag) {
+			command = append(command, flag)
+		}
+	}
 	tag := o.pinned.BotkubeVersion
 	if r := o.found.Release; r != nil && r.Newer {
 		tag = r.Version
@@ -51,16 +59,16 @@ func (o *outdating) lockCommand() []string {
 		o.addPlugins(add)
 	}
 	o.addDependencies(add)
-	o.addTemplates(&command)
+	o.addTemplates(add)
 	if im := o.pinned.AgentImage; im != nil {
 		reference := strings.Replace(im.Reference, ":"+o.pinned.BotkubeVersion, ":"+tag, 1)
 		if reference != im.Reference {
 			reference, _, _ = strings.Cut(reference, "@") // the digest is of the image before
 		}
 		if resolve.IsAgentImage(im.Reference) {
-			command = append(command, "--with-agent-image")
+			add("--with-agent-image")
 		} else {
-			command = append(command, "--with-agent-image="+quote(reference))
+			add("--with-agent-image=" + reference)
 		}
 		switch watcher := o.pinned.WatcherImage; {
 		case !chart.HasWatcher(cmp.Or(tag, chart.ImageVersion(reference))):
@@ -72,16 +80,16 @@ func (o *outdating) lockCommand() []string {
 	}
 	if c := o.pinned.Chart; c != nil {
 		if resolve.IsChart(c.URL) {
-			command = append(command, "--with-chart")
+			add("--with-chart")
 		} else {
-			command = append(command, "--with-chart="+quote(strings.TrimSuffix(c.URL, path.Base(c.URL))))
+			add("--with-chart=" + strings.TrimSuffix(c.URL, path.Base(c.URL)))
 		}
 	}
 	return command
 }
 
 // addRepositories names the repositories unless they are those of the release.
-func (o *outdating) addRepositories(tag string, add func(flag, value string)) {
+func (o *outdating) addRepositories(tag string, add func(words ...string)) {
 	if !slices.ContainsFunc(o.pinned.Repositories, func(r lock.Repository) bool { return !o.isDefault(r) }) {
 		return
 	}
@@ -117,20 +125,17 @@ func (o *outdating) successor(repository string, t agent.PluginType, name string
 }
 
 // addPlugins names the plugins of the lock. If one moved, it names the one in the new repository.
-func (o *outdating) addPlugins(add func(flag, value string)) {
-	var names []string
+func (o *outdating) addPlugins(add func(words ...string)) {
 	for _, p := range o.pinned.Plugins {
-		key, _, there := o.successor(p.Repository, p.Type, p.Name)
-		if there && !slices.Contains(names, key.String()) {
-			names = append(names, key.String())
+		if key, _, there := o.successor(p.Repository, p.Type, p.Name); there {
 			add("--plugin", key.String())
 		}
 	}
 }
 
 // addDependencies names the replaced dependencies, and notes those that the new lock cannot have.
-func (o *outdating) addDependencies(add func(flag, value string)) {
-	var done, added []string
+func (o *outdating) addDependencies(add func(words ...string)) {
+	var done []string
 	all := lock.ReplacedIn(o.pinned.Plugins)
 	for _, d := range all {
 		what := fmt.Sprintf("%s %s/%s:%s", d.Type, d.Plugin.Repository, d.Plugin.Name, d.Dependency)
@@ -139,10 +144,10 @@ func (o *outdating) addDependencies(add func(flag, value string)) {
 			continue
 		}
 		done = append(done, what)
-		version := o.newestPinned(d)
+		newest := o.newestPinned(d)
 		urls := map[agent.Platform]string{}
 		for _, other := range all {
-			if other.Plugin.Repository == d.Plugin.Repository && other.Plugin.Name == d.Plugin.Name && other.Type == d.Type && other.Dependency == d.Dependency && other.Plugin.Version == version {
+			if other.Plugin == newest && other.Type == d.Type && other.Dependency == d.Dependency {
 				urls[other.Platform] = other.URL
 			}
 		}
@@ -151,14 +156,11 @@ func (o *outdating) addDependencies(add func(flag, value string)) {
 			o.leaveOut("%s of %s: %s@%s does not need this dependency", d.Dependency, d.Plugin, key, entry.Version)
 			continue
 		case len(urls) == 0:
-			o.leaveOut("%s of %s: not replaced in the mirror's newer version %s", d.Dependency, d.Plugin, version)
+			o.leaveOut("%s of %s: not replaced in the mirror's newer version %s", d.Dependency, d.Plugin, newest.Version)
 			continue
 		}
 		for _, value := range replacementFlags(key.String()+":"+d.Dependency, urls, o.pinned.Platforms) {
-			if !slices.Contains(added, value) { // an executor and a source may have the same name
-				added = append(added, value)
-				add("--dependency", value)
-			}
+			add("--dependency", value)
 		}
 	}
 }
@@ -167,12 +169,12 @@ func (o *outdating) leaveOut(format string, args ...any) {
 	o.found.NextLeavesOut = append(o.found.NextLeavesOut, fmt.Sprintf(format, args...))
 }
 
-// newestPinned returns the newest version in the lock of the plugin that has a dependency.
-func (o *outdating) newestPinned(d lock.Replaced) string {
-	newest := d.Plugin.Version
+// newestPinned returns the plugin of a replaced dependency in the newest version that the lock has.
+func (o *outdating) newestPinned(d lock.Replaced) agent.PluginKey {
+	newest := d.Plugin
 	for _, p := range o.pinned.Plugins {
-		if p.Repository == d.Plugin.Repository && p.Type == d.Type && p.Name == d.Plugin.Name && agent.Newer(p.Version, newest) {
-			newest = p.Version
+		if p.Repository == newest.Repository && p.Type == d.Type && p.Name == newest.Name && agent.Newer(p.Version, newest.Version) {
+			newest = p.Key()
 		}
 	}
 	return newest
@@ -198,14 +200,8 @@ func replacementFlags(name string, urls map[agent.Platform]string, platforms []a
 	return values
 }
 
-// addTemplates names the templates that exec does not read by default, once for all versions.
-func (o *outdating) addTemplates(command *[]string) {
-	var added []string
-	add := func(flag ...string) {
-		if last := flag[len(flag)-1]; !slices.Contains(added, last) {
-			added, *command = append(added, last), append(*command, flag...)
-		}
-	}
+// addTemplates names the templates that exec does not read by default.
+func (o *outdating) addTemplates(add func(words ...string)) {
 	for _, p := range o.pinned.Plugins {
 		ix := o.current.Indexes[p.Repository]
 		if ix == nil {
@@ -220,7 +216,7 @@ func (o *outdating) addTemplates(command *[]string) {
 			}
 			for _, t := range p.Templates {
 				if t.Ref != e.DefaultTemplates(p.Repository) {
-					add("--exec-template", quote(t.Ref))
+					add("--exec-template", t.Ref)
 				}
 			}
 		}
