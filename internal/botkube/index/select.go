@@ -282,8 +282,8 @@ type SelectedDependency struct {
 	Replaced    string
 }
 
-// Dependencies returns what the entry's dependency directory needs on a platform, by name: its
-// own, those that only a newer entry lists, and replacements in their place.
+// Dependencies returns what the entry's dependency directory needs on a platform, by name. These are
+// its own, those that only a newer entry lists, and the replacements of either.
 func (s Selected) Dependencies(p agent.Platform) map[string]SelectedDependency {
 	all := map[string]SelectedDependency{}
 	for _, newer := range s.newer() {

@@ -16,7 +16,7 @@ import (
 type Selection struct {
 	// Platforms are all of the lock if there are none.
 	Platforms []agent.Platform
-	// Plugins are of either type, Executors and Sources of theirs. If all three are empty, every
+	// Plugins may be executors or sources. If Plugins, Executors and Sources are empty, every
 	// plugin is taken.
 	Plugins, Executors, Sources []agent.PluginKey
 	// Exclude are left out.

@@ -66,8 +66,8 @@ func (pr *pruner) all(ctx context.Context) error {
 }
 
 // sub prunes the sub-directory of a platform. If the platform was dropped, it removes all
-// that pull wrote there. It leaves alone whatever is not such a directory any more; but a
-// link in its place is an error, since it may lead to another mirror.
+// that pull wrote there. It leaves alone whatever is not such a directory any more. A
+// link in its place is an error, because it may lead to another mirror.
 func (pr *pruner) sub(ctx context.Context, sub string, dropped bool) error {
 	t, err := pr.top.Sub(sub)
 	switch {

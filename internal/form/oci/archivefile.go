@@ -180,7 +180,7 @@ func (f *ArchiveFile) isWritten(i int) bool {
 	return f.written[i]
 }
 
-// isThere reports whether the file that is there has the bytes of the archive: blobs by their
+// isThere reports whether the existing file has the bytes of the archive. It compares blobs with their
 // digests, so that the source need not be read.
 func (f *ArchiveFile) isThere(ctx context.Context) (bool, error) {
 	if !f.late {

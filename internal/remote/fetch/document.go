@@ -24,7 +24,7 @@ import (
 // Header has request header fields that prove who asks, or nothing: they go over TLS
 // only, and to no other host if the server redirects.
 //
-// With [IsOwnChecksum], the document is there, too.
+// An error for which [IsOwnChecksum] is true comes with the document.
 func (c *Client) Document(ctx context.Context, rawURL string, max int64, header http.Header) (data []byte, err error) {
 	u, err := parseWebURL(rawURL)
 	if err == nil {
@@ -94,7 +94,7 @@ func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header
 		return nil, err
 	}
 	data, err := readBounded(body, max)
-	// Artifactory makes a checksum file of whatever it has of a file: that is no word of the publisher's.
+	// Artifactory computes a checksum file from whatever it has cached, so it is not the publisher's.
 	if err == nil && strings.HasPrefix(resp.Header.Get("Content-Type"), "application/x-checksum") && c.cfg.Via.Instead(u) != "" {
 		err = unclear(errOwnChecksum, "for the publisher's checksum, make a lock where upstream is reached directly, and use it here: pull --lock FILE")
 	}
@@ -103,8 +103,8 @@ func (c *Client) readDocument(ctx context.Context, u *url.URL, max int64, header
 
 var errOwnChecksum = errors.New("the repository manager computed this checksum file itself")
 
-// IsOwnChecksum reports whether an error says that a checksum file is that of a repository manager,
-// not of the publisher.
+// IsOwnChecksum reports whether an error says that a repository manager computed a checksum file: it
+// is not the publisher's.
 func IsOwnChecksum(err error) bool { return errors.Is(err, errOwnChecksum) }
 
 func readBounded(r io.Reader, max int64) ([]byte, error) {
@@ -181,10 +181,10 @@ func (c *Client) Size(ctx context.Context, rawURL string) (int64, error) {
 	return size, nil
 }
 
-// head asks for the header fields alone. Servers that refuse that, say that there is no such
-// file, break the connection, never answer, or give no length are asked for one byte, as
-// go-getter goes on (get_http.go, GetFile). Sized says that the length matters: 0 is the
-// usual wrong one, and that of a page is not the file's.
+// head asks for the header fields alone. If the server refuses that, says that there is no
+// such file, breaks the connection, never answers or gives no length, head asks for one byte,
+// as go-getter does (get_http.go, GetFile). Sized says that the length matters: 0 is the usual
+// wrong one, and that of a page is not the file's.
 func (c *Client) head(ctx context.Context, u *url.URL, sized bool) (*transfer.Response, error) {
 	resp, err := c.do(ctx, http.MethodHead, u, nil)
 	switch {

@@ -102,7 +102,7 @@ func (w managerWorld) wantAbsent(t *testing.T) {
 	}
 }
 
-// Who is not known hears so, and is told where credentials come from.
+// Without credentials, the error says so, and the hint where they come from.
 func TestRepositoryManagerWithoutCredentials(t *testing.T) {
 	t.Parallel()
 	for _, habits := range [][]string{{"artifactory"}, {"nexus"}} {
@@ -115,8 +115,8 @@ func TestRepositoryManagerWithoutCredentials(t *testing.T) {
 	}
 }
 
-// A checksum file of a manager's own making is told from the publisher's where the manager is asked in the
-// place of upstream, and nowhere else.
+// A checksum file that a manager computed is not the publisher's, but only if a --via rule leads to the
+// manager.
 func TestRepositoryManagerMakesChecksumFiles(t *testing.T) {
 	t.Parallel()
 	w := newManagerWorld(t, "artifactory", "sums")
@@ -139,7 +139,7 @@ func TestRepositoryManagerMakesChecksumFiles(t *testing.T) {
 	}
 }
 
-// What a manager withholds, it says why.
+// If a manager withholds a file, the error has the manager's reason.
 func TestRepositoryManagerBlocks(t *testing.T) {
 	t.Parallel()
 	w := newManagerWorld(t, "artifactory", "blocks")

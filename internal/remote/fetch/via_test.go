@@ -14,7 +14,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// via has requests follow rules: pairs of what URLs begin with, and of what takes its place.
+// via sets rules, each a pair of the left and the right side.
 func via(t *testing.T, sides ...string) func(*fetch.Config) {
 	t.Helper()
 	var rules []string
@@ -26,7 +26,7 @@ func via(t *testing.T, sides ...string) func(*fetch.Config) {
 	return func(cfg *fetch.Config) { cfg.Via = v }
 }
 
-// netrc has a client know a user of a host.
+// netrc gives a client the user and the password of a host.
 func netrc(t *testing.T, server string) func(*fetch.Config) {
 	t.Helper()
 	u, err := url.Parse(server)
@@ -103,14 +103,14 @@ func TestViaRedirects(t *testing.T) {
 			t.Errorf("%s: %q was sent", name, sent)
 		}
 	}
-	// A right side that leads to the left one leads nowhere.
+	// A right side that redirects to the left side makes a circle.
 	proxy := newUpstream(t, nil, redirect("https://blocked.invalid/x"))
 	_, err := fixed(t, once, via(t, "https://blocked.invalid", proxy.URL)).client.Document(t.Context(), "https://blocked.invalid/x", 100, nil)
 	wantFault(t, err, fault.Upstream, "in a circle")
 	if hint := fault.HintOf(err); !strings.Contains(hint, "rule --via https://blocked.invalid="+proxy.URL) {
 		t.Errorf("in a circle: %s", hint)
 	}
-	// Who refuses may be where the right side leads.
+	// The host that refuses may be one to which the right side redirects.
 	storage := newUpstream(t, nil, status(403), status(403))
 	leads := newUpstream(t, nil, redirect(storage.URL+"/y"), redirect(storage.URL+"/y"))
 	_, err = fixed(t, once, via(t, "https://blocked.invalid", leads.URL)).client.Document(t.Context(), "https://blocked.invalid/x", 100, nil)
@@ -118,7 +118,7 @@ func TestViaRedirects(t *testing.T) {
 	if hint := fault.HintOf(err); strings.Contains(hint, "password") || !strings.Contains(hint, "open "+leads.URL+"/x") {
 		t.Errorf("where it leads refuses: %s", hint)
 	}
-	// What lies below a right side is no left side any more.
+	// A URL below a right side matches no rule again.
 	twice := newUpstream(t, data)
 	twice.then(redirect("/repository/y"))
 	_, err = fixed(t, via(t, twice.URL, twice.URL+"/repository")).client.Document(t.Context(), twice.URL+"/x", 100, nil)

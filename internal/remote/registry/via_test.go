@@ -66,7 +66,7 @@ func TestVia(t *testing.T) {
 	check(t, err)
 	_, err = c.Repository(t.Context(), n, false)
 	checkFails(t, err, fault.Usage, "access to x: repository", "the path is malformed", "--via docker://bad.example")
-	// A push goes to where it is said, and what no rule is for is asked itself.
+	// A push follows no rule. A registry that no rule matches is requested itself.
 	n, err = registry.ParseRepository(host + "/own/x")
 	check(t, err)
 	for _, push := range []bool{true, false} {

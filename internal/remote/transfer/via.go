@@ -15,8 +15,8 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
-// Via has the rules of --via: which URLs are requested from another server, such as a company's proxy.
-// Only requests follow the rules. Locks, outputs and the store have the original URLs. A nil Via has
+// Via has the rules of --via: which URLs are requested from another server, such as a repository
+// manager. Only requests follow the rules. Locks, outputs and the store have the original URLs. A nil Via has
 // no rules.
 type Via struct {
 	rules []*viaRule

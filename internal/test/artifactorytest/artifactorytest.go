@@ -39,7 +39,7 @@ type Manager struct {
 
 	mu     sync.Mutex
 	habits []string
-	// had has the paths of files that somebody was given.
+	// had has the paths of files that were downloaded.
 	had map[string]bool
 	// signed has what the storage host has, by the path.
 	signed map[string]*answer

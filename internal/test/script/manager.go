@@ -20,13 +20,13 @@ import (
 // internet has the hosts that a manager stands before.
 var internet = []string{"github.com", githubStorage, "charts.botkube.io", "get.helm.sh", "dl.k8s.io", "ghcr.io"}
 
-// githubStorage is where github.com sends who asks for a file.
+// githubStorage is the host to which github.com redirects requests for files.
 const githubStorage = "objects.githubusercontent.com"
 
-// managers is that of a script.
+// managers has the manager of a script.
 type managers struct{ *artifactorytest.Manager }
 
-// managersKey is its key.
+// managersKey is the key of the script's [managers].
 type managersKey struct{}
 
 // startManager starts the hosts of [internet], whose files are those of internet/HOST, and a
