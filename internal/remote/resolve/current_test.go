@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -76,5 +79,34 @@ func TestCurrentAtOnce(t *testing.T) {
 	}
 	if got := strings.Join(failed, ", "); got != "repository demo, chart" {
 		t.Errorf("these failed: %s", got)
+	}
+}
+
+// TestCurrentSchemas has a JSON schema that changes, and then is gone. One that cannot be read does not
+// count as changed.
+func TestCurrentSchemas(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, schema := filepath.Join(dir, "index.yaml"), filepath.Join(dir, "s.json")
+	check(t, os.WriteFile(file, []byte("entries: [{name: a, type: executor, version: v1, jsonSchema: {refURL: s.json}, urls: [{url: bin, platform: {os: linux, architecture: amd64}}]}]\n"), 0o600))
+	check(t, os.WriteFile(schema, []byte(`{"type": "object"}`), 0o600))
+	r, _ := newResolver(t)
+	plan, _, err := r.Select(t.Context(), Selection{Repositories: []agent.Repository{{Name: "demo", URL: file}}})
+	check(t, err)
+	pinned := plan.Lock
+	current := func() *Current {
+		t.Helper()
+		now, err := r.Current(t.Context(), pinned, nil, nil)
+		check(t, err)
+		return now
+	}
+	check(t, os.WriteFile(schema, []byte(`{"type": "array"}`), 0o600))
+	if now := current(); len(now.Failed) > 0 || now.Lock.Repositories[0].Schemas[0].SHA256 == pinned.Repositories[0].Schemas[0].SHA256 {
+		t.Errorf("%v, %v", now.Failed, now.Lock.Repositories)
+	}
+	check(t, os.Remove(schema))
+	now := current()
+	if len(now.Failed) != 1 || now.Failed[0].About != "JSON schemas of repository demo" || !slices.Equal(now.Lock.Repositories[0].Schemas, pinned.Repositories[0].Schemas) {
+		t.Errorf("%v, %v", now.Failed, now.Lock.Repositories)
 	}
 }
