@@ -60,24 +60,7 @@ func (o *outdating) lockCommand() []string {
 	}
 	o.addDependencies(add)
 	o.addTemplates(add)
-	if im := o.pinned.AgentImage; im != nil {
-		reference := strings.Replace(im.Reference, ":"+o.pinned.BotkubeVersion, ":"+tag, 1)
-		if reference != im.Reference {
-			reference, _, _ = strings.Cut(reference, "@") // the digest is of the image before
-		}
-		if resolve.IsAgentImage(im.Reference) {
-			add("--with-agent-image")
-		} else {
-			add("--with-agent-image=" + reference)
-		}
-		switch watcher := o.pinned.WatcherImage; {
-		case !chart.HasWatcher(cmp.Or(tag, chart.ImageVersion(reference))):
-		case watcher == nil:
-			add("--watcher-image", "none")
-		case !resolve.IsAgentImage(im.Reference) || !chart.IsWatcherImage(watcher.Reference):
-			add("--watcher-image", watcher.Reference)
-		}
-	}
+	o.addImages(tag, add)
 	if c := o.pinned.Chart; c != nil {
 		if resolve.IsChart(c.URL) {
 			add("--with-chart")
@@ -86,6 +69,30 @@ func (o *outdating) lockCommand() []string {
 		}
 	}
 	return command
+}
+
+// addImages names the images of the lock. That of the agent is of the new release.
+func (o *outdating) addImages(tag string, add func(words ...string)) {
+	im := o.pinned.AgentImage
+	if im == nil {
+		return
+	}
+	reference := strings.Replace(im.Reference, ":"+o.pinned.BotkubeVersion, ":"+tag, 1)
+	if reference != im.Reference {
+		reference, _, _ = strings.Cut(reference, "@") // the digest is of the image before
+	}
+	if resolve.IsAgentImage(im.Reference) {
+		add("--with-agent-image")
+	} else {
+		add("--with-agent-image=" + reference)
+	}
+	switch watcher := o.pinned.WatcherImage; {
+	case !chart.HasWatcher(cmp.Or(tag, chart.ImageVersion(reference))):
+	case watcher == nil:
+		add("--watcher-image", "none")
+	case !resolve.IsAgentImage(im.Reference) || !chart.IsWatcherImage(watcher.Reference):
+		add("--watcher-image", watcher.Reference)
+	}
 }
 
 // addRepositories names the repositories unless they are those of the release.
