@@ -1,9 +1,11 @@
 package cmd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,6 +13,9 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicfile"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
 )
@@ -39,7 +44,7 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 				return err
 			}
 			if file != "-" {
-				if err := atomicfile.Check(file); err != nil {
+				if err := checkLockFile(file); err != nil {
 					return err
 				}
 				o.Replaces = file
@@ -76,6 +81,26 @@ pin them. FILE is ` + defaultLock + ` by default; - is standard output.`,
 	net.register(c)
 	net.transfer.registerMaxSize(c)
 	return c
+}
+
+// checkLockFile refuses a place that a lock cannot be written to. A file that is no lock
+// stays: it was named by mistake, such as a bundle or Helm values. A lock with git's marks
+// of a conflict is still one.
+func checkLockFile(file string) error {
+	if strings.HasPrefix(file, form.RegistryPrefix) {
+		return fault.New(fault.Usage, "a lock is written to a file, not to %s", file).WithHint("name a file, or - for standard output")
+	}
+	if err := atomicfile.Check(file); err != nil {
+		return err
+	}
+	data, err := disk.ReadRegular(file, lock.MaxSize)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && (len(data) == 0 || bytes.Contains(data, []byte(`"schemaVersion"`))) {
+		return nil
+	}
+	if err != nil && fault.KindOf(err) != fault.Integrity {
+		return fault.New(fault.Usage, "the output %s is there already, and cannot be read: %w", file, err).WithHint("make it readable, or name another file for the lock")
+	}
+	return fault.New(fault.Usage, "the output %s is there already, and is no lock", file).WithHint("name another file for the lock, or move this one away")
 }
 
 // writeFile replaces a file by a whole one, or leaves it as it is.
