@@ -259,7 +259,7 @@ func TestPullRefusals(t *testing.T) {
 		"no room":     {PullOptions{WriteOptions: w.outputs(t.TempDir()), Selection: resolve.Selection{Members: resolve.Members{Chart: resolve.Default}}}, fault.Usage, "only be put into a bundle"},
 		"no upstream": {PullOptions{WriteOptions: w.outputs(filepath.Join(t.TempDir(), "x"))}, fault.Usage, "neither a Botkube version nor a repository"},
 		"no plugin":   {PullOptions{WriteOptions: w.outputs(filepath.Join(t.TempDir(), "x")), Selection: w.selection("nope")}, fault.Usage, `repository demo has no plugin "nope"`},
-		"no lock":     {PullOptions{WriteOptions: w.outputs(filepath.Join(t.TempDir(), "x")), Selection: resolve.Selection{Lock: t.TempDir()}}, fault.Integrity, "reading the lock"},
+		"no lock":     {PullOptions{WriteOptions: w.outputs(filepath.Join(t.TempDir(), "x")), Selection: resolve.Selection{Lock: t.TempDir()}}, fault.Usage, "reading the lock"},
 	} {
 		if _, err := w.Pull(t.Context(), test.o); fault.KindOf(err) != test.kind || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: %v", name, err)

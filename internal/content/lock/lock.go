@@ -285,16 +285,12 @@ func Parse(data []byte) (*Lock, error) {
 	return l, nil
 }
 
-// ReadFile reads a lock. One that is damaged is an error of kind [fault.Integrity], and so
-// is anything but a regular file.
+// ReadFile reads a lock. One that is damaged is an error of kind [fault.Integrity]; what
+// cannot be read, or is no regular file, is one of kind [fault.Usage].
 func ReadFile(file string) (*Lock, error) {
 	data, err := disk.ReadRegular(file, MaxSize)
 	if err != nil {
-		kind := fault.Usage
-		if fault.KindOf(err) == fault.Integrity {
-			kind = fault.Integrity
-		}
-		return nil, fault.New(kind, "reading the lock: %s: %w", file, err).WithHint("name a file that the command lock wrote")
+		return nil, fault.New(fault.Usage, "reading the lock: %s: %w", file, err).WithHint("name a file that the command lock wrote")
 	}
 	return ParseNamed(data, file)
 }
