@@ -11,19 +11,6 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
-// checkCompletionArgs gives cobra's own command the argument errors of this program.
-func checkCompletionArgs(root *cobra.Command) {
-	for _, c := range root.Commands() {
-		if c.Name() != "completion" {
-			continue
-		}
-		c.Args, c.RunE = noArgs, root.RunE
-		for _, shell := range c.Commands() {
-			shell.Args = noArgs
-		}
-	}
-}
-
 // noArgs and maxArgs add to cobra's validators a hint.
 func noArgs(c *cobra.Command, args []string) error { return maxArgs(0)(c, args) }
 

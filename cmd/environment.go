@@ -26,7 +26,7 @@ var serviceVariable = lazyregexp.New(`_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|
 
 // checkEnvironment refuses variables BOTKUBE_MIRROR_… of no flag: they would have no effect.
 func (g *global) checkEnvironment(root *cobra.Command) error {
-	known := flagVariables(root)
+	known := append(flagVariables(root), completionVariables...)
 	for _, setting := range g.env.Environ {
 		name, value, _ := strings.Cut(setting, "=")
 		flag, ok := strings.CutPrefix(name, envPrefix)

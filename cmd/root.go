@@ -67,6 +67,9 @@ only), 130 interrupted.`,
 		Args:          noArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			if g.isCompletion(c) {
+				return nil
+			}
 			if err := checkEmpty(c.Flags()); err != nil {
 				return err
 			}
@@ -99,8 +102,7 @@ only), 130 interrupted.`,
 	flags.StringVar(&g.logFormat, "log-format", g.logFormat, "form of what is told on standard error: text or json")
 	flags.BoolVar(&g.noProgress, "no-progress", false, "draw no progress bar")
 	root.AddCommand(pullCommand(g), lockCommand(g), listCommand(g), diffCommand(g), outdatedCommand(g), unpackCommand(g), pushCommand(g), verifyCommand(g), serveCommand(g), valuesCommand(g), pruneCommand(g), schemaCommand(g), versionCommand(g))
-	root.InitDefaultCompletionCmd()
-	checkCompletionArgs(root)
+	g.addCompletion(root)
 	return root
 }
 
