@@ -33,6 +33,7 @@ var constraints = map[string]configfile.Constraints{
 	"retries":    {Min: 0, Max: 1000},
 	"seeder":     {Expects: "OS/ARCH=FILE or none, or a mapping of platforms to files", Pattern: `^(none|[a-z0-9_]+/[a-z0-9_]+=.+)$`, Separators: []string{"="}},
 	"skip":       {Expects: partNames(" or "), Pattern: several("(" + partNames("|") + ")")},
+	"tag":        {Expects: "a tag of a registry", Pattern: several(`[A-Za-z0-9_][A-Za-z0-9._-]{0,127}`)},
 	"via":        {Expects: "PREFIX=PREFIX, or a mapping of prefixes to prefixes", Pattern: `^[^=]+=.+$`, Separators: []string{"="}},
 
 	// Of values.

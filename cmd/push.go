@@ -19,26 +19,32 @@ func pushCommand(g *global) *cobra.Command {
 	var img imageFlags
 	var net networkFlags
 	var source registryFlags
-	var skip []string
+	var skip, tags []string
 	var o mirror.PushOptions
 	c := &cobra.Command{
 		Use:   "push BUNDLE REGISTRY/PREFIX",
 		Short: "Publish a bundle's content in a registry",
-		Long: `Publish what a bundle holds below REGISTRY/PREFIX, tagged with the Botkube version:
+		Long: `Publish what a bundle holds below REGISTRY/PREFIX, tagged with the Botkube version
+or with --tag:
 
   PREFIX/botkube-plugins          image to mount, or to seed a volume from
   PREFIX/botkube-plugins-bundle   the bundle itself, for unpack docker://…
   PREFIX/botkube                  the agent's image, if the bundle has it
   PREFIX/charts/botkube           the Helm chart, if the bundle has it; see --chart-path
 
+--tag is for the image and the bundle. The agent's image keeps its tag, and the
+chart has its version, with and without v: Helm asks for the one that you name.
+
 BUNDLE is as for unpack. What the registry has is not sent again. Credentials are
 those of docker login.`,
 		Example: `  botkube-mirror push bundle.tar registry.example.com/mirror
   botkube-mirror push bundle.tar registry.example.com/mirror --skip image --ca-file ca.pem
+  botkube-mirror push bundle.tar registry.example.com/mirror --tag v1.14.0-team-a --tag team-a
   botkube-mirror push docker://registry.example.com/mirror/botkube-plugins-bundle:v1.14.0 other.example.com/mirror`,
 		Args: exactArgs("BUNDLE", "REGISTRY/PREFIX"),
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			o.Source, o.Prefix, o.Image.Mount = args[0], args[1], img.mount
+			o.Tags = commaSeparated(tags)
 			if o.Selection, err = sub.options(); err != nil {
 				return err
 			}
@@ -64,6 +70,7 @@ those of docker login.`,
 	img.register(c)
 	const read = "the registry that is read (docker://)"
 	source.register(c, "source-", read, ", for "+read)
+	c.Flags().StringArrayVar(&tags, "tag", nil, "`TAG` of the image and the bundle, in the place of the Botkube version; repeatable, or several with commas")
 	c.Flags().StringArrayVar(&skip, "skip", nil, "`PART` to leave out: image, bundle, agent-image, watcher-image or chart; repeatable, or several with commas")
 	c.Flags().StringVar(&o.ChartPath, "chart-path", push.DefaultChartPath, "`PATH` below PREFIX of the Helm chart; for registries whose names have two levels only: botkube-chart")
 	c.Flags().BoolVar(&o.Force, "force", false, "replace tags that have other content, and send again what a registry has lost of the others")
@@ -101,6 +108,9 @@ func pushSummary(r *push.Result, o mirror.PushOptions) string {
 			state = "was there"
 		}
 		fmt.Fprintf(&out, "%s@%s (%s, %s)\n", p.Reference, p.Digest, size(p.Size), state)
+		if len(p.Tags) > 1 {
+			fmt.Fprintf(&out, "  also tagged %s\n", strings.Join(p.Tags[1:], ", "))
+		}
 		out.WriteString(image.MountOnlyNote(p.MountOnly))
 	}
 	for _, part := range r.Absent {

@@ -2,11 +2,14 @@ package mirror
 
 import (
 	"context"
+	"os"
+	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/push"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
 
 // PushOptions say what [Session.Push] does.
@@ -24,9 +27,12 @@ func (s *Session) Push(ctx context.Context, o PushOptions) (*push.Result, error)
 	if err := push.CheckMount(o.Image.Mount); err != nil {
 		return nil, err
 	}
+	if err := o.Options.Check(); err != nil {
+		return nil, o.adviseOrder(err)
+	}
 	src, err := s.openSource(ctx, o.Source)
 	if err != nil {
-		return nil, err
+		return nil, o.adviseOrder(err)
 	}
 	defer src.close()
 	if src.Blobs == nil {
@@ -47,6 +53,27 @@ func (s *Session) Push(ctx context.Context, o PushOptions) (*push.Result, error)
 	}
 	result.Source = o.Source
 	return result, nil
+}
+
+// adviseOrder says what to write if the arguments have changed places.
+func (o PushOptions) adviseOrder(err error) error {
+	if fault.KindOf(err) != fault.Usage || exists(o.Source) {
+		return err
+	}
+	in, isBundle := strings.CutPrefix(o.Prefix, form.RegistryPrefix)
+	if isBundle {
+		ref, err := registry.ParseReference(in)
+		isBundle = err == nil && ref.Identifier() != ""
+	}
+	if !isBundle && !exists(o.Prefix) {
+		return err
+	}
+	return fault.New(fault.Usage, "%w", err).WithHint("the bundle comes first, the registry after it: botkube-mirror push %s %s", o.Prefix, o.Source)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func (s *Session) pushObserver() push.Observer {

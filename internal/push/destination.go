@@ -3,6 +3,7 @@ package push
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -14,45 +15,74 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
 
-// destination is a tag of a repository that a part goes to.
+// destination is a repository that a part goes to, and the tags that it gets there.
 type destination struct {
 	part Part
 	repo *registry.Repository
-	tag  string
-	// there is the digest that the tag has, if it is there.
-	there  lock.SHA256
-	exists bool
-	// top is the document that gets the tag; of the image, once it is made.
+	tags []tag
+	// top is the document that gets the tags; of the image, once it is made.
 	top bundle.Document
 }
 
-func (d *destination) String() string { return d.repo.Name().String() + ":" + d.tag }
+// tag is a tag of a repository, and the digest that it has now; nil if it is not there.
+type tag struct {
+	name  string
+	there *lock.SHA256
+}
 
-// has reports whether the tag is there and has a digest. What it names is there
-// too then, for a registry takes no manifest before that.
-func (d *destination) has(digest lock.SHA256) bool { return d.exists && d.there == digest }
+func (t tag) has(digest lock.SHA256) bool { return t.there != nil && *t.there == digest }
 
-// keeps reports whether a tag must not change.
-func (p *push) keeps(to *destination) bool { return to.exists && !p.options.Force }
+func (d *destination) String() string { return d.reference(d.tags[0]) }
 
-// checkTag refuses to give a tag that is there another content.
-func (p *push) checkTag(to *destination, digest lock.SHA256) error {
-	if !p.keeps(to) || to.has(digest) {
-		return nil
+func (d *destination) reference(t tag) string { return d.repo.Name().String() + ":" + t.name }
+
+// has reports whether a tag has a digest. What it names is there too then, for a registry
+// takes no manifest before that.
+func (d *destination) has(digest lock.SHA256) bool {
+	return slices.ContainsFunc(d.tags, func(t tag) bool { return t.has(digest) })
+}
+
+// complete reports whether every tag has a digest.
+func (d *destination) complete(digest lock.SHA256) bool {
+	return !slices.ContainsFunc(d.tags, func(t tag) bool { return !t.has(digest) })
+}
+
+// occupied returns the first tag that is there.
+func (d *destination) occupied() (tag, bool) {
+	i := slices.IndexFunc(d.tags, func(t tag) bool { return t.there != nil })
+	if i < 0 {
+		return tag{}, false
 	}
-	return p.otherContent(to, fmt.Sprintf("it is sha256:%s, but would be sha256:%s", to.there, digest))
+	return d.tags[i], true
+}
+
+// keeps reports whether a tag is there that must not change.
+func (p *push) keeps(to *destination) bool {
+	_, occupied := to.occupied()
+	return occupied && !p.options.Force
+}
+
+// checkTags refuses to give a tag that is there another content.
+func (p *push) checkTags(to *destination, digest lock.SHA256) error {
+	for _, t := range to.tags {
+		if t.there != nil && !t.has(digest) && !p.options.Force {
+			return p.otherContent(to, t, fmt.Sprintf("it is sha256:%s, but would be sha256:%s", t.there, digest))
+		}
+	}
+	return nil
 }
 
 // otherContent is the error of a tag that has other content.
-func (p *push) otherContent(to *destination, differs string) error {
+func (p *push) otherContent(to *destination, t tag, differs string) error {
+	at := to.reference(t)
 	hint := fmt.Sprintf("--force replaces it, --skip %s leaves it as it is", to.part)
 	switch to.part {
 	case Bundle:
-		hint = fmt.Sprintf("see what differs: botkube-mirror diff %s%s %s; --force replaces it", form.RegistryPrefix, to, p.Name)
+		hint = fmt.Sprintf("see what differs: botkube-mirror diff %s%s %s; --force replaces it", form.RegistryPrefix, at, p.Name)
 	case Image:
 		hint = "the lock, the mount or the program in it differs (every version of botkube-mirror is another program); --force replaces it, --skip image leaves it as it is"
 	}
-	return fault.New(fault.Integrity, "%s is there already, with other content: %s", to, differs).WithHint("%s", hint)
+	return fault.New(fault.Integrity, "%s is there already, with other content: %s", at, differs).WithHint("%s", hint)
 }
 
 type refused struct {
@@ -95,31 +125,38 @@ func (p *push) prepare(ctx context.Context) error {
 	return nil
 }
 
-// ask finds out what a part's tag has, and whether it can be pushed if it has
+// ask finds out what a part's tags have, and whether it can be pushed if one has
 // nothing yet, or something else.
 func (p *push) ask(ctx context.Context, part Part, name registry.Name) (*destination, error) {
-	to := &destination{part: part, tag: p.tagOf(part)}
+	to := &destination{part: part}
 	var err error
 	if to.repo, err = p.Registry.Repository(ctx, name, true); err != nil {
 		return nil, err
 	}
-	there, err := to.repo.Manifest(ctx, to.tag)
-	switch {
-	case err == nil:
-		to.there, to.exists = there.Digest, true
-	case !registry.IsNotFound(err):
-		return nil, err
+	free := false
+	for _, name := range p.tagsOf(part) {
+		t := tag{name: name}
+		there, err := to.repo.Manifest(ctx, name)
+		switch {
+		case err == nil:
+			t.there = &there.Digest
+		case !registry.IsNotFound(err):
+			return nil, err
+		default:
+			free = true
+		}
+		to.tags = append(to.tags, t)
 	}
 	if part != Image { // its digest is known once it is made
 		if to.top, _, err = p.documents(part); err != nil {
 			return nil, err
 		}
 		digest := to.top.Blob().SHA256
-		if err := p.checkTag(to, digest); err != nil || to.has(digest) {
+		if err := p.checkTags(to, digest); err != nil || to.complete(digest) {
 			return to, err
 		}
 	}
-	if p.keeps(to) {
+	if !free && !p.options.Force {
 		return to, nil
 	}
 	return to, to.repo.CheckPush(ctx)

@@ -90,9 +90,6 @@ func (o Options) path(part Part) string {
 
 // repositories returns where parts go, and refuses what cannot be.
 func (o Options) repositories(parts []Part) (map[Part]registry.Name, error) {
-	if err := o.checkChartPath(); err != nil {
-		return nil, err
-	}
 	names := map[Part]registry.Name{}
 	for _, part := range parts {
 		name, err := below(o.Prefix, o.path(part))
@@ -105,6 +102,26 @@ func (o Options) repositories(parts []Part) (map[Part]registry.Name, error) {
 		names[part] = name
 	}
 	return names, nil
+}
+
+// Check refuses what cannot be asked for, whatever is published. It makes tags unique.
+func (o *Options) Check() error {
+	if o.Prefix == "" {
+		return fault.New(fault.Usage, "the registry to publish in, REGISTRY/PREFIX, is empty").
+			WithHint("name it, for example registry.example.com/mirror; if it comes from a variable, set that")
+	}
+	var tags []string
+	for _, tag := range o.Tags {
+		if !lock.IsTag(tag) {
+			return fault.New(fault.Usage, "--tag %.200q is not a tag of a registry", tag).
+				WithHint("a tag has 1 to 128 letters, digits, underscores, full stops and hyphens, and begins with a letter, a digit or an underscore")
+		}
+		if !slices.Contains(tags, tag) {
+			tags = append(tags, tag)
+		}
+	}
+	o.Tags = tags
+	return o.checkChartPath()
 }
 
 // checkChartPath refuses a path that cannot be the chart's, whatever this push

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
 )
 
 func TestRepositories(t *testing.T) {
@@ -23,8 +24,14 @@ func TestRepositories(t *testing.T) {
 		{"registry-1.docker.io/acme", "", "USER/NAME", "--chart-path botkube-chart"},
 		{"docker.io/acme/mirror", "x", "USER/NAME", "docker.io/USER"},
 		{"docker.io", "x", "USER/NAME", "docker.io/USER"},
+		{"", "", "REGISTRY/PREFIX, is empty", "if it comes from a variable, set that"},
 	} {
-		names, err := Options{Prefix: test.prefix, ChartPath: test.chart}.repositories(Parts)
+		o := Options{Prefix: test.prefix, ChartPath: test.chart}
+		var names map[Part]registry.Name
+		err := o.Check()
+		if err == nil {
+			names, err = o.repositories(Parts)
+		}
 		switch {
 		case test.says == "" && (err != nil || len(names) != len(Parts)):
 			t.Errorf("%+v: %v", test, err)

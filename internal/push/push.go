@@ -23,6 +23,8 @@ type Options struct {
 	Prefix string
 	// ChartPath is where below the prefix the chart is; empty means [DefaultChartPath].
 	ChartPath string
+	// Tags are those of the image and the bundle; none means the Botkube version.
+	Tags []string
 	// Skip leaves parts out.
 	Skip []Part
 	// Force moves tags that have other content.
@@ -53,10 +55,11 @@ type Result struct {
 // PartResult is one part in the registry.
 type PartResult struct {
 	Part Part `json:"part"`
-	// Reference has the tag.
-	Reference string `json:"reference"`
-	Digest    string `json:"digest"`
-	// Changed says whether the tag was set: it was not there, or had other content.
+	// Reference has the first of the tags.
+	Reference string   `json:"reference"`
+	Tags      []string `json:"tags"`
+	Digest    string   `json:"digest"`
+	// Changed says whether a tag was set: it was not there, or had other content.
 	Changed bool `json:"changed"`
 	// Size is that of all blobs, in bytes.
 	Size int64 `json:"size"`
@@ -161,20 +164,42 @@ func (p *push) choose() (absent []Part) {
 	return absent
 }
 
-// tagOf returns the tag of a part: the Botkube version, but for a chart its own
-// version, for Helm looks for that, and for the agent's image the one that it had. The
-// watcher's has the same tag upstream for many versions of Botkube.
-func (p *push) tagOf(part Part) string {
+// tagsOf returns the tags of a part. The agent's image keeps the one that it has upstream, a chart
+// is tagged with its version, and the watcher's image with the Botkube version, for upstream's tag
+// is the same in many of them: so charts, Helm and the command values find them. The rest gets the
+// tags that the user names, or the Botkube version.
+func (p *push) tagsOf(part Part) []string {
 	switch part {
 	case AgentImage:
 		if tag := AgentTag(p.Lock); tag != "" {
-			return tag
+			return []string{tag}
 		}
 	case Chart:
-		return strings.ReplaceAll(p.Lock.Chart.Version, "+", "_")
+		return chartTags(p.Lock.Chart.Version)
+	case Image, Bundle:
+		if len(p.options.Tags) > 0 {
+			return p.options.Tags
+		}
 	}
-	return p.bundle.Tag
+	return []string{p.bundle.Tag}
 }
+
+// chartTags returns a chart's version as Helm writes it in tags, and the same with or without v:
+// Helm asks for the very tag that a user names, and finds the newest among those without only.
+func chartTags(version string) []string {
+	tag := strings.ReplaceAll(version, "+", "_")
+	number, had := strings.CutPrefix(tag, "v")
+	other := number
+	if !had {
+		other = "v" + tag
+	}
+	if !startsWithDigit(number) || !lock.IsTag(other) {
+		return []string{tag}
+	}
+	return []string{tag, other}
+}
+
+func startsWithDigit(s string) bool { return s != "" && s[0] >= '0' && s[0] <= '9' }
 
 // documents returns the document of a part that gets the tag, and those below it. Of the
 // image, there are none before it is made.
@@ -196,14 +221,16 @@ func (p *push) tag(ctx context.Context, part Part, uploaded *PartResult) error {
 	to := p.destinations[part]
 	digest := lock.Sum(to.top.Data)
 	uploaded.Digest = digest.OCI()
-	if to.has(digest) {
-		return nil
+	for _, t := range to.tags {
+		if t.has(digest) {
+			continue
+		}
+		uploaded.Changed = true
+		if err := to.repo.PutManifest(ctx, t.name, to.top.MediaType, to.top.Data); err != nil {
+			return err
+		}
+		p.Observer.Tagged(to.reference(t))
 	}
-	uploaded.Changed = true
-	if err := to.repo.PutManifest(ctx, to.tag, to.top.MediaType, to.top.Data); err != nil {
-		return err
-	}
-	p.Observer.Tagged(to.String())
 	return nil
 }
 

@@ -208,6 +208,59 @@ func TestOtherContent(t *testing.T) {
 	}
 }
 
+// TestTags gives the image and the bundle several tags. One that has other content is refused
+// before anything is sent; those that are missing are added without an upload.
+func TestTags(t *testing.T) {
+	t.Parallel()
+	p, seen, host := pusherTo(t, nil)
+	src := sourceOf(t, program)
+	o := Options{Prefix: host, Tags: []string{"team-a", "team-a", "v1"}}
+	if err := o.Check(); err != nil {
+		t.Fatal(err)
+	}
+	push := func(src Source) (*Result, error) {
+		seen.tagged, seen.uploaded, seen.requests = nil, 0, nil
+		return p.Push(t.Context(), src, o)
+	}
+	result, err := push(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, bundle := host+"/botkube-plugins:", host+"/botkube-plugins-bundle:"
+	if want := []string{image + "team-a", image + "v1", bundle + "team-a", bundle + "v1"}; !slices.Equal(seen.tagged, want) ||
+		result.Parts[1].Reference != bundle+"team-a" || !slices.Equal(result.Parts[1].Tags, o.Tags) {
+		t.Errorf("tagged %q: %+v", seen.tagged, result.Parts)
+	}
+	o.Tags = []string{"v2", "team-a"}
+	if result, err = push(src); err != nil || seen.uploaded != 0 || !result.Parts[0].Changed || !slices.Equal(seen.tagged, []string{image + "v2", bundle + "v2"}) {
+		t.Errorf("one more: %+v, %v, %+v", result, err, seen)
+	}
+	o.Tags = []string{"v3", "v1"}
+	_, err = push(sourceOf(t, program+"exit 1\n"))
+	if fault.KindOf(err) != fault.Integrity || !strings.Contains(err.Error(), bundle+"v1 is there already, with other content") ||
+		slices.ContainsFunc(seen.requests, func(r string) bool { return strings.HasPrefix(r, "PUT ") }) {
+		t.Errorf("other content: %v, %q", err, seen.requests)
+	}
+	for _, tag := range []string{"", ".a", "a/b", "a b", "a:b", strings.Repeat("a", 129)} {
+		o.Tags = []string{tag}
+		if err := o.Check(); fault.KindOf(err) != fault.Usage || fault.HintOf(err) == "" {
+			t.Errorf("%q: %v", tag, err)
+		}
+	}
+}
+
+func TestChartTags(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[string][]string{
+		"1.14.0": {"1.14.0", "v1.14.0"}, "v1.14.0": {"v1.14.0", "1.14.0"}, "v1.14.0+a.1": {"v1.14.0_a.1", "1.14.0_a.1"},
+		"version": {"version"}, "v": {"v"}, strings.Repeat("1", 128): {strings.Repeat("1", 128)},
+	} {
+		if got := chartTags(version); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", version, got, want)
+		}
+	}
+}
+
 // TestRefused asks all repositories before anything is sent, and names those that are
 // refused.
 func TestRefused(t *testing.T) {

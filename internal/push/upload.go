@@ -29,6 +29,9 @@ type uploader struct {
 func (p *push) upload(ctx context.Context, part Part) (PartResult, error) {
 	u := &uploader{push: p, destination: p.destinations[part]}
 	uploaded := PartResult{Part: part, Reference: u.String()}
+	for _, t := range u.tags {
+		uploaded.Tags = append(uploaded.Tags, t.name)
+	}
 	var err error
 	if part == Image {
 		uploaded.Size, uploaded.MountOnly, err = u.sendImage(ctx)
@@ -147,14 +150,15 @@ func (s imageSink) Blob(ctx context.Context, b lock.Blob, open func() (blob.File
 	if err != nil || there {
 		return err
 	}
-	return s.otherContent(s.destination, "it lacks "+b.SHA256.OCI())
+	t, _ := s.occupied()
+	return s.otherContent(s.destination, t, "it lacks "+b.SHA256.OCI())
 }
 
 // Manifest uploads a manifest. The index, which comes last, gets the tag later.
 func (s imageSink) Manifest(ctx context.Context, m image.Manifest) error {
 	if m.Platform == nil {
 		s.top = bundle.Document{MediaType: m.MediaType, Data: m.Data}
-		if err := s.checkTag(s.destination, m.SHA256); err != nil {
+		if err := s.checkTags(s.destination, m.SHA256); err != nil {
 			return err
 		}
 	}

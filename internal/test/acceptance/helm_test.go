@@ -9,10 +9,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"helm.sh/helm/v3/pkg/action"
+	"helm.sh/helm/v3/pkg/cli"
 	helmregistry "helm.sh/helm/v3/pkg/registry"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
@@ -39,15 +42,35 @@ func TestHelmPullsChart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := client.Pull(fmt.Sprintf("%s/mirror/charts/botkube:%s", target.Host, version))
-	if err != nil {
-		t.Fatal(err)
+	repository := target.Host + "/mirror/charts/botkube"
+	for _, tag := range []string{version, Version} {
+		got, err := client.Pull(repository + ":" + tag)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got.Chart.Data, chart) {
+			t.Errorf("Helm pulled a chart of %d bytes that is not the one of %d", len(got.Chart.Data), len(chart))
+		}
+		if m := got.Chart.Meta; m.Name != "botkube" || m.Version != version || m.Description != "Controller for the Botkube Slack app" {
+			t.Errorf("Helm reads of the chart %+v", m)
+		}
 	}
-	if !bytes.Equal(got.Chart.Data, chart) {
-		t.Errorf("Helm pulled a chart of %d bytes that is not the one of %d", len(got.Chart.Data), len(chart))
-	}
-	if m := got.Chart.Meta; m.Name != "botkube" || m.Version != version || m.Description != "Controller for the Botkube Slack app" {
-		t.Errorf("Helm reads of the chart %+v", m)
+
+	// helm pull asks for the tag that --version names, and without one for the newest that it takes for a version.
+	for _, asked := range []string{version, Version, ""} {
+		pull := action.NewPullWithOpts(action.WithConfig(&action.Configuration{RegistryClient: client}))
+		pull.Settings, pull.DestDir, pull.Version, pull.PlainHTTP = cli.New(), tempDir(t), asked, true
+		if out, err := pull.Run("oci://" + repository); err != nil {
+			t.Errorf("helm pull --version %q: %v\n%s", asked, err, out)
+			continue
+		}
+		files, err := os.ReadDir(pull.DestDir)
+		if err != nil || len(files) != 1 {
+			t.Fatal(files, err)
+		}
+		if got, err := os.ReadFile(filepath.Join(pull.DestDir, files[0].Name())); err != nil || !bytes.Equal(got, chart) {
+			t.Errorf("helm pull --version %q wrote another chart: %v", asked, err)
+		}
 	}
 }
 
