@@ -14,8 +14,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
-	"github.com/aws/smithy-go"
 	"golang.org/x/oauth2"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
@@ -100,16 +98,15 @@ func (o *objects) ask(ctx context.Context, u *url.URL, header http.Header) (*tra
 // that server was shown other credentials, and may repeat them.
 func (o *objects) unknown(err error) error {
 	missing := fault.New(fault.Upstream, "there are no credentials for %s", o.store).WithHint("%s", credentialsHint(o.store))
-	// If nothing else has credentials, AWS's SDK asks the metadata service of EC2, which is at
-	// an address that other machines do not have.
-	if e, ok := errors.AsType[*smithy.OperationError](err); ok && e.ServiceID == imds.ServiceID {
+	if errors.Is(err, errNoCredentials) {
 		return missing
 	}
-	if e, ok := errors.AsType[interface {
-		error
-		HTTPStatusCode() int
-	}](err); ok && e.HTTPStatusCode() >= http.StatusMultipleChoices { // 0: there was no answer
-		return transfer.NewRefusal(o.store, e.HTTPStatusCode(), nil)
+	if e, ok := errors.AsType[*refusedCredentials](err); ok {
+		return transfer.NewRefusal(o.store, e.status, nil)
+	}
+	if e, ok := errors.AsType[*unusableProfile](err); ok {
+		return fault.New(fault.Upstream, "%w: %w", missing, err).
+			WithHint(`have AWS's tools give them: eval "$(aws configure export-credentials --profile %s --format env)"; or: %s`, transfer.Printable(e.profile, 100), fault.HintOf(missing))
 	}
 	if e, ok := errors.AsType[*oauth2.RetrieveError](err); ok && e.Response != nil {
 		return transfer.NewRefusal(o.store, e.Response.StatusCode, e.Response.Header)

@@ -3,21 +3,18 @@ package fetch
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/xml"
 	"errors"
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
+	"os"
 	"strings"
-	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/config"
-	awscredentials "github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/smithy-go/logging"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+	"github.com/minio/minio-go/v7/pkg/signer"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
@@ -82,46 +79,41 @@ type s3Bucket struct {
 	s3Place
 	// server is where the bucket is, or the path of the bucket if it has no host of its own.
 	server url.URL
-	// credentials find out who asks, and remember it.
-	credentials aws.CredentialsProvider
+	// who finds out who asks.
+	who func(context.Context) (credentials.Value, error)
 }
 
 // openS3 finds out what a URL names (go-getter get_s3.go), and who asks: by the
-// credentials of the URL, or by whatever AWS's SDK finds.
-func (c *Client) openS3(ctx context.Context, u *url.URL) (*objects, error) {
+// credentials of the URL, or by those that AWS's tools find.
+func (c *Client) openS3(_ context.Context, u *url.URL) (*objects, error) {
 	place, err := parseS3(u)
 	if err != nil {
 		return nil, transfer.Permanent(err)
 	}
-	q := u.Query()
-	options := []func(*config.LoadOptions) error{
-		config.WithHTTPClient(c.awsHTTP()),
-		config.WithLogger(logging.Nop{}), // it would write to standard error
-	}
-	if profile := q.Get("aws_profile"); profile != "" {
-		options = append(options, config.WithSharedConfigProfile(profile))
-	} else {
-		options = append(options, config.WithRegion(place.region))
-		if q.Has("aws_access_key_id") || q.Has("aws_access_key_secret") || q.Has("aws_access_token") {
-			options = append(options, config.WithCredentialsProvider(awscredentials.NewStaticCredentialsProvider(
-				q.Get("aws_access_key_id"), q.Get("aws_access_key_secret"), q.Get("aws_access_token"))))
-		}
-	}
-	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	settings, err := readAWSSettings(u.Query().Get("aws_profile"))
 	if err != nil {
-		return nil, fault.New(fault.Usage, "the configuration of AWS's tools cannot be used: %w", transfer.WithoutURL(err))
-	}
-	place.region = cmp.Or(cfg.Region, place.region)
-	b := &s3Bucket{s3Place: place, credentials: cfg.Credentials}
-	if err := b.locate(ctx, cfg); err != nil {
 		return nil, err
 	}
-	transport := c.transport
-	if client, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok { // with the authorities of AWS_CA_BUNDLE
-		transport = client.GetTransport()
+	if settings.named {
+		place.region = cmp.Or(settings.get("region", "AWS_REGION", "AWS_DEFAULT_REGION"), place.region)
 	}
+	b := &s3Bucket{s3Place: place}
+	if err := b.locate(settings); err != nil {
+		return nil, err
+	}
+	transport, err := c.awsTransport(settings)
+	if err != nil {
+		return nil, err
+	}
+	from, issuer := settings.credentialsFor(u.Query(), place.region), c.issuer(transport)
+	remembered := credentials.New(from)
+	b.who = func(ctx context.Context) (credentials.Value, error) { return from.retrieve(ctx, remembered, issuer) }
 	return &objects{
-		Client: c, bucket: b, store: objectStore, key: place.key, close: transport.CloseIdleConnections,
+		Client: c, bucket: b, store: objectStore, key: place.key,
+		close: func() {
+			transport.CloseIdleConnections()
+			issuer.CloseIdleConnections()
+		},
 		http: transfer.NewClient(staying{transport}, objectStore, c.cfg.IdleTimeout),
 	}, nil
 }
@@ -131,9 +123,18 @@ func (c *Client) openS3(ctx context.Context, u *url.URL) (*objects, error) {
 var ownHost = lazyregexp.New(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
 
 // locate finds out where the bucket is, as AWS's SDK does (service/s3, endpoints.go).
-func (b *s3Bucket) locate(ctx context.Context, cfg aws.Config) error {
-	endpoint, service := s3Settings(ctx, cfg)
-	endpoint = cmp.Or(b.endpoint, endpoint, "https://"+service+"."+b.region+"."+b.domain)
+func (b *s3Bucket) locate(settings awsSettings) error {
+	service := "s3"
+	if settings.get("use_fips_endpoint", "AWS_USE_FIPS_ENDPOINT") == "true" {
+		service += "-fips"
+	}
+	if settings.get("use_dualstack_endpoint", "AWS_USE_DUALSTACK_ENDPOINT") == "true" {
+		service += ".dualstack"
+	}
+	endpoint := cmp.Or(b.endpoint, "https://"+service+"."+b.region+"."+b.domain)
+	if b.endpoint == "" && settings.get("ignore_configured_endpoint_urls", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") != "true" {
+		endpoint = cmp.Or(settings.get("endpoint_url", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"), endpoint)
+	}
 	server, err := url.Parse(endpoint)
 	if err != nil || server.Host == "" {
 		return fault.New(fault.Usage, "the address of the object store, %q, is not a URL", transfer.Printable(endpoint, 300))
@@ -147,70 +148,43 @@ func (b *s3Bucket) locate(ctx context.Context, cfg aws.Config) error {
 	return nil
 }
 
-// s3Settings reads AWS_ENDPOINT_URL_S3, AWS_USE_FIPS_ENDPOINT and AWS_USE_DUALSTACK_ENDPOINT,
-// or a profile's: an endpoint, or how the names of AWS's own begin.
-func s3Settings(ctx context.Context, cfg aws.Config) (endpoint, service string) {
-	endpoint = aws.ToString(cfg.BaseEndpoint)
-	var fips aws.FIPSEndpointState
-	var dual aws.DualStackEndpointState
-	ignored, _, _ := config.GetIgnoreConfiguredEndpoints(ctx, cfg.ConfigSources)
-	// The environment comes before the profile.
-	for _, source := range slices.Backward(cfg.ConfigSources) {
-		s, ok := source.(interface {
-			GetUseFIPSEndpoint(context.Context) (aws.FIPSEndpointState, bool, error)
-			GetUseDualStackEndpoint(context.Context) (aws.DualStackEndpointState, bool, error)
-			GetServiceBaseEndpoint(ctx context.Context, service string) (string, bool, error)
-		})
-		if !ok {
-			continue
-		}
-		if value, found, _ := s.GetUseFIPSEndpoint(ctx); found {
-			fips = value
-		}
-		if value, found, _ := s.GetUseDualStackEndpoint(ctx); found {
-			dual = value
-		}
-		if value, found, _ := s.GetServiceBaseEndpoint(ctx, "S3"); found && !ignored {
-			endpoint = value
-		}
+// awsTransport returns connections like those of this program, which also trust the
+// authorities of AWS_CA_BUNDLE: in the place of the system's, as for AWS's tools.
+func (c *Client) awsTransport(settings awsSettings) (*http.Transport, error) {
+	t := c.transport.Clone()
+	file := settings.get("ca_bundle", "AWS_CA_BUNDLE")
+	if file == "" {
+		return t, nil
 	}
-	service = "s3"
-	if fips == aws.FIPSEndpointStateEnabled {
-		service += "-fips"
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fault.New(fault.Usage, "the authorities of AWS_CA_BUNDLE cannot be read: %w", err)
 	}
-	if dual == aws.DualStackEndpointStateEnabled {
-		service += ".dualstack"
+	if t.TLSClientConfig == nil {
+		t.TLSClientConfig = &tls.Config{}
 	}
-	return endpoint, service
-}
-
-// awsHTTP returns the SDK's client over connections like those of this program. The SDK
-// adds the authorities of AWS_CA_BUNDLE.
-func (c *Client) awsHTTP() *awshttp.BuildableClient {
-	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
-		own := c.transport
-		t.Proxy, t.DialContext, t.OnProxyConnectResponse = own.Proxy, own.DialContext, own.OnProxyConnectResponse
-		if own.TLSClientConfig != nil {
-			t.TLSClientConfig = own.TLSClientConfig.Clone()
-			if roots := t.TLSClientConfig.RootCAs; roots != nil {
-				t.TLSClientConfig.RootCAs = roots.Clone()
-			}
-		}
-	})
+	roots := x509.NewCertPool()
+	if own := t.TLSClientConfig.RootCAs; own != nil {
+		roots = own.Clone()
+	}
+	if !roots.AppendCertsFromPEM(data) {
+		return nil, fault.New(fault.Usage, "AWS_CA_BUNDLE names %s, which has no certificates in PEM", file)
+	}
+	t.TLSClientConfig.RootCAs = roots
+	return t, nil
 }
 
 // emptySHA256 is that of a request without a body.
 const emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 func (b *s3Bucket) sign(ctx context.Context, req *http.Request) error {
-	who, err := b.credentials.Retrieve(ctx)
+	who, err := b.who(ctx)
 	if err != nil {
 		return err
 	}
 	req.Header.Set("X-Amz-Content-Sha256", emptySHA256)
-	return v4.NewSigner().SignHTTP(ctx, who, req, emptySHA256, "s3", b.region, time.Now(), func(o *v4.SignerOptions) {
-		o.DisableURIPathEscaping = true // S3 escapes once only
-	})
+	signer.SignV4(*req, who.AccessKeyID, who.SecretAccessKey, who.SessionToken, b.region) // changes the header
+	return nil
 }
 
 func (b *s3Bucket) object(key, version string, h http.Header) *url.URL {

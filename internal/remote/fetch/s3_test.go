@@ -55,7 +55,6 @@ func s3Server(t *testing.T, keys ...string) (base string, files map[string]strin
 
 // TestS3TrustsWhomWeTrust: --ca-file and --client-cert hold for an object store.
 func TestS3TrustsWhomWeTrust(t *testing.T) {
-	t.Setenv("AWS_MAX_ATTEMPTS", "1")
 	base, files := s3Server(t, "t/a.yaml", "t/", "t/b/b.yaml")
 	as := func(id transfer.Identity) func(*fetch.Config) {
 		trust, err := id.TLS(t.Context())

@@ -2,13 +2,16 @@ package fetch
 
 import (
 	"cmp"
+	"context"
 	"crypto/hmac"
 	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -20,11 +23,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	awscredentials "github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+	"github.com/botkube-mirror/botkube-mirror/internal/test/tlstest"
 )
 
 // noAWS has a test find no settings of AWS's tools but its own.
@@ -62,7 +66,9 @@ func TestS3Signature(t *testing.T) {
 				req.Header.Set("Range", example.byteRange)
 			}
 			b := &s3Bucket{s3Place: s3Place{region: "us-east-1"}}
-			b.credentials = awscredentials.NewStaticCredentialsProvider("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "")
+			b.who = func(context.Context) (credentials.Value, error) {
+				return credentials.Value{AccessKeyID: "AKIAIOSFODNN7EXAMPLE", SecretAccessKey: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}, nil
+			}
 			must(t, b.sign(t.Context(), req))
 			want := "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, SignedHeaders=" + example.headers + ", Signature=" + example.signature
 			if got := req.Header.Get("Authorization"); got != want {
@@ -237,6 +243,15 @@ func TestS3Endpoints(t *testing.T) {
 	}
 }
 
+// TestBrokenAWSFile: the line that cannot be read may be a secret.
+func TestBrokenAWSFile(t *testing.T) {
+	must(t, os.WriteFile(filepath.Join(noAWS(t), "credentials"), []byte("[default]\naws_secret_access_key topsecret\n"), 0o600))
+	_, err := read(t, newClient(t), "s3::https://s3.amazonaws.com/b/k")
+	if fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "credentials: a line is neither") || strings.Contains(err.Error(), "topsecret") {
+		t.Error(err)
+	}
+}
+
 // TestListsGoOn: a list may have several pages.
 func TestListsGoOn(t *testing.T) {
 	noAWS(t)
@@ -343,6 +358,12 @@ func authorities(w http.ResponseWriter, r *http.Request) {
 func TestS3Credentials(t *testing.T) {
 	from := httptest.NewServer(http.HandlerFunc(authorities))
 	defer from.Close()
+	const portal = "portal.sso.x.amazonaws.com"
+	authority := tlstest.NewAuthority("Amazon")
+	sso := httptest.NewUnstartedServer(http.HandlerFunc(authorities))
+	sso.TLS = authority.Server(portal)
+	sso.StartTLS()
+	defer sso.Close()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if who := signedBy(r); who != "" {
 			_, _ = io.WriteString(w, who+strings.TrimPrefix(r.URL.Path, "/bucket/x"))
@@ -355,22 +376,25 @@ func TestS3Credentials(t *testing.T) {
 	for name, test := range map[string]struct {
 		env                        []string
 		config, credentials, query string
-		want                       string
+		want, hint                 string
 	}{
 		"environment":             {env: []string{"AWS_ACCESS_KEY_ID=env", "AWS_SECRET_ACCESS_KEY=secret", "AWS_SESSION_TOKEN=t"}, want: "env"},
 		"credentials file":        {credentials: "[default]\n" + fmt.Sprintf(keys, "file"), want: "file"},
 		"configuration file":      {config: "[default]\n" + fmt.Sprintf(keys, "configured"), want: "configured"},
 		"a profile by name":       {env: []string{"AWS_PROFILE=p"}, credentials: "[default]\n" + fmt.Sprintf(keys, "file") + "[p]\n" + fmt.Sprintf(keys, "named"), want: "named"},
 		"a profile of the URL":    {query: "?aws_profile=p", credentials: "[p]\n" + fmt.Sprintf(keys, "profile"), want: "profile"},
-		"a role of a profile":     {config: "[default]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = p\n", credentials: "[p]\n" + fmt.Sprintf(keys, "source"), want: "AssumeRole"},
+		"a role of a profile":     {config: "[default]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = p\n", credentials: "[p]\n" + fmt.Sprintf(keys, "source"), hint: `eval "$(aws configure export-credentials --profile default --format env)"`},
 		"web identity":            {env: []string{"AWS_WEB_IDENTITY_TOKEN_FILE=HOME/token", "AWS_ROLE_ARN=arn:aws:iam::1:role/r"}, want: "AssumeRoleWithWebIdentity"},
 		"a container":             {env: []string{"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + from.URL + "/container", "AWS_CONTAINER_AUTHORIZATION_TOKEN=-with-token"}, want: "container-with-token"},
 		"a pod":                   {env: []string{"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + from.URL + "/container", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=HOME/token"}, want: "container-identity"},
 		"an instance":             {env: []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT=" + from.URL}, want: "instance"},
 		"a process":               {config: "[default]\ncredential_process = cat HOME/process\n", want: "process"},
 		"SSO":                     {config: "[default]\nsso_session = s\nsso_account_id = 1\nsso_role_name = r\n[sso-session s]\nsso_region = x\nsso_start_url = https://sso\n", want: "sso"},
+		"SSO that is not begun":   {env: []string{"AWS_PROFILE=q"}, config: "[profile q]\nsso_start_url = https://sso\nsso_account_id = 1\nsso_role_name = r\nsso_region = x\n", hint: "--profile q --format env"},
+		"half a profile":          {config: "[default]\naws_access_key_id = id\n", hint: "--profile default --format env"},
+		"half of the URL":         {env: []string{"AWS_ACCESS_KEY_ID=env", "AWS_SECRET_ACCESS_KEY=secret"}, query: "?aws_access_key_id=id"},
 		"none":                    {env: []string{"AWS_EC2_METADATA_DISABLED=true"}},
-		"none, and no instance":   {env: []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT=" + s.URL, "AWS_MAX_ATTEMPTS=1"}},
+		"none, and no instance":   {env: []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT=" + s.URL}},
 		"a role that is not ours": {env: []string{"AWS_ENDPOINT_URL_STS=" + s.URL, "AWS_WEB_IDENTITY_TOKEN_FILE=HOME/token", "AWS_ROLE_ARN=arn:aws:iam::1:role/r"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -384,14 +408,25 @@ func TestS3Credentials(t *testing.T) {
 				must(t, os.MkdirAll(filepath.Dir(filepath.Join(home, path)), 0o700))
 				must(t, os.WriteFile(filepath.Join(home, path), []byte(strings.ReplaceAll(text, "HOME", home)), 0o600))
 			}
-			for _, v := range append([]string{"AWS_ENDPOINT_URL_STS=" + from.URL, "AWS_ENDPOINT_URL_SSO=" + from.URL}, test.env...) {
+			for _, v := range append([]string{"AWS_ENDPOINT_URL_STS=" + from.URL}, test.env...) {
 				name, value, _ := strings.Cut(v, "=")
 				t.Setenv(name, strings.ReplaceAll(value, "HOME", home))
 			}
 			t.Setenv("HOME", home)
-			got, err := read(t, newClient(t), "s3::"+s.URL+"/bucket/x"+test.query)
+			c := newClient(t)
+			c.transport.TLSClientConfig = &tls.Config{RootCAs: authority.Pool()}
+			c.transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if addr == portal+":443" {
+					addr = sso.Listener.Addr().String()
+				}
+				return (&net.Dialer{}).DialContext(ctx, network, addr)
+			}
+			got, err := read(t, c, "s3::"+s.URL+"/bucket/x"+test.query)
 			if got != test.want || (err == nil) != (test.want != "") {
 				t.Errorf("%q, %v, want %q", got, err, test.want)
+			}
+			if !strings.Contains(fault.HintOf(err), test.hint) {
+				t.Errorf("%s", fault.HintOf(err))
 			}
 			if err != nil && (!strings.Contains(fault.HintOf(err), "AWS_ACCESS_KEY_ID") || fault.KindOf(err) != fault.Upstream || strings.Contains(err.Error(), "identity")) {
 				t.Errorf("%v; %s", err, fault.HintOf(err))

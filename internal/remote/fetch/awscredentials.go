@@ -1,0 +1,215 @@
+package fetch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/minio/minio-go/v7/pkg/credentials"
+	"gopkg.in/ini.v1"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+)
+
+// awsSettings are what the environment and a profile say to AWS's tools (AWS SDKs and Tools
+// Reference Guide, Settings reference).
+type awsSettings struct {
+	// profile is the name of the profile.
+	profile string
+	// named reports whether a URL names the profile.
+	named bool
+	// keys are those of the profile; nil if there is none.
+	keys map[string]string
+}
+
+// readAWSSettings reads a profile, or else that of AWS_PROFILE, or else the default one.
+func readAWSSettings(named string) (awsSettings, error) {
+	s := awsSettings{profile: cmp.Or(named, os.Getenv("AWS_PROFILE"), "default"), named: named != ""}
+	home, _ := os.UserHomeDir()
+	section := "profile " + s.profile
+	if s.profile == "default" {
+		section = s.profile
+	}
+	// The second file wins over the first.
+	for _, file := range []struct{ path, section string }{
+		{cmp.Or(os.Getenv("AWS_CONFIG_FILE"), filepath.Join(home, ".aws", "config")), section},
+		{cmp.Or(os.Getenv("AWS_SHARED_CREDENTIALS_FILE"), filepath.Join(home, ".aws", "credentials")), s.profile},
+	} {
+		parsed, err := ini.LoadSources(ini.LoadOptions{Loose: true}, file.path)
+		if err != nil {
+			if !transfer.Is[*fs.PathError](err) {
+				err = errors.New("a line is neither [PROFILE] nor KEY = VALUE") // the error quotes it, and it may be a secret
+			}
+			return s, fault.New(fault.Usage, "the configuration of AWS's tools cannot be used: reading %s: %w", file.path, err)
+		}
+		if !parsed.HasSection(file.section) {
+			continue
+		}
+		if s.keys == nil {
+			s.keys = map[string]string{}
+		}
+		for key, value := range parsed.Section(file.section).KeysHash() {
+			s.keys[key] = value
+		}
+	}
+	if s.named && s.keys == nil {
+		return s, fault.New(fault.Usage, "the configuration of AWS's tools has no profile %q, which the URL names", transfer.Printable(named, 100)).
+			WithHint("aws configure list-profiles shows the profiles")
+	}
+	return s, nil
+}
+
+// get returns the first of some variables that is set, or else a key of the profile.
+func (s awsSettings) get(key string, variables ...string) string {
+	for _, name := range variables {
+		if value := os.Getenv(name); value != "" {
+			return value
+		}
+	}
+	return s.keys[key]
+}
+
+// awsCredentials find out who asks.
+type awsCredentials struct {
+	credentials.Provider
+	// profile is the profile that a hint names, or empty.
+	profile string
+	// last is true if only the metadata service of EC2 is left to ask. It is at an address
+	// that other machines do not have.
+	last bool
+}
+
+// credentialsFor returns the credentials of a URL, or else those that AWS's tools find.
+func (s awsSettings) credentialsFor(q url.Values, region string) (c awsCredentials) {
+	container := os.Getenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") != "" || os.Getenv("AWS_CONTAINER_CREDENTIALS_FULL_URI") != ""
+	switch {
+	case !s.named && (q.Has("aws_access_key_id") || q.Has("aws_access_key_secret") || q.Has("aws_access_token")):
+		c.Provider = &credentials.Static{Value: credentials.Value{
+			AccessKeyID: q.Get("aws_access_key_id"), SecretAccessKey: q.Get("aws_access_key_secret"), SessionToken: q.Get("aws_access_token"),
+		}}
+	case !s.named && os.Getenv("AWS_ACCESS_KEY_ID") != "" && os.Getenv("AWS_SECRET_ACCESS_KEY") != "":
+		c.Provider = &credentials.EnvAWS{}
+	case !s.named && os.Getenv("AWS_WEB_IDENTITY_TOKEN_FILE") != "":
+		c.Provider = &credentials.IAM{Endpoint: os.Getenv("AWS_ENDPOINT_URL_STS"), Region: region}
+	case s.named || s.hasCredentials():
+		c.Provider, c.profile = &credentials.FileAWSCredentials{Profile: s.profile}, s.profile
+	case container:
+		c.Provider = &credentials.IAM{}
+	case os.Getenv("AWS_EC2_METADATA_DISABLED") == "true":
+		c.Provider, c.last = &credentials.Static{}, true
+	default:
+		c.Provider, c.last = &credentials.IAM{Endpoint: os.Getenv("AWS_EC2_METADATA_SERVICE_ENDPOINT")}, true
+	}
+	return c
+}
+
+// hasCredentials reports whether the profile says where credentials are.
+func (s awsSettings) hasCredentials() bool {
+	for _, key := range []string{"aws_access_key_id", "aws_secret_access_key", "credential_process", "sso_session", "sso_start_url", "role_arn", "login_session"} {
+		if s.keys[key] != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// metadataTimeout bounds the time until the metadata service of EC2 has answered. It is on the
+// machine's own host, or nowhere.
+const metadataTimeout = 5 * time.Second
+
+// credentialsIssuer is a transport to who gives out credentials.
+type credentialsIssuer struct {
+	*http.Transport
+	// status is that of the last answer, or 0.
+	status int
+}
+
+// maxCredentials bounds, in bytes, an answer with credentials.
+const maxCredentials = 1 << 20
+
+func (i *credentialsIssuer) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := i.Transport.RoundTrip(req)
+	i.status = 0
+	if err == nil {
+		i.status = resp.StatusCode
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(resp.Body, maxCredentials), resp.Body}
+	}
+	return resp, err
+}
+
+// issuer returns a transport that asks this machine and its host directly: a proxy
+// has another host.
+func (c *Client) issuer(of *http.Transport) *credentialsIssuer {
+	t := of.Clone()
+	if proxy := t.Proxy; proxy != nil {
+		t.Proxy = func(req *http.Request) (*url.URL, error) {
+			if ip, err := netip.ParseAddr(req.URL.Hostname()); err == nil && (ip.IsLinkLocalUnicast() || ip.IsLoopback()) {
+				return nil, nil
+			}
+			return proxy(req)
+		}
+	}
+	return &credentialsIssuer{Transport: t}
+}
+
+// errNoCredentials says that nobody has credentials for an object store.
+var errNoCredentials = errors.New("no credentials")
+
+// refusedCredentials says that who gives out credentials refuses.
+type refusedCredentials struct{ status int }
+
+func (e *refusedCredentials) Error() string { return http.StatusText(e.status) }
+
+// unusableProfile says that the credentials of a profile are not for this program.
+type unusableProfile struct {
+	profile string
+	err     error
+}
+
+func (e *unusableProfile) Error() string {
+	if e.err == nil {
+		return "the profile " + e.profile + " has no keys"
+	}
+	return "the profile " + e.profile + ": " + e.err.Error()
+}
+func (e *unusableProfile) Unwrap() error { return e.err }
+
+// retrieve finds out who asks. Its errors do not quote a server.
+func (c awsCredentials) retrieve(ctx context.Context, from *credentials.Credentials, by *credentialsIssuer) (credentials.Value, error) {
+	if c.last {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, metadataTimeout)
+		defer cancel()
+	}
+	by.status = 0
+	who, err := from.GetWithContext(&credentials.CredContext{Client: &http.Client{Transport: by}, Context: ctx})
+	switch {
+	case err == nil && who.AccessKeyID != "" && who.SecretAccessKey != "":
+		return who, nil
+	case c.last:
+		return who, errNoCredentials
+	case by.status >= http.StatusMultipleChoices:
+		return who, &refusedCredentials{by.status}
+	case by.status != 0:
+		return who, errors.New("the answer of who gives them out is not understood")
+	case transfer.Is[*url.Error](err): // of net/http: nobody answered
+		e, _ := errors.AsType[*url.Error](err)
+		return who, fmt.Errorf("asking for credentials: %w", e.Err)
+	case c.profile != "":
+		return who, &unusableProfile{c.profile, err}
+	}
+	return who, cmp.Or(err, errNoCredentials)
+}
