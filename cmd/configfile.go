@@ -36,6 +36,8 @@ var constraints = map[string]configfile.Constraints{
 	"tag":        {Expects: "a tag of a registry", Pattern: several(`[A-Za-z0-9_][A-Za-z0-9._-]{0,127}`)},
 	"via":        {Expects: "PREFIX=PREFIX, or a mapping of prefixes to prefixes", Pattern: `^[^=]+=.+$`, Separators: []string{"="}},
 
+	"diff/format": {Enum: []string{"text", "json", "markdown"}},
+
 	// Of values.
 	"access-mode":   {Enum: []string{"ReadWriteOnce", "ReadWriteMany"}},
 	"values/format": {Enum: []string{"text", "json", "manifests", "patch"}},

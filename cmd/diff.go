@@ -25,9 +25,13 @@ a site, an image, a lock, docker://REFERENCE, or - for standard input.
 
 A file whose URL stayed the same must not change: where one did, diff says so.
 The exit code is 0, whether anything changed or not; with --exit-code, it is 6 if
-anything did.`,
+anything did.
+
+With --format markdown, the result is a comment for a merge request: at most
+60,000 bytes, and names from outside are no markup there.`,
 		Example: `  botkube-mirror diff old.tar new.tar
-  botkube-mirror diff botkube-mirror.lock.json ./plugins --exit-code`,
+  botkube-mirror diff botkube-mirror.lock.json ./plugins --exit-code
+  botkube-mirror diff old.lock.json new.lock.json --format markdown > comment.md`,
 		Args: exactArgs("A", "B"),
 		RunE: func(c *cobra.Command, args []string) error {
 			d, err := inSession(c.Context(), g, net.sources(args...), func(s *mirror.Session) (*mirror.Diffed, error) {
@@ -36,7 +40,11 @@ anything did.`,
 			if err != nil {
 				return err
 			}
-			if err := g.print(d, func() string { return diffSummary(d) }); err != nil || !exitCode || len(d.Differences) == 0 {
+			summary := diffSummary
+			if g.format == "markdown" {
+				summary = diffMarkdown
+			}
+			if err := g.print(d, func() string { return summary(d) }); err != nil || !exitCode || len(d.Differences) == 0 {
 				return err
 			}
 			return fault.New(fault.Differs, "%s and %s differ", form.SourceName(args[0]), form.SourceName(args[1]))

@@ -69,3 +69,122 @@ not compared: chart, which the mountable image cannot hold
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+// TestDiffMarkdown has names from outside that would be markup, and tables that are too long.
+func TestDiffMarkdown(t *testing.T) {
+	amd64 := agent.Platform{OS: "linux", Arch: "amd64"}
+	hostile := "x` | @all <img src=x> |\n/merge\n# [y](https://evil.example) `"
+	side := func(target, version string) mirror.DiffedSide {
+		return mirror.DiffedSide{
+			Identity: mirror.Identity{Target: target, BotkubeVersion: version, Platforms: []agent.Platform{amd64}},
+			Totals:   mirror.ListedTotals{Files: 2, AllBytes: 2048, VerifiedBy: map[lock.ChecksumSource]int{lock.ByIndex: 1, lock.ByNone: 1}},
+		}
+	}
+	plugin := func(subject lock.Subject, change lock.Change) lock.Difference {
+		return lock.Difference{Change: change, Subject: subject, Repository: "demo", Type: agent.Executor, Name: "hello", Version: "v1.0.0", Platform: &amd64}
+	}
+	with := func(d lock.Difference, aspect lock.Aspect, from, to string) lock.Difference {
+		d.Aspect, d.From, d.To = aspect, from, to
+		return d
+	}
+	dependency := plugin(lock.SubjectDependency, lock.Changed)
+	dependency.Dependency = "greet"
+	build := plugin(lock.SubjectBuild, lock.Added)
+	build.To = "https://e.com/hello"
+	repository := lock.Difference{Change: lock.Changed, Subject: lock.SubjectRepository, Repository: hostile}
+	d := &mirror.Diffed{
+		A: side("a.tar", hostile), B: side("b.tar", ""),
+		Differences: []lock.Difference{
+			plugin(lock.SubjectPlugin, lock.Added),
+			build,
+			with(dependency, lock.AspectReplaces, "", "https://e.com/"+hostile),
+			with(dependency, lock.AspectReplaces, lock.ReplacesNothing, ""),
+			with(dependency, lock.AspectFromNewest, "no", "yes"),
+			with(dependency, lock.AspectVerifiedBy, "index", "none"),
+			with(repository, lock.AspectSchemas, "", ""),
+			with(lock.Difference{Change: lock.Changed, Subject: lock.SubjectChart}, lock.AspectVersion, "v1.13.0", "v1.14.0"),
+			with(lock.Difference{Change: lock.Changed, Subject: lock.SubjectAgentImage, Platform: &amd64}, lock.AspectContent, "sha256:1", "sha256:2"),
+		},
+		Alarming:    1,
+		NotCompared: []mirror.NotCompared{{Subject: lock.SubjectChart, Kind: "image"}},
+		New:         mirror.NewContent{Files: 1, Bytes: 1024, Unverified: []string{hostile}},
+	}
+	const escaped = `x\x60 \x7c @all <img src=x> \x7c; /merge; # [y](https://evil.example) \x60`
+	want := strings.NewReplacer("HOSTILE", escaped, "'", "`").Replace(`### Botkube plugins: ALARM, 1 replaced in place, 'HOSTILE' → –, 1 added, 1 dependency changed
+
+'a.tar' → 'b.tar'
+
+**ALARM: content changed that must not change.** Upstream replaced it, or somebody else did.
+Ask the publisher before you merge.
+
+#### Replaced in place
+
+| What | Was | Is |
+|---|---|---|
+| 'agent image for linux/amd64' | 'sha256:1' | 'sha256:2' |
+
+| | Was | Is |
+|---|---|---|
+| Botkube | 'HOSTILE' | – |
+| Platforms | 'linux/amd64' | 'linux/amd64' |
+| Files | 2 | 2 |
+| Size | 2.0 KiB | 2.0 KiB |
+| Checksums given | 1 by the index, 1 by nobody | 1 by the index, 1 by nobody |
+
+New content: 1 file, 1.0 KiB in all.
+
+#### New files that nobody vouches for
+
+* 'HOSTILE'
+
+#### Plugins
+
+| Plugin | Was | Is |
+|---|---|---|
+| executor 'demo/hello' | – | 'v1.0.0' |
+| executor 'demo/hello@v1.0.0' for 'linux/amd64' | – | 'https://e.com/hello' |
+
+#### Who vouches
+
+| File | Was | Is |
+|---|---|---|
+| 'greet' of executor 'demo/hello@v1.0.0' for 'linux/amd64' | the index | nobody |
+
+#### Dependencies
+
+| Dependency | Was | Is |
+|---|---|---|
+| 'greet' of executor 'demo/hello@v1.0.0' for 'linux/amd64', replacement | 'not replaced' | 'replaced: the index has https://e.com/HOSTILE' |
+| 'greet' of executor 'demo/hello@v1.0.0' for 'linux/amd64', replacement | 'supplied (the index has none)' | 'not replaced' |
+| 'greet' of executor 'demo/hello@v1.0.0' for 'linux/amd64' | its own version of the plugin lists it | only a newer version of the plugin lists it |
+
+#### Images and chart
+
+| What | Was | Is |
+|---|---|---|
+| 'chart' | 'v1.13.0' | 'v1.14.0' |
+
+#### Indexes, templates and other files
+
+| What | Was | Is |
+|---|---|---|
+| 'repository HOSTILE', JSON schemas | – | changed |
+
+* not compared: chart, which the mountable image cannot hold
+`)
+	if got := diffMarkdown(d); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	for range 5000 {
+		d.Differences = append(d.Differences, build)
+	}
+	got := diffMarkdown(d)
+	if len(got) > 65536 {
+		t.Errorf("%d bytes are too many for a comment", len(got))
+	}
+	for _, want := range []string{"<details><summary>5002 differences</summary>\n", "\n</details>\n", " rows do not fit into a comment: botkube-mirror diff prints all.\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in the long form", want)
+		}
+	}
+}

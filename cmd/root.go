@@ -96,7 +96,7 @@ only), 130 interrupted.`,
 	flags.StringVarP(&g.file, "file", "f", "", "configuration `FILE` in YAML, with what flags say; what flags or the environment say wins (default: none)")
 	flags.StringVar(&g.store, "store", "", "directory that keeps downloads for later runs (default: botkube-mirror in the user's cache directory)")
 	flags.BoolVar(&g.sharedStore, "shared-store", false, "use a store that other users may write to: hash every blob before each use, and believe nothing else in it")
-	flags.StringVar(&g.format, "format", "text", "form of the result on standard output: text or json; for values, manifests and patch too")
+	flags.StringVar(&g.format, "format", "text", "form of the result on standard output: text or json; for diff, markdown too; for values, manifests and patch too")
 	flags.BoolVarP(&g.quiet, "quiet", "q", false, "say nothing but the result, warnings and errors")
 	flags.BoolVarP(&g.verbose, "verbose", "v", false, "tell of every step")
 	flags.StringVar(&g.logFormat, "log-format", g.logFormat, "form of what is told on standard error: text or json")

@@ -161,12 +161,23 @@ func (s *Session) List(ctx context.Context, target string, of lock.Selection) (*
 			l.MountOnly = append(l.MountOnly, p)
 		}
 	}
+	l.describe(part, pinnedFiles(part))
+	return l, nil
+}
+
+// listLock lists what a lock pins.
+func listLock(l *lock.Lock) *Listing {
+	var listed Listing
+	listed.describe(l, pinnedFiles(l))
+	return &listed
+}
+
+func pinnedFiles(l *lock.Lock) map[string]ListedFile {
 	files := map[string]ListedFile{}
-	for _, a := range part.Artifacts {
+	for _, a := range l.Artifacts {
 		files[a.URL] = ListedFile{URL: a.URL, Size: a.Size, SHA256: a.SHA256.String(), VerifiedBy: a.VerifiedBy, VerifiedWith: a.VerifiedWith}
 	}
-	l.describe(part, files)
-	return l, nil
+	return files
 }
 
 // ListUpstream tells what a pull would hold, and downloads no artifact. A selection that names no

@@ -71,7 +71,8 @@ func (v *verifying) compare(compared *Against, other *form.Mirror) {
 			wanted = wanted.Subset(both, func(lock.Plugin) bool { return true })
 		}
 	}
-	compared.Differences, compared.NotCompared = compareLocks(other.Form, v.found.Form, wanted, have)
+	wanted, have, compared.NotCompared = comparableParts(other.Form, v.found.Form, wanted, have)
+	compared.Differences = differences(wanted, have)
 	for _, d := range compared.Differences {
 		p := audit.Problem{Kind: audit.KindDiffers, Detail: d.String()}
 		switch d.Change {

@@ -145,6 +145,29 @@ func (d Difference) What() string {
 	return d.Subject.What() + at
 }
 
+// Sides words the two values of what changed. One that is not there is empty.
+func (d Difference) Sides() (from, to string) {
+	listedBy := map[string]string{"yes": "only a newer version of the plugin lists it", "no": "its own version of the plugin lists it"}
+	replaces := func(url string) string {
+		switch url {
+		case "":
+			return "not replaced"
+		case ReplacesNothing:
+			return "supplied (the index has none)"
+		}
+		return "replaced: the index has " + url
+	}
+	switch d.Aspect {
+	case AspectFromNewest:
+		return listedBy[d.From], listedBy[d.To]
+	case AspectReplaces:
+		return replaces(d.From), replaces(d.To)
+	case AspectVerifiedBy:
+		return ChecksumSource(d.From).What(), ChecksumSource(d.To).What()
+	}
+	return shortDigest(d.From), shortDigest(d.To)
+}
+
 // change words what changed.
 func (d Difference) change() string {
 	from, to := cmp.Or(shortDigest(d.From), "none"), cmp.Or(shortDigest(d.To), "none")
