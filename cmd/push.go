@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -62,8 +63,12 @@ those of docker login.`,
 				n.source = &source
 			}
 			n.registry = &net.registry
-			summary := func(r *push.Result) string { return pushSummary(r, o) }
-			return show(c.Context(), g, n, summary, func(s *mirror.Session) (*push.Result, error) { return s.Push(c.Context(), o) })
+			pushed, err := inSession(c.Context(), g, n, func(s *mirror.Session) (*push.Result, error) { return s.Push(c.Context(), o) })
+			if pushed == nil {
+				return err
+			}
+			// A dry run has a result beside what is in the way.
+			return cmp.Or(g.print(pushed, func() string { return pushSummary(pushed, o) }), err)
 		},
 	}
 	sub.register(c)
@@ -73,6 +78,7 @@ those of docker login.`,
 	c.Flags().StringArrayVar(&tags, "tag", nil, "`TAG` of the image and the bundle, in the place of the Botkube version; repeatable, or several with commas")
 	c.Flags().StringArrayVar(&skip, "skip", nil, "`PART` to leave out: image, bundle, agent-image, watcher-image or chart; repeatable, or several with commas")
 	c.Flags().StringVar(&o.ChartPath, "chart-path", push.DefaultChartPath, "`PATH` below PREFIX of the Helm chart; for registries whose names have two levels only: botkube-chart")
+	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "print what would be sent, what is there already and what is in the way, and write nothing")
 	c.Flags().BoolVar(&o.Force, "force", false, "replace tags that have other content, and send again what a registry has lost of the others")
 	net.register(c)
 	return c
@@ -103,18 +109,14 @@ func pushSummary(r *push.Result, o mirror.PushOptions) string {
 	parts := map[push.Part]push.PartResult{}
 	for _, p := range r.Parts {
 		parts[p.Part] = p
-		state := size(p.UploadedBytes) + " uploaded"
-		if !p.Changed && p.UploadedBytes == 0 {
-			state = "was there"
-		}
-		fmt.Fprintf(&out, "%s@%s (%s, %s)\n", p.Reference, p.Digest, size(p.Size), state)
-		if len(p.Tags) > 1 {
-			fmt.Fprintf(&out, "  also tagged %s\n", strings.Join(p.Tags[1:], ", "))
-		}
-		out.WriteString(image.MountOnlyNote(p.MountOnly))
+		writePushed(&out, p, r.DryRun)
 	}
 	for _, part := range r.Absent {
 		fmt.Fprintf(&out, "the bundle has no %s: pull it with --with-%s\n", strings.ReplaceAll(string(part), "-", " "), part)
+	}
+	if r.DryRun {
+		out.WriteString("nothing was sent or changed: this was a dry run\n")
+		return out.String()
 	}
 	writeMounting(&out, parts, o)
 	// Helm takes the version of a chart, whose + is _ in the tag.
@@ -124,6 +126,46 @@ func pushSummary(r *push.Result, o mirror.PushOptions) string {
 			chart.Reference[:i], strings.ReplaceAll(chart.Reference[i+1:], "_", "+"))
 	}
 	return out.String()
+}
+
+// writePushed writes what was done for a part, or would be.
+func writePushed(out *strings.Builder, p push.PartResult, dryRun bool) {
+	reference := p.Reference
+	if p.Digest != "" {
+		reference += "@" + p.Digest
+	}
+	state := fmt.Sprintf("%s, %s uploaded", size(p.Size), size(p.UploadedBytes))
+	switch {
+	case p.Unknown != "":
+		state = "what would be sent is not known: " + p.Unknown
+	case dryRun && p.ToSend == nil:
+		state = "refused"
+	case dryRun:
+		state = fmt.Sprintf("to send: %s, %s; there: %s, %s",
+			count(p.ToSend.Blobs, "blob"), size(p.ToSend.Bytes), count(p.There.Blobs, "blob"), size(p.There.Bytes))
+	case !p.Changed && p.UploadedBytes == 0:
+		state = size(p.Size) + ", was there"
+	}
+	fmt.Fprintf(out, "%s (%s)\n", reference, state)
+	for i, t := range p.Tags {
+		switch {
+		case !dryRun && i > 0:
+			fmt.Fprintf(out, "  also tagged %s\n", t.Tag)
+		case !dryRun || p.ToSend == nil && p.Unknown == "":
+		case t.There == "":
+			fmt.Fprintf(out, "  tag %s is new\n", t.Tag)
+		case t.There == p.Digest:
+			fmt.Fprintf(out, "  tag %s is there\n", t.Tag)
+		case t.Changed && p.Problem == "":
+			fmt.Fprintf(out, "  tag %s is there, as %s, and would be replaced\n", t.Tag, t.There)
+		default:
+			fmt.Fprintf(out, "  tag %s is there, as %s\n", t.Tag, t.There)
+		}
+	}
+	if p.Problem != "" {
+		fmt.Fprintf(out, "  in the way: %s\n", oneLine(p.Problem))
+	}
+	out.WriteString(image.MountOnlyNote(p.MountOnly))
 }
 
 func writeMounting(out *strings.Builder, parts map[push.Part]push.PartResult, o mirror.PushOptions) {

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"strings"
@@ -47,12 +48,26 @@ func (s *Session) Push(ctx context.Context, o PushOptions) (*push.Result, error)
 		return nil, err
 	}
 	pushed := push.Source{Name: src.Mirror.String(), Lock: l, Content: src.Content, Image: s.writeOptions(o.Image)}
+	if in, is := strings.CutPrefix(o.Source, form.RegistryPrefix); is {
+		if pushed.Origin, err = s.origin(ctx, in); err != nil {
+			return nil, err
+		}
+	}
 	result, err := push.Pusher{Registry: s.Registry, Parallel: s.Parallel, Observer: s.pushObserver()}.Push(ctx, pushed, o.Options)
+	if result != nil {
+		result.Source = o.Source
+	}
+	return result, err
+}
+
+// origin returns the repository that a bundle is read from.
+func (s *Session) origin(ctx context.Context, reference string) (*push.Origin, error) {
+	ref, err := registry.ParseReference(reference)
 	if err != nil {
 		return nil, err
 	}
-	result.Source = o.Source
-	return result, nil
+	repo, err := cmp.Or(s.Source, s.Registry).Repository(ctx, ref.Repository(), false)
+	return &push.Origin{Repository: repo, Store: s.Store}, err
 }
 
 // adviseOrder says what to write if the arguments have changed places.

@@ -1,6 +1,7 @@
 package push
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -18,10 +19,15 @@ import (
 // destination is a repository that a part goes to, and the tags that it gets there.
 type destination struct {
 	part Part
+	name registry.Name
 	repo *registry.Repository
 	tags []tag
 	// top is the document that gets the tags; of the image, once it is made.
 	top bundle.Document
+	// problem is what is in the way, and refused says that it is the registry, not a tag's other
+	// content. A dry run goes on with the other parts.
+	problem error
+	refused bool
 }
 
 // tag is a tag of a repository, and the digest that it has now; nil if it is not there.
@@ -34,7 +40,7 @@ func (t tag) has(digest lock.SHA256) bool { return t.there != nil && *t.there ==
 
 func (d *destination) String() string { return d.reference(d.tags[0]) }
 
-func (d *destination) reference(t tag) string { return d.repo.Name().String() + ":" + t.name }
+func (d *destination) reference(t tag) string { return d.name.String() + ":" + t.name }
 
 // has reports whether a tag has a digest. What it names is there too then, for a registry
 // takes no manifest before that.
@@ -100,66 +106,85 @@ func (p *push) prepare(ctx context.Context) error {
 		return err
 	}
 	p.destinations = map[Part]*destination{}
-	destinations, failures := make([]*destination, len(p.parts)), make([]error, len(p.parts))
+	failures := make([]error, len(p.parts))
 	var asking sync.WaitGroup
 	for i, part := range p.parts {
-		asking.Go(func() { destinations[i], failures[i] = p.ask(ctx, part, names[part]) })
+		to := &destination{part: part, name: names[part]}
+		for _, name := range p.tagsOf(part) {
+			to.tags = append(to.tags, tag{name: name})
+		}
+		p.destinations[part] = to
+		asking.Go(func() { failures[i] = p.ask(ctx, to) })
 	}
 	asking.Wait()
 	var all []refused
 	for i, part := range p.parts {
-		err := failures[i]
+		err, to := failures[i], p.destinations[part]
 		if err == nil {
-			p.destinations[part] = destinations[i]
 			continue
 		}
 		switch registry.RefusalOf(err) {
 		case registry.NotRefused, registry.RefusedCredentials: // the same for all
-			return err
+			if err := p.inTheWay(to, err); err != nil {
+				return err
+			}
+			continue
 		}
+		to.problem, to.refused = err, true
 		all = append(all, refused{part, names[part], err})
 	}
-	if len(all) > 0 {
-		return refusedError(all, len(p.parts))
+	if len(all) == 0 {
+		return nil
 	}
+	err = refusedError(all, len(p.parts))
+	if p.options.DryRun {
+		p.verdict = cmp.Or(p.verdict, err)
+		return nil
+	}
+	return err
+}
+
+// inTheWay returns the error of a tag that has other content. A dry run keeps it for its end.
+func (p *push) inTheWay(to *destination, err error) error {
+	if err == nil || !p.options.DryRun || fault.KindOf(err) != fault.Integrity {
+		return err
+	}
+	to.problem = cmp.Or(to.problem, err)
+	p.verdict = cmp.Or(p.verdict, err)
 	return nil
 }
 
 // ask finds out what a part's tags have, and whether it can be pushed if one has
 // nothing yet, or something else.
-func (p *push) ask(ctx context.Context, part Part, name registry.Name) (*destination, error) {
-	to := &destination{part: part}
-	var err error
-	if to.repo, err = p.Registry.Repository(ctx, name, true); err != nil {
-		return nil, err
+func (p *push) ask(ctx context.Context, to *destination) (err error) {
+	if to.repo, err = p.Registry.Repository(ctx, to.name, true); err != nil {
+		return err
 	}
 	free := false
-	for _, name := range p.tagsOf(part) {
-		t := tag{name: name}
-		there, err := to.repo.Manifest(ctx, name)
+	for i, t := range to.tags {
+		there, err := to.repo.Manifest(ctx, t.name)
 		switch {
 		case err == nil:
-			t.there = &there.Digest
+			to.tags[i].there = &there.Digest
 		case !registry.IsNotFound(err):
-			return nil, err
+			return err
 		default:
 			free = true
 		}
-		to.tags = append(to.tags, t)
 	}
-	if part != Image { // its digest is known once it is made
-		if to.top, _, err = p.documents(part); err != nil {
-			return nil, err
+	if to.part != Image { // its digest is known once it is made
+		if to.top, _, err = p.documents(to.part); err != nil {
+			return err
 		}
 		digest := to.top.Blob().SHA256
 		if err := p.checkTags(to, digest); err != nil || to.complete(digest) {
-			return to, err
+			return err
 		}
 	}
 	if !free && !p.options.Force {
-		return to, nil
+		return nil
 	}
-	return to, to.repo.CheckPush(ctx)
+	return to.repo.CheckPush(ctx)
 }
 
 func refusedError(all []refused, of int) error {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/bundle"
@@ -29,6 +30,8 @@ type Options struct {
 	Skip []Part
 	// Force moves tags that have other content.
 	Force bool
+	// DryRun finds out what would be sent and what is in the way, and writes nothing.
+	DryRun bool
 }
 
 // Source is what is published: a mirror, and the bundle and the image that are made of it.
@@ -39,10 +42,25 @@ type Source struct {
 	form.Content
 	// Image says how the mountable image is made.
 	Image form.WriteOptions
+	// Origin is where the source lies, if that is in a registry.
+	Origin *Origin
+}
+
+// Origin is the repository that a bundle is read from.
+type Origin struct {
+	Repository *registry.Repository
+	// Store is what its blobs come through.
+	Store *store.Store
+}
+
+func (o *Origin) inStore(b lock.Blob) bool {
+	size, there := o.Store.Has(b.SHA256)
+	return there && size == b.Size
 }
 
 // Result is what was published. It is printed as JSON for machines.
 type Result struct {
+	DryRun         bool         `json:"dryRun,omitempty"`
 	Source         string       `json:"source"`
 	BotkubeVersion string       `json:"botkubeVersion,omitempty"`
 	Parts          []PartResult `json:"parts"`
@@ -56,9 +74,10 @@ type Result struct {
 type PartResult struct {
 	Part Part `json:"part"`
 	// Reference has the first of the tags.
-	Reference string   `json:"reference"`
-	Tags      []string `json:"tags"`
-	Digest    string   `json:"digest"`
+	Reference string      `json:"reference"`
+	Tags      []TagResult `json:"tags"`
+	// Digest is empty if a dry run does not know it.
+	Digest string `json:"digest,omitempty"`
 	// Changed says whether a tag was set: it was not there, or had other content.
 	Changed bool `json:"changed"`
 	// Size is that of all blobs, in bytes.
@@ -67,6 +86,21 @@ type PartResult struct {
 	UploadedBytes int64 `json:"uploadedBytes"`
 	// MountOnly are the platforms whose image has no program to seed a volume.
 	MountOnly []agent.Platform `json:"mountOnly,omitempty"`
+	// ToSend and There are what a dry run finds out of the blobs, unless Unknown says why it cannot.
+	ToSend  *Amount `json:"toSend,omitempty"`
+	There   *Amount `json:"there,omitempty"`
+	Unknown string  `json:"unknown,omitempty"`
+	// Problem is what is in the way.
+	Problem string `json:"inTheWay,omitempty"`
+}
+
+// TagResult is a tag of a part.
+type TagResult struct {
+	Tag string `json:"tag"`
+	// There is the digest that the tag had before, if it was there.
+	There string `json:"there,omitempty"`
+	// Changed says whether it was set, or would be. A dry run says it if it knows the digest.
+	Changed bool `json:"changed"`
 }
 
 // Observer is told what happens, from several goroutines.
@@ -98,10 +132,13 @@ type push struct {
 	upstream     map[lock.SHA256]bool
 	parts        []Part
 	destinations map[Part]*destination
+	// verdict is the error with which a dry run ends.
+	verdict error
 }
 
 // Push publishes a source in a registry. Blobs that the registry has are not sent again. A tag that
-// has other content is an error, unless Force is set, before anything is uploaded for it.
+// has other content is an error, unless Force is set, before anything is uploaded for it. A dry run
+// returns a result beside the error of what is in the way.
 func (p Pusher) Push(ctx context.Context, src Source, o Options) (*Result, error) {
 	run := &push{Pusher: p, Source: src, options: o, upstream: map[lock.SHA256]bool{}}
 	for _, b := range src.Lock.Blobs() {
@@ -117,7 +154,7 @@ func (p Pusher) Push(ctx context.Context, src Source, o Options) (*Result, error
 	if run.bundle, err = bundle.Plan(ctx, src.Lock, src.Blobs); err != nil {
 		return nil, err
 	}
-	result := &Result{BotkubeVersion: src.Lock.BotkubeVersion, Absent: run.choose()}
+	result := &Result{DryRun: o.DryRun, BotkubeVersion: src.Lock.BotkubeVersion, Absent: run.choose()}
 	if len(run.parts) == 0 {
 		return nil, fault.New(fault.Usage, "nothing of %s is left to publish", src.Name).WithHint("skip fewer parts")
 	}
@@ -138,7 +175,7 @@ func (p Pusher) Push(ctx context.Context, src Source, o Options) (*Result, error
 			return nil, run.publishing(part, err)
 		}
 	}
-	return result, nil
+	return result, run.verdict
 }
 
 // obtain makes a blob of the source ready to be read.
@@ -217,15 +254,24 @@ func (p *push) documents(part Part) (top bundle.Document, below []bundle.Documen
 	return top, member, err
 }
 
+// tag sets the tags of a part that do not have its digest.
 func (p *push) tag(ctx context.Context, part Part, uploaded *PartResult) error {
 	to := p.destinations[part]
-	digest := lock.Sum(to.top.Data)
-	uploaded.Digest = digest.OCI()
+	var digest lock.SHA256
+	if to.top.Data != nil {
+		digest = to.top.Blob().SHA256
+		uploaded.Digest = digest.OCI()
+	}
 	for _, t := range to.tags {
-		if t.has(digest) {
+		set := TagResult{Tag: t.name, Changed: to.top.Data != nil && !t.has(digest)}
+		if t.there != nil {
+			set.There = t.there.OCI()
+		}
+		uploaded.Tags = append(uploaded.Tags, set)
+		uploaded.Changed = uploaded.Changed || set.Changed
+		if !set.Changed || p.options.DryRun {
 			continue
 		}
-		uploaded.Changed = true
 		if err := to.repo.PutManifest(ctx, t.name, to.top.MediaType, to.top.Data); err != nil {
 			return err
 		}

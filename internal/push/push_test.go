@@ -228,7 +228,7 @@ func TestTags(t *testing.T) {
 	}
 	image, bundle := host+"/botkube-plugins:", host+"/botkube-plugins-bundle:"
 	if want := []string{image + "team-a", image + "v1", bundle + "team-a", bundle + "v1"}; !slices.Equal(seen.tagged, want) ||
-		result.Parts[1].Reference != bundle+"team-a" || !slices.Equal(result.Parts[1].Tags, o.Tags) {
+		result.Parts[1].Reference != bundle+"team-a" || !slices.Equal(result.Parts[1].Tags, []TagResult{{Tag: "team-a", Changed: true}, {Tag: "v1", Changed: true}}) {
 		t.Errorf("tagged %q: %+v", seen.tagged, result.Parts)
 	}
 	o.Tags = []string{"v2", "team-a"}
@@ -258,6 +258,76 @@ func TestChartTags(t *testing.T) {
 		if got := chartTags(version); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", version, got, want)
 		}
+	}
+}
+
+// TestDryRun sends nothing, and ends as a push would.
+func TestDryRun(t *testing.T) {
+	t.Parallel()
+	p, seen, host := pusherTo(t, nil)
+	o := Options{Prefix: host, DryRun: true}
+	dry := func(src Source) (*Result, error) {
+		seen.requests = nil
+		result, err := p.Push(t.Context(), src, o)
+		for _, r := range seen.requests {
+			if strings.HasPrefix(r, "PUT ") || strings.HasPrefix(r, "PATCH ") {
+				t.Errorf("a dry run sends %q", r)
+			}
+		}
+		if len(seen.tagged) > 0 || seen.planned > 0 || len(seen.uploads) > 0 {
+			t.Errorf("a dry run tells of %+v", seen)
+		}
+		return result, err
+	}
+	src := sourceOf(t, program)
+	result, err := dry(src)
+	if err != nil || len(result.Parts) != 2 {
+		t.Fatal(result, err)
+	}
+	planned := result
+	for _, part := range result.Parts {
+		if part.ToSend.Blobs < 3 || part.ToSend.Bytes == 0 || part.There.Blobs != 0 || !part.Tags[0].Changed || part.Digest == "" {
+			t.Errorf("%+v %+v", part, part.ToSend)
+		}
+	}
+	o.DryRun = false
+	if result, err = p.Push(t.Context(), src, o); err != nil {
+		t.Fatal(err)
+	}
+	for i, part := range result.Parts {
+		if part.Digest != planned.Parts[i].Digest || part.UploadedBytes != planned.Parts[i].ToSend.Bytes {
+			t.Errorf("planned %+v, done %+v", planned.Parts[i], part)
+		}
+	}
+	seen.tagged, seen.planned, seen.uploads, o.DryRun = nil, 0, nil, true
+	if result, err = dry(src); err != nil || result.Parts[0].ToSend.Blobs+result.Parts[1].ToSend.Blobs != 0 || result.Parts[0].Changed || result.Parts[1].There.Bytes != result.Parts[1].Size {
+		t.Errorf("again: %+v, %v", result, err)
+	}
+	other := sourceOf(t, program+"exit 1\n")
+	result, err = dry(other)
+	if fault.KindOf(err) != fault.Integrity || result == nil || result.Parts[0].Problem == "" || result.Parts[1].Problem == "" || result.Parts[1].ToSend.Blobs == 0 {
+		t.Errorf("other content: %+v, %v", result, err)
+	}
+	o.Force = true
+	if result, err = dry(other); err != nil || result.Parts[0].Problem != "" || !result.Parts[0].Tags[0].Changed || result.Parts[0].Tags[0].There == "" {
+		t.Errorf("forced: %+v, %v", result, err)
+	}
+}
+
+// TestDryRunRefused tells of the parts that a registry takes, too.
+func TestDryRunRefused(t *testing.T) {
+	t.Parallel()
+	p, _, host := pusherTo(t, func(w http.ResponseWriter, req *http.Request) bool {
+		if req.Method != http.MethodPost || !strings.Contains(req.URL.Path, "plugins-bundle") {
+			return false
+		}
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"errors":[{"code":"DENIED","message":"requested access to the resource is denied"}]}`)
+		return true
+	})
+	result, err := p.Push(t.Context(), sourceOf(t, program), Options{Prefix: host, DryRun: true})
+	if fault.KindOf(err) != fault.Upstream || result == nil || result.Parts[0].ToSend.Blobs == 0 || result.Parts[1].ToSend != nil || !strings.Contains(result.Parts[1].Problem, "denied") {
+		t.Errorf("%+v, %v", result, err)
 	}
 }
 

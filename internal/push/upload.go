@@ -23,22 +23,28 @@ type uploader struct {
 	*push
 	*destination
 	sent atomic.Int64
+	// planned is what a dry run finds out.
+	planned plan
 }
 
-// upload brings everything of a part to the registry but its tag.
+// upload brings everything of a part to the registry but its tags.
 func (p *push) upload(ctx context.Context, part Part) (PartResult, error) {
 	u := &uploader{push: p, destination: p.destinations[part]}
 	uploaded := PartResult{Part: part, Reference: u.String()}
-	for _, t := range u.tags {
-		uploaded.Tags = append(uploaded.Tags, t.name)
-	}
 	var err error
-	if part == Image {
-		uploaded.Size, uploaded.MountOnly, err = u.sendImage(ctx)
-	} else {
+	switch {
+	case u.refused: // by the registry, of a dry run
+	case part != Image:
 		uploaded.Size, err = u.sendDocuments(ctx)
+	case u.options.DryRun && u.isFar():
+		err = u.askSource(ctx)
+	default:
+		uploaded.Size, uploaded.MountOnly, err = u.sendImage(ctx)
 	}
 	uploaded.UploadedBytes = u.sent.Load()
+	if u.options.DryRun {
+		u.planned.tell(u.destination, &uploaded)
+	}
 	return uploaded, err
 }
 
@@ -51,15 +57,20 @@ func (u *uploader) sendDocuments(ctx context.Context) (size int64, err error) {
 	size = lock.SizeOf(blobs)
 	there := u.has(u.top.Blob().SHA256)
 	if there && !u.options.Force {
+		for _, b := range blobs {
+			u.planned.add(b, true)
+		}
 		return size, nil
 	}
-	u.Observer.Planned(len(blobs), size)
+	if !u.options.DryRun {
+		u.Observer.Planned(len(blobs), size)
+	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(6 * u.Parallel) // the registry is asked for them; how many it is sent, the client bounds
 	for _, b := range blobs {
 		group.Go(func() error { return u.bundled(groupCtx, b) })
 	}
-	if err := group.Wait(); err != nil {
+	if err := group.Wait(); err != nil || u.options.DryRun {
 		return size, err
 	}
 	group, groupCtx = errgroup.WithContext(ctx)
@@ -97,6 +108,9 @@ func (u *uploader) bundled(ctx context.Context, b lock.Blob) error {
 
 // one uploads a blob if the repository lacks it.
 func (u *uploader) one(ctx context.Context, b lock.Blob, open func() (blob.File, error)) error {
+	if u.options.DryRun {
+		return u.look(ctx, b)
+	}
 	subject := fmt.Sprintf("%s@%s", u.repo.Name(), b.SHA256.OCI())
 	u.Observer.Uploading(subject, b.Size)
 	n, err := u.repo.Upload(ctx, b, func() (io.ReadSeekCloser, error) { return open() }, u.Observer.Progress(subject, b.Size))
@@ -147,22 +161,23 @@ func (s imageSink) Blob(ctx context.Context, b lock.Blob, open func() (blob.File
 		return s.one(ctx, b, open)
 	}
 	_, there, err := s.repo.HasBlob(ctx, b.SHA256)
+	s.planned.add(b, there)
 	if err != nil || there {
 		return err
 	}
 	t, _ := s.occupied()
-	return s.otherContent(s.destination, t, "it lacks "+b.SHA256.OCI())
+	return s.inTheWay(s.destination, s.otherContent(s.destination, t, "it lacks "+b.SHA256.OCI()))
 }
 
 // Manifest uploads a manifest. The index, which comes last, gets the tag later.
 func (s imageSink) Manifest(ctx context.Context, m image.Manifest) error {
 	if m.Platform == nil {
 		s.top = bundle.Document{MediaType: m.MediaType, Data: m.Data}
-		if err := s.checkTags(s.destination, m.SHA256); err != nil {
+		if err := s.inTheWay(s.destination, s.checkTags(s.destination, m.SHA256)); err != nil {
 			return err
 		}
 	}
-	if s.keeps(s.destination) {
+	if s.keeps(s.destination) || s.options.DryRun {
 		return nil // it is there, or the tag has other content
 	}
 	return s.repo.PutManifest(ctx, m.SHA256.OCI(), m.MediaType, m.Data)
