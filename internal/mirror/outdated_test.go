@@ -37,17 +37,6 @@ func TestFollows(t *testing.T) {
 	}
 }
 
-// TestQuote has words that a shell would take apart.
-func TestQuote(t *testing.T) {
-	for word, want := range map[string]string{
-		"demo=https://e.com/i.yaml": "demo=https://e.com/i.yaml", "a b": "'a b'", "it's": `'it'\''s'`, "x?ref=1": "'x?ref=1'", "{os}": "'{os}'", "~/lock": "'~/lock'",
-	} {
-		if got := quote(word); got != want {
-			t.Errorf("%s, not %s", got, want)
-		}
-	}
-}
-
 // TestImagesInLockCommand has locks of charts with a second container, and releases after them.
 func TestImagesInLockCommand(t *testing.T) {
 	image := func(reference string) *lock.Image {

@@ -12,6 +12,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/chart"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/resolve"
 )
@@ -27,7 +28,7 @@ func (o *outdating) next() {
 	}
 	f.Next = append(f.Next, strings.Join(append(o.lockCommand(), name+".lock.json"), " "))
 	if f.Target != form.StandardStream {
-		f.Next = append(f.Next, fmt.Sprintf("botkube-mirror diff %s %s.lock.json", quote(f.Target), name))
+		f.Next = append(f.Next, fmt.Sprintf("botkube-mirror diff %s %s.lock.json", fault.Quote(f.Target), name))
 	}
 	f.Next = append(f.Next, fmt.Sprintf("botkube-mirror pull --lock %s.lock.json -o %[1]s.tar", name))
 }
@@ -38,7 +39,7 @@ func (o *outdating) lockCommand() []string {
 	// A flag is added once: plugins have several versions, and an executor the name of a source.
 	add := func(words ...string) {
 		for i, word := range words {
-			words[i] = quote(word)
+			words[i] = fault.Quote(word)
 		}
 		if flag := strings.Join(words, " "); !slices.Contains(command, flag) {
 			command = append(command, flag)
@@ -246,14 +247,4 @@ func (o *outdating) hasAll() bool {
 		}
 	}
 	return true
-}
-
-// quote returns a word of a command for a shell.
-func quote(word string) string {
-	if strings.ContainsFunc(word, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("@%+=:,./_-", r)
-	}) {
-		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-	}
-	return word
 }

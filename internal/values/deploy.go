@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -105,18 +104,18 @@ func (o *Options) Check() error {
 }
 
 func (d *deployment) settle(ctx context.Context) error {
-	digest, err := d.Lock.Digest()
+	nodes, err := d.nodes()
 	if err != nil {
 		return err
 	}
-	d.out = &deploy.Options{
-		Target: d.name, BotkubeVersion: cmp.Or(d.Lock.BotkubeVersion, d.Version), LockDigest: digest.OCI(),
-		PullSecrets: d.PullSecrets,
+	if d.out, err = form.Deployment(d.name, cmp.Or(d.Lock.BotkubeVersion, d.Version), nodes, d.Lock); err != nil {
+		return err
 	}
+	d.out.PullSecrets = d.PullSecrets
 	if d.Policy {
 		d.out.Policy = &deploy.Policy{APIServers: d.APIServers, Allow: d.Allow}
 	}
-	for _, step := range []func() error{d.platforms, d.mount, d.deliver, d.repositories, d.agentImage, func() error { return d.readValues(ctx) }, d.watcher, d.takeUser} {
+	for _, step := range []func() error{d.mount, d.deliver, d.agentImage, func() error { return d.readValues(ctx) }, d.watcher, d.takeUser} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -124,23 +123,18 @@ func (d *deployment) settle(ctx context.Context) error {
 	return nil
 }
 
-func (d *deployment) platforms() error {
+// nodes are the platforms that are wanted, all of the mirror's unless some are named.
+func (d *deployment) nodes() ([]agent.Platform, error) {
 	for _, p := range d.Platforms {
 		if !slices.Contains(d.Lock.Platforms, p) {
-			return fault.New(fault.Usage, "%s is not for %s, but for %s", d.name, p, agent.JoinPlatforms(d.Lock.Platforms)).
+			return nil, fault.New(fault.Usage, "%s is not for %s, but for %s", d.name, p, agent.JoinPlatforms(d.Lock.Platforms)).
 				WithHint("pull it for that platform too, where there is internet: --platform %s", p)
 		}
 	}
-	wanted := d.Platforms
-	if len(wanted) == 0 {
-		wanted = d.Lock.Platforms
+	if len(d.Platforms) == 0 {
+		return d.Lock.Platforms, nil
 	}
-	d.out.Platforms = slices.DeleteFunc(slices.Clone(wanted), func(p agent.Platform) bool { return p.OS != "linux" })
-	if len(d.out.Platforms) == 0 {
-		return fault.New(fault.Usage, "%s is for %s, and Botkube's agent runs on Linux nodes", d.name, agent.JoinPlatforms(d.Lock.Platforms)).
-			WithHint("pull it for linux/amd64 or linux/arm64")
-	}
-	return nil
+	return d.Platforms, nil
 }
 
 func (d *deployment) mount() error {
@@ -160,17 +154,21 @@ func (d *deployment) deliver() (err error) {
 	}
 	switch {
 	case d.Claim != "":
+		d.nameNowhere()
 		return d.claim()
 	case d.Image != "":
+		d.nameNowhere()
 		d.out.Image = &deploy.ImageVolume{Path: strings.TrimPrefix(d.out.Mount, "/")}
 		d.out.Image.Reference, err = d.imageReference("--image", d.Image)
 		return err
 	case base != "":
-		d.out.Site = &deploy.Site{BaseURL: strings.TrimSuffix(base, "/")}
+		if err := site.Deliver(d.out, base, d.Lock); err != nil {
+			return err
+		}
 		if written != "" && written != d.out.Site.BaseURL {
 			d.out.Site.Written = written
 		}
-		return form.CheckBaseURL(base)
+		return nil
 	}
 	return fault.New(fault.Usage, "it is not said how the files come to the agent").
 		WithHint("in a volume that holds them: --pvc NAME\nin a volume that a Job fills: --seed-from IMAGE\nin an image that is mounted: --image IMAGE\nfrom a site: --base-url URL")
@@ -235,25 +233,14 @@ func (d *deployment) imageReference(flag, raw string) (string, error) {
 	return ref.String(), nil
 }
 
-func (d *deployment) repositories() error {
-	for _, r := range d.Lock.Repositories {
-		u := nowhere(r.Name)
-		if d.out.Site != nil {
-			var err error
-			if u, err = site.IndexURL(d.out.Site.BaseURL, d.Lock, r.Name); err != nil {
-				return err
-			}
-		}
-		d.out.Repositories = append(d.out.Repositories, agent.Repository{Name: r.Name, URL: u})
-	}
-	return nil
-}
-
-// nowhere returns a URL for an index on disk. There must be one with http
+// nameNowhere gives each index on disk a URL. There must be one with http
 // (pkg/plugin/manager.go, fetchIndex), and the top-level domain invalid has no hosts (RFC 6761,
 // 6.4).
-func nowhere(repository string) string {
-	return (&url.URL{Scheme: "http", Host: "mirror.invalid", Path: "/" + repository + "/plugins-index.yaml"}).String()
+func (d *deployment) nameNowhere() {
+	for _, r := range d.Lock.Repositories {
+		u := &url.URL{Scheme: "http", Host: "mirror.invalid", Path: "/" + r.Name + "/plugins-index.yaml"}
+		d.out.Repositories = append(d.out.Repositories, agent.Repository{Name: r.Name, URL: u.String()})
+	}
 }
 
 func (d *deployment) agentImage() error {
@@ -311,22 +298,6 @@ func (d *deployment) watcherNotes() []string {
 	return nil
 }
 
-func (d *deployment) unmirrored(configured map[string]agent.Repository) []string {
-	absent := map[string]bool{}
-	for name := range configured {
-		absent[name] = true
-	}
-	// The chart's own repositories count even if the values take them away: that may be the work of
-	// values from this command, which an earlier run printed.
-	for _, r := range agent.DefaultRepositories(d.out.BotkubeVersion) {
-		absent[r.Name] = true
-	}
-	for _, r := range d.Lock.Repositories {
-		delete(absent, r.Name)
-	}
-	return slices.Sorted(maps.Keys(absent))
-}
-
 func (d *deployment) readValues(ctx context.Context) error {
 	if len(d.Options.Values) == 0 {
 		return nil
@@ -355,15 +326,11 @@ func (d *deployment) readValues(ctx context.Context) error {
 func (d *deployment) takeUser() error {
 	out := d.out
 	if d.user == nil {
-		out.Absent = d.unmirrored(nil)
-		if out.Site != nil {
-			out.Site.Unasked = slices.ContainsFunc(d.Lock.Plugins, func(p lock.Plugin) bool { return len(p.Templates) > 0 })
-		}
 		return nil
 	}
 	values := d.user.Values
 	out.Configured, out.User, out.Environment, out.Read = true, values.Merged, values.Environment, d.user.Notes
-	out.Absent = d.unmirrored(values.Config.Plugins.Repositories)
+	out.Absent = form.Unmirrored(out.BotkubeVersion, d.Lock, values.Config.Plugins.Repositories)
 	out.Missing = d.missing()
 	if out.Policy != nil {
 		out.Policy.PluginEgress = d.user.Egress(out.BotkubeVersion, mirrored(d.Lock))
@@ -394,7 +361,7 @@ func (d *deployment) takeTemplates() error {
 	var served []form.Template
 	base := ""
 	if d.out.Site != nil {
-		base = d.out.Site.BaseURL
+		base, d.out.Site.Unasked = d.out.Site.BaseURL, false
 		if served, err = site.Templates(base, d.Lock); err != nil {
 			return err
 		}
