@@ -52,31 +52,6 @@ func documentType(p string) string {
 // entityTag returns a strong one (RFC 9110, section 8.8.3).
 func entityTag(sum lock.SHA256) string { return `"` + sum.String() + `"` }
 
-// overview lists, for people, what is served.
-func (h *Handler) overview(w http.ResponseWriter, r *http.Request) {
-	base, err := h.base(r)
-	if err != nil {
-		refuse(w, http.StatusBadRequest, err.Error())
-		return
-	}
-	var out strings.Builder
-	for _, v := range h.options.Versions {
-		fmt.Fprintf(&out, "%s\n", v.Tag)
-		indexes, err := indexURLs(base, v.Lock)
-		if err != nil {
-			h.fail(w, err)
-			return
-		}
-		templates, err := site.Templates(base, v.Lock)
-		if err != nil {
-			h.fail(w, err)
-			return
-		}
-		out.WriteString(site.Settings(indexes, templates))
-	}
-	writeText(w, r, out.String())
-}
-
 func writeText(w http.ResponseWriter, r *http.Request, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")

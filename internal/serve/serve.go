@@ -63,6 +63,7 @@ type Handler struct {
 	prefix   string
 	routes   map[string]route
 	renders  renderCache
+	pages    pageCache
 	verifier *verifier
 	running  atomic.Int64
 }
@@ -82,7 +83,7 @@ func New(ctx context.Context, o Options, example string) (*Handler, error) {
 		}
 		h.prefix = strings.TrimSuffix(u.Path, "/")
 	}
-	h.routes[""] = h.overview
+	h.addPages()
 	h.routes[healthRoute] = func(w http.ResponseWriter, r *http.Request) { writeText(w, r, "ok\n") }
 	for i := range o.Versions {
 		v := &o.Versions[i]

@@ -1,0 +1,170 @@
+// Package page is the page for people of a mirror that is served: one HTML file with its style in it,
+// without scripts, and without anything from elsewhere. It does no I/O.
+package page
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"strings"
+	"sync"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+)
+
+// Name is that of the page's file in a site: what web servers answer a directory with.
+const Name = "index.html"
+
+// Page is what a page shows: a version, and the versions beside it.
+type Page struct {
+	// All are the versions that are there, the newest first. None are listed if there is only one.
+	All []Listed
+	// Up is the relative URL of the page that lists all versions, or empty.
+	Up string
+	Version
+}
+
+// Listed is one of several versions.
+type Listed struct {
+	Totals
+	// URL is the relative one of the version's own page.
+	URL string
+	// Shown says that the page shows this version.
+	Shown bool
+}
+
+// Totals are a version in one line.
+type Totals struct {
+	Tag       string
+	Platforms []agent.Platform
+	Plugins   int
+	Files     int
+	// Size is that of the files, the same content counted once, in bytes.
+	Size int64
+}
+
+// Version is one version of a mirror. URLs of files and documents are relative to the page.
+type Version struct {
+	Totals
+	// Botkube is the Botkube version, or empty.
+	Botkube string
+	BaseURL string
+	// LockDigest identifies what is mirrored.
+	LockDigest   string
+	Repositories []Repository
+	Entries      []Plugin
+	Templates    []Template
+	// Vouchers count files, the strongest checksum source first.
+	Vouchers []Voucher
+	// Values are the Helm values to paste. If there are none, NoValues says why.
+	Values, NoValues string
+	// Check is a command.
+	Check            string
+	LockURL, SumsURL string
+}
+
+// Repository is a mirrored plugin repository.
+type Repository struct {
+	Name string
+	// Upstream is where the index came from.
+	Upstream string
+	// Index is the URL for the agent.
+	Index string
+}
+
+// Template is a source of templates, and the URL to configure in its place.
+type Template struct{ Plugin, Ref, URL string }
+
+// Plugin is a mirrored plugin.
+type Plugin struct {
+	Name    string
+	Type    agent.PluginType
+	Version string
+	// Platforms are those that it has a build for.
+	Platforms    []agent.Platform
+	Dependencies []string
+	Files        []File
+	// Size is that of the files, the same content counted once, in bytes.
+	Size int64
+}
+
+// File is an upstream file of a plugin.
+type File struct {
+	// For says which platforms it is for.
+	For []agent.Platform
+	// What is the plugin, a dependency or templates.
+	What string
+	// Notes say what is special about it.
+	Notes []string
+	// Name and URL are those in the mirror, Upstream is where it came from.
+	Name, URL, Upstream string
+	Size                int64
+	SHA256              lock.SHA256
+	VerifiedBy          lock.ChecksumSource
+	VerifiedWith        []string
+}
+
+// Voucher is a source of checksums, and for how many files it vouches.
+type Voucher struct {
+	Source lock.ChecksumSource
+	Files  int
+}
+
+//go:embed page.html
+var source string
+
+//go:embed page.css
+var style string
+
+// parsed is the template, with the policy that goes into it. Most runs need neither.
+var parsed = sync.OnceValues(func() (*template.Template, error) {
+	return template.New(Name).Funcs(template.FuncMap{
+		"style":  func() template.CSS { return template.CSS(style) }, //nolint:gosec // it is ours
+		"policy": policy,
+		"size":   func(n int64) string { return humanize.IBytes(uint64(max(n, 0))) },
+		"count":  count,
+		"join":   func(p []agent.Platform) string { return agent.JoinPlatforms(p) },
+		"list":   func(s []string) string { return strings.Join(s, ", ") },
+	}).Parse(source)
+})
+
+// policy allows a browser the style of the page and its icon, and nothing else.
+var policy = sync.OnceValue(func() string {
+	sum := sha256.Sum256([]byte(style))
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; img-src data:; base-uri 'none'; form-action 'none'"
+})
+
+// Policy is the Content-Security-Policy of a page that a server sends: no page may frame it.
+func Policy() string { return policy() + "; frame-ancestors 'none'" }
+
+// Render returns the page as HTML. The same page gives the same bytes.
+func (p *Page) Render() ([]byte, error) {
+	t, err := parsed()
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	if err := t.Execute(&out, p); err != nil {
+		return nil, fmt.Errorf("writing %s: %w", Name, err)
+	}
+	return out.Bytes(), nil
+}
+
+// mark is what every page has, and no other tool writes.
+const mark = `<meta name="generator" content="botkube-mirror">`
+
+// IsPage reports whether a file was written as a page of a mirror.
+func IsPage(data []byte) bool { return bytes.Contains(data, []byte(mark)) }
+
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}

@@ -1,0 +1,209 @@
+package site
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/deploy"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/page"
+)
+
+// PagePath returns where the page of a version is.
+func PagePath(tag string) string { return path.Join(tag, page.Name) }
+
+// VersionPage returns the page for people of a version, for a base URL.
+func VersionPage(base string, l *lock.Lock) ([]byte, error) {
+	v, err := describe(base, l, "..")
+	if err != nil {
+		return nil, err
+	}
+	return (&page.Page{Version: v, Up: "../" + page.Name}).Render()
+}
+
+// RootPage returns the page for people of a web root with the locks of its versions. It shows the
+// newest one, which is served at the base URL.
+func RootPage(base string, locks []*lock.Lock) ([]byte, error) {
+	p := new(page.Page)
+	for i, l := range sorted(locks) {
+		sums, err := totals(l.PluginsOnly())
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 {
+			if p.Version, err = describe(base, l, "."); err != nil {
+				return nil, err
+			}
+		}
+		p.All = append(p.All, page.Listed{Totals: sums, URL: PagePath(sums.Tag), Shown: i == 0})
+	}
+	if len(p.All) == 1 {
+		p.All = nil
+	}
+	return p.Render()
+}
+
+func totals(l *lock.Lock) (page.Totals, error) {
+	tag, err := l.Tag()
+	return page.Totals{
+		Tag: tag, Platforms: l.Platforms, Plugins: len(l.Plugins), Files: len(Files(l)), Size: lock.SizeOf(blobsOf(l.Artifacts)),
+	}, err
+}
+
+// describe returns what a page shows of a version, with the way from the page to the web root.
+func describe(base string, l *lock.Lock, up string) (v page.Version, err error) {
+	if base, err = baseURL(base); err != nil {
+		return v, err
+	}
+	l = l.PluginsOnly()
+	if v.Totals, err = totals(l); err != nil {
+		return v, err
+	}
+	digest, err := l.Digest()
+	if err != nil {
+		return v, err
+	}
+	at := func(p string) string { return up + "/" + p }
+	v.Botkube, v.BaseURL, v.LockDigest = l.BotkubeVersion, base, digest.OCI()
+	v.LockURL, v.SumsURL = at(path.Join(v.Tag, lockName)), at(path.Join(v.Tag, sumsName))
+	for _, r := range l.Repositories {
+		index, err := IndexURL(base, l, r.Name)
+		if err != nil {
+			return v, err
+		}
+		v.Repositories = append(v.Repositories, page.Repository{Name: r.Name, Upstream: agent.Redact(r.URL), Index: index})
+	}
+	artifacts := newRewriter(base, l).artifacts
+	for _, p := range l.Plugins {
+		v.Entries = append(v.Entries, describePlugin(p, artifacts, at))
+	}
+	for _, source := range lock.ChecksumSources {
+		files := slices.DeleteFunc(slices.Clone(l.Artifacts), func(a lock.Artifact) bool { return a.VerifiedBy != source })
+		if len(files) > 0 {
+			v.Vouchers = append(v.Vouchers, page.Voucher{Source: source, Files: len(files)})
+		}
+	}
+	templates, err := Templates(base, l)
+	if err != nil {
+		return v, err
+	}
+	for _, t := range templates {
+		v.Templates = append(v.Templates, page.Template{Plugin: t.Plugin.String(), Ref: agent.Redact(t.Ref), URL: t.URL})
+	}
+	v.Check = checkCommand(base, v.Tag)
+	if v.Values, err = values(base, v.Tag, l); fault.KindOf(err) == fault.Usage {
+		v.NoValues, err = err.Error(), nil
+	}
+	return v, err
+}
+
+// values returns the Helm values with which an agent starts from a version.
+func values(base, tag string, l *lock.Lock) (string, error) {
+	o, err := form.Deployment(base+"/"+tag, l.BotkubeVersion, l.Platforms, l)
+	if err != nil {
+		return "", err
+	}
+	if err := Deliver(o, base, l); err != nil {
+		return "", err
+	}
+	made, err := deploy.Values(*o)
+	if err != nil {
+		return "", err
+	}
+	text, err := made.YAML()
+	return string(text), err
+}
+
+func describePlugin(p lock.Plugin, artifacts map[string]lock.Artifact, at func(string) string) page.Plugin {
+	out := page.Plugin{Name: p.Repository + "/" + p.Name, Type: p.Type, Version: p.Version}
+	var used []lock.Artifact
+	add := func(what, raw string, on []agent.Platform, notes ...string) {
+		url := raw
+		if location, err := agent.ParseLocation(raw); err == nil {
+			url = location.URL
+		}
+		a := artifacts[url] // the lock was checked
+		used = append(used, a)
+		i := slices.IndexFunc(out.Files, func(f page.File) bool { return f.What == what && f.SHA256 == a.SHA256 && slices.Equal(f.Notes, notes) })
+		if i >= 0 {
+			out.Files[i].For = append(out.Files[i].For, on...)
+			return
+		}
+		file := FilePath(a)
+		out.Files = append(out.Files, page.File{
+			For: on, What: what, Notes: notes, Name: path.Base(file), URL: at(file), Upstream: agent.Redact(raw),
+			Size: a.Size, SHA256: a.SHA256, VerifiedBy: a.VerifiedBy, VerifiedWith: redacted(a.VerifiedWith),
+		})
+	}
+	for _, b := range p.Builds {
+		out.Platforms = append(out.Platforms, b.Platform)
+		add("plugin", b.URL, []agent.Platform{b.Platform})
+	}
+	for _, b := range p.Builds {
+		for _, d := range b.Dependencies {
+			out.Dependencies = append(out.Dependencies, d.Name)
+			add(d.Name, d.URL, []agent.Platform{b.Platform}, notesOn(d)...)
+		}
+	}
+	for _, t := range p.Templates {
+		add("templates", t.URL, nil)
+	}
+	slices.Sort(out.Dependencies)
+	out.Dependencies = slices.Compact(out.Dependencies)
+	out.Size = lock.SizeOf(blobsOf(used))
+	return out
+}
+
+func notesOn(d lock.Dependency) (notes []string) {
+	switch d.Replaces {
+	case "":
+	case lock.ReplacesNothing:
+		notes = append(notes, "supplied by --dependency: the index has none")
+	default:
+		notes = append(notes, "by --dependency, instead of "+agent.Redact(d.Replaces))
+	}
+	if d.FromNewest {
+		notes = append(notes, "listed by a newer version of the plugin only")
+	}
+	return notes
+}
+
+// checkCommand returns what downloads a version and compares its checksums.
+func checkCommand(base, tag string) string {
+	below := base + "/" + tag + "/"
+	return strings.Join([]string{
+		"mkdir " + tag + " && cd " + tag,
+		"curl -fsSO " + fault.Quote(below+sumsName),
+		`cut -c67- ` + sumsName + ` | while read -r file; do curl -fsS --create-dirs -o "$file" ` + fault.Quote(below) + `"$file"; done`,
+		"sha256sum -c " + sumsName,
+	}, "\n")
+}
+
+func blobsOf(artifacts []lock.Artifact) (blobs []lock.Blob) {
+	for _, a := range artifacts {
+		blobs = append(blobs, a.Blob)
+	}
+	return blobs
+}
+
+func redacted(urls []string) (out []string) {
+	for _, u := range urls {
+		out = append(out, agent.Redact(u))
+	}
+	return out
+}
+
+// sorted returns locks of versions, the newest first.
+func sorted(locks []*lock.Lock) []*lock.Lock {
+	tag := func(l *lock.Lock) string {
+		t, _ := l.Tag() // one that has none is an error elsewhere
+		return t
+	}
+	return slices.SortedStableFunc(slices.Values(locks), func(a, b *lock.Lock) int {
+		return lock.CompareReleases(a.BotkubeVersion, tag(a), b.BotkubeVersion, tag(b))
+	})
+}

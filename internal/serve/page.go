@@ -1,0 +1,86 @@
+package serve
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/page"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
+)
+
+// addPages adds the routes of the pages for people, which a site has as files.
+func (h *Handler) addPages() {
+	var locks []*lock.Lock
+	for _, v := range h.options.Versions {
+		locks = append(locks, v.Lock)
+		h.addPage(v.Tag+"/", func(base string) ([]byte, error) { return site.VersionPage(base, v.Lock) })
+		h.routes[v.Tag] = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", v.Tag+"/") // relative: a proxy may have removed a prefix
+			refuse(w, http.StatusMovedPermanently, "the page of the version is "+v.Tag+"/")
+		}
+	}
+	h.addPage("", func(base string) ([]byte, error) { return site.RootPage(base, locks) })
+}
+
+// addPage adds the routes of the page of a directory.
+func (h *Handler) addPage(dir string, render func(base string) ([]byte, error)) {
+	answer := func(w http.ResponseWriter, r *http.Request) {
+		base, err := h.base(r)
+		if err != nil {
+			refuse(w, http.StatusBadRequest, err.Error())
+			return
+		}
+		d, err := h.pages.get(dir, base, render)
+		if err != nil {
+			h.fail(w, fmt.Errorf("making the page of /%s for %s: %w", dir, base, err))
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Security-Policy", page.Policy())
+		w.Header().Set("Referrer-Policy", "no-referrer")
+		w.Header().Set("Cache-Control", "no-cache")
+		w.Header().Set("ETag", entityTag(d.sum))
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(d.data))
+	}
+	h.routes[dir], h.routes[dir+page.Name] = answer, answer
+}
+
+// pageCache keeps the latest pages: as of a [renderCache], clients choose the base URL.
+type pageCache struct {
+	mu sync.Mutex
+	// kept is in the order of use, the latest last.
+	kept []keptPage
+}
+
+type keptPage struct {
+	dir, base string
+	document
+}
+
+const maxPages = 8
+
+// get returns the page of a directory for a base URL. It renders one at a time.
+func (c *pageCache) get(dir, base string, render func(base string) ([]byte, error)) (document, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := slices.IndexFunc(c.kept, func(p keptPage) bool { return p.dir == dir && p.base == base }); i >= 0 {
+		found := c.kept[i]
+		c.kept = append(slices.Delete(c.kept, i, i+1), found)
+		return found.document, nil
+	}
+	data, err := render(base)
+	if err != nil {
+		return document{}, err
+	}
+	made := keptPage{dir, base, document{data, lock.Sum(data)}}
+	if len(c.kept) >= maxPages {
+		c.kept = slices.Delete(c.kept, 0, 1)
+	}
+	c.kept = append(c.kept, made)
+	return made.document, nil
+}

@@ -1,0 +1,85 @@
+package serve
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
+)
+
+// TestPages wants the pages that a site for the same base URL has, for browsers that run nothing.
+func TestPages(t *testing.T) {
+	w := newWorld(t, "binary", "tool")
+	older := *w.version.Lock
+	older.BotkubeVersion = "v1.13.0"
+	at := w.serve(t, func(o *Options) {
+		o.Versions = append(o.Versions, form.Version{Tag: "v1.13.0", Lock: &older, Indexes: w.version.Indexes, Open: w.open})
+	})
+	const base = "http://mirror.example.com:8080"
+	host := []string{"Host", "Mirror.Example.com:8080"}
+	root, err := site.RootPage(base, []*lock.Lock{&older, w.version.Lock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	version, err := site.VersionPage(base, &older)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for p, want := range map[string][]byte{"/": root, "/index.html": root, "/v1.13.0/": version, "/v1.13.0/index.html": version} {
+		got := ask(t, http.MethodGet, at+p, host...)
+		if got.status != http.StatusOK || got.body != string(want) {
+			t.Errorf("%s: %d\n%s\nwant\n%s", p, got.status, got.body, want)
+		}
+		tag := `"` + lock.Sum(want).String() + `"`
+		for field, value := range map[string]string{"ETag": tag, "Cache-Control": "no-cache", "Content-Type": "text/html; charset=utf-8", "X-Content-Type-Options": "nosniff"} {
+			if got.header.Get(field) != value {
+				t.Errorf("%s: %s is %q", p, field, got.header.Get(field))
+			}
+		}
+		if head := ask(t, http.MethodHead, at+p, host...); head.status != http.StatusOK || head.body != "" || head.header.Get("ETag") != tag || head.header.Get("Content-Length") != fmt.Sprint(len(want)) {
+			t.Errorf("%s: HEAD: %d, %v", p, head.status, head.header)
+		}
+		if again := ask(t, http.MethodGet, at+p, append(slices.Clone(host), "If-None-Match", tag)...); again.status != http.StatusNotModified || again.body != "" {
+			t.Errorf("%s: asked again: %d", p, again.status)
+		}
+		style := regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(got.body)
+		if style == nil {
+			t.Fatalf("%s: there is no style", p)
+		}
+		sum := sha256.Sum256([]byte(style[1]))
+		policy := got.header.Get("Content-Security-Policy")
+		if !strings.Contains(policy, "default-src 'none'; style-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'; ") || strings.Contains(policy, "unsafe") || strings.Contains(policy, "script-src") {
+			t.Errorf("%s: a browser would not take the style, or would take more: %s", p, policy)
+		}
+	}
+	// Without its slash, relative URLs would lead astray.
+	if got := ask(t, http.MethodGet, at+"/v1.13.0"); got.status != http.StatusMovedPermanently || got.header.Get("Location") != "v1.13.0/" {
+		t.Errorf("%d to %q", got.status, got.header.Get("Location"))
+	}
+}
+
+// TestManyPages asks for more hosts than pages are kept.
+func TestManyPages(t *testing.T) {
+	w := newWorld(t, "binary", "tool")
+	h := w.handler(t, nil)
+	made := 0
+	for i := range 3 * maxPages {
+		for _, host := range []string{fmt.Sprint("host", i), "known"} {
+			d, err := h.pages.get("", host, func(base string) ([]byte, error) { made++; return []byte(base), nil })
+			if err != nil || string(d.data) != host {
+				t.Fatalf("%q, %v", d.data, err)
+			}
+		}
+	}
+	if made != 3*maxPages+1 || len(h.pages.kept) != maxPages {
+		t.Errorf("%d were made, %d are kept", made, len(h.pages.kept))
+	}
+}
