@@ -1,11 +1,108 @@
 package cmd
 
 import (
+	"embed"
+	"io"
+	"strings"
+
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
-// completionVariables are set by cobra's scripts for shells, PowerShell's for the rest of the session, and by people
-// who want no descriptions. They are without [envPrefix].
+// byPlaceholder completes the values of flags by what their help calls the value, `FILE` for
+// example. The value of any other flag is free text, for which nothing is offered, unless it is a
+// bool or [constraints] list what it can be.
+var byPlaceholder = map[string]completer{
+	"FILE":                      (*asked).anyFile,
+	"TARGET":                    (*asked).output,
+	"LOCK":                      (*asked).source,
+	"OS/ARCH":                   commaList((*asked).platforms),
+	"OS/ARCH=FILE":              beforeEquals((*asked).seeders, (*asked).fileInWord),
+	"REPOSITORY/NAME":           commaList((*asked).pluginNames),
+	"REPOSITORY/NAME[@VERSION]": commaList((*asked).plugins),
+	"REPOSITORY/PLUGIN[@VERSION]:NAME[@OS/ARCH]=URL": beforeEquals((*asked).dependencies, (*asked).fileInWord),
+	"NAME=URL":       beforeEquals((*asked).repositories, yamlFile),
+	"NAME:KEY=VALUE": (*asked).headers,
+	"PART":           commaList(oneOf(strings.Fields(partNames(" "))...)),
+	"VERSION":        (*asked).releases,
+	"IMAGE":          (*asked).image,
+	"REFERENCE":      (*asked).image,
+	"=REFERENCE":     (*asked).image,
+}
+
+// byFlag completes the values of flags whose placeholder does not say enough.
+var byFlag = map[string]completer{
+	"file":    yamlFile,
+	"lock":    jsonFile,
+	"store":   (*asked).directory,
+	"values":  yamlFile,
+	"version": (*asked).releases,
+}
+
+// byArgument completes the arguments of commands. After the last one, nothing is offered.
+var byArgument = map[string][]completer{
+	"diff":     {(*asked).source, (*asked).source},
+	"list":     {(*asked).source},
+	"lock":     {jsonFile},
+	"outdated": {(*asked).source},
+	"prune":    {(*asked).directory},
+	"push":     {(*asked).source, nothing},
+	"serve":    {(*asked).source},
+	"unpack":   {(*asked).source},
+	"values":   {(*asked).source},
+	"verify":   {(*asked).source},
+}
+
+func yamlFile(a *asked) offer { return a.files(".yaml", ".yml") }
+func jsonFile(a *asked) offer { return a.files(".json") }
+
+func completerOf(command string, f *pflag.Flag, placeholder string) completer {
+	if by := byFlag[f.Name]; by != nil {
+		return by
+	}
+	if enum := constraintsOf(command, f).Enum; len(enum) > 0 {
+		return oneOf(enum...)
+	}
+	if f.Value.Type() == "bool" {
+		return oneOf("true", "false")
+	}
+	if by := byPlaceholder[placeholder]; by != nil {
+		return by
+	}
+	return nothing
+}
+
+// completeValues has cobra ask for the values of flags and arguments. Commands that nobody completes
+// go without.
+func (g *global) completeValues(root *cobra.Command) {
+	if len(g.env.Args) == 0 || g.env.Args[0] != cobra.ShellCompRequestCmd && g.env.Args[0] != cobra.ShellCompNoDescRequestCmd {
+		return
+	}
+	flags := func(c *cobra.Command, all *pflag.FlagSet) {
+		all.VisitAll(func(f *pflag.Flag) {
+			var placeholder string
+			placeholder, f.Usage = pflag.UnquoteUsage(f)
+			// It fails for a flag of all commands only, which has one already.
+			_ = c.RegisterFlagCompletionFunc(f.Name, func(c *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+				return g.complete(c, args, typed, completerOf(c.Name(), f, placeholder))
+			})
+		})
+	}
+	flags(root, root.PersistentFlags())
+	for _, c := range root.Commands() {
+		flags(c, c.Flags())
+		c.ValidArgsFunction = func(c *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			by := nothing
+			if all := byArgument[c.Name()]; len(args) < len(all) {
+				by = all[len(args)]
+			}
+			return g.complete(c, args, typed, by)
+		}
+	}
+}
+
+// completionVariables are set by cobra's script for PowerShell, for the rest of the session, and by
+// people who want no descriptions. They are without [envPrefix].
 var completionVariables = []string{"ACTIVE_HELP", "COMPLETION_DESCRIPTIONS"}
 
 // isCompletion reports whether a shell asks. What is wrong with the environment or the configuration file
@@ -18,16 +115,67 @@ func (g *global) isCompletion(c *cobra.Command) bool {
 	return script || c.Name() == cobra.ShellCompRequestCmd
 }
 
-// addCompletion adds cobra's command completion, with the argument errors of this program.
-func (g *global) addCompletion(root *cobra.Command) {
-	root.InitDefaultCompletionCmd()
-	for _, c := range root.Commands() {
-		if c.Name() != "completion" {
-			continue
-		}
-		c.Args, c.RunE = noArgs, root.RunE
-		for _, shell := range c.Commands() {
-			shell.Args = noArgs
-		}
+// scripts ask this program what can stand at the cursor. Unlike cobra's, they run nothing that is in the
+// line, such as $(COMMAND), and complete values with the characters @ : = and a comma in them.
+//
+//go:embed completion
+var scripts embed.FS
+
+// completionShell is a shell for which there is a script.
+type completionShell struct {
+	name, now, always string
+}
+
+var completionShells = []completionShell{
+	{"bash", "source <(botkube-mirror completion bash)", "botkube-mirror completion bash > /etc/bash_completion.d/botkube-mirror"},
+	{"zsh", "source <(botkube-mirror completion zsh)", `botkube-mirror completion zsh > "${fpath[1]}/_botkube-mirror"`},
+	{"fish", "botkube-mirror completion fish | source", "botkube-mirror completion fish > ~/.config/fish/completions/botkube-mirror.fish"},
+	{"powershell", "botkube-mirror completion powershell | Out-String | Invoke-Expression", "botkube-mirror completion powershell >> $PROFILE"},
+}
+
+func completionCommand(g *global) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "completion",
+		Short: "Print a script with which a shell completes commands, flags and values",
+		Args:  noArgs,
 	}
+	c.RunE = func(*cobra.Command, []string) error { return c.Help() }
+	for _, shell := range completionShells {
+		c.AddCommand(shell.command(g))
+	}
+	return c
+}
+
+func (s completionShell) command(g *global) *cobra.Command {
+	var bare bool
+	c := &cobra.Command{
+		Use:     s.name,
+		Short:   "Print the script for " + s.name,
+		Example: "  # in this session\n  " + s.now + "\n\n  # in every new session\n  " + s.always,
+		Args:    noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			script, err := s.script(c.Root())
+			if err != nil {
+				return err
+			}
+			if bare {
+				script = strings.ReplaceAll(script, cobra.ShellCompRequestCmd+" ", cobra.ShellCompNoDescRequestCmd+" ")
+			}
+			_, err = io.WriteString(g.env.Stdout, script)
+			return err
+		},
+	}
+	c.Flags().BoolVar(&bare, "no-descriptions", false, "complete without descriptions")
+	return c
+}
+
+// script returns the shell's script. That for PowerShell is cobra's.
+func (s completionShell) script(root *cobra.Command) (string, error) {
+	if s.name != "powershell" {
+		script, err := scripts.ReadFile("completion/" + s.name)
+		return string(script), err
+	}
+	var out strings.Builder
+	err := root.GenPowerShellCompletionWithDesc(&out)
+	return out.String(), err
 }

@@ -91,7 +91,6 @@ only), 130 interrupted.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fault.New(fault.Usage, "%w", flagError(err)).WithHint("see %s --help", c.CommandPath())
 	})
-	root.CompletionOptions.HiddenDefaultCmd = false
 	flags := root.PersistentFlags()
 	flags.StringVarP(&g.file, "file", "f", "", "configuration `FILE` in YAML, with what flags say; what flags or the environment say wins (default: none)")
 	flags.StringVar(&g.store, "store", "", "directory that keeps downloads for later runs (default: botkube-mirror in the user's cache directory)")
@@ -101,8 +100,8 @@ only), 130 interrupted.`,
 	flags.BoolVarP(&g.verbose, "verbose", "v", false, "tell of every step")
 	flags.StringVar(&g.logFormat, "log-format", g.logFormat, "form of what is told on standard error: text or json")
 	flags.BoolVar(&g.noProgress, "no-progress", false, "draw no progress bar")
-	root.AddCommand(pullCommand(g), lockCommand(g), listCommand(g), diffCommand(g), outdatedCommand(g), unpackCommand(g), pushCommand(g), verifyCommand(g), serveCommand(g), valuesCommand(g), pruneCommand(g), schemaCommand(g), versionCommand(g))
-	g.addCompletion(root)
+	root.AddCommand(pullCommand(g), lockCommand(g), listCommand(g), diffCommand(g), outdatedCommand(g), unpackCommand(g), pushCommand(g), verifyCommand(g), serveCommand(g), valuesCommand(g), pruneCommand(g), schemaCommand(g), versionCommand(g), completionCommand(g))
+	g.completeValues(root)
 	return root
 }
 

@@ -102,14 +102,21 @@ func inSession[T any](ctx context.Context, g *global, n needs, run func(*mirror.
 	return result, err
 }
 
+func (g *global) storeDir() (string, error) {
+	if g.store != "" {
+		return g.store, nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fault.New(fault.Usage, "there is no cache directory for the store: %w", err).WithHint("name a directory with --store")
+	}
+	return filepath.Join(cache, "botkube-mirror"), nil
+}
+
 func (g *global) openStore() (*store.Store, error) {
-	dir := g.store
-	if dir == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			return nil, fault.New(fault.Usage, "there is no cache directory for the store: %w", err).WithHint("name a directory with --store")
-		}
-		dir = filepath.Join(cache, "botkube-mirror")
+	dir, err := g.storeDir()
+	if err != nil {
+		return nil, err
 	}
 	if g.sharedStore {
 		return store.OpenShared(dir)

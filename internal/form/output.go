@@ -17,6 +17,8 @@ type Output struct {
 	Members bool
 	// Unpacks says that archives are unpacked while it is written.
 	Unpacks bool
+	// File says that the path is that of one file, not of a directory.
+	File bool
 	// Documents says that the path may be followed by the name of a document in it.
 	Documents bool
 	// Streams says that it can be written to standard output.

@@ -29,6 +29,7 @@ const (
 	ingestDir  = "ingest"
 	urlsDir    = "urls"
 	derivedDir = "derived"
+	indexesDir = "indexes"
 	rootsDir   = "roots"
 	tempPrefix = "tmp-"
 	runPrefix  = "run-"
@@ -93,7 +94,7 @@ func openError(dir string, err error) error {
 }
 
 // storeDirs are the directories of a store, parents first.
-var storeDirs = []string{ingestDir, blobsRoot, blobsDir, urlsDir, derivedDir, rootsDir}
+var storeDirs = []string{ingestDir, blobsRoot, blobsDir, urlsDir, derivedDir, indexesDir, rootsDir}
 
 // prepare creates the directories that are missing. The first of them is one
 // that tells a store from what is somebody else's.
@@ -209,7 +210,7 @@ func (s *Store) refuseForeign() error {
 	begun, rest, foreign := false, "", ""
 	for _, e := range entries {
 		switch name := e.Name(); name {
-		case ingestDir, urlsDir, derivedDir, rootsDir:
+		case ingestDir, urlsDir, derivedDir, indexesDir, rootsDir:
 			begun = true
 		case layoutFile, indexFile, blobsRoot:
 			rest = name

@@ -8,6 +8,7 @@
 //	blobs/sha256/HEX         the blobs
 //	ingest/                  downloads in progress or left by an earlier run, and locks
 //	urls/, derived/          what is remembered of URLs, and of what was made of a blob
+//	indexes/                 which plugin indexes were read last
 //	roots/                   the locks of outputs, which say what a sweep must spare
 //
 // Only blobs matter: whatever else is lost or damaged is found out again.

@@ -39,7 +39,7 @@ func (s *Store) Sweep(ctx context.Context, keep func(lock.SHA256) bool) (removed
 	}
 	n, err := s.sweepIngests(ctx)
 	bytes += n
-	for _, dir := range []string{urlsDir, derivedDir} {
+	for _, dir := range []string{urlsDir, derivedDir, indexesDir} {
 		if err == nil {
 			err = s.sweepRecords(ctx, dir)
 		}

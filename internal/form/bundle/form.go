@@ -22,7 +22,7 @@ var Form = &form.Form{
 	Members: true,
 	Packed:  true,
 	Outputs: []form.Output{{
-		Prefix: "oci-archive", Members: true, Documents: true, Streams: true,
+		Prefix: "oci-archive", File: true, Members: true, Documents: true, Streams: true,
 		Check: func(_ context.Context, path string, _ form.WriteOptions) error {
 			if path == form.StandardStream {
 				return nil

@@ -19,7 +19,7 @@ var Form = &form.Form{
 	Name:   "mountable image",
 	Access: form.Mounted,
 	Outputs: []form.Output{{
-		Prefix: "image", Documents: true, Unpacks: true, TakesSeeders: true,
+		Prefix: "image", File: true, Documents: true, Unpacks: true, TakesSeeders: true,
 		Check: func(_ context.Context, path string, o form.WriteOptions) error {
 			return cmp.Or(CheckMount(o.Mount), oci.CheckFile(path))
 		},

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -286,7 +287,10 @@ func (r *Resolver) index(ctx context.Context, repo *repository) error {
 	if err != nil {
 		return unusableIndex(repo, err)
 	}
-	repo.lock.Index, err = r.put(data)
+	if repo.lock.Index, err = r.put(data); err == nil {
+		// Without it, shells complete fewer values.
+		_ = r.Store.NoteIndex(store.Index{Repository: repo.Name, URL: repo.lock.URL, SHA256: repo.lock.Index.SHA256, Seen: time.Now()})
+	}
 	return err
 }
 

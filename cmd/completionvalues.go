@@ -1,0 +1,425 @@
+package cmd
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/form"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
+	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+)
+
+// completer says what a value can be.
+type completer func(*asked) offer
+
+// asked is a value that a shell asks for.
+type asked struct {
+	*global
+	ctx  context.Context
+	c    *cobra.Command
+	args []string
+	// typed is the beginning of the value.
+	typed string
+}
+
+// offer is what a shell is told.
+type offer struct {
+	// values may have a description, after a tab.
+	values []cobra.Completion
+	// files has the shell complete names of files if no value fits.
+	files bool
+	// sorted values are left in their order.
+	sorted bool
+}
+
+// patience bounds how long a person waits for values.
+const patience = 2 * time.Second
+
+// complete asks a completer within the time that people have. It tells nothing of what is wrong: the
+// command will, once it is run.
+func (g *global) complete(c *cobra.Command, args []string, typed string, by completer) ([]cobra.Completion, cobra.ShellCompDirective) {
+	_ = g.fromEnvironment(c.Flags())
+	_ = g.fromFile(c)
+	ctx, cancel := context.WithTimeout(c.Context(), patience)
+	defer cancel()
+	answer := make(chan offer, 1)
+	go func() { answer <- by(&asked{g, ctx, c, args, typed}) }()
+	select {
+	case o := <-answer:
+		return o.tell(typed)
+	case <-ctx.Done():
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// tell returns the values that begin with what is typed and need no quotes. What ends in a separator
+// goes on.
+func (o offer) tell(typed string) (values []cobra.Completion, directive cobra.ShellCompDirective) {
+	for _, v := range o.values {
+		value, description, _ := strings.Cut(v, "\t")
+		if !strings.HasPrefix(value, typed) || !isPlain(value) || slices.Contains(values, v) {
+			continue
+		}
+		if strings.HasSuffix(value, "/") || strings.HasSuffix(value, ":") || strings.HasSuffix(value, "=") {
+			directive |= cobra.ShellCompDirectiveNoSpace
+		}
+		values = append(values, strings.TrimSuffix(value+"\t"+tameName(description), "\t"))
+	}
+	if !o.files {
+		directive |= cobra.ShellCompDirectiveNoFileComp
+	}
+	if o.sorted {
+		return values, directive | cobra.ShellCompDirectiveKeepOrder
+	}
+	slices.Sort(values)
+	return values, directive
+}
+
+// isPlain reports whether a word means itself in every shell. Names come from indexes, mirrors and
+// registries, too.
+func isPlain(word string) bool {
+	return word != "" && word[0] != '=' && !strings.ContainsFunc(word, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-./:=@,+%", r)
+	})
+}
+
+func nothing(*asked) offer { return offer{} }
+
+func oneOf(values ...string) completer {
+	return func(*asked) offer { return offer{values: values, sorted: true} }
+}
+
+// commaList completes the last of several values with commas between them, each of which is offered once.
+func commaList(one completer) completer {
+	return func(a *asked) offer {
+		n := strings.LastIndex(a.typed, ",") + 1
+		given := strings.Split(a.typed[:n], ",")
+		return a.after(n, func(a *asked) offer {
+			o := one(a)
+			o.values = slices.DeleteFunc(slices.Clone(o.values), func(v string) bool {
+				value, _, _ := strings.Cut(v, "\t")
+				return slices.Contains(given, value)
+			})
+			return o
+		})
+	}
+}
+
+// beforeEquals completes what is before the first = and what is after it.
+func beforeEquals(before, after completer) completer {
+	return func(a *asked) offer {
+		if i := strings.Index(a.typed, "="); i >= 0 {
+			return a.after(i+1, after)
+		}
+		return before(a)
+	}
+}
+
+// after completes what is typed from byte n on.
+func (a *asked) after(n int, by completer) offer {
+	rest := *a
+	rest.typed = a.typed[n:]
+	o := by(&rest)
+	o.values = slices.Clone(o.values)
+	for i, v := range o.values {
+		o.values[i] = a.typed[:n] + v
+	}
+	return o
+}
+
+// anyFile leaves it to the shell, which also knows ~ and variables.
+func (a *asked) anyFile() offer { return offer{files: true} }
+
+// files offers directories and files with some endings. The shell offers all files if there are none,
+// or if a name needs quotes, which the shell does better.
+func (a *asked) files(endings ...string) offer {
+	paths := a.paths(endings...)
+	if !slices.ContainsFunc(paths, func(p string) bool { return !isPlain(p) }) {
+		return offer{values: paths, files: true}
+	}
+	return a.anyFile()
+}
+
+// fileInWord offers all files itself: no shell knows where in a word their names begin.
+func (a *asked) fileInWord() offer { return offer{values: a.paths(""), files: true} }
+
+func (a *asked) directory() offer { return a.files() }
+
+// paths returns directories, and files with some endings, whose path begins with what is typed.
+func (a *asked) paths(endings ...string) (paths []cobra.Completion) {
+	dir, base := filepath.Split(a.typed)
+	entries, _ := os.ReadDir(cmp.Or(dir, "."))
+	for _, e := range entries {
+		name := e.Name()
+		if !strings.HasPrefix(name, base) || strings.HasPrefix(name, ".") && !strings.HasPrefix(base, ".") {
+			continue
+		}
+		isDir := e.IsDir()
+		if fi, err := os.Stat(dir + name); err == nil {
+			isDir = fi.IsDir() // also through a link
+		}
+		switch ends := func(end string) bool { return strings.HasSuffix(name, end) }; {
+		case isDir:
+			name += "/"
+		case !slices.ContainsFunc(endings, ends):
+			continue
+		}
+		paths = append(paths, dir+name)
+	}
+	return paths
+}
+
+// Endings of files that are mirrors.
+const (
+	tarFile  = ".tar"
+	lockFile = ".json"
+)
+
+// output offers what can be written.
+func (a *asked) output() offer { return a.target(tarFile) }
+
+// source offers what can be read.
+func (a *asked) source() offer {
+	if reference, ok := strings.CutPrefix(a.typed, form.RegistryPrefix); ok {
+		return a.tags(form.RegistryPrefix, reference)
+	}
+	o := a.target(tarFile, lockFile)
+	if a.c.Flags().Lookup("plain-http") != nil {
+		o.values = append(o.values, form.RegistryPrefix+"\tbundle in a registry")
+	}
+	return o
+}
+
+// target offers forms and files, and after the name of a form, files of that form.
+func (a *asked) target(endings ...string) offer {
+	var o offer
+	for _, f := range forms.All {
+		for _, out := range f.Outputs {
+			prefix := out.Prefix + ":"
+			if strings.HasPrefix(a.typed, prefix) {
+				endings = nil
+				if out.File {
+					endings = []string{tarFile}
+				}
+				return a.after(len(prefix), func(a *asked) offer { return offer{values: a.paths(endings...), files: true} })
+			}
+			o.values = append(o.values, prefix+"\t"+describe(f, out))
+		}
+	}
+	o.values = append(o.values, a.paths(endings...)...)
+	o.files = true
+	return o
+}
+
+func describe(f *form.Form, out form.Output) string {
+	switch {
+	case len(f.Outputs) == 1:
+		return f.Name
+	case out.File:
+		return f.Name + " in a file"
+	}
+	return f.Name + " in a directory"
+}
+
+// image offers the tags of a repository that is typed.
+func (a *asked) image() offer { return a.tags("", a.typed) }
+
+// tags asks a registry, once a colon after the name of a repository says that a tag is wanted. prefix
+// goes before references.
+func (a *asked) tags(prefix, reference string) offer {
+	colon := strings.LastIndex(reference, ":")
+	if colon < strings.LastIndex(reference, "/") || !strings.Contains(reference, "/") {
+		return offer{}
+	}
+	silent, env := *a.global, *a.env
+	env.Stderr, silent.env, silent.quiet = io.Discard, &env, true
+	tags, _ := inSession(a.ctx, &silent, a.network(), func(s *mirror.Session) ([]string, error) {
+		return s.Tags(a.ctx, reference[:colon])
+	})
+	var o offer
+	for _, tag := range tags {
+		o.values = append(o.values, prefix+reference[:colon+1]+tag)
+	}
+	return o
+}
+
+// network reads the flags of the command for the registry that is read. There is one attempt.
+func (a *asked) network() needs {
+	flags := a.c.Flags()
+	var r registryFlags
+	if flags.Lookup("source-plain-http") != nil {
+		r.prefix = "source-"
+	}
+	r.plainHTTP, _ = flags.GetBool(r.prefix + "plain-http")
+	r.insecure, _ = flags.GetBool(r.prefix + "insecure-skip-verify")
+	r.caFiles, _ = flags.GetStringArray(r.prefix + "ca-file")
+	r.clientCert, _ = flags.GetString(r.prefix + "client-cert")
+	r.clientKey, _ = flags.GetString(r.prefix + "client-key")
+	t := transferFlags{parallel: 1, stall: patience, maxWait: patience}
+	t.via, _ = flags.GetStringArray("via")
+	return needs{transfer: t, registry: &r}
+}
+
+// known returns the plugins of the lock or mirror that the command line names, or else those that
+// upstream had when it was asked last.
+func (a *asked) known() []mirror.KnownPlugin {
+	target := ""
+	if f := a.c.Flags().Lookup("lock"); f != nil {
+		target = f.Value.String()
+	}
+	if target == "" && len(a.args) > 0 {
+		target = a.args[0]
+	}
+	if target != "" && target != form.StandardStream && !inRegistry(target) {
+		s := &mirror.Session{Parallel: 1, Observe: func(mirror.Event) {}}
+		if plugins, err := s.Known(a.ctx, target); err == nil {
+			return plugins
+		}
+	}
+	plugins, _ := a.upstream()
+	return plugins
+}
+
+func (a *asked) upstream() (plugins []mirror.KnownPlugin, releases []string) {
+	dir, err := a.storeDir()
+	if err != nil {
+		return nil, nil
+	}
+	var wanted []agent.Repository
+	if given, _ := a.c.Flags().GetStringArray("repository"); len(given) > 0 {
+		wanted, _ = parseRepositories(given)
+	} else if version, _ := a.c.Flags().GetString("version"); strings.HasPrefix(version, "v") {
+		wanted = agent.DefaultRepositories(version)
+	}
+	return mirror.KnownUpstream(dir, wanted)
+}
+
+func (a *asked) pluginNames() offer {
+	types := map[string]string{}
+	for _, p := range a.known() {
+		p.Version = ""
+		types[p.String()] = string(p.Type)
+	}
+	var o offer
+	for name, kind := range types {
+		o.values = append(o.values, name+"\t"+kind)
+	}
+	return o
+}
+
+// plugins offers names at first, and versions, the newest first, after an @.
+func (a *asked) plugins() offer {
+	name, _, versioned := strings.Cut(a.typed, "@")
+	if !versioned {
+		return a.pluginNames()
+	}
+	versions := map[string]bool{}
+	for _, p := range a.known() {
+		if p.Repository+"/"+p.Name == name {
+			versions[p.Version] = true
+		}
+	}
+	o := offer{sorted: true}
+	for _, v := range newestFirst(slices.Collect(maps.Keys(versions))) {
+		o.values = append(o.values, name+"@"+v)
+	}
+	return o
+}
+
+func newestFirst(versions []string) []string {
+	slices.SortFunc(versions, func(a, b string) int {
+		switch {
+		case agent.Newer(a, b):
+			return -1
+		case agent.Newer(b, a):
+			return 1
+		}
+		return strings.Compare(b, a)
+	})
+	return versions
+}
+
+// dependencies offers them with a version or a platform only if one is typed.
+func (a *asked) dependencies() offer {
+	var o offer
+	for _, p := range a.known() {
+		plugins := []string{p.Repository + "/" + p.Name, p.String()}
+		for _, name := range p.Dependencies {
+			for _, plugin := range plugins[:1+min(1, strings.Count(a.typed, "@"))] {
+				o.values = append(o.values, plugin+":"+name+"=")
+				for _, on := range p.Platforms {
+					if strings.HasPrefix(a.typed, plugin+":"+name+"@") {
+						o.values = append(o.values, plugin+":"+name+"@"+on.String()+"=")
+					}
+				}
+			}
+		}
+	}
+	return o
+}
+
+func (a *asked) platforms() offer {
+	all := a.knownPlatforms()
+	if a.c.Name() != "values" {
+		all = append(all, "all")
+	}
+	return offer{values: all}
+}
+
+func (a *asked) knownPlatforms() (all []string) {
+	for _, p := range a.known() {
+		for _, on := range p.Platforms {
+			all = append(all, on.String())
+		}
+	}
+	if len(all) == 0 {
+		return []string{"linux/amd64", "linux/arm64"}
+	}
+	return all
+}
+
+func (a *asked) seeders() offer {
+	o := offer{values: []string{"none"}}
+	for _, p := range a.knownPlatforms() {
+		o.values = append(o.values, p+"=")
+	}
+	return o
+}
+
+// repositories offers names. URLs are nowhere to be found.
+func (a *asked) repositories() offer {
+	var o offer
+	for _, p := range a.known() {
+		o.values = append(o.values, p.Repository+"=")
+	}
+	return o
+}
+
+func (a *asked) headers() offer {
+	var o offer
+	for _, p := range a.known() {
+		o.values = append(o.values, p.Repository+":")
+	}
+	return o
+}
+
+// releases offers Botkube versions.
+func (a *asked) releases() offer {
+	_, all := a.upstream()
+	all = newestFirst(all)
+	if a.c.Flags().Lookup("repository") != nil { // upstream is asked
+		all = append([]string{mirror.Newest}, all...)
+	}
+	return offer{values: all, sorted: true}
+}
