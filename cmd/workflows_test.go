@@ -1,0 +1,142 @@
+package cmd
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+)
+
+// pinned are the forms of what a workflow runs: an action by its commit with the version in a comment,
+// one of this repository, or an image by its digest.
+var pinned = regexp.MustCompile(`^(\./\S+|[\w.-]+/[\w./-]+@[0-9a-f]{40} # v[0-9.]+|\S+:\S+@sha256:[0-9a-f]{64})$`)
+
+// TestWorkflows holds workflows and actions to what actionlint does not know: digests, bounds, rights,
+// and no expression within a script, where a value would become code.
+func TestWorkflows(t *testing.T) {
+	var files []string
+	for _, pattern := range []string{"../.github/workflows/*.yml", "../.github/actions/*/action.yml"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, found...)
+	}
+	if len(files) == 0 {
+		t.Fatal("no workflows were found")
+	}
+	for _, file := range files {
+		t.Run(filepath.ToSlash(file), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var root yaml.Node
+			if err := yaml.Unmarshal(data, &root); err != nil {
+				t.Fatal(err)
+			}
+			eachKey(&root, func(key, value *yaml.Node) {
+				switch key.Value {
+				case "uses", "image":
+					if text := strings.TrimSpace(value.Value + " " + value.LineComment); value.Kind == yaml.ScalarNode && !pinned.MatchString(text) {
+						t.Errorf("line %d: %s is not pinned by a digest, or lacks the version in a comment", value.Line, text)
+					}
+				case "run":
+					if strings.Contains(value.Value, "${{") {
+						t.Errorf("line %d: an expression in a script; give it to the script in env", value.Line)
+					}
+				}
+			})
+			var workflow struct {
+				Permissions *map[string]string `yaml:"permissions"`
+				Concurrency any                `yaml:"concurrency"`
+				Jobs        map[string]struct {
+					Uses        string            `yaml:"uses"`
+					Permissions map[string]string `yaml:"permissions"`
+					Timeout     int               `yaml:"timeout-minutes"`
+				} `yaml:"jobs"`
+			}
+			if err := root.Decode(&workflow); err != nil {
+				t.Fatal(err)
+			}
+			if workflow.Jobs == nil {
+				return // an action
+			}
+			if workflow.Permissions == nil || len(*workflow.Permissions) > 0 {
+				t.Error("permissions: {} is missing at the top, so that each job names its own")
+			}
+			if workflow.Concurrency == nil {
+				t.Error("concurrency is missing")
+			}
+			for name, job := range workflow.Jobs {
+				if len(job.Permissions) == 0 || job.Uses == "" && job.Timeout == 0 {
+					t.Errorf("job %s lacks permissions or timeout-minutes", name)
+				}
+			}
+		})
+	}
+}
+
+// TestWorkflowGo wants the image in which CI runs to have the Go of go.mod.
+func TestWorkflowGo(t *testing.T) {
+	version := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(read(t, "../go.mod"))[1]
+	if ci := read(t, "../.github/workflows/ci.yml"); !strings.Contains(ci, "golang:"+version+"-") {
+		t.Errorf("ci.yml does not run in an image of Go %s, which go.mod wants", version)
+	}
+}
+
+// TestDependabot wants every module of the repository to be looked after.
+func TestDependabot(t *testing.T) {
+	var config struct {
+		Updates []struct {
+			Ecosystem   string   `yaml:"package-ecosystem"`
+			Directories []string `yaml:"directories"`
+		} `yaml:"updates"`
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "../.github/dependabot.yml")), &config); err != nil {
+		t.Fatal(err)
+	}
+	var modules []string
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Name() == "go.mod" {
+			modules = append(modules, "/"+strings.TrimPrefix(filepath.ToSlash(filepath.Dir(path)), "../"))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	modules[slices.Index(modules, "/..")] = "/"
+	slices.Sort(modules)
+	for _, u := range config.Updates {
+		if u.Ecosystem == "gomod" && !slices.Equal(u.Directories, modules) {
+			t.Errorf("dependabot looks after\n%q, modules are\n%q", u.Directories, modules)
+		}
+	}
+}
+
+// eachKey calls yield for every key of every mapping.
+func eachKey(n *yaml.Node, yield func(key, value *yaml.Node)) {
+	if n.Kind == yaml.MappingNode {
+		for i := 0; i < len(n.Content); i += 2 {
+			yield(n.Content[i], n.Content[i+1])
+		}
+	}
+	for _, c := range n.Content {
+		eachKey(c, yield)
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
