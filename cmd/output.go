@@ -100,6 +100,9 @@ func writeImage(out *strings.Builder, what string, image *lock.Image) {
 		all = append(all, m.Platform)
 	}
 	fmt.Fprintf(out, "%s %s for %s\n", what, image.Reference, agent.JoinPlatforms(all))
+	if image.Index == nil {
+		out.WriteString("  a part of upstream's image: where it is pushed, its index has another digest; --platform all takes the whole\n")
+	}
 }
 
 func writeState(out *strings.Builder, o mirror.OutputResult) {

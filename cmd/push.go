@@ -162,6 +162,9 @@ func writePushed(out *strings.Builder, p push.PartResult, dryRun bool) {
 			fmt.Fprintf(out, "  tag %s is there, as %s\n", t.Tag, t.There)
 		}
 	}
+	if p.OwnIndex {
+		out.WriteString("  the digest is not upstream's: the bundle has a part of that image; pull --platform all takes the whole\n")
+	}
 	if p.Problem != "" {
 		fmt.Fprintf(out, "  in the way: %s\n", oneLine(p.Problem))
 	}

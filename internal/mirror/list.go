@@ -107,7 +107,11 @@ type ListedFile struct {
 
 // ListedImage is an image of a bundle, such as the agent's.
 type ListedImage struct {
-	Reference string           `json:"reference"`
+	Reference string `json:"reference"`
+	// Index is the digest of upstream's index, if the mirror has all that it names. Others counts
+	// manifests that it names for no platform of the mirror, such as attestations.
+	Index     string           `json:"index,omitempty"`
+	Others    int              `json:"others,omitempty"`
 	Platforms []ListedManifest `json:"platforms"`
 	// Size is that of all blobs, each once, in bytes.
 	Size int64 `json:"size"`
@@ -244,10 +248,15 @@ func listImage(im *lock.Image) *ListedImage {
 	}
 	out := &ListedImage{Reference: im.Reference, Platforms: []ListedManifest{}}
 	var all []lock.Blob
-	for _, m := range im.Manifests {
+	for i, m := range im.All() {
 		blobs := append([]lock.Blob{m.Blob}, m.Blobs...)
-		out.Platforms = append(out.Platforms, ListedManifest{Platform: m.Platform, SHA256: m.SHA256, Size: lock.SizeOf(blobs)})
+		if i < len(im.Manifests) {
+			out.Platforms = append(out.Platforms, ListedManifest{Platform: m.Platform, SHA256: m.SHA256, Size: lock.SizeOf(blobs)})
+		}
 		all = append(all, blobs...)
+	}
+	if im.Index != nil {
+		out.Index, out.Others = im.Index.SHA256.OCI(), len(im.Index.Others)
 	}
 	out.Size = lock.SizeOf(all)
 	return out

@@ -90,6 +90,9 @@ type PartResult struct {
 	ToSend  *Amount `json:"toSend,omitempty"`
 	There   *Amount `json:"there,omitempty"`
 	Unknown string  `json:"unknown,omitempty"`
+	// OwnIndex says that the index of an image is not upstream's, because the source has not all
+	// that upstream's names.
+	OwnIndex bool `json:"ownIndex,omitempty"`
 	// Problem is what is in the way.
 	Problem string `json:"inTheWay,omitempty"`
 }

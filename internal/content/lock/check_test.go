@@ -115,3 +115,43 @@ func checkMessage(t *testing.T, err error) {
 		t.Errorf("%.3000q", text)
 	}
 }
+
+// TestCheckImageIndex refuses an index that is not the lock's.
+func TestCheckImageIndex(t *testing.T) {
+	t.Parallel()
+	other := ImageManifest{MediaType: manifestTypes[0], Blob: Blob{Size: 1, SHA256: Sum([]byte("other"))}}
+	for name, tt := range map[string]struct {
+		change func(im *Image)
+		want   string
+	}{
+		"as it is":          {func(*Image) {}, ""},
+		"media type":        {func(im *Image) { im.Index.MediaType = manifestTypes[0] }, "not that of an index"},
+		"digest":            {func(im *Image) { im.Index.SHA256 = SHA256{} }, "has the digest"},
+		"too long":          {func(im *Image) { im.Index.Data = make([]byte, MaxImageIndex+1) }, "at most"},
+		"one is missing":    {func(im *Image) { im.Index.Others = nil }, "names other manifests"},
+		"one too many":      {func(im *Image) { im.Manifests[0].SHA256 = Sum(nil) }, "names other manifests"},
+		"one stands twice":  {func(im *Image) { im.Index.Others = append(im.Index.Others, other) }, "stands twice"},
+		"one of a platform": {func(im *Image) { im.Index.Others[0].Platform = amd64 }, "is for linux/amd64"},
+		"no JSON":           {func(im *Image) { im.Index.Data = []byte("x"); im.Index.SHA256 = Sum([]byte("x")) }, "cannot be read"},
+		"media type below":  {func(im *Image) { im.Index.Others[0].MediaType = indexTypes[0] }, "not that of an image manifest"},
+	} {
+		l := withMembers(t)
+		im := l.AgentImage
+		data := []byte(`{"manifests":[{"digest":"` + im.Manifests[0].SHA256.OCI() + `"},{"digest":"` + other.SHA256.OCI() + `"}]}`)
+		im.Index = &ImageIndex{MediaType: indexTypes[0], SHA256: Sum(data), Data: data, Others: []ImageManifest{other}}
+		tt.change(im)
+		err := l.Check()
+		if tt.want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if part := im.forPlatforms(nil); part != nil {
+				t.Errorf("a part without platforms: %+v", part)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
+	}
+}

@@ -242,6 +242,7 @@ func (d *differ) image(role ImageRole) {
 		return
 	}
 	d.compare(about, AspectReference, a.Reference, b.Reference)
+	whole, before := about, len(d.found)
 	pairs(a.Manifests, b.Manifests, func(m ImageManifest) string { return m.Platform.String() }, func(from, to *ImageManifest) {
 		about.Platform = &cmp.Or(to, from).Platform
 		if !slices.Contains(d.common, *about.Platform) {
@@ -252,6 +253,10 @@ func (d *differ) image(role ImageRole) {
 			d.changed(about, AspectContent, value(from), value(to))
 		}
 	})
+	// It changes with every platform. What else it names may change alone, such as attestations.
+	if len(d.found) == before && a.Reference == b.Reference && a.Index != nil && b.Index != nil {
+		d.compare(whole, AspectContent, a.Index.SHA256.OCI(), b.Index.SHA256.OCI())
+	}
 }
 
 func (d *differ) chart() {

@@ -126,7 +126,7 @@ func (l *Lock) Blobs() []Blob {
 		blobs = append(blobs, a.Blob)
 	}
 	for _, im := range l.Images() {
-		for _, m := range im.Manifests {
+		for _, m := range im.All() {
 			blobs = append(append(blobs, m.Blob), m.Blobs...)
 		}
 	}

@@ -1,10 +1,15 @@
 package lock
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/textfile"
 )
 
 // ImageRole is what an image is for.
@@ -60,7 +65,18 @@ func (im *Image) forPlatforms(platforms []agent.Platform) *Image {
 	if len(part.Manifests) == 0 {
 		return nil
 	}
+	if len(part.Manifests) < len(im.Manifests) {
+		part.Index = nil
+	}
 	return &part
+}
+
+// All returns the manifests for platforms, and those that the index names beside them.
+func (im *Image) All() []ImageManifest {
+	if im.Index == nil {
+		return im.Manifests
+	}
+	return slices.Concat(im.Manifests, im.Index.Others)
 }
 
 func (im *Image) platforms() []agent.Platform {
@@ -77,6 +93,24 @@ var manifestTypes = []string{
 	"application/vnd.oci.image.manifest.v1+json",
 	"application/vnd.docker.distribution.manifest.v2+json",
 }
+
+// MaxImageIndex bounds, in bytes, an index of an image that a lock holds. MaxIndexed bounds the
+// manifests that it names. Those of images for ten platforms, with attestations, have ten kilobytes.
+const (
+	MaxImageIndex = 256 << 10
+	MaxIndexed    = 200
+)
+
+var indexTypes = []string{
+	"application/vnd.oci.image.index.v1+json",
+	"application/vnd.docker.distribution.manifest.list.v2+json",
+}
+
+// IsIndex reports whether a media type is that of an index of images.
+func IsIndex(mediaType string) bool { return slices.Contains(indexTypes, mediaType) }
+
+// IsManifest reports whether a media type is that of an image for one platform.
+func IsManifest(mediaType string) bool { return slices.Contains(manifestTypes, mediaType) }
 
 // checkImages checks the images of the lock.
 func (c *checking) checkImages(l *Lock) {
@@ -107,7 +141,12 @@ func (c *checking) checkImage(im PinnedImage) {
 		if twice(seen, m.Platform) || !c.platforms[m.Platform] {
 			c.report("platform %.100q stands twice or is not one of the lock's", m.Platform)
 		}
-		if !slices.Contains(manifestTypes, m.MediaType) {
+	}
+	if im.Index != nil {
+		c.note(im.checkIndex())
+	}
+	for _, m := range im.All() {
+		if !IsManifest(m.MediaType) {
 			c.report("media type %.100q is not that of an image manifest", m.MediaType)
 		}
 		for _, b := range append([]Blob{m.Blob}, m.Blobs...) {
@@ -116,6 +155,45 @@ func (c *checking) checkImage(im PinnedImage) {
 			}
 		}
 	}
+}
+
+// checkIndex compares the index with its digest, and what it names with the manifests.
+func (im *Image) checkIndex() error {
+	ix := im.Index
+	switch {
+	case !IsIndex(ix.MediaType):
+		return fmt.Errorf("media type %.100q is not that of an index", ix.MediaType)
+	case len(ix.Data) > MaxImageIndex:
+		return fmt.Errorf("its index has %d bytes; at most %d are read", len(ix.Data), MaxImageIndex)
+	case Sum(ix.Data) != ix.SHA256:
+		return fmt.Errorf("its index has the digest %s, not %s", Sum(ix.Data).OCI(), ix.SHA256.OCI())
+	}
+	var document struct {
+		Manifests []struct {
+			Digest string `json:"digest"`
+		} `json:"manifests"`
+	}
+	if err := json.Unmarshal(ix.Data, &document); err != nil {
+		return fmt.Errorf("its index cannot be read: %w", textfile.JSONError(ix.Data, err))
+	}
+	all := im.All()
+	if len(all) > MaxIndexed || len(document.Manifests) > MaxIndexed {
+		return fmt.Errorf("its index names %d manifests; at most %d are read", max(len(all), len(document.Manifests)), MaxIndexed)
+	}
+	named, pinned := map[string]bool{}, map[string]bool{}
+	for _, d := range document.Manifests {
+		named[d.Digest] = true
+	}
+	for i, m := range all {
+		if i >= len(im.Manifests) && (m.Platform != agent.Platform{} || pinned[m.SHA256.OCI()]) {
+			return fmt.Errorf("its index has %s beside the platforms, which stands twice or is for %s", m.SHA256.OCI(), m.Platform)
+		}
+		pinned[m.SHA256.OCI()] = true
+	}
+	if !maps.Equal(named, pinned) {
+		return errors.New("its index names other manifests than the lock")
+	}
+	return nil
 }
 
 // Subject is what differences of an image are about.
@@ -132,7 +210,7 @@ func (l *Lock) ImageBlobs() []ImageBlob {
 	var blobs []ImageBlob
 	seen := map[SHA256]bool{}
 	for _, im := range l.Images() {
-		for _, m := range im.Manifests {
+		for _, m := range im.All() {
 			for _, b := range m.Blobs {
 				if !seen[b.SHA256] {
 					blobs = append(blobs, ImageBlob{im.Role, b})

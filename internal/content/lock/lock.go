@@ -131,13 +131,29 @@ const ReplacesNothing = "nothing"
 // Image is a container image, for some of its platforms.
 type Image struct {
 	// Reference is where it came from, with its tag: ghcr.io/kubeshop/botkube:v1.14.0.
-	Reference string          `json:"reference"`
+	Reference string `json:"reference"`
+	// Index is what the reference names, if the lock pins all that this names. Without it,
+	// the image gets another index, and so another digest, where it is pushed.
+	Index     *ImageIndex     `json:"index,omitempty"`
 	Manifests []ImageManifest `json:"manifests"`
+}
+
+// ImageIndex is the index of an image as upstream has it.
+type ImageIndex struct {
+	// MediaType is that of an OCI index or a Docker manifest list.
+	MediaType string `json:"mediaType"`
+	SHA256    SHA256 `json:"sha256"`
+	// Data is the document itself. A layout has no place for it: skopeo reads no index within one.
+	Data []byte `json:"data"`
+	// Others are the manifests beside those of the image, in the order of the index: attestations, and
+	// images for platforms that the mirror does not have.
+	Others []ImageManifest `json:"others,omitempty"`
 }
 
 // ImageManifest is an image for one platform.
 type ImageManifest struct {
-	Platform agent.Platform `json:"platform"`
+	// Platform is empty for one of [ImageIndex.Others].
+	Platform agent.Platform `json:"platform,omitzero"`
 	// MediaType is that of an OCI or Docker image manifest.
 	MediaType string `json:"mediaType"`
 	Blob

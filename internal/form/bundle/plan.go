@@ -60,8 +60,12 @@ func manifestsOf(l *lock.Lock, locked lock.Blob) []Document {
 		all = append(all, d)
 	}
 	for _, im := range l.Images() {
-		for _, m := range im.Manifests {
-			all = append(all, Document{MediaType: m.MediaType, Member: imageMember(im.Role), Platform: &m.Platform, Blobs: m.Blobs, image: &m})
+		for _, m := range im.All() {
+			d := Document{MediaType: m.MediaType, Member: imageMember(im.Role), Blobs: m.Blobs, image: &m}
+			if m.Platform != (agent.Platform{}) {
+				d.Platform = &m.Platform
+			}
+			all = append(all, d)
 		}
 	}
 	if l.Chart != nil {
@@ -253,10 +257,12 @@ func manifestBlobs(m v1.Manifest) ([]lock.Blob, error) {
 	return blobs, nil
 }
 
-// ImageIndex returns the index of an image, for the platforms that the bundle has: a
-// bundle has no index of its own for it, and upstream's may name more. It is Docker's
-// kind if its manifests are.
+// ImageIndex returns the index of an image: upstream's, if the bundle has all that it names, or
+// else one for the platforms of the bundle. It is Docker's kind if its manifests are.
 func (c *Contents) ImageIndex(role lock.ImageRole) (Document, error) {
+	if upstream := c.Lock.Image(role).Index; upstream != nil {
+		return Document{MediaType: upstream.MediaType, Data: upstream.Data, Member: imageMember(role)}, nil
+	}
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
 	for _, m := range c.Manifests {
 		if m.Member != imageMember(role) {

@@ -243,7 +243,7 @@ func (r *Resolver) currentMembers(ctx context.Context, c *Current, pinned *lock.
 	for _, im := range pinned.Images() {
 		ref, err := parseImage(im.Role, im.Reference)
 		if err == nil {
-			err = r.image(ctx, im.Role, ref, nil, c.Plan)
+			err = r.image(ctx, im.Role, ref, Selection{Selection: index.Selection{AllPlatforms: im.Index != nil}}, c.Plan)
 		}
 		if err != nil {
 			c.Lock.SetImage(im.Role, im.Image)

@@ -26,9 +26,6 @@ func IsAgentImage(reference string) bool {
 	return strings.HasPrefix(reference, agentRepository+":") || strings.HasPrefix(reference, agentRepository+"@")
 }
 
-// indexTypes are those of OCI's image-spec, and of Docker before it.
-var indexTypes = []string{"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
-
 // OCI's image-spec v1.1. A digest is a text, so that one that is malformed can be named.
 type (
 	imageIndex struct {
@@ -100,7 +97,7 @@ func (r *Resolver) images(ctx context.Context, sel Selection, plan *Plan) error 
 	plan.ImageSources = map[lock.ImageRole]*registry.Repository{}
 	ref, err := sel.agentReference()
 	if err == nil {
-		err = r.image(ctx, lock.RoleAgent, ref, sel.pinned, plan)
+		err = r.image(ctx, lock.RoleAgent, ref, sel, plan)
 	}
 	if err != nil || sel.Members.WatcherImage == "" {
 		return err
@@ -108,7 +105,7 @@ func (r *Resolver) images(ctx context.Context, sel Selection, plan *Plan) error 
 	if ref, err = parseImage(lock.RoleWatcher, sel.Members.WatcherImage); err != nil {
 		return err
 	}
-	return adviseWatcher(r.image(ctx, lock.RoleWatcher, ref, sel.pinned, plan), sel.pinned)
+	return adviseWatcher(r.image(ctx, lock.RoleWatcher, ref, sel, plan), sel.pinned)
 }
 
 // adviseWatcher says what to do where a registry has no image of the second container for us.
@@ -123,8 +120,8 @@ func adviseWatcher(err error, pinned *lock.Lock) error {
 
 // image pins an image for the platforms of a plan, and stores its manifests, not its layers.
 // A platform that is not Linux has no image, for it has no agent.
-func (r *Resolver) image(ctx context.Context, role lock.ImageRole, ref registry.Reference, pinned *lock.Lock, plan *Plan) error {
-	had := pinnedImage(pinned, role)
+func (r *Resolver) image(ctx context.Context, role lock.ImageRole, ref registry.Reference, sel Selection, plan *Plan) error {
+	had := pinnedImage(sel.pinned, role)
 	if had != nil && had.Reference != ref.String() {
 		return fault.New(fault.Integrity, "%s %s is wanted, but the lock pins %s", role.What(), ref, had.Reference).
 			WithHint("leave out %s: the lock says which; or write a new one with the command lock", imageFlag(role))
@@ -145,9 +142,10 @@ func (r *Resolver) image(ctx context.Context, role lock.ImageRole, ref registry.
 	}
 	image := &lock.Image{Reference: ref.String()}
 	if had != nil && len(had.Manifests) > 0 {
-		image.Manifests, err = r.pinnedManifests(ctx, source, platforms, had.Manifests)
+		err = r.pinnedManifests(ctx, source, platforms, had, image)
 	} else {
-		image.Manifests, err = r.imageManifests(ctx, source, ref, platforms, role)
+		wanted := wantedImage{ref: ref, role: role, platforms: platforms, all: sel.AllPlatforms}
+		err = r.imageManifests(ctx, source, wanted, image)
 	}
 	if err != nil {
 		err = fmt.Errorf("resolving %s %s: %w", role.What(), ref, err)
@@ -168,36 +166,45 @@ func pinnedImage(l *lock.Lock, role lock.ImageRole) *lock.Image {
 	return l.Image(role)
 }
 
+// wantedImage is an image that is asked for.
+type wantedImage struct {
+	ref       registry.Reference
+	role      lock.ImageRole
+	platforms []agent.Platform
+	// all says that platforms that the plugins do not have are wanted, too.
+	all bool
+}
+
 // imageManifests reads an image index, or an image for one platform.
-func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository, ref registry.Reference, platforms []agent.Platform, role lock.ImageRole) ([]lock.ImageManifest, error) {
-	top, err := repo.Manifest(ctx, ref.Identifier())
+func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository, want wantedImage, to *lock.Image) error {
+	top, err := repo.Manifest(ctx, want.ref.Identifier())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if !slices.Contains(indexTypes, top.MediaType) {
+	if !lock.IsIndex(top.MediaType) {
 		m, err := r.imageManifest(top)
 		if err == nil {
 			m.Platform, err = r.solePlatform(ctx, repo, m)
 		}
-		if err == nil && !slices.Equal(platforms, []agent.Platform{m.Platform}) {
-			err = fault.New(fault.Incomplete, "the image is for %s only, but wanted for %s", m.Platform, agent.JoinPlatforms(platforms)).
-				WithHint("name an image for all the platforms, or %s", without(role))
+		if err == nil && !slices.Equal(want.platforms, []agent.Platform{m.Platform}) {
+			err = fault.New(fault.Incomplete, "the image is for %s only, but wanted for %s", m.Platform, agent.JoinPlatforms(want.platforms)).
+				WithHint("name an image for all the platforms, or %s", without(want.role))
 		}
-		return []lock.ImageManifest{m}, err
+		to.Manifests = []lock.ImageManifest{m}
+		return err
 	}
 	var index imageIndex
 	if err := json.Unmarshal(top.Data, &index); err != nil {
-		return nil, fault.New(fault.Integrity, "reading the image index: %w", textfile.JSONError(top.Data, err))
+		return fault.New(fault.Integrity, "reading the image index: %w", textfile.JSONError(top.Data, err))
 	}
-	var manifests []lock.ImageManifest
-	for _, p := range platforms {
-		d, err := choose(index.Manifests, p, role)
+	for _, p := range want.platforms {
+		d, err := choose(index.Manifests, p, want.role)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		sum, err := registry.ParseDigest(d.Digest)
 		if err != nil {
-			return nil, fault.New(fault.Integrity, "the image index names %.80q for %s: %w", d.Digest, p, err)
+			return fault.New(fault.Integrity, "the image index names %.80q for %s: %w", d.Digest, p, err)
 		}
 		var m lock.ImageManifest
 		found, err := repo.Manifest(ctx, sum.OCI())
@@ -205,20 +212,65 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 			m, err = r.imageManifest(found)
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		m.Platform = p
-		manifests = append(manifests, m)
+		to.Manifests = append(to.Manifests, m)
 	}
-	return manifests, nil
+	to.Index, err = r.wholeIndex(ctx, repo, top, index, to.Manifests, want.all)
+	return err
 }
+
+// wholeIndex returns an index, if all that it names is taken, so that it can be published as it is:
+// with its digest, values and signatures that name that stay valid. What it names beside manifests
+// is taken, too, if it runs nowhere, such as an attestation, or if all platforms are wanted. It is nil
+// for an index that would not be whole.
+func (r *Resolver) wholeIndex(ctx context.Context, repo *registry.Repository, top registry.Manifest, index imageIndex, manifests []lock.ImageManifest, all bool) (*lock.ImageIndex, error) {
+	if len(top.Data) > lock.MaxImageIndex || len(index.Manifests) > lock.MaxIndexed {
+		return nil, nil
+	}
+	taken := map[lock.SHA256]bool{}
+	for _, m := range manifests {
+		taken[m.SHA256] = true
+	}
+	whole := &lock.ImageIndex{MediaType: top.MediaType, SHA256: top.Digest, Data: top.Data}
+	for _, d := range index.Manifests {
+		sum, err := registry.ParseDigest(d.Digest)
+		if err != nil || d.runs() && !taken[sum] && !all {
+			return nil, nil
+		}
+		if taken[sum] {
+			continue
+		}
+		taken[sum] = true
+		found, err := repo.Manifest(ctx, sum.OCI())
+		if registry.IsNotFound(err) || err == nil && !lock.IsManifest(found.MediaType) {
+			return nil, nil // a registry may have lost it; an index within an index has no place in a bundle
+		}
+		if err != nil {
+			return nil, err
+		}
+		m, err := r.imageManifest(found)
+		if fault.KindOf(err) == fault.Integrity {
+			return nil, nil // of what no agent runs, nothing need be right
+		}
+		if err != nil {
+			return nil, err
+		}
+		whole.Others = append(whole.Others, m)
+	}
+	return whole, nil
+}
+
+// runs reports whether a manifest is one of an image, not an attestation or the like.
+func (d descriptor) runs() bool { return d.Platform != nil && d.Platform.OS != "unknown" }
 
 // Of several variants of an architecture, the last by name counts: for arm, that is the newest.
 func choose(manifests []descriptor, want agent.Platform, role lock.ImageRole) (descriptor, error) {
 	var fitting []descriptor
 	var offered []agent.Platform
 	for _, d := range manifests {
-		if d.Platform == nil || d.Platform.OS == "unknown" {
+		if !d.runs() {
 			continue // an attestation
 		}
 		p, err := agent.ParsePlatform(d.Platform.OS + "/" + d.Platform.Architecture)
@@ -241,26 +293,32 @@ func choose(manifests []descriptor, want agent.Platform, role lock.ImageRole) (d
 
 const maxOffered = 20
 
-func (r *Resolver) pinnedManifests(ctx context.Context, repo *registry.Repository, platforms []agent.Platform, pinned []lock.ImageManifest) ([]lock.ImageManifest, error) {
-	var manifests []lock.ImageManifest
+// pinnedManifests takes from a lock what is for platforms. The index stays if that is all.
+func (r *Resolver) pinnedManifests(ctx context.Context, repo *registry.Repository, platforms []agent.Platform, pinned, to *lock.Image) error {
 	for _, p := range platforms {
-		i := slices.IndexFunc(pinned, func(m lock.ImageManifest) bool { return m.Platform == p })
+		i := slices.IndexFunc(pinned.Manifests, func(m lock.ImageManifest) bool { return m.Platform == p })
 		if i < 0 {
-			return nil, fault.New(fault.Integrity, "the lock pins no image for %s", p).
+			return fault.New(fault.Integrity, "the lock pins no image for %s", p).
 				WithHint("write a new lock with the command lock")
 		}
-		if r.Store.Verify(ctx, pinned[i].SHA256) != nil {
-			found, err := repo.Manifest(ctx, pinned[i].SHA256.OCI())
-			if err != nil {
-				return nil, err
-			}
-			if _, err := r.Store.Put(found.Data); err != nil {
-				return nil, err
-			}
-		}
-		manifests = append(manifests, pinned[i])
+		to.Manifests = append(to.Manifests, pinned.Manifests[i])
 	}
-	return manifests, nil
+	if len(to.Manifests) == len(pinned.Manifests) {
+		to.Index = pinned.Index
+	}
+	for _, m := range to.All() {
+		if r.Store.Verify(ctx, m.SHA256) == nil {
+			continue
+		}
+		found, err := repo.Manifest(ctx, m.SHA256.OCI())
+		if err != nil {
+			return err
+		}
+		if _, err := r.Store.Put(found.Data); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *Resolver) imageManifest(found registry.Manifest) (lock.ImageManifest, error) {

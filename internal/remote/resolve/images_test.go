@@ -7,11 +7,13 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/index"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
@@ -96,7 +98,7 @@ func (h *hub) tag(t *testing.T, manifests ...descriptor) {
 	d := h.put(t, struct {
 		typed
 		imageIndex
-	}{typed{2, indexTypes[0]}, imageIndex{manifests}})
+	}{typed{2, "application/vnd.oci.image.index.v1+json"}, imageIndex{manifests}})
 	h.files["v1"] = h.files[d.Digest]
 }
 
@@ -211,4 +213,64 @@ func TestPinnedManifestDamaged(t *testing.T) {
 		t.Errorf("%+v", again)
 	}
 	check(t, r.Store.Verify(t.Context(), sum))
+}
+
+// TestWholeIndex keeps upstream's index where all that it names is taken: what runs nowhere comes
+// along, other platforms only if all are wanted.
+func TestWholeIndex(t *testing.T) {
+	r, _ := newResolver(t)
+	h := newHub(t, r)
+	arm := agent.Platform{OS: "linux", Arch: "arm"}
+	a, b, c := h.image(t, amd64, nil), h.image(t, arm64, nil), h.image(t, arm, nil)
+	attestation := h.image(t, agent.Platform{OS: "unknown", Arch: "unknown"}, nil)
+	nested := h.put(t, typed{2, "application/vnd.oci.image.index.v1+json"})
+	nested.Platform = attestation.Platform
+	lost := h.image(t, agent.Platform{OS: "unknown", Arch: "lost"}, nil)
+	delete(h.files, lost.Digest)
+	odd := h.image(t, agent.Platform{OS: "unknown", Arch: "odd"}, func(m *imageManifest) { m.Config.Size = 0 })
+	for name, tt := range map[string]struct {
+		index     []descriptor
+		platforms []agent.Platform
+		all       bool
+		others    int // -1: the index is not whole
+	}{
+		"all platforms are named":  {[]descriptor{a, b, attestation}, []agent.Platform{amd64, arm64}, false, 1},
+		"no attestation":           {[]descriptor{a}, []agent.Platform{amd64}, false, 0},
+		"a platform is left out":   {[]descriptor{a, b}, []agent.Platform{amd64}, false, -1},
+		"all are wanted":           {[]descriptor{a, attestation, c, b, c}, []agent.Platform{amd64, arm64}, true, 2},
+		"an index within":          {[]descriptor{a, nested}, []agent.Platform{amd64}, true, -1},
+		"an attestation is lost":   {[]descriptor{a, lost}, []agent.Platform{amd64}, true, -1},
+		"an attestation is odd":    {[]descriptor{a, odd}, []agent.Platform{amd64}, true, -1},
+		"an attestation is no sum": {[]descriptor{a, {Digest: "sha512:ab"}}, []agent.Platform{amd64}, true, -1},
+	} {
+		h.tag(t, tt.index...)
+		plan := &Plan{Lock: &lock.Lock{Platforms: tt.platforms}}
+		sel := Selection{Selection: index.Selection{AllPlatforms: tt.all}, Members: Members{AgentImage: h.host + "/a/b:v1"}}
+		if err := r.images(t.Context(), sel, plan); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		im := plan.Lock.AgentImage
+		if tt.others < 0 {
+			if im.Index != nil {
+				t.Errorf("%s: %+v", name, im.Index)
+			}
+			continue
+		}
+		if im.Index == nil || len(im.Index.Others) != tt.others || string(im.Index.Data) != h.files["v1"] || len(im.Manifests) != len(tt.platforms) {
+			t.Errorf("%s: %+v, index %+v", name, im, im.Index)
+			continue
+		}
+		// A lock that has it gives it again, and a part of that does not.
+		again, err := h.resolve(t, r, plan.Lock, tt.platforms...)
+		check(t, err)
+		if !reflect.DeepEqual(again, im) {
+			t.Errorf("%s, pinned: %+v", name, again)
+		}
+		if len(tt.platforms) > 1 {
+			if part, err := h.resolve(t, r, plan.Lock, amd64); err != nil || part.Index != nil {
+				t.Errorf("%s, a part: %+v, %v", name, part, err)
+			}
+		}
+	}
 }
