@@ -50,7 +50,7 @@ func exchangedOf(w *reference) []exchanged {
 			[][]string{several, part, {"prune", "{}"}, {"verify", "{}"}}},
 		{site, []string{"files", "files/*", "v1.0.0", "v1.0.0/demo", ".botkube-mirror"}, both(site, []string{"prune", "{}"})},
 		{layout, []string{"blobs", "blobs/sha256"}, both(layout)},
-		{form{name: "store"}, []string{"blobs", "blobs/sha256", "ingest", "roots", "derived", "urls"},
+		{form{name: "store"}, []string{"blobs", "blobs/sha256", "ingest", "roots", "derived", "urls", "indexes"},
 			[][]string{{"prune", "--store", "{}"}, inStore(w.pull("dir:{}.out")), inStore(append(w.pull("oci-archive:{}.tar"), "--parallel", "1"))}},
 	}
 }

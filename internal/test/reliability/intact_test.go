@@ -155,7 +155,7 @@ var (
 	// onTheWay matches what a run needs for itself, and the next one sweeps.
 	onTheWay = newPattern(`^out/(dir|site)/\.botkube-mirror/staging/|^out/(oci/)?\.botkube-mirror-tmp-[^/]*$|^out/\.[^/]+\.tar\.(lock|tmp-[^/]*)$|^store/ingest/|^tmp/botkube-mirror-[^/]*$`)
 	// forgettable matches what may be damaged by a power cut.
-	forgettable = newPattern(`^store/(urls|derived)/`)
+	forgettable = newPattern(`^store/(urls|derived|indexes)/`)
 	aBlob       = regexp.MustCompile(`^store/blobs/sha256/([0-9a-f]{64})$`)
 	// superseded is written more than once by a run.
 	superseded = newPattern(`/\.botkube-mirror/superseded$`)

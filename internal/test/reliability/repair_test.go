@@ -537,7 +537,7 @@ func TestRepairStore(t *testing.T) {
 		}
 		kind := filepath.Dir(place)
 		// Of the blobs, each: what is a plugin, a dependency, an index is not the same.
-		if seen[kind]++; place == "." || seen[kind] > 1 && (kind == "urls" || kind == "derived") {
+		if seen[kind]++; place == "." || seen[kind] > 1 && (kind == "urls" || kind == "derived" || kind == "indexes") {
 			continue
 		}
 		for _, d := range damages {
