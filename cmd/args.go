@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"errors"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -21,12 +20,16 @@ func maxArgs(n int) cobra.PositionalArgs {
 		}
 		if c.HasSubCommands() {
 			e := fault.New(fault.Usage, "there is no command %q", args[0])
-			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-				return e.WithHint("did you mean %s?", strings.Join(near, " or "))
+			if near := nearestCommand(c, args[0]); near != "" {
+				return e.WithHint("did you mean %s?", near)
 			}
 			return e.WithHint("see %s --help", c.CommandPath())
 		}
-		return fault.New(fault.Usage, "%s does not take the argument %q", c.CommandPath(), args[n]).WithHint("see %s --help", c.CommandPath())
+		e := fault.New(fault.Usage, "%s does not take the argument %q", c.CommandPath(), args[n])
+		if c.Flags().Lookup("output") != nil {
+			return e.WithHint("what is written follows --output; see %s --help", c.CommandPath())
+		}
+		return e.WithHint("see %s --help", c.CommandPath())
 	}
 }
 
@@ -58,8 +61,8 @@ var (
 	notDuration = lazyregexp.New(`time: (?:invalid duration|missing unit in duration|unknown unit ".*" in duration) ".*"$`)
 )
 
-// flagError words what is wrong with a flag's value without Go's terms.
-func flagError(err error) error {
+// valueError words what is wrong with a flag's value without Go's terms.
+func valueError(err error) error {
 	text := err.Error()
 	text = notNumber.ReplaceAllLiteralString(text, "it is not a whole number")
 	text = notBool.ReplaceAllLiteralString(text, "it is neither true nor false")

@@ -125,7 +125,7 @@ func (g *global) fromEnvironment(flags *pflag.FlagSet) error {
 		}
 		for _, v := range values {
 			if err := flags.Set(f.Name, strings.TrimSpace(v)); err != nil {
-				problem = fault.New(fault.Usage, "environment variable %s: %w", name, flagError(err))
+				problem = fault.New(fault.Usage, "environment variable %s: %w", name, valueError(err))
 			}
 		}
 	})

@@ -28,7 +28,11 @@ type Environment struct {
 func Run(ctx context.Context, env Environment) int {
 	env.Stdout = &interruptible{ctx: ctx, to: env.Stdout}
 	g := &global{env: &env, logFormat: env.logFormat()}
-	err := g.command().ExecuteContext(ctx)
+	root := g.command()
+	err := checkNames(root, env.Args)
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	return g.report(ctx, err)
 }
 
@@ -88,9 +92,7 @@ only), 130 interrupted.`,
 	root.SetArgs(g.env.Args)
 	root.SetOut(g.env.Stdout)
 	root.SetErr(g.env.Stderr)
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return fault.New(fault.Usage, "%w", flagError(err)).WithHint("see %s --help", c.CommandPath())
-	})
+	root.SetFlagErrorFunc(flagError)
 	flags := root.PersistentFlags()
 	flags.StringVarP(&g.file, "file", "f", "", "configuration `FILE` in YAML, with what flags say; what flags or the environment say wins (default: none)")
 	flags.StringVar(&g.store, "store", "", "directory that keeps downloads for later runs (default: botkube-mirror in the user's cache directory)")
@@ -102,6 +104,7 @@ only), 130 interrupted.`,
 	flags.BoolVar(&g.noProgress, "no-progress", false, "draw no progress bar")
 	root.AddCommand(pullCommand(g), lockCommand(g), listCommand(g), diffCommand(g), outdatedCommand(g), unpackCommand(g), pushCommand(g), verifyCommand(g), serveCommand(g), valuesCommand(g), pruneCommand(g), schemaCommand(g), versionCommand(g), completionCommand(g))
 	g.completeValues(root)
+	addHelp(root)
 	return root
 }
 

@@ -1,7 +1,10 @@
 // Package spelling says how near a word is to another, for messages.
 package spelling
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Distance is Levenshtein's: how many bytes to insert, remove or replace.
 func Distance(a, b string) int {
@@ -24,14 +27,28 @@ func Distance(a, b string) int {
 }
 
 // Nearest returns the known word that was most likely meant, or "" if none is near. It does
-// not matter whether a word is written as base-url, base_url or baseUrl.
+// not matter whether a word is written as base-url, base_url or baseUrl. The start of one known
+// word only is that word.
 func Nearest(word string, known []string) string {
-	bare := strings.NewReplacer("-", "", "_", "", " ", "")
+	bare := func(s string) string {
+		return strings.ToLower(strings.NewReplacer("-", "", "_", "", " ", "").Replace(s))
+	}
+	written := bare(word)
+	var begun []string
 	nearest, least := "", len(word)/3+2
 	for _, k := range known {
-		if d := Distance(strings.ToLower(bare.Replace(k)), strings.ToLower(bare.Replace(word))); d < least {
+		if len(written) >= minStart && strings.HasPrefix(bare(k), written) && !slices.Contains(begun, k) {
+			begun = append(begun, k)
+		}
+		if d := Distance(bare(k), written); d < least {
 			nearest, least = k, d
 		}
 	}
+	if least > 1 && len(begun) == 1 {
+		return begun[0]
+	}
 	return nearest
 }
+
+// minStart is how long the start of a word must be to stand for it.
+const minStart = 3

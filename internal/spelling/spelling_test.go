@@ -20,6 +20,7 @@ func TestNearest(t *testing.T) {
 	for word, want := range map[string]string{
 		"platfrom": "platform", "platforms": "platform", "baseUrl": "base-url", "BASE_URL": "base-url", "withAgentImage": "with-agent-image",
 		"target": "", "plugins": "plugin", "y": "x",
+		"plat": "platform", "with": "with-agent-image", "pl": "",
 	} {
 		if got := Nearest(word, known); got != want {
 			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)

@@ -1,0 +1,139 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
+)
+
+// checkNames refuses, before flags are parsed, names that cobra would not find fault with or
+// that would hide behind another fault. It makes --version without a command the command.
+func checkNames(root *cobra.Command, args []string) error {
+	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		return nil // a shell asks how what follows may go on
+	}
+	c, rest, err := root.Find(args)
+	if err != nil {
+		return err
+	}
+	c.InitDefaultHelpFlag()
+	if c == root {
+		others := slices.DeleteFunc(slices.Clone(rest), func(arg string) bool { return arg == "--version" })
+		if len(others) < len(rest) && c.ParseFlags(others) == nil && c.Flags().NArg() == 0 {
+			root.SetArgs(append([]string{"version"}, others...))
+			return nil
+		}
+	}
+	if c.HasSubCommands() {
+		_ = c.ParseFlags(rest) // which is done again, to say what is wrong with a flag
+		if err := noArgs(c, c.Flags().Args()); err != nil {
+			return err
+		}
+	}
+	return checkDashes(c, rest)
+}
+
+// checkDashes refuses a long flag with one dash: -output=x would set -o to utput=x.
+func checkDashes(c *cobra.Command, args []string) error {
+	for _, arg := range args {
+		if arg == "--" {
+			break
+		}
+		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "-"), "=")
+		long := len(name) > 1 && !strings.HasPrefix(name, "-") && name != arg
+		if long && (c.Flags().Lookup(name) != nil || c.InheritedFlags().Lookup(name) != nil || c.Root() == c && name == "version") {
+			return fault.New(fault.Usage, "unknown flag: -%s", name).WithHint("write it with two dashes: --%s", name)
+		}
+	}
+	return nil
+}
+
+// otherNames are what other tools call a command.
+var otherNames = map[string][]string{
+	"diff":     {"compare"},
+	"list":     {"ls", "show", "inspect", "info"},
+	"lock":     {"pin", "resolve"},
+	"outdated": {"updates", "check-updates"},
+	"prune":    {"clean", "gc", "cleanup"},
+	"pull":     {"download", "fetch", "get", "mirror", "save", "sync"},
+	"push":     {"upload", "publish", "copy"},
+	"unpack":   {"extract", "untar"},
+	"values":   {"helm"},
+	"verify":   {"check", "validate", "audit"},
+}
+
+func nearestCommand(parent *cobra.Command, word string) string {
+	var names []string
+	for _, c := range parent.Commands() {
+		if slices.Contains(otherNames[c.Name()], strings.ToLower(word)) {
+			return c.Name()
+		}
+		if c.IsAvailableCommand() || c.Name() == "help" {
+			names = append(names, c.Name())
+		}
+	}
+	return spelling.Nearest(word, names)
+}
+
+// flagError says what is wrong with a flag of a command, and what may be meant.
+func flagError(c *cobra.Command, err error) error {
+	e := fault.New(fault.Usage, "%w", valueError(err))
+	see := fmt.Sprintf("see %s --help", c.CommandPath())
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok {
+		return e.WithHint("%s", see)
+	}
+	name, shown := unknown.GetSpecifiedName(), "--"+unknown.GetSpecifiedName()
+	short, _, _ := strings.Cut(unknown.GetSpecifiedShortnames(), "=")
+	if short != "" {
+		shown = "-" + name
+	}
+	if owners := ownersOf(c.Root(), func(f *pflag.Flag) bool { return f.Name == name && short == "" || f.Shorthand == name }); len(owners) > 0 {
+		if c == c.Root() {
+			return e.WithHint("%s belongs to %s: name the command first: %s COMMAND %s", shown, joinAnd(owners), c.Name(), shown)
+		}
+		return e.WithHint("%s belongs to %s; %s", shown, joinAnd(owners), see)
+	}
+	var known []string
+	add := func(f *pflag.Flag) {
+		if !f.Hidden {
+			known = append(known, f.Name)
+		}
+	}
+	c.Flags().VisitAll(add)
+	c.InheritedFlags().VisitAll(add)
+	if len(short) > 1 {
+		name = short
+	}
+	if near := spelling.Nearest(name, known); near != "" && len(name) > 1 {
+		return e.WithHint("did you mean --%s? %s", near, see)
+	}
+	return e.WithHint("%s", see)
+}
+
+// ownersOf returns the commands that have such a flag of their own.
+func ownersOf(root *cobra.Command, such func(*pflag.Flag) bool) (owners []string) {
+	for _, c := range root.Commands() {
+		has := false
+		c.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) { has = has || such(f) })
+		if has {
+			owners = append(owners, c.Name())
+		}
+	}
+	return owners
+}
+
+func joinAnd(names []string) string {
+	last := len(names) - 1
+	if last < 1 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:last], ", ") + " and " + names[last]
+}
