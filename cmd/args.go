@@ -2,12 +2,15 @@ package cmd
 
 import (
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
+	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
 )
 
 // noArgs and maxArgs add to cobra's validators a hint.
@@ -26,12 +29,17 @@ func maxArgs(n int) cobra.PositionalArgs {
 			return e.WithHint("see %s --help", c.CommandPath())
 		}
 		e := fault.New(fault.Usage, "%s does not take the argument %q", c.CommandPath(), args[n])
+		if c.Flags().Lookup("version") != nil && looksLikeVersion.MatchString(args[n]) {
+			return e.WithHint("a Botkube version follows --version: --version %s", args[n])
+		}
 		if c.Flags().Lookup("output") != nil {
 			return e.WithHint("what is written follows --output; see %s --help", c.CommandPath())
 		}
 		return e.WithHint("see %s --help", c.CommandPath())
 	}
 }
+
+var looksLikeVersion = lazyregexp.New(`^v?\d+\.\d+\.\d+`)
 
 func exactArgs(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
@@ -52,6 +60,18 @@ func checkEmpty(flags *pflag.FlagSet) error {
 		}
 	}
 	return nil
+}
+
+// notOneOf is the error of a flag's value that is none of those that it may have.
+func notOneOf(flag string, known []string, value string) error {
+	e := fault.New(fault.Usage, "--%s must be one of %s, not %q", flag, strings.Join(known, ", "), value)
+	if near := spelling.Nearest(value, known); near != "" {
+		return e.WithHint("did you mean --%s %s?", flag, near)
+	}
+	if lower := strings.ToLower(value); flag == "format" && (lower == "yaml" || lower == "yml") && slices.Contains(known, "manifests") {
+		return e.WithHint("the values are YAML without it: leave out --format")
+	}
+	return e
 }
 
 // The words of libraries for a value that is not of a flag's type.

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -122,7 +123,7 @@ func parseReplacement(given string) (r index.Replacement, err error) {
 	}
 	name, platform, only := strings.Cut(left[colon+1:], "@")
 	if only {
-		if r.Platform, err = agent.ParsePlatform(platform); err != nil {
+		if r.Platform, err = parsePlatform(platform); err != nil {
 			return r, err
 		}
 	}
@@ -131,7 +132,14 @@ func parseReplacement(given string) (r index.Replacement, err error) {
 }
 
 func pluginKeys(flag string, values []string) ([]agent.PluginKey, error) {
-	return parseEach(flag, commaSeparated(values), agent.ParsePluginKey)
+	return parseEach(flag, commaSeparated(values), func(s string) (agent.PluginKey, error) {
+		name, version, pinned := strings.Cut(s, "@")
+		if name == "" || strings.Contains(s, "/") || pinned && version == "" {
+			return agent.ParsePluginKey(s)
+		}
+		// Its repository is missing, and what is selected from knows those that have it.
+		return agent.PluginKey{Name: name, Version: version}, nil
+	})
 }
 
 type subsetFlags struct {
@@ -168,7 +176,7 @@ func parsePlatforms(values []string) (platforms []agent.Platform, all bool, err 
 			all = true
 			continue
 		}
-		p, err := agent.ParsePlatform(v)
+		p, err := parsePlatform(v)
 		if err != nil {
 			return nil, false, fault.New(fault.Usage, "--platform: %w", err)
 		}
@@ -177,6 +185,19 @@ func parsePlatforms(values []string) (platforms []agent.Platform, all bool, err 
 		}
 	}
 	return platforms, all, nil
+}
+
+// parsePlatform reads OS/ARCH by Go's names, which indexes have.
+func parsePlatform(s string) (agent.Platform, error) {
+	p, err := agent.ParsePlatform(s)
+	meant, ok := agent.MeantPlatform(s)
+	if err == nil && ok && p != meant {
+		err = fmt.Errorf("platform %q has another name in plugin indexes", s)
+	}
+	if err != nil && ok {
+		err = fault.New(fault.Usage, "%w", err).WithHint("write %s", meant)
+	}
+	return p, err
 }
 
 // commaSeparated is for values that cannot contain a comma, unlike paths and URLs.

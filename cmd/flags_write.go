@@ -1,13 +1,13 @@
 package cmd
 
 import (
+	"cmp"
 	"io"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
@@ -75,9 +75,9 @@ func (i *imageFlags) seederOptions() (o form.Seeders, err error) {
 			continue
 		}
 		name, file, found := strings.Cut(s, "=")
-		platform, err := agent.ParsePlatform(name)
+		platform, err := parsePlatform(name)
 		if !found || file == "" || err != nil {
-			return o, fault.New(fault.Usage, "--seeder %q is not of the form OS/ARCH=FILE", s)
+			return o, fault.New(fault.Usage, "--seeder %q is not of the form OS/ARCH=FILE", s).WithHint("%s", cmp.Or(fault.HintOf(err), "write it like linux/arm64=./botkube-mirror-arm64"))
 		}
 		o.Given = append(o.Given, form.Seeder{Platform: platform, Path: file})
 	}

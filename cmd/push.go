@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/image"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
@@ -89,7 +88,7 @@ func parts(names []string) ([]push.Part, error) {
 	for _, name := range commaSeparated(names) {
 		part := push.Part(name)
 		if !slices.Contains(push.Parts, part) {
-			return nil, fault.New(fault.Usage, "--skip must be one of %s, not %q", partNames(", "), name)
+			return nil, notOneOf("skip", strings.Split(partNames(","), ","), name)
 		}
 		all = append(all, part)
 	}

@@ -5,11 +5,8 @@ import (
 	"context"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
-
-	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
 // Environment is what a run gets from the system.
@@ -113,7 +110,7 @@ func (g *global) check(c *cobra.Command) error {
 	for _, name := range []string{"format", "log-format"} {
 		f := c.Flags().Lookup(name)
 		if known := constraintsOf(c.Name(), f).Enum; !slices.Contains(known, f.Value.String()) {
-			return fault.New(fault.Usage, "--%s must be one of %s, not %q", name, strings.Join(known, ", "), f.Value.String())
+			return notOneOf(name, known, f.Value.String())
 		}
 	}
 	return nil

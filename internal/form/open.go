@@ -83,13 +83,21 @@ func (all Forms) try(p *Place, do func(f *Form) error) error {
 	for _, f := range may {
 		err := do(f)
 		if !errors.Is(err, ErrOther) {
-			return err
+			return p.notValues(err)
 		}
 		if reason == nil || fault.HintOf(reason) == "" {
 			reason = err
 		}
 	}
-	return p.unknown(reason)
+	return p.notValues(p.unknown(reason))
+}
+
+// notValues says how Helm values are named, if they may be in the place of a mirror.
+func (p *Place) notValues(err error) error {
+	if end := filepath.Ext(p.Path); fault.HintOf(err) == oci.Hint && p.IsFile() && (end == ".yaml" || end == ".yml") {
+		return fault.New(fault.Usage, "%w", err).WithHint("if it has Helm values, name it after a mirror: botkube-mirror values MIRROR --values %s", p.Path)
+	}
+	return err
 }
 
 // other is what a form says of what is of another one.

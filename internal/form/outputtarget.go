@@ -1,6 +1,7 @@
 package form
 
 import (
+	"path"
 	"slices"
 	"strings"
 
@@ -83,6 +84,31 @@ const (
 // looksLikePrefix takes a word; a single letter is a drive of Windows.
 var looksLikePrefix = lazyregexp.New(`^[a-z][a-z-]+$`)
 
+// inRegistry takes HOST/PATH with an optional tag or digest, where HOST has a dot or a port.
+var inRegistry = lazyregexp.New(`^([A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:\d+)?|[A-Za-z0-9-]+:\d+|localhost)/[a-z0-9]([a-z0-9._/-]*[a-z0-9])?(:[\w][\w.-]*)?(@sha256:[0-9a-f]+)?$`)
+
+// registrySchemes begin references where other tools take them.
+var registrySchemes = []string{RegistryPrefix, "oci://", "https://", "http://", "docker:/", "docker:"}
+
+// RegistryMeant returns the reference in a target that names a registry, or "", and whether
+// it begins with a scheme. A path may look like one that does not.
+func RegistryMeant(target string) (reference string, scheme bool) {
+	reference = target
+	for _, s := range registrySchemes {
+		if reference, scheme = strings.CutPrefix(target, s); scheme {
+			break
+		}
+	}
+	if host, _, _ := strings.Cut(reference, "/"); scheme {
+		reference = reference[strings.LastIndexByte(host, '@')+1:] // which may follow a password
+	}
+	isFile := !scheme && !strings.Contains(path.Base(reference), ":") && path.Ext(reference) != ""
+	if strings.HasPrefix(target, RegistryPrefix) || inRegistry.MatchString(reference) && !isFile {
+		return reference, scheme
+	}
+	return "", false
+}
+
 // compressedFiles are the endings of files that no output is.
 var compressedFiles = []string{".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".zip"}
 
@@ -99,10 +125,14 @@ func (all Forms) ParseTarget(s string) (Target, error) {
 	default:
 		t = Target{all.output(prefixOfDirectory), s}
 	}
+	reference, scheme := RegistryMeant(s)
 	switch {
-	case strings.HasPrefix(s, RegistryPrefix):
-		return Target{}, fault.New(fault.Usage, "the output %q is a registry", s).
-			WithHint("write a bundle, and publish it with the command push")
+	case reference != "" && (scheme || strings.LastIndexByte(reference, ':') > strings.LastIndexByte(reference, '/')):
+		hint := "write a bundle, and publish it with the command push"
+		if !scheme {
+			hint += "; if it is a directory, write dir:" + s
+		}
+		return Target{}, fault.New(fault.Usage, "the output %q is a registry", s).WithHint("%s", hint)
 	case found && !prefixed && looksLikePrefix.MatchString(prefix):
 		return Target{}, fault.New(fault.Usage, "the output %q begins with a form that is not known", s).
 			WithHint("known are %s; if it is a name, write ./%s", all.prefixes(), s)

@@ -3,7 +3,9 @@ package mirror
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
@@ -22,11 +24,26 @@ func (s *Session) locate(ctx context.Context, target string) (*form.Place, error
 	} else {
 		p, err = forms.All.Locate(ctx, target, s.Stdin)
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = registryMeant(target, err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	p.Waiting = s.waiting
 	return p, nil
+}
+
+// registryMeant says how a registry is named, if a target that is not there may be one.
+func registryMeant(target string, err error) error {
+	reference, scheme := form.RegistryMeant(target)
+	switch {
+	case reference == "":
+		return err
+	case scheme:
+		return fault.New(fault.Usage, "%s is not a target", target).WithHint("a registry is named with %s: %[1]s%s", form.RegistryPrefix, reference)
+	}
+	return fault.New(fault.Usage, "%w", err).WithHint("%s\nif it is in a registry, write %s%s", fault.HintOf(err), form.RegistryPrefix, reference)
 }
 
 func checkStandardInput(a, b string) error {

@@ -6,6 +6,7 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/go-version"
@@ -54,6 +55,33 @@ func ParsePlatform(s string) (Platform, error) {
 		}
 	}
 	return p, nil
+}
+
+// otherNames are what uname, Docker and people call a system or an architecture.
+var otherNames = strings.NewReplacer(
+	"x86_64", "amd64", "x86-64", "amd64", "x64", "amd64",
+	"aarch64", "arm64", "armv8", "arm64", "macos", "darwin", "osx", "darwin",
+)
+
+// MeantPlatform returns the platform that is meant by another way to write it, such as linux-amd64,
+// linux/x86_64 or amd64, or what [ParsePlatform] returns.
+func MeantPlatform(s string) (Platform, bool) {
+	s = otherNames.Replace(strings.ToLower(strings.TrimSpace(s)))
+	parts := strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune("/-_: ", r) })
+	if len(parts) == 3 && strings.HasPrefix(parts[2], "v") {
+		parts = parts[:2] // a variant, as Docker has it
+	}
+	if len(parts) == 1 {
+		parts = append([]string{"linux"}, parts...)
+		if parts[1] == "linux" {
+			parts[1] = "amd64"
+		}
+	}
+	known := map[string][]string{"linux": {"amd64", "arm64"}, "darwin": {"amd64", "arm64"}, "windows": {"amd64", "arm64"}}
+	if len(parts) == 2 && slices.Contains(known[parts[0]], parts[1]) {
+		return Platform{OS: parts[0], Arch: parts[1]}, true
+	}
+	return Platform{}, false
 }
 
 // String returns OS/ARCH, as in the agent's selectors (pkg/plugin/store.go, mapBinaryURLs).
@@ -112,10 +140,14 @@ func DecomposePluginKey(s string) (PluginKey, error) {
 }
 
 func (k PluginKey) String() string {
-	if k.Version == "" {
-		return k.Repository + "/" + k.Name
+	s := k.Name
+	if k.Repository != "" {
+		s = k.Repository + "/" + s
 	}
-	return k.Repository + "/" + k.Name + "@" + k.Version
+	if k.Version != "" {
+		s += "@" + k.Version
+	}
+	return s
 }
 
 // Covers reports whether the key names a version of a plugin. Without one, it names all.

@@ -113,6 +113,22 @@ func officialCalls() map[PluginType]map[string][]pluginCall {
 	}
 }
 
+// OfficialPlugin returns the key of Botkube's own plugin of a name, without a version.
+func OfficialPlugin(version, name string) (PluginKey, bool) {
+	for _, of := range officialCalls() {
+		if _, is := of[name]; !is {
+			continue
+		}
+		repositories := DefaultRepositories(version)
+		at := 0
+		if !slices.Contains([]string{"kubernetes", "cm-watcher", "kubectl", "echo"}, name) {
+			at = len(repositories) - 1
+		}
+		return PluginKey{Repository: repositories[at].Name, Name: name}, true
+	}
+	return PluginKey{}, false
+}
+
 const openAI = "https://api.openai.com"
 
 func gitHubApp(s *callSettings) string {

@@ -177,7 +177,7 @@ var anyType = []agent.PluginType{agent.Executor, agent.Source}
 func find(indexes map[string]*Index, key agent.PluginKey, types []agent.PluginType) ([]Selected, error) {
 	ix, found := indexes[key.Repository]
 	if !found {
-		return nil, UnknownName("", "repository", key.Repository, slices.Collect(maps.Keys(indexes)))
+		return nil, unknownRepository(indexes, key, types)
 	}
 	var selected []Selected
 	var versions []string
@@ -200,6 +200,9 @@ func find(indexes map[string]*Index, key agent.PluginKey, types []agent.PluginTy
 	if len(types) == 1 {
 		what = string(types[0])
 	}
+	if elsewhere := repositoriesOf(indexes, key.Name, types); len(elsewhere) > 0 {
+		return nil, fmt.Errorf("repository %s has no %s %q; there is: %s", key.Repository, what, key.Name, strings.Join(elsewhere, ", "))
+	}
 	var names []string
 	for _, e := range ix.Entries {
 		if slices.Contains(types, e.Type) {
@@ -207,6 +210,38 @@ func find(indexes map[string]*Index, key agent.PluginKey, types []agent.PluginTy
 		}
 	}
 	return nil, UnknownName("repository "+key.Repository, what, key.Name, names)
+}
+
+// unknownRepository is the error of a key without a repository, or with one that is not there.
+func unknownRepository(indexes map[string]*Index, key agent.PluginKey, types []agent.PluginType) error {
+	there := repositoriesOf(indexes, key.Name, types)
+	if key.Repository == "" && len(there) > 0 {
+		return fmt.Errorf("plugin %q is not of the form REPOSITORY/NAME; there is: %s", key, strings.Join(there, ", "))
+	}
+	if key.Repository == "" {
+		var names []string
+		for _, ix := range indexes {
+			for _, e := range ix.Entries {
+				names = append(names, e.Name)
+			}
+		}
+		return fmt.Errorf("plugin %q is not of the form REPOSITORY/NAME, and %w", key, UnknownName("", "plugin", key.Name, names))
+	}
+	err := UnknownName("", "repository", key.Repository, slices.Collect(maps.Keys(indexes)))
+	if len(there) > 0 {
+		return fmt.Errorf("%w; the plugin may be %s", err, strings.Join(there, " or "))
+	}
+	return err
+}
+
+// repositoriesOf returns REPOSITORY/NAME for each repository that has a plugin of a name.
+func repositoriesOf(indexes map[string]*Index, name string, types []agent.PluginType) (keys []string) {
+	for _, repository := range slices.Sorted(maps.Keys(indexes)) {
+		if slices.ContainsFunc(types, func(t agent.PluginType) bool { return len(indexes[repository].Versions(t, name)) > 0 }) {
+			keys = append(keys, agent.PluginKey{Repository: repository, Name: name}.String())
+		}
+	}
+	return keys
 }
 
 // CheckNames reports the keys that name nothing of the indexes.

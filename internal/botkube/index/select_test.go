@@ -117,10 +117,10 @@ func TestSelectRefuses(t *testing.T) {
 		selection Selection
 		want      string
 	}{
-		"a repository": {Selection{Plugins: keys(t, "shops/tool"), Platforms: amd64}, `there is no repository "shops"; there is: shop, other`},
+		"a repository": {Selection{Plugins: keys(t, "shops/tool"), Platforms: amd64}, `there is no repository "shops"; there is: shop, other; the plugin may be other/tool or shop/tool`},
 		"a plugin":     {Selection{Plugins: keys(t, "shop/onyl"), Platforms: amd64}, `repository shop has no plugin "onyl"; it has: only, tool, lacks`},
 		"an executor":  {Selection{Executors: keys(t, "shop/only"), Platforms: amd64}, `repository shop has no executor "only"; it has: tool`},
-		"a source":     {Selection{Sources: keys(t, "other/tool"), Platforms: amd64}, `repository other has no source "tool", nor any other`},
+		"a source":     {Selection{Sources: keys(t, "other/tool"), Platforms: amd64}, `repository other has no source "tool"; there is: shop/tool`},
 		"a version": {Selection{Plugins: keys(t, "shop/tool@v1.2.1"), Platforms: amd64},
 			`shop/tool has no version "v1.2.1"; it has: v1.2.0, v1.0.0, v1.1.0, v2.0.0`},
 		"an exclusion":                     {Selection{Exclude: keys(t, "shop/tols"), Platforms: amd64}, `repository shop has no plugin "tols"; it has: tool, only, lacks`},

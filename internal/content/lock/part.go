@@ -41,6 +41,7 @@ func (l *Lock) Part(name string, s Selection) (*Lock, error) {
 		l.lacks(name, "plugin", without(s.Plugins, excluded)),
 		l.lacks(name, agent.Executor, without(s.Executors, excluded)),
 		l.lacks(name, agent.Source, without(s.Sources, excluded)),
+		l.lacks(name, "plugin", without(s.Exclude, func(k agent.PluginKey) bool { return k.Repository != "" })),
 	); err != nil {
 		return nil, fault.New(fault.Usage, "%w", err)
 	}
@@ -94,12 +95,19 @@ func (l *Lock) lacks(name string, what agent.PluginType, keys []agent.PluginKey)
 		if slices.ContainsFunc(l.Plugins, func(p Plugin) bool { return key.Covers(p.Key()) && (what == "plugin" || p.Type == what) }) {
 			continue
 		}
-		var names, versions []string
+		var names, versions, elsewhere []string
 		for _, p := range l.Plugins {
 			if what != "plugin" && p.Type != what {
 				continue
 			}
-			names = append(names, p.Key().String())
+			if key.Repository == "" {
+				names = append(names, p.Name)
+			} else {
+				names = append(names, p.Key().String())
+			}
+			if p.Name == key.Name {
+				elsewhere = append(elsewhere, p.Key().String())
+			}
 			if p.Repository == key.Repository && p.Name == key.Name {
 				versions = append(versions, p.Version)
 			}
@@ -109,6 +117,8 @@ func (l *Lock) lacks(name string, what agent.PluginType, keys []agent.PluginKey)
 			return errors.Join(append(problems, errors.New("the rest was not checked"))...)
 		case len(versions) > 0:
 			problems = append(problems, index.UnknownName(fmt.Sprintf("%s/%s in %s", key.Repository, key.Name, name), "version", key.Version, versions))
+		case len(elsewhere) > 0:
+			problems = append(problems, index.UnknownName(name, string(what), key.String(), elsewhere))
 		default:
 			problems = append(problems, index.UnknownName(name, string(what), key.String(), names))
 		}

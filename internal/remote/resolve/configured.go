@@ -115,6 +115,9 @@ func (sel *Selection) applyRepositories(c *configured.Agent) error {
 	configured := c.Values.Config.Plugins.Repositories
 	for _, key := range slices.Concat(sel.Executors, sel.Sources, sel.Plugins) {
 		name := key.Repository
+		if name == "" {
+			continue // which is an error, once the indexes say what is meant
+		}
 		r, found := configured[name]
 		if i := slices.IndexFunc(sel.Repositories, func(r agent.Repository) bool { return r.Name == name }); i >= 0 {
 			have := &sel.Repositories[i]

@@ -60,7 +60,7 @@ func (sel *Selection) restrict() error {
 		given = append(given, r.Name)
 	}
 	for _, key := range sel.Plugins {
-		if !slices.Contains(given, key.Repository) {
+		if key.Repository != "" && !slices.Contains(given, key.Repository) {
 			return fault.New(fault.Usage, "plugin %s: %w", key, index.UnknownName("", "repository", key.Repository, given)).
 				WithHint("leave out --repository, because the lock has the URLs; or add --repository %s=URL", key.Repository)
 		}
@@ -105,7 +105,7 @@ func (sel *Selection) extended() (flags []string) {
 	}
 	for _, key := range slices.Concat(sel.Plugins, sel.Executors, sel.Sources) {
 		excluded := slices.ContainsFunc(sel.Exclude, func(k agent.PluginKey) bool { return k.Covers(key) })
-		if !excluded && sel.locked.Lacks("", []agent.PluginKey{key}) != nil && !slices.Contains(plugins, key.String()) {
+		if !excluded && key.Repository != "" && sel.locked.Lacks("", []agent.PluginKey{key}) != nil && !slices.Contains(plugins, key.String()) {
 			plugins = append(plugins, key.String())
 		}
 	}

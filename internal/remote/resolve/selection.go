@@ -18,6 +18,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
 )
 
 // Selection says what is mirrored, as the flags of that meaning do.
@@ -95,6 +96,9 @@ func (r *Resolver) settle(ctx context.Context, sel *Selection) (*configured.Agen
 	if err := sel.settleRepositories(); err != nil {
 		return nil, err
 	}
+	if err := sel.checkPlugins(); err != nil {
+		return nil, err
+	}
 	if sel.locked != nil {
 		if err := sel.applyLock(); err != nil {
 			return nil, err
@@ -128,6 +132,18 @@ func (sel *Selection) settleRepositories() error {
 		var err error
 		if sel.Repositories[i].URL, err = indexURL(r.Name, r.URL); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// checkPlugins refuses, without a request, the name of an official plugin alone. What is meant by
+// another name, the indexes tell.
+func (sel *Selection) checkPlugins() error {
+	for _, key := range slices.Concat(sel.Plugins, sel.Exclude) {
+		if meant, ok := agent.OfficialPlugin(sel.Version, key.Name); ok && key.Repository == "" && names(sel.Repositories, meant.Repository) {
+			meant.Version = key.Version
+			return fault.New(fault.Usage, "plugin %q is not of the form REPOSITORY/NAME", key).WithHint("write %s", meant)
 		}
 	}
 	return nil
@@ -171,11 +187,29 @@ func (r *Resolver) Release(ctx context.Context, version string) (string, error) 
 // ReleaseTag puts a version into the form of the release tags.
 func ReleaseTag(given string) (string, error) {
 	tag := "v" + strings.TrimPrefix(given, "v")
-	if _, err := version.NewSemver(tag); err != nil {
-		return "", fault.New(fault.Usage, "%.80q is not a Botkube version", given).WithHint("give one of the form v1.14.0, or latest where it can be asked for")
+	if _, err := version.NewSemver(tag); err == nil && releaseForm.MatchString(tag) {
+		return tag, nil
 	}
-	return tag, nil
+	e := fault.New(fault.Usage, "%.80q is not a Botkube version", given)
+	if n := numbers.FindStringSubmatch(given); n != nil {
+		return "", e.WithHint("write v%s.%s.%s", n[1], n[2], n[3])
+	}
+	switch {
+	case shortVersion.MatchString(given):
+		return "", e.WithHint("a version has three numbers: give one of the form v1.14.0")
+	case spelling.Nearest(strings.TrimSpace(given), []string{"latest"}) != "":
+		return "", e.WithHint("write latest, or a version of the form v1.14.0")
+	}
+	return "", e.WithHint("give one of the form v1.14.0, or latest where it can be asked for")
 }
+
+var (
+	// releaseForm is that of the tags of releases: three numbers, and what marks a pre-release.
+	releaseForm = lazyregexp.New(`^v\d+\.\d+\.\d+([-+].*)?$`)
+	// numbers finds a version that is written in another form.
+	numbers      = lazyregexp.New(`^\D*(\d+)[._-](\d+)[._-](\d+)\D*$`)
+	shortVersion = lazyregexp.New(`^\s*[vV]?\.?\d+([._-]\d+)?\s*$`)
+)
 
 // looksLikeURL takes what begins with a scheme; a single letter is a drive of Windows.
 var looksLikeURL = lazyregexp.New(`^[A-Za-z][A-Za-z0-9+.-]+:`)
