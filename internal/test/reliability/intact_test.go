@@ -291,7 +291,7 @@ func differences(got, want, before powercut.Image) []string {
 	return wrong
 }
 
-// timeless returns an image without the times in the store's records of URLs.
+// timeless returns an image without the times in the store's records of URLs and indexes.
 func timeless(image powercut.Image) powercut.Image {
 	image = maps.Clone(image)
 	for p, f := range image {
@@ -299,7 +299,7 @@ func timeless(image powercut.Image) powercut.Image {
 			Key, Blob string
 			Value     map[string]any
 		}
-		if path.Dir(p) != "store/urls" || json.Unmarshal(f.Data, &record) != nil {
+		if dir := path.Dir(p); dir != "store/urls" && dir != "store/indexes" || json.Unmarshal(f.Data, &record) != nil {
 			continue
 		}
 		delete(record.Value, "seen")
