@@ -18,6 +18,14 @@ func UntilInterrupted() context.Context {
 	return ctx
 }
 
+// hangup returns a channel that receives SIGHUP until ctx is done. Windows has no such signal.
+func hangup(ctx context.Context) <-chan os.Signal {
+	received := make(chan os.Signal, 1)
+	signal.Notify(received, syscall.SIGHUP)
+	context.AfterFunc(ctx, func() { signal.Stop(received) })
+	return received
+}
+
 // interrupted returns the error of a run whose context ended: whatever failed, failed
 // because of that, and the exit code is 130. Another error stays as it is.
 func interrupted(ctx context.Context, err error) error {

@@ -28,8 +28,9 @@ server only, and the files as their publishers made them. The URLs are those of 
 site (pull -o site:DIR), so the one can stand in for the other.
 
 TARGET is a bundle (a file or a layout directory), a directory with several of
-them, one for each version, a site, or SITE/VERSION. It is read when the server
-starts; restart it to serve what changed.
+them, one for each version, a site, or SITE/VERSION. What is added, replaced or
+removed there is noticed; a version takes another one's place when all of its
+files are there and right. SIGHUP looks for changes at once.
 
 URLs in indexes begin with --base-url or, without it, with the host that the
 agent asked. Give it where a proxy ends TLS or goes by another name: what proxies
@@ -37,7 +38,8 @@ say in X-Forwarded-Host and the like is not believed.
 
 A file is compared with its digest before it is served for the first time, and
 again when it was changed since. Standard error has a line for each request; -q
-leaves them out. /healthz is answered with 200.
+leaves them out. /healthz is answered with 200, /readyz if there is something to
+serve.
 
 SIGTERM and SIGINT end it: downloads that have begun may come to their end, then
 the exit code is 0. A second signal kills.`,
@@ -57,9 +59,14 @@ the exit code is 0. A second signal kills.`,
 	c.Flags().StringVar(&o.BaseURL, "base-url", "", "`URL` at which agents reach the server, if that is not the host that they ask")
 	c.Flags().StringVar(&o.TLSCert, "tls-cert", "", "`FILE` of the certificate in PEM, with those between it and its authority; it is read again when it changes")
 	c.Flags().StringVar(&o.TLSKey, "tls-key", "", "`FILE` of the certificate's private key in PEM")
+	c.Flags().DurationVar(&o.Interval, "watch", 5*time.Second, "`DURATION` after which TARGET is looked at again for what was added, replaced or removed; 0 looks at SIGHUP only")
+	c.Flags().DurationVar(&o.Grace, "grace", 5*time.Minute, "`DURATION` that a version that was replaced or removed can still be downloaded")
 	c.Flags().DurationVar(&o.ShutdownTimeout, "shutdown-timeout", 30*time.Second, "`DURATION` that downloads may go on once the server is told to end, of the form 30s or 2m")
 	return c
 }
+
+// minWatch is how often the target may be looked at.
+const minWatch = 10 * time.Millisecond
 
 func checkServe(o mirror.ServeOptions) error {
 	switch {
@@ -67,6 +74,10 @@ func checkServe(o mirror.ServeOptions) error {
 		return fault.New(fault.Usage, "--tls-cert has no --tls-key").WithHint("name the file of the certificate's private key: --tls-key FILE")
 	case o.TLSKey != "" && o.TLSCert == "":
 		return fault.New(fault.Usage, "--tls-key has no --tls-cert").WithHint("name the file of the certificate: --tls-cert FILE")
+	case o.Interval < 0 || o.Interval > 0 && o.Interval < minWatch:
+		return fault.New(fault.Usage, "--watch %s is less than %s", o.Interval, minWatch).WithHint("0 looks for changes at SIGHUP only; 5s is the default")
+	case o.Grace < 0:
+		return fault.New(fault.Usage, "--grace %s is negative", o.Grace).WithHint("0 ends a version at once; 5m is the default")
 	case o.ShutdownTimeout < 0:
 		return fault.New(fault.Usage, "--shutdown-timeout %s is negative", o.ShutdownTimeout).WithHint("0 cuts downloads at once; 30s is the default")
 	}
@@ -86,6 +97,8 @@ func (g *global) serve(c *cobra.Command, o mirror.ServeOptions) error {
 			log.problem(err)
 		}
 	}
+	o.Changed = log.changed
+	o.Hangup = hangup(c.Context())
 	o.Started = func(s *serve.Serving) error {
 		return g.print(s, func() string { return servingSummary(s) })
 	}
@@ -103,6 +116,10 @@ func servingSummary(s *serve.Serving) string {
 	base := s.BaseURL
 	if base == "" {
 		base = s.Scheme + "://HOST" + s.Address[strings.LastIndexByte(s.Address, ':'):]
+	}
+	if len(s.Versions) == 0 {
+		fmt.Fprintf(&out, "nothing to serve yet: waiting for a bundle or a site in %s\n", tameName(s.Target))
+		return out.String()
 	}
 	out.WriteString("in the agent's Helm values, set those of one version:\n")
 	for _, v := range s.Versions {

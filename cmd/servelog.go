@@ -90,6 +90,19 @@ func field(text string) string {
 	return tameName(text)
 }
 
+// changed logs what is served from now on, or not any more.
+func (l *serverLog) changed(c serve.Change) {
+	tag, source := tameName(c.Tag), tameName(c.Source)
+	switch {
+	case l.quiet:
+	case l.json != nil:
+		l.json.Info(string(c.Event), "version", tag, "source", source)
+	default:
+		text := map[serve.Event]string{serve.Added: "serving %s from %s", serve.Replaced: "serving %s from %s, which was replaced", serve.Removed: "%s ends: %s was removed"}
+		_, _ = io.WriteString(l.out, "botkube-mirror: "+fmt.Sprintf(text[c.Event], tag, source)+"\n")
+	}
+}
+
 // problem logs what is wrong, also with -q.
 func (l *serverLog) problem(err error) {
 	text, hint := oneLine(err.Error()), fault.HintOf(err)

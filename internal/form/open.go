@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -158,14 +157,42 @@ func (all Forms) Prune(ctx context.Context, p *Place) (pruned entry.Pruned, err 
 	return pruned, err
 }
 
-// Served is a mirror that agents download from.
+// Served is a mirror that agents download from. What is in it comes and goes.
 type Served struct {
 	*Form
-	Versions []Version
-	// Ignored are paths beside the versions that are no versions.
-	Ignored []string
-	// Closers are closed in the end.
-	Closers []io.Closer
+	// Found are the sources that there were at first.
+	Found []Found
+	// Look lists the sources that there are. It opens none.
+	Look func() ([]Source, error)
+}
+
+// Source is what holds a version: a bundle, or a directory of a site.
+type Source struct {
+	Path string
+	// Files are paths of which the descriptions tell whether the source changed.
+	Files []string
+	// Open reads the documents of the version. It waits for a run that writes the source.
+	Open func(ctx context.Context) (*Version, error)
+}
+
+// Found is a source and what came of opening it.
+type Found struct {
+	Source
+	Version *Version
+	Err     error
+}
+
+// ErrNotVersion says that a source is something else, and is left out.
+var ErrNotVersion = errors.New("it holds no version")
+
+// Open opens the sources that there are.
+func (s *Served) Open(ctx context.Context) error {
+	sources, err := s.Look()
+	for _, source := range sources {
+		v, err := source.Open(ctx)
+		s.Found = append(s.Found, Found{source, v, err})
+	}
+	return err
 }
 
 // Version is one version of what is served.
@@ -179,6 +206,8 @@ type Version struct {
 	Indexes pluginsdir.Indexes
 	// Open opens an upstream file, which a site has at a path. It is called concurrently.
 	Open func(path string, b lock.Blob) (File, error)
+	// Close closes what was opened for the version. Nothing was written to it.
+	Close func() error
 }
 
 // File is an open file with a description that tells changes. An [os.File] is one.
@@ -187,10 +216,12 @@ type File interface {
 	Stat() (fs.FileInfo, error)
 }
 
-// Close closes what is served.
+// Close closes the versions that were found.
 func (s *Served) Close() {
-	for _, c := range s.Closers {
-		_ = c.Close() // nothing was written to it
+	for _, f := range s.Found {
+		if f.Version != nil {
+			_ = f.Version.Close()
+		}
 	}
 }
 

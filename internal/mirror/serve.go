@@ -5,11 +5,9 @@ import (
 	"context"
 	"errors"
 	"net"
-	"slices"
 	"strings"
 	"syscall"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/forms"
@@ -26,7 +24,7 @@ type ServeOptions struct {
 	TLSCert, TLSKey string
 	// Started is called once connections are accepted.
 	Started func(*serve.Serving) error
-	// Versions and Certificate of these come of Target and TLSCert.
+	// Library and Certificate of these come of Target and TLSCert.
 	serve.Options
 }
 
@@ -46,18 +44,24 @@ func (s *Session) Serve(ctx context.Context, o ServeOptions) error {
 			return err
 		}
 	}
-	served, err := s.openServed(ctx, o.Target)
+	var err error
+	o.Library, err = serve.OpenLibrary(ctx, func(ctx context.Context) (*form.Served, error) {
+		p, err := s.locate(ctx, o.Target)
+		if err != nil {
+			return nil, err
+		}
+		return forms.All.Serve(ctx, p)
+	}, o.Problem)
 	if err != nil {
 		return err
 	}
-	defer served.Close()
-	o.Versions = served.Versions
+	defer o.Library.Close()
 	l, err := listen(ctx, o.Listen)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	serving, err := serve.Describe(served, o.Target, l.Addr().String(), scheme, o.BaseURL)
+	serving, err := o.Library.Describe(o.Target, l.Addr().String(), scheme, o.BaseURL)
 	if err != nil {
 		return err
 	}
@@ -72,22 +76,6 @@ func (s *Session) Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	return handler.Run(ctx, l)
-}
-
-// openServed opens what is served, the newest version first.
-func (s *Session) openServed(ctx context.Context, target string) (*form.Served, error) {
-	p, err := s.locate(ctx, target)
-	if err != nil {
-		return nil, err
-	}
-	served, err := forms.All.Serve(ctx, p)
-	if err != nil {
-		return nil, err
-	}
-	slices.SortStableFunc(served.Versions, func(a, b form.Version) int {
-		return lock.CompareReleases(a.Lock.BotkubeVersion, a.Tag, b.Lock.BotkubeVersion, b.Tag)
-	})
-	return served, nil
 }
 
 const listenHint = "name it as HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080, or :8080 for every interface"

@@ -18,13 +18,18 @@ import (
 // listening runs a handler behind bounds.
 func listening(t *testing.T, w *world, most, idlest, freshest int) (c *connections, address string) {
 	t.Helper()
+	return listeningTo(t, w.handler(t, nil), most, idlest, freshest)
+}
+
+func listeningTo(t *testing.T, h *Handler, most, idlest, freshest int) (c *connections, address string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	c = newConnections(l)
 	c.most, c.idle.most, c.fresh.most = most, idlest, freshest
-	server := &http.Server{Handler: w.handler(t, nil), ConnState: c.changed, ConnContext: withConnection}
+	server := &http.Server{Handler: h, ConnState: c.changed, ConnContext: withConnection}
 	go server.Serve(c)
 	t.Cleanup(func() { server.Close() })
 	return c, l.Addr().String()

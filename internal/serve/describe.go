@@ -60,13 +60,13 @@ type ServedTemplates struct {
 const AnyBase = "http://host"
 
 // Describe tells what is served at an address. Base is the base URL that was given, or empty.
-func Describe(s *form.Served, target, address, scheme, base string) (*Serving, error) {
+func (l *Library) Describe(target, address, scheme, base string) (*Serving, error) {
 	serving := &Serving{
-		Target: target, Kind: s.Kind, Address: address, Scheme: scheme, Ignored: s.Ignored,
-		BaseURL: cmp.Or(base, baseOf(scheme, address)),
+		Target: target, Kind: l.served.Kind, Address: address, Scheme: scheme, Ignored: l.ignored(),
+		BaseURL: cmp.Or(base, baseOf(scheme, address)), Versions: []ServedVersion{},
 	}
-	for _, v := range s.Versions {
-		d, err := describeVersion(v, serving.BaseURL)
+	for _, v := range l.versions() {
+		d, err := describeVersion(v.Version, serving.BaseURL)
 		if err != nil {
 			return nil, err
 		}
@@ -76,7 +76,7 @@ func Describe(s *form.Served, target, address, scheme, base string) (*Serving, e
 }
 
 // describeVersion tells of a version, whose indexes have URLs if base is not empty.
-func describeVersion(v form.Version, base string) (ServedVersion, error) {
+func describeVersion(v *form.Version, base string) (ServedVersion, error) {
 	d := ServedVersion{Tag: v.Tag, Source: v.Source, BotkubeVersion: v.Lock.BotkubeVersion, Platforms: v.Lock.Platforms}
 	indexes, err := indexURLs(AnyBase, v.Lock)
 	if err != nil {

@@ -20,13 +20,13 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
-func (h *Handler) document(w http.ResponseWriter, r *http.Request, v *form.Version, p string) {
+func (h *Handler) document(w http.ResponseWriter, r *http.Request, v *version, p string) {
 	base, err := h.base(r)
 	if err != nil {
 		refuse(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	documents, err := h.renders.get(v, base)
+	documents, err := h.renders.get(v.Version, base)
 	if err != nil {
 		h.fail(w, fmt.Errorf("making %s for %s: %w", p, base, err))
 		return

@@ -7,14 +7,13 @@ import (
 	"path"
 	"time"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
 // cacheForever is the Cache-Control of content that never changes under its URL (RFC 8246).
 const cacheForever = "public, max-age=31536000, immutable"
 
-func (h *Handler) file(w http.ResponseWriter, r *http.Request, v *form.Version, f site.File) {
+func (h *Handler) file(w http.ResponseWriter, r *http.Request, v *version, f site.File) {
 	cached := h.verifier.fromMemory(f.Path)
 	var content *content
 	if cached == nil {
@@ -22,6 +21,10 @@ func (h *Handler) file(w http.ResponseWriter, r *http.Request, v *form.Version, 
 		if content, err = h.verifier.open(r.Context(), v, f); err != nil {
 			if r.Context().Err() != nil {
 				panic(http.ErrAbortHandler) // the client is gone
+			}
+			if v.retired.Load() {
+				refuse(w, http.StatusNotFound, "there is no such file any more") // its source is gone
+				return
 			}
 			h.fail(w, fmt.Errorf("serving %s: %w", f.Path, err))
 			return

@@ -13,29 +13,33 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
-// addPages adds the routes of the pages for people, which a site has as files.
-func (h *Handler) addPages() {
+// addPages adds the pages for people, which a site has as files.
+func (h *Handler) addPages(c *catalog) {
 	var locks []*lock.Lock
-	for _, v := range h.options.Versions {
+	for _, v := range c.versions {
 		locks = append(locks, v.Lock)
-		h.addPage(v.Tag+"/", func(base string) ([]byte, error) { return site.VersionPage(base, v.Lock) })
-		h.routes[v.Tag] = func(w http.ResponseWriter, _ *http.Request) {
+		h.addPage(c, v.Tag+"/", func(base string) ([]byte, error) { return site.VersionPage(base, v.Lock) })
+		c.paths[v.Tag] = place{answer: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", v.Tag+"/") // relative: a proxy may have removed a prefix
 			refuse(w, http.StatusMovedPermanently, "the page of the version is "+v.Tag+"/")
-		}
+		}}
 	}
-	h.addPage("", func(base string) ([]byte, error) { return site.RootPage(base, locks) })
+	if len(locks) == 0 {
+		c.paths[""] = place{answer: h.ready}
+		return
+	}
+	h.addPage(c, "", func(base string) ([]byte, error) { return site.RootPage(base, locks) })
 }
 
-// addPage adds the routes of the page of a directory.
-func (h *Handler) addPage(dir string, render func(base string) ([]byte, error)) {
+// addPage adds the page of a directory.
+func (h *Handler) addPage(c *catalog, dir string, render func(base string) ([]byte, error)) {
 	answer := func(w http.ResponseWriter, r *http.Request) {
 		base, err := h.base(r)
 		if err != nil {
 			refuse(w, http.StatusBadRequest, err.Error())
 			return
 		}
-		d, err := h.pages.get(dir, base, render)
+		d, err := c.pages.get(dir, base, render)
 		if err != nil {
 			h.fail(w, fmt.Errorf("making the page of /%s for %s: %w", dir, base, err))
 			return
@@ -47,7 +51,7 @@ func (h *Handler) addPage(dir string, render func(base string) ([]byte, error)) 
 		w.Header().Set("ETag", entityTag(d.sum))
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(d.data))
 	}
-	h.routes[dir], h.routes[dir+page.Name] = answer, answer
+	c.paths[dir], c.paths[dir+page.Name] = place{answer: answer}, place{answer: answer}
 }
 
 // pageCache keeps the latest pages: as of a [renderCache], clients choose the base URL.

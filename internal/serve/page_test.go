@@ -21,7 +21,7 @@ func TestPages(t *testing.T) {
 	older := *w.version.Lock
 	older.BotkubeVersion = "v1.13.0"
 	at := w.serve(t, func(o *Options) {
-		o.Versions = append(o.Versions, form.Version{Tag: "v1.13.0", Lock: &older, Indexes: w.version.Indexes, Open: w.open})
+		o.Library = newLibrary(t, w.version, form.Version{Tag: "v1.13.0", Lock: &older, Indexes: w.version.Indexes, Open: w.open})
 	})
 	const base = "http://mirror.example.com:8080"
 	host := []string{"Host", "Mirror.Example.com:8080"}
@@ -73,13 +73,13 @@ func TestManyPages(t *testing.T) {
 	made := 0
 	for i := range 3 * maxPages {
 		for _, host := range []string{fmt.Sprint("host", i), "known"} {
-			d, err := h.pages.get("", host, func(base string) ([]byte, error) { made++; return []byte(base), nil })
+			d, err := h.catalog.Load().pages.get("", host, func(base string) ([]byte, error) { made++; return []byte(base), nil })
 			if err != nil || string(d.data) != host {
 				t.Fatalf("%q, %v", d.data, err)
 			}
 		}
 	}
-	if made != 3*maxPages+1 || len(h.pages.kept) != maxPages {
-		t.Errorf("%d were made, %d are kept", made, len(h.pages.kept))
+	if made != 3*maxPages+1 || len(h.catalog.Load().pages.kept) != maxPages {
+		t.Errorf("%d were made, %d are kept", made, len(h.catalog.Load().pages.kept))
 	}
 }

@@ -8,24 +8,30 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/botkube-mirror/botkube-mirror/internal/form"
-	"github.com/botkube-mirror/botkube-mirror/internal/form/site"
 )
 
 // Options say what is served, and how.
 type Options struct {
-	// Versions have different tags.
-	Versions []form.Version
+	// Library is what is served.
+	Library *Library
 	// BaseURL is what URLs in indexes begin with, or empty for the host that each request names.
 	BaseURL string
 	// Certificate, if not nil, has requests come over TLS.
 	Certificate *Certificate
 	// ShutdownTimeout is how long requests may go on once the server is told to end.
 	ShutdownTimeout time.Duration
+	// Interval is how often the library is looked at for changes, or 0; Hangup has it done at once.
+	Interval time.Duration
+	Hangup   <-chan os.Signal
+	// Grace is how long a version that was replaced or removed can still be downloaded.
+	Grace time.Duration
+	// Changed is called for every change of what is served. It may not be nil.
+	Changed func(Change)
 	// Access is called for every answered request, Refused for every connection without a request,
 	// Problem for what is wrong with this server. None may be nil. All are called concurrently.
 	Access  func(Access)
@@ -47,34 +53,53 @@ type Access struct {
 	// Bytes is how much of a body was written.
 	Bytes     int64
 	UserAgent string
-	// Probe says that the request was for [healthPath].
+	// Probe says that the request was for [healthPath] or [readyPath].
 	Probe bool
 }
 
-// healthPath is answered with 200.
-const healthPath = "/" + healthRoute
-
-const healthRoute = "healthz"
+// healthPath is answered with 200 as long as requests are answered, readyPath only if there is
+// something to serve.
+const (
+	healthPath = "/healthz"
+	readyPath  = "/readyz"
+)
 
 // Handler is an [http.Handler] of the versions.
 type Handler struct {
 	options Options
-	// prefix is the path of the base URL.
-	prefix   string
-	routes   map[string]route
-	renders  renderCache
-	pages    pageCache
-	verifier *verifier
-	running  atomic.Int64
+	// prefix is the path of the base URL, example the base URL that documents are tried with.
+	prefix, example string
+	catalog         atomic.Pointer[catalog]
+	renders         renderCache
+	verifier        *verifier
+	running         atomic.Int64
+
+	// mu is for retired, which are the versions that can still be downloaded, the latest last.
+	mu      sync.Mutex
+	retired []*version
 }
 
 // route answers a GET or HEAD of one path.
 type route func(http.ResponseWriter, *http.Request)
 
+// catalog is what is served at a moment. It does not change: a change makes another one.
+type catalog struct {
+	// versions are those that are not retired, the newest first.
+	versions []*version
+	pages    pageCache
+	paths    map[string]place
+}
+
+// place is what is at a path. Version is whose it is, or nil.
+type place struct {
+	version *version
+	answer  route
+}
+
 // New returns a handler, which verifies files until ctx is done. It renders the documents for the
 // base URL example at once, so that one that cannot be rendered is an error now.
 func New(ctx context.Context, o Options, example string) (*Handler, error) {
-	h := &Handler{options: o, routes: map[string]route{}, verifier: newVerifier(ctx)}
+	h := &Handler{options: o, verifier: newVerifier(ctx)}
 	if o.BaseURL != "" {
 		example = o.BaseURL
 		u, err := url.Parse(o.BaseURL)
@@ -83,22 +108,27 @@ func New(ctx context.Context, o Options, example string) (*Handler, error) {
 		}
 		h.prefix = strings.TrimSuffix(u.Path, "/")
 	}
-	h.addPages()
-	h.routes[healthRoute] = func(w http.ResponseWriter, r *http.Request) { writeText(w, r, "ok\n") }
-	for i := range o.Versions {
-		v := &o.Versions[i]
-		documents, err := h.renders.get(v, example)
-		if err != nil {
+	h.example = example
+	versions := o.Library.versions()
+	for _, v := range versions {
+		if _, err := h.renders.get(v.Version, example); err != nil {
 			return nil, err
 		}
-		for p := range documents {
-			h.routes[p] = func(w http.ResponseWriter, r *http.Request) { h.document(w, r, v, p) }
-		}
-		for _, f := range site.Files(v.Lock) {
-			h.routes[f.Path] = func(w http.ResponseWriter, r *http.Request) { h.file(w, r, v, f) }
-		}
 	}
+	h.publish(versions)
 	return h, nil
+}
+
+// healthy answers that requests are answered.
+func (h *Handler) healthy(w http.ResponseWriter, r *http.Request) { writeText(w, r, "ok\n") }
+
+// ready answers whether there is something to serve.
+func (h *Handler) ready(w http.ResponseWriter, r *http.Request) {
+	if len(h.catalog.Load().versions) == 0 {
+		refuse(w, http.StatusServiceUnavailable, "there is nothing to serve yet")
+		return
+	}
+	writeText(w, r, "ok\n")
 }
 
 // bodyTimeout is how long a request's body, which is never used, may take to arrive.
@@ -114,7 +144,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.options.Access(Access{
 			Began: began, Duration: time.Since(began), Remote: r.RemoteAddr, Method: r.Method, Path: r.URL.EscapedPath(),
 			Status: out.status, Bytes: out.bytes, UserAgent: r.UserAgent(),
-			Probe: r.URL.Path == healthPath || r.URL.Path == h.prefix+healthPath,
+			Probe: isProbe(r.URL.Path) || isProbe(strings.TrimPrefix(r.URL.Path, h.prefix)),
 		})
 	}()
 	if r.ContentLength != 0 {
@@ -124,6 +154,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.answer(out, r)
 }
 
+func isProbe(path string) bool { return path == healthPath || path == readyPath }
+
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -131,25 +163,44 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusMethodNotAllowed, "files can only be read")
 		return
 	}
-	found := h.find(r.URL.Path)
-	if found == nil {
+	answer, leave := h.find(r.URL.Path)
+	if answer == nil {
 		refuse(w, http.StatusNotFound, "there is no such file")
 		return
 	}
-	found(w, r)
+	defer leave()
+	answer(w, r)
 }
 
 // find returns the route of a path, with or without the path of the base URL: a proxy
-// may remove that.
-func (h *Handler) find(p string) route {
-	if rest, ok := strings.CutPrefix(p, h.prefix+"/"); ok && h.routes[rest] != nil {
-		return h.routes[rest]
+// may remove that. The caller calls leave when it has answered.
+func (h *Handler) find(p string) (answer route, leave func()) {
+	if rest, ok := strings.CutPrefix(p, h.prefix+"/"); ok {
+		if answer, leave = h.at(rest); answer != nil {
+			return answer, leave
+		}
 	}
 	rest, ok := strings.CutPrefix(p, "/")
 	if !ok {
-		return nil
+		return nil, nil
 	}
-	return h.routes[rest]
+	return h.at(rest)
+}
+
+// at returns the route of a path below the base URL.
+func (h *Handler) at(p string) (answer route, leave func()) {
+	for {
+		found, ok := h.catalog.Load().paths[p]
+		switch {
+		case !ok:
+			return nil, nil
+		case found.version == nil:
+			return found.answer, func() {}
+		case found.version.enter():
+			return found.answer, found.version.leave
+		}
+		// It was closed, so there is another catalog now.
+	}
 }
 
 // refuse answers with an error that no cache may keep.

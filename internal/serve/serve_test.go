@@ -203,7 +203,7 @@ func TestStrangeHosts(t *testing.T) {
 	w := newWorld(t, "binary", "tool")
 	h := w.handler(t, nil)
 	for i := range 3 * maxRenderings {
-		if _, err := h.renders.get(&h.options.Versions[0], fmt.Sprintf("http://host%d", i)); err != nil {
+		if _, err := h.renders.get(h.catalog.Load().versions[0].Version, fmt.Sprintf("http://host%d", i)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -212,10 +212,10 @@ func TestStrangeHosts(t *testing.T) {
 	}
 	// What is asked for stays.
 	for i := range 2 * maxRenderings {
-		if _, err := h.renders.get(&h.options.Versions[0], "http://known"); err != nil {
+		if _, err := h.renders.get(h.catalog.Load().versions[0].Version, "http://known"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := h.renders.get(&h.options.Versions[0], fmt.Sprintf("http://other%d", i)); err != nil {
+		if _, err := h.renders.get(h.catalog.Load().versions[0].Version, fmt.Sprintf("http://other%d", i)); err != nil {
 			t.Fatal(err)
 		}
 	}

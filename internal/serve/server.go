@@ -47,6 +47,17 @@ func (h *Handler) Run(ctx context.Context, l net.Listener) error {
 		ConnState: bounded.changed, ConnContext: withConnection,
 		ErrorLog: log.New(serverLog{h.options.Refused, h.options.Problem}, "", 0),
 	}
+	watching, stop := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		h.watch(watching)
+	}()
+	defer func() {
+		stop()
+		<-watched
+		h.endAll()
+	}()
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
 	select {

@@ -226,7 +226,7 @@ func TestTLS(t *testing.T) {
 	dir := t.TempDir()
 	certFile, keyFile, pool := pair(t, dir, "first")
 	w := newWorld(t, "binary", "tool")
-	c, err := LoadCertificate(certFile, keyFile, w.options().Problem)
+	c, err := LoadCertificate(certFile, keyFile, w.options(t).Problem)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -331,7 +331,7 @@ func TestLoadCertificate(t *testing.T) {
 func TestExpired(t *testing.T) {
 	w := newWorld(t, "binary", "tool")
 	cert, key, _ := pairUntil(t, t.TempDir(), "old", -time.Minute)
-	if _, err := LoadCertificate(cert, key, w.options().Problem); err != nil {
+	if _, err := LoadCertificate(cert, key, w.options(t).Problem); err != nil {
 		t.Fatal(err)
 	}
 	if told := w.told(); !strings.Contains(told, "old.crt has expired") {
@@ -343,7 +343,7 @@ func TestExpired(t *testing.T) {
 func TestSuites(t *testing.T) {
 	certFile, keyFile, pool := pair(t, t.TempDir(), "mirror")
 	w := newWorld(t, "binary", "tool")
-	c, err := LoadCertificate(certFile, keyFile, w.options().Problem)
+	c, err := LoadCertificate(certFile, keyFile, w.options(t).Problem)
 	if err != nil {
 		t.Fatal(err)
 	}

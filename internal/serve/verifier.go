@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -68,7 +69,7 @@ func newVerifier(ctx context.Context) *verifier {
 // attempts is how often a file is opened if it is replaced each time.
 const attempts = 3
 
-func (c *verifier) open(ctx context.Context, v *form.Version, f site.File) (*content, error) {
+func (c *verifier) open(ctx context.Context, v *version, f site.File) (*content, error) {
 	for range attempts {
 		file, err := v.Open(f.Path, f.Blob)
 		if err != nil {
@@ -88,7 +89,7 @@ func (c *verifier) open(ctx context.Context, v *form.Version, f site.File) (*con
 
 // check returns the content of an open file if it is right. It returns nil without an
 // error if another file was verified meanwhile.
-func (c *verifier) check(ctx context.Context, v *form.Version, f site.File, file form.File) (*content, error) {
+func (c *verifier) check(ctx context.Context, v *version, f site.File, file form.File) (*content, error) {
 	info, err := file.Stat()
 	if err != nil {
 		return nil, err
@@ -110,12 +111,12 @@ func (c *verifier) check(ctx context.Context, v *form.Version, f site.File, file
 
 // verdictOn returns the verdict on a file, and reads the file if need be. The verdict
 // may be on another file than info describes.
-func (c *verifier) verdictOn(ctx context.Context, v *form.Version, f site.File, info fs.FileInfo) (verdict, error) {
+func (c *verifier) verdictOn(ctx context.Context, v *version, f site.File, info fs.FileInfo) (verdict, error) {
 	if found, ok := c.settledOn(f.Path, info); ok {
 		return found, nil
 	}
 	// The reading goes on if this client leaves: the next one needs it.
-	call := c.calls.DoChan(f.Path, func() (any, error) {
+	call := c.calls.DoChan(fmt.Sprintf("%p %s", v, f.Path), func() (any, error) {
 		if found, ok := c.settledOn(f.Path, info); ok {
 			return found, nil // another reading has just ended
 		}
@@ -154,7 +155,7 @@ func settled(info fs.FileInfo, since, now time.Time) bool {
 }
 
 // read finds out whether a file is what its lock says, and remembers it.
-func (c *verifier) read(v *form.Version, f site.File) (verdict, error) {
+func (c *verifier) read(v *version, f site.File) (verdict, error) {
 	turns := []chan struct{}{c.reading}
 	if f.Size > largeFile {
 		turns = []chan struct{}{c.readingLarge, c.reading}
@@ -167,6 +168,10 @@ func (c *verifier) read(v *form.Version, f site.File) (verdict, error) {
 			return verdict{}, context.Cause(c.ctx)
 		}
 	}
+	if !v.enter() {
+		return verdict{}, fs.ErrClosed
+	}
+	defer v.leave()
 	file, err := v.Open(f.Path, f.Blob)
 	if err != nil {
 		return verdict{}, err
@@ -250,6 +255,18 @@ func (c *verifier) confirm(path string, info fs.FileInfo) {
 	if found, known := c.known[path]; known && unchanged(found.info, info) {
 		found.checked = c.now()
 		c.known[path] = found
+	}
+}
+
+// forget drops what is known of files that are not served any more.
+func (c *verifier) forget(served func(path string) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for path, found := range c.known {
+		if !served(path) {
+			c.cached -= len(found.data)
+			delete(c.known, path)
+		}
 	}
 }
 

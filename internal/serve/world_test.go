@@ -112,9 +112,29 @@ func (w *world) open(path string, _ lock.Blob) (form.File, error) {
 	return file, nil
 }
 
-func (w *world) options() Options {
+// newLibrary returns one that has versions, and never changes.
+func newLibrary(t *testing.T, versions ...form.Version) *Library {
+	t.Helper()
+	var sources []form.Source
+	for _, v := range versions {
+		sources = append(sources, form.Source{Path: v.Tag, Open: func(context.Context) (*form.Version, error) { return &v, nil }})
+	}
+	look := func() ([]form.Source, error) { return sources, nil }
+	l, err := OpenLibrary(t.Context(), func(ctx context.Context) (*form.Served, error) {
+		s := &form.Served{Look: look}
+		return s, s.Open(ctx)
+	}, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func (w *world) options(t *testing.T) Options {
+	t.Helper()
 	return Options{
-		Versions: []form.Version{w.version},
+		Library: newLibrary(t, w.version),
+		Changed: func(Change) {},
 		Access: func(a Access) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -146,7 +166,7 @@ func (w *world) told() string {
 
 func (w *world) handler(t *testing.T, change func(*Options)) *Handler {
 	t.Helper()
-	o := w.options()
+	o := w.options(t)
 	if change != nil {
 		change(&o)
 	}
@@ -167,6 +187,14 @@ func (w *world) serve(t *testing.T, change func(*Options)) string {
 	server := httptest.NewServer(w.handler(t, change))
 	t.Cleanup(server.Close)
 	return server.URL
+}
+
+// address starts a server of a handler, and returns its address.
+func address(t *testing.T, h *Handler) string {
+	t.Helper()
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
 }
 
 // answer is what came of a request.

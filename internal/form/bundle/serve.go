@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
@@ -22,101 +24,140 @@ var Directory = &form.Form{
 	Name:      "directory of bundles",
 	Recognize: recognizeDirectory,
 	Open: func(_ context.Context, p *form.Place) (*form.Mirror, error) {
+		if isEmpty(p) {
+			return nil, form.Other(ErrNotBundle)
+		}
 		return nil, fault.New(fault.Usage, "%s has bundles in it, and is none itself", p).
 			WithHint("name one of them, or serve them all: botkube-mirror serve %s", p)
 	},
 	Serve: serveDirectory,
 }
 
+// recognizeDirectory takes an empty directory, too: bundles may be on their way.
 func recognizeDirectory(p *form.Place) form.Likeness {
-	if p.IsDir() {
-		entries, _ := os.ReadDir(p.Path) // what cannot be read is not recognized
-		for _, e := range entries {
-			if mayBeBundle(p, e) {
-				return form.Remotely
-			}
-		}
+	if !p.IsDir() {
+		return form.Unlike
+	}
+	entries := visible(p.Path) // what cannot be read is not recognized
+	if isEmpty(p) || slices.ContainsFunc(entries, func(name string) bool { return oci.MayBeLayout(filepath.Join(p.Path, name)) }) {
+		return form.Remotely
 	}
 	return form.Unlike
 }
 
-func mayBeBundle(p *form.Place, e os.DirEntry) bool {
-	return !strings.HasPrefix(e.Name(), ".") && oci.MayBeLayout(filepath.Join(p.Path, e.Name()))
+// visible returns the names in a directory that bundles may have. Programs that copy call
+// unfinished files .NAME, and lost+found is the file system's.
+func visible(dir string) (names []string) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") && e.Name() != "lost+found" {
+			names = append(names, e.Name())
+		}
+	}
+	return names
 }
 
-// serveDirectory serves the bundles in a directory. What is none is left out; one
-// that is damaged is an error, lest a version be missed later.
+func isEmpty(p *form.Place) bool {
+	_, err := os.ReadDir(p.Path)
+	return err == nil && len(visible(p.Path)) == 0
+}
+
+// serveDirectory serves the bundles in a directory. What is none is left out.
 func serveDirectory(ctx context.Context, p *form.Place) (*form.Served, error) {
-	entries, err := os.ReadDir(p.Path)
-	if err != nil {
-		return nil, fault.New(fault.Usage, "reading the directory: %w", err)
+	out := &form.Served{Look: func() ([]form.Source, error) {
+		if _, err := os.ReadDir(p.Path); err != nil {
+			return nil, fault.New(fault.Usage, "reading the directory: %w", err)
+		}
+		var sources []form.Source
+		for _, name := range visible(p.Path) {
+			at := filepath.Join(p.Path, name)
+			if _, err := os.Stat(at); errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			sources = append(sources, sourceAt(at, func(ctx context.Context) (*form.Version, error) {
+				err := error(ErrNotBundle)
+				var v *form.Version
+				if oci.MayBeLayout(at) {
+					v, err = openVersion(ctx, at, "")
+				}
+				if errors.Is(err, ErrNotBundle) || errors.Is(err, oci.ErrNotLayout) {
+					err = form.ErrNotVersion
+				}
+				return v, err
+			}))
+		}
+		return sources, nil
+	}}
+	if err := out.Open(ctx); err != nil {
+		return nil, err
 	}
-	out := &form.Served{}
-	for _, e := range entries {
-		at := filepath.Join(p.Path, e.Name())
-		if strings.HasPrefix(e.Name(), ".") {
-			continue
-		}
-		err := error(ErrNotBundle)
-		if mayBeBundle(p, e) {
-			err = addAt(ctx, out, at)
-		}
-		if errors.Is(err, ErrNotBundle) || errors.Is(err, oci.ErrNotLayout) {
-			out.Ignored = append(out.Ignored, at)
-		} else if err != nil {
-			out.Close()
-			return nil, err
-		}
-	}
-	if len(out.Versions) == 0 {
+	if len(out.Found) > 0 && !slices.ContainsFunc(out.Found, func(f form.Found) bool { return !errors.Is(f.Err, form.ErrNotVersion) }) {
 		return nil, form.Other(ErrNotBundle)
 	}
 	return out, nil
 }
 
-func addAt(ctx context.Context, out *form.Served, path string) error {
-	l, err := oci.Open(ctx, path)
-	if err != nil {
-		return err
-	}
-	b, err := Open(ctx, l, "")
-	if err != nil {
-		return errors.Join(err, l.Close())
-	}
-	return add(out, path, b)
-}
-
+// serve serves the bundle at a place.
 func serve(ctx context.Context, p *form.Place) (*form.Served, error) {
 	b, err := openAt(ctx, p, Open)
 	if err != nil {
 		return nil, err
 	}
-	out := &form.Served{}
-	return out, add(out, p.Path, b)
+	v, err := version(b, p.Path)
+	if err != nil {
+		return nil, err
+	}
+	source := sourceAt(p.Path, func(ctx context.Context) (*form.Version, error) { return openVersion(ctx, p.Path, p.Document) })
+	return &form.Served{
+		Found: []form.Found{{Source: source, Version: v}},
+		Look: func() ([]form.Source, error) {
+			_, err := os.Stat(p.Path)
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil, nil
+			}
+			return []form.Source{source}, err
+		},
+	}, nil
 }
 
-// add adds a bundle to what is served, which closes it.
-func add(out *form.Served, path string, b *Bundle) error {
-	out.Closers = append(out.Closers, b)
+func sourceAt(path string, open func(context.Context) (*form.Version, error)) form.Source {
+	files := []string{path}
+	for _, name := range []string{oci.IndexName, oci.FileName, oci.BlobsDir} {
+		files = append(files, filepath.Join(path, filepath.FromSlash(name)))
+	}
+	return form.Source{Path: path, Files: files, Open: open}
+}
+
+func openVersion(ctx context.Context, path, document string) (*form.Version, error) {
+	l, err := oci.Open(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	b, err := Open(ctx, l, document)
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	v, err := version(b, path)
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return v, nil
+}
+
+// version is what is served of a bundle, which it closes.
+func version(b *Bundle, path string) (*form.Version, error) {
 	l := b.contents.Lock.PluginsOnly()
 	tag, err := l.Tag()
 	if err != nil {
-		return err
-	}
-	for _, v := range out.Versions {
-		if v.Tag == tag {
-			return fault.New(fault.Usage, "%s and %s are both of version %s", v.Source, path, tag).
-				WithHint("leave one of them out; for several platforms, pull one bundle: --platform linux/amd64 --platform linux/arm64")
-		}
+		return nil, err
 	}
 	indexes := pluginsdir.Upstream{Blobs: b}
 	for _, r := range l.Repositories { // a damaged one is found before it is asked for
 		if _, err := indexes.Index(agent.Platform{}, r); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	out.Versions = append(out.Versions, form.Version{Tag: tag, Source: path, Lock: l, Indexes: indexes, Open: b.openServed})
-	return nil
+	return &form.Version{Tag: tag, Source: path, Lock: l, Indexes: indexes, Open: b.openServed, Close: b.Close}, nil
 }
 
 // openServed opens a blob that tells whether it is what it was.

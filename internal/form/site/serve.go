@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
@@ -17,29 +18,95 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
 )
 
-// serve opens the versions of a site, or the one that is named. A run that writes the
-// site is waited for. A version is refused that is damaged or whose update is unfinished;
-// one whose first run is unfinished is none yet.
+// serve serves the versions of a site, or the one that is named.
 func serve(ctx context.Context, p *form.Place) (*form.Served, error) {
 	root, tag := rootOf(p.Path)
-	if err := atomicdir.Settle(ctx, root, p.Waiting); err != nil {
+	out := &form.Served{Look: func() ([]form.Source, error) { return sources(root, tag, p.Waiting) }}
+	if err := out.Open(ctx); err != nil {
 		return nil, err
 	}
+	if slices.ContainsFunc(out.Found, func(f form.Found) bool { return !errors.Is(f.Err, form.ErrNotVersion) }) {
+		return out, nil
+	}
+	all, err := reading(root, finished)
+	if err != nil {
+		return nil, err
+	}
+	var tags []string
+	for _, s := range all {
+		tags = append(tags, s.tag)
+	}
+	return nil, fault.New(fault.Usage, "the site %s has no version %s; it has: %s", root, tag, strings.Join(tags, ", "))
+}
+
+// sources are the directories of a site that may be versions, or the one that is named.
+func sources(root, tag string, waiting func(string)) ([]form.Source, error) {
+	entries, err := os.ReadDir(root)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("reading %s: %w", root, atomicdir.Explain(err))
+	}
+	var all []form.Source
+	for _, e := range entries {
+		name := e.Name()
+		if !e.IsDir() || !lock.IsTag(name) || name == filesDir || tag != "" && name != tag {
+			continue
+		}
+		dir := filepath.Join(root, name)
+		s := form.Source{
+			Path: dir, Files: []string{dir, filepath.Join(dir, sumsName), filepath.Join(dir, lockName)},
+			Open: func(ctx context.Context) (*form.Version, error) {
+				if err := atomicdir.Settle(ctx, root, waiting); err != nil {
+					return nil, err
+				}
+				return openVersion(root, name)
+			},
+		}
+		repositories, _ := os.ReadDir(dir) // opening the version says what is wrong
+		for _, r := range repositories {
+			if r.IsDir() {
+				s.Files = append(s.Files, filepath.Join(dir, r.Name()), filepath.Join(dir, r.Name(), indexName))
+			}
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// openVersion opens a version of a site. One is refused that is damaged or unfinished.
+func openVersion(root, tag string) (_ *form.Version, err error) {
 	t, err := atomicdir.OpenExisting(root)
 	if err != nil {
 		return nil, err
 	}
 	opener := disk.NewOpener(t.Root)
-	out := &form.Served{Closers: []io.Closer{opener, t}}
-	if out.Versions, err = openVersions(t, opener, tag); err != nil {
-		out.Close()
+	closeBoth := func() error { return errors.Join(opener.Close(), t.Close()) }
+	defer func() {
+		if err != nil {
+			_ = closeBoth()
+		}
+	}()
+	s := readState(t, tag)
+	switch {
+	case !s.isOurs:
+		return nil, form.ErrNotVersion
+	case s.lock == nil:
+		return nil, s.damage(t)
+	}
+	if err := s.checkDocuments(t); err != nil {
 		return nil, err
 	}
-	return out, nil
-}
-
-func openVersions(t *atomicdir.Tree, opener *disk.Opener, tag string) (versions []form.Version, err error) {
-	all, err := finished(t)
+	named, err := s.lock.Tag()
+	if err != nil {
+		return nil, err
+	}
+	if named != tag {
+		return nil, fault.New(fault.Integrity, "%s is that of %s, not of %s", t.At(path.Join(tag, lockName)), named, tag).
+			WithHint("do not rename what pull wrote: write the version again, or remove the directory")
+	}
+	indexes, err := s.indexes(t)
 	if err != nil {
 		return nil, err
 	}
@@ -53,28 +120,5 @@ func openVersions(t *atomicdir.Tree, opener *disk.Opener, tag string) (versions 
 		}
 		return file, nil
 	}
-	var tags []string
-	for _, s := range all {
-		tags = append(tags, s.tag)
-		if tag != "" && s.tag != tag {
-			continue
-		}
-		named, err := s.lock.Tag()
-		if err != nil {
-			return nil, err
-		}
-		if named != s.tag {
-			return nil, fault.New(fault.Integrity, "%s is that of %s, not of %s", t.At(path.Join(s.tag, lockName)), named, s.tag).
-				WithHint("do not rename what pull wrote: write the version again, or remove the directory")
-		}
-		indexes, err := s.indexes(t)
-		if err != nil {
-			return nil, err
-		}
-		versions = append(versions, form.Version{Tag: s.tag, Source: filepath.Join(t.Path, s.tag), Lock: s.lock, Indexes: indexes, Open: open})
-	}
-	if len(versions) == 0 {
-		return nil, fault.New(fault.Usage, "the site %s has no version %s; it has: %s", t.Path, tag, strings.Join(tags, ", "))
-	}
-	return versions, nil
+	return &form.Version{Tag: tag, Source: filepath.Join(t.Path, tag), Lock: s.lock, Indexes: indexes, Open: open, Close: closeBoth}, nil
 }

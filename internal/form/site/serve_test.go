@@ -257,7 +257,8 @@ func (f *fixture) checkRebased(t *testing.T, root string) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	for _, v := range s.Versions {
+	for _, found := range s.Found {
+		v := found.Version
 		for _, base := range []string{baseURL1, "http://[fd00::1]:8080", "https://other.example.com/a/b"} {
 			want, err := Documents(f.lock, base, pluginsdir.Upstream{Blobs: f.store})
 			if err != nil {

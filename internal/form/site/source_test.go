@@ -28,7 +28,8 @@ func TestSource(t *testing.T) {
 	}
 	defer s.Close()
 	var tags []string
-	for _, v := range s.Versions {
+	for _, found := range s.Found {
+		v := found.Version
 		tags = append(tags, v.Tag)
 		for _, file := range Files(v.Lock) {
 			content, err := v.Open(file.Path, file.Blob)
@@ -50,8 +51,8 @@ func TestSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer one.Close()
-	if len(one.Versions) != 1 || one.Versions[0].Tag != "v1" {
-		t.Errorf("versions %v", one.Versions)
+	if len(one.Found) != 1 || one.Found[0].Version.Tag != "v1" {
+		t.Errorf("versions %v", one.Found)
 	}
 }
 
@@ -65,7 +66,7 @@ func TestSourceOpensFilesOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	v := s.Versions[0]
+	v := s.Found[0].Version
 	file := Files(v.Lock)[0]
 	at := filepath.Join(root, filepath.FromSlash(file.Path))
 	for what, put := range map[string]func() error{
@@ -151,7 +152,10 @@ func TestSourceRefuses(t *testing.T) {
 			root := t.TempDir()
 			newFixture(t, "v1").write(t, root)
 			test.do(t, root)
-			_, err := serve(context.Background(), place(filepath.Join(root, test.tag)))
+			s, err := serve(context.Background(), place(filepath.Join(root, test.tag)))
+			if err == nil {
+				err = s.Found[0].Err
+			}
 			if err == nil || fault.KindOf(err) != test.kind || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("%v (kind %d), want %s", err, fault.KindOf(err), test.says)
 			}
