@@ -21,7 +21,7 @@ func (g *global) print(result any, text func() string) error {
 
 func (g *global) printTo(w io.Writer, result any, text func() string) error {
 	if g.format == "json" {
-		enc := json.NewEncoder(w)
+		enc := json.NewEncoder(jsonWriter{w})
 		enc.SetEscapeHTML(false)
 		enc.SetIndent("", "  ")
 		return enc.Encode(result)

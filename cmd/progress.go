@@ -5,22 +5,17 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"path"
-	"slices"
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
-
-	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
 )
 
-// progress shows events on standard error: with a bar on a terminal, and else with a line for each.
+// progress shows events on standard error: with a bar on a terminal, and else with a line for each
+// and one every [everyLine] while something moves.
 type progress struct {
 	mu      sync.Mutex
 	out     io.Writer
@@ -28,55 +23,109 @@ type progress struct {
 	verbose bool
 	log     *slog.Logger // for --log-format json
 	bar     *bar         // on a terminal
+	folds   *folds       // of a CI system that folds its log
+	traffic *transfer.Traffic
+	meter   *meter
+	// lines says that lines are written without an event: while something moves, while nothing does,
+	// and in the end.
+	lines bool
+	// told is when the last of them was written, and what had moved by then. tellIdle is after how long
+	// without a move it is time for the next.
+	told struct {
+		at    time.Time
+		moved int64
+	}
+	tellIdle time.Duration
+	stop     func()
 }
 
+const (
+	// everyLine is how long a line without a terminal may be awaited while something moves.
+	everyLine = 10 * time.Second
+	// everyIdle is the same for a line that says that nothing moves: the pauses grow up to it.
+	everyIdle = time.Minute
+)
+
+// progress begins to show progress. The caller must call close.
 func (g *global) progress() *progress {
-	p := &progress{out: g.env.Stderr, quiet: g.quiet, verbose: g.verbose}
+	p := &progress{
+		out: g.env.Stderr, quiet: g.quiet, verbose: g.verbose, traffic: &transfer.Traffic{}, lines: !g.quiet && !g.noProgress, tellIdle: everyLine,
+	}
+	p.told.at = time.Now()
+	p.meter = newMeter(p.traffic)
 	switch {
 	case g.logFormat == "json":
-		p.log = slog.New(slog.NewJSONHandler(g.env.Stderr, nil))
-	case isTerminal(g.env.Stderr) && !g.noProgress && !g.quiet:
-		p.bar = &bar{out: g.env.Stderr, received: map[string]int64{}}
+		p.log = jsonLog(g.env.Stderr)
+	case p.lines && g.env.canDraw():
+		p.bar, p.lines = &bar{out: g.env.Stderr}, false
+	case p.lines:
+		p.folds = newFolds(g.env)
 	}
+	p.stop = every(time.Second, p.tick)
 	return p
 }
 
-// isTerminal reports whether a bar can be drawn: on a terminal that has a line for it.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && columns(f) > barWidth+barRest
-}
-
-func columns(w io.Writer) int {
-	if f, ok := w.(*os.File); ok {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
-			return width
+// every calls do again and again, until the function that it returns was called.
+func every(d time.Duration, do func()) (stop func()) {
+	ticker, done := time.NewTicker(d), make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			select {
+			case <-ticker.C:
+				do()
+			case <-done:
+				return
+			}
 		}
+	})
+	return func() {
+		ticker.Stop()
+		close(done)
+		running.Wait()
 	}
-	return 80
 }
 
-// close takes the bar away. It may be called again.
+// close says what was done, and takes the bar away. It may be called again.
 func (p *progress) close() {
 	p.mu.Lock()
+	stop := p.stop
+	p.stop = nil
+	p.mu.Unlock()
+	if stop == nil {
+		return
+	}
+	stop()
+	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.total(p.meter.end())
 	if p.bar != nil {
 		p.bar.clear()
 		p.bar = nil
-		p.quiet = true
 	}
+	p.folds.end()
+	p.quiet, p.lines = true, false
 }
 
 func (p *progress) observe(e mirror.Event) {
 	e.Detail = agent.RedactURLs(e.Detail)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if e.Kind == mirror.EventPlanned || e.Kind == mirror.EventWriting {
+		p.total(p.meter.begin(e))
+	} else {
+		p.meter.observe(e)
+	}
+	if p.shown(e.Kind) && (!p.quiet || e.Kind == mirror.EventWarning) {
+		p.tell(e)
+	}
 	if p.bar != nil {
-		p.bar.observe(e)
+		p.bar.draw(p.meter)
 	}
-	if p.quiet && e.Kind != mirror.EventWarning || !p.shown(e.Kind) {
-		return
-	}
+}
+
+// tell writes a line of an event.
+func (p *progress) tell(e mirror.Event) {
 	if p.log != nil {
 		level := slog.LevelInfo
 		if e.Kind == mirror.EventWarning {
@@ -85,10 +134,69 @@ func (p *progress) observe(e mirror.Event) {
 		p.log.Log(context.Background(), level, string(e.Kind), attributes(e)...)
 		return
 	}
+	switch e.Kind {
+	case mirror.EventNote, mirror.EventWarning, mirror.EventDisplaced, mirror.EventFailed:
+		p.folds.end() // nobody may have to look for it
+	default:
+		p.folds.begin(p.meter)
+	}
+	p.line(clipped(line(e)))
+	if e.Kind == mirror.EventWarning {
+		p.folds.annotate("warning", e.Detail)
+	}
+}
+
+// line writes a line in the place of the bar, which is drawn again later.
+func (p *progress) line(text string) {
 	if p.bar != nil {
 		p.bar.clear()
 	}
-	fmt.Fprintln(p.out, tame(clipped(line(e))))
+	fmt.Fprintln(p.out, tame(text))
+}
+
+// tick is called each second.
+func (p *progress) tick() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	idle := p.meter.tick()
+	if idle < everyLine {
+		p.tellIdle = everyLine
+	}
+	switch {
+	case p.bar != nil:
+		p.bar.draw(p.meter)
+	case !p.lines:
+	case idle >= p.tellIdle:
+		p.tellIdle = idle + min(p.tellIdle, everyIdle)
+		p.write("idle", idleLine(p.meter, idle), idleAttributes(p.meter, idle))
+	case p.told.moved != p.meter.seen && time.Since(p.told.at).Round(time.Second) >= everyLine:
+		p.write("progress", progressLine(p.meter), progressAttributes(p.meter))
+	}
+}
+
+func (p *progress) write(kind, text string, attrs []any) {
+	p.told.at, p.told.moved = time.Now(), p.meter.seen
+	if p.log != nil {
+		p.log.Info(kind, attrs...)
+		return
+	}
+	p.folds.begin(p.meter)
+	p.line(text)
+}
+
+// total says what came of an activity that has ended: on a terminal, to machines, and where a line
+// told of it before.
+func (p *progress) total(s *sum) {
+	if s == nil || s.bytes == 0 && s.keptBytes == 0 {
+		return
+	}
+	switch {
+	case p.lines && p.log != nil:
+		p.log.Info("total", s.attributes()...)
+	case p.bar != nil, p.lines && s.took >= everyLine:
+		p.folds.end()
+		p.line(s.String())
+	}
 }
 
 func (p *progress) retrying(subject string, err error, pause time.Duration) {
@@ -162,7 +270,11 @@ func attributes(e mirror.Event) []any {
 	}
 	switch {
 	case e.Kind == mirror.EventPlanned:
-		attrs = append(attrs, "artifacts", e.Count, "bytes", e.Total)
+		attrs = append(attrs, "artifacts", e.Count)
+		if e.Total >= 0 {
+			attrs = append(attrs, "bytes", e.Total)
+		}
+		attrs = append(attrs, "activity", e.Activity)
 	case hasSize(e), e.Kind == mirror.EventResumed:
 		attrs = append(attrs, "bytes", e.Bytes)
 	case e.Kind == mirror.EventRetrying:
@@ -174,100 +286,76 @@ func attributes(e mirror.Event) []any {
 	return attrs
 }
 
-// bar is one progress bar for all that is transferred, with the files in flight.
-type bar struct {
-	out      io.Writer
-	bar      *progressbar.ProgressBar
-	done     int64
-	received map[string]int64 // by artifact in flight
+// progressLine says what is done, how far it is, how fast it goes and how long it takes yet.
+func progressLine(m *meter) string {
+	parts := []string{m.far()}
+	if m.total > 0 {
+		parts[0] += fmt.Sprintf(" (%d%%)", m.percent())
+	}
+	if n, of, told := m.filesDone(); told {
+		parts = append(parts, fmt.Sprintf("%d of %s", n, count(of, "file")))
+	}
+	parts = append(parts, size(m.rate())+"/s")
+	if left, told := m.left(); told {
+		parts = append(parts, seconds(left)+" left")
+	}
+	return m.doing() + ": " + strings.Join(parts, ", ")
 }
 
-func (b *bar) observe(e mirror.Event) {
-	if e.Kind == mirror.EventPlanned {
-		b.start(e.Total)
+// progressAttributes are those of [progressLine]. What is not known is left out.
+func progressAttributes(m *meter) []any {
+	attrs := farAttributes(m)
+	attrs = append(attrs, "bytesPerSecond", m.rate())
+	if left, told := m.left(); told {
+		attrs = append(attrs, "secondsLeft", int64(left/time.Second))
 	}
-	if b.bar == nil {
-		return
-	}
-	received, ended := b.received[e.Subject], false
-	switch e.Kind {
-	case mirror.EventStarted, mirror.EventUploading:
-	case mirror.EventProgress:
-		received += e.Bytes
-	case mirror.EventResumed:
-		received = e.Bytes
-	case mirror.EventRestarted:
-		received = 0
-	case mirror.EventFetched, mirror.EventReused, mirror.EventUnpacked, mirror.EventUploaded:
-		// The size may not have been known, or known wrongly.
-		received, ended = e.Bytes, true
-	case mirror.EventFailed:
-		received, ended = 0, true
-	default:
-		return
-	}
-	b.done += received - b.received[e.Subject]
-	b.received[e.Subject] = received
-	if ended {
-		delete(b.received, e.Subject)
-	}
-	if b.done > b.bar.GetMax64() {
-		b.bar.ChangeMax64(b.done)
-	}
-	b.bar.Describe(tameName(b.inFlight()))
-	b.bar.Set64(b.done)
+	return attrs
 }
 
-func (b *bar) start(total int64) {
-	b.bar = progressbar.NewOptions64(max(total, 1),
-		progressbar.OptionSetWriter(b.out),
-		progressbar.OptionShowBytes(true),
-		progressbar.OptionShowCount(),
-		progressbar.OptionUseIECUnits(true),
-		progressbar.OptionSetPredictTime(true),
-		progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionSetWidth(barWidth),
-		progressbar.OptionClearOnFinish(),
-	)
+func farAttributes(m *meter) []any {
+	activity, bytes := string(m.activity), m.done
+	if m.activity == "" {
+		activity, bytes = m.doing(), m.traffic.Moved()
+	}
+	attrs := []any{"activity", activity}
+	if m.subject != "" {
+		attrs = append(attrs, "subject", m.subject)
+	}
+	attrs = append(attrs, "bytes", bytes)
+	if m.total >= 0 {
+		attrs = append(attrs, "totalBytes", m.total)
+	}
+	if n, of, told := m.filesDone(); told {
+		attrs = append(attrs, "files", n, "totalFiles", of)
+	}
+	return attrs
 }
 
-// barWidth is the width of the bar alone, barRest the greatest width of the numbers beside it, both in
-// columns.
-const (
-	barWidth = 12
-	barRest  = 52
-)
-
-// inFlight names the files under way, as many as fit on the line.
-func (b *bar) inFlight() string {
-	var names []string
-	for url := range b.received {
-		names = append(names, shortName(url))
+// idleLine says that nothing has moved for a while, and who is waited for.
+func idleLine(m *meter, idle time.Duration) string {
+	text := fmt.Sprintf("nothing moved for %s: %s", seconds(idle), m.awaited())
+	if m.total > 0 && m.subject == "" {
+		text += fmt.Sprintf(" (%s: %s, %d%%)", m.doing(), m.far(), m.percent())
 	}
-	slices.Sort(names)
-	for most := len(names); most > 0; most-- {
-		line := strings.Join(names[:most], ", ")
-		if most < len(names) {
-			line += fmt.Sprintf(", +%d", len(names)-most)
-		}
-		if utf8.RuneCountInString(line) <= columns(b.out)-barWidth-barRest {
-			return line
-		}
-	}
-	return count(len(names), "file")
+	return text
 }
 
-func (b *bar) clear() {
-	if b.bar != nil {
-		b.bar.Clear()
+func idleAttributes(m *meter, idle time.Duration) []any {
+	attrs := append(farAttributes(m), "seconds", int64(idle/time.Second))
+	if asked := m.traffic.Asked(); len(asked) > 0 {
+		attrs = append(attrs, "waitingFor", asked)
 	}
+	if again, until := m.pauses(); len(again) > 0 {
+		attrs = append(attrs, "retrying", again, "retrySeconds", int64(until/time.Second))
+	}
+	return append(attrs, "detail", m.awaited())
 }
 
-func shortName(url string) string {
-	source, _, _ := strings.Cut(agent.Redact(url), "?")
-	name := path.Base(source)
-	if len(name) > 24 {
-		name = name[:23] + "…"
+func (s sum) attributes() []any {
+	attrs := []any{"activity", s.activity}
+	if s.subject != "" {
+		attrs = append(attrs, "subject", s.subject)
 	}
-	return name
+	return append(attrs, "files", s.files, "bytes", s.bytes, "filesThere", s.keptFiles, "bytesThere", s.keptBytes,
+		"seconds", float64(s.took.Milliseconds())/1000, "bytesPerSecond", s.rate())
 }

@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"unicode"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/lazyregexp"
 )
 
 // report prints an error, and returns the exit code. Errors quote arguments, which may
@@ -25,13 +27,16 @@ func (g *global) report(ctx context.Context, err error) int {
 		if hint != "" {
 			attrs = append(attrs, "hint", hint)
 		}
-		slog.New(slog.NewJSONHandler(g.env.Stderr, nil)).Error(text, attrs...)
+		jsonLog(g.env.Stderr).Error(text, attrs...)
 		return int(kind)
 	}
 	fmt.Fprintf(g.env.Stderr, "botkube-mirror: %s\n", tame(text))
 	for line := range strings.Lines(clipped(hint)) {
-		fmt.Fprintf(g.env.Stderr, "hint: %s\n", tameName(strings.TrimSuffix(line, "\n")))
+		line = tameName(strings.TrimSuffix(line, "\n"))
+		fmt.Fprintf(g.env.Stderr, "hint: %s\n", line)
+		text += "\nhint: " + line
 	}
+	newFolds(g.env).annotate("error", text)
 	return int(kind)
 }
 
@@ -59,9 +64,45 @@ func oneLine(text string) string {
 	return tameName(strings.ReplaceAll(clipped(strings.TrimSpace(text)), "\n", "; "))
 }
 
-// tame returns a text that is safe to show on a terminal. Names, tags and errors come from outside:
-// control characters, and those that reorder text, are escaped. Line breaks and tabs stay.
-func tame(text string) string { return written(text, "\n\t") }
+// tame returns a text that is safe to show on a terminal, and in the log of a CI system. Names, tags
+// and errors come from outside: control characters, those that reorder text, and what would command
+// the CI system are escaped. Line breaks and tabs stay.
+func tame(text string) string { return uncommanding(written(text, "\n\t")) }
+
+// uncommanding escapes what GitHub's runner takes for a command where a line begins: ::NAME::
+// (actions/runner, ActionCommand.TryParseV2).
+func uncommanding(text string) string {
+	if !strings.Contains(text, "::") {
+		return text
+	}
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		rest := strings.TrimLeftFunc(line, unicode.IsSpace)
+		if strings.HasPrefix(rest, "::") {
+			line = line[:len(line)-len(rest)] + `\x3a` + rest[1:]
+		}
+		out.WriteString(line)
+	}
+	return out.String()
+}
+
+// command begins what GitHub, Azure and TeamCity take for a command in the middle of a line, too
+// (actions/runner, ActionCommand.TryParse): ##[NAME], ##vso[NAME].
+var command = lazyregexp.New(`##[a-z]*\[`)
+
+// jsonWriter passes on documents in JSON that hold no [command]: the escape means the same.
+type jsonWriter struct{ to io.Writer }
+
+func (w jsonWriter) Write(p []byte) (int, error) {
+	text := command.ReplaceAllStringFunc(string(p), func(c string) string { return `\u0023` + c[1:] })
+	if _, err := io.WriteString(w.to, text); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// jsonLog is for --log-format json.
+func jsonLog(to io.Writer) *slog.Logger { return slog.New(slog.NewJSONHandler(jsonWriter{to}, nil)) }
 
 // tameName is [tame] for a text that must stay on one line.
 func tameName(name string) string { return written(name, "") }
@@ -70,6 +111,9 @@ func written(text, kept string) string {
 	unruly := func(r rune) bool {
 		known := unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
 		return known && !strings.ContainsRune(kept, r)
+	}
+	if strings.Contains(text, "##") {
+		text = command.ReplaceAllStringFunc(text, func(c string) string { return `\x23` + c[1:] })
 	}
 	if utf8.ValidString(text) && !strings.ContainsFunc(text, unruly) {
 		return text

@@ -98,7 +98,7 @@ only), 130 interrupted.`,
 	flags.BoolVarP(&g.quiet, "quiet", "q", false, "say nothing but the result, warnings and errors")
 	flags.BoolVarP(&g.verbose, "verbose", "v", false, "tell of every step")
 	flags.StringVar(&g.logFormat, "log-format", g.logFormat, "form of what is told on standard error: text or json")
-	flags.BoolVar(&g.noProgress, "no-progress", false, "draw no progress bar")
+	flags.BoolVar(&g.noProgress, "no-progress", false, "show no progress: neither the bar of a terminal nor, without one, lines and folded sections")
 	root.AddCommand(pullCommand(g), lockCommand(g), listCommand(g), diffCommand(g), outdatedCommand(g), unpackCommand(g), pushCommand(g), verifyCommand(g), serveCommand(g), valuesCommand(g), pruneCommand(g), schemaCommand(g), versionCommand(g), completionCommand(g))
 	g.completeValues(root)
 	addHelp(root)

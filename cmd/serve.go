@@ -3,7 +3,6 @@ package cmd
 import (
 	"cmp"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -89,7 +88,7 @@ func (g *global) serve(c *cobra.Command, o mirror.ServeOptions) error {
 	defer out.close()
 	log := &serverLog{out: out, quiet: g.quiet, probes: g.verbose}
 	if g.logFormat == "json" {
-		log.json = slog.New(slog.NewJSONHandler(out, nil))
+		log.json = jsonLog(out)
 	}
 	o.Access, o.Problem = log.access, log.problem
 	o.Refused = func(err error) {

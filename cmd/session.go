@@ -63,6 +63,7 @@ func inSession[T any](ctx context.Context, g *global, n needs, run func(*mirror.
 		return result, err
 	}
 	options := n.transfer.options(programVersion(g.env.Version))
+	options.Traffic = p.traffic
 	if options.Via, err = transfer.ParseVia(n.transfer.via); err != nil {
 		return result, err
 	}

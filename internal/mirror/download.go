@@ -138,7 +138,7 @@ func (d *downloads) probe(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	planned := Event{Kind: EventPlanned, Count: len(plan.Downloads)}
+	planned := Event{Kind: EventPlanned, Activity: Downloading, Count: len(plan.Downloads)}
 	for i, a := range result.Artifacts {
 		if d.got[i] == nil {
 			planned.Total += max(a.Size, 0)

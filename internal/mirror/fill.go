@@ -40,7 +40,7 @@ func (d *downloads) fill(ctx context.Context, open func(context.Context) (*outpu
 		if t.blob == nil {
 			return d.add(ctx, all, t.artifact)
 		}
-		err := all.addMember(ctx, t.blob.Blob)
+		err := all.addMember(d.watched(ctx, ""), t.blob.Blob)
 		if _, there := d.Store.Has(t.blob.SHA256); !there && ctx.Err() == nil {
 			return nil // it was damaged: mendAll downloads it again
 		}
@@ -156,14 +156,15 @@ func (d *downloads) artifact(ctx context.Context, i int) error {
 
 // add has the outputs use an artifact. If it went bad in the store, it is downloaded again, once.
 func (d *downloads) add(ctx context.Context, outputs *outputs, i int) error {
-	err := outputs.add(ctx, d.plan.Lock.Artifacts[i])
+	watched := d.watched(ctx, "")
+	err := outputs.add(watched, d.plan.Lock.Artifacts[i])
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
 	if mended, failure := d.mend(ctx, i); failure != nil || !mended {
 		return cmp.Or(failure, err)
 	}
-	return outputs.add(ctx, d.plan.Lock.Artifacts[i])
+	return outputs.add(watched, d.plan.Lock.Artifacts[i])
 }
 
 // mend downloads an artifact again that was found damaged, and so removed from the store.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/configured"
+	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/fetch"
 	"github.com/botkube-mirror/botkube-mirror/internal/remote/registry"
@@ -33,12 +34,14 @@ type EventKind string
 
 // The kinds of events.
 const (
-	// EventPlanned opens the downloads: Total is the sum of the known sizes, in bytes.
+	// EventPlanned opens an activity: Total is the sum of the known sizes, in bytes.
 	EventPlanned EventKind = "planned"
-	// EventStarted, EventProgress, EventResumed, EventRetrying, EventRestarted,
-	// EventFetched, EventReused and EventFailed are about one artifact.
+	// EventProgress tells of bytes of an artifact, an output or a mirror. If it has no subject, they
+	// are of no activity: something moves.
+	EventProgress EventKind = "progress"
+	// EventStarted, EventResumed, EventRetrying, EventRestarted, EventFetched, EventReused and
+	// EventFailed are about one artifact.
 	EventStarted   EventKind = "started"
-	EventProgress  EventKind = "progress"
 	EventResumed   EventKind = "resumed"
 	EventRetrying  EventKind = "retrying"
 	EventRestarted EventKind = "restarted"
@@ -68,14 +71,28 @@ const (
 	EventCompleted EventKind = "completed"
 )
 
+// Activity is what moves most of the bytes of a run.
+type Activity string
+
+// The activities.
+const (
+	Downloading Activity = "downloading"
+	Unpacking   Activity = "unpacking"
+	Uploading   Activity = "uploading"
+	Verifying   Activity = "verifying"
+	Writing     Activity = "writing"
+)
+
 // Event is something that happened. It has no influence on what happens next.
 type Event struct {
 	Kind EventKind
+	// Activity is what begins with an EventPlanned.
+	Activity Activity
 	// Subject is the artifact's URL, the output's path or the file's.
 	Subject string
 	// From is what is asked in the place of the subject, with an EventStarted or EventReading.
 	From string
-	// Bytes is how many bytes came with an EventProgress, were there already with an EventResumed,
+	// Bytes is how many bytes moved with an EventProgress, were there already with an EventResumed,
 	// and make up the artifact with an EventFetched or EventReused.
 	Bytes int64
 	// Total is the size in bytes, or -1 where it is not known.
@@ -103,5 +120,11 @@ func (s *Session) resolver(collected func([]fetch.Request)) *resolve.Resolver {
 
 // questions bounds small requests: a lower --parallel has servers asked less often.
 func (s *Session) questions() int { return 6 * s.Parallel }
+
+// watched returns a context in which copying is told of as the progress of a subject. Without a
+// subject, it only tells that something moves.
+func (s *Session) watched(ctx context.Context, subject string) context.Context {
+	return blob.Watched(ctx, func(n int64) { s.Observe(Event{Kind: EventProgress, Subject: subject, Bytes: n}) })
+}
 
 func (s *Session) warn(text string) { s.Observe(Event{Kind: EventWarning, Detail: text}) }

@@ -110,7 +110,7 @@ func (s *Session) openOutput(ctx context.Context, target form.Target, l *lock.Lo
 	}
 	o = s.writeOptions(o)
 	o.Writing = func(size int64) {
-		s.Observe(Event{Kind: EventWriting, Subject: target.String(), Bytes: size, Total: size})
+		s.Observe(Event{Kind: EventWriting, Activity: Writing, Subject: target.String(), Bytes: size, Total: size})
 	}
 	return target.Open(ctx, target.Path, l, from, o)
 }
@@ -181,6 +181,7 @@ func (all *outputs) commit(ctx context.Context, l *lock.Lock, mend func(context.
 
 func (all *outputs) commitOne(ctx context.Context, i int, l *lock.Lock, mend func(context.Context) (bool, error)) (err error) {
 	result := &all.results[i]
+	ctx = all.session.watched(ctx, result.String())
 	// Each attempt mends one blob. The bound ends the loop if a disk damages them again and again.
 	for range len(l.Artifacts) + 1 {
 		changed := result.Changed

@@ -93,7 +93,9 @@ func exists(path string) bool {
 
 func (s *Session) pushObserver() push.Observer {
 	return push.Observer{
-		Planned:   func(blobs int, size int64) { s.Observe(Event{Kind: EventPlanned, Count: blobs, Total: size}) },
+		Planned: func(blobs int, size int64) {
+			s.Observe(Event{Kind: EventPlanned, Activity: Uploading, Count: blobs, Total: size})
+		},
 		Uploading: func(blob string, size int64) { s.Observe(Event{Kind: EventUploading, Subject: blob, Total: size}) },
 		Progress:  s.progressOf,
 		Uploaded: func(blob string, size int64, reused bool) {

@@ -97,7 +97,7 @@ func (s *Session) Unpack(ctx context.Context, o UnpackOptions) (*Unpacked, error
 func (s *Session) transfer(ctx context.Context, src *source, l *lock.Lock, outputs *outputs) (int64, error) {
 	artifacts := slices.Clone(l.Artifacts)
 	slices.SortStableFunc(artifacts, func(a, b lock.Artifact) int { return cmp.Compare(b.Size, a.Size) })
-	s.Observe(Event{Kind: EventPlanned, Count: len(artifacts), Total: l.ArtifactBytes()})
+	s.Observe(Event{Kind: EventPlanned, Activity: Unpacking, Count: len(artifacts), Total: l.ArtifactBytes()})
 	var transferred atomic.Int64
 	obtain := func(ctx context.Context, b lock.Blob) error {
 		if src.Obtain == nil {
@@ -117,12 +117,15 @@ func (s *Session) transfer(ctx context.Context, src *source, l *lock.Lock, outpu
 			if err := obtain(ctx, a.Blob); err != nil {
 				return err
 			}
-			if err := outputs.add(ctx, a); err != nil {
+			if src.Obtain != nil {
+				return outputs.add(s.watched(ctx, ""), a)
+			}
+			subject := agent.Redact(a.URL)
+			s.Observe(Event{Kind: EventStarted, Subject: subject, Total: a.Size})
+			if err := outputs.add(s.watched(ctx, subject), a); err != nil {
 				return err
 			}
-			if src.Obtain == nil {
-				s.Observe(Event{Kind: EventUnpacked, Subject: agent.Redact(a.URL), Bytes: a.Size, Total: a.Size})
-			}
+			s.Observe(Event{Kind: EventUnpacked, Subject: subject, Bytes: a.Size, Total: a.Size})
 			return nil
 		})
 	}

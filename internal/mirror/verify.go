@@ -82,13 +82,12 @@ func (v *verifying) target(ctx context.Context) error {
 	v.found.AuditOptions = form.AuditOptions{
 		Mount: v.options.Mount, BaseURL: v.options.BaseURL, Served: v.options.Served, Unpack: v.options.Unpack,
 		Parallel: v.Parallel, Accept: v.accept,
-		Hashed: func(n int64) {
-			v.read.Add(n)
-			v.Observe(Event{Kind: EventProgress, Subject: v.options.Target, Bytes: n})
+		Hashed: func(n int64) { v.read.Add(n) },
+		Planned: func(total int64, files int) {
+			v.Observe(Event{Kind: EventPlanned, Activity: Verifying, Count: files, Total: total})
 		},
-		Planned: func(total int64, files int) { v.Observe(Event{Kind: EventPlanned, Count: files, Total: total}) },
 	}
-	if err := forms.All.Audit(ctx, p, &v.found); err != nil {
+	if err := forms.All.Audit(v.watched(ctx, v.options.Target), p, &v.found); err != nil {
 		return err
 	}
 	v.located()

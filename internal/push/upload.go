@@ -151,6 +151,7 @@ func (u *uploader) sendImage(ctx context.Context) (size int64, mountOnly []agent
 	if err := group.Wait(); err != nil {
 		return 0, nil, err
 	}
+	u.Observer.Planned(0, -1) // how large layers are, shows when they are made
 	made, err := image.Build(ctx, u.Lock, u.Plugins, u.Image, imageSink{u})
 	return made.Size, made.MountOnly, err
 }

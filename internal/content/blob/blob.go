@@ -46,7 +46,8 @@ var buffers = sync.Pool{New: func() any {
 // Copy copies until ctx is done.
 func Copy(ctx context.Context, to io.Writer, from io.Reader) error {
 	return Pieces(reader{ctx, from}, func(p []byte) error {
-		_, err := to.Write(p)
+		n, err := to.Write(p)
+		Moved(ctx, int64(n))
 		return err
 	})
 }

@@ -183,7 +183,8 @@ func (a *Archive) WriteStream(ctx context.Context, w io.Writer, from blob.Source
 }
 
 func (p part) verify(ctx context.Context, from blob.Source) error {
-	if err := from.Verify(ctx, p.SHA256); err != nil {
+	// What is copied counts, and not once more what is compared.
+	if err := from.Verify(blob.Watched(ctx, nil), p.SHA256); err != nil {
 		return err
 	}
 	f, err := p.content()
@@ -235,6 +236,7 @@ func (o *output) write(ctx context.Context, w io.Writer, p part) error {
 		n, err := io.CopyN(w, content, min(left, copiedAtOnce))
 		left -= n
 		o.size += n
+		blob.Moved(ctx, n)
 		if f, ok := w.(*os.File); ok && o.size-o.begun >= copiedAtOnce {
 			disk.StartWriteback(f, o.begun, o.size-o.begun)
 			o.begun = o.size

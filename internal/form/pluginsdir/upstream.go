@@ -98,7 +98,7 @@ func (u Upstream) unpack(ctx context.Context, p agent.Platform, f lock.File, to 
 	if f.Format == "" {
 		return "", blob.Copy(ctx, to, content)
 	}
-	name, err = archive.Extract(ctx, content, f.Format, f.Member, archive.Limits{}, to)
+	name, err = archive.Extract(ctx, blob.WatchedFile(ctx, content), f.Format, f.Member, archive.Limits{}, to)
 	if err == nil {
 		return name, nil
 	}

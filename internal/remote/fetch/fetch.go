@@ -54,7 +54,7 @@ type Client struct {
 func New(cfg Config) *Client {
 	cfg.Options, cfg.MaxBytes = cfg.Filled(), cmp.Or(cfg.MaxBytes, DefaultMaxBytes)
 	c := &Client{cfg: cfg, netrc: readNetrc(cfg.Netrc), transport: cfg.Transport()}
-	c.http = transfer.NewClient(c.transport, "the server", cfg.IdleTimeout)
+	c.http = transfer.NewClient(c.transport, "the server", cfg.Options)
 	c.http.Via = cfg.Via
 	return c
 }

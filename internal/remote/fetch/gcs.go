@@ -60,7 +60,7 @@ func (c *Client) openGCS(ctx context.Context, u *url.URL) (*objects, error) {
 	b := &gcsBucket{gcsObject: place, server: url.URL{Scheme: "https", Host: "storage." + cmp.Or(os.Getenv("GOOGLE_CLOUD_UNIVERSE_DOMAIN"), "googleapis.com")}}
 	o := &objects{
 		Client: c, bucket: b, store: googleStore, key: place.key, close: func() {},
-		http: transfer.NewClient(staying{c.transport}, googleStore, c.cfg.IdleTimeout),
+		http: transfer.NewClient(staying{c.transport}, googleStore, c.cfg.Options),
 	}
 	if emulator := os.Getenv("STORAGE_EMULATOR_HOST"); emulator != "" {
 		scheme, host, found := strings.Cut(emulator, "://")

@@ -50,6 +50,7 @@ func (c *Client) clone(ctx context.Context, u *url.URL, dst, have string, obs Ob
 		return "", fault.New(fault.Usage, "it is a git repository, and there is no program git here").
 			WithHint("install git, which the agent's image has, too")
 	}
+	defer c.cfg.Traffic.Ask(u.Host)() // git itself does not tell what it does
 	g := &gitClone{fetch: c, obs: obs, lowSpeed: max(int(c.cfg.IdleTimeout/time.Second), 1), have: have}
 	err = g.clone(ctx, dst, u, 0)
 	return g.tip, err

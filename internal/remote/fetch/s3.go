@@ -114,7 +114,7 @@ func (c *Client) openS3(_ context.Context, u *url.URL) (*objects, error) {
 			transport.CloseIdleConnections()
 			issuer.CloseIdleConnections()
 		},
-		http: transfer.NewClient(staying{transport}, objectStore, c.cfg.IdleTimeout),
+		http: transfer.NewClient(staying{transport}, objectStore, c.cfg.Options),
 	}, nil
 }
 

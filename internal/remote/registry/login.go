@@ -247,7 +247,7 @@ func (l *login) tokenFrom(ctx context.Context, q request, authorization string) 
 	if err != nil {
 		return "", err
 	}
-	client := transfer.NewClient(tokenServer{l, q.url.Host, authorization}, "the token server", l.client.IdleTimeout)
+	client := transfer.NewClient(tokenServer{l, q.url.Host, authorization}, "the token server", l.client.Options)
 	resp, err := client.Do(req, 0)
 	if err != nil {
 		if q.url.Host != l.host && !transfer.Is[*fault.Error](err) {

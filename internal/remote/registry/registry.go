@@ -218,7 +218,7 @@ func (r *Repository) shakeHands(ctx context.Context, push bool) error {
 	if push {
 		l.scope += ",push"
 	}
-	r.http = transfer.NewClient(l, "the registry", c.IdleTimeout)
+	r.http = transfer.NewClient(l, "the registry", c.Options)
 	r.http.Via = c.Via
 	return l.greet(ctx)
 }

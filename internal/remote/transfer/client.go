@@ -19,11 +19,13 @@ type Client struct {
 	http        *http.Client
 	who         string
 	idleTimeout time.Duration
+	traffic     *Traffic
 }
 
-// NewClient returns a client. Who is what messages call the other side: "the server".
-func NewClient(transport http.RoundTripper, who string, idleTimeout time.Duration) *Client {
-	c := &Client{who: who, idleTimeout: idleTimeout}
+// NewClient returns a client. Who is what messages call the other side: "the server". Of the options,
+// the idle timeout and the traffic count.
+func NewClient(transport http.RoundTripper, who string, o Options) *Client {
+	c := &Client{who: who, idleTimeout: o.IdleTimeout, traffic: o.Traffic}
 	c.http = &http.Client{Transport: transport, CheckRedirect: c.checkRedirect}
 	return c
 }
@@ -32,6 +34,8 @@ func NewClient(transport http.RoundTripper, who string, idleTimeout time.Duratio
 type Response struct {
 	*http.Response
 	watch   *Watchdog
+	traffic *Traffic
+	ended   func()
 	asked   *url.URL     // that of Response may be a redirect's
 	refusal *StatusError // once [Response.Refusal] was called
 }
@@ -40,11 +44,11 @@ type Response struct {
 // how long the other side may take to answer once it has the whole request; 0
 // stands for the idle timeout.
 func (c *Client) Do(req *http.Request, answering time.Duration) (*Response, error) {
-	r := &Response{watch: NewWatchdog(req.Context(), c.idleTimeout)}
+	r := &Response{watch: NewWatchdog(req.Context(), c.idleTimeout), traffic: c.traffic, ended: c.traffic.Ask(req.URL.Host)}
 	r.watch.answering = max(answering, c.idleTimeout)
 	req = req.WithContext(r.watch.Context())
 	if req.Body != nil && req.Body != http.NoBody {
-		req.Body = &sentBody{req.Body, r.watch}
+		req.Body = &sentBody{req.Body, r.watch, c.traffic}
 	}
 	// Cookies last for the redirects of one request.
 	once := *c.http
@@ -57,7 +61,12 @@ func (c *Client) Do(req *http.Request, answering time.Duration) (*Response, erro
 	if err != nil {
 		err = redirected(req.URL, failedAt(err), r.reason(err))
 		r.watch.Stop()
+		r.ended()
 		return nil, err
+	}
+	if host := r.Request.URL.Host; host != req.URL.Host { // a redirect led there
+		r.ended()
+		r.ended = c.traffic.Ask(host)
 	}
 	r.asked = req.URL
 	r.watch.answered()
@@ -76,11 +85,13 @@ type FileBody interface {
 // sentBody tells of every piece of a request's body.
 type sentBody struct {
 	io.ReadCloser
-	watch *Watchdog
+	watch   *Watchdog
+	traffic *Traffic
 }
 
 func (b *sentBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
+	b.traffic.Move(n)
 	b.watch.sent()
 	return n, err
 }
@@ -96,6 +107,7 @@ func (b *sentBody) next() (file *os.File, offset int64) {
 
 func (b *sentBody) sent(n int, err error) {
 	b.ReadCloser.(FileBody).Sent(n, err)
+	b.traffic.Move(n)
 	b.watch.sent()
 }
 
@@ -105,6 +117,7 @@ func (r *Response) Read(p []byte) (int, error) {
 	r.watch.Wake()
 	n, err := r.Body.Read(p)
 	r.watch.Rest()
+	r.traffic.Move(n)
 	if err != nil {
 		if err = r.reason(err); err != io.EOF {
 			err = redirected(r.asked, r.Request.URL, err)
@@ -125,6 +138,7 @@ func (r *Response) Close() error {
 		impatient.Stop()
 	}
 	r.watch.Stop()
+	r.ended()
 	return r.Body.Close()
 }
 

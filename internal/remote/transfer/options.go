@@ -24,6 +24,8 @@ type Options struct {
 	Limit *Limiter
 	// Via says which URLs are asked of another server; nil stands for none.
 	Via *Via
+	// Traffic, if not nil, records what goes over the network.
+	Traffic *Traffic
 }
 
 // DefaultIdleTimeout is how long a connection may move no byte.

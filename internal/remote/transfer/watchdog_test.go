@@ -32,7 +32,7 @@ func newHastyClient(t *testing.T, trust *tls.Config, limit *Limiter, idleTimeout
 	t.Helper()
 	transport := Options{TLS: trust, IdleTimeout: idleTimeout, Limit: limit}.Transport()
 	t.Cleanup(transport.CloseIdleConnections)
-	return NewClient(transport, "the server", idleTimeout)
+	return NewClient(transport, "the server", Options{IdleTimeout: idleTimeout})
 }
 
 // serve serves over TLS, by HTTP/2 if that is wanted.

@@ -1,0 +1,160 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+)
+
+const (
+	// leastColumns is how wide a terminal must be for a bar with its most important figures.
+	leastColumns = 30
+	// leastBar is the least width of the bar itself, besideBar that of the percentage and blanks.
+	leastBar  = 6
+	besideBar = 13
+	// barSteps is in how many steps the bar moves.
+	barSteps = 10000
+)
+
+// canDraw reports whether a bar can be drawn: on a terminal that can go back in a line, and is wide
+// enough.
+func (env *Environment) canDraw() bool {
+	return isTerminal(env.Stderr) && env.Getenv("TERM") != "dumb" && columns(env.Stderr) >= leastColumns
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+func columns(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return width
+		}
+	}
+	return 80
+}
+
+// bar is one progress bar for all that is moved, with the figures and the files under way. It fills
+// the terminal, whose width may change.
+type bar struct {
+	out io.Writer
+	// bar is nil before there is something to tell, and has a length if measured.
+	bar      *progressbar.ProgressBar
+	measured bool
+	drawn    time.Time
+}
+
+// draw draws the bar, unless that was done a moment ago. A short preparation needs none.
+func (b *bar) draw(m *meter) {
+	if time.Since(b.drawn) < time.Second/10 || m.activity == "" && time.Since(m.began) < time.Second {
+		return
+	}
+	b.drawn = time.Now()
+	if measured := m.total > 0; b.bar == nil || b.measured != measured {
+		b.clear()
+		b.bar, b.measured = newBar(b.out, measured), measured
+	}
+	if b.measured {
+		_ = b.bar.Set64(min(int64(float64(m.done)/float64(m.total)*barSteps), barSteps-1)) // at the end, the bar goes
+	}
+	b.bar.Describe(barText(m, columns(b.out)))
+}
+
+// newBar returns a bar that judges neither rates nor times: lines without a terminal need the same.
+func newBar(out io.Writer, measured bool) *progressbar.ProgressBar {
+	options := []progressbar.Option{
+		progressbar.OptionSetWriter(out),
+		progressbar.OptionFullWidth(),
+		progressbar.OptionShowDescriptionAtLineEnd(),
+		progressbar.OptionSetSpinnerChangeInterval(0), // or it would have a goroutine that nothing ends
+		progressbar.OptionSetElapsedTime(false),
+		progressbar.OptionSetPredictTime(false),
+		progressbar.OptionUseANSICodes(runtime.GOOS != "windows"), // where a line that became too long is not overwritten with blanks
+	}
+	steps := int64(-1)
+	if measured {
+		steps = barSteps
+	}
+	return progressbar.NewOptions64(steps, options...)
+}
+
+func (b *bar) clear() {
+	if b.bar != nil {
+		_ = b.bar.Clear()
+	}
+	b.drawn = time.Time{}
+}
+
+// barText is what stands beside the bar: as much as fits, the most important first.
+func barText(m *meter, columns int) string {
+	room := columns - besideBar - leastBar
+	var t barLine
+	try := func(longer barLine) bool {
+		if utf8.RuneCountInString(longer.String()) > room {
+			return false
+		}
+		t = longer
+		return true
+	}
+	if idle := time.Since(m.changed).Truncate(time.Second); idle >= everyLine {
+		still := "nothing moved for " + seconds(idle)
+		_ = try(barLine{figures: still}) && try(barLine{figures: m.awaited()}) && try(barLine{figures: m.awaited() + ", " + still})
+		return t.String()
+	}
+	var figures []string
+	add := func(figure string) {
+		longer := t
+		longer.figures = strings.Join(append([]string{figure}, figures...), ", ")
+		if try(longer) {
+			figures = append([]string{figure}, figures...)
+		}
+	}
+	if left, told := m.left(); told {
+		add(seconds(left) + " left")
+	}
+	if rate := m.rate(); rate > 0 {
+		add(size(rate) + "/s")
+	}
+	add(m.far())
+	names := m.names()
+	for most := mostOfName; len(names) > 0 && most >= leastOfName; most-- {
+		if try(barLine{figures: t.figures, names: listed([]string{shortened(names[0], most)}, len(names))}) {
+			break
+		}
+	}
+	try(barLine{m.doing(), t.figures, t.names})
+	if n, of, told := m.filesDone(); told {
+		try(barLine{t.doing, fmt.Sprintf("%s, %d of %s", t.figures, n, count(of, "file")), t.names})
+	}
+	for n := len(names); n > 0 && !try(barLine{t.doing, t.figures, listed(names[:n], len(names))}); n-- {
+	}
+	return t.String()
+}
+
+type barLine struct{ doing, figures, names string }
+
+func (l barLine) String() string {
+	text := strings.TrimPrefix(l.doing+" "+l.figures, " ")
+	if l.names != "" {
+		text += ": " + l.names
+	}
+	return text
+}
+
+// listed lists names, and says how many more there are.
+func listed(names []string, all int) string {
+	text := strings.Join(names, ", ")
+	if more := all - len(names); more > 0 {
+		text += fmt.Sprintf(" +%d more", more)
+	}
+	return text
+}

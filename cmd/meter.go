@@ -1,0 +1,354 @@
+package cmd
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
+	"github.com/botkube-mirror/botkube-mirror/internal/mirror"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+)
+
+// meter adds up what a run moves, and of what it knows that there is to move. Before the first plan,
+// it has the traffic only.
+type meter struct {
+	activity mirror.Activity
+	// subject is the output that is written, or empty.
+	subject string
+	began   time.Time
+	// total is how many bytes there are, or -1; done is how many are done. moved are those of done that
+	// moved in this run, the others were there.
+	total, done, moved  int64
+	files, moving, kept int // planned; done, of which bytes moved; done without
+	under               map[string]*flight
+
+	// signs counts whatever moves, and traffic is what goes over the network.
+	signs   int64
+	traffic *transfer.Traffic
+	// changed is when something last moved, or an activity or a pause began or ended.
+	changed time.Time
+	seen    int64 // signs and traffic then
+	// samples are of the last [rateOver], one for each [meter.tick].
+	samples []sample
+	// retrying has the ends of pauses before a next attempt, by subject.
+	retrying map[string]time.Time
+	// waiting is what another run has, or empty.
+	waiting string
+}
+
+// flight is a file under way.
+type flight struct{ done, moved, total int64 }
+
+type sample struct {
+	at    time.Time
+	bytes int64
+}
+
+// rateOver is over how many ticks the rate is taken.
+const rateOver = 10
+
+func newMeter(traffic *transfer.Traffic) *meter {
+	now := time.Now()
+	return &meter{under: map[string]*flight{}, retrying: map[string]time.Time{}, traffic: traffic, began: now, changed: now, total: -1}
+}
+
+// begin begins an activity, or adds to it. It returns the sum of one that ended, or nil.
+func (m *meter) begin(e mirror.Event) (ended *sum) {
+	total, files := e.Total, e.Count
+	if m.activity == e.Activity && e.Activity != mirror.Writing {
+		if files += m.files; m.total < 0 || total < 0 {
+			total = -1
+		} else {
+			total += m.total
+		}
+		m.total, m.files = total, files
+		return nil
+	}
+	ended = m.end()
+	m.activity, m.subject, m.began, m.total, m.files = e.Activity, "", time.Now(), total, files
+	if e.Activity == mirror.Writing {
+		m.subject = e.Subject
+	}
+	m.touch()
+	return ended
+}
+
+// end ends the activity, and returns its sum, or nil if there was none.
+func (m *meter) end() (s *sum) {
+	// Of an output that was written while files arrived, the end says nothing.
+	if m.activity != "" && (m.activity != mirror.Writing || m.moved >= m.total/2) {
+		s = &sum{m.activity, m.subject, m.moving, m.kept, m.moved, m.done - m.moved, time.Since(m.began)}
+		if m.activity == mirror.Verifying {
+			s.files = m.files
+		}
+	}
+	m.activity, m.subject, m.total, m.done, m.moved, m.files, m.moving, m.kept = "", "", -1, 0, 0, 0, 0, 0
+	clear(m.under)
+	m.samples = nil
+	return s
+}
+
+func (m *meter) touch() { m.changed, m.seen = time.Now(), m.signs+m.traffic.Moved() }
+
+// observe takes an event into account.
+func (m *meter) observe(e mirror.Event) {
+	if e.Kind == mirror.EventProgress && e.Subject == "" {
+		m.signs += e.Bytes
+		return
+	}
+	if e.Kind != mirror.EventProgress {
+		m.waiting = ""
+		m.touch()
+	}
+	if e.Kind != mirror.EventRetrying {
+		delete(m.retrying, e.Subject)
+	}
+	f := m.under[e.Subject]
+	if f == nil {
+		f = &flight{total: -1}
+	}
+	before := *f
+	switch e.Kind {
+	case mirror.EventRetrying:
+		m.retrying[e.Subject] = time.Now().Add(e.Wait)
+		return
+	case mirror.EventWaiting:
+		m.waiting = fmt.Sprintf("%s (%s)", shortName(e.Subject), e.Detail)
+		return
+	case mirror.EventStarted, mirror.EventUploading:
+		f.total = e.Total
+	case mirror.EventProgress:
+		f.done, f.moved = f.done+e.Bytes, f.moved+e.Bytes
+		m.signs += e.Bytes
+		if f.total > 0 && f.done > f.total { // it may be read several times
+			f.done, f.moved = f.total, min(f.moved, f.total)
+		}
+	case mirror.EventResumed:
+		f.done = e.Bytes
+	case mirror.EventRestarted:
+		f.done = 0
+	case mirror.EventFetched, mirror.EventUploaded, mirror.EventUnpacked:
+		// The size may not have been known, or known wrongly.
+		f.done = e.Bytes
+		if e.Kind == mirror.EventUnpacked {
+			f.moved = e.Bytes
+		}
+		m.moving++
+	case mirror.EventReused:
+		f.done = e.Bytes
+		m.kept++
+	case mirror.EventFailed:
+		f.done = 0
+	default:
+		return
+	}
+	f.moved = min(f.moved, f.done)
+	m.done += f.done - before.done
+	m.moved += f.moved - before.moved
+	if m.total >= 0 {
+		m.total = max(m.total, m.done)
+	}
+	m.under[e.Subject] = f
+	switch e.Kind {
+	case mirror.EventFetched, mirror.EventUploaded, mirror.EventUnpacked, mirror.EventReused, mirror.EventFailed:
+		delete(m.under, e.Subject)
+	}
+}
+
+// tick takes a sample. It returns for how long nothing has moved, in whole seconds.
+func (m *meter) tick() (idle time.Duration) {
+	if m.seen != m.signs+m.traffic.Moved() {
+		m.touch()
+	}
+	m.samples = append(m.samples, sample{time.Now(), m.measured()})
+	if more := len(m.samples) - rateOver - 1; more > 0 {
+		m.samples = m.samples[more:]
+	}
+	return time.Since(m.changed).Round(time.Second)
+}
+
+// measured is what the rate is taken of.
+func (m *meter) measured() int64 {
+	if m.activity == "" {
+		return m.traffic.Moved()
+	}
+	return m.moved
+}
+
+// rate is in bytes a second.
+func (m *meter) rate() int64 {
+	if len(m.samples) == 0 {
+		return 0
+	}
+	first, last := m.samples[0], m.samples[len(m.samples)-1]
+	if over := last.at.Sub(first.at); over > 0 {
+		return max(int64(float64(last.bytes-first.bytes)/over.Seconds()), 0)
+	}
+	return 0
+}
+
+// left is how long the rest takes at the rate of now, if that can be told.
+func (m *meter) left() (time.Duration, bool) {
+	rate := m.rate()
+	if m.total <= m.done || rate <= 0 {
+		return 0, false
+	}
+	seconds := (m.total - m.done) / rate
+	return time.Duration(seconds) * time.Second, seconds < 100*60*60
+}
+
+// doing names the activity.
+func (m *meter) doing() string {
+	if m.activity == "" {
+		return "preparing"
+	}
+	if m.subject != "" {
+		return string(m.activity) + " " + tameName(path.Base(m.subject))
+	}
+	return string(m.activity)
+}
+
+// filesDone says how many of the files are done, if that is told one by one.
+func (m *meter) filesDone() (n, of int, told bool) {
+	n = m.moving + m.kept
+	return n, max(m.files, n), m.activity != "" && m.activity != mirror.Writing && m.activity != mirror.Verifying && m.total >= 0
+}
+
+// far says how far the activity is.
+func (m *meter) far() string {
+	switch {
+	case m.activity == "":
+		return size(m.traffic.Moved()) + " received"
+	case m.total < 0:
+		return size(m.done)
+	}
+	return fmt.Sprintf("%s of %s", size(m.done), size(m.total))
+}
+
+func (m *meter) percent() int64 {
+	if m.total <= 0 {
+		return 0
+	}
+	return int64(float64(m.done) / float64(m.total) * 100)
+}
+
+// names returns short names of the files under way: first those of which bytes came.
+func (m *meter) names() (names []string) {
+	subjects := slices.SortedFunc(maps.Keys(m.under), func(a, b string) int {
+		return cmp.Or(cmp.Compare(sign(m.under[b].done), sign(m.under[a].done)), cmp.Compare(a, b))
+	})
+	for _, s := range subjects {
+		names = append(names, shortName(s))
+	}
+	return slices.Compact(names)
+}
+
+func sign(n int64) int64 { return min(max(n, 0), 1) }
+
+// pauses returns what is to be tried again, and when first.
+func (m *meter) pauses() (subjects []string, until time.Duration) {
+	for s, end := range m.retrying {
+		if left := time.Until(end); left > 0 {
+			if subjects = append(subjects, shortName(s)); until == 0 || left < until {
+				until = left
+			}
+		}
+	}
+	slices.Sort(subjects)
+	return subjects, until
+}
+
+// awaited says who is waited for: servers, the end of a pause, another run, or this machine.
+func (m *meter) awaited() string {
+	again, until := m.pauses()
+	asked := m.traffic.Asked()
+	switch {
+	case len(asked) > 0:
+		return "waiting for " + tameName(strings.Join(asked, ", "))
+	case len(again) > 0:
+		return fmt.Sprintf("trying %s again in %s", strings.Join(again, ", "), seconds(until))
+	case m.waiting != "":
+		return "waiting for " + m.waiting
+	}
+	return "still " + m.doing()
+}
+
+// sum is what came of an activity.
+type sum struct {
+	activity         mirror.Activity
+	subject          string
+	files, keptFiles int
+	bytes, keptBytes int64
+	took             time.Duration
+}
+
+var pastOf = map[mirror.Activity]string{
+	mirror.Downloading: "downloaded", mirror.Unpacking: "unpacked", mirror.Uploading: "uploaded",
+	mirror.Verifying: "verified", mirror.Writing: "wrote",
+}
+
+func (s sum) rate() int64 { return int64(float64(s.bytes) / max(s.took.Seconds(), 0.001)) }
+
+func (s sum) String() string {
+	var out strings.Builder
+	if out.WriteString(pastOf[s.activity]); s.bytes == 0 && s.keptFiles > 0 {
+		return fmt.Sprintf("%s nothing: %s (%s) there before", &out, count(s.keptFiles, "file"), size(s.keptBytes))
+	}
+	if s.subject != "" {
+		fmt.Fprintf(&out, " %s:", tameName(path.Base(s.subject)))
+	} else if s.files+s.keptFiles > 0 {
+		fmt.Fprintf(&out, " %s,", count(s.files, "file"))
+	}
+	took := seconds(s.took)
+	if s.took < 10*time.Second {
+		took = fmt.Sprintf("%.1fs", s.took.Seconds())
+	}
+	fmt.Fprintf(&out, " %s in %s", size(s.bytes), took)
+	if s.took >= time.Second/10 && s.bytes > 0 {
+		fmt.Fprintf(&out, ", %s/s", size(s.rate()))
+	}
+	if s.keptFiles > 0 {
+		fmt.Fprintf(&out, "; %s (%s) there before", count(s.keptFiles, "file"), size(s.keptBytes))
+	} else if s.keptBytes > 0 {
+		fmt.Fprintf(&out, "; %s there before", size(s.keptBytes))
+	}
+	return out.String()
+}
+
+// seconds is a duration as people read it.
+func seconds(d time.Duration) string { return d.Round(time.Second).String() }
+
+// shortName is the last part of a URL, a path or a reference: a digest, or the name of a file without
+// what the names of all plugins have.
+func shortName(subject string) string {
+	source, _, _ := strings.Cut(agent.Redact(subject), "?")
+	name := path.Base(source)
+	if _, digest, ok := strings.Cut(name, "@sha256:"); ok {
+		return tameName("sha256:" + digest[:min(len(digest), 12)])
+	}
+	for _, prefix := range []string{"executor_", "source_"} {
+		name = strings.TrimPrefix(name, prefix)
+	}
+	for _, suffix := range []string{".gz", ".tgz", ".xz", ".zip", ".tar"} {
+		name = strings.TrimSuffix(name, suffix)
+	}
+	return shortened(tameName(name), mostOfName)
+}
+
+// leastOfName and mostOfName bound, in characters, the name of a file.
+const (
+	leastOfName = 9
+	mostOfName  = 30
+)
+
+func shortened(name string, most int) string {
+	if runes := []rune(name); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return name
+}
