@@ -19,7 +19,7 @@ import (
 )
 
 // storeParts are the directories that decide who may write to a store.
-var storeParts = []string{".", "ingest", "blobs", "blobs/sha256", "urls", "derived", "roots"}
+var storeParts = []string{".", "ingest", "blobs", "blobs/sha256", "urls", "derived", "indexes", "roots"}
 
 // TestOpenByAccess opens stores by who may write to each part of them.
 func TestOpenByAccess(t *testing.T) {

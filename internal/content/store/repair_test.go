@@ -55,7 +55,7 @@ func TestWhateverIsInTheWay(t *testing.T) {
 	data := []byte("a blob")
 	d := lock.Sum(data)
 	url := "https://example.com/file"
-	for _, place := range []string{"oci-layout", "index.json", "blobs", "blobs/sha256", "ingest", "urls", "derived", "roots",
+	for _, place := range []string{"oci-layout", "index.json", "blobs", "blobs/sha256", "ingest", "urls", "derived", "indexes", "roots",
 		"blobs/sha256/" + d.String(), "urls/" + lock.Sum([]byte(url)).String() + ".json", "roots/" + lock.Sum([]byte("/out")).String() + ".json",
 		"ingest/" + lock.Sum([]byte("key")).String() + ".part", "ingest/" + lock.Sum([]byte("key")).String() + ".json",
 		"ingest/" + lock.Sum([]byte("key")).String() + ".sums",

@@ -27,6 +27,8 @@ func TestSweep(t *testing.T) {
 	check(t, s.SetURLRecord("kept", store.URLRecord{SHA256: kept, Size: 4}))
 	check(t, s.SetURLRecord("gone", store.URLRecord{SHA256: gone[0], Size: 1}))
 	check(t, s.SetDerived(gone[1], "gz x", lock.Made{Size: 4}))
+	check(t, s.NoteIndex(store.Index{Repository: "kept", SHA256: kept}))
+	check(t, s.NoteIndex(store.Index{Repository: "gone", SHA256: gone[2]}))
 	write(t, filepath.Join(s.Dir(), "urls", "damaged.json"), "{")
 	foreign := filepath.Join(s.Dir(), "blobs", "sha256", "README")
 	write(t, foreign, "")
@@ -48,10 +50,10 @@ func TestSweep(t *testing.T) {
 	if _, ok := s.URLRecord("kept"); !ok {
 		t.Error("the record of a kept blob is gone")
 	}
-	for _, dir := range []string{"urls", "derived"} {
+	for _, dir := range []string{"urls", "derived", "indexes"} {
 		entries, err := os.ReadDir(filepath.Join(s.Dir(), dir))
 		check(t, err)
-		if want := map[string]int{"urls": 1}[dir]; len(entries) != want {
+		if want := map[string]int{"urls": 1, "indexes": 1}[dir]; len(entries) != want {
 			t.Errorf("%s has %d entries, want %d", dir, len(entries), want)
 		}
 	}
