@@ -57,6 +57,8 @@ type WriteOptions struct {
 	// Displaced is called for what was in the way of an output that an earlier
 	// run wrote, with where it was and where it was moved.
 	Displaced func(path, to string)
+	// Left is called for a file of others that stays where a page for people belongs.
+	Left func(path string)
 	// Writing is called where all is written in the end, with the size of that in
 	// bytes, or -1 if it is not known.
 	Writing func(size int64)

@@ -57,6 +57,9 @@ func (s *Session) writeOptions(o form.WriteOptions) form.WriteOptions {
 	o.Displaced = func(path, to string) {
 		s.Observe(Event{Kind: EventDisplaced, Subject: path, Detail: "it is now " + to})
 	}
+	o.Left = func(path string) {
+		s.Observe(Event{Kind: EventNote, Detail: path + " is not a page that botkube-mirror wrote, and stays as it is"})
+	}
 	o.Wrote = func(what string) { s.Observe(Event{Kind: EventWritten, Subject: what}) }
 	return o
 }

@@ -28,7 +28,9 @@ func (h *Handler) addPages(c *catalog) {
 		c.paths[""] = place{answer: h.ready}
 		return
 	}
-	h.addPage(c, "", func(base string) ([]byte, error) { return site.RootPage(base, locks) })
+	h.addPage(c, "", func(base string) ([]byte, error) {
+		return site.RootPage(locks, func(*lock.Lock) string { return base })
+	})
 }
 
 // addPage adds the page of a directory.

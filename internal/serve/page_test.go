@@ -25,7 +25,7 @@ func TestPages(t *testing.T) {
 	})
 	const base = "http://mirror.example.com:8080"
 	host := []string{"Host", "Mirror.Example.com:8080"}
-	root, err := site.RootPage(base, []*lock.Lock{&older, w.version.Lock})
+	root, err := site.RootPage([]*lock.Lock{&older, w.version.Lock}, func(*lock.Lock) string { return base })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package values
 
 import (
 	"bytes"
+	"html"
 	"os"
 	"path/filepath"
 	"slices"
@@ -325,5 +326,27 @@ func TestServedAt(t *testing.T) {
 		if got := servedAt(served, "https://m", p, given); got != want {
 			t.Errorf("%s: %q", given, got)
 		}
+	}
+}
+
+// TestPageHasValues compares what the command prints with what a page for people shows.
+func TestPageHasValues(t *testing.T) {
+	const base = "https://mirror.example.com/botkube"
+	m := mirrorOf()
+	m.Path = base + "/v1.14.0" // which the first line names
+	made, _, err := Deploy(t.Context(), m, Options{BaseURL: base, Assumed: "/plugins"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := made.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := site.VersionPage(base, m.Lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(html.UnescapeString(string(page)), "<code>"+string(want)+"</code>") {
+		t.Errorf("%s\nlacks\n%s", page, want)
 	}
 }

@@ -68,15 +68,15 @@ func (a *Audit) Entry(e Entry, damage string) {
 		}
 	case damage != "":
 	default:
-		if damage = a.wrongMode(e, found); damage == "" {
+		if damage = a.WrongMode(e, found); damage == "" {
 			f.State = audit.Intact
 		}
 	}
 	a.Report.Add(f, damage)
 }
 
-// wrongMode says what is wrong with a mode, and notes what the volume is to blame for.
-func (a *Audit) wrongMode(e Entry, found Found) string {
+// WrongMode says what is wrong with a mode, and notes what the volume is to blame for.
+func (a *Audit) WrongMode(e Entry, found Found) string {
 	if found.Exposed() && !a.keepsModes() {
 		a.Report.Expose(a.At(e.Path))
 		return found.WrongOnModeless(a.Reader, e.Needed)
@@ -95,7 +95,7 @@ func (a *Audit) Modes(t *atomicdir.Tree, plan []Entry) {
 	}
 	for _, e := range plan {
 		if found, there := a.Found[e.Path]; there {
-			a.fail(e.Path, a.wrongMode(e, found))
+			a.fail(e.Path, a.WrongMode(e, found))
 		}
 	}
 	a.Dirs(t, plan)

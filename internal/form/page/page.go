@@ -159,7 +159,10 @@ func (p *Page) Render() ([]byte, error) {
 // mark is what every page has, and no other tool writes.
 const mark = `<meta name="generator" content="botkube-mirror">`
 
-// IsPage reports whether a file was written as a page of a mirror.
+// Head is how many bytes at the start of a file tell whether it is a page of a mirror.
+const Head = 4 << 10
+
+// IsPage reports whether a file that starts so was written as a page of a mirror.
 func IsPage(data []byte) bool { return bytes.Contains(data, []byte(mark)) }
 
 func count(n int, what string) string {

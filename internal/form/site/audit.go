@@ -68,12 +68,19 @@ func verify(ctx context.Context, p *form.Place, report *form.Audit) error {
 	if a.files.Found, err = entry.Find(ctx, t, plan, a.Hashed); err != nil {
 		return err
 	}
+	pages := pagesOf(all, tag == "")
+	read, err := entry.Find(ctx, t, pages, nil)
+	if err != nil {
+		return err
+	}
+	maps.Copy(a.files.Found, read)
 	a.files.Dirs(t, plan)
 	for _, s := range all {
 		if err := a.version(s); err != nil {
 			return err
 		}
 	}
+	a.pages(t, pages, all)
 	a.describe(all)
 	return nil
 }

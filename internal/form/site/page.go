@@ -26,22 +26,29 @@ func VersionPage(base string, l *lock.Lock) ([]byte, error) {
 }
 
 // RootPage returns the page for people of a web root with the locks of its versions. It shows the
-// newest one, which is served at the base URL.
-func RootPage(base string, locks []*lock.Lock) ([]byte, error) {
+// newest one of which base knows the base URL.
+func RootPage(locks []*lock.Lock, base func(*lock.Lock) string) ([]byte, error) {
 	p := new(page.Page)
-	for i, l := range sorted(locks) {
+	for _, l := range sorted(locks) {
 		sums, err := totals(l.PluginsOnly())
 		if err != nil {
 			return nil, err
 		}
-		if i == 0 {
-			if p.Version, err = describe(base, l, "."); err != nil {
-				return nil, err
+		listed := page.Listed{Totals: sums, URL: PagePath(sums.Tag)}
+		if p.Tag == "" {
+			if at := base(l); at != "" {
+				if p.Version, err = describe(at, l, "."); err != nil {
+					return nil, err
+				}
+				listed.Shown = true
 			}
 		}
-		p.All = append(p.All, page.Listed{Totals: sums, URL: PagePath(sums.Tag), Shown: i == 0})
+		p.All = append(p.All, listed)
 	}
-	if len(p.All) == 1 {
+	switch {
+	case p.Tag == "":
+		return nil, fault.New(fault.Incomplete, "no version says where it is served")
+	case len(p.All) == 1:
 		p.All = nil
 	}
 	return p.Render()

@@ -57,7 +57,8 @@ func TestPage(t *testing.T) {
 	older := pageLock()
 	older.BotkubeVersion, older.Platforms = "v1.9.0", older.Platforms[:1]
 	const base = "https://mirror.example.com/botkube"
-	root, err := RootPage(base, []*lock.Lock{older, pageLock()})
+	at := func(*lock.Lock) string { return base }
+	root, err := RootPage([]*lock.Lock{older, pageLock()}, at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,11 +82,11 @@ func TestPage(t *testing.T) {
 			t.Errorf("the page is not %s. If it should be: go test ./internal/form/site -run TestPage -update", golden)
 		}
 	}
-	again, err := RootPage(base, []*lock.Lock{pageLock(), older})
+	again, err := RootPage([]*lock.Lock{pageLock(), older}, at)
 	if err != nil || !bytes.Equal(again, root) {
 		t.Errorf("another order of versions makes another page: %v", err)
 	}
-	if one, err := RootPage(base, []*lock.Lock{older}); err != nil || bytes.Contains(one, []byte(`id="versions"`)) {
+	if one, err := RootPage([]*lock.Lock{older}, at); err != nil || bytes.Contains(one, []byte(`id="versions"`)) {
 		t.Errorf("a list of one version: %v", err)
 	}
 }
@@ -134,7 +135,7 @@ func FuzzPage(f *testing.F) {
 		}
 		l.Artifacts[0].URL = "https://upstream.example.com/" + name
 		l.Plugins[0].Builds[0].URL = l.Artifacts[0].URL
-		root, err := RootPage(base, []*lock.Lock{l, pageLock()})
+		root, err := RootPage([]*lock.Lock{l, pageLock()}, func(*lock.Lock) string { return base })
 		if err != nil {
 			return // no base URL, or none that the agent could take
 		}

@@ -22,7 +22,7 @@ import (
 
 // prune removes the upstream files that no version's lock names, such as those
 // of a version whose directory was removed, and indexes of repositories that
-// a version no longer has. It refuses to while a version is unfinished. Files
+// a version no longer has. The page for people then lists the versions that are left. It refuses to while a version is unfinished. Files
 // that pull did not write stay: a file is one of ours if its content is
 // what its directory says.
 func prune(ctx context.Context, p *form.Place) (entry.Pruned, error) {
@@ -41,6 +41,9 @@ func prune(ctx context.Context, p *form.Place) (entry.Pruned, error) {
 	}
 	defer t.Close()
 	pruned, err := pruneTree(ctx, t)
+	if err == nil {
+		err = renewRootPage(ctx, t)
+	}
 	if err != nil {
 		return pruned, fmt.Errorf("pruning %s: %w", root, atomicdir.Explain(err))
 	}

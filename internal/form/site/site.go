@@ -5,6 +5,7 @@
 //	{tag}/lock.json                          what the version was made of
 //	{tag}/SHA256SUMS                         the digest of every file of the version, for sha256sum -c
 //	files/{first 2 digits}/{sha256}/{name}   an upstream file
+//	index.html, {tag}/index.html             pages for people
 //
 // A tag is a Botkube version, or a part of the lock's digest: see [lock.Lock.Tag]. Versions
 // lie side by side and share files, whose URLs tell their content, so that
@@ -181,7 +182,12 @@ func (w *writer) commit(ctx context.Context, l *lock.Lock) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return written || w.tree.Mended(), w.tree.SyncDirs(entry.Paths(plan))
+	if err := w.tree.SyncDirs(entry.Paths(plan)); err != nil {
+		return false, err
+	}
+	// Agents have all that they need; the pages are for people.
+	paged, err := w.writePages(ctx, tag, l)
+	return written || paged || w.tree.Mended(), err
 }
 
 // checkVersion refuses a directory with files of others that ours would replace.

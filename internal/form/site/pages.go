@@ -1,0 +1,162 @@
+package site
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/atomicdir"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/entry"
+	"github.com/botkube-mirror/botkube-mirror/internal/form/page"
+)
+
+// writePages writes the page of a version, whose documents are written, and that of the web root.
+// A page of others in the web root stays: people may come for that.
+func (w *writer) writePages(ctx context.Context, tag string, l *lock.Lock) (written bool, err error) {
+	version, err := VersionPage(w.options.BaseURL, l)
+	if err != nil {
+		return false, err
+	}
+	found, err := look(w.tree)
+	if err != nil {
+		return false, err
+	}
+	root, err := rootPage(w.tree, found.versions, map[string]string{tag: w.options.BaseURL})
+	if err != nil {
+		return false, err
+	}
+	plan := []entry.Entry{entry.OfData(PagePath(tag), fileMode, version)}
+	if isOthers(w.tree) {
+		w.options.Left(w.tree.At(page.Name))
+	} else {
+		plan = append(plan, entry.OfData(page.Name, fileMode, root))
+	}
+	for _, e := range plan {
+		if err := w.tree.Check(e.Path, false); err != nil {
+			return false, err
+		}
+	}
+	if written, err = entry.WriteAll(ctx, w.tree, plan); err != nil {
+		return false, err
+	}
+	return written, w.tree.SyncDirs(entry.Paths(plan))
+}
+
+// rootPage makes the page of a web root of its versions. Base has what is known of their base URLs;
+// indexes tell the others.
+func rootPage(t *atomicdir.Tree, versions []*state, base map[string]string) ([]byte, error) {
+	var locks []*lock.Lock
+	of := map[*lock.Lock]*state{}
+	for _, s := range versions {
+		if s.lock == nil || !s.isOurs {
+			continue
+		}
+		if tag, err := s.lock.Tag(); err == nil && tag == s.tag { // else it was renamed, and is not served
+			locks = append(locks, s.lock)
+			of[s.lock] = s
+		}
+	}
+	return RootPage(locks, func(l *lock.Lock) string {
+		if known, ok := base[of[l].tag]; ok {
+			return known
+		}
+		return of[l].baseURL(t)
+	})
+}
+
+// isOthers reports whether a web root has another page than that of a mirror. A link may lead to
+// one. What is empty, or what nobody may read, is no page.
+func isOthers(t *atomicdir.Tree) bool {
+	fi, err := t.Root.Lstat(page.Name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false
+	case err != nil || fi.Mode()&fs.ModeSymlink != 0:
+		return true
+	case !fi.Mode().IsRegular() || fi.Size() == 0 || fi.Mode()&0o444 == 0:
+		return false
+	}
+	f, err := disk.OpenRegular(t.Root, page.Name)
+	if err != nil {
+		return true
+	}
+	defer f.Close()
+	head, err := io.ReadAll(io.LimitReader(f, page.Head))
+	return err != nil || !page.IsPage(head)
+}
+
+// renewRootPage writes the page of a web root anew after versions were removed, if there is one.
+func renewRootPage(ctx context.Context, t *atomicdir.Tree) error {
+	if _, err := disk.StatRegular(t.Root, page.Name); err != nil || isOthers(t) {
+		return nil
+	}
+	found, err := look(t)
+	if err != nil {
+		return err
+	}
+	data, err := rootPage(t, found.versions, nil)
+	if err != nil {
+		return nil // no version says where it is served, which verify reports
+	}
+	plan := []entry.Entry{entry.OfData(page.Name, fileMode, data)}
+	if _, err := entry.WriteAll(ctx, t, plan); err != nil {
+		return err
+	}
+	return t.SyncDirs(entry.Paths(plan))
+}
+
+// pagesOf returns the pages of versions and, if all of them are there, of the web root.
+func pagesOf(versions []*state, all bool) (plan []entry.Entry) {
+	for _, s := range versions {
+		if s.lock != nil {
+			plan = append(plan, document(PagePath(s.tag), "the page for people of "+s.tag))
+		}
+	}
+	if all {
+		plan = append(plan, document(page.Name, "the page for people of the site"))
+	}
+	return plan
+}
+
+// pages notes what is wrong with pages. It is no problem: no agent asks for them, and another version
+// of this program writes others.
+func (a *auditor) pages(t *atomicdir.Tree, pages []entry.Entry, versions []*state) {
+	want := func(p string) ([]byte, error) {
+		for _, s := range versions {
+			if p == PagePath(s.tag) {
+				return VersionPage(a.base[s.tag], s.lock)
+			}
+		}
+		return rootPage(t, versions, a.base)
+	}
+	var missing []string
+	for _, e := range pages {
+		found, there := a.files.Found[e.Path]
+		if !there {
+			missing = append(missing, e.Path)
+			continue
+		}
+		if e.Path == page.Name && isOthers(t) {
+			a.Note(e.Path + " is not the page for people, which is not written as long as it is there")
+			continue
+		}
+		problem := found.Problem
+		if problem == "" {
+			problem = a.files.WrongMode(e, found)
+		}
+		if data, err := want(e.Path); problem == "" && err == nil && !bytes.Equal(data, found.Data) {
+			problem = "it is not what this version of botkube-mirror writes, so copy nothing from it"
+		}
+		if problem != "" {
+			a.Note(e.Path + ", " + e.Content + ", is written anew by the next pull or unpack: " + problem)
+		}
+	}
+	if len(missing) > 0 {
+		a.Note("pages for people are missing, and are written by the next pull or unpack: " + strings.Join(missing, ", "))
+	}
+}
