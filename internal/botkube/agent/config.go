@@ -33,6 +33,7 @@ type Config struct {
 
 	// wrongKinds are the other values of a type that the agent refuses.
 	wrongKinds []string
+	passedOver []PassedOver
 	everyGroup bool
 }
 
@@ -134,12 +135,12 @@ var ErrRefused = errors.New("the agent would refuse the configuration")
 // LoadWithDefaults). The error is [ErrRefused], and says why.
 func ReadConfig(documents []map[string]any, environment map[string]string) (*Config, error) {
 	// koanf merges maps, and replaces everything else, as Helm does (maps/maps.go, Merge).
-	var merged map[string]any
+	merged := map[string]any{"plugins": map[string]any{"cacheDir": "/tmp"}} // pkg/config/default.yaml
 	for _, d := range append(documents, fromEnvironment(environment)) {
 		merged = helmvalues.Merge(merged, d)
 	}
-	c := new(Config)
-	c.Plugins.CacheDir = "/tmp" // pkg/config/default.yaml
+	merged, passedOver := read(merged)
+	c := &Config{passedOver: passedOver}
 	if err := decode(merged, c); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRefused, shortened(err))
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/helmvalues"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/manifest"
 	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/spelling"
 )
 
 // File is a file that a person gives.
@@ -47,6 +49,9 @@ type Values struct {
 	ImageTag string
 	// Communications are the groups of chat platforms, as configured.
 	Communications map[string]any
+	// PassedOver are the Helm values that neither the chart nor the agent reads, and that may be meant
+	// for one that it does.
+	PassedOver []agent.PassedOver
 	// Notes are what a person should know of how the files were read.
 	Notes []string
 	// NotGiven names what decides over the agent, and is not among the files.
@@ -108,7 +113,7 @@ func (in *input) overDefaults(version string, given map[string]any, unbound bool
 	if key := within(given); key != "" {
 		return nil, fmt.Errorf("the values are those of a chart that has Botkube's within it: give a file of what is below their key %.80q", key)
 	}
-	v := &Values{Merged: helmvalues.Coalesce(defaults, given), ChartVersion: in.said(), ImageTag: tagOf(given)}
+	v := &Values{Merged: helmvalues.Coalesce(defaults, given), ChartVersion: in.said(), ImageTag: tagOf(given), PassedOver: passedOver(given)}
 	v.AgentVersion = ImageVersion(":" + v.ImageTag)
 	document, err := render(v.Merged, rendered, unbound)
 	if err != nil {
@@ -134,6 +139,51 @@ func (in *input) overDefaults(version string, given map[string]any, unbound bool
 // sections are what the chart puts into the agent's configuration
 // (helm/botkube/templates/global-config.yaml and communicationsecret.yaml).
 var sections = []string{"executors", "aliases", "actions", "settings", "sources", "configWatcher", "plugins", "analytics", "communications"}
+
+// others are the values of the chart that are not in the agent's configuration, of all its versions
+// (helm/botkube/values.yaml), and what Helm takes for all charts.
+var others = []string{
+	"affinity", "config", "containerSecurityContext", "deployment", "existingCommunicationsSecretName", "extraAnnotations", "extraEnv",
+	"extraLabels", "extraObjects", "extraVolumeMounts", "extraVolumes", "fullnameOverride", "global", "image", "ingress", "kubeconfig",
+	"nameOverride", "nodeSelector", "podSecurityPolicy", "priorityClassName", "rbac", "replicaCount", "resources", "securityContext",
+	"service", "serviceAccount", "serviceMonitor", "ssl", "tolerations",
+}
+
+// below has the keys of those others that decide what nodes pull and where the configuration is.
+var below = map[string][]string{
+	"image":           {"registry", "repository", "pullPolicy", "tag"},
+	"config":          {"provider"},
+	"config.provider": {"identifier", "endpoint", "apiKey"},
+}
+
+// Bounds on what is looked at for keys that are misspelt.
+const (
+	maxKey        = 60
+	maxPassedOver = 1000
+)
+
+// passedOver returns the keys of values that the chart passes over, though they are like one that it has.
+func passedOver(given map[string]any) (found []agent.PassedOver) {
+	look := func(at string, values map[string]any, known []string) {
+		for _, key := range slices.Sorted(maps.Keys(values)) {
+			if slices.Contains(known, key) || len(key) > maxKey || len(found) > maxPassedOver {
+				continue
+			}
+			if near := spelling.Nearest(key, known); near != "" {
+				found = append(found, agent.PassedOver{Setting: at + key, Meant: near})
+			}
+		}
+	}
+	look("", given, slices.Concat(sections, others))
+	for _, at := range slices.Sorted(maps.Keys(below)) {
+		values := given
+		for key := range strings.SplitSeq(at, ".") {
+			values = mapping(values[key])
+		}
+		look(at+".", values, below[at])
+	}
+	return found
+}
 
 // chartName is the key of Botkube's values in a chart around it, without an alias.
 const chartName = "botkube"

@@ -28,6 +28,8 @@ type Agent struct {
 	ChartVersion string          `json:"-"`
 	Version      string          `json:"-"`
 	Refusals     []agent.Refusal `json:"-"`
+	// PassedOver are those of the notes that are about keys that may be misspelt.
+	PassedOver []string `json:"-"`
 	// Undecided names what decides over the agent and is not among the files.
 	Undecided []string `json:"-"`
 }
@@ -70,6 +72,7 @@ func Read(version string, files []chart.File, allEnabled bool) (*Agent, error) {
 		c.note("image.tag in the values has the agent %s run, with the chart %s", c.Version, c.ChartVersion)
 	}
 	c.unknownPlatforms()
+	c.notePassedOver()
 	c.judge(allEnabled)
 	if allEnabled {
 		values.Config = values.Config.BindAll()
@@ -88,6 +91,28 @@ func (c *Agent) unknownPlatforms() {
 		c.note("%.200q: %s has no such chat platform, and passes over it, with what it binds%s; there are %s", setting, c.Name(), meant, strings.Join(known, ", "))
 	}
 }
+
+func (c *Agent) notePassedOver() {
+	before := len(c.Notes)
+	tell := func(by string, all []agent.PassedOver) {
+		for _, p := range all[:min(len(all), maxPassedOver)] {
+			if p.Beside {
+				c.note("%.200q: %s passes over it, because %s is there, too", p.Setting, by, p.Meant)
+			} else {
+				c.note("%.200q: %s has no such key, and passes over it; %s may be meant", p.Setting, by, p.Meant)
+			}
+		}
+		if more := len(all) - maxPassedOver; more > 0 {
+			c.note("%s passes over %d more keys that are like those that it has", by, more)
+		}
+	}
+	tell("the chart "+c.ChartVersion, c.Values.PassedOver)
+	tell(c.Name(), c.Values.Config.PassedOver())
+	c.PassedOver = c.Notes[before:]
+}
+
+// maxPassedOver bounds how many keys are noted.
+const maxPassedOver = 20
 
 // judge finds out why the agent would refuse the configuration. Platforms that are not given are
 // no reason.
@@ -131,7 +156,7 @@ func (c *Agent) Check() error {
 		fmt.Fprintf(&out, "\n  and %d more", more)
 	}
 	return fault.New(fault.Usage, "with these values, %s would refuse its configuration, and not start:%s", c.Name(), &out).
-		WithHint("correct them, also where nothing is enabled, for the agent looks there too; what is missing may be in another file that Helm is given: name all of them, in its order\nto mirror without them, name plugins: --plugin in the place of --values")
+		WithHint("%s", strings.Join(append(slices.Clone(c.PassedOver), "correct them, also where nothing is enabled, for the agent looks there too; what is missing may be in another file that Helm is given: name all of them, in its order", "to mirror without them, name plugins: --plugin in the place of --values"), "\n"))
 }
 
 // Templates returns the sources of templates of each exec plugin; "" is the plugin's default.

@@ -131,7 +131,7 @@ func (sel *Selection) applyRepositories(c *configured.Agent) error {
 		}
 		if !found || r.URL == "" {
 			return fault.New(fault.Usage, "plugin %s: %w", key, index.UnknownName("", "repository", name, slices.Collect(maps.Keys(configured)))).
-				WithHint("configure plugins.repositories.%s.url in the values, or give --repository %s=URL", name, name)
+				WithHint("%s", strings.Join(append(slices.Clone(c.PassedOver), fmt.Sprintf("configure plugins.repositories.%s.url in the values, or give --repository %s=URL", name, name)), "\n"))
 		}
 		sel.Repositories = append(sel.Repositories, agent.Repository{Name: name, URL: r.URL, Headers: r.Headers})
 	}

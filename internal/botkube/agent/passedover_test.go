@@ -1,0 +1,36 @@
+package agent
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Keys match in any case, but one that is spelt right wins over the others.
+func TestPassedOver(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		document, cacheDir string
+		want               []PassedOver
+	}{
+		"all known":    {"plugins: {cacheDir: /x, healthCheckInterval: 1m}\nexecutors: {a: {displayName: A, r/p: {enabled: true, config: {enable: true}}}}", "/x", nil},
+		"another case": {"Plugins: {CACHEDIR: /x}", "/tmp", []PassedOver{{"Plugins", "plugins", true}}},
+		"beside":       {"plugins: {cachedir: /y}", "/tmp", []PassedOver{{"plugins.cachedir", "cacheDir", true}}},
+		"misspelt":     {"plugins: {repositorys: {}}\nsources: {a: {r/p: {enable: true}}}", "/tmp", []PassedOver{{"plugins.repositorys", "repositories", false}, {"sources.a.r/p.enable", "enabled", false}}},
+		"in a list":    {"communications: {g: {cloudTeams: {teams: [{chanels: {}}]}}}", "/tmp", []PassedOver{{"communications.g.cloudTeams.teams.chanels", "channels", false}}},
+		"like nothing": {"plugins: {x: 1}\nanything: {enable: true}\ncommunications: {g: {socketSlak: {}}}", "/tmp", nil},
+		"too long":     {"plugins: {repositories" + strings.Repeat("s", maxKey) + ": 1}", "/tmp", nil},
+	} {
+		document, err := ParseConfig([]byte(tt.document))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := ReadConfig([]map[string]any{document}, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if c.Plugins.CacheDir != tt.cacheDir || !slices.Equal(c.PassedOver(), tt.want) {
+			t.Errorf("%s: cacheDir %s, passed over %v, want %s, %v", name, c.Plugins.CacheDir, c.PassedOver(), tt.cacheDir, tt.want)
+		}
+	}
+}
