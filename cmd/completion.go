@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"embed"
+	"errors"
 	"io"
 	"strings"
 
@@ -169,13 +170,21 @@ func (s completionShell) command(g *global) *cobra.Command {
 	return c
 }
 
-// script returns the shell's script. That for PowerShell is cobra's.
+// script returns the shell's script. That for PowerShell is cobra's, which would run what is in
+// parentheses in the line.
 func (s completionShell) script(root *cobra.Command) (string, error) {
 	if s.name != "powershell" {
 		script, err := scripts.ReadFile("completion/" + s.name)
 		return string(script), err
 	}
 	var out strings.Builder
-	err := root.GenPowerShellCompletionWithDesc(&out)
-	return out.String(), err
+	if err := root.GenPowerShellCompletionWithDesc(&out); err != nil {
+		return "", err
+	}
+	const line = "    $Command = \"$Command\"\n"
+	before, after, found := strings.Cut(out.String(), line)
+	if !found {
+		return "", errors.New("cobra's script for PowerShell has changed")
+	}
+	return before + line + "    if ($Command.Contains('(')) { return }\n" + after, nil
 }
