@@ -29,7 +29,7 @@ func TestPagesInSite(t *testing.T) {
 	sameTree(t, "the other order", readTree(t, two), readTree(t, one))
 	both := readFile(t, filepath.Join(one, page.Name))
 	checkPage(t, []byte(both))
-	for _, part := range []string{`<h1>Plugins for Botkube v1.14.0</h1>`, `<a href="v1.14.0/index.html">v1.14.0</a> <span class="tag">below</span>`, `<a href="v1.9.0/index.html">v1.9.0</a></th>`, baseURL1 + "/v1.14.0/r/plugins-index.yaml"} {
+	for _, part := range []string{`<h1>Plugins for Botkube v1.14.0</h1>`, `<a href="v1.14.0/index.html">v1.14.0</a> <span class="tag">shown below</span>`, `<a href="v1.9.0/index.html">v1.9.0</a></th>`, baseURL1 + "/v1.14.0/r/plugins-index.yaml"} {
 		if !strings.Contains(both, part) {
 			t.Errorf("the page of both lacks %s:\n%s", part, both)
 		}
