@@ -58,6 +58,9 @@ the exit code is 0. A second signal kills.`,
 	c.Flags().StringVar(&o.BaseURL, "base-url", "", "`URL` at which agents reach the server, if that is not the host that they ask")
 	c.Flags().StringVar(&o.TLSCert, "tls-cert", "", "`FILE` of the certificate in PEM, with those between it and its authority; it is read again when it changes")
 	c.Flags().StringVar(&o.TLSKey, "tls-key", "", "`FILE` of the certificate's private key in PEM")
+	c.Flags().StringVar(&o.Metrics, "metrics", "", "`HOST:PORT` at which Prometheus gets metrics, over HTTP, and probes an answer however busy the server is")
+	c.Flags().IntVar(&o.Connections, "max-connections", 4096, "most `NUMBER` of open connections; at most half as many as the process may have files open")
+	c.Flags().IntVar(&o.ConnectionsOfAddress, "max-connections-per-client", 0, "most `NUMBER` of them from one IP address or one IPv6 network of 64 bits; 0 is three quarters of all")
 	c.Flags().DurationVar(&o.Interval, "watch", 5*time.Second, "`DURATION` after which TARGET is looked at again for what was added, replaced or removed; 0 looks at SIGHUP only")
 	c.Flags().DurationVar(&o.Grace, "grace", 5*time.Minute, "`DURATION` that a version that was replaced or removed can still be downloaded")
 	c.Flags().DurationVar(&o.ShutdownTimeout, "shutdown-timeout", 30*time.Second, "`DURATION` that downloads may go on once the server is told to end, of the form 30s or 2m")
@@ -75,6 +78,10 @@ func checkServe(o mirror.ServeOptions) error {
 		return fault.New(fault.Usage, "--tls-key has no --tls-cert").WithHint("name the file of the certificate: --tls-cert FILE")
 	case o.Interval < 0 || o.Interval > 0 && o.Interval < minWatch:
 		return fault.New(fault.Usage, "--watch %s is less than %s", o.Interval, minWatch).WithHint("0 looks for changes at SIGHUP only; 5s is the default")
+	case o.Connections < 1:
+		return fault.New(fault.Usage, "--max-connections %d is not positive", o.Connections).WithHint("4096 is the default")
+	case o.ConnectionsOfAddress < 0:
+		return fault.New(fault.Usage, "--max-connections-per-client %d is negative", o.ConnectionsOfAddress).WithHint("0 is three quarters of --max-connections")
 	case o.Grace < 0:
 		return fault.New(fault.Usage, "--grace %s is negative", o.Grace).WithHint("0 ends a version at once; 5m is the default")
 	case o.ShutdownTimeout < 0:
@@ -96,7 +103,7 @@ func (g *global) serve(c *cobra.Command, o mirror.ServeOptions) error {
 			log.problem(err)
 		}
 	}
-	o.Changed = log.changed
+	o.Changed, o.Program = log.changed, programVersion(g.env.Version)
 	o.Hangup = hangup(c.Context())
 	o.Started = func(s *serve.Serving) error {
 		return g.print(s, func() string { return servingSummary(s) })
@@ -109,6 +116,9 @@ func (g *global) serve(c *cobra.Command, o mirror.ServeOptions) error {
 func servingSummary(s *serve.Serving) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "serving %s (%s) at %s\n", s.Target, forms.All.NameOf(s.Kind), s.Address)
+	if s.Metrics != "" {
+		fmt.Fprintf(&out, "metrics: %s\n", s.Metrics)
+	}
 	for _, path := range s.Ignored {
 		fmt.Fprintf(&out, "note: %s is no bundle, and left out\n", tameName(path))
 	}

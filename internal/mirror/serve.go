@@ -20,6 +20,8 @@ type ServeOptions struct {
 	Target string
 	// Listen is HOST:PORT; no host means all, and port 0 a free one.
 	Listen string
+	// Metrics is HOST:PORT for those who watch over the server, or empty.
+	Metrics string
 	// TLSCert and TLSKey are PEM files; empty for plain HTTP.
 	TLSCert, TLSKey string
 	// Started is called once connections are accepted.
@@ -72,10 +74,18 @@ func (s *Session) Serve(ctx context.Context, o ServeOptions) error {
 	if err != nil {
 		return err
 	}
+	var monitoring net.Listener
+	if o.Metrics != "" {
+		if monitoring, err = listen(ctx, o.Metrics); err != nil {
+			return err
+		}
+		defer monitoring.Close()
+		serving.Metrics = "http://" + monitoring.Addr().String() + "/metrics"
+	}
 	if err := o.Started(serving); err != nil {
 		return err
 	}
-	return handler.Run(ctx, l)
+	return handler.Run(ctx, l, monitoring)
 }
 
 const listenHint = "name it as HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080, or :8080 for every interface"

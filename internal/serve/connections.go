@@ -1,10 +1,12 @@
 package serve
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"syscall"
 	"time"
@@ -20,22 +22,31 @@ const (
 	maxNew         = 2048
 	// spareFiles are descriptors for anything but connections and the files sent.
 	spareFiles = 32
+	// monitorConnections bounds those to the address of the metrics.
+	monitorConnections = 64
+	// slowWindow is how long a client may take less than slowBytes of what is sent to it before its
+	// connection is closed for another one.
+	slowWindow = 10 * time.Second
+	slowBytes  = 10 << 10
 	// firstRequestTimeout is how long a new connection is safe from being closed for
 	// another one: its request may be on the way, or wait to be read.
 	firstRequestTimeout = 25 * time.Millisecond
 )
 
 // connections is a [net.Listener] that bounds its connections. For a new one it closes
-// the one that has waited longest for a request.
+// the one that has waited longest for a request, or whose client takes next to nothing.
 type connections struct {
 	net.Listener
-	// most bounds the open connections.
-	most int
-	// firstRequest is [firstRequestTimeout], except in tests.
-	firstRequest time.Duration
+	// most bounds the open connections, mostOfAddress those from one address.
+	most, mostOfAddress int
+	// firstRequest is [firstRequestTimeout] and slow is [slowWindow], except in tests.
+	firstRequest, slow time.Duration
+	metrics            *metrics
 
-	mu   sync.Mutex
-	open int
+	mu sync.Mutex
+	// open are all connections, byAddress says how many of them are from an address.
+	open      map[*stallTimeoutConn]bool
+	byAddress map[string]int
 	// idle wait for another request, fresh for their first.
 	idle, fresh waiters
 	// freed is signalled when a connection is closed, or begins to wait.
@@ -49,8 +60,14 @@ type waiters struct {
 }
 
 // longest returns the one that waits the longest, and for how long, or nil.
-func (w waiters) longest() (longest net.Conn, waited time.Duration) {
+func (w waiters) longest() (longest net.Conn, waited time.Duration) { return w.longestOf("") }
+
+// longestOf is longest among those from an address, or from any if that is empty.
+func (w waiters) longestOf(address string) (longest net.Conn, waited time.Duration) {
 	for conn, since := range w.since {
+		if bounded, ok := conn.(*stallTimeoutConn); address != "" && (!ok || bounded.address != address) {
+			continue
+		}
 		if longest == nil || since.Before(w.since[longest]) {
 			longest, waited = conn, time.Since(since)
 		}
@@ -58,14 +75,18 @@ func (w waiters) longest() (longest net.Conn, waited time.Duration) {
 	return longest, waited
 }
 
-func newConnections(l net.Listener) *connections {
-	most := maxConnections
+// newConnections bounds the connections of a listener to most, and to mostOfAddress of one address.
+// 0 is the default.
+func newConnections(l net.Listener, most, mostOfAddress int, m *metrics) *connections {
+	most = cmp.Or(most, maxConnections)
 	if files, known := disk.MaxOpenFiles(); known {
 		// Each may have a file open.
 		most = int(max(1, min(int64(most), (files-spareFiles)/2)))
 	}
 	c := &connections{
-		Listener: l, most: most, firstRequest: firstRequestTimeout,
+		Listener: l, most: most, mostOfAddress: cmp.Or(mostOfAddress, (3*most+3)/4), metrics: m,
+		firstRequest: firstRequestTimeout, slow: slowWindow,
+		open: map[*stallTimeoutConn]bool{}, byAddress: map[string]int{},
 		idle:  waiters{min(maxIdle, most), map[net.Conn]time.Time{}},
 		fresh: waiters{min(maxNew, most), map[net.Conn]time.Time{}},
 	}
@@ -80,49 +101,107 @@ func (c *connections) Accept() (net.Conn, error) {
 		conn, err := c.Listener.Accept()
 		switch {
 		case (errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)) && c.evict():
+			continue
 		case err != nil:
 			return nil, err
-		case !c.enter():
-			return nil, errors.Join(net.ErrClosed, conn.Close())
-		default:
-			return &stallTimeoutConn{Conn: conn, timeout: stallTimeout, onClose: sync.OnceFunc(c.leave)}, nil
 		}
+		bounded := &stallTimeoutConn{Conn: conn, timeout: stallTimeout, address: addressOf(conn)}
+		bounded.onClose = sync.OnceFunc(func() { c.leave(bounded) })
+		accepted, err := c.enter(bounded)
+		if err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		if accepted {
+			return bounded, nil
+		}
+		_ = conn.Close() // nothing was sent to it
 	}
 }
 
-// enter makes room for a connection. It returns false if the listener is closed meanwhile.
-func (c *connections) enter() bool {
+// addressOf returns what stands for a client: an IPv4 address, or the network of an IPv6 address,
+// because a client has all addresses of that.
+func addressOf(conn net.Conn) string {
+	at, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+	if err != nil {
+		return ""
+	}
+	a := at.Addr().Unmap()
+	if a.Is4() {
+		return a.String()
+	}
+	network, _ := a.Prefix(64) // every address has one
+	return network.String()
+}
+
+// enter makes room for a connection. It returns false if its address has as many as it may
+// have, an error if the listener is closed meanwhile.
+func (c *connections) enter(conn *stallTimeoutConn) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for !c.closed && c.open >= c.most {
-		if !c.drop(c.firstRequest) {
+	for c.mostOfAddress < c.most && c.byAddress[conn.address] >= c.mostOfAddress {
+		if !c.drop(c.firstRequest, conn.address) {
+			c.metrics.refused.Add(1)
+			return false, nil
+		}
+	}
+	for !c.closed && len(c.open) >= c.most {
+		if !c.drop(c.firstRequest, "") && !c.dropSlow() {
 			c.await()
 		}
 	}
 	if c.closed {
-		return false
+		return false, net.ErrClosed
 	}
-	c.open++
-	return true
+	c.open[conn] = true
+	c.byAddress[conn.address]++
+	c.metrics.accepted.Add(1)
+	return true, nil
 }
 
 // await waits until there is room, or a connection that may be closed. c is locked.
 func (c *connections) await() {
+	wait := c.slow
 	if conn, waited := c.fresh.longest(); conn != nil {
-		timer := time.AfterFunc(c.firstRequest-waited, func() {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.freed.Signal()
-		})
-		defer timer.Stop()
+		wait = min(wait, c.firstRequest-waited)
 	}
+	timer := time.AfterFunc(wait, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.freed.Signal()
+	})
+	defer timer.Stop()
 	c.freed.Wait()
 }
 
-func (c *connections) leave() {
+// dropSlow closes the connection whose client took the least of what is sent to it, if that was next
+// to nothing for a while. It first looks when there is no room, so it finds one only then. c is locked.
+func (c *connections) dropSlow() bool {
+	var slowest *stallTimeoutConn
+	least := int64(slowBytes)
+	for conn := range c.open {
+		if took, known := conn.took(c.slow); known && took < least {
+			slowest, least = conn, took
+		}
+	}
+	if slowest == nil {
+		return false
+	}
+	c.metrics.droppedSlow.Add(1)
+	slowest.abandon()
+	c.close(slowest)
+	return true
+}
+
+func (c *connections) leave(conn *stallTimeoutConn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.open--
+	if !c.open[conn] {
+		return // it was never let in
+	}
+	delete(c.open, conn)
+	if c.byAddress[conn.address]--; c.byAddress[conn.address] == 0 {
+		delete(c.byAddress, conn.address)
+	}
 	c.freed.Signal()
 }
 
@@ -138,20 +217,22 @@ func (c *connections) Close() error {
 func (c *connections) evict() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.drop(0)
+	return c.drop(0, "")
 }
 
 // drop closes the connection that has waited longest for another request or, if there
-// is none, for its first, if that has waited for atLeast. c is locked.
-func (c *connections) drop(atLeast time.Duration) bool {
-	victim, _ := c.idle.longest()
+// is none, for its first, if that has waited for atLeast. If an address is given, it must be
+// from there. c is locked.
+func (c *connections) drop(atLeast time.Duration, address string) bool {
+	victim, _ := c.idle.longestOf(address)
 	if victim == nil {
-		conn, waited := c.fresh.longest()
+		conn, waited := c.fresh.longestOf(address)
 		if conn == nil || waited < atLeast {
 			return false
 		}
 		victim = conn
 	}
+	c.metrics.droppedIdle.Add(1)
 	c.close(victim)
 	return true
 }
@@ -188,6 +269,7 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	c.freed.Signal() // this one may be closed for another
 	if len(w.since) > w.most {
 		longest, _ := w.longest()
+		c.metrics.droppedIdle.Add(1)
 		c.close(longest)
 	}
 }

@@ -27,8 +27,8 @@ func listeningTo(t *testing.T, h *Handler, most, idlest, freshest int) (c *conne
 	if err != nil {
 		t.Fatal(err)
 	}
-	c = newConnections(l)
-	c.most, c.idle.most, c.fresh.most = most, idlest, freshest
+	c = newConnections(l, most, most, &h.metrics)
+	c.idle.most, c.fresh.most = idlest, freshest
 	server := &http.Server{Handler: h, ConnState: c.changed, ConnContext: withConnection}
 	go server.Serve(c)
 	t.Cleanup(func() { server.Close() })
@@ -296,7 +296,7 @@ func TestNoDescriptors(t *testing.T) {
 	if l.Listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	c := newConnections(l)
+	c := newConnections(l, 0, 0, new(metrics))
 	server := &http.Server{Handler: w.handler(t, nil), ConnState: c.changed}
 	go server.Serve(c)
 	t.Cleanup(func() { server.Close() })
@@ -311,3 +311,120 @@ func TestNoDescriptors(t *testing.T) {
 		t.Error("the idle client was not dropped")
 	}
 }
+
+// drip begins a download and takes next to nothing of it.
+func drip(t *testing.T, address, path string) {
+	t.Helper()
+	c := dial(t, address)
+	if err := c.Conn.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.get(path); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for {
+			if _, err := c.in.ReadByte(); err != nil {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+}
+
+// TestDrippingClients wants a client that takes next to nothing to be dropped for another one, and one
+// that takes more to be left.
+func TestDrippingClients(t *testing.T) {
+	w := newWorld(t, strings.Repeat("0123456789abcdef", 4<<20), "tool")
+	server, address := listening(t, w, 2, 2, 2)
+	server.mu.Lock()
+	server.slow = 200 * time.Millisecond
+	server.mu.Unlock()
+	drip(t, address, "/"+w.binary.Path)
+	steady := dial(t, address)
+	resp, err := steady.get("/" + w.binary.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := make(chan error, 1)
+	stop := make(chan struct{})
+	go func() {
+		_, err := io.CopyN(io.Discard, resp.Body, 1<<20)
+		for done := false; err == nil && !done; time.Sleep(5 * time.Millisecond) {
+			select {
+			case <-stop:
+				done = true
+			default:
+				_, err = io.CopyN(io.Discard, resp.Body, 32<<10)
+			}
+		}
+		if err == nil {
+			_, err = io.Copy(io.Discard, resp.Body)
+		}
+		whole <- err
+	}()
+	dial(t, address).whole(t, healthPath)
+	close(stop)
+	if err := <-whole; err != nil {
+		t.Errorf("the steady client was cut: %v", err)
+	}
+	if n := server.metrics.droppedSlow.Load(); n != 1 {
+		t.Errorf("%d clients were dropped", n)
+	}
+}
+
+// TestOneAddress wants the clients of an address not to take all connections.
+func TestOneAddress(t *testing.T) {
+	w := newWorld(t, strings.Repeat("0123456789abcdef", 2<<20), "tool")
+	server, address := listening(t, w, 8, 8, 8)
+	server.mu.Lock()
+	server.mostOfAddress = 2
+	server.firstRequest = 0
+	server.mu.Unlock()
+	path := "/" + w.binary.Path
+	idle := dial(t, address)
+	idle.whole(t, healthPath)
+	server.waitIdle(t, 1)
+	for range 2 {
+		if _, err := dial(t, address).get(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !idle.gone() {
+		t.Error("the idle client of the address was not dropped for the next one")
+	}
+	if _, err := dial(t, address).get(path); err == nil || server.metrics.refused.Load() != 1 {
+		t.Errorf("a third download of the address: %v, refused: %d", err, server.metrics.refused.Load())
+	}
+	// Another address has room.
+	other := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}}
+	conn, err := other.Dial("tcp", address)
+	if err != nil {
+		t.Skip("there is no other address: ", err)
+	}
+	defer conn.Close()
+	client{conn, bufio.NewReader(conn)}.whole(t, healthPath)
+}
+
+// TestAddressOf counts the networks of IPv6 as one client each.
+func TestAddressOf(t *testing.T) {
+	for at, want := range map[string]string{
+		"192.0.2.7:80": "192.0.2.7", "[::ffff:192.0.2.7]:80": "192.0.2.7",
+		"[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1:2::/64", "[fe80::1%eth0]:80": "fe80::/64",
+	} {
+		remote, err := net.ResolveTCPAddr("tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := addressOf(from{remote: remote}); got != want {
+			t.Errorf("%s: %q, want %q", at, got, want)
+		}
+	}
+}
+
+type from struct {
+	net.Conn
+	remote net.Addr
+}
+
+func (f from) RemoteAddr() net.Addr { return f.remote }

@@ -24,6 +24,8 @@ type Serving struct {
 	// BaseURL is what the URLs of indexes begin with: the one that was given, or that of the
 	// address. It is empty where the address is that of every interface.
 	BaseURL string `json:"baseURL,omitempty"`
+	// Metrics is the URL of the metrics, if they are served.
+	Metrics string `json:"metrics,omitempty"`
 	// Versions are in order, the newest first.
 	Versions []ServedVersion `json:"versions"`
 	// Ignored are files and directories in a directory of bundles that are none.

@@ -175,6 +175,16 @@ func (l *Library) versions() (all []*version) {
 	return all
 }
 
+// failing is how many sources are there and not served.
+func (l *Library) failing() (n int64) {
+	for _, s := range l.sources {
+		if s.reported != "" {
+			n++
+		}
+	}
+	return n
+}
+
 // ignored are the paths of what is no version.
 func (l *Library) ignored() (paths []string) {
 	for path, s := range l.sources {

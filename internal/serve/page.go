@@ -19,13 +19,13 @@ func (h *Handler) addPages(c *catalog) {
 	for _, v := range c.versions {
 		locks = append(locks, v.Lock)
 		h.addPage(c, v.Tag+"/", func(base string) ([]byte, error) { return site.VersionPage(base, v.Lock) })
-		c.paths[v.Tag] = place{answer: func(w http.ResponseWriter, _ *http.Request) {
+		c.paths[v.Tag] = &place{answer: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", v.Tag+"/") // relative: a proxy may have removed a prefix
 			refuse(w, http.StatusMovedPermanently, "the page of the version is "+v.Tag+"/")
 		}}
 	}
 	if len(locks) == 0 {
-		c.paths[""] = place{answer: h.ready}
+		c.paths[""] = &place{answer: h.ready}
 		return
 	}
 	h.addPage(c, "", func(base string) ([]byte, error) {
@@ -53,7 +53,7 @@ func (h *Handler) addPage(c *catalog, dir string, render func(base string) ([]by
 		w.Header().Set("ETag", entityTag(d.sum))
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(d.data))
 	}
-	c.paths[dir], c.paths[dir+page.Name] = place{answer: answer}, place{answer: answer}
+	c.paths[dir], c.paths[dir+page.Name] = &place{answer: answer}, &place{answer: answer}
 }
 
 // pageCache keeps the latest pages: as of a [renderCache], clients choose the base URL.

@@ -32,6 +32,10 @@ type Options struct {
 	Grace time.Duration
 	// Changed is called for every change of what is served. It may not be nil.
 	Changed func(Change)
+	// Connections bounds the open ones, ConnectionsOfAddress those from one address; 0 is the default.
+	Connections, ConnectionsOfAddress int
+	// Program is the version of this program.
+	Program string
 	// Access is called for every answered request, Refused for every connection without a request,
 	// Problem for what is wrong with this server. None may be nil. All are called concurrently.
 	Access  func(Access)
@@ -73,6 +77,10 @@ type Handler struct {
 	renders         renderCache
 	verifier        *verifier
 	running         atomic.Int64
+	stopping        atomic.Bool
+	metrics         metrics
+	// connections are those of [Handler.Run].
+	connections atomic.Pointer[connections]
 
 	// mu is for retired, which are the versions that can still be downloaded, the latest last.
 	mu      sync.Mutex
@@ -87,7 +95,7 @@ type catalog struct {
 	// versions are those that are not retired, the newest first.
 	versions []*version
 	pages    pageCache
-	paths    map[string]place
+	paths    map[string]*place
 }
 
 // place is what is at a path. Version is whose it is, or nil.
@@ -100,6 +108,13 @@ type place struct {
 // base URL example at once, so that one that cannot be rendered is an error now.
 func New(ctx context.Context, o Options, example string) (*Handler, error) {
 	h := &Handler{options: o, verifier: newVerifier(ctx)}
+	h.metrics = metrics{started: time.Now(), requests: map[requestLabels]int64{}, bytes: map[string]int64{}}
+	h.metrics.lastChangeUnix.Store(h.metrics.started.Unix())
+	h.metrics.failing.Store(o.Library.failing())
+	h.options.Problem = func(err error) {
+		h.metrics.problems.Add(1)
+		o.Problem(err)
+	}
 	if o.BaseURL != "" {
 		example = o.BaseURL
 		u, err := url.Parse(o.BaseURL)
@@ -124,6 +139,10 @@ func (h *Handler) healthy(w http.ResponseWriter, r *http.Request) { writeText(w,
 
 // ready answers whether there is something to serve.
 func (h *Handler) ready(w http.ResponseWriter, r *http.Request) {
+	if h.stopping.Load() {
+		refuse(w, http.StatusServiceUnavailable, "the server ends")
+		return
+	}
 	if len(h.catalog.Load().versions) == 0 {
 		refuse(w, http.StatusServiceUnavailable, "there is nothing to serve yet")
 		return
@@ -141,6 +160,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.running.Add(-1)
 	out := &response{ResponseWriter: w, head: r.Method == http.MethodHead}
 	defer func() {
+		h.metrics.count(out.version, out.status, out.bytes)
 		h.options.Access(Access{
 			Began: began, Duration: time.Since(began), Remote: r.RemoteAddr, Method: r.Method, Path: r.URL.EscapedPath(),
 			Status: out.status, Bytes: out.bytes, UserAgent: r.UserAgent(),
@@ -156,48 +176,46 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func isProbe(path string) bool { return path == healthPath || path == readyPath }
 
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) answer(w *response, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		refuse(w, http.StatusMethodNotAllowed, "files can only be read")
 		return
 	}
-	answer, leave := h.find(r.URL.Path)
-	if answer == nil {
+	found := h.find(r.URL.Path)
+	if found == nil {
 		refuse(w, http.StatusNotFound, "there is no such file")
 		return
 	}
-	defer leave()
-	answer(w, r)
+	if found.version != nil {
+		defer found.version.leave()
+		w.version = found.version.Tag
+	}
+	found.answer(w, r)
 }
 
-// find returns the route of a path, with or without the path of the base URL: a proxy
-// may remove that. The caller calls leave when it has answered.
-func (h *Handler) find(p string) (answer route, leave func()) {
+// find returns what is at a path, with or without the path of the base URL: a proxy
+// may remove that. The caller leaves the version.
+func (h *Handler) find(p string) *place {
 	if rest, ok := strings.CutPrefix(p, h.prefix+"/"); ok {
-		if answer, leave = h.at(rest); answer != nil {
-			return answer, leave
+		if found := h.at(rest); found != nil {
+			return found
 		}
 	}
 	rest, ok := strings.CutPrefix(p, "/")
 	if !ok {
-		return nil, nil
+		return nil
 	}
 	return h.at(rest)
 }
 
-// at returns the route of a path below the base URL.
-func (h *Handler) at(p string) (answer route, leave func()) {
+// at returns what is at a path below the base URL.
+func (h *Handler) at(p string) *place {
 	for {
-		found, ok := h.catalog.Load().paths[p]
-		switch {
-		case !ok:
-			return nil, nil
-		case found.version == nil:
-			return found.answer, func() {}
-		case found.version.enter():
-			return found.answer, found.version.leave
+		found := h.catalog.Load().paths[p]
+		if found == nil || found.version == nil || found.version.enter() {
+			return found
 		}
 		// It was closed, so there is another catalog now.
 	}
@@ -216,6 +234,8 @@ type response struct {
 	head   bool
 	status int
 	bytes  int64
+	// version is the tag of the version that was asked for, or empty.
+	version string
 	// direct is the connection, if a large file may bypass net/http.
 	direct *stallTimeoutConn
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"math"
 	"net"
@@ -29,13 +30,15 @@ var suites = []uint16{
 	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 }
 
-// Run answers requests until ctx is done, and then those that have begun.
+// Run answers requests until ctx is done, and then those that have begun. Monitoring is where metrics
+// are asked for, or nil.
 //
 // There is no HTTP/2: the agent gains nothing by it, and a client that reads
 // nothing of one of many streams cannot be told from one that is slow.
-func (h *Handler) Run(ctx context.Context, l net.Listener) error {
+func (h *Handler) Run(ctx context.Context, l, monitoring net.Listener) error {
 	collectEarly()
-	bounded := newConnections(l)
+	bounded := newConnections(l, h.options.Connections, h.options.ConnectionsOfAddress, &h.metrics)
+	h.connections.Store(bounded)
 	l = bounded
 	if certificate := h.options.Certificate; certificate != nil {
 		l = tls.NewListener(l, &tls.Config{
@@ -58,13 +61,23 @@ func (h *Handler) Run(ctx context.Context, l net.Listener) error {
 		<-watched
 		h.endAll()
 	}()
-	ended := make(chan error, 1)
+	ended := make(chan error, 2)
 	go func() { ended <- server.Serve(l) }()
+	if monitoring != nil {
+		bounded := newConnections(monitoring, monitorConnections, monitorConnections, new(metrics))
+		monitor := &http.Server{
+			Handler: h.monitor(), ReadTimeout: headerTimeout, WriteTimeout: headerTimeout, IdleTimeout: keepAliveTimeout, MaxHeaderBytes: maxHeader,
+			ConnState: bounded.changed, ErrorLog: log.New(io.Discard, "", 0),
+		}
+		go func() { ended <- monitor.Serve(bounded) }()
+		defer monitor.Close()
+	}
 	select {
 	case err := <-ended:
 		return fmt.Errorf("accepting connections: %w", err)
 	case <-ctx.Done():
 	}
+	h.stopping.Store(true)
 	return h.shutdown(context.WithoutCancel(ctx), server)
 }
 

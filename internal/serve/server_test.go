@@ -38,7 +38,7 @@ func (w *world) run(t *testing.T, change func(*Options)) *running {
 	ctx, stop := context.WithCancel(t.Context())
 	r := &running{url: "http://" + l.Addr().String(), stop: stop, ended: make(chan error, 1)}
 	h := w.handler(t, change)
-	go func() { r.ended <- h.Run(ctx, l) }()
+	go func() { r.ended <- h.Run(ctx, l, nil) }()
 	t.Cleanup(stop)
 	return r
 }
@@ -122,7 +122,7 @@ func TestListenerFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	if err := w.handler(t, nil).Run(t.Context(), l); err == nil {
+	if err := w.handler(t, nil).Run(t.Context(), l, nil); err == nil {
 		t.Error("no error")
 	}
 }

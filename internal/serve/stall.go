@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -27,6 +28,43 @@ type stallTimeoutConn struct {
 	timeout time.Duration
 	// onClose, if not nil, is called when the connection is closed.
 	onClose func()
+	// address stands for the client.
+	address string
+
+	// sending says that the client is waited for, sent is how many bytes the system took for it.
+	sending atomic.Bool
+	sent    atomic.Int64
+	// marked is when the client had taken mark bytes, or zero.
+	marked time.Time
+	mark   int64
+}
+
+// took returns how many bytes the client took within a time, which is known once that has passed
+// since the first call. It is not known of a client that is not waited for. Only one caller may call it.
+func (c *stallTimeoutConn) took(within time.Duration) (n int64, known bool) {
+	if !c.sending.Load() {
+		c.marked = time.Time{}
+		return 0, false
+	}
+	now := time.Now()
+	elapsed := now.Sub(c.marked)
+	if !c.marked.IsZero() && elapsed < within {
+		return 0, false
+	}
+	total, ok := transfer.Acknowledged(c.Conn)
+	if !ok {
+		total = c.sent.Load()
+	}
+	n, known = int64(float64(total-c.mark)*float64(within)/float64(elapsed)), !c.marked.IsZero()
+	c.marked, c.mark = now, total
+	return n, known
+}
+
+// abandon has the system drop what it holds for the client when the connection is closed.
+func (c *stallTimeoutConn) abandon() {
+	if tcp, ok := c.Conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
 }
 
 func (c *stallTimeoutConn) Close() error {
@@ -115,7 +153,12 @@ type stall struct {
 // sendOnce calls send again until the client accepts something, or accepts nothing
 // for the timeout. The system buffers megabytes, which a slow line needs minutes for.
 // So acknowledged bytes count, if the system tells them.
-func (c *stallTimeoutConn) sendOnce(s *stall, send func() (int, error)) (int, error) {
+func (c *stallTimeoutConn) sendOnce(s *stall, send func() (int, error)) (n int, err error) {
+	c.sending.Store(true)
+	defer func() {
+		c.sending.Store(false)
+		c.sent.Add(int64(n))
+	}()
 	for {
 		now := time.Now()
 		if s.since.IsZero() {
@@ -138,9 +181,7 @@ func (c *stallTimeoutConn) sendOnce(s *stall, send func() (int, error)) (int, er
 			s.since = time.Now()
 		}
 		if time.Since(s.since) >= c.timeout {
-			if tcp, ok := c.Conn.(*net.TCPConn); ok {
-				_ = tcp.SetLinger(0) // the system drops what it still holds for the client
-			}
+			c.abandon()
 			return 0, err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
@@ -37,10 +38,14 @@ func (h *Handler) watch(ctx context.Context) {
 
 // look serves what changed. See [Library.look].
 func (h *Handler) look(ctx context.Context, atOnce bool) {
-	changes, _ := h.options.Library.look(ctx, atOnce, h.check)
+	changes, failures := h.options.Library.look(ctx, atOnce, h.check)
+	h.metrics.failed.Add(int64(failures))
+	h.metrics.problems.Add(int64(failures))
+	h.metrics.failing.Store(h.options.Library.failing())
 	if len(changes) == 0 {
 		return
 	}
+	h.metrics.lastChangeUnix.Store(time.Now().Unix())
 	var before []*version
 	for _, c := range changes {
 		if c.before != nil {
@@ -49,6 +54,7 @@ func (h *Handler) look(ctx context.Context, atOnce bool) {
 	}
 	h.publish(h.options.Library.versions(), before...)
 	for _, c := range changes {
+		map[Event]*atomic.Int64{Added: &h.metrics.added, Replaced: &h.metrics.replaced, Removed: &h.metrics.removed}[c.Event].Add(1)
 		h.options.Changed(c)
 	}
 }
@@ -102,22 +108,22 @@ func (h *Handler) endAll() {
 func (h *Handler) release(versions, ended []*version) {
 	ended = slices.Clone(ended)
 	h.retired = slices.DeleteFunc(h.retired, func(v *version) bool { return slices.Contains(ended, v) })
-	c := &catalog{versions: versions, paths: map[string]place{}}
+	c := &catalog{versions: versions, paths: map[string]*place{}}
 	for _, v := range slices.Concat(h.retired, versions) {
 		documents, err := h.renders.get(v.Version, h.example)
 		if err != nil {
 			h.options.Problem(err) // it could be rendered before
 		}
 		for p := range documents {
-			c.paths[p] = place{v, func(w http.ResponseWriter, r *http.Request) { h.document(w, r, v, p) }}
+			c.paths[p] = &place{v, func(w http.ResponseWriter, r *http.Request) { h.document(w, r, v, p) }}
 		}
 		for _, f := range site.Files(v.Lock) {
-			c.paths[f.Path] = place{v, func(w http.ResponseWriter, r *http.Request) { h.file(w, r, v, f) }}
+			c.paths[f.Path] = &place{v, func(w http.ResponseWriter, r *http.Request) { h.file(w, r, v, f) }}
 		}
 	}
 	h.addPages(c)
-	c.paths[strings.TrimPrefix(healthPath, "/")] = place{answer: h.healthy}
-	c.paths[strings.TrimPrefix(readyPath, "/")] = place{answer: h.ready}
+	c.paths[strings.TrimPrefix(healthPath, "/")] = &place{answer: h.healthy}
+	c.paths[strings.TrimPrefix(readyPath, "/")] = &place{answer: h.ready}
 	h.catalog.Store(c)
 	h.verifier.forget(func(p string) bool {
 		_, served := c.paths[p]

@@ -46,8 +46,8 @@ func SendFile(to *net.TCPConn, from *os.File, offset int64, size int) (n int, er
 	return n, nil
 }
 
-// acknowledged returns how many bytes the other side has acknowledged (tcp(7), TCP_INFO).
-func acknowledged(conn net.Conn) (n uint64, ok bool) {
+// Acknowledged returns how many bytes the other side has acknowledged (tcp(7), TCP_INFO).
+func Acknowledged(conn net.Conn) (n int64, ok bool) {
 	c, isSocket := conn.(syscall.Conn)
 	if !isSocket {
 		return 0, false
@@ -59,7 +59,7 @@ func acknowledged(conn net.Conn) (n uint64, ok bool) {
 	err = raw.Control(func(fd uintptr) {
 		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
 		if ok = err == nil; ok {
-			n = info.Bytes_acked
+			n = int64(info.Bytes_acked)
 		}
 	})
 	return n, ok && err == nil

@@ -14,5 +14,5 @@ const CanSendFile = false
 // SendFile is for Linux only.
 func SendFile(*net.TCPConn, *os.File, int64, int) (int, error) { return 0, errors.ErrUnsupported }
 
-// acknowledged is for Linux only.
-func acknowledged(net.Conn) (n uint64, ok bool) { return 0, false }
+// Acknowledged is for Linux only.
+func Acknowledged(net.Conn) (n int64, ok bool) { return 0, false }
