@@ -35,6 +35,8 @@ or with --tag:
 --tag is for the image and the bundle. The agent's image keeps its tag, and the
 chart has its version, with and without v: Helm asks for the one that you name.
 
+From docker://, signatures and other referrers of all of that travel along.
+
 BUNDLE is as for unpack. What the registry has is not sent again. Credentials are
 those of docker login.`,
 		Example: `  botkube-mirror push bundle.tar registry.example.com/mirror
@@ -75,7 +77,7 @@ those of docker login.`,
 	const read = "the registry that is read (docker://)"
 	source.register(c, "source-", read, ", for "+read)
 	c.Flags().StringArrayVar(&tags, "tag", nil, "`TAG` of the image and the bundle, in the place of the Botkube version; repeatable, or several with commas")
-	c.Flags().StringArrayVar(&skip, "skip", nil, "`PART` to leave out: image, bundle, agent-image, watcher-image or chart; repeatable, or several with commas")
+	c.Flags().StringArrayVar(&skip, "skip", nil, "`PART` to leave out: image, bundle, agent-image, watcher-image, chart or referrers; repeatable, or several with commas")
 	c.Flags().StringVar(&o.ChartPath, "chart-path", push.DefaultChartPath, "`PATH` below PREFIX of the Helm chart; for registries whose names have two levels only: botkube-chart")
 	c.Flags().BoolVar(&o.DryRun, "dry-run", false, "print what would be sent, what is there already and what is in the way, and write nothing")
 	c.Flags().BoolVar(&o.Force, "force", false, "replace tags that have other content, and send again what a registry has lost of the others")
@@ -87,7 +89,7 @@ func parts(names []string) ([]push.Part, error) {
 	var all []push.Part
 	for _, name := range commaSeparated(names) {
 		part := push.Part(name)
-		if !slices.Contains(push.Parts, part) {
+		if !slices.Contains(push.Skippable, part) {
 			return nil, notOneOf("skip", strings.Split(partNames(","), ","), name)
 		}
 		all = append(all, part)
@@ -97,7 +99,7 @@ func parts(names []string) ([]push.Part, error) {
 
 func partNames(separator string) string {
 	var names []string
-	for _, p := range push.Parts {
+	for _, p := range push.Skippable {
 		names = append(names, string(p))
 	}
 	return strings.Join(names, separator)
@@ -164,10 +166,33 @@ func writePushed(out *strings.Builder, p push.PartResult, dryRun bool) {
 	if p.OwnIndex {
 		out.WriteString("  the digest is not upstream's: the bundle has a part of that image; pull --platform all takes the whole\n")
 	}
+	writeReferrers(out, p, dryRun)
 	if p.Problem != "" {
 		fmt.Fprintf(out, "  in the way: %s\n", oneLine(p.Problem))
 	}
 	out.WriteString(image.MountOnlyNote(p.MountOnly))
+}
+
+// writeReferrers lists signatures and whatever else refers to a part.
+func writeReferrers(out *strings.Builder, p push.PartResult, dryRun bool) {
+	for _, r := range p.Referrers {
+		name, state := r.Digest, "was there"
+		if r.Tag != "" {
+			name = r.Tag + "@" + r.Digest
+		}
+		switch {
+		case r.NotCopied != "":
+			state = "not copied: " + r.NotCopied
+		case r.Changed && dryRun:
+			state = size(r.Size) + " to send"
+		case r.Changed:
+			state = size(r.Size) + " sent"
+		}
+		fmt.Fprintf(out, "  referrer %s, %s (%s)\n", oneLine(name), oneLine(cmp.Or(r.Type, "of unknown type")), oneLine(state))
+	}
+	if p.ReferrersUnknown != "" {
+		fmt.Fprintf(out, "  signatures and other referrers were not looked for: %s\n", oneLine(p.ReferrersUnknown))
+	}
 }
 
 func writeMounting(out *strings.Builder, parts map[push.Part]push.PartResult, o mirror.PushOptions) {

@@ -49,7 +49,7 @@ func (s *Session) Push(ctx context.Context, o PushOptions) (*push.Result, error)
 	}
 	pushed := push.Source{Name: src.Mirror.String(), Lock: l, Content: src.Content, Image: s.writeOptions(o.Image)}
 	if in, is := strings.CutPrefix(o.Source, form.RegistryPrefix); is {
-		if pushed.Origin, err = s.origin(ctx, in); err != nil {
+		if pushed.Origin, err = s.origin(ctx, in, src.Mirror.Digest); err != nil {
 			return nil, err
 		}
 	}
@@ -61,13 +61,17 @@ func (s *Session) Push(ctx context.Context, o PushOptions) (*push.Result, error)
 }
 
 // origin returns the repository that a bundle is read from.
-func (s *Session) origin(ctx context.Context, reference string) (*push.Origin, error) {
+func (s *Session) origin(ctx context.Context, reference, digest string) (*push.Origin, error) {
 	ref, err := registry.ParseReference(reference)
 	if err != nil {
 		return nil, err
 	}
-	repo, err := cmp.Or(s.Source, s.Registry).Repository(ctx, ref.Repository(), false)
-	return &push.Origin{Repository: repo, Store: s.Store}, err
+	from := &push.Origin{Registry: cmp.Or(s.Source, s.Registry), Tag: ref.Tag(), Store: s.Store, Fetch: s.fetchBlob}
+	if from.Digest, err = registry.ParseDigest(digest); err != nil {
+		return nil, err
+	}
+	from.Repository, err = from.Registry.Repository(ctx, ref.Repository(), false)
+	return from, err
 }
 
 // adviseOrder says what to write if the arguments have changed places.

@@ -24,6 +24,8 @@ type destination struct {
 	tags []tag
 	// top is the document that gets the tags; of the image, once it is made.
 	top bundle.Document
+	// below are the manifests of the image, once it is made.
+	below []lock.SHA256
 	// problem is what is in the way, and refused says that it is the registry, not a tag's other
 	// content. A dry run goes on with the other parts.
 	problem error

@@ -52,9 +52,6 @@ func (p *plan) add(b lock.Blob, there bool) {
 
 // tell completes the result of a part.
 func (p *plan) tell(to *destination, result *PartResult) {
-	if to.problem != nil {
-		result.Problem = to.problem.Error()
-	}
 	if result.Unknown = p.unknown; p.unknown == "" && !to.refused {
 		result.ToSend, result.There = &p.missing, &p.there
 	}

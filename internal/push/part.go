@@ -33,6 +33,9 @@ const (
 // comes last: a site that finds it finds the rest as well.
 var Parts = []Part{Image, AgentImage, WatcherImage, Chart, Bundle}
 
+// Skippable lists what a push can leave out.
+var Skippable = append(slices.Clone(Parts), Referrers)
+
 // DefaultChartPath is where below a prefix the chart is, unless told otherwise.
 const DefaultChartPath = "charts/botkube"
 

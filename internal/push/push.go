@@ -48,9 +48,14 @@ type Source struct {
 
 // Origin is the repository that a bundle is read from.
 type Origin struct {
+	Registry   *registry.Client
 	Repository *registry.Repository
-	// Store is what its blobs come through.
+	// Digest is that of the bundle there, and Tag its tag, or empty.
+	Digest lock.SHA256
+	Tag    string
+	// Store is what its blobs come through. Fetch brings one of any repository.
 	Store *store.Store
+	Fetch func(ctx context.Context, from *registry.Repository, b lock.Blob) (transferred int64, err error)
 }
 
 func (o *Origin) inStore(b lock.Blob) bool {
@@ -90,6 +95,10 @@ type PartResult struct {
 	ToSend  *Amount `json:"toSend,omitempty"`
 	There   *Amount `json:"there,omitempty"`
 	Unknown string  `json:"unknown,omitempty"`
+	// Referrers are signatures, SBOMs and whatever else refers to a manifest of the part, if the source
+	// is in a registry. ReferrersUnknown says why they are not known.
+	Referrers        []ReferrerResult `json:"referrers,omitempty"`
+	ReferrersUnknown string           `json:"referrersUnknown,omitempty"`
 	// OwnIndex says that the index of an image is not upstream's, because the source has not all
 	// that upstream's names.
 	OwnIndex bool `json:"ownIndex,omitempty"`
@@ -171,6 +180,16 @@ func (p Pusher) Push(ctx context.Context, src Source, o Options) (*Result, error
 		}
 		result.Parts = append(result.Parts, uploaded)
 		result.UploadedBytes += uploaded.UploadedBytes
+	}
+	for i, part := range run.parts {
+		before := result.Parts[i].UploadedBytes
+		if err := run.copyReferrers(ctx, part, &result.Parts[i]); err != nil {
+			return nil, run.referring(part, err)
+		}
+		result.UploadedBytes += result.Parts[i].UploadedBytes - before
+		if problem := run.destinations[part].problem; problem != nil {
+			result.Parts[i].Problem = problem.Error()
+		}
 	}
 	// What the registry refuses of any part, it refused before there is a tag of any.
 	for i, part := range run.parts {

@@ -175,7 +175,9 @@ func (s imageSink) Blob(ctx context.Context, b lock.Blob, open func() (blob.File
 
 // Manifest uploads a manifest. The index, which comes last, gets the tag later.
 func (s imageSink) Manifest(ctx context.Context, m image.Manifest) error {
-	if m.Platform == nil {
+	if m.Platform != nil {
+		s.below = append(s.below, m.SHA256)
+	} else {
 		s.top = bundle.Document{MediaType: m.MediaType, Data: m.Data}
 		if err := s.inTheWay(s.destination, s.checkTags(s.destination, m.SHA256)); err != nil {
 			return err

@@ -99,32 +99,36 @@ func (r *Repository) PutManifest(ctx context.Context, tagOrDigest, mediaType str
 		return err
 	}
 	doing := "writing " + r.name.reference(tagOrDigest)
-	err := r.client.retry(ctx, doing, nil, func() error { return r.putManifest(ctx, tagOrDigest, mediaType, data) })
+	err := r.client.retry(ctx, doing, nil, func() error {
+		_, err := r.putManifest(ctx, tagOrDigest, mediaType, data)
+		return err
+	})
 	return r.failure(ctx, doing, err)
 }
 
-func (r *Repository) putManifest(ctx context.Context, tagOrDigest, mediaType string, data []byte) error {
+// putManifest returns the header of the answer.
+func (r *Repository) putManifest(ctx context.Context, tagOrDigest, mediaType string, data []byte) (http.Header, error) {
 	q := request{method: http.MethodPut, url: r.url("manifests", tagOrDigest), header: http.Header{"Content-Type": {mediaType}}, data: data}
 	resp, err := r.exchange(ctx, q, stored...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	_ = resp.Close()
 	sum := lock.Sum(data)
 	if d, err := ParseDigest(resp.Header.Get("Docker-Content-Digest")); err == nil && d != sum {
-		return wrongDigest("what the registry received", d, sum)
+		return nil, wrongDigest("what the registry received", d, sum)
 	}
 	if resp.StatusCode == http.StatusCreated {
-		return nil
+		return resp.Header, nil
 	}
 	there, err := r.manifest(ctx, tagOrDigest)
 	switch {
 	case IsNotFound(err):
-		return notStored(resp.StatusCode)
+		err = notStored(resp.StatusCode)
 	case err == nil && there.Digest != sum:
-		return wrongDigest("what the registry has now", there.Digest, sum)
+		err = wrongDigest("what the registry has now", there.Digest, sum)
 	}
-	return err
+	return resp.Header, err
 }
 
 // HasBlob returns the size of a blob, which is -1 where the registry does not say.

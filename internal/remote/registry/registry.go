@@ -116,14 +116,15 @@ type Repository struct {
 	rule    string
 	unruled bool
 	// host and path are those of asked as they go over the wire: see [Name.wire].
-	host, path string
-	http       *transfer.Client
-	anonymous  bool         // there are no credentials for it
-	admitted   bool         // a token server gave a token for the credentials
-	page       bool         // a web page was the answer to the first question
-	secrets    []string     // must not be shown, whoever repeats them
-	piece      atomic.Int64 // how many bytes of a blob a request may bring; 0 stands for any number
-	whole      atomic.Bool  // a blob is taken only in the request that ends the upload
+	host, path  string
+	http        *transfer.Client
+	anonymous   bool         // there are no credentials for it
+	admitted    bool         // a token server gave a token for the credentials
+	page        bool         // a web page was the answer to the first question
+	secrets     []string     // must not be shown, whoever repeats them
+	piece       atomic.Int64 // how many bytes of a blob a request may bring; 0 stands for any number
+	noReferrers atomic.Bool  // it keeps no lists of referrers
+	whole       atomic.Bool  // a blob is taken only in the request that ends the upload
 }
 
 // follow applies the --via rules, unless push is set. A rule may have any name of Docker Hub.
@@ -219,7 +220,9 @@ func (r *Repository) shakeHands(ctx context.Context, push bool) error {
 		l.scope += ",push"
 	}
 	r.http = transfer.NewClient(l, "the registry", c.Options)
-	r.http.Via = c.Via
+	if !push { // what is written goes where the user and the registry say
+		r.http.Via = c.Via
+	}
 	return l.greet(ctx)
 }
 

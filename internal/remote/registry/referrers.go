@@ -1,0 +1,250 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
+	"github.com/botkube-mirror/botkube-mirror/internal/disk"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
+	"github.com/botkube-mirror/botkube-mirror/internal/remote/transfer"
+)
+
+const (
+	indexType = "application/vnd.oci.image.index.v1+json"
+	// MaxReferrers bounds the manifests that refer to one, and maxReferrerPages the answers in which
+	// a registry lists them.
+	MaxReferrers     = 1000
+	maxReferrerPages = 100
+	// fallbackAttempts is how often a list of referrers is written that others write, too.
+	fallbackAttempts = 5
+)
+
+// Referrer is what a list says of a manifest that refers to another one: a signature, an SBOM.
+type Referrer struct {
+	MediaType    string            `json:"mediaType"`
+	Digest       string            `json:"digest"`
+	Size         int64             `json:"size"`
+	ArtifactType string            `json:"artifactType,omitempty"`
+	Annotations  map[string]string `json:"annotations,omitempty"`
+}
+
+// referrersTag is where a list is kept in a registry without the API (distribution
+// specification, "Referrers Tag Schema").
+func referrersTag(subject lock.SHA256) string { return "sha256-" + subject.String() }
+
+// lacksAPI has the answers of registries that know nothing of referrers.
+var lacksAPI = map[int]bool{
+	http.StatusBadRequest: true, http.StatusNotFound: true, http.StatusMethodNotAllowed: true, http.StatusNotAcceptable: true,
+	http.StatusUnsupportedMediaType: true, http.StatusNotImplemented: true,
+}
+
+// Referrers lists the manifests that refer to one, and says whether the registry keeps the list
+// itself: else, a tag has it, which clients maintain.
+func (r *Repository) Referrers(ctx context.Context, subject lock.SHA256) (all []Referrer, keeps bool, err error) {
+	if !r.noReferrers.Load() {
+		all, keeps, err = r.askReferrers(ctx, subject)
+		if err != nil || keeps {
+			return all, keeps, err
+		}
+		r.noReferrers.Store(true)
+	}
+	list, err := r.referrersList(ctx, subject)
+	if err != nil {
+		return nil, false, err
+	}
+	all, err = list.referrers()
+	return all, false, r.failure(ctx, "reading "+r.name.reference(referrersTag(subject)), err)
+}
+
+func (r *Repository) askReferrers(ctx context.Context, subject lock.SHA256) (all []Referrer, keeps bool, err error) {
+	doing := "listing what refers to " + r.name.reference(subject.OCI())
+	first := r.url("referrers", subject.OCI())
+	next := first
+	for range maxReferrerPages {
+		var page *referrersList
+		at := next
+		err := r.client.retry(ctx, doing, nil, func() (err error) {
+			page, next, err = r.referrersPage(ctx, at)
+			return err
+		})
+		if e, ok := errors.AsType[*statusError](err); ok && e.stage != stageToken && !e.Proxy && lacksAPI[e.Code] && at == first {
+			return nil, false, nil
+		}
+		if err != nil {
+			return nil, false, r.failure(ctx, doing, err)
+		}
+		if page == nil {
+			return nil, false, nil
+		}
+		some, err := page.referrers()
+		if all = append(all, some...); err == nil && len(all) > MaxReferrers {
+			err = tooManyReferrers()
+		}
+		if err != nil || next == nil {
+			return all, true, r.failure(ctx, doing, err)
+		}
+		if next.Path != first.Path {
+			return nil, false, r.failure(ctx, doing, transfer.Permanent(errors.New("the list goes on at another place of the registry")))
+		}
+		next = &url.URL{Scheme: first.Scheme, Host: first.Host, Path: first.Path, RawQuery: next.RawQuery}
+	}
+	return nil, false, r.failure(ctx, doing, tooManyReferrers())
+}
+
+func tooManyReferrers() error {
+	return transfer.Permanent(fault.New(fault.Integrity, "the registry lists more than the %d referrers that are read", MaxReferrers))
+}
+
+// referrersPage returns a part of a list, and where the next is, if there is one. It returns nil for
+// an answer that is no list: something else answers at that path.
+func (r *Repository) referrersPage(ctx context.Context, at *url.URL) (page *referrersList, next *url.URL, err error) {
+	resp, err := r.exchange(ctx, request{method: http.MethodGet, url: at, header: http.Header{"Accept": {indexType}}}, http.StatusOK)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Close()
+	if mediaType(resp.Header) != indexType {
+		return nil, nil, nil
+	}
+	data, err := disk.ReadAtMost(resp, MaxManifest)
+	if transfer.Is[*disk.TooLongError](err) {
+		err = transfer.Permanent(err)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	page, err = parseReferrers(data)
+	return page, nextPage(resp, at), err
+}
+
+// nextPage reads the header field Link (RFC 8288): <URL>; rel="next".
+func nextPage(resp *transfer.Response, at *url.URL) *url.URL {
+	target, params, found := strings.Cut(strings.TrimPrefix(strings.TrimSpace(resp.Header.Get("Link")), "<"), ">")
+	if !found || !strings.Contains(strings.ReplaceAll(params, `"`, ""), "rel=next") {
+		return nil
+	}
+	u, err := url.Parse(target)
+	if err != nil {
+		return nil
+	}
+	return at.ResolveReference(u)
+}
+
+// referrersList is an index that lists referrers. It keeps what it does not know.
+type referrersList struct {
+	fields    map[string]json.RawMessage
+	manifests []json.RawMessage
+}
+
+func parseReferrers(data []byte) (*referrersList, error) {
+	l := &referrersList{}
+	err := json.Unmarshal(data, &l.fields)
+	if said := l.fields["manifests"]; err == nil && said != nil {
+		err = json.Unmarshal(said, &l.manifests)
+	}
+	if err != nil {
+		return nil, transfer.Permanent(fault.New(fault.Integrity, "the list of referrers cannot be read: %w", err))
+	}
+	return l, nil
+}
+
+func (l *referrersList) referrers() (all []Referrer, err error) {
+	if len(l.manifests) > MaxReferrers {
+		return nil, tooManyReferrers()
+	}
+	for _, raw := range l.manifests {
+		var d Referrer
+		if err := json.Unmarshal(raw, &d); err != nil {
+			return nil, transfer.Permanent(fault.New(fault.Integrity, "the list of referrers cannot be read: %w", err))
+		}
+		all = append(all, d)
+	}
+	return all, nil
+}
+
+// add adds referrers that the list lacks, and reports whether there are any.
+func (l *referrersList) add(all []Referrer) (added bool, err error) {
+	listed, err := l.referrers()
+	for _, d := range all {
+		if err != nil {
+			break
+		}
+		if slices.ContainsFunc(listed, func(other Referrer) bool { return other.Digest == d.Digest }) {
+			continue
+		}
+		var raw []byte
+		if raw, err = json.Marshal(d); err == nil {
+			l.manifests, added = append(l.manifests, raw), true
+		}
+	}
+	return added, err
+}
+
+func (l *referrersList) encode() ([]byte, error) {
+	fields := map[string]any{"schemaVersion": 2, "mediaType": indexType}
+	for key, value := range l.fields {
+		fields[key] = value
+	}
+	fields["manifests"] = l.manifests
+	return json.Marshal(fields)
+}
+
+// referrersList reads the list that a tag has; an empty one if there is no such tag.
+func (r *Repository) referrersList(ctx context.Context, subject lock.SHA256) (*referrersList, error) {
+	tag := referrersTag(subject)
+	m, err := r.Manifest(ctx, tag)
+	switch {
+	case IsNotFound(err):
+		return &referrersList{}, nil
+	case err != nil:
+		return nil, err
+	case m.MediaType != indexType:
+		return nil, fault.New(fault.Integrity, "%s is of type %.100q, not a list of referrers", r.name.reference(tag), m.MediaType).
+			WithHint("another tool has taken the tag that the OCI distribution specification has for such lists: remove it")
+	}
+	l, err := parseReferrers(m.Data)
+	return l, r.failure(ctx, "reading "+r.name.reference(tag), err)
+}
+
+// PutReferrer writes a manifest that has a subject, and reports whether the registry
+// lists it by itself.
+func (r *Repository) PutReferrer(ctx context.Context, m Manifest) (listed bool, err error) {
+	doing := "writing " + r.name.reference(m.Digest.OCI())
+	err = r.client.retry(ctx, doing, nil, func() error {
+		header, err := r.putManifest(ctx, m.Digest.OCI(), m.MediaType, m.Data)
+		listed = header.Get("OCI-Subject") != ""
+		return err
+	})
+	return listed, r.failure(ctx, doing, err)
+}
+
+// AddReferrers adds to the list that a tag has in a registry that keeps none itself. Others may
+// write the list at the same time: it is read again until it has all.
+func (r *Repository) AddReferrers(ctx context.Context, subject lock.SHA256, all []Referrer) error {
+	tag := referrersTag(subject)
+	for range fallbackAttempts {
+		l, err := r.referrersList(ctx, subject)
+		if err != nil {
+			return err
+		}
+		added, err := l.add(all)
+		if err != nil || !added {
+			return r.failure(ctx, "adding to "+r.name.reference(tag), err)
+		}
+		data, err := l.encode()
+		if err != nil {
+			return err
+		}
+		if err := r.PutManifest(ctx, tag, indexType, data); err != nil {
+			return err
+		}
+	}
+	return fault.New(fault.Upstream, "%s does not keep what is written: something else writes it at the same time", r.name.reference(tag)).
+		WithHint("run it again when nothing else signs or copies there")
+}
