@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"runtime"
+	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -61,6 +64,38 @@ func verify(ctx context.Context, p *form.Place, a *form.Audit) error {
 		}
 	}
 	a.NoteNames(tag, im.Names, im.Others)
+	if p.Repository == nil && im.Lock != nil {
+		return auditDocker(ctx, p, im, a)
+	}
+	return nil
+}
+
+// auditDocker reports what manifest.json names that is not of the image, for what reads that
+// document would load something that was not verified.
+func auditDocker(ctx context.Context, p *form.Place, im *Image, a *form.Audit) error {
+	l, err := p.Layout(ctx)
+	if err != nil {
+		return err
+	}
+	images, err := l.DockerImages()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // no document is needed that says once more what index.json says
+	}
+	if err != nil {
+		return a.Unreadable(err)
+	}
+	for _, d := range images {
+		same := func(other oci.DockerImage) bool {
+			return d.Config == other.Config && slices.Equal(d.Layers, other.Layers)
+		}
+		switch name := oci.Clip(strings.Join(d.RepoTags, ", ")); {
+		case slices.ContainsFunc(im.images, same):
+		case len(im.Others) > 0:
+			a.Note(fmt.Sprintf("%s also names what is not part of it, and was not verified: %s", oci.DockerName, name))
+		default:
+			a.Fail(audit.Problem{Kind: audit.KindDamaged, Path: oci.DockerName, Detail: fmt.Sprintf("it names another image than %s does, which docker load would take: %s", oci.IndexName, name)})
+		}
+	}
 	return nil
 }
 

@@ -110,7 +110,7 @@ func (out *output) Commit(ctx context.Context, l *lock.Lock) (form.Written, erro
 func (out *output) Close() error { return nil }
 
 func next(path string, w form.Written, _ []agent.Platform, _ string) string {
-	return MountOnlyNote(w.MountOnly) + fmt.Sprintf("next: load it (podman load -i %s), or copy it to a registry (skopeo copy --all oci-archive:%s docker://REGISTRY/botkube-plugins:%s); the Helm values to mount it: botkube-mirror values %s --image REGISTRY/botkube-plugins:%s --values YOURS.yaml\n", path, path, w.Tag, path, w.Tag)
+	return MountOnlyNote(w.MountOnly) + fmt.Sprintf("next: load it (podman load -i %s, docker load -i %s), or copy it to a registry (skopeo copy --all oci-archive:%s docker://REGISTRY/botkube-plugins:%s); the Helm values to mount it: botkube-mirror values %s --image REGISTRY/botkube-plugins:%s --values YOURS.yaml\n", path, path, path, w.Tag, path, w.Tag)
 }
 
 // MountOnlyNote says for which platforms an image has no program.

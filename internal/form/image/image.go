@@ -19,6 +19,8 @@ import (
 	"strings"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
@@ -90,6 +92,9 @@ type archive struct {
 	to io.Writer
 	// last is the manifest that came last.
 	last lock.Blob
+	// docker is the image of the platform that manifest.json names.
+	docker   oci.DockerImage
+	platform agent.Platform
 }
 
 func (a *archive) Blob(ctx context.Context, b lock.Blob, open func() (blob.File, error)) error {
@@ -100,10 +105,38 @@ func (a *archive) Blob(ctx context.Context, b lock.Blob, open func() (blob.File,
 func (a *archive) Manifest(ctx context.Context, m Manifest) error {
 	a.last = m.Blob
 	a.Document(m.Data)
+	if err := a.choose(m); err != nil {
+		return err
+	}
 	return a.Flush(ctx, a.to)
 }
 
-// WriteFile writes an image to a file, as an OCI archive. The file has its name
+// choose notes the image that manifest.json names. It can name one only: crane and skopeo refuse a file
+// with several, and of several with one tag, docker load keeps the last. The file is the same on every
+// machine, so it is linux/amd64, or else the first of Linux, or else the first.
+func (a *archive) choose(m Manifest) error {
+	if m.Platform == nil || a.docker.Config != "" && rank(*m.Platform) <= rank(a.platform) {
+		return nil
+	}
+	var manifest v1.Manifest
+	if err := oci.Decode(m.Data, &manifest); err != nil {
+		return err
+	}
+	a.docker, a.platform = oci.DockerImageOf(manifest), *m.Platform
+	return nil
+}
+
+func rank(p agent.Platform) int {
+	switch {
+	case p == agent.Platform{OS: "linux", Arch: "amd64"}:
+		return 2
+	case p.OS == "linux":
+		return 1
+	}
+	return 0
+}
+
+// WriteFile writes an image to a file, as an OCI archive that is one of docker save, too. The file has its name
 // when it is whole and on disk; its directory is created if need be. A run that
 // finds another one at it waits. One that has the same bytes already is left alone.
 func WriteFile(ctx context.Context, name string, l *lock.Lock, src pluginsdir.Source, o form.WriteOptions) (w form.Written, err error) {
@@ -112,12 +145,14 @@ func WriteFile(ctx context.Context, name string, l *lock.Lock, src pluginsdir.So
 		if w, err = Build(ctx, l, src, o, a); err != nil {
 			return err
 		}
-		index, err := oci.IndexJSON(a.last, map[string]string{oci.RefNameAnnotation: w.Tag, oci.ImageNameAnnotation: imageName + ":" + w.Tag})
+		name := imageName + ":" + w.Tag
+		index, err := oci.IndexJSON(a.last, map[string]string{oci.RefNameAnnotation: w.Tag, oci.ImageNameAnnotation: name})
 		if err != nil {
 			return err
 		}
 		a.Index(index)
-		return cmp.Or(a.Close(), a.Flush(ctx, to))
+		a.docker.RepoTags = []string{name}
+		return cmp.Or(a.Docker(a.docker), a.Close(), a.Flush(ctx, to))
 	})
 	if err != nil {
 		return form.Written{}, fmt.Errorf("writing %s: %w", name, oci.ExplainWriting(err, "write to another disk"))

@@ -43,6 +43,8 @@ type Image struct {
 	Lock *lock.Lock
 	// MountOnly are the platforms whose image has no program to seed a volume.
 	MountOnly []agent.Platform
+	// images are those of its platforms.
+	images []oci.DockerImage
 }
 
 // inLayout chooses an image in a layout, and reads it. Of several images it takes the one
@@ -240,6 +242,7 @@ func (r *reading) describe(ctx context.Context, said *agent.Platform, manifest [
 	if !m.Config.MediaType.IsConfig() {
 		return nil, notImage("it has no configuration of an image")
 	}
+	r.image.images = append(r.image.images, oci.DockerImageOf(*m))
 	var err error
 	if is.config, err = readConfig(ctx, m.Config, from); err != nil {
 		return nil, err

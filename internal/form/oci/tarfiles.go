@@ -296,7 +296,7 @@ func (s *scanner) otherKind(name string, kind byte) error {
 }
 
 func (s *scanner) keep(name string, e extent) error {
-	s.docker = s.docker || name == "manifest.json"
+	s.docker = s.docker || name == DockerName
 	t, name := s.layoutOf(name)
 	if t == nil {
 		return nil
@@ -319,7 +319,7 @@ func (s *scanner) layoutOf(name string) (t *tarFiles, in string) {
 	dir, base := path.Split(name)
 	if above, is := strings.CutSuffix(dir, BlobsDir+"/"); is && IsBlobName(base) {
 		dir, base = above, BlobsDir+"/"+base
-	} else if base != FileName && base != IndexName {
+	} else if base != FileName && base != IndexName && name != DockerName {
 		return nil, ""
 	}
 	switch {

@@ -80,7 +80,7 @@ import (
 //	volume DIR OPTION...    mounts an empty directory whose modes and owners bindfs makes up by its options
 //
 // and the conditions [thorough], which the thorough tier fulfils (see package tier),
-// [root], [ipv6], [registry], [skopeo], [bindfs] and [git].
+// [root], [ipv6], [registry], [skopeo], [podman], [bindfs] and [git].
 func Run(t *testing.T, testdata string) {
 	t.Helper()
 	upstream, err := filepath.Abs(filepath.Join(testdata, "upstream"))
@@ -163,6 +163,8 @@ func condition(cond string) (bool, error) {
 		return hasIPv6(), nil
 	case "registry":
 		return tier.Expected("docker-registry"), nil
+	case "podman":
+		return tier.Expected("podman"), nil
 	case "skopeo":
 		return tier.Expected("skopeo"), nil
 	case "bindfs":
