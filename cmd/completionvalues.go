@@ -271,8 +271,7 @@ func (a *asked) network() needs {
 	return needs{transfer: t, registry: &r}
 }
 
-// known returns the plugins of the lock or mirror that the command line names, or else those that
-// upstream had when it was asked last.
+// known returns the plugins of the lock or mirror that the command line names, or else those of [asked.upstream].
 func (a *asked) known() []mirror.KnownPlugin {
 	target := ""
 	if f := a.c.Flags().Lookup("lock"); f != nil {
@@ -291,18 +290,22 @@ func (a *asked) known() []mirror.KnownPlugin {
 	return plugins
 }
 
+// upstream returns the plugins that upstream had when it was asked last, or else Botkube's own, and the
+// Botkube versions that were asked for.
 func (a *asked) upstream() (plugins []mirror.KnownPlugin, releases []string) {
-	dir, err := a.storeDir()
-	if err != nil {
-		return nil, nil
-	}
-	var wanted []agent.Repository
-	if given, _ := a.c.Flags().GetStringArray("repository"); len(given) > 0 {
-		wanted, _ = parseRepositories(given)
-	} else if version, _ := a.c.Flags().GetString("version"); strings.HasPrefix(version, "v") {
+	version, _ := a.c.Flags().GetString("version")
+	given, _ := a.c.Flags().GetStringArray("repository")
+	wanted, _ := parseRepositories(given)
+	if len(given) == 0 && strings.HasPrefix(version, "v") {
 		wanted = agent.DefaultRepositories(version)
 	}
-	return mirror.KnownUpstream(dir, wanted)
+	if dir, err := a.storeDir(); err == nil {
+		plugins, releases = mirror.KnownUpstream(dir, wanted)
+	}
+	if len(plugins)+len(given) == 0 {
+		plugins = mirror.KnownOfficial(version)
+	}
+	return plugins, releases
 }
 
 func (a *asked) pluginNames() offer {

@@ -43,6 +43,14 @@ func (s *Session) Known(ctx context.Context, target string) ([]KnownPlugin, erro
 	return all, nil
 }
 
+// KnownOfficial returns Botkube's own plugins, of which no index tells more.
+func KnownOfficial(version string) (all []KnownPlugin) {
+	for key, kind := range agent.OfficialPlugins(version) {
+		all = append(all, KnownPlugin{PluginKey: key, Type: kind})
+	}
+	return all
+}
+
 // KnownUpstream returns the plugins of the indexes that runs with the store in a directory read last,
 // and the Botkube versions that they are of. It asks no server, and writes nothing. An index at the URL
 // of a wanted repository goes before others of its name; without wanted ones, all names count.

@@ -115,18 +115,27 @@ func officialCalls() map[PluginType]map[string][]pluginCall {
 
 // OfficialPlugin returns the key of Botkube's own plugin of a name, without a version.
 func OfficialPlugin(version, name string) (PluginKey, bool) {
-	for _, of := range officialCalls() {
-		if _, is := of[name]; !is {
-			continue
+	for key := range OfficialPlugins(version) {
+		if key.Name == name {
+			return key, true
 		}
-		repositories := DefaultRepositories(version)
-		at := 0
-		if !slices.Contains([]string{"kubernetes", "cm-watcher", "kubectl", "echo"}, name) {
-			at = len(repositories) - 1
-		}
-		return PluginKey{Repository: repositories[at].Name, Name: name}, true
 	}
 	return PluginKey{}, false
+}
+
+// OfficialPlugins returns Botkube's own plugins, by their keys without a version.
+func OfficialPlugins(version string) map[PluginKey]PluginType {
+	all, repositories := map[PluginKey]PluginType{}, DefaultRepositories(version)
+	for kind, of := range officialCalls() {
+		for name := range of {
+			at := 0
+			if !slices.Contains([]string{"kubernetes", "cm-watcher", "kubectl", "echo"}, name) {
+				at = len(repositories) - 1
+			}
+			all[PluginKey{Repository: repositories[at].Name, Name: name}] = kind
+		}
+	}
+	return all
 }
 
 const openAI = "https://api.openai.com"
