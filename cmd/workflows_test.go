@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"encoding/json"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -116,6 +117,81 @@ func TestDependabot(t *testing.T) {
 	for _, u := range config.Updates {
 		if u.Ecosystem == "gomod" && !slices.Equal(u.Directories, modules) {
 			t.Errorf("dependabot looks after\n%q, modules are\n%q", u.Directories, modules)
+		}
+	}
+}
+
+// TestGitLabScripts wants the scripts in GitLab's jobs to be those of the actions. -update writes them.
+func TestGitLabScripts(t *testing.T) {
+	const file = "../docs/ci/gitlab.yml"
+	got := read(t, file)
+	want := got
+	for mark, script := range map[string]string{"INSTALL": "../.github/actions/pull/install.sh", "RENEW": "../.github/actions/renew/renew.sh"} {
+		const indent = "      "
+		before, after, found := strings.Cut(want, "<<'"+mark+"'\n")
+		_, rest, end := strings.Cut("\n"+after, "\n"+indent+mark+"\n")
+		if !found || !end {
+			t.Fatalf("%s has no script between %s and %[2]s", file, mark)
+		}
+		var text strings.Builder
+		for line := range strings.Lines(read(t, script)) {
+			if line != "\n" {
+				text.WriteString(indent)
+			}
+			text.WriteString(line)
+		}
+		want = before + "<<'" + mark + "'\n" + text.String() + indent + mark + "\n" + rest
+	}
+	if *update {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if got != want {
+		t.Errorf("%s is out of date; run: go test -run='^TestGitLabScripts$' ./cmd -update", file)
+	}
+}
+
+// TestRenovate wants the regular expressions for Renovate to find versions and checksums in the examples.
+func TestRenovate(t *testing.T) {
+	var config struct {
+		CustomManagers []struct {
+			ManagerFilePatterns []string `json:"managerFilePatterns"`
+			MatchStrings        []string `json:"matchStrings"`
+			DepNameTemplate     string   `json:"depNameTemplate"`
+		} `json:"customManagers"`
+	}
+	if err := json.Unmarshal([]byte(read(t, "../docs/ci/renovate.json")), &config); err != nil {
+		t.Fatal(err)
+	}
+	gitlab := "variables:\n  MIRROR_RELEASE: v1.2.3\n  MIRROR_SHA256: " + strings.Repeat("0", 64) + "\n"
+	for _, tt := range []struct{ file, text, dependency, want string }{
+		{"botkube-mirror.yaml", read(t, "../docs/botkube-mirror.example.yaml"), "kubeshop/botkube", "v1.14.0"},
+		{"ci/botkube-mirror.staging.yml", "version: \"v1.13.0\" # raised by Renovate\n", "kubeshop/botkube", "v1.13.0"},
+		{"botkube-mirror.yaml", "pull:\n  version: v1.13.0\n", "kubeshop/botkube", ""},
+		{"values.yaml", "version: v1.13.0\n", "kubeshop/botkube", ""},
+		{".github/workflows/botkube-mirror.yml", read(t, "../docs/ci/github.yml"), "botkube-mirror/botkube-mirror", "v1.2.3 v1.2.3"},
+		{".gitlab-ci.yml", gitlab, "botkube-mirror/botkube-mirror", "v1.2.3"},
+	} {
+		var found []string
+		for _, m := range config.CustomManagers {
+			named := slices.ContainsFunc(m.ManagerFilePatterns, func(p string) bool { return regexp.MustCompile(strings.Trim(p, "/")).MatchString(tt.file) })
+			if !named || m.DepNameTemplate != tt.dependency {
+				continue
+			}
+			for _, p := range m.MatchStrings {
+				pattern := regexp.MustCompile(p)
+				for _, match := range pattern.FindAllStringSubmatch(tt.text, -1) {
+					found = append(found, match[pattern.SubexpIndex("currentValue")])
+					if i := pattern.SubexpIndex("currentDigest"); i > 0 && len(match[i]) != 64 {
+						t.Errorf("%s: the digest is %q", tt.file, match[i])
+					}
+				}
+			}
+		}
+		if got := strings.Join(found, " "); got != tt.want {
+			t.Errorf("%s: found %q of %s, want %q", tt.file, got, tt.dependency, tt.want)
 		}
 	}
 }

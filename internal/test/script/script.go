@@ -77,6 +77,13 @@ import (
 //	                        $MANAGER_CONFIG have the password; requests are recorded for $URL being $MANAGER or $BLOCKED
 //	habits [HABIT]...       gives the manager other habits (artifactorytest.Habits)
 //
+//	action CODE NAME [INPUT=VALUE]...
+//	                        runs the steps of .github/actions/NAME as GitHub does, which must exit with CODE; what it
+//	                        gives is in runner/summary and outputs/OUTPUT
+//	gitlab-job CODE JOB [NAME=VALUE]...
+//	                        runs a job of docs/ci/gitlab.yml as GitLab does, which must exit with CODE
+//	comments DIR            takes comments at $COMMENTS, as GitHub and GitLab do, and writes each request to DIR/N
+//
 //	volume DIR OPTION...    mounts an empty directory whose modes and owners bindfs makes up by its options
 //
 // and the conditions [thorough], which the thorough tier fulfils (see package tier),
@@ -149,6 +156,9 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"github":         startGitHub,
 	"manager":        startManager,
 	"habits":         takeHabits,
+	"action":         runAction,
+	"gitlab-job":     runGitLabJob,
+	"comments":       startComments,
 	"volume":         mountBindfs,
 }
 

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Pulls, and gives GitHub the result: outputs of the step, and the summary of the job.
+#
+#   MIRROR_LOCK     the lock, if there is one
+#   MIRROR_OUTPUTS  outputs, one a line, if the configuration file has none
+set -euo pipefail
+
+here=$(dirname "${BASH_SOURCE[0]}")
+result=$RUNNER_TEMP/botkube-mirror.json
+log=$RUNNER_TEMP/botkube-mirror.log
+summary=$RUNNER_TEMP/botkube-mirror.md
+
+command -v jq >/dev/null || {
+	printf 'botkube-mirror: jq is not installed on this runner\nhint: install jq, which makes the summary\n' >&2
+	exit 2
+}
+args=(pull --format json)
+[[ -z ${MIRROR_LOCK-} ]] || args+=(--lock "$MIRROR_LOCK")
+while IFS= read -r output; do
+	[[ -z $output ]] || args+=(--output "$output")
+done <<<"${MIRROR_OUTPUTS-}"
+
+code=0
+{ botkube-mirror "${args[@]}" 2>&1 >&3 3>&- | tee "$log" >&2; } 3>"$result" || code=$?
+
+if [[ $code -eq 0 ]]; then
+	jq -r -f "$here/summary.jq" "$result" >"$summary"
+	# The store holds what the outputs are made of, and nothing else goes into the cache.
+	botkube-mirror prune --quiet >/dev/null
+else
+	{
+		printf '### botkube-mirror pull failed with exit code %d\n\n' "$code"
+		# Four spaces make it code, whatever the text is.
+		grep -E '^(botkube-mirror|hint): ' "$log" | sed 's/^/    /' || true
+	} >"$summary"
+fi
+cat "$summary" >>"$GITHUB_STEP_SUMMARY"
+
+# Nothing in the result can end it: the mark cannot be known before.
+mark=end-$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+{
+	printf 'result=%s\nsummary=%s\n' "$result" "$summary"
+	printf 'json<<%s\n' "$mark"
+	cat "$result"
+	printf '\n%s\n' "$mark"
+} >>"$GITHUB_OUTPUT"
+exit "$code"

@@ -1,0 +1,34 @@
+# The summary of a pull, in Markdown, of what pull --format json prints. What comes from outside stands in
+# code spans, where it is no markup.
+
+def code: tostring | gsub("[`|\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]"; " ") | "`\(.)`";
+
+def count(noun): "\(length) \(noun)\(if length == 1 then "" else "s" end)";
+
+def size:
+  if . < 1024 then "\(.) B"
+  elif . < 1048576 then "\(. / 102.4 | round / 10) KiB"
+  else "\(. / 104857.6 | round / 10) MiB" end;
+
+def who: {index: "the index", publisher: "the publisher", lock: "the lock", flag: "--dependency", none: "nobody"}[.] // .;
+
+"### botkube-mirror pull: \(.plugins | count("plugin")), \(.artifacts | count("file")) for \(.platforms | join(", ") | code)",
+"",
+(if .botkubeVersion then "Botkube \(.botkubeVersion | code). " else "" end)
++ "\(.fetchedBytes | size) downloaded, \(.reusedBytes | size) reused. Checksums given: "
++ (.artifacts | group_by(.verifiedBy) | map("\(length) by \(.[0].verifiedBy | who)") | join(", ")) + ".",
+"",
+"| Output | State | Digest | Size |",
+"|---|---|---|---|",
+(.outputs // [] | .[]
+  | "| \(.path | code) | \(if .changed then "written" else "complete before; nothing was written" end) | \(if .digest then .digest | code else "–" end) | \(if .size then .size | size else "–" end) |"),
+"",
+(.artifacts | map(select(.verifiedBy == "none")) | if length == 0 then empty else
+  "#### Files that nobody vouches for", "", (.[] | "* \(.url | code)"), "" end),
+"<details><summary>Plugins</summary>",
+"",
+"| Plugin | Type | Version | Platforms |",
+"|---|---|---|---|",
+(.plugins[] | "| \("\(.repository)/\(.name)" | code) | \(.type | code) | \(.version | code) | \([.builds[].platform] | join(", ") | code) |"),
+"",
+"</details>"
