@@ -58,7 +58,7 @@ Only documents are read. To compare every file with the lock: verify TARGET`,
 }
 
 // upstreamFlags have no meaning for a mirror.
-var upstreamFlags = []string{"version", "repository", "header", "values", "dependency", "lock", "require-checksums", "exec-template", "no-exec-templates", "with-agent-image", "watcher-image", "with-chart"}
+var upstreamFlags = []string{"version", "repository", "header", "values", "dependency", "lock", "require-checksums", "exec-template", "no-exec-templates", "with-agent-image", "watcher-image", "whole-image", "with-chart"}
 
 // refuseUpstreamFlags refuses flags about upstream on the command line. Those in the environment may be
 // meant for other commands.

@@ -101,7 +101,7 @@ func writeImage(out *strings.Builder, what string, image *lock.Image) {
 	}
 	fmt.Fprintf(out, "%s %s for %s\n", what, image.Reference, agent.JoinPlatforms(all))
 	if image.Index == nil {
-		out.WriteString("  a part of upstream's image: where it is pushed, its index has another digest; --platform all takes the whole\n")
+		out.WriteString("  a part of upstream's image: where it is pushed, its index has another digest; --whole-image keeps upstream's\n")
 	}
 }
 

@@ -164,7 +164,7 @@ func writePushed(out *strings.Builder, p push.PartResult, dryRun bool) {
 		}
 	}
 	if p.OwnIndex {
-		out.WriteString("  the digest is not upstream's: the bundle has a part of that image; pull --platform all takes the whole\n")
+		out.WriteString("  the digest is not upstream's: the bundle has a part of that image; pull --whole-image keeps it\n")
 	}
 	writeReferrers(out, p, dryRun)
 	if p.Problem != "" {

@@ -87,6 +87,9 @@ func (o *outdating) addImages(tag string, add func(words ...string)) {
 	} else {
 		add("--with-agent-image=" + reference)
 	}
+	if im.Index != nil && im.Index.ForOthers() {
+		add("--whole-image")
+	}
 	switch watcher := o.pinned.WatcherImage; {
 	case !chart.HasWatcher(cmp.Or(tag, chart.ImageVersion(reference))):
 	case watcher == nil:

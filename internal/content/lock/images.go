@@ -94,6 +94,26 @@ var manifestTypes = []string{
 	"application/vnd.docker.distribution.manifest.v2+json",
 }
 
+// ForOthers reports whether the index names images for platforms that the mirror does not have.
+func (ix *ImageIndex) ForOthers() bool {
+	var document struct {
+		Manifests []struct {
+			Digest   string `json:"digest"`
+			Platform struct {
+				OS string `json:"os"`
+			} `json:"platform"`
+		} `json:"manifests"`
+	}
+	_ = json.Unmarshal(ix.Data, &document) // [Lock.Check] has read it
+	for _, d := range document.Manifests {
+		other := slices.ContainsFunc(ix.Others, func(m ImageManifest) bool { return m.SHA256.OCI() == d.Digest })
+		if other && d.Platform.OS != "" && d.Platform.OS != "unknown" {
+			return true
+		}
+	}
+	return false
+}
+
 // MaxImageIndex bounds, in bytes, an index of an image that a lock holds. MaxIndexed bounds the
 // manifests that it names. Those of images for ten platforms, with attestations, have ten kilobytes.
 const (

@@ -142,9 +142,9 @@ func (r *Resolver) image(ctx context.Context, role lock.ImageRole, ref registry.
 	}
 	image := &lock.Image{Reference: ref.String()}
 	if had != nil && len(had.Manifests) > 0 {
-		err = r.pinnedManifests(ctx, source, platforms, had, image)
+		err = r.pinnedManifests(ctx, source, platforms, had, sel.Members.WholeImage, image)
 	} else {
-		wanted := wantedImage{ref: ref, role: role, platforms: platforms, all: sel.AllPlatforms}
+		wanted := wantedImage{ref: ref, role: role, platforms: platforms, all: sel.AllPlatforms || sel.Members.WholeImage, whole: sel.Members.WholeImage}
 		err = r.imageManifests(ctx, source, wanted, image)
 	}
 	if err != nil {
@@ -171,8 +171,17 @@ type wantedImage struct {
 	ref       registry.Reference
 	role      lock.ImageRole
 	platforms []agent.Platform
-	// all says that platforms that the plugins do not have are wanted, too.
-	all bool
+	// all says that platforms that the plugins do not have are wanted, too, and whole that the index must
+	// keep its digest.
+	all, whole bool
+}
+
+// partly is the error of an image that is wanted whole, and why it cannot be.
+func (w wantedImage) partly(why string) error {
+	if !w.whole {
+		return nil
+	}
+	return fault.New(fault.Incomplete, "the image cannot be taken with the digest of %s: %s", w.ref, why).WithHint("leave out --whole-image")
 }
 
 // imageManifests reads an image index, or an image for one platform.
@@ -191,7 +200,7 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 				WithHint("name an image for all the platforms, or %s", without(want.role))
 		}
 		to.Manifests = []lock.ImageManifest{m}
-		return err
+		return cmp.Or(err, want.partly("it has no index, and push makes one"))
 	}
 	var index imageIndex
 	if err := json.Unmarshal(top.Data, &index); err != nil {
@@ -217,49 +226,59 @@ func (r *Resolver) imageManifests(ctx context.Context, repo *registry.Repository
 		m.Platform = p
 		to.Manifests = append(to.Manifests, m)
 	}
-	to.Index, err = r.wholeIndex(ctx, repo, top, index, to.Manifests, want.all)
+	var why string
+	to.Index, why, err = r.wholeIndex(ctx, repo, top, index, to.Manifests, want.all)
+	if err == nil && to.Index == nil {
+		err = want.partly(why)
+	}
 	return err
 }
 
 // wholeIndex returns an index, if all that it names is taken, so that it can be published as it is:
 // with its digest, values and signatures that name that stay valid. What it names beside manifests
 // is taken, too, if it runs nowhere, such as an attestation, or if all platforms are wanted. It is nil
-// for an index that would not be whole.
-func (r *Resolver) wholeIndex(ctx context.Context, repo *registry.Repository, top registry.Manifest, index imageIndex, manifests []lock.ImageManifest, all bool) (*lock.ImageIndex, error) {
+// for an index that would not be whole, with the reason.
+func (r *Resolver) wholeIndex(ctx context.Context, repo *registry.Repository, top registry.Manifest, index imageIndex, manifests []lock.ImageManifest, all bool) (whole *lock.ImageIndex, why string, err error) {
 	if len(top.Data) > lock.MaxImageIndex || len(index.Manifests) > lock.MaxIndexed {
-		return nil, nil
+		return nil, fmt.Sprintf("its index has %d bytes and names %d manifests; at most %d and %d are read", len(top.Data), len(index.Manifests), lock.MaxImageIndex, lock.MaxIndexed), nil
 	}
 	taken := map[lock.SHA256]bool{}
 	for _, m := range manifests {
 		taken[m.SHA256] = true
 	}
-	whole := &lock.ImageIndex{MediaType: top.MediaType, SHA256: top.Digest, Data: top.Data}
+	whole = &lock.ImageIndex{MediaType: top.MediaType, SHA256: top.Digest, Data: top.Data}
 	for _, d := range index.Manifests {
 		sum, err := registry.ParseDigest(d.Digest)
-		if err != nil || d.runs() && !taken[sum] && !all {
-			return nil, nil
+		if err != nil {
+			return nil, fmt.Sprintf("its index names %.80q", d.Digest), nil
+		}
+		if d.runs() && !taken[sum] && !all {
+			return nil, "it is for other platforms, too", nil
 		}
 		if taken[sum] {
 			continue
 		}
 		taken[sum] = true
 		found, err := repo.Manifest(ctx, sum.OCI())
-		if registry.IsNotFound(err) || err == nil && !lock.IsManifest(found.MediaType) {
-			return nil, nil // a registry may have lost it; an index within an index has no place in a bundle
+		if registry.IsNotFound(err) {
+			return nil, "the registry does not have " + sum.OCI() + ", which its index names", nil
 		}
 		if err != nil {
-			return nil, err
+			return nil, "", err
+		}
+		if !lock.IsManifest(found.MediaType) { // an index within an index has no place in a bundle
+			return nil, fmt.Sprintf("its index names %s of type %.100q", sum.OCI(), found.MediaType), nil
 		}
 		m, err := r.imageManifest(found)
-		if fault.KindOf(err) == fault.Integrity {
-			return nil, nil // of what no agent runs, nothing need be right
+		if fault.KindOf(err) == fault.Integrity { // of what no agent runs, nothing need be right
+			return nil, err.Error(), nil
 		}
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		whole.Others = append(whole.Others, m)
 	}
-	return whole, nil
+	return whole, "", nil
 }
 
 // runs reports whether a manifest is one of an image, not an attestation or the like.
@@ -294,7 +313,7 @@ func choose(manifests []descriptor, want agent.Platform, role lock.ImageRole) (d
 const maxOffered = 20
 
 // pinnedManifests takes from a lock what is for platforms. The index stays if that is all.
-func (r *Resolver) pinnedManifests(ctx context.Context, repo *registry.Repository, platforms []agent.Platform, pinned, to *lock.Image) error {
+func (r *Resolver) pinnedManifests(ctx context.Context, repo *registry.Repository, platforms []agent.Platform, pinned *lock.Image, whole bool, to *lock.Image) error {
 	for _, p := range platforms {
 		i := slices.IndexFunc(pinned.Manifests, func(m lock.ImageManifest) bool { return m.Platform == p })
 		if i < 0 {
@@ -305,6 +324,10 @@ func (r *Resolver) pinnedManifests(ctx context.Context, repo *registry.Repositor
 	}
 	if len(to.Manifests) == len(pinned.Manifests) {
 		to.Index = pinned.Index
+	}
+	if whole && to.Index == nil {
+		return fault.New(fault.Integrity, "the image is wanted whole, but the lock pins a part of it").
+			WithHint("leave out --whole-image, or write a new lock with the command lock and --whole-image")
 	}
 	for _, m := range to.All() {
 		if r.Store.Verify(ctx, m.SHA256) == nil {
@@ -374,6 +397,9 @@ func (sel *Selection) settleWatcher(values *configured.Agent) error {
 	given := sel.Members.WatcherImage
 	sel.Members.WatcherImage = ""
 	if sel.Members.AgentImage == "" {
+		if sel.Members.WholeImage {
+			return fault.New(fault.Usage, "--whole-image goes with the agent's image, which is not wanted").WithHint("add --with-agent-image")
+		}
 		if given == "" || given == noWatcher {
 			return nil
 		}

@@ -255,6 +255,15 @@ func TestWholeIndex(t *testing.T) {
 			if im.Index != nil {
 				t.Errorf("%s: %+v", name, im.Index)
 			}
+			sel.Members.WholeImage = true
+			err := r.images(t.Context(), sel, plan)
+			if name == "a platform is left out" {
+				if err != nil || plan.Lock.AgentImage.Index == nil {
+					t.Errorf("%s, wanted whole: %v", name, err)
+				}
+				continue
+			}
+			wantFault(t, err, fault.Incomplete, "cannot be taken with the digest of", "leave out --whole-image")
 			continue
 		}
 		if im.Index == nil || len(im.Index.Others) != tt.others || string(im.Index.Data) != h.files["v1"] || len(im.Manifests) != len(tt.platforms) {
