@@ -48,6 +48,13 @@ const (
 
 // progress begins to show progress. The caller must call close.
 func (g *global) progress() *progress {
+	p := g.events()
+	p.stop = every(time.Second, p.tick)
+	return p
+}
+
+// events is [global.progress] for a server: it waits for clients, and says nothing without an event.
+func (g *global) events() *progress {
 	p := &progress{
 		out: g.env.Stderr, quiet: g.quiet, verbose: g.verbose, traffic: &transfer.Traffic{}, lines: !g.quiet && !g.noProgress, tellIdle: everyLine,
 	}
@@ -61,7 +68,7 @@ func (g *global) progress() *progress {
 	case p.lines:
 		p.folds = newFolds(g.env)
 	}
-	p.stop = every(time.Second, p.tick)
+	p.stop = func() {}
 	return p
 }
 

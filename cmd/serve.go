@@ -108,7 +108,7 @@ func (g *global) serve(c *cobra.Command, o mirror.ServeOptions) error {
 	o.Started = func(s *serve.Serving) error {
 		return g.print(s, func() string { return servingSummary(s) })
 	}
-	p := g.progress()
+	p := g.events()
 	defer p.close()
 	return (&mirror.Session{Parallel: 1, Observe: p.observe}).Serve(c.Context(), o)
 }

@@ -114,6 +114,22 @@ func (g *global) storeDir() (string, error) {
 	return filepath.Join(cache, "botkube-mirror"), nil
 }
 
+// openExistingStore is [global.openStore] for a command that makes none. With look, the command changes
+// nothing in it.
+func (g *global) openExistingStore(look bool) (*store.Store, error) {
+	dir, err := g.storeDir()
+	if err != nil {
+		return nil, err
+	}
+	if look {
+		return store.Look(dir, g.sharedStore)
+	}
+	if err := store.Exists(dir); err != nil {
+		return nil, err
+	}
+	return g.openStore()
+}
+
 func (g *global) openStore() (*store.Store, error) {
 	dir, err := g.storeDir()
 	if err != nil {

@@ -59,6 +59,21 @@ func TryFile(root *os.Root, name string) (*Lock, error) {
 	}
 }
 
+// IsHeld reports whether another process or goroutine holds the lock of [TryFile]. It leaves the file
+// as it is, or absent.
+func IsHeld(root *os.Root, name string) bool {
+	if _, err := disk.StatRegular(root, name); err != nil {
+		return false
+	}
+	f, err := root.OpenFile(name, os.O_RDONLY|disk.NoWait, 0)
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	defer f.Close()
+	locked, err := tryLock(f)
+	return err == nil && !locked
+}
+
 func current(f *os.File, root *os.Root, name string) bool {
 	held, err := f.Stat()
 	if err != nil {

@@ -64,8 +64,9 @@ type Form struct {
 	NotServed func(p *Place) error
 	// NotContent says why nothing else can be made of a mirror of the form.
 	NotContent func(p *Place) error
-	// Prune removes files that the lock no longer names. It is nil if there are none.
-	Prune func(ctx context.Context, p *Place) (entry.Pruned, error)
+	// Prune removes files that the lock no longer names. A dry one only says which, and changes and
+	// locks nothing. It is nil if there are none.
+	Prune func(ctx context.Context, p *Place, dry bool) (entry.Pruned, error)
 }
 
 // Content is where the bytes of a mirror come from.

@@ -140,8 +140,8 @@ func (all Forms) Content(ctx context.Context, p *Place) (*Mirror, *Content, erro
 	return m, c, nil
 }
 
-// Prune removes what the lock of a mirror no longer names.
-func (all Forms) Prune(ctx context.Context, p *Place) (pruned entry.Pruned, err error) {
+// Prune removes what the lock of a mirror no longer names, or if it is dry, says what that is.
+func (all Forms) Prune(ctx context.Context, p *Place, dry bool) (pruned entry.Pruned, err error) {
 	defer p.Close() // nothing was written to it
 	err = all.try(p, func(f *Form) (err error) {
 		if f.Prune == nil {
@@ -151,7 +151,7 @@ func (all Forms) Prune(ctx context.Context, p *Place) (pruned entry.Pruned, err 
 			return fault.New(fault.Usage, "%s is neither a directory that an agent starts from nor a site, and only those can be pruned", p).
 				WithHint("a bundle or an image that is written again holds what its lock names, and nothing else")
 		}
-		pruned, err = f.Prune(ctx, p)
+		pruned, err = f.Prune(ctx, p, dry)
 		return err
 	})
 	return pruned, err

@@ -14,24 +14,27 @@ import (
 
 // Pruned is what was removed. It is printed as JSON for machines.
 type Pruned struct {
+	// DryRun says that nothing was removed: the rest is what would be.
+	DryRun bool `json:"dryRun"`
 	// Removed are paths in a directory, or digests of blobs in the store.
 	Removed []string `json:"removed"`
-	// Bytes is their size.
+	// Bytes is their size, in the store with that of what killed runs left.
 	Bytes int64 `json:"bytes"`
 }
 
 // Prune removes files that the lock of a mirror no longer names. In a site, these are the files that no
-// version's lock names.
-func (s *Session) Prune(ctx context.Context, target string) (Pruned, error) {
+// version's lock names. A dry one changes and locks nothing.
+func (s *Session) Prune(ctx context.Context, target string, dry bool) (Pruned, error) {
 	p, err := s.locate(ctx, target)
 	if err != nil {
 		return Pruned{}, err
 	}
-	pruned, err := forms.All.Prune(ctx, p)
-	return Pruned{Removed: append([]string{}, pruned.Paths...), Bytes: pruned.Bytes}, err
+	pruned, err := forms.All.Prune(ctx, p, dry)
+	return Pruned{DryRun: dry, Removed: append([]string{}, pruned.Paths...), Bytes: pruned.Bytes}, err
 }
 
-// SweepStore removes blobs that no output on this machine is made of, and what killed runs left.
+// SweepStore removes blobs that no output on this machine is made of, and what killed runs left. Of a
+// store that is only looked at, it says what that is.
 func SweepStore(ctx context.Context, s *store.Store) (Pruned, error) {
 	needed := map[lock.SHA256]bool{}
 	var unread []error
@@ -54,7 +57,7 @@ func SweepStore(ctx context.Context, s *store.Store) (Pruned, error) {
 		return Pruned{}, err
 	}
 	removed, bytes, err := s.Sweep(ctx, func(d lock.SHA256) bool { return needed[d] })
-	pruned := Pruned{Removed: []string{}, Bytes: bytes}
+	pruned := Pruned{DryRun: s.OnlyLooks(), Removed: []string{}, Bytes: bytes}
 	for _, d := range removed {
 		pruned.Removed = append(pruned.Removed, d.OCI())
 	}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/json"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -35,12 +34,11 @@ type Indexes struct {
 // waits for nobody: a shell may ask at any time. Without a store, or if others may write to it, there
 // are none. Close gives up the directory.
 func RememberedIndexes(dir string) (*Indexes, error) {
-	abs, err := filepath.Abs(dir)
+	s, err := at(dir)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dir: abs, trusted: true}
-	if s.root, err = disk.OpenRoot(abs); err != nil {
+	if s.root, err = disk.OpenRoot(s.dir); err != nil {
 		return nil, err
 	}
 	// As for a shared store, so that it tries nothing out.

@@ -57,7 +57,48 @@ func Open(dir string) (*Store, error) { return open(dir, false) }
 // remembers counts, and every blob is hashed before each use.
 func OpenShared(dir string) (*Store, error) { return open(dir, true) }
 
-func open(dir string, shared bool) (*Store, error) {
+// Look opens the store in a directory for [Store.Roots] and [Store.Sweep] alone, which then change
+// nothing. If there is no store, it is an error, as it is of [Exists].
+func Look(dir string, shared bool) (*Store, error) {
+	if err := Exists(dir); err != nil {
+		return nil, err
+	}
+	s, err := at(dir)
+	if err != nil {
+		return nil, err
+	}
+	if s.root, err = disk.OpenRoot(s.dir); err == nil {
+		err = s.refuseForeign()
+	}
+	if err == nil {
+		err = s.checkAccess(shared)
+	}
+	if err != nil {
+		return nil, openError(dir, errors.Join(err, s.closeRoot()))
+	}
+	return s, nil
+}
+
+// OnlyLooks reports whether a store was opened by [Look].
+func (s *Store) OnlyLooks() bool { return s.run == nil }
+
+// Exists returns an error if there is no store in a directory. It changes nothing.
+func Exists(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return openError(dir, err)
+	}
+	for _, e := range entries {
+		if !disk.IsVolumeMetadata(e.Name()) {
+			return nil // or something else, which opening it says
+		}
+	}
+	return fault.New(fault.Usage, "there is no store in %s", dir).
+		WithHint("name the directory that pull was given with --store; without it, each user has a store of their own")
+}
+
+// at returns a store in a directory, which is yet to be opened.
+func at(dir string) (*Store, error) {
 	if dir == "" {
 		return nil, fault.New(fault.Usage, "opening the store: no directory is named").WithHint("name one with --store")
 	}
@@ -65,7 +106,14 @@ func open(dir string, shared bool) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store %s: %w", dir, err)
 	}
-	s := &Store{dir: abs, trusted: true}
+	return &Store{dir: abs, trusted: true}, nil
+}
+
+func open(dir string, shared bool) (*Store, error) {
+	s, err := at(dir)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.prepare(shared); err != nil {
 		return nil, openError(dir, errors.Join(err, s.closeRoot()))
 	}
@@ -235,8 +283,14 @@ func (s *Store) refuseForeign() error {
 		WithHint(other + "; if this one was a store, remove it")
 }
 
-// entries lists a directory of the store, by name.
-func (s *Store) entries(dir string) ([]fs.DirEntry, error) { return disk.ReadDir(s.root, dir) }
+// entries lists a directory of the store, by name. Where none is made, one that is absent is empty.
+func (s *Store) entries(dir string) ([]fs.DirEntry, error) {
+	entries, err := disk.ReadDir(s.root, dir)
+	if s.OnlyLooks() && errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return entries, err
+}
 
 // sweepLock is held by who sweeps, and by who joins those who use the store,
 // so that a sweep knows them all.

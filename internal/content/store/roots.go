@@ -36,7 +36,7 @@ func (s *Store) rootFile(path string) string {
 }
 
 // Roots calls visit for each output with its lock, and forgets those for
-// which it returns false. What cannot be read is an error, for a sweep that
+// which it returns false, unless the store is only looked at. What cannot be read is an error, for a sweep that
 // does not know an output would take its blobs.
 func (s *Store) Roots(visit func(path string, lock []byte) (keep bool)) error {
 	entries, err := s.entries(rootsDir)
@@ -55,7 +55,7 @@ func (s *Store) Roots(visit func(path string, lock []byte) (keep bool)) error {
 			damaged = append(damaged, s.at(file))
 			continue
 		}
-		if visit(r.Path, r.Lock) {
+		if visit(r.Path, r.Lock) || s.OnlyLooks() {
 			continue
 		}
 		if err := s.root.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -47,7 +47,8 @@ type Store struct {
 	// trusted says that nobody else may write to the store. Else, records do not
 	// count, and every blob is hashed before each use.
 	trusted bool
-	// run is this process's entry in the list of those who use the store.
+	// run is this process's entry in the list of those who use the store. It is nil if the store is
+	// only looked at: see [Look].
 	run *filelock.Lock
 	// runName is what its name has that others have not.
 	runName string
@@ -66,6 +67,9 @@ func (s *Store) Dir() string { return s.dir }
 // Close tells other processes that this one is done with the store. Without
 // it, the end of the process does.
 func (s *Store) Close() error {
+	if s.OnlyLooks() {
+		return s.root.Close()
+	}
 	// Some may have been killed since this one began.
 	s.removeStale()
 	return errors.Join(s.run.Unlock(), s.root.Close())

@@ -17,19 +17,22 @@ import (
 // at, and the records of blobs that are gone. Where other processes use the
 // store, what was stored or used since the first of them opened it stays.
 // It returns the removed digests in order, and how many bytes they and the
-// downloads had. Blobs that this process needs are for keep to name.
+// downloads had. Blobs that this process needs are for keep to name. If the
+// store is only looked at, Sweep returns the same, and removes and locks nothing.
 func (s *Store) Sweep(ctx context.Context, keep func(lock.SHA256) bool) (removed []lock.SHA256, bytes int64, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("sweeping the store %s: %w", s.dir, explain(err))
 		}
 	}()
-	l, err := s.claim(ctx, ingestDir+"/"+sweepLock, nil)
-	if err != nil {
-		return nil, 0, err
+	if !s.OnlyLooks() {
+		l, err := s.claim(ctx, ingestDir+"/"+sweepLock, nil)
+		if err != nil {
+			return nil, 0, err
+		}
+		defer func() { err = errors.Join(err, l.Unlock()) }()
+		s.removeStale()
 	}
-	defer func() { err = errors.Join(err, l.Unlock()) }()
-	s.removeStale()
 	cutoff, err := s.othersSince()
 	if err != nil {
 		return nil, 0, err
@@ -39,6 +42,9 @@ func (s *Store) Sweep(ctx context.Context, keep func(lock.SHA256) bool) (removed
 	}
 	n, err := s.sweepIngests(ctx)
 	bytes += n
+	if s.OnlyLooks() {
+		return removed, bytes, err
+	}
 	for _, dir := range []string{urlsDir, derivedDir, indexesDir} {
 		if err == nil {
 			err = s.sweepRecords(ctx, dir)
@@ -56,7 +62,7 @@ func (s *Store) othersSince() (time.Time, error) {
 	}
 	for _, e := range entries {
 		// removeStale has left only those whose process lives.
-		if !strings.HasPrefix(e.Name(), runPrefix) || e.Name() == runPrefix+s.runName+lockSuffix {
+		if !strings.HasPrefix(e.Name(), runPrefix) || e.Name() == runPrefix+s.runName+lockSuffix || s.OnlyLooks() && !s.isHeld(e.Name()) {
 			continue
 		}
 		if fi, err := e.Info(); err == nil && fi.ModTime().Before(cutoff) {
@@ -84,8 +90,10 @@ func (s *Store) sweepBlobs(ctx context.Context, keep func(lock.SHA256) bool, cut
 			continue
 		}
 		s.Forget(d)
-		if err := s.root.Remove(s.path(d)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return removed, bytes, err
+		if !s.OnlyLooks() {
+			if err := s.root.Remove(s.path(d)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return removed, bytes, err
+			}
 		}
 		removed = append(removed, d)
 		bytes += fi.Size()
@@ -108,8 +116,15 @@ func (s *Store) sweepIngests(ctx context.Context) (bytes int64, err error) {
 		if !isHashed(name) || strings.HasSuffix(e.Name(), lockSuffix) {
 			continue
 		}
+		path := ingestDir + "/" + e.Name()
+		if s.OnlyLooks() {
+			// Of a download without a byte, removeStale removes what else there is.
+			if fi, err := s.root.Lstat(path); err == nil && s.hasBytes(name) && !s.isHeld(name+lockSuffix) {
+				bytes += fi.Size()
+			}
+			continue
+		}
 		err := s.unlessHeld(name+lockSuffix, func() error {
-			path := ingestDir + "/" + e.Name()
 			fi, err := s.root.Lstat(path)
 			if err != nil {
 				return err
@@ -183,6 +198,15 @@ func (s *Store) unlessHeld(name string, do func() error) error {
 	return errors.Join(do(), l.Unlock())
 }
 
+// isHeld reports whether another run holds a lock of the store. It creates and removes nothing.
+func (s *Store) isHeld(name string) bool { return filelock.IsHeld(s.root, ingestDir+"/"+name) }
+
+// hasBytes reports whether there is a partial file with a byte.
+func (s *Store) hasBytes(name string) bool {
+	fi, err := s.root.Lstat(ingestDir + "/" + name + partSuffix)
+	return err == nil && fi.Mode().IsRegular() && fi.Size() > 0
+}
+
 // isHashed reports whether a name is one that [hashed] gives.
 func isHashed(name string) bool {
 	_, err := lock.ParseSHA256(name)
@@ -191,10 +215,10 @@ func isHashed(name string) bool {
 
 // removeNotes removes the notes on a partial file without a byte.
 func (s *Store) removeNotes(name string) error {
-	base := ingestDir + "/" + name
-	if fi, err := s.root.Lstat(base + partSuffix); err == nil && fi.Mode().IsRegular() && fi.Size() > 0 {
+	if s.hasBytes(name) {
 		return nil
 	}
+	base := ingestDir + "/" + name
 	var errs []error
 	for _, suffix := range []string{partSuffix, metaSuffix, sumsSuffix} {
 		errs = append(errs, s.root.RemoveAll(base+suffix))

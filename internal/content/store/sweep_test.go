@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/store"
+	"github.com/botkube-mirror/botkube-mirror/internal/fault"
 )
 
 func none(lock.SHA256) bool { return false }
@@ -123,4 +126,81 @@ func mustList(t *testing.T, dir string) (names []string) {
 		names = append(names, e.Name())
 	}
 	return names
+}
+
+// TestLookBeforeSweep compares what a sweep would remove with what it removes then.
+func TestLookBeforeSweep(t *testing.T) {
+	s := open(t, t.TempDir())
+	dir := s.Dir()
+	kept, err := s.Put([]byte("kept"))
+	check(t, err)
+	_, err = s.Put([]byte("gone"))
+	check(t, err)
+	check(t, s.SetRoot("/gone", []byte("{}")))
+	orphan, empty := ingest(t, s, "orphan"), ingest(t, s, "empty")
+	add(t, orphan, "12345")
+	check(t, orphan.SetOrigin(store.Origin{ETag: "x"}))
+	check(t, orphan.Close())
+	check(t, empty.SetOrigin(store.Origin{ETag: "x"}))
+	check(t, empty.Close())
+	_, err = s.TempDir()
+	check(t, err)
+	busy := ingest(t, s, "busy")
+	add(t, busy, "123")
+	keep := func(d lock.SHA256) bool { return d == kept }
+	type swept struct {
+		removed []lock.SHA256
+		bytes   int64
+	}
+	look := func() (is swept) {
+		before := tree(t, dir)
+		looking, err := store.Look(dir, false)
+		check(t, err)
+		check(t, looking.Roots(func(string, []byte) bool { return false }))
+		is.removed, is.bytes, err = looking.Sweep(t.Context(), keep)
+		check(t, err)
+		check(t, looking.Close())
+		if after := tree(t, dir); after != before {
+			t.Errorf("to look made of\n%s\nthis:\n%s", before, after)
+		}
+		return is
+	}
+	if beside := look(); len(beside.removed) != 0 || beside.bytes == 0 {
+		t.Errorf("beside another process, it would remove %v, %d bytes", beside.removed, beside.bytes)
+	}
+	check(t, busy.Close())
+	check(t, s.Close())
+	would := look()
+	s = open(t, dir)
+	removed, bytes, err := s.Sweep(t.Context(), keep)
+	check(t, err)
+	if !slices.Equal(removed, would.removed) || bytes != would.bytes || len(removed) != 1 {
+		t.Errorf("removed %v, %d bytes, and would have removed %v, %d bytes", removed, bytes, would.removed, would.bytes)
+	}
+}
+
+func tree(t *testing.T, dir string) string {
+	t.Helper()
+	var out strings.Builder
+	check(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		fi, err := d.Info()
+		fmt.Fprintln(&out, path, fi.Mode(), fi.ModTime().UnixNano())
+		return err
+	}))
+	return out.String()
+}
+
+func TestNoStore(t *testing.T) {
+	dir := t.TempDir()
+	for _, path := range []string{dir, filepath.Join(dir, "absent")} {
+		if _, err := store.Look(path, false); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "there is no store in "+path) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("it left %v, %v", entries, err)
+	}
 }

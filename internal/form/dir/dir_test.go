@@ -171,7 +171,7 @@ func TestIncompleteRun(t *testing.T) {
 	}
 
 	f.write(t, dir)
-	if _, err := prune(context.Background(), &form.Place{Path: dir}); err != nil {
+	if _, err := prune(context.Background(), &form.Place{Path: dir}, false); err != nil {
 		t.Fatal(err)
 	}
 	fresh := filepath.Join(t.TempDir(), "plugins")
@@ -189,7 +189,7 @@ func TestBackAfterIncompleteRun(t *testing.T) {
 	old.write(t, dir)
 	newFixture(t, "v2").write(t, dir, "r/executor_v2_x_deps/jq")
 	old.write(t, dir)
-	if pruned, err := prune(context.Background(), &form.Place{Path: dir}); err != nil || !slices.Equal(pruned.Paths, []string{"r/executor_v2_x"}) {
+	if pruned, err := prune(context.Background(), &form.Place{Path: dir}, false); err != nil || !slices.Equal(pruned.Paths, []string{"r/executor_v2_x"}) {
 		t.Errorf("pruned %v, %v", pruned.Paths, err)
 	}
 	if old.write(t, dir) {
@@ -211,14 +211,14 @@ func TestPruneUnfinished(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "r.yaml"), index, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := prune(context.Background(), &form.Place{Path: dir}); fault.KindOf(err) != fault.Incomplete {
+	if _, err := prune(context.Background(), &form.Place{Path: dir}, false); fault.KindOf(err) != fault.Incomplete {
 		t.Errorf("%v, want a refusal", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "r/executor_v1_x")); err != nil {
 		t.Error(err)
 	}
 	f.write(t, dir)
-	if _, err := prune(context.Background(), &form.Place{Path: dir}); err != nil {
+	if _, err := prune(context.Background(), &form.Place{Path: dir}, false); err != nil {
 		t.Error(err)
 	}
 }
@@ -230,7 +230,7 @@ func TestPruneSparesOtherOutputs(t *testing.T) {
 	f := newFixture(t, "v1")
 	f.write(t, dir)
 	f.write(t, filepath.Join(dir, "linux-amd64"))
-	if pruned, err := prune(context.Background(), &form.Place{Path: dir}); err != nil || len(pruned.Paths) > 0 {
+	if pruned, err := prune(context.Background(), &form.Place{Path: dir}, false); err != nil || len(pruned.Paths) > 0 {
 		t.Errorf("pruned %v, %v", pruned.Paths, err)
 	}
 	if f.write(t, filepath.Join(dir, "linux-amd64")) {
@@ -271,7 +271,7 @@ func TestPruneSparesWhatIsNotOurs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	pruned, err := prune(context.Background(), &form.Place{Path: dir})
+	pruned, err := prune(context.Background(), &form.Place{Path: dir}, false)
 	if want := []string{"r/executor_v1_x", "r/executor_v1_x_deps/jq"}; err != nil || !slices.Equal(pruned.Paths, want) {
 		t.Errorf("pruned %v, %v, want %v", pruned.Paths, err, want)
 	}

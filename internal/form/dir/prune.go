@@ -19,23 +19,31 @@ import (
 
 // prune removes from a directory what was written for an earlier lock and is
 // not named by the one that is there. Files that pull did not write stay.
-func prune(ctx context.Context, p *form.Place) (entry.Pruned, error) {
+func prune(ctx context.Context, p *form.Place, dry bool) (entry.Pruned, error) {
 	// Before a directory is locked, and for that changed, it must be one of ours.
 	if _, err := readDocuments(p.Path); err != nil {
 		return entry.Pruned{}, err
 	}
-	t, err := atomicdir.Open(ctx, p.Path, atomicdir.Options{Reader: pluginsdir.Reader, Waiting: p.Waiting})
+	open := func() (*atomicdir.Tree, error) {
+		return atomicdir.Open(ctx, p.Path, atomicdir.Options{Reader: pluginsdir.Reader, Waiting: p.Waiting})
+	}
+	if dry {
+		open = func() (*atomicdir.Tree, error) { return atomicdir.OpenExisting(p.Path) }
+	}
+	t, err := open()
 	if err != nil {
 		return entry.Pruned{}, err
 	}
-	pr := pruner{top: &directory{Tree: t}}
+	pr := pruner{top: &directory{Tree: t}, dry: dry}
 	defer pr.top.Close()
 	err = pr.all(ctx)
 	return pr.pruned, err
 }
 
 type pruner struct {
-	top    *directory
+	top *directory
+	// dry says that nothing is changed.
+	dry    bool
 	pruned entry.Pruned
 }
 
@@ -85,7 +93,12 @@ func (pr *pruner) sub(ctx context.Context, sub string, dropped bool) error {
 	if err != nil {
 		return err
 	}
-	if t, err = pr.top.OpenSub(ctx, sub); err != nil {
+	if pr.dry {
+		t, err = pr.top.Sub(sub)
+	} else {
+		t, err = pr.top.OpenSub(ctx, sub)
+	}
+	if err != nil {
 		return err
 	}
 	d := &directory{Tree: t}
@@ -93,7 +106,7 @@ func (pr *pruner) sub(ctx context.Context, sub string, dropped bool) error {
 	if l, err = lockOf(t); err != nil {
 		return err
 	}
-	if err := pr.files(d, sub, l, dropped); err != nil || !dropped {
+	if err := pr.files(d, sub, l, dropped); err != nil || !dropped || pr.dry {
 		return err
 	}
 	for _, p := range []string{sumsPath, supersededPath, lockPath} {
@@ -117,7 +130,11 @@ func (pr *pruner) files(d *directory, sub string, l *lock.Lock, whole bool) erro
 		return err
 	}
 	gone := slices.DeleteFunc(entry.Superseded(known, current), func(p string) bool { return strings.HasSuffix(p, "/") })
-	pruned, err := entry.Prune(d.Tree, gone)
+	remove := entry.Prune
+	if pr.dry {
+		remove = entry.Prunable
+	}
+	pruned, err := remove(d.Tree, gone)
 	for _, p := range pruned.Paths {
 		pr.pruned.Paths = append(pr.pruned.Paths, path.Join(sub, p))
 	}
@@ -125,6 +142,9 @@ func (pr *pruner) files(d *directory, sub string, l *lock.Lock, whole bool) erro
 	if err != nil {
 		return fault.New(fault.KindOf(err), "pruning %s: %w", d.Path, err).
 			WithHint("if a link or a file is where a directory was, move it away, and prune again")
+	}
+	if pr.dry {
+		return nil
 	}
 	// The list goes last: if the run ends before, the next one still knows which files are left.
 	if err := d.writeSuperseded(nil); err != nil {

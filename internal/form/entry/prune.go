@@ -30,10 +30,20 @@ type Pruned struct {
 	Bytes int64
 }
 
+// Prunable says what [Prune] would remove.
+func Prunable(t *atomicdir.Tree, paths []string) (Pruned, error) { return prune(t, paths, true) }
+
 // Prune removes files, and the directories that this leaves empty, or that an earlier
 // run left so which was killed. It makes that durable. Of a directory at a path nothing
 // is removed, and no link above a path is followed.
 func Prune(t *atomicdir.Tree, paths []string) (pruned Pruned, err error) {
+	if pruned, err = prune(t, paths, false); err != nil {
+		return pruned, err
+	}
+	return pruned, t.SyncPruned(paths)
+}
+
+func prune(t *atomicdir.Tree, paths []string, dry bool) (pruned Pruned, err error) {
 	for _, p := range paths {
 		if err := disk.CheckParents(t.Root, p); err != nil {
 			return pruned, err
@@ -42,7 +52,7 @@ func Prune(t *atomicdir.Tree, paths []string) (pruned Pruned, err error) {
 		if err == nil && fi.IsDir() {
 			continue
 		}
-		if err == nil {
+		if err == nil && !dry {
 			err = t.Root.Remove(p)
 		}
 		switch {
@@ -52,9 +62,12 @@ func Prune(t *atomicdir.Tree, paths []string) (pruned Pruned, err error) {
 		case !errors.Is(err, fs.ErrNotExist):
 			return pruned, err
 		}
+		if dry {
+			continue
+		}
 		if err := t.RemoveEmptyAbove(p); err != nil {
 			return pruned, err
 		}
 	}
-	return pruned, t.SyncPruned(paths)
+	return pruned, nil
 }

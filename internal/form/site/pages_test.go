@@ -48,7 +48,7 @@ func TestPagesInSite(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(two, "v1.14.0")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := prune(t.Context(), place(two)); err != nil {
+	if _, err := prune(t.Context(), place(two), false); err != nil {
 		t.Fatal(err)
 	}
 	sameTree(t, "after prune", readTree(t, two), alone)
@@ -115,7 +115,7 @@ func TestPagesNoted(t *testing.T) {
 	if err := os.Remove(at(page.Name)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := prune(context.Background(), place(root)); err != nil {
+	if _, err := prune(context.Background(), place(root), false); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Lstat(at(page.Name)); err == nil {

@@ -22,10 +22,10 @@ import (
 
 // prune removes the upstream files that no version's lock names, such as those
 // of a version whose directory was removed, and indexes of repositories that
-// a version no longer has. The page for people then lists the versions that are left. It refuses to while a version is unfinished. Files
-// that pull did not write stay: a file is one of ours if its content is
-// what its directory says.
-func prune(ctx context.Context, p *form.Place) (entry.Pruned, error) {
+// a version no longer has. The page for people then lists the versions that are left. It refuses to
+// while a version is unfinished. Files that pull did not write stay: a file is one of ours if its
+// content is what its directory says.
+func prune(ctx context.Context, p *form.Place, dry bool) (entry.Pruned, error) {
 	root, tag := rootOf(p.Path)
 	if tag != "" {
 		return entry.Pruned{}, fault.New(fault.Usage, "%s is one version of a site, and only a whole site is pruned", p).
@@ -35,13 +35,19 @@ func prune(ctx context.Context, p *form.Place) (entry.Pruned, error) {
 	if _, err := reading(root, finished); err != nil {
 		return entry.Pruned{}, err
 	}
-	t, err := atomicdir.Open(ctx, root, atomicdir.Options{Reader: disk.Anyone, Waiting: p.Waiting})
+	open := func() (*atomicdir.Tree, error) {
+		return atomicdir.Open(ctx, root, atomicdir.Options{Reader: disk.Anyone, Waiting: p.Waiting})
+	}
+	if dry {
+		open = func() (*atomicdir.Tree, error) { return atomicdir.OpenExisting(root) }
+	}
+	t, err := open()
 	if err != nil {
 		return entry.Pruned{}, err
 	}
 	defer t.Close()
-	pruned, err := pruneTree(ctx, t)
-	if err == nil {
+	pruned, err := pruneTree(ctx, t, dry)
+	if err == nil && !dry {
 		err = renewRootPage(ctx, t)
 	}
 	if err != nil {
@@ -50,19 +56,23 @@ func prune(ctx context.Context, p *form.Place) (entry.Pruned, error) {
 	return pruned, nil
 }
 
-func pruneTree(ctx context.Context, t *atomicdir.Tree) (entry.Pruned, error) {
+func pruneTree(ctx context.Context, t *atomicdir.Tree, dry bool) (entry.Pruned, error) {
 	planned, there, err := documents(t)
 	if err != nil {
 		return entry.Pruned{}, err
 	}
 	digests := map[string]lock.SHA256{}
-	err = eachContent(t, func(sum lock.SHA256, files []fs.DirEntry) error {
+	removeEmpty := t.RemoveEmptyAbove
+	if dry {
+		removeEmpty = leave
+	}
+	err = eachContent(t, removeEmpty, func(sum lock.SHA256, files []fs.DirEntry) error {
 		dir := contentDir(sum)
 		for _, e := range files {
 			digests[path.Join(dir, e.Name())] = sum
 		}
 		// A run that was killed may have left it empty.
-		return t.RemoveEmptyAbove(path.Join(dir, "name"))
+		return removeEmpty(path.Join(dir, "name"))
 	})
 	if err != nil {
 		return entry.Pruned{}, err
@@ -79,6 +89,9 @@ func pruneTree(ctx context.Context, t *atomicdir.Tree) (entry.Pruned, error) {
 			}
 		}
 		gone = append(gone, p)
+	}
+	if dry {
+		return entry.Prunable(t, gone)
 	}
 	return entry.Prune(t, gone)
 }
@@ -124,8 +137,9 @@ func documents(t *atomicdir.Tree) (planned, indexes []string, err error) {
 	return planned, indexes, nil
 }
 
-// eachContent calls do with each content that has a directory, and the files in that.
-func eachContent(t *atomicdir.Tree, do func(lock.SHA256, []fs.DirEntry) error) error {
+// eachContent calls do with each content that has a directory, and the files in that, and removeEmpty
+// with a path in each directory of contents.
+func eachContent(t *atomicdir.Tree, removeEmpty func(p string) error, do func(lock.SHA256, []fs.DirEntry) error) error {
 	return eachDir(t, filesDir, func(prefix string) error {
 		if !prefixForm.MatchString(prefix) {
 			return nil
@@ -145,9 +159,12 @@ func eachContent(t *atomicdir.Tree, do func(lock.SHA256, []fs.DirEntry) error) e
 			return err
 		}
 		// A run that was killed may have left it empty.
-		return t.RemoveEmptyAbove(path.Join(filesDir, prefix, "digest"))
+		return removeEmpty(path.Join(filesDir, prefix, "digest"))
 	})
 }
+
+// leave is for [eachContent], and removes nothing.
+func leave(string) error { return nil }
 
 var prefixForm = lazyregexp.New(`^[0-9a-f]{2}$`)
 

@@ -366,7 +366,7 @@ func TestIncompleteRun(t *testing.T) {
 		t.Errorf("a temporary directory is left: %v", after)
 	}
 	changed.write(t, root)
-	if _, err := prune(context.Background(), place(root)); err != nil {
+	if _, err := prune(context.Background(), place(root), false); err != nil {
 		t.Fatal(err)
 	}
 	fresh := t.TempDir()
@@ -429,12 +429,12 @@ func TestKilled(t *testing.T) {
 				wantPrune = fault.Usage
 			}
 			if !update || step > 0 {
-				if _, err := prune(context.Background(), place(root)); wantPrune == 0 && err != nil || wantPrune != 0 && fault.KindOf(err) != wantPrune {
+				if _, err := prune(context.Background(), place(root), false); wantPrune == 0 && err != nil || wantPrune != 0 && fault.KindOf(err) != wantPrune {
 					t.Errorf("update %t, step %d: prune: %v, want %d", update, step, err, wantPrune)
 				}
 			}
 			f.write(t, root)
-			if _, err := prune(context.Background(), place(root)); err != nil {
+			if _, err := prune(context.Background(), place(root), false); err != nil {
 				t.Error(err)
 			}
 			sameTree(t, fmt.Sprintf("update %t, step %d", update, step), readTree(t, root), want)
@@ -464,7 +464,7 @@ func TestVersionsShareFiles(t *testing.T) {
 			t.Errorf("a lock reads back as %s, want %s", got, want)
 		}
 	}
-	if pruned, err := prune(context.Background(), place(root)); err != nil || len(pruned.Paths) > 0 {
+	if pruned, err := prune(context.Background(), place(root), false); err != nil || len(pruned.Paths) > 0 {
 		t.Errorf("pruned %v, %v", pruned, err)
 	}
 	if one.write(t, root) || two.write(t, root) {
@@ -474,7 +474,7 @@ func TestVersionsShareFiles(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(root, "v2_build.5")); err != nil {
 		t.Fatal(err)
 	}
-	pruned, err := prune(context.Background(), place(root))
+	pruned, err := prune(context.Background(), place(root), false)
 	if err != nil || len(pruned.Paths) != 2 || pruned.Bytes != int64(2*len("x amd64 v2+build.5")) {
 		t.Errorf("pruned %v, %v", pruned, err)
 	}
@@ -521,7 +521,7 @@ func TestPruneSparesWhatIsNotOurs(t *testing.T) {
 		}
 		foreign = append(foreign, "latest/lock.json")
 	}
-	if pruned, err := prune(context.Background(), place(root)); err != nil || len(pruned.Paths) > 0 {
+	if pruned, err := prune(context.Background(), place(root), false); err != nil || len(pruned.Paths) > 0 {
 		t.Errorf("pruned %v, %v", pruned, err)
 	}
 	if runtime.GOOS != "windows" {
@@ -530,7 +530,7 @@ func TestPruneSparesWhatIsNotOurs(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(root, "v2")); err != nil {
 		t.Fatal(err)
 	}
-	pruned, err := prune(context.Background(), place(root))
+	pruned, err := prune(context.Background(), place(root), false)
 	if want := []string{FilePath(gone.lock.Artifacts[1]), FilePath(dropped)}; err != nil || len(pruned.Paths) != 2 {
 		t.Errorf("pruned %v, %v, want %v", pruned, err, want)
 	}
@@ -558,7 +558,7 @@ func TestPruneOtherNames(t *testing.T) {
 	if err := os.Remove(filepath.Join(root, "v3", sumsName)); err != nil {
 		t.Fatal(err)
 	}
-	pruned, err := prune(context.Background(), place(root))
+	pruned, err := prune(context.Background(), place(root), false)
 	if err != nil || !slices.Equal(pruned.Paths, []string{FilePath(a)}) {
 		t.Errorf("pruned %v, %v", pruned, err)
 	}
@@ -578,7 +578,7 @@ func TestPruneRepository(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(root, "v1/s/plugins-index.yaml")); err != nil {
 		t.Error(err)
 	}
-	pruned, err := prune(context.Background(), place(root))
+	pruned, err := prune(context.Background(), place(root), false)
 	if err != nil || !slices.Equal(pruned.Paths, []string{"v1/s/plugins-index.yaml"}) {
 		t.Errorf("pruned %v, %v", pruned, err)
 	}
@@ -590,7 +590,7 @@ func TestPruneRepository(t *testing.T) {
 func TestPruneRefuses(t *testing.T) {
 	ctx := context.Background()
 	for _, root := range []string{t.TempDir(), filepath.Join(t.TempDir(), "absent")} {
-		if _, err := prune(ctx, place(root)); fault.KindOf(err) != fault.Usage || isSite(root) {
+		if _, err := prune(ctx, place(root), false); fault.KindOf(err) != fault.Usage || isSite(root) {
 			t.Errorf("%v, want a refusal", err)
 		}
 	}
@@ -601,12 +601,12 @@ func TestPruneRefuses(t *testing.T) {
 		newFixture(t, "v2").write(t, root)
 		writeFile(t, filepath.Join(root, name), content)
 		before := readTree(t, root)
-		if _, err := prune(ctx, place(root)); fault.KindOf(err) != fault.Incomplete && fault.KindOf(err) != fault.Integrity {
+		if _, err := prune(ctx, place(root), false); fault.KindOf(err) != fault.Incomplete && fault.KindOf(err) != fault.Integrity {
 			t.Errorf("%s: %v, want a refusal", name, err)
 		}
 		sameTree(t, name, readTree(t, root), before)
 		f.write(t, root)
-		if _, err := prune(ctx, place(root)); err != nil {
+		if _, err := prune(ctx, place(root), false); err != nil {
 			t.Errorf("%s, after another run: %v", name, err)
 		}
 	}
@@ -758,7 +758,7 @@ func TestWaiting(t *testing.T) {
 		t.Errorf("%v, want a canceled context", err)
 	}
 	ctx, cancel = context.WithCancel(context.Background())
-	if _, err := prune(ctx, &form.Place{Path: root, Waiting: func(string) { cancel() }}); !errors.Is(err, context.Canceled) {
+	if _, err := prune(ctx, &form.Place{Path: root, Waiting: func(string) { cancel() }}, false); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want a canceled context", err)
 	}
 }

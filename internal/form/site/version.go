@@ -235,7 +235,7 @@ func begun(t *atomicdir.Tree) bool {
 		return true
 	}
 	found := false
-	_ = eachContent(t, func(_ lock.SHA256, files []fs.DirEntry) error { // what cannot be read says nothing
+	_ = eachContent(t, leave, func(_ lock.SHA256, files []fs.DirEntry) error { // what cannot be read says nothing
 		found = found || len(files) > 0
 		return nil
 	})
