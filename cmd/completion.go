@@ -89,6 +89,7 @@ func (g *global) completeValues(root *cobra.Command) {
 			})
 		})
 	}
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	flags(root, root.PersistentFlags())
 	for _, c := range root.Commands() {
 		flags(c, c.Flags())

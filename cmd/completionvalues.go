@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -166,8 +167,9 @@ func (a *asked) paths(endings ...string) (paths []cobra.Completion) {
 			continue
 		}
 		isDir := e.IsDir()
-		if fi, err := os.Stat(dir + name); err == nil {
-			isDir = fi.IsDir() // also through a link
+		if e.Type()&fs.ModeSymlink != 0 {
+			fi, err := os.Stat(dir + name)
+			isDir = err == nil && fi.IsDir()
 		}
 		switch ends := func(end string) bool { return strings.HasSuffix(name, end) }; {
 		case isDir:
@@ -271,13 +273,11 @@ func (a *asked) network() needs {
 	return needs{transfer: t, registry: &r}
 }
 
-// known returns the plugins of the lock or mirror that the command line names, or else those of [asked.upstream].
+// known returns the plugins of the mirror that is read, or of the lock, or else those of [asked.upstream].
 func (a *asked) known() []mirror.KnownPlugin {
-	target := ""
-	if f := a.c.Flags().Lookup("lock"); f != nil {
-		target = f.Value.String()
-	}
-	if target == "" && len(a.args) > 0 {
+	target, _ := a.c.Flags().GetString("lock")
+	// What the command lock is given is written.
+	if len(a.args) > 0 && a.c.Name() != "lock" {
 		target = a.args[0]
 	}
 	if target != "" && target != form.StandardStream && !inRegistry(target) {
