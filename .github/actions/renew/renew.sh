@@ -38,15 +38,15 @@ compare() ( # FORMAT
 comment() {
 	if [ -n "${GITLAB_CI-}" ]; then
 		printf 'PRIVATE-TOKEN: %s\n' "$MIRROR_TOKEN" >"$work/header"
-		curl --fail-with-body --silent --show-error --output "$work/answer" --header "@$work/header" \
-			--data-urlencode "body@$work/comment.md" "$comments"
+		set -- --data-urlencode "body@$work/comment.md"
 	else
 		cat "$work/comment.md" >>"$GITHUB_STEP_SUMMARY"
 		printf 'Authorization: Bearer %s\nAccept: application/vnd.github+json\n' "$MIRROR_TOKEN" >"$work/header"
 		jq -Rs '{body: .}' "$work/comment.md" >"$work/comment.json"
-		curl --fail-with-body --silent --show-error --output "$work/answer" --header "@$work/header" \
-			--data-binary "@$work/comment.json" "$comments"
+		set -- --data-binary "@$work/comment.json"
 	fi
+	status=$(curl --silent --show-error --output "$work/answer" --write-out '%{http_code}' --header "@$work/header" "$@" "$comments") &&
+		[ "$status" -lt 300 ]
 }
 
 # The empty value drops the header that the checkout may have left.
@@ -76,7 +76,7 @@ if [ -n "$known" ]; then
 	compare markdown >"$work/comment.md"
 	cat "$work/comment.md"
 	if ! comment; then
-		cat "$work/answer" >&2 || true
+		[ ! -e "$work/answer" ] || cat "$work/answer" >&2
 		fail 3 "the comment cannot be posted to $comments; the answer is above" \
 			"the token must be allowed to comment: api on GitLab, pull-requests: write on GitHub"
 	fi
