@@ -168,6 +168,17 @@ func AgentTag(l *lock.Lock) string {
 	return ref.Tag()
 }
 
+// HasAgentDigest reports whether the repository of the agent's image has a digest once a lock's was
+// pushed there: that of upstream's index, or of a manifest.
+func HasAgentDigest(l *lock.Lock, digest string) bool {
+	im := l.AgentImage
+	if im == nil {
+		return false
+	}
+	return im.Index != nil && im.Index.SHA256.OCI() == digest ||
+		slices.ContainsFunc(im.All(), func(m lock.ImageManifest) bool { return m.SHA256.OCI() == digest })
+}
+
 // CheckMount reports why the mountable image cannot have its plugins at a path.
 func CheckMount(mount string) error { return image.CheckMount(mount) }
 

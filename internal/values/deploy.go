@@ -318,6 +318,10 @@ func (d *deployment) readValues(ctx context.Context) error {
 			WithHint("give the values themselves; or --format manifests, for those without Helm")
 	}
 	if tag := d.user.Values.ImageTag; tag != "" && d.out.AgentImage != nil && tag != d.out.AgentImage.Tag {
+		if name, digest, pinned := strings.Cut(tag, "@"); pinned && name == d.out.AgentImage.Tag && push.HasAgentDigest(d.Lock, digest) {
+			d.out.AgentImage.Tag = tag // the digest is there, too
+			return nil
+		}
 		d.user.Notes = append(d.user.Notes, fmt.Sprintf("your values have the tag %.128q of the agent's image, and push put it there as %q, which is what counts here", tag, d.out.AgentImage.Tag))
 	}
 	return nil

@@ -313,6 +313,31 @@ func TestDeployNotes(t *testing.T) {
 	}
 }
 
+// TestPinnedTag keeps the digest in the tag of the user's values, if the registry has that.
+func TestPinnedTag(t *testing.T) {
+	t.Parallel()
+	index, manifest, other := lock.Sum([]byte("index")), lock.Sum([]byte("manifest")), lock.Sum([]byte("other"))
+	for digest, kept := range map[lock.SHA256]bool{index: true, manifest: true, other: false} {
+		user := filepath.Join(t.TempDir(), "values.yaml")
+		if err := os.WriteFile(user, []byte(quiet+"\nimage: {tag: 'v1.14.0@"+digest.OCI()+"'}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		m := mirrorOf()
+		m.Lock.AgentImage = &lock.Image{
+			Reference: "ghcr.io/kubeshop/botkube:v1.14.0", Index: &lock.ImageIndex{SHA256: index},
+			Manifests: []lock.ImageManifest{{Platform: amd64, Blob: lock.Blob{SHA256: manifest}}},
+		}
+		made, notes, err := Deploy(t.Context(), m, Options{Claim: "c", Mount: "/mirror", Platforms: []agent.Platform{amd64}, Values: []string{user}, Registry: "registry.example/m"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := made.YAML()
+		if err != nil || strings.Contains(string(text), "tag: v1.14.0@"+digest.OCI()) != kept || strings.Contains(strings.Join(notes, "\n"), "push put it there as") == kept {
+			t.Errorf("%s: %v, %q\n%s", digest, err, notes, text)
+		}
+	}
+}
+
 // TestServedAt finds a source of templates in a site, also by the URL of another place.
 func TestServedAt(t *testing.T) {
 	t.Parallel()
