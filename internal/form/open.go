@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
@@ -202,6 +203,8 @@ type Version struct {
 	// Source is the path of its bundle, or of its directory in a site.
 	Source string
 	Lock   *lock.Lock
+	// Made is when it was made, as its maker said by SOURCE_DATE_EPOCH, or zero.
+	Made time.Time
 	// Indexes are rewritten for every base URL anew.
 	Indexes pluginsdir.Indexes
 	// Open opens an upstream file, which a site has at a path. It is called concurrently.

@@ -15,21 +15,27 @@ import (
 
 // addPages adds the pages for people, which a site has as files.
 func (h *Handler) addPages(c *catalog) {
-	var locks []*lock.Lock
+	var all []site.Paged
 	for _, v := range c.versions {
-		locks = append(locks, v.Lock)
-		h.addPage(c, v.Tag+"/", func(base string) ([]byte, error) { return site.VersionPage(base, v.Lock) })
+		all = append(all, site.Paged{Lock: v.Lock, Made: v.Made})
+		h.addPage(c, v.Tag+"/", func(base string) ([]byte, error) {
+			return site.VersionPage(site.Paged{Lock: v.Lock, BaseURL: base, Made: v.Made})
+		})
 		c.paths[v.Tag] = &place{answer: func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", v.Tag+"/") // relative: a proxy may have removed a prefix
 			refuse(w, http.StatusMovedPermanently, "the page of the version is "+v.Tag+"/")
 		}}
 	}
-	if len(locks) == 0 {
+	if len(all) == 0 {
 		c.paths[""] = &place{answer: h.ready}
 		return
 	}
 	h.addPage(c, "", func(base string) ([]byte, error) {
-		return site.RootPage(locks, func(*lock.Lock) string { return base })
+		at := slices.Clone(all)
+		for i := range at {
+			at[i].BaseURL = base
+		}
+		return site.RootPage(at)
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
@@ -18,18 +19,18 @@ import (
 // TestPages wants the pages that a site for the same base URL has, for browsers that run nothing.
 func TestPages(t *testing.T) {
 	w := newWorld(t, "binary", "tool")
-	older := *w.version.Lock
+	older, made := *w.version.Lock, time.Unix(1767225600, 0)
 	older.BotkubeVersion = "v1.13.0"
 	at := w.serve(t, func(o *Options) {
-		o.Library = newLibrary(t, w.version, form.Version{Tag: "v1.13.0", Lock: &older, Indexes: w.version.Indexes, Open: w.open})
+		o.Library = newLibrary(t, w.version, form.Version{Tag: "v1.13.0", Lock: &older, Made: made, Indexes: w.version.Indexes, Open: w.open})
 	})
 	const base = "http://mirror.example.com:8080"
 	host := []string{"Host", "Mirror.Example.com:8080"}
-	root, err := site.RootPage([]*lock.Lock{&older, w.version.Lock}, func(*lock.Lock) string { return base })
+	root, err := site.RootPage([]site.Paged{{Lock: &older, BaseURL: base, Made: made}, {Lock: w.version.Lock, BaseURL: base}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	version, err := site.VersionPage(base, &older)
+	version, err := site.VersionPage(site.Paged{Lock: &older, BaseURL: base, Made: made})
 	if err != nil {
 		t.Fatal(err)
 	}

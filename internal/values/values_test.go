@@ -367,7 +367,7 @@ func TestPageHasValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page, err := site.VersionPage(base, m.Lock)
+	page, err := site.VersionPage(site.Paged{Lock: m.Lock, BaseURL: base})
 	if err != nil {
 		t.Fatal(err)
 	}

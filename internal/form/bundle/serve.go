@@ -157,7 +157,7 @@ func version(b *Bundle, path string) (*form.Version, error) {
 			return nil, err
 		}
 	}
-	return &form.Version{Tag: tag, Source: path, Lock: l, Indexes: indexes, Open: b.openServed, Close: b.Close}, nil
+	return &form.Version{Tag: tag, Source: path, Lock: l, Made: b.layout.Made(), Indexes: indexes, Open: b.openServed, Close: b.Close}, nil
 }
 
 // openServed opens a blob that tells whether it is what it was.

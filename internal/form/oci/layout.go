@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
@@ -40,6 +41,14 @@ const StandardInput = "standard input"
 
 // Name returns the path that was opened, or [StandardInput].
 func (l *Layout) Name() string { return l.name }
+
+// Made returns the time that the entries of a tar have, or zero if there is none.
+func (l *Layout) Made() time.Time {
+	if t, ok := l.files.(*tarFiles); ok {
+		return t.made
+	}
+	return time.Time{}
+}
 
 // Root returns the directory that the layout is in, or nil if it is in a file.
 func (l *Layout) Root() *os.Root {

@@ -12,6 +12,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/blob"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
@@ -30,6 +31,8 @@ type tarFiles struct {
 	// at has the extents of the files' contents in r, by path.
 	at    map[string]extent
 	blobs bool
+	// made is the latest time of an entry.
+	made time.Time
 }
 
 type extent struct{ at, size int64 } // in bytes
@@ -260,6 +263,9 @@ func (s *scanner) note(h *tar.Header) error {
 	clean, err := cleanName(h.Name)
 	if err != nil {
 		return s.damaged("is of the entry %q, which %w", Clip(h.Name), err)
+	}
+	if s.out.made.Before(h.ModTime) {
+		s.out.made = h.ModTime
 	}
 	content := extent{s.at + BlockSize, h.Size}
 	switch h.Typeflag {

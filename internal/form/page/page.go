@@ -11,6 +11,7 @@ import (
 	"html/template"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/dustin/go-humanize"
 
@@ -55,6 +56,8 @@ type Version struct {
 	// Botkube is the Botkube version, or empty.
 	Botkube string
 	BaseURL string
+	// Made is when the mirror was made, or zero.
+	Made time.Time
 	// LockDigest identifies what is mirrored.
 	LockDigest   string
 	Repositories []Repository
@@ -145,6 +148,9 @@ func Policy() string { return policy() + "; frame-ancestors 'none'" }
 
 // Render returns the page as HTML. The same page gives the same bytes.
 func (p *Page) Render() ([]byte, error) {
+	if p.Made.Unix() <= 0 { // nobody said it
+		p.Made = time.Time{}
+	}
 	t, err := parsed()
 	if err != nil {
 		return nil, err
@@ -161,6 +167,17 @@ const mark = `<meta name="generator" content="botkube-mirror">`
 
 // Head is how many bytes at the start of a file tell whether it is a page of a mirror.
 const Head = 4 << 10
+
+// MadeIn returns when the mirror was made by a file that starts so, or zero.
+func MadeIn(head []byte) (made time.Time) {
+	if _, rest, ok := bytes.Cut(head, []byte(madeMark)); ok {
+		text, _, _ := bytes.Cut(rest, []byte(`"`))
+		made, _ = time.Parse(time.RFC3339, string(text)) // an edited one is none
+	}
+	return made.UTC()
+}
+
+const madeMark = `<meta name="date" content="`
 
 // IsPage reports whether a file that starts so was written as a page of a mirror.
 func IsPage(data []byte) bool { return bytes.Contains(data, []byte(mark)) }

@@ -4,6 +4,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/deploy"
@@ -16,32 +17,39 @@ import (
 // PagePath returns where the page of a version is.
 func PagePath(tag string) string { return path.Join(tag, page.Name) }
 
-// VersionPage returns the page for people of a version, for a base URL.
-func VersionPage(base string, l *lock.Lock) ([]byte, error) {
-	v, err := describe(base, l, "..")
+// Paged is a version as its page needs it.
+type Paged struct {
+	Lock *lock.Lock
+	// BaseURL is empty if it is not known.
+	BaseURL string
+	// Made is when it was made, or zero.
+	Made time.Time
+}
+
+// VersionPage returns the page for people of a version.
+func VersionPage(p Paged) ([]byte, error) {
+	v, err := p.describe("..")
 	if err != nil {
 		return nil, err
 	}
 	return (&page.Page{Version: v, Up: "../" + page.Name}).Render()
 }
 
-// RootPage returns the page for people of a web root with the locks of its versions. It shows the
-// newest one of which base knows the base URL.
-func RootPage(locks []*lock.Lock, base func(*lock.Lock) string) ([]byte, error) {
+// RootPage returns the page for people of a web root with versions. It shows the newest one of which
+// the base URL is known.
+func RootPage(versions []Paged) ([]byte, error) {
 	p := new(page.Page)
-	for _, l := range sorted(locks) {
-		sums, err := totals(l.PluginsOnly())
+	for _, v := range newestFirst(versions) {
+		sums, err := totals(v.Lock.PluginsOnly())
 		if err != nil {
 			return nil, err
 		}
 		listed := page.Listed{Totals: sums, URL: PagePath(sums.Tag)}
-		if p.Tag == "" {
-			if at := base(l); at != "" {
-				if p.Version, err = describe(at, l, "."); err != nil {
-					return nil, err
-				}
-				listed.Shown = true
+		if p.Tag == "" && v.BaseURL != "" {
+			if p.Version, err = v.describe("."); err != nil {
+				return nil, err
 			}
+			listed.Shown = true
 		}
 		p.All = append(p.All, listed)
 	}
@@ -62,11 +70,12 @@ func totals(l *lock.Lock) (page.Totals, error) {
 }
 
 // describe returns what a page shows of a version, with the way from the page to the web root.
-func describe(base string, l *lock.Lock, up string) (v page.Version, err error) {
-	if base, err = baseURL(base); err != nil {
+func (p Paged) describe(up string) (v page.Version, err error) {
+	base, err := baseURL(p.BaseURL)
+	if err != nil {
 		return v, err
 	}
-	l = l.PluginsOnly()
+	l := p.Lock.PluginsOnly()
 	if v.Totals, err = totals(l); err != nil {
 		return v, err
 	}
@@ -75,7 +84,7 @@ func describe(base string, l *lock.Lock, up string) (v page.Version, err error) 
 		return v, err
 	}
 	at := func(p string) string { return up + "/" + p }
-	v.Botkube, v.BaseURL, v.LockDigest = l.BotkubeVersion, base, digest.OCI()
+	v.Botkube, v.BaseURL, v.Made, v.LockDigest = l.BotkubeVersion, base, p.Made, digest.OCI()
 	v.LockURL, v.SumsURL = at(path.Join(v.Tag, lockName)), at(path.Join(v.Tag, sumsName))
 	for _, r := range l.Repositories {
 		index, err := IndexURL(base, l, r.Name)
@@ -204,13 +213,13 @@ func redacted(urls []string) (out []string) {
 	return out
 }
 
-// sorted returns locks of versions, the newest first.
-func sorted(locks []*lock.Lock) []*lock.Lock {
+// newestFirst returns versions in order.
+func newestFirst(versions []Paged) []Paged {
 	tag := func(l *lock.Lock) string {
 		t, _ := l.Tag() // one that has none is an error elsewhere
 		return t
 	}
-	return slices.SortedStableFunc(slices.Values(locks), func(a, b *lock.Lock) int {
-		return lock.CompareReleases(a.BotkubeVersion, tag(a), b.BotkubeVersion, tag(b))
+	return slices.SortedStableFunc(slices.Values(versions), func(a, b Paged) int {
+		return lock.CompareReleases(a.Lock.BotkubeVersion, tag(a.Lock), b.Lock.BotkubeVersion, tag(b.Lock))
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/html"
 
@@ -57,12 +58,12 @@ func TestPage(t *testing.T) {
 	older := pageLock()
 	older.BotkubeVersion, older.Platforms = "v1.9.0", older.Platforms[:1]
 	const base = "https://mirror.example.com/botkube"
-	at := func(*lock.Lock) string { return base }
-	root, err := RootPage([]*lock.Lock{older, pageLock()}, at)
+	at := func(l *lock.Lock) Paged { return Paged{l, base, time.Unix(1767225600, 0)} }
+	root, err := RootPage([]Paged{at(older), at(pageLock())})
 	if err != nil {
 		t.Fatal(err)
 	}
-	version, err := VersionPage(base, older)
+	version, err := VersionPage(Paged{Lock: older, BaseURL: base})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,11 +83,11 @@ func TestPage(t *testing.T) {
 			t.Errorf("the page is not %s. If it should be: go test ./internal/form/site -run TestPage -update", golden)
 		}
 	}
-	again, err := RootPage([]*lock.Lock{pageLock(), older}, at)
+	again, err := RootPage([]Paged{at(pageLock()), at(older)})
 	if err != nil || !bytes.Equal(again, root) {
 		t.Errorf("another order of versions makes another page: %v", err)
 	}
-	if one, err := RootPage([]*lock.Lock{older}, at); err != nil || bytes.Contains(one, []byte(`id="versions"`)) {
+	if one, err := RootPage([]Paged{at(older)}); err != nil || bytes.Contains(one, []byte(`id="versions"`)) {
 		t.Errorf("a list of one version: %v", err)
 	}
 }
@@ -95,7 +96,7 @@ func TestPage(t *testing.T) {
 func TestPageWithoutValues(t *testing.T) {
 	l := pageLock()
 	l.Platforms = []agent.Platform{{OS: "darwin", Arch: "arm64"}}
-	got, err := VersionPage("http://mirror", l)
+	got, err := VersionPage(Paged{Lock: l, BaseURL: "http://mirror"})
 	if err != nil || !bytes.Contains(got, []byte("There are none: http://mirror/v1.14.0 is for darwin/arm64, and Botkube&#39;s agent runs on Linux nodes.")) {
 		t.Errorf("%v\n%s", err, got)
 	}
@@ -135,7 +136,7 @@ func FuzzPage(f *testing.F) {
 		}
 		l.Artifacts[0].URL = "https://upstream.example.com/" + name
 		l.Plugins[0].Builds[0].URL = l.Artifacts[0].URL
-		root, err := RootPage([]*lock.Lock{l, pageLock()}, func(*lock.Lock) string { return base })
+		root, err := RootPage([]Paged{{Lock: l, BaseURL: base}, {Lock: pageLock(), BaseURL: base}})
 		if err != nil {
 			return // no base URL, or none that the agent could take
 		}
@@ -208,7 +209,7 @@ func checkPage(t *testing.T, data []byte) {
 }
 
 // elements are all that a page has.
-var elements = strings.Fields("html head meta title link style body header main footer nav section h1 h2 h3 p a ul li dl div dt dd table thead tbody tr th td pre code small span br")
+var elements = strings.Fields("html head meta title link style body header main footer nav section h1 h2 h3 p a time ul li dl div dt dd table thead tbody tr th td pre code small span br")
 
 // balanced wants every element to end where it should.
 func balanced(t *testing.T, data []byte) {

@@ -1,12 +1,12 @@
 package site
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"io/fs"
 	"strings"
+	"time"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/disk"
@@ -18,7 +18,8 @@ import (
 // writePages writes the page of a version, whose documents are written, and that of the web root.
 // A page of others in the web root stays: people may come for that.
 func (w *writer) writePages(ctx context.Context, tag string, l *lock.Lock) (written bool, err error) {
-	version, err := VersionPage(w.options.BaseURL, l)
+	own := Paged{l, w.options.BaseURL, w.options.ModTime}
+	version, err := VersionPage(own)
 	if err != nil {
 		return false, err
 	}
@@ -26,7 +27,7 @@ func (w *writer) writePages(ctx context.Context, tag string, l *lock.Lock) (writ
 	if err != nil {
 		return false, err
 	}
-	root, err := rootPage(w.tree, found.versions, map[string]string{tag: w.options.BaseURL})
+	root, err := rootPage(w.tree, found.versions, map[string]Paged{tag: own})
 	if err != nil {
 		return false, err
 	}
@@ -47,26 +48,50 @@ func (w *writer) writePages(ctx context.Context, tag string, l *lock.Lock) (writ
 	return written, w.tree.SyncDirs(entry.Paths(plan))
 }
 
-// rootPage makes the page of a web root of its versions. Base has what is known of their base URLs;
-// indexes tell the others.
-func rootPage(t *atomicdir.Tree, versions []*state, base map[string]string) ([]byte, error) {
-	var locks []*lock.Lock
+// rootPage makes the page of a web root of its versions. Some are known by their tags.
+func rootPage(t *atomicdir.Tree, versions []*state, known map[string]Paged) ([]byte, error) {
+	var all []Paged
 	of := map[*lock.Lock]*state{}
 	for _, s := range versions {
 		if s.lock == nil || !s.isOurs {
 			continue
 		}
 		if tag, err := s.lock.Tag(); err == nil && tag == s.tag { // else it was renamed, and is not served
-			locks = append(locks, s.lock)
+			all = append(all, Paged{Lock: s.lock})
 			of[s.lock] = s
 		}
 	}
-	return RootPage(locks, func(l *lock.Lock) string {
-		if known, ok := base[of[l].tag]; ok {
-			return known
+	all = newestFirst(all)
+	for i, v := range all {
+		s := of[v.Lock]
+		p, ok := known[s.tag]
+		if !ok {
+			p = Paged{s.lock, s.baseURL(t), madeIn(t, s.tag)}
 		}
-		return of[l].baseURL(t)
-	})
+		if all[i] = p; p.BaseURL != "" {
+			break // which is the one that is shown
+		}
+	}
+	return RootPage(all)
+}
+
+// madeIn returns when a version was made, by its page.
+func madeIn(t *atomicdir.Tree, tag string) time.Time {
+	head, err := readHead(t, PagePath(tag))
+	if err != nil || !page.IsPage(head) {
+		return time.Time{}
+	}
+	return page.MadeIn(head)
+}
+
+// readHead reads the start of a page.
+func readHead(t *atomicdir.Tree, p string) ([]byte, error) {
+	f, err := disk.OpenRegular(t.Root, p)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, page.Head))
 }
 
 // isOthers reports whether a web root has another page than that of a mirror. A link may lead to
@@ -81,12 +106,7 @@ func isOthers(t *atomicdir.Tree) bool {
 	case !fi.Mode().IsRegular() || fi.Size() == 0 || fi.Mode()&0o444 == 0:
 		return false
 	}
-	f, err := disk.OpenRegular(t.Root, page.Name)
-	if err != nil {
-		return true
-	}
-	defer f.Close()
-	head, err := io.ReadAll(io.LimitReader(f, page.Head))
+	head, err := readHead(t, page.Name)
 	return err != nil || !page.IsPage(head)
 }
 
@@ -114,25 +134,34 @@ func renewRootPage(ctx context.Context, t *atomicdir.Tree) error {
 func pagesOf(versions []*state, all bool) (plan []entry.Entry) {
 	for _, s := range versions {
 		if s.lock != nil {
-			plan = append(plan, document(PagePath(s.tag), "the page for people of "+s.tag))
+			plan = append(plan, pageEntry(PagePath(s.tag), "the page for people of "+s.tag))
 		}
 	}
 	if all {
-		plan = append(plan, document(page.Name, "the page for people of the site"))
+		plan = append(plan, pageEntry(page.Name, "the page for people of the site"))
 	}
 	return plan
+}
+
+// pageEntry is a page of which nothing is known. One is several times as large as its lock.
+func pageEntry(p, content string) entry.Entry {
+	return entry.Entry{Path: p, Mode: fileMode, Needed: fileMode, Most: 8 * maxDocument, Content: content}
 }
 
 // pages notes what is wrong with pages. It is no problem: no agent asks for them, and another version
 // of this program writes others.
 func (a *auditor) pages(t *atomicdir.Tree, pages []entry.Entry, versions []*state) {
+	known := map[string]Paged{}
+	for _, s := range versions {
+		known[s.tag] = Paged{s.lock, a.base[s.tag], madeIn(t, s.tag)}
+	}
 	want := func(p string) ([]byte, error) {
 		for _, s := range versions {
 			if p == PagePath(s.tag) {
-				return VersionPage(a.base[s.tag], s.lock)
+				return VersionPage(known[s.tag])
 			}
 		}
-		return rootPage(t, versions, a.base)
+		return rootPage(t, versions, known)
 	}
 	var missing []string
 	for _, e := range pages {
@@ -149,7 +178,7 @@ func (a *auditor) pages(t *atomicdir.Tree, pages []entry.Entry, versions []*stat
 		if problem == "" {
 			problem = a.files.WrongMode(e, found)
 		}
-		if data, err := want(e.Path); problem == "" && err == nil && !bytes.Equal(data, found.Data) {
+		if data, err := want(e.Path); problem == "" && err == nil && lock.Sum(data) != found.SHA256 {
 			problem = "it is not what this version of botkube-mirror writes, so copy nothing from it"
 		}
 		if problem != "" {

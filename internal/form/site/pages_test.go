@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
 	"github.com/botkube-mirror/botkube-mirror/internal/form"
 	"github.com/botkube-mirror/botkube-mirror/internal/form/page"
 )
@@ -78,7 +77,7 @@ func TestPagesNoted(t *testing.T) {
 		"exposed": {mode, "index.html, the page for people of v1, is written anew by the next pull or unpack: ", false},
 		"another": {func(p string) { writeFile(t, at(p), "<!DOCTYPE html><title>ours</title>") }, "index.html is not the page for people, which is not written as long as it is there", true},
 		"empty":   {func(p string) { writeFile(t, at(p), "") }, "index.html, the page for people of v1, is written anew by the next pull or unpack: ", false},
-		"huge":    {func(p string) { _ = os.Truncate(at(p), maxDocument+1) }, "index.html, the page for people of v1, is written anew by the next pull or unpack: it has ", false},
+		"huge":    {func(p string) { _ = os.Truncate(at(p), 8*maxDocument+1) }, "index.html, the page for people of v1, is written anew by the next pull or unpack: it has ", false},
 		"a link": {func(p string) {
 			if p == page.Name {
 				_ = os.Remove(at(p))
@@ -133,11 +132,11 @@ func TestPagesOfServer(t *testing.T) {
 	}
 	defer served.Close()
 	l := served.Lock
-	page, err := VersionPage(baseURL1, l)
+	page, err := VersionPage(Paged{l, baseURL1, served.Made})
 	if err != nil || string(page) != readFile(t, filepath.Join(root, PagePath("v1"))) {
 		t.Errorf("%v\n%s", err, page)
 	}
-	page, err = RootPage([]*lock.Lock{l}, func(*lock.Lock) string { return baseURL1 })
+	page, err = RootPage([]Paged{{l, baseURL1, served.Made}})
 	if err != nil || string(page) != readFile(t, filepath.Join(root, "index.html")) {
 		t.Errorf("%v\n%s", err, page)
 	}

@@ -120,5 +120,5 @@ func openVersion(root, tag string) (_ *form.Version, err error) {
 		}
 		return file, nil
 	}
-	return &form.Version{Tag: tag, Source: filepath.Join(t.Path, tag), Lock: s.lock, Indexes: indexes, Open: open, Close: closeBoth}, nil
+	return &form.Version{Tag: tag, Source: filepath.Join(t.Path, tag), Lock: s.lock, Made: madeIn(t, tag), Indexes: indexes, Open: open, Close: closeBoth}, nil
 }
