@@ -40,6 +40,9 @@ again when it was changed since. Standard error has a line for each request; -q
 leaves them out. /healthz is answered with 200, /readyz if there is something to
 serve.
 
+With --htpasswd, all but /healthz and /readyz needs a user and a password.
+--metrics has Prometheus and probes ask at an address of its own.
+
 SIGTERM and SIGINT end it: downloads that have begun may come to their end, then
 the exit code is 0. A second signal kills.`,
 		Example: `  botkube-mirror serve bundle.tar --listen :8080
@@ -58,6 +61,7 @@ the exit code is 0. A second signal kills.`,
 	c.Flags().StringVar(&o.BaseURL, "base-url", "", "`URL` at which agents reach the server, if that is not the host that they ask")
 	c.Flags().StringVar(&o.TLSCert, "tls-cert", "", "`FILE` of the certificate in PEM, with those between it and its authority; it is read again when it changes")
 	c.Flags().StringVar(&o.TLSKey, "tls-key", "", "`FILE` of the certificate's private key in PEM")
+	c.Flags().StringVar(&o.Htpasswd, "htpasswd", "", "`FILE` of users and passwords, as htpasswd -B writes it, of which agents must have one; it is read again when it changes")
 	c.Flags().StringVar(&o.Metrics, "metrics", "", "`HOST:PORT` at which Prometheus gets metrics, over HTTP, and probes an answer however busy the server is")
 	c.Flags().IntVar(&o.Connections, "max-connections", 4096, "most `NUMBER` of open connections; at most half as many as the process may have files open")
 	c.Flags().IntVar(&o.ConnectionsOfAddress, "max-connections-per-client", 0, "most `NUMBER` of them from one IP address or one IPv6 network of 64 bits; 0 is three quarters of all")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"strings"
 	"syscall"
 
@@ -22,11 +23,13 @@ type ServeOptions struct {
 	Listen string
 	// Metrics is HOST:PORT for those who watch over the server, or empty.
 	Metrics string
+	// Htpasswd is a file of passwords, or empty.
+	Htpasswd string
 	// TLSCert and TLSKey are PEM files; empty for plain HTTP.
 	TLSCert, TLSKey string
 	// Started is called once connections are accepted.
 	Started func(*serve.Serving) error
-	// Library and Certificate of these come of Target and TLSCert.
+	// Library, Certificate and Passwords of these come of Target, TLSCert and Htpasswd.
 	serve.Options
 }
 
@@ -43,6 +46,12 @@ func (s *Session) Serve(ctx context.Context, o ServeOptions) error {
 		scheme = "https"
 		var err error
 		if o.Certificate, err = serve.LoadCertificate(o.TLSCert, o.TLSKey, o.Problem); err != nil {
+			return err
+		}
+	}
+	if o.Htpasswd != "" {
+		var err error
+		if o.Passwords, err = serve.LoadPasswords(o.Htpasswd, o.Problem); err != nil {
 			return err
 		}
 	}
@@ -63,6 +72,10 @@ func (s *Session) Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	defer l.Close()
+	if o.Passwords != nil && o.Certificate == nil && !isLoopback(l.Addr()) && !strings.HasPrefix(strings.ToLower(o.BaseURL), "https://") {
+		return fault.New(fault.Usage, "--htpasswd without TLS: passwords would be sent in the clear to %s", l.Addr()).
+			WithHint("give --tls-cert and --tls-key; or --base-url https://… if a proxy in front of the server ends TLS; or listen at 127.0.0.1")
+	}
 	serving, err := o.Library.Describe(o.Target, l.Addr().String(), scheme, o.BaseURL)
 	if err != nil {
 		return err
@@ -86,6 +99,11 @@ func (s *Session) Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	return handler.Run(ctx, l, monitoring)
+}
+
+func isLoopback(a net.Addr) bool {
+	at, err := netip.ParseAddrPort(a.String())
+	return err == nil && at.Addr().IsLoopback()
 }
 
 const listenHint = "name it as HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080, or :8080 for every interface"

@@ -17,27 +17,52 @@ import (
 // they change, so that a renewal needs no restart.
 type Certificate struct {
 	certFile, keyFile string
-	problem           func(error)
+	reread
+	current *tls.Certificate
+	// cert and key are the files as they were read.
+	cert, key []byte
+}
+
+// reread has files read again that may have changed.
+type reread struct {
+	problem func(error)
 
 	mu      sync.Mutex
-	current *tls.Certificate
 	checked time.Time
 	// reported is the last problem, which is reported once.
 	reported string
-	// cert and key are the files as they were read.
-	cert, key []byte
+}
+
+// refresh calls load if that was not called lately. If it fails, it reports what that means, and why.
+func (r *reread) refresh(failure string, load func() error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	if now.Sub(r.checked) < checkInterval {
+		return
+	}
+	r.checked = now
+	err := load()
+	if err == nil {
+		r.reported = ""
+		return
+	}
+	if text := err.Error(); text != r.reported {
+		r.reported = text
+		r.problem(fmt.Errorf("%s: %w", failure, err))
+	}
 }
 
 // checkInterval is how long the files are not checked for changes.
 const checkInterval = time.Second
 
-// maxPEM bounds, in bytes, a file of a certificate or a key.
-const maxPEM = 1 << 20
+// maxSecret bounds, in bytes, a file of a certificate, a key or passwords.
+const maxSecret = 1 << 20
 
 // LoadCertificate reads a certificate and its key in PEM. If later ones cannot be used,
 // it calls problem and goes on with the last good one.
 func LoadCertificate(certFile, keyFile string, problem func(error)) (*Certificate, error) {
-	c := &Certificate{certFile: certFile, keyFile: keyFile, problem: problem}
+	c := &Certificate{certFile: certFile, keyFile: keyFile, reread: reread{problem: problem}}
 	if err := c.load(); err != nil {
 		return nil, err
 	}
@@ -46,11 +71,11 @@ func LoadCertificate(certFile, keyFile string, problem func(error)) (*Certificat
 
 // load reads the files, and uses them if they changed.
 func (c *Certificate) load() error {
-	cert, err := readPEM(c.certFile)
+	cert, err := readSecret("the certificate and its key", c.certFile)
 	if err != nil {
 		return err
 	}
-	key, err := readPEM(c.keyFile)
+	key, err := readSecret("the certificate and its key", c.keyFile)
 	if err != nil || c.cert != nil && bytes.Equal(cert, c.cert) && bytes.Equal(key, c.key) {
 		return err
 	}
@@ -70,39 +95,26 @@ func (c *Certificate) load() error {
 	return nil
 }
 
-func readPEM(name string) ([]byte, error) {
+// readSecret reads a small file that is what it says.
+func readSecret(what, name string) ([]byte, error) {
 	info, err := os.Stat(name)
-	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxPEM) {
-		return nil, fault.New(fault.Usage, "%s is no regular file of at most %d bytes", name, maxPEM)
+	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxSecret) {
+		return nil, fault.New(fault.Usage, "%s is no regular file of at most %d bytes", name, maxSecret)
 	}
 	var data []byte
 	if err == nil {
 		data, err = os.ReadFile(name)
 	}
 	if err != nil {
-		return nil, fault.New(fault.Usage, "reading the certificate and its key: %w", err)
+		return nil, fault.New(fault.Usage, "reading %s: %w", what, err)
 	}
 	return textfile.Decode(data)
 }
 
 // get is for [tls.Config.GetCertificate].
 func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.refresh("the certificate is not renewed", c.load)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := time.Now(); now.Sub(c.checked) >= checkInterval {
-		c.checked = now
-		c.report(c.load())
-	}
 	return c.current, nil
-}
-
-func (c *Certificate) report(err error) {
-	if err == nil {
-		c.reported = ""
-		return
-	}
-	if text := err.Error(); text != c.reported {
-		c.reported = text
-		c.problem(fmt.Errorf("the certificate is not renewed: %w", err))
-	}
 }

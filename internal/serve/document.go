@@ -33,7 +33,7 @@ func (h *Handler) document(w http.ResponseWriter, r *http.Request, v *version, p
 	}
 	d := documents[p]
 	w.Header().Set("Content-Type", documentType(p))
-	w.Header().Set("Cache-Control", "no-cache")
+	h.cache(w, "no-cache")
 	w.Header().Set("ETag", entityTag(d.sum))
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(d.data))
 }

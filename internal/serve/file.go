@@ -32,7 +32,7 @@ func (h *Handler) file(w http.ResponseWriter, r *http.Request, v *version, f sit
 		defer content.Close()
 	}
 	w.Header().Set("Content-Type", fileType(f.Path))
-	w.Header().Set("Cache-Control", cacheForever)
+	h.cache(w, cacheForever)
 	w.Header().Set("ETag", entityTag(f.SHA256))
 	normalizeRange(r, f.Size)
 	if cached != nil {

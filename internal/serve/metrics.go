@@ -54,7 +54,7 @@ func (m *metrics) count(version string, status int, bytes int64) {
 func (h *Handler) writeMetrics(out io.Writer) {
 	m := &h.metrics
 	metric := func(name, kind, help string) {
-		fmt.Fprintf(out, "# HELP botkube_mirror_%s %s\n# TYPE botkube_mirror_%[1]s %s\n", name, help, kind)
+		fmt.Fprintf(out, "# HELP botkube_mirror_%s %s\n# TYPE botkube_mirror_%[1]s %[3]s\n", name, help, kind)
 	}
 	sample := func(name string, value any, labels ...string) {
 		var pairs []string

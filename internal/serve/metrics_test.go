@@ -19,7 +19,8 @@ func samples(t *testing.T, text string) map[string]string {
 	found, described := map[string]string{}, map[string]bool{}
 	for l := range strings.Lines(text) {
 		if name, ok := strings.CutPrefix(l, "# TYPE "); ok {
-			described[strings.Fields(name)[0]] = true
+			name, kind, _ := strings.Cut(strings.TrimSpace(name), " ")
+			described[name] = kind == "counter" || kind == "gauge"
 			continue
 		}
 		if strings.HasPrefix(l, "# HELP ") {

@@ -55,7 +55,7 @@ func (h *Handler) addPage(c *catalog, dir string, render func(base string) ([]by
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", page.Policy())
 		w.Header().Set("Referrer-Policy", "no-referrer")
-		w.Header().Set("Cache-Control", "no-cache")
+		h.cache(w, "no-cache")
 		w.Header().Set("ETag", entityTag(d.sum))
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(d.data))
 	}

@@ -23,6 +23,8 @@ type Options struct {
 	BaseURL string
 	// Certificate, if not nil, has requests come over TLS.
 	Certificate *Certificate
+	// Passwords, if not nil, are those that all but probes must have one of.
+	Passwords *Passwords
 	// ShutdownTimeout is how long requests may go on once the server is told to end.
 	ShutdownTimeout time.Duration
 	// Interval is how often the library is looked at for changes, or 0; Hangup has it done at once.
@@ -174,6 +176,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.answer(out, r)
 }
 
+// cache says how an answer may be kept: by no cache that others share if there are passwords.
+func (h *Handler) cache(w http.ResponseWriter, directive string) {
+	if h.options.Passwords != nil {
+		directive = "private, " + strings.TrimPrefix(directive, "public, ")
+	}
+	w.Header().Set("Cache-Control", directive)
+}
+
 func isProbe(path string) bool { return path == healthPath || path == readyPath }
 
 func (h *Handler) answer(w *response, r *http.Request) {
@@ -181,6 +191,9 @@ func (h *Handler) answer(w *response, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		refuse(w, http.StatusMethodNotAllowed, "files can only be read")
+		return
+	}
+	if !h.authorized(w, r) {
 		return
 	}
 	found := h.find(r.URL.Path)

@@ -26,7 +26,8 @@ type agentConfig struct {
 }
 
 type agentRepository struct {
-	URL string `json:"url"`
+	URL     string            `json:"url"`
+	Headers map[string]string `json:"headers,omitempty"`
 }
 
 type agentReport struct {
@@ -50,7 +51,7 @@ type description struct {
 func repositories(urls map[string]string) map[string]agentRepository {
 	out := map[string]agentRepository{}
 	for name, url := range urls {
-		out[name] = agentRepository{url}
+		out[name] = agentRepository{URL: url}
 	}
 	return out
 }

@@ -4,9 +4,12 @@ package acceptance
 
 import (
 	"bufio"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +19,11 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"golang.org/x/crypto/bcrypt"
 )
 
 // server is botkube-mirror serve at work, as the user as which an agent runs.
@@ -235,13 +243,125 @@ func TestAgentStartsFromServerOverTLS(t *testing.T) {
 	}
 }
 
+// TestAgentLogsIn has an agent give a user and a password: with indexes by its configuration, with files by .netrc.
+func TestAgentLogsIn(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	ca := newAuthority()
+	leaf, err := ca.issueFile(dir, "localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	trusted, passwords := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "htpasswd")
+	writeFile(t, trusted, ca.PEM())
+	hash, err := bcrypt.GenerateFromPassword([]byte("s3cret"), bcrypt.DefaultCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, passwords, []byte("agent:"+string(hash)+"\n"))
+	s := startServer(t, bundleAll(t), "--tls-cert", leaf+".crt", "--tls-key", leaf+".key", "--htpasswd", passwords)
+	start := func(url, password string, headers map[string]string, netrc string) (agentConfig, agentReport) {
+		cfg := everything()
+		cfg.Repositories = map[string]agentRepository{}
+		host := ""
+		for name, at := range s.indexes {
+			at = strings.Replace(at, "127.0.0.1", "localhost", 1)
+			host = strings.Split(at, "/")[2]
+			cfg.Repositories[name] = agentRepository{URL: strings.Replace(at, "https://", url, 1), Headers: headers}
+		}
+		file := filepath.Join(dir, netrc)
+		writeFile(t, file, fmt.Appendf(nil, "machine %s login agent password %s\n", host, password))
+		return cfg, s.startAgent(t, cfg, "SSL_CERT_FILE="+trusted, "NETRC="+file)
+	}
+	basic := map[string]string{"Authorization": "Basic " + base64.StdEncoding.EncodeToString([]byte("agent:s3cret"))}
+	for what, attempt := range map[string]struct {
+		url, password string
+		headers       map[string]string
+		works         bool
+	}{
+		"a header":                 {"https://", "s3cret", basic, true},
+		"user information":         {"https://agent:s3cret@", "s3cret", nil, true},
+		"nothing with the indexes": {"https://", "s3cret", nil, false},
+		"nothing with the files":   {"https://", "wrong", basic, false},
+	} {
+		cfg, report := start(attempt.url, attempt.password, attempt.headers, "netrc")
+		switch {
+		case attempt.works:
+			checkAnswers(t, cfg, report)
+		case report.Error == "":
+			t.Errorf("%s: the agent started", what)
+		}
+	}
+	s.stop(t)
+	if log := strings.Join(s.log, "\n"); strings.Contains(log, "s3cret") || strings.Contains(log, "wrong") {
+		t.Errorf("the log has a password:\n%s", log)
+	}
+}
+
+// TestMetrics has Prometheus' own parser read the metrics.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	programs, err := buildProduct()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(filepath.Join(programs, "botkube-mirror"), "serve", bundleAll(t), "-q", "--format", "json", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0")
+	stdout, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
+	var serving struct{ Metrics, BaseURL string }
+	if err := json.NewDecoder(stdout).Decode(&serving); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/", "/" + Version + "/lock.json", "/none"} {
+		resp, err := http.Get(serving.BaseURL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	}
+	resp, err := http.Get(serving.Metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if format := expfmt.ResponseFormat(resp.Header); format.FormatType() != expfmt.TypeTextPlain {
+		t.Errorf("the format is %s", format)
+	}
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, family := range families {
+		if family.GetHelp() == "" || family.GetType() == dto.MetricType_UNTYPED || len(family.GetMetric()) == 0 && name != "botkube_mirror_requests_total" {
+			t.Errorf("%s: %v", name, family)
+		}
+		if counter := strings.HasSuffix(name, "_total"); counter != (family.GetType() == dto.MetricType_COUNTER) {
+			t.Errorf("%s is a %s", name, family.GetType())
+		}
+	}
+	if n := len(families["botkube_mirror_requests_total"].GetMetric()); n != 3 {
+		t.Errorf("%d kinds of requests", n)
+	}
+}
+
 // TestAgentReachesNothingButTheServer is about the suite: an agent that is told to ask elsewhere does not start there.
 func TestAgentReachesNothingButTheServer(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, bundleAll(t))
 	cfg := everything()
 	cfg.Repositories = repositories(s.indexes)
-	cfg.Repositories["botkube"] = agentRepository{IndexURLs["botkube"]}
+	cfg.Repositories["botkube"] = agentRepository{URL: IndexURLs["botkube"]}
 	if report := s.startAgent(t, cfg); report.Error == "" {
 		t.Error("the agent started from an index elsewhere")
 	}

@@ -229,7 +229,7 @@ func TestVerifyForeseesCallsToSite(t *testing.T) {
 	cfg.CacheDir = tempDir(t)
 	cfg.Repositories = repositories(map[string]string{})
 	for name := range IndexURLs {
-		cfg.Repositories[name] = agentRepository{mirror + "/" + Version + "/" + name + "/plugins-index.yaml"}
+		cfg.Repositories[name] = agentRepository{URL: mirror + "/" + Version + "/" + name + "/plugins-index.yaml"}
 	}
 	checkAnswers(t, cfg, runOnline(t, proxy, cfg))
 	asked := proxy.Fetched()
