@@ -14,14 +14,14 @@ import (
 )
 
 // pinned are the forms of what a workflow runs: an action by its commit with the version in a comment,
-// one of this repository, or an image by its digest.
-var pinned = regexp.MustCompile(`^(\./\S+|[\w.-]+/[\w./-]+@[0-9a-f]{40} # v[0-9.]+|\S+:\S+@sha256:[0-9a-f]{64})$`)
+// one of this repository, by a tag in what users copy, or an image by its digest.
+var pinned = regexp.MustCompile(`^(\./\S+|botkube-mirror/botkube-mirror/\S+@v1\.2\.3|[\w.-]+/[\w./-]+@[0-9a-f]{40} # v[0-9.]+|\S+:\S+@sha256:[0-9a-f]{64})$`)
 
-// TestWorkflows holds workflows and actions to what actionlint does not know: digests, bounds, rights,
+// TestWorkflows holds workflows, actions and the workflow that users copy to what actionlint does not know: digests, bounds, rights,
 // and no expression within a script, where a value would become code.
 func TestWorkflows(t *testing.T) {
 	var files []string
-	for _, pattern := range []string{"../.github/workflows/*.yml", "../.github/actions/*/action.yml"} {
+	for _, pattern := range []string{"../.github/workflows/*.yml", "../.github/actions/*/action.yml", "../docs/ci/github.yml"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
@@ -31,6 +31,7 @@ func TestWorkflows(t *testing.T) {
 	if len(files) == 0 {
 		t.Fatal("no workflows were found")
 	}
+	pins := map[string]string{}
 	for _, file := range files {
 		t.Run(filepath.ToSlash(file), func(t *testing.T) {
 			data, err := os.ReadFile(file)
@@ -44,8 +45,19 @@ func TestWorkflows(t *testing.T) {
 			eachKey(&root, func(key, value *yaml.Node) {
 				switch key.Value {
 				case "uses", "image":
-					if text := strings.TrimSpace(value.Value + " " + value.LineComment); value.Kind == yaml.ScalarNode && !pinned.MatchString(text) {
+					text := strings.TrimSpace(value.Value + " " + value.LineComment)
+					if value.Kind != yaml.ScalarNode {
+						return
+					}
+					if !pinned.MatchString(text) {
 						t.Errorf("line %d: %s is not pinned by a digest, or lacks the version in a comment", value.Line, text)
+					}
+					name, pin, _ := strings.Cut(text, "@")
+					if pins[name] == "" {
+						pins[name] = pin
+					}
+					if pins[name] != pin {
+						t.Errorf("line %d: %s is %s elsewhere; Dependabot raises only what is in .github", value.Line, text, pins[name])
 					}
 				case "run":
 					if strings.Contains(value.Value, "${{") {
@@ -71,7 +83,7 @@ func TestWorkflows(t *testing.T) {
 			if workflow.Permissions == nil || len(*workflow.Permissions) > 0 {
 				t.Error("permissions: {} is missing at the top, so that each job names its own")
 			}
-			if workflow.Concurrency == nil {
+			if workflow.Concurrency == nil && strings.HasPrefix(file, "../.github/") {
 				t.Error("concurrency is missing")
 			}
 			for name, job := range workflow.Jobs {
