@@ -38,6 +38,7 @@ var importers = map[string][]string{
 	"cloud.google.com/go":                    {"internal/remote/fetch"},
 	"github.com/mholt/archiver":              {"internal/content/archive"},
 	"github.com/google/go-containerregistry": {"internal/form/bundle", "internal/form/image", "internal/form/oci", "internal/test/script"},
+	"golang.org/x/crypto/x509roots":          {"internal/remote/transfer"},
 	"github.com/spf13/cobra":                 {"cmd"},
 	// A start compiles no expression. The configuration file has patterns in a table.
 	"regexp":                         {"internal/lazyregexp", "internal/configfile", "internal/test/registrytest", "internal/test/script", "internal/test/reliability/powercut"},

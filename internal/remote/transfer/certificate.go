@@ -24,7 +24,7 @@ import (
 const maxPEM = 16 << 20
 
 // Identity says who vouches for servers, and who this side is to them. It works
-// at its zero value: then the system's authorities do, and this side is nobody.
+// at its zero value: then the system's authorities do, or those of [bringRoots], and this side is nobody.
 type Identity struct {
 	// CAFiles are PEM files of authorities that are trusted besides the system's.
 	CAFiles []string
@@ -42,6 +42,7 @@ func (id Identity) flag(name string) string { return "--" + id.FlagPrefix + name
 
 // TLS reads the files.
 func (id Identity) TLS(ctx context.Context) (*tls.Config, error) {
+	bringRoots()
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
 	if len(id.CAFiles) > 0 {
 		roots, err := x509.SystemCertPool()
