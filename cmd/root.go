@@ -33,6 +33,12 @@ func Run(ctx context.Context, env Environment) int {
 	return g.report(ctx, err)
 }
 
+// Tree returns the commands, for those who describe them: man pages.
+func Tree() *cobra.Command {
+	g := &global{env: &Environment{}, logFormat: "text"}
+	return g.command()
+}
+
 type global struct {
 	env   *Environment
 	file  string
