@@ -203,8 +203,11 @@ func writeMounting(out *strings.Builder, parts map[push.Part]push.PartResult, o 
 	// A node that has pulled a tag does not notice that the tag was moved.
 	image := pushed.Reference + "@" + pushed.Digest
 	target := o.Source
-	if target == "-" {
+	switch bundle, ok := parts[push.Bundle]; {
+	case target == "-":
 		target = form.RegistryPrefix + image // standard input cannot be read again
+	case ok && inRegistry(target):
+		target = form.RegistryPrefix + bundle.Reference // the other registry may be behind the gap
 	}
 	command := "botkube-mirror values " + target + " --image " + image
 	if o.Image.Mount != defaultMount {

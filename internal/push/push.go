@@ -182,11 +182,11 @@ func (p Pusher) Push(ctx context.Context, src Source, o Options) (*Result, error
 		result.UploadedBytes += uploaded.UploadedBytes
 	}
 	for i, part := range run.parts {
-		before := result.Parts[i].UploadedBytes
-		if err := run.copyReferrers(ctx, part, &result.Parts[i]); err != nil {
-			return nil, run.referring(part, err)
+		sent, err := run.copyReferrers(ctx, part, &result.Parts[i])
+		if err != nil {
+			return nil, run.referring(ctx, part, err)
 		}
-		result.UploadedBytes += result.Parts[i].UploadedBytes - before
+		result.UploadedBytes += sent
 		if problem := run.destinations[part].problem; problem != nil {
 			result.Parts[i].Problem = problem.Error()
 		}

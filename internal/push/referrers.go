@@ -306,38 +306,39 @@ func (p *push) from(ctx context.Context, part Part) (repo *registry.Repository, 
 	return repo, m.Digest, err
 }
 
-// copyReferrers brings what refers to a part in the source's registry to the other one.
-func (p *push) copyReferrers(ctx context.Context, part Part, result *PartResult) error {
+// copyReferrers brings what refers to a part in the source's registry to the other one, and returns
+// how many bytes that took.
+func (p *push) copyReferrers(ctx context.Context, part Part, result *PartResult) (sent int64, err error) {
 	to := p.destinations[part]
 	if p.Origin == nil || slices.Contains(p.options.Skip, Referrers) || to.refused {
-		return nil
+		return 0, nil
 	}
 	if to.top.Data == nil {
 		result.ReferrersUnknown = "the digest is not known"
-		return nil
+		return 0, nil
 	}
 	repo, tagged, err := p.from(ctx, part)
 	if refusal := registry.RefusalOf(err); refusal == registry.RefusedAccess || refusal == registry.RefusedRepository || refusal == registry.RefusedCredentials || fault.KindOf(err) == fault.Usage {
 		// The user did not name it, and need not have the right to read it.
 		result.ReferrersUnknown = registry.RefusalText(err)
-		return nil
+		return 0, nil
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	subjects, err := p.subjects(part)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	found := &search{repo: repo, parallel: 6 * p.Parallel}
 	if err := found.run(ctx, subjects); err != nil {
-		return err
+		return 0, err
 	}
 	result.Referrers = found.left
 	if tagged != (lock.SHA256{}) && !slices.Contains(subjects, tagged) {
 		stale := &search{repo: repo, parallel: 6 * p.Parallel}
 		if err := stale.run(ctx, []lock.SHA256{tagged}); err != nil {
-			return err
+			return 0, err
 		}
 		for _, r := range stale.found {
 			left := r.result()
@@ -349,12 +350,11 @@ func (p *push) copyReferrers(ctx context.Context, part Part, result *PartResult)
 	for _, group := range bySubject(found.found) {
 		results, err := u.refer(ctx, repo, group)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		result.Referrers = append(result.Referrers, results...)
 	}
-	result.UploadedBytes += u.sent.Load()
-	return nil
+	return u.sent.Load(), nil
 }
 
 // bySubject groups sorted referrers.
@@ -467,7 +467,10 @@ func (u *uploader) sendReferrer(ctx context.Context, from *registry.Repository, 
 }
 
 // referring is an error of referrers, with the next step.
-func (p *push) referring(part Part, err error) error {
+func (p *push) referring(ctx context.Context, part Part, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
 	hint := "--skip referrers publishes without signatures and other referrers"
 	if before := fault.HintOf(err); strings.Contains(before, "--skip referrers") {
 		hint = before

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -136,6 +137,28 @@ func pushAgentImage(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	add(v1.Platform{OS: "unknown", Architecture: "unknown"})
 	ts.Check(remote.WriteIndex(ref, index))
+}
+
+// attach attaches a text to what a tag names: as a referrer of a type, or, with the end of a tag, as
+// cosign does.
+func attach(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: attach REGISTRY/PATH:TAG TYPE|.sig TEXT")
+	}
+	ref, err := name.NewTag(args[0], name.Insecure)
+	ts.Check(err)
+	subject, err := remote.Head(ref)
+	ts.Check(err)
+	img, err := mutate.AppendLayers(mutate.MediaType(empty.Image, types.OCIManifestSchema1), static.NewLayer([]byte(args[2]), "text/plain"))
+	ts.Check(err)
+	if strings.HasPrefix(args[1], ".") {
+		ts.Check(remote.Write(ref.Context().Tag(strings.Replace(subject.Digest.String(), ":", "-", 1)+args[1]), img))
+		return
+	}
+	referrer := mutate.Subject(mutate.ConfigMediaType(img, types.MediaType(args[1])), *subject).(v1.Image)
+	digest, err := referrer.Digest()
+	ts.Check(err)
+	ts.Check(remote.Write(ref.Context().Digest(digest.String()), referrer))
 }
 
 // flatten makes of the layers that skopeo wrote to a directory (dir:) the root

@@ -50,6 +50,7 @@ import (
 //	                        stands before a registry at $NAME; requests of METHOD with PATH in them
 //	                        are answered with a status, or: cut, cutresponse, flip, drop
 //	agentimage REGISTRY/PATH:TAG PLATFORM...
+//	attach REGISTRY/PATH:TAG TYPE|.sig TEXT
 //	                        pushes an image for some platforms
 //	rootfs DIR ROOT         unpacks the layers of an image that skopeo copied to dir:DIR
 //	git NAME DIR REF [PATH=NAME]...
@@ -145,6 +146,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"proxy":          startProxy,
 	"like":           startLike,
 	"agentimage":     pushAgentImage,
+	"attach":         attach,
 	"chart":          writeChart,
 	"rootfs":         flatten,
 	"git":            commitToGit,
