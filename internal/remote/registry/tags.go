@@ -37,6 +37,9 @@ func (r *Repository) tags(ctx context.Context) (tags []string, err error) {
 	}
 	defer resp.Close()
 	data, err := disk.ReadAtMost(resp, maxTags)
+	if transfer.Is[*disk.TooLongError](err) {
+		err = transfer.Permanent(err)
+	}
 	if err != nil {
 		return nil, err
 	}
