@@ -114,7 +114,7 @@ func TestDiffMarkdown(t *testing.T) {
 
 'a.tar' → 'b.tar'
 
-**ALARM: content changed that must not change.** Upstream replaced it, or somebody else did.
+**ALARM: content changed that must not change.** The publisher or an attacker replaced it.
 Ask the publisher before you merge.
 
 #### Replaced in place
@@ -133,7 +133,7 @@ Ask the publisher before you merge.
 
 New content: 1 file, 1.0 KiB in all.
 
-#### New files that nobody vouches for
+#### Unverified: new files without a checksum of the index or the publisher
 
 * 'HOSTILE'
 
@@ -144,7 +144,7 @@ New content: 1 file, 1.0 KiB in all.
 | executor 'demo/hello' | – | 'v1.0.0' |
 | executor 'demo/hello@v1.0.0' for 'linux/amd64' | – | 'https://e.com/hello' |
 
-#### Who vouches
+#### Where checksums come from
 
 | File | Was | Is |
 |---|---|---|

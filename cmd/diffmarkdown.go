@@ -34,7 +34,7 @@ var (
 	// markdownTables come after the totals, which have Botkube's version and the platforms.
 	markdownTables = []markdownTable{
 		{"Plugins", "Plugin", false, about(lock.SubjectPlugin, lock.SubjectBuild)},
-		{"Who vouches", "File", false, func(d lock.Difference) bool {
+		{"Where checksums come from", "File", false, func(d lock.Difference) bool {
 			return d.Aspect == lock.AspectVerifiedBy || d.Aspect == lock.AspectVerifiedWith
 		}},
 		{"Dependencies", "Dependency", false, about(lock.SubjectDependency)},
@@ -53,7 +53,7 @@ func diffMarkdown(d *mirror.Diffed) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "### Botkube plugins: %s\n\n%s → %s\n", diffVerdict(d), code(form.SourceName(d.A.Target)), code(form.SourceName(d.B.Target)))
 	if d.Alarming > 0 {
-		out.WriteString("\n**ALARM: content changed that must not change.** Upstream replaced it, or somebody else did.\nAsk the publisher before you merge.\n")
+		out.WriteString("\n**ALARM: content changed that must not change.** The publisher or an attacker replaced it.\nAsk the publisher before you merge.\n")
 	}
 	rest, left := replacedTable.take(&out, d.Differences)
 	if len(d.Differences) > 0 {
@@ -136,7 +136,7 @@ func writeUnverified(out *strings.Builder, urls []string) (left int) {
 	if len(urls) == 0 {
 		return 0
 	}
-	fmt.Fprintf(out, "\n#### New files that nobody vouches for\n\n")
+	fmt.Fprintf(out, "\n#### Unverified: new files without a checksum of the index or the publisher\n\n")
 	for _, url := range urls {
 		left += writeIfFits(out, "* "+code(url)+"\n")
 	}

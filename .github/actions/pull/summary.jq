@@ -24,7 +24,7 @@ def who: {index: "the index", publisher: "the publisher", lock: "the lock", flag
   | "| \(.path | code) | \(if .changed then "written" else "complete before; nothing was written" end) | \(if .digest then .digest | code else "–" end) | \(if .size then .size | size else "–" end) |"),
 "",
 (.artifacts | map(select(.verifiedBy == "none")) | if length == 0 then empty else
-  "#### Files that nobody vouches for", "", (.[] | "* \(.url | code)"), "" end),
+  "#### Unverified: files without a checksum of the index or the publisher", "", (.[] | "* \(.url | code)"), "" end),
 "<details><summary>Plugins</summary>",
 "",
 "| Plugin | Type | Version | Platforms |",

@@ -53,6 +53,13 @@ func runAction(ts *testscript.TestScript, neg bool, args []string) {
 	dir := filepath.Join(repositoryRoot(ts), ".github", "actions", args[1])
 	var a action
 	readYAML(ts, filepath.Join(dir, "action.yml"), &a)
+	// go test caches a result until files change that it has seen the test look at.
+	scripts, err := filepath.Glob(filepath.Join(filepath.Dir(dir), "*", "*"))
+	ts.Check(err)
+	for _, file := range scripts {
+		_, err := os.Stat(file)
+		ts.Check(err)
+	}
 	temp := ts.MkAbs("runner")
 	ts.Check(os.MkdirAll(temp, 0o755))
 	values := variables{"runner.temp": temp, "runner.os": "Linux", "github.token": "gh-t0ken", "github.event.pull_request.number": "7"}
