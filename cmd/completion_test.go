@@ -60,7 +60,7 @@ func TestEverythingIsCompleted(t *testing.T) {
 func TestIsPlain(t *testing.T) {
 	for word, want := range map[string]bool{
 		"demo/hello@v1.1.0+build": true, "a,b": true, "oci:dir/": true, "docker://127.0.0.1:5000/x:y": true, "a:b=": true, "über": true,
-		"": false, "=ls": false, "~": false, "a b": false, "$a": false, "`a`": false, "a;b": false, "a|b": false, "a&b": false, "(a)": false,
+		"": false, "=ls": false, "-x": false, "@x": false, "~": false, "a b": false, "$a": false, "`a`": false, "a;b": false, "a|b": false, "a&b": false, "(a)": false,
 		"a>b": false, "a\nb": false, "a\tb": false, `a\b`: false, "a'b": false, `a"b`: false, "a*": false, "a?": false, "[a]": false,
 		"{a}": false, "a#": false, "!a": false, "a^": false, "\x1b[2J": false, "a\u202eb": false, "a\xff": false,
 	} {

@@ -69,7 +69,7 @@ func (g *global) complete(c *cobra.Command, args []string, typed string, by comp
 func (o offer) tell(typed string) (values []cobra.Completion, directive cobra.ShellCompDirective) {
 	for _, v := range o.values {
 		value, description, _ := strings.Cut(v, "\t")
-		if !strings.HasPrefix(value, typed) || !isPlain(value) || slices.Contains(values, v) {
+		if !strings.HasPrefix(value, typed) || !isPlain(value) {
 			continue
 		}
 		if strings.HasSuffix(value, "/") || strings.HasSuffix(value, ":") || strings.HasSuffix(value, "=") {
@@ -84,13 +84,13 @@ func (o offer) tell(typed string) (values []cobra.Completion, directive cobra.Sh
 		return values, directive | cobra.ShellCompDirectiveKeepOrder
 	}
 	slices.Sort(values)
-	return values, directive
+	return slices.Compact(values), directive
 }
 
-// isPlain reports whether a word means itself in every shell. Names come from indexes, mirrors and
-// registries, too.
+// isPlain reports whether a word means itself in every shell, and is no flag. Names come from indexes,
+// mirrors and registries, too.
 func isPlain(word string) bool {
-	return word != "" && word[0] != '=' && !strings.ContainsFunc(word, func(r rune) bool {
+	return word != "" && !strings.ContainsAny(word[:1], "-:=@,+%") && !strings.ContainsFunc(word, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-./:=@,+%", r)
 	})
 }
