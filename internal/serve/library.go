@@ -56,8 +56,8 @@ type Library struct {
 	problem func(error)
 	served  *form.Served
 	sources map[string]*source
-	// reported is the last problem with the target as a whole.
-	reported string
+	// failed is the problem with the target as a whole at the last look, reported the last that was reported.
+	failed, reported string
 }
 
 // source is what is known of a [form.Source].
@@ -232,22 +232,24 @@ const (
 func (l *Library) look(ctx context.Context, atOnce bool, check func(context.Context, *form.Version) error) (changes []Change, failures int) {
 	sources, err := l.served.Look()
 	if err != nil {
-		return nil, l.fail(fmt.Errorf("looking for changes, while what was found before is served: %w", err))
+		return nil, l.fail(fmt.Errorf("looking for changes, while what was found before is served: %w", err), atOnce)
 	}
 	found := map[string]form.Found{}
-	if len(sources) == 0 && len(l.versions()) == 0 {
+	if l.isNothing(sources) {
 		// It may be of another form now.
 		served, err := l.open(ctx)
 		if err != nil {
-			return nil, l.fail(fmt.Errorf("there is nothing to serve: %w", err))
+			l.remove(sources, atOnce)
+			return nil, l.fail(fmt.Errorf("there is nothing to serve: %w", err), atOnce)
 		}
 		l.served = served
+		sources = nil
 		for _, f := range served.Found {
 			sources = append(sources, f.Source)
 			found[f.Path] = f
 		}
 	}
-	l.reported = ""
+	l.failed, l.reported = "", ""
 	changes = l.remove(sources, atOnce)
 	for _, src := range sources {
 		s := l.sources[src.Path]
@@ -279,14 +281,25 @@ func (l *Library) look(ctx context.Context, atOnce bool, check func(context.Cont
 	return changes, failures
 }
 
-// fail reports, once, a problem with the target as a whole.
-func (l *Library) fail(err error) (failures int) {
-	if text := err.Error(); text != l.reported {
-		l.reported = text
-		l.problem(err)
-		return 1
+// isNothing reports whether nothing is served, and there is nothing that might be later.
+func (l *Library) isNothing(sources []form.Source) bool {
+	return len(l.versions()) == 0 && !slices.ContainsFunc(sources, func(src form.Source) bool {
+		s := l.sources[src.Path]
+		return s == nil || !errors.Is(s.failed, form.ErrNotVersion)
+	})
+}
+
+// fail reports, once, a problem with the target as a whole if it is the same at two looks.
+func (l *Library) fail(err error, atOnce bool) (failures int) {
+	text := err.Error()
+	lasts := text == l.failed || atOnce
+	l.failed = text
+	if !lasts || text == l.reported {
+		return 0
 	}
-	return 0
+	l.reported = text
+	l.problem(err)
+	return 1
 }
 
 // remove drops the sources that are not there any more.
