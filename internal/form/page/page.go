@@ -7,13 +7,8 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
-	"fmt"
-	"html/template"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/dustin/go-humanize"
 
 	"github.com/botkube-mirror/botkube-mirror/internal/botkube/agent"
 	"github.com/botkube-mirror/botkube-mirror/internal/content/lock"
@@ -119,23 +114,8 @@ type Voucher struct {
 	Files  int
 }
 
-//go:embed page.html
-var source string
-
 //go:embed page.css
 var style string
-
-// parsed is the template, with the policy that goes into it. Most runs need neither.
-var parsed = sync.OnceValues(func() (*template.Template, error) {
-	return template.New(Name).Funcs(template.FuncMap{
-		"style":  func() template.CSS { return template.CSS(style) }, //nolint:gosec // it is ours
-		"policy": policy,
-		"size":   func(n int64) string { return humanize.IBytes(uint64(max(n, 0))) },
-		"count":  count,
-		"join":   func(p []agent.Platform) string { return agent.JoinPlatforms(p) },
-		"list":   func(s []string) string { return strings.Join(s, ", ") },
-	}).Parse(source)
-})
 
 // policy allows a browser the style of the page and its icon, and nothing else.
 var policy = sync.OnceValue(func() string {
@@ -145,22 +125,6 @@ var policy = sync.OnceValue(func() string {
 
 // Policy is the Content-Security-Policy of a page that a server sends: no page may frame it.
 func Policy() string { return policy() + "; frame-ancestors 'none'" }
-
-// Render returns the page as HTML. The same page gives the same bytes.
-func (p *Page) Render() ([]byte, error) {
-	if p.Made.Unix() <= 0 { // nobody said it
-		p.Made = time.Time{}
-	}
-	t, err := parsed()
-	if err != nil {
-		return nil, err
-	}
-	var out bytes.Buffer
-	if err := t.Execute(&out, p); err != nil {
-		return nil, fmt.Errorf("writing %s: %w", Name, err)
-	}
-	return out.Bytes(), nil
-}
 
 // mark is what every page has, and no other tool writes.
 const mark = `<meta name="generator" content="botkube-mirror">`
@@ -181,10 +145,3 @@ const madeMark = `<meta name="date" content="`
 
 // IsPage reports whether a file that starts so was written as a page of a mirror.
 func IsPage(data []byte) bool { return bytes.Contains(data, []byte(mark)) }
-
-func count(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
-}

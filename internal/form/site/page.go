@@ -32,7 +32,7 @@ func VersionPage(p Paged) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return (&page.Page{Version: v, Up: "../" + page.Name}).Render()
+	return (&page.Page{Version: v, Up: "../" + page.Name}).Render(), nil
 }
 
 // RootPage returns the page for people of a web root with versions. It shows the newest one of which
@@ -59,7 +59,7 @@ func RootPage(versions []Paged) ([]byte, error) {
 	case len(p.All) == 1:
 		p.All = nil
 	}
-	return p.Render()
+	return p.Render(), nil
 }
 
 func totals(l *lock.Lock) (page.Totals, error) {
